@@ -1,0 +1,104 @@
+// Package identity makes and checks object identities (paper, section 5, "PUT
+// Operation"; design, section 4).
+//
+// An identity is value ‖ tag. The value is random, or a keyed pseudo-random
+// function of a name that the client chose, so that a name finds its object
+// without being stored in the clear. The tag is a keyed hash that binds the
+// collection, the value and the SHA-256 of the content.
+//
+// Guarantees, as long as the Maker's key is secret:
+//
+//  1. An identity can't be forged: a tag is accepted with probability 2^-128.
+//  2. An identity names one exact content in one collection: another content
+//     of the same name has another tag.
+//  3. An identity tells nothing of the name or the content, not even whether
+//     two objects are equal.
+//
+// The paper's tag is a plain hash; keying it is what makes 1 and 3 hold.
+package identity
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"hash"
+)
+
+// Sizes in bytes.
+const (
+	ValueSize = 16
+	TagSize   = 16
+	Size      = ValueSize + TagSize
+)
+
+// Value is the first half of an identity: which object.
+type Value [ValueSize]byte
+
+// Tag is the second half of an identity: which content.
+type Tag [TagSize]byte
+
+// ID is an identity: value ‖ tag.
+type ID [Size]byte
+
+// New joins a value and a tag.
+func New(v Value, t Tag) (id ID) {
+	copy(id[:], v[:])
+	copy(id[ValueSize:], t[:])
+	return id
+}
+
+// Value returns the first half of id.
+func (id ID) Value() Value { return Value(id[:ValueSize]) }
+
+// Tag returns the second half of id.
+func (id ID) Tag() Tag { return Tag(id[ValueSize:]) }
+
+// Maker makes identities under one key. It is not safe for concurrent use:
+// each owner has a Maker of its own.
+type Maker struct {
+	mac hash.Hash
+	sum [sha256.Size]byte
+}
+
+// NewMaker returns a Maker under key, which is used for nothing else.
+func NewMaker(key []byte) *Maker { return &Maker{mac: hmac.New(sha256.New, key)} }
+
+// The first byte of every MAC input keeps the two uses of the key apart.
+const (
+	domainName = 'n'
+	domainTag  = 't'
+)
+
+// Named returns the value of the object that has this name in the collection.
+func (m *Maker) Named(collection uint32, name []byte) Value {
+	m.start(domainName, collection)
+	m.mac.Write(name)
+	return Value(m.finish())
+}
+
+// Tag returns the tag of the object with this value, in this collection, whose
+// content has this SHA-256.
+func (m *Maker) Tag(collection uint32, v Value, content [sha256.Size]byte) Tag {
+	m.start(domainTag, collection)
+	m.mac.Write(v[:])
+	m.mac.Write(content[:])
+	return Tag(m.finish())
+}
+
+// Check reports whether id names exactly this content in this collection, in
+// time that does not depend on where they differ.
+func (m *Maker) Check(collection uint32, id ID, content [sha256.Size]byte) bool {
+	want, got := m.Tag(collection, id.Value(), content), id.Tag()
+	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+}
+
+func (m *Maker) start(domain byte, collection uint32) {
+	var head [5]byte
+	head[0] = domain
+	binary.BigEndian.PutUint32(head[1:], collection)
+	m.mac.Reset()
+	m.mac.Write(head[:])
+}
+
+func (m *Maker) finish() []byte { return m.mac.Sum(m.sum[:0])[:16] }

@@ -1,0 +1,177 @@
+// Package task is the Core's side of the channel to a Task: the frames, what
+// of them is believed, and how much an answer can tell.
+//
+// A Task is the attacker's (paper, section 4). So:
+//
+//  1. A frame from a Task is bounded by its type before its length is
+//     believed: the longest has MaxAnswerFrame bytes, and fits a buffer that
+//     exists before the frame arrives.
+//  2. A frame carries numbers from fixed enumerations and identities, nothing
+//     else; no byte of it is ever copied into a reply (Only-In-Never-Out).
+//  3. Whoever sends a frame that is not allowed is not asked again: every
+//     violation ends in quarantine.
+//
+// A frame is a header of HeaderSize bytes and a payload:
+//
+//	magic "MT" | version 1 | type 1 | len(payload) 4 | sequence number 8
+//
+// docs/reference/task-protocol.md is the full text.
+package task
+
+import (
+	"encoding/binary"
+
+	"motte/core/frame"
+	"motte/core/identity"
+	"motte/core/wire"
+)
+
+// Version is the only version of the Task protocol spoken.
+const Version = 1
+
+// Sizes in bytes, and counts.
+const (
+	HeaderSize     = 16
+	MaxChunk       = 4096 // identities in one frame; longer answers take several
+	MaxAnswerFrame = HeaderSize + 1 + MaxChunk*identity.Size
+	insertHead     = 8 + identity.Size
+	MaxFrame       = HeaderSize + insertHead + wire.MaxObject // longest frame to a Task
+)
+
+// Type says what a frame is.
+type Type uint8
+
+// Frames from the Core to a Task. Each has the next sequence number, counting
+// from 1; a Task handles them in that order, as if one after the other.
+const (
+	Configure Type = 1 // first, once: data type 1 | ordered 1 | max results 4 | configuration …
+	Insert    Type = 2 // LSN 8 | identity 32 | input …: replaces what the Task has under the same value
+	Remove    Type = 3 // LSN 8 | identity 32: drops what the Task has under the same value, if anything
+	Search    Type = 4 // limit 4 | predicate …
+)
+
+// Frames from a Task to the Core.
+const (
+	Applied Type = 64 // no payload: every Configure, Insert and Remove up to this sequence number is done
+	Found   Type = 65 // more 1 | identities …: answers the Search of this sequence number
+	Failed  Type = 66 // failure 1: the frame of this sequence number was refused
+)
+
+// Failure says what a Task refuses.
+type Failure uint8
+
+// The failures. A refused configuration ends the index; a refused input is
+// not indexed, and Applied must still follow; a refused query is an answer.
+const (
+	FailConfiguration Failure = 1
+	FailInput         Failure = 2
+	FailQuery         Failure = 3
+)
+
+// Header is the fixed part of a frame.
+type Header struct {
+	Type Type
+	Len  int // bytes of payload
+	Seq  uint64
+}
+
+// AppendHeader appends a header to p.
+func AppendHeader(p []byte, h Header) []byte {
+	p = append(p, 'M', 'T', Version, byte(h.Type))
+	p = binary.BigEndian.AppendUint32(p, uint32(h.Len))
+	return binary.BigEndian.AppendUint64(p, h.Seq)
+}
+
+// DecodeHeader reads the header in the first HeaderSize bytes of p. It does
+// not bound the length: see Answer.
+func DecodeHeader(p []byte) (Header, error) {
+	r := frame.NewReader(p)
+	r.Require(r.U8() == 'M')
+	r.Require(r.U8() == 'T')
+	r.Require(r.U8() == Version)
+	h := Header{Type: Type(r.U8()), Len: int(r.U32()), Seq: r.U64()}
+	return h, r.Done()
+}
+
+// DecodeAnswerHeader reads the header of a frame that a Task sent, and refuses
+// an unknown type and a length that its type does not allow.
+func DecodeAnswerHeader(p []byte) (Header, error) {
+	h, err := DecodeHeader(p)
+	if err != nil {
+		return h, err
+	}
+	ok := false
+	switch h.Type {
+	case Applied:
+		ok = h.Len == 0
+	case Failed:
+		ok = h.Len == 1
+	case Found:
+		ok = h.Len >= 1 && h.Len <= MaxAnswerFrame-HeaderSize && (h.Len-1)%identity.Size == 0
+	}
+	if !ok {
+		return h, frame.ErrMalformed
+	}
+	return h, nil
+}
+
+// Answer is a frame from a Task, decoded and copied.
+type Answer struct {
+	Type    Type
+	Seq     uint64
+	More    bool          // Found: another frame of this answer follows
+	Found   []identity.ID // Found: as the Task sent them; nothing is checked yet
+	Failure Failure       // Failed
+}
+
+// DecodeAnswer reads the payload of a frame whose header DecodeAnswerHeader
+// accepted. The result does not alias p.
+func DecodeAnswer(h Header, p []byte) (Answer, error) {
+	r := frame.NewReader(p)
+	r.Require(len(p) == h.Len)
+	a := Answer{Type: h.Type, Seq: h.Seq}
+	switch h.Type {
+	case Failed:
+		a.Failure = Failure(r.U8())
+		r.Require(a.Failure >= FailConfiguration && a.Failure <= FailQuery)
+	case Found:
+		more := r.U8()
+		r.Require(more <= 1)
+		a.More = more == 1
+		a.Found = make([]identity.ID, r.Len()/identity.Size)
+		for i := range a.Found {
+			r.Copy(a.Found[i][:])
+		}
+	}
+	return a, r.Done()
+}
+
+// AppendConfigure appends a Configure frame to p.
+func AppendConfigure(p []byte, seq uint64, t wire.DataType, ordered bool, maxResults uint32, config []byte) []byte {
+	p = AppendHeader(p, Header{Configure, 6 + len(config), seq})
+	var o byte
+	if ordered {
+		o = 1
+	}
+	p = binary.BigEndian.AppendUint32(append(p, byte(t), o), maxResults)
+	return append(p, config...)
+}
+
+// AppendInsert appends an Insert frame to p.
+func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
+	p = AppendHeader(p, Header{Insert, insertHead + len(input), seq})
+	p = append(binary.BigEndian.AppendUint64(p, lsn), id[:]...)
+	return append(p, input...)
+}
+
+// AppendRemove appends a Remove frame to p.
+func AppendRemove(p []byte, seq, lsn uint64, id identity.ID) []byte {
+	p = AppendHeader(p, Header{Remove, insertHead, seq})
+	return append(binary.BigEndian.AppendUint64(p, lsn), id[:]...)
+}
+
+// AppendSearch appends a Search frame to p.
+func AppendSearch(p []byte, seq uint64, limit uint32, predicate []byte) []byte {
+	p = AppendHeader(p, Header{Search, 4 + len(predicate), seq})
+	return append(binary.BigEndian.AppendUint32(p, limit), predicate...)
+}

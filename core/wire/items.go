@@ -1,0 +1,169 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"motte/core/frame"
+)
+
+// Attribute is an index input given beside an object: the bytes go to the
+// index of that name and nowhere else.
+type Attribute struct {
+	Index string
+	Data  []byte
+}
+
+// MaxAttributes bounds the attributes of one PUT: one for each index that a
+// collection can have.
+const MaxAttributes = 16
+
+// AppendAttribute appends one attribute: index 32 | len(data) 4 | data ….
+func AppendAttribute(p []byte, a Attribute) []byte {
+	p = frame.AppendText(p, a.Index, MaxIdentifier)
+	p = binary.BigEndian.AppendUint32(p, uint32(len(a.Data)))
+	return append(p, a.Data...)
+}
+
+// DecodeAttributes reads the sub-query of a PUT; the result aliases p. Two
+// attributes for one index are malformed.
+func DecodeAttributes(p []byte) ([]Attribute, error) {
+	r := frame.NewReader(p)
+	var list []Attribute
+	for r.Len() > 0 {
+		a := Attribute{Index: r.Text(MaxIdentifier), Data: r.Take(int(r.U32()))}
+		r.Require(len(list) < MaxAttributes && ValidIdentifier(a.Index))
+		for _, b := range list {
+			r.Require(b.Index != a.Index)
+		}
+		list = append(list, a)
+	}
+	if err := r.Done(); err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// BatchOp is one operation of an atomic batch: OpPut or OpDelete.
+type BatchOp struct {
+	Op       Operation
+	Flags    Flags
+	Identity Identity // to delete, or the precondition
+	Name     []byte
+	Query    []byte // attributes
+	Object   []byte
+}
+
+// AppendBatchOp appends one operation to the object part of an OpBatch:
+//
+//	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
+//	identity 32 | name … | attributes … | object …
+func AppendBatchOp(p []byte, o *BatchOp) []byte {
+	p = append(p, byte(o.Op), byte(o.Flags))
+	p = binary.BigEndian.AppendUint16(p, uint16(len(o.Name)))
+	p = binary.BigEndian.AppendUint32(p, uint32(len(o.Query)))
+	p = binary.BigEndian.AppendUint32(p, uint32(len(o.Object)))
+	p = append(p, o.Identity[:]...)
+	p = append(p, o.Name...)
+	p = append(p, o.Query...)
+	return append(p, o.Object...)
+}
+
+// DecodeBatch reads the object part of an OpBatch; the result aliases p. It
+// holds at least one operation and at most MaxBatch.
+func DecodeBatch(p []byte) ([]BatchOp, error) {
+	r := frame.NewReader(p)
+	r.Require(len(p) > 0)
+	var ops []BatchOp
+	for r.Len() > 0 {
+		var o BatchOp
+		o.Op, o.Flags = Operation(r.U8()), Flags(r.U8())
+		name, query, object := int(r.U16()), int(r.U32()), int(r.U32())
+		r.Copy(o.Identity[:])
+		r.Require(len(ops) < MaxBatch && name <= MaxName && query <= MaxSubQuery)
+		r.Require(o.Op == OpPut || o.Op == OpDelete)
+		o.Name, o.Query, o.Object = r.Take(name), r.Take(query), r.Take(object)
+		ops = append(ops, o)
+	}
+	if err := r.Done(); err != nil {
+		return nil, err
+	}
+	return ops, nil
+}
+
+// Row is a Task's row in the API format table (paper, section 5): what the
+// Core lets the Task receive and answer. It is fixed when the Task is
+// registered; every Task frame is checked against it before its length is
+// believed.
+type Row struct {
+	Measurement [32]byte // SHA-256 of the Task's executable
+	Operations  TaskOps
+	Type        DataType // of its inputs; TypeAny: each index says so itself
+	Ordered     bool     // an index may keep the Task's order
+	MaxInput    uint32   // bytes; larger inputs are stored and not indexed; at most MaxObject
+	MaxResults  uint32   // identities in one answer; at most MaxResultsLimit
+	Deadline    uint32   // milliseconds to confirm a write or answer a query; at most MaxDeadline
+	Memory      uint64   // bytes of address space or data, as the sandbox can limit it
+	LeakBudget  uint64   // bits that one principal may draw through one index since the Core started; 0: not capped
+}
+
+// TaskOps is the set of operations that a Task may answer.
+type TaskOps uint8
+
+// The operations of a Task.
+const (
+	TaskSearch TaskOps = 1 << 0 // SEARCH
+	TaskCount  TaskOps = 1 << 1 // COUNT
+	TaskDelete TaskOps = 1 << 2 // DELETE by predicate
+	taskOpsAll         = TaskSearch | TaskCount | TaskDelete
+)
+
+// Limits of a row.
+const (
+	MaxResultsLimit = 1 << 20 // identities: 32 MiB of answer
+	MaxDeadline     = 600_000 // milliseconds
+	RowSize         = 64      // bytes
+)
+
+// AppendRow appends the fixed layout of a row:
+//
+//	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1
+//	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
+func AppendRow(p []byte, w *Row) []byte {
+	p = append(p, w.Measurement[:]...)
+	p = append(p, byte(w.Operations), byte(w.Type), boolByte(w.Ordered), 0)
+	p = binary.BigEndian.AppendUint32(p, w.MaxInput)
+	p = binary.BigEndian.AppendUint32(p, w.MaxResults)
+	p = binary.BigEndian.AppendUint32(p, w.Deadline)
+	p = binary.BigEndian.AppendUint64(p, w.Memory)
+	return binary.BigEndian.AppendUint64(p, w.LeakBudget)
+}
+
+// DecodeRow reads a row and refuses one without sense: no operation, no
+// results, no deadline, or a value over its limit.
+func DecodeRow(p []byte) (w Row, err error) {
+	r := frame.NewReader(p)
+	w = readRow(r)
+	return w, r.Done()
+}
+
+func readRow(r *frame.Reader) (w Row) {
+	r.Copy(w.Measurement[:])
+	w.Operations, w.Type = TaskOps(r.U8()), DataType(r.U8())
+	ordered := r.U8()
+	w.Ordered = ordered == 1
+	r.Require(ordered <= 1 && r.U8() == 0)
+	w.MaxInput, w.MaxResults, w.Deadline = r.U32(), r.U32(), r.U32()
+	w.Memory, w.LeakBudget = r.U64(), r.U64()
+	r.Require(w.Operations != 0 && w.Operations&^taskOpsAll == 0 && w.Type < typeEnd)
+	r.Require(w.MaxInput > 0 && w.MaxInput <= MaxObject)
+	r.Require(w.MaxResults > 0 && w.MaxResults <= MaxResultsLimit)
+	r.Require(w.Deadline > 0 && w.Deadline <= MaxDeadline && w.Memory > 0)
+	return w
+}
+
+func boolByte(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,123 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"motte/core/frame"
+)
+
+// Kind says what the body of a reply frame holds.
+type Kind uint8
+
+// The kinds of reply frames.
+const (
+	KindEnd        Kind = 1 // the outcome: code, count; for a PUT, DELETE or batch the identities
+	KindObject     Kind = 2 // identity, name, object
+	KindIdentities Kind = 3 // count identities
+	KindStatus     Kind = 4 // one status item
+	KindAlert      Kind = 5 // one alert
+	kindEnd        Kind = 6
+)
+
+// ReplyFlags qualify a reply frame.
+type ReplyFlags uint8
+
+// The reply flags.
+const (
+	ReplyLast       ReplyFlags = 1 << 0 // no further frame answers this request
+	ReplyTruncated  ReplyFlags = 1 << 1 // the limit was reached: there may be more results
+	ReplyNotIndexed ReplyFlags = 1 << 2 // stored, but at least one Task refused its input
+)
+
+// Head is a position in the sealed log: the sequence number of the last
+// durable record, and the chain value that commits to all up to it.
+type Head struct {
+	LSN   uint64
+	Chain [32]byte
+}
+
+// ReplyHeader is the fixed part of a reply frame.
+type ReplyHeader struct {
+	Kind    Kind
+	Code    Code
+	Flags   ReplyFlags
+	Number  uint64 // of the request; 0 when the connection is refused as a whole
+	BodyLen int    // bytes
+	Count   uint32
+	Head    Head // as of the time of the reply
+}
+
+// AppendReplyHeader appends the header of a reply frame to p.
+func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
+	p = append(p, replyMagic...)
+	p = append(p, Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
+	p = binary.BigEndian.AppendUint64(p, h.Number)
+	p = binary.BigEndian.AppendUint32(p, uint32(h.BodyLen))
+	p = binary.BigEndian.AppendUint32(p, h.Count)
+	p = binary.BigEndian.AppendUint64(p, h.Head.LSN)
+	return append(p, h.Head.Chain[:]...)
+}
+
+// DecodeReplyHeader reads a reply header from the first ReplyHeaderSize bytes
+// of p: Malformed or UnsupportedVersion otherwise.
+func DecodeReplyHeader(p []byte) (h ReplyHeader, code Code) {
+	r := frame.NewReader(p)
+	if magic := r.Take(4); string(magic) != replyMagic {
+		return h, Malformed
+	}
+	if r.U8() != Version {
+		return h, UnsupportedVersion
+	}
+	h.Kind, h.Code, h.Flags = Kind(r.U8()), Code(r.U8()), ReplyFlags(r.U8())
+	h.Number = r.U64()
+	h.BodyLen = int(r.U32())
+	h.Count = r.U32()
+	h.Head.LSN = r.U64()
+	r.Copy(h.Head.Chain[:])
+	r.Require(h.Kind >= KindEnd && h.Kind < kindEnd && h.Code.Valid() && h.BodyLen <= MaxReplyBody)
+	if r.Done() != nil {
+		return h, Malformed
+	}
+	return h, OK
+}
+
+// Object is the body of a KindObject frame.
+type Object struct {
+	Identity Identity
+	Name     []byte // empty if it was put without one
+	Data     []byte
+}
+
+// ObjectLen is the length of the body that AppendObject makes.
+func ObjectLen(name, data int) int { return IdentitySize + 2 + name + data }
+
+// AppendObject appends the body of a KindObject frame:
+// identity 32 | len(name) 2 | name … | object ….
+func AppendObject(p []byte, o *Object) []byte {
+	p = append(p, o.Identity[:]...)
+	p = binary.BigEndian.AppendUint16(p, uint16(len(o.Name)))
+	p = append(p, o.Name...)
+	return append(p, o.Data...)
+}
+
+// DecodeObject reads the body of a KindObject frame; the result aliases p.
+func DecodeObject(p []byte) (o Object, err error) {
+	r := frame.NewReader(p)
+	r.Copy(o.Identity[:])
+	o.Name = r.Take(int(r.U16()))
+	o.Data = r.Rest()
+	r.Require(len(o.Name) <= MaxName && len(o.Data) <= MaxObject)
+	return o, r.Done()
+}
+
+// DecodeIdentities reads a body that holds count identities.
+func DecodeIdentities(p []byte, count uint32) ([]Identity, error) {
+	if uint64(len(p)) != uint64(count)*IdentitySize {
+		return nil, frame.ErrMalformed
+	}
+	ids := make([]Identity, count)
+	for i := range ids {
+		copy(ids[i][:], p[i*IdentitySize:])
+	}
+	return ids, nil
+}
