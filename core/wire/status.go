@@ -186,17 +186,16 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonForgedIdentity  Reason = 1  // an identity that the Core never made, or with another tag
-	ReasonOtherCollection Reason = 2  // an identity of another collection
-	ReasonDeadIdentity    Reason = 3  // deleted or replaced, as the Task had confirmed
-	ReasonBadFrame        Reason = 4  // too long, too short, unknown type, wrong version
-	ReasonUnasked         Reason = 5  // an answer to a request never made, or a second answer
-	ReasonTooManyResults  Reason = 6  // more identities than the table or the request allows
-	ReasonDeadline        Reason = 7  // no answer in time
-	ReasonTaskEnded       Reason = 8  // the process ended or closed its channel
-	ReasonDamagedRecord   Reason = 9  // a stored record failed its check when it was read
-	ReasonStorage         Reason = 10 // the disk refused a write
-	reasonEnd             Reason = 11
+	ReasonInvalidIdentity Reason = 1 // never made, or altered, or deleted or replaced as the Task had confirmed
+	ReasonOtherCollection Reason = 2 // an identity of another collection
+	ReasonBadFrame        Reason = 3 // too long, too short, unknown type, wrong version
+	ReasonUnasked         Reason = 4 // an answer to a request never made, or a second answer
+	ReasonTooManyResults  Reason = 5 // more identities than the table or the request allows
+	ReasonDeadline        Reason = 6 // no answer in time
+	ReasonTaskEnded       Reason = 7 // the process ended or closed its channel
+	ReasonDamagedRecord   Reason = 8 // a stored record failed its check when it was read
+	ReasonStorage         Reason = 9 // the disk refused a write
+	reasonEnd             Reason = 10
 )
 
 // Alert is one entry of the record of alerts, which is part of the sealed log.
