@@ -1,0 +1,269 @@
+// Package engine is the Core's state machine: it decides, and does no I/O.
+//
+// Inputs are method calls: a prepared request, a frame from a Task, records
+// made durable, a record read, a tick. Outputs are collected and taken with
+// Take: records to append, answers to send, frames for Tasks, processes to
+// start and stop. The engine has one owner, who calls one method at a time;
+// it starts no goroutine, reads no clock and no randomness but what it is
+// given, so a history of inputs has exactly one outcome.
+//
+// What holds between any two inputs:
+//
+//  1. The mapping and the catalogue are what the durable log says, and nothing
+//     else: a record is applied when it has become durable, in log order.
+//     Decisions on writes also see what is on its way (pending).
+//  2. An answer leaves only after all that it depends on is durable.
+//  3. An object leaves only if its identity is live in the collection asked,
+//     and the principal may read it now, whoever named it (Only-In-Never-Out).
+//  4. A Task is believed only while it keeps its contract; whoever breaks it
+//     is quarantined and the index is rebuilt from the Core's copy.
+//  5. A SEARCH sees every write that was acknowledged before it began: a write
+//     is acknowledged after the serving Tasks confirmed it, and a query is
+//     queued behind all that was committed before (lazy indexes included).
+//
+// Each flow stands in one file, its steps in order: write.go, read.go,
+// search.go, list.go, admin.go; index.go follows the log for one index.
+package engine
+
+import (
+	"io"
+	"time"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// Config is what an engine starts from.
+type Config struct {
+	Maker      *identity.Maker
+	Random     io.Reader // unpredictable; an error of it is fatal
+	Keys       Keyring
+	Admin      access.Principal // the first server administrator, if the log is empty
+	KeyInStore bool             // for status: the root key lies beside the data
+	Now        time.Time
+}
+
+// Engine is the state machine. See the package comment.
+type Engine struct {
+	Config
+	catalogue
+	objects *mapping.Map
+	out     Output
+	head    wire.Head
+	began   time.Time
+
+	lsn       uint64                           // of the last record appended
+	unsettled []unsettled                      // appended, not yet durable, in order
+	pending   map[identity.Value]pendingObject // the newest state on its way, by value
+	barrier   int                              // catalogue changes on their way
+	held      []*Request                       // waiting for the barrier to fall
+
+	instances    map[uint64]*index // by the Task's process
+	lastInstance uint64
+	lists        map[listKey]*list
+	fetches      map[uint64]*delivery
+	lastFetch    uint64
+	waiting      int // writes that are durable and wait for a Task
+
+	alerts     []wire.Alert // the newest MaxAlerts
+	alertCount uint32
+	damaged    map[log.Location]bool // reported already
+	started    bool
+	stopping   bool
+	readOnly   bool
+	status     wire.ServerStatus // what the shell knows
+}
+
+// Limits of what is kept in memory.
+const (
+	MaxAlerts  = 1000 // alerts that can be listed; all are in the log
+	maxDamaged = 4096 // damaged records reported once each
+)
+
+// unsettled is a record on its way to the disk.
+type unsettled struct {
+	record log.Record
+	flow   flow // of the record's group; nil: nobody waits
+	last   bool // of its group
+}
+
+// flow is what waits for a group of records.
+type flow interface {
+	settled(e *Engine)             // all are durable and applied
+	failed(e *Engine, c wire.Code) // none will be
+}
+
+// pendingObject is the state that an object will have once what is on its way
+// is durable.
+type pendingObject struct {
+	lsn   uint64
+	state mapping.Entry
+	gone  bool
+}
+
+// New returns an engine for an empty log. Replay follows, then Start.
+func New(c Config) *Engine {
+	return &Engine{
+		Config:    c,
+		catalogue: newCatalogue(),
+		objects:   mapping.New(),
+		began:     c.Now,
+		pending:   make(map[identity.Value]pendingObject),
+		instances: make(map[uint64]*index),
+		lists:     make(map[listKey]*list),
+		fetches:   make(map[uint64]*delivery),
+		damaged:   make(map[log.Location]bool),
+	}
+}
+
+// Replay applies a record that was durable before the start.
+func (e *Engine) Replay(r log.Record, at log.Location) error {
+	e.lsn = r.LSN
+	return e.apply(&r, at, nil)
+}
+
+// Start begins to work on what was replayed; an empty log gets its first
+// administrator.
+func (e *Engine) Start(now time.Time, head wire.Head) {
+	e.Now, e.head, e.started = now, head, true
+	if len(e.principals) == 0 {
+		e.change(nil, e.addPrincipal(e.Admin, "admin"), grantRecord(log.KindGrant, 0, e.Admin, wire.RightsAll))
+	}
+	for _, x := range e.indexes() {
+		e.startIndex(x)
+	}
+}
+
+// Take returns what is to be done, and forgets it.
+func (e *Engine) Take() Output {
+	o := e.out
+	e.out = Output{}
+	return o
+}
+
+// Stop refuses all further requests; what is in flight goes on.
+func (e *Engine) Stop() { e.stopping = true }
+
+// Idle reports whether nothing is in flight that a client or the log waits for.
+func (e *Engine) Idle() bool {
+	for _, x := range e.indexes() {
+		if x.busy() {
+			return false
+		}
+	}
+	return len(e.unsettled) == 0 && len(e.held) == 0 && len(e.lists) == 0 && e.waiting == 0
+}
+
+// Observe notes what only the shell knows, for the status.
+func (e *Engine) Observe(connections int, logBytes uint64, segments uint32) {
+	e.status.Connections, e.status.LogBytes, e.status.Segments = uint32(connections), logBytes, segments
+}
+
+// Objects returns how many objects the store holds.
+func (e *Engine) Objects() int { return e.objects.Len() }
+
+// append hands a group to the log; f hears of the outcome.
+func (e *Engine) append(f flow, group ...log.Record) {
+	if e.readOnly {
+		if f != nil {
+			f.failed(e, wire.StorageFailed)
+		}
+		return
+	}
+	for i := range group {
+		e.lsn++
+		group[i].LSN = e.lsn
+		e.unsettled = append(e.unsettled, unsettled{record: group[i], flow: f, last: i == len(group)-1})
+	}
+	e.out.Append = append(e.out.Append, group)
+}
+
+// Committed says that the oldest records on their way are durable, where they
+// lie, and what the head of the log is now.
+func (e *Engine) Committed(at []log.Location, head wire.Head) {
+	e.head = head
+	for _, loc := range at {
+		u := e.unsettled[0]
+		e.unsettled[0] = unsettled{}
+		e.unsettled = e.unsettled[1:]
+		w, _ := u.flow.(*write)
+		// A record that the engine made itself always applies.
+		_ = e.apply(&u.record, loc, w)
+		if u.last && u.flow != nil {
+			u.flow.settled(e)
+		}
+	}
+	e.pumpAll()
+}
+
+// WriteFailed says that nothing on its way will become durable: from now on
+// the engine answers reads and refuses writes.
+func (e *Engine) WriteFailed() {
+	e.readOnly = true
+	lost := e.unsettled
+	e.unsettled, e.barrier = nil, 0
+	clear(e.pending)
+	for _, u := range lost {
+		if u.last && u.flow != nil {
+			u.flow.failed(e, wire.StorageFailed)
+		}
+	}
+	e.release()
+	e.alert(wire.Alert{Reason: wire.ReasonStorage})
+}
+
+// Damaged says that a stored record failed its check when it was read.
+func (e *Engine) Damaged(entry mapping.Entry) {
+	if e.damaged[entry.Loc] || len(e.damaged) >= maxDamaged {
+		return
+	}
+	e.damaged[entry.Loc] = true
+	a := wire.Alert{Reason: wire.ReasonDamagedRecord, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
+	if c := e.byID[entry.Collection]; c != nil {
+		a.Collection = c.name
+	}
+	e.alert(a)
+}
+
+// alert records an alert in the log and tells the host's operator its reason.
+func (e *Engine) alert(a wire.Alert) {
+	a.Time = e.Now.Unix()
+	e.out.Events = append(e.out.Events, a)
+	if e.readOnly {
+		e.keepAlert(a)
+		return
+	}
+	e.append(nil, log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)})
+}
+
+func (e *Engine) keepAlert(a wire.Alert) {
+	e.alertCount++
+	e.alerts = append(e.alerts, a)
+	if len(e.alerts) > MaxAlerts {
+		e.alerts = e.alerts[1:]
+	}
+}
+
+// apply makes a durable record part of the state; w, if not nil, waits for the
+// Tasks that have to follow.
+func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
+	switch r.Kind {
+	case log.KindPut:
+		e.applyPut(r, at, w)
+	case log.KindDelete:
+		e.applyDelete(r, w)
+	case log.KindAlert:
+		a, err := wire.DecodeAlert(r.Body)
+		if err != nil {
+			return err
+		}
+		a.LSN = r.LSN
+		e.keepAlert(a)
+	default:
+		return e.applyChange(r)
+	}
+	return nil
+}

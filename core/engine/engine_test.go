@@ -1,0 +1,384 @@
+package engine
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// indexed returns a world with a collection "c", an index "x" on it that
+// serves, and three objects.
+func indexed(t *testing.T, flags wire.Flags) *world {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", flags)
+	for _, name := range []string{"one", "two", "three"} {
+		w.must(admin, put("c", name, "data of "+name), wire.OK)
+	}
+	return w
+}
+
+func (w *world) serving(collection, index string) bool {
+	return w.e.byName[collection].index(index).state == wire.IndexServing
+}
+
+func (w *world) lastReason() wire.Reason {
+	if len(w.e.alerts) == 0 {
+		return 0
+	}
+	return w.e.alerts[len(w.e.alerts)-1].Reason
+}
+
+// TestHostileAnswersQuarantineTheTask sends each lie that a Task can tell in a
+// well-formed frame, and wants the same of all: a fixed code, an alert, nothing
+// that should not leave, other indexes untouched, the index back by itself.
+func TestHostileAnswersQuarantineTheTask(t *testing.T) {
+	found := func(ids ...identity.ID) func(uint64) []task.Answer {
+		return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Found, Seq: seq, Found: ids}} }
+	}
+	for _, tc := range []struct {
+		name   string
+		lie    func(w *world) func(seq uint64) []task.Answer
+		reason wire.Reason
+	}{
+		{"forged identity", func(w *world) func(uint64) []task.Answer {
+			return found(identity.ID{1, 2, 3})
+		}, wire.ReasonInvalidIdentity},
+		{"altered tag", func(w *world) func(uint64) []task.Answer {
+			id := w.id("c", "one")
+			id[31] ^= 1
+			return found(id)
+		}, wire.ReasonInvalidIdentity},
+		{"deleted object", func(w *world) func(uint64) []task.Answer {
+			id := w.id("c", "two")
+			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("two")}, wire.OK)
+			return found(id)
+		}, wire.ReasonInvalidIdentity},
+		{"replaced object", func(w *world) func(uint64) []task.Answer {
+			id := w.id("c", "two")
+			w.must(admin, put("c", "two", "data of two, anew"), wire.OK)
+			return found(id)
+		}, wire.ReasonInvalidIdentity},
+		{"other collection", func(w *world) func(uint64) []task.Answer {
+			return found(w.id("d", "other"))
+		}, wire.ReasonOtherCollection},
+		{"too many results", func(w *world) func(uint64) []task.Answer {
+			return found(w.id("c", "one"), w.id("c", "two"), w.id("c", "three"))
+		}, wire.ReasonTooManyResults},
+		{"answer to nothing", func(w *world) func(uint64) []task.Answer {
+			return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Found, Seq: seq + 7}} }
+		}, wire.ReasonUnasked},
+		{"same answer twice", func(w *world) func(uint64) []task.Answer {
+			return func(seq uint64) []task.Answer {
+				return []task.Answer{{Type: task.Found, Seq: seq}, {Type: task.Found, Seq: seq}}
+			}
+		}, wire.ReasonUnasked},
+		{"confirms what it was not sent", func(w *world) func(uint64) []task.Answer {
+			return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Applied, Seq: seq + 1}} }
+		}, wire.ReasonUnasked},
+		{"endless empty answer", func(w *world) func(uint64) []task.Answer {
+			return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Found, Seq: seq, More: true}} }
+		}, wire.ReasonBadFrame},
+		{"silence", func(w *world) func(uint64) []task.Answer {
+			return func(uint64) []task.Answer { return nil }
+		}, wire.ReasonDeadline},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := indexed(t, 0)
+			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
+			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "d", Index: "x"}, Name: []byte("fake")}, wire.OK)
+			w.must(admin, put("d", "other", "data of other"), wire.OK)
+			lie := tc.lie(w)
+
+			q := byPredicate(wire.OpSearch, "c", "x", "data")
+			q.Limit = 2
+			n := w.ask(admin, q)
+			k := w.task(w.e.byName["c"].index("x").instance)
+			k.frames = nil
+			for _, a := range lie(w.e.byName["c"].index("x").seq) {
+				w.e.TaskAnswer(k.instance, a)
+			}
+			w.take()
+			w.tick(2 * time.Second) // past the deadline, not past the pause
+			a, ok := w.answered(n)
+			if !ok || len(a.objects) != 0 || a.code != wire.IndexViolated && a.code != wire.OK {
+				t.Fatalf("answer %v: code %d, %d objects", ok, a.code, len(a.objects))
+			}
+			w.settle()
+			if got := w.lastReason(); got != tc.reason {
+				t.Fatalf("alert for reason %d, want %d", got, tc.reason)
+			}
+			if k.stopped == false {
+				t.Fatal("the Task was not stopped")
+			}
+			if !w.serving("d", "x") {
+				t.Fatal("another index was touched")
+			}
+			w.tick(maxBackoff)
+			w.settle()
+			want := uint32(w.e.byName["c"].objects)
+			if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != want {
+				t.Fatalf("the rebuilt index counts %d, want %d", a.count, want)
+			}
+		})
+	}
+}
+
+// id is the identity of a live object.
+func (w *world) id(collection, name string) identity.ID {
+	c := w.e.byName[collection]
+	o, ok := w.e.live(c, w.e.Maker.Named(c.id, []byte(name)))
+	if !ok {
+		w.t.Fatalf("no object %q in %q", name, collection)
+	}
+	return o.ID
+}
+
+// TestOthersObjectsAreLeftOutSilently: a Task can't know rights, so naming an
+// object that the reader may not see is no violation, and shows nothing.
+func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
+	w := indexed(t, 0)
+	alice := access.Principal{0: 9}
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
+	w.must(alice, byPredicate(wire.OpSearch, "c", "x", ""), wire.NoCollection)
+	rights := wire.Flags(wire.RightReadOwn | wire.RightWrite)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: rights}}, wire.OK)
+	w.must(alice, put("c", "mine", "data of mine"), wire.OK)
+	q := byPredicate(wire.OpSearch, "c", "x", "data")
+	q.Limit = 1 // one of her own, though the Task may name three others first
+	a := w.must(alice, q, wire.OK)
+	if len(a.objects) != 1 || a.objects[0].ID != w.id("c", "mine") {
+		t.Fatalf("alice sees %d objects", len(a.objects))
+	}
+	if a := w.must(alice, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != 1 {
+		t.Fatalf("alice counts %d", a.count)
+	}
+	w.must(alice, get("c", "one"), wire.NotFound)
+	w.must(alice, put("c", "one", "overwritten"), wire.Denied)
+	w.must(alice, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("one")}, wire.NotFound)
+	if w.lastReason() != 0 || !w.serving("c", "x") {
+		t.Fatal("an honest answer raised an alert")
+	}
+}
+
+// TestReadsSeeAcknowledgedWrites: the answer to a PUT comes after the disk and
+// the Task; a lazy index is waited for by the SEARCH instead.
+func TestReadsSeeAcknowledgedWrites(t *testing.T) {
+	for _, lazy := range []wire.Flags{0, wire.FlagLazy} {
+		w := indexed(t, lazy)
+		n := w.ask(admin, put("c", "four", "data of four"))
+		if _, ok := w.answered(n); ok {
+			t.Fatal("acknowledged before the disk")
+		}
+		w.must2(w.ask(admin, get("c", "four")), wire.NotFound)
+		w.commit(len(w.pending))
+		if _, ok := w.answered(n); ok != (lazy != 0) {
+			t.Fatalf("lazy %d: acknowledged before the Task confirmed: %v", lazy, ok)
+		}
+		a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of four"), wire.OK)
+		if len(a.objects) != 1 {
+			t.Fatalf("lazy %d: the search shows %d objects", lazy, len(a.objects))
+		}
+	}
+}
+
+func (w *world) must2(number uint64, want wire.Code) {
+	w.t.Helper()
+	if a, ok := w.answered(number); !ok || a.code != want {
+		w.t.Fatalf("code %d, want %d", a.code, want)
+	}
+}
+
+// TestSearchShowsAReplacedObjectAsItStood: a query that the Task answered
+// before it heard of a change comes before that change; it must not lose the
+// object's old and new state both.
+func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
+	w := indexed(t, 0)
+	old := w.id("c", "one")
+	n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+	w.ask(admin, put("c", "one", "data of one, anew"))
+	w.commit(len(w.pending)) // durable, while the Task still works on the query
+	w.settle()
+	a, _ := w.answered(n)
+	if a.code != wire.OK || len(a.objects) != 1 || a.objects[0].ID != old {
+		t.Fatalf("code %d, %d objects", a.code, len(a.objects))
+	}
+	if w.lastReason() != 0 {
+		t.Fatal("an honest race raised an alert")
+	}
+}
+
+func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
+	w := indexed(t, 0)
+	if a := w.must(admin, put("c", "odd", "refuse"), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {
+		t.Fatal("a refused input was not reported")
+	}
+	if a := w.must(admin, put("c", "long", string(make([]byte, 65))), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {
+		t.Fatal("an input over the Task's limit was not reported")
+	}
+	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "refuse"), wire.QueryRefused)
+	q := wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "bad"}, Name: []byte("fake"), Query: []byte("refuse")}
+	w.must(admin, q, wire.OK)
+	if got := w.e.byName["c"].index("bad").state; got != wire.IndexRefused {
+		t.Fatalf("state %d", got)
+	}
+	w.must(admin, put("c", "one", "data"), wire.OK)
+}
+
+func TestBatchIsAllOrNothing(t *testing.T) {
+	w := indexed(t, 0)
+	var ops []byte
+	ops = wire.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpPut, Name: []byte("new"), Object: []byte("data")})
+	ops = wire.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpDelete, Name: []byte("absent")})
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: "c"}, Object: ops}, wire.NotFound)
+	w.must(admin, get("c", "new"), wire.NotFound)
+}
+
+func TestFailedDiskStopsWritesAndKeepsReads(t *testing.T) {
+	w := indexed(t, 0)
+	n := w.ask(admin, put("c", "lost", "data"))
+	w.pending = nil
+	w.e.WriteFailed()
+	w.take()
+	w.must2(n, wire.StorageFailed)
+	w.must(admin, put("c", "later", "data"), wire.StorageFailed)
+	w.must(admin, get("c", "lost"), wire.NotFound)
+	w.must(admin, get("c", "one"), wire.OK)
+	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != 3 {
+		t.Fatalf("count %d", a.count)
+	}
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "z"}}, wire.StorageFailed)
+}
+
+func TestLeakBudgetEndsAnswers(t *testing.T) {
+	w := indexed(t, 0)
+	row := *w.e.tasks["fake"]
+	row.LeakBudget = 3
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.settle()
+	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK) // log2 C(3,1): 2 bits
+	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.LeakBudgetExhausted)
+	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK) // all of them: no choice, no leak
+}
+
+func TestTheLastAdministratorStays(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(admin)}}, wire.InvalidRequest)
+	r := wire.Request{Header: wire.Header{Op: wire.OpRevoke, Identity: identity.ID(admin), Flags: wire.Flags(wire.RightAdmin)}}
+	w.must(admin, r, wire.InvalidRequest)
+}
+
+// TestRemovedPrincipalComesBackWithNothing: rights and ownership end with the
+// removal, also for one who is registered again.
+func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
+	w := indexed(t, 0)
+	alice := identity.ID{0: 9}
+	add := wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: alice}, Name: []byte("alice")}
+	grant := wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: alice,
+		Flags: wire.Flags(wire.RightReadOwn | wire.RightWrite)}}
+	w.must(admin, add, wire.OK)
+	w.must(admin, grant, wire.OK)
+	w.must(access.Principal(alice), put("c", "mine", "data"), wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: alice}}, wire.OK)
+	w.must(access.Principal(alice), get("c", "mine"), wire.UnknownPrincipal)
+	w.must(admin, add, wire.OK)
+	w.must(access.Principal(alice), get("c", "mine"), wire.NoCollection)
+	w.must(admin, grant, wire.OK)
+	w.must(access.Principal(alice), get("c", "mine"), wire.NotFound)
+}
+
+// TestReplayGivesTheSameState: what the engine knows after a restart is what it
+// knew before.
+func TestReplayGivesTheSameState(t *testing.T) {
+	w := indexed(t, wire.FlagOrdered)
+	status := wire.Request{Header: wire.Header{Op: wire.OpStatus}}
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	w.register("d", "y", 0)
+	w.must(admin, put("d", "one", "data"), wire.OK)
+	before := w.must(admin, status, wire.OK)
+	w.boot()
+	w.settle()
+	after := w.must(admin, status, wire.OK)
+	if len(before.items) != len(after.items) {
+		t.Fatalf("%d items, then %d", len(before.items), len(after.items))
+	}
+	for i := range before.items {
+		if i > 0 && !bytes.Equal(before.items[i].Body, after.items[i].Body) {
+			t.Errorf("item %d: %x, then %x", i, before.items[i].Body, after.items[i].Body)
+		}
+	}
+}
+
+// TestDroppedCollectionIsGone: its objects can't be reached, and their memory
+// comes back.
+func TestDroppedCollectionIsGone(t *testing.T) {
+	w := indexed(t, 0)
+	id := w.id("c", "one")
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	w.must(admin, get("c", "one"), wire.NoCollection)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: "c", Identity: id}}, wire.NotFound)
+	for range 256 {
+		w.tick(time.Millisecond)
+	}
+	if n := w.e.Objects(); n != 0 {
+		t.Fatalf("%d objects left", n)
+	}
+}
+
+// TestChangesOfTheCatalogueHoldWhatComesAfter: a write pipelined behind the
+// making of its collection finds it.
+func TestChangesOfTheCatalogueHoldWhatComesAfter(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	a := w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}})
+	b := w.ask(admin, put("c", "one", "data"))
+	c := w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}})
+	w.settle()
+	w.must2(a, wire.OK)
+	w.must2(b, wire.OK)
+	w.must2(c, wire.Exists)
+}
+
+// TestIndexIsBuiltBesideWrites: an index made on a full collection finds what
+// was there and what was put, replaced and deleted while it was built.
+func TestIndexIsBuiltBesideWrites(t *testing.T) {
+	w := indexed(t, 0)
+	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "late"}, Name: []byte("fake")})
+	w.commit(len(w.pending))
+	late := w.e.byName["c"].index("late")
+	w.e.TaskStarted(late.instance)
+	w.take()
+	w.must2(w.ask(admin, byPredicate(wire.OpSearch, "c", "late", "")), wire.IndexUnavailable)
+	w.ask(admin, put("c", "four", "data of four"))
+	w.ask(admin, put("c", "one", "changed"))
+	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("two")})
+	w.settle()
+	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "late", "data"), wire.OK); len(a.objects) != 2 {
+		t.Fatalf("%d objects, want three and four", len(a.objects))
+	}
+}
+
+// TestDamagedRecordIsReportedOnce, however often it is read.
+func TestDamagedRecordIsReportedOnce(t *testing.T) {
+	w := indexed(t, 0)
+	a := w.must(admin, get("c", "one"), wire.OK)
+	for range 3 {
+		w.e.Damaged(a.objects[0])
+		w.take()
+	}
+	w.settle()
+	if len(w.e.alerts) != 1 || w.e.alerts[0].Offset != a.objects[0].Loc.Offset {
+		t.Fatalf("alerts: %v", w.e.alerts)
+	}
+	if last := w.disk[len(w.disk)-1]; last.Kind != log.KindAlert {
+		t.Fatal("the alert is not in the log")
+	}
+}

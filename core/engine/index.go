@@ -1,0 +1,312 @@
+package engine
+
+import (
+	"time"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// Limits of what is on its way to one Task.
+const (
+	windowFrames = 1024    // frames sent and not confirmed
+	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
+	keepInputs   = 1024    // queued changes that keep their input in memory; others read it again
+	fetchAhead   = 128     // inputs being read for the front of the queue
+	maxBacklog   = 1 << 20 // queued changes after which writes are refused as Overloaded
+	buildScan    = 1 << 16 // entries of the mapping looked at in one go while building
+	maxBackoff   = 30 * time.Second
+	minBackoff   = 100 * time.Millisecond
+)
+
+// index is one Task instance bound to one collection: a follower of the log.
+// Changes and queries go to the Task through one queue, in log order, so that
+// a query sees all that was committed before it.
+type index struct {
+	c        *collection
+	name     string
+	task     string
+	dataType wire.DataType
+	flags    wire.Flags
+	config   []byte
+
+	state    wire.IndexState
+	row      *wire.Row // in force for this instance
+	instance uint64    // 0: no process
+	seq      uint64    // of the last frame sent
+	applied  uint64    // as the Task confirmed
+	queue    []*delivery
+	sent     []*delivery // changes sent and not confirmed
+	open     []*search   // queries sent and not answered
+	bytes    int         // of the frames in sent
+	fetching int
+
+	// leaving holds the objects replaced or deleted by changes that the Task
+	// has not confirmed. It may still name them in answer to a query that it
+	// was sent before such a change; the answer then shows the object as it
+	// stood. Nobody has been told yet that the change is done, so the query
+	// comes before it (docs/decisions).
+	leaving map[identity.ID]*delivery
+
+	shard    int    // next to be scanned while building
+	building int    // deliveries of the build not yet confirmed
+	fed      uint64 // and those that are
+
+	failures int // in a row: the next start waits longer
+	retryAt  time.Time
+	served   time.Time
+	restarts uint32
+	refused  uint64
+	leaked   map[access.Principal]uint64 // bits
+}
+
+type step uint8
+
+const (
+	stepConfigure step = iota
+	stepInsert
+	stepRemove
+	stepSearch
+)
+
+// delivery is one frame for a Task, from the time it is queued until the Task
+// has confirmed or answered it.
+type delivery struct {
+	step    step
+	x       *index
+	lsn     uint64
+	put     mapping.Entry // stepInsert
+	gone    mapping.Entry // what it replaces or removes, if hasGone
+	hasGone bool
+	input   []byte // stepInsert; nil until fetched
+	token   uint64 // of the fetch under way, or 0
+	skip    bool   // nothing to send after all
+	build   bool
+	refused bool
+	waiter  *write // told when it is confirmed
+	search  *search
+
+	seq  uint64
+	at   time.Time
+	size int
+}
+
+// change is what a durable record did to one object.
+type change struct {
+	lsn             uint64
+	put, gone       mapping.Entry
+	hasPut, hasGone bool
+	body            []byte
+}
+
+func newIndex(c *collection, name, task string) *index {
+	return &index{c: c, name: name, task: task, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
+}
+
+// busy reports whether a client waits for the index.
+func (x *index) busy() bool {
+	for _, d := range x.queue {
+		if d.search != nil {
+			return true
+		}
+	}
+	return len(x.open) > 0
+}
+
+func (x *index) ordered() bool { return x.flags&wire.FlagOrdered != 0 }
+
+// input returns what the index is fed of an object, and whether it is fed at
+// all. An input over the Task's limit is not.
+func (x *index) input(o Object) (input []byte, fed, tooLarge bool) {
+	input = o.Data
+	if x.flags&wire.FlagAttribute != 0 {
+		// The Core checked the attributes when it stored them.
+		list, _ := wire.DecodeAttributes(o.Attributes)
+		found := false
+		for _, a := range list {
+			if a.Index == x.name {
+				input, found = a.Data, true
+			}
+		}
+		if !found {
+			return nil, false, false
+		}
+	}
+	if uint64(len(input)) > uint64(x.row.MaxInput) {
+		return nil, false, true
+	}
+	return input, true, false
+}
+
+// follow queues what a durable record means for the index. An index that is
+// not up gets it from the mapping, when it is built.
+func (x *index) follow(e *Engine, ch change, w *write) {
+	if x.instance == 0 || x.state == wire.IndexStarting {
+		return
+	}
+	d := &delivery{step: stepRemove, x: x, lsn: ch.lsn, gone: ch.gone, hasGone: ch.hasGone}
+	if ch.hasPut {
+		// The engine made this record, or checked it when it was read.
+		o, _ := DecodeObject(ch.body)
+		input, fed, tooLarge := x.input(o)
+		if tooLarge && w != nil {
+			w.notIndexed = true
+		}
+		if fed {
+			d.step, d.put, d.input = stepInsert, ch.put, input
+			if len(x.queue) >= keepInputs {
+				d.input = nil
+			} else if input == nil {
+				d.input = []byte{}
+			}
+		}
+	}
+	if d.step == stepRemove && !d.hasGone {
+		return
+	}
+	if d.hasGone && d.gone.ID != ch.put.ID {
+		x.leaving[d.gone.ID] = d
+	}
+	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
+		d.waiter = w
+		w.confirms++
+	}
+	x.queue = append(x.queue, d)
+}
+
+func (e *Engine) pumpAll() {
+	for _, c := range e.collections {
+		for _, x := range c.indexes {
+			e.pump(x)
+		}
+	}
+}
+
+// pump sends what may be sent, reads inputs ahead, and goes on with a build.
+func (e *Engine) pump(x *index) {
+	if x.instance == 0 || x.state == wire.IndexStarting {
+		return
+	}
+	if x.state == wire.IndexBuilding && len(x.queue) < fetchAhead {
+		e.scan(x)
+	}
+	for len(x.queue) > 0 && len(x.sent) < windowFrames && (x.bytes < windowBytes || len(x.sent) == 0) {
+		d := x.queue[0]
+		if d.step == stepInsert && d.input == nil && !d.skip {
+			break
+		}
+		x.queue[0] = nil
+		x.queue = x.queue[1:]
+		if d.skip {
+			x.done(e, d)
+			continue
+		}
+		e.send(x, d)
+	}
+	for i := 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead; i++ {
+		if d := x.queue[i]; d.step == stepInsert && d.input == nil && d.token == 0 && !d.skip {
+			e.lastFetch++
+			d.token = e.lastFetch
+			e.fetches[d.token] = d
+			x.fetching++
+			e.out.Fetch = append(e.out.Fetch, Fetch{d.token, d.put})
+		}
+	}
+	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
+		x.state, x.served = wire.IndexServing, e.Now
+	}
+}
+
+// scan queues the next objects of the collection for an index that is being
+// built. What is put or deleted meanwhile is queued as it happens: at the time
+// a shard is scanned, all changes of it are either in the mapping or behind.
+func (e *Engine) scan(x *index) {
+	for scanned := 0; x.shard < mapping.Shards && len(x.queue) < fetchAhead && scanned < buildScan; x.shard++ {
+		for o := range e.objects.Shard(x.shard) {
+			scanned++
+			if o.Collection == x.c.id {
+				x.queue = append(x.queue, &delivery{step: stepInsert, x: x, put: o, build: true})
+				x.building++
+			}
+		}
+	}
+}
+
+// Fetched brings a record that Fetch asked for, or tells that it can't be
+// read. The engine keeps o.
+func (e *Engine) Fetched(token uint64, o Object, lsn uint64, err error) {
+	d := e.fetches[token]
+	if d == nil {
+		return
+	}
+	delete(e.fetches, token)
+	d.token = 0
+	d.x.fetching--
+	if err != nil {
+		e.Damaged(d.put)
+	}
+	input, fed, _ := d.x.input(o)
+	switch {
+	case err == nil && fed:
+		d.lsn, d.input = lsn, append([]byte{}, input...)
+	case d.hasGone:
+		d.step = stepRemove
+	default:
+		d.skip = true
+	}
+	e.pump(d.x)
+}
+
+// send makes the frame of a delivery.
+func (e *Engine) send(x *index, d *delivery) {
+	x.seq++
+	d.seq, d.at = x.seq, e.Now
+	var f []byte
+	switch d.step {
+	case stepConfigure:
+		f = task.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
+	case stepInsert:
+		f = task.AppendInsert(make([]byte, 0, task.HeaderSize+40+len(d.input)), d.seq, d.lsn, d.put.ID, d.input)
+		d.input = nil
+	case stepRemove:
+		f = task.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
+	case stepSearch:
+		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
+	}
+	if d.search != nil {
+		x.open = append(x.open, d.search)
+	} else {
+		d.size = len(f)
+		x.bytes += d.size
+		x.sent = append(x.sent, d)
+	}
+	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f})
+}
+
+// done ends a change: the Task has confirmed it, or need not.
+func (x *index) done(e *Engine, d *delivery) {
+	x.bytes -= d.size
+	if d.hasGone && x.leaving[d.gone.ID] == d {
+		delete(x.leaving, d.gone.ID)
+	}
+	if d.build {
+		x.building--
+		x.fed++
+	}
+	if d.waiter != nil {
+		d.waiter.confirmed(e, d.refused)
+	}
+}
+
+// report describes the index to a principal.
+func (x *index) report(p access.Principal) wire.IndexStatus {
+	s := wire.IndexStatus{Collection: x.c.name, Index: x.name, Task: x.task, Type: x.dataType, Flags: x.flags,
+		State: x.state, LeakedBits: x.leaked[p], Restarts: x.restarts, Refused: x.refused}
+	if x.state == wire.IndexBuilding {
+		s.Fed, s.Total = x.fed, max(x.c.objects, x.fed)
+	}
+	return s
+}

@@ -1,0 +1,489 @@
+package engine
+
+import (
+	"bytes"
+	"flag"
+	"maps"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+var (
+	simSeeds = flag.Uint64("sim.seeds", 600, "how many random histories to drive the engine through")
+	simFirst = flag.Uint64("sim.first", 1, "the seed of the first history")
+	simSteps = flag.Int("sim.steps", 300, "inputs in one history")
+)
+
+// TestRandomHistories drives the engine through random histories of clients,
+// honest and hostile Tasks, slow disks and crashes, and holds it against a
+// simple model after every step. A seed reproduces its history exactly:
+//
+//	go test ./core/engine -run TestRandomHistories -sim.first=SEED -sim.seeds=1
+func TestRandomHistories(t *testing.T) {
+	for seed := *simFirst; seed < *simFirst+*simSeeds; seed++ {
+		s := newSimulation(t, seed)
+		for range *simSteps {
+			s.step()
+		}
+		s.finish()
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+// state is what a collection holds, by identity value.
+type state map[identity.Value]modelObject
+
+type modelObject struct {
+	id    identity.ID
+	owner uint32
+	data  string
+}
+
+type simulation struct {
+	*world
+	seed      uint64
+	people    []access.Principal
+	rights    map[string]map[access.Principal]wire.Rights
+	decided   map[string]state            // what the next write is decided on
+	versions  map[string][]state          // committed, oldest first
+	seen      int                         // groups of world.pending whose effect is in decided
+	searches  map[uint64]pendingSearch    // asked, not answered
+	ids       map[uint32]string           // collection names
+	owners    map[access.Principal]uint32 // as the log says
+	maker     *identity.Maker
+	hostility float64 // how likely a Task is hostile
+}
+
+type pendingSearch struct {
+	who        access.Principal
+	collection string
+	predicate  string
+	op         wire.Operation
+	from       int // version when asked
+}
+
+var collections = []string{"a", "b"}
+
+func newSimulation(t *testing.T, seed uint64) *simulation {
+	s := &simulation{world: newWorld(t, seed), seed: seed,
+		rights: map[string]map[access.Principal]wire.Rights{"a": {}, "b": {}}, decided: map[string]state{"a": {}, "b": {}},
+		versions: map[string][]state{"a": {{}}, "b": {{}}}, searches: map[uint64]pendingSearch{},
+		ids: map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
+	s.settle()
+	s.register("a", "x", 0)
+	s.register("b", "x", wire.FlagLazy)
+	if seed%3 == 0 {
+		s.hostility = 0.3
+	}
+	choices := []wire.Rights{wire.RightsAll, wire.RightReadOwn | wire.RightWrite | wire.RightDelete, wire.RightWrite | wire.RightRead, 0}
+	for i := range 4 {
+		p := access.Principal{0: 2, 1: byte(i)}
+		s.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: []byte{'p', byte('0' + i)}}, wire.OK)
+		s.people = append(s.people, p)
+		for _, c := range collections {
+			r := choices[s.rng.IntN(len(choices))]
+			if r != 0 {
+				s.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(r)}}, wire.OK)
+			}
+			s.rights[c][p] = r
+		}
+	}
+	s.watch = s.follow
+	for _, c := range s.e.collections {
+		s.ids[c.id] = c.name
+	}
+	for id, p := range s.e.principals {
+		s.owners[id] = p.owner
+	}
+	return s
+}
+
+// step makes one thing happen, and checks.
+func (s *simulation) step() {
+	switch k := s.rng.IntN(100); {
+	case k < 30:
+		s.randomWrite()
+	case k < 45:
+		s.randomGet()
+	case k < 55:
+		s.randomSearch()
+	case k < 58:
+		s.randomList()
+	case k < 75:
+		if len(s.pending) > 0 {
+			s.commit(1 + s.rng.IntN(len(s.pending)))
+		}
+	case k < 80:
+		if len(s.fetch) > 0 {
+			s.read()
+		}
+	case k < 95:
+		s.randomTask()
+	case k < 98:
+		s.tick(time.Duration(s.rng.IntN(300)) * time.Millisecond)
+	case k < 99 && len(s.tasks) > 0:
+		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance) // killed
+		s.take()
+	default:
+		s.crash()
+	}
+	s.absorb()
+	s.checkSearches()
+}
+
+func (s *simulation) pick() (access.Principal, string) {
+	return s.people[s.rng.IntN(len(s.people))], collections[s.rng.IntN(2)]
+}
+
+// absorb applies what was appended since to the decided state.
+func (s *simulation) absorb() {
+	for ; s.seen < len(s.pending); s.seen++ {
+		for _, r := range s.pending[s.seen] {
+			s.effect(s.decided, r)
+		}
+	}
+}
+
+func (s *simulation) effect(to map[string]state, r log.Record) {
+	c := s.ids[r.Collection]
+	switch r.Kind {
+	case log.KindPut:
+		o, err := DecodeObject(r.Body)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		to[c][r.ID.Value()] = modelObject{r.ID, r.Owner, string(o.Data)}
+	case log.KindDelete:
+		if to[c][r.ID.Value()].id != r.ID {
+			s.t.Fatalf("seed %d: a deletion of what is not there", s.seed)
+		}
+		delete(to[c], r.ID.Value())
+	}
+}
+
+// follow keeps a version of each collection for every group made durable.
+func (s *simulation) follow(groups []log.Group) {
+	s.absorb()
+	for _, g := range groups {
+		next := map[string]state{}
+		for _, c := range collections {
+			next[c] = maps.Clone(s.current(c))
+		}
+		for _, r := range g {
+			s.effect(next, r)
+		}
+		for _, c := range collections {
+			s.versions[c] = append(s.versions[c], next[c])
+		}
+	}
+	s.seen -= len(groups)
+}
+
+// current is the committed state of a collection.
+func (s *simulation) current(c string) state { return s.versions[c][len(s.versions[c])-1] }
+
+// randomWrite sends a batch of one or more writes, and wants the outcome and
+// the records that the model says.
+func (s *simulation) randomWrite() {
+	who, c := s.pick()
+	s.absorb()
+	want, model := wire.OK, maps.Clone(s.decided[c])
+	r := wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: c}}
+	var changed int
+	for range 1 + s.rng.IntN(3)*s.rng.IntN(2) {
+		op := wire.BatchOp{Op: wire.OpPut, Name: []byte{byte('m' + s.rng.IntN(6))}, Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(26))}}
+		v := s.maker.Named(s.collectionID(c), op.Name)
+		cur, exists := model[v]
+		switch s.rng.IntN(8) {
+		case 0:
+			op.Flags = wire.FlagIfAbsent
+		case 1:
+			op.Flags, op.Identity = wire.FlagIfIdentity, cur.id
+			if !exists || s.rng.IntN(3) == 0 {
+				op.Identity = identity.ID{1: 1}
+			}
+		case 2, 3:
+			op.Op, op.Object = wire.OpDelete, nil
+		}
+		if code := s.predict(who, c, op, cur, exists); want == wire.OK {
+			want = code
+		}
+		if want == wire.OK && op.Op == wire.OpPut {
+			sum := sha(op.Object)
+			model[v] = modelObject{identity.New(v, s.maker.Tag(s.collectionID(c), v, sum)), s.owners[who], string(op.Object)}
+		} else if want == wire.OK {
+			delete(model, v)
+		}
+		changed++
+		r.Object = wire.AppendBatchOp(r.Object, &op)
+	}
+	before := len(s.pending)
+	n := s.ask(who, r)
+	a, done := s.answered(n)
+	switch {
+	case want == wire.OK && (done || len(s.pending) != before+1 || len(s.pending[before]) != changed):
+		s.t.Fatalf("seed %d: a batch of %d should be on its way; answer %d, %d new groups", s.seed, changed, a.code, len(s.pending)-before)
+	case want != wire.OK && (!done || a.code != want || len(s.pending) != before):
+		s.t.Fatalf("seed %d: batch got code %d, want %d", s.seed, a.code, want)
+	}
+	s.absorb()
+	if want == wire.OK && !maps.Equal(model, s.decided[c]) {
+		s.t.Fatalf("seed %d: the batch did something else than asked", s.seed)
+	}
+}
+
+// predict says what a write has to come to: the rules of package access, told
+// once more.
+func (s *simulation) predict(who access.Principal, c string, op wire.BatchOp, cur modelObject, exists bool) wire.Code {
+	r := s.rights[c][who]
+	own := exists && cur.owner == s.owners[who]
+	sees := r&wire.RightRead != 0 || own && r&wire.RightReadOwn != 0
+	deletes := r&wire.RightDelete != 0 && (own || r&wire.RightRead != 0)
+	switch {
+	case r == 0:
+		return wire.NoCollection
+	case r&(wire.RightWrite|wire.RightDelete) == 0:
+		return wire.Denied
+	case op.Op == wire.OpDelete && (!exists || !sees && !deletes):
+		return wire.NotFound
+	case op.Op == wire.OpDelete && !deletes:
+		return wire.Denied
+	case op.Op == wire.OpDelete:
+		return wire.OK
+	case r&wire.RightWrite == 0:
+		return wire.Denied
+	case op.Flags&wire.FlagIfAbsent != 0 && exists, op.Flags&wire.FlagIfIdentity != 0 && (!exists || cur.id != op.Identity):
+		return wire.PreconditionFailed
+	case exists && !own && !deletes:
+		return wire.Denied
+	}
+	return wire.OK
+}
+
+func (s *simulation) collectionID(c string) uint32 { return s.e.byName[c].id }
+
+func (s *simulation) mayRead(who access.Principal, c string, o modelObject) bool {
+	r := s.rights[c][who]
+	return r&wire.RightRead != 0 || o.owner == s.owners[who] && r&wire.RightReadOwn != 0
+}
+
+// randomGet wants exactly what is committed.
+func (s *simulation) randomGet() {
+	who, c := s.pick()
+	name := []byte{byte('m' + s.rng.IntN(6))}
+	a, done := s.answered(s.ask(who, wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: c}, Name: name}))
+	o, exists := s.current(c)[s.maker.Named(s.collectionID(c), name)]
+	want := wire.OK
+	switch r := s.rights[c][who]; {
+	case r == 0:
+		want = wire.NoCollection
+	case r&(wire.RightRead|wire.RightReadOwn) == 0:
+		want = wire.Denied
+	case !exists || !s.mayRead(who, c, o):
+		want = wire.NotFound
+	}
+	if !done || a.code != want {
+		s.t.Fatalf("seed %d: GET: code %d, want %d", s.seed, a.code, want)
+	}
+	if want == wire.OK && (len(a.objects) != 1 || a.objects[0].ID != o.id || s.stored(a.objects[0]) != o.data) {
+		s.t.Fatalf("seed %d: GET: another object", s.seed)
+	}
+}
+
+// stored is the content that the disk has for an entry.
+func (s *simulation) stored(e mapping.Entry) string {
+	o, _ := DecodeObject(s.disk[e.Loc.Offset].Body)
+	return string(o.Data)
+}
+
+func (s *simulation) randomList() {
+	who, c := s.pick()
+	a, done := s.answered(s.ask(who, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: c}}))
+	if !done {
+		s.t.Fatalf("seed %d: LIST: no answer", s.seed)
+	}
+	if a.code == wire.OK && !s.matches(s.current(c), who, c, "", a) {
+		s.t.Fatalf("seed %d: LIST: not what is there", s.seed)
+	}
+}
+
+func (s *simulation) randomSearch() {
+	who, c := s.pick()
+	op := []wire.Operation{wire.OpSearch, wire.OpCount, wire.OpDeleteWhere}[s.rng.IntN(3)]
+	predicate := string(byte('0' + s.rng.IntN(3)))
+	if op == wire.OpDeleteWhere && s.rng.IntN(2) == 0 {
+		return
+	}
+	n := s.ask(who, byPredicate(op, c, "x", predicate))
+	s.searches[n] = pendingSearch{who, c, predicate, op, len(s.versions[c]) - 1}
+}
+
+// checkSearches wants each answered query to show the collection as it was at
+// one moment between question and answer, save what the reader may not see.
+// An answer by a hostile Task may leave things out, never put things in.
+func (s *simulation) checkSearches() {
+	for n, q := range s.searches {
+		a, done := s.answered(n)
+		if !done {
+			continue
+		}
+		delete(s.searches, n)
+		if a.code != wire.OK || q.op == wire.OpDeleteWhere {
+			continue
+		}
+		ok := false
+		for _, v := range s.versions[q.collection][q.from:] {
+			ok = ok || s.matches(v, q.who, q.collection, q.predicate, a)
+		}
+		if !ok && s.hostility > 0 && q.op == wire.OpSearch {
+			ok = s.isSubset(q, a)
+		}
+		if !ok && !(s.hostility > 0 && q.op == wire.OpCount) {
+			s.t.Fatalf("seed %d: %v of %q by %x shows %d objects: no moment since it was asked looked like that",
+				s.seed, q.op, q.predicate, q.who[:2], len(a.objects))
+		}
+	}
+}
+
+// matches reports whether an answer is what a principal may see of a state.
+func (s *simulation) matches(v state, who access.Principal, c, prefix string, a answer) bool {
+	n := 0
+	for _, o := range v {
+		if s.mayRead(who, c, o) && bytes.HasPrefix([]byte(o.data), []byte(prefix)) {
+			n++
+		}
+	}
+	for _, e := range a.objects {
+		o := v[e.ID.Value()]
+		if o.id != e.ID || s.stored(e) != o.data || !s.mayRead(who, c, o) {
+			return false
+		}
+	}
+	return n == int(a.count)
+}
+
+// isSubset reports whether everything in the answer was there to be read at
+// some moment since the question.
+func (s *simulation) isSubset(q pendingSearch, a answer) bool {
+	for _, e := range a.objects {
+		ok := false
+		for _, v := range s.versions[q.collection][q.from:] {
+			o := v[e.ID.Value()]
+			ok = ok || o.id == e.ID && s.stored(e) == o.data && s.mayRead(q.who, q.collection, o)
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// randomTask lets a Task come up, or handle a frame, or misbehave.
+func (s *simulation) randomTask() {
+	if len(s.tasks) == 0 {
+		return
+	}
+	k := s.tasks[s.rng.IntN(len(s.tasks))]
+	switch x := s.e.instances[k.instance]; {
+	case x == nil:
+	case x.state == wire.IndexStarting:
+		k.hostile = s.rng.Float64() < s.hostility
+		s.e.TaskStarted(k.instance)
+		s.take()
+	case k.hostile && s.rng.IntN(4) == 0:
+		s.e.TaskAnswer(k.instance, s.lie(k))
+		s.take()
+	default:
+		for range 1 + s.rng.IntN(8) {
+			if !k.stopped && len(k.frames) > 0 {
+				s.world.step(k)
+			}
+		}
+	}
+}
+
+// lie makes up an answer out of things that a Task could know, or guess.
+func (s *simulation) lie(k *fakeTask) task.Answer {
+	a := task.Answer{Type: []task.Type{task.Applied, task.Found, task.Failed}[s.rng.IntN(3)], Seq: s.rng.Uint64N(20),
+		Failure: task.Failure(1 + s.rng.IntN(3)), More: s.rng.IntN(4) == 0}
+	for _, c := range collections {
+		for _, v := range s.versions[c][max(0, len(s.versions[c])-20):] {
+			for _, o := range v {
+				if s.rng.IntN(40) == 0 {
+					a.Found = append(a.Found, o.id)
+				}
+			}
+		}
+	}
+	if s.rng.IntN(3) == 0 {
+		id := identity.ID(k.randomID(s.rng))
+		a.Found = append(a.Found, id)
+	}
+	return a
+}
+
+func (k *fakeTask) randomID(r *rand.Rand) (id [32]byte) {
+	_, _ = reader{r}.Read(id[:])
+	return id
+}
+
+// crash loses what was not durable, and starts again from the disk: what the
+// engine then knows is what was committed.
+func (s *simulation) crash() {
+	s.boot()
+	s.seen = 0
+	clear(s.searches)
+	s.answers = nil
+	for _, c := range collections {
+		s.decided[c] = maps.Clone(s.current(c))
+		if got := s.e.byName[c].objects; got != uint64(len(s.current(c))) {
+			s.t.Fatalf("seed %d: after a crash %q has %d objects, want %d", s.seed, c, got, len(s.current(c)))
+		}
+		for v, o := range s.current(c) {
+			e, ok := s.e.objects.Get(v)
+			if !ok || e.ID != o.id || e.Owner != o.owner || s.stored(e) != o.data {
+				s.t.Fatalf("seed %d: after a crash an object is not what it was", s.seed)
+			}
+		}
+	}
+}
+
+// finish lets everything run, with honest Tasks: every index comes back and
+// finds exactly what is there.
+func (s *simulation) finish() {
+	s.hostility = 0
+	for range 100 {
+		for _, k := range s.tasks {
+			if k.hostile {
+				s.e.TaskBroke(k.instance, wire.ReasonBadFrame)
+			}
+		}
+		s.take()
+		s.settle()
+		s.tick(maxBackoff)
+	}
+	if !s.e.Idle() {
+		s.t.Fatalf("seed %d: something is still in flight", s.seed)
+	}
+	clear(s.searches)
+	for _, c := range collections {
+		for _, who := range s.people {
+			n := s.ask(who, byPredicate(wire.OpSearch, c, "x", ""))
+			s.settle()
+			a, done := s.answered(n)
+			if !done || a.code == wire.OK && !s.matches(s.current(c), who, c, "", a) || a.code == wire.IndexUnavailable {
+				s.t.Fatalf("seed %d: at the end, index of %q: code %d, %d objects", s.seed, c, a.code, len(a.objects))
+			}
+		}
+	}
+}
