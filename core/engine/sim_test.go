@@ -139,6 +139,11 @@ func (s *simulation) step() {
 	}
 	s.absorb()
 	s.checkSearches()
+	for _, a := range s.e.alerts {
+		if s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonDeadline {
+			s.t.Fatalf("seed %d: an honest Task was quarantined for reason %d", s.seed, a.Reason)
+		}
+	}
 }
 
 func (s *simulation) pick() (access.Principal, string) {
@@ -461,10 +466,10 @@ func (s *simulation) crash() {
 // finish lets everything run, with honest Tasks: every index comes back and
 // finds exactly what is there.
 func (s *simulation) finish() {
-	s.hostility = 0
 	for range 100 {
 		for _, k := range s.tasks {
 			if k.hostile {
+				k.hostile = false
 				s.e.TaskBroke(k.instance, wire.ReasonBadFrame)
 			}
 		}
