@@ -42,6 +42,9 @@ func (e *Engine) Request(q *Request) {
 	}
 }
 
+// Knows reports whether a principal is registered.
+func (e *Engine) Knows(p access.Principal) bool { return e.principals[p] != nil }
+
 // changes reports whether an operation appends to the log when it is decided.
 func changes(o wire.Operation) bool {
 	return o == wire.OpPut || o == wire.OpDelete || o == wire.OpBatch ||

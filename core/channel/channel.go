@@ -1,0 +1,91 @@
+// Package channel is the only way from a client to the Core: TLS 1.3 (RFC
+// 8446), both sides authenticated by Ed25519 keys, no certificate authority.
+//
+// Guarantees of a connection that Handshake returned:
+//
+//  1. Confidential, authentic and forward secret; no other protocol version,
+//     no session resumption, no plaintext.
+//  2. The peer holds the private key of the certificate it sent, and the
+//     principal is the SHA-256 of that public key. Nothing else in the
+//     certificate is looked at.
+//
+// It does not say whether the principal is registered: the engine does. A
+// client knows the Core by its public key alone; evidence of what code holds
+// that key (attestation) is not part of this version.
+package channel
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"time"
+
+	"motte/core/access"
+)
+
+var errCertificate = errors.New("the client must present one certificate with an Ed25519 key")
+
+// Listener accepts connections. Use Listen.
+type Listener struct {
+	net.Listener
+	config *tls.Config
+	public ed25519.PublicKey
+}
+
+// Listen listens on a TCP address; the seed gives the Core's Ed25519 key.
+func Listen(address string, seed []byte) (*Listener, error) {
+	key := ed25519.NewKeyFromSeed(seed)
+	// Clients pin the key and ignore the rest, so the certificate says no more
+	// than X.509 requires.
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<37, 0)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, fmt.Errorf("make a certificate: %w", err)
+	}
+	config := &tls.Config{
+		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		MinVersion:             tls.VersionTLS13,
+		ClientAuth:             tls.RequireAnyClientCert,
+		SessionTicketsDisabled: true,
+		VerifyConnection: func(s tls.ConnectionState) error {
+			_, err := principal(s)
+			return err
+		},
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, nil
+}
+
+// PublicKey returns the key by which clients know this Core.
+func (l *Listener) PublicKey() ed25519.PublicKey { return l.public }
+
+// Handshake makes a client's TCP connection a secure one, and says who the
+// client is. The caller closes raw if it fails.
+func (l *Listener) Handshake(ctx context.Context, raw net.Conn) (net.Conn, access.Principal, error) {
+	c := tls.Server(raw, l.config)
+	if err := c.HandshakeContext(ctx); err != nil {
+		return nil, access.Principal{}, err
+	}
+	p, err := principal(c.ConnectionState())
+	return c, p, err
+}
+
+func principal(s tls.ConnectionState) (access.Principal, error) {
+	if len(s.PeerCertificates) != 1 {
+		return access.Principal{}, errCertificate
+	}
+	key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
+	if !ok || len(key) != ed25519.PublicKeySize {
+		return access.Principal{}, errCertificate
+	}
+	return access.Of(key), nil
+}

@@ -1,0 +1,290 @@
+// Package core is the trusted part of Motte, put together: the engine, which
+// decides, and around it the shell of this package, which owns sockets, files
+// and goroutines and decides nothing.
+//
+// Goroutines, and who waits for them: Run starts and waits for the engine's
+// owner (loop), the log's writer, the reader of fetches, the two ends of the
+// channel to the host, and the listener; the listener waits for connections,
+// each of which is a reader and a writer; the loop waits for Task channels,
+// likewise two each. They pass items through mailboxes; the engine's owner
+// never blocks on anything but its own mailbox.
+//
+// The shell makes sure of what the engine can't see:
+//
+//  1. No length is believed before it is bounded, and no memory taken for a
+//     request before there is room for it.
+//  2. A record is read, opened, and its content held against its identity,
+//     each time before it leaves (paper, section 5: "the Hash value of object
+//     is also involved to prevent alteration of the sealed blocks").
+//  3. What a Task sends is decoded into a buffer that exists already; what
+//     can't be decoded ends the Task.
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"motte/core/access"
+	"motte/core/channel"
+	"motte/core/control"
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// Config says what a Core works on.
+type Config struct {
+	Dir     string           // data directory; made if it is not there
+	Listen  string           // TCP address
+	RootKey string           // file; "": root.key in Dir, made with a new store
+	Admin   access.Principal // the first administrator of a new store
+	Control *net.UnixConn    // SOCK_SEQPACKET, to the host
+}
+
+// Limits of the shell.
+const (
+	tickEvery      = 50 * time.Millisecond
+	countEvery     = time.Second
+	stopWithin     = 10 * time.Second
+	maxWrite       = 8 << 20   // bytes after which a group commit is closed; one group may be longer
+	recordOverhead = 128       // bytes at most that a record adds to its body
+	bodyBudget     = 256 << 20 // bytes of request bodies in flight
+	fetchBudget    = 64        // records read for Tasks that the engine has not taken
+)
+
+// event is something that happened, for the engine.
+type event func(*engine.Engine)
+
+// shell is a running Core.
+type shell struct {
+	Config
+	log      *log.Log
+	listener *channel.Listener
+	engine   *engine.Engine // loop's alone
+	tasks    map[uint64]*taskChannel
+
+	events   *mailbox[event]
+	appends  *mailbox[log.Group]
+	fetches  *mailbox[engine.Fetch]
+	toHost   *mailbox[control.Message]
+	bodies   *budget
+	stats    counters
+	stopping atomic.Bool // connections end when they are idle
+
+	mu    sync.Mutex
+	conns map[engine.Conn]*conn
+	last  engine.Conn
+}
+
+// Run serves until the host asks it to stop or goes away. It returns an error
+// if the store can't be opened, verified or served.
+func Run(cfg Config) error {
+	dir, err := log.OpenDir(cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("open data directory: %w", err)
+	}
+	s := &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
+		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
+		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget)}
+	if err := s.open(dir); err != nil {
+		return errors.Join(err, dir.Close())
+	}
+	if s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed()); err != nil {
+		return errors.Join(fmt.Errorf("listen: %w", err), dir.Close())
+	}
+	s.serve()
+	return dir.Close()
+}
+
+// open verifies the store and replays it into a new engine.
+func (s *shell) open(dir *log.Dir) error {
+	list, err := dir.Segments()
+	if err != nil {
+		return err
+	}
+	path := s.RootKey
+	if path == "" {
+		path = filepath.Join(s.Dir, "root.key")
+	}
+	root, err := readRootKey(path)
+	if errors.Is(err, os.ErrNotExist) && len(list) == 0 {
+		root, err = makeRootKey(path)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if s.log, err = log.Open(dir, root, rand.Reader); err != nil {
+		return err
+	}
+	within, err := filepath.Rel(s.Dir, filepath.Dir(path))
+	s.engine = engine.New(engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader,
+		Keys: s.log.Ring(), Admin: s.Admin, KeyInStore: err == nil && within == ".", Now: time.Now()})
+	return s.log.Replay(s.engine.Replay)
+}
+
+// serve runs all goroutines until the host asks to stop.
+func (s *shell) serve() {
+	lsn, chain := s.log.Head()
+	s.engine.Start(time.Now(), wire.Head{LSN: lsn, Chain: chain})
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() { s.loop(ctx) })
+	all.Go(func() { s.writeLog(ctx) })
+	all.Go(func() { s.readFetches(ctx) })
+	all.Go(func() { s.writeHost(ctx) })
+	all.Go(func() { s.readHost(stop) })
+	s.untilIdle(stopWithin) // a new store's first records are durable before anyone connects
+	var accepting sync.WaitGroup
+	accepting.Go(func() { s.accept(ctx) })
+	s.toHost.put(control.Message{Type: control.Ready, Key: [32]byte(s.listener.PublicKey()), Address: s.listener.Addr().String()})
+
+	<-stop
+	s.listener.Close()
+	s.events.put((*engine.Engine).Stop)
+	s.untilIdle(stopWithin)
+	s.drain()
+	accepting.Wait()
+	cancel()
+	s.Control.Close()
+	all.Wait()
+}
+
+// untilIdle waits until nobody waits for the engine, or the time is up.
+func (s *shell) untilIdle(limit time.Duration) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if s.ask((*engine.Engine).Idle) {
+			return
+		}
+	}
+}
+
+// ask asks the engine a question between two events.
+func (s *shell) ask(question func(*engine.Engine) bool) bool {
+	answer := make(chan bool, 1)
+	s.events.put(func(e *engine.Engine) { answer <- question(e) })
+	return <-answer
+}
+
+// loop owns the engine: it applies what happened, and hands out what follows.
+func (s *shell) loop(ctx context.Context) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	counted := time.Now()
+	for {
+		s.carryOut(s.engine.Take())
+		select {
+		case <-s.events.wake:
+		case now := <-ticker.C:
+			s.engine.Tick(now)
+			if now.Sub(counted) >= countEvery {
+				counted = now
+				s.count()
+			}
+		case <-ctx.Done():
+			for _, t := range s.tasks {
+				t.close()
+			}
+			return
+		}
+		for _, happened := range s.events.take() {
+			happened(s.engine)
+		}
+	}
+}
+
+// carryOut hands the engine's outputs to those who do the work.
+func (s *shell) carryOut(o engine.Output) {
+	s.appends.put(o.Append...)
+	s.fetches.put(o.Fetch...)
+	s.mu.Lock()
+	for _, r := range o.Replies {
+		if c := s.conns[r.Conn]; c != nil {
+			c.out.put(r)
+		}
+	}
+	s.mu.Unlock()
+	for _, f := range o.Frames {
+		if t := s.tasks[f.Instance]; t != nil {
+			t.out.put(f.Frame)
+		}
+	}
+	for _, t := range o.Start {
+		s.toHost.put(control.Message{Type: control.StartTask, Instance: t.Instance, Measurement: t.Measurement, Memory: t.Memory})
+	}
+	for _, instance := range o.Stop {
+		if t := s.tasks[instance]; t != nil {
+			t.close()
+			delete(s.tasks, instance)
+		}
+		s.toHost.put(control.Message{Type: control.StopTask, Instance: instance})
+	}
+	for _, a := range o.Events {
+		s.toHost.put(control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
+	}
+	s.stats.noteTasks(len(o.Start), o.Events)
+}
+
+// writeLog makes groups durable: all that wait, in one write.
+func (s *shell) writeLog(ctx context.Context) {
+	for {
+		select {
+		case <-s.appends.wake:
+		case <-ctx.Done():
+			return
+		}
+		for groups := s.appends.take(); len(groups) > 0; {
+			n, size := 0, 0
+			for n < len(groups) && (n == 0 || size < maxWrite) {
+				for _, r := range groups[n] {
+					size += len(r.Body) + recordOverhead
+				}
+				n++
+			}
+			began := time.Now()
+			at, err := s.log.Append(groups[:n])
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "motte-core: writing stopped:", err)
+				s.events.put((*engine.Engine).WriteFailed)
+				return
+			}
+			s.stats.synced(time.Since(began), len(at))
+			lsn, chain := s.log.Head()
+			s.events.put(func(e *engine.Engine) { e.Committed(at, wire.Head{LSN: lsn, Chain: chain}) })
+			groups = groups[n:]
+		}
+	}
+}
+
+// readFetches reads the records that Tasks are to be fed.
+func (s *shell) readFetches(ctx context.Context) {
+	maker, room := identity.NewMaker(s.log.Keys().Identity()), make(chan struct{}, fetchBudget)
+	for {
+		select {
+		case <-s.fetches.wake:
+		case <-ctx.Done():
+			return
+		}
+		for _, f := range s.fetches.take() {
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
+			s.events.put(func(e *engine.Engine) {
+				e.Fetched(f.Token, o, lsn, err)
+				<-room
+			})
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package core
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"motte/core/seal"
+)
+
+// ErrKey says that the root key can't be had: it is missing, readable by
+// others, or no root key.
+var ErrKey = errors.New("root key")
+
+// keyPrefix begins a root key file, before 64 hexadecimal digits: magic and
+// version in one.
+const keyPrefix = "motte-root-key-v1 "
+
+// readRootKey reads the root key. Others than the owner must not be able to:
+// a key that the machine's other users could have read seals nothing.
+func readRootKey(path string) (root seal.Root, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return root, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return root, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return root, fmt.Errorf("root key %s can be read by others: its mode must be 0600", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 256))
+	if err != nil {
+		return root, err
+	}
+	digits, ok := strings.CutPrefix(strings.TrimSpace(string(text)), keyPrefix)
+	key, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(key) != seal.KeySize {
+		return root, fmt.Errorf("%s is no root key of version 1", path)
+	}
+	return seal.Root(key), nil
+}
+
+// makeRootKey makes a root key file, durable before the first record that
+// depends on it.
+func makeRootKey(path string) (root seal.Root, err error) {
+	if _, err := rand.Read(root[:]); err != nil {
+		return root, err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return root, err
+	}
+	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
+	return root, errors.Join(err, f.Sync(), f.Close())
+}

@@ -1,0 +1,66 @@
+package core
+
+import "sync"
+
+// mailbox hands items from any number of goroutines to one, which takes all
+// that are there at once. It is not bounded: whoever puts is bounded by what
+// it may have in flight.
+type mailbox[T any] struct {
+	wake chan struct{} // holds a token while there is something to take
+
+	mu    sync.Mutex
+	items []T
+}
+
+func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
+
+func (m *mailbox[T]) put(items ...T) {
+	if len(items) == 0 {
+		return
+	}
+	m.mu.Lock()
+	m.items = append(m.items, items...)
+	m.mu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox[T]) take() []T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := m.items
+	m.items = nil
+	return items
+}
+
+// budget bounds the memory that all requests in flight take together. Who
+// finds it used up waits, and so does its client.
+type budget struct {
+	mu   sync.Mutex
+	free int
+	cond *sync.Cond
+}
+
+func newBudget(bytes int) *budget {
+	b := &budget{free: bytes}
+	b.cond = sync.NewCond(&b.mu)
+	return b
+}
+
+func (b *budget) acquire(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.free < n {
+		b.cond.Wait()
+	}
+	b.free -= n
+}
+
+func (b *budget) release(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += n
+	b.cond.Broadcast()
+}

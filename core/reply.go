@@ -1,0 +1,173 @@
+package core
+
+import (
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// quantum is how much of one answer is sent before the next one's turn, so that
+// a long answer does not hold up short ones.
+const quantum = 64 << 10 // bytes
+
+var errContent = errors.New("the record is not the object of this identity")
+
+// write sends answers until the reader has ended and nothing is left to send,
+// or the client takes no more.
+func (c *conn) write() {
+	defer c.net.Close()
+	w := writer{conn: c, p: make([]byte, 0, 2*bufferSize)}
+	var active []*engine.Reply
+	for last := false; ; {
+		if len(active) == 0 {
+			if !w.flush() || last {
+				return
+			}
+			select {
+			case <-c.out.wake:
+			case <-c.done:
+				// What is still in the mailbox is the last to be sent.
+				last = true
+				_ = c.net.SetWriteDeadline(time.Now().Add(drainTime))
+			}
+		}
+		replies := c.out.take()
+		for i := range replies {
+			active = append(active, &replies[i])
+		}
+		if len(active) == 0 {
+			continue
+		}
+		r := active[0]
+		active = active[1:]
+		done, ok := w.send(r)
+		if !ok {
+			return
+		}
+		if !done {
+			active = append(active, r)
+		}
+	}
+}
+
+// writer encodes answers into a buffer that is flushed when it is full or
+// nothing else is to be sent: many small answers leave in one write.
+type writer struct {
+	conn   *conn
+	p      []byte
+	record []byte // the last record read
+}
+
+// flush writes what is buffered; false: the client takes no more.
+func (w *writer) flush() bool {
+	if len(w.p) == 0 {
+		return true
+	}
+	_ = w.conn.net.SetWriteDeadline(time.Now().Add(writeTime))
+	_, err := w.conn.net.Write(w.p)
+	if w.p = w.p[:0]; cap(w.p) > 1<<20 {
+		w.p = make([]byte, 0, 2*bufferSize) // one large object must not keep its memory
+	}
+	return err == nil
+}
+
+// send sends one quantum of an answer, and takes what it sent off r.
+func (w *writer) send(r *engine.Reply) (done, ok bool) {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head}
+	sent := 0
+	for ; len(r.Items) > 0 && sent < quantum; r.Items = r.Items[1:] {
+		h.Kind = r.Items[0].Kind
+		sent += w.frame(h, r.Items[0].Body)
+	}
+	if r.IDsOnly && len(r.Objects) > 0 {
+		n := min(len(r.Objects), quantum/identity.Size)
+		ids := make([]byte, 0, n*identity.Size)
+		for _, o := range r.Objects[:n] {
+			ids = append(ids, o.ID[:]...)
+		}
+		h.Kind, h.Count = wire.KindIdentities, uint32(n)
+		sent += w.frame(h, ids)
+		r.Objects = r.Objects[n:]
+	}
+	for ; len(r.Objects) > 0 && sent < quantum; r.Objects = r.Objects[1:] {
+		h.Kind, h.Count, h.Flags = wire.KindObject, 0, 0
+		if r.Single {
+			h.Flags = wire.ReplyLast
+		}
+		n, intact := w.object(h, r.Objects[0])
+		if !intact {
+			entry := r.Objects[0]
+			w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
+			r.Objects, r.Items, r.Single = nil, nil, false
+			r.Code, r.Flags, r.Count, r.Body = wire.Damaged, 0, 0, nil
+			r.More = false
+			break
+		}
+		sent += n
+		if r.Single {
+			w.conn.land(r.Number, wire.OK)
+			return true, w.room()
+		}
+	}
+	if len(r.Objects) > 0 || len(r.Items) > 0 {
+		return false, w.room()
+	}
+	if r.More {
+		id, number := r.Conn, r.Number
+		w.conn.s.events.put(func(e *engine.Engine) { e.Next(id, number) })
+		return true, w.room()
+	}
+	h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
+	w.frame(h, r.Body)
+	w.conn.land(r.Number, r.Code)
+	return true, w.room()
+}
+
+// room flushes a buffer that is full.
+func (w *writer) room() bool { return len(w.p) < bufferSize || w.flush() }
+
+// frame appends a frame and returns its length.
+func (w *writer) frame(h wire.ReplyHeader, body []byte) int {
+	h.BodyLen = len(body)
+	w.p = wire.AppendReplyHeader(w.p, &h)
+	w.p = append(w.p, body...)
+	return wire.ReplyHeaderSize + len(body)
+}
+
+// object reads an object and appends its frame. It reports whether the object
+// is what its identity says; one that is not does not leave.
+func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, intact bool) {
+	o, _, buf, err := w.conn.s.readObject(w.conn.maker, w.record, entry)
+	if w.record = buf; cap(buf) > 1<<20 {
+		w.record = nil
+	}
+	if err != nil {
+		return 0, false
+	}
+	h.BodyLen = wire.ObjectLen(len(o.Name), len(o.Data))
+	w.p = wire.AppendReplyHeader(w.p, &h)
+	w.p = wire.AppendObject(w.p, &wire.Object{Identity: entry.ID, Name: o.Name, Data: o.Data})
+	return wire.ReplyHeaderSize + h.BodyLen, true
+}
+
+// readObject reads the object of an entry into buf, and holds its content
+// against its identity. The object aliases the buffer that is returned.
+func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (engine.Object, uint64, []byte, error) {
+	rec, buf, err := s.log.Read(buf, entry.Loc)
+	if err != nil {
+		return engine.Object{}, 0, buf, err
+	}
+	o, err := engine.DecodeObject(rec.Body)
+	if err != nil {
+		return engine.Object{}, 0, buf, err
+	}
+	if rec.ID != entry.ID || rec.Collection != entry.Collection || !m.Check(rec.Collection, rec.ID, sha256.Sum256(o.Data)) {
+		return engine.Object{}, 0, buf, errContent
+	}
+	return o, rec.LSN, buf, nil
+}
