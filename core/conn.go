@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"motte/core/access"
+	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/wire"
@@ -84,7 +85,7 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) *conn {
 	defer cancel()
 	secure, p, err := s.listener.Handshake(hs, raw)
 	if err != nil {
-		s.stats.refused()
+		s.stats.add(control.Refused, 1)
 		return nil
 	}
 	code := wire.OK
@@ -104,7 +105,7 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) *conn {
 	}
 	s.mu.Unlock()
 	if code != wire.OK {
-		s.stats.refused()
+		s.stats.add(control.Refused, 1)
 		c.refuse(code)
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"motte/client/frames"
 	"net"
 	"os"
 	"path/filepath"
@@ -114,7 +115,7 @@ func reply(t *testing.T, c io.Reader) (wire.ReplyHeader, []byte) {
 	if _, err := io.ReadFull(c, p); err != nil {
 		t.Fatalf("no reply: %v", err)
 	}
-	h, code := wire.DecodeReplyHeader(p)
+	h, code := frames.DecodeReplyHeader(p)
 	if code != wire.OK {
 		t.Fatalf("reply: %x", p)
 	}
@@ -134,7 +135,7 @@ func do(t *testing.T, c net.Conn, want wire.Code, requests ...*wire.Request) map
 	t.Helper()
 	var p []byte
 	for _, r := range requests {
-		p = wire.AppendRequest(p, r)
+		p = frames.AppendRequest(p, r)
 	}
 	if _, err := c.Write(p); err != nil {
 		t.Fatal(err)
@@ -170,7 +171,7 @@ func TestAcknowledgedWritesSurviveARestart(t *testing.T) {
 		gets = append(gets, request(1000+i, wire.OpGet, "c", string(rune('a'+i)), ""))
 	}
 	for number, body := range do(t, c, wire.OK, gets...) {
-		o, err := wire.DecodeObject(body)
+		o, err := frames.DecodeObject(body)
 		if err != nil || len(o.Data) != int((number-1000)*97) || string(o.Name) != string(rune('a'+number-1000)) {
 			t.Fatalf("object %d: %d bytes, %v", number, len(o.Data), err)
 		}
@@ -219,15 +220,15 @@ func TestLimitsOfFrames(t *testing.T) {
 	largest := strings.Repeat("x", wire.MaxObject)
 	do(t, c, wire.OK, request(2, wire.OpPut, "c", strings.Repeat("n", wire.MaxName), largest))
 	body := do(t, c, wire.OK, request(3, wire.OpGet, "c", strings.Repeat("n", wire.MaxName), ""))[3]
-	if o, err := wire.DecodeObject(body); err != nil || string(o.Data) != largest {
+	if o, err := frames.DecodeObject(body); err != nil || string(o.Data) != largest {
 		t.Fatalf("the largest object came back different: %v", err)
 	}
 	do(t, c, wire.InvalidRequest, request(4, wire.OpGet, "c", "name", "object"))
 	do(t, c, wire.InvalidRequest, &wire.Request{Header: wire.Header{Op: 99, Number: 5}, Object: []byte("skipped")})
 	do(t, c, wire.NoCollection, request(6, wire.OpGet, "d", "name", ""))
 	for name, p := range map[string][]byte{
-		"object too large": wire.AppendRequest(nil, request(7, wire.OpPut, "c", "n", largest+"x"))[:200],
-		"name too long":    wire.AppendRequest(nil, request(7, wire.OpPut, "c", strings.Repeat("n", wire.MaxName+1), ""))[:200],
+		"object too large": frames.AppendRequest(nil, request(7, wire.OpPut, "c", "n", largest+"x"))[:200],
+		"name too long":    frames.AppendRequest(nil, request(7, wire.OpPut, "c", strings.Repeat("n", wire.MaxName+1), ""))[:200],
 		"no request":       []byte(strings.Repeat("GET / HTTP/1.1\r\n", 20)),
 		"another version":  append([]byte("MTRQ\x02"), make([]byte, 200)...),
 	} {
@@ -260,7 +261,7 @@ func TestInFlightLimit(t *testing.T) {
 	var p []byte
 	const n = 4 * MaxInFlight
 	for i := range uint64(n) {
-		p = wire.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
+		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
 	}
 	go c.Write(p)
 	codes := map[wire.Code]int{}
@@ -282,8 +283,8 @@ func TestALongListDoesNotHoldUpAGet(t *testing.T) {
 	for i := range uint64(64) {
 		do(t, c, wire.OK, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
 	}
-	p := wire.AppendRequest(nil, request(100, wire.OpList, "c", "", ""))
-	p = wire.AppendRequest(p, request(101, wire.OpGet, "c", "a", ""))
+	p := frames.AppendRequest(nil, request(100, wire.OpList, "c", "", ""))
+	p = frames.AppendRequest(p, request(101, wire.OpGet, "c", "a", ""))
 	if _, err := c.Write(p); err != nil {
 		t.Fatal(err)
 	}

@@ -8,52 +8,36 @@ import (
 	"motte/core/wire"
 )
 
-// counters are the Core's statistics. They count requests by kind, outcome and
-// duration, whatever was in them.
+// counters are the Core's statistics: see control.Stats.
 type counters struct {
 	mu sync.Mutex
 	s  control.Stats
 }
 
+func (c *counters) add(index int, n uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s[index] += n
+}
+
 func (c *counters) answered(op wire.Operation, code wire.Code, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.Requests[op][code]++
-	c.s.Latency[op][latencyBucket(d)]++
-	c.s.LatencySum[op] += uint64(d.Microseconds())
+	c.s[control.Requests(int(op), int(code))]++
+	c.s[control.Latency(int(op), bucket(d))]++
+	c.s[control.Micros(int(op))] += uint64(d.Microseconds())
 }
 
 func (c *counters) synced(d time.Duration, records int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.SyncLatency[latencyBucket(d)]++
-	c.s.SyncSum += uint64(d.Microseconds())
-	c.s.Synced += uint64(records)
+	c.s[control.SyncLatency+bucket(d)]++
+	c.s[control.SyncMicros] += uint64(d.Microseconds())
+	c.s[control.Synced] += uint64(records)
 }
 
-func (c *counters) refused() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.s.Refused++
-}
-
-func (c *counters) noteTasks(started int, events []wire.Alert) {
-	if started == 0 && len(events) == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.s.TaskStarts += uint64(started)
-	for _, a := range events {
-		if a.Index != "" {
-			c.s.Quarantines++
-		}
-	}
-}
-
-// latencyBucket is the bucket of a duration: see control.Stats.
-func latencyBucket(d time.Duration) int {
-	b := 0
+// bucket is the bucket of a duration.
+func bucket(d time.Duration) (b int) {
 	for limit := 16 * time.Microsecond; d >= limit && b < control.Buckets-1; limit *= 2 {
 		b++
 	}
@@ -67,10 +51,10 @@ func (s *shell) count() {
 	conns := len(s.conns)
 	s.mu.Unlock()
 	size, segments := s.log.Size()
-	s.engine.Observe(conns, uint64(size), uint32(segments))
+	s.engine.Observe(conns, size, segments)
 	s.stats.mu.Lock()
-	defer s.stats.mu.Unlock()
-	st := &s.stats.s
-	st.Connections, st.LogBytes, st.Objects = uint64(conns), uint64(size), uint64(s.engine.Objects())
-	s.toHost.put(control.Message{Type: control.Counters, Values: st.Values()})
+	st := s.stats.s
+	s.stats.mu.Unlock()
+	st[control.Connections], st[control.LogBytes], st[control.Objects] = uint64(conns), uint64(size), uint64(s.engine.Objects())
+	s.toHost.put(control.Message{Type: control.Counters, Values: st[:]})
 }

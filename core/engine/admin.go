@@ -4,14 +4,13 @@ import (
 	"io"
 
 	"motte/core/access"
-	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/wire"
 )
 
-// change is the flow of a change of the catalogue. While it is on its way to
-// the disk it is a barrier: later changes and writes wait, so that each is
-// decided on what the one before it made.
+// catalogueChange is the flow of a change of the catalogue. While it is on its
+// way to the disk it is a barrier: later changes and writes wait, so that each
+// is decided on what the one before it made.
 type catalogueChange struct{ req *Request }
 
 func (e *Engine) change(q *Request, group ...log.Record) {
@@ -21,36 +20,39 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 
 func (f *catalogueChange) settled(e *Engine) {
 	e.barrier--
-	if f.req != nil {
-		e.end(f.req, wire.OK)
-	}
+	e.end(f.req, wire.OK)
 	e.release()
 }
 
 func (f *catalogueChange) failed(e *Engine, c wire.Code) {
 	e.barrier = 0
-	if f.req != nil {
-		e.end(f.req, c)
-	}
+	e.end(f.req, c)
 }
 
 // administer decides a request that changes the catalogue: who asks, whether
-// it makes sense, and then one record, or two.
+// it makes sense, and then one record.
 func (e *Engine) administer(q *Request, p *principal) {
-	if code := e.mayAdminister(q); code != wire.OK {
-		e.end(q, code)
-		return
+	c := e.byName[q.Collection]
+	code := e.mayAdminister(q)
+	if code == wire.OK && c == nil && q.Collection != "" && q.Op != wire.OpCreateCollection {
+		code = wire.NoCollection
 	}
-	rec, code := e.decideChange(q, p)
+	var rec log.Record
+	if code == wire.OK {
+		rec, code = e.decideChange(q, p, c)
+	}
 	if code != wire.OK {
 		e.end(q, code)
 		return
+	}
+	if c != nil {
+		rec.Collection = c.id
 	}
 	e.change(q, rec)
 }
 
 // mayAdminister: a server administrator may change everything; the
-// administrator of a collection its indexes and grants.
+// administrator of a collection its indexes and grants, and drop it.
 func (e *Engine) mayAdminister(q *Request) wire.Code {
 	if e.isAdmin(q.Principal) {
 		return wire.OK
@@ -65,11 +67,7 @@ func (e *Engine) mayAdminister(q *Request) wire.Code {
 	return wire.Denied
 }
 
-func (e *Engine) decideChange(q *Request, p *principal) (rec log.Record, code wire.Code) {
-	c := e.byName[q.Collection]
-	if c == nil && q.Collection != "" && q.Op != wire.OpCreateCollection {
-		return rec, wire.NoCollection
-	}
+func (e *Engine) decideChange(q *Request, p *principal, c *collection) (rec log.Record, code wire.Code) {
 	switch q.Op {
 	case wire.OpCreateCollection:
 		switch {
@@ -80,19 +78,25 @@ func (e *Engine) decideChange(q *Request, p *principal) (rec log.Record, code wi
 		case len(e.collections) >= MaxCollections:
 			return rec, wire.LimitReached
 		}
-		return createCollectionRecord(e.identifiers+1, q.Collection, p.id), wire.OK
+		return entry{name: q.Collection, principal: p.id}.record(log.KindCreateCollection, e.identifiers+1), wire.OK
 	case wire.OpDropCollection:
-		return log.Record{Kind: log.KindDropCollection, Collection: c.id}, wire.OK
+		return entry{}.record(log.KindDropCollection, 0), wire.OK
 	case wire.OpCreateIndex:
 		return e.decideCreateIndex(q, c)
 	case wire.OpDropIndex:
 		if c.index(q.Index) == nil {
 			return rec, wire.NoIndex
 		}
-		name := frame.AppendText(nil, q.Index, wire.MaxIdentifier)
-		return log.Record{Kind: log.KindDropIndex, Collection: c.id, Body: name}, wire.OK
+		return entry{name: q.Index}.record(log.KindDropIndex, 0), wire.OK
 	case wire.OpRegisterTask:
-		return e.decideRegisterTask(q)
+		name := string(q.Name)
+		if _, err := wire.DecodeRow(q.Query); err != nil || !wire.ValidIdentifier(name) {
+			return rec, wire.InvalidRequest
+		}
+		if e.tasks[name] == nil && len(e.tasks) >= MaxTasks {
+			return rec, wire.LimitReached
+		}
+		return entry{name: name, rest: q.Query}.record(log.KindRegisterTask, 0), wire.OK
 	}
 	return e.decidePrincipal(q, c)
 }
@@ -112,32 +116,18 @@ func (e *Engine) decideCreateIndex(q *Request, c *collection) (rec log.Record, c
 		row.Type != wire.TypeAny && q.Type != wire.TypeAny && q.Type != row.Type:
 		return rec, wire.InvalidRequest
 	}
-	return createIndexRecord(c.id, q), wire.OK
-}
-
-func (e *Engine) decideRegisterTask(q *Request) (rec log.Record, code wire.Code) {
-	name := string(q.Name)
-	if _, err := wire.DecodeRow(q.Query); err != nil || !wire.ValidIdentifier(name) {
-		return rec, wire.InvalidRequest
-	}
-	if e.tasks[name] == nil && len(e.tasks) >= MaxTasks {
-		return rec, wire.LimitReached
-	}
-	body := append(frame.AppendText(nil, name, wire.MaxIdentifier), q.Query...)
-	return log.Record{Kind: log.KindRegisterTask, Body: body}, wire.OK
+	return entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: uint8(q.Flags), rest: q.Query}.
+		record(log.KindCreateIndex, 0), wire.OK
 }
 
 // decidePrincipal decides on principals and their grants. The last server
 // administrator can't be taken away: nobody could undo it.
 func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, code wire.Code) {
-	subject, rights, collection := access.Principal(q.Identity), wire.Rights(q.Flags), uint32(0)
-	if c != nil {
-		collection = c.id
-	}
-	known := e.principals[subject] != nil
-	last := e.isAdmin(subject) && e.admins() == 1
-	switch q.Op {
-	case wire.OpAddPrincipal:
+	subject, rights := access.Principal(q.Identity), wire.Rights(q.Flags)
+	known, last := e.principals[subject] != nil, e.isAdmin(subject) && e.admins() == 1
+	grant := entry{principal: subject, flags: uint8(rights)}
+	switch {
+	case q.Op == wire.OpAddPrincipal:
 		switch {
 		case !wire.ValidLabel(string(q.Name)):
 			return rec, wire.InvalidRequest
@@ -147,25 +137,16 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 			return rec, wire.LimitReached
 		}
 		return e.addPrincipal(subject, string(q.Name)), wire.OK
-	case wire.OpRemovePrincipal:
-		switch {
-		case !known:
-			return rec, wire.NoPrincipal
-		case last:
-			return rec, wire.InvalidRequest
-		}
-		return log.Record{Kind: log.KindRemovePrincipal, Body: subject[:]}, wire.OK
-	case wire.OpGrant, wire.OpRevoke:
-		revoke := q.Op == wire.OpRevoke
-		switch {
-		case !known:
-			return rec, wire.NoPrincipal
-		case rights == 0, c == nil && rights != wire.RightAdmin, c == nil && revoke && last:
-			return rec, wire.InvalidRequest
-		case revoke:
-			return grantRecord(log.KindRevoke, collection, subject, rights), wire.OK
-		}
-		return grantRecord(log.KindGrant, collection, subject, rights), wire.OK
+	case !known:
+		return rec, wire.NoPrincipal
+	case q.Op == wire.OpRemovePrincipal && !last:
+		return grant.record(log.KindRemovePrincipal, 0), wire.OK
+	case rights == 0, c == nil && rights != wire.RightAdmin:
+		return rec, wire.InvalidRequest
+	case q.Op == wire.OpGrant:
+		return grant.record(log.KindGrant, 0), wire.OK
+	case q.Op == wire.OpRevoke && (c != nil || !last):
+		return grant.record(log.KindRevoke, 0), wire.OK
 	}
 	return rec, wire.InvalidRequest
 }
@@ -174,11 +155,11 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 // A principal that was removed and comes back is a new owner: what it put
 // before is not its own any more.
 func (e *Engine) addPrincipal(id access.Principal, label string) log.Record {
-	var key [32]byte
-	if _, err := io.ReadFull(e.Random, key[:]); err != nil {
+	n := entry{principal: id, owner: e.owners + 1, label: label}
+	if _, err := io.ReadFull(e.Random, n.key[:]); err != nil {
 		panic("engine: no randomness for a data key") // not reachable by input: crypto/rand never fails
 	}
-	return principalRecord(id, e.owners+1, key, label)
+	return n.record(log.KindAddPrincipal, 0)
 }
 
 func (e *Engine) labelled(label string) bool {

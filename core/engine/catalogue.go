@@ -59,12 +59,11 @@ func newCatalogue() catalogue {
 }
 
 func (c *collection) index(name string) *index {
-	for _, x := range c.indexes {
-		if x.name == name {
-			return x
-		}
+	i := slices.IndexFunc(c.indexes, func(x *index) bool { return x.name == name })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return c.indexes[i]
 }
 
 // indexes lists all indexes in a fixed order.
@@ -79,165 +78,119 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 	return access.Any(c.server.Rights(p), wire.RightAdmin)
 }
 
-// grants returns the grants of a collection, or of the server for 0.
-func (c *catalogue) grants(collection uint32) access.Grants {
-	if collection == 0 {
-		return c.server
+// entry is the body of every record of the catalogue, in one layout for all
+// kinds; fields that a kind does not use are zero:
+//
+//	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
+//	owner 4 | data key 32 | label 64 | configuration or row …
+type entry struct {
+	name, task string
+	dataType   wire.DataType
+	flags      uint8
+	principal  access.Principal
+	owner      uint32
+	key        [32]byte
+	label      string
+	rest       []byte
+}
+
+func (n entry) record(kind log.Kind, collection uint32) log.Record {
+	p := frame.AppendText(nil, n.name, wire.MaxIdentifier)
+	p = frame.AppendText(p, n.task, wire.MaxIdentifier)
+	p = append(append(p, byte(n.dataType), n.flags), n.principal[:]...)
+	p = append(binary.BigEndian.AppendUint32(p, n.owner), n.key[:]...)
+	p = frame.AppendText(p, n.label, wire.MaxLabel)
+	return log.Record{Kind: kind, Collection: collection, Body: append(p, n.rest...)}
+}
+
+func decodeEntry(p []byte) (n entry, err error) {
+	r := frame.NewReader(p)
+	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
+	n.dataType, n.flags = wire.DataType(r.U8()), r.U8()
+	r.Copy(n.principal[:])
+	n.owner = r.U32()
+	r.Copy(n.key[:])
+	n.label, n.rest = r.Text(wire.MaxLabel), r.Rest()
+	return n, r.Done()
+}
+
+// applyChange applies a durable record of the catalogue. Its collection may
+// have been dropped by a record before it; then it changes nothing.
+func (e *Engine) applyChange(rec *log.Record) error {
+	n, err := decodeEntry(rec.Body)
+	if err != nil {
+		return err
 	}
-	if k := c.byID[collection]; k != nil {
-		return k.grants
+	c, grants := e.byID[rec.Collection], e.server
+	if c != nil {
+		grants = c.grants
+	}
+	switch {
+	case rec.Kind == log.KindCreateCollection:
+		e.applyCreateCollection(rec.Collection, n)
+	case rec.Kind == log.KindRegisterTask:
+		return e.applyRegisterTask(n)
+	case rec.Kind == log.KindAddPrincipal:
+		e.Keys.Set(n.owner, n.key)
+		e.owners = max(e.owners, n.owner)
+		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
+	case rec.Kind == log.KindRemovePrincipal:
+		delete(e.principals, n.principal)
+		e.server.Remove(n.principal, wire.RightsAll)
+		for _, k := range e.collections {
+			k.grants.Remove(n.principal, wire.RightsAll)
+		}
+	case c == nil && rec.Collection != 0:
+	case rec.Kind == log.KindGrant:
+		grants.Add(n.principal, wire.Rights(n.flags))
+	case rec.Kind == log.KindRevoke:
+		grants.Remove(n.principal, wire.Rights(n.flags))
+	case c == nil:
+		return frame.ErrMalformed
+	case rec.Kind == log.KindDropCollection:
+		for _, x := range c.indexes {
+			e.stopIndex(x, wire.NoCollection)
+		}
+		delete(e.byName, c.name)
+		delete(e.byID, c.id)
+		e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
+		e.dropped, e.swept = true, 0
+	case rec.Kind == log.KindCreateIndex:
+		x := newIndex(c, n)
+		c.indexes = append(c.indexes, x)
+		if e.started {
+			e.startIndex(x)
+		}
+	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
+		e.stopIndex(c.index(n.name), wire.NoIndex)
+		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
 	}
 	return nil
 }
 
-// The records of the catalogue. Each body has one fixed layout:
-//
-//	create collection: name 32 | first principal 32
-//	drop collection:   (empty)
-//	create index:      name 32 | Task 32 | data type 1 | flags 1 | configuration …
-//	drop index:        name 32
-//	register Task:     name 32 | row
-//	add principal:     principal 32 | owner 4 | data key 32 | label 64
-//	remove principal:  principal 32
-//	grant, revoke:     principal 32 | rights 1
-
-func grantRecord(kind log.Kind, collection uint32, p access.Principal, r wire.Rights) log.Record {
-	return log.Record{Kind: kind, Collection: collection, Body: append(p[:], byte(r))}
-}
-
-func createCollectionRecord(id uint32, name string, first access.Principal) log.Record {
-	body := append(frame.AppendText(nil, name, wire.MaxIdentifier), first[:]...)
-	return log.Record{Kind: log.KindCreateCollection, Collection: id, Body: body}
-}
-
-func createIndexRecord(collection uint32, q *Request) log.Record {
-	body := frame.AppendText(nil, q.Index, wire.MaxIdentifier)
-	body = frame.AppendText(body, string(q.Name), wire.MaxIdentifier)
-	body = append(body, byte(q.Type), byte(q.Flags))
-	return log.Record{Kind: log.KindCreateIndex, Collection: collection, Body: append(body, q.Query...)}
-}
-
-func principalRecord(p access.Principal, owner uint32, key [32]byte, label string) log.Record {
-	body := binary.BigEndian.AppendUint32(append([]byte(nil), p[:]...), owner)
-	body = frame.AppendText(append(body, key[:]...), label, wire.MaxLabel)
-	return log.Record{Kind: log.KindAddPrincipal, Body: body}
-}
-
-// applyChange applies a durable record of the catalogue.
-func (e *Engine) applyChange(rec *log.Record) error {
-	r := frame.NewReader(rec.Body)
-	switch rec.Kind {
-	case log.KindCreateCollection:
-		e.applyCreateCollection(rec.Collection, r)
-	case log.KindDropCollection:
-		e.applyDropCollection(rec.Collection)
-	case log.KindCreateIndex:
-		e.applyCreateIndex(e.byID[rec.Collection], r)
-	case log.KindDropIndex:
-		e.applyDropIndex(e.byID[rec.Collection], r.Text(wire.MaxIdentifier))
-	case log.KindRegisterTask:
-		e.applyRegisterTask(r)
-	case log.KindAddPrincipal:
-		e.applyAddPrincipal(r)
-	case log.KindRemovePrincipal:
-		var p access.Principal
-		r.Copy(p[:])
-		delete(e.principals, p)
-		e.server.Remove(p, wire.RightsAll)
-		for _, c := range e.collections {
-			c.grants.Remove(p, wire.RightsAll)
-		}
-	case log.KindGrant, log.KindRevoke:
-		var p access.Principal
-		r.Copy(p[:])
-		rights := wire.Rights(r.U8())
-		// The collection may have been dropped by the record before.
-		if g := e.grants(rec.Collection); g == nil {
-			break
-		} else if rec.Kind == log.KindGrant {
-			g.Add(p, rights)
-		} else {
-			g.Remove(p, rights)
-		}
-	default:
-		return frame.ErrMalformed
-	}
-	return r.Done()
-}
-
-func (e *Engine) applyCreateCollection(id uint32, r *frame.Reader) {
-	c := &collection{id: id, name: r.Text(wire.MaxIdentifier), grants: make(access.Grants)}
-	var first access.Principal
-	r.Copy(first[:])
-	c.grants.Add(first, wire.RightsAll)
+func (e *Engine) applyCreateCollection(id uint32, n entry) {
+	c := &collection{id: id, name: n.name, grants: make(access.Grants)}
+	c.grants.Add(n.principal, wire.RightsAll)
 	e.byName[c.name], e.byID[id] = c, c
 	e.collections = append(e.collections, c)
 	e.identifiers = max(e.identifiers, id)
 }
 
-func (e *Engine) applyDropCollection(id uint32) {
-	c := e.byID[id]
-	if c == nil {
-		return
-	}
-	for _, x := range c.indexes {
-		e.stopIndex(x, wire.NoCollection)
-	}
-	delete(e.byName, c.name)
-	delete(e.byID, id)
-	e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
-	e.dropped, e.swept = true, 0
-}
-
-func (e *Engine) applyCreateIndex(c *collection, r *frame.Reader) {
-	x := newIndex(c, r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier))
-	x.dataType, x.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
-	x.config = r.Rest()
-	if c == nil {
-		return
-	}
-	c.indexes = append(c.indexes, x)
-	if e.started {
-		e.startIndex(x)
-	}
-}
-
-func (e *Engine) applyDropIndex(c *collection, name string) {
-	if c == nil || c.index(name) == nil {
-		return
-	}
-	e.stopIndex(c.index(name), wire.NoIndex)
-	c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == name })
-}
-
 // applyRegisterTask writes a row of the API format table. Indexes whose row is
 // replaced are rebuilt by the new executable: that is how a Task is upgraded.
-func (e *Engine) applyRegisterTask(r *frame.Reader) {
-	name := r.Text(wire.MaxIdentifier)
-	row, err := wire.DecodeRow(r.Rest())
-	r.Require(err == nil)
-	e.tasks[name] = &row
+func (e *Engine) applyRegisterTask(n entry) error {
+	row, err := wire.DecodeRow(n.rest)
+	if err != nil {
+		return err
+	}
+	e.tasks[n.name] = &row
 	for _, x := range e.indexes() {
-		if x.task == name && e.started {
+		if x.task == n.name && e.started {
 			e.stopIndex(x, wire.IndexUnavailable)
 			e.startIndex(x)
 		}
 	}
-}
-
-func (e *Engine) applyAddPrincipal(r *frame.Reader) {
-	p := &principal{}
-	r.Copy(p.id[:])
-	p.owner = r.U32()
-	var key [32]byte
-	r.Copy(key[:])
-	p.label = r.Text(wire.MaxLabel)
-	if r.Err() != nil {
-		return
-	}
-	e.Keys.Set(p.owner, key)
-	e.owners = max(e.owners, p.owner)
-	e.principals[p.id] = p
+	return nil
 }
 
 // sweep clears one shard of the mapping of the objects of dropped collections:

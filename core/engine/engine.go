@@ -69,12 +69,12 @@ type Engine struct {
 	waiting      int // writes that are durable and wait for a Task
 
 	alerts     []wire.Alert // the newest MaxAlerts
-	alertCount uint32
+	alertCount uint64
 	damaged    map[log.Location]bool // reported already
 	started    bool
 	stopping   bool
 	readOnly   bool
-	status     wire.ServerStatus // what the shell knows
+	observed   [6]uint64 // what the shell knows, for a status
 }
 
 // Limits of what is kept in memory.
@@ -130,7 +130,7 @@ func (e *Engine) Replay(r log.Record, at log.Location) error {
 func (e *Engine) Start(now time.Time, head wire.Head) {
 	e.Now, e.head, e.started = now, head, true
 	if len(e.principals) == 0 {
-		e.change(nil, e.addPrincipal(e.Admin, "admin"), grantRecord(log.KindGrant, 0, e.Admin, wire.RightsAll))
+		e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: uint8(wire.RightAdmin)}.record(log.KindGrant, 0))
 	}
 	for _, x := range e.indexes() {
 		e.startIndex(x)
@@ -158,8 +158,8 @@ func (e *Engine) Idle() bool {
 }
 
 // Observe notes what only the shell knows, for the status.
-func (e *Engine) Observe(connections int, logBytes uint64, segments uint32) {
-	e.status.Connections, e.status.LogBytes, e.status.Segments = uint32(connections), logBytes, segments
+func (e *Engine) Observe(connections int, logBytes int64, segments int) {
+	e.observed = [6]uint64{1: uint64(logBytes), 2: uint64(segments), 4: uint64(connections)}
 }
 
 // Objects returns how many objects the store holds.

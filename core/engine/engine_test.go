@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"motte/client/frames"
 	"testing"
 	"time"
 
@@ -234,8 +235,8 @@ func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 func TestBatchIsAllOrNothing(t *testing.T) {
 	w := indexed(t, 0)
 	var ops []byte
-	ops = wire.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpPut, Name: []byte("new"), Object: []byte("data")})
-	ops = wire.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpDelete, Name: []byte("absent")})
+	ops = frames.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpPut, Name: []byte("new"), Object: []byte("data")})
+	ops = frames.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpDelete, Name: []byte("absent")})
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: "c"}, Object: ops}, wire.NotFound)
 	w.must(admin, get("c", "new"), wire.NotFound)
 }

@@ -58,7 +58,7 @@ type index struct {
 	failures int // in a row: the next start waits longer
 	retryAt  time.Time
 	served   time.Time
-	restarts uint32
+	restarts uint64
 	refused  uint64
 	leaked   map[access.Principal]uint64 // bits
 }
@@ -102,8 +102,9 @@ type change struct {
 	body            []byte
 }
 
-func newIndex(c *collection, name, task string) *index {
-	return &index{c: c, name: name, task: task, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
+func newIndex(c *collection, n entry) *index {
+	return &index{c: c, name: n.name, task: n.task, dataType: n.dataType, flags: wire.Flags(n.flags), config: n.rest,
+		state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
 }
 
 // busy reports whether a client waits for the index.
@@ -299,14 +300,4 @@ func (x *index) done(e *Engine, d *delivery) {
 	if d.waiter != nil {
 		d.waiter.confirmed(e, d.refused)
 	}
-}
-
-// report describes the index to a principal.
-func (x *index) report(p access.Principal) wire.IndexStatus {
-	s := wire.IndexStatus{Collection: x.c.name, Index: x.name, Task: x.task, Type: x.dataType, Flags: x.flags,
-		State: x.state, LeakedBits: x.leaked[p], Restarts: x.restarts, Refused: x.refused}
-	if x.state == wire.IndexBuilding {
-		s.Fed, s.Total = x.fed, max(x.c.objects, x.fed)
-	}
-	return s
 }

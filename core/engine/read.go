@@ -32,7 +32,7 @@ func (e *Engine) Request(q *Request) {
 	case wire.OpList:
 		e.list(q, p)
 	case wire.OpStatus:
-		e.reportStatus(q, p)
+		e.report(q, p)
 	case wire.OpAlerts:
 		e.reportAlerts(q, p)
 	case wire.OpHead:

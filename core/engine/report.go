@@ -9,62 +9,75 @@ import (
 	"motte/core/wire"
 )
 
-// reportStatus answers a STATUS: all to a server administrator, to others what
-// concerns them.
-func (e *Engine) reportStatus(q *Request, p *principal) {
+// report is the flow of a STATUS: all to a server administrator, to others
+// what concerns them.
+func (e *Engine) report(q *Request, p *principal) {
 	var r Reply
-	add := func(i wire.StatusItem) {
-		r.Items = append(r.Items, Item{wire.KindStatus, wire.AppendStatus(nil, i)})
-	}
+	add := func(s wire.StatusItem) { r.Items = append(r.Items, Item{wire.KindStatus, wire.AppendStatus(nil, &s)}) }
 	admin := e.isAdmin(p.id)
 	if admin {
-		s := e.status
-		s.Objects, s.Alerts = uint64(e.objects.Len()), e.alertCount
-		s.Uptime = uint32(e.Now.Sub(e.began) / time.Second)
-		s.KeyInStore, s.ReadOnly = e.KeyInStore, e.readOnly
-		add(wire.StatusItem{Server: &s})
+		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed}
+		s.Numbers[0], s.Numbers[3] = uint64(e.objects.Len()), e.alertCount
+		s.Numbers[5] = uint64(e.Now.Sub(e.began) / time.Second)
+		if e.KeyInStore {
+			s.Flags |= wire.StatusKeyInStore
+		}
+		if e.readOnly {
+			s.Flags |= wire.StatusReadOnly
+		}
+		add(s)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
-		add(wire.StatusItem{Task: &wire.TaskStatus{Name: name, Row: *e.tasks[name]}})
+		add(wire.StatusItem{Kind: wire.StatusTask, Task: name, Row: e.tasks[name]})
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(e.principals), compare) {
 		if admin || id == p.id {
-			add(wire.StatusItem{Principal: &wire.PrincipalStatus{ID: id, Label: e.principals[id].label}})
+			add(wire.StatusItem{Kind: wire.StatusPrincipal, Principal: id, Label: e.principals[id].label})
 		}
 	}
-	e.reportGrants("", e.server, p, admin, add)
+	grants := func(collection string, g access.Grants, all bool) {
+		for _, id := range slices.SortedFunc(maps.Keys(g), compare) {
+			if all || id == p.id {
+				add(wire.StatusItem{Kind: wire.StatusGrant, Collection: collection, Principal: id, Flags: uint8(g[id])})
+			}
+		}
+	}
+	grants("", e.server, admin)
 	for _, c := range e.collections {
 		rights := c.grants.Rights(p.id)
 		if rights == 0 && !admin {
 			continue
 		}
-		item := wire.CollectionStatus{Name: c.name, Rights: rights}
-		if admin || access.Any(rights, wire.RightRead) {
-			item.Objects = c.objects
+		all := admin || access.Any(rights, wire.RightRead)
+		s := wire.StatusItem{Kind: wire.StatusCollection, Collection: c.name, Flags: uint8(rights)}
+		if all {
+			s.Numbers[0] = c.objects
 		}
-		add(wire.StatusItem{Collection: &item})
-		e.reportGrants(c.name, c.grants, p, admin || access.Any(rights, wire.RightAdmin), add)
+		add(s)
+		grants(c.name, c.grants, admin || access.Any(rights, wire.RightAdmin))
 		for _, x := range c.indexes {
-			s := x.report(p.id)
-			if item.Objects == 0 {
-				s.Fed, s.Total, s.Refused = 0, 0, 0
-			}
-			add(wire.StatusItem{Index: &s})
+			add(x.report(p.id, all))
 		}
 	}
 	r.Count = uint32(len(r.Items))
 	e.reply(q, r)
 }
 
-func (e *Engine) reportGrants(name string, g access.Grants, p *principal, all bool, add func(wire.StatusItem)) {
-	for _, id := range slices.SortedFunc(maps.Keys(g), compare) {
-		if all || id == p.id {
-			add(wire.StatusItem{Grant: &wire.GrantStatus{Collection: name, Principal: id, Rights: g[id]}})
+func compare(a, b access.Principal) int { return slices.Compare(a[:], b[:]) }
+
+// report describes an index; its size only to who may know.
+func (x *index) report(p access.Principal, all bool) wire.StatusItem {
+	s := wire.StatusItem{Kind: wire.StatusIndex, Collection: x.c.name, Index: x.name, Task: x.task,
+		Type: x.dataType, Flags: uint8(x.flags), State: x.state}
+	s.Numbers[2], s.Numbers[3] = x.leaked[p], x.restarts
+	if all {
+		s.Numbers[4] = x.refused
+		if x.state == wire.IndexBuilding {
+			s.Numbers[0], s.Numbers[1] = x.fed, max(x.c.objects, x.fed)
 		}
 	}
+	return s
 }
-
-func compare(a, b access.Principal) int { return slices.Compare(a[:], b[:]) }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
 func (e *Engine) reportAlerts(q *Request, p *principal) {
@@ -72,10 +85,9 @@ func (e *Engine) reportAlerts(q *Request, p *principal) {
 		e.end(q, wire.Denied)
 		return
 	}
-	var r Reply
+	r := Reply{Count: uint32(len(e.alerts))}
 	for i := range e.alerts {
 		r.Items = append(r.Items, Item{wire.KindAlert, wire.AppendAlert(nil, &e.alerts[i])})
 	}
-	r.Count = uint32(len(r.Items))
 	e.reply(q, r)
 }

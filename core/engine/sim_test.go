@@ -5,6 +5,7 @@ import (
 	"flag"
 	"maps"
 	"math/rand/v2"
+	"motte/client/frames"
 	"testing"
 	"time"
 
@@ -230,7 +231,7 @@ func (s *simulation) randomWrite() {
 			delete(model, v)
 		}
 		changed++
-		r.Object = wire.AppendBatchOp(r.Object, &op)
+		r.Object = frames.AppendBatchOp(r.Object, &op)
 	}
 	before := len(s.pending)
 	n := s.ask(who, r)

@@ -17,14 +17,8 @@ type Attribute struct {
 // collection can have.
 const MaxAttributes = 16
 
-// AppendAttribute appends one attribute: index 32 | len(data) 4 | data ….
-func AppendAttribute(p []byte, a Attribute) []byte {
-	p = frame.AppendText(p, a.Index, MaxIdentifier)
-	p = binary.BigEndian.AppendUint32(p, uint32(len(a.Data)))
-	return append(p, a.Data...)
-}
-
-// DecodeAttributes reads the sub-query of a PUT; the result aliases p. Two
+// DecodeAttributes reads the sub-query of a PUT, for each attribute
+// index 32 | len(data) 4 | data …; the result aliases p. Two
 // attributes for one index are malformed.
 func DecodeAttributes(p []byte) ([]Attribute, error) {
 	r := frame.NewReader(p)
@@ -53,22 +47,12 @@ type BatchOp struct {
 	Object   []byte
 }
 
-// AppendBatchOp appends one operation to the object part of an OpBatch:
+// DecodeBatch reads the object part of an OpBatch, for each operation
 //
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
-func AppendBatchOp(p []byte, o *BatchOp) []byte {
-	p = append(p, byte(o.Op), byte(o.Flags))
-	p = binary.BigEndian.AppendUint16(p, uint16(len(o.Name)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(o.Query)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(o.Object)))
-	p = append(p, o.Identity[:]...)
-	p = append(p, o.Name...)
-	p = append(p, o.Query...)
-	return append(p, o.Object...)
-}
-
-// DecodeBatch reads the object part of an OpBatch; the result aliases p. It
+//
+// The result aliases p. It
 // holds at least one operation and at most MaxBatch.
 func DecodeBatch(p []byte) ([]BatchOp, error) {
 	r := frame.NewReader(p)
@@ -130,7 +114,11 @@ const (
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
 func AppendRow(p []byte, w *Row) []byte {
 	p = append(p, w.Measurement[:]...)
-	p = append(p, byte(w.Operations), byte(w.Type), boolByte(w.Ordered), 0)
+	var ordered byte
+	if w.Ordered {
+		ordered = 1
+	}
+	p = append(p, byte(w.Operations), byte(w.Type), ordered, 0)
 	p = binary.BigEndian.AppendUint32(p, w.MaxInput)
 	p = binary.BigEndian.AppendUint32(p, w.MaxResults)
 	p = binary.BigEndian.AppendUint32(p, w.Deadline)
@@ -142,11 +130,6 @@ func AppendRow(p []byte, w *Row) []byte {
 // results, no deadline, or a value over its limit.
 func DecodeRow(p []byte) (w Row, err error) {
 	r := frame.NewReader(p)
-	w = readRow(r)
-	return w, r.Done()
-}
-
-func readRow(r *frame.Reader) (w Row) {
 	r.Copy(w.Measurement[:])
 	w.Operations, w.Type = TaskOps(r.U8()), DataType(r.U8())
 	ordered := r.U8()
@@ -158,12 +141,5 @@ func readRow(r *frame.Reader) (w Row) {
 	r.Require(w.MaxInput > 0 && w.MaxInput <= MaxObject)
 	r.Require(w.MaxResults > 0 && w.MaxResults <= MaxResultsLimit)
 	r.Require(w.Deadline > 0 && w.Deadline <= MaxDeadline && w.Memory > 0)
-	return w
-}
-
-func boolByte(b bool) byte {
-	if b {
-		return 1
-	}
-	return 0
+	return w, r.Done()
 }

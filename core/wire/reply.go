@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-
-	"motte/core/frame"
-)
+import "encoding/binary"
 
 // Kind says what the body of a reply frame holds.
 type Kind uint8
@@ -16,7 +12,6 @@ const (
 	KindIdentities Kind = 3 // count identities
 	KindStatus     Kind = 4 // one status item
 	KindAlert      Kind = 5 // one alert
-	kindEnd        Kind = 6
 )
 
 // ReplyFlags qualify a reply frame.
@@ -49,36 +44,13 @@ type ReplyHeader struct {
 
 // AppendReplyHeader appends the header of a reply frame to p.
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
-	p = append(p, replyMagic...)
+	p = append(p, ReplyMagic...)
 	p = append(p, Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
 	p = binary.BigEndian.AppendUint64(p, h.Number)
 	p = binary.BigEndian.AppendUint32(p, uint32(h.BodyLen))
 	p = binary.BigEndian.AppendUint32(p, h.Count)
 	p = binary.BigEndian.AppendUint64(p, h.Head.LSN)
 	return append(p, h.Head.Chain[:]...)
-}
-
-// DecodeReplyHeader reads a reply header from the first ReplyHeaderSize bytes
-// of p: Malformed or UnsupportedVersion otherwise.
-func DecodeReplyHeader(p []byte) (h ReplyHeader, code Code) {
-	r := frame.NewReader(p)
-	if magic := r.Take(4); string(magic) != replyMagic {
-		return h, Malformed
-	}
-	if r.U8() != Version {
-		return h, UnsupportedVersion
-	}
-	h.Kind, h.Code, h.Flags = Kind(r.U8()), Code(r.U8()), ReplyFlags(r.U8())
-	h.Number = r.U64()
-	h.BodyLen = int(r.U32())
-	h.Count = r.U32()
-	h.Head.LSN = r.U64()
-	r.Copy(h.Head.Chain[:])
-	r.Require(h.Kind >= KindEnd && h.Kind < kindEnd && h.Code.Valid() && h.BodyLen <= MaxReplyBody)
-	if r.Done() != nil {
-		return h, Malformed
-	}
-	return h, OK
 }
 
 // Object is the body of a KindObject frame.
@@ -98,26 +70,4 @@ func AppendObject(p []byte, o *Object) []byte {
 	p = binary.BigEndian.AppendUint16(p, uint16(len(o.Name)))
 	p = append(p, o.Name...)
 	return append(p, o.Data...)
-}
-
-// DecodeObject reads the body of a KindObject frame; the result aliases p.
-func DecodeObject(p []byte) (o Object, err error) {
-	r := frame.NewReader(p)
-	r.Copy(o.Identity[:])
-	o.Name = r.Take(int(r.U16()))
-	o.Data = r.Rest()
-	r.Require(len(o.Name) <= MaxName && len(o.Data) <= MaxObject)
-	return o, r.Done()
-}
-
-// DecodeIdentities reads a body that holds count identities.
-func DecodeIdentities(p []byte, count uint32) ([]Identity, error) {
-	if uint64(len(p)) != uint64(count)*IdentitySize {
-		return nil, frame.ErrMalformed
-	}
-	ids := make([]Identity, count)
-	for i := range ids {
-		copy(ids[i][:], p[i*IdentitySize:])
-	}
-	return ids, nil
 }

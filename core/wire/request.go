@@ -1,16 +1,16 @@
 package wire
 
 import (
-	"encoding/binary"
 	"time"
 
 	"motte/core/frame"
 	"motte/core/identity"
 )
 
+// The magics that requests and replies begin with.
 const (
-	requestMagic = "MTRQ"
-	replyMagic   = "MTRP"
+	RequestMagic = "MTRQ"
+	ReplyMagic   = "MTRP"
 )
 
 // Identity names one object with one content: value 16 bytes, tag 16 bytes.
@@ -46,32 +46,12 @@ type Request struct {
 	Object []byte
 }
 
-// AppendRequest appends the frame of r to p. The lengths are those of the
-// parts, not those in r.Header; the caller keeps within the limits.
-func AppendRequest(p []byte, r *Request) []byte {
-	p = append(p, requestMagic...)
-	p = append(p, Version, byte(r.Op), byte(r.Type), byte(r.Flags))
-	p = binary.BigEndian.AppendUint64(p, r.Number)
-	p = binary.BigEndian.AppendUint32(p, r.Limit)
-	p = binary.BigEndian.AppendUint32(p, uint32(r.Timeout/time.Millisecond))
-	p = frame.AppendText(p, r.Collection, MaxIdentifier)
-	p = frame.AppendText(p, r.Index, MaxIdentifier)
-	p = append(p, r.Identity[:]...)
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.Name)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.Query)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.Object)))
-	p = append(p, 0, 0, 0, 0)
-	p = append(p, r.Name...)
-	p = append(p, r.Query...)
-	return append(p, r.Object...)
-}
-
 // DecodeHeader reads a request header from the first RequestHeaderSize bytes
 // of p. A code other than OK ends the connection, except TooLarge and
 // InvalidRequest: then h is whole and h.BodyLen bytes can be skipped.
 func DecodeHeader(p []byte) (h Header, code Code) {
 	r := frame.NewReader(p)
-	if magic := r.Take(4); string(magic) != requestMagic {
+	if magic := r.Take(4); string(magic) != RequestMagic {
 		return h, Malformed
 	}
 	if r.U8() != Version {

@@ -16,7 +16,6 @@ const (
 	IndexServing     IndexState = 3
 	IndexQuarantined IndexState = 4 // its Task broke the contract; a fresh one is about to start
 	IndexRefused     IndexState = 5 // the Task does not accept the configuration: drop the index
-	indexStateEnd    IndexState = 6
 )
 
 // Rights is a set of rights in a collection, or on the server itself.
@@ -35,150 +34,66 @@ const (
 	RightsAll    Rights = 1<<5 - 1
 )
 
-// StatusItem is one line of a status: exactly one of the pointers is set.
-type StatusItem struct {
-	Server     *ServerStatus
-	Collection *CollectionStatus
-	Index      *IndexStatus
-	Task       *TaskStatus
-	Principal  *PrincipalStatus
-	Grant      *GrantStatus
-}
+// StatusKind says what a status item describes.
+type StatusKind uint8
 
-// ServerStatus describes the Core; only a server administrator sees it.
-type ServerStatus struct {
-	Objects     uint64
-	LogBytes    uint64
-	Segments    uint32
-	Alerts      uint32 // recorded since the store was made
-	Connections uint32
-	Uptime      uint32 // seconds
-	KeyInStore  bool   // the root key lies in the data directory: a stolen disk is readable
-	ReadOnly    bool   // the disk refused a write
-}
-
-// CollectionStatus describes a collection in which the principal has a right.
-type CollectionStatus struct {
-	Name    string
-	Objects uint64 // all of them, whoever asks; 0 unless the principal may read all
-	Rights  Rights // those of the principal who asks
-}
-
-// IndexStatus describes an index.
-type IndexStatus struct {
-	Collection, Index, Task string
-	Type                    DataType
-	Flags                   Flags // FlagOrdered, FlagLazy, FlagAttribute
-	State                   IndexState
-	Fed, Total              uint64 // objects fed so far, and to feed, while building
-	LeakedBits              uint64 // drawn by the principal who asks, since the Core started
-	Restarts                uint32 // of its Task, since the Core started
-	Refused                 uint64 // inputs that the Task refused, since it was started
-}
-
-// TaskStatus is a row of the API format table.
-type TaskStatus struct {
-	Name string
-	Row  Row
-}
-
-// PrincipalStatus describes a principal; only a server administrator sees others.
-type PrincipalStatus struct {
-	ID    [32]byte
-	Label string
-}
-
-// GrantStatus is one grant; Collection "" is the server.
-type GrantStatus struct {
-	Collection string
-	Principal  [32]byte
-	Rights     Rights
-}
-
+// The kinds of status items, and what their fields mean.
 const (
-	itemServer = iota + 1
-	itemCollection
-	itemIndex
-	itemTask
-	itemPrincipal
-	itemGrant
+	// StatusServer: only a server administrator sees it. Flags: StatusKeyInStore,
+	// StatusReadOnly. Numbers: objects, bytes of the log, segments, alerts since
+	// the store was made, connections, seconds since the Core started.
+	StatusServer StatusKind = 1
+	// StatusCollection: Collection; Flags: the rights of the principal who asks.
+	// Numbers: objects, or 0 for who may not read them all.
+	StatusCollection StatusKind = 2
+	// StatusIndex: Collection, Index, Task, Type, Flags as in OpCreateIndex,
+	// State. Numbers: objects fed and to feed while it is built, bits drawn by
+	// the principal who asks, restarts and refused inputs since the Core started.
+	StatusIndex StatusKind = 3
+	// StatusTask: Task, Row.
+	StatusTask StatusKind = 4
+	// StatusPrincipal: Principal, Label; others than oneself only for a server
+	// administrator.
+	StatusPrincipal StatusKind = 5
+	// StatusGrant: Collection, or none for the server; Principal; Flags: rights.
+	StatusGrant StatusKind = 6
 )
 
-// AppendStatus appends the body of a KindStatus frame: one byte that says
-// which item it is, then the item's fields in order, each of fixed size.
-func AppendStatus(p []byte, item StatusItem) []byte {
-	b := binary.BigEndian
-	switch {
-	case item.Server != nil:
-		s := item.Server
-		p = b.AppendUint64(b.AppendUint64(append(p, itemServer), s.Objects), s.LogBytes)
-		p = b.AppendUint32(b.AppendUint32(p, s.Segments), s.Alerts)
-		p = b.AppendUint32(b.AppendUint32(p, s.Connections), s.Uptime)
-		return append(p, boolByte(s.KeyInStore), boolByte(s.ReadOnly))
-	case item.Collection != nil:
-		c := item.Collection
-		p = frame.AppendText(append(p, itemCollection), c.Name, MaxIdentifier)
-		return append(b.AppendUint64(p, c.Objects), byte(c.Rights))
-	case item.Index != nil:
-		x := item.Index
-		p = frame.AppendText(append(p, itemIndex), x.Collection, MaxIdentifier)
-		p = frame.AppendText(p, x.Index, MaxIdentifier)
-		p = frame.AppendText(p, x.Task, MaxIdentifier)
-		p = append(p, byte(x.Type), byte(x.Flags), byte(x.State))
-		p = b.AppendUint64(b.AppendUint64(p, x.Fed), x.Total)
-		p = b.AppendUint32(b.AppendUint64(p, x.LeakedBits), x.Restarts)
-		return b.AppendUint64(p, x.Refused)
-	case item.Task != nil:
-		p = frame.AppendText(append(p, itemTask), item.Task.Name, MaxIdentifier)
-		return AppendRow(p, &item.Task.Row)
-	case item.Principal != nil:
-		p = append(append(p, itemPrincipal), item.Principal.ID[:]...)
-		return frame.AppendText(p, item.Principal.Label, MaxLabel)
-	default:
-		g := item.Grant
-		p = frame.AppendText(append(p, itemGrant), g.Collection, MaxIdentifier)
-		return append(append(p, g.Principal[:]...), byte(g.Rights))
-	}
+// Flags of a StatusServer.
+const (
+	StatusKeyInStore = 1 << 0 // the root key lies in the data directory: a stolen disk is readable
+	StatusReadOnly   = 1 << 1 // the disk refused a write
+)
+
+// StatusItem is one line of a status; fields that its kind does not list are
+// zero.
+type StatusItem struct {
+	Kind                    StatusKind
+	Type                    DataType
+	Flags                   uint8
+	State                   IndexState
+	Collection, Index, Task string
+	Principal               [32]byte
+	Label                   string
+	Numbers                 [6]uint64
+	Row                     *Row
 }
 
-// DecodeStatus reads the body of a KindStatus frame.
-func DecodeStatus(p []byte) (item StatusItem, err error) {
-	r := frame.NewReader(p)
-	switch r.U8() {
-	case itemServer:
-		s := &ServerStatus{Objects: r.U64(), LogBytes: r.U64(), Segments: r.U32(), Alerts: r.U32(),
-			Connections: r.U32(), Uptime: r.U32()}
-		s.KeyInStore, s.ReadOnly = readBool(r), readBool(r)
-		item.Server = s
-	case itemCollection:
-		item.Collection = &CollectionStatus{Name: r.Text(MaxIdentifier), Objects: r.U64(), Rights: Rights(r.U8())}
-	case itemIndex:
-		x := &IndexStatus{Collection: r.Text(MaxIdentifier), Index: r.Text(MaxIdentifier), Task: r.Text(MaxIdentifier),
-			Type: DataType(r.U8()), Flags: Flags(r.U8()), State: IndexState(r.U8()),
-			Fed: r.U64(), Total: r.U64(), LeakedBits: r.U64(), Restarts: r.U32(), Refused: r.U64()}
-		r.Require(x.State > 0 && x.State < indexStateEnd && x.Type < typeEnd)
-		item.Index = x
-	case itemTask:
-		item.Task = &TaskStatus{Name: r.Text(MaxIdentifier), Row: readRow(r)}
-	case itemPrincipal:
-		item.Principal = &PrincipalStatus{}
-		r.Copy(item.Principal.ID[:])
-		item.Principal.Label = r.Text(MaxLabel)
-	case itemGrant:
-		g := &GrantStatus{Collection: r.Text(MaxIdentifier)}
-		r.Copy(g.Principal[:])
-		g.Rights = Rights(r.U8())
-		item.Grant = g
-	default:
-		r.Require(false)
+// AppendStatus appends the body of a KindStatus frame: the fields in order,
+// and the row if there is one.
+func AppendStatus(p []byte, s *StatusItem) []byte {
+	p = append(p, byte(s.Kind), byte(s.Type), s.Flags, byte(s.State))
+	for _, name := range [...]string{s.Collection, s.Index, s.Task} {
+		p = frame.AppendText(p, name, MaxIdentifier)
 	}
-	return item, r.Done()
-}
-
-func readBool(r *frame.Reader) bool {
-	b := r.U8()
-	r.Require(b <= 1)
-	return b == 1
+	p = frame.AppendText(append(p, s.Principal[:]...), s.Label, MaxLabel)
+	for _, n := range s.Numbers {
+		p = binary.BigEndian.AppendUint64(p, n)
+	}
+	if s.Row != nil {
+		p = AppendRow(p, s.Row)
+	}
+	return p
 }
 
 // Reason says why an alert was recorded.
