@@ -1,0 +1,249 @@
+// Package sdktest tests an Index the way it will be used: behind the Task
+// protocol, with a stand-in for the Core at the other end of a socket pair.
+//
+// The stand-in checks what the real Core checks of the frames themselves, and
+// fails the test on what would be quarantined: a frame that can't be decoded,
+// a number never sent or already answered, more identities than were asked
+// for, one that was never inserted or is gone.
+package sdktest
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"motte/core/identity"
+	"motte/core/task"
+	sdk "motte/sdk/go"
+)
+
+// Core is the other end of an Index's channel. It is not safe for concurrent
+// use.
+type Core struct {
+	tb   testing.TB
+	conn net.Conn
+	in   *bufio.Reader
+	done chan error // what ServeChannel returned
+
+	seq     uint64
+	applied uint64
+	refused map[uint64]task.Failure
+	live    map[identity.Value]identity.ID
+}
+
+// ErrQueryRefused is what Search returns if the index refuses the predicate.
+var ErrQueryRefused = errors.New("the index refused the predicate")
+
+// Start runs the index behind a channel and configures it. It returns nil if
+// the index refuses the configuration. The channel is closed when the test
+// ends, and the index must end well then.
+func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
+	tb.Helper()
+	ours, theirs := Pair(tb)
+	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), done: make(chan error, 1),
+		refused: make(map[uint64]task.Failure), live: make(map[identity.Value]identity.ID)}
+	go func() {
+		c.done <- sdk.ServeChannel(theirs, x)
+		theirs.Close()
+	}()
+	tb.Cleanup(func() {
+		ours.Close()
+		if err := <-c.done; err != nil && !tb.Failed() {
+			tb.Errorf("the index ended with: %v", err)
+		}
+	})
+	c.seq++
+	c.send(task.AppendConfigure(nil, c.seq, config.Type, config.Ordered, uint32(config.MaxResults), config.Options))
+	if !c.confirmed() {
+		return nil
+	}
+	return c
+}
+
+// Pair returns the two ends of a socket pair.
+func Pair(tb testing.TB) (a, b net.Conn) {
+	tb.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		if ends[i], err = net.FileConn(f); err != nil {
+			tb.Fatal(err)
+		}
+		f.Close()
+	}
+	return ends[0], ends[1]
+}
+
+// Insert sends an object and reports whether the index accepted it.
+func (c *Core) Insert(id identity.ID, input string) bool {
+	c.tb.Helper()
+	c.seq++
+	c.live[id.Value()] = id
+	c.send(task.AppendInsert(nil, c.seq, c.seq, id, []byte(input)))
+	if !c.confirmed() {
+		delete(c.live, id.Value())
+		return false
+	}
+	return true
+}
+
+// InsertAll sends many objects at once, one for each input, and returns their
+// identities: ID(from), ID(from+1), … All must be accepted.
+func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
+	c.tb.Helper()
+	var frames []byte
+	var ids []identity.ID
+	for i, input := range inputs {
+		c.seq++
+		id := ID(from + i)
+		ids = append(ids, id)
+		c.live[id.Value()] = id
+		frames = task.AppendInsert(frames, c.seq, c.seq, id, []byte(input))
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.conn.Write(frames)
+		sent <- err
+	}()
+	first := c.seq - uint64(len(inputs)) + 1
+	for c.applied < c.seq {
+		c.read()
+	}
+	if err := <-sent; err != nil {
+		c.tb.Fatal(err)
+	}
+	for seq := first; seq <= c.seq; seq++ {
+		if c.refused[seq] != 0 {
+			c.tb.Fatalf("input %q was refused", inputs[seq-first])
+		}
+	}
+	return ids
+}
+
+// Remove sends the end of an object.
+func (c *Core) Remove(id identity.ID) {
+	c.tb.Helper()
+	c.seq++
+	delete(c.live, id.Value())
+	c.send(task.AppendRemove(nil, c.seq, c.seq, id))
+	if !c.confirmed() {
+		c.tb.Fatal("the index refused a removal")
+	}
+}
+
+// Search sends a predicate and returns the whole answer.
+func (c *Core) Search(predicate string, limit int) ([]identity.ID, error) {
+	c.tb.Helper()
+	c.seq++
+	c.send(task.AppendSearch(nil, c.seq, uint32(limit), []byte(predicate)))
+	var found []identity.ID
+	for {
+		a := c.read()
+		if a.Type == task.Applied {
+			continue
+		}
+		if a.Seq != c.seq {
+			c.tb.Fatalf("an answer to %d while %d was asked", a.Seq, c.seq)
+		}
+		if a.Type == task.Failed {
+			if a.Failure != task.FailQuery || len(found) > 0 {
+				c.tb.Fatalf("failure %d after %d identities", a.Failure, len(found))
+			}
+			return nil, ErrQueryRefused
+		}
+		if a.More && len(a.Found) == 0 {
+			c.tb.Fatal("an empty frame announces more")
+		}
+		found = append(found, a.Found...)
+		if !a.More {
+			break
+		}
+	}
+	c.check(predicate, limit, found)
+	return found, nil
+}
+
+// check fails on an answer for which the Core would quarantine the Task.
+func (c *Core) check(predicate string, limit int, found []identity.ID) {
+	c.tb.Helper()
+	if len(found) > limit {
+		c.tb.Fatalf("%q: %d identities, limit %d", predicate, len(found), limit)
+	}
+	seen := make(map[identity.ID]bool)
+	for _, id := range found {
+		if c.live[id.Value()] != id {
+			c.tb.Fatalf("%q: %x is not live", predicate, id)
+		}
+		if seen[id] {
+			c.tb.Fatalf("%q: %x twice", predicate, id)
+		}
+		seen[id] = true
+	}
+}
+
+// confirmed waits until the last frame sent is done or refused.
+func (c *Core) confirmed() bool {
+	c.tb.Helper()
+	for c.applied < c.seq {
+		if a := c.read(); a.Type == task.Failed && a.Failure == task.FailConfiguration {
+			return false
+		}
+	}
+	return c.refused[c.seq] == 0
+}
+
+// read takes one frame and notes what it confirms.
+func (c *Core) read() task.Answer {
+	c.tb.Helper()
+	header := make([]byte, task.HeaderSize)
+	if _, err := io.ReadFull(c.in, header); err != nil {
+		c.tb.Fatalf("reading from the index: %v", err)
+	}
+	h, err := task.DecodeAnswerHeader(header)
+	if err != nil {
+		c.tb.Fatalf("the index sent the header % x", header)
+	}
+	payload := make([]byte, h.Len)
+	if _, err := io.ReadFull(c.in, payload); err != nil {
+		c.tb.Fatalf("reading from the index: %v", err)
+	}
+	a, err := task.DecodeAnswer(h, payload)
+	if err != nil {
+		c.tb.Fatalf("the index sent % x % x", header, payload)
+	}
+	switch {
+	case a.Type == task.Applied && (a.Seq <= c.applied || a.Seq > c.seq),
+		a.Type == task.Failed && (a.Seq <= c.applied || a.Seq > c.seq || c.refused[a.Seq] != 0):
+		c.tb.Fatalf("%+v is not due: %d were sent, %d confirmed", a, c.seq, c.applied)
+	case a.Type == task.Applied:
+		c.applied = a.Seq
+	case a.Type == task.Failed:
+		c.refused[a.Seq] = a.Failure
+	}
+	return a
+}
+
+func (c *Core) send(frame []byte) {
+	c.tb.Helper()
+	if _, err := c.conn.Write(frame); err != nil {
+		c.tb.Fatalf("writing to the index: %v", err)
+	}
+}
+
+// ID returns an identity that n determines.
+func ID(n int) identity.ID { return Version(n, 0) }
+
+// Version returns an identity with the value of ID(n) and another tag: the
+// same object with another content.
+func Version(n, version int) identity.ID {
+	v := identity.Value{0: byte(n), 1: byte(n >> 8), 2: byte(n >> 16), 15: 0xff}
+	return identity.New(v, identity.Tag{0: byte(version), 1: byte(version >> 8), 15: 1})
+}
