@@ -1,0 +1,132 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"motte/client/frames"
+	"motte/core/wire"
+)
+
+// Rights, data types and states as in package wire, for callers that import
+// only this one.
+type (
+	Rights     = wire.Rights
+	DataType   = wire.DataType
+	Row        = wire.Row
+	StatusItem = wire.StatusItem
+	Alert      = wire.Alert
+)
+
+// admin sends a request that is answered by a code alone.
+func (c *Client) admin(ctx context.Context, r wire.Request) error {
+	if len(r.Collection) > wire.MaxIdentifier || len(r.Index) > wire.MaxIdentifier || len(r.Name) > wire.MaxName {
+		return ErrInvalidRequest
+	}
+	_, err := c.do(ctx, &r)
+	return err
+}
+
+// CreateCollection makes a collection, in which the caller gets all rights.
+// Collections, indexes and Tasks are named by 1 to 32 of a–z, 0–9, '_' and
+// '-', a letter first.
+func (c *Client) CreateCollection(ctx context.Context, collection string) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: collection}})
+}
+
+// DropCollection removes a collection with all of its objects and indexes.
+func (c *Client) DropCollection(ctx context.Context, collection string) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: collection}})
+}
+
+// Index describes an index to be made.
+type Index struct {
+	Task      string   // as registered
+	Config    []byte   // for the Task alone
+	Type      DataType // of its inputs
+	Ordered   bool     // keep the Task's order in answers
+	Lazy      bool     // Put does not wait for it; Search does
+	Attribute bool     // fed the attribute of its name instead of the object
+}
+
+// CreateIndex makes an index. It is built in the background; see Status.
+func (c *Client) CreateIndex(ctx context.Context, collection, index string, x Index) error {
+	var f wire.Flags
+	for flag, on := range map[wire.Flags]bool{wire.FlagOrdered: x.Ordered, wire.FlagLazy: x.Lazy, wire.FlagAttribute: x.Attribute} {
+		if on {
+			f |= flag
+		}
+	}
+	if len(x.Config) > wire.MaxSubQuery {
+		return ErrTooLarge
+	}
+	return c.admin(ctx, wire.Request{Name: []byte(x.Task), Query: x.Config,
+		Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f}})
+}
+
+// DropIndex removes an index.
+func (c *Client) DropIndex(ctx context.Context, collection, index string) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: collection, Index: index}})
+}
+
+// RegisterTask writes a Task's row in the API format table. If the Task was
+// registered before, its indexes are rebuilt by the new executable.
+func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
+	return c.admin(ctx, wire.Request{Name: []byte(task), Query: wire.AppendRow(nil, &row),
+		Header: wire.Header{Op: wire.OpRegisterTask}})
+}
+
+// AddPrincipal registers a client by the SHA-256 of its public key, under a
+// label of 1 to 64 printable ASCII characters.
+func (c *Client) AddPrincipal(ctx context.Context, id [32]byte, label string) error {
+	return c.admin(ctx, wire.Request{Name: []byte(label), Header: wire.Header{Op: wire.OpAddPrincipal, Identity: id}})
+}
+
+// RemovePrincipal ends a principal's access and all of its rights. Its objects
+// stay.
+func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: id}})
+}
+
+// Grant gives a principal rights in a collection; in "", the server, only
+// wire.RightAdmin makes sense.
+func (c *Client) Grant(ctx context.Context, collection string, id [32]byte, r Rights) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: collection, Identity: id, Flags: wire.Flags(r)}})
+}
+
+// Revoke takes rights back.
+func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r Rights) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRevoke, Collection: collection, Identity: id, Flags: wire.Flags(r)}})
+}
+
+// Status describes the server, as far as the principal may know.
+func (c *Client) Status(ctx context.Context) ([]StatusItem, error) {
+	return items(ctx, c, wire.OpStatus, frames.DecodeStatus)
+}
+
+// Alerts returns the newest alerts, oldest first.
+func (c *Client) Alerts(ctx context.Context) ([]Alert, error) {
+	return items(ctx, c, wire.OpAlerts, wire.DecodeAlert)
+}
+
+// Ping asks for the head of the log.
+func (c *Client) Ping(ctx context.Context) (Head, error) {
+	p, err := c.do(ctx, &wire.Request{Header: wire.Header{Op: wire.OpHead}})
+	return p.Head, err
+}
+
+func items[T any](ctx context.Context, c *Client, op wire.Operation, decode func([]byte) (T, error)) ([]T, error) {
+	parts, err := c.collect(ctx, &wire.Request{Header: wire.Header{Op: op}})
+	if err != nil {
+		return nil, err
+	}
+	var list []T
+	for _, p := range parts[:len(parts)-1] {
+		item, err := decode(p.body)
+		if err != nil {
+			return nil, fmt.Errorf("the Core's reply can't be decoded: %w", err)
+		}
+		list = append(list, item)
+	}
+	return list, nil
+}

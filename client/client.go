@@ -1,0 +1,239 @@
+// Package client talks to a Core.
+//
+// Start with ReadProfile and Dial; then Put, Get, Search, Delete, Count, List.
+// A Client is safe for concurrent use, and all goroutines that use it share
+// one connection: calls are pipelined and answered out of order, so many of
+// them in flight are the way to be fast. Answers without a small limit (see
+// Search) travel on a connection of their own, so that a slow reader holds up
+// nobody but itself and the Core sends no faster than it reads.
+//
+// Every method ends when its context does. A lost connection is made anew by
+// the next call. A call that was under way then fails with ErrConnectionLost,
+// unless it only reads: then it is tried once more.
+//
+// Errors of the Core are *Error; compare them with errors.Is and the sentinels
+// of this package.
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"motte/core/wire"
+)
+
+// Identity names one object with one content.
+type Identity = wire.Identity
+
+// Head is a position in the Core's log: see Client.Head.
+type Head = wire.Head
+
+// Limits that keep within the Core's own, for one connection.
+const (
+	maxInFlight  = 200
+	largeBody    = 64 << 10 // bytes; larger bodies share largeInFlight
+	maxLarge     = 20 << 20 // bytes
+	maxIdleLinks = 4        // connections of their own kept for the next stream
+)
+
+// Client is a principal's access to a Core. Use Dial.
+type Client struct {
+	profile *Profile
+	config  *tls.Config
+	slots   *semaphore.Weighted
+	large   *semaphore.Weighted
+
+	mu     sync.Mutex
+	link   *link
+	idle   []*link
+	head   Head
+	closed bool
+}
+
+// Dial connects to the Core of a profile. The context bounds the connecting
+// only.
+func Dial(ctx context.Context, p *Profile) (*Client, error) {
+	if !p.Complete() {
+		return nil, errors.New("the profile does not say where the Core is: ask its administrator for 'address' and 'core-key'")
+	}
+	config, err := tlsConfig(p)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{profile: p, config: config, slots: semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
+	// One call tells whether the Core knows us.
+	if _, err := c.do(ctx, &wire.Request{Header: wire.Header{Op: wire.OpHead}}); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close ends all connections; calls in flight fail with ErrClosed.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	links := c.idle
+	if c.link != nil {
+		links = append(links, c.link)
+	}
+	c.closed, c.link, c.idle = true, nil, nil
+	c.mu.Unlock()
+	for _, l := range links {
+		l.close()
+	}
+	return nil
+}
+
+// Head returns the newest head of the log that an answer carried: what the
+// Core told this client was durable. A Core that later answers with an older
+// one, or with another chain value for the same LSN, went back or was forked.
+func (c *Client) Head() Head {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.head
+}
+
+func (c *Client) seen(h Head) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if h.LSN > c.head.LSN {
+		c.head = h
+	}
+}
+
+// connect returns the shared link, made anew if it has ended.
+func (c *Client) connect(ctx context.Context) (*link, error) {
+	c.mu.Lock()
+	l, closed := c.link, c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	if l != nil && !l.over() {
+		return l, nil
+	}
+	fresh, err := dial(ctx, c.profile.Address, c.config, c.seen)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		go fresh.close()
+		return nil, ErrClosed
+	}
+	if c.link != nil && c.link != l && !c.link.over() {
+		go fresh.close() // another call was quicker
+		return c.link, nil
+	}
+	c.link = fresh
+	return fresh, nil
+}
+
+func (l *link) over() bool {
+	select {
+	case <-l.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// reads reports whether an operation changes nothing, so that it can be sent
+// twice.
+func reads(o wire.Operation) bool {
+	switch o {
+	case wire.OpGet, wire.OpSearch, wire.OpCount, wire.OpList, wire.OpStatus, wire.OpAlerts, wire.OpHead:
+		return true
+	}
+	return false
+}
+
+// do sends a request and waits for its one frame.
+func (c *Client) do(ctx context.Context, r *wire.Request) (part, error) {
+	parts, err := c.collect(ctx, r)
+	if err != nil {
+		return part{}, err
+	}
+	return parts[len(parts)-1], nil
+}
+
+// collect sends a request on the shared link and waits for all of its frames.
+func (c *Client) collect(ctx context.Context, r *wire.Request) ([]part, error) {
+	if err := c.slots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer c.slots.Release(1)
+	if n := int64(len(r.Object) + len(r.Query)); n > largeBody {
+		n = min(n, maxLarge)
+		if err := c.large.Acquire(ctx, n); err != nil {
+			return nil, err
+		}
+		defer c.large.Release(n)
+	}
+	for again := reads(r.Op); ; again = false {
+		parts, err := c.once(ctx, r)
+		if again && errors.Is(err, ErrConnectionLost) {
+			continue
+		}
+		return parts, err
+	}
+}
+
+func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err error) {
+	l, err := c.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k := newCall(false)
+	if _, err = l.start(r, k); err != nil {
+		return nil, err
+	}
+	for {
+		p, err := k.next(ctx)
+		if err != nil {
+			k.drop()
+			return nil, err
+		}
+		parts = append(parts, p)
+		if p.Flags&wire.ReplyLast != 0 {
+			return parts, failure(p.Code)
+		}
+	}
+}
+
+// dedicated returns a link that nobody else uses.
+func (c *Client) dedicated(ctx context.Context) (*link, error) {
+	c.mu.Lock()
+	for len(c.idle) > 0 {
+		l := c.idle[len(c.idle)-1]
+		c.idle = c.idle[:len(c.idle)-1]
+		if !l.over() {
+			c.mu.Unlock()
+			return l, nil
+		}
+	}
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, ErrClosed
+	}
+	return dial(ctx, c.profile.Address, c.config, c.seen)
+}
+
+// giveBack keeps a link for the next stream, or closes it.
+func (c *Client) giveBack(l *link, clean bool) {
+	c.mu.Lock()
+	keep := clean && !c.closed && len(c.idle) < maxIdleLinks && !l.over()
+	if keep {
+		c.idle = append(c.idle, l)
+	}
+	c.mu.Unlock()
+	if !keep {
+		l.close()
+	}
+}

@@ -1,0 +1,301 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"motte/core"
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// serve runs a Core in this process and returns its administrator's profile.
+// There is no host behind it, so no index ever serves.
+func serve(t *testing.T) *Profile {
+	t.Helper()
+	return serveAt(t, t.TempDir(), "127.0.0.1:0", make(chan func(), 1))
+}
+
+// serveAt does so in a directory, on an address; stop brings what stops it.
+func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
+	t.Helper()
+	p := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "control")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = c.(*net.UnixConn)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- core.Run(core.Config{Dir: dir, Listen: address, Admin: p.Principal(), Control: ends[1]}) }()
+	end := sync.OnceFunc(func() {
+		ends[0].Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	stop <- end
+	buf := make([]byte, control.MaxMessage)
+	n, err := ends[0].Read(buf)
+	if err != nil {
+		t.Fatalf("%v, %v", err, <-ended)
+	}
+	m, err := control.Decode(buf[:n])
+	if err != nil || m.Type != control.Ready {
+		t.Fatalf("first message: %v, %v", m.Type, err)
+	}
+	p.Address, p.CoreKey = m.Address, m.Key[:]
+	go func() { // a host that does nothing
+		for {
+			if _, err := ends[0].Read(buf); err != nil {
+				return
+			}
+		}
+	}()
+	return p
+}
+
+func connect(t *testing.T, p *Profile) *Client {
+	t.Helper()
+	c, err := Dial(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestObjectsComeBack(t *testing.T) {
+	c, ctx := connect(t, serve(t)), t.Context()
+	if err := c.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	put, err := c.Put(ctx, "c", []byte("first"), Name("n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := c.Get(ctx, "c", "n")
+	if err != nil || string(o.Data) != "first" || o.Name != "n" || o.Identity != put.Identity {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	if _, err := c.Put(ctx, "c", []byte("second"), Name("n"), IfAbsent()); !errors.Is(err, ErrPreconditionFailed) {
+		t.Fatalf("if absent: %v", err)
+	}
+	second, err := c.Put(ctx, "c", []byte("second"), Name("n"), IfIdentity(put.Identity))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.DeleteIf(ctx, "c", "n", put.Identity); !errors.Is(err, ErrPreconditionFailed) {
+		t.Fatalf("delete if: %v", err)
+	}
+	if _, err := c.GetIdentity(ctx, "c", put.Identity); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("the replaced object: %v", err)
+	}
+	if err := c.DeleteIdentity(ctx, "c", second.Identity); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Get(ctx, "c", "n"); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied) {
+		t.Fatalf("the deleted object: %v", err)
+	}
+	if head := c.Head(); head.LSN < 5 {
+		t.Fatalf("head %d", head.LSN)
+	}
+}
+
+func TestBatchAndList(t *testing.T) {
+	c, ctx := connect(t, serve(t)), t.Context()
+	if err := c.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	for i := range 3 {
+		var b Batch
+		for j := range 900 {
+			name, data := fmt.Sprint(i, "-", j), strings.Repeat("x", j)
+			b.Put([]byte(data), Name(name))
+			want[name] = data
+		}
+		if results, err := c.PutBatch(ctx, "c", &b); err != nil || len(results) != b.Len() {
+			t.Fatalf("%d results, %v", len(results), err)
+		}
+	}
+	for o, err := range c.List(ctx, "c") {
+		if err != nil || want[o.Name] != string(o.Data) {
+			t.Fatalf("%q: %v", o.Name, err)
+		}
+		// A call in the middle of a stream must not wait for the stream.
+		if len(want)%500 == 0 {
+			if _, err := c.Get(ctx, "c", o.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		delete(want, o.Name)
+	}
+	if len(want) != 0 {
+		t.Fatalf("%d objects were not listed", len(want))
+	}
+	for range c.List(ctx, "c") {
+		break // leaving a stream early is fine
+	}
+	if _, err := c.Get(ctx, "c", "0-1"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestManyGoroutinesShareAClient(t *testing.T) {
+	c, ctx := connect(t, serve(t)), t.Context()
+	if err := c.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	for g := range 300 {
+		all.Go(func() {
+			name, data := fmt.Sprint("n", g), bytes.Repeat([]byte{byte(g)}, g*300)
+			if _, err := c.Put(ctx, "c", data, Name(name)); err != nil {
+				t.Error(err)
+			}
+			if o, err := c.Get(ctx, "c", name); err != nil || !bytes.Equal(o.Data, data) {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestAnotherCoreIsRefused(t *testing.T) {
+	p := *serve(t)
+	p.CoreKey = bytes.Repeat([]byte{1}, 32)
+	if _, err := Dial(t.Context(), &p); !errors.Is(err, ErrWrongCore) {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestStrangerIsTold(t *testing.T) {
+	p := *serve(t)
+	p.Key = ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	if _, err := Dial(t.Context(), &p); !errors.Is(err, ErrUnknownPrincipal) {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestContextEndsACall(t *testing.T) {
+	c := connect(t, serve(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Get(ctx, "c", "n"); !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v", err)
+	}
+	if _, err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if _, err := c.Ping(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Fatalf("%v", err)
+	}
+}
+
+// TestReconnects: a Core that was restarted is found again.
+func TestReconnects(t *testing.T) {
+	dir, stop := t.TempDir(), make(chan func(), 2)
+	p := serveAt(t, dir, "127.0.0.1:0", stop)
+	c, ctx := connect(t, p), t.Context()
+	if err := c.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Put(ctx, "c", []byte("data"), Name("n")); err != nil {
+		t.Fatal(err)
+	}
+	(<-stop)()
+	if _, err := c.Get(ctx, "c", "n"); err == nil {
+		t.Fatal("answered by nobody")
+	}
+	serveAt(t, dir, p.Address, stop)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		o, err := c.Get(ctx, "c", "n")
+		if err == nil && string(o.Data) == "data" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestStatusShowsWhatConcernsThePrincipal(t *testing.T) {
+	c, ctx := connect(t, serve(t)), t.Context()
+	if err := c.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	alice := [32]byte{1}
+	if err := c.AddPrincipal(ctx, alice, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Grant(ctx, "c", alice, wire.RightRead|wire.RightWrite); err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, s := range list {
+		if s.Kind == wire.StatusGrant && s.Principal == alice && Rights(s.Flags) == wire.RightRead|wire.RightWrite ||
+			s.Kind == wire.StatusServer && s.Flags&wire.StatusKeyInStore != 0 ||
+			s.Kind == wire.StatusPrincipal && s.Label == "alice" {
+			found++
+		}
+	}
+	if found != 3 {
+		t.Fatalf("%+v", list)
+	}
+	if alerts, err := c.Alerts(ctx); err != nil || len(alerts) != 0 {
+		t.Fatalf("%v, %v", alerts, err)
+	}
+}
+
+func TestProfileFile(t *testing.T) {
+	p := &Profile{Address: "127.0.0.1:1", CoreKey: bytes.Repeat([]byte{2}, 32), Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{3}, 32))}
+	path := filepath.Join(t.TempDir(), "p.profile")
+	if err := p.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadProfile(path)
+	if err != nil || got.Address != p.Address || !got.CoreKey.Equal(p.CoreKey) || !got.Key.Equal(p.Key) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if err := p.Write(path); !errors.Is(err, os.ErrExist) {
+		t.Errorf("overwritten: %v", err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadProfile(path); err == nil {
+		t.Error("a profile that others can read was accepted")
+	}
+	for _, text := range []string{"", "motte-profile-v2\n", "motte-profile-v1\n", "motte-profile-v1\nclient-key 12\n", "motte-profile-v1\nwhat is this\n"} {
+		if _, err := ParseProfile([]byte(text)); err == nil {
+			t.Errorf("%q was accepted", text)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"motte/core/wire"
+)
+
+// Error is an outcome other than OK that the Core answered with. Compare with
+// errors.Is and the sentinels below.
+type Error struct{ Code wire.Code }
+
+// The Core's outcomes as errors. Where nothing else is said, nothing was
+// changed.
+var (
+	ErrInvalidRequest     = &Error{wire.InvalidRequest}
+	ErrUnknownPrincipal   = &Error{wire.UnknownPrincipal}
+	ErrDenied             = &Error{wire.Denied}
+	ErrNotFound           = &Error{wire.NotFound}
+	ErrNoCollection       = &Error{wire.NoCollection}
+	ErrNoIndex            = &Error{wire.NoIndex}
+	ErrNoTask             = &Error{wire.NoTask}
+	ErrNoPrincipal        = &Error{wire.NoPrincipal}
+	ErrExists             = &Error{wire.Exists}
+	ErrPreconditionFailed = &Error{wire.PreconditionFailed}
+	ErrTooLarge           = &Error{wire.TooLarge}
+	ErrTooManyRequests    = &Error{wire.TooManyRequests}
+	ErrTooManyConnections = &Error{wire.TooManyConnections}
+	ErrLimitReached       = &Error{wire.LimitReached}
+	ErrIndexUnavailable   = &Error{wire.IndexUnavailable}
+	ErrQueryRefused       = &Error{wire.QueryRefused}
+	ErrDamaged            = &Error{wire.Damaged}
+	ErrStorageFailed      = &Error{wire.StorageFailed}
+	ErrLeakBudget         = &Error{wire.LeakBudgetExhausted}
+	ErrShuttingDown       = &Error{wire.ShuttingDown}
+	ErrOverloaded         = &Error{wire.Overloaded}
+	ErrIndexViolated      = &Error{wire.IndexViolated}
+)
+
+// Errors of the client's own.
+var (
+	ErrClosed         = errors.New("the client is closed")
+	ErrConnectionLost = errors.New("the connection was lost before the answer came: whether the request took effect is not known")
+	ErrWrongCore      = errors.New("the server's key is not the one in the profile")
+	ErrSlowReader     = errors.New("the answer is larger than the client keeps for a reader that does not read it")
+)
+
+var texts = map[wire.Code]string{
+	wire.Malformed:           "the Core could not decode the request",
+	wire.UnsupportedVersion:  "the Core speaks another version of the protocol",
+	wire.InvalidRequest:      "the request makes no sense",
+	wire.UnknownPrincipal:    "this key is not registered with the Core",
+	wire.Denied:              "the principal lacks the right",
+	wire.NotFound:            "no such object",
+	wire.NoCollection:        "no such collection",
+	wire.NoIndex:             "no such index",
+	wire.NoTask:              "no Task of that name is registered",
+	wire.NoPrincipal:         "no such principal",
+	wire.Exists:              "it exists already",
+	wire.PreconditionFailed:  "the precondition does not hold",
+	wire.TooLarge:            "over a limit of size",
+	wire.TooManyRequests:     "too many requests in flight",
+	wire.TooManyConnections:  "the Core has too many connections",
+	wire.LimitReached:        "the Core has as many of these as it can have",
+	wire.IndexUnavailable:    "the index is being built or rebuilt; try again",
+	wire.QueryRefused:        "the index does not understand the predicate",
+	wire.Damaged:             "a stored record fails its check",
+	wire.StorageFailed:       "the Core's disk refused a write; it only reads",
+	wire.LeakBudgetExhausted: "the leak budget of this index is used up",
+	wire.ShuttingDown:        "the Core is shutting down; try again",
+	wire.Overloaded:          "the Core is overloaded; try again",
+	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
+}
+
+// Error says what the code means.
+func (e *Error) Error() string {
+	if t, ok := texts[e.Code]; ok {
+		return t
+	}
+	return fmt.Sprintf("code %d", e.Code)
+}
+
+// Is makes errors.Is compare codes.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// Temporary reports whether the same request may succeed a little later.
+func Temporary(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.TooManyRequests:
+		return true
+	}
+	return false
+}
+
+func failure(code wire.Code) error {
+	if code == wire.OK {
+		return nil
+	}
+	return &Error{code}
+}

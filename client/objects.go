@@ -1,0 +1,340 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"motte/client/frames"
+	"motte/core/wire"
+)
+
+// Object is a stored object.
+type Object struct {
+	Identity Identity
+	Name     string // "" if it was put without one
+	Data     []byte
+}
+
+// Result is what a write came to.
+type Result struct {
+	Identity   Identity
+	NotIndexed bool // stored, but at least one index does not take its input
+}
+
+// PutOption qualifies a Put.
+type PutOption func(*wire.BatchOp)
+
+// Name gives the object a name, of 512 bytes at most: a later Put under it
+// replaces the object.
+func Name(name string) PutOption { return func(o *wire.BatchOp) { o.Name = []byte(name) } }
+
+// Attribute gives the index of that name its input, beside the object.
+func Attribute(index string, data []byte) PutOption {
+	return func(o *wire.BatchOp) {
+		o.Query = frames.AppendAttribute(o.Query, wire.Attribute{Index: index, Data: data})
+	}
+}
+
+// IfAbsent makes the Put fail with ErrPreconditionFailed if the name is in use.
+func IfAbsent() PutOption { return func(o *wire.BatchOp) { o.Flags |= wire.FlagIfAbsent } }
+
+// IfIdentity makes the Put fail with ErrPreconditionFailed unless this is the
+// identity of the object that has the name.
+func IfIdentity(id Identity) PutOption {
+	return func(o *wire.BatchOp) { o.Flags, o.Identity = o.Flags|wire.FlagIfIdentity, id }
+}
+
+// Put stores an object of 16 MiB at most. When it returns, the object is
+// durable and every index that is not lazy finds it.
+func (c *Client) Put(ctx context.Context, collection string, data []byte, options ...PutOption) (Result, error) {
+	o := wire.BatchOp{Object: data}
+	for _, f := range options {
+		f(&o)
+	}
+	r := &wire.Request{Header: wire.Header{Op: wire.OpPut, Collection: collection, Flags: o.Flags, Identity: o.Identity},
+		Name: o.Name, Query: o.Query, Object: o.Object}
+	results, err := c.write(ctx, r)
+	if err != nil {
+		return Result{}, err
+	}
+	return results[0], nil
+}
+
+// Batch collects puts and deletes of one collection that take effect together
+// or not at all: 1024 of them, of 16 MiB together, at most.
+type Batch struct {
+	ops []byte
+	n   int
+}
+
+// Put adds a Put.
+func (b *Batch) Put(data []byte, options ...PutOption) {
+	o := wire.BatchOp{Op: wire.OpPut, Object: data}
+	for _, f := range options {
+		f(&o)
+	}
+	b.add(&o)
+}
+
+// Delete adds the deletion of the object that has the name.
+func (b *Batch) Delete(name string) { b.add(&wire.BatchOp{Op: wire.OpDelete, Name: []byte(name)}) }
+
+// DeleteIdentity adds the deletion of an object by identity.
+func (b *Batch) DeleteIdentity(id Identity) { b.add(&wire.BatchOp{Op: wire.OpDelete, Identity: id}) }
+
+func (b *Batch) add(o *wire.BatchOp) { b.ops, b.n = frames.AppendBatchOp(b.ops, o), b.n+1 }
+
+// Len returns the number of operations, Size their bytes.
+func (b *Batch) Len() int { return b.n }
+
+// Size returns the bytes of the batch as it is sent.
+func (b *Batch) Size() int { return len(b.ops) }
+
+// PutBatch carries out a batch, and returns one Result for each operation in
+// order; that of a deletion is the identity deleted.
+func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]Result, error) {
+	if b.n == 0 {
+		return nil, nil
+	}
+	if b.n > wire.MaxBatch || len(b.ops) > wire.MaxObject {
+		return nil, ErrTooLarge
+	}
+	return c.write(ctx, &wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: collection}, Object: b.ops})
+}
+
+func (c *Client) write(ctx context.Context, r *wire.Request) ([]Result, error) {
+	if len(r.Name) > wire.MaxName || len(r.Query) > wire.MaxSubQuery || len(r.Object) > wire.MaxObject {
+		return nil, ErrTooLarge // the Core would end the connection
+	}
+	p, err := c.do(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := frames.DecodeIdentities(p.body, p.Count)
+	if err != nil || len(ids) == 0 {
+		return nil, fmt.Errorf("the Core's reply can't be decoded: %w", err)
+	}
+	results := make([]Result, len(ids))
+	for i, id := range ids {
+		results[i] = Result{id, p.Flags&wire.ReplyNotIndexed != 0}
+	}
+	return results, nil
+}
+
+// Get returns the object that has the name; ErrNotFound if there is none that
+// the principal may read.
+func (c *Client) Get(ctx context.Context, collection, name string) (Object, error) {
+	return c.get(ctx, &wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: collection}, Name: []byte(name)})
+}
+
+// GetIdentity returns an object by identity.
+func (c *Client) GetIdentity(ctx context.Context, collection string, id Identity) (Object, error) {
+	return c.get(ctx, &wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: collection, Identity: id}})
+}
+
+func (c *Client) get(ctx context.Context, r *wire.Request) (Object, error) {
+	if len(r.Name) > wire.MaxName {
+		return Object{}, ErrTooLarge
+	}
+	p, err := c.do(ctx, r)
+	if err != nil {
+		return Object{}, err
+	}
+	return decodeObject(p.body)
+}
+
+func decodeObject(p []byte) (Object, error) {
+	o, err := frames.DecodeObject(p)
+	if err != nil {
+		return Object{}, fmt.Errorf("the Core's reply can't be decoded: %w", err)
+	}
+	return Object{o.Identity, string(o.Name), o.Data}, nil
+}
+
+// Delete removes the object that has the name.
+func (c *Client) Delete(ctx context.Context, collection, name string) error {
+	return c.delete(ctx, &wire.Request{Header: wire.Header{Collection: collection}, Name: []byte(name)})
+}
+
+// DeleteIdentity removes an object by identity.
+func (c *Client) DeleteIdentity(ctx context.Context, collection string, id Identity) error {
+	return c.delete(ctx, &wire.Request{Header: wire.Header{Collection: collection, Identity: id}})
+}
+
+// DeleteIf removes the object that has the name if it still has the identity;
+// ErrPreconditionFailed if it has another.
+func (c *Client) DeleteIf(ctx context.Context, collection, name string, id Identity) error {
+	return c.delete(ctx, &wire.Request{Name: []byte(name),
+		Header: wire.Header{Collection: collection, Identity: id, Flags: wire.FlagIfIdentity}})
+}
+
+func (c *Client) delete(ctx context.Context, r *wire.Request) error {
+	if len(r.Name) > wire.MaxName {
+		return ErrTooLarge
+	}
+	r.Op = wire.OpDelete
+	_, err := c.do(ctx, r)
+	return err
+}
+
+// Query asks an index for what a predicate finds.
+type Query struct {
+	Collection string
+	Index      string
+	Predicate  string // in the index's own language, of 1 MiB at most
+	Limit      uint32 // most results; 0: as many as the index may give
+}
+
+func (q *Query) request(op wire.Operation) (*wire.Request, error) {
+	if len(q.Predicate) > wire.MaxSubQuery {
+		return nil, ErrTooLarge
+	}
+	return &wire.Request{Query: []byte(q.Predicate),
+		Header: wire.Header{Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}}, nil
+}
+
+// Found is a number of results; Truncated says that there may be more than the
+// limit let through.
+type Found struct {
+	Count     uint32
+	Truncated bool
+}
+
+// Count returns how many objects the predicate finds that the principal may
+// read.
+func (c *Client) Count(ctx context.Context, q Query) (Found, error) {
+	return c.counted(ctx, q, wire.OpCount)
+}
+
+// DeleteWhere removes the objects that the predicate finds, and says how many.
+// If it fails or is interrupted, some of them may be gone.
+func (c *Client) DeleteWhere(ctx context.Context, q Query) (Found, error) {
+	return c.counted(ctx, q, wire.OpDeleteWhere)
+}
+
+func (c *Client) counted(ctx context.Context, q Query, op wire.Operation) (Found, error) {
+	r, err := q.request(op)
+	if err != nil {
+		return Found{}, err
+	}
+	p, err := c.do(ctx, r)
+	return Found{p.Count, p.Flags&wire.ReplyTruncated != 0}, err
+}
+
+// smallLimit is the most results that an answer on the shared connection may
+// have.
+const smallLimit = 1000
+
+// Search yields the objects that the predicate finds and the principal may
+// read: in the Task's order if the index is ordered, otherwise in an order
+// that tells nothing. It ends with an error as its last element if it could
+// not be completed, ErrTruncated if the limit of the index cut it off.
+//
+// With a limit of 1000 or less the answer comes on the shared connection and
+// is kept in memory until it is read; otherwise on one of its own, no faster
+// than it is read.
+func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		r, err := q.request(wire.OpSearch)
+		if err != nil {
+			yield(Object{}, err)
+			return
+		}
+		c.objects(ctx, r, yield)
+	}
+}
+
+// SearchIdentities yields identities instead of objects.
+func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identity, error] {
+	return func(yield func(Identity, error) bool) {
+		r, err := q.request(wire.OpSearch)
+		if err != nil {
+			yield(Identity{}, err)
+			return
+		}
+		r.Flags |= wire.FlagIDsOnly
+		c.stream(ctx, r, func(p part, err error) bool {
+			if err != nil {
+				return yield(Identity{}, err)
+			}
+			ids, err := frames.DecodeIdentities(p.body, p.Count)
+			for _, id := range ids {
+				if !yield(id, nil) {
+					return false
+				}
+			}
+			return err == nil || yield(Identity{}, err)
+		})
+	}
+}
+
+// List yields every object of the collection that the principal may read, in
+// no particular order. Objects put or deleted meanwhile may be among them.
+func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		c.objects(ctx, &wire.Request{Header: wire.Header{Op: wire.OpList, Collection: collection}}, yield)
+	}
+}
+
+func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) {
+	c.stream(ctx, r, func(p part, err error) bool {
+		var o Object
+		if err == nil {
+			o, err = decodeObject(p.body)
+		}
+		return yield(o, err)
+	})
+}
+
+// ErrTruncated says that a search without a limit found more than its index
+// may give in one answer.
+var ErrTruncated = fmt.Errorf("the index found more than it may give in one answer: narrow the predicate")
+
+// stream sends a request and hands each frame but the last to take, until that
+// wants no more.
+func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, error) bool) {
+	if r.Limit > 0 && r.Limit <= smallLimit {
+		parts, err := c.collect(ctx, r)
+		for _, p := range parts {
+			if p.Kind != wire.KindEnd && !take(p, nil) {
+				return
+			}
+		}
+		if err != nil {
+			take(part{}, err)
+		}
+		return
+	}
+	l, err := c.dedicated(ctx)
+	if err != nil {
+		take(part{}, err)
+		return
+	}
+	clean := false
+	defer func() { c.giveBack(l, clean) }()
+	k := newCall(true)
+	defer k.drop()
+	if _, err := l.start(r, k); err != nil {
+		take(part{}, err)
+		return
+	}
+	for {
+		p, err := k.next(ctx)
+		switch {
+		case err != nil:
+			take(part{}, err)
+			return
+		case p.Kind == wire.KindEnd:
+			clean = true
+			if err := failure(p.Code); err != nil {
+				take(part{}, err)
+			} else if p.Flags&wire.ReplyTruncated != 0 && r.Limit == 0 {
+				take(part{}, ErrTruncated)
+			}
+			return
+		case !take(p, nil):
+			return
+		}
+	}
+}

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Profile is all that a client needs to reach one Core as one principal. Its
+// file is text: the line "motte-profile-v1", then "key value" lines. It holds
+// a private key, so only its owner may read it.
+type Profile struct {
+	Address string             // host:port
+	CoreKey ed25519.PublicKey  // the only key that the Core may show
+	Key     ed25519.PrivateKey // the client's own
+}
+
+const profileMagic = "motte-profile-v1"
+
+// Principal is the name that the Core knows the profile's key by: the SHA-256
+// of the public key.
+func (p *Profile) Principal() [32]byte { return sha256.Sum256(p.Key.Public().(ed25519.PublicKey)) }
+
+// ReadProfile reads a profile file. It refuses one that others than the owner
+// can read.
+func ReadProfile(path string) (*Profile, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("profile %s can be read by others; run: chmod 600 %s", path, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	p, err := ParseProfile(text)
+	if err != nil {
+		return nil, fmt.Errorf("profile %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// ParseProfile reads the text of a profile file.
+func ParseProfile(text []byte) (*Profile, error) {
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	if !lines.Scan() || lines.Text() != profileMagic {
+		return nil, fmt.Errorf("this is no profile of version 1: it must begin with %q", profileMagic)
+	}
+	p := &Profile{}
+	for lines.Scan() {
+		key, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
+		switch key {
+		case "", "#":
+		case "address":
+			p.Address = value
+		case "core-key":
+			k, err := hex.DecodeString(value)
+			if err != nil || len(k) != ed25519.PublicKeySize {
+				return nil, errors.New("core-key is not 64 hexadecimal digits")
+			}
+			p.CoreKey = k
+		case "client-key":
+			k, err := hex.DecodeString(value)
+			if err != nil || len(k) != ed25519.SeedSize {
+				return nil, errors.New("client-key is not 64 hexadecimal digits")
+			}
+			p.Key = ed25519.NewKeyFromSeed(k)
+		default:
+			return nil, fmt.Errorf("unknown key %q", key)
+		}
+	}
+	if p.Key == nil {
+		return nil, errors.New("it has no client-key")
+	}
+	return p, lines.Err()
+}
+
+// Complete reports whether the profile says where the Core is and who it is;
+// one that was just made by a key's owner does not yet.
+func (p *Profile) Complete() bool { return p.Address != "" && len(p.CoreKey) == ed25519.PublicKeySize }
+
+// Marshal returns the text of a profile file.
+func (p *Profile) Marshal() []byte {
+	var b bytes.Buffer
+	fmt.Fprintln(&b, profileMagic)
+	if p.Address != "" {
+		fmt.Fprintln(&b, "address", p.Address)
+	}
+	if p.CoreKey != nil {
+		fmt.Fprintln(&b, "core-key", hex.EncodeToString(p.CoreKey))
+	}
+	fmt.Fprintln(&b, "client-key", hex.EncodeToString(p.Key.Seed()))
+	return b.Bytes()
+}
+
+// Write makes a new profile file with mode 0600; it never overwrites one.
+func (p *Profile) Write(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p.Marshal())
+	return errors.Join(err, f.Sync(), f.Close())
+}
