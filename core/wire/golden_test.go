@@ -1,0 +1,246 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// golden holds a frame against testdata/NAME.hex: a comment line, then the
+// frame in hexadecimal, 32 bytes a line.
+func golden(t *testing.T, name, comment string, frame []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".hex")
+	if *update {
+		text := "# " + comment + "\n"
+		for p := frame; len(p) > 0; p = p[min(32, len(p)):] {
+			text += hex.EncodeToString(p[:min(32, len(p))]) + "\n"
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := readGolden(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(frame, want) {
+		t.Errorf("%s is encoded differently now:\n got %x\nwant %x", name, frame, want)
+	}
+}
+
+func readGolden(path string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	_, digits, _ := strings.Cut(string(text), "\n")
+	return hex.DecodeString(strings.ReplaceAll(digits, "\n", ""))
+}
+
+// pattern is a field of 32 different bytes, the first of which is first.
+func pattern(first byte) (p [32]byte) {
+	for i := range p {
+		p[i] = first + byte(i)
+	}
+	return p
+}
+
+var row = wire.Row{Measurement: pattern(0x40), Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete,
+	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30}
+
+// goldenRequest is a request that the Core accepts, with all that its
+// operation can use.
+type goldenRequest struct {
+	name, comment string
+	wire.Request
+}
+
+func goldenRequests() []goldenRequest {
+	attributes := frames.AppendAttribute(nil, wire.Attribute{Index: "by_age", Data: []byte("36")})
+	attributes = frames.AppendAttribute(attributes, wire.Attribute{Index: "text", Data: []byte("Ada of London")})
+	batch := frames.AppendBatchOp(nil, &wire.BatchOp{Op: wire.OpPut, Flags: wire.FlagIfAbsent,
+		Name: []byte("grace"), Query: attributes, Object: []byte(`{"age":85}`)})
+	batch = frames.AppendBatchOp(batch, &wire.BatchOp{Op: wire.OpPut, Flags: wire.FlagIfIdentity,
+		Identity: pattern(0x20), Name: []byte("ada"), Object: []byte(`{"age":37}`)})
+	batch = frames.AppendBatchOp(batch, &wire.BatchOp{Op: wire.OpDelete, Identity: pattern(0x60)})
+	name, object, people := []byte("ada"), []byte(`{"age":36}`), "people"
+	query := []byte(">= 30 and < 40")
+	h := func(o wire.Operation, h wire.Header) wire.Header {
+		h.Op, h.Number = o, 0x0102030405060708
+		return h
+	}
+	return []goldenRequest{
+		{"put", "PUT without a name", wire.Request{Header: h(wire.OpPut, wire.Header{Collection: people}), Object: object}},
+		{"put-name", "PUT by name, if absent, with two attributes", wire.Request{
+			Header: h(wire.OpPut, wire.Header{Collection: people, Flags: wire.FlagIfAbsent}), Name: name, Query: attributes, Object: object}},
+		{"put-if-identity", "PUT by name, if the object's identity still is the header's", wire.Request{
+			Header: h(wire.OpPut, wire.Header{Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20)}), Name: name, Object: object}},
+		{"get-name", "GET by name", wire.Request{Header: h(wire.OpGet, wire.Header{Collection: people}), Name: name}},
+		{"get-identity", "GET by identity", wire.Request{Header: h(wire.OpGet, wire.Header{Collection: people, Identity: pattern(0x20)})}},
+		{"search", "SEARCH for at most 10 identities within 1.5 s", wire.Request{Header: h(wire.OpSearch, wire.Header{Collection: people,
+			Index: "by_age", Type: wire.TypeInt64, Limit: 10, Timeout: 1500 * time.Millisecond, Flags: wire.FlagIDsOnly}), Query: query}},
+		{"delete-name", "DELETE by name, if the object's identity still is the header's", wire.Request{
+			Header: h(wire.OpDelete, wire.Header{Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20)}), Name: name}},
+		{"delete-identity", "DELETE by identity", wire.Request{Header: h(wire.OpDelete, wire.Header{Collection: people, Identity: pattern(0x20)})}},
+		{"delete-where", "DELETE by predicate", wire.Request{Header: h(wire.OpDeleteWhere, wire.Header{Collection: people, Index: "by_age"}), Query: query}},
+		{"count", "COUNT by predicate", wire.Request{Header: h(wire.OpCount, wire.Header{Collection: people, Index: "by_age"}), Query: query}},
+		{"list", "LIST of identities", wire.Request{Header: h(wire.OpList, wire.Header{Collection: people, Flags: wire.FlagIDsOnly})}},
+		{"batch", "BATCH: two PUTs and a DELETE", wire.Request{Header: h(wire.OpBatch, wire.Header{Collection: people}), Object: batch}},
+		{"create-collection", "CREATE COLLECTION", wire.Request{Header: h(wire.OpCreateCollection, wire.Header{Collection: people})}},
+		{"drop-collection", "DROP COLLECTION", wire.Request{Header: h(wire.OpDropCollection, wire.Header{Collection: people})}},
+		{"create-index", "CREATE INDEX, ordered and fed an attribute", wire.Request{Header: h(wire.OpCreateIndex, wire.Header{Collection: people, Index: "by_age",
+			Type: wire.TypeInt64, Flags: wire.FlagOrdered | wire.FlagAttribute}), Name: []byte("ordered"), Query: []byte(`{"type":"int64"}`)}},
+		{"drop-index", "DROP INDEX", wire.Request{Header: h(wire.OpDropIndex, wire.Header{Collection: people, Index: "by_age"})}},
+		{"register-task", "REGISTER TASK with its row of the API format table", wire.Request{Header: h(wire.OpRegisterTask, wire.Header{}),
+			Name: []byte("ordered"), Query: wire.AppendRow(nil, &row)}},
+		{"add-principal", "ADD PRINCIPAL", wire.Request{Header: h(wire.OpAddPrincipal, wire.Header{Identity: pattern(0x80)}), Name: []byte("alice")}},
+		{"remove-principal", "REMOVE PRINCIPAL", wire.Request{Header: h(wire.OpRemovePrincipal, wire.Header{Identity: pattern(0x80)})}},
+		{"grant", "GRANT of read and write in a collection", wire.Request{Header: h(wire.OpGrant, wire.Header{Collection: people,
+			Identity: pattern(0x80), Flags: wire.Flags(wire.RightRead | wire.RightWrite)})}},
+		{"revoke", "REVOKE of admin on the server", wire.Request{Header: h(wire.OpRevoke, wire.Header{
+			Identity: pattern(0x80), Flags: wire.Flags(wire.RightAdmin)})}},
+		{"status", "STATUS", wire.Request{Header: h(wire.OpStatus, wire.Header{})}},
+		{"alerts", "ALERTS", wire.Request{Header: h(wire.OpAlerts, wire.Header{})}},
+		{"head", "HEAD", wire.Request{Header: h(wire.OpHead, wire.Header{})}},
+	}
+}
+
+// TestGoldenRequests pins the frame of every operation, from both sides.
+func TestGoldenRequests(t *testing.T) {
+	seen := make(map[wire.Operation]bool)
+	for _, g := range goldenRequests() {
+		p := frames.AppendRequest(nil, &g.Request)
+		golden(t, "request-"+g.name, g.comment, p)
+		seen[g.Op] = true
+		r, code := decodeRequest(p)
+		if code != wire.OK {
+			t.Errorf("%s: code %d", g.name, code)
+		} else if again := frames.AppendRequest(nil, &r); !bytes.Equal(again, p) {
+			t.Errorf("%s: decoded as %+v", g.name, r)
+		}
+	}
+	for o := range 256 {
+		if op := wire.Operation(o); op.Valid() && !seen[op] {
+			t.Errorf("operation %d has no golden vector", o)
+		}
+	}
+}
+
+// decodeRequest decodes a whole frame as the Core does.
+func decodeRequest(p []byte) (r wire.Request, code wire.Code) {
+	h, code := wire.DecodeHeader(p[:min(len(p), wire.RequestHeaderSize)])
+	if code == wire.OK && len(p) != wire.RequestHeaderSize+h.BodyLen() {
+		code = wire.Malformed
+	}
+	if code != wire.OK {
+		return r, code
+	}
+	return wire.SplitBody(h, p[wire.RequestHeaderSize:]), wire.OK
+}
+
+// goldenReply is a reply frame; again decodes its body and encodes it again.
+type goldenReply struct {
+	name, comment string
+	header        wire.ReplyHeader
+	body          []byte
+	again         func(body []byte, count uint32) ([]byte, error)
+}
+
+func identities(body []byte, count uint32) (again []byte, err error) {
+	list, err := frames.DecodeIdentities(body, count)
+	for _, id := range list {
+		again = append(again, id[:]...)
+	}
+	return again, err
+}
+
+func object(body []byte, _ uint32) ([]byte, error) {
+	o, err := frames.DecodeObject(body)
+	return wire.AppendObject(nil, &o), err
+}
+
+func status(body []byte, _ uint32) ([]byte, error) {
+	s, err := frames.DecodeStatus(body)
+	return wire.AppendStatus(nil, &s), err
+}
+
+func alert(body []byte, _ uint32) ([]byte, error) {
+	a, err := wire.DecodeAlert(body)
+	return wire.AppendAlert(nil, &a), err
+}
+
+func goldenReplies() []goldenReply {
+	one, two, alice := pattern(0x20), pattern(0x60), pattern(0x80)
+	ada := wire.AppendObject(nil, &wire.Object{Identity: one, Name: []byte("ada"), Data: []byte(`{"age":36}`)})
+	item := func(s wire.StatusItem) []byte { return wire.AppendStatus(nil, &s) }
+	end, last := wire.KindEnd, wire.ReplyLast
+	return []goldenReply{
+		{"end-put", "End of a PUT whose input a Task refused: the identity",
+			wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyNotIndexed, Count: 1}, one[:], identities},
+		{"end-batch", "End of a BATCH: its identities in order", wire.ReplyHeader{Kind: end, Flags: last, Count: 2}, append(one[:], two[:]...), identities},
+		{"end-search", "End of a SEARCH that reached its limit", wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, nil, nil},
+		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: wire.NotFound}, nil, nil},
+		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
+		{"object", "One object of a SEARCH or LIST, put without a name", wire.ReplyHeader{Kind: wire.KindObject},
+			wire.AppendObject(nil, &wire.Object{Identity: two, Data: []byte("bytes")}), object},
+		{"identities", "Identities of a SEARCH or LIST", wire.ReplyHeader{Kind: wire.KindIdentities, Count: 2}, append(one[:], two[:]...), identities},
+		{"status-server", "Status of the server", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusServer,
+			Flags: wire.StatusKeyInStore, Numbers: [6]uint64{1000, 1 << 20, 3, 2, 5, 3600}}), status},
+		{"status-collection", "Status of a collection", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusCollection,
+			Collection: "people", Flags: uint8(wire.RightsAll), Numbers: [6]uint64{1000}}), status},
+		{"status-index", "Status of an index that is being built", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusIndex,
+			Collection: "people", Index: "by_age", Task: "ordered", Type: wire.TypeInt64, Flags: uint8(wire.FlagOrdered),
+			State: wire.IndexBuilding, Numbers: [6]uint64{400, 1000, 77, 1, 2}}), status},
+		{"status-task", "Status of a Task, with its row", wire.ReplyHeader{Kind: wire.KindStatus},
+			item(wire.StatusItem{Kind: wire.StatusTask, Task: "ordered", Row: &row}), status},
+		{"status-principal", "Status of a principal", wire.ReplyHeader{Kind: wire.KindStatus},
+			item(wire.StatusItem{Kind: wire.StatusPrincipal, Principal: alice, Label: "alice"}), status},
+		{"status-grant", "Status of a grant", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusGrant,
+			Collection: "people", Principal: alice, Flags: uint8(wire.RightRead | wire.RightWrite)}), status},
+		{"alert", "An alert: a Task named an identity that was never made", wire.ReplyHeader{Kind: wire.KindAlert},
+			wire.AppendAlert(nil, &wire.Alert{LSN: 41, Time: 1_800_000_000, Reason: wire.ReasonInvalidIdentity, Collection: "people", Index: "by_age"}), alert},
+		{"alert-damaged", "An alert: a stored record failed its check", wire.ReplyHeader{Kind: wire.KindAlert},
+			wire.AppendAlert(nil, &wire.Alert{LSN: 42, Time: 1_800_000_001, Reason: wire.ReasonDamagedRecord, Collection: "people", Segment: 3, Offset: 4096}), alert},
+	}
+}
+
+// TestGoldenReplies pins every kind of reply frame, from both sides.
+func TestGoldenReplies(t *testing.T) {
+	for _, g := range goldenReplies() {
+		g.header.Number, g.header.BodyLen = 0x0102030405060708, len(g.body)
+		g.header.Head = wire.Head{LSN: 4711, Chain: pattern(0xc0)}
+		p := append(wire.AppendReplyHeader(nil, &g.header), g.body...)
+		golden(t, "reply-"+g.name, g.comment, p)
+		if h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != wire.OK || h != g.header {
+			t.Errorf("%s: code %d, header %+v, want %+v", g.name, code, h, g.header)
+		}
+		if g.again == nil {
+			continue
+		}
+		if again, err := g.again(g.body, g.header.Count); err != nil || !bytes.Equal(again, g.body) {
+			t.Errorf("%s: %v, body decoded and encoded again:\n got %x\nwant %x", g.name, err, again, g.body)
+		}
+	}
+}
+
+// TestGoldenRefusal pins what a client gets whose connection is refused as a
+// whole: no request has this number, and no head is told to strangers.
+func TestGoldenRefusal(t *testing.T) {
+	h := wire.ReplyHeader{Kind: wire.KindEnd, Code: wire.UnknownPrincipal, Flags: wire.ReplyLast}
+	p := wire.AppendReplyHeader(nil, &h)
+	golden(t, "reply-refused", "End of a connection that is refused as a whole", p)
+	if got, code := frames.DecodeReplyHeader(p); code != wire.OK || got != h {
+		t.Errorf("code %d, header %+v", code, got)
+	}
+}
