@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Limits of a key in bytes, as text.
+const (
+	maxString = 4096 // the tree holds every key in memory
+	maxNumber = 64   // a longer float64 has no reason
+)
+
+// errKey says that a text is not a key of the index's type.
+var errKey = errors.New("not a value of the index's type")
+
+// domain is a type of keys: their total order, and how they are written.
+type domain[K any] struct {
+	compare func(a, b K) int
+	parse   func(text string) (K, error) // text as in a raw input, or a literal without its quotes
+	quoted  quoting                      // how JSON and predicates write a key
+	upper   func(prefix K) (K, bool)     // the least key above all that begin so; false: there is none. nil: no prefixes
+}
+
+// quoting says whether a key is written in quotation marks.
+type quoting int
+
+const (
+	never  quoting = iota // numbers
+	always                // strings
+	inJSON                // times: a predicate may leave the marks out
+)
+
+var (
+	int64Domain   = domain[int64]{compare: cmp.Compare[int64], parse: parseInt64, quoted: never}
+	float64Domain = domain[float64]{compare: cmp.Compare[float64], parse: parseFloat64, quoted: never}
+	stringDomain  = domain[string]{compare: strings.Compare, parse: parseString, quoted: always, upper: upper}
+	timeDomain    = domain[instant]{compare: instant.compare, parse: parseInstant, quoted: inJSON}
+)
+
+// fromJSON reads a key from a JSON value.
+func (d *domain[K]) fromJSON(value []byte) (k K, err error) {
+	if (value[0] == '"') != (d.quoted != never) {
+		return k, errKey
+	}
+	if value[0] != '"' {
+		return d.parse(string(value))
+	}
+	var s string
+	if err := json.Unmarshal(value, &s); err != nil {
+		return k, errKey
+	}
+	return d.parse(s)
+}
+
+func parseInt64(s string) (int64, error) {
+	if s == "" || s[0] == '+' {
+		return 0, errKey
+	}
+	k, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return 0, errKey // a fraction, an exponent, or out of range
+	}
+	return k, nil
+}
+
+// parseFloat64 reads a finite number as JSON writes it. There is one zero: -0
+// equals 0 and must not stand before it.
+func parseFloat64(s string) (float64, error) {
+	if s == "" || len(s) > maxNumber || strings.Trim(s, "+-.0123456789eE") != "" || !json.Valid([]byte(s)) {
+		return 0, errKey
+	}
+	k, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsInf(k, 0) {
+		return 0, errKey
+	}
+	return k + 0, nil
+}
+
+func parseString(s string) (string, error) {
+	if len(s) > maxString {
+		return "", errKey
+	}
+	return s, nil
+}
+
+// upper returns prefix with its last byte that has a successor replaced by
+// that: strings are compared byte by byte.
+func upper(prefix string) (string, bool) {
+	for n := len(prefix); n > 0; n-- {
+		if b := prefix[n-1]; b < 0xff {
+			return prefix[:n-1] + string([]byte{b + 1}), true
+		}
+	}
+	return "", false
+}
+
+// instant is a point in time, whatever the zone in which it was written.
+// Nanoseconds since an epoch would not reach all years of RFC 3339.
+type instant struct {
+	second     int64 // since 1970
+	nanosecond int32
+}
+
+func (a instant) compare(b instant) int {
+	return cmp.Or(cmp.Compare(a.second, b.second), cmp.Compare(a.nanosecond, b.nanosecond))
+}
+
+func parseInstant(s string) (instant, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	// Parse lets an hour of one digit and a decimal comma through.
+	if err != nil || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
+		return instant{}, errKey
+	}
+	return instant{t.Unix(), int32(t.Nanosecond())}, nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"motte/core/wire"
+	sdk "motte/sdk/go"
+	"motte/sdk/go/pointer"
+)
+
+// index is the Task: what its configuration says, around a tree of the keys'
+// type.
+type index struct{ keys keeper }
+
+// keeper is a tree of keys of some type.
+type keeper interface {
+	Apply([]sdk.Change)
+	Search(predicate []byte, limit int) ([]sdk.Identity, error)
+}
+
+// options is the configuration. A member that is not known is refused: a
+// misspelt one would otherwise make an index of something else.
+type options struct {
+	Path *string `json:"path"`
+	Type string  `json:"type"`
+}
+
+var errOptions = errors.New("the configuration does not make sense")
+
+// Configure implements sdk.Index.
+func (x *index) Configure(c sdk.Config) error {
+	var o options
+	if len(c.Options) > 0 {
+		d := json.NewDecoder(bytes.NewReader(c.Options))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&o); err != nil {
+			return fmt.Errorf("%w: %w", errOptions, err)
+		}
+		if d.More() {
+			return fmt.Errorf("%w: more than one JSON value", errOptions)
+		}
+	}
+	t, err := dataType(o.Type, c.Type)
+	if err != nil {
+		return err
+	}
+	var path pointer.Pointer // nil: the whole input
+	if o.Path != nil {
+		if path, err = pointer.Parse(*o.Path); err != nil {
+			return err
+		}
+	}
+	switch t {
+	case wire.TypeInt64:
+		x.keys = newTree(int64Domain, path, c.Ordered)
+	case wire.TypeFloat64:
+		x.keys = newTree(float64Domain, path, c.Ordered)
+	case wire.TypeString:
+		x.keys = newTree(stringDomain, path, c.Ordered)
+	case wire.TypeTime:
+		x.keys = newTree(timeDomain, path, c.Ordered)
+	}
+	return nil
+}
+
+// dataType returns the type of the keys: as configured, as declared, or both
+// if they agree.
+func dataType(configured string, declared wire.DataType) (wire.DataType, error) {
+	types := map[string]wire.DataType{
+		"int64": wire.TypeInt64, "float64": wire.TypeFloat64, "string": wire.TypeString, "time": wire.TypeTime,
+	}
+	t, known := types[configured]
+	switch {
+	case configured == "":
+		t = declared
+	case !known:
+		return 0, fmt.Errorf("%w: type %q", errOptions, configured)
+	case declared != wire.TypeAny && declared != t:
+		return 0, fmt.Errorf("%w: the index is declared to be of another type than %q", errOptions, configured)
+	}
+	for _, ok := range types {
+		if t == ok {
+			return t, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: data type %d has no order", errOptions, t)
+}
+
+// Apply implements sdk.Index.
+func (x *index) Apply(changes []sdk.Change) { x.keys.Apply(changes) }
+
+// Search implements sdk.Index.
+func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
+	return x.keys.Search(predicate, limit)
+}

@@ -1,0 +1,25 @@
+// Command motte-task-ordered is the Task of typed range indexes: it keeps
+// values of one type in order and answers predicates such as
+//
+//	>= 30 and < 40
+//	prefix "Ly" order desc
+//
+// Configuration, in JSON: "path" is the JSON Pointer (RFC 6901) to the value
+// in the input; without it the whole input is the value, as text. "type" is
+// int64, float64, string or time; it may be left out if the index declares its
+// data type. docs/reference/predicates.md is the full text.
+//
+// Invariants:
+//
+//  1. Under each identity value the index holds the keys of one identity, the
+//     last that was inserted, or none.
+//  2. A predicate is a set of keys (see set); an object is found if at least
+//     one of its keys is in the set, once, however many are.
+//  3. Without a value there is no key: an input that is not JSON, has nothing
+//     at the path, or null, is not indexed and not refused. A value of another
+//     type is refused.
+package main
+
+import sdk "motte/sdk/go"
+
+func main() { sdk.Serve(&index{}) }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"motte/core/wire"
+	sdk "motte/sdk/go"
+	"motte/sdk/go/sdktest"
+)
+
+func start(t *testing.T, dataType wire.DataType, ordered bool, options string) *sdktest.Core {
+	t.Helper()
+	return sdktest.Start(t, &index{}, sdk.Config{Type: dataType, Ordered: ordered, MaxResults: 1000, Options: []byte(options)})
+}
+
+// numbers returns which of the first objects an answer names, in its order.
+func numbers(ids []sdk.Identity, count int) (list []int) {
+	for _, id := range ids {
+		for n := range count {
+			if id == sdktest.ID(n) {
+				list = append(list, n)
+			}
+		}
+	}
+	return list
+}
+
+func TestConfigurations(t *testing.T) {
+	for _, c := range []struct {
+		dataType wire.DataType
+		options  string
+		accepted bool
+	}{
+		{wire.TypeInt64, ``, true},
+		{wire.TypeTime, `{}`, true},
+		{wire.TypeAny, `{"type":"float64"}`, true},
+		{wire.TypeString, `{"type":"string","path":"/a~1b/0"}`, true},
+		{wire.TypeInt64, `{"path":""}`, true},
+		{wire.TypeAny, ``, false},
+		{wire.TypeText, ``, false},
+		{wire.TypeInt64, `{"type":"string"}`, false},
+		{wire.TypeAny, `{"type":"int"}`, false},
+		{wire.TypeInt64, `{"pth":"/age"}`, false},
+		{wire.TypeInt64, `{"path":"age"}`, false},
+		{wire.TypeInt64, `{} {}`, false},
+		{wire.TypeInt64, `{`, false},
+		{wire.TypeInt64, `[]`, false},
+	} {
+		if got := start(t, c.dataType, false, c.options) != nil; got != c.accepted {
+			t.Errorf("type %d, %s: accepted %v, want %v", c.dataType, c.options, got, c.accepted)
+		}
+	}
+}
+
+func TestPredicates(t *testing.T) {
+	for _, c := range []struct {
+		dataType wire.DataType
+		inputs   []string
+		answers  map[string]string // predicate → objects in ascending order of their keys
+	}{
+		{wire.TypeInt64, []string{"-9223372036854775808", "-1", "0", "30", "35", "40", "9223372036854775807"}, map[string]string{
+			"": "0 1 2 3 4 5 6", "all": "0 1 2 3 4 5 6", ">= 30 and < 40": "3 4", "between 30 and 40": "3 4 5",
+			"> 9223372036854775807": "", ">=9223372036854775807": "6", "<=-9223372036854775808": "0",
+			"= 30": "3", "!= 30": "0 1 2 4 5 6", "in (40, 0, 7)": "2 5", "< 0 or > 35": "0 1 5 6",
+			"(< 0 or > 35) and != 40": "0 1 6", "< 0 or > 35 AND != 40": "0 1 6", "> 3 and < 2": "", "between 5 and 1": "",
+			"!= -1 and != 0 and <= 35": "0 3 4", "< 35 or >= 35": "0 1 2 3 4 5 6"}},
+		{wire.TypeFloat64, []string{"-1e308", "-0", "0", "1.5", "15e-1", "2"}, map[string]string{
+			"= 0": "1 2", "= -0.0": "1 2", "> 0": "3 4 5", "= 1.5": "3 4", "<= 1.5": "0 1 2 3 4", "< -1e307": "0"}},
+		{wire.TypeString, []string{"", "Luz", "Ly", "Lyon", "Lyon\xff", "Lz", "\xff\xff"}, map[string]string{
+			`prefix "Ly"`: "2 3 4", `prefix ""`: "0 1 2 3 4 5 6", `= "Lyon"`: "3", `> "Lyon" and < "M"`: "4 5", `= ""`: "0",
+			`in("Ly","Luz")`: "1 2", `prefix "L" and != "Ly"`: "1 3 4 5", `= "L\u0079"`: "2", `prefix "Lyon" or = "Luz"`: "1 3 4"}},
+		{wire.TypeTime, []string{"0000-01-01T00:00:00Z", "2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00Z", "2024-05-01T10:00:00.000000001Z", "9999-12-31T23:59:59Z"}, map[string]string{
+			"= 2024-05-01T10:00:00Z": "1 2", `> "2024-05-01T11:00:00+01:00"`: "3 4", "< 1970-01-01T00:00:00Z": "0",
+			"between 2024-05-01T00:00:00Z and 2024-05-02T00:00:00Z": "1 2 3"}},
+	} {
+		core := start(t, c.dataType, true, "")
+		core.InsertAll(0, c.inputs)
+		for predicate, want := range c.answers {
+			found, err := core.Search(predicate, 1000)
+			if got := strings.Trim(fmt.Sprint(numbers(found, len(c.inputs))), "[]"); err != nil || got != want {
+				t.Errorf("%s: objects %s (%v), want %s", predicate, got, err, want)
+			}
+		}
+	}
+}
+
+func TestRefusedPredicates(t *testing.T) {
+	refused := map[wire.DataType][]string{
+		wire.TypeInt64: {"30", ">", "> 1.5", "> 1e3", "> +1", `> "1"`, "> 9223372036854775808", "= 1 2", "= 1 and", "and = 1", "(= 1", "= 1)",
+			"between 1", "between 1 2", "in ()", "in (1,)", "in 1", "prefix 1", "=> 1", "! 1", "order", "order up", "all = 1", "= 1 order desc asc",
+			"\xff", `= "`, `= "\`, strings.Repeat("(", 65) + "= 1" + strings.Repeat(")", 65), "in (0" + strings.Repeat(",1", maxTerms) + ")"},
+		wire.TypeFloat64: {"> NaN", "> Inf", "> 1e999", "> 0x1p2", "> 1_0", "> .5", "> 1."},
+		wire.TypeString:  {"= Lyon", "= 1", `= "\x"`, `= "` + strings.Repeat("x", maxString+1) + `"`},
+		wire.TypeTime:    {"> 2024", "> 2024-05-01", "> 2024-05-01T1:00:00Z", "> 2024-13-01T00:00:00Z", "> 2024-05-01T10:00:00,5Z"},
+	}
+	for dataType, predicates := range refused {
+		core := start(t, dataType, true, "")
+		for _, p := range predicates {
+			if found, err := core.Search(p, 10); err != sdktest.ErrQueryRefused {
+				t.Errorf("%.40q: %d found, %v", p, len(found), err)
+			}
+		}
+	}
+}
+
+func TestOrderNeedsAnOrderedIndex(t *testing.T) {
+	inputs := []string{"2", "1", "3"}
+	plain, ordered := start(t, wire.TypeInt64, false, ""), start(t, wire.TypeInt64, true, "")
+	plain.InsertAll(0, inputs)
+	ordered.InsertAll(0, inputs)
+	if _, err := plain.Search("order asc", 10); err != sdktest.ErrQueryRefused {
+		t.Errorf("accepted by an index without order: %v", err)
+	}
+	for predicate, want := range map[string]string{
+		"order asc": "[1 0]", "all order desc": "[2 0]", "< 3 ORDER DESC": "[0 1]", "!= 2 order desc": "[2 1]", ">= 2 order desc": "[2 0]",
+	} {
+		found, err := ordered.Search(predicate, 2)
+		if got := fmt.Sprint(numbers(found, 3)); err != nil || got != want {
+			t.Errorf("%s, limit 2: %s (%v), want %s", predicate, got, err, want)
+		}
+	}
+}
+
+func TestInputsFromObjects(t *testing.T) {
+	for _, c := range []struct {
+		dataType wire.DataType
+		input    string
+		accepted bool
+		keys     string // predicate that finds it, or none
+	}{
+		{wire.TypeInt64, `{"age": 30 }`, true, "= 30"},
+		{wire.TypeInt64, `{"age": 9007199254740993}`, true, "= 9007199254740993"},
+		{wire.TypeInt64, `{"age":[30,40,30]}`, true, "= 40 and = 40 or = 30"},
+		{wire.TypeInt64, `{"age":[]}`, true, ""},
+		{wire.TypeInt64, `{"age":[null]}`, true, ""},
+		{wire.TypeInt64, `{"age":null}`, true, ""},
+		{wire.TypeInt64, `{"name":"x"}`, true, ""},
+		{wire.TypeInt64, `not JSON`, true, ""},
+		{wire.TypeInt64, `{"age":30`, true, ""},
+		{wire.TypeInt64, ``, true, ""},
+		{wire.TypeInt64, `{"age":"30"}`, false, ""},
+		{wire.TypeInt64, `{"age":30.5}`, false, ""},
+		{wire.TypeInt64, `{"age":true}`, false, ""},
+		{wire.TypeInt64, `{"age":{}}`, false, ""},
+		{wire.TypeInt64, `{"age":[1,"2"]}`, false, ""},
+		{wire.TypeInt64, `{"age":[[1]]}`, false, ""},
+		{wire.TypeInt64, `{"age":[0` + strings.Repeat(",1", maxKeys) + `]}`, false, ""},
+		{wire.TypeFloat64, `{"age":3}`, true, "= 3.0"},
+		{wire.TypeFloat64, `{"age":1e999}`, false, ""},
+		{wire.TypeString, `{"age":"L\u0079on"}`, true, `= "Lyon"`},
+		{wire.TypeString, `{"age":5}`, false, ""},
+		{wire.TypeTime, `{"age":"2024-05-01T10:00:00Z"}`, true, "= 2024-05-01T10:00:00Z"},
+		{wire.TypeTime, `{"age":"yesterday"}`, false, ""},
+	} {
+		core := start(t, c.dataType, false, `{"path":"/age"}`)
+		if got := core.Insert(sdktest.ID(1), c.input); got != c.accepted {
+			t.Errorf("%.40s: accepted %v, want %v", c.input, got, c.accepted)
+		}
+		all, err := core.Search("", 10)
+		if want := c.keys != ""; err != nil || (len(all) == 1) != want {
+			t.Errorf("%.40s: indexed %v, want %v", c.input, len(all) == 1, want)
+		}
+		if found, err := core.Search(c.keys, 10); c.keys != "" && (err != nil || len(found) != 1) {
+			t.Errorf("%.40s: %s finds %d (%v)", c.input, c.keys, len(found), err)
+		}
+	}
+}
+
+func TestRawInputOfAnotherTypeIsRefused(t *testing.T) {
+	for dataType, inputs := range map[wire.DataType][]string{
+		wire.TypeInt64:   {"", " 1", "1 ", "1.0", "+1", "x", "9223372036854775808"},
+		wire.TypeFloat64: {"", "NaN", "-Inf", "1e999", "0x1p2", "1_0", " 1", strings.Repeat("1", 65)},
+		wire.TypeString:  {strings.Repeat("x", maxString+1)},
+		wire.TypeTime:    {"", "2024-05-01", "now"},
+	} {
+		core := start(t, dataType, false, "")
+		for _, input := range inputs {
+			if core.Insert(sdktest.ID(1), input) {
+				t.Errorf("%.40q was accepted", input)
+			}
+		}
+	}
+}
+
+// TestRefusedInputEndsWhatWasThere: the identity that was indexed is no longer
+// valid, and naming it would be a violation.
+func TestRefusedInputEndsWhatWasThere(t *testing.T) {
+	core := start(t, wire.TypeInt64, false, "")
+	core.Insert(sdktest.ID(1), "1")
+	if core.Insert(sdktest.Version(1, 1), "x") {
+		t.Fatal("accepted")
+	}
+	if found, err := core.Search("", 10); err != nil || len(found) != 0 {
+		t.Errorf("%d found (%v), want none", len(found), err)
+	}
+}

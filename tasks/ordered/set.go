@@ -1,0 +1,104 @@
+package main
+
+import "slices"
+
+// A set of keys is a list of intervals, ascending, none empty, no two of them
+// touching. Every predicate is one, and every combination of predicates too:
+// so a search is a walk along the tree, and finds no key twice.
+type set[K any] []interval[K]
+
+// interval holds the keys between two cuts.
+type interval[K any] struct{ from, to cut[K] }
+
+// cut is a place between two keys: right below a key, right above it, or at
+// one of the ends.
+type cut[K any] struct {
+	side side
+	key  K // unless at an end
+}
+
+type side int8
+
+const (
+	bottom side = iota // below all keys
+	below
+	above
+	top // above all keys
+)
+
+// compareCuts orders cuts. A cut below a key and one above it are the two sides of
+// that key.
+func (d *domain[K]) compareCuts(a, b cut[K]) int {
+	if a.side == bottom || a.side == top || b.side == bottom || b.side == top {
+		return rank(a.side) - rank(b.side)
+	}
+	if c := d.compare(a.key, b.key); c != 0 {
+		return c
+	}
+	return int(a.side) - int(b.side)
+}
+
+// rank puts the ends around all that lies between.
+func rank(s side) int {
+	switch s {
+	case bottom:
+		return -1
+	case top:
+		return 1
+	}
+	return 0
+}
+
+func all[K any]() set[K] { return set[K]{{cut[K]{side: bottom}, cut[K]{side: top}}} }
+
+func point[K any](k K) set[K] { return set[K]{{cut[K]{below, k}, cut[K]{above, k}}} }
+
+// between returns the keys between two cuts, none if they are the wrong way
+// round.
+func (d *domain[K]) between(from, to cut[K]) set[K] {
+	if d.compareCuts(from, to) >= 0 {
+		return nil
+	}
+	return set[K]{{from, to}}
+}
+
+// union returns the keys that lie in at least one interval of a list in any
+// order. It changes the list.
+func (d *domain[K]) union(list []interval[K]) set[K] {
+	slices.SortFunc(list, func(a, b interval[K]) int { return d.compareCuts(a.from, b.from) })
+	joined := list[:0]
+	for _, i := range list {
+		last := len(joined) - 1
+		switch {
+		case last < 0 || d.compareCuts(joined[last].to, i.from) < 0:
+			joined = append(joined, i)
+		case d.compareCuts(joined[last].to, i.to) < 0:
+			joined[last].to = i.to
+		}
+	}
+	return set[K](joined)
+}
+
+// complement returns the keys that are not in s.
+func (d *domain[K]) complement(s set[K]) set[K] {
+	var rest set[K]
+	from := cut[K]{side: bottom}
+	for _, i := range s {
+		rest = append(rest, d.between(from, i.from)...)
+		from = i.to
+	}
+	return append(rest, d.between(from, cut[K]{side: top})...)
+}
+
+// intersection returns the keys that are in all of the sets: those that are
+// not in the complement of any.
+func (d *domain[K]) intersection(sets []set[K]) set[K] {
+	if len(sets) == 1 {
+		return sets[0]
+	}
+	var outside []interval[K]
+	for _, s := range sets {
+		outside = append(outside, d.complement(s)...)
+	}
+	return d.complement(d.union(outside))
+}
