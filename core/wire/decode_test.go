@@ -1,0 +1,239 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"motte/client/frames"
+	"motte/core/frame"
+	"motte/core/wire"
+)
+
+// Offsets in a request header.
+const (
+	atMagic, atVersion, atOp, atType      = 0, 4, 5, 6
+	atNumber, atCollection, atIndex       = 8, 24, 56
+	atName, atQuery, atObject, atReserved = 120, 124, 128, 132
+	lastOfIdentifier                      = wire.MaxIdentifier - 1
+)
+
+func TestRequestHeaderLimits(t *testing.T) {
+	u32 := func(at int, v uint32) func(p []byte) []byte {
+		return func(p []byte) []byte { binary.BigEndian.PutUint32(p[at:], v); return p }
+	}
+	u8 := func(at int, v byte) func(p []byte) []byte {
+		return func(p []byte) []byte { p[at] = v; return p }
+	}
+	for _, c := range []struct {
+		name  string
+		spoil func(p []byte) []byte
+		want  wire.Code
+	}{
+		{"as it is", func(p []byte) []byte { return p }, wire.OK},
+		{"empty", func(p []byte) []byte { return nil }, wire.Malformed},
+		{"one byte short", func(p []byte) []byte { return p[:len(p)-1] }, wire.Malformed},
+		{"one byte long", func(p []byte) []byte { return append(p, 0) }, wire.Malformed},
+		{"another magic", u8(atMagic+3, 'P'), wire.Malformed},
+		{"version 0", u8(atVersion, 0), wire.UnsupportedVersion},
+		{"version 2", u8(atVersion, wire.Version+1), wire.UnsupportedVersion},
+		{"version 2 with what is malformed in version 1", func(p []byte) []byte { p[atVersion], p[atReserved] = 2, 1; return p }, wire.UnsupportedVersion},
+		{"number 0", u8(atNumber+7, 0), wire.Malformed},
+		{"reserved byte set", u8(atReserved+3, 1), wire.Malformed},
+		{"collection of full width", func(p []byte) []byte { copy(p[atCollection:], strings.Repeat("c", wire.MaxIdentifier)); return p }, wire.OK},
+		{"zero byte inside collection", u8(atCollection+lastOfIdentifier, 'c'), wire.Malformed},
+		{"zero byte inside index", u8(atIndex+lastOfIdentifier, 'i'), wire.Malformed},
+		{"operation 0", u8(atOp, 0), wire.InvalidRequest},
+		{"highest data type", u8(atType, byte(wire.TypeTime)), wire.OK},
+		{"data type over it", u8(atType, byte(wire.TypeTime)+1), wire.InvalidRequest},
+		{"longest name", u32(atName, wire.MaxName), wire.OK},
+		{"name over it", u32(atName, wire.MaxName+1), wire.TooLarge},
+		{"longest sub-query", u32(atQuery, wire.MaxSubQuery), wire.OK},
+		{"sub-query over it", u32(atQuery, wire.MaxSubQuery+1), wire.TooLarge},
+		{"longest object", u32(atObject, wire.MaxObject), wire.OK},
+		{"object over it", u32(atObject, wire.MaxObject+1), wire.TooLarge},
+		{"longest length there is", u32(atObject, 1<<32-1), wire.TooLarge},
+		{"too large and no operation", func(p []byte) []byte { p[atOp] = 0; return u32(atObject, 1<<32-1)(p) }, wire.TooLarge},
+	} {
+		p := frames.AppendRequest(nil, &wire.Request{Header: wire.Header{Op: wire.OpPut, Number: 1, Limit: 2}})
+		h, code := wire.DecodeHeader(c.spoil(p))
+		if code != c.want {
+			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
+		}
+		// These two don't end the connection at once: the answer needs the number.
+		if (code == wire.TooLarge || code == wire.InvalidRequest) && (h.Number != 1 || h.Limit != 2) {
+			t.Errorf("%s: the header is not whole: %+v", c.name, h)
+		}
+	}
+}
+
+// TestLengthsDoNotWrap: three lengths of 32 bits have a sum that is still what
+// it is, and is refused.
+func TestLengthsDoNotWrap(t *testing.T) {
+	p := frames.AppendRequest(nil, &wire.Request{Header: wire.Header{Op: wire.OpPut, Number: 1}})
+	for i := atName; i < atReserved; i++ {
+		p[i] = 0xff
+	}
+	h, code := wire.DecodeHeader(p)
+	if code != wire.TooLarge || h.BodyLen() != 3*(1<<32-1) {
+		t.Errorf("code %d, body of %d bytes", code, h.BodyLen())
+	}
+}
+
+func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
+	valid := func(n int, is func(byte) bool) (list string) {
+		for i := range n {
+			if is(byte(i)) {
+				list += fmt.Sprint(i, " ")
+			}
+		}
+		return list
+	}
+	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 32 33 34 "
+	if got := valid(256, func(b byte) bool { return wire.Operation(b).Valid() }); got != operations {
+		t.Errorf("operations %s", got)
+	}
+	if !wire.IndexViolated.Valid() || wire.Code(wire.IndexViolated+1).Valid() || wire.Code(255).Valid() {
+		t.Error("codes end elsewhere than at IndexViolated")
+	}
+}
+
+func TestIdentifiersAndLabels(t *testing.T) {
+	for s, want := range map[string]bool{
+		"": false, "a": true, "people": true, "by_age-2": true, "z9": true,
+		"9a": false, "_a": false, "-a": false, "A": false, "aB": false, "a b": false, "a.b": false, "ä": false, "a\x00": false,
+		strings.Repeat("a", wire.MaxIdentifier): true, strings.Repeat("a", wire.MaxIdentifier+1): false,
+	} {
+		if wire.ValidIdentifier(s) != want {
+			t.Errorf("identifier %q: %v", s, !want)
+		}
+	}
+	for s, want := range map[string]bool{
+		"": false, "a": true, "Alice@example.org": true, "!": true, "~": true,
+		"a b": false, "\x7f": false, "a\n": false, "é": false,
+		strings.Repeat("a", wire.MaxLabel): true, strings.Repeat("a", wire.MaxLabel+1): false,
+	} {
+		if wire.ValidLabel(s) != want {
+			t.Errorf("label %q: %v", s, !want)
+		}
+	}
+}
+
+func TestAttributeLimits(t *testing.T) {
+	list := func(n int) (p []byte) {
+		for i := range n {
+			p = frames.AppendAttribute(p, wire.Attribute{Index: fmt.Sprint("a", i), Data: []byte("x")})
+		}
+		return p
+	}
+	one := frames.AppendAttribute(nil, wire.Attribute{Index: "a", Data: []byte("data")})
+	tooLong := bytes.Clone(one)
+	binary.BigEndian.PutUint32(tooLong[wire.MaxIdentifier:], 5)
+	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAttributes(p); return err }, []decoding{
+		{"none", nil, true},
+		{"one", one, true},
+		{"one without data", frames.AppendAttribute(nil, wire.Attribute{Index: "a"}), true},
+		{"as many as indexes", list(wire.MaxAttributes), true},
+		{"one more", list(wire.MaxAttributes + 1), false},
+		{"two for one index", append(bytes.Clone(one), one...), false},
+		{"no index", frames.AppendAttribute(nil, wire.Attribute{Index: ""}), false},
+		{"no identifier", frames.AppendAttribute(nil, wire.Attribute{Index: "A"}), false},
+		{"shorter than it says", tooLong, false},
+		{"a byte left over", append(bytes.Clone(one), 0), false},
+		{"cut", one[:len(one)-1], false},
+	})
+}
+
+func TestBatchLimits(t *testing.T) {
+	op := func(o wire.BatchOp) []byte { return frames.AppendBatchOp(nil, &o) }
+	put := op(wire.BatchOp{Op: wire.OpPut, Object: []byte("x")})
+	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeBatch(p); return err }, []decoding{
+		{"none", nil, false},
+		{"a put", put, true},
+		{"a delete", op(wire.BatchOp{Op: wire.OpDelete, Identity: pattern(1)}), true},
+		{"a get", op(wire.BatchOp{Op: wire.OpGet}), false},
+		{"a batch", op(wire.BatchOp{Op: wire.OpBatch}), false},
+		{"most operations", bytes.Repeat(put, wire.MaxBatch), true},
+		{"one more", bytes.Repeat(put, wire.MaxBatch+1), false},
+		{"longest name", op(wire.BatchOp{Op: wire.OpPut, Name: make([]byte, wire.MaxName)}), true},
+		{"name over it", op(wire.BatchOp{Op: wire.OpPut, Name: make([]byte, wire.MaxName+1)}), false},
+		{"longest attributes", op(wire.BatchOp{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery)}), true},
+		{"attributes over it", op(wire.BatchOp{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery+1)}), false},
+		{"cut in an object", put[:len(put)-1], false},
+		{"cut in a header", put[:20], false},
+		{"a byte left over", append(bytes.Clone(put), 0), false},
+	})
+}
+
+func TestRowLimits(t *testing.T) {
+	with := func(change func(w *wire.Row)) []byte {
+		w := row
+		change(&w)
+		return wire.AppendRow(nil, &w)
+	}
+	set := func(at int, b byte) []byte {
+		p := wire.AppendRow(nil, &row)
+		p[at] = b
+		return p
+	}
+	whole := wire.AppendRow(nil, &row)
+	if len(whole) != wire.RowSize {
+		t.Fatalf("a row has %d bytes", len(whole))
+	}
+	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeRow(p); return err }, []decoding{
+		{"as it is", whole, true},
+		{"a byte short", whole[:wire.RowSize-1], false},
+		{"a byte long", append(bytes.Clone(whole), 0), false},
+		{"no operation", with(func(w *wire.Row) { w.Operations = 0 }), false},
+		{"unknown operation", with(func(w *wire.Row) { w.Operations |= 8 }), false},
+		{"highest data type", with(func(w *wire.Row) { w.Type = wire.TypeTime }), true},
+		{"data type over it", with(func(w *wire.Row) { w.Type = wire.TypeTime + 1 }), false},
+		{"not ordered", set(34, 0), true},
+		{"ordered 2", set(34, 2), false},
+		{"reserved byte set", set(35, 1), false},
+		{"no input", with(func(w *wire.Row) { w.MaxInput = 0 }), false},
+		{"largest input", with(func(w *wire.Row) { w.MaxInput = wire.MaxObject }), true},
+		{"input over it", with(func(w *wire.Row) { w.MaxInput = wire.MaxObject + 1 }), false},
+		{"no results", with(func(w *wire.Row) { w.MaxResults = 0 }), false},
+		{"most results", with(func(w *wire.Row) { w.MaxResults = wire.MaxResultsLimit }), true},
+		{"results over it", with(func(w *wire.Row) { w.MaxResults = wire.MaxResultsLimit + 1 }), false},
+		{"no deadline", with(func(w *wire.Row) { w.Deadline = 0 }), false},
+		{"longest deadline", with(func(w *wire.Row) { w.Deadline = wire.MaxDeadline }), true},
+		{"deadline over it", with(func(w *wire.Row) { w.Deadline = wire.MaxDeadline + 1 }), false},
+		{"no memory", with(func(w *wire.Row) { w.Memory = 0 }), false},
+		{"leaks not capped", with(func(w *wire.Row) { w.LeakBudget = 0 }), true},
+	})
+}
+
+func TestAlertLimits(t *testing.T) {
+	of := func(r wire.Reason) []byte { return wire.AppendAlert(nil, &wire.Alert{Reason: r, Collection: "c"}) }
+	whole := of(wire.ReasonStorage)
+	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAlert(p); return err }, []decoding{
+		{"no reason", of(0), false},
+		{"first reason", of(wire.ReasonInvalidIdentity), true},
+		{"last reason", whole, true},
+		{"reason over it", of(wire.ReasonStorage + 1), false},
+		{"a byte short", whole[:len(whole)-1], false},
+		{"a byte long", append(bytes.Clone(whole), 0), false},
+	})
+}
+
+// decoding is an input of a decoder, and whether it must be accepted.
+type decoding struct {
+	name  string
+	input []byte
+	ok    bool
+}
+
+// checkDecoder also checks that a decoder has one error.
+func checkDecoder(t *testing.T, decode func([]byte) error, cases []decoding) {
+	t.Helper()
+	for _, c := range cases {
+		if err := decode(c.input); (err == nil) != c.ok || err != nil && !errors.Is(err, frame.ErrMalformed) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package wire_test
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+
+	"motte/client/frames"
+	"motte/core/wire"
+)
+
+// Each message has exactly one encoding: what a decoder accepts is, encoded
+// again, the same bytes.
+
+// seeds adds the golden frames of a kind, without their first skip bytes.
+func seeds(f *testing.F, glob string, skip int) {
+	f.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", glob))
+	if err != nil || len(paths) == 0 {
+		f.Fatalf("no golden frames %s: %v", glob, err)
+	}
+	for _, path := range paths {
+		p, err := readGolden(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(p[skip:])
+	}
+}
+
+func same(t *testing.T, got, want []byte) {
+	t.Helper()
+	if !bytes.Equal(got, want) {
+		t.Fatalf("encoded again as\n%x, was\n%x", got, want)
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	seeds(f, "request-*.hex", 0)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		r, code := decodeRequest(p)
+		if !code.Valid() {
+			t.Fatalf("code %d", code)
+		}
+		if code == wire.OK {
+			same(t, frames.AppendRequest(nil, &r), p)
+		}
+	})
+}
+
+func FuzzAttributes(f *testing.F) {
+	p, err := readGolden("testdata/request-put-name.hex")
+	if err != nil {
+		f.Fatal(err)
+	}
+	r, _ := decodeRequest(p)
+	f.Add(r.Query)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		list, err := wire.DecodeAttributes(p)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for _, a := range list {
+			again = frames.AppendAttribute(again, a)
+		}
+		same(t, again, p)
+	})
+}
+
+func FuzzBatch(f *testing.F) {
+	seeds(f, "request-batch.hex", wire.RequestHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		ops, err := wire.DecodeBatch(p)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for i := range ops {
+			again = frames.AppendBatchOp(again, &ops[i])
+		}
+		same(t, again, p)
+	})
+}
+
+func FuzzRow(f *testing.F) {
+	f.Add(wire.AppendRow(nil, &row))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if w, err := wire.DecodeRow(p); err == nil {
+			same(t, wire.AppendRow(nil, &w), p)
+		}
+	})
+}
+
+func FuzzAlert(f *testing.F) {
+	seeds(f, "reply-alert*.hex", wire.ReplyHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if a, err := wire.DecodeAlert(p); err == nil {
+			same(t, wire.AppendAlert(nil, &a), p)
+		}
+	})
+}
+
+func FuzzReplyHeader(f *testing.F) {
+	seeds(f, "reply-refused.hex", 0)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if h, code := frames.DecodeReplyHeader(p); code == wire.OK {
+			same(t, wire.AppendReplyHeader(nil, &h), p)
+		}
+	})
+}
+
+func FuzzObject(f *testing.F) {
+	seeds(f, "reply-object*.hex", wire.ReplyHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if again, err := object(p, 0); err == nil {
+			same(t, again, p)
+		}
+	})
+}
+
+func FuzzIdentities(f *testing.F) {
+	seeds(f, "reply-identities.hex", wire.ReplyHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if again, err := identities(p, uint32(len(p)/wire.IdentitySize)); err == nil {
+			same(t, again, p)
+		}
+	})
+}
+
+func FuzzStatus(f *testing.F) {
+	seeds(f, "reply-status-*.hex", wire.ReplyHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if again, err := status(p, 0); err == nil {
+			same(t, again, p)
+		}
+	})
+}

@@ -1,0 +1,109 @@
+package wire_test
+
+import (
+	"bytes"
+	"testing"
+
+	"motte/client/frames"
+	"motte/core/wire"
+)
+
+func TestReplyHeaderLimits(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(h *wire.ReplyHeader)
+		want  wire.Code
+	}{
+		{"as it is", func(*wire.ReplyHeader) {}, wire.OK},
+		{"kind 0", func(h *wire.ReplyHeader) { h.Kind = 0 }, wire.Malformed},
+		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert }, wire.OK},
+		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert + 1 }, wire.Malformed},
+		{"highest code", func(h *wire.ReplyHeader) { h.Code = wire.IndexViolated }, wire.OK},
+		{"code over it", func(h *wire.ReplyHeader) { h.Code = wire.IndexViolated + 1 }, wire.Malformed},
+		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = wire.MaxReplyBody }, wire.OK},
+		{"body over it", func(h *wire.ReplyHeader) { h.BodyLen = wire.MaxReplyBody + 1 }, wire.Malformed},
+	} {
+		h := wire.ReplyHeader{Kind: wire.KindEnd, Number: 1}
+		c.spoil(&h)
+		p := wire.AppendReplyHeader(nil, &h)
+		if len(p) != wire.ReplyHeaderSize {
+			t.Fatalf("a reply header has %d bytes", len(p))
+		}
+		if got, code := frames.DecodeReplyHeader(p); code != c.want || code == wire.OK && got != h {
+			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
+		}
+	}
+	p := wire.AppendReplyHeader(nil, &wire.ReplyHeader{Kind: wire.KindEnd})
+	for name, c := range map[string]struct {
+		input []byte
+		want  wire.Code
+	}{
+		"empty":           {nil, wire.Malformed},
+		"a byte short":    {p[:len(p)-1], wire.Malformed},
+		"a byte long":     {append(bytes.Clone(p), 0), wire.Malformed},
+		"a request":       {append([]byte(wire.RequestMagic), p[4:]...), wire.Malformed},
+		"another version": {append([]byte(wire.ReplyMagic+"\x02"), p[5:]...), wire.UnsupportedVersion},
+	} {
+		if _, code := frames.DecodeReplyHeader(c.input); code != c.want {
+			t.Errorf("%s: code %d, want %d", name, code, c.want)
+		}
+	}
+}
+
+func TestObjectLimits(t *testing.T) {
+	of := func(name, data int) []byte {
+		p := wire.AppendObject(nil, &wire.Object{Name: make([]byte, name), Data: make([]byte, data)})
+		if len(p) != wire.ObjectLen(name, data) {
+			t.Fatalf("an object of %d and %d bytes has %d", name, data, len(p))
+		}
+		return p
+	}
+	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeObject(p); return err }, []decoding{
+		{"empty object without a name", of(0, 0), true},
+		{"shorter than that", of(0, 0)[:wire.IdentitySize+1], false},
+		{"longest name", of(wire.MaxName, 0), true},
+		{"name over it", of(wire.MaxName+1, 0), false},
+		{"largest object", of(wire.MaxName, wire.MaxObject), true},
+		{"object over it", of(0, wire.MaxObject+1), false},
+		{"cut in the name", of(2, 0)[:wire.IdentitySize+3], false},
+	})
+	if largest := wire.ObjectLen(wire.MaxName, wire.MaxObject); largest > wire.MaxReplyBody {
+		t.Errorf("the largest object needs a body of %d bytes", largest)
+	}
+}
+
+func TestIdentitiesAreAsManyAsCounted(t *testing.T) {
+	two := make([]byte, 2*wire.IdentitySize)
+	for _, c := range []struct {
+		name  string
+		input []byte
+		count uint32
+		ok    bool
+	}{
+		{"none", nil, 0, true}, {"two", two, 2, true}, {"one too few", two, 3, false}, {"one too many", two, 1, false},
+		{"a byte short", two[1:], 2, false}, {"a count whose size wraps", nil, 1 << 27, false}, {"highest count", two, 1<<32 - 1, false},
+	} {
+		if ids, err := frames.DecodeIdentities(c.input, c.count); (err == nil) != c.ok || c.ok && len(ids) != int(c.count) {
+			t.Errorf("%s: %d identities, %v", c.name, len(ids), err)
+		}
+	}
+}
+
+func TestStatusLimits(t *testing.T) {
+	of := func(s wire.StatusItem) []byte { return wire.AppendStatus(nil, &s) }
+	bad := row
+	bad.Operations = 0
+	server := of(wire.StatusItem{Kind: wire.StatusServer})
+	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeStatus(p); return err }, []decoding{
+		{"kind 0", of(wire.StatusItem{}), false},
+		{"first kind", server, true},
+		{"last kind", of(wire.StatusItem{Kind: wire.StatusGrant}), true},
+		{"kind over it", of(wire.StatusItem{Kind: wire.StatusGrant + 1}), false},
+		{"a byte short", server[:len(server)-1], false},
+		{"a byte long", append(bytes.Clone(server), 0), false},
+		{"a Task with its row", of(wire.StatusItem{Kind: wire.StatusTask, Row: &row}), true},
+		{"a Task without", of(wire.StatusItem{Kind: wire.StatusTask}), false},
+		{"a Task with a row without sense", of(wire.StatusItem{Kind: wire.StatusTask, Row: &bad}), false},
+		{"a row for what is no Task", of(wire.StatusItem{Kind: wire.StatusGrant, Row: &row}), false},
+	})
+}
