@@ -1,0 +1,157 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/analysis/analyzer/simple"
+	"github.com/blevesearch/bleve/v2/analysis/analyzer/standard"
+	"github.com/blevesearch/bleve/v2/analysis/lang/en"
+	"github.com/blevesearch/bleve/v2/index/scorch"
+	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/search/searcher"
+	bleveindex "github.com/blevesearch/bleve_index_api"
+
+	"motte/core/identity"
+	"motte/core/wire"
+	sdk "motte/sdk/go"
+)
+
+// index is the Task: a Bleve index in memory, and what ties its documents to
+// identities.
+type index struct {
+	fields  []field
+	ordered bool
+	bleve   bleve.Index
+	runs    runs
+	tags    map[identity.Value]identity.Tag // of every document
+}
+
+// Configure implements sdk.Index.
+func (x *index) Configure(c sdk.Config) error {
+	switch c.Type {
+	case wire.TypeAny, wire.TypeText, wire.TypeString:
+	default:
+		return fmt.Errorf("%w: data type %d is not text", errOptions, c.Type)
+	}
+	o, fields, err := parseOptions(c.Options)
+	if err != nil {
+		return err
+	}
+	m, err := newMapping(fields, o.Analyzer)
+	if err != nil {
+		return err
+	}
+	searcher.DisjunctionMaxClauseCount = maxRanked
+	// Without a path Scorch keeps every segment in memory and opens no file.
+	b, err := bleve.NewUsing("", m, scorch.Name, scorch.Name, nil)
+	if err != nil {
+		return fmt.Errorf("opening the index: %w", err)
+	}
+	*x = index{fields: fields, ordered: c.Ordered, bleve: b, tags: make(map[identity.Value]identity.Tag)}
+	x.runs.init(x)
+	return nil
+}
+
+// newMapping says what Bleve keeps of a document: the words with their
+// positions, for phrases, and the texts themselves, for merging.
+func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, error) {
+	m := bleve.NewIndexMapping()
+	m.ScoringModel = bleveindex.BM25Scoring
+	m.DefaultMapping.Dynamic = false
+	m.DefaultField = "_all" // Bleve's composite of all fields
+	if len(fields) == 1 {
+		m.DefaultField = fields[0].name
+	}
+	switch analyzer {
+	case "", "standard":
+		m.DefaultAnalyzer = standard.Name
+	case "simple":
+		m.DefaultAnalyzer = simple.Name
+	case "en":
+		m.DefaultAnalyzer = en.AnalyzerName
+	default:
+		return nil, fmt.Errorf("%w: analyzer %q", errOptions, analyzer)
+	}
+	for _, f := range fields {
+		t := bleve.NewTextFieldMapping()
+		t.DocValues = false
+		t.IncludeInAll = len(fields) > 1
+		m.DefaultMapping.AddFieldMappingsAt(f.name, t)
+	}
+	return m, nil
+}
+
+// Apply implements sdk.Index. All changes go into one segment, so that many
+// that arrive together cost little more than one.
+func (x *index) Apply(changes []sdk.Change) {
+	b := x.bleve.NewBatch()
+	added := make(map[identity.Value]int) // bytes
+	for i := range changes {
+		c := &changes[i]
+		v := c.Identity.Value()
+		delete(added, v)
+		x.runs.drop(v)
+		if _, ok := x.tags[v]; ok {
+			b.Delete(string(v[:]))
+			delete(x.tags, v)
+		}
+		if c.Remove {
+			continue
+		}
+		d, err := read(x.fields, c.Input)
+		if err != nil {
+			c.Refuse()
+			continue
+		}
+		if len(d.texts) == 0 {
+			continue
+		}
+		must(b.Index(string(v[:]), d.texts))
+		x.tags[v] = c.Identity.Tag()
+		added[v] = d.size
+	}
+	must(x.bleve.Batch(b))
+	x.runs.add(added)
+	x.runs.merge()
+}
+
+// Search implements sdk.Index.
+func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
+	q, err := parse(predicate, x.fields)
+	if err != nil {
+		return nil, err
+	}
+	r := bleve.NewSearchRequestOptions(q, min(limit, len(x.tags)), 0, false)
+	r.SortBy([]string{"-_score", "_id"})
+	if !x.ordered {
+		r.Score = unscored
+	}
+	result, err := x.bleve.Search(r)
+	if err != nil && x.ordered {
+		// A prefix of more words than can be ranked finds its objects all the
+		// same, in no special order.
+		r.Score = unscored
+		result, err = x.bleve.Search(r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("searching: %w", err)
+	}
+	found := make([]sdk.Identity, len(result.Hits))
+	for i, hit := range result.Hits {
+		v := identity.Value([]byte(hit.ID))
+		found[i] = identity.New(v, x.tags[v])
+	}
+	return found, nil
+}
+
+// unscored tells Bleve that no ranking is wanted.
+const unscored = "none"
+
+// must ends the process when the index in memory can't be trusted any more:
+// the Core then builds it anew.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"motte/core/wire"
+	sdk "motte/sdk/go"
+	"motte/sdk/go/sdktest"
+)
+
+func start(t testing.TB, ordered bool, options string) *sdktest.Core {
+	t.Helper()
+	return sdktest.Start(t, &index{}, sdk.Config{Type: wire.TypeText, Ordered: ordered, MaxResults: 1 << 20, Options: []byte(options)})
+}
+
+func numbers(ids []sdk.Identity, count int) string {
+	var list []int
+	for _, id := range ids {
+		for n := range count {
+			if id == sdktest.ID(n) {
+				list = append(list, n)
+			}
+		}
+	}
+	return strings.Trim(fmt.Sprint(list), "[]")
+}
+
+func TestConfigurations(t *testing.T) {
+	for options, accepted := range map[string]bool{
+		``: true, `{}`: true, `{"path":"/doc"}`: true, `{"path":""}`: true, `{"analyzer":"en"}`: true,
+		`{"fields":["/title","/a/b"],"analyzer":"simple"}`: true,
+		`{"path":"doc"}`:                    false,
+		`{"path":"/doc","fields":["/doc"]}`: false,
+		`{"fields":[]}`:                     false,
+		`{"fields":["/a/x","/b/x"]}`:        false,
+		`{"fields":["/a.b"]}`:               false,
+		`{"fields":["/_all"]}`:              false,
+		`{"fields":[""]}`:                   false,
+		`{"analyzer":"fr"}`:                 false,
+		`{"analyser":"en"}`:                 false,
+		`{} {}`:                             false,
+		`{"fields":["/a` + strings.Repeat(`","/b`, maxFields) + `"]}`: false,
+	} {
+		if got := start(t, false, options) != nil; got != accepted {
+			t.Errorf("%.60s: accepted %v, want %v", options, got, accepted)
+		}
+	}
+	if sdktest.Start(t, &index{}, sdk.Config{Type: wire.TypeInt64}) != nil {
+		t.Error("an index of numbers was accepted")
+	}
+}
+
+func TestPredicates(t *testing.T) {
+	core := start(t, true, "")
+	texts := []string{
+		0: "The quick brown fox jumps over the lazy dog",
+		1: "A brown bear; a very brown bear.",
+		2: "Quick wit and a lazy afternoon, with foxes",
+		3: "Straße in Łódź, 2024",
+		4: "version 1.5 of the protocol",
+		5: "",
+	}
+	core.InsertAll(0, texts)
+	for predicate, want := range map[string]string{
+		"fox":                  "0",
+		"FOX":                  "0",
+		"brown":                "1 0", // more of it in fewer words
+		"quick lazy":           "2 0", // both have both; the shorter one first
+		"+quick +dog":          "0",
+		"+brown -fox":          "1",
+		"-brown":               "2 3 4 5",
+		`"quick brown"`:        "0",
+		`"brown quick"`:        "",
+		`"lazy dog" afternoon`: "0 2",
+		"fox*":                 "2 0",
+		"Fox*":                 "2 0",
+		"*ox":                  "0",
+		"f?x":                  "0",
+		"jmups~2":              "0",
+		"foz~":                 "0",
+		"foz":                  "",
+		"2024":                 "3",
+		"łódź":                 "3",
+		"1.5":                  "4",
+		"text:bear":            "1",
+		"bear^2 fox":           "1 0",
+		"nothing":              "",
+		"the":                  "", // a common word is not kept
+	} {
+		found, err := core.Search(predicate, 100)
+		if got := numbers(found, len(texts)); err != nil || got != want {
+			t.Errorf("%s: objects %q (%v), want %q", predicate, got, err, want)
+		}
+	}
+	for _, predicate := range []string{"", " * "} {
+		if found, err := core.Search(predicate, 100); err != nil || len(found) != len(texts) {
+			t.Errorf("%q: %d found (%v), want all", predicate, len(found), err)
+		}
+	}
+	if found, err := core.Search("brown", 1); err != nil || numbers(found, len(texts)) != "1" {
+		t.Errorf("the best one: %s (%v), want 1", numbers(found, len(texts)), err)
+	}
+}
+
+func TestRefusedPredicates(t *testing.T) {
+	core := start(t, true, "")
+	core.Insert(sdktest.ID(0), "text")
+	for _, predicate := range []string{
+		`"open`, "nofield:x", "text:>5", `text:>"2024-01-01"`, "/t.*/", "text:/t.*/", "x~3", "x~-1", "\xff", "+", "text:", ":x",
+		strings.Repeat("a* ", maxPatterns+1), strings.Repeat("a ", maxClauses+1), strings.Repeat("a", maxPredicate+1),
+	} {
+		if found, err := core.Search(predicate, 10); err != sdktest.ErrQueryRefused {
+			t.Errorf("%.40q: %d found, %v", predicate, len(found), err)
+		}
+	}
+}
+
+func TestFields(t *testing.T) {
+	core := start(t, true, `{"fields":["/title","/meta/body"],"analyzer":"en"}`)
+	objects := []string{
+		`{"title":"Cats","meta":{"body":"Running dogs"}}`,
+		`{"title":["Dogs","and cats"],"meta":null}`,
+		`{"title":"Horses"}`,
+		`{"other":1}`, `not JSON`, `{"title":null}`, `{"title":[]}`,
+	}
+	core.InsertAll(0, objects)
+	for predicate, want := range map[string]string{
+		"title:dog": "1", "body:run": "0", "horse": "2", "body:cat": "", `+title:cat +dog -body:dog`: "1", `"running dog"`: "0",
+	} {
+		found, err := core.Search(predicate, 100)
+		if got := numbers(found, len(objects)); err != nil || got != want {
+			t.Errorf("%s: objects %q (%v), want %q", predicate, got, err, want)
+		}
+	}
+	if all, err := core.Search("", 100); err != nil || numbers(all, len(objects)) != "0 1 2" {
+		t.Errorf("%s are indexed (%v), want those with a text", numbers(all, len(objects)), err)
+	}
+}
+
+func TestInputThatIsNotTextIsRefusedAndEndsWhatWasThere(t *testing.T) {
+	for options, input := range map[string]string{`{"path":"/a"}`: `{"a":5}`, `{"path":"/b"}`: `{"b":["x",{}]}`, ``: "\xff"} {
+		core := start(t, false, options)
+		core.Insert(sdktest.ID(1), `{"a":"x","b":"x"}`)
+		if core.Insert(sdktest.Version(1, 1), input) {
+			t.Errorf("%q was accepted", input)
+		}
+		if found, err := core.Search("", 10); err != nil || len(found) != 0 {
+			t.Errorf("%d found (%v), want none", len(found), err)
+		}
+	}
+}
+
+func TestPrefixOfMoreWordsThanCanBeRankedStillFinds(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
+		core := start(t, ordered, "")
+		texts := make([]string, 2*maxRanked)
+		for i := range texts {
+			texts[i] = fmt.Sprintf("word%d", i)
+		}
+		core.InsertAll(0, texts)
+		if found, err := core.Search("word*", 1<<20); err != nil || len(found) != len(texts) {
+			t.Errorf("ordered %v: %d found (%v), want %d", ordered, len(found), err, len(texts))
+		}
+	}
+}
+
+// TestIndexAgreesWithAList drives an index and a list through the same random
+// history, so small that runs are merged all the time.
+func TestIndexAgreesWithAList(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		x := &index{}
+		if err := x.Configure(sdk.Config{Type: wire.TypeText, Options: []byte(`{"analyzer":"simple"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		defer x.bleve.Close()
+		model := make(map[sdk.Value]sdk.Identity)
+		words := make(map[sdk.Value][]string)
+		word := rapid.SampledFrom([]string{"a", "b", "c", "d"})
+		t.Repeat(map[string]func(*rapid.T){
+			"apply": func(t *rapid.T) {
+				var batch []sdk.Change
+				for range rapid.IntRange(1, 6).Draw(t, "changes") {
+					id := sdktest.Version(rapid.IntRange(0, 40).Draw(t, "object"), rapid.IntRange(0, 3).Draw(t, "version"))
+					c := sdk.Change{Identity: id, Remove: rapid.IntRange(0, 3).Draw(t, "remove") == 0}
+					delete(model, id.Value())
+					if !c.Remove {
+						w := rapid.SliceOfN(word, 0, 4).Draw(t, "words")
+						model[id.Value()], words[id.Value()] = id, w
+						c.Input = []byte(strings.Join(w, " "))
+					}
+					batch = append(batch, c)
+				}
+				x.Apply(batch)
+			},
+			"search": func(t *rapid.T) {
+				w := word.Draw(t, "word")
+				var want []sdk.Identity
+				for v, id := range model {
+					if slices.Contains(words[v], w) {
+						want = append(want, id)
+					}
+				}
+				got, err := x.Search([]byte(w), 100)
+				byBytes := func(a, b sdk.Identity) int { return slices.Compare(a[:], b[:]) }
+				slices.SortFunc(got, byBytes)
+				slices.SortFunc(want, byBytes)
+				if err != nil || !slices.Equal(got, want) {
+					t.Fatalf("%s: %x (%v), want %x", w, got, err, want)
+				}
+			},
+			"": func(t *rapid.T) {
+				if len(x.tags) != len(model) || len(x.runs.of) != len(model) {
+					t.Fatalf("%d tags and %d places of %d documents", len(x.tags), len(x.runs.of), len(model))
+				}
+			},
+		})
+	})
+}
+
+// TestLoneInsertsLeaveFewRuns: else each search would visit thousands.
+func TestLoneInsertsLeaveFewRuns(t *testing.T) {
+	x := &index{}
+	if err := x.Configure(sdk.Config{Type: wire.TypeText}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 1000 {
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Input: fmt.Appendf(nil, "text number %d", n)}})
+	}
+	if len(x.runs.list) > 4*fanout {
+		t.Errorf("%d runs after 1000 inserts", len(x.runs.list))
+	}
+	for n := range 990 {
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Remove: true}})
+	}
+	if found, err := x.Search([]byte("number"), 100); err != nil || len(found) != 10 {
+		t.Errorf("%d found (%v), want 10", len(found), err)
+	}
+}
+
+// FuzzPredicate: no predicate makes the index panic.
+func FuzzPredicate(f *testing.F) {
+	for _, s := range []string{"", "+quick -\"lazy dog\"~2 fo* b?r^3", "text:fox~1", "-", "\\", "1.5^2", "text:>=5", "/x/", "a\\ b*", "\"\"", "~", "^"} {
+		f.Add(s)
+	}
+	x := &index{}
+	if err := x.Configure(sdk.Config{Type: wire.TypeText, Ordered: true}); err != nil {
+		f.Fatal(err)
+	}
+	x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Input: []byte("the quick brown fox 1.5")}, {Identity: sdktest.ID(2), Input: []byte("lazy dog ~ ^ \\")}})
+	f.Fuzz(func(t *testing.T, s string) {
+		if found, err := x.Search([]byte(s), 10); err == nil && len(found) > 2 {
+			t.Fatalf("%q finds %d of 2", s, len(found))
+		}
+	})
+}
+
+// BenchmarkInsert shows what a text of 60 words costs, alone and in a batch.
+func BenchmarkInsert(b *testing.B) {
+	for _, size := range []int{1, 100} {
+		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
+			x := &index{}
+			if err := x.Configure(sdk.Config{Type: wire.TypeText}); err != nil {
+				b.Fatal(err)
+			}
+			n := 0
+			for b.Loop() {
+				var batch []sdk.Change
+				for range size {
+					var text []byte
+					for w := range 60 {
+						text = fmt.Appendf(text, "w%d ", n*w%2003)
+					}
+					batch = append(batch, sdk.Change{Identity: sdktest.ID(n), Input: text})
+					n++
+				}
+				x.Apply(batch)
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "texts/s")
+			b.ReportMetric(float64(len(x.runs.list)), "runs")
+		})
+	}
+}
