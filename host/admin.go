@@ -1,0 +1,154 @@
+package host
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"motte/client"
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// The administrator of a new store is made by the host, which writes what a
+// client needs into admin.profile in the data directory. Its operator may take
+// the file away: the host then no longer registers built-in Tasks by itself.
+
+func (h *host) adminPath() string { return filepath.Join(h.Dir, "admin.profile") }
+
+// prepareAdmin makes the administrator's key of a new store. It is on disk
+// before the Core hears of it, or a crash in between would lose the only one
+// who can administer.
+func (h *host) prepareAdmin() error {
+	_, err := os.Stat(h.adminPath())
+	if err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	segments, err := filepath.Glob(filepath.Join(h.Dir, "*.seg"))
+	if err != nil || len(segments) > 0 {
+		return err
+	}
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	return (&client.Profile{Key: key}).Write(h.adminPath())
+}
+
+// admin is the principal that a new store is given; nobody, if the store has
+// one already and the profile was taken away.
+func (h *host) admin() [32]byte {
+	p, err := client.ReadProfile(h.adminPath())
+	if err != nil {
+		return [32]byte{}
+	}
+	return p.Principal()
+}
+
+// announce completes the administrator's profile when the Core is ready, and
+// registers the built-in Tasks.
+func (h *host) announce(ctx context.Context, m control.Message) {
+	h.log.Info("ready", "address", m.Address, "core-key", fmt.Sprintf("%x", m.Key))
+	if h.RootKey == "" {
+		h.log.Warn("the root key lies in the data directory: whoever takes the disk can read it; see --root-key")
+	}
+	ready := Ready{Address: m.Address, CoreKey: m.Key}
+	p, err := client.ReadProfile(h.adminPath())
+	if err == nil {
+		ready.Profile = h.adminPath()
+		p.Address, p.CoreKey = reachable(m.Address), m.Key[:]
+		err = h.rewriteProfile(p)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		h.log.Error("the administrator's profile", "error", err)
+	}
+	h.all.Go(func() {
+		if ready.Profile != "" {
+			if err := h.registerTasks(ctx, p); err != nil && ctx.Err() == nil {
+				h.log.Error("register built-in Tasks", "error", err)
+			}
+		}
+		if h.Ready != nil {
+			h.Ready(ready)
+		}
+	})
+}
+
+// reachable is the address that a client on this machine can use.
+func reachable(address string) string {
+	hostname, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(hostname); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return address
+}
+
+func (h *host) rewriteProfile(p *client.Profile) error {
+	temporary := h.adminPath() + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := p.Write(temporary); err != nil {
+		return err
+	}
+	return os.Rename(temporary, h.adminPath())
+}
+
+// BuiltIn are the rows that the built-in Tasks are registered with; the
+// measurement is that of the executable found.
+var BuiltIn = map[string]wire.Row{
+	"ordered": {Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, Ordered: true,
+		MaxInput: 1 << 20, MaxResults: wire.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30},
+	"text": {Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, Ordered: true,
+		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30},
+}
+
+// registerTasks registers the built-in Tasks that are new, and those whose
+// executable is another than the registered one: an upgrade.
+func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	list, err := h.images.list()
+	if err != nil {
+		return err
+	}
+	c, err := client.Dial(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	registered := make(map[string]*wire.Row)
+	for _, s := range status {
+		if s.Kind == wire.StatusTask {
+			registered[s.Task] = s.Row
+		}
+	}
+	for _, m := range list {
+		row, builtIn := BuiltIn[m.name]
+		if !builtIn {
+			continue
+		}
+		if old := registered[m.name]; old != nil {
+			if old.Measurement == m.measurement {
+				continue
+			}
+			row = *old // with what its operator may have changed
+		}
+		row.Measurement = m.measurement
+		if err := c.RegisterTask(ctx, m.name, row); err != nil {
+			return fmt.Errorf("task %s: %w", m.name, err)
+		}
+		h.log.Info("task registered", "task", m.name, "measurement", fmt.Sprintf("%x", m.measurement))
+	}
+	return nil
+}

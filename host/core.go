@@ -1,0 +1,202 @@
+package host
+
+import (
+	"bufio"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"motte/client"
+	"motte/core/control"
+	"motte/host/sandbox"
+)
+
+// session is one process of the Core, and the Tasks that it asked for.
+type session struct {
+	h       *host
+	cmd     *exec.Cmd
+	control *net.UnixConn
+	words   lastLine // what the Core last said on its standard error
+	ready   bool
+	all     sync.WaitGroup
+
+	mu    sync.Mutex
+	tasks map[uint64]*sandbox.Process
+	over  bool // the Core is gone: start no more
+}
+
+var errLocked = errors.New("another Core has the data directory open")
+
+// Exit codes of motte-core that tell more than "it failed".
+const (
+	exitUsage   = 2
+	exitRefused = 3
+	exitLocked  = 4
+)
+
+// startCore starts the Core with one end of a channel to it.
+func (h *host) startCore() (*session, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("channel to the Core: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
+	defer ours.Close()
+	defer theirs.Close()
+	c, err := net.FileConn(ours)
+	if err != nil {
+		return nil, fmt.Errorf("channel to the Core: %w", err)
+	}
+	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*sandbox.Process)}
+	admin := h.admin()
+	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), "-dir", h.Dir, "-listen", h.Listen,
+		"-root-key", h.RootKey, "-admin", hex.EncodeToString(admin[:]), "-control-fd", "3")
+	s.cmd.Env = []string{} // the Core reads none
+	s.cmd.ExtraFiles = []*os.File{theirs}
+	// A Ctrl-C in the terminal is for the host, which then stops the Core.
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stderr, err := s.cmd.StderrPipe()
+	if err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		c.Close()
+		return nil, fmt.Errorf("start the Core: %w", err)
+	}
+	s.all.Go(func() { s.words.follow(stderr, h) })
+	return s, nil
+}
+
+// run serves the Core until it ends; when the context ends, it is asked to.
+func (s *session) run(ctx context.Context) error {
+	ended := make(chan struct{})
+	s.all.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-ended:
+			return
+		}
+		s.send(&control.Message{Type: control.Stop}, nil)
+		select {
+		case <-time.After(stopWithin):
+			s.h.log.Error("the Core does not stop in order and is killed")
+			_ = s.cmd.Process.Kill()
+		case <-ended:
+		}
+	})
+	s.listen(ctx)
+	// Its standard error ends with it; only then may Wait close the pipe.
+	s.words.wait()
+	err := s.cmd.Wait()
+	close(ended)
+	s.end()
+	s.all.Wait()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		switch exit.ExitCode() {
+		case exitUsage, exitRefused:
+			return fmt.Errorf("%w: %s", ErrRefused, s.words.get())
+		case exitLocked:
+			return errLocked
+		}
+		return fmt.Errorf("the Core ended: %w: %s", err, s.words.get())
+	}
+	return err
+}
+
+// listen takes the Core's messages until the Core is gone.
+func (s *session) listen(ctx context.Context) {
+	p := make([]byte, control.MaxMessage)
+	for {
+		n, err := s.control.Read(p)
+		if err != nil || n == 0 {
+			return
+		}
+		m, err := control.Decode(p[:n])
+		if err != nil {
+			s.h.log.Error("the Core sent a message that can't be understood")
+			return
+		}
+		switch m.Type {
+		case control.Ready:
+			s.ready = true
+			s.h.metrics.up()
+			s.h.announce(ctx, m)
+		case control.StartTask:
+			s.all.Go(func() { s.runTask(m) })
+		case control.StopTask:
+			s.mu.Lock()
+			if t := s.tasks[m.Instance]; t != nil {
+				t.Kill()
+			}
+			s.mu.Unlock()
+		case control.Counters:
+			s.h.metrics.set(m.Values)
+		case control.Event:
+			s.h.log.Warn("alert", "reason", client.ReasonName(m.Reason), "segment", m.Segment, "offset", m.Offset)
+		}
+	}
+}
+
+// end kills what the Core left behind.
+func (s *session) end() {
+	s.control.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	for _, t := range s.tasks {
+		t.Kill()
+	}
+}
+
+// send sends one message, with a descriptor if there is one.
+func (s *session) send(m *control.Message, f *os.File) {
+	var rights []byte
+	if f != nil {
+		rights = syscall.UnixRights(int(f.Fd()))
+	}
+	// An error means that the Core is gone, which listen sees.
+	_, _, _ = s.control.WriteMsgUnix(control.Append(nil, m), rights, nil)
+}
+
+// lastLine keeps the last line of a stream that is logged.
+type lastLine struct {
+	mu   sync.Mutex
+	line string
+	once sync.Once
+	done chan struct{}
+}
+
+func (l *lastLine) ended() chan struct{} {
+	l.once.Do(func() { l.done = make(chan struct{}) })
+	return l.done
+}
+
+func (l *lastLine) follow(r io.Reader, h *host) {
+	defer close(l.ended())
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		h.log.Warn("the Core says", "line", lines.Text())
+		l.mu.Lock()
+		l.line = lines.Text()
+		l.mu.Unlock()
+	}
+	_, _ = io.Copy(io.Discard, r)
+}
+
+func (l *lastLine) wait() { <-l.ended() }
+
+func (l *lastLine) get() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.line
+}

@@ -1,0 +1,122 @@
+// Package host runs a Core and its Tasks: it starts and restarts their
+// processes, hands the Core one end of each Task's channel, counts, and shuts
+// down in order.
+//
+// The host is not trusted with content: keys, objects and predicates never
+// pass through it. In the process backend it is trusted to run what it says it
+// runs, as everything is that root can do (docs/threat-model.md).
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Config says what to run. Zero values of the optional fields have the meaning
+// given.
+type Config struct {
+	Dir     string       // data directory; made if it is not there
+	Listen  string       // TCP address of the Core
+	RootKey string       // file with the root key; "": root.key in Dir
+	Metrics string       // TCP address for /metrics and /healthz; "": none
+	Bin     string       // directory of motte-core and the Tasks' executables; "": that of this executable
+	Logger  *slog.Logger // nil: slog.Default()
+	Ready   func(Ready)  // called, if set, each time that clients can connect
+}
+
+// Ready says how clients reach a Core.
+type Ready struct {
+	Address string
+	CoreKey [32]byte
+	Profile string // file of the administrator's profile, or ""
+}
+
+// How processes are started again.
+const (
+	minPause   = 100 * time.Millisecond
+	maxPause   = 10 * time.Second
+	steadyTime = time.Minute      // a Core that ran so long starts again without pause
+	lockWait   = 15 * time.Second // for a Core of an earlier host to finish
+	stopWithin = 15 * time.Second // for the Core to stop in order
+)
+
+// ErrRefused says that the Core does not serve this store, and why; starting
+// it again would not help.
+var ErrRefused = errors.New("the Core refuses to start")
+
+// Run serves until the context ends, and then stops in order. It returns an
+// error if the Core can't be started at all, or refuses the store.
+func Run(ctx context.Context, cfg Config) error {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Bin == "" {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("find motte-core: %w", err)
+		}
+		cfg.Bin = filepath.Dir(self)
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	h := &host{Config: cfg, log: cfg.Logger, images: images{dir: cfg.Bin}}
+	if err := h.prepareAdmin(); err != nil {
+		return err
+	}
+	stopMetrics, err := h.serveMetrics()
+	if err != nil {
+		return err
+	}
+	return errors.Join(h.supervise(ctx), stopMetrics())
+}
+
+// host is a running host.
+type host struct {
+	Config
+	log     *slog.Logger
+	images  images
+	metrics metrics
+	all     sync.WaitGroup
+}
+
+// supervise runs one Core after the other.
+func (h *host) supervise(ctx context.Context) error {
+	defer h.all.Wait()
+	pause, ready, first := minPause, false, time.Now()
+	for {
+		began := time.Now()
+		s, err := h.startCore()
+		if err != nil {
+			return err
+		}
+		err = s.run(ctx)
+		h.metrics.down()
+		switch {
+		case ctx.Err() != nil && (err == nil || ready):
+			return err
+		case errors.Is(err, ErrRefused):
+			return err
+		case errors.Is(err, errLocked) && time.Since(first) < lockWait:
+		case !s.ready && !ready:
+			return err
+		}
+		ready = ready || s.ready
+		if time.Since(began) > steadyTime {
+			pause = minPause
+		}
+		h.log.Warn("the Core ended and is started again", "error", err, "pause", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(pause*2, maxPause)
+	}
+}

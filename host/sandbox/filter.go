@@ -1,0 +1,160 @@
+package sandbox
+
+import (
+	"unsafe"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// The system calls of a Task, by what becomes of them. Whatever is in no list
+// ends the process. Names that an architecture does not have are left out.
+var (
+	// allowed is what a Go or C program needs that computes in memory and
+	// talks over one descriptor.
+	allowed = []string{
+		"read", "write", "readv", "writev", "close", "shutdown",
+		"munmap", "madvise", "brk", "futex", "set_robust_list", "rseq", "set_tid_address",
+		"rt_sigreturn", "rt_sigprocmask", "rt_sigaction", "sigaltstack", "restart_syscall",
+		"exit", "exit_group", "sched_yield", "sched_getaffinity", "arch_prctl",
+		"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday",
+		"getpid", "gettid", "tgkill", "getrandom",
+		"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll",
+		"getsockopt", "getsockname", "getpeername",
+	}
+	// refused is what runtimes try at their start and live without.
+	refused = []string{
+		"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
+		"stat", "lstat", "fstat", "newfstatat", "fstatat", "statx", "getcwd", "lseek", "pread64", "ioctl",
+		"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "setsockopt",
+		"sendto", "recvfrom", "sendmsg", "recvmsg", "pipe", "pipe2", "dup", "dup2", "dup3",
+		"uname", "sysinfo", "prctl", "prlimit64", "getrlimit", "setrlimit", "getrusage", "mincore",
+		"getuid", "geteuid", "getgid", "getegid", "getppid", "getpgrp", "setitimer", "timer_create",
+		"timer_settime", "timer_delete", "sched_setaffinity", "membarrier", "set_mempolicy",
+		"execve", "execveat", "fork", "vfork", "kill", "tkill", "memfd_create", "wait4", "waitid", "mremap",
+	}
+	// unknown is answered as if the kernel did not have it, so that libraries
+	// fall back to the older call, which is filtered by its arguments.
+	unknown = []string{"clone3"}
+)
+
+// Flags of clone for a thread: Go's runtime uses one of the first two, the
+// third is that of C's.
+var threadFlags = []uint64{0x50f00, 0xd0f00, 0x3d0f00}
+
+// condition is a bound on an argument of a call, all 64 bits of it.
+type condition struct {
+	arg    uint32
+	atMost bool // else: equal
+	value  uint64
+}
+
+func equal(arg uint32, value uint64) condition  { return condition{arg, false, value} }
+func atMost(arg uint32, value uint64) condition { return condition{arg, true, value} }
+
+// rule says what becomes of a call whose arguments meet all conditions.
+type rule struct {
+	name       string
+	conditions []condition
+	action     uint32
+}
+
+// rules lists what the filter knows; the first that fits decides.
+func rules() (list []rule) {
+	add := func(action uint32, name string, c ...condition) { list = append(list, rule{name, c, action}) }
+	for _, name := range allowed {
+		add(unix.SECCOMP_RET_ALLOW, name)
+	}
+	// Memory never becomes executable: injected code stays data.
+	add(unix.SECCOMP_RET_ALLOW, "mmap", atMost(2, unix.PROT_READ|unix.PROT_WRITE))
+	add(unix.SECCOMP_RET_ALLOW, "mprotect", atMost(2, unix.PROT_READ|unix.PROT_WRITE))
+	for _, flags := range threadFlags {
+		add(unix.SECCOMP_RET_ALLOW, "clone", equal(0, flags))
+	}
+	// Go's runtime looks whether descriptors 0, 1 and 2 are open when it starts,
+	// and dies if it can't open /dev/null in their place. It is told that they
+	// are (error 0 is success, with the value 0), so a Task needs no descriptor
+	// but its channel.
+	add(unix.SECCOMP_RET_ERRNO, "fcntl", atMost(0, 2), equal(1, unix.F_GETFD))
+	for _, command := range []uint64{unix.F_GETFD, unix.F_SETFD, unix.F_GETFL, unix.F_SETFL, unix.F_DUPFD_CLOEXEC} {
+		add(unix.SECCOMP_RET_ALLOW, "fcntl", equal(1, command))
+	}
+	// The one execution by which the stage becomes the Task. Afterwards the
+	// descriptor is closed, and nothing that a Task can open is executable.
+	add(unix.SECCOMP_RET_ALLOW, "execveat", equal(0, imageFD), equal(4, unix.AT_EMPTY_PATH))
+	for _, name := range unknown {
+		add(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS), name)
+	}
+	for _, name := range refused {
+		add(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), name)
+	}
+	return list
+}
+
+// Offsets in struct seccomp_data (linux/seccomp.h).
+const (
+	numberAt = 0
+	archAt   = 4
+	argsAt   = 16
+)
+
+// program compiles the rules. Each loads what it compares by itself, so that no
+// rule depends on where the one before it stopped; what fits none, and what
+// comes by another calling convention, ends the process.
+func program(info *arch.Info) ([]bpf.RawInstruction, error) {
+	code := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: archAt, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
+		bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS},
+	}
+	for _, r := range rules() {
+		number, ok := info.SyscallNames[r.name]
+		if !ok {
+			continue // this architecture has no such call
+		}
+		// A call by the x32 convention has other numbers than these.
+		body := []bpf.Instruction{bpf.RetConstant{Val: r.action}}
+		for _, c := range r.conditions {
+			low := bpf.JumpEqual
+			if c.atMost {
+				low = bpf.JumpLessOrEqual
+			}
+			// Little endian: the low half lies first. The high half must be
+			// that of the value, which for all rules here is zero.
+			skip := uint8(len(body))
+			body = append([]bpf.Instruction{
+				bpf.LoadAbsolute{Off: argsAt + 8*c.arg + 4, Size: 4},
+				bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(c.value >> 32), SkipFalse: skip + 2},
+				bpf.LoadAbsolute{Off: argsAt + 8*c.arg, Size: 4},
+				bpf.JumpIf{Cond: low, Val: uint32(c.value), SkipFalse: skip},
+			}, body...)
+		}
+		code = append(code, bpf.LoadAbsolute{Off: numberAt, Size: 4},
+			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(number), SkipFalse: uint8(len(body))})
+		code = append(code, body...)
+	}
+	return bpf.Assemble(append(code, bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}))
+}
+
+// filter puts the system call filter on this thread.
+func filter() error {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return err
+	}
+	raw, err := program(info)
+	if err != nil {
+		return err
+	}
+	code := make([]unix.SockFilter, len(raw))
+	for i, r := range raw {
+		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
+	}
+	p := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
+	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&p)))
+	if e != 0 {
+		return e
+	}
+	return nil
+}

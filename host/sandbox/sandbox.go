@@ -1,0 +1,184 @@
+// Package sandbox starts a Task's process behind walls (design, section 8). The
+// code of a Task is the attacker's: what counts is what the kernel lets the
+// process do, not what its program means to do.
+//
+// A started Task has
+//
+//   - its own user, PID, mount, network, IPC, UTS and cgroup namespaces: it sees
+//     no other process, no network device, no shared memory of others;
+//   - an empty, read-only file tree;
+//   - no capability, no way to gain one (no_new_privs, empty bounding set), and,
+//     where the host is root, another user's identity outside;
+//   - a system call filter that allows memory without execution rights, threads,
+//     waiting, and reading and writing of descriptors; that ends the process on
+//     anything hostile, and answers "not permitted" to what runtimes probe for;
+//   - limits on memory, descriptors, files, and no core dump; only the user that
+//     runs the host, or root, can trace it;
+//   - Landlock, where the kernel has it, refusing all files and connections again;
+//   - exactly one descriptor, number 3: its end of the channel. No argument, no
+//     environment, no standard input or output.
+//
+// All of these but Landlock and the memory limit's precision are mandatory: if
+// one can't be put up, Start fails, says which, and no byte of the Task runs.
+// What is left to an attacker inside: the channel, the processor (and what its
+// shared parts give away about others, which is out of scope), and bugs of the
+// kernel behind the few calls that are allowed.
+//
+// A program that uses this package calls MaybeStage first in main: the walls are
+// put up by a copy of the program itself, in the new namespaces, which then
+// becomes the Task.
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config says what to start.
+type Config struct {
+	Executable  string   // path of a static executable
+	Measurement [32]byte // SHA-256 that it must have
+	Memory      uint64   // bytes of data that it may have: RLIMIT_DATA
+}
+
+// Process is a started Task.
+type Process struct {
+	cmd     *exec.Cmd
+	channel *os.File
+	killed  sync.Once
+}
+
+// startTime bounds how long putting up the walls may take.
+const startTime = 20 * time.Second
+
+// Start starts a Task. What runs is what was measured: the executable is copied
+// into sealed memory, hashed there, and executed from there.
+func Start(c Config) (*Process, error) {
+	image, err := measured(c.Executable, c.Measurement)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := channel()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	cmd, report, err := launch(modeTask, c.Memory, theirs, image)
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	text, err := readReport(report)
+	if err == nil && text != "" {
+		err = fmt.Errorf("the Task can't be confined, so it isn't started: %s", strings.TrimSpace(text))
+	}
+	if err != nil {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		ours.Close()
+		return nil, err
+	}
+	return &Process{cmd: cmd, channel: ours}, nil
+}
+
+// Channel is the other end of the Task's descriptor 3: a Unix stream socket.
+func (p *Process) Channel() *os.File { return p.channel }
+
+// PID is the process's number outside its namespace.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Kill ends the Task at once.
+func (p *Process) Kill() { p.killed.Do(func() { _ = p.cmd.Process.Kill() }) }
+
+// Wait waits for the end of the Task, and says how it ended.
+func (p *Process) Wait() error { return p.cmd.Wait() }
+
+func channel() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make a Task's channel: %w", err)
+	}
+	// Ours takes deadlines; the Task's blocks, as simple programs expect.
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		return nil, nil, fmt.Errorf("make a Task's channel: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "channel"), os.NewFile(uintptr(fds[1]), "channel"), nil
+}
+
+// namespaces are those that a Task gets of its own.
+const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
+	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+
+// nobody is who a Task is outside its user namespace when the host is root.
+const nobody = 65534
+
+// launch starts the stage in new namespaces. It reports through a pipe, which
+// ends without a word when the stage has become the Task.
+func launch(mode string, memory uint64, channel, image *os.File) (*exec.Cmd, *os.File, error) {
+	report, theirs, err := os.Pipe()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	outside := func(id int) int {
+		if id == 0 {
+			return nobody
+		}
+		return id
+	}
+	cmd := &exec.Cmd{
+		Path:       "/proc/self/exe",
+		Args:       []string{stageName, mode, fmt.Sprint(memory), namespaceLinks()},
+		Env:        []string{},
+		ExtraFiles: []*os.File{channel, image, theirs}, // 3, 4, 5
+		SysProcAttr: &syscall.SysProcAttr{
+			Cloneflags:  namespaces,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: outside(os.Geteuid()), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: outside(os.Getegid()), Size: 1}},
+			// Without this, exec would drop the capabilities that the stage
+			// needs inside its namespaces.
+			Credential: &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: os.Geteuid() != 0},
+			Pdeathsig:  syscall.SIGKILL,
+		},
+	}
+	if err := cmd.Start(); err != nil {
+		report.Close()
+		return nil, nil, fmt.Errorf("the Task can't be confined, so it isn't started: user, PID, mount, network, IPC, UTS and cgroup namespaces: %w", err)
+	}
+	return cmd, report, nil
+}
+
+// readReport reads what the stage has to say.
+func readReport(r *os.File) (string, error) {
+	defer r.Close()
+	if err := r.SetReadDeadline(time.Now().Add(startTime)); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(io.LimitReader(r, 64<<10))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errors.New("putting up the Task's walls took too long")
+	}
+	return string(text), err
+}
+
+// namespaceLinks names the namespaces that this process is in, for the stage to
+// see that it is in others.
+func namespaceLinks() string {
+	var links []string
+	for _, n := range namespaceNames {
+		link, _ := os.Readlink("/proc/self/ns/" + n)
+		links = append(links, link)
+	}
+	return strings.Join(links, " ")
+}
+
+var namespaceNames = []string{"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"}

@@ -1,0 +1,154 @@
+// Command hostile is a Task that tries to get out. It reads the name of an
+// attempt from its channel, one a line, makes it, and answers with what the
+// kernel said.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+var attempts = map[string]func() error{
+	"nothing":           func() error { return nil },
+	"open a file":       func() error { return opened(unix.Open("/etc/passwd", unix.O_RDONLY, 0)) },
+	"open the root":     func() error { return opened(unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY, 0)) },
+	"openat2":           func() error { return opened(unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{})) },
+	"write a file":      func() error { return opened(unix.Open("/x", unix.O_CREAT|unix.O_WRONLY, 0o600)) },
+	"mkdir":             func() error { return unix.Mkdir("/x", 0o700) },
+	"internet socket":   func() error { return opened(unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)) },
+	"unix socket":       func() error { return opened(unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)) },
+	"netlink socket":    func() error { return opened(unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, 0)) },
+	"connect":           func() error { return unix.Connect(3, &unix.SockaddrUnix{Name: "/x"}) },
+	"send a descriptor": func() error { return unix.Sendmsg(3, nil, unix.UnixRights(3), nil, 0) },
+	"receive a descriptor": func() error {
+		_, _, _, _, err := unix.Recvmsg(3, nil, make([]byte, 64), unix.MSG_DONTWAIT)
+		return err
+	},
+	"execve":                      func() error { return unix.Exec("/bin/sh", []string{"sh"}, nil) },
+	"execve itself":               func() error { return unix.Exec("/proc/self/exe", []string{"x"}, nil) },
+	"execveat the image again":    func() error { return raw(unix.SYS_EXECVEAT, 4, empty(), 0, 0, unix.AT_EMPTY_PATH) },
+	"execveat the channel":        func() error { return raw(unix.SYS_EXECVEAT, 3, empty(), 0, 0, unix.AT_EMPTY_PATH) },
+	"fork":                        func() error { return raw(unix.SYS_FORK) },
+	"vfork":                       func() error { return raw(unix.SYS_VFORK) },
+	"clone a process":             func() error { return raw(unix.SYS_CLONE, uintptr(unix.SIGCHLD)) },
+	"clone3":                      func() error { return raw(unix.SYS_CLONE3, 0, 0) },
+	"clone into a user namespace": func() error { return raw(unix.SYS_CLONE, uintptr(unix.CLONE_NEWUSER)) },
+	"ptrace":                      func() error { return raw(unix.SYS_PTRACE, unix.PTRACE_ATTACH, 1) },
+	"be traced":                   func() error { return raw(unix.SYS_PTRACE, unix.PTRACE_TRACEME) },
+	"kill the parent":             func() error { return unix.Kill(unix.Getppid(), unix.SIGKILL) },
+	"kill all":                    func() error { return unix.Kill(-1, unix.SIGKILL) },
+	"pidfd_open":                  func() error { return opened(unix.PidfdOpen(1, 0)) },
+	"process_vm_readv": func() error {
+		_, err := unix.ProcessVMReadv(1, nil, nil, 0)
+		return err
+	},
+	"process_vm_writev": func() error {
+		_, err := unix.ProcessVMWritev(1, nil, nil, 0)
+		return err
+	},
+	"mount":                  func() error { return unix.Mount("proc", "/", "proc", 0, "") },
+	"remount":                func() error { return unix.Mount("", "/", "", unix.MS_REMOUNT, "") },
+	"umount":                 func() error { return unix.Unmount("/", unix.MNT_DETACH) },
+	"pivot_root":             func() error { return unix.PivotRoot(".", ".") },
+	"chroot":                 func() error { return unix.Chroot("/") },
+	"unshare":                func() error { return unix.Unshare(unix.CLONE_NEWUSER) },
+	"setns":                  func() error { return unix.Setns(3, 0) },
+	"io_uring_setup":         func() error { return raw(unix.SYS_IO_URING_SETUP, 1, 0) },
+	"memfd_create":           func() error { return opened(unix.MemfdCreate("x", 0)) },
+	"bpf":                    func() error { return raw(unix.SYS_BPF, 0, 0, 0) },
+	"userfaultfd":            func() error { return raw(unix.SYS_USERFAULTFD, 0) },
+	"perf_event_open":        func() error { return raw(unix.SYS_PERF_EVENT_OPEN, 0) },
+	"keyctl":                 func() error { return raw(unix.SYS_KEYCTL, 0) },
+	"personality":            func() error { return raw(unix.SYS_PERSONALITY, 0) },
+	"another seccomp filter": func() error { return raw(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_STRICT, 0, 0) },
+	"become dumpable":        func() error { return unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0) },
+	"raise a limit":          func() error { return unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1 << 20, Max: 1 << 20}) },
+	"setuid":                 func() error { return raw(unix.SYS_SETUID, 0) },
+	"setgroups":              func() error { return raw(unix.SYS_SETGROUPS, 0, 0) },
+	"capset":                 func() error { return raw(unix.SYS_CAPSET, 0, 0) },
+	"sethostname":            func() error { return unix.Sethostname([]byte("x")) },
+	"executable memory": func() error {
+		_, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON)
+		return err
+	},
+	"make memory executable": func() error {
+		p, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return fmt.Errorf("unexpected: %w", err)
+		}
+		return unix.Mprotect(p, unix.PROT_READ|unix.PROT_EXEC)
+	},
+	"x32 system call":     func() error { return raw(0x40000000 + unix.SYS_GETPID) },
+	"unknown system call": func() error { return raw(9999) },
+	"read descriptor 4": func() error {
+		_, err := unix.Read(4, make([]byte, 1))
+		return err
+	},
+	"read descriptor 0": func() error {
+		_, err := unix.Read(0, make([]byte, 1))
+		return err
+	},
+	"more memory than allowed": func() error {
+		var keep [][]byte
+		for range 64 {
+			p, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+			if err != nil {
+				return err
+			}
+			keep = append(keep, p)
+		}
+		return fmt.Errorf("unexpected: got %d pieces", len(keep))
+	},
+	"see the environment": func() error {
+		if len(os.Environ()) == 0 && len(os.Args) == 1 && os.Args[0] == "task" {
+			return unix.ENOENT
+		}
+		return nil
+	},
+}
+
+func opened(fd int, err error) error {
+	if err == nil {
+		return fmt.Errorf("unexpected: descriptor %d", fd)
+	}
+	return err
+}
+
+func raw(number uintptr, a ...uintptr) error {
+	var p [6]uintptr
+	copy(p[:], a)
+	r, _, e := unix.RawSyscall6(number, p[0], p[1], p[2], p[3], p[4], p[5])
+	if e == 0 {
+		return fmt.Errorf("unexpected: result %d", r)
+	}
+	return e
+}
+
+var nothing = []byte{0}
+
+func empty() uintptr { return uintptr(unsafe.Pointer(&nothing[0])) }
+
+func main() {
+	time.Sleep(time.Microsecond)
+	channel := os.NewFile(3, "channel")
+	for lines := bufio.NewScanner(channel); lines.Scan(); {
+		answer := "unknown attempt"
+		if try, ok := attempts[lines.Text()]; ok {
+			switch err := try(); {
+			case err == nil:
+				answer = "done"
+			case strings.HasPrefix(err.Error(), "unexpected"):
+				answer = "done: " + err.Error()
+			default:
+				answer = "failed: " + err.Error()
+			}
+		}
+		fmt.Fprintln(channel, answer)
+	}
+}

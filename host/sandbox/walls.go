@@ -1,0 +1,146 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	"golang.org/x/sys/unix"
+)
+
+// wall is one step of the stage. Each checks that what it did holds.
+type wall struct {
+	name      string
+	mandatory bool
+	raise     func() error
+}
+
+// walls lists them in the order in which they must be raised: each may need
+// what a later one takes away. outer names the host's namespaces.
+func walls(memory uint64, outer string) []wall {
+	return []wall{
+		{"separate namespaces, seen from inside", true, func() error { return separate(outer) }},
+		{"empty read-only root", true, emptyRoot},
+		{"resource limits", true, func() error { return limit(memory) }},
+		{"no capabilities", true, dropCapabilities},
+		{"no new privileges", true, noNewPrivileges},
+		{"Landlock", false, restrict},
+		{"system call filter", true, filter},
+	}
+}
+
+// separate checks that none of the namespaces is the host's.
+func separate(outer string) error {
+	for i, link := range strings.Fields(outer) {
+		inner, err := os.Readlink("/proc/self/ns/" + namespaceNames[i])
+		if err != nil {
+			return err
+		}
+		if inner == link {
+			return fmt.Errorf("the %s namespace is the host's", namespaceNames[i])
+		}
+	}
+	if os.Getpid() != 1 {
+		return errors.New("this is not the first process of a PID namespace")
+	}
+	return unix.Sethostname([]byte("task"))
+}
+
+// emptyRoot makes an empty file system, which can't be written, the only one
+// that is left. It lies over /proc at first because every machine has that.
+func emptyRoot() error {
+	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	for _, step := range []func() error{
+		func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") },
+		func() error { return unix.Mount("tmpfs", "/proc", "tmpfs", flags, "size=4k,nr_inodes=2,mode=0555") },
+		func() error { return unix.Chdir("/proc") },
+		func() error { return unix.PivotRoot(".", ".") },
+		func() error { return unix.Unmount(".", unix.MNT_DETACH) },
+		func() error { return unix.Chdir("/") },
+		func() error { return unix.Mount("", "/", "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|flags, "") },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if list, err := os.ReadDir("/"); err != nil || len(list) > 0 {
+		return fmt.Errorf("the root is not empty: %d entries, %v", len(list), err)
+	}
+	if err := unix.Mkdir("/x", 0o700); !errors.Is(err, unix.EROFS) {
+		return fmt.Errorf("the root can be written: %v", err)
+	}
+	return nil
+}
+
+// Limits of a Task beside its memory.
+const (
+	maxDescriptors = 16   // the channel, and what a runtime's poller needs
+	maxThreads     = 1024 // of a runtime; processes it can't make
+	minMemory      = 64 << 20
+)
+
+// limit sets the resource limits. RLIMIT_AS would be the stricter limit of
+// memory, but Go's runtime reserves more address space than it uses.
+func limit(memory uint64) error {
+	for resource, n := range map[int]uint64{
+		unix.RLIMIT_DATA:     max(memory, minMemory),
+		unix.RLIMIT_NOFILE:   maxDescriptors,
+		unix.RLIMIT_NPROC:    maxThreads,
+		unix.RLIMIT_CORE:     0,
+		unix.RLIMIT_FSIZE:    0,
+		unix.RLIMIT_MEMLOCK:  0,
+		unix.RLIMIT_MSGQUEUE: 0,
+	} {
+		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: n, Max: n}); err != nil {
+			return fmt.Errorf("limit %d: %w", resource, err)
+		}
+	}
+	return nil
+}
+
+// Secure bits (linux/securebits.h): user 0 is nobody special, for good, and
+// capabilities can't be kept or raised in other ways.
+const secureBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6 | 1<<7
+
+// dropCapabilities takes all capabilities from this thread, and from whatever
+// it executes.
+func dropCapabilities() error {
+	for c := uintptr(0); ; c++ {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); errors.Is(err, unix.EINVAL) && c > 0 {
+			break // the last one that this kernel knows was the one before
+		} else if err != nil {
+			return fmt.Errorf("drop capability %d: %w", c, err)
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil {
+		return fmt.Errorf("secure bits: %w", err)
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none, now [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return err
+	}
+	if err := unix.Capget(&header, &now[0]); err != nil {
+		return err
+	}
+	if now != none {
+		return errors.New("some are left")
+	}
+	return nil
+}
+
+func noNewPrivileges() error {
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if on, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err != nil || on != 1 {
+		return fmt.Errorf("not set: %v", err)
+	}
+	return nil
+}
+
+// restrict refuses all file access and all TCP connections once more, by
+// another mechanism of the kernel.
+func restrict() error { return landlock.V4.Restrict() }
