@@ -78,8 +78,8 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	text, err := readReport(report)
-	if err == nil && text != "" {
-		err = fmt.Errorf("the Task can't be confined, so it isn't started: %s", strings.TrimSpace(text))
+	if err == nil && text != raised {
+		err = fmt.Errorf("the Task can't be confined, so it isn't started: %s", strings.TrimSpace(strings.TrimPrefix(text, raised)))
 	}
 	if err != nil {
 		_ = cmd.Process.Kill()

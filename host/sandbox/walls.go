@@ -76,9 +76,9 @@ func emptyRoot() error {
 
 // Limits of a Task beside its memory.
 const (
-	maxDescriptors = 16   // the channel, and what a runtime's poller needs
-	maxThreads     = 1024 // of a runtime; processes it can't make
-	minMemory      = 64 << 20
+	maxDescriptors = 16        // the channel, and what a runtime's poller needs
+	maxThreads     = 1024      // of a runtime; processes it can't make
+	minMemory      = 256 << 20 // bytes: less, and Go's runtime does not start
 )
 
 // limit sets the resource limits. RLIMIT_AS would be the stricter limit of
