@@ -1,0 +1,53 @@
+# Everyday commands. `make help` lists them.
+SHELL := /bin/bash
+GO ?= go
+BIN ?= bin
+PREFIX ?= /usr/local
+TASKS := ordered text
+# Static binaries that come out the same on every machine: a Task's identity is
+# the SHA-256 of its executable.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags=-buildid=
+
+.PHONY: help build install demo test lint bench sim fuzz cover clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build motte, motte-core and the Tasks into bin/
+	@mkdir -p $(BIN)
+	$(BUILD) -o $(BIN)/motte ./cmd/motte
+	$(BUILD) -o $(BIN)/motte-core ./cmd/motte-core
+	@for t in $(TASKS); do $(BUILD) -o $(BIN)/motte-task-$$t ./tasks/$$t || exit 1; done
+
+install: build ## install them into $(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 0755 $(BIN)/motte $(BIN)/motte-core $(foreach t,$(TASKS),$(BIN)/motte-task-$(t)) $(DESTDIR)$(PREFIX)/bin
+
+demo: build ## show everything on a real data set, in a temporary directory
+	@$(GO) run ./demo -bin $(BIN)
+
+test: build lint ## run all tests: unit, race detector, fuzz seeds, end to end
+	$(GO) test -race -timeout 15m ./...
+
+lint: ## vet, formatting, and the rules of the trusted code
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+
+bench: build ## measure, beside peers in the same run
+	$(GO) run ./bench -bin $(BIN)
+
+SEEDS ?= 20000
+sim: ## drive the engine through SEEDS random histories
+	$(GO) test ./core/engine -run TestRandomHistories -timeout 0 -sim.seeds=$(SEEDS)
+
+FUZZTIME ?= 20s
+fuzz: ## fuzz every decoder for FUZZTIME
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+cover: ## coverage of all packages
+	$(GO) test -coverprofile=cover.out -coverpkg=./... ./... && $(GO) tool cover -func=cover.out | tail -1
+
+clean: ## remove what was built
+	rm -rf $(BIN) cover.out
