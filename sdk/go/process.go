@@ -20,8 +20,9 @@ var errNotStarted = errors.New("this is a Task: a Motte server starts it and han
 // openChannel returns the channel to the Core. Reads block a thread and not the
 // network poller: there is one channel, and a wake-up less on its way.
 func openChannel() (*os.File, error) {
-	var s syscall.Stat_t
-	if err := syscall.Fstat(channel, &s); err != nil || s.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
+	// A confined process may not ask for the state of a file, but for that of a
+	// socket.
+	if kind, err := syscall.GetsockoptInt(channel, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || kind != syscall.SOCK_STREAM {
 		return nil, errNotStarted
 	}
 	if err := syscall.SetNonblock(channel, false); err != nil {
