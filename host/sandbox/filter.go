@@ -43,15 +43,17 @@ var (
 // third is that of C's.
 var threadFlags = []uint64{0x50f00, 0xd0f00, 0x3d0f00}
 
-// condition is a bound on an argument of a call, all 64 bits of it.
+// condition is a bound on an argument of a call, all 64 bits of it: the upper
+// half must be that of the value, the lower half pass the test.
 type condition struct {
-	arg    uint32
-	atMost bool // else: equal
-	value  uint64
+	arg   uint32
+	test  bpf.JumpTest
+	value uint64
 }
 
-func equal(arg uint32, value uint64) condition  { return condition{arg, false, value} }
-func atMost(arg uint32, value uint64) condition { return condition{arg, true, value} }
+func equal(arg uint32, value uint64) condition  { return condition{arg, bpf.JumpEqual, value} }
+func atMost(arg uint32, value uint64) condition { return condition{arg, bpf.JumpLessOrEqual, value} }
+func without(arg uint32, bits uint64) condition { return condition{arg, bpf.JumpBitsNotSet, bits} }
 
 // rule says what becomes of a call whose arguments meet all conditions.
 type rule struct {
@@ -66,8 +68,9 @@ func rules() (list []rule) {
 	for _, name := range allowed {
 		add(unix.SECCOMP_RET_ALLOW, name)
 	}
-	// Memory never becomes executable: injected code stays data.
-	add(unix.SECCOMP_RET_ALLOW, "mmap", atMost(2, unix.PROT_READ|unix.PROT_WRITE))
+	// Memory never becomes executable: injected code stays data. Nor is any of a
+	// kind that the limit of memory, RLIMIT_DATA, does not count.
+	add(unix.SECCOMP_RET_ALLOW, "mmap", atMost(2, unix.PROT_READ|unix.PROT_WRITE), without(3, unix.MAP_SHARED|unix.MAP_GROWSDOWN))
 	add(unix.SECCOMP_RET_ALLOW, "mprotect", atMost(2, unix.PROT_READ|unix.PROT_WRITE))
 	for _, flags := range threadFlags {
 		add(unix.SECCOMP_RET_ALLOW, "clone", equal(0, flags))
@@ -119,10 +122,6 @@ func program(info *arch.Info) ([]bpf.RawInstruction, error) {
 		// A call by the x32 convention has other numbers than these.
 		body := []bpf.Instruction{bpf.RetConstant{Val: r.action}}
 		for _, c := range r.conditions {
-			low := bpf.JumpEqual
-			if c.atMost {
-				low = bpf.JumpLessOrEqual
-			}
 			// Little endian: the low half lies first. The high half must be
 			// that of the value, which for all rules here is zero.
 			skip := uint8(len(body))
@@ -130,7 +129,7 @@ func program(info *arch.Info) ([]bpf.RawInstruction, error) {
 				bpf.LoadAbsolute{Off: argsAt + 8*c.arg + 4, Size: 4},
 				bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(c.value >> 32), SkipFalse: skip + 2},
 				bpf.LoadAbsolute{Off: argsAt + 8*c.arg, Size: 4},
-				bpf.JumpIf{Cond: low, Val: uint32(c.value), SkipFalse: skip},
+				bpf.JumpIf{Cond: c.test, Val: uint32(c.value), SkipFalse: skip},
 			}, body...)
 		}
 		code = append(code, bpf.LoadAbsolute{Off: numberAt, Size: 4},

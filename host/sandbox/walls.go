@@ -79,6 +79,7 @@ const (
 	maxDescriptors = 16        // the channel, and what a runtime's poller needs
 	maxThreads     = 1024      // of a runtime; processes it can't make
 	minMemory      = 256 << 20 // bytes: less, and Go's runtime does not start
+	maxStack       = 8 << 20   // bytes that the first thread's stack grows to, beside that memory
 )
 
 // limit sets the resource limits. RLIMIT_AS would be the stricter limit of
@@ -86,6 +87,7 @@ const (
 func limit(memory uint64) error {
 	for resource, n := range map[int]uint64{
 		unix.RLIMIT_DATA:     max(memory, minMemory),
+		unix.RLIMIT_STACK:    maxStack,
 		unix.RLIMIT_NOFILE:   maxDescriptors,
 		unix.RLIMIT_NPROC:    maxThreads,
 		unix.RLIMIT_CORE:     0,

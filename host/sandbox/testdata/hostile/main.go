@@ -94,23 +94,25 @@ var attempts = map[string]func() error{
 		_, err := unix.Read(0, make([]byte, 1))
 		return err
 	},
-	"more memory than allowed": func() error {
-		var keep [][]byte
-		for range 64 {
-			p, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
-			if err != nil {
-				return err
-			}
-			keep = append(keep, p)
-		}
-		return fmt.Errorf("unexpected: got %d pieces", len(keep))
-	},
+	"more memory than allowed":            func() error { return fill(unix.MAP_PRIVATE) },
+	"more shared memory than allowed":     func() error { return fill(unix.MAP_SHARED) },
+	"more memory for stacks than allowed": func() error { return fill(unix.MAP_PRIVATE | unix.MAP_GROWSDOWN) },
 	"see the environment": func() error {
 		if len(os.Environ()) == 0 && len(os.Args) == 1 && os.Args[0] == "task" {
 			return unix.ENOENT
 		}
 		return nil
 	},
+}
+
+// fill takes memory until there is no more.
+func fill(kind int) error {
+	for n := range 64 {
+		if _, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, kind|unix.MAP_ANON); err != nil {
+			return fmt.Errorf("after %d pieces: %w", n, err)
+		}
+	}
+	return fmt.Errorf("unexpected: got all pieces")
 }
 
 func opened(fd int, err error) error {
