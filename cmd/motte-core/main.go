@@ -3,8 +3,9 @@
 // host starts it; users don't.
 //
 // Exit status: 0 after an orderly stop, 2 for a wrong command line, 3 if the
-// store or its key can't be opened or verified (starting again won't help), 1
-// for everything else.
+// store or its key can't be opened or verified (starting again won't help), 4 if
+// another Core has the store open (it may be about to stop), 1 for everything
+// else.
 package main
 
 import (
@@ -37,11 +38,19 @@ func main() {
 	cfg.Admin = access.Principal(id)
 	if err := run(cfg, uintptr(*fd)); err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core:", err)
-		if errors.Is(err, log.ErrDamaged) || errors.Is(err, core.ErrKey) {
-			os.Exit(3)
-		}
-		os.Exit(1)
+		os.Exit(status(err))
 	}
+}
+
+// status is what the host learns of an error.
+func status(err error) int {
+	switch {
+	case errors.Is(err, log.ErrDamaged), errors.Is(err, core.ErrKey):
+		return 3
+	case errors.Is(err, log.ErrLocked):
+		return 4
+	}
+	return 1
 }
 
 func run(cfg core.Config, fd uintptr) error {
