@@ -1,0 +1,121 @@
+// Command motte-task-substring is the example of docs/how-to/write-a-task.md: a
+// Task that finds texts by any piece of them, in capitals or not, as trigram
+// indexes do. The input is the text, the predicate the piece.
+//
+// Invariants:
+//
+//  1. texts holds one document under each identity value, of the identity that
+//     was last inserted, or none.
+//  2. A value stands in holders[t] if and only if its text contains the trigram t.
+package main
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"motte/core/wire"
+	sdk "motte/sdk/go"
+)
+
+func main() { sdk.Serve(&index{}) }
+
+// trigram is three bytes in a row. The least piece that can be looked for is
+// one of them.
+type trigram [3]byte
+
+type document struct {
+	id   sdk.Identity
+	text string // in lower case
+}
+
+type index struct {
+	texts   map[sdk.Value]document
+	holders map[trigram]map[sdk.Value]bool
+}
+
+var (
+	errConfig    = errors.New("this index takes texts and no configuration")
+	errPredicate = errors.New("the piece must be text of three bytes or more")
+)
+
+// Configure implements sdk.Index.
+func (x *index) Configure(c sdk.Config) error {
+	switch {
+	case len(c.Options) > 0:
+		return errConfig
+	case c.Type != wire.TypeAny && c.Type != wire.TypeText && c.Type != wire.TypeString:
+		return errConfig
+	}
+	x.texts, x.holders = make(map[sdk.Value]document), make(map[trigram]map[sdk.Value]bool)
+	return nil
+}
+
+// Apply implements sdk.Index.
+func (x *index) Apply(changes []sdk.Change) {
+	for i := range changes {
+		c := &changes[i] // not a copy: Refuse marks the change itself
+		x.drop(c.Identity.Value())
+		switch {
+		case c.Remove:
+		case !utf8.Valid(c.Input):
+			c.Refuse()
+		default:
+			x.hold(c.Identity, strings.ToLower(string(c.Input)))
+		}
+	}
+}
+
+func (x *index) drop(v sdk.Value) {
+	for t := range trigrams(x.texts[v].text) {
+		delete(x.holders[t], v)
+		if len(x.holders[t]) == 0 {
+			delete(x.holders, t)
+		}
+	}
+	delete(x.texts, v)
+}
+
+func (x *index) hold(id sdk.Identity, text string) {
+	v := id.Value()
+	x.texts[v] = document{id, text}
+	for t := range trigrams(text) {
+		if x.holders[t] == nil {
+			x.holders[t] = make(map[sdk.Value]bool)
+		}
+		x.holders[t][v] = true
+	}
+}
+
+// Search implements sdk.Index. It looks through the texts that hold the rarest
+// trigram of the piece.
+func (x *index) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
+	piece := strings.ToLower(string(predicate))
+	if len(piece) < len(trigram{}) || !utf8.Valid(predicate) {
+		return nil, errPredicate
+	}
+	var rarest map[sdk.Value]bool
+	first := true
+	for t := range trigrams(piece) {
+		if h := x.holders[t]; first || len(h) < len(rarest) {
+			rarest, first = h, false
+		}
+	}
+	for v := range rarest {
+		if d := x.texts[v]; strings.Contains(d.text, piece) && len(found) < limit {
+			found = append(found, d.id)
+		}
+	}
+	return found, nil
+}
+
+// trigrams yields the trigrams of a text; one that occurs twice comes twice.
+func trigrams(text string) func(yield func(trigram) bool) {
+	return func(yield func(trigram) bool) {
+		for i := 0; i+len(trigram{}) <= len(text); i++ {
+			if !yield(trigram([]byte(text[i : i+len(trigram{})]))) {
+				return
+			}
+		}
+	}
+}
