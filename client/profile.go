@@ -110,3 +110,15 @@ func (p *Profile) Write(path string) error {
 	_, err = f.Write(p.Marshal())
 	return errors.Join(err, f.Sync(), f.Close())
 }
+
+// Replace puts the profile in the place of a file, whole or not at all.
+func (p *Profile) Replace(path string) error {
+	temporary := path + ".new"
+	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := p.Write(temporary); err != nil {
+		return err
+	}
+	return os.Rename(temporary, path)
+}

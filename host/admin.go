@@ -51,9 +51,11 @@ func (h *host) admin() [32]byte {
 	return p.Principal()
 }
 
-// announce completes the administrator's profile when the Core is ready, and
-// registers the built-in Tasks.
-func (h *host) announce(ctx context.Context, m control.Message) {
+// announce registers the built-in Tasks when the Core is ready, and then
+// completes the administrator's profile: a program that waits for that finds
+// all there is.
+func (s *session) announce(ctx context.Context, m control.Message) {
+	h := s.h
 	h.log.Info("ready", "address", m.Address, "core-key", fmt.Sprintf("%x", m.Key))
 	if h.RootKey == "" {
 		h.log.Warn("the root key lies in the data directory: whoever takes the disk can read it; see --root-key")
@@ -63,21 +65,17 @@ func (h *host) announce(ctx context.Context, m control.Message) {
 	if err == nil {
 		ready.Profile = h.adminPath()
 		p.Address, p.CoreKey = reachable(m.Address), m.Key[:]
-		err = h.rewriteProfile(p)
+		if err := h.registerTasks(ctx, p); err != nil && ctx.Err() == nil {
+			h.log.Error("register built-in Tasks", "error", err)
+		}
+		err = p.Replace(h.adminPath())
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		h.log.Error("the administrator's profile", "error", err)
 	}
-	h.all.Go(func() {
-		if ready.Profile != "" {
-			if err := h.registerTasks(ctx, p); err != nil && ctx.Err() == nil {
-				h.log.Error("register built-in Tasks", "error", err)
-			}
-		}
-		if h.Ready != nil {
-			h.Ready(ready)
-		}
-	})
+	if h.Ready != nil && ctx.Err() == nil {
+		h.Ready(ready)
+	}
 }
 
 // reachable is the address that a client on this machine can use.
@@ -89,17 +87,6 @@ func reachable(address string) string {
 	return address
 }
 
-func (h *host) rewriteProfile(p *client.Profile) error {
-	temporary := h.adminPath() + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := p.Write(temporary); err != nil {
-		return err
-	}
-	return os.Rename(temporary, h.adminPath())
-}
-
 // BuiltIn are the rows that the built-in Tasks are registered with; the
 // measurement is that of the executable found.
 var BuiltIn = map[string]wire.Row{
@@ -109,15 +96,13 @@ var BuiltIn = map[string]wire.Row{
 		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30},
 }
 
-// registerTasks registers the built-in Tasks that are new, and those whose
-// executable is another than the registered one: an upgrade.
+// registerTasks registers the built-in Tasks beside this executable that are
+// new, and those whose executable is another than the registered one: an
+// upgrade.
 func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	list, err := h.images.list()
-	if err != nil {
-		return err
-	}
+	list, unmeasured := h.images.list()
 	c, err := client.Dial(ctx, p)
 	if err != nil {
 		return err
@@ -134,21 +119,21 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 		}
 	}
 	for _, m := range list {
-		row, builtIn := BuiltIn[m.name]
-		if !builtIn {
+		row, builtIn := BuiltIn[m.Name]
+		if !builtIn || filepath.Dir(m.Path) != filepath.Clean(h.Bin) {
 			continue
 		}
-		if old := registered[m.name]; old != nil {
-			if old.Measurement == m.measurement {
+		if old := registered[m.Name]; old != nil {
+			if old.Measurement == m.Measurement {
 				continue
 			}
 			row = *old // with what its operator may have changed
 		}
-		row.Measurement = m.measurement
-		if err := c.RegisterTask(ctx, m.name, row); err != nil {
-			return fmt.Errorf("task %s: %w", m.name, err)
+		row.Measurement = m.Measurement
+		if err := c.RegisterTask(ctx, m.Name, row); err != nil {
+			return fmt.Errorf("task %s: %w", m.Name, err)
 		}
-		h.log.Info("task registered", "task", m.name, "measurement", fmt.Sprintf("%x", m.measurement))
+		h.log.Info("task registered", "task", m.Name, "measurement", fmt.Sprintf("%x", m.Measurement))
 	}
-	return nil
+	return unmeasured
 }

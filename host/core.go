@@ -93,7 +93,9 @@ func (s *session) run(ctx context.Context) error {
 		case <-ended:
 		}
 	})
-	s.listen(ctx)
+	alive, over := context.WithCancel(ctx)
+	s.listen(alive)
+	over()
 	// Its standard error ends with it; only then may Wait close the pipe.
 	s.words.wait()
 	err := s.cmd.Wait()
@@ -130,7 +132,7 @@ func (s *session) listen(ctx context.Context) {
 		case control.Ready:
 			s.ready = true
 			s.h.metrics.up()
-			s.h.announce(ctx, m)
+			s.all.Go(func() { s.announce(ctx, m) })
 		case control.StartTask:
 			s.all.Go(func() { s.runTask(m) })
 		case control.StopTask:

@@ -14,20 +14,20 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 )
 
 // Config says what to run. Zero values of the optional fields have the meaning
 // given.
 type Config struct {
-	Dir     string       // data directory; made if it is not there
-	Listen  string       // TCP address of the Core
-	RootKey string       // file with the root key; "": root.key in Dir
-	Metrics string       // TCP address for /metrics and /healthz; "": none
-	Bin     string       // directory of motte-core and the Tasks' executables; "": that of this executable
-	Logger  *slog.Logger // nil: slog.Default()
-	Ready   func(Ready)  // called, if set, each time that clients can connect
+	Dir      string       // data directory; made if it is not there
+	Listen   string       // TCP address of the Core
+	RootKey  string       // file with the root key; "": root.key in Dir
+	Metrics  string       // TCP address for /metrics and /healthz; "": none
+	Bin      string       // directory of motte-core and the Tasks' executables; "": that of this executable
+	TaskDirs []string     // directories of more Tasks' executables
+	Logger   *slog.Logger // nil: slog.Default()
+	Ready    func(Ready)  // called, if set, each time that clients can connect
 }
 
 // Ready says how clients reach a Core.
@@ -57,16 +57,20 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Logger = slog.Default()
 	}
 	if cfg.Bin == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("find motte-core: %w", err)
+		var err error
+		if cfg.Bin, err = Bin(); err != nil {
+			return err
 		}
-		cfg.Bin = filepath.Dir(self)
+	}
+	for _, dir := range cfg.TaskDirs {
+		if _, err := os.ReadDir(dir); err != nil {
+			return fmt.Errorf("directory of Tasks: %w", err)
+		}
 	}
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	h := &host{Config: cfg, log: cfg.Logger, images: images{dir: cfg.Bin}}
+	h := &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)}}
 	if err := h.prepareAdmin(); err != nil {
 		return err
 	}
@@ -77,18 +81,26 @@ func Run(ctx context.Context, cfg Config) error {
 	return errors.Join(h.supervise(ctx), stopMetrics())
 }
 
+// Bin is the directory of this executable, beside which motte-core and the
+// Tasks' executables lie.
+func Bin() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find motte-core: %w", err)
+	}
+	return filepath.Dir(self), nil
+}
+
 // host is a running host.
 type host struct {
 	Config
 	log     *slog.Logger
 	images  images
 	metrics metrics
-	all     sync.WaitGroup
 }
 
 // supervise runs one Core after the other.
 func (h *host) supervise(ctx context.Context) error {
-	defer h.all.Wait()
 	pause, ready, first := minPause, false, time.Now()
 	for {
 		began := time.Now()

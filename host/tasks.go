@@ -28,8 +28,8 @@ func (s *session) runTask(m control.Message) {
 		log.Error("a Task can't be started", "error", err)
 		return
 	}
-	log = log.With("task", image.name)
-	p, err := sandbox.Start(sandbox.Config{Executable: image.path, Measurement: m.Measurement, Memory: m.Memory})
+	log = log.With("task", image.Name)
+	p, err := sandbox.Start(sandbox.Config{Executable: image.Path, Measurement: m.Measurement, Memory: m.Memory})
 	if err != nil {
 		log.Error("a Task can't be started", "error", err)
 		return
@@ -53,59 +53,83 @@ func (s *session) runTask(m control.Message) {
 // images finds Tasks' executables by measurement, the SHA-256 of the file. The
 // sandbox measures again what it starts.
 type images struct {
-	dir string
+	dirs []string
 
 	mu    sync.Mutex
 	known map[string]image // by path
 }
 
 type image struct {
-	name        string
-	path        string
-	measurement [32]byte
-	size        int64
-	changed     time.Time
+	Executable
+	size    int64
+	changed time.Time
 }
 
-func (i *images) find(measurement [32]byte) (image, error) {
+// Executable is a Task's executable that was found.
+type Executable struct {
+	Name        string // its file's without "motte-task-"
+	Path        string
+	Measurement [32]byte
+}
+
+// Executables finds the Tasks' executables in directories, by the names of
+// their files.
+func Executables(dirs ...string) ([]Executable, error) {
+	return (&images{dirs: dirs}).list()
+}
+
+func (i *images) find(measurement [32]byte) (Executable, error) {
 	list, err := i.list()
 	for _, m := range list {
-		if m.measurement == measurement {
+		if m.Measurement == measurement {
 			return m, nil
 		}
 	}
-	return image{}, errors.Join(fmt.Errorf("no executable in %s has the registered SHA-256 %s; after an upgrade, register the new one: motte task register NAME --file FILE",
-		i.dir, hex.EncodeToString(measurement[:])), err)
+	return Executable{}, errors.Join(fmt.Errorf("no executable %s* in %s has the registered SHA-256 %s; after an upgrade, register the new one: motte task register NAME --file FILE",
+		taskPrefix, strings.Join(i.dirs, ", "), hex.EncodeToString(measurement[:])), err)
 }
 
 // list measures the executables that are there; what has not changed is not
-// measured again.
-func (i *images) list() (list []image, err error) {
+// measured again. An error is about those that are missing from the list.
+func (i *images) list() (list []Executable, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.known == nil {
 		i.known = make(map[string]image)
 	}
-	paths, err := filepath.Glob(filepath.Join(i.dir, taskPrefix+"*"))
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range paths {
-		info, err := os.Stat(path)
-		if err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		m, ok := i.known[path]
-		if !ok || m.size != info.Size() || !m.changed.Equal(info.ModTime()) {
-			m = image{name: strings.TrimPrefix(filepath.Base(path), taskPrefix), path: path, size: info.Size(), changed: info.ModTime()}
-			if m.measurement, err = Measure(path); err != nil {
-				return list, err
+	var errs []error
+	for _, dir := range i.dirs {
+		entries, err := os.ReadDir(dir)
+		errs = append(errs, err)
+		for _, e := range entries {
+			if !strings.HasPrefix(e.Name(), taskPrefix) {
+				continue
 			}
-			i.known[path] = m
+			x, ok, err := i.look(filepath.Join(dir, e.Name()))
+			errs = append(errs, err)
+			if ok {
+				list = append(list, x)
+			}
 		}
-		list = append(list, m)
 	}
-	return list, nil
+	return list, errors.Join(errs...)
+}
+
+// look measures one executable, if there is one.
+func (i *images) look(path string) (x Executable, ok bool, err error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return x, false, nil
+	}
+	m, ok := i.known[path]
+	if !ok || m.size != info.Size() || !m.changed.Equal(info.ModTime()) {
+		m = image{Executable{Name: strings.TrimPrefix(filepath.Base(path), taskPrefix), Path: path}, info.Size(), info.ModTime()}
+		if m.Measurement, err = Measure(path); err != nil {
+			return x, false, err
+		}
+		i.known[path] = m
+	}
+	return m.Executable, true, nil
 }
 
 // Measure returns the measurement of an executable: the SHA-256 of the file.
