@@ -9,46 +9,44 @@ import (
 )
 
 // catalogueChange is the flow of a change of the catalogue. While it is on its
-// way to the disk it is a barrier: later changes and writes wait, so that each
-// is decided on what the one before it made.
+// way to the disk, later changes and writes wait, so that each is decided on
+// what the one before it made.
 type catalogueChange struct{ req *Request }
 
 func (e *Engine) change(q *Request, group ...log.Record) {
-	e.barrier++
+	e.changing = true
 	e.append(&catalogueChange{q}, group...)
 }
 
-func (f *catalogueChange) settled(e *Engine) {
-	e.barrier--
-	e.end(f.req, wire.OK)
-	e.release()
-}
-
-func (f *catalogueChange) failed(e *Engine, c wire.Code) {
-	e.barrier = 0
-	e.end(f.req, c)
+func (f *catalogueChange) settled(e *Engine, code wire.Code) {
+	e.end(f.req, code)
+	e.changing = false
+	for len(e.held) > 0 && !e.changing {
+		q := e.held[0]
+		e.held = e.held[1:]
+		e.Request(q)
+	}
 }
 
 // administer decides a request that changes the catalogue: who asks, whether
 // it makes sense, and then one record.
-func (e *Engine) administer(q *Request, p *principal) {
+func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	c := e.byName[q.Collection]
-	code := e.mayAdminister(q)
-	if code == wire.OK && c == nil && q.Collection != "" && q.Op != wire.OpCreateCollection {
-		code = wire.NoCollection
+	if code := e.mayAdminister(q); code != wire.OK {
+		return code
 	}
-	var rec log.Record
-	if code == wire.OK {
-		rec, code = e.decideChange(q, p, c)
+	if c == nil && q.Collection != "" && q.Op != wire.OpCreateCollection {
+		return wire.NoCollection
 	}
+	rec, code := e.decideChange(q, p, c)
 	if code != wire.OK {
-		e.end(q, code)
-		return
+		return code
 	}
 	if c != nil {
 		rec.Collection = c.id
 	}
 	e.change(q, rec)
+	return wire.OK
 }
 
 // mayAdminister: a server administrator may change everything; the

@@ -1,10 +1,10 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"motte/core/identity"
-	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -26,10 +26,8 @@ func (e *Engine) TaskStarted(instance uint64) {
 		e.out.Stop = append(e.out.Stop, instance)
 		return
 	}
-	x.state = wire.IndexBuilding
-	x.leaving = make(map[identity.ID]*delivery)
-	x.queue = append(x.queue, &delivery{step: stepConfigure, x: x, build: true})
-	x.building = 1
+	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID]*delivery)
+	x.queue, x.building = []*delivery{{step: stepConfigure, x: x, build: true}}, 1
 	e.pump(x)
 }
 
@@ -40,7 +38,7 @@ func (e *Engine) TaskEnded(instance uint64) {
 	switch {
 	case x == nil:
 	case x.state == wire.IndexStarting:
-		e.halt(x, wire.IndexUnavailable)
+		e.stopIndex(x, wire.IndexUnavailable)
 		e.retryLater(x)
 	default:
 		e.quarantine(x, wire.ReasonTaskEnded)
@@ -95,86 +93,49 @@ func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
 
 // refuse: the Task does not accept its configuration, an input, or a query.
 func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
-	if a.Failure == task.FailQuery {
-		s := x.take(a.Seq)
-		if s == nil || s.received > 0 {
-			return wire.ReasonUnasked
-		}
-		e.answer(s, Reply{Code: wire.QueryRefused})
+	if i := x.openQuery(a.Seq); i >= 0 && a.Failure == task.FailQuery && x.open[i].search.received == 0 {
+		e.answer(x.open[i].search, Reply{Code: wire.QueryRefused})
+		x.open = slices.Delete(x.open, i, i+1)
 		return 0
 	}
-	for _, d := range x.sent {
-		if d.seq != a.Seq {
-			continue
-		}
-		switch {
-		case a.Failure == task.FailConfiguration && d.step == stepConfigure:
-			e.out.Stop = append(e.out.Stop, x.instance)
-			e.halt(x, wire.IndexUnavailable)
-			x.state = wire.IndexRefused
-			return 0
-		case a.Failure == task.FailInput && d.step == stepInsert && !d.refused:
-			d.refused = true
-			x.refused++
-			return 0
-		}
+	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.seq == a.Seq })
+	switch {
+	case i >= 0 && a.Failure == task.FailConfiguration && x.sent[i].step == stepConfigure:
+		e.stopIndex(x, wire.IndexUnavailable)
+		x.state = wire.IndexRefused
+		return 0
+	case i >= 0 && a.Failure == task.FailInput && x.sent[i].step == stepInsert && !x.sent[i].refused:
+		x.sent[i].refused = true
+		x.refused++
+		return 0
 	}
 	return wire.ReasonUnasked
-}
-
-// known returns the object that a Task names in answer to s, if it may name
-// it: live in the index's collection, or leaving it by a change that the Task
-// was sent after s, or not yet.
-func (e *Engine) known(x *index, s *search, id identity.ID) (mapping.Entry, wire.Reason) {
-	o, ok := e.objects.Get(id.Value())
-	switch {
-	case ok && o.Collection != x.c.id:
-		return o, wire.ReasonOtherCollection
-	case ok && o.ID == id:
-		return o, 0
-	}
-	if d := x.leaving[id]; d != nil && (d.seq == 0 || d.seq > s.delivery.seq) {
-		return d.gone, 0
-	}
-	return mapping.Entry{}, wire.ReasonInvalidIdentity
 }
 
 // quarantine ends a Task that broke its contract: killed, its memory gone, the
 // alert in the sealed log, whoever waited told by a fixed code, and after a
 // pause a fresh Task is fed from the Core's copy (design, section 5).
 func (e *Engine) quarantine(x *index, r wire.Reason) {
-	e.out.Stop = append(e.out.Stop, x.instance)
 	if !x.served.IsZero() && e.Now.Sub(x.served) > time.Minute {
 		x.failures = 0
 	}
-	e.halt(x, wire.IndexViolated)
+	e.stopIndex(x, wire.IndexViolated)
 	x.state = wire.IndexQuarantined
 	x.restarts++
 	e.retryLater(x)
 	e.alert(wire.Alert{Reason: r, Collection: x.c.name, Index: x.name})
 }
 
-// stopIndex ends a Task for a reason of ours.
+// stopIndex ends a Task, if there is one, and forgets all that was on its way
+// to it: queries get the code, writes no longer wait.
 func (e *Engine) stopIndex(x *index, code wire.Code) {
 	if x.instance != 0 {
 		e.out.Stop = append(e.out.Stop, x.instance)
 	}
-	e.halt(x, code)
-}
-
-// halt forgets all that was on its way to a Task: queries get the code, writes
-// no longer wait for it.
-func (e *Engine) halt(x *index, code wire.Code) {
 	delete(e.instances, x.instance)
-	x.instance, x.served = 0, time.Time{}
-	sent, queue, open := x.sent, x.queue, x.open
-	x.sent, x.queue, x.open, x.leaving = nil, nil, nil, nil
-	x.seq, x.applied, x.bytes, x.fetching = 0, 0, 0, 0
-	x.shard, x.building, x.fed, x.refused = 0, 0, 0, 0
-	for _, s := range open {
-		e.answer(s, Reply{Code: code})
-	}
-	for _, d := range append(sent, queue...) {
+	all := slices.Concat(x.sent, x.open, x.queue)
+	x.feed = feed{}
+	for _, d := range all {
 		delete(e.fetches, d.token)
 		if d.search != nil {
 			e.answer(d.search, Reply{Code: code})
@@ -206,7 +167,8 @@ func (e *Engine) Tick(now time.Time) {
 			e.quarantine(x, wire.ReasonDeadline)
 			continue
 		}
-		e.expire(x)
+		e.expire(x.open)
+		e.expire(x.queue)
 		e.pump(x)
 	}
 }
@@ -214,6 +176,6 @@ func (e *Engine) Tick(now time.Time) {
 // overdue reports whether a Task has let its deadline pass on anything.
 func (e *Engine) overdue(x *index) bool {
 	limit := time.Duration(x.row.Deadline) * time.Millisecond
-	return len(x.sent) > 0 && e.Now.Sub(x.sent[0].at) > limit ||
-		len(x.open) > 0 && e.Now.Sub(x.open[0].delivery.at) > limit
+	late := func(list []*delivery) bool { return len(list) > 0 && e.Now.Sub(list[0].at) > limit }
+	return late(x.sent) || late(x.open)
 }

@@ -59,11 +59,12 @@ func newCatalogue() catalogue {
 }
 
 func (c *collection) index(name string) *index {
-	i := slices.IndexFunc(c.indexes, func(x *index) bool { return x.name == name })
-	if i < 0 {
-		return nil
+	for _, x := range c.indexes {
+		if x.name == name {
+			return x
+		}
 	}
-	return c.indexes[i]
+	return nil
 }
 
 // indexes lists all indexes in a fixed order.

@@ -22,11 +22,12 @@
 //     queued behind all that was committed before (lazy indexes included).
 //
 // Each flow stands in one file, its steps in order: write.go, read.go,
-// search.go, list.go, admin.go; index.go follows the log for one index.
+// search.go, admin.go; index.go follows the log for one index.
 package engine
 
 import (
 	"io"
+	"slices"
 	"time"
 
 	"motte/core/access"
@@ -58,8 +59,8 @@ type Engine struct {
 	lsn       uint64                           // of the last record appended
 	unsettled []unsettled                      // appended, not yet durable, in order
 	pending   map[identity.Value]pendingObject // the newest state on its way, by value
-	barrier   int                              // catalogue changes on their way
-	held      []*Request                       // waiting for the barrier to fall
+	changing  bool                             // a change of the catalogue is on its way
+	held      []*Request                       // waiting until it is not
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
@@ -90,18 +91,18 @@ type unsettled struct {
 	last   bool // of its group
 }
 
-// flow is what waits for a group of records.
+// flow is what waits for a group of records: with OK all are durable and
+// applied, with another code none will be.
 type flow interface {
-	settled(e *Engine)             // all are durable and applied
-	failed(e *Engine, c wire.Code) // none will be
+	settled(e *Engine, code wire.Code)
 }
 
 // pendingObject is the state that an object will have once what is on its way
 // is durable.
 type pendingObject struct {
 	lsn   uint64
-	state mapping.Entry
 	gone  bool
+	state mapping.Entry // unless it is gone
 }
 
 // New returns an engine for an empty log. Replay follows, then Start.
@@ -149,10 +150,8 @@ func (e *Engine) Stop() { e.stopping = true }
 
 // Idle reports whether nothing is in flight that a client or the log waits for.
 func (e *Engine) Idle() bool {
-	for _, x := range e.indexes() {
-		if x.busy() {
-			return false
-		}
+	if slices.ContainsFunc(e.indexes(), (*index).busy) {
+		return false
 	}
 	return len(e.unsettled) == 0 && len(e.held) == 0 && len(e.lists) == 0 && e.waiting == 0
 }
@@ -165,14 +164,8 @@ func (e *Engine) Observe(connections int, logBytes int64, segments int) {
 // Objects returns how many objects the store holds.
 func (e *Engine) Objects() int { return e.objects.Len() }
 
-// append hands a group to the log; f hears of the outcome.
+// append hands a group to the log; f, if not nil, hears of the outcome.
 func (e *Engine) append(f flow, group ...log.Record) {
-	if e.readOnly {
-		if f != nil {
-			f.failed(e, wire.StorageFailed)
-		}
-		return
-	}
 	for i := range group {
 		e.lsn++
 		group[i].LSN = e.lsn
@@ -193,25 +186,25 @@ func (e *Engine) Committed(at []log.Location, head wire.Head) {
 		// A record that the engine made itself always applies.
 		_ = e.apply(&u.record, loc, w)
 		if u.last && u.flow != nil {
-			u.flow.settled(e)
+			u.flow.settled(e, wire.OK)
 		}
 	}
-	e.pumpAll()
+	for _, x := range e.indexes() {
+		e.pump(x)
+	}
 }
 
-// WriteFailed says that nothing on its way will become durable: from now on
-// the engine answers reads and refuses writes.
+// WriteFailed says that what is on its way will not become durable, as far as
+// anybody can tell: from now on the engine answers reads and refuses writes.
 func (e *Engine) WriteFailed() {
-	e.readOnly = true
 	lost := e.unsettled
-	e.unsettled, e.barrier = nil, 0
+	e.readOnly, e.unsettled = true, nil
 	clear(e.pending)
 	for _, u := range lost {
 		if u.last && u.flow != nil {
-			u.flow.failed(e, wire.StorageFailed)
+			u.flow.settled(e, wire.StorageFailed)
 		}
 	}
-	e.release()
 	e.alert(wire.Alert{Reason: wire.ReasonStorage})
 }
 
@@ -251,10 +244,8 @@ func (e *Engine) keepAlert(a wire.Alert) {
 // Tasks that have to follow.
 func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	switch r.Kind {
-	case log.KindPut:
-		e.applyPut(r, at, w)
-	case log.KindDelete:
-		e.applyDelete(r, w)
+	case log.KindPut, log.KindDelete:
+		e.applyObject(r, at, w)
 	case log.KindAlert:
 		a, err := wire.DecodeAlert(r.Body)
 		if err != nil {

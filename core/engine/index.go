@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"motte/core/access"
@@ -33,16 +34,28 @@ type index struct {
 	flags    wire.Flags
 	config   []byte
 
-	state    wire.IndexState
-	row      *wire.Row // in force for this instance
-	instance uint64    // 0: no process
-	seq      uint64    // of the last frame sent
-	applied  uint64    // as the Task confirmed
+	state wire.IndexState
+	row   *wire.Row // in force for the process
+	feed
+
+	failures int // in a row: the next start waits longer
+	retryAt  time.Time
+	restarts uint64
+	leaked   map[access.Principal]uint64 // bits
+}
+
+// feed is where an index stands with its Task's process; it ends with that.
+type feed struct {
+	instance uint64 // 0: no process
+	seq      uint64 // of the last frame sent
+	applied  uint64 // as the Task confirmed
 	queue    []*delivery
 	sent     []*delivery // changes sent and not confirmed
-	open     []*search   // queries sent and not answered
+	open     []*delivery // queries sent and not answered
 	bytes    int         // of the frames in sent
 	fetching int
+	served   time.Time // since when the index does
+	refused  uint64    // inputs
 
 	// leaving holds the objects replaced or deleted by changes that the Task
 	// has not confirmed. It may still name them in answer to a query that it
@@ -54,13 +67,6 @@ type index struct {
 	shard    int    // next to be scanned while building
 	building int    // deliveries of the build not yet confirmed
 	fed      uint64 // and those that are
-
-	failures int // in a row: the next start waits longer
-	retryAt  time.Time
-	served   time.Time
-	restarts uint64
-	refused  uint64
-	leaked   map[access.Principal]uint64 // bits
 }
 
 type step uint8
@@ -94,96 +100,72 @@ type delivery struct {
 	size int
 }
 
-// change is what a durable record did to one object.
-type change struct {
-	lsn             uint64
-	put, gone       mapping.Entry
-	hasPut, hasGone bool
-	body            []byte
-}
-
 func newIndex(c *collection, n entry) *index {
 	return &index{c: c, name: n.name, task: n.task, dataType: n.dataType, flags: wire.Flags(n.flags), config: n.rest,
 		state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
 }
 
-// busy reports whether a client waits for the index.
+// busy reports whether a client waits for an answer of the index.
 func (x *index) busy() bool {
-	for _, d := range x.queue {
-		if d.search != nil {
-			return true
-		}
-	}
-	return len(x.open) > 0
+	return len(x.open) > 0 || slices.ContainsFunc(x.queue, func(d *delivery) bool { return d.search != nil })
 }
+
+// full reports whether so much is queued that nothing should be added.
+func (x *index) full() bool { return len(x.queue) > maxBacklog }
 
 func (x *index) ordered() bool { return x.flags&wire.FlagOrdered != 0 }
 
-// input returns what the index is fed of an object, and whether it is fed at
-// all. An input over the Task's limit is not.
-func (x *index) input(o Object) (input []byte, fed, tooLarge bool) {
+// input returns what the index is fed of an object; nil: nothing. An input over
+// the Task's limit is refused.
+func (x *index) input(o Object) (input []byte, refused bool) {
 	input = o.Data
 	if x.flags&wire.FlagAttribute != 0 {
+		input = nil
 		// The Core checked the attributes when it stored them.
 		list, _ := wire.DecodeAttributes(o.Attributes)
-		found := false
 		for _, a := range list {
 			if a.Index == x.name {
-				input, found = a.Data, true
+				input = a.Data
 			}
-		}
-		if !found {
-			return nil, false, false
 		}
 	}
 	if uint64(len(input)) > uint64(x.row.MaxInput) {
-		return nil, false, true
+		return nil, true
 	}
-	return input, true, false
+	return input, false
 }
 
-// follow queues what a durable record means for the index. An index that is
-// not up gets it from the mapping, when it is built.
-func (x *index) follow(e *Engine, ch change, w *write) {
+// follow queues what a durable record, with this body, means for the index. An
+// index that is not up gets it from the mapping, when it is built.
+func (x *index) follow(d delivery, body []byte, w *write) {
 	if x.instance == 0 || x.state == wire.IndexStarting {
 		return
 	}
-	d := &delivery{step: stepRemove, x: x, lsn: ch.lsn, gone: ch.gone, hasGone: ch.hasGone}
-	if ch.hasPut {
-		// The engine made this record, or checked it when it was read.
-		o, _ := DecodeObject(ch.body)
-		input, fed, tooLarge := x.input(o)
-		if tooLarge && w != nil {
-			w.notIndexed = true
+	d.x = x
+	if d.hasGone && d.gone.ID != d.put.ID {
+		x.leaving[d.gone.ID] = &d
+	}
+	if d.step == stepInsert {
+		// The engine made this record.
+		o, _ := DecodeObject(body)
+		input, refused := x.input(o)
+		if refused {
+			w.flags |= wire.ReplyNotIndexed
 		}
-		if fed {
-			d.step, d.put, d.input = stepInsert, ch.put, input
-			if len(x.queue) >= keepInputs {
-				d.input = nil
-			} else if input == nil {
-				d.input = []byte{}
-			}
+		if input == nil {
+			d.step = stepRemove
+		} else if len(x.queue) < keepInputs {
+			d.input = input
 		}
 	}
 	if d.step == stepRemove && !d.hasGone {
 		return
 	}
-	if d.hasGone && d.gone.ID != ch.put.ID {
-		x.leaving[d.gone.ID] = d
-	}
-	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
+	if x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
 		d.waiter = w
 		w.confirms++
 	}
-	x.queue = append(x.queue, d)
-}
-
-func (e *Engine) pumpAll() {
-	for _, c := range e.collections {
-		for _, x := range c.indexes {
-			e.pump(x)
-		}
-	}
+	x.queue = append(x.queue, &d)
 }
 
 // pump sends what may be sent, reads inputs ahead, and goes on with a build.
@@ -237,7 +219,7 @@ func (e *Engine) scan(x *index) {
 }
 
 // Fetched brings a record that Fetch asked for, or tells that it can't be
-// read. The engine keeps o.
+// read. The engine keeps nothing of o.
 func (e *Engine) Fetched(token uint64, o Object, lsn uint64, err error) {
 	d := e.fetches[token]
 	if d == nil {
@@ -246,12 +228,14 @@ func (e *Engine) Fetched(token uint64, o Object, lsn uint64, err error) {
 	delete(e.fetches, token)
 	d.token = 0
 	d.x.fetching--
+	var input []byte
 	if err != nil {
 		e.Damaged(d.put)
+	} else {
+		input, _ = d.x.input(o)
 	}
-	input, fed, _ := d.x.input(o)
 	switch {
-	case err == nil && fed:
+	case input != nil:
 		d.lsn, d.input = lsn, append([]byte{}, input...)
 	case d.hasGone:
 		d.step = stepRemove
@@ -278,7 +262,7 @@ func (e *Engine) send(x *index, d *delivery) {
 		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
 	}
 	if d.search != nil {
-		x.open = append(x.open, d.search)
+		x.open = append(x.open, d)
 	} else {
 		d.size = len(f)
 		x.bytes += d.size

@@ -1,45 +1,55 @@
 package engine
 
 import (
+	"maps"
+
 	"motte/core/access"
+	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/wire"
 )
 
 // Request takes a prepared request; its answer comes with a later Take.
 func (e *Engine) Request(q *Request) {
-	p := e.principals[q.Principal]
-	switch {
-	case p == nil:
-		e.end(q, wire.UnknownPrincipal)
-		return
-	case e.stopping:
-		e.end(q, wire.ShuttingDown)
-		return
-	case changes(q.Op) && e.barrier > 0:
+	if changes(q.Op) && e.changing {
 		// A change of the catalogue is on its way; what comes after it must
 		// see it.
 		e.held = append(e.held, q)
 		return
 	}
+	if code := e.begin(q, e.principals[q.Principal]); code != wire.OK {
+		e.end(q, code)
+	}
+}
+
+// begin starts the flow of a request. A code other than OK is the answer.
+func (e *Engine) begin(q *Request, p *principal) wire.Code {
+	switch {
+	case p == nil:
+		return wire.UnknownPrincipal
+	case e.stopping:
+		return wire.ShuttingDown
+	case e.readOnly && changes(q.Op):
+		return wire.StorageFailed
+	}
 	switch q.Op {
 	case wire.OpPut, wire.OpDelete, wire.OpBatch:
-		e.write(q, p)
+		return e.write(q, p)
 	case wire.OpGet:
-		e.get(q, p)
+		return e.get(q, p)
 	case wire.OpSearch, wire.OpCount, wire.OpDeleteWhere:
-		e.search(q, p)
+		return e.search(q, p)
 	case wire.OpList:
-		e.list(q, p)
+		return e.list(q, p)
 	case wire.OpStatus:
-		e.report(q, p)
+		return e.report(q, p)
 	case wire.OpAlerts:
-		e.reportAlerts(q, p)
+		return e.reportAlerts(q, p)
 	case wire.OpHead:
 		e.end(q, wire.OK)
-	default:
-		e.administer(q, p)
+		return wire.OK
 	}
+	return e.administer(q, p)
 }
 
 // Knows reports whether a principal is registered.
@@ -51,22 +61,12 @@ func changes(o wire.Operation) bool {
 		o >= wire.OpCreateCollection && o <= wire.OpRevoke
 }
 
-// release takes up what waited for the barrier.
-func (e *Engine) release() {
-	for len(e.held) > 0 && e.barrier == 0 {
-		q := e.held[0]
-		e.held = e.held[1:]
-		e.Request(q)
-	}
-}
-
 // get answers a GET by name or by identity: header, rights, mapping, and then
 // the shell reads and checks the record.
-func (e *Engine) get(q *Request, p *principal) {
+func (e *Engine) get(q *Request, p *principal) wire.Code {
 	c, code := e.collectionFor(q, wire.RightRead|wire.RightReadOwn)
 	if code != wire.OK {
-		e.end(q, code)
-		return
+		return code
 	}
 	v := q.Identity.Value()
 	if len(q.Name) > 0 {
@@ -74,10 +74,16 @@ func (e *Engine) get(q *Request, p *principal) {
 	}
 	o, ok := e.live(c, v)
 	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !access.Read(c.grants.Rights(p.id), o.Owner == p.owner) {
-		e.end(q, wire.NotFound)
-		return
+		return wire.NotFound
 	}
 	e.reply(q, Reply{Objects: []mapping.Entry{o}, Single: true})
+	return wire.OK
+}
+
+// live returns the object of a collection that has this value.
+func (e *Engine) live(c *collection, v identity.Value) (mapping.Entry, bool) {
+	o, ok := e.objects.Get(v)
+	return o, ok && o.Collection == c.id
 }
 
 // collectionFor finds the collection of a request and checks that the
@@ -109,3 +115,70 @@ func (e *Engine) reply(q *Request, r Reply) {
 
 // end answers q with a code alone.
 func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{Code: code}) }
+
+// A LIST is answered in parts, so that neither its size nor a slow reader
+// takes memory or holds up the engine.
+const (
+	listPart = 512     // objects after which a part ends
+	listScan = 1 << 16 // entries of the mapping looked at for one part
+)
+
+type listKey struct {
+	conn   Conn
+	number uint64
+}
+
+// list is the flow of a LIST: every object of the collection that the
+// principal may read. It shows each object at most once, and every object that
+// was there all the time.
+type list struct {
+	req   *Request
+	c     *collection
+	p     *principal
+	shard int
+	count uint32
+}
+
+func (e *Engine) list(q *Request, p *principal) wire.Code {
+	c, code := e.collectionFor(q, wire.RightRead|wire.RightReadOwn)
+	if code == wire.OK {
+		e.lists[listKey{q.Conn, q.Number}] = &list{req: q, c: c, p: p}
+		e.Next(q.Conn, q.Number)
+	}
+	return code
+}
+
+// Next asks for the next part of a LIST whose last part was sent.
+func (e *Engine) Next(conn Conn, number uint64) {
+	key := listKey{conn, number}
+	l := e.lists[key]
+	if l == nil {
+		return
+	}
+	if e.byID[l.c.id] == nil || e.principals[l.p.id] != l.p {
+		delete(e.lists, key)
+		e.end(l.req, wire.NoCollection)
+		return
+	}
+	rights := l.c.grants.Rights(l.p.id)
+	var part []mapping.Entry
+	for scanned := 0; l.shard < mapping.Shards && len(part) < listPart && scanned < listScan; l.shard++ {
+		for o := range e.objects.Shard(l.shard) {
+			scanned++
+			if o.Collection == l.c.id && access.Read(rights, o.Owner == l.p.owner) {
+				part = append(part, o)
+			}
+		}
+	}
+	l.count += uint32(len(part))
+	more := l.shard < mapping.Shards
+	if !more {
+		delete(e.lists, key)
+	}
+	e.reply(l.req, Reply{Objects: part, IDsOnly: l.req.Flags&wire.FlagIDsOnly != 0, More: more, Count: l.count})
+}
+
+// Closed says that a connection is gone: nobody reads its answers any more.
+func (e *Engine) Closed(conn Conn) {
+	maps.DeleteFunc(e.lists, func(k listKey, _ *list) bool { return k.conn == conn })
+}

@@ -11,9 +11,9 @@ import (
 
 // report is the flow of a STATUS: all to a server administrator, to others
 // what concerns them.
-func (e *Engine) report(q *Request, p *principal) {
-	var r Reply
-	add := func(s wire.StatusItem) { r.Items = append(r.Items, Item{wire.KindStatus, wire.AppendStatus(nil, &s)}) }
+func (e *Engine) report(q *Request, p *principal) wire.Code {
+	var items []Item
+	add := func(s wire.StatusItem) { items = append(items, Item{wire.KindStatus, wire.AppendStatus(nil, &s)}) }
 	admin := e.isAdmin(p.id)
 	if admin {
 		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed}
@@ -59,8 +59,8 @@ func (e *Engine) report(q *Request, p *principal) {
 			add(x.report(p.id, all))
 		}
 	}
-	r.Count = uint32(len(r.Items))
-	e.reply(q, r)
+	e.reply(q, Reply{Items: items, Count: uint32(len(items))})
+	return wire.OK
 }
 
 func compare(a, b access.Principal) int { return slices.Compare(a[:], b[:]) }
@@ -80,14 +80,14 @@ func (x *index) report(p access.Principal, all bool) wire.StatusItem {
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
-func (e *Engine) reportAlerts(q *Request, p *principal) {
+func (e *Engine) reportAlerts(q *Request, p *principal) wire.Code {
 	if !e.isAdmin(p.id) {
-		e.end(q, wire.Denied)
-		return
+		return wire.Denied
 	}
 	r := Reply{Count: uint32(len(e.alerts))}
 	for i := range e.alerts {
 		r.Items = append(r.Items, Item{wire.KindAlert, wire.AppendAlert(nil, &e.alerts[i])})
 	}
 	e.reply(q, r)
+	return wire.OK
 }

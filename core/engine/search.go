@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -22,7 +23,6 @@ type search struct {
 	req      *Request
 	p        *principal
 	x        *index
-	delivery *delivery
 	ask      uint32          // the most identities the Task may name
 	received uint32          // those it named so far
 	found    []mapping.Entry // those of them that the principal may see
@@ -32,44 +32,40 @@ type search struct {
 
 // search decides a request by predicate and queues the sub-query for the Task
 // (paper, section 5, "GET Operation"; design, section 5).
-func (e *Engine) search(q *Request, p *principal) {
-	want, op := wire.RightRead|wire.RightReadOwn, tableOperation(q.Op)
+func (e *Engine) search(q *Request, p *principal) wire.Code {
+	want := wire.RightRead | wire.RightReadOwn
 	if q.Op == wire.OpDeleteWhere {
 		want = wire.RightDelete
 	}
 	c, code := e.collectionFor(q, want)
 	if code != wire.OK {
-		e.end(q, code)
-		return
+		return code
 	}
 	x := c.index(q.Index)
 	switch {
 	case x == nil:
-		e.end(q, wire.NoIndex)
-		return
+		return wire.NoIndex
 	case x.state != wire.IndexServing:
-		e.end(q, wire.IndexUnavailable)
-		return
-	case q.Type != wire.TypeAny && x.dataType != wire.TypeAny && q.Type != x.dataType, x.row.Operations&op == 0:
-		e.end(q, wire.InvalidRequest)
-		return
-	case len(x.queue) > maxBacklog:
-		e.end(q, wire.Overloaded)
-		return
+		return wire.IndexUnavailable
+	case !compatible(q.Type, x.dataType), x.row.Operations&tableOperation(q.Op) == 0:
+		return wire.InvalidRequest
+	case x.full():
+		return wire.Overloaded
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, expires: e.Now.Add(DefaultTimeout)}
-	if q.Timeout > 0 {
-		s.expires = e.Now.Add(q.Timeout)
-	}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, expires: e.Now.Add(cmp.Or(q.Timeout, DefaultTimeout))}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
-	if q.Limit > 0 && q.Limit < s.ask && access.Any(c.grants.Rights(p.id), wire.RightRead) {
-		s.ask = q.Limit
+	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
+		s.ask = min(s.ask, q.Limit)
 	}
-	s.delivery = &delivery{step: stepSearch, x: x, search: s}
-	x.queue = append(x.queue, s.delivery)
+	x.queue = append(x.queue, &delivery{step: stepSearch, x: x, search: s})
 	e.pump(x)
+	return wire.OK
 }
+
+// compatible reports whether two data types may meet: they are the same, or
+// one says nothing.
+func compatible(a, b wire.DataType) bool { return a == b || a == wire.TypeAny || b == wire.TypeAny }
 
 // tableOperation returns the operation of the API format table that answers o.
 func tableOperation(o wire.Operation) wire.TaskOps {
@@ -82,40 +78,33 @@ func tableOperation(o wire.Operation) wire.TaskOps {
 	return wire.TaskSearch
 }
 
-// take removes and returns the open query with this sequence number, or nil.
-func (x *index) take(seq uint64) *search {
-	for i, s := range x.open {
-		if s.delivery.seq == seq {
-			x.open = slices.Delete(x.open, i, i+1)
-			return s
-		}
-	}
-	return nil
+// openQuery finds the query that was sent under this number; -1: none is open.
+func (x *index) openQuery(seq uint64) int {
+	return slices.IndexFunc(x.open, func(d *delivery) bool { return d.seq == seq })
 }
 
 // found checks every identity of an answer: asked for? not too many? known,
 // live, of this collection? may this principal see it? What the principal may
 // not see is left out silently: the Task can't know rights.
 func (e *Engine) found(x *index, a task.Answer) wire.Reason {
-	i := slices.IndexFunc(x.open, func(s *search) bool { return s.delivery.seq == a.Seq })
+	i := x.openQuery(a.Seq)
 	if i < 0 {
 		return wire.ReasonUnasked
 	}
-	s := x.open[i]
-	if uint64(s.received)+uint64(len(a.Found)) > uint64(s.ask) {
+	s := x.open[i].search
+	switch {
+	case uint64(s.received)+uint64(len(a.Found)) > uint64(s.ask):
 		return wire.ReasonTooManyResults
-	}
-	if a.More && len(a.Found) == 0 {
+	case a.More && len(a.Found) == 0:
 		return wire.ReasonBadFrame // an endless answer without content
 	}
 	s.received += uint32(len(a.Found))
-	rights := x.c.grants.Rights(s.p.id)
-	allowed := access.Read
+	rights, allowed := x.c.grants.Rights(s.p.id), access.Read
 	if s.req.Op == wire.OpDeleteWhere {
 		allowed = access.Delete
 	}
 	for _, id := range a.Found {
-		o, reason := e.known(x, s, id)
+		o, reason := e.known(x, a.Seq, id)
 		if reason != 0 {
 			return reason
 		}
@@ -130,51 +119,64 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	return 0
 }
 
+// known returns the object that a Task names in answer to the query of this
+// number, if it may name it: live in the index's collection, or leaving it by
+// a change that the Task was sent after the query, or not yet.
+func (e *Engine) known(x *index, query uint64, id identity.ID) (mapping.Entry, wire.Reason) {
+	o, ok := e.objects.Get(id.Value())
+	switch {
+	case ok && o.Collection != x.c.id:
+		return o, wire.ReasonOtherCollection
+	case ok && o.ID == id:
+		return o, 0
+	}
+	if d := x.leaving[id]; d != nil && (d.seq == 0 || d.seq > query) {
+		return d.gone, 0
+	}
+	return o, wire.ReasonInvalidIdentity
+}
+
 // finish puts the checked identities in order, drops duplicates, keeps to the
 // limit, meters what the answer can leak, and answers.
 func (e *Engine) finish(s *search) {
 	if s.answered {
 		return
 	}
-	keep, truncated := s.canonical()
-	if !e.meter(s, uint64(len(keep))) {
-		e.answer(s, Reply{Code: wire.LeakBudgetExhausted})
+	keep, flags := s.canonical()
+	r := Reply{Count: uint32(len(keep)), Flags: flags}
+	switch {
+	case !e.meter(s, uint64(len(keep))):
+		r = Reply{Code: wire.LeakBudgetExhausted}
+	case s.req.Op == wire.OpDeleteWhere:
+		e.deleteFound(s, keep, flags)
 		return
-	}
-	r := Reply{Count: uint32(len(keep))}
-	if truncated {
-		r.Flags = wire.ReplyTruncated
-	}
-	switch s.req.Op {
-	case wire.OpSearch:
+	case s.req.Op == wire.OpSearch:
 		r.Objects, r.IDsOnly = keep, s.req.Flags&wire.FlagIDsOnly != 0
-	case wire.OpDeleteWhere:
-		e.deleteFound(s, keep, truncated)
-		return
 	}
 	e.answer(s, r)
 }
 
 // canonical returns the answer's objects in the order in which they leave: by
 // value, or as the Task ranked them if the index is ordered. No object twice.
-func (s *search) canonical() (keep []mapping.Entry, truncated bool) {
+func (s *search) canonical() (keep []mapping.Entry, flags wire.ReplyFlags) {
 	if s.x.ordered() {
 		seen := make(map[identity.Value]bool, len(s.found))
-		for _, o := range s.found {
-			if v := o.ID.Value(); !seen[v] {
-				seen[v] = true
-				keep = append(keep, o)
-			}
-		}
+		keep = slices.DeleteFunc(s.found, func(o mapping.Entry) bool {
+			twice := seen[o.ID.Value()]
+			seen[o.ID.Value()] = true
+			return twice
+		})
 	} else {
 		slices.SortFunc(s.found, func(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
 		keep = slices.CompactFunc(s.found, func(a, b mapping.Entry) bool { return a.ID.Value() == b.ID.Value() })
 	}
-	truncated = s.received == s.ask
-	if limit := s.req.Limit; limit > 0 && uint64(len(keep)) > uint64(limit) {
-		keep, truncated = keep[:limit], true
+	if limit := uint64(s.req.Limit); limit > 0 && uint64(len(keep)) > limit {
+		return keep[:limit], wire.ReplyTruncated
 	}
-	return keep, truncated
+	if s.received == s.ask {
+		flags = wire.ReplyTruncated
+	}
+	return keep, flags
 }
 
 // meter counts the bits that an answer of k objects can carry beyond what was
@@ -196,37 +198,25 @@ func (e *Engine) meter(s *search, k uint64) bool {
 // deleteFound appends a deletion for each object that is still as the Task
 // knew it. More than MaxBatch become several groups: a crash in between leaves
 // some of them deleted, and the client without an answer.
-func (e *Engine) deleteFound(s *search, list []mapping.Entry, truncated bool) {
+func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFlags) {
+	if e.readOnly {
+		e.answer(s, Reply{Code: wire.StorageFailed})
+		return
+	}
 	s.answered = true
-	w := &write{req: s.req, groups: 1}
-	var groups []log.Group
-	var group log.Group
+	var all log.Group
 	for _, o := range list {
-		v := o.ID.Value()
-		cur, live := e.live(s.x.c, v)
-		if _, onItsWay := e.pending[v]; !live || cur.ID != o.ID || onItsWay {
-			continue
-		}
-		group = append(group, deletion(o))
-		if len(group) == wire.MaxBatch {
-			groups, group = append(groups, group), nil
+		cur, live := e.live(s.x.c, o.ID.Value())
+		if _, onItsWay := e.pending[o.ID.Value()]; live && cur.ID == o.ID && !onItsWay {
+			all = append(all, deletion(o))
 		}
 	}
-	if len(group) > 0 {
-		groups = append(groups, group)
+	w := e.newWrite(s.req)
+	w.flags = flags
+	for g := range slices.Chunk(all, wire.MaxBatch) {
+		w.add(e, g)
 	}
-	w.truncated = truncated
-	w.groups += len(groups)
-	for _, g := range groups {
-		w.count += uint32(len(g))
-		e.append(w, g...)
-		for _, rec := range g {
-			if !e.readOnly {
-				e.pending[rec.ID.Value()] = pendingObject{lsn: rec.LSN, gone: true}
-			}
-		}
-	}
-	w.settled(e) // the part that stands for the decision itself
+	w.finish(e) // at once, if there is nothing to delete
 }
 
 // answer gives a client its answer, once.
@@ -239,13 +229,8 @@ func (e *Engine) answer(s *search, r Reply) {
 
 // expire answers the queries whose time is up. The Task still owes its answer,
 // within its own deadline.
-func (e *Engine) expire(x *index) {
-	for _, s := range x.open {
-		if e.Now.After(s.expires) {
-			e.answer(s, Reply{Code: wire.DeadlineExceeded})
-		}
-	}
-	for _, d := range x.queue {
+func (e *Engine) expire(list []*delivery) {
+	for _, d := range list {
 		if d.search != nil && e.Now.After(d.search.expires) {
 			e.answer(d.search, Reply{Code: wire.DeadlineExceeded})
 		}
