@@ -1,0 +1,116 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"motte/client"
+)
+
+// The examples need a server, so they are compiled and not run;
+// docs/how-to/use-the-go-client.md walks through them.
+
+func Example() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+
+	p, err := client.ReadProfile("admin.profile")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := client.Dial(ctx, p)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+
+	if _, err := c.Put(ctx, "parts", []byte(`{"name":"M6 bolt","weight":12}`), client.Name("bolt-m6")); err != nil {
+		log.Fatal(err)
+	}
+	q := client.Query{Collection: "parts", Index: "by_weight", Predicate: ">= 10 and < 20"}
+	for o, err := range c.Search(ctx, q) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", o.Name, o.Data)
+	}
+}
+
+// A change that depends on what was there: read, change, put if it is still the
+// same, and begin again if somebody was quicker.
+func ExampleIfIdentity() {
+	var c *client.Client // from Dial
+	ctx := context.Background()
+	for {
+		o, err := c.Get(ctx, "parts", "bolt-m6")
+		if err != nil {
+			log.Fatal(err)
+		}
+		changed := append(o.Data, '\n')
+		_, err = c.Put(ctx, "parts", changed, client.Name("bolt-m6"), client.IfIdentity(o.Identity))
+		if errors.Is(err, client.ErrPreconditionFailed) || errors.Is(err, client.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
+}
+
+// Several changes that take effect together or not at all.
+func ExampleClient_PutBatch() {
+	var c *client.Client // from Dial
+	var b client.Batch
+	b.Put([]byte(`{"name":"M8 bolt","weight":25}`), client.Name("bolt-m8"), client.IfAbsent())
+	b.Delete("bolt-m6")
+	results, err := c.PutBatch(context.Background(), "parts", &b)
+	if err != nil {
+		log.Fatal(err) // nothing was changed
+	}
+	fmt.Printf("%x is new, %x is gone\n", results[0].Identity, results[1].Identity)
+}
+
+// An index that is fed beside the object, for objects that are not JSON, or are
+// encrypted by their owner.
+func ExampleAttribute() {
+	var c *client.Client // from Dial
+	ctx := context.Background()
+	err := c.CreateIndex(ctx, "parts", "drawn", client.Index{Task: "ordered", Attribute: true, Ordered: true,
+		Config: []byte(`{"type":"time"}`)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	drawing := []byte{0x50, 0x4e, 0x47}
+	r, err := c.Put(ctx, "parts", drawing, client.Attribute("drawn", []byte("2024-05-01T10:00:00Z")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if r.NotIndexed {
+		log.Print("stored, but an index did not take its input")
+	}
+}
+
+// An index that is being built, or that was quarantined a moment ago, is worth
+// another try.
+func ExampleTemporary() {
+	var c *client.Client // from Dial
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	q := client.Query{Collection: "parts", Index: "by_weight", Predicate: "> 1000"}
+	for {
+		found, err := c.Count(ctx, q)
+		if client.Temporary(err) {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(found.Count, "parts are heavy")
+		return
+	}
+}
