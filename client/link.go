@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -150,6 +151,9 @@ func (l *link) write() {
 		case <-l.ended:
 			return
 		}
+		// The reader wakes many callers at once, and each of them is about to
+		// send its next request: let them, and one write takes them all.
+		runtime.Gosched()
 		l.mu.Lock()
 		p, l.out = l.out, p[:0]
 		l.mu.Unlock()
