@@ -26,7 +26,7 @@ func (e *Engine) TaskStarted(instance uint64) {
 		e.out.Stop = append(e.out.Stop, instance)
 		return
 	}
-	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID]*delivery)
+	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
 	x.queue, x.building = []*delivery{{step: stepConfigure, x: x, build: true}}, 1
 	e.pump(x)
 }

@@ -57,12 +57,12 @@ type feed struct {
 	served   time.Time // since when the index does
 	refused  uint64    // inputs
 
-	// leaving holds the objects replaced or deleted by changes that the Task
-	// has not confirmed. It may still name them in answer to a query that it
-	// was sent before such a change; the answer then shows the object as it
-	// stood. Nobody has been told yet that the change is done, so the query
-	// comes before it (docs/decisions).
-	leaving map[identity.ID]*delivery
+	// leaving holds the changes that the Task has not confirmed, oldest first,
+	// by the identity that they replace or delete. It may still name that in
+	// answer to a query that it was sent before such a change; the answer then
+	// shows the object as it stood. Nobody has been told yet that the change is
+	// done, so the query comes before it (docs/decisions).
+	leaving map[identity.ID][]*delivery
 
 	shard    int    // next to be scanned while building
 	building int    // deliveries of the build not yet confirmed
@@ -142,8 +142,8 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 		return
 	}
 	d.x = x
-	if d.hasGone && d.gone.ID != d.put.ID {
-		x.leaving[d.gone.ID] = &d
+	if d.hasGone {
+		x.leaving[d.gone.ID] = append(x.leaving[d.gone.ID], &d)
 	}
 	if d.step == stepInsert {
 		// The engine made this record.
@@ -274,8 +274,10 @@ func (e *Engine) send(x *index, d *delivery) {
 // done ends a change: the Task has confirmed it, or need not.
 func (x *index) done(e *Engine, d *delivery) {
 	x.bytes -= d.size
-	if d.hasGone && x.leaving[d.gone.ID] == d {
-		delete(x.leaving, d.gone.ID)
+	if d.hasGone {
+		if x.leaving[d.gone.ID] = x.leaving[d.gone.ID][1:]; len(x.leaving[d.gone.ID]) == 0 {
+			delete(x.leaving, d.gone.ID)
+		}
 	}
 	if d.build {
 		x.building--

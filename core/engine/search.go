@@ -120,20 +120,22 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 }
 
 // known returns the object that a Task names in answer to the query of this
-// number, if it may name it: live in the index's collection, or leaving it by
-// a change that the Task was sent after the query, or not yet.
+// number, if it may name it: as it stood, if a change is taking it away that
+// the Task was sent after the query, or not yet; else as it is.
 func (e *Engine) known(x *index, query uint64, id identity.ID) (mapping.Entry, wire.Reason) {
+	for _, d := range x.leaving[id] {
+		if d.seq == 0 || d.seq > query {
+			return d.gone, 0
+		}
+	}
 	o, ok := e.objects.Get(id.Value())
 	switch {
 	case ok && o.Collection != x.c.id:
 		return o, wire.ReasonOtherCollection
-	case ok && o.ID == id:
-		return o, 0
+	case !ok || o.ID != id:
+		return o, wire.ReasonInvalidIdentity
 	}
-	if d := x.leaving[id]; d != nil && (d.seq == 0 || d.seq > query) {
-		return d.gone, 0
-	}
-	return o, wire.ReasonInvalidIdentity
+	return o, 0
 }
 
 // finish puts the checked identities in order, drops duplicates, keeps to the

@@ -326,11 +326,16 @@ func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer 
 	return a
 }
 
-// register makes the Task "fake" known, and a collection with an index on it.
-func (w *world) register(collection, index string, flags wire.Flags) {
+// registerFake makes the Task "fake" known.
+func (w *world) registerFake() {
 	row := wire.Row{Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, MaxInput: 64, MaxResults: 1000,
 		Deadline: 1000, Memory: 1, Ordered: true}
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+}
+
+// register makes the Task "fake" known, and a collection with an index on it.
+func (w *world) register(collection, index string, flags wire.Flags) {
+	w.registerFake()
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: collection}}, wire.OK)
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: index, Flags: flags}, Name: []byte("fake")}, wire.OK)
 }
