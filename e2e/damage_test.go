@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// TestDamageWhileServingCostsOneObject: a byte that changes on the disk under a
+// running Core takes away the object that it belongs to, raises an alert that
+// names the place, and nothing else.
+func TestDamageWhileServingCostsOneObject(t *testing.T) {
+	dir := t.TempDir()
+	s := serve(t, dir)
+	c, ctx := s.admin(), t.Context()
+	must(t, c.CreateCollection(ctx, "c"))
+	for i := range 20 {
+		_, err := c.Put(ctx, "c", bytes.Repeat([]byte{byte(i)}, 500), client.Name(fmt.Sprint(i)))
+		must(t, err)
+	}
+	path := filepath.Join(dir, "00000001.seg")
+	data, err := os.ReadFile(path)
+	must(t, err)
+	at := len(bytes.TrimRight(data, "\x00")) - 5000 // among the objects
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte{data[at] ^ 1}, int64(at))
+	must(t, errors.Join(err, f.Close()))
+
+	damaged := 0
+	for range 2 { // what is damaged stays damaged, and is reported once
+		for i := range 20 {
+			o, err := c.Get(ctx, "c", fmt.Sprint(i))
+			switch {
+			case errors.Is(err, client.ErrDamaged):
+				damaged++
+			case err != nil || !bytes.Equal(o.Data, bytes.Repeat([]byte{byte(i)}, 500)):
+				t.Errorf("object %d: %v", i, err)
+			}
+		}
+	}
+	if damaged != 2 {
+		t.Errorf("%d answers said that the object is damaged, want 2", damaged)
+	}
+	eventually(t, "alert", func() error {
+		alerts, err := c.Alerts(ctx)
+		if err != nil || len(alerts) != 1 {
+			return fmt.Errorf("%d alerts, %v", len(alerts), err)
+		}
+		if a := alerts[0]; a.Reason != wire.ReasonDamagedRecord || a.Segment != 1 || int(a.Offset) > at || a.Collection != "c" {
+			t.Fatalf("%+v", a)
+		}
+		return nil
+	})
+}
