@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// measure takes one sample: calls a second, or bytes.
+type measure func(context.Context) (float64, error)
+
+// line is one line of the table.
+type line struct {
+	name   string
+	unit   string
+	peer   string // what it is measured beside, or ""
+	target target
+	once   bool // takes too long to be repeated
+	// prepare sets up what is measured; beside is nil if there is no peer.
+	prepare func(context.Context, *fixture) (motte, beside measure, err error)
+}
+
+// lines is the table.
+var lines = []line{
+	{name: "GET, 16 connections × 1", unit: "/s", peer: peerEcho, target: target{ratio: true, least: 0.5}, prepare: getOnEach(16)},
+	{name: "GET, 1 connection × 64", unit: "/s", peer: peerEcho, target: target{ratio: true, least: 0.5}, prepare: getInFlight(64)},
+	{name: "PUT, 1 in flight", unit: "/s", peer: peerSync, prepare: put(1)},
+	{name: "PUT, 16 in flight", unit: "/s", peer: peerSync, prepare: put(16)},
+	{name: "PUT, 64 in flight", unit: "/s", peer: peerSync, target: target{least: 20_000}, prepare: put(64)},
+	{name: "SEARCH, 1 in flight", unit: "/s", prepare: search(1)},
+	{name: "SEARCH, 16 in flight", unit: "/s", prepare: search(16)},
+	{name: "MEMORY, RSS just loaded", unit: "bytes", once: true, prepare: memory(func(m residency) float64 { return m.loaded })},
+	{name: "MEMORY, RSS after idling", unit: "bytes", once: true, target: target{most: 100}, prepare: memory(func(m residency) float64 { return m.idle })},
+	{name: "MEMORY, mapping alone", unit: "bytes", once: true, target: target{most: 100}, prepare: mappingAlone},
+}
+
+const (
+	peerEcho = "echo"
+	peerSync = "fdatasync"
+)
+
+// target is what a line should reach; all zero: nothing.
+type target struct {
+	ratio       bool // to the peer; otherwise of the value itself
+	least, most float64
+}
+
+// result is a line with its samples.
+type result struct {
+	line   line
+	motte  samples
+	beside samples
+	ratios samples
+}
+
+// measure takes the samples of a line: Motte, peer, Motte, peer …
+func (l line) measure(ctx context.Context, f *fixture) (r result, err error) {
+	r.line = l
+	runs := f.runs
+	if l.once {
+		runs = 1
+	}
+	steps := runs
+	if l.peer != "" {
+		steps *= 2
+	}
+	bar := progress(l.name, steps)
+	defer bar.Finish()
+	_ = bar.RenderBlank() // a bar that can't be drawn stops nothing
+	motte, beside, err := l.prepare(ctx, f)
+	for i := 0; i < runs && err == nil; i++ {
+		var a, b float64
+		if a, err = motte(ctx); err != nil {
+			break
+		}
+		_ = bar.Add(1)
+		r.motte = append(r.motte, a)
+		if beside == nil {
+			continue
+		}
+		if b, err = beside(ctx); err != nil {
+			break
+		}
+		_ = bar.Add(1)
+		r.beside, r.ratios = append(r.beside, b), append(r.ratios, a/b)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", l.name, err)
+	}
+	return r, err
+}
+
+// samples are measured values of one thing.
+type samples []float64
+
+// spread returns the least, the median and the greatest.
+func (s samples) spread() (least, median, greatest float64) {
+	if len(s) == 0 {
+		return 0, 0, 0
+	}
+	s = slices.Sorted(slices.Values(s))
+	return s[0], (s[(len(s)-1)/2] + s[len(s)/2]) / 2, s[len(s)-1]
+}
+
+// reached reports whether the target is met by the median.
+func (r *result) reached() bool {
+	_, v, _ := r.motte.spread()
+	if r.line.target.ratio {
+		_, v, _ = r.ratios.spread()
+	}
+	t := r.line.target
+	return (t.least == 0 || v >= t.least) && (t.most == 0 || v <= t.most)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"motte/client"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// residency is how much resident memory the Core takes for an object, in
+// bytes, beyond what it takes empty.
+type residency struct{ loaded, idle float64 }
+
+// memory picks one of the figures, which are measured once for all.
+func memory(pick func(residency) float64) func(context.Context, *fixture) (motte, beside measure, err error) {
+	return func(ctx context.Context, f *fixture) (motte, beside measure, err error) {
+		if f.residency == nil {
+			r, err := f.measureResidency(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			f.residency = &r
+		}
+		return func(context.Context) (float64, error) { return pick(*f.residency), nil }, nil, nil
+	}
+}
+
+// measureResidency loads small objects into a server of its own, and then
+// leaves it alone: Go's runtime collects garbage two minutes after it did so
+// last, and gives memory back after that.
+func (f *fixture) measureResidency(ctx context.Context) (r residency, err error) {
+	s, err := startServer(ctx, f.dir, f.bin)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	core, err := corePID()
+	if err != nil {
+		return r, err
+	}
+	if err := s.collection(ctx, "c", ""); err != nil {
+		return r, err
+	}
+	empty, err := resident(core)
+	if err != nil {
+		return r, err
+	}
+	each := func() (float64, error) {
+		now, err := resident(core)
+		return (now - empty) / float64(f.objects), err
+	}
+	if err := s.loadSmall(ctx, f.objects); err != nil {
+		return r, err
+	}
+	if r.loaded, err = each(); err != nil {
+		return r, err
+	}
+	bar := progress("  the Core idles", int(f.idle/time.Second))
+	defer bar.Finish()
+	for range f.idle / time.Second {
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return r, ctx.Err()
+		}
+		_ = bar.Add(1)
+	}
+	r.idle, err = each()
+	return r, err
+}
+
+// loadSmall stores n objects of 8 bytes.
+func (s *server) loadSmall(ctx context.Context, n int) error {
+	bar := progress("  loading", n)
+	defer bar.Finish()
+	for i := 0; i < n; {
+		var b client.Batch
+		for ; i < n && b.Len() < wire.MaxBatch; i++ {
+			b.Put(binary.BigEndian.AppendUint64(nil, uint64(i)))
+		}
+		if _, err := s.admin.PutBatch(ctx, "c", &b); err != nil {
+			return err
+		}
+		_ = bar.Add(b.Len())
+	}
+	return nil
+}
+
+// corePID finds the Core's process: a child of this one.
+func corePID() (int, error) {
+	list, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	pid := 0
+	for _, path := range list {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		end := bytes.LastIndexByte(stat, ')')
+		name, fields := stat[bytes.IndexByte(stat, '(')+1:end], strings.Fields(string(stat[end+1:]))
+		// The newest: another line's server may be running too.
+		if n, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))); string(name) == "motte-core" && fields[1] == strconv.Itoa(os.Getpid()) {
+			pid = max(pid, n)
+		}
+	}
+	if pid == 0 {
+		return 0, errors.New("the Core's process is not to be found in /proc")
+	}
+	return pid, nil
+}
+
+// resident returns the resident memory of a process, in bytes.
+func resident(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kB, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kB * 1024, err
+		}
+	}
+	return 0, errors.New("/proc tells no resident memory")
+}
+
+// mappingName is what this program is called when it is started to fill a
+// mapping and nothing else.
+const mappingName = "motte-bench-mapping"
+
+// mappingAlone measures what the Core must keep of each object: the live heap
+// of a process that only fills core/mapping.
+func mappingAlone(_ context.Context, f *fixture) (motte, beside measure, err error) {
+	motte = func(ctx context.Context) (float64, error) {
+		cmd := exec.CommandContext(ctx, "/proc/self/exe")
+		cmd.Args = []string{mappingName, strconv.Itoa(f.objects)}
+		cmd.Stderr = os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return 0, fmt.Errorf("fill a mapping: %w", err)
+		}
+		return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	}
+	return motte, nil, nil
+}
+
+// fillMapping is the process that mappingAlone starts.
+func fillMapping(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	before := live()
+	m := mapping.New()
+	for i := range n {
+		e := mapping.Entry{Loc: log.Location{Segment: 1, Offset: uint32(i), Length: 120}, Collection: 1, Owner: 1}
+		if _, err := rand.Read(e.ID[:]); err != nil {
+			return err
+		}
+		m.Put(e)
+	}
+	fmt.Println(float64(live()-before) / float64(n))
+	runtime.KeepAlive(m)
+	return nil
+}
+
+func live() int64 {
+	var s runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}

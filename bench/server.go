@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"motte/client"
+	"motte/core/wire"
+	"motte/host/local"
+)
+
+// server is the server that GET, PUT and SEARCH are measured on.
+type server struct {
+	*local.Server
+	admin *client.Client
+	dir   string
+}
+
+// startServer starts an empty one in a new directory under dir.
+func startServer(ctx context.Context, dir, bin string) (*server, error) {
+	dir, err := os.MkdirTemp(dir, "motte-bench-")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{dir: dir}
+	if s.Server, err = local.Start(dir, bin); err != nil {
+		return nil, err // with its log, which lies in dir
+	}
+	if s.admin, err = s.Admin(ctx); err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	return s, nil
+}
+
+// stop ends the server and removes all that it stored.
+func (s *server) stop() error {
+	if s.admin != nil {
+		s.admin.Close()
+	}
+	return errors.Join(s.Stop(), os.RemoveAll(s.dir))
+}
+
+// filled makes a collection, with an index if one is named, and fills it, if it
+// was not made before.
+func (s *server) filled(ctx context.Context, name, index string, n int) error {
+	err := s.collection(ctx, name, index)
+	if errors.Is(err, client.ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.fill(ctx, name, index, n)
+}
+
+// collection makes a collection, with an ordered index of an int64 attribute
+// if one is named, and waits until that serves.
+func (s *server) collection(ctx context.Context, name, index string) error {
+	if err := s.admin.CreateCollection(ctx, name); err != nil || index == "" {
+		return err
+	}
+	err := s.admin.CreateIndex(ctx, name, index, client.Index{Task: "ordered", Type: wire.TypeInt64,
+		Attribute: true, Config: []byte(`{"type":"int64"}`)})
+	for err == nil {
+		_, err = s.admin.Count(ctx, client.Query{Collection: name, Index: index, Predicate: "all"})
+		if err == nil {
+			return nil
+		}
+		if client.Temporary(err) {
+			time.Sleep(10 * time.Millisecond)
+			err = ctx.Err()
+		}
+	}
+	return fmt.Errorf("index %s of %s: %w", index, name, err)
+}
+
+// fill puts n objects, named by number, whose attribute is their number.
+func (s *server) fill(ctx context.Context, collection, index string, n int) error {
+	for i := 0; i < n; {
+		var b client.Batch
+		for ; i < n && b.Len() < wire.MaxBatch; i++ {
+			options := []client.PutOption{client.Name(objectName(i))}
+			if index != "" {
+				options = append(options, client.Attribute(index, fmt.Append(nil, i)))
+			}
+			b.Put(object(i), options...)
+		}
+		if _, err := s.admin.PutBatch(ctx, collection, &b); err != nil {
+			return fmt.Errorf("fill %s: %w", collection, err)
+		}
+	}
+	return nil
+}
+
+func objectName(n int) string { return fmt.Sprintf("object-%08d", n) }
+
+// connect opens n connections as the administrator.
+func (s *server) connect(ctx context.Context, n int) (list []*client.Client, err error) {
+	for range n {
+		c, err := s.Admin(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
