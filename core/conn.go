@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 // Limits of connections.
 const (
 	MaxConnections = 1024
-	MaxInFlight    = 256      // requests of one connection that are not answered
+	MaxInFlight    = 256      // requests of one connection that are not answered; as many more are refused, then none is read
 	maxConnBodies  = 34 << 20 // bytes of their bodies: two of the largest
 	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
 	handshakeTime  = 10 * time.Second
@@ -39,6 +40,8 @@ type conn struct {
 	maker     *identity.Maker // the writer's
 	out       *mailbox[engine.Reply]
 	done      chan struct{} // closed when the reader has ended
+	written   chan struct{} // closed when the writer has ended
+	places    chan struct{} // holds a token for each request that is not answered
 
 	mu       sync.Mutex
 	inFlight map[uint64]flight
@@ -47,9 +50,9 @@ type conn struct {
 
 // flight is a request that is not answered.
 type flight struct {
-	op    wire.Operation
+	op    wire.Operation // 0: refused before it was looked at
 	began time.Time
-	bytes int
+	bytes int // of its body
 }
 
 // accept takes connections until the listener is closed, and waits for them.
@@ -88,45 +91,43 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) *conn {
 		s.stats.add(control.Refused, 1)
 		return nil
 	}
-	code := wire.OK
 	c := &conn{s: s, net: secure, principal: p, maker: identity.NewMaker(s.log.Keys().Identity()),
-		out: newMailbox[engine.Reply](), done: make(chan struct{}), inFlight: make(map[uint64]flight)}
-	if !s.ask(func(e *engine.Engine) bool { return e.Knows(p) }) {
-		code = wire.UnknownPrincipal
+		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
+		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
+	code := wire.UnknownPrincipal
+	if s.ask(func(e *engine.Engine) bool { return e.Knows(p) }) {
+		code = s.register(c)
 	}
-	s.mu.Lock()
-	if len(s.conns) >= MaxConnections && code == wire.OK {
-		code = wire.TooManyConnections
-	}
-	if code == wire.OK {
-		s.last++
-		c.id = s.last
-		s.conns[c.id] = c
-	}
-	s.mu.Unlock()
 	if code != wire.OK {
 		s.stats.add(control.Refused, 1)
-		c.refuse(code)
+		h := wire.ReplyHeader{Kind: wire.KindEnd, Code: code, Flags: wire.ReplyLast}
+		_ = secure.SetWriteDeadline(time.Now().Add(drainTime))
+		_, _ = secure.Write(wire.AppendReplyHeader(nil, &h))
+		secure.Close()
 		return nil
 	}
 	return c
 }
 
-// refuse answers the connection as a whole, and ends it.
-func (c *conn) refuse(code wire.Code) {
-	h := wire.ReplyHeader{Kind: wire.KindEnd, Code: code, Flags: wire.ReplyLast}
-	_ = c.net.SetWriteDeadline(time.Now().Add(drainTime))
-	_, _ = c.net.Write(wire.AppendReplyHeader(nil, &h))
-	c.net.Close()
+// register gives a connection its place, if there is one left.
+func (s *shell) register(c *conn) wire.Code {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= MaxConnections {
+		return wire.TooManyConnections
+	}
+	s.last++
+	c.id = s.last
+	s.conns[c.id] = c
+	return wire.OK
 }
 
 // attend serves an admitted connection until it ends.
 func (s *shell) attend(c *conn) {
 	var writer sync.WaitGroup
 	writer.Go(c.write)
-	code := c.read()
-	if code != wire.OK {
-		c.out.put(engine.Reply{Conn: c.id, Code: code})
+	if last := c.read(); last.Code != wire.OK {
+		c.out.put(last)
 	}
 	close(c.done)
 	writer.Wait()
@@ -148,63 +149,60 @@ func (s *shell) drain() {
 	}
 }
 
-// read takes requests until the connection ends. A code other than OK is the
-// last thing that the client is told.
-func (c *conn) read() wire.Code {
+// read takes requests until the connection ends. A last answer with a code
+// other than OK is still to be sent.
+func (c *conn) read() (last engine.Reply) {
 	in := bufio.NewReaderSize(c.net, bufferSize)
 	header := make([]byte, wire.RequestHeaderSize)
 	var batch []*engine.Request
+	post := func() { c.post(batch); batch = nil }
+	defer post()
 	for {
 		if in.Buffered() < wire.RequestHeaderSize {
-			// The next read may block: hand over what is complete.
-			c.post(batch)
-			batch = nil
+			post() // the next read may block: hand over what is complete
 			if !c.await(in) {
-				return wire.OK
+				return last
 			}
 		}
 		if _, err := io.ReadFull(in, header); err != nil {
-			return wire.OK
+			return last
 		}
 		h, code := wire.DecodeHeader(header)
 		switch code {
 		case wire.Malformed, wire.UnsupportedVersion:
-			c.post(batch)
-			return code
-		case wire.TooLarge:
-			// The body is not read, so nothing after it can be.
-			c.post(batch)
-			c.out.put(engine.Reply{Conn: c.id, Number: h.Number, Code: code})
-			return wire.TooLarge
+			return engine.Reply{Code: code}
+		case wire.TooLarge: // its body is not read, so nothing after it can be
+			return engine.Reply{Number: h.Number, Code: code}
 		}
-		began := time.Now()
-		c.s.bodies.acquire(h.BodyLen())
-		if code == wire.OK {
-			code = c.takeOff(&h, began)
+		if in.Buffered() < h.BodyLen() || len(c.places) == cap(c.places) {
+			post() // nothing must wait here for what is held back here
 		}
-		body := make([]byte, h.BodyLen())
-		if in.Buffered() < len(body) {
-			c.post(batch)
-			batch = nil
-			_ = c.net.SetReadDeadline(began.Add(bodyTime))
-		}
-		if _, err := io.ReadFull(in, body); err != nil {
-			if code != wire.OK {
-				c.s.bodies.release(len(body))
-			}
-			return wire.OK
+		code, ok := c.takeOff(&h, code)
+		if !ok {
+			return engine.Reply{Code: code}
 		}
 		var q *engine.Request
 		if code == wire.OK {
-			if q, code = engine.Prepare(wire.SplitBody(h, body)); code == wire.OK {
-				q.Conn, q.Principal = c.id, c.principal
-				batch = append(batch, q)
-				continue
-			}
-		} else {
-			c.s.bodies.release(len(body))
+			c.s.bodies.acquire(h.BodyLen())
 		}
-		c.out.put(engine.Reply{Conn: c.id, Number: h.Number, Code: code})
+		if in.Buffered() < h.BodyLen() {
+			_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
+		}
+		if code == wire.OK {
+			body := make([]byte, h.BodyLen())
+			if _, err := io.ReadFull(in, body); err != nil {
+				return last
+			}
+			q, code = engine.Prepare(wire.SplitBody(h, body))
+		} else if _, err := in.Discard(h.BodyLen()); err != nil {
+			return last
+		}
+		if code != wire.OK {
+			c.out.put(engine.Reply{Number: h.Number, Code: code})
+			continue
+		}
+		q.Conn, q.Principal = c.id, c.principal
+		batch = append(batch, q)
 	}
 }
 
@@ -212,38 +210,50 @@ func (c *conn) read() wire.Code {
 // way is not idle.
 func (c *conn) await(in *bufio.Reader) bool {
 	for {
-		_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
+		wait := idleTime
 		if c.s.stopping.Load() {
-			_ = c.net.SetReadDeadline(time.Now())
+			wait = 0
 		}
+		_ = c.net.SetReadDeadline(time.Now().Add(wait))
 		_, err := in.Peek(1)
-		ne, timeout := err.(net.Error)
-		c.mu.Lock()
-		busy := len(c.inFlight) > 0
-		c.mu.Unlock()
 		if err == nil {
 			return true
 		}
-		if !(timeout && ne.Timeout() && busy) || c.s.stopping.Load() {
+		c.mu.Lock()
+		busy := len(c.inFlight) > 0
+		c.mu.Unlock()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !busy || c.s.stopping.Load() {
 			return false
 		}
 	}
 }
 
-// takeOff notes a request as in flight; the room for its body is its own from
-// now on.
-func (c *conn) takeOff(h *wire.Header, began time.Time) wire.Code {
+// takeOff notes a request as in flight, with the code that refuses it if there
+// is one, and waits for a place among the answers and for the room that its
+// body needs. It reports whether the connection goes on: a number that is in
+// flight would be answered twice.
+func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bool) {
+	select {
+	case c.places <- struct{}{}:
+	case <-c.written:
+		return code, false
+	}
+	f := flight{began: time.Now()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, twice := c.inFlight[h.Number]; twice {
-		return wire.InvalidRequest
+	switch _, twice := c.inFlight[h.Number]; {
+	case twice:
+		return wire.InvalidRequest, false
+	case refused != wire.OK:
+		code = refused
+	case len(c.inFlight) >= MaxInFlight, c.bodies > 0 && c.bodies+h.BodyLen() > maxConnBodies:
+		code = wire.TooManyRequests
+	default:
+		f.op, f.bytes = h.Op, h.BodyLen()
 	}
-	if len(c.inFlight) >= MaxInFlight || c.bodies > 0 && c.bodies+h.BodyLen() > maxConnBodies {
-		return wire.TooManyRequests
-	}
-	c.inFlight[h.Number] = flight{h.Op, began, h.BodyLen()}
-	c.bodies += h.BodyLen()
-	return wire.OK
+	c.inFlight[h.Number] = f
+	c.bodies += f.bytes
+	return code, true
 }
 
 // land notes a request as answered.
@@ -254,6 +264,7 @@ func (c *conn) land(number uint64, code wire.Code) {
 	c.bodies -= f.bytes
 	c.mu.Unlock()
 	if ok {
+		<-c.places
 		c.s.bodies.release(f.bytes)
 		c.s.stats.answered(f.op, code, time.Since(f.began))
 	}

@@ -58,6 +58,7 @@ const (
 	maxWrite       = 8 << 20   // bytes after which a group commit is closed; one group may be longer
 	recordOverhead = 128       // bytes at most that a record adds to its body
 	bodyBudget     = 256 << 20 // bytes of request bodies in flight
+	answerBudget   = 256 << 20 // bytes of large objects being sent
 	fetchBudget    = 64        // records read for Tasks that the engine has not taken
 )
 
@@ -76,7 +77,8 @@ type shell struct {
 	appends  *mailbox[log.Group]
 	fetches  *mailbox[engine.Fetch]
 	toHost   *mailbox[control.Message]
-	bodies   *budget
+	bodies   *budget // of requests
+	answers  *budget // large ones
 	stats    counters
 	stopping atomic.Bool // connections end when they are idle
 
@@ -94,7 +96,7 @@ func Run(cfg Config) error {
 	}
 	s := &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget)}
+		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), answers: newBudget(answerBudget)}
 	if err := s.open(dir); err != nil {
 		return errors.Join(err, dir.Close())
 	}
@@ -210,6 +212,8 @@ func (s *shell) carryOut(o engine.Output) {
 	for _, r := range o.Replies {
 		if c := s.conns[r.Conn]; c != nil {
 			c.out.put(r)
+		} else {
+			s.engine.Sent(r.Conn, r.Held)
 		}
 	}
 	s.mu.Unlock()
@@ -239,13 +243,8 @@ func (s *shell) carryOut(o engine.Output) {
 
 // writeLog makes groups durable: all that wait, in one write.
 func (s *shell) writeLog(ctx context.Context) {
-	for {
-		select {
-		case <-s.appends.wake:
-		case <-ctx.Done():
-			return
-		}
-		for groups := s.appends.take(); len(groups) > 0; {
+	for groups := range s.appends.batches(ctx.Done()) {
+		for len(groups) > 0 {
 			n, size := 0, 0
 			for n < len(groups) && (n == 0 || size < maxWrite) {
 				for _, r := range groups[n] {
@@ -271,13 +270,8 @@ func (s *shell) writeLog(ctx context.Context) {
 // readFetches reads the records that Tasks are to be fed.
 func (s *shell) readFetches(ctx context.Context) {
 	maker, room := identity.NewMaker(s.log.Keys().Identity()), make(chan struct{}, fetchBudget)
-	for {
-		select {
-		case <-s.fetches.wake:
-		case <-ctx.Done():
-			return
-		}
-		for _, f := range s.fetches.take() {
+	for fetches := range s.fetches.batches(ctx.Done()) {
+		for _, f := range fetches {
 			select {
 			case room <- struct{}{}:
 			case <-ctx.Done():

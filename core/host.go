@@ -24,24 +24,19 @@ func (s *shell) readHost(stop chan struct{}) {
 		}
 		fds := descriptors(oob[:m])
 		msg, err := control.Decode(p[:n])
-		wanted := 0
-		if msg.Type == control.TaskStarted {
-			wanted = 1
-		}
-		if err != nil || flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0 || len(fds) != wanted {
-			fmt.Fprintln(os.Stderr, "motte-core: the host sent a message that can't be understood: stopping")
-			closeAll(fds)
-			return
-		}
-		switch msg.Type {
-		case control.TaskStarted:
+		whole := err == nil && flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) == 0
+		switch {
+		case whole && msg.Type == control.TaskStarted && len(fds) == 1:
 			s.takeChannel(msg.Instance, fds[0])
-		case control.TaskEnded:
+		case whole && msg.Type == control.TaskEnded && len(fds) == 0:
 			s.events.put(func(e *engine.Engine) { e.TaskEnded(msg.Instance) })
-		case control.Stop:
+		case whole && msg.Type == control.Stop && len(fds) == 0:
 			return
 		default:
-			fmt.Fprintln(os.Stderr, "motte-core: the host sent a message of the Core's own: stopping")
+			fmt.Fprintln(os.Stderr, "motte-core: the host sent what it may not: stopping")
+			for _, fd := range fds {
+				syscall.Close(fd)
+			}
 			return
 		}
 	}
@@ -71,21 +66,10 @@ func descriptors(oob []byte) (fds []int) {
 	return fds
 }
 
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		syscall.Close(fd)
-	}
-}
-
 // writeHost sends the host what it is to do and to count.
 func (s *shell) writeHost(ctx context.Context) {
-	for {
-		select {
-		case <-s.toHost.wake:
-		case <-ctx.Done():
-			return
-		}
-		for _, m := range s.toHost.take() {
+	for messages := range s.toHost.batches(ctx.Done()) {
+		for _, m := range messages {
 			if _, err := s.Control.Write(control.Append(nil, &m)); err != nil {
 				return // readHost sees the end of the host
 			}

@@ -1,6 +1,9 @@
 package core
 
-import "sync"
+import (
+	"iter"
+	"sync"
+)
 
 // mailbox hands items from any number of goroutines to one, which takes all
 // that are there at once. It is not bounded: whoever puts is bounded by what
@@ -33,6 +36,23 @@ func (m *mailbox[T]) take() []T {
 	items := m.items
 	m.items = nil
 	return items
+}
+
+// batches yields what is there to take, whenever there is something, until done
+// is closed.
+func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for {
+			select {
+			case <-m.wake:
+			case <-done:
+				return
+			}
+			if items := m.take(); len(items) > 0 && !yield(items) {
+				return
+			}
+		}
+	}
 }
 
 // budget bounds the memory that all requests in flight take together. Who

@@ -21,19 +21,19 @@ var errContent = errors.New("the record is not the object of this identity")
 // or the client takes no more.
 func (c *conn) write() {
 	defer c.net.Close()
-	w := writer{conn: c, p: make([]byte, 0, 2*bufferSize)}
+	defer close(c.written)
+	w := writer{conn: c, patience: writeTime}
+	defer func() { c.s.answers.release(w.lent) }()
 	var active []*engine.Reply
-	for last := false; ; {
+	for {
 		if len(active) == 0 {
-			if !w.flush() || last {
+			if !w.flush() || w.patience == drainTime {
 				return
 			}
 			select {
 			case <-c.out.wake:
 			case <-c.done:
-				// What is still in the mailbox is the last to be sent.
-				last = true
-				_ = c.net.SetWriteDeadline(time.Now().Add(drainTime))
+				w.patience = drainTime // what is in the mailbox now is the last
 			}
 		}
 		replies := c.out.take()
@@ -61,6 +61,9 @@ type writer struct {
 	conn   *conn
 	p      []byte
 	record []byte // the last record read
+	lent   int    // bytes of room for large objects
+
+	patience time.Duration // with the client
 }
 
 // flush writes what is buffered; false: the client takes no more.
@@ -68,10 +71,12 @@ func (w *writer) flush() bool {
 	if len(w.p) == 0 {
 		return true
 	}
-	_ = w.conn.net.SetWriteDeadline(time.Now().Add(writeTime))
+	_ = w.conn.net.SetWriteDeadline(time.Now().Add(w.patience))
 	_, err := w.conn.net.Write(w.p)
-	if w.p = w.p[:0]; cap(w.p) > 1<<20 {
-		w.p = make([]byte, 0, 2*bufferSize) // one large object must not keep its memory
+	if w.p = w.p[:0]; w.lent > 0 {
+		w.p, w.record = nil, nil // large objects must not keep their memory
+		w.conn.s.answers.release(w.lent)
+		w.lent = 0
 	}
 	return err == nil
 }
@@ -103,33 +108,32 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 		if !intact {
 			entry := r.Objects[0]
 			w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
-			r.Objects, r.Items, r.Single = nil, nil, false
-			r.Code, r.Flags, r.Count, r.Body = wire.Damaged, 0, 0, nil
-			r.More = false
+			*r = engine.Reply{Conn: r.Conn, Number: r.Number, Head: r.Head, Held: r.Held, Code: wire.Damaged}
 			break
 		}
 		sent += n
-		if r.Single {
-			w.conn.land(r.Number, wire.OK)
-			return true, w.room()
-		}
 	}
-	if len(r.Objects) > 0 || len(r.Items) > 0 {
-		return false, w.room()
+	if len(r.Objects) == 0 && len(r.Items) == 0 {
+		w.end(r, h)
+		done = true
 	}
-	if r.More {
-		id, number := r.Conn, r.Number
-		w.conn.s.events.put(func(e *engine.Engine) { e.Next(id, number) })
-		return true, w.room()
-	}
-	h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
-	w.frame(h, r.Body)
-	w.conn.land(r.Number, r.Code)
-	return true, w.room()
+	return done, len(w.p) < bufferSize || w.flush()
 }
 
-// room flushes a buffer that is full.
-func (w *writer) room() bool { return len(w.p) < bufferSize || w.flush() }
+// end ends an answer: with its last frame, or by asking for its next part.
+func (w *writer) end(r *engine.Reply, h wire.ReplyHeader) {
+	if conn, number, held := r.Conn, r.Number, r.Held; r.More {
+		w.conn.s.events.put(func(e *engine.Engine) { e.Next(conn, number) })
+		return
+	} else if held > 0 {
+		w.conn.s.events.put(func(e *engine.Engine) { e.Sent(conn, held) })
+	}
+	if !r.Single {
+		h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
+		w.frame(h, r.Body)
+	}
+	w.conn.land(r.Number, r.Code)
+}
 
 // frame appends a frame and returns its length.
 func (w *writer) frame(h wire.ReplyHeader, body []byte) int {
@@ -140,13 +144,15 @@ func (w *writer) frame(h wire.ReplyHeader, body []byte) int {
 }
 
 // object reads an object and appends its frame. It reports whether the object
-// is what its identity says; one that is not does not leave.
+// is what its identity says; one that is not does not leave. A large one waits
+// for room: it is held twice until it is sent.
 func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, intact bool) {
-	o, _, buf, err := w.conn.s.readObject(w.conn.maker, w.record, entry)
-	if w.record = buf; cap(buf) > 1<<20 {
-		w.record = nil
+	if entry.Loc.Length > bufferSize {
+		w.lent += 2 * int(entry.Loc.Length)
+		w.conn.s.answers.acquire(2 * int(entry.Loc.Length))
 	}
-	if err != nil {
+	o, _, buf, err := w.conn.s.readObject(w.conn.maker, w.record, entry)
+	if w.record = buf; err != nil {
 		return 0, false
 	}
 	h.BodyLen = wire.ObjectLen(len(o.Name), len(o.Data))

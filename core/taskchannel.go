@@ -49,13 +49,8 @@ func (t *taskChannel) close() {
 
 // write sends frames: all that wait, in one write.
 func (t *taskChannel) write() {
-	for {
-		select {
-		case <-t.out.wake:
-		case <-t.closed:
-			return
-		}
-		frames := net.Buffers(t.out.take())
+	for batch := range t.out.batches(t.closed) {
+		frames := net.Buffers(batch)
 		if _, err := frames.WriteTo(t.net); err != nil {
 			return // the reader sees the end of the Task
 		}

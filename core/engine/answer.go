@@ -93,9 +93,9 @@ func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
 
 // refuse: the Task does not accept its configuration, an input, or a query.
 func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
-	if i := x.openQuery(a.Seq); i >= 0 && a.Failure == task.FailQuery && x.open[i].search.received == 0 {
-		e.answer(x.open[i].search, Reply{Code: wire.QueryRefused})
-		x.open = slices.Delete(x.open, i, i+1)
+	if s := x.asked(a.Seq); s != nil && a.Failure == task.FailQuery && s.received == 0 {
+		x.open = x.open[1:]
+		e.answer(s, Reply{Code: wire.QueryRefused})
 		return 0
 	}
 	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.seq == a.Seq })

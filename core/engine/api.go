@@ -50,6 +50,7 @@ type Reply struct {
 	IDsOnly bool            // send the identities of Objects, don't read them
 	Single  bool            // a GET: its one object frame is the last frame
 	More    bool            // when all is sent, call Next instead of sending an end frame
+	Held    int             // if not 0: call Sent with it when all is sent
 
 	Code  wire.Code
 	Flags wire.ReplyFlags

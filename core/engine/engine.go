@@ -67,7 +67,8 @@ type Engine struct {
 	lists        map[listKey]*list
 	fetches      map[uint64]*delivery
 	lastFetch    uint64
-	waiting      int // writes that are durable and wait for a Task
+	unsent       map[Conn]int // objects in answers to queries that are not sent
+	waiting      int          // writes that are durable and wait for a Task
 
 	alerts     []wire.Alert // the newest MaxAlerts
 	alertCount uint64
@@ -116,6 +117,7 @@ func New(c Config) *Engine {
 		instances: make(map[uint64]*index),
 		lists:     make(map[listKey]*list),
 		fetches:   make(map[uint64]*delivery),
+		unsent:    make(map[Conn]int),
 		damaged:   make(map[log.Location]bool),
 	}
 }

@@ -7,69 +7,62 @@ import (
 	"motte/core/wire"
 )
 
-// parts says which parts of a request an operation uses; a part that is not
-// used must be empty, so that a request has one meaning.
-type parts struct {
-	collection, index, identity, name, query, object, data, limit need
-	flags                                                         wire.Flags // those allowed
-}
-
-type need uint8
+// part is a set of parts of a request.
+type part uint16
 
 const (
-	never need = iota
-	maybe
-	always
+	aCollection part = 1 << iota
+	anIndex
+	anObject
+	aName
+	anIdentity
+	aQuery
+	aType
+	aLimit
 )
 
-// ok reports whether a part may be as it is.
-func (n need) ok(present bool) bool { return n == maybe || present == (n == always) }
+// shapes says which parts each operation needs and which it may have. What it
+// does not use must be empty, so that a request has one meaning.
+var shapes = map[wire.Operation]struct {
+	needs, allows part
+	flags         wire.Flags
+}{
+	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity},
+	wire.OpGet:              {aCollection, aName | anIdentity, 0},
+	wire.OpSearch:           {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly},
+	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity},
+	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0},
+	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0},
+	wire.OpList:             {aCollection, 0, wire.FlagIDsOnly},
+	wire.OpBatch:            {aCollection | anObject, 0, 0},
+	wire.OpCreateCollection: {aCollection, 0, 0},
+	wire.OpDropCollection:   {aCollection, 0, 0},
+	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute},
+	wire.OpDropIndex:        {aCollection | anIndex, 0, 0},
+	wire.OpRegisterTask:     {aName | aQuery, 0, 0},
+	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0},
+	wire.OpRemovePrincipal:  {anIdentity, 0, 0},
+	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll)},
+	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll)},
+}
 
-// shape returns the parts of an operation. Those missing here use none.
-func shape(o wire.Operation) parts {
-	const writes = wire.FlagIfAbsent | wire.FlagIfIdentity
-	switch o {
-	case wire.OpPut:
-		return parts{collection: always, identity: maybe, name: maybe, query: maybe, object: maybe, flags: writes}
-	case wire.OpGet:
-		return parts{collection: always, identity: maybe, name: maybe}
-	case wire.OpDelete:
-		return parts{collection: always, identity: maybe, name: maybe, flags: wire.FlagIfIdentity}
-	case wire.OpSearch:
-		return parts{collection: always, index: always, query: maybe, data: maybe, limit: maybe, flags: wire.FlagIDsOnly}
-	case wire.OpCount, wire.OpDeleteWhere:
-		return parts{collection: always, index: always, query: maybe, data: maybe, limit: maybe}
-	case wire.OpList:
-		return parts{collection: always, flags: wire.FlagIDsOnly}
-	case wire.OpBatch:
-		return parts{collection: always, object: always}
-	case wire.OpCreateCollection, wire.OpDropCollection:
-		return parts{collection: always}
-	case wire.OpCreateIndex:
-		return parts{collection: always, index: always, name: always, query: maybe, data: maybe,
-			flags: wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute}
-	case wire.OpDropIndex:
-		return parts{collection: always, index: always}
-	case wire.OpRegisterTask:
-		return parts{name: always, query: always}
-	case wire.OpAddPrincipal:
-		return parts{identity: always, name: always}
-	case wire.OpRemovePrincipal:
-		return parts{identity: always}
-	case wire.OpGrant, wire.OpRevoke:
-		return parts{collection: maybe, identity: always, flags: wire.Flags(wire.RightsAll)}
+// has returns the parts that a request has.
+func has(r *wire.Request) (p part) {
+	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
+		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != wire.TypeAny, r.Limit != 0} {
+		if present {
+			p |= 1 << i
+		}
 	}
-	return parts{}
+	return p
 }
 
 // Prepare checks the parts of a request against its operation, decodes the
 // writes of a PUT, DELETE or batch, and hashes their contents. It needs no
 // state, so each connection does it on its own.
 func Prepare(r wire.Request) (*Request, wire.Code) {
-	s, given, named := shape(r.Op), r.Identity != identity.ID{}, len(r.Name) > 0
-	ok := s.collection.ok(r.Collection != "") && s.index.ok(r.Index != "") && s.identity.ok(given) &&
-		s.name.ok(named) && s.query.ok(len(r.Query) > 0) && s.object.ok(len(r.Object) > 0) &&
-		s.data.ok(r.Type != wire.TypeAny) && s.limit.ok(r.Limit != 0) && r.Flags&^s.flags == 0
+	s, p := shapes[r.Op], has(&r)
+	ok := p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
 	q := &Request{Request: r}
 	switch r.Op {
 	case wire.OpPut, wire.OpDelete:
@@ -82,7 +75,7 @@ func Prepare(r wire.Request) (*Request, wire.Code) {
 			q.Writes[i].BatchOp = ops[i]
 		}
 	case wire.OpGet:
-		ok = ok && named != given
+		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)
 	}
 	for i := range q.Writes {
 		ok = ok && q.Writes[i].prepare()

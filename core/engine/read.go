@@ -178,7 +178,15 @@ func (e *Engine) Next(conn Conn, number uint64) {
 	e.reply(l.req, Reply{Objects: part, IDsOnly: l.req.Flags&wire.FlagIDsOnly != 0, More: more, Count: l.count})
 }
 
+// Sent says that an answer that held n objects is sent.
+func (e *Engine) Sent(conn Conn, n int) {
+	if e.unsent[conn] -= n; e.unsent[conn] <= 0 {
+		delete(e.unsent, conn)
+	}
+}
+
 // Closed says that a connection is gone: nobody reads its answers any more.
 func (e *Engine) Closed(conn Conn) {
+	delete(e.unsent, conn)
 	maps.DeleteFunc(e.lists, func(k listKey, _ *list) bool { return k.conn == conn })
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"cmp"
 	"math/bits"
 	"slices"
 	"time"
@@ -14,6 +13,10 @@ import (
 	"motte/core/task"
 	"motte/core/wire"
 )
+
+// maxUnsent is the number of objects, in answers that a connection has not
+// taken, beyond which it is given no more: 100 MiB of entries.
+const maxUnsent = 2 << 20
 
 // DefaultTimeout is how long a client waits for a Task if it does not say.
 const DefaultTimeout = 60 * time.Second
@@ -52,7 +55,10 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 	case x.full():
 		return wire.Overloaded
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, expires: e.Now.Add(cmp.Or(q.Timeout, DefaultTimeout))}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, expires: e.Now.Add(DefaultTimeout)}
+	if q.Timeout > 0 {
+		s.expires = e.Now.Add(q.Timeout)
+	}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
@@ -78,21 +84,23 @@ func tableOperation(o wire.Operation) wire.TaskOps {
 	return wire.TaskSearch
 }
 
-// openQuery finds the query that was sent under this number; -1: none is open.
-func (x *index) openQuery(seq uint64) int {
-	return slices.IndexFunc(x.open, func(d *delivery) bool { return d.seq == seq })
+// asked returns the query that a Task may answer now: the oldest that is open,
+// if it has this number. So at most one answer is in the making for each Task.
+func (x *index) asked(seq uint64) *search {
+	if len(x.open) == 0 || x.open[0].seq != seq {
+		return nil
+	}
+	return x.open[0].search
 }
 
 // found checks every identity of an answer: asked for? not too many? known,
 // live, of this collection? may this principal see it? What the principal may
 // not see is left out silently: the Task can't know rights.
 func (e *Engine) found(x *index, a task.Answer) wire.Reason {
-	i := x.openQuery(a.Seq)
-	if i < 0 {
-		return wire.ReasonUnasked
-	}
-	s := x.open[i].search
+	s := x.asked(a.Seq)
 	switch {
+	case s == nil:
+		return wire.ReasonUnasked
 	case uint64(s.received)+uint64(len(a.Found)) > uint64(s.ask):
 		return wire.ReasonTooManyResults
 	case a.More && len(a.Found) == 0:
@@ -113,7 +121,7 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		}
 	}
 	if !a.More {
-		x.open = slices.Delete(x.open, i, i+1)
+		x.open = x.open[1:]
 		e.finish(s)
 	}
 	return 0
@@ -149,11 +157,14 @@ func (e *Engine) finish(s *search) {
 	switch {
 	case !e.meter(s, uint64(len(keep))):
 		r = Reply{Code: wire.LeakBudgetExhausted}
+	case s.req.Op == wire.OpSearch && e.unsent[s.req.Conn] > maxUnsent:
+		r = Reply{Code: wire.Overloaded}
 	case s.req.Op == wire.OpDeleteWhere:
 		e.deleteFound(s, keep, flags)
 		return
 	case s.req.Op == wire.OpSearch:
-		r.Objects, r.IDsOnly = keep, s.req.Flags&wire.FlagIDsOnly != 0
+		r.Objects, r.Held, r.IDsOnly = keep, len(keep), s.req.Flags&wire.FlagIDsOnly != 0
+		e.unsent[s.req.Conn] += r.Held
 	}
 	e.answer(s, r)
 }

@@ -1,0 +1,264 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"motte/client"
+	"motte/client/frames"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// trace tells in words what is new in a world: what the engine has put out
+// since the last look. Objects and processes have names that a reader can
+// follow: ada@2 is the second content of the object ada, Task 3 the third
+// process that was started.
+type trace struct {
+	lines     []string
+	asked     map[uint64]string // requests that are not answered, in words
+	names     map[identity.ID]string
+	ids       map[string]identity.ID
+	versions  map[string]int // contents that an object has had, by its name
+	processes []*process
+	lsn       uint64 // of the last record that was traced
+	fetched   uint64 // and the last fetch
+}
+
+type process struct {
+	*fakeTask
+	number  int
+	started bool
+	told    uint64 // number of the last frame that was traced
+	gone    bool   // its end was traced
+}
+
+func newTrace() trace {
+	forged := identity.ID(sha([]byte("never made")))
+	return trace{asked: make(map[uint64]string), versions: make(map[string]int),
+		names: map[identity.ID]string{forged: "forged"}, ids: map[string]identity.ID{"forged": forged}}
+}
+
+func (r *trace) tell(format string, args ...any) {
+	r.lines = append(r.lines, fmt.Sprintf(format, args...))
+}
+
+// observe traces each output of the engine once.
+func (r *trace) observe(w *world) {
+	for _, g := range w.pending {
+		if g[0].LSN > r.lsn {
+			r.tell("append %s", r.group(g))
+			r.lsn = g[len(g)-1].LSN
+		}
+	}
+	for _, f := range w.fetch {
+		if f.Token > r.fetched {
+			r.tell("read %s", r.names[f.Entry.ID])
+			r.fetched = f.Token
+		}
+	}
+	for _, p := range r.processes {
+		if p.stopped && !p.gone {
+			r.tell("stop Task %d", p.number)
+			p.gone = true
+		}
+	}
+	for _, k := range w.tasks {
+		r.sent(r.known(k))
+	}
+	for n := range w.number {
+		text, waits := r.asked[n+1]
+		if a, done := w.answered(n + 1); waits && done {
+			delete(r.asked, n+1)
+			r.reply(w, text, a)
+		}
+	}
+}
+
+// known finds the process of a Task, or numbers a new one.
+func (r *trace) known(k *fakeTask) *process {
+	for _, p := range r.processes {
+		if p.fakeTask == k {
+			return p
+		}
+	}
+	p := &process{fakeTask: k, number: len(r.processes) + 1}
+	r.processes = append(r.processes, p)
+	r.tell("start Task %d", p.number)
+	return p
+}
+
+// forget traces what is lost with the Core's memory.
+func (r *trace) forget() {
+	for _, p := range r.processes {
+		if !p.gone {
+			r.tell("Task %d is gone", p.number)
+			p.gone, p.stopped = true, true
+		}
+	}
+	for n := uint64(1); len(r.asked) > 0; n++ {
+		if text, waits := r.asked[n]; waits {
+			r.tell("never answered: %s", text)
+			delete(r.asked, n)
+		}
+	}
+	r.lsn, r.fetched = 0, 0
+}
+
+// positions are the sequence numbers of groups.
+func (r *trace) positions(groups []log.Group) string {
+	var list []string
+	for _, g := range groups {
+		for _, rec := range g {
+			list = append(list, fmt.Sprint(rec.LSN))
+		}
+	}
+	if len(list) == 0 {
+		return "nothing"
+	}
+	return strings.Join(list, " ")
+}
+
+var kinds = map[log.Kind]string{
+	log.KindCreateCollection: "create collection", log.KindDropCollection: "drop collection", log.KindCreateIndex: "create index",
+	log.KindDropIndex: "drop index", log.KindRegisterTask: "register Task", log.KindAddPrincipal: "add principal",
+	log.KindRemovePrincipal: "remove principal", log.KindGrant: "grant", log.KindRevoke: "revoke",
+}
+
+// group names records that become durable together.
+func (r *trace) group(g log.Group) string {
+	var list []string
+	for _, rec := range g {
+		text := kinds[rec.Kind]
+		switch rec.Kind {
+		case log.KindPut:
+			r.name(rec)
+			text = "put " + r.names[rec.ID]
+		case log.KindDelete:
+			text = "delete " + r.names[rec.ID]
+		case log.KindAlert:
+			a, _ := wire.DecodeAlert(rec.Body)
+			text = alertText(a)
+		}
+		list = append(list, fmt.Sprintf("%d %s", rec.LSN, text))
+	}
+	return strings.Join(list, ", ")
+}
+
+// name gives a new identity its name.
+func (r *trace) name(rec log.Record) {
+	if r.names[rec.ID] == "" {
+		o, _ := DecodeObject(rec.Body)
+		r.versions[string(o.Name)]++
+		name := fmt.Sprintf("%s@%d", o.Name, r.versions[string(o.Name)])
+		r.names[rec.ID], r.ids[name] = name, rec.ID
+	}
+}
+
+func alertText(a wire.Alert) string {
+	text := "alert: " + client.ReasonName(a.Reason)
+	if a.Index != "" {
+		text += " by " + a.Collection + "/" + a.Index
+	}
+	return text
+}
+
+// sent traces the frames for a Task.
+func (r *trace) sent(p *process) {
+	for _, f := range p.frames {
+		h, _ := task.DecodeHeader(f[:task.HeaderSize])
+		if h.Seq <= p.told {
+			continue
+		}
+		p.told = h.Seq
+		payload := f[task.HeaderSize:]
+		var text string
+		switch h.Type {
+		case task.Configure:
+			text = "configure"
+		case task.Insert:
+			text = fmt.Sprintf("insert %s %s", r.names[identity.ID(payload[8:40])], payload[40:])
+		case task.Remove:
+			text = "remove " + r.names[identity.ID(payload[8:40])]
+		case task.Search:
+			text = fmt.Sprintf("search %s, at most %d", payload[4:], binary.BigEndian.Uint32(payload))
+		}
+		r.tell("to Task %d: #%d %s", p.number, h.Seq, text)
+	}
+}
+
+// answer puts a Task's answer into words.
+func (r *trace) answer(a task.Answer) string {
+	switch a.Type {
+	case task.Applied:
+		return fmt.Sprintf("applied up to #%d", a.Seq)
+	case task.Failed:
+		return fmt.Sprintf("#%d is refused", a.Seq)
+	}
+	list := []string{fmt.Sprintf("found #%d:", a.Seq)}
+	for _, id := range a.Found {
+		list = append(list, r.names[id])
+	}
+	if len(a.Found) == 0 {
+		list = append(list, "nothing")
+	}
+	return strings.Join(list, " ")
+}
+
+// reply traces an answer to a client, with all that the client gets.
+func (r *trace) reply(w *world, text string, a answer) {
+	line := fmt.Sprintf("to %s: %s", text, client.CodeName(a.code))
+	for body := a.body; len(body) > 0; body = body[identity.Size:] {
+		line += " " + r.names[identity.ID(body[:identity.Size])]
+	}
+	if a.code == wire.OK && (strings.Contains(text, ", count") || strings.Contains(text, ", delete-where")) {
+		line += fmt.Sprintf(", %d of them", a.count)
+	}
+	if a.flags&wire.ReplyTruncated != 0 {
+		line += ", there may be more"
+	}
+	if a.flags&wire.ReplyNotIndexed != 0 {
+		line += ", not indexed"
+	}
+	r.tell("%s", line)
+	for _, o := range a.objects {
+		r.tell("  %s %s", r.names[o.ID], w.content(o))
+	}
+	for _, i := range a.items {
+		r.item(i)
+	}
+}
+
+// content is what the shell reads and sends for an entry.
+func (w *world) content(e mapping.Entry) []byte {
+	o, err := DecodeObject(w.disk[e.Loc.Offset].Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return o.Data
+}
+
+// item traces the items of a status that change in a story, and alerts.
+func (r *trace) item(i Item) {
+	if i.Kind == wire.KindAlert {
+		a, _ := wire.DecodeAlert(i.Body)
+		r.tell("  %d %s", a.LSN, alertText(a))
+		return
+	}
+	s, _ := frames.DecodeStatus(i.Body)
+	switch s.Kind {
+	case wire.StatusServer:
+		if s.Flags&wire.StatusReadOnly != 0 {
+			r.tell("  the server only reads")
+		}
+		r.tell("  alerts: %d", s.Numbers[3])
+	case wire.StatusCollection:
+		r.tell("  objects in %s: %d", s.Collection, s.Numbers[0])
+	case wire.StatusIndex:
+		r.tell("  index %s/%s: %s", s.Collection, s.Index, client.StateName(s.State))
+	}
+}

@@ -1,0 +1,297 @@
+package engine
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"motte/client"
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// TestTranscripts replays the stories in testdata/transcripts: each is a page
+// that shows what the engine does with its inputs, one at a time, and whoever
+// changes the engine's behaviour changes the page. After such a change
+//
+//	go test ./core/engine -run TestTranscripts -rewrite
+//
+// writes them anew. Commit the difference only if every line of it is meant.
+func TestTranscripts(t *testing.T) {
+	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
+		s := newStory(t)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			s.t = t
+			if d.Cmd == "given" {
+				return s.given(d.Input)
+			}
+			words := []string{d.Cmd}
+			for _, a := range d.CmdArgs {
+				words = append(words, a.String())
+			}
+			return s.play(words)
+		})
+	})
+}
+
+// story is a world that is told in words what happens, and tells in words what
+// the engine does then.
+type story struct {
+	*world
+	trace
+	commands   map[string]func(words []string)
+	principals map[string]access.Principal
+}
+
+func newStory(t *testing.T) *story {
+	s := &story{world: newWorld(t, 1), trace: newTrace(), principals: map[string]access.Principal{"admin": admin}}
+	s.commands = map[string]func([]string){
+		"principal": s.principal, "grant": s.grant, "revoke": s.grant, "collection": s.collection, "index": s.index,
+		"put": s.put, "get": s.get, "delete": s.get, "list": s.get,
+		"search": s.search, "count": s.search, "delete-where": s.search,
+		"commit": s.commitAll, "disk-fails": s.diskFails, "read": s.readNext, "crash": s.crash,
+		"start-task": s.startTask, "task-step": s.taskStep, "task-says": s.taskSays, "task-dies": s.taskDies,
+		"tick": s.tickBy, "settle": s.settleAll, "status": s.status, "alerts": s.alerts,
+	}
+	s.registerFake()
+	return s
+}
+
+// play carries out one command and returns what came of it.
+func (s *story) play(words []string) string {
+	f := s.commands[words[0]]
+	if f == nil {
+		s.t.Fatalf("no command %q", words[0])
+	}
+	s.lines = nil
+	f(append(words, "", "", "", "")) // arguments left out are empty
+	s.observe(s.world)
+	if len(s.lines) == 0 {
+		return "nothing"
+	}
+	return strings.Join(s.lines, "\n")
+}
+
+// given carries out commands that come before the story begins, each to its
+// end.
+func (s *story) given(commands string) string {
+	for line := range strings.Lines(commands) {
+		s.play(strings.Fields(line))
+		s.settleAll(nil)
+	}
+	return fmt.Sprintf("%d records in the log", len(s.disk))
+}
+
+// request asks in a principal's name; text is how the trace calls the request.
+func (s *story) request(who, text string, r wire.Request) {
+	p, ok := s.principals[who]
+	if !ok {
+		s.t.Fatalf("no principal %q", who)
+	}
+	s.asked[s.number+1] = who + ", " + strings.TrimSpace(text)
+	s.ask(p, r)
+}
+
+// principal NAME
+func (s *story) principal(words []string) {
+	p := access.Principal(sha([]byte(words[1])))
+	s.principals[words[1]] = p
+	s.request("admin", "principal "+words[1], wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: []byte(words[1])})
+}
+
+// grant COLLECTION PRINCIPAL RIGHTS, and revoke
+func (s *story) grant(words []string) {
+	rights, err := client.ParseRights(words[3])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	op := map[string]wire.Operation{"grant": wire.OpGrant, "revoke": wire.OpRevoke}[words[0]]
+	s.request("admin", words[0]+" "+words[2]+" "+words[3], grant(op, words[1], s.principals[words[2]], rights))
+}
+
+// collection NAME
+func (s *story) collection(words []string) {
+	s.request("admin", "collection "+words[1], wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: words[1]}})
+}
+
+// index COLLECTION NAME [lazy | ordered]
+func (s *story) index(words []string) {
+	flags := map[string]wire.Flags{"lazy": wire.FlagLazy, "ordered": wire.FlagOrdered}[words[3]]
+	s.request("admin", "index "+words[2], createIndex(words[1], words[2], wire.TypeAny, flags))
+}
+
+// put PRINCIPAL COLLECTION NAME OBJECT [if=absent | if=IDENTITY]
+func (s *story) put(words []string) {
+	r := put(words[2], words[3], words[4])
+	if condition, found := strings.CutPrefix(words[5], "if="); condition == "absent" {
+		r.Flags = wire.FlagIfAbsent
+	} else if found {
+		r.Flags, r.Identity = wire.FlagIfIdentity, s.identity(condition)
+	}
+	s.request(words[1], "put "+words[3], r)
+}
+
+// get PRINCIPAL COLLECTION NAME; delete; list without a name
+func (s *story) get(words []string) {
+	op := map[string]wire.Operation{"get": wire.OpGet, "delete": wire.OpDelete, "list": wire.OpList}[words[0]]
+	s.request(words[1], words[0]+" "+words[3], wire.Request{Header: wire.Header{Op: op, Collection: words[2]}, Name: []byte(words[3])})
+}
+
+// search PRINCIPAL COLLECTION INDEX PREDICATE [limit=N | timeout=DURATION];
+// count; delete-where
+func (s *story) search(words []string) {
+	op := map[string]wire.Operation{"search": wire.OpSearch, "count": wire.OpCount, "delete-where": wire.OpDeleteWhere}[words[0]]
+	r := byPredicate(op, words[2], words[3], words[4])
+	if n, found := strings.CutPrefix(words[5], "limit="); found {
+		r.Limit = uint32(s.parse(n))
+	} else if d, found := strings.CutPrefix(words[5], "timeout="); found {
+		r.Timeout = s.duration(d)
+	}
+	s.request(words[1], words[0]+" "+words[4], r)
+}
+
+// commit: the disk says that all that was appended is durable.
+func (s *story) commitAll([]string) {
+	s.tell("durable: %s", s.positions(s.pending))
+	s.commit(len(s.pending))
+}
+
+// disk-fails: nothing that was appended will be durable.
+func (s *story) diskFails([]string) {
+	s.tell("lost: %s", s.positions(s.pending))
+	s.pending = nil
+	s.e.WriteFailed()
+	s.take()
+}
+
+// read: the oldest record that was asked for arrives.
+func (s *story) readNext([]string) { s.read() }
+
+// crash: the Core starts again from what is durable.
+func (s *story) crash([]string) {
+	if len(s.pending) > 0 {
+		s.tell("lost: %s", s.positions(s.pending))
+	}
+	s.forget()
+	s.answers = nil
+	s.boot()
+}
+
+// start-task N: the host has started its process.
+func (s *story) startTask(words []string) {
+	p := s.process(words[1])
+	p.started = true
+	s.e.TaskStarted(p.instance)
+	s.take()
+}
+
+// task-step N: it handles its next frame, honestly.
+func (s *story) taskStep(words []string) {
+	p := s.process(words[1])
+	f := p.frames[0]
+	p.frames = p.frames[1:]
+	for _, a := range p.handle(f) {
+		s.tell("Task %d says %s", p.number, s.answer(a))
+		s.e.TaskAnswer(p.instance, a)
+	}
+	s.take()
+}
+
+// task-says N IDENTITY …: it answers the query that waits for it with these.
+func (s *story) taskSays(words []string) {
+	p := s.process(words[1])
+	s.instead(p.fakeTask, func(seq uint64) []task.Answer {
+		a := task.Answer{Type: task.Found, Seq: seq}
+		for _, name := range words[2:] {
+			if name != "" {
+				a.Found = append(a.Found, s.identity(name))
+			}
+		}
+		s.tell("Task %d says %s", p.number, s.answer(a))
+		return []task.Answer{a}
+	})
+}
+
+// task-dies N: the host reports that its process is gone.
+func (s *story) taskDies(words []string) {
+	s.e.TaskEnded(s.process(words[1]).instance)
+	s.take()
+}
+
+// tick DURATION
+func (s *story) tickBy(words []string) { s.tick(s.duration(words[1])) }
+
+// settle: disk, host and honest Tasks go on until nothing moves any more.
+func (s *story) settleAll([]string) {
+	for moved := true; moved; {
+		moved = false
+		step := func(f func([]string), words ...string) {
+			f(words)
+			s.observe(s.world)
+			moved = true
+		}
+		s.observe(s.world)
+		if len(s.pending) > 0 {
+			step(s.commitAll)
+		}
+		for len(s.fetch) > 0 {
+			step(s.readNext)
+		}
+		for _, p := range s.processes {
+			if !p.started && !p.stopped {
+				step(s.startTask, "", strconv.Itoa(p.number))
+			}
+			for len(p.frames) > 0 && !p.stopped {
+				step(s.taskStep, "", strconv.Itoa(p.number))
+			}
+		}
+	}
+}
+
+// status and alerts, as an administrator sees them
+func (s *story) status([]string) {
+	s.request("admin", "status", wire.Request{Header: wire.Header{Op: wire.OpStatus}})
+}
+
+func (s *story) alerts([]string) {
+	s.request("admin", "alerts", wire.Request{Header: wire.Header{Op: wire.OpAlerts}})
+}
+
+// process is the Task that the story calls by this number.
+func (s *story) process(number string) *process {
+	n := s.parse(number)
+	if n < 1 || n > len(s.processes) {
+		s.t.Fatalf("no Task %d", n)
+	}
+	return s.processes[n-1]
+}
+
+func (s *story) identity(name string) identity.ID {
+	id, ok := s.ids[name]
+	if !ok {
+		s.t.Fatalf("no identity is called %q", name)
+	}
+	return id
+}
+
+func (s *story) parse(number string) int {
+	n, err := strconv.Atoi(number)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
+
+func (s *story) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
