@@ -3,16 +3,18 @@
 //
 // Guarantees:
 //
-//  1. A Reader never reads outside its input and never allocates: each method
-//     either returns the bytes asked for or notes the failure and returns zero.
+//  1. A Reader never reads outside its input and allocates nothing but the
+//     string of Text: each method either returns what was asked for or notes
+//     the failure and returns zero.
 //  2. A failure sticks: after the first one every method returns zero, so a
 //     decoder reads all its fields in order and asks Done once, at the end.
-//  3. All integers are big-endian.
+//  3. All integers are big-endian. A Writer writes what a Reader reads.
 //
 // The package knows nothing of what the bytes mean.
 package frame
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 )
@@ -33,8 +35,7 @@ func NewReader(p []byte) *Reader { return &Reader{rest: p} }
 
 // Take returns the next n bytes, aliasing the input, or nil if fewer are left.
 func (r *Reader) Take(n int) []byte {
-	if r.bad || n < 0 || n > len(r.rest) {
-		r.bad = true
+	if r.Require(n >= 0 && n <= len(r.rest)); r.bad {
 		return nil
 	}
 	p := r.rest[:n:n]
@@ -46,69 +47,51 @@ func (r *Reader) Take(n int) []byte {
 func (r *Reader) Copy(dst []byte) { copy(dst, r.Take(len(dst))) }
 
 // U8 reads one byte.
-func (r *Reader) U8() uint8 {
-	if p := r.Take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
+func (r *Reader) U8() uint8 { return uint8(r.number(1)) }
 
 // U16 reads two bytes.
-func (r *Reader) U16() uint16 {
-	if p := r.Take(2); p != nil {
-		return binary.BigEndian.Uint16(p)
-	}
-	return 0
-}
+func (r *Reader) U16() uint16 { return uint16(r.number(2)) }
 
 // U32 reads four bytes.
-func (r *Reader) U32() uint32 {
-	if p := r.Take(4); p != nil {
-		return binary.BigEndian.Uint32(p)
-	}
-	return 0
-}
+func (r *Reader) U32() uint32 { return uint32(r.number(4)) }
 
 // U64 reads eight bytes.
-func (r *Reader) U64() uint64 {
-	if p := r.Take(8); p != nil {
-		return binary.BigEndian.Uint64(p)
+func (r *Reader) U64() uint64 { return r.number(8) }
+
+func (r *Reader) number(width int) (n uint64) {
+	for _, b := range r.Take(width) {
+		n = n<<8 | uint64(b)
 	}
-	return 0
+	return n
+}
+
+// Bool reads one byte, 0 or 1.
+func (r *Reader) Bool() bool {
+	b := r.U8()
+	r.Require(b <= 1)
+	return b == 1
 }
 
 // Text reads a field of width bytes that holds a string padded with zero
 // bytes. A zero byte inside the string is a failure, so each string has one
 // encoding.
 func (r *Reader) Text(width int) string {
-	p := r.Take(width)
-	end := len(p)
-	for end > 0 && p[end-1] == 0 {
-		end--
-	}
-	for _, b := range p[:end] {
-		r.Require(b != 0)
-	}
-	if r.bad {
+	p := bytes.TrimRight(r.Take(width), "\x00")
+	if r.Require(bytes.IndexByte(p, 0) < 0); r.bad {
 		return ""
 	}
-	return string(p[:end])
+	return string(p)
 }
 
 // Require notes a failure unless ok holds.
 func (r *Reader) Require(ok bool) {
 	if !ok {
-		r.bad = true
+		*r = Reader{bad: true}
 	}
 }
 
 // Len returns how many bytes are left.
-func (r *Reader) Len() int {
-	if r.bad {
-		return 0
-	}
-	return len(r.rest)
-}
+func (r *Reader) Len() int { return len(r.rest) }
 
 // Rest takes all that is left.
 func (r *Reader) Rest() []byte { return r.Take(r.Len()) }
@@ -127,12 +110,39 @@ func (r *Reader) Done() error {
 	return r.Err()
 }
 
-// AppendText appends s to p, padded with zero bytes to width. A longer s is
-// cut: callers bound it first.
-func AppendText(p []byte, s string, width int) []byte {
-	if len(s) > width {
-		s = s[:width]
+// Writer is a frame being written: each method returns it with one more field
+// at its end.
+type Writer []byte
+
+// U8 appends single bytes.
+func (w Writer) U8(b ...uint8) Writer { return append(w, b...) }
+
+// U16 appends two bytes.
+func (w Writer) U16(n uint16) Writer { return binary.BigEndian.AppendUint16(w, n) }
+
+// U32 appends four bytes.
+func (w Writer) U32(n uint32) Writer { return binary.BigEndian.AppendUint32(w, n) }
+
+// U64 appends eight bytes.
+func (w Writer) U64(n uint64) Writer { return binary.BigEndian.AppendUint64(w, n) }
+
+// Bool appends one byte, 0 or 1.
+func (w Writer) Bool(b bool) Writer {
+	if b {
+		return append(w, 1)
 	}
-	p = append(p, s...)
-	return append(p, make([]byte, width-len(s))...)
+	return append(w, 0)
+}
+
+// Bytes appends p as it is.
+func (w Writer) Bytes(p []byte) Writer { return append(w, p...) }
+
+// Text appends s, padded with zero bytes to width. A longer s is cut: callers
+// bound it first.
+func (w Writer) Text(s string, width int) Writer { return AppendText(w, s, width) }
+
+// AppendText is Writer.Text for a plain slice.
+func AppendText(p []byte, s string, width int) []byte {
+	s = s[:min(len(s), width)]
+	return append(append(p, s...), make([]byte, width-len(s))...)
 }

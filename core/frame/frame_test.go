@@ -31,6 +31,7 @@ var reads = map[string]func(r *Reader) (zero bool){
 	"U16":  func(r *Reader) bool { return r.U16() == 0 },
 	"U32":  func(r *Reader) bool { return r.U32() == 0 },
 	"U64":  func(r *Reader) bool { return r.U64() == 0 },
+	"Bool": func(r *Reader) bool { return !r.Bool() },
 	"Text": func(r *Reader) bool { return r.Text(3) == "" },
 	"Take": func(r *Reader) bool { return r.Take(3) == nil },
 	"Copy": func(r *Reader) bool { var dst [3]byte; r.Copy(dst[:]); return dst == [3]byte{} },
@@ -101,6 +102,31 @@ func TestTextHasOneEncoding(t *testing.T) {
 		if got := AppendText([]byte("p"), s, 3); string(got) != want {
 			t.Errorf("%q appended as %q", s, got)
 		}
+	}
+}
+
+func TestABoolIsZeroOrOne(t *testing.T) {
+	for b := range 256 {
+		r := NewReader([]byte{byte(b)})
+		if got := r.Bool(); got != (b == 1) || (r.Done() == nil) != (b <= 1) {
+			t.Errorf("%d: %v, %v", b, got, r.Err())
+		}
+	}
+}
+
+// TestAWriterIsReadBack: each field comes back, and nothing is left over.
+func TestAWriterIsReadBack(t *testing.T) {
+	w := Writer("before").U8(1, 2).U16(0x0304).U32(0x05060708).U64(0x090a0b0c0d0e0f10).Bool(true).Bool(false)
+	w = w.Bytes([]byte("bytes")).Text("text", 6).Text("longer", 4)
+	if want := "before\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x01\x00bytestext\x00\x00long"; string(w) != want {
+		t.Fatalf("written as %q", w)
+	}
+	r := NewReader(w[len("before"):])
+	if a, b, c, d, e := r.U8(), r.U8(), r.U16(), r.U32(), r.U64(); a != 1 || b != 2 || c != 0x0304 || d != 0x05060708 || e != 0x090a0b0c0d0e0f10 {
+		t.Errorf("%x %x %x %x %x", a, b, c, d, e)
+	}
+	if !r.Bool() || r.Bool() || string(r.Take(5)) != "bytes" || r.Text(6) != "text" || r.Text(4) != "long" || r.Done() != nil {
+		t.Errorf("not read back: %v", r.Err())
 	}
 }
 

@@ -19,8 +19,6 @@
 package task
 
 import (
-	"encoding/binary"
-
 	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/wire"
@@ -77,18 +75,14 @@ type Header struct {
 
 // AppendHeader appends a header to p.
 func AppendHeader(p []byte, h Header) []byte {
-	p = append(p, 'M', 'T', Version, byte(h.Type))
-	p = binary.BigEndian.AppendUint32(p, uint32(h.Len))
-	return binary.BigEndian.AppendUint64(p, h.Seq)
+	return frame.Writer(p).U8('M', 'T', Version, byte(h.Type)).U32(uint32(h.Len)).U64(h.Seq)
 }
 
 // DecodeHeader reads the header in the first HeaderSize bytes of p. It does
 // not bound the length: see Answer.
 func DecodeHeader(p []byte) (Header, error) {
 	r := frame.NewReader(p)
-	r.Require(r.U8() == 'M')
-	r.Require(r.U8() == 'T')
-	r.Require(r.U8() == Version)
+	r.Require(string(r.Take(2)) == "MT" && r.U8() == Version)
 	h := Header{Type: Type(r.U8()), Len: int(r.U32()), Seq: r.U64()}
 	return h, r.Done()
 }
@@ -97,19 +91,9 @@ func DecodeHeader(p []byte) (Header, error) {
 // an unknown type and a length that its type does not allow.
 func DecodeAnswerHeader(p []byte) (Header, error) {
 	h, err := DecodeHeader(p)
-	if err != nil {
-		return h, err
-	}
-	ok := false
-	switch h.Type {
-	case Applied:
-		ok = h.Len == 0
-	case Failed:
-		ok = h.Len == 1
-	case Found:
-		ok = h.Len >= 1 && h.Len <= MaxAnswerFrame-HeaderSize && (h.Len-1)%identity.Size == 0
-	}
-	if !ok {
+	ok := h.Type == Applied && h.Len == 0 || h.Type == Failed && h.Len == 1 ||
+		h.Type == Found && h.Len >= 1 && h.Len <= MaxAnswerFrame-HeaderSize && (h.Len-1)%identity.Size == 0
+	if err != nil || !ok {
 		return h, frame.ErrMalformed
 	}
 	return h, nil
@@ -135,9 +119,7 @@ func DecodeAnswer(h Header, p []byte) (Answer, error) {
 		a.Failure = Failure(r.U8())
 		r.Require(a.Failure >= FailConfiguration && a.Failure <= FailQuery)
 	case Found:
-		more := r.U8()
-		r.Require(more <= 1)
-		a.More = more == 1
+		a.More = r.Bool()
 		a.Found = make([]identity.ID, r.Len()/identity.Size)
 		for i := range a.Found {
 			r.Copy(a.Found[i][:])
@@ -148,30 +130,24 @@ func DecodeAnswer(h Header, p []byte) (Answer, error) {
 
 // AppendConfigure appends a Configure frame to p.
 func AppendConfigure(p []byte, seq uint64, t wire.DataType, ordered bool, maxResults uint32, config []byte) []byte {
-	p = AppendHeader(p, Header{Configure, 6 + len(config), seq})
-	var o byte
-	if ordered {
-		o = 1
-	}
-	p = binary.BigEndian.AppendUint32(append(p, byte(t), o), maxResults)
-	return append(p, config...)
+	w := frame.Writer(AppendHeader(p, Header{Configure, 6 + len(config), seq}))
+	return w.U8(byte(t)).Bool(ordered).U32(maxResults).Bytes(config)
 }
 
 // AppendInsert appends an Insert frame to p.
 func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
-	p = AppendHeader(p, Header{Insert, insertHead + len(input), seq})
-	p = append(binary.BigEndian.AppendUint64(p, lsn), id[:]...)
-	return append(p, input...)
+	w := frame.Writer(AppendHeader(p, Header{Insert, insertHead + len(input), seq}))
+	return w.U64(lsn).Bytes(id[:]).Bytes(input)
 }
 
 // AppendRemove appends a Remove frame to p.
 func AppendRemove(p []byte, seq, lsn uint64, id identity.ID) []byte {
-	p = AppendHeader(p, Header{Remove, insertHead, seq})
-	return append(binary.BigEndian.AppendUint64(p, lsn), id[:]...)
+	w := frame.Writer(AppendHeader(p, Header{Remove, insertHead, seq}))
+	return w.U64(lsn).Bytes(id[:])
 }
 
 // AppendSearch appends a Search frame to p.
 func AppendSearch(p []byte, seq uint64, limit uint32, predicate []byte) []byte {
-	p = AppendHeader(p, Header{Search, 4 + len(predicate), seq})
-	return append(binary.BigEndian.AppendUint32(p, limit), predicate...)
+	w := frame.Writer(AppendHeader(p, Header{Search, 4 + len(predicate), seq}))
+	return w.U32(limit).Bytes(predicate)
 }

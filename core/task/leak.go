@@ -8,9 +8,7 @@ import "math"
 // It is what a Task that was taken over could tell a colluding client by the
 // answer alone.
 func LeakBits(n, k uint64, ordered bool) uint64 {
-	if k > n {
-		k = n
-	}
+	k = min(k, n)
 	nats := lnFactorial(n) - lnFactorial(n-k)
 	if !ordered {
 		nats -= lnFactorial(k)

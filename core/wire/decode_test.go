@@ -111,6 +111,18 @@ func TestIdentifiersAndLabels(t *testing.T) {
 			t.Errorf("identifier %q: %v", s, !want)
 		}
 	}
+	// Every byte, in the first place and in a later one.
+	for b := range 256 {
+		first := b >= 'a' && b <= 'z'
+		later := first || b >= '0' && b <= '9' || b == '_' || b == '-'
+		one, two := string([]byte{byte(b)}), string([]byte{'a', byte(b), 'a'})
+		if wire.ValidIdentifier(one) != first || wire.ValidIdentifier(two) != later {
+			t.Errorf("identifier %q or %q", one, two)
+		}
+		if printable := b > ' ' && b <= '~'; wire.ValidLabel(one) != printable || wire.ValidLabel(two) != printable {
+			t.Errorf("label %q or %q", one, two)
+		}
+	}
 	for s, want := range map[string]bool{
 		"": false, "a": true, "Alice@example.org": true, "!": true, "~": true,
 		"a b": false, "\x7f": false, "a\n": false, "é": false,

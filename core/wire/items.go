@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-
-	"motte/core/frame"
-)
+import "motte/core/frame"
 
 // Attribute is an index input given beside an object: the bytes go to the
 // index of that name and nowhere else.
@@ -18,8 +14,8 @@ type Attribute struct {
 const MaxAttributes = 16
 
 // DecodeAttributes reads the sub-query of a PUT, for each attribute
-// index 32 | len(data) 4 | data …; the result aliases p. Two
-// attributes for one index are malformed.
+// index 32 | len(data) 4 | data …; the result aliases p. Two attributes for
+// one index are malformed.
 func DecodeAttributes(p []byte) ([]Attribute, error) {
 	r := frame.NewReader(p)
 	var list []Attribute
@@ -52,8 +48,7 @@ type BatchOp struct {
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
 //
-// The result aliases p. It
-// holds at least one operation and at most MaxBatch.
+// The result aliases p. It holds at least one operation and at most MaxBatch.
 func DecodeBatch(p []byte) ([]BatchOp, error) {
 	r := frame.NewReader(p)
 	r.Require(len(p) > 0)
@@ -113,17 +108,8 @@ const (
 //	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
 func AppendRow(p []byte, w *Row) []byte {
-	p = append(p, w.Measurement[:]...)
-	var ordered byte
-	if w.Ordered {
-		ordered = 1
-	}
-	p = append(p, byte(w.Operations), byte(w.Type), ordered, 0)
-	p = binary.BigEndian.AppendUint32(p, w.MaxInput)
-	p = binary.BigEndian.AppendUint32(p, w.MaxResults)
-	p = binary.BigEndian.AppendUint32(p, w.Deadline)
-	p = binary.BigEndian.AppendUint64(p, w.Memory)
-	return binary.BigEndian.AppendUint64(p, w.LeakBudget)
+	b := frame.Writer(p).Bytes(w.Measurement[:]).U8(byte(w.Operations), byte(w.Type)).Bool(w.Ordered).U8(0)
+	return b.U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget)
 }
 
 // DecodeRow reads a row and refuses one without sense: no operation, no
@@ -131,10 +117,8 @@ func AppendRow(p []byte, w *Row) []byte {
 func DecodeRow(p []byte) (w Row, err error) {
 	r := frame.NewReader(p)
 	r.Copy(w.Measurement[:])
-	w.Operations, w.Type = TaskOps(r.U8()), DataType(r.U8())
-	ordered := r.U8()
-	w.Ordered = ordered == 1
-	r.Require(ordered <= 1 && r.U8() == 0)
+	w.Operations, w.Type, w.Ordered = TaskOps(r.U8()), DataType(r.U8()), r.Bool()
+	r.Require(r.U8() == 0)
 	w.MaxInput, w.MaxResults, w.Deadline = r.U32(), r.U32(), r.U32()
 	w.Memory, w.LeakBudget = r.U64(), r.U64()
 	r.Require(w.Operations != 0 && w.Operations&^taskOpsAll == 0 && w.Type < typeEnd)

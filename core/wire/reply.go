@@ -1,6 +1,6 @@
 package wire
 
-import "encoding/binary"
+import "motte/core/frame"
 
 // Kind says what the body of a reply frame holds.
 type Kind uint8
@@ -44,13 +44,9 @@ type ReplyHeader struct {
 
 // AppendReplyHeader appends the header of a reply frame to p.
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
-	p = append(p, ReplyMagic...)
-	p = append(p, Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
-	p = binary.BigEndian.AppendUint64(p, h.Number)
-	p = binary.BigEndian.AppendUint32(p, uint32(h.BodyLen))
-	p = binary.BigEndian.AppendUint32(p, h.Count)
-	p = binary.BigEndian.AppendUint64(p, h.Head.LSN)
-	return append(p, h.Head.Chain[:]...)
+	w := frame.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
+	w = w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count)
+	return w.U64(h.Head.LSN).Bytes(h.Head.Chain[:])
 }
 
 // Object is the body of a KindObject frame.
@@ -66,8 +62,5 @@ func ObjectLen(name, data int) int { return IdentitySize + 2 + name + data }
 // AppendObject appends the body of a KindObject frame:
 // identity 32 | len(name) 2 | name … | object ….
 func AppendObject(p []byte, o *Object) []byte {
-	p = append(p, o.Identity[:]...)
-	p = binary.BigEndian.AppendUint16(p, uint16(len(o.Name)))
-	p = append(p, o.Name...)
-	return append(p, o.Data...)
+	return frame.Writer(p).Bytes(o.Identity[:]).U16(uint16(len(o.Name))).Bytes(o.Name).Bytes(o.Data)
 }

@@ -1,21 +1,19 @@
 package wire
 
 import (
+	"strings"
 	"time"
 
 	"motte/core/frame"
 	"motte/core/identity"
 )
 
-// The magics that requests and replies begin with.
-const (
-	RequestMagic = "MTRQ"
-	ReplyMagic   = "MTRP"
-)
-
 // Identity names one object with one content: value 16 bytes, tag 16 bytes.
 // In operations on principals the same field holds a principal.
 type Identity = identity.ID
+
+// IdentitySize is the length of an Identity in bytes.
+const IdentitySize = identity.Size
 
 // Header is the uni-format request header: all that the Core reads of a
 // request before it decides what to do with it.
@@ -51,27 +49,23 @@ type Request struct {
 // InvalidRequest: then h is whole and h.BodyLen bytes can be skipped.
 func DecodeHeader(p []byte) (h Header, code Code) {
 	r := frame.NewReader(p)
-	if magic := r.Take(4); string(magic) != RequestMagic {
+	if string(r.Take(4)) != RequestMagic {
 		return h, Malformed
 	}
 	if r.U8() != Version {
 		return h, UnsupportedVersion
 	}
 	h.Op, h.Type, h.Flags = Operation(r.U8()), DataType(r.U8()), Flags(r.U8())
-	h.Number = r.U64()
-	h.Limit = r.U32()
-	h.Timeout = time.Duration(r.U32()) * time.Millisecond
-	h.Collection = r.Text(MaxIdentifier)
-	h.Index = r.Text(MaxIdentifier)
+	h.Number, h.Limit, h.Timeout = r.U64(), r.U32(), time.Duration(r.U32())*time.Millisecond
+	h.Collection, h.Index = r.Text(MaxIdentifier), r.Text(MaxIdentifier)
 	r.Copy(h.Identity[:])
-	name, query, object := r.U32(), r.U32(), r.U32()
+	// int is 64 bits wide on every platform that Motte runs on, so the sum of
+	// three 32-bit lengths can't wrap.
+	h.NameLen, h.QueryLen, h.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
 	r.Require(r.U32() == 0 && h.Number != 0)
 	if r.Done() != nil {
 		return h, Malformed
 	}
-	// int is 64 bits wide on every platform that Motte runs on, so the sum of
-	// three 32-bit lengths can't wrap.
-	h.NameLen, h.QueryLen, h.ObjectLen = int(name), int(query), int(object)
 	if h.NameLen > MaxName || h.QueryLen > MaxSubQuery || h.ObjectLen > MaxObject {
 		return h, TooLarge
 	}
@@ -91,24 +85,14 @@ func SplitBody(h Header, body []byte) Request {
 // ValidIdentifier reports whether s may name a collection, an index or a
 // Task: 1 to MaxIdentifier of a–z, 0–9, '_' and '-', the first a letter.
 func ValidIdentifier(s string) bool {
-	if len(s) == 0 || len(s) > MaxIdentifier || s[0] < 'a' || s[0] > 'z' {
-		return false
-	}
-	for _, c := range []byte(s) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	return s != "" && len(s) <= MaxIdentifier && strings.Contains(letters, s[:1]) &&
+		strings.Trim(s, letters+"0123456789_-") == ""
 }
 
 // ValidLabel reports whether s may label a principal: 1 to MaxLabel printable
 // ASCII characters without space.
 func ValidLabel(s string) bool {
-	for _, c := range []byte(s) {
-		if c <= ' ' || c > '~' {
-			return false
-		}
-	}
-	return len(s) > 0 && len(s) <= MaxLabel
+	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
+	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, unprintable)
 }

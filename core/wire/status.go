@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"encoding/binary"
-
-	"motte/core/frame"
-)
+import "motte/core/frame"
 
 // IndexState is where an index stands.
 type IndexState uint8
@@ -82,18 +78,16 @@ type StatusItem struct {
 // AppendStatus appends the body of a KindStatus frame: the fields in order,
 // and the row if there is one.
 func AppendStatus(p []byte, s *StatusItem) []byte {
-	p = append(p, byte(s.Kind), byte(s.Type), s.Flags, byte(s.State))
-	for _, name := range [...]string{s.Collection, s.Index, s.Task} {
-		p = frame.AppendText(p, name, MaxIdentifier)
-	}
-	p = frame.AppendText(append(p, s.Principal[:]...), s.Label, MaxLabel)
+	w := frame.Writer(p).U8(byte(s.Kind), byte(s.Type), s.Flags, byte(s.State))
+	w = w.Text(s.Collection, MaxIdentifier).Text(s.Index, MaxIdentifier).Text(s.Task, MaxIdentifier)
+	w = w.Bytes(s.Principal[:]).Text(s.Label, MaxLabel)
 	for _, n := range s.Numbers {
-		p = binary.BigEndian.AppendUint64(p, n)
+		w = w.U64(n)
 	}
 	if s.Row != nil {
-		p = AppendRow(p, s.Row)
+		w = AppendRow(w, s.Row)
 	}
-	return p
+	return w
 }
 
 // Reason says why an alert was recorded.
@@ -126,13 +120,8 @@ type Alert struct {
 
 // AppendAlert appends the body of a KindAlert frame, fields in order.
 func AppendAlert(p []byte, a *Alert) []byte {
-	p = binary.BigEndian.AppendUint64(p, a.LSN)
-	p = binary.BigEndian.AppendUint64(p, uint64(a.Time))
-	p = append(p, byte(a.Reason))
-	p = frame.AppendText(p, a.Collection, MaxIdentifier)
-	p = frame.AppendText(p, a.Index, MaxIdentifier)
-	p = binary.BigEndian.AppendUint32(p, a.Segment)
-	return binary.BigEndian.AppendUint32(p, a.Offset)
+	w := frame.Writer(p).U64(a.LSN).U64(uint64(a.Time)).U8(byte(a.Reason))
+	return w.Text(a.Collection, MaxIdentifier).Text(a.Index, MaxIdentifier).U32(a.Segment).U32(a.Offset)
 }
 
 // DecodeAlert reads the body of a KindAlert frame.

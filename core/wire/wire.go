@@ -22,10 +22,13 @@
 // is the full text, testdata/ holds a golden vector of every frame.
 package wire
 
-import "motte/core/identity"
-
-// Version is the only protocol version spoken.
-const Version = 1
+// Version is the only protocol version spoken; the magics are what requests and
+// replies begin with.
+const (
+	Version      = 1
+	RequestMagic = "MTRQ"
+	ReplyMagic   = "MTRP"
+)
 
 // Sizes and limits, checked before anything is allocated.
 const (
@@ -40,9 +43,6 @@ const (
 	MaxLabel      = 64       // bytes: the label of a principal
 	MaxReplyBody  = MaxObject + MaxName + 64
 )
-
-// IdentitySize is the length of an object identity: value 16, tag 16.
-const IdentitySize = identity.Size
 
 // Operation says what a request asks for.
 type Operation uint8
@@ -137,7 +137,7 @@ const (
 	QueryRefused        Code = 18 // the Task does not accept the predicate
 	DeadlineExceeded    Code = 19 // the request's time-out ran out; a write may still take effect
 	Damaged             Code = 20 // a stored record fails its check
-	StorageFailed       Code = 21 // the disk refused a write; the Core only reads until it is restarted
+	StorageFailed       Code = 21 // the disk refused a write, which may still take effect; until a restart the Core only reads
 	LeakBudgetExhausted Code = 22 // the index's leak budget for this principal is used up
 	ShuttingDown        Code = 23 // try another time
 	Overloaded          Code = 24 // a queue is full: try again
