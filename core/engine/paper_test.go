@@ -54,18 +54,20 @@ func (k *fakeTask) waiting(of task.Type) (payloads [][]byte) {
 	return payloads
 }
 
-// instead answers the query that waits for a Task with what the test says,
-// given its sequence number.
+// instead answers the first query that waits for a Task with what the test
+// says, given its sequence number.
 func (w *world) instead(k *fakeTask, say func(seq uint64) []task.Answer) {
-	h, _ := task.DecodeHeader(k.frames[0][:task.HeaderSize])
-	if h.Type != task.Search {
-		w.t.Fatalf("a frame of type %d waits for the Task, not a query", h.Type)
+	for i, f := range k.frames {
+		if h, _ := task.DecodeHeader(f[:task.HeaderSize]); h.Type == task.Search {
+			k.frames = slices.Delete(k.frames, i, i+1)
+			for _, a := range say(h.Seq) {
+				w.e.TaskAnswer(k.instance, a)
+			}
+			w.take()
+			return
+		}
 	}
-	k.frames = k.frames[1:]
-	for _, a := range say(h.Seq) {
-		w.e.TaskAnswer(k.instance, a)
-	}
-	w.take()
+	w.t.Fatal("no query waits for the Task")
 }
 
 // "The system includes indexation operations that allow clients to PUT, GET
@@ -313,7 +315,7 @@ func TestPaperRightsAreVerifiedBeforeDataIsSent(t *testing.T) {
 // copy a fresh Task learns all of it.
 func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 	w := indexed(t, 0)
-	w.e.TaskBroke(w.tasks[0].instance, wire.ReasonBadFrame)
+	w.e.TaskEnded(w.tasks[0].instance, wire.ReasonBadFrame)
 	w.take()
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data"), wire.IndexUnavailable)
 	w.must(admin, put("c", "four", "data of four"), wire.OK)
