@@ -7,12 +7,19 @@
 // ask the Core to stop. What it learns is bounded too: which executables to
 // run, counters that depend on no content, and positions of damaged records.
 //
-// A message is magic "MC" | version 1 | type 1 | fields in order.
+// A message is
+//
+//	magic "MC" | version 1 | type 1 | instance 8
+//
+// and, from the Core, behind it
+//
+//	measurement 32 | memory 8 | key 32 | address 64 | reason 1 | segment 4
+//	offset 4 | values, 8 each …
+//
+// So all that a message of the host can hold is a type and a number.
 package control
 
 import (
-	"encoding/binary"
-
 	"motte/core/frame"
 	"motte/core/wire"
 )
@@ -61,54 +68,34 @@ type Message struct {
 
 // Append appends the encoding of m to p.
 func Append(p []byte, m *Message) []byte {
-	b := binary.BigEndian
-	p = append(p, 'M', 'C', Version, byte(m.Type))
-	switch m.Type {
-	case Ready:
-		p = frame.AppendText(append(p, m.Key[:]...), m.Address, MaxAddress)
-	case StartTask:
-		p = append(b.AppendUint64(p, m.Instance), m.Measurement[:]...)
-		p = b.AppendUint64(p, m.Memory)
-	case StopTask, TaskStarted, TaskEnded:
-		p = b.AppendUint64(p, m.Instance)
-	case Event:
-		p = b.AppendUint32(b.AppendUint32(append(p, byte(m.Reason)), m.Segment), m.Offset)
-	case Counters:
+	w := frame.Writer(p).U8('M', 'C', Version, byte(m.Type)).U64(m.Instance)
+	if m.Type <= Event {
+		w = w.Bytes(m.Measurement[:]).U64(m.Memory).Bytes(m.Key[:]).Text(m.Address, MaxAddress)
+		w = w.U8(byte(m.Reason)).U32(m.Segment).U32(m.Offset)
 		for _, v := range m.Values {
-			p = b.AppendUint64(p, v)
+			w = w.U64(v)
 		}
 	}
-	return p
+	return w
 }
 
 // Decode reads one message. The result does not alias p.
 func Decode(p []byte) (m Message, err error) {
 	r := frame.NewReader(p)
-	r.Require(len(p) <= MaxMessage)
-	r.Require(r.U8() == 'M')
-	r.Require(r.U8() == 'C')
-	r.Require(r.U8() == Version)
-	m.Type = Type(r.U8())
-	switch m.Type {
-	case Ready:
-		r.Copy(m.Key[:])
-		m.Address = r.Text(MaxAddress)
-	case StartTask:
-		m.Instance = r.U64()
+	r.Require(len(p) <= MaxMessage && string(r.Take(2)) == "MC" && r.U8() == Version)
+	m.Type, m.Instance = Type(r.U8()), r.U64()
+	if m.Type >= Ready && m.Type <= Event {
 		r.Copy(m.Measurement[:])
 		m.Memory = r.U64()
-	case StopTask, TaskStarted, TaskEnded:
-		m.Instance = r.U64()
-	case Event:
+		r.Copy(m.Key[:])
+		m.Address = r.Text(MaxAddress)
 		m.Reason, m.Segment, m.Offset = wire.Reason(r.U8()), r.U32(), r.U32()
-	case Counters:
 		m.Values = make([]uint64, r.Len()/8)
 		for i := range m.Values {
 			m.Values[i] = r.U64()
 		}
-	case Stop:
-	default:
-		r.Require(false)
+	} else {
+		r.Require(m.Type == TaskStarted || m.Type == TaskEnded || m.Type == Stop && m.Instance == 0)
 	}
 	return m, r.Done()
 }

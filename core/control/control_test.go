@@ -57,8 +57,8 @@ func TestGoldenMessages(t *testing.T) {
 		if err != nil || !bytes.Equal(Append(nil, &got), p) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
-		if name == "counters" {
-			continue // a shorter list of counters is one, too
+		if m.Type <= Event {
+			p = p[:coreSize] // a shorter list of values is one, too
 		}
 		for n := range p {
 			if _, err := Decode(p[:n]); err == nil {
@@ -71,9 +71,23 @@ func TestGoldenMessages(t *testing.T) {
 	}
 }
 
+// Sizes of messages: of the host, and of the Core without values.
+const (
+	hostSize = 12
+	coreSize = hostSize + 32 + 8 + 32 + 64 + 1 + 4 + 4
+)
+
+func altered(p []byte, at int, b byte) []byte {
+	p = bytes.Clone(p)
+	p[at] = b
+	return p
+}
+
 func TestMessageLimits(t *testing.T) {
 	counters := func(n int) []byte { return Append(nil, &Message{Type: Counters, Values: make([]uint64, n)}) }
-	most := (MaxMessage - 4) / 8
+	most := (MaxMessage - coreSize) / 8
+	event := Append(nil, &Message{Type: Event})
+	host := func(t Type, instance uint64) []byte { return Append(nil, &Message{Type: t, Instance: instance}) }
 	for _, c := range []struct {
 		name  string
 		input []byte
@@ -81,12 +95,16 @@ func TestMessageLimits(t *testing.T) {
 	}{
 		{"longest message", counters(most), true},
 		{"longer", counters(most + 1), false},
-		{"half a counter", counters(1)[:8], false},
+		{"half a value", counters(1)[:coreSize+4], false},
 		{"all counters", counters(len(Stats{})), true},
-		{"no type", []byte{'M', 'C', Version, 0}, false},
-		{"unknown type", []byte{'M', 'C', Version, byte(Stop) + 1}, false},
-		{"another version", []byte{'M', 'C', Version + 1, byte(Stop)}, false},
-		{"another magic", []byte{'M', 'T', Version, byte(Stop)}, false},
+		{"no type", altered(event, 3, 0), false},
+		{"the Core's last type and one", altered(event, 3, byte(Event)+1), false},
+		{"a type before the host's first", altered(host(Stop, 0), 3, byte(TaskStarted)-1), false},
+		{"the host's last type and one", altered(host(Stop, 0), 3, byte(Stop)+1), false},
+		{"another version", altered(host(Stop, 0), 2, Version+1), false},
+		{"another magic", altered(host(Stop, 0), 1, 'T'), false},
+		{"the host's with a field of the Core's", append(host(TaskEnded, 7), event[hostSize:]...), false},
+		{"to stop an instance", host(Stop, 7), false},
 		{"longest address", Append(nil, &Message{Type: Ready, Address: strings.Repeat("a", MaxAddress)}), true},
 		{"zero byte inside address", Append(nil, &Message{Type: Ready, Address: "a\x00b"}), false},
 	} {
