@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// While an index is built.
+const (
+	lookEvery   = 100 * time.Millisecond
+	maxRestarts = 3 // after which there is more wrong than a Task that broke once
+)
+
+// findIndex asks for the state of one index.
+func (a *app) findIndex(ctx context.Context, c *client.Client, collection, index string) (indexView, error) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return indexView{}, err
+	}
+	for i := range status {
+		if s := &status[i]; s.Kind == wire.StatusIndex && s.Collection == collection && s.Index == index {
+			return newIndex(s), nil
+		}
+	}
+	return indexView{}, fmt.Errorf("index %s %s: %w", collection, index, client.ErrNoIndex)
+}
+
+// build waits until an index that was just made is built. One that its Task
+// refuses is dropped again: it would never answer.
+func (a *app) build(ctx context.Context, c *client.Client, collection, index string) error {
+	bar := a.bar(-1, "building "+index)
+	defer bar.Finish()
+	refused := client.StateName(wire.IndexRefused)
+	for {
+		x, err := a.findIndex(ctx, c, collection, index)
+		switch {
+		case err != nil:
+			return err
+		case x.State == client.StateName(wire.IndexServing):
+			return nil
+		case x.State == refused:
+			err := fmt.Errorf("index %s %s: the Task %s does not accept this configuration or data type; the index is dropped again", collection, index, x.Task)
+			return errors.Join(err, c.DropIndex(ctx, collection, index))
+		case x.Restarts >= maxRestarts:
+			return fmt.Errorf("index %s %s: its Task ended or broke its contract %d times, and is started again and again: see 'motte alerts' and the server's log: %w",
+				collection, index, x.Restarts, client.ErrIndexUnavailable)
+		}
+		if x.ToFeed > 0 {
+			bar.ChangeMax64(int64(x.ToFeed))
+			_ = bar.Set64(int64(x.Fed)) // only shown
+		}
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			a.note("The index goes on being built; 'motte index list' shows how far it is.")
+			return ctx.Err()
+		}
+	}
+}

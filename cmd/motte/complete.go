@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// completeWithin bounds how long the shell waits for a server.
+const completeWithin = 2 * time.Second
+
+// complete offers what the next argument of a command can be, by its name in
+// the Use line. What only the server knows is asked there; without one, nothing
+// is offered.
+func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	list := words(cmd)
+	if len(args) >= len(list) {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	switch name, _ := word(list[len(args)]); name {
+	case "FILE":
+		return nil, cobra.ShellCompDirectiveDefault
+	case "RIGHTS":
+		return []string{"read", "read-own", "write", "delete", "admin", "read,write", "all"}, cobra.ShellCompDirectiveNoFileComp
+	case "COLLECTION|" + theServer:
+		return append(a.known(cmd, wire.StatusCollection, nil), theServer), cobra.ShellCompDirectiveNoFileComp
+	case "COLLECTION":
+		return a.known(cmd, wire.StatusCollection, nil), cobra.ShellCompDirectiveNoFileComp
+	case "INDEX":
+		return a.known(cmd, wire.StatusIndex, args), cobra.ShellCompDirectiveNoFileComp
+	case "TASK":
+		return a.known(cmd, wire.StatusTask, nil), cobra.ShellCompDirectiveNoFileComp
+	case "PRINCIPAL":
+		return a.known(cmd, wire.StatusPrincipal, nil), cobra.ShellCompDirectiveNoFileComp
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
+// offer completes a flag with what the server knows.
+func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
+	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return a.known(cmd, kind, args), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// known lists the names of one kind that the server knows; indexes only those
+// of the collection args[0], if there is one.
+func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (names []string) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
+	defer cancel()
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, s := range status {
+		if s.Kind == kind && (kind != wire.StatusIndex || len(args) == 0 || s.Collection == args[0]) {
+			names = append(names, nameOf(s))
+		}
+	}
+	return slices.Compact(names)
+}
+
+// nameOf is the name of what a status item describes.
+func nameOf(s client.StatusItem) string {
+	switch s.Kind {
+	case wire.StatusCollection:
+		return s.Collection
+	case wire.StatusIndex:
+		return s.Index
+	case wire.StatusTask:
+		return s.Task
+	}
+	return s.Label
+}

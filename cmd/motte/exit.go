@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// Exit codes. They are stable: scripts depend on them.
+const (
+	exitOK           = 0
+	exitError        = 1
+	exitUsage        = 2
+	exitNotFound     = 3
+	exitDenied       = 4
+	exitConflict     = 5
+	exitTemporary    = 6
+	exitNoConnection = 7
+)
+
+// usageError is a command line that can't be carried out.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+func usage(format string, args ...any) error { return usageError{fmt.Sprintf(format, args...)} }
+
+// connectionError is a server that can't be reached.
+type connectionError struct{ error }
+
+func (e connectionError) Unwrap() error { return e.error }
+
+// exitCode says what kind of error it is.
+func exitCode(err error) int {
+	var wrong usageError
+	var unreachable connectionError
+	var network *net.OpError
+	var refused *client.Error
+	switch {
+	case errors.As(err, &wrong):
+		return exitUsage
+	case errors.As(err, &refused):
+		return codeExit(refused.Code)
+	case errors.As(err, &unreachable), errors.As(err, &network),
+		errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrWrongCore):
+		return exitNoConnection
+	}
+	return exitError
+}
+
+// codeExit is the exit code for an outcome that the Core answered with.
+func codeExit(c wire.Code) int {
+	switch c {
+	case wire.NotFound, wire.NoCollection, wire.NoIndex, wire.NoTask, wire.NoPrincipal:
+		return exitNotFound
+	case wire.Denied, wire.UnknownPrincipal:
+		return exitDenied
+	case wire.PreconditionFailed, wire.Exists:
+		return exitConflict
+	}
+	if client.Temporary(&client.Error{Code: c}) {
+		return exitTemporary
+	}
+	return exitError
+}
+
+// hint says what can be done about an error, if its text does not.
+func hint(err error) string {
+	var refused *client.Error
+	if !errors.As(err, &refused) {
+		switch {
+		case errors.Is(err, client.ErrWrongCore):
+			return "This is another server than the profile's, or its store was made anew: ask its administrator for the Core's key."
+		case exitCode(err) == exitNoConnection:
+			return "Is 'motte serve' running there? 'motte profile show' prints the address that the profile has."
+		}
+		return ""
+	}
+	switch refused.Code {
+	case wire.UnknownPrincipal:
+		return "An administrator registers a key with: motte principal add LABEL --public-key KEY ('motte profile show' prints yours)."
+	case wire.Denied:
+		return "'motte status' shows your rights; an administrator gives more with: motte grant COLLECTION PRINCIPAL RIGHTS."
+	case wire.NoCollection:
+		return "'motte collection list' shows those in which you have a right."
+	case wire.NoIndex:
+		return "'motte index list' shows those there are; only indexes made with --attribute take attributes."
+	case wire.NoTask:
+		return "'motte task list' shows those there are."
+	case wire.IndexUnavailable, wire.IndexViolated:
+		return "'motte index list' shows how far it is."
+	case wire.QueryRefused:
+		return "'motte help predicates' shows what can be asked."
+	case wire.StorageFailed:
+		return "Free or repair the server's disk, then start the server again."
+	}
+	return ""
+}
+
+// failure is an error as programs get it.
+type failure struct {
+	Error string `json:"error"`
+	Code  string `json:"code"`
+	Exit  int    `json:"exit"`
+}
+
+// codeName names an error: as the Core's code is named, or by its exit code.
+func codeName(err error) string {
+	var refused *client.Error
+	if errors.As(err, &refused) {
+		return client.CodeName(refused.Code)
+	}
+	switch exitCode(err) {
+	case exitUsage:
+		return "usage"
+	case exitNoConnection:
+		return "no-connection"
+	}
+	return "error"
+}
+
+// tell prints an error.
+func (a *app) tell(who string, err error) {
+	if a.json {
+		_ = encode(a.stderr, failure{err.Error(), codeName(err), exitCode(err)})
+	} else {
+		fmt.Fprintf(a.stderr, "%s: %v\n", who, err)
+	}
+}
+
+// fail tells of the error that ended a command, and what can be done about it.
+func (a *app) fail(cmd *cobra.Command, err error) {
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	if a.tell(cmd.CommandPath(), err); a.json {
+		return
+	}
+	if h := hint(err); h != "" {
+		fmt.Fprintln(a.stderr, h)
+	}
+	if exitCode(err) == exitUsage {
+		fmt.Fprintf(a.stderr, "See: %s --help\n", cmd.CommandPath())
+	}
+}

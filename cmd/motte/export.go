@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+func (a *app) export() *cobra.Command {
+	var wrap bool
+	cmd := a.remote(&cobra.Command{
+		Use:   "export COLLECTION",
+		Short: "Print every object of a collection that you may read, one on a line",
+		Long: `Print every object of a collection that you may read, each as JSON on one line, in no
+particular order. Objects that are not JSON are left out and make it fail at the end.
+
+With --envelope nothing is left out: each line is {"name":…,"id":…,"base64":…}, and
+'motte import --envelope' takes names and contents back, byte for byte. Attributes
+given beside an object can't be read, and so are not exported.`,
+		Example: `  motte export people > people.jsonl
+  motte export photos --envelope | gzip > photos.jsonl.gz`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		total := int64(-1)
+		if v, err := look(ctx, c); err == nil { // only for the bar
+			for _, k := range v.Collections {
+				if k.Collection == args[0] && k.Objects > 0 {
+					total = int64(k.Objects)
+				}
+			}
+		}
+		out := bufio.NewWriterSize(a.stdout, 1<<20)
+		n, left, err := a.exportTo(ctx, c, args[0], out, total, wrap)
+		if err == nil {
+			err = out.Flush()
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("collection %s: after %s: %w", args[0], plural(n, "object"), err)
+		case left > 0:
+			return fmt.Errorf("left out what is not JSON, %s: use --envelope", plural(left, "object"))
+		}
+		return nil
+	})
+	cmd.Flags().BoolVar(&wrap, "envelope", false, "put each object, whatever it holds, into an envelope of JSON")
+	return cmd
+}
+
+// exportTo writes objects, and counts those written and those left out.
+func (a *app) exportTo(ctx context.Context, c *client.Client, collection string, w io.Writer, total int64, wrap bool) (n, left int, err error) {
+	bar := a.bar(total, "exporting", hidden(isTerminal(a.stdout))...)
+	defer bar.Finish()
+	var line bytes.Buffer
+	for o, err := range c.List(ctx, collection) {
+		if err != nil {
+			return n, left, err
+		}
+		line.Reset()
+		if wrap {
+			err = encode(&line, envelope(o))
+		} else if json.Compact(&line, o.Data) != nil {
+			left++
+			continue
+		} else {
+			line.WriteByte('\n')
+		}
+		if err == nil {
+			_, err = w.Write(line.Bytes())
+		}
+		if err != nil {
+			return n, left, err
+		}
+		n++
+		_ = bar.Add(1) // only shown
+	}
+	return n, left, nil
+}

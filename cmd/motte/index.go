@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+func (a *app) index() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "index",
+		Short: "Create, list and drop indexes",
+		Long: `An index is a Task that follows one collection and answers predicates about it. It
+runs sandboxed, in a process of its own, and holds nothing that could not be made
+again: if it breaks, the Core drops it and has it built anew.`,
+	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexDrop()})
+}
+
+func (a *app) indexCreate() *cobra.Command {
+	var x client.Index
+	var config, dataType string
+	var wait, noWait bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "create COLLECTION NAME",
+		Short: "Make an index, and wait until it answers",
+		Long: `Make an index, and wait until it answers. What there is to configure is the Task's
+affair. For the built-in ones ('motte help predicates' shows what they can be asked):
+
+  ordered  {"path":JSON POINTER,"type":"int64"|"float64"|"string"|"time"}
+  text     {"path":JSON POINTER} or {"fields":[JSON POINTER,…]}, "analyzer":"standard"|"en"|"simple"
+
+Without a path the whole input is indexed. The input is the object, or with
+--attribute what is given beside it: motte put … --attribute INDEX=VALUE.`,
+		Example: `  motte index create people by_age --task ordered --config '{"path":"/age","type":"int64"}'
+  motte index create people by_text --task text --config @text.json --ordered
+  motte index create events by_time --task ordered --type time --attribute`,
+	}, func(ctx context.Context, args []string) error {
+		if x.Task == "" {
+			return usage("--task is missing: see 'motte task list'")
+		}
+		if err := argument("TASK", x.Task); err != nil {
+			return err
+		}
+		if wait && noWait {
+			return usage("--wait and --no-wait exclude each other")
+		}
+		var err error
+		if x.Type, err = client.ParseType(dataType); err != nil {
+			return usage("--type: %v", err)
+		}
+		if x.Config, err = configuration(config); err != nil {
+			return err
+		}
+		c, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return a.createIndex(ctx, c, args[0], args[1], x, !noWait)
+	})
+	f := cmd.Flags()
+	f.StringVar(&x.Task, "task", "", "registered `Task` that the index runs")
+	f.StringVar(&config, "config", "", "configuration for the Task: `JSON`, or @FILE")
+	f.StringVar(&dataType, "type", "any", "data `TYPE` of the inputs: int64, float64, string, time, text, bytes or any")
+	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise it tells nothing")
+	f.BoolVar(&x.Lazy, "lazy", false, "let a put not wait for the index; searches still see all that was put before")
+	f.BoolVar(&x.Attribute, "attribute", false, "index the attribute given beside an object instead of the object")
+	f.BoolVar(&wait, "wait", true, "wait until the index is built")
+	f.BoolVar(&noWait, "no-wait", false, "do not wait until the index is built")
+	a.offer(cmd, "task", wire.StatusTask)
+	return cmd
+}
+
+// configuration reads what --config names.
+func configuration(s string) ([]byte, error) {
+	file, ok := strings.CutPrefix(s, "@")
+	if !ok {
+		return []byte(s), nil
+	}
+	return os.ReadFile(file)
+}
+
+func (a *app) createIndex(ctx context.Context, c *client.Client, collection, index string, x client.Index, wait bool) error {
+	err := c.CreateIndex(ctx, collection, index, x)
+	switch {
+	case errors.Is(err, client.ErrInvalidRequest):
+		return fmt.Errorf("index %s %s: Task %s does not keep an order, or takes inputs of another type: see 'motte task list'", collection, index, x.Task)
+	case errors.Is(err, client.ErrNoTask):
+		return fmt.Errorf("index %s %s: Task %s: %w", collection, index, x.Task, err)
+	case err != nil:
+		return fmt.Errorf("index %s %s: %w", collection, index, err)
+	}
+	if wait {
+		if err := a.build(ctx, c, collection, index); err != nil {
+			return err
+		}
+	}
+	v, err := a.findIndex(ctx, c, collection, index)
+	if err != nil {
+		return err
+	}
+	return a.done(v, "Index %s of %s is %s.", index, collection, v.State)
+}
+
+func (a *app) indexList() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "list [COLLECTION]",
+		Short: "List indexes, and how far those are that are being built",
+		Long: `List indexes. STATE is starting, building (with the share of the objects that the
+Task has), serving, quarantined (its Task broke the contract; a fresh one starts) or
+refused (the Task does not accept the configuration). Since the server started:
+RESTARTS of its Task, REFUSED inputs, and BITS that your answers could at most have
+told beyond what you asked for.`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		if len(args) > 0 {
+			if err := v.only(args[0]); err != nil {
+				return err
+			}
+		}
+		return a.indexes(v)
+	})
+}
+
+// only keeps the indexes of one collection.
+func (v *view) only(collection string) error {
+	known := false
+	for _, c := range v.Collections {
+		known = known || c.Collection == collection
+	}
+	if !known {
+		return fmt.Errorf("collection %s: %w", collection, client.ErrNoCollection)
+	}
+	var list []indexView
+	for _, x := range v.Indexes {
+		if x.Collection == collection {
+			list = append(list, x)
+		}
+	}
+	v.Indexes = list
+	return nil
+}
+
+func (a *app) indexes(v *view) error {
+	return table(a, v.Indexes, "COLLECTION | INDEX | TASK | TYPE | STATE | OPTIONS | RESTARTS | REFUSED | BITS", func(x indexView) []any {
+		state := x.State
+		if x.ToFeed > 0 {
+			state += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
+		}
+		options := strings.Join(strings.Fields(yes(x.Ordered, "ordered ")+yes(x.Lazy, "lazy ")+yes(x.Attribute, "attribute")), ",")
+		return []any{x.Collection, x.Index, x.Task, x.Type, state, options, x.Restarts, x.Refused, x.LeakedBits}
+	})
+}
+
+func (a *app) indexDrop() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:     "drop COLLECTION INDEX",
+		Short:   "Remove an index; the objects stay",
+		Example: `  motte index drop people by_age`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		if err := c.DropIndex(ctx, args[0], args[1]); err != nil {
+			return fmt.Errorf("index %s %s: %w", args[0], args[1], err)
+		}
+		v := struct {
+			Collection string `json:"collection"`
+			Index      string `json:"index"`
+		}{args[0], args[1]}
+		return a.done(v, "Index %s of %s is dropped.", args[1], args[0])
+	})
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+// profileView is what may be shown of a profile.
+type profileView struct {
+	Profile   string `json:"profile"`
+	Address   string `json:"address,omitempty"`
+	CoreKey   string `json:"core_key,omitempty"`
+	PublicKey string `json:"public_key"`
+	Principal string `json:"principal"`
+}
+
+func newProfile(path string, p *client.Profile) profileView {
+	return profileView{path, p.Address, hex.EncodeToString(p.CoreKey), publicKey(p), identifier(p.Principal())}
+}
+
+func publicKey(p *client.Profile) string {
+	return hex.EncodeToString(p.Key.Public().(ed25519.PublicKey))
+}
+
+// makeKey makes a key in a new profile file.
+func makeKey(path string, p client.Profile) (*client.Profile, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	p.Key = key
+	return &p, p.Write(path)
+}
+
+func (a *app) keygen() *cobra.Command {
+	var out string
+	cmd := a.leaf(&cobra.Command{
+		Use:   "keygen",
+		Short: "Make a key of your own that never leaves this machine",
+		Long: `Make a key, in a profile that does not say yet where the server is, and print its
+public half. Send that to the server's administrator, who registers it:
+
+  motte principal add LABEL --public-key KEY
+
+and sends back the server's address and the Core's key. Put them into the profile:
+
+  motte profile set FILE --address A --core-key K`,
+		Example: `  motte keygen --out alice.profile`,
+	}, func(context.Context, []string) error {
+		p, err := makeKey(out, client.Profile{})
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(newProfile(out, p))
+		}
+		a.note("The key is in %s. This is its public half, for the administrator:", out)
+		_, err = fmt.Fprintln(a.stdout, publicKey(p))
+		return err
+	})
+	cmd.Flags().StringVar(&out, "out", "motte.profile", "`FILE` to make")
+	return cmd
+}
+
+func (a *app) profileFile() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "profile",
+		Short: "Show and complete a profile file",
+	}, []*cobra.Command{a.profileShow(), a.profileSet()})
+}
+
+func (a *app) profileShow() *cobra.Command {
+	return a.leaf(&cobra.Command{
+		Use:   "show [FILE]",
+		Short: "Print what is in a profile, except the private key",
+		Example: `  motte profile show
+  motte profile show alice.profile --json`,
+	}, func(_ context.Context, args []string) error {
+		path, p, err := a.profileArgument(args)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(newProfile(path, p))
+		}
+		v := newProfile(path, p)
+		_, err = fmt.Fprintf(a.stdout, "profile     %s\naddress     %s\ncore-key    %s\npublic key  %s\nprincipal   %s\n",
+			v.Profile, orNone(v.Address), orNone(v.CoreKey), v.PublicKey, v.Principal)
+		return err
+	})
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "not set: see 'motte help profile set'"
+	}
+	return s
+}
+
+// profileArgument reads the profile that an argument names, or else the usual
+// one.
+func (a *app) profileArgument(args []string) (path string, p *client.Profile, err error) {
+	if len(args) > 0 {
+		path = args[0]
+	} else if path, err = a.profilePath(); err != nil {
+		return "", nil, err
+	}
+	p, err = client.ReadProfile(path)
+	return path, p, err
+}
+
+func (a *app) profileSet() *cobra.Command {
+	var address, coreKey string
+	cmd := a.leaf(&cobra.Command{
+		Use:   "set [FILE]",
+		Short: "Say in a profile where the server is, and what the Core's key is",
+		Long: `Say in a profile where the server is, and what the Core's key is: the only key that
+the server may show. Get both from its administrator, over a way that nobody else
+can write to.`,
+		Example: `  motte profile set alice.profile --address motte.example:7433 --core-key 8f0c…`,
+	}, func(_ context.Context, args []string) error {
+		path, p, err := a.profileArgument(args)
+		if err != nil {
+			return err
+		}
+		if address == "" && coreKey == "" {
+			return usage("--address or --core-key is missing")
+		}
+		if address != "" {
+			if _, _, err := net.SplitHostPort(address); err != nil {
+				return usage("--address %q is not HOST:PORT", address)
+			}
+			p.Address = address
+		}
+		if coreKey != "" {
+			key, err := parseHex(coreKey)
+			if err != nil {
+				return err
+			}
+			p.CoreKey = key[:]
+		}
+		if err := p.Replace(path); err != nil {
+			return err
+		}
+		return a.done(newProfile(path, p), "%s is for %s.", path, orNone(p.Address))
+	})
+	cmd.Flags().StringVar(&address, "address", "", "`HOST:PORT` of the server")
+	cmd.Flags().StringVar(&coreKey, "core-key", "", "the Core's public `KEY`, 64 hexadecimal digits")
+	return cmd
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+func (a *app) put() *cobra.Command {
+	var name, identity string
+	var attributes []string
+	var absent bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "put COLLECTION FILE",
+		Short: "Store an object, and print its identity",
+		Long: `Store a file, or with - what comes from standard input, as an object of 16 MiB at
+most, and print its identity. When it returns, the object is durable and every index
+that is not lazy has it.
+
+With --name the object takes the place of the one that had the name before.`,
+		Example: `  motte put people ada.json --name ada
+  echo '{"name":"Ada","age":36}' | motte put people -
+  motte put photos ada.jpg --name ada --attribute by_time=2024-05-01T12:00:00Z
+  motte put people ada.json --name ada --if-identity 6f1c…`,
+	}, func(ctx context.Context, args []string) error {
+		options, err := putOptions(name, attributes, absent, identity)
+		if err != nil {
+			return err
+		}
+		data, err := a.readObject(args[1])
+		if err != nil {
+			return err
+		}
+		c, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		r, err := c.Put(ctx, args[0], data, options...)
+		if err != nil {
+			return fmt.Errorf("collection %s: %w", args[0], err)
+		}
+		if a.json {
+			return a.emit(putView{identifier(r.Identity), name, r.NotIndexed})
+		}
+		if r.NotIndexed {
+			a.note("The object is stored, but at least one index does not take its input.")
+		}
+		_, err = fmt.Fprintln(a.stdout, identifier(r.Identity))
+		return err
+	})
+	f := cmd.Flags()
+	f.StringVar(&name, "name", "", "`NAME` of the object")
+	f.StringArrayVar(&attributes, "attribute", nil, "input `INDEX=VALUE` for an index that takes attributes; may be given several times")
+	f.BoolVar(&absent, "if-absent", false, "only if no object has the name")
+	f.StringVar(&identity, "if-identity", "", "only if the object that has the name still is the one with this identity `ID`")
+	return cmd
+}
+
+// putView is a stored object, for programs.
+type putView struct {
+	ID         string `json:"id"`
+	Name       string `json:"name,omitempty"`
+	NotIndexed bool   `json:"not_indexed"`
+}
+
+func putOptions(name string, attributes []string, absent bool, identity string) (options []client.PutOption, err error) {
+	switch {
+	case len(name) > wire.MaxName:
+		return nil, usage("--name has more than %d bytes", wire.MaxName)
+	case name == "" && (absent || identity != ""):
+		return nil, usage("--if-absent and --if-identity are about a name: --name is missing")
+	case absent && identity != "":
+		return nil, usage("--if-absent and --if-identity exclude each other")
+	}
+	if name != "" {
+		options = append(options, client.Name(name))
+	}
+	if absent {
+		options = append(options, client.IfAbsent())
+	}
+	if identity != "" {
+		id, err := parseHex(identity)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, client.IfIdentity(id))
+	}
+	for _, s := range attributes {
+		index, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return nil, usage("--attribute %q is not INDEX=VALUE", s)
+		}
+		if err := argument("INDEX", index); err != nil {
+			return nil, err
+		}
+		options = append(options, client.Attribute(index, []byte(value)))
+	}
+	return options, nil
+}
+
+// open opens a file, or standard input for "-".
+func (a *app) open(path string) (*os.File, error) {
+	if path != "-" {
+		return os.Open(path)
+	}
+	if isTerminal(a.stdin) {
+		a.note("Reading from the terminal; Ctrl-D ends.")
+	}
+	return a.stdin, nil
+}
+
+// readObject reads what is to be an object.
+func (a *app) readObject(path string) ([]byte, error) {
+	f, err := a.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, wire.MaxObject+1))
+	if err == nil && len(data) > wire.MaxObject {
+		err = fmt.Errorf("%s is larger than an object may be, %s: %w", f.Name(), size(wire.MaxObject), client.ErrTooLarge)
+	}
+	return data, err
+}
+
+func (a *app) get() *cobra.Command {
+	var name, identity, out string
+	cmd := a.leaf(&cobra.Command{
+		Use:   "get COLLECTION",
+		Short: "Print an object",
+		Example: `  motte get people --name ada
+  motte get photos --id 6f1c… --out ada.jpg`,
+	}, func(ctx context.Context, args []string) error {
+		if (name == "") == (identity == "") {
+			return usage("either --name or --id is needed")
+		}
+		var id client.Identity
+		var err error
+		if identity != "" {
+			if id, err = parseHex(identity); err != nil {
+				return err
+			}
+		}
+		c, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		var o client.Object
+		if identity != "" {
+			o, err = c.GetIdentity(ctx, args[0], id)
+		} else {
+			o, err = c.Get(ctx, args[0], name)
+		}
+		if err != nil {
+			return fmt.Errorf("collection %s: %w", args[0], err)
+		}
+		return a.show(o, out)
+	})
+	f := cmd.Flags()
+	f.StringVar(&name, "name", "", "`NAME` of the object")
+	f.StringVar(&identity, "id", "", "identity `ID` of the object")
+	f.StringVar(&out, "out", "", "`FILE` to write it to, readable for you alone")
+	return cmd
+}
+
+// show writes an object to a file, or prints it as it is. What could harm a
+// terminal is not printed on one.
+func (a *app) show(o client.Object, out string) error {
+	switch {
+	case out != "":
+		return os.WriteFile(out, o.Data, 0o600)
+	case a.json:
+		return a.emit(newObject(o))
+	case isTerminal(a.stdout) && !printable(o.Data, "\t\n"):
+		return fmt.Errorf("the object, %s, is not text: write it to a file with --out FILE", size(uint64(len(o.Data))))
+	}
+	_, err := a.stdout.Write(o.Data)
+	return err
+}

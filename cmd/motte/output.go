@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"motte/client"
+)
+
+// emit prints a result for programs: one JSON value on a line.
+func (a *app) emit(v any) error { return encode(a.stdout, v) }
+
+func encode(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// done prints what was done: v for programs, the text for people.
+func (a *app) done(v any, format string, args ...any) error {
+	if a.json {
+		return a.emit(v)
+	}
+	if a.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintf(a.stdout, format+"\n", args...)
+	return err
+}
+
+// note tells people something beside the result.
+func (a *app) note(format string, args ...any) {
+	if !a.quiet {
+		fmt.Fprintf(a.stderr, format+"\n", args...)
+	}
+}
+
+// table prints items: one JSON value a line for programs, a table for people.
+func table[T any](a *app, items []T, header string, row func(T) []any) error {
+	if a.json {
+		for _, item := range items {
+			if err := a.emit(item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(items) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(header, " | ", "\t"))
+	for _, item := range items {
+		cells := row(item)
+		fmt.Fprintf(w, strings.Repeat("%v\t", len(cells)-1)+"%v\n", cells...)
+	}
+	return w.Flush()
+}
+
+// isTerminal reports whether a person sits behind a stream.
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// size writes a number of bytes for people.
+func size(n uint64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/(1<<10), 0
+	for ; v >= 1<<10 && unit < len(units)-1; unit++ {
+		v /= 1 << 10
+	}
+	return fmt.Sprintf("%.4g %ciB", v, units[unit])
+}
+
+// plural writes a number of things for people.
+func plural[N ~int | ~int64 | ~uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// yes writes a flag for people: its name, or nothing.
+func yes(on bool, name string) string {
+	if on {
+		return name
+	}
+	return ""
+}
+
+// identifier writes an identity, a principal or a key.
+func identifier(id [32]byte) string { return hex.EncodeToString(id[:]) }
+
+// oneLine returns an object as one line of text that can do a terminal no harm;
+// false if it isn't one.
+func oneLine(data []byte) ([]byte, bool) {
+	if json.Valid(data) && utf8.Valid(data) {
+		var b bytes.Buffer
+		if err := json.Compact(&b, data); err == nil {
+			return b.Bytes(), printable(b.Bytes(), "")
+		}
+	}
+	return data, printable(data, "\t")
+}
+
+// printable reports whether data is text without control characters, except
+// some.
+func printable(data []byte, except string) bool {
+	return utf8.Valid(data) && !bytes.ContainsFunc(data, func(r rune) bool {
+		return unicode.IsControl(r) && !strings.ContainsRune(except, r)
+	})
+}
+
+// object is an object as programs get it: its content as JSON if that is what
+// it is, otherwise in base64; likewise its name, if it is text.
+type object struct {
+	ID         string          `json:"id"`
+	Name       string          `json:"name,omitempty"`
+	NameBase64 []byte          `json:"name_base64,omitempty"`
+	Object     json.RawMessage `json:"object,omitempty"`
+	Base64     []byte          `json:"base64,omitzero"`
+}
+
+func newObject(o client.Object) object {
+	x := envelope(o)
+	if json.Valid(o.Data) && utf8.Valid(o.Data) {
+		x.Object, x.Base64 = o.Data, nil
+	}
+	return x
+}
+
+// envelope is an object from which its bytes and those of its name come back
+// exactly.
+func envelope(o client.Object) object {
+	x := object{ID: identifier(o.Identity), Base64: o.Data}
+	if x.Base64 == nil {
+		x.Base64 = []byte{}
+	}
+	if utf8.ValidString(o.Name) {
+		x.Name = o.Name
+	} else {
+		x.NameBase64 = []byte(o.Name)
+	}
+	return x
+}

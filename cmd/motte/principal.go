@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+func (a *app) principal() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "principal",
+		Short: "Add, list and remove those who may connect",
+		Long: `A principal is who holds a key; to the server its name is the SHA-256 of the public
+key, 64 hexadecimal digits. An administrator gives it a label as well. Commands
+take either.`,
+	}, []*cobra.Command{a.principalAdd(), a.principalList(), a.principalRemove()})
+}
+
+// addedView is a principal that was added, and what the owner of its key needs.
+type addedView struct {
+	principalView
+	Profile string `json:"profile,omitempty"` // file
+	Address string `json:"address"`
+	CoreKey string `json:"core_key"`
+}
+
+func (a *app) principalAdd() *cobra.Command {
+	var out, key, address string
+	cmd := a.leaf(&cobra.Command{
+		Use:   "add LABEL",
+		Short: "Register a principal",
+		Long: `Register a principal, which then may connect and has no rights: see 'motte grant'.
+
+With --out a key is made here, and FILE is the complete profile for the principal:
+hand it over safely. With --public-key the key was made by its owner ('motte
+keygen') and stays there; what is printed is the command that completes the owner's
+profile.`,
+		Example: `  motte principal add alice --out alice.profile
+  motte principal add bob --public-key 3d40… --address motte.example:7433`,
+	}, func(ctx context.Context, args []string) error {
+		switch {
+		case (out == "") == (key == ""):
+			return usage("either --out FILE or --public-key KEY is needed")
+		case address != "":
+			if _, _, err := net.SplitHostPort(address); err != nil {
+				return usage("--address %q is not HOST:PORT", address)
+			}
+		}
+		admin, err := a.readProfile()
+		if err != nil {
+			return err
+		}
+		if address == "" {
+			address = admin.Address
+		}
+		c, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		p := client.Profile{Address: address, CoreKey: admin.CoreKey}
+		if out != "" {
+			return a.addWithKey(ctx, c, args[0], out, p)
+		}
+		return a.addPublicKey(ctx, c, args[0], key, p)
+	})
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "", "`FILE` of the profile to make")
+	f.StringVar(&key, "public-key", "", "public `KEY` of the principal, as 'motte keygen' printed it")
+	f.StringVar(&address, "address", "", "`HOST:PORT` at which the principal reaches the server (default: the one in your profile)")
+	return cmd
+}
+
+// addWithKey makes a key, and registers it when it is on disk.
+func (a *app) addWithKey(ctx context.Context, c *client.Client, label, out string, p client.Profile) error {
+	made, err := makeKey(out, p)
+	if err != nil {
+		return err
+	}
+	if err := c.AddPrincipal(ctx, made.Principal(), label); err != nil {
+		return errors.Join(fmt.Errorf("principal %s: %w", label, err), os.Remove(out))
+	}
+	v := addedView{principalView{label, identifier(made.Principal())}, out, p.Address, hex.EncodeToString(p.CoreKey)}
+	return a.done(v, "Principal %s is registered; its profile is %s. Next: motte grant COLLECTION %s RIGHTS", label, out, label)
+}
+
+// addPublicKey registers a key that its owner made.
+func (a *app) addPublicKey(ctx context.Context, c *client.Client, label, key string, p client.Profile) error {
+	public, err := parseHex(key)
+	if err != nil {
+		return err
+	}
+	id := sha256.Sum256(public[:])
+	if err := c.AddPrincipal(ctx, id, label); err != nil {
+		return fmt.Errorf("principal %s: %w", label, err)
+	}
+	v := addedView{principalView{label, identifier(id)}, "", p.Address, hex.EncodeToString(p.CoreKey)}
+	if a.json {
+		return a.emit(v)
+	}
+	a.note("Principal %s is registered. Its owner completes the profile with:", label)
+	_, err = fmt.Fprintf(a.stdout, "motte profile set FILE --address %s --core-key %s\n", v.Address, v.CoreKey)
+	return err
+}
+
+func (a *app) principalList() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "list",
+		Short: "List principals: all of them for a server administrator, otherwise you",
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		return table(a, v.Principals, "LABEL | PRINCIPAL", func(p principalView) []any { return []any{p.Label, p.Principal} })
+	})
+}
+
+func (a *app) principalRemove() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:     "remove PRINCIPAL",
+		Short:   "End a principal's access and all of its rights; its objects stay",
+		Example: `  motte principal remove alice`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := principalID(ctx, c, args[0])
+		if err != nil {
+			return err
+		}
+		err = c.RemovePrincipal(ctx, id)
+		if errors.Is(err, client.ErrInvalidRequest) {
+			return fmt.Errorf("principal %s is the last administrator of the server: nobody could undo this", args[0])
+		}
+		if err != nil {
+			return fmt.Errorf("principal %s: %w", args[0], err)
+		}
+		return a.done(map[string]string{"principal": identifier(id)}, "Principal %s is removed.", args[0])
+	})
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// app is one run of the command: its streams, and the flags that all commands
+// have.
+type app struct {
+	stdin          *os.File
+	stdout, stderr *os.File
+
+	profile string // file
+	json    bool
+	quiet   bool
+}
+
+// run carries out a command line and returns the exit code.
+func (a *app) run(ctx context.Context, args []string) int {
+	root := a.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	a.fail(cmd, err)
+	return exitCode(err)
+}
+
+// Groups of commands in the help.
+const (
+	groupServer    = "server"
+	groupObjects   = "objects"
+	groupCatalogue = "catalogue"
+	groupAccess    = "access"
+)
+
+func (a *app) root() *cobra.Command {
+	root := a.group(&cobra.Command{
+		Use:   "motte",
+		Short: "An encrypted object store whose extensions may be vulnerable",
+		Long: `Motte keeps objects in a small trusted Core. Tasks, sandboxed processes that may
+be full of bugs, index them and answer predicates; the Core checks every answer.
+
+Start a server:
+
+  motte serve --dir store
+
+Use it from another terminal:
+
+  export MOTTE_PROFILE=store/admin.profile
+  motte collection create people
+  motte index create people by_age --task ordered --config '{"path":"/age","type":"int64"}'
+  echo '{"name":"Ada","age":36}' | motte put people - --name ada
+  motte search people by_age '>= 30 and < 40'`,
+	},
+		in(groupServer, a.serve(), a.status(), a.alerts(), a.head(), a.doctor(), a.tcb(), a.version()),
+		in(groupObjects, a.put(), a.get(), a.search(), a.count(), a.delete(), a.importLines(), a.export()),
+		in(groupCatalogue, a.collection(), a.index(), a.task()),
+		in(groupAccess, a.principal(), a.grant(), a.revoke(), a.keygen(), a.profileFile()),
+		topics(),
+	)
+	root.AddGroup(
+		&cobra.Group{ID: groupServer, Title: "The server:"},
+		&cobra.Group{ID: groupObjects, Title: "Objects:"},
+		&cobra.Group{ID: groupCatalogue, Title: "Collections, indexes and Tasks:"},
+		&cobra.Group{ID: groupAccess, Title: "Who may do what:"},
+	)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+	f := root.PersistentFlags()
+	f.StringVar(&a.profile, "profile", "", "profile `FILE`: where the server is, and your key (default: $MOTTE_PROFILE)")
+	f.BoolVar(&a.json, "json", false, "print results and errors for programs: JSON, one value on a line")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only: no confirmations, notes or progress")
+	return root
+}
+
+// in puts commands into a group of the help.
+func in(group string, list ...*cobra.Command) []*cobra.Command {
+	for _, c := range list {
+		c.GroupID = group
+	}
+	return list
+}
+
+// group finishes a command that only has commands below it.
+func (a *app) group(c *cobra.Command, lists ...[]*cobra.Command) *cobra.Command {
+	c.Args = cobra.ArbitraryArgs
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		text := ""
+		if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+			text = "; did you mean " + strings.Join(similar, " or ") + "?"
+		}
+		return usage("unknown command %q%s", args[0], text)
+	}
+	c.SuggestionsMinimumDistance = 2
+	for _, list := range lists {
+		c.AddCommand(list...)
+	}
+	return c
+}
+
+// leaf finishes a command that does something. Its arguments are those that its
+// Use line names.
+func (a *app) leaf(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
+	c.Args = arguments
+	c.ValidArgsFunction = a.complete
+	c.RunE = func(cmd *cobra.Command, args []string) error { return run(cmd.Context(), args) }
+	return c
+}
+
+// remote finishes a command that needs a server.
+func (a *app) remote(c *cobra.Command, run func(ctx context.Context, c *client.Client, args []string) error) *cobra.Command {
+	return a.leaf(c, func(ctx context.Context, args []string) error {
+		c, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return run(ctx, c, args)
+	})
+}
+
+// words are the arguments that the Use line of a command names; those in square
+// brackets may be left out.
+func words(c *cobra.Command) []string { return strings.Fields(c.Use)[1:] }
+
+func word(w string) (name string, optional bool) {
+	return strings.Trim(w, "[]"), strings.HasPrefix(w, "[")
+}
+
+// arguments checks the arguments of a command against its Use line.
+func arguments(cmd *cobra.Command, args []string) error {
+	list := words(cmd)
+	for i, w := range list {
+		name, optional := word(w)
+		if i < len(args) {
+			if err := argument(name, args[i]); err != nil {
+				return err
+			}
+		} else if !optional {
+			return usage("%s is missing: %s", strings.Join(list[i:], " "), cmd.UseLine())
+		}
+	}
+	if len(args) <= len(list) {
+		return nil
+	}
+	if len(list) > 0 && strings.Contains(list[len(list)-1], "PREDICATE") {
+		return usage("%q is one argument too many: put the predicate in quotes: '>= 30 and < 40'", args[len(list)])
+	}
+	return usage("%q is one argument too many: %s", args[len(list)], cmd.UseLine())
+}
+
+// theServer stands for the server itself where a collection is asked for.
+const theServer = "@server"
+
+// argument checks one argument by its name.
+func argument(name, value string) error {
+	switch name {
+	case "COLLECTION", "INDEX", "TASK", "NAME":
+		if !wire.ValidIdentifier(value) {
+			return usage("%q can't be the name of a collection, index or Task: 1 to %d of a–z, 0–9, '_' and '-', a letter first",
+				value, wire.MaxIdentifier)
+		}
+	case "COLLECTION|" + theServer:
+		if value != theServer {
+			return argument("COLLECTION", value)
+		}
+	case "RIGHTS":
+		if _, err := client.ParseRights(value); err != nil {
+			return usage("%v", err)
+		}
+	case "LABEL":
+		if !wire.ValidLabel(value) {
+			return usage("%q can't label a principal: 1 to %d printable ASCII characters without space", value, wire.MaxLabel)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// rowFlags are the flags that change a row.
+type rowFlags struct {
+	file       string
+	operations string
+	dataType   string
+	ordered    bool
+	maxInput   byteSize
+	maxResults uint32
+	deadline   time.Duration
+	memory     byteSize
+	leakBudget uint64
+}
+
+// apply changes what the flags that were given say.
+func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error) {
+	if given("operations") {
+		if row.Operations, err = parseOperations(r.operations); err != nil {
+			return usage("--operations: %v", err)
+		}
+	}
+	if given("type") {
+		if row.Type, err = client.ParseType(r.dataType); err != nil {
+			return usage("--type: %v", err)
+		}
+	}
+	if given("ordered") {
+		row.Ordered = r.ordered
+	}
+	if given("max-input") {
+		if r.maxInput < 1 || r.maxInput > wire.MaxObject {
+			return usage("--max-input must be from 1 to %s", size(wire.MaxObject))
+		}
+		row.MaxInput = uint32(r.maxInput)
+	}
+	if given("max-results") {
+		if r.maxResults < 1 || r.maxResults > wire.MaxResultsLimit {
+			return usage("--max-results must be from 1 to %d", wire.MaxResultsLimit)
+		}
+		row.MaxResults = r.maxResults
+	}
+	if given("deadline") {
+		if r.deadline < time.Millisecond || r.deadline > wire.MaxDeadline*time.Millisecond {
+			return usage("--deadline must be from 1ms to %v", wire.MaxDeadline*time.Millisecond)
+		}
+		row.Deadline = uint32(r.deadline / time.Millisecond)
+	}
+	if given("memory") {
+		if r.memory < 1 {
+			return usage("--memory must not be 0")
+		}
+		row.Memory = uint64(r.memory)
+	}
+	if given("leak-budget") {
+		row.LeakBudget = r.leakBudget
+	}
+	return nil
+}
+
+var operations = []struct {
+	operation wire.TaskOps
+	name      string
+}{{wire.TaskSearch, "search"}, {wire.TaskCount, "count"}, {wire.TaskDelete, "delete"}}
+
+func operationNames(o wire.TaskOps) (names []string) {
+	for _, x := range operations {
+		if o&x.operation != 0 {
+			names = append(names, x.name)
+		}
+	}
+	return names
+}
+
+func operationsText(o wire.TaskOps) string { return strings.Join(operationNames(o), ",") }
+
+func parseOperations(s string) (o wire.TaskOps, err error) {
+	for _, word := range strings.Split(s, ",") {
+		known := false
+		for _, x := range operations {
+			if word == x.name {
+				o, known = o|x.operation, true
+			}
+		}
+		if !known {
+			return 0, fmt.Errorf("unknown operation %q: search, count or delete", word)
+		}
+	}
+	return o, nil
+}
+
+// byteSize is a number of bytes as a flag: 4096, 64KiB, 16MiB, 2GiB.
+type byteSize uint64
+
+// String implements pflag.Value.
+func (b *byteSize) String() string { return size(uint64(*b)) }
+
+// Type implements pflag.Value.
+func (b *byteSize) Type() string { return "size" }
+
+var errSize = errors.New("a size is a whole number of bytes, KiB, MiB or GiB: 64MiB")
+
+// Set implements pflag.Value.
+func (b *byteSize) Set(s string) error {
+	s = strings.ReplaceAll(s, " ", "")
+	shift := 0
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if number, ok := strings.CutSuffix(s, unit); ok {
+			s, shift = number, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(strings.TrimSuffix(s, "B"), 10, 64)
+	if err != nil || n > math.MaxUint64>>shift {
+		return errSize
+	}
+	*b = byteSize(n << shift)
+	return nil
+}

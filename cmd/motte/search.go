@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+func (a *app) search() *cobra.Command {
+	var limit uint32
+	var ids bool
+	cmd := a.remote(&cobra.Command{
+		Use:   "search COLLECTION INDEX PREDICATE",
+		Short: "Print the objects that a predicate finds",
+		Long: `Print the objects that a predicate of an index finds and you may read: one on a line,
+JSON compacted. In place of an object that is not one line of text stands its
+identity, in angle brackets; --json has all of them: {"id":…,"name":…,"object":…}, or
+"base64" instead of "object" for what is not JSON.
+
+Objects come in the Task's order if the index is ordered, otherwise in one that tells
+nothing. A predicate that begins with - is given after --.`,
+		Example: `  motte search people by_age '>= 30 and < 40'
+  motte search people by_age 'all order desc' --limit 10
+  motte search people by_text '"enchantress of numbers" -babbage' --ids`,
+	}, func(ctx context.Context, c *client.Client, args []string) (err error) {
+		q := client.Query{Collection: args[0], Index: args[1], Predicate: args[2], Limit: limit}
+		out := bufio.NewWriter(a.stdout)
+		if ids {
+			err = a.printIdentities(ctx, c, q, out)
+		} else {
+			err = a.printObjects(ctx, c, q, out)
+		}
+		if err != nil {
+			err = fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
+		}
+		if flush := out.Flush(); err == nil {
+			err = flush
+		}
+		return err
+	})
+	cmd.Flags().Uint32Var(&limit, "limit", 0, "print `N` objects at most (default: as many as the index may give)")
+	cmd.Flags().BoolVar(&ids, "ids", false, "print identities instead of objects")
+	return cmd
+}
+
+func (a *app) printObjects(ctx context.Context, c *client.Client, q client.Query, out *bufio.Writer) error {
+	for o, err := range c.Search(ctx, q) {
+		if err != nil {
+			return err
+		}
+		if a.json {
+			err = encode(out, newObject(o))
+		} else if line, ok := oneLine(o.Data); ok {
+			_, err = fmt.Fprintf(out, "%s\n", line)
+		} else {
+			_, err = fmt.Fprintf(out, "<%s: %s, not one line of text>\n", identifier(o.Identity), size(uint64(len(o.Data))))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) printIdentities(ctx context.Context, c *client.Client, q client.Query, out *bufio.Writer) error {
+	for id, err := range c.SearchIdentities(ctx, q) {
+		switch {
+		case err != nil:
+			return err
+		case a.json:
+			err = encode(out, object{ID: identifier(id)})
+		default:
+			_, err = fmt.Fprintln(out, identifier(id))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) count() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:     "count COLLECTION INDEX PREDICATE",
+		Short:   "Print how many objects a predicate finds that you may read",
+		Example: `  motte count people by_age '< 18'`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		found, err := c.Count(ctx, client.Query{Collection: args[0], Index: args[1], Predicate: args[2]})
+		if err == nil {
+			err = a.printCount(found)
+		}
+		if err != nil {
+			return fmt.Errorf("index %s %s: %w", args[0], args[1], err)
+		}
+		return nil
+	})
+}
+
+// printCount prints a count; if it is not all, it is an error too.
+func (a *app) printCount(found client.Found) (err error) {
+	if a.json {
+		err = a.emit(struct {
+			Count     uint32 `json:"count"`
+			Truncated bool   `json:"truncated"`
+		}{found.Count, found.Truncated})
+	} else {
+		_, err = fmt.Fprintln(a.stdout, found.Count)
+	}
+	if err == nil && found.Truncated {
+		err = client.ErrTruncated
+	}
+	return err
+}

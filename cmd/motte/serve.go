@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"motte/host"
+)
+
+// readyView says how clients reach a server.
+type readyView struct {
+	Address string `json:"address"`
+	CoreKey string `json:"core_key"`
+	Profile string `json:"profile,omitempty"`
+}
+
+func (a *app) serve() *cobra.Command {
+	var cfg host.Config
+	var jsonLog bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "serve",
+		Short: "Serve a store",
+		Long: `Serve a store: start the Core on a data directory, and the Tasks that it asks for.
+
+The first start makes the store, its keys, and the profile of its administrator,
+DIR/admin.profile: all that a client needs. Give it to the other commands by
+--profile or MOTTE_PROFILE. You may move it elsewhere; the built-in Tasks are then
+no longer registered by themselves after an upgrade.
+
+Without --root-key the key that seals the store lies in the store: whoever takes
+the disk can read it. Put the file on another medium, or let systemd pass it:
+--root-key "$CREDENTIALS_DIRECTORY/root.key".
+
+The Core, motte-core, and the Tasks' executables, motte-task-NAME, are those
+beside this executable; --task-dir names directories of more Tasks, which are used
+once they are registered: motte task register NAME --file FILE.
+
+SIGTERM or Ctrl-C stops the server in order, a second one at once. The log goes to
+standard error. With --json, a line on standard output tells each time that
+clients can connect: {"address":…,"core_key":…,"profile":…}.`,
+		Example: `  motte serve --dir store
+  motte serve --dir /var/lib/motte --listen 0.0.0.0:7433 --root-key /run/keys/motte --metrics 127.0.0.1:9433`,
+	}, func(ctx context.Context, _ []string) error {
+		if cfg.Dir == "" {
+			return usage("--dir is missing: the directory of the store; it is made if it is not there")
+		}
+		cfg.Logger = a.logger(jsonLog)
+		cfg.Ready = a.ready()
+		return host.Run(ctx, cfg)
+	})
+	f := cmd.Flags()
+	f.StringVar(&cfg.Dir, "dir", "", "data directory `DIR`, made if it is not there")
+	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "TCP `ADDRESS` for clients; port 0: any that is free")
+	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key, made with a new store (default: root.key in the data directory)")
+	f.StringVar(&cfg.Metrics, "metrics", "", "TCP `ADDRESS` for Prometheus's /metrics and for /healthz")
+	f.StringArrayVar(&cfg.TaskDirs, "task-dir", nil, "directory `DIR` with more Tasks' executables; may be given several times")
+	f.BoolVar(&jsonLog, "log-json", false, "write the log as JSON")
+	for _, name := range []string{"dir", "task-dir"} {
+		_ = cmd.MarkFlagDirname(name) // of the shell's completion
+	}
+	return cmd
+}
+
+// logger writes the server's log; with --quiet only what somebody should see to.
+func (a *app) logger(asJSON bool) *slog.Logger {
+	o := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if a.quiet {
+		o.Level = slog.LevelWarn
+	}
+	if asJSON {
+		return slog.New(slog.NewJSONHandler(a.stderr, o))
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, o))
+}
+
+// ready tells that clients can connect: programs each time, people once.
+func (a *app) ready() func(host.Ready) {
+	var once sync.Once
+	return func(r host.Ready) {
+		if a.json {
+			_ = a.emit(readyView{r.Address, identifier(r.CoreKey), r.Profile})
+			return
+		}
+		once.Do(func() {
+			if a.quiet {
+				return
+			}
+			fmt.Fprintf(a.stdout, "Serving on %s.\n", r.Address)
+			if path, err := filepath.Abs(r.Profile); err == nil && r.Profile != "" {
+				fmt.Fprintf(a.stdout, "In another terminal:\n\n  export MOTTE_PROFILE=%s\n  motte status\n\n", path)
+			}
+		})
+	}
+}

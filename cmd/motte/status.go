@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+func (a *app) status() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "status",
+		Short: "Show the server, and all that you may know of it",
+		Long: `Show the server, its collections, indexes, Tasks, principals and grants: all of it to
+a server administrator, to others what concerns them. With --json one value has it all.`,
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(v)
+		}
+		me, err := a.readProfile()
+		if err != nil {
+			return err
+		}
+		return a.overview(v, identifier(me.Principal()))
+	})
+}
+
+func (a *app) overview(v *view, me string) error {
+	for _, p := range v.Principals {
+		if p.Principal == me {
+			fmt.Fprintf(a.stdout, "You are %s, principal %s.\n", p.Label, me)
+		}
+	}
+	if s := v.Server; s != nil {
+		fmt.Fprintf(a.stdout, "The server has run for %v: %s, %s of log in %s, %s, %s.\n",
+			time.Duration(s.UptimeSeconds)*time.Second, plural(s.Objects, "object"), size(s.LogBytes), plural(s.Segments, "segment"),
+			plural(s.Connections, "connection"), plural(s.Alerts, "alert"))
+		if s.RootKeyInStore {
+			fmt.Fprintln(a.stdout, "The root key lies in the data directory: a stolen disk is readable. See 'motte help serve', --root-key.")
+		}
+		if s.ReadOnly {
+			fmt.Fprintln(a.stdout, "THE DISK REFUSED A WRITE: the server only reads until it is started again.")
+		}
+	}
+	fmt.Fprintln(a.stdout)
+	for _, part := range []struct {
+		any   bool
+		print func(*view) error
+	}{
+		{len(v.Collections) > 0, a.collections},
+		{len(v.Indexes) > 0, a.indexes},
+		{len(v.Tasks) > 0, a.tasks},
+		{len(v.Grants) > 0, a.grants},
+	} {
+		if !part.any {
+			continue
+		}
+		if err := part.print(v); err != nil {
+			return err
+		}
+		fmt.Fprintln(a.stdout)
+	}
+	_, err := fmt.Fprintf(a.stdout, "Head of the log: %d %s\n", v.Head.LSN, v.Head.Chain)
+	return err
+}
+
+func (a *app) grants(v *view) error {
+	return table(a, v.Grants, "PRINCIPAL | MAY | IN", func(g grantView) []any {
+		who := g.Label
+		if who == "" {
+			who = g.Principal
+		}
+		return []any{who, strings.Join(g.Rights, ","), g.Collection}
+	})
+}
+
+// alertView is an alert as programs get it.
+type alertView struct {
+	LSN        uint64 `json:"lsn"`
+	Time       string `json:"time"`
+	Reason     string `json:"reason"`
+	Collection string `json:"collection,omitempty"`
+	Index      string `json:"index,omitempty"`
+	Segment    uint32 `json:"segment,omitempty"`
+	Offset     uint32 `json:"offset,omitempty"`
+}
+
+func (a *app) alerts() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "alerts",
+		Short: "List the newest alerts: what Tasks and the disk did that they must not",
+		Long: `List the newest alerts, oldest first; for server administrators. An alert is recorded
+in the sealed log when a Task breaks its contract, which also ends that Task and has its
+index built anew, or when the disk gives back something else than was written:
+
+  invalid-identity   the Task returned an identity that the Core never made, or one that is gone
+  other-collection   it returned an identity of another collection
+  bad-frame          it sent something that can't be decoded
+  unasked            it answered what nobody asked, or twice
+  too-many-results   it returned more identities than it may
+  deadline           it did not answer in time
+  task-ended         its process ended
+  damaged-record     a stored record failed its check; SEGMENT and OFFSET say where
+  storage            the disk refused a write
+
+The time is that of a clock which the host controls.`,
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		list, err := c.Alerts(ctx)
+		if err != nil {
+			return err
+		}
+		views := make([]alertView, len(list))
+		for i, x := range list {
+			views[i] = alertView{x.LSN, time.Unix(x.Time, 0).UTC().Format(time.RFC3339), client.ReasonName(x.Reason),
+				x.Collection, x.Index, x.Segment, x.Offset}
+		}
+		return table(a, views, "TIME | REASON | COLLECTION | INDEX | LSN | SEGMENT | OFFSET", func(v alertView) []any {
+			return []any{v.Time, v.Reason, v.Collection, v.Index, v.LSN, v.Segment, v.Offset}
+		})
+	})
+}
+
+func (a *app) head() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "head",
+		Short: "Print the head of the log, to notice a store that went back in time",
+		Long: `Print the sequence number of the last durable record and the chain value that commits
+to all records up to it. Keep it: a server that later shows a lower number, or another
+chain value for the same number, was set back or forked.`,
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		h, err := c.Ping(ctx)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(newHead(h))
+		}
+		_, err = fmt.Fprintln(a.stdout, h.LSN, identifier(h.Chain))
+		return err
+	})
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+	"motte/core/wire"
+	"motte/host"
+)
+
+func (a *app) task() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "task",
+		Short: "List and register Tasks",
+		Long: `A Task is the algorithm of an index: an executable that runs sandboxed. To register
+it writes its row in the API format table, which says what it may be sent and may
+answer. A Task is known by the SHA-256 of its executable.`,
+	}, []*cobra.Command{a.taskList(), a.taskRegister()})
+}
+
+func (a *app) taskList() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "list",
+		Short: "List the registered Tasks, and what each may do",
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		return a.tasks(v)
+	})
+}
+
+func (a *app) tasks(v *view) error {
+	const header = "TASK | SHA-256 | OPERATIONS | TYPE | ORDERED | INPUT | RESULTS | DEADLINE | MEMORY | LEAK BUDGET"
+	return table(a, v.Tasks, header, func(t taskView) []any {
+		budget := "none"
+		if t.LeakBudget > 0 {
+			budget = fmt.Sprint(t.LeakBudget, " bits")
+		}
+		return []any{t.Task, t.Measurement[:16] + "…", strings.Join(t.Operations, ","), t.Type, yes(t.Ordered, "yes"), size(uint64(t.MaxInput)),
+			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), budget}
+	})
+}
+
+// defaultRow is what a Task that nobody knows is registered with.
+var defaultRow = wire.Row{Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete,
+	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
+
+func (a *app) taskRegister() *cobra.Command {
+	r := rowFlags{operations: operationsText(defaultRow.Operations), dataType: client.TypeName(defaultRow.Type), maxInput: byteSize(defaultRow.MaxInput),
+		maxResults: defaultRow.MaxResults, deadline: time.Duration(defaultRow.Deadline) * time.Millisecond, memory: byteSize(defaultRow.Memory)}
+	var cmd *cobra.Command
+	cmd = a.leaf(&cobra.Command{
+		Use:   "register TASK",
+		Short: "Register a Task, or its new executable or limits",
+		Long: `Register a Task: the executable's SHA-256, and what the Core lets it receive and
+answer. The server must find the executable by that: as motte-task-NAME beside
+motte, or in a directory that 'motte serve --task-dir' names.
+
+A Task that is registered already keeps what no flag changes, and its indexes are
+built anew: that is how it is upgraded.`,
+		Example: `  motte task register near --file motte-task-near --deadline 2s --max-results 1000
+  motte task register near --file motte-task-near --leak-budget 100000`,
+	}, func(ctx context.Context, args []string) error {
+		if r.file == "" {
+			return usage("--file is missing: the Task's executable")
+		}
+		measurement, err := host.Measure(r.file)
+		if err != nil {
+			return err
+		}
+		c, err := a.connect(ctx)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		row, err := registered(ctx, c, args[0])
+		if err != nil {
+			return err
+		}
+		row.Measurement = measurement
+		if err := r.apply(&row, func(flag string) bool { return cmd.Flags().Changed(flag) }); err != nil {
+			return err
+		}
+		if err := c.RegisterTask(ctx, args[0], row); err != nil {
+			return fmt.Errorf("task %s: %w", args[0], err)
+		}
+		return a.done(newTask(args[0], &row), "Task %s is registered: SHA-256 %x.", args[0], measurement)
+	})
+	f := cmd.Flags()
+	f.StringVar(&r.file, "file", "", "the Task's executable `FILE`")
+	f.StringVar(&r.operations, "operations", r.operations, "`LIST` of what it may answer, with commas")
+	f.StringVar(&r.dataType, "type", r.dataType, "data `TYPE` of its inputs; any: each index says so itself")
+	f.BoolVar(&r.ordered, "ordered", false, "an index may keep its order")
+	f.Var(&r.maxInput, "max-input", "largest input; larger ones are stored and not indexed")
+	f.Uint32Var(&r.maxResults, "max-results", r.maxResults, "`N` results of one answer at most")
+	f.DurationVar(&r.deadline, "deadline", r.deadline, "`TIME` to confirm a write or answer a query")
+	f.Var(&r.memory, "memory", "memory that it may have")
+	f.Uint64Var(&r.leakBudget, "leak-budget", 0, "`BITS` that one principal may draw through one index; 0: not capped")
+	return cmd
+}
+
+// registered returns the row of a Task: the registered one, or else what it
+// starts from.
+func registered(ctx context.Context, c *client.Client, task string) (wire.Row, error) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return wire.Row{}, err
+	}
+	for _, s := range status {
+		if s.Kind == wire.StatusTask && s.Task == task {
+			return *s.Row, nil
+		}
+	}
+	if row, ok := host.BuiltIn[task]; ok {
+		return row, nil
+	}
+	return defaultRow, nil
+}

@@ -1,0 +1,63 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// topics are pages of the help that belong to no command.
+func topics() []*cobra.Command {
+	return []*cobra.Command{{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long: `Exit codes, for scripts:
+
+  0  it is done
+  1  an error that no other code is for
+  2  the command line is wrong
+  3  not found: an object, collection, index, Task or principal
+  4  denied, or the key is not registered with the server
+  5  a precondition does not hold, or it exists already
+  6  temporary: the index is being built, the server is overloaded or stops; try again
+  7  no connection to the server, or it is not the one of the profile
+
+With --json an error is one line on standard error:
+{"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code
+(docs/reference/wire-protocol.md: not-found, no-index, …), or else usage,
+no-connection or error.`,
+	}, {
+		Use:   "predicates",
+		Short: "What the built-in Tasks can be asked",
+		Long: `The predicate of an index with the Task ordered is about its values:
+
+  < <= = != >= > VALUE    '>= 30 and < 40', '= "Lyon"', '< 18 or > 65'
+  between V and V         both ends belong to it
+  in (V, V, …)
+  prefix "Ly"             strings only
+  all                     every object that has a value
+  … order asc|desc        if the index was made with --ordered
+
+Conditions are joined by and, or, and parentheses. Strings are in double quotes,
+numbers are not, times (RFC 3339) may be.
+
+The predicate of an index with the Task text is what people type into a search box:
+
+  engine analytical       either word, best matches first if the index is ordered
+  +engine +analytical     both
+  engine -babbage         the first and not the second; one that begins with - goes after --
+  "analytical engine"     a phrase
+  analy*                  words that begin so
+  analitical~1            up to one letter (or two) different
+  title:engine^3          in one field of the index, counting three times
+
+docs/reference/predicates.md has all of it, and the configurations.`,
+	}, {
+		Use:   "environment",
+		Short: "The environment variable and files that motte uses",
+		Long: `MOTTE_PROFILE names the file of the profile, if --profile does not.
+
+A profile is a text file with mode 0600: the line motte-profile-v1, then address, core-key
+and client-key, each with its value. It holds a private key. 'motte serve' writes
+DIR/admin.profile, 'motte principal add' and 'motte keygen' write others.
+
+'motte serve' finds motte-core and the Tasks' executables, motte-task-NAME, beside
+itself.`,
+	}}
+}

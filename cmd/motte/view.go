@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// view is a status as programs get it.
+type view struct {
+	Server      *serverView      `json:"server,omitempty"` // for server administrators
+	Head        headView         `json:"head"`
+	Collections []collectionView `json:"collections"`
+	Indexes     []indexView      `json:"indexes"`
+	Tasks       []taskView       `json:"tasks"`
+	Principals  []principalView  `json:"principals"`
+	Grants      []grantView      `json:"grants"`
+}
+
+type serverView struct {
+	Objects        uint64 `json:"objects"`
+	LogBytes       uint64 `json:"log_bytes"`
+	Segments       uint64 `json:"segments"`
+	Alerts         uint64 `json:"alerts"`
+	Connections    uint64 `json:"connections"`
+	UptimeSeconds  uint64 `json:"uptime_seconds"`
+	RootKeyInStore bool   `json:"root_key_in_store"`
+	ReadOnly       bool   `json:"read_only"`
+}
+
+type headView struct {
+	LSN   uint64 `json:"lsn"`
+	Chain string `json:"chain"`
+}
+
+type collectionView struct {
+	Collection string   `json:"collection"`
+	Objects    uint64   `json:"objects"`
+	Indexes    int      `json:"indexes"`
+	Rights     []string `json:"rights"`
+}
+
+type indexView struct {
+	Collection string `json:"collection"`
+	Index      string `json:"index"`
+	Task       string `json:"task"`
+	Type       string `json:"type"`
+	Ordered    bool   `json:"ordered"`
+	Lazy       bool   `json:"lazy"`
+	Attribute  bool   `json:"attribute"`
+	State      string `json:"state"`
+	Fed        uint64 `json:"fed"`     // while it is built
+	ToFeed     uint64 `json:"to_feed"` // likewise
+	Restarts   uint64 `json:"restarts"`
+	Refused    uint64 `json:"refused"`
+	LeakedBits uint64 `json:"leaked_bits"`
+}
+
+type taskView struct {
+	Task        string   `json:"task"`
+	Measurement string   `json:"measurement"`
+	Operations  []string `json:"operations"`
+	Type        string   `json:"type"`
+	Ordered     bool     `json:"ordered"`
+	MaxInput    uint32   `json:"max_input"`
+	MaxResults  uint32   `json:"max_results"`
+	DeadlineMS  uint32   `json:"deadline_ms"`
+	Memory      uint64   `json:"memory"`
+	LeakBudget  uint64   `json:"leak_budget"`
+}
+
+type principalView struct {
+	Label     string `json:"label"`
+	Principal string `json:"principal"`
+}
+
+type grantView struct {
+	Collection string   `json:"collection"`
+	Label      string   `json:"label,omitempty"` // if it may be seen
+	Principal  string   `json:"principal"`
+	Rights     []string `json:"rights"`
+}
+
+// look asks the server for its status.
+func look(ctx context.Context, c *client.Client) (*view, error) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{Head: newHead(c.Head()), Collections: []collectionView{}, Indexes: []indexView{},
+		Tasks: []taskView{}, Principals: []principalView{}, Grants: []grantView{}}
+	labels, indexes := make(map[[32]byte]string), make(map[string]int)
+	for _, s := range status {
+		switch s.Kind {
+		case wire.StatusPrincipal:
+			labels[s.Principal] = s.Label
+		case wire.StatusIndex:
+			indexes[s.Collection]++
+		}
+	}
+	for i := range status {
+		switch s := &status[i]; s.Kind {
+		case wire.StatusServer:
+			v.Server = newServer(s)
+		case wire.StatusCollection:
+			v.Collections = append(v.Collections, collectionView{s.Collection, s.Numbers[0], indexes[s.Collection], rightNames(s.Flags)})
+		case wire.StatusIndex:
+			v.Indexes = append(v.Indexes, newIndex(s))
+		case wire.StatusTask:
+			v.Tasks = append(v.Tasks, newTask(s.Task, s.Row))
+		case wire.StatusPrincipal:
+			v.Principals = append(v.Principals, principalView{s.Label, identifier(s.Principal)})
+		case wire.StatusGrant:
+			g := grantView{s.Collection, labels[s.Principal], identifier(s.Principal), rightNames(s.Flags)}
+			if g.Collection == "" {
+				g.Collection = theServer
+			}
+			v.Grants = append(v.Grants, g)
+		}
+	}
+	return v, nil
+}
+
+func newHead(h client.Head) headView { return headView{h.LSN, identifier(h.Chain)} }
+
+func newServer(s *client.StatusItem) *serverView {
+	n := s.Numbers
+	return &serverView{Objects: n[0], LogBytes: n[1], Segments: n[2], Alerts: n[3], Connections: n[4], UptimeSeconds: n[5],
+		RootKeyInStore: s.Flags&wire.StatusKeyInStore != 0, ReadOnly: s.Flags&wire.StatusReadOnly != 0}
+}
+
+func newIndex(s *client.StatusItem) indexView {
+	f, n := wire.Flags(s.Flags), s.Numbers
+	return indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
+		Ordered: f&wire.FlagOrdered != 0, Lazy: f&wire.FlagLazy != 0, Attribute: f&wire.FlagAttribute != 0,
+		State: client.StateName(s.State), Fed: n[0], ToFeed: n[1], LeakedBits: n[2], Restarts: n[3], Refused: n[4]}
+}
+
+func newTask(name string, row *wire.Row) taskView {
+	return taskView{Task: name, Measurement: identifier(row.Measurement), Operations: operationNames(row.Operations),
+		Type: client.TypeName(row.Type), Ordered: row.Ordered, MaxInput: row.MaxInput, MaxResults: row.MaxResults,
+		DeadlineMS: row.Deadline, Memory: row.Memory, LeakBudget: row.LeakBudget}
+}
+
+// rightNames lists rights by name.
+func rightNames(flags uint8) []string {
+	if flags == 0 {
+		return []string{}
+	}
+	return strings.Split(client.RightsName(wire.Rights(flags)), ",")
+}
