@@ -273,12 +273,20 @@ func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identi
 // no particular order. Objects put or deleted meanwhile may be among them.
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		c.objects(ctx, &wire.Request{Header: wire.Header{Op: wire.OpList, Collection: collection}}, yield)
+		// The Core lists in parts: each answer says where the next begins.
+		r := &wire.Request{Header: wire.Header{Op: wire.OpList, Collection: collection}}
+		for again := true; again; again = r.Limit != 0 {
+			end, ok := c.objects(ctx, r, yield)
+			if !ok {
+				return
+			}
+			r.Limit = end.Count
+		}
 	}
 }
 
-func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) {
-	c.stream(ctx, r, func(p part, err error) bool {
+func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) (end part, ok bool) {
+	return c.stream(ctx, r, func(p part, err error) bool {
 		var o Object
 		if err == nil {
 			o, err = decodeObject(p.body)
@@ -292,49 +300,46 @@ func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object
 var ErrTruncated = fmt.Errorf("the index found more than it may give in one answer: narrow the predicate")
 
 // stream sends a request and hands each frame but the last to take, until that
-// wants no more.
-func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, error) bool) {
-	if r.Limit > 0 && r.Limit <= smallLimit {
+// wants no more. It returns the last frame if the answer came whole.
+func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, error) bool) (end part, ok bool) {
+	if r.Op == wire.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
 		parts, err := c.collect(ctx, r)
 		for _, p := range parts {
 			if p.Kind != wire.KindEnd && !take(p, nil) {
-				return
+				return end, false
 			}
+			end = p
 		}
 		if err != nil {
 			take(part{}, err)
 		}
-		return
+		return end, err == nil
 	}
 	l, err := c.dedicated(ctx)
 	if err != nil {
 		take(part{}, err)
-		return
+		return end, false
 	}
-	clean := false
-	defer func() { c.giveBack(l, clean) }()
+	defer func() { c.giveBack(l, end.Kind == wire.KindEnd) }()
 	k := newCall(true)
 	defer k.drop()
 	if _, err := l.start(r, k); err != nil {
 		take(part{}, err)
-		return
+		return end, false
 	}
 	for {
 		p, err := k.next(ctx)
-		switch {
-		case err != nil:
-			take(part{}, err)
-			return
-		case p.Kind == wire.KindEnd:
-			clean = true
-			if err := failure(p.Code); err != nil {
-				take(part{}, err)
-			} else if p.Flags&wire.ReplyTruncated != 0 && r.Limit == 0 {
-				take(part{}, ErrTruncated)
+		if err == nil && p.Kind == wire.KindEnd {
+			end, err = p, failure(p.Code)
+			if err == nil && p.Flags&wire.ReplyTruncated != 0 && r.Limit == 0 {
+				err = ErrTruncated
 			}
-			return
-		case !take(p, nil):
-			return
+			if err == nil {
+				return end, true
+			}
+		}
+		if !take(p, err) || err != nil {
+			return end, false
 		}
 	}
 }

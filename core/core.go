@@ -223,7 +223,6 @@ func (s *shell) carryOut(o engine.Output) {
 		}
 	}
 	for _, t := range o.Start {
-		s.stats.add(control.TaskStarts, 1)
 		s.toHost.put(control.Message{Type: control.StartTask, Instance: t.Instance, Measurement: t.Measurement, Memory: t.Memory})
 	}
 	for _, instance := range o.Stop {
@@ -234,9 +233,6 @@ func (s *shell) carryOut(o engine.Output) {
 		s.toHost.put(control.Message{Type: control.StopTask, Instance: instance})
 	}
 	for _, a := range o.Events {
-		if a.Index != "" {
-			s.stats.add(control.Quarantines, 1)
-		}
 		s.toHost.put(control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"motte/core/control"
 	"motte/core/engine"
+	"motte/core/wire"
 )
 
 // readHost takes the host's messages until it asks to stop, goes away, or says
@@ -29,7 +30,7 @@ func (s *shell) readHost(stop chan struct{}) {
 		case whole && msg.Type == control.TaskStarted && len(fds) == 1:
 			s.takeChannel(msg.Instance, fds[0])
 		case whole && msg.Type == control.TaskEnded && len(fds) == 0:
-			s.events.put(func(e *engine.Engine) { e.TaskEnded(msg.Instance) })
+			s.events.put(func(e *engine.Engine) { e.TaskEnded(msg.Instance, wire.ReasonTaskEnded) })
 		case whole && msg.Type == control.Stop && len(fds) == 0:
 			return
 		default:
@@ -48,7 +49,7 @@ func (s *shell) takeChannel(instance uint64, fd int) {
 	c, err := net.FileConn(f)
 	f.Close()
 	if err != nil {
-		s.events.put(func(e *engine.Engine) { e.TaskEnded(instance) })
+		s.events.put(func(e *engine.Engine) { e.TaskEnded(instance, wire.ReasonTaskEnded) })
 		return
 	}
 	s.events.put(func(*engine.Engine) { s.startTask(instance, c) })

@@ -86,8 +86,8 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head}
 	sent := 0
 	for ; len(r.Items) > 0 && sent < quantum; r.Items = r.Items[1:] {
-		h.Kind = r.Items[0].Kind
-		sent += w.frame(h, r.Items[0].Body)
+		h.Kind = r.Kind
+		sent += w.frame(h, r.Items[0])
 	}
 	if r.IDsOnly && len(r.Objects) > 0 {
 		n := min(len(r.Objects), quantum/identity.Size)
@@ -120,12 +120,9 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 	return done, len(w.p) < bufferSize || w.flush()
 }
 
-// end ends an answer: with its last frame, or by asking for its next part.
+// end ends an answer: with its last frame, unless that was its object.
 func (w *writer) end(r *engine.Reply, h wire.ReplyHeader) {
-	if conn, number, held := r.Conn, r.Number, r.Held; r.More {
-		w.conn.s.events.put(func(e *engine.Engine) { e.Next(conn, number) })
-		return
-	} else if held > 0 {
+	if conn, held := r.Conn, r.Held; held > 0 {
 		w.conn.s.events.put(func(e *engine.Engine) { e.Sent(conn, held) })
 	}
 	if !r.Single {

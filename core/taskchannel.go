@@ -12,10 +12,7 @@ import (
 	"motte/core/wire"
 )
 
-const (
-	answerBatch  = 256 // frames of a Task handed to the engine in one event
-	answerCredit = 16  // such events that the engine has not taken: a flood waits
-)
+const answerBatch = 256 // frames of a Task handed to the engine in one event
 
 // taskChannel is the Core's end of the channel to one Task: a reader and a
 // writer. It belongs to the loop, which closes it.
@@ -57,32 +54,44 @@ func (t *taskChannel) write() {
 	}
 }
 
-// read takes answers. Whatever can't be decoded is the last that is read.
+// read takes answers. Whatever can't be decoded is the last that is read. A
+// Task that floods waits until the engine has taken what it sent.
 func (t *taskChannel) read() {
-	in := bufio.NewReaderSize(t.net, bufferSize)
-	payload := make([]byte, task.MaxAnswerFrame)
-	credit := make(chan struct{}, answerCredit)
-	var batch []task.Answer
-	for {
-		if len(batch) > 0 && (in.Buffered() < task.HeaderSize || len(batch) >= answerBatch) {
-			select {
-			case credit <- struct{}{}:
-			case <-t.closed:
-				return
+	in, payload := bufio.NewReaderSize(t.net, bufferSize), make([]byte, task.MaxAnswerFrame)
+	for failed := error(nil); failed == nil; {
+		var batch []task.Answer
+		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize && len(batch) < answerBatch {
+			var a task.Answer
+			if a, failed = readAnswer(in, payload); failed == nil {
+				batch = append(batch, a)
 			}
-			t.post(batch, credit)
-			batch = nil
 		}
-		a, err := readAnswer(in, payload)
-		if err != nil {
-			if len(batch) > 0 {
-				t.post(batch, nil)
+		taken := make(chan struct{})
+		t.s.events.put(func(e *engine.Engine) {
+			defer close(taken)
+			for _, a := range batch {
+				e.TaskAnswer(t.instance, a)
 			}
-			t.ended(err)
+			if failed != nil {
+				e.TaskEnded(t.instance, violation(failed))
+			}
+		})
+		select {
+		case <-taken:
+		case <-t.closed:
 			return
 		}
-		batch = append(batch, a)
 	}
+}
+
+// violation says what the end of a channel means: that of the process, or that
+// it sent what can't be decoded.
+func violation(err error) wire.Reason {
+	var system *net.OpError
+	if errors.Is(err, io.EOF) || errors.As(err, &system) {
+		return wire.ReasonTaskEnded
+	}
+	return wire.ReasonBadFrame
 }
 
 // readAnswer reads one frame. io.EOF says that the Task closed its channel
@@ -100,24 +109,4 @@ func readAnswer(in *bufio.Reader, payload []byte) (task.Answer, error) {
 		return task.Answer{}, io.ErrUnexpectedEOF
 	}
 	return task.DecodeAnswer(h, payload[:h.Len])
-}
-
-func (t *taskChannel) post(batch []task.Answer, credit chan struct{}) {
-	t.s.events.put(func(e *engine.Engine) {
-		for _, a := range batch {
-			e.TaskAnswer(t.instance, a)
-		}
-		if credit != nil {
-			<-credit
-		}
-	})
-}
-
-func (t *taskChannel) ended(err error) {
-	var system *net.OpError
-	if errors.Is(err, io.EOF) || errors.As(err, &system) {
-		t.s.events.put(func(e *engine.Engine) { e.TaskEnded(t.instance) })
-		return
-	}
-	t.s.events.put(func(e *engine.Engine) { e.TaskBroke(t.instance, wire.ReasonBadFrame) })
 }

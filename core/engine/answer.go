@@ -31,9 +31,10 @@ func (e *Engine) TaskStarted(instance uint64) {
 	e.pump(x)
 }
 
-// TaskEnded says that a process is gone. One that never came up is tried again
-// later; one that was at work broke its contract.
-func (e *Engine) TaskEnded(instance uint64) {
+// TaskEnded says that a process is gone, or that what it sent can't be decoded.
+// One that never came up is tried again later; one that was at work broke its
+// contract.
+func (e *Engine) TaskEnded(instance uint64, reason wire.Reason) {
 	x := e.instances[instance]
 	switch {
 	case x == nil:
@@ -41,13 +42,6 @@ func (e *Engine) TaskEnded(instance uint64) {
 		e.stopIndex(x, wire.IndexUnavailable)
 		e.retryLater(x)
 	default:
-		e.quarantine(x, wire.ReasonTaskEnded)
-	}
-}
-
-// TaskBroke says that a Task sent what can't be decoded.
-func (e *Engine) TaskBroke(instance uint64, reason wire.Reason) {
-	if x := e.instances[instance]; x != nil {
 		e.quarantine(x, reason)
 	}
 }

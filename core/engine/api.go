@@ -38,30 +38,23 @@ type Output struct {
 	Events  []wire.Alert // tell the host's operator: reason and position only
 }
 
-// Reply is an answer, or one part of an answer, to a client: first Items, then
-// Objects, then, unless More is set, the end frame.
+// Reply is an answer to a client: first Items, then Objects, then the end frame.
 type Reply struct {
 	Conn   Conn
 	Number uint64
 	Head   wire.Head
 
-	Items   []Item          // encoded already
+	Kind    wire.Kind       // of Items
+	Items   [][]byte        // bodies of frames
 	Objects []mapping.Entry // to be read, opened, checked and sent one by one
 	IDsOnly bool            // send the identities of Objects, don't read them
 	Single  bool            // a GET: its one object frame is the last frame
-	More    bool            // when all is sent, call Next instead of sending an end frame
 	Held    int             // if not 0: call Sent with it when all is sent
 
 	Code  wire.Code
 	Flags wire.ReplyFlags
 	Count uint32
 	Body  []byte // of the end frame: identities
-}
-
-// Item is the body of one reply frame.
-type Item struct {
-	Kind wire.Kind
-	Body []byte
 }
 
 // Fetch asks for a record.

@@ -64,7 +64,6 @@ type Engine struct {
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
-	lists        map[listKey]*list
 	fetches      map[uint64]*delivery
 	lastFetch    uint64
 	unsent       map[Conn]int // objects in answers to queries that are not sent
@@ -115,7 +114,6 @@ func New(c Config) *Engine {
 		began:     c.Now,
 		pending:   make(map[identity.Value]pendingObject),
 		instances: make(map[uint64]*index),
-		lists:     make(map[listKey]*list),
 		fetches:   make(map[uint64]*delivery),
 		unsent:    make(map[Conn]int),
 		damaged:   make(map[log.Location]bool),
@@ -155,7 +153,7 @@ func (e *Engine) Idle() bool {
 	if slices.ContainsFunc(e.indexes(), (*index).busy) {
 		return false
 	}
-	return len(e.unsettled) == 0 && len(e.held) == 0 && len(e.lists) == 0 && e.waiting == 0
+	return len(e.unsettled) == 0 && len(e.held) == 0 && e.waiting == 0
 }
 
 // Observe notes what only the shell knows, for the status.

@@ -311,8 +311,8 @@ func TestReplayGivesTheSameState(t *testing.T) {
 		t.Fatalf("%d items, then %d", len(before.items), len(after.items))
 	}
 	for i := range before.items {
-		if i > 0 && !bytes.Equal(before.items[i].Body, after.items[i].Body) {
-			t.Errorf("item %d: %x, then %x", i, before.items[i].Body, after.items[i].Body)
+		if i > 0 && !bytes.Equal(before.items[i], after.items[i]) {
+			t.Errorf("item %d: %x, then %x", i, before.items[i], after.items[i])
 		}
 	}
 }

@@ -33,7 +33,7 @@ var shapes = map[wire.Operation]struct {
 	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity},
 	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0},
 	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0},
-	wire.OpList:             {aCollection, 0, wire.FlagIDsOnly},
+	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly},
 	wire.OpBatch:            {aCollection | anObject, 0, 0},
 	wire.OpCreateCollection: {aCollection, 0, 0},
 	wire.OpDropCollection:   {aCollection, 0, 0},

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"maps"
-
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
@@ -123,60 +121,48 @@ const (
 	listScan = 1 << 16 // entries of the mapping looked at for one part
 )
 
-type listKey struct {
-	conn   Conn
-	number uint64
-}
-
-// list is the flow of a LIST: every object of the collection that the
-// principal may read. It shows each object at most once, and every object that
-// was there all the time.
-type list struct {
-	req   *Request
-	c     *collection
-	p     *principal
-	shard int
-	count uint32
-}
-
+// list answers a LIST: the objects of the collection that the principal may
+// read and whose values begin with the byte that the request names, or a higher
+// one, up to where the part ends. The count of the answer is the byte at which
+// the next part begins; 0: there is none. So the Core keeps nothing between two
+// parts; all of them together show each object at most once, and every object
+// that was there all the time.
 func (e *Engine) list(q *Request, p *principal) wire.Code {
 	c, code := e.collectionFor(q, wire.RightRead|wire.RightReadOwn)
-	if code == wire.OK {
-		e.lists[listKey{q.Conn, q.Number}] = &list{req: q, c: c, p: p}
-		e.Next(q.Conn, q.Number)
+	if code != wire.OK {
+		return code
 	}
-	return code
-}
-
-// Next asks for the next part of a LIST whose last part was sent.
-func (e *Engine) Next(conn Conn, number uint64) {
-	key := listKey{conn, number}
-	l := e.lists[key]
-	if l == nil {
-		return
+	if q.Limit >= mapping.Shards {
+		return wire.InvalidRequest
 	}
-	if e.byID[l.c.id] == nil || e.principals[l.p.id] != l.p {
-		delete(e.lists, key)
-		e.end(l.req, wire.NoCollection)
-		return
-	}
-	rights := l.c.grants.Rights(l.p.id)
 	var part []mapping.Entry
-	for scanned := 0; l.shard < mapping.Shards && len(part) < listPart && scanned < listScan; l.shard++ {
-		for o := range e.objects.Shard(l.shard) {
+	shard, rights := int(q.Limit), c.grants.Rights(p.id)
+	for scanned := 0; shard < mapping.Shards && len(part) < listPart && scanned < listScan; shard++ {
+		for o := range e.objects.Shard(shard) {
 			scanned++
-			if o.Collection == l.c.id && access.Read(rights, o.Owner == l.p.owner) {
+			if o.Collection == c.id && access.Read(rights, o.Owner == p.owner) {
 				part = append(part, o)
 			}
 		}
 	}
-	l.count += uint32(len(part))
-	more := l.shard < mapping.Shards
-	if !more {
-		delete(e.lists, key)
-	}
-	e.reply(l.req, Reply{Objects: part, IDsOnly: l.req.Flags&wire.FlagIDsOnly != 0, More: more, Count: l.count})
+	return e.show(q, part, Reply{Count: uint32(shard % mapping.Shards)})
 }
+
+// show answers q with objects, or their identities, unless the connection has
+// not taken too many already.
+func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
+	if e.unsent[q.Conn] > maxUnsent {
+		return wire.Overloaded
+	}
+	e.unsent[q.Conn] += len(objects)
+	r.Objects, r.Held, r.IDsOnly = objects, len(objects), q.Flags&wire.FlagIDsOnly != 0
+	e.reply(q, r)
+	return wire.OK
+}
+
+// maxUnsent is the number of objects, in answers that a connection has not
+// taken, beyond which it is given no more: 100 MiB of entries.
+const maxUnsent = 2 << 20
 
 // Sent says that an answer that held n objects is sent.
 func (e *Engine) Sent(conn Conn, n int) {
@@ -186,7 +172,4 @@ func (e *Engine) Sent(conn Conn, n int) {
 }
 
 // Closed says that a connection is gone: nobody reads its answers any more.
-func (e *Engine) Closed(conn Conn) {
-	delete(e.unsent, conn)
-	maps.DeleteFunc(e.lists, func(k listKey, _ *list) bool { return k.conn == conn })
-}
+func (e *Engine) Closed(conn Conn) { delete(e.unsent, conn) }

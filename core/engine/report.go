@@ -12,8 +12,8 @@ import (
 // report is the flow of a STATUS: all to a server administrator, to others
 // what concerns them.
 func (e *Engine) report(q *Request, p *principal) wire.Code {
-	var items []Item
-	add := func(s wire.StatusItem) { items = append(items, Item{wire.KindStatus, wire.AppendStatus(nil, &s)}) }
+	var items [][]byte
+	add := func(s wire.StatusItem) { items = append(items, wire.AppendStatus(nil, &s)) }
 	admin := e.isAdmin(p.id)
 	if admin {
 		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed}
@@ -59,7 +59,7 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 			add(x.report(p.id, all))
 		}
 	}
-	e.reply(q, Reply{Items: items, Count: uint32(len(items))})
+	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
 	return wire.OK
 }
 
@@ -84,9 +84,9 @@ func (e *Engine) reportAlerts(q *Request, p *principal) wire.Code {
 	if !e.isAdmin(p.id) {
 		return wire.Denied
 	}
-	r := Reply{Count: uint32(len(e.alerts))}
+	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
 	for i := range e.alerts {
-		r.Items = append(r.Items, Item{wire.KindAlert, wire.AppendAlert(nil, &e.alerts[i])})
+		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))
 	}
 	e.reply(q, r)
 	return wire.OK

@@ -14,10 +14,6 @@ import (
 	"motte/core/wire"
 )
 
-// maxUnsent is the number of objects, in answers that a connection has not
-// taken, beyond which it is given no more: 100 MiB of entries.
-const maxUnsent = 2 << 20
-
 // DefaultTimeout is how long a client waits for a Task if it does not say.
 const DefaultTimeout = 60 * time.Second
 
@@ -156,17 +152,17 @@ func (e *Engine) finish(s *search) {
 	r := Reply{Count: uint32(len(keep)), Flags: flags}
 	switch {
 	case !e.meter(s, uint64(len(keep))):
-		r = Reply{Code: wire.LeakBudgetExhausted}
-	case s.req.Op == wire.OpSearch && e.unsent[s.req.Conn] > maxUnsent:
-		r = Reply{Code: wire.Overloaded}
+		e.answer(s, Reply{Code: wire.LeakBudgetExhausted})
+	case s.req.Op == wire.OpCount:
+		e.answer(s, r)
 	case s.req.Op == wire.OpDeleteWhere:
 		e.deleteFound(s, keep, flags)
-		return
-	case s.req.Op == wire.OpSearch:
-		r.Objects, r.Held, r.IDsOnly = keep, len(keep), s.req.Flags&wire.FlagIDsOnly != 0
-		e.unsent[s.req.Conn] += r.Held
+	default:
+		s.answered = true
+		if code := e.show(s.req, keep, r); code != wire.OK {
+			e.end(s.req, code)
+		}
 	}
-	e.answer(s, r)
 }
 
 // canonical returns the answer's objects in the order in which they leave: by

@@ -146,7 +146,7 @@ func (s *simulation) step() {
 	case k < 98:
 		s.tick(time.Duration(s.rng.IntN(300)) * time.Millisecond)
 	case k < 99 && len(s.tasks) > 0:
-		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance) // killed
+		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance, wire.ReasonTaskEnded) // killed
 		s.take()
 	default:
 		s.crash()
@@ -491,7 +491,7 @@ func (s *simulation) finish() {
 		for _, k := range s.tasks {
 			if k.hostile {
 				k.hostile = false
-				s.e.TaskBroke(k.instance, wire.ReasonBadFrame)
+				s.e.TaskEnded(k.instance, wire.ReasonBadFrame)
 			}
 		}
 		s.take()

@@ -229,7 +229,7 @@ func (r *trace) reply(w *world, text string, a answer) {
 		r.tell("  %s %s", r.names[o.ID], w.content(o))
 	}
 	for _, i := range a.items {
-		r.item(i)
+		r.item(a.kind, i)
 	}
 }
 
@@ -243,13 +243,13 @@ func (w *world) content(e mapping.Entry) []byte {
 }
 
 // item traces the items of a status that change in a story, and alerts.
-func (r *trace) item(i Item) {
-	if i.Kind == wire.KindAlert {
-		a, _ := wire.DecodeAlert(i.Body)
+func (r *trace) item(kind wire.Kind, body []byte) {
+	if kind == wire.KindAlert {
+		a, _ := wire.DecodeAlert(body)
 		r.tell("  %d %s", a.LSN, alertText(a))
 		return
 	}
-	s, _ := frames.DecodeStatus(i.Body)
+	s, _ := frames.DecodeStatus(body)
 	switch s.Kind {
 	case wire.StatusServer:
 		if s.Flags&wire.StatusReadOnly != 0 {

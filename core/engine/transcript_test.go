@@ -220,7 +220,7 @@ func (s *story) taskSays(words []string) {
 
 // task-dies N: the host reports that its process is gone.
 func (s *story) taskDies(words []string) {
-	s.e.TaskEnded(s.process(words[1]).instance)
+	s.e.TaskEnded(s.process(words[1]).instance, wire.ReasonTaskEnded)
 	s.take()
 }
 

@@ -32,6 +32,7 @@ type world struct {
 	tasks   []*fakeTask // in the order of their start
 	answers []answer
 	number  uint64
+	list    *Request // the last LIST
 	keys    ring
 	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
 }
@@ -47,7 +48,8 @@ type answer struct {
 	flags   wire.ReplyFlags
 	count   uint32
 	body    []byte
-	items   []Item
+	kind    wire.Kind // of items
+	items   [][]byte
 	objects []mapping.Entry
 }
 
@@ -126,15 +128,11 @@ func (w *world) take() {
 			}
 		}
 		w.tasks = slices.DeleteFunc(w.tasks, func(k *fakeTask) bool { return k.stopped })
-		more := false
+		again := false
 		for _, r := range o.Replies {
-			w.deliver(r)
-			if r.More {
-				more = true
-				w.e.Next(r.Conn, r.Number)
-			}
+			again = w.deliver(r) || again
 		}
-		if !more {
+		if !again {
 			return
 		}
 	}
@@ -149,8 +147,9 @@ func (w *world) task(instance uint64) *fakeTask {
 	return nil
 }
 
-// deliver joins the parts of an answer.
-func (w *world) deliver(r Reply) {
+// deliver gives a client its answer. One to a LIST is a part: the client asks
+// for the next, and deliver reports that something happened.
+func (w *world) deliver(r Reply) (again bool) {
 	i := slices.IndexFunc(w.answers, func(a answer) bool { return a.number == r.Number })
 	if i < 0 {
 		w.answers = append(w.answers, answer{number: r.Number, code: 255})
@@ -160,13 +159,20 @@ func (w *world) deliver(r Reply) {
 	if a.code != 255 {
 		w.t.Fatalf("request %d was answered twice", r.Number)
 	}
-	a.items, a.objects = append(a.items, r.Items...), append(a.objects, r.Objects...)
-	if !r.More {
-		a.code, a.flags, a.count, a.body = r.Code, r.Flags, r.Count, r.Body
-	}
 	if r.Head != w.head() {
 		w.t.Fatalf("request %d: the head is %d, want %d", r.Number, r.Head.LSN, len(w.disk))
 	}
+	w.e.Sent(r.Conn, r.Held)
+	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
+	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
+		if list.Limit = r.Count; r.Count != 0 {
+			w.e.Request(list)
+			return true
+		}
+		r.Count = uint32(len(a.objects))
+	}
+	a.code, a.flags, a.count, a.body = r.Code, r.Flags, r.Count, r.Body
+	return false
 }
 
 // answered takes the answer to a request, if it is there.
@@ -191,6 +197,9 @@ func (w *world) ask(p access.Principal, r wire.Request) uint64 {
 		return w.number
 	}
 	q.Principal, q.Conn = p, 1
+	if q.Op == wire.OpList {
+		w.list = q
+	}
 	w.e.Request(q)
 	w.take()
 	return w.number
