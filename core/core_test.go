@@ -281,7 +281,7 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 	defer s.stop()
 	c := s.dial(key(1))
 	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
-	for i := range uint64(16) {
+	for i := range uint64(6) {
 		do(t, c, wire.OK, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
 	}
 	for _, second := range []wire.Operation{wire.OpPut, 255} {
@@ -302,8 +302,8 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 				t.Fatalf("number %d, code %d", h.Number, h.Code)
 			}
 		}
-		if _, err := c.Read(make([]byte, 1)); err == nil {
-			t.Fatal("the connection goes on")
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Fatalf("the connection goes on: %v", err)
 		}
 	}
 	do(t, c, wire.OK, request(2, wire.OpHead, "", "", ""))
