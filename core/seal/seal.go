@@ -132,21 +132,16 @@ func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
 }
 
 func derive(secret, salt []byte, info string) []byte {
-	k, err := hkdf.Key(sha256.New, secret, salt, info, KeySize)
-	if err != nil {
-		panic("seal: " + err.Error()) // only for a length over 255 hashes, or a key too short for FIPS mode
-	}
-	return k
+	return must(hkdf.Key(sha256.New, secret, salt, info, KeySize))
 }
 
-func newAEAD(key []byte) cipher.AEAD {
-	block, err := aes.NewCipher(key)
+func newAEAD(key []byte) cipher.AEAD { return must(cipher.NewGCM(must(aes.NewCipher(key)))) }
+
+// must is for errors that only a wrong length of a key, block or output can
+// cause: all of them are constants here.
+func must[T any](v T, err error) T {
 	if err != nil {
-		panic("seal: " + err.Error()) // only for a key that is not 32 bytes
+		panic("seal: " + err.Error())
 	}
-	a, err := cipher.NewGCM(block)
-	if err != nil {
-		panic("seal: " + err.Error()) // only for another block size
-	}
-	return a
+	return v
 }
