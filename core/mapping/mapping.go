@@ -113,12 +113,7 @@ func (s *shard) home(v identity.Value) int {
 	return int(uint64(binary.BigEndian.Uint32(v[1:])) * uint64(len(s.slots)) >> 32)
 }
 
-func (s *shard) next(i int) int {
-	if i++; i < len(s.slots) {
-		return i
-	}
-	return 0
-}
+func (s *shard) next(i int) int { return (i + 1) % len(s.slots) }
 
 // find returns the slot of a value, or the free slot where it would go.
 func (s *shard) find(v identity.Value) (slot int, ok bool) {
@@ -154,10 +149,7 @@ func (s *shard) insert(e Entry) {
 func (s *shard) grow() {
 	s.slots = make([]uint32, len(s.slots)*5/4+8)
 	for n := uint32(0); n < s.length; n++ {
-		i := s.home(s.at(n).ID.Value())
-		for s.slots[i] != 0 {
-			i = s.next(i)
-		}
+		i, _ := s.find(s.at(n).ID.Value())
 		s.slots[i] = n + 1
 	}
 }
@@ -166,8 +158,12 @@ func (s *shard) grow() {
 // slots behind i move up, so that no search ends too early (Knuth, volume 3,
 // section 6.4, algorithm R).
 func (s *shard) remove(i int) Entry {
-	n := s.slots[i] - 1
+	n, last := s.slots[i]-1, s.length-1
 	gone := *s.at(n)
+	slot, _ := s.find(s.at(last).ID.Value())
+	s.slots[slot] = n + 1
+	*s.at(n), *s.at(last) = *s.at(last), Entry{}
+	s.length = last
 	hole := i
 	s.slots[hole] = 0
 	for j := s.next(hole); s.slots[j] != 0; j = s.next(j) {
@@ -177,14 +173,6 @@ func (s *shard) remove(i int) Entry {
 			hole = j
 		}
 	}
-	last := s.length - 1
-	if n != last {
-		slot, _ := s.find(s.at(last).ID.Value())
-		s.slots[slot] = n + 1
-		*s.at(n) = *s.at(last)
-	}
-	*s.at(last) = Entry{}
-	s.length = last
 	if uint32(len(s.chunks))*chunkLen-last >= 2*chunkLen {
 		s.chunks[len(s.chunks)-1] = nil
 		s.chunks = s.chunks[:len(s.chunks)-1]
