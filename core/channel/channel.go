@@ -80,12 +80,10 @@ func (l *Listener) Handshake(ctx context.Context, raw net.Conn) (net.Conn, acces
 }
 
 func principal(s tls.ConnectionState) (access.Principal, error) {
-	if len(s.PeerCertificates) != 1 {
-		return access.Principal{}, errCertificate
+	if len(s.PeerCertificates) == 1 {
+		if key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey); ok && len(key) == ed25519.PublicKeySize {
+			return access.Of(key), nil
+		}
 	}
-	key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
-	if !ok || len(key) != ed25519.PublicKeySize {
-		return access.Principal{}, errCertificate
-	}
-	return access.Of(key), nil
+	return access.Principal{}, errCertificate
 }

@@ -20,7 +20,6 @@ package identity
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"hash"
 )
@@ -90,15 +89,12 @@ func (m *Maker) Tag(collection uint32, v Value, content [sha256.Size]byte) Tag {
 // time that does not depend on where they differ.
 func (m *Maker) Check(collection uint32, id ID, content [sha256.Size]byte) bool {
 	want, got := m.Tag(collection, id.Value(), content), id.Tag()
-	return subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	return hmac.Equal(want[:], got[:])
 }
 
 func (m *Maker) start(domain byte, collection uint32) {
-	var head [5]byte
-	head[0] = domain
-	binary.BigEndian.PutUint32(head[1:], collection)
 	m.mac.Reset()
-	m.mac.Write(head[:])
+	m.mac.Write(binary.BigEndian.AppendUint32([]byte{domain}, collection))
 }
 
 func (m *Maker) finish() []byte { return m.mac.Sum(m.sum[:0])[:16] }
