@@ -88,18 +88,16 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) *conn {
 	defer cancel()
 	secure, p, err := s.listener.Handshake(hs, raw)
 	if err != nil {
-		s.stats.add(control.Refused, 1)
+		s.stats[control.Refused].Add(1)
 		return nil
 	}
 	c := &conn{s: s, net: secure, principal: p, maker: identity.NewMaker(s.log.Keys().Identity()),
 		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
 		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
-	code := wire.UnknownPrincipal
-	if s.ask(func(e *engine.Engine) bool { return e.Knows(p) }) {
-		code = s.register(c)
-	}
+	var code wire.Code
+	s.between(func(e *engine.Engine) { code = s.register(e, c) })
 	if code != wire.OK {
-		s.stats.add(control.Refused, 1)
+		s.stats[control.Refused].Add(1)
 		h := wire.ReplyHeader{Kind: wire.KindEnd, Code: code, Flags: wire.ReplyLast}
 		_ = secure.SetWriteDeadline(time.Now().Add(drainTime))
 		_, _ = secure.Write(wire.AppendReplyHeader(nil, &h))
@@ -109,11 +107,13 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) *conn {
 	return c
 }
 
-// register gives a connection its place, if there is one left.
-func (s *shell) register(c *conn) wire.Code {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conns) >= MaxConnections {
+// register gives a connection its place, if its principal is known and there is
+// one left.
+func (s *shell) register(e *engine.Engine, c *conn) wire.Code {
+	switch {
+	case !e.Knows(c.principal):
+		return wire.UnknownPrincipal
+	case len(s.conns) >= MaxConnections:
 		return wire.TooManyConnections
 	}
 	s.last++
@@ -131,19 +131,15 @@ func (s *shell) attend(c *conn) {
 	}
 	close(c.done)
 	writer.Wait()
-	s.mu.Lock()
-	delete(s.conns, c.id)
-	s.mu.Unlock()
-	c.mu.Lock()
 	s.bodies.release(c.bodies)
-	c.mu.Unlock()
-	s.events.put(func(e *engine.Engine) { e.Closed(c.id) })
+	s.events.put(func(e *engine.Engine) {
+		delete(s.conns, c.id)
+		e.Closed(c.id)
+	})
 }
 
 // drain lets every connection send the answers that it has, and ends them.
-func (s *shell) drain() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *shell) drain(*engine.Engine) {
 	for _, c := range s.conns {
 		_ = c.net.SetReadDeadline(time.Now())
 	}

@@ -70,8 +70,12 @@ type shell struct {
 	Config
 	log      *log.Log
 	listener *channel.Listener
-	engine   *engine.Engine // loop's alone
-	tasks    map[uint64]*taskChannel
+
+	// These are loop's alone.
+	engine *engine.Engine
+	tasks  map[uint64]*taskChannel
+	conns  map[engine.Conn]*conn
+	last   engine.Conn
 
 	events   *mailbox[event]
 	appends  *mailbox[log.Group]
@@ -81,10 +85,6 @@ type shell struct {
 	answers  *budget // large ones
 	stats    counters
 	stopping atomic.Bool // connections end when they are idle
-
-	mu    sync.Mutex
-	conns map[engine.Conn]*conn
-	last  engine.Conn
 }
 
 // Run serves until the host asks it to stop or goes away. It returns an error
@@ -154,7 +154,7 @@ func (s *shell) serve() {
 	s.listener.Close()
 	s.events.put((*engine.Engine).Stop)
 	s.untilIdle(stopWithin)
-	s.drain()
+	s.between(s.drain)
 	accepting.Wait()
 	cancel()
 	s.Control.Close()
@@ -164,17 +164,22 @@ func (s *shell) serve() {
 // untilIdle waits until nobody waits for the engine, or the time is up.
 func (s *shell) untilIdle(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		if s.ask((*engine.Engine).Idle) {
+		idle := false
+		s.between(func(e *engine.Engine) { idle = e.Idle() })
+		if idle {
 			return
 		}
 	}
 }
 
-// ask asks the engine a question between two events.
-func (s *shell) ask(question func(*engine.Engine) bool) bool {
-	answer := make(chan bool, 1)
-	s.events.put(func(e *engine.Engine) { answer <- question(e) })
-	return <-answer
+// between does something between two events, and waits until it is done.
+func (s *shell) between(do event) {
+	done := make(chan struct{})
+	s.events.put(func(e *engine.Engine) {
+		defer close(done)
+		do(e)
+	})
+	<-done
 }
 
 // loop owns the engine: it applies what happened, and hands out what follows.
@@ -208,7 +213,6 @@ func (s *shell) loop(ctx context.Context) {
 func (s *shell) carryOut(o engine.Output) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
-	s.mu.Lock()
 	for _, r := range o.Replies {
 		if c := s.conns[r.Conn]; c != nil {
 			c.out.put(r)
@@ -216,7 +220,6 @@ func (s *shell) carryOut(o engine.Output) {
 			s.engine.Sent(r.Conn, r.Held)
 		}
 	}
-	s.mu.Unlock()
 	for _, f := range o.Frames {
 		if t := s.tasks[f.Instance]; t != nil {
 			t.out.put(f.Frame)

@@ -1,7 +1,7 @@
 package core
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"motte/core/control"
@@ -9,31 +9,18 @@ import (
 )
 
 // counters are the Core's statistics: see control.Stats.
-type counters struct {
-	mu sync.Mutex
-	s  control.Stats
-}
-
-func (c *counters) add(index int, n uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.s[index] += n
-}
+type counters [len(control.Stats{})]atomic.Uint64
 
 func (c *counters) answered(op wire.Operation, code wire.Code, d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.s[control.Requests(int(op), int(code))]++
-	c.s[control.Latency(int(op), bucket(d))]++
-	c.s[control.Micros(int(op))] += uint64(d.Microseconds())
+	c[control.Requests(int(op), int(code))].Add(1)
+	c[control.Latency(int(op), bucket(d))].Add(1)
+	c[control.Micros(int(op))].Add(uint64(d.Microseconds()))
 }
 
 func (c *counters) synced(d time.Duration, records int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.s[control.SyncLatency+bucket(d)]++
-	c.s[control.SyncMicros] += uint64(d.Microseconds())
-	c.s[control.Synced] += uint64(records)
+	c[control.SyncLatency+bucket(d)].Add(1)
+	c[control.SyncMicros].Add(uint64(d.Microseconds()))
+	c[control.Synced].Add(uint64(records))
 }
 
 // bucket is the bucket of a duration.
@@ -47,14 +34,13 @@ func bucket(d time.Duration) (b int) {
 // count tells the host how much there is, and the engine what only the shell
 // knows.
 func (s *shell) count() {
-	s.mu.Lock()
-	conns := len(s.conns)
-	s.mu.Unlock()
 	size, segments := s.log.Size()
-	s.engine.Observe(conns, size, segments)
-	s.stats.mu.Lock()
-	st := s.stats.s
-	s.stats.mu.Unlock()
-	st[control.Connections], st[control.LogBytes], st[control.Objects] = uint64(conns), uint64(size), uint64(s.engine.Objects())
-	s.toHost.put(control.Message{Type: control.Counters, Values: st[:]})
+	s.engine.Observe(len(s.conns), size, segments)
+	values := make([]uint64, len(s.stats))
+	for i := range values {
+		values[i] = s.stats[i].Load()
+	}
+	values[control.Connections], values[control.LogBytes], values[control.Objects] =
+		uint64(len(s.conns)), uint64(size), uint64(s.engine.Objects())
+	s.toHost.put(control.Message{Type: control.Counters, Values: values})
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"slices"
 
 	"motte/core/access"
@@ -96,12 +95,9 @@ type entry struct {
 }
 
 func (n entry) record(kind log.Kind, collection uint32) log.Record {
-	p := frame.AppendText(nil, n.name, wire.MaxIdentifier)
-	p = frame.AppendText(p, n.task, wire.MaxIdentifier)
-	p = append(append(p, byte(n.dataType), n.flags), n.principal[:]...)
-	p = append(binary.BigEndian.AppendUint32(p, n.owner), n.key[:]...)
-	p = frame.AppendText(p, n.label, wire.MaxLabel)
-	return log.Record{Kind: kind, Collection: collection, Body: append(p, n.rest...)}
+	return log.Record{Kind: kind, Collection: collection, Body: frame.Writer(nil).
+		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), n.flags).
+		Bytes(n.principal[:]).U32(n.owner).Bytes(n.key[:]).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"io"
 	"slices"
 
@@ -212,10 +211,8 @@ func (w *write) finish(e *Engine) {
 // appendObject encodes the body of a KindPut record:
 // len(name) 2 | len(attributes) 4 | name … | attributes … | object ….
 func appendObject(name, attributes, data []byte) []byte {
-	p := make([]byte, 0, 6+len(name)+len(attributes)+len(data))
-	p = binary.BigEndian.AppendUint16(p, uint16(len(name)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(attributes)))
-	return append(append(append(p, name...), attributes...), data...)
+	return make(frame.Writer, 0, 6+len(name)+len(attributes)+len(data)).
+		U16(uint16(len(name))).U32(uint32(len(attributes))).Bytes(name).Bytes(attributes).Bytes(data)
 }
 
 // DecodeObject reads the body of a KindPut record; the result aliases it.
