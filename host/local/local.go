@@ -34,9 +34,10 @@ type Server struct {
 	ended   chan error
 }
 
-// Start starts a server with the executables in bin and its data in
-// dir/data, new or from an earlier start, and waits until clients can connect.
-func Start(dir, bin string) (*Server, error) {
+// Start starts a server with the executables in bin, and more Tasks' in
+// taskDirs. Its data is in dir/data, new or from an earlier start. It waits
+// until clients can connect.
+func Start(dir, bin string, taskDirs ...string) (*Server, error) {
 	s := &Server{Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "server.log"),
 		running: &running{tasks: make(map[uint64]task)}, ended: make(chan error, 1)}
 	var err error
@@ -48,7 +49,7 @@ func Start(dir, bin string) (*Server, error) {
 	ready := make(chan host.Ready, 1)
 	logger := slog.New(&watcher{Handler: slog.NewTextHandler(s.log, nil), running: s.running})
 	go func() {
-		s.ended <- host.Run(ctx, host.Config{Dir: s.Dir, Listen: "127.0.0.1:0", Bin: bin, Logger: logger,
+		s.ended <- host.Run(ctx, host.Config{Dir: s.Dir, Listen: "127.0.0.1:0", Bin: bin, TaskDirs: taskDirs, Logger: logger,
 			Ready: func(r host.Ready) {
 				select {
 				case ready <- r:
@@ -75,9 +76,12 @@ func (s *Server) Stop() error {
 	return errors.Join(err, s.log.Close())
 }
 
+// Profile is the administrator's.
+func (s *Server) Profile() (*client.Profile, error) { return client.ReadProfile(s.profile) }
+
 // Admin connects as the administrator.
 func (s *Server) Admin(ctx context.Context) (*client.Client, error) {
-	p, err := client.ReadProfile(s.profile)
+	p, err := s.Profile()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +91,7 @@ func (s *Server) Admin(ctx context.Context) (*client.Client, error) {
 // As connects with another principal's key. Where the server is, the
 // administrator's profile says: its port changes with each start.
 func (s *Server) As(ctx context.Context, key ed25519.PrivateKey) (*client.Client, error) {
-	p, err := client.ReadProfile(s.profile)
+	p, err := s.Profile()
 	if err != nil {
 		return nil, err
 	}

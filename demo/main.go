@@ -1,0 +1,140 @@
+// Command demo shows Motte at work: a real server with real Tasks behind their
+// walls, on a data set that every machine with Go has. It prints a story in
+// numbered steps, checks each of them, and ends with an error if one does not
+// come out as told.
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"motte/client"
+	"motte/host/local"
+	"motte/host/sandbox"
+)
+
+// demo is what the steps share.
+type demo struct {
+	story
+	bin    string
+	dir    string
+	server *local.Server
+
+	admin, network, reader *client.Client
+	networkKey, readerKey  ed25519.PrivateKey
+	networkID, readerID    [32]byte
+
+	library library // what the collection should hold
+}
+
+func main() {
+	sandbox.MaybeStage()
+	bin := flag.String("bin", "bin", "directory of motte-core and the Tasks")
+	keep := flag.Bool("keep", false, "leave the data where it is, to be looked at afterwards")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *bin, *keep); err != nil {
+		fmt.Fprintln(os.Stderr, "\ndemo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, bin string, keep bool) (err error) {
+	d := &demo{story: story{w: os.Stdout}}
+	if d.bin, err = filepath.Abs(bin); err != nil {
+		return err
+	}
+	if d.dir, err = os.MkdirTemp("", "motte-demo-"); err != nil {
+		return err
+	}
+	began := time.Now()
+	err = errors.Join(d.tell(ctx), d.close())
+	if err != nil {
+		return fmt.Errorf("%w\nThe data and the server's log are left in %s", err, d.dir)
+	}
+	fmt.Fprintf(d.w, "Everything came out as told, in %s.\n\n%s", brief(time.Since(began)), next)
+	if keep {
+		fmt.Fprintf(d.w, "\nThe data of this demo: motte serve --dir %s\n", filepath.Join(d.dir, "data"))
+		return nil
+	}
+	return os.RemoveAll(d.dir)
+}
+
+const intro = `Motte keeps objects in a small trusted Core. The code that answers questions about them, indexes of
+any kind and quality, runs outside it, in sandboxed processes called Tasks. A Task may be full of
+bugs and may be taken over: all that it can do is to name objects, and the Core checks every name
+before a client gets one byte.
+
+This is the real thing, started for you in a temporary directory.
+
+`
+
+const next = `Now you:
+
+  bin/motte serve --dir mydata                              start a server; in another terminal:
+  export MOTTE_PROFILE=mydata/admin.profile                 who you are: its administrator
+  bin/motte collection create people
+  bin/motte index create people by_age --task ordered --config '{"path":"/age","type":"int64"}'
+  echo '{"name":"Ada","age":36}' | bin/motte put people - --name ada
+  bin/motte search people by_age '>= 30 and < 40'
+  bin/motte principal add alice --out alice.profile         somebody else, who may only read:
+  bin/motte grant people alice read
+  bin/motte doctor                                          what isolates Tasks on this machine
+  bin/motte tcb                                             how much code has to be trusted
+
+README.md has the tour, docs/threat-model.md says what is protected against whom.
+`
+
+// tell goes through the steps.
+func (d *demo) tell(ctx context.Context) error {
+	fmt.Fprint(d.w, intro)
+	for _, s := range []struct {
+		title string
+		do    func(context.Context) error
+	}{
+		{"A server and three principals", d.start},
+		{"Real data: what Go's standard library exports", d.load},
+		{"Three indexes, each a process behind walls", d.index},
+		{"Ranges", d.ranges},
+		{"Full text", d.text},
+		{"Both together", d.combined},
+		{"What is mine is not yours", d.rights},
+		{"A change is found at once", d.overwrite},
+		{"Deleting by predicate", d.deleteWhere},
+		{"kill -9 of a Task, in the middle of searching", d.kill},
+		{"A Task that was taken over", d.hostile},
+		{"What the Core has recorded", d.record},
+		{"All off, and on again", d.restart},
+	} {
+		if err := d.step(s.title, func() error { return s.do(ctx) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disconnect closes the three connections.
+func (d *demo) disconnect() {
+	for _, c := range []*client.Client{d.admin, d.network, d.reader} {
+		if c != nil {
+			c.Close()
+		}
+	}
+}
+
+func (d *demo) close() error {
+	d.disconnect()
+	if d.server == nil {
+		return nil
+	}
+	return d.server.Stop()
+}

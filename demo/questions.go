@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"motte/client"
+)
+
+// search asks an index as one principal, tells of it, and returns what was
+// found, in the order of the answer.
+func (d *demo) search(ctx context.Context, c *client.Client, index, predicate string, limit uint32) (list []symbol, err error) {
+	began := time.Now()
+	for o, err := range c.Search(ctx, client.Query{Collection: collection, Index: index, Predicate: predicate, Limit: limit}) {
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", index, predicate, err)
+		}
+		var s symbol
+		if err := json.Unmarshal(o.Data, &s); err != nil {
+			return nil, fmt.Errorf("%s %s: an object is not what was put: %w", index, predicate, err)
+		}
+		if err := check(s.Symbol == o.Name, "object %q has the name %q", s.Symbol, o.Name); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	d.answer(index, predicate, len(list), "found", began)
+	return list, nil
+}
+
+// count asks how many objects there are.
+func (d *demo) count(ctx context.Context, c *client.Client, index, predicate string) (int, error) {
+	began := time.Now()
+	found, err := c.Count(ctx, client.Query{Collection: collection, Index: index, Predicate: predicate})
+	if err != nil {
+		return 0, fmt.Errorf("%s %s: %w", index, predicate, err)
+	}
+	d.answer(index, predicate, int(found.Count), "counted", began)
+	return int(found.Count), nil
+}
+
+// identities asks for identities without the objects.
+func (d *demo) identities(ctx context.Context, c *client.Client, index, predicate string) (list []client.Identity, err error) {
+	for id, err := range c.SearchIdentities(ctx, client.Query{Collection: collection, Index: index, Predicate: predicate}) {
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", index, predicate, err)
+		}
+		list = append(list, id)
+	}
+	return list, nil
+}
+
+func (d *demo) answer(index, predicate string, n int, what string, began time.Time) {
+	d.row("%-10s  %-46s %6d %-10s %9s", index, predicate, n, what, brief(time.Since(began)))
+}
+
+// ranges asks the two B-trees.
+func (d *demo) ranges(ctx context.Context) error {
+	d.say("Every answer is held against what this program finds in the source by itself.")
+	d.gap()
+	for _, q := range []struct {
+		index, predicate string
+		is               func(symbol) bool
+	}{
+		{"by_lines", "between 10 and 20", func(s symbol) bool { return s.Lines >= 10 && s.Lines <= 20 }},
+		{"by_lines", "> 50 and < 100 or = 200", func(s symbol) bool { return s.Lines > 50 && s.Lines < 100 || s.Lines == 200 }},
+		{"by_package", `prefix "encoding/"`, func(s symbol) bool { return strings.HasPrefix(s.Package, "encoding/") }},
+		{"by_package", `in ("strings", "bytes")`, func(s symbol) bool { return s.Package == "strings" || s.Package == "bytes" }},
+	} {
+		found, err := d.search(ctx, d.reader, q.index, q.predicate, 0)
+		if err != nil {
+			return err
+		}
+		want := d.library.where(q.is)
+		if err := check(slices.Equal(namesOf(found), want), "%s %s found %d objects, not %d", q.index, q.predicate, len(found), len(want)); err != nil {
+			return err
+		}
+	}
+	longest, err := d.search(ctx, d.reader, "by_lines", "all order desc", 4)
+	if err != nil {
+		return err
+	}
+	d.gap()
+	d.say("The longest declarations:")
+	for _, s := range longest {
+		d.row("%5d lines  %-6s %s", s.Lines, s.Kind, s.Symbol)
+	}
+	longer := d.library.where(func(s symbol) bool { return s.Lines > longest[len(longest)-1].Lines })
+	descending := slices.IsSortedFunc(longest, func(a, b symbol) int { return b.Lines - a.Lines })
+	return check(len(longest) == 4 && descending && len(longer) < 4, "these are not the four longest")
+}
+
+// text asks the full-text index.
+func (d *demo) text(ctx context.Context) error {
+	var best []symbol
+	for _, q := range []struct {
+		predicate string
+		is        func(symbol) bool // true of all that may be found
+	}{
+		{"goroutine", mentions("goroutine")},
+		{`+"concurrent use" +goroutines`, mentions("concurrent use")},
+		{"+unmarshal* -json", mentions("unmarshal")},
+		{"chanel~", mentions("chan")},
+	} {
+		found, err := d.search(ctx, d.reader, "doc", q.predicate, 0)
+		if err != nil {
+			return err
+		}
+		wrong := slices.IndexFunc(found, func(s symbol) bool { return !q.is(s) })
+		if err := check(len(found) > 0 && wrong < 0, "doc %s found %d objects, number %d wrongly", q.predicate, len(found), wrong); err != nil {
+			return err
+		}
+		if best == nil {
+			best = found[:3]
+		}
+	}
+	d.gap()
+	d.say("The best of the first answer:")
+	for _, s := range best {
+		sentence, _, _ := strings.Cut(strings.Join(strings.Fields(s.Doc), " "), ". ")
+		d.row("%-33s %s", s.Symbol, sentence)
+	}
+	return nil
+}
+
+// combined asks three indexes one question, without any of them knowing.
+func (d *demo) combined(ctx context.Context) error {
+	const words, lines, packages = "+concurrent* +safe", ">= 20", `prefix "net/"`
+	d.say("Which long declarations of net/… speak of safe concurrent use? Three indexes are asked for identities alone; " +
+		"the client keeps those that all three named, and gets these objects. No index learns what another was asked.")
+	d.gap()
+	matches := make(map[client.Identity]int)
+	var ranked []client.Identity
+	for _, q := range [][2]string{{"doc", words}, {"by_lines", lines}, {"by_package", packages}} {
+		began := time.Now()
+		list, err := d.identities(ctx, d.reader, q[0], q[1])
+		if err != nil {
+			return err
+		}
+		d.answer(q[0], q[1], len(list), "identities", began)
+		for _, id := range list {
+			matches[id]++
+		}
+		if ranked == nil {
+			ranked = list
+		}
+	}
+	d.gap()
+	var got []string
+	for _, id := range ranked {
+		if matches[id] < 3 {
+			continue
+		}
+		o, err := d.reader.GetIdentity(ctx, collection, id)
+		if err != nil {
+			return err
+		}
+		s := d.library[o.Name]
+		got = append(got, o.Name)
+		d.row("%-40s %4d lines", s.Symbol, s.Lines)
+	}
+	slices.Sort(got)
+	want := d.library.where(func(s symbol) bool {
+		return mentions("concurrent")(s) && mentions("safe")(s) && s.Lines >= 20 && strings.HasPrefix(s.Package, "net/")
+	})
+	within := !slices.ContainsFunc(got, func(name string) bool { return !slices.Contains(want, name) })
+	return check(len(got) > 0 && within, "found %q, and %q are possible", got, want)
+}

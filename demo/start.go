@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"motte/client"
+	"motte/core/wire"
+	"motte/host/local"
+	"motte/host/sandbox"
+)
+
+const collection = "go"
+
+// start starts the server and registers who will use it.
+func (d *demo) start(ctx context.Context) (err error) {
+	if err := d.serve(ctx); err != nil {
+		return err
+	}
+	p, err := d.server.Profile()
+	if err != nil {
+		return err
+	}
+	d.say("The Core listens on %s, TLS 1.3 only. Clients know it by its key, %x…, and it knows clients by theirs: "+
+		"no passwords, no certificate authority. All that it stores, it seals; for this demo the root key lies beside the data, "+
+		"which --root-key would avoid.", p.Address, p.CoreKey[:8])
+	if d.networkKey, d.networkID, err = local.NewPrincipal(ctx, d.admin, "network"); err != nil {
+		return err
+	}
+	if d.readerKey, d.readerID, err = local.NewPrincipal(ctx, d.admin, "reader"); err != nil {
+		return err
+	}
+	if err := d.admin.CreateCollection(ctx, collection); err != nil {
+		return err
+	}
+	if err := d.admin.Grant(ctx, collection, d.networkID, wire.RightReadOwn|wire.RightWrite); err != nil {
+		return err
+	}
+	if err := d.admin.Grant(ctx, collection, d.readerID, wire.RightRead); err != nil {
+		return err
+	}
+	d.gap()
+	d.row("%-10s %s", "principal", "rights in the collection “go”")
+	d.row("%-10s %-24s %s", "admin", "all", "puts all packages but those of network")
+	d.row("%-10s %-24s %s", "network", "read-own, write", "puts net and what is below it")
+	d.row("%-10s %-24s %s", "reader", "read", "puts nothing")
+	return d.connect(ctx)
+}
+
+// serve starts the server, new or on what an earlier one stored, and connects
+// its administrator.
+func (d *demo) serve(ctx context.Context) (err error) {
+	if err := os.MkdirAll(d.taskDir(), 0o700); err != nil {
+		return err
+	}
+	if d.server, err = local.Start(d.dir, d.bin, d.taskDir()); err != nil {
+		return err
+	}
+	d.admin, err = d.server.Admin(ctx)
+	return err
+}
+
+// taskDir is where a Task lies that is not one of the built-in ones.
+func (d *demo) taskDir() string { return filepath.Join(d.dir, "tasks") }
+
+// connect connects the other two.
+func (d *demo) connect(ctx context.Context) (err error) {
+	if d.network, err = d.server.As(ctx, d.networkKey); err != nil {
+		return err
+	}
+	d.reader, err = d.server.As(ctx, d.readerKey)
+	return err
+}
+
+// load reads the source of the standard library and puts every symbol.
+func (d *demo) load(ctx context.Context) error {
+	b := bar(-1, "reading the source")
+	list, err := standardLibrary(func(string) { _ = b.Add(1) }) // a bar that can't be drawn stops nothing
+	_ = b.Finish()
+	if err != nil {
+		return err
+	}
+	if err := check(len(list) > 10_000, "the standard library exports only %d symbols", len(list)); err != nil {
+		return err
+	}
+	d.library = make(library, len(list))
+	for _, s := range list {
+		d.library[s.Symbol] = s
+	}
+	if err := check(len(d.library) == len(list), "%d symbols have %d names", len(list), len(d.library)); err != nil {
+		return err
+	}
+	d.say("Each exported symbol becomes one object, a piece of JSON with a name. Under “strings.Cut”:")
+	d.gap()
+	d.example(d.library["strings.Cut"])
+	d.gap()
+	began := time.Now()
+	own, bytes, err := d.put(ctx, list)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	d.say("%d objects of %.1f MB in %s (%.0f a second, in atomic batches, each of them on the disk before it was "+
+		"acknowledged). %d of them belong to network.", len(list), float64(bytes)/1e6, brief(took), float64(len(list))/took.Seconds(), own)
+	return nil
+}
+
+// example shows what an object is, shortened.
+func (d *demo) example(s symbol) {
+	d.row(`{"symbol":%q, "package":%q, "kind":%q, "lines":%d,`, s.Symbol, s.Package, s.Kind, s.Lines)
+	d.row(` "signature":%q,`, s.Signature)
+	d.row(` "doc":%q}`, clip(strings.Join(strings.Fields(s.Doc), " "), 75))
+}
+
+// put puts symbols in batches, each symbol as the principal that owns it.
+func (d *demo) put(ctx context.Context, list []symbol) (own, bytes int, err error) {
+	b := bar(len(list), "putting objects")
+	defer b.Finish()
+	batches := map[*client.Client]*client.Batch{d.admin: {}, d.network: {}}
+	flush := func(c *client.Client) error {
+		_, err := c.PutBatch(ctx, collection, batches[c])
+		_ = b.Add(batches[c].Len())
+		batches[c] = &client.Batch{}
+		return err
+	}
+	for _, s := range list {
+		c := d.admin
+		if ofNetwork(s) {
+			c, own = d.network, own+1
+		}
+		data, err := json.Marshal(s)
+		if err != nil {
+			return own, bytes, err
+		}
+		bytes += len(data)
+		batches[c].Put(data, client.Name(s.Symbol))
+		if batches[c].Len() == wire.MaxBatch {
+			if err := flush(c); err != nil {
+				return own, bytes, err
+			}
+		}
+	}
+	if err := flush(d.admin); err != nil {
+		return own, bytes, err
+	}
+	return own, bytes, flush(d.network)
+}
+
+// indexes are those of the collection, in the order in which they are made.
+var indexes = []struct {
+	name, what string
+	client.Index
+}{
+	{"by_lines", "a B-tree on the lines of the declaration", client.Index{Task: "ordered", Type: wire.TypeInt64, Ordered: true, Config: []byte(`{"path":"/lines"}`)}},
+	{"by_package", "a B-tree on the package", client.Index{Task: "ordered", Type: wire.TypeString, Ordered: true, Config: []byte(`{"path":"/package"}`)}},
+	{"doc", "full text of the comment (Bleve), best matches first", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/doc"}`)}},
+}
+
+// index makes the indexes, which the Core feeds from its copy.
+func (d *demo) index(ctx context.Context) error {
+	walls := 0
+	for _, w := range sandbox.Probe() {
+		if w.Mandatory && !w.Holds {
+			return fmt.Errorf("a Task can't be confined on this machine: %s: %s; see: motte doctor", w.Name, w.Detail)
+		}
+		if w.Holds {
+			walls++
+		}
+	}
+	d.say("A Task gets what it indexes from the Core through one socket. It has no file, no network, no sight of other "+
+		"processes, and no key. “motte doctor” lists its walls: %d hold on this machine.", walls)
+	d.gap()
+	for _, x := range indexes {
+		began := time.Now()
+		if err := d.admin.CreateIndex(ctx, collection, x.name, x.Index); err != nil {
+			return fmt.Errorf("index %s: %w", x.name, err)
+		}
+		if err := d.serving(ctx, x.name); err != nil {
+			return err
+		}
+		d.row("%-11s %-55s built in %8s", x.name, x.what, brief(time.Since(began)))
+	}
+	return nil
+}
+
+// serving waits until an index serves.
+func (d *demo) serving(ctx context.Context, index string) error {
+	b := bar(len(d.library), "feeding "+index)
+	defer b.Finish()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
+		s, err := d.status(ctx, index)
+		if err != nil {
+			return err
+		}
+		if s.State == wire.IndexServing {
+			return nil
+		}
+		if err := check(s.State != wire.IndexRefused, "the Task refuses the configuration of %s", index); err != nil {
+			return err
+		}
+		_ = b.Set(int(min(s.Numbers[0], uint64(len(d.library)))))
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return check(false, "index %s does not serve after two minutes", index)
+}
+
+// status is how an index of the collection stands.
+func (d *demo) status(ctx context.Context, index string) (client.StatusItem, error) {
+	list, err := d.admin.Status(ctx)
+	for _, s := range list {
+		if s.Kind == wire.StatusIndex && s.Collection == collection && s.Index == index {
+			return s, nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("index %s: %w", index, client.ErrNoIndex)
+	}
+	return client.StatusItem{}, err
+}
