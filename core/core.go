@@ -278,7 +278,7 @@ func (s *shell) readFetches(ctx context.Context) {
 			}
 			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) {
-				e.Fetched(f.Token, o, lsn, err)
+				e.Fetched(f, o, lsn, err)
 				<-room
 			})
 		}

@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"io"
-
 	"motte/core/access"
 	"motte/core/log"
 	"motte/core/wire"
@@ -122,7 +120,7 @@ func (e *Engine) decideCreateIndex(q *Request, c *collection) (rec log.Record, c
 // administrator can't be taken away: nobody could undo it.
 func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, code wire.Code) {
 	subject, rights := access.Principal(q.Identity), wire.Rights(q.Flags)
-	known, last := e.principals[subject] != nil, e.isAdmin(subject) && e.admins() == 1
+	known, last := e.principals[subject] != nil, e.isAdmin(subject) && len(e.server) == 1
 	grant := entry{principal: subject, flags: uint8(rights)}
 	switch {
 	case q.Op == wire.OpAddPrincipal:
@@ -154,9 +152,7 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 // before is not its own any more.
 func (e *Engine) addPrincipal(id access.Principal, label string) log.Record {
 	n := entry{principal: id, owner: e.owners + 1, label: label}
-	if _, err := io.ReadFull(e.Random, n.key[:]); err != nil {
-		panic("engine: no randomness for a data key") // not reachable by input: crypto/rand never fails
-	}
+	e.random(n.key[:])
 	return n.record(log.KindAddPrincipal, 0)
 }
 
@@ -167,13 +163,4 @@ func (e *Engine) labelled(label string) bool {
 		}
 	}
 	return false
-}
-
-func (e *Engine) admins() (n int) {
-	for _, r := range e.server {
-		if access.Any(r, wire.RightAdmin) {
-			n++
-		}
-	}
-	return n
 }

@@ -130,7 +130,7 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 	all := slices.Concat(x.sent, x.open, x.queue)
 	x.feed = feed{}
 	for _, d := range all {
-		delete(e.fetches, d.token)
+		d.dead = true
 		if d.search != nil {
 			e.answer(d.search, Reply{Code: code})
 		}

@@ -59,8 +59,8 @@ type Reply struct {
 
 // Fetch asks for a record.
 type Fetch struct {
-	Token uint64
-	Entry mapping.Entry
+	Entry    mapping.Entry
+	delivery *delivery // that it is for
 }
 
 // TaskFrame is a frame for a Task.

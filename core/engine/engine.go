@@ -64,8 +64,6 @@ type Engine struct {
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
-	fetches      map[uint64]*delivery
-	lastFetch    uint64
 	unsent       map[Conn]int // objects in answers to queries that are not sent
 	waiting      int          // writes that are durable and wait for a Task
 
@@ -114,7 +112,6 @@ func New(c Config) *Engine {
 		began:     c.Now,
 		pending:   make(map[identity.Value]pendingObject),
 		instances: make(map[uint64]*index),
-		fetches:   make(map[uint64]*delivery),
 		unsent:    make(map[Conn]int),
 		damaged:   make(map[log.Location]bool),
 	}
@@ -163,6 +160,13 @@ func (e *Engine) Observe(connections int, logBytes int64, segments int) {
 
 // Objects returns how many objects the store holds.
 func (e *Engine) Objects() int { return e.objects.Len() }
+
+// random fills p. It is not for input to reach that the kernel has none.
+func (e *Engine) random(p []byte) {
+	if _, err := io.ReadFull(e.Random, p); err != nil {
+		panic("engine: no randomness: " + err.Error())
+	}
+}
 
 // append hands a group to the log; f, if not nil, hears of the outcome.
 func (e *Engine) append(f flow, group ...log.Record) {

@@ -88,8 +88,7 @@ type delivery struct {
 	gone    mapping.Entry // what it replaces or removes, if hasGone
 	hasGone bool
 	input   []byte // stepInsert; nil until fetched
-	token   uint64 // of the fetch under way, or 0
-	skip    bool   // nothing to send after all
+	fetched bool   // or being fetched
 	build   bool
 	refused bool
 	waiter  *write // told when it is confirmed
@@ -98,6 +97,7 @@ type delivery struct {
 	seq  uint64
 	at   time.Time
 	size int
+	dead bool // the process that it was for is gone
 }
 
 func newIndex(c *collection, n entry) *index {
@@ -178,24 +178,18 @@ func (e *Engine) pump(x *index) {
 	}
 	for len(x.queue) > 0 && len(x.sent) < windowFrames && (x.bytes < windowBytes || len(x.sent) == 0) {
 		d := x.queue[0]
-		if d.step == stepInsert && d.input == nil && !d.skip {
+		if d.step == stepInsert && d.input == nil {
 			break
 		}
 		x.queue[0] = nil
 		x.queue = x.queue[1:]
-		if d.skip {
-			x.done(e, d)
-			continue
-		}
 		e.send(x, d)
 	}
 	for i := 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead; i++ {
-		if d := x.queue[i]; d.step == stepInsert && d.input == nil && d.token == 0 && !d.skip {
-			e.lastFetch++
-			d.token = e.lastFetch
-			e.fetches[d.token] = d
+		if d := x.queue[i]; d.step == stepInsert && d.input == nil && !d.fetched {
+			d.fetched = true
 			x.fetching++
-			e.out.Fetch = append(e.out.Fetch, Fetch{d.token, d.put})
+			e.out.Fetch = append(e.out.Fetch, Fetch{d.put, d})
 		}
 	}
 	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
@@ -219,14 +213,13 @@ func (e *Engine) scan(x *index) {
 }
 
 // Fetched brings a record that Fetch asked for, or tells that it can't be
-// read. The engine keeps nothing of o.
-func (e *Engine) Fetched(token uint64, o Object, lsn uint64, err error) {
-	d := e.fetches[token]
-	if d == nil {
+// read. The engine keeps nothing of o. What turns out not to be indexed is
+// removed, in case that the Task has something under its value.
+func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
+	d := f.delivery
+	if d.dead {
 		return
 	}
-	delete(e.fetches, token)
-	d.token = 0
 	d.x.fetching--
 	var input []byte
 	if err != nil {
@@ -234,13 +227,10 @@ func (e *Engine) Fetched(token uint64, o Object, lsn uint64, err error) {
 	} else {
 		input, _ = d.x.input(o)
 	}
-	switch {
-	case input != nil:
+	if input != nil {
 		d.lsn, d.input = lsn, append([]byte{}, input...)
-	case d.hasGone:
-		d.step = stepRemove
-	default:
-		d.skip = true
+	} else if d.step = stepRemove; !d.hasGone {
+		d.gone = d.put
 	}
 	e.pump(d.x)
 }

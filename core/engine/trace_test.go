@@ -26,7 +26,7 @@ type trace struct {
 	versions  map[string]int // contents that an object has had, by its name
 	processes []*process
 	lsn       uint64 // of the last record that was traced
-	fetched   uint64 // and the last fetch
+	fetched   map[*delivery]bool
 }
 
 type process struct {
@@ -39,7 +39,7 @@ type process struct {
 
 func newTrace() trace {
 	forged := identity.ID(sha([]byte("never made")))
-	return trace{asked: make(map[uint64]string), versions: make(map[string]int),
+	return trace{fetched: make(map[*delivery]bool), asked: make(map[uint64]string), versions: make(map[string]int),
 		names: map[identity.ID]string{forged: "forged"}, ids: map[string]identity.ID{"forged": forged}}
 }
 
@@ -56,9 +56,9 @@ func (r *trace) observe(w *world) {
 		}
 	}
 	for _, f := range w.fetch {
-		if f.Token > r.fetched {
+		if !r.fetched[f.delivery] {
 			r.tell("read %s", r.names[f.Entry.ID])
-			r.fetched = f.Token
+			r.fetched[f.delivery] = true
 		}
 	}
 	for _, p := range r.processes {
@@ -106,7 +106,7 @@ func (r *trace) forget() {
 			delete(r.asked, n)
 		}
 	}
-	r.lsn, r.fetched = 0, 0
+	r.lsn, r.fetched = 0, make(map[*delivery]bool)
 }
 
 // positions are the sequence numbers of groups.

@@ -234,7 +234,7 @@ func (w *world) read() {
 		w.t.Fatalf("the mapping says that %x lies where %x lies", f.Entry.ID, r.ID)
 	}
 	o, err := DecodeObject(r.Body)
-	w.e.Fetched(f.Token, o, r.LSN, err)
+	w.e.Fetched(f, o, r.LSN, err)
 	w.take()
 }
 

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"io"
 	"slices"
 
 	"motte/core/access"
@@ -94,14 +93,11 @@ func (d *decision) current(v identity.Value) (mapping.Entry, bool) {
 
 // decide makes the record of one write, if it is allowed.
 func (d *decision) decide(w *Write) (rec log.Record, code wire.Code) {
-	v, err := w.Identity.Value(), error(nil)
+	v := w.Identity.Value()
 	if len(w.Name) > 0 {
 		v = d.e.Maker.Named(d.c.id, w.Name)
 	} else if w.Op == wire.OpPut {
-		_, err = io.ReadFull(d.e.Random, v[:])
-	}
-	if err != nil {
-		return rec, wire.Overloaded
+		d.e.random(v[:])
 	}
 	cur, exists := d.current(v)
 	if w.Op == wire.OpDelete {
