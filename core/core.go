@@ -225,19 +225,13 @@ func (s *shell) carryOut(o engine.Output) {
 			t.out.put(f.Frame)
 		}
 	}
-	for _, t := range o.Start {
-		s.toHost.put(control.Message{Type: control.StartTask, Instance: t.Instance, Measurement: t.Measurement, Memory: t.Memory})
-	}
-	for _, instance := range o.Stop {
-		if t := s.tasks[instance]; t != nil {
+	for _, m := range o.Host {
+		if t := s.tasks[m.Instance]; t != nil && m.Type == control.StopTask {
 			t.close()
-			delete(s.tasks, instance)
+			delete(s.tasks, m.Instance)
 		}
-		s.toHost.put(control.Message{Type: control.StopTask, Instance: instance})
 	}
-	for _, a := range o.Events {
-		s.toHost.put(control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
-	}
+	s.toHost.put(o.Host...)
 }
 
 // writeLog makes groups durable: all that wait, in one write.

@@ -108,8 +108,7 @@ func (e *Engine) decideCreateIndex(q *Request, c *collection) (rec log.Record, c
 		return rec, wire.Exists
 	case len(c.indexes) >= MaxIndexes:
 		return rec, wire.LimitReached
-	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered,
-		row.Type != wire.TypeAny && q.Type != wire.TypeAny && q.Type != row.Type:
+	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered, !compatible(row.Type, q.Type):
 		return rec, wire.InvalidRequest
 	}
 	return entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: uint8(q.Flags), rest: q.Query}.

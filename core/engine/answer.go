@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"motte/core/control"
 	"motte/core/identity"
 	"motte/core/task"
 	"motte/core/wire"
@@ -15,7 +16,8 @@ func (e *Engine) startIndex(x *index) {
 	e.lastInstance++
 	x.row, x.instance, x.state = row, e.lastInstance, wire.IndexStarting
 	e.instances[x.instance] = x
-	e.out.Start = append(e.out.Start, StartTask{x.instance, row.Measurement, row.Memory})
+	e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask,
+		Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})
 }
 
 // TaskStarted says that the channel to a process is up: the Task is told its
@@ -23,7 +25,7 @@ func (e *Engine) startIndex(x *index) {
 func (e *Engine) TaskStarted(instance uint64) {
 	x := e.instances[instance]
 	if x == nil || x.state != wire.IndexStarting {
-		e.out.Stop = append(e.out.Stop, instance)
+		e.stopTask(instance)
 		return
 	}
 	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
@@ -124,7 +126,7 @@ func (e *Engine) quarantine(x *index, r wire.Reason) {
 // to it: queries get the code, writes no longer wait.
 func (e *Engine) stopIndex(x *index, code wire.Code) {
 	if x.instance != 0 {
-		e.out.Stop = append(e.out.Stop, x.instance)
+		e.stopTask(x.instance)
 	}
 	delete(e.instances, x.instance)
 	all := slices.Concat(x.sent, x.open, x.queue)
@@ -138,6 +140,10 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 			d.waiter.confirmed(e, false)
 		}
 	}
+}
+
+func (e *Engine) stopTask(instance uint64) {
+	e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: instance})
 }
 
 func (e *Engine) retryLater(x *index) {

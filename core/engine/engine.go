@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"motte/core/access"
+	"motte/core/control"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -228,7 +229,7 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 // alert records an alert in the log and tells the host's operator its reason.
 func (e *Engine) alert(a wire.Alert) {
 	a.Time = e.Now.Unix()
-	e.out.Events = append(e.out.Events, a)
+	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	if e.readOnly {
 		e.keepAlert(a)
 		return

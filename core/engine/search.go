@@ -46,7 +46,7 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 		return wire.NoIndex
 	case x.state != wire.IndexServing:
 		return wire.IndexUnavailable
-	case !compatible(q.Type, x.dataType), x.row.Operations&tableOperation(q.Op) == 0:
+	case !compatible(q.Type, x.dataType), x.row.Operations&tableOperation[q.Op] == 0:
 		return wire.InvalidRequest
 	case x.full():
 		return wire.Overloaded
@@ -69,15 +69,11 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 // one says nothing.
 func compatible(a, b wire.DataType) bool { return a == b || a == wire.TypeAny || b == wire.TypeAny }
 
-// tableOperation returns the operation of the API format table that answers o.
-func tableOperation(o wire.Operation) wire.TaskOps {
-	switch o {
-	case wire.OpCount:
-		return wire.TaskCount
-	case wire.OpDeleteWhere:
-		return wire.TaskDelete
-	}
-	return wire.TaskSearch
+// tableOperation says which operation of the API format table answers which.
+var tableOperation = map[wire.Operation]wire.TaskOps{
+	wire.OpSearch:      wire.TaskSearch,
+	wire.OpCount:       wire.TaskCount,
+	wire.OpDeleteWhere: wire.TaskDelete,
 }
 
 // asked returns the query that a Task may answer now: the oldest that is open,

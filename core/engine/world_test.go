@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"motte/core/access"
+	"motte/core/control"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -114,11 +115,11 @@ func (w *world) take() {
 		o := w.e.Take()
 		w.pending = append(w.pending, o.Append...)
 		w.fetch = append(w.fetch, o.Fetch...)
-		for _, s := range o.Start {
-			w.tasks = append(w.tasks, &fakeTask{instance: s.Instance, held: make(map[identity.Value]held)})
-		}
-		for _, s := range o.Stop {
-			if k := w.task(s); k != nil {
+		for _, m := range o.Host {
+			switch k := w.task(m.Instance); {
+			case m.Type == control.StartTask:
+				w.tasks = append(w.tasks, &fakeTask{instance: m.Instance, held: make(map[identity.Value]held)})
+			case m.Type == control.StopTask && k != nil:
 				k.stopped = true
 			}
 		}
