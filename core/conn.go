@@ -215,10 +215,7 @@ func (c *conn) await(in *bufio.Reader) bool {
 		if err == nil {
 			return true
 		}
-		c.mu.Lock()
-		busy := len(c.inFlight) > 0
-		c.mu.Unlock()
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !busy || c.s.stopping.Load() {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || c.landed() || c.s.stopping.Load() {
 			return false
 		}
 	}
@@ -264,6 +261,13 @@ func (c *conn) land(number uint64, code wire.Code) {
 		c.s.bodies.release(f.bytes)
 		c.s.stats.answered(f.op, code, time.Since(f.began))
 	}
+}
+
+// landed reports whether nothing is in flight.
+func (c *conn) landed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.inFlight) == 0
 }
 
 // post hands complete requests to the engine, in one event.

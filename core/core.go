@@ -139,37 +139,22 @@ func (s *shell) serve() {
 	s.engine.Start(time.Now(), wire.Head{LSN: lsn, Chain: chain})
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := make(chan struct{})
-	var all sync.WaitGroup
+	var accepting, all sync.WaitGroup
 	all.Go(func() { s.loop(ctx) })
 	all.Go(func() { s.writeLog(ctx) })
 	all.Go(func() { s.readFetches(ctx) })
 	all.Go(func() { s.writeHost(ctx) })
 	all.Go(func() { s.readHost(stop) })
-	s.untilIdle(stopWithin) // a new store's first records are durable before anyone connects
-	var accepting sync.WaitGroup
 	accepting.Go(func() { s.accept(ctx) })
-	s.toHost.put(control.Message{Type: control.Ready, Key: [32]byte(s.listener.PublicKey()), Address: s.listener.Addr().String()})
 
 	<-stop
 	s.listener.Close()
 	s.events.put((*engine.Engine).Stop)
-	s.untilIdle(stopWithin)
 	s.between(s.drain)
-	accepting.Wait()
+	accepting.Wait() // every connection has its answers, or their time is up
 	cancel()
 	s.Control.Close()
 	all.Wait()
-}
-
-// untilIdle waits until nobody waits for the engine, or the time is up.
-func (s *shell) untilIdle(limit time.Duration) {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		idle := false
-		s.between(func(e *engine.Engine) { idle = e.Idle() })
-		if idle {
-			return
-		}
-	}
 }
 
 // between does something between two events, and waits until it is done.
@@ -225,7 +210,11 @@ func (s *shell) carryOut(o engine.Output) {
 			t.out.put(f.Frame)
 		}
 	}
-	for _, m := range o.Host {
+	for i := range o.Host {
+		m := &o.Host[i]
+		if m.Type == control.Ready {
+			m.Key, m.Address = [32]byte(s.listener.PublicKey()), s.listener.Addr().String()
+		}
 		if t := s.tasks[m.Instance]; t != nil && m.Type == control.StopTask {
 			t.close()
 			delete(s.tasks, m.Instance)

@@ -17,23 +17,26 @@ const quantum = 64 << 10 // bytes
 
 var errContent = errors.New("the record is not the object of this identity")
 
-// write sends answers until the reader has ended and nothing is left to send,
-// or the client takes no more.
+// write sends answers until the reader has ended and all are sent, or the client
+// takes no more.
 func (c *conn) write() {
 	defer c.net.Close()
 	defer close(c.written)
 	w := writer{conn: c, patience: writeTime}
 	defer func() { c.s.answers.release(w.lent) }()
 	var active []*engine.Reply
+	done, late := c.done, (<-chan time.Time)(nil)
 	for {
 		if len(active) == 0 {
-			if !w.flush() || w.patience == drainTime {
+			if !w.flush() || done == nil && c.landed() {
 				return
 			}
 			select {
 			case <-c.out.wake:
-			case <-c.done:
-				w.patience = drainTime // what is in the mailbox now is the last
+			case <-done:
+				done, w.patience, late = nil, drainTime, time.After(stopWithin)
+			case <-late:
+				return
 			}
 		}
 		replies := c.out.take()
@@ -86,18 +89,10 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head}
 	sent := 0
 	for ; len(r.Items) > 0 && sent < quantum; r.Items = r.Items[1:] {
-		h.Kind = r.Kind
-		sent += w.frame(h, r.Items[0])
-	}
-	if r.IDsOnly && len(r.Objects) > 0 {
-		n := min(len(r.Objects), quantum/identity.Size)
-		ids := make([]byte, 0, n*identity.Size)
-		for _, o := range r.Objects[:n] {
-			ids = append(ids, o.ID[:]...)
+		if h.Kind = r.Kind; h.Kind == wire.KindIdentities {
+			h.Count = uint32(len(r.Items[0]) / identity.Size)
 		}
-		h.Kind, h.Count = wire.KindIdentities, uint32(n)
-		sent += w.frame(h, ids)
-		r.Objects = r.Objects[n:]
+		sent += w.frame(h, r.Items[0])
 	}
 	for ; len(r.Objects) > 0 && sent < quantum; r.Objects = r.Objects[1:] {
 		h.Kind, h.Count, h.Flags = wire.KindObject, 0, 0

@@ -17,8 +17,11 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 }
 
 func (f *catalogueChange) settled(e *Engine, code wire.Code) {
-	e.end(f.req, code)
 	e.changing = false
+	e.end(f.req, code)
+	if f.req == nil && code == wire.OK {
+		e.ready() // the first administrator is there
+	}
 	for len(e.held) > 0 && !e.changing {
 		q := e.held[0]
 		e.held = e.held[1:]

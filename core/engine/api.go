@@ -52,7 +52,6 @@ type Reply struct {
 	Kind    wire.Kind       // of Items
 	Items   [][]byte        // bodies of frames
 	Objects []mapping.Entry // to be read, opened, checked and sent one by one
-	IDsOnly bool            // send the identities of Objects, don't read them
 	Single  bool            // a GET: its one object frame is the last frame
 	Held    int             // if not 0: call Sent with it when all is sent
 

@@ -27,7 +27,6 @@ package engine
 
 import (
 	"io"
-	"slices"
 	"time"
 
 	"motte/core/access"
@@ -66,7 +65,6 @@ type Engine struct {
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
 	unsent       map[Conn]int // objects in answers to queries that are not sent
-	waiting      int          // writes that are durable and wait for a Task
 
 	alerts     []wire.Alert // the newest MaxAlerts
 	alertCount uint64
@@ -125,16 +123,20 @@ func (e *Engine) Replay(r log.Record, at log.Location) error {
 }
 
 // Start begins to work on what was replayed; an empty log gets its first
-// administrator.
+// administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, head wire.Head) {
 	e.Now, e.head, e.started = now, head, true
-	if len(e.principals) == 0 {
-		e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: uint8(wire.RightAdmin)}.record(log.KindGrant, 0))
-	}
 	for _, x := range e.indexes() {
 		e.startIndex(x)
 	}
+	if len(e.principals) > 0 {
+		e.ready()
+		return
+	}
+	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: uint8(wire.RightAdmin)}.record(log.KindGrant, 0))
 }
+
+func (e *Engine) ready() { e.out.Host = append(e.out.Host, control.Message{Type: control.Ready}) }
 
 // Take returns what is to be done, and forgets it.
 func (e *Engine) Take() Output {
@@ -145,14 +147,6 @@ func (e *Engine) Take() Output {
 
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
-
-// Idle reports whether nothing is in flight that a client or the log waits for.
-func (e *Engine) Idle() bool {
-	if slices.ContainsFunc(e.indexes(), (*index).busy) {
-		return false
-	}
-	return len(e.unsettled) == 0 && len(e.held) == 0 && e.waiting == 0
-}
 
 // Observe notes what only the shell knows, for the status.
 func (e *Engine) Observe(connections int, logBytes int64, segments int) {

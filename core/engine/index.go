@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"slices"
 	"time"
 
 	"motte/core/access"
@@ -103,11 +102,6 @@ type delivery struct {
 func newIndex(c *collection, n entry) *index {
 	return &index{c: c, name: n.name, task: n.task, dataType: n.dataType, flags: wire.Flags(n.flags), config: n.rest,
 		state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
-}
-
-// busy reports whether a client waits for an answer of the index.
-func (x *index) busy() bool {
-	return len(x.open) > 0 || slices.ContainsFunc(x.queue, func(d *delivery) bool { return d.search != nil })
 }
 
 // full reports whether so much is queued that nothing should be added.

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
@@ -155,10 +157,22 @@ func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
 		return wire.Overloaded
 	}
 	e.unsent[q.Conn] += len(objects)
-	r.Objects, r.Held, r.IDsOnly = objects, len(objects), q.Flags&wire.FlagIDsOnly != 0
+	r.Objects, r.Held = objects, len(objects)
+	if q.Flags&wire.FlagIDsOnly != 0 {
+		r.Objects, r.Kind = nil, wire.KindIdentities
+		for some := range slices.Chunk(objects, idsPerFrame) {
+			var ids []byte
+			for i := range some {
+				ids = append(ids, some[i].ID[:]...)
+			}
+			r.Items = append(r.Items, ids)
+		}
+	}
 	e.reply(q, r)
 	return wire.OK
 }
+
+const idsPerFrame = 2048 // 64 KiB
 
 // maxUnsent is the number of objects, in answers that a connection has not
 // taken, beyond which it is given no more: 100 MiB of entries.

@@ -216,8 +216,7 @@ func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFl
 			all = append(all, deletion(o))
 		}
 	}
-	w := e.newWrite(s.req)
-	w.flags = flags
+	w := &write{req: s.req, flags: flags}
 	for g := range slices.Chunk(all, wire.MaxBatch) {
 		w.add(e, g)
 	}

@@ -498,7 +498,7 @@ func (s *simulation) finish() {
 		s.settle()
 		s.tick(maxBackoff)
 	}
-	if !s.e.Idle() {
+	if !s.idle() {
 		s.t.Fatalf("seed %d: something is still in flight", s.seed)
 	}
 	clear(s.searches)

@@ -321,6 +321,16 @@ func (k *fakeTask) handle(f []byte) []task.Answer {
 	return []task.Answer{{Type: task.Applied, Seq: h.Seq}}
 }
 
+// idle reports whether nothing is in flight.
+func (w *world) idle() bool {
+	for _, x := range w.e.indexes() {
+		if len(x.queue)+len(x.sent)+len(x.open) > 0 {
+			return false
+		}
+	}
+	return len(w.e.unsettled) == 0 && len(w.e.held) == 0
+}
+
 // must sends a request, lets everything run, and wants a code.
 func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer {
 	w.t.Helper()

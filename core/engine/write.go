@@ -44,15 +44,9 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 		}
 		ids = append(ids, group[i].ID[:]...)
 	}
-	w := e.newWrite(q)
-	w.ids = ids
+	w := &write{req: q, ids: ids}
 	w.add(e, group)
 	return wire.OK
-}
-
-func (e *Engine) newWrite(q *Request) *write {
-	e.waiting++
-	return &write{req: q}
 }
 
 // add sends a group of the flow's records on its way to the disk. Until they
@@ -196,7 +190,6 @@ func (w *write) finish(e *Engine) {
 	if w.groups > 0 || w.confirms > 0 {
 		return
 	}
-	e.waiting--
 	if w.code != wire.OK {
 		e.end(w.req, w.code)
 		return
