@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ const (
 	maxConnBodies  = 34 << 20 // bytes of their bodies: two of the largest
 	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
 	handshakeTime  = 10 * time.Second
-	idleTime       = 10 * time.Minute // without a request, nor an answer under way
+	idleTime       = 10 * time.Minute // without a request
 	bodyTime       = 2 * time.Minute  // to send the rest of a request
 	writeTime      = 30 * time.Second // to take some of an answer
 	drainTime      = 2 * time.Second  // to take the last answers when the Core stops
@@ -72,39 +71,49 @@ func (s *shell) accept(ctx context.Context) {
 		handshakes <- struct{}{}
 		all.Go(func() {
 			defer raw.Close()
-			c := s.admit(ctx, raw)
+			c, err := s.admit(ctx, raw)
 			<-handshakes
-			if c != nil {
-				s.attend(c)
+			if err != nil {
+				s.stats[control.Refused].Add(1)
+				return
 			}
+			s.attend(c)
 		})
 	}
 }
 
-// admit makes a connection secure and finds out whether its principal may
-// speak; one that may not is told so in one frame.
-func (s *shell) admit(ctx context.Context, raw net.Conn) *conn {
-	hs, cancel := context.WithTimeout(ctx, handshakeTime)
+// admit makes a connection secure.
+func (s *shell) admit(ctx context.Context, raw net.Conn) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
-	secure, p, err := s.listener.Handshake(hs, raw)
-	if err != nil {
-		s.stats[control.Refused].Add(1)
-		return nil
-	}
-	c := &conn{s: s, net: secure, principal: p, maker: identity.NewMaker(s.log.Keys().Identity()),
+	secure, p, err := s.listener.Handshake(ctx, raw)
+	return &conn{s: s, net: secure, principal: p, maker: identity.NewMaker(s.log.Keys().Identity()),
 		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
-		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
-	var code wire.Code
-	s.between(func(e *engine.Engine) { code = s.register(e, c) })
-	if code != wire.OK {
+		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}, err
+}
+
+// attend serves a connection until it ends. One whose principal is not known,
+// or that is one too many, is told so in one frame.
+func (s *shell) attend(c *conn) {
+	var last engine.Reply // still to be sent, if its code is not OK
+	s.between(func(e *engine.Engine) { last.Code = s.register(e, c) })
+	var writer sync.WaitGroup
+	writer.Go(c.write)
+	if last.Code == wire.OK {
+		last = c.read()
+	} else {
 		s.stats[control.Refused].Add(1)
-		h := wire.ReplyHeader{Kind: wire.KindEnd, Code: code, Flags: wire.ReplyLast}
-		_ = secure.SetWriteDeadline(time.Now().Add(drainTime))
-		_, _ = secure.Write(wire.AppendReplyHeader(nil, &h))
-		secure.Close()
-		return nil
 	}
-	return c
+	if last.Code != wire.OK {
+		c.out.put(last)
+	}
+	close(c.done)
+	writer.Wait()
+	s.bodies.release(c.bodies)
+	s.events.put(func(e *engine.Engine) {
+		delete(s.conns, c.id)
+		e.Closed(c.id)
+	})
 }
 
 // register gives a connection its place, if its principal is known and there is
@@ -122,41 +131,28 @@ func (s *shell) register(e *engine.Engine, c *conn) wire.Code {
 	return wire.OK
 }
 
-// attend serves an admitted connection until it ends.
-func (s *shell) attend(c *conn) {
-	var writer sync.WaitGroup
-	writer.Go(c.write)
-	if last := c.read(); last.Code != wire.OK {
-		c.out.put(last)
-	}
-	close(c.done)
-	writer.Wait()
-	s.bodies.release(c.bodies)
-	s.events.put(func(e *engine.Engine) {
-		delete(s.conns, c.id)
-		e.Closed(c.id)
-	})
-}
-
-// drain lets every connection send the answers that it has, and ends them.
-func (s *shell) drain(*engine.Engine) {
-	for _, c := range s.conns {
-		_ = c.net.SetReadDeadline(time.Now())
-	}
-}
-
 // read takes requests until the connection ends. A last answer with a code
 // other than OK is still to be sent.
 func (c *conn) read() (last engine.Reply) {
 	in := bufio.NewReaderSize(c.net, bufferSize)
 	header := make([]byte, wire.RequestHeaderSize)
 	var batch []*engine.Request
-	post := func() { c.post(batch); batch = nil }
+	post := func() {
+		if requests := batch; len(requests) > 0 {
+			c.s.events.put(func(e *engine.Engine) {
+				for _, q := range requests {
+					e.Request(q)
+				}
+			})
+		}
+		batch = nil
+	}
 	defer post()
 	for {
 		if in.Buffered() < wire.RequestHeaderSize {
 			post() // the next read may block: hand over what is complete
-			if !c.await(in) {
+			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
+			if c.s.stopping.Load() {
 				return last
 			}
 		}
@@ -199,25 +195,6 @@ func (c *conn) read() (last engine.Reply) {
 		}
 		q.Conn, q.Principal = c.id, c.principal
 		batch = append(batch, q)
-	}
-}
-
-// await waits for the next request. A connection on which an answer is under
-// way is not idle.
-func (c *conn) await(in *bufio.Reader) bool {
-	for {
-		wait := idleTime
-		if c.s.stopping.Load() {
-			wait = 0
-		}
-		_ = c.net.SetReadDeadline(time.Now().Add(wait))
-		_, err := in.Peek(1)
-		if err == nil {
-			return true
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || c.landed() || c.s.stopping.Load() {
-			return false
-		}
 	}
 }
 
@@ -268,15 +245,4 @@ func (c *conn) landed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.inFlight) == 0
-}
-
-// post hands complete requests to the engine, in one event.
-func (c *conn) post(batch []*engine.Request) {
-	if len(batch) > 0 {
-		c.s.events.put(func(e *engine.Engine) {
-			for _, q := range batch {
-				e.Request(q)
-			}
-		})
-	}
 }

@@ -149,8 +149,12 @@ func (s *shell) serve() {
 
 	<-stop
 	s.listener.Close()
-	s.events.put((*engine.Engine).Stop)
-	s.between(s.drain)
+	s.between(func(e *engine.Engine) {
+		e.Stop()
+		for _, c := range s.conns {
+			_ = c.net.SetReadDeadline(time.Now()) // and it sees that the Core is stopping
+		}
+	})
 	accepting.Wait() // every connection has its answers, or their time is up
 	cancel()
 	s.Control.Close()

@@ -64,3 +64,134 @@ func ObjectLen(name, data int) int { return IdentitySize + 2 + name + data }
 func AppendObject(p []byte, o *Object) []byte {
 	return frame.Writer(p).Bytes(o.Identity[:]).U16(uint16(len(o.Name))).Bytes(o.Name).Bytes(o.Data)
 }
+
+// IndexState is where an index stands.
+type IndexState uint8
+
+// The states of an index. Only a serving index answers predicates.
+const (
+	IndexStarting    IndexState = 1 // waiting for its Task's process
+	IndexBuilding    IndexState = 2 // being fed from the Core's copy
+	IndexServing     IndexState = 3
+	IndexQuarantined IndexState = 4 // its Task broke the contract; a fresh one is about to start
+	IndexRefused     IndexState = 5 // the Task does not accept the configuration: drop the index
+)
+
+// Rights is a set of rights in a collection, or on the server itself.
+type Rights uint8
+
+// The rights (design: deny by falling through). Write lets a principal put
+// objects; to replace another principal's object it needs Delete and Read
+// too. Admin lets it change a collection's indexes and grants or, granted on
+// the server, everything.
+const (
+	RightRead    Rights = 1 << 0 // every object of the collection
+	RightReadOwn Rights = 1 << 1 // the objects that the principal put itself
+	RightWrite   Rights = 1 << 2
+	RightDelete  Rights = 1 << 3 // of what the principal may read
+	RightAdmin   Rights = 1 << 4
+	RightsAll    Rights = 1<<5 - 1
+)
+
+// StatusKind says what a status item describes.
+type StatusKind uint8
+
+// The kinds of status items, and what their fields mean.
+const (
+	// StatusServer: only a server administrator sees it. Flags: StatusKeyInStore,
+	// StatusReadOnly. Numbers: objects, bytes of the log, segments, alerts since
+	// the store was made, connections, seconds since the Core started.
+	StatusServer StatusKind = 1
+	// StatusCollection: Collection; Flags: the rights of the principal who asks.
+	// Numbers: objects, or 0 for who may not read them all.
+	StatusCollection StatusKind = 2
+	// StatusIndex: Collection, Index, Task, Type, Flags as in OpCreateIndex,
+	// State. Numbers: objects fed and to feed while it is built, bits drawn by
+	// the principal who asks, restarts and refused inputs since the Core started.
+	StatusIndex StatusKind = 3
+	// StatusTask: Task, Row.
+	StatusTask StatusKind = 4
+	// StatusPrincipal: Principal, Label; others than oneself only for a server
+	// administrator.
+	StatusPrincipal StatusKind = 5
+	// StatusGrant: Collection, or none for the server; Principal; Flags: rights.
+	StatusGrant StatusKind = 6
+)
+
+// Flags of a StatusServer.
+const (
+	StatusKeyInStore = 1 << 0 // the root key lies in the data directory: a stolen disk is readable
+	StatusReadOnly   = 1 << 1 // the disk refused a write
+)
+
+// StatusItem is one line of a status; fields that its kind does not list are
+// zero.
+type StatusItem struct {
+	Kind                    StatusKind
+	Type                    DataType
+	Flags                   uint8
+	State                   IndexState
+	Collection, Index, Task string
+	Principal               [32]byte
+	Label                   string
+	Numbers                 [6]uint64
+	Row                     *Row
+}
+
+// AppendStatus appends the body of a KindStatus frame: the fields in order,
+// and the row if there is one.
+func AppendStatus(p []byte, s *StatusItem) []byte {
+	w := frame.Writer(p).U8(byte(s.Kind), byte(s.Type), s.Flags, byte(s.State))
+	w = w.Text(s.Collection, MaxIdentifier).Text(s.Index, MaxIdentifier).Text(s.Task, MaxIdentifier)
+	w = w.Bytes(s.Principal[:]).Text(s.Label, MaxLabel)
+	for _, n := range s.Numbers {
+		w = w.U64(n)
+	}
+	if s.Row != nil {
+		w = AppendRow(w, s.Row)
+	}
+	return w
+}
+
+// Reason says why an alert was recorded.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonInvalidIdentity Reason = 1 // never made, or altered, or deleted or replaced as the Task had confirmed
+	ReasonOtherCollection Reason = 2 // an identity of another collection
+	ReasonBadFrame        Reason = 3 // too long, too short, unknown type, wrong version
+	ReasonUnasked         Reason = 4 // an answer to a request never made, or a second answer
+	ReasonTooManyResults  Reason = 5 // more identities than the table or the request allows
+	ReasonDeadline        Reason = 6 // no answer in time
+	ReasonTaskEnded       Reason = 7 // the process ended or closed its channel
+	ReasonDamagedRecord   Reason = 8 // a stored record failed its check when it was read
+	ReasonStorage         Reason = 9 // the disk refused a write
+	reasonEnd             Reason = 10
+)
+
+// Alert is one entry of the record of alerts, which is part of the sealed log.
+type Alert struct {
+	LSN        uint64
+	Time       int64 // Unix seconds by the Core's clock, which the host controls
+	Reason     Reason
+	Collection string
+	Index      string
+	Segment    uint32 // ReasonDamagedRecord: where the record lies
+	Offset     uint32
+}
+
+// AppendAlert appends the body of a KindAlert frame, fields in order.
+func AppendAlert(p []byte, a *Alert) []byte {
+	w := frame.Writer(p).U64(a.LSN).U64(uint64(a.Time)).U8(byte(a.Reason))
+	return w.Text(a.Collection, MaxIdentifier).Text(a.Index, MaxIdentifier).U32(a.Segment).U32(a.Offset)
+}
+
+// DecodeAlert reads the body of a KindAlert frame.
+func DecodeAlert(p []byte) (a Alert, err error) {
+	r := frame.NewReader(p)
+	a = Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: Reason(r.U8()),
+		Collection: r.Text(MaxIdentifier), Index: r.Text(MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
+	r.Require(a.Reason > 0 && a.Reason < reasonEnd)
+	return a, r.Done()
+}
