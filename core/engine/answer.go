@@ -29,7 +29,7 @@ func (e *Engine) TaskStarted(instance uint64) {
 		return
 	}
 	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
-	x.queue, x.building = []*delivery{{step: stepConfigure, x: x, build: true}}, 1
+	x.queue, x.building = []*delivery{{step: task.Configure, x: x, build: true}}, 1
 	e.pump(x)
 }
 
@@ -96,11 +96,11 @@ func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 	}
 	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.seq == a.Seq })
 	switch {
-	case i >= 0 && a.Failure == task.FailConfiguration && x.sent[i].step == stepConfigure:
+	case i >= 0 && a.Failure == task.FailConfiguration && x.sent[i].step == task.Configure:
 		e.stopIndex(x, wire.IndexUnavailable)
 		x.state = wire.IndexRefused
 		return 0
-	case i >= 0 && a.Failure == task.FailInput && x.sent[i].step == stepInsert && !x.sent[i].refused:
+	case i >= 0 && a.Failure == task.FailInput && x.sent[i].step == task.Insert && !x.sent[i].refused:
 		x.sent[i].refused = true
 		x.refused++
 		return 0

@@ -68,25 +68,16 @@ type feed struct {
 	fed      uint64 // and those that are
 }
 
-type step uint8
-
-const (
-	stepConfigure step = iota
-	stepInsert
-	stepRemove
-	stepSearch
-)
-
 // delivery is one frame for a Task, from the time it is queued until the Task
 // has confirmed or answered it.
 type delivery struct {
-	step    step
+	step    task.Type
 	x       *index
 	lsn     uint64
-	put     mapping.Entry // stepInsert
+	put     mapping.Entry // Insert
 	gone    mapping.Entry // what it replaces or removes, if hasGone
 	hasGone bool
-	input   []byte // stepInsert; nil until fetched
+	input   []byte // of an Insert; nil until fetched
 	fetched bool   // or being fetched
 	build   bool
 	refused bool
@@ -139,7 +130,7 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 	if d.hasGone {
 		x.leaving[d.gone.ID] = append(x.leaving[d.gone.ID], &d)
 	}
-	if d.step == stepInsert {
+	if d.step == task.Insert {
 		// The engine made this record.
 		o, _ := DecodeObject(body)
 		input, refused := x.input(o)
@@ -147,12 +138,12 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 			w.flags |= wire.ReplyNotIndexed
 		}
 		if input == nil {
-			d.step = stepRemove
+			d.step = task.Remove
 		} else if len(x.queue) < keepInputs {
 			d.input = input
 		}
 	}
-	if d.step == stepRemove && !d.hasGone {
+	if d.step == task.Remove && !d.hasGone {
 		return
 	}
 	if x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
@@ -172,7 +163,7 @@ func (e *Engine) pump(x *index) {
 	}
 	for len(x.queue) > 0 && len(x.sent) < windowFrames && (x.bytes < windowBytes || len(x.sent) == 0) {
 		d := x.queue[0]
-		if d.step == stepInsert && d.input == nil {
+		if d.step == task.Insert && d.input == nil {
 			break
 		}
 		x.queue[0] = nil
@@ -180,7 +171,7 @@ func (e *Engine) pump(x *index) {
 		e.send(x, d)
 	}
 	for i := 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead; i++ {
-		if d := x.queue[i]; d.step == stepInsert && d.input == nil && !d.fetched {
+		if d := x.queue[i]; d.step == task.Insert && d.input == nil && !d.fetched {
 			d.fetched = true
 			x.fetching++
 			e.out.Fetch = append(e.out.Fetch, Fetch{d.put, d})
@@ -199,7 +190,7 @@ func (e *Engine) scan(x *index) {
 		for o := range e.objects.Shard(x.shard) {
 			scanned++
 			if o.Collection == x.c.id {
-				x.queue = append(x.queue, &delivery{step: stepInsert, x: x, put: o, build: true})
+				x.queue = append(x.queue, &delivery{step: task.Insert, x: x, put: o, build: true})
 				x.building++
 			}
 		}
@@ -223,7 +214,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	}
 	if input != nil {
 		d.lsn, d.input = lsn, append([]byte{}, input...)
-	} else if d.step = stepRemove; !d.hasGone {
+	} else if d.step = task.Remove; !d.hasGone {
 		d.gone = d.put
 	}
 	e.pump(d.x)
@@ -235,14 +226,14 @@ func (e *Engine) send(x *index, d *delivery) {
 	d.seq, d.at = x.seq, e.Now
 	var f []byte
 	switch d.step {
-	case stepConfigure:
+	case task.Configure:
 		f = task.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
-	case stepInsert:
+	case task.Insert:
 		f = task.AppendInsert(make([]byte, 0, task.HeaderSize+40+len(d.input)), d.seq, d.lsn, d.put.ID, d.input)
 		d.input = nil
-	case stepRemove:
+	case task.Remove:
 		f = task.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
-	case stepSearch:
+	case task.Search:
 		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
 	}
 	if d.search != nil {

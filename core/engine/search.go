@@ -60,7 +60,7 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
 		s.ask = min(s.ask, q.Limit)
 	}
-	x.queue = append(x.queue, &delivery{step: stepSearch, x: x, search: s})
+	x.queue = append(x.queue, &delivery{step: task.Search, x: x, search: s})
 	e.pump(x)
 	return wire.OK
 }

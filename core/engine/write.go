@@ -8,6 +8,7 @@ import (
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/task"
 	"motte/core/wire"
 )
 
@@ -153,9 +154,9 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	if c == nil {
 		return
 	}
-	d := delivery{step: stepRemove, lsn: r.LSN}
+	d := delivery{step: task.Remove, lsn: r.LSN}
 	if r.Kind == log.KindPut {
-		d.step, d.put = stepInsert, mapping.Entry{ID: r.ID, Loc: at, Collection: r.Collection, Owner: r.Owner}
+		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		d.gone, d.hasGone = e.objects.Put(d.put)
 		c.objects++
 	} else {
