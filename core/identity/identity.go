@@ -41,11 +41,7 @@ type Tag [TagSize]byte
 type ID [Size]byte
 
 // New joins a value and a tag.
-func New(v Value, t Tag) (id ID) {
-	copy(id[:], v[:])
-	copy(id[ValueSize:], t[:])
-	return id
-}
+func New(v Value, t Tag) ID { return ID(append(v[:], t[:]...)) }
 
 // Value returns the first half of id.
 func (id ID) Value() Value { return Value(id[:ValueSize]) }
@@ -71,18 +67,13 @@ const (
 
 // Named returns the value of the object that has this name in the collection.
 func (m *Maker) Named(collection uint32, name []byte) Value {
-	m.start(domainName, collection)
-	m.mac.Write(name)
-	return Value(m.finish())
+	return Value(m.hash(domainName, collection, name))
 }
 
 // Tag returns the tag of the object with this value, in this collection, whose
 // content has this SHA-256.
 func (m *Maker) Tag(collection uint32, v Value, content [sha256.Size]byte) Tag {
-	m.start(domainTag, collection)
-	m.mac.Write(v[:])
-	m.mac.Write(content[:])
-	return Tag(m.finish())
+	return Tag(m.hash(domainTag, collection, v[:], content[:]))
 }
 
 // Check reports whether id names exactly this content in this collection, in
@@ -92,9 +83,12 @@ func (m *Maker) Check(collection uint32, id ID, content [sha256.Size]byte) bool 
 	return hmac.Equal(want[:], got[:])
 }
 
-func (m *Maker) start(domain byte, collection uint32) {
+// hash returns the first half of the MAC, until it is called again.
+func (m *Maker) hash(domain byte, collection uint32, parts ...[]byte) []byte {
 	m.mac.Reset()
 	m.mac.Write(binary.BigEndian.AppendUint32([]byte{domain}, collection))
+	for _, p := range parts {
+		m.mac.Write(p)
+	}
+	return m.mac.Sum(m.sum[:0])[:16]
 }
-
-func (m *Maker) finish() []byte { return m.mac.Sum(m.sum[:0])[:16] }
