@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 )
@@ -26,17 +24,23 @@ type Dir struct {
 	zeros  []byte
 	failed error
 
-	current uint32 // the segment being appended to, if made by this Dir
-	end     int64  // of its data
-	filled  int64  // length of its file
+	current uint32   // the segment being appended to, if this Dir made it
+	file    *os.File // of it
+	end     int64    // of its durable data
+	filled  int64    // length of its file
 
-	mu    sync.RWMutex
+	mu    sync.Mutex
 	files map[uint32]*os.File
 }
 
 // OpenDir opens or makes a data directory, and locks it.
 func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	// A new directory must outlive a crash as the segments in it do. A parent
+	// that may not be read was there before.
+	if err := syncPath(filepath.Join(path, "..")); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -52,23 +56,19 @@ func OpenDir(path string) (*Dir, error) {
 
 // Close ends the use of the directory.
 func (d *Dir) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var errs []error
-	if f := d.files[d.current]; f != nil && d.failed == nil {
-		errs = append(errs, f.Truncate(d.end))
-	}
+	err := d.cut()
 	for _, f := range d.files {
-		errs = append(errs, f.Close())
+		err = errors.Join(err, f.Close())
 	}
-	return errors.Join(append(errs, d.lock.Close())...)
+	return errors.Join(err, d.lock.Close())
 }
 
 func (d *Dir) name(segment uint32) string {
 	return filepath.Join(d.path, fmt.Sprintf("%08d.seg", segment))
 }
 
-// Segments lists the segments in ascending order.
+// Segments lists the segments in ascending order. Only the newest can have
+// been left in memory: the others were durable before a newer one was made.
 func (d *Dir) Segments() ([]SegmentInfo, error) {
 	entries, err := os.ReadDir(d.path) // sorted by name
 	if err != nil {
@@ -76,31 +76,31 @@ func (d *Dir) Segments() ([]SegmentInfo, error) {
 	}
 	var list []SegmentInfo
 	for _, e := range entries {
-		number, ok := strings.CutSuffix(e.Name(), ".seg")
-		id, err := strconv.ParseUint(number, 10, 32)
-		if !ok || err != nil {
+		var id uint32
+		_, err := fmt.Sscanf(e.Name(), "%d.seg", &id)
+		if err != nil || d.name(id) != filepath.Join(d.path, e.Name()) {
 			continue
 		}
 		info, err := e.Info()
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, SegmentInfo{uint32(id), info.Size()})
+		list = append(list, SegmentInfo{id, info.Size()})
 	}
-	return list, nil
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return list, syncPath(d.name(list[len(list)-1].ID))
 }
 
 // Append adds to a segment and returns when that is durable. After a failure
 // every further Append fails: what a failed sync left on the disk can't be
 // known, and a second sync would not tell.
 func (d *Dir) Append(segment uint32, p []byte) error {
-	if d.failed != nil {
-		return d.failed
-	}
-	if segment != d.current {
+	if d.failed == nil && segment != d.current {
 		d.failed = d.create(segment, p)
-	} else {
-		d.failed = d.extend(d.files[segment], p)
+	} else if d.failed == nil {
+		d.failed = d.extend(p)
 	}
 	return d.failed
 }
@@ -120,43 +120,52 @@ func (d *Dir) create(segment uint32, p []byte) error {
 		err = os.Rename(temporary, d.name(segment))
 	}
 	if err == nil {
-		err = d.syncDir()
+		err = syncPath(d.path)
+	}
+	if err == nil {
+		err = d.cut()
 	}
 	if err != nil {
-		f.Close()
-		return err
+		return errors.Join(err, f.Close())
 	}
-	if old := d.files[d.current]; old != nil {
-		// Behind the data there are only zeros; losing them needs no sync.
-		if err := old.Truncate(d.end); err != nil {
-			f.Close()
-			return err
-		}
-	}
-	d.current, d.end, d.filled = segment, int64(len(p)), int64(len(p))
+	d.current, d.file, d.end, d.filled = segment, f, int64(len(p)), int64(len(p))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.files[segment] = f
 	return nil
 }
 
-func (d *Dir) extend(f *os.File, p []byte) error {
-	for d.end+int64(len(p)) > d.filled {
-		n, err := f.WriteAt(d.zeros, d.filled)
-		if err != nil {
-			return err
-		}
-		d.filled += int64(n)
-	}
-	if _, err := f.WriteAt(p, d.end); err != nil {
+// extend writes p behind the data of the current segment.
+func (d *Dir) extend(p []byte) error {
+	if _, err := d.file.WriteAt(p, d.end); err != nil {
 		return err
 	}
-	d.end += int64(len(p))
-	return syscall.Fdatasync(int(f.Fd()))
+	end := d.end + int64(len(p))
+	if end > d.filled {
+		// This only saves time: what can't be filled now is written, or
+		// refused, when there is data for it.
+		n, _ := d.file.WriteAt(d.zeros, end)
+		d.filled = end + int64(n)
+	}
+	err := syscall.Fdatasync(int(d.file.Fd()))
+	if err == nil {
+		d.end = end
+	}
+	return err
 }
 
-func (d *Dir) syncDir() error {
-	f, err := os.Open(d.path)
+// cut takes off what lies behind the durable data of the current segment: zeros,
+// or a write that failed. If a crash undoes it, that is no loss.
+func (d *Dir) cut() error {
+	if d.file == nil {
+		return nil
+	}
+	return d.file.Truncate(d.end)
+}
+
+// syncPath makes a file, or the names in a directory, durable.
+func syncPath(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -165,30 +174,17 @@ func (d *Dir) syncDir() error {
 }
 
 // ReadAt fills p from an offset of a segment.
-func (d *Dir) ReadAt(segment uint32, p []byte, offset int64) error {
-	f, err := d.file(segment)
-	if err != nil {
-		return err
-	}
-	_, err = f.ReadAt(p, offset)
-	return err
-}
-
-func (d *Dir) file(segment uint32) (*os.File, error) {
-	d.mu.RLock()
-	f := d.files[segment]
-	d.mu.RUnlock()
-	if f != nil {
-		return f, nil
-	}
+func (d *Dir) ReadAt(segment uint32, p []byte, offset int64) (err error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if f := d.files[segment]; f != nil {
-		return f, nil
+	f := d.files[segment]
+	if f == nil {
+		if f, err = os.Open(d.name(segment)); err == nil {
+			d.files[segment] = f
+		}
 	}
-	f, err := os.Open(d.name(segment))
+	d.mu.Unlock()
 	if err == nil {
-		d.files[segment] = f
+		_, err = f.ReadAt(p, offset)
 	}
-	return f, err
+	return err
 }

@@ -35,6 +35,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"motte/core/seal"
@@ -64,7 +65,9 @@ func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
 // Storage keeps the bytes of segments. It is not trusted with anything but
 // their durability.
 type Storage interface {
-	// Segments lists the segments in ascending order.
+	// Segments lists the segments in ascending order, and returns when what
+	// they hold is durable: a process that was killed may have left its last
+	// write in memory alone, and what is built on it must not outlive it.
 	Segments() ([]SegmentInfo, error)
 	// Append adds p to the end of a segment and returns when it is durable.
 	// The first Append to a segment makes it, with all of p or not at all. It
@@ -89,27 +92,26 @@ const (
 // Log is an open log. Append has one caller at a time; Read any number.
 type Log struct {
 	storage Storage
-	keys    *seal.Keys
-	ring    *seal.Ring
 	random  io.Reader
 	store   seal.StoreID
+	keys    *seal.Keys
+	ring    *seal.Ring
 
 	lsn    uint64 // of the last record
 	chain  [sha256.Size]byte
-	last   *segment // the newest in storage, or nil
+	last   *segment // the newest that was read or made; at first one that holds nothing
 	fresh  bool     // last was made by this Log
 	buf    []byte
 	failed bool
 
 	mu       sync.RWMutex
 	segments map[uint32]*segment
-	size     int64
 }
 
-// Open prepares to read the log in a storage, without its records: Replay
-// brings them. An empty storage becomes a new store.
+// Open reads the headers of the log in a storage, and checks each against the
+// root key; Replay brings the records. An empty storage becomes a new store.
 func Open(s Storage, root seal.Root, random io.Reader) (*Log, error) {
-	l := &Log{storage: s, random: random, ring: seal.NewRing(), segments: make(map[uint32]*segment)}
+	l := &Log{storage: s, random: random, ring: seal.NewRing(), last: &segment{}, segments: make(map[uint32]*segment)}
 	list, err := s.Segments()
 	if err != nil {
 		return nil, fmt.Errorf("list segments: %w", err)
@@ -118,10 +120,16 @@ func Open(s Storage, root seal.Root, random io.Reader) (*Log, error) {
 		if _, err := io.ReadFull(random, l.store[:]); err != nil {
 			return nil, fmt.Errorf("make a store identifier: %w", err)
 		}
-	} else if l.store, err = storeOf(s, list[0]); err != nil {
-		return nil, err
+		l.keys = seal.Derive(root, l.store)
 	}
-	l.keys = seal.Derive(root, l.store)
+	for i, info := range list {
+		if want := uint32(i) + 1; info.ID != want {
+			return nil, &DamageError{want, 0, "the segment is missing"}
+		}
+		if err := l.readHeader(info, root); err != nil {
+			return nil, err
+		}
+	}
 	l.ring.Set(CoreOwner, l.keys.Data())
 	return l, nil
 }
@@ -132,9 +140,6 @@ func (l *Log) Keys() *seal.Keys { return l.keys }
 // Ring returns the ring of data keys, to which Replay's caller adds.
 func (l *Log) Ring() *seal.Ring { return l.ring }
 
-// Empty reports whether the store has no record.
-func (l *Log) Empty() bool { return l.lsn == 0 }
-
 // Head returns the sequence number of the last durable record, and the chain
 // value that commits to all up to it. Only Append's caller may ask.
 func (l *Log) Head() (lsn uint64, chain [sha256.Size]byte) { return l.lsn, l.chain }
@@ -143,22 +148,20 @@ func (l *Log) Head() (lsn uint64, chain [sha256.Size]byte) { return l.lsn, l.cha
 func (l *Log) Size() (bytes int64, segments int) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.size, len(l.segments)
+	for _, s := range l.segments {
+		bytes += s.end
+	}
+	return bytes, len(l.segments)
 }
 
 // Append makes groups durable in one write, and returns where each of their
 // records lies, in order. Their LSNs must follow on. After an error, which may
 // leave any part of them on the disk, the Log takes no more.
-func (l *Log) Append(groups []Group) ([]Location, error) {
+func (l *Log) Append(groups []Group) (at []Location, err error) {
 	if l.failed {
 		return nil, ErrFailed
 	}
-	at, err := l.append(groups)
-	l.failed = err != nil
-	return at, err
-}
-
-func (l *Log) append(groups []Group) (at []Location, err error) {
+	defer func() { l.failed = err != nil }()
 	var need int64
 	for _, g := range groups {
 		for i := range g {
@@ -173,33 +176,31 @@ func (l *Log) append(groups []Group) (at []Location, err error) {
 			return nil, err
 		}
 	}
-	s, lsn, chain, end := l.last, l.lsn, l.chain, l.last.end
-	p, first := l.buf[:0], true
+	s, lsn, chain, p, flags := l.last, l.lsn, l.chain, l.buf[:0], byte(flagFirst)
 	for _, g := range groups {
 		for i := range g {
 			if g[i].LSN != lsn+1 {
 				return nil, fmt.Errorf("record %d follows record %d", g[i].LSN, lsn)
 			}
-			flags := flagIf(first, flagFirst) | flagIf(i == len(g)-1, flagCommit)
+			if i == len(g)-1 {
+				flags |= flagCommit
+			}
 			start := len(p)
 			if p, err = s.seal(p, l.ring, &g[i], flags); err != nil {
 				return nil, err
 			}
-			at = append(at, Location{s.id, uint32(end) + uint32(start), uint32(len(p) - start)})
-			chain = chained(chain, p[start:], len(g[i].Body))
-			lsn, first = lsn+1, false
+			at = append(at, Location{s.id, uint32(s.end) + uint32(start), uint32(len(p) - start)})
+			lsn, chain, flags = lsn+1, chained(chain, p[start:], len(g[i].Body)), 0
 		}
 	}
-	l.buf = p
 	if err := l.storage.Append(s.id, p); err != nil {
 		return nil, fmt.Errorf("append to segment %d: %w", s.id, err)
 	}
 	l.lsn, l.chain = lsn, chain
 	l.mu.Lock()
 	s.end += int64(len(p))
-	l.size += int64(len(p))
 	l.mu.Unlock()
-	if cap(l.buf) > 16<<20 {
+	if l.buf = p; cap(p) > 16<<20 {
 		l.buf = nil // one large write must not keep its memory
 	}
 	return at, nil
@@ -208,28 +209,20 @@ func (l *Log) append(groups []Group) (at []Location, err error) {
 // newSegment makes the next segment, with a salt of its own, bound to the end
 // of the one before.
 func (l *Log) newSegment() error {
-	s := &segment{id: 1, firstLSN: l.lsn + 1, chain: l.chain}
-	if l.last != nil {
-		s.id, s.previous, s.previousEnd = l.last.id+1, l.last.id, uint32(l.last.end)
-	}
+	s := &segment{id: l.last.id + 1, previous: l.last.id, previousEnd: uint32(l.last.end),
+		firstLSN: l.lsn + 1, chain: l.chain, end: headerSize}
 	if _, err := io.ReadFull(l.random, s.salt[:]); err != nil {
 		return fmt.Errorf("make a salt: %w", err)
 	}
-	header := s.header(l.store, l.keys)
-	s.heads, s.end = l.keys.Heads(s.salt), int64(len(header))
-	if err := l.storage.Append(s.id, header); err != nil {
+	s.heads = l.keys.Heads(s.salt)
+	if err := l.storage.Append(s.id, s.header(l.store, l.keys)); err != nil {
 		return fmt.Errorf("make segment %d: %w", s.id, err)
 	}
 	l.last, l.fresh = s, true
-	l.keep(s)
-	return nil
-}
-
-func (l *Log) keep(s *segment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.segments[s.id] = s
-	l.size += s.end
+	return nil
 }
 
 // Read reads and opens the record at a location into buf, which it may grow and
@@ -242,10 +235,7 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	if !within {
 		return Record{}, buf, &DamageError{at.Segment, int64(at.Offset), "no record lies here"}
 	}
-	if uint32(cap(buf)) < at.Length {
-		buf = make([]byte, at.Length)
-	}
-	buf = buf[:at.Length]
+	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
 	if err := l.storage.ReadAt(at.Segment, buf, int64(at.Offset)); err != nil {
 		return Record{}, buf, fmt.Errorf("read segment %d at %d: %w", at.Segment, at.Offset, err)
 	}

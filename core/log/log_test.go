@@ -8,9 +8,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"motte/core/identity"
@@ -314,6 +317,42 @@ func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 	}
 }
 
+// TestWhatACrashTookStaysGone: a write that a crash took was not there when the
+// next segment was made. If its bytes come back behind the end that this segment
+// names, they are no records, and no damage.
+func TestWhatACrashTookStaysGone(t *testing.T) {
+	for _, where := range []string{"behind all", "behind a torn half"} {
+		m := store(t)
+		l, _, err := open(m, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Append([]Group{{record(13)}}); err != nil {
+			t.Fatal(err)
+		}
+		before := m.clone()
+		if _, err := l.Append([]Group{{record(14)}, {record(15), record(16)}}); err != nil {
+			t.Fatal(err)
+		}
+		taken := m.segments[3]
+		m = before
+		if where == "behind a torn half" {
+			m.segments[3] = taken[:len(m.segments[3])+100]
+		}
+		l, records, err := open(m, 10)
+		if err != nil || len(records) != 13 {
+			t.Fatalf("%s: %d records, %v", where, len(records), err)
+		}
+		if _, err := l.Append([]Group{{record(14)}}); err != nil {
+			t.Fatal(err)
+		}
+		m.segments[3] = taken
+		if _, records, err := open(m, 11); err != nil || len(records) != 14 || !isPrefix(records) {
+			t.Errorf("%s: %d records, %v", where, len(records), err)
+		}
+	}
+}
+
 // TestNoSaltServesTwoStarts: also from a disk that was set back, a start seals
 // under keys that no other start used, whatever numbers it finds.
 func TestNoSaltServesTwoStarts(t *testing.T) {
@@ -470,6 +509,112 @@ func TestDirKeepsSegments(t *testing.T) {
 	list, err := d.Segments()
 	if err != nil || !slices.Equal(list, []SegmentInfo{{1, int64(len(want))}, {2, 6}}) {
 		t.Fatalf("%v, %v", list, err)
+	}
+}
+
+// TestDirTakesNoOtherNames: only a name that Dir gives is a segment.
+func TestDirTakesNoOtherNames(t *testing.T) {
+	path := t.TempDir()
+	for _, name := range []string{"1.seg", "00000002.segment", "+0000003.seg", "4294967297.seg", "new-segment", "x.seg", "00000007.seg"} {
+		if err := os.WriteFile(filepath.Join(path, name), []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := OpenDir(path + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if list, err := d.Segments(); err != nil || !slices.Equal(list, []SegmentInfo{{7, 12}}) {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestDirReadsWhileItWrites: old segments are opened when they are read first,
+// which must not meet an Append.
+func TestDirReadsWhileItWrites(t *testing.T) {
+	const old = 40
+	path := t.TempDir()
+	d, err := OpenDir(path)
+	for id := uint32(1); id <= old && err == nil; id++ {
+		err = d.Append(id, []byte("old"))
+	}
+	if err = errors.Join(err, d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = OpenDir(path); err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var readers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for id := uint32(1); id <= old; id++ {
+				if p := make([]byte, 3); d.ReadAt(id, p, 0) != nil || string(p) != "old" {
+					t.Errorf("segment %d holds %q", id, p)
+				}
+			}
+		})
+	}
+	for range 20 {
+		if err := d.Append(old+1, []byte("new")); err != nil {
+			t.Error(err)
+		}
+	}
+	readers.Wait()
+}
+
+// limitFiles lets no file of this process grow over size bytes: a write is cut
+// short there, and refused beyond, as by a disk that is full.
+func limitFiles(t *testing.T, size uint64) (undo func()) {
+	t.Helper()
+	signal.Ignore(syscall.SIGXFSZ)
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDirOnAFullDisk: the space that is left is used to its end, though it is
+// not enough to fill ahead; then nothing more is taken, also when there is
+// space again; and of the write that was cut short nothing stays.
+func TestDirOnAFullDisk(t *testing.T) {
+	path := t.TempDir()
+	d, err := OpenDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := limitFiles(t, 1000)
+	defer undo()
+	want := bytes.Repeat([]byte("0123456789"), 99)
+	for i := 0; i < len(want) && err == nil; i += 90 {
+		err = d.Append(1, want[i:i+90])
+	}
+	if err != nil {
+		t.Fatalf("the disk is not full: %v", err)
+	}
+	if err := d.Append(1, want[:90]); err == nil {
+		t.Fatal("written to a full disk")
+	}
+	undo()
+	for _, id := range []uint32{1, 2} {
+		if err := d.Append(id, want[:90]); err == nil {
+			t.Fatalf("segment %d takes data after a write that failed", id)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(path, "00000001.seg")); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes are left, want %d; %v", len(got), len(want), err)
 	}
 }
 

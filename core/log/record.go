@@ -1,8 +1,8 @@
 package log
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -70,13 +70,6 @@ const (
 	flagCommit = 1 << 1 // last of its group
 )
 
-func flagIf(ok bool, f byte) byte {
-	if ok {
-		return f
-	}
-	return 0
-}
-
 // recordLen is the length of a record with a body of n bytes.
 func recordLen(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (alignment - 1) }
 
@@ -86,27 +79,15 @@ func (s *segment) seal(p []byte, ring *seal.Ring, r *Record, flags byte) ([]byte
 	if bodies == nil {
 		return p, fmt.Errorf("record %d: owner %d has no key", r.LSN, r.Owner)
 	}
-	var plain [frontSize + headSize]byte
-	front, head := plain[:frontSize], plain[frontSize:]
-	copy(front, recordMagic)
-	front[2], front[3] = recordVersion, flags
-	binary.BigEndian.PutUint32(front[4:], uint32(recordLen(len(r.Body))))
-	binary.BigEndian.PutUint64(front[8:], r.LSN)
-	head[0] = byte(r.Kind)
-	binary.BigEndian.PutUint32(head[4:], r.Collection)
-	binary.BigEndian.PutUint32(head[8:], r.Owner)
-	binary.BigEndian.PutUint32(head[12:], uint32(len(r.Body)))
-	copy(head[16:], r.ID[:])
-	nonce := seal.Nonce(r.LSN)
-	start := len(p)
-	p = slices.Grow(p, int(recordLen(len(r.Body))))
-	p = append(p, front...)
-	p = s.heads.Seal(p, nonce[:], head, front)
-	p = bodies.Seal(p, nonce[:], r.Body, plain[:])
-	for (len(p)-start)%alignment != 0 {
-		p = append(p, 0)
-	}
-	return p, nil
+	size, nonce := int(recordLen(len(r.Body))), seal.Nonce(r.LSN)
+	plain := frame.Writer(make([]byte, 0, frontSize+headSize)).Text(recordMagic, 2)
+	plain = plain.U8(recordVersion, flags).U32(uint32(size)).U64(r.LSN)
+	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner).U32(uint32(len(r.Body))).Bytes(r.ID[:])
+	end := len(p) + size
+	p = append(slices.Grow(p, size), plain[:frontSize]...)
+	p = s.heads.Seal(p, nonce, plain[frontSize:], plain[:frontSize])
+	p = bodies.Seal(p, nonce, r.Body, plain)
+	return append(p, make([]byte, end-len(p))...), nil
 }
 
 // front is what a record says of itself before it is opened.
@@ -127,25 +108,21 @@ func readFront(p []byte) (f front, ok bool) {
 
 // openHead opens the head of the record at the front of p: proof that the Core
 // wrote the record's front and head, in this segment.
-func (s *segment) openHead(p []byte, f front) (plain [frontSize + headSize]byte, ok bool) {
-	if len(p) < bodyAt {
-		return plain, false
+func (s *segment) openHead(p []byte) (f front, plain [frontSize + headSize]byte, ok bool) {
+	if f, ok = readFront(p); !ok || len(p) < bodyAt {
+		return f, plain, false
 	}
 	copy(plain[:], p[:frontSize])
-	nonce := seal.Nonce(f.lsn)
-	_, err := s.heads.Open(plain[frontSize:frontSize], nonce[:], p[frontSize:bodyAt], p[:frontSize])
-	return plain, err == nil
+	_, err := s.heads.Open(plain[frontSize:frontSize], seal.Nonce(f.lsn), p[frontSize:bodyAt], p[:frontSize])
+	return f, plain, err == nil
 }
 
-// open checks and opens the record at the front of p, in place: r.Body aliases
-// p. It says what is wrong, or nothing.
+// open checks and opens the record at the front of p; its body in place:
+// r.Body aliases p, and nothing else of p changes. It says what is wrong, or
+// nothing.
 func (s *segment) open(p []byte, ring *seal.Ring) (r Record, f front, what string) {
-	f, ok := readFront(p)
+	f, plain, ok := s.openHead(p)
 	if !ok || f.length > int64(len(p)) {
-		return r, f, "no record lies here"
-	}
-	plain, ok := s.openHead(p, f)
-	if !ok {
 		return r, f, "the record's head fails its check"
 	}
 	h := frame.NewReader(plain[frontSize:])
@@ -162,24 +139,17 @@ func (s *segment) open(p []byte, ring *seal.Ring) (r Record, f front, what strin
 		return r, f, "the key of the record's owner is gone"
 	}
 	nonce, end := seal.Nonce(f.lsn), bodyAt+size+seal.Overhead
-	body, err := bodies.Open(p[bodyAt:bodyAt], nonce[:], p[bodyAt:end], plain[:])
-	if err != nil {
-		return r, f, "the record's body fails its check"
-	}
-	for _, b := range p[end:f.length] {
-		if b != 0 {
-			return r, f, "the record's padding is not zero"
-		}
+	body, err := bodies.Open(p[bodyAt:bodyAt], nonce, p[bodyAt:end], plain[:])
+	if err != nil || len(bytes.TrimLeft(p[end:f.length], "\x00")) > 0 {
+		return r, f, "the record's body, or the padding behind it, fails its check"
 	}
 	r.Body = body
 	return r, f, ""
 }
 
-// chained returns the chain value after a sealed record with a body of n bytes.
-func chained(before [sha256.Size]byte, sealed []byte, n int) [sha256.Size]byte {
-	var p [sha256.Size + bodyAt + seal.Overhead]byte
-	copy(p[:], before[:])
-	copy(p[sha256.Size:], sealed[:bodyAt])
-	copy(p[sha256.Size+bodyAt:], sealed[bodyAt+n:bodyAt+n+seal.Overhead])
-	return sha256.Sum256(p[:])
+// chained returns the chain value after a record with a body of n bytes, of
+// which the body may have been opened: its seal stays where it was.
+func chained(before [sha256.Size]byte, record []byte, n int) [sha256.Size]byte {
+	tag := record[bodyAt+n:][:seal.Overhead]
+	return sha256.Sum256(slices.Concat(before[:], record[:bodyAt], tag))
 }

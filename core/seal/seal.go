@@ -77,10 +77,7 @@ func (k *Keys) Heads(s Salt) cipher.AEAD {
 }
 
 // Nonce returns the nonce of the record with this log sequence number.
-func Nonce(lsn uint64) (n [12]byte) {
-	binary.BigEndian.PutUint64(n[4:], lsn)
-	return n
-}
+func Nonce(lsn uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), lsn) }
 
 // maxCached bounds the derived keys kept ready; one takes about 1 KiB.
 const maxCached = 4096

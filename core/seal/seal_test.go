@@ -24,10 +24,10 @@ func TestKeysAreIndependent(t *testing.T) {
 func TestDerivationIsFixed(t *testing.T) {
 	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
 	nonce := Nonce(7)
-	sealed := k.Heads(Salt{8}).Seal(nil, nonce[:], []byte("head"), []byte("front"))
+	sealed := k.Heads(Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
 	r := NewRing()
 	r.Set(9, k.Data())
-	sealed = r.Bodies(9, Salt{8}).Seal(sealed, nonce[:], []byte("body"), []byte("all before"))
+	sealed = r.Bodies(9, Salt{8}).Seal(sealed, nonce, []byte("body"), []byte("all before"))
 	got := hex.EncodeToString(bytes.Join([][]byte{k.Identity(), k.TLSSeed(), sealed}, nil))
 	const want = "ce018377dd5aa48be98cf43cfa598c08a54c595692b094fe0e5858743d7bfe6bfe7bb73382b0746adde290b1f311c54f6a3497abb5bb29073dd0cdfad90f46a334a1fa6bc535ac5ef592511919949846cb5faffa5626c5606f23e868f63442f37610d549e36b49dd"
 	if got != want {
@@ -39,12 +39,12 @@ func TestRingKeepsOwnersAndSegmentsApart(t *testing.T) {
 	r, nonce := NewRing(), Nonce(1)
 	r.Set(1, [KeySize]byte{1})
 	r.Set(2, [KeySize]byte{2})
-	sealed := r.Bodies(1, Salt{1}).Seal(nil, nonce[:], []byte("text"), nil)
+	sealed := r.Bodies(1, Salt{1}).Seal(nil, nonce, []byte("text"), nil)
 	for _, a := range []struct {
 		owner uint32
 		salt  Salt
 	}{{2, Salt{1}}, {1, Salt{2}}} {
-		if _, err := r.Bodies(a.owner, a.salt).Open(nil, nonce[:], sealed, nil); err == nil {
+		if _, err := r.Bodies(a.owner, a.salt).Open(nil, nonce, sealed, nil); err == nil {
 			t.Errorf("owner %d, salt %d opens another's text", a.owner, a.salt[0])
 		}
 	}
