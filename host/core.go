@@ -128,6 +128,7 @@ func (s *session) listen(ctx context.Context) {
 			s.h.log.Error("the Core sent a message that can't be understood")
 			return
 		}
+		s.h.metrics.saw(m)
 		switch m.Type {
 		case control.Ready:
 			s.ready = true

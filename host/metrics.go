@@ -19,10 +19,12 @@ import (
 // metrics shows the Core's counters to Prometheus, and whether it is up. They
 // count requests; nothing in them depends on content.
 type metrics struct {
-	mu      sync.Mutex
-	stats   control.Stats
-	serving bool
-	starts  uint64
+	mu          sync.Mutex
+	stats       control.Stats
+	serving     bool
+	starts      uint64
+	taskStarts  uint64
+	quarantines uint64
 }
 
 func (m *metrics) up() {
@@ -36,6 +38,18 @@ func (m *metrics) down() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.serving = false
+}
+
+// saw counts what the Core asks for and tells of.
+func (m *metrics) saw(msg control.Message) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case msg.Type == control.StartTask:
+		m.taskStarts++
+	case msg.Type == control.Event && msg.Reason <= wire.ReasonTaskEnded:
+		m.quarantines++ // the reasons above are the disk's
+	}
 }
 
 func (m *metrics) set(values []uint64) {
@@ -109,7 +123,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCo
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
-	s, serving, started := m.stats, m.serving, m.starts
+	s, serving, started, tasks, broken := m.stats, m.serving, m.starts, m.taskStarts, m.quarantines
 	m.mu.Unlock()
 	value := func(d *prometheus.Desc, kind prometheus.ValueType, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, float64(v), labels...)
@@ -125,8 +139,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	value(objects, prometheus.GaugeValue, s[control.Objects])
 	value(connections, prometheus.GaugeValue, s[control.Connections])
 	value(refusals, prometheus.CounterValue, s[control.Refused])
-	value(taskStarts, prometheus.CounterValue, s[control.TaskStarts])
-	value(quarantines, prometheus.CounterValue, s[control.Quarantines])
+	value(taskStarts, prometheus.CounterValue, tasks)
+	value(quarantines, prometheus.CounterValue, broken)
 	histogram(ch, commits, s[control.SyncLatency:control.SyncLatency+control.Buckets], s[control.SyncMicros])
 	for op := range control.MaxOp {
 		first := control.Latency(op, 0)

@@ -23,9 +23,7 @@ const (
 	Objects            // in the store
 	Connections        // open now
 	Refused            // connections: strangers, over the limit, or a handshake that failed
-	TaskStarts
-	Quarantines
-	SyncLatency // the first of Buckets, of group commits
+	SyncLatency        // the first of Buckets, of group commits
 	requests    = SyncLatency + Buckets
 	latency     = requests + MaxOp*MaxCode
 	micros      = latency + MaxOp*Buckets

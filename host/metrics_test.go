@@ -1,0 +1,43 @@
+package host
+
+import (
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// TestMetricsCountTasks: each Task asked for and each one that broke its
+// contract is counted, an alert about the disk is neither.
+func TestMetricsCountTasks(t *testing.T) {
+	var m metrics
+	for _, msg := range []control.Message{
+		{Type: control.StartTask, Instance: 1},
+		{Type: control.StartTask, Instance: 2},
+		{Type: control.StartTask, Instance: 3},
+		{Type: control.StopTask, Instance: 1},
+		{Type: control.Event, Reason: wire.ReasonInvalidIdentity},
+		{Type: control.Event, Reason: wire.ReasonTaskEnded},
+		{Type: control.Event, Reason: wire.ReasonDamagedRecord},
+		{Type: control.Event, Reason: wire.ReasonStorage},
+	} {
+		m.saw(msg)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(&m)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, f := range families {
+		if f.GetMetric()[0].GetCounter() != nil {
+			got[f.GetName()] = f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	if got["motte_task_starts_total"] != 3 || got["motte_quarantines_total"] != 2 {
+		t.Errorf("%v", got)
+	}
+}
