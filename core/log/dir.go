@@ -113,8 +113,13 @@ func (d *Dir) create(segment uint32, p []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = f.Write(p); err == nil {
-		err = f.Sync()
+	err = d.cut() // the segment before
+	d.current, d.file, d.end, d.filled = segment, f, 0, 0
+	d.mu.Lock()
+	d.files[segment] = f
+	d.mu.Unlock()
+	if err == nil {
+		err = d.extend(p)
 	}
 	if err == nil {
 		err = os.Rename(temporary, d.name(segment))
@@ -122,17 +127,7 @@ func (d *Dir) create(segment uint32, p []byte) error {
 	if err == nil {
 		err = syncPath(d.path)
 	}
-	if err == nil {
-		err = d.cut()
-	}
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	d.current, d.file, d.end, d.filled = segment, f, int64(len(p)), int64(len(p))
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.files[segment] = f
-	return nil
+	return err
 }
 
 // extend writes p behind the data of the current segment.

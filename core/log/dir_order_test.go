@@ -42,20 +42,21 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 		}
 	}
 	const want = `fsync 
-write data/new-segment
-fsync data/new-segment
+pwrite64 data/new-segment
+pwrite64 data/new-segment
+fdatasync data/new-segment
 renameat data/00000001.seg
 fsync data
 pwrite64 data/00000001.seg
-pwrite64 data/00000001.seg
 fdatasync data/00000001.seg
 pwrite64 data/00000001.seg
 fdatasync data/00000001.seg
-write data/new-segment
-fsync data/new-segment
+ftruncate data/00000001.seg
+pwrite64 data/new-segment
+pwrite64 data/new-segment
+fdatasync data/new-segment
 renameat data/00000002.seg
 fsync data
-ftruncate data/00000001.seg
 ftruncate data/00000002.seg
 fsync 
 fsync data/00000002.seg

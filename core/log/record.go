@@ -97,24 +97,17 @@ type front struct {
 	lsn    uint64
 }
 
-// readFront reads the first 16 bytes of a record. Nothing in them is proven
-// until the head opens.
-func readFront(p []byte) (f front, ok bool) {
-	r := frame.NewReader(p)
-	ok = string(r.Take(2)) == recordMagic && r.U8() == recordVersion
-	f = front{flags: r.U8(), length: int64(r.U32()), lsn: r.U64()}
-	return f, ok && r.Err() == nil && f.length >= minRecord && f.length%alignment == 0
-}
-
 // openHead opens the head of the record at the front of p: proof that the Core
 // wrote the record's front and head, in this segment.
 func (s *segment) openHead(p []byte) (f front, plain [frontSize + headSize]byte, ok bool) {
-	if f, ok = readFront(p); !ok || len(p) < bodyAt {
+	r := frame.NewReader(p)
+	if string(r.Take(2)) != recordMagic || r.U8() != recordVersion || len(p) < bodyAt {
 		return f, plain, false
 	}
+	f = front{flags: r.U8(), length: int64(r.U32()), lsn: r.U64()}
 	copy(plain[:], p[:frontSize])
 	_, err := s.heads.Open(plain[frontSize:frontSize], seal.Nonce(f.lsn), p[frontSize:bodyAt], p[:frontSize])
-	return f, plain, err == nil
+	return f, plain, err == nil && f.length >= minRecord && f.length%alignment == 0
 }
 
 // open checks and opens the record at the front of p; its body in place:
