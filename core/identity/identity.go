@@ -59,21 +59,15 @@ type Maker struct {
 // NewMaker returns a Maker under key, which is used for nothing else.
 func NewMaker(key []byte) *Maker { return &Maker{mac: hmac.New(sha256.New, key)} }
 
-// The first byte of every MAC input keeps the two uses of the key apart.
-const (
-	domainName = 'n'
-	domainTag  = 't'
-)
-
 // Named returns the value of the object that has this name in the collection.
 func (m *Maker) Named(collection uint32, name []byte) Value {
-	return Value(m.hash(domainName, collection, name))
+	return Value(m.hash('n', collection, name))
 }
 
 // Tag returns the tag of the object with this value, in this collection, whose
 // content has this SHA-256.
 func (m *Maker) Tag(collection uint32, v Value, content [sha256.Size]byte) Tag {
-	return Tag(m.hash(domainTag, collection, v[:], content[:]))
+	return Tag(m.hash('t', collection, v[:], content[:]))
 }
 
 // Check reports whether id names exactly this content in this collection, in
@@ -83,10 +77,11 @@ func (m *Maker) Check(collection uint32, id ID, content [sha256.Size]byte) bool 
 	return hmac.Equal(want[:], got[:])
 }
 
-// hash returns the first half of the MAC, until it is called again.
-func (m *Maker) hash(domain byte, collection uint32, parts ...[]byte) []byte {
+// hash returns the first half of a MAC, until it is called again. The first byte
+// of what is hashed keeps the uses of the key apart.
+func (m *Maker) hash(use byte, collection uint32, parts ...[]byte) []byte {
 	m.mac.Reset()
-	m.mac.Write(binary.BigEndian.AppendUint32([]byte{domain}, collection))
+	m.mac.Write(binary.BigEndian.AppendUint32([]byte{use}, collection))
 	for _, p := range parts {
 		m.mac.Write(p)
 	}
