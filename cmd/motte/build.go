@@ -13,7 +13,8 @@ import (
 // While an index is built.
 const (
 	lookEvery   = 100 * time.Millisecond
-	maxRestarts = 3 // after which there is more wrong than a Task that broke once
+	startWithin = 30 * time.Second // for the Task's process: the sandbox needs some milliseconds
+	maxRestarts = 3                // after which there is more wrong than a Task that broke once
 )
 
 // findIndex asks for the state of one index.
@@ -35,17 +36,19 @@ func (a *app) findIndex(ctx context.Context, c *client.Client, collection, index
 func (a *app) build(ctx context.Context, c *client.Client, collection, index string) error {
 	bar := a.bar(-1, "building "+index)
 	defer bar.Finish()
-	refused := client.StateName(wire.IndexRefused)
-	for {
+	for began := time.Now(); ; {
 		x, err := a.findIndex(ctx, c, collection, index)
 		switch {
 		case err != nil:
 			return err
 		case x.State == client.StateName(wire.IndexServing):
 			return nil
-		case x.State == refused:
+		case x.State == client.StateName(wire.IndexRefused):
 			err := fmt.Errorf("index %s %s: the Task %s does not accept this configuration or data type; the index is dropped again", collection, index, x.Task)
 			return errors.Join(err, c.DropIndex(ctx, collection, index))
+		case x.State == client.StateName(wire.IndexStarting) && time.Since(began) > startWithin:
+			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and goes on trying; its log says why: %w",
+				collection, index, startWithin, client.ErrIndexUnavailable)
 		case x.Restarts >= maxRestarts:
 			return fmt.Errorf("index %s %s: its Task ended or broke its contract %d times, and is started again and again: see 'motte alerts' and the server's log: %w",
 				collection, index, x.Restarts, client.ErrIndexUnavailable)

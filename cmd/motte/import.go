@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -80,21 +79,13 @@ func (a *app) runImport(ctx context.Context, i *importer, f *os.File) error {
 	failed := i.run(ctx, f)
 	i.bar.Finish()
 	v := importView{Imported: i.stored.Load(), LeftOut: i.leftOut, Refused: map[string]uint64{}}
-	if i.notIndexed.Load() {
-		after, err := refusals(ctx, i.client, i.collection)
-		failed = errors.Join(failed, err)
-		for index, n := range after {
-			if n > before[index] {
-				v.Refused[index] = n - before[index]
-				a.note("Index %s does not take the input of %s, stored all the same.", index, plural(v.Refused[index], "object"))
-			}
-		}
-		if len(v.Refused) == 0 {
-			a.note("Some objects are stored, but an index does not take their input.")
-		}
-	}
 	if failed != nil {
 		return fmt.Errorf("collection %s: imported %s, then: %w", i.collection, plural(v.Imported, "object"), failed)
+	}
+	if i.notIndexed.Load() {
+		if v.Refused, err = a.tellRefusals(ctx, i, before); err != nil {
+			return err
+		}
 	}
 	if err := a.done(v, "Imported %s.", plural(v.Imported, "object")); err != nil {
 		return err
@@ -103,6 +94,25 @@ func (a *app) runImport(ctx context.Context, i *importer, f *os.File) error {
 		return fmt.Errorf("left out %s", plural(i.leftOut, "line"))
 	}
 	return nil
+}
+
+// tellRefusals tells how many inputs each index refused since before.
+func (a *app) tellRefusals(ctx context.Context, i *importer, before map[string]uint64) (map[string]uint64, error) {
+	after, err := refusals(ctx, i.client, i.collection)
+	if err != nil {
+		return nil, err
+	}
+	refused := make(map[string]uint64)
+	for index, n := range after {
+		if n > before[index] {
+			refused[index] = n - before[index]
+			a.note("Index %s does not take the input of %s, stored all the same.", index, plural(refused[index], "object"))
+		}
+	}
+	if len(refused) == 0 {
+		a.note("Some objects are stored, but an index does not take their input.")
+	}
+	return refused, nil
 }
 
 // refusals says how many inputs each index of a collection has refused. An

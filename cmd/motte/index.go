@@ -48,9 +48,6 @@ Without a path the whole input is indexed. The input is the object, or with
 		if err := argument("TASK", x.Task); err != nil {
 			return err
 		}
-		if wait && noWait {
-			return usage("--wait and --no-wait exclude each other")
-		}
 		var err error
 		if x.Type, err = client.ParseType(dataType); err != nil {
 			return usage("--type: %v", err)
@@ -63,7 +60,7 @@ Without a path the whole input is indexed. The input is the object, or with
 			return err
 		}
 		defer c.Close()
-		return a.createIndex(ctx, c, args[0], args[1], x, !noWait)
+		return a.createIndex(ctx, c, args[0], args[1], x, wait && !noWait)
 	})
 	f := cmd.Flags()
 	f.StringVar(&x.Task, "task", "", "registered `Task` that the index runs")

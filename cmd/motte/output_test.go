@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"testing"
+
+	"motte/client"
+)
+
+func TestSizesAreForPeople(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 1536: "1.5 KiB", 16 << 20: "16 MiB",
+		1<<40 + 1<<39: "1.5 TiB", 1<<64 - 1: "16 EiB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q; want %q", n, got, want)
+		}
+	}
+}
+
+func TestSizesAreRead(t *testing.T) {
+	for s, want := range map[string]byteSize{"0": 0, "4096": 4096, "4096B": 4096, "64KiB": 64 << 10, "16 MiB": 16 << 20, "2GiB": 2 << 30} {
+		var b byteSize
+		if err := b.Set(s); err != nil || b != want {
+			t.Errorf("%q is %d, %v; want %d", s, b, err, want)
+		}
+	}
+	for _, s := range []string{"", "KiB", "-1", "1.5GiB", "10TB", "20000000000GiB"} {
+		var b byteSize
+		if err := b.Set(s); err == nil {
+			t.Errorf("%q is %d; want an error", s, b)
+		}
+	}
+}
+
+// TestObjectsDoTerminalsNoHarm: an object is another principal's, and may hold
+// what moves a cursor or sets a title.
+func TestObjectsDoTerminalsNoHarm(t *testing.T) {
+	for data, want := range map[string]string{
+		"{ \"a\": 1,\n\"b\": 2 }": `{"a":1,"b":2}`,
+		"text\twith a tab":        "text\twith a tab",
+		"Ångström":                "Ångström",
+		"":                        "",
+	} {
+		if line, ok := oneLine([]byte(data)); !ok || string(line) != want {
+			t.Errorf("%q is shown as %q, %v; want %q", data, line, ok, want)
+		}
+	}
+	for _, data := range []string{"two\nlines", "\x1b[2J", "{\"a\":\"\u009b2J\"}", "\x7f", "\xff"} {
+		if line, ok := oneLine([]byte(data)); ok {
+			t.Errorf("%q is shown as %q; want it not shown", data, line)
+		}
+	}
+}
+
+func TestExitCodesTellErrorsApart(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want int
+	}{
+		{errors.New("something"), exitError},
+		{context.Canceled, exitError},
+		{syscall.ENOENT, exitError},
+		{fmt.Errorf("what: %w", usage("wrong")), exitUsage},
+		{fmt.Errorf("what: %w", client.ErrNotFound), exitNotFound},
+		{client.ErrNoTask, exitNotFound},
+		{client.ErrDenied, exitDenied},
+		{client.ErrExists, exitConflict},
+		{client.ErrIndexUnavailable, exitTemporary},
+		{client.ErrOverloaded, exitTemporary},
+		{client.ErrTooLarge, exitError},
+		{client.ErrConnectionLost, exitNoConnection},
+		{fmt.Errorf("connect: %w", client.ErrWrongCore), exitNoConnection},
+		{fmt.Errorf("connect: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), exitNoConnection},
+		{connectionError{errors.New("EOF")}, exitNoConnection},
+	} {
+		if got := exitCode(c.err); got != c.want {
+			t.Errorf("%v exits with %d; want %d", c.err, got, c.want)
+		}
+	}
+}
+
+func TestWordsAreSetInLines(t *testing.T) {
+	text := wrap(strings.Fields("one two three four five sixsixsixsix"), 12)
+	if want := "  one two\n  three four\n  five\n  sixsixsixsix"; text != want {
+		t.Errorf("%q; want %q", text, want)
+	}
+}

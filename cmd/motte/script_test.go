@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"motte/client"
+)
+
+// bin is where the executables are.
+var bin string
+
+// TestMain builds what "make build" builds, once: the scripts run real servers
+// with real Tasks.
+func TestMain(m *testing.M) {
+	var err error
+	if bin, err = os.MkdirTemp("", "motte-cli-"); err != nil {
+		panic(err)
+	}
+	code := 1
+	if err := build(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(bin)
+	os.Exit(code)
+}
+
+func build() error {
+	for name, pkg := range map[string]string{"motte": "motte/cmd/motte", "motte-core": "motte/cmd/motte-core",
+		"motte-task-ordered": "motte/tasks/ordered", "motte-task-text": "motte/tasks/text"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(bin, name), pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+		}
+	}
+	return nil
+}
+
+// TestScripts runs the stories in testdata/script: what a user types, and what
+// comes back. A server that a story starts in the background is interrupted at
+// its end.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PATH", bin+string(os.PathListSeparator)+e.Getenv("PATH"))
+			e.Setenv("BIN", bin)
+			e.Setenv("MOTTE_PROFILE", "")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits},
+	})
+}
+
+// await PROFILE waits until the server of a profile answers.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: await PROFILE")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for {
+		p, err := client.ReadProfile(ts.MkAbs(args[0]))
+		if err == nil && p.Complete() {
+			var c *client.Client
+			if c, err = client.Dial(ctx, p); err == nil {
+				c.Close()
+				return
+			}
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			ts.Fatalf("the server of %s does not answer: %v", args[0], err)
+		}
+	}
+}
+
+// exits CODE PROGRAM ARG… runs a program that must end with this exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	got := 0
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%v ended with %d; want %d", args[1:], got, want)
+	}
+}
