@@ -46,7 +46,9 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 		ends[i] = c.(*net.UnixConn)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- core.Run(core.Config{Dir: dir, Listen: address, Admin: p.Principal(), Control: ends[1]}) }()
+	go func() {
+		ended <- core.Run(core.Config{Dir: dir, Listen: address, Admin: p.Principal(), Control: ends[1]})
+	}()
 	end := sync.OnceFunc(func() {
 		ends[0].Close()
 		if err := <-ended; err != nil {
