@@ -63,7 +63,7 @@ func run(ctx context.Context, bin string, keep bool) (err error) {
 	}
 	fmt.Fprintf(d.w, "Everything came out as told, in %s.\n\n%s", brief(time.Since(began)), next)
 	if keep {
-		fmt.Fprintf(d.w, "\nThe data of this demo: motte serve --dir %s\n", filepath.Join(d.dir, "data"))
+		fmt.Fprintf(d.w, "\nThe data of this demo is left: bin/motte serve --dir %s\n", filepath.Join(d.dir, "data"))
 		return nil
 	}
 	return os.RemoveAll(d.dir)
@@ -80,18 +80,21 @@ This is the real thing, started for you in a temporary directory.
 
 const next = `Now you:
 
-  bin/motte serve --dir mydata                              start a server; in another terminal:
-  export MOTTE_PROFILE=mydata/admin.profile                 who you are: its administrator
-  bin/motte collection create people
-  bin/motte index create people by_age --task ordered --config '{"path":"/age","type":"int64"}'
-  echo '{"name":"Ada","age":36}' | bin/motte put people - --name ada
-  bin/motte search people by_age '>= 30 and < 40'
-  bin/motte principal add alice --out alice.profile         somebody else, who may only read:
-  bin/motte grant people alice read
-  bin/motte doctor                                          what isolates Tasks on this machine
-  bin/motte tcb                                             how much code has to be trusted
+  bin/motte serve --dir /tmp/motte
 
-README.md has the tour, docs/threat-model.md says what is protected against whom.
+and in another terminal, as this server's administrator:
+
+  export PATH=$PWD/bin:$PATH MOTTE_PROFILE=/tmp/motte/admin.profile
+  motte collection create parts
+  motte index create parts by_weight --task ordered --config '{"path":"/grams","type":"int64"}'
+  echo '{"name":"gate hinge","grams":410}' | motte put parts - --name hinge
+  motte search parts by_weight '>= 100 and < 500'
+  motte principal add workshop --out workshop.profile     somebody else, who sees only what is
+  motte grant parts workshop read-own,write               its own
+  motte doctor                                            the walls around a Task on this machine
+  motte tcb                                               how much code has to be trusted
+
+README.md goes on from here; docs/threat-model.md says what is protected against whom.
 `
 
 // tell goes through the steps.
