@@ -239,7 +239,7 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	if err := l.storage.ReadAt(at.Segment, buf, int64(at.Offset)); err != nil {
 		return Record{}, buf, fmt.Errorf("read segment %d at %d: %w", at.Segment, at.Offset, err)
 	}
-	r, _, what := s.open(buf, l.ring)
+	r, what := s.open(buf, l.ring)
 	if what != "" {
 		return Record{}, buf, &DamageError{at.Segment, int64(at.Offset), what}
 	}

@@ -40,6 +40,9 @@ type Record struct {
 	Owner      uint32      // whose data key seals the body; CoreOwner: the Core's own
 	ID         identity.ID // of the object, or zero
 	Body       []byte
+
+	flags  byte  // as it is stored
+	length int64 // bytes that it takes there
 }
 
 // CoreOwner is the owner of all records that are not objects.
@@ -90,54 +93,47 @@ func (s *segment) seal(p []byte, ring *seal.Ring, r *Record, flags byte) ([]byte
 	return append(p, make([]byte, end-len(p))...), nil
 }
 
-// front is what a record says of itself before it is opened.
-type front struct {
-	flags  byte
-	length int64
-	lsn    uint64
-}
-
-// openHead opens the head of the record at the front of p: proof that the Core
-// wrote the record's front and head, in this segment.
-func (s *segment) openHead(p []byte) (f front, plain [frontSize + headSize]byte, ok bool) {
-	r := frame.NewReader(p)
-	if string(r.Take(2)) != recordMagic || r.U8() != recordVersion || len(p) < bodyAt {
-		return f, plain, false
+// openHead reads the front of the record at the front of p, and opens its head:
+// proof that the Core wrote both, in this segment.
+func (s *segment) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
+	f := frame.NewReader(p)
+	if string(f.Take(2)) != recordMagic || f.U8() != recordVersion || len(p) < bodyAt {
+		return r, plain, false
 	}
-	f = front{flags: r.U8(), length: int64(r.U32()), lsn: r.U64()}
+	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()
 	copy(plain[:], p[:frontSize])
-	_, err := s.heads.Open(plain[frontSize:frontSize], seal.Nonce(f.lsn), p[frontSize:bodyAt], p[:frontSize])
-	return f, plain, err == nil && f.length >= minRecord && f.length%alignment == 0
+	_, err := s.heads.Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
+	return r, plain, err == nil && r.length >= minRecord && r.length%alignment == 0
 }
 
 // open checks and opens the record at the front of p; its body in place:
 // r.Body aliases p, and nothing else of p changes. It says what is wrong, or
 // nothing.
-func (s *segment) open(p []byte, ring *seal.Ring) (r Record, f front, what string) {
-	f, plain, ok := s.openHead(p)
-	if !ok || f.length > int64(len(p)) {
-		return r, f, "the record's head fails its check"
+func (s *segment) open(p []byte, ring *seal.Ring) (r Record, what string) {
+	r, plain, ok := s.openHead(p)
+	if !ok || r.length > int64(len(p)) {
+		return r, "the record's head fails its check"
 	}
 	h := frame.NewReader(plain[frontSize:])
-	r = Record{LSN: f.lsn, Kind: Kind(h.U8())}
+	r.Kind = Kind(h.U8())
 	h.Take(3)
 	r.Collection, r.Owner = h.U32(), h.U32()
 	size := int(h.U32())
 	h.Copy(r.ID[:])
-	if r.Kind == 0 || r.Kind >= kindEnd || recordLen(size) != f.length {
-		return r, f, "the record's head has no sense"
+	if r.Kind == 0 || r.Kind >= kindEnd || recordLen(size) != r.length {
+		return r, "the record's head has no sense"
 	}
 	bodies := ring.Bodies(r.Owner, s.salt)
 	if bodies == nil {
-		return r, f, "the key of the record's owner is gone"
+		return r, "the key of the record's owner is gone"
 	}
-	nonce, end := seal.Nonce(f.lsn), bodyAt+size+seal.Overhead
+	nonce, end := seal.Nonce(r.LSN), bodyAt+size+seal.Overhead
 	body, err := bodies.Open(p[bodyAt:bodyAt], nonce, p[bodyAt:end], plain[:])
-	if err != nil || len(bytes.TrimLeft(p[end:f.length], "\x00")) > 0 {
-		return r, f, "the record's body, or the padding behind it, fails its check"
+	if err != nil || len(bytes.TrimLeft(p[end:r.length], "\x00")) > 0 {
+		return r, "the record's body, or the padding behind it, fails its check"
 	}
 	r.Body = body
-	return r, f, ""
+	return r, ""
 }
 
 // chained returns the chain value after a record with a body of n bytes, of

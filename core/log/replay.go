@@ -107,7 +107,7 @@ func (l *Log) replaySegment(s *segment, data []byte, apply func(Record, Location
 	lsn, chain, newest := l.lsn, l.chain, l.segments[s.id+1] == nil
 	s.end = headerSize
 	for offset := s.end; offset < int64(len(data)); {
-		r, f, what := s.open(data[offset:], l.ring)
+		r, what := s.open(data[offset:], l.ring)
 		if what == "" && r.LSN != lsn+1 {
 			what = "a record is missing before this one"
 		}
@@ -119,9 +119,9 @@ func (l *Log) replaySegment(s *segment, data []byte, apply func(Record, Location
 		}
 		lsn, chain = r.LSN, chained(chain, data[offset:], len(r.Body))
 		r.Body = bytes.Clone(r.Body)
-		group, places = append(group, r), append(places, Location{s.id, uint32(offset), uint32(f.length)})
-		offset += f.length
-		if f.flags&flagCommit == 0 {
+		group, places = append(group, r), append(places, Location{s.id, uint32(offset), uint32(r.length)})
+		offset += r.length
+		if r.flags&flagCommit == 0 {
 			continue
 		}
 		for i, at := range places {
@@ -142,8 +142,8 @@ func (l *Log) replaySegment(s *segment, data []byte, apply func(Record, Location
 // what is seen.
 func (s *segment) acknowledged(data []byte, offset int64, lsn uint64) bool {
 	for ; offset+minRecord <= int64(len(data)); offset += alignment {
-		f, _, ok := s.openHead(data[offset:])
-		if ok && f.flags&flagFirst != 0 && f.lsn > lsn+1 {
+		r, _, ok := s.openHead(data[offset:])
+		if ok && r.flags&flagFirst != 0 && r.LSN > lsn+1 {
 			return true
 		}
 	}
