@@ -137,7 +137,7 @@ const (
 	QueryRefused        Code = 18 // the Task does not accept the predicate
 	DeadlineExceeded    Code = 19 // the request's time-out ran out; a write may still take effect
 	Damaged             Code = 20 // a stored record fails its check
-	StorageFailed       Code = 21 // the disk refused a write, which may still take effect; until a restart the Core only reads
+	StorageFailed       Code = 21 // the disk refused a write, which may still take effect; the Core now only reads
 	LeakBudgetExhausted Code = 22 // the index's leak budget for this principal is used up
 	ShuttingDown        Code = 23 // try another time
 	Overloaded          Code = 24 // a queue is full: try again
