@@ -222,7 +222,7 @@ func (d *demo) startHostile(ctx context.Context, vault string) error {
 		return err
 	}
 	if err := d.admin.RegisterTask(ctx, "hostile", client.Row{Measurement: measurement, Operations: wire.TaskSearch,
-		MaxInput: 1 << 10, MaxResults: 100, Deadline: 2000, Memory: 1 << 30}); err != nil {
+		MaxInput: 1 << 10, MaxResults: 100, Deadline: 10_000, Memory: 1 << 30}); err != nil {
 		return err
 	}
 	if err := d.admin.CreateCollection(ctx, vault); err != nil {
