@@ -47,7 +47,7 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- core.Run(core.Config{Dir: dir, Listen: address, Admin: p.Principal(), Control: ends[1]})
+		ended <- core.Run(core.Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: address, Admin: p.Principal(), Control: ends[1]})
 	}()
 	end := sync.OnceFunc(func() {
 		ends[0].Close()

@@ -36,7 +36,9 @@ type conn struct {
 	id        engine.Conn
 	net       net.Conn
 	principal access.Principal
-	maker     *identity.Maker // the writer's
+	in        *bufio.Reader     // the reader's
+	batch     []*engine.Request // the reader's: complete, not handed over
+	maker     *identity.Maker   // the writer's
 	out       *mailbox[engine.Reply]
 	done      chan struct{} // closed when the reader has ended
 	written   chan struct{} // closed when the writer has ended
@@ -87,8 +89,9 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	secure, p, err := s.listener.Handshake(ctx, raw)
-	return &conn{s: s, net: secure, principal: p, maker: identity.NewMaker(s.log.Keys().Identity()),
-		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
+	return &conn{s: s, net: secure, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+		maker: identity.NewMaker(s.log.Keys().Identity()),
+		out:   newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
 		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}, err
 }
 
@@ -134,68 +137,74 @@ func (s *shell) register(e *engine.Engine, c *conn) wire.Code {
 // read takes requests until the connection ends. A last answer with a code
 // other than OK is still to be sent.
 func (c *conn) read() (last engine.Reply) {
-	in := bufio.NewReaderSize(c.net, bufferSize)
+	defer c.post()
 	header := make([]byte, wire.RequestHeaderSize)
-	var batch []*engine.Request
-	post := func() {
-		if requests := batch; len(requests) > 0 {
-			c.s.events.put(func(e *engine.Engine) {
-				for _, q := range requests {
-					e.Request(q)
-				}
-			})
-		}
-		batch = nil
-	}
-	defer post()
 	for {
-		if in.Buffered() < wire.RequestHeaderSize {
-			post() // the next read may block: hand over what is complete
+		if c.in.Buffered() < wire.RequestHeaderSize {
+			c.post() // the next read may block: hand over what is complete
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
 			if c.s.stopping.Load() {
 				return last
 			}
 		}
-		if _, err := io.ReadFull(in, header); err != nil {
+		if _, err := io.ReadFull(c.in, header); err != nil {
 			return last
 		}
 		h, code := wire.DecodeHeader(header)
 		switch code {
-		case wire.Malformed, wire.UnsupportedVersion:
-			return engine.Reply{Code: code}
-		case wire.TooLarge: // its body is not read, so nothing after it can be
+		case wire.Malformed, wire.UnsupportedVersion, wire.TooLarge:
+			// The body is not read, so nothing after it can be.
 			return engine.Reply{Number: h.Number, Code: code}
 		}
-		if in.Buffered() < h.BodyLen() || len(c.places) == cap(c.places) {
-			post() // nothing must wait here for what is held back here
+		if c.in.Buffered() < h.BodyLen() || len(c.places) == cap(c.places) {
+			c.post() // nothing must wait here for what is held back here
 		}
 		code, ok := c.takeOff(&h, code)
 		if !ok {
 			return engine.Reply{Code: code}
 		}
-		var q *engine.Request
-		if code == wire.OK {
-			c.s.bodies.acquire(h.BodyLen())
-		}
-		if in.Buffered() < h.BodyLen() {
-			_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
-		}
-		if code == wire.OK {
-			body := make([]byte, h.BodyLen())
-			if _, err := io.ReadFull(in, body); err != nil {
-				return last
-			}
-			q, code = engine.Prepare(wire.SplitBody(h, body))
-		} else if _, err := in.Discard(h.BodyLen()); err != nil {
+		if code, ok = c.readBody(h, code); !ok {
 			return last
 		}
 		if code != wire.OK {
 			c.out.put(engine.Reply{Number: h.Number, Code: code})
-			continue
 		}
-		q.Conn, q.Principal = c.id, c.principal
-		batch = append(batch, q)
 	}
+}
+
+// readBody reads the body of a request and adds the request to the batch, or
+// drops it if it is refused.
+func (c *conn) readBody(h wire.Header, refused wire.Code) (code wire.Code, ok bool) {
+	if c.in.Buffered() < h.BodyLen() {
+		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
+	}
+	if refused != wire.OK {
+		_, err := c.in.Discard(h.BodyLen())
+		return refused, err == nil
+	}
+	c.s.bodies.acquire(h.BodyLen())
+	body := make([]byte, h.BodyLen())
+	if _, err := io.ReadFull(c.in, body); err != nil {
+		return code, false
+	}
+	q, code := engine.Prepare(wire.SplitBody(h, body))
+	if code == wire.OK {
+		q.Conn, q.Principal = c.id, c.principal
+		c.batch = append(c.batch, q)
+	}
+	return code, true
+}
+
+// post hands the complete requests to the engine, in one event.
+func (c *conn) post() {
+	if batch := c.batch; len(batch) > 0 {
+		c.s.events.put(func(e *engine.Engine) {
+			for _, q := range batch {
+				e.Request(q)
+			}
+		})
+	}
+	c.batch = nil
 }
 
 // takeOff notes a request as in flight, with the code that refuses it if there

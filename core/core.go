@@ -45,7 +45,7 @@ import (
 type Config struct {
 	Dir     string           // data directory; made if it is not there
 	Listen  string           // TCP address
-	RootKey string           // file; "": root.key in Dir, made with a new store
+	RootKey string           // file; made with a new store if it is not there
 	Admin   access.Principal // the first administrator of a new store
 	Control *net.UnixConn    // SOCK_SEQPACKET, to the host
 }
@@ -97,14 +97,13 @@ func Run(cfg Config) error {
 	s := &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
 		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), answers: newBudget(answerBudget)}
-	if err := s.open(dir); err != nil {
-		return errors.Join(err, dir.Close())
+	if err = s.open(dir); err == nil {
+		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed())
 	}
-	if s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed()); err != nil {
-		return errors.Join(fmt.Errorf("listen: %w", err), dir.Close())
+	if err == nil {
+		s.serve()
 	}
-	s.serve()
-	return dir.Close()
+	return errors.Join(err, dir.Close())
 }
 
 // open verifies the store and replays it into a new engine.
@@ -113,13 +112,9 @@ func (s *shell) open(dir *log.Dir) error {
 	if err != nil {
 		return err
 	}
-	path := s.RootKey
-	if path == "" {
-		path = filepath.Join(s.Dir, "root.key")
-	}
-	root, err := readRootKey(path)
+	root, err := readRootKey(s.RootKey)
 	if errors.Is(err, os.ErrNotExist) && len(list) == 0 {
-		root, err = makeRootKey(path)
+		root, err = makeRootKey(s.RootKey)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
@@ -127,7 +122,7 @@ func (s *shell) open(dir *log.Dir) error {
 	if s.log, err = log.Open(dir, root, rand.Reader); err != nil {
 		return err
 	}
-	within, err := filepath.Rel(s.Dir, filepath.Dir(path))
+	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
 	s.engine = engine.New(engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader,
 		Keys: s.log.Ring(), Admin: s.Admin, KeyInStore: err == nil && within == ".", Now: time.Now()})
 	return s.log.Replay(s.engine.Replay)

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
+	"motte/core/log"
 	"motte/core/seal"
 )
 
@@ -29,15 +31,12 @@ func readRootKey(path string) (root seal.Root, err error) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil {
+	text, errRead := io.ReadAll(io.LimitReader(f, 256))
+	if err := errors.Join(err, errRead); err != nil {
 		return root, err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return root, fmt.Errorf("root key %s can be read by others: its mode must be 0600", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, 256))
-	if err != nil {
-		return root, err
 	}
 	digits, ok := strings.CutPrefix(strings.TrimSpace(string(text)), keyPrefix)
 	key, err := hex.DecodeString(digits)
@@ -50,13 +49,11 @@ func readRootKey(path string) (root seal.Root, err error) {
 // makeRootKey makes a root key file, durable before the first record that
 // depends on it.
 func makeRootKey(path string) (root seal.Root, err error) {
-	if _, err := rand.Read(root[:]); err != nil {
-		return root, err
-	}
+	_, _ = rand.Read(root[:]) // never fails: see crypto/rand
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return root, err
 	}
 	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
-	return root, errors.Join(err, f.Sync(), f.Close())
+	return root, errors.Join(err, f.Sync(), f.Close(), log.SyncPath(filepath.Dir(path)))
 }

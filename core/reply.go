@@ -155,17 +155,14 @@ func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, intact 
 
 // readObject reads the object of an entry into buf, and holds its content
 // against its identity. The object aliases the buffer that is returned.
-func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (engine.Object, uint64, []byte, error) {
+func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
 	rec, buf, err := s.log.Read(buf, entry.Loc)
-	if err != nil {
-		return engine.Object{}, 0, buf, err
+	if err == nil {
+		o, err = engine.DecodeObject(rec.Body)
 	}
-	o, err := engine.DecodeObject(rec.Body)
-	if err != nil {
-		return engine.Object{}, 0, buf, err
+	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection ||
+		!m.Check(rec.Collection, rec.ID, sha256.Sum256(o.Data))) {
+		err = errContent
 	}
-	if rec.ID != entry.ID || rec.Collection != entry.Collection || !m.Check(rec.Collection, rec.ID, sha256.Sum256(o.Data)) {
-		return engine.Object{}, 0, buf, errContent
-	}
-	return o, rec.LSN, buf, nil
+	return o, rec.LSN, buf, err
 }

@@ -4,7 +4,6 @@
 package frames
 
 import (
-	"encoding/binary"
 	"time"
 
 	"motte/core/frame"
@@ -14,28 +13,16 @@ import (
 // AppendRequest appends the frame of r to p. The lengths are those of the
 // parts, not those in r.Header; the caller keeps within the limits.
 func AppendRequest(p []byte, r *wire.Request) []byte {
-	p = append(p, wire.RequestMagic...)
-	p = append(p, wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags))
-	p = binary.BigEndian.AppendUint64(p, r.Number)
-	p = binary.BigEndian.AppendUint32(p, r.Limit)
-	p = binary.BigEndian.AppendUint32(p, uint32(r.Timeout/time.Millisecond))
-	p = frame.AppendText(p, r.Collection, wire.MaxIdentifier)
-	p = frame.AppendText(p, r.Index, wire.MaxIdentifier)
-	p = append(p, r.Identity[:]...)
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.Name)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.Query)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(r.Object)))
-	p = append(p, 0, 0, 0, 0)
-	p = append(p, r.Name...)
-	p = append(p, r.Query...)
-	return append(p, r.Object...)
+	return frame.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
+		U64(r.Number).U32(r.Limit).U32(uint32(r.Timeout/time.Millisecond)).
+		Text(r.Collection, wire.MaxIdentifier).Text(r.Index, wire.MaxIdentifier).Bytes(r.Identity[:]).
+		U32(uint32(len(r.Name))).U32(uint32(len(r.Query))).U32(uint32(len(r.Object))).U32(0).
+		Bytes(r.Name).Bytes(r.Query).Bytes(r.Object)
 }
 
 // AppendAttribute appends one attribute: index 32 | len(data) 4 | data ….
 func AppendAttribute(p []byte, a wire.Attribute) []byte {
-	p = frame.AppendText(p, a.Index, wire.MaxIdentifier)
-	p = binary.BigEndian.AppendUint32(p, uint32(len(a.Data)))
-	return append(p, a.Data...)
+	return frame.Writer(p).Text(a.Index, wire.MaxIdentifier).U32(uint32(len(a.Data))).Bytes(a.Data)
 }
 
 // AppendBatchOp appends one operation to the object part of an OpBatch:
@@ -43,14 +30,9 @@ func AppendAttribute(p []byte, a wire.Attribute) []byte {
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
 func AppendBatchOp(p []byte, o *wire.BatchOp) []byte {
-	p = append(p, byte(o.Op), byte(o.Flags))
-	p = binary.BigEndian.AppendUint16(p, uint16(len(o.Name)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(o.Query)))
-	p = binary.BigEndian.AppendUint32(p, uint32(len(o.Object)))
-	p = append(p, o.Identity[:]...)
-	p = append(p, o.Name...)
-	p = append(p, o.Query...)
-	return append(p, o.Object...)
+	return frame.Writer(p).U8(byte(o.Op), byte(o.Flags)).U16(uint16(len(o.Name))).
+		U32(uint32(len(o.Query))).U32(uint32(len(o.Object))).Bytes(o.Identity[:]).
+		Bytes(o.Name).Bytes(o.Query).Bytes(o.Object)
 }
 
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes

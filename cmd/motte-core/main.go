@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"motte/core"
@@ -36,6 +37,9 @@ func main() {
 		os.Exit(2)
 	}
 	cfg.Admin = access.Principal(id)
+	if cfg.RootKey == "" {
+		cfg.RootKey = filepath.Join(cfg.Dir, "root.key")
+	}
 	if err := run(cfg, uintptr(*fd)); err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core:", err)
 		os.Exit(status(err))

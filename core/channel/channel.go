@@ -53,10 +53,6 @@ func Listen(address string, seed []byte) (*Listener, error) {
 		MinVersion:             tls.VersionTLS13,
 		ClientAuth:             tls.RequireAnyClientCert,
 		SessionTicketsDisabled: true,
-		VerifyConnection: func(s tls.ConnectionState) error {
-			_, err := principal(s)
-			return err
-		},
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
@@ -75,15 +71,10 @@ func (l *Listener) Handshake(ctx context.Context, raw net.Conn) (net.Conn, acces
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, access.Principal{}, err
 	}
-	p, err := principal(c.ConnectionState())
-	return c, p, err
-}
-
-func principal(s tls.ConnectionState) (access.Principal, error) {
-	if len(s.PeerCertificates) == 1 {
-		if key, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey); ok && len(key) == ed25519.PublicKeySize {
-			return access.Of(key), nil
+	if certificates := c.ConnectionState().PeerCertificates; len(certificates) == 1 {
+		if key, ok := certificates[0].PublicKey.(ed25519.PublicKey); ok && len(key) == ed25519.PublicKeySize {
+			return c, access.Of(key), nil
 		}
 	}
-	return access.Principal{}, errCertificate
+	return nil, access.Principal{}, errCertificate
 }

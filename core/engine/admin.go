@@ -114,7 +114,7 @@ func (e *Engine) decideCreateIndex(q *Request, c *collection) (rec log.Record, c
 	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered, !compatible(row.Type, q.Type):
 		return rec, wire.InvalidRequest
 	}
-	return entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: uint8(q.Flags), rest: q.Query}.
+	return entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: q.Flags, rest: q.Query}.
 		record(log.KindCreateIndex, 0), wire.OK
 }
 
@@ -123,7 +123,7 @@ func (e *Engine) decideCreateIndex(q *Request, c *collection) (rec log.Record, c
 func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, code wire.Code) {
 	subject, rights := access.Principal(q.Identity), wire.Rights(q.Flags)
 	known, last := e.principals[subject] != nil, e.isAdmin(subject) && len(e.server) == 1
-	grant := entry{principal: subject, flags: uint8(rights)}
+	grant := entry{principal: subject, flags: q.Flags}
 	switch {
 	case q.Op == wire.OpAddPrincipal:
 		switch {

@@ -75,7 +75,7 @@ type TaskFrame struct {
 
 // Keyring holds the data keys of principals, by owner.
 type Keyring interface {
-	Set(owner uint32, key [32]byte)
+	Set(owner uint32, key [32]byte) // from now on the key of that owner
 }
 
 // Object is the body of a KindPut record, opened.

@@ -86,7 +86,7 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 type entry struct {
 	name, task string
 	dataType   wire.DataType
-	flags      uint8
+	flags      wire.Flags // or rights
 	principal  access.Principal
 	owner      uint32
 	key        [32]byte
@@ -96,14 +96,14 @@ type entry struct {
 
 func (n entry) record(kind log.Kind, collection uint32) log.Record {
 	return log.Record{Kind: kind, Collection: collection, Body: frame.Writer(nil).
-		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), n.flags).
+		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), byte(n.flags)).
 		Bytes(n.principal[:]).U32(n.owner).Bytes(n.key[:]).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {
 	r := frame.NewReader(p)
 	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
-	n.dataType, n.flags = wire.DataType(r.U8()), r.U8()
+	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
 	r.Copy(n.principal[:])
 	n.owner = r.U32()
 	r.Copy(n.key[:])
@@ -124,7 +124,10 @@ func (e *Engine) applyChange(rec *log.Record) error {
 	}
 	switch {
 	case rec.Kind == log.KindCreateCollection:
-		e.applyCreateCollection(rec.Collection, n)
+		c := &collection{id: rec.Collection, name: n.name, grants: access.Grants{n.principal: wire.RightsAll}}
+		e.byName[c.name], e.byID[c.id] = c, c
+		e.collections = append(e.collections, c)
+		e.identifiers = max(e.identifiers, c.id)
 	case rec.Kind == log.KindRegisterTask:
 		return e.applyRegisterTask(n)
 	case rec.Kind == log.KindAddPrincipal:
@@ -153,7 +156,7 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
 		e.dropped, e.swept = true, 0
 	case rec.Kind == log.KindCreateIndex:
-		x := newIndex(c, n)
+		x := &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
 		c.indexes = append(c.indexes, x)
 		if e.started {
 			e.startIndex(x)
@@ -163,14 +166,6 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
 	}
 	return nil
-}
-
-func (e *Engine) applyCreateCollection(id uint32, n entry) {
-	c := &collection{id: id, name: n.name, grants: make(access.Grants)}
-	c.grants.Add(n.principal, wire.RightsAll)
-	e.byName[c.name], e.byID[id] = c, c
-	e.collections = append(e.collections, c)
-	e.identifiers = max(e.identifiers, id)
 }
 
 // applyRegisterTask writes a row of the API format table. Indexes whose row is

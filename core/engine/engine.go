@@ -133,7 +133,7 @@ func (e *Engine) Start(now time.Time, head wire.Head) {
 		e.ready()
 		return
 	}
-	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: uint8(wire.RightAdmin)}.record(log.KindGrant, 0))
+	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
 }
 
 func (e *Engine) ready() { e.out.Host = append(e.out.Host, control.Message{Type: control.Ready}) }

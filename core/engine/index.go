@@ -26,12 +26,8 @@ const (
 // Changes and queries go to the Task through one queue, in log order, so that
 // a query sees all that was committed before it.
 type index struct {
-	c        *collection
-	name     string
-	task     string
-	dataType wire.DataType
-	flags    wire.Flags
-	config   []byte
+	c     *collection
+	entry // as it was created: name, Task, data type, flags, configuration
 
 	state wire.IndexState
 	row   *wire.Row // in force for the process
@@ -88,11 +84,6 @@ type delivery struct {
 	at   time.Time
 	size int
 	dead bool // the process that it was for is gone
-}
-
-func newIndex(c *collection, n entry) *index {
-	return &index{c: c, name: n.name, task: n.task, dataType: n.dataType, flags: wire.Flags(n.flags), config: n.rest,
-		state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
 }
 
 // full reports whether so much is queued that nothing should be added.
@@ -227,7 +218,7 @@ func (e *Engine) send(x *index, d *delivery) {
 	var f []byte
 	switch d.step {
 	case task.Configure:
-		f = task.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
+		f = task.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.rest)
 	case task.Insert:
 		f = task.AppendInsert(make([]byte, 0, task.HeaderSize+40+len(d.input)), d.seq, d.lsn, d.put.ID, d.input)
 		d.input = nil

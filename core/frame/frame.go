@@ -139,10 +139,7 @@ func (w Writer) Bytes(p []byte) Writer { return append(w, p...) }
 
 // Text appends s, padded with zero bytes to width. A longer s is cut: callers
 // bound it first.
-func (w Writer) Text(s string, width int) Writer { return AppendText(w, s, width) }
-
-// AppendText is Writer.Text for a plain slice.
-func AppendText(p []byte, s string, width int) []byte {
+func (w Writer) Text(s string, width int) Writer {
 	s = s[:min(len(s), width)]
-	return append(append(p, s...), make([]byte, width-len(s))...)
+	return append(append(w, s...), make([]byte, width-len(s))...)
 }

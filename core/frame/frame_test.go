@@ -99,7 +99,7 @@ func TestTextHasOneEncoding(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{"": "p\x00\x00\x00", "ab": "pab\x00", "abc": "pabc", "abcd": "pabc"} {
-		if got := AppendText([]byte("p"), s, 3); string(got) != want {
+		if got := Writer("p").Text(s, 3); string(got) != want {
 			t.Errorf("%q appended as %q", s, got)
 		}
 	}
@@ -134,7 +134,7 @@ func FuzzText(f *testing.F) {
 	f.Add([]byte("ab\x00"))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		r := NewReader(p)
-		if s := r.Text(len(p)); r.Done() == nil && !bytes.Equal(AppendText(nil, s, len(p)), p) {
+		if s := r.Text(len(p)); r.Done() == nil && !bytes.Equal(Writer(nil).Text(s, len(p)), p) {
 			t.Fatalf("%q read from %q", s, p)
 		}
 	})

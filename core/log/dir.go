@@ -40,7 +40,7 @@ func OpenDir(path string) (*Dir, error) {
 	}
 	// A new directory must outlive a crash as the segments in it do. A parent
 	// that may not be read was there before.
-	if err := syncPath(filepath.Join(path, "..")); err != nil && !errors.Is(err, os.ErrPermission) {
+	if err := SyncPath(filepath.Join(path, "..")); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -90,7 +90,7 @@ func (d *Dir) Segments() ([]SegmentInfo, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	return list, syncPath(d.name(list[len(list)-1].ID))
+	return list, SyncPath(d.name(list[len(list)-1].ID))
 }
 
 // Append adds to a segment and returns when that is durable. After a failure
@@ -125,7 +125,7 @@ func (d *Dir) create(segment uint32, p []byte) error {
 		err = os.Rename(temporary, d.name(segment))
 	}
 	if err == nil {
-		err = syncPath(d.path)
+		err = SyncPath(d.path)
 	}
 	return err
 }
@@ -158,8 +158,8 @@ func (d *Dir) cut() error {
 	return d.file.Truncate(d.end)
 }
 
-// syncPath makes a file, or the names in a directory, durable.
-func syncPath(path string) error {
+// SyncPath makes a file, or the names in a directory, durable.
+func SyncPath(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err

@@ -55,6 +55,7 @@ type DamageError struct {
 	What    string
 }
 
+// Error says where and what, for the operator.
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("segment %d, offset %d: %s", e.Segment, e.Offset, e.What)
 }

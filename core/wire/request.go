@@ -64,7 +64,7 @@ func DecodeHeader(p []byte) (h Header, code Code) {
 	h.NameLen, h.QueryLen, h.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
 	r.Require(r.U32() == 0 && h.Number != 0)
 	if r.Done() != nil {
-		return h, Malformed
+		return Header{}, Malformed
 	}
 	if h.NameLen > MaxName || h.QueryLen > MaxSubQuery || h.ObjectLen > MaxObject {
 		return h, TooLarge

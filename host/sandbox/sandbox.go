@@ -78,16 +78,18 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	text, err := readReport(report)
-	if err == nil && text != raised {
-		err = fmt.Errorf("the Task can't be confined, so it isn't started: %s", strings.TrimSpace(strings.TrimPrefix(text, raised)))
+	if err == nil && text == raised {
+		return &Process{cmd: cmd, channel: ours}, nil
 	}
-	if err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		ours.Close()
-		return nil, err
+	_ = cmd.Process.Kill()
+	ended := cmd.Wait()
+	ours.Close()
+	if why := strings.TrimSpace(strings.TrimPrefix(text, raised)); err == nil && why != "" {
+		err = errors.New(why)
+	} else if err == nil {
+		err = fmt.Errorf("what puts up its walls ended without a word: %w", ended)
 	}
-	return &Process{cmd: cmd, channel: ours}, nil
+	return nil, fmt.Errorf("the Task can't be confined, so it isn't started: %w", err)
 }
 
 // Channel is the other end of the Task's descriptor 3: a Unix stream socket.
