@@ -65,7 +65,6 @@ var texts = map[wire.Code]string{
 	wire.LimitReached:        "the Core has as many of these as it can have",
 	wire.IndexUnavailable:    "the index is being built or rebuilt; try again",
 	wire.QueryRefused:        "the index does not understand the predicate",
-	wire.DeadlineExceeded:    "no answer within the request's time; a write may still take effect",
 	wire.Damaged:             "a stored record fails its check",
 	wire.StorageFailed:       "the Core's disk refused a write; it only reads",
 	wire.LeakBudgetExhausted: "the leak budget of this index is used up",

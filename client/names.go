@@ -38,7 +38,7 @@ var (
 		wire.NoPrincipal: "no-principal", wire.Exists: "exists", wire.PreconditionFailed: "precondition-failed",
 		wire.TooLarge: "too-large", wire.TooManyRequests: "too-many-requests", wire.TooManyConnections: "too-many-connections",
 		wire.LimitReached: "limit-reached", wire.IndexUnavailable: "index-unavailable", wire.QueryRefused: "query-refused",
-		wire.DeadlineExceeded: "deadline-exceeded", wire.Damaged: "damaged", wire.StorageFailed: "storage-failed",
+		wire.Damaged: "damaged", wire.StorageFailed: "storage-failed",
 		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",
 		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
 	}

@@ -35,14 +35,16 @@ type conn struct {
 	s         *shell
 	id        engine.Conn
 	net       net.Conn
+	raw       net.Conn // under it
 	principal access.Principal
 	in        *bufio.Reader     // the reader's
 	batch     []*engine.Request // the reader's: complete, not handed over
 	maker     *identity.Maker   // the writer's
 	out       *mailbox[engine.Reply]
-	done      chan struct{} // closed when the reader has ended
-	written   chan struct{} // closed when the writer has ended
-	places    chan struct{} // holds a token for each request that is not answered
+	active    []engine.Reply // the writer's: begun
+	done      chan struct{}  // closed when the reader has ended
+	written   chan struct{}  // closed when the writer has ended
+	places    chan struct{}  // holds a token for each request that is not answered
 
 	mu       sync.Mutex
 	inFlight map[uint64]flight
@@ -89,7 +91,7 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	secure, p, err := s.listener.Handshake(ctx, raw)
-	return &conn{s: s, net: secure, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
 		maker: identity.NewMaker(s.log.Keys().Identity()),
 		out:   newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
 		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}, err
@@ -112,10 +114,14 @@ func (s *shell) attend(c *conn) {
 	}
 	close(c.done)
 	writer.Wait()
-	s.bodies.release(c.bodies)
+	for _, f := range c.inFlight {
+		s.room(f.bytes).release(f.bytes)
+	}
 	s.events.put(func(e *engine.Engine) {
 		delete(s.conns, c.id)
-		e.Closed(c.id)
+		for _, r := range append(c.active, c.out.take()...) {
+			e.Sent(c.principal, r.Held) // nobody reads them any more
+		}
 	})
 }
 
@@ -175,17 +181,23 @@ func (c *conn) read() (last engine.Reply) {
 // readBody reads the body of a request and adds the request to the batch, or
 // drops it if it is refused.
 func (c *conn) readBody(h wire.Header, refused wire.Code) (code wire.Code, ok bool) {
+	var body []byte
+	if refused == wire.OK {
+		c.s.room(h.BodyLen()).acquire(h.BodyLen())
+		body = make([]byte, h.BodyLen())
+	}
 	if c.in.Buffered() < h.BodyLen() {
 		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
 	}
+	_, err := io.ReadFull(c.in, body)
 	if refused != wire.OK {
-		_, err := c.in.Discard(h.BodyLen())
-		return refused, err == nil
+		_, err = c.in.Discard(h.BodyLen())
 	}
-	c.s.bodies.acquire(h.BodyLen())
-	body := make([]byte, h.BodyLen())
-	if _, err := io.ReadFull(c.in, body); err != nil {
-		return code, false
+	if err != nil || refused != wire.OK {
+		if err != nil {
+			c.land(h.Number, wire.Malformed) // nobody else will answer it
+		}
+		return refused, err == nil
 	}
 	q, code := engine.Prepare(wire.SplitBody(h, body))
 	if code == wire.OK {
@@ -244,7 +256,7 @@ func (c *conn) land(number uint64, code wire.Code) {
 	c.mu.Unlock()
 	if ok {
 		<-c.places
-		c.s.bodies.release(f.bytes)
+		c.s.room(f.bytes).release(f.bytes)
 		c.s.stats.answered(f.op, code, time.Since(f.began))
 	}
 }

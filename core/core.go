@@ -57,7 +57,9 @@ const (
 	stopWithin     = 10 * time.Second
 	maxWrite       = 8 << 20   // bytes after which a group commit is closed; one group may be longer
 	recordOverhead = 128       // bytes at most that a record adds to its body
-	bodyBudget     = 256 << 20 // bytes of request bodies in flight
+	bodyBudget     = 256 << 20 // bytes of large request bodies in flight
+	smallBody      = 64 << 10  // bytes of a body that is not large
+	smallBudget    = 128 << 20 // bytes of small ones: twice what all connections can hold back
 	answerBudget   = 256 << 20 // bytes of large objects being sent
 	fetchBudget    = 64        // records read for Tasks that the engine has not taken
 )
@@ -81,7 +83,8 @@ type shell struct {
 	appends  *mailbox[log.Group]
 	fetches  *mailbox[engine.Fetch]
 	toHost   *mailbox[control.Message]
-	bodies   *budget // of requests
+	bodies   *budget // large ones, of requests
+	small    *budget // the others, which large ones can't hold up
 	answers  *budget // large ones
 	stats    counters
 	stopping atomic.Bool // connections end when they are idle
@@ -96,7 +99,7 @@ func Run(cfg Config) error {
 	}
 	s := &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), answers: newBudget(answerBudget)}
+		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}
 	if err = s.open(dir); err == nil {
 		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed())
 	}
@@ -148,6 +151,7 @@ func (s *shell) serve() {
 		e.Stop()
 		for _, c := range s.conns {
 			_ = c.net.SetReadDeadline(time.Now()) // and it sees that the Core is stopping
+			_ = c.net.SetWriteDeadline(time.Now().Add(stopWithin))
 		}
 	})
 	accepting.Wait() // every connection has its answers, or their time is up
@@ -176,6 +180,9 @@ func (s *shell) loop(ctx context.Context) {
 		select {
 		case <-s.events.wake:
 		case now := <-ticker.C:
+			for _, happened := range s.events.take() {
+				happened(s.engine) // what has come is not late
+			}
 			s.engine.Tick(now)
 			if now.Sub(counted) >= countEvery {
 				counted = now
@@ -201,7 +208,14 @@ func (s *shell) carryOut(o engine.Output) {
 		if c := s.conns[r.Conn]; c != nil {
 			c.out.put(r)
 		} else {
-			s.engine.Sent(r.Conn, r.Held)
+			s.engine.Sent(r.Principal, r.Held)
+		}
+	}
+	for _, p := range o.Ended {
+		for _, c := range s.conns {
+			if c.principal == p {
+				c.raw.Close()
+			}
 		}
 	}
 	for _, f := range o.Frames {
@@ -220,6 +234,14 @@ func (s *shell) carryOut(o engine.Output) {
 		}
 	}
 	s.toHost.put(o.Host...)
+}
+
+// room is the budget that a body of n bytes counts in.
+func (s *shell) room(n int) *budget {
+	if n <= smallBody {
+		return s.small
+	}
+	return s.bodies
 }
 
 // writeLog makes groups durable: all that wait, in one write.

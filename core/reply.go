@@ -15,6 +15,9 @@ import (
 // a long answer does not hold up short ones.
 const quantum = 64 << 10 // bytes
 
+// ready is a channel that is always ready.
+var ready = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 var errContent = errors.New("the record is not the object of this identity")
 
 // write sends answers until the reader has ended and all are sent, or the client
@@ -24,37 +27,33 @@ func (c *conn) write() {
 	defer close(c.written)
 	w := writer{conn: c, patience: writeTime}
 	defer func() { c.s.answers.release(w.lent) }()
-	var active []*engine.Reply
-	done, late := c.done, (<-chan time.Time)(nil)
+	over, late := c.done, (<-chan time.Time)(nil)
 	for {
-		if len(active) == 0 {
-			if !w.flush() || done == nil && c.landed() {
-				return
-			}
-			select {
-			case <-c.out.wake:
-			case <-done:
-				done, w.patience, late = nil, drainTime, time.After(stopWithin)
-			case <-late:
-				return
-			}
+		more := c.out.wake
+		if len(c.active) > 0 {
+			more = ready
+		} else if !w.flush() || over == nil && c.landed() {
+			return
 		}
-		replies := c.out.take()
-		for i := range replies {
-			active = append(active, &replies[i])
+		select {
+		case <-more:
+		case <-over:
+			over, w.patience, late = nil, drainTime, time.After(stopWithin)
+		case <-late:
+			return
 		}
-		if len(active) == 0 {
+		if c.active = append(c.active, c.out.take()...); len(c.active) == 0 {
 			continue
 		}
-		r := active[0]
-		active = active[1:]
-		done, ok := w.send(r)
+		done, ok := w.send(&c.active[0])
 		if !ok {
 			return
 		}
 		if !done {
-			active = append(active, r)
+			c.active = append(c.active, c.active[0]) // the others come first
 		}
+		c.active[0] = engine.Reply{} // not even what it held
+		c.active = c.active[1:]
 	}
 }
 
@@ -103,7 +102,7 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 		if !intact {
 			entry := r.Objects[0]
 			w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
-			*r = engine.Reply{Conn: r.Conn, Number: r.Number, Head: r.Head, Held: r.Held, Code: wire.Damaged}
+			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: wire.Damaged}
 			break
 		}
 		sent += n
@@ -117,8 +116,9 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 
 // end ends an answer: with its last frame, unless that was its object.
 func (w *writer) end(r *engine.Reply, h wire.ReplyHeader) {
-	if conn, held := r.Conn, r.Held; held > 0 {
-		w.conn.s.events.put(func(e *engine.Engine) { e.Sent(conn, held) })
+	if held := r.Held; held > 0 {
+		r.Held = 0
+		w.conn.s.events.put(func(e *engine.Engine) { e.Sent(w.conn.principal, held) })
 	}
 	if !r.Single {
 		h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count

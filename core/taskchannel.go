@@ -12,7 +12,11 @@ import (
 	"motte/core/wire"
 )
 
-const answerBatch = 256 // frames of a Task handed to the engine in one event
+// What of a Task's answers is handed to the engine in one event.
+const (
+	answerBatch = 256     // frames
+	answerIDs   = 1 << 16 // identities after which no frame is added
+)
 
 // taskChannel is the Core's end of the channel to one Task: a reader and a
 // writer. It belongs to the loop, which closes it.
@@ -60,10 +64,11 @@ func (t *taskChannel) read() {
 	in, payload := bufio.NewReaderSize(t.net, bufferSize), make([]byte, task.MaxAnswerFrame)
 	for failed := error(nil); failed == nil; {
 		var batch []task.Answer
-		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize && len(batch) < answerBatch {
+		ids := 0
+		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize && len(batch) < answerBatch && ids < answerIDs {
 			var a task.Answer
 			if a, failed = readAnswer(in, payload); failed == nil {
-				batch = append(batch, a)
+				batch, ids = append(batch, a), ids+len(a.Found)
 			}
 		}
 		taken := make(chan struct{})

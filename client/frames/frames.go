@@ -4,8 +4,6 @@
 package frames
 
 import (
-	"time"
-
 	"motte/core/frame"
 	"motte/core/wire"
 )
@@ -14,7 +12,7 @@ import (
 // parts, not those in r.Header; the caller keeps within the limits.
 func AppendRequest(p []byte, r *wire.Request) []byte {
 	return frame.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
-		U64(r.Number).U32(r.Limit).U32(uint32(r.Timeout/time.Millisecond)).
+		U64(r.Number).U32(r.Limit).U32(0).
 		Text(r.Collection, wire.MaxIdentifier).Text(r.Index, wire.MaxIdentifier).Bytes(r.Identity[:]).
 		U32(uint32(len(r.Name))).U32(uint32(len(r.Query))).U32(uint32(len(r.Object))).U32(0).
 		Bytes(r.Name).Bytes(r.Query).Bytes(r.Object)

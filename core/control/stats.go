@@ -3,7 +3,7 @@ package control
 // MaxOp and MaxCode are one more than the highest operation and code counted.
 const (
 	MaxOp   = 35
-	MaxCode = 26
+	MaxCode = 25
 )
 
 // Buckets is the number of buckets of a latency histogram: bucket i counts

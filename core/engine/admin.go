@@ -23,9 +23,10 @@ func (f *catalogueChange) settled(e *Engine, code wire.Code) {
 		e.ready() // the first administrator is there
 	}
 	for len(e.held) > 0 && !e.changing {
-		q := e.held[0]
+		next := e.held[0]
+		e.held[0] = nil // with the request's body
 		e.held = e.held[1:]
-		e.Request(q)
+		next()
 	}
 }
 

@@ -90,13 +90,13 @@ func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
 // refuse: the Task does not accept its configuration, an input, or a query.
 func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 	if s := x.asked(a.Seq); s != nil && a.Failure == task.FailQuery && s.received == 0 {
-		x.open = x.open[1:]
-		e.answer(s, Reply{Code: wire.QueryRefused})
+		x.closeQuery(e.Now)
+		e.end(s.req, wire.QueryRefused)
 		return 0
 	}
 	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.seq == a.Seq })
 	switch {
-	case i >= 0 && a.Failure == task.FailConfiguration && x.sent[i].step == task.Configure:
+	case i >= 0 && a.Failure == task.FailConfiguration && x.sent[i].step == task.Configure && !x.accepted:
 		e.stopIndex(x, wire.IndexUnavailable)
 		x.state = wire.IndexRefused
 		return 0
@@ -134,7 +134,7 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 	for _, d := range all {
 		d.dead = true
 		if d.search != nil {
-			e.answer(d.search, Reply{Code: code})
+			e.end(d.search.req, code)
 		}
 		if d.waiter != nil {
 			d.waiter.confirmed(e, false)
@@ -152,7 +152,7 @@ func (e *Engine) retryLater(x *index) {
 }
 
 // Tick says what time it is: overdue Tasks are quarantined, ended ones started
-// again, queries whose time is up answered.
+// again.
 func (e *Engine) Tick(now time.Time) {
 	e.Now = now
 	e.sweep()
@@ -167,15 +167,18 @@ func (e *Engine) Tick(now time.Time) {
 			e.quarantine(x, wire.ReasonDeadline)
 			continue
 		}
-		e.expire(x.open)
-		e.expire(x.queue)
 		e.pump(x)
 	}
 }
 
-// overdue reports whether a Task has let its deadline pass on anything.
+// overdue reports whether a Task has let its deadline pass on anything. It
+// begins a frame when it has finished the one before; but a frame that was sent
+// maxPatience deadlines ago is late, whatever it did meanwhile.
 func (e *Engine) overdue(x *index) bool {
 	limit := time.Duration(x.row.Deadline) * time.Millisecond
-	late := func(list []*delivery) bool { return len(list) > 0 && e.Now.Sub(list[0].at) > limit }
+	late := func(list []*delivery) bool {
+		return len(list) > 0 && (e.Now.Sub(list[0].at) > limit && e.Now.Sub(x.heard) > limit ||
+			e.Now.Sub(list[0].at) > maxPatience*limit)
+	}
 	return late(x.sent) || late(x.open)
 }

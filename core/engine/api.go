@@ -33,10 +33,11 @@ type Write struct {
 // Output is what the engine wants done. The shell takes it after each batch of
 // inputs and carries it out; order within each list is to be kept.
 type Output struct {
-	Append  []log.Group // make durable, in order, then call Committed or WriteFailed
-	Replies []Reply     // send to clients
-	Fetch   []Fetch     // read, then call Fetched
-	Frames  []TaskFrame // send to Tasks
+	Append  []log.Group        // make durable, in order, then call Committed or WriteFailed
+	Replies []Reply            // send to clients
+	Fetch   []Fetch            // read, then call Fetched
+	Frames  []TaskFrame        // send to Tasks
+	Ended   []access.Principal // lost a right: end their connections, with all that is still to be sent
 	// Host is for the host: StartTask, then call TaskStarted or TaskEnded;
 	// StopTask, which ends the channel at once, and TaskEnded may follow and is
 	// ignored; Event.
@@ -45,15 +46,16 @@ type Output struct {
 
 // Reply is an answer to a client: first Items, then Objects, then the end frame.
 type Reply struct {
-	Conn   Conn
-	Number uint64
-	Head   wire.Head
+	Conn      Conn
+	Principal access.Principal
+	Number    uint64
+	Head      wire.Head
 
 	Kind    wire.Kind       // of Items
 	Items   [][]byte        // bodies of frames
 	Objects []mapping.Entry // to be read, opened, checked and sent one by one
 	Single  bool            // a GET: its one object frame is the last frame
-	Held    int             // if not 0: call Sent with it when all is sent
+	Held    int             // if not 0: call Sent with it when all is sent, or never will be
 
 	Code  wire.Code
 	Flags wire.ReplyFlags

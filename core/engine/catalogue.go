@@ -136,6 +136,7 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
 	case rec.Kind == log.KindRemovePrincipal:
 		delete(e.principals, n.principal)
+		e.out.Ended = append(e.out.Ended, n.principal)
 		e.server.Remove(n.principal, wire.RightsAll)
 		for _, k := range e.collections {
 			k.grants.Remove(n.principal, wire.RightsAll)
@@ -145,6 +146,7 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		grants.Add(n.principal, wire.Rights(n.flags))
 	case rec.Kind == log.KindRevoke:
 		grants.Remove(n.principal, wire.Rights(n.flags))
+		e.out.Ended = append(e.out.Ended, n.principal)
 	case c == nil:
 		return frame.ErrMalformed
 	case rec.Kind == log.KindDropCollection:
@@ -179,6 +181,7 @@ func (e *Engine) applyRegisterTask(n entry) error {
 	for _, x := range e.indexes() {
 		if x.task == n.name && e.started {
 			e.stopIndex(x, wire.IndexUnavailable)
+			x.accepted = false
 			e.startIndex(x)
 		}
 	}

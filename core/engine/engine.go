@@ -60,11 +60,12 @@ type Engine struct {
 	unsettled []unsettled                      // appended, not yet durable, in order
 	pending   map[identity.Value]pendingObject // the newest state on its way, by value
 	changing  bool                             // a change of the catalogue is on its way
-	held      []*Request                       // waiting until it is not
+	held      []func()                         // waiting until it is not
+	refusals  []*write                         // that change nothing, and wait for what they depend on
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
-	unsent       map[Conn]int // objects in answers to queries that are not sent
+	unsent       map[access.Principal]int // objects in answers that are not sent
 
 	alerts     []wire.Alert // the newest MaxAlerts
 	alertCount uint64
@@ -111,7 +112,7 @@ func New(c Config) *Engine {
 		began:     c.Now,
 		pending:   make(map[identity.Value]pendingObject),
 		instances: make(map[uint64]*index),
-		unsent:    make(map[Conn]int),
+		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),
 	}
 }
@@ -188,8 +189,18 @@ func (e *Engine) Committed(at []log.Location, head wire.Head) {
 			u.flow.settled(e, wire.OK)
 		}
 	}
+	e.refuseNow()
 	for _, x := range e.indexes() {
 		e.pump(x)
+	}
+}
+
+// refuseNow answers the refusals that depend on nothing that is on its way.
+func (e *Engine) refuseNow() {
+	all := e.refusals
+	e.refusals = nil
+	for _, w := range all {
+		w.finish(e)
 	}
 }
 
@@ -204,6 +215,10 @@ func (e *Engine) WriteFailed() {
 			u.flow.settled(e, wire.StorageFailed)
 		}
 	}
+	for _, w := range e.refusals {
+		w.code = wire.StorageFailed
+	}
+	e.refuseNow()
 	e.alert(wire.Alert{Reason: wire.ReasonStorage})
 }
 

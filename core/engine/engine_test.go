@@ -260,12 +260,12 @@ func TestFailedDiskStopsWritesAndKeepsReads(t *testing.T) {
 func TestLeakBudgetEndsAnswers(t *testing.T) {
 	w := indexed(t, 0)
 	row := *w.e.tasks["fake"]
-	row.LeakBudget = 3
+	row.LeakBudget = 5
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
 	w.settle()
-	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK) // log2 C(3,1): 2 bits
+	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK) // that it is one: 2 bits; which one, log2 C(3,1): 2 bits
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.LeakBudgetExhausted)
-	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK) // all of them: no choice, no leak
+	w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.LeakBudgetExhausted) // exhausted stays exhausted
 }
 
 func TestTheLastAdministratorStays(t *testing.T) {

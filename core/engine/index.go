@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"time"
 
 	"motte/core/access"
@@ -12,7 +13,9 @@ import (
 
 // Limits of what is on its way to one Task.
 const (
-	windowFrames = 1024    // frames sent and not confirmed
+	windowFrames = 1024    // frames sent and not confirmed or answered
+	windowOpen   = 8       // queries among them: they may take as long as their deadline each
+	maxPatience  = 8       // deadlines that a frame may take with all that was sent before it
 	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
 	keepInputs   = 1024    // queued changes that keep their input in memory; others read it again
 	fetchAhead   = 128     // inputs being read for the front of the queue
@@ -33,7 +36,8 @@ type index struct {
 	row   *wire.Row // in force for the process
 	feed
 
-	failures int // in a row: the next start waits longer
+	accepted bool // its configuration, by this executable: to refuse it now is a violation
+	failures int  // in a row: the next start waits longer
 	retryAt  time.Time
 	restarts uint64
 	leaked   map[access.Principal]uint64 // bits
@@ -47,7 +51,8 @@ type feed struct {
 	queue    []*delivery
 	sent     []*delivery // changes sent and not confirmed
 	open     []*delivery // queries sent and not answered
-	bytes    int         // of the frames in sent
+	bytes    int         // of the frames in sent and open
+	heard    time.Time   // when the Task last finished a frame: only then did it begin the next
 	fetching int
 	served   time.Time // since when the index does
 	refused  uint64    // inputs
@@ -131,7 +136,7 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 		if input == nil {
 			d.step = task.Remove
 		} else if len(x.queue) < keepInputs {
-			d.input = input
+			d.input = bytes.Clone(input) // not the record that it is part of
 		}
 	}
 	if d.step == task.Remove && !d.hasGone {
@@ -149,10 +154,10 @@ func (e *Engine) pump(x *index) {
 	if x.instance == 0 || x.state == wire.IndexStarting {
 		return
 	}
-	if x.state == wire.IndexBuilding && len(x.queue) < fetchAhead {
+	if x.state == wire.IndexBuilding {
 		e.scan(x)
 	}
-	for len(x.queue) > 0 && len(x.sent) < windowFrames && (x.bytes < windowBytes || len(x.sent) == 0) {
+	for n := len(x.sent) + len(x.open); len(x.queue) > 0 && n < windowFrames && len(x.open) < windowOpen && (x.bytes < windowBytes || n == 0); n++ {
 		d := x.queue[0]
 		if d.step == task.Insert && d.input == nil {
 			break
@@ -161,15 +166,16 @@ func (e *Engine) pump(x *index) {
 		x.queue = x.queue[1:]
 		e.send(x, d)
 	}
-	for i := 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead; i++ {
-		if d := x.queue[i]; d.step == task.Insert && d.input == nil && !d.fetched {
+	for i, size := 0, 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead && size < windowBytes; i++ {
+		d := x.queue[i]
+		if size += int(d.put.Loc.Length); d.step == task.Insert && d.input == nil && !d.fetched {
 			d.fetched = true
 			x.fetching++
 			e.out.Fetch = append(e.out.Fetch, Fetch{d.put, d})
 		}
 	}
 	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
-		x.state, x.served = wire.IndexServing, e.Now
+		x.state, x.served, x.accepted = wire.IndexServing, e.Now, true
 	}
 }
 
@@ -177,7 +183,7 @@ func (e *Engine) pump(x *index) {
 // built. What is put or deleted meanwhile is queued as it happens: at the time
 // a shard is scanned, all changes of it are either in the mapping or behind.
 func (e *Engine) scan(x *index) {
-	for scanned := 0; x.shard < mapping.Shards && len(x.queue) < fetchAhead && scanned < buildScan; x.shard++ {
+	for scanned := 0; x.shard < mapping.Shards && x.building < fetchAhead && scanned < buildScan; x.shard++ {
 		for o := range e.objects.Shard(x.shard) {
 			scanned++
 			if o.Collection == x.c.id {
@@ -227,19 +233,26 @@ func (e *Engine) send(x *index, d *delivery) {
 	case task.Search:
 		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
 	}
+	d.size = len(f)
+	x.bytes += d.size
 	if d.search != nil {
 		x.open = append(x.open, d)
 	} else {
-		d.size = len(f)
-		x.bytes += d.size
 		x.sent = append(x.sent, d)
 	}
 	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f})
 }
 
+// closeQuery ends the oldest open query: the Task has answered it.
+func (x *index) closeQuery(now time.Time) {
+	x.bytes -= x.open[0].size
+	x.open[0] = nil
+	x.open, x.heard = x.open[1:], now
+}
+
 // done ends a change: the Task has confirmed it, or need not.
 func (x *index) done(e *Engine, d *delivery) {
-	x.bytes -= d.size
+	x.bytes, x.heard = x.bytes-d.size, e.Now
 	if d.hasGone {
 		if x.leaving[d.gone.ID] = x.leaving[d.gone.ID][1:]; len(x.leaving[d.gone.ID]) == 0 {
 			delete(x.leaving, d.gone.ID)

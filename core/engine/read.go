@@ -14,7 +14,7 @@ func (e *Engine) Request(q *Request) {
 	if changes(q.Op) && e.changing {
 		// A change of the catalogue is on its way; what comes after it must
 		// see it.
-		e.held = append(e.held, q)
+		e.held = append(e.held, func() { e.Request(q) })
 		return
 	}
 	if code := e.begin(q, e.principals[q.Principal]); code != wire.OK {
@@ -109,7 +109,7 @@ func (e *Engine) reply(q *Request, r Reply) {
 	if q == nil {
 		return
 	}
-	r.Conn, r.Number, r.Head = q.Conn, q.Number, e.head
+	r.Conn, r.Principal, r.Number, r.Head = q.Conn, q.Principal, q.Number, e.head
 	e.out.Replies = append(e.out.Replies, r)
 }
 
@@ -119,8 +119,8 @@ func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{Code: code})
 // A LIST is answered in parts, so that neither its size nor a slow reader
 // takes memory or holds up the engine.
 const (
-	listPart = 512     // objects after which a part ends
-	listScan = 1 << 16 // entries of the mapping looked at for one part
+	listPart = 512 // objects after which a part ends
+	listScan = 8   // shards of the mapping looked at for one part, whoever's objects lie there
 )
 
 // list answers a LIST: the objects of the collection that the principal may
@@ -139,9 +139,8 @@ func (e *Engine) list(q *Request, p *principal) wire.Code {
 	}
 	var part []mapping.Entry
 	shard, rights := int(q.Limit), c.grants.Rights(p.id)
-	for scanned := 0; shard < mapping.Shards && len(part) < listPart && scanned < listScan; shard++ {
+	for end := shard + listScan; shard < min(end, mapping.Shards) && len(part) < listPart; shard++ {
 		for o := range e.objects.Shard(shard) {
-			scanned++
 			if o.Collection == c.id && access.Read(rights, o.Owner == p.owner) {
 				part = append(part, o)
 			}
@@ -150,13 +149,13 @@ func (e *Engine) list(q *Request, p *principal) wire.Code {
 	return e.show(q, part, Reply{Count: uint32(shard % mapping.Shards)})
 }
 
-// show answers q with objects, or their identities, unless the connection has
+// show answers q with objects, or their identities, unless the principal has
 // not taken too many already.
 func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
-	if e.unsent[q.Conn] > maxUnsent {
+	if e.unsent[q.Principal] > maxUnsent {
 		return wire.Overloaded
 	}
-	e.unsent[q.Conn] += len(objects)
+	e.unsent[q.Principal] += len(objects)
 	r.Objects, r.Held = objects, len(objects)
 	if q.Flags&wire.FlagIDsOnly != 0 {
 		r.Objects, r.Kind = nil, wire.KindIdentities
@@ -174,16 +173,14 @@ func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
 
 const idsPerFrame = 2048 // 64 KiB
 
-// maxUnsent is the number of objects, in answers that a connection has not
-// taken, beyond which it is given no more: 100 MiB of entries.
+// maxUnsent is the number of objects, in answers that a principal has not taken,
+// beyond which it is given no more: 100 MiB of entries.
 const maxUnsent = 2 << 20
 
-// Sent says that an answer that held n objects is sent.
-func (e *Engine) Sent(conn Conn, n int) {
-	if e.unsent[conn] -= n; e.unsent[conn] <= 0 {
-		delete(e.unsent, conn)
+// Sent says that an answer to a principal that held n objects is sent, or never
+// will be.
+func (e *Engine) Sent(p access.Principal, n int) {
+	if e.unsent[p] -= n; e.unsent[p] <= 0 {
+		delete(e.unsent, p)
 	}
 }
-
-// Closed says that a connection is gone: nobody reads its answers any more.
-func (e *Engine) Closed(conn Conn) { delete(e.unsent, conn) }

@@ -30,16 +30,12 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
 		add(wire.StatusItem{Kind: wire.StatusTask, Task: name, Row: e.tasks[name]})
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(e.principals), compare) {
-		if admin || id == p.id {
-			add(wire.StatusItem{Kind: wire.StatusPrincipal, Principal: id, Label: e.principals[id].label})
-		}
+	for _, id := range shown(e.principals, p.id, admin) {
+		add(wire.StatusItem{Kind: wire.StatusPrincipal, Principal: id, Label: e.principals[id].label})
 	}
 	grants := func(collection string, g access.Grants, all bool) {
-		for _, id := range slices.SortedFunc(maps.Keys(g), compare) {
-			if all || id == p.id {
-				add(wire.StatusItem{Kind: wire.StatusGrant, Collection: collection, Principal: id, Flags: uint8(g[id])})
-			}
+		for _, id := range shown(g, p.id, all) {
+			add(wire.StatusItem{Kind: wire.StatusGrant, Collection: collection, Principal: id, Flags: uint8(g[id])})
 		}
 	}
 	grants("", e.server, admin)
@@ -63,14 +59,27 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 	return wire.OK
 }
 
+// shown lists the principals in m, in a fixed order: all, or the one who asks
+// alone, whom it must not cost more the more there are.
+func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
+	if all {
+		return slices.SortedFunc(maps.Keys(m), compare)
+	}
+	if _, ok := m[self]; ok {
+		return []access.Principal{self}
+	}
+	return nil
+}
+
 func compare(a, b access.Principal) int { return slices.Compare(a[:], b[:]) }
 
 // report describes an index; its size only to who may know.
 func (x *index) report(p access.Principal, all bool) wire.StatusItem {
 	s := wire.StatusItem{Kind: wire.StatusIndex, Collection: x.c.name, Index: x.name, Task: x.task,
 		Type: x.dataType, Flags: uint8(x.flags), State: x.state}
-	s.Numbers[2], s.Numbers[3] = x.leaked[p], x.restarts
-	if all {
+	s.Numbers[3] = x.restarts
+	if all { // the bits of an answer tell how many objects there are
+		s.Numbers[2] = x.leaked[p]
 		s.Numbers[4] = x.refused
 		if x.state == wire.IndexBuilding {
 			s.Numbers[0], s.Numbers[1] = x.fed, max(x.c.objects, x.fed)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"math/bits"
 	"slices"
-	"time"
 
 	"motte/core/access"
 	"motte/core/identity"
@@ -14,9 +13,6 @@ import (
 	"motte/core/wire"
 )
 
-// DefaultTimeout is how long a client waits for a Task if it does not say.
-const DefaultTimeout = 60 * time.Second
-
 // search is the flow of a SEARCH, COUNT or DELETE by predicate.
 type search struct {
 	req      *Request
@@ -25,8 +21,6 @@ type search struct {
 	ask      uint32          // the most identities the Task may name
 	received uint32          // those it named so far
 	found    []mapping.Entry // those of them that the principal may see
-	expires  time.Time
-	answered bool // the client's time was up; the Task's answer is still awaited
 }
 
 // search decides a request by predicate and queues the sub-query for the Task
@@ -51,10 +45,7 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 	case x.full():
 		return wire.Overloaded
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, expires: e.Now.Add(DefaultTimeout)}
-	if q.Timeout > 0 {
-		s.expires = e.Now.Add(q.Timeout)
-	}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
@@ -99,21 +90,15 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		return wire.ReasonBadFrame // an endless answer without content
 	}
 	s.received += uint32(len(a.Found))
-	rights, allowed := x.c.grants.Rights(s.p.id), access.Read
-	if s.req.Op == wire.OpDeleteWhere {
-		allowed = access.Delete
-	}
 	for _, id := range a.Found {
 		o, reason := e.known(x, a.Seq, id)
 		if reason != 0 {
 			return reason
 		}
-		if allowed(rights, o.Owner == s.p.owner) {
-			s.found = append(s.found, o)
-		}
+		s.found = append(s.found, o)
 	}
 	if !a.More {
-		x.open = x.open[1:]
+		x.closeQuery(e.Now)
 		e.finish(s)
 	}
 	return 0
@@ -141,24 +126,36 @@ func (e *Engine) known(x *index, query uint64, id identity.ID) (mapping.Entry, w
 // finish puts the checked identities in order, drops duplicates, keeps to the
 // limit, meters what the answer can leak, and answers.
 func (e *Engine) finish(s *search) {
-	if s.answered {
+	if s.req.Op == wire.OpDeleteWhere && e.changing {
+		e.held = append(e.held, func() { e.finish(s) })
 		return
 	}
+	e.leaveOut(s)
 	keep, flags := s.canonical()
 	r := Reply{Count: uint32(len(keep)), Flags: flags}
 	switch {
 	case !e.meter(s, uint64(len(keep))):
-		e.answer(s, Reply{Code: wire.LeakBudgetExhausted})
+		e.end(s.req, wire.LeakBudgetExhausted)
 	case s.req.Op == wire.OpCount:
-		e.answer(s, r)
+		e.reply(s.req, r)
 	case s.req.Op == wire.OpDeleteWhere:
 		e.deleteFound(s, keep, flags)
 	default:
-		s.answered = true
-		if code := e.show(s.req, keep, r); code != wire.OK {
+		if code := e.show(s.req, slices.Clone(keep), r); code != wire.OK {
 			e.end(s.req, code)
 		}
 	}
+}
+
+// leaveOut takes off what the principal may not see, or delete, now.
+func (e *Engine) leaveOut(s *search) {
+	rights, allowed := s.x.c.grants.Rights(s.p.id), access.Read
+	if s.req.Op == wire.OpDeleteWhere {
+		allowed = access.Delete
+	}
+	s.found = slices.DeleteFunc(s.found, func(o mapping.Entry) bool {
+		return e.principals[s.p.id] != s.p || !allowed(rights, o.Owner == s.p.owner)
+	})
 }
 
 // canonical returns the answer's objects in the order in which they leave: by
@@ -184,20 +181,18 @@ func (s *search) canonical() (keep []mapping.Entry, flags wire.ReplyFlags) {
 	return keep, flags
 }
 
-// meter counts the bits that an answer of k objects can carry beyond what was
-// asked, and reports whether the principal's budget still covers them.
+// meter counts the bits that an answer of k objects can carry: how many they
+// are, and, unless it is a COUNT, which. It reports whether the principal's
+// budget covers them; one that is overdrawn stays so.
 func (e *Engine) meter(s *search, k uint64) bool {
 	n := s.x.c.objects
-	drawn := uint64(bits.Len64(n)) // a count is one of n+1 numbers
-	if s.req.Op == wire.OpSearch {
-		drawn = task.LeakBits(n, k, s.x.ordered())
+	drawn := uint64(bits.Len64(n)) // k is one of n+1 numbers
+	if s.req.Op != wire.OpCount {
+		drawn += task.LeakBits(n, k, s.x.ordered())
 	}
-	used := s.x.leaked[s.p.id]
-	if budget := s.x.row.LeakBudget; budget > 0 && used+drawn > budget {
-		return false
-	}
-	s.x.leaked[s.p.id] = used + drawn
-	return true
+	s.x.leaked[s.p.id] += drawn
+	budget := s.x.row.LeakBudget
+	return budget == 0 || s.x.leaked[s.p.id] <= budget
 }
 
 // deleteFound appends a deletion for each object that is still as the Task
@@ -205,38 +200,21 @@ func (e *Engine) meter(s *search, k uint64) bool {
 // some of them deleted, and the client without an answer.
 func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFlags) {
 	if e.readOnly {
-		e.answer(s, Reply{Code: wire.StorageFailed})
+		e.end(s.req, wire.StorageFailed)
 		return
 	}
-	s.answered = true
 	var all log.Group
+	var after uint64
 	for _, o := range list {
 		cur, live := e.live(s.x.c, o.ID.Value())
-		if _, onItsWay := e.pending[o.ID.Value()]; live && cur.ID == o.ID && !onItsWay {
+		p, onItsWay := e.pending[o.ID.Value()]
+		if after = max(after, p.lsn); live && cur.ID == o.ID && !onItsWay {
 			all = append(all, deletion(o))
 		}
 	}
-	w := &write{req: s.req, flags: flags}
+	w := &write{req: s.req, flags: flags, after: after}
 	for g := range slices.Chunk(all, wire.MaxBatch) {
 		w.add(e, g)
 	}
 	w.finish(e) // at once, if there is nothing to delete
-}
-
-// answer gives a client its answer, once.
-func (e *Engine) answer(s *search, r Reply) {
-	if !s.answered {
-		s.answered = true
-		e.reply(s.req, r)
-	}
-}
-
-// expire answers the queries whose time is up. The Task still owes its answer,
-// within its own deadline.
-func (e *Engine) expire(list []*delivery) {
-	for _, d := range list {
-		if d.search != nil && e.Now.After(d.search.expires) {
-			e.answer(d.search, Reply{Code: wire.DeadlineExceeded})
-		}
-	}
 }

@@ -143,15 +143,13 @@ func (s *story) get(words []string) {
 	s.request(words[1], words[0]+" "+words[3], wire.Request{Header: wire.Header{Op: op, Collection: words[2]}, Name: []byte(words[3])})
 }
 
-// search PRINCIPAL COLLECTION INDEX PREDICATE [limit=N | timeout=DURATION];
+// search PRINCIPAL COLLECTION INDEX PREDICATE [limit=N];
 // count; delete-where
 func (s *story) search(words []string) {
 	op := map[string]wire.Operation{"search": wire.OpSearch, "count": wire.OpCount, "delete-where": wire.OpDeleteWhere}[words[0]]
 	r := byPredicate(op, words[2], words[3], words[4])
 	if n, found := strings.CutPrefix(words[5], "limit="); found {
 		r.Limit = uint32(s.parse(n))
-	} else if d, found := strings.CutPrefix(words[5], "timeout="); found {
-		r.Timeout = s.duration(d)
 	}
 	s.request(words[1], words[0]+" "+words[4], r)
 }

@@ -163,7 +163,7 @@ func (w *world) deliver(r Reply) (again bool) {
 	if r.Head != w.head() {
 		w.t.Fatalf("request %d: the head is %d, want %d", r.Number, r.Head.LSN, len(w.disk))
 	}
-	w.e.Sent(r.Conn, r.Held)
+	w.e.Sent(r.Principal, r.Held)
 	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
 		if list.Limit = r.Count; r.Count != 0 {

@@ -20,6 +20,7 @@ type write struct {
 	count    uint32          // for the answer
 	groups   int             // on their way to the disk
 	confirms int             // missing from Tasks
+	after    uint64          // the answer says something of this record: it must be durable first
 	flags    wire.ReplyFlags // a Task refused an input, there may be more to delete
 	code     wire.Code
 }
@@ -36,16 +37,17 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 	if slices.ContainsFunc(c.indexes, (*index).full) {
 		return wire.Overloaded
 	}
-	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]pendingObject)}
-	var ids []byte // for the answer
+	w := &write{req: q}
+	d := decision{e: e, w: w, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]pendingObject)}
 	group := make(log.Group, len(q.Writes))
 	for i := range q.Writes {
 		if group[i], code = d.decide(&q.Writes[i]); code != wire.OK {
-			return code
+			w.code = code
+			w.finish(e)
+			return wire.OK
 		}
-		ids = append(ids, group[i].ID[:]...)
+		w.ids = append(w.ids, group[i].ID[:]...)
 	}
-	w := &write{req: q, ids: ids}
 	w.add(e, group)
 	return wire.OK
 }
@@ -67,6 +69,7 @@ func (w *write) add(e *Engine, g log.Group) {
 // before it will do.
 type decision struct {
 	e      *Engine
+	w      *write
 	c      *collection
 	p      *principal
 	rights wire.Rights
@@ -79,6 +82,7 @@ func (d *decision) current(v identity.Value) (mapping.Entry, bool) {
 	s, ok := d.staged[v]
 	if !ok {
 		s, ok = d.e.pending[v]
+		d.w.after = max(d.w.after, s.lsn)
 	}
 	if ok {
 		return s.state, !s.gone
@@ -189,6 +193,10 @@ func (w *write) confirmed(e *Engine, refused bool) {
 
 func (w *write) finish(e *Engine) {
 	if w.groups > 0 || w.confirms > 0 {
+		return
+	}
+	if w.after > e.head.LSN && !e.readOnly {
+		e.refusals = append(e.refusals, w)
 		return
 	}
 	if w.code != wire.OK {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"motte/client/frames"
 	"motte/core/wire"
@@ -89,7 +88,7 @@ func goldenRequests() []goldenRequest {
 		{"get-name", "GET by name", wire.Request{Header: h(wire.OpGet, wire.Header{Collection: people}), Name: name}},
 		{"get-identity", "GET by identity", wire.Request{Header: h(wire.OpGet, wire.Header{Collection: people, Identity: pattern(0x20)})}},
 		{"search", "SEARCH for at most 10 identities within 1.5 s", wire.Request{Header: h(wire.OpSearch, wire.Header{Collection: people,
-			Index: "by_age", Type: wire.TypeInt64, Limit: 10, Timeout: 1500 * time.Millisecond, Flags: wire.FlagIDsOnly}), Query: query}},
+			Index: "by_age", Type: wire.TypeInt64, Limit: 10, Flags: wire.FlagIDsOnly}), Query: query}},
 		{"delete-name", "DELETE by name, if the object's identity still is the header's", wire.Request{
 			Header: h(wire.OpDelete, wire.Header{Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20)}), Name: name}},
 		{"delete-identity", "DELETE by identity", wire.Request{Header: h(wire.OpDelete, wire.Header{Collection: people, Identity: pattern(0x20)})}},

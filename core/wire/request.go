@@ -2,7 +2,6 @@ package wire
 
 import (
 	"strings"
-	"time"
 
 	"motte/core/frame"
 	"motte/core/identity"
@@ -21,11 +20,10 @@ type Header struct {
 	Op         Operation
 	Type       DataType
 	Flags      Flags
-	Number     uint64        // chosen by the client, not 0, not in flight on this connection
-	Limit      uint32        // most results; 0: as many as the index may return
-	Timeout    time.Duration // whole milliseconds; 0: the server's default
-	Collection string        // MaxIdentifier bytes at most
-	Index      string        // MaxIdentifier bytes at most
+	Number     uint64 // chosen by the client, not 0, not in flight on this connection
+	Limit      uint32 // most results; 0: as many as the index may return
+	Collection string // MaxIdentifier bytes at most
+	Index      string // MaxIdentifier bytes at most
 	Identity   Identity
 	NameLen    int // bytes
 	QueryLen   int // bytes
@@ -56,7 +54,8 @@ func DecodeHeader(p []byte) (h Header, code Code) {
 		return h, UnsupportedVersion
 	}
 	h.Op, h.Type, h.Flags = Operation(r.U8()), DataType(r.U8()), Flags(r.U8())
-	h.Number, h.Limit, h.Timeout = r.U64(), r.U32(), time.Duration(r.U32())*time.Millisecond
+	h.Number, h.Limit = r.U64(), r.U32()
+	r.Require(r.U32() == 0)
 	h.Collection, h.Index = r.Text(MaxIdentifier), r.Text(MaxIdentifier)
 	r.Copy(h.Identity[:])
 	// int is 64 bits wide on every platform that Motte runs on, so the sum of

@@ -6,7 +6,7 @@
 // each of the length that the header names:
 //
 //	magic "MTRQ" | version 1 | operation 1 | data type 1 | flags 1
-//	number 8 | limit 4 | time-out 4 | collection 32 | index 32 | identity 32
+//	number 8 | limit 4 | reserved 4 | collection 32 | index 32 | identity 32
 //	len(name) 4 | len(sub-query) 4 | len(object) 4 | reserved 4
 //	name … | sub-query … | object …
 //
@@ -135,14 +135,13 @@ const (
 	LimitReached        Code = 16 // the catalogue is full
 	IndexUnavailable    Code = 17 // the index is being built, restarted or rebuilt: try again
 	QueryRefused        Code = 18 // the Task does not accept the predicate
-	DeadlineExceeded    Code = 19 // the request's time-out ran out; a write may still take effect
-	Damaged             Code = 20 // a stored record fails its check
-	StorageFailed       Code = 21 // the disk refused a write, which may still take effect; the Core now only reads
-	LeakBudgetExhausted Code = 22 // the index's leak budget for this principal is used up
-	ShuttingDown        Code = 23 // try another time
-	Overloaded          Code = 24 // a queue is full: try again
-	IndexViolated       Code = 25 // the Task broke its contract while answering: it is quarantined
-	codeEnd             Code = 26
+	Damaged             Code = 19 // a stored record fails its check
+	StorageFailed       Code = 20 // the disk refused a write, which may still take effect; the Core now only reads
+	LeakBudgetExhausted Code = 21 // the index's leak budget for this principal is used up
+	ShuttingDown        Code = 22 // try another time
+	Overloaded          Code = 23 // a queue is full: try again
+	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
+	codeEnd             Code = 25
 )
 
 // Valid reports whether c is a code of this version.
