@@ -167,7 +167,7 @@ func fillMapping(args []string) error {
 		return err
 	}
 	before := live()
-	m := mapping.New()
+	m := new(mapping.Map)
 	for i := range n {
 		e := mapping.Entry{Loc: log.Location{Segment: 1, Offset: uint32(i), Length: 120}, Collection: 1, Owner: 1}
 		if _, err := rand.Read(e.ID[:]); err != nil {

@@ -182,7 +182,7 @@ func (c *conn) read() (last engine.Reply) {
 // drops it if it is refused.
 func (c *conn) readBody(h wire.Header, refused wire.Code) (code wire.Code, ok bool) {
 	var body []byte
-	if refused == wire.OK {
+	if code = refused; code == wire.OK {
 		c.s.room(h.BodyLen()).acquire(h.BodyLen())
 		body = make([]byte, h.BodyLen())
 	}
@@ -190,14 +190,14 @@ func (c *conn) readBody(h wire.Header, refused wire.Code) (code wire.Code, ok bo
 		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
 	}
 	_, err := io.ReadFull(c.in, body)
-	if refused != wire.OK {
-		_, err = c.in.Discard(h.BodyLen())
+	if err == nil {
+		_, err = c.in.Discard(h.BodyLen() - len(body)) // all of it, if it is refused
 	}
-	if err != nil || refused != wire.OK {
-		if err != nil {
-			c.land(h.Number, wire.Malformed) // nobody else will answer it
-		}
-		return refused, err == nil
+	if err != nil {
+		c.land(h.Number, wire.Malformed) // nobody else will answer it
+	}
+	if err != nil || code != wire.OK {
+		return code, err == nil
 	}
 	q, code := engine.Prepare(wire.SplitBody(h, body))
 	if code == wire.OK {

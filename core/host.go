@@ -23,7 +23,10 @@ func (s *shell) readHost(stop chan struct{}) {
 		if err != nil || n == 0 {
 			return
 		}
-		fds := descriptors(oob[:m])
+		var fds []int
+		if messages, err := syscall.ParseSocketControlMessage(oob[:m]); err == nil && len(messages) == 1 {
+			fds, _ = syscall.ParseUnixRights(&messages[0])
+		}
 		msg, err := control.Decode(p[:n])
 		whole := err == nil && flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) == 0
 		switch {
@@ -53,18 +56,6 @@ func (s *shell) takeChannel(instance uint64, fd int) {
 		return
 	}
 	s.events.put(func(*engine.Engine) { s.startTask(instance, c) })
-}
-
-func descriptors(oob []byte) (fds []int) {
-	messages, err := syscall.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil
-	}
-	for i := range messages {
-		list, _ := syscall.ParseUnixRights(&messages[i])
-		fds = append(fds, list...)
-	}
-	return fds
 }
 
 // writeHost sends the host what it is to do and to count.

@@ -127,10 +127,13 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 	grant := entry{principal: subject, flags: q.Flags}
 	switch {
 	case q.Op == wire.OpAddPrincipal:
+		for _, k := range e.principals {
+			known = known || k.label == string(q.Name)
+		}
 		switch {
 		case !wire.ValidLabel(string(q.Name)):
 			return rec, wire.InvalidRequest
-		case known || e.labelled(string(q.Name)):
+		case known:
 			return rec, wire.Exists
 		case len(e.principals) >= MaxPrincipals:
 			return rec, wire.LimitReached
@@ -157,13 +160,4 @@ func (e *Engine) addPrincipal(id access.Principal, label string) log.Record {
 	n := entry{principal: id, owner: e.owners + 1, label: label}
 	e.random(n.key[:])
 	return n.record(log.KindAddPrincipal, 0)
-}
-
-func (e *Engine) labelled(label string) bool {
-	for _, p := range e.principals {
-		if p.label == label {
-			return true
-		}
-	}
-	return false
 }

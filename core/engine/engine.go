@@ -61,7 +61,6 @@ type Engine struct {
 	pending   map[identity.Value]pendingObject // the newest state on its way, by value
 	changing  bool                             // a change of the catalogue is on its way
 	held      []func()                         // waiting until it is not
-	refusals  []*write                         // that change nothing, and wait for what they depend on
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
@@ -85,8 +84,19 @@ const (
 // unsettled is a record on its way to the disk.
 type unsettled struct {
 	record log.Record
-	flow   flow // of the record's group; nil: nobody waits
-	last   bool // of its group
+	flow   flow   // of the record's group; nil: nobody waits
+	last   bool   // of its group
+	after  []flow // wait for it without a record of their own
+}
+
+// settle tells all that wait for the record what became of it.
+func (u *unsettled) settle(e *Engine, code wire.Code) {
+	if u.last && u.flow != nil {
+		u.flow.settled(e, code)
+	}
+	for _, f := range u.after {
+		f.settled(e, code)
+	}
 }
 
 // flow is what waits for a group of records: with OK all are durable and
@@ -108,7 +118,7 @@ func New(c Config) *Engine {
 	return &Engine{
 		Config:    c,
 		catalogue: newCatalogue(),
-		objects:   mapping.New(),
+		objects:   &mapping.Map{},
 		began:     c.Now,
 		pending:   make(map[identity.Value]pendingObject),
 		instances: make(map[uint64]*index),
@@ -185,22 +195,10 @@ func (e *Engine) Committed(at []log.Location, head wire.Head) {
 		w, _ := u.flow.(*write)
 		// A record that the engine made itself always applies.
 		_ = e.apply(&u.record, loc, w)
-		if u.last && u.flow != nil {
-			u.flow.settled(e, wire.OK)
-		}
+		u.settle(e, wire.OK)
 	}
-	e.refuseNow()
 	for _, x := range e.indexes() {
 		e.pump(x)
-	}
-}
-
-// refuseNow answers the refusals that depend on nothing that is on its way.
-func (e *Engine) refuseNow() {
-	all := e.refusals
-	e.refusals = nil
-	for _, w := range all {
-		w.finish(e)
 	}
 }
 
@@ -210,15 +208,9 @@ func (e *Engine) WriteFailed() {
 	lost := e.unsettled
 	e.readOnly, e.unsettled = true, nil
 	clear(e.pending)
-	for _, u := range lost {
-		if u.last && u.flow != nil {
-			u.flow.settled(e, wire.StorageFailed)
-		}
+	for i := range lost {
+		lost[i].settle(e, wire.StorageFailed)
 	}
-	for _, w := range e.refusals {
-		w.code = wire.StorageFailed
-	}
-	e.refuseNow()
 	e.alert(wire.Alert{Reason: wire.ReasonStorage})
 }
 

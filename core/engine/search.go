@@ -40,7 +40,7 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 		return wire.NoIndex
 	case x.state != wire.IndexServing:
 		return wire.IndexUnavailable
-	case !compatible(q.Type, x.dataType), x.row.Operations&tableOperation[q.Op] == 0:
+	case !compatible(q.Type, x.dataType), x.row.Operations>>q.Op&1 == 0:
 		return wire.InvalidRequest
 	case x.full():
 		return wire.Overloaded
@@ -59,13 +59,6 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 // compatible reports whether two data types may meet: they are the same, or
 // one says nothing.
 func compatible(a, b wire.DataType) bool { return a == b || a == wire.TypeAny || b == wire.TypeAny }
-
-// tableOperation says which operation of the API format table answers which.
-var tableOperation = map[wire.Operation]wire.TaskOps{
-	wire.OpSearch:      wire.TaskSearch,
-	wire.OpCount:       wire.TaskCount,
-	wire.OpDeleteWhere: wire.TaskDelete,
-}
 
 // asked returns the query that a Task may answer now: the oldest that is open,
 // if it has this number. So at most one answer is in the making for each Task.
@@ -191,8 +184,7 @@ func (e *Engine) meter(s *search, k uint64) bool {
 		drawn += task.LeakBits(n, k, s.x.ordered())
 	}
 	s.x.leaked[s.p.id] += drawn
-	budget := s.x.row.LeakBudget
-	return budget == 0 || s.x.leaked[s.p.id] <= budget
+	return s.x.row.LeakBudget == 0 || s.x.leaked[s.p.id] <= s.x.row.LeakBudget
 }
 
 // deleteFound appends a deletion for each object that is still as the Task
@@ -204,17 +196,15 @@ func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFl
 		return
 	}
 	var all log.Group
-	var after uint64
 	for _, o := range list {
 		cur, live := e.live(s.x.c, o.ID.Value())
-		p, onItsWay := e.pending[o.ID.Value()]
-		if after = max(after, p.lsn); live && cur.ID == o.ID && !onItsWay {
+		if _, onItsWay := e.pending[o.ID.Value()]; live && cur.ID == o.ID && !onItsWay {
 			all = append(all, deletion(o))
 		}
 	}
-	w := &write{req: s.req, flags: flags, after: after}
+	w := &write{req: s.req, flags: flags}
 	for g := range slices.Chunk(all, wire.MaxBatch) {
 		w.add(e, g)
 	}
-	w.finish(e) // at once, if there is nothing to delete
+	w.wait(e) // also if there is nothing to delete
 }

@@ -18,9 +18,8 @@ type write struct {
 	req      *Request
 	ids      []byte          // for the answer
 	count    uint32          // for the answer
-	groups   int             // on their way to the disk
+	groups   int             // on their way to the disk, or waited for
 	confirms int             // missing from Tasks
-	after    uint64          // the answer says something of this record: it must be durable first
 	flags    wire.ReplyFlags // a Task refused an input, there may be more to delete
 	code     wire.Code
 }
@@ -38,12 +37,12 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 		return wire.Overloaded
 	}
 	w := &write{req: q}
-	d := decision{e: e, w: w, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]pendingObject)}
+	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]pendingObject)}
 	group := make(log.Group, len(q.Writes))
 	for i := range q.Writes {
 		if group[i], code = d.decide(&q.Writes[i]); code != wire.OK {
 			w.code = code
-			w.finish(e)
+			w.wait(e)
 			return wire.OK
 		}
 		w.ids = append(w.ids, group[i].ID[:]...)
@@ -65,11 +64,21 @@ func (w *write) add(e *Engine, g log.Group) {
 	}
 }
 
+// wait holds the answer back until all that is on its way now is durable: what
+// was decided depends on it.
+func (w *write) wait(e *Engine) {
+	w.groups++
+	if n := len(e.unsettled); n > 0 {
+		e.unsettled[n-1].after = append(e.unsettled[n-1].after, w)
+		return
+	}
+	w.settled(e, wire.OK)
+}
+
 // decision looks at the writes of one request in order; each sees what those
 // before it will do.
 type decision struct {
 	e      *Engine
-	w      *write
 	c      *collection
 	p      *principal
 	rights wire.Rights
@@ -82,7 +91,6 @@ func (d *decision) current(v identity.Value) (mapping.Entry, bool) {
 	s, ok := d.staged[v]
 	if !ok {
 		s, ok = d.e.pending[v]
-		d.w.after = max(d.w.after, s.lsn)
 	}
 	if ok {
 		return s.state, !s.gone
@@ -193,10 +201,6 @@ func (w *write) confirmed(e *Engine, refused bool) {
 
 func (w *write) finish(e *Engine) {
 	if w.groups > 0 || w.confirms > 0 {
-		return
-	}
-	if w.after > e.head.LSN && !e.readOnly {
-		e.refusals = append(e.refusals, w)
 		return
 	}
 	if w.code != wire.OK {

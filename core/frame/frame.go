@@ -96,18 +96,12 @@ func (r *Reader) Len() int { return len(r.rest) }
 // Rest takes all that is left.
 func (r *Reader) Rest() []byte { return r.Take(r.Len()) }
 
-// Err returns ErrMalformed if anything failed so far.
-func (r *Reader) Err() error {
-	if r.bad {
+// Done returns ErrMalformed if anything failed or if bytes are left over.
+func (r *Reader) Done() error {
+	if r.bad || len(r.rest) > 0 {
 		return ErrMalformed
 	}
 	return nil
-}
-
-// Done returns ErrMalformed if anything failed or if bytes are left over.
-func (r *Reader) Done() error {
-	r.Require(len(r.rest) == 0)
-	return r.Err()
 }
 
 // Writer is a frame being written: each method returns it with one more field

@@ -48,7 +48,7 @@ func TestAFailureSticks(t *testing.T) {
 			if fail(r); !read(r) {
 				t.Errorf("%s: %s reads on", how, name)
 			}
-			if r.Len() != 0 || len(r.Rest()) != 0 || !errors.Is(r.Err(), ErrMalformed) || !errors.Is(r.Done(), ErrMalformed) {
+			if r.Len() != 0 || len(r.Rest()) != 0 || !r.bad || !errors.Is(r.Done(), ErrMalformed) {
 				t.Errorf("%s: %s forgets the failure", how, name)
 			}
 		}
@@ -70,7 +70,7 @@ func TestAnEmptyInputHasNoFields(t *testing.T) {
 
 func TestBytesLeftOverAreAFailure(t *testing.T) {
 	r := NewReader([]byte{1, 2})
-	if r.U8(); r.Err() != nil || r.Done() == nil {
+	if r.U8(); r.bad || r.Done() == nil {
 		t.Error("a byte is left over, and Done says nothing")
 	}
 }
@@ -95,7 +95,7 @@ func TestTextHasOneEncoding(t *testing.T) {
 	} {
 		r := NewReader([]byte(c.input))
 		if got := r.Text(3); got != c.want || (r.Done() == nil) != c.ok {
-			t.Errorf("%q: %q, %v", c.input, got, r.Err())
+			t.Errorf("%q: %q, %v", c.input, got, r.bad)
 		}
 	}
 	for s, want := range map[string]string{"": "p\x00\x00\x00", "ab": "pab\x00", "abc": "pabc", "abcd": "pabc"} {
@@ -109,7 +109,7 @@ func TestABoolIsZeroOrOne(t *testing.T) {
 	for b := range 256 {
 		r := NewReader([]byte{byte(b)})
 		if got := r.Bool(); got != (b == 1) || (r.Done() == nil) != (b <= 1) {
-			t.Errorf("%d: %v, %v", b, got, r.Err())
+			t.Errorf("%d: %v, %v", b, got, r.bad)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestAWriterIsReadBack(t *testing.T) {
 		t.Errorf("%x %x %x %x %x", a, b, c, d, e)
 	}
 	if !r.Bool() || r.Bool() || string(r.Take(5)) != "bytes" || r.Text(6) != "text" || r.Text(4) != "long" || r.Done() != nil {
-		t.Errorf("not read back: %v", r.Err())
+		t.Errorf("not read back: %v", r.bad)
 	}
 }
 
@@ -172,8 +172,8 @@ func FuzzReader(f *testing.F) {
 					t.Fatalf("took %x, want %x", p, want[8:])
 				}
 			}
-			if got != number || (r.Err() != nil) != bad {
-				t.Fatalf("operation %d: %x, want %x, error %v", op, got, number, r.Err())
+			if got != number || r.bad != bad {
+				t.Fatalf("operation %d: %x, want %x, error %v", op, got, number, r.bad)
 			}
 		}
 		if (r.Done() == nil) != (!bad && len(rest) == 0) {

@@ -28,7 +28,7 @@ func entry(r *rand.Rand, small bool) (e Entry) {
 func TestMapAgreesWithGoMap(t *testing.T) {
 	for seed := range uint64(8) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		m, model := New(), map[identity.Value]Entry{}
+		m, model := &Map{}, map[identity.Value]Entry{}
 		var values []identity.Value
 		for range 40_000 {
 			e := entry(r, seed%2 == 0)
@@ -81,7 +81,7 @@ func BenchmarkMemory(b *testing.B) {
 				var before, after runtime.MemStats
 				runtime.GC()
 				runtime.ReadMemStats(&before)
-				r, m := rand.New(rand.NewPCG(1, 1)), New()
+				r, m := rand.New(rand.NewPCG(1, 1)), &Map{}
 				for range n {
 					m.Put(entry(r, false))
 				}

@@ -200,7 +200,7 @@ func TestRowLimits(t *testing.T) {
 		{"a byte short", whole[:wire.RowSize-1], false},
 		{"a byte long", append(bytes.Clone(whole), 0), false},
 		{"no operation", with(func(w *wire.Row) { w.Operations = 0 }), false},
-		{"unknown operation", with(func(w *wire.Row) { w.Operations |= 8 }), false},
+		{"unknown operation", with(func(w *wire.Row) { w.Operations |= 1 << wire.OpGet }), false},
 		{"highest data type", with(func(w *wire.Row) { w.Type = wire.TypeTime }), true},
 		{"data type over it", with(func(w *wire.Row) { w.Type = wire.TypeTime + 1 }), false},
 		{"not ordered", set(34, 0), true},

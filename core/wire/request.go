@@ -179,14 +179,14 @@ type Row struct {
 	LeakBudget  uint64   // bits that one principal may draw through one index since the Core started; 0: not capped
 }
 
-// TaskOps is the set of operations that a Task may answer.
+// TaskOps is the set of operations that a Task may answer, a bit for each.
 type TaskOps uint8
 
 // The operations of a Task.
 const (
-	TaskSearch TaskOps = 1 << 0 // SEARCH
-	TaskCount  TaskOps = 1 << 1 // COUNT
-	TaskDelete TaskOps = 1 << 2 // DELETE by predicate
+	TaskSearch TaskOps = 1 << OpSearch
+	TaskCount  TaskOps = 1 << OpCount
+	TaskDelete TaskOps = 1 << OpDeleteWhere
 	taskOpsAll         = TaskSearch | TaskCount | TaskDelete
 )
 
