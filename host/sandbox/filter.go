@@ -8,36 +8,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls of a Task, by what becomes of them. Whatever is in no list
-// ends the process. Names that an architecture does not have are left out.
+// The system calls of a Task, by name. Whatever is in no list and fits no rule
+// fails with EPERM, and does nothing: to end the process would write the call's
+// number and address, which the Task chooses, into the kernel's log (decision
+// 11). Names that an architecture does not have are left out.
 var (
 	// allowed is what a Go or C program needs that computes in memory and
 	// talks over one descriptor.
 	allowed = []string{
 		"read", "write", "readv", "writev", "close", "shutdown",
-		"munmap", "madvise", "brk", "futex", "set_robust_list", "rseq", "set_tid_address",
+		"munmap", "brk", "futex", "set_robust_list", "rseq", "set_tid_address",
 		"rt_sigreturn", "rt_sigprocmask", "rt_sigaction", "sigaltstack", "restart_syscall",
 		"exit", "exit_group", "sched_yield", "sched_getaffinity", "arch_prctl",
 		"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday",
 		"getpid", "gettid", "tgkill", "getrandom",
 		"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "eventfd2", "poll", "ppoll",
-		"getsockopt", "getsockname", "getpeername",
-	}
-	// refused is what runtimes try at their start and live without.
-	refused = []string{
-		"open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "readlink", "readlinkat",
-		"stat", "lstat", "fstat", "newfstatat", "fstatat", "statx", "getcwd", "lseek", "pread64", "ioctl",
-		"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "setsockopt",
-		"sendto", "recvfrom", "sendmsg", "recvmsg", "pipe", "pipe2", "dup", "dup2", "dup3",
-		"uname", "sysinfo", "prctl", "prlimit64", "getrlimit", "setrlimit", "getrusage", "mincore",
-		"getuid", "geteuid", "getgid", "getegid", "getppid", "getpgrp", "setitimer", "timer_create",
-		"timer_settime", "timer_delete", "sched_setaffinity", "membarrier", "set_mempolicy",
-		"execve", "execveat", "fork", "vfork", "kill", "tkill", "memfd_create", "wait4", "waitid", "mremap",
+		"getsockname", "getpeername",
 	}
 	// unknown is answered as if the kernel did not have it, so that libraries
 	// fall back to the older call, which is filtered by its arguments.
 	unknown = []string{"clone3"}
 )
+
+// advices are what Go's and C's runtimes tell the kernel about their memory.
+// Others reach far into it: MADV_MERGEABLE shares pages with other processes.
+var advices = []uint64{unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_DONTDUMP, unix.MADV_COLLAPSE}
+
+// socketOptions are what a runtime asks of a channel. Others make descriptors:
+// SO_PEERPIDFD one of the host's process.
+var socketOptions = []uint64{unix.SO_TYPE, unix.SO_ERROR}
 
 // Flags of clone for a thread: Go's runtime uses one of the first two, the
 // third is that of C's.
@@ -75,6 +74,12 @@ func rules() (list []rule) {
 	for _, flags := range threadFlags {
 		add(unix.SECCOMP_RET_ALLOW, "clone", equal(0, flags))
 	}
+	for _, advice := range advices {
+		add(unix.SECCOMP_RET_ALLOW, "madvise", equal(2, advice))
+	}
+	for _, option := range socketOptions {
+		add(unix.SECCOMP_RET_ALLOW, "getsockopt", equal(1, unix.SOL_SOCKET), equal(2, option))
+	}
 	// Go's runtime looks whether descriptors 0, 1 and 2 are open when it starts,
 	// and dies if it can't open /dev/null in their place. It is told that they
 	// are (error 0 is success, with the value 0), so a Task needs no descriptor
@@ -92,9 +97,6 @@ func rules() (list []rule) {
 	for _, name := range unknown {
 		add(unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS), name)
 	}
-	for _, name := range refused {
-		add(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM), name)
-	}
 	return list
 }
 
@@ -105,14 +107,21 @@ const (
 	argsAt   = 16
 )
 
+// refused is the answer to whatever fits no rule.
+const refused = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+
 // program compiles the rules. Each loads what it compares by itself, so that no
 // rule depends on where the one before it stopped; what fits none, and what
-// comes by another calling convention, ends the process.
-func program(info *arch.Info) ([]bpf.RawInstruction, error) {
+// comes by another calling convention, is refused.
+func program() ([]bpf.RawInstruction, error) {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return nil, err
+	}
 	code := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: archAt, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS},
+		bpf.RetConstant{Val: refused},
 	}
 	for _, r := range rules() {
 		number, ok := info.SyscallNames[r.name]
@@ -136,27 +145,26 @@ func program(info *arch.Info) ([]bpf.RawInstruction, error) {
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(number), SkipFalse: uint8(len(body))})
 		code = append(code, body...)
 	}
-	return bpf.Assemble(append(code, bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}))
+	return bpf.Assemble(append(code, bpf.RetConstant{Val: refused}))
 }
 
-// filter puts the system call filter on this thread.
-func filter() error {
-	info, err := arch.GetInfo("")
+// filter makes the system call filter. What it returns puts it on this thread,
+// and takes no memory for that.
+func filter() (raise func() error) {
+	raw, err := program()
 	if err != nil {
-		return err
-	}
-	raw, err := program(info)
-	if err != nil {
-		return err
+		return func() error { return err }
 	}
 	code := make([]unix.SockFilter, len(raw))
 	for i, r := range raw {
 		code[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
 	p := unix.SockFprog{Len: uint16(len(code)), Filter: &code[0]}
-	_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&p)))
-	if e != 0 {
-		return e
+	return func() error {
+		_, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(&p)))
+		if e != 0 {
+			return e
+		}
+		return nil
 	}
-	return nil
 }

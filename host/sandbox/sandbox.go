@@ -10,8 +10,8 @@
 //   - no capability, no way to gain one (no_new_privs, empty bounding set), and,
 //     where the host is root, another user's identity outside;
 //   - a system call filter that allows memory without execution rights, threads,
-//     waiting, and reading and writing of descriptors; that ends the process on
-//     anything hostile, and answers "not permitted" to what runtimes probe for;
+//     waiting, and reading and writing of descriptors, and answers "not
+//     permitted" to everything else;
 //   - limits on memory, descriptors, files, and no core dump; only the user that
 //     runs the host, or root, can trace it;
 //   - Landlock, where the kernel has it, refusing all files and connections again;

@@ -27,7 +27,7 @@ func walls(memory uint64, outer string) []wall {
 		{"no capabilities", true, dropCapabilities},
 		{"no new privileges", true, noNewPrivileges},
 		{"Landlock", false, restrict},
-		{"system call filter", true, filter},
+		{"system call filter", true, filter()},
 	}
 }
 

@@ -84,6 +84,21 @@ var attempts = map[string]func() error{
 		}
 		return unix.Mprotect(p, unix.PROT_READ|unix.PROT_EXEC)
 	},
+	"share pages with other processes": func() error {
+		p, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
+			return fmt.Errorf("unexpected: %w", err)
+		}
+		return unix.Madvise(p, unix.MADV_MERGEABLE)
+	},
+	"a descriptor of the host": func() error {
+		_, err := unix.GetsockoptInt(3, unix.SOL_SOCKET, unix.SO_PEERPIDFD)
+		return err
+	},
+	"the host's user and process": func() error {
+		_, err := unix.GetsockoptUcred(3, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		return err
+	},
 	"x32 system call":     func() error { return raw(0x40000000 + unix.SYS_GETPID) },
 	"unknown system call": func() error { return raw(9999) },
 	"read descriptor 4": func() error {
