@@ -64,7 +64,23 @@ func wallChecks() (list []checkView) {
 	for _, w := range sandbox.Probe() {
 		list = append(list, checkView{About: "wall", Name: w.Name, Mandatory: w.Mandatory, OK: w.Holds, Detail: w.Detail})
 	}
-	return list
+	return append(list, crashCheck("/proc/sys/debug/exception-trace"))
+}
+
+// crashCheck looks whether the kernel logs how processes crash. A Task that was
+// taken over would choose what stands there: registers, and bytes of its memory.
+func crashCheck(setting string) checkView {
+	c := checkView{About: "wall", Name: "crashes do not reach the kernel's log"}
+	on, err := os.ReadFile(setting)
+	switch {
+	case err != nil:
+		c.Detail = err.Error()
+	case strings.TrimSpace(string(on)) != "0":
+		c.Detail = "a Task that was taken over can write what it knows there, by crashing: sysctl debug.exception-trace=0"
+	default:
+		c.OK = true
+	}
+	return c
 }
 
 func coreCheck(bin string) checkView {
