@@ -20,9 +20,6 @@ type (
 
 // admin sends a request that is answered by a code alone.
 func (c *Client) admin(ctx context.Context, r wire.Request) error {
-	if len(r.Collection) > wire.MaxIdentifier || len(r.Index) > wire.MaxIdentifier || len(r.Name) > wire.MaxName {
-		return ErrInvalidRequest
-	}
 	_, err := c.do(ctx, &r)
 	return err
 }
@@ -56,9 +53,6 @@ func (c *Client) CreateIndex(ctx context.Context, collection, index string, x In
 		if on {
 			f |= flag
 		}
-	}
-	if len(x.Config) > wire.MaxSubQuery {
-		return ErrTooLarge
 	}
 	return c.admin(ctx, wire.Request{Name: []byte(x.Task), Query: x.Config,
 		Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f}})

@@ -190,7 +190,7 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err e
 		return nil, err
 	}
 	k := newCall(false)
-	if _, err = l.start(r, k); err != nil {
+	if err = l.start(r, k); err != nil {
 		return nil, err
 	}
 	for {

@@ -125,12 +125,16 @@ func (l *link) fail(err error) {
 	l.calls = nil
 }
 
-// start sends a request; its frames come to c.
-func (l *link) start(r *wire.Request, c *call) (number uint64, err error) {
+// start sends a request; its frames come to c. Nothing else sends one, so
+// what does not fit a frame is stopped here.
+func (l *link) start(r *wire.Request, c *call) error {
+	if err := check(r); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
-		return 0, l.err
+		return l.err
 	}
 	l.number++
 	r.Number = l.number
@@ -140,7 +144,7 @@ func (l *link) start(r *wire.Request, c *call) (number uint64, err error) {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return r.Number, nil
+	return nil
 }
 
 func (l *link) write() {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -23,38 +24,54 @@ type Result struct {
 }
 
 // PutOption qualifies a Put.
-type PutOption func(*wire.BatchOp)
+type PutOption func(*put)
+
+// put is a Put in the making.
+type put struct {
+	wire.BatchOp
+	err error // of an option that can't be encoded
+}
+
+func newPut(data []byte, options []PutOption) *put {
+	o := &put{BatchOp: wire.BatchOp{Op: wire.OpPut, Object: data}}
+	for _, f := range options {
+		f(o)
+	}
+	return o
+}
 
 // Name gives the object a name, of 512 bytes at most: a later Put under it
 // replaces the object.
-func Name(name string) PutOption { return func(o *wire.BatchOp) { o.Name = []byte(name) } }
+func Name(name string) PutOption { return func(o *put) { o.Name = []byte(name) } }
 
 // Attribute gives the index of that name its input, beside the object.
 func Attribute(index string, data []byte) PutOption {
-	return func(o *wire.BatchOp) {
-		o.Query = frames.AppendAttribute(o.Query, wire.Attribute{Index: index, Data: data})
+	return func(o *put) {
+		if o.err = cmp.Or(o.err, checkIdentifier(index), checkLength(data, wire.MaxSubQuery)); o.err == nil {
+			o.Query = frames.AppendAttribute(o.Query, wire.Attribute{Index: index, Data: data})
+		}
 	}
 }
 
 // IfAbsent makes the Put fail with ErrPreconditionFailed if the name is in use.
-func IfAbsent() PutOption { return func(o *wire.BatchOp) { o.Flags |= wire.FlagIfAbsent } }
+func IfAbsent() PutOption { return func(o *put) { o.Flags |= wire.FlagIfAbsent } }
 
 // IfIdentity makes the Put fail with ErrPreconditionFailed unless this is the
 // identity of the object that has the name.
 func IfIdentity(id Identity) PutOption {
-	return func(o *wire.BatchOp) { o.Flags, o.Identity = o.Flags|wire.FlagIfIdentity, id }
+	return func(o *put) { o.Flags, o.Identity = o.Flags|wire.FlagIfIdentity, id }
 }
 
 // Put stores an object of 16 MiB at most. When it returns, the object is
 // durable and every index that is not lazy finds it.
 func (c *Client) Put(ctx context.Context, collection string, data []byte, options ...PutOption) (Result, error) {
-	o := wire.BatchOp{Object: data}
-	for _, f := range options {
-		f(&o)
+	o := newPut(data, options)
+	if o.err != nil {
+		return Result{}, o.err
 	}
 	r := &wire.Request{Header: wire.Header{Op: wire.OpPut, Collection: collection, Flags: o.Flags, Identity: o.Identity},
 		Name: o.Name, Query: o.Query, Object: o.Object}
-	results, err := c.write(ctx, r)
+	results, err := c.write(ctx, r, 1)
 	if err != nil {
 		return Result{}, err
 	}
@@ -62,28 +79,34 @@ func (c *Client) Put(ctx context.Context, collection string, data []byte, option
 }
 
 // Batch collects puts and deletes of one collection that take effect together
-// or not at all: 1024 of them, of 16 MiB together, at most.
+// or not at all: 1024 of them, of 16 MiB together, at most. If one can't be
+// encoded, PutBatch says so and sends nothing.
 type Batch struct {
 	ops []byte
 	n   int
+	err error // of the first operation that could not be added
 }
 
 // Put adds a Put.
-func (b *Batch) Put(data []byte, options ...PutOption) {
-	o := wire.BatchOp{Op: wire.OpPut, Object: data}
-	for _, f := range options {
-		f(&o)
-	}
-	b.add(&o)
-}
+func (b *Batch) Put(data []byte, options ...PutOption) { b.add(newPut(data, options)) }
 
 // Delete adds the deletion of the object that has the name.
-func (b *Batch) Delete(name string) { b.add(&wire.BatchOp{Op: wire.OpDelete, Name: []byte(name)}) }
+func (b *Batch) Delete(name string) {
+	b.add(&put{BatchOp: wire.BatchOp{Op: wire.OpDelete, Name: []byte(name)}})
+}
 
 // DeleteIdentity adds the deletion of an object by identity.
-func (b *Batch) DeleteIdentity(id Identity) { b.add(&wire.BatchOp{Op: wire.OpDelete, Identity: id}) }
+func (b *Batch) DeleteIdentity(id Identity) {
+	b.add(&put{BatchOp: wire.BatchOp{Op: wire.OpDelete, Identity: id}})
+}
 
-func (b *Batch) add(o *wire.BatchOp) { b.ops, b.n = frames.AppendBatchOp(b.ops, o), b.n+1 }
+// add appends an operation. Its lengths are checked here: one that did not fit
+// its field would turn the rest of the operation into others.
+func (b *Batch) add(o *put) {
+	if b.err = cmp.Or(b.err, o.err, checkParts(o.Name, o.Query, o.Object)); b.err == nil {
+		b.ops, b.n = frames.AppendBatchOp(b.ops, &o.BatchOp), b.n+1
+	}
+}
 
 // Len returns the number of operations, Size their bytes.
 func (b *Batch) Len() int { return b.n }
@@ -94,25 +117,29 @@ func (b *Batch) Size() int { return len(b.ops) }
 // PutBatch carries out a batch, and returns one Result for each operation in
 // order; that of a deletion is the identity deleted.
 func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]Result, error) {
-	if b.n == 0 {
+	switch {
+	case b.err != nil:
+		return nil, b.err
+	case b.n > wire.MaxBatch:
+		return nil, ErrTooLarge
+	case b.n == 0:
 		return nil, nil
 	}
-	if b.n > wire.MaxBatch || len(b.ops) > wire.MaxObject {
-		return nil, ErrTooLarge
-	}
-	return c.write(ctx, &wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: collection}, Object: b.ops})
+	return c.write(ctx, &wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: collection}, Object: b.ops}, b.n)
 }
 
-func (c *Client) write(ctx context.Context, r *wire.Request) ([]Result, error) {
-	if len(r.Name) > wire.MaxName || len(r.Query) > wire.MaxSubQuery || len(r.Object) > wire.MaxObject {
-		return nil, ErrTooLarge // the Core would end the connection
-	}
+// write sends a request that is answered with as many identities as it has
+// operations.
+func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]Result, error) {
 	p, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	ids, err := frames.DecodeIdentities(p.body, p.Count)
-	if err != nil || len(ids) == 0 {
+	if err == nil && len(ids) != operations {
+		err = fmt.Errorf("%d results of %d operations", len(ids), operations)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the Core's reply can't be decoded: %w", err)
 	}
 	results := make([]Result, len(ids))
@@ -134,9 +161,6 @@ func (c *Client) GetIdentity(ctx context.Context, collection string, id Identity
 }
 
 func (c *Client) get(ctx context.Context, r *wire.Request) (Object, error) {
-	if len(r.Name) > wire.MaxName {
-		return Object{}, ErrTooLarge
-	}
 	p, err := c.do(ctx, r)
 	if err != nil {
 		return Object{}, err
@@ -170,9 +194,6 @@ func (c *Client) DeleteIf(ctx context.Context, collection, name string, id Ident
 }
 
 func (c *Client) delete(ctx context.Context, r *wire.Request) error {
-	if len(r.Name) > wire.MaxName {
-		return ErrTooLarge
-	}
 	r.Op = wire.OpDelete
 	_, err := c.do(ctx, r)
 	return err
@@ -186,12 +207,9 @@ type Query struct {
 	Limit      uint32 // most results; 0: as many as the index may give
 }
 
-func (q *Query) request(op wire.Operation) (*wire.Request, error) {
-	if len(q.Predicate) > wire.MaxSubQuery {
-		return nil, ErrTooLarge
-	}
+func (q *Query) request(op wire.Operation) *wire.Request {
 	return &wire.Request{Query: []byte(q.Predicate),
-		Header: wire.Header{Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}}, nil
+		Header: wire.Header{Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}}
 }
 
 // Found is a number of results; Truncated says that there may be more than the
@@ -214,11 +232,7 @@ func (c *Client) DeleteWhere(ctx context.Context, q Query) (Found, error) {
 }
 
 func (c *Client) counted(ctx context.Context, q Query, op wire.Operation) (Found, error) {
-	r, err := q.request(op)
-	if err != nil {
-		return Found{}, err
-	}
-	p, err := c.do(ctx, r)
+	p, err := c.do(ctx, q.request(op))
 	return Found{p.Count, p.Flags&wire.ReplyTruncated != 0}, err
 }
 
@@ -236,23 +250,14 @@ const smallLimit = 1000
 // than it is read.
 func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		r, err := q.request(wire.OpSearch)
-		if err != nil {
-			yield(Object{}, err)
-			return
-		}
-		c.objects(ctx, r, yield)
+		c.objects(ctx, q.request(wire.OpSearch), yield)
 	}
 }
 
 // SearchIdentities yields identities instead of objects.
 func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identity, error] {
 	return func(yield func(Identity, error) bool) {
-		r, err := q.request(wire.OpSearch)
-		if err != nil {
-			yield(Identity{}, err)
-			return
-		}
+		r := q.request(wire.OpSearch)
 		r.Flags |= wire.FlagIDsOnly
 		c.stream(ctx, r, func(p part, err error) bool {
 			if err != nil {
@@ -323,7 +328,7 @@ func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, er
 	defer func() { c.giveBack(l, end.Kind == wire.KindEnd) }()
 	k := newCall(true)
 	defer k.drop()
-	if _, err := l.start(r, k); err != nil {
+	if err := l.start(r, k); err != nil {
 		take(part{}, err)
 		return end, false
 	}

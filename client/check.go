@@ -1,0 +1,36 @@
+package client
+
+import (
+	"cmp"
+	"strings"
+
+	"motte/core/wire"
+)
+
+// check refuses a request whose parts do not fit their fields. The encoders
+// rely on it: they would cut a name, and the request would reach something
+// else than was meant.
+func check(r *wire.Request) error {
+	return cmp.Or(checkIdentifier(r.Collection), checkIdentifier(r.Index), checkParts(r.Name, r.Query, r.Object))
+}
+
+// checkParts is check for the body of a request or of an operation of a batch.
+func checkParts(name, query, object []byte) error {
+	return cmp.Or(checkLength(name, wire.MaxName), checkLength(query, wire.MaxSubQuery), checkLength(object, wire.MaxObject))
+}
+
+func checkLength(p []byte, limit int) error {
+	if len(p) > limit {
+		return ErrTooLarge
+	}
+	return nil
+}
+
+// checkIdentifier refuses what its field would not give back as it is: a zero
+// byte at the end would vanish in the padding.
+func checkIdentifier(s string) error {
+	if len(s) > wire.MaxIdentifier || strings.IndexByte(s, 0) >= 0 {
+		return ErrInvalidRequest
+	}
+	return nil
+}

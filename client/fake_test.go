@@ -1,0 +1,83 @@
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"motte/core/frame"
+	"motte/core/wire"
+)
+
+// conn is a connection to a Core that is none: a test reads requests and
+// answers what it likes. Its number counts the connections from 0.
+type conn struct {
+	net.Conn
+	number int
+}
+
+// fake listens like a Core and hands each connection to serve, which may run
+// for several at the same time and ends when its connection does.
+func fake(t *testing.T, serve func(conn)) *Profile {
+	t.Helper()
+	core := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	config, err := tlsConfig(core)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.ClientAuth = tls.RequireAnyClientCert
+	config.VerifyConnection = nil
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var all sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		listener.Close()
+		all.Wait()
+	})
+	all.Go(func() {
+		for number := 0; ; number++ {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				defer context.AfterFunc(ctx, func() { c.Close() })()
+				serve(conn{c, number})
+			})
+		}
+	})
+	return &Profile{Address: listener.Addr().String(), CoreKey: core.Key.Public().(ed25519.PublicKey),
+		Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+}
+
+// request reads the next request; false: the connection ended.
+func (c conn) request() (wire.Header, bool) {
+	head := make([]byte, wire.RequestHeaderSize)
+	if _, err := io.ReadFull(c, head); err != nil {
+		return wire.Header{}, false
+	}
+	h, code := wire.DecodeHeader(head)
+	_, err := io.CopyN(io.Discard, c, int64(h.BodyLen()))
+	return h, code == wire.OK && err == nil
+}
+
+// reply writes one frame; false: the connection ended.
+func (c conn) reply(number uint64, kind wire.Kind, count uint32, body []byte) bool {
+	var last wire.ReplyFlags
+	if kind != wire.KindObject {
+		last = wire.ReplyLast
+	}
+	p := frame.Writer(wire.ReplyMagic).U8(wire.Version, byte(kind), byte(wire.OK), byte(last)).
+		U64(number).U32(uint32(len(body))).U32(count).Bytes(make([]byte, 40)).Bytes(body)
+	_, err := c.Write(p)
+	return err == nil
+}
