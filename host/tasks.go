@@ -43,11 +43,11 @@ func (s *session) runTask(m control.Message) {
 	s.send(&control.Message{Type: control.TaskStarted, Instance: m.Instance}, p.Channel())
 	p.Channel().Close() // the Core has it now
 	log.Info("task started", "pid", p.PID())
-	err = p.Wait()
+	p.Wait()
 	s.mu.Lock()
 	delete(s.tasks, m.Instance)
 	s.mu.Unlock()
-	log.Info("task ended", "how", err)
+	log.Info("task ended")
 }
 
 // images finds Tasks' executables by measurement, the SHA-256 of the file. The
