@@ -127,7 +127,7 @@ func (s *shell) open(dir *log.Dir) error {
 	}
 	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
 	s.engine = engine.New(engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader,
-		Keys: s.log.Ring(), Admin: s.Admin, KeyInStore: err == nil && within == ".", Now: time.Now()})
+		Keys: s.log.Ring(), Admin: s.Admin, KeyInStore: err == nil && filepath.IsLocal(within), Now: time.Now()})
 	return s.log.Replay(s.engine.Replay)
 }
 
