@@ -164,17 +164,6 @@ func (c *Client) do(ctx context.Context, r *wire.Request) (part, error) {
 
 // collect sends a request on the shared link and waits for all of its frames.
 func (c *Client) collect(ctx context.Context, r *wire.Request) ([]part, error) {
-	if err := c.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	defer c.slots.Release(1)
-	if n := int64(len(r.Object) + len(r.Query)); n > largeBody {
-		n = min(n, maxLarge)
-		if err := c.large.Acquire(ctx, n); err != nil {
-			return nil, err
-		}
-		defer c.large.Release(n)
-	}
 	for again := reads(r.Op); ; again = false {
 		parts, err := c.once(ctx, r)
 		if again && errors.Is(err, ErrConnectionLost) {
@@ -185,12 +174,17 @@ func (c *Client) collect(ctx context.Context, r *wire.Request) ([]part, error) {
 }
 
 func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err error) {
-	l, err := c.connect(ctx)
+	release, err := c.reserve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	k := newCall(false)
-	if err = l.start(r, k); err != nil {
+	k := newCall(false, release)
+	l, err := c.connect(ctx)
+	if err == nil {
+		err = l.start(r, k)
+	}
+	if err != nil {
+		release()
 		return nil, err
 	}
 	for {
@@ -204,6 +198,25 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err e
 			return parts, failure(p.Code)
 		}
 	}
+}
+
+// reserve waits until one more request keeps within what a connection may have
+// in flight. It is released when the Core is done with the request, which may
+// be long after the caller stopped waiting.
+func (c *Client) reserve(ctx context.Context, r *wire.Request) (release func(), err error) {
+	if err := c.slots.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	n := int64(len(r.Object) + len(r.Query))
+	if n <= largeBody {
+		return func() { c.slots.Release(1) }, nil
+	}
+	n = min(n, maxLarge)
+	if err := c.large.Acquire(ctx, n); err != nil {
+		c.slots.Release(1)
+		return nil, err
+	}
+	return func() { c.large.Release(n); c.slots.Release(1) }, nil
 }
 
 // dedicated returns a link that nobody else uses.

@@ -43,6 +43,8 @@ type part struct {
 
 // call is a request in flight: the frames that have come and were not taken.
 type call struct {
+	release func() // called once, when the last frame has come or the link has ended
+
 	mu      sync.Mutex
 	ready   chan struct{} // holds a token when there is something to take
 	parts   []part
@@ -58,8 +60,8 @@ const (
 	maxDedicated = 4 << 20  // bytes for the call of a link of its own; then the link waits
 )
 
-func newCall(dedicated bool) *call {
-	c := &call{ready: make(chan struct{}, 1)}
+func newCall(dedicated bool, release func()) *call {
+	c := &call{release: release, ready: make(chan struct{}, 1)}
 	if dedicated {
 		c.blocks = make(chan struct{}, 1)
 	}
@@ -121,6 +123,7 @@ func (l *link) fail(err error) {
 	l.net.Close()
 	for _, c := range l.calls {
 		c.fail(err)
+		c.release()
 	}
 	l.calls = nil
 }
@@ -190,10 +193,14 @@ func (l *link) read() {
 		l.seen(p.Head)
 		l.mu.Lock()
 		c := l.calls[p.Number]
-		if p.Flags&wire.ReplyLast != 0 {
+		last := c != nil && p.Flags&wire.ReplyLast != 0
+		if last {
 			delete(l.calls, p.Number)
 		}
 		l.mu.Unlock()
+		if last {
+			c.release()
+		}
 		if c != nil {
 			c.push(p, l.ended)
 		}

@@ -326,7 +326,7 @@ func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, er
 		return end, false
 	}
 	defer func() { c.giveBack(l, end.Kind == wire.KindEnd) }()
-	k := newCall(true)
+	k := newCall(true, func() {}) // a link of its own has room for it
 	defer k.drop()
 	if err := l.start(r, k); err != nil {
 		take(part{}, err)
