@@ -57,9 +57,8 @@ func (h *host) startCore() (*session, error) {
 		return nil, fmt.Errorf("channel to the Core: %w", err)
 	}
 	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*sandbox.Process)}
-	admin := h.admin()
 	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), "-dir", h.Dir, "-listen", h.Listen,
-		"-root-key", h.RootKey, "-admin", hex.EncodeToString(admin[:]), "-control-fd", "3")
+		"-root-key", h.RootKey, "-admin", hex.EncodeToString(h.admin[:]), "-control-fd", "3")
 	s.cmd.Env = []string{} // the Core reads none
 	s.cmd.ExtraFiles = []*os.File{theirs}
 	// A Ctrl-C in the terminal is for the host, which then stops the Core.
@@ -96,6 +95,8 @@ func (s *session) run(ctx context.Context) error {
 	alive, over := context.WithCancel(ctx)
 	s.listen(alive)
 	over()
+	// A Core that listen gave up on ends by that, too.
+	s.control.Close()
 	// Its standard error ends with it; only then may Wait close the pipe.
 	s.words.wait()
 	err := s.cmd.Wait()
@@ -152,7 +153,6 @@ func (s *session) listen(ctx context.Context) {
 
 // end kills what the Core left behind.
 func (s *session) end() {
-	s.control.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
