@@ -33,8 +33,8 @@ DIR/admin.profile: all that a client needs. Give it to the other commands by
 no longer registered by themselves after an upgrade.
 
 Without --root-key the key that seals the store lies in the store: whoever takes
-the disk can read it. Put the file on another medium, or let systemd pass it:
---root-key "$CREDENTIALS_DIRECTORY/root.key".
+the disk can read it. Put the file on another medium; nobody but its owner may be
+able to read it.
 
 The Core, motte-core, and the Tasks' executables, motte-task-NAME, are those
 beside this executable; --task-dir names directories of more Tasks, which are used

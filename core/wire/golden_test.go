@@ -87,7 +87,7 @@ func goldenRequests() []goldenRequest {
 			Header: h(wire.OpPut, wire.Header{Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20)}), Name: name, Object: object}},
 		{"get-name", "GET by name", wire.Request{Header: h(wire.OpGet, wire.Header{Collection: people}), Name: name}},
 		{"get-identity", "GET by identity", wire.Request{Header: h(wire.OpGet, wire.Header{Collection: people, Identity: pattern(0x20)})}},
-		{"search", "SEARCH for at most 10 identities within 1.5 s", wire.Request{Header: h(wire.OpSearch, wire.Header{Collection: people,
+		{"search", "SEARCH for at most 10 identities", wire.Request{Header: h(wire.OpSearch, wire.Header{Collection: people,
 			Index: "by_age", Type: wire.TypeInt64, Limit: 10, Flags: wire.FlagIDsOnly}), Query: query}},
 		{"delete-name", "DELETE by name, if the object's identity still is the header's", wire.Request{
 			Header: h(wire.OpDelete, wire.Header{Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20)}), Name: name}},
