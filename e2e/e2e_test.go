@@ -62,9 +62,9 @@ type server struct {
 }
 
 // serve starts a server and waits until clients can connect.
-func serve(t *testing.T, dir string) *server {
+func serve(t *testing.T, dir string, taskDirs ...string) *server {
 	t.Helper()
-	s := launch(t, dir)
+	s := launch(t, dir, taskDirs...)
 	select {
 	case <-s.ready:
 	case err := <-s.ended:
@@ -76,14 +76,14 @@ func serve(t *testing.T, dir string) *server {
 }
 
 // launch starts a server.
-func launch(t *testing.T, dir string) *server {
+func launch(t *testing.T, dir string, taskDirs ...string) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{t: t, dir: dir, log: &bytes.Buffer{}, ready: make(chan host.Ready, 16), ended: make(chan error, 1)}
 	var mu sync.Mutex
 	logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
 	go func() {
-		s.ended <- host.Run(ctx, host.Config{Dir: dir, Listen: "127.0.0.1:0", Bin: bin, Logger: logger,
+		s.ended <- host.Run(ctx, host.Config{Dir: dir, Listen: "127.0.0.1:0", Bin: bin, TaskDirs: taskDirs, Logger: logger,
 			Ready: func(r host.Ready) { s.ready <- r }})
 	}()
 	s.stop = sync.OnceFunc(func() {

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"motte/client"
+	"motte/core/wire"
 )
 
 // TestHowATaskEndsIsNotLogged: a Task that was taken over would tell a byte of
@@ -35,4 +39,52 @@ func TestHowATaskEndsIsNotLogged(t *testing.T) {
 	if ends == 0 {
 		t.Error("no end of a Task is logged")
 	}
+}
+
+// TestTheRegisteredExecutableStays: an administrator puts a patched executable
+// in the place of a built-in one. A restart of the host does not bring back the
+// one with the hole, but one whose executable is gone is upgraded.
+func TestTheRegisteredExecutableStays(t *testing.T) {
+	built, err := os.ReadFile(filepath.Join(bin, "motte-task-ordered"))
+	must(t, err)
+	patched := append(built, "patched"...)
+	dir, tasks := t.TempDir(), t.TempDir()
+	file := filepath.Join(tasks, "motte-task-ordered")
+	must(t, os.WriteFile(file, patched, 0o755))
+
+	s := serve(t, dir, tasks)
+	row := measured(t, s.admin())
+	if row.Measurement != sha256.Sum256(built) {
+		t.Fatal("the built-in Task is not registered")
+	}
+	row.Measurement, row.MaxResults = sha256.Sum256(patched), 7
+	must(t, s.admin().RegisterTask(t.Context(), "ordered", row))
+	s.stop()
+
+	s = serve(t, dir, tasks)
+	if got := measured(t, s.admin()); got != row {
+		t.Errorf("after a restart the row is %+v, not %+v", got, row)
+	}
+	s.stop()
+
+	must(t, os.Remove(file))
+	s = serve(t, dir, tasks)
+	row.Measurement = sha256.Sum256(built)
+	if got := measured(t, s.admin()); got != row {
+		t.Errorf("after an upgrade the row is %+v, not %+v", got, row)
+	}
+}
+
+// measured returns the row of the Task ordered.
+func measured(t *testing.T, c *client.Client) client.Row {
+	t.Helper()
+	list, err := c.Status(t.Context())
+	must(t, err)
+	for _, s := range list {
+		if s.Kind == wire.StatusTask && s.Task == "ordered" {
+			return *s.Row
+		}
+	}
+	t.Fatal("ordered is not registered")
+	return client.Row{}
 }

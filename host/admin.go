@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"motte/client"
@@ -22,33 +23,43 @@ import (
 
 func (h *host) adminPath() string { return filepath.Join(h.Dir, "admin.profile") }
 
-// prepareAdmin makes the administrator's key of a new store. It is on disk
-// before the Core hears of it, or a crash in between would lose the only one
-// who can administer.
+// prepareAdmin makes the administrator's key of a new store, and keeps the
+// principal that the Core is to know: nobody, if the store is older and its
+// operator took the profile away. The key is on disk, whole, before the Core
+// hears of it, or a crash in between would lose the only one who can administer.
 func (h *host) prepareAdmin() error {
-	_, err := os.Stat(h.adminPath())
-	if err == nil || !errors.Is(err, os.ErrNotExist) {
-		return err
+	p, err := client.ReadProfile(h.adminPath())
+	if errors.Is(err, os.ErrNotExist) {
+		p, err = h.makeAdmin()
 	}
+	if err != nil {
+		return fmt.Errorf("the administrator's profile: %w", err)
+	}
+	if p != nil {
+		h.admin = p.Principal()
+	}
+	return nil
+}
+
+// makeAdmin writes the profile of the administrator, if the store is new.
+func (h *host) makeAdmin() (*client.Profile, error) {
 	segments, err := filepath.Glob(filepath.Join(h.Dir, "*.seg"))
 	if err != nil || len(segments) > 0 {
-		return err
+		return nil, err
 	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return (&client.Profile{Key: key}).Write(h.adminPath())
-}
-
-// admin is the principal that a new store is given; nobody, if the store has
-// one already and the profile was taken away.
-func (h *host) admin() [32]byte {
-	p, err := client.ReadProfile(h.adminPath())
+	p := &client.Profile{Key: key}
+	if err := p.Replace(h.adminPath()); err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(h.Dir)
 	if err != nil {
-		return [32]byte{}
+		return nil, err
 	}
-	return p.Principal()
+	return p, errors.Join(dir.Sync(), dir.Close())
 }
 
 // announce registers the built-in Tasks when the Core is ready, and then
@@ -97,8 +108,8 @@ var BuiltIn = map[string]wire.Row{
 }
 
 // registerTasks registers the built-in Tasks beside this executable that are
-// new, and those whose executable is another than the registered one: an
-// upgrade.
+// new, and those whose registered executable is gone: an upgrade. One that an
+// administrator registered in the built-in one's place, wherever it lies, stays.
 func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -124,7 +135,7 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 			continue
 		}
 		if old := registered[m.Name]; old != nil {
-			if old.Measurement == m.Measurement {
+			if present(list, old.Measurement) {
 				continue
 			}
 			row = *old // with what its operator may have changed
@@ -136,4 +147,8 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 		h.log.Info("task registered", "task", m.Name, "measurement", fmt.Sprintf("%x", m.Measurement))
 	}
 	return unmeasured
+}
+
+func present(list []Executable, measurement [32]byte) bool {
+	return slices.ContainsFunc(list, func(x Executable) bool { return x.Measurement == measurement })
 }

@@ -95,6 +95,7 @@ func Bin() (string, error) {
 type host struct {
 	Config
 	log     *slog.Logger
+	admin   [32]byte // principal of the administrator; zero: nobody that the host knows
 	images  images
 	metrics metrics
 }
