@@ -191,6 +191,10 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err e
 		p, err := k.next(ctx)
 		if err != nil {
 			k.drop()
+			if errors.Is(err, ErrSlowReader) {
+				c.retire(l)
+			}
+			l.endIfSpent()
 			return nil, err
 		}
 		parts = append(parts, p)
@@ -198,6 +202,19 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err e
 			return parts, failure(p.Code)
 		}
 	}
+}
+
+// retire takes a link out of sharing on which too large an answer still comes:
+// it serves the calls that it has, and no more.
+func (c *Client) retire(l *link) {
+	c.mu.Lock()
+	if c.link == l {
+		c.link = nil
+	}
+	c.mu.Unlock()
+	l.mu.Lock()
+	l.retired = true
+	l.mu.Unlock()
 }
 
 // reserve waits until one more request keeps within what a connection may have

@@ -27,12 +27,13 @@ type link struct {
 	seen func(wire.Head)
 	all  sync.WaitGroup
 
-	mu     sync.Mutex
-	out    []byte
-	calls  map[uint64]*call
-	number uint64
-	err    error         // why it ended
-	ended  chan struct{} // closed with err
+	mu      sync.Mutex
+	out     []byte
+	calls   map[uint64]*call
+	number  uint64
+	retired bool          // it ends when nobody waits for a call any more
+	err     error         // why it ended
+	ended   chan struct{} // closed with err
 }
 
 // part is one reply frame.
@@ -48,15 +49,15 @@ type call struct {
 	mu      sync.Mutex
 	ready   chan struct{} // holds a token when there is something to take
 	parts   []part
-	bytes   int
+	bytes   int // of the parts; on a shared link of all that have come
 	err     error
 	dropped bool          // nobody reads any more
 	blocks  chan struct{} // if not nil: the link waits here for a slow reader
 }
 
-// Limits of what a link keeps for readers that are slow.
+// Limits of what a link keeps of an answer.
 const (
-	maxShared    = 64 << 20 // bytes for one call of a shared link; then the call fails
+	maxShared    = 64 << 20 // bytes of one answer on a shared link; then the call fails
 	maxDedicated = 4 << 20  // bytes for the call of a link of its own; then the link waits
 )
 
@@ -126,6 +127,20 @@ func (l *link) fail(err error) {
 		c.release()
 	}
 	l.calls = nil
+}
+
+// endIfSpent ends a retired link when only calls that were given up are left:
+// nobody wants the rest of their answers.
+func (l *link) endIfSpent() {
+	l.mu.Lock()
+	spent := l.retired
+	for _, c := range l.calls {
+		spent = spent && c.givenUp()
+	}
+	l.mu.Unlock()
+	if spent {
+		l.fail(ErrConnectionLost)
+	}
 }
 
 // start sends a request; its frames come to c. Nothing else sends one, so
@@ -200,6 +215,7 @@ func (l *link) read() {
 		l.mu.Unlock()
 		if last {
 			c.release()
+			l.endIfSpent()
 		}
 		if c != nil {
 			c.push(p, l.ended)
@@ -223,7 +239,8 @@ func readPart(in *bufio.Reader, header []byte) (p part, err error) {
 	return p, err
 }
 
-// push adds a frame. On a link of its own the call makes the link wait for its
+// push adds a frame. On a shared link a call whose answer grows too large
+// fails, since its caller gathers all of it. On a link of its own the call makes the link wait for its
 // reader, and so, in the end, the Core.
 func (c *call) push(p part, ended chan struct{}) {
 	c.mu.Lock()
@@ -269,7 +286,9 @@ func (c *call) next(ctx context.Context) (part, error) {
 		if len(c.parts) > 0 {
 			p := c.parts[0]
 			c.parts = c.parts[1:]
-			c.bytes -= len(p.body) + wire.ReplyHeaderSize
+			if c.blocks != nil {
+				c.bytes -= len(p.body) + wire.ReplyHeaderSize
+			}
 			c.mu.Unlock()
 			c.unblock()
 			return p, nil
@@ -302,4 +321,10 @@ func (c *call) drop() {
 	c.dropped, c.parts, c.bytes = true, nil, 0
 	c.mu.Unlock()
 	c.unblock()
+}
+
+func (c *call) givenUp() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.dropped
 }

@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,5 +46,68 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 	close(answer)
 	if _, err := c.Put(t.Context(), "c", data); err != nil {
 		t.Errorf("after the answers: %v", err)
+	}
+}
+
+// TestLargeAnswerIsNotGathered: a search for few objects, but large ones, goes
+// on with a link of its own, where the Core waits for the reader. What else is
+// asked meanwhile is answered.
+func TestLargeAnswerIsNotGathered(t *testing.T) {
+	const objects = 200
+	body := make([]byte, wire.IdentitySize+2+1<<20)
+	sent := make([]atomic.Int64, 8) // objects, by connection
+	c := connect(t, fake(t, func(c conn) {
+		for r, ok := c.request(); ok; r, ok = c.request() {
+			if r.Op == wire.OpSearch {
+				for range objects {
+					if !c.reply(r.Number, wire.KindObject, 0, body) {
+						return
+					}
+					sent[c.number].Add(1)
+				}
+			}
+			c.reply(r.Number, wire.KindEnd, 0, nil)
+		}
+	}))
+	got := 0
+	for o, err := range c.Search(t.Context(), Query{Collection: "c", Index: "i", Limit: objects}) {
+		if err != nil || len(o.Data) != 1<<20 {
+			t.Fatalf("object %d: %d bytes, %v", got, len(o.Data), err)
+		}
+		if got++; got == 1 {
+			if _, err := c.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := sent[1].Load(); n > objects/2 {
+				t.Errorf("%d objects were sent to a reader that took one", n)
+			}
+		}
+	}
+	if got != objects {
+		t.Errorf("%d objects, want %d", got, objects)
+	}
+	if n := sent[0].Load(); n == objects {
+		t.Error("the whole answer came on the shared link")
+	}
+}
+
+// TestAnswerWithoutEndFails: what is gathered for one call is bounded.
+func TestAnswerWithoutEndFails(t *testing.T) {
+	body := make([]byte, 1<<20)
+	c := connect(t, fake(t, func(c conn) {
+		for r, ok := c.request(); ok; r, ok = c.request() {
+			for n := 0; r.Op == wire.OpGet && n < 200; n++ {
+				if !c.reply(r.Number, wire.KindObject, 0, body) {
+					return
+				}
+			}
+			c.reply(r.Number, wire.KindEnd, 0, nil)
+		}
+	}))
+	if _, err := c.Get(t.Context(), "c", "n"); !errors.Is(err, ErrSlowReader) {
+		t.Errorf("after 200 frames: %v", err)
+	}
+	if _, err := c.Ping(t.Context()); err != nil {
+		t.Errorf("the next call: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -246,8 +247,8 @@ const smallLimit = 1000
 // not be completed, ErrTruncated if the limit of the index cut it off.
 //
 // With a limit of 1000 or less the answer comes on the shared connection and
-// is kept in memory until it is read; otherwise on one of its own, no faster
-// than it is read.
+// is kept in memory until it is read, if it is not larger than 64 MiB; otherwise
+// on one of its own, no faster than it is read.
 func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		c.objects(ctx, q.request(wire.OpSearch), yield)
@@ -309,6 +310,9 @@ var ErrTruncated = fmt.Errorf("the index found more than it may give in one answ
 func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, error) bool) (end part, ok bool) {
 	if r.Op == wire.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
 		parts, err := c.collect(ctx, r)
+		if errors.Is(err, ErrSlowReader) {
+			return c.streamAlone(ctx, r, take) // few objects, but large ones; take has seen none
+		}
 		for _, p := range parts {
 			if p.Kind != wire.KindEnd && !take(p, nil) {
 				return end, false
@@ -320,6 +324,12 @@ func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, er
 		}
 		return end, err == nil
 	}
+	return c.streamAlone(ctx, r, take)
+}
+
+// streamAlone does so on a link that nobody else uses, no faster than take
+// takes.
+func (c *Client) streamAlone(ctx context.Context, r *wire.Request, take func(part, error) bool) (end part, ok bool) {
 	l, err := c.dedicated(ctx)
 	if err != nil {
 		take(part{}, err)
