@@ -19,6 +19,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
@@ -48,8 +50,9 @@ type Client struct {
 	large   *semaphore.Weighted
 
 	mu     sync.Mutex
-	link   *link
-	idle   []*link
+	link   *link              // the shared one
+	idle   []*link            // of those of their own
+	links  map[*link]struct{} // all that have not ended
 	head   Head
 	closed bool
 }
@@ -64,7 +67,8 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{profile: p, config: config, slots: semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
+	c := &Client{profile: p, config: config, links: make(map[*link]struct{}),
+		slots: semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
 	// One call tells whether the Core knows us.
 	if _, err := c.do(ctx, &wire.Request{Header: wire.Header{Op: wire.OpHead}}); err != nil {
 		c.Close()
@@ -73,13 +77,10 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all connections; calls in flight fail with ErrClosed.
+// Close ends all connections; calls and streams in flight fail with ErrClosed.
 func (c *Client) Close() error {
 	c.mu.Lock()
-	links := c.idle
-	if c.link != nil {
-		links = append(links, c.link)
-	}
+	links := slices.Collect(maps.Keys(c.links))
 	c.closed, c.link, c.idle = true, nil, nil
 	c.mu.Unlock()
 	for _, l := range links {
@@ -116,22 +117,48 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	if l != nil && !l.over() {
 		return l, nil
 	}
-	fresh, err := dial(ctx, c.profile.Address, c.config, c.seen)
+	fresh, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed {
-		go fresh.close()
-		return nil, ErrClosed
-	}
 	if c.link != nil && c.link != l && !c.link.over() {
 		go fresh.close() // another call was quicker
 		return c.link, nil
 	}
 	c.link = fresh
 	return fresh, nil
+}
+
+// open makes a link that Close ends.
+func (c *Client) open(ctx context.Context) (*link, error) {
+	l, err := dial(ctx, c.profile.Address, c.config, c.seen)
+	if err != nil {
+		return nil, err
+	}
+	if !c.adopt(l) {
+		l.close()
+		return nil, ErrClosed
+	}
+	return l, nil
+}
+
+// adopt notes a link until it ends; false: the client is closed.
+func (c *Client) adopt(l *link) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.links[l] = struct{}{}
+	l.all.Go(func() {
+		<-l.ended
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.links, l)
+	})
+	return true
 }
 
 func (l *link) over() bool {
@@ -252,7 +279,7 @@ func (c *Client) dedicated(ctx context.Context) (*link, error) {
 	if closed {
 		return nil, ErrClosed
 	}
-	return dial(ctx, c.profile.Address, c.config, c.seen)
+	return c.open(ctx)
 }
 
 // giveBack keeps a link for the next stream, or closes it.

@@ -53,7 +53,7 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 // on with a link of its own, where the Core waits for the reader. What else is
 // asked meanwhile is answered.
 func TestLargeAnswerIsNotGathered(t *testing.T) {
-	const objects = 200
+	const objects = 100
 	body := make([]byte, wire.IdentitySize+2+1<<20)
 	sent := make([]atomic.Int64, 8) // objects, by connection
 	c := connect(t, fake(t, func(c conn) {
@@ -96,7 +96,7 @@ func TestAnswerWithoutEndFails(t *testing.T) {
 	body := make([]byte, 1<<20)
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
-			for n := 0; r.Op == wire.OpGet && n < 200; n++ {
+			for n := 0; r.Op == wire.OpGet && n < 100; n++ {
 				if !c.reply(r.Number, wire.KindObject, 0, body) {
 					return
 				}
@@ -105,9 +105,36 @@ func TestAnswerWithoutEndFails(t *testing.T) {
 		}
 	}))
 	if _, err := c.Get(t.Context(), "c", "n"); !errors.Is(err, ErrSlowReader) {
-		t.Errorf("after 200 frames: %v", err)
+		t.Errorf("after 100 frames: %v", err)
 	}
 	if _, err := c.Ping(t.Context()); err != nil {
 		t.Errorf("the next call: %v", err)
+	}
+}
+
+// TestCloseEndsStreams: also those whose link is their own.
+func TestCloseEndsStreams(t *testing.T) {
+	c := connect(t, fake(t, func(c conn) {
+		for r, ok := c.request(); ok; r, ok = c.request() {
+			if r.Op == wire.OpHead {
+				c.reply(r.Number, wire.KindEnd, 0, nil)
+			} else {
+				c.reply(r.Number, wire.KindObject, 0, make([]byte, wire.IdentitySize+2))
+			}
+		}
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // else the stream would wait for ever
+	defer cancel()
+	var last error
+	for _, err := range c.List(ctx, "c") {
+		if last = err; err == nil {
+			c.Close()
+		}
+	}
+	if !errors.Is(last, ErrClosed) {
+		t.Errorf("the stream ended with %v", last)
+	}
+	if len(c.links) != 0 {
+		t.Errorf("%d links are left", len(c.links))
 	}
 }
