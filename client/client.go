@@ -19,11 +19,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/sync/singleflight"
 
 	"motte/core/wire"
 )
@@ -48,6 +50,9 @@ type Client struct {
 	config  *tls.Config
 	slots   *semaphore.Weighted
 	large   *semaphore.Weighted
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	dials   singleflight.Group // attempts to make the shared link
 
 	mu     sync.Mutex
 	link   *link              // the shared one
@@ -69,6 +74,7 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	}
 	c := &Client{profile: p, config: config, links: make(map[*link]struct{}),
 		slots: semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
+	c.life, c.end = context.WithCancel(context.Background())
 	// One call tells whether the Core knows us.
 	if _, err := c.do(ctx, &wire.Request{Header: wire.Header{Op: wire.OpHead}}); err != nil {
 		c.Close()
@@ -83,6 +89,8 @@ func (c *Client) Close() error {
 	links := slices.Collect(maps.Keys(c.links))
 	c.closed, c.link, c.idle = true, nil, nil
 	c.mu.Unlock()
+	c.end()
+	c.dials.Do("", func() (any, error) { return nil, ErrClosed }) // waits for an attempt under way
 	for _, l := range links {
 		l.close()
 	}
@@ -106,29 +114,48 @@ func (c *Client) seen(h Head) {
 	}
 }
 
-// connect returns the shared link, made anew if it has ended.
+// connect returns the shared link, made anew if it has ended. All calls that
+// need it wait for one and the same attempt, which none of them can end.
 func (c *Client) connect(ctx context.Context) (*link, error) {
-	c.mu.Lock()
-	l, closed := c.link, c.closed
-	c.mu.Unlock()
-	if closed {
-		return nil, ErrClosed
+	if l, err := c.shared(); l != nil || err != nil {
+		return l, err
 	}
-	if l != nil && !l.over() {
+	made := c.dials.DoChan("", func() (any, error) {
+		if l, err := c.shared(); l != nil || err != nil {
+			return l, err
+		}
+		l, err := c.open(c.life)
+		switch {
+		case c.life.Err() != nil:
+			return nil, ErrClosed
+		case err != nil:
+			return nil, err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.link = l
 		return l, nil
+	})
+	select {
+	case m := <-made:
+		l, _ := m.Val.(*link)
+		return l, m.Err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to %s: %w", c.profile.Address, ctx.Err())
 	}
-	fresh, err := c.open(ctx)
-	if err != nil {
-		return nil, err
-	}
+}
+
+// shared returns the shared link; nil: there is none at the moment.
+func (c *Client) shared() (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.link != nil && c.link != l && !c.link.over() {
-		go fresh.close() // another call was quicker
-		return c.link, nil
+	switch {
+	case c.closed:
+		return nil, ErrClosed
+	case c.link == nil || c.link.over():
+		return nil, nil
 	}
-	c.link = fresh
-	return fresh, nil
+	return c.link, nil
 }
 
 // open makes a link that Close ends.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -136,5 +137,62 @@ func TestCloseEndsStreams(t *testing.T) {
 	}
 	if len(c.links) != 0 {
 		t.Errorf("%d links are left", len(c.links))
+	}
+}
+
+// TestLostConnectionIsMadeAnewOnce: however many calls were on it.
+func TestLostConnectionIsMadeAnewOnce(t *testing.T) {
+	var connections atomic.Int64
+	c := connect(t, fake(t, func(c conn) {
+		connections.Add(1)
+		for n := 0; ; n++ {
+			r, ok := c.request()
+			if !ok || c.number == 0 && n == maxInFlight {
+				return
+			}
+			if c.number > 0 || n == 0 {
+				c.reply(r.Number, wire.KindEnd, 0, nil)
+			}
+		}
+	}))
+	var all sync.WaitGroup
+	for range maxInFlight {
+		all.Go(func() {
+			if _, err := c.Ping(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := connections.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+}
+
+// TestCallerThatGivesUpDoesNotEndTheDial: others wait for it.
+func TestCallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
+	lost, listen := make(chan struct{}), make(chan struct{})
+	c := connect(t, fake(t, func(c conn) {
+		if c.number > 0 {
+			<-listen // the handshake waits
+		}
+		for r, ok := c.request(); ok; r, ok = c.request() {
+			c.reply(r.Number, wire.KindEnd, 0, nil)
+			if c.number == 0 {
+				close(lost)
+				return
+			}
+		}
+	}))
+	<-lost
+	<-c.link.ended
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("answered by nobody: %v", err)
+	}
+	close(listen)
+	if _, err := c.Ping(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
