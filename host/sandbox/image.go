@@ -26,16 +26,30 @@ const maxImages = 16
 var ErrMeasurement = errors.New("the executable's SHA-256 is not the registered one")
 
 // measured returns an executable with this measurement, in memory that nobody
-// can change any more.
+// can change any more. The descriptor is the caller's own, to close: the copy may
+// go from the list while others start.
 func measured(path string, measurement [32]byte) (*os.File, error) {
 	images.Lock()
 	defer images.Unlock()
+	f, err := kept(path, measurement)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", path, err)
+	}
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("load %s: %w", path, err)
+	}
+	return os.NewFile(uintptr(fd), "task"), nil
+}
+
+// kept is the sealed copy, made if it is not there.
+func kept(path string, measurement [32]byte) (*os.File, error) {
 	if f := images.sealed[measurement]; f != nil {
 		return f, nil
 	}
 	f, err := sealedCopy(path, measurement)
 	if err != nil {
-		return nil, fmt.Errorf("load %s: %w", path, err)
+		return nil, err
 	}
 	if len(images.sealed) >= maxImages {
 		for _, old := range images.sealed {

@@ -47,7 +47,7 @@ import (
 type Config struct {
 	Executable  string   // path of a static executable
 	Measurement [32]byte // SHA-256 that it must have
-	Memory      uint64   // bytes of data that it may have: RLIMIT_DATA
+	Memory      uint64   // bytes of memory that it may write: RLIMIT_DATA
 }
 
 // Process is a started Task.
@@ -67,6 +67,7 @@ func Start(c Config) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer image.Close()
 	ours, theirs, err := channel()
 	if err != nil {
 		return nil, err
@@ -133,6 +134,7 @@ func launch(mode string, memory uint64, channel, image *os.File) (*exec.Cmd, *os
 		return nil, nil, err
 	}
 	defer theirs.Close()
+	root := os.Geteuid() == 0
 	outside := func(id int) int {
 		if id == 0 {
 			return nobody
@@ -149,9 +151,15 @@ func launch(mode string, memory uint64, channel, image *os.File) (*exec.Cmd, *os
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: outside(os.Geteuid()), Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: outside(os.Getegid()), Size: 1}},
 			// Without this, exec would drop the capabilities that the stage
-			// needs inside its namespaces.
-			Credential: &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: os.Geteuid() != 0},
-			Pdeathsig:  syscall.SIGKILL,
+			// needs inside its namespaces. It also takes root's supplementary
+			// groups away; an ordinary user can't give up its own.
+			Credential:                 &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: !root},
+			GidMappingsEnableSetgroups: root,
+			Pdeathsig:                  syscall.SIGKILL,
+			// A Ctrl-C in the terminal is for the host, which ends Tasks in
+			// order. Not a session of its own: where the kernel groups threads
+			// by session to schedule them, the lower priority would be lost.
+			Setpgid: true,
 		},
 	}
 	if err := cmd.Start(); err != nil {
