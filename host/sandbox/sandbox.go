@@ -12,17 +12,22 @@
 //   - a system call filter that allows memory without execution rights, threads,
 //     waiting, and reading and writing of descriptors, and answers "not
 //     permitted" to everything else;
-//   - limits on memory, descriptors, files, and no core dump; only the user that
-//     runs the host, or root, can trace it;
+//   - limits on memory, address space, threads, descriptors, files, and no core
+//     dump; only the user that runs the host, or root, can trace it;
+//   - a lower priority than the Core;
 //   - Landlock, where the kernel has it, refusing all files and connections again;
 //   - exactly one descriptor, number 3: its end of the channel. No argument, no
 //     environment, no standard input or output.
 //
-// All of these but Landlock and the memory limit's precision are mandatory: if
-// one can't be put up, Start fails, says which, and no byte of the Task runs.
-// What is left to an attacker inside: the channel, the processor (and what its
-// shared parts give away about others, which is out of scope), and bugs of the
-// kernel behind the few calls that are allowed.
+// All of these but Landlock are mandatory: if one can't be put up, Start fails,
+// says which, and no byte of the Task runs. The memory limit is not precise: 2 GiB
+// more can be filled and made read-only. What is left to an attacker inside: the
+// channel, the processor (and what its shared parts give away about others, which
+// is out of scope), the kernel's log, where that tells how processes crash, and
+// bugs of the kernel behind the few calls that are allowed.
+//
+// A Task ends with the host, and does not see the terminal's Ctrl-C: the host
+// ends it.
 //
 // A program that uses this package calls MaybeStage first in main: the walls are
 // put up by a copy of the program itself, in the new namespaces, which then

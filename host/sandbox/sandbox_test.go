@@ -9,15 +9,26 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
+// TestMain: the stage of a program may run on any of its threads. Here it is
+// never the first, which is the harder case: what the host set for that one the
+// Task would not have.
 func TestMain(m *testing.M) {
-	MaybeStage()
+	runtime.LockOSThread()
+	var stage sync.WaitGroup
+	stage.Go(MaybeStage)
+	stage.Wait()
+	runtime.UnlockOSThread()
 	os.Exit(m.Run())
 }
 
@@ -164,8 +175,12 @@ func TestTheProcessFromOutside(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, status)
 		}
 	}
+	outsideLimits(t, p.PID())
 	if os.Geteuid() != 0 {
 		return // the user that made a user namespace may look into it
+	}
+	if !regexp.MustCompile(`(?m)^Groups:\s*$`).Match(status) {
+		t.Errorf("groups are left in\n%s", status)
 	}
 	// The files of a process that is not dumpable belong to root.
 	info, err := os.Stat(proc + "status")
@@ -194,6 +209,126 @@ func TestTheProcessFromOutside(t *testing.T) {
 	}
 }
 
+// outsideLimits looks at the limits, the priority and the process group.
+func outsideLimits(t *testing.T, pid int) {
+	t.Helper()
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var core syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &core); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]uint64{"Max data size": 512 << 20, "Max address space": 512<<20 + maxReserved,
+		"Max processes": maxThreads, "Max core file size": min(core.Max, maxCore)} {
+		if !regexp.MustCompile(fmt.Sprintf(`(?m)^%s +%d +%d `, name, want, want)).Match(limits) {
+			t.Errorf("%s is not %d in\n%s", name, want, limits)
+		}
+	}
+	if n, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || 20-n < niceness {
+		t.Errorf("its niceness is %d, %v", 20-n, err)
+	}
+	if group, err := unix.Getpgid(pid); err != nil || group != pid {
+		t.Errorf("it is in process group %d, %v: a Ctrl-C in the terminal reaches it", group, err)
+	}
+}
+
+// TestRootsGroupsAreTakenAway: a host that root started with supplementary
+// groups does not pass them on.
+func TestRootsGroupsAreTakenAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("an ordinary user can't give up its groups")
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run", "TestTheProcessFromOutside", "-test.v")
+	cmd.Env = append(os.Environ(), "MOTTE_TEST_HOSTILE="+hostile(t).Executable)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Groups: []uint32{12345}}}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestTheProcessFromOutside") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestTheTaskDiesWithItsHost: also one that does not look at its channel.
+func TestTheTaskDiesWithItsHost(t *testing.T) {
+	const orphan = "MOTTE_TEST_ORPHAN"
+	if os.Getenv(orphan) != "" {
+		p, err := Start(hostile(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(p.Channel(), "nothing")
+		if _, err := bufio.NewReader(p.Channel()).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintln(p.Channel(), "hear nothing any more")
+		fmt.Println("PID", p.PID())
+		_ = unix.Kill(os.Getpid(), unix.SIGKILL)
+		select {}
+	}
+	c := hostile(t)
+	for range 20 {
+		cmd := exec.Command("/proc/self/exe", "-test.run", "TestTheTaskDiesWithItsHost")
+		cmd.Env = append(os.Environ(), orphan+"=1", "MOTTE_TEST_HOSTILE="+c.Executable)
+		out, _ := cmd.Output() // it is killed
+		var pid int
+		if _, err := fmt.Sscanf(string(out), "PID %d", &pid); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		if !ends(pid) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			t.Fatal("the Task lives on")
+		}
+	}
+}
+
+// ends waits for the end of a process that is nobody's child here.
+func ends(pid int) bool {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil || strings.Contains(string(stat), ") Z ") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestAGoTaskGetsItsMemory: what Go's runtime reserves beside it does not hinder
+// a Task from filling what its row gives it.
+func TestAGoTaskGetsItsMemory(t *testing.T) {
+	c := hostile(t)
+	for memory, size := range map[uint64]int{0: 192, 2 << 30: 1920, 4 << 30: 3968} {
+		c.Memory = memory
+		if got, want := attempt(t, c, fmt.Sprint("heap ", size)), fmt.Sprintf("has %d pieces", size/4); got != want {
+			t.Errorf("%d bytes: %q, not %q", memory, got, want)
+		}
+	}
+}
+
+// TestImagesGoWhileTheyAreUsed: a launch keeps its executable while others push
+// it from the list.
+func TestImagesGoWhileTheyAreUsed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image")
+	load := func(n int) *os.File {
+		text := fmt.Append(nil, "image ", n)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f, err := measured(path, sha256.Sum256(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	first := load(0)
+	for n := range maxImages + 1 {
+		load(n + 1)
+	}
+	if _, err := first.Stat(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAnotherExecutableIsNotStarted(t *testing.T) {
 	c := hostile(t)
 	c.Measurement[0] ^= 1
@@ -208,8 +343,7 @@ func TestAnotherExecutableIsNotStarted(t *testing.T) {
 	if err := os.WriteFile(path, []byte("this is no executable"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// The race detector's memory counts: the least that a Task can have is too little.
-	if _, err := Start(Config{Executable: path, Measurement: sha256.Sum256([]byte("this is no executable")), Memory: 1 << 30}); err == nil ||
+	if _, err := Start(Config{Executable: path, Measurement: sha256.Sum256([]byte("this is no executable"))}); err == nil ||
 		!strings.Contains(err.Error(), "execute") {
 		t.Errorf("%v", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -39,6 +40,13 @@ func MaybeStage() {
 	// Capabilities, no_new_privs and the filter belong to a thread: it is this
 	// one that becomes the Task; the others end then.
 	runtime.LockOSThread()
+	// So does the signal at the host's end, which the host set for the first
+	// thread. A host that has ended already is noticed by the report.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		os.Exit(1)
+	}
+	// The collector's threads would take memory when there is none any more.
+	debug.SetGCPercent(-1)
 	memory, err := strconv.ParseUint(os.Args[2], 10, 64)
 	if err != nil {
 		os.Exit(2)
@@ -53,14 +61,17 @@ func MaybeStage() {
 	}
 	switch os.Args[1] {
 	case modeTask:
+		last, execute := []byte(raised), become(imageFD)
 		for _, w := range walls(memory, os.Args[3]) {
 			if err := w.raise(); err != nil && w.mandatory {
 				fmt.Fprintf(report, "%s: %v\n", w.name, err)
 				os.Exit(1)
 			}
 		}
-		fmt.Fprint(report, raised)
-		fmt.Fprintf(report, "execute: %v\n", become(imageFD))
+		if _, err := unix.Write(reportFD, last); err != nil {
+			os.Exit(1) // there is no host
+		}
+		fmt.Fprintf(report, "execute: %v\n", execute())
 		os.Exit(1)
 	case modeProbe:
 		probe(report, memory)
@@ -68,21 +79,17 @@ func MaybeStage() {
 	os.Exit(0)
 }
 
-// become executes the image. Its name is its descriptor; the filter allows this
-// one execution, of this one descriptor, and the descriptor ends with it.
-func become(fd int) error {
-	empty, err := unix.BytePtrFromString("")
-	if err != nil {
-		return err
+// become prepares the execution of the image. Its name is its descriptor; the
+// filter allows this one execution, of this one descriptor, and the descriptor
+// ends with it.
+func become(fd int) func() error {
+	empty, argv0 := []byte("\x00"), []byte("task\x00")
+	argv, envv := []*byte{&argv0[0], nil}, []*byte{nil}
+	return func() error {
+		_, _, e := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty[0])),
+			uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])), unix.AT_EMPTY_PATH, 0)
+		return e
 	}
-	argv0, err := unix.BytePtrFromString("task")
-	if err != nil {
-		return err
-	}
-	argv, envv := []*byte{argv0, nil}, []*byte{nil}
-	_, _, e := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(empty)),
-		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])), unix.AT_EMPTY_PATH, 0)
-	return e
 }
 
 // probe raises every wall and reports on each: a line "ok NAME" or "no NAME:
@@ -103,6 +110,10 @@ func probe(report *os.File, memory uint64) {
 		fmt.Fprintf(report, "no %s: open: %v, socket: %v\n", wallTried, opened, named)
 	}
 }
+
+// probeMemory is what a probe may have, which lives on behind the walls: under
+// the race detector it needs terabytes of address space.
+const probeMemory = 1 << 47
 
 const wallTried = "open and socket fail behind the walls"
 
@@ -127,7 +138,7 @@ func Probe() []Wall {
 		return list
 	}
 	defer nothing.Close()
-	cmd, report, err := launch(modeProbe, 1<<30, nothing, nothing)
+	cmd, report, err := launch(modeProbe, probeMemory, nothing, nothing)
 	if err != nil {
 		list[0].Detail = errors.Unwrap(err).Error()
 		return list

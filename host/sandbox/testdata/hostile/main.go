@@ -1,12 +1,13 @@
 // Command hostile is a Task that tries to get out. It reads the name of an
 // attempt from its channel, one a line, makes it, and answers with what the
-// kernel said.
+// kernel said. "heap N" takes N MiB of memory, as a Task may.
 package main
 
 import (
 	"bufio"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -112,6 +113,23 @@ var attempts = map[string]func() error{
 	"more memory than allowed":            func() error { return fill(unix.MAP_PRIVATE) },
 	"more shared memory than allowed":     func() error { return fill(unix.MAP_SHARED) },
 	"more memory for stacks than allowed": func() error { return fill(unix.MAP_PRIVATE | unix.MAP_GROWSDOWN) },
+	"more memory than allowed, made read-only": func() error {
+		for n := range 64 {
+			p, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+			if err == nil {
+				err = unix.Mprotect(p, unix.PROT_READ)
+			}
+			if err != nil {
+				return fmt.Errorf("after %d pieces: %w", n, err)
+			}
+		}
+		return fmt.Errorf("unexpected: got all pieces")
+	},
+	"more page tables than allowed": func() error {
+		_, err := unix.Mmap(-1, 0, 4<<30, unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+		return err
+	},
+	"higher priority": func() error { return unix.Setpriority(unix.PRIO_PROCESS, 0, 0) },
 	"see the environment": func() error {
 		if len(os.Environ()) == 0 && len(os.Args) == 1 && os.Args[0] == "task" {
 			return unix.ENOENT
@@ -128,6 +146,19 @@ func fill(kind int) error {
 		}
 	}
 	return fmt.Errorf("unexpected: got all pieces")
+}
+
+// heap takes so many MiB of Go's heap: what an honest Task may have.
+func heap(size string) string {
+	n, err := strconv.Atoi(size)
+	if err != nil {
+		return err.Error()
+	}
+	var pieces [][]byte
+	for range n / 4 {
+		pieces = append(pieces, make([]byte, 4<<20))
+	}
+	return fmt.Sprintf("has %d pieces", len(pieces))
 }
 
 func opened(fd int, err error) error {
@@ -156,7 +187,11 @@ func main() {
 	channel := os.NewFile(3, "channel")
 	for lines := bufio.NewScanner(channel); lines.Scan(); {
 		answer := "unknown attempt"
-		if try, ok := attempts[lines.Text()]; ok {
+		if size, ok := strings.CutPrefix(lines.Text(), "heap "); ok {
+			answer = heap(size)
+		} else if lines.Text() == "hear nothing any more" {
+			time.Sleep(time.Hour)
+		} else if try, ok := attempts[lines.Text()]; ok {
 			switch err := try(); {
 			case err == nil:
 				answer = "done"
