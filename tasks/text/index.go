@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/analysis"
 	"github.com/blevesearch/bleve/v2/analysis/analyzer/simple"
 	"github.com/blevesearch/bleve/v2/analysis/analyzer/standard"
 	"github.com/blevesearch/bleve/v2/analysis/lang/en"
@@ -20,11 +22,12 @@ import (
 // index is the Task: a Bleve index in memory, and what ties its documents to
 // identities.
 type index struct {
-	fields  []field
-	ordered bool
-	bleve   bleve.Index
-	runs    runs
-	tags    map[identity.Value]identity.Tag // of every document
+	fields   []field
+	ordered  bool
+	analyzer analysis.Analyzer
+	bleve    bleve.Index
+	runs     runs
+	tags     map[identity.Value]identity.Tag // of every document
 }
 
 // Configure implements sdk.Index.
@@ -48,18 +51,21 @@ func (x *index) Configure(c sdk.Config) error {
 	if err != nil {
 		return fmt.Errorf("opening the index: %w", err)
 	}
-	*x = index{fields: fields, ordered: c.Ordered, bleve: b, tags: make(map[identity.Value]identity.Tag)}
+	*x = index{fields: fields, ordered: c.Ordered, analyzer: m.AnalyzerNamed(m.DefaultAnalyzer), bleve: b, tags: make(map[identity.Value]identity.Tag)}
 	x.runs.init(x)
 	return nil
 }
 
-// newMapping says what Bleve keeps of a document: the words with their
-// positions, for phrases, and the texts themselves, for merging.
+// allFields is Bleve's name for all fields together.
+const allFields = "_all"
+
+// newMapping says how Bleve reads predicates; what it keeps of an object says
+// document.
 func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, error) {
 	m := bleve.NewIndexMapping()
 	m.ScoringModel = bleveindex.BM25Scoring
 	m.DefaultMapping.Dynamic = false
-	m.DefaultField = "_all" // Bleve's composite of all fields
+	m.DefaultField = allFields
 	if len(fields) == 1 {
 		m.DefaultField = fields[0].name
 	}
@@ -72,12 +78,6 @@ func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, err
 		m.DefaultAnalyzer = en.AnalyzerName
 	default:
 		return nil, fmt.Errorf("%w: analyzer %q", errOptions, analyzer)
-	}
-	for _, f := range fields {
-		t := bleve.NewTextFieldMapping()
-		t.DocValues = false
-		t.IncludeInAll = len(fields) > 1
-		m.DefaultMapping.AddFieldMappingsAt(f.name, t)
 	}
 	return m, nil
 }
@@ -107,7 +107,7 @@ func (x *index) Apply(changes []sdk.Change) {
 		if len(d.texts) == 0 {
 			continue
 		}
-		must(b.Index(string(v[:]), d.texts))
+		must(b.IndexAdvanced(x.document(v, d.texts)))
 		x.tags[v] = c.Identity.Tag()
 		added[v] = d.size
 	}
@@ -127,12 +127,14 @@ func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	if !x.ordered {
 		r.Score = unscored
 	}
-	result, err := x.bleve.Search(r)
-	if err != nil && x.ordered {
+	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
+	defer cancel()
+	result, err := x.bleve.SearchInContext(ctx, r)
+	if err != nil && x.ordered && ctx.Err() == nil {
 		// A prefix of more words than can be ranked finds its objects all the
 		// same, in no special order.
 		r.Score = unscored
-		result, err = x.bleve.Search(r)
+		result, err = x.bleve.SearchInContext(ctx, r)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("searching: %w", err)

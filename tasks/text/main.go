@@ -19,7 +19,8 @@
 //     last inserted, or none.
 //  2. Nothing is written outside the memory of the process: Bleve's segments
 //     are merged here (see runs), since Bleve itself would do it in files.
-//  3. What one predicate can cost is bounded before it is asked.
+//  3. What one predicate can cost is bounded before it is asked; in any case it
+//     ends in time.
 package main
 
 import sdk "motte/sdk/go"

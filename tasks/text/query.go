@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/blevesearch/bleve/v2/search/query"
@@ -16,7 +17,12 @@ const (
 	maxPredicate = 8 << 10 // bytes
 	maxClauses   = 256     // words and phrases
 	maxPatterns  = 8       // of them those that stand for many words
+	maxPattern   = 64      // bytes of one
+	maxWild      = 4       // * and ? in it: with each the automaton that finds the words may grow twofold
+	maxPhrases   = 1 << 10 // bytes of all phrases: the places of their words are all held at once
 	maxRanked    = 2048    // words that one pattern may stand for, to be ranked by them
+
+	maxTime = 5 * time.Second // for one answer: well below the deadline, since searches wait for each other
 )
 
 // errPredicate says that a predicate is not one that the Task answers.
@@ -45,7 +51,7 @@ func parse(predicate []byte, fields []field) (query.Query, error) {
 	for _, part := range []query.Query{b.Must, b.Should, b.MustNot} {
 		c.group(part)
 	}
-	if c.refused || c.clauses > maxClauses || c.patterns > maxPatterns {
+	if c.refused || c.clauses > maxClauses || c.patterns > maxPatterns || c.phrases > maxPhrases {
 		return nil, errPredicate
 	}
 	return b, nil
@@ -56,6 +62,7 @@ type checker struct {
 	fields   []field
 	clauses  int
 	patterns int
+	phrases  int // bytes
 	refused  bool
 }
 
@@ -85,17 +92,18 @@ func (c *checker) clause(q query.Query) query.Query {
 	case *query.MatchQuery:
 		c.field(q.FieldVal)
 		if q.Fuzziness > 0 {
-			c.pattern()
+			c.pattern(q.Match)
 		}
 		c.refused = c.refused || q.Fuzziness < 0 || q.Fuzziness > searcher.MaxFuzziness
 		return q
 	case *query.MatchPhraseQuery:
 		c.field(q.FieldVal)
-		return q
+		c.phrases += len(q.MatchPhrase)
+		return phrase{q}
 	case *query.WildcardQuery:
 		c.field(q.FieldVal)
-		c.pattern()
 		q.Wildcard = strings.ToLower(q.Wildcard) // as all analyzers do with words
+		c.pattern(q.Wildcard)
 		return q
 	case *query.DisjunctionQuery:
 		// A number: Bleve would look for it as a word or as a numeric field. We
@@ -111,7 +119,12 @@ func (c *checker) clause(q query.Query) query.Query {
 	return q
 }
 
-func (c *checker) pattern() { c.patterns++ }
+// pattern counts one, and refuses those for which Bleve would build an
+// automaton of thousands of states.
+func (c *checker) pattern(text string) {
+	c.patterns++
+	c.refused = c.refused || len(text) > maxPattern || strings.Count(text, "*")+strings.Count(text, "?") > maxWild
+}
 
 // field refuses a field that the index does not have: its name is misspelt.
 func (c *checker) field(name string) {

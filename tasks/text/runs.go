@@ -108,7 +108,7 @@ func (r *runs) rewrite(group []*run) {
 			if p.run != n {
 				continue
 			}
-			must(b.Index(string(v[:]), r.stored(v)))
+			must(b.IndexAdvanced(r.index.document(v, r.stored(v))))
 			moved[v] = p.size
 		}
 	}

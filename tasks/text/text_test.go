@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/blevesearch/bleve/v2/search"
 	"pgregory.net/rapid"
 
 	"motte/core/wire"
@@ -113,10 +116,99 @@ func TestRefusedPredicates(t *testing.T) {
 	for _, predicate := range []string{
 		`"open`, "nofield:x", "text:>5", `text:>"2024-01-01"`, "/t.*/", "text:/t.*/", "x~3", "x~-1", "\xff", "+", "text:", ":x",
 		strings.Repeat("a* ", maxPatterns+1), strings.Repeat("a ", maxClauses+1), strings.Repeat("a", maxPredicate+1),
+		"*a" + strings.Repeat("?", maxWild), "a" + strings.Repeat("*b", maxWild+1), strings.Repeat("a", maxPattern) + "*",
+		strings.Repeat("Ⱥ", maxPattern/3) + "**", // 3 bytes each in lower case, 2 in capitals
+		strings.Repeat("a", maxPattern+1) + "~", strings.Repeat("a", maxPattern+1) + "~2", `"` + strings.Repeat("a", maxPhrases+1) + `"`,
+		strings.Repeat(`"`+strings.Repeat("a ", 32)+`" `, maxPhrases/64+1),
 	} {
 		if found, err := core.Search(predicate, 10); err != sdktest.ErrQueryRefused {
 			t.Errorf("%.40q: %d found, %v", predicate, len(found), err)
 		}
+	}
+}
+
+func TestPredicatesAtTheirLimits(t *testing.T) {
+	core := start(t, true, "")
+	core.Insert(sdktest.ID(0), "text")
+	for _, predicate := range []string{
+		"*e" + strings.Repeat("?", maxWild-2) + "*", strings.Repeat("*", maxWild) + strings.Repeat("a", maxPattern-maxWild),
+		strings.Repeat("a", maxPattern) + "~2", `"` + strings.Repeat("a ", maxPhrases/2) + `"`,
+		strings.TrimSpace(strings.Repeat("a* ", maxPatterns)), strings.Repeat("a ", maxClauses),
+	} {
+		if _, err := core.Search(predicate, 10); err != nil {
+			t.Errorf("%.40q: %v", predicate, err)
+		}
+	}
+}
+
+// TestPlacesOfAWordAreBounded: a phrase of two words that an object holds a
+// hundred thousand times would be looked for by comparing them all.
+func TestPlacesOfAWordAreBounded(t *testing.T) {
+	const before, behind = "aa cc", "aa bb"
+	words := func(n int) string { return strings.Repeat("aa ", n-2) }
+	elements := func(n int) string { return strings.Repeat(`"aa",`, n-2) }
+	for options, text := range map[string]func(n int) string{
+		"":                                func(n int) string { return before + " " + words(n) + behind },
+		`{"path":"/t"}`:                   func(n int) string { return `{"t":["` + before + `",` + elements(n) + `"` + behind + `"]}` },
+		`{"fields":["/t"]}`:               func(n int) string { return `{"t":"` + before + " " + words(n) + behind + `"}` },
+		`{"fields":["/a","/t","/z"]}`:     func(n int) string { return `{"a":"aa","t":"` + before + " " + words(n) + behind + `","z":"aa"}` },
+		`{"path":"","analyzer":"simple"}`: func(n int) string { return `"` + before + " " + words(n) + behind + `"` },
+	} {
+		core := start(t, true, options)
+		core.Insert(sdktest.ID(0), text(maxOccurrences))
+		core.Insert(sdktest.ID(1), text(maxOccurrences+1))
+		for range fanout { // the two are indexed again when runs merge
+			core.Insert(sdktest.ID(2), "")
+		}
+		for predicate, want := range map[string]string{`"` + before + `"`: "0 1", `"` + behind + `"`: "0", "bb": "0 1"} {
+			found, err := core.Search(predicate, 10)
+			slices.SortFunc(found, func(a, b sdk.Identity) int { return slices.Compare(a[:], b[:]) })
+			if got := numbers(found, 2); err != nil || got != want {
+				t.Errorf("%s: %s: objects %q (%v), want %q", options, predicate, got, err, want)
+			}
+		}
+	}
+}
+
+// TestPhraseEndsWithItsContext: Bleve itself would go on to the next object
+// that holds the phrase.
+func TestPhraseEndsWithItsContext(t *testing.T) {
+	x := &index{}
+	if err := x.Configure(sdk.Config{Type: wire.TypeText}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 20 {
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Input: []byte("brown fox")}})
+	}
+	q, err := parse([]byte(`+"brown fox"`), x.fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, err := x.bleve.Advanced()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := inside.Reader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := q.Searcher(ctx, r, x.bleve.Mapping(), search.SearcherOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	room := &search.SearchContext{DocumentMatchPool: search.NewDocumentMatchPool(10, 0)}
+	if hit, err := s.Next(room); hit == nil || err != nil {
+		t.Fatalf("%v, %v", hit, err)
+	}
+	cancel()
+	for hit := room.DocumentMatchPool.Get(); hit != nil && err == nil; { // it looks a few objects ahead
+		hit, err = s.Next(room)
+	}
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end of its context: %v", err)
 	}
 }
 
