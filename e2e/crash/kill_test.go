@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -47,9 +48,7 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 	l := &load{server: start(t), ledger: make(ledger)}
 	admin := l.dial()
 	defer admin.Close()
-	must(t, admin.CreateCollection(t.Context(), collection))
-	l.index(admin, collection, eagerIndex, true, false)
-	l.index(admin, collection, lazyIndex, false, true)
+	l.create(admin, collection, map[string]client.Index{eagerIndex: {Attribute: true}, lazyIndex: {Lazy: true}})
 	l.settled(admin)
 	for w := range writers {
 		var own []*account
@@ -340,27 +339,14 @@ func (l *load) account(c *client.Client) {
 			want[name] = string(a.data(current))
 		}
 	}
-	ctx, cancel := limited(l.t)
-	defer cancel()
-	all := map[string]func(func(client.Object, error) bool){"list": c.List(ctx, collection)}
+	l.shows("list", want, func(ctx context.Context) iter.Seq2[client.Object, error] { return c.List(ctx, collection) })
 	for _, index := range []string{eagerIndex, lazyIndex} {
 		q := client.Query{Collection: collection, Index: index, Predicate: "all"}
-		all[index] = c.Search(ctx, q)
-		if n, err := c.Count(ctx, q); err != nil || int(n.Count) != len(want) {
-			l.t.Errorf("%s counts %d, %v; want %d", index, n.Count, err, len(want))
-		}
-	}
-	for what, objects := range all {
-		got := make(map[string]string)
-		for o, err := range objects {
-			must(l.t, err)
-			if _, twice := got[o.Name]; twice {
-				l.t.Errorf("%s shows %s twice", what, o.Name)
-			}
-			got[o.Name] = string(o.Data)
-		}
-		if !maps.Equal(got, want) {
-			l.t.Errorf("%s shows %d objects, not the %d that were written last", what, len(got), len(want))
+		l.shows(index, want, func(ctx context.Context) iter.Seq2[client.Object, error] { return c.Search(ctx, q) })
+		var n client.Found
+		eventually(l.t, "count by "+index, func() (err error) { n, err = c.Count(l.t.Context(), q); return err })
+		if int(n.Count) != len(want) {
+			l.t.Errorf("%s counts %d; want %d", index, n.Count, len(want))
 		}
 	}
 	for _, a := range l.ledger {
@@ -375,11 +361,32 @@ func (l *load) account(c *client.Client) {
 	}
 }
 
+// shows reads objects until an answer comes whole, and wants exactly these.
+func (l *load) shows(what string, want map[string]string, read func(context.Context) iter.Seq2[client.Object, error]) {
+	got := make(map[string]string)
+	eventually(l.t, what, func() error {
+		clear(got)
+		for o, err := range read(l.t.Context()) {
+			if err != nil {
+				return err
+			}
+			if _, twice := got[o.Name]; twice {
+				l.t.Errorf("%s shows %s twice", what, o.Name)
+			}
+			got[o.Name] = string(o.Data)
+		}
+		return nil
+	})
+	if !maps.Equal(got, want) {
+		l.t.Errorf("%s shows %d objects, not the %d that were written last", what, len(got), len(want))
+	}
+}
+
 // alerts: an honest Task that is killed has ended, or stopped in the middle of
 // a frame; it told no lie. Nothing stored is damaged.
 func (l *load) alerts(c *client.Client) {
-	list, err := c.Alerts(l.t.Context())
-	must(l.t, err)
+	var list []client.Alert
+	eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
 	for _, a := range list {
 		switch a.Reason {
 		case wire.ReasonTaskEnded, wire.ReasonBadFrame, wire.ReasonDeadline:

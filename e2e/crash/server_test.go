@@ -37,7 +37,7 @@ import (
 )
 
 var (
-	histories = flag.Int("linear.histories", 12, "how many histories to record and check")
+	histories = flag.Int("linear.histories", 10, "how many histories to record and check")
 	linearFor = flag.Duration("linear.for", 0, "record and check histories for this long instead")
 	kills     = flag.Int("kills", 10, "how often the kill test kills")
 )
@@ -260,14 +260,29 @@ func (s *server) dial() (c *client.Client) {
 	return c
 }
 
-// index makes an index of integers, and waits for nothing.
-func (s *server) index(c *client.Client, collection, name string, attribute, lazy bool) {
+// create makes a collection and its indexes of integers, and waits for nothing.
+func (s *server) create(c *client.Client, collection string, indexes map[string]client.Index) {
 	s.t.Helper()
-	x := client.Index{Task: "ordered", Type: wire.TypeInt64, Attribute: attribute, Lazy: lazy, Config: []byte(`{"path":"/n"}`)}
-	if attribute {
-		x.Config = nil
+	s.change("create "+collection, func(ctx context.Context) error { return c.CreateCollection(ctx, collection) })
+	for name, x := range indexes {
+		x.Task, x.Type = "ordered", wire.TypeInt64
+		if !x.Attribute {
+			x.Config = []byte(`{"path":"/n"}`)
+		}
+		s.change("create "+name, func(ctx context.Context) error { return c.CreateIndex(ctx, collection, name, x) })
 	}
-	must(s.t, c.CreateIndex(s.t.Context(), collection, name, x))
+}
+
+// change changes the catalogue, however often the server goes away meanwhile.
+func (s *server) change(what string, f func(context.Context) error) {
+	s.t.Helper()
+	eventually(s.t, what, func() error {
+		err := f(s.t.Context())
+		if errors.Is(err, client.ErrExists) || errors.Is(err, client.ErrNoCollection) {
+			return nil // an earlier try took effect
+		}
+		return err
+	})
 }
 
 // serving waits until an index answers.
