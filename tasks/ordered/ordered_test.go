@@ -123,6 +123,18 @@ func TestOrderNeedsAnOrderedIndex(t *testing.T) {
 	}
 }
 
+// TestObjectHasFewKeys: all that is fed must fit into the Task's memory, again
+// at each rebuild.
+func TestObjectHasFewKeys(t *testing.T) {
+	core := start(t, wire.TypeInt64, false, `{"path":""}`)
+	for n, accepted := range map[int]bool{64: true, 65: false} {
+		input := strings.ReplaceAll(strings.Trim(fmt.Sprint(make([]int, n)), "[]"), " ", ",")
+		if got := core.Insert(sdktest.ID(n), "["+input+"]"); got != accepted {
+			t.Errorf("%d keys: accepted %v, want %v", n, got, accepted)
+		}
+	}
+}
+
 func TestInputsFromObjects(t *testing.T) {
 	for _, c := range []struct {
 		dataType wire.DataType

@@ -11,8 +11,10 @@ import (
 	"motte/sdk/go/pointer"
 )
 
-// maxKeys bounds the keys of one object, when its value is an array.
-const maxKeys = 1024
+// maxKeys bounds the keys of one object, when its value is an array. A key takes
+// many times the bytes of its text here, and a Task that has not the memory for
+// what it is fed can't be built again.
+const maxKeys = 64
 
 // tree keeps the keys of one type in order, and knows of each object which
 // keys it has. Per object with one key of 8 bytes that takes about 120 bytes.
