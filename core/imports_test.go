@@ -45,6 +45,7 @@ var allowed = map[string]bool{
 	"net":             true,
 	"os":              true,
 	"path/filepath":   true,
+	"runtime/debug":   true, // how often motte-core collects garbage
 	"slices":          true,
 	"strings":         true,
 	"sync":            true,
