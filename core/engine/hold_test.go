@@ -1,0 +1,531 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// What stands here was tried against the Core once and worked: each test is one
+// way to hurt others, or to learn of them, that must stay closed.
+
+// retable puts the Task "fake" under a changed row: its indexes are rebuilt.
+func (w *world) retable(change func(*wire.Row)) {
+	row := *w.e.tasks["fake"]
+	change(&row)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.settle()
+}
+
+// person registers a principal and gives it rights in the collection "c".
+func (w *world) person(label string, rights wire.Rights) access.Principal {
+	p := identity.ID{0: 9}
+	copy(p[1:], label)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: p}, Name: []byte(label)}, wire.OK)
+	if rights != 0 {
+		w.must(admin, rightsOf(wire.OpGrant, access.Principal(p), rights), wire.OK)
+	}
+	return access.Principal(p)
+}
+
+func rightsOf(op wire.Operation, p access.Principal, rights wire.Rights) wire.Request {
+	return wire.Request{Header: wire.Header{Op: op, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(rights)}}
+}
+
+func remove(name string) wire.Request {
+	return wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte(name)}
+}
+
+// x is the index "x" of the collection "c".
+func (w *world) x() *index { return w.e.byName["c"].index("x") }
+
+// questions takes the queries that the Task of the index "x" was sent, by their
+// numbers, and leaves it nothing.
+func (w *world) questions() (seqs []uint64) {
+	k := w.task(w.x().instance)
+	for _, f := range k.frames {
+		if h, _ := task.DecodeHeader(f[:task.HeaderSize]); h.Type == task.Search {
+			seqs = append(seqs, h.Seq)
+		}
+	}
+	k.frames = nil
+	return seqs
+}
+
+func (w *world) says(a task.Answer) {
+	w.e.TaskAnswer(w.x().instance, a)
+	w.take()
+}
+
+// TestAnHonestTaskMayBeAskedFasterThanItAnswers: however many queries wait for
+// it, a Task that takes no longer than its deadline for each keeps its contract.
+func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
+	w := indexed(t, 0)
+	k := w.task(w.x().instance)
+	var asked []uint64
+	for range 200 {
+		asked = append(asked, w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data")))
+	}
+	for _, n := range asked {
+		w.tick(time.Duration(w.x().row.Deadline) * time.Millisecond)
+		if k.stopped {
+			t.Fatal("the Task was quarantined")
+		}
+		w.step(k)
+		if a, ok := w.answered(n); !ok || a.code != wire.OK || a.count != 3 {
+			t.Fatalf("request %d: answered %v, code %d, count %d", n, ok, a.code, a.count)
+		}
+	}
+	if w.lastReason() != 0 || len(w.pending) > 0 {
+		t.Fatal("an honest Task raised an alert")
+	}
+}
+
+// TestATaskThatDoesNothingIsQuarantined as soon as one deadline has passed, and
+// one that does other things instead when its patience is used up.
+func TestATaskThatDoesNothingIsQuarantined(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		w := indexed(t, 0)
+		k := w.task(w.x().instance)
+		n := w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
+		w.questions() // it never answers
+		limit := 1
+		if busy {
+			limit = maxPatience
+		}
+		for range limit {
+			w.tick(time.Duration(w.x().row.Deadline) * time.Millisecond)
+			if k.stopped {
+				t.Fatalf("busy %v: quarantined within its time", busy)
+			}
+			if busy {
+				w.must(admin, put("c", "four", "data of four"), wire.OK)
+			}
+		}
+		w.tick(time.Millisecond)
+		if a, ok := w.answered(n); !k.stopped || !ok || a.code != wire.IndexViolated {
+			t.Fatalf("busy %v: stopped %v, answered %v, code %d", busy, k.stopped, ok, a.code)
+		}
+		if w.settle(); w.lastReason() != wire.ReasonDeadline {
+			t.Fatalf("busy %v: alert for reason %d", busy, w.lastReason())
+		}
+	}
+}
+
+// TestRefusalsWaitForWhatTheyDependOn: a refusal tells of a write, and so may
+// not leave before it is durable; if it never will be, nobody knows.
+func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
+	absent, changed := put("c", "four", "other"), put("c", "one", "other")
+	absent.Flags, changed.Flags = wire.FlagIfAbsent, wire.FlagIfIdentity
+	for _, tc := range []struct {
+		name        string
+		first, then wire.Request
+		want        wire.Code
+	}{
+		{"it is there", put("c", "four", "data of four"), absent, wire.PreconditionFailed},
+		{"it is another", put("c", "one", "anew"), changed, wire.PreconditionFailed},
+		{"it is gone", remove("one"), remove("one"), wire.NotFound},
+		{"nothing is left", remove("one"), byPredicate(wire.OpDeleteWhere, "c", "x", "data of one"), wire.OK},
+	} {
+		for _, fails := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, the disk fails %v", tc.name, fails), func(t *testing.T) {
+				w := indexed(t, 0)
+				if tc.then.Flags == wire.FlagIfIdentity {
+					tc.then.Identity = w.id("c", "one")
+				}
+				w.ask(admin, tc.first)
+				n := w.ask(admin, tc.then)
+				if k := w.task(w.x().instance); tc.want == wire.OK {
+					w.step(k)
+				}
+				if a, ok := w.answered(n); ok {
+					t.Fatalf("code %d, before the disk", a.code)
+				}
+				want := tc.want
+				if fails {
+					w.pending, want = nil, wire.StorageFailed
+					w.e.WriteFailed()
+					w.take()
+				} else {
+					w.commit(1)
+				}
+				w.must2(n, want)
+			})
+		}
+	}
+	w := indexed(t, 0) // what depends on nothing that is on its way waits for nothing
+	w.must2(w.ask(admin, remove("four")), wire.NotFound)
+}
+
+// TestFewQueriesAreSentAhead: no more than the Task may answer in its patience,
+// nor than the bytes of its window.
+func TestFewQueriesAreSentAhead(t *testing.T) {
+	for _, tc := range []struct{ size, most int }{{1, windowOpen}, {wire.MaxSubQuery, windowBytes / wire.MaxSubQuery}} {
+		w := indexed(t, 0)
+		k := w.task(w.x().instance)
+		var asked []uint64
+		for range 2 * windowOpen {
+			q := byPredicate(wire.OpCount, "c", "x", "")
+			q.Query = bytes.Repeat([]byte("d"), tc.size)
+			asked = append(asked, w.ask(admin, q))
+		}
+		for i, n := range asked {
+			if want := min(tc.most, len(asked)-i); len(k.frames) != want || len(w.x().open) != want {
+				t.Fatalf("%d queries of %d bytes are with the Task, want %d", len(k.frames), tc.size, want)
+			}
+			w.step(k)
+			w.must2(n, wire.OK)
+		}
+		if w.x().bytes != 0 {
+			t.Fatalf("%d bytes are counted when nothing is with the Task", w.x().bytes)
+		}
+	}
+}
+
+// TestRightsCountWhenAnAnswerIsComplete: who may not see an object any more when
+// the last part of the Task's answer comes does not get it, though it might when
+// the Task named it.
+func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
+	none := func(w *world, p access.Principal) {
+		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}}, wire.OK)
+	}
+	for _, tc := range []struct {
+		name   string
+		change func(w *world, p access.Principal)
+		want   int // objects
+	}{
+		{"nothing", func(*world, access.Principal) {}, 2},
+		{"removed", none, 0},
+		{"removed, and somebody else with the same key", func(w *world, p access.Principal) {
+			none(w, p)
+			w.person("alice", wire.RightRead)
+		}, 0},
+		{"revoked", func(w *world, p access.Principal) {
+			w.must(admin, rightsOf(wire.OpRevoke, p, wire.RightsAll), wire.OK)
+		}, 0},
+		{"its own are left", func(w *world, p access.Principal) {
+			w.must(admin, rightsOf(wire.OpRevoke, p, wire.RightRead), wire.OK)
+		}, 1},
+	} {
+		for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount} {
+			w := indexed(t, 0)
+			alice := w.person("alice", wire.RightRead|wire.RightReadOwn|wire.RightWrite)
+			w.must(alice, put("c", "mine", "data of mine"), wire.OK)
+			n := w.ask(alice, byPredicate(op, "c", "x", "data"))
+			seq := w.questions()[0]
+			w.says(task.Answer{Type: task.Found, Seq: seq, More: true, Found: []identity.ID{w.id("c", "one"), w.id("c", "mine")}})
+			tc.change(w, alice)
+			w.says(task.Answer{Type: task.Found, Seq: seq})
+			a, ok := w.answered(n)
+			if objects := len(a.objects); !ok || int(a.count) != tc.want || op == wire.OpSearch && objects != tc.want {
+				t.Errorf("%s: answered %v, code %d, count %d, %d objects, want %d", tc.name, ok, a.code, a.count, objects, tc.want)
+			}
+		}
+	}
+}
+
+// TestNothingIsDeletedAfterARevocation: a DELETE WHERE whose Task answers while
+// the right to it is being taken away is decided after that.
+func TestNothingIsDeletedAfterARevocation(t *testing.T) {
+	revoke := func(p access.Principal) wire.Request { return rightsOf(wire.OpRevoke, p, wire.RightDelete) }
+	removal := func(p access.Principal) wire.Request {
+		return wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}}
+	}
+	for _, change := range []func(access.Principal) wire.Request{revoke, removal} {
+		w := indexed(t, 0)
+		alice := w.person("alice", wire.RightRead|wire.RightDelete)
+		deletion := w.ask(alice, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
+		revocation := w.ask(admin, change(alice))
+		w.step(w.task(w.x().instance))
+		if _, ok := w.answered(deletion); ok || len(w.pending) != 1 {
+			t.Fatalf("answered %v, %d groups on their way, want the revocation alone", ok, len(w.pending))
+		}
+		w.commit(1)
+		w.must2(revocation, wire.OK)
+		w.settle()
+		if a, ok := w.answered(deletion); !ok || a.count != 0 {
+			t.Fatalf("answered %v, code %d, %d deleted", ok, a.code, a.count)
+		}
+		for _, name := range []string{"one", "two", "three"} {
+			w.must(admin, get("c", name), wire.OK)
+		}
+	}
+}
+
+// TestDuplicatesKeepNoMemory: an answer that is not sent yet, and a query that is
+// answered, hold no more than what is left of what the Task named.
+func TestDuplicatesKeepNoMemory(t *testing.T) {
+	const parts = 16
+	for _, flags := range []wire.Flags{0, wire.FlagOrdered} {
+		w := indexed(t, flags)
+		w.retable(func(r *wire.Row) { r.MaxResults = parts * task.MaxChunk })
+		w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
+		w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
+		open := w.x().open
+		same := slices.Repeat([]identity.ID{w.id("c", "one")}, task.MaxChunk)
+		for _, seq := range w.questions() {
+			for i := range parts {
+				w.e.TaskAnswer(w.x().instance, task.Answer{Type: task.Found, Seq: seq, More: i < parts-1, Found: same})
+			}
+		}
+		replies := w.e.Take().Replies
+		if len(replies) != 2 || len(replies[0].Objects) != 1 || replies[1].Count != 1 {
+			t.Fatalf("replies: %v", replies)
+		}
+		if c := cap(replies[0].Objects); c > 16 {
+			t.Errorf("flags %d: an answer of one object keeps room for %d", flags, c)
+		}
+		if open[0] != nil || open[1] != nil {
+			t.Errorf("flags %d: the list of open queries keeps one that is answered", flags)
+		}
+	}
+}
+
+// TestAnIndexIsBuiltWhileAnObjectIsOverwritten as fast as the Task confirms: the
+// changes that come meanwhile must not use up the room of those of the build.
+func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.registerFake()
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}}, wire.OK)
+	for i := range 2 * fetchAhead {
+		w.must(admin, put("c", fmt.Sprint("object ", i), "data"), wire.OK)
+	}
+	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "x"}, Name: []byte("fake")})
+	w.commit(1)
+	w.e.TaskStarted(w.x().instance)
+	w.take()
+	overwrite := func() {
+		w.ask(admin, put("c", "mine", "data"))
+		w.commit(len(w.pending))
+	}
+	for range windowFrames + 2*fetchAhead { // more than can be with the Task
+		overwrite()
+	}
+	for rounds := 0; w.x().state != wire.IndexServing; rounds++ {
+		if rounds == 10*windowFrames {
+			t.Fatalf("after %d changes %d of 256 shards are fed", rounds, w.x().shard)
+		}
+		overwrite()
+		for len(w.fetch) > 0 {
+			w.read()
+		}
+		if k := w.task(w.x().instance); len(k.frames) > 0 {
+			w.step(k)
+		}
+	}
+	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != 2*fetchAhead+1 {
+		t.Fatalf("count %d", a.count)
+	}
+}
+
+// TestATaskThatServedCantRefuseItsConfiguration: what it accepted once, and then
+// refuses, is a violation like any other. Another executable may refuse it.
+func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
+	w := indexed(t, 0)
+	w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+	w.take()
+	w.settle()
+	refuse := func() {
+		w.tick(maxBackoff)
+		w.e.TaskStarted(w.x().instance)
+		w.take()
+		w.says(task.Answer{Type: task.Failed, Seq: 1, Failure: task.FailConfiguration})
+	}
+	alerts := w.e.alertCount
+	if refuse(); w.x().state != wire.IndexQuarantined {
+		t.Fatalf("state %d, want quarantined", w.x().state)
+	}
+	if w.settle(); w.e.alertCount != alerts+1 || w.lastReason() != wire.ReasonUnasked {
+		t.Fatalf("%d alerts, the last for reason %d", w.e.alertCount-alerts, w.lastReason())
+	}
+	w.tick(maxBackoff)
+	if w.settle(); !w.serving("c", "x") {
+		t.Fatal("the index did not come back")
+	}
+	row := *w.e.tasks["fake"]
+	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)})
+	w.commit(1)
+	if refuse(); w.x().state != wire.IndexRefused {
+		t.Fatalf("state %d, want refused", w.x().state)
+	}
+}
+
+// beside calls see with a world in which alice owns the same five objects, once
+// alone and once with many that she may not see, in the same places.
+func beside(t *testing.T, see func(w *world, alice access.Principal)) {
+	for _, others := range []int{0, 300} {
+		w := indexed(t, 0)
+		alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
+		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
+		for i := range 5 {
+			w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), wire.OK)
+		}
+		for i := range others {
+			w.must(admin, put("c", fmt.Sprint("other ", i), "data"), wire.OK)
+		}
+		if others > 0 {
+			w.must(admin, put("c", "odd", "refuse"), wire.OK)
+			for i := range uint32(100_000) { // in another collection, more than one part of a LIST could pass over
+				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
+				w.e.objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: location(int(i))})
+			}
+		}
+		see(w, alice)
+	}
+}
+
+// TestThePartsOfAListTellNothingOfOthersObjects: where a part ends does not
+// depend on what the principal may not see.
+func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
+	var first []string
+	beside(t, func(w *world, alice access.Principal) {
+		var parts []string
+		for limit := uint32(0); limit != 0 || len(parts) == 0; {
+			q, _ := Prepare(wire.Request{Header: wire.Header{Op: wire.OpList, Collection: "c", Number: 1, Limit: limit}})
+			q.Principal = alice
+			w.e.Request(q)
+			r := w.e.Take().Replies[0]
+			limit = r.Count
+			parts = append(parts, fmt.Sprintf("%d objects, then %d", len(r.Objects), r.Count))
+		}
+		if first == nil {
+			first = parts
+		}
+		if !slices.Equal(parts, first) {
+			t.Errorf("%v, alone %v", parts, first)
+		}
+	})
+}
+
+// TestAStatusTellsNothingOfOthersObjects: no number in it that a principal with
+// read-own gets depends on them, while an index is built or when it serves.
+func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
+	var first [][]byte
+	beside(t, func(w *world, alice access.Principal) {
+		w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK)
+		w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "late"}, Name: []byte("fake")})
+		w.commit(1)
+		late := w.e.byName["c"].index("late")
+		w.e.TaskStarted(late.instance)
+		w.take()
+		w.step(w.task(late.instance)) // its configuration, and all that is read by now
+		n := w.ask(alice, wire.Request{Header: wire.Header{Op: wire.OpStatus}})
+		a, _ := w.answered(n)
+		if late.state != wire.IndexBuilding || len(a.items) == 0 {
+			t.Fatalf("the index is in state %d, %d items", late.state, len(a.items))
+		}
+		if first == nil {
+			first = a.items
+		}
+		for i := range a.items {
+			if !bytes.Equal(a.items[i], first[i]) {
+				t.Errorf("item %d: %x, alone %x", i, a.items[i], first[i])
+			}
+		}
+	})
+}
+
+// TestAStatusShowsWhoHasNoRightsOnlyItself, beside the Tasks that there are.
+func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
+	w := indexed(t, 0)
+	for i := range 50 {
+		w.person(fmt.Sprint("somebody-", i), wire.RightRead)
+	}
+	alice := w.person("alice", 0)
+	self := wire.AppendStatus(nil, &wire.StatusItem{Kind: wire.StatusPrincipal, Principal: alice, Label: "alice"})
+	tasks := wire.AppendStatus(nil, &wire.StatusItem{Kind: wire.StatusTask, Task: "fake", Row: w.e.tasks["fake"]})
+	a := w.must(alice, wire.Request{Header: wire.Header{Op: wire.OpStatus}}, wire.OK)
+	if !slices.EqualFunc(a.items, [][]byte{tasks, self}, bytes.Equal) {
+		t.Fatalf("%d items: %x", len(a.items), a.items)
+	}
+}
+
+// TestTheLeakMeterCountsHowManyThereAre: all or nothing is a choice, too; and
+// once the budget is used up every answer is the same, whatever the Task names.
+func TestTheLeakMeterCountsHowManyThereAre(t *testing.T) {
+	const bits, answers = 2, 10 // one of the numbers 0 to 3, each time
+	for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount} {
+		w := indexed(t, 0)
+		w.retable(func(r *wire.Row) { r.LeakBudget = bits * answers })
+		all := []identity.ID{w.id("c", "one"), w.id("c", "two"), w.id("c", "three")}
+		for i := range 3 * answers {
+			n := w.ask(admin, byPredicate(op, "c", "x", "data"))
+			choice := all[:i%2*3] // of which set there is only one
+			if i >= answers {
+				choice = all[:i%4] // a dearer one now and then
+			}
+			w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: choice})
+			want := wire.OK
+			if i >= answers {
+				want = wire.LeakBudgetExhausted
+			}
+			w.must2(n, want)
+		}
+	}
+}
+
+// TestWhatIsNotTakenCountsOverAllConnections of a principal: another connection
+// is no other room, and another principal is.
+func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightRead)
+	show := func(p access.Principal, conn Conn, flags wire.Flags) Reply {
+		q, _ := Prepare(byPredicate(wire.OpSearch, "c", "x", "data"))
+		q.Principal, q.Conn, q.Flags = p, conn, flags
+		w.e.Request(q)
+		k, o := w.task(w.x().instance), w.e.Take()
+		for _, f := range o.Frames {
+			for _, a := range k.handle(f.Frame) {
+				w.e.TaskAnswer(k.instance, a)
+			}
+		}
+		return w.e.Take().Replies[0]
+	}
+	var held []int
+	for conn := range Conn(4) {
+		held = append(held, show(alice, 1+conn, wire.FlagIDsOnly*wire.Flags(conn%2)).Held)
+	}
+	if !slices.Equal(held, []int{3, 3, 3, 3}) || w.e.unsent[alice] != 12 {
+		t.Fatalf("the answers hold %v, in all %d", held, w.e.unsent[alice])
+	}
+	w.e.unsent[alice] += maxUnsent // as many more, on other connections
+	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(r.Objects) != 0 || r.Held != 0 {
+		t.Fatalf("code %d, %d objects", r.Code, len(r.Objects))
+	}
+	if r := show(admin, 1, 0); r.Code != wire.OK {
+		t.Fatalf("another principal gets code %d", r.Code)
+	}
+	w.e.Sent(alice, 12)
+	if r := show(alice, 9, 0); r.Code != wire.OK {
+		t.Fatalf("code %d, though all was sent", r.Code)
+	}
+	w.e.Sent(alice, maxUnsent+3)
+	if _, ok := w.e.unsent[alice]; ok {
+		t.Fatal("what is all sent is still kept")
+	}
+}
+
+// TestAKeptInputIsNotItsRecord: a lazy index may keep many small inputs, and must
+// not keep the large objects beside which they were put.
+func TestAKeptInputIsNotItsRecord(t *testing.T) {
+	w := indexed(t, wire.FlagLazy|wire.FlagAttribute)
+	x := w.x()
+	attributes := frames.AppendAttribute(nil, wire.Attribute{Index: "x", Data: []byte("input")})
+	body := appendObject([]byte("name"), attributes, make([]byte, 1<<20))
+	x.follow(delivery{step: task.Insert}, body, &write{})
+	kept := x.queue[0].input
+	clear(body)
+	if string(kept) != "input" || cap(kept) > 64 {
+		t.Fatalf("%q is kept, with room for %d bytes", kept, cap(kept))
+	}
+}
