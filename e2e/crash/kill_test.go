@@ -59,19 +59,8 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 		}
 		l.accounts = append(l.accounts, own)
 	}
-	ctx, stop := context.WithCancel(t.Context())
+	stop := l.begin()
 	defer stop()
-	var all sync.WaitGroup
-	for _, own := range l.accounts {
-		c := l.dial()
-		defer c.Close()
-		all.Go(func() { l.write(ctx, c, own) })
-	}
-	for range readers {
-		c := l.dial()
-		defer c.Close()
-		all.Go(func() { l.read(ctx, c) })
-	}
 	counts := make(map[victim]int)
 	next := victims(aTask, theCore, theHost, everything)
 	for range *kills {
@@ -85,7 +74,6 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 	}
 	l.settled(admin)
 	stop()
-	all.Wait()
 	l.account(admin)
 	for _, v := range []victim{everything, aTask} {
 		l.kill(v)
@@ -95,6 +83,30 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 	l.alerts(admin)
 	t.Logf("killed: %v", counts)
 	l.report()
+}
+
+// begin starts the writers and readers; stop waits for their end.
+func (l *load) begin() (stop func()) {
+	ctx, cancel := context.WithCancel(l.t.Context())
+	var all sync.WaitGroup
+	for _, own := range l.accounts {
+		c := l.dial()
+		all.Go(func() {
+			defer c.Close()
+			l.write(ctx, c, own)
+		})
+	}
+	for range readers {
+		c := l.dial()
+		all.Go(func() {
+			defer c.Close()
+			l.read(ctx, c)
+		})
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
 }
 
 // settled waits until both indexes answer.
@@ -157,9 +169,6 @@ func (l *load) change(c *client.Client, some []*account) {
 		a.settle(f, results[i].Identity)
 	}
 }
-
-// pause is taken before another try.
-func pause() { time.Sleep(5 * time.Millisecond) }
 
 // send asks for the last version of some names. Half of the requests have
 // preconditions, which hold if everything acknowledged before is there.
@@ -323,13 +332,6 @@ func (l *load) readMany(c *client.Client, index string, own []*account) {
 			l.t.Errorf("search by %s: %s", index, why)
 		}
 	}
-}
-
-// deletes reports whether the last version is a deletion.
-func (a *account) deletes() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.versions[len(a.versions)-1].deleted
 }
 
 // account holds the store against the books, when nobody writes: the list, both

@@ -78,6 +78,13 @@ func (a *account) identity() client.Identity {
 	return a.versions[a.current].identity
 }
 
+// deletes reports whether the last version is a deletion.
+func (a *account) deletes() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.versions[len(a.versions)-1].deleted
+}
+
 // explain says why a read that saw a version (0: nothing) can't be right; "" if
 // it can. The read began when version from had taken, so it must see that one
 // or a later one.

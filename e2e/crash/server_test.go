@@ -19,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -73,6 +74,17 @@ func build() error {
 	return nil
 }
 
+// lookAtSources makes "go test" run a test again when the sources of what it
+// started have changed: none of them is imported here, but a test's result
+// depends on the directories that it read.
+func lookAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"client", "cmd", "core", "host", "sdk", "tasks"} {
+		look := func(_ string, _ fs.DirEntry, err error) error { return err }
+		must(t, filepath.WalkDir(filepath.Join("..", "..", dir), look))
+	}
+}
+
 // patience ends a wait for a state, or for an answer, that does not come.
 const patience = time.Minute
 
@@ -88,13 +100,13 @@ type server struct {
 
 	mu       sync.Mutex
 	pid      int // of the host that runs now, or 0
-	starts   int
 	stopping bool
 }
 
 // start starts a server on a new store, and waits until clients can connect.
 func start(t *testing.T) *server {
 	t.Helper()
+	lookAtSources(t)
 	dir := t.TempDir()
 	// An address of its own, among the millions of this machine's loopback: a
 	// port of 127.0.0.1 could be taken by others while nothing listens on it.
@@ -125,31 +137,36 @@ func (s *server) supervise() {
 	// to it when the thread that started the host is gone.
 	runtime.LockOSThread()
 	for {
-		host := exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", s.dir, "--listen", s.address)
-		host.Stdout, host.Stderr = s.log, s.log
-		host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-		s.mu.Lock()
-		err := error(nil)
-		stopping := s.stopping
-		if !stopping {
-			if err = host.Start(); err == nil {
-				s.pid = host.Process.Pid
-				s.starts++
-			}
-		}
-		s.mu.Unlock()
+		host, err := s.startHost()
 		if err != nil {
 			s.t.Errorf("start the host: %v", err)
 		}
-		if stopping || err != nil {
+		if host == nil {
 			return
 		}
 		_ = host.Wait() // it is killed all the time
 		s.mu.Lock()
 		s.pid = 0
 		s.mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
+		pause()
 	}
+}
+
+// startHost starts a host, unless the server is to stop.
+func (s *server) startHost() (*exec.Cmd, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return nil, nil
+	}
+	host := exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", s.dir, "--listen", s.address)
+	host.Stdout, host.Stderr = s.log, s.log
+	host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := host.Start(); err != nil {
+		return nil, err
+	}
+	s.pid = host.Process.Pid
+	return host, nil
 }
 
 // stop stops the server in order, and shows its log if the test failed.
@@ -331,11 +348,14 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// pause is taken before another try.
+func pause() { time.Sleep(5 * time.Millisecond) }
+
 // eventually tries until f succeeds.
 func eventually(t *testing.T, what string, f func() error) {
 	t.Helper()
 	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
 		if err = f(); err == nil {
 			return
 		}
