@@ -143,6 +143,7 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 		s.room(wire.MaxObject).acquire(wire.MaxObject)
 	}
 	client, server := net.Pipe()
+	_ = client.SetDeadline(time.Now().Add(60 * time.Second)) // of a test that fails
 	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newMailbox[engine.Reply](), written: make(chan struct{}),
 		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
 	ended := make(chan struct{})
@@ -152,14 +153,10 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 	}()
 	p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "name", strings.Repeat("x", smallBody-len("name"))))
 	if _, err := client.Write(frames.AppendRequest(p, request(2, wire.OpGet, "c", "name", ""))); err != nil {
-		t.Fatal(err)
+		t.Fatalf("a small body waits for large ones: %v", err)
 	}
 	client.Close()
-	select {
-	case <-ended:
-	case <-time.After(60 * time.Second):
-		t.Fatal("a small body waits for large ones")
-	}
+	<-ended
 	if len(c.inFlight) != 2 || len(s.events.take()) == 0 {
 		t.Fatalf("%d requests are in flight", len(c.inFlight))
 	}
