@@ -220,9 +220,8 @@ func (c *conn) post() {
 }
 
 // takeOff notes a request as in flight, with the code that refuses it if there
-// is one, and waits for a place among the answers and for the room that its
-// body needs. It reports whether the connection goes on: a number that is in
-// flight would be answered twice.
+// is one, when there is a place for its answer. It reports whether the
+// connection goes on: a number that is in flight would be answered twice.
 func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bool) {
 	select {
 	case c.places <- struct{}{}:

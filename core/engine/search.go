@@ -70,8 +70,7 @@ func (x *index) asked(seq uint64) *search {
 }
 
 // found checks every identity of an answer: asked for? not too many? known,
-// live, of this collection? may this principal see it? What the principal may
-// not see is left out silently: the Task can't know rights.
+// live, of this collection? Whoever fails here breaks the Task's contract.
 func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	s := x.asked(a.Seq)
 	switch {
@@ -116,8 +115,8 @@ func (e *Engine) known(x *index, query uint64, id identity.ID) (mapping.Entry, w
 	return o, 0
 }
 
-// finish puts the checked identities in order, drops duplicates, keeps to the
-// limit, meters what the answer can leak, and answers.
+// finish leaves out what the principal may not see, puts the rest in order, drops
+// duplicates, keeps to the limit, meters what the answer can leak, and answers.
 func (e *Engine) finish(s *search) {
 	if s.req.Op == wire.OpDeleteWhere && e.changing {
 		e.held = append(e.held, func() { e.finish(s) })
@@ -140,7 +139,8 @@ func (e *Engine) finish(s *search) {
 	}
 }
 
-// leaveOut takes off what the principal may not see, or delete, now.
+// leaveOut takes off, silently, what the principal may not see, or delete, when
+// the answer is complete: the Task can't know rights.
 func (e *Engine) leaveOut(s *search) {
 	rights, allowed := s.x.c.grants.Rights(s.p.id), access.Read
 	if s.req.Op == wire.OpDeleteWhere {
