@@ -8,7 +8,7 @@ TASKS := ordered text
 # the SHA-256 of its executable.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags=-buildid=
 
-.PHONY: help build install demo test lint bench sim fuzz cover clean
+.PHONY: help build install demo test lint bench sim kills linear fuzz cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +27,7 @@ demo: build ## show everything on a real data set, in a temporary directory
 	@$(GO) run ./demo -bin $(BIN)
 
 test: build lint ## run all tests: unit, race detector, fuzz seeds, end to end
-	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -count=1 -timeout 15m ./...
 
 lint: ## vet, formatting, and the rules of the trusted code
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -39,6 +39,14 @@ bench: build ## measure, beside peers in the same run
 SEEDS ?= 20000
 sim: ## drive the engine through SEEDS random histories
 	$(GO) test ./core/engine -run TestRandomHistories -timeout 0 -sim.seeds=$(SEEDS)
+
+KILLS ?= 100
+kills: ## kill a loaded server KILLS times, and account for every write
+	$(GO) test ./e2e/crash -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvive -kills=$(KILLS)
+
+FOR ?= 10m
+linear: ## record and check concurrent histories for FOR
+	$(GO) test ./e2e/crash -v -timeout 0 -count=1 -run TestHistoriesAreLinearizable -linear.for=$(FOR)
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME
