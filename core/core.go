@@ -151,7 +151,7 @@ func (s *shell) serve() {
 		e.Stop()
 		for _, c := range s.conns {
 			_ = c.net.SetReadDeadline(time.Now()) // and it sees that the Core is stopping
-			_ = c.net.SetWriteDeadline(time.Now().Add(stopWithin))
+			time.AfterFunc(stopWithin, func() { c.raw.Close() }) // whatever it still reads or writes
 		}
 	})
 	accepting.Wait() // every connection has its answers, or their time is up

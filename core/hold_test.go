@@ -85,6 +85,21 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 	s.send(s.dial(key(5)), lists())                      // and then it reads nothing any more
 	s.send(s.dial(key(5)), append(head, large[:200]...)) // it is in the middle of a body
 	s.send(s.dial(key(5)), append(head, large[:100]...)) // or of a header
+	for range bodyBudget/wire.MaxObject + 2 {            // some wait for room, and get it when the others end
+		s.send(s.dial(key(5)), append(head, large[:wire.RequestHeaderSize]...))
+	}
+	floods := s.dial(key(5)) // the next header is always there, and never the next body
+	go io.Copy(io.Discard, floods)
+	go func() {
+		next := func(number uint64) []byte {
+			return frames.AppendRequest(nil, request(number, wire.OpPut, "d", "", "body"))
+		}
+		const cut = wire.RequestHeaderSize + 2
+		_, err := floods.Write(next(1)[:cut])
+		for number := uint64(1); err == nil; number++ {
+			_, err = floods.Write(append(next(number)[cut:], next(number + 1)[:cut]...))
+		}
+	}()
 
 	if _, err := s.host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
 		t.Fatal(err)
