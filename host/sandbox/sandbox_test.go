@@ -143,7 +143,7 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	if out, err := exec.Command("cp", "-r", filepath.Join(source, "testdata"), dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command(binary, "-test.run", "TestEveryAttemptFails|TestProbe|TestTheProcess", "-test.v")
+	cmd := exec.Command(binary, "-test.run", "TestEveryAttemptFails|TestProbe|TestTheProcess|TestTheTask|TestAGoTask", "-test.v")
 	cmd.Dir = dir
 	cmd.Env = []string{"MOTTE_TEST_HOSTILE=" + c.Executable}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
