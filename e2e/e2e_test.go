@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -24,6 +23,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/e2e/binaries"
 	"motte/host"
 	"motte/host/sandbox"
 )
@@ -33,22 +33,7 @@ var bin string
 
 func TestMain(m *testing.M) {
 	sandbox.MaybeStage()
-	var err error
-	if bin, err = os.MkdirTemp("", "motte-e2e-"); err != nil {
-		panic(err)
-	}
-	for name, pkg := range map[string]string{"motte-core": "motte/cmd/motte-core", "motte-task-hostile": "motte/e2e/hostile",
-		"motte-task-ordered": "motte/tasks/ordered", "motte-task-text": "motte/tasks/text"} {
-		build := exec.Command("go", "build", "-o", filepath.Join(bin, name), pkg)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", pkg, err, out)
-			os.Exit(1)
-		}
-	}
-	code := m.Run()
-	os.RemoveAll(bin)
-	os.Exit(code)
+	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/e2e/hostile"})
 }
 
 // server is a running host with its Core and Tasks.

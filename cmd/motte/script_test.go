@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -14,39 +12,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"motte/client"
+	"motte/e2e/binaries"
 )
 
 // bin is where the executables are.
 var bin string
 
-// TestMain builds what "make build" builds, once: the scripts run real servers
-// with real Tasks.
-func TestMain(m *testing.M) {
-	var err error
-	if bin, err = os.MkdirTemp("", "motte-cli-"); err != nil {
-		panic(err)
-	}
-	code := 1
-	if err := build(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(bin)
-	os.Exit(code)
-}
-
-func build() error {
-	for name, pkg := range map[string]string{"motte": "motte/cmd/motte", "motte-core": "motte/cmd/motte-core",
-		"motte-task-ordered": "motte/tasks/ordered", "motte-task-text": "motte/tasks/text"} {
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(bin, name), pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-		}
-	}
-	return nil
-}
+// TestMain builds the executables, once: the scripts run real servers with real
+// Tasks.
+func TestMain(m *testing.M) { binaries.Main(m, &bin, nil) }
 
 // TestScripts runs the stories in testdata/script: what a user types, and what
 // comes back. A server that a story starts in the background is interrupted at

@@ -35,6 +35,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/e2e/binaries"
 )
 
 var (
@@ -48,30 +49,7 @@ var bin string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	var err error
-	if bin, err = os.MkdirTemp("", "motte-crash-"); err != nil {
-		panic(err)
-	}
-	code := 1
-	if err := build(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(bin)
-	os.Exit(code)
-}
-
-func build() error {
-	for name, pkg := range map[string]string{"motte": "motte/cmd/motte", "motte-core": "motte/cmd/motte-core",
-		"motte-task-ordered": "motte/tasks/ordered"} {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(bin, name), pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-		}
-	}
-	return nil
+	binaries.Main(m, &bin, nil)
 }
 
 // lookAtSources makes "go test" run a test again when the sources of what it
