@@ -150,7 +150,7 @@ func (s *shell) serve() {
 	s.between(func(e *engine.Engine) {
 		e.Stop()
 		for _, c := range s.conns {
-			_ = c.net.SetReadDeadline(time.Now()) // and it sees that the Core is stopping
+			_ = c.net.SetReadDeadline(time.Now())                // and it sees that the Core is stopping
 			time.AfterFunc(stopWithin, func() { c.raw.Close() }) // whatever it still reads or writes
 		}
 	})
