@@ -40,6 +40,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -90,7 +91,12 @@ func Start(c Config) (*Process, error) {
 	_ = cmd.Process.Kill()
 	ended := cmd.Wait()
 	ours.Close()
-	if why := strings.TrimSpace(strings.TrimPrefix(text, raised)); err == nil && why != "" {
+	why := strings.TrimSpace(strings.TrimPrefix(text, raised))
+	if digits, ok := strings.CutPrefix(why, executeFailed); ok {
+		n, _ := strconv.ParseUint(digits, 10, 16)
+		why = fmt.Sprint("execute: ", unix.Errno(n))
+	}
+	if err == nil && why != "" {
 		err = errors.New(why)
 	} else if err == nil {
 		err = fmt.Errorf("what puts up its walls ended without a word: %w", ended)

@@ -24,6 +24,10 @@ const (
 // raised is the last that the stage reports, if all went well.
 const raised = "all walls are up\n"
 
+// executeFailed is what it reports if it can't become the Task, before the number
+// of the error, in three digits.
+const executeFailed = "execute: errno "
+
 // Descriptors of the stage.
 const (
 	channelFD = 3
@@ -61,7 +65,7 @@ func MaybeStage() {
 	}
 	switch os.Args[1] {
 	case modeTask:
-		last, execute := []byte(raised), become(imageFD)
+		last, failed, execute := []byte(raised), []byte(executeFailed+"000\n"), become(imageFD)
 		for _, w := range walls(memory, os.Args[3]) {
 			if err := w.raise(); err != nil && w.mandatory {
 				fmt.Fprintf(report, "%s: %v\n", w.name, err)
@@ -71,7 +75,11 @@ func MaybeStage() {
 		if _, err := unix.Write(reportFD, last); err != nil {
 			os.Exit(1) // there is no host
 		}
-		fmt.Fprintf(report, "execute: %v\n", execute())
+		// Nothing that takes memory can be done here any more.
+		for n, i := execute(), len(executeFailed)+2; n > 0; n, i = n/10, i-1 {
+			failed[i] = byte('0' + n%10)
+		}
+		_, _, _ = unix.RawSyscall(unix.SYS_WRITE, reportFD, uintptr(unsafe.Pointer(&failed[0])), uintptr(len(failed)))
 		os.Exit(1)
 	case modeProbe:
 		probe(report, memory)
@@ -82,10 +90,10 @@ func MaybeStage() {
 // become prepares the execution of the image. Its name is its descriptor; the
 // filter allows this one execution, of this one descriptor, and the descriptor
 // ends with it.
-func become(fd int) func() error {
+func become(fd int) func() unix.Errno {
 	empty, argv0 := []byte("\x00"), []byte("task\x00")
 	argv, envv := []*byte{&argv0[0], nil}, []*byte{nil}
-	return func() error {
+	return func() unix.Errno {
 		_, _, e := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty[0])),
 			uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])), unix.AT_EMPTY_PATH, 0)
 		return e
