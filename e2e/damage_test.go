@@ -17,13 +17,8 @@ import (
 // names the place, and nothing else.
 func TestDamageWhileServingCostsOneObject(t *testing.T) {
 	dir := t.TempDir()
-	s := serve(t, dir)
-	c, ctx := s.admin(), t.Context()
-	must(t, c.CreateCollection(ctx, "c"))
-	for i := range 20 {
-		_, err := c.Put(ctx, "c", bytes.Repeat([]byte{byte(i)}, 500), client.Name(fmt.Sprint(i)))
-		must(t, err)
-	}
+	_, c := twenty(t, dir)
+	ctx := t.Context()
 	path := filepath.Join(dir, "00000001.seg")
 	data, err := os.ReadFile(path)
 	must(t, err)

@@ -462,10 +462,10 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	t.Logf("%d acknowledged writes, all there", len(acknowledged))
 }
 
-// TestAlteredStoreIsRefused: a host that alters the stored log between two
-// starts is told the segment and the offset, and nothing is served.
-func TestAlteredStoreIsRefused(t *testing.T) {
-	dir := t.TempDir()
+// twenty starts a server whose collection "c" has twenty objects, each named by a
+// number and made of bytes with that value.
+func twenty(t *testing.T, dir string) (*server, *client.Client) {
+	t.Helper()
 	s := serve(t, dir)
 	c, ctx := s.admin(), t.Context()
 	must(t, c.CreateCollection(ctx, "c"))
@@ -473,6 +473,15 @@ func TestAlteredStoreIsRefused(t *testing.T) {
 		_, err := c.Put(ctx, "c", bytes.Repeat([]byte{byte(i)}, 500), client.Name(fmt.Sprint(i)))
 		must(t, err)
 	}
+	return s, c
+}
+
+// TestAlteredStoreIsRefused: a host that alters the stored log between two
+// starts is told the segment and the offset, and nothing is served.
+func TestAlteredStoreIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := twenty(t, dir)
+	ctx := t.Context()
 	s.stop()
 	path := filepath.Join(dir, "00000001.seg")
 	good, err := os.ReadFile(path)
