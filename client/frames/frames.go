@@ -47,8 +47,7 @@ func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code wire.Code) {
 	h.Number = r.U64()
 	h.BodyLen = int(r.U32())
 	h.Count = r.U32()
-	h.Head.LSN = r.U64()
-	r.Copy(h.Head.Chain[:])
+	h.Head, _ = wire.DecodeHead(r.Take(wire.HeadSize))
 	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindAlert && h.Code.Valid() && h.BodyLen <= wire.MaxReplyBody)
 	if r.Done() != nil {
 		return h, wire.Malformed
@@ -90,7 +89,7 @@ func DecodeStatus(p []byte) (s wire.StatusItem, err error) {
 	for i := range s.Numbers {
 		s.Numbers[i] = r.U64()
 	}
-	r.Require(s.Kind >= wire.StatusServer && s.Kind <= wire.StatusGrant)
+	r.Require(s.Kind >= wire.StatusServer && s.Kind <= wire.StatusStorage)
 	if s.Kind == wire.StatusTask {
 		row, err := wire.DecodeRow(r.Rest())
 		r.Require(err == nil)

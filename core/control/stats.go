@@ -2,8 +2,8 @@ package control
 
 // MaxOp and MaxCode are one more than the highest operation and code counted.
 const (
-	MaxOp   = 35
-	MaxCode = 25
+	MaxOp   = 36
+	MaxCode = 27
 )
 
 // Buckets is the number of buckets of a latency histogram: bucket i counts

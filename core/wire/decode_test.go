@@ -92,12 +92,12 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 		}
 		return list
 	}
-	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 32 33 34 "
+	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 32 33 34 35 "
 	if got := valid(256, func(b byte) bool { return wire.Operation(b).Valid() }); got != operations {
 		t.Errorf("operations %s", got)
 	}
-	if !wire.IndexViolated.Valid() || wire.Code(wire.IndexViolated+1).Valid() || wire.Code(255).Valid() {
-		t.Error("codes end elsewhere than at IndexViolated")
+	if !wire.Expired.Valid() || wire.Code(wire.Expired+1).Valid() || wire.Code(255).Valid() {
+		t.Error("codes end elsewhere than at Expired")
 	}
 }
 
@@ -222,12 +222,12 @@ func TestRowLimits(t *testing.T) {
 
 func TestAlertLimits(t *testing.T) {
 	of := func(r wire.Reason) []byte { return wire.AppendAlert(nil, &wire.Alert{Reason: r, Collection: "c"}) }
-	whole := of(wire.ReasonStorage)
+	whole := of(wire.ReasonLossAccepted)
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAlert(p); return err }, []decoding{
 		{"no reason", of(0), false},
 		{"first reason", of(wire.ReasonInvalidIdentity), true},
 		{"last reason", whole, true},
-		{"reason over it", of(wire.ReasonStorage + 1), false},
+		{"reason over it", of(wire.ReasonLossAccepted + 1), false},
 		{"a byte short", whole[:len(whole)-1], false},
 		{"a byte long", append(bytes.Clone(whole), 0), false},
 	})

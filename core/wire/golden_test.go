@@ -105,6 +105,7 @@ func goldenRequests() []goldenRequest {
 			Name: []byte("ordered"), Query: wire.AppendRow(nil, &row)}},
 		{"add-principal", "ADD PRINCIPAL", wire.Request{Header: h(wire.OpAddPrincipal, wire.Header{Identity: pattern(0x80)}), Name: []byte("alice")}},
 		{"remove-principal", "REMOVE PRINCIPAL", wire.Request{Header: h(wire.OpRemovePrincipal, wire.Header{Identity: pattern(0x80)})}},
+		{"erase-principal", "REMOVE PRINCIPAL with all that it put", wire.Request{Header: h(wire.OpRemovePrincipal, wire.Header{Identity: pattern(0x80), Flags: wire.FlagErase})}},
 		{"grant", "GRANT of read and write in a collection", wire.Request{Header: h(wire.OpGrant, wire.Header{Collection: people,
 			Identity: pattern(0x80), Flags: wire.Flags(wire.RightRead | wire.RightWrite)})}},
 		{"revoke", "REVOKE of admin on the server", wire.Request{Header: h(wire.OpRevoke, wire.Header{
@@ -112,6 +113,8 @@ func goldenRequests() []goldenRequest {
 		{"status", "STATUS", wire.Request{Header: h(wire.OpStatus, wire.Header{})}},
 		{"alerts", "ALERTS", wire.Request{Header: h(wire.OpAlerts, wire.Header{})}},
 		{"head", "HEAD", wire.Request{Header: h(wire.OpHead, wire.Header{})}},
+		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Header: h(wire.OpHead, wire.Header{}), Query: wire.AppendHead(nil, &head)}},
+		{"compact", "COMPACT", wire.Request{Header: h(wire.OpCompact, wire.Header{})}},
 	}
 }
 
@@ -207,6 +210,8 @@ func goldenReplies() []goldenReply {
 			item(wire.StatusItem{Kind: wire.StatusPrincipal, Principal: alice, Label: "alice"}), status},
 		{"status-grant", "Status of a grant", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusGrant,
 			Collection: "people", Principal: alice, Flags: uint8(wire.RightRead | wire.RightWrite)}), status},
+		{"status-storage", "Status of the storage", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusStorage,
+			Numbers: [6]uint64{7_000_000, 52_000, 4700, 12, 1_000_000, 2_000_000}}), status},
 		{"alert", "An alert: a Task named an identity that was never made", wire.ReplyHeader{Kind: wire.KindAlert},
 			wire.AppendAlert(nil, &wire.Alert{LSN: 41, Time: 1_800_000_000, Reason: wire.ReasonInvalidIdentity, Collection: "people", Index: "by_age"}), alert},
 		{"alert-damaged", "An alert: a stored record failed its check", wire.ReplyHeader{Kind: wire.KindAlert},
@@ -214,11 +219,17 @@ func goldenReplies() []goldenReply {
 	}
 }
 
+// head is the head in the vectors: the bytes from 0xc0 to 0xdf, in two halves.
+var head = func() wire.Head {
+	p := pattern(0xc0)
+	return wire.Head{LSN: 4711, Segment: [16]byte(p[:16]), Chain: [16]byte(p[16:])}
+}()
+
 // TestGoldenReplies pins every kind of reply frame, from both sides.
 func TestGoldenReplies(t *testing.T) {
 	for _, g := range goldenReplies() {
 		g.header.Number, g.header.BodyLen = 0x0102030405060708, len(g.body)
-		g.header.Head = wire.Head{LSN: 4711, Chain: pattern(0xc0)}
+		g.header.Head = head
 		p := append(wire.AppendReplyHeader(nil, &g.header), g.body...)
 		golden(t, "reply-"+g.name, g.comment, p)
 		if h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != wire.OK || h != g.header {

@@ -25,10 +25,31 @@ const (
 )
 
 // Head is a position in the sealed log: the sequence number of the last
-// durable record, and the chain value that commits to all up to it.
+// durable record, the tag of the segment in which it was written, and the chain
+// value that commits to all up to it. A tag is the first half of the MAC of the
+// segment's header, which holds a random salt: two branches of a store's history
+// have no segment in common behind the place where they part.
 type Head struct {
-	LSN   uint64
-	Chain [32]byte
+	LSN     uint64
+	Segment [16]byte
+	Chain   [16]byte // the first half of it
+}
+
+// HeadSize is the length of a head in bytes.
+const HeadSize = 40
+
+// AppendHead appends LSN 8 | segment's tag 16 | chain value 16.
+func AppendHead(p []byte, h *Head) []byte {
+	return frame.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
+}
+
+// DecodeHead reads a head.
+func DecodeHead(p []byte) (h Head, err error) {
+	r := frame.NewReader(p)
+	h.LSN = r.U64()
+	r.Copy(h.Segment[:])
+	r.Copy(h.Chain[:])
+	return h, r.Done()
 }
 
 // ReplyHeader is the fixed part of a reply frame.
@@ -45,8 +66,7 @@ type ReplyHeader struct {
 // AppendReplyHeader appends the header of a reply frame to p.
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
 	w := frame.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
-	w = w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count)
-	return w.U64(h.Head.LSN).Bytes(h.Head.Chain[:])
+	return AppendHead(w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count), &h.Head)
 }
 
 // Object is the body of a KindObject frame.
@@ -116,6 +136,10 @@ const (
 	StatusPrincipal StatusKind = 5
 	// StatusGrant: Collection, or none for the server; Principal; Flags: rights.
 	StatusGrant StatusKind = 6
+	// StatusStorage: only a server administrator sees it. Numbers: bytes of live
+	// records, bytes of the newest checkpoint, its LSN, seconds since it was
+	// written, bytes that compaction has moved and given back since the Core started.
+	StatusStorage StatusKind = 7
 )
 
 // Flags of a StatusServer.
@@ -158,16 +182,18 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonInvalidIdentity Reason = 1 // never made, or altered, or deleted or replaced as the Task had confirmed
-	ReasonOtherCollection Reason = 2 // an identity of another collection
-	ReasonBadFrame        Reason = 3 // too long, too short, unknown type, wrong version
-	ReasonUnasked         Reason = 4 // an answer to a request never made, or a second answer
-	ReasonTooManyResults  Reason = 5 // more identities than the table or the request allows
-	ReasonDeadline        Reason = 6 // no answer in time
-	ReasonTaskEnded       Reason = 7 // the process ended or closed its channel
-	ReasonDamagedRecord   Reason = 8 // a stored record failed its check when it was read
-	ReasonStorage         Reason = 9 // the disk refused a write
-	reasonEnd             Reason = 10
+	ReasonInvalidIdentity Reason = 1  // never made, or altered, or deleted or replaced as the Task had confirmed
+	ReasonOtherCollection Reason = 2  // an identity of another collection
+	ReasonBadFrame        Reason = 3  // too long, too short, unknown type, wrong version
+	ReasonUnasked         Reason = 4  // an answer to a request never made, or a second answer
+	ReasonTooManyResults  Reason = 5  // more identities than the table or the request allows
+	ReasonDeadline        Reason = 6  // no answer in time
+	ReasonTaskEnded       Reason = 7  // the process ended or closed its channel
+	ReasonDamagedRecord   Reason = 8  // a stored record failed its check when it was read
+	ReasonStorage         Reason = 9  // the disk refused a write
+	ReasonCheckpoint      Reason = 10 // the newest checkpoint failed its check: the one before was used
+	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
+	reasonEnd             Reason = 12
 )
 
 // Alert is one entry of the record of alerts, which is part of the sealed log.

@@ -13,7 +13,7 @@
 // A reply is one frame or a stream of frames, the last of which has FlagLast:
 //
 //	magic "MTRP" | version 1 | kind 1 | code 1 | flags 1
-//	number 8 | len(body) 4 | count 4 | head LSN 8 | head chain value 32
+//	number 8 | len(body) 4 | count 4 | head 40
 //	body …
 //
 // Invariants: a length is checked against its limit before anything is
@@ -71,12 +71,14 @@ const (
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts
-	OpHead   Operation = 34 // → head of the log, in the reply's header; also a ping
+	OpHead   Operation = 34 // sub-query: a head to be found in the log's history, or nothing → head of the log, in the reply's header; also a ping
+
+	OpCompact Operation = 35 // give back all space that nothing needs
 )
 
 // Valid reports whether o is an operation of this version.
 func (o Operation) Valid() bool {
-	return o >= OpPut && o <= OpBatch || o >= OpCreateCollection && o <= OpRevoke || o >= OpStatus && o <= OpHead
+	return o >= OpPut && o <= OpBatch || o >= OpCreateCollection && o <= OpRevoke || o >= OpStatus && o <= OpCompact
 }
 
 // DataType says what an index's inputs and predicates hold. The Core compares
@@ -107,6 +109,8 @@ const (
 	FlagOrdered   Flags = 1 << 0 // create index: the Task's order is kept
 	FlagLazy      Flags = 1 << 1 // create index: a PUT does not wait for it
 	FlagAttribute Flags = 1 << 2 // create index: fed the attribute of its name, not the object
+
+	FlagErase Flags = 1 << 0 // remove principal: and all that it put, for good
 )
 
 // Code is the outcome of a request: one of a fixed enumeration, so that no
@@ -136,12 +140,14 @@ const (
 	IndexUnavailable    Code = 17 // the index is being built, restarted or rebuilt: try again
 	QueryRefused        Code = 18 // the Task does not accept the predicate
 	Damaged             Code = 19 // a stored record fails its check
-	StorageFailed       Code = 20 // the disk refused a write, which may still take effect; the Core now only reads
+	StorageFailed       Code = 20 // the disk refuses writes: the Core only reads until it takes them again
 	LeakBudgetExhausted Code = 21 // the index's leak budget for this principal is used up
 	ShuttingDown        Code = 22 // try another time
 	Overloaded          Code = 23 // a queue is full: try again
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
-	codeEnd             Code = 25
+	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
+	Expired             Code = 26 // the answer was taken so slowly that something it was to show is gone
+	codeEnd             Code = 27
 )
 
 // Valid reports whether c is a code of this version.
