@@ -1,33 +1,45 @@
 // Package log is the sealed log: the one truth that everything else follows
-// (design, section 6).
+// (design, section 6). It keeps three kinds of files in a Storage:
 //
-// A store is a sequence of segments, a segment a header and records:
+//   - log segments, to which records are appended: NNNNNNNN.seg
+//   - moved segments, written whole by compaction: NNNNNNNN.seg
+//   - checkpoints of the state that the records led to: NNNNNNNN.ckp
 //
-//	header  magic "MSEG" | version 1 | reserved 3 | store 16 | segment 4
-//	        previous segment 4 | its end 4 | reserved 4 | first LSN 8
-//	        salt 32 | chain value before the first record 32 | MAC 32
+// and the wrap keys (see package seal). A segment is a header and records:
 //
-//	record  magic "MR" | version 1 | flags 1 | length of it all 4 | LSN 8
+//	header  magic "MSEG" | version 2 | kind 1 | reserved 2 | store 16
+//	        segment 4 | previous segment 4 | its end 4 | origins 4
+//	        first LSN 8 | salt 32 | chain value before the first record 32
+//	        of each origin: segment 4 | reserved 4 | salt 32
+//	        MAC 32
+//
+//	record  magic "MR" | version 2 | flags 1 | length of it all 4 | LSN 8
+//	        origin 4 | reserved 4
 //	        sealed head: kind 1 | reserved 3 | collection 4 | owner 4
 //	                     len(body) 4 | identity 32, and 16 of seal
 //	        sealed body: the body, and 16 of seal
 //	        zero bytes up to a multiple of 8
 //
-// The first 16 bytes of a record are the associated data of its head, those and
+// The first 24 bytes of a record are the associated data of its head, those and
 // the head that of its body: so a body opens only with its LSN, collection and
-// identity. The chain value after a record is the SHA-256 of the one before, the
-// record's first 16 bytes, its sealed head and the seal of its body.
+// identity. Its keys come from the salt of its origin, the segment in which it
+// was first written: compaction copies it as it is. The chain value after a
+// record of a log segment is the SHA-256 of the one before, the record's first
+// 24 bytes, its sealed head and the seal of its body.
 //
 // Guarantees:
 //
 //  1. What Append returned for is durable, whole groups of it or nothing.
-//  2. A record that is altered, cut, swapped, repeated or missing is noticed
-//     when the log is opened, and named by segment and offset. One thing can't
-//     be seen from the disk alone: that all from some group on was taken away.
-//     It looks like a crash before that group was written; who remembers the
-//     head of the log can tell.
+//  2. A log segment names the end of the one before, its own first LSN and the
+//     chain value there: a record that is altered, cut, swapped, repeated or
+//     missing is noticed when the log is opened, if it is behind the checkpoint,
+//     else when it is read, and named by segment and offset. One thing can't be
+//     seen from the disk alone: that all from some group on was taken away. It
+//     looks like a crash before that group was written; who remembers the head of
+//     the log can tell (Contains).
 //  3. Nothing is sealed twice under one key and nonce: see package seal.
-//  4. After a failed write nothing is appended until the log is opened anew.
+//  4. After a failed write nothing is appended until Resume has made a new segment,
+//     whose header cuts off what the failed write may have left.
 package log
 
 import (
@@ -35,129 +47,218 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
 	"motte/core/seal"
+	"motte/core/wire"
 )
 
 // Errors that callers can tell apart.
 var (
 	ErrDamaged = errors.New("the log is damaged")
 	ErrFailed  = errors.New("the log takes no more records: a write failed")
+	ErrMoved   = errors.New("the record's segment is gone: the record was moved, or nothing needed it")
 )
 
 // DamageError says where a stored log is not what was written. It is an
 // ErrDamaged.
 type DamageError struct {
-	Segment uint32
-	Offset  int64 // bytes from the start of the segment
-	What    string
+	File   string
+	Offset int64 // bytes from the start of the file
+	What   string
 }
 
 // Error says where and what, for the operator.
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("segment %d, offset %d: %s", e.Segment, e.Offset, e.What)
+	return fmt.Sprintf("%s, offset %d: %s", e.File, e.Offset, e.What)
 }
 
 // Is makes errors.Is(err, ErrDamaged) hold.
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
 
-// Storage keeps the bytes of segments. It is not trusted with anything but
-// their durability.
+// Storage keeps the bytes of files. It is not trusted with anything but their
+// durability. All but Append, which has one caller at a time, are safe for
+// concurrent use.
 type Storage interface {
-	// Segments lists the segments in ascending order, and returns when what
-	// they hold is durable: a process that was killed may have left its last
-	// write in memory alone, and what is built on it must not outlive it.
-	Segments() ([]SegmentInfo, error)
-	// Append adds p to the end of a segment and returns when it is durable.
-	// The first Append to a segment makes it, with all of p or not at all. It
-	// is called by one goroutine at a time, for the newest segment only.
-	Append(segment uint32, p []byte) error
-	// ReadAt fills p from an offset. It is safe for concurrent use.
-	ReadAt(segment uint32, p []byte, offset int64) error
+	// Files lists the files in the order of their names.
+	Files() ([]File, error)
+	// Append adds p to the end of the file that was made last by Append, and
+	// returns when it is durable. Another name makes a new file, with all of p
+	// or not at all.
+	Append(name string, p []byte) error
+	// Create makes or replaces a file, which is there whole and durable when it
+	// returns nil; otherwise all is as before.
+	Create(name string, write func(io.Writer) error) error
+	// Remove removes a file. A crash may bring it back.
+	Remove(name string) error
+	// Sync makes durable what a file holds: a process that was killed may have
+	// left its last write in memory alone, and what is built on it must not
+	// outlive it.
+	Sync(name string) error
+	// ReadAt fills p from an offset.
+	ReadAt(name string, p []byte, offset int64) error
 }
 
-// SegmentInfo describes a segment.
-type SegmentInfo struct {
-	ID   uint32
-	Size int64 // bytes; what lies behind the data is zero
+// File describes a file of a Storage.
+type File struct {
+	Name string
+	Size int64 // bytes
 }
 
 // Sizes of segments, in bytes.
 const (
-	segmentTarget = 64 << 20 // a segment that would grow beyond is followed by a new one
+	SegmentTarget = 64 << 20 // a segment that would grow beyond is followed by a new one
 	segmentMax    = 96 << 20 // no segment is longer: one group is at most a third of that
+	maxSegments   = 1 << 24  // as many as the mapping can name
 )
 
-// Log is an open log. Append has one caller at a time; Read any number.
+// Position is a place between two records.
+type Position struct {
+	LSN          uint64 // of the record before
+	Chain        [sha256.Size]byte
+	Tag          Tag    // of the log segment that holds the record before
+	Segment, End uint32 // where the next record would lie, if it lies in the same segment
+}
+
+// Head is what clients see of a position.
+func (p *Position) Head() wire.Head { return wire.Head{p.LSN, p.Tag, [16]byte(p.Chain[:16])} }
+
+// Log is an open log. Append, Resume and Position have one caller at a time,
+// Checkpoint, Move, Remove and the two about wrap keys another; any number of
+// goroutines may Read.
 type Log struct {
 	storage Storage
 	random  io.Reader
 	store   seal.StoreID
 	keys    *seal.Keys
 	ring    *seal.Ring
+	wraps   []seal.WrapKey
+	damaged func(*DamageError) error // nil: all damage is an error
 
-	lsn    uint64 // of the last record
-	chain  [sha256.Size]byte
-	last   *segment // the newest that was read or made; at first one that holds nothing
-	fresh  bool     // last was made by this Log
+	pos    Position
+	last   *segment // that Append adds to; nil: the next one makes a segment
+	nextID uint32   // of last, if making it failed
 	buf    []byte
 	failed bool
 
+	base        checkpoint       // the newest one
+	checkpoints map[uint32]int64 // the size of each that is there, by number
+
 	mu       sync.RWMutex
 	segments map[uint32]*segment
+	origins  map[uint32]*origin
+	history  []branch // of log segments, by first LSN
+	highest  uint32   // segment ever seen or made
+	floor    uint32   // log segments before this one are needed by no checkpoint to replay
+	rotate   bool     // the next Append makes a new segment
 }
 
-// Open reads the headers of the log in a storage, and checks each against the
-// root key; Replay brings the records. An empty storage becomes a new store.
-func Open(s Storage, root seal.Root, random io.Reader) (*Log, error) {
-	l := &Log{storage: s, random: random, ring: seal.NewRing(), last: &segment{}, segments: make(map[uint32]*segment)}
-	list, err := s.Segments()
+// branch says from which LSN on the records of a log segment are.
+type branch struct {
+	firstLSN uint64
+	tag      Tag
+}
+
+// maxHistory bounds the branches that are kept, 24 bytes each: older heads than
+// the oldest of them can't be told from those of another history.
+const maxHistory = 1 << 16
+
+// Open reads the headers of all segments in a storage, and checks each against
+// the root key. An empty storage becomes a new store. Restore and Replay follow.
+// Damage that damaged accepts, by returning nil, is passed over, here and by
+// Replay; nil accepts none.
+func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError) error) (*Log, error) {
+	l := &Log{storage: s, random: random, damaged: damaged, checkpoints: make(map[uint32]int64),
+		segments: make(map[uint32]*segment), origins: make(map[uint32]*origin)}
+	files, err := s.Files()
 	if err != nil {
-		return nil, fmt.Errorf("list segments: %w", err)
+		return nil, fmt.Errorf("list files: %w", err)
 	}
-	if len(list) == 0 {
+	for _, f := range files {
+		if id, ok := number(f.Name, segmentSuffix); ok {
+			if err := l.readHeader(id, f, root); err != nil {
+				return nil, err
+			}
+		} else if n, ok := number(f.Name, checkpointSuffix); ok {
+			l.checkpoints[n] = f.Size
+		}
+	}
+	if l.highest == 0 {
 		if _, err := io.ReadFull(random, l.store[:]); err != nil {
 			return nil, fmt.Errorf("make a store identifier: %w", err)
 		}
 		l.keys = seal.Derive(root, l.store)
 	}
-	for i, info := range list {
-		if want := uint32(i) + 1; info.ID != want {
-			return nil, &DamageError{want, 0, "the segment is missing"}
-		}
-		if err := l.readHeader(info, root); err != nil {
-			return nil, err
+	if l.keys == nil {
+		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
+	}
+	// Only the newest log segment can have been left in memory: the others were
+	// durable before a newer one was made.
+	newest := uint32(0)
+	for id, s := range l.segments {
+		if s.kind == kindLog {
+			newest = max(newest, id)
 		}
 	}
-	l.ring.Set(CoreOwner, l.keys.Data())
-	return l, nil
+	if newest > 0 {
+		if err := s.Sync(segmentName(newest)); err != nil {
+			return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
+		}
+	}
+	return l, l.readWraps(files)
 }
 
 // Keys returns the Core's own keys for this store.
 func (l *Log) Keys() *seal.Keys { return l.keys }
 
-// Ring returns the ring of data keys, to which Replay's caller adds.
+// Ring returns the ring of data keys, to which the callers of Restore and Replay
+// add.
 func (l *Log) Ring() *seal.Ring { return l.ring }
 
-// Head returns the sequence number of the last durable record, and the chain
-// value that commits to all up to it. Only Append's caller may ask.
-func (l *Log) Head() (lsn uint64, chain [sha256.Size]byte) { return l.lsn, l.chain }
+// Position returns where the last durable record ends.
+func (l *Log) Position() Position { return l.pos }
 
-// Size returns the bytes and the number of segments.
-func (l *Log) Size() (bytes int64, segments int) {
+// Contains reports whether a head, which is not beyond the log's own, is part of
+// its history: whether its LSN was written to the segment that it names.
+func (l *Log) Contains(h wire.Head) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, s := range l.segments {
-		bytes += s.end
+	i := len(l.history) - 1
+	for ; i >= 0 && l.history[i].firstLSN > h.LSN; i-- {
 	}
-	return bytes, len(l.segments)
+	return i < 0 || l.history[i].tag == h.Segment
+}
+
+// SegmentInfo describes a segment.
+type SegmentInfo struct {
+	ID    uint32
+	Bytes int64 // of data
+	Free  bool  // no checkpoint needs it but for the records that the mapping names
+}
+
+// Segments lists the segments in order.
+func (l *Log) Segments() (list []SegmentInfo) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
+		s := l.segments[id]
+		list = append(list, SegmentInfo{id, s.end, s.kind == kindMoved || id < l.floor})
+	}
+	return list
+}
+
+// Rotate lets the next Append make a new segment.
+func (l *Log) Rotate() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rotate = true
 }
 
 // Append makes groups durable in one write, and returns where each of their
 // records lies, in order. Their LSNs must follow on. After an error, which may
-// leave any part of them on the disk, the Log takes no more.
+// leave any part of them on the disk, the Log takes no more until Resume.
 func (l *Log) Append(groups []Group) (at []Location, err error) {
 	if l.failed {
 		return nil, ErrFailed
@@ -172,34 +273,38 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	if need > segmentMax/3 {
 		return nil, errors.New("a write of this size is not possible")
 	}
-	if !l.fresh || l.last.end+need > segmentTarget {
+	l.mu.RLock()
+	rotate := l.rotate
+	l.mu.RUnlock()
+	if rotate || l.last == nil || l.last.end+need > SegmentTarget {
 		if err := l.newSegment(); err != nil {
 			return nil, err
 		}
 	}
-	s, lsn, chain, p, flags := l.last, l.lsn, l.chain, l.buf[:0], byte(flagFirst)
+	s, pos, p, flags := l.last, l.pos, l.buf[:0], byte(flagFirst)
 	for _, g := range groups {
 		for i := range g {
-			if g[i].LSN != lsn+1 {
-				return nil, fmt.Errorf("record %d follows record %d", g[i].LSN, lsn)
+			if g[i].LSN != pos.LSN+1 {
+				return nil, fmt.Errorf("record %d follows record %d", g[i].LSN, pos.LSN)
 			}
 			if i == len(g)-1 {
 				flags |= flagCommit
 			}
 			start := len(p)
-			if p, err = s.seal(p, l.ring, &g[i], flags); err != nil {
+			if p, err = l.seal(p, s, &g[i], flags); err != nil {
 				return nil, err
 			}
-			at = append(at, Location{s.id, uint32(s.end) + uint32(start), uint32(len(p) - start)})
-			lsn, chain, flags = lsn+1, chained(chain, p[start:], len(g[i].Body)), 0
+			at = append(at, Location{s.id, pos.End, uint32(len(p) - start)})
+			pos.pass(s, p[start:], len(g[i].Body))
+			flags = 0
 		}
 	}
-	if err := l.storage.Append(s.id, p); err != nil {
-		return nil, fmt.Errorf("append to segment %d: %w", s.id, err)
+	if err := l.storage.Append(segmentName(s.id), p); err != nil {
+		return nil, fmt.Errorf("append to %s: %w", segmentName(s.id), err)
 	}
-	l.lsn, l.chain = lsn, chain
+	l.pos = pos
 	l.mu.Lock()
-	s.end += int64(len(p))
+	s.end = int64(pos.End)
 	l.mu.Unlock()
 	if l.buf = p; cap(p) > 16<<20 {
 		l.buf = nil // one large write must not keep its memory
@@ -207,42 +312,87 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	return at, nil
 }
 
-// newSegment makes the next segment, with a salt of its own, bound to the end
-// of the one before.
+// Resume makes a new segment, after a failed write: what follows is not mixed
+// with what that may have left.
+func (l *Log) Resume() error {
+	err := l.newSegment()
+	l.failed = err != nil
+	return err
+}
+
+// newSegment makes the next log segment, with a salt of its own, bound to the
+// end of the one before.
 func (l *Log) newSegment() error {
-	s := &segment{id: l.last.id + 1, previous: l.last.id, previousEnd: uint32(l.last.end),
-		firstLSN: l.lsn + 1, chain: l.chain, end: headerSize}
+	if l.nextID == 0 {
+		l.nextID = l.newID()
+	}
+	s := &segment{id: l.nextID, previous: l.pos.Segment, previousEnd: l.pos.End, firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
+	if s.id >= maxSegments {
+		return errors.New("the store has had as many segments as it can have")
+	}
 	if _, err := io.ReadFull(l.random, s.salt[:]); err != nil {
 		return fmt.Errorf("make a salt: %w", err)
 	}
-	s.heads = l.keys.Heads(s.salt)
-	if err := l.storage.Append(s.id, s.header(l.store, l.keys)); err != nil {
-		return fmt.Errorf("make segment %d: %w", s.id, err)
+	header := s.header(l.store, l.keys)
+	if err := l.storage.Append(segmentName(s.id), header); err != nil {
+		return fmt.Errorf("make %s: %w", segmentName(s.id), err)
 	}
-	l.last, l.fresh = s, true
+	s.end = int64(len(header))
+	l.last, l.nextID, l.pos.Segment, l.pos.End = s, 0, s.id, uint32(s.end)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.segments[s.id] = s
+	l.rotate = false
+	l.segments[s.id], l.origins[s.id] = s, newOrigin(l.keys, s.salt)
+	l.begin(s)
 	return nil
 }
 
+// begin notes that the records from now on are those of a log segment.
+func (l *Log) begin(s *segment) {
+	if l.history = append(l.history, branch{s.firstLSN, s.tag}); len(l.history) > maxHistory {
+		l.history = slices.Clone(l.history[maxHistory/4:])
+	}
+}
+
+func (l *Log) newID() uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.highest++
+	return l.highest
+}
+
 // Read reads and opens the record at a location into buf, which it may grow and
-// returns: the record's body lies in it. Any number of goroutines may read.
+// returns: the record's body lies in it. Any number of goroutines may read. What
+// was moved since the location was learnt is an ErrMoved.
 func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	l.mu.RLock()
 	s := l.segments[at.Segment]
 	within := s != nil && int64(at.Offset)+int64(at.Length) <= s.end && at.Length >= minRecord
 	l.mu.RUnlock()
+	if s == nil {
+		return Record{}, buf, ErrMoved
+	}
+	name := segmentName(at.Segment)
 	if !within {
-		return Record{}, buf, &DamageError{at.Segment, int64(at.Offset), "no record lies here"}
+		return Record{}, buf, &DamageError{name, int64(at.Offset), "no record lies here"}
 	}
 	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
-	if err := l.storage.ReadAt(at.Segment, buf, int64(at.Offset)); err != nil {
-		return Record{}, buf, fmt.Errorf("read segment %d at %d: %w", at.Segment, at.Offset, err)
+	if err := l.storage.ReadAt(name, buf, int64(at.Offset)); err != nil {
+		if !l.Has(at.Segment) {
+			err = ErrMoved
+		}
+		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
 	}
-	r, what := s.open(buf, l.ring)
+	r, what := l.open(buf)
 	if what != "" {
-		return Record{}, buf, &DamageError{at.Segment, int64(at.Offset), what}
+		return Record{}, buf, &DamageError{name, int64(at.Offset), what}
 	}
 	return r, buf, nil
+}
+
+// Has reports whether a segment is there.
+func (l *Log) Has(segment uint32) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.segments[segment] != nil
 }

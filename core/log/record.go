@@ -29,7 +29,9 @@ const (
 	KindGrant            Kind = 10
 	KindRevoke           Kind = 11
 	KindAlert            Kind = 12
-	kindEnd              Kind = 13
+	KindMoved            Kind = 13 // compaction gave records another place
+	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
+	kindEnd              Kind = 15
 )
 
 // Record is one entry of the log.
@@ -41,8 +43,10 @@ type Record struct {
 	ID         identity.ID // of the object, or zero
 	Body       []byte
 
-	flags  byte  // as it is stored
-	length int64 // bytes that it takes there
+	origin uint32 // segment in which it was first written
+	flags  byte   // as it is stored
+	length int64  // bytes that it takes there
+	size   int    // bytes of its body
 }
 
 // CoreOwner is the owner of all records that are not objects.
@@ -60,8 +64,8 @@ type Group []Record
 
 const (
 	recordMagic   = "MR"
-	recordVersion = 1
-	frontSize     = 16
+	recordVersion = 2
+	frontSize     = 24
 	headSize      = 48
 	bodyAt        = frontSize + headSize + seal.Overhead
 	minRecord     = bodyAt + seal.Overhead
@@ -76,58 +80,64 @@ const (
 // recordLen is the length of a record with a body of n bytes.
 func recordLen(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (alignment - 1) }
 
-// seal appends a sealed record to p.
-func (s *segment) seal(p []byte, ring *seal.Ring, r *Record, flags byte) ([]byte, error) {
-	bodies := ring.Bodies(r.Owner, s.salt)
+// seal appends a record, sealed for a log segment, to p.
+func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) {
+	bodies := l.ring.Bodies(r.Owner, s.salt)
 	if bodies == nil {
 		return p, fmt.Errorf("record %d: owner %d has no key", r.LSN, r.Owner)
 	}
 	size, nonce := int(recordLen(len(r.Body))), seal.Nonce(r.LSN)
 	plain := frame.Writer(make([]byte, 0, frontSize+headSize)).Text(recordMagic, 2)
-	plain = plain.U8(recordVersion, flags).U32(uint32(size)).U64(r.LSN)
+	plain = plain.U8(recordVersion, flags).U32(uint32(size)).U64(r.LSN).U32(s.id).U32(0)
 	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner).U32(uint32(len(r.Body))).Bytes(r.ID[:])
 	end := len(p) + size
 	p = append(slices.Grow(p, size), plain[:frontSize]...)
-	p = s.heads.Seal(p, nonce, plain[frontSize:], plain[:frontSize])
+	p = l.origin(s.id).heads.Seal(p, nonce, plain[frontSize:], plain[:frontSize])
 	p = bodies.Seal(p, nonce, r.Body, plain)
 	return append(p, make([]byte, end-len(p))...), nil
 }
 
+func (l *Log) origin(id uint32) *origin {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.origins[id]
+}
+
 // openHead reads the front of the record at the front of p, and opens its head:
-// proof that the Core wrote both, in this segment.
-func (s *segment) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
+// proof that the Core wrote both. Of r all but the body is set.
+func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
 	f := frame.NewReader(p)
 	if string(f.Take(2)) != recordMagic || f.U8() != recordVersion || len(p) < bodyAt {
 		return r, plain, false
 	}
-	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()
+	r.flags, r.length, r.LSN, r.origin = f.U8(), int64(f.U32()), f.U64(), f.U32()
+	o := l.origin(r.origin)
+	if o == nil {
+		return r, plain, false
+	}
 	copy(plain[:], p[:frontSize])
-	_, err := s.heads.Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
-	return r, plain, err == nil && r.length >= minRecord && r.length%alignment == 0
+	_, err := o.heads.Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
+	h := frame.NewReader(plain[frontSize:])
+	r.Kind = Kind(h.U8())
+	h.Take(3)
+	r.Collection, r.Owner, r.size = h.U32(), h.U32(), int(h.U32())
+	h.Copy(r.ID[:])
+	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && recordLen(r.size) == r.length
 }
 
 // open checks and opens the record at the front of p; its body in place:
 // r.Body aliases p, and nothing else of p changes. It says what is wrong, or
 // nothing.
-func (s *segment) open(p []byte, ring *seal.Ring) (r Record, what string) {
-	r, plain, ok := s.openHead(p)
+func (l *Log) open(p []byte) (r Record, what string) {
+	r, plain, ok := l.openHead(p)
 	if !ok || r.length > int64(len(p)) {
 		return r, "the record's head fails its check"
 	}
-	h := frame.NewReader(plain[frontSize:])
-	r.Kind = Kind(h.U8())
-	h.Take(3)
-	r.Collection, r.Owner = h.U32(), h.U32()
-	size := int(h.U32())
-	h.Copy(r.ID[:])
-	if r.Kind == 0 || r.Kind >= kindEnd || recordLen(size) != r.length {
-		return r, "the record's head has no sense"
-	}
-	bodies := ring.Bodies(r.Owner, s.salt)
+	bodies := l.ring.Bodies(r.Owner, l.origin(r.origin).salt)
 	if bodies == nil {
 		return r, "the key of the record's owner is gone"
 	}
-	nonce, end := seal.Nonce(r.LSN), bodyAt+size+seal.Overhead
+	nonce, end := seal.Nonce(r.LSN), bodyAt+r.size+seal.Overhead
 	body, err := bodies.Open(p[bodyAt:bodyAt], nonce, p[bodyAt:end], plain[:])
 	if err != nil || len(bytes.TrimLeft(p[end:r.length], "\x00")) > 0 {
 		return r, "the record's body, or the padding behind it, fails its check"
@@ -136,9 +146,10 @@ func (s *segment) open(p []byte, ring *seal.Ring) (r Record, what string) {
 	return r, ""
 }
 
-// chained returns the chain value after a record with a body of n bytes, of
-// which the body may have been opened: its seal stays where it was.
-func chained(before [sha256.Size]byte, record []byte, n int) [sha256.Size]byte {
+// pass moves p behind a record of a log segment, with a body of n bytes. The body
+// may have been opened: its seal stays where it was.
+func (p *Position) pass(s *segment, record []byte, n int) {
 	tag := record[bodyAt+n:][:seal.Overhead]
-	return sha256.Sum256(slices.Concat(before[:], record[:bodyAt], tag))
+	p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], record[:bodyAt], tag))
+	p.LSN, p.Tag, p.Segment, p.End = p.LSN+1, s.tag, s.id, p.End+uint32(len(record))
 }

@@ -2,150 +2,209 @@ package log
 
 import (
 	"bytes"
-	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/sha256"
 	"fmt"
-
-	"motte/core/frame"
-	"motte/core/seal"
+	"math"
+	"slices"
 )
 
-const (
-	segmentMagic   = "MSEG"
-	segmentVersion = 1
-	headerSize     = 144
-	macAt          = headerSize - sha256.Size
-)
+// readAhead is how much of a file is read at once, at least.
+const readAhead = 1 << 20 // bytes
 
-// segment is what is known of a segment: its header, and where its data ends.
-type segment struct {
-	id          uint32
-	previous    uint32 // 0: none
-	previousEnd uint32 // bytes of data in the previous one
-	firstLSN    uint64
-	salt        seal.Salt
-	chain       [sha256.Size]byte // before the first record
-	heads       cipher.AEAD
-	size        int64 // bytes to be replayed; behind what a newer segment names as the end lies a torn tail
-	end         int64 // bytes of data, as far as it was replayed or written
+// window reads a file from front to back through a buffer.
+type window struct {
+	storage Storage
+	name    string
+	size    int64 // bytes of the file that matter
+	at      int64 // where buf begins
+	buf     []byte
 }
 
-// header encodes the header of s.
-func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
-	w := frame.Writer(segmentMagic).U8(segmentVersion, 0, 0, 0).Bytes(store[:])
-	w = w.U32(s.id).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
-	w = w.Bytes(s.salt[:]).Bytes(s.chain[:])
-	return w.Bytes(keys.MAC(w))
+// bytes returns n bytes at an offset, or what there is of them. They are valid
+// until the next call.
+func (w *window) bytes(offset, n int64) ([]byte, error) {
+	n = max(0, min(n, w.size-offset))
+	if offset < w.at || offset+n > w.at+int64(len(w.buf)) {
+		ahead := int(max(n, min(readAhead, w.size-offset)))
+		w.at, w.buf = offset, slices.Grow(w.buf[:0], ahead)[:ahead]
+		if err := w.storage.ReadAt(w.name, w.buf, offset); err != nil {
+			w.buf = w.buf[:0]
+			return nil, fmt.Errorf("read %s at %d: %w", w.name, offset, err)
+		}
+	}
+	return w.buf[offset-w.at:][:n], nil
 }
 
-// readHeader reads the header of a segment. The first one says which store this
-// is: with a wrong one, or the wrong root key, no header authenticates.
-func (l *Log) readHeader(info SegmentInfo, root seal.Root) error {
-	p := make([]byte, headerSize)
-	if info.Size < headerSize || info.Size > segmentMax {
-		return &DamageError{info.ID, info.Size, "no segment ends here"}
+// record returns the record at an offset, its head opened, and its bytes; false:
+// none lies there.
+func (l *Log) record(w *window, offset int64) (r Record, p []byte, ok bool, err error) {
+	if p, err = w.bytes(offset, minRecord); err != nil {
+		return r, nil, false, err
 	}
-	if err := l.storage.ReadAt(info.ID, p, 0); err != nil {
-		return fmt.Errorf("read segment %d: %w", info.ID, err)
+	if r, _, ok = l.openHead(p); ok {
+		p, err = w.bytes(offset, r.length)
+		ok = int64(len(p)) == r.length
 	}
-	r, s := frame.NewReader(p), &segment{size: info.Size}
-	magic, version := string(r.Take(4)), r.U8()
-	if magic == segmentMagic && version != segmentVersion {
-		return fmt.Errorf("segment %d has version %d; this Core reads version %d", info.ID, version, segmentVersion)
-	}
-	r.Take(3)
-	store := seal.StoreID(r.Take(16))
-	s.id, s.previous, s.previousEnd = r.U32(), r.U32(), r.U32()
-	r.Take(4)
-	s.firstLSN = r.U64()
-	r.Copy(s.salt[:])
-	r.Copy(s.chain[:])
-	if l.keys == nil {
-		l.store, l.keys = store, seal.Derive(root, store)
-	}
-	if !hmac.Equal(l.keys.MAC(p[:macAt]), p[macAt:]) || s.id != info.ID {
-		return &DamageError{info.ID, 0, "the header fails its check: it was altered or moved, or the root key is another"}
-	}
-	if before := l.segments[s.id-1]; before != nil {
-		before.size = min(before.size, int64(s.previousEnd))
-	}
-	s.heads = l.keys.Heads(s.salt)
-	l.segments[s.id] = s
-	return nil
+	return r, p, ok, err
 }
 
-// Replay reads the whole log, checks all of it, and hands each record of each
-// whole group to apply, in order; r.Body is apply's to keep. It is called once,
-// before Append.
+// Replay reads the log behind the checkpoint, checks all of it, and hands each
+// record of each whole group to apply, in order; r.Body is apply's to keep. It is
+// called once, after Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
-	for id := uint32(1); l.segments[id] != nil; id++ {
-		s := l.segments[id]
-		data := make([]byte, s.size)
-		if err := l.storage.ReadAt(id, data, 0); err != nil {
-			return fmt.Errorf("read segment %d: %w", id, err)
+	s := l.segments[l.pos.Segment]
+	if s == nil && l.pos.Segment != 0 {
+		if err := l.damage(segmentName(l.pos.Segment), 0, "the segment is missing"); err != nil {
+			return err
+		}
+	}
+	for next := s; ; s = next {
+		if next = l.next(l.pos.Segment); s != nil {
+			if err := l.replaySegment(s, next, apply); err != nil {
+				return err
+			}
+		}
+		if next == nil {
+			return nil
 		}
 		// All of the segment before must have been there, up to the end that
 		// this header names.
-		if s.firstLSN != l.lsn+1 || s.chain != l.chain || s.previous != l.last.id || int64(s.previousEnd) != l.last.end {
-			return &DamageError{l.last.id, l.last.end, "records are missing behind this one"}
+		if next.firstLSN != l.pos.LSN+1 || next.chain != l.pos.Chain || next.previous != l.pos.Segment || next.previousEnd != l.pos.End {
+			if err := l.damage(segmentName(l.pos.Segment), int64(l.pos.End), "records are missing behind this one"); err != nil {
+				return err
+			}
+			l.pos.LSN, l.pos.Chain = next.firstLSN-1, next.chain
 		}
-		if err := l.replaySegment(s, data, apply); err != nil {
+		l.pos.Segment, l.pos.End = next.id, minHeader
+		l.begin(next)
+	}
+}
+
+// next returns the log segment behind the one with this number, or nil.
+func (l *Log) next(id uint32) (n *segment) {
+	for _, s := range l.segments {
+		if s.kind == kindLog && s.id > id && (n == nil || s.id < n.id) {
+			n = s
+		}
+	}
+	return n
+}
+
+// replaySegment applies the whole groups of a segment, from the position on.
+// What is no record that follows on is damage, save in the newest segment, where
+// it may be the end of the data, or a write that a crash cut short: a later
+// record that the Core marked as the first of a write proves that it was durable
+// once, since a write begins only when all before it is.
+func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
+	w := &window{storage: l.storage, name: segmentName(s.id), size: s.size}
+	if next != nil { // behind the end that it names lies a torn tail
+		w.size = min(w.size, int64(next.previousEnd))
+	}
+	var g replayed
+	pos := l.pos
+	for int64(pos.End) < w.size {
+		offset := int64(pos.End)
+		r, p, ok, err := l.record(w, offset)
+		if err != nil {
 			return err
 		}
-		l.last = s
+		what, from := "the record's head fails its check", offset+alignment
+		if ok && (r.LSN != pos.LSN+1 || r.origin != s.id) {
+			what, from = "a record is missing before this one", offset
+		} else if ok {
+			r, what = l.open(p)
+		}
+		if what == "" {
+			pos.pass(s, p, len(r.Body))
+			r.Body = bytes.Clone(r.Body)
+			g.add(r, Location{s.id, uint32(offset), uint32(r.length)})
+			if r.flags&flagCommit == 0 {
+				continue
+			}
+		} else {
+			if proof, _, err := l.find(w, s, offset, pos.LSN+1, flagFirst); err != nil || next == nil && proof == 0 {
+				s.end = int64(l.pos.End)
+				return err
+			}
+			if err := l.damage(w.name, offset, what); err != nil {
+				return err
+			}
+			// What can be read is kept, though the group is not whole.
+			lsn, at, err := l.find(w, s, from, pos.LSN, 0)
+			if err != nil {
+				return err
+			}
+			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, uint32(at)
+		}
+		if err := g.apply(l, apply); err != nil {
+			return err
+		}
+		l.pos = pos
 	}
+	s.end = int64(l.pos.End)
 	return nil
 }
 
-// replaySegment applies the whole groups of a segment. What is no record that
-// follows on is damage, save in the newest segment, where it may be the end of
-// the data, or a write that a crash cut short: see acknowledged.
-func (l *Log) replaySegment(s *segment, data []byte, apply func(Record, Location) error) error {
-	var group Group
-	var places []Location
-	lsn, chain, newest := l.lsn, l.chain, l.segments[s.id+1] == nil
-	s.end = headerSize
-	for offset := s.end; offset < int64(len(data)); {
-		r, what := s.open(data[offset:], l.ring)
-		if what == "" && r.LSN != lsn+1 {
-			what = "a record is missing before this one"
+// find looks, from an offset on, for a record that the Core wrote in this segment
+// after lsn, with these flags: its LSN and place, or 0 and the end.
+func (l *Log) find(w *window, s *segment, offset int64, lsn uint64, flags byte) (uint64, int64, error) {
+	for ; offset+minRecord <= w.size; offset += alignment {
+		r, _, ok, err := l.record(w, offset)
+		if err != nil {
+			return 0, 0, err
 		}
-		if what != "" {
-			if newest && !s.acknowledged(data, offset, lsn) {
-				return nil
+		if ok && r.origin == s.id && r.LSN > lsn && r.flags&flags == flags {
+			return r.LSN, offset, nil
+		}
+	}
+	return 0, w.size, nil
+}
+
+// replayed is a group being read.
+type replayed struct {
+	records Group
+	places  []Location
+}
+
+func (g *replayed) add(r Record, at Location) {
+	g.records, g.places = append(g.records, r), append(g.places, at)
+}
+
+// apply applies the group, and empties it.
+func (g *replayed) apply(l *Log, apply func(Record, Location) error) error {
+	for i, at := range g.places {
+		if err := apply(g.records[i], at); err != nil {
+			if err := l.damage(segmentName(at.Segment), int64(at.Offset), "the record can't be applied"); err != nil {
+				return err
 			}
-			return &DamageError{s.id, offset, what}
 		}
-		lsn, chain = r.LSN, chained(chain, data[offset:], len(r.Body))
-		r.Body = bytes.Clone(r.Body)
-		group, places = append(group, r), append(places, Location{s.id, uint32(offset), uint32(r.length)})
+	}
+	g.records, g.places = g.records[:0], g.places[:0]
+	return nil
+}
+
+// Walk hands each record of a segment, with its head opened and as it is stored,
+// to visit, in order; both are visit's until it returns. Something else between
+// two records is an ErrDamaged.
+func (l *Log) Walk(segment uint32, visit func(r Record, stored []byte, at Location) error) error {
+	l.mu.RLock()
+	s := l.segments[segment]
+	l.mu.RUnlock()
+	if s == nil {
+		return ErrMoved
+	}
+	w := &window{storage: l.storage, name: segmentName(segment), size: min(s.end, math.MaxUint32)}
+	for offset := s.headerLen(); offset < w.size; {
+		r, p, ok, err := l.record(w, offset)
+		if err == nil && !ok {
+			err = l.damage(w.name, offset, "the record's head fails its check")
+			r.length = alignment
+		} else if err == nil {
+			err = visit(r, p, Location{segment, uint32(offset), uint32(r.length)})
+		}
+		if err != nil {
+			return err
+		}
 		offset += r.length
-		if r.flags&flagCommit == 0 {
-			continue
-		}
-		for i, at := range places {
-			if err := apply(group[i], at); err != nil {
-				return &DamageError{s.id, int64(at.Offset), "the record can't be applied"}
-			}
-		}
-		group, places = group[:0], places[:0]
-		l.lsn, l.chain, s.end = lsn, chain, offset
 	}
 	return nil
-}
-
-// acknowledged reports whether the bytes at offset, which are no record that
-// follows on, were durable once: a later record that the Core wrote and marked
-// as the first of a write proves it, since a write begins only when all before
-// it is durable. Without one, a crash in the middle of the last write explains
-// what is seen.
-func (s *segment) acknowledged(data []byte, offset int64, lsn uint64) bool {
-	for ; offset+minRecord <= int64(len(data)); offset += alignment {
-		r, _, ok := s.openHead(data[offset:])
-		if ok && r.flags&flagFirst != 0 && r.LSN > lsn+1 {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,198 @@
+package log
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"slices"
+
+	"motte/core/frame"
+	"motte/core/seal"
+)
+
+// A checkpoint is the state that all records up to a position led to, in pieces,
+// so that a start need not read those records. It is
+//
+//	header  magic "MCKP" | version 1 | reserved 3 | store 16 | number 4
+//	        reserved 4 | salt 32
+//	piece   length 4 | the piece, and 16 of seal
+//	…
+//
+// Pieces are sealed under a key from the salt. The nonce counts them; their
+// associated data is the header and a byte that is 1 for the last piece: a piece
+// that is altered, moved or missing is noticed, and so is the end. The first piece
+// is the log's own:
+//
+//	LSN 8 | chain value 32 | tag 16 | segment 4 | end 4
+//	segments 4 | of each: segment 4 | end 4 | tag 16
+//	branches 4 | of each: first LSN 8 | tag 16
+//
+// Two checkpoints are kept: if the newest one is damaged, the one before leads to
+// the same state.
+const (
+	checkpointMagic   = "MCKP"
+	checkpointVersion = 1
+	checkpointHeader  = 64
+	checkpointSuffix  = ".ckp"
+)
+
+// checkpoint is a checkpoint that is there; number 0: none, the empty state.
+type checkpoint struct {
+	number  uint32
+	segment uint32 // from which on Replay reads
+}
+
+func checkpointName(n uint32) string { return fmt.Sprintf("%08d%s", n, checkpointSuffix) }
+
+// Checkpoints lists the numbers of what Restore may take, best first: those of the
+// checkpoints, and 0 for the empty state.
+func (l *Log) Checkpoints() []uint32 {
+	list := slices.Sorted(maps.Keys(l.checkpoints))
+	slices.Reverse(list)
+	return append(list, 0)
+}
+
+// Checkpoint writes a checkpoint of the state at a position. The pieces may show
+// some of what records behind it did, as long as replaying those leads to the same
+// state; each is a slice of its own. Then only this checkpoint and the one before it are kept.
+func (l *Log) Checkpoint(at Position, pieces iter.Seq[[]byte]) error {
+	c := checkpoint{slices.Max(l.Checkpoints()) + 1, at.Segment}
+	header := frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(c.number).U32(0)
+	var salt seal.Salt
+	if _, err := io.ReadFull(l.random, salt[:]); err != nil {
+		return fmt.Errorf("make a salt: %w", err)
+	}
+	header = header.Bytes(salt[:])
+	aead, size := l.keys.Checkpoint(salt), int64(len(header))
+	err := l.storage.Create(checkpointName(c.number), func(w io.Writer) error {
+		_, err := w.Write(header)
+		nonce, piece, buf := uint64(0), l.place(at), []byte(nil)
+		put := func(last byte) {
+			buf = binary.BigEndian.AppendUint32(buf[:0], uint32(len(piece)+seal.Overhead))
+			buf = aead.Seal(buf, seal.Nonce(nonce), piece, append(header, last))
+			if err == nil {
+				_, err = w.Write(buf)
+			}
+			nonce, size = nonce+1, size+int64(len(buf))
+		}
+		for next := range pieces {
+			if put(0); err != nil {
+				return err
+			}
+			piece = next
+		}
+		put(1)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", checkpointName(c.number), err)
+	}
+	l.checkpoints[c.number] = size
+	for n := range l.checkpoints {
+		if n != c.number && n != l.base.number && l.storage.Remove(checkpointName(n)) == nil {
+			delete(l.checkpoints, n)
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.floor, l.base = l.base.segment, c
+	return nil
+}
+
+// CheckpointBytes returns the size of the newest checkpoint.
+func (l *Log) CheckpointBytes() int64 { return l.checkpoints[l.base.number] }
+
+// place encodes the log's own piece.
+func (l *Log) place(at Position) []byte {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	w := frame.Writer(nil).U64(at.LSN).Bytes(at.Chain[:]).Bytes(at.Tag[:]).U32(at.Segment).U32(at.End)
+	w = w.U32(uint32(len(l.segments)))
+	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
+		w = w.U32(id).U32(uint32(l.segments[id].end)).Bytes(l.segments[id].tag[:])
+	}
+	w = w.U32(uint32(len(l.history)))
+	for i := range l.history {
+		w = w.U64(l.history[i].firstLSN).Bytes(l.history[i].tag[:])
+	}
+	return w
+}
+
+// Restore starts from a checkpoint, of those that Checkpoints lists: its pieces,
+// each valid until restore returns, are handed to restore in their order. After
+// an error another one can be tried, with a new receiver.
+func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
+	l.ring = seal.NewRing()
+	l.ring.Wraps(l.wraps)
+	l.ring.Set(CoreOwner, l.keys.Data())
+	l.pos, l.history, l.base = Position{}, nil, checkpoint{}
+	if number == 0 {
+		return nil
+	}
+	w := &window{storage: l.storage, name: checkpointName(number), size: l.checkpoints[number]}
+	header, err := w.bytes(0, checkpointHeader)
+	if err != nil {
+		return err
+	}
+	header = slices.Clone(header)
+	want := frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(number).U32(0)
+	if len(header) < checkpointHeader || string(header[:len(want)]) != string(want) {
+		return &DamageError{w.name, 0, "the header is not one of this store and version"}
+	}
+	aead := l.keys.Checkpoint(seal.Salt(header[len(want):]))
+	for offset, nonce, last := int64(checkpointHeader), uint64(0), byte(0); last == 0; nonce++ {
+		p, err := w.bytes(offset, 4)
+		if err != nil {
+			return err
+		}
+		n := int64(frame.NewReader(p).U32())
+		if p, err = w.bytes(offset+4, n); err != nil {
+			return err
+		}
+		at := offset
+		if offset += 4 + n; offset == w.size {
+			last = 1
+		}
+		p, errOpen := aead.Open(p[:0], seal.Nonce(nonce), p, append(header, last))
+		if errOpen == nil && nonce == 0 {
+			errOpen = l.restorePlace(p)
+		} else if errOpen == nil {
+			errOpen = restore(p)
+		}
+		if errOpen != nil {
+			return &DamageError{w.name, at, "the piece fails its check"}
+		}
+	}
+	l.base = checkpoint{number, l.pos.Segment}
+	return nil
+}
+
+// restorePlace reads the log's own piece.
+func (l *Log) restorePlace(p []byte) error {
+	r := frame.NewReader(p)
+	l.pos.LSN = r.U64()
+	r.Copy(l.pos.Chain[:])
+	r.Copy(l.pos.Tag[:])
+	l.pos.Segment, l.pos.End = r.U32(), r.U32()
+	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
+		id, end := r.U32(), int64(r.U32())
+		var tag Tag
+		r.Copy(tag[:])
+		// One that is missing was removed since: nothing may need it.
+		if s := l.segments[id]; s != nil && s.tag == tag && end <= s.size {
+			s.end = end
+		} else if s != nil {
+			if err := l.damage(segmentName(id), min(end, s.size), "it was cut off, or is of another branch of the store's history"); err != nil {
+				return err
+			}
+		}
+	}
+	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
+		b := branch{firstLSN: r.U64()}
+		r.Copy(b.tag[:])
+		l.history = append(l.history, b)
+	}
+	return r.Done()
+}
