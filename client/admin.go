@@ -77,9 +77,27 @@ func (c *Client) AddPrincipal(ctx context.Context, id [32]byte, label string) er
 }
 
 // RemovePrincipal ends a principal's access and all of its rights. Its objects
-// stay.
+// stay; see ErasePrincipal.
 func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
 	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: id}})
+}
+
+// ErasePrincipal removes a principal and all that it put, in every collection,
+// for good: the Core destroys the key of that principal's objects in all of its
+// files, and returns when that is done. A backup from before can't be opened any
+// more with what the Core has now, but still with an older export of its keys:
+// make a new backup and a new export, and destroy the exports from before.
+func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase}})
+}
+
+// Compact gives the disk back all space that nothing needs, and returns when
+// that is done, which may take as long as to read and write all live records.
+// The Core does so by itself, a little at a time; this is for a person who waits
+// for the space. Ending the context ends the waiting, not the work. Only for
+// server administrators. What it came to is in the StatusStorage of Status.
+func (c *Client) Compact(ctx context.Context) error {
+	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpCompact}})
 }
 
 // Grant gives a principal rights in a collection; in "", the server, only

@@ -36,7 +36,37 @@ var (
 	ErrShuttingDown       = &Error{wire.ShuttingDown}
 	ErrOverloaded         = &Error{wire.Overloaded}
 	ErrIndexViolated      = &Error{wire.IndexViolated}
+	ErrHistoryDiffers     = &Error{wire.HistoryDiffers} // a *RolledBackError says more
+	ErrExpired            = &Error{wire.Expired}
 )
+
+// RolledBackError says that the Core's log does not have a head in its history
+// that the client saw: the store went back to an older state, or it is a branch,
+// as when two copies of a store were run. Nothing was sent to that Core but the
+// question. errors.Is finds ErrHistoryDiffers in it.
+type RolledBackError struct {
+	Remembered Head // what the Core, or another copy of it, said was durable
+	Found      Head // what it has now
+}
+
+// Error says which states, and what can be done.
+func (e *RolledBackError) Error() string {
+	what := "the store is another branch of its history"
+	if e.Found.LSN < e.Remembered.LSN {
+		what = "the store went back, or is another branch of its history"
+	}
+	return fmt.Sprintf("%s: this client saw the log at %s, and the server, whose log is at %s, does not have that in its history. "+
+		"Ask the operator; 'motte head accept' goes on with the store as it is, if what is missing was lost and that is accepted",
+		what, describe(e.Remembered), describe(e.Found))
+}
+
+// describe writes a head for people: enough of it to tell two apart.
+func describe(h Head) string {
+	return fmt.Sprintf("%d (segment %x…, chain %x…)", h.LSN, h.Segment[:4], h.Chain[:4])
+}
+
+// Unwrap returns the Core's answer.
+func (e *RolledBackError) Unwrap() error { return ErrHistoryDiffers }
 
 // Errors of the client's own.
 var (
@@ -66,11 +96,13 @@ var texts = map[wire.Code]string{
 	wire.IndexUnavailable:    "the index is being built or rebuilt; try again",
 	wire.QueryRefused:        "the index does not understand the predicate",
 	wire.Damaged:             "a stored record fails its check",
-	wire.StorageFailed:       "the Core's disk refused a write; it only reads",
+	wire.StorageFailed:       "the Core's disk refused a write; it only reads until the disk takes writes again",
 	wire.LeakBudgetExhausted: "the leak budget of this index is used up",
 	wire.ShuttingDown:        "the Core is shutting down; try again",
 	wire.Overloaded:          "the Core is overloaded; try again",
 	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
+	wire.HistoryDiffers:      "the store went back, or is another branch of its history",
+	wire.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",
 }
 
 // Error says what the code means.
@@ -94,7 +126,7 @@ func Temporary(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.TooManyRequests:
+	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.TooManyRequests, wire.Expired:
 		return true
 	}
 	return false

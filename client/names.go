@@ -16,12 +16,14 @@ var (
 		wire.OpCreateIndex: "create-index", wire.OpDropIndex: "drop-index", wire.OpRegisterTask: "register-task",
 		wire.OpAddPrincipal: "add-principal", wire.OpRemovePrincipal: "remove-principal",
 		wire.OpGrant: "grant", wire.OpRevoke: "revoke", wire.OpStatus: "status", wire.OpAlerts: "alerts", wire.OpHead: "head",
+		wire.OpCompact: "compact",
 	}
 	reasonNames = map[wire.Reason]string{
 		wire.ReasonInvalidIdentity: "invalid-identity", wire.ReasonOtherCollection: "other-collection",
 		wire.ReasonBadFrame: "bad-frame", wire.ReasonUnasked: "unasked", wire.ReasonTooManyResults: "too-many-results",
 		wire.ReasonDeadline: "deadline", wire.ReasonTaskEnded: "task-ended",
 		wire.ReasonDamagedRecord: "damaged-record", wire.ReasonStorage: "storage",
+		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
 	}
 	stateNames = map[wire.IndexState]string{
 		wire.IndexStarting: "starting", wire.IndexBuilding: "building", wire.IndexServing: "serving",
@@ -41,6 +43,7 @@ var (
 		wire.Damaged: "damaged", wire.StorageFailed: "storage-failed",
 		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",
 		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
+		wire.HistoryDiffers: "history-differs", wire.Expired: "expired",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {
