@@ -7,6 +7,12 @@
 // Search) travel on a connection of their own, so that a slow reader holds up
 // nobody but itself and the Core sends no faster than it reads.
 //
+// A Client remembers the head of the log that answers carry, and asks each new
+// connection first whether the Core still has that head in its history. If not,
+// the store went back or is another branch: then every call fails with a
+// *RolledBackError, and nothing else is sent. A profile that was read from a
+// file remembers the head beside it, for the processes that come after.
+//
 // Every method ends when its context does. A lost connection is made anew by
 // the next call. A call that was under way then fails with ErrConnectionLost,
 // unless it only reads: then it is tried once more.
@@ -33,7 +39,7 @@ import (
 // Identity names one object with one content.
 type Identity = wire.Identity
 
-// Head is a position in the Core's log: see Client.Head.
+// Head is a position in the Core's log, and commits to all before it.
 type Head = wire.Head
 
 // Limits that keep within the Core's own, for one connection.
@@ -53,12 +59,13 @@ type Client struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	dials   singleflight.Group // attempts to make the shared link
+	memory  memory
+	keeps   sync.WaitGroup // the goroutine that keeps the head
 
 	mu     sync.Mutex
 	link   *link              // the shared one
 	idle   []*link            // of those of their own
 	links  map[*link]struct{} // all that have not ended
-	head   Head
 	closed bool
 }
 
@@ -73,17 +80,23 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{profile: p, config: config, links: make(map[*link]struct{}),
-		slots: semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
+		memory: memory{core: p.CoreKey, store: p.Heads},
+		slots:  semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
 	c.life, c.end = context.WithCancel(context.Background())
-	// One call tells whether the Core knows us.
-	if _, err := c.do(ctx, &wire.Request{Header: wire.Header{Op: wire.OpHead}}); err != nil {
-		c.Close()
+	if p.Heads != nil {
+		c.keeps.Go(func() { c.memory.keep(c.life) })
+	}
+	// The first connection tells whether the Core knows us, and has the history
+	// that we know.
+	if _, err := c.connect(ctx); err != nil {
+		_ = c.Close() // nothing was seen that is to be kept
 		return nil, err
 	}
 	return c, nil
 }
 
 // Close ends all connections; calls and streams in flight fail with ErrClosed.
+// Its error says why the newest head of the log could not be kept.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	links := slices.Collect(maps.Keys(c.links))
@@ -94,24 +107,8 @@ func (c *Client) Close() error {
 	for _, l := range links {
 		l.close()
 	}
-	return nil
-}
-
-// Head returns the newest head of the log that an answer carried: what the
-// Core told this client was durable. A Core that later answers with an older
-// one, or with another chain value for the same LSN, went back or was forked.
-func (c *Client) Head() Head {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.head
-}
-
-func (c *Client) seen(h Head) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if h.LSN > c.head.LSN {
-		c.head = h
-	}
+	c.keeps.Wait()
+	return c.memory.save()
 }
 
 // connect returns the shared link, made anew if it has ended. All calls that
@@ -158,15 +155,20 @@ func (c *Client) shared() (*link, error) {
 	return c.link, nil
 }
 
-// open makes a link that Close ends.
+// open makes a link that Close ends, to a Core whose log has the history that
+// this client knows.
 func (c *Client) open(ctx context.Context) (*link, error) {
-	l, err := dial(ctx, c.profile.Address, c.config, c.seen)
+	l, err := dial(ctx, c.profile.Address, c.config, c.memory.seen)
 	if err != nil {
 		return nil, err
 	}
 	if !c.adopt(l) {
 		l.close()
 		return nil, ErrClosed
+	}
+	if err := c.greet(ctx, l); err != nil {
+		l.close()
+		return nil, err
 	}
 	return l, nil
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"motte/core/frame"
 	"motte/core/wire"
 )
 
@@ -60,14 +59,15 @@ func fake(t *testing.T, serve func(conn)) *Profile {
 }
 
 // request reads the next request; false: the connection ended.
-func (c conn) request() (wire.Header, bool) {
+func (c conn) request() (wire.Request, bool) {
 	head := make([]byte, wire.RequestHeaderSize)
 	if _, err := io.ReadFull(c, head); err != nil {
-		return wire.Header{}, false
+		return wire.Request{}, false
 	}
 	h, code := wire.DecodeHeader(head)
-	_, err := io.CopyN(io.Discard, c, int64(h.BodyLen()))
-	return h, code == wire.OK && err == nil
+	body := make([]byte, h.BodyLen())
+	_, err := io.ReadFull(c, body)
+	return wire.SplitBody(h, body), code == wire.OK && err == nil
 }
 
 // reply writes one frame; false: the connection ended.
@@ -76,8 +76,12 @@ func (c conn) reply(number uint64, kind wire.Kind, count uint32, body []byte) bo
 	if kind != wire.KindObject {
 		last = wire.ReplyLast
 	}
-	p := frame.Writer(wire.ReplyMagic).U8(wire.Version, byte(kind), byte(wire.OK), byte(last)).
-		U64(number).U32(uint32(len(body))).U32(count).Bytes(make([]byte, 40)).Bytes(body)
-	_, err := c.Write(p)
+	return c.send(wire.ReplyHeader{Kind: kind, Flags: last, Number: number, Count: count}, body)
+}
+
+// send writes one frame, which may have a head; false: the connection ended.
+func (c conn) send(h wire.ReplyHeader, body []byte) bool {
+	h.BodyLen = len(body)
+	_, err := c.Write(append(wire.AppendReplyHeader(nil, &h), body...))
 	return err == nil
 }

@@ -24,7 +24,7 @@ import (
 type link struct {
 	net  net.Conn
 	wake chan struct{}
-	seen func(wire.Head)
+	seen func(wire.Head) error // takes the head of each answer; an error ends the link
 	all  sync.WaitGroup
 
 	mu      sync.Mutex
@@ -94,7 +94,7 @@ func tlsConfig(p *Profile) (*tls.Config, error) {
 	}, nil
 }
 
-func dial(ctx context.Context, address string, config *tls.Config, seen func(wire.Head)) (*link, error) {
+func dial(ctx context.Context, address string, config *tls.Config, seen func(wire.Head) error) (*link, error) {
 	d := tls.Dialer{Config: config, NetDialer: &net.Dialer{Timeout: 10 * time.Second}}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -205,7 +205,12 @@ func (l *link) read() {
 			l.fail(failure(p.Code)) // the connection as a whole is refused
 			return
 		}
-		l.seen(p.Head)
+		if p.Code != wire.HistoryDiffers { // then the head is of a history that is not ours
+			if err := l.seen(p.Head); err != nil {
+				l.fail(err)
+				return
+			}
+		}
 		l.mu.Lock()
 		c := l.calls[p.Number]
 		last := c != nil && p.Flags&wire.ReplyLast != 0

@@ -19,6 +19,7 @@ type Profile struct {
 	Address string             // host:port
 	CoreKey ed25519.PublicKey  // the only key that the Core may show
 	Key     ed25519.PrivateKey // the client's own
+	Heads   HeadStore          // keeps the newest head of the log; nil: each Client remembers it for itself. Not part of the file
 }
 
 const profileMagic = "motte-profile-v1"
@@ -28,7 +29,7 @@ const profileMagic = "motte-profile-v1"
 func (p *Profile) Principal() [32]byte { return sha256.Sum256(p.Key.Public().(ed25519.PublicKey)) }
 
 // ReadProfile reads a profile file. It refuses one that others than the owner
-// can read.
+// can read. The head of the log is kept beside it: see HeadFileOf.
 func ReadProfile(path string) (*Profile, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -45,8 +46,12 @@ func ReadProfile(path string) (*Profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: %w", path, err)
 	}
+	p.Heads = HeadFileOf(path)
 	return p, nil
 }
+
+// HeadFileOf is where the head of the log is kept for the profile in a file.
+func HeadFileOf(profile string) HeadFile { return HeadFile(profile + ".head") }
 
 // ParseProfile reads the text of a profile file.
 func ParseProfile(text []byte) (*Profile, error) {
