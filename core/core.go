@@ -47,13 +47,19 @@ type Config struct {
 	Listen  string           // TCP address
 	RootKey string           // file; made with a new store if it is not there
 	Admin   access.Principal // the first administrator of a new store
+	Anchor  wire.Head        // the head that was anchored last; LSN 0: none
+	Accept  bool             // serve a store that lacks what was written to it, this once
 	Control *net.UnixConn    // SOCK_SEQPACKET, to the host
 }
+
+// ErrOlder says that a store is not what its anchor remembers.
+var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
 
 // Limits of the shell.
 const (
 	tickEvery      = 50 * time.Millisecond
 	countEvery     = time.Second
+	resumeEvery    = time.Second // after a failed write
 	stopWithin     = 10 * time.Second
 	maxWrite       = 8 << 20   // bytes after which a group commit is closed; one group may be longer
 	recordOverhead = 128       // bytes at most that a record adds to its body
@@ -87,12 +93,14 @@ type shell struct {
 	small    *budget // the others, which large ones can't hold up
 	answers  *budget // large ones
 	stats    counters
-	stopping atomic.Bool // connections end when they are idle
+	written  atomic.Int64 // bytes of records since the newest checkpoint
+	stopping atomic.Bool  // connections end when they are idle
 }
 
 // Run serves until the host asks it to stop or goes away. It returns an error
 // if the store can't be opened, verified or served.
 func Run(cfg Config) error {
+	collect(0)
 	dir, err := log.OpenDir(cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("open data directory: %w", err)
@@ -111,30 +119,60 @@ func Run(cfg Config) error {
 
 // open verifies the store and replays it into a new engine.
 func (s *shell) open(dir *log.Dir) error {
-	list, err := dir.Segments()
+	empty, err := log.Empty(dir)
 	if err != nil {
 		return err
 	}
-	root, err := readRootKey(s.RootKey)
-	if errors.Is(err, os.ErrNotExist) && len(list) == 0 {
+	root, err := ReadRootKey(s.RootKey)
+	if errors.Is(err, os.ErrNotExist) && empty {
 		root, err = makeRootKey(s.RootKey)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	if s.log, err = log.Open(dir, root, rand.Reader); err != nil {
+	if s.log, err = log.Open(dir, root, rand.Reader, nil); err != nil {
 		return err
 	}
 	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
-	s.engine = engine.New(engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader,
-		Keys: s.log.Ring(), Admin: s.Admin, KeyInStore: err == nil && filepath.IsLocal(within), Now: time.Now()})
-	return s.log.Replay(s.engine.Replay)
+	cfg := engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader, Keys: s.log.Ring(),
+		History: s.log, Admin: s.Admin, KeyInStore: err == nil && filepath.IsLocal(within), Now: time.Now()}
+	var damage error
+	for _, n := range s.log.Checkpoints() {
+		s.engine = engine.New(cfg)
+		if err = s.log.Restore(n, s.engine.Restore); err == nil {
+			break
+		}
+		fmt.Fprintln(os.Stderr, "motte-core: going back to the checkpoint before:", err)
+		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
+	}
+	err = s.log.Replay(func(r log.Record, at log.Location) error {
+		s.written.Add(int64(at.Length))
+		return s.engine.Replay(r, at)
+	})
+	if err == nil {
+		err = s.engine.Check(s.log.Has)
+	}
+	if err != nil {
+		return errors.Join(err, damage)
+	}
+	return s.compare()
+}
+
+// compare holds the store against its anchor.
+func (s *shell) compare() error {
+	at := s.log.Position()
+	if s.Accept {
+		s.engine.Notes = append(s.engine.Notes, wire.ReasonLossAccepted)
+	} else if s.Anchor.LSN > at.LSN || !s.log.Contains(s.Anchor) {
+		return fmt.Errorf("%w: the anchor remembers record %d of segment %x…, the store ends with record %d of segment %x…",
+			ErrOlder, s.Anchor.LSN, s.Anchor.Segment[:4], at.LSN, at.Tag[:4])
+	}
+	return nil
 }
 
 // serve runs all goroutines until the host asks to stop.
 func (s *shell) serve() {
-	lsn, chain := s.log.Head()
-	s.engine.Start(time.Now(), wire.Head{LSN: lsn, Chain: chain})
+	s.engine.Start(time.Now(), s.log.Position())
 	ctx, cancel := context.WithCancel(context.Background())
 	stop := make(chan struct{})
 	var accepting, all sync.WaitGroup
@@ -142,6 +180,7 @@ func (s *shell) serve() {
 	all.Go(func() { s.writeLog(ctx) })
 	all.Go(func() { s.readFetches(ctx) })
 	all.Go(func() { s.writeHost(ctx) })
+	all.Go(func() { s.keepHouse(ctx) })
 	all.Go(func() { s.readHost(stop) })
 	accepting.Go(func() { s.accept(ctx) })
 
@@ -156,18 +195,30 @@ func (s *shell) serve() {
 	})
 	accepting.Wait() // every connection has its answers, or their time is up
 	cancel()
-	s.Control.Close()
+	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
 	all.Wait()
+	at := s.log.Position()
+	_, _ = s.Control.Write(control.Append(nil, anchor(at.Head())))
+	s.Control.Close()
 }
 
 // between does something between two events, and waits until it is done.
-func (s *shell) between(do event) {
+func (s *shell) between(do event) { s.ask(context.Background(), do) }
+
+// ask does something between two events, and waits until it is done; false: the
+// context ended first.
+func (s *shell) ask(ctx context.Context, do event) bool {
 	done := make(chan struct{})
 	s.events.put(func(e *engine.Engine) {
 		defer close(done)
 		do(e)
 	})
-	<-done
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // loop owns the engine: it applies what happened, and hands out what follows.
@@ -258,16 +309,42 @@ func (s *shell) writeLog(ctx context.Context) {
 			began := time.Now()
 			at, err := s.log.Append(groups[:n])
 			if err != nil {
-				fmt.Fprintln(os.Stderr, "motte-core: writing stopped:", err)
-				s.events.put((*engine.Engine).WriteFailed)
-				return
+				if !s.resume(ctx, err) {
+					return
+				}
+				break
 			}
 			s.stats.synced(time.Since(began), len(at))
-			lsn, chain := s.log.Head()
-			s.events.put(func(e *engine.Engine) { e.Committed(at, wire.Head{LSN: lsn, Chain: chain}) })
+			for i := range at {
+				s.written.Add(int64(at[i].Length))
+			}
+			end := s.log.Position()
+			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
 			groups = groups[n:]
 		}
 	}
+}
+
+// resume says that a write failed, drops what was to be written with it, and goes
+// on when a new segment can be made; false: the context ended first.
+func (s *shell) resume(ctx context.Context, err error) bool {
+	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
+	ok := s.ask(ctx, (*engine.Engine).WriteFailed) // it appends nothing more
+	s.appends.take()
+	for ok && err != nil {
+		select {
+		case <-time.After(resumeEvery):
+			err = s.log.Resume()
+		case <-ctx.Done():
+			ok = false
+		}
+	}
+	if ok {
+		fmt.Fprintln(os.Stderr, "motte-core: the disk takes writes again")
+		at := s.log.Position()
+		s.events.put(func(e *engine.Engine) { e.Resumed(at) })
+	}
+	return ok
 }
 
 // readFetches reads the records that Tasks are to be fed.

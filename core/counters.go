@@ -1,6 +1,7 @@
 package core
 
 import (
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -34,13 +35,28 @@ func bucket(d time.Duration) (b int) {
 // count tells the host how much there is, and the engine what only the shell
 // knows.
 func (s *shell) count() {
-	size, segments := s.log.Size()
-	s.engine.Observe(len(s.conns), size, segments)
+	size, list := int64(0), s.log.Segments()
+	for i := range list {
+		size += list[i].Bytes
+	}
+	s.engine.Observe(len(s.conns), size, len(list))
+	n, bytes := s.engine.Objects()
+	collect(bytes)
 	values := make([]uint64, len(s.stats))
 	for i := range values {
 		values[i] = s.stats[i].Load()
 	}
 	values[control.Connections], values[control.LogBytes], values[control.Objects] =
-		uint64(len(s.conns)), uint64(size), uint64(s.engine.Objects())
-	s.toHost.put(control.Message{Type: control.Counters, Values: values})
+		uint64(len(s.conns)), uint64(size), uint64(n)
+	s.toHost.put(control.Message{Type: control.Counters, Values: values}, *anchor(s.engine.Head()))
+}
+
+// headroom is the memory for garbage beside a large mapping, which has no
+// pointers to follow: it costs little to collect often, and much to wait until
+// there is half as much garbage as there is mapping.
+const headroom = 48 << 20 // bytes
+
+// collect sets how often garbage is collected, for a mapping of this size.
+func collect(bytes int64) {
+	debug.SetGCPercent(int(min(50, headroom*100/(bytes+headroom/2))))
 }

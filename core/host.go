@@ -58,6 +58,11 @@ func (s *shell) takeChannel(instance uint64, fd int) {
 	s.events.put(func(*engine.Engine) { s.startTask(instance, c) })
 }
 
+// anchor is the message that asks the host to remember a head.
+func anchor(h wire.Head) *control.Message {
+	return &control.Message{Type: control.Anchor, Instance: h.LSN, Key: [32]byte(append(h.Segment[:], h.Chain[:]...))}
+}
+
 // writeHost sends the host what it is to do and to count.
 func (s *shell) writeHost(ctx context.Context) {
 	for messages := range s.toHost.batches(ctx.Done()) {

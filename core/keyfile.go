@@ -22,9 +22,9 @@ var ErrKey = errors.New("root key")
 // version in one.
 const keyPrefix = "motte-root-key-v1 "
 
-// readRootKey reads the root key. Others than the owner must not be able to:
+// ReadRootKey reads the root key. Others than the owner must not be able to:
 // a key that the machine's other users could have read seals nothing.
-func readRootKey(path string) (root seal.Root, err error) {
+func ReadRootKey(path string) (root seal.Root, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return root, err

@@ -7,6 +7,7 @@ import (
 
 	"motte/core/engine"
 	"motte/core/identity"
+	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/wire"
 )
@@ -98,11 +99,9 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 		if r.Single {
 			h.Flags = wire.ReplyLast
 		}
-		n, intact := w.object(h, r.Objects[0])
-		if !intact {
-			entry := r.Objects[0]
-			w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
-			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: wire.Damaged}
+		n, code := w.object(h, r.Objects[0])
+		if code != wire.OK {
+			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: code}
 			break
 		}
 		sent += n
@@ -135,22 +134,30 @@ func (w *writer) frame(h wire.ReplyHeader, body []byte) int {
 	return wire.ReplyHeaderSize + len(body)
 }
 
-// object reads an object and appends its frame. It reports whether the object
-// is what its identity says; one that is not does not leave. A large one waits
-// for room: it is held twice until it is sent.
-func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, intact bool) {
+// object reads an object and appends its frame. One that is not what its identity
+// says does not leave. A large one waits for room: it is held twice until it is
+// sent.
+func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, code wire.Code) {
 	if entry.Loc.Length > bufferSize {
 		w.lent += 2 * int(entry.Loc.Length)
 		w.conn.s.answers.acquire(2 * int(entry.Loc.Length))
 	}
 	o, _, buf, err := w.conn.s.readObject(w.conn.maker, w.record, entry)
+	for there := true; errors.Is(err, log.ErrMoved); {
+		w.conn.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
+		if !there {
+			return 0, wire.Expired
+		}
+		o, _, buf, err = w.conn.s.readObject(w.conn.maker, buf, entry)
+	}
 	if w.record = buf; err != nil {
-		return 0, false
+		w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
+		return 0, wire.Damaged
 	}
 	h.BodyLen = wire.ObjectLen(len(o.Name), len(o.Data))
 	w.p = wire.AppendReplyHeader(w.p, &h)
 	w.p = wire.AppendObject(w.p, &wire.Object{Identity: entry.ID, Name: o.Name, Data: o.Data})
-	return wire.ReplyHeaderSize + h.BodyLen, true
+	return wire.ReplyHeaderSize + h.BodyLen, wire.OK
 }
 
 // readObject reads the object of an entry into buf, and holds its content
@@ -160,7 +167,7 @@ func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (
 	if err == nil {
 		o, err = engine.DecodeObject(rec.Body)
 	}
-	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection ||
+	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection || rec.Owner != entry.Owner || !entry.Wrote(rec.LSN) ||
 		!m.Check(rec.Collection, rec.ID, sha256.Sum256(o.Data))) {
 		err = errContent
 	}

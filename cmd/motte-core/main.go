@@ -4,8 +4,8 @@
 //
 // Exit status: 0 after an orderly stop, 2 for a wrong command line, 3 if the
 // store or its key can't be opened or verified (starting again won't help), 4 if
-// another Core has the store open (it may be about to stop), 1 for everything
-// else.
+// another Core has the store open (it may be about to stop), 5 if the store is
+// older than its anchor, 1 for everything else.
 package main
 
 import (
@@ -16,26 +16,22 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"syscall"
 
 	"motte/core"
 	"motte/core/access"
 	"motte/core/log"
+	"motte/core/wire"
 )
 
-// gcPercent keeps the heap within one and a half times what is alive: nearly all
-// of that is the mapping, which has no pointers to follow, so collecting more
-// often costs little.
-const gcPercent = 50
-
 func main() {
-	debug.SetGCPercent(gcPercent)
 	var cfg core.Config
 	flag.StringVar(&cfg.Dir, "dir", "", "data directory")
 	flag.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "address to listen on")
 	flag.StringVar(&cfg.RootKey, "root-key", "", "file with the root key (default: root.key in the data directory)")
 	admin := flag.String("admin", "", "first administrator of a new store: SHA-256 of its public key, in hexadecimal")
+	anchor := flag.String("anchor", "", "head that the store's anchor remembers, in hexadecimal")
+	flag.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks what was written to it, and record an alert")
 	fd := flag.Uint("control-fd", 3, "descriptor of the channel to the host")
 	flag.Parse()
 	id, err := hex.DecodeString(*admin)
@@ -44,6 +40,13 @@ func main() {
 		os.Exit(2)
 	}
 	cfg.Admin = access.Principal(id)
+	if *anchor != "" {
+		p, errHex := hex.DecodeString(*anchor)
+		if cfg.Anchor, err = wire.DecodeHead(p); errors.Join(err, errHex) != nil {
+			fmt.Fprintln(os.Stderr, "motte-core: -anchor is no head")
+			os.Exit(2)
+		}
+	}
 	if cfg.RootKey == "" {
 		cfg.RootKey = filepath.Join(cfg.Dir, "root.key")
 	}
@@ -60,6 +63,8 @@ func status(err error) int {
 		return 3
 	case errors.Is(err, log.ErrLocked):
 		return 4
+	case errors.Is(err, core.ErrOlder):
+		return 5
 	}
 	return 1
 }

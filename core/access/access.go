@@ -30,7 +30,11 @@ type Grants map[Principal]wire.Rights
 func (g Grants) Rights(p Principal) wire.Rights { return g[p] }
 
 // Add gives p more rights.
-func (g Grants) Add(p Principal, r wire.Rights) { g[p] |= r }
+func (g Grants) Add(p Principal, r wire.Rights) {
+	if r != 0 {
+		g[p] |= r
+	}
+}
 
 // Remove takes rights from p.
 func (g Grants) Remove(p Principal, r wire.Rights) {

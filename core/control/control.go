@@ -40,6 +40,7 @@ const (
 	StopTask  Type = 3 // Instance: kill it; TaskEnded follows
 	Counters  Type = 4 // Values: see Stats
 	Event     Type = 5 // Reason, Segment, Offset: an alert was raised
+	Anchor    Type = 6 // Instance: LSN, Key: segment's tag and chain value of the head to be remembered
 )
 
 // Messages from the host to the Core.
@@ -69,7 +70,7 @@ type Message struct {
 // Append appends the encoding of m to p.
 func Append(p []byte, m *Message) []byte {
 	w := frame.Writer(p).U8('M', 'C', Version, byte(m.Type)).U64(m.Instance)
-	if m.Type <= Event {
+	if m.Type <= Anchor {
 		w = w.Bytes(m.Measurement[:]).U64(m.Memory).Bytes(m.Key[:]).Text(m.Address, MaxAddress)
 		w = w.U8(byte(m.Reason)).U32(m.Segment).U32(m.Offset)
 		for _, v := range m.Values {
@@ -84,7 +85,7 @@ func Decode(p []byte) (m Message, err error) {
 	r := frame.NewReader(p)
 	r.Require(len(p) <= MaxMessage && string(r.Take(2)) == "MC" && r.U8() == Version)
 	m.Type, m.Instance = Type(r.U8()), r.U64()
-	if m.Type >= Ready && m.Type <= Event {
+	if m.Type >= Ready && m.Type <= Anchor {
 		r.Copy(m.Measurement[:])
 		m.Memory = r.U64()
 		r.Copy(m.Key[:])

@@ -3,6 +3,8 @@ package engine
 import (
 	"motte/core/access"
 	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -18,7 +20,11 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 
 func (f *catalogueChange) settled(e *Engine, code wire.Code) {
 	e.changing = false
-	e.end(f.req, code)
+	if f.req != nil && f.req.Op == wire.OpRemovePrincipal && f.req.Flags&wire.FlagErase != 0 && code == wire.OK {
+		e.erase = append(e.erase, f.req)
+	} else {
+		e.end(f.req, code)
+	}
 	if f.req == nil && code == wire.OK {
 		e.ready() // the first administrator is there
 	}
@@ -75,10 +81,10 @@ func (e *Engine) decideChange(q *Request, p *principal, c *collection) (rec log.
 			return rec, wire.InvalidRequest
 		case c != nil:
 			return rec, wire.Exists
-		case len(e.collections) >= MaxCollections:
+		case len(e.collections) >= MaxCollections, e.identifiers+1 >= mapping.Limit:
 			return rec, wire.LimitReached
 		}
-		return entry{name: q.Collection, principal: p.id}.record(log.KindCreateCollection, e.identifiers+1), wire.OK
+		return entry{name: q.Collection, principal: p.id, flags: wire.Flags(wire.RightsAll)}.record(log.KindCreateCollection, e.identifiers+1), wire.OK
 	case wire.OpDropCollection:
 		return entry{}.record(log.KindDropCollection, 0), wire.OK
 	case wire.OpCreateIndex:
@@ -135,13 +141,14 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 			return rec, wire.InvalidRequest
 		case known:
 			return rec, wire.Exists
-		case len(e.principals) >= MaxPrincipals:
+		case len(e.principals) >= MaxPrincipals, e.owners+1 >= mapping.Limit:
 			return rec, wire.LimitReached
 		}
 		return e.addPrincipal(subject, string(q.Name)), wire.OK
 	case !known:
 		return rec, wire.NoPrincipal
 	case q.Op == wire.OpRemovePrincipal && !last:
+		grant.owner = e.principals[subject].owner
 		return grant.record(log.KindRemovePrincipal, 0), wire.OK
 	case rights == 0, c == nil && rights != wire.RightAdmin:
 		return rec, wire.InvalidRequest
@@ -157,7 +164,17 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 // A principal that was removed and comes back is a new owner: what it put
 // before is not its own any more.
 func (e *Engine) addPrincipal(id access.Principal, label string) log.Record {
+	var key [seal.KeySize]byte
+	e.random(key[:])
 	n := entry{principal: id, owner: e.owners + 1, label: label}
-	e.random(n.key[:])
-	return n.record(log.KindAddPrincipal, 0)
+	e.Keys.Set(n.owner, key)
+	return e.wrapped(n).record(log.KindAddPrincipal, 0)
+}
+
+// wrapped gives n the data key of its owner.
+func (e *Engine) wrapped(n entry) entry {
+	var nonce [12]byte
+	e.random(nonce[:])
+	copy(n.key[:], e.Keys.Wrap(n.owner, nonce))
+	return n
 }

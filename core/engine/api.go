@@ -8,6 +8,7 @@ import (
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -33,7 +34,7 @@ type Write struct {
 // Output is what the engine wants done. The shell takes it after each batch of
 // inputs and carries it out; order within each list is to be kept.
 type Output struct {
-	Append  []log.Group        // make durable, in order, then call Committed or WriteFailed
+	Append  []log.Group        // make durable, in order, then call Committed, or WriteFailed and later Resumed
 	Replies []Reply            // send to clients
 	Fetch   []Fetch            // read, then call Fetched
 	Frames  []TaskFrame        // send to Tasks
@@ -75,9 +76,18 @@ type TaskFrame struct {
 	Frame    []byte
 }
 
-// Keyring holds the data keys of principals, by owner.
+// Keyring holds the data keys of principals, by owner: see seal.Ring.
 type Keyring interface {
-	Set(owner uint32, key [32]byte) // from now on the key of that owner
+	Set(owner uint32, key [seal.KeySize]byte)
+	Wrap(owner uint32, nonce [12]byte) []byte
+	Unwrap(owner uint32, wrapped []byte) bool
+	Forget(owner uint32)
+	Owners() []uint32
+}
+
+// History knows all heads that the log has had.
+type History interface {
+	Contains(wire.Head) bool // of heads that are not beyond the present one
 }
 
 // Object is the body of a KindPut record, opened.
@@ -121,9 +131,10 @@ var shapes = map[wire.Operation]struct {
 	wire.OpDropIndex:        {aCollection | anIndex, 0, 0},
 	wire.OpRegisterTask:     {aName | aQuery, 0, 0},
 	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0},
-	wire.OpRemovePrincipal:  {anIdentity, 0, 0},
+	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase},
 	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll)},
 	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll)},
+	wire.OpHead:             {0, aQuery, 0},
 }
 
 // has returns the parts that a request has.

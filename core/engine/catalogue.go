@@ -7,6 +7,7 @@ import (
 	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -29,6 +30,7 @@ type catalogue struct {
 	server      access.Grants // rights on the server itself
 	owners      uint32        // the highest owner given out
 	identifiers uint32        // the highest given to a collection; never given again
+	cleaned     int64         // Unix time at which all dead records had been given back
 	dropped     bool          // objects of dropped collections may still be in the mapping
 	swept       int           // the next shard of the mapping to clear of them
 }
@@ -82,14 +84,14 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 // kinds; fields that a kind does not use are zero:
 //
 //	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
-//	owner 4 | data key 32 | label 64 | configuration or row …
+//	owner 4 | data key, wrapped 60 | label 64 | configuration or row …
 type entry struct {
 	name, task string
 	dataType   wire.DataType
 	flags      wire.Flags // or rights
 	principal  access.Principal
 	owner      uint32
-	key        [32]byte
+	key        [seal.WrappedSize]byte
 	label      string
 	rest       []byte
 }
@@ -124,22 +126,30 @@ func (e *Engine) applyChange(rec *log.Record) error {
 	}
 	switch {
 	case rec.Kind == log.KindCreateCollection:
-		c := &collection{id: rec.Collection, name: n.name, grants: access.Grants{n.principal: wire.RightsAll}}
+		c := &collection{id: rec.Collection, name: n.name, grants: access.Grants{}}
+		c.grants.Add(n.principal, wire.Rights(n.flags))
 		e.byName[c.name], e.byID[c.id] = c, c
 		e.collections = append(e.collections, c)
 		e.identifiers = max(e.identifiers, c.id)
 	case rec.Kind == log.KindRegisterTask:
 		return e.applyRegisterTask(n)
 	case rec.Kind == log.KindAddPrincipal:
-		e.Keys.Set(n.owner, n.key)
+		if !e.Keys.Unwrap(n.owner, n.key[:]) {
+			return frame.ErrMalformed
+		}
 		e.owners = max(e.owners, n.owner)
-		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
+		if n.label != "" { // else it was removed, and what it put is not
+			e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
+		}
 	case rec.Kind == log.KindRemovePrincipal:
 		delete(e.principals, n.principal)
 		e.out.Ended = append(e.out.Ended, n.principal)
 		e.server.Remove(n.principal, wire.RightsAll)
 		for _, k := range e.collections {
 			k.grants.Remove(n.principal, wire.RightsAll)
+		}
+		if n.flags&wire.FlagErase != 0 {
+			e.applyErase(n.owner, rec.LSN)
 		}
 	case c == nil && rec.Collection != 0:
 	case rec.Kind == log.KindGrant:
@@ -196,7 +206,7 @@ func (e *Engine) sweep() {
 	}
 	for _, o := range slices.Collect(e.objects.Shard(e.swept)) {
 		if e.byID[o.Collection] == nil {
-			e.objects.Delete(o.ID.Value())
+			e.remove(o.ID.Value())
 		}
 	}
 	e.swept++

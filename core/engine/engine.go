@@ -26,6 +26,7 @@
 package engine
 
 import (
+	"fmt"
 	"io"
 	"time"
 
@@ -42,8 +43,10 @@ type Config struct {
 	Maker      *identity.Maker
 	Random     io.Reader // unpredictable; an error of it is fatal
 	Keys       Keyring
+	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
 	KeyInStore bool             // for status: the root key lies beside the data
+	Notes      []wire.Reason    // alerts to be recorded at the start
 	Now        time.Time
 }
 
@@ -52,8 +55,11 @@ type Engine struct {
 	Config
 	catalogue
 	objects *mapping.Map
+	used    map[uint32]int64 // bytes of live records, by segment
+	pieces  int              // of a checkpoint that were restored
 	out     Output
-	head    wire.Head
+	at      log.Position // up to which all is applied
+	head    wire.Head    // of it
 	began   time.Time
 
 	lsn       uint64                           // of the last record appended
@@ -72,7 +78,10 @@ type Engine struct {
 	started    bool
 	stopping   bool
 	readOnly   bool
-	observed   [6]uint64 // what the shell knows, for a status
+	observed   [6]uint64  // what the shell knows, for a status
+	storage    [6]uint64  // and of the storage
+	compact    []*Request // to be answered when compaction is done
+	erase      []*Request // to be answered when no key is left; nil: nobody waits
 }
 
 // Limits of what is kept in memory.
@@ -113,12 +122,14 @@ type pendingObject struct {
 	state mapping.Entry // unless it is gone
 }
 
-// New returns an engine for an empty log. Replay follows, then Start.
+// New returns an engine for an empty log. Restore, Replay and Check follow, then
+// Start.
 func New(c Config) *Engine {
 	return &Engine{
 		Config:    c,
 		catalogue: newCatalogue(),
 		objects:   &mapping.Map{},
+		used:      make(map[uint32]int64),
 		began:     c.Now,
 		pending:   make(map[identity.Value]pendingObject),
 		instances: make(map[uint64]*index),
@@ -135,16 +146,54 @@ func (e *Engine) Replay(r log.Record, at log.Location) error {
 
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
-func (e *Engine) Start(now time.Time, head wire.Head) {
-	e.Now, e.head, e.started = now, head, true
+func (e *Engine) Start(now time.Time, at log.Position) {
+	e.Now, e.started, e.dropped, e.swept = now, true, true, 0
+	e.reach(at)
+	if e.cleaned == 0 {
+		e.cleaned = now.Unix()
+	}
 	for _, x := range e.indexes() {
 		e.startIndex(x)
+	}
+	for _, r := range e.Notes {
+		e.Note(r)
 	}
 	if len(e.principals) > 0 {
 		e.ready()
 		return
 	}
+	e.makeAdmin()
+}
+
+// makeAdmin makes the first administrator.
+func (e *Engine) makeAdmin() {
 	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
+}
+
+// reach notes up to where all is durable and applied.
+func (e *Engine) reach(at log.Position) { e.at, e.head = at, at.Head() }
+
+// Check counts what the log led to; the segment of each live record has to be
+// there.
+func (e *Engine) Check(has func(segment uint32) bool) error {
+	clear(e.used)
+	for _, c := range e.collections {
+		c.objects = 0
+	}
+	for i := range mapping.Shards {
+		for o := range e.objects.Shard(i) {
+			e.used[o.Loc.Segment] += int64(o.Loc.Length)
+			if c := e.byID[o.Collection]; c != nil {
+				c.objects++
+			}
+		}
+	}
+	for segment := range e.used {
+		if !has(segment) {
+			return fmt.Errorf("%w: segment %d, which holds objects, is missing", log.ErrDamaged, segment)
+		}
+	}
+	return nil
 }
 
 func (e *Engine) ready() { e.out.Host = append(e.out.Host, control.Message{Type: control.Ready}) }
@@ -164,8 +213,12 @@ func (e *Engine) Observe(connections int, logBytes int64, segments int) {
 	e.observed = [6]uint64{1: uint64(logBytes), 2: uint64(segments), 4: uint64(connections)}
 }
 
-// Objects returns how many objects the store holds.
-func (e *Engine) Objects() int { return e.objects.Len() }
+// Head returns the head of the log.
+func (e *Engine) Head() wire.Head { return e.head }
+
+// Objects returns how many objects the store holds, and the bytes of memory that
+// the mapping takes.
+func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Len(), e.objects.Bytes() }
 
 // random fills p. It is not for input to reach that the kernel has none.
 func (e *Engine) random(p []byte) {
@@ -185,9 +238,9 @@ func (e *Engine) append(f flow, group ...log.Record) {
 }
 
 // Committed says that the oldest records on their way are durable, where they
-// lie, and what the head of the log is now.
-func (e *Engine) Committed(at []log.Location, head wire.Head) {
-	e.head = head
+// lie, and where the log ends now.
+func (e *Engine) Committed(at []log.Location, end log.Position) {
+	e.reach(end)
 	for _, loc := range at {
 		u := e.unsettled[0]
 		e.unsettled[0] = unsettled{}
@@ -202,17 +255,29 @@ func (e *Engine) Committed(at []log.Location, head wire.Head) {
 	}
 }
 
-// WriteFailed says that what is on its way will not become durable, as far as
-// anybody can tell: from now on the engine answers reads and refuses writes.
+// WriteFailed says that what is on its way will not become durable: until Resumed
+// the engine answers reads and refuses writes.
 func (e *Engine) WriteFailed() {
 	lost := e.unsettled
-	e.readOnly, e.unsettled = true, nil
+	e.readOnly, e.unsettled, e.out.Append, e.lsn = true, nil, nil, e.at.LSN
 	clear(e.pending)
 	for i := range lost {
 		lost[i].settle(e, wire.StorageFailed)
 	}
-	e.alert(wire.Alert{Reason: wire.ReasonStorage})
+	e.Note(wire.ReasonStorage)
 }
+
+// Resumed says that the log takes records again.
+func (e *Engine) Resumed(at log.Position) {
+	e.readOnly = false
+	e.reach(at)
+	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
+		e.makeAdmin()
+	}
+}
+
+// Note records an alert that says no more than its reason.
+func (e *Engine) Note(r wire.Reason) { e.alert(wire.Alert{Reason: r}) }
 
 // Damaged says that a stored record failed its check when it was read.
 func (e *Engine) Damaged(entry mapping.Entry) {
@@ -252,6 +317,8 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	switch r.Kind {
 	case log.KindPut, log.KindDelete:
 		e.applyObject(r, at, w)
+	case log.KindMoved:
+		return e.applyMoved(r.Body)
 	case log.KindAlert:
 		a, err := wire.DecodeAlert(r.Body)
 		if err != nil {

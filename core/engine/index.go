@@ -2,10 +2,12 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
@@ -142,7 +144,7 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 	if d.step == task.Remove && !d.hasGone {
 		return
 	}
-	if x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
+	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
 		d.waiter = w
 		w.confirms++
 	}
@@ -204,7 +206,14 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	}
 	d.x.fetching--
 	var input []byte
-	if err != nil {
+	if errors.Is(err, log.ErrMoved) {
+		if cur, ok := e.Current(d.put); ok {
+			d.put, d.fetched = cur, false
+			e.pump(d.x)
+			return
+		}
+		// A change behind this one says what became of it.
+	} else if err != nil {
 		e.Damaged(d.put)
 	} else {
 		input, _ = d.x.input(o)

@@ -46,10 +46,38 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 	case wire.OpAlerts:
 		return e.reportAlerts(q, p)
 	case wire.OpHead:
-		e.end(q, wire.OK)
+		return e.compare(q)
+	case wire.OpCompact:
+		if !e.isAdmin(p.id) {
+			return wire.Denied
+		}
+		e.compact = append(e.compact, q)
 		return wire.OK
 	}
 	return e.administer(q, p)
+}
+
+// compare answers a HEAD: the head that the client remembers, if it sent one, has
+// to be part of the log's history.
+func (e *Engine) compare(q *Request) wire.Code {
+	if len(q.Query) > 0 {
+		h, err := wire.DecodeHead(q.Query)
+		switch {
+		case err != nil:
+			return wire.InvalidRequest
+		case h.LSN > e.head.LSN || !e.History.Contains(h):
+			return wire.HistoryDiffers
+		}
+	}
+	e.end(q, wire.OK)
+	return wire.OK
+}
+
+// Current returns the entry of an object whose record is not any more where an
+// earlier entry said, unless the object is gone, too.
+func (e *Engine) Current(o mapping.Entry) (mapping.Entry, bool) {
+	cur, ok := e.objects.Get(o.ID.Value())
+	return cur, ok && cur.ID == o.ID && cur.Loc != o.Loc
 }
 
 // Knows reports whether a principal is registered.

@@ -26,6 +26,13 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 			s.Flags |= wire.StatusReadOnly
 		}
 		add(s)
+		e.storage[0] = 0
+		for _, n := range e.used {
+			e.storage[0] += uint64(n)
+		}
+		s = wire.StatusItem{Kind: wire.StatusStorage, Numbers: e.storage}
+		s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
+		add(s)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
 		add(wire.StatusItem{Kind: wire.StatusTask, Task: name, Row: e.tasks[name]})

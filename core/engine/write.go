@@ -168,11 +168,11 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	}
 	d := delivery{step: task.Remove, lsn: r.LSN}
 	if r.Kind == log.KindPut {
-		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, Loc: at, Collection: r.Collection, Owner: r.Owner}
-		d.gone, d.hasGone = e.objects.Put(d.put)
+		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
+		d.gone, d.hasGone = e.put(d.put)
 		c.objects++
 	} else {
-		d.gone, d.hasGone = e.objects.Delete(v)
+		d.gone, d.hasGone = e.remove(v)
 	}
 	if d.hasGone {
 		c.objects--
@@ -180,6 +180,20 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	for _, x := range c.indexes {
 		x.follow(d, r.Body, w)
 	}
+}
+
+// put and remove change the mapping, and what is counted of it.
+func (e *Engine) put(o mapping.Entry) (gone mapping.Entry, had bool) {
+	gone, had = e.objects.Put(o)
+	e.used[o.Loc.Segment] += int64(o.Loc.Length)
+	e.used[gone.Loc.Segment] -= int64(gone.Loc.Length)
+	return gone, had
+}
+
+func (e *Engine) remove(v identity.Value) (gone mapping.Entry, had bool) {
+	gone, had = e.objects.Delete(v)
+	e.used[gone.Loc.Segment] -= int64(gone.Loc.Length)
+	return gone, had
 }
 
 // settled: a group is durable and applied, or never will be; what is missing

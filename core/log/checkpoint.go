@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"slices"
 
@@ -54,10 +53,10 @@ func (l *Log) Checkpoints() []uint32 {
 	return append(list, 0)
 }
 
-// Checkpoint writes a checkpoint of the state at a position. The pieces may show
-// some of what records behind it did, as long as replaying those leads to the same
-// state; each is a slice of its own. Then only this checkpoint and the one before it are kept.
-func (l *Log) Checkpoint(at Position, pieces iter.Seq[[]byte]) error {
+// Checkpoint writes a checkpoint of the state at a position, in n pieces. They
+// may show some of what records behind it did, as long as replaying those leads to
+// the same state. Then only this checkpoint and the one before it are kept.
+func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) error {
 	c := checkpoint{slices.Max(l.Checkpoints()) + 1, at.Segment}
 	header := frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(c.number).U32(0)
 	var salt seal.Salt
@@ -68,31 +67,26 @@ func (l *Log) Checkpoint(at Position, pieces iter.Seq[[]byte]) error {
 	aead, size := l.keys.Checkpoint(salt), int64(len(header))
 	err := l.storage.Create(checkpointName(c.number), func(w io.Writer) error {
 		_, err := w.Write(header)
-		nonce, piece, buf := uint64(0), l.place(at), []byte(nil)
-		put := func(last byte) {
-			buf = binary.BigEndian.AppendUint32(buf[:0], uint32(len(piece)+seal.Overhead))
-			buf = aead.Seal(buf, seal.Nonce(nonce), piece, append(header, last))
-			if err == nil {
-				_, err = w.Write(buf)
-			}
-			nonce, size = nonce+1, size+int64(len(buf))
-		}
-		for next := range pieces {
-			if put(0); err != nil {
+		p, buf := l.place(at), []byte(nil)
+		for i := 0; err == nil; i++ {
+			last := byte(i / n)
+			buf = binary.BigEndian.AppendUint32(buf[:0], uint32(len(p)+seal.Overhead))
+			buf = aead.Seal(buf, seal.Nonce(uint64(i)), p, append(header, last))
+			size += int64(len(buf))
+			if _, err = w.Write(buf); err != nil || last == 1 {
 				return err
 			}
-			piece = next
+			p, err = piece(i)
 		}
-		put(1)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", checkpointName(c.number), err)
 	}
 	l.checkpoints[c.number] = size
-	for n := range l.checkpoints {
-		if n != c.number && n != l.base.number && l.storage.Remove(checkpointName(n)) == nil {
-			delete(l.checkpoints, n)
+	for old := range l.checkpoints {
+		if old != c.number && old != l.base.number && l.storage.Remove(checkpointName(old)) == nil {
+			delete(l.checkpoints, old)
 		}
 	}
 	l.mu.Lock()
@@ -124,9 +118,6 @@ func (l *Log) place(at Position) []byte {
 // each valid until restore returns, are handed to restore in their order. After
 // an error another one can be tried, with a new receiver.
 func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
-	l.ring = seal.NewRing()
-	l.ring.Wraps(l.wraps)
-	l.ring.Set(CoreOwner, l.keys.Data())
 	l.pos, l.history, l.base = Position{}, nil, checkpoint{}
 	if number == 0 {
 		return nil

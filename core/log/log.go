@@ -59,7 +59,7 @@ import (
 var (
 	ErrDamaged = errors.New("the log is damaged")
 	ErrFailed  = errors.New("the log takes no more records: a write failed")
-	ErrMoved   = errors.New("the record's segment is gone: the record was moved, or nothing needed it")
+	ErrMoved   = errors.New("the record is not there any more: it was moved, or nothing needed it, or its owner was erased")
 )
 
 // DamageError says where a stored log is not what was written. It is an
@@ -165,12 +165,21 @@ type branch struct {
 // the oldest of them can't be told from those of another history.
 const maxHistory = 1 << 16
 
+// Empty reports whether a storage holds no log yet.
+func Empty(s Storage) (bool, error) {
+	files, err := s.Files()
+	return !slices.ContainsFunc(files, func(f File) bool {
+		_, is := number(f.Name, segmentSuffix)
+		return is
+	}), err
+}
+
 // Open reads the headers of all segments in a storage, and checks each against
 // the root key. An empty storage becomes a new store. Restore and Replay follow.
 // Damage that damaged accepts, by returning nil, is passed over, here and by
 // Replay; nil accepts none.
 func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError) error) (*Log, error) {
-	l := &Log{storage: s, random: random, damaged: damaged, checkpoints: make(map[uint32]int64),
+	l := &Log{storage: s, random: random, damaged: damaged, ring: seal.NewRing(), checkpoints: make(map[uint32]int64),
 		segments: make(map[uint32]*segment), origins: make(map[uint32]*origin)}
 	files, err := s.Files()
 	if err != nil {
@@ -207,7 +216,12 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 			return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
 		}
 	}
-	return l, l.readWraps(files)
+	if err := l.readWraps(files); err != nil {
+		return nil, err
+	}
+	l.ring.Wraps(l.wraps)
+	l.ring.Set(CoreOwner, l.keys.Data())
+	return l, nil
 }
 
 // Keys returns the Core's own keys for this store.
@@ -234,7 +248,7 @@ func (l *Log) Contains(h wire.Head) bool {
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
 	ID    uint32
-	Bytes int64 // of data
+	Bytes int64 // of records
 	Free  bool  // no checkpoint needs it but for the records that the mapping names
 }
 
@@ -244,7 +258,7 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, s.end, s.kind == kindMoved || id < l.floor})
+		list = append(list, SegmentInfo{id, max(0, s.end-s.headerLen()), s.kind == kindMoved || id < l.floor})
 	}
 	return list
 }
@@ -384,11 +398,17 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
 	}
 	r, what := l.open(buf)
+	if what == ownerGone {
+		return Record{}, buf, ErrMoved
+	}
 	if what != "" {
 		return Record{}, buf, &DamageError{name, int64(at.Offset), what}
 	}
 	return r, buf, nil
 }
+
+// ownerGone is said of a record whose owner was erased.
+const ownerGone = "the key of the record's owner is gone"
 
 // Has reports whether a segment is there.
 func (l *Log) Has(segment uint32) bool {

@@ -135,7 +135,7 @@ func (l *Log) open(p []byte) (r Record, what string) {
 	}
 	bodies := l.ring.Bodies(r.Owner, l.origin(r.origin).salt)
 	if bodies == nil {
-		return r, "the key of the record's owner is gone"
+		return r, ownerGone
 	}
 	nonce, end := seal.Nonce(r.LSN), bodyAt+r.size+seal.Overhead
 	body, err := bodies.Open(p[bodyAt:bodyAt], nonce, p[bodyAt:end], plain[:])
