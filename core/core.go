@@ -302,7 +302,7 @@ func (s *shell) writeLog(ctx context.Context) {
 			n, size := 0, 0
 			for n < len(groups) && (n == 0 || size < maxWrite) {
 				for _, r := range groups[n] {
-					size += len(r.Body) + recordOverhead
+					size += len(r.Body) + len(r.Sealed) + recordOverhead
 				}
 				n++
 			}

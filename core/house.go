@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ const (
 	houseEvery     = time.Second
 	housePause     = 10 * time.Second // after an error
 	checkpointPace = 64 << 20         // bytes of records, at least, after which a checkpoint is due
+	carryPiece     = 256 << 10        // bytes of records that are carried over at once, about
 )
 
 var errRefused = errors.New("the disk refuses writes")
@@ -80,7 +80,7 @@ func (h *house) work(all bool) error {
 	began, last := time.Now(), uint32(0)
 	if all {
 		h.s.log.Rotate()
-		if err := errors.Join(h.tell(nil), h.checkpoint(), h.checkpoint()); err != nil {
+		if err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint()); err != nil {
 			return err
 		}
 		list := h.s.log.Segments()
@@ -109,7 +109,7 @@ func (h *house) finishErasure() error {
 	if err := h.s.log.AddWrap(); err != nil {
 		return err
 	}
-	if err := errors.Join(h.tell(nil), h.checkpoint(), h.checkpoint()); err != nil {
+	if err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint()); err != nil {
 		return err
 	}
 	err := h.s.log.DropWraps()
@@ -117,11 +117,11 @@ func (h *house) finishErasure() error {
 	return err
 }
 
-// tell puts moves into the log, and waits until they, and all before, are durable
-// and applied.
-func (h *house) tell(moved []log.Moved) error {
+// tell has the engine append something, and waits until that, and all before, is
+// durable and applied.
+func (h *house) tell(what func(*engine.Engine, func(wire.Code))) error {
 	code := make(chan wire.Code, 1)
-	h.s.events.put(func(e *engine.Engine) { e.Moved(moved, func(c wire.Code) { code <- c }) })
+	h.s.events.put(func(e *engine.Engine) { what(e, func(c wire.Code) { code <- c }) })
 	select {
 	case c := <-code:
 		if c != wire.OK {
@@ -154,77 +154,77 @@ func (h *house) checkpoint() error {
 	return err
 }
 
-// compact moves what is alive out of some segments and removes them; more: it may
-// be worth while again. With last not 0, every segment up to it that holds
-// anything dead is.
+// compact carries what is alive in a segment over to the newest one, and removes
+// it; more: it may be worth while again.
 func (h *house) compact(last uint32) (more bool, err error) {
 	var live map[uint32]int64
 	if !h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) {
 		return false, h.ctx.Err()
 	}
-	from, bytes := plan(h.s.log.Segments(), live, last, h.damaged)
-	if len(from) == 0 {
+	s := plan(h.s.log.Segments(), live, last, h.damaged)
+	if s.ID == 0 {
 		return false, nil
 	}
-	var moved []log.Moved
-	if bytes > 0 {
-		if moved, err = h.s.log.Move(from, h.alive()); err == nil {
-			err = h.tell(moved)
-		}
+	if live[s.ID] > 0 {
+		err = h.carry(s.ID)
 	}
 	if errors.Is(err, log.ErrDamaged) {
-		for _, id := range from {
-			h.damaged[id] = true
-		}
+		h.damaged[s.ID] = true
 		h.s.ask(h.ctx, func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
 	}
-	if err != nil {
-		return false, err
-	}
-	for _, s := range h.s.log.Segments() {
-		if slices.Contains(from, s.ID) {
-			err = errors.Join(err, h.s.log.Remove(s.ID))
-			h.numbers[5] += uint64(s.Bytes)
-		}
-	}
-	for i := range moved {
-		h.numbers[4] += uint64(moved[i].To.Length)
-		h.numbers[5] -= uint64(moved[i].To.Length)
+	if err == nil {
+		err = h.s.log.Remove(s.ID)
+		h.numbers[4], h.numbers[5] = h.numbers[4]+uint64(live[s.ID]), h.numbers[5]+uint64(s.Bytes-live[s.ID])
 	}
 	return err == nil, err
 }
 
-// alive returns what asks the engine which records of a piece are live, and takes
-// as long again as the piece took, so that half of the time is traffic's alone.
-func (h *house) alive() func([]log.Moved) ([]log.Moved, error) {
-	began := time.Now()
-	return func(list []log.Moved) ([]log.Moved, error) {
+// carry carries a segment over, piece by piece, and takes as long again as each
+// piece took, so that half of the time is traffic's alone.
+func (h *house) carry(segment uint32) error {
+	var records []log.Record
+	var at []log.Location
+	size, began := 0, time.Now()
+	flush := func() error {
+		err := h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(records, at, done) })
+		records, at, size = nil, nil, 0
 		time.Sleep(time.Since(began))
 		began = time.Now()
-		if !h.s.ask(h.ctx, func(e *engine.Engine) { list = e.Alive(list) }) {
-			return nil, h.ctx.Err()
-		}
-		return list, nil
+		return err
 	}
+	err := h.s.log.Walk(segment, func(r log.Record, place log.Location) error {
+		if r.Kind != log.KindPut {
+			return nil
+		}
+		r.Sealed = slices.Clone(r.Sealed)
+		records, at = append(records, r), append(at, place)
+		if size += len(r.Sealed); size < carryPiece {
+			return nil
+		}
+		return flush()
+	})
+	if err == nil {
+		err = flush()
+	}
+	return err
 }
 
-// plan chooses what to compact, the most dead first, as much as one segment can
-// take: those without anything alive, and those that hold something dead if last
-// says so, or if what could be given back is more than a fifth of what is alive.
-func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged map[uint32]bool) (from []uint32, bytes int64) {
+// plan chooses what to compact: the segment with the smallest part alive, of those
+// with nothing alive, and those that hold something dead if they are not behind
+// last, or if what could be given back in all is more than a fifth of what is alive.
+func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged map[uint32]bool) (best log.SegmentInfo) {
 	var dead, alive int64
 	for _, s := range list {
 		if alive += live[s.ID]; s.Free {
 			dead += s.Bytes - live[s.ID]
 		}
 	}
-	slices.SortFunc(list, func(a, b log.SegmentInfo) int { return cmp.Compare(live[a.ID]*(b.Bytes+1), live[b.ID]*(a.Bytes+1)) })
 	for _, s := range list {
 		n := live[s.ID]
 		worth := n == 0 || s.ID <= last && n < s.Bytes || dead > alive/5 && n < s.Bytes/10*9
-		if s.Free && worth && !damaged[s.ID] && bytes+n < log.SegmentTarget {
-			from, bytes = append(from, s.ID), bytes+n
+		if s.Free && worth && !damaged[s.ID] && (best.ID == 0 || n*best.Bytes < live[best.ID]*s.Bytes) {
+			best = s
 		}
 	}
-	return from, bytes
+	return best
 }

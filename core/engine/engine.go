@@ -140,7 +140,9 @@ func New(c Config) *Engine {
 
 // Replay applies a record that was durable before the start.
 func (e *Engine) Replay(r log.Record, at log.Location) error {
-	e.lsn = r.LSN
+	if r.Sealed == nil {
+		e.lsn = r.LSN
+	}
 	return e.apply(&r, at, nil)
 }
 
@@ -230,8 +232,10 @@ func (e *Engine) random(p []byte) {
 // append hands a group to the log; f, if not nil, hears of the outcome.
 func (e *Engine) append(f flow, group ...log.Record) {
 	for i := range group {
-		e.lsn++
-		group[i].LSN = e.lsn
+		if group[i].Sealed == nil {
+			e.lsn++
+			group[i].LSN = e.lsn
+		}
 		e.unsettled = append(e.unsettled, unsettled{record: group[i], flow: f, last: i == len(group)-1})
 	}
 	e.out.Append = append(e.out.Append, group)
@@ -314,11 +318,14 @@ func (e *Engine) keepAlert(a wire.Alert) {
 // apply makes a durable record part of the state; w, if not nil, waits for the
 // Tasks that have to follow.
 func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
+	if r.Sealed != nil {
+		e.applyCarried(r, at)
+		return nil
+	}
 	switch r.Kind {
 	case log.KindPut, log.KindDelete:
 		e.applyObject(r, at, w)
-	case log.KindMoved:
-		return e.applyMoved(r.Body)
+	case log.KindMark:
 	case log.KindAlert:
 		a, err := wire.DecodeAlert(r.Body)
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 
 	"motte/core/access"
 	"motte/core/frame"
-	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/task"
@@ -40,7 +39,7 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte) {
 		if p := byOwner[owner]; p != nil {
 			n.principal, n.label = p.id, p.label
 		}
-		if owner != log.CoreOwner {
+		if owner > log.CoreOwner && owner <= e.owners {
 			add(e.wrapped(n).record(log.KindAddPrincipal, 0))
 		}
 	}
@@ -94,54 +93,45 @@ func (e *Engine) Restore(piece []byte) error {
 // Live returns the bytes of live records in each segment.
 func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 
-// Alive returns those of the records that are live, in their order.
-func (e *Engine) Alive(list []log.Moved) []log.Moved {
-	return slices.DeleteFunc(list, func(m log.Moved) bool {
-		o, ok := e.objects.Get(m.Value)
-		return !ok || o.Loc != m.From
-	})
-}
-
 // told is a flow that is only told.
 type told func(wire.Code)
 
 func (f told) settled(_ *Engine, code wire.Code) { f(code) }
 
-// maxMoved bounds the moves of one record.
-const maxMoved = 1 << 16
+// Mark appends a record that does nothing; done hears when it, and all before it,
+// is durable and applied, or can't be.
+func (e *Engine) Mark(done func(wire.Code)) { e.tell(done, log.Record{Kind: log.KindMark}) }
 
-// Moved says that live records have copies elsewhere; done hears when that is in
-// the log, as is then all that was before, or can't be.
-func (e *Engine) Moved(list []log.Moved, done func(wire.Code)) {
-	if e.readOnly {
-		done(wire.StorageFailed)
-		return
-	}
-	group := log.Group{{Kind: log.KindMoved}}
-	for some := range slices.Chunk(list, maxMoved) {
-		var w frame.Writer
-		for _, m := range some {
-			w = w.Bytes(m.Value[:]).U32(m.From.Segment).U32(m.From.Offset).U32(m.To.Segment).U32(m.To.Offset)
+// Carry appends those of the records, which lie where at says, that are live, once
+// more; done hears when they have their new places. It keeps what they hold until
+// then.
+func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.Code)) {
+	var alive log.Group
+	for i := range records {
+		if o, ok := e.objects.Get(records[i].ID.Value()); ok && o.Loc == at[i] {
+			alive = append(alive, records[i])
 		}
-		group = append(group, log.Record{Kind: log.KindMoved, Body: w})
 	}
-	e.append(told(done), group...)
+	e.tell(done, alive...)
 }
 
-// applyMoved applies a KindMoved record, of each object: value 16 | from segment 4
-// | offset 4 | to segment 4 | offset 4. What was changed meanwhile is not moved.
-func (e *Engine) applyMoved(body []byte) error {
-	r := frame.NewReader(body)
-	for r.Len() > 0 {
-		var v identity.Value
-		r.Copy(v[:])
-		from, offset, to, place := r.U32(), r.U32(), r.U32(), r.U32()
-		if o, ok := e.objects.Get(v); ok && o.Loc.Segment == from && o.Loc.Offset == offset {
-			o.Loc.Segment, o.Loc.Offset = to, place
-			e.put(o)
-		}
+func (e *Engine) tell(done func(wire.Code), group ...log.Record) {
+	if e.readOnly {
+		done(wire.StorageFailed)
+	} else if len(group) == 0 {
+		done(wire.OK)
+	} else {
+		e.append(told(done), group...)
 	}
-	return r.Done()
+}
+
+// applyCarried gives an object, unless it was changed meanwhile, its new place.
+func (e *Engine) applyCarried(r *log.Record, at log.Location) {
+	o, ok := e.objects.Get(r.ID.Value())
+	if ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
+		o.Loc = at
+		e.put(o)
+	}
 }
 
 // applyErase takes an owner's key, and with it all that it put. It looks at each

@@ -15,7 +15,7 @@ import (
 // so that a start need not read those records. It is
 //
 //	header  magic "MCKP" | version 1 | reserved 3 | store 16 | number 4
-//	        reserved 4 | salt 32
+//	        reserved 4 | salt 16
 //	piece   length 4 | the piece, and 16 of seal
 //	…
 //
@@ -33,7 +33,7 @@ import (
 const (
 	checkpointMagic   = "MCKP"
 	checkpointVersion = 1
-	checkpointHeader  = 64
+	checkpointHeader  = 48
 	checkpointSuffix  = ".ckp"
 )
 

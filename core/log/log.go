@@ -1,36 +1,35 @@
 // Package log is the sealed log: the one truth that everything else follows
-// (design, section 6). It keeps three kinds of files in a Storage:
+// (design, section 6). It keeps in a Storage
 //
-//   - log segments, to which records are appended: NNNNNNNN.seg
-//   - moved segments, written whole by compaction: NNNNNNNN.seg
+//   - segments, to which records are appended: NNNNNNNN.seg
 //   - checkpoints of the state that the records led to: NNNNNNNN.ckp
+//   - the wrap keys: see package seal
 //
-// and the wrap keys (see package seal). A segment is a header and records:
+// A segment is a header and records:
 //
-//	header  magic "MSEG" | version 2 | kind 1 | reserved 2 | store 16
-//	        segment 4 | previous segment 4 | its end 4 | origins 4
-//	        first LSN 8 | salt 32 | chain value before the first record 32
-//	        of each origin: segment 4 | reserved 4 | salt 32
-//	        MAC 32
+//	header  magic "MSEG" | version 2 | reserved 3 | store 16 | segment 4
+//	        previous segment 4 | its end 4 | reserved 4 | first LSN 8
+//	        salt 16 | chain value before the first record 32 | MAC 32
 //
 //	record  magic "MR" | version 2 | flags 1 | length of it all 4 | LSN 8
-//	        origin 4 | reserved 4
+//	        salt 16
 //	        sealed head: kind 1 | reserved 3 | collection 4 | owner 4
 //	                     len(body) 4 | identity 32, and 16 of seal
 //	        sealed body: the body, and 16 of seal
 //	        zero bytes up to a multiple of 8
 //
-// The first 24 bytes of a record are the associated data of its head, those and
+// The first 32 bytes of a record are the associated data of its head, those and
 // the head that of its body: so a body opens only with its LSN, collection and
-// identity. Its keys come from the salt of its origin, the segment in which it
-// was first written: compaction copies it as it is. The chain value after a
-// record of a log segment is the SHA-256 of the one before, the record's first
-// 24 bytes, its sealed head and the seal of its body.
+// identity. Its salt is that of the segment in which it was first written. With
+// another segment's it is carried: compaction appended it again as it was, so that
+// the old segment can be removed. The chain value after a record is the SHA-256 of
+// the one before, the record's first 32 bytes, its sealed head and the seal of its
+// body.
 //
 // Guarantees:
 //
 //  1. What Append returned for is durable, whole groups of it or nothing.
-//  2. A log segment names the end of the one before, its own first LSN and the
+//  2. A segment names the end of the one before, its own first LSN and the
 //     chain value there: a record that is altered, cut, swapped, repeated or
 //     missing is noticed when the log is opened, if it is behind the checkpoint,
 //     else when it is read, and named by segment and offset. One thing can't be
@@ -109,7 +108,7 @@ type File struct {
 
 // Sizes of segments, in bytes.
 const (
-	SegmentTarget = 64 << 20 // a segment that would grow beyond is followed by a new one
+	segmentTarget = 64 << 20 // a segment that would grow beyond is followed by a new one
 	segmentMax    = 96 << 20 // no segment is longer: one group is at most a third of that
 	maxSegments   = 1 << 24  // as many as the mapping can name
 )
@@ -118,7 +117,7 @@ const (
 type Position struct {
 	LSN          uint64 // of the record before
 	Chain        [sha256.Size]byte
-	Tag          Tag    // of the log segment that holds the record before
+	Tag          Tag    // of the segment that holds the record before
 	Segment, End uint32 // where the next record would lie, if it lies in the same segment
 }
 
@@ -126,8 +125,8 @@ type Position struct {
 func (p *Position) Head() wire.Head { return wire.Head{p.LSN, p.Tag, [16]byte(p.Chain[:16])} }
 
 // Log is an open log. Append, Resume and Position have one caller at a time,
-// Checkpoint, Move, Remove and the two about wrap keys another; any number of
-// goroutines may Read.
+// Checkpoint, Remove and the two about wrap keys another; any number of goroutines
+// may Read and Walk.
 type Log struct {
 	storage Storage
 	random  io.Reader
@@ -139,7 +138,6 @@ type Log struct {
 
 	pos    Position
 	last   *segment // that Append adds to; nil: the next one makes a segment
-	nextID uint32   // of last, if making it failed
 	buf    []byte
 	failed bool
 
@@ -148,14 +146,12 @@ type Log struct {
 
 	mu       sync.RWMutex
 	segments map[uint32]*segment
-	origins  map[uint32]*origin
-	history  []branch // of log segments, by first LSN
-	highest  uint32   // segment ever seen or made
-	floor    uint32   // log segments before this one are needed by no checkpoint to replay
+	history  []branch // of segments, by first LSN
+	floor    uint32   // segments before this one are needed by no checkpoint to replay
 	rotate   bool     // the next Append makes a new segment
 }
 
-// branch says from which LSN on the records of a log segment are.
+// branch says from which LSN on the records of a segment are.
 type branch struct {
 	firstLSN uint64
 	tag      Tag
@@ -180,47 +176,39 @@ func Empty(s Storage) (bool, error) {
 // Replay; nil accepts none.
 func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError) error) (*Log, error) {
 	l := &Log{storage: s, random: random, damaged: damaged, ring: seal.NewRing(), checkpoints: make(map[uint32]int64),
-		segments: make(map[uint32]*segment), origins: make(map[uint32]*origin)}
+		segments: make(map[uint32]*segment)}
 	files, err := s.Files()
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}
+	newest := uint32(0)
 	for _, f := range files {
 		if id, ok := number(f.Name, segmentSuffix); ok {
 			if err := l.readHeader(id, f, root); err != nil {
 				return nil, err
 			}
+			newest = id
 		} else if n, ok := number(f.Name, checkpointSuffix); ok {
 			l.checkpoints[n] = f.Size
 		}
 	}
-	if l.highest == 0 {
+	if newest == 0 {
 		if _, err := io.ReadFull(random, l.store[:]); err != nil {
 			return nil, fmt.Errorf("make a store identifier: %w", err)
 		}
 		l.keys = seal.Derive(root, l.store)
+	} else if err := s.Sync(segmentName(newest)); err != nil { // the others were durable before it was made
+		return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
 	}
 	if l.keys == nil {
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
-	// Only the newest log segment can have been left in memory: the others were
-	// durable before a newer one was made.
-	newest := uint32(0)
-	for id, s := range l.segments {
-		if s.kind == kindLog {
-			newest = max(newest, id)
-		}
-	}
-	if newest > 0 {
-		if err := s.Sync(segmentName(newest)); err != nil {
-			return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
-		}
-	}
-	if err := l.readWraps(files); err != nil {
+	if err := l.readWraps(files, newest == 0); err != nil {
 		return nil, err
 	}
 	l.ring.Wraps(l.wraps)
 	l.ring.Set(CoreOwner, l.keys.Data())
+	l.ring.Set(headOwner, l.keys.Heads())
 	return l, nil
 }
 
@@ -249,7 +237,7 @@ func (l *Log) Contains(h wire.Head) bool {
 type SegmentInfo struct {
 	ID    uint32
 	Bytes int64 // of records
-	Free  bool  // no checkpoint needs it but for the records that the mapping names
+	Free  bool  // only the mapping needs it
 }
 
 // Segments lists the segments in order.
@@ -258,7 +246,7 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, max(0, s.end-s.headerLen()), s.kind == kindMoved || id < l.floor})
+		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), id < l.floor})
 	}
 	return list
 }
@@ -281,7 +269,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	var need int64
 	for _, g := range groups {
 		for i := range g {
-			need += recordLen(len(g[i].Body))
+			need += max(recordLen(len(g[i].Body)), int64(len(g[i].Sealed)))
 		}
 	}
 	if need > segmentMax/3 {
@@ -290,7 +278,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	l.mu.RLock()
 	rotate := l.rotate
 	l.mu.RUnlock()
-	if rotate || l.last == nil || l.last.end+need > SegmentTarget {
+	if rotate || l.last == nil || l.last.end+need > segmentTarget {
 		if err := l.newSegment(); err != nil {
 			return nil, err
 		}
@@ -298,19 +286,22 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	s, pos, p, flags := l.last, l.pos, l.buf[:0], byte(flagFirst)
 	for _, g := range groups {
 		for i := range g {
-			if g[i].LSN != pos.LSN+1 {
-				return nil, fmt.Errorf("record %d follows record %d", g[i].LSN, pos.LSN)
-			}
-			if i == len(g)-1 {
-				flags |= flagCommit
-			}
-			start := len(p)
-			if p, err = l.seal(p, s, &g[i], flags); err != nil {
-				return nil, err
+			r, start := &g[i], len(p)
+			if r.Sealed != nil {
+				p = append(p, r.Sealed...)
+			} else if r.LSN != pos.LSN+1 {
+				return nil, fmt.Errorf("record %d follows record %d", r.LSN, pos.LSN)
+			} else {
+				if i == len(g)-1 {
+					flags |= flagCommit
+				}
+				if p, err = l.seal(p, s, r, flags); err != nil {
+					return nil, err
+				}
+				flags, r.size = 0, len(r.Body)
 			}
 			at = append(at, Location{s.id, pos.End, uint32(len(p) - start)})
-			pos.pass(s, p[start:], len(g[i].Body))
-			flags = 0
+			pos.pass(s, p[start:], r)
 		}
 	}
 	if err := l.storage.Append(segmentName(s.id), p); err != nil {
@@ -334,13 +325,10 @@ func (l *Log) Resume() error {
 	return err
 }
 
-// newSegment makes the next log segment, with a salt of its own, bound to the
+// newSegment makes the next segment, with a salt of its own, bound to the
 // end of the one before.
 func (l *Log) newSegment() error {
-	if l.nextID == 0 {
-		l.nextID = l.newID()
-	}
-	s := &segment{id: l.nextID, previous: l.pos.Segment, previousEnd: l.pos.End, firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
+	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End, firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
 	if s.id >= maxSegments {
 		return errors.New("the store has had as many segments as it can have")
 	}
@@ -351,28 +339,20 @@ func (l *Log) newSegment() error {
 	if err := l.storage.Append(segmentName(s.id), header); err != nil {
 		return fmt.Errorf("make %s: %w", segmentName(s.id), err)
 	}
-	s.end = int64(len(header))
-	l.last, l.nextID, l.pos.Segment, l.pos.End = s, 0, s.id, uint32(s.end)
+	l.last, l.pos.Segment, l.pos.End, s.end = s, s.id, headerSize, headerSize
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.rotate = false
-	l.segments[s.id], l.origins[s.id] = s, newOrigin(l.keys, s.salt)
+	l.segments[s.id] = s
 	l.begin(s)
 	return nil
 }
 
-// begin notes that the records from now on are those of a log segment.
+// begin notes that the records from now on are those of a segment.
 func (l *Log) begin(s *segment) {
 	if l.history = append(l.history, branch{s.firstLSN, s.tag}); len(l.history) > maxHistory {
 		l.history = slices.Clone(l.history[maxHistory/4:])
 	}
-}
-
-func (l *Log) newID() uint32 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.highest++
-	return l.highest
 }
 
 // Read reads and opens the record at a location into buf, which it may grow and

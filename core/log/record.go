@@ -29,7 +29,7 @@ const (
 	KindGrant            Kind = 10
 	KindRevoke           Kind = 11
 	KindAlert            Kind = 12
-	KindMoved            Kind = 13 // compaction gave records another place
+	KindMark             Kind = 13 // nothing: all before it is durable
 	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
 	kindEnd              Kind = 15
 )
@@ -43,14 +43,22 @@ type Record struct {
 	ID         identity.ID // of the object, or zero
 	Body       []byte
 
-	origin uint32 // segment in which it was first written
-	flags  byte   // as it is stored
-	length int64  // bytes that it takes there
-	size   int    // bytes of its body
+	// Sealed is a record as it is stored: one that is carried, from the segment in
+	// which it was first written or carried to last, or was.
+	Sealed []byte
+
+	salt   seal.Salt
+	flags  byte  // as it is stored
+	length int64 // bytes that it takes there
+	size   int   // bytes of its body
 }
 
-// CoreOwner is the owner of all records that are not objects.
-const CoreOwner = 0
+// CoreOwner is the owner of all records that are not objects; headOwner stands for
+// the heads of all. No principal has either number.
+const (
+	CoreOwner = 0
+	headOwner = 1<<32 - 1
+)
 
 // Location is where a record lies.
 type Location struct {
@@ -65,7 +73,7 @@ type Group []Record
 const (
 	recordMagic   = "MR"
 	recordVersion = 2
-	frontSize     = 24
+	frontSize     = 32
 	headSize      = 48
 	bodyAt        = frontSize + headSize + seal.Overhead
 	minRecord     = bodyAt + seal.Overhead
@@ -88,19 +96,13 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	}
 	size, nonce := int(recordLen(len(r.Body))), seal.Nonce(r.LSN)
 	plain := frame.Writer(make([]byte, 0, frontSize+headSize)).Text(recordMagic, 2)
-	plain = plain.U8(recordVersion, flags).U32(uint32(size)).U64(r.LSN).U32(s.id).U32(0)
+	plain = plain.U8(recordVersion, flags).U32(uint32(size)).U64(r.LSN).Bytes(s.salt[:])
 	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner).U32(uint32(len(r.Body))).Bytes(r.ID[:])
 	end := len(p) + size
 	p = append(slices.Grow(p, size), plain[:frontSize]...)
-	p = l.origin(s.id).heads.Seal(p, nonce, plain[frontSize:], plain[:frontSize])
+	p = l.ring.Bodies(headOwner, s.salt).Seal(p, nonce, plain[frontSize:], plain[:frontSize])
 	p = bodies.Seal(p, nonce, r.Body, plain)
 	return append(p, make([]byte, end-len(p))...), nil
-}
-
-func (l *Log) origin(id uint32) *origin {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.origins[id]
 }
 
 // openHead reads the front of the record at the front of p, and opens its head:
@@ -110,13 +112,10 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	if string(f.Take(2)) != recordMagic || f.U8() != recordVersion || len(p) < bodyAt {
 		return r, plain, false
 	}
-	r.flags, r.length, r.LSN, r.origin = f.U8(), int64(f.U32()), f.U64(), f.U32()
-	o := l.origin(r.origin)
-	if o == nil {
-		return r, plain, false
-	}
+	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()
+	f.Copy(r.salt[:])
 	copy(plain[:], p[:frontSize])
-	_, err := o.heads.Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
+	_, err := l.ring.Bodies(headOwner, r.salt).Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
 	h := frame.NewReader(plain[frontSize:])
 	r.Kind = Kind(h.U8())
 	h.Take(3)
@@ -133,7 +132,7 @@ func (l *Log) open(p []byte) (r Record, what string) {
 	if !ok || r.length > int64(len(p)) {
 		return r, "the record's head fails its check"
 	}
-	bodies := l.ring.Bodies(r.Owner, l.origin(r.origin).salt)
+	bodies := l.ring.Bodies(r.Owner, r.salt)
 	if bodies == nil {
 		return r, ownerGone
 	}
@@ -146,10 +145,13 @@ func (l *Log) open(p []byte) (r Record, what string) {
 	return r, ""
 }
 
-// pass moves p behind a record of a log segment, with a body of n bytes. The body
-// may have been opened: its seal stays where it was.
-func (p *Position) pass(s *segment, record []byte, n int) {
-	tag := record[bodyAt+n:][:seal.Overhead]
-	p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], record[:bodyAt], tag))
-	p.LSN, p.Tag, p.Segment, p.End = p.LSN+1, s.tag, s.id, p.End+uint32(len(record))
+// pass moves p behind a record. Its body may have been opened: its seal stays where
+// it was.
+func (p *Position) pass(s *segment, stored []byte, r *Record) {
+	tag := stored[bodyAt+r.size:][:seal.Overhead]
+	p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], stored[:bodyAt], tag))
+	p.Segment, p.End = s.id, p.End+uint32(len(stored))
+	if r.Sealed == nil {
+		p.LSN, p.Tag = p.LSN+1, s.tag
+	}
 }

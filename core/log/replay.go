@@ -3,7 +3,6 @@ package log
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"slices"
 )
 
@@ -74,15 +73,15 @@ func (l *Log) Replay(apply func(Record, Location) error) error {
 			}
 			l.pos.LSN, l.pos.Chain = next.firstLSN-1, next.chain
 		}
-		l.pos.Segment, l.pos.End = next.id, minHeader
+		l.pos.Segment, l.pos.End = next.id, headerSize
 		l.begin(next)
 	}
 }
 
-// next returns the log segment behind the one with this number, or nil.
+// next returns the segment behind the one with this number, or nil.
 func (l *Log) next(id uint32) (n *segment) {
 	for _, s := range l.segments {
-		if s.kind == kindLog && s.id > id && (n == nil || s.id < n.id) {
+		if s.id > id && (n == nil || s.id < n.id) {
 			n = s
 		}
 	}
@@ -108,16 +107,19 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			return err
 		}
 		what, from := "the record's head fails its check", offset+alignment
-		if ok && (r.LSN != pos.LSN+1 || r.origin != s.id) {
+		carried := ok && r.salt != s.salt
+		if carried {
+			r.Sealed, what = bytes.Clone(p), ""
+		} else if ok && r.LSN != pos.LSN+1 {
 			what, from = "a record is missing before this one", offset
 		} else if ok {
 			r, what = l.open(p)
 		}
 		if what == "" {
-			pos.pass(s, p, len(r.Body))
+			pos.pass(s, p, &r)
 			r.Body = bytes.Clone(r.Body)
 			g.add(r, Location{s.id, uint32(offset), uint32(r.length)})
-			if r.flags&flagCommit == 0 {
+			if !carried && r.flags&flagCommit == 0 {
 				continue
 			}
 		} else {
@@ -144,15 +146,16 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	return nil
 }
 
-// find looks, from an offset on, for a record that the Core wrote in this segment
-// after lsn, with these flags: its LSN and place, or 0 and the end.
+// find looks, from an offset on, for a record that was written in this segment
+// after lsn, with these flags, or without flags also for a carried one: its LSN and
+// place, or 0 and the end.
 func (l *Log) find(w *window, s *segment, offset int64, lsn uint64, flags byte) (uint64, int64, error) {
 	for ; offset+minRecord <= w.size; offset += alignment {
 		r, _, ok, err := l.record(w, offset)
 		if err != nil {
 			return 0, 0, err
 		}
-		if ok && r.origin == s.id && r.LSN > lsn && r.flags&flags == flags {
+		if ok && (r.salt == s.salt && r.LSN > lsn && r.flags&flags == flags || r.salt != s.salt && flags == 0) {
 			return r.LSN, offset, nil
 		}
 	}
@@ -183,23 +186,24 @@ func (g *replayed) apply(l *Log, apply func(Record, Location) error) error {
 }
 
 // Walk hands each record of a segment, with its head opened and as it is stored,
-// to visit, in order; both are visit's until it returns. Something else between
+// to visit, in order; r.Sealed is visit's until it returns. Something else between
 // two records is an ErrDamaged.
-func (l *Log) Walk(segment uint32, visit func(r Record, stored []byte, at Location) error) error {
+func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) error {
 	l.mu.RLock()
 	s := l.segments[segment]
 	l.mu.RUnlock()
 	if s == nil {
 		return ErrMoved
 	}
-	w := &window{storage: l.storage, name: segmentName(segment), size: min(s.end, math.MaxUint32)}
-	for offset := s.headerLen(); offset < w.size; {
+	w := &window{storage: l.storage, name: segmentName(segment), size: s.end}
+	for offset := int64(headerSize); offset < w.size; {
 		r, p, ok, err := l.record(w, offset)
 		if err == nil && !ok {
 			err = l.damage(w.name, offset, "the record's head fails its check")
 			r.length = alignment
 		} else if err == nil {
-			err = visit(r, p, Location{segment, uint32(offset), uint32(r.length)})
+			r.Sealed = p
+			err = visit(r, Location{segment, uint32(offset), uint32(r.length)})
 		}
 		if err != nil {
 			return err
@@ -207,4 +211,12 @@ func (l *Log) Walk(segment uint32, visit func(r Record, stored []byte, at Locati
 		offset += r.length
 	}
 	return nil
+}
+
+// Remove removes a segment that nothing needs.
+func (l *Log) Remove(segment uint32) error {
+	l.mu.Lock()
+	delete(l.segments, segment)
+	l.mu.Unlock()
+	return l.storage.Remove(segmentName(segment))
 }

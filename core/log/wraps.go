@@ -12,7 +12,7 @@ import (
 // WrapsName is the file of the wrap keys. No backup may hold it: what a key in
 // it has wrapped can be opened as long as a copy of that key is anywhere.
 //
-//	magic "MWRP" | version 1 | reserved 3 | store 16 | salt 32 | the keys, the
+//	magic "MWRP" | version 1 | reserved 3 | store 16 | salt 16 | the keys, the
 //	newest first, 32 each, and 16 of seal
 const WrapsName = "wrap.key"
 
@@ -23,11 +23,11 @@ const (
 )
 
 // readWraps reads the wrap keys, or makes the first one of a new store.
-func (l *Log) readWraps(files []File) error {
-	i := slices.IndexFunc(files, func(f File) bool { return f.Name == WrapsName })
-	if l.highest == 0 {
+func (l *Log) readWraps(files []File, fresh bool) error {
+	if fresh {
 		return l.addWrap()
 	}
+	i := slices.IndexFunc(files, func(f File) bool { return f.Name == WrapsName })
 	if i < 0 || files[i].Size > maxWraps {
 		return &DamageError{WrapsName, 0, "the wrap keys are missing: without them no object can be opened"}
 	}

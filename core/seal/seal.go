@@ -15,7 +15,7 @@
 // key, and the attacker keeps every version of the disk: after a rollback the
 // Core would count from the same number again, so a number read from the disk
 // is no nonce. Therefore a record is never sealed under a data key itself, but
-// under HKDF(data key, salt), where the salt is 32 random bytes made for the
+// under HKDF(data key, salt), where the salt is 16 random bytes made for the
 // segment in which the record is first written, and no start ever appends to a
 // segment of an earlier one. Under such a key the log sequence number, which
 // occurs once in a segment, is the nonce (design, section 6).
@@ -36,7 +36,7 @@ import (
 // Sizes in bytes.
 const (
 	KeySize  = 32
-	SaltSize = 32
+	SaltSize = 16
 	Overhead = 16 // that a sealed text is longer than the text
 )
 
@@ -83,10 +83,9 @@ func (k *Keys) MAC(header []byte) []byte {
 	return m.Sum(nil)
 }
 
-// Heads returns what seals the heads of the records of a segment.
-func (k *Keys) Heads(s Salt) cipher.AEAD {
-	return newAEAD(derive(k.derive("record head"), s[:], "motte/v1/segment"))
-}
+// Heads returns what the heads of records are sealed with, as if they were the
+// bodies of an owner of their own.
+func (k *Keys) Heads() [KeySize]byte { return [KeySize]byte(k.derive("record head")) }
 
 // Nonce returns the nonce of the record with this log sequence number.
 func Nonce(lsn uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), lsn) }
@@ -100,7 +99,7 @@ const WrappedSize = nonceSize + KeySize + Overhead
 const nonceSize = 12
 
 // SealWraps seals wrap keys under the root key, for the file that keeps them:
-// salt 32, and the keys, sealed.
+// salt 16, and the keys, sealed.
 func (k *Keys) SealWraps(s Salt, wraps []WrapKey) []byte {
 	var plain []byte
 	for _, w := range wraps {
