@@ -10,7 +10,7 @@ import (
 	"motte/core/wire"
 )
 
-// While an index is built.
+// While an index is built, or something else is waited for.
 const (
 	lookEvery   = 100 * time.Millisecond
 	startWithin = 30 * time.Second // for the Task's process: the sandbox needs some milliseconds

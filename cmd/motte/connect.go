@@ -49,14 +49,20 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return dial(ctx, p)
+}
+
+// dial connects to the server of a profile.
+func dial(ctx context.Context, p *client.Profile) (*client.Client, error) {
 	within, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
 	c, err := client.Dial(within, p)
 	var refused *client.Error
+	var file *os.PathError
 	switch {
 	case err == nil:
 		return c, nil
-	case ctx.Err() != nil, errors.As(err, &refused):
+	case ctx.Err() != nil, errors.As(err, &refused), errors.Is(err, client.ErrHeadFile), errors.As(err, &file):
 		return nil, err
 	case errors.Is(err, context.DeadlineExceeded):
 		err = fmt.Errorf("the server at %s does not answer within %v", p.Address, connectWithin)

@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
+	"motte/client"
 	"motte/host"
 	"motte/host/sandbox"
 )
 
 // checkView is one thing that the doctor looked at.
 type checkView struct {
-	About     string `json:"about"` // wall, executable or store
+	About     string `json:"about"` // wall, executable, store or profile
 	Name      string `json:"name"`
 	Mandatory bool   `json:"mandatory"`
 	OK        bool   `json:"ok"`
@@ -31,9 +33,9 @@ func (a *app) doctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Say whether this machine can serve, and which walls hold around a Task",
 		Long: `Put up every wall around a Task once, and say of each whether it holds on this machine;
-look for the executables that 'motte serve' needs; and with --dir say what lies in a
-data directory that should not. It fails if something is missing without which a Task
-is not started.`,
+look for the executables that 'motte serve' needs; with --dir say what lies in a data
+directory that should not, and of your profile whether the head of the log is kept beside
+it. It fails if something is missing without which a Task is not started.`,
 		Example: `  motte doctor
   motte doctor --dir /var/lib/motte`,
 	}, func(context.Context, []string) error {
@@ -45,6 +47,9 @@ is not started.`,
 		checks = append(checks, taskChecks(append([]string{bin}, taskDirs...))...)
 		if dir != "" {
 			checks = append(checks, storeChecks(dir)...)
+		}
+		if path, err := a.profilePath(); err == nil {
+			checks = append(checks, headCheck(path))
 		}
 		if err := a.printChecks(checks); err != nil {
 			return err
@@ -121,7 +126,7 @@ func storeChecks(dir string) []checkView {
 			"it lies in the data directory: whoever takes the disk can read everything; see 'motte help serve', --root-key",
 			"it does not lie in the data directory"},
 		{"admin.profile", "administrator's key",
-			"it lies in the data directory: whoever takes the disk can administer the store; move the file elsewhere",
+			"it lies in the data directory: whoever takes the disk can administer the store, and an older copy of the directory has the head of the log that was seen then; move the file elsewhere",
 			"it does not lie in the data directory"},
 	} {
 		c := checkView{About: "store", Name: f.check, OK: true, Detail: f.missing}
@@ -133,8 +138,27 @@ func storeChecks(dir string) []checkView {
 	return list
 }
 
+// headCheck looks whether a store that went back would be noticed with a profile.
+func headCheck(path string) checkView {
+	file := string(client.HeadFileOf(path))
+	c := checkView{About: "profile", Name: "head of the log", OK: true, Detail: "it is kept in " + file}
+	p, err := client.ReadProfile(path)
+	if err == nil {
+		_, err = p.Heads.LoadHead(p.CoreKey)
+	}
+	if err == nil {
+		if err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK); err != nil {
+			err = fmt.Errorf("it can't be kept in %s: %w", filepath.Dir(path), err)
+		}
+	}
+	if err != nil {
+		c.OK, c.Detail = false, err.Error()
+	}
+	return c
+}
+
 func (a *app) printChecks(list []checkView) error {
-	titles := map[string]string{"wall": "Walls around a Task", "executable": "Executables", "store": "The store"}
+	titles := map[string]string{"wall": "Walls around a Task", "executable": "Executables", "store": "The store", "profile": "The profile"}
 	last := ""
 	for _, c := range list {
 		if a.json {

@@ -22,6 +22,7 @@ const (
 	exitConflict     = 5
 	exitTemporary    = 6
 	exitNoConnection = 7
+	exitWentBack     = 8
 )
 
 // usageError is a command line that can't be carried out.
@@ -63,6 +64,8 @@ func codeExit(c wire.Code) int {
 		return exitDenied
 	case wire.PreconditionFailed, wire.Exists:
 		return exitConflict
+	case wire.HistoryDiffers:
+		return exitWentBack
 	}
 	if client.Temporary(&client.Error{Code: c}) {
 		return exitTemporary
@@ -77,6 +80,8 @@ func hint(err error) string {
 		switch {
 		case errors.Is(err, client.ErrWrongCore):
 			return "This is another server than the profile's, or its store was made anew: ask its administrator for the Core's key."
+		case errors.Is(err, client.ErrHeadFile):
+			return "The file keeps the newest state of the store that was seen, and is damaged: 'motte head accept' makes it anew."
 		case exitCode(err) == exitNoConnection:
 			return "Is 'motte serve' running there? 'motte profile show' prints the address that the profile has."
 		}
@@ -98,7 +103,9 @@ func hint(err error) string {
 	case wire.QueryRefused:
 		return "'motte help predicates' shows what can be asked."
 	case wire.StorageFailed:
-		return "Free or repair the server's disk, then start the server again."
+		return "Free or repair the server's disk: the server tries again all the time, and goes on by itself."
+	case wire.HistoryDiffers:
+		return "'motte help head accept' says what that means."
 	}
 	return ""
 }

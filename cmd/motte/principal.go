@@ -125,22 +125,70 @@ func (a *app) principalList() *cobra.Command {
 }
 
 func (a *app) principalRemove() *cobra.Command {
-	return a.remote(&cobra.Command{
-		Use:     "remove PRINCIPAL",
-		Short:   "End a principal's access and all of its rights; its objects stay",
-		Example: `  motte principal remove alice`,
+	var erase, yes bool
+	cmd := a.remote(&cobra.Command{
+		Use:   "remove PRINCIPAL",
+		Short: "End a principal's access and all of its rights; with --erase, destroy what it put",
+		Long: `End a principal's access and all of its rights. Its objects stay.
+
+With --erase all that it put, in every collection, is destroyed with it: not only
+deleted, but made unreadable, by destroying the key of its objects. The command returns
+when that is done in all files of the server. What others read, they have.
+
+Copies elsewhere need you. A backup from before can't be opened any more with the keys that
+the server has now, but still with a key export from before: so make a new backup (motte
+backup) and a new export (motte key export), and destroy the exports from before.`,
+		Example: `  motte principal remove alice
+  motte principal remove alice --erase`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
+		if yes && !erase {
+			return usage("--yes is about --erase")
+		}
 		id, err := principalID(ctx, c, args[0])
 		if err != nil {
 			return err
 		}
-		err = c.RemovePrincipal(ctx, id)
-		if errors.Is(err, client.ErrInvalidRequest) {
-			return fmt.Errorf("principal %s is the last administrator of the server: nobody could undo this", args[0])
+		if erase {
+			return a.erasePrincipal(ctx, c, args[0], id, yes)
 		}
-		if err != nil {
-			return fmt.Errorf("principal %s: %w", args[0], err)
+		if err := removed(args[0], c.RemovePrincipal(ctx, id)); err != nil {
+			return err
 		}
-		return a.done(map[string]string{"principal": identifier(id)}, "Principal %s is removed.", args[0])
+		return a.done(removedView{Principal: identifier(id)}, "Principal %s is removed.", args[0])
 	})
+	cmd.Flags().BoolVar(&erase, "erase", false, "destroy all that the principal put, for good")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before --erase")
+	return cmd
+}
+
+// removedView is a principal that was removed.
+type removedView struct {
+	Principal string `json:"principal"`
+	Erased    bool   `json:"erased,omitempty"`
+}
+
+func (a *app) erasePrincipal(ctx context.Context, c *client.Client, name string, id [32]byte, yes bool) error {
+	question := fmt.Sprintf("This removes principal %s, and destroys all that it put, in every collection. Nobody can undo it.", name)
+	if err := a.confirm(ctx, yes, question); err != nil {
+		return err
+	}
+	if err := removed(name, c.ErasePrincipal(ctx, id)); err != nil {
+		return err
+	}
+	if err := a.done(removedView{identifier(id), true}, "Principal %s is removed, and what it put is destroyed.", name); err != nil {
+		return err
+	}
+	a.note("Older backups still open with key exports from before: make a new 'motte backup' and a new 'motte key export', and destroy those exports.")
+	return nil
+}
+
+// removed says why a principal could not be removed.
+func removed(name string, err error) error {
+	if errors.Is(err, client.ErrInvalidRequest) {
+		return fmt.Errorf("principal %s is the last administrator of the server: nobody could undo this", name)
+	}
+	if err != nil {
+		return fmt.Errorf("principal %s: %w", name, err)
+	}
+	return nil
 }

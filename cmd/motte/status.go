@@ -22,6 +22,9 @@ a server administrator, to others what concerns them. With --json one value has 
 		if err != nil {
 			return err
 		}
+		if err := c.SaveHead(); err != nil {
+			v.HeadNotKept = err.Error()
+		}
 		if a.json {
 			return a.emit(v)
 		}
@@ -47,8 +50,14 @@ func (a *app) overview(v *view, me string) error {
 			fmt.Fprintln(a.stdout, "The root key lies in the data directory: a stolen disk is readable. See 'motte help serve', --root-key.")
 		}
 		if s.ReadOnly {
-			fmt.Fprintln(a.stdout, "THE DISK REFUSED A WRITE: the server only reads until it is started again.")
+			fmt.Fprintln(a.stdout, "THE DISK REFUSED A WRITE: the server only reads until the disk takes writes again, which it tries all the time.")
 		}
+	}
+	if s := v.Storage; s != nil {
+		fmt.Fprintln(a.stdout, s)
+	}
+	if v.HeadNotKept != "" {
+		fmt.Fprintf(a.stdout, "The head of the log is not kept, so a store that goes back may not be noticed: %s.\n", v.HeadNotKept)
 	}
 	fmt.Fprintln(a.stdout)
 	for _, part := range []struct {
@@ -68,8 +77,19 @@ func (a *app) overview(v *view, me string) error {
 		}
 		fmt.Fprintln(a.stdout)
 	}
-	_, err := fmt.Fprintf(a.stdout, "Head of the log: %d %s\n", v.Head.LSN, v.Head.Chain)
+	_, err := fmt.Fprintf(a.stdout, "Head of the log: %s\n", v.Head)
 	return err
+}
+
+// String writes the storage for people.
+func (s *storageView) String() string {
+	checkpoint := "there is no checkpoint, so a start reads the whole log"
+	if s.CheckpointBytes > 0 {
+		checkpoint = fmt.Sprintf("the newest checkpoint has %s and is %v old", size(s.CheckpointBytes),
+			time.Duration(s.CheckpointSeconds)*time.Second)
+	}
+	return fmt.Sprintf("Of the log %s is live; %s. Compaction has moved %s and given back %s since the start.",
+		size(s.LiveBytes), checkpoint, size(s.MovedBytes), size(s.GivenBackBytes))
 }
 
 func (a *app) grants(v *view) error {
@@ -110,6 +130,8 @@ index built anew, or when the disk gives back something else than was written:
   task-ended         its process ended
   damaged-record     a stored record failed its check; SEGMENT and OFFSET say where
   storage            the disk refused a write
+  checkpoint         the newest checkpoint failed its check, and the one before was used
+  loss-accepted      the operator accepted a store that lacks what was written to it
 
 The time is that of a clock which the host controls.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
@@ -125,25 +147,5 @@ The time is that of a clock which the host controls.`,
 		return table(a, views, "TIME | REASON | COLLECTION | INDEX | LSN | SEGMENT | OFFSET", func(v alertView) []any {
 			return []any{v.Time, v.Reason, v.Collection, v.Index, v.LSN, v.Segment, v.Offset}
 		})
-	})
-}
-
-func (a *app) head() *cobra.Command {
-	return a.remote(&cobra.Command{
-		Use:   "head",
-		Short: "Print the head of the log, to notice a store that went back in time",
-		Long: `Print the sequence number of the last durable record and the chain value that commits
-to all records up to it. Keep it: a server that later shows a lower number, or another
-chain value for the same number, was set back or forked.`,
-	}, func(ctx context.Context, c *client.Client, _ []string) error {
-		h, err := c.Ping(ctx)
-		if err != nil {
-			return err
-		}
-		if a.json {
-			return a.emit(newHead(h))
-		}
-		_, err = fmt.Fprintln(a.stdout, h.LSN, identifier(h.Chain))
-		return err
 	})
 }

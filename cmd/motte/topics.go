@@ -17,6 +17,7 @@ func topics() []*cobra.Command {
   5  a precondition does not hold, or it exists already
   6  temporary: the index is being built, the server is overloaded or stops; try again
   7  no connection to the server, or it is not the one of the profile
+  8  the store lacks what this profile has seen in it: it went back, or is another branch
 
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code
@@ -56,6 +57,9 @@ docs/reference/predicates.md has all of it, and the configurations.`,
 A profile is a text file with mode 0600: the line motte-profile-v1, then address, core-key
 and client-key, each with its value. It holds a private key. 'motte serve' writes
 DIR/admin.profile, 'motte principal add' and 'motte keygen' write others.
+
+Beside a profile FILE lies FILE.head: the newest state of the store that was seen with it,
+by which a store that went back is noticed. See 'motte help head'.
 
 'motte serve' finds motte-core and the Tasks' executables, motte-task-NAME, beside
 itself.`,

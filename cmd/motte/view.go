@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
+	"fmt"
 	"strings"
 
 	"motte/client"
@@ -10,8 +12,10 @@ import (
 
 // view is a status as programs get it.
 type view struct {
-	Server      *serverView      `json:"server,omitempty"` // for server administrators
+	Server      *serverView      `json:"server,omitempty"`  // for server administrators
+	Storage     *storageView     `json:"storage,omitempty"` // likewise
 	Head        headView         `json:"head"`
+	HeadNotKept string           `json:"head_not_kept,omitempty"` // why
 	Collections []collectionView `json:"collections"`
 	Indexes     []indexView      `json:"indexes"`
 	Tasks       []taskView       `json:"tasks"`
@@ -30,9 +34,19 @@ type serverView struct {
 	ReadOnly       bool   `json:"read_only"`
 }
 
+type storageView struct {
+	LiveBytes         uint64 `json:"live_bytes"`
+	CheckpointBytes   uint64 `json:"checkpoint_bytes"`
+	CheckpointLSN     uint64 `json:"checkpoint_lsn"`
+	CheckpointSeconds uint64 `json:"checkpoint_seconds"` // since it was written
+	MovedBytes        uint64 `json:"moved_bytes"`        // since the server started
+	GivenBackBytes    uint64 `json:"given_back_bytes"`   // likewise
+}
+
 type headView struct {
-	LSN   uint64 `json:"lsn"`
-	Chain string `json:"chain"`
+	LSN     uint64 `json:"lsn"`
+	Segment string `json:"segment"`
+	Chain   string `json:"chain"`
 }
 
 type collectionView struct {
@@ -104,6 +118,8 @@ func look(ctx context.Context, c *client.Client) (*view, error) {
 		switch s := &status[i]; s.Kind {
 		case wire.StatusServer:
 			v.Server = newServer(s)
+		case wire.StatusStorage:
+			v.Storage = newStorage(s)
 		case wire.StatusCollection:
 			v.Collections = append(v.Collections, collectionView{s.Collection, s.Numbers[0], indexes[s.Collection], rightNames(s.Flags)})
 		case wire.StatusIndex:
@@ -123,7 +139,18 @@ func look(ctx context.Context, c *client.Client) (*view, error) {
 	return v, nil
 }
 
-func newHead(h client.Head) headView { return headView{h.LSN, identifier(h.Chain)} }
+func newHead(h client.Head) headView {
+	return headView{h.LSN, hex.EncodeToString(h.Segment[:]), hex.EncodeToString(h.Chain[:])}
+}
+
+// String writes a head as "motte head" does.
+func (h headView) String() string { return fmt.Sprintf("%d %s %s", h.LSN, h.Segment, h.Chain) }
+
+func newStorage(s *client.StatusItem) *storageView {
+	n := s.Numbers
+	return &storageView{LiveBytes: n[0], CheckpointBytes: n[1], CheckpointLSN: n[2], CheckpointSeconds: n[3],
+		MovedBytes: n[4], GivenBackBytes: n[5]}
+}
 
 func newServer(s *client.StatusItem) *serverView {
 	n := s.Numbers

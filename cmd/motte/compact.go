@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+// compactView is what a compaction came to.
+type compactView struct {
+	MovedBytes     uint64 `json:"moved_bytes"`
+	GivenBackBytes uint64 `json:"given_back_bytes"`
+	LogBytes       uint64 `json:"log_bytes"`
+	LiveBytes      uint64 `json:"live_bytes"`
+}
+
+func (a *app) compact() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "compact",
+		Short: "Give the disk back all space that nothing needs",
+		Long: `Give the disk back all space that nothing needs: that of objects that were deleted or
+replaced. The server does so by itself, a little at a time; this does all of it now, and
+returns when it is done. The server answers meanwhile.
+
+The moved bytes are those of live records that had to be written anew; the server needs that
+much space until it is done.`,
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		before, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := a.compacting(ctx, c, before); err != nil {
+			return err
+		}
+		after, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		if before.Storage == nil || after.Storage == nil || after.Server == nil {
+			return client.ErrDenied // it was taken away meanwhile
+		}
+		v := compactView{after.Storage.MovedBytes - before.Storage.MovedBytes,
+			after.Storage.GivenBackBytes - before.Storage.GivenBackBytes, after.Server.LogBytes, after.Storage.LiveBytes}
+		return a.done(v, "Gave back %s, and moved %s for it: the log now has %s, of which %s is live.",
+			size(v.GivenBackBytes), size(v.MovedBytes), size(v.LogBytes), size(v.LiveBytes))
+	})
+}
+
+// compacting compacts, and shows how far it is.
+func (a *app) compacting(ctx context.Context, c *client.Client, before *view) error {
+	total := int64(-1) // there may be nothing to give back, or nothing that we may know
+	if s := before.Storage; s != nil && before.Server != nil && before.Server.LogBytes > s.LiveBytes {
+		total = int64(before.Server.LogBytes - s.LiveBytes)
+	}
+	bar := a.bar(total, "compacting", progressbar.OptionShowBytes(true))
+	defer bar.Finish()
+	ended := make(chan error, 1)
+	go func() { ended <- c.Compact(ctx) }()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			if ctx.Err() != nil {
+				a.note("The server goes on compacting; 'motte status' shows what it has given back.")
+			}
+			return err
+		case <-tick.C:
+			// What can't be shown is not worth an error: the answer itself is awaited.
+			if v, err := look(ctx, c); err == nil && v.Storage != nil && before.Storage != nil {
+				given := int64(v.Storage.GivenBackBytes - before.Storage.GivenBackBytes)
+				_ = bar.Set64(min(given, max(total, 0))) // only shown
+			}
+		}
+	}
+}

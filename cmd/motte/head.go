@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"motte/client"
+)
+
+func (a *app) head() *cobra.Command {
+	cmd := a.remote(&cobra.Command{
+		Use:   "head",
+		Short: "Print the head of the log, by which a store that went back is noticed",
+		Long: `Print the head of the log: the sequence number of the last durable record, the tag of
+the segment that has it, and the chain value that commits to all records up to it.
+
+Every answer of a server has it, and every command keeps the newest one it saw in FILE.head,
+beside the profile FILE. The next command first asks the server whether its log still has
+that head in its history. A server that does not, because an older copy of the store was put
+in its place or because two copies went different ways, is sent nothing else: the command ends
+with exit code 8. See 'motte help head accept'.`,
+	}, func(ctx context.Context, c *client.Client, _ []string) error {
+		h, err := c.Ping(ctx)
+		if err != nil {
+			return err
+		}
+		if a.json {
+			return a.emit(newHead(h))
+		}
+		_, err = fmt.Fprintln(a.stdout, newHead(h))
+		return err
+	})
+	cmd.AddCommand(a.headAccept())
+	return cmd
+}
+
+// acceptedView is what a profile remembered of the log, and what it does now.
+type acceptedView struct {
+	Remembered *headView `json:"remembered,omitempty"` // if there was one that could be read
+	Accepted   *headView `json:"accepted,omitempty"`   // if anything had to be
+}
+
+func (a *app) headAccept() *cobra.Command {
+	var yes bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "accept",
+		Short: "Go on with a store that lacks what was seen in it",
+		Long: `Go on with a store that lacks what was seen in it: make the server's present head the
+one that FILE.head, beside the profile FILE, remembers.
+
+A command that ends with exit code 8 has found that the log lacks what the server, or another
+copy of it, had said was on its disk. Either somebody put an older copy of the store in its
+place, or two copies of it went different ways. Ask the store's operator, over a way that
+is not the server. If it was restored from a backup after a loss, accept it; what was written
+after the backup has to be written again. Otherwise it may be an attack: what was deleted,
+revoked or erased in the meantime is there again.
+
+It is accepted for this profile only. Programs that run with it go on by themselves.`,
+		Example: `  motte head accept
+  motte head accept --yes`,
+	}, func(ctx context.Context, _ []string) error {
+		path, err := a.profilePath()
+		if err != nil {
+			return err
+		}
+		p, err := a.readProfile()
+		if err != nil {
+			return err
+		}
+		found, v, err := compareHeads(ctx, p)
+		if err != nil {
+			return err
+		}
+		if v.Accepted == nil {
+			return a.done(v, "The server's log has all that was seen: there is nothing to accept.")
+		}
+		remembered := "what cannot be read any more"
+		if v.Remembered != nil {
+			remembered = v.Remembered.String()
+		}
+		question := fmt.Sprintf("Remembered:  %s\nThe server:  %s\nGo on with the store as the server has it?", remembered, v.Accepted)
+		if err := a.confirm(ctx, yes, question); err != nil {
+			return err
+		}
+		if err := client.HeadFileOf(path).Replace(p.CoreKey, found); err != nil {
+			return err
+		}
+		return a.done(v, "The head of the log is now %s.", v.Accepted)
+	})
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// compareHeads asks the server for its head, and whether it has the one that is
+// remembered.
+func compareHeads(ctx context.Context, p *client.Profile) (found client.Head, v acceptedView, err error) {
+	c, err := dial(ctx, p)
+	var back *client.RolledBackError
+	switch {
+	case errors.As(err, &back):
+		found = back.Found
+		v.Remembered = new(newHead(back.Remembered))
+	case errors.Is(err, client.ErrHeadFile):
+		p.Heads = nil // nothing can be compared
+		if c, err = dial(ctx, p); err != nil {
+			return found, v, err
+		}
+		found = c.Head()
+		_ = c.Close() // it keeps nothing
+	case err != nil:
+		return found, v, err
+	default:
+		return found, v, c.Close()
+	}
+	v.Accepted = new(newHead(found))
+	return found, v, nil
+}
