@@ -244,9 +244,7 @@ func TestBatchIsAllOrNothing(t *testing.T) {
 func TestFailedDiskStopsWritesAndKeepsReads(t *testing.T) {
 	w := indexed(t, 0)
 	n := w.ask(admin, put("c", "lost", "data"))
-	w.pending = nil
-	w.e.WriteFailed()
-	w.take()
+	w.fail()
 	w.must2(n, wire.StorageFailed)
 	w.must(admin, put("c", "later", "data"), wire.StorageFailed)
 	w.must(admin, get("c", "lost"), wire.NotFound)
@@ -329,7 +327,7 @@ func TestDroppedCollectionIsGone(t *testing.T) {
 	for range 256 {
 		w.tick(time.Millisecond)
 	}
-	if n := w.e.Objects(); n != 0 {
+	if n, _ := w.e.Objects(); n != 0 {
 		t.Fatalf("%d objects left", n)
 	}
 }

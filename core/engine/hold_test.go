@@ -10,6 +10,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
@@ -152,9 +153,8 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 				}
 				want := tc.want
 				if fails {
-					w.pending, want = nil, wire.StorageFailed
-					w.e.WriteFailed()
-					w.take()
+					want = wire.StorageFailed
+					w.fail()
 				} else {
 					w.commit(1)
 				}
@@ -377,7 +377,7 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 			w.must(admin, put("c", "odd", "refuse"), wire.OK)
 			for i := range uint32(100_000) { // in another collection, more than one part of a LIST could pass over
 				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
-				w.e.objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: location(int(i))})
+				w.e.objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: log.Location{Segment: 1, Offset: 8 * i, Length: 8}})
 			}
 		}
 		see(w, alice)

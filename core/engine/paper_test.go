@@ -182,7 +182,7 @@ func TestPaperMappingFindsWhatStorageKeeps(t *testing.T) {
 	w.settle()
 	w.must2(n, wire.OK)
 	a := w.must(admin, byID, wire.OK)
-	if want := location(len(w.disk) - 1); len(a.objects) != 1 || a.objects[0].ID != r.ID || a.objects[0].Loc != want {
+	if want := w.places[len(w.places)-1]; len(a.objects) != 1 || a.objects[0].ID != r.ID || a.objects[0].Loc != want {
 		t.Fatalf("found %+v, stored at %+v", a.objects, want)
 	}
 }
@@ -253,8 +253,8 @@ func TestPaperOriginalDataIsRetrievedByIdentity(t *testing.T) {
 	if len(a.objects) != 1 {
 		t.Fatalf("%d objects", len(a.objects))
 	}
-	if o, err := DecodeObject(w.disk[a.objects[0].Loc.Offset].Body); err != nil || string(o.Data) != "the original data" {
-		t.Fatalf("%v: the client gets %q", err, o.Data)
+	if data := w.data(a.objects[0]); data != "the original data" {
+		t.Fatalf("the client gets %q", data)
 	}
 }
 
@@ -479,8 +479,8 @@ func TestPaperOnlyStoredDataIsSentBack(t *testing.T) {
 	if len(a.objects) != 1 {
 		t.Fatalf("%d objects", len(a.objects))
 	}
-	if o, err := DecodeObject(w.disk[a.objects[0].Loc.Offset].Body); err != nil || string(o.Data) != "data of one" {
-		t.Fatalf("%v: the client gets %q", err, o.Data)
+	if data := w.data(a.objects[0]); data != "data of one" {
+		t.Fatalf("the client gets %q", data)
 	}
 }
 

@@ -5,14 +5,13 @@ import (
 	"flag"
 	"maps"
 	"math/rand/v2"
-	"motte/client/frames"
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/log"
-	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -314,15 +313,9 @@ func (s *simulation) randomGet() {
 	if !done || a.code != want {
 		s.t.Fatalf("seed %d: GET: code %d, want %d", s.seed, a.code, want)
 	}
-	if want == wire.OK && (len(a.objects) != 1 || a.objects[0].ID != o.id || s.stored(a.objects[0]) != o.data) {
+	if want == wire.OK && (len(a.objects) != 1 || a.objects[0].ID != o.id || s.data(a.objects[0]) != o.data) {
 		s.t.Fatalf("seed %d: GET: another object", s.seed)
 	}
-}
-
-// stored is the content that the disk has for an entry.
-func (s *simulation) stored(e mapping.Entry) string {
-	o, _ := DecodeObject(s.disk[e.Loc.Offset].Body)
-	return string(o.Data)
 }
 
 func (s *simulation) randomList() {
@@ -384,7 +377,7 @@ func (s *simulation) matches(v state, who access.Principal, c, prefix string, a 
 	}
 	for _, e := range a.objects {
 		o := v[e.ID.Value()]
-		if o.id != e.ID || s.stored(e) != o.data || !s.mayRead(who, c, o) {
+		if o.id != e.ID || s.data(e) != o.data || !s.mayRead(who, c, o) {
 			return false
 		}
 	}
@@ -398,7 +391,7 @@ func (s *simulation) isSubset(q pendingSearch, a answer) bool {
 		ok := false
 		for _, v := range s.versions[q.collection][q.from:] {
 			o := v[e.ID.Value()]
-			ok = ok || o.id == e.ID && s.stored(e) == o.data && s.mayRead(q.who, q.collection, o)
+			ok = ok || o.id == e.ID && s.data(e) == o.data && s.mayRead(q.who, q.collection, o)
 		}
 		if !ok {
 			return false
@@ -470,7 +463,7 @@ func (s *simulation) crash() {
 		}
 		for v, o := range s.current(c) {
 			e, ok := s.e.objects.Get(v)
-			if !ok || e.ID != o.id || e.Owner != o.owner || s.stored(e) != o.data {
+			if !ok || e.ID != o.id || e.Owner != o.owner || s.data(e) != o.data {
 				s.t.Fatalf("seed %d: after a crash an object is not what it was", s.seed)
 			}
 		}

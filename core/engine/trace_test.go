@@ -9,7 +9,6 @@ import (
 	"motte/client/frames"
 	"motte/core/identity"
 	"motte/core/log"
-	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -226,20 +225,11 @@ func (r *trace) reply(w *world, text string, a answer) {
 	}
 	r.tell("%s", line)
 	for _, o := range a.objects {
-		r.tell("  %s %s", r.names[o.ID], w.content(o))
+		r.tell("  %s %s", r.names[o.ID], w.data(o))
 	}
 	for _, i := range a.items {
 		r.item(a.kind, i)
 	}
-}
-
-// content is what the shell reads and sends for an entry.
-func (w *world) content(e mapping.Entry) []byte {
-	o, err := DecodeObject(w.disk[e.Loc.Offset].Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return o.Data
 }
 
 // item traces the items of a status that change in a story, and alerts.

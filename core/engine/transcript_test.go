@@ -163,9 +163,7 @@ func (s *story) commitAll([]string) {
 // disk-fails: nothing that was appended will be durable.
 func (s *story) diskFails([]string) {
 	s.tell("lost: %s", s.positions(s.pending))
-	s.pending = nil
-	s.e.WriteFailed()
-	s.take()
+	s.fail()
 }
 
 // read: the oldest record that was asked for arrives.

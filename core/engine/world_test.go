@@ -15,6 +15,7 @@ import (
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seal"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -27,20 +28,28 @@ type world struct {
 	rng     *rand.Rand
 	e       *Engine
 	now     time.Time
-	disk    []log.Record // durable
-	pending []log.Group  // appended, not durable
+	disk    []log.Record   // durable; a carried one holds its body in Sealed
+	places  []log.Location // where each lies
+	history []segment      // oldest first
+	end     uint32         // of the newest
+	lsn     uint64         // of the last record
+	pending []log.Group    // appended, not durable
 	fetch   []Fetch
 	tasks   []*fakeTask // in the order of their start
 	answers []answer
 	number  uint64
-	list    *Request // the last LIST
-	keys    ring
+	list    *Request       // the last LIST
+	wraps   []seal.WrapKey // newest first
+	keys    *seal.Ring
 	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
 }
 
-type ring map[uint32][32]byte
-
-func (r ring) Set(owner uint32, key [32]byte) { r[owner] = key }
+// segment is a segment of the disk.
+type segment struct {
+	id    uint32
+	first uint64 // LSN of the first record that was appended to it
+	gone  bool   // nothing can be read from it any more
+}
 
 // answer is what a client got, all parts of it.
 type answer struct {
@@ -73,23 +82,75 @@ type held struct {
 var admin = access.Principal{0: 1}
 
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0)}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), wraps: []seal.WrapKey{{1}}}
+	w.newSegment()
 	w.boot()
 	return w
 }
 
 // boot starts an engine from the disk.
-func (w *world) boot() {
-	w.pending, w.fetch, w.tasks = nil, nil, nil
-	w.keys = make(ring)
-	w.e = New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}, Keys: w.keys, Admin: admin, Now: w.now})
-	for i, r := range w.disk {
-		if err := w.e.Replay(r, location(i)); err != nil {
+func (w *world) boot() { w.start(w.replay(nil)) }
+
+// replay returns an engine that knows what the disk says: all of it, or what a
+// checkpoint says and the records behind that.
+func (w *world) replay(from *checkpoint) *Engine {
+	w.keys = seal.NewRing()
+	w.keys.Wraps(w.wraps)
+	w.keys.Set(log.CoreOwner, [seal.KeySize]byte{1})
+	w.keys.Set(1<<32-1, [seal.KeySize]byte{2}) // the log's own
+	e := New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}, Keys: w.keys, History: w, Admin: admin, Now: w.now})
+	first := 0
+	if from != nil {
+		for i, piece := range from.pieces {
+			if err := e.Restore(piece); err != nil {
+				w.t.Fatalf("piece %d of a checkpoint: %v", i, err)
+			}
+		}
+		first = from.records
+	}
+	for i := first; i < len(w.disk); i++ {
+		if err := e.Replay(w.disk[i], w.places[i]); err != nil {
 			w.t.Fatalf("replay of record %d: %v", i, err)
 		}
 	}
-	w.e.Start(w.now, w.head())
+	if err := e.Check(w.has); err != nil {
+		w.t.Fatal(err)
+	}
+	return e
+}
+
+// start lets an engine work in this world; what was not durable is lost.
+func (w *world) start(e *Engine) {
+	w.pending, w.fetch, w.tasks = nil, nil, nil
+	w.e = e
+	w.e.Start(w.now, w.position())
 	w.take()
+}
+
+// checkpoint is a checkpoint, as a shell keeps it.
+type checkpoint struct {
+	at      log.Position
+	records int // of the disk that came before
+	pieces  [][]byte
+}
+
+// begin takes the first piece of a checkpoint; more, all others.
+func (w *world) begin() *checkpoint {
+	at, piece := w.e.Checkpoint()
+	return &checkpoint{at, len(w.disk), [][]byte{piece}}
+}
+
+func (c *checkpoint) more(e *Engine) bool {
+	c.pieces = append(c.pieces, e.Shard(len(c.pieces)-1))
+	return len(c.pieces) <= mapping.Shards
+}
+
+// checkpoint takes one at once.
+func (w *world) checkpoint() *checkpoint {
+	c := w.begin()
+	for c.more(w.e) {
+	}
+	return c
 }
 
 type reader struct{ r *rand.Rand }
@@ -101,13 +162,88 @@ func (r reader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func location(i int) log.Location { return log.Location{Segment: 1, Offset: uint32(i), Length: 1} }
+// segmentSize is small, so that a short history has many segments.
+const segmentSize = 2048 // bytes
+
+// newSegment makes a new segment, as a start and a resumption do.
+func (w *world) newSegment() {
+	id := uint32(1)
+	if n := len(w.history); n > 0 {
+		id = w.history[n-1].id + 1
+	}
+	w.history, w.end = append(w.history, segment{id: id, first: w.lsn + 1}), 128
+}
+
+func (w *world) segment() *segment { return &w.history[len(w.history)-1] }
+
+// store makes a record durable.
+func (w *world) store(r log.Record) log.Location {
+	length := uint32(160+len(r.Body)+len(r.Sealed)) &^ 7
+	if w.end+length > segmentSize {
+		w.newSegment()
+	}
+	at := log.Location{Segment: w.segment().id, Offset: w.end, Length: length}
+	if w.end += length; r.Sealed == nil {
+		w.lsn++
+	}
+	w.disk, w.places = append(w.disk, r), append(w.places, at)
+	return at
+}
+
+// has reports whether a segment can be read.
+func (w *world) has(id uint32) bool { return id <= w.segment().id && id > 0 && !w.history[id-1].gone }
+
+// body is what a record holds.
+func body(r log.Record) []byte {
+	if r.Sealed != nil {
+		return r.Sealed
+	}
+	return r.Body
+}
+
+// stored is the record at a place, whether that can still be read or not.
+func (w *world) stored(at log.Location) log.Record {
+	i := slices.Index(w.places, at)
+	if i < 0 {
+		w.t.Fatalf("nothing ever lay at %+v", at)
+	}
+	return w.disk[i]
+}
+
+// data is the content that the disk has for an entry.
+func (w *world) data(e mapping.Entry) string {
+	o, err := DecodeObject(body(w.stored(e.Loc)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(o.Data)
+}
+
+// position is where the disk ends.
+func (w *world) position() log.Position {
+	p := log.Position{LSN: w.lsn, Segment: w.segment().id, End: w.end}
+	binary.BigEndian.PutUint64(p.Chain[:], p.LSN)
+	p.Tag = w.tag(w.lsn)
+	return p
+}
+
+// tag names the segment to which a record was appended.
+func (w *world) tag(lsn uint64) (t log.Tag) {
+	for _, s := range w.history {
+		if s.first <= lsn {
+			binary.BigEndian.PutUint32(t[:], s.id)
+		}
+	}
+	return t
+}
 
 func (w *world) head() wire.Head {
-	h := wire.Head{LSN: uint64(len(w.disk))}
-	binary.BigEndian.PutUint64(h.Chain[:], h.LSN)
-	return h
+	p := w.position()
+	return p.Head()
 }
+
+// Contains makes a History of the world.
+func (w *world) Contains(h wire.Head) bool { return h.LSN == 0 || h.Segment == w.tag(h.LSN) }
 
 // take carries out what can be done without a decision of the test's.
 func (w *world) take() {
@@ -161,7 +297,7 @@ func (w *world) deliver(r Reply) (again bool) {
 		w.t.Fatalf("request %d was answered twice", r.Number)
 	}
 	if r.Head != w.head() {
-		w.t.Fatalf("request %d: the head is %d, want %d", r.Number, r.Head.LSN, len(w.disk))
+		w.t.Fatalf("request %d: the head is %d, want %d", r.Number, r.Head.LSN, w.lsn)
 	}
 	w.e.Sent(r.Principal, r.Held)
 	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
@@ -214,15 +350,14 @@ func (w *world) commit(n int) {
 	var at []log.Location
 	for _, g := range w.pending[:n] {
 		for _, r := range g {
-			if want := uint64(len(w.disk)) + 1; r.LSN != want {
-				w.t.Fatalf("record has LSN %d, want %d", r.LSN, want)
+			if r.Sealed == nil && r.LSN != w.lsn+1 {
+				w.t.Fatalf("record has LSN %d, want %d", r.LSN, w.lsn+1)
 			}
-			at = append(at, location(len(w.disk)))
-			w.disk = append(w.disk, r)
+			at = append(at, w.store(r))
 		}
 	}
 	w.pending = w.pending[n:]
-	w.e.Committed(at, w.head())
+	w.e.Committed(at, w.position())
 	w.take()
 }
 
@@ -230,13 +365,63 @@ func (w *world) commit(n int) {
 func (w *world) read() {
 	f := w.fetch[0]
 	w.fetch = w.fetch[1:]
-	r := w.disk[f.Entry.Loc.Offset]
-	if r.ID != f.Entry.ID {
+	r := w.stored(f.Entry.Loc)
+	if r.ID != f.Entry.ID || r.Owner != f.Entry.Owner || !f.Entry.Wrote(r.LSN) {
 		w.t.Fatalf("the mapping says that %x lies where %x lies", f.Entry.ID, r.ID)
 	}
-	o, err := DecodeObject(r.Body)
-	w.e.Fetched(f, o, r.LSN, err)
+	if w.readable(f.Entry) {
+		o, err := DecodeObject(body(r))
+		w.e.Fetched(f, o, r.LSN, err)
+	} else {
+		w.e.Fetched(f, Object{}, 0, fmt.Errorf("read: %w", log.ErrMoved))
+	}
 	w.take()
+}
+
+// readable reports whether the record of an entry can be read and opened.
+func (w *world) readable(e mapping.Entry) bool {
+	return w.has(e.Loc.Segment) && slices.Contains(w.keys.Owners(), e.Owner)
+}
+
+// fail lets the disk refuse all that is on its way to it.
+func (w *world) fail() {
+	w.pending = nil
+	w.e.WriteFailed()
+	w.take()
+}
+
+// resume lets it take records again.
+func (w *world) resume() {
+	w.newSegment()
+	w.e.Resumed(w.position())
+	w.take()
+}
+
+// records lists those of a segment that compaction looks at.
+func (w *world) records(segment uint32) (list []log.Record, at []log.Location) {
+	for i, r := range w.disk {
+		if w.places[i].Segment == segment && r.Kind == log.KindPut {
+			r.Sealed, r.Body = body(r), nil
+			list, at = append(list, r), append(at, w.places[i])
+		}
+	}
+	return list, at
+}
+
+// compact carries over what is alive in a segment, and removes it.
+func (w *world) compact(segment uint32) {
+	w.t.Helper()
+	list, at := w.records(segment)
+	code := wire.Code(255)
+	w.e.Carry(list, at, func(c wire.Code) { code = c })
+	w.take()
+	for len(w.pending) > 0 {
+		w.commit(1)
+	}
+	if live := w.e.Live()[segment]; code != wire.OK || live != 0 {
+		w.t.Fatalf("carried over with code %d; %d bytes of segment %d are alive", code, live, segment)
+	}
+	w.history[segment-1].gone = true
 }
 
 // step lets a Task handle its next frame.
