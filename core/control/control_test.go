@@ -28,6 +28,7 @@ var messages = map[string]Message{
 	"stop-task":    {Type: StopTask, Instance: 7},
 	"counters":     {Type: Counters, Values: []uint64{1, 2, 1 << 40}},
 	"event":        {Type: Event, Reason: wire.ReasonDamagedRecord, Segment: 3, Offset: 4096},
+	"anchor":       {Type: Anchor, Instance: 4711, Key: pattern(0xc0)},
 	"task-started": {Type: TaskStarted, Instance: 7},
 	"task-ended":   {Type: TaskEnded, Instance: 7},
 	"stop":         {Type: Stop},
@@ -57,7 +58,7 @@ func TestGoldenMessages(t *testing.T) {
 		if err != nil || !bytes.Equal(Append(nil, &got), p) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
-		if m.Type <= Event {
+		if m.Type <= Anchor {
 			p = p[:coreSize] // a shorter list of values is one, too
 		}
 		for n := range p {
@@ -98,7 +99,7 @@ func TestMessageLimits(t *testing.T) {
 		{"half a value", counters(1)[:coreSize+4], false},
 		{"all counters", counters(len(Stats{})), true},
 		{"no type", altered(event, 3, 0), false},
-		{"the Core's last type and one", altered(event, 3, byte(Event)+1), false},
+		{"the Core's last type and one", altered(event, 3, byte(Anchor)+1), false},
 		{"a type before the host's first", altered(host(Stop, 0), 3, byte(TaskStarted)-1), false},
 		{"the host's last type and one", altered(host(Stop, 0), 3, byte(Stop)+1), false},
 		{"another version", altered(host(Stop, 0), 2, Version+1), false},
