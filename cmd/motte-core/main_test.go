@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"motte/core/control"
+	"motte/core/wire"
 	"motte/tcb"
 )
 
@@ -98,9 +99,9 @@ func TestBinaryIsStatic(t *testing.T) {
 	}
 }
 
-// start starts motte-core on a directory, and returns the host's end of its
-// channel.
-func start(t *testing.T, dir string) (*exec.Cmd, *net.UnixConn) {
+// start starts motte-core on a directory, with further flags, and returns the
+// host's end of its channel.
+func start(t *testing.T, dir string, flags ...string) (*exec.Cmd, *net.UnixConn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -115,6 +116,7 @@ func start(t *testing.T, dir string) (*exec.Cmd, *net.UnixConn) {
 	}
 	t.Cleanup(func() { c.Close() })
 	cmd := exec.Command(binary, "-dir", dir, "-listen", "127.0.0.1:0", "-admin", hex.EncodeToString(make([]byte, 32)))
+	cmd.Args = append(cmd.Args, flags...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -132,17 +134,90 @@ func exitCode(t *testing.T, cmd *exec.Cmd) int {
 	return exit.ExitCode()
 }
 
+// ready waits until the Core takes clients.
+func ready(t *testing.T, host *net.UnixConn) {
+	t.Helper()
+	for p := make([]byte, control.MaxMessage); ; {
+		n, err := host.Read(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := control.Decode(p[:n]); err != nil {
+			t.Fatal(err)
+		} else if m.Type == control.Ready {
+			return
+		}
+	}
+}
+
+// stop stops a Core, and returns the head that it asked the host to remember
+// last.
+func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
+	t.Helper()
+	if _, err := host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+		t.Fatal(err)
+	}
+	for p := make([]byte, control.MaxMessage); ; {
+		n, err := host.Read(p)
+		if n == 0 || err != nil {
+			break
+		}
+		if m, err := control.Decode(p[:n]); err != nil {
+			t.Fatal(err)
+		} else if m.Type == control.Anchor {
+			last = wire.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return last
+}
+
+// TestAStoreThatIsNotWhatItsAnchorRemembers is not served, unless somebody says
+// that it is to be.
+func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
+	dir := t.TempDir()
+	cmd, host := start(t, dir)
+	ready(t, host)
+	last := stop(t, cmd, host)
+	if last.LSN == 0 {
+		t.Fatal("the Core asked for no head to be remembered")
+	}
+	later, other := last, last
+	later.LSN++
+	other.Segment[0] ^= 1
+	anchor := func(h wire.Head) string { return "-anchor=" + hex.EncodeToString(wire.AppendHead(nil, &h)) }
+	for _, c := range []struct {
+		name  string
+		flags []string
+		want  int // exit status; 0: it is served
+	}{
+		{"its last head", []string{anchor(last)}, 0},
+		{"a later head", []string{anchor(later)}, 5},
+		{"a head of another branch", []string{anchor(other)}, 5},
+		{"a later head, and the loss accepted", []string{anchor(later), "-accept-loss"}, 0},
+		{"no head", []string{"-anchor=6d6f747465"}, 2},
+		{"no hexadecimal digits", []string{"-anchor=motte"}, 2},
+	} {
+		cmd, host := start(t, dir, c.flags...)
+		if c.want != 0 {
+			if code := exitCode(t, cmd); code != c.want {
+				t.Errorf("%s: exit status %d, want %d", c.name, code, c.want)
+			}
+			continue
+		}
+		ready(t, host)
+		if h := stop(t, cmd, host); h.LSN < last.LSN {
+			t.Errorf("%s: the head went back from %d to %d", c.name, last.LSN, h.LSN)
+		}
+	}
+}
+
 func TestExitStatusTellsWhy(t *testing.T) {
 	dir := t.TempDir()
 	first, host := start(t, dir)
-	p := make([]byte, control.MaxMessage)
-	n, err := host.Read(p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m, err := control.Decode(p[:n]); err != nil || m.Type != control.Ready {
-		t.Fatalf("first message: %v, %v", m.Type, err)
-	}
+	ready(t, host)
 	second, _ := start(t, dir)
 	if code := exitCode(t, second); code != 4 {
 		t.Errorf("a second Core on one store ends with %d; want 4", code)
