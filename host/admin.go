@@ -43,8 +43,7 @@ func (h *host) prepareAdmin() error {
 
 // makeAdmin writes the profile of the administrator, if the store is new.
 func (h *host) makeAdmin() (*client.Profile, error) {
-	segments, err := filepath.Glob(filepath.Join(h.Dir, "*.seg"))
-	if err != nil || len(segments) > 0 {
+	if empty, err := h.empty(); err != nil || !empty {
 		return nil, err
 	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -41,6 +42,7 @@ const (
 	exitUsage   = 2
 	exitRefused = 3
 	exitLocked  = 4
+	exitOlder   = 5
 )
 
 // startCore starts the Core with one end of a channel to it.
@@ -57,8 +59,7 @@ func (h *host) startCore() (*session, error) {
 		return nil, fmt.Errorf("channel to the Core: %w", err)
 	}
 	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*sandbox.Process)}
-	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), "-dir", h.Dir, "-listen", h.Listen,
-		"-root-key", h.RootKey, "-admin", hex.EncodeToString(h.admin[:]), "-control-fd", "3")
+	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), h.coreArgs()...)
 	s.cmd.Env = []string{} // the Core reads none
 	s.cmd.ExtraFiles = []*os.File{theirs}
 	// A Ctrl-C in the terminal is for the host, which then stops the Core.
@@ -73,6 +74,19 @@ func (h *host) startCore() (*session, error) {
 	}
 	s.all.Go(func() { s.words.follow(stderr, h) })
 	return s, nil
+}
+
+func (h *host) coreArgs() []string {
+	args := []string{"-dir", h.Dir, "-listen", h.Listen, "-root-key", h.RootKey,
+		"-admin", hex.EncodeToString(h.admin[:]), "-control-fd", "3"}
+	if h.trial != nil && h.trial.accept {
+		return append(args, "-accept-loss")
+	}
+	if h.keeper != nil {
+		head := h.keeper.head()
+		args = append(args, "-anchor", hex.EncodeToString(head[:]))
+	}
+	return args
 }
 
 // run serves the Core until it ends; when the context ends, it is asked to.
@@ -110,6 +124,9 @@ func (s *session) run(ctx context.Context) error {
 			return fmt.Errorf("%w: %s", ErrRefused, s.words.get())
 		case exitLocked:
 			return errLocked
+		case exitOlder:
+			_, states, _ := strings.Cut(s.words.get(), ErrOlder.Error())
+			return fmt.Errorf("%w: %w%s", ErrRefused, ErrOlder, states)
 		}
 		return fmt.Errorf("the Core ended: %w: %s", err, s.words.get())
 	}
@@ -134,9 +151,17 @@ func (s *session) listen(ctx context.Context) {
 		case control.Ready:
 			s.ready = true
 			s.h.metrics.up()
-			s.all.Go(func() { s.announce(ctx, m) })
+			if s.h.trial == nil {
+				s.all.Go(func() { s.announce(ctx, m) })
+			}
+		case control.Anchor:
+			if s.h.keeper != nil {
+				s.h.keeper.offer(headOf(m))
+			}
 		case control.StartTask:
-			s.all.Go(func() { s.runTask(m) })
+			if s.h.trial == nil { // which is over before a Task is of use
+				s.all.Go(func() { s.runTask(m) })
+			}
 		case control.StopTask:
 			s.mu.Lock()
 			if t := s.tasks[m.Instance]; t != nil {
@@ -147,6 +172,9 @@ func (s *session) listen(ctx context.Context) {
 			s.h.metrics.set(m.Values)
 		case control.Event:
 			s.h.log.Warn("alert", "reason", client.ReasonName(m.Reason), "segment", m.Segment, "offset", m.Offset)
+		}
+		if s.h.trial != nil {
+			s.h.trial.saw(m)
 		}
 	}
 }

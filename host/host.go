@@ -23,6 +23,7 @@ type Config struct {
 	Dir      string       // data directory; made if it is not there
 	Listen   string       // TCP address of the Core
 	RootKey  string       // file with the root key; "": root.key in Dir
+	Anchor   string       // place that remembers the head of the log, as anchor.Open takes it; "": none
 	Metrics  string       // TCP address for /metrics and /healthz; "": none
 	Bin      string       // directory of motte-core and the Tasks' executables; "": that of this executable
 	TaskDirs []string     // directories of more Tasks' executables
@@ -50,27 +51,38 @@ const (
 // it again would not help.
 var ErrRefused = errors.New("the Core refuses to start")
 
+// ErrOlder says that the store lacks what its anchor remembers: it is not served
+// until somebody accepts that (AcceptLoss).
+var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
+
 // Run serves until the context ends, and then stops in order. It returns an
 // error if the Core can't be started at all, or refuses the store.
 func Run(ctx context.Context, cfg Config) error {
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
+	h, err := newHost(cfg)
+	if err != nil {
+		return err
 	}
-	if cfg.Bin == "" {
-		var err error
-		if cfg.Bin, err = Bin(); err != nil {
-			return err
-		}
-	}
-	for _, dir := range cfg.TaskDirs {
+	for _, dir := range h.TaskDirs {
 		if _, err := os.ReadDir(dir); err != nil {
 			return fmt.Errorf("directory of Tasks: %w", err)
 		}
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	h := &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)}}
+	if h.keeper, err = h.openKeeper(); err != nil {
+		return err
+	}
+	if h.keeper != nil {
+		// Before anything is made: what is there may not be the store.
+		empty, err := h.empty()
+		if err == nil {
+			err = h.keeper.recall(ctx, h.Dir, empty)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := h.prepareAdmin(); err != nil {
 		return err
 	}
@@ -78,7 +90,31 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if h.keeper != nil {
+		h.keeper.start()
+		defer h.keeper.stop()
+	}
 	return errors.Join(h.supervise(ctx), stopMetrics())
+}
+
+// newHost is a host that has not begun.
+func newHost(cfg Config) (*host, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Bin == "" {
+		var err error
+		if cfg.Bin, err = Bin(); err != nil {
+			return nil, err
+		}
+	}
+	return &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)}}, nil
+}
+
+// empty reports whether the data directory holds no store yet.
+func (h *host) empty() (bool, error) {
+	segments, err := filepath.Glob(filepath.Join(h.Dir, "*.seg"))
+	return len(segments) == 0, err
 }
 
 // Bin is the directory of this executable, beside which motte-core and the
@@ -98,6 +134,8 @@ type host struct {
 	admin   [32]byte // principal of the administrator; zero: nobody that the host knows
 	images  images
 	metrics metrics
+	keeper  *keeper // nil: there is no anchor
+	trial   *trial  // nil: serve
 }
 
 // supervise runs one Core after the other.

@@ -25,6 +25,10 @@ type metrics struct {
 	starts      uint64
 	taskStarts  uint64
 	quarantines uint64
+
+	hasAnchor      bool
+	anchorLSN      uint64
+	anchorFailures uint64
 }
 
 func (m *metrics) up() {
@@ -50,6 +54,19 @@ func (m *metrics) saw(msg control.Message) {
 	case msg.Type == control.Event && msg.Reason <= wire.ReasonTaskEnded:
 		m.quarantines++ // the reasons above are the disk's
 	}
+}
+
+// anchored notes what the anchor now holds.
+func (m *metrics) anchored(lsn uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hasAnchor, m.anchorLSN = true, lsn
+}
+
+func (m *metrics) anchorFailed() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.anchorFailures++
 }
 
 func (m *metrics) set(values []uint64) {
@@ -111,6 +128,8 @@ var (
 	refusals    = desc("connections_refused_total", "Connections refused: strangers, over the limit, or a failed handshake.")
 	taskStarts  = desc("task_starts_total", "Processes of Tasks asked for.")
 	quarantines = desc("quarantines_total", "Tasks quarantined.")
+	anchorLSN   = desc("anchor_lsn", "Number of the log's last record that the anchor remembers.")
+	anchorFails = desc("anchor_failures_total", "Writes of the anchor that failed.")
 )
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -124,6 +143,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCo
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
 	s, serving, started, tasks, broken := m.stats, m.serving, m.starts, m.taskStarts, m.quarantines
+	hasAnchor, remembered, failures := m.hasAnchor, m.anchorLSN, m.anchorFailures
 	m.mu.Unlock()
 	value := func(d *prometheus.Desc, kind prometheus.ValueType, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, kind, float64(v), labels...)
@@ -141,6 +161,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	value(refusals, prometheus.CounterValue, s[control.Refused])
 	value(taskStarts, prometheus.CounterValue, tasks)
 	value(quarantines, prometheus.CounterValue, broken)
+	if hasAnchor {
+		value(anchorLSN, prometheus.GaugeValue, remembered)
+		value(anchorFails, prometheus.CounterValue, failures)
+	}
 	histogram(ch, commits, s[control.SyncLatency:control.SyncLatency+control.Buckets], s[control.SyncMicros])
 	for op := range control.MaxOp {
 		first := control.Latency(op, 0)

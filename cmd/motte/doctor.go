@@ -13,12 +13,13 @@ import (
 
 	"motte/client"
 	"motte/host"
+	"motte/host/anchor"
 	"motte/host/sandbox"
 )
 
 // checkView is one thing that the doctor looked at.
 type checkView struct {
-	About     string `json:"about"` // wall, executable, store or profile
+	About     string `json:"about"` // wall, executable, anchor, store or profile
 	Name      string `json:"name"`
 	Mandatory bool   `json:"mandatory"`
 	OK        bool   `json:"ok"`
@@ -27,24 +28,26 @@ type checkView struct {
 }
 
 func (a *app) doctor() *cobra.Command {
-	var dir string
+	var dir, place string
 	var taskDirs []string
 	cmd := a.leaf(&cobra.Command{
 		Use:   "doctor",
 		Short: "Say whether this machine can serve, and which walls hold around a Task",
 		Long: `Put up every wall around a Task once, and say of each whether it holds on this machine;
-look for the executables that 'motte serve' needs; with --dir say what lies in a data
-directory that should not, and of your profile whether the head of the log is kept beside
-it. It fails if something is missing without which a Task is not started.`,
+look for the executables that 'motte serve' needs, and for a TPM, or another anchor that
+--anchor names; with --dir say what lies in a data directory that should not, and of your
+profile whether the head of the log is kept beside it. It fails if something is missing
+without which a Task is not started, or an anchor that was named can't be used.`,
 		Example: `  motte doctor
-  motte doctor --dir /var/lib/motte`,
-	}, func(context.Context, []string) error {
+  motte doctor --dir /var/lib/motte --anchor file:/mnt/other/motte.head`,
+	}, func(ctx context.Context, _ []string) error {
 		bin, err := host.Bin()
 		if err != nil {
 			return err
 		}
 		checks := append(wallChecks(), coreCheck(bin))
 		checks = append(checks, taskChecks(append([]string{bin}, taskDirs...))...)
+		checks = append(checks, anchorCheck(ctx, place))
 		if dir != "" {
 			checks = append(checks, storeChecks(dir)...)
 		}
@@ -58,6 +61,7 @@ it. It fails if something is missing without which a Task is not started.`,
 	})
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "data directory `DIR` to look into")
+	f.StringVar(&place, "anchor", "", anchorUsage+" (default: look at "+theTPM+")")
 	f.StringArrayVar(&taskDirs, "task-dir", nil, "directory `DIR` with more Tasks' executables; may be given several times")
 	for _, name := range []string{"dir", "task-dir"} {
 		_ = cmd.MarkFlagDirname(name) // of the shell's completion
@@ -112,6 +116,33 @@ func taskChecks(dirs []string) (list []checkView) {
 	return list
 }
 
+// theTPM is what a machine's own TPM is called.
+const theTPM = "tpm:/dev/tpmrm0"
+
+// anchorCheck looks whether an anchor can be read; without one that was named,
+// whether there is a TPM to be one.
+func anchorCheck(ctx context.Context, spec string) checkView {
+	c := checkView{About: "anchor", Name: "anchor", Mandatory: true}
+	if spec == "" {
+		spec, c.Name, c.Mandatory = theTPM, "TPM", false
+	}
+	place, err := anchor.Open(spec)
+	if err != nil {
+		c.Detail = err.Error()
+		return c
+	}
+	head, found, err := place.Read(ctx)
+	switch {
+	case err != nil:
+		c.Detail = err.Error()
+	case found:
+		c.OK, c.Detail = true, fmt.Sprintf("%s remembers record %d of a log", place, head.LSN())
+	default:
+		c.OK, c.Detail = true, fmt.Sprintf("%s can be read, and holds no head", place)
+	}
+	return c
+}
+
 // storeChecks looks for what opens a store to whoever takes its disk.
 func storeChecks(dir string) []checkView {
 	list := []checkView{{About: "store", Name: "data directory", OK: true, Detail: dir}}
@@ -158,7 +189,7 @@ func headCheck(path string) checkView {
 }
 
 func (a *app) printChecks(list []checkView) error {
-	titles := map[string]string{"wall": "Walls around a Task", "executable": "Executables", "store": "The store", "profile": "The profile"}
+	titles := map[string]string{"wall": "Walls around a Task", "executable": "Executables", "anchor": "The anchor", "store": "The store", "profile": "The profile"}
 	last := ""
 	for _, c := range list {
 		if a.json {

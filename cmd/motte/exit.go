@@ -10,6 +10,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/host"
 )
 
 // Exit codes. They are stable: scripts depend on them.
@@ -51,6 +52,8 @@ func exitCode(err error) int {
 	case errors.As(err, &unreachable), errors.As(err, &network),
 		errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrWrongCore):
 		return exitNoConnection
+	case errors.Is(err, host.ErrOlder), errors.Is(err, host.ErrForgotten):
+		return exitWentBack
 	}
 	return exitError
 }
@@ -82,6 +85,8 @@ func hint(err error) string {
 			return "This is another server than the profile's, or its store was made anew: ask its administrator for the Core's key."
 		case errors.Is(err, client.ErrHeadFile):
 			return "The file keeps the newest state of the store that was seen, and is damaged: 'motte head accept' makes it anew."
+		case exitCode(err) == exitWentBack:
+			return "'motte help recover' says what that means, and how to go on."
 		case exitCode(err) == exitNoConnection:
 			return "Is 'motte serve' running there? 'motte profile show' prints the address that the profile has."
 		}
@@ -128,6 +133,8 @@ func codeName(err error) string {
 		return "usage"
 	case exitNoConnection:
 		return "no-connection"
+	case exitWentBack:
+		return client.CodeName(wire.HistoryDiffers)
 	}
 	return "error"
 }

@@ -61,7 +61,7 @@ Use it from another terminal:
   echo '{"name":"Ada","age":36}' | motte put people - --name ada
   motte search people by_age '>= 30 and < 40'`,
 	},
-		in(groupServer, a.serve(), a.status(), a.alerts(), a.head(), a.compact(), a.doctor(), a.tcb(), a.version()),
+		in(groupServer, a.serve(), a.status(), a.alerts(), a.head(), a.compact(), a.recover(), a.doctor(), a.tcb(), a.version()),
 		in(groupObjects, a.put(), a.get(), a.search(), a.count(), a.delete(), a.importLines(), a.export()),
 		in(groupCatalogue, a.collection(), a.index(), a.task()),
 		in(groupAccess, a.principal(), a.grant(), a.revoke(), a.keygen(), a.profileFile()),

@@ -36,6 +36,12 @@ Without --root-key the key that seals the store lies in the store: whoever takes
 the disk can read it. Put the file on another medium; nobody but its owner may be
 able to read it.
 
+With --anchor the head of the log is remembered in a place outside the store: a file on
+another volume, or this machine's TPM. A store that lacks what its anchor remembers, because
+an older copy was put in its place, is not served: the command ends with exit code 8, and
+'motte help recover' says how to go on. A store that was begun without an anchor gets one by
+'motte recover --accept-loss', once. docs/how-to/protect-against-rollback.md has the rest.
+
 The Core, motte-core, and the Tasks' executables, motte-task-NAME, are those
 beside this executable; --task-dir names directories of more Tasks, which are used
 once they are registered: motte task register NAME --file FILE.
@@ -44,7 +50,8 @@ SIGTERM or Ctrl-C stops the server in order, a second one at once. The log goes 
 standard error. With --json, a line on standard output tells each time that
 clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 		Example: `  motte serve --dir store
-  motte serve --dir /var/lib/motte --listen 0.0.0.0:7433 --root-key /run/keys/motte --metrics 127.0.0.1:9433`,
+  motte serve --dir /var/lib/motte --listen 0.0.0.0:7433 --root-key /run/keys/motte --metrics 127.0.0.1:9433
+  motte serve --dir /var/lib/motte --anchor tpm:/dev/tpmrm0`,
 	}, func(ctx context.Context, _ []string) error {
 		if cfg.Dir == "" {
 			return usage("--dir is missing: the directory of the store; it is made if it is not there")
@@ -57,6 +64,7 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 	f.StringVar(&cfg.Dir, "dir", "", "data directory `DIR`, made if it is not there")
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "TCP `ADDRESS` for clients; port 0: any that is free")
 	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key, made with a new store (default: root.key in the data directory)")
+	f.StringVar(&cfg.Anchor, "anchor", "", anchorUsage)
 	f.StringVar(&cfg.Metrics, "metrics", "", "TCP `ADDRESS` for Prometheus's /metrics and for /healthz")
 	f.StringArrayVar(&cfg.TaskDirs, "task-dir", nil, "directory `DIR` with more Tasks' executables; may be given several times")
 	f.BoolVar(&jsonLog, "log-json", false, "write the log as JSON")

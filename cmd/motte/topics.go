@@ -17,7 +17,8 @@ func topics() []*cobra.Command {
   5  a precondition does not hold, or it exists already
   6  temporary: the index is being built, the server is overloaded or stops; try again
   7  no connection to the server, or it is not the one of the profile
-  8  the store lacks what this profile has seen in it: it went back, or is another branch
+  8  the store lacks what this profile has seen in it, or what its anchor remembers: it went
+     back, or is another branch
 
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code

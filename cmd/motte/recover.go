@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"motte/host"
+	"motte/host/anchor"
+)
+
+const anchorUsage = "`PLACE` outside the store that remembers the head of its log: " + anchor.Specs
+
+// acceptedLossView says what was accepted.
+type acceptedLossView struct {
+	Accepted string `json:"accepted"` // what is known about store and anchor
+}
+
+func (a *app) recover() *cobra.Command {
+	// The Core is started to look and to record, not for clients.
+	cfg := host.Config{Listen: "127.0.0.1:0"}
+	var acceptLoss, yes bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "recover",
+		Short: "Make a store that is refused one that is served again",
+		Long: `Make a store that 'motte serve' refuses one that it serves again. The server has to be
+stopped.
+
+With --accept-loss: go on with a store that its anchor does not know. 'motte serve' ends
+with exit code 8 if the store lacks what its anchor remembers: somebody put an older copy
+in its place, the disk lost what it had promised to keep, or two copies went different ways.
+It does, too, if the anchor holds nothing and the store is not new: either it is used with
+this store for the first time, or somebody emptied it.
+
+If you have not restored a backup, and have not set up this anchor just now, stop here, keep a
+copy of the store, and find out who can write its disk: what was deleted, revoked or erased in
+the meantime is there again. If the right store is somewhere else, put it in its place instead.
+
+What is known about both is printed first. Then an alert, loss-accepted, is recorded in the
+log for good, and the anchor remembers the head of what is there. Clients notice as well that
+the store went back, and each accepts that for itself: 'motte head accept'.`,
+		Example: `  motte recover --dir store --anchor file:/mnt/other/motte.head --accept-loss
+  motte recover --dir /var/lib/motte --root-key /run/keys/motte --anchor tpm:/dev/tpmrm0 --accept-loss --yes`,
+	}, func(ctx context.Context, _ []string) error {
+		// What the Core says comes back as an error, or is what was asked for.
+		cfg.Logger = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+		switch {
+		case cfg.Dir == "":
+			return usage("--dir is missing: the directory of the store")
+		case acceptLoss:
+			return a.acceptLoss(ctx, cfg, yes)
+		}
+		return usage("say what to do: --accept-loss, see 'motte help recover'")
+	})
+	f := cmd.Flags()
+	f.StringVar(&cfg.Dir, "dir", "", "data directory `DIR`")
+	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
+	f.StringVar(&cfg.Anchor, "anchor", "", anchorUsage)
+	f.BoolVar(&acceptLoss, "accept-loss", false, "go on with a store that its anchor does not know")
+	f.BoolVar(&yes, "yes", false, "do not ask")
+	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
+	return cmd
+}
+
+func (a *app) acceptLoss(ctx context.Context, cfg host.Config, yes bool) error {
+	if cfg.Anchor == "" {
+		return usage("--anchor is missing: the one that 'motte serve' is given")
+	}
+	why := host.Verify(ctx, cfg)
+	switch {
+	case why == nil:
+		return errors.New("the store is not older than its anchor: there is nothing to accept")
+	case !errors.Is(why, host.ErrOlder) && !errors.Is(why, host.ErrForgotten):
+		return why
+	}
+	if !a.json {
+		fmt.Fprintf(a.stderr, "%v\n", why) // also with --quiet: it is what is decided about
+	}
+	if err := a.confirm(ctx, yes, "Go on with the store as it is?"); err != nil {
+		return err
+	}
+	if err := host.AcceptLoss(ctx, cfg); err != nil {
+		return err
+	}
+	return a.done(acceptedLossView{why.Error()}, "It is accepted, and recorded as an alert. The anchor remembers the store as it is.")
+}

@@ -1,0 +1,117 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// trial is a start of the Core for what it finds out or records, not to serve:
+// it ends as soon as that is done, in order.
+type trial struct {
+	accept bool               // let the Core serve a store that lacks what its anchor remembers
+	end    context.CancelFunc // asks the Core to stop
+	ready  bool               // the store was verified
+	wrote  bool               // and the record that it was accepted is durable
+	failed bool               // a write was refused, by which that record may be lost
+}
+
+// saw takes what the Core tells. An alert goes to disk behind Ready, and the
+// Core does not say when; but the records that it made durable are counted, and
+// here nobody else writes any before.
+func (t *trial) saw(m control.Message) {
+	switch {
+	case m.Type == control.Ready:
+		t.ready = true
+	case m.Type == control.Counters && len(m.Values) > control.Synced:
+		t.wrote = t.wrote || m.Values[control.Synced] > 0
+	case m.Type == control.Event && m.Reason == wire.ReasonStorage:
+		t.failed = true
+	}
+	if t.failed || t.ready && (t.wrote || !t.accept) {
+		t.end()
+	}
+}
+
+// Verify finds out whether a store has what its anchor remembers: it starts the
+// Core, and stops it again. Nil means that Run would serve; ErrOlder and
+// ErrForgotten say what AcceptLoss would accept. Nothing is changed.
+func Verify(ctx context.Context, cfg Config) error {
+	h, err := newHost(cfg)
+	if err != nil {
+		return err
+	}
+	forgotten := h.recallStore(ctx)
+	if forgotten != nil && !errors.Is(forgotten, ErrForgotten) {
+		return forgotten
+	}
+	if err := h.try(ctx, &trial{}); err != nil || forgotten == nil {
+		return err
+	}
+	return fmt.Errorf("%w; the store ends with %s", forgotten, headText(h.keeper.head()))
+}
+
+// AcceptLoss lets a store be served, from now on, that lacks what its anchor
+// remembers, or whose anchor was emptied: it has the Core record an alert in the
+// log, and then the anchor remember the head of what is there. If it fails,
+// Verify says whether it has to be done once more.
+func AcceptLoss(ctx context.Context, cfg Config) error {
+	h, err := newHost(cfg)
+	if err != nil {
+		return err
+	}
+	if err := h.recallStore(ctx); err != nil && !errors.Is(err, ErrForgotten) {
+		return err
+	}
+	t := &trial{accept: true}
+	if err := h.try(ctx, t); err != nil {
+		return err
+	}
+	if t.failed || !t.wrote {
+		return errors.New("the disk refused the record that the loss was accepted: nothing was accepted")
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastWithin)
+	defer cancel()
+	h.keeper.replace = true
+	if err := h.keeper.store(ctx); err != nil {
+		return fmt.Errorf("that the loss was accepted is recorded, but the anchor still remembers what it did: %w", err)
+	}
+	return nil
+}
+
+// recallStore opens the anchor of a store that is there, and reads it.
+func (h *host) recallStore(ctx context.Context) (err error) {
+	if h.Anchor == "" {
+		return errors.New("no anchor is given")
+	}
+	empty, err := h.empty()
+	if err == nil && empty {
+		err = fmt.Errorf("there is no store in %s", h.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	if h.keeper, err = h.openKeeper(); err != nil {
+		return err
+	}
+	return h.keeper.recall(ctx, h.Dir, false)
+}
+
+// try starts the Core for a trial, and waits for its end. Nothing is written to
+// the anchor: the keeper's goroutine does not run.
+func (h *host) try(ctx context.Context, t *trial) error {
+	trying, end := context.WithCancel(ctx)
+	defer end()
+	t.end = end
+	h.trial = t
+	if err := h.prepareAdmin(); err != nil {
+		return err
+	}
+	if err := h.supervise(trying); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
