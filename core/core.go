@@ -134,7 +134,7 @@ func (s *shell) open(dir *log.Dir) error {
 		return err
 	}
 	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
-	cfg := engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader, Keys: s.log.Ring(),
+	cfg := engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader,
 		History: s.log, Admin: s.Admin, KeyInStore: err == nil && filepath.IsLocal(within), Now: time.Now()}
 	var damage error
 	for _, n := range s.log.Checkpoints() {

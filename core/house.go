@@ -22,21 +22,23 @@ const (
 	carryPiece     = 256 << 10        // bytes of records that are carried over at once, about
 )
 
-var errRefused = errors.New("the disk refuses writes")
+var (
+	errRefused = errors.New("the disk refuses writes")
+	errErasing = errors.New("an erasure comes first")
+)
 
 // house puts the storage in order, beside traffic: it writes checkpoints, moves
 // what is alive out of segments that are mostly dead, and finishes erasures.
 type house struct {
 	s       *shell
 	ctx     context.Context
-	erasing bool            // a data key was destroyed that checkpoints or the log still hold, wrapped
 	damaged map[uint32]bool // segments that can't be moved
 	numbers [6]uint64       // for a status
 }
 
 // keepHouse does what is due, until the context ends.
 func (s *shell) keepHouse(ctx context.Context) {
-	h := &house{s: s, ctx: ctx, erasing: s.log.Rewrapping(), damaged: make(map[uint32]bool)}
+	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool)}
 	for pause := houseEvery; ; {
 		select {
 		case <-time.After(pause):
@@ -49,34 +51,47 @@ func (s *shell) keepHouse(ctx context.Context) {
 	}
 }
 
-// round does what is due now, and answers who waited for it.
+// round does what is due now, and answers who waited for it. Who waits for an
+// erasure waits until it is done.
 func (h *house) round() error {
-	var compact, erase []*engine.Request
+	var compact []*engine.Request
+	var erase []engine.Erasure
 	var clean bool
 	if !h.s.ask(h.ctx, func(e *engine.Engine) { compact, erase, clean = e.Chores() }) {
 		return h.ctx.Err()
 	}
-	h.erasing = h.erasing || len(erase) > 0
-	err := h.work(clean || len(compact) > 0)
-	code := wire.OK
+	err, code := h.erase(erase), wire.OK
+	if err == nil {
+		err = h.work(clean || len(compact) > 0)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		code = wire.StorageFailed
 	}
 	h.s.ask(h.ctx, func(e *engine.Engine) {
 		e.Done(compact, code)
-		e.Done(erase, code)
 		e.ObserveStorage(h.numbers)
 	})
 	return err
 }
 
-func (h *house) work(all bool) error {
-	if h.erasing {
-		if err := h.finishErasure(); err != nil {
-			return err
-		}
+// erase destroys data keys.
+func (h *house) erase(list []engine.Erasure) error {
+	var owners []uint32
+	for _, x := range list {
+		owners = append(owners, x.Owner)
 	}
+	if len(owners) == 0 {
+		return nil
+	}
+	err := h.s.log.Erase(owners...)
+	if err == nil {
+		h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(owners)) })
+	}
+	return err
+}
+
+func (h *house) work(all bool) error {
 	began, last := time.Now(), uint32(0)
 	if all {
 		h.s.log.Rotate()
@@ -102,21 +117,6 @@ func (h *house) work(all bool) error {
 	return nil
 }
 
-// finishErasure makes sure that no file holds a data key that was destroyed,
-// under a wrap key that is left: both checkpoints and all behind them hold those
-// of the others under a new one, and then the old one is destroyed.
-func (h *house) finishErasure() error {
-	if err := h.s.log.AddWrap(); err != nil {
-		return err
-	}
-	if err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint()); err != nil {
-		return err
-	}
-	err := h.s.log.DropWraps()
-	h.erasing = err != nil
-	return err
-}
-
 // tell has the engine append something, and waits until that, and all before, is
 // durable and applied.
 func (h *house) tell(what func(*engine.Engine, func(wire.Code))) error {
@@ -137,9 +137,10 @@ func (h *house) tell(what func(*engine.Engine, func(wire.Code))) error {
 func (h *house) checkpoint() error {
 	var at log.Position
 	var piece []byte
+	var ok bool
 	written := h.s.written.Load()
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { at, piece = e.Checkpoint() }) {
-		return h.ctx.Err()
+	if !h.s.ask(h.ctx, func(e *engine.Engine) { at, piece, ok = e.Checkpoint() }) || !ok {
+		return errors.Join(h.ctx.Err(), errErasing)
 	}
 	err := h.s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
 		if i > 0 && !h.s.ask(h.ctx, func(e *engine.Engine) { piece = e.Shard(i - 1) }) {

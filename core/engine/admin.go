@@ -4,7 +4,6 @@ import (
 	"motte/core/access"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -20,8 +19,8 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 
 func (f *catalogueChange) settled(e *Engine, code wire.Code) {
 	e.changing = false
-	if f.req != nil && f.req.Op == wire.OpRemovePrincipal && f.req.Flags&wire.FlagErase != 0 && code == wire.OK {
-		e.erase = append(e.erase, f.req)
+	if q := f.req; q != nil && q.Op == wire.OpRemovePrincipal && q.Flags&wire.FlagErase != 0 && code == wire.OK {
+		e.erase[len(e.erase)-1].req = q // it is answered when the key is destroyed
 	} else {
 		e.end(f.req, code)
 	}
@@ -160,21 +159,10 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 	return rec, wire.InvalidRequest
 }
 
-// addPrincipal makes the record of a new principal with a data key of its own.
+// addPrincipal makes the record of a new principal, with an owner's number, which
+// stands for a data key, of its own.
 // A principal that was removed and comes back is a new owner: what it put
 // before is not its own any more.
 func (e *Engine) addPrincipal(id access.Principal, label string) log.Record {
-	var key [seal.KeySize]byte
-	e.random(key[:])
-	n := entry{principal: id, owner: e.owners + 1, label: label}
-	e.Keys.Set(n.owner, key)
-	return e.wrapped(n).record(log.KindAddPrincipal, 0)
-}
-
-// wrapped gives n the data key of its owner.
-func (e *Engine) wrapped(n entry) entry {
-	var nonce [12]byte
-	e.random(nonce[:])
-	copy(n.key[:], e.Keys.Wrap(n.owner, nonce))
-	return n
+	return entry{principal: id, owner: e.owners + 1, label: label}.record(log.KindAddPrincipal, 0)
 }

@@ -8,7 +8,6 @@ import (
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -74,15 +73,6 @@ type Fetch struct {
 type TaskFrame struct {
 	Instance uint64
 	Frame    []byte
-}
-
-// Keyring holds the data keys of principals, by owner: see seal.Ring.
-type Keyring interface {
-	Set(owner uint32, key [seal.KeySize]byte)
-	Wrap(owner uint32, nonce [12]byte) []byte
-	Unwrap(owner uint32, wrapped []byte) bool
-	Forget(owner uint32)
-	Owners() []uint32
 }
 
 // History knows all heads that the log has had.

@@ -7,7 +7,6 @@ import (
 	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -84,14 +83,13 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 // kinds; fields that a kind does not use are zero:
 //
 //	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
-//	owner 4 | data key, wrapped 60 | label 64 | configuration or row …
+//	owner 4 | label 64 | configuration or row …
 type entry struct {
 	name, task string
 	dataType   wire.DataType
 	flags      wire.Flags // or rights
 	principal  access.Principal
 	owner      uint32
-	key        [seal.WrappedSize]byte
 	label      string
 	rest       []byte
 }
@@ -99,7 +97,7 @@ type entry struct {
 func (n entry) record(kind log.Kind, collection uint32) log.Record {
 	return log.Record{Kind: kind, Collection: collection, Body: frame.Writer(nil).
 		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), byte(n.flags)).
-		Bytes(n.principal[:]).U32(n.owner).Bytes(n.key[:]).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
+		Bytes(n.principal[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {
@@ -108,7 +106,6 @@ func decodeEntry(p []byte) (n entry, err error) {
 	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
 	r.Copy(n.principal[:])
 	n.owner = r.U32()
-	r.Copy(n.key[:])
 	n.label, n.rest = r.Text(wire.MaxLabel), r.Rest()
 	return n, r.Done()
 }
@@ -134,13 +131,8 @@ func (e *Engine) applyChange(rec *log.Record) error {
 	case rec.Kind == log.KindRegisterTask:
 		return e.applyRegisterTask(n)
 	case rec.Kind == log.KindAddPrincipal:
-		if !e.Keys.Unwrap(n.owner, n.key[:]) {
-			return frame.ErrMalformed
-		}
 		e.owners = max(e.owners, n.owner)
-		if n.label != "" { // else it was removed, and what it put is not
-			e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
-		}
+		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
 	case rec.Kind == log.KindRemovePrincipal:
 		delete(e.principals, n.principal)
 		e.out.Ended = append(e.out.Ended, n.principal)

@@ -42,7 +42,6 @@ import (
 type Config struct {
 	Maker      *identity.Maker
 	Random     io.Reader // unpredictable; an error of it is fatal
-	Keys       Keyring
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
 	KeyInStore bool             // for status: the root key lies beside the data
@@ -81,7 +80,7 @@ type Engine struct {
 	observed   [6]uint64  // what the shell knows, for a status
 	storage    [6]uint64  // and of the storage
 	compact    []*Request // to be answered when compaction is done
-	erase      []*Request // to be answered when no key is left; nil: nobody waits
+	erase      []Erasure
 }
 
 // Limits of what is kept in memory.

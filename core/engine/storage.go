@@ -23,25 +23,17 @@ import (
 const cleanEvery = 7 * 24 * time.Hour
 
 // Checkpoint returns the first piece of a checkpoint, the catalogue, and the
-// position as of which it holds. The shards of the mapping follow, one Shard
+// position as of which it holds; false: not before all erasures are done, which only
+// the log remembers. The shards of the mapping follow, one Shard
 // each, any time later: records behind the position say what else became of them.
-func (e *Engine) Checkpoint() (at log.Position, piece []byte) {
+func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
 	w := frame.Writer(nil)
 	add := func(rec log.Record) {
 		w = w.U64(rec.LSN).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
-	byOwner := make(map[uint32]*principal)
-	for _, p := range e.principals {
-		byOwner[p.owner] = p
-	}
-	for _, owner := range e.Keys.Owners() {
-		n := entry{owner: owner}
-		if p := byOwner[owner]; p != nil {
-			n.principal, n.label = p.id, p.label
-		}
-		if owner > log.CoreOwner && owner <= e.owners {
-			add(e.wrapped(n).record(log.KindAddPrincipal, 0))
-		}
+	for _, id := range shown(e.principals, access.Principal{}, true) {
+		p := e.principals[id]
+		add(entry{principal: id, owner: p.owner, label: p.label}.record(log.KindAddPrincipal, 0))
 	}
 	grants := func(collection uint32, g access.Grants) {
 		for _, id := range shown(g, access.Principal{}, true) {
@@ -64,7 +56,7 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte) {
 	}
 	add(log.Record{LSN: e.at.LSN, Kind: log.KindCounters, Body: frame.Writer(nil).
 		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
-	return e.at, w
+	return e.at, w, len(e.erase) == 0
 }
 
 // Shard returns another piece of a checkpoint, one for each shard of the mapping.
@@ -134,10 +126,9 @@ func (e *Engine) applyCarried(r *log.Record, at log.Location) {
 	}
 }
 
-// applyErase takes an owner's key, and with it all that it put. It looks at each
-// object of the store: some 50 ms for ten million.
+// applyErase takes away all that an owner put; its key has to follow. It looks at
+// each object of the store: some 50 ms for ten million.
 func (e *Engine) applyErase(owner uint32, lsn uint64) {
-	e.Keys.Forget(owner)
 	for i := range mapping.Shards {
 		for _, o := range slices.Collect(e.objects.Shard(i)) {
 			c := e.byID[o.Collection]
@@ -153,17 +144,20 @@ func (e *Engine) applyErase(owner uint32, lsn uint64) {
 			}
 		}
 	}
-	if !e.started {
-		e.erase = append(e.erase, nil)
-	}
+	e.erase = append(e.erase, Erasure{Owner: owner})
 }
 
-// Chores returns who waits for a compaction and for an erasure, to be given to
-// Done, and whether it is time to give back all dead records.
-func (e *Engine) Chores() (compact, erase []*Request, clean bool) {
-	compact, erase = e.compact, e.erase
-	e.compact, e.erase = nil, nil
-	return compact, erase, e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
+// Erasure is the end of an owner: its data key is to be destroyed.
+type Erasure struct {
+	Owner uint32
+	req   *Request // nil: nobody waits
+}
+
+// Chores returns who waits for a compaction, to be given to Done; what is to be
+// erased, to be given to Erased; and whether it is time to give back all dead records.
+func (e *Engine) Chores() (compact []*Request, erase []Erasure, clean bool) {
+	compact, e.compact = e.compact, nil
+	return compact, slices.Clone(e.erase), e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
 }
 
 // Cleaned notes that all records that were dead at a time have been given back.
@@ -174,6 +168,14 @@ func (e *Engine) Done(waiting []*Request, code wire.Code) {
 	for _, q := range waiting {
 		e.end(q, code)
 	}
+}
+
+// Erased says that the data keys of the first n erasures are destroyed.
+func (e *Engine) Erased(n int) {
+	for _, x := range e.erase[:n] {
+		e.end(x.req, wire.OK)
+	}
+	e.erase = e.erase[n:]
 }
 
 // ObserveStorage notes what only the shell knows: see wire.StatusStorage.

@@ -3,7 +3,7 @@
 //
 //   - segments, to which records are appended: NNNNNNNN.seg
 //   - checkpoints of the state that the records led to: NNNNNNNN.ckp
-//   - the wrap keys: see package seal
+//   - the secret of the data keys: see package seal
 //
 // A segment is a header and records:
 //
@@ -125,7 +125,7 @@ type Position struct {
 func (p *Position) Head() wire.Head { return wire.Head{p.LSN, p.Tag, [16]byte(p.Chain[:16])} }
 
 // Log is an open log. Append, Resume and Position have one caller at a time,
-// Checkpoint, Remove and the two about wrap keys another; any number of goroutines
+// Checkpoint, Remove and Erase another; any number of goroutines
 // may Read and Walk.
 type Log struct {
 	storage Storage
@@ -133,7 +133,7 @@ type Log struct {
 	store   seal.StoreID
 	keys    *seal.Keys
 	ring    *seal.Ring
-	wraps   []seal.WrapKey
+	data    seal.DataKeys
 	damaged func(*DamageError) error // nil: all damage is an error
 
 	pos    Position
@@ -175,7 +175,7 @@ func Empty(s Storage) (bool, error) {
 // Damage that damaged accepts, by returning nil, is passed over, here and by
 // Replay; nil accepts none.
 func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError) error) (*Log, error) {
-	l := &Log{storage: s, random: random, damaged: damaged, ring: seal.NewRing(), checkpoints: make(map[uint32]int64),
+	l := &Log{storage: s, random: random, damaged: damaged, checkpoints: make(map[uint32]int64),
 		segments: make(map[uint32]*segment)}
 	files, err := s.Files()
 	if err != nil {
@@ -203,21 +203,15 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	if l.keys == nil {
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
-	if err := l.readWraps(files, newest == 0); err != nil {
-		return nil, err
+	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
+	if newest == 0 {
+		return l, l.makeKeys()
 	}
-	l.ring.Wraps(l.wraps)
-	l.ring.Set(CoreOwner, l.keys.Data())
-	l.ring.Set(headOwner, l.keys.Heads())
-	return l, nil
+	return l, l.readKeys(files)
 }
 
 // Keys returns the Core's own keys for this store.
 func (l *Log) Keys() *seal.Keys { return l.keys }
-
-// Ring returns the ring of data keys, to which the callers of Restore and Replay
-// add.
-func (l *Log) Ring() *seal.Ring { return l.ring }
 
 // Position returns where the last durable record ends.
 func (l *Log) Position() Position { return l.pos }

@@ -1,15 +1,10 @@
 // Package seal holds the Core's keys and seals with them.
 //
 // One root key (from the deployment) and the store's random identifier give,
-// by HKDF-SHA-256 (RFC 5869), every key of the Core but the principals' own:
-// keys of two stores, or for two purposes, are independent. Each principal has
-// a random data key that seals what it puts.
-//
-// Data keys are kept in the log and in checkpoints, wrapped under the wrap key,
-// which is random and lies in a file of its own, sealed under the root key. A
-// wrap key that is destroyed takes with it every data key that only it had
-// wrapped, also in copies of the log that nobody can reach any more: so an
-// erased principal's objects are gone from backups, too.
+// by HKDF-SHA-256 (RFC 5869), every key of the Core but the principals' data keys:
+// keys of two stores, or for two purposes, are independent. The data key that seals
+// what a principal puts comes from a secret of its own, from which single keys can
+// be taken away for good: see DataKeys.
 //
 // All sealing is AES-256-GCM. Its one danger is a nonce that repeats under a
 // key, and the attacker keeps every version of the disk: after a rollback the
@@ -28,7 +23,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"maps"
 	"slices"
 	"sync"
 )
@@ -90,52 +84,111 @@ func (k *Keys) Heads() [KeySize]byte { return [KeySize]byte(k.derive("record hea
 // Nonce returns the nonce of the record with this log sequence number.
 func Nonce(lsn uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), lsn) }
 
-// WrapKey seals data keys.
-type WrapKey [KeySize]byte
+// DataKeys is the secret from which the data key of each owner comes: a tree of
+// pseudo-random functions, whose leaves are the keys (Goldreich, Goldwasser, Micali:
+// How to construct random functions, JACM 1986). A node gives all that is below it.
+// Without an owner's leaf and the nodes above it, that is punctured (Boneh, Waters:
+// Constrained pseudorandom functions, ASIACRYPT 2013), it gives every other key, and
+// nothing of that one.
+type DataKeys []node
 
-// WrappedSize is the length of a data key that is wrapped, in bytes.
-const WrappedSize = nonceSize + KeySize + Overhead
-
-const nonceSize = 12
-
-// SealWraps seals wrap keys under the root key, for the file that keeps them:
-// salt 16, and the keys, sealed.
-func (k *Keys) SealWraps(s Salt, wraps []WrapKey) []byte {
-	var plain []byte
-	for _, w := range wraps {
-		plain = append(plain, w[:]...)
-	}
-	return k.wraps(s).Seal(s[:], make([]byte, nonceSize), plain, nil)
+type node struct {
+	owner  uint32 // the first below it
+	levels uint8  // to the leaves
+	seed   [KeySize]byte
 }
 
-// OpenWraps opens what SealWraps made; false: it is something else.
-func (k *Keys) OpenWraps(p []byte) (wraps []WrapKey, ok bool) {
+// levels of a whole tree: owners are below 1<<24.
+const levels = 24
+
+// NewDataKeys returns a whole tree.
+func NewDataKeys(seed [KeySize]byte) DataKeys { return DataKeys{{0, levels, seed}} }
+
+// above returns which node is above an owner's leaf, or -1.
+func (k DataKeys) above(owner uint32) int {
+	return slices.IndexFunc(k, func(n node) bool { return owner>>n.levels == n.owner>>n.levels })
+}
+
+// Key returns the data key of an owner, unless it was taken away.
+func (k DataKeys) Key(owner uint32) (key [KeySize]byte, ok bool) {
+	i := k.above(owner)
+	if i < 0 {
+		return key, false
+	}
+	n := k[i]
+	for n.levels > 0 {
+		n, _ = n.step(owner)
+	}
+	return n.seed, true
+}
+
+// Puncture returns k without the key of an owner.
+func (k DataKeys) Puncture(owner uint32) DataKeys {
+	i := k.above(owner)
+	if i < 0 {
+		return k
+	}
+	rest := slices.Delete(slices.Clone(k), i, i+1)
+	for n, other := k[i], (node{}); n.levels > 0; rest = append(rest, other) {
+		n, other = n.step(owner)
+	}
+	return rest
+}
+
+// step returns the two nodes below n, first the one above an owner's leaf.
+func (n node) step(owner uint32) (on, off node) {
+	n.levels--
+	half := func(b byte) node {
+		m := hmac.New(sha256.New, n.seed[:])
+		m.Write([]byte{b})
+		return node{n.owner | uint32(b)<<n.levels, n.levels, [KeySize]byte(m.Sum(nil))}
+	}
+	if owner>>n.levels&1 == 0 {
+		return half(0), half(1)
+	}
+	return half(1), half(0)
+}
+
+const nodeSize = 4 + 1 + KeySize
+
+// SealDataKeys seals the secret under the root key: salt 16, and, sealed, of each
+// node owner 4 | levels 1 | seed 32.
+func (k *Keys) SealDataKeys(s Salt, keys DataKeys) []byte {
+	var plain []byte
+	for i := range keys {
+		plain = append(binary.BigEndian.AppendUint32(plain, keys[i].owner), keys[i].levels)
+		plain = append(plain, keys[i].seed[:]...)
+	}
+	return k.dataKeys(s).Seal(s[:], Nonce(0), plain, nil)
+}
+
+// OpenDataKeys opens what SealDataKeys made; false: it is something else.
+func (k *Keys) OpenDataKeys(p []byte) (keys DataKeys, ok bool) {
 	if len(p) < SaltSize {
 		return nil, false
 	}
-	plain, err := k.wraps(Salt(p[:SaltSize])).Open(nil, make([]byte, nonceSize), p[SaltSize:], nil)
-	for key := range slices.Chunk(plain, KeySize) {
-		if len(key) != KeySize {
-			return nil, false
-		}
-		wraps = append(wraps, WrapKey(key))
+	plain, err := k.dataKeys(Salt(p[:SaltSize])).Open(nil, Nonce(0), p[SaltSize:], nil)
+	if err != nil || len(plain)%nodeSize != 0 {
+		return nil, false
 	}
-	return wraps, err == nil && len(wraps) > 0
+	for n := range slices.Chunk(plain, nodeSize) {
+		keys = append(keys, node{binary.BigEndian.Uint32(n), n[4], [KeySize]byte(n[5:])})
+	}
+	return keys, true
 }
 
-func (k *Keys) wraps(s Salt) cipher.AEAD {
-	return newAEAD(derive(k.derive("wrap keys"), s[:], "motte/v1/wrap keys"))
+func (k *Keys) dataKeys(s Salt) cipher.AEAD {
+	return newAEAD(derive(k.derive("data keys"), s[:], "motte/v1/data keys"))
 }
 
 // maxCached bounds the derived keys kept ready; one takes about 1 KiB.
 const maxCached = 4096
 
-// Ring holds the data keys by owner, and derives from them what seals records.
-// It is safe for concurrent use.
+// Ring derives from data keys what seals records. It is safe for concurrent use.
 type Ring struct {
 	mu     sync.RWMutex
-	wraps  []WrapKey // the newest first: it wraps; all unwrap
-	data   map[uint32][KeySize]byte
+	own    map[uint32][KeySize]byte
+	data   DataKeys
 	cached map[cacheKey]cipher.AEAD
 }
 
@@ -144,66 +197,18 @@ type cacheKey struct {
 	salt  Salt
 }
 
-// NewRing returns a Ring that holds no data key.
-func NewRing() *Ring {
-	return &Ring{data: make(map[uint32][KeySize]byte), cached: make(map[cacheKey]cipher.AEAD)}
+// NewRing returns a Ring that holds the data keys given, by owner.
+func NewRing(own map[uint32][KeySize]byte) *Ring {
+	return &Ring{own: own, cached: make(map[cacheKey]cipher.AEAD)}
 }
 
-// Wraps sets the wrap keys, the newest first.
-func (r *Ring) Wraps(wraps []WrapKey) {
+// Use sets where the data keys of all other owners come from, and forgets what was
+// derived.
+func (r *Ring) Use(keys DataKeys) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.wraps = wraps
-}
-
-// Set gives an owner its data key.
-func (r *Ring) Set(owner uint32, key [KeySize]byte) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.data[owner] = key
-}
-
-// Wrap wraps an owner's data key under the newest wrap key: nonce 12, and the
-// key, sealed. The nonce is random: few keys are ever wrapped under one wrap key
-// and owner.
-func (r *Ring) Wrap(owner uint32, nonce [nonceSize]byte) []byte {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	key := r.data[owner]
-	return wrapping(r.wraps[0], owner).Seal(nonce[:], nonce[:], key[:], nil)
-}
-
-// Unwrap gives an owner the data key that Wrap wrapped for it; false: no wrap
-// key opens it.
-func (r *Ring) Unwrap(owner uint32, wrapped []byte) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, w := range r.wraps {
-		if key, err := wrapping(w, owner).Open(nil, wrapped[:nonceSize], wrapped[nonceSize:], nil); err == nil {
-			r.data[owner] = [KeySize]byte(key)
-			return true
-		}
-	}
-	return false
-}
-
-func wrapping(w WrapKey, owner uint32) cipher.AEAD {
-	return newAEAD(derive(w[:], binary.BigEndian.AppendUint32(nil, owner), "motte/v1/data key"))
-}
-
-// Forget destroys an owner's data key, and all that was derived from it.
-func (r *Ring) Forget(owner uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.data, owner)
-	maps.DeleteFunc(r.cached, func(k cacheKey, _ cipher.AEAD) bool { return k.owner == owner })
-}
-
-// Owners lists who has a data key, in order.
-func (r *Ring) Owners() []uint32 {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return slices.Sorted(maps.Keys(r.data))
+	r.data = keys
+	clear(r.cached)
 }
 
 // Bodies returns what seals the bodies of an owner's records in a segment, or
@@ -212,10 +217,18 @@ func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
 	k := cacheKey{owner, s}
 	r.mu.RLock()
 	a, ready := r.cached[k]
-	data, known := r.data[owner]
+	data, known := r.own[owner]
+	keys := r.data
 	r.mu.RUnlock()
-	if ready || !known {
+	if ready {
 		return a
+	}
+	own := known
+	if !own {
+		data, known = keys.Key(owner)
+	}
+	if !known {
+		return nil
 	}
 	a = newAEAD(derive(data[:], s[:], "motte/v1/record body"))
 	r.mu.Lock()
@@ -223,7 +236,7 @@ func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
 	if len(r.cached) >= maxCached {
 		clear(r.cached)
 	}
-	if r.data[owner] == data { // nobody forgot it meanwhile
+	if own || r.data.above(owner) >= 0 { // it was not taken away meanwhile
 		r.cached[k] = a
 	}
 	return a
