@@ -70,7 +70,7 @@ func (f HeadFile) LoadHead(core ed25519.PublicKey) (Head, error) {
 func (f HeadFile) StoreHead(core ed25519.PublicKey, h Head) error {
 	return f.update(core, h, func() (bool, error) {
 		kept, err := f.LoadHead(core)
-		if err == nil && kept.LSN == h.LSN && kept != h {
+		if err == nil && parted(kept, h) {
 			err = &RolledBackError{kept, h}
 		}
 		return h.LSN > kept.LSN, err

@@ -71,10 +71,10 @@ func TestHeadFile(t *testing.T) {
 	store(Head{LSN: 43})
 	expect("a newer one", Head{LSN: 43})
 	var back *RolledBackError
-	if err := f.StoreHead(headKey, Head{LSN: 43, Chain: [16]byte{1}}); !errors.As(err, &back) || back.Remembered != (Head{LSN: 43}) {
-		t.Errorf("another one with the same LSN: %v", err)
+	if err := f.StoreHead(headKey, Head{LSN: 43, Segment: [16]byte{1}}); !errors.As(err, &back) || back.Remembered != (Head{LSN: 43}) {
+		t.Errorf("the same LSN in another segment: %v", err)
 	}
-	expect("another one with the same LSN", Head{LSN: 43})
+	expect("the same LSN in another segment", Head{LSN: 43})
 	if err := f.Replace(headKey, headRead); err != nil {
 		t.Error(err)
 	}

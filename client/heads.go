@@ -19,8 +19,8 @@ type HeadStore interface {
 	// LoadHead returns the head that is kept for a Core; the zero Head: none.
 	LoadHead(core ed25519.PublicKey) (Head, error)
 	// StoreHead keeps h, unless a head with a higher LSN is kept: others may
-	// have stored theirs meanwhile. A different head with the same LSN stays,
-	// and is the Remembered of a *RolledBackError.
+	// have stored theirs meanwhile. One with the same LSN stays, and is the
+	// Remembered of a *RolledBackError if it is in another segment.
 	StoreHead(core ed25519.PublicKey, h Head) error
 }
 
@@ -54,19 +54,25 @@ func (m *memory) newest() Head {
 }
 
 // seen takes the head of an answer. One that is older says nothing: answers to
-// several requests overtake one another. Another one with the same LSN is a
-// *RolledBackError.
+// several requests overtake one another. One with the same LSN in another
+// segment is a *RolledBackError.
 func (m *memory) seen(h Head) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case h.LSN > m.head.LSN:
 		m.head = h
-	case h.LSN == m.head.LSN && h != m.head && h.LSN != 0:
+	case parted(m.head, h):
 		return &RolledBackError{m.head, h}
 	}
 	return nil
 }
+
+// parted reports whether two heads can't be of one history. A record is in one
+// segment, and no two branches have a segment in common. The chain value does
+// not count: it also goes on with the records that compaction carries over,
+// which have no number of their own.
+func parted(a, b Head) bool { return a.LSN == b.LSN && a.LSN != 0 && a.Segment != b.Segment }
 
 // save stores the head if the store does not have it.
 func (m *memory) save() error {

@@ -148,6 +148,9 @@ func (h headView) String() string { return fmt.Sprintf("%d %s %s", h.LSN, h.Segm
 
 func newStorage(s *client.StatusItem) *storageView {
 	n := s.Numbers
+	if n[1] == 0 { // there is none that could have an age
+		n[3] = 0
+	}
 	return &storageView{LiveBytes: n[0], CheckpointBytes: n[1], CheckpointLSN: n[2], CheckpointSeconds: n[3],
 		MovedBytes: n[4], GivenBackBytes: n[5]}
 }
