@@ -18,8 +18,9 @@ func entry(r *rand.Rand, small bool) (e Entry) {
 		// Few values, in few shards, so that searches collide and wrap.
 		e.ID = identity.ID{0: byte(r.IntN(2)), 1: byte(r.IntN(4) * 85), 5: byte(r.IntN(200))}
 	}
-	e.Loc = log.Location{Segment: r.Uint32(), Offset: r.Uint32(), Length: r.Uint32()}
-	e.Owner = r.Uint32()
+	e.LSN = r.Uint64() % (1 << LSNBits)
+	e.Loc = log.Location{Segment: r.Uint32N(Limit), Offset: r.Uint32N(Limit) * 8, Length: (1 + r.Uint32N(Limit-1)) * 8}
+	e.Collection, e.Owner = r.Uint32N(Limit), r.Uint32N(Limit)
 	return e
 }
 
