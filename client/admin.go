@@ -83,10 +83,10 @@ func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
 }
 
 // ErasePrincipal removes a principal and all that it put, in every collection,
-// for good: the Core destroys the key of that principal's objects in all of its
-// files, and returns when that is done. A backup from before can't be opened any
-// more with what the Core has now, but still with an older export of its keys:
-// make a new backup and a new export, and destroy the exports from before.
+// for good: the Core destroys the key of that principal's objects, and returns
+// when it is in none of its files. Backups stay good, and lose the same objects,
+// since the key is in none of them either. It is in every export of the Core's
+// keys from before: make a new one, and destroy those.
 func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
 	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase}})
 }

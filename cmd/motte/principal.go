@@ -133,11 +133,11 @@ func (a *app) principalRemove() *cobra.Command {
 
 With --erase all that it put, in every collection, is destroyed with it: not only
 deleted, but made unreadable, by destroying the key of its objects. The command returns
-when that is done in all files of the server. What others read, they have.
+when the key is in no file of the server. Backups stay good, and lose the same objects:
+the key is in none of them. What others have read, they have.
 
-Copies elsewhere need you. A backup from before can't be opened any more with the keys that
-the server has now, but still with a key export from before: so make a new backup (motte
-backup) and a new export (motte key export), and destroy the exports from before.`,
+The key is in every export of the server's keys from before, and in every copy of its file
+data.keys: make a new export (motte key export), and destroy those.`,
 		Example: `  motte principal remove alice
   motte principal remove alice --erase`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
@@ -178,7 +178,7 @@ func (a *app) erasePrincipal(ctx context.Context, c *client.Client, name string,
 	if err := a.done(removedView{identifier(id), true}, "Principal %s is removed, and what it put is destroyed.", name); err != nil {
 		return err
 	}
-	a.note("Older backups still open with key exports from before: make a new 'motte backup' and a new 'motte key export', and destroy those exports.")
+	a.note("Key exports from before still open it where a copy is left: make a new one, 'motte key export', and destroy those.")
 	return nil
 }
 
