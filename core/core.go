@@ -93,7 +93,7 @@ type shell struct {
 	small    *budget // the others, which large ones can't hold up
 	answers  *budget // large ones
 	stats    counters
-	written  atomic.Int64 // bytes of records since the newest checkpoint
+	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
 	stopping atomic.Bool  // connections end when they are idle
 }
 
@@ -146,7 +146,7 @@ func (s *shell) open(dir *log.Dir) error {
 		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
 	}
 	err = s.log.Replay(func(r log.Record, at log.Location) error {
-		s.written.Add(int64(at.Length))
+		s.written.Add(int64(at.Length) + replayCost)
 		return s.engine.Replay(r, at)
 	})
 	if err == nil {
@@ -316,7 +316,7 @@ func (s *shell) writeLog(ctx context.Context) {
 			}
 			s.stats.synced(time.Since(began), len(at))
 			for i := range at {
-				s.written.Add(int64(at[i].Length))
+				s.written.Add(int64(at[i].Length) + replayCost)
 			}
 			end := s.log.Position()
 			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })

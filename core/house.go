@@ -19,6 +19,7 @@ const (
 	houseEvery     = time.Second
 	housePause     = 10 * time.Second // after an error
 	checkpointPace = 64 << 20         // bytes of records, at least, after which a checkpoint is due
+	replayCost     = 256              // bytes that take as long to replay as a record does beside its own
 	carryPiece     = 256 << 10        // bytes of records that are carried over at once, about
 )
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,11 +63,11 @@ func OpenDir(path string) (*Dir, error) {
 
 // Close ends the use of the directory.
 func (d *Dir) Close() error {
-	err := d.cut()
+	d.cut()
 	for _, f := range d.open {
-		err = errors.Join(err, f.Close())
+		f.Close()
 	}
-	return errors.Join(err, d.lock.Close())
+	return d.lock.Close()
 }
 
 func (d *Dir) name(file string) string { return filepath.Join(d.path, file) }
@@ -89,54 +90,25 @@ func (d *Dir) Files() (list []File, err error) {
 
 // Append adds to a file and returns when that is durable. After a failure every
 // further Append to it fails: what a failed sync left on the disk can't be known,
-// and a second sync would not tell.
+// and a second sync would not tell. A new file needs room for as much as is filled
+// with zeros: a disk that is full would only be found so again at once.
 func (d *Dir) Append(name string, p []byte) error {
-	if name != d.current {
-		return d.begin(name, p)
+	if name == d.current {
+		if d.failed == nil {
+			d.failed = d.extend(p)
+		}
+		return d.failed
 	}
-	if d.failed == nil {
-		d.failed = d.extend(p)
-	}
-	return d.failed
-}
-
-// begin makes a file under another name first, so that it is there with its
-// first bytes or not at all. There must be room for as much as is filled with
-// zeros: a disk that is full would only be found so again at once.
-func (d *Dir) begin(name string, p []byte) error {
-	_ = d.cut() // the file before
-	f, err := os.OpenFile(d.name(temporary+name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	d.cut() // the file before
+	f, err := d.create(name, func(w io.Writer) error {
+		_, err := w.Write(slices.Concat(p, d.zeros))
 		return err
-	}
-	if _, err = f.Write(append(p[:len(p):len(p)], d.zeros...)); err == nil {
-		err = f.Sync()
-	}
-	if err = d.keep(name, f, err); err != nil {
-		return err
-	}
-	d.current, d.file, d.failed, d.end, d.filled = name, f, nil, int64(len(p)), int64(len(p)+len(d.zeros))
-	return nil
-}
-
-// keep gives a new file, which is durable unless there was an error, its name.
-func (d *Dir) keep(name string, f *os.File, err error) error {
+	})
 	if err == nil {
-		err = os.Rename(f.Name(), d.name(name))
+		d.current, d.file, d.failed = name, f, nil
+		d.end, d.filled = int64(len(p)), int64(len(p)+len(d.zeros))
 	}
-	if err == nil {
-		err = SyncPath(d.path)
-	}
-	if err != nil {
-		return errors.Join(err, f.Close(), os.Remove(f.Name()))
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if old := d.open[name]; old != nil {
-		old.Close()
-	}
-	d.open[name] = f
-	return nil
+	return err
 }
 
 // extend writes p behind the data of the current file.
@@ -159,19 +131,25 @@ func (d *Dir) extend(p []byte) error {
 }
 
 // cut takes off what lies behind the durable data of the current file: zeros, or
-// a write that failed. If a crash undoes it, that is no loss.
-func (d *Dir) cut() error {
-	if d.file == nil {
-		return nil
+// a write that failed. It only saves space.
+func (d *Dir) cut() {
+	if d.file != nil {
+		_ = d.file.Truncate(d.end)
 	}
-	return d.file.Truncate(d.end)
 }
 
-// Create makes or replaces a file, whole and durable.
+// Create makes or replaces a file.
 func (d *Dir) Create(name string, write func(io.Writer) error) error {
+	_, err := d.create(name, write)
+	return err
+}
+
+// create makes a file under another name first, so that it is there whole or not
+// at all.
+func (d *Dir) create(name string, write func(io.Writer) error) (*os.File, error) {
 	f, err := os.OpenFile(d.name(temporary+name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w := bufio.NewWriterSize(syncing{f}, zeroAhead)
 	if err = write(w); err == nil {
@@ -180,7 +158,24 @@ func (d *Dir) Create(name string, write func(io.Writer) error) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	return d.keep(name, f, err)
+	if err == nil {
+		err = os.Rename(f.Name(), d.name(name))
+	}
+	if err == nil {
+		err = SyncPath(d.path)
+	}
+	if err != nil {
+		f.Close()
+		_ = os.Remove(f.Name())
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old := d.open[name]; old != nil {
+		old.Close()
+	}
+	d.open[name] = f
+	return f, nil
 }
 
 // syncing is a file of which each write is durable.
@@ -197,11 +192,10 @@ func (s syncing) Write(p []byte) (int, error) {
 // Remove removes a file.
 func (d *Dir) Remove(name string) error {
 	d.mu.Lock()
-	f := d.open[name]
-	delete(d.open, name)
-	d.mu.Unlock()
-	if f != nil {
+	defer d.mu.Unlock()
+	if f := d.open[name]; f != nil {
 		f.Close()
+		delete(d.open, name)
 	}
 	return os.Remove(d.name(name))
 }
