@@ -154,7 +154,7 @@ func (h *host) supervise(ctx context.Context) error {
 			return err
 		case errors.Is(err, ErrRefused):
 			return err
-		case errors.Is(err, errLocked) && time.Since(first) < lockWait:
+		case errors.Is(err, errLocked) && h.trial == nil && time.Since(first) < lockWait:
 		case !s.ready && !ready:
 			return err
 		}

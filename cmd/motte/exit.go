@@ -38,22 +38,39 @@ type connectionError struct{ error }
 
 func (e connectionError) Unwrap() error { return e.error }
 
+// hostError is an error of a server that is run here: what it can't reach is not
+// the server of a profile.
+type hostError struct{ error }
+
+func (e hostError) Unwrap() error { return e.error }
+
+// runs tells the errors of a host.
+func runs(err error) error {
+	if err == nil {
+		return nil
+	}
+	return hostError{err}
+}
+
 // exitCode says what kind of error it is.
 func exitCode(err error) int {
 	var wrong usageError
 	var unreachable connectionError
 	var network *net.OpError
 	var refused *client.Error
+	var here hostError
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage
+	case errors.Is(err, host.ErrOlder), errors.Is(err, host.ErrForgotten):
+		return exitWentBack
+	case errors.As(err, &here):
+		return exitError
 	case errors.As(err, &refused):
 		return codeExit(refused.Code)
 	case errors.As(err, &unreachable), errors.As(err, &network),
 		errors.Is(err, client.ErrConnectionLost), errors.Is(err, client.ErrWrongCore):
 		return exitNoConnection
-	case errors.Is(err, host.ErrOlder), errors.Is(err, host.ErrForgotten):
-		return exitWentBack
 	}
 	return exitError
 }

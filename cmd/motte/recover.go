@@ -69,7 +69,7 @@ func (a *app) acceptLoss(ctx context.Context, cfg host.Config, yes bool) error {
 	if cfg.Anchor == "" {
 		return usage("--anchor is missing: the one that 'motte serve' is given")
 	}
-	why := host.Verify(ctx, cfg)
+	why := runs(host.Verify(ctx, cfg))
 	switch {
 	case why == nil:
 		return errors.New("the store is not older than its anchor: there is nothing to accept")
@@ -83,7 +83,7 @@ func (a *app) acceptLoss(ctx context.Context, cfg host.Config, yes bool) error {
 		return err
 	}
 	if err := host.AcceptLoss(ctx, cfg); err != nil {
-		return err
+		return runs(err)
 	}
 	return a.done(acceptedLossView{why.Error()}, "It is accepted, and recorded as an alert. The anchor remembers the store as it is.")
 }

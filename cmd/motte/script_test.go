@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -34,8 +35,32 @@ func TestScripts(t *testing.T) {
 			e.Setenv("MOTTE_PROFILE", "")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits, "until": until},
+		Condition: func(name string) (bool, error) {
+			if name != "swtpm" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			_, err := exec.LookPath("swtpm")
+			if err != nil && os.Getenv("MOTTE_REQUIRE_SWTPM") == "1" {
+				return false, fmt.Errorf("MOTTE_REQUIRE_SWTPM asks for it: %w", err)
+			}
+			return err == nil, nil
+		},
 	})
+}
+
+// until PROGRAM ARG… runs a program again and again until it succeeds.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: until PROGRAM ARG…")
+	}
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err = ts.Exec(args[0], args[1:]...); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("%v: %v", args, err)
 }
 
 // await PROFILE waits until the server of a profile answers.

@@ -58,7 +58,7 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 		}
 		cfg.Logger = a.logger(jsonLog)
 		cfg.Ready = a.ready()
-		return host.Run(ctx, cfg)
+		return runs(host.Run(ctx, cfg))
 	})
 	f := cmd.Flags()
 	f.StringVar(&cfg.Dir, "dir", "", "data directory `DIR`, made if it is not there")
