@@ -5,6 +5,7 @@ import (
 
 	"motte/core/access"
 	"motte/core/frame"
+	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/wire"
@@ -196,10 +197,14 @@ func (e *Engine) sweep() {
 	if !e.dropped {
 		return
 	}
-	for _, o := range slices.Collect(e.objects.Shard(e.swept)) {
+	var gone []identity.Value
+	for o := range e.objects.Shard(e.swept) {
 		if e.byID[o.Collection] == nil {
-			e.remove(o.ID.Value())
+			gone = append(gone, o.ID.Value())
 		}
+	}
+	for _, v := range gone {
+		e.remove(v)
 	}
 	e.swept++
 	e.dropped = e.swept < mapping.Shards

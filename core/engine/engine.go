@@ -148,7 +148,7 @@ func (e *Engine) Replay(r log.Record, at log.Location) error {
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, at log.Position) {
-	e.Now, e.started, e.dropped, e.swept = now, true, true, 0
+	e.Now, e.started = now, true
 	e.reach(at)
 	if e.cleaned == 0 {
 		e.cleaned = now.Unix()
@@ -175,8 +175,11 @@ func (e *Engine) makeAdmin() {
 func (e *Engine) reach(at log.Position) { e.at, e.head = at, at.Head() }
 
 // Check counts what the log led to; the segment of each live record has to be
-// there.
+// there. That of what was swept since the checkpoint may not be.
 func (e *Engine) Check(has func(segment uint32) bool) error {
+	for e.dropped, e.swept = true, 0; e.dropped; {
+		e.sweep()
+	}
 	clear(e.used)
 	for _, c := range e.collections {
 		c.objects = 0

@@ -2,13 +2,14 @@ package engine
 
 import (
 	"bytes"
-	"motte/client/frames"
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/log"
+	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -301,6 +302,9 @@ func TestReplayGivesTheSameState(t *testing.T) {
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
 	w.register("d", "y", 0)
 	w.must(admin, put("d", "one", "data"), wire.OK)
+	for range mapping.Shards {
+		w.tick(0) // sweeps
+	}
 	before := w.must(admin, status, wire.OK)
 	w.boot()
 	w.settle()

@@ -15,7 +15,6 @@ import (
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/seal"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -38,9 +37,8 @@ type world struct {
 	tasks   []*fakeTask // in the order of their start
 	answers []answer
 	number  uint64
-	list    *Request       // the last LIST
-	wraps   []seal.WrapKey // newest first
-	keys    *seal.Ring
+	list    *Request                 // the last LIST
+	erased  map[uint32]bool          // owners whose data key is destroyed
 	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
 }
 
@@ -82,7 +80,7 @@ type held struct {
 var admin = access.Principal{0: 1}
 
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), wraps: []seal.WrapKey{{1}}}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), erased: make(map[uint32]bool)}
 	w.newSegment()
 	w.boot()
 	return w
@@ -94,11 +92,7 @@ func (w *world) boot() { w.start(w.replay(nil)) }
 // replay returns an engine that knows what the disk says: all of it, or what a
 // checkpoint says and the records behind that.
 func (w *world) replay(from *checkpoint) *Engine {
-	w.keys = seal.NewRing()
-	w.keys.Wraps(w.wraps)
-	w.keys.Set(log.CoreOwner, [seal.KeySize]byte{1})
-	w.keys.Set(1<<32-1, [seal.KeySize]byte{2}) // the log's own
-	e := New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}, Keys: w.keys, History: w, Admin: admin, Now: w.now})
+	e := New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}, History: w, Admin: admin, Now: w.now})
 	first := 0
 	if from != nil {
 		for i, piece := range from.pieces {
@@ -134,9 +128,13 @@ type checkpoint struct {
 	pieces  [][]byte
 }
 
-// begin takes the first piece of a checkpoint; more, all others.
+// begin takes the first piece of a checkpoint, unless it may not be taken yet;
+// more, all others.
 func (w *world) begin() *checkpoint {
-	at, piece := w.e.Checkpoint()
+	at, piece, ok := w.e.Checkpoint()
+	if !ok {
+		return nil
+	}
 	return &checkpoint{at, len(w.disk), [][]byte{piece}}
 }
 
@@ -380,7 +378,17 @@ func (w *world) read() {
 
 // readable reports whether the record of an entry can be read and opened.
 func (w *world) readable(e mapping.Entry) bool {
-	return w.has(e.Loc.Segment) && slices.Contains(w.keys.Owners(), e.Owner)
+	return w.has(e.Loc.Segment) && !w.erased[e.Owner]
+}
+
+// eraseKeys destroys the keys that are to be destroyed.
+func (w *world) eraseKeys() {
+	_, list, _ := w.e.Chores()
+	for _, x := range list {
+		w.erased[x.Owner] = true
+	}
+	w.e.Erased(len(list))
+	w.take()
 }
 
 // fail lets the disk refuse all that is on its way to it.

@@ -1,0 +1,795 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"motte/core/access"
+	"motte/core/control"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+func removal(p access.Principal, flags wire.Flags) wire.Request {
+	return wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(p), Flags: flags}}
+}
+
+func op(o wire.Operation) wire.Request { return wire.Request{Header: wire.Header{Op: o}} }
+
+// erase takes a principal with all that it put, as far as the engine is
+// concerned: whoever asked is not answered yet.
+func (w *world) erase(p access.Principal) {
+	w.t.Helper()
+	n := w.ask(admin, removal(p, wire.FlagErase))
+	w.settle()
+	if a, done := w.answered(n); done {
+		w.t.Fatalf("answered with code %d before the key is destroyed", a.code)
+	}
+}
+
+// same wants two engines that have not started to know the same.
+func same(t testing.TB, got, want *Engine) {
+	t.Helper()
+	for _, e := range []*Engine{got, want} {
+		e.cleaned, e.dropped, e.swept = 0, false, 0 // the log does not say
+		e.collections = append([]*collection{}, e.collections...)
+		for _, c := range e.collections {
+			c.indexes = append([]*index{}, c.indexes...)
+		}
+		// Those of a time without a log are known only to who was there.
+		e.alerts = slices.DeleteFunc(e.alerts, func(a wire.Alert) bool { return a.LSN == 0 })
+	}
+	if !reflect.DeepEqual(got.catalogue, want.catalogue) {
+		t.Fatalf("the catalogue is\n%+v\nwant\n%+v", got.catalogue, want.catalogue)
+	}
+	if got.lsn != want.lsn || !slices.Equal(got.alerts, want.alerts) {
+		t.Fatalf("record %d and %d alerts, want %d and %d", got.lsn, len(got.alerts), want.lsn, len(want.alerts))
+	}
+	for i := range mapping.Shards {
+		a, b := slices.Collect(got.objects.Shard(i)), slices.Collect(want.objects.Shard(i))
+		order := func(x, y mapping.Entry) int { return slices.Compare(x.ID[:], y.ID[:]) }
+		slices.SortFunc(a, order)
+		slices.SortFunc(b, order)
+		if !slices.Equal(a, b) {
+			t.Fatalf("shard %d holds\n%+v\nwant\n%+v", i, a, b)
+		}
+	}
+	if !reflect.DeepEqual(got.used, want.used) {
+		t.Fatalf("the segments are used by %v, want %v", got.used, want.used)
+	}
+}
+
+// TestAHeadIsOfTheHistoryOrNot: a client that remembers a head hears whether
+// this is still the log that it knew.
+func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
+	w := indexed(t, 0)
+	old := w.head()
+	w.fail()
+	w.resume()
+	w.must(admin, put("c", "four", "data of four"), wire.OK)
+	now := w.head()
+	if old.Segment == now.Segment {
+		t.Fatal("the log goes on in the segment to which a write failed")
+	}
+	change := func(h wire.Head, change func(*wire.Head)) wire.Head {
+		change(&h)
+		return h
+	}
+	nobody := access.Principal{0: 7}
+	for _, tc := range []struct {
+		name  string
+		who   access.Principal
+		query []byte
+		want  wire.Code
+	}{
+		{"none", admin, nil, wire.OK},
+		{"the newest", admin, wire.AppendHead(nil, &now), wire.OK},
+		{"one of an earlier segment", admin, wire.AppendHead(nil, &old), wire.OK},
+		{"one before that", admin, wire.AppendHead(nil, &wire.Head{LSN: 1, Segment: w.tag(1)}), wire.OK},
+		{"one that is to come", admin, wire.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
+		{"one of another branch", admin, wire.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.Segment[0] ^= 1 }))), wire.HistoryDiffers},
+		{"one of a record that was lost", admin, wire.AppendHead(nil, ptr(change(old, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
+		{"half of one", admin, wire.AppendHead(nil, &now)[:20], wire.InvalidRequest},
+		{"more than one", admin, append(wire.AppendHead(nil, &now), 0), wire.InvalidRequest},
+		{"a stranger's", nobody, wire.AppendHead(nil, &now), wire.UnknownPrincipal},
+	} {
+		n := w.ask(tc.who, wire.Request{Header: wire.Header{Op: wire.OpHead}, Query: tc.query})
+		if a, done := w.answered(n); !done || a.code != tc.want {
+			t.Errorf("%s: answered %v with code %d, want %d", tc.name, done, a.code, tc.want)
+		}
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestACompactionIsAnsweredWhenItIsDone, and is asked for by a server
+// administrator alone.
+func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightsAll)
+	w.must2(w.ask(alice, op(wire.OpCompact)), wire.Denied)
+	if compact, _, _ := w.e.Chores(); len(compact) != 0 {
+		t.Fatal("what was denied is to be done")
+	}
+	for _, want := range []wire.Code{wire.OK, wire.StorageFailed} {
+		first, second := w.ask(admin, op(wire.OpCompact)), w.ask(admin, op(wire.OpCompact))
+		w.settle()
+		compact, erase, _ := w.e.Chores()
+		if len(compact) != 2 || len(erase) != 0 || len(w.answers) != 0 {
+			t.Fatalf("%d wait for a compaction, %d for an erasure, %d are answered", len(compact), len(erase), len(w.answers))
+		}
+		if again, _, _ := w.e.Chores(); len(again) != 0 {
+			t.Fatal("it is to be done twice")
+		}
+		w.e.Done(compact, want)
+		w.take()
+		w.must2(first, want)
+		w.must2(second, want)
+	}
+	w.e.Stop()
+	w.must2(w.ask(admin, op(wire.OpCompact)), wire.ShuttingDown)
+}
+
+// TestWhoMayErase: a server administrator, and nobody the last of them.
+func TestWhoMayErase(t *testing.T) {
+	alice, bob, nobody := access.Principal{0: 9, 1: 'a'}, access.Principal{0: 9, 1: 'b'}, access.Principal{0: 7}
+	for _, tc := range []struct {
+		name    string
+		by, who access.Principal
+		want    wire.Code
+	}{
+		{"an administrator", admin, alice, wire.OK},
+		{"an administrator, another one", admin, bob, wire.OK},
+		{"an administrator, itself", bob, bob, wire.OK},
+		{"who administers a collection", alice, bob, wire.Denied},
+		{"who administers a collection, itself", alice, alice, wire.Denied},
+		{"a stranger", nobody, alice, wire.UnknownPrincipal},
+		{"an administrator, who is not there", admin, nobody, wire.NoPrincipal},
+	} {
+		w := indexed(t, 0)
+		w.add(alice, "alice")
+		w.add(bob, "bob")
+		w.must(admin, grant(wire.OpGrant, "c", alice, wire.RightsAll), wire.OK)
+		w.must(admin, grant(wire.OpGrant, "", bob, wire.RightAdmin), wire.OK)
+		n := w.ask(tc.by, removal(tc.who, wire.FlagErase))
+		w.settle()
+		_, erase, _ := w.e.Chores()
+		if len(erase) != 0 != (tc.want == wire.OK) {
+			t.Errorf("%s: %d keys are to be destroyed", tc.name, len(erase))
+		}
+		w.eraseKeys()
+		if a, done := w.answered(n); !done || a.code != tc.want {
+			t.Errorf("%s: answered %v with code %d, want %d", tc.name, done, a.code, tc.want)
+		}
+		if w.e.Knows(tc.who) != (tc.want != wire.OK && tc.who != nobody) {
+			t.Errorf("%s: known is %v", tc.name, w.e.Knows(tc.who))
+		}
+	}
+	w := indexed(t, 0)
+	w.must(admin, removal(admin, wire.FlagErase), wire.InvalidRequest)
+	w.must(admin, removal(admin, wire.FlagErase|1), wire.InvalidRequest)
+}
+
+// TestAnErasureTakesAllThatAPrincipalPut at once, and nothing else; and is
+// answered when no file holds the key any more.
+func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
+	w := indexed(t, 0)
+	w.register("d", "y", wire.FlagLazy)
+	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
+	w.must(admin, grant(wire.OpGrant, "d", alice, wire.RightsAll), wire.OK)
+	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	w.must(alice, put("d", "hers", "data of hers"), wire.OK)
+	w.must(alice, put("c", "two", "data of hers, too"), wire.OK) // was the administrator's
+	w.must(bob, put("c", "his", "data of his"), wire.OK)
+	id, owner := w.id("c", "hers"), w.e.principals[alice].owner
+
+	n := w.ask(admin, removal(alice, wire.FlagErase))
+	late := w.ask(bob, put("c", "hers", "data of his, now")) // waits until that is decided
+	w.must2(w.ask(admin, get("c", "hers")), wire.OK)         // not durable yet
+	w.commit(1)
+	if len(w.pending) != 1 || w.pending[0][0].Owner != w.e.principals[bob].owner {
+		t.Fatalf("%d groups are on their way, want what waited", len(w.pending))
+	}
+	w.must2(w.ask(admin, get("c", "hers")), wire.NotFound) // though no Task has heard of it
+	w.must2(w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: "c", Identity: id}}), wire.NotFound)
+	w.must2(w.ask(admin, get("d", "hers")), wire.NotFound)
+	w.must2(w.ask(admin, get("c", "two")), wire.NotFound)
+	if a := w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: "d"}}, wire.OK); len(a.objects) != 0 {
+		t.Errorf("a LIST shows %d objects", len(a.objects))
+	}
+	if _, erase, _ := w.e.Chores(); len(erase) != 1 || erase[0].Owner != owner {
+		t.Errorf("the keys of %v are to be destroyed", erase)
+	}
+	w.settle()
+	w.must2(late, wire.OK)
+	for _, tc := range []struct {
+		collection, index string
+		want              []identity.ID
+	}{
+		{"c", "x", []identity.ID{w.id("c", "one"), w.id("c", "three"), w.id("c", "his"), w.id("c", "hers")}},
+		{"d", "y", nil},
+	} {
+		found := w.must(admin, byPredicate(wire.OpSearch, tc.collection, tc.index, "data"), wire.OK)
+		if got := ids(found.objects); !slices.Equal(got, sorted(tc.want)) {
+			t.Errorf("a SEARCH in %q shows %x", tc.collection, got)
+		}
+		listed := w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: tc.collection}}, wire.OK)
+		if got := ids(listed.objects); !slices.Equal(got, sorted(tc.want)) {
+			t.Errorf("a LIST of %q shows %x", tc.collection, got)
+		}
+		if a := w.must(admin, byPredicate(wire.OpCount, tc.collection, tc.index, ""), wire.OK); int(a.count) != len(tc.want) {
+			t.Errorf("a COUNT in %q says %d", tc.collection, a.count)
+		}
+		if n := w.e.byName[tc.collection].objects; n != uint64(len(tc.want)) {
+			t.Errorf("%q has %d objects", tc.collection, n)
+		}
+	}
+	if w.lastReason() != 0 {
+		t.Errorf("an alert for reason %d", w.lastReason())
+	}
+	for _, k := range w.tasks {
+		if _, ok := k.held[id.Value()]; ok && k.held[id.Value()].input != "data of his, now" {
+			t.Error("a Task still has what was erased")
+		}
+	}
+
+	if a, done := w.answered(n); done {
+		t.Fatalf("answered with code %d, though the key is there", a.code)
+	}
+	if w.begin() != nil {
+		t.Error("a checkpoint would forget that there is a key to be destroyed")
+	}
+	w.eraseKeys()
+	w.must2(n, wire.OK)
+	if _, erase, _ := w.e.Chores(); len(erase) != 0 || w.begin() == nil {
+		t.Error("the key is to be destroyed once more")
+	}
+}
+
+func ids(objects []mapping.Entry) (list []identity.ID) {
+	for _, o := range objects {
+		list = append(list, o.ID)
+	}
+	return sorted(list)
+}
+
+func sorted(list []identity.ID) []identity.ID {
+	slices.SortFunc(list, func(a, b identity.ID) int { return slices.Compare(a[:], b[:]) })
+	return list
+}
+
+// TestARemovalAloneKeepsWhatWasPut, and the key that opens it.
+func TestARemovalAloneKeepsWhatWasPut(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightsAll)
+	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	w.must(admin, removal(alice, 0), wire.OK)
+	for range 2 {
+		w.must(admin, get("c", "hers"), wire.OK)
+		if _, erase, _ := w.e.Chores(); len(erase) != 0 {
+			t.Fatal("the key is to be destroyed")
+		}
+		w.start(w.replay(w.checkpoint()))
+		w.settle()
+	}
+}
+
+// TestAnErasureThatIsNotDurableIsNone: it fails at once, and nothing is gone.
+func TestAnErasureThatIsNotDurableIsNone(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightsAll)
+	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	n := w.ask(admin, removal(alice, wire.FlagErase))
+	w.fail()
+	w.must2(n, wire.StorageFailed)
+	if _, erase, _ := w.e.Chores(); len(erase) != 0 {
+		t.Fatal("there is a key to be destroyed")
+	}
+	w.must(admin, removal(alice, wire.FlagErase), wire.StorageFailed)
+	w.resume()
+	w.must(alice, get("c", "hers"), wire.OK)
+	w.erase(alice)
+	w.must(admin, get("c", "hers"), wire.NotFound)
+}
+
+// TestTheNumberOfAnErasedOwnerNeverComesBack: whoever comes next, also after a
+// restart, is another owner.
+func TestTheNumberOfAnErasedOwnerNeverComesBack(t *testing.T) {
+	for name, restart := range map[string]func(w *world){
+		"in the same life":  func(*world) {},
+		"from the log":      (*world).boot,
+		"from a checkpoint": func(w *world) { w.start(w.replay(w.checkpoint())) },
+	} {
+		w := indexed(t, 0)
+		alice := w.person("alice", wire.RightsAll)
+		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+		owner := w.e.principals[alice].owner
+		w.erase(alice)
+		w.eraseKeys()
+		restart(w)
+		w.settle()
+		w.person("alice", wire.RightsAll)
+		if got := w.e.principals[alice].owner; got != owner+1 {
+			t.Errorf("%s: owner %d came after %d", name, got, owner)
+		}
+		w.must(alice, get("c", "hers"), wire.NotFound)
+	}
+}
+
+// TestAnErasureIsFinishedAfterARestart: one that the log holds may not be
+// finished, though nobody waits for it any more; one that a checkpoint knows was.
+func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
+	w := indexed(t, 0)
+	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
+	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	both := []Erasure{{Owner: w.e.principals[alice].owner}, {Owner: w.e.principals[bob].owner}}
+	before := w.checkpoint()
+	w.erase(alice)
+	w.erase(bob)
+	w.e.Erased(1) // the key of the first alone
+	if _, erase, _ := w.e.Chores(); len(erase) != 1 || erase[0].Owner != both[1].Owner || w.begin() != nil {
+		t.Fatalf("the keys of %v are to be destroyed", erase)
+	}
+	w.eraseKeys()
+	after := w.checkpoint()
+	for _, tc := range []struct {
+		name string
+		from *checkpoint
+		want []Erasure
+	}{{"from the log", nil, both}, {"from a checkpoint before it", before, both}, {"from one after it", after, nil}} {
+		w.start(w.replay(tc.from))
+		_, erase, _ := w.e.Chores()
+		if !slices.Equal(erase, tc.want) {
+			t.Errorf("%s: the keys of %v are to be destroyed", tc.name, erase)
+		}
+		answers := len(w.answers)
+		w.eraseKeys()
+		if len(w.answers) != answers {
+			t.Errorf("%s: somebody was answered", tc.name)
+		}
+		w.settle()
+		w.must(admin, get("c", "hers"), wire.NotFound)
+	}
+}
+
+// TestACheckpointHoldsTheWholeCatalogue: whatever there can be in it is as it
+// was, in an engine that never saw the records.
+func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
+	w := indexed(t, wire.FlagOrdered)
+	row := *w.e.tasks["fake"]
+	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, wire.TypeInt64, false
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("another"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped, "z" comes before "b"
+		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: name}}, wire.OK)
+	}
+	q := createIndex("z", "second", wire.TypeInt64, wire.FlagLazy|wire.FlagAttribute)
+	q.Name, q.Query = []byte("another"), []byte("a configuration")
+	w.must(admin, q, wire.OK)
+	w.must(admin, createIndex("z", "first", wire.TypeAny, 0), wire.OK)
+	w.must(admin, createIndex("b", "gone", wire.TypeAny, 0), wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: "b", Index: "gone"}}, wire.OK)
+
+	alice, bob, carol := w.person("alice", wire.RightRead|wire.RightWrite), w.person("bob", wire.RightsAll), w.person("carol", wire.RightsAll)
+	w.must(admin, grant(wire.OpGrant, "", bob, wire.RightAdmin), wire.OK)
+	w.must(admin, grant(wire.OpRevoke, "b", admin, wire.RightsAll), wire.OK) // nobody has any right there
+	w.must(admin, grant(wire.OpRevoke, "c", alice, wire.RightWrite), wire.OK)
+	for i, p := range []access.Principal{bob, carol} {
+		w.must(p, put("c", fmt.Sprint("of ", i), "data"), wire.OK)
+	}
+	w.must(admin, removal(bob, 0), wire.OK) // what he put stays
+	w.erase(carol)
+	w.eraseKeys()
+	w.person("carol", wire.RightReadOwn)
+	w.must(admin, put("y", "swept", "data"), wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "y"}}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "a"}}, wire.OK)
+	for i := range MaxAlerts + 5 {
+		w.e.Damaged(mapping.Entry{Collection: 1, Loc: log.Location{Segment: 1, Offset: uint32(8 * i), Length: 8}})
+		w.take()
+	}
+	w.settle()
+	w.e.Cleaned(w.now.Add(time.Hour))
+
+	got := w.replay(w.checkpoint())
+	if got.cleaned != w.e.cleaned || got.alertCount != w.e.alertCount || w.e.alertCount != MaxAlerts+5 || len(got.alerts) != MaxAlerts {
+		t.Errorf("%d of %d alerts, cleaned at %d; want %d, %d", len(got.alerts), got.alertCount, got.cleaned, w.e.alertCount, w.e.cleaned)
+	}
+	same(t, got, w.replay(nil))
+}
+
+// TestACheckpointHasAsManyPiecesAsItHas: one too many, or a record in it that
+// can't be applied, is not taken for a state.
+func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {
+	w := indexed(t, 0)
+	c := w.checkpoint()
+	restore := func(pieces ...[]byte) (err error) {
+		e := New(w.e.Config)
+		for i := 0; i < len(pieces) && err == nil; i++ {
+			err = e.Restore(pieces[i])
+		}
+		return err
+	}
+	if err := restore(c.pieces...); err != nil {
+		t.Fatal(err)
+	}
+	if restore(append(slices.Clone(c.pieces), nil)...) == nil {
+		t.Error("a piece too many is taken")
+	}
+	whole := map[int]bool{0: true} // what could be a shorter list of records
+	for n := 0; n < len(c.pieces[0]); {
+		n += 17 + int(binary.BigEndian.Uint32(c.pieces[0][n+13:]))
+		whole[n] = true
+	}
+	for n := range c.pieces[0] {
+		if err := restore(c.pieces[0][:n]); (err == nil) != whole[n] {
+			t.Fatalf("%d bytes of the catalogue: %v", n, err)
+		}
+	}
+}
+
+// TestASegmentThatHoldsObjectsMustBeThere.
+func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
+	w := indexed(t, 0)
+	for w.segment().id < 3 {
+		w.must(admin, put("c", "", "data"), wire.OK)
+	}
+	e := w.replay(nil)
+	if err := e.Check(func(id uint32) bool { return id != 2 }); !errors.Is(err, log.ErrDamaged) {
+		t.Errorf("segment 2 is missing: %v", err)
+	}
+	w.compact(2)
+	e = w.replay(nil) // and checked: segment 2 is gone
+	if e.used[2] != 0 {
+		t.Errorf("%d bytes are used in a segment that is gone", e.used[2])
+	}
+}
+
+// TestWhatWasSweptIsNotMissed: a checkpoint may hold objects of a dropped
+// collection that were swept since; then nothing kept their segment.
+func TestWhatWasSweptIsNotMissed(t *testing.T) {
+	w := indexed(t, 0)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	c := w.checkpoint()
+	for w.segment().id < 3 {
+		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}}, wire.OK)
+		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	}
+	for range mapping.Shards {
+		w.tick(time.Millisecond) // that is the sweep
+	}
+	for id := uint32(1); id < 3; id++ {
+		w.compact(id)
+	}
+	w.start(w.replay(c))
+	if n, _ := w.e.Objects(); n != 0 {
+		t.Errorf("%d objects are left", n)
+	}
+	w.settle()
+}
+
+// TestStatusOfTheStorage: what the shell told, and what the engine counts.
+func TestStatusOfTheStorage(t *testing.T) {
+	w := indexed(t, 0)
+	w.person("alice", wire.RightsAll)
+	var live uint64
+	for i := range mapping.Shards {
+		for o := range w.e.objects.Shard(i) {
+			live += uint64(o.Loc.Length)
+		}
+	}
+	w.e.ObserveStorage([6]uint64{99, 1000, 7, uint64(w.now.Unix()) - 12, 3, 4})
+	want := wire.AppendStatus(nil, &wire.StatusItem{Kind: wire.StatusStorage, Numbers: [6]uint64{live, 1000, 7, 12, 3, 4}})
+	has := func(p access.Principal) bool {
+		return slices.ContainsFunc(w.must(p, op(wire.OpStatus), wire.OK).items, func(item []byte) bool { return slices.Equal(item, want) })
+	}
+	if !has(admin) || !has(admin) {
+		t.Errorf("no item %x", want)
+	}
+	alice := access.Principal{0: 9}
+	copy(alice[1:], "alice")
+	if has(alice) {
+		t.Error("a user sees the storage")
+	}
+}
+
+// TestDeadRecordsAreGivenBackWithinAWeek, however often the Core starts.
+func TestDeadRecordsAreGivenBackWithinAWeek(t *testing.T) {
+	w := indexed(t, 0)
+	clean := func() bool { _, _, clean := w.e.Chores(); return clean }
+	w.now = w.now.Add(cleanEvery)
+	w.tick(0)
+	if clean() {
+		t.Error("it is time within the week")
+	}
+	w.start(w.replay(w.checkpoint()))
+	w.tick(time.Second)
+	if !clean() || !clean() {
+		t.Error("it is not time after a week")
+	}
+	w.e.Cleaned(w.now)
+	if clean() {
+		t.Error("it is time when it was done")
+	}
+	w.start(w.replay(w.checkpoint()))
+	if w.tick(cleanEvery); clean() {
+		t.Error("a restart forgets when it was done")
+	}
+	if w.tick(time.Second); !clean() {
+		t.Error("it is not time after another week")
+	}
+}
+
+// TestARecordThatIsCarriedOver has its new place afterwards, unless it was
+// changed meanwhile: then nothing of that is lost.
+func TestARecordThatIsCarriedOver(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		meanwhile func(w *world, alice access.Principal)
+		moved     bool
+		want      string // content; "": it is gone
+	}{
+		{"as it is", func(*world, access.Principal) {}, true, "data of hers"},
+		{"beside another's change", func(w *world, _ access.Principal) { w.ask(admin, put("c", "one", "changed")) }, true, "data of hers"},
+		{"and replaced", func(w *world, alice access.Principal) { w.ask(alice, put("c", "hers", "changed")) }, false, "changed"},
+		{"and put again", func(w *world, alice access.Principal) { w.ask(alice, put("c", "hers", "data of hers")) }, false, "data of hers"},
+		{"and put by another", func(w *world, _ access.Principal) { w.ask(admin, put("c", "hers", "data of hers")) }, false, "data of hers"},
+		{"and deleted", func(w *world, _ access.Principal) { w.ask(admin, remove("hers")) }, false, ""},
+		{"and deleted and put again", func(w *world, alice access.Principal) {
+			w.ask(admin, remove("hers"))
+			w.ask(alice, put("c", "hers", "data of hers"))
+		}, false, "data of hers"},
+		{"and erased", func(w *world, alice access.Principal) { w.ask(admin, removal(alice, wire.FlagErase)) }, false, ""},
+		{"and dropped", func(w *world, alice access.Principal) {
+			w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}})
+		}, true, ""},
+	} {
+		// Its change may be appended before the record that is carried, or after.
+		for _, first := range []bool{true, false} {
+			w := indexed(t, 0)
+			alice := w.person("alice", wire.RightsAll)
+			w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+			old, _ := w.e.objects.Get(w.id("c", "hers").Value())
+			list, at := w.records(old.Loc.Segment)
+			if first {
+				tc.meanwhile(w, alice)
+			}
+			code := wire.Code(255)
+			w.e.Carry(list, at, func(c wire.Code) { code = c })
+			if w.take(); !first {
+				tc.meanwhile(w, alice)
+			}
+			if code != 255 {
+				t.Fatalf("%s: code %d before it is durable", tc.name, code)
+			}
+			for len(w.pending) > 0 {
+				w.commit(1)
+			}
+			now, ok := w.e.objects.Get(old.ID.Value())
+			if code != wire.OK || ok != (tc.moved || tc.want != "") || tc.want != "" && w.data(now) != tc.want {
+				t.Errorf("%s: code %d, there is %v", tc.name, code, ok)
+			}
+			wasCarried := ok && w.stored(now.Loc).Sealed != nil
+			if wasCarried != tc.moved {
+				t.Errorf("%s: what is there was carried over: %v", tc.name, wasCarried)
+			}
+			for range mapping.Shards {
+				w.tick(0) // sweeps
+			}
+			used := w.e.Live()
+			if _, all := w.e.Objects(); all == 0 || w.e.Check(w.has) != nil {
+				t.Errorf("%s: the mapping fails its check", tc.name)
+			}
+			for id, n := range used {
+				if n != w.e.used[id] {
+					t.Errorf("%s: %d bytes of segment %d are alive, counted %d", tc.name, w.e.used[id], id, n)
+				}
+			}
+			w.settle()
+			w.eraseKeys()
+			same(t, w.replay(w.checkpoint()), w.replay(nil))
+		}
+	}
+}
+
+// TestCarryingFailsWithTheDisk, and does nothing where nothing is alive.
+func TestCarryingFailsWithTheDisk(t *testing.T) {
+	w := indexed(t, 0)
+	list, at := w.records(1)
+	var codes []wire.Code
+	note := func(c wire.Code) { codes = append(codes, c) }
+	w.e.Carry(list, at, note)
+	w.e.Mark(note)
+	w.take()
+	w.fail()
+	w.e.Carry(list, at, note)
+	w.e.Mark(note)
+	w.take()
+	if want := slices.Repeat([]wire.Code{wire.StorageFailed}, 4); !slices.Equal(codes, want) || len(w.pending) != 0 {
+		t.Fatalf("codes %v, %d groups on their way", codes, len(w.pending))
+	}
+	w.resume()
+	w.settle()
+	codes = nil
+	w.e.Mark(note)
+	w.take()
+	w.commit(1)
+	for i := range at {
+		at[i].Offset += 8 // no object lies there
+	}
+	w.e.Carry(list, at, note)
+	w.e.Carry(nil, nil, note)
+	if w.take(); !slices.Equal(codes, []wire.Code{wire.OK, wire.OK, wire.OK}) || len(w.pending) != 0 {
+		t.Fatalf("codes %v, %d groups on their way", codes, len(w.pending))
+	}
+	for _, name := range []string{"one", "two", "three"} {
+		w.must(admin, get("c", name), wire.OK)
+	}
+}
+
+// TestAnAnswerFindsWhatWasMoved: an entry that went into an answer before its
+// record was moved leads to where it is now, and to nothing else.
+func TestAnAnswerFindsWhatWasMoved(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		meanwhile func(w *world, alice access.Principal)
+		want      bool
+	}{
+		{"moved", func(w *world, _ access.Principal) { w.compact(w.where("hers").Segment) }, true},
+		{"moved twice", func(w *world, _ access.Principal) {
+			w.compact(w.where("hers").Segment)
+			w.newSegment()
+			w.compact(w.where("hers").Segment)
+		}, true},
+		{"not moved", func(*world, access.Principal) {}, false},
+		{"deleted", func(w *world, _ access.Principal) { w.must(admin, remove("hers"), wire.OK) }, false},
+		{"replaced", func(w *world, _ access.Principal) { w.must(admin, put("c", "hers", "changed"), wire.OK) }, false},
+		{"erased", func(w *world, alice access.Principal) { w.erase(alice) }, false},
+	} {
+		w := indexed(t, 0)
+		alice := w.person("alice", wire.RightsAll)
+		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+		w.newSegment()
+		old := w.must(alice, get("c", "hers"), wire.OK).objects[0]
+		tc.meanwhile(w, alice)
+		now, ok := w.e.Current(old)
+		if ok != tc.want || ok && (!w.readable(now) || w.data(now) != "data of hers") {
+			t.Errorf("%s: it is said to lie at %+v: %v", tc.name, now.Loc, ok)
+		}
+	}
+}
+
+// where is the place of an object of "c".
+func (w *world) where(name string) log.Location {
+	o, _ := w.e.objects.Get(w.id("c", name).Value())
+	return o.Loc
+}
+
+// TestAnIndexIsFedWhatWasMoved: an input whose record is not any more where it
+// was asked for is asked for once more, where it is now; or is not fed.
+func TestAnIndexIsFedWhatWasMoved(t *testing.T) {
+	for _, tc := range []struct {
+		name      string
+		meanwhile func(w *world, alice access.Principal)
+		want      int // objects that the index finds
+	}{
+		{"moved", func(w *world, _ access.Principal) { w.compact(1); w.compact(2) }, 4},
+		{"deleted, the others moved", func(w *world, _ access.Principal) {
+			w.ask(admin, remove("one"))
+			w.commit(1)
+			w.compact(1)
+			w.compact(2)
+		}, 3},
+		{"replaced, the others moved", func(w *world, _ access.Principal) {
+			w.ask(admin, put("c", "one", "data of one, anew"))
+			w.commit(1)
+			w.compact(1)
+			w.compact(2)
+		}, 4},
+		{"erased", func(w *world, alice access.Principal) {
+			w.ask(admin, removal(alice, wire.FlagErase))
+			w.commit(1)
+			w.eraseKeys()
+		}, 3},
+	} {
+		w := indexed(t, 0)
+		alice := w.person("alice", wire.RightsAll)
+		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+		for w.segment().id < 3 {
+			w.must(admin, createIndex("c", "late", wire.TypeAny, 0), wire.OK)
+			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: "c", Index: "late"}}, wire.OK)
+		}
+		w.ask(admin, createIndex("c", "late", wire.TypeAny, 0))
+		w.commit(1)
+		late := w.e.byName["c"].index("late")
+		w.e.TaskStarted(late.instance)
+		if w.take(); len(w.fetch) != 4 {
+			t.Fatalf("%s: %d inputs are to be read", tc.name, len(w.fetch))
+		}
+		tc.meanwhile(w, alice)
+		w.settle()
+		a := w.must(admin, byPredicate(wire.OpSearch, "c", "late", "data"), wire.OK)
+		if len(a.objects) != tc.want || w.lastReason() != 0 {
+			t.Errorf("%s: %d objects, alert for reason %d", tc.name, len(a.objects), w.lastReason())
+		}
+	}
+}
+
+// TestWritesGoOnAfterTheDiskDoes: what failed is lost and was said to be, what
+// follows is numbered on from what is durable.
+func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
+	w := indexed(t, 0)
+	last := w.lsn
+	lost := []uint64{w.ask(admin, put("c", "four", "data of four")), w.ask(admin, remove("one")),
+		w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data of two"))}
+	for k := w.task(w.x().instance); len(k.frames) > 0; {
+		w.step(k)
+	}
+	lost = append(lost, w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}),
+		w.ask(admin, put("d", "one", "waits for its collection")))
+	w.fail()
+	for _, n := range lost {
+		w.must2(n, wire.StorageFailed)
+	}
+	if len(w.pending) != 0 {
+		t.Fatalf("%d groups are appended to a log that takes none", len(w.pending))
+	}
+	w.e.Damaged(w.must(admin, get("c", "one"), wire.OK).objects[0])
+	w.take()
+	w.must(admin, put("c", "four", "data of four"), wire.StorageFailed)
+	w.resume()
+	if n := w.ask(admin, put("c", "four", "data of four")); w.pending[0][0].Kind != log.KindAlert || w.pending[0][0].LSN != last+1 {
+		t.Fatalf("request %d, after that record %d of kind %d", n, w.pending[0][0].LSN, w.pending[0][0].Kind)
+	}
+	w.settle()
+	for name, want := range map[string]wire.Code{"one": wire.OK, "two": wire.OK, "four": wire.OK} {
+		w.must(admin, get("c", name), want)
+	}
+	w.must(admin, get("d", "one"), wire.NoCollection)
+	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != 4 {
+		t.Errorf("count %d", a.count)
+	}
+	same(t, w.replay(w.checkpoint()), w.replay(nil))
+}
+
+// TestTheFirstAdministratorComesWhenTheDiskDoes: clients are let in when it is
+// there.
+func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
+	w := newWorld(t, 1)
+	w.fail()
+	if w.e.Knows(admin) {
+		t.Fatal("the administrator is there, and is not durable")
+	}
+	w.newSegment()
+	w.e.Resumed(w.position())
+	var ready int
+	for range 3 {
+		o := w.e.Take()
+		w.pending = append(w.pending, o.Append...)
+		for _, m := range o.Host {
+			if m.Type == control.Ready {
+				ready++
+			}
+		}
+		if ready > 0 && !w.e.Knows(admin) {
+			t.Fatal("clients are let in before there is an administrator")
+		}
+		var at []log.Location
+		for _, g := range w.pending {
+			for _, r := range g {
+				at = append(at, w.store(r))
+			}
+		}
+		w.pending = nil
+		w.e.Committed(at, w.position())
+	}
+	if ready != 1 || !w.e.Knows(admin) {
+		t.Fatalf("clients were let in %d times", ready)
+	}
+}
