@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 
 // systemCall finds, in a line of strace, a call that changes a file or makes it
 // durable, and the path of the file.
-var systemCall = regexp.MustCompile(`\b(write|pwrite64|fsync|fdatasync|ftruncate|renameat)\((?:\d+<|.*, ")([^">]*)`)
+var systemCall = regexp.MustCompile(`\b(write|pwrite64|fsync|fdatasync|ftruncate|renameat|unlinkat)\((?:\d+<|.*, ")([^">]*)`)
 
 // TestDirReachesTheDiskInOrder looks at the system calls themselves: nothing
 // else shows what a crash would leave. It needs strace.
@@ -25,7 +26,7 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 		t.Skipf("strace can't be used here: %v", err)
 	}
 	path, trace := filepath.Join(t.TempDir(), "data"), filepath.Join(t.TempDir(), "trace")
-	traced := exec.Command("strace", "-f", "-y", "-qq", "-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate,renameat",
+	traced := exec.Command("strace", "-f", "-y", "-qq", "-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate,renameat,unlinkat",
 		"-e", "signal=none", "-o", trace, os.Args[0], "-test.run=^TestDirReachesTheDiskInOrder$")
 	traced.Env = append(os.Environ(), "MOTTE_TEST_DIR="+path)
 	if out, err := traced.CombinedOutput(); err != nil {
@@ -42,48 +43,53 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 		}
 	}
 	const want = `fsync 
-pwrite64 data/new-segment
-pwrite64 data/new-segment
-fdatasync data/new-segment
-renameat data/00000001.seg
+write data/new-1
+fdatasync data/new-1
+fsync data/new-1
+renameat data/1
 fsync data
-pwrite64 data/00000001.seg
-fdatasync data/00000001.seg
-pwrite64 data/00000001.seg
-fdatasync data/00000001.seg
-ftruncate data/00000001.seg
-pwrite64 data/new-segment
-pwrite64 data/new-segment
-fdatasync data/new-segment
-renameat data/00000002.seg
+pwrite64 data/1
+fdatasync data/1
+write data/new-made
+fdatasync data/new-made
+write data/new-made
+fdatasync data/new-made
+fsync data/new-made
+renameat data/made
 fsync data
-ftruncate data/00000002.seg
+pwrite64 data/1
+fdatasync data/1
+ftruncate data/1
+write data/new-2
+fdatasync data/new-2
+fsync data/new-2
+renameat data/2
+fsync data
+unlinkat data/made
+ftruncate data/2
 fsync 
-fsync data/00000002.seg
+fsync data/2
 `
 	if got != want {
 		t.Errorf("system calls:\n%swant:\n%s", got, want)
 	}
 }
 
-// useDir makes a directory and two segments, the first with data and with zeros
-// filled ahead, and opens it again.
+// useDir makes two files by Append, the first of which is filled ahead, and one
+// that is larger than what is written at once; removes that; and opens the
+// directory again.
 func useDir(t *testing.T, path string) {
-	for _, segments := range [][]uint32{{1, 1, 1, 2}, {}} {
-		d, err := OpenDir(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := d.Segments(); err != nil {
-			t.Fatal(err)
-		}
-		for _, id := range segments {
-			if err := d.Append(id, []byte("data")); err != nil {
-				t.Fatal(err)
+	d := openDir(t, path)
+	must(t, d.Append("1", []byte("data")), d.Append("1", []byte("data")))
+	must(t, d.Create("made", func(w io.Writer) error {
+		for range 5 {
+			if _, err := w.Write(make([]byte, zeroAhead/4)); err != nil {
+				return err
 			}
 		}
-		if err := d.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
+		return nil
+	}))
+	must(t, d.Append("1", []byte("data")), d.Append("2", []byte("data")), d.Remove("made"), d.Close())
+	d = openDir(t, path)
+	must(t, d.Sync("2"), d.Close())
 }
