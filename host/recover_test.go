@@ -1,0 +1,50 @@
+package host
+
+import (
+	"testing"
+
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// TestWhenATrialEnds: to verify, when the Core is ready; to accept, not before
+// what says so is durable, or can't be made so.
+func TestWhenATrialEnds(t *testing.T) {
+	ready := control.Message{Type: control.Ready}
+	event := func(r wire.Reason) control.Message { return control.Message{Type: control.Event, Reason: r} }
+	counted := func(records uint64) control.Message {
+		var s control.Stats
+		s[control.Synced] = records
+		return control.Message{Type: control.Counters, Values: s[:]}
+	}
+	for _, tt := range []struct {
+		name   string
+		accept bool
+		seen   []control.Message
+		ends   int // after how many; 0: not
+		failed bool
+	}{
+		{"verify", false, []control.Message{{Type: control.StartTask}, ready}, 2, false},
+		{"not verified yet", false, []control.Message{{Type: control.StartTask}}, 0, false},
+		{"accept", true, []control.Message{event(wire.ReasonLossAccepted), ready, counted(0), counted(1)}, 4, false},
+		{"not durable yet", true, []control.Message{event(wire.ReasonLossAccepted), ready, counted(0)}, 0, false},
+		{"the disk refuses it", true, []control.Message{event(wire.ReasonLossAccepted), ready, event(wire.ReasonStorage)}, 3, true},
+		{"counters of another version", true, []control.Message{ready, {Type: control.Counters}}, 0, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ended, n := 0, 0
+			trial := &trial{accept: tt.accept, end: func() {
+				if ended == 0 {
+					ended = n
+				}
+			}}
+			for _, m := range tt.seen {
+				n++
+				trial.saw(m)
+			}
+			if ended != tt.ends || trial.failed != tt.failed {
+				t.Errorf("it ends after %d messages, failed: %v; want %d, %v", ended, trial.failed, tt.ends, tt.failed)
+			}
+		})
+	}
+}
