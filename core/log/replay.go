@@ -113,7 +113,9 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		} else if ok && r.LSN != pos.LSN+1 {
 			what, from = "a record is missing before this one", offset
 		} else if ok {
-			r, what = l.open(p)
+			if r, what = l.open(p); what == ownerGone {
+				what = "" // a record behind this one says so
+			}
 		}
 		if what == "" {
 			pos.pass(s, p, &r)
