@@ -11,8 +11,13 @@ type fixture struct {
 	settings
 	server    *server
 	echo      *peer
-	residency *residency
+	live      *server           // that holds liveObjects
+	residency map[int]residency // by the factor of -objects
+	ends      []func() error
 }
+
+// cleanup has end called when all lines are measured.
+func (f *fixture) cleanup(end func() error) { f.ends = append(f.ends, end) }
 
 func (f *fixture) duration() time.Duration { return time.Duration(f.seconds * float64(time.Second)) }
 
@@ -38,6 +43,9 @@ func (f *fixture) close() error {
 	}
 	if f.server != nil {
 		errs = append(errs, f.server.stop())
+	}
+	for _, end := range f.ends {
+		errs = append(errs, end())
 	}
 	return errors.Join(errs...)
 }

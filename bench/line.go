@@ -29,14 +29,24 @@ var lines = []line{
 	{name: "PUT, 64 in flight", unit: "/s", peer: peerSync, target: target{least: 20_000}, prepare: put(64)},
 	{name: "SEARCH, 1 in flight", unit: "/s", prepare: search(1)},
 	{name: "SEARCH, 16 in flight", unit: "/s", prepare: search(16)},
-	{name: "MEMORY, RSS just loaded", unit: "bytes", once: true, prepare: memory(func(m residency) float64 { return m.loaded })},
-	{name: "MEMORY, RSS after idling", unit: "bytes", once: true, target: target{most: 100}, prepare: memory(func(m residency) float64 { return m.idle })},
-	{name: "MEMORY, mapping alone", unit: "bytes", once: true, target: target{most: 100}, prepare: mappingAlone},
+	{name: "PUT p99, compacting", unit: "ms", peer: peerQuiet, target: target{ratio: true, most: 2}, prepare: tail},
+	{name: "SPACE, uniform", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(uniform)},
+	{name: "SPACE, zipfian", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(zipfian)},
+	{name: "RESTART", unit: "ms", target: target{most: 1000}, prepare: restart},
+	{name: "MEMORY, RSS just loaded", unit: "bytes", once: true, prepare: memory(1, func(m residency) float64 { return m.loaded })},
+	{name: "MEMORY, RSS after idling", unit: "bytes", once: true, target: target{most: 100}, prepare: memory(1, func(m residency) float64 { return m.idle })},
+	{name: "MEMORY × 10, just loaded", unit: "bytes", once: true, prepare: memory(10, func(m residency) float64 { return m.loaded })},
+	{name: "MEMORY × 10, after idling", unit: "bytes", once: true, target: target{most: 64}, prepare: memory(10, func(m residency) float64 { return m.idle })},
+	{name: "MEMORY, mapping alone", unit: "bytes", once: true, target: target{most: 64}, prepare: mappingAlone(1, func(m alone) float64 { return m.bytes })},
+	{name: "MEMORY × 10, mapping", unit: "bytes", once: true, target: target{most: 64}, prepare: mappingAlone(10, func(m alone) float64 { return m.bytes })},
+	{name: "GC PAUSE", unit: "µs", once: true, prepare: mappingAlone(1, func(m alone) float64 { return m.pause })},
+	{name: "GC PAUSE × 10", unit: "µs", once: true, prepare: mappingAlone(10, func(m alone) float64 { return m.pause })},
 }
 
 const (
-	peerEcho = "echo"
-	peerSync = "fdatasync"
+	peerEcho  = "echo"
+	peerSync  = "fdatasync"
+	peerQuiet = "not compacting"
 )
 
 // target is what a line should reach; all zero: nothing.

@@ -79,7 +79,7 @@ func run(s settings) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	f := &fixture{settings: s}
+	f := &fixture{settings: s, residency: make(map[int]residency)}
 	var results []result
 	for _, l := range lines {
 		if err == nil && only.MatchString(l.name) {

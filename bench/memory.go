@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,24 +27,25 @@ import (
 // bytes, beyond what it takes empty.
 type residency struct{ loaded, idle float64 }
 
-// memory picks one of the figures, which are measured once for all.
-func memory(pick func(residency) float64) func(context.Context, *fixture) (motte, beside measure, err error) {
+// memory picks one of the figures, which are measured once for all, with factor
+// times -objects objects.
+func memory(factor int, pick func(residency) float64) func(context.Context, *fixture) (motte, beside measure, err error) {
 	return func(ctx context.Context, f *fixture) (motte, beside measure, err error) {
-		if f.residency == nil {
-			r, err := f.measureResidency(ctx)
+		if _, measured := f.residency[factor]; !measured {
+			r, err := f.measureResidency(ctx, factor*f.objects)
 			if err != nil {
 				return nil, nil, err
 			}
-			f.residency = &r
+			f.residency[factor] = r
 		}
-		return func(context.Context) (float64, error) { return pick(*f.residency), nil }, nil, nil
+		return func(context.Context) (float64, error) { return pick(f.residency[factor]), nil }, nil, nil
 	}
 }
 
-// measureResidency loads small objects into a server of its own, and then
+// measureResidency loads n small objects into a server of its own, and then
 // leaves it alone: Go's runtime collects garbage two minutes after it did so
 // last, and gives memory back after that.
-func (f *fixture) measureResidency(ctx context.Context) (r residency, err error) {
+func (f *fixture) measureResidency(ctx context.Context, n int) (r residency, err error) {
 	s, err := startServer(ctx, f.dir, f.bin)
 	if err != nil {
 		return r, err
@@ -61,9 +64,9 @@ func (f *fixture) measureResidency(ctx context.Context) (r residency, err error)
 	}
 	each := func() (float64, error) {
 		now, err := resident(core)
-		return (now - empty) / float64(f.objects), err
+		return (now - empty) / float64(n), err
 	}
-	if err := s.loadSmall(ctx, f.objects); err != nil {
+	if err := s.loadSmall(ctx, n); err != nil {
 		return r, err
 	}
 	if r.loaded, err = each(); err != nil {
@@ -144,20 +147,30 @@ func resident(pid int) (float64, error) {
 // mapping and nothing else.
 const mappingName = "motte-bench-mapping"
 
-// mappingAlone measures what the Core must keep of each object: the live heap
-// of a process that only fills core/mapping.
-func mappingAlone(_ context.Context, f *fixture) (motte, beside measure, err error) {
-	motte = func(ctx context.Context) (float64, error) {
-		cmd := exec.CommandContext(ctx, "/proc/self/exe")
-		cmd.Args = []string{mappingName, strconv.Itoa(f.objects)}
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		if err != nil {
-			return 0, fmt.Errorf("fill a mapping: %w", err)
+// alone is what a process finds that only fills core/mapping: the live heap, in
+// bytes an object, and the longest pause of a garbage collection, in microseconds.
+type alone struct{ bytes, pause float64 }
+
+// mappingAlone measures what the Core must keep of each of factor times -objects
+// objects, and picks one of the figures.
+func mappingAlone(factor int, pick func(alone) float64) func(context.Context, *fixture) (motte, beside measure, err error) {
+	return func(_ context.Context, f *fixture) (motte, beside measure, err error) {
+		motte = func(ctx context.Context) (float64, error) {
+			cmd := exec.CommandContext(ctx, "/proc/self/exe")
+			cmd.Args = []string{mappingName, strconv.Itoa(factor * f.objects)}
+			cmd.Stderr = os.Stderr
+			out, err := cmd.Output()
+			if err != nil {
+				return 0, fmt.Errorf("fill a mapping: %w", err)
+			}
+			var m alone
+			if _, err := fmt.Sscan(string(out), &m.bytes, &m.pause); err != nil {
+				return 0, fmt.Errorf("fill a mapping: it says %q: %w", out, err)
+			}
+			return pick(m), nil
 		}
-		return strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+		return motte, nil, nil
 	}
-	return motte, nil, nil
 }
 
 // fillMapping is the process that mappingAlone starts.
@@ -169,13 +182,19 @@ func fillMapping(args []string) error {
 	before := live()
 	m := new(mapping.Map)
 	for i := range n {
-		e := mapping.Entry{Loc: log.Location{Segment: 1, Offset: uint32(i), Length: 120}, Collection: 1, Owner: 1}
+		e := mapping.Entry{Loc: log.Location{Segment: 1, Offset: uint32(i%1000) * 8, Length: 120}, Collection: 1, Owner: 1}
 		if _, err := rand.Read(e.ID[:]); err != nil {
 			return err
 		}
 		m.Put(e)
 	}
-	fmt.Println(float64(live()-before) / float64(n))
+	bytes := float64(live()-before) / float64(n)
+	for range 20 {
+		runtime.GC()
+	}
+	var s debug.GCStats
+	debug.ReadGCStats(&s)
+	fmt.Println(bytes, float64(slices.Max(s.Pause[:20]))/float64(time.Microsecond))
 	runtime.KeepAlive(m)
 	return nil
 }

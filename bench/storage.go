@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	randv2 "math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"motte/client"
+	"motte/host/local"
+)
+
+// What is overwritten, again and again, to measure the storage at work.
+const (
+	liveObjects = 1 << 16 // of liveSize: 512 MiB
+	liveSize    = 8 << 10 // bytes
+	overwrites  = 4       // of as many objects as there are
+	writers     = 64      // PUTs in flight
+)
+
+// restart measures the time from the start of a server that holds -objects
+// objects until clients can connect.
+func restart(ctx context.Context, f *fixture) (motte, beside measure, err error) {
+	s, err := startServer(ctx, f.dir, f.bin)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.cleanup(s.stop)
+	if err := errors.Join(s.collection(ctx, "c", ""), s.loadSmall(ctx, f.objects)); err != nil {
+		return nil, nil, err
+	}
+	motte = func(context.Context) (float64, error) {
+		if err := s.Stop(); err != nil {
+			return 0, err
+		}
+		began := time.Now()
+		again, err := local.Start(s.dir, f.bin)
+		if err != nil {
+			return 0, err
+		}
+		took := time.Since(began)
+		s.Server = again
+		return float64(took.Milliseconds()), nil
+	}
+	return motte, nil, nil
+}
+
+// theLive returns a server that holds liveObjects.
+func (f *fixture) theLive(ctx context.Context) (*server, error) {
+	if f.live != nil {
+		return f.live, nil
+	}
+	s, err := startServer(ctx, f.dir, f.bin)
+	if err != nil {
+		return nil, err
+	}
+	f.cleanup(s.stop)
+	if err := s.collection(ctx, "live", ""); err != nil {
+		return nil, err
+	}
+	bar := progress("  loading", liveObjects)
+	defer bar.Finish()
+	for i := 0; i < liveObjects; {
+		var b client.Batch
+		for ; i < liveObjects && b.Len() < 256; i++ {
+			b.Put(random(), client.Name(objectName(i)))
+		}
+		if _, err := s.admin.PutBatch(ctx, "live", &b); err != nil {
+			return nil, err
+		}
+		_ = bar.Add(b.Len())
+	}
+	f.live = s
+	return s, nil
+}
+
+// random is the content of an object that is overwritten.
+func random() []byte {
+	p := make([]byte, liveSize)
+	_, _ = rand.Read(p) // never fails
+	return p
+}
+
+// tail measures the 99th percentile of the latency of PUTs that overwrite, while
+// the storage is put in order all the time: one forced compaction, which begins with
+// two checkpoints, after the other. Beside it are the same PUTs without that.
+func tail(ctx context.Context, f *fixture) (motte, beside measure, err error) {
+	s, err := f.theLive(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	p99 := func(ctx context.Context) (float64, error) {
+		var mu sync.Mutex
+		var took []time.Duration
+		_, err := load(ctx, f.duration(), writers, func(ctx context.Context, _, _ int) error {
+			began := time.Now()
+			_, err := s.admin.Put(ctx, "live", random(), client.Name(objectName(randv2.IntN(liveObjects))))
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, time.Since(began))
+			return err
+		})
+		if err != nil || len(took) == 0 {
+			return 0, err
+		}
+		slices.Sort(took)
+		return float64(took[len(took)*99/100].Microseconds()) / 1000, nil
+	}
+	motte = func(ctx context.Context) (float64, error) {
+		compacting, stop := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		all.Go(func() {
+			for compacting.Err() == nil && s.admin.Compact(compacting) == nil {
+			}
+		})
+		defer all.Wait()
+		defer stop()
+		return p99(ctx)
+	}
+	return motte, p99, nil
+}
+
+// space measures the bytes in the data directory for each byte of live records, the
+// most that is seen while overwrites times as many objects as there are live are
+// overwritten, chosen by pick.
+func space(pick func() func() int) func(context.Context, *fixture) (motte, beside measure, err error) {
+	return func(ctx context.Context, f *fixture) (motte, beside measure, err error) {
+		s, err := f.theLive(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		motte = func(ctx context.Context) (float64, error) {
+			most, next := 0.0, pick()
+			bar := progress("  overwriting", overwrites*liveObjects)
+			defer bar.Finish()
+			for i := 0; i < overwrites*liveObjects; {
+				var b client.Batch
+				for ; b.Len() < 256; i++ {
+					b.Put(random(), client.Name(objectName(next())))
+				}
+				if _, err := s.admin.PutBatch(ctx, "live", &b); err != nil {
+					return 0, err
+				}
+				_ = bar.Add(b.Len())
+				// At first what was written before is made room for.
+				if i < overwrites*liveObjects/2 {
+					continue
+				}
+				taken, err := onDisk(s.Dir)
+				if err != nil {
+					return 0, err
+				}
+				most = max(most, float64(taken)/(liveObjects*(liveSize+recordOverhead)))
+			}
+			return most, nil
+		}
+		return motte, nil, nil
+	}
+}
+
+// recordOverhead is what a record takes beside the content of one of the objects.
+const recordOverhead = 144 // bytes
+
+func uniform() func() int { return func() int { return randv2.IntN(liveObjects) } }
+
+// zipfian picks some objects far more often than others: the n-th by a share of
+// n^-1.1.
+func zipfian() func() int {
+	z := randv2.NewZipf(randv2.New(randv2.NewPCG(1, 2)), 1.1, 1, liveObjects-1)
+	return func() int { return int(z.Uint64()) }
+}
+
+// onDisk returns the bytes of the files in a directory.
+func onDisk(dir string) (n int64, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it was removed meanwhile
+		}
+		if err != nil {
+			return 0, err
+		}
+		n += info.Size()
+	}
+	return n, err
+}
