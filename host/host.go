@@ -92,9 +92,12 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if h.keeper != nil {
 		h.keeper.start()
-		defer h.keeper.stop()
 	}
-	return errors.Join(h.supervise(ctx), stopMetrics())
+	err = h.supervise(ctx)
+	if h.keeper != nil {
+		h.keeper.stop() // what it writes matters more than a page of numbers
+	}
+	return errors.Join(err, stopMetrics())
 }
 
 // newHost is a host that has not begun.
