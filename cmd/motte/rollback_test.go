@@ -195,3 +195,59 @@ func writing(t *testing.T, profile, collection string) func() uint64 {
 		return <-ended
 	}
 }
+
+// TestAStoreSetBackUnderItsHost: the Core that is started in place of one that
+// ended is held against what the host knows by then.
+func TestAStoreSetBackUnderItsHost(t *testing.T) {
+	dir := t.TempDir()
+	store, old, spec := filepath.Join(dir, "store"), filepath.Join(dir, "old"), "file:"+filepath.Join(dir, "head")
+	s := startServing(t, "--dir", store, "--anchor", spec)
+	s.await()
+	s.end(os.Interrupt)
+	if err := os.CopyFS(old, os.DirFS(store)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(old, "root.key"), 0o600); err != nil { // CopyFS lets others read
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(old, "admin.profile"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := remembered(t, spec)
+
+	s = startServing(t, "--dir", store, "--anchor", spec)
+	s.await()
+	p, err := client.ReadProfile(filepath.Join(store, "admin.profile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.Dial(t.Context(), p)
+	if err == nil {
+		defer c.Close()
+		err = c.CreateCollection(t.Context(), "people")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); remembered(t, spec) <= before; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the anchor does not move")
+		}
+	}
+	if err := os.Rename(store, filepath.Join(dir, "right")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(old, store); err != nil {
+		t.Fatal(err)
+	}
+	s.killCore()
+	for range s.ready {
+		t.Error("the older store is served")
+	}
+	if err := s.cmd.Wait(); s.cmd.ProcessState.ExitCode() != exitWentBack {
+		t.Errorf("the server ended with %v:\n%s", err, s.log.String())
+	}
+	if got := remembered(t, spec); got <= before {
+		t.Errorf("the anchor went back to record %d", got)
+	}
+}
