@@ -84,7 +84,7 @@ func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) 
 		return fmt.Errorf("write %s: %w", checkpointName(c.number), err)
 	}
 	l.checkpoints[c.number] = size
-	for old := range l.checkpoints {
+	for _, old := range slices.Sorted(maps.Keys(l.checkpoints)) {
 		if old != c.number && old != l.base.number && l.storage.Remove(checkpointName(old)) == nil {
 			delete(l.checkpoints, old)
 		}
