@@ -19,7 +19,7 @@ func TestReplayBringsWhatWasAppended(t *testing.T) {
 	}
 }
 
-// TestEveryAlteredByteIsNoticed flips bits of each byte of a store, one at a time:
+// TestEveryAlteredByteIsNoticed flips a bit of each byte of a store, one at a time:
 // the log is refused with the place named, save in the last write of the newest
 // segment, where an altered record can't be told from a torn one and is cut off.
 // What is read is never anything but what was written.
@@ -30,21 +30,19 @@ func TestEveryAlteredByteIsNoticed(t *testing.T) {
 	lastWrite := lastWriteAt(good.files[newest])
 	for _, name := range names {
 		for i := range good.files[name] {
-			for _, flip := range []byte{0x01, 0x80} {
-				d := good.clone()
-				d.files[name][i] ^= flip
-				w, err := open(d, 9)
-				var damage *DamageError
-				switch {
-				case !w.authentic():
-					t.Fatalf("%s byte %d: a record that nobody wrote", name, i)
-				case err == nil && (name != newest || i < lastWrite):
-					t.Fatalf("%s byte %d: not noticed; %d records", name, i, len(w.replayed))
-				case err != nil && errors.As(err, &damage) && damage.File != name:
-					t.Fatalf("%s byte %d: reported as %v", name, i, err)
-				case err != nil && !errors.Is(err, ErrDamaged) && i != 4:
-					t.Fatalf("%s byte %d: %v", name, i, err)
-				}
+			d := good.clone()
+			d.files[name][i] ^= 1 << (i % 8)
+			w, err := open(d, 9)
+			var damage *DamageError
+			switch {
+			case !w.authentic():
+				t.Fatalf("%s byte %d: a record that nobody wrote", name, i)
+			case err == nil && (name != newest || i < lastWrite):
+				t.Fatalf("%s byte %d: not noticed; %d records", name, i, len(w.replayed))
+			case err != nil && errors.As(err, &damage) && damage.File != name:
+				t.Fatalf("%s byte %d: reported as %v", name, i, err)
+			case err != nil && !errors.Is(err, ErrDamaged) && i != 4:
+				t.Fatalf("%s byte %d: %v", name, i, err)
 			}
 		}
 	}
@@ -201,7 +199,7 @@ func TestNoSaltServesTwoStarts(t *testing.T) {
 func TestSegmentsRotate(t *testing.T) {
 	d := newDisk()
 	w := mustOpen(t, d, 1)
-	body := make([]byte, 25<<20)
+	body := make([]byte, segmentTarget/5*2) // of which a segment takes two
 	for lsn := uint64(1); lsn <= 3; lsn++ {
 		must(t, w.append(Group{{LSN: lsn, Kind: KindAlert, Body: body}}))
 	}

@@ -47,8 +47,10 @@ func (l *Log) record(w *window, offset int64) (r Record, p []byte, ok bool, err 
 }
 
 // Replay reads the log behind the checkpoint, checks all of it, and hands each
-// record of each whole group to apply, in order; r.Body is apply's to keep. It is
-// called once, after Restore and before Append.
+// record of each whole group to apply, in order; r.Body is apply's to keep. Sealed is
+// empty, but not nil, in one that is carried. What an owner put who was erased has
+// no body: it can't be opened, and that is no damage. Replay is called once, after
+// Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
 	s := l.segments[l.pos.Segment]
 	if s == nil && l.pos.Segment != 0 {
@@ -108,16 +110,15 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		}
 		what, from := "the record's head fails its check", offset+alignment
 		carried := ok && r.salt != s.salt
-		if carried {
-			r.Sealed, what = bytes.Clone(p), ""
-		} else if ok && r.LSN != pos.LSN+1 {
+		if ok && !carried && r.LSN != pos.LSN+1 {
 			what, from = "a record is missing before this one", offset
 		} else if ok {
-			if r, what = l.open(p); what == ownerGone {
-				what = "" // a record behind this one says so
-			}
+			r, what = l.open(p)
 		}
-		if what == "" {
+		if carried {
+			r.Sealed = []byte{}
+		}
+		if what == "" || what == ownerGone { // as a record behind this one says
 			pos.pass(s, p, &r)
 			r.Body = bytes.Clone(r.Body)
 			g.add(r, Location{s.id, uint32(offset), uint32(r.length)})
@@ -187,9 +188,10 @@ func (g *replayed) apply(l *Log, apply func(Record, Location) error) error {
 	return nil
 }
 
-// Walk hands each record of a segment, with its head opened and as it is stored,
-// to visit, in order; r.Sealed is visit's until it returns. Something else between
-// two records is an ErrDamaged.
+// Walk hands each record of a segment, checked, and as it is stored but without its
+// body, to visit, in order; r.Sealed is visit's to keep. Anything else is an
+// ErrDamaged: it must not be taken for dead, nor carried to where it could be taken
+// for a torn write.
 func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) error {
 	l.mu.RLock()
 	s := l.segments[segment]
@@ -200,12 +202,19 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 	w := &window{storage: l.storage, name: segmentName(segment), size: s.end}
 	for offset := int64(headerSize); offset < w.size; {
 		r, p, ok, err := l.record(w, offset)
-		if err == nil && !ok {
-			err = l.damage(w.name, offset, "the record's head fails its check")
+		if err != nil {
+			return err
+		}
+		what := "the record's head fails its check"
+		if r.Sealed = bytes.Clone(p); ok {
+			_, what = l.open(p)
+		} else {
 			r.length = alignment
-		} else if err == nil {
-			r.Sealed = p
+		}
+		if what == "" || what == ownerGone {
 			err = visit(r, Location{segment, uint32(offset), uint32(r.length)})
+		} else {
+			err = l.damage(w.name, offset, what)
 		}
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ type disk struct {
 	only func(name string) bool          // limits fail to some files; nil: all
 	left func(at int64, p []byte) []byte // what a failing Append leaves of p; nil: nothing
 
-	marks map[uint64]bool // LSNs of the records that mark made
+	marks map[uint64]bool // LSNs of records that change nothing, which record does not tell
 }
 
 func newDisk() *disk {
@@ -169,8 +169,7 @@ var root = seal.Root{1, 2, 3}
 // The owners of records, by turns.
 const alice, bob = 7, 8
 
-// record says what the record with this LSN is, save those that mark
-// makes: a principal, and then objects that are put, put again, and deleted.
+// record says what the record with this LSN is, save marks: a principal, and then objects that are put, put again, and deleted.
 func record(lsn uint64) Record {
 	value := func(lsn uint64) identity.Value { return identity.Value{byte(lsn%11 + 1)} }
 	switch {
@@ -289,6 +288,7 @@ func (w *world) apply(r Record, at Location) error {
 		}
 		return nil
 	}
+	w.disk.marks[r.LSN] = r.Kind == KindMark
 	switch r.Kind {
 	case KindPut:
 		w.objects[r.ID.Value()] = object{r.LSN, at}
@@ -342,11 +342,7 @@ func (w *world) carry(segment uint32) error {
 }
 
 // mark makes a record that changes nothing.
-func (w *world) mark() Record {
-	r := Record{LSN: w.l.Position().LSN + 1, Kind: KindMark}
-	w.disk.marks[r.LSN] = true
-	return r
-}
+func (w *world) mark() Record { return Record{LSN: w.l.Position().LSN + 1, Kind: KindMark} }
 
 // compact carries segments over, and removes them.
 func (w *world) compact(segments ...uint32) error {

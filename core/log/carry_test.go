@@ -1,0 +1,212 @@
+package log
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+)
+
+// stored returns the bytes at a location.
+func (d *disk) stored(at Location) []byte {
+	return d.files[segmentName(at.Segment)][at.Offset:][:at.Length]
+}
+
+// TestCarriedRecordsAreAsTheyWere: byte for byte, however often they are carried,
+// and they are read from there when the old segment is gone, also after a restart
+// from each checkpoint.
+func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(1), w.checkpoint(), w.write(1), w.checkpoint())
+	was := make(map[uint64][]byte)
+	for _, o := range w.objects {
+		was[o.lsn] = bytes.Clone(d.stored(o.at))
+	}
+	for round := range 4 {
+		lsn, newest := w.l.Position().LSN, w.l.Position().Segment
+		w.l.Rotate()
+		segments := w.l.Segments()
+		for _, s := range segments {
+			must(t, w.carry(s.ID))
+		}
+		if got, want := w.l.Position().LSN, lsn+uint64(len(segments)); got != want {
+			t.Fatalf("carrying went on to record %d, want %d, the marks alone", got, want)
+		}
+		must(t, w.checkpoint(), w.checkpoint())
+		for _, s := range segments {
+			must(t, w.l.Remove(s.ID))
+		}
+		for v, o := range w.objects {
+			if o.at.Segment <= newest || !bytes.Equal(d.stored(o.at), was[o.lsn]) {
+				t.Fatalf("round %d: object %d, in segment %d, is not as it was", round, v[0], o.at.Segment)
+			}
+		}
+		w.check(t)
+		again := mustOpen(t, d, uint64(10+round))
+		same(t, w, again)
+		w = again
+	}
+	for _, n := range w.l.Checkpoints()[:2] {
+		again, err := openFrom(d, 20, n)
+		must(t, err)
+		again.check(t)
+	}
+}
+
+// TestReadOfWhatWasCarriedAway: whoever still has the old place hears that, and not
+// of damage.
+func TestReadOfWhatWasCarriedAway(t *testing.T) {
+	w := mustOpen(t, store(t), 3)
+	old := maps.Clone(w.objects)
+	must(t, w.write(1), w.checkpoint(), w.checkpoint(), w.compact(1))
+	for _, o := range old {
+		if _, _, err := w.l.Read(nil, o.at); o.at.Segment == 1 && !errors.Is(err, ErrMoved) || o.at.Segment > 1 && err != nil {
+			t.Errorf("%v: %v", o.at, err)
+		}
+	}
+	if err := w.l.Walk(1, func(Record, Location) error { return nil }); !errors.Is(err, ErrMoved) {
+		t.Errorf("walk: %v", err)
+	}
+	if w.l.Has(1) || !w.l.Has(2) {
+		t.Error("the wrong segment is there")
+	}
+}
+
+// TestCrashWhileCarrying: whatever of the write reached the disk, each object is
+// read from a place where all of it is.
+func TestCrashWhileCarrying(t *testing.T) {
+	good := store(t)
+	must(t, mustOpen(t, good, 3).write(2))
+	try := func(left func(int64, []byte) []byte) {
+		t.Helper()
+		d := good.clone()
+		w := mustOpen(t, d, 4)
+		must(t, w.write(1))
+		lsn := w.l.Position().LSN
+		d.fail, d.left = errors.New("power cut"), left
+		if w.carry(1) == nil || w.l.Position().LSN != lsn {
+			t.Fatal("a failed write was acknowledged")
+		}
+		d.fail = nil
+		again := mustOpen(t, d, 5)
+		if again.l.Position().LSN < lsn {
+			t.Fatalf("back at record %d of %d", again.l.Position().LSN, lsn)
+		}
+		must(t, again.write(1), again.carry(1), again.carry(2))
+		same(t, again, mustOpen(t, d, 6))
+	}
+	for n := range 1200 {
+		try(first(n))
+	}
+	for set := range uint64(16) {
+		try(sectors(set))
+	}
+}
+
+// TestDamagedRecordStopsCompaction: a segment with anything that can't be read is
+// not to be removed; nor may what is damaged be carried to where it is taken for a
+// torn write.
+func TestDamagedRecordStopsCompaction(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(1), w.checkpoint(), w.checkpoint())
+	for i := headerSize; i < len(d.files["00000001.seg"]); i++ {
+		d.files["00000001.seg"][i] ^= 4
+		var damage *DamageError
+		err := w.l.Walk(1, func(Record, Location) error { return nil })
+		if !errors.As(err, &damage) || damage.File != "00000001.seg" || damage.Offset > int64(i) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		d.files["00000001.seg"][i] ^= 4
+	}
+	stop := errors.New("enough")
+	if err := w.l.Walk(1, func(Record, Location) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("visit's own error: %v", err)
+	}
+}
+
+// TestWalkShowsEachRecord: also those that were carried, and those of an owner who
+// was erased.
+func TestWalkShowsEachRecord(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(2), w.carry(1), w.carry(2), w.write(1), w.l.Erase(alice))
+	var offsets []int
+	at, _, _ := 0, 0, 0
+	err := w.l.Walk(4, func(r Record, place Location) error {
+		offsets = append(offsets, int(place.Offset))
+		if !bytes.Equal(r.Sealed, d.stored(place)) || r.LSN == 0 || r.Kind == 0 {
+			t.Errorf("record at %d is not as it is stored", place.Offset)
+		}
+		at = int(place.Offset + place.Length)
+		return nil
+	})
+	must(t, err)
+	if !slices.Equal(append(offsets, at), recordsOf(d.files["00000004.seg"])) {
+		t.Errorf("records at %v", offsets)
+	}
+}
+
+// TestCarriedPiecesAreNoticed: in a segment that another follows, what was carried
+// is as much part of the chain as all else.
+func TestCarriedPiecesAreNoticed(t *testing.T) {
+	good := store(t)
+	w := mustOpen(t, good, 3)
+	must(t, w.write(1), w.carry(1), w.write(1), w.l.Resume(), w.write(1))
+	const name = "00000004.seg"
+	p, at := good.files[name], recordsOf(good.files[name])
+	carried := 0 // the first one that is
+	for _, r := range mustOpen(t, good.clone(), 4).replayed[storeRecords:] {
+		if r.Sealed != nil {
+			break
+		}
+		carried++
+	}
+	a, b, c := at[carried], at[carried+1], at[carried+2]
+	one := good.files["00000001.seg"]
+	first := recordsOf(one)
+	for what, segment := range map[string][]byte{
+		"missing":                   slices.Concat(p[:a], p[b:]),
+		"repeated":                  slices.Concat(p[:b], p[a:b], p[b:]),
+		"swapped":                   slices.Concat(p[:a], p[b:c], p[a:b], p[c:]),
+		"more than were":            slices.Concat(p[:a], one[first[0]:first[1]], p[a:]),
+		"at the end of the segment": slices.Concat(p, p[a:b]),
+	} {
+		d := good.clone()
+		d.files[name] = segment
+		w, err := open(d, 5)
+		if what == "at the end of the segment" { // behind the end that the next one names
+			must(t, err, w.verify())
+		} else if !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := a; i < c; i++ {
+		d := good.clone()
+		d.files[name][i] ^= 1
+		if _, err := open(d, 5); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d flipped: %v", i-a, err)
+		}
+	}
+}
+
+// TestDamageInWhatWasCarriedLast: in the newest segment, too, if a write came
+// behind it.
+func TestDamageInWhatWasCarriedLast(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(1))
+	at := w.l.Position().End
+	must(t, w.carry(1))
+	end := w.l.Position().End
+	must(t, w.write(1))
+	for i := at; i < end; i++ {
+		d.files["00000004.seg"][i] ^= 1
+		if w, err := open(d, 4); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d of %d flipped: position at record %d, %v", i-at, end-at, w.l.Position().LSN, err)
+		}
+		d.files["00000004.seg"][i] ^= 1
+	}
+}
