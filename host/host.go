@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -116,8 +117,11 @@ func newHost(cfg Config) (*host, error) {
 
 // empty reports whether the data directory holds no store yet.
 func (h *host) empty() (bool, error) {
-	segments, err := filepath.Glob(filepath.Join(h.Dir, "*.seg"))
-	return len(segments) == 0, err
+	files, err := os.ReadDir(h.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	}
+	return !slices.ContainsFunc(files, func(f os.DirEntry) bool { return filepath.Ext(f.Name()) == ".seg" }), err
 }
 
 // Bin is the directory of this executable, beside which motte-core and the

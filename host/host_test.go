@@ -97,3 +97,24 @@ func TestDamagedAdministratorIsNotNobody(t *testing.T) {
 		t.Errorf("a store whose operator took the profile away: %v", err)
 	}
 }
+
+// TestAStoreIsFoundWhateverItsDirectoryIsCalled: one that is not would get a new
+// administrator.
+func TestAStoreIsFoundWhateverItsDirectoryIsCalled(t *testing.T) {
+	h := &host{Config: Config{Dir: filepath.Join(t.TempDir(), "store[1]*")}}
+	if empty, err := h.empty(); err != nil || !empty {
+		t.Errorf("there is nothing, and it is taken for a store: %v", err)
+	}
+	if err := os.Mkdir(h.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if empty, err := h.empty(); err != nil || !empty {
+		t.Errorf("there is an empty directory, and it is taken for a store: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(h.Dir, "00000001.seg"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if empty, err := h.empty(); err != nil || empty {
+		t.Errorf("there is a segment, and it is taken for a new store: %v", err)
+	}
+}
