@@ -171,11 +171,11 @@ func (l *Log) restorePlace(p []byte) error {
 		id, end := r.U32(), int64(r.U32())
 		var tag Tag
 		r.Copy(tag[:])
-		// One that is missing was removed since: nothing may need it.
+		// One before the position that is missing was removed since: nothing may need it.
 		if s := l.segments[id]; s != nil && s.tag == tag && end <= s.size {
 			s.end = end
-		} else if s != nil {
-			if err := l.damage(segmentName(id), min(end, s.size), "it was cut off, or is of another branch of the store's history"); err != nil {
+		} else if s != nil || id >= l.pos.Segment {
+			if err := l.damage(segmentName(id), end, "it was cut off, is missing, or is of another branch of the store's history"); err != nil {
 				return err
 			}
 		}

@@ -94,7 +94,8 @@ func (l *Log) next(id uint32) (n *segment) {
 // What is no record that follows on is damage, save in the newest segment, where
 // it may be the end of the data, or a write that a crash cut short: a later
 // record that the Core marked as the first of a write proves that it was durable
-// once, since a write begins only when all before it is.
+// once, since a write begins only when all before it is; and so does a checkpoint
+// that knows a later end.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
 	w := &window{storage: l.storage, name: segmentName(s.id), size: s.size}
 	if next != nil { // behind the end that it names lies a torn tail
@@ -126,7 +127,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 				continue
 			}
 		} else {
-			if proof, _, err := l.find(w, s, offset, pos.LSN+1, flagFirst); err != nil || next == nil && proof == 0 {
+			if proof, _, err := l.find(w, s, offset, pos.LSN+1, flagFirst); err != nil || next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
 				s.end = int64(l.pos.End)
 				return err
 			}
