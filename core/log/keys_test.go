@@ -1,0 +1,159 @@
+package log
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// ofOwner counts the objects of an owner that can be read, and those that can't.
+func ofOwner(t testing.TB, w *world, owner uint32) (readable, gone int) {
+	t.Helper()
+	for _, o := range w.objects {
+		if alice+uint32(o.lsn)%2 != owner {
+			continue
+		}
+		switch r, _, err := w.l.Read(nil, o.at); {
+		case err == nil && equal(r, record(o.lsn)):
+			readable++
+		case errors.Is(err, ErrMoved):
+			gone++
+		default:
+			t.Errorf("object of owner %d: %v", owner, err)
+		}
+	}
+	return readable, gone
+}
+
+// TestErase: what an owner put can't be read any more, at once and after restarts,
+// from the log and from checkpoints, and that is no damage; nor can the owner put
+// anything more. Everybody else is as before.
+func TestErase(t *testing.T) {
+	d := settled(t)
+	w := mustOpen(t, d, 9)
+	hers, _ := ofOwner(t, w, alice)
+	his, _ := ofOwner(t, w, bob)
+	if hers == 0 || his == 0 {
+		t.Fatal("nothing is there to be erased")
+	}
+	erased := func(what string, w *world) {
+		t.Helper()
+		if readable, gone := ofOwner(t, w, alice); readable != 0 || gone != hers {
+			t.Errorf("%s: %d of hers are readable, %d are gone", what, readable, gone)
+		}
+		if readable, gone := ofOwner(t, w, bob); readable != his || gone != 0 {
+			t.Errorf("%s: %d of his are readable, %d are gone", what, readable, gone)
+		}
+	}
+	must(t, w.l.Erase(alice))
+	erased("at once", w)
+	for _, n := range w.l.Checkpoints()[:2] {
+		w, err := openFrom(d, 10, n)
+		must(t, err)
+		erased("after a restart", w)
+	}
+	w, err := open(d, 11)
+	must(t, err, w.checkpoint(), w.carry(4), w.l.Erase(alice), w.l.Erase(), w.l.Erase(99))
+	erased("carried", w)
+	w, err = open(d, 12)
+	must(t, err)
+	erased("carried, after a restart", w)
+	put := Record{LSN: w.l.Position().LSN + 1, Kind: KindPut, Owner: alice}
+	if _, err := w.l.Append([]Group{{put}}); err == nil {
+		t.Error("she puts something more")
+	}
+}
+
+// TestErasedObjectsAreGoneFromCopies: from a copy of all that was there before the
+// erasure, but for the one file, with that file as it is now.
+func TestErasedObjectsAreGoneFromCopies(t *testing.T) {
+	d := settled(t)
+	backup := d.clone()
+	must(t, mustOpen(t, d, 9).l.Erase(alice))
+	backup.files[KeysName] = d.files[KeysName]
+	w, err := open(backup, 10)
+	must(t, err)
+	if readable, gone := ofOwner(t, w, alice); readable > 0 || gone == 0 {
+		t.Errorf("%d of hers are readable, %d are gone", readable, gone)
+	}
+	if readable, gone := ofOwner(t, w, bob); readable == 0 || gone > 0 {
+		t.Errorf("%d of his are readable, %d are gone", readable, gone)
+	}
+}
+
+// TestEraseThatFails: nothing is erased, and it can be tried again. A crash leaves
+// the file as it was or as it is to be.
+func TestEraseThatFails(t *testing.T) {
+	d := settled(t)
+	w := mustOpen(t, d, 9)
+	before := bytes.Clone(d.files[KeysName])
+	d.fail = syscall.ENOSPC
+	if err := w.l.Erase(alice); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a full disk: %v", err)
+	}
+	d.fail = nil
+	if w.check(t); !bytes.Equal(before, d.files[KeysName]) {
+		t.Error("the keys are others now")
+	}
+	must(t, w.l.Erase(alice))
+	if readable, _ := ofOwner(t, w, alice); readable > 0 {
+		t.Errorf("%d of hers are readable", readable)
+	}
+}
+
+// TestAlteredKeys: whatever bit of the file is flipped, wherever it is cut, if it is
+// missing, or another store's: the log is refused, and the file is named.
+func TestAlteredKeys(t *testing.T) {
+	good := settled(t)
+	must(t, mustOpen(t, good, 9).l.Erase(alice))
+	p := good.files[KeysName]
+	other := mustOpen(t, newDisk(), 99).disk.files[KeysName]
+	refused := func(what string, p []byte) {
+		t.Helper()
+		d := good.clone()
+		if d.files[KeysName] = p; p == nil {
+			delete(d.files, KeysName)
+		}
+		var damage *DamageError
+		for _, accept := range []bool{false, true} { // there is nothing to go on with
+			if _, err := openWith(d, 9, accept); !errors.As(err, &damage) || damage.File != KeysName {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		if !bytes.Equal(d.files[KeysName], p) {
+			t.Errorf("%s: the file was written anew", what)
+		}
+	}
+	for i := range p {
+		bad := bytes.Clone(p)
+		bad[i] ^= 1 << (i % 8)
+		refused("a bit flipped", bad)
+		refused("cut", p[:i])
+	}
+	refused("more behind it", append(bytes.Clone(p), 0))
+	refused("missing", nil)
+	refused("another store's", other)
+	refused("another store's under this one's name", slices.Concat(p[:24], other[24:]))
+	refused("larger than it can be", make([]byte, maxKeys+1))
+}
+
+// TestKeysOfANewStore: it has some before it has a segment; a crash in between
+// leaves no store behind, and no key serves the next one.
+func TestKeysOfANewStore(t *testing.T) {
+	d := newDisk()
+	mustOpen(t, d, 1)
+	first := bytes.Clone(d.files[KeysName])
+	w := mustOpen(t, d, 2)
+	if len(first) == 0 || bytes.Equal(first, d.files[KeysName]) {
+		t.Error("the keys of a store that never was are used")
+	}
+	must(t, w.write(5))
+	same(t, w, mustOpen(t, d, 3))
+	d = newDisk()
+	d.fail = syscall.EIO
+	if _, err := open(d, 1); !errors.Is(err, syscall.EIO) || len(d.files) > 0 {
+		t.Errorf("on a bad disk: %v; %d files", err, len(d.files))
+	}
+}
