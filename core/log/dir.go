@@ -200,8 +200,10 @@ func (d *Dir) Remove(name string) error {
 	return os.Remove(d.name(name))
 }
 
-// Sync makes durable what a file holds.
-func (d *Dir) Sync(name string) error { return SyncPath(d.name(name)) }
+// Sync makes durable what a file holds, and that it is there.
+func (d *Dir) Sync(name string) error {
+	return errors.Join(SyncPath(d.name(name)), SyncPath(d.path))
+}
 
 // SyncPath makes a file, or the names in a directory, durable.
 func SyncPath(path string) error {
