@@ -24,6 +24,7 @@ const (
 	exitTemporary    = 6
 	exitNoConnection = 7
 	exitWentBack     = 8
+	exitDamaged      = 9
 )
 
 // usageError is a command line that can't be carried out.
@@ -59,11 +60,14 @@ func exitCode(err error) int {
 	var network *net.OpError
 	var refused *client.Error
 	var here hostError
+	var broken damageError
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage
 	case errors.Is(err, host.ErrOlder), errors.Is(err, host.ErrForgotten):
 		return exitWentBack
+	case errors.As(err, &broken):
+		return exitDamaged
 	case errors.As(err, &here):
 		return exitError
 	case errors.As(err, &refused):
@@ -152,6 +156,8 @@ func codeName(err error) string {
 		return "no-connection"
 	case exitWentBack:
 		return client.CodeName(wire.HistoryDiffers)
+	case exitDamaged:
+		return client.CodeName(wire.Damaged)
 	}
 	return "error"
 }

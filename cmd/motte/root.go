@@ -37,6 +37,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 // Groups of commands in the help.
 const (
 	groupServer    = "server"
+	groupFiles     = "files"
 	groupObjects   = "objects"
 	groupCatalogue = "catalogue"
 	groupAccess    = "access"
@@ -62,6 +63,7 @@ Use it from another terminal:
   motte search people by_age '>= 30 and < 40'`,
 	},
 		in(groupServer, a.serve(), a.status(), a.alerts(), a.head(), a.compact(), a.recover(), a.doctor(), a.tcb(), a.version()),
+		in(groupFiles, a.backup(), a.key(), a.restore(), a.verify()),
 		in(groupObjects, a.put(), a.get(), a.search(), a.count(), a.delete(), a.importLines(), a.export()),
 		in(groupCatalogue, a.collection(), a.index(), a.task()),
 		in(groupAccess, a.principal(), a.grant(), a.revoke(), a.keygen(), a.profileFile()),
@@ -69,6 +71,7 @@ Use it from another terminal:
 	)
 	root.AddGroup(
 		&cobra.Group{ID: groupServer, Title: "The server:"},
+		&cobra.Group{ID: groupFiles, Title: "Backups, and the files of a store:"},
 		&cobra.Group{ID: groupObjects, Title: "Objects:"},
 		&cobra.Group{ID: groupCatalogue, Title: "Collections, indexes and Tasks:"},
 		&cobra.Group{ID: groupAccess, Title: "Who may do what:"},

@@ -19,6 +19,7 @@ func topics() []*cobra.Command {
   7  no connection to the server, or it is not the one of the profile
   8  the store lacks what this profile has seen in it, or what its anchor remembers: it went
      back, or is another branch
+  9  a store, or a backup, is damaged: 'motte help verify'
 
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"motte/core/log"
+	"motte/offline/escrow"
+)
+
+// exportedView is an export of the keys, without them.
+type exportedView struct {
+	Store      string    `json:"store"`
+	CoreKey    string    `json:"core_key"`
+	Made       time.Time `json:"made"`
+	Recipients int       `json:"recipients"`
+	Out        string    `json:"out,omitempty"` // standard output, if it is missing
+}
+
+func (a *app) key() *cobra.Command {
+	return a.group(&cobra.Command{
+		Use:   "key",
+		Short: "The keys of a store",
+	}, []*cobra.Command{a.keyExport()})
+}
+
+// exporting is the command line of an export.
+type exporting struct {
+	dir, rootKey, out string
+	recipients, files []string
+	armor             bool
+}
+
+func (a *app) keyExport() *cobra.Command {
+	var c exporting
+	cmd := a.leaf(&cobra.Command{
+		Use:   "export",
+		Short: "Write the keys of a store, encrypted to who may restore it",
+		Long: `Write the keys of a store, encrypted with age to the recipients given: each of them alone can
+decrypt them, and so restore any backup of the store ('motte restore'). A recipient is an age
+recipient (age1…, of age-keygen) or an SSH public key. The server may run.
+
+Keep exports apart from backups: the two together are the store, unsealed. An export stays
+good until a principal is erased: one made before still opens what was erased, in any older
+copy of the store. So after 'motte principal remove --erase' make a new one, and destroy those.`,
+		Example: `  motte key export --dir store --recipient age1u4l9… --out store.keys.age
+  motte key export --dir store --root-key /run/keys/motte --recipients-file admins.txt --armor >store.keys.asc
+  motte key export --dir store --recipient "$(cat ~/.ssh/id_ed25519.pub)" --out store.keys.age`,
+	}, func(context.Context, []string) error {
+		if c.dir == "" {
+			return usage("--dir is missing: the directory of the store")
+		}
+		if c.rootKey == "" {
+			c.rootKey = filepath.Join(c.dir, "root.key")
+		}
+		return a.exportKeys(&c)
+	})
+	f := cmd.Flags()
+	f.StringVar(&c.dir, "dir", "", "data directory `DIR`")
+	f.StringVar(&c.rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
+	f.StringArrayVar(&c.recipients, "recipient", nil, "`RECIPIENT` to encrypt to; may be given several times")
+	f.StringArrayVar(&c.files, "recipients-file", nil, "`FILE` with recipients, one on a line; may be given several times")
+	f.StringVar(&c.out, "out", "", "`FILE` to make (default: standard output)")
+	f.BoolVar(&c.armor, "armor", false, "write text, not bytes")
+	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
+	return cmd
+}
+
+func (a *app) exportKeys(c *exporting) error {
+	to, err := a.parseRecipients(c)
+	if err != nil {
+		return err
+	}
+	if c.out == "" && !c.armor && isTerminal(a.stdout) {
+		return usage("standard output is a terminal: say --armor, or --out FILE")
+	}
+	keys, err := escrow.Read(c.dir, c.rootKey, time.Now())
+	if err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	if err := keys.Write(&text, c.armor, to...); err != nil {
+		return err
+	}
+	store := keys.Store()
+	v := exportedView{hex.EncodeToString(store[:]), identifier(keys.CoreKey()), keys.Made, len(to), c.out}
+	if c.out == "" {
+		_, err := a.stdout.Write(text.Bytes())
+		return err
+	}
+	if err := writeNew(c.out, text.Bytes()); err != nil {
+		return err
+	}
+	return a.done(v, "%s holds the keys of the store whose Core key is %s, for %s.", c.out, v.CoreKey, plural(len(to), "recipient"))
+}
+
+// writeNew makes a durable file, whole or not at all.
+func writeNew(path string, p []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(p)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return log.SyncPath(filepath.Dir(path))
+}
+
+func (a *app) parseRecipients(c *exporting) (list []age.Recipient, err error) {
+	lines := c.recipients
+	for _, path := range c.files {
+		p, err := a.readAll(path, maxIdentity)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(p)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				lines = append(lines, line)
+			}
+		}
+	}
+	if len(lines) == 0 {
+		return nil, usage("--recipient is missing: who may restore the store, age1… or an SSH public key")
+	}
+	for _, line := range lines {
+		r, err := escrow.ParseRecipient(line)
+		if err != nil {
+			return nil, usage("%v", err)
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}

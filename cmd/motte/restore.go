@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"motte/offline/escrow"
+	"motte/offline/restore"
+)
+
+// restoredView is what a restore came to.
+type restoredView struct {
+	Dir     string    `json:"dir"`
+	RootKey string    `json:"root_key"`
+	CoreKey string    `json:"core_key"`
+	Made    time.Time `json:"made"` // the backup
+	LSN     uint64    `json:"lsn"`
+	Erased  bool      `json:"erased"`
+	Damage  string    `json:"damage,omitempty"`
+}
+
+// restoring is the command line of a restore.
+type restoring struct {
+	from, dir, key, rootKey string
+	identities              []string
+	damaged                 bool
+}
+
+func (a *app) restore() *cobra.Command {
+	var c restoring
+	cmd := a.leaf(&cobra.Command{
+		Use:   "restore",
+		Short: "Make a store of a backup and an export of its keys",
+		Long: `Make a data directory of a backup ('motte backup') and an export of the keys ('motte key
+export'), which the identity given decrypts: an age identity or an SSH private key. 'motte
+serve' then serves it with all objects, principals and rights, under the same Core key, so
+that profiles stay valid. Neither backup nor export alone is enough.
+
+Any export of the store opens any backup of it, save what was erased before the export was
+made: the principals who were erased are then gone from the older backup, too.
+
+What was written after the backup is not there. Clients notice that the store went back:
+each accepts it with 'motte head accept', and a server with an anchor with 'motte recover
+--accept-loss'. The administrator's profile is no part of a backup: keep a copy of it.`,
+		Example: `  motte restore --from /mnt/backup/store --dir store --key store.keys.age --identity me.key
+  motte restore --from - --dir /var/lib/motte --root-key /run/keys/motte --key store.keys.age --identity ~/.ssh/id_ed25519 <store.tar
+  age -d me.key.age | motte restore --from /mnt/backup/store --dir store --key store.keys.age --identity -`,
+	}, func(ctx context.Context, _ []string) error {
+		if c.from == "" || c.dir == "" || c.key == "" || len(c.identities) == 0 {
+			return usage("--from, --dir, --key and --identity are needed")
+		}
+		if c.rootKey == "" {
+			c.rootKey = filepath.Join(c.dir, "root.key")
+		}
+		return a.restoreStore(ctx, &c)
+	})
+	f := cmd.Flags()
+	f.StringVar(&c.from, "from", "", "directory `DEST` of the backup; -: a tar archive on standard input")
+	f.StringVar(&c.dir, "dir", "", "data directory `DIR` to make, or to fill if it is empty")
+	f.StringVar(&c.key, "key", "", "`FILE` with the export of the keys")
+	f.StringArrayVar(&c.identities, "identity", nil, "`FILE` with what decrypts the export; may be given several times; -: standard input")
+	f.StringVar(&c.rootKey, "root-key", "", "`FILE` to put the root key into (default: root.key in the data directory)")
+	f.BoolVar(&c.damaged, "damaged", false, "restore also what has to be salvaged before it can be served")
+	for _, name := range []string{"dir", "from"} {
+		_ = cmd.MarkFlagDirname(name) // of the shell's completion
+	}
+	return cmd
+}
+
+func (a *app) restoreStore(ctx context.Context, c *restoring) error {
+	keys, err := a.openExport(c)
+	if err != nil {
+		return err
+	}
+	bar := a.byteBar("restoring", false)
+	cfg := restore.Config{From: c.from, Keys: keys, Dir: c.dir, RootKey: c.rootKey, Damaged: c.damaged, Now: time.Now(), Progress: bar.tell}
+	if c.from == toStream {
+		cfg.Archive = a.stdin
+	}
+	r, err := restore.Run(ctx, cfg)
+	bar.finish()
+	if err != nil {
+		return damaged(err)
+	}
+	v := restoredView{c.dir, c.rootKey, identifier(keys.CoreKey()), r.Manifest.Made, r.LSN, r.Erased, ""}
+	if r.Damage != nil {
+		v.Damage = r.Damage.Error()
+		a.note("The store is damaged, and is not served before 'motte verify --dir %s --salvage': %v", c.dir, r.Damage)
+	}
+	if r.Erased {
+		a.note("Principals were erased after this backup was made: they, and all that they put, are not in it any more.")
+	}
+	return a.done(v, "%s is the store as of %s, up to record %d. Its root key is %s.",
+		filepath.Clean(c.dir), r.Manifest.Made.Format(time.DateTime+" MST"), r.LSN, c.rootKey)
+}
+
+// openExport decrypts the export of the keys.
+func (a *app) openExport(c *restoring) (*escrow.Keys, error) {
+	streams := 0
+	for _, path := range append([]string{c.from, c.key}, c.identities...) {
+		if path == toStream {
+			streams++
+		}
+	}
+	if streams > 1 {
+		return nil, usage("only one of --from, --key and --identity can be standard input")
+	}
+	var identities []age.Identity
+	for _, path := range c.identities {
+		p, err := a.readAll(path, maxIdentity)
+		if err != nil {
+			return nil, fmt.Errorf("read the identity: %w", err)
+		}
+		list, err := escrow.ParseIdentities(p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		identities = append(identities, list...)
+	}
+	in, err := a.input(c.key)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	keys, err := escrow.Open(in, identities...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.key, err)
+	}
+	return keys, nil
+}
+
+// maxIdentity bounds a file of private keys.
+const maxIdentity = 1 << 20 // bytes
+
+// input opens a file, or standard input.
+func (a *app) input(path string) (io.ReadCloser, error) {
+	if path == toStream {
+		return io.NopCloser(a.stdin), nil
+	}
+	return os.Open(path)
+}
+
+func (a *app) readAll(path string, limit int64) ([]byte, error) {
+	in, err := a.input(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return io.ReadAll(io.LimitReader(in, limit))
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"motte/core"
+	"motte/core/log"
+	"motte/offline/verify"
+)
+
+// damageError is a store that is not what was written to it.
+type damageError struct{ error }
+
+func (e damageError) Unwrap() error { return e.error }
+
+// damaged gives errors that speak of damage their exit code.
+func damaged(err error) error {
+	if errors.Is(err, log.ErrDamaged) || errors.Is(err, verify.ErrHopeless) {
+		return damageError{err}
+	}
+	return err
+}
+
+// salvagedView is what was salvaged, and what was lost.
+type salvagedView struct {
+	*verify.Report
+	Salvaged *verify.Salvaged `json:"salvaged"`
+}
+
+func (a *app) verify() *cobra.Command {
+	var dir, rootKey string
+	var salvage, yes bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "verify",
+		Short: "Read all of a store that is not served, and say what is damaged",
+		Long: `Open every file and every record of a store that no server has open: of a stopped one, or of
+a restored backup. Each object's content is held against its identity; both checkpoints have
+to lead to the same state. Nothing is changed. If anything is damaged, what it was and what is
+lost with it is printed, and the exit code is 9.
+
+With --salvage the store is made one that can be served again. What is damaged costs what lay
+there and nothing else: an object whose newest version can't be read is gone, also if an older
+one can be; live records in damaged files are carried over to new ones, and those files are
+kept under the name damaged-…, to be removed when nobody wants to look at them any more. What
+will be lost is printed first. If there is a backup that has it, restore that instead.`,
+		Example: `  motte verify --dir store
+  motte verify --dir /var/lib/motte --root-key /run/keys/motte --json
+  motte verify --dir store --salvage`,
+	}, func(ctx context.Context, _ []string) error {
+		if dir == "" {
+			return usage("--dir is missing: the directory of the store")
+		}
+		if rootKey == "" {
+			rootKey = filepath.Join(dir, "root.key")
+		}
+		root, err := core.ReadRootKey(rootKey)
+		if err != nil {
+			return fmt.Errorf("read the root key: %w", err)
+		}
+		s, err := verify.Open(dir, root, salvage)
+		if errors.Is(err, log.ErrLocked) {
+			return fmt.Errorf("%w: stop it, or restore a backup of it elsewhere and verify that", err)
+		} else if err != nil {
+			return err
+		}
+		if err = a.verifyStore(ctx, s, salvage, yes); err != nil {
+			return errors.Join(damaged(err), s.Close())
+		}
+		return s.Close()
+	})
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "", "data directory `DIR`")
+	f.StringVar(&rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
+	f.BoolVar(&salvage, "salvage", false, "make of what can be read a store that can be served")
+	f.BoolVar(&yes, "yes", false, "do not ask")
+	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
+	return cmd
+}
+
+func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes bool) error {
+	bar := a.byteBar("reading", false)
+	r, err := s.Check(ctx, bar.tell)
+	bar.finish()
+	if err != nil {
+		return err
+	}
+	if !salvage || !r.Damaged() {
+		return a.verified(r)
+	}
+	if !a.json {
+		a.printReport(r)
+	}
+	if r.Hopeless == "" { // else Salvage says so
+		question := fmt.Sprintf("Go on, and lose %s?", losses(r))
+		if err := a.confirm(ctx, yes, question); err != nil {
+			return err
+		}
+	}
+	out, err := s.Salvage(time.Now())
+	if err != nil {
+		return err
+	}
+	if a.json {
+		return a.emit(salvagedView{r, out})
+	}
+	return a.done(nil, "The store can be served: it has %s; %d %s gone, %d found in other places. Damaged files are kept: %s.",
+		plural(out.Objects, "object"), out.Gone, map[bool]string{true: "is", false: "are"}[out.Gone == 1], out.Found, orNothing(out.SetAside))
+}
+
+// losses says for people what is lost.
+func losses(r *verify.Report) string {
+	text := ""
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{len(r.Gone), "object"}, {len(r.Changes), "change"}, {len(r.Unknown), "range"}} {
+		if part.n == 0 {
+			continue
+		}
+		if text != "" {
+			text += ", "
+		}
+		text += plural(part.n, part.what)
+		switch part.what {
+		case "change":
+			text += " of the catalogue"
+		case "range":
+			text += " of records of which nothing can be told"
+		}
+	}
+	if text == "" {
+		return "nothing"
+	}
+	return text
+}
+
+func orNothing(list []string) string {
+	if len(list) == 0 {
+		return "there are none"
+	}
+	text := list[0]
+	for _, s := range list[1:] {
+		text += ", " + s
+	}
+	return text
+}
+
+// verified prints a report. Damage is an error.
+func (a *app) verified(r *verify.Report) error {
+	if a.json {
+		if err := a.emit(r); err != nil {
+			return err
+		}
+	} else {
+		a.printReport(r)
+	}
+	if r.Damaged() {
+		return damageError{fmt.Errorf("the store is damaged: %s lost", losses(r))}
+	}
+	return a.noJSON(r)
+}
+
+// noJSON says that all is well, to people.
+func (a *app) noJSON(r *verify.Report) error {
+	if a.json {
+		return nil
+	}
+	return a.done(nil, "All of it is as it was written: %s, %s in %s, %s.", plural(r.Objects, "object"),
+		plural(r.Records, "record"), plural(r.Segments, "segment"), plural(r.Checkpoints, "checkpoint"))
+}
+
+// printReport prints what was found, for people.
+func (a *app) printReport(r *verify.Report) {
+	for _, d := range r.Damage {
+		extent := ""
+		if d.Bytes > 0 {
+			extent = fmt.Sprintf(", %d bytes", d.Bytes)
+		}
+		fmt.Fprintf(a.stdout, "%s, offset %d%s: %s\n    lost: %s\n", d.File, d.Offset, extent, d.What, d.Lost)
+	}
+	for _, o := range r.Gone {
+		fmt.Fprintf(a.stdout, "lost: object %s of collection %s\n    %s\n", o.ID, o.Collection, o.Why)
+	}
+	for _, c := range r.Changes {
+		fmt.Fprintf(a.stdout, "lost: record %d, by which %s\n", c.LSN, c.What)
+	}
+	for _, x := range r.Unknown {
+		fmt.Fprintf(a.stdout, "lost: %s, of which nothing can be told: what they put, deleted, granted or revoked is as it was before\n", x)
+	}
+	if r.Hopeless != "" {
+		fmt.Fprintf(a.stdout, "lost: %s\n", r.Hopeless)
+	}
+	for _, n := range r.Notes {
+		a.note("note: %s", n)
+	}
+}

@@ -1,0 +1,62 @@
+package backup
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ToTar writes a whole backup to w, as a tar archive, the manifest last: without
+// it the archive is not whole, and is not restored. Unpacked in an empty
+// directory it is a backup as ToDirectory makes it.
+func ToTar(ctx context.Context, dir string, w io.Writer, o Options) (*Report, error) {
+	s, err := take(ctx, dir, func(Entry) (Entry, bool) { return Entry{}, false })
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	p := &progress{ctx: ctx, tell: o.Progress}
+	for _, f := range s.files {
+		p.total += f.Size
+	}
+	t := tar.NewWriter(w)
+	for _, f := range s.files {
+		size := f.Size
+		if err := t.WriteHeader(&tar.Header{Name: f.Name, Mode: 0o600, Size: size, ModTime: o.Now}); err != nil {
+			return nil, err
+		}
+		if err := f.copy(t, p); err != nil {
+			return nil, err
+		}
+		if f.Size < size { // it got shorter: the archive has to have what it says
+			if _, err := io.CopyN(t, zeros{}, size-f.Size); err != nil {
+				return nil, err
+			}
+		}
+	}
+	m := s.manifest(o.Now)
+	text, err := m.encode()
+	if err == nil {
+		err = t.WriteHeader(&tar.Header{Name: ManifestName, Mode: 0o600, Size: int64(len(text)), ModTime: o.Now})
+	}
+	if err == nil {
+		_, err = io.Copy(t, bytes.NewReader(text))
+	}
+	if err = errors.Join(err, t.Close()); err != nil {
+		return nil, fmt.Errorf("write the archive: %w", err)
+	}
+	r := s.report(m)
+	r.Copied, r.CopiedBytes = r.Files, r.Bytes
+	return r, nil
+}
+
+// zeros is an endless number of zero bytes.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}

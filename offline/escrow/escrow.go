@@ -1,0 +1,175 @@
+// Package escrow exports the keys of a store, encrypted to people who may restore
+// it: the root key and the file of the data keys' secret, in the format of age
+// (age-encryption.org/v1).
+//
+// A backup and an export together are the store; neither alone is anything. An
+// export opens all backups of the store, older and newer, but nothing of a principal
+// that was erased before the export was made. One made before still opens what was
+// erased, as far as a copy of it is left: for the erasure to be one, such exports
+// have to be destroyed.
+//
+// This package and those that use it hold keys of a store in a process that is not
+// the Core's: its operator's, who has them anyway, while no client can reach it.
+package escrow
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"filippo.io/age"
+	"filippo.io/age/armor"
+
+	"motte/core"
+	"motte/core/log"
+	"motte/core/seal"
+)
+
+// Errors that callers can tell apart.
+var (
+	ErrNoExport = errors.New("not an export of a store's keys")
+	ErrKeys     = errors.New("the root key does not open the store's data keys")
+)
+
+// The format of an export, inside its encryption.
+const (
+	exportFormat  = "motte-key-export"
+	exportVersion = 1
+	maxExport     = 128 << 20 // bytes: an erasure adds at most 1 KiB
+)
+
+// Keys are the keys of a store.
+type Keys struct {
+	Root seal.Root
+	Data []byte // the file of the data keys' secret, which is sealed under Root
+	Made time.Time
+}
+
+// export is what is encrypted.
+type export struct {
+	Format  string    `json:"format"`
+	Version int       `json:"version"`
+	Store   string    `json:"store"`
+	Made    time.Time `json:"made"`
+	Root    string    `json:"root_key"`
+	Data    []byte    `json:"data_keys"`
+}
+
+// Read reads the keys of the store in a data directory. A Core may have it open.
+func Read(dir, rootKey string, now time.Time) (*Keys, error) {
+	root, err := core.ReadRootKey(rootKey)
+	if err != nil {
+		return nil, fmt.Errorf("read the root key: %w", err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, log.KeysName))
+	if err != nil {
+		return nil, fmt.Errorf("read the data keys: %w", err)
+	}
+	k := &Keys{root, data, now.UTC().Truncate(time.Second)}
+	_, err = k.open()
+	return k, err
+}
+
+// dataFront is what lies before the sealed secret in its file: magic "MKEY"
+// | version 1 | reserved 3 | store 16.
+const dataFront = 24
+
+// open opens the secret of the data keys.
+func (k *Keys) open() (seal.DataKeys, error) {
+	if len(k.Data) < dataFront || string(k.Data[:4]) != "MKEY" || k.Data[4] != 1 {
+		return nil, fmt.Errorf("%w: %s is not a file of them of version 1", ErrKeys, log.KeysName)
+	}
+	list, ok := seal.Derive(k.Root, k.Store()).OpenDataKeys(k.Data[dataFront:])
+	if !ok {
+		return nil, ErrKeys
+	}
+	return list, nil
+}
+
+// Store returns the identifier of the store.
+func (k *Keys) Store() seal.StoreID { return seal.StoreID(k.Data[8:dataFront]) }
+
+// CoreKey returns the public key by which clients know the store's Core.
+func (k *Keys) CoreKey() [ed25519.PublicKeySize]byte {
+	private := ed25519.NewKeyFromSeed(seal.Derive(k.Root, k.Store()).TLSSeed())
+	return [ed25519.PublicKeySize]byte(private.Public().(ed25519.PublicKey))
+}
+
+// RootKeyFile returns the content of the file that the Core reads the root key
+// from.
+func (k *Keys) RootKeyFile() []byte {
+	return []byte("motte-root-key-v1 " + hex.EncodeToString(k.Root[:]) + "\n")
+}
+
+// Write encrypts the keys to all of the recipients, each of whom can decrypt them.
+func (k *Keys) Write(w io.Writer, armored bool, to ...age.Recipient) error {
+	store := k.Store()
+	text, err := json.Marshal(export{exportFormat, exportVersion, hex.EncodeToString(store[:]), k.Made, hex.EncodeToString(k.Root[:]), k.Data})
+	if err != nil {
+		return err
+	}
+	var a io.WriteCloser
+	if armored {
+		a = armor.NewWriter(w)
+		w = a
+	}
+	out, err := age.Encrypt(w, to...)
+	if err != nil {
+		return fmt.Errorf("encrypt the keys: %w", err)
+	}
+	_, err = out.Write(text)
+	if err = errors.Join(err, out.Close()); a != nil {
+		err = errors.Join(err, a.Close())
+	}
+	return err
+}
+
+// Open decrypts an export, armored or not, and checks that its keys belong
+// together.
+func Open(r io.Reader, identities ...age.Identity) (*Keys, error) {
+	p, err := io.ReadAll(io.LimitReader(r, maxExport))
+	if err != nil {
+		return nil, err
+	}
+	var in io.Reader = bytes.NewReader(p)
+	if bytes.HasPrefix(bytes.TrimSpace(p), []byte(armor.Header)) {
+		in = armor.NewReader(in)
+	}
+	plain, err := age.Decrypt(in, identities...)
+	var other *age.NoIdentityMatchError
+	if errors.As(err, &other) {
+		return nil, errors.New("the export is not encrypted to this identity")
+	} else if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoExport, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(plain, maxExport))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoExport, err)
+	}
+	return decode(text)
+}
+
+// decode reads what was encrypted. No error of it says what it read.
+func decode(text []byte) (*Keys, error) {
+	var x export
+	if err := json.Unmarshal(text, &x); err != nil || x.Format != exportFormat {
+		return nil, ErrNoExport
+	}
+	if x.Version != exportVersion {
+		return nil, fmt.Errorf("the export has version %d; this is for version %d", x.Version, exportVersion)
+	}
+	root, err := hex.DecodeString(x.Root)
+	if err != nil || len(root) != seal.KeySize {
+		return nil, ErrNoExport
+	}
+	k := &Keys{seal.Root(root), x.Data, x.Made}
+	_, err = k.open()
+	return k, err
+}

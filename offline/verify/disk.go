@@ -1,0 +1,154 @@
+package verify
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"motte/core/log"
+)
+
+var errReadOnly = errors.New("nothing is changed here")
+
+// directory is a log.Storage that changes nothing.
+type directory struct {
+	path string
+	lock *os.File
+	open map[string]*os.File
+}
+
+// openDirectory opens a data directory, which no Core may have open, and none can
+// open until it is closed. On a medium that can't be written to there is no lock.
+func openDirectory(path string) (*directory, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("%s is no directory", path)
+	}
+	d := &directory{path: path, open: make(map[string]*os.File)}
+	lock, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDONLY|os.O_CREATE, 0o600)
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, os.ErrPermission) {
+		return d, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, log.ErrLocked
+	}
+	d.lock = lock
+	return d, nil
+}
+
+func (d *directory) Close() (err error) {
+	for _, f := range d.open {
+		err = errors.Join(err, f.Close())
+	}
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+	}
+	return err
+}
+
+func (d *directory) Files() (list []log.File, err error) {
+	entries, err := os.ReadDir(d.path)
+	for _, e := range entries {
+		info, errInfo := e.Info()
+		if errInfo == nil && info.Mode().IsRegular() && !strings.HasPrefix(e.Name(), leftover) {
+			list = append(list, log.File{Name: e.Name(), Size: info.Size()})
+		}
+		err = errors.Join(err, errInfo)
+	}
+	return list, err
+}
+
+func (d *directory) ReadAt(name string, p []byte, offset int64) (err error) {
+	f := d.open[name]
+	if f == nil {
+		if f, err = os.Open(filepath.Join(d.path, name)); err != nil {
+			return err
+		}
+		d.open[name] = f
+	}
+	_, err = f.ReadAt(p, offset)
+	return err
+}
+
+func (d *directory) Sync(string) error                          { return nil }
+func (d *directory) Append(string, []byte) error                { return errReadOnly }
+func (d *directory) Create(string, func(io.Writer) error) error { return errReadOnly }
+func (d *directory) Remove(string) error                        { return errReadOnly }
+
+// patient is a Storage that reads what can be read: sectors that the disk does not
+// give, and what is missing of a file that was cut off, are zeros, which no check
+// passes. What is lost is then what lay there, and nothing else.
+type patient struct {
+	log.Storage
+	whole   map[string]int64  // bytes that a file had before it was cut off, or more
+	sizes   map[string]int64  // that it has
+	memory  map[string][]byte // files that are not there yet
+	refused func(name string, offset int64, err error)
+}
+
+const (
+	sector     = 4096
+	maxSegment = 96 << 20 // bytes: see package log
+)
+
+func newPatient(s log.Storage, refused func(string, int64, error)) *patient {
+	return &patient{s, make(map[string]int64), make(map[string]int64), make(map[string][]byte), refused}
+}
+
+func (d *patient) Files() ([]log.File, error) {
+	list, err := d.Storage.Files()
+	for i, f := range list {
+		d.sizes[f.Name] = f.Size
+		list[i].Size = max(f.Size, d.whole[f.Name])
+	}
+	for name, p := range d.memory {
+		list = append(list, log.File{Name: name, Size: int64(len(p))})
+	}
+	return list, err
+}
+
+func (d *patient) Create(name string, write func(io.Writer) error) error {
+	err := d.Storage.Create(name, write)
+	if err == nil {
+		delete(d.memory, name)
+	}
+	return err
+}
+
+func (d *patient) ReadAt(name string, p []byte, offset int64) error {
+	if m, ok := d.memory[name]; ok {
+		_, err := bytes.NewReader(m).ReadAt(p, offset)
+		return err
+	}
+	if _, isCut := d.whole[name]; isCut {
+		there := max(0, min(int64(len(p)), d.sizes[name]-offset))
+		clear(p[there:])
+		if p = p[:there]; there == 0 {
+			return nil
+		}
+	}
+	err := d.Storage.ReadAt(name, p, offset)
+	if !errors.Is(err, syscall.EIO) {
+		return err
+	}
+	for len(p) > 0 {
+		n := min(len(p), int(sector-offset%sector))
+		if err := d.Storage.ReadAt(name, p[:n], offset); errors.Is(err, syscall.EIO) {
+			clear(p[:n])
+			d.refused(name, offset, err)
+		} else if err != nil {
+			return err
+		}
+		p, offset = p[n:], offset+int64(n)
+	}
+	return nil
+}

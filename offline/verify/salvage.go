@@ -1,0 +1,256 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"motte/core/frame"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// Salvaged says what Salvage did.
+type Salvaged struct {
+	Objects  int      `json:"objects"`   // in the store now
+	Gone     int      `json:"gone"`      // that are not
+	Found    int      `json:"found"`     // again, in another place
+	SetAside []string `json:"set_aside"` // files, as they are called now
+}
+
+// setAside begins the name of a damaged file that was replaced.
+const setAside = "damaged-"
+
+const carryPiece = 1 << 20 // bytes of records that are carried over at once, about
+
+// Salvage makes of what Check could read a store that a Core opens. Objects whose
+// newest record can't be read are gone from it, whatever can be read of older ones.
+// Live records in damaged segments are carried over to new ones; then two
+// checkpoints hold the state, and nothing in a damaged file is needed any more. Those
+// are kept under other names. If it ends early, the store is as it was, or is
+// salvaged again.
+func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
+	if !s.changes {
+		return nil, errReadOnly
+	}
+	if s.report.Hopeless != "" {
+		return nil, fmt.Errorf("%w: %s", ErrHopeless, s.report.Hopeless)
+	}
+	out := &Salvaged{Gone: len(s.report.Gone), Found: len(s.moved), SetAside: []string{}}
+	for _, o := range s.gone {
+		s.objects.Delete(o.ID.Value())
+	}
+	for _, o := range s.moved {
+		s.objects.Put(o)
+	}
+	if err := s.settle(now, s.report.Loses()); err != nil {
+		return nil, err
+	}
+	for _, x := range s.log.Segments() {
+		if s.bad[segmentName(x.ID)] {
+			if err := s.carry(x.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := s.checkpoints(now); err != nil {
+		return nil, err
+	}
+	for name := range s.bad {
+		to, err := s.putAside(name)
+		if err != nil {
+			return nil, err
+		}
+		if to != "" {
+			out.SetAside = append(out.SetAside, to)
+		}
+	}
+	slices.Sort(out.SetAside)
+	out.Objects = s.objects.Len()
+	return out, log.SyncPath(s.path)
+}
+
+// Load only starts as a Core would, without looking at every record.
+func (s *Store) Load(ctx context.Context) error {
+	s.report = Report{}
+	return s.load(ctx)
+}
+
+// Damage is an error if Load or Check found any.
+func (s *Store) Damage() error {
+	if len(s.found.list) == 0 {
+		return nil
+	}
+	d := s.found.list[0]
+	return &log.DamageError{File: d.File, Offset: d.Offset, What: d.What}
+}
+
+// LSN is that of the last record.
+func (s *Store) LSN() uint64 { return s.log.Position().LSN }
+
+// SettleErased makes of a store some of whose owners have no key any more, because
+// it is of a backup made before they were erased, one in which they were erased. It
+// reports whether there were any. Load or Check comes before.
+func (s *Store) SettleErased(now time.Time) (bool, error) {
+	if len(s.removed()) == 0 {
+		return false, nil
+	}
+	if err := s.settle(now, false); err != nil {
+		return false, err
+	}
+	return true, s.checkpoints(now)
+}
+
+// removed are the owners without a key that the state has, and their principals.
+func (s *Store) removed() (list []person) {
+	known := make(map[uint32]bool)
+	for _, p := range s.people {
+		if known[p.owner] = true; !s.hasKey(p.owner) {
+			list = append(list, p)
+		}
+	}
+	for _, owner := range slices.Sorted(maps.Keys(s.owners)) {
+		if !known[owner] && !s.hasKey(owner) {
+			list = append(list, person{owner: owner})
+		}
+	}
+	return list
+}
+
+// settle puts into a new segment of the log that owners without a key are removed,
+// and an alert if anything was lost; and finishes the erasures that the log speaks
+// of.
+func (s *Store) settle(now time.Time, lossy bool) error {
+	var group log.Group
+	next := func(r log.Record) {
+		r.LSN = s.log.Position().LSN + uint64(len(group)) + 1
+		group = append(group, r)
+	}
+	for _, p := range s.removed() {
+		next(removal(p))
+	}
+	if lossy {
+		next(log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})})
+	} else if len(group) == 0 {
+		next(log.Record{Kind: log.KindMark})
+	}
+	s.log.Rotate()
+	at, err := s.log.Append([]log.Group{group})
+	if err != nil {
+		return err
+	}
+	for i := range group {
+		if err := s.engine.Replay(group[i], at[i]); err != nil {
+			return err
+		}
+	}
+	for i := range mapping.Shards {
+		for _, o := range slices.Collect(s.objects.Shard(i)) {
+			if !s.hasKey(o.Owner) {
+				s.objects.Delete(o.ID.Value())
+			}
+		}
+	}
+	_, erase, _ := s.engine.Chores()
+	var owners []uint32
+	for _, x := range erase {
+		owners = append(owners, x.Owner)
+	}
+	if len(owners) > 0 {
+		if err := s.log.Erase(owners...); err != nil {
+			return err
+		}
+		s.engine.Erased(len(owners))
+	}
+	return nil
+}
+
+// removal is the record that erases a principal: see package engine for its body.
+func removal(p person) log.Record {
+	return log.Record{Kind: log.KindRemovePrincipal, Body: frame.Writer(nil).Bytes(make([]byte, 2*wire.MaxIdentifier)).
+		U8(0, byte(wire.FlagErase)).Bytes(p.id[:]).U32(p.owner).Bytes(make([]byte, wire.MaxLabel))}
+}
+
+// carry carries what is alive in a segment over to the newest one.
+func (s *Store) carry(segment uint32) error {
+	var group log.Group
+	var entries []mapping.Entry
+	size := 0
+	flush := func() error {
+		if len(group) == 0 {
+			return nil
+		}
+		at, err := s.log.Append([]log.Group{group})
+		if err != nil {
+			return err
+		}
+		for i, o := range entries {
+			o.Loc = at[i]
+			s.objects.Put(o)
+		}
+		group, entries, size = nil, nil, 0
+		return nil
+	}
+	err := s.log.Walk(segment, func(r log.Record, at log.Location) error {
+		o, ok := s.objects.Get(r.ID.Value())
+		if !ok || o.Loc != at {
+			return nil
+		}
+		r.Sealed = slices.Clone(r.Sealed)
+		group, entries = append(group, r), append(entries, o)
+		if size += len(r.Sealed); size < carryPiece {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+// checkpoints writes two checkpoints of the state, so that no other one and nothing
+// of the log before is needed.
+func (s *Store) checkpoints(now time.Time) error {
+	at := s.log.Position()
+	s.engine.Start(now, at)
+	_, catalogue, ok := s.engine.Checkpoint()
+	if !ok {
+		return errors.New("an erasure is not finished")
+	}
+	for range 2 {
+		err := s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
+			if i == 0 {
+				return catalogue, nil
+			}
+			return s.objects.AppendShard(nil, i-1), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putAside gives a damaged file another name, if it is still there.
+func (s *Store) putAside(name string) (to string, err error) {
+	from := filepath.Join(s.path, name)
+	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	to = setAside + name
+	for n := 2; ; n++ {
+		if _, err := os.Stat(filepath.Join(s.path, to)); errors.Is(err, os.ErrNotExist) {
+			return to, os.Rename(from, filepath.Join(s.path, to))
+		} else if err != nil {
+			return "", err
+		}
+		to = fmt.Sprintf("%s%d-%s", setAside, n, name)
+	}
+}

@@ -1,0 +1,323 @@
+// Package verify reads all of a store that no Core has open, and says of each
+// place that is not what was written where it is and what is lost with it. Salvage
+// makes a store of the rest that a Core opens again.
+//
+// It uses the Core's own code to read: package log opens headers, checkpoints and
+// records, package engine makes of them the state that a Core would start with.
+// What is done beyond that is to look at what no start looks at: both checkpoints,
+// every record of every segment, every object's content against its identity.
+//
+// What holds of a report:
+//
+//  1. Every byte of a file that the Core wrote and may read again was checked,
+//     except bodies of records whose owner was erased: nobody can.
+//  2. What is damaged but needed by nobody is told apart from what is lost.
+//  3. An object whose newest record is damaged counts as lost, also if an older one
+//     can be read. Where nothing at all can be told of a record, its number is
+//     listed: it may have replaced, deleted or revoked anything.
+package verify
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"motte/core/engine"
+	"motte/core/frame"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/seal"
+	"motte/core/wire"
+)
+
+// Errors that callers can tell apart.
+var (
+	ErrNoStore  = errors.New("there is no store")
+	ErrHopeless = errors.New("nothing can be salvaged")
+)
+
+const leftover = "new-" // begins the name of a file that a crash left half made
+
+// ownerGone is what package log says of a record whose owner was erased.
+const ownerGone = "the key of the record's owner is gone"
+
+// Store is a store that is being verified.
+type Store struct {
+	path    string
+	root    seal.Root
+	disk    *patient
+	close   func() error
+	changes bool // the storage takes them
+
+	log     *log.Log
+	engine  *engine.Engine
+	maker   *identity.Maker
+	data    seal.DataKeys
+	keys    map[uint32]bool // whether an owner has one
+	owners  map[uint32]int  // objects of each
+	objects *mapping.Map    // all of them
+	names   map[uint32]string
+	people  []person
+	base    uint32 // the checkpoint that it starts from
+	baseLSN uint64
+	applied ranges            // LSNs behind it
+	digest  [sha256.Size]byte // of the objects' places, to compare
+
+	found  found
+	report Report
+	cutOff []string // files that were found to be
+	bad    map[string]bool
+	gone   map[identity.ID]mapping.Entry // live objects that can't be read, or are not current
+	moved  map[identity.ID]mapping.Entry // those that can be read in another place
+}
+
+// person is a principal in the catalogue.
+type person struct {
+	id    [32]byte
+	owner uint32
+}
+
+// Open opens a store to be verified. Nobody else can have it open; with change,
+// Salvage is possible.
+func Open(path string, root seal.Root, change bool) (*Store, error) {
+	s := &Store{path: path, root: root, changes: change, bad: make(map[string]bool)}
+	var storage log.Storage
+	d, err := openDirectory(path)
+	if err != nil {
+		return nil, err
+	}
+	storage, s.close = d, d.Close
+	if empty, err := log.Empty(d); err != nil || empty {
+		return nil, errors.Join(err, fmt.Errorf("%w in %s", ErrNoStore, path), d.Close())
+	}
+	if change {
+		if err := d.Close(); err != nil {
+			return nil, err
+		}
+		dir, err := log.OpenDir(path)
+		if err != nil {
+			return nil, err
+		}
+		storage, s.close = dir, dir.Close
+	}
+	s.found.seen = make(map[string]bool)
+	s.disk = newPatient(storage, func(name string, offset int64, err error) {
+		s.bad[name] = true
+		s.found.add(name, offset, sector, "the disk does not give it: "+err.Error())
+	})
+	return s, nil
+}
+
+// OpenWith opens, to be changed, a store that has no file of data keys yet.
+func OpenWith(path string, root seal.Root, keys []byte) (*Store, error) {
+	s, err := Open(path, root, true)
+	if err == nil {
+		s.disk.memory[log.KeysName] = keys
+	}
+	return s, err
+}
+
+// Close ends the use of the directory.
+func (s *Store) Close() error { return s.close() }
+
+// accept notes damage, and goes on.
+func (s *Store) accept(e *log.DamageError) error {
+	switch {
+	case e.What == ownerGone:
+		return nil
+	case strings.HasPrefix(e.What, "it was cut off"):
+		if !slices.Contains(s.cutOff, e.File) {
+			s.cutOff = append(s.cutOff, e.File)
+		}
+	case s.disk.whole[e.File] > 0 && e.Offset >= s.disk.sizes[e.File]:
+		return nil // said already: it was cut off
+	}
+	s.bad[e.File] = true
+	bytes := int64(0)
+	if e.What == headFails {
+		bytes = step
+	}
+	s.found.add(e.File, e.Offset, bytes, e.What)
+	return nil
+}
+
+const headFails = "the record's head fails its check"
+
+// Check reads all of the store. Progress hears of bytes of records.
+func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*Report, error) {
+	s.report = Report{}
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	if len(s.cutOff) > 0 { // again, with zeros for what is missing, to see the rest
+		for _, name := range s.cutOff {
+			s.disk.whole[name] = maxSegment
+		}
+		if err := s.load(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.walk(ctx, progress); err != nil {
+		return nil, err
+	}
+	return s.finish()
+}
+
+// load starts as a Core would, from each checkpoint, the newest last. Each has to
+// lead to the same state. If the newest can't be read, the last of the others
+// counts, or else the log from its beginning.
+func (s *Store) load(ctx context.Context) error {
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	numbers := l.Checkpoints()
+	s.report.Checkpoints = len(numbers) - 1
+	slices.Reverse(numbers) // and so the first is 0, the beginning
+	good := uint32(0)
+	var before *[sha256.Size]byte
+	for _, n := range numbers[min(1, len(numbers)-1):] {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		var d *log.DamageError
+		if err := s.start(n); errors.As(err, &d) {
+			s.bad[d.File] = true
+			s.found.add(d.File, d.Offset, 0, d.What).Lost = "nothing, as long as another checkpoint can be read"
+			continue
+		} else if err != nil {
+			return err
+		}
+		if before != nil && *before != s.digest && len(s.found.list) == 0 {
+			s.found.add(checkpointName(n), 0, 0, "it does not lead to the same state as the one before").Lost = "it can't be told which is right"
+		}
+		good, before = n, new(s.digest)
+	}
+	if s.log == nil {
+		return s.start(good)
+	}
+	return nil
+}
+
+func checkpointName(n uint32) string { return fmt.Sprintf("%08d.ckp", n) }
+
+// open opens the log.
+func (s *Store) open() (*log.Log, error) {
+	l, err := log.Open(s.disk, s.root, rand.Reader, s.accept)
+	if errors.Is(err, log.ErrDamaged) {
+		return nil, fmt.Errorf("%w: if the root key is the right one, only a backup and an export of the keys help", err)
+	}
+	return l, err
+}
+
+// start starts from one checkpoint, replays what is behind it, and keeps what that
+// led to, if it does not fail.
+func (s *Store) start(n uint32) error {
+	s.log, s.engine, s.objects = nil, nil, nil // there may not be memory for two
+	l, err := s.open()
+	if err != nil {
+		return err
+	}
+	e := engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Reader, History: l, Now: time.Now()})
+	if err := l.Restore(n, e.Restore); err != nil {
+		return err
+	}
+	at := l.Position()
+	var applied ranges
+	err = l.Replay(func(r log.Record, at log.Location) error {
+		err := e.Replay(r, at)
+		if err == nil && r.Sealed == nil {
+			applied.add(r.LSN)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.log, s.engine, s.base, s.baseLSN, s.applied = l, e, n, at.LSN, applied
+	return s.take()
+}
+
+// take takes the state out of the engine.
+func (s *Store) take() error {
+	_ = s.engine.Check(func(uint32) bool { return true }) // sweeps what dropped collections left
+	s.objects, s.digest, s.owners = new(mapping.Map), [sha256.Size]byte{}, make(map[uint32]int)
+	for i := range mapping.Shards {
+		if err := s.objects.LoadShard(i, s.engine.Shard(i)); err != nil {
+			return err
+		}
+		for o := range s.objects.Shard(i) {
+			s.owners[o.Owner]++
+			row := frame.Writer(o.ID[:]).U64(o.LSN).U32(o.Loc.Segment).U32(o.Loc.Offset).U32(o.Loc.Length).U32(o.Collection).U32(o.Owner)
+			for j, b := range sha256.Sum256(row) { // in whatever order
+				s.digest[j] ^= b
+			}
+		}
+	}
+	return s.catalogue()
+}
+
+// catalogue reads names out of the first piece of a checkpoint, of each record
+// LSN 8 | kind 1 | collection 4 | length 4 | body. See package engine.
+func (s *Store) catalogue() error {
+	_, piece, _ := s.engine.Checkpoint()
+	s.names, s.people = make(map[uint32]string), nil
+	for r := frame.NewReader(piece); r.Len() > 0; {
+		r.U64()
+		kind, collection := log.Kind(r.U8()), r.U32()
+		body := frame.NewReader(r.Take(int(r.U32())))
+		switch kind {
+		case log.KindCreateCollection:
+			s.names[collection] = body.Text(wire.MaxIdentifier)
+		case log.KindAddPrincipal:
+			body.Take(2*wire.MaxIdentifier + 2)
+			var p person
+			body.Copy(p.id[:])
+			p.owner = body.U32()
+			s.people = append(s.people, p)
+		}
+	}
+	return s.readKeys()
+}
+
+// readKeys reads the data keys' secret, to know who has a key.
+func (s *Store) readKeys() error {
+	files, err := s.disk.Files()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(files, func(f log.File) bool { return f.Name == log.KeysName })
+	p := make([]byte, files[i].Size) // it is there: the log was opened
+	if err := s.disk.ReadAt(log.KeysName, p, 0); err != nil {
+		return err
+	}
+	s.keys = make(map[uint32]bool)
+	s.data, _ = s.log.Keys().OpenDataKeys(p[24:])
+	s.maker = identity.NewMaker(s.log.Keys().Identity())
+	return nil
+}
+
+// collection names a collection for people.
+func (s *Store) collection(id uint32) string {
+	if name := s.names[id]; name != "" {
+		return name
+	}
+	return fmt.Sprintf("number %d", id)
+}
+
+// hasKey reports whether what an owner put can be opened.
+func (s *Store) hasKey(owner uint32) bool {
+	has, known := s.keys[owner]
+	if !known {
+		_, has = s.data.Key(owner)
+		has = has || owner == log.CoreOwner
+		s.keys[owner] = has
+	}
+	return has
+}

@@ -1,0 +1,174 @@
+package verify
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+)
+
+// walker looks at every record of every segment.
+type walker struct {
+	*Store
+	unseen   *mapping.Map                     // live objects whose record was not found yet
+	copies   map[identity.Value]mapping.Entry // readable ones of live records, in other places
+	lost     []log.Record                     // behind the checkpoint, that a start does not apply
+	present  ranges                           // LSNs of records behind the checkpoint of which a head was opened
+	progress func(done, total int64)
+	total    int64
+	buf      []byte
+}
+
+func (s *Store) walk(ctx context.Context, progress func(done, total int64)) error {
+	w := &walker{Store: s, unseen: new(mapping.Map), copies: make(map[identity.Value]mapping.Entry), progress: progress}
+	for i := range mapping.Shards {
+		if err := w.unseen.LoadShard(i, s.objects.AppendShard(nil, i)); err != nil {
+			return err
+		}
+	}
+	list := s.log.Segments()
+	for _, x := range list {
+		w.total += x.Bytes
+	}
+	s.report.Segments, s.report.Objects, s.report.LSN = len(list), s.objects.Len(), s.log.Position().LSN
+	s.gone, s.moved = make(map[identity.ID]mapping.Entry), make(map[identity.ID]mapping.Entry)
+	for _, x := range list {
+		err := s.log.Walk(x.ID, func(r log.Record, at log.Location) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return w.visit(r, at)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	w.rest()
+	return w.tail()
+}
+
+// visit checks one record.
+func (w *walker) visit(r log.Record, at log.Location) error {
+	w.report.Records++
+	if w.report.Bytes += int64(at.Length); w.progress != nil {
+		w.progress(w.report.Bytes, w.total)
+	}
+	if r.LSN > w.baseLSN {
+		w.present.add(r.LSN)
+	}
+	o, live := w.objects.Get(r.ID.Value())
+	live = live && r.Kind == log.KindPut && o.ID == r.ID && o.Wrote(r.LSN)
+	if !w.hasKey(r.Owner) {
+		w.report.Erased++
+		return nil
+	}
+	what, err := w.body(r, at)
+	switch {
+	case err != nil:
+		return err
+	case what != "":
+		w.bad[segmentName(at.Segment)] = true
+		w.found.add(segmentName(at.Segment), int64(at.Offset), int64(at.Length), what)
+	case live && o.Loc == at:
+		w.unseen.Delete(o.ID.Value())
+	case live:
+		o.Loc = at
+		w.copies[o.ID.Value()] = o
+	}
+	if r.LSN > w.baseLSN && !w.applied.has(r.LSN) {
+		r.Sealed = nil
+		w.lost = append(w.lost, r)
+	}
+	return nil
+}
+
+// body opens the body of a record, and holds what it says against its identity:
+// what is wrong, or nothing.
+func (w *walker) body(r log.Record, at log.Location) (what string, err error) {
+	got, buf, err := w.log.Read(w.buf, at)
+	w.buf = buf
+	var d *log.DamageError
+	if errors.As(err, &d) {
+		return d.What, nil
+	} else if err != nil {
+		return "", err
+	}
+	w.report.Bodies++
+	if r.Kind != log.KindPut {
+		return "", nil
+	}
+	o, err := engine.DecodeObject(got.Body)
+	if err != nil || !w.maker.Check(r.Collection, r.ID, sha256.Sum256(o.Data)) {
+		return "the content is not that of its identity", nil
+	}
+	return "", nil
+}
+
+// rest looks at the live objects whose record was not found, whole, where it
+// should be.
+func (w *walker) rest() {
+	for i := range mapping.Shards {
+		for o := range w.unseen.Shard(i) {
+			if other, ok := w.copies[o.ID.Value()]; ok {
+				w.moved[o.ID] = other
+			} else if w.hasKey(o.Owner) {
+				w.gone[o.ID] = o
+			}
+		}
+	}
+}
+
+// tail looks at records that a start does not apply, because they are damaged: at
+// what they did, if their heads can be opened, and which they were, if not.
+func (w *walker) tail() error {
+	for i := range w.lost {
+		if err := w.superseded(&w.lost[i]); err != nil {
+			return err
+		}
+	}
+	w.report.Unknown = append(w.applied, w.present...).missing(w.baseLSN, w.log.Position().LSN)
+	return nil
+}
+
+// superseded notes what a damaged record did. What an older one says of its object
+// does not hold any more.
+func (w *walker) superseded(r *log.Record) error {
+	if r.Kind != log.KindPut && r.Kind != log.KindDelete {
+		if what := changeNames[r.Kind]; what != "" {
+			w.report.Changes = append(w.report.Changes, Change{r.LSN, what})
+		}
+		return nil
+	}
+	why := fmt.Sprintf("record %d, which put it, is damaged", r.LSN)
+	o, ok := w.objects.Get(r.ID.Value())
+	if !ok && r.Kind == log.KindPut {
+		w.note(mapping.Entry{ID: r.ID, Collection: r.Collection}, why)
+	}
+	if !ok {
+		return nil
+	}
+	at := o.Loc
+	if other, ok := w.moved[o.ID]; ok {
+		at = other.Loc
+	}
+	current, buf, err := w.log.Read(w.buf, at)
+	w.buf = buf
+	if err == nil && current.LSN > r.LSN {
+		return nil // it was put again since
+	}
+	// Also if it can't be read: then it is lost, whichever is newer.
+	if r.Kind == log.KindDelete {
+		why = fmt.Sprintf("record %d, which is damaged, deleted it", r.LSN)
+	} else if o.ID != r.ID {
+		why = fmt.Sprintf("record %d, which is damaged, replaced it", r.LSN)
+	}
+	w.note(o, why)
+	w.gone[o.ID] = o
+	delete(w.moved, o.ID)
+	return nil
+}
