@@ -16,11 +16,12 @@ import (
 
 // When the storage is put in order.
 const (
-	houseEvery     = time.Second
-	housePause     = 10 * time.Second // after an error
-	checkpointPace = 64 << 20         // bytes of records, at least, after which a checkpoint is due
-	replayCost     = 256              // bytes that take as long to replay as a record does beside its own
-	carryPiece     = 256 << 10        // bytes of records that are carried over at once, about
+	houseEvery = time.Second
+	housePause = 10 * time.Second // after an error
+	leastPace  = 8 << 20          // bytes of records after which a checkpoint is due: a 32nd of
+	mostPace   = 64 << 20         // what is alive, between these, or as much as the checkpoint takes
+	replayCost = 256              // bytes that take as long to replay as a record does beside its own
+	carryPiece = 256 << 10        // bytes of records that are carried over at once, about
 )
 
 var (
@@ -33,6 +34,7 @@ var (
 type house struct {
 	s       *shell
 	ctx     context.Context
+	alive   int64           // bytes of live records
 	damaged map[uint32]bool // segments that can't be moved
 	numbers [6]uint64       // for a status
 }
@@ -46,24 +48,27 @@ func (s *shell) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if pause = houseEvery; h.round() != nil {
+		more, err := h.round()
+		if pause = houseEvery; err != nil {
 			pause = housePause
+		} else if more {
+			pause = 0
 		}
 	}
 }
 
 // round does what is due now, and answers who waited for it. Who waits for an
 // erasure waits until it is done.
-func (h *house) round() error {
+func (h *house) round() (more bool, err error) {
 	var compact []*engine.Request
 	var erase []engine.Erasure
 	var clean bool
 	if !h.s.ask(h.ctx, func(e *engine.Engine) { compact, erase, clean = e.Chores() }) {
-		return h.ctx.Err()
+		return false, h.ctx.Err()
 	}
-	err, code := h.erase(erase), wire.OK
-	if err == nil {
-		err = h.work(clean || len(compact) > 0)
+	code := wire.OK
+	if err = h.erase(erase); err == nil {
+		more, err = h.work(clean || len(compact) > 0)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
@@ -73,7 +78,7 @@ func (h *house) round() error {
 		e.Done(compact, code)
 		e.ObserveStorage(h.numbers)
 	})
-	return err
+	return more, err
 }
 
 // erase destroys data keys.
@@ -92,30 +97,36 @@ func (h *house) erase(list []engine.Erasure) error {
 	return err
 }
 
-func (h *house) work(all bool) error {
-	began, last := time.Now(), uint32(0)
+// work does one step of what is due, or, if all dead records are to be given back,
+// all steps; more: there is another one.
+func (h *house) work(all bool) (more bool, err error) {
 	if all {
-		h.s.log.Rotate()
-		if err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint()); err != nil {
-			return err
-		}
-		list := h.s.log.Segments()
-		last = list[len(list)-1].ID
-	} else if h.s.written.Load() > max(checkpointPace, int64(h.numbers[1])) {
-		if err := h.checkpoint(); err != nil {
-			return err
-		}
+		return false, h.clean()
 	}
-	for more := true; more; {
-		var err error
-		if more, err = h.compact(last); err != nil {
-			return err
-		}
+	due := max(int64(h.numbers[1]), leastPace, min(mostPace, h.alive/32))
+	if h.s.written.Load() > due {
+		err = h.checkpoint()
 	}
-	if all {
+	if err == nil {
+		more, err = h.compact(0)
+	}
+	return more, err
+}
+
+// clean gives back all records that are dead now. Two checkpoints begin it, so that
+// none needs what was written before.
+func (h *house) clean() error {
+	began := time.Now()
+	h.s.log.Rotate()
+	err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint())
+	list := h.s.log.Segments()
+	for more := true; more && err == nil; {
+		more, err = h.compact(list[len(list)-1].ID)
+	}
+	if err == nil {
 		h.s.ask(h.ctx, func(e *engine.Engine) { e.Cleaned(began) })
 	}
-	return nil
+	return err
 }
 
 // tell has the engine append something, and waits until that, and all before, is
@@ -163,12 +174,13 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	if !h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) {
 		return false, h.ctx.Err()
 	}
-	s := plan(h.s.log.Segments(), live, last, h.damaged)
+	s, alive, debt := plan(h.s.log.Segments(), live, last, h.damaged)
+	h.alive = alive
 	if s.ID == 0 {
 		return false, nil
 	}
 	if live[s.ID] > 0 {
-		err = h.carry(s.ID)
+		err = h.carry(s.ID, debt)
 	}
 	if errors.Is(err, log.ErrDamaged) {
 		h.damaged[s.ID] = true
@@ -181,17 +193,19 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	return err == nil, err
 }
 
-// carry carries a segment over, piece by piece, and takes as long again as each
-// piece took, so that half of the time is traffic's alone.
-func (h *house) carry(segment uint32) error {
+// carry carries a segment over, piece by piece. It takes as long again as each
+// piece took, so that half of the time is traffic's alone; but the more there is to
+// be given back, the larger the pieces are, and then it does not rest.
+func (h *house) carry(segment uint32, debt int64) error {
 	var records []log.Record
 	var at []log.Location
-	size, began := 0, time.Now()
+	size, piece, began := 0, carryPiece<<min(debt, 5), time.Now()
 	flush := func() error {
 		err := h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(records, at, done) })
-		records, at, size = nil, nil, 0
-		time.Sleep(min(time.Since(began), houseEvery)) // it may have waited for a disk that refused it
-		began = time.Now()
+		if records, at, size = nil, nil, 0; debt == 0 {
+			time.Sleep(time.Since(began))
+			began = time.Now()
+		}
 		return err
 	}
 	err := h.s.log.Walk(segment, func(r log.Record, place log.Location) error {
@@ -200,7 +214,7 @@ func (h *house) carry(segment uint32) error {
 		}
 		r.Sealed = slices.Clone(r.Sealed)
 		records, at = append(records, r), append(at, place)
-		if size += len(r.Sealed); size < carryPiece {
+		if size += len(r.Sealed); size < piece {
 			return nil
 		}
 		return flush()
@@ -213,9 +227,11 @@ func (h *house) carry(segment uint32) error {
 
 // plan chooses what to compact: the segment with the smallest part alive, of those
 // with nothing alive, and those that hold something dead if they are not behind
-// last, or if what could be given back in all is more than a fifth of what is alive.
-func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged map[uint32]bool) (best log.SegmentInfo) {
-	var dead, alive int64
+// last, or if what could be given back in all is more than a quarter of what is
+// alive. The debt is how many twentieths it is more.
+func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged map[uint32]bool) (best log.SegmentInfo, alive, debt int64) {
+	dead := int64(0)
+	alive = 1 // not 0: it divides
 	for _, s := range list {
 		if alive += live[s.ID]; s.Free {
 			dead += s.Bytes - live[s.ID]
@@ -223,10 +239,10 @@ func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged ma
 	}
 	for _, s := range list {
 		n := live[s.ID]
-		worth := n == 0 || s.ID <= last && n < s.Bytes || dead > alive/5 && n < s.Bytes/10*9
+		worth := n == 0 || s.ID <= last && n < s.Bytes || dead > alive/4 && n < s.Bytes/10*9
 		if s.Free && worth && !damaged[s.ID] && (best.ID == 0 || n*best.Bytes < live[best.ID]*s.Bytes) {
 			best = s
 		}
 	}
-	return best
+	return best, alive, max(0, (dead-alive/4)*20/alive)
 }

@@ -31,7 +31,9 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 			e.storage[0] += uint64(n)
 		}
 		s = wire.StatusItem{Kind: wire.StatusStorage, Numbers: e.storage}
-		s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
+		if s.Numbers[3] > 0 {
+			s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
+		}
 		add(s)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {

@@ -22,9 +22,9 @@
 // the head that of its body: so a body opens only with its LSN, collection and
 // identity. Its salt is that of the segment in which it was first written. With
 // another segment's it is carried: compaction appended it again as it was, so that
-// the old segment can be removed. The chain value after a record is the SHA-256 of
-// the one before, the record's first 32 bytes, its sealed head and the seal of its
-// body.
+// the old segment can be removed. The chain value after a record, unless it is
+// carried, is the SHA-256 of the one before, the record's first 32 bytes, its sealed
+// head and the seal of its body.
 //
 // Guarantees:
 //
@@ -92,9 +92,9 @@ type Storage interface {
 	Create(name string, write func(io.Writer) error) error
 	// Remove removes a file. A crash may bring it back.
 	Remove(name string) error
-	// Sync makes durable what a file holds: a process that was killed may have
-	// left its last write in memory alone, and what is built on it must not
-	// outlive it.
+	// Sync makes durable what a file holds, and that it is there: a process
+	// that was killed may have left both in memory alone, and what is built on
+	// them must not outlive them.
 	Sync(name string) error
 	// ReadAt fills p from an offset.
 	ReadAt(name string, p []byte, offset int64) error
@@ -108,7 +108,7 @@ type File struct {
 
 // Sizes of segments, in bytes.
 const (
-	segmentTarget = 64 << 20 // a segment that would grow beyond is followed by a new one
+	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new one
 	segmentMax    = 96 << 20 // no segment is longer: one group is at most a third of that
 	maxSegments   = 1 << 24  // as many as the mapping can name
 )
@@ -282,7 +282,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 		for i := range g {
 			r, start := &g[i], len(p)
 			if r.Sealed != nil {
-				p = append(p, r.Sealed...)
+				p, flags = append(p, r.Sealed...), 0 // what follows is not the first
 			} else if r.LSN != pos.LSN+1 {
 				return nil, fmt.Errorf("record %d follows record %d", r.LSN, pos.LSN)
 			} else {

@@ -146,12 +146,12 @@ func (l *Log) open(p []byte) (r Record, what string) {
 }
 
 // pass moves p behind a record. Its body may have been opened: its seal stays where
-// it was.
+// it was. One that is carried is no part of the chain: it says nothing new.
 func (p *Position) pass(s *segment, stored []byte, r *Record) {
-	tag := stored[bodyAt+r.size:][:seal.Overhead]
-	p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], stored[:bodyAt], tag))
 	p.Segment, p.End = s.id, p.End+uint32(len(stored))
 	if r.Sealed == nil {
+		tag := stored[bodyAt+r.size:][:seal.Overhead]
+		p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], stored[:bodyAt], tag))
 		p.LSN, p.Tag = p.LSN+1, s.tag
 	}
 }
