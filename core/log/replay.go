@@ -98,7 +98,7 @@ func (l *Log) next(id uint32) (n *segment) {
 // that knows a later end.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
 	w := &window{storage: l.storage, name: segmentName(s.id), size: s.size}
-	if next != nil { // behind the end that it names lies a torn tail
+	if next != nil && next.previous == s.id { // behind the end that it names lies a torn tail
 		w.size = min(w.size, int64(next.previousEnd))
 	}
 	var g replayed
@@ -127,7 +127,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 				continue
 			}
 		} else {
-			if proof, _, err := l.find(w, s, offset, pos.LSN+1, flagFirst); err != nil || next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
+			if proof, _, err := l.find(w, s, from, pos.LSN, flagFirst); err != nil || next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
 				s.end = int64(l.pos.End)
 				return err
 			}
