@@ -203,7 +203,7 @@ func (h *house) carry(segment uint32, debt int64) error {
 	flush := func() error {
 		err := h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(records, at, done) })
 		if records, at, size = nil, nil, 0; debt == 0 {
-			time.Sleep(time.Since(began))
+			time.Sleep(min(time.Since(began), houseEvery)) // it may have waited for a disk that refused it
 			began = time.Now()
 		}
 		return err

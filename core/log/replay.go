@@ -228,7 +228,14 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 // Remove removes a segment that nothing needs.
 func (l *Log) Remove(segment uint32) error {
 	l.mu.Lock()
+	s := l.segments[segment]
 	delete(l.segments, segment)
 	l.mu.Unlock()
-	return l.storage.Remove(segmentName(segment))
+	err := l.storage.Remove(segmentName(segment))
+	if err != nil { // it is still there, to be removed another time
+		l.mu.Lock()
+		l.segments[segment] = s
+		l.mu.Unlock()
+	}
+	return err
 }
