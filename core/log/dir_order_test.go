@@ -69,6 +69,7 @@ unlinkat data/made
 ftruncate data/2
 fsync 
 fsync data/2
+fsync data
 `
 	if got != want {
 		t.Errorf("system calls:\n%swant:\n%s", got, want)

@@ -113,8 +113,8 @@ func TestDirReplacesWholeOrNotAtAll(t *testing.T) {
 			t.Errorf("%d bytes and an error: %v", n, err)
 		}
 	}
-	undo := limitFiles(t, 1000)
-	err := d.Create("made", contents(make([]byte, 2000)))
+	undo := limitFiles(t, fileLimit)
+	err := d.Create("made", contents(make([]byte, 2*fileLimit)))
 	undo()
 	if !errors.Is(err, syscall.EFBIG) {
 		t.Errorf("on a full disk: %v", err)
@@ -206,6 +206,9 @@ func TestDirReadsWhileItWrites(t *testing.T) {
 	others.Wait()
 }
 
+// fileLimit is more than what the test framework itself writes into a file.
+const fileLimit = 1 << 20 // bytes
+
 // limitFiles lets no file of this process grow over size bytes: a write is cut
 // short there, and refused beyond, as by a disk that is full.
 func limitFiles(t *testing.T, size uint64) (undo func()) {
@@ -223,26 +226,27 @@ func limitFiles(t *testing.T, size uint64) (undo func()) {
 func TestDirOnAFullDisk(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
-	want := bytes.Repeat([]byte("0123456789"), 99)
-	must(t, d.Append("1", want[:90]))
-	must(t, d.file.Truncate(90))
-	d.filled = 90 // as if the disk had been full by then
-	undo := limitFiles(t, 1000)
+	const step, steps = 90, 10
+	want := bytes.Repeat([]byte("0123456789"), (fileLimit-10)/10)
+	first := len(want) - step*steps
+	must(t, d.Append("1", want[:first]), d.file.Truncate(int64(first)))
+	d.filled = int64(first) // as if the disk had been full by then
+	undo := limitFiles(t, fileLimit)
 	defer func() { undo() }()
-	for i := 90; i < len(want); i += 90 {
-		must(t, d.Append("1", want[i:i+90]))
+	for i := first; i < len(want); i += step {
+		must(t, d.Append("1", want[i:i+step]))
 	}
-	if err := d.Append("1", want[:90]); err == nil {
+	if err := d.Append("1", want[:step]); err == nil {
 		t.Fatal("written to a full disk")
 	}
-	if err := d.Append("2", want[:90]); !errors.Is(err, syscall.EFBIG) {
+	if err := d.Append("2", want[:step]); !errors.Is(err, syscall.EFBIG) {
 		t.Fatalf("a file for which there is no room: %v", err)
 	}
 	undo()
-	if err := d.Append("1", want[:90]); err == nil {
+	if err := d.Append("1", want[:step]); err == nil {
 		t.Fatal("the file takes data after a write that failed")
 	}
-	must(t, d.Append("2", want[:90]), d.Append("2", want[90:]), d.Close())
+	must(t, d.Append("2", want[:step]), d.Append("2", want[step:]), d.Close())
 	for _, name := range []string{"1", "2"} {
 		if got, err := os.ReadFile(filepath.Join(path, name)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes are left in %s, want %d; %v", len(got), name, len(want), err)
