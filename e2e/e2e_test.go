@@ -497,7 +497,7 @@ func TestAlteredStoreIsRefused(t *testing.T) {
 		select {
 		case err := <-s.ended:
 			s.ended <- nil
-			if !errors.Is(err, host.ErrRefused) || !strings.Contains(err.Error(), "segment 1, offset") {
+			if !errors.Is(err, host.ErrRefused) || !strings.Contains(err.Error(), "00000001.seg, offset") {
 				t.Errorf("%s: %v", name, err)
 			}
 		case <-s.ready:
