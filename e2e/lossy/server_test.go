@@ -1,0 +1,238 @@
+package lossy
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"motte/client"
+)
+
+// lookAtSources makes "go test" run a test again when the sources of what it
+// started have changed: none of them is imported here, but a test's result
+// depends on the directories that it read.
+func lookAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"client", "cmd", "core", "host", "sdk", "tasks"} {
+		look := func(_ string, _ fs.DirEntry, err error) error { return err }
+		must(t, filepath.WalkDir(filepath.Join("..", "..", dir), look))
+	}
+}
+
+// idle is longer than a disk waits for a server that has something to do.
+const idle = 300 * time.Millisecond
+
+// server is "motte serve" on a store that lies on a medium.
+type server struct {
+	t       *testing.T
+	medium  medium
+	address string // always the same
+	log     *os.File
+	profile *client.Profile // of the administrator, once the server was ready
+
+	host  *exec.Cmd
+	ended chan struct{} // closed when the host has
+}
+
+func newServer(t *testing.T, m medium) *server {
+	t.Helper()
+	lookAtSources(t)
+	// An address of its own, among the millions of this machine's loopback: a
+	// port of 127.0.0.1 could be taken by others while nothing listens on it.
+	s := &server{t: t, medium: m, address: fmt.Sprintf("127.%d.%d.%d:7433", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))}
+	var err error
+	s.log, err = os.Create(filepath.Join(t.TempDir(), "server.log"))
+	must(t, err)
+	t.Cleanup(func() {
+		s.kill()
+		s.log.Close()
+		if text, _ := os.ReadFile(s.log.Name()); t.Failed() {
+			t.Logf("the end of the server's log:\n%s", text[max(0, len(text)-8<<10):])
+		}
+	})
+	return s
+}
+
+// start starts the host and waits for nothing.
+func (s *server) start() {
+	s.t.Helper()
+	s.host = exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", s.address)
+	s.host.Stdout, s.host.Stderr = s.log, s.log
+	s.host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must(s.t, s.host.Start())
+	s.ended = make(chan struct{})
+	go func() { // the host is always killed or stopped, and waited for
+		defer close(s.ended)
+		_ = s.host.Wait()
+	}()
+}
+
+// ready waits until the administrator can connect. It does not wait for a host
+// that has given up: the store must open by itself.
+func (s *server) ready() (*client.Client, error) {
+	for end := time.Now().Add(patience); ; pause() {
+		c, err := s.dial()
+		if err == nil || errors.Is(err, client.ErrHistoryDiffers) {
+			return c, err
+		}
+		select {
+		case <-s.ended:
+			return nil, errors.New("the server ended by itself")
+		default:
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("no client can connect: %w", err)
+		}
+	}
+}
+
+// mustReady starts the server and waits until it is ready.
+func (s *server) mustReady() *client.Client {
+	s.t.Helper()
+	s.start()
+	c, err := s.ready()
+	must(s.t, err)
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (s *server) dial() (*client.Client, error) {
+	p := s.profile
+	if p == nil {
+		var err error
+		if p, err = client.ReadProfile(filepath.Join(s.medium.dir(), "store", "admin.profile")); err != nil {
+			return nil, err
+		}
+		// What was acknowledged to one client, all of them remember.
+		p.Heads = client.HeadFile(s.log.Name() + ".head")
+	}
+	c, err := client.Dial(s.t.Context(), p)
+	if err == nil {
+		s.profile = p // the power cut can't take it from the administrator any more
+	}
+	return c, err
+}
+
+// create makes the collections.
+func (s *server) create(c *client.Client) {
+	s.t.Helper()
+	must(s.t, errors.Join(c.CreateCollection(s.t.Context(), collection), c.CreateCollection(s.t.Context(), tenants)))
+}
+
+// as connects with another principal's key.
+func (s *server) as(key ed25519.PrivateKey) (*client.Client, error) {
+	p := *s.profile
+	p.Key = key
+	return client.Dial(s.t.Context(), &p)
+}
+
+// cutAfter cuts the power after some steps of the disk, or when it has nothing to
+// do any more.
+func (s *server) cutAfter(steps int, rng *rand.Rand) {
+	s.t.Helper()
+	s.await(steps)
+	s.cut(rng)
+}
+
+// killAfter kills everything after some steps of the disk, and the power stays.
+func (s *server) killAfter(steps int) {
+	s.t.Helper()
+	s.await(steps)
+	s.kill()
+	s.medium.volume().Revive()
+}
+
+// await cuts the power after some steps, or when there are none any more.
+func (s *server) await(steps int) {
+	v := s.medium.volume()
+	select {
+	case <-v.CutAfter(steps):
+	case <-time.After(idle):
+		v.Cut()
+	}
+}
+
+// cut cuts the power, if it is not cut already: what happens to the disk from
+// then on is not there, and no process does anything any more. Then the power
+// is back, and what was left is mounted.
+func (s *server) cut(rng *rand.Rand) {
+	s.t.Helper()
+	s.medium.volume().Cut()
+	s.kill()
+	l := s.medium.restore(rng)
+	s.t.Logf("lost %d of %d sectors, %d of %d lengths, %d of %d names",
+		l.LostSectors, l.Sectors, l.LostLengths, l.Lengths, l.LostNames, l.Names)
+}
+
+// kill kills everything that was started and waits until it is gone. The dead
+// leave what they started to this process. What waits for a disk that has no
+// power can't die before the wait fails.
+func (s *server) kill() {
+	if s.host == nil {
+		return
+	}
+	s.signal()
+	s.medium.volume().Fail()
+	<-s.ended
+	for {
+		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
+		switch {
+		case err != nil: // no more children
+			s.host = nil
+			return
+		case pid == 0:
+			s.signal()
+			pause()
+		}
+	}
+}
+
+// signal kills the host and what it started.
+func (s *server) signal() {
+	_ = s.host.Process.Kill()
+	parents := make(map[int]int)
+	list, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range list {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // it is gone
+		}
+		before, after, _ := strings.Cut(string(stat), ") ")
+		number, _, _ := strings.Cut(before, " (")
+		fields := strings.Fields(after) // state, parent
+		pid, err := strconv.Atoi(number)
+		parent, errParent := strconv.Atoi(fields[1])
+		if err == nil && errParent == nil {
+			parents[pid] = parent
+		}
+	}
+	for pid := range parents {
+		for up := parents[pid]; up != 0; up = parents[up] {
+			if up == os.Getpid() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// stop stops the server in order.
+func (s *server) stop() {
+	s.t.Helper()
+	_ = s.host.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.ended:
+	case <-time.After(patience):
+		s.t.Error("the server does not stop in order")
+	}
+	s.kill()
+}
