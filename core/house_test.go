@@ -2,8 +2,15 @@ package core
 
 import (
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
+	"motte/client/frames"
+	"motte/core/log"
 	"motte/core/wire"
 )
 
@@ -36,4 +43,155 @@ func TestAStoreOpensAfterAnErasure(t *testing.T) {
 		do(t, admin, wire.OK, request(4, wire.OpCompact, "", "", ""))
 	}
 	s.stop()
+}
+
+// TestADamagedCheckpointIsNotTheEnd of a store: the one before it leads to the
+// same state, and an alert says what happened. Without either, what was given back
+// is missing, and a store of which something is missing does not open.
+func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
+	flip := func(path string) error {
+		p, err := os.ReadFile(path)
+		if err == nil {
+			p[len(p)/2] ^= 1
+			err = os.WriteFile(path, p, 0o600)
+		}
+		return err
+	}
+	cut := func(path string) error { return os.Truncate(path, 1000) }
+	both := func(spoil func(string) error) func(string, string) error {
+		return func(older, newer string) error { return errors.Join(spoil(older), spoil(newer)) }
+	}
+	newest := func(spoil func(string) error) func(string, string) error {
+		return func(_, newer string) error { return spoil(newer) }
+	}
+	whole := t.TempDir()
+	s := start(t, whole)
+	admin := s.dial(key(1))
+	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	var gets []*wire.Request
+	for i := range uint64(10) {
+		name := fmt.Sprint("object ", i)
+		do(t, admin, wire.OK, request(10+i, wire.OpPut, "c", name, "data of "+name), request(50+i, wire.OpPut, "c", name, "changed"))
+		if gets = append(gets, request(100+i, wire.OpGet, "c", name, "")); i == 5 {
+			do(t, admin, wire.OK, request(2, wire.OpCompact, "", "", ""))
+		}
+	}
+	s.stop()
+	for _, c := range []struct {
+		name   string
+		damage func(older, newer string) error
+		opens  bool
+		alerts int
+	}{
+		{"nothing", func(string, string) error { return nil }, true, 0},
+		{"the newest is altered", newest(flip), true, 1},
+		{"the newest is cut", newest(cut), true, 1},
+		{"the newest is missing", newest(os.Remove), true, 0},
+		{"the older one is altered", func(older, _ string) error { return flip(older) }, true, 0},
+		{"they are exchanged", func(older, newer string) error {
+			return errors.Join(os.Rename(older, older+"x"), os.Rename(newer, older), os.Rename(older+"x", newer))
+		}, false, 0},
+		{"both are altered", both(flip), false, 0},
+		{"both are missing", both(os.Remove), false, 0},
+	} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, "root.key"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := filepath.Glob(filepath.Join(dir, "*.ckp"))
+		if err != nil || len(list) != 2 {
+			t.Fatalf("%v: checkpoints %v", err, list)
+		}
+		if err := c.damage(list[0], list[1]); err != nil {
+			t.Fatal(err)
+		}
+		if !c.opens {
+			ends := pair(t)
+			err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
+			if !errors.Is(err, log.ErrDamaged) {
+				t.Errorf("%s: %v", c.name, err)
+			}
+			ends[0].Close()
+			ends[1].Close()
+			continue
+		}
+		s := start(t, dir)
+		admin := s.dial(key(1))
+		do(t, admin, wire.OK, gets...)
+		do(t, admin, wire.OK, request(4, wire.OpPut, "c", "another", "data")) // it goes on
+		var reasons []wire.Reason
+		if _, err := admin.Write(frames.AppendRequest(nil, request(3, wire.OpAlerts, "", "", ""))); err != nil {
+			t.Fatal(err)
+		}
+		for h, body := reply(t, admin); h.Kind == wire.KindAlert; h, body = reply(t, admin) {
+			a, err := wire.DecodeAlert(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reasons = append(reasons, a.Reason)
+		}
+		if !slices.Equal(reasons, slices.Repeat([]wire.Reason{wire.ReasonCheckpoint}, c.alerts)) {
+			t.Errorf("%s: alerts for %v", c.name, reasons)
+		}
+		s.stop()
+	}
+}
+
+// TestWhatIsCompactedNext: the segment that costs least and gives most, of those
+// that no checkpoint needs; and none as long as little could be given back.
+func TestWhatIsCompactedNext(t *testing.T) {
+	const size = 1000
+	segments := func(free, of uint32) (list []log.SegmentInfo) {
+		for id := range of {
+			list = append(list, log.SegmentInfo{ID: id + 1, Bytes: size, Free: id < free})
+		}
+		return list
+	}
+	type live = map[uint32]int64
+	for _, c := range []struct {
+		name    string
+		list    []log.SegmentInfo
+		live    live
+		last    uint32
+		damaged uint32
+		want    uint32 // 0: none
+	}{
+		{"no segment", nil, nil, 0, 0, 0},
+		{"all are alive", segments(3, 4), live{1: size, 2: size, 3: size, 4: size}, 4, 0, 0},
+		{"one is dead", segments(3, 4), live{1: size, 3: size, 4: size}, 0, 0, 2},
+		{"a dead one that a checkpoint needs", segments(1, 4), live{1: size, 3: size, 4: size}, 0, 0, 0},
+		{"a dead one without records", []log.SegmentInfo{{ID: 1, Free: true}, {ID: 2, Bytes: size}}, live{2: size}, 0, 0, 1},
+		{"as little is dead as may be", segments(4, 4), live{1: 900, 2: 600, 3: 850, 4: 850}, 0, 0, 0},
+		{"a little more, and the one that is mostly dead", segments(4, 4), live{1: 900, 2: 590, 3: 850, 4: 850}, 0, 0, 2},
+		{"much is dead, but not in those that are free", segments(1, 4), live{1: 950, 2: 10, 3: 10, 4: 10}, 0, 0, 0},
+		{"much is dead, and the freest is mostly alive", segments(2, 3), live{1: 100, 2: 901, 3: size}, 0, 1, 0},
+		{"all that is dead is to be given back", segments(4, 4), live{1: 999, 2: size, 3: 998, 4: size}, 4, 0, 3},
+		{"but not what died since", segments(4, 4), live{1: 999, 2: size, 3: 998, 4: size}, 2, 0, 1},
+		{"and not what is damaged", segments(4, 4), live{1: 999, 2: size, 3: 998, 4: size}, 4, 3, 1},
+		{"a damaged one that is dead", segments(2, 2), live{2: size}, 0, 1, 0},
+		{"of several that are mostly dead, the one that costs least", segments(3, 3), live{1: 300, 2: 100, 3: 200}, 0, 0, 2},
+		{"a small one, by its part", []log.SegmentInfo{{ID: 1, Bytes: size, Free: true}, {ID: 2, Bytes: size / 10, Free: true}},
+			live{1: 200, 2: 50}, 0, 0, 1},
+	} {
+		got, alive, debt := plan(c.list, c.live, c.last, map[uint32]bool{c.damaged: true})
+		if got.ID != c.want {
+			t.Errorf("%s: segment %d, want %d", c.name, got.ID, c.want)
+		}
+		want := int64(1)
+		for _, n := range c.live {
+			want += n
+		}
+		if alive != want || debt < 0 {
+			t.Errorf("%s: %d bytes are alive, want %d; debt %d", c.name, alive, want, debt)
+		}
+	}
+	for dead, want := range map[int64]int64{2500: 0, 2600: 0, 3100: 1, 10_000: 14} { // beside 10 000 that are alive
+		list := []log.SegmentInfo{{ID: 1, Bytes: 10_000, Free: true}, {ID: 2, Bytes: dead, Free: true}}
+		if _, _, debt := plan(list, live{1: 10_000}, 0, nil); debt != want {
+			t.Errorf("%d bytes are dead: the debt is %d, want %d", dead, debt, want)
+		}
+	}
 }
