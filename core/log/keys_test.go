@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"slices"
 	"syscall"
 	"testing"
@@ -155,5 +156,24 @@ func TestKeysOfANewStore(t *testing.T) {
 	d.fail = syscall.EIO
 	if _, err := open(d, 1); !errors.Is(err, syscall.EIO) || len(d.files) > 0 {
 		t.Errorf("on a bad disk: %v; %d files", err, len(d.files))
+	}
+}
+
+// TestStoreWithoutSegments: where a checkpoint is, there was a store. It is not taken
+// for a new one, whose keys would replace those of all that may come back from a
+// backup.
+func TestStoreWithoutSegments(t *testing.T) {
+	d := settled(t)
+	for _, name := range d.names(segmentSuffix) {
+		delete(d.files, name)
+	}
+	before := d.clone()
+	for _, accept := range []bool{false, true} {
+		if _, err := openWith(d, 9, accept); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%v", err)
+		}
+	}
+	if !maps.EqualFunc(d.files, before.files, bytes.Equal) {
+		t.Error("something was written")
 	}
 }

@@ -192,13 +192,11 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 			l.checkpoints[n] = f.Size
 		}
 	}
-	if newest == 0 {
+	if newest == 0 && len(l.checkpoints) == 0 {
 		if _, err := io.ReadFull(random, l.store[:]); err != nil {
 			return nil, fmt.Errorf("make a store identifier: %w", err)
 		}
 		l.keys = seal.Derive(root, l.store)
-	} else if err := s.Sync(segmentName(newest)); err != nil { // the others were durable before it was made
-		return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
 	}
 	if l.keys == nil {
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
@@ -206,6 +204,9 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
 	if newest == 0 {
 		return l, l.makeKeys()
+	}
+	if err := s.Sync(segmentName(newest)); err != nil { // the others were durable before it was made
+		return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
 	}
 	return l, l.readKeys(files)
 }
