@@ -198,21 +198,48 @@ func TestCarriedRecordsInAnotherPlace(t *testing.T) {
 	}
 }
 
-// TestDamageInWhatWasCarriedLast: in the newest segment, too, if a write came
-// behind it.
-func TestDamageInWhatWasCarriedLast(t *testing.T) {
+// TestEachWriteProvesTheOneBefore: in the newest segment, too, damage to a write
+// behind which another one began is never taken for torn. So a write begins with a
+// record that is not carried: only such a one can say that it is the first.
+func TestEachWriteProvesTheOneBefore(t *testing.T) {
+	for what, writes := range map[string]func(w *world) error{
+		"put, put":     func(w *world) error { return errors.Join(w.write(1), w.write(1)) },
+		"put, carry":   func(w *world) error { return errors.Join(w.write(1), w.carry(1)) },
+		"carry, put":   func(w *world) error { return errors.Join(w.carry(1), w.write(1)) },
+		"carry, carry": func(w *world) error { return errors.Join(w.carry(1), w.carry(2)) },
+	} {
+		d := store(t)
+		w := mustOpen(t, d, 3)
+		must(t, w.write(1))
+		start := w.l.Position().End
+		must(t, writes(w))
+		const name = "00000004.seg"
+		for i := int(start); i < lastWriteAt(d.files[name]); i++ {
+			d.files[name][i] ^= 1
+			if w, err := open(d, 4); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("%s, byte %d flipped: position at record %d, %v", what, i-int(start), w.l.Position().LSN, err)
+			}
+			d.files[name][i] ^= 1
+		}
+	}
+}
+
+// TestCarriedRecordsAlone: a write may hold nothing else.
+func TestCarriedRecordsAlone(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
 	must(t, w.write(1))
-	at := w.l.Position().End
-	must(t, w.carry(1))
-	end := w.l.Position().End
-	must(t, w.write(1))
-	for i := at; i < end; i++ {
-		d.files["00000004.seg"][i] ^= 1
-		if w, err := open(d, 4); !errors.Is(err, ErrDamaged) {
-			t.Fatalf("byte %d of %d flipped: position at record %d, %v", i-at, end-at, w.l.Position().LSN, err)
+	at := w.l.Position()
+	var g Group
+	must(t, w.l.Walk(1, func(r Record, _ Location) error {
+		if r.Kind == KindPut {
+			g = append(g, r)
 		}
-		d.files["00000004.seg"][i] ^= 1
+		return nil
+	}))
+	must(t, w.append(g, g))
+	if got := w.l.Position(); got.Head() != at.Head() || got.End == at.End {
+		t.Errorf("it moved the head from %v to %v", at, got)
 	}
+	same(t, w, mustOpen(t, d, 4))
 }

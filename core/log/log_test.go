@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func recordsOf(segment []byte) (at []int) {
 func lastWriteAt(segment []byte) (last int) {
 	at := recordsOf(segment)
 	for _, at := range at[:len(at)-1] {
-		if segment[at+3]&flagFirst != 0 {
+		if segment[at+3]&flagFirst != 0 && bytes.Equal(segment[at+16:at+32], segment[48:64]) { // not carried
 			last = at
 		}
 	}

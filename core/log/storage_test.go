@@ -325,9 +325,9 @@ func (w *world) append(groups ...Group) error {
 	return err
 }
 
-// carry appends what is alive in a segment once more, and a mark behind it.
+// carry appends what is alive in a segment once more, behind a mark.
 func (w *world) carry(segment uint32) error {
-	var g Group
+	g := Group{w.mark()}
 	err := w.l.Walk(segment, func(r Record, at Location) error {
 		if r.Kind == KindPut && w.objects[r.ID.Value()].at == at {
 			r.Sealed = bytes.Clone(r.Sealed)
@@ -338,7 +338,7 @@ func (w *world) carry(segment uint32) error {
 	if err != nil {
 		return err
 	}
-	return w.append(append(g, w.mark()))
+	return w.append(g)
 }
 
 // mark makes a record that changes nothing.
