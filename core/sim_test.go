@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -273,7 +274,8 @@ func (s *sim) release(i int, ok bool) {
 	} else if o.do(); o.kind == "begin" {
 		s.limbo = nil // cut off
 	}
-	if !fails && (o.kind == "begin" || o.kind == "append") {
+	// A write that begins with a record that is carried proves nothing.
+	if f := s.disk.files[o.name]; !fails && (o.kind == "begin" || o.kind == "append" && bytes.Equal(o.p[16:32], f.data[48:64])) {
 		s.lastWrite.name, s.lastWrite.at = o.name, s.storage.end-len(o.p)
 	}
 	o.done <- err

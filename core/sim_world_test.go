@@ -39,9 +39,10 @@ type sim struct {
 	trace      []string
 	disk       *simDisk
 	model      *simModel
-	newest     wire.Head   // that any client saw
-	heads      []wire.Head // some that clients saw
-	foreign    []wire.Head // heads of other branches
+	newest     wire.Head           // that any client saw
+	heads      []wire.Head         // some that clients saw
+	chains     map[uint64][16]byte // of heads, by LSN
+	foreign    []wire.Head         // heads of other branches
 	copies     []simCopy
 	people     []access.Principal
 	number     uint64 // of the last request
@@ -78,7 +79,7 @@ type simLimbo struct {
 }
 
 func newSim(seed uint64) *sim {
-	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), disk: newSimDisk(), model: newSimModel(), counts: map[string]int{}}
+	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), disk: newSimDisk(), model: newSimModel(), chains: map[uint64][16]byte{}, counts: map[string]int{}}
 	s.random(s.root[:])
 	for i := range 6 {
 		s.people = append(s.people, access.Principal{0: byte(1 + i), 31: 1})
@@ -194,6 +195,7 @@ func (s *sim) boot() {
 	s.model.maker = identity.NewMaker(s.log.Keys().Identity())
 	s.note("boot: LSN %d, segment %d, end %d", at.LSN, at.Segment, at.End)
 	s.refused, s.ready, s.checked = false, false, 1<<63
+	s.chains[at.LSN] = at.Head().Chain
 	s.compareState(s.shell, s.model, at.LSN)
 	s.readAll(s.shell, s.model, at.LSN, nil)
 	s.storage.direct = false
@@ -285,6 +287,7 @@ func (s *sim) pump(n int) {
 		if at := s.engine.Head().LSN; at != before {
 			s.note("applied up to %d", at)
 			s.learn(at)
+			s.chains[at] = s.engine.Head().Chain
 		}
 		s.rest()
 		if batch--; batch < 0 {
