@@ -8,7 +8,7 @@ TASKS := ordered text
 # the SHA-256 of its executable.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags=-buildid=
 
-.PHONY: help build install demo test lint bench sim kills linear fuzz cover clean
+.PHONY: help build install demo test lint bench sim kills cuts linear fuzz cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,17 +36,22 @@ lint: ## vet, formatting, and the rules of the trusted code
 bench: build ## measure, beside peers in the same run
 	$(GO) run ./bench -bin $(BIN)
 
-SEEDS ?= 20000
-sim: ## drive the engine through SEEDS random histories
-	$(GO) test ./core/engine -run TestRandomHistories -timeout 0 -sim.seeds=$(SEEDS)
+FOR ?= 10m
+FIRST ?= $(shell date +%s)
+sim: ## run a whole Core, and the engine alone, through random histories for FOR, from seed FIRST
+	$(GO) test ./core -v -count=1 -timeout 0 -run 'TestSimulatedHistories$$' -sim.first=$(FIRST) -sim.for=$(FOR) | grep -v -e '^=== ' -e '--- PASS: .*/'
+	$(GO) test ./core/engine -count=1 -timeout 0 -run TestRandomHistories -sim.first=$(FIRST) -sim.seeds=20000
 
 KILLS ?= 100
 kills: ## kill a loaded server KILLS times, and account for every write
 	$(GO) test ./e2e/crash -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvive -kills=$(KILLS)
 
-FOR ?= 10m
 linear: ## record and check concurrent histories for FOR
 	$(GO) test ./e2e/crash -v -timeout 0 -count=1 -run TestHistoriesAreLinearizable -linear.for=$(FOR)
+
+CUTS ?= 200
+cuts: ## cut the power of a loaded server CUTS times, and account for every write
+	$(GO) test ./e2e/lossy -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvivePowerCuts -lossy.cuts=$(CUTS)
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME
