@@ -3,6 +3,9 @@ package seal
 import (
 	"bytes"
 	"encoding/hex"
+	"maps"
+	"slices"
+	"sync"
 	"testing"
 )
 
@@ -10,9 +13,10 @@ import (
 func TestKeysAreIndependent(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range []*Keys{Derive(Root{1}, StoreID{1}), Derive(Root{1}, StoreID{2}), Derive(Root{2}, StoreID{1})} {
-		data := k.Data()
-		for _, key := range [][]byte{k.Identity(), k.TLSSeed(), data[:], k.MAC(nil)} {
-			if seen[string(key)] || len(key) != KeySize {
+		data, heads := k.Data(), k.Heads()
+		for _, key := range [][]byte{k.Identity(), k.TLSSeed(), data[:], heads[:], k.MAC(nil),
+			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, nil)[SaltSize:], k.dataKeys(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
+			if seen[string(key)] {
 				t.Fatalf("key %x", key)
 			}
 			seen[string(key)] = true
@@ -20,36 +24,60 @@ func TestKeysAreIndependent(t *testing.T) {
 	}
 }
 
+// fixed is the secret of the golden vectors.
+var fixed = NewDataKeys([KeySize]byte{9, 8, 7})
+
+// ringOf returns a Ring of data keys.
+func ringOf(keys DataKeys) *Ring {
+	r := NewRing(nil)
+	r.Use(keys)
+	return r
+}
+
 // TestDerivationIsFixed pins what stored data depends on.
 func TestDerivationIsFixed(t *testing.T) {
 	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
 	nonce := Nonce(7)
-	sealed := k.Heads(Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
-	r := NewRing()
-	r.Set(9, k.Data())
-	sealed = r.Bodies(9, Salt{8}).Seal(sealed, nonce, []byte("body"), []byte("all before"))
-	got := hex.EncodeToString(bytes.Join([][]byte{k.Identity(), k.TLSSeed(), sealed}, nil))
-	const want = "ce018377dd5aa48be98cf43cfa598c08a54c595692b094fe0e5858743d7bfe6bfe7bb73382b0746adde290b1f311c54f6a3497abb5bb29073dd0cdfad90f46a334a1fa6bc535ac5ef592511919949846cb5faffa5626c5606f23e868f63442f37610d549e36b49dd"
-	if got != want {
-		t.Errorf("derived\n%s, want\n%s", got, want)
+	own := NewRing(map[uint32][KeySize]byte{0: k.Data(), 1: k.Heads()})
+	own.Use(fixed)
+	head := own.Bodies(1, Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
+	bodies := own.Bodies(0, Salt{8}).Seal(nil, nonce, []byte("body"), []byte("all before"))
+	bodies = own.Bodies(0x123456, Salt{8}).Seal(bodies, nonce, []byte("body"), []byte("all before"))
+	leaf, _ := fixed.Key(0x123456)
+	for name, x := range map[string]struct {
+		got  []byte
+		want string
+	}{
+		"identity":   {k.Identity(), "ce018377dd5aa48be98cf43cfa598c08a54c595692b094fe0e5858743d7bfe6b"},
+		"TLS seed":   {k.TLSSeed(), "fe7bb73382b0746adde290b1f311c54f6a3497abb5bb29073dd0cdfad90f46a3"},
+		"MAC":        {k.MAC([]byte("header")), "20c6e5f5c70917248defccf15023814e1dbe088c002c8f6f9711b5d5f2f3f217"},
+		"head":       {head, "c5f6f55985fdadc9a0a1916bd7be2bbeeb3f1d38"},
+		"bodies":     {bodies, "5626c5606f23e868f63442f37610d549e36b49ddd937b17dcc4eabaa3fa8df1ed6fff2af34f4f07f"},
+		"checkpoint": {k.Checkpoint(Salt{8}).Seal(nil, nonce, []byte("piece"), []byte("header")), "10f95d871ef242246fa2eb25eda517309acceda8c8"},
+		"data key":   {leaf[:], "45366776ff9c8cd41a866deff420b0490e8d06ed570d548ca295a82efde513aa"},
+		"data keys":  {k.SealDataKeys(Salt{8}, fixed), "08000000000000000000000000000000ba741d1b04ce79a63769170fe2a68a9bad0c199bda1188c6124e6ed291ea50554f4c1e6e66d7d204dd235e5dfe9f21927594624bda"},
+	} {
+		if got := hex.EncodeToString(x.got); got != x.want {
+			t.Errorf("%s is %s, want %s", name, got, x.want)
+		}
 	}
 }
 
 func TestRingKeepsOwnersAndSegmentsApart(t *testing.T) {
-	r, nonce := NewRing(), Nonce(1)
-	r.Set(1, [KeySize]byte{1})
-	r.Set(2, [KeySize]byte{2})
+	r, nonce := ringOf(fixed), Nonce(1)
 	sealed := r.Bodies(1, Salt{1}).Seal(nil, nonce, []byte("text"), nil)
 	for _, a := range []struct {
 		owner uint32
 		salt  Salt
-	}{{2, Salt{1}}, {1, Salt{2}}} {
+	}{{2, Salt{1}}, {1, Salt{2}}, {0, Salt{1}}, {1<<levels - 1, Salt{1}}} {
 		if _, err := r.Bodies(a.owner, a.salt).Open(nil, nonce, sealed, nil); err == nil {
 			t.Errorf("owner %d, salt %d opens another's text", a.owner, a.salt[0])
 		}
 	}
-	if r.Bodies(3, Salt{1}) != nil {
-		t.Error("an owner without a key has one")
+	for _, owner := range []uint32{1 << levels, 1<<levels + 1, 1<<32 - 1} {
+		if r.Bodies(owner, Salt{1}) != nil {
+			t.Errorf("owner %d, which can't be, has a key", owner)
+		}
 	}
 	for i := range maxCached + 10 {
 		r.Bodies(1, Salt{byte(i), byte(i >> 8), 1})
@@ -57,4 +85,172 @@ func TestRingKeepsOwnersAndSegmentsApart(t *testing.T) {
 	if len(r.cached) > maxCached {
 		t.Errorf("%d derived keys are kept", len(r.cached))
 	}
+}
+
+// TestOwnKeysComeFirst: those that the Ring was given are not of the tree, and no
+// secret takes them away.
+func TestOwnKeysComeFirst(t *testing.T) {
+	r := NewRing(map[uint32][KeySize]byte{3: {1}, 1<<32 - 1: {2}})
+	if r.Bodies(4, Salt{}) != nil {
+		t.Error("an owner has a key though there is no secret")
+	}
+	sealed := r.Bodies(3, Salt{}).Seal(nil, Nonce(1), nil, nil)
+	r.Use(fixed)
+	r.Use(fixed.Puncture(3))
+	if _, err := r.Bodies(3, Salt{}).Open(nil, Nonce(1), sealed, nil); err != nil {
+		t.Error("the key that was given is another one now")
+	}
+	if r.Bodies(1<<32-1, Salt{}) == nil {
+		t.Error("the key that was given is gone")
+	}
+}
+
+// TestPuncture takes keys away, one after the other: each is gone for good, and all
+// others are as they were, those of owners that are to come, too.
+func TestPuncture(t *testing.T) {
+	sample := []uint32{0, 1, 2, 3, 4, 7, 8, 100, 1<<23 - 1, 1 << 23, 1<<23 + 1, 1<<levels - 2, 1<<levels - 1}
+	keys, gone := fixed, map[uint32]bool{}
+	for _, o := range []uint32{3, 2, 2, 0, 1, 1 << 23, 1<<levels - 1, 1 << levels, 1<<32 - 1, 100} {
+		before := slices.Clone(keys)
+		keys = keys.Puncture(o)
+		if !slices.Equal(before, before.Puncture(1<<levels)) {
+			t.Fatal("an owner that can't be is punctured")
+		}
+		gone[o] = true
+		for _, s := range sample {
+			got, ok := keys.Key(s)
+			want, _ := fixed.Key(s)
+			if ok == gone[s] || ok && got != want {
+				t.Fatalf("after %v: key of %d is there: %v, the same: %v", slices.Sorted(maps.Keys(gone)), s, ok, got == want)
+			}
+		}
+		for _, n := range keys {
+			for o := range gone {
+				if o>>n.levels == n.owner>>n.levels {
+					t.Fatalf("a node of %d levels at %d gives the key of %d", n.levels, n.owner, o)
+				}
+			}
+		}
+	}
+}
+
+// TestPunctureLeavesNothing: no part of the path to a key that was taken away is
+// left, in this secret or where it is sealed.
+func TestPunctureLeavesNothing(t *testing.T) {
+	const owner = 0x123456
+	var path [][]byte
+	n := fixed[0]
+	for path = append(path, n.seed[:]); n.levels > 0; path = append(path, bytes.Clone(n.seed[:])) {
+		n, _ = n.step(owner)
+	}
+	k := Derive(Root{1}, StoreID{1})
+	keys := fixed.Puncture(owner)
+	plain, err := k.dataKeys(Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, keys)[SaltSize:], nil)
+	if err != nil || len(path) != levels+1 || len(keys) != levels {
+		t.Fatal(err, len(path), len(keys))
+	}
+	for i, seed := range path {
+		if bytes.Contains(plain, seed) {
+			t.Errorf("the seed with %d levels below it is there", levels-i)
+		}
+	}
+}
+
+// TestPunctureAll: a small tree, until nothing is left.
+func TestPunctureAll(t *testing.T) {
+	keys := DataKeys{{0, 4, [KeySize]byte{5}}}
+	for o := range uint32(16) {
+		o = o * 7 % 16
+		if _, ok := keys.Key(o); !ok {
+			t.Fatalf("the key of %d is gone already", o)
+		}
+		keys = keys.Puncture(o)
+	}
+	if len(keys) != 0 {
+		t.Errorf("%d nodes are left", len(keys))
+	}
+	k := Derive(Root{1}, StoreID{1})
+	if again, ok := k.OpenDataKeys(k.SealDataKeys(Salt{2}, keys)); !ok || len(again) != 0 {
+		t.Errorf("a secret of nothing is read as %v, %v", again, ok)
+	}
+}
+
+// TestDataKeysAreKept: what is sealed comes back, and nothing else does.
+func TestDataKeysAreKept(t *testing.T) {
+	k := Derive(Root{1}, StoreID{1})
+	for _, keys := range []DataKeys{fixed, fixed.Puncture(1), fixed.Puncture(1).Puncture(2).Puncture(99)} {
+		sealed := k.SealDataKeys(Salt{3}, keys)
+		if got, ok := k.OpenDataKeys(sealed); !ok || !slices.Equal(got, keys) {
+			t.Fatalf("%d nodes came back, of %d, %v", len(got), len(keys), ok)
+		}
+		for i := range sealed {
+			bad := bytes.Clone(sealed)
+			bad[i] ^= 1 << (i % 8)
+			if _, ok := k.OpenDataKeys(bad); ok {
+				t.Fatalf("byte %d flipped: opened", i)
+			}
+			if _, ok := k.OpenDataKeys(sealed[:i]); ok {
+				t.Fatalf("cut to %d bytes: opened", i)
+			}
+		}
+		for name, other := range map[string]*Keys{"root key": Derive(Root{2}, StoreID{1}), "store": Derive(Root{1}, StoreID{2})} {
+			if _, ok := other.OpenDataKeys(sealed); ok {
+				t.Errorf("another %s opens it", name)
+			}
+		}
+	}
+	odd := k.dataKeys(Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, nodeSize+1), nil)
+	if _, ok := k.OpenDataKeys(odd); ok {
+		t.Error("half a node is read")
+	}
+}
+
+// TestRingForgetsWhatWasTakenAway: also what it had derived, and also what others
+// were deriving meanwhile.
+func TestRingForgetsWhatWasTakenAway(t *testing.T) {
+	r := ringOf(fixed)
+	sealed := r.Bodies(5, Salt{1}).Seal(nil, Nonce(1), []byte("text"), nil)
+	var others sync.WaitGroup
+	for range 2 {
+		others.Go(func() {
+			for i := range 300 {
+				r.Bodies(5, Salt{byte(i)})
+				r.Bodies(6, Salt{byte(i)})
+			}
+		})
+	}
+	r.Use(fixed.Puncture(5))
+	if r.Bodies(5, Salt{1}) != nil {
+		t.Error("the key is there")
+	}
+	others.Wait()
+	for k := range r.cached {
+		if k.owner == 5 {
+			t.Error("something derived from the key is kept")
+		}
+	}
+	if a := r.Bodies(6, Salt{1}); a == nil {
+		t.Error("another owner's key is gone")
+	} else if _, err := a.Open(nil, Nonce(1), sealed, nil); err == nil {
+		t.Error("another owner's key opens the text")
+	}
+}
+
+// FuzzPuncture takes any keys away, in any order.
+func FuzzPuncture(f *testing.F) {
+	f.Add([]byte{0, 0, 1, 0, 0, 2, 255, 255, 255}, uint32(1))
+	f.Fuzz(func(t *testing.T, list []byte, probe uint32) {
+		keys, gone := fixed, probe >= 1<<levels
+		for o := range slices.Chunk(list[:min(len(list), 90)], 3) {
+			owner := uint32(o[0]) << 16
+			for i, b := range o[1:] {
+				owner |= uint32(b) << (8 - 8*i)
+			}
+			keys, gone = keys.Puncture(owner), gone || owner == probe
+		}
+		got, ok := keys.Key(probe)
+		if want, _ := fixed.Key(probe); ok == gone || ok && got != want {
+			t.Fatalf("key of %d: there %v, gone %v", probe, ok, gone)
+		}
+	})
 }
