@@ -58,6 +58,7 @@ import (
 var (
 	ErrDamaged = errors.New("the log is damaged")
 	ErrFailed  = errors.New("the log takes no more records: a write failed")
+	ErrLost    = errors.New("what a checkpoint has seen of the log is gone")
 	ErrMoved   = errors.New("the record is not there any more: it was moved, or nothing needed it, or its owner was erased")
 )
 
@@ -122,7 +123,7 @@ type Position struct {
 }
 
 // Head is what clients see of a position.
-func (p *Position) Head() wire.Head { return wire.Head{p.LSN, p.Tag, [16]byte(p.Chain[:16])} }
+func (p *Position) Head() wire.Head { return wire.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])} }
 
 // Log is an open log. Append, Resume and Position have one caller at a time,
 // Checkpoint, Remove and Erase another; any number of goroutines
