@@ -123,7 +123,9 @@ type Position struct {
 }
 
 // Head is what clients see of a position.
-func (p *Position) Head() wire.Head { return wire.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])} }
+func (p *Position) Head() wire.Head {
+	return wire.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
+}
 
 // Log is an open log. Append, Resume and Position have one caller at a time,
 // Checkpoint, Remove and Erase another; any number of goroutines
