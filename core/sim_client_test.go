@@ -410,8 +410,8 @@ func (s *sim) deleted(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...
 
 // randomRequest asks for something.
 func (s *sim) randomRequest() {
-	if len(s.clients) == 0 {
-		s.connect(s.people[s.rng.IntN(len(s.people))])
+	if len(s.clients) < 4 && (len(s.clients) == 0 || s.chance(20)) {
+		s.connect(s.people[s.rng.IntN(len(s.people))*s.rng.IntN(2)]) // the administrator as often as all others
 		return
 	}
 	c := s.clients[s.rng.IntN(len(s.clients))]
@@ -461,6 +461,9 @@ func (s *sim) randomRequest() {
 		r = wire.Request{Header: wire.Header{Op: wire.OpCompact}}
 	default:
 		r = s.randomChange(r.Collection)
+	}
+	if i := slices.IndexFunc(s.clients, func(c *simClient) bool { return c.who == s.people[0] }); i >= 0 && r.Op >= 16 && s.chance(50) {
+		c = s.clients[i]
 	}
 	s.ask(c, r)
 }

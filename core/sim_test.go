@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,7 +54,19 @@ func TestSimulatedHistories(t *testing.T) {
 			}
 		})
 	}
+	simCounts.Lock()
+	defer simCounts.Unlock()
+	for _, what := range slices.Sorted(maps.Keys(simCounts.of)) {
+		t.Logf("%7d %s", simCounts.of[what], what)
+	}
 }
+
+// simCounts counts what happened in all histories: who changes the simulator can
+// see with -v what does not happen any more.
+var simCounts = struct {
+	sync.Mutex
+	of map[string]int
+}{of: map[string]int{}}
 
 // TestSimulatedHistoriesThatFoundABug keeps the seeds of histories that failed once.
 func TestSimulatedHistoriesThatFoundABug(t *testing.T) {
@@ -96,6 +110,11 @@ func history(t *testing.T, seed uint64) (hash uint64) {
 		s := newSim(seed)
 		defer func() {
 			hash = s.hash
+			simCounts.Lock()
+			for what, n := range s.counts {
+				simCounts.of[what] += n
+			}
+			simCounts.Unlock()
 			failed := recover()
 			if failed == nil && !*simTrace {
 				return
@@ -225,8 +244,8 @@ func (s *sim) step() {
 		s.note("a new segment is due")
 	case k < 922:
 		s.pass(8 * 24 * time.Hour)
-	case k < 930:
-		s.full = !s.full && s.chance(60)
+	case k < 928 && !s.full, s.full && k < 940:
+		s.full = !s.full
 		s.note("the disk is full: %v", s.full)
 	case k < 950:
 		s.connect(s.people[s.rng.IntN(len(s.people))])
