@@ -201,8 +201,10 @@ func (h *house) carry(segment uint32, debt int64) error {
 	var at []log.Location
 	size, piece, began := 0, carryPiece<<min(debt, 5), time.Now()
 	flush := func() error {
-		err := h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(records, at, done) })
-		if records, at, size = nil, nil, 0; debt == 0 {
+		some, places := records, at // that may be looked at after tell gave up
+		records, at, size = nil, nil, 0
+		err := h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(some, places, done) })
+		if debt == 0 {
 			time.Sleep(min(time.Since(began), houseEvery)) // it may have waited for a disk that refused it
 			began = time.Now()
 		}
