@@ -141,6 +141,8 @@ func (s *shell) open(dir *log.Dir) error {
 		s.engine = engine.New(cfg)
 		if err = s.log.Restore(n, s.engine.Restore); err == nil {
 			break
+		} else if errors.Is(err, log.ErrLost) {
+			return err
 		}
 		fmt.Fprintln(os.Stderr, "motte-core: going back to the checkpoint before:", err)
 		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}

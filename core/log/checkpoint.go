@@ -2,6 +2,7 @@ package log
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -116,7 +117,8 @@ func (l *Log) place(at Position) []byte {
 
 // Restore starts from a checkpoint, of those that Checkpoints lists: its pieces,
 // each valid until restore returns, are handed to restore in their order. After
-// an error another one can be tried, with a new receiver.
+// an error another one can be tried, with a new receiver; but not after an ErrLost:
+// an older one would take what is gone for never written.
 func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 	l.pos, l.history, l.base = Position{}, nil, checkpoint{}
 	if number == 0 {
@@ -151,6 +153,9 @@ func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 			errOpen = l.restorePlace(p)
 		} else if errOpen == nil {
 			errOpen = restore(p)
+		}
+		if errors.Is(errOpen, ErrDamaged) { // and not the checkpoint
+			return fmt.Errorf("%w: %w", ErrLost, errOpen)
 		}
 		if errOpen != nil {
 			return &DamageError{w.name, at, "the piece fails its check"}

@@ -237,6 +237,8 @@ func restart(s Storage, d *disk, seed uint64, accept bool) (*world, error) {
 			if err := w.l.Restore(n, w.restore); err == nil {
 				w.restored = n
 				return w, w.l.Replay(w.apply)
+			} else if errors.Is(err, ErrLost) {
+				return w, err
 			} else {
 				w.refused = append(w.refused, err)
 			}
