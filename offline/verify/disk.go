@@ -96,8 +96,7 @@ type patient struct {
 }
 
 const (
-	sector     = 4096
-	maxSegment = 96 << 20 // bytes: see package log
+	sector = 4096
 )
 
 func newPatient(s log.Storage, refused func(string, int64, error)) *patient {

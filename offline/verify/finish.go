@@ -18,6 +18,12 @@ func (s *Store) finish() (*Report, error) {
 	if s.base == 0 && len(r.Unknown) > 0 && r.Unknown[0].From == 1 {
 		r.Hopeless = "no checkpoint can be read, and the log does not go back to its beginning: the catalogue is lost"
 	}
+	for name := range s.bad { // a newer segment, of which not even the header can be read
+		if at := s.log.Position(); name > segmentName(at.Segment) && strings.HasSuffix(name, ".seg") {
+			r.Unknown = append(r.Unknown, Range{From: at.LSN + 1})
+			break
+		}
+	}
 	bySegment := make(map[string][]mapping.Entry)
 	for _, o := range s.gone {
 		file := segmentName(o.Loc.Segment)
@@ -63,8 +69,7 @@ func (s *Store) finish() (*Report, error) {
 // the damage is.
 func (s *Store) covers(d *Damage, o mapping.Entry) bool {
 	from, to := int64(o.Loc.Offset), int64(o.Loc.Offset)+int64(o.Loc.Length)
-	return !s.log.Has(o.Loc.Segment) || slices.Contains(s.cutOff, d.File) && to > d.Offset ||
-		from < d.Offset+max(d.Bytes, 1) && d.Offset < to
+	return !s.log.Has(o.Loc.Segment) || from < d.Offset+max(d.Bytes, 1) && d.Offset < to
 }
 
 func (s *Store) note(o mapping.Entry, why string) {

@@ -52,15 +52,17 @@ type Change struct {
 	What string `json:"what"`
 }
 
-// Range is a range of records, both ends included.
+// Range is a range of records, both ends included; To is 0 if it is not known.
 type Range struct {
 	From uint64 `json:"from"`
-	To   uint64 `json:"to"`
+	To   uint64 `json:"to,omitempty"`
 }
 
 // String writes a range for people.
 func (r Range) String() string {
-	if r.From == r.To {
+	if r.To == 0 {
+		return fmt.Sprintf("all records from %d on", r.From)
+	} else if r.From == r.To {
 		return fmt.Sprintf("record %d", r.From)
 	}
 	return fmt.Sprintf("records %d to %d", r.From, r.To)

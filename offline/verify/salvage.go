@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"motte/core/frame"
@@ -31,10 +33,14 @@ const carryPiece = 1 << 20 // bytes of records that are carried over at once, ab
 
 // Salvage makes of what Check could read a store that a Core opens. Objects whose
 // newest record can't be read are gone from it, whatever can be read of older ones.
-// Live records in damaged segments are carried over to new ones; then two
-// checkpoints hold the state, and nothing in a damaged file is needed any more. Those
-// are kept under other names. If it ends early, the store is as it was, or is
-// salvaged again.
+//
+//  1. A checkpoint of that state, at the end of what can be read, makes it the
+//     state: from then on no start looks at damaged records, or it refuses, as before.
+//  2. Live records in damaged segments are carried over to a new one.
+//  3. Two checkpoints behind that make all that is damaged unneeded. It is kept
+//     under other names.
+//
+// If it ends early, it can be done again.
 func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	if !s.changes {
 		return nil, errReadOnly
@@ -49,21 +55,17 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	for _, o := range s.moved {
 		s.objects.Put(o)
 	}
-	if err := s.settle(now, s.report.Loses()); err != nil {
+	if err := s.finishErasures(); err != nil {
 		return nil, err
 	}
-	for _, x := range s.log.Segments() {
-		if s.bad[segmentName(x.ID)] {
-			if err := s.carry(x.ID); err != nil {
-				return nil, err
-			}
-		}
+	if err := s.checkpoint(now, 1); err != nil {
+		return nil, err
 	}
-	if err := s.checkpoints(now); err != nil {
+	if err := s.start(s.log.Checkpoints()[0]); err != nil {
 		return nil, err
 	}
 	for name := range s.bad {
-		to, err := s.putAside(name)
+		to, err := s.keep(name)
 		if err != nil {
 			return nil, err
 		}
@@ -72,8 +74,45 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 		}
 	}
 	slices.Sort(out.SetAside)
+	if err := s.leave(now); err != nil {
+		return nil, err
+	}
 	out.Objects = s.objects.Len()
 	return out, log.SyncPath(s.path)
+}
+
+// leave carries what is alive over from damaged segments, and removes them.
+func (s *Store) leave(now time.Time) error {
+	damaged := make(map[uint32]string)
+	for name := range s.bad {
+		if digits, ok := strings.CutSuffix(name, ".seg"); ok {
+			id, _ := strconv.ParseUint(digits, 10, 32)
+			damaged[uint32(id)] = name
+		}
+	}
+	list := s.log.Segments()
+	if err := s.settle(now, s.report.Loses()); err != nil {
+		return err
+	}
+	for _, x := range list {
+		if damaged[x.ID] != "" {
+			if err := s.carry(x.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.checkpoint(now, 2); err != nil {
+		return err
+	}
+	for id, name := range damaged {
+		if s.log.Has(id) && !slices.ContainsFunc(list, func(x log.SegmentInfo) bool { return x.ID == id }) {
+			continue // a new one has its number
+		}
+		if err := os.Remove(filepath.Join(s.path, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Load only starts as a Core would, without looking at every record.
@@ -104,7 +143,7 @@ func (s *Store) SettleErased(now time.Time) (bool, error) {
 	if err := s.settle(now, false); err != nil {
 		return false, err
 	}
-	return true, s.checkpoints(now)
+	return true, s.checkpoint(now, 2)
 }
 
 // removed are the owners without a key that the state has, and their principals.
@@ -124,8 +163,7 @@ func (s *Store) removed() (list []person) {
 }
 
 // settle puts into a new segment of the log that owners without a key are removed,
-// and an alert if anything was lost; and finishes the erasures that the log speaks
-// of.
+// and an alert if anything was lost.
 func (s *Store) settle(now time.Time, lossy bool) error {
 	var group log.Group
 	next := func(r log.Record) {
@@ -157,18 +195,25 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 			}
 		}
 	}
+	return s.finishErasures()
+}
+
+// finishErasures destroys the keys of owners who the log says are erased: a
+// checkpoint would not remember that.
+func (s *Store) finishErasures() error {
 	_, erase, _ := s.engine.Chores()
+	if len(erase) == 0 {
+		return nil
+	}
 	var owners []uint32
 	for _, x := range erase {
 		owners = append(owners, x.Owner)
 	}
-	if len(owners) > 0 {
-		if err := s.log.Erase(owners...); err != nil {
-			return err
-		}
+	err := s.log.Erase(owners...)
+	if err == nil {
 		s.engine.Erased(len(owners))
 	}
-	return nil
+	return err
 }
 
 // removal is the record that erases a principal: see package engine for its body.
@@ -215,16 +260,15 @@ func (s *Store) carry(segment uint32) error {
 	return flush()
 }
 
-// checkpoints writes two checkpoints of the state, so that no other one and nothing
-// of the log before is needed.
-func (s *Store) checkpoints(now time.Time) error {
+// checkpoint writes checkpoints of the state at the end of the log.
+func (s *Store) checkpoint(now time.Time, times int) error {
 	at := s.log.Position()
 	s.engine.Start(now, at)
 	_, catalogue, ok := s.engine.Checkpoint()
 	if !ok {
 		return errors.New("an erasure is not finished")
 	}
-	for range 2 {
+	for range times {
 		err := s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
 			if i == 0 {
 				return catalogue, nil
@@ -238,18 +282,16 @@ func (s *Store) checkpoints(now time.Time) error {
 	return nil
 }
 
-// putAside gives a damaged file another name, if it is still there.
-func (s *Store) putAside(name string) (to string, err error) {
+// keep gives a damaged segment, if it is there, another name beside its own.
+func (s *Store) keep(name string) (to string, err error) {
 	from := filepath.Join(s.path, name)
-	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) || !strings.HasSuffix(name, ".seg") {
 		return "", nil
 	}
 	to = setAside + name
 	for n := 2; ; n++ {
-		if _, err := os.Stat(filepath.Join(s.path, to)); errors.Is(err, os.ErrNotExist) {
-			return to, os.Rename(from, filepath.Join(s.path, to))
-		} else if err != nil {
-			return "", err
+		if err = os.Link(from, filepath.Join(s.path, to)); !errors.Is(err, os.ErrExist) {
+			return to, err
 		}
 		to = fmt.Sprintf("%s%d-%s", setAside, n, name)
 	}

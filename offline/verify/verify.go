@@ -23,6 +23,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -43,9 +45,6 @@ var (
 )
 
 const leftover = "new-" // begins the name of a file that a crash left half made
-
-// ownerGone is what package log says of a record whose owner was erased.
-const ownerGone = "the key of the record's owner is gone"
 
 // Store is a store that is being verified.
 type Store struct {
@@ -69,12 +68,13 @@ type Store struct {
 	applied ranges            // LSNs behind it
 	digest  [sha256.Size]byte // of the objects' places, to compare
 
-	found  found
-	report Report
-	cutOff []string // files that were found to be
-	bad    map[string]bool
-	gone   map[identity.ID]mapping.Entry // live objects that can't be read, or are not current
-	moved  map[identity.ID]mapping.Entry // those that can be read in another place
+	walking *walker
+	found   found
+	report  Report
+	cutOff  map[string]int64 // bytes that files had which have fewer
+	bad     map[string]bool
+	gone    map[identity.ID]mapping.Entry // live objects that can't be read, or are not current
+	moved   map[identity.ID]mapping.Entry // those that can be read in another place
 }
 
 // person is a principal in the catalogue.
@@ -86,7 +86,7 @@ type person struct {
 // Open opens a store to be verified. Nobody else can have it open; with change,
 // Salvage is possible.
 func Open(path string, root seal.Root, change bool) (*Store, error) {
-	s := &Store{path: path, root: root, changes: change, bad: make(map[string]bool)}
+	s := &Store{path: path, root: root, changes: change, bad: make(map[string]bool), cutOff: make(map[string]int64)}
 	var storage log.Storage
 	d, err := openDirectory(path)
 	if err != nil {
@@ -94,7 +94,11 @@ func Open(path string, root seal.Root, change bool) (*Store, error) {
 	}
 	storage, s.close = d, d.Close
 	if empty, err := log.Empty(d); err != nil || empty {
-		return nil, errors.Join(err, fmt.Errorf("%w in %s", ErrNoStore, path), d.Close())
+		err = errors.Join(err, fmt.Errorf("%w in %s", ErrNoStore, path))
+		if _, errKeys := os.Stat(filepath.Join(path, log.KeysName)); errKeys == nil {
+			err = &log.DamageError{File: path, What: "there are the keys of a store, and no segment of it. Restore a backup"}
+		}
+		return nil, errors.Join(err, d.Close())
 	}
 	if change {
 		if err := d.Close(); err != nil {
@@ -128,26 +132,25 @@ func (s *Store) Close() error { return s.close() }
 
 // accept notes damage, and goes on.
 func (s *Store) accept(e *log.DamageError) error {
-	switch {
-	case e.What == ownerGone:
-		return nil
-	case strings.HasPrefix(e.What, "it was cut off"):
-		if !slices.Contains(s.cutOff, e.File) {
-			s.cutOff = append(s.cutOff, e.File)
+	if strings.HasPrefix(e.What, "it was cut off") {
+		if size := s.disk.sizes[e.File]; size > 0 && size < e.Offset {
+			s.cutOff[e.File] = max(s.cutOff[e.File], e.Offset)
+			s.bad[e.File] = true
+			s.found.add(e.File, size, e.Offset-size, "it was cut off")
+			return nil
 		}
-	case s.disk.whole[e.File] > 0 && e.Offset >= s.disk.sizes[e.File]:
+	}
+	if whole := s.disk.whole[e.File]; whole > 0 && e.Offset >= s.disk.sizes[e.File] {
 		return nil // said already: it was cut off
 	}
 	s.bad[e.File] = true
-	bytes := int64(0)
-	if e.What == headFails {
-		bytes = step
+	if s.walking != nil {
+		s.walking.damaged(e)
+	} else {
+		s.found.add(e.File, e.Offset, 0, e.What)
 	}
-	s.found.add(e.File, e.Offset, bytes, e.What)
 	return nil
 }
-
-const headFails = "the record's head fails its check"
 
 // Check reads all of the store. Progress hears of bytes of records.
 func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*Report, error) {
@@ -156,9 +159,7 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*R
 		return nil, err
 	}
 	if len(s.cutOff) > 0 { // again, with zeros for what is missing, to see the rest
-		for _, name := range s.cutOff {
-			s.disk.whole[name] = maxSegment
-		}
+		s.disk.whole = s.cutOff
 		if err := s.load(ctx); err != nil {
 			return nil, err
 		}

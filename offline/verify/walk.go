@@ -26,6 +26,8 @@ type walker struct {
 
 func (s *Store) walk(ctx context.Context, progress func(done, total int64)) error {
 	w := &walker{Store: s, unseen: new(mapping.Map), copies: make(map[identity.Value]mapping.Entry), progress: progress}
+	s.walking = w
+	defer func() { s.walking = nil }()
 	for i := range mapping.Shards {
 		if err := w.unseen.LoadShard(i, s.objects.AppendShard(nil, i)); err != nil {
 			return err
@@ -52,39 +54,64 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	return w.tail()
 }
 
-// visit checks one record.
+// visit looks at a record that can be opened, if its owner has a key.
 func (w *walker) visit(r log.Record, at log.Location) error {
 	w.report.Records++
 	if w.report.Bytes += int64(at.Length); w.progress != nil {
 		w.progress(w.report.Bytes, w.total)
 	}
-	if r.LSN > w.baseLSN {
-		w.present.add(r.LSN)
-	}
-	o, live := w.objects.Get(r.ID.Value())
-	live = live && r.Kind == log.KindPut && o.ID == r.ID && o.Wrote(r.LSN)
 	if !w.hasKey(r.Owner) {
 		w.report.Erased++
+		w.behind(r)
 		return nil
 	}
 	what, err := w.body(r, at)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case what != "":
+	}
+	if what != "" {
 		w.bad[segmentName(at.Segment)] = true
 		w.found.add(segmentName(at.Segment), int64(at.Offset), int64(at.Length), what)
-	case live && o.Loc == at:
+		w.lose(r)
+		return nil
+	}
+	w.behind(r)
+	o, live := w.objects.Get(r.ID.Value())
+	if live = live && r.Kind == log.KindPut && o.ID == r.ID && o.Wrote(r.LSN); live && o.Loc == at {
 		w.unseen.Delete(o.ID.Value())
-	case live:
+	} else if live {
 		o.Loc = at
 		w.copies[o.ID.Value()] = o
 	}
-	if r.LSN > w.baseLSN && !w.applied.has(r.LSN) {
+	return nil
+}
+
+// damaged looks at a record that can't be opened.
+func (w *walker) damaged(e *log.DamageError) {
+	r, length, ok := w.head(e.File, e.Offset)
+	if !ok {
+		w.found.add(e.File, e.Offset, step, e.What)
+		return
+	}
+	w.found.add(e.File, e.Offset, length, e.What)
+	w.lose(r)
+}
+
+// behind notes a record that was found, if it is behind the checkpoint.
+func (w *walker) behind(r log.Record) (is bool) {
+	if is = r.LSN > w.baseLSN; is {
+		w.present.add(r.LSN)
+	}
+	return is
+}
+
+// lose notes a record that can't be opened, but for its head. What it did counts,
+// if a start would have to do it.
+func (w *walker) lose(r log.Record) {
+	if w.behind(r) && !w.applied.has(r.LSN) {
 		r.Sealed = nil
 		w.lost = append(w.lost, r)
 	}
-	return nil
 }
 
 // body opens the body of a record, and holds what it says against its identity:

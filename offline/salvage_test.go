@@ -1,0 +1,322 @@
+package offline_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	mrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"motte/client"
+	"motte/core"
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/host/local"
+	"motte/offline/verify"
+)
+
+var damages = flag.Int("damages", 60, "stores that the damage test damages, and salvages")
+
+// world is a store that was stopped, and all that ever was in it.
+type world struct {
+	dir      string                     // with data in it
+	now      map[string]string          // what it holds, by name
+	names    map[string]string          // by identity
+	versions map[string]map[string]bool // of each name, all data it ever had
+	tail     int64                      // where the last write of the newest segment begins
+	newest   string
+}
+
+// makeWorld makes a store with segments of all kinds: with records that are dead,
+// that were carried, and, behind the newest checkpoint, that replaced and deleted
+// others.
+func makeWorld(t *testing.T) *world {
+	t.Helper()
+	ctx := context.Background()
+	w := &world{dir: t.TempDir(), now: make(map[string]string), names: make(map[string]string), versions: make(map[string]map[string]bool)}
+	n := 0
+	var c *client.Client
+	put := func(name string) {
+		n++
+		data := string(noise(fmt.Sprint(name, " ", n), 200+n%7*300))
+		r, err := c.Put(ctx, "people", []byte(data), client.Name(name))
+		must(t, err)
+		if w.versions[name] == nil {
+			w.versions[name] = make(map[string]bool)
+		}
+		w.now[name], w.names[hex.EncodeToString(r.Identity[:])], w.versions[name][data] = data, name, true
+	}
+	remove := func(name string) {
+		must(t, c.Delete(ctx, "people", name))
+		delete(w.now, name)
+	}
+	phases := []func(){func() { // each start makes a segment
+		must(t, c.CreateCollection(ctx, "people"))
+		for i := range 30 {
+			put(fmt.Sprint("a", i))
+		}
+		for i := range 10 {
+			put(fmt.Sprint("a", i))
+			remove(fmt.Sprint("a", 29-i))
+		}
+	}, func() {
+		for i := range 30 { // and this one holds nothing that is dead
+			put(fmt.Sprint("b", i))
+		}
+	}, func() {
+		must(t, c.Compact(ctx)) // the first one is carried over
+		for i := range 6 {
+			put(fmt.Sprint("a", i))
+			remove(fmt.Sprint("b", i))
+		}
+	}, func() {
+		for i := range 6 {
+			put(fmt.Sprint("b", i+6))
+			remove(fmt.Sprint("a", i+6))
+			put(fmt.Sprint("c", i))
+		}
+		must(t, c.CreateCollection(ctx, "others"))
+		put("last")
+	}}
+	for _, phase := range phases {
+		s := serve(t, w.dir)
+		c = s.dial()
+		phase()
+		c.Close()
+		s.stop()
+	}
+	segments, err := filepath.Glob(filepath.Join(w.dir, "data", "*.seg"))
+	must(t, err)
+	w.newest = filepath.Base(segments[len(segments)-1])
+	l, _, closed, err := openAsCore(t, w.data())
+	must(t, err)
+	must(t, l.Walk(l.Position().Segment, func(_ log.Record, at log.Location) error {
+		w.tail = int64(at.Offset)
+		return nil
+	}))
+	must(t, closed())
+	return w
+}
+
+func (w *world) data() string { return filepath.Join(w.dir, "data") }
+
+// copied is another copy of the store, as a Core that is not there left it.
+func (w *world) copied(t *testing.T) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "data")
+	must(t, os.CopyFS(to, os.DirFS(w.data())))
+	must(t, os.Chmod(filepath.Join(to, "root.key"), 0o600))
+	return to
+}
+
+// openAsCore opens a store as a Core does, which accepts no damage.
+func openAsCore(t *testing.T, dir string) (l *log.Log, e *engine.Engine, closed func() error, err error) {
+	t.Helper()
+	root, err := core.ReadRootKey(filepath.Join(dir, "root.key"))
+	must(t, err)
+	d, err := log.OpenDir(dir)
+	must(t, err)
+	if l, err = log.Open(d, root, rand.Reader, nil); err != nil {
+		return nil, nil, d.Close, err
+	}
+	for _, n := range l.Checkpoints() {
+		e = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Reader, History: l, Now: time.Now()})
+		if err = l.Restore(n, e.Restore); err == nil {
+			break
+		}
+	}
+	if err = l.Replay(e.Replay); err == nil {
+		err = e.Check(l.Has)
+	}
+	return l, e, d.Close, err
+}
+
+// holds reads what a Core would serve.
+func holds(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	l, e, closed, err := openAsCore(t, dir)
+	defer closed()
+	if err != nil {
+		t.Fatalf("no Core opens it: %v", err)
+	}
+	all, m := make(map[string]string), new(mapping.Map)
+	for i := range mapping.Shards {
+		must(t, m.LoadShard(i, e.Shard(i)))
+		for o := range m.Shard(i) {
+			r, _, err := l.Read(nil, o.Loc)
+			must(t, err)
+			x, err := engine.DecodeObject(r.Body)
+			must(t, err)
+			all[string(x.Name)] = string(x.Data)
+		}
+	}
+	return all
+}
+
+// damage does something to a file of the store: what, and from where on.
+func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64, what string) {
+	t.Helper()
+	var files []string
+	for _, pattern := range []string{"*.seg", "*.seg", "*.seg", "*.ckp"} {
+		some, err := filepath.Glob(filepath.Join(dir, pattern))
+		must(t, err)
+		files = append(files, some...)
+	}
+	path := files[r.IntN(len(files))]
+	p, err := os.ReadFile(path)
+	must(t, err)
+	n := 1
+	switch k := r.IntN(20); {
+	case k < 12:
+		offset, what = r.Int64N(int64(len(p))), "one byte is another"
+	case k < 17:
+		offset, n, what = r.Int64N(int64(len(p)))&^511, 512, "a sector is zeros"
+	case k < 19:
+		offset, what = r.Int64N(int64(len(p))), "the rest is missing"
+		n = len(p)
+	default:
+		what, n = "it is missing", len(p)
+	}
+	for i := offset; i < min(offset+int64(n), int64(len(p))); i++ {
+		if n == 1 {
+			p[i] ^= byte(1 + r.IntN(255))
+		} else {
+			p[i] = 0
+		}
+	}
+	switch what {
+	case "it is missing":
+		err = os.Remove(path)
+	case "the rest is missing":
+		err = os.Truncate(path, offset)
+	default:
+		err = os.WriteFile(path, p, 0o600)
+	}
+	must(t, err)
+	return filepath.Base(path), offset, what
+}
+
+// TestDamageCostsWhatLayThere damages stores at random, one place each, and
+// salvages them. What the report does not name is there, as it was.
+func TestDamageCostsWhatLayThere(t *testing.T) {
+	w := makeWorld(t)
+	if got := holds(t, w.copied(t)); !maps.Equal(got, w.now) {
+		t.Fatalf("the store holds %d objects; want %d", len(got), len(w.now))
+	}
+	lost, silent := 0, 0
+	for seed := range *damages {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			dir := w.copied(t)
+			file, offset, what := damage(t, dir, mrand.New(mrand.NewPCG(uint64(seed), 7)))
+			r := w.salvage(t, dir)
+			t.Logf("%s, offset %d: %s: %d damages, %d objects, %d changes, %v", file, offset, what, len(r.Damage), len(r.Gone), len(r.Changes), r.Unknown)
+			if r.Hopeless != "" {
+				t.Fatal(r.Hopeless)
+			}
+			// The last write is not known to have been one: nothing proves it. And a
+			// checkpoint, or what nobody refers to, can be missing.
+			last := file == w.newest && offset >= w.tail || file == w.newest && what == "the rest is missing" || what == "it is missing"
+			if !r.Damaged() && !last {
+				t.Error("the damage was not noticed")
+			}
+			if lost += len(r.Gone); !r.Damaged() {
+				silent++
+			}
+			w.hold(t, holds(t, dir), r, last)
+		})
+	}
+	t.Logf("%d stores, %d objects lost, %d damages that look like a crash", *damages, lost, silent)
+}
+
+// salvage verifies a store, salvages it, and verifies it again.
+func (w *world) salvage(t *testing.T, dir string) *verify.Report {
+	t.Helper()
+	root, err := core.ReadRootKey(filepath.Join(dir, "root.key"))
+	must(t, err)
+	s, err := verify.Open(dir, root, true)
+	must(t, err)
+	defer s.Close()
+	r, err := s.Check(context.Background(), nil)
+	if err != nil {
+		t.Fatalf("verify: %v", err)
+	}
+	if !r.Damaged() {
+		return r
+	}
+	if _, err := s.Salvage(time.Now()); err != nil {
+		t.Fatalf("salvage: %v", err)
+	}
+	must(t, s.Close())
+	s, err = verify.Open(dir, root, false)
+	must(t, err)
+	again, err := s.Check(context.Background(), nil)
+	if err = errors.Join(err, s.Close()); err != nil || again.Damaged() || len(again.Notes) > 0 {
+		t.Fatalf("what was salvaged: %v %+v", err, again)
+	}
+	return r
+}
+
+// hold compares a store with what it held and what it is said to have lost.
+func (w *world) hold(t *testing.T, got map[string]string, r *verify.Report, last bool) {
+	t.Helper()
+	gone := make(map[string]bool)
+	for _, o := range r.Gone {
+		gone[w.names[o.ID]] = true
+		if o.Collection != "people" {
+			t.Errorf("%+v", o)
+		}
+	}
+	for name, data := range got {
+		switch {
+		case gone[name]:
+			t.Errorf("%s is said to be gone, and there", name)
+		case data == w.now[name]:
+		case len(r.Unknown) > 0 && w.versions[name][data]: // it was said that this may be
+		case last && w.versions[name][data]: // it looks like a crash before that
+		default:
+			t.Errorf("%s is %q; it was %q", name, line(data), line(w.now[name]))
+		}
+	}
+	for name := range w.now {
+		if _, ok := got[name]; !ok && !gone[name] && len(r.Unknown) == 0 && !last {
+			t.Errorf("%s is gone, and nothing is said of it", name)
+		}
+	}
+}
+
+// TestSalvagedStoreIsServed: and its alert says that something is lost.
+func TestSalvagedStoreIsServed(t *testing.T) {
+	w := makeWorld(t)
+	path := filepath.Join(w.data(), w.newest)
+	p, err := os.ReadFile(path)
+	must(t, err)
+	p[200] ^= 1 // in the first record
+	must(t, os.WriteFile(path, p, 0o600))
+	if _, err := local.Start(w.dir, bin); err == nil {
+		t.Fatal("a damaged store was served")
+	}
+	r := w.salvage(t, w.data())
+	s := serve(t, w.dir)
+	c := s.dial()
+	w.hold(t, contents(t, c, "people"), r, false)
+	alerts, err := c.Alerts(context.Background())
+	must(t, err)
+	if r.Loses() != slices.ContainsFunc(alerts, func(a client.Alert) bool { return client.ReasonName(a.Reason) == "loss-accepted" }) {
+		t.Errorf("loses %v; alerts: %v", r.Loses(), alerts)
+	}
+	_, err = c.Put(context.Background(), "people", []byte("new"), client.Name("new"))
+	must(t, err)
+	must(t, c.Compact(context.Background()))
+	s.stop()
+	_ = holds(t, w.data())
+}
