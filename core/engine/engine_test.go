@@ -216,6 +216,26 @@ func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
 	}
 }
 
+// TestAnObjectThatIsPutAgainByAnotherShowsAsItStood: its identity stays, its owner
+// does not. Who may see its own objects alone sees it until the Task has followed.
+func TestAnObjectThatIsPutAgainByAnotherShowsAsItStood(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
+	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	id, owner := w.id("c", "hers"), w.e.principals[alice].owner
+	n := w.ask(alice, byPredicate(wire.OpSearch, "c", "x", "data of hers"))
+	w.ask(admin, put("c", "hers", "data of hers"))
+	w.commit(len(w.pending)) // durable, while the Task still works on the query
+	w.settle()
+	a, _ := w.answered(n)
+	if w.id("c", "hers") != id || a.code != wire.OK || len(a.objects) != 1 || a.objects[0].Owner != owner {
+		t.Fatalf("code %d, %d objects", a.code, len(a.objects))
+	}
+	if a := w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data of hers"), wire.OK); len(a.objects) != 0 {
+		t.Fatal("she still sees it")
+	}
+}
+
 func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 	w := indexed(t, 0)
 	if a := w.must(admin, put("c", "odd", "refuse"), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {

@@ -81,7 +81,6 @@ var admin = access.Principal{0: 1}
 
 func newWorld(t testing.TB, seed uint64) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), erased: make(map[uint32]bool)}
-	w.newSegment()
 	w.boot()
 	return w
 }
@@ -116,6 +115,7 @@ func (w *world) replay(from *checkpoint) *Engine {
 // start lets an engine work in this world; what was not durable is lost.
 func (w *world) start(e *Engine) {
 	w.pending, w.fetch, w.tasks = nil, nil, nil
+	w.newSegment()
 	w.e = e
 	w.e.Start(w.now, w.position())
 	w.take()
@@ -134,6 +134,9 @@ func (w *world) begin() *checkpoint {
 	at, piece, ok := w.e.Checkpoint()
 	if !ok {
 		return nil
+	}
+	if at != w.position() {
+		w.t.Fatalf("a checkpoint is of %+v, the log ends at %+v", at, w.position())
 	}
 	return &checkpoint{at, len(w.disk), [][]byte{piece}}
 }
@@ -163,7 +166,7 @@ func (r reader) Read(p []byte) (int, error) {
 // segmentSize is small, so that a short history has many segments.
 const segmentSize = 2048 // bytes
 
-// newSegment makes a new segment, as a start and a resumption do.
+// newSegment makes a new segment: a start and a resumption do.
 func (w *world) newSegment() {
 	id := uint32(1)
 	if n := len(w.history); n > 0 {
@@ -208,11 +211,14 @@ func (w *world) stored(at log.Location) log.Record {
 	return w.disk[i]
 }
 
-// data is the content that the disk has for an entry.
+// data is the content that the disk has for an entry. What lies there has to be
+// what the entry says.
 func (w *world) data(e mapping.Entry) string {
-	o, err := DecodeObject(body(w.stored(e.Loc)))
-	if err != nil {
-		w.t.Fatal(err)
+	w.t.Helper()
+	r := w.stored(e.Loc)
+	o, err := DecodeObject(body(r))
+	if err != nil || r.ID != e.ID || r.Collection != e.Collection || r.Owner != e.Owner || !e.Wrote(r.LSN) {
+		w.t.Fatalf("%v: %+v is said to lie where %+v lies", err, e, r)
 	}
 	return string(o.Data)
 }
@@ -363,11 +369,9 @@ func (w *world) commit(n int) {
 func (w *world) read() {
 	f := w.fetch[0]
 	w.fetch = w.fetch[1:]
-	r := w.stored(f.Entry.Loc)
-	if r.ID != f.Entry.ID || r.Owner != f.Entry.Owner || !f.Entry.Wrote(r.LSN) {
-		w.t.Fatalf("the mapping says that %x lies where %x lies", f.Entry.ID, r.ID)
-	}
+	w.data(f.Entry)
 	if w.readable(f.Entry) {
+		r := w.stored(f.Entry.Loc)
 		o, err := DecodeObject(body(r))
 		w.e.Fetched(f, o, r.LSN, err)
 	} else {

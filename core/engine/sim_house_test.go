@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// house is what the shell does beside traffic, piece by piece.
+type house struct {
+	writing *checkpoint   // not all of its pieces are taken
+	kept    []*checkpoint // two, the older one first
+
+	moving  uint32 // the segment that is carried over; 0: none
+	left    []log.Record
+	at      []log.Location
+	carried int  // pieces that are not durable yet
+	lost    bool // one of them never will be
+
+	writes map[uint64]uint64 // requests on their way, or waiting for Tasks: the LSN of their last record
+	shown  []mapping.Entry   // in answers, which are read late
+}
+
+// forget ends what was under way: a crash, or a failed write, took it.
+func (h *house) forget() {
+	h.writing, h.moving, h.carried = nil, 0, 0
+	clear(h.writes)
+}
+
+// randomCheckpoint takes some more pieces of a checkpoint.
+func (s *simulation) randomCheckpoint() {
+	if s.writing == nil {
+		if s.writing = s.begin(); s.writing == nil {
+			s.eraseKeys() // that comes first
+		}
+		return
+	}
+	for range 1 + s.rng.IntN(mapping.Shards) {
+		if !s.writing.more(s.e) {
+			s.kept, s.writing = append(s.kept, s.writing), nil
+			s.kept = s.kept[max(0, len(s.kept)-2):]
+			return
+		}
+	}
+}
+
+// randomCarry carries some more records of a segment that no checkpoint needs to
+// replay, and removes it when all are carried.
+func (s *simulation) randomCarry() {
+	if s.moving == 0 {
+		if len(s.kept) < 2 {
+			return
+		}
+		var free []uint32
+		for _, g := range s.history {
+			if g.id < s.kept[0].at.Segment && !g.gone {
+				free = append(free, g.id)
+			}
+		}
+		if len(free) > 0 {
+			s.moving, s.lost = free[s.rng.IntN(len(free))], false
+			s.left, s.at = s.records(s.moving)
+		}
+		return
+	}
+	if n := min(1+s.rng.IntN(8), len(s.left)); n > 0 {
+		s.carried++
+		moving := s.moving
+		s.e.Carry(s.left[:n], s.at[:n], func(code wire.Code) {
+			if s.moving == moving {
+				s.carried, s.lost = s.carried-1, s.lost || code != wire.OK
+			}
+		})
+		first := s.left[0]
+		s.left, s.at = s.left[n:], s.at[n:]
+		s.take()
+		s.putAgain(first)
+		return
+	}
+	if s.lost {
+		s.moving = 0
+	} else if s.carried == 0 && s.writing == nil {
+		s.checkUsed()
+		if live := s.e.Live()[s.moving]; live != 0 {
+			s.t.Fatalf("seed %d: %d bytes of segment %d are alive after all were carried over", s.seed, live, s.moving)
+		}
+		s.segmentOf(s.moving).gone, s.moving = true, 0
+	}
+}
+
+// putAgain changes what is being carried over, now and then: perhaps to what it is
+// already.
+func (s *simulation) putAgain(r log.Record) {
+	o, err := DecodeObject(body(r))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if who, c := s.pick(); s.rng.IntN(2) == 0 {
+		for p, owner := range s.owners {
+			if owner == r.Owner && s.rng.IntN(4) > 0 {
+				who = p
+			}
+		}
+		if s.rng.IntN(4) > 0 {
+			c = s.ids[r.Collection]
+		}
+		s.randomWrite(who, c, &o)
+	}
+}
+
+func (s *simulation) segmentOf(id uint32) *segment { return &s.history[id-1] }
+
+// checkUsed counts what is alive in each segment.
+func (s *simulation) checkUsed() {
+	used := map[uint32]int64{}
+	for i := range mapping.Shards {
+		for o := range s.e.objects.Shard(i) {
+			used[o.Loc.Segment] += int64(o.Loc.Length)
+		}
+	}
+	live := s.e.Live()
+	maps.DeleteFunc(live, func(_ uint32, n int64) bool { return n == 0 })
+	if !maps.Equal(used, live) {
+		s.t.Fatalf("seed %d: alive are %v, counted %v", s.seed, used, live)
+	}
+}
+
+// readLate reads the records of answers when their clients take them: where they
+// were, or where they are now, or they are gone.
+func (s *simulation) readLate() {
+	s.shown = slices.DeleteFunc(s.shown, func(e mapping.Entry) bool {
+		if s.readable(e) {
+			return false // content never changes where it lies
+		}
+		o := s.current(s.ids[e.Collection])[e.ID.Value()]
+		now, ok := s.e.Current(e)
+		if ok != (o.id == e.ID) || ok && (!s.readable(now) || s.data(now) != s.data(e)) {
+			s.t.Fatalf("seed %d: what was moved or erased is said to be there: %v", s.seed, ok)
+		}
+		return true
+	})
+}
+
+// failDisk refuses what is on its way to the disk, which is told to all who
+// wait, and then takes more; unless the Core ends before that.
+func (s *simulation) failDisk() {
+	s.absorb()
+	s.fail()
+	s.seen = 0
+	for _, c := range collections {
+		s.decided[c] = maps.Clone(s.current(c))
+	}
+	for n, lsn := range s.writes {
+		a, done := s.answered(n)
+		if lost := lsn > s.lsn; lost && (!done || a.code != wire.StorageFailed) || !lost && done && a.code != wire.OK {
+			s.t.Fatalf("seed %d: a write of record %d is answered with code %d (%v), %d are durable", s.seed, lsn, a.code, done, s.lsn)
+		}
+	}
+	if s.moving != 0 && s.carried != 0 {
+		s.t.Fatalf("seed %d: nobody heard that %d pieces were not carried over", s.seed, s.carried)
+	}
+	s.forget()
+	s.randomGet()
+	s.randomList()
+	s.randomSearch()
+	s.randomTask()
+	s.tick(time.Duration(s.rng.IntN(100)) * time.Millisecond)
+	who, c := s.pick()
+	if a, done := s.answered(s.ask(who, put(c, "m", "lost"))); !done || a.code != wire.StorageFailed || len(s.pending) != 0 {
+		s.t.Fatalf("seed %d: a write to a disk that takes none: %v, code %d", s.seed, done, a.code)
+	}
+	s.checkSearches()
+	if s.rng.IntN(4) == 0 {
+		s.crash()
+	} else {
+		s.resume()
+	}
+}
+
+// randomErasure erases a principal with all that it put, unless a crash or the
+// disk is quicker; and lets it come back as another owner.
+func (s *simulation) randomErasure() {
+	for len(s.pending) > 0 {
+		s.commit(len(s.pending))
+	}
+	i := s.rng.IntN(len(s.people))
+	who := s.people[i]
+	n := s.ask(admin, removal(who, wire.FlagErase))
+	switch s.rng.IntN(6) {
+	case 0:
+		s.crash()
+		return
+	case 1:
+		s.failDisk()
+		if a, done := s.answered(n); done && a.code != wire.StorageFailed {
+			s.t.Fatalf("seed %d: an erasure that is not durable is answered with code %d", s.seed, a.code)
+		}
+		return
+	}
+	s.commit(1)
+	maps.DeleteFunc(s.searches, func(_ uint64, q pendingSearch) bool { return q.who == who })
+	if a, done := s.answered(n); done {
+		s.t.Fatalf("seed %d: an erasure is answered with code %d before the key is gone", s.seed, a.code)
+	}
+	if s.begin() != nil {
+		s.t.Fatalf("seed %d: a checkpoint would forget that there is a key to be destroyed", s.seed)
+	}
+	crashed := s.rng.IntN(3) == 0
+	if crashed {
+		s.crash()
+	}
+	s.eraseKeys()
+	if a, done := s.answered(n); done == crashed || done && a.code != wire.OK || !s.erased[s.owners[who]] {
+		s.t.Fatalf("seed %d: after an erasure: answered %v, code %d, the key is gone: %v", s.seed, done, a.code, s.erased[s.owners[who]])
+	}
+	s.change(wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(who)}, Name: []byte{'p', byte('0' + i)}})
+	for _, c := range collections {
+		if r := s.rights[c][who]; r != 0 {
+			s.change(grant(wire.OpGrant, c, who, r))
+		}
+	}
+	owner := s.e.principals[who].owner
+	for _, before := range s.owners {
+		if owner <= before {
+			s.t.Fatalf("seed %d: owner %d comes after owner %d", s.seed, owner, before)
+		}
+	}
+	s.owners[who] = owner
+}
+
+// change asks for a change of the catalogue, and lets nothing else happen before
+// it is done.
+func (s *simulation) change(r wire.Request) {
+	n := s.ask(admin, r)
+	s.commit(len(s.pending))
+	if a, done := s.answered(n); !done || a.code != wire.OK {
+		s.t.Fatalf("seed %d: operation %d: %v, code %d", s.seed, r.Op, done, a.code)
+	}
+}
