@@ -52,10 +52,10 @@ type story struct {
 func newStory(t *testing.T) *story {
 	s := &story{world: newWorld(t, 1), trace: newTrace(), principals: map[string]access.Principal{"admin": admin}}
 	s.commands = map[string]func([]string){
-		"principal": s.principal, "grant": s.grant, "revoke": s.grant, "collection": s.collection, "index": s.index,
+		"principal": s.principal, "erase": s.erase, "key-destroyed": s.keyDestroyed, "grant": s.grant, "revoke": s.grant, "collection": s.collection, "index": s.index,
 		"put": s.put, "get": s.get, "delete": s.get, "list": s.get,
 		"search": s.search, "count": s.search, "delete-where": s.search,
-		"commit": s.commitAll, "disk-fails": s.diskFails, "read": s.readNext, "crash": s.crash,
+		"commit": s.commitAll, "disk-fails": s.diskFails, "disk-works": s.diskWorks, "read": s.readNext, "crash": s.crash,
 		"start-task": s.startTask, "task-step": s.taskStep, "task-says": s.taskSays, "task-dies": s.taskDies,
 		"tick": s.tickBy, "settle": s.settleAll, "status": s.status, "alerts": s.alerts,
 	}
@@ -104,6 +104,14 @@ func (s *story) principal(words []string) {
 	s.principals[words[1]] = p
 	s.request("admin", "principal "+words[1], wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: []byte(words[1])})
 }
+
+// erase NAME: remove the principal, with all that it put.
+func (s *story) erase(words []string) {
+	s.request("admin", "erase "+words[1], removal(s.principals[words[1]], wire.FlagErase))
+}
+
+// key-destroyed: no file holds the data key of who was erased any more.
+func (s *story) keyDestroyed([]string) { s.eraseKeys() }
 
 // grant COLLECTION PRINCIPAL RIGHTS, and revoke
 func (s *story) grant(words []string) {
@@ -164,7 +172,11 @@ func (s *story) commitAll([]string) {
 func (s *story) diskFails([]string) {
 	s.tell("lost: %s", s.positions(s.pending))
 	s.fail()
+	s.trace.lsn = s.world.lsn
 }
+
+// disk-works: it takes records again, in a new segment.
+func (s *story) diskWorks([]string) { s.resume() }
 
 // read: the oldest record that was asked for arrives.
 func (s *story) readNext([]string) { s.read() }
