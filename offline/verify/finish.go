@@ -59,7 +59,7 @@ func (s *Store) finish() (*Report, error) {
 		}
 	}
 	slices.SortFunc(r.Gone, func(a, b Object) int { return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.ID, b.ID)) })
-	r.Damage = slices.Clone(s.found.list)
+	r.Damage = append(r.Damage, s.found.list...)
 	slices.SortFunc(r.Damage, func(a, b Damage) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset)) })
 	err := s.beside()
 	return &s.report, err

@@ -154,7 +154,7 @@ func (s *Store) accept(e *log.DamageError) error {
 
 // Check reads all of the store. Progress hears of bytes of records.
 func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*Report, error) {
-	s.report = Report{}
+	s.report = Report{Damage: []Damage{}, Gone: []Object{}, Changes: []Change{}, Unknown: []Range{}, Notes: []string{}}
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}

@@ -158,7 +158,7 @@ func (w *walker) tail() error {
 			return err
 		}
 	}
-	w.report.Unknown = append(w.applied, w.present...).missing(w.baseLSN, w.log.Position().LSN)
+	w.report.Unknown = append(w.report.Unknown, append(w.applied, w.present...).missing(w.baseLSN, w.log.Position().LSN)...)
 	return nil
 }
 
