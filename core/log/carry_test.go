@@ -97,7 +97,7 @@ func TestCrashWhileCarrying(t *testing.T) {
 		must(t, again.write(1), again.carry(1), again.carry(2))
 		same(t, again, mustOpen(t, d, 6))
 	}
-	for n := range 1200 {
+	for n := 0; n < 1200; n += 7 {
 		try(first(n))
 	}
 	for set := range uint64(16) {

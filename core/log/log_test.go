@@ -2,6 +2,7 @@ package log
 
 import (
 	"bytes"
+	cryptorand "crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -285,6 +286,7 @@ func TestReadersMeetAWriter(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
 	must(t, w.checkpoint(), w.checkpoint())
+	w.l.random = cryptorand.Reader // which many may read
 	at := w.l.Position()
 	places := make([]Location, 0, len(w.objects))
 	for _, o := range w.objects {

@@ -16,7 +16,7 @@ import (
 // write and bring back what was removed. After each step every object is read, and
 // at each restart nothing that was acknowledged is missing.
 func TestSimulation(t *testing.T) {
-	histories := 60
+	histories := 40
 	if testing.Short() {
 		histories = 10
 	}
