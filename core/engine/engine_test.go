@@ -16,7 +16,7 @@ import (
 
 // indexed returns a world with a collection "c", an index "x" on it that
 // serves, and three objects.
-func indexed(t *testing.T, flags wire.Flags) *world {
+func indexed(t testing.TB, flags wire.Flags) *world {
 	w := newWorld(t, 1)
 	w.settle()
 	w.register("c", "x", flags)
