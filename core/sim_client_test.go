@@ -107,7 +107,7 @@ func (s *sim) ask(c *simClient, r wire.Request) *simRequest {
 	case wire.OpBatch:
 		q.writes, _ = wire.DecodeBatch(r.Object)
 	}
-	q.unique = slices.ContainsFunc(q.writes, func(w wire.BatchOp) bool { return w.Op == wire.OpPut })
+	q.unique = slices.ContainsFunc(q.writes, func(w wire.BatchOp) bool { return w.Op == wire.OpPut && !s.repeated[string(w.Object)] })
 	s.asked = append(s.asked, q)
 	s.note("%x asks %d: %v %s/%s %q", c.who[0], r.Number, r.Op, r.Collection, r.Index, r.Name)
 	c.net.send(frames.AppendRequest(nil, &r))
@@ -225,8 +225,14 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 		if q.group != nil {
 			wrong("its records %d to %d were appended", q.group.first, q.group.last)
 		}
-		for _, v := range m.versions(q.from, m.decided()) {
-			if _, code := m.predict(q, v); code == h.Code {
+		// What it depends on is durable; what was on its way when it was sent
+		// counts, save for rights, which are those that are in force.
+		from := q.from
+		if h.Code != wire.NotFound && h.Code != wire.PreconditionFailed {
+			from = min(from, q.durable)
+		}
+		for _, v := range m.versions(from, h.Head.LSN) {
+			if _, code := m.predict(q, v); code == h.Code && v <= h.Head.LSN {
 				return
 			}
 		}
@@ -493,13 +499,16 @@ func (s *sim) randomWrite(collection string) wire.BatchOp {
 	switch k := s.rng.IntN(20); {
 	case k < 2:
 		w.Flags = wire.FlagIfAbsent
-	case k < 4 && o != nil && o.name != "":
+	case k < 3 && o != nil && o.name != "" && len(o.data) < 1000:
+		w.Name, w.Object = []byte(o.name), []byte(o.data) // once more, as it is
+		s.repeated[o.data] = true
+	case k < 5 && o != nil && o.name != "":
 		w.Flags, w.Name, w.Identity = wire.FlagIfIdentity, []byte(o.name), o.id
-	case k < 6:
+	case k < 7:
 		w.Name = nil
-	case k < 9:
+	case k < 10:
 		w.Op, w.Object = wire.OpDelete, nil
-	case k < 13 && o != nil:
+	case k < 14 && o != nil:
 		w.Op, w.Object, w.Identity, w.Name = wire.OpDelete, nil, o.id, nil
 		if o.name != "" && s.chance(30) {
 			w.Name, w.Flags = []byte(o.name), wire.FlagIfIdentity
@@ -523,18 +532,18 @@ func (s *sim) randomChange(collection string) wire.Request {
 	p := s.people[1+s.rng.IntN(len(s.people)-1)]
 	r := wire.Request{Header: wire.Header{Identity: identity.ID(p)}}
 	switch k := s.rng.IntN(100); {
-	case k < 10:
+	case k < 18:
 		r.Op, r.Name = wire.OpAddPrincipal, fmt.Appendf(nil, "p%d", p[0])
-	case k < 16:
+	case k < 22:
 		r.Op = wire.OpRemovePrincipal
-	case k < 24:
+	case k < 34:
 		r.Op, r.Flags = wire.OpRemovePrincipal, wire.FlagErase
-	case k < 60:
+	case k < 66:
 		r.Op, r.Collection, r.Flags = wire.OpGrant, collection, wire.Flags(1+s.rng.IntN(31))
 		if s.chance(10) {
 			r.Collection, r.Flags = "", wire.Flags(wire.RightAdmin)
 		}
-	case k < 75:
+	case k < 78:
 		r.Op, r.Collection, r.Flags = wire.OpRevoke, collection, wire.Flags(1+s.rng.IntN(31))
 		if s.chance(20) {
 			r.Collection, r.Flags, r.Identity = "", wire.Flags(wire.RightAdmin), identity.ID(s.people[s.rng.IntN(len(s.people))])

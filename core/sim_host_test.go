@@ -75,7 +75,7 @@ func (s *sim) setBack() {
 			d.files[name] = &simFile{data: bytes.Clone(c.disk.files[name].data)}
 		}
 	}
-	err := s.try(d, s.newest, func(mapping.Entry) bool { return true })
+	err := s.try(d, c.branch && (mode == 2 || mode == 3), func(mapping.Entry) bool { return true })
 	s.note("set back, mode %d, branch %v: %v", mode, c.branch, err)
 	s.counts[outcome("set back", err)]++
 }
@@ -92,7 +92,8 @@ func outcome(what string, err error) string {
 
 // try opens a store of which the host has made something else. It does not open,
 // or it holds all that any client was told of: there is no third.
-func (s *sim) try(d *simDisk, anchor wire.Head, damaged func(mapping.Entry) bool) error {
+func (s *sim) try(d *simDisk, branch bool, damaged func(mapping.Entry) bool) error {
+	anchor := s.newest
 	sh, _, err := s.open(d, s.rng, 1<<30, anchor)
 	if err != nil {
 		if !errors.Is(err, log.ErrDamaged) && !errors.Is(err, ErrOlder) && !strings.Contains(err.Error(), "this Core reads version") {
@@ -109,8 +110,9 @@ func (s *sim) try(d *simDisk, anchor wire.Head, damaged func(mapping.Entry) bool
 		return nil
 	}
 	// It goes on from there with what was written once, and not acknowledged.
-	if p.LSN == anchor.LSN {
-		s.fail("a store opens with other records than those that a client knows of")
+	if p.LSN == anchor.LSN || branch {
+		s.fail("a store opens that ends with record %d, chain %x, where a client knows of record %d, chain %x, and record %d had %x",
+			p.LSN, p.Chain[:4], anchor.LSN, anchor.Chain[:4], p.LSN, s.chains[p.LSN])
 	}
 	s.counts["served with what nobody was told of"]++
 	return nil
@@ -128,7 +130,7 @@ func (s *sim) flip() {
 		return strings.HasPrefix(name, segmentFile(e.Loc.Segment)) && at >= int(e.Loc.Offset) && at < int(e.Loc.Offset+e.Loc.Length)
 	}
 	copied := d.clone()
-	err := s.try(d, s.newest, hit)
+	err := s.try(d, false, hit)
 	s.note("a bit of %s is flipped, at %d: %v", name, at, err)
 	kind := name[max(0, len(name)-4):]
 	s.counts[outcome("flip in "+kind, err)]++
@@ -161,7 +163,7 @@ func (s *sim) fork() {
 	if s.branch {
 		return
 	}
-	b := &sim{seed: s.seed, rng: rand.New(rand.NewPCG(s.rng.Uint64(), 4)), root: s.root, chains: maps.Clone(s.chains), disk: s.disk.clone(), model: s.model.clone(),
+	b := &sim{seed: s.seed, rng: rand.New(rand.NewPCG(s.rng.Uint64(), 4)), root: s.root, chains: maps.Clone(s.chains), repeated: maps.Clone(s.repeated), disk: s.disk.clone(), model: s.model.clone(),
 		newest: s.newest, people: s.people, number: s.number + 1<<40, hostile: s.hostile, branch: true, limbo: s.limbo, lastWrite: s.lastWrite, counts: map[string]int{}}
 	s.note("another branch")
 	defer func() {
@@ -221,6 +223,12 @@ func (s *sim) compacted(q *simRequest) {
 func (s *sim) checkErased(owners map[uint32]uint64, why string) {
 	if len(owners) == 0 {
 		return
+	}
+	keys, ok := s.log.Keys().OpenDataKeys(s.disk.files[log.KeysName].data[24:])
+	for owner := range owners {
+		if _, there := keys.Key(owner); there || !ok {
+			s.fail("%s: the data keys of today have that of owner %d", why, owner)
+		}
 	}
 	for _, c := range append([]simCopy{{disk: s.disk}}, s.copies...) {
 		d := c.disk.clone()

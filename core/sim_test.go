@@ -228,8 +228,9 @@ func (s *sim) step() {
 	case k < 620:
 		for range 1 + s.rng.IntN(4) {
 			if n := len(s.storage.waiting); n > 0 {
-				s.release(s.rng.IntN(n), !s.full || s.chance(20))
-				s.pump(1 << 30)
+				if s.release(s.rng.IntN(n), !s.full || s.chance(20)); s.chance(70) {
+					s.pump(1 << 30)
+				}
 			}
 		}
 	case k < 740:
@@ -287,8 +288,11 @@ func (s *sim) release(i int, ok bool) {
 		if err = errSimFull; o.failed != nil {
 			o.failed(err)
 		}
-		if s.lastFailed = s.model.durable; o.kind == "append" {
-			s.lastFailed = max(s.lastFailed, lastRecord(o.p))
+		switch o.kind {
+		case "append":
+			s.lastFailed = max(s.model.durable, lastRecord(o.p))
+		case "begin":
+			s.lastFailed = s.model.durable
 		}
 	} else if o.do(); o.kind == "begin" {
 		s.limbo = nil // cut off

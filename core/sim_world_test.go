@@ -42,6 +42,7 @@ type sim struct {
 	newest     wire.Head           // that any client saw
 	heads      []wire.Head         // some that clients saw
 	chains     map[uint64][16]byte // of heads, by LSN
+	repeated   map[string]bool     // contents that were put more than once
 	foreign    []wire.Head         // heads of other branches
 	copies     []simCopy
 	people     []access.Principal
@@ -79,7 +80,7 @@ type simLimbo struct {
 }
 
 func newSim(seed uint64) *sim {
-	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), disk: newSimDisk(), model: newSimModel(), chains: map[uint64][16]byte{}, counts: map[string]int{}}
+	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), disk: newSimDisk(), model: newSimModel(), chains: map[uint64][16]byte{}, repeated: map[string]bool{}, counts: map[string]int{}}
 	s.random(s.root[:])
 	for i := range 6 {
 		s.people = append(s.people, access.Principal{0: byte(1 + i), 31: 1})
@@ -152,6 +153,8 @@ func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (
 		sh.engine = engine.New(cfg)
 		if err = sh.log.Restore(n, sh.engine.Restore); err == nil {
 			break
+		} else if errors.Is(err, log.ErrLost) {
+			return sh, st, err
 		}
 		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
 	}
