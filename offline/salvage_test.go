@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -319,4 +320,96 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 	must(t, c.Compact(context.Background()))
 	s.stop()
 	_ = holds(t, w.data())
+}
+
+// place finds the newest record of a kind behind the checkpoint.
+func (w *world) place(t *testing.T, kind log.Kind) (at log.Location, lsn uint64) {
+	t.Helper()
+	root, err := core.ReadRootKey(filepath.Join(w.data(), "root.key"))
+	must(t, err)
+	d, err := log.OpenDir(w.data())
+	must(t, err)
+	defer d.Close()
+	l, err := log.Open(d, root, rand.Reader, nil)
+	must(t, err)
+	must(t, l.Restore(l.Checkpoints()[0], func([]byte) error { return nil }))
+	must(t, l.Replay(func(r log.Record, where log.Location) error {
+		if r.Kind == kind {
+			at, lsn = where, r.LSN
+		}
+		return nil
+	}))
+	return at, lsn
+}
+
+// spoil alters some bytes of a file.
+func spoil(t *testing.T, path string, offset int64) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	p := make([]byte, 4)
+	_, err = f.ReadAt(p, offset)
+	must(t, err)
+	for i := range p {
+		p[i] ^= 0x55
+	}
+	_, err = f.WriteAt(p, offset)
+	must(t, errors.Join(err, f.Close()))
+}
+
+// TestLostChangesAreNamed: of the catalogue, of a deletion, and those that nothing
+// can be told of.
+func TestLostChangesAreNamed(t *testing.T) {
+	w := makeWorld(t)
+	t.Run("change", func(t *testing.T) {
+		at, lsn := w.place(t, log.KindCreateCollection)
+		dir := w.copied(t)
+		spoil(t, filepath.Join(dir, w.newest), int64(at.Offset)+100)
+		r := w.salvage(t, dir)
+		if len(r.Changes) != 1 || r.Changes[0].LSN != lsn || !strings.Contains(r.Changes[0].What, "a collection was made") || len(r.Gone)+len(r.Unknown) > 0 {
+			t.Errorf("%+v", r)
+		}
+		w.hold(t, holds(t, dir), r, false)
+	})
+	t.Run("deletion", func(t *testing.T) {
+		at, lsn := w.place(t, log.KindDelete)
+		dir := w.copied(t)
+		spoil(t, filepath.Join(dir, w.newest), int64(at.Offset)+100)
+		r := w.salvage(t, dir)
+		if len(r.Gone) != 1 || r.Gone[0].Why != fmt.Sprintf("record %d, which is damaged, deleted it", lsn) {
+			t.Errorf("%+v", r)
+		}
+		if got := holds(t, dir); !maps.Equal(got, w.now) {
+			t.Error("what was deleted is there again, or something else is not")
+		}
+	})
+	t.Run("unknown", func(t *testing.T) {
+		at, lsn := w.place(t, log.KindDelete)
+		dir := w.copied(t)
+		spoil(t, filepath.Join(dir, w.newest), int64(at.Offset)+40) // its head
+		r := w.salvage(t, dir)
+		if len(r.Unknown) != 1 || r.Unknown[0] != (verify.Range{From: lsn, To: lsn}) || !r.Loses() {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("hopeless", func(t *testing.T) {
+		dir := w.copied(t)
+		list, err := filepath.Glob(filepath.Join(dir, "*.ckp"))
+		must(t, err)
+		for _, path := range list {
+			spoil(t, path, 60)
+		}
+		root, err := core.ReadRootKey(filepath.Join(dir, "root.key"))
+		must(t, err)
+		s, err := verify.Open(dir, root, true)
+		must(t, err)
+		defer s.Close()
+		r, err := s.Check(context.Background(), nil)
+		if err != nil || r.Hopeless == "" || !r.Damaged() {
+			t.Errorf("%v %+v", err, r)
+		}
+		if _, err := s.Salvage(time.Now()); !errors.Is(err, verify.ErrHopeless) {
+			t.Errorf("salvaged: %v", err)
+		}
+	})
 }
