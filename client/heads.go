@@ -69,10 +69,9 @@ func (m *memory) seen(h Head) error {
 }
 
 // parted reports whether two heads can't be of one history. A record is in one
-// segment, and no two branches have a segment in common. The chain value does
-// not count: it also goes on with the records that compaction carries over,
-// which have no number of their own.
-func parted(a, b Head) bool { return a.LSN == b.LSN && a.LSN != 0 && a.Segment != b.Segment }
+// segment, and no two branches have a segment in common; in a segment, one chain
+// value belongs to it.
+func parted(a, b Head) bool { return a.LSN == b.LSN && a.LSN != 0 && a != b }
 
 // save stores the head if the store does not have it.
 func (m *memory) save() error {

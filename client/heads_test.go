@@ -142,9 +142,9 @@ func TestStoreThatWentBackIsRefused(t *testing.T) {
 	}
 }
 
-// TestOtherSegmentWithTheSameNumberEndsTheConnection: one record is not in two.
-// The chain value alone goes on while compaction carries records over.
-func TestOtherSegmentWithTheSameNumberEndsTheConnection(t *testing.T) {
+// TestOtherHeadWithTheSameNumberEndsTheConnection: one record is not in two,
+// and has one chain value.
+func TestOtherHeadWithTheSameNumberEndsTheConnection(t *testing.T) {
 	head := Head{LSN: 7, Segment: [16]byte{1}, Chain: [16]byte{1}}
 	for _, other := range []struct {
 		name   string
@@ -153,7 +153,7 @@ func TestOtherSegmentWithTheSameNumberEndsTheConnection(t *testing.T) {
 	}{
 		{"segment", func(h *Head) { h.Segment[15]++ }, true},
 		{"segment and chain", func(h *Head) { h.Segment[0]++; h.Chain[15]++ }, true},
-		{"chain", func(h *Head) { h.Chain[15]++ }, false},
+		{"chain", func(h *Head) { h.Chain[15]++ }, true},
 	} {
 		c := connect(t, fake(t, func(c conn) {
 			for n := 0; ; n++ {

@@ -41,7 +41,7 @@ type house struct {
 
 // keepHouse does what is due, until the context ends.
 func (s *shell) keepHouse(ctx context.Context) {
-	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool)}
+	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool), numbers: [6]uint64{1: uint64(s.log.CheckpointBytes())}}
 	for pause := houseEvery; ; {
 		select {
 		case <-time.After(pause):
@@ -73,6 +73,9 @@ func (h *house) round() (more bool, err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		code = wire.StorageFailed
+		if errors.Is(err, log.ErrDamaged) {
+			code = wire.Damaged
+		}
 	}
 	h.s.ask(h.ctx, func(e *engine.Engine) {
 		e.Done(compact, code)
@@ -123,8 +126,11 @@ func (h *house) clean() error {
 	for more := true; more && err == nil; {
 		more, err = h.compact(list[len(list)-1].ID)
 	}
-	if err == nil {
-		h.s.ask(h.ctx, func(e *engine.Engine) { e.Cleaned(began) })
+	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { e.Cleaned(began) }) {
+		err = h.checkpoint() // which remembers that
+	}
+	if err == nil && len(h.damaged) > 0 {
+		return fmt.Errorf("%w: %d segments can't be compacted", log.ErrDamaged, len(h.damaged))
 	}
 	return err
 }

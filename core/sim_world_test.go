@@ -369,10 +369,10 @@ func (s *sim) hear(m control.Message) {
 
 // appended notes what the engine decided.
 func (s *sim) appended(g log.Group) {
-	if g[0].Sealed != nil {
-		s.note("carries %d records", len(g))
-		s.counts["records carried"] += len(g)
-		return
+	if n := len(g) - 1; g[n].Sealed != nil { // behind a mark
+		s.note("carries %d records", n)
+		s.counts["records carried"] += n
+		g = g[:1]
 	}
 	last := s.model.decided()
 	n := &simGroup{first: g[0].LSN, last: g[len(g)-1].LSN, records: g}

@@ -150,7 +150,7 @@ func (e *Engine) Replay(r log.Record, at log.Location) error {
 func (e *Engine) Start(now time.Time, at log.Position) {
 	e.Now, e.started = now, true
 	e.reach(at)
-	if e.cleaned == 0 {
+	if at.LSN == 0 {
 		e.cleaned = now.Unix()
 	}
 	for _, x := range e.indexes() {

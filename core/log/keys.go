@@ -17,6 +17,7 @@ const (
 	KeysName    = "data.keys"
 	keysMagic   = "MKEY"
 	keysVersion = 1
+	keysStoreAt = 8        // where the store's identifier lies
 	maxKeys     = 64 << 20 // bytes
 )
 
@@ -69,6 +70,9 @@ func (l *Log) writeKeys(keys seal.DataKeys) error {
 		return fmt.Errorf("make a salt: %w", err)
 	}
 	p := l.keysHeader().Bytes(l.keys.SealDataKeys(salt, keys))
+	if len(p) > maxKeys {
+		return fmt.Errorf("more keys were erased than %s can say", KeysName)
+	}
 	if err := l.storage.Create(KeysName, func(w io.Writer) error { _, err := w.Write(p); return err }); err != nil {
 		return fmt.Errorf("write %s: %w", KeysName, err)
 	}

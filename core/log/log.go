@@ -195,8 +195,14 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 			l.checkpoints[n] = f.Size
 		}
 	}
+	begun := slices.ContainsFunc(files, func(f File) bool { return f.Name == KeysName })
 	if newest == 0 && len(l.checkpoints) == 0 {
-		if _, err := io.ReadFull(random, l.store[:]); err != nil {
+		if begun { // and nothing was written, or all is gone: clients tell
+			err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
+		} else {
+			_, err = io.ReadFull(random, l.store[:])
+		}
+		if err != nil {
 			return nil, fmt.Errorf("make a store identifier: %w", err)
 		}
 		l.keys = seal.Derive(root, l.store)
@@ -205,11 +211,13 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
 	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
-	if newest == 0 {
+	if newest == 0 && !begun {
 		return l, l.makeKeys()
 	}
-	if err := s.Sync(segmentName(newest)); err != nil { // the others were durable before it was made
-		return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
+	if newest > 0 { // the others were durable before it was made
+		if err := s.Sync(segmentName(newest)); err != nil {
+			return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
+		}
 	}
 	return l, l.readKeys(files)
 }
