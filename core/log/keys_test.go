@@ -140,18 +140,36 @@ func TestAlteredKeys(t *testing.T) {
 	refused("larger than it can be", make([]byte, maxKeys+1))
 }
 
-// TestKeysOfANewStore: it has some before it has a segment; a crash in between
-// leaves no store behind, and no key serves the next one.
+// TestKeysOfANewStore: it has some before it has a segment. A crash in between leaves
+// a store that can be opened; and whatever else is gone, the keys and the identity
+// that are there are kept, so that clients can tell, and a backup can be put back.
 func TestKeysOfANewStore(t *testing.T) {
 	d := newDisk()
-	mustOpen(t, d, 1)
+	id := mustOpen(t, d, 1).l.store
 	first := bytes.Clone(d.files[KeysName])
 	w := mustOpen(t, d, 2)
-	if len(first) == 0 || bytes.Equal(first, d.files[KeysName]) {
-		t.Error("the keys of a store that never was are used")
+	if w.l.store != id || len(first) == 0 || !bytes.Equal(first, d.files[KeysName]) {
+		t.Error("the store is another one after a restart")
 	}
 	must(t, w.write(5))
 	same(t, w, mustOpen(t, d, 3))
+	backup := d.clone()
+	for _, name := range d.names(segmentSuffix) {
+		delete(d.files, name)
+	}
+	empty := mustOpen(t, d, 4)
+	if at := empty.l.Position(); at.LSN != 0 || empty.l.store != id || !bytes.Equal(first, d.files[KeysName]) {
+		t.Errorf("without its segments it is at record %d, of store %x", at.LSN, empty.l.store)
+	}
+	maps.Copy(d.files, backup.files)
+	same(t, w, mustOpen(t, d, 5))
+	d.files[KeysName] = first[:20]
+	for _, name := range d.names(segmentSuffix) {
+		delete(d.files, name)
+	}
+	if _, err := open(d, 6); err == nil || !bytes.Equal(d.files[KeysName], first[:20]) {
+		t.Errorf("half a file of keys: %v", err)
+	}
 	d = newDisk()
 	d.fail = syscall.EIO
 	if _, err := open(d, 1); !errors.Is(err, syscall.EIO) || len(d.files) > 0 {
