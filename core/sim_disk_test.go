@@ -164,6 +164,13 @@ func (st *simStorage) wait(o *simOp) error {
 	return <-o.done
 }
 
+// calls counts the calls that wait.
+func (st *simStorage) calls() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.waiting)
+}
+
 // take takes the i-th call that waits.
 func (st *simStorage) take(i int) *simOp {
 	st.mu.Lock()
@@ -224,7 +231,9 @@ func (st *simStorage) Append(name string, p []byte) error {
 
 // begin makes a file with its first bytes, or not at all.
 func (st *simStorage) begin(name string, p []byte) error {
-	data := append(p[:len(p):len(p)], make([]byte, st.rng.IntN(4*sector))...)
+	set := func() {
+		st.disk.set(name, append(p[:len(p):len(p)], make([]byte, st.rng.IntN(4*sector))...))
+	}
 	cut := func() {
 		if f := st.disk.files[st.current]; f != nil && st.rng.IntN(4) > 0 {
 			f.data = f.data[:min(st.end, len(f.data))]
@@ -233,14 +242,14 @@ func (st *simStorage) begin(name string, p []byte) error {
 	return st.wait(&simOp{kind: "begin", name: name, p: p,
 		do: func() {
 			cut()
-			st.disk.set(name, data)
+			set()
 			st.disk.undo = nil
 			st.current, st.end, st.failed = name, len(p), nil
 		},
 		part: func() {
 			if st.rng.IntN(2) == 0 {
 				cut()
-				st.disk.set(name, data)
+				set()
 			}
 		}})
 }

@@ -186,8 +186,8 @@ func (s *sim) waiting() (n int) {
 func (s *sim) quieten() {
 	for again := true; again; {
 		s.pump(1 << 30)
-		again = len(s.storage.waiting) > 0
-		for len(s.storage.waiting) > 0 {
+		again = s.storage.calls() > 0
+		for s.storage.calls() > 0 {
 			s.release(0, true)
 		}
 		for _, k := range slices.Clone(s.fakes) {
@@ -227,7 +227,7 @@ func (s *sim) step() {
 		s.randomRequest()
 	case k < 620:
 		for range 1 + s.rng.IntN(4) {
-			if n := len(s.storage.waiting); n > 0 {
+			if n := s.storage.calls(); n > 0 {
 				if s.release(s.rng.IntN(n), !s.full || s.chance(20)); s.chance(70) {
 					s.pump(1 << 30)
 				}

@@ -231,7 +231,7 @@ func (s *sim) settleModel(lsn uint64) {
 
 // stop ends the process: killed, or with the machine.
 func (s *sim) stop(power bool) {
-	s.note("stop, power %v, %d calls wait", power, len(s.storage.waiting))
+	s.note("stop, power %v, %d calls wait", power, s.storage.calls())
 	// All that Append returned for is durable, whether the engine knows or not.
 	s.learn(s.log.Position().LSN)
 	s.storage.kill()
