@@ -34,9 +34,10 @@ var (
 type house struct {
 	s       *shell
 	ctx     context.Context
-	alive   int64           // bytes of live records
-	damaged map[uint32]bool // segments that can't be moved
-	numbers [6]uint64       // for a status
+	alive   int64             // bytes of live records
+	waiting []*engine.Request // for all dead records to be given back
+	damaged map[uint32]bool   // segments that can't be moved
+	numbers [6]uint64         // for a status
 }
 
 // keepHouse does what is due, until the context ends.
@@ -67,20 +68,25 @@ func (h *house) round() (more bool, err error) {
 		return false, h.ctx.Err()
 	}
 	code := wire.OK
+	h.waiting = append(h.waiting, compact...)
 	if err = h.erase(erase); err == nil {
-		more, err = h.work(clean || len(compact) > 0)
+		more, err = h.work(clean || len(h.waiting) > 0)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errErasing) {
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		code = wire.StorageFailed
 		if errors.Is(err, log.ErrDamaged) {
 			code = wire.Damaged
 		}
 	}
+	if errors.Is(err, errErasing) {
+		return true, nil // it came meanwhile
+	}
 	h.s.ask(h.ctx, func(e *engine.Engine) {
-		e.Done(compact, code)
+		e.Done(h.waiting, code)
 		e.ObserveStorage(h.numbers)
 	})
+	h.waiting = nil
 	return more, err
 }
 
@@ -157,8 +163,10 @@ func (h *house) checkpoint() error {
 	var piece []byte
 	var ok bool
 	written := h.s.written.Load()
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { at, piece, ok = e.Checkpoint() }) || !ok {
-		return errors.Join(h.ctx.Err(), errErasing)
+	if !h.s.ask(h.ctx, func(e *engine.Engine) { at, piece, ok = e.Checkpoint() }) {
+		return h.ctx.Err()
+	} else if !ok {
+		return errErasing
 	}
 	err := h.s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
 		if i > 0 && !h.s.ask(h.ctx, func(e *engine.Engine) { piece = e.Shard(i - 1) }) {
@@ -185,8 +193,12 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	if s.ID == 0 {
 		return false, nil
 	}
-	if live[s.ID] > 0 {
+	carried := live[s.ID]
+	if carried > 0 {
 		err = h.carry(s.ID, debt)
+	}
+	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) && live[s.ID] > 0 {
+		err = fmt.Errorf("%w: not all that is alive in segment %d lies where it should", log.ErrDamaged, s.ID)
 	}
 	if errors.Is(err, log.ErrDamaged) {
 		h.damaged[s.ID] = true
@@ -194,7 +206,7 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	}
 	if err == nil {
 		err = h.s.log.Remove(s.ID)
-		h.numbers[4], h.numbers[5] = h.numbers[4]+uint64(live[s.ID]), h.numbers[5]+uint64(s.Bytes-live[s.ID])
+		h.numbers[4], h.numbers[5] = h.numbers[4]+uint64(carried), h.numbers[5]+uint64(s.Bytes-carried)
 	}
 	return err == nil, err
 }

@@ -343,7 +343,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 			r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
 			r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
 		}
-		if n := r.disk.refuse(true); n != 1+6 {
+		if n := r.disk.refuse(true); n != 1+6 && n != 1+5 { // the last may be about to
 			t.Errorf("the disk was tried %d times in %v, want once a second", n, 6*resumeEvery)
 		}
 		r.all.Go(func() { r.keepHouse(r.ctx) })

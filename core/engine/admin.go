@@ -164,5 +164,9 @@ func (e *Engine) decidePrincipal(q *Request, c *collection) (rec log.Record, cod
 // A principal that was removed and comes back is a new owner: what it put
 // before is not its own any more.
 func (e *Engine) addPrincipal(id access.Principal, label string) log.Record {
-	return entry{principal: id, owner: e.owners + 1, label: label}.record(log.KindAddPrincipal, 0)
+	n := entry{principal: id, owner: e.owners + 1, label: label}
+	for !e.History.HasKey(n.owner) { // an older copy of the log may not know that it was given out
+		n.owner++
+	}
+	return n.record(log.KindAddPrincipal, 0)
 }

@@ -75,9 +75,10 @@ type TaskFrame struct {
 	Frame    []byte
 }
 
-// History knows all heads that the log has had.
+// History is what the log alone knows.
 type History interface {
-	Contains(wire.Head) bool // of heads that are not beyond the present one
+	Contains(wire.Head) bool  // whether it had this head, which is not beyond the present one
+	HasKey(owner uint32) bool // whether what an owner put can be opened
 }
 
 // Object is the body of a KindPut record, opened.

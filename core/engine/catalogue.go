@@ -26,13 +26,14 @@ type catalogue struct {
 	tasks       map[string]*wire.Row // the API format table
 	byName      map[string]*collection
 	byID        map[uint32]*collection
-	collections []*collection // by identifier, so that walks have one order
-	server      access.Grants // rights on the server itself
-	owners      uint32        // the highest owner given out
-	identifiers uint32        // the highest given to a collection; never given again
-	cleaned     int64         // Unix time at which all dead records had been given back
-	dropped     bool          // objects of dropped collections may still be in the mapping
-	swept       int           // the next shard of the mapping to clear of them
+	collections []*collection   // by identifier, so that walks have one order
+	server      access.Grants   // rights on the server itself
+	owners      uint32          // the highest owner given out
+	identifiers uint32          // the highest given to a collection; never given again
+	cleaned     int64           // Unix time at which all dead records had been given back
+	erased      map[uint32]bool // owners that had no data key at the start
+	dropped     bool            // objects of dropped collections, or of erased owners, may still be in the mapping
+	swept       int             // the next shard of the mapping to clear of them
 }
 
 type principal struct {
@@ -135,12 +136,7 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		e.owners = max(e.owners, n.owner)
 		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
 	case rec.Kind == log.KindRemovePrincipal:
-		delete(e.principals, n.principal)
-		e.out.Ended = append(e.out.Ended, n.principal)
-		e.server.Remove(n.principal, wire.RightsAll)
-		for _, k := range e.collections {
-			k.grants.Remove(n.principal, wire.RightsAll)
-		}
+		e.forget(n.principal)
 		if n.flags&wire.FlagErase != 0 {
 			e.applyErase(n.owner, rec.LSN)
 		}
@@ -191,6 +187,16 @@ func (e *Engine) applyRegisterTask(n entry) error {
 	return nil
 }
 
+// forget takes a principal away, with all its rights and connections.
+func (e *Engine) forget(p access.Principal) {
+	delete(e.principals, p)
+	e.out.Ended = append(e.out.Ended, p)
+	e.server.Remove(p, wire.RightsAll)
+	for _, c := range e.collections {
+		c.grants.Remove(p, wire.RightsAll)
+	}
+}
+
 // sweep clears one shard of the mapping of the objects of dropped collections:
 // a drop takes effect at once, and its memory comes back bit by bit.
 func (e *Engine) sweep() {
@@ -199,7 +205,7 @@ func (e *Engine) sweep() {
 	}
 	var gone []identity.Value
 	for o := range e.objects.Shard(e.swept) {
-		if e.byID[o.Collection] == nil {
+		if e.byID[o.Collection] == nil || e.erased[o.Owner] {
 			gone = append(gone, o.ID.Value())
 		}
 	}

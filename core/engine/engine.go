@@ -177,6 +177,16 @@ func (e *Engine) reach(at log.Position) { e.at, e.head = at, at.Head() }
 // Check counts what the log led to; the segment of each live record has to be
 // there. That of what was swept since the checkpoint may not be.
 func (e *Engine) Check(has func(segment uint32) bool) error {
+	// An older copy of the log may not know yet who was erased.
+	e.erased = make(map[uint32]bool)
+	for owner := range e.owners + 1 {
+		e.erased[owner] = !e.History.HasKey(owner)
+	}
+	for id, p := range e.principals {
+		if e.erased[p.owner] {
+			e.forget(id)
+		}
+	}
 	for e.dropped, e.swept = true, 0; e.dropped; {
 		e.sweep()
 	}

@@ -793,3 +793,22 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 		t.Fatalf("clients were let in %d times", ready)
 	}
 }
+
+// TestAnOlderLogMayNotKnowWhoWasErased: the keys tell. Who has none is gone with all
+// that it put, writes nothing, and its number is given to nobody.
+func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
+	w := indexed(t, 0)
+	alice := access.Principal{0: 9}
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(wire.RightsAll)}}, wire.OK)
+	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	owner := w.e.principals[alice].owner
+	w.keyless = map[uint32]bool{owner: true, owner + 1: true}
+	w.boot()
+	w.must(alice, put("c", "more", "data"), wire.UnknownPrincipal)
+	w.must(admin, get("c", "hers"), wire.NotFound)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
+	if got := w.e.principals[alice].owner; got != owner+2 {
+		t.Errorf("who comes back is owner %d, want %d", got, owner+2)
+	}
+}

@@ -39,6 +39,7 @@ type world struct {
 	number  uint64
 	list    *Request                 // the last LIST
 	erased  map[uint32]bool          // owners whose data key is destroyed
+	keyless map[uint32]bool          // owners without a data key
 	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
 }
 
@@ -245,6 +246,9 @@ func (w *world) head() wire.Head {
 	p := w.position()
 	return p.Head()
 }
+
+// HasKey: nobody has lost a key, unless a test says so.
+func (w *world) HasKey(owner uint32) bool { return !w.keyless[owner] }
 
 // Contains makes a History of the world.
 func (w *world) Contains(h wire.Head) bool { return h.LSN == 0 || h.Segment == w.tag(h.LSN) }

@@ -54,6 +54,9 @@ func (l *Log) makeKeys() error {
 	return l.writeKeys(seal.NewDataKeys(seed))
 }
 
+// HasKey reports whether an owner has a data key. Anybody may ask.
+func (l *Log) HasKey(owner uint32) bool { return l.ring.Has(owner) }
+
 // Erase destroys the data keys of owners: when it returns nil, no copy is left
 // that this Log ever wrote, but for what the medium keeps of files removed.
 func (l *Log) Erase(owners ...uint32) error {

@@ -211,6 +211,13 @@ func (r *Ring) Use(keys DataKeys) {
 	clear(r.cached)
 }
 
+// Has reports whether an owner has a data key.
+func (r *Ring) Has(owner uint32) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.own[owner] != [KeySize]byte{} || r.data.above(owner) >= 0
+}
+
 // Bodies returns what seals the bodies of an owner's records in a segment, or
 // nil if the owner has no key.
 func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
