@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"motte/core/engine"
@@ -232,7 +231,6 @@ func (h *house) carry(segment uint32, debt int64) error {
 		if r.Kind != log.KindPut {
 			return nil
 		}
-		r.Sealed = slices.Clone(r.Sealed)
 		records, at = append(records, r), append(at, place)
 		if size += len(r.Sealed); size < piece {
 			return nil

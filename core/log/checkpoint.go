@@ -61,9 +61,7 @@ func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) 
 	c := checkpoint{slices.Max(l.Checkpoints()) + 1, at.Segment}
 	header := frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(c.number).U32(0)
 	var salt seal.Salt
-	if _, err := io.ReadFull(l.random, salt[:]); err != nil {
-		return fmt.Errorf("make a salt: %w", err)
-	}
+	l.draw(salt[:])
 	header = header.Bytes(salt[:])
 	aead, size := l.keys.Checkpoint(salt), int64(len(header))
 	err := l.storage.Create(checkpointName(c.number), func(w io.Writer) error {

@@ -48,9 +48,7 @@ func (l *Log) keysHeader() frame.Writer {
 // makeKeys makes the secret of a new store.
 func (l *Log) makeKeys() error {
 	var seed [seal.KeySize]byte
-	if _, err := io.ReadFull(l.random, seed[:]); err != nil {
-		return fmt.Errorf("make the data keys: %w", err)
-	}
+	l.draw(seed[:])
 	return l.writeKeys(seal.NewDataKeys(seed))
 }
 
@@ -69,9 +67,7 @@ func (l *Log) Erase(owners ...uint32) error {
 
 func (l *Log) writeKeys(keys seal.DataKeys) error {
 	var salt seal.Salt
-	if _, err := io.ReadFull(l.random, salt[:]); err != nil {
-		return fmt.Errorf("make a salt: %w", err)
-	}
+	l.draw(salt[:])
 	p := l.keysHeader().Bytes(l.keys.SealDataKeys(salt, keys))
 	if len(p) > maxKeys {
 		return fmt.Errorf("more keys were erased than %s can say", KeysName)

@@ -197,13 +197,10 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	}
 	begun := slices.ContainsFunc(files, func(f File) bool { return f.Name == KeysName })
 	if newest == 0 && len(l.checkpoints) == 0 {
-		if begun { // and nothing was written, or all is gone: clients tell
-			err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
-		} else {
-			_, err = io.ReadFull(random, l.store[:])
-		}
-		if err != nil {
-			return nil, fmt.Errorf("make a store identifier: %w", err)
+		if !begun {
+			l.draw(l.store[:])
+		} else if err := s.ReadAt(KeysName, l.store[:], keysStoreAt); err != nil { // nothing was written, or all is gone: clients tell
+			return nil, fmt.Errorf("read %s: %w", KeysName, err)
 		}
 		l.keys = seal.Derive(root, l.store)
 	}
@@ -220,6 +217,13 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 		}
 	}
 	return l, l.readKeys(files)
+}
+
+// draw fills p with random bytes. It is not for input to reach that there are none.
+func (l *Log) draw(p []byte) {
+	if _, err := io.ReadFull(l.random, p); err != nil {
+		panic("log: no randomness: " + err.Error())
+	}
 }
 
 // Keys returns the Core's own keys for this store.
@@ -338,9 +342,7 @@ func (l *Log) newSegment() error {
 	if s.id >= maxSegments {
 		return errors.New("the store has had as many segments as it can have")
 	}
-	if _, err := io.ReadFull(l.random, s.salt[:]); err != nil {
-		return fmt.Errorf("make a salt: %w", err)
-	}
+	l.draw(s.salt[:])
 	header := s.header(l.store, l.keys)
 	if err := l.storage.Append(segmentName(s.id), header); err != nil {
 		return fmt.Errorf("make %s: %w", segmentName(s.id), err)

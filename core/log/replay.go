@@ -101,7 +101,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	if next != nil && next.previous == s.id { // behind the end that it names lies a torn tail
 		w.size = min(w.size, int64(next.previousEnd))
 	}
-	var g replayed
+	var g []replayed // a group
 	pos := l.pos
 	for int64(pos.End) < w.size {
 		offset := int64(pos.End)
@@ -122,7 +122,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		if what == "" || what == ownerGone { // as a record behind this one says
 			pos.pass(s, p, &r)
 			r.Body = bytes.Clone(r.Body)
-			g.add(r, Location{s.id, uint32(offset), uint32(r.length)})
+			g = append(g, replayed{r, Location{s.id, uint32(offset), uint32(r.length)}})
 			if !carried && r.flags&flagCommit == 0 {
 				continue
 			}
@@ -141,10 +141,14 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			}
 			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, uint32(at)
 		}
-		if err := g.apply(l, apply); err != nil {
-			return err
+		for _, r := range g {
+			if err := apply(r.Record, r.at); err != nil {
+				if err := l.damage(w.name, int64(r.at.Offset), "the record can't be applied"); err != nil {
+					return err
+				}
+			}
 		}
-		l.pos = pos
+		g, l.pos = g[:0], pos
 	}
 	s.end = int64(l.pos.End)
 	return nil
@@ -166,27 +170,10 @@ func (l *Log) find(w *window, s *segment, offset int64, lsn uint64, flags byte) 
 	return 0, w.size, nil
 }
 
-// replayed is a group being read.
+// replayed is a record, and where it lies.
 type replayed struct {
-	records Group
-	places  []Location
-}
-
-func (g *replayed) add(r Record, at Location) {
-	g.records, g.places = append(g.records, r), append(g.places, at)
-}
-
-// apply applies the group, and empties it.
-func (g *replayed) apply(l *Log, apply func(Record, Location) error) error {
-	for i, at := range g.places {
-		if err := apply(g.records[i], at); err != nil {
-			if err := l.damage(segmentName(at.Segment), int64(at.Offset), "the record can't be applied"); err != nil {
-				return err
-			}
-		}
-	}
-	g.records, g.places = g.records[:0], g.places[:0]
-	return nil
+	Record
+	at Location
 }
 
 // Walk hands each record of a segment, checked, and as it is stored but without its

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
-	"strings"
 
 	"motte/core/frame"
 	"motte/core/seal"
@@ -38,17 +37,8 @@ func segmentName(id uint32) string { return fmt.Sprintf("%08d%s", id, segmentSuf
 
 // number returns the number in a file's name, if it is one that the log gives.
 func number(name, suffix string) (n uint32, ok bool) {
-	digits, ok := strings.CutSuffix(name, suffix)
-	if !ok || len(digits) != 8 {
-		return 0, false
-	}
-	for _, d := range digits {
-		if d < '0' || d > '9' {
-			return 0, false
-		}
-		n = n*10 + uint32(d-'0')
-	}
-	return n, n > 0
+	_, err := fmt.Sscanf(name, "%d"+suffix, &n)
+	return n, err == nil && n > 0 && name == fmt.Sprintf("%08d%s", n, suffix)
 }
 
 // header encodes the header of s, and sets its tag.

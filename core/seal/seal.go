@@ -215,6 +215,10 @@ func (r *Ring) Use(keys DataKeys) {
 func (r *Ring) Has(owner uint32) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	return r.has(owner)
+}
+
+func (r *Ring) has(owner uint32) bool {
 	return r.own[owner] != [KeySize]byte{} || r.data.above(owner) >= 0
 }
 
@@ -224,26 +228,25 @@ func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
 	k := cacheKey{owner, s}
 	r.mu.RLock()
 	a, ready := r.cached[k]
-	data, known := r.own[owner]
+	key, ok := r.own[owner]
 	keys := r.data
 	r.mu.RUnlock()
 	if ready {
 		return a
 	}
-	own := known
-	if !own {
-		data, known = keys.Key(owner)
+	if !ok {
+		key, ok = keys.Key(owner)
 	}
-	if !known {
+	if !ok {
 		return nil
 	}
-	a = newAEAD(derive(data[:], s[:], "motte/v1/record body"))
+	a = newAEAD(derive(key[:], s[:], "motte/v1/record body"))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.cached) >= maxCached {
 		clear(r.cached)
 	}
-	if own || r.data.above(owner) >= 0 { // it was not taken away meanwhile
+	if r.has(owner) { // it was not taken away meanwhile
 		r.cached[k] = a
 	}
 	return a
