@@ -182,8 +182,8 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	for owner := range e.owners + 1 {
 		e.erased[owner] = !e.History.HasKey(owner)
 	}
-	for id, p := range e.principals {
-		if e.erased[p.owner] {
+	for _, id := range shown(e.principals, access.Principal{}, true) {
+		if e.erased[e.principals[id].owner] {
 			e.forget(id)
 		}
 	}
