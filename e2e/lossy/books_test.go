@@ -60,9 +60,10 @@ type wish map[*name]int
 
 // books is all that was asked for and answered.
 type books struct {
-	names   [writers][]*name
-	doubts  [writers][]wish // without an answer
-	tenants []*tenant
+	names    [writers][]*name
+	doubts   [writers][]wish // without an answer
+	refusals [writers][]wish // because of the disk
+	tenants  []*tenant
 
 	mu                    sync.Mutex
 	acknowledged          int // requests
@@ -141,6 +142,7 @@ func (b *books) change(ctx context.Context, c *client.Client, w int) bool {
 		b.count(&b.acknowledged, 1)
 	case errors.Is(err, client.ErrStorageFailed):
 		b.count(&b.refused, 1)
+		b.refusals[w] = append(b.refusals[w], wanted)
 		return false
 	case errors.Is(err, client.ErrConnectionLost):
 		b.doubts[w] = append(b.doubts[w], wanted)
@@ -273,6 +275,9 @@ func (b *books) balance(t *testing.T) {
 	for _, p := range b.problems {
 		t.Error(p)
 	}
-	t.Logf("%d requests were acknowledged and %d refused because of the disk; of those without an answer %d took effect and %d did not; "+
-		"%d of %d principals were erased, and the store was compacted %d times", b.acknowledged, b.refused, b.took, b.tookNot, b.erasures, len(b.tenants), b.compactions)
+	t.Logf("%d requests were acknowledged and %d refused because of the disk; of those without an answer %d took effect and %d did not",
+		b.acknowledged, b.refused, b.took, b.tookNot)
+	if len(b.tenants) > 0 {
+		t.Logf("%d of %d tenants were erased, and the store was compacted %d times", b.erasures, len(b.tenants), b.compactions)
+	}
 }

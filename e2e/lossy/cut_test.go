@@ -7,7 +7,7 @@ const (
 	loadSteps       = 150 // enough for some dozens of requests
 	firstStartSteps = 40
 	startSteps      = 6
-	choreSteps      = 30 // compaction; an erasure takes fewer
+	choreSteps      = 40 // compaction; an erasure takes fewer
 )
 
 // TestAcknowledgedWritesSurvivePowerCuts loads a server and cuts the power, in
@@ -64,8 +64,8 @@ func TestWhatKilledServersLeaveIsMadeDurable(t *testing.T) {
 	}
 }
 
-// TestChoresSurvivePowerCuts cuts the power while the Core compacts, or destroys
-// the key of a principal that is erased.
+// TestChoresSurvivePowerCuts cuts the power, or only kills everything, while the
+// Core compacts, or destroys the key of a principal that is erased.
 func TestChoresSurvivePowerCuts(t *testing.T) {
 	rng := random(t)
 	s, b := newServer(t, onFileSystem(t)), newBooks()
@@ -88,7 +88,11 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 		case <-off:
 		case <-answered:
 		}
-		s.cut(rng)
+		if s.medium.volume().Cut(); rng.IntN(2) == 0 {
+			s.cut(rng)
+		} else {
+			s.killOnly()
+		}
 		<-answered
 		if c = s.mustReady(); !b.account(t.Context(), c) {
 			return
@@ -99,22 +103,31 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 // rootKeyIsWhole says that a root key is there as a whole or not at all.
 const rootKeyIsWhole = false
 
-// TestFirstStartSurvivesPowerCuts: whatever a first start had done, the next
-// one makes a store that its administrator can use.
+// TestFirstStartSurvivesPowerCuts: whatever a first start had done when the power
+// was cut, or when it was killed, the next one makes a store that its
+// administrator can use, and that keeps what is acknowledged.
 func TestFirstStartSurvivesPowerCuts(t *testing.T) {
 	if !rootKeyIsWhole {
 		t.Skip("a power cut can leave a part of a root key")
 	}
 	rng := random(t)
-	for i := range max(1, *cuts/2) {
-		s := newServer(t, onFileSystem(t))
+	for i := range max(1, *cuts/3) {
+		s, b := newServer(t, onFileSystem(t)), newBooks()
 		s.start()
-		s.cutAfter((i*7+rng.IntN(7))%firstStartSteps, rng) // a long run has each step
-		c := s.mustReady()
-		must(t, c.CreateCollection(t.Context(), collection))
-		_, err := c.Put(t.Context(), collection, []byte("data"))
-		must(t, err)
+		steps := (i*9 + rng.IntN(9)) % firstStartSteps // a long run has each
+		if rng.IntN(2) == 0 {
+			s.cutAfter(steps, rng)
+		} else {
+			s.killAfter(steps)
+		}
+		s.create(s.mustReady())
+		b.loadUntil(s, 10)
+		s.cut(rng)
+		whole := b.account(t.Context(), s.mustReady())
 		s.kill()
+		if b.balance(t); !whole {
+			return
+		}
 	}
 }
 

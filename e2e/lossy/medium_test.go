@@ -18,7 +18,6 @@ type medium interface {
 	dir() string
 	volume() *Volume             // the one that is mounted
 	restore(rng *rand.Rand) Loss // after the power was cut, and no process runs any more: mount what is left
-	close()                      // unmount it
 }
 
 // media are the media that tests use. Each skips the test where it can't be had.
@@ -76,7 +75,7 @@ type disk struct {
 	on bool
 }
 
-// diskSize leaves a little room beside what the tests write.
+// diskSize is more than the tests write, unless they fill the disk.
 const diskSize = 512 << 20 // bytes
 
 func onDisk(t *testing.T) *disk {

@@ -148,6 +148,13 @@ func (s *server) cutAfter(steps int, rng *rand.Rand) {
 func (s *server) killAfter(steps int) {
 	s.t.Helper()
 	s.await(steps)
+	s.killOnly()
+}
+
+// killOnly kills everything and gives the disk the power again that was cut for
+// that, as if it had never been cut.
+func (s *server) killOnly() {
+	s.t.Helper()
 	s.kill()
 	s.medium.volume().Revive()
 }

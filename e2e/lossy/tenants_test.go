@@ -3,7 +3,6 @@ package lossy
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -11,10 +10,9 @@ import (
 	"motte/core/wire"
 )
 
-// tenants is the collection of principals that come and go.
 const (
-	tenants      = "tenants"
-	tenantsNames = 3 // of a tenant
+	tenants     = "tenants" // the collection of principals that come and go
+	tenantNames = 3         // of each
 )
 
 // tenant is a principal that puts a few objects and is erased with them.
@@ -41,10 +39,13 @@ func (b *books) addTenant(ctx context.Context, s *server, admin *client.Client) 
 	}
 	n := &tenant{id: (&client.Profile{Key: key}).Principal()}
 	b.tenants = append(b.tenants, n)
-	for i := range tenantsNames {
+	for i := range tenantNames {
 		n.names = append(n.names, fmt.Sprintf("%x-%d", n.id[:4], i))
 	}
-	if err := errors.Join(admin.AddPrincipal(ctx, n.id, fmt.Sprintf("tenant-%x", n.id[:4])), admin.Grant(ctx, tenants, n.id, wire.RightRead|wire.RightWrite)); err != nil {
+	if err := admin.AddPrincipal(ctx, n.id, fmt.Sprintf("tenant-%x", n.id[:4])); err != nil {
+		return err
+	}
+	if err := admin.Grant(ctx, tenants, n.id, wire.RightWrite); err != nil {
 		return err
 	}
 	c, err := s.as(key)
@@ -102,11 +103,11 @@ func (b *books) accountTenants(ctx context.Context, c *client.Client) {
 				there++
 			}
 		}
-		if n.state == asked && there == 0 {
-			n.state = erased
-		}
 		if n.state == asked {
 			n.state = present
+			if there == 0 {
+				n.state = erased
+			}
 		}
 		switch {
 		case n.state == erased && there > 0:

@@ -122,7 +122,7 @@ func (v *Volume) Fail() {
 func (v *Volume) Revive() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.power, v.off, v.failed = true, make(chan struct{}), make(chan struct{})
+	v.power, v.steps, v.off, v.failed = true, 0, make(chan struct{}), make(chan struct{})
 }
 
 // Left returns the volume that is there when the power is back, after Fail.
