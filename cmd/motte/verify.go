@@ -11,17 +11,18 @@ import (
 
 	"motte/core"
 	"motte/core/log"
+	"motte/offline/backup"
 	"motte/offline/verify"
 )
 
-// damageError is a store that is not what was written to it.
+// damageError is a store, or a backup, that is not what was written to it.
 type damageError struct{ error }
 
 func (e damageError) Unwrap() error { return e.error }
 
 // damaged gives errors that speak of damage their exit code.
 func damaged(err error) error {
-	if errors.Is(err, log.ErrDamaged) || errors.Is(err, verify.ErrHopeless) {
+	if errors.Is(err, log.ErrDamaged) || errors.Is(err, verify.ErrHopeless) || errors.Is(err, backup.ErrAltered) {
 		return damageError{err}
 	}
 	return err
