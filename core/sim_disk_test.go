@@ -171,6 +171,13 @@ func (st *simStorage) calls() int {
 	return len(st.waiting)
 }
 
+// kind says what the i-th call is.
+func (st *simStorage) kind(i int) string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.waiting[i].kind
+}
+
 // take takes the i-th call that waits.
 func (st *simStorage) take(i int) *simOp {
 	st.mu.Lock()

@@ -276,7 +276,7 @@ func (s *sim) learn(lsn uint64) {
 // pump plays the loop: it hands at most n events to the engine, and carries out
 // what follows.
 func (s *sim) pump(n int) {
-	for batch := 0; n > 0; n-- {
+	for batch := s.rng.IntN(4); n > 0; n-- {
 		if s.queue = append(s.queue, s.events.take()...); len(s.queue) == 0 {
 			if !s.carry() {
 				return
