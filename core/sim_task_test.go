@@ -74,12 +74,14 @@ func (s *sim) endFake(k *simTask) {
 	s.note("Task %d ends", k.instance)
 	if s.fakes = slices.DeleteFunc(s.fakes, func(j *simTask) bool { return j == k }); k.net != nil {
 		_ = k.net.end(&k.net.eof)
+		s.rest()
 	}
 	s.events.put(func(e *engine.Engine) { e.TaskEnded(k.instance, wire.ReasonTaskEnded) })
 }
 
 // workFake lets a Task handle at most n frames.
-func (s *sim) workFake(k *simTask, n int) (worked bool) {
+func (s *sim) workFake(k *simTask, n int) bool {
+	var answers []byte
 	for k.in = append(k.in, k.net.take()...); n > 0 && len(k.in) >= task.HeaderSize; n-- {
 		h, err := task.DecodeHeader(k.in[:task.HeaderSize])
 		if err != nil || len(k.in) < task.HeaderSize+h.Len {
@@ -88,10 +90,12 @@ func (s *sim) workFake(k *simTask, n int) (worked bool) {
 		p := k.in[task.HeaderSize:][:h.Len]
 		k.in = k.in[task.HeaderSize+h.Len:]
 		s.note("Task %d: frame %d of type %d", k.instance, h.Seq, h.Type)
-		k.net.send(k.handle(h, p))
-		worked = true
+		answers = append(answers, k.handle(h, p)...)
 	}
-	return worked
+	if len(answers) > 0 {
+		k.net.send(answers) // in one piece, however fast they are read
+	}
+	return len(answers) > 0
 }
 
 // handle is what an honest Task does with a frame.

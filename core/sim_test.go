@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"motte/core/access"
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/mapping"
@@ -156,8 +157,12 @@ func history(t *testing.T, seed uint64) (hash uint64) {
 // must sends a request of the administrator and lets everything run until it is
 // answered.
 func (s *sim) must(r wire.Request) {
-	if len(s.clients) == 0 || s.clients[0].who != s.people[0] {
-		s.connect(s.people[0])
+	admin := s.people[slices.IndexFunc(s.people, func(p access.Principal) bool {
+		_, _, is := s.model.catalogue(s.model.durable).rights(p, "")
+		return is
+	})]
+	if len(s.clients) == 0 || s.clients[0].who != admin {
+		s.connect(admin)
 		s.clients[0], s.clients[len(s.clients)-1] = s.clients[len(s.clients)-1], s.clients[0]
 	}
 	q := s.ask(s.clients[0], r)
