@@ -26,11 +26,11 @@ func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 			}
 			for range n {
 				wait := b.load(t.Context(), s)
-				s.cutAfter(rng.IntN(loadSteps), rng)
+				s.cutAt(s.medium.volume().CutAfter(rng.IntN(loadSteps)), rng)
 				wait()
 				for rng.IntN(3) == 0 {
 					s.start()
-					s.cutAfter(rng.IntN(startSteps), rng)
+					s.cutAt(s.after(startSteps, rng), rng)
 				}
 				if !b.account(t.Context(), s.mustReady()) {
 					return
@@ -52,7 +52,7 @@ func TestWhatKilledServersLeaveIsMadeDurable(t *testing.T) {
 	s.create(s.mustReady())
 	for range max(1, *cuts/3) {
 		wait := b.load(t.Context(), s)
-		s.killAfter(rng.IntN(loadSteps))
+		s.killAt(s.medium.volume().CutAfter(rng.IntN(loadSteps)))
 		wait()
 		if !b.account(t.Context(), s.mustReady()) {
 			return
@@ -75,7 +75,7 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 	for i := range max(1, *cuts/3) {
 		must(t, b.addTenant(t.Context(), s, c))
 		b.loadUntil(s, 20)
-		off, answered := s.medium.volume().CutAfter(rng.IntN(choreSteps)), make(chan struct{})
+		off, answered := s.after(choreSteps, rng), make(chan struct{})
 		go func() {
 			defer close(answered)
 			if i%2 == 0 {
@@ -88,11 +88,14 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 		case <-off:
 		case <-answered:
 		}
-		if s.medium.volume().Cut(); rng.IntN(2) == 0 {
-			s.cut(rng)
-		} else {
+		s.medium.volume().Cut()
+		if rng.IntN(2) == 0 {
 			s.killOnly()
+			<-answered
+			b.account(t.Context(), s.mustReady())
+			b.loadUntil(s, 5)
 		}
+		s.cut(rng)
 		<-answered
 		if c = s.mustReady(); !b.account(t.Context(), c) {
 			return
@@ -111,14 +114,13 @@ func TestFirstStartSurvivesPowerCuts(t *testing.T) {
 		t.Skip("a power cut can leave a part of a root key")
 	}
 	rng := random(t)
-	for i := range max(1, *cuts/3) {
+	for range max(1, *cuts/3) {
 		s, b := newServer(t, onFileSystem(t)), newBooks()
 		s.start()
-		steps := (i*9 + rng.IntN(9)) % firstStartSteps // a long run has each
-		if rng.IntN(2) == 0 {
-			s.cutAfter(steps, rng)
+		if off := s.after(firstStartSteps, rng); rng.IntN(2) == 0 {
+			s.cutAt(off, rng)
 		} else {
-			s.killAfter(steps)
+			s.killAt(off)
 		}
 		s.create(s.mustReady())
 		b.loadUntil(s, 10)
@@ -141,7 +143,7 @@ func TestLyingDiskIsFoundOut(t *testing.T) {
 	for range 20 { // each cut may happen to lose nothing
 		s.medium.volume().Lie()
 		wait := b.load(t.Context(), s)
-		s.cutAfter(rng.IntN(loadSteps), rng)
+		s.cutAt(s.medium.volume().CutAfter(rng.IntN(loadSteps)), rng)
 		wait()
 		s.start()
 		c, err := s.ready()

@@ -25,7 +25,7 @@ func (k kernel) at(id uint64) (*node, fuse.Status) { return k.find(id, k.use()) 
 
 // change is at, for an operation that changes something or makes it durable.
 func (k kernel) change(id uint64) (*node, fuse.Status) {
-	return k.find(id, k.step(position{}, position{}))
+	return k.find(id, k.step(position{}, position{}, false))
 }
 
 func (k kernel) find(id uint64, err syscall.Errno) (*node, fuse.Status) {
@@ -209,7 +209,7 @@ func (k kernel) Read(_ <-chan struct{}, in *fuse.ReadIn, p []byte) (fuse.ReadRes
 // Write writes what there is space for.
 func (k kernel) Write(_ <-chan struct{}, in *fuse.WriteIn, p []byte) (uint32, fuse.Status) {
 	end := int64(in.Offset) + int64(len(p))
-	n, code := k.find(in.NodeId, k.step(position{in.NodeId, int64(in.Offset)}, position{in.NodeId, end}))
+	n, code := k.find(in.NodeId, k.step(position{in.NodeId, int64(in.Offset)}, position{in.NodeId, end}, false))
 	if code != fuse.OK {
 		return 0, code
 	}
@@ -260,7 +260,7 @@ func (k kernel) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // FsyncDir makes the names in a directory durable, but not what they name.
 func (k kernel) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	if _, code := k.change(in.NodeId); code != fuse.OK {
+	if _, code := k.find(in.NodeId, k.step(position{}, position{}, true)); code != fuse.OK {
 		return code
 	}
 	defer k.mu.Unlock()

@@ -136,20 +136,40 @@ func (s *server) as(key ed25519.PrivateKey) (*client.Client, error) {
 	return client.Dial(s.t.Context(), &p)
 }
 
-// cutAfter cuts the power after some steps of the disk, or when it has nothing to
+// cutAt cuts the power when off says that it is, or when the disk has nothing to
 // do any more.
-func (s *server) cutAfter(steps int, rng *rand.Rand) {
+func (s *server) cutAt(off <-chan struct{}, rng *rand.Rand) {
 	s.t.Helper()
-	s.await(steps)
+	s.await(off)
 	s.cut(rng)
 }
 
-// killAfter kills everything after some steps of the disk, and the power stays.
-func (s *server) killAfter(steps int) {
+// killAt kills everything then, and the power stays.
+func (s *server) killAt(off <-chan struct{}) {
 	s.t.Helper()
-	s.await(steps)
+	s.await(off)
 	s.killOnly()
 }
+
+func (s *server) await(off <-chan struct{}) {
+	select {
+	case <-off:
+	case <-time.After(idle):
+		s.medium.volume().Cut()
+	}
+}
+
+// after chooses when the power is cut or everything killed: after some steps of
+// the disk, or before a directory is synced.
+func (s *server) after(steps int, rng *rand.Rand) <-chan struct{} {
+	if rng.IntN(3) == 0 {
+		return s.medium.volume().CutAfterNames(rng.IntN(1 + steps/nameSyncs))
+	}
+	return s.medium.volume().CutAfter(rng.IntN(steps))
+}
+
+// nameSyncs is how many steps come to one sync of a directory, about.
+const nameSyncs = 6
 
 // killOnly kills everything and gives the disk the power again that was cut for
 // that, as if it had never been cut.
@@ -157,16 +177,6 @@ func (s *server) killOnly() {
 	s.t.Helper()
 	s.kill()
 	s.medium.volume().Revive()
-}
-
-// await cuts the power after some steps, or when there are none any more.
-func (s *server) await(steps int) {
-	v := s.medium.volume()
-	select {
-	case <-v.CutAfter(steps):
-	case <-time.After(idle):
-		v.Cut()
-	}
 }
 
 // cut cuts the power, if it is not cut already: what happens to the disk from

@@ -17,11 +17,12 @@ type Volume struct {
 	faults
 	rng *rand.Rand // of failed syncs
 
-	power  bool
-	steps  int           // until the power is cut; 0: it is not going to be
-	last   position      // where the last write ended
-	off    chan struct{} // closed when the power is cut
-	failed chan struct{} // closed when what waits for a disk without power shall fail
+	power     bool
+	steps     int           // until the power is cut; 0: it is not going to be
+	last      position      // where the last write ended
+	onlyNames bool          // syncs of directories are all that counts as steps
+	off       chan struct{} // closed when the power is cut
+	failed    chan struct{} // closed when what waits for a disk without power shall fail
 }
 
 // position is an offset of a file.
@@ -85,10 +86,16 @@ func (v *Volume) Lie() { v.fault(faults{lies: true}) }
 // CutAfter cuts the power after so many steps: changes of files and of
 // directories, and syncs. A write that goes on where the one before it ended is
 // a part of that. The channel is closed when the power is cut.
-func (v *Volume) CutAfter(steps int) <-chan struct{} {
+func (v *Volume) CutAfter(steps int) <-chan struct{} { return v.cutLater(steps, false) }
+
+// CutAfterNames cuts the power before a sync of a directory, after so many of
+// them: then a name is volatile, and often there is only a moment in which it is.
+func (v *Volume) CutAfterNames(syncs int) <-chan struct{} { return v.cutLater(syncs, true) }
+
+func (v *Volume) cutLater(steps int, names bool) <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.steps = steps + 1
+	v.steps, v.onlyNames = steps+1, names
 	return v.off
 }
 
@@ -156,10 +163,11 @@ func (v *Volume) use() syscall.Errno {
 }
 
 // step locks the volume for one operation that may be the one before which the
-// power is cut, and which ends at a position if it is a write.
-func (v *Volume) step(begin, end position) syscall.Errno {
+// power is cut, and which goes from one position to another if it is a write.
+// names: it is a sync of a directory.
+func (v *Volume) step(begin, end position, names bool) syscall.Errno {
 	v.mu.Lock()
-	if v.steps > 0 && (begin != v.last || begin == end) {
+	if v.steps > 0 && (begin != v.last || begin == end) && (names || !v.onlyNames) {
 		if v.steps--; v.steps == 0 {
 			v.cut()
 		}
