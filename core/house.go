@@ -81,11 +81,13 @@ func (h *house) round() (more bool, err error) {
 	if errors.Is(err, errErasing) {
 		return true, nil // it came meanwhile
 	}
-	h.s.ask(h.ctx, func(e *engine.Engine) {
-		e.Done(h.waiting, code)
-		e.ObserveStorage(h.numbers)
-	})
+	waiting, numbers := h.waiting, h.numbers // that may be looked at after ask gave up
 	h.waiting = nil
+	h.s.ask(h.ctx, func(e *engine.Engine) {
+		h.s.count() // so that who waited sees what it came to
+		e.Done(waiting, code)
+		e.ObserveStorage(numbers)
+	})
 	return more, err
 }
 
@@ -115,10 +117,8 @@ func (h *house) work(all bool) (more bool, err error) {
 	if h.s.written.Load() > due {
 		err = h.checkpoint()
 	}
-	if err == nil {
-		more, err = h.compact(0)
-	}
-	return more, err
+	more, errCompact := h.compact(0) // also if the disk is too full for a checkpoint
+	return more, errors.Join(err, errCompact)
 }
 
 // clean gives back all records that are dead now. Two checkpoints begin it, so that
@@ -199,7 +199,7 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) && live[s.ID] > 0 {
 		err = fmt.Errorf("%w: not all that is alive in segment %d lies where it should", log.ErrDamaged, s.ID)
 	}
-	if errors.Is(err, log.ErrDamaged) {
+	if err != nil && !errors.Is(err, errRefused) && h.ctx.Err() == nil {
 		h.damaged[s.ID] = true
 		h.s.ask(h.ctx, func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
 	}

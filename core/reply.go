@@ -139,8 +139,9 @@ func (w *writer) frame(h wire.ReplyHeader, body []byte) int {
 // sent.
 func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, code wire.Code) {
 	if entry.Loc.Length > bufferSize {
-		w.lent += 2 * int(entry.Loc.Length)
-		w.conn.s.answers.acquire(2 * int(entry.Loc.Length))
+		w.flush() // who waits for room must not hold any
+		w.lent = 2 * int(entry.Loc.Length)
+		w.conn.s.answers.acquire(w.lent)
 	}
 	o, _, buf, err := w.conn.s.readObject(w.conn.maker, w.record, entry)
 	for there := true; errors.Is(err, log.ErrMoved); {

@@ -123,7 +123,7 @@ func restored(t *testing.T, keys *escrow.Keys, from string, archive io.Reader) (
 	dir = t.TempDir()
 	data := filepath.Join(dir, "data")
 	r, err := restore.Run(context.Background(), restore.Config{From: from, Archive: archive, Keys: keys, Dir: data,
-		RootKey: filepath.Join(data, "root.key"), Now: time.Now()})
+		RootKey: filepath.Join(data, "root.key")})
 	if err != nil {
 		t.Fatalf("restore: %v", err)
 	}

@@ -103,7 +103,7 @@ func TestNeitherHalfIsEnough(t *testing.T) {
 	other := *keys
 	other.Root[0] ^= 1
 	dir := filepath.Join(t.TempDir(), "data")
-	cfg := restore.Config{From: to, Keys: &other, Dir: dir, RootKey: filepath.Join(dir, "root.key"), Now: time.Now()}
+	cfg := restore.Config{From: to, Keys: &other, Dir: dir, RootKey: filepath.Join(dir, "root.key")}
 	if _, err := restore.Run(context.Background(), cfg); err == nil {
 		t.Error("restored with another root key")
 	}
@@ -198,7 +198,7 @@ func TestRestoreLeavesAlone(t *testing.T) {
 	keys := export(t, s)
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600))
-	cfg := restore.Config{From: to, Keys: keys, Dir: dir, RootKey: filepath.Join(t.TempDir(), "root.key"), Now: time.Now()}
+	cfg := restore.Config{From: to, Keys: keys, Dir: dir, RootKey: filepath.Join(t.TempDir(), "root.key")}
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, restore.ErrNotEmpty) {
 		t.Errorf("into a directory with a file: %v", err)
 	}

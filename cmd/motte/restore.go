@@ -80,7 +80,7 @@ func (a *app) restoreStore(ctx context.Context, c *restoring) error {
 		return err
 	}
 	bar := a.byteBar("restoring", false)
-	cfg := restore.Config{From: c.from, Keys: keys, Dir: c.dir, RootKey: c.rootKey, Damaged: c.damaged, Now: time.Now(), Progress: bar.tell}
+	cfg := restore.Config{From: c.from, Keys: keys, Dir: c.dir, RootKey: c.rootKey, Damaged: c.damaged, Progress: bar.tell}
 	if c.from == toStream {
 		cfg.Archive = a.stdin
 	}

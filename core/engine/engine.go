@@ -180,7 +180,9 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	// An older copy of the log may not know yet who was erased.
 	e.erased = make(map[uint32]bool)
 	for owner := range e.owners + 1 {
-		e.erased[owner] = !e.History.HasKey(owner)
+		if !e.History.HasKey(owner) {
+			e.erased[owner] = true
+		}
 	}
 	for _, id := range shown(e.principals, access.Principal{}, true) {
 		if e.erased[e.principals[id].owner] {

@@ -243,3 +243,21 @@ func TestCarriedRecordsAlone(t *testing.T) {
 	}
 	same(t, w, mustOpen(t, d, 4))
 }
+
+// TestCarriedRecordEndsNoGroup: a genuine record of another segment, written over the
+// end of a group, does not make half of it a whole.
+func TestCarriedRecordEndsNoGroup(t *testing.T) {
+	d := newDisk()
+	must(t, mustOpen(t, d, 1).write(1))
+	w := mustOpen(t, d, 2)
+	must(t, w.append(group(2)))
+	p := d.files[d.current]
+	r, _, ok := w.l.openHead(p[headerSize:])
+	if !ok {
+		t.Fatal("no record")
+	}
+	d.files[d.current] = append(bytes.Clone(p[:headerSize+int(r.length)]), d.files[segmentName(1)][headerSize:]...)
+	if w, err := open(d, 3); err == nil && w.l.Position().LSN != 1 {
+		t.Errorf("the log ends with record %d: half a group", w.l.Position().LSN)
+	}
+}

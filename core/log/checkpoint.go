@@ -22,7 +22,7 @@ import (
 //
 // Pieces are sealed under a key from the salt. The nonce counts them; their
 // associated data is the header and a byte that is 1 for the last piece: a piece
-// that is altered, moved or missing is noticed, and so is the end. The first piece
+// that is altered, moved or missing is noticed, and so is the end. The last piece
 // is the log's own:
 //
 //	LSN 8 | chain value 32 | tag 16 | segment 4 | end 4
@@ -66,18 +66,21 @@ func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) 
 	aead, size := l.keys.Checkpoint(salt), int64(len(header))
 	err := l.storage.Create(checkpointName(c.number), func(w io.Writer) error {
 		_, err := w.Write(header)
-		p, buf := l.place(at), []byte(nil)
-		for i := 0; err == nil; i++ {
+		var p, buf []byte
+		for i := 0; ; i++ {
 			last := byte(i / n)
+			if last == 1 {
+				p = l.place(at) // which knows the end of all that the others may show
+			} else if p, err = piece(i); err != nil {
+				return err
+			}
 			buf = binary.BigEndian.AppendUint32(buf[:0], uint32(len(p)+seal.Overhead))
 			buf = aead.Seal(buf, seal.Nonce(uint64(i)), p, append(header, last))
 			size += int64(len(buf))
 			if _, err = w.Write(buf); err != nil || last == 1 {
 				return err
 			}
-			p, err = piece(i)
 		}
-		return err
 	})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", checkpointName(c.number), err)
@@ -147,7 +150,7 @@ func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 			last = 1
 		}
 		p, errOpen := aead.Open(p[:0], seal.Nonce(nonce), p, append(header, last))
-		if errOpen == nil && nonce == 0 {
+		if errOpen == nil && last == 1 {
 			errOpen = l.restorePlace(p)
 		} else if errOpen == nil {
 			errOpen = restore(p)

@@ -398,3 +398,22 @@ func TestCheckpointOfAnotherBranch(t *testing.T) {
 	must(t, err)
 	same(t, wa, w)
 }
+
+// TestCheckpointKnowsTheEndOfAllItShows: appends go on while its pieces are taken. A
+// segment that is cut to where it ended when that began is missed.
+func TestCheckpointKnowsTheEndOfAllItShows(t *testing.T) {
+	d := newDisk()
+	w := mustOpen(t, d, 1)
+	must(t, w.write(1))
+	end := len(d.files[d.current])
+	must(t, w.l.Checkpoint(w.l.Position(), pieces, func(i int) ([]byte, error) {
+		if i == 1 {
+			must(t, w.append(group(w.l.Position().LSN+1)))
+		}
+		return w.piece(i)
+	}))
+	d.files[d.current] = d.files[d.current][:end]
+	if _, err := open(d, 2); !errors.Is(err, ErrLost) {
+		t.Errorf("open: %v", err)
+	}
+}

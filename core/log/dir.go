@@ -200,9 +200,18 @@ func (d *Dir) Remove(name string) error {
 	return os.Remove(d.name(name))
 }
 
-// Sync makes durable what a file holds, and that it is there.
+// Sync makes durable what a file holds, and its name. A sync that failed before may
+// have left what is not on the disk, and counts as if it were: so it is written again.
 func (d *Dir) Sync(name string) error {
-	return errors.Join(SyncPath(d.name(name)), SyncPath(d.path))
+	f, err := os.OpenFile(d.name(name), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if p, errRead := io.ReadAll(f); errRead == nil { // what can't be read is found when it is needed
+		_, err = f.WriteAt(p, 0)
+	}
+	return errors.Join(err, f.Sync(), SyncPath(d.path))
 }
 
 // SyncPath makes a file, or the names in a directory, durable.

@@ -68,6 +68,7 @@ fsync data
 unlinkat data/made
 ftruncate data/2
 fsync 
+pwrite64 data/2
 fsync data/2
 fsync data
 `

@@ -110,7 +110,7 @@ type File struct {
 // Sizes of segments, in bytes.
 const (
 	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new one
-	segmentMax    = 96 << 20 // no segment is longer: one group is at most a third of that
+	segmentMax    = 96 << 20 // no segment is longer: one write is at most half of that
 	maxSegments   = 1 << 24  // as many as the mapping can name
 )
 
@@ -282,7 +282,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 			need += max(recordLen(len(g[i].Body)), int64(len(g[i].Sealed)))
 		}
 	}
-	if need > segmentMax/3 {
+	if need > segmentMax/2 {
 		return nil, errors.New("a write of this size is not possible")
 	}
 	l.mu.RLock()
@@ -302,7 +302,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 			} else if r.LSN != pos.LSN+1 {
 				return nil, fmt.Errorf("record %d follows record %d", r.LSN, pos.LSN)
 			} else {
-				if i == len(g)-1 {
+				if i == len(g)-1 || g[i+1].Sealed != nil {
 					flags |= flagCommit
 				}
 				if p, err = l.seal(p, s, r, flags); err != nil {

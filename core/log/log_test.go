@@ -231,7 +231,7 @@ func TestAppendRefusesGapsAndGiants(t *testing.T) {
 	for name, g := range map[string]Group{
 		"gap":      {{LSN: 1, Kind: KindAlert}, {LSN: 3, Kind: KindAlert}},
 		"no owner": {{LSN: 1, Kind: KindPut, Owner: 1 << 24}},
-		"giant":    {{LSN: 1, Kind: KindAlert, Body: make([]byte, segmentMax/3)}},
+		"giant":    {{LSN: 1, Kind: KindAlert, Body: make([]byte, segmentMax/2)}},
 	} {
 		w := mustOpen(t, newDisk(), 1)
 		if _, err := w.l.Append([]Group{g}); err == nil {
@@ -382,5 +382,15 @@ func BenchmarkAppend1KiB(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestLargestWrite: one carry of large objects, and all that may be written with it.
+func TestLargestWrite(t *testing.T) {
+	w := mustOpen(t, newDisk(), 1)
+	put := Record{LSN: 1, Kind: KindPut, Collection: 3, Owner: alice, Body: make([]byte, 8<<20)}
+	carried := func(n int) Record { return Record{Kind: KindPut, Sealed: make([]byte, n)} }
+	if _, err := w.l.Append([]Group{{put}, {{LSN: 2, Kind: KindMark}, carried(8 << 20), carried(17 << 20)}}); err != nil {
+		t.Error(err)
 	}
 }

@@ -111,7 +111,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		}
 		what, from := "the record's head fails its check", offset+alignment
 		carried := ok && r.salt != s.salt
-		if ok && !carried && r.LSN != pos.LSN+1 {
+		if ok && (carried && len(g) > 0 || !carried && r.LSN != pos.LSN+1) {
 			what, from = "a record is missing before this one", offset
 		} else if ok {
 			r, what = l.open(p)

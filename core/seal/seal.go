@@ -90,6 +90,8 @@ func Nonce(lsn uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte
 // Without an owner's leaf and the nodes above it, that is punctured (Boneh, Waters:
 // Constrained pseudorandom functions, ASIACRYPT 2013), it gives every other key, and
 // nothing of that one.
+//
+// The nodes are in the order of their owners.
 type DataKeys []node
 
 type node struct {
@@ -106,7 +108,14 @@ func NewDataKeys(seed [KeySize]byte) DataKeys { return DataKeys{{0, levels, seed
 
 // above returns which node is above an owner's leaf, or -1.
 func (k DataKeys) above(owner uint32) int {
-	return slices.IndexFunc(k, func(n node) bool { return owner>>n.levels == n.owner>>n.levels })
+	i, found := slices.BinarySearchFunc(k, owner, func(n node, o uint32) int { return int(n.owner) - int(o) })
+	if !found {
+		i--
+	}
+	if i < 0 || owner>>k[i].levels != k[i].owner>>k[i].levels {
+		return -1
+	}
+	return i
 }
 
 // Key returns the data key of an owner, unless it was taken away.
@@ -132,6 +141,7 @@ func (k DataKeys) Puncture(owner uint32) DataKeys {
 	for n, other := k[i], (node{}); n.levels > 0; rest = append(rest, other) {
 		n, other = n.step(owner)
 	}
+	slices.SortFunc(rest, func(a, b node) int { return int(a.owner) - int(b.owner) })
 	return rest
 }
 

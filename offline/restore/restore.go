@@ -9,8 +9,8 @@
 //  2. The file of the data keys comes last, when all else is durable and was opened
 //     with the keys: without it no Core opens the directory. A crash before leaves
 //     files that have to be removed.
-//  3. What was erased before the export was made stays erased: its owners are
-//     removed from what an older backup says.
+//  3. What was erased before the export was made stays erased: the Core takes
+//     owners without a key for erased, whatever an older backup says.
 package restore
 
 import (
@@ -21,7 +21,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"motte/core"
 	"motte/core/log"
@@ -38,10 +37,9 @@ type Config struct {
 	From     string    // directory of the backup, unless
 	Archive  io.Reader // is not nil: a backup as backup.ToTar writes it
 	Keys     *escrow.Keys
-	Dir      string // data directory: to be made, or empty
-	RootKey  string // file that the root key is put into, unless it is there already
-	Damaged  bool   // restore a store that no Core opens before it is salvaged
-	Now      time.Time
+	Dir      string                  // data directory: to be made, or empty
+	RootKey  string                  // file that the root key is put into, unless it is there already
+	Damaged  bool                    // restore a store that no Core opens before it is salvaged
 	Progress func(done, total int64) // of bytes; a total of -1 is not known
 }
 
@@ -121,7 +119,7 @@ func putRootKey(c Config) (made bool, err error) {
 	return true, write(c.RootKey, c.Keys.RootKeyFile())
 }
 
-// open starts as a Core would, and makes what was erased since be erased.
+// open starts as a Core would.
 func (r *Report) open(ctx context.Context, c Config) error {
 	s, err := verify.OpenWith(c.Dir, c.Keys.Root, c.Keys.Data)
 	if err != nil {
@@ -133,7 +131,7 @@ func (r *Report) open(ctx context.Context, c Config) error {
 	switch {
 	case err != nil:
 	case r.Damage == nil:
-		r.Erased, err = s.SettleErased(c.Now)
+		r.Erased = s.Erased()
 	case !c.Damaged:
 		err = r.Damage
 	}

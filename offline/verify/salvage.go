@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/wire"
@@ -133,49 +131,21 @@ func (s *Store) Damage() error {
 // LSN is that of the last record.
 func (s *Store) LSN() uint64 { return s.log.Position().LSN }
 
-// SettleErased makes of a store some of whose owners have no key any more, because
-// it is of a backup made before they were erased, one in which they were erased. It
-// reports whether there were any. Load or Check comes before.
-func (s *Store) SettleErased(now time.Time) (bool, error) {
-	if len(s.removed()) == 0 {
-		return false, nil
-	}
-	if err := s.settle(now, false); err != nil {
-		return false, err
-	}
-	return true, s.checkpoint(now, 2)
-}
+// Erased reports whether the state has owners whose key is gone, because it is of
+// a backup made before they were erased. The Core takes them, and all that they
+// put, for erased. Load or Check comes before.
+func (s *Store) Erased() bool { return s.erased }
 
-// removed are the owners without a key that the state has, and their principals.
-func (s *Store) removed() (list []person) {
-	known := make(map[uint32]bool)
-	for _, p := range s.people {
-		if known[p.owner] = true; !s.hasKey(p.owner) {
-			list = append(list, p)
-		}
-	}
-	for _, owner := range slices.Sorted(maps.Keys(s.owners)) {
-		if !known[owner] && !s.hasKey(owner) {
-			list = append(list, person{owner: owner})
-		}
-	}
-	return list
-}
-
-// settle puts into a new segment of the log that owners without a key are removed,
-// and an alert if anything was lost.
+// settle begins a new segment of the log, with an alert if anything was lost.
 func (s *Store) settle(now time.Time, lossy bool) error {
 	var group log.Group
 	next := func(r log.Record) {
 		r.LSN = s.log.Position().LSN + uint64(len(group)) + 1
 		group = append(group, r)
 	}
-	for _, p := range s.removed() {
-		next(removal(p))
-	}
 	if lossy {
 		next(log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})})
-	} else if len(group) == 0 {
+	} else {
 		next(log.Record{Kind: log.KindMark})
 	}
 	s.log.Rotate()
@@ -214,12 +184,6 @@ func (s *Store) finishErasures() error {
 		s.engine.Erased(len(owners))
 	}
 	return err
-}
-
-// removal is the record that erases a principal: see package engine for its body.
-func removal(p person) log.Record {
-	return log.Record{Kind: log.KindRemovePrincipal, Body: frame.Writer(nil).Bytes(make([]byte, 2*wire.MaxIdentifier)).
-		U8(0, byte(wire.FlagErase)).Bytes(p.id[:]).U32(p.owner).Bytes(make([]byte, wire.MaxLabel))}
 }
 
 // carry carries what is alive in a segment over to the newest one.

@@ -62,7 +62,8 @@ type Store struct {
 	owners  map[uint32]int  // objects of each
 	objects *mapping.Map    // all of them
 	names   map[uint32]string
-	people  []person
+	people  []uint32 // owners of the principals
+	erased  bool
 	base    uint32 // the checkpoint that it starts from
 	baseLSN uint64
 	applied ranges            // LSNs behind it
@@ -75,12 +76,6 @@ type Store struct {
 	bad     map[string]bool
 	gone    map[identity.ID]mapping.Entry // live objects that can't be read, or are not current
 	moved   map[identity.ID]mapping.Entry // those that can be read in another place
-}
-
-// person is a principal in the catalogue.
-type person struct {
-	id    [32]byte
-	owner uint32
 }
 
 // Open opens a store to be verified. Nobody else can have it open; with change,
@@ -247,6 +242,10 @@ func (s *Store) start(n uint32) error {
 
 // take takes the state out of the engine.
 func (s *Store) take() error {
+	if err := s.catalogue(); err != nil { // as the log has it; Check takes off who has no key
+		return err
+	}
+	s.erased = slices.ContainsFunc(s.people, func(owner uint32) bool { return !s.hasKey(owner) })
 	_ = s.engine.Check(func(uint32) bool { return true }) // sweeps what dropped collections left
 	s.objects, s.digest, s.owners = new(mapping.Map), [sha256.Size]byte{}, make(map[uint32]int)
 	for i := range mapping.Shards {
@@ -278,10 +277,8 @@ func (s *Store) catalogue() error {
 			s.names[collection] = body.Text(wire.MaxIdentifier)
 		case log.KindAddPrincipal:
 			body.Take(2*wire.MaxIdentifier + 2)
-			var p person
-			body.Copy(p.id[:])
-			p.owner = body.U32()
-			s.people = append(s.people, p)
+			body.Take(32)
+			s.people = append(s.people, body.U32())
 		}
 	}
 	return s.readKeys()
