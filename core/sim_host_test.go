@@ -68,15 +68,18 @@ func (s *sim) setBack() {
 	names := maps.Clone(s.disk.files)
 	maps.Copy(names, c.disk.files)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if !take(name) {
+		// With the data keys of a branch goes what was erased there: that is
+		// how a backup is restored, and nothing that a head could tell.
+		if !take(name) || c.branch && mode != 3 && name == log.KeysName {
 			continue
 		}
 		if delete(d.files, name); c.disk.files[name] != nil && !(mode == 4 && s.chance(10)) {
 			d.files[name] = &simFile{data: bytes.Clone(c.disk.files[name].data)}
 		}
 	}
+	s.note("to set back, mode %d, branch %v", mode, c.branch)
 	err := s.try(d, c.branch && (mode == 2 || mode == 3), func(mapping.Entry) bool { return true })
-	s.note("set back, mode %d, branch %v: %v", mode, c.branch, err)
+	s.note("set back: %v", err)
 	s.counts[outcome("set back", err)]++
 }
 
@@ -130,8 +133,9 @@ func (s *sim) flip() {
 		return strings.HasPrefix(name, segmentFile(e.Loc.Segment)) && at >= int(e.Loc.Offset) && at < int(e.Loc.Offset+e.Loc.Length)
 	}
 	copied := d.clone()
+	s.note("to flip a bit of %s, at %d", name, at)
 	err := s.try(d, false, hit)
-	s.note("a bit of %s is flipped, at %d: %v", name, at, err)
+	s.note("flipped: %v", err)
 	kind := name[max(0, len(name)-4):]
 	s.counts[outcome("flip in "+kind, err)]++
 	switch {
