@@ -400,8 +400,6 @@ func mayWrite(w *wire.BatchOp, r wire.Rights, cur *simObject, own bool) wire.Cod
 // predictChange tells the rules for changes of the catalogue.
 func (c *simCatalogue) predictChange(q *simRequest) (rec log.Record, code wire.Code) {
 	id, _, admin := c.rights(q.who, q.r.Collection)
-	subject := access.Principal(q.r.Identity)
-	_, known := c.principals[subject]
 	_, asks := c.principals[q.who]
 	ofCollection := q.r.Collection != "" && q.r.Op != wire.OpCreateCollection
 	switch {
@@ -415,8 +413,6 @@ func (c *simCatalogue) predictChange(q *simRequest) (rec log.Record, code wire.C
 		return rec, wire.NoCollection
 	}
 	rec.Collection = id
-	rights := wire.Rights(q.r.Flags)
-	last := c.grants[0][subject]&wire.RightAdmin != 0 && len(c.grants[0]) == 1
 	switch q.r.Op {
 	case wire.OpCreateCollection:
 		rec.Kind, rec.Collection = log.KindCreateCollection, c.identifiers+1
@@ -439,6 +435,18 @@ func (c *simCatalogue) predictChange(q *simRequest) (rec log.Record, code wire.C
 		}
 	case wire.OpRegisterTask:
 		rec.Kind = log.KindRegisterTask
+	default:
+		return c.predictPrincipal(q, rec)
+	}
+	return rec, wire.OK
+}
+
+// predictPrincipal tells those for principals and their rights.
+func (c *simCatalogue) predictPrincipal(q *simRequest, rec log.Record) (log.Record, wire.Code) {
+	subject, rights := access.Principal(q.r.Identity), wire.Rights(q.r.Flags)
+	_, known := c.principals[subject]
+	last := c.grants[0][subject]&wire.RightAdmin != 0 && len(c.grants[0]) == 1
+	switch q.r.Op {
 	case wire.OpAddPrincipal:
 		rec.Kind, rec.Owner = log.KindAddPrincipal, c.owners+1
 		for _, p := range c.principals {
@@ -461,7 +469,7 @@ func (c *simCatalogue) predictChange(q *simRequest) (rec log.Record, code wire.C
 		switch {
 		case !known:
 			return rec, wire.NoPrincipal
-		case rights == 0, id == 0 && rights != wire.RightAdmin, q.r.Op == wire.OpRevoke && id == 0 && last:
+		case rights == 0, rec.Collection == 0 && rights != wire.RightAdmin, q.r.Op == wire.OpRevoke && rec.Collection == 0 && last:
 			return rec, wire.InvalidRequest
 		}
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Uint64("sim.seeds", 60, "how many random histories of a whole Core to run")
+	simSeeds = flag.Uint64("sim.seeds", 40, "how many random histories of a whole Core to run")
 	simFirst = flag.Uint64("sim.first", 1, "the seed of the first history")
 	simSteps = flag.Int("sim.steps", 400, "steps of one history")
 	simFor   = flag.Duration("sim.for", 0, "run histories for as long as this, instead of a number of them")
