@@ -79,7 +79,9 @@ func (s *serving) end(signal os.Signal) {
 }
 
 // killCore kills the Core of this host.
-func (s *serving) killCore() {
+func (s *serving) killCore() { s.signalCore(syscall.SIGKILL) }
+
+func (s *serving) signalCore(signal syscall.Signal) {
 	s.t.Helper()
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
@@ -90,7 +92,7 @@ func (s *serving) killCore() {
 		number, rest, _ := strings.Cut(string(stat), " (motte-core) ")
 		fields := strings.Fields(rest) // state, parent
 		if pid, err := strconv.Atoi(number); err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(s.cmd.Process.Pid) {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			if err := syscall.Kill(pid, signal); err != nil {
 				s.t.Fatal(err)
 			}
 			return
@@ -234,6 +236,7 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 			t.Fatal("the anchor does not move")
 		}
 	}
+	s.signalCore(syscall.SIGSTOP) // it would write into the other directory
 	if err := os.Rename(store, filepath.Join(dir, "right")); err != nil {
 		t.Fatal(err)
 	}

@@ -158,6 +158,9 @@ type Erasure struct {
 // Chores returns who waits for a compaction, to be given to Done; what is to be
 // erased, to be given to Erased; and whether it is time to give back all dead records.
 func (e *Engine) Chores() (compact []*Request, erase []Erasure, clean bool) {
+	for len(e.compact) > 0 && e.dropped { // what was dropped is to be given back, too
+		e.sweep()
+	}
 	compact, e.compact = e.compact, nil
 	return compact, slices.Clone(e.erase), e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
 }
