@@ -22,7 +22,7 @@ func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 			s.create(s.mustReady())
 			n := *cuts
 			if kind == "ext4" {
-				n = max(1, n/3) // slower, and mostly the kernel's work
+				n = max(1, n/2) // slower, and mostly the kernel's work
 			}
 			for range n {
 				wait := b.load(t.Context(), s)
@@ -50,7 +50,7 @@ func TestWhatKilledServersLeaveIsMadeDurable(t *testing.T) {
 	s, b := newServer(t, onFileSystem(t)), newBooks()
 	defer b.balance(t)
 	s.create(s.mustReady())
-	for range max(1, *cuts/3) {
+	for range max(1, *cuts/2) {
 		wait := b.load(t.Context(), s)
 		s.killAt(s.medium.volume().CutAfter(rng.IntN(loadSteps)))
 		wait()
@@ -72,7 +72,7 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 	defer b.balance(t)
 	c := s.mustReady()
 	s.create(c)
-	for i := range max(1, *cuts/3) {
+	for i := range max(1, *cuts/2) {
 		must(t, b.addTenant(t.Context(), s, c))
 		b.loadUntil(s, 20)
 		off, answered := s.after(choreSteps, rng), make(chan struct{})
@@ -114,7 +114,7 @@ func TestFirstStartSurvivesPowerCuts(t *testing.T) {
 		t.Skip("a power cut can leave a part of a root key")
 	}
 	rng := random(t)
-	for range max(1, *cuts/3) {
+	for range max(1, *cuts/2) {
 		s, b := newServer(t, onFileSystem(t)), newBooks()
 		s.start()
 		if off := s.after(firstStartSteps, rng); rng.IntN(2) == 0 {

@@ -8,7 +8,8 @@
 //   - What was written to a file, and its length, are durable from the file's next
 //     fsync or fdatasync on.
 //   - The names in a directory are durable from the next fsync of the directory
-//     on. That of a file makes no name durable, and the other way round.
+//     on. That of a file makes no name durable, nor that of a directory its own
+//     name, and the other way round.
 //   - The attributes other than the length are durable at once.
 //
 // A power cut leaves of the rest what a file system with a journal on a disk with
@@ -22,7 +23,8 @@
 //     some files, whatever the disk held.
 //   - Each creation, removal, and rename survives or not, in any combination,
 //     except that none survives without those before that it depends on: the ones
-//     of the same name, and what made the directory. A rename survives as a whole.
+//     of the same name, and for a rename what made the directory that it goes to.
+//     A rename survives as a whole.
 //
 // A failed sync loses as a power cut would, but processes go on seeing what they
 // wrote, and the next sync succeeds and does not try it again: so does Linux.

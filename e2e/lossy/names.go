@@ -40,14 +40,25 @@ func (m move) apply(to map[entry]uint64) {
 	}
 }
 
-// needs reports whether a move can't have happened without an earlier one: that
-// changed one of the same names, or made or moved a directory of this one's.
+// needs reports whether a move can't survive without an earlier one: that changed
+// one of the same names, or made a directory into which this one takes something
+// from another. What is only made in a directory may survive without a way to it.
 func (m move) needs(earlier move) bool {
 	for e := range m {
 		for other, node := range earlier {
-			if other == e || node == e.dir {
+			if other == e || node == e.dir && m.leaves(e.dir) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+// leaves reports whether a move concerns other directories than this one.
+func (m move) leaves(dir uint64) bool {
+	for e := range m {
+		if e.dir != dir {
+			return true
 		}
 	}
 	return false
