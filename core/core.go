@@ -25,6 +25,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -38,6 +39,7 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
+	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -130,12 +132,18 @@ func (s *shell) open(dir *log.Dir) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	if s.log, err = log.Open(dir, root, rand.Reader, nil); err != nil {
+	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
+	return s.restore(dir, root, rand.Reader, engine.Config{Random: rand.Reader, KeyInStore: err == nil && filepath.IsLocal(within)})
+}
+
+// restore opens the log in a storage, makes of the newest checkpoint that is whole,
+// and of what is behind it, an engine with the rest of its configuration, and holds
+// all against the anchor.
+func (s *shell) restore(st log.Storage, root seal.Root, random io.Reader, cfg engine.Config) (err error) {
+	if s.log, err = log.Open(st, root, random, nil); err != nil {
 		return err
 	}
-	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
-	cfg := engine.Config{Maker: identity.NewMaker(s.log.Keys().Identity()), Random: rand.Reader,
-		History: s.log, Admin: s.Admin, KeyInStore: err == nil && filepath.IsLocal(within), Now: time.Now()}
+	cfg.Maker, cfg.History, cfg.Admin, cfg.Now = identity.NewMaker(s.log.Keys().Identity()), s.log, s.Admin, time.Now()
 	var damage error
 	for _, n := range s.log.Checkpoints() {
 		s.engine = engine.New(cfg)

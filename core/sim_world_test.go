@@ -134,41 +134,16 @@ func (s *sim) rest() {
 	synctest.Wait()
 }
 
-// open opens a store from a disk, as shell.open does, and returns its shell; the
+// open opens a store from a disk, and returns its shell; the
 // process may die at any call of the storage.
 func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (*shell, *simStorage, error) {
 	st := &simStorage{rng: rng, disk: disk, direct: true, left: calls}
 	sh := &shell{Config: Config{Admin: s.people[0], Anchor: anchor}, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
 		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}
-	random := &lockedReader{r: simReader{rand.New(rand.NewPCG(rng.Uint64(), 2))}}
-	var err error
-	if sh.log, err = log.Open(st, s.root, random, nil); err != nil {
-		return sh, st, err
-	}
-	cfg := engine.Config{Maker: identity.NewMaker(sh.log.Keys().Identity()), Random: simReader{rand.New(rand.NewPCG(rng.Uint64(), 3))},
-		History: sh.log, Admin: sh.Admin, Now: time.Now()}
-	var damage error
-	for _, n := range sh.log.Checkpoints() {
-		sh.engine = engine.New(cfg)
-		if err = sh.log.Restore(n, sh.engine.Restore); err == nil {
-			break
-		} else if errors.Is(err, log.ErrLost) {
-			return sh, st, err
-		}
-		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
-	}
-	err = sh.log.Replay(func(r log.Record, at log.Location) error {
-		sh.written.Add(int64(at.Length) + replayCost)
-		return sh.engine.Replay(r, at)
-	})
-	if err == nil {
-		err = sh.engine.Check(sh.log.Has)
-	}
-	if err != nil {
-		return sh, st, errors.Join(err, damage)
-	}
-	return sh, st, sh.compare()
+	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
+	err := sh.restore(st, s.root, &lockedReader{r: simReader{one}}, engine.Config{Random: simReader{other}})
+	return sh, st, err
 }
 
 // boot starts a process. What the disk holds has to be what the model says, up to
