@@ -95,6 +95,7 @@ type shell struct {
 	small    *budget // the others, which large ones can't hold up
 	answers  *budget // large ones
 	stats    counters
+	garbage  int          // loop's: percent of what is alive, see collect
 	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
 	stopping atomic.Bool  // connections end when they are idle
 }
@@ -102,14 +103,12 @@ type shell struct {
 // Run serves until the host asks it to stop or goes away. It returns an error
 // if the store can't be opened, verified or served.
 func Run(cfg Config) error {
-	collect(0)
 	dir, err := log.OpenDir(cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("open data directory: %w", err)
 	}
-	s := &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
-		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}
+	s := newShell(cfg)
+	s.collect(0)
 	if err = s.open(dir); err == nil {
 		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed())
 	}
@@ -117,6 +116,12 @@ func Run(cfg Config) error {
 		s.serve()
 	}
 	return errors.Join(err, dir.Close())
+}
+
+func newShell(cfg Config) *shell {
+	return &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
+		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
+		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}
 }
 
 // open verifies the store and replays it into a new engine.

@@ -103,13 +103,10 @@ func bucket(d time.Duration) (b int) {
 // count tells the host how much there is, and the engine what only the shell
 // knows.
 func (s *shell) count() {
-	size, list := int64(0), s.log.Segments()
-	for i := range list {
-		size += list[i].Bytes
-	}
-	s.engine.Observe(len(s.conns), size, len(list))
+	size, segments := s.log.Size()
+	s.engine.Observe(len(s.conns), size, segments)
 	n, bytes := s.engine.Objects()
-	collect(bytes)
+	s.collect(bytes)
 	values := make([]uint64, len(s.stats))
 	for i := range values {
 		values[i] = s.stats[i].Load()
@@ -124,7 +121,11 @@ func (s *shell) count() {
 // there is half as much garbage as there is mapping.
 const headroom = 48 << 20 // bytes
 
-// collect sets how often garbage is collected, for a mapping of this size.
-func collect(bytes int64) {
-	debug.SetGCPercent(int(min(50, headroom*100/(bytes+headroom/2))))
+// collect sets how often garbage is collected, for a mapping of this size. To set
+// it waits for a collection that is under way, so it is set only if it changes.
+func (s *shell) collect(bytes int64) {
+	if percent := int(min(50, headroom*100/(bytes+headroom/2))); percent != s.garbage {
+		s.garbage = percent
+		debug.SetGCPercent(percent)
+	}
 }

@@ -71,20 +71,22 @@ func (h *house) round() (more bool, err error) {
 	if err = h.erase(erase); err == nil {
 		more, err = h.work(clean || len(h.waiting) > 0)
 	}
-	if err != nil && !errors.Is(err, errErasing) {
+	if errors.Is(err, errErasing) {
+		return true, nil // it came meanwhile
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		code = wire.StorageFailed
 		if errors.Is(err, log.ErrDamaged) {
 			code = wire.Damaged
 		}
 	}
-	if errors.Is(err, errErasing) {
-		return true, nil // it came meanwhile
-	}
 	waiting, numbers := h.waiting, h.numbers // that may be looked at after ask gave up
 	h.waiting = nil
 	h.s.ask(h.ctx, func(e *engine.Engine) {
-		h.s.count() // so that who waited sees what it came to
+		if len(waiting) > 0 {
+			h.s.count() // so that they see what it came to
+		}
 		e.Done(waiting, code)
 		e.ObserveStorage(numbers)
 	})
@@ -93,16 +95,16 @@ func (h *house) round() (more bool, err error) {
 
 // erase destroys data keys.
 func (h *house) erase(list []engine.Erasure) error {
+	if len(list) == 0 {
+		return nil
+	}
 	var owners []uint32
 	for _, x := range list {
 		owners = append(owners, x.Owner)
 	}
-	if len(owners) == 0 {
-		return nil
-	}
 	err := h.s.log.Erase(owners...)
 	if err == nil {
-		h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(owners)) })
+		h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(list)) })
 	}
 	return err
 }

@@ -17,7 +17,6 @@ import (
 
 	"motte/client/frames"
 	"motte/core/channel"
-	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
@@ -144,9 +143,8 @@ func openRig(t *testing.T, disk *memory) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, disk: disk, shell: &shell{log: l, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
-		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}}
+	r := &rig{t: t, disk: disk, shell: newShell(Config{})}
+	r.log = l
 	r.engine = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Reader, History: l,
 		Admin: principalOf(key(1)), Now: time.Now()})
 	if err := l.Restore(l.Checkpoints()[0], r.engine.Restore); err != nil {

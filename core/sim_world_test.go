@@ -138,9 +138,7 @@ func (s *sim) rest() {
 // process may die at any call of the storage.
 func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (*shell, *simStorage, error) {
 	st := &simStorage{rng: rng, disk: disk, direct: true, left: calls}
-	sh := &shell{Config: Config{Admin: s.people[0], Anchor: anchor}, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
-		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}
+	sh := newShell(Config{Admin: s.people[0], Anchor: anchor})
 	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
 	err := sh.restore(st, s.root, &lockedReader{r: simReader{one}}, engine.Config{Random: simReader{other}})
 	return sh, st, err

@@ -203,15 +203,22 @@ func (e *Engine) sweep() {
 	if !e.dropped {
 		return
 	}
-	var gone []identity.Value
-	for o := range e.objects.Shard(e.swept) {
-		if e.byID[o.Collection] == nil || e.erased[o.Owner] {
-			gone = append(gone, o.ID.Value())
-		}
-	}
-	for _, v := range gone {
+	for _, v := range e.left(e.swept, func(mapping.Entry) {}) {
 		e.remove(v)
 	}
 	e.swept++
 	e.dropped = e.swept < mapping.Shards
+}
+
+// left returns what is in a shard of the mapping of dropped collections and of
+// erased owners, and tells of the rest.
+func (e *Engine) left(shard int, rest func(mapping.Entry)) (gone []identity.Value) {
+	for o := range e.objects.Shard(shard) {
+		if e.byID[o.Collection] == nil || e.erased[o.Owner] {
+			gone = append(gone, o.ID.Value())
+		} else {
+			rest(o)
+		}
+	}
+	return gone
 }

@@ -189,21 +189,20 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 			e.forget(id)
 		}
 	}
-	for e.dropped, e.swept = true, 0; e.dropped; {
-		e.sweep()
-	}
 	clear(e.used)
 	for _, c := range e.collections {
 		c.objects = 0
 	}
+	count := func(o mapping.Entry) {
+		e.use(o.Loc.Segment, int64(o.Loc.Length))
+		e.byID[o.Collection].objects++
+	}
 	for i := range mapping.Shards {
-		for o := range e.objects.Shard(i) {
-			e.used[o.Loc.Segment] += int64(o.Loc.Length)
-			if c := e.byID[o.Collection]; c != nil {
-				c.objects++
-			}
+		for _, v := range e.left(i, count) {
+			e.objects.Delete(v)
 		}
 	}
+	e.dropped = false
 	for segment := range e.used {
 		if !has(segment) {
 			return fmt.Errorf("%w: segment %d, which holds objects, is missing", log.ErrDamaged, segment)

@@ -24,8 +24,8 @@ const cleanEvery = 7 * 24 * time.Hour
 
 // Checkpoint returns the first piece of a checkpoint, the catalogue, and the
 // position as of which it holds; false: not before all erasures are done, which only
-// the log remembers. The shards of the mapping follow, one Shard
-// each, any time later: records behind the position say what else became of them.
+// the log remembers. The shards of the mapping follow, one Shard each, any time
+// later: records behind the position say what else became of them.
 func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
 	w := frame.Writer(nil)
 	add := func(rec log.Record) {

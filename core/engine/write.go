@@ -185,15 +185,22 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 // put and remove change the mapping, and what is counted of it.
 func (e *Engine) put(o mapping.Entry) (gone mapping.Entry, had bool) {
 	gone, had = e.objects.Put(o)
-	e.used[o.Loc.Segment] += int64(o.Loc.Length)
-	e.used[gone.Loc.Segment] -= int64(gone.Loc.Length)
+	e.use(o.Loc.Segment, int64(o.Loc.Length))
+	e.use(gone.Loc.Segment, -int64(gone.Loc.Length))
 	return gone, had
 }
 
 func (e *Engine) remove(v identity.Value) (gone mapping.Entry, had bool) {
 	gone, had = e.objects.Delete(v)
-	e.used[gone.Loc.Segment] -= int64(gone.Loc.Length)
+	e.use(gone.Loc.Segment, -int64(gone.Loc.Length))
 	return gone, had
+}
+
+// use counts live bytes of a segment; one without any is not kept.
+func (e *Engine) use(segment uint32, bytes int64) {
+	if e.used[segment] += bytes; e.used[segment] == 0 {
+		delete(e.used, segment)
+	}
 }
 
 // settled: a group is durable and applied, or never will be; what is missing

@@ -256,9 +256,19 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), id < l.floor})
+		list = append(list, SegmentInfo{id, s.bytes(), id < l.floor})
 	}
 	return list
+}
+
+// Size returns the bytes of all records, and the number of segments.
+func (l *Log) Size() (bytes int64, segments int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, s := range l.segments {
+		bytes += s.bytes()
+	}
+	return bytes, len(l.segments)
 }
 
 // Rotate lets the next Append make a new segment.
