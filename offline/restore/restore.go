@@ -58,12 +58,13 @@ func Run(ctx context.Context, c Config) (r *Report, err error) {
 	}
 	var made bool
 	defer func() {
-		if err != nil {
-			err = errors.Join(err, clear(c.Dir))
+		if err == nil {
+			return
 		}
-		if err != nil && made {
+		if made {
 			err = errors.Join(err, os.Remove(c.RootKey))
 		}
+		err = errors.Join(err, clear(c.Dir))
 	}()
 	r = new(Report)
 	if r.Manifest, err = unpack(ctx, c); err != nil {

@@ -3,7 +3,6 @@ package verify
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -107,11 +106,6 @@ func (s *Store) behind(file string) bool {
 // beside notes what is no damage.
 func (s *Store) beside() error {
 	r := &s.report
-	for _, owner := range slices.Sorted(maps.Keys(s.owners)) {
-		if !s.hasKey(owner) {
-			r.Notes = append(r.Notes, fmt.Sprintf("%d objects of owner %d can't be opened by anybody: the owner was erased", s.owners[owner], owner))
-		}
-	}
 	if n := len(s.moved); n > 0 {
 		r.Notes = append(r.Notes, fmt.Sprintf("%d objects can be read, but in another place than the store knows: salvage loses nothing of them", n))
 	}

@@ -138,32 +138,17 @@ func (s *Store) Erased() bool { return s.erased }
 
 // settle begins a new segment of the log, with an alert if anything was lost.
 func (s *Store) settle(now time.Time, lossy bool) error {
-	var group log.Group
-	next := func(r log.Record) {
-		r.LSN = s.log.Position().LSN + uint64(len(group)) + 1
-		group = append(group, r)
-	}
+	r := log.Record{LSN: s.log.Position().LSN + 1, Kind: log.KindMark}
 	if lossy {
-		next(log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})})
-	} else {
-		next(log.Record{Kind: log.KindMark})
+		r.Kind, r.Body = log.KindAlert, wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})
 	}
 	s.log.Rotate()
-	at, err := s.log.Append([]log.Group{group})
+	at, err := s.log.Append([]log.Group{{r}})
 	if err != nil {
 		return err
 	}
-	for i := range group {
-		if err := s.engine.Replay(group[i], at[i]); err != nil {
-			return err
-		}
-	}
-	for i := range mapping.Shards {
-		for _, o := range slices.Collect(s.objects.Shard(i)) {
-			if !s.hasKey(o.Owner) {
-				s.objects.Delete(o.ID.Value())
-			}
-		}
+	if err := s.engine.Replay(r, at[0]); err != nil {
+		return err
 	}
 	return s.finishErasures()
 }

@@ -57,13 +57,9 @@ type Store struct {
 	log     *log.Log
 	engine  *engine.Engine
 	maker   *identity.Maker
-	data    seal.DataKeys
-	keys    map[uint32]bool // whether an owner has one
-	owners  map[uint32]int  // objects of each
-	objects *mapping.Map    // all of them
+	objects *mapping.Map // all of them
 	names   map[uint32]string
-	people  []uint32 // owners of the principals
-	erased  bool
+	erased  bool   // there were principals without a key
 	base    uint32 // the checkpoint that it starts from
 	baseLSN uint64
 	applied ranges            // LSNs behind it
@@ -242,32 +238,28 @@ func (s *Store) start(n uint32) error {
 
 // take takes the state out of the engine.
 func (s *Store) take() error {
-	if err := s.catalogue(); err != nil { // as the log has it; Check takes off who has no key
-		return err
-	}
-	s.erased = slices.ContainsFunc(s.people, func(owner uint32) bool { return !s.hasKey(owner) })
+	s.catalogue()                                         // as the log has it; Check takes off who has no key
 	_ = s.engine.Check(func(uint32) bool { return true }) // sweeps what dropped collections left
-	s.objects, s.digest, s.owners = new(mapping.Map), [sha256.Size]byte{}, make(map[uint32]int)
+	s.objects, s.digest = new(mapping.Map), [sha256.Size]byte{}
 	for i := range mapping.Shards {
 		if err := s.objects.LoadShard(i, s.engine.Shard(i)); err != nil {
 			return err
 		}
 		for o := range s.objects.Shard(i) {
-			s.owners[o.Owner]++
 			row := frame.Writer(o.ID[:]).U64(o.LSN).U32(o.Loc.Segment).U32(o.Loc.Offset).U32(o.Loc.Length).U32(o.Collection).U32(o.Owner)
 			for j, b := range sha256.Sum256(row) { // in whatever order
 				s.digest[j] ^= b
 			}
 		}
 	}
-	return s.catalogue()
+	return nil
 }
 
 // catalogue reads names out of the first piece of a checkpoint, of each record
 // LSN 8 | kind 1 | collection 4 | length 4 | body. See package engine.
-func (s *Store) catalogue() error {
+func (s *Store) catalogue() {
 	_, piece, _ := s.engine.Checkpoint()
-	s.names, s.people = make(map[uint32]string), nil
+	s.maker, s.names, s.erased = identity.NewMaker(s.log.Keys().Identity()), make(map[uint32]string), false
 	for r := frame.NewReader(piece); r.Len() > 0; {
 		r.U64()
 		kind, collection := log.Kind(r.U8()), r.U32()
@@ -278,27 +270,9 @@ func (s *Store) catalogue() error {
 		case log.KindAddPrincipal:
 			body.Take(2*wire.MaxIdentifier + 2)
 			body.Take(32)
-			s.people = append(s.people, body.U32())
+			s.erased = s.erased || !s.log.HasKey(body.U32())
 		}
 	}
-	return s.readKeys()
-}
-
-// readKeys reads the data keys' secret, to know who has a key.
-func (s *Store) readKeys() error {
-	files, err := s.disk.Files()
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(files, func(f log.File) bool { return f.Name == log.KeysName })
-	p := make([]byte, files[i].Size) // it is there: the log was opened
-	if err := s.disk.ReadAt(log.KeysName, p, 0); err != nil {
-		return err
-	}
-	s.keys = make(map[uint32]bool)
-	s.data, _ = s.log.Keys().OpenDataKeys(p[24:])
-	s.maker = identity.NewMaker(s.log.Keys().Identity())
-	return nil
 }
 
 // collection names a collection for people.
@@ -307,15 +281,4 @@ func (s *Store) collection(id uint32) string {
 		return name
 	}
 	return fmt.Sprintf("number %d", id)
-}
-
-// hasKey reports whether what an owner put can be opened.
-func (s *Store) hasKey(owner uint32) bool {
-	has, known := s.keys[owner]
-	if !known {
-		_, has = s.data.Key(owner)
-		has = has || owner == log.CoreOwner
-		s.keys[owner] = has
-	}
-	return has
 }

@@ -60,7 +60,7 @@ func (w *walker) visit(r log.Record, at log.Location) error {
 	if w.report.Bytes += int64(at.Length); w.progress != nil {
 		w.progress(w.report.Bytes, w.total)
 	}
-	if !w.hasKey(r.Owner) {
+	if !w.log.HasKey(r.Owner) {
 		w.report.Erased++
 		w.behind(r)
 		return nil
@@ -143,7 +143,7 @@ func (w *walker) rest() {
 		for o := range w.unseen.Shard(i) {
 			if other, ok := w.copies[o.ID.Value()]; ok {
 				w.moved[o.ID] = other
-			} else if w.hasKey(o.Owner) {
+			} else {
 				w.gone[o.ID] = o
 			}
 		}
