@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -21,6 +19,7 @@ import (
 	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/wire"
+	"motte/e2e/processes"
 )
 
 // residency is how much resident memory the Core takes for an object, in
@@ -105,21 +104,10 @@ func (s *server) loadSmall(ctx context.Context, n int) error {
 
 // corePID finds the Core's process: a child of this one.
 func corePID() (int, error) {
-	list, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return 0, err
-	}
 	pid := 0
-	for _, path := range list {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		end := bytes.LastIndexByte(stat, ')')
-		name, fields := stat[bytes.IndexByte(stat, '(')+1:end], strings.Fields(string(stat[end+1:]))
-		// The newest: another line's server may be running too.
-		if n, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))); string(name) == "motte-core" && fields[1] == strconv.Itoa(os.Getpid()) {
-			pid = max(pid, n)
+	for _, p := range processes.Children(os.Getpid()) {
+		if p.Name == "motte-core" {
+			pid = max(pid, p.PID) // the newest: another line's server may be running too
 		}
 	}
 	if pid == 0 {

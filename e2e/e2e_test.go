@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -24,6 +23,7 @@ import (
 	"motte/client"
 	"motte/core/wire"
 	"motte/e2e/binaries"
+	"motte/e2e/processes"
 	"motte/host"
 	"motte/host/sandbox"
 )
@@ -351,24 +351,14 @@ func TestBuiltInTasks(t *testing.T) {
 	}
 }
 
-// processes returns the numbers of the server's processes of this name.
-func processes(t *testing.T, name string) (pids []int) {
-	t.Helper()
-	list, err := filepath.Glob("/proc/[0-9]*/stat")
-	must(t, err)
-	for _, path := range list {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		comm := string(stat[bytes.IndexByte(stat, '(')+1 : bytes.LastIndexByte(stat, ')')])
-		if parent, _ := strconv.Atoi(fields[1]); parent == os.Getpid() && comm == name {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			pids = append(pids, pid)
+// processIDs returns the numbers of the server's processes of this name.
+func processIDs(name string) (list []int) {
+	for _, p := range processes.Children(os.Getpid()) {
+		if p.Name == name {
+			list = append(list, p.PID)
 		}
 	}
-	return pids
+	return list
 }
 
 // TestKilledProcessesLoseNothing kills the Core and the Tasks while clients
@@ -424,7 +414,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		name := []string{"motte-core", "memfd:task"}[round%2]
 		var pids []int
 		eventually(t, "a process to kill", func() error {
-			if pids = processes(t, name); len(pids) == 0 {
+			if pids = processIDs(name); len(pids) == 0 {
 				return errors.New("none")
 			}
 			return nil

@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"motte/client"
+	"motte/e2e/processes"
 	"motte/host/anchor"
 )
 
@@ -83,16 +83,9 @@ func (s *serving) killCore() { s.signalCore(syscall.SIGKILL) }
 
 func (s *serving) signalCore(signal syscall.Signal) {
 	s.t.Helper()
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it is gone
-		}
-		number, rest, _ := strings.Cut(string(stat), " (motte-core) ")
-		fields := strings.Fields(rest) // state, parent
-		if pid, err := strconv.Atoi(number); err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(s.cmd.Process.Pid) {
-			if err := syscall.Kill(pid, signal); err != nil {
+	for _, p := range processes.Children(s.cmd.Process.Pid) {
+		if p.Name == "motte-core" {
+			if err := syscall.Kill(p.PID, signal); err != nil {
 				s.t.Fatal(err)
 			}
 			return

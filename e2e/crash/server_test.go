@@ -26,8 +26,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -36,6 +34,7 @@ import (
 	"motte/client"
 	"motte/core/wire"
 	"motte/e2e/binaries"
+	"motte/e2e/processes"
 )
 
 var (
@@ -196,23 +195,11 @@ func (s *server) kill(v victim) {
 // about to become one, if it is not the Core.
 func (s *server) pids(v victim) []int {
 	var core, tasks []int
-	list, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range list {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it is gone
-		}
-		before, after, _ := strings.Cut(string(stat), ") ")
-		fields := strings.Fields(after) // state, parent
-		number, name, _ := strings.Cut(before, " (")
-		pid, err := strconv.Atoi(number)
-		if err != nil || len(fields) < 2 || fields[1] != strconv.Itoa(s.pid) {
-			continue
-		}
-		if name == "motte-core" {
-			core = append(core, pid)
+	for _, p := range processes.Children(s.pid) {
+		if p.Name == "motte-core" {
+			core = append(core, p.PID)
 		} else {
-			tasks = append(tasks, pid)
+			tasks = append(tasks, p.PID)
 		}
 	}
 	switch {

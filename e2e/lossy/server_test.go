@@ -9,13 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"motte/client"
+	"motte/e2e/processes"
 )
 
 // lookAtSources makes "go test" run a test again when the sources of what it
@@ -218,20 +217,8 @@ func (s *server) kill() {
 func (s *server) signal() {
 	_ = s.host.Process.Kill()
 	parents := make(map[int]int)
-	list, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range list {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // it is gone
-		}
-		before, after, _ := strings.Cut(string(stat), ") ")
-		number, _, _ := strings.Cut(before, " (")
-		fields := strings.Fields(after) // state, parent
-		pid, err := strconv.Atoi(number)
-		parent, errParent := strconv.Atoi(fields[1])
-		if err == nil && errParent == nil {
-			parents[pid] = parent
-		}
+	for _, p := range processes.All() {
+		parents[p.PID] = p.Parent
 	}
 	for pid := range parents {
 		for up := parents[pid]; up != 0; up = parents[up] {
