@@ -46,6 +46,11 @@ type checkpoint struct {
 
 func checkpointName(n uint32) string { return fmt.Sprintf("%08d%s", n, checkpointSuffix) }
 
+// checkpointHead is a checkpoint's header up to the salt.
+func (l *Log) checkpointHead(number uint32) frame.Writer {
+	return frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(number).U32(0)
+}
+
 // Checkpoints lists the numbers of what Restore may take, best first: those of the
 // checkpoints, and 0 for the empty state.
 func (l *Log) Checkpoints() []uint32 {
@@ -59,10 +64,9 @@ func (l *Log) Checkpoints() []uint32 {
 // the same state. Then only this checkpoint and the one before it are kept.
 func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) error {
 	c := checkpoint{slices.Max(l.Checkpoints()) + 1, at.Segment}
-	header := frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(c.number).U32(0)
 	var salt seal.Salt
 	l.draw(salt[:])
-	header = header.Bytes(salt[:])
+	header := l.checkpointHead(c.number).Bytes(salt[:])
 	aead, size := l.keys.Checkpoint(salt), int64(len(header))
 	err := l.storage.Create(checkpointName(c.number), func(w io.Writer) error {
 		_, err := w.Write(header)
@@ -131,7 +135,7 @@ func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 		return err
 	}
 	header = slices.Clone(header)
-	want := frame.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(number).U32(0)
+	want := l.checkpointHead(number)
 	if len(header) < checkpointHeader || string(header[:len(want)]) != string(want) {
 		return &DamageError{w.name, 0, "the header is not one of this store and version"}
 	}

@@ -3,7 +3,6 @@ package log
 import (
 	"fmt"
 	"io"
-	"slices"
 
 	"motte/core/frame"
 	"motte/core/seal"
@@ -21,13 +20,9 @@ const (
 	maxKeys     = 64 << 20 // bytes
 )
 
-// readKeys reads the secret of the data keys.
-func (l *Log) readKeys(files []File) error {
-	i := slices.IndexFunc(files, func(f File) bool { return f.Name == KeysName })
-	if i < 0 || files[i].Size > maxKeys {
-		return &DamageError{KeysName, 0, "the data keys are missing: without them no object can be opened"}
-	}
-	p := make([]byte, files[i].Size)
+// readKeys reads the secret of the data keys, from a file of this size.
+func (l *Log) readKeys(size int64) error {
+	p := make([]byte, size)
 	if err := l.storage.ReadAt(KeysName, p, 0); err != nil {
 		return fmt.Errorf("read %s: %w", KeysName, err)
 	}

@@ -195,9 +195,9 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 			l.checkpoints[n] = f.Size
 		}
 	}
-	begun := slices.ContainsFunc(files, func(f File) bool { return f.Name == KeysName })
+	keys := slices.IndexFunc(files, func(f File) bool { return f.Name == KeysName })
 	if newest == 0 && len(l.checkpoints) == 0 {
-		if !begun {
+		if keys < 0 {
 			l.draw(l.store[:])
 		} else if err := s.ReadAt(KeysName, l.store[:], keysStoreAt); err != nil { // nothing was written, or all is gone: clients tell
 			return nil, fmt.Errorf("read %s: %w", KeysName, err)
@@ -208,7 +208,7 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
 	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
-	if newest == 0 && !begun {
+	if newest == 0 && keys < 0 {
 		return l, l.makeKeys()
 	}
 	if newest > 0 { // the others were durable before it was made
@@ -216,7 +216,10 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 			return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
 		}
 	}
-	return l, l.readKeys(files)
+	if keys < 0 || files[keys].Size > maxKeys {
+		return nil, &DamageError{KeysName, 0, "the data keys are missing: without them no object can be opened"}
+	}
+	return l, l.readKeys(files[keys].Size)
 }
 
 // draw fills p with random bytes. It is not for input to reach that there are none.
