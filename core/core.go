@@ -344,22 +344,22 @@ func (s *shell) writeLog(ctx context.Context) {
 // on when a new segment can be made; false: the context ended first.
 func (s *shell) resume(ctx context.Context, err error) bool {
 	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
-	ok := s.ask(ctx, (*engine.Engine).WriteFailed) // it appends nothing more
+	if !s.ask(ctx, (*engine.Engine).WriteFailed) { // it appends nothing more
+		return false
+	}
 	s.appends.take()
-	for ok && err != nil {
+	for err != nil {
 		select {
 		case <-time.After(resumeEvery):
 			err = s.log.Resume()
 		case <-ctx.Done():
-			ok = false
+			return false
 		}
 	}
-	if ok {
-		fmt.Fprintln(os.Stderr, "motte-core: the disk takes writes again")
-		at := s.log.Position()
-		s.events.put(func(e *engine.Engine) { e.Resumed(at) })
-	}
-	return ok
+	fmt.Fprintln(os.Stderr, "motte-core: the disk takes writes again")
+	at := s.log.Position()
+	s.events.put(func(e *engine.Engine) { e.Resumed(at) })
+	return true
 }
 
 // readFetches reads the records that Tasks are to be fed.

@@ -23,10 +23,7 @@ const (
 	carryPiece = 256 << 10        // bytes of records that are carried over at once, about
 )
 
-var (
-	errRefused = errors.New("the disk refuses writes")
-	errErasing = errors.New("an erasure comes first")
-)
+var errErasing = errors.New("an erasure comes first")
 
 // house puts the storage in order, beside traffic: it writes checkpoints, moves
 // what is alive out of segments that are mostly dead, and finishes erasures.
@@ -61,7 +58,7 @@ func (s *shell) keepHouse(ctx context.Context) {
 // erasure waits until it is done.
 func (h *house) round() (more bool, err error) {
 	var compact []*engine.Request
-	var erase []engine.Erasure
+	var erase []uint32
 	var clean bool
 	if !h.s.ask(h.ctx, func(e *engine.Engine) { compact, erase, clean = e.Chores() }) {
 		return false, h.ctx.Err()
@@ -94,17 +91,13 @@ func (h *house) round() (more bool, err error) {
 }
 
 // erase destroys data keys.
-func (h *house) erase(list []engine.Erasure) error {
-	if len(list) == 0 {
+func (h *house) erase(owners []uint32) error {
+	if len(owners) == 0 {
 		return nil
-	}
-	var owners []uint32
-	for _, x := range list {
-		owners = append(owners, x.Owner)
 	}
 	err := h.s.log.Erase(owners...)
 	if err == nil {
-		h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(list)) })
+		h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(owners)) })
 	}
 	return err
 }
@@ -150,7 +143,7 @@ func (h *house) tell(what func(*engine.Engine, func(wire.Code))) error {
 	select {
 	case c := <-code:
 		if c != wire.OK {
-			return errRefused
+			return log.ErrFailed
 		}
 		return nil
 	case <-h.ctx.Done():
@@ -201,7 +194,7 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) && live[s.ID] > 0 {
 		err = fmt.Errorf("%w: not all that is alive in segment %d lies where it should", log.ErrDamaged, s.ID)
 	}
-	if err != nil && !errors.Is(err, errRefused) && h.ctx.Err() == nil {
+	if err != nil && !errors.Is(err, log.ErrFailed) && h.ctx.Err() == nil {
 		h.damaged[s.ID] = true
 		h.s.ask(h.ctx, func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
 	}

@@ -247,7 +247,7 @@ func (r *rig) tidy() {
 	}
 }
 
-func (r *rig) chores() (compact []*engine.Request, erase []engine.Erasure) {
+func (r *rig) chores() (compact []*engine.Request, erase []uint32) {
 	r.between(func(e *engine.Engine) { compact, erase, _ = e.Chores() })
 	return compact, erase
 }
@@ -287,7 +287,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 			}
 			if _, erase := r.chores(); len(erase) != 1 {
 				r.t.Fatalf("%d keys are to be destroyed", len(erase))
-			} else if err := r.log.Erase(erase[0].Owner); err != nil {
+			} else if err := r.log.Erase(erase[0]); err != nil {
 				r.t.Fatal(err)
 			}
 		}, wire.Expired},

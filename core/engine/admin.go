@@ -7,24 +7,21 @@ import (
 	"motte/core/wire"
 )
 
-// catalogueChange is the flow of a change of the catalogue. While it is on its
-// way to the disk, later changes and writes wait, so that each is decided on
-// what the one before it made.
-type catalogueChange struct{ req *Request }
-
+// change begins a change of the catalogue. While it is on its way to the disk, later
+// changes and writes wait, so that each is decided on what the one before it made.
 func (e *Engine) change(q *Request, group ...log.Record) {
 	e.changing = true
-	e.append(&catalogueChange{q}, group...)
+	e.append(told(func(code wire.Code) { e.changed(q, code) }), group...)
 }
 
-func (f *catalogueChange) settled(e *Engine, code wire.Code) {
+func (e *Engine) changed(q *Request, code wire.Code) {
 	e.changing = false
-	if q := f.req; q != nil && q.Op == wire.OpRemovePrincipal && q.Flags&wire.FlagErase != 0 && code == wire.OK {
+	if q != nil && q.Op == wire.OpRemovePrincipal && q.Flags&wire.FlagErase != 0 && code == wire.OK {
 		e.erase[len(e.erase)-1].req = q // it is answered when the key is destroyed
 	} else {
-		e.end(f.req, code)
+		e.end(q, code)
 	}
-	if f.req == nil && code == wire.OK {
+	if q == nil && code == wire.OK {
 		e.ready() // the first administrator is there
 	}
 	for len(e.held) > 0 && !e.changing {

@@ -155,7 +155,7 @@ func (e *Engine) retryLater(x *index) {
 // again.
 func (e *Engine) Tick(now time.Time) {
 	e.Now = now
-	e.sweep()
+	e.sweep(0)
 	for _, x := range e.indexes() {
 		if x.instance == 0 {
 			if x.state != wire.IndexRefused && !now.Before(x.retryAt) {

@@ -5,9 +5,9 @@ import (
 
 	"motte/core/access"
 	"motte/core/frame"
-	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/task"
 	"motte/core/wire"
 )
 
@@ -31,7 +31,7 @@ type catalogue struct {
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
 	cleaned     int64           // Unix time at which all dead records had been given back
-	erased      map[uint32]bool // owners that had no data key at the start
+	erased      map[uint32]bool // owners without a data key, or whose key is to be destroyed
 	dropped     bool            // objects of dropped collections, or of erased owners, may still be in the mapping
 	swept       int             // the next shard of the mapping to clear of them
 }
@@ -57,6 +57,7 @@ func newCatalogue() catalogue {
 		byName:     make(map[string]*collection),
 		byID:       make(map[uint32]*collection),
 		server:     make(access.Grants),
+		erased:     make(map[uint32]bool),
 	}
 }
 
@@ -197,28 +198,27 @@ func (e *Engine) forget(p access.Principal) {
 	}
 }
 
-// sweep clears one shard of the mapping of the objects of dropped collections:
-// a drop takes effect at once, and its memory comes back bit by bit.
-func (e *Engine) sweep() {
+// sweep clears one shard of the mapping of the objects of dropped collections and of
+// erased owners. A drop takes effect at once, and its memory comes back bit by bit; an
+// erasure clears all shards at once. The LSN is that of its record: indexes hear of it.
+func (e *Engine) sweep(lsn uint64) {
 	if !e.dropped {
 		return
 	}
-	for _, v := range e.left(e.swept, func(mapping.Entry) {}) {
-		e.remove(v)
+	var gone []mapping.Entry
+	for o := range e.objects.Shard(e.swept) {
+		if e.byID[o.Collection] == nil || e.erased[o.Owner] {
+			gone = append(gone, o)
+		}
+	}
+	for _, o := range gone {
+		e.remove(o.ID.Value())
+		if c := e.byID[o.Collection]; c != nil {
+			for _, x := range c.indexes {
+				x.follow(delivery{step: task.Remove, lsn: lsn, gone: o, hasGone: true}, nil, nil)
+			}
+		}
 	}
 	e.swept++
 	e.dropped = e.swept < mapping.Shards
-}
-
-// left returns what is in a shard of the mapping of dropped collections and of
-// erased owners, and tells of the rest.
-func (e *Engine) left(shard int, rest func(mapping.Entry)) (gone []identity.Value) {
-	for o := range e.objects.Shard(shard) {
-		if e.byID[o.Collection] == nil || e.erased[o.Owner] {
-			gone = append(gone, o.ID.Value())
-		} else {
-			rest(o)
-		}
-	}
-	return gone
 }

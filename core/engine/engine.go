@@ -80,7 +80,7 @@ type Engine struct {
 	observed   [6]uint64  // what the shell knows, for a status
 	storage    [6]uint64  // and of the storage
 	compact    []*Request // to be answered when compaction is done
-	erase      []Erasure
+	erase      []erasure
 }
 
 // Limits of what is kept in memory.
@@ -178,7 +178,6 @@ func (e *Engine) reach(at log.Position) { e.at, e.head = at, at.Head() }
 // there. That of what was swept since the checkpoint may not be.
 func (e *Engine) Check(has func(segment uint32) bool) error {
 	// An older copy of the log may not know yet who was erased.
-	e.erased = make(map[uint32]bool)
 	for owner := range e.owners + 1 {
 		if !e.History.HasKey(owner) {
 			e.erased[owner] = true
@@ -193,16 +192,13 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	for _, c := range e.collections {
 		c.objects = 0
 	}
-	count := func(o mapping.Entry) {
-		e.use(o.Loc.Segment, int64(o.Loc.Length))
-		e.byID[o.Collection].objects++
-	}
+	e.dropped, e.swept = true, 0
 	for i := range mapping.Shards {
-		for _, v := range e.left(i, count) {
-			e.objects.Delete(v)
+		for o := range e.objects.Shard(i) {
+			e.use(o, 1)
 		}
+		e.sweep(0) // that shard
 	}
-	e.dropped = false
 	for segment := range e.used {
 		if !has(segment) {
 			return fmt.Errorf("%w: segment %d, which holds objects, is missing", log.ErrDamaged, segment)
@@ -223,10 +219,8 @@ func (e *Engine) Take() Output {
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// Observe notes what only the shell knows, for the status.
-func (e *Engine) Observe(connections int, logBytes int64, segments int) {
-	e.observed = [6]uint64{1: uint64(logBytes), 2: uint64(segments), 4: uint64(connections)}
-}
+// Observe notes what only the shell knows, for the status: see wire.StatusServer.
+func (e *Engine) Observe(numbers [6]uint64) { e.observed = numbers }
 
 // Head returns the head of the log.
 func (e *Engine) Head() wire.Head { return e.head }

@@ -10,7 +10,6 @@ import (
 	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
 	"motte/core/wire"
 )
 
@@ -131,38 +130,31 @@ func (e *Engine) applyCarried(r *log.Record, at log.Location) {
 // applyErase takes away all that an owner put; its key has to follow. It looks at
 // each object of the store: some 50 ms for ten million.
 func (e *Engine) applyErase(owner uint32, lsn uint64) {
-	for i := range mapping.Shards {
-		for _, o := range slices.Collect(e.objects.Shard(i)) {
-			c := e.byID[o.Collection]
-			if o.Owner != owner {
-				continue
-			}
-			if e.remove(o.ID.Value()); c == nil {
-				continue
-			}
-			c.objects--
-			for _, x := range c.indexes {
-				x.follow(delivery{step: task.Remove, lsn: lsn, gone: o, hasGone: true}, nil, nil)
-			}
-		}
+	e.erased[owner] = true
+	for e.dropped, e.swept = true, 0; e.dropped; {
+		e.sweep(lsn)
 	}
-	e.erase = append(e.erase, Erasure{Owner: owner})
+	e.erase = append(e.erase, erasure{owner: owner})
 }
 
-// Erasure is the end of an owner: its data key is to be destroyed.
-type Erasure struct {
-	Owner uint32
+// erasure is the end of an owner: its data key is to be destroyed.
+type erasure struct {
+	owner uint32
 	req   *Request // nil: nobody waits
 }
 
-// Chores returns who waits for a compaction, to be given to Done; what is to be
-// erased, to be given to Erased; and whether it is time to give back all dead records.
-func (e *Engine) Chores() (compact []*Request, erase []Erasure, clean bool) {
+// Chores returns who waits for a compaction, to be given to Done; the owners whose
+// data keys are to be destroyed, to be followed by Erased; and whether it is time to
+// give back all dead records.
+func (e *Engine) Chores() (compact []*Request, erase []uint32, clean bool) {
 	for len(e.compact) > 0 && e.dropped { // what was dropped is to be given back, too
-		e.sweep()
+		e.sweep(0)
 	}
 	compact, e.compact = e.compact, nil
-	return compact, slices.Clone(e.erase), e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
+	for _, x := range e.erase {
+		erase = append(erase, x.owner)
+	}
+	return compact, erase, e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
 }
 
 // Cleaned notes that all records that were dead at a time have been given back.

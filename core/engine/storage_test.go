@@ -204,7 +204,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	if a := w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: "d"}}, wire.OK); len(a.objects) != 0 {
 		t.Errorf("a LIST shows %d objects", len(a.objects))
 	}
-	if _, erase, _ := w.e.Chores(); len(erase) != 1 || erase[0].Owner != owner {
+	if _, erase, _ := w.e.Chores(); len(erase) != 1 || erase[0] != owner {
 		t.Errorf("the keys of %v are to be destroyed", erase)
 	}
 	w.settle()
@@ -329,12 +329,12 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	w := indexed(t, 0)
 	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
 	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
-	both := []Erasure{{Owner: w.e.principals[alice].owner}, {Owner: w.e.principals[bob].owner}}
+	both := []uint32{w.e.principals[alice].owner, w.e.principals[bob].owner}
 	before := w.checkpoint()
 	w.erase(alice)
 	w.erase(bob)
 	w.e.Erased(1) // the key of the first alone
-	if _, erase, _ := w.e.Chores(); len(erase) != 1 || erase[0].Owner != both[1].Owner || w.begin() != nil {
+	if _, erase, _ := w.e.Chores(); len(erase) != 1 || erase[0] != both[1] || w.begin() != nil {
 		t.Fatalf("the keys of %v are to be destroyed", erase)
 	}
 	w.eraseKeys()
@@ -342,7 +342,7 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		from *checkpoint
-		want []Erasure
+		want []uint32
 	}{{"from the log", nil, both}, {"from a checkpoint before it", before, both}, {"from one after it", after, nil}} {
 		w.start(w.replay(tc.from))
 		_, erase, _ := w.e.Chores()
@@ -803,7 +803,7 @@ func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(wire.RightsAll)}}, wire.OK)
 	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
 	owner := w.e.principals[alice].owner
-	w.keyless = map[uint32]bool{owner: true, owner + 1: true}
+	w.erased[owner], w.erased[owner+1] = true, true
 	w.boot()
 	w.must(alice, put("c", "more", "data"), wire.UnknownPrincipal)
 	w.must(admin, get("c", "hers"), wire.NotFound)

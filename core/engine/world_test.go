@@ -39,7 +39,6 @@ type world struct {
 	number  uint64
 	list    *Request                 // the last LIST
 	erased  map[uint32]bool          // owners whose data key is destroyed
-	keyless map[uint32]bool          // owners without a data key
 	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
 }
 
@@ -247,8 +246,8 @@ func (w *world) head() wire.Head {
 	return p.Head()
 }
 
-// HasKey: nobody has lost a key, unless a test says so.
-func (w *world) HasKey(owner uint32) bool { return !w.keyless[owner] }
+// HasKey makes a History of the world, as Contains does.
+func (w *world) HasKey(owner uint32) bool { return !w.erased[owner] }
 
 // Contains makes a History of the world.
 func (w *world) Contains(h wire.Head) bool { return h.LSN == 0 || h.Segment == w.tag(h.LSN) }
@@ -392,8 +391,8 @@ func (w *world) readable(e mapping.Entry) bool {
 // eraseKeys destroys the keys that are to be destroyed.
 func (w *world) eraseKeys() {
 	_, list, _ := w.e.Chores()
-	for _, x := range list {
-		w.erased[x.Owner] = true
+	for _, owner := range list {
+		w.erased[owner] = true
 	}
 	w.e.Erased(len(list))
 	w.take()

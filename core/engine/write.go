@@ -170,12 +170,8 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	if r.Kind == log.KindPut {
 		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		d.gone, d.hasGone = e.put(d.put)
-		c.objects++
 	} else {
 		d.gone, d.hasGone = e.remove(v)
-	}
-	if d.hasGone {
-		c.objects--
 	}
 	for _, x := range c.indexes {
 		x.follow(d, r.Body, w)
@@ -184,22 +180,28 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 
 // put and remove change the mapping, and what is counted of it.
 func (e *Engine) put(o mapping.Entry) (gone mapping.Entry, had bool) {
-	gone, had = e.objects.Put(o)
-	e.use(o.Loc.Segment, int64(o.Loc.Length))
-	e.use(gone.Loc.Segment, -int64(gone.Loc.Length))
+	if gone, had = e.objects.Put(o); had {
+		e.use(gone, -1)
+	}
+	e.use(o, 1)
 	return gone, had
 }
 
 func (e *Engine) remove(v identity.Value) (gone mapping.Entry, had bool) {
-	gone, had = e.objects.Delete(v)
-	e.use(gone.Loc.Segment, -int64(gone.Loc.Length))
+	if gone, had = e.objects.Delete(v); had {
+		e.use(gone, -1)
+	}
 	return gone, had
 }
 
-// use counts live bytes of a segment; one without any is not kept.
-func (e *Engine) use(segment uint32, bytes int64) {
-	if e.used[segment] += bytes; e.used[segment] == 0 {
-		delete(e.used, segment)
+// use counts a live object, with n 1, or no more, with n -1. A segment in which
+// nothing is alive is not kept.
+func (e *Engine) use(o mapping.Entry, n int64) {
+	if e.used[o.Loc.Segment] += n * int64(o.Loc.Length); e.used[o.Loc.Segment] == 0 {
+		delete(e.used, o.Loc.Segment)
+	}
+	if c := e.byID[o.Collection]; c != nil {
+		c.objects += uint64(n)
 	}
 }
 

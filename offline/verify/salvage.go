@@ -156,13 +156,9 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 // finishErasures destroys the keys of owners who the log says are erased: a
 // checkpoint would not remember that.
 func (s *Store) finishErasures() error {
-	_, erase, _ := s.engine.Chores()
-	if len(erase) == 0 {
+	_, owners, _ := s.engine.Chores()
+	if len(owners) == 0 {
 		return nil
-	}
-	var owners []uint32
-	for _, x := range erase {
-		owners = append(owners, x.Owner)
 	}
 	err := s.log.Erase(owners...)
 	if err == nil {
