@@ -11,25 +11,18 @@ import (
 // changes and writes wait, so that each is decided on what the one before it made.
 func (e *Engine) change(q *Request, group ...log.Record) {
 	e.changing = true
-	e.append(told(func(code wire.Code) { e.changed(q, code) }), group...)
-}
-
-func (e *Engine) changed(q *Request, code wire.Code) {
-	e.changing = false
-	if q != nil && q.Op == wire.OpRemovePrincipal && q.Flags&wire.FlagErase != 0 && code == wire.OK {
-		e.erase[len(e.erase)-1].req = q // it is answered when the key is destroyed
-	} else {
-		e.end(q, code)
-	}
-	if q == nil && code == wire.OK {
-		e.ready() // the first administrator is there
-	}
-	for len(e.held) > 0 && !e.changing {
-		next := e.held[0]
-		e.held[0] = nil // with the request's body
-		e.held = e.held[1:]
-		next()
-	}
+	w := &write{req: q}
+	e.append(w, group...)
+	w.wait(e)
+	e.then(func(wire.Code) {
+		e.changing = false
+		for len(e.held) > 0 && !e.changing {
+			next := e.held[0]
+			e.held[0] = nil // with the request's body
+			e.held = e.held[1:]
+			next()
+		}
+	})
 }
 
 // administer decides a request that changes the catalogue: who asks, whether

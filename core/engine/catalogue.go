@@ -115,7 +115,7 @@ func decodeEntry(p []byte) (n entry, err error) {
 
 // applyChange applies a durable record of the catalogue. Its collection may
 // have been dropped by a record before it; then it changes nothing.
-func (e *Engine) applyChange(rec *log.Record) error {
+func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	n, err := decodeEntry(rec.Body)
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func (e *Engine) applyChange(rec *log.Record) error {
 	case rec.Kind == log.KindRemovePrincipal:
 		e.forget(n.principal)
 		if n.flags&wire.FlagErase != 0 {
-			e.applyErase(n.owner, rec.LSN)
+			e.applyErase(n.owner, rec.LSN, w)
 		}
 	case c == nil && rec.Collection != 0:
 	case rec.Kind == log.KindGrant:

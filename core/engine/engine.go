@@ -92,25 +92,8 @@ const (
 // unsettled is a record on its way to the disk.
 type unsettled struct {
 	record log.Record
-	flow   flow   // of the record's group; nil: nobody waits
-	last   bool   // of its group
-	after  []flow // wait for it without a record of their own
-}
-
-// settle tells all that wait for the record what became of it.
-func (u *unsettled) settle(e *Engine, code wire.Code) {
-	if u.last && u.flow != nil {
-		u.flow.settled(e, code)
-	}
-	for _, f := range u.after {
-		f.settled(e, code)
-	}
-}
-
-// flow is what waits for a group of records: with OK all are durable and
-// applied, with another code none will be.
-type flow interface {
-	settled(e *Engine, code wire.Code)
+	write  *write            // that it is part of, if any
+	then   []func(wire.Code) // see there
 }
 
 // pendingObject is the state that an object will have once what is on its way
@@ -169,6 +152,11 @@ func (e *Engine) Start(now time.Time, at log.Position) {
 // makeAdmin makes the first administrator.
 func (e *Engine) makeAdmin() {
 	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
+	e.then(func(code wire.Code) {
+		if code == wire.OK {
+			e.ready()
+		}
+	})
 }
 
 // reach notes up to where all is durable and applied.
@@ -236,16 +224,27 @@ func (e *Engine) random(p []byte) {
 	}
 }
 
-// append hands a group to the log; f, if not nil, hears of the outcome.
-func (e *Engine) append(f flow, group ...log.Record) {
+// append hands a group to the log. The Tasks that have to follow it have w, if not
+// nil, wait for them.
+func (e *Engine) append(w *write, group ...log.Record) {
 	for i := range group {
 		if group[i].Sealed == nil {
 			e.lsn++
 			group[i].LSN = e.lsn
 		}
-		e.unsettled = append(e.unsettled, unsettled{record: group[i], flow: f, last: i == len(group)-1})
+		e.unsettled = append(e.unsettled, unsettled{record: group[i], write: w})
 	}
 	e.out.Append = append(e.out.Append, group)
+}
+
+// then calls f when all that is on its way now is durable and applied: with OK, or
+// with another code when it will never be.
+func (e *Engine) then(f func(wire.Code)) {
+	if n := len(e.unsettled); n > 0 {
+		e.unsettled[n-1].then = append(e.unsettled[n-1].then, f)
+		return
+	}
+	f(wire.OK)
 }
 
 // Committed says that the oldest records on their way are durable, where they
@@ -256,10 +255,11 @@ func (e *Engine) Committed(at []log.Location, end log.Position) {
 		u := e.unsettled[0]
 		e.unsettled[0] = unsettled{}
 		e.unsettled = e.unsettled[1:]
-		w, _ := u.flow.(*write)
 		// A record that the engine made itself always applies.
-		_ = e.apply(&u.record, loc, w)
-		u.settle(e, wire.OK)
+		_ = e.apply(&u.record, loc, u.write)
+		for _, f := range u.then {
+			f(wire.OK)
+		}
 	}
 	for _, x := range e.indexes() {
 		e.pump(x)
@@ -273,7 +273,9 @@ func (e *Engine) WriteFailed() {
 	e.readOnly, e.unsettled, e.out.Append, e.lsn = true, nil, nil, e.at.LSN
 	clear(e.pending)
 	for i := range lost {
-		lost[i].settle(e, wire.StorageFailed)
+		for _, f := range lost[i].then {
+			f(wire.StorageFailed)
+		}
 	}
 	e.Note(wire.ReasonStorage)
 }
@@ -341,7 +343,7 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 		a.LSN = r.LSN
 		e.keepAlert(a)
 	default:
-		return e.applyChange(r)
+		return e.applyChange(r, w)
 	}
 	return nil
 }

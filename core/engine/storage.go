@@ -84,11 +84,6 @@ func (e *Engine) Restore(piece []byte) error {
 // Live returns the bytes of live records in each segment.
 func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 
-// told is a flow that is only told.
-type told func(wire.Code)
-
-func (f told) settled(_ *Engine, code wire.Code) { f(code) }
-
 // Mark appends a record that does nothing; done hears when it, and all before it,
 // is durable and applied, or can't be.
 func (e *Engine) Mark(done func(wire.Code)) { e.tell(done, log.Record{Kind: log.KindMark}) }
@@ -114,7 +109,8 @@ func (e *Engine) tell(done func(wire.Code), group ...log.Record) {
 	if e.readOnly {
 		done(wire.StorageFailed)
 	} else {
-		e.append(told(done), group...)
+		e.append(nil, group...)
+		e.then(done)
 	}
 }
 
@@ -129,18 +125,21 @@ func (e *Engine) applyCarried(r *log.Record, at log.Location) {
 
 // applyErase takes away all that an owner put; its key has to follow. It looks at
 // each object of the store: some 50 ms for ten million.
-func (e *Engine) applyErase(owner uint32, lsn uint64) {
+func (e *Engine) applyErase(owner uint32, lsn uint64, w *write) {
 	e.erased[owner] = true
 	for e.dropped, e.swept = true, 0; e.dropped; {
 		e.sweep(lsn)
 	}
-	e.erase = append(e.erase, erasure{owner: owner})
+	e.erase = append(e.erase, erasure{owner, w})
+	if w != nil {
+		w.confirms++
+	}
 }
 
 // erasure is the end of an owner: its data key is to be destroyed.
 type erasure struct {
-	owner uint32
-	req   *Request // nil: nobody waits
+	owner  uint32
+	waiter *write // nil: nobody waits
 }
 
 // Chores returns who waits for a compaction, to be given to Done; the owners whose
@@ -170,7 +169,9 @@ func (e *Engine) Done(waiting []*Request, code wire.Code) {
 // Erased says that the data keys of the first n erasures are destroyed.
 func (e *Engine) Erased(n int) {
 	for _, x := range e.erase[:n] {
-		e.end(x.req, wire.OK)
+		if x.waiter != nil {
+			x.waiter.confirmed(e, false)
+		}
 	}
 	e.erase = e.erase[n:]
 }

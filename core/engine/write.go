@@ -12,14 +12,14 @@ import (
 	"motte/core/wire"
 )
 
-// write is the flow of a PUT, a DELETE, a batch, or the deletions of a DELETE
-// by predicate: decide, append, apply, let the Tasks follow, answer.
+// write is the flow of a PUT, a DELETE, a batch, the deletions of a DELETE by
+// predicate, or a change of the catalogue: decide, append, apply, let the Tasks
+// follow, or the data key be destroyed, answer.
 type write struct {
 	req      *Request
 	ids      []byte          // for the answer
 	count    uint32          // for the answer
-	groups   int             // on their way to the disk, or waited for
-	confirms int             // missing from Tasks
+	confirms int             // missing: of the disk, and of Tasks
 	flags    wire.ReplyFlags // a Task refused an input, there may be more to delete
 	code     wire.Code
 }
@@ -48,13 +48,13 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 		w.ids = append(w.ids, group[i].ID[:]...)
 	}
 	w.add(e, group)
+	w.wait(e)
 	return wire.OK
 }
 
 // add sends a group of the flow's records on its way to the disk. Until they
 // are durable, decisions on writes see what they will do.
 func (w *write) add(e *Engine, g log.Group) {
-	w.groups++
 	w.count += uint32(len(g))
 	e.append(w, g...)
 	for i := range g {
@@ -67,12 +67,11 @@ func (w *write) add(e *Engine, g log.Group) {
 // wait holds the answer back until all that is on its way now is durable: what
 // was decided depends on it.
 func (w *write) wait(e *Engine) {
-	w.groups++
-	if n := len(e.unsettled); n > 0 {
-		e.unsettled[n-1].after = append(e.unsettled[n-1].after, w)
-		return
-	}
-	w.settled(e, wire.OK)
+	w.confirms++
+	e.then(func(code wire.Code) {
+		w.code = max(w.code, code)
+		w.confirmed(e, false)
+	})
 }
 
 // decision looks at the writes of one request in order; each sees what those
@@ -205,25 +204,15 @@ func (e *Engine) use(o mapping.Entry, n int64) {
 	}
 }
 
-// settled: a group is durable and applied, or never will be; what is missing
-// then are the Tasks.
-func (w *write) settled(e *Engine, code wire.Code) {
-	w.code = max(w.code, code)
-	w.groups--
-	w.finish(e)
-}
-
-// confirmed: a Task has followed one change, or need not any more.
+// confirmed: a Task has followed one change, or need not any more; or all that w
+// waited for is durable, or never will be; or a data key is destroyed. The last of
+// them sends the answer.
 func (w *write) confirmed(e *Engine, refused bool) {
 	w.confirms--
 	if refused {
 		w.flags |= wire.ReplyNotIndexed
 	}
-	w.finish(e)
-}
-
-func (w *write) finish(e *Engine) {
-	if w.groups > 0 || w.confirms > 0 {
+	if w.confirms > 0 {
 		return
 	}
 	if w.code != wire.OK {
