@@ -30,10 +30,9 @@ var errErasing = errors.New("an erasure comes first")
 type house struct {
 	s       *shell
 	ctx     context.Context
-	alive   int64             // bytes of live records
-	waiting []*engine.Request // for all dead records to be given back
-	damaged map[uint32]bool   // segments that can't be moved
-	numbers [6]uint64         // for a status
+	alive   int64           // bytes of live records
+	damaged map[uint32]bool // segments that can't be moved
+	numbers [6]uint64       // for a status
 }
 
 // keepHouse does what is due, until the context ends.
@@ -57,16 +56,14 @@ func (s *shell) keepHouse(ctx context.Context) {
 // round does what is due now, and answers who waited for it. Who waits for an
 // erasure waits until it is done.
 func (h *house) round() (more bool, err error) {
-	var compact []*engine.Request
 	var erase []uint32
 	var clean bool
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { compact, erase, clean = e.Chores() }) {
+	if !h.s.ask(h.ctx, func(e *engine.Engine) { erase, clean = e.Chores() }) {
 		return false, h.ctx.Err()
 	}
 	code := wire.OK
-	h.waiting = append(h.waiting, compact...)
 	if err = h.erase(erase); err == nil {
-		more, err = h.work(clean || len(h.waiting) > 0)
+		more, err = h.work(clean)
 	}
 	if errors.Is(err, errErasing) {
 		return true, nil // it came meanwhile
@@ -78,14 +75,13 @@ func (h *house) round() (more bool, err error) {
 			code = wire.Damaged
 		}
 	}
-	waiting, numbers := h.waiting, h.numbers // that may be looked at after ask gave up
-	h.waiting = nil
+	numbers := h.numbers // that may be looked at after ask gave up
 	h.s.ask(h.ctx, func(e *engine.Engine) {
-		if len(waiting) > 0 {
-			h.s.count() // so that they see what it came to
+		if clean {
+			h.s.count() // so that who waited sees what it came to
 		}
-		e.Done(waiting, code)
-		e.ObserveStorage(numbers)
+		e.Done(code)
+		e.Observe(wire.StatusStorage, numbers)
 	})
 	return more, err
 }

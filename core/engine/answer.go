@@ -157,13 +157,7 @@ func (e *Engine) Tick(now time.Time) {
 	e.Now = now
 	e.sweep(0)
 	for _, x := range e.indexes() {
-		if x.instance == 0 {
-			if x.state != wire.IndexRefused && !now.Before(x.retryAt) {
-				e.startIndex(x)
-			}
-			continue
-		}
-		if e.overdue(x) {
+		if x.instance != 0 && e.overdue(x) {
 			e.quarantine(x, wire.ReasonDeadline)
 			continue
 		}

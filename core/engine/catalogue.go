@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"bytes"
+	"maps"
 	"slices"
+	"time"
 
 	"motte/core/access"
 	"motte/core/frame"
@@ -27,20 +30,17 @@ type catalogue struct {
 	byName      map[string]*collection
 	byID        map[uint32]*collection
 	collections []*collection   // by identifier, so that walks have one order
-	server      access.Grants   // rights on the server itself
+	server      *collection     // the first: it stands for the server itself, has grants, and nothing else
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
 	cleaned     int64           // Unix time at which all dead records had been given back
 	erased      map[uint32]bool // owners without a data key, or whose key is to be destroyed
-	dropped     bool            // objects of dropped collections, or of erased owners, may still be in the mapping
-	swept       int             // the next shard of the mapping to clear of them
+	swept       int             // shards of the mapping without objects of dropped collections and erased owners
 }
 
-type principal struct {
-	id    access.Principal
-	owner uint32 // whose data key seals what it puts
-	label string
-}
+// principal is the entry that made it: its id, label, and owner, whose data key
+// seals what it puts.
+type principal = entry
 
 type collection struct {
 	id      uint32
@@ -51,13 +51,15 @@ type collection struct {
 }
 
 func newCatalogue() catalogue {
+	server := &collection{grants: make(access.Grants)}
 	return catalogue{
-		principals: make(map[access.Principal]*principal),
-		tasks:      make(map[string]*wire.Row),
-		byName:     make(map[string]*collection),
-		byID:       make(map[uint32]*collection),
-		server:     make(access.Grants),
-		erased:     make(map[uint32]bool),
+		principals:  make(map[access.Principal]*principal),
+		tasks:       make(map[string]*wire.Row),
+		byName:      map[string]*collection{"": server},
+		byID:        map[uint32]*collection{0: server},
+		collections: []*collection{server},
+		server:      server,
+		erased:      make(map[uint32]bool),
 	}
 }
 
@@ -79,7 +81,7 @@ func (c *catalogue) indexes() (all []*index) {
 }
 
 func (c *catalogue) isAdmin(p access.Principal) bool {
-	return access.Any(c.server.Rights(p), wire.RightAdmin)
+	return access.Any(c.server.grants.Rights(p), wire.RightAdmin)
 }
 
 // entry is the body of every record of the catalogue, in one layout for all
@@ -91,7 +93,7 @@ type entry struct {
 	name, task string
 	dataType   wire.DataType
 	flags      wire.Flags // or rights
-	principal  access.Principal
+	id         access.Principal
 	owner      uint32
 	label      string
 	rest       []byte
@@ -100,55 +102,183 @@ type entry struct {
 func (n entry) record(kind log.Kind, collection uint32) log.Record {
 	return log.Record{Kind: kind, Collection: collection, Body: frame.Writer(nil).
 		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), byte(n.flags)).
-		Bytes(n.principal[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
+		Bytes(n.id[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {
 	r := frame.NewReader(p)
 	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
 	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
-	r.Copy(n.principal[:])
+	r.Copy(n.id[:])
 	n.owner = r.U32()
 	n.label, n.rest = r.Text(wire.MaxLabel), r.Rest()
 	return n, r.Done()
 }
 
-// applyChange applies a durable record of the catalogue. Its collection may
-// have been dropped by a record before it; then it changes nothing.
+// administer decides a request that changes the catalogue: who asks, whether it makes
+// sense, and then one record.
+func (e *Engine) administer(q *Request, p *principal) wire.Code {
+	if code := e.mayAdminister(q); code != wire.OK {
+		return code
+	}
+	c, name, id, rights := e.byName[q.Collection], string(q.Name), access.Principal(q.Identity), wire.Rights(q.Flags)
+	if c == nil && q.Op != wire.OpCreateCollection {
+		return wire.NoCollection
+	}
+	row, subject := e.tasks[name], e.principals[id]
+	// The last server administrator can't be taken away: nobody could undo it.
+	last := e.isAdmin(id) && len(e.server.grants) == 1
+	// What an operation does not use is empty: see Prepare.
+	n := entry{name: q.Index, dataType: q.Type, flags: q.Flags, id: id, rest: q.Query}
+	var malformed, exists, full, misfit bool
+	missing := wire.OK
+	switch q.Op {
+	case wire.OpCreateCollection:
+		malformed, exists = !wire.ValidIdentifier(q.Collection), c != nil
+		full = len(e.collections) > MaxCollections || e.identifiers+1 >= mapping.Limit
+		n = entry{name: q.Collection, id: p.id, flags: wire.Flags(wire.RightsAll)}
+		c = &collection{id: e.identifiers + 1}
+	case wire.OpCreateIndex:
+		malformed, exists, full = !wire.ValidIdentifier(q.Index), c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
+		if row == nil {
+			missing = wire.NoTask
+		} else {
+			misfit = q.Flags&wire.FlagOrdered != 0 && !row.Ordered || !compatible(row.Type, q.Type)
+		}
+		n.task = name
+	case wire.OpDropIndex:
+		if c.index(q.Index) == nil {
+			missing = wire.NoIndex
+		}
+	case wire.OpRegisterTask:
+		_, err := wire.DecodeRow(q.Query)
+		malformed, full = err != nil || !wire.ValidIdentifier(name), row == nil && len(e.tasks) >= MaxTasks
+		n.name = name
+	case wire.OpAddPrincipal:
+		malformed, exists = !wire.ValidLabel(name), subject != nil
+		for _, k := range e.principals {
+			exists = exists || k.label == name
+		}
+		full = len(e.principals) >= MaxPrincipals || e.owners+1 >= mapping.Limit
+		n = e.newcomer(id, name)
+	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
+		switch {
+		case subject == nil:
+			missing = wire.NoPrincipal
+		case q.Op == wire.OpRemovePrincipal:
+			misfit, n.owner = last, subject.owner
+		default:
+			misfit = rights == 0 || c == e.server && (rights != wire.RightAdmin || last && q.Op == wire.OpRevoke)
+		}
+	}
+	switch {
+	case malformed:
+		return wire.InvalidRequest
+	case missing != wire.OK:
+		return missing
+	case exists:
+		return wire.Exists
+	case full:
+		return wire.LimitReached
+	case misfit:
+		return wire.InvalidRequest
+	}
+	// The kinds of records follow each other as the operations do.
+	e.change(q, n.record(log.KindCreateCollection+log.Kind(q.Op-wire.OpCreateCollection), c.id))
+	return wire.OK
+}
+
+// mayAdminister: a server administrator may change everything; the
+// administrator of a collection its indexes and grants, and drop it.
+func (e *Engine) mayAdminister(q *Request) wire.Code {
+	if e.isAdmin(q.Principal) {
+		return wire.OK
+	}
+	switch q.Op {
+	case wire.OpCreateIndex, wire.OpDropIndex, wire.OpGrant, wire.OpRevoke, wire.OpDropCollection:
+		if q.Collection != "" {
+			_, code := e.collectionFor(q, wire.RightAdmin)
+			return code
+		}
+	}
+	return wire.Denied
+}
+
+// newcomer returns the entry of a new principal, with an owner's number, which
+// stands for a data key, of its own.
+// A principal that was removed and comes back is a new owner: what it put
+// before is not its own any more.
+func (e *Engine) newcomer(id access.Principal, label string) entry {
+	n := entry{id: id, owner: e.owners + 1, label: label}
+	for !e.History.HasKey(n.owner) { // an older copy of the log may not know that it was given out
+		n.owner++
+	}
+	return n
+}
+
+// change begins a change of the catalogue. While it is on its way to the disk, later
+// changes and writes wait, so that each is decided on what the one before it made.
+func (e *Engine) change(q *Request, group ...log.Record) {
+	e.changing = true
+	w := &write{req: q}
+	e.append(w, group...)
+	w.wait(e)
+	e.then(func(wire.Code) {
+		e.changing = false
+		for len(e.held) > 0 && !e.changing {
+			next := e.held[0]
+			e.held[0] = nil // with the request's body
+			e.held = e.held[1:]
+			next()
+		}
+	})
+}
+
+// applyChange applies a durable record of the catalogue; w, if not nil, waits for the
+// key that an erasure destroys. Its collection may have been dropped by a record
+// before it; then it changes nothing.
 func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	n, err := decodeEntry(rec.Body)
 	if err != nil {
 		return err
 	}
-	c, grants := e.byID[rec.Collection], e.server
-	if c != nil {
-		grants = c.grants
-	}
+	c := e.byID[rec.Collection]
 	switch {
-	case rec.Kind == log.KindCreateCollection:
-		c := &collection{id: rec.Collection, name: n.name, grants: access.Grants{}}
-		c.grants.Add(n.principal, wire.Rights(n.flags))
-		e.byName[c.name], e.byID[c.id] = c, c
-		e.collections = append(e.collections, c)
-		e.identifiers = max(e.identifiers, c.id)
 	case rec.Kind == log.KindRegisterTask:
-		return e.applyRegisterTask(n)
+		row, err := wire.DecodeRow(n.rest)
+		if err != nil {
+			return err
+		}
+		e.tasks[n.name] = &row
+		// Its indexes are rebuilt by the new executable: that is how a Task is upgraded.
+		for _, x := range e.indexes() {
+			if x.task == n.name {
+				e.stopIndex(x, wire.IndexUnavailable)
+				x.state, x.accepted, x.retryAt = wire.IndexStarting, false, time.Time{}
+			}
+		}
 	case rec.Kind == log.KindAddPrincipal:
 		e.owners = max(e.owners, n.owner)
-		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
+		e.principals[n.id] = &n
 	case rec.Kind == log.KindRemovePrincipal:
-		e.forget(n.principal)
+		e.forget(n.id)
 		if n.flags&wire.FlagErase != 0 {
 			e.applyErase(n.owner, rec.LSN, w)
 		}
-	case c == nil && rec.Collection != 0:
-	case rec.Kind == log.KindGrant:
-		grants.Add(n.principal, wire.Rights(n.flags))
-	case rec.Kind == log.KindRevoke:
-		grants.Remove(n.principal, wire.Rights(n.flags))
-		e.out.Ended = append(e.out.Ended, n.principal)
-	case c == nil:
+	case c == e.server && rec.Kind != log.KindGrant && rec.Kind != log.KindRevoke:
 		return frame.ErrMalformed
+	case rec.Kind == log.KindCreateCollection:
+		c = &collection{id: rec.Collection, name: n.name, grants: make(access.Grants)}
+		c.grants.Add(n.id, wire.Rights(n.flags))
+		e.byName[c.name], e.byID[c.id] = c, c
+		e.collections = append(e.collections, c)
+		e.identifiers = max(e.identifiers, c.id)
+	case c == nil:
+	case rec.Kind == log.KindGrant:
+		c.grants.Add(n.id, wire.Rights(n.flags))
+	case rec.Kind == log.KindRevoke:
+		c.grants.Remove(n.id, wire.Rights(n.flags))
+		e.out.Ended = append(e.out.Ended, n.id)
 	case rec.Kind == log.KindDropCollection:
 		for _, x := range c.indexes {
 			e.stopIndex(x, wire.NoCollection)
@@ -156,34 +286,13 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		delete(e.byName, c.name)
 		delete(e.byID, c.id)
 		e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
-		e.dropped, e.swept = true, 0
+		e.swept = 0
 	case rec.Kind == log.KindCreateIndex:
 		x := &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
 		c.indexes = append(c.indexes, x)
-		if e.started {
-			e.startIndex(x)
-		}
 	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
 		e.stopIndex(c.index(n.name), wire.NoIndex)
 		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
-	}
-	return nil
-}
-
-// applyRegisterTask writes a row of the API format table. Indexes whose row is
-// replaced are rebuilt by the new executable: that is how a Task is upgraded.
-func (e *Engine) applyRegisterTask(n entry) error {
-	row, err := wire.DecodeRow(n.rest)
-	if err != nil {
-		return err
-	}
-	e.tasks[n.name] = &row
-	for _, x := range e.indexes() {
-		if x.task == n.name && e.started {
-			e.stopIndex(x, wire.IndexUnavailable)
-			x.accepted = false
-			e.startIndex(x)
-		}
 	}
 	return nil
 }
@@ -192,7 +301,6 @@ func (e *Engine) applyRegisterTask(n entry) error {
 func (e *Engine) forget(p access.Principal) {
 	delete(e.principals, p)
 	e.out.Ended = append(e.out.Ended, p)
-	e.server.Remove(p, wire.RightsAll)
 	for _, c := range e.collections {
 		c.grants.Remove(p, wire.RightsAll)
 	}
@@ -202,7 +310,7 @@ func (e *Engine) forget(p access.Principal) {
 // erased owners. A drop takes effect at once, and its memory comes back bit by bit; an
 // erasure clears all shards at once. The LSN is that of its record: indexes hear of it.
 func (e *Engine) sweep(lsn uint64) {
-	if !e.dropped {
+	if e.swept == mapping.Shards {
 		return
 	}
 	var gone []mapping.Entry
@@ -220,5 +328,41 @@ func (e *Engine) sweep(lsn uint64) {
 		}
 	}
 	e.swept++
-	e.dropped = e.swept < mapping.Shards
+}
+
+// walk yields the catalogue in a fixed order, as the changes that make it again: all
+// of it, or what p may know. That must not cost p more the more others there are.
+func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.Kind, entry)) {
+	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
+		yield(e.server, log.KindRegisterTask, entry{name: name, rest: wire.AppendRow(nil, e.tasks[name])})
+	}
+	for _, id := range shown(e.principals, p, all) {
+		yield(e.server, log.KindAddPrincipal, *e.principals[id])
+	}
+	for _, c := range e.collections {
+		rights := c.grants.Rights(p)
+		if rights == 0 && !all {
+			continue
+		}
+		if c != e.server {
+			yield(c, log.KindCreateCollection, entry{name: c.name})
+		}
+		for _, id := range shown(c.grants, p, all || access.Any(rights, wire.RightAdmin)) {
+			yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(c.grants[id])})
+		}
+		for _, x := range c.indexes {
+			yield(c, log.KindCreateIndex, x.entry)
+		}
+	}
+}
+
+// shown lists the principals in m, in a fixed order: all, or self alone.
+func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
+	if all {
+		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return bytes.Compare(a[:], b[:]) })
+	}
+	if _, ok := m[self]; ok {
+		return []access.Principal{self}
+	}
+	return nil
 }

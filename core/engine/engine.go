@@ -22,7 +22,7 @@
 //     queued behind all that was committed before (lazy indexes included).
 //
 // Each flow stands in one file, its steps in order: write.go, read.go,
-// search.go, admin.go; index.go follows the log for one index.
+// search.go, catalogue.go; index.go follows the log for one index.
 package engine
 
 import (
@@ -58,7 +58,6 @@ type Engine struct {
 	pieces  int              // of a checkpoint that were restored
 	out     Output
 	at      log.Position // up to which all is applied
-	head    wire.Head    // of it
 	began   time.Time
 
 	lsn       uint64                           // of the last record appended
@@ -74,12 +73,11 @@ type Engine struct {
 	alerts     []wire.Alert // the newest MaxAlerts
 	alertCount uint64
 	damaged    map[log.Location]bool // reported already
-	started    bool
 	stopping   bool
 	readOnly   bool
-	observed   [6]uint64  // what the shell knows, for a status
-	storage    [6]uint64  // and of the storage
-	compact    []*Request // to be answered when compaction is done
+	observed   [wire.StatusStorage + 1][6]uint64 // what the shell knows, for a status, by kind
+	compact    []*Request                        // to be answered when all that is dead is given back
+	begun      int                               // of them that Chores has told of
 	erase      []erasure
 }
 
@@ -131,13 +129,12 @@ func (e *Engine) Replay(r log.Record, at log.Location) error {
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, at log.Position) {
-	e.Now, e.started = now, true
-	e.reach(at)
+	e.Now, e.at = now, at
 	if at.LSN == 0 {
 		e.cleaned = now.Unix()
 	}
 	for _, x := range e.indexes() {
-		e.startIndex(x)
+		e.pump(x)
 	}
 	for _, r := range e.Notes {
 		e.Note(r)
@@ -151,16 +148,14 @@ func (e *Engine) Start(now time.Time, at log.Position) {
 
 // makeAdmin makes the first administrator.
 func (e *Engine) makeAdmin() {
-	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
+	e.change(nil, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0),
+		entry{id: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
 	e.then(func(code wire.Code) {
 		if code == wire.OK {
 			e.ready()
 		}
 	})
 }
-
-// reach notes up to where all is durable and applied.
-func (e *Engine) reach(at log.Position) { e.at, e.head = at, at.Head() }
 
 // Check counts what the log led to; the segment of each live record has to be
 // there. That of what was swept since the checkpoint may not be.
@@ -180,7 +175,7 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	for _, c := range e.collections {
 		c.objects = 0
 	}
-	e.dropped, e.swept = true, 0
+	e.swept = 0
 	for i := range mapping.Shards {
 		for o := range e.objects.Shard(i) {
 			e.use(o, 1)
@@ -207,11 +202,12 @@ func (e *Engine) Take() Output {
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// Observe notes what only the shell knows, for the status: see wire.StatusServer.
-func (e *Engine) Observe(numbers [6]uint64) { e.observed = numbers }
+// Observe notes what only the shell knows, for a status: see wire.StatusServer and
+// wire.StatusStorage.
+func (e *Engine) Observe(kind wire.StatusKind, numbers [6]uint64) { e.observed[kind] = numbers }
 
 // Head returns the head of the log.
-func (e *Engine) Head() wire.Head { return e.head }
+func (e *Engine) Head() wire.Head { return e.at.Head() }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
@@ -250,7 +246,7 @@ func (e *Engine) then(f func(wire.Code)) {
 // Committed says that the oldest records on their way are durable, where they
 // lie, and where the log ends now.
 func (e *Engine) Committed(at []log.Location, end log.Position) {
-	e.reach(end)
+	e.at = end
 	for _, loc := range at {
 		u := e.unsettled[0]
 		e.unsettled[0] = unsettled{}
@@ -282,8 +278,7 @@ func (e *Engine) WriteFailed() {
 
 // Resumed says that the log takes records again.
 func (e *Engine) Resumed(at log.Position) {
-	e.readOnly = false
-	e.reach(at)
+	e.readOnly, e.at = false, at
 	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
 		e.makeAdmin()
 	}

@@ -151,8 +151,11 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 	x.queue = append(x.queue, &d)
 }
 
-// pump sends what may be sent, reads inputs ahead, and goes on with a build.
+// pump starts what is to be started, sends what may be sent, reads inputs ahead, and goes on with a build.
 func (e *Engine) pump(x *index) {
+	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
+		e.startIndex(x)
+	}
 	if x.instance == 0 || x.state == wire.IndexStarting {
 		return
 	}

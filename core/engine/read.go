@@ -65,7 +65,7 @@ func (e *Engine) compare(q *Request) wire.Code {
 		switch {
 		case err != nil:
 			return wire.InvalidRequest
-		case h.LSN > e.head.LSN || !e.History.Contains(h):
+		case h.LSN > e.at.LSN || !e.History.Contains(h):
 			return wire.HistoryDiffers
 		}
 	}
@@ -137,7 +137,7 @@ func (e *Engine) reply(q *Request, r Reply) {
 	if q == nil {
 		return
 	}
-	r.Conn, r.Principal, r.Number, r.Head = q.Conn, q.Principal, q.Number, e.head
+	r.Conn, r.Principal, r.Number, r.Head = q.Conn, q.Principal, q.Number, e.Head()
 	e.out.Replies = append(e.out.Replies, r)
 }
 

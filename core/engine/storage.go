@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"maps"
-	"slices"
 	"time"
 
 	"motte/core/access"
@@ -30,26 +29,7 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
 	add := func(rec log.Record) {
 		w = w.U64(rec.LSN).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
-	for _, id := range shown(e.principals, access.Principal{}, true) {
-		p := e.principals[id]
-		add(entry{principal: id, owner: p.owner, label: p.label}.record(log.KindAddPrincipal, 0))
-	}
-	grants := func(collection uint32, g access.Grants) {
-		for _, id := range shown(g, access.Principal{}, true) {
-			add(entry{principal: id, flags: wire.Flags(g[id])}.record(log.KindGrant, collection))
-		}
-	}
-	grants(0, e.server)
-	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
-		add(entry{name: name, rest: wire.AppendRow(nil, e.tasks[name])}.record(log.KindRegisterTask, 0))
-	}
-	for _, c := range e.collections {
-		add(entry{name: c.name}.record(log.KindCreateCollection, c.id))
-		grants(c.id, c.grants)
-		for _, x := range c.indexes {
-			add(x.entry.record(log.KindCreateIndex, c.id))
-		}
-	}
+	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
 	for i := range e.alerts {
 		add(log.Record{LSN: e.alerts[i].LSN, Kind: log.KindAlert, Body: wire.AppendAlert(nil, &e.alerts[i])})
 	}
@@ -74,6 +54,8 @@ func (e *Engine) Restore(piece []byte) error {
 		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
 			c := frame.NewReader(rec.Body)
 			e.lsn, e.owners, e.identifiers, e.alertCount, e.cleaned = rec.LSN, c.U32(), c.U32(), c.U64(), int64(c.U64())
+		} else if rec.Kind < log.KindCreateCollection {
+			return frame.ErrMalformed // objects are in the shards alone
 		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {
 			return err
 		}
@@ -123,58 +105,136 @@ func (e *Engine) applyCarried(r *log.Record, at log.Location) {
 	}
 }
 
-// applyErase takes away all that an owner put; its key has to follow. It looks at
-// each object of the store: some 50 ms for ten million.
+// applyErase takes away all that an owner put; its key has to follow, and w, if not
+// nil, waits for that. It looks at each object of the store: some 50 ms for ten
+// million.
 func (e *Engine) applyErase(owner uint32, lsn uint64, w *write) {
 	e.erased[owner] = true
-	for e.dropped, e.swept = true, 0; e.dropped; {
+	for e.swept = 0; e.swept < mapping.Shards; {
 		e.sweep(lsn)
 	}
-	e.erase = append(e.erase, erasure{owner, w})
-	if w != nil {
-		w.confirms++
+	if w == nil {
+		w = &write{} // from before the start: nobody waits
 	}
+	w.confirms++
+	e.erase = append(e.erase, erasure{owner, w})
 }
 
 // erasure is the end of an owner: its data key is to be destroyed.
 type erasure struct {
-	owner  uint32
-	waiter *write // nil: nobody waits
+	owner uint32
+	write *write // waits for that
 }
 
-// Chores returns who waits for a compaction, to be given to Done; the owners whose
-// data keys are to be destroyed, to be followed by Erased; and whether it is time to
-// give back all dead records.
-func (e *Engine) Chores() (compact []*Request, erase []uint32, clean bool) {
-	for len(e.compact) > 0 && e.dropped { // what was dropped is to be given back, too
-		e.sweep(0)
+// Chores returns the owners whose data keys are to be destroyed, to be followed by
+// Erased; and whether all dead records are to be given back, because it is time or
+// somebody waits for it, to be followed by Done.
+func (e *Engine) Chores() (erase []uint32, clean bool) {
+	if e.begun = len(e.compact); e.begun > 0 {
+		for e.swept < mapping.Shards { // what was dropped is to be given back, too
+			e.sweep(0)
+		}
 	}
-	compact, e.compact = e.compact, nil
 	for _, x := range e.erase {
 		erase = append(erase, x.owner)
 	}
-	return compact, erase, e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
-}
-
-// Cleaned notes that all records that were dead at a time have been given back.
-func (e *Engine) Cleaned(at time.Time) { e.cleaned = at.Unix() }
-
-// Done answers who waited.
-func (e *Engine) Done(waiting []*Request, code wire.Code) {
-	for _, q := range waiting {
-		e.end(q, code)
-	}
+	return erase, e.begun > 0 || e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
 }
 
 // Erased says that the data keys of the first n erasures are destroyed.
 func (e *Engine) Erased(n int) {
 	for _, x := range e.erase[:n] {
-		if x.waiter != nil {
-			x.waiter.confirmed(e, false)
-		}
+		x.write.confirmed(e, false)
 	}
 	e.erase = e.erase[n:]
 }
 
-// ObserveStorage notes what only the shell knows: see wire.StatusStorage.
-func (e *Engine) ObserveStorage(numbers [6]uint64) { e.storage = numbers }
+// Cleaned notes that all records that were dead at a time have been given back.
+func (e *Engine) Cleaned(at time.Time) { e.cleaned = at.Unix() }
+
+// Done answers those who waited for the chores, and not who came later.
+func (e *Engine) Done(code wire.Code) {
+	for _, q := range e.compact[:e.begun] {
+		e.end(q, code)
+	}
+	e.compact, e.begun = e.compact[e.begun:], 0
+}
+
+// report is the flow of a STATUS: all to a server administrator, to others
+// what concerns them.
+func (e *Engine) report(q *Request, p *principal) wire.Code {
+	var items [][]byte
+	add := func(s wire.StatusItem) { items = append(items, wire.AppendStatus(nil, &s)) }
+	admin := e.isAdmin(p.id)
+	if admin {
+		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed[wire.StatusServer]}
+		s.Numbers[0], s.Numbers[3] = uint64(e.objects.Len()), e.alertCount
+		s.Numbers[5] = uint64(e.Now.Sub(e.began) / time.Second)
+		if e.KeyInStore {
+			s.Flags |= wire.StatusKeyInStore
+		}
+		if e.readOnly {
+			s.Flags |= wire.StatusReadOnly
+		}
+		add(s)
+		s = wire.StatusItem{Kind: wire.StatusStorage, Numbers: e.observed[wire.StatusStorage]}
+		s.Numbers[0] = 0
+		for _, n := range e.used {
+			s.Numbers[0] += uint64(n)
+		}
+		if s.Numbers[3] > 0 {
+			s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
+		}
+		add(s)
+	}
+	e.walk(p.id, admin, func(c *collection, kind log.Kind, n entry) {
+		rights := c.grants.Rights(p.id)
+		all := admin || access.Any(rights, wire.RightRead)
+		s := wire.StatusItem{Collection: c.name, Principal: n.id, Label: n.label, Flags: uint8(n.flags)}
+		switch kind {
+		case log.KindRegisterTask:
+			s.Kind, s.Task, s.Row = wire.StatusTask, n.name, e.tasks[n.name]
+		case log.KindAddPrincipal:
+			s.Kind = wire.StatusPrincipal
+		case log.KindGrant:
+			s.Kind = wire.StatusGrant
+		case log.KindCreateCollection:
+			if s.Kind, s.Flags = wire.StatusCollection, uint8(rights); all {
+				s.Numbers[0] = c.objects
+			}
+		case log.KindCreateIndex:
+			s = c.index(n.name).report(p.id, all)
+		}
+		add(s)
+	})
+	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
+	return wire.OK
+}
+
+// report describes an index; its size only to who may know.
+func (x *index) report(p access.Principal, all bool) wire.StatusItem {
+	s := wire.StatusItem{Kind: wire.StatusIndex, Collection: x.c.name, Index: x.name, Task: x.task,
+		Type: x.dataType, Flags: uint8(x.flags), State: x.state}
+	s.Numbers[3] = x.restarts
+	if all { // the bits of an answer tell how many objects there are
+		s.Numbers[2] = x.leaked[p]
+		s.Numbers[4] = x.refused
+		if x.state == wire.IndexBuilding {
+			s.Numbers[0], s.Numbers[1] = x.fed, max(x.c.objects, x.fed)
+		}
+	}
+	return s
+}
+
+// reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
+func (e *Engine) reportAlerts(q *Request, p *principal) wire.Code {
+	if !e.isAdmin(p.id) {
+		return wire.Denied
+	}
+	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
+	for i := range e.alerts {
+		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))
+	}
+	e.reply(q, r)
+	return wire.OK
+}
