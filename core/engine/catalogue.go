@@ -50,19 +50,6 @@ type collection struct {
 	objects uint64
 }
 
-func newCatalogue() catalogue {
-	server := &collection{grants: make(access.Grants)}
-	return catalogue{
-		principals:  make(map[access.Principal]*principal),
-		tasks:       make(map[string]*wire.Row),
-		byName:      map[string]*collection{"": server},
-		byID:        map[uint32]*collection{0: server},
-		collections: []*collection{server},
-		server:      server,
-		erased:      make(map[uint32]bool),
-	}
-}
-
 func (c *collection) index(name string) *index {
 	for _, x := range c.indexes {
 		if x.name == name {
@@ -118,10 +105,19 @@ func decodeEntry(p []byte) (n entry, err error) {
 // administer decides a request that changes the catalogue: who asks, whether it makes
 // sense, and then one record.
 func (e *Engine) administer(q *Request, p *principal) wire.Code {
-	if code := e.mayAdminister(q); code != wire.OK {
-		return code
-	}
 	c, name, id, rights := e.byName[q.Collection], string(q.Name), access.Principal(q.Identity), wire.Rights(q.Flags)
+	// A server administrator may change everything; the administrator of a collection
+	// its indexes and grants, and drop it.
+	ofCollection := q.Op >= wire.OpDropCollection && q.Op <= wire.OpDropIndex || q.Op == wire.OpGrant || q.Op == wire.OpRevoke
+	switch {
+	case e.isAdmin(p.id):
+	case !ofCollection || q.Collection == "":
+		return wire.Denied
+	default:
+		if _, code := e.collectionFor(q, wire.RightAdmin); code != wire.OK {
+			return code
+		}
+	}
 	if c == nil && q.Op != wire.OpCreateCollection {
 		return wire.NoCollection
 	}
@@ -131,7 +127,6 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	// What an operation does not use is empty: see Prepare.
 	n := entry{name: q.Index, dataType: q.Type, flags: q.Flags, id: id, rest: q.Query}
 	var malformed, exists, full, misfit bool
-	missing := wire.OK
 	switch q.Op {
 	case wire.OpCreateCollection:
 		malformed, exists = !wire.ValidIdentifier(q.Collection), c != nil
@@ -139,16 +134,14 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 		n = entry{name: q.Collection, id: p.id, flags: wire.Flags(wire.RightsAll)}
 		c = &collection{id: e.identifiers + 1}
 	case wire.OpCreateIndex:
-		malformed, exists, full = !wire.ValidIdentifier(q.Index), c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
-		if row == nil {
-			missing = wire.NoTask
-		} else {
-			misfit = q.Flags&wire.FlagOrdered != 0 && !row.Ordered || !compatible(row.Type, q.Type)
+		if malformed = !wire.ValidIdentifier(q.Index); row == nil && !malformed {
+			return wire.NoTask
 		}
-		n.task = name
+		n.task, exists, full = name, c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
+		misfit = row != nil && (q.Flags&wire.FlagOrdered != 0 && !row.Ordered || !compatible(row.Type, q.Type))
 	case wire.OpDropIndex:
 		if c.index(q.Index) == nil {
-			missing = wire.NoIndex
+			return wire.NoIndex
 		}
 	case wire.OpRegisterTask:
 		_, err := wire.DecodeRow(q.Query)
@@ -164,7 +157,7 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
 		switch {
 		case subject == nil:
-			missing = wire.NoPrincipal
+			return wire.NoPrincipal
 		case q.Op == wire.OpRemovePrincipal:
 			misfit, n.owner = last, subject.owner
 		default:
@@ -174,8 +167,6 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	switch {
 	case malformed:
 		return wire.InvalidRequest
-	case missing != wire.OK:
-		return missing
 	case exists:
 		return wire.Exists
 	case full:
@@ -186,22 +177,6 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	// The kinds of records follow each other as the operations do.
 	e.change(q, n.record(log.KindCreateCollection+log.Kind(q.Op-wire.OpCreateCollection), c.id))
 	return wire.OK
-}
-
-// mayAdminister: a server administrator may change everything; the
-// administrator of a collection its indexes and grants, and drop it.
-func (e *Engine) mayAdminister(q *Request) wire.Code {
-	if e.isAdmin(q.Principal) {
-		return wire.OK
-	}
-	switch q.Op {
-	case wire.OpCreateIndex, wire.OpDropIndex, wire.OpGrant, wire.OpRevoke, wire.OpDropCollection:
-		if q.Collection != "" {
-			_, code := e.collectionFor(q, wire.RightAdmin)
-			return code
-		}
-	}
-	return wire.Denied
 }
 
 // newcomer returns the entry of a new principal, with an owner's number, which

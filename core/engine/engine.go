@@ -53,7 +53,7 @@ type Config struct {
 type Engine struct {
 	Config
 	catalogue
-	objects *mapping.Map
+	objects mapping.Map
 	used    map[uint32]int64 // bytes of live records, by segment
 	pieces  int              // of a checkpoint that were restored
 	out     Output
@@ -62,7 +62,7 @@ type Engine struct {
 
 	lsn       uint64                           // of the last record appended
 	unsettled []unsettled                      // appended, not yet durable, in order
-	pending   map[identity.Value]pendingObject // the newest state on its way, by value
+	pending   map[identity.Value]mapping.Entry // what is on its way, the newest by value; of CoreOwner: a deletion
 	changing  bool                             // a change of the catalogue is on its way
 	held      []func()                         // waiting until it is not
 
@@ -94,24 +94,24 @@ type unsettled struct {
 	then   []func(wire.Code) // see there
 }
 
-// pendingObject is the state that an object will have once what is on its way
-// is durable.
-type pendingObject struct {
-	lsn   uint64
-	gone  bool
-	state mapping.Entry // unless it is gone
-}
-
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
 // Start.
 func New(c Config) *Engine {
+	server := &collection{grants: make(access.Grants)}
 	return &Engine{
-		Config:    c,
-		catalogue: newCatalogue(),
-		objects:   &mapping.Map{},
+		Config: c,
+		catalogue: catalogue{
+			principals:  make(map[access.Principal]*principal),
+			tasks:       make(map[string]*wire.Row),
+			byName:      map[string]*collection{"": server},
+			byID:        map[uint32]*collection{0: server},
+			collections: []*collection{server},
+			server:      server,
+			erased:      make(map[uint32]bool),
+		},
 		used:      make(map[uint32]int64),
 		began:     c.Now,
-		pending:   make(map[identity.Value]pendingObject),
+		pending:   make(map[identity.Value]mapping.Entry),
 		instances: make(map[uint64]*index),
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),
@@ -119,17 +119,12 @@ func New(c Config) *Engine {
 }
 
 // Replay applies a record that was durable before the start.
-func (e *Engine) Replay(r log.Record, at log.Location) error {
-	if r.Sealed == nil {
-		e.lsn = r.LSN
-	}
-	return e.apply(&r, at, nil)
-}
+func (e *Engine) Replay(r log.Record, at log.Location) error { return e.apply(&r, at, nil) }
 
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, at log.Position) {
-	e.Now, e.at = now, at
+	e.Now, e.at, e.lsn = now, at, at.LSN
 	if at.LSN == 0 {
 		e.cleaned = now.Unix()
 	}
@@ -139,20 +134,21 @@ func (e *Engine) Start(now time.Time, at log.Position) {
 	for _, r := range e.Notes {
 		e.Note(r)
 	}
-	if len(e.principals) > 0 {
-		e.ready()
-		return
-	}
-	e.makeAdmin()
+	e.open()
 }
 
-// makeAdmin makes the first administrator.
-func (e *Engine) makeAdmin() {
+// open tells the host that clients can come. If there is nobody, the first
+// administrator is made before.
+func (e *Engine) open() {
+	if len(e.principals) > 0 {
+		e.out.Host = append(e.out.Host, control.Message{Type: control.Ready})
+		return
+	}
 	e.change(nil, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0),
 		entry{id: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
 	e.then(func(code wire.Code) {
 		if code == wire.OK {
-			e.ready()
+			e.open()
 		}
 	})
 }
@@ -190,8 +186,6 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	return nil
 }
 
-func (e *Engine) ready() { e.out.Host = append(e.out.Host, control.Message{Type: control.Ready}) }
-
 // Take returns what is to be done, and forgets it.
 func (e *Engine) Take() Output {
 	o := e.out
@@ -220,9 +214,12 @@ func (e *Engine) random(p []byte) {
 	}
 }
 
-// append hands a group to the log. The Tasks that have to follow it have w, if not
-// nil, wait for them.
+// append hands a group to the log, if that takes any. The Tasks that have to follow it
+// have w, if not nil, wait for them.
 func (e *Engine) append(w *write, group ...log.Record) {
+	if e.readOnly {
+		return
+	}
 	for i := range group {
 		if group[i].Sealed == nil {
 			e.lsn++
@@ -236,11 +233,14 @@ func (e *Engine) append(w *write, group ...log.Record) {
 // then calls f when all that is on its way now is durable and applied: with OK, or
 // with another code when it will never be.
 func (e *Engine) then(f func(wire.Code)) {
-	if n := len(e.unsettled); n > 0 {
+	switch n := len(e.unsettled); {
+	case n > 0:
 		e.unsettled[n-1].then = append(e.unsettled[n-1].then, f)
-		return
+	case e.readOnly:
+		f(wire.StorageFailed)
+	default:
+		f(wire.OK)
 	}
-	f(wire.OK)
 }
 
 // Committed says that the oldest records on their way are durable, where they
@@ -280,7 +280,7 @@ func (e *Engine) WriteFailed() {
 func (e *Engine) Resumed(at log.Position) {
 	e.readOnly, e.at = false, at
 	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
-		e.makeAdmin()
+		e.open()
 	}
 }
 
@@ -300,13 +300,13 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 	e.alert(a)
 }
 
-// alert records an alert in the log and tells the host's operator its reason.
+// alert records an alert, in the log if that takes it, and tells the host's operator
+// its reason.
 func (e *Engine) alert(a wire.Alert) {
 	a.Time = e.Now.Unix()
 	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	if e.readOnly {
 		e.keepAlert(a)
-		return
 	}
 	e.append(nil, log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)})
 }

@@ -53,7 +53,7 @@ func (e *Engine) Restore(piece []byte) error {
 		rec := log.Record{LSN: r.U64(), Kind: log.Kind(r.U8()), Collection: r.U32()}
 		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
 			c := frame.NewReader(rec.Body)
-			e.lsn, e.owners, e.identifiers, e.alertCount, e.cleaned = rec.LSN, c.U32(), c.U32(), c.U64(), int64(c.U64())
+			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
 		} else if rec.Kind < log.KindCreateCollection {
 			return frame.ErrMalformed // objects are in the shards alone
 		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {
@@ -68,7 +68,10 @@ func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 
 // Mark appends a record that does nothing; done hears when it, and all before it,
 // is durable and applied, or can't be.
-func (e *Engine) Mark(done func(wire.Code)) { e.tell(done, log.Record{Kind: log.KindMark}) }
+func (e *Engine) Mark(done func(wire.Code)) {
+	e.append(nil, log.Record{Kind: log.KindMark})
+	e.then(done)
+}
 
 // Carry appends those of the records, which lie where at says, that are live, once
 // more; done hears when they have their new places. It keeps what they hold until
@@ -80,20 +83,10 @@ func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.C
 			alive = append(alive, records[i])
 		}
 	}
-	if len(alive) == 1 {
-		done(wire.OK)
-		return
+	if len(alive) > 1 {
+		e.append(nil, alive...)
 	}
-	e.tell(done, alive...)
-}
-
-func (e *Engine) tell(done func(wire.Code), group ...log.Record) {
-	if e.readOnly {
-		done(wire.StorageFailed)
-	} else {
-		e.append(nil, group...)
-		e.then(done)
-	}
+	e.then(done)
 }
 
 // applyCarried gives an object, unless it was changed meanwhile, its new place.
@@ -190,7 +183,7 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 	e.walk(p.id, admin, func(c *collection, kind log.Kind, n entry) {
 		rights := c.grants.Rights(p.id)
 		all := admin || access.Any(rights, wire.RightRead)
-		s := wire.StatusItem{Collection: c.name, Principal: n.id, Label: n.label, Flags: uint8(n.flags)}
+		s := wire.StatusItem{Type: n.dataType, Flags: uint8(n.flags), Collection: c.name, Task: n.task, Principal: n.id, Label: n.label}
 		switch kind {
 		case log.KindRegisterTask:
 			s.Kind, s.Task, s.Row = wire.StatusTask, n.name, e.tasks[n.name]
@@ -203,27 +196,19 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 				s.Numbers[0] = c.objects
 			}
 		case log.KindCreateIndex:
-			s = c.index(n.name).report(p.id, all)
+			x := c.index(n.name)
+			s.Kind, s.Index, s.State, s.Numbers[3] = wire.StatusIndex, n.name, x.state, x.restarts
+			if all { // the bits of an answer tell how many objects there are
+				s.Numbers[2], s.Numbers[4] = x.leaked[p.id], x.refused
+			}
+			if all && x.state == wire.IndexBuilding {
+				s.Numbers[0], s.Numbers[1] = x.fed, max(c.objects, x.fed)
+			}
 		}
 		add(s)
 	})
 	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
 	return wire.OK
-}
-
-// report describes an index; its size only to who may know.
-func (x *index) report(p access.Principal, all bool) wire.StatusItem {
-	s := wire.StatusItem{Kind: wire.StatusIndex, Collection: x.c.name, Index: x.name, Task: x.task,
-		Type: x.dataType, Flags: uint8(x.flags), State: x.state}
-	s.Numbers[3] = x.restarts
-	if all { // the bits of an answer tell how many objects there are
-		s.Numbers[2] = x.leaked[p]
-		s.Numbers[4] = x.refused
-		if x.state == wire.IndexBuilding {
-			s.Numbers[0], s.Numbers[1] = x.fed, max(x.c.objects, x.fed)
-		}
-	}
-	return s
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.

@@ -49,8 +49,8 @@ func same(t testing.TB, got, want *Engine) {
 	if !reflect.DeepEqual(got.catalogue, want.catalogue) {
 		t.Fatalf("the catalogue is\n%+v\nwant\n%+v", got.catalogue, want.catalogue)
 	}
-	if got.lsn != want.lsn || !slices.Equal(got.alerts, want.alerts) {
-		t.Fatalf("record %d and %d alerts, want %d and %d", got.lsn, len(got.alerts), want.lsn, len(want.alerts))
+	if !slices.Equal(got.alerts, want.alerts) {
+		t.Fatalf("%d alerts, want %d", len(got.alerts), len(want.alerts))
 	}
 	for i := range mapping.Shards {
 		a, b := slices.Collect(got.objects.Shard(i)), slices.Collect(want.objects.Shard(i))

@@ -37,7 +37,7 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 		return wire.Overloaded
 	}
 	w := &write{req: q}
-	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]pendingObject)}
+	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]mapping.Entry)}
 	group := make(log.Group, len(q.Writes))
 	for i := range q.Writes {
 		if group[i], code = d.decide(&q.Writes[i]); code != wire.OK {
@@ -59,8 +59,7 @@ func (w *write) add(e *Engine, g log.Group) {
 	e.append(w, g...)
 	for i := range g {
 		r := &g[i]
-		e.pending[r.ID.Value()] = pendingObject{r.LSN, r.Kind == log.KindDelete,
-			mapping.Entry{ID: r.ID, Collection: r.Collection, Owner: r.Owner}}
+		e.pending[r.ID.Value()] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner}
 	}
 }
 
@@ -81,7 +80,7 @@ type decision struct {
 	c      *collection
 	p      *principal
 	rights wire.Rights
-	staged map[identity.Value]pendingObject
+	staged map[identity.Value]mapping.Entry // as pending
 }
 
 // current returns the object as it will be once all that is on its way is
@@ -92,7 +91,7 @@ func (d *decision) current(v identity.Value) (mapping.Entry, bool) {
 		s, ok = d.e.pending[v]
 	}
 	if ok {
-		return s.state, !s.gone
+		return s, s.Owner != log.CoreOwner
 	}
 	return d.e.live(d.c, v)
 }
@@ -107,11 +106,11 @@ func (d *decision) decide(w *Write) (rec log.Record, code wire.Code) {
 	}
 	cur, exists := d.current(v)
 	if w.Op == wire.OpDelete {
-		d.staged[v] = pendingObject{gone: true}
+		d.staged[v] = mapping.Entry{Owner: log.CoreOwner}
 		return deletion(cur), d.mayRemove(w, cur, exists)
 	}
 	id := identity.New(v, d.e.Maker.Tag(d.c.id, v, w.Sum))
-	d.staged[v] = pendingObject{state: mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}}
+	d.staged[v] = mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}
 	return log.Record{Kind: log.KindPut, Collection: d.c.id, Owner: d.p.owner, ID: id,
 		Body: appendObject(w.Name, w.Query, w.Object)}, d.mayPut(w, cur, exists)
 }
@@ -159,7 +158,7 @@ func deletion(o mapping.Entry) log.Record {
 // indexes. What a collection was dropped under is not kept.
 func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
-	if e.pending[v].lsn == r.LSN {
+	if e.pending[v].LSN == r.LSN {
 		delete(e.pending, v)
 	}
 	if c == nil {
