@@ -145,24 +145,22 @@ func has(r *wire.Request) (p part) {
 func Prepare(r wire.Request) (*Request, wire.Code) {
 	s, p := shapes[r.Op], has(&r)
 	ok := p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
-	q := &Request{Request: r}
+	var ops []wire.BatchOp
+	var err error
 	switch r.Op {
 	case wire.OpPut, wire.OpDelete:
-		q.Writes = []Write{{BatchOp: wire.BatchOp{Op: r.Op, Flags: r.Flags, Identity: r.Identity,
-			Name: r.Name, Query: r.Query, Object: r.Object}}}
+		ops = []wire.BatchOp{{Op: r.Op, Flags: r.Flags, Identity: r.Identity, Name: r.Name, Query: r.Query, Object: r.Object}}
 	case wire.OpBatch:
-		ops, err := wire.DecodeBatch(r.Object)
-		q.Writes, ok = make([]Write, len(ops)), ok && err == nil
-		for i := range ops {
-			q.Writes[i].BatchOp = ops[i]
-		}
+		ops, err = wire.DecodeBatch(r.Object)
 	case wire.OpGet:
 		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)
 	}
-	for i := range q.Writes {
+	q := &Request{Request: r, Writes: make([]Write, len(ops))}
+	for i := range ops {
+		q.Writes[i].BatchOp = ops[i]
 		ok = ok && q.Writes[i].prepare()
 	}
-	if !ok {
+	if !ok || err != nil {
 		return nil, wire.InvalidRequest
 	}
 	return q, wire.OK

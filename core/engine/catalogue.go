@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
 	"motte/core/wire"
 )
 
@@ -214,11 +212,10 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 // before it; then it changes nothing.
 func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	n, err := decodeEntry(rec.Body)
-	if err != nil {
-		return err
-	}
 	c := e.byID[rec.Collection]
 	switch {
+	case err != nil:
+		return err
 	case rec.Kind == log.KindRegisterTask:
 		row, err := wire.DecodeRow(n.rest)
 		if err != nil {
@@ -263,8 +260,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
 		e.swept = 0
 	case rec.Kind == log.KindCreateIndex:
-		x := &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
-		c.indexes = append(c.indexes, x)
+		c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)})
 	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
 		e.stopIndex(c.index(n.name), wire.NoIndex)
 		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
@@ -295,12 +291,10 @@ func (e *Engine) sweep(lsn uint64) {
 		}
 	}
 	for _, o := range gone {
-		e.remove(o.ID.Value())
-		if c := e.byID[o.Collection]; c != nil {
-			for _, x := range c.indexes {
-				x.follow(delivery{step: task.Remove, lsn: lsn, gone: o, hasGone: true}, nil, nil)
-			}
-		}
+		rec := deletion(o)
+		rec.LSN = lsn
+		e.applyObject(&rec, o.Loc, nil)
+		e.remove(o.ID.Value()) // also if its collection is gone
 	}
 	e.swept++
 }
@@ -334,7 +328,7 @@ func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.
 // shown lists the principals in m, in a fixed order: all, or self alone.
 func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
 	if all {
-		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return bytes.Compare(a[:], b[:]) })
+		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return slices.Compare(a[:], b[:]) })
 	}
 	if _, ok := m[self]; ok {
 		return []access.Principal{self}

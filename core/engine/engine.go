@@ -124,13 +124,8 @@ func (e *Engine) Replay(r log.Record, at log.Location) error { return e.apply(&r
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, at log.Position) {
-	e.Now, e.at, e.lsn = now, at, at.LSN
-	if at.LSN == 0 {
-		e.cleaned = now.Unix()
-	}
-	for _, x := range e.indexes() {
-		e.pump(x)
-	}
+	e.at, e.lsn = at, at.LSN
+	e.Tick(now)
 	for _, r := range e.Notes {
 		e.Note(r)
 	}
@@ -144,6 +139,7 @@ func (e *Engine) open() {
 		e.out.Host = append(e.out.Host, control.Message{Type: control.Ready})
 		return
 	}
+	e.cleaned = e.Now.Unix()
 	e.change(nil, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0),
 		entry{id: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
 	e.then(func(code wire.Code) {
@@ -171,12 +167,10 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	for _, c := range e.collections {
 		c.objects = 0
 	}
-	e.swept = 0
-	for i := range mapping.Shards {
-		for o := range e.objects.Shard(i) {
+	for e.swept = 0; e.swept < mapping.Shards; e.sweep(0) {
+		for o := range e.objects.Shard(e.swept) {
 			e.use(o, 1)
 		}
-		e.sweep(0) // that shard
 	}
 	for segment := range e.used {
 		if !has(segment) {
@@ -305,39 +299,33 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 func (e *Engine) alert(a wire.Alert) {
 	a.Time = e.Now.Unix()
 	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
+	rec := log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
 	if e.readOnly {
-		e.keepAlert(a)
+		_ = e.apply(&rec, log.Location{}, nil) // so that it is known until the next start
 	}
-	e.append(nil, log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)})
-}
-
-func (e *Engine) keepAlert(a wire.Alert) {
-	e.alertCount++
-	e.alerts = append(e.alerts, a)
-	if len(e.alerts) > MaxAlerts {
-		e.alerts = e.alerts[1:]
-	}
+	e.append(nil, rec)
 }
 
 // apply makes a durable record part of the state; w, if not nil, waits for the
 // Tasks that have to follow.
 func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
-	if r.Sealed != nil {
-		e.applyCarried(r, at)
-		return nil
-	}
-	switch r.Kind {
-	case log.KindPut, log.KindDelete:
+	switch {
+	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
+		if o, ok := e.objects.Get(r.ID.Value()); ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
+			o.Loc = at
+			e.put(o)
+		}
+	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
 		e.applyObject(r, at, w)
-	case log.KindMark:
-	case log.KindAlert:
+	case r.Kind == log.KindAlert:
 		a, err := wire.DecodeAlert(r.Body)
 		if err != nil {
 			return err
 		}
 		a.LSN = r.LSN
-		e.keepAlert(a)
-	default:
+		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], a)
+		e.alertCount++
+	case r.Kind != log.KindMark:
 		return e.applyChange(r, w)
 	}
 	return nil

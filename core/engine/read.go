@@ -31,6 +31,8 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 		return wire.ShuttingDown
 	case e.readOnly && changes(q.Op):
 		return wire.StorageFailed
+	case (q.Op == wire.OpAlerts || q.Op == wire.OpCompact) && !e.isAdmin(p.id):
+		return wire.Denied
 	}
 	switch q.Op {
 	case wire.OpPut, wire.OpDelete, wire.OpBatch:
@@ -44,13 +46,10 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 	case wire.OpStatus:
 		return e.report(q, p)
 	case wire.OpAlerts:
-		return e.reportAlerts(q, p)
+		return e.reportAlerts(q)
 	case wire.OpHead:
 		return e.compare(q)
 	case wire.OpCompact:
-		if !e.isAdmin(p.id) {
-			return wire.Denied
-		}
 		e.compact = append(e.compact, q)
 		return wire.OK
 	}

@@ -89,15 +89,6 @@ func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.C
 	e.then(done)
 }
 
-// applyCarried gives an object, unless it was changed meanwhile, its new place.
-func (e *Engine) applyCarried(r *log.Record, at log.Location) {
-	o, ok := e.objects.Get(r.ID.Value())
-	if ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
-		o.Loc = at
-		e.put(o)
-	}
-}
-
 // applyErase takes away all that an owner put; its key has to follow, and w, if not
 // nil, waits for that. It looks at each object of the store: some 50 ms for ten
 // million.
@@ -123,10 +114,9 @@ type erasure struct {
 // Erased; and whether all dead records are to be given back, because it is time or
 // somebody waits for it, to be followed by Done.
 func (e *Engine) Chores() (erase []uint32, clean bool) {
-	if e.begun = len(e.compact); e.begun > 0 {
-		for e.swept < mapping.Shards { // what was dropped is to be given back, too
-			e.sweep(0)
-		}
+	e.begun = len(e.compact)
+	for e.begun > 0 && e.swept < mapping.Shards { // what was dropped is to be given back, too
+		e.sweep(0)
 	}
 	for _, x := range e.erase {
 		erase = append(erase, x.owner)
@@ -212,10 +202,7 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
-func (e *Engine) reportAlerts(q *Request, p *principal) wire.Code {
-	if !e.isAdmin(p.id) {
-		return wire.Denied
-	}
+func (e *Engine) reportAlerts(q *Request) wire.Code {
 	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
 	for i := range e.alerts {
 		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))
