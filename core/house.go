@@ -57,8 +57,9 @@ func (s *shell) keepHouse(ctx context.Context) {
 // erasure waits until it is done.
 func (h *house) round() (more bool, err error) {
 	var erase []uint32
+	var waiting int
 	var clean bool
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { erase, clean = e.Chores() }) {
+	if !h.s.ask(h.ctx, func(e *engine.Engine) { erase, waiting, clean = e.Chores() }) {
 		return false, h.ctx.Err()
 	}
 	code := wire.OK
@@ -77,10 +78,10 @@ func (h *house) round() (more bool, err error) {
 	}
 	numbers := h.numbers // that may be looked at after ask gave up
 	h.s.ask(h.ctx, func(e *engine.Engine) {
-		if clean {
-			h.s.count() // so that who waited sees what it came to
+		if waiting > 0 {
+			h.s.count() // so that they see what it came to
 		}
-		e.Done(code)
+		e.Done(waiting, code)
 		e.Observe(wire.StatusStorage, numbers)
 	})
 	return more, err
@@ -117,7 +118,7 @@ func (h *house) work(all bool) (more bool, err error) {
 func (h *house) clean() error {
 	began := time.Now()
 	h.s.log.Rotate()
-	err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint())
+	err := errors.Join(h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(nil, nil, done) }), h.checkpoint(), h.checkpoint())
 	list := h.s.log.Segments()
 	for more := true; more && err == nil; {
 		more, err = h.compact(list[len(list)-1].ID)

@@ -248,7 +248,7 @@ func (r *rig) tidy() {
 }
 
 func (r *rig) chores() (erase []uint32) {
-	r.between(func(e *engine.Engine) { erase, _ = e.Chores() })
+	r.between(func(e *engine.Engine) { erase, _, _ = e.Chores() })
 	return erase
 }
 

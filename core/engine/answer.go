@@ -79,10 +79,7 @@ func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
 	}
 	x.applied = seq
 	for len(x.sent) > 0 && x.sent[0].seq <= seq {
-		d := x.sent[0]
-		x.sent[0] = nil
-		x.sent = x.sent[1:]
-		x.done(e, d)
+		x.done(e, pop(&x.sent))
 	}
 	return 0
 }

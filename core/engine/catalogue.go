@@ -27,8 +27,7 @@ type catalogue struct {
 	tasks       map[string]*wire.Row // the API format table
 	byName      map[string]*collection
 	byID        map[uint32]*collection
-	collections []*collection   // by identifier, so that walks have one order
-	server      *collection     // the first: it stands for the server itself, has grants, and nothing else
+	collections []*collection   // by identifier, so that walks have one order; 0, without a name, is the server itself: it has but grants
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
 	cleaned     int64           // Unix time at which all dead records had been given back
@@ -66,7 +65,7 @@ func (c *catalogue) indexes() (all []*index) {
 }
 
 func (c *catalogue) isAdmin(p access.Principal) bool {
-	return access.Any(c.server.grants.Rights(p), wire.RightAdmin)
+	return access.Any(c.byID[0].grants.Rights(p), wire.RightAdmin)
 }
 
 // entry is the body of every record of the catalogue, in one layout for all
@@ -75,13 +74,12 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 //	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
 //	owner 4 | label 64 | configuration or row …
 type entry struct {
-	name, task string
-	dataType   wire.DataType
-	flags      wire.Flags // or rights
-	id         access.Principal
-	owner      uint32
-	label      string
-	rest       []byte
+	name, task, label string
+	dataType          wire.DataType
+	flags             wire.Flags // or rights
+	id                access.Principal
+	owner             uint32
+	rest              []byte
 }
 
 func (n entry) record(kind log.Kind, collection uint32) log.Record {
@@ -95,8 +93,7 @@ func decodeEntry(p []byte) (n entry, err error) {
 	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
 	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
 	r.Copy(n.id[:])
-	n.owner = r.U32()
-	n.label, n.rest = r.Text(wire.MaxLabel), r.Rest()
+	n.owner, n.label, n.rest = r.U32(), r.Text(wire.MaxLabel), r.Rest()
 	return n, r.Done()
 }
 
@@ -121,7 +118,7 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	}
 	row, subject := e.tasks[name], e.principals[id]
 	// The last server administrator can't be taken away: nobody could undo it.
-	last := e.isAdmin(id) && len(e.server.grants) == 1
+	last := e.isAdmin(id) && len(e.byID[0].grants) == 1
 	// What an operation does not use is empty: see Prepare.
 	n := entry{name: q.Index, dataType: q.Type, flags: q.Flags, id: id, rest: q.Query}
 	var malformed, exists, full, misfit bool
@@ -159,7 +156,7 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 		case q.Op == wire.OpRemovePrincipal:
 			misfit, n.owner = last, subject.owner
 		default:
-			misfit = rights == 0 || c == e.server && (rights != wire.RightAdmin || last && q.Op == wire.OpRevoke)
+			misfit = rights == 0 || c.id == 0 && (rights != wire.RightAdmin || last && q.Op == wire.OpRevoke)
 		}
 	}
 	switch {
@@ -199,10 +196,7 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 	e.then(func(wire.Code) {
 		e.changing = false
 		for len(e.held) > 0 && !e.changing {
-			next := e.held[0]
-			e.held[0] = nil // with the request's body
-			e.held = e.held[1:]
-			next()
+			pop(&e.held)()
 		}
 	})
 }
@@ -237,7 +231,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		if n.flags&wire.FlagErase != 0 {
 			e.applyErase(n.owner, rec.LSN, w)
 		}
-	case c == e.server && rec.Kind != log.KindGrant && rec.Kind != log.KindRevoke:
+	case rec.Collection == 0 && rec.Kind != log.KindGrant && rec.Kind != log.KindRevoke:
 		return frame.ErrMalformed
 	case rec.Kind == log.KindCreateCollection:
 		c = &collection{id: rec.Collection, name: n.name, grants: make(access.Grants)}
@@ -303,17 +297,17 @@ func (e *Engine) sweep(lsn uint64) {
 // of it, or what p may know. That must not cost p more the more others there are.
 func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.Kind, entry)) {
 	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
-		yield(e.server, log.KindRegisterTask, entry{name: name, rest: wire.AppendRow(nil, e.tasks[name])})
+		yield(e.byID[0], log.KindRegisterTask, entry{name: name, rest: wire.AppendRow(nil, e.tasks[name])})
 	}
 	for _, id := range shown(e.principals, p, all) {
-		yield(e.server, log.KindAddPrincipal, *e.principals[id])
+		yield(e.byID[0], log.KindAddPrincipal, *e.principals[id])
 	}
 	for _, c := range e.collections {
 		rights := c.grants.Rights(p)
 		if rights == 0 && !all {
 			continue
 		}
-		if c != e.server {
+		if c.id != 0 {
 			yield(c, log.KindCreateCollection, entry{name: c.name})
 		}
 		for _, id := range shown(c.grants, p, all || access.Any(rights, wire.RightAdmin)) {
@@ -334,4 +328,71 @@ func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all boo
 		return []access.Principal{self}
 	}
 	return nil
+}
+
+// report is the flow of a STATUS: all to a server administrator, to others
+// what concerns them.
+func (e *Engine) report(q *Request, p *principal) wire.Code {
+	var items [][]byte
+	add := func(s wire.StatusItem) { items = append(items, wire.AppendStatus(nil, &s)) }
+	admin := e.isAdmin(p.id)
+	if admin {
+		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed[wire.StatusServer]}
+		s.Numbers[0], s.Numbers[3], s.Numbers[5] = uint64(e.objects.Len()), e.alertCount, uint64(e.Now.Sub(e.began)/time.Second)
+		if e.KeyInStore {
+			s.Flags |= wire.StatusKeyInStore
+		}
+		if e.readOnly {
+			s.Flags |= wire.StatusReadOnly
+		}
+		add(s)
+		s = wire.StatusItem{Kind: wire.StatusStorage, Numbers: e.observed[wire.StatusStorage]}
+		s.Numbers[0] = 0
+		for _, n := range e.used {
+			s.Numbers[0] += uint64(n)
+		}
+		if s.Numbers[3] > 0 {
+			s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
+		}
+		add(s)
+	}
+	e.walk(p.id, admin, func(c *collection, kind log.Kind, n entry) {
+		rights := c.grants.Rights(p.id)
+		all := admin || access.Any(rights, wire.RightRead)
+		s := wire.StatusItem{Type: n.dataType, Flags: uint8(n.flags), Collection: c.name, Task: n.task, Principal: n.id, Label: n.label}
+		switch kind {
+		case log.KindRegisterTask:
+			s.Kind, s.Task, s.Row = wire.StatusTask, n.name, e.tasks[n.name]
+		case log.KindAddPrincipal:
+			s.Kind = wire.StatusPrincipal
+		case log.KindGrant:
+			s.Kind = wire.StatusGrant
+		case log.KindCreateCollection:
+			if s.Kind, s.Flags = wire.StatusCollection, uint8(rights); all {
+				s.Numbers[0] = c.objects
+			}
+		case log.KindCreateIndex:
+			x := c.index(n.name)
+			s.Kind, s.Index, s.State, s.Numbers[3] = wire.StatusIndex, n.name, x.state, x.restarts
+			if all { // the bits of an answer tell how many objects there are
+				s.Numbers[2], s.Numbers[4] = x.leaked[p.id], x.refused
+			}
+			if all && x.state == wire.IndexBuilding {
+				s.Numbers[0], s.Numbers[1] = x.fed, max(c.objects, x.fed)
+			}
+		}
+		add(s)
+	})
+	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
+	return wire.OK
+}
+
+// reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
+func (e *Engine) reportAlerts(q *Request) wire.Code {
+	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
+	for i := range e.alerts {
+		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))
+	}
+	e.reply(q, r)
+	return wire.OK
 }

@@ -70,15 +70,13 @@ type Engine struct {
 	lastInstance uint64
 	unsent       map[access.Principal]int // objects in answers that are not sent
 
-	alerts     []wire.Alert // the newest MaxAlerts
-	alertCount uint64
-	damaged    map[log.Location]bool // reported already
-	stopping   bool
-	readOnly   bool
-	observed   [wire.StatusStorage + 1][6]uint64 // what the shell knows, for a status, by kind
-	compact    []*Request                        // to be answered when all that is dead is given back
-	begun      int                               // of them that Chores has told of
-	erase      []erasure
+	alerts             []wire.Alert // the newest MaxAlerts
+	alertCount         uint64
+	damaged            map[log.Location]bool // reported already
+	stopping, readOnly bool
+	observed           [wire.StatusStorage + 1][6]uint64 // what the shell knows, for a status, by kind
+	compact            []*Request                        // to be answered when all that is dead is given back
+	erase              []*write                          // to be confirmed when the data key of their owner is destroyed
 }
 
 // Limits of what is kept in memory.
@@ -106,7 +104,6 @@ func New(c Config) *Engine {
 			byName:      map[string]*collection{"": server},
 			byID:        map[uint32]*collection{0: server},
 			collections: []*collection{server},
-			server:      server,
 			erased:      make(map[uint32]bool),
 		},
 		used:      make(map[uint32]int64),
@@ -181,9 +178,8 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 }
 
 // Take returns what is to be done, and forgets it.
-func (e *Engine) Take() Output {
-	o := e.out
-	e.out = Output{}
+func (e *Engine) Take() (o Output) {
+	o, e.out = e.out, o
 	return o
 }
 
@@ -237,14 +233,19 @@ func (e *Engine) then(f func(wire.Code)) {
 	}
 }
 
+// pop takes the first off a queue, which then keeps nothing of it.
+func pop[T any](queue *[]T) (first T) {
+	first, (*queue)[0] = (*queue)[0], first
+	*queue = (*queue)[1:]
+	return first
+}
+
 // Committed says that the oldest records on their way are durable, where they
 // lie, and where the log ends now.
 func (e *Engine) Committed(at []log.Location, end log.Position) {
 	e.at = end
 	for _, loc := range at {
-		u := e.unsettled[0]
-		e.unsettled[0] = unsettled{}
-		e.unsettled = e.unsettled[1:]
+		u := pop(&e.unsettled)
 		// A record that the engine made itself always applies.
 		_ = e.apply(&u.record, loc, u.write)
 		for _, f := range u.then {
@@ -259,11 +260,10 @@ func (e *Engine) Committed(at []log.Location, end log.Position) {
 // WriteFailed says that what is on its way will not become durable: until Resumed
 // the engine answers reads and refuses writes.
 func (e *Engine) WriteFailed() {
-	lost := e.unsettled
-	e.readOnly, e.unsettled, e.out.Append, e.lsn = true, nil, nil, e.at.LSN
+	e.readOnly, e.out.Append, e.lsn = true, nil, e.at.LSN
 	clear(e.pending)
-	for i := range lost {
-		for _, f := range lost[i].then {
+	for len(e.unsettled) > 0 {
+		for _, f := range pop(&e.unsettled).then {
 			f(wire.StorageFailed)
 		}
 	}

@@ -390,7 +390,7 @@ func (w *world) readable(e mapping.Entry) bool {
 
 // eraseKeys destroys the keys that are to be destroyed.
 func (w *world) eraseKeys() {
-	list, _ := w.e.Chores()
+	list, _, _ := w.e.Chores()
 	for _, owner := range list {
 		w.erased[owner] = true
 	}

@@ -22,6 +22,7 @@ type write struct {
 	confirms int             // missing: of the disk, and of Tasks
 	flags    wire.ReplyFlags // a Task refused an input, there may be more to delete
 	code     wire.Code
+	owner    uint32 // who is erased
 }
 
 // write decides a request that changes objects (paper, section 5, "PUT
