@@ -136,7 +136,7 @@ func (e *Engine) open() {
 		e.out.Host = append(e.out.Host, control.Message{Type: control.Ready})
 		return
 	}
-	e.cleaned = e.Now.Unix()
+	e.cleaned = e.Now.Unix() // there is nothing
 	e.change(nil, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0),
 		entry{id: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
 	e.then(func(code wire.Code) {
