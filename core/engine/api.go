@@ -70,6 +70,7 @@ type Reply struct {
 // Fetch asks for a record.
 type Fetch struct {
 	Entry    mapping.Entry
+	instance uint64    // of a Task
 	delivery *delivery // that it is for
 }
 
@@ -109,25 +110,26 @@ const (
 var shapes = map[wire.Operation]struct {
 	needs, allows uint8
 	flags         wire.Flags
+	rights        wire.Rights // in the collection, of which the principal needs one at least; more is asked of each object
 }{
-	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity},
-	wire.OpGet:              {aCollection, aName | anIdentity, 0},
-	wire.OpSearch:           {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly},
-	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity},
-	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0},
-	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0},
-	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly},
-	wire.OpBatch:            {aCollection | anObject, 0, 0},
-	wire.OpCreateCollection: {aCollection, 0, 0},
-	wire.OpDropCollection:   {aCollection, 0, 0},
-	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute},
-	wire.OpDropIndex:        {aCollection | anIndex, 0, 0},
-	wire.OpRegisterTask:     {aName | aQuery, 0, 0},
-	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0},
-	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase},
-	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll)},
-	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll)},
-	wire.OpHead:             {0, aQuery, 0},
+	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete},
+	wire.OpGet:              {aCollection, aName | anIdentity, 0, wire.RightRead | wire.RightReadOwn},
+	wire.OpSearch:           {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn},
+	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete},
+	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete},
+	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightRead | wire.RightReadOwn},
+	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn},
+	wire.OpBatch:            {aCollection | anObject, 0, 0, wire.RightWrite | wire.RightDelete},
+	wire.OpCreateCollection: {aCollection, 0, 0, 0},
+	wire.OpDropCollection:   {aCollection, 0, 0, 0},
+	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, 0},
+	wire.OpDropIndex:        {aCollection | anIndex, 0, 0, 0},
+	wire.OpRegisterTask:     {aName | aQuery, 0, 0, 0},
+	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0, 0},
+	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, 0},
+	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), 0},
+	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), 0},
+	wire.OpHead:             {0, aQuery, 0, 0},
 }
 
 // Prepare checks the parts of a request against its operation, decodes the
@@ -280,7 +282,7 @@ func (e *Engine) Chores() (erase []uint32, waiting int, clean bool) {
 // Erased says that the data keys of the first n erasures are destroyed.
 func (e *Engine) Erased(n int) {
 	for range n {
-		pop(&e.erase).confirmed(e, false)
+		pop(&e.erase).confirmed(e)
 	}
 }
 

@@ -109,7 +109,7 @@ func (e *Engine) administer(q *Request, p *principal) wire.Code {
 	case !ofCollection || q.Collection == "":
 		return wire.Denied
 	default:
-		if _, code := e.collectionFor(q, wire.RightAdmin); code != wire.OK {
+		if code := e.mayUse(c, q.Principal, wire.RightAdmin); code != wire.OK {
 			return code
 		}
 	}

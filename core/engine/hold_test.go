@@ -179,7 +179,7 @@ func TestFewQueriesAreSentAhead(t *testing.T) {
 			asked = append(asked, w.ask(admin, q))
 		}
 		for i, n := range asked {
-			if want := min(tc.most, len(asked)-i); len(k.frames) != want || len(w.x().open) != want {
+			if want := min(tc.most, len(asked)-i); len(k.frames) != want || w.x().open != want {
 				t.Fatalf("%d queries of %d bytes are with the Task, want %d", len(k.frames), tc.size, want)
 			}
 			w.step(k)
@@ -270,7 +270,7 @@ func TestDuplicatesKeepNoMemory(t *testing.T) {
 		w.retable(func(r *wire.Row) { r.MaxResults = parts * task.MaxChunk })
 		w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
 		w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
-		open := w.x().open
+		open := w.x().sent
 		same := slices.Repeat([]identity.ID{w.id("c", "one")}, task.MaxChunk)
 		for _, seq := range w.questions() {
 			for i := range parts {
@@ -532,4 +532,20 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	if string(kept) != "input" || cap(kept) > 64 {
 		t.Fatalf("%q is kept, with room for %d bytes", kept, cap(kept))
 	}
+}
+
+// TestWhatIsOnItsWayIsOfItsCollection: an object can't be deleted by way of another
+// collection, not even while it is being written again.
+func TestWhatIsOnItsWayIsOfItsCollection(t *testing.T) {
+	w := indexed(t, 0)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
+	bob := w.person("bob", 0)
+	grant := rightsOf(wire.OpGrant, bob, wire.RightRead|wire.RightDelete)
+	grant.Collection = "d"
+	w.must(admin, grant, wire.OK)
+	w.ask(admin, put("c", "one", "data of one"))
+	n := w.ask(bob, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "d", Identity: w.id("c", "one")}})
+	w.settle()
+	w.must2(n, wire.NotFound)
+	w.must(admin, get("c", "one"), wire.OK)
 }

@@ -3,9 +3,11 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"motte/core/access"
+	"motte/core/control"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -51,13 +53,12 @@ type feed struct {
 	seq      uint64 // of the last frame sent
 	applied  uint64 // as the Task confirmed
 	queue    []*delivery
-	sent     []*delivery // changes sent and not confirmed
-	open     []*delivery // queries sent and not answered
-	bytes    int         // of the frames in sent and open
+	sent     []*delivery // changes not confirmed and queries not answered, in the order of their numbers
+	open     int         // queries among them
+	bytes    int         // of their frames
 	heard    time.Time   // when the Task last finished a frame: only then did it begin the next
-	fetching int
-	served   time.Time // since when the index does
-	refused  uint64    // inputs
+	served   time.Time   // since when the index does
+	refused  uint64      // inputs
 
 	// leaving holds the changes that the Task has not confirmed, oldest first,
 	// by the identity that they replace or delete. It may still name that in
@@ -75,7 +76,6 @@ type feed struct {
 // has confirmed or answered it.
 type delivery struct {
 	step    task.Type
-	x       *index
 	lsn     uint64
 	put     mapping.Entry // Insert
 	gone    mapping.Entry // what it replaces or removes, if hasGone
@@ -83,14 +83,13 @@ type delivery struct {
 	input   []byte // of an Insert; nil until fetched
 	fetched bool   // or being fetched
 	build   bool
-	refused bool
-	waiter  *write // told when it is confirmed
-	search  *search
+	waiter  *write  // told when it is confirmed
+	search  *search // Search
 
-	seq  uint64
+	// Since it was sent:
+	seq  uint64 // 0 before
 	at   time.Time
 	size int
-	dead bool // the process that it was for is gone
 }
 
 // full reports whether so much is queued that nothing should be added.
@@ -121,10 +120,9 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 // follow queues what a durable record, with this body, means for the index. An
 // index that is not up gets it from the mapping, when it is built.
 func (x *index) follow(d delivery, body []byte, w *write) {
-	if x.instance == 0 || x.state == wire.IndexStarting {
+	if x.leaving == nil {
 		return
 	}
-	d.x = x
 	if d.hasGone {
 		x.leaving[d.gone.ID] = append(x.leaving[d.gone.ID], &d)
 	}
@@ -151,29 +149,26 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 	x.queue = append(x.queue, &d)
 }
 
-// pump starts what is to be started, sends what may be sent, reads inputs ahead, and goes on with a build.
+// pump starts what is to be started, sends what may be sent, reads inputs ahead, and
+// goes on with a build. An index that is not up has nothing in its queue.
 func (e *Engine) pump(x *index) {
 	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
 		e.startIndex(x)
 	}
-	if x.instance == 0 || x.state == wire.IndexStarting {
-		return
-	}
 	if x.state == wire.IndexBuilding {
 		e.scan(x)
 	}
-	for n := len(x.sent) + len(x.open); len(x.queue) > 0 && n < windowFrames && len(x.open) < windowOpen && (x.bytes < windowBytes || n == 0); n++ {
+	for len(x.queue) > 0 && len(x.sent) < windowFrames && x.open < windowOpen && x.bytes < windowBytes {
 		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
 			break
 		}
 		e.send(x, pop(&x.queue))
 	}
-	for i, size := 0, 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead && size < windowBytes; i++ {
+	for i, size := 0, 0; i < min(len(x.queue), fetchAhead) && size < windowBytes; i++ {
 		d := x.queue[i]
 		if size += int(d.put.Loc.Length); d.step == task.Insert && d.input == nil && !d.fetched {
 			d.fetched = true
-			x.fetching++
-			e.out.Fetch = append(e.out.Fetch, Fetch{d.put, d})
+			e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
 		}
 	}
 	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
@@ -189,7 +184,7 @@ func (e *Engine) scan(x *index) {
 		for o := range e.objects.Shard(x.shard) {
 			scanned++
 			if o.Collection == x.c.id {
-				x.queue = append(x.queue, &delivery{step: task.Insert, x: x, put: o, build: true})
+				x.queue = append(x.queue, &delivery{step: task.Insert, put: o, build: true})
 				x.building++
 			}
 		}
@@ -200,30 +195,29 @@ func (e *Engine) scan(x *index) {
 // read. The engine keeps nothing of o. What turns out not to be indexed is
 // removed, in case that the Task has something under its value.
 func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
-	d := f.delivery
-	if d.dead {
-		return
+	x, d := e.instances[f.instance], f.delivery
+	if x == nil {
+		return // the process that it was for is gone
 	}
-	d.x.fetching--
 	var input []byte
 	if errors.Is(err, log.ErrMoved) {
 		if cur, ok := e.Current(d.put); ok {
-			d.put, d.fetched = cur, false
-			e.pump(d.x)
+			d.put = cur
+			e.out.Fetch = append(e.out.Fetch, Fetch{cur, f.instance, d})
 			return
 		}
 		// A change behind this one says what became of it.
 	} else if err != nil {
 		e.Damaged(d.put)
 	} else {
-		input, _ = d.x.input(o)
+		input, _ = x.input(o)
 	}
 	if input != nil {
-		d.lsn, d.input = lsn, append([]byte{}, input...)
+		d.lsn, d.input = lsn, bytes.Clone(input)
 	} else if d.step = task.Remove; !d.hasGone {
 		d.gone = d.put
 	}
-	e.pump(d.x)
+	e.pump(x)
 }
 
 // send makes the frame of a delivery.
@@ -240,36 +234,188 @@ func (e *Engine) send(x *index, d *delivery) {
 	case task.Remove:
 		f = task.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
 	case task.Search:
+		x.open++
 		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
 	}
 	d.size = len(f)
 	x.bytes += d.size
-	if d.search != nil {
-		x.open = append(x.open, d)
-	} else {
-		x.sent = append(x.sent, d)
-	}
+	x.sent = append(x.sent, d)
 	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f})
 }
 
-// closeQuery ends the oldest open query: the Task has answered it.
-func (x *index) closeQuery(now time.Time) {
-	x.bytes, x.heard = x.bytes-pop(&x.open).size, now
+// done takes off what was sent that for which is holds: the Task has confirmed or
+// answered it.
+func (e *Engine) done(x *index, is func(*delivery) bool) {
+	x.sent = slices.DeleteFunc(x.sent, func(d *delivery) bool {
+		if !is(d) {
+			return false
+		}
+		x.bytes, x.heard = x.bytes-d.size, e.Now
+		if d.search != nil {
+			x.open--
+		}
+		if d.hasGone {
+			if x.leaving[d.gone.ID] = x.leaving[d.gone.ID][1:]; len(x.leaving[d.gone.ID]) == 0 {
+				delete(x.leaving, d.gone.ID)
+			}
+		}
+		if d.build {
+			x.building--
+			x.fed++
+		}
+		if d.waiter != nil {
+			d.waiter.confirmed(e)
+		}
+		return true
+	})
 }
 
-// done ends a change: the Task has confirmed it, or need not.
-func (x *index) done(e *Engine, d *delivery) {
-	x.bytes, x.heard = x.bytes-d.size, e.Now
-	if d.hasGone {
-		if x.leaving[d.gone.ID] = x.leaving[d.gone.ID][1:]; len(x.leaving[d.gone.ID]) == 0 {
-			delete(x.leaving, d.gone.ID)
+// startIndex asks the host for a fresh process.
+func (e *Engine) startIndex(x *index) {
+	row := e.tasks[x.task]
+	e.lastInstance++
+	x.row, x.instance, x.state = row, e.lastInstance, wire.IndexStarting
+	e.instances[x.instance] = x
+	e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask,
+		Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})
+}
+
+// TaskStarted says that the channel to a process is up: the Task is told its
+// configuration and then fed.
+func (e *Engine) TaskStarted(instance uint64) {
+	x := e.instances[instance]
+	if x == nil || x.state != wire.IndexStarting {
+		e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: instance})
+		return
+	}
+	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
+	x.queue, x.building = []*delivery{{step: task.Configure, build: true}}, 1
+	e.pump(x)
+}
+
+// TaskEnded says that a process is gone, or that what it sent can't be decoded.
+func (e *Engine) TaskEnded(instance uint64, reason wire.Reason) {
+	if x := e.instances[instance]; x != nil {
+		e.quarantine(x, reason)
+	}
+}
+
+// TaskAnswer takes a frame from a Task. Nothing in it is believed: it must
+// answer what was asked, once, and name only what the Core itself keeps
+// (paper, section 5: "enabling simple verification on returned results").
+func (e *Engine) TaskAnswer(instance uint64, a task.Answer) {
+	x := e.instances[instance]
+	if x == nil {
+		return // it was stopped; its last words don't matter
+	}
+	var reason wire.Reason
+	switch a.Type {
+	case task.Applied:
+		reason = e.confirm(x, a.Seq)
+	case task.Found:
+		reason = e.found(x, a)
+	case task.Failed:
+		reason = e.refuse(x, a)
+	}
+	if reason != 0 {
+		e.quarantine(x, reason)
+		return
+	}
+	e.pump(x)
+}
+
+// confirm: every change up to seq is done.
+func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
+	if seq <= x.applied || seq > x.seq {
+		return wire.ReasonUnasked
+	}
+	x.applied = seq
+	e.done(x, func(d *delivery) bool { return d.search == nil && d.seq <= seq })
+	return 0
+}
+
+// refuse: the Task does not accept its configuration, an input, or a query.
+func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
+	is := func(d *delivery) bool { return d.seq == a.Seq }
+	i := slices.IndexFunc(x.sent, is)
+	if i < 0 {
+		return wire.ReasonUnasked
+	}
+	switch d := x.sent[i]; {
+	case a.Failure == task.FailConfiguration && d.step == task.Configure && !x.accepted:
+		e.stopIndex(x, wire.IndexUnavailable)
+		x.state = wire.IndexRefused
+	case a.Failure == task.FailInput && d.step == task.Insert:
+		d.step = task.Remove // as what it counts now, so that it can't be refused again
+		x.refused++
+		if d.waiter != nil {
+			d.waiter.flags |= wire.ReplyNotIndexed
+		}
+	case a.Failure == task.FailQuery && d.search != nil && d.search == x.asked(a.Seq) && len(d.search.found) == 0:
+		e.done(x, is)
+		e.end(d.search.req, wire.QueryRefused)
+	default:
+		return wire.ReasonUnasked
+	}
+	return 0
+}
+
+// quarantine ends a Task that broke its contract: killed, its memory gone, the
+// alert in the sealed log, whoever waited told by a fixed code, and after a
+// pause a fresh Task is fed from the Core's copy (design, section 5). One that
+// ended before it was told anything is only tried again.
+func (e *Engine) quarantine(x *index, r wire.Reason) {
+	if !x.served.IsZero() && e.Now.Sub(x.served) > time.Minute {
+		x.failures = 0
+	}
+	x.retryAt = e.Now.Add(min(minBackoff<<min(x.failures, 20), maxBackoff))
+	x.failures++
+	e.stopIndex(x, wire.IndexViolated)
+	if x.state != wire.IndexStarting || r != wire.ReasonTaskEnded {
+		x.state = wire.IndexQuarantined
+		x.restarts++
+		e.alert(wire.Alert{Reason: r, Collection: x.c.name, Index: x.name})
+	}
+}
+
+// stopIndex ends a Task, if there is one, and forgets all that was on its way
+// to it: queries get the code, writes no longer wait.
+func (e *Engine) stopIndex(x *index, code wire.Code) {
+	if x.instance != 0 {
+		delete(e.instances, x.instance)
+		e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: x.instance})
+	}
+	for _, d := range slices.Concat(x.sent, x.queue) {
+		if d.search != nil {
+			e.end(d.search.req, code)
+		}
+		if d.waiter != nil {
+			d.waiter.confirmed(e)
 		}
 	}
-	if d.build {
-		x.building--
-		x.fed++
+	x.feed = feed{}
+}
+
+// Tick says what time it is: overdue Tasks are quarantined, ended ones started
+// again.
+func (e *Engine) Tick(now time.Time) {
+	e.Now = now
+	e.sweep(0)
+	for _, x := range e.indexes() {
+		if e.overdue(x) {
+			e.quarantine(x, wire.ReasonDeadline)
+		}
+		e.pump(x)
 	}
-	if d.waiter != nil {
-		d.waiter.confirmed(e, d.refused)
+}
+
+// overdue reports whether a Task has let its deadline pass on anything. It
+// begins a frame when it has finished the one before; but a frame that was sent
+// maxPatience deadlines ago is late, whatever it did meanwhile.
+func (e *Engine) overdue(x *index) bool {
+	if len(x.sent) == 0 {
+		return false
 	}
+	limit, since := time.Duration(x.row.Deadline)*time.Millisecond, e.Now.Sub(x.sent[0].at)
+	return since > limit && e.Now.Sub(x.heard) > limit || since > maxPatience*limit
 }

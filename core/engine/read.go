@@ -24,25 +24,28 @@ func (e *Engine) Request(q *Request) {
 
 // begin starts the flow of a request. A code other than OK is the answer.
 func (e *Engine) begin(q *Request, p *principal) wire.Code {
-	switch {
+	c, rights := e.byName[q.Collection], shapes[q.Op].rights
+	switch code := e.mayUse(c, q.Principal, rights); {
 	case p == nil:
 		return wire.UnknownPrincipal
 	case e.stopping:
 		return wire.ShuttingDown
 	case e.readOnly && changes(q.Op):
 		return wire.StorageFailed
+	case rights != 0 && code != wire.OK:
+		return code
 	case (q.Op == wire.OpAlerts || q.Op == wire.OpCompact) && !e.isAdmin(p.id):
 		return wire.Denied
 	}
 	switch q.Op {
 	case wire.OpPut, wire.OpDelete, wire.OpBatch:
-		return e.write(q, p)
+		return e.write(q, p, c)
 	case wire.OpGet:
-		return e.get(q, p)
+		return e.get(q, p, c)
 	case wire.OpSearch, wire.OpCount, wire.OpDeleteWhere:
-		return e.search(q, p)
+		return e.search(q, p, c)
 	case wire.OpList:
-		return e.list(q, p)
+		return e.list(q, p, c)
 	case wire.OpStatus:
 		return e.report(q, p)
 	case wire.OpAlerts:
@@ -54,6 +57,18 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 		return wire.OK
 	}
 	return e.administer(q, p)
+}
+
+// mayUse checks that a principal has at least one of the rights in a collection. One
+// in which it has none does not exist for it.
+func (e *Engine) mayUse(c *collection, p access.Principal, want wire.Rights) wire.Code {
+	switch {
+	case c == nil, c.grants.Rights(p) == 0 && !e.isAdmin(p):
+		return wire.NoCollection
+	case !access.Any(c.grants.Rights(p), want):
+		return wire.Denied
+	}
+	return wire.OK
 }
 
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
@@ -90,11 +105,7 @@ func changes(o wire.Operation) bool {
 
 // get answers a GET by name or by identity: header, rights, mapping, and then
 // the shell reads and checks the record.
-func (e *Engine) get(q *Request, p *principal) wire.Code {
-	c, code := e.collectionFor(q, wire.RightRead|wire.RightReadOwn)
-	if code != wire.OK {
-		return code
-	}
+func (e *Engine) get(q *Request, p *principal, c *collection) wire.Code {
 	v := q.Identity.Value()
 	if len(q.Name) > 0 {
 		v = e.Maker.Named(c.id, q.Name)
@@ -111,24 +122,6 @@ func (e *Engine) get(q *Request, p *principal) wire.Code {
 func (e *Engine) live(c *collection, v identity.Value) (mapping.Entry, bool) {
 	o, ok := e.objects.Get(v)
 	return o, ok && o.Collection == c.id
-}
-
-// collectionFor finds the collection of a request and checks that the
-// principal has at least one of the rights that its operation can need. A
-// collection in which it has none does not exist for it.
-func (e *Engine) collectionFor(q *Request, want wire.Rights) (*collection, wire.Code) {
-	c := e.byName[q.Collection]
-	if c == nil {
-		return nil, wire.NoCollection
-	}
-	r := c.grants.Rights(q.Principal)
-	switch {
-	case access.Any(r, want):
-		return c, wire.OK
-	case r == 0 && !e.isAdmin(q.Principal):
-		return nil, wire.NoCollection
-	}
-	return nil, wire.Denied
 }
 
 // reply sends r as the answer to q.
@@ -156,11 +149,7 @@ const (
 // the next part begins; 0: there is none. So the Core keeps nothing between two
 // parts; all of them together show each object at most once, and every object
 // that was there all the time.
-func (e *Engine) list(q *Request, p *principal) wire.Code {
-	c, code := e.collectionFor(q, wire.RightRead|wire.RightReadOwn)
-	if code != wire.OK {
-		return code
-	}
+func (e *Engine) list(q *Request, p *principal, c *collection) wire.Code {
 	if q.Limit >= mapping.Shards {
 		return wire.InvalidRequest
 	}

@@ -15,25 +15,16 @@ import (
 
 // search is the flow of a SEARCH, COUNT or DELETE by predicate.
 type search struct {
-	req      *Request
-	p        *principal
-	x        *index
-	ask      uint32          // the most identities the Task may name
-	received uint32          // those it named so far
-	found    []mapping.Entry // those of them that the principal may see
+	req   *Request
+	p     *principal
+	x     *index
+	ask   uint32          // the most identities the Task may name
+	found []mapping.Entry // those it named so far
 }
 
 // search decides a request by predicate and queues the sub-query for the Task
 // (paper, section 5, "GET Operation"; design, section 5).
-func (e *Engine) search(q *Request, p *principal) wire.Code {
-	want := wire.RightRead | wire.RightReadOwn
-	if q.Op == wire.OpDeleteWhere {
-		want = wire.RightDelete
-	}
-	c, code := e.collectionFor(q, want)
-	if code != wire.OK {
-		return code
-	}
+func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 	x := c.index(q.Index)
 	switch {
 	case x == nil:
@@ -51,7 +42,7 @@ func (e *Engine) search(q *Request, p *principal) wire.Code {
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
 		s.ask = min(s.ask, q.Limit)
 	}
-	x.queue = append(x.queue, &delivery{step: task.Search, x: x, search: s})
+	x.queue = append(x.queue, &delivery{step: task.Search, search: s})
 	e.pump(x)
 	return wire.OK
 }
@@ -63,10 +54,11 @@ func compatible(a, b wire.DataType) bool { return a == b || a == wire.TypeAny ||
 // asked returns the query that a Task may answer now: the oldest that is open,
 // if it has this number. So at most one answer is in the making for each Task.
 func (x *index) asked(seq uint64) *search {
-	if len(x.open) == 0 || x.open[0].seq != seq {
+	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.search != nil })
+	if i < 0 || x.sent[i].seq != seq {
 		return nil
 	}
-	return x.open[0].search
+	return x.sent[i].search
 }
 
 // found checks every identity of an answer: asked for? not too many? known,
@@ -76,12 +68,11 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	switch {
 	case s == nil:
 		return wire.ReasonUnasked
-	case uint64(s.received)+uint64(len(a.Found)) > uint64(s.ask):
+	case uint64(len(s.found)+len(a.Found)) > uint64(s.ask):
 		return wire.ReasonTooManyResults
 	case a.More && len(a.Found) == 0:
 		return wire.ReasonBadFrame // an endless answer without content
 	}
-	s.received += uint32(len(a.Found))
 	for _, id := range a.Found {
 		o, reason := e.known(x, a.Seq, id)
 		if reason != 0 {
@@ -90,7 +81,7 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		s.found = append(s.found, o)
 	}
 	if !a.More {
-		x.closeQuery(e.Now)
+		e.done(x, func(d *delivery) bool { return d.seq == a.Seq })
 		e.finish(s)
 	}
 	return 0
@@ -118,60 +109,48 @@ func (e *Engine) known(x *index, query uint64, id identity.ID) (mapping.Entry, w
 // finish leaves out what the principal may not see, puts the rest in order, drops
 // duplicates, keeps to the limit, meters what the answer can leak, and answers.
 func (e *Engine) finish(s *search) {
-	if s.req.Op == wire.OpDeleteWhere && e.changing {
-		e.held = append(e.held, func() { e.finish(s) })
-		return
+	x, rights, allowed := s.x, s.x.c.grants.Rights(s.p.id), access.Read
+	if s.req.Op == wire.OpDeleteWhere {
+		if allowed = access.Delete; e.changing {
+			e.held = append(e.held, func() { e.finish(s) })
+			return
+		}
 	}
-	e.leaveOut(s)
-	keep, flags := s.canonical()
-	r := Reply{Count: uint32(len(keep)), Flags: flags}
+	var r Reply
+	if uint64(len(s.found)) == uint64(s.ask) {
+		r.Flags = wire.ReplyTruncated
+	}
+	if !x.ordered() { // else the order is the Task's
+		slices.SortFunc(s.found, func(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	}
+	// What the principal may not see, or delete, when the answer is complete goes
+	// silently: the Task can't know rights.
+	known, seen := e.principals[s.p.id] == s.p, make(map[identity.Value]bool, len(s.found))
+	keep := slices.DeleteFunc(s.found, func(o mapping.Entry) bool {
+		if !known || !allowed(rights, o.Owner == s.p.owner) || seen[o.ID.Value()] {
+			return true
+		}
+		seen[o.ID.Value()] = true
+		return false
+	})
+	if limit := uint64(s.req.Limit); limit > 0 && uint64(len(keep)) > limit {
+		keep, r.Flags = keep[:limit], wire.ReplyTruncated
+	}
+	r.Count = uint32(len(keep))
 	switch {
 	case !e.meter(s, uint64(len(keep))):
 		e.end(s.req, wire.LeakBudgetExhausted)
 	case s.req.Op == wire.OpCount:
 		e.reply(s.req, r)
-	case s.req.Op == wire.OpDeleteWhere:
-		e.deleteFound(s, keep, flags)
-	default:
+	case s.req.Op == wire.OpSearch:
 		if code := e.show(s.req, slices.Clone(keep), r); code != wire.OK {
 			e.end(s.req, code)
 		}
+	case e.readOnly:
+		e.end(s.req, wire.StorageFailed)
+	default:
+		e.deleteFound(s, keep, r.Flags)
 	}
-}
-
-// leaveOut takes off, silently, what the principal may not see, or delete, when
-// the answer is complete: the Task can't know rights.
-func (e *Engine) leaveOut(s *search) {
-	rights, allowed := s.x.c.grants.Rights(s.p.id), access.Read
-	if s.req.Op == wire.OpDeleteWhere {
-		allowed = access.Delete
-	}
-	s.found = slices.DeleteFunc(s.found, func(o mapping.Entry) bool {
-		return e.principals[s.p.id] != s.p || !allowed(rights, o.Owner == s.p.owner)
-	})
-}
-
-// canonical returns the answer's objects in the order in which they leave: by
-// value, or as the Task ranked them if the index is ordered. No object twice.
-func (s *search) canonical() (keep []mapping.Entry, flags wire.ReplyFlags) {
-	if s.x.ordered() {
-		seen := make(map[identity.Value]bool, len(s.found))
-		keep = slices.DeleteFunc(s.found, func(o mapping.Entry) bool {
-			twice := seen[o.ID.Value()]
-			seen[o.ID.Value()] = true
-			return twice
-		})
-	} else {
-		slices.SortFunc(s.found, func(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-		keep = slices.CompactFunc(s.found, func(a, b mapping.Entry) bool { return a.ID.Value() == b.ID.Value() })
-	}
-	if limit := uint64(s.req.Limit); limit > 0 && uint64(len(keep)) > limit {
-		return keep[:limit], wire.ReplyTruncated
-	}
-	if s.received == s.ask {
-		flags = wire.ReplyTruncated
-	}
-	return keep, flags
 }
 
 // meter counts the bits that an answer of k objects can carry: how many they
@@ -191,10 +170,6 @@ func (e *Engine) meter(s *search, k uint64) bool {
 // knew it. More than MaxBatch become several groups: a crash in between leaves
 // some of them deleted, and the client without an answer.
 func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFlags) {
-	if e.readOnly {
-		e.end(s.req, wire.StorageFailed)
-		return
-	}
 	var all log.Group
 	for _, o := range list {
 		cur, live := e.live(s.x.c, o.ID.Value())

@@ -524,7 +524,7 @@ func (k *fakeTask) handle(f []byte) []task.Answer {
 // idle reports whether nothing is in flight.
 func (w *world) idle() bool {
 	for _, x := range w.e.indexes() {
-		if len(x.queue)+len(x.sent)+len(x.open) > 0 {
+		if len(x.queue)+len(x.sent) > 0 {
 			return false
 		}
 	}

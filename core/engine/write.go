@@ -29,24 +29,20 @@ type write struct {
 // Operation"; design, section 5). Either all of its writes are appended as
 // one group, or the first that is not allowed decides the answer and nothing
 // is changed.
-func (e *Engine) write(q *Request, p *principal) wire.Code {
-	c, code := e.collectionFor(q, wire.RightWrite|wire.RightDelete)
-	if code != wire.OK {
-		return code
-	}
+func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 	if slices.ContainsFunc(c.indexes, (*index).full) {
 		return wire.Overloaded
 	}
-	w := &write{req: q}
-	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]mapping.Entry)}
-	group := make(log.Group, len(q.Writes))
+	w, group := &write{req: q}, make(log.Group, len(q.Writes))
+	staged := make(map[identity.Value]mapping.Entry) // as pending: each write sees what those before it will do
 	for i := range q.Writes {
-		if group[i], code = d.decide(&q.Writes[i]); code != wire.OK {
-			w.code = code
+		if group[i], w.code = e.decide(&q.Writes[i], p, c, staged); w.code != wire.OK {
 			w.wait(e)
 			return wire.OK
 		}
-		w.ids = append(w.ids, group[i].ID[:]...)
+		id := group[i].ID
+		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id, Owner: group[i].Owner}
+		w.ids = append(w.ids, id[:]...)
 	}
 	w.add(e, group)
 	w.wait(e)
@@ -70,85 +66,55 @@ func (w *write) wait(e *Engine) {
 	w.confirms++
 	e.then(func(code wire.Code) {
 		w.code = max(w.code, code)
-		w.confirmed(e, false)
+		w.confirmed(e)
 	})
 }
 
-// decision looks at the writes of one request in order; each sees what those
-// before it will do.
-type decision struct {
-	e      *Engine
-	c      *collection
-	p      *principal
-	rights wire.Rights
-	staged map[identity.Value]mapping.Entry // as pending
-}
-
-// current returns the object as it will be once all that is on its way is
-// durable.
-func (d *decision) current(v identity.Value) (mapping.Entry, bool) {
-	s, ok := d.staged[v]
-	if !ok {
-		s, ok = d.e.pending[v]
-	}
-	if ok {
-		return s, s.Owner != log.CoreOwner
-	}
-	return d.e.live(d.c, v)
-}
-
-// decide makes the record of one write, if it is allowed.
-func (d *decision) decide(w *Write) (rec log.Record, code wire.Code) {
+// decide makes the record of one write, if it is allowed on the object as it will be
+// once all that is on its way, and staged, is durable.
+func (e *Engine) decide(w *Write, p *principal, c *collection, staged map[identity.Value]mapping.Entry) (rec log.Record, code wire.Code) {
 	v := w.Identity.Value()
 	if len(w.Name) > 0 {
-		v = d.e.Maker.Named(d.c.id, w.Name)
+		v = e.Maker.Named(c.id, w.Name)
 	} else if w.Op == wire.OpPut {
-		d.e.random(v[:])
+		e.random(v[:])
 	}
-	cur, exists := d.current(v)
-	if w.Op == wire.OpDelete {
-		d.staged[v] = mapping.Entry{Owner: log.CoreOwner}
-		return deletion(cur), d.mayRemove(w, cur, exists)
-	}
-	id := identity.New(v, d.e.Maker.Tag(d.c.id, v, w.Sum))
-	d.staged[v] = mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}
-	return log.Record{Kind: log.KindPut, Collection: d.c.id, Owner: d.p.owner, ID: id,
-		Body: appendObject(w.Name, w.Query, w.Object)}, d.mayPut(w, cur, exists)
-}
-
-// mayPut decides whether a PUT may make an object, or replace the current one.
-func (d *decision) mayPut(w *Write, cur mapping.Entry, exists bool) wire.Code {
-	switch {
-	case !access.Any(d.rights, wire.RightWrite):
-		return wire.Denied
-	case w.Flags&wire.FlagIfAbsent != 0 && exists,
-		w.Flags&wire.FlagIfIdentity != 0 && !(exists && cur.ID == w.Identity):
-		return wire.PreconditionFailed
-	case exists && !access.Replace(d.rights, cur.Owner == d.p.owner):
-		return wire.Denied
-	}
-	for _, a := range w.Attributes {
-		if x := d.c.index(a.Index); x == nil || x.flags&wire.FlagAttribute == 0 {
-			return wire.NoIndex
+	cur, exists := e.objects.Get(v)
+	for _, changed := range []map[identity.Value]mapping.Entry{e.pending, staged} {
+		if o, ok := changed[v]; ok {
+			cur, exists = o, o.Owner != log.CoreOwner
 		}
 	}
-	return wire.OK
-}
-
-// mayRemove decides whether an object may be deleted. What the principal may
-// not see does not exist for it.
-func (d *decision) mayRemove(w *Write, cur mapping.Entry, exists bool) wire.Code {
-	own := cur.Owner == d.p.owner
-	switch {
-	case !exists, !access.Read(d.rights, own) && !access.Delete(d.rights, own),
-		len(w.Name) == 0 && cur.ID != w.Identity:
-		return wire.NotFound
-	case !access.Delete(d.rights, own):
-		return wire.Denied
-	case w.Flags&wire.FlagIfIdentity != 0 && cur.ID != w.Identity:
-		return wire.PreconditionFailed
+	exists = exists && cur.Collection == c.id
+	rights, own := c.grants.Rights(p.id), cur.Owner == p.owner
+	differs := w.Flags&wire.FlagIfIdentity != 0 && !(exists && cur.ID == w.Identity)
+	if w.Op == wire.OpDelete {
+		switch {
+		case !exists, !access.Read(rights, own) && !access.Delete(rights, own), // what it may not see does not exist for it
+			len(w.Name) == 0 && cur.ID != w.Identity:
+			return rec, wire.NotFound
+		case !access.Delete(rights, own):
+			return rec, wire.Denied
+		case differs:
+			return rec, wire.PreconditionFailed
+		}
+		return deletion(cur), wire.OK
 	}
-	return wire.OK
+	switch {
+	case !access.Any(rights, wire.RightWrite):
+		return rec, wire.Denied
+	case w.Flags&wire.FlagIfAbsent != 0 && exists, differs:
+		return rec, wire.PreconditionFailed
+	case exists && !access.Replace(rights, own):
+		return rec, wire.Denied
+	}
+	for _, a := range w.Attributes {
+		if x := c.index(a.Index); x == nil || x.flags&wire.FlagAttribute == 0 {
+			return rec, wire.NoIndex
+		}
+	}
+	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: identity.New(v, e.Maker.Tag(c.id, v, w.Sum)),
+		Body: appendObject(w.Name, w.Query, w.Object)}, wire.OK
 }
 
 func deletion(o mapping.Entry) log.Record {
@@ -179,9 +145,8 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 
 // put and remove change the mapping, and what is counted of it.
 func (e *Engine) put(o mapping.Entry) (gone mapping.Entry, had bool) {
-	if gone, had = e.objects.Put(o); had {
-		e.use(gone, -1)
-	}
+	gone, had = e.remove(o.ID.Value())
+	e.objects.Put(o)
 	e.use(o, 1)
 	return gone, had
 }
@@ -207,19 +172,15 @@ func (e *Engine) use(o mapping.Entry, n int64) {
 // confirmed: a Task has followed one change, or need not any more; or all that w
 // waited for is durable, or never will be; or a data key is destroyed. The last of
 // them sends the answer.
-func (w *write) confirmed(e *Engine, refused bool) {
-	w.confirms--
-	if refused {
-		w.flags |= wire.ReplyNotIndexed
-	}
-	if w.confirms > 0 {
+func (w *write) confirmed(e *Engine) {
+	if w.confirms--; w.confirms > 0 {
 		return
 	}
+	r := Reply{Count: w.count, Body: w.ids, Flags: w.flags}
 	if w.code != wire.OK {
-		e.end(w.req, w.code)
-		return
+		r = Reply{Code: w.code}
 	}
-	e.reply(w.req, Reply{Count: w.count, Body: w.ids, Flags: w.flags})
+	e.reply(w.req, r)
 }
 
 // appendObject encodes the body of a KindPut record:
