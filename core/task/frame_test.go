@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
+	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/wire"
 )
@@ -42,13 +44,14 @@ func appendAnswer(p []byte, a Answer) []byte {
 	return append(AppendHeader(p, Header{a.Type, len(payload), a.Seq}), payload...)
 }
 
-// decodeAnswer decodes a whole frame from a Task as the Core does.
+// decodeAnswer decodes a whole frame from a Task as the Core does: nothing follows it.
 func decodeAnswer(p []byte) (Answer, error) {
-	h, err := DecodeAnswerHeader(p[:min(len(p), HeaderSize)])
-	if err != nil {
-		return Answer{}, err
+	in := bytes.NewReader(p)
+	a, err := ReadAnswer(in, make([]byte, MaxAnswerFrame))
+	if err == nil && in.Len() > 0 {
+		err = frame.ErrMalformed
 	}
-	return DecodeAnswer(h, p[HeaderSize:])
+	return a, err
 }
 
 // toTask is one frame of each type that the Core sends. Read one after the
@@ -161,8 +164,8 @@ func TestHeaderLimits(t *testing.T) {
 		if _, err := DecodeHeader(c.spoil(p)); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		p = AppendHeader(nil, Header{Found, 1, 1<<64 - 1})
-		if _, err := DecodeAnswerHeader(c.spoil(p)); err == nil && !c.ok {
+		p = AppendHeader(nil, Header{Applied, 0, 1<<64 - 1})
+		if _, err := decodeAnswer(c.spoil(p)); err == nil && !c.ok {
 			t.Errorf("%s: accepted from a Task", c.name)
 		}
 	}
@@ -182,15 +185,38 @@ func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
 	for v := range 256 {
 		for _, n := range lengths {
 			f, want := Type(v), allowed[Type(v)][n]
-			h, err := DecodeAnswerHeader(AppendHeader(nil, Header{f, n, 7}))
-			if (err == nil) != want || want && h != (Header{f, n, 7}) {
-				t.Errorf("type %d with %d bytes: %v, %+v", f, n, err, h)
+			in := &counted{in: io.MultiReader(bytes.NewReader(AppendHeader(nil, Header{f, n, 7})), ones{})}
+			a, err := ReadAnswer(in, make([]byte, MaxAnswerFrame))
+			if want && (err != nil || a.Type != f || a.Seq != 7 || in.n != HeaderSize+n) || !want && (err != frame.ErrMalformed || in.n != HeaderSize) {
+				t.Errorf("type %d with %d bytes: %v, %+v, %d bytes were read", f, n, err, a, in.n)
 			}
 		}
 	}
 	if MaxAnswerFrame != HeaderSize+longest {
 		t.Errorf("MaxAnswerFrame is %d, want %d", MaxAnswerFrame, HeaderSize+longest)
 	}
+}
+
+// counted counts what is read of it.
+type counted struct {
+	in io.Reader
+	n  int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += n
+	return n, err
+}
+
+// ones never end.
+type ones struct{}
+
+func (ones) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 1
+	}
+	return len(p), nil
 }
 
 func TestAnswerLimits(t *testing.T) {
@@ -222,13 +248,26 @@ func TestAnswerLimits(t *testing.T) {
 	}
 }
 
-// TestPayloadIsHeldToItsHeader: what arrived for a frame is what its header
-// said, even if both would be allowed.
+// TestPayloadIsHeldToItsHeader: a frame ends where its header said, and an end before
+// that is told from one between two frames.
 func TestPayloadIsHeldToItsHeader(t *testing.T) {
-	one := Header{Found, 1 + identity.Size, 1}
-	for _, n := range []int{0, 1, identity.Size, 2 + identity.Size, 1 + 2*identity.Size} {
-		if a, err := DecodeAnswer(one, make([]byte, n)); err == nil {
-			t.Errorf("%d bytes for %d: %+v", n, one.Len, a)
+	buf := make([]byte, MaxAnswerFrame)
+	head := AppendHeader(nil, Header{Found, 1 + identity.Size, 1})
+	for _, n := range []int{0, 1, identity.Size, 1 + identity.Size, 2 + identity.Size, 1 + 2*identity.Size} {
+		in := bytes.NewReader(append(bytes.Clone(head), make([]byte, n)...))
+		a, err := ReadAnswer(in, buf)
+		if whole := n >= 1+identity.Size; whole != (err == nil) || whole && (len(a.Found) != 1 || in.Len() != n-1-identity.Size) ||
+			!whole && err != io.ErrUnexpectedEOF {
+			t.Errorf("%d bytes for %d: %v, %+v, %d are left", n, 1+identity.Size, err, a, in.Len())
+		}
+	}
+	for n := range HeaderSize {
+		want := io.ErrUnexpectedEOF
+		if n == 0 {
+			want = io.EOF
+		}
+		if _, err := ReadAnswer(bytes.NewReader(head[:n]), buf); err != want {
+			t.Errorf("an end after %d bytes: %v", n, err)
 		}
 	}
 }
@@ -292,9 +331,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		if h, err := DecodeHeader(p); err == nil && !bytes.Equal(AppendHeader(nil, h), p) {
 			t.Fatalf("%+v encoded again as\n%x, was\n%x", h, AppendHeader(nil, h), p)
 		}
-		if h, err := DecodeAnswerHeader(p); err == nil && HeaderSize+h.Len > MaxAnswerFrame {
-			t.Fatalf("%+v does not fit the buffer that exists for it", h)
-		}
+		_, _ = ReadAnswer(io.MultiReader(bytes.NewReader(p), ones{}), make([]byte, MaxAnswerFrame)) // whatever follows fits
 	})
 }
 

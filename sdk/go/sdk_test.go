@@ -210,15 +210,10 @@ func FuzzServeChannel(f *testing.F) {
 	f.Add(task.AppendSearch(task.AppendRemove(configure(), 2, 1, identity.ID{}), 3, 5, nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, _ := serve(&recorder{}, in)
-		for len(out) > 0 {
-			h, err := task.DecodeAnswerHeader(out[:task.HeaderSize])
-			if err != nil {
+		for answers, buf := bytes.NewReader(out), make([]byte, task.MaxAnswerFrame); answers.Len() > 0; {
+			if _, err := task.ReadAnswer(answers, buf); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := task.DecodeAnswer(h, out[task.HeaderSize:task.HeaderSize+h.Len]); err != nil {
-				t.Fatal(err)
-			}
-			out = out[task.HeaderSize+h.Len:]
 		}
 	})
 }

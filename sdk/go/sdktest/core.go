@@ -10,7 +10,6 @@ package sdktest
 import (
 	"bufio"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"syscall"
@@ -27,6 +26,7 @@ type Core struct {
 	tb   testing.TB
 	conn net.Conn
 	in   *bufio.Reader
+	buf  []byte
 	done chan error // what ServeChannel returned
 
 	seq     uint64
@@ -44,7 +44,7 @@ var ErrQueryRefused = errors.New("the index refused the predicate")
 func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 	tb.Helper()
 	ours, theirs := Pair(tb)
-	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), done: make(chan error, 1),
+	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), buf: make([]byte, task.MaxAnswerFrame), done: make(chan error, 1),
 		refused: make(map[uint64]task.Failure), live: make(map[identity.Value]identity.ID)}
 	go func() {
 		c.done <- sdk.ServeChannel(theirs, x)
@@ -203,21 +203,9 @@ func (c *Core) confirmed() bool {
 // read takes one frame and notes what it confirms.
 func (c *Core) read() task.Answer {
 	c.tb.Helper()
-	header := make([]byte, task.HeaderSize)
-	if _, err := io.ReadFull(c.in, header); err != nil {
-		c.tb.Fatalf("reading from the index: %v", err)
-	}
-	h, err := task.DecodeAnswerHeader(header)
+	a, err := task.ReadAnswer(c.in, c.buf)
 	if err != nil {
-		c.tb.Fatalf("the index sent the header % x", header)
-	}
-	payload := make([]byte, h.Len)
-	if _, err := io.ReadFull(c.in, payload); err != nil {
 		c.tb.Fatalf("reading from the index: %v", err)
-	}
-	a, err := task.DecodeAnswer(h, payload)
-	if err != nil {
-		c.tb.Fatalf("the index sent % x % x", header, payload)
 	}
 	switch {
 	case a.Type == task.Applied && (a.Seq <= c.applied || a.Seq > c.seq),
