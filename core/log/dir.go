@@ -208,8 +208,13 @@ func (d *Dir) Sync(name string) error {
 		return err
 	}
 	defer f.Close()
-	if p, errRead := io.ReadAll(f); errRead == nil { // what can't be read is found when it is needed
-		_, err = f.WriteAt(p, 0)
+	p := make([]byte, readAhead)
+	for at := int64(0); err == nil; at += int64(len(p)) {
+		n, errRead := f.ReadAt(p, at)
+		_, err = f.WriteAt(p[:n], at)
+		if errRead != nil { // the end, or what can't be read: that is found when it is needed
+			break
+		}
 	}
 	return errors.Join(err, f.Sync(), SyncPath(d.path))
 }
