@@ -14,6 +14,7 @@ import (
 	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/engine"
+	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/wire"
 )
@@ -40,7 +41,7 @@ func filled(t *testing.T) (s *server, admin *tls.Conn) {
 // add registers the principal of key(5), and lets it read.
 func (s *server) add(admin net.Conn) {
 	s.t.Helper()
-	p := wire.Identity(principalOf(key(5)))
+	p := identity.ID(principalOf(key(5)))
 	do(s.t, admin, wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Number: 1, Identity: p}, Name: []byte("alice")},
 		&wire.Request{Header: wire.Header{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}})
 }
@@ -121,7 +122,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	s, admin := filled(t)
 	defer s.stop()
-	p := wire.Identity(principalOf(key(5)))
+	p := identity.ID(principalOf(key(5)))
 	for name, change := range map[string]*wire.Request{
 		"removed": {Header: wire.Header{Op: wire.OpRemovePrincipal, Number: 3, Identity: p}},
 		"revoked": {Header: wire.Header{Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}},

@@ -372,7 +372,7 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []log.Record, code 
 }
 
 // mayWrite tells the rules for one write.
-func mayWrite(w *wire.BatchOp, r wire.Rights, cur *simObject, own bool) wire.Code {
+func mayWrite(w *wire.Request, r wire.Rights, cur *simObject, own bool) wire.Code {
 	exists := cur != nil
 	is := exists && cur.id == w.Identity
 	if w.Op == wire.OpDelete {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
 	"motte/tcb"
@@ -187,7 +188,7 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 	later, other := last, last
 	later.LSN++
 	other.Segment[0] ^= 1
-	anchor := func(h wire.Head) string { return "-anchor=" + hex.EncodeToString(wire.AppendHead(nil, &h)) }
+	anchor := func(h wire.Head) string { return "-anchor=" + hex.EncodeToString(frames.AppendHead(nil, &h)) }
 	for _, c := range []struct {
 		name  string
 		flags []string

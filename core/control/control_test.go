@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"motte/client/frames"
 	"motte/core/wire"
 )
 
@@ -150,7 +151,7 @@ func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
 		}
 	}
 	for v := range 256 {
-		if wire.Operation(v).Valid() && v >= MaxOp || wire.Code(v).Valid() != (v < MaxCode) {
+		if wire.Operation(v).Valid() && v >= MaxOp || frames.ValidCode(wire.Code(v)) != (v < MaxCode) {
 			t.Errorf("operation or code %d is not counted", v)
 		}
 	}

@@ -239,7 +239,7 @@ func TestPaperOriginalDataIsRetrievedByIdentity(t *testing.T) {
 	w.settle()
 	w.register("c", "x", wire.FlagAttribute)
 	q := put("c", "one", "the original data")
-	q.Query = frames.AppendAttribute(nil, wire.Attribute{Index: "x", Data: []byte("an attribute")})
+	q.Query = frames.AppendAttribute(nil, "x", []byte("an attribute"))
 	n := w.ask(admin, q)
 	w.commit(1)
 	for _, f := range w.tasks[0].frames {
@@ -344,7 +344,7 @@ func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 // TestRefusalsOfTheTaskAreFixedCodes has its largest input.
 func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 	w := indexed(t, 0)
-	row := wire.Row{Operations: wire.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
+	row := wire.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
 	for _, when := range []string{"registered", "read from the log again"} {
 		w.must(admin, createIndex("c", "ordered", wire.TypeAny, wire.FlagOrdered), wire.InvalidRequest)

@@ -128,8 +128,8 @@ func (d *decision) mayPut(w *Write, cur mapping.Entry, exists bool) wire.Code {
 	case exists && !access.Replace(d.rights, cur.Owner == d.p.owner):
 		return wire.Denied
 	}
-	for _, a := range w.Attributes {
-		if x := d.c.index(a.Index); x == nil || x.flags&wire.FlagAttribute == 0 {
+	for name := range w.Attributes {
+		if x := d.c.index(name); x == nil || x.flags&wire.FlagAttribute == 0 {
 			return wire.NoIndex
 		}
 	}
