@@ -17,6 +17,7 @@ import (
 	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/wire"
+	"motte/host/messages"
 )
 
 // What stands here was tried against the Core once and worked: see
@@ -102,7 +103,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 		}
 	}()
 
-	if _, err := s.host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+	if _, err := s.host.Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
 		t.Fatal(err)
 	}
 	select {

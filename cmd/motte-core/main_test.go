@@ -19,6 +19,7 @@ import (
 	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
+	"motte/host/messages"
 	"motte/tcb"
 )
 
@@ -143,7 +144,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := control.Decode(p[:n]); err != nil {
+		if m, err := messages.Decode(p[:n]); err != nil {
 			t.Fatal(err)
 		} else if m.Type == control.Ready {
 			return
@@ -155,7 +156,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 // last.
 func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
 	t.Helper()
-	if _, err := host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+	if _, err := host.Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
 		t.Fatal(err)
 	}
 	for p := make([]byte, control.MaxMessage); ; {
@@ -163,7 +164,7 @@ func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
 		if n == 0 || err != nil {
 			break
 		}
-		if m, err := control.Decode(p[:n]); err != nil {
+		if m, err := messages.Decode(p[:n]); err != nil {
 			t.Fatal(err)
 		} else if m.Type == control.Anchor {
 			last = wire.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
