@@ -269,7 +269,7 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 		}
 		if want == wire.OK && op.Op == wire.OpPut {
 			sum := sha(op.Object)
-			model[v] = modelObject{identity.New(v, s.maker.Tag(s.collectionID(c), v, sum)), s.owners[who], string(op.Object)}
+			model[v] = modelObject{s.maker.ID(s.collectionID(c), v, sum), s.owners[who], string(op.Object)}
 		} else if want == wire.OK {
 			delete(model, v)
 		}

@@ -111,7 +111,7 @@ func (d *decision) decide(w *Write) (rec log.Record, code wire.Code) {
 		d.staged[v] = pendingObject{gone: true}
 		return deletion(cur), d.mayRemove(w, cur, exists)
 	}
-	id := identity.New(v, d.e.Maker.Tag(d.c.id, v, w.Sum))
+	id := d.e.Maker.ID(d.c.id, v, w.Sum)
 	d.staged[v] = pendingObject{state: mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}}
 	return log.Record{Kind: log.KindPut, Collection: d.c.id, Owner: d.p.owner, ID: id,
 		Body: appendObject(w.Name, w.Query, w.Object)}, d.mayPut(w, cur, exists)
