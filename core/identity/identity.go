@@ -38,13 +38,10 @@ func (id ID) Value() Value { return Value(id[:ValueSize]) }
 
 // Maker makes identities under one key. It is not safe for concurrent use:
 // each owner has a Maker of its own.
-type Maker struct {
-	mac hash.Hash
-	sum [sha256.Size]byte
-}
+type Maker struct{ mac hash.Hash }
 
 // NewMaker returns a Maker under key, which is used for nothing else.
-func NewMaker(key []byte) *Maker { return &Maker{mac: hmac.New(sha256.New, key)} }
+func NewMaker(key []byte) *Maker { return &Maker{hmac.New(sha256.New, key)} }
 
 // Named returns the value of the object that has this name in the collection.
 func (m *Maker) Named(collection uint32, name []byte) Value {
@@ -64,13 +61,13 @@ func (m *Maker) Check(collection uint32, id ID, content [sha256.Size]byte) bool 
 	return hmac.Equal(want[:], id[:])
 }
 
-// hash returns the first half of a MAC, until it is called again. The first byte
-// of what is hashed keeps the uses of the key apart.
+// hash returns the first half of a MAC. The first byte of what is hashed keeps the
+// uses of the key apart.
 func (m *Maker) hash(use byte, collection uint32, parts ...[]byte) []byte {
 	m.mac.Reset()
 	m.mac.Write(binary.BigEndian.AppendUint32([]byte{use}, collection))
 	for _, p := range parts {
 		m.mac.Write(p)
 	}
-	return m.mac.Sum(m.sum[:0])[:ValueSize]
+	return m.mac.Sum(nil)[:ValueSize]
 }

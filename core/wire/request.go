@@ -51,13 +51,12 @@ func DecodeHeader(p []byte) (h Header, code Code) {
 	// three 32-bit lengths can't wrap.
 	h.NameLen, h.QueryLen, h.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
 	r.Require(r.U32() == 0 && h.Number != 0)
-	if r.Done() != nil {
+	switch {
+	case r.Done() != nil:
 		return Header{}, Malformed
-	}
-	if h.NameLen > MaxName || h.QueryLen > MaxSubQuery || h.ObjectLen > MaxObject {
+	case h.NameLen > MaxName, h.QueryLen > MaxSubQuery, h.ObjectLen > MaxObject:
 		return h, TooLarge
-	}
-	if !h.Op.Valid() || h.Type >= typeEnd {
+	case !h.Op.Valid(), h.Type >= typeEnd:
 		return h, InvalidRequest
 	}
 	return h, OK
