@@ -25,9 +25,9 @@ type Request struct {
 
 // Write is one object to put or to delete.
 type Write struct {
-	wire.BatchOp
-	Sum        [32]byte // SHA-256 of Object
-	Attributes []wire.Attribute
+	wire.Request
+	Sum        [32]byte          // SHA-256 of Object
+	Attributes map[string][]byte // by index
 }
 
 // Output is what the engine wants done. The shell takes it after each batch of
@@ -148,13 +148,12 @@ func Prepare(r wire.Request) (*Request, wire.Code) {
 	q := &Request{Request: r}
 	switch r.Op {
 	case wire.OpPut, wire.OpDelete:
-		q.Writes = []Write{{BatchOp: wire.BatchOp{Op: r.Op, Flags: r.Flags, Identity: r.Identity,
-			Name: r.Name, Query: r.Query, Object: r.Object}}}
+		q.Writes = []Write{{Request: r}}
 	case wire.OpBatch:
 		ops, err := wire.DecodeBatch(r.Object)
 		q.Writes, ok = make([]Write, len(ops)), ok && err == nil
 		for i := range ops {
-			q.Writes[i].BatchOp = ops[i]
+			q.Writes[i].Request = ops[i]
 		}
 	case wire.OpGet:
 		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)

@@ -127,7 +127,7 @@ func (e *Engine) applyChange(rec *log.Record) error {
 	switch {
 	case rec.Kind == log.KindCreateCollection:
 		c := &collection{id: rec.Collection, name: n.name, grants: access.Grants{}}
-		c.grants.Add(n.principal, wire.Rights(n.flags))
+		c.grants.Set(n.principal, wire.Rights(n.flags))
 		e.byName[c.name], e.byID[c.id] = c, c
 		e.collections = append(e.collections, c)
 		e.identifiers = max(e.identifiers, c.id)
@@ -143,9 +143,9 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		}
 	case c == nil && rec.Collection != 0:
 	case rec.Kind == log.KindGrant:
-		grants.Add(n.principal, wire.Rights(n.flags))
+		grants.Set(n.principal, grants.Rights(n.principal)|wire.Rights(n.flags))
 	case rec.Kind == log.KindRevoke:
-		grants.Remove(n.principal, wire.Rights(n.flags))
+		grants.Set(n.principal, grants.Rights(n.principal)&^wire.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.principal)
 	case c == nil:
 		return frame.ErrMalformed
@@ -192,9 +192,9 @@ func (e *Engine) applyRegisterTask(n entry) error {
 func (e *Engine) forget(p access.Principal) {
 	delete(e.principals, p)
 	e.out.Ended = append(e.out.Ended, p)
-	e.server.Remove(p, wire.RightsAll)
+	e.server.Set(p, 0)
 	for _, c := range e.collections {
-		c.grants.Remove(p, wire.RightsAll)
+		c.grants.Set(p, 0)
 	}
 }
 

@@ -227,7 +227,7 @@ func (e *Engine) Head() wire.Head { return e.head }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
-func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Len(), e.objects.Bytes() }
+func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Size() }
 
 // random fills p. It is not for input to reach that the kernel has none.
 func (e *Engine) random(p []byte) {

@@ -103,14 +103,9 @@ func (x *index) ordered() bool { return x.flags&wire.FlagOrdered != 0 }
 func (x *index) input(o Object) (input []byte, refused bool) {
 	input = o.Data
 	if x.flags&wire.FlagAttribute != 0 {
-		input = nil
 		// The Core checked the attributes when it stored them.
-		list, _ := wire.DecodeAttributes(o.Attributes)
-		for _, a := range list {
-			if a.Index == x.name {
-				input = a.Data
-			}
-		}
+		attributes, _ := wire.DecodeAttributes(o.Attributes)
+		input = attributes[x.name]
 	}
 	if uint64(len(input)) > uint64(x.row.MaxInput) {
 		return nil, true

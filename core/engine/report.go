@@ -17,7 +17,8 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 	admin := e.isAdmin(p.id)
 	if admin {
 		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed}
-		s.Numbers[0], s.Numbers[3] = uint64(e.objects.Len()), e.alertCount
+		n, _ := e.objects.Size()
+		s.Numbers[0], s.Numbers[3] = uint64(n), e.alertCount
 		s.Numbers[5] = uint64(e.Now.Sub(e.began) / time.Second)
 		if e.KeyInStore {
 			s.Flags |= wire.StatusKeyInStore

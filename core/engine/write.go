@@ -111,7 +111,7 @@ func (d *decision) decide(w *Write) (rec log.Record, code wire.Code) {
 		d.staged[v] = pendingObject{gone: true}
 		return deletion(cur), d.mayRemove(w, cur, exists)
 	}
-	id := identity.New(v, d.e.Maker.Tag(d.c.id, v, w.Sum))
+	id := d.e.Maker.ID(d.c.id, v, w.Sum)
 	d.staged[v] = pendingObject{state: mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}}
 	return log.Record{Kind: log.KindPut, Collection: d.c.id, Owner: d.p.owner, ID: id,
 		Body: appendObject(w.Name, w.Query, w.Object)}, d.mayPut(w, cur, exists)
@@ -128,8 +128,8 @@ func (d *decision) mayPut(w *Write, cur mapping.Entry, exists bool) wire.Code {
 	case exists && !access.Replace(d.rights, cur.Owner == d.p.owner):
 		return wire.Denied
 	}
-	for _, a := range w.Attributes {
-		if x := d.c.index(a.Index); x == nil || x.flags&wire.FlagAttribute == 0 {
+	for name := range w.Attributes {
+		if x := d.c.index(name); x == nil || x.flags&wire.FlagAttribute == 0 {
 			return wire.NoIndex
 		}
 	}
