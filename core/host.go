@@ -104,7 +104,7 @@ func bucket(d time.Duration) (b int) {
 // knows.
 func (s *shell) count() {
 	size, segments := s.log.Size()
-	s.engine.Observe([6]uint64{1: uint64(size), 2: uint64(segments), 4: uint64(len(s.conns))})
+	s.engine.Observe(wire.StatusServer, [6]uint64{1: uint64(size), 2: uint64(segments), 4: uint64(len(s.conns))})
 	n, bytes := s.engine.Objects()
 	s.collect(bytes)
 	values := make([]uint64, len(s.stats))

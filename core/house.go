@@ -30,10 +30,9 @@ var errErasing = errors.New("an erasure comes first")
 type house struct {
 	s       *shell
 	ctx     context.Context
-	alive   int64             // bytes of live records
-	waiting []*engine.Request // for all dead records to be given back
-	damaged map[uint32]bool   // segments that can't be moved
-	numbers [6]uint64         // for a status
+	alive   int64           // bytes of live records
+	damaged map[uint32]bool // segments that can't be moved
+	numbers [6]uint64       // for a status
 }
 
 // keepHouse does what is due, until the context ends.
@@ -57,16 +56,15 @@ func (s *shell) keepHouse(ctx context.Context) {
 // round does what is due now, and answers who waited for it. Who waits for an
 // erasure waits until it is done.
 func (h *house) round() (more bool, err error) {
-	var compact []*engine.Request
 	var erase []uint32
+	var waiting int
 	var clean bool
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { compact, erase, clean = e.Chores() }) {
+	if !h.s.ask(h.ctx, func(e *engine.Engine) { erase, waiting, clean = e.Chores() }) {
 		return false, h.ctx.Err()
 	}
 	code := wire.OK
-	h.waiting = append(h.waiting, compact...)
 	if err = h.erase(erase); err == nil {
-		more, err = h.work(clean || len(h.waiting) > 0)
+		more, err = h.work(clean)
 	}
 	if errors.Is(err, errErasing) {
 		return true, nil // it came meanwhile
@@ -78,14 +76,13 @@ func (h *house) round() (more bool, err error) {
 			code = wire.Damaged
 		}
 	}
-	waiting, numbers := h.waiting, h.numbers // that may be looked at after ask gave up
-	h.waiting = nil
+	numbers := h.numbers // that may be looked at after ask gave up
 	h.s.ask(h.ctx, func(e *engine.Engine) {
-		if len(waiting) > 0 {
+		if waiting > 0 {
 			h.s.count() // so that they see what it came to
 		}
 		e.Done(waiting, code)
-		e.ObserveStorage(numbers)
+		e.Observe(wire.StatusStorage, numbers)
 	})
 	return more, err
 }
@@ -121,7 +118,7 @@ func (h *house) work(all bool) (more bool, err error) {
 func (h *house) clean() error {
 	began := time.Now()
 	h.s.log.Rotate()
-	err := errors.Join(h.tell((*engine.Engine).Mark), h.checkpoint(), h.checkpoint())
+	err := errors.Join(h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(nil, nil, done) }), h.checkpoint(), h.checkpoint())
 	list := h.s.log.Segments()
 	for more := true; more && err == nil; {
 		more, err = h.compact(list[len(list)-1].ID)

@@ -232,7 +232,7 @@ func (r *rig) tidy() {
 	r.t.Helper()
 	before := r.log.Segments()
 	h := &house{s: r.shell, ctx: r.ctx, damaged: make(map[uint32]bool)}
-	_, erase := r.chores()
+	erase := r.chores()
 	err := h.erase(erase)
 	if err == nil {
 		_, err = h.work(true)
@@ -247,9 +247,9 @@ func (r *rig) tidy() {
 	}
 }
 
-func (r *rig) chores() (compact []*engine.Request, erase []uint32) {
-	r.between(func(e *engine.Engine) { compact, erase, _ = e.Chores() })
-	return compact, erase
+func (r *rig) chores() (erase []uint32) {
+	r.between(func(e *engine.Engine) { erase, _, _ = e.Chores() })
+	return erase
 }
 
 // TestAnAnswerWaitsForItsClient, and its record does not wait: when it is read, it
@@ -285,7 +285,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 			for r.knows(5) {
 				synctest.Wait()
 			}
-			if _, erase := r.chores(); len(erase) != 1 {
+			if erase := r.chores(); len(erase) != 1 {
 				r.t.Fatalf("%d keys are to be destroyed", len(erase))
 			} else if err := r.log.Erase(erase[0]); err != nil {
 				r.t.Fatal(err)

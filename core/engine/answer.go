@@ -79,10 +79,7 @@ func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
 	}
 	x.applied = seq
 	for len(x.sent) > 0 && x.sent[0].seq <= seq {
-		d := x.sent[0]
-		x.sent[0] = nil
-		x.sent = x.sent[1:]
-		x.done(e, d)
+		x.done(e, pop(&x.sent))
 	}
 	return 0
 }
@@ -157,13 +154,7 @@ func (e *Engine) Tick(now time.Time) {
 	e.Now = now
 	e.sweep(0)
 	for _, x := range e.indexes() {
-		if x.instance == 0 {
-			if x.state != wire.IndexRefused && !now.Before(x.retryAt) {
-				e.startIndex(x)
-			}
-			continue
-		}
-		if e.overdue(x) {
+		if x.instance != 0 && e.overdue(x) {
 			e.quarantine(x, wire.ReasonDeadline)
 			continue
 		}

@@ -1,10 +1,14 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"maps"
+	"time"
 
 	"motte/core/access"
 	"motte/core/control"
+	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -88,11 +92,9 @@ type Object struct {
 	Data       []byte
 }
 
-// part is a set of parts of a request.
-type part uint16
-
+// The parts of a request, of which there are sets.
 const (
-	aCollection part = 1 << iota
+	aCollection = 1 << iota
 	anIndex
 	anObject
 	aName
@@ -105,7 +107,7 @@ const (
 // shapes says which parts each operation needs and which it may have. What it
 // does not use must be empty, so that a request has one meaning.
 var shapes = map[wire.Operation]struct {
-	needs, allows part
+	needs, allows uint8
 	flags         wire.Flags
 }{
 	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity},
@@ -128,40 +130,34 @@ var shapes = map[wire.Operation]struct {
 	wire.OpHead:             {0, aQuery, 0},
 }
 
-// has returns the parts that a request has.
-func has(r *wire.Request) (p part) {
+// Prepare checks the parts of a request against its operation, decodes the
+// writes of a PUT, DELETE or batch, and hashes their contents. It needs no
+// state, so each connection does it on its own.
+func Prepare(r wire.Request) (*Request, wire.Code) {
+	s, p := shapes[r.Op], uint8(0)
 	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
 		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != wire.TypeAny, r.Limit != 0} {
 		if present {
 			p |= 1 << i
 		}
 	}
-	return p
-}
-
-// Prepare checks the parts of a request against its operation, decodes the
-// writes of a PUT, DELETE or batch, and hashes their contents. It needs no
-// state, so each connection does it on its own.
-func Prepare(r wire.Request) (*Request, wire.Code) {
-	s, p := shapes[r.Op], has(&r)
 	ok := p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
-	q := &Request{Request: r}
+	var ops []wire.Request
+	var err error
 	switch r.Op {
 	case wire.OpPut, wire.OpDelete:
-		q.Writes = []Write{{Request: r}}
+		ops = []wire.Request{r}
 	case wire.OpBatch:
-		ops, err := wire.DecodeBatch(r.Object)
-		q.Writes, ok = make([]Write, len(ops)), ok && err == nil
-		for i := range ops {
-			q.Writes[i].Request = ops[i]
-		}
+		ops, err = wire.DecodeBatch(r.Object)
 	case wire.OpGet:
 		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)
 	}
-	for i := range q.Writes {
+	q := &Request{Request: r, Writes: make([]Write, len(ops))}
+	for i := range ops {
+		q.Writes[i].Request = ops[i]
 		ok = ok && q.Writes[i].prepare()
 	}
-	if !ok {
+	if !ok || err != nil {
 		return nil, wire.InvalidRequest
 	}
 	return q, wire.OK
@@ -181,4 +177,119 @@ func (w *Write) prepare() bool {
 	w.Sum = sha256.Sum256(w.Object)
 	return err == nil && w.Flags&^(wire.FlagIfAbsent|wire.FlagIfIdentity) == 0 && given == expects &&
 		!(absent && expects) && (named || !absent && !expects)
+}
+
+// What the storage is made of changes beside traffic: a checkpoint is taken piece
+// by piece, records are moved. The shell does the work, and asks here what only
+// the engine knows.
+
+// cleanEvery is the time within which dead records are given back, however few
+// they are.
+const cleanEvery = 7 * 24 * time.Hour
+
+// Checkpoint returns the first piece of a checkpoint, the catalogue, and the
+// position as of which it holds; false: not before all erasures are done, which only
+// the log remembers. The shards of the mapping follow, one Shard each, any time
+// later: records behind the position say what else became of them.
+func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
+	w := frame.Writer(nil)
+	add := func(rec log.Record) {
+		w = w.U64(rec.LSN).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
+	}
+	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
+	for i := range e.alerts {
+		add(log.Record{LSN: e.alerts[i].LSN, Kind: log.KindAlert, Body: wire.AppendAlert(nil, &e.alerts[i])})
+	}
+	add(log.Record{LSN: e.at.LSN, Kind: log.KindCounters, Body: frame.Writer(nil).
+		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
+	return e.at, w, len(e.erase) == 0
+}
+
+// Shard returns another piece of a checkpoint, one for each shard of the mapping.
+func (e *Engine) Shard(i int) []byte { return e.objects.AppendShard(nil, i) }
+
+// Restore takes the pieces of a checkpoint, in their order.
+func (e *Engine) Restore(piece []byte) error {
+	if e.pieces++; e.pieces > mapping.Shards+1 {
+		return frame.ErrMalformed
+	} else if e.pieces > 1 {
+		return e.objects.LoadShard(e.pieces-2, piece)
+	}
+	r := frame.NewReader(piece)
+	for r.Len() > 0 {
+		rec := log.Record{LSN: r.U64(), Kind: log.Kind(r.U8()), Collection: r.U32()}
+		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
+			c := frame.NewReader(rec.Body)
+			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
+		} else if rec.Kind < log.KindCreateCollection {
+			return frame.ErrMalformed // objects are in the shards alone
+		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {
+			return err
+		}
+	}
+	return r.Done()
+}
+
+// Live returns the bytes of live records in each segment.
+func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
+
+// Carry appends those of the records, which lie where at says, that are live, once
+// more, behind a mark; done hears when all this, and all before it, is durable and
+// applied, or can't be. It keeps what they hold until then.
+func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.Code)) {
+	alive := log.Group{{Kind: log.KindMark}} // which proves that all before is durable: what is carried can't
+	for i := range records {
+		if o, ok := e.objects.Get(records[i].ID.Value()); ok && o.Loc == at[i] {
+			alive = append(alive, records[i])
+		}
+	}
+	e.append(nil, alive...)
+	e.then(done)
+}
+
+// applyErase takes away all that an owner put; its key has to follow, and w, if not
+// nil, waits for that. It looks at each object of the store: some 50 ms for ten
+// million.
+func (e *Engine) applyErase(owner uint32, lsn uint64, w *write) {
+	e.erased[owner] = true
+	for e.swept = 0; e.swept < mapping.Shards; {
+		e.sweep(lsn)
+	}
+	if w == nil {
+		w = &write{} // from before the start: nobody waits
+	}
+	w.owner = owner
+	w.confirms++
+	e.erase = append(e.erase, w)
+}
+
+// Chores returns the owners whose data keys are to be destroyed, to be followed by
+// Erased; and whether all dead records are to be given back, because it is time or
+// because some wait for it, to be followed by Done.
+func (e *Engine) Chores() (erase []uint32, waiting int, clean bool) {
+	waiting = len(e.compact)
+	for waiting > 0 && e.swept < mapping.Shards { // what was dropped is to be given back, too
+		e.sweep(0)
+	}
+	for _, w := range e.erase {
+		erase = append(erase, w.owner)
+	}
+	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
+}
+
+// Erased says that the data keys of the first n erasures are destroyed.
+func (e *Engine) Erased(n int) {
+	for range n {
+		pop(&e.erase).confirmed(e, false)
+	}
+}
+
+// Cleaned notes that all records that were dead at a time have been given back.
+func (e *Engine) Cleaned(at time.Time) { e.cleaned = at.Unix() }
+
+// Done answers the first n that wait for dead records to be given back.
+func (e *Engine) Done(n int, code wire.Code) {
+	for range n {
+		e.end(pop(&e.compact), code)
+	}
 }

@@ -1,13 +1,14 @@
 package engine
 
 import (
+	"maps"
 	"slices"
+	"time"
 
 	"motte/core/access"
 	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
 	"motte/core/wire"
 )
 
@@ -26,21 +27,17 @@ type catalogue struct {
 	tasks       map[string]*wire.Row // the API format table
 	byName      map[string]*collection
 	byID        map[uint32]*collection
-	collections []*collection   // by identifier, so that walks have one order
-	server      access.Grants   // rights on the server itself
+	collections []*collection   // by identifier, so that walks have one order; 0, without a name, is the server itself: it has but grants
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
 	cleaned     int64           // Unix time at which all dead records had been given back
 	erased      map[uint32]bool // owners without a data key, or whose key is to be destroyed
-	dropped     bool            // objects of dropped collections, or of erased owners, may still be in the mapping
-	swept       int             // the next shard of the mapping to clear of them
+	swept       int             // shards of the mapping without objects of dropped collections and erased owners
 }
 
-type principal struct {
-	id    access.Principal
-	owner uint32 // whose data key seals what it puts
-	label string
-}
+// principal is the entry that made it: its id, label, and owner, whose data key
+// seals what it puts.
+type principal = entry
 
 type collection struct {
 	id      uint32
@@ -48,17 +45,6 @@ type collection struct {
 	grants  access.Grants
 	indexes []*index // in the order of their making
 	objects uint64
-}
-
-func newCatalogue() catalogue {
-	return catalogue{
-		principals: make(map[access.Principal]*principal),
-		tasks:      make(map[string]*wire.Row),
-		byName:     make(map[string]*collection),
-		byID:       make(map[uint32]*collection),
-		server:     make(access.Grants),
-		erased:     make(map[uint32]bool),
-	}
 }
 
 func (c *collection) index(name string) *index {
@@ -79,7 +65,7 @@ func (c *catalogue) indexes() (all []*index) {
 }
 
 func (c *catalogue) isAdmin(p access.Principal) bool {
-	return access.Any(c.server.Rights(p), wire.RightAdmin)
+	return access.Any(c.byID[0].grants.Rights(p), wire.RightAdmin)
 }
 
 // entry is the body of every record of the catalogue, in one layout for all
@@ -88,67 +74,177 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 //	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
 //	owner 4 | label 64 | configuration or row …
 type entry struct {
-	name, task string
-	dataType   wire.DataType
-	flags      wire.Flags // or rights
-	principal  access.Principal
-	owner      uint32
-	label      string
-	rest       []byte
+	name, task, label string
+	dataType          wire.DataType
+	flags             wire.Flags // or rights
+	id                access.Principal
+	owner             uint32
+	rest              []byte
 }
 
 func (n entry) record(kind log.Kind, collection uint32) log.Record {
 	return log.Record{Kind: kind, Collection: collection, Body: frame.Writer(nil).
 		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), byte(n.flags)).
-		Bytes(n.principal[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
+		Bytes(n.id[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {
 	r := frame.NewReader(p)
 	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
 	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
-	r.Copy(n.principal[:])
-	n.owner = r.U32()
-	n.label, n.rest = r.Text(wire.MaxLabel), r.Rest()
+	r.Copy(n.id[:])
+	n.owner, n.label, n.rest = r.U32(), r.Text(wire.MaxLabel), r.Rest()
 	return n, r.Done()
 }
 
-// applyChange applies a durable record of the catalogue. Its collection may
-// have been dropped by a record before it; then it changes nothing.
-func (e *Engine) applyChange(rec *log.Record) error {
-	n, err := decodeEntry(rec.Body)
-	if err != nil {
-		return err
+// administer decides a request that changes the catalogue: who asks, whether it makes
+// sense, and then one record.
+func (e *Engine) administer(q *Request, p *principal) wire.Code {
+	c, name, id, rights := e.byName[q.Collection], string(q.Name), access.Principal(q.Identity), wire.Rights(q.Flags)
+	// A server administrator may change everything; the administrator of a collection
+	// its indexes and grants, and drop it.
+	ofCollection := q.Op >= wire.OpDropCollection && q.Op <= wire.OpDropIndex || q.Op == wire.OpGrant || q.Op == wire.OpRevoke
+	switch {
+	case e.isAdmin(p.id):
+	case !ofCollection || q.Collection == "":
+		return wire.Denied
+	default:
+		if _, code := e.collectionFor(q, wire.RightAdmin); code != wire.OK {
+			return code
+		}
 	}
-	c, grants := e.byID[rec.Collection], e.server
-	if c != nil {
-		grants = c.grants
+	if c == nil && q.Op != wire.OpCreateCollection {
+		return wire.NoCollection
+	}
+	row, subject := e.tasks[name], e.principals[id]
+	// The last server administrator can't be taken away: nobody could undo it.
+	last := e.isAdmin(id) && len(e.byID[0].grants) == 1
+	// What an operation does not use is empty: see Prepare.
+	n := entry{name: q.Index, dataType: q.Type, flags: q.Flags, id: id, rest: q.Query}
+	var malformed, exists, full, misfit bool
+	switch q.Op {
+	case wire.OpCreateCollection:
+		malformed, exists = !wire.ValidIdentifier(q.Collection), c != nil
+		full = len(e.collections) > MaxCollections || e.identifiers+1 >= mapping.Limit
+		n = entry{name: q.Collection, id: p.id, flags: wire.Flags(wire.RightsAll)}
+		c = &collection{id: e.identifiers + 1}
+	case wire.OpCreateIndex:
+		if malformed = !wire.ValidIdentifier(q.Index); row == nil && !malformed {
+			return wire.NoTask
+		}
+		n.task, exists, full = name, c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
+		misfit = row != nil && (q.Flags&wire.FlagOrdered != 0 && !row.Ordered || !compatible(row.Type, q.Type))
+	case wire.OpDropIndex:
+		if c.index(q.Index) == nil {
+			return wire.NoIndex
+		}
+	case wire.OpRegisterTask:
+		_, err := wire.DecodeRow(q.Query)
+		malformed, full = err != nil || !wire.ValidIdentifier(name), row == nil && len(e.tasks) >= MaxTasks
+		n.name = name
+	case wire.OpAddPrincipal:
+		malformed, exists = !wire.ValidLabel(name), subject != nil
+		for _, k := range e.principals {
+			exists = exists || k.label == name
+		}
+		full = len(e.principals) >= MaxPrincipals || e.owners+1 >= mapping.Limit
+		n = e.newcomer(id, name)
+	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
+		switch {
+		case subject == nil:
+			return wire.NoPrincipal
+		case q.Op == wire.OpRemovePrincipal:
+			misfit, n.owner = last, subject.owner
+		default:
+			misfit = rights == 0 || c.id == 0 && (rights != wire.RightAdmin || last && q.Op == wire.OpRevoke)
+		}
 	}
 	switch {
+	case malformed:
+		return wire.InvalidRequest
+	case exists:
+		return wire.Exists
+	case full:
+		return wire.LimitReached
+	case misfit:
+		return wire.InvalidRequest
+	}
+	// The kinds of records follow each other as the operations do.
+	e.change(q, n.record(log.KindCreateCollection+log.Kind(q.Op-wire.OpCreateCollection), c.id))
+	return wire.OK
+}
+
+// newcomer returns the entry of a new principal, with an owner's number, which
+// stands for a data key, of its own.
+// A principal that was removed and comes back is a new owner: what it put
+// before is not its own any more.
+func (e *Engine) newcomer(id access.Principal, label string) entry {
+	n := entry{id: id, owner: e.owners + 1, label: label}
+	for !e.History.HasKey(n.owner) { // an older copy of the log may not know that it was given out
+		n.owner++
+	}
+	return n
+}
+
+// change begins a change of the catalogue. While it is on its way to the disk, later
+// changes and writes wait, so that each is decided on what the one before it made.
+func (e *Engine) change(q *Request, group ...log.Record) {
+	e.changing = true
+	w := &write{req: q}
+	e.append(w, group...)
+	w.wait(e)
+	e.then(func(wire.Code) {
+		e.changing = false
+		for len(e.held) > 0 && !e.changing {
+			pop(&e.held)()
+		}
+	})
+}
+
+// applyChange applies a durable record of the catalogue; w, if not nil, waits for the
+// key that an erasure destroys. Its collection may have been dropped by a record
+// before it; then it changes nothing.
+func (e *Engine) applyChange(rec *log.Record, w *write) error {
+	n, err := decodeEntry(rec.Body)
+	c := e.byID[rec.Collection]
+	switch {
+	case err != nil:
+		return err
+	case rec.Kind == log.KindRegisterTask:
+		row, err := wire.DecodeRow(n.rest)
+		if err != nil {
+			return err
+		}
+		e.tasks[n.name] = &row
+		// Its indexes are rebuilt by the new executable: that is how a Task is upgraded.
+		for _, x := range e.indexes() {
+			if x.task == n.name {
+				e.stopIndex(x, wire.IndexUnavailable)
+				x.state, x.accepted, x.retryAt = wire.IndexStarting, false, time.Time{}
+			}
+		}
+	case rec.Kind == log.KindAddPrincipal:
+		e.owners = max(e.owners, n.owner)
+		e.principals[n.id] = &n
+	case rec.Kind == log.KindRemovePrincipal:
+		e.forget(n.id)
+		if n.flags&wire.FlagErase != 0 {
+			e.applyErase(n.owner, rec.LSN, w)
+		}
+	case rec.Collection == 0 && rec.Kind != log.KindGrant && rec.Kind != log.KindRevoke:
+		return frame.ErrMalformed
 	case rec.Kind == log.KindCreateCollection:
-		c := &collection{id: rec.Collection, name: n.name, grants: access.Grants{}}
-		c.grants.Set(n.principal, wire.Rights(n.flags))
+		c = &collection{id: rec.Collection, name: n.name, grants: make(access.Grants)}
+		c.grants.Set(n.id, wire.Rights(n.flags))
 		e.byName[c.name], e.byID[c.id] = c, c
 		e.collections = append(e.collections, c)
 		e.identifiers = max(e.identifiers, c.id)
-	case rec.Kind == log.KindRegisterTask:
-		return e.applyRegisterTask(n)
-	case rec.Kind == log.KindAddPrincipal:
-		e.owners = max(e.owners, n.owner)
-		e.principals[n.principal] = &principal{id: n.principal, owner: n.owner, label: n.label}
-	case rec.Kind == log.KindRemovePrincipal:
-		e.forget(n.principal)
-		if n.flags&wire.FlagErase != 0 {
-			e.applyErase(n.owner, rec.LSN)
-		}
-	case c == nil && rec.Collection != 0:
-	case rec.Kind == log.KindGrant:
-		grants.Set(n.principal, grants.Rights(n.principal)|wire.Rights(n.flags))
-	case rec.Kind == log.KindRevoke:
-		grants.Set(n.principal, grants.Rights(n.principal)&^wire.Rights(n.flags))
-		e.out.Ended = append(e.out.Ended, n.principal)
 	case c == nil:
-		return frame.ErrMalformed
+	case rec.Kind == log.KindGrant:
+		c.grants.Set(n.id, c.grants.Rights(n.id)|wire.Rights(n.flags))
+	case rec.Kind == log.KindRevoke:
+		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
+		e.out.Ended = append(e.out.Ended, n.id)
 	case rec.Kind == log.KindDropCollection:
 		for _, x := range c.indexes {
 			e.stopIndex(x, wire.NoCollection)
@@ -156,34 +252,12 @@ func (e *Engine) applyChange(rec *log.Record) error {
 		delete(e.byName, c.name)
 		delete(e.byID, c.id)
 		e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
-		e.dropped, e.swept = true, 0
+		e.swept = 0
 	case rec.Kind == log.KindCreateIndex:
-		x := &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)}
-		c.indexes = append(c.indexes, x)
-		if e.started {
-			e.startIndex(x)
-		}
+		c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)})
 	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
 		e.stopIndex(c.index(n.name), wire.NoIndex)
 		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
-	}
-	return nil
-}
-
-// applyRegisterTask writes a row of the API format table. Indexes whose row is
-// replaced are rebuilt by the new executable: that is how a Task is upgraded.
-func (e *Engine) applyRegisterTask(n entry) error {
-	row, err := wire.DecodeRow(n.rest)
-	if err != nil {
-		return err
-	}
-	e.tasks[n.name] = &row
-	for _, x := range e.indexes() {
-		if x.task == n.name && e.started {
-			e.stopIndex(x, wire.IndexUnavailable)
-			x.accepted = false
-			e.startIndex(x)
-		}
 	}
 	return nil
 }
@@ -192,7 +266,6 @@ func (e *Engine) applyRegisterTask(n entry) error {
 func (e *Engine) forget(p access.Principal) {
 	delete(e.principals, p)
 	e.out.Ended = append(e.out.Ended, p)
-	e.server.Set(p, 0)
 	for _, c := range e.collections {
 		c.grants.Set(p, 0)
 	}
@@ -202,7 +275,7 @@ func (e *Engine) forget(p access.Principal) {
 // erased owners. A drop takes effect at once, and its memory comes back bit by bit; an
 // erasure clears all shards at once. The LSN is that of its record: indexes hear of it.
 func (e *Engine) sweep(lsn uint64) {
-	if !e.dropped {
+	if e.swept == mapping.Shards {
 		return
 	}
 	var gone []mapping.Entry
@@ -212,13 +285,115 @@ func (e *Engine) sweep(lsn uint64) {
 		}
 	}
 	for _, o := range gone {
-		e.remove(o.ID.Value())
-		if c := e.byID[o.Collection]; c != nil {
-			for _, x := range c.indexes {
-				x.follow(delivery{step: task.Remove, lsn: lsn, gone: o, hasGone: true}, nil, nil)
-			}
-		}
+		rec := deletion(o)
+		rec.LSN = lsn
+		e.applyObject(&rec, o.Loc, nil)
+		e.remove(o.ID.Value()) // also if its collection is gone
 	}
 	e.swept++
-	e.dropped = e.swept < mapping.Shards
+}
+
+// walk yields the catalogue in a fixed order, as the changes that make it again: all
+// of it, or what p may know. That must not cost p more the more others there are.
+func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.Kind, entry)) {
+	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
+		yield(e.byID[0], log.KindRegisterTask, entry{name: name, rest: wire.AppendRow(nil, e.tasks[name])})
+	}
+	for _, id := range shown(e.principals, p, all) {
+		yield(e.byID[0], log.KindAddPrincipal, *e.principals[id])
+	}
+	for _, c := range e.collections {
+		rights := c.grants.Rights(p)
+		if rights == 0 && !all {
+			continue
+		}
+		if c.id != 0 {
+			yield(c, log.KindCreateCollection, entry{name: c.name})
+		}
+		for _, id := range shown(c.grants, p, all || access.Any(rights, wire.RightAdmin)) {
+			yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(c.grants[id])})
+		}
+		for _, x := range c.indexes {
+			yield(c, log.KindCreateIndex, x.entry)
+		}
+	}
+}
+
+// shown lists the principals in m, in a fixed order: all, or self alone.
+func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
+	if all {
+		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return slices.Compare(a[:], b[:]) })
+	}
+	if _, ok := m[self]; ok {
+		return []access.Principal{self}
+	}
+	return nil
+}
+
+// report is the flow of a STATUS: all to a server administrator, to others
+// what concerns them.
+func (e *Engine) report(q *Request, p *principal) wire.Code {
+	var items [][]byte
+	add := func(s wire.StatusItem) { items = append(items, wire.AppendStatus(nil, &s)) }
+	admin := e.isAdmin(p.id)
+	if admin {
+		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed[wire.StatusServer]}
+		n, _ := e.objects.Size()
+		s.Numbers[0], s.Numbers[3], s.Numbers[5] = uint64(n), e.alertCount, uint64(e.Now.Sub(e.began)/time.Second)
+		if e.KeyInStore {
+			s.Flags |= wire.StatusKeyInStore
+		}
+		if e.readOnly {
+			s.Flags |= wire.StatusReadOnly
+		}
+		add(s)
+		s = wire.StatusItem{Kind: wire.StatusStorage, Numbers: e.observed[wire.StatusStorage]}
+		s.Numbers[0] = 0
+		for _, n := range e.used {
+			s.Numbers[0] += uint64(n)
+		}
+		if s.Numbers[3] > 0 {
+			s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
+		}
+		add(s)
+	}
+	e.walk(p.id, admin, func(c *collection, kind log.Kind, n entry) {
+		rights := c.grants.Rights(p.id)
+		all := admin || access.Any(rights, wire.RightRead)
+		s := wire.StatusItem{Type: n.dataType, Flags: uint8(n.flags), Collection: c.name, Task: n.task, Principal: n.id, Label: n.label}
+		switch kind {
+		case log.KindRegisterTask:
+			s.Kind, s.Task, s.Row = wire.StatusTask, n.name, e.tasks[n.name]
+		case log.KindAddPrincipal:
+			s.Kind = wire.StatusPrincipal
+		case log.KindGrant:
+			s.Kind = wire.StatusGrant
+		case log.KindCreateCollection:
+			if s.Kind, s.Flags = wire.StatusCollection, uint8(rights); all {
+				s.Numbers[0] = c.objects
+			}
+		case log.KindCreateIndex:
+			x := c.index(n.name)
+			s.Kind, s.Index, s.State, s.Numbers[3] = wire.StatusIndex, n.name, x.state, x.restarts
+			if all { // the bits of an answer tell how many objects there are
+				s.Numbers[2], s.Numbers[4] = x.leaked[p.id], x.refused
+			}
+			if all && x.state == wire.IndexBuilding {
+				s.Numbers[0], s.Numbers[1] = x.fed, max(c.objects, x.fed)
+			}
+		}
+		add(s)
+	})
+	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
+	return wire.OK
+}
+
+// reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
+func (e *Engine) reportAlerts(q *Request) wire.Code {
+	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
+	for i := range e.alerts {
+		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))
+	}
+	e.reply(q, r)
+	return wire.OK
 }

@@ -22,7 +22,7 @@
 //     queued behind all that was committed before (lazy indexes included).
 //
 // Each flow stands in one file, its steps in order: write.go, read.go,
-// search.go, admin.go; index.go follows the log for one index.
+// search.go, catalogue.go; index.go follows the log for one index.
 package engine
 
 import (
@@ -53,17 +53,16 @@ type Config struct {
 type Engine struct {
 	Config
 	catalogue
-	objects *mapping.Map
+	objects mapping.Map
 	used    map[uint32]int64 // bytes of live records, by segment
 	pieces  int              // of a checkpoint that were restored
 	out     Output
 	at      log.Position // up to which all is applied
-	head    wire.Head    // of it
 	began   time.Time
 
 	lsn       uint64                           // of the last record appended
 	unsettled []unsettled                      // appended, not yet durable, in order
-	pending   map[identity.Value]pendingObject // the newest state on its way, by value
+	pending   map[identity.Value]mapping.Entry // what is on its way, the newest by value; of CoreOwner: a deletion
 	changing  bool                             // a change of the catalogue is on its way
 	held      []func()                         // waiting until it is not
 
@@ -71,16 +70,13 @@ type Engine struct {
 	lastInstance uint64
 	unsent       map[access.Principal]int // objects in answers that are not sent
 
-	alerts     []wire.Alert // the newest MaxAlerts
-	alertCount uint64
-	damaged    map[log.Location]bool // reported already
-	started    bool
-	stopping   bool
-	readOnly   bool
-	observed   [6]uint64  // what the shell knows, for a status
-	storage    [6]uint64  // and of the storage
-	compact    []*Request // to be answered when compaction is done
-	erase      []erasure
+	alerts             []wire.Alert // the newest MaxAlerts
+	alertCount         uint64
+	damaged            map[log.Location]bool // reported already
+	stopping, readOnly bool
+	observed           [wire.StatusStorage + 1][6]uint64 // what the shell knows, for a status, by kind
+	compact            []*Request                        // to be answered when all that is dead is given back
+	erase              []*write                          // to be confirmed when the data key of their owner is destroyed
 }
 
 // Limits of what is kept in memory.
@@ -92,45 +88,27 @@ const (
 // unsettled is a record on its way to the disk.
 type unsettled struct {
 	record log.Record
-	flow   flow   // of the record's group; nil: nobody waits
-	last   bool   // of its group
-	after  []flow // wait for it without a record of their own
-}
-
-// settle tells all that wait for the record what became of it.
-func (u *unsettled) settle(e *Engine, code wire.Code) {
-	if u.last && u.flow != nil {
-		u.flow.settled(e, code)
-	}
-	for _, f := range u.after {
-		f.settled(e, code)
-	}
-}
-
-// flow is what waits for a group of records: with OK all are durable and
-// applied, with another code none will be.
-type flow interface {
-	settled(e *Engine, code wire.Code)
-}
-
-// pendingObject is the state that an object will have once what is on its way
-// is durable.
-type pendingObject struct {
-	lsn   uint64
-	gone  bool
-	state mapping.Entry // unless it is gone
+	write  *write            // that it is part of, if any
+	then   []func(wire.Code) // see there
 }
 
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
 // Start.
 func New(c Config) *Engine {
+	server := &collection{grants: make(access.Grants)}
 	return &Engine{
-		Config:    c,
-		catalogue: newCatalogue(),
-		objects:   &mapping.Map{},
+		Config: c,
+		catalogue: catalogue{
+			principals:  make(map[access.Principal]*principal),
+			tasks:       make(map[string]*wire.Row),
+			byName:      map[string]*collection{"": server},
+			byID:        map[uint32]*collection{0: server},
+			collections: []*collection{server},
+			erased:      make(map[uint32]bool),
+		},
 		used:      make(map[uint32]int64),
 		began:     c.Now,
-		pending:   make(map[identity.Value]pendingObject),
+		pending:   make(map[identity.Value]mapping.Entry),
 		instances: make(map[uint64]*index),
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),
@@ -138,41 +116,35 @@ func New(c Config) *Engine {
 }
 
 // Replay applies a record that was durable before the start.
-func (e *Engine) Replay(r log.Record, at log.Location) error {
-	if r.Sealed == nil {
-		e.lsn = r.LSN
-	}
-	return e.apply(&r, at, nil)
-}
+func (e *Engine) Replay(r log.Record, at log.Location) error { return e.apply(&r, at, nil) }
 
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, at log.Position) {
-	e.Now, e.started = now, true
-	e.reach(at)
-	if at.LSN == 0 {
-		e.cleaned = now.Unix()
-	}
-	for _, x := range e.indexes() {
-		e.startIndex(x)
-	}
+	e.at, e.lsn = at, at.LSN
+	e.Tick(now)
 	for _, r := range e.Notes {
 		e.Note(r)
 	}
+	e.open()
+}
+
+// open tells the host that clients can come. If there is nobody, the first
+// administrator is made before.
+func (e *Engine) open() {
 	if len(e.principals) > 0 {
-		e.ready()
+		e.out.Host = append(e.out.Host, control.Message{Type: control.Ready})
 		return
 	}
-	e.makeAdmin()
+	e.cleaned = e.Now.Unix() // there is nothing
+	e.change(nil, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0),
+		entry{id: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
+	e.then(func(code wire.Code) {
+		if code == wire.OK {
+			e.open()
+		}
+	})
 }
-
-// makeAdmin makes the first administrator.
-func (e *Engine) makeAdmin() {
-	e.change(nil, e.addPrincipal(e.Admin, "admin"), entry{principal: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
-}
-
-// reach notes up to where all is durable and applied.
-func (e *Engine) reach(at log.Position) { e.at, e.head = at, at.Head() }
 
 // Check counts what the log led to; the segment of each live record has to be
 // there. That of what was swept since the checkpoint may not be.
@@ -192,12 +164,10 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	for _, c := range e.collections {
 		c.objects = 0
 	}
-	e.dropped, e.swept = true, 0
-	for i := range mapping.Shards {
-		for o := range e.objects.Shard(i) {
+	for e.swept = 0; e.swept < mapping.Shards; e.sweep(0) {
+		for o := range e.objects.Shard(e.swept) {
 			e.use(o, 1)
 		}
-		e.sweep(0) // that shard
 	}
 	for segment := range e.used {
 		if !has(segment) {
@@ -207,23 +177,21 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	return nil
 }
 
-func (e *Engine) ready() { e.out.Host = append(e.out.Host, control.Message{Type: control.Ready}) }
-
 // Take returns what is to be done, and forgets it.
-func (e *Engine) Take() Output {
-	o := e.out
-	e.out = Output{}
+func (e *Engine) Take() (o Output) {
+	o, e.out = e.out, o
 	return o
 }
 
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// Observe notes what only the shell knows, for the status: see wire.StatusServer.
-func (e *Engine) Observe(numbers [6]uint64) { e.observed = numbers }
+// Observe notes what only the shell knows, for a status: see wire.StatusServer and
+// wire.StatusStorage.
+func (e *Engine) Observe(kind wire.StatusKind, numbers [6]uint64) { e.observed[kind] = numbers }
 
 // Head returns the head of the log.
-func (e *Engine) Head() wire.Head { return e.head }
+func (e *Engine) Head() wire.Head { return e.at.Head() }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
@@ -236,30 +204,53 @@ func (e *Engine) random(p []byte) {
 	}
 }
 
-// append hands a group to the log; f, if not nil, hears of the outcome.
-func (e *Engine) append(f flow, group ...log.Record) {
+// append hands a group to the log, if that takes any. The Tasks that have to follow it
+// have w, if not nil, wait for them.
+func (e *Engine) append(w *write, group ...log.Record) {
+	if e.readOnly {
+		return
+	}
 	for i := range group {
 		if group[i].Sealed == nil {
 			e.lsn++
 			group[i].LSN = e.lsn
 		}
-		e.unsettled = append(e.unsettled, unsettled{record: group[i], flow: f, last: i == len(group)-1})
+		e.unsettled = append(e.unsettled, unsettled{record: group[i], write: w})
 	}
 	e.out.Append = append(e.out.Append, group)
+}
+
+// then calls f when all that is on its way now is durable and applied: with OK, or
+// with another code when it will never be.
+func (e *Engine) then(f func(wire.Code)) {
+	switch n := len(e.unsettled); {
+	case n > 0:
+		e.unsettled[n-1].then = append(e.unsettled[n-1].then, f)
+	case e.readOnly:
+		f(wire.StorageFailed)
+	default:
+		f(wire.OK)
+	}
+}
+
+// pop takes the first off a queue, which then keeps nothing of it.
+func pop[T any](queue *[]T) (first T) {
+	first, (*queue)[0] = (*queue)[0], first
+	*queue = (*queue)[1:]
+	return first
 }
 
 // Committed says that the oldest records on their way are durable, where they
 // lie, and where the log ends now.
 func (e *Engine) Committed(at []log.Location, end log.Position) {
-	e.reach(end)
+	e.at = end
 	for _, loc := range at {
-		u := e.unsettled[0]
-		e.unsettled[0] = unsettled{}
-		e.unsettled = e.unsettled[1:]
-		w, _ := u.flow.(*write)
+		u := pop(&e.unsettled)
 		// A record that the engine made itself always applies.
-		_ = e.apply(&u.record, loc, w)
-		u.settle(e, wire.OK)
+		_ = e.apply(&u.record, loc, u.write)
+		for _, f := range u.then {
+			f(wire.OK)
+		}
 	}
 	for _, x := range e.indexes() {
 		e.pump(x)
@@ -269,21 +260,21 @@ func (e *Engine) Committed(at []log.Location, end log.Position) {
 // WriteFailed says that what is on its way will not become durable: until Resumed
 // the engine answers reads and refuses writes.
 func (e *Engine) WriteFailed() {
-	lost := e.unsettled
-	e.readOnly, e.unsettled, e.out.Append, e.lsn = true, nil, nil, e.at.LSN
+	e.readOnly, e.out.Append, e.lsn = true, nil, e.at.LSN
 	clear(e.pending)
-	for i := range lost {
-		lost[i].settle(e, wire.StorageFailed)
+	for len(e.unsettled) > 0 {
+		for _, f := range pop(&e.unsettled).then {
+			f(wire.StorageFailed)
+		}
 	}
 	e.Note(wire.ReasonStorage)
 }
 
 // Resumed says that the log takes records again.
 func (e *Engine) Resumed(at log.Position) {
-	e.readOnly = false
-	e.reach(at)
+	e.readOnly, e.at = false, at
 	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
-		e.makeAdmin()
+		e.open()
 	}
 }
 
@@ -303,45 +294,39 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 	e.alert(a)
 }
 
-// alert records an alert in the log and tells the host's operator its reason.
+// alert records an alert, in the log if that takes it, and tells the host's operator
+// its reason.
 func (e *Engine) alert(a wire.Alert) {
 	a.Time = e.Now.Unix()
 	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
+	rec := log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
 	if e.readOnly {
-		e.keepAlert(a)
-		return
+		_ = e.apply(&rec, log.Location{}, nil) // so that it is known until the next start
 	}
-	e.append(nil, log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)})
-}
-
-func (e *Engine) keepAlert(a wire.Alert) {
-	e.alertCount++
-	e.alerts = append(e.alerts, a)
-	if len(e.alerts) > MaxAlerts {
-		e.alerts = e.alerts[1:]
-	}
+	e.append(nil, rec)
 }
 
 // apply makes a durable record part of the state; w, if not nil, waits for the
 // Tasks that have to follow.
 func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
-	if r.Sealed != nil {
-		e.applyCarried(r, at)
-		return nil
-	}
-	switch r.Kind {
-	case log.KindPut, log.KindDelete:
+	switch {
+	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
+		if o, ok := e.objects.Get(r.ID.Value()); ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
+			o.Loc = at
+			e.put(o)
+		}
+	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
 		e.applyObject(r, at, w)
-	case log.KindMark:
-	case log.KindAlert:
+	case r.Kind == log.KindAlert:
 		a, err := wire.DecodeAlert(r.Body)
 		if err != nil {
 			return err
 		}
 		a.LSN = r.LSN
-		e.keepAlert(a)
-	default:
-		return e.applyChange(r)
+		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], a)
+		e.alertCount++
+	case r.Kind != log.KindMark:
+		return e.applyChange(r, w)
 	}
 	return nil
 }

@@ -88,6 +88,7 @@ func FuzzRestore(f *testing.F) {
 	_, piece, _ := w.e.Checkpoint()
 	f.Add(piece)
 	f.Add(piece[:len(piece)/2])
+	f.Add([]byte("00000000\x01")) // an object, which is not for the catalogue
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		first, second := New(w.e.Config), New(w.e.Config)

@@ -146,8 +146,11 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 	x.queue = append(x.queue, &d)
 }
 
-// pump sends what may be sent, reads inputs ahead, and goes on with a build.
+// pump starts what is to be started, sends what may be sent, reads inputs ahead, and goes on with a build.
 func (e *Engine) pump(x *index) {
+	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
+		e.startIndex(x)
+	}
 	if x.instance == 0 || x.state == wire.IndexStarting {
 		return
 	}
@@ -155,13 +158,10 @@ func (e *Engine) pump(x *index) {
 		e.scan(x)
 	}
 	for n := len(x.sent) + len(x.open); len(x.queue) > 0 && n < windowFrames && len(x.open) < windowOpen && (x.bytes < windowBytes || n == 0); n++ {
-		d := x.queue[0]
-		if d.step == task.Insert && d.input == nil {
+		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
 			break
 		}
-		x.queue[0] = nil
-		x.queue = x.queue[1:]
-		e.send(x, d)
+		e.send(x, pop(&x.queue))
 	}
 	for i, size := 0, 0; i < len(x.queue) && i < fetchAhead && x.fetching < fetchAhead && size < windowBytes; i++ {
 		d := x.queue[i]
@@ -249,9 +249,7 @@ func (e *Engine) send(x *index, d *delivery) {
 
 // closeQuery ends the oldest open query: the Task has answered it.
 func (x *index) closeQuery(now time.Time) {
-	x.bytes -= x.open[0].size
-	x.open[0] = nil
-	x.open, x.heard = x.open[1:], now
+	x.bytes, x.heard = x.bytes-pop(&x.open).size, now
 }
 
 // done ends a change: the Task has confirmed it, or need not.

@@ -31,6 +31,8 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 		return wire.ShuttingDown
 	case e.readOnly && changes(q.Op):
 		return wire.StorageFailed
+	case (q.Op == wire.OpAlerts || q.Op == wire.OpCompact) && !e.isAdmin(p.id):
+		return wire.Denied
 	}
 	switch q.Op {
 	case wire.OpPut, wire.OpDelete, wire.OpBatch:
@@ -44,13 +46,10 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 	case wire.OpStatus:
 		return e.report(q, p)
 	case wire.OpAlerts:
-		return e.reportAlerts(q, p)
+		return e.reportAlerts(q)
 	case wire.OpHead:
 		return e.compare(q)
 	case wire.OpCompact:
-		if !e.isAdmin(p.id) {
-			return wire.Denied
-		}
 		e.compact = append(e.compact, q)
 		return wire.OK
 	}
@@ -65,7 +64,7 @@ func (e *Engine) compare(q *Request) wire.Code {
 		switch {
 		case err != nil:
 			return wire.InvalidRequest
-		case h.LSN > e.head.LSN || !e.History.Contains(h):
+		case h.LSN > e.at.LSN || !e.History.Contains(h):
 			return wire.HistoryDiffers
 		}
 	}
@@ -137,7 +136,7 @@ func (e *Engine) reply(q *Request, r Reply) {
 	if q == nil {
 		return
 	}
-	r.Conn, r.Principal, r.Number, r.Head = q.Conn, q.Principal, q.Number, e.head
+	r.Conn, r.Principal, r.Number, r.Head = q.Conn, q.Principal, q.Number, e.Head()
 	e.out.Replies = append(e.out.Replies, r)
 }
 

@@ -391,7 +391,7 @@ func (w *world) readable(e mapping.Entry) bool {
 
 // eraseKeys destroys the keys that are to be destroyed.
 func (w *world) eraseKeys() {
-	_, list, _ := w.e.Chores()
+	list, _, _ := w.e.Chores()
 	for _, owner := range list {
 		w.erased[owner] = true
 	}

@@ -12,16 +12,17 @@ import (
 	"motte/core/wire"
 )
 
-// write is the flow of a PUT, a DELETE, a batch, or the deletions of a DELETE
-// by predicate: decide, append, apply, let the Tasks follow, answer.
+// write is the flow of a PUT, a DELETE, a batch, the deletions of a DELETE by
+// predicate, or a change of the catalogue: decide, append, apply, let the Tasks
+// follow, or the data key be destroyed, answer.
 type write struct {
 	req      *Request
 	ids      []byte          // for the answer
 	count    uint32          // for the answer
-	groups   int             // on their way to the disk, or waited for
-	confirms int             // missing from Tasks
+	confirms int             // missing: of the disk, and of Tasks
 	flags    wire.ReplyFlags // a Task refused an input, there may be more to delete
 	code     wire.Code
+	owner    uint32 // who is erased
 }
 
 // write decides a request that changes objects (paper, section 5, "PUT
@@ -37,7 +38,7 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 		return wire.Overloaded
 	}
 	w := &write{req: q}
-	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]pendingObject)}
+	d := decision{e: e, c: c, p: p, rights: c.grants.Rights(p.id), staged: make(map[identity.Value]mapping.Entry)}
 	group := make(log.Group, len(q.Writes))
 	for i := range q.Writes {
 		if group[i], code = d.decide(&q.Writes[i]); code != wire.OK {
@@ -48,31 +49,29 @@ func (e *Engine) write(q *Request, p *principal) wire.Code {
 		w.ids = append(w.ids, group[i].ID[:]...)
 	}
 	w.add(e, group)
+	w.wait(e)
 	return wire.OK
 }
 
 // add sends a group of the flow's records on its way to the disk. Until they
 // are durable, decisions on writes see what they will do.
 func (w *write) add(e *Engine, g log.Group) {
-	w.groups++
 	w.count += uint32(len(g))
 	e.append(w, g...)
 	for i := range g {
 		r := &g[i]
-		e.pending[r.ID.Value()] = pendingObject{r.LSN, r.Kind == log.KindDelete,
-			mapping.Entry{ID: r.ID, Collection: r.Collection, Owner: r.Owner}}
+		e.pending[r.ID.Value()] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner}
 	}
 }
 
 // wait holds the answer back until all that is on its way now is durable: what
 // was decided depends on it.
 func (w *write) wait(e *Engine) {
-	w.groups++
-	if n := len(e.unsettled); n > 0 {
-		e.unsettled[n-1].after = append(e.unsettled[n-1].after, w)
-		return
-	}
-	w.settled(e, wire.OK)
+	w.confirms++
+	e.then(func(code wire.Code) {
+		w.code = max(w.code, code)
+		w.confirmed(e, false)
+	})
 }
 
 // decision looks at the writes of one request in order; each sees what those
@@ -82,7 +81,7 @@ type decision struct {
 	c      *collection
 	p      *principal
 	rights wire.Rights
-	staged map[identity.Value]pendingObject
+	staged map[identity.Value]mapping.Entry // as pending
 }
 
 // current returns the object as it will be once all that is on its way is
@@ -93,7 +92,7 @@ func (d *decision) current(v identity.Value) (mapping.Entry, bool) {
 		s, ok = d.e.pending[v]
 	}
 	if ok {
-		return s.state, !s.gone
+		return s, s.Owner != log.CoreOwner
 	}
 	return d.e.live(d.c, v)
 }
@@ -108,11 +107,11 @@ func (d *decision) decide(w *Write) (rec log.Record, code wire.Code) {
 	}
 	cur, exists := d.current(v)
 	if w.Op == wire.OpDelete {
-		d.staged[v] = pendingObject{gone: true}
+		d.staged[v] = mapping.Entry{Owner: log.CoreOwner}
 		return deletion(cur), d.mayRemove(w, cur, exists)
 	}
 	id := d.e.Maker.ID(d.c.id, v, w.Sum)
-	d.staged[v] = pendingObject{state: mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}}
+	d.staged[v] = mapping.Entry{ID: id, Collection: d.c.id, Owner: d.p.owner}
 	return log.Record{Kind: log.KindPut, Collection: d.c.id, Owner: d.p.owner, ID: id,
 		Body: appendObject(w.Name, w.Query, w.Object)}, d.mayPut(w, cur, exists)
 }
@@ -160,7 +159,7 @@ func deletion(o mapping.Entry) log.Record {
 // indexes. What a collection was dropped under is not kept.
 func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
-	if e.pending[v].lsn == r.LSN {
+	if e.pending[v].LSN == r.LSN {
 		delete(e.pending, v)
 	}
 	if c == nil {
@@ -205,25 +204,15 @@ func (e *Engine) use(o mapping.Entry, n int64) {
 	}
 }
 
-// settled: a group is durable and applied, or never will be; what is missing
-// then are the Tasks.
-func (w *write) settled(e *Engine, code wire.Code) {
-	w.code = max(w.code, code)
-	w.groups--
-	w.finish(e)
-}
-
-// confirmed: a Task has followed one change, or need not any more.
+// confirmed: a Task has followed one change, or need not any more; or all that w
+// waited for is durable, or never will be; or a data key is destroyed. The last of
+// them sends the answer.
 func (w *write) confirmed(e *Engine, refused bool) {
 	w.confirms--
 	if refused {
 		w.flags |= wire.ReplyNotIndexed
 	}
-	w.finish(e)
-}
-
-func (w *write) finish(e *Engine) {
-	if w.groups > 0 || w.confirms > 0 {
+	if w.confirms > 0 {
 		return
 	}
 	if w.code != wire.OK {

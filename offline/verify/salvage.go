@@ -156,7 +156,7 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 // finishErasures destroys the keys of owners who the log says are erased: a
 // checkpoint would not remember that.
 func (s *Store) finishErasures() error {
-	_, owners, _ := s.engine.Chores()
+	owners, _, _ := s.engine.Chores()
 	if len(owners) == 0 {
 		return nil
 	}
