@@ -33,11 +33,12 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sync/singleflight"
 
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
 // Identity names one object with one content.
-type Identity = wire.Identity
+type Identity = identity.ID
 
 // Head is a position in the Core's log, and commits to all before it.
 type Head = wire.Head

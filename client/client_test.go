@@ -18,6 +18,7 @@ import (
 	"motte/core"
 	"motte/core/control"
 	"motte/core/wire"
+	"motte/host/messages"
 )
 
 // serve runs a Core in this process and returns its administrator's profile.
@@ -62,7 +63,7 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	if err != nil {
 		t.Fatalf("%v, %v", err, <-ended)
 	}
-	m, err := control.Decode(buf[:n])
+	m, err := messages.Decode(buf[:n])
 	if err != nil || m.Type != control.Ready {
 		t.Fatalf("first message: %v, %v", m.Type, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/wire"
 )
 
@@ -158,7 +159,7 @@ func (c *Client) greet(ctx context.Context, l *link) error {
 	}
 	r := &wire.Request{Header: wire.Header{Op: wire.OpHead}}
 	if h.LSN > 0 {
-		r.Query = wire.AppendHead(nil, &h)
+		r.Query = frames.AppendHead(nil, &h)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, greetWithin, fmt.Errorf("the Core does not answer within %v", greetWithin))
 	defer cancel()

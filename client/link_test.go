@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
@@ -28,7 +29,7 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 			if r.Op == wire.OpHead {
 				ids = 0
 			}
-			c.reply(r.Number, wire.KindEnd, ids, make([]byte, ids*wire.IdentitySize))
+			c.reply(r.Number, wire.KindEnd, ids, make([]byte, ids*identity.Size))
 		}
 	}))
 	data := make([]byte, maxLarge/2)
@@ -55,7 +56,7 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 // asked meanwhile is answered.
 func TestLargeAnswerIsNotGathered(t *testing.T) {
 	const objects = 100
-	body := make([]byte, wire.IdentitySize+2+1<<20)
+	body := make([]byte, identity.Size+2+1<<20)
 	sent := make([]atomic.Int64, 8) // objects, by connection
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
@@ -120,7 +121,7 @@ func TestCloseEndsStreams(t *testing.T) {
 			if r.Op == wire.OpHead {
 				c.reply(r.Number, wire.KindEnd, 0, nil)
 			} else {
-				c.reply(r.Number, wire.KindObject, 0, make([]byte, wire.IdentitySize+2))
+				c.reply(r.Number, wire.KindObject, 0, make([]byte, identity.Size+2))
 			}
 		}
 	}))

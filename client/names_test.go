@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 )
 
@@ -17,8 +18,8 @@ func TestEveryNumberHasAName(t *testing.T) {
 		name  func(uint8) string
 	}{
 		{"operation", func(n uint8) bool { return wire.Operation(n).Valid() }, func(n uint8) string { return client.OperationName(wire.Operation(n)) }},
-		{"code", func(n uint8) bool { return wire.Code(n).Valid() }, func(n uint8) string { return client.CodeName(wire.Code(n)) }},
-		{"error", func(n uint8) bool { return n != 0 && wire.Code(n).Valid() }, func(n uint8) string { return (&client.Error{Code: wire.Code(n)}).Error() }},
+		{"code", func(n uint8) bool { return frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return client.CodeName(wire.Code(n)) }},
+		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return (&client.Error{Code: wire.Code(n)}).Error() }},
 		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(wire.ReasonLossAccepted) }, func(n uint8) string { return client.ReasonName(wire.Reason(n)) }},
 		{"state", func(n uint8) bool { return n > 0 && n <= uint8(wire.IndexRefused) }, func(n uint8) string { return client.StateName(wire.IndexState(n)) }},
 	} {

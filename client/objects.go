@@ -29,12 +29,12 @@ type PutOption func(*put)
 
 // put is a Put in the making.
 type put struct {
-	wire.BatchOp
+	wire.Request
 	err error // of an option that can't be encoded
 }
 
 func newPut(data []byte, options []PutOption) *put {
-	o := &put{BatchOp: wire.BatchOp{Op: wire.OpPut, Object: data}}
+	o := &put{Request: wire.Request{Header: wire.Header{Op: wire.OpPut}, Object: data}}
 	for _, f := range options {
 		f(o)
 	}
@@ -49,7 +49,7 @@ func Name(name string) PutOption { return func(o *put) { o.Name = []byte(name) }
 func Attribute(index string, data []byte) PutOption {
 	return func(o *put) {
 		if o.err = cmp.Or(o.err, checkIdentifier(index), checkLength(data, wire.MaxSubQuery)); o.err == nil {
-			o.Query = frames.AppendAttribute(o.Query, wire.Attribute{Index: index, Data: data})
+			o.Query = frames.AppendAttribute(o.Query, index, data)
 		}
 	}
 }
@@ -70,9 +70,8 @@ func (c *Client) Put(ctx context.Context, collection string, data []byte, option
 	if o.err != nil {
 		return Result{}, o.err
 	}
-	r := &wire.Request{Header: wire.Header{Op: wire.OpPut, Collection: collection, Flags: o.Flags, Identity: o.Identity},
-		Name: o.Name, Query: o.Query, Object: o.Object}
-	results, err := c.write(ctx, r, 1)
+	o.Collection = collection
+	results, err := c.write(ctx, &o.Request, 1)
 	if err != nil {
 		return Result{}, err
 	}
@@ -93,19 +92,19 @@ func (b *Batch) Put(data []byte, options ...PutOption) { b.add(newPut(data, opti
 
 // Delete adds the deletion of the object that has the name.
 func (b *Batch) Delete(name string) {
-	b.add(&put{BatchOp: wire.BatchOp{Op: wire.OpDelete, Name: []byte(name)}})
+	b.add(&put{Request: wire.Request{Header: wire.Header{Op: wire.OpDelete}, Name: []byte(name)}})
 }
 
 // DeleteIdentity adds the deletion of an object by identity.
 func (b *Batch) DeleteIdentity(id Identity) {
-	b.add(&put{BatchOp: wire.BatchOp{Op: wire.OpDelete, Identity: id}})
+	b.add(&put{Request: wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: id}}})
 }
 
 // add appends an operation. Its lengths are checked here: one that did not fit
 // its field would turn the rest of the operation into others.
 func (b *Batch) add(o *put) {
 	if b.err = cmp.Or(b.err, o.err, checkParts(o.Name, o.Query, o.Object)); b.err == nil {
-		b.ops, b.n = frames.AppendBatchOp(b.ops, &o.BatchOp), b.n+1
+		b.ops, b.n = frames.AppendBatchOp(b.ops, &o.Request), b.n+1
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"motte/core/control"
 	"motte/core/mapping"
 	"motte/core/wire"
+	"motte/host/messages"
 )
 
 // server is a Core in this process, and the host's end of its channel.
@@ -65,7 +66,7 @@ func (s *server) next(want control.Type) control.Message {
 		if err != nil {
 			s.t.Fatalf("the Core ended: %v, %v", err, <-s.ended)
 		}
-		m, err := control.Decode(p[:n])
+		m, err := messages.Decode(p[:n])
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -77,7 +78,7 @@ func (s *server) next(want control.Type) control.Message {
 
 func (s *server) stop() {
 	s.t.Helper()
-	if _, err := s.host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+	if _, err := s.host.Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := <-s.ended; err != nil {

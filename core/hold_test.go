@@ -14,8 +14,10 @@ import (
 	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/engine"
+	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/wire"
+	"motte/host/messages"
 )
 
 // What stands here was tried against the Core once and worked: see
@@ -40,7 +42,7 @@ func filled(t *testing.T) (s *server, admin *tls.Conn) {
 // add registers the principal of key(5), and lets it read.
 func (s *server) add(admin net.Conn) {
 	s.t.Helper()
-	p := wire.Identity(principalOf(key(5)))
+	p := identity.ID(principalOf(key(5)))
 	do(s.t, admin, wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Number: 1, Identity: p}, Name: []byte("alice")},
 		&wire.Request{Header: wire.Header{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}})
 }
@@ -101,7 +103,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 		}
 	}()
 
-	if _, err := s.host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+	if _, err := s.host.Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -121,7 +123,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	s, admin := filled(t)
 	defer s.stop()
-	p := wire.Identity(principalOf(key(5)))
+	p := identity.ID(principalOf(key(5)))
 	for name, change := range map[string]*wire.Request{
 		"removed": {Header: wire.Header{Op: wire.OpRemovePrincipal, Number: 3, Identity: p}},
 		"revoked": {Header: wire.Header{Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}},

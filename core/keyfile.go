@@ -46,14 +46,21 @@ func ReadRootKey(path string) (root seal.Root, err error) {
 	return seal.Root(key), nil
 }
 
-// makeRootKey makes a root key file, durable before the first record that
-// depends on it.
+// makeRootKey makes a root key file: whole, or not at all, and durable before the
+// first record that depends on it. It replaces none.
 func makeRootKey(path string) (root seal.Root, err error) {
 	_, _ = rand.Read(root[:]) // never fails: see crypto/rand
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.CreateTemp(filepath.Dir(path), log.Temporary)
 	if err != nil {
 		return root, err
 	}
+	defer os.Remove(f.Name())
 	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
-	return root, errors.Join(err, f.Sync(), f.Close(), log.SyncPath(filepath.Dir(path)))
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Link(f.Name(), path)
+	}
+	if err != nil && !errors.Is(err, os.ErrExist) { // not every file system has links
+		err = os.Rename(f.Name(), path)
+	}
+	return root, errors.Join(err, log.SyncPath(filepath.Dir(path)))
 }

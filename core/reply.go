@@ -155,10 +155,9 @@ func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, code wi
 		w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
 		return 0, wire.Damaged
 	}
-	h.BodyLen = wire.ObjectLen(len(o.Name), len(o.Data))
-	w.p = wire.AppendReplyHeader(w.p, &h)
-	w.p = wire.AppendObject(w.p, &wire.Object{Identity: entry.ID, Name: o.Name, Data: o.Data})
-	return wire.ReplyHeaderSize + h.BodyLen, wire.OK
+	before := len(w.p)
+	w.p = wire.AppendObject(w.p, h, entry.ID, o.Name, o.Data)
+	return len(w.p) - before, wire.OK
 }
 
 // readObject reads the object of an entry into buf, and holds its content

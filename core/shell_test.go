@@ -207,7 +207,7 @@ func (r *rig) must(want wire.Code, q *wire.Request) engine.Reply {
 func filledRig(t *testing.T) *rig {
 	t.Helper()
 	r := openRig(t, newMemory())
-	alice := wire.Identity(principalOf(key(5)))
+	alice := identity.ID(principalOf(key(5)))
 	for !r.knows(1) {
 		synctest.Wait() // the first administrator is on its way to the disk
 	}
@@ -278,7 +278,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 		}, wire.Expired},
 		{"its owner erased", func(r *rig) {
 			r.events.put(func(e *engine.Engine) {
-				q, _ := engine.Prepare(wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: wire.Identity(principalOf(key(5))), Flags: wire.FlagErase}})
+				q, _ := engine.Prepare(wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase}})
 				q.Principal = principalOf(key(1)) // its answer goes nowhere
 				e.Request(q)
 			})

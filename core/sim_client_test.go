@@ -29,7 +29,7 @@ type simRequest struct {
 	client  *simClient
 	who     access.Principal
 	r       wire.Request
-	writes  []wire.BatchOp
+	writes  []wire.Request
 	unique  bool   // no other request has the same effect
 	from    uint64 // decided when it was sent
 	durable uint64 // then
@@ -103,11 +103,11 @@ func (s *sim) ask(c *simClient, r wire.Request) *simRequest {
 	q := &simRequest{client: c, who: c.who, r: r, from: s.model.decided(), durable: s.model.durable, faults: s.faults, refused: s.refused}
 	switch r.Op {
 	case wire.OpPut, wire.OpDelete:
-		q.writes = []wire.BatchOp{{Op: r.Op, Flags: r.Flags, Identity: r.Identity, Name: r.Name, Query: r.Query, Object: r.Object}}
+		q.writes = []wire.Request{r}
 	case wire.OpBatch:
 		q.writes, _ = wire.DecodeBatch(r.Object)
 	}
-	q.unique = slices.ContainsFunc(q.writes, func(w wire.BatchOp) bool { return w.Op == wire.OpPut && !s.repeated[string(w.Object)] })
+	q.unique = slices.ContainsFunc(q.writes, func(w wire.Request) bool { return w.Op == wire.OpPut && !s.repeated[string(w.Object)] })
 	s.asked = append(s.asked, q)
 	s.note("%x asks %d: %v %s/%s %q", c.who[0], r.Number, r.Op, r.Collection, r.Index, r.Name)
 	c.net.send(frames.AppendRequest(nil, &r))
@@ -461,7 +461,7 @@ func (s *sim) randomRequest() {
 			if len(s.foreign) > 0 && s.chance(30) {
 				h = s.foreign[s.rng.IntN(len(s.foreign))]
 			}
-			r.Query = wire.AppendHead(nil, &h)
+			r.Query = frames.AppendHead(nil, &h)
 		}
 	case k < 89:
 		r = wire.Request{Header: wire.Header{Op: wire.OpCompact}}
@@ -493,8 +493,8 @@ func (s *sim) someObject(collection string) *simObject {
 	return list[s.rng.IntN(len(list))]
 }
 
-func (s *sim) randomWrite(collection string) wire.BatchOp {
-	w := wire.BatchOp{Op: wire.OpPut, Name: s.name(), Object: s.content()}
+func (s *sim) randomWrite(collection string) wire.Request {
+	w := wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: s.name(), Object: s.content()}
 	o := s.someObject(collection)
 	switch k := s.rng.IntN(20); {
 	case k < 2:
@@ -565,7 +565,7 @@ func (s *sim) createIndex(collection string) wire.Request {
 }
 
 func registerFake() wire.Request {
-	row := wire.Row{Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
+	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
 	return wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}
 }
 

@@ -360,7 +360,7 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []log.Record, code 
 		if w.Op == wire.OpPut {
 			rec.Kind, rec.Owner, rec.Body = log.KindPut, owner, []byte(w.Object)
 			if len(w.Name) > 0 {
-				rec.ID = identity.New(v, m.maker.Tag(id, v, sha256.Sum256(w.Object)))
+				rec.ID = m.maker.ID(id, v, sha256.Sum256(w.Object))
 			}
 			staged[v] = &simObject{id: rec.ID, collection: id, owner: owner}
 		} else {
@@ -372,7 +372,7 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []log.Record, code 
 }
 
 // mayWrite tells the rules for one write.
-func mayWrite(w *wire.BatchOp, r wire.Rights, cur *simObject, own bool) wire.Code {
+func mayWrite(w *wire.Request, r wire.Rights, cur *simObject, own bool) wire.Code {
 	exists := cur != nil
 	is := exists && cur.id == w.Identity
 	if w.Op == wire.OpDelete {

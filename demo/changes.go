@@ -131,7 +131,7 @@ func (d *demo) overwrite(ctx context.Context) error {
 	d.row("%-46s %v", "admin puts, if the old one is still current:", stale)
 	return errors.Join(
 		check(none == 0 && len(found) == 1 && found[0].Symbol == name, "before the PUT %d were found, after it %d", none, len(found)),
-		check(before.Identity.Value() == put.Identity.Value() && before.Identity.Tag() != put.Identity.Tag(), "the identities are not as told"),
+		check(before.Identity.Value() == put.Identity.Value() && before.Identity != put.Identity, "the identities are not as told"),
 		check(errors.Is(gone, client.ErrNotFound) && errors.Is(stale, client.ErrPreconditionFailed), "%v; %v", gone, stale))
 }
 

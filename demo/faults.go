@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
 )
@@ -221,7 +222,7 @@ func (d *demo) startHostile(ctx context.Context, vault string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.admin.RegisterTask(ctx, "hostile", client.Row{Measurement: measurement, Operations: wire.TaskSearch,
+	if err := d.admin.RegisterTask(ctx, "hostile", client.Row{Measurement: measurement, Operations: frames.TaskSearch,
 		MaxInput: 1 << 10, MaxResults: 100, Deadline: 10_000, Memory: 1 << 30}); err != nil {
 		return err
 	}

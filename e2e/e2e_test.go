@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 	"motte/e2e/binaries"
 	"motte/e2e/processes"
@@ -186,7 +187,7 @@ func serving(c *client.Client, collection, index string) func() error {
 func hostileRow(t *testing.T) client.Row {
 	sum, err := host.Measure(filepath.Join(bin, "motte-task-hostile"))
 	must(t, err)
-	return client.Row{Measurement: sum, Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete,
+	return client.Row{Measurement: sum, Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 		MaxInput: 1 << 20, MaxResults: 100, Deadline: 1000, Memory: 1 << 30}
 }
 

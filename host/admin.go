@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
 )
@@ -100,9 +101,9 @@ func reachable(address string) string {
 // BuiltIn are the rows that the built-in Tasks are registered with; the
 // measurement is that of the executable found.
 var BuiltIn = map[string]wire.Row{
-	"ordered": {Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, Ordered: true,
+	"ordered": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
 		MaxInput: 1 << 20, MaxResults: wire.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30},
-	"text": {Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, Ordered: true,
+	"text": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
 		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30},
 }
 

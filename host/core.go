@@ -18,6 +18,7 @@ import (
 
 	"motte/client"
 	"motte/core/control"
+	"motte/host/messages"
 	"motte/host/sandbox"
 )
 
@@ -141,7 +142,7 @@ func (s *session) listen(ctx context.Context) {
 		if err != nil || n == 0 {
 			return
 		}
-		m, err := control.Decode(p[:n])
+		m, err := messages.Decode(p[:n])
 		if err != nil {
 			s.h.log.Error("the Core sent a message that can't be understood")
 			return
@@ -196,7 +197,7 @@ func (s *session) send(m *control.Message, f *os.File) {
 		rights = syscall.UnixRights(int(f.Fd()))
 	}
 	// An error means that the Core is gone, which listen sees.
-	_, _, _ = s.control.WriteMsgUnix(control.Append(nil, m), rights, nil)
+	_, _, _ = s.control.WriteMsgUnix(messages.Append(nil, m), rights, nil)
 }
 
 // lastLine keeps the last line of a stream that is logged.

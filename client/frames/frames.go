@@ -5,6 +5,7 @@ package frames
 
 import (
 	"motte/core/frame"
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
@@ -18,20 +19,42 @@ func AppendRequest(p []byte, r *wire.Request) []byte {
 		Bytes(r.Name).Bytes(r.Query).Bytes(r.Object)
 }
 
-// AppendAttribute appends one attribute: index 32 | len(data) 4 | data ….
-func AppendAttribute(p []byte, a wire.Attribute) []byte {
-	return frame.Writer(p).Text(a.Index, wire.MaxIdentifier).U32(uint32(len(a.Data))).Bytes(a.Data)
+// AppendAttribute appends one attribute, which goes to the index of that name:
+// index 32 | len(data) 4 | data ….
+func AppendAttribute(p []byte, index string, data []byte) []byte {
+	return frame.Writer(p).Text(index, wire.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
 }
 
-// AppendBatchOp appends one operation to the object part of an OpBatch:
+// AppendBatchOp appends one operation, OpPut or OpDelete, to the object part of an
+// OpBatch. What it does not hold of a request is the same for all of the batch.
 //
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
-func AppendBatchOp(p []byte, o *wire.BatchOp) []byte {
+func AppendBatchOp(p []byte, o *wire.Request) []byte {
 	return frame.Writer(p).U8(byte(o.Op), byte(o.Flags)).U16(uint16(len(o.Name))).
 		U32(uint32(len(o.Query))).U32(uint32(len(o.Object))).Bytes(o.Identity[:]).
 		Bytes(o.Name).Bytes(o.Query).Bytes(o.Object)
 }
+
+// AppendHead appends a head: LSN 8 | segment's tag 16 | chain value 16.
+func AppendHead(p []byte, h *wire.Head) []byte {
+	return frame.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
+}
+
+// The operations in a Task's row, a bit for each.
+const (
+	TaskSearch = 1 << wire.OpSearch
+	TaskCount  = 1 << wire.OpCount
+	TaskDelete = 1 << wire.OpDeleteWhere
+)
+
+// MaxReplyBody bounds the body of a reply in bytes.
+const MaxReplyBody = wire.MaxObject + wire.MaxName + 64
+
+const headSize = 40 // bytes
+
+// ValidCode reports whether c is a code of this version.
+func ValidCode(c wire.Code) bool { return c <= wire.Expired }
 
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes
 // of p: wire.Malformed or wire.UnsupportedVersion otherwise.
@@ -47,16 +70,23 @@ func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code wire.Code) {
 	h.Number = r.U64()
 	h.BodyLen = int(r.U32())
 	h.Count = r.U32()
-	h.Head, _ = wire.DecodeHead(r.Take(wire.HeadSize))
-	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindAlert && h.Code.Valid() && h.BodyLen <= wire.MaxReplyBody)
+	h.Head, _ = wire.DecodeHead(r.Take(headSize))
+	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindAlert && ValidCode(h.Code) && h.BodyLen <= MaxReplyBody)
 	if r.Done() != nil {
 		return h, wire.Malformed
 	}
 	return h, wire.OK
 }
 
+// Object is the body of a KindObject frame.
+type Object struct {
+	Identity identity.ID
+	Name     []byte // empty if it was put without one
+	Data     []byte
+}
+
 // DecodeObject reads the body of a KindObject frame; the result aliases p.
-func DecodeObject(p []byte) (o wire.Object, err error) {
+func DecodeObject(p []byte) (o Object, err error) {
 	r := frame.NewReader(p)
 	r.Copy(o.Identity[:])
 	o.Name = r.Take(int(r.U16()))
@@ -66,13 +96,13 @@ func DecodeObject(p []byte) (o wire.Object, err error) {
 }
 
 // DecodeIdentities reads a body that holds count identities.
-func DecodeIdentities(p []byte, count uint32) ([]wire.Identity, error) {
-	if uint64(len(p)) != uint64(count)*wire.IdentitySize {
+func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
+	if uint64(len(p)) != uint64(count)*identity.Size {
 		return nil, frame.ErrMalformed
 	}
-	ids := make([]wire.Identity, count)
+	ids := make([]identity.ID, count)
 	for i := range ids {
-		copy(ids[i][:], p[i*wire.IdentitySize:])
+		copy(ids[i][:], p[i*identity.Size:])
 	}
 	return ids, nil
 }

@@ -16,8 +16,10 @@ import (
 	"syscall"
 	"testing"
 
+	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
+	"motte/host/messages"
 	"motte/tcb"
 )
 
@@ -142,7 +144,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := control.Decode(p[:n]); err != nil {
+		if m, err := messages.Decode(p[:n]); err != nil {
 			t.Fatal(err)
 		} else if m.Type == control.Ready {
 			return
@@ -154,7 +156,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 // last.
 func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
 	t.Helper()
-	if _, err := host.Write(control.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+	if _, err := host.Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
 		t.Fatal(err)
 	}
 	for p := make([]byte, control.MaxMessage); ; {
@@ -162,7 +164,7 @@ func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
 		if n == 0 || err != nil {
 			break
 		}
-		if m, err := control.Decode(p[:n]); err != nil {
+		if m, err := messages.Decode(p[:n]); err != nil {
 			t.Fatal(err)
 		} else if m.Type == control.Anchor {
 			last = wire.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
@@ -187,7 +189,7 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 	later, other := last, last
 	later.LSN++
 	other.Segment[0] ^= 1
-	anchor := func(h wire.Head) string { return "-anchor=" + hex.EncodeToString(wire.AppendHead(nil, &h)) }
+	anchor := func(h wire.Head) string { return "-anchor=" + hex.EncodeToString(frames.AppendHead(nil, &h)) }
 	for _, c := range []struct {
 		name  string
 		flags []string

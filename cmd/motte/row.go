@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 )
 
@@ -71,11 +72,11 @@ func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error
 }
 
 var operations = []struct {
-	operation wire.TaskOps
+	operation uint8
 	name      string
-}{{wire.TaskSearch, "search"}, {wire.TaskCount, "count"}, {wire.TaskDelete, "delete"}}
+}{{frames.TaskSearch, "search"}, {frames.TaskCount, "count"}, {frames.TaskDelete, "delete"}}
 
-func operationNames(o wire.TaskOps) (names []string) {
+func operationNames(o uint8) (names []string) {
 	for _, x := range operations {
 		if o&x.operation != 0 {
 			names = append(names, x.name)
@@ -84,9 +85,9 @@ func operationNames(o wire.TaskOps) (names []string) {
 	return names
 }
 
-func operationsText(o wire.TaskOps) string { return strings.Join(operationNames(o), ",") }
+func operationsText(o uint8) string { return strings.Join(operationNames(o), ",") }
 
-func parseOperations(s string) (o wire.TaskOps, err error) {
+func parseOperations(s string) (o uint8, err error) {
 	for _, word := range strings.Split(s, ",") {
 		known := false
 		for _, x := range operations {

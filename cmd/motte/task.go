@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
 )
@@ -49,7 +50,7 @@ func (a *app) tasks(v *view) error {
 }
 
 // defaultRow is what a Task that nobody knows is registered with.
-var defaultRow = wire.Row{Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete,
+var defaultRow = wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
 
 func (a *app) taskRegister() *cobra.Command {

@@ -29,16 +29,9 @@ type Grants map[Principal]wire.Rights
 // Rights returns what p was granted.
 func (g Grants) Rights(p Principal) wire.Rights { return g[p] }
 
-// Add gives p more rights.
-func (g Grants) Add(p Principal, r wire.Rights) {
-	if r != 0 {
-		g[p] |= r
-	}
-}
-
-// Remove takes rights from p.
-func (g Grants) Remove(p Principal, r wire.Rights) {
-	if g[p] &^= r; g[p] == 0 {
+// Set gives p these rights, and no others.
+func (g Grants) Set(p Principal, r wire.Rights) {
+	if g[p] = r; r == 0 {
 		delete(g, p)
 	}
 }

@@ -16,7 +16,8 @@
 //	measurement 32 | memory 8 | key 32 | address 64 | reason 1 | segment 4
 //	offset 4 | values, 8 each …
 //
-// So all that a message of the host can hold is a type and a number.
+// So all that a message of the host can hold is a type and a number. The host's
+// half, which encodes those and decodes the Core's, is host/messages.
 package control
 
 import (
@@ -55,57 +56,39 @@ const MaxAddress = 64
 
 // Message is one message; fields that its type does not list are zero.
 type Message struct {
-	Type        Type
-	Instance    uint64
-	Measurement [32]byte
-	Memory      uint64 // bytes
-	Key         [32]byte
-	Address     string
-	Reason      wire.Reason
-	Segment     uint32
-	Offset      uint32
-	Values      []uint64
+	Type            Type
+	Instance        uint64
+	Measurement     [32]byte
+	Memory          uint64 // bytes
+	Key             [32]byte
+	Address         string
+	Reason          wire.Reason
+	Segment, Offset uint32
+	Values          []uint64
 }
 
-// Append appends the encoding of m to p.
+// Append appends the encoding of a message of the Core to p.
 func Append(p []byte, m *Message) []byte {
 	w := frame.Writer(p).U8('M', 'C', Version, byte(m.Type)).U64(m.Instance)
-	if m.Type <= Anchor {
-		w = w.Bytes(m.Measurement[:]).U64(m.Memory).Bytes(m.Key[:]).Text(m.Address, MaxAddress)
-		w = w.U8(byte(m.Reason)).U32(m.Segment).U32(m.Offset)
-		for _, v := range m.Values {
-			w = w.U64(v)
-		}
+	w = w.Bytes(m.Measurement[:]).U64(m.Memory).Bytes(m.Key[:]).Text(m.Address, MaxAddress)
+	w = w.U8(byte(m.Reason)).U32(m.Segment).U32(m.Offset)
+	for _, v := range m.Values {
+		w = w.U64(v)
 	}
 	return w
 }
 
-// Decode reads one message. The result does not alias p.
+// Decode reads one message of the host.
 func Decode(p []byte) (m Message, err error) {
 	r := frame.NewReader(p)
-	r.Require(len(p) <= MaxMessage && string(r.Take(2)) == "MC" && r.U8() == Version)
+	r.Require(string(r.Take(2)) == "MC" && r.U8() == Version)
 	m.Type, m.Instance = Type(r.U8()), r.U64()
-	if m.Type >= Ready && m.Type <= Anchor {
-		r.Copy(m.Measurement[:])
-		m.Memory = r.U64()
-		r.Copy(m.Key[:])
-		m.Address = r.Text(MaxAddress)
-		m.Reason, m.Segment, m.Offset = wire.Reason(r.U8()), r.U32(), r.U32()
-		m.Values = make([]uint64, r.Len()/8)
-		for i := range m.Values {
-			m.Values[i] = r.U64()
-		}
-	} else {
-		r.Require(m.Type == TaskStarted || m.Type == TaskEnded || m.Type == Stop && m.Instance == 0)
-	}
+	r.Require(m.Type == TaskStarted || m.Type == TaskEnded || m.Type == Stop && m.Instance == 0)
 	return m, r.Done()
 }
 
 // MaxOp and MaxCode are one more than the highest operation and code counted.
-const (
-	MaxOp   = 36
-	MaxCode = 27
-)
+const MaxOp, MaxCode = int(wire.OpCompact) + 1, int(wire.Expired) + 1
 
 // Buckets is the number of buckets of a latency histogram: bucket i counts
 // what took less than 2^i × 16 µs; the last one counts the rest.
@@ -114,7 +97,7 @@ const Buckets = 20
 // Stats are the Core's counters since it started, by the indexes below. They
 // depend on how many requests there were, on their kind, outcome and duration,
 // and on nothing else: on no content, name, principal or predicate.
-type Stats [statsLen]uint64
+type Stats [micros + MaxOp]uint64
 
 // Indexes of single counters.
 const (
@@ -128,7 +111,6 @@ const (
 	requests    = SyncLatency + Buckets
 	latency     = requests + MaxOp*MaxCode
 	micros      = latency + MaxOp*Buckets
-	statsLen    = micros + MaxOp
 )
 
 // Requests is the index of the answers to an operation with a code.

@@ -1,4 +1,4 @@
-package control
+package control_test
 
 import (
 	"bytes"
@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"motte/client/frames"
+	"motte/core/control"
 	"motte/core/wire"
+	"motte/host/messages"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -21,24 +24,48 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-// messages holds one message of each type.
-var messages = map[string]Message{
-	"ready":        {Type: Ready, Key: pattern(0x20), Address: "127.0.0.1:7433"},
-	"start-task":   {Type: StartTask, Instance: 7, Measurement: pattern(0x40), Memory: 256 << 20},
-	"stop-task":    {Type: StopTask, Instance: 7},
-	"counters":     {Type: Counters, Values: []uint64{1, 2, 1 << 40}},
-	"event":        {Type: Event, Reason: wire.ReasonDamagedRecord, Segment: 3, Offset: 4096},
-	"anchor":       {Type: Anchor, Instance: 4711, Key: pattern(0xc0)},
-	"task-started": {Type: TaskStarted, Instance: 7},
-	"task-ended":   {Type: TaskEnded, Instance: 7},
-	"stop":         {Type: Stop},
+// each holds one message of each type.
+var each = map[string]control.Message{
+	"ready":        {Type: control.Ready, Key: pattern(0x20), Address: "127.0.0.1:7433"},
+	"start-task":   {Type: control.StartTask, Instance: 7, Measurement: pattern(0x40), Memory: 256 << 20},
+	"stop-task":    {Type: control.StopTask, Instance: 7},
+	"counters":     {Type: control.Counters, Values: []uint64{1, 2, 1 << 40}},
+	"event":        {Type: control.Event, Reason: wire.ReasonDamagedRecord, Segment: 3, Offset: 4096},
+	"anchor":       {Type: control.Anchor, Instance: 4711, Key: pattern(0xc0)},
+	"task-started": {Type: control.TaskStarted, Instance: 7},
+	"task-ended":   {Type: control.TaskEnded, Instance: 7},
+	"stop":         {Type: control.Stop},
+}
+
+// encode encodes a message as the side does that sends it.
+func encode(m *control.Message) []byte {
+	if m.Type <= control.Anchor {
+		return control.Append(nil, m)
+	}
+	return messages.Append(nil, m)
+}
+
+// decode decodes a message as the side does that may get it: never both.
+func decode(t *testing.T, p []byte) (control.Message, error) {
+	t.Helper()
+	ofHost, err := control.Decode(p)
+	ofCore, errCore := messages.Decode(p)
+	switch {
+	case err == nil && errCore == nil:
+		t.Fatalf("%x is taken by both sides", p)
+	case err == nil && ofHost.Type < control.TaskStarted, errCore == nil && ofCore.Type >= control.TaskStarted:
+		t.Fatalf("%x is taken by the side that sends it", p)
+	case err == nil:
+		return ofHost, nil
+	}
+	return ofCore, errCore
 }
 
 // TestGoldenMessages pins every message. A golden file is a comment line and
 // the message in hexadecimal.
 func TestGoldenMessages(t *testing.T) {
-	for name, m := range messages {
-		p := Append(nil, &m)
+	for name, m := range each {
+		p := encode(&m)
 		path := filepath.Join("testdata", name+".hex")
 		if *update {
 			text := "# " + strings.ToUpper(strings.ReplaceAll(name, "-", " ")) + "\n" + hex.EncodeToString(p) + "\n"
@@ -54,19 +81,19 @@ func TestGoldenMessages(t *testing.T) {
 		if want := strings.TrimSpace(digits); hex.EncodeToString(p) != want {
 			t.Errorf("%s is encoded differently now:\n got %x\nwant %s", name, p, want)
 		}
-		got, err := Decode(p)
-		if err != nil || !bytes.Equal(Append(nil, &got), p) {
+		got, err := decode(t, p)
+		if err != nil || !bytes.Equal(encode(&got), p) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
-		if m.Type <= Anchor {
+		if m.Type <= control.Anchor {
 			p = p[:coreSize] // a shorter list of values is one, too
 		}
 		for n := range p {
-			if _, err := Decode(p[:n]); err == nil {
+			if _, err := decode(t, p[:n]); err == nil {
 				t.Errorf("%s: cut to %d bytes, and accepted", name, n)
 			}
 		}
-		if _, err := Decode(append(p, 0)); err == nil {
+		if _, err := decode(t, append(p, 0)); err == nil {
 			t.Errorf("%s: a byte long, and accepted", name)
 		}
 	}
@@ -85,10 +112,12 @@ func altered(p []byte, at int, b byte) []byte {
 }
 
 func TestMessageLimits(t *testing.T) {
-	counters := func(n int) []byte { return Append(nil, &Message{Type: Counters, Values: make([]uint64, n)}) }
-	most := (MaxMessage - coreSize) / 8
-	event := Append(nil, &Message{Type: Event})
-	host := func(t Type, instance uint64) []byte { return Append(nil, &Message{Type: t, Instance: instance}) }
+	counters := func(n int) []byte { return encode(&control.Message{Type: control.Counters, Values: make([]uint64, n)}) }
+	most := (control.MaxMessage - coreSize) / 8
+	event := encode(&control.Message{Type: control.Event})
+	host := func(t control.Type, instance uint64) []byte {
+		return encode(&control.Message{Type: t, Instance: instance})
+	}
 	for _, c := range []struct {
 		name  string
 		input []byte
@@ -97,19 +126,19 @@ func TestMessageLimits(t *testing.T) {
 		{"longest message", counters(most), true},
 		{"longer", counters(most + 1), false},
 		{"half a value", counters(1)[:coreSize+4], false},
-		{"all counters", counters(len(Stats{})), true},
+		{"all counters", counters(len(control.Stats{})), true},
 		{"no type", altered(event, 3, 0), false},
-		{"the Core's last type and one", altered(event, 3, byte(Anchor)+1), false},
-		{"a type before the host's first", altered(host(Stop, 0), 3, byte(TaskStarted)-1), false},
-		{"the host's last type and one", altered(host(Stop, 0), 3, byte(Stop)+1), false},
-		{"another version", altered(host(Stop, 0), 2, Version+1), false},
-		{"another magic", altered(host(Stop, 0), 1, 'T'), false},
-		{"the host's with a field of the Core's", append(host(TaskEnded, 7), event[hostSize:]...), false},
-		{"to stop an instance", host(Stop, 7), false},
-		{"longest address", Append(nil, &Message{Type: Ready, Address: strings.Repeat("a", MaxAddress)}), true},
-		{"zero byte inside address", Append(nil, &Message{Type: Ready, Address: "a\x00b"}), false},
+		{"the Core's last type and one", altered(event, 3, byte(control.Anchor)+1), false},
+		{"a type before the host's first", altered(host(control.Stop, 0), 3, byte(control.TaskStarted)-1), false},
+		{"the host's last type and one", altered(host(control.Stop, 0), 3, byte(control.Stop)+1), false},
+		{"another version", altered(host(control.Stop, 0), 2, control.Version+1), false},
+		{"another magic", altered(host(control.Stop, 0), 1, 'T'), false},
+		{"the host's with a field of the Core's", append(host(control.TaskEnded, 7), event[hostSize:]...), false},
+		{"to stop an instance", host(control.Stop, 7), false},
+		{"longest address", encode(&control.Message{Type: control.Ready, Address: strings.Repeat("a", control.MaxAddress)}), true},
+		{"zero byte inside address", encode(&control.Message{Type: control.Ready, Address: "a\x00b"}), false},
 	} {
-		if _, err := Decode(c.input); (err == nil) != c.ok {
+		if _, err := decode(t, c.input); (err == nil) != c.ok {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -117,12 +146,12 @@ func TestMessageLimits(t *testing.T) {
 
 // TestDecodeDoesNotAlias: the buffer of a message is read into again.
 func TestDecodeDoesNotAlias(t *testing.T) {
-	for name, m := range messages {
-		p := Append(nil, &m)
+	for name, m := range each {
+		p := encode(&m)
 		want := bytes.Clone(p)
-		got, err := Decode(p)
+		got, err := decode(t, p)
 		clear(p)
-		if err != nil || !bytes.Equal(Append(nil, &got), want) {
+		if err != nil || !bytes.Equal(encode(&got), want) {
 			t.Errorf("%s changed with its buffer", name)
 		}
 	}
@@ -131,18 +160,18 @@ func TestDecodeDoesNotAlias(t *testing.T) {
 // TestStatsCountEachThingInItsOwnPlace: no two counters share an index, all
 // operations and codes have one.
 func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
-	var s Stats
-	for i := range SyncLatency + Buckets {
+	var s control.Stats
+	for i := range control.SyncLatency + control.Buckets {
 		s[i]++
 	}
-	for op := range MaxOp {
-		for code := range MaxCode {
-			s[Requests(op, code)]++
+	for op := range control.MaxOp {
+		for code := range control.MaxCode {
+			s[control.Requests(op, code)]++
 		}
-		for b := range Buckets {
-			s[Latency(op, b)]++
+		for b := range control.Buckets {
+			s[control.Latency(op, b)]++
 		}
-		s[Micros(op)]++
+		s[control.Micros(op)]++
 	}
 	for i, n := range s {
 		if n != 1 {
@@ -150,19 +179,19 @@ func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
 		}
 	}
 	for v := range 256 {
-		if wire.Operation(v).Valid() && v >= MaxOp || wire.Code(v).Valid() != (v < MaxCode) {
+		if wire.Operation(v).Valid() && v >= control.MaxOp || frames.ValidCode(wire.Code(v)) != (v < control.MaxCode) {
 			t.Errorf("operation or code %d is not counted", v)
 		}
 	}
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, m := range messages {
-		f.Add(Append(nil, &m))
+	for _, m := range each {
+		f.Add(encode(&m))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if m, err := Decode(p); err == nil && !bytes.Equal(Append(nil, &m), p) {
-			t.Fatalf("%+v encoded again as\n%x, was\n%x", m, Append(nil, &m), p)
+		if m, err := decode(t, p); err == nil && !bytes.Equal(encode(&m), p) {
+			t.Fatalf("%+v encoded again as\n%x, was\n%x", m, encode(&m), p)
 		}
 	})
 }

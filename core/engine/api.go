@@ -29,9 +29,9 @@ type Request struct {
 
 // Write is one object to put or to delete.
 type Write struct {
-	wire.BatchOp
-	Sum        [32]byte // SHA-256 of Object
-	Attributes []wire.Attribute
+	wire.Request
+	Sum        [32]byte          // SHA-256 of Object
+	Attributes map[string][]byte // by index
 }
 
 // Output is what the engine wants done. The shell takes it after each batch of
@@ -144,11 +144,11 @@ func Prepare(r wire.Request) (*Request, wire.Code) {
 		}
 	}
 	ok := p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
-	var ops []wire.BatchOp
+	var ops []wire.Request
 	var err error
 	switch r.Op {
 	case wire.OpPut, wire.OpDelete:
-		ops = []wire.BatchOp{{Op: r.Op, Flags: r.Flags, Identity: r.Identity, Name: r.Name, Query: r.Query, Object: r.Object}}
+		ops = []wire.Request{r}
 	case wire.OpBatch:
 		ops, err = wire.DecodeBatch(r.Object)
 	case wire.OpGet:
@@ -156,7 +156,7 @@ func Prepare(r wire.Request) (*Request, wire.Code) {
 	}
 	q := &Request{Request: r, Writes: make([]Write, len(ops))}
 	for i := range ops {
-		q.Writes[i].BatchOp = ops[i]
+		q.Writes[i].Request = ops[i]
 		ok = ok && q.Writes[i].prepare()
 	}
 	if !ok || err != nil {

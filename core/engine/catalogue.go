@@ -235,15 +235,15 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		return frame.ErrMalformed
 	case rec.Kind == log.KindCreateCollection:
 		c = &collection{id: rec.Collection, name: n.name, grants: make(access.Grants)}
-		c.grants.Add(n.id, wire.Rights(n.flags))
+		c.grants.Set(n.id, wire.Rights(n.flags))
 		e.byName[c.name], e.byID[c.id] = c, c
 		e.collections = append(e.collections, c)
 		e.identifiers = max(e.identifiers, c.id)
 	case c == nil:
 	case rec.Kind == log.KindGrant:
-		c.grants.Add(n.id, wire.Rights(n.flags))
+		c.grants.Set(n.id, c.grants.Rights(n.id)|wire.Rights(n.flags))
 	case rec.Kind == log.KindRevoke:
-		c.grants.Remove(n.id, wire.Rights(n.flags))
+		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.id)
 	case rec.Kind == log.KindDropCollection:
 		for _, x := range c.indexes {
@@ -267,7 +267,7 @@ func (e *Engine) forget(p access.Principal) {
 	delete(e.principals, p)
 	e.out.Ended = append(e.out.Ended, p)
 	for _, c := range e.collections {
-		c.grants.Remove(p, wire.RightsAll)
+		c.grants.Set(p, 0)
 	}
 }
 
@@ -338,7 +338,8 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 	admin := e.isAdmin(p.id)
 	if admin {
 		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed[wire.StatusServer]}
-		s.Numbers[0], s.Numbers[3], s.Numbers[5] = uint64(e.objects.Len()), e.alertCount, uint64(e.Now.Sub(e.began)/time.Second)
+		n, _ := e.objects.Size()
+		s.Numbers[0], s.Numbers[3], s.Numbers[5] = uint64(n), e.alertCount, uint64(e.Now.Sub(e.began)/time.Second)
 		if e.KeyInStore {
 			s.Flags |= wire.StatusKeyInStore
 		}

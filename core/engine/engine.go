@@ -195,7 +195,7 @@ func (e *Engine) Head() wire.Head { return e.at.Head() }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
-func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Len(), e.objects.Bytes() }
+func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Size() }
 
 // random fills p. It is not for input to reach that the kernel has none.
 func (e *Engine) random(p []byte) {
@@ -312,8 +312,9 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	switch {
 	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
 		if o, ok := e.objects.Get(r.ID.Value()); ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
+			e.remove(o.ID.Value())
 			o.Loc = at
-			e.put(o)
+			e.add(o)
 		}
 	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
 		e.applyObject(r, at, w)

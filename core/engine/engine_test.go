@@ -256,8 +256,8 @@ func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 func TestBatchIsAllOrNothing(t *testing.T) {
 	w := indexed(t, 0)
 	var ops []byte
-	ops = frames.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpPut, Name: []byte("new"), Object: []byte("data")})
-	ops = frames.AppendBatchOp(ops, &wire.BatchOp{Op: wire.OpDelete, Name: []byte("absent")})
+	ops = frames.AppendBatchOp(ops, &wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: []byte("new"), Object: []byte("data")})
+	ops = frames.AppendBatchOp(ops, &wire.Request{Header: wire.Header{Op: wire.OpDelete}, Name: []byte("absent")})
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: "c"}, Object: ops}, wire.NotFound)
 	w.must(admin, get("c", "new"), wire.NotFound)
 }

@@ -22,7 +22,7 @@ func written(f *testing.F, want func(log.Kind) bool) (bodies [][]byte) {
 	alice := access.Principal{0: 9}
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
 	named := put("c", "one", "data of one")
-	named.Query = frames.AppendAttribute(nil, wire.Attribute{Index: "x", Data: []byte("input")})
+	named.Query = frames.AppendAttribute(nil, "x", []byte("input"))
 	w.must(admin, named, wire.OK)
 	w.must(admin, put("c", "", "no name"), wire.OK)
 	w.must(admin, put("c", "empty", ""), wire.OK)

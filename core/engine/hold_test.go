@@ -524,7 +524,7 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	w := indexed(t, wire.FlagLazy|wire.FlagAttribute)
 	x := w.x()
-	attributes := frames.AppendAttribute(nil, wire.Attribute{Index: "x", Data: []byte("input")})
+	attributes := frames.AppendAttribute(nil, "x", []byte("input"))
 	body := appendObject([]byte("name"), attributes, make([]byte, 1<<20))
 	x.follow(delivery{step: task.Insert}, body, &write{})
 	kept := x.queue[0].input

@@ -102,14 +102,9 @@ func (x *index) ordered() bool { return x.flags&wire.FlagOrdered != 0 }
 func (x *index) input(o Object) (input []byte, refused bool) {
 	input = o.Data
 	if x.flags&wire.FlagAttribute != 0 {
-		input = nil
 		// The Core checked the attributes when it stored them.
-		list, _ := wire.DecodeAttributes(o.Attributes)
-		for _, a := range list {
-			if a.Index == x.name {
-				input = a.Data
-			}
-		}
+		attributes, _ := wire.DecodeAttributes(o.Attributes)
+		input = attributes[x.name]
 	}
 	if uint64(len(input)) > uint64(x.row.MaxInput) {
 		return nil, true
@@ -131,7 +126,7 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 		o, _ := DecodeObject(body)
 		input, refused := x.input(o)
 		if refused {
-			w.flags |= wire.ReplyNotIndexed
+			w.answer.Flags |= wire.ReplyNotIndexed
 		}
 		if input == nil {
 			d.step = task.Remove
@@ -349,7 +344,7 @@ func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 		d.step = task.Remove // as what it counts now, so that it can't be refused again
 		x.refused++
 		if d.waiter != nil {
-			d.waiter.flags |= wire.ReplyNotIndexed
+			d.waiter.answer.Flags |= wire.ReplyNotIndexed
 		}
 	case a.Failure == task.FailQuery && d.search != nil && d.search == x.asked(a.Seq) && len(d.search.found) == 0:
 		e.done(x, is)

@@ -125,10 +125,10 @@ func TestPaperSubQueryIsRoutedToTheAppropriateTask(t *testing.T) {
 func TestPaperEachObjectHasAUniqueIdentity(t *testing.T) {
 	w := indexed(t, 0)
 	m := identity.NewMaker([]byte("a key"))
-	values, tags := make(map[identity.Value]bool), make(map[identity.Tag]bool)
+	values, tags := make(map[identity.Value]bool), make(map[[16]byte]bool)
 	for range 100 {
 		id := identity.ID(w.must(admin, put("c", "", "the same content"), wire.OK).body)
-		values[id.Value()], tags[id.Tag()] = true, true
+		values[id.Value()], tags[[16]byte(id[identity.ValueSize:])] = true, true
 		c := w.disk[len(w.disk)-1].Collection
 		if !m.Check(c, id, sha([]byte("the same content"))) {
 			t.Fatal("the identity does not fit its object")
@@ -155,12 +155,12 @@ func TestPaperIdentityIsAValueAndAHash(t *testing.T) {
 	}
 	random := identity.Value([]byte("random, 16 bytes"))
 	w.e.Random = bytes.NewReader(random[:])
-	if id := made("", "content"); id != identity.New(random, m.Tag(c, random, sha([]byte("content")))) {
+	if id := made("", "content"); id != m.ID(c, random, sha([]byte("content"))) {
 		t.Errorf("without a name: %x", id)
 	}
 	named := m.Named(c, []byte("name"))
 	for _, object := range []string{"content", "other content"} {
-		if id := made("name", object); id != identity.New(named, m.Tag(c, named, sha([]byte(object)))) {
+		if id := made("name", object); id != m.ID(c, named, sha([]byte(object))) {
 			t.Errorf("with a name: %x", id)
 		}
 	}
@@ -239,7 +239,7 @@ func TestPaperOriginalDataIsRetrievedByIdentity(t *testing.T) {
 	w.settle()
 	w.register("c", "x", wire.FlagAttribute)
 	q := put("c", "one", "the original data")
-	q.Query = frames.AppendAttribute(nil, wire.Attribute{Index: "x", Data: []byte("an attribute")})
+	q.Query = frames.AppendAttribute(nil, "x", []byte("an attribute"))
 	n := w.ask(admin, q)
 	w.commit(1)
 	for _, f := range w.tasks[0].frames {
@@ -344,7 +344,7 @@ func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 // TestRefusalsOfTheTaskAreFixedCodes has its largest input.
 func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 	w := indexed(t, 0)
-	row := wire.Row{Operations: wire.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
+	row := wire.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
 	for _, when := range []string{"registered", "read from the log again"} {
 		w.must(admin, createIndex("c", "ordered", wire.TypeAny, wire.FlagOrdered), wire.InvalidRequest)
@@ -377,8 +377,8 @@ func TestPaperLeakedKeyTriggersASystemAlert(t *testing.T) {
 	one := w.id("c", "one")
 	for name, leak := range map[string]identity.ID{
 		"the key":          key,
-		"half of it first": identity.New(identity.Value(key[:16]), one.Tag()),
-		"half of it last":  identity.New(one.Value(), identity.Tag(key[:16])),
+		"half of it first": identity.ID(slices.Concat(key[:16], one[16:])),
+		"half of it last":  identity.ID(slices.Concat(one[:16], key[:16])),
 	} {
 		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
 		w.instead(w.tasks[0], func(seq uint64) []task.Answer {

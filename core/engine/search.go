@@ -149,7 +149,7 @@ func (e *Engine) finish(s *search) {
 	case e.readOnly:
 		e.end(s.req, wire.StorageFailed)
 	default:
-		e.deleteFound(s, keep, r.Flags)
+		e.deleteFound(s, keep, r)
 	}
 }
 
@@ -169,7 +169,7 @@ func (e *Engine) meter(s *search, k uint64) bool {
 // deleteFound appends a deletion for each object that is still as the Task
 // knew it. More than MaxBatch become several groups: a crash in between leaves
 // some of them deleted, and the client without an answer.
-func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFlags) {
+func (e *Engine) deleteFound(s *search, list []mapping.Entry, r Reply) {
 	var all log.Group
 	for _, o := range list {
 		cur, live := e.live(s.x.c, o.ID.Value())
@@ -177,7 +177,8 @@ func (e *Engine) deleteFound(s *search, list []mapping.Entry, flags wire.ReplyFl
 			all = append(all, deletion(o))
 		}
 	}
-	w := &write{req: s.req, flags: flags}
+	r.Count = uint32(len(all))
+	w := &write{req: s.req, answer: r}
 	for g := range slices.Chunk(all, wire.MaxBatch) {
 		w.add(e, g)
 	}

@@ -247,7 +247,7 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 	r := wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: c}}
 	var changed int
 	for range 1 + s.rng.IntN(3)*s.rng.IntN(2) {
-		op := wire.BatchOp{Op: wire.OpPut, Name: s.name(), Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(4))}}
+		op := wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: s.name(), Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(4))}}
 		if again != nil {
 			op.Name, op.Object, again = again.Name, again.Data, nil
 		}
@@ -269,7 +269,7 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 		}
 		if want == wire.OK && op.Op == wire.OpPut {
 			sum := sha(op.Object)
-			model[v] = modelObject{identity.New(v, s.maker.Tag(s.collectionID(c), v, sum)), s.owners[who], string(op.Object)}
+			model[v] = modelObject{s.maker.ID(s.collectionID(c), v, sum), s.owners[who], string(op.Object)}
 		} else if want == wire.OK {
 			delete(model, v)
 		}
@@ -296,7 +296,7 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 
 // predict says what a write has to come to: the rules of package access, told
 // once more.
-func (s *simulation) predict(who access.Principal, c string, op wire.BatchOp, cur modelObject, exists bool) wire.Code {
+func (s *simulation) predict(who access.Principal, c string, op wire.Request, cur modelObject, exists bool) wire.Code {
 	r := s.rights[c][who]
 	own := exists && cur.owner == s.owners[who]
 	sees := r&wire.RightRead != 0 || own && r&wire.RightReadOwn != 0

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/control"
 	"motte/core/identity"
@@ -90,15 +91,15 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 		want  wire.Code
 	}{
 		{"none", admin, nil, wire.OK},
-		{"the newest", admin, wire.AppendHead(nil, &now), wire.OK},
-		{"one of an earlier segment", admin, wire.AppendHead(nil, &old), wire.OK},
-		{"one before that", admin, wire.AppendHead(nil, &wire.Head{LSN: 1, Segment: w.tag(1)}), wire.OK},
-		{"one that is to come", admin, wire.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
-		{"one of another branch", admin, wire.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.Segment[0] ^= 1 }))), wire.HistoryDiffers},
-		{"one of a record that was lost", admin, wire.AppendHead(nil, ptr(change(old, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
-		{"half of one", admin, wire.AppendHead(nil, &now)[:20], wire.InvalidRequest},
-		{"more than one", admin, append(wire.AppendHead(nil, &now), 0), wire.InvalidRequest},
-		{"a stranger's", nobody, wire.AppendHead(nil, &now), wire.UnknownPrincipal},
+		{"the newest", admin, frames.AppendHead(nil, &now), wire.OK},
+		{"one of an earlier segment", admin, frames.AppendHead(nil, &old), wire.OK},
+		{"one before that", admin, frames.AppendHead(nil, &wire.Head{LSN: 1, Segment: w.tag(1)}), wire.OK},
+		{"one that is to come", admin, frames.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
+		{"one of another branch", admin, frames.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.Segment[0] ^= 1 }))), wire.HistoryDiffers},
+		{"one of a record that was lost", admin, frames.AppendHead(nil, ptr(change(old, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
+		{"half of one", admin, frames.AppendHead(nil, &now)[:20], wire.InvalidRequest},
+		{"more than one", admin, append(frames.AppendHead(nil, &now), 0), wire.InvalidRequest},
+		{"a stranger's", nobody, frames.AppendHead(nil, &now), wire.UnknownPrincipal},
 	} {
 		n := w.ask(tc.who, wire.Request{Header: wire.Header{Op: wire.OpHead}, Query: tc.query})
 		if a, done := w.answered(n); !done || a.code != tc.want {

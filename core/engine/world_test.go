@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/control"
 	"motte/core/identity"
@@ -548,7 +549,7 @@ func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer 
 
 // registerFake makes the Task "fake" known.
 func (w *world) registerFake() {
-	row := wire.Row{Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete, MaxInput: 64, MaxResults: 1000,
+	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 64, MaxResults: 1000,
 		Deadline: 1000, Memory: 1, Ordered: true}
 	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
 }

@@ -17,11 +17,8 @@ import (
 // follow, or the data key be destroyed, answer.
 type write struct {
 	req      *Request
-	ids      []byte          // for the answer
-	count    uint32          // for the answer
-	confirms int             // missing: of the disk, and of Tasks
-	flags    wire.ReplyFlags // a Task refused an input, there may be more to delete
-	code     wire.Code
+	answer   Reply  // when nothing is missing any more; of one with another code than OK that alone
+	confirms int    // missing: of the disk, and of Tasks
 	owner    uint32 // who is erased
 }
 
@@ -33,16 +30,16 @@ func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 	if slices.ContainsFunc(c.indexes, (*index).full) {
 		return wire.Overloaded
 	}
-	w, group := &write{req: q}, make(log.Group, len(q.Writes))
+	w, group := &write{req: q, answer: Reply{Count: uint32(len(q.Writes))}}, make(log.Group, len(q.Writes))
 	staged := make(map[identity.Value]mapping.Entry) // as pending: each write sees what those before it will do
 	for i := range q.Writes {
-		if group[i], w.code = e.decide(&q.Writes[i], p, c, staged); w.code != wire.OK {
+		if group[i], w.answer.Code = e.decide(&q.Writes[i], p, c, staged); w.answer.Code != wire.OK {
 			w.wait(e)
 			return wire.OK
 		}
 		id := group[i].ID
 		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id, Owner: group[i].Owner}
-		w.ids = append(w.ids, id[:]...)
+		w.answer.Body = append(w.answer.Body, id[:]...)
 	}
 	w.add(e, group)
 	w.wait(e)
@@ -52,7 +49,6 @@ func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 // add sends a group of the flow's records on its way to the disk. Until they
 // are durable, decisions on writes see what they will do.
 func (w *write) add(e *Engine, g log.Group) {
-	w.count += uint32(len(g))
 	e.append(w, g...)
 	for i := range g {
 		r := &g[i]
@@ -65,7 +61,7 @@ func (w *write) add(e *Engine, g log.Group) {
 func (w *write) wait(e *Engine) {
 	w.confirms++
 	e.then(func(code wire.Code) {
-		w.code = max(w.code, code)
+		w.answer.Code = max(w.answer.Code, code)
 		w.confirmed(e)
 	})
 }
@@ -108,12 +104,12 @@ func (e *Engine) decide(w *Write, p *principal, c *collection, staged map[identi
 	case exists && !access.Replace(rights, own):
 		return rec, wire.Denied
 	}
-	for _, a := range w.Attributes {
-		if x := c.index(a.Index); x == nil || x.flags&wire.FlagAttribute == 0 {
+	for name := range w.Attributes {
+		if x := c.index(name); x == nil || x.flags&wire.FlagAttribute == 0 {
 			return rec, wire.NoIndex
 		}
 	}
-	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: identity.New(v, e.Maker.Tag(c.id, v, w.Sum)),
+	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: e.Maker.ID(c.id, v, w.Sum),
 		Body: appendObject(w.Name, w.Query, w.Object)}, wire.OK
 }
 
@@ -132,23 +128,21 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 		return
 	}
 	d := delivery{step: task.Remove, lsn: r.LSN}
+	d.gone, d.hasGone = e.remove(v)
 	if r.Kind == log.KindPut {
 		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
-		d.gone, d.hasGone = e.put(d.put)
-	} else {
-		d.gone, d.hasGone = e.remove(v)
+		e.add(d.put)
 	}
 	for _, x := range c.indexes {
 		x.follow(d, r.Body, w)
 	}
 }
 
-// put and remove change the mapping, and what is counted of it.
-func (e *Engine) put(o mapping.Entry) (gone mapping.Entry, had bool) {
-	gone, had = e.remove(o.ID.Value())
+// add and remove change the mapping, and what is counted of it. What is added is not
+// there.
+func (e *Engine) add(o mapping.Entry) {
 	e.objects.Put(o)
 	e.use(o, 1)
-	return gone, had
 }
 
 func (e *Engine) remove(v identity.Value) (gone mapping.Entry, had bool) {
@@ -176,11 +170,10 @@ func (w *write) confirmed(e *Engine) {
 	if w.confirms--; w.confirms > 0 {
 		return
 	}
-	r := Reply{Count: w.count, Body: w.ids, Flags: w.flags}
-	if w.code != wire.OK {
-		r = Reply{Code: w.code}
+	if w.answer.Code != wire.OK {
+		w.answer = Reply{Code: w.answer.Code}
 	}
-	e.reply(w.req, r)
+	e.reply(w.req, w.answer)
 }
 
 // appendObject encodes the body of a KindPut record:

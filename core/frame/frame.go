@@ -34,12 +34,10 @@ type Reader struct {
 func NewReader(p []byte) *Reader { return &Reader{rest: p} }
 
 // Take returns the next n bytes, aliasing the input, or nil if fewer are left.
-func (r *Reader) Take(n int) []byte {
-	if r.Require(n >= 0 && n <= len(r.rest)); r.bad {
-		return nil
+func (r *Reader) Take(n int) (p []byte) {
+	if r.Require(n >= 0 && n <= len(r.rest)); !r.bad {
+		p, r.rest = r.rest[:n:n], r.rest[n:]
 	}
-	p := r.rest[:n:n]
-	r.rest = r.rest[n:]
 	return p
 }
 

@@ -25,65 +25,49 @@ import (
 )
 
 // Sizes in bytes.
-const (
-	ValueSize = 16
-	TagSize   = 16
-	Size      = ValueSize + TagSize
-)
+const ValueSize, Size = 16, 32
 
 // Value is the first half of an identity: which object.
 type Value [ValueSize]byte
 
-// Tag is the second half of an identity: which content.
-type Tag [TagSize]byte
-
-// ID is an identity: value ‖ tag.
+// ID is an identity: value ‖ tag. The tag says which content.
 type ID [Size]byte
-
-// New joins a value and a tag.
-func New(v Value, t Tag) ID { return ID(append(v[:], t[:]...)) }
 
 // Value returns the first half of id.
 func (id ID) Value() Value { return Value(id[:ValueSize]) }
 
-// Tag returns the second half of id.
-func (id ID) Tag() Tag { return Tag(id[ValueSize:]) }
-
 // Maker makes identities under one key. It is not safe for concurrent use:
 // each owner has a Maker of its own.
-type Maker struct {
-	mac hash.Hash
-	sum [sha256.Size]byte
-}
+type Maker struct{ mac hash.Hash }
 
 // NewMaker returns a Maker under key, which is used for nothing else.
-func NewMaker(key []byte) *Maker { return &Maker{mac: hmac.New(sha256.New, key)} }
+func NewMaker(key []byte) *Maker { return &Maker{hmac.New(sha256.New, key)} }
 
 // Named returns the value of the object that has this name in the collection.
 func (m *Maker) Named(collection uint32, name []byte) Value {
 	return Value(m.hash('n', collection, name))
 }
 
-// Tag returns the tag of the object with this value, in this collection, whose
-// content has this SHA-256.
-func (m *Maker) Tag(collection uint32, v Value, content [sha256.Size]byte) Tag {
-	return Tag(m.hash('t', collection, v[:], content[:]))
+// ID returns the identity of the object with this value, in this collection,
+// whose content has this SHA-256.
+func (m *Maker) ID(collection uint32, v Value, content [sha256.Size]byte) ID {
+	return ID(append(v[:], m.hash('t', collection, v[:], content[:])...))
 }
 
 // Check reports whether id names exactly this content in this collection, in
 // time that does not depend on where they differ.
 func (m *Maker) Check(collection uint32, id ID, content [sha256.Size]byte) bool {
-	want, got := m.Tag(collection, id.Value(), content), id.Tag()
-	return hmac.Equal(want[:], got[:])
+	want := m.ID(collection, id.Value(), content)
+	return hmac.Equal(want[:], id[:])
 }
 
-// hash returns the first half of a MAC, until it is called again. The first byte
-// of what is hashed keeps the uses of the key apart.
+// hash returns the first half of a MAC. The first byte of what is hashed keeps the
+// uses of the key apart.
 func (m *Maker) hash(use byte, collection uint32, parts ...[]byte) []byte {
 	m.mac.Reset()
 	m.mac.Write(binary.BigEndian.AppendUint32([]byte{use}, collection))
 	for _, p := range parts {
 		m.mac.Write(p)
 	}
-	return m.mac.Sum(m.sum[:0])[:16]
+	return m.mac.Sum(nil)[:ValueSize]
 }

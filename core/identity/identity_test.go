@@ -10,7 +10,7 @@ func TestIdentityBindsCollectionValueAndContent(t *testing.T) {
 	m := NewMaker([]byte("key"))
 	sum := sha256.Sum256([]byte("content"))
 	v := m.Named(1, []byte("name"))
-	id := New(v, m.Tag(1, v, sum))
+	id := m.ID(1, v, sum)
 	if !m.Check(1, id, sum) {
 		t.Fatal("an identity fails its own check")
 	}
@@ -39,7 +39,7 @@ func TestIdentityBindsCollectionValueAndContent(t *testing.T) {
 func TestIdentitiesAreFixed(t *testing.T) {
 	m := NewMaker([]byte("key"))
 	v := m.Named(7, []byte("name"))
-	id := New(v, m.Tag(7, v, sha256.Sum256([]byte("content"))))
+	id := m.ID(7, v, sha256.Sum256([]byte("content")))
 	const want = "1b1e58dc2997634e3c571c95f5150579ff81f32ac02db86b234aff9157970e61"
 	if got := hex.EncodeToString(id[:]); got != want {
 		t.Errorf("identity %s, want %s", got, want)

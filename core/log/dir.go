@@ -21,8 +21,9 @@ var ErrLocked = errors.New("another Core has this data directory open")
 // appended meanwhile need not wait for all of it.
 const zeroAhead = 4 << 20 // bytes
 
-// temporary begins the name of a file that is being made.
-const temporary = "new-"
+// Temporary begins the name of a file that is being made. Files removes those that a
+// crash left.
+const Temporary = "new-"
 
 // Dir is a Storage in a directory.
 type Dir struct {
@@ -78,7 +79,7 @@ func (d *Dir) Files() (list []File, err error) {
 	entries, err := os.ReadDir(d.path)
 	for _, e := range entries {
 		info, errInfo := e.Info()
-		if strings.HasPrefix(e.Name(), temporary) {
+		if strings.HasPrefix(e.Name(), Temporary) {
 			errInfo = os.Remove(d.name(e.Name()))
 		} else if errInfo == nil && info.Mode().IsRegular() {
 			list = append(list, File{e.Name(), info.Size()})
@@ -147,7 +148,7 @@ func (d *Dir) Create(name string, write func(io.Writer) error) error {
 // create makes a file under another name first, so that it is there whole or not
 // at all.
 func (d *Dir) create(name string, write func(io.Writer) error) (*os.File, error) {
-	f, err := os.OpenFile(d.name(temporary+name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(d.name(Temporary+name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -208,8 +209,13 @@ func (d *Dir) Sync(name string) error {
 		return err
 	}
 	defer f.Close()
-	if p, errRead := io.ReadAll(f); errRead == nil { // what can't be read is found when it is needed
-		_, err = f.WriteAt(p, 0)
+	p := make([]byte, readAhead)
+	for at := int64(0); err == nil; at += int64(len(p)) {
+		n, errRead := f.ReadAt(p, at)
+		_, err = f.WriteAt(p[:n], at)
+		if errRead != nil { // the end, or what can't be read: that is found when it is needed
+			break
+		}
 	}
 	return errors.Join(err, f.Sync(), SyncPath(d.path))
 }

@@ -171,14 +171,16 @@ const alice, bob = 7, 8
 
 // record says what the record with this LSN is, save marks: a principal, and then objects that are put, put again, and deleted.
 func record(lsn uint64) Record {
-	value := func(lsn uint64) identity.Value { return identity.Value{byte(lsn%11 + 1)} }
+	id := func(lsn uint64) identity.ID { return identity.ID{byte(lsn%11 + 1)} }
 	switch {
 	case lsn == 1:
 		return Record{LSN: 1, Kind: KindAddPrincipal, Body: []byte("alice")}
 	case lsn%5 == 0:
-		return Record{LSN: lsn, Kind: KindDelete, Collection: 3, ID: identity.New(value(lsn-2), identity.Tag{})}
+		return Record{LSN: lsn, Kind: KindDelete, Collection: 3, ID: id(lsn - 2)}
 	}
-	return Record{LSN: lsn, Kind: KindPut, Collection: 3, Owner: alice + uint32(lsn)%2, ID: identity.New(value(lsn), identity.Tag{byte(lsn), byte(lsn >> 8)}),
+	put := id(lsn)
+	put[identity.ValueSize], put[identity.ValueSize+1] = byte(lsn), byte(lsn>>8)
+	return Record{LSN: lsn, Kind: KindPut, Collection: 3, Owner: alice + uint32(lsn)%2, ID: put,
 		Body: bytes.Repeat([]byte{byte(lsn)}, int(lsn*5%40))}
 }
 

@@ -35,17 +35,14 @@ type Entry struct {
 	Owner      uint32
 }
 
-// Limits of an entry. Whoever numbers collections, owners and segments keeps to
-// them; here a number that is cut off would give one collection's object to
-// another.
-const (
-	Limit   = 1 << 24 // segment, collection and owner are below
-	LSNBits = 24      // of the LSN are kept
-)
+// Limit is what segment, collection and owner are below. Whoever numbers them keeps
+// to it; here a number that is cut off would give one collection's object to
+// another. An LSN is cut off: what it is modulo Limit is kept.
+const Limit = 1 << 24
 
 // Wrote reports whether the record with this LSN may be the one at e's place:
-// another record that lay there has the same low bits once in 2^24 LSNs.
-func (e Entry) Wrote(lsn uint64) bool { return (e.LSN^lsn)%(1<<LSNBits) == 0 }
+// another record that lay there has the same low bits once in Limit LSNs.
+func (e Entry) Wrote(lsn uint64) bool { return (e.LSN^lsn)%Limit == 0 }
 
 // Shards is the number of parts that a Map has, by the first byte of a value.
 const Shards = 256
@@ -53,20 +50,13 @@ const Shards = 256
 // Map is the mapping. The zero value is empty.
 type Map struct{ shards [Shards]shard }
 
-// Len returns the number of entries.
-func (m *Map) Len() (n int) {
+// Size returns the number of entries, and the bytes that all tables take.
+func (m *Map) Size() (entries int, bytes int64) {
 	for i := range m.shards {
-		n += m.shards[i].length
+		entries += m.shards[i].length
+		bytes += int64(len(m.shards[i].table)) * packedSize
 	}
-	return n
-}
-
-// Bytes returns the size of all tables.
-func (m *Map) Bytes() (n int64) {
-	for i := range m.shards {
-		n += int64(len(m.shards[i].table)) * packedSize
-	}
-	return n
+	return entries, bytes
 }
 
 // Get returns the entry of the object with this value.
@@ -159,20 +149,18 @@ func (s *shard) home(v []byte) int {
 }
 
 // away is how far behind its home the entry at place i lies.
-func (s *shard) away(i int) int {
-	return (i - s.home(s.table[i].value()) + len(s.table)) % len(s.table)
-}
+func (s *shard) away(i int) int { return s.wrap(i - s.home(s.table[i].value())) }
 
-func (s *shard) next(i int) int { return (i + 1) % len(s.table) }
+// wrap returns the place for one that may be before the first or behind the last.
+func (s *shard) wrap(i int) int { return (i + len(s.table)) % len(s.table) }
 
 // find returns the place of a value, or the one where it would go.
 func (s *shard) find(v []byte) (i int, ok bool) {
-	i = s.home(v)
-	for away := 0; i < len(s.table) && !s.table[i].free() && s.away(i) >= away; away++ {
+	away := 0
+	for i = s.home(v); i < len(s.table) && !s.table[i].free() && s.away(i) >= away; i, away = s.wrap(i+1), away+1 {
 		if bytes.Equal(s.table[i].value(), v) {
 			return i, true
 		}
-		i = s.next(i)
 	}
 	return i, false
 }
@@ -182,7 +170,7 @@ func (s *shard) find(v []byte) (i int, ok bool) {
 func (s *shard) put(p packed) (old packed, replaced bool) {
 	i, replaced := s.find(p.value())
 	if old, s.table[i] = s.table[i], p; !replaced {
-		for i = s.next(i); !old.free(); i = s.next(i) {
+		for i = s.wrap(i + 1); !old.free(); i = s.wrap(i + 1) {
 			old, s.table[i] = s.table[i], old
 		}
 		s.length++
@@ -193,7 +181,7 @@ func (s *shard) put(p packed) (old packed, replaced bool) {
 // remove frees place i: the entries behind it, up to one that is at home, move
 // one place back. A table that is mostly free is made smaller.
 func (s *shard) remove(i int) {
-	for j := s.next(i); !s.table[j].free() && s.away(j) > 0; i, j = j, s.next(j) {
+	for j := s.wrap(i + 1); !s.table[j].free() && s.away(j) > 0; i, j = j, s.wrap(j+1) {
 		s.table[i] = s.table[j]
 	}
 	s.table[i] = packed{}
@@ -226,7 +214,7 @@ const packedSize = 49
 
 // pack panics if e is over its limits.
 func pack(e Entry) (p packed) {
-	e.LSN %= 1 << LSNBits
+	e.LSN %= Limit
 	copy(p[:], e.ID[1:])
 	for i, x := range [...]uint32{uint32(e.LSN), e.Loc.Segment, e.Loc.Offset / 8, e.Loc.Length / 8, e.Collection, e.Owner} {
 		p[31+3*i], p[32+3*i], p[33+3*i] = byte(x>>16), byte(x>>8), byte(x)

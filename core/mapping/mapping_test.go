@@ -32,6 +32,10 @@ func entry(r *rand.Rand, few bool) (e Entry) {
 	return e
 }
 
+func length(m *Map) int { n, _ := m.Size(); return n }
+
+func size(m *Map) int64 { _, n := m.Size(); return n }
+
 // kept is what a Map returns of e.
 func kept(e Entry) Entry {
 	e.LSN &= 0xffffff
@@ -126,8 +130,8 @@ func compare(t *testing.T, m *Map, model map[identity.Value]Entry) {
 				}
 			}
 		}
-		if n != len(model) || m.Len() != n {
-			t.Fatalf("shards yield %d entries, Len is %d, want %d", n, m.Len(), len(model))
+		if n != len(model) || length(m) != n {
+			t.Fatalf("shards yield %d entries, the Map has %d, want %d", n, length(m), len(model))
 		}
 	}
 }
@@ -157,8 +161,8 @@ func TestTablesAreNearlyFull(t *testing.T) {
 		e := entry(r, false)
 		m.Put(e)
 		values = append(values, e.ID.Value())
-		if n >= 100_000 && n%500 == 0 && m.Bytes() >= int64(n)*60 {
-			t.Fatalf("%d bytes for %d entries: more than 60 for each", m.Bytes(), n)
+		if n >= 100_000 && n%500 == 0 && size(m) >= int64(n)*60 {
+			t.Fatalf("%d bytes for %d entries: more than 60 for each", size(m), n)
 		}
 	}
 	loaded := &Map{}
@@ -167,17 +171,17 @@ func TestTablesAreNearlyFull(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if loaded.Bytes() >= int64(loaded.Len())*57 {
-		t.Errorf("%d bytes for %d entries that were loaded: more than 57 for each", loaded.Bytes(), loaded.Len())
+	if size(loaded) >= int64(length(loaded))*57 {
+		t.Errorf("%d bytes for %d entries that were loaded: more than 57 for each", size(loaded), length(loaded))
 	}
 	for n := len(values) - 1; n >= 0; n-- {
 		m.Delete(values[n])
-		if n >= 100_000 && n%500 == 0 && m.Bytes() >= int64(n)*67 {
-			t.Fatalf("%d bytes for %d entries that are left: more than 67 for each", m.Bytes(), n)
+		if n >= 100_000 && n%500 == 0 && size(m) >= int64(n)*67 {
+			t.Fatalf("%d bytes for %d entries that are left: more than 67 for each", size(m), n)
 		}
 	}
-	if m.Len() != 0 || m.Bytes() > Shards*64*packedSize {
-		t.Errorf("empty, but %d entries in %d bytes", m.Len(), m.Bytes())
+	if length(m) != 0 || size(m) > Shards*64*packedSize {
+		t.Errorf("empty, but %d entries in %d bytes", length(m), size(m))
 	}
 }
 
@@ -208,7 +212,7 @@ func TestLimits(t *testing.T) {
 			over, m := most, &Map{}
 			set(&over)
 			defer func() {
-				if recover() == nil || m.Len() != 0 {
+				if recover() == nil || length(m) != 0 {
 					t.Errorf("%v is taken", over)
 				}
 			}()
@@ -221,8 +225,8 @@ func TestWroteComparesTheLowBits(t *testing.T) {
 	const lsn = 0x1234_5678_9abc_def0
 	for _, e := range []Entry{{LSN: lsn}, kept(Entry{LSN: lsn})} {
 		for other, want := range map[uint64]bool{
-			lsn: true, lsn + 1<<LSNBits: true, lsn - 1<<40: true,
-			lsn + 1: false, lsn ^ 1<<(LSNBits-1): false, 0: false,
+			lsn: true, lsn + Limit: true, lsn - 1<<40: true,
+			lsn + 1: false, lsn ^ (Limit / 2): false, 0: false,
 		} {
 			if e.Wrote(other) != want {
 				t.Errorf("LSN %x wrote %x: %v", e.LSN, other, !want)
@@ -266,8 +270,8 @@ func TestGoldenShard(t *testing.T) {
 		t.Fatal(err)
 	}
 	m = &Map{}
-	if err := m.LoadShard(0xa0, b); err != nil || m.Len() != 2 {
-		t.Fatalf("%v, %d entries", err, m.Len())
+	if err := m.LoadShard(0xa0, b); err != nil || length(m) != 2 {
+		t.Fatalf("%v, %d entries", err, length(m))
 	}
 	for _, e := range goldenEntries() {
 		if got, ok := m.Get(e.ID.Value()); !ok || got != kept(e) {
@@ -297,8 +301,8 @@ func TestMalformedShardStaysEmpty(t *testing.T) {
 		if err := m.LoadShard(0xa0, b); !errors.Is(err, frame.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if m.Len() != 0 || m.Bytes() != 0 || len(m.AppendShard(nil, 0xa0)) != 0 {
-			t.Errorf("%s: %d entries", name, m.Len())
+		if length(m) != 0 || size(m) != 0 || len(m.AppendShard(nil, 0xa0)) != 0 {
+			t.Errorf("%s: %d entries", name, length(m))
 		}
 	}
 }
@@ -318,8 +322,8 @@ func FuzzLoadShard(f *testing.F) {
 		check(t, m)
 		got := m.AppendShard(nil, 1)
 		switch {
-		case err != nil && (m.Len() != 0 || len(got) != 0):
-			t.Fatalf("%v, but %d entries", err, m.Len())
+		case err != nil && (length(m) != 0 || len(got) != 0):
+			t.Fatalf("%v, but %d entries", err, length(m))
 		case err == nil && !slices.Equal(sorted(got), sorted(b)):
 			t.Fatalf("loaded %x, holds %x", b, got)
 		}
@@ -388,14 +392,14 @@ func BenchmarkMemory(b *testing.B) {
 				for i := range n {
 					m.Put(entry(r, false))
 					if i > n/2 && i%(n/1000) == 0 {
-						sum += float64(m.Bytes()) / float64(m.Len())
+						sum += float64(size(m)) / float64(length(m))
 						samples++
 					}
 				}
 				runtime.GC()
 				runtime.ReadMemStats(&after)
 				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "heap-B/object")
-				b.ReportMetric(float64(m.Bytes())/float64(n), "B/object")
+				b.ReportMetric(float64(size(m))/float64(n), "B/object")
 				b.ReportMetric(sum/float64(samples), "mean-B/object") // from n/2 to n
 				runtime.KeepAlive(m)
 			}

@@ -96,7 +96,7 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 	if got := valid(256, func(b byte) bool { return wire.Operation(b).Valid() }); got != operations {
 		t.Errorf("operations %s", got)
 	}
-	if !wire.Expired.Valid() || wire.Code(wire.Expired+1).Valid() || wire.Code(255).Valid() {
+	if !frames.ValidCode(wire.Expired) || frames.ValidCode(wire.Expired+1) || frames.ValidCode(255) {
 		t.Error("codes end elsewhere than at Expired")
 	}
 }
@@ -137,22 +137,22 @@ func TestIdentifiersAndLabels(t *testing.T) {
 func TestAttributeLimits(t *testing.T) {
 	list := func(n int) (p []byte) {
 		for i := range n {
-			p = frames.AppendAttribute(p, wire.Attribute{Index: fmt.Sprint("a", i), Data: []byte("x")})
+			p = frames.AppendAttribute(p, fmt.Sprint("a", i), []byte("x"))
 		}
 		return p
 	}
-	one := frames.AppendAttribute(nil, wire.Attribute{Index: "a", Data: []byte("data")})
+	one := frames.AppendAttribute(nil, "a", []byte("data"))
 	tooLong := bytes.Clone(one)
 	binary.BigEndian.PutUint32(tooLong[wire.MaxIdentifier:], 5)
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAttributes(p); return err }, []decoding{
 		{"none", nil, true},
 		{"one", one, true},
-		{"one without data", frames.AppendAttribute(nil, wire.Attribute{Index: "a"}), true},
+		{"one without data", frames.AppendAttribute(nil, "a", nil), true},
 		{"as many as indexes", list(wire.MaxAttributes), true},
 		{"one more", list(wire.MaxAttributes + 1), false},
 		{"two for one index", append(bytes.Clone(one), one...), false},
-		{"no index", frames.AppendAttribute(nil, wire.Attribute{Index: ""}), false},
-		{"no identifier", frames.AppendAttribute(nil, wire.Attribute{Index: "A"}), false},
+		{"no index", frames.AppendAttribute(nil, "", nil), false},
+		{"no identifier", frames.AppendAttribute(nil, "A", nil), false},
 		{"shorter than it says", tooLong, false},
 		{"a byte left over", append(bytes.Clone(one), 0), false},
 		{"cut", one[:len(one)-1], false},
@@ -160,20 +160,20 @@ func TestAttributeLimits(t *testing.T) {
 }
 
 func TestBatchLimits(t *testing.T) {
-	op := func(o wire.BatchOp) []byte { return frames.AppendBatchOp(nil, &o) }
-	put := op(wire.BatchOp{Op: wire.OpPut, Object: []byte("x")})
+	op := func(o wire.Request) []byte { return frames.AppendBatchOp(nil, &o) }
+	put := op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Object: []byte("x")})
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeBatch(p); return err }, []decoding{
 		{"none", nil, false},
 		{"a put", put, true},
-		{"a delete", op(wire.BatchOp{Op: wire.OpDelete, Identity: pattern(1)}), true},
-		{"a get", op(wire.BatchOp{Op: wire.OpGet}), false},
-		{"a batch", op(wire.BatchOp{Op: wire.OpBatch}), false},
+		{"a delete", op(wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: pattern(1)}}), true},
+		{"a get", op(wire.Request{Header: wire.Header{Op: wire.OpGet}}), false},
+		{"a batch", op(wire.Request{Header: wire.Header{Op: wire.OpBatch}}), false},
 		{"most operations", bytes.Repeat(put, wire.MaxBatch), true},
 		{"one more", bytes.Repeat(put, wire.MaxBatch+1), false},
-		{"longest name", op(wire.BatchOp{Op: wire.OpPut, Name: make([]byte, wire.MaxName)}), true},
-		{"name over it", op(wire.BatchOp{Op: wire.OpPut, Name: make([]byte, wire.MaxName+1)}), false},
-		{"longest attributes", op(wire.BatchOp{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery)}), true},
-		{"attributes over it", op(wire.BatchOp{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery+1)}), false},
+		{"longest name", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: make([]byte, wire.MaxName)}), true},
+		{"name over it", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: make([]byte, wire.MaxName+1)}), false},
+		{"longest attributes", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Query: make([]byte, wire.MaxSubQuery)}), true},
+		{"attributes over it", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Query: make([]byte, wire.MaxSubQuery+1)}), false},
 		{"cut in an object", put[:len(put)-1], false},
 		{"cut in a header", put[:20], false},
 		{"a byte left over", append(bytes.Clone(put), 0), false},
@@ -192,12 +192,12 @@ func TestRowLimits(t *testing.T) {
 		return p
 	}
 	whole := wire.AppendRow(nil, &row)
-	if len(whole) != wire.RowSize {
+	if len(whole) != 64 {
 		t.Fatalf("a row has %d bytes", len(whole))
 	}
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeRow(p); return err }, []decoding{
 		{"as it is", whole, true},
-		{"a byte short", whole[:wire.RowSize-1], false},
+		{"a byte short", whole[:len(whole)-1], false},
 		{"a byte long", append(bytes.Clone(whole), 0), false},
 		{"no operation", with(func(w *wire.Row) { w.Operations = 0 }), false},
 		{"unknown operation", with(func(w *wire.Row) { w.Operations |= 1 << wire.OpGet }), false},

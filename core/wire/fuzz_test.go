@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"motte/client/frames"
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
@@ -39,7 +40,7 @@ func FuzzRequest(f *testing.F) {
 	seeds(f, "request-*.hex", 0)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		r, code := decodeRequest(p)
-		if !code.Valid() {
+		if !frames.ValidCode(code) {
 			t.Fatalf("code %d", code)
 		}
 		if code == wire.OK {
@@ -56,15 +57,24 @@ func FuzzAttributes(f *testing.F) {
 	r, _ := decodeRequest(p)
 	f.Add(r.Query)
 	f.Fuzz(func(t *testing.T, p []byte) {
-		list, err := wire.DecodeAttributes(p)
+		attributes, err := wire.DecodeAttributes(p)
 		if err != nil {
 			return
 		}
-		var again []byte
-		for _, a := range list {
-			again = frames.AppendAttribute(again, a)
+		// They may stand in any order: each is taken for what p says at its place.
+		rest := p
+		for len(rest) > 0 {
+			index := string(bytes.TrimRight(rest[:wire.MaxIdentifier], "\x00"))
+			data, there := attributes[index]
+			one := frames.AppendAttribute(nil, index, data)
+			if delete(attributes, index); !there || !bytes.HasPrefix(rest, one) {
+				t.Fatalf("%q is %x, in %x", index, data, rest)
+			}
+			rest = rest[len(one):]
 		}
-		same(t, again, p)
+		if len(attributes) > 0 {
+			t.Fatalf("%x holds no %v", p, attributes)
+		}
 	})
 }
 
@@ -122,7 +132,7 @@ func FuzzObject(f *testing.F) {
 func FuzzIdentities(f *testing.F) {
 	seeds(f, "reply-identities.hex", wire.ReplyHeaderSize)
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if again, err := identities(p, uint32(len(p)/wire.IdentitySize)); err == nil {
+		if again, err := identities(p, uint32(len(p)/identity.Size)); err == nil {
 			same(t, again, p)
 		}
 	})

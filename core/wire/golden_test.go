@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"motte/client/frames"
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
@@ -55,7 +56,7 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-var row = wire.Row{Measurement: pattern(0x40), Operations: wire.TaskSearch | wire.TaskCount | wire.TaskDelete,
+var row = wire.Row{Measurement: pattern(0x40), Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30}
 
 // goldenRequest is a request that the Core accepts, with all that its
@@ -66,13 +67,11 @@ type goldenRequest struct {
 }
 
 func goldenRequests() []goldenRequest {
-	attributes := frames.AppendAttribute(nil, wire.Attribute{Index: "by_age", Data: []byte("36")})
-	attributes = frames.AppendAttribute(attributes, wire.Attribute{Index: "text", Data: []byte("Ada of London")})
-	batch := frames.AppendBatchOp(nil, &wire.BatchOp{Op: wire.OpPut, Flags: wire.FlagIfAbsent,
-		Name: []byte("grace"), Query: attributes, Object: []byte(`{"age":85}`)})
-	batch = frames.AppendBatchOp(batch, &wire.BatchOp{Op: wire.OpPut, Flags: wire.FlagIfIdentity,
-		Identity: pattern(0x20), Name: []byte("ada"), Object: []byte(`{"age":37}`)})
-	batch = frames.AppendBatchOp(batch, &wire.BatchOp{Op: wire.OpDelete, Identity: pattern(0x60)})
+	attributes := frames.AppendAttribute(nil, "by_age", []byte("36"))
+	attributes = frames.AppendAttribute(attributes, "text", []byte("Ada of London"))
+	batch := frames.AppendBatchOp(nil, &wire.Request{Header: wire.Header{Op: wire.OpPut, Flags: wire.FlagIfAbsent}, Name: []byte("grace"), Query: attributes, Object: []byte(`{"age":85}`)})
+	batch = frames.AppendBatchOp(batch, &wire.Request{Header: wire.Header{Op: wire.OpPut, Flags: wire.FlagIfIdentity, Identity: pattern(0x20)}, Name: []byte("ada"), Object: []byte(`{"age":37}`)})
+	batch = frames.AppendBatchOp(batch, &wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: pattern(0x60)}})
 	name, object, people := []byte("ada"), []byte(`{"age":36}`), "people"
 	query := []byte(">= 30 and < 40")
 	h := func(o wire.Operation, h wire.Header) wire.Header {
@@ -113,7 +112,7 @@ func goldenRequests() []goldenRequest {
 		{"status", "STATUS", wire.Request{Header: h(wire.OpStatus, wire.Header{})}},
 		{"alerts", "ALERTS", wire.Request{Header: h(wire.OpAlerts, wire.Header{})}},
 		{"head", "HEAD", wire.Request{Header: h(wire.OpHead, wire.Header{})}},
-		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Header: h(wire.OpHead, wire.Header{}), Query: wire.AppendHead(nil, &head)}},
+		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Header: h(wire.OpHead, wire.Header{}), Query: frames.AppendHead(nil, &head)}},
 		{"compact", "COMPACT", wire.Request{Header: h(wire.OpCompact, wire.Header{})}},
 	}
 }
@@ -169,7 +168,12 @@ func identities(body []byte, count uint32) (again []byte, err error) {
 
 func object(body []byte, _ uint32) ([]byte, error) {
 	o, err := frames.DecodeObject(body)
-	return wire.AppendObject(nil, &o), err
+	return objectBody(o.Identity, o.Name, o.Data), err
+}
+
+// objectBody is the body of the frame that holds an object.
+func objectBody(id identity.ID, name, data []byte) []byte {
+	return wire.AppendObject(nil, wire.ReplyHeader{}, id, name, data)[wire.ReplyHeaderSize:]
 }
 
 func status(body []byte, _ uint32) ([]byte, error) {
@@ -184,7 +188,7 @@ func alert(body []byte, _ uint32) ([]byte, error) {
 
 func goldenReplies() []goldenReply {
 	one, two, alice := pattern(0x20), pattern(0x60), pattern(0x80)
-	ada := wire.AppendObject(nil, &wire.Object{Identity: one, Name: []byte("ada"), Data: []byte(`{"age":36}`)})
+	ada := objectBody(one, []byte("ada"), []byte(`{"age":36}`))
 	item := func(s wire.StatusItem) []byte { return wire.AppendStatus(nil, &s) }
 	end, last := wire.KindEnd, wire.ReplyLast
 	return []goldenReply{
@@ -195,7 +199,7 @@ func goldenReplies() []goldenReply {
 		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: wire.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
 		{"object", "One object of a SEARCH or LIST, put without a name", wire.ReplyHeader{Kind: wire.KindObject},
-			wire.AppendObject(nil, &wire.Object{Identity: two, Data: []byte("bytes")}), object},
+			objectBody(two, nil, []byte("bytes")), object},
 		{"identities", "Identities of a SEARCH or LIST", wire.ReplyHeader{Kind: wire.KindIdentities, Count: 2}, append(one[:], two[:]...), identities},
 		{"status-server", "Status of the server", wire.ReplyHeader{Kind: wire.KindStatus}, item(wire.StatusItem{Kind: wire.StatusServer,
 			Flags: wire.StatusKeyInStore, Numbers: [6]uint64{1000, 1 << 20, 3, 2, 5, 3600}}), status},
@@ -234,6 +238,13 @@ func TestGoldenReplies(t *testing.T) {
 		golden(t, "reply-"+g.name, g.comment, p)
 		if h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != wire.OK || h != g.header {
 			t.Errorf("%s: code %d, header %+v, want %+v", g.name, code, h, g.header)
+		}
+		if o, _ := frames.DecodeObject(g.body); g.header.Kind == wire.KindObject {
+			h := g.header
+			h.BodyLen = 0 // AppendObject knows
+			if whole := wire.AppendObject(nil, h, o.Identity, o.Name, o.Data); !bytes.Equal(whole, p) {
+				t.Errorf("%s is another frame as a whole: %x", g.name, whole)
+			}
 		}
 		if g.again == nil {
 			continue

@@ -1,6 +1,9 @@
 package wire
 
-import "motte/core/frame"
+import (
+	"motte/core/frame"
+	"motte/core/identity"
+)
 
 // Kind says what the body of a reply frame holds.
 type Kind uint8
@@ -30,20 +33,11 @@ const (
 // segment's header, which holds a random salt: two branches of a store's history
 // have no segment in common behind the place where they part.
 type Head struct {
-	LSN     uint64
-	Segment [16]byte
-	Chain   [16]byte // the first half of it
+	LSN            uint64
+	Segment, Chain [16]byte // of the chain value the first half
 }
 
-// HeadSize is the length of a head in bytes.
-const HeadSize = 40
-
-// AppendHead appends LSN 8 | segment's tag 16 | chain value 16.
-func AppendHead(p []byte, h *Head) []byte {
-	return frame.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
-}
-
-// DecodeHead reads a head.
+// DecodeHead reads a head: LSN 8 | segment's tag 16 | chain value 16.
 func DecodeHead(p []byte) (h Head, err error) {
 	r := frame.NewReader(p)
 	h.LSN = r.U64()
@@ -66,23 +60,14 @@ type ReplyHeader struct {
 // AppendReplyHeader appends the header of a reply frame to p.
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
 	w := frame.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
-	return AppendHead(w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count), &h.Head)
+	return w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count).U64(h.Head.LSN).Bytes(h.Head.Segment[:]).Bytes(h.Head.Chain[:])
 }
 
-// Object is the body of a KindObject frame.
-type Object struct {
-	Identity Identity
-	Name     []byte // empty if it was put without one
-	Data     []byte
-}
-
-// ObjectLen is the length of the body that AppendObject makes.
-func ObjectLen(name, data int) int { return IdentitySize + 2 + name + data }
-
-// AppendObject appends the body of a KindObject frame:
-// identity 32 | len(name) 2 | name … | object ….
-func AppendObject(p []byte, o *Object) []byte {
-	return frame.Writer(p).Bytes(o.Identity[:]).U16(uint16(len(o.Name))).Bytes(o.Name).Bytes(o.Data)
+// AppendObject appends a frame of KindObject with this header, whose length it
+// fills in, and this body: identity 32 | len(name) 2 | name … | object ….
+func AppendObject(p []byte, h ReplyHeader, id identity.ID, name, object []byte) []byte {
+	h.BodyLen = identity.Size + 2 + len(name) + len(object)
+	return frame.Writer(AppendReplyHeader(p, &h)).Bytes(id[:]).U16(uint16(len(name))).Bytes(name).Bytes(object)
 }
 
 // IndexState is where an index stands.
@@ -193,18 +178,15 @@ const (
 	ReasonStorage         Reason = 9  // the disk refused a write
 	ReasonCheckpoint      Reason = 10 // the newest checkpoint failed its check: the one before was used
 	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
-	reasonEnd             Reason = 12
 )
 
 // Alert is one entry of the record of alerts, which is part of the sealed log.
 type Alert struct {
-	LSN        uint64
-	Time       int64 // Unix seconds by the Core's clock, which the host controls
-	Reason     Reason
-	Collection string
-	Index      string
-	Segment    uint32 // ReasonDamagedRecord: where the record lies
-	Offset     uint32
+	LSN               uint64
+	Time              int64 // Unix seconds by the Core's clock, which the host controls
+	Reason            Reason
+	Collection, Index string
+	Segment, Offset   uint32 // ReasonDamagedRecord: where the record lies
 }
 
 // AppendAlert appends the body of a KindAlert frame, fields in order.
@@ -218,6 +200,6 @@ func DecodeAlert(p []byte) (a Alert, err error) {
 	r := frame.NewReader(p)
 	a = Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: Reason(r.U8()),
 		Collection: r.Text(MaxIdentifier), Index: r.Text(MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
-	r.Require(a.Reason > 0 && a.Reason < reasonEnd)
+	r.Require(a.Reason > 0 && a.Reason <= ReasonLossAccepted)
 	return a, r.Done()
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"motte/client/frames"
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
@@ -20,8 +21,8 @@ func TestReplyHeaderLimits(t *testing.T) {
 		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert + 1 }, wire.Malformed},
 		{"highest code", func(h *wire.ReplyHeader) { h.Code = wire.Expired }, wire.OK},
 		{"code over it", func(h *wire.ReplyHeader) { h.Code = wire.Expired + 1 }, wire.Malformed},
-		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = wire.MaxReplyBody }, wire.OK},
-		{"body over it", func(h *wire.ReplyHeader) { h.BodyLen = wire.MaxReplyBody + 1 }, wire.Malformed},
+		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody }, wire.OK},
+		{"body over it", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody + 1 }, wire.Malformed},
 	} {
 		h := wire.ReplyHeader{Kind: wire.KindEnd, Number: 1}
 		c.spoil(&h)
@@ -52,28 +53,28 @@ func TestReplyHeaderLimits(t *testing.T) {
 
 func TestObjectLimits(t *testing.T) {
 	of := func(name, data int) []byte {
-		p := wire.AppendObject(nil, &wire.Object{Name: make([]byte, name), Data: make([]byte, data)})
-		if len(p) != wire.ObjectLen(name, data) {
+		p := objectBody(identity.ID{}, make([]byte, name), make([]byte, data))
+		if len(p) != identity.Size+2+name+data {
 			t.Fatalf("an object of %d and %d bytes has %d", name, data, len(p))
 		}
 		return p
 	}
 	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeObject(p); return err }, []decoding{
 		{"empty object without a name", of(0, 0), true},
-		{"shorter than that", of(0, 0)[:wire.IdentitySize+1], false},
+		{"shorter than that", of(0, 0)[:identity.Size+1], false},
 		{"longest name", of(wire.MaxName, 0), true},
 		{"name over it", of(wire.MaxName+1, 0), false},
 		{"largest object", of(wire.MaxName, wire.MaxObject), true},
 		{"object over it", of(0, wire.MaxObject+1), false},
-		{"cut in the name", of(2, 0)[:wire.IdentitySize+3], false},
+		{"cut in the name", of(2, 0)[:identity.Size+3], false},
 	})
-	if largest := wire.ObjectLen(wire.MaxName, wire.MaxObject); largest > wire.MaxReplyBody {
+	if largest := len(of(wire.MaxName, wire.MaxObject)); largest > frames.MaxReplyBody {
 		t.Errorf("the largest object needs a body of %d bytes", largest)
 	}
 }
 
 func TestIdentitiesAreAsManyAsCounted(t *testing.T) {
-	two := make([]byte, 2*wire.IdentitySize)
+	two := make([]byte, 2*identity.Size)
 	for _, c := range []struct {
 		name  string
 		input []byte

@@ -7,27 +7,18 @@ import (
 	"motte/core/identity"
 )
 
-// Identity names one object with one content: value 16 bytes, tag 16 bytes.
-// In operations on principals the same field holds a principal.
-type Identity = identity.ID
-
-// IdentitySize is the length of an Identity in bytes.
-const IdentitySize = identity.Size
-
 // Header is the uni-format request header: all that the Core reads of a
 // request before it decides what to do with it.
 type Header struct {
-	Op         Operation
-	Type       DataType
-	Flags      Flags
-	Number     uint64 // chosen by the client, not 0, not in flight on this connection
-	Limit      uint32 // most results; 0: as many as the index may return
-	Collection string // MaxIdentifier bytes at most
-	Index      string // MaxIdentifier bytes at most
-	Identity   Identity
-	NameLen    int // bytes
-	QueryLen   int // bytes
-	ObjectLen  int // bytes
+	Op                Operation
+	Type              DataType
+	Flags             Flags
+	Number            uint64      // chosen by the client, not 0, not in flight on this connection
+	Limit             uint32      // most results; 0: as many as the index may return
+	Collection, Index string      // MaxIdentifier bytes at most
+	Identity          identity.ID // in operations on principals: a principal
+
+	NameLen, QueryLen, ObjectLen int // bytes
 }
 
 // BodyLen is the number of bytes that follow the header.
@@ -37,9 +28,7 @@ func (h *Header) BodyLen() int { return h.NameLen + h.QueryLen + h.ObjectLen }
 // request alias the buffer that was decoded.
 type Request struct {
 	Header
-	Name   []byte
-	Query  []byte // sub-query: opaque to the Core
-	Object []byte
+	Name, Query, Object []byte // Query: the sub-query of a Task is opaque to the Core
 }
 
 // DecodeHeader reads a request header from the first RequestHeaderSize bytes
@@ -62,13 +51,12 @@ func DecodeHeader(p []byte) (h Header, code Code) {
 	// three 32-bit lengths can't wrap.
 	h.NameLen, h.QueryLen, h.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
 	r.Require(r.U32() == 0 && h.Number != 0)
-	if r.Done() != nil {
+	switch {
+	case r.Done() != nil:
 		return Header{}, Malformed
-	}
-	if h.NameLen > MaxName || h.QueryLen > MaxSubQuery || h.ObjectLen > MaxObject {
+	case h.NameLen > MaxName, h.QueryLen > MaxSubQuery, h.ObjectLen > MaxObject:
 		return h, TooLarge
-	}
-	if !h.Op.Valid() || h.Type >= typeEnd {
+	case !h.Op.Valid(), h.Type >= typeEnd:
 		return h, InvalidRequest
 	}
 	return h, OK
@@ -85,82 +73,48 @@ func SplitBody(h Header, body []byte) Request {
 // Task: 1 to MaxIdentifier of a–z, 0–9, '_' and '-', the first a letter.
 func ValidIdentifier(s string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz"
-	return s != "" && len(s) <= MaxIdentifier && strings.Contains(letters, s[:1]) &&
-		strings.Trim(s, letters+"0123456789_-") == ""
+	return len(s) <= MaxIdentifier && strings.TrimLeft(s, letters) != s && strings.Trim(s, letters+"0123456789_-") == ""
 }
 
 // ValidLabel reports whether s may label a principal: 1 to MaxLabel printable
 // ASCII characters without space.
 func ValidLabel(s string) bool {
-	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
-	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, unprintable)
+	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }
-
-// Attribute is an index input given beside an object: the bytes go to the
-// index of that name and nowhere else.
-type Attribute struct {
-	Index string
-	Data  []byte
-}
-
-// MaxAttributes bounds the attributes of one PUT: one for each index that a
-// collection can have.
-const MaxAttributes = 16
 
 // DecodeAttributes reads the sub-query of a PUT, for each attribute
-// index 32 | len(data) 4 | data …; the result aliases p. Two attributes for
-// one index are malformed.
-func DecodeAttributes(p []byte) ([]Attribute, error) {
-	r := frame.NewReader(p)
-	var list []Attribute
+// index 32 | len(data) 4 | data …, into a map from index to data. An attribute is
+// an input given beside the object: it goes to the index of that name and nowhere
+// else. Two for one index are malformed. The data alias p.
+func DecodeAttributes(p []byte) (map[string][]byte, error) {
+	r, attributes := frame.NewReader(p), make(map[string][]byte)
 	for r.Len() > 0 {
-		a := Attribute{Index: r.Text(MaxIdentifier), Data: r.Take(int(r.U32()))}
-		r.Require(len(list) < MaxAttributes && ValidIdentifier(a.Index))
-		for _, b := range list {
-			r.Require(b.Index != a.Index)
-		}
-		list = append(list, a)
+		index, data := r.Text(MaxIdentifier), r.Take(int(r.U32()))
+		_, twice := attributes[index]
+		r.Require(!twice && len(attributes) < MaxAttributes && ValidIdentifier(index))
+		attributes[index] = data
 	}
-	if err := r.Done(); err != nil {
-		return nil, err
-	}
-	return list, nil
+	return attributes, r.Done()
 }
 
-// BatchOp is one operation of an atomic batch: OpPut or OpDelete.
-type BatchOp struct {
-	Op       Operation
-	Flags    Flags
-	Identity Identity // to delete, or the precondition
-	Name     []byte
-	Query    []byte // attributes
-	Object   []byte
-}
-
-// DecodeBatch reads the object part of an OpBatch, for each operation
+// DecodeBatch reads the object part of an OpBatch: for each operation, which is
+// OpPut or OpDelete, what a request for it alone would hold,
 //
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
 //
 // The result aliases p. It holds at least one operation and at most MaxBatch.
-func DecodeBatch(p []byte) ([]BatchOp, error) {
+func DecodeBatch(p []byte) (ops []Request, err error) {
 	r := frame.NewReader(p)
 	r.Require(len(p) > 0)
-	var ops []BatchOp
 	for r.Len() > 0 {
-		var o BatchOp
-		o.Op, o.Flags = Operation(r.U8()), Flags(r.U8())
-		name, query, object := int(r.U16()), int(r.U32()), int(r.U32())
-		r.Copy(o.Identity[:])
-		r.Require(len(ops) < MaxBatch && name <= MaxName && query <= MaxSubQuery)
-		r.Require(o.Op == OpPut || o.Op == OpDelete)
-		o.Name, o.Query, o.Object = r.Take(name), r.Take(query), r.Take(object)
-		ops = append(ops, o)
+		h := Header{Op: Operation(r.U8()), Flags: Flags(r.U8()), NameLen: int(r.U16()), QueryLen: int(r.U32()), ObjectLen: int(r.U32())}
+		r.Copy(h.Identity[:])
+		r.Require(len(ops) < MaxBatch && h.NameLen <= MaxName && h.QueryLen <= MaxSubQuery)
+		r.Require(h.Op == OpPut || h.Op == OpDelete)
+		ops = append(ops, SplitBody(h, r.Take(h.BodyLen())))
 	}
-	if err := r.Done(); err != nil {
-		return nil, err
-	}
-	return ops, nil
+	return ops, r.Done()
 }
 
 // Row is a Task's row in the API format table (paper, section 5): what the
@@ -169,7 +123,7 @@ func DecodeBatch(p []byte) ([]BatchOp, error) {
 // believed.
 type Row struct {
 	Measurement [32]byte // SHA-256 of the Task's executable
-	Operations  TaskOps
+	Operations  uint8    // that the Task answers: bit o stands for Operation o
 	Type        DataType // of its inputs; TypeAny: each index says so itself
 	Ordered     bool     // an index may keep the Task's order
 	MaxInput    uint32   // bytes; larger inputs are stored and not indexed; at most MaxObject
@@ -179,30 +133,12 @@ type Row struct {
 	LeakBudget  uint64   // bits that one principal may draw through one index since the Core started; 0: not capped
 }
 
-// TaskOps is the set of operations that a Task may answer, a bit for each.
-type TaskOps uint8
-
-// The operations of a Task.
-const (
-	TaskSearch TaskOps = 1 << OpSearch
-	TaskCount  TaskOps = 1 << OpCount
-	TaskDelete TaskOps = 1 << OpDeleteWhere
-	taskOpsAll         = TaskSearch | TaskCount | TaskDelete
-)
-
-// Limits of a row.
-const (
-	MaxResultsLimit = 1 << 20 // identities: 32 MiB of answer
-	MaxDeadline     = 600_000 // milliseconds
-	RowSize         = 64      // bytes
-)
-
 // AppendRow appends the fixed layout of a row:
 //
 //	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
 func AppendRow(p []byte, w *Row) []byte {
-	b := frame.Writer(p).Bytes(w.Measurement[:]).U8(byte(w.Operations), byte(w.Type)).Bool(w.Ordered).U8(0)
+	b := frame.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type)).Bool(w.Ordered).U8(0)
 	return b.U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget)
 }
 
@@ -211,11 +147,11 @@ func AppendRow(p []byte, w *Row) []byte {
 func DecodeRow(p []byte) (w Row, err error) {
 	r := frame.NewReader(p)
 	r.Copy(w.Measurement[:])
-	w.Operations, w.Type, w.Ordered = TaskOps(r.U8()), DataType(r.U8()), r.Bool()
+	w.Operations, w.Type, w.Ordered = r.U8(), DataType(r.U8()), r.Bool()
 	r.Require(r.U8() == 0)
 	w.MaxInput, w.MaxResults, w.Deadline = r.U32(), r.U32(), r.U32()
 	w.Memory, w.LeakBudget = r.U64(), r.U64()
-	r.Require(w.Operations != 0 && w.Operations&^taskOpsAll == 0 && w.Type < typeEnd)
+	r.Require(w.Operations != 0 && w.Operations&^(1<<OpSearch|1<<OpCount|1<<OpDeleteWhere) == 0 && w.Type < typeEnd)
 	r.Require(w.MaxInput > 0 && w.MaxInput <= MaxObject)
 	r.Require(w.MaxResults > 0 && w.MaxResults <= MaxResultsLimit)
 	r.Require(w.Deadline > 0 && w.Deadline <= MaxDeadline && w.Memory > 0)

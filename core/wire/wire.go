@@ -10,7 +10,7 @@
 //	len(name) 4 | len(sub-query) 4 | len(object) 4 | reserved 4
 //	name … | sub-query … | object …
 //
-// A reply is one frame or a stream of frames, the last of which has FlagLast:
+// A reply is one frame or a stream of frames, the last of which has ReplyLast:
 //
 //	magic "MTRP" | version 1 | kind 1 | code 1 | flags 1
 //	number 8 | len(body) 4 | count 4 | head 40
@@ -41,7 +41,10 @@ const (
 	MaxBatch      = 1024     // operations in one atomic batch: they become durable in one write
 	MaxIdentifier = 32       // bytes: the name of a collection, index or Task
 	MaxLabel      = 64       // bytes: the label of a principal
-	MaxReplyBody  = MaxObject + MaxName + 64
+	MaxAttributes = 16       // of one PUT: one for each index that a collection can have
+
+	MaxResultsLimit = 1 << 20 // identities that a row lets a Task answer: 32 MiB
+	MaxDeadline     = 600_000 // milliseconds that a row gives a Task
 )
 
 // Operation says what a request asks for.
@@ -147,8 +150,4 @@ const (
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
 	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
 	Expired             Code = 26 // the answer was taken so slowly that something it was to show is gone
-	codeEnd             Code = 27
 )
-
-// Valid reports whether c is a code of this version.
-func (c Code) Valid() bool { return c < codeEnd }

@@ -103,16 +103,10 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 	}
 }
 
-// rootKeyIsWhole says that a root key is there as a whole or not at all.
-const rootKeyIsWhole = false
-
 // TestFirstStartSurvivesPowerCuts: whatever a first start had done when the power
 // was cut, or when it was killed, the next one makes a store that its
 // administrator can use, and that keeps what is acknowledged.
 func TestFirstStartSurvivesPowerCuts(t *testing.T) {
-	if !rootKeyIsWhole {
-		t.Skip("a power cut can leave a part of a root key")
-	}
 	rng := random(t)
 	for range max(1, *cuts/2) {
 		s, b := newServer(t, onFileSystem(t)), newBooks()

@@ -75,7 +75,7 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	if err := s.leave(now); err != nil {
 		return nil, err
 	}
-	out.Objects = s.objects.Len()
+	out.Objects, _ = s.objects.Size()
 	return out, log.SyncPath(s.path)
 }
 

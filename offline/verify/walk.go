@@ -37,7 +37,8 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	for _, x := range list {
 		w.total += x.Bytes
 	}
-	s.report.Segments, s.report.Objects, s.report.LSN = len(list), s.objects.Len(), s.log.Position().LSN
+	s.report.Objects, _ = s.objects.Size()
+	s.report.Segments, s.report.LSN = len(list), s.log.Position().LSN
 	s.gone, s.moved = make(map[identity.ID]mapping.Entry), make(map[identity.ID]mapping.Entry)
 	for _, x := range list {
 		err := s.log.Walk(x.ID, func(r log.Record, at log.Location) error {

@@ -27,7 +27,7 @@ type index struct {
 	analyzer analysis.Analyzer
 	bleve    bleve.Index
 	runs     runs
-	tags     map[identity.Value]identity.Tag // of every document
+	ids      map[identity.Value]identity.ID // of every document
 }
 
 // Configure implements sdk.Index.
@@ -51,7 +51,7 @@ func (x *index) Configure(c sdk.Config) error {
 	if err != nil {
 		return fmt.Errorf("opening the index: %w", err)
 	}
-	*x = index{fields: fields, ordered: c.Ordered, analyzer: m.AnalyzerNamed(m.DefaultAnalyzer), bleve: b, tags: make(map[identity.Value]identity.Tag)}
+	*x = index{fields: fields, ordered: c.Ordered, analyzer: m.AnalyzerNamed(m.DefaultAnalyzer), bleve: b, ids: make(map[identity.Value]identity.ID)}
 	x.runs.init(x)
 	return nil
 }
@@ -92,9 +92,9 @@ func (x *index) Apply(changes []sdk.Change) {
 		v := c.Identity.Value()
 		delete(added, v)
 		x.runs.drop(v)
-		if _, ok := x.tags[v]; ok {
+		if _, ok := x.ids[v]; ok {
 			b.Delete(string(v[:]))
-			delete(x.tags, v)
+			delete(x.ids, v)
 		}
 		if c.Remove {
 			continue
@@ -108,7 +108,7 @@ func (x *index) Apply(changes []sdk.Change) {
 			continue
 		}
 		must(b.IndexAdvanced(x.document(v, d.texts)))
-		x.tags[v] = c.Identity.Tag()
+		x.ids[v] = c.Identity
 		added[v] = d.size
 	}
 	must(x.bleve.Batch(b))
@@ -122,7 +122,7 @@ func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := bleve.NewSearchRequestOptions(q, min(limit, len(x.tags)), 0, false)
+	r := bleve.NewSearchRequestOptions(q, min(limit, len(x.ids)), 0, false)
 	r.SortBy([]string{"-_score", "_id"})
 	if !x.ordered {
 		r.Score = unscored
@@ -142,7 +142,7 @@ func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	found := make([]sdk.Identity, len(result.Hits))
 	for i, hit := range result.Hits {
 		v := identity.Value([]byte(hit.ID))
-		found[i] = identity.New(v, x.tags[v])
+		found[i] = x.ids[v]
 	}
 	return found, nil
 }

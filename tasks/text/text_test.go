@@ -306,8 +306,8 @@ func TestIndexAgreesWithAList(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				if len(x.tags) != len(model) || len(x.runs.of) != len(model) {
-					t.Fatalf("%d tags and %d places of %d documents", len(x.tags), len(x.runs.of), len(model))
+				if len(x.ids) != len(model) || len(x.runs.of) != len(model) {
+					t.Fatalf("%d tags and %d places of %d documents", len(x.ids), len(x.runs.of), len(model))
 				}
 			},
 		})

@@ -232,6 +232,6 @@ func ID(n int) identity.ID { return Version(n, 0) }
 // Version returns an identity with the value of ID(n) and another tag: the
 // same object with another content.
 func Version(n, version int) identity.ID {
-	v := identity.Value{0: byte(n), 1: byte(n >> 8), 2: byte(n >> 16), 15: 0xff}
-	return identity.New(v, identity.Tag{0: byte(version), 1: byte(version >> 8), 15: 1})
+	return identity.ID{0: byte(n), 1: byte(n >> 8), 2: byte(n >> 16), 15: 0xff,
+		identity.ValueSize: byte(version), identity.ValueSize + 1: byte(version >> 8), identity.Size - 1: 1}
 }

@@ -1,0 +1,34 @@
+// Package messages is the host's half of the protocol of package control: it
+// encodes what the Core decodes and decodes what the Core encodes. It lives
+// outside the Core so that nobody has to trust it.
+package messages
+
+import (
+	"motte/core/control"
+	"motte/core/frame"
+	"motte/core/wire"
+)
+
+// Append appends the encoding of a message of the host to p: its type and
+// instance are all that it can hold.
+func Append(p []byte, m *control.Message) []byte {
+	return frame.Writer(p).U8('M', 'C', control.Version, byte(m.Type)).U64(m.Instance)
+}
+
+// Decode reads one message of the Core. The result does not alias p.
+func Decode(p []byte) (m control.Message, err error) {
+	r := frame.NewReader(p)
+	r.Require(len(p) <= control.MaxMessage && string(r.Take(2)) == "MC" && r.U8() == control.Version)
+	m.Type, m.Instance = control.Type(r.U8()), r.U64()
+	r.Require(m.Type >= control.Ready && m.Type <= control.Anchor)
+	r.Copy(m.Measurement[:])
+	m.Memory = r.U64()
+	r.Copy(m.Key[:])
+	m.Address = r.Text(control.MaxAddress)
+	m.Reason, m.Segment, m.Offset = wire.Reason(r.U8()), r.U32(), r.U32()
+	m.Values = make([]uint64, r.Len()/8)
+	for i := range m.Values {
+		m.Values[i] = r.U64()
+	}
+	return m, r.Done()
+}
