@@ -106,11 +106,12 @@ const (
 )
 
 // shapes says which parts each operation needs and which it may have. What it
-// does not use must be empty, so that a request has one meaning.
+// does not use must be empty, so that a request has one meaning. Of the rights the
+// principal needs one at least.
 var shapes = map[wire.Operation]struct {
 	needs, allows uint8
 	flags         wire.Flags
-	rights        wire.Rights // in the collection, of which the principal needs one at least; more is asked of each object
+	rights        wire.Rights // see mayUse
 }{
 	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete},
 	wire.OpGet:              {aCollection, aName | anIdentity, 0, wire.RightRead | wire.RightReadOwn},
@@ -120,16 +121,18 @@ var shapes = map[wire.Operation]struct {
 	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightRead | wire.RightReadOwn},
 	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn},
 	wire.OpBatch:            {aCollection | anObject, 0, 0, wire.RightWrite | wire.RightDelete},
-	wire.OpCreateCollection: {aCollection, 0, 0, 0},
-	wire.OpDropCollection:   {aCollection, 0, 0, 0},
-	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, 0},
-	wire.OpDropIndex:        {aCollection | anIndex, 0, 0, 0},
-	wire.OpRegisterTask:     {aName | aQuery, 0, 0, 0},
-	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0, 0},
-	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, 0},
-	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), 0},
-	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), 0},
+	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin},
+	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin},
+	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, wire.RightAdmin},
+	wire.OpDropIndex:        {aCollection | anIndex, 0, 0, wire.RightAdmin},
+	wire.OpRegisterTask:     {aName | aQuery, 0, 0, wire.RightAdmin},
+	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0, wire.RightAdmin},
+	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, wire.RightAdmin},
+	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin},
+	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin},
 	wire.OpHead:             {0, aQuery, 0, 0},
+	wire.OpAlerts:           {0, 0, 0, wire.RightAdmin},
+	wire.OpCompact:          {0, 0, 0, wire.RightAdmin},
 }
 
 // Prepare checks the parts of a request against its operation, decodes the

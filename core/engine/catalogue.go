@@ -97,25 +97,10 @@ func decodeEntry(p []byte) (n entry, err error) {
 	return n, r.Done()
 }
 
-// administer decides a request that changes the catalogue: who asks, whether it makes
-// sense, and then one record.
-func (e *Engine) administer(q *Request, p *principal) wire.Code {
-	c, name, id, rights := e.byName[q.Collection], string(q.Name), access.Principal(q.Identity), wire.Rights(q.Flags)
-	// A server administrator may change everything; the administrator of a collection
-	// its indexes and grants, and drop it.
-	ofCollection := q.Op >= wire.OpDropCollection && q.Op <= wire.OpDropIndex || q.Op == wire.OpGrant || q.Op == wire.OpRevoke
-	switch {
-	case e.isAdmin(p.id):
-	case !ofCollection || q.Collection == "":
-		return wire.Denied
-	default:
-		if code := e.mayUse(c, q.Principal, wire.RightAdmin); code != wire.OK {
-			return code
-		}
-	}
-	if c == nil && q.Op != wire.OpCreateCollection {
-		return wire.NoCollection
-	}
+// administer decides a request that changes the catalogue: whether it makes sense,
+// and then one record.
+func (e *Engine) administer(q *Request, p *principal, c *collection) wire.Code {
+	name, id, rights := string(q.Name), access.Principal(q.Identity), wire.Rights(q.Flags)
 	row, subject := e.tasks[name], e.principals[id]
 	// The last server administrator can't be taken away: nobody could undo it.
 	last := e.isAdmin(id) && len(e.byID[0].grants) == 1

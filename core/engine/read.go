@@ -24,18 +24,16 @@ func (e *Engine) Request(q *Request) {
 
 // begin starts the flow of a request. A code other than OK is the answer.
 func (e *Engine) begin(q *Request, p *principal) wire.Code {
-	c, rights := e.byName[q.Collection], shapes[q.Op].rights
-	switch code := e.mayUse(c, q.Principal, rights); {
+	c := e.byName[q.Collection]
+	switch code := e.mayUse(q, c); {
 	case p == nil:
 		return wire.UnknownPrincipal
 	case e.stopping:
 		return wire.ShuttingDown
 	case e.readOnly && changes(q.Op):
 		return wire.StorageFailed
-	case rights != 0 && code != wire.OK:
+	case code != wire.OK:
 		return code
-	case (q.Op == wire.OpAlerts || q.Op == wire.OpCompact) && !e.isAdmin(p.id):
-		return wire.Denied
 	}
 	switch q.Op {
 	case wire.OpPut, wire.OpDelete, wire.OpBatch:
@@ -56,19 +54,26 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 		e.compact = append(e.compact, q)
 		return wire.OK
 	}
-	return e.administer(q, p)
+	return e.administer(q, p, c)
 }
 
-// mayUse checks that a principal has at least one of the rights in a collection. One
-// in which it has none does not exist for it.
-func (e *Engine) mayUse(c *collection, p access.Principal, want wire.Rights) wire.Code {
-	switch {
-	case c == nil, c.grants.Rights(p) == 0 && !e.isAdmin(p):
-		return wire.NoCollection
-	case !access.Any(c.grants.Rights(p), want):
-		return wire.Denied
+// mayUse checks that the principal of a request has one at least of the rights that its
+// operation needs: in its collection, or on the server; what it needs for an object is
+// another question. A collection in which it has none does not exist for it. A server
+// administrator may administer all collections, and make them.
+func (e *Engine) mayUse(q *Request, c *collection) wire.Code {
+	if q.Op == wire.OpCreateCollection {
+		c = e.byID[0]
 	}
-	return wire.OK
+	switch need, admin := shapes[q.Op].rights, e.isAdmin(q.Principal); {
+	case need == 0:
+		return wire.OK
+	case c == nil, c.id != 0 && c.grants.Rights(q.Principal) == 0 && !admin:
+		return wire.NoCollection
+	case need == wire.RightAdmin && admin, access.Any(c.grants.Rights(q.Principal), need):
+		return wire.OK
+	}
+	return wire.Denied
 }
 
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
