@@ -205,17 +205,22 @@ func (e *Engine) random(p []byte) {
 }
 
 // append hands a group to the log, if that takes any. The Tasks that have to follow it
-// have w, if not nil, wait for them.
+// have w, if not nil, wait for them. Until the group is durable, decisions on writes see
+// what it will do.
 func (e *Engine) append(w *write, group ...log.Record) {
 	if e.readOnly {
 		return
 	}
 	for i := range group {
-		if group[i].Sealed == nil {
+		r := &group[i]
+		if r.Sealed == nil {
 			e.lsn++
-			group[i].LSN = e.lsn
+			r.LSN = e.lsn
 		}
-		e.unsettled = append(e.unsettled, unsettled{record: group[i], write: w})
+		if r.Sealed == nil && (r.Kind == log.KindPut || r.Kind == log.KindDelete) {
+			e.pending[r.ID.Value()] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner}
+		}
+		e.unsettled = append(e.unsettled, unsettled{record: *r, write: w})
 	}
 	e.out.Append = append(e.out.Append, group)
 }

@@ -135,8 +135,8 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 // id is the identity of a live object.
 func (w *world) id(collection, name string) identity.ID {
 	c := w.e.byName[collection]
-	o, ok := w.e.live(c, w.e.Maker.Named(c.id, []byte(name)))
-	if !ok {
+	o, ok := w.e.objects.Get(w.e.Maker.Named(c.id, []byte(name)))
+	if !ok || o.Collection != c.id {
 		w.t.Fatalf("no object %q in %q", name, collection)
 	}
 	return o.ID

@@ -150,8 +150,17 @@ func (e *Engine) pump(x *index) {
 	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
 		e.startIndex(x)
 	}
-	if x.state == wire.IndexBuilding {
-		e.scan(x)
+	// The next objects of the collection are queued for an index that is being built. What
+	// is put or deleted meanwhile is queued as it happens: at the time a shard is scanned,
+	// all changes of it are either in the mapping or behind.
+	for scanned := 0; x.state == wire.IndexBuilding && x.shard < mapping.Shards && x.building < fetchAhead && scanned < buildScan; x.shard++ {
+		for o := range e.objects.Shard(x.shard) {
+			scanned++
+			if o.Collection == x.c.id {
+				x.queue = append(x.queue, &delivery{step: task.Insert, put: o, build: true})
+				x.building++
+			}
+		}
 	}
 	for len(x.queue) > 0 && len(x.sent) < windowFrames && x.open < windowOpen && x.bytes < windowBytes {
 		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
@@ -168,21 +177,6 @@ func (e *Engine) pump(x *index) {
 	}
 	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
 		x.state, x.served, x.accepted = wire.IndexServing, e.Now, true
-	}
-}
-
-// scan queues the next objects of the collection for an index that is being
-// built. What is put or deleted meanwhile is queued as it happens: at the time
-// a shard is scanned, all changes of it are either in the mapping or behind.
-func (e *Engine) scan(x *index) {
-	for scanned := 0; x.shard < mapping.Shards && x.building < fetchAhead && scanned < buildScan; x.shard++ {
-		for o := range e.objects.Shard(x.shard) {
-			scanned++
-			if o.Collection == x.c.id {
-				x.queue = append(x.queue, &delivery{step: task.Insert, put: o, build: true})
-				x.building++
-			}
-		}
 	}
 }
 
@@ -304,29 +298,21 @@ func (e *Engine) TaskAnswer(instance uint64, a task.Answer) {
 		return // it was stopped; its last words don't matter
 	}
 	var reason wire.Reason
-	switch a.Type {
-	case task.Applied:
-		reason = e.confirm(x, a.Seq)
-	case task.Found:
+	switch {
+	case a.Type == task.Found:
 		reason = e.found(x, a)
-	case task.Failed:
+	case a.Type == task.Failed:
 		reason = e.refuse(x, a)
+	case a.Seq <= x.applied || a.Seq > x.seq:
+		reason = wire.ReasonUnasked
+	default: // every change up to that number is done
+		x.applied = a.Seq
+		e.done(x, func(d *delivery) bool { return d.search == nil && d.seq <= a.Seq })
 	}
 	if reason != 0 {
 		e.quarantine(x, reason)
-		return
 	}
 	e.pump(x)
-}
-
-// confirm: every change up to seq is done.
-func (e *Engine) confirm(x *index, seq uint64) wire.Reason {
-	if seq <= x.applied || seq > x.seq {
-		return wire.ReasonUnasked
-	}
-	x.applied = seq
-	e.done(x, func(d *delivery) bool { return d.search == nil && d.seq <= seq })
-	return 0
 }
 
 // refuse: the Task does not accept its configuration, an input, or a query.

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"motte/core/access"
-	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/wire"
 )
@@ -79,14 +78,12 @@ func (e *Engine) mayUse(q *Request, c *collection) wire.Code {
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
 // to be part of the log's history.
 func (e *Engine) compare(q *Request) wire.Code {
-	if len(q.Query) > 0 {
-		h, err := wire.DecodeHead(q.Query)
-		switch {
-		case err != nil:
-			return wire.InvalidRequest
-		case h.LSN > e.at.LSN || !e.History.Contains(h):
-			return wire.HistoryDiffers
-		}
+	switch h, err := wire.DecodeHead(q.Query); {
+	case len(q.Query) == 0:
+	case err != nil:
+		return wire.InvalidRequest
+	case h.LSN > e.at.LSN || !e.History.Contains(h):
+		return wire.HistoryDiffers
 	}
 	e.end(q, wire.OK)
 	return wire.OK
@@ -115,18 +112,12 @@ func (e *Engine) get(q *Request, p *principal, c *collection) wire.Code {
 	if len(q.Name) > 0 {
 		v = e.Maker.Named(c.id, q.Name)
 	}
-	o, ok := e.live(c, v)
-	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !access.Read(c.grants.Rights(p.id), o.Owner == p.owner) {
+	o, ok := e.objects.Get(v)
+	if !ok || o.Collection != c.id || len(q.Name) == 0 && o.ID != q.Identity || !access.Read(c.grants.Rights(p.id), o.Owner == p.owner) {
 		return wire.NotFound
 	}
 	e.reply(q, Reply{Objects: []mapping.Entry{o}, Single: true})
 	return wire.OK
-}
-
-// live returns the object of a collection that has this value.
-func (e *Engine) live(c *collection, v identity.Value) (mapping.Entry, bool) {
-	o, ok := e.objects.Get(v)
-	return o, ok && o.Collection == c.id
 }
 
 // reply sends r as the answer to q.

@@ -62,7 +62,9 @@ func (x *index) asked(seq uint64) *search {
 }
 
 // found checks every identity of an answer: asked for? not too many? known,
-// live, of this collection? Whoever fails here breaks the Task's contract.
+// live, of this collection? Whoever fails here breaks the Task's contract. It may
+// name an object as it stood, if a change is taking that away that it was sent after
+// the query, or not yet.
 func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	s := x.asked(a.Seq)
 	switch {
@@ -74,9 +76,15 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		return wire.ReasonBadFrame // an endless answer without content
 	}
 	for _, id := range a.Found {
-		o, reason := e.known(x, a.Seq, id)
-		if reason != 0 {
-			return reason
+		o, ok := e.objects.Get(id.Value())
+		if i := slices.IndexFunc(x.leaving[id], func(d *delivery) bool { return d.seq == 0 || d.seq > a.Seq }); i >= 0 {
+			o, ok = x.leaving[id][i].gone, true
+		}
+		switch {
+		case ok && o.Collection != x.c.id:
+			return wire.ReasonOtherCollection
+		case !ok || o.ID != id:
+			return wire.ReasonInvalidIdentity
 		}
 		s.found = append(s.found, o)
 	}
@@ -85,25 +93,6 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		e.finish(s)
 	}
 	return 0
-}
-
-// known returns the object that a Task names in answer to the query of this
-// number, if it may name it: as it stood, if a change is taking it away that
-// the Task was sent after the query, or not yet; else as it is.
-func (e *Engine) known(x *index, query uint64, id identity.ID) (mapping.Entry, wire.Reason) {
-	for _, d := range x.leaving[id] {
-		if d.seq == 0 || d.seq > query {
-			return d.gone, 0
-		}
-	}
-	o, ok := e.objects.Get(id.Value())
-	switch {
-	case ok && o.Collection != x.c.id:
-		return o, wire.ReasonOtherCollection
-	case !ok || o.ID != id:
-		return o, wire.ReasonInvalidIdentity
-	}
-	return o, 0
 }
 
 // finish leaves out what the principal may not see, puts the rest in order, drops
@@ -146,8 +135,6 @@ func (e *Engine) finish(s *search) {
 		if code := e.show(s.req, slices.Clone(keep), r); code != wire.OK {
 			e.end(s.req, code)
 		}
-	case e.readOnly:
-		e.end(s.req, wire.StorageFailed)
 	default:
 		e.deleteFound(s, keep, r)
 	}
@@ -166,21 +153,21 @@ func (e *Engine) meter(s *search, k uint64) bool {
 	return s.x.row.LeakBudget == 0 || s.x.leaked[s.p.id] <= s.x.row.LeakBudget
 }
 
-// deleteFound appends a deletion for each object that is still as the Task
-// knew it. More than MaxBatch become several groups: a crash in between leaves
+// deleteFound appends a deletion for each object that a DELETE of its identity would
+// delete now. More than MaxBatch become several groups: a crash in between leaves
 // some of them deleted, and the client without an answer.
 func (e *Engine) deleteFound(s *search, list []mapping.Entry, r Reply) {
 	var all log.Group
 	for _, o := range list {
-		cur, live := e.live(s.x.c, o.ID.Value())
-		if _, onItsWay := e.pending[o.ID.Value()]; live && cur.ID == o.ID && !onItsWay {
-			all = append(all, deletion(o))
+		deletion := wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: o.ID}}
+		if rec, code := e.decide(&Write{Request: deletion}, s.p, s.x.c, nil); code == wire.OK {
+			all = append(all, rec)
 		}
 	}
 	r.Count = uint32(len(all))
 	w := &write{req: s.req, answer: r}
 	for g := range slices.Chunk(all, wire.MaxBatch) {
-		w.add(e, g)
+		e.append(w, g...)
 	}
 	w.wait(e) // also if there is nothing to delete
 }

@@ -41,19 +41,9 @@ func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id, Owner: group[i].Owner}
 		w.answer.Body = append(w.answer.Body, id[:]...)
 	}
-	w.add(e, group)
+	e.append(w, group...)
 	w.wait(e)
 	return wire.OK
-}
-
-// add sends a group of the flow's records on its way to the disk. Until they
-// are durable, decisions on writes see what they will do.
-func (w *write) add(e *Engine, g log.Group) {
-	e.append(w, g...)
-	for i := range g {
-		r := &g[i]
-		e.pending[r.ID.Value()] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner}
-	}
 }
 
 // wait holds the answer back until all that is on its way now is durable: what
