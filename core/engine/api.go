@@ -105,48 +105,50 @@ const (
 	aLimit
 )
 
-// shapes says which parts each operation needs and which it may have. What it
+// operations says which parts each operation needs and which it may have. What it
 // does not use must be empty, so that a request has one meaning. Of the rights the
-// principal needs one at least.
-var shapes = map[wire.Operation]struct {
+// principal needs one at least; then the flow begins.
+var operations = map[wire.Operation]struct {
 	needs, allows uint8
 	flags         wire.Flags
-	rights        wire.Rights // see mayUse
+	rights        wire.Rights                                                // see mayUse
+	flow          func(*Engine, *Request, *principal, *collection) wire.Code // a code other than OK is the answer
 }{
-	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete},
-	wire.OpGet:              {aCollection, aName | anIdentity, 0, wire.RightRead | wire.RightReadOwn},
-	wire.OpSearch:           {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn},
-	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete},
-	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete},
-	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightRead | wire.RightReadOwn},
-	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn},
-	wire.OpBatch:            {aCollection | anObject, 0, 0, wire.RightWrite | wire.RightDelete},
-	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin},
-	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin},
-	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, wire.RightAdmin},
-	wire.OpDropIndex:        {aCollection | anIndex, 0, 0, wire.RightAdmin},
-	wire.OpRegisterTask:     {aName | aQuery, 0, 0, wire.RightAdmin},
-	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0, wire.RightAdmin},
-	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, wire.RightAdmin},
-	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin},
-	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin},
-	wire.OpHead:             {0, aQuery, 0, 0},
-	wire.OpAlerts:           {0, 0, 0, wire.RightAdmin},
-	wire.OpCompact:          {0, 0, 0, wire.RightAdmin},
+	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete, (*Engine).write},
+	wire.OpGet:              {aCollection, aName | anIdentity, 0, wire.RightRead | wire.RightReadOwn, (*Engine).get},
+	wire.OpSearch:           {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn, (*Engine).search},
+	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete, (*Engine).write},
+	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete, (*Engine).search},
+	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightRead | wire.RightReadOwn, (*Engine).search},
+	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn, (*Engine).list},
+	wire.OpBatch:            {aCollection | anObject, 0, 0, wire.RightWrite | wire.RightDelete, (*Engine).write},
+	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin, (*Engine).administer},
+	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin, (*Engine).administer},
+	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, wire.RightAdmin, (*Engine).administer},
+	wire.OpDropIndex:        {aCollection | anIndex, 0, 0, wire.RightAdmin, (*Engine).administer},
+	wire.OpRegisterTask:     {aName | aQuery, 0, 0, wire.RightAdmin, (*Engine).administer},
+	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0, wire.RightAdmin, (*Engine).administer},
+	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).administer},
+	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).administer},
+	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).administer},
+	wire.OpStatus:           {0, 0, 0, 0, (*Engine).report},
+	wire.OpHead:             {0, aQuery, 0, 0, (*Engine).compare},
+	wire.OpAlerts:           {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},
+	wire.OpCompact:          {0, 0, 0, wire.RightAdmin, (*Engine).giveBack},
 }
 
 // Prepare checks the parts of a request against its operation, decodes the
 // writes of a PUT, DELETE or batch, and hashes their contents. It needs no
 // state, so each connection does it on its own.
 func Prepare(r wire.Request) (*Request, wire.Code) {
-	s, p := shapes[r.Op], uint8(0)
+	s, p := operations[r.Op], uint8(0)
 	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
 		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != wire.TypeAny, r.Limit != 0} {
 		if present {
 			p |= 1 << i
 		}
 	}
-	ok := p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
+	ok := s.flow != nil && p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
 	var ops []wire.Request
 	var err error
 	switch r.Op {

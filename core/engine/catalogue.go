@@ -317,7 +317,7 @@ func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all boo
 
 // report is the flow of a STATUS: all to a server administrator, to others
 // what concerns them.
-func (e *Engine) report(q *Request, p *principal) wire.Code {
+func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 	var items [][]byte
 	add := func(s wire.StatusItem) { items = append(items, wire.AppendStatus(nil, &s)) }
 	admin := e.isAdmin(p.id)
@@ -374,7 +374,7 @@ func (e *Engine) report(q *Request, p *principal) wire.Code {
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
-func (e *Engine) reportAlerts(q *Request) wire.Code {
+func (e *Engine) reportAlerts(q *Request, _ *principal, _ *collection) wire.Code {
 	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
 	for i := range e.alerts {
 		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))

@@ -22,7 +22,8 @@
 //     queued behind all that was committed before (lazy indexes included).
 //
 // Each flow stands in one file, its steps in order: write.go, read.go,
-// search.go, catalogue.go; index.go follows the log for one index.
+// search.go, catalogue.go; index.go follows the log for one index, and holds its
+// Task to its contract.
 package engine
 
 import (

@@ -549,3 +549,20 @@ func TestWhatIsOnItsWayIsOfItsCollection(t *testing.T) {
 	w.must2(n, wire.NotFound)
 	w.must(admin, get("c", "one"), wire.OK)
 }
+
+// TestADeletionByPredicateSeesWhatIsOnItsWay, as one by identity does: what is written
+// again as it was is deleted, what is written anew is not, what is gone counts for nothing.
+func TestADeletionByPredicateSeesWhatIsOnItsWay(t *testing.T) {
+	w := indexed(t, 0)
+	w.ask(admin, put("c", "one", "data of one"))
+	w.ask(admin, put("c", "two", "anew"))
+	w.ask(admin, remove("three"))
+	n := w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
+	w.step(w.task(w.x().instance))
+	w.settle()
+	if a, ok := w.answered(n); !ok || a.code != wire.OK || a.count != 1 {
+		t.Fatalf("answered %v, code %d, %d deleted, want one", ok, a.code, a.count)
+	}
+	w.must(admin, get("c", "one"), wire.NotFound)
+	w.must(admin, get("c", "two"), wire.OK)
+}

@@ -34,26 +34,7 @@ func (e *Engine) begin(q *Request, p *principal) wire.Code {
 	case code != wire.OK:
 		return code
 	}
-	switch q.Op {
-	case wire.OpPut, wire.OpDelete, wire.OpBatch:
-		return e.write(q, p, c)
-	case wire.OpGet:
-		return e.get(q, p, c)
-	case wire.OpSearch, wire.OpCount, wire.OpDeleteWhere:
-		return e.search(q, p, c)
-	case wire.OpList:
-		return e.list(q, p, c)
-	case wire.OpStatus:
-		return e.report(q, p)
-	case wire.OpAlerts:
-		return e.reportAlerts(q)
-	case wire.OpHead:
-		return e.compare(q)
-	case wire.OpCompact:
-		e.compact = append(e.compact, q)
-		return wire.OK
-	}
-	return e.administer(q, p, c)
+	return operations[q.Op].flow(e, q, p, c)
 }
 
 // mayUse checks that the principal of a request has one at least of the rights that its
@@ -64,7 +45,7 @@ func (e *Engine) mayUse(q *Request, c *collection) wire.Code {
 	if q.Op == wire.OpCreateCollection {
 		c = e.byID[0]
 	}
-	switch need, admin := shapes[q.Op].rights, e.isAdmin(q.Principal); {
+	switch need, admin := operations[q.Op].rights, e.isAdmin(q.Principal); {
 	case need == 0:
 		return wire.OK
 	case c == nil, c.id != 0 && c.grants.Rights(q.Principal) == 0 && !admin:
@@ -77,7 +58,7 @@ func (e *Engine) mayUse(q *Request, c *collection) wire.Code {
 
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
 // to be part of the log's history.
-func (e *Engine) compare(q *Request) wire.Code {
+func (e *Engine) compare(q *Request, _ *principal, _ *collection) wire.Code {
 	switch h, err := wire.DecodeHead(q.Query); {
 	case len(q.Query) == 0:
 	case err != nil:
@@ -86,6 +67,12 @@ func (e *Engine) compare(q *Request) wire.Code {
 		return wire.HistoryDiffers
 	}
 	e.end(q, wire.OK)
+	return wire.OK
+}
+
+// giveBack lets a COMPACT wait until all that is dead is given back.
+func (e *Engine) giveBack(q *Request, _ *principal, _ *collection) wire.Code {
+	e.compact = append(e.compact, q)
 	return wire.OK
 }
 
