@@ -232,10 +232,9 @@ func (r *rig) tidy() {
 	r.t.Helper()
 	before := r.log.Segments()
 	h := &house{s: r.shell, ctx: r.ctx, damaged: make(map[uint32]bool)}
-	erase := r.chores()
-	err := h.erase(erase)
+	_, err := h.round() // of which the erasures matter
 	if err == nil {
-		_, err = h.work(true)
+		err = h.clean()
 	}
 	if err != nil {
 		r.t.Fatal(err)
