@@ -243,17 +243,10 @@ func (s *shell) loop(ctx context.Context) {
 	counted := time.Now()
 	for {
 		s.carryOut(s.engine.Take())
+		var now time.Time // of a tick
 		select {
 		case <-s.events.wake:
-		case now := <-ticker.C:
-			for _, happened := range s.events.take() {
-				happened(s.engine) // what has come is not late
-			}
-			s.engine.Tick(now)
-			if now.Sub(counted) >= countEvery {
-				counted = now
-				s.count()
-			}
+		case now = <-ticker.C:
 		case <-ctx.Done():
 			for _, t := range s.tasks {
 				t.close()
@@ -262,6 +255,13 @@ func (s *shell) loop(ctx context.Context) {
 		}
 		for _, happened := range s.events.take() {
 			happened(s.engine)
+		}
+		if !now.IsZero() { // what has come before is not late
+			s.engine.Tick(now)
+		}
+		if now.Sub(counted) >= countEvery {
+			counted = now
+			s.count()
 		}
 	}
 }

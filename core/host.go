@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"net"
 	"os"
 	"runtime/debug"
@@ -93,11 +94,8 @@ func (c *counters) synced(d time.Duration, records int) {
 }
 
 // bucket is the bucket of a duration.
-func bucket(d time.Duration) (b int) {
-	for limit := 16 * time.Microsecond; d >= limit && b < control.Buckets-1; limit *= 2 {
-		b++
-	}
-	return b
+func bucket(d time.Duration) int {
+	return min(bits.Len64(uint64(d/(16*time.Microsecond))), control.Buckets-1)
 }
 
 // count tells the host how much there is, and the engine what only the shell

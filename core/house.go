@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"motte/core/engine"
@@ -16,6 +17,7 @@ import (
 // When the storage is put in order.
 const (
 	houseEvery = time.Second
+	freeEvery  = time.Minute
 	housePause = 10 * time.Second // after an error
 	leastPace  = 8 << 20          // bytes of records after which a checkpoint is due: a 32nd of
 	mostPace   = 64 << 20         // what is alive, between these, or as much as the checkpoint takes
@@ -35,9 +37,11 @@ type house struct {
 	numbers [6]uint64       // for a status
 }
 
-// keepHouse does what is due, until the context ends.
+// keepHouse does what is due, until the context ends. It gives memory that nobody
+// uses back to the system, too: the runtime would keep a tenth of all.
 func (s *shell) keepHouse(ctx context.Context) {
 	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool), numbers: [6]uint64{1: uint64(s.log.CheckpointBytes())}}
+	freed := time.Now()
 	for pause := houseEvery; ; {
 		select {
 		case <-time.After(pause):
@@ -50,11 +54,16 @@ func (s *shell) keepHouse(ctx context.Context) {
 		} else if more {
 			pause = 0
 		}
+		if time.Since(freed) > freeEvery {
+			debug.FreeOSMemory()
+			freed = time.Now()
+		}
 	}
 }
 
-// round does what is due now, and answers who waited for it. Who waits for an
-// erasure waits until it is done.
+// round destroys the data keys of who was erased, and does one step of what is due,
+// or, if all dead records are to be given back, all steps; more: there is another
+// one. Then it answers who waited.
 func (h *house) round() (more bool, err error) {
 	var erase []uint32
 	var waiting int
@@ -62,13 +71,16 @@ func (h *house) round() (more bool, err error) {
 	if !h.s.ask(h.ctx, func(e *engine.Engine) { erase, waiting, clean = e.Chores() }) {
 		return false, h.ctx.Err()
 	}
-	code := wire.OK
-	if err = h.erase(erase); err == nil {
-		more, err = h.work(clean)
+	if len(erase) > 0 {
+		err = h.s.log.Erase(erase...)
+	}
+	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(erase)) }) {
+		more, err = h.step(clean)
 	}
 	if errors.Is(err, errErasing) {
 		return true, nil // it came meanwhile
 	}
+	code := wire.OK
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		code = wire.StorageFailed
@@ -87,21 +99,8 @@ func (h *house) round() (more bool, err error) {
 	return more, err
 }
 
-// erase destroys data keys.
-func (h *house) erase(owners []uint32) error {
-	if len(owners) == 0 {
-		return nil
-	}
-	err := h.s.log.Erase(owners...)
-	if err == nil {
-		h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(owners)) })
-	}
-	return err
-}
-
-// work does one step of what is due, or, if all dead records are to be given back,
-// all steps; more: there is another one.
-func (h *house) work(all bool) (more bool, err error) {
+// step does one step of what is due, or all steps.
+func (h *house) step(all bool) (more bool, err error) {
 	if all {
 		return false, h.clean()
 	}
@@ -118,7 +117,7 @@ func (h *house) work(all bool) (more bool, err error) {
 func (h *house) clean() error {
 	began := time.Now()
 	h.s.log.Rotate()
-	err := errors.Join(h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(nil, nil, done) }), h.checkpoint(), h.checkpoint())
+	err := errors.Join(h.carryOver(nil, nil), h.checkpoint(), h.checkpoint())
 	list := h.s.log.Segments()
 	for more := true; more && err == nil; {
 		more, err = h.compact(list[len(list)-1].ID)
@@ -132,11 +131,11 @@ func (h *house) clean() error {
 	return err
 }
 
-// tell has the engine append something, and waits until that, and all before, is
-// durable and applied.
-func (h *house) tell(what func(*engine.Engine, func(wire.Code))) error {
+// carryOver appends those of the records that are alive once more, and waits until
+// that, and all before it, is durable and applied.
+func (h *house) carryOver(records []log.Record, at []log.Location) error {
 	code := make(chan wire.Code, 1)
-	h.s.events.put(func(e *engine.Engine) { what(e, func(c wire.Code) { code <- c }) })
+	h.s.events.put(func(e *engine.Engine) { e.Carry(records, at, func(c wire.Code) { code <- c }) })
 	select {
 	case c := <-code:
 		if c != wire.OK {
@@ -210,9 +209,8 @@ func (h *house) carry(segment uint32, debt int64) error {
 	var at []log.Location
 	size, piece, began := 0, carryPiece<<min(debt, 5), time.Now()
 	flush := func() error {
-		some, places := records, at // that may be looked at after tell gave up
-		records, at, size = nil, nil, 0
-		err := h.tell(func(e *engine.Engine, done func(wire.Code)) { e.Carry(some, places, done) })
+		err := h.carryOver(records, at)
+		records, at, size = nil, nil, 0 // others: those may be looked at after that gave up
 		if debt == 0 {
 			time.Sleep(min(time.Since(began), houseEvery)) // it may have waited for a disk that refused it
 			began = time.Now()

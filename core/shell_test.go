@@ -17,6 +17,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/channel"
+	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
@@ -232,10 +233,9 @@ func (r *rig) tidy() {
 	r.t.Helper()
 	before := r.log.Segments()
 	h := &house{s: r.shell, ctx: r.ctx, damaged: make(map[uint32]bool)}
-	erase := r.chores()
-	err := h.erase(erase)
+	_, err := h.round() // of which the erasures matter
 	if err == nil {
-		_, err = h.work(true)
+		err = h.clean()
 	}
 	if err != nil {
 		r.t.Fatal(err)
@@ -432,6 +432,19 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 		}
 		if noted := slices.Contains(s.engine.Notes, wire.ReasonLossAccepted); noted != c.accept {
 			t.Errorf("%s: it is noted that a loss was accepted: %v", c.name, noted)
+		}
+	}
+}
+
+// TestBuckets: bucket i counts what took less than 2^i × 16 µs.
+func TestBuckets(t *testing.T) {
+	const unit = 16 * time.Microsecond
+	for d, want := range map[time.Duration]int{
+		0: 0, unit - 1: 0, unit: 1, 2*unit - 1: 1, 2 * unit: 2,
+		unit<<18 - 1: 18, unit << 18: control.Buckets - 1, time.Hour: control.Buckets - 1,
+	} {
+		if got := bucket(d); got != want {
+			t.Errorf("%v is in bucket %d, not %d", d, got, want)
 		}
 	}
 }
