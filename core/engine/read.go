@@ -16,25 +16,21 @@ func (e *Engine) Request(q *Request) {
 		e.held = append(e.held, func() { e.Request(q) })
 		return
 	}
-	if code := e.begin(q, e.principals[q.Principal]); code != wire.OK {
+	p, c := e.principals[q.Principal], e.byName[q.Collection]
+	code := e.mayUse(q, c)
+	switch {
+	case p == nil:
+		code = wire.UnknownPrincipal
+	case e.stopping:
+		code = wire.ShuttingDown
+	case e.readOnly && changes(q.Op):
+		code = wire.StorageFailed
+	case code == wire.OK:
+		code = operations[q.Op].flow(e, q, p, c)
+	}
+	if code != wire.OK {
 		e.end(q, code)
 	}
-}
-
-// begin starts the flow of a request. A code other than OK is the answer.
-func (e *Engine) begin(q *Request, p *principal) wire.Code {
-	c := e.byName[q.Collection]
-	switch code := e.mayUse(q, c); {
-	case p == nil:
-		return wire.UnknownPrincipal
-	case e.stopping:
-		return wire.ShuttingDown
-	case e.readOnly && changes(q.Op):
-		return wire.StorageFailed
-	case code != wire.OK:
-		return code
-	}
-	return operations[q.Op].flow(e, q, p, c)
 }
 
 // mayUse checks that the principal of a request has one at least of the rights that its
