@@ -68,17 +68,14 @@ func (m *Map) Get(v identity.Value) (e Entry, ok bool) {
 	return e, false
 }
 
-// Put sets the entry of the object with e's value, and returns the entry that
-// it had. It panics if e is over the limits of an entry.
-func (m *Map) Put(e Entry) (old Entry, replaced bool) {
+// Put sets the entry of the object with e's value. It panics if e is over the limits
+// of an entry.
+func (m *Map) Put(e Entry) {
 	s, p := &m.shards[e.ID[0]], pack(e)
 	if (s.length+1)*20 > len(s.table)*19 { // at most 0.95 full
 		s.resize(len(s.table))
 	}
-	if p, replaced = s.put(p); replaced {
-		old = p.entry(e.ID[0])
-	}
-	return old, replaced
+	s.put(p)
 }
 
 // Delete removes the entry of the object with this value, and returns it.
@@ -122,7 +119,7 @@ func (m *Map) LoadShard(i int, b []byte) error {
 	s.resize(len(b) / packedSize)
 	for ; len(b) >= packedSize; b = b[packedSize:] {
 		p := packed(b[:packedSize])
-		if _, twice := s.put(p); twice || p.free() {
+		if s.put(p) || p.free() {
 			break
 		}
 	}
@@ -167,15 +164,16 @@ func (s *shard) find(v []byte) (i int, ok bool) {
 
 // put sets the entry of p's value. If there was none, those from its place to
 // the first free one move one place on.
-func (s *shard) put(p packed) (old packed, replaced bool) {
+func (s *shard) put(p packed) (replaced bool) {
 	i, replaced := s.find(p.value())
-	if old, s.table[i] = s.table[i], p; !replaced {
+	old := s.table[i]
+	if s.table[i] = p; !replaced {
 		for i = s.wrap(i + 1); !old.free(); i = s.wrap(i + 1) {
 			old, s.table[i] = s.table[i], old
 		}
 		s.length++
 	}
-	return old, replaced
+	return replaced
 }
 
 // remove frees place i: the entries behind it, up to one that is at home, move
