@@ -398,7 +398,7 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 		}
 		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
 	}
-	r, what := l.open(buf)
+	r, what := l.open(buf, buf[bodyAt:bodyAt])
 	if what == ownerGone {
 		return Record{}, buf, ErrMoved
 	}
@@ -407,9 +407,6 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	}
 	return r, buf, nil
 }
-
-// ownerGone is said of a record whose owner was erased.
-const ownerGone = "the key of the record's owner is gone"
 
 // Has reports whether a segment is there.
 func (l *Log) Has(segment uint32) bool {

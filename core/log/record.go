@@ -105,8 +105,16 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	return append(p, make([]byte, end-len(p))...), nil
 }
 
+// What can be wrong with a record. The first says that there is none; the last, that
+// its owner was erased, which is no damage.
+const (
+	badHead   = "the record's head fails its check"
+	badBody   = "the record's body, or the padding behind it, fails its check"
+	ownerGone = "the key of the record's owner is gone"
+)
+
 // openHead reads the front of the record at the front of p, and opens its head:
-// proof that the Core wrote both. Of r all but the body is set.
+// proof that the Core wrote both, and p holds all of it. Of r all but the body is set.
 func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
 	f := frame.NewReader(p)
 	if string(f.Take(2)) != recordMagic || f.U8() != recordVersion || len(p) < bodyAt {
@@ -121,32 +129,31 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	h.Take(3)
 	r.Collection, r.Owner, r.size = h.U32(), h.U32(), int(h.U32())
 	h.Copy(r.ID[:])
-	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && recordLen(r.size) == r.length
+	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && recordLen(r.size) == r.length && r.length <= int64(len(p))
 }
 
-// open checks and opens the record at the front of p; its body in place:
-// r.Body aliases p, and nothing else of p changes. It says what is wrong, or
-// nothing.
-func (l *Log) open(p []byte) (r Record, what string) {
+// open checks and opens the record at the front of p, its body into dst, which may be
+// its place in p. It says what is wrong, or nothing.
+func (l *Log) open(p, dst []byte) (r Record, what string) {
 	r, plain, ok := l.openHead(p)
-	if !ok || r.length > int64(len(p)) {
-		return r, "the record's head fails its check"
+	if !ok {
+		return Record{length: alignment}, badHead
 	}
 	bodies := l.ring.Bodies(r.Owner, r.salt)
 	if bodies == nil {
 		return r, ownerGone
 	}
 	nonce, end := seal.Nonce(r.LSN), bodyAt+r.size+seal.Overhead
-	body, err := bodies.Open(p[bodyAt:bodyAt], nonce, p[bodyAt:end], plain[:])
+	body, err := bodies.Open(dst, nonce, p[bodyAt:end], plain[:])
 	if err != nil || len(bytes.TrimLeft(p[end:r.length], "\x00")) > 0 {
-		return r, "the record's body, or the padding behind it, fails its check"
+		return r, badBody
 	}
 	r.Body = body
 	return r, ""
 }
 
-// pass moves p behind a record. Its body may have been opened: its seal stays where
-// it was. One that is carried is no part of the chain: it says nothing new.
+// pass moves p behind a record. One that is carried is no part of the chain: it says
+// nothing new.
 func (p *Position) pass(s *segment, stored []byte, r *Record) {
 	p.Segment, p.End = s.id, p.End+uint32(len(stored))
 	if r.Sealed == nil {

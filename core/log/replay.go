@@ -33,17 +33,13 @@ func (w *window) bytes(offset, n int64) ([]byte, error) {
 	return w.buf[offset-w.at:][:n], nil
 }
 
-// record returns the record at an offset, its head opened, and its bytes; false:
-// none lies there.
-func (l *Log) record(w *window, offset int64) (r Record, p []byte, ok bool, err error) {
-	if p, err = w.bytes(offset, minRecord); err != nil {
-		return r, nil, false, err
+// content reads a segment up to an end.
+func (l *Log) content(id uint32, end int64) ([]byte, error) {
+	p := make([]byte, end)
+	if err := l.storage.ReadAt(segmentName(id), p, 0); err != nil {
+		return nil, fmt.Errorf("read %s: %w", segmentName(id), err)
 	}
-	if r, _, ok = l.openHead(p); ok {
-		p, err = w.bytes(offset, r.length)
-		ok = int64(len(p)) == r.length
-	}
-	return r, p, ok, err
+	return p, nil
 }
 
 // Replay reads the log behind the checkpoint, checks all of it, and hands each
@@ -97,53 +93,46 @@ func (l *Log) next(id uint32) (n *segment) {
 // once, since a write begins only when all before it is; and so does a checkpoint
 // that knows a later end.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
-	w := &window{storage: l.storage, name: segmentName(s.id), size: s.size}
+	end := s.size
 	if next != nil && next.previous == s.id { // behind the end that it names lies a torn tail
-		w.size = min(w.size, int64(next.previousEnd))
+		end = min(end, int64(next.previousEnd))
+	}
+	data, err := l.content(s.id, end)
+	if err != nil {
+		return err
 	}
 	var g []replayed // a group
 	pos := l.pos
-	for int64(pos.End) < w.size {
-		offset := int64(pos.End)
-		r, p, ok, err := l.record(w, offset)
-		if err != nil {
-			return err
-		}
-		what, from := "the record's head fails its check", offset+alignment
-		carried := ok && r.salt != s.salt
-		if ok && (carried && len(g) > 0 || !carried && r.LSN != pos.LSN+1) {
+	for int64(pos.End) < end {
+		offset := pos.End
+		r, what := l.open(data[offset:], nil)
+		carried, from := r.salt != s.salt, offset+alignment
+		if what != badHead && (carried && len(g) > 0 || !carried && r.LSN != pos.LSN+1) {
 			what, from = "a record is missing before this one", offset
-		} else if ok {
-			r, what = l.open(p)
-		}
-		if carried {
-			r.Sealed = []byte{}
 		}
 		if what == "" || what == ownerGone { // as a record behind this one says
-			pos.pass(s, p, &r)
-			r.Body = bytes.Clone(r.Body)
-			g = append(g, replayed{r, Location{s.id, uint32(offset), uint32(r.length)}})
+			if carried {
+				r.Sealed = []byte{}
+			}
+			pos.pass(s, data[offset:][:r.length], &r)
+			g = append(g, replayed{r, Location{s.id, offset, uint32(r.length)}})
 			if !carried && r.flags&flagCommit == 0 {
 				continue
 			}
 		} else {
-			if proof, _, err := l.find(w, s, from, pos.LSN, flagFirst); err != nil || next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
-				s.end = int64(l.pos.End)
-				return err
+			if proof, _ := l.find(data, s, from, pos.LSN, flagFirst); next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
+				break
 			}
-			if err := l.damage(w.name, offset, what); err != nil {
+			if err := l.damage(segmentName(s.id), int64(offset), what); err != nil {
 				return err
 			}
 			// What can be read is kept, though the group is not whole.
-			lsn, at, err := l.find(w, s, from, pos.LSN, 0)
-			if err != nil {
-				return err
-			}
-			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, uint32(at)
+			lsn, at := l.find(data, s, from, pos.LSN, 0)
+			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, at
 		}
 		for _, r := range g {
 			if err := apply(r.Record, r.at); err != nil {
-				if err := l.damage(w.name, int64(r.at.Offset), "the record can't be applied"); err != nil {
+				if err := l.damage(segmentName(s.id), int64(r.at.Offset), "the record can't be applied"); err != nil {
 					return err
 				}
 			}
@@ -157,17 +146,14 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 // find looks, from an offset on, for a record that was written in this segment
 // after lsn, with these flags, or without flags also for a carried one: its LSN and
 // place, or 0 and the end.
-func (l *Log) find(w *window, s *segment, offset int64, lsn uint64, flags byte) (uint64, int64, error) {
-	for ; offset+minRecord <= w.size; offset += alignment {
-		r, _, ok, err := l.record(w, offset)
-		if err != nil {
-			return 0, 0, err
-		}
+func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byte) (uint64, uint32) {
+	for ; int(offset)+minRecord <= len(data); offset += alignment {
+		r, _, ok := l.openHead(data[offset:])
 		if ok && (r.salt == s.salt && r.LSN > lsn && r.flags&flags == flags || r.salt != s.salt && flags == 0) {
-			return r.LSN, offset, nil
+			return r.LSN, offset
 		}
 	}
-	return 0, w.size, nil
+	return 0, uint32(len(data))
 }
 
 // replayed is a record, and where it lies.
@@ -187,29 +173,18 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 	if s == nil {
 		return ErrMoved
 	}
-	w := &window{storage: l.storage, name: segmentName(segment), size: s.end}
-	for offset := int64(headerSize); offset < w.size; {
-		r, p, ok, err := l.record(w, offset)
-		if err != nil {
-			return err
-		}
-		what := "the record's head fails its check"
-		if r.Sealed = bytes.Clone(p); ok {
-			_, what = l.open(p)
-		} else {
-			r.length = alignment
-		}
+	data, err := l.content(segment, s.end)
+	for offset := int64(headerSize); offset < s.end && err == nil; {
+		r, what := l.open(data[offset:], nil)
 		if what == "" || what == ownerGone {
+			r.Body, r.Sealed = nil, bytes.Clone(data[offset:][:r.length])
 			err = visit(r, Location{segment, uint32(offset), uint32(r.length)})
 		} else {
-			err = l.damage(w.name, offset, what)
-		}
-		if err != nil {
-			return err
+			err = l.damage(segmentName(segment), offset, what)
 		}
 		offset += r.length
 	}
-	return nil
+	return err
 }
 
 // Remove removes a segment that nothing needs.
