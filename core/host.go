@@ -101,8 +101,11 @@ func bucket(d time.Duration) int {
 // count tells the host how much there is, and the engine what only the shell
 // knows.
 func (s *shell) count() {
-	size, segments := s.log.Size()
-	s.engine.Observe(wire.StatusServer, [6]uint64{1: uint64(size), 2: uint64(segments), 4: uint64(len(s.conns))})
+	segments, size := s.log.Segments(), uint64(0)
+	for _, x := range segments {
+		size += uint64(x.Bytes)
+	}
+	s.engine.Observe(wire.StatusServer, [6]uint64{1: size, 2: uint64(len(segments)), 4: uint64(len(s.conns))})
 	n, bytes := s.engine.Objects()
 	s.collect(bytes)
 	values := make([]uint64, len(s.stats))
@@ -110,7 +113,7 @@ func (s *shell) count() {
 		values[i] = s.stats[i].Load()
 	}
 	values[control.Connections], values[control.LogBytes], values[control.Objects] =
-		uint64(len(s.conns)), uint64(size), uint64(n)
+		uint64(len(s.conns)), size, uint64(n)
 	s.toHost.put(control.Message{Type: control.Counters, Values: values}, *anchor(s.engine.Head()))
 }
 

@@ -20,8 +20,12 @@ const (
 	maxKeys     = 64 << 20 // bytes
 )
 
-// readKeys reads the secret of the data keys, from a file of this size.
+// readKeys reads the secret of the data keys, from a file of this size; below 0: there
+// is none.
 func (l *Log) readKeys(size int64) error {
+	if size < 0 || size > maxKeys {
+		return &DamageError{KeysName, 0, "the data keys are missing: without them no object can be opened"}
+	}
 	p := make([]byte, size)
 	if err := l.storage.ReadAt(KeysName, p, 0); err != nil {
 		return fmt.Errorf("read %s: %w", KeysName, err)
@@ -38,13 +42,6 @@ func (l *Log) readKeys(size int64) error {
 
 func (l *Log) keysHeader() frame.Writer {
 	return frame.Writer(keysMagic).U8(keysVersion, 0, 0, 0).Bytes(l.store[:])
-}
-
-// makeKeys makes the secret of a new store.
-func (l *Log) makeKeys() error {
-	var seed [seal.KeySize]byte
-	l.draw(seed[:])
-	return l.writeKeys(seal.NewDataKeys(seed))
 }
 
 // HasKey reports whether an owner has a data key. Anybody may ask.

@@ -49,6 +49,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"motte/core/seal"
 	"motte/core/wire"
@@ -143,6 +144,7 @@ type Log struct {
 	last   *segment // that Append adds to; nil: the next one makes a segment
 	buf    []byte
 	failed bool
+	rotate atomic.Bool // the next Append makes a new segment
 
 	base        checkpoint       // the newest one
 	checkpoints map[uint32]int64 // the size of each that is there, by number
@@ -151,7 +153,6 @@ type Log struct {
 	segments map[uint32]*segment
 	history  []branch // of segments, by first LSN
 	floor    uint32   // segments before this one are needed by no checkpoint to replay
-	rotate   bool     // the next Append makes a new segment
 }
 
 // branch says from which LSN on the records of a segment are.
@@ -184,7 +185,7 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}
-	newest := uint32(0)
+	newest, keys := uint32(0), int64(-1) // the size of the keys' file, if it is there
 	for _, f := range files {
 		if id, ok := number(f.Name, segmentSuffix); ok {
 			if err := l.readHeader(id, f, root); err != nil {
@@ -193,33 +194,34 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 			newest = id
 		} else if n, ok := number(f.Name, checkpointSuffix); ok {
 			l.checkpoints[n] = f.Size
+		} else if f.Name == KeysName {
+			keys = f.Size
 		}
 	}
-	keys := slices.IndexFunc(files, func(f File) bool { return f.Name == KeysName })
-	if newest == 0 && len(l.checkpoints) == 0 {
-		if keys < 0 {
-			l.draw(l.store[:])
-		} else if err := s.ReadAt(KeysName, l.store[:], keysStoreAt); err != nil { // nothing was written, or all is gone: clients tell
-			return nil, fmt.Errorf("read %s: %w", KeysName, err)
-		}
+	empty := newest == 0 && len(l.checkpoints) == 0
+	switch {
+	case empty && keys < 0:
+		l.draw(l.store[:])
+	case empty: // nothing was written, or all is gone: clients tell
+		err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
+	case newest > 0: // the others were durable before it was made
+		err = s.Sync(segmentName(newest))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("begin with what is there: %w", err)
+	}
+	if empty {
 		l.keys = seal.Derive(root, l.store)
-	}
-	if l.keys == nil {
+	} else if l.keys == nil {
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
 	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
-	if newest == 0 && keys < 0 {
-		return l, l.makeKeys()
+	if empty && keys < 0 {
+		var seed [seal.KeySize]byte
+		l.draw(seed[:])
+		return l, l.writeKeys(seal.NewDataKeys(seed))
 	}
-	if newest > 0 { // the others were durable before it was made
-		if err := s.Sync(segmentName(newest)); err != nil {
-			return nil, fmt.Errorf("sync %s: %w", segmentName(newest), err)
-		}
-	}
-	if keys < 0 || files[keys].Size > maxKeys {
-		return nil, &DamageError{KeysName, 0, "the data keys are missing: without them no object can be opened"}
-	}
-	return l, l.readKeys(files[keys].Size)
+	return l, l.readKeys(keys)
 }
 
 // draw fills p with random bytes. It is not for input to reach that there are none.
@@ -259,27 +261,13 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, s.bytes(), id < l.floor})
+		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), id < l.floor})
 	}
 	return list
 }
 
-// Size returns the bytes of all records, and the number of segments.
-func (l *Log) Size() (bytes int64, segments int) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, s := range l.segments {
-		bytes += s.bytes()
-	}
-	return bytes, len(l.segments)
-}
-
 // Rotate lets the next Append make a new segment.
-func (l *Log) Rotate() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rotate = true
-}
+func (l *Log) Rotate() { l.rotate.Store(true) }
 
 // Append makes groups durable in one write, and returns where each of their
 // records lies, in order. Their LSNs must follow on. After an error, which may
@@ -298,10 +286,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	if need > segmentMax/2 {
 		return nil, errors.New("a write of this size is not possible")
 	}
-	l.mu.RLock()
-	rotate := l.rotate
-	l.mu.RUnlock()
-	if rotate || l.last == nil || l.last.end+need > segmentTarget {
+	if l.rotate.Load() || l.last == nil || l.last.end+need > segmentTarget {
 		if err := l.newSegment(); err != nil {
 			return nil, err
 		}
@@ -361,9 +346,9 @@ func (l *Log) newSegment() error {
 		return fmt.Errorf("make %s: %w", segmentName(s.id), err)
 	}
 	l.last, l.pos.Segment, l.pos.End, s.end = s, s.id, headerSize, headerSize
+	l.rotate.Store(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rotate = false
 	l.segments[s.id] = s
 	l.begin(s)
 	return nil

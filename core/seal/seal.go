@@ -225,11 +225,8 @@ func (r *Ring) Use(keys DataKeys) {
 func (r *Ring) Has(owner uint32) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.has(owner)
-}
-
-func (r *Ring) has(owner uint32) bool {
-	return r.own[owner] != [KeySize]byte{} || r.data.above(owner) >= 0
+	_, own := r.own[owner]
+	return own || r.data.above(owner) >= 0
 }
 
 // Bodies returns what seals the bodies of an owner's records in a segment, or
@@ -237,28 +234,25 @@ func (r *Ring) has(owner uint32) bool {
 func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
 	k := cacheKey{owner, s}
 	r.mu.RLock()
-	a, ready := r.cached[k]
-	key, ok := r.own[owner]
-	keys := r.data
+	a := r.cached[k]
 	r.mu.RUnlock()
-	if ready {
+	if a != nil {
 		return a
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key, ok := r.own[owner]
 	if !ok {
-		key, ok = keys.Key(owner)
+		key, ok = r.data.Key(owner)
 	}
 	if !ok {
 		return nil
 	}
-	a = newAEAD(derive(key[:], s[:], "motte/v1/record body"))
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if len(r.cached) >= maxCached {
 		clear(r.cached)
 	}
-	if r.has(owner) { // it was not taken away meanwhile
-		r.cached[k] = a
-	}
+	a = newAEAD(derive(key[:], s[:], "motte/v1/record body"))
+	r.cached[k] = a
 	return a
 }
 
