@@ -39,16 +39,16 @@ type conn struct {
 	principal access.Principal
 	in        *bufio.Reader     // the reader's
 	batch     []*engine.Request // the reader's: complete, not handed over
-	maker     *identity.Maker   // the writer's
 	out       *mailbox[engine.Reply]
-	active    []engine.Reply // the writer's: begun
-	done      chan struct{}  // closed when the reader has ended
-	written   chan struct{}  // closed when the writer has ended
-	places    chan struct{}  // holds a token for each request that is not answered
+	done      chan struct{} // closed when the reader has ended
+	written   chan struct{} // closed when the writer has ended
+	places    chan struct{} // holds a token for each request that is not answered
 
 	mu       sync.Mutex
 	inFlight map[uint64]flight
 	bodies   int // bytes
+
+	writer
 }
 
 // flight is a request that is not answered.
@@ -92,9 +92,9 @@ func (s *shell) admit(ctx context.Context, raw net.Conn) (*conn, error) {
 	defer cancel()
 	secure, p, err := s.listener.Handshake(ctx, raw)
 	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
-		maker: identity.NewMaker(s.log.Keys().Identity()),
-		out:   newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
-		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}, err
+		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
+		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight),
+		writer: writer{maker: identity.NewMaker(s.log.Keys().Identity()), patience: writeTime}}, err
 }
 
 // attend serves a connection until it ends. One whose principal is not known,
@@ -169,42 +169,39 @@ func (c *conn) read() (last engine.Reply) {
 		if !ok {
 			return engine.Reply{Code: code}
 		}
-		if code, ok = c.readBody(h, code); !ok {
+		if code, err := c.readBody(h, code); err != nil {
+			c.land(h.Number, wire.Malformed) // nobody else will answer it
 			return last
-		}
-		if code != wire.OK {
+		} else if code != wire.OK {
 			c.out.put(engine.Reply{Number: h.Number, Code: code})
 		}
 	}
 }
 
 // readBody reads the body of a request and adds the request to the batch, or
-// drops it if it is refused.
-func (c *conn) readBody(h wire.Header, refused wire.Code) (code wire.Code, ok bool) {
-	var body []byte
-	if code = refused; code == wire.OK {
-		c.s.room(h.BodyLen()).acquire(h.BodyLen())
-		body = make([]byte, h.BodyLen())
+// drops it if a code refuses it.
+func (c *conn) readBody(h wire.Header, code wire.Code) (wire.Code, error) {
+	n, body := h.BodyLen(), []byte(nil)
+	if code == wire.OK {
+		c.s.room(n).acquire(n)
+		body = make([]byte, n)
 	}
-	if c.in.Buffered() < h.BodyLen() {
+	if c.in.Buffered() < n {
 		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
 	}
 	_, err := io.ReadFull(c.in, body)
 	if err == nil {
-		_, err = c.in.Discard(h.BodyLen() - len(body)) // all of it, if it is refused
-	}
-	if err != nil {
-		c.land(h.Number, wire.Malformed) // nobody else will answer it
+		_, err = c.in.Discard(n - len(body)) // all of it, if it is refused
 	}
 	if err != nil || code != wire.OK {
-		return code, err == nil
+		return code, err
 	}
 	q, code := engine.Prepare(wire.SplitBody(h, body))
 	if code == wire.OK {
 		q.Conn, q.Principal = c.id, c.principal
 		c.batch = append(c.batch, q)
 	}
-	return code, true
+	return code, nil
 }
 
 // post hands the complete requests to the engine, in one event.
@@ -233,6 +230,7 @@ func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bo
 	defer c.mu.Unlock()
 	switch _, twice := c.inFlight[h.Number]; {
 	case twice:
+		<-c.places
 		return wire.InvalidRequest, false
 	case refused != wire.OK:
 		code = refused
@@ -258,11 +256,4 @@ func (c *conn) land(number uint64, code wire.Code) {
 		c.s.room(f.bytes).release(f.bytes)
 		c.s.stats.answered(f.op, code, time.Since(f.began))
 	}
-}
-
-// landed reports whether nothing is in flight.
-func (c *conn) landed() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.inFlight) == 0
 }

@@ -26,27 +26,26 @@ var errContent = errors.New("the record is not the object of this identity")
 func (c *conn) write() {
 	defer c.net.Close()
 	defer close(c.written)
-	w := writer{conn: c, patience: writeTime}
-	defer func() { c.s.answers.release(w.lent) }()
+	defer func() { c.s.answers.release(c.lent) }()
 	over, late := c.done, (<-chan time.Time)(nil)
 	for {
 		more := c.out.wake
 		if len(c.active) > 0 {
 			more = ready
-		} else if !w.flush() || over == nil && c.landed() {
+		} else if !c.flush() || over == nil && len(c.places) == 0 {
 			return
 		}
 		select {
 		case <-more:
 		case <-over:
-			over, w.patience, late = nil, drainTime, time.After(stopWithin)
+			over, c.patience, late = nil, drainTime, time.After(stopWithin)
 		case <-late:
 			return
 		}
 		if c.active = append(c.active, c.out.take()...); len(c.active) == 0 {
 			continue
 		}
-		done, ok := w.send(&c.active[0])
+		done, ok := c.send(&c.active[0])
 		if !ok {
 			return
 		}
@@ -58,48 +57,49 @@ func (c *conn) write() {
 	}
 }
 
-// writer encodes answers into a buffer that is flushed when it is full or
-// nothing else is to be sent: many small answers leave in one write.
+// writer is what the writer of a connection alone uses. It encodes answers into a
+// buffer that is flushed when it is full or nothing else is to be sent: many small
+// answers leave in one write.
 type writer struct {
-	conn   *conn
-	p      []byte
-	record []byte // the last record read
-	lent   int    // bytes of room for large objects
-
+	active   []engine.Reply // begun
+	maker    *identity.Maker
+	p        []byte
+	record   []byte        // the last one read
+	lent     int           // bytes of room for large objects
 	patience time.Duration // with the client
 }
 
 // flush writes what is buffered; false: the client takes no more.
-func (w *writer) flush() bool {
-	if len(w.p) == 0 {
+func (c *conn) flush() bool {
+	if len(c.p) == 0 {
 		return true
 	}
-	_ = w.conn.net.SetWriteDeadline(time.Now().Add(w.patience))
-	_, err := w.conn.net.Write(w.p)
-	if w.p = w.p[:0]; w.lent > 0 {
-		w.p, w.record = nil, nil // large objects must not keep their memory
-		w.conn.s.answers.release(w.lent)
-		w.lent = 0
+	_ = c.net.SetWriteDeadline(time.Now().Add(c.patience))
+	_, err := c.net.Write(c.p)
+	if c.p = c.p[:0]; c.lent > 0 {
+		c.p, c.record = nil, nil // large objects must not keep their memory
+		c.s.answers.release(c.lent)
+		c.lent = 0
 	}
 	return err == nil
 }
 
 // send sends one quantum of an answer, and takes what it sent off r.
-func (w *writer) send(r *engine.Reply) (done, ok bool) {
+func (c *conn) send(r *engine.Reply) (done, ok bool) {
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head}
 	sent := 0
 	for ; len(r.Items) > 0 && sent < quantum; r.Items = r.Items[1:] {
 		if h.Kind = r.Kind; h.Kind == wire.KindIdentities {
 			h.Count = uint32(len(r.Items[0]) / identity.Size)
 		}
-		sent += w.frame(h, r.Items[0])
+		sent += c.frame(h, r.Items[0])
 	}
 	for ; len(r.Objects) > 0 && sent < quantum; r.Objects = r.Objects[1:] {
 		h.Kind, h.Count, h.Flags = wire.KindObject, 0, 0
 		if r.Single {
 			h.Flags = wire.ReplyLast
 		}
-		n, code := w.object(h, r.Objects[0])
+		n, code := c.object(h, r.Objects[0])
 		if code != wire.OK {
 			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: code}
 			break
@@ -107,57 +107,57 @@ func (w *writer) send(r *engine.Reply) (done, ok bool) {
 		sent += n
 	}
 	if len(r.Objects) == 0 && len(r.Items) == 0 {
-		w.end(r, h)
+		c.end(r, h)
 		done = true
 	}
-	return done, len(w.p) < bufferSize || w.flush()
+	return done, len(c.p) < bufferSize || c.flush()
 }
 
 // end ends an answer: with its last frame, unless that was its object.
-func (w *writer) end(r *engine.Reply, h wire.ReplyHeader) {
+func (c *conn) end(r *engine.Reply, h wire.ReplyHeader) {
 	if held := r.Held; held > 0 {
 		r.Held = 0
-		w.conn.s.events.put(func(e *engine.Engine) { e.Sent(w.conn.principal, held) })
+		c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
 	}
 	if !r.Single {
 		h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
-		w.frame(h, r.Body)
+		c.frame(h, r.Body)
 	}
-	w.conn.land(r.Number, r.Code)
+	c.land(r.Number, r.Code)
 }
 
 // frame appends a frame and returns its length.
-func (w *writer) frame(h wire.ReplyHeader, body []byte) int {
+func (c *conn) frame(h wire.ReplyHeader, body []byte) int {
 	h.BodyLen = len(body)
-	w.p = wire.AppendReplyHeader(w.p, &h)
-	w.p = append(w.p, body...)
+	c.p = wire.AppendReplyHeader(c.p, &h)
+	c.p = append(c.p, body...)
 	return wire.ReplyHeaderSize + len(body)
 }
 
 // object reads an object and appends its frame. One that is not what its identity
 // says does not leave. A large one waits for room: it is held twice until it is
 // sent.
-func (w *writer) object(h wire.ReplyHeader, entry mapping.Entry) (n int, code wire.Code) {
+func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry) (n int, code wire.Code) {
 	if entry.Loc.Length > bufferSize {
-		w.flush() // who waits for room must not hold any
-		w.lent = 2 * int(entry.Loc.Length)
-		w.conn.s.answers.acquire(w.lent)
+		c.flush() // who waits for room must not hold any
+		c.lent = 2 * int(entry.Loc.Length)
+		c.s.answers.acquire(c.lent)
 	}
-	o, _, buf, err := w.conn.s.readObject(w.conn.maker, w.record, entry)
+	o, _, buf, err := c.s.readObject(c.maker, c.record, entry)
 	for there := true; errors.Is(err, log.ErrMoved); {
-		w.conn.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
+		c.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
 		if !there {
 			return 0, wire.Expired
 		}
-		o, _, buf, err = w.conn.s.readObject(w.conn.maker, buf, entry)
+		o, _, buf, err = c.s.readObject(c.maker, buf, entry)
 	}
-	if w.record = buf; err != nil {
-		w.conn.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
+	if c.record = buf; err != nil {
+		c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
 		return 0, wire.Damaged
 	}
-	before := len(w.p)
-	w.p = wire.AppendObject(w.p, h, entry.ID, o.Name, o.Data)
-	return len(w.p) - before, wire.OK
+	before := len(c.p)
+	c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
+	return len(c.p) - before, wire.OK
 }
 
 // readObject reads the object of an entry into buf, and holds its content

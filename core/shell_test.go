@@ -158,7 +158,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 		t.Fatal(err)
 	}
 	r.listener.Close()
-	r.conn = &conn{s: r.shell, id: 1, principal: principalOf(key(1)), maker: identity.NewMaker(l.Keys().Identity()), out: newMailbox[engine.Reply]()}
+	r.conn = &conn{s: r.shell, id: 1, principal: principalOf(key(1)), writer: writer{maker: identity.NewMaker(l.Keys().Identity())}, out: newMailbox[engine.Reply]()}
 	r.conns[1] = r.conn
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.engine.Start(time.Now(), l.Position())
@@ -304,7 +304,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 				o := r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")).Objects[0]
 				r.must(wire.NotFound, request(0, wire.OpGet, "c", "one", ""))
 				c.meanwhile(r)
-				w := &writer{conn: r.conn}
+				w := r.conn
 				n, code := w.object(wire.ReplyHeader{Kind: wire.KindObject}, o)
 				if code != c.want || n != len(w.p) || (n > 0) != (code == wire.OK) {
 					t.Fatalf("code %d, want %d; %d bytes, buffered %d", code, c.want, n, len(w.p))

@@ -72,7 +72,7 @@ func (q *simRequest) says(n simEntry) bool {
 // connect makes a connection, as accept does behind the handshake.
 func (s *sim) connect(who access.Principal) *simClient {
 	fake, sh := newSimConn(), s.shell
-	c := &conn{s: sh, net: fake, raw: fake, principal: who, in: bufio.NewReaderSize(fake, bufferSize), maker: identity.NewMaker(s.log.Keys().Identity()),
+	c := &conn{s: sh, net: fake, raw: fake, principal: who, in: bufio.NewReaderSize(fake, bufferSize), writer: writer{maker: identity.NewMaker(s.log.Keys().Identity())},
 		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}), places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
 	s.all.Go(func() { sh.attend(c) })
 	client := &simClient{net: fake, who: who}
