@@ -3,15 +3,15 @@
 //
 // Guarantees:
 //
-//  1. An entry takes 49 bytes, in a table that is from 0.84 to 0.95 full while
-//     it grows, and no pointer: the garbage collector has nothing to follow,
-//     however many objects there are.
-//  2. No operation moves more than one shard, a 256th of the map.
+//  1. An entry takes 49 bytes, in a run that has room for an eighth more at most
+//     while it grows, and no pointer: the garbage collector has next to nothing to
+//     follow, however many objects there are.
+//  2. No operation moves more than one run, a 16,384th of the map.
 //  3. What Put took is what Get returns, but for the high bits of the LSN.
 //
 // Values are random, or a keyed pseudo-random function of a name, so the bytes
 // of a value are a hash already, and nobody without the key can choose values
-// that collide. Values are unique over all collections.
+// of one run. Values are unique over all collections.
 //
 // A Map has one owner; it is not safe for concurrent use.
 package mapping
@@ -20,6 +20,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"iter"
+	"slices"
 
 	"motte/core/frame"
 	"motte/core/identity"
@@ -44,159 +45,135 @@ const Limit = 1 << 24
 // another record that lay there has the same low bits once in Limit LSNs.
 func (e Entry) Wrote(lsn uint64) bool { return (e.LSN^lsn)%Limit == 0 }
 
-// Shards is the number of parts that a Map has, by the first byte of a value.
-const Shards = 256
+// Shards is the number of parts that a Map has, by the first byte of a value. Each
+// has several runs, by the next six bits.
+const (
+	Shards = 256
+	runs   = 64
+)
 
-// Map is the mapping. The zero value is empty.
-type Map struct{ shards [Shards]shard }
+// Map is the mapping: runs of entries, each in the order of their values. The zero
+// value is empty.
+type Map struct{ runs [Shards * runs][]packed }
 
-// Size returns the number of entries, and the bytes that all tables take.
+// Size returns the number of entries, and the bytes that all runs take.
 func (m *Map) Size() (entries int, bytes int64) {
-	for i := range m.shards {
-		entries += m.shards[i].length
-		bytes += int64(len(m.shards[i].table)) * packedSize
+	for _, run := range m.runs[:] {
+		entries += len(run)
+		bytes += int64(cap(run)) * packedSize
 	}
 	return entries, bytes
 }
 
+// find returns the run of a value, and the place where it is, or where it would go:
+// near its share of the run, as values are random.
+func (m *Map) find(v identity.Value) (run *[]packed, i int, ok bool) {
+	where := binary.BigEndian.Uint64(v[:])
+	run = &m.runs[where>>50]
+	list := *run
+	i = int(where << 14 >> 32 * uint64(len(list)) >> 32)
+	for i > 0 && bytes.Compare(list[i-1].value(), v[1:]) >= 0 {
+		i--
+	}
+	for i < len(list) && bytes.Compare(list[i].value(), v[1:]) < 0 {
+		i++
+	}
+	return run, i, i < len(list) && bytes.Equal(list[i].value(), v[1:])
+}
+
+// room is for how many entries a run is made that has n: an eighth more.
+func room(n int) int { return n + n/8 + 1 }
+
+func sized(run []packed) []packed { return append(make([]packed, 0, room(len(run))), run...) }
+
 // Get returns the entry of the object with this value.
 func (m *Map) Get(v identity.Value) (e Entry, ok bool) {
-	s := &m.shards[v[0]]
-	if i, ok := s.find(v[1:]); ok {
-		return s.table[i].entry(v[0]), true
+	run, i, ok := m.find(v)
+	if ok {
+		e = (*run)[i].entry(v[0])
 	}
-	return e, false
+	return e, ok
 }
 
 // Put sets the entry of the object with e's value. It panics if e is over the limits
 // of an entry.
 func (m *Map) Put(e Entry) {
-	s, p := &m.shards[e.ID[0]], pack(e)
-	if (s.length+1)*20 > len(s.table)*19 { // at most 0.95 full
-		s.resize(len(s.table))
+	p := pack(e)
+	run, i, ok := m.find(e.ID.Value())
+	if ok {
+		(*run)[i] = p
+		return
 	}
-	s.put(p)
+	if len(*run) == cap(*run) {
+		*run = sized(*run)
+	}
+	*run = slices.Insert(*run, i, p)
 }
 
 // Delete removes the entry of the object with this value, and returns it.
 func (m *Map) Delete(v identity.Value) (e Entry, ok bool) {
-	s := &m.shards[v[0]]
-	i, ok := s.find(v[1:])
-	if ok {
-		e = s.table[i].entry(v[0])
-		s.remove(i)
+	run, i, ok := m.find(v)
+	if !ok {
+		return e, false
 	}
-	return e, ok
+	e = (*run)[i].entry(v[0])
+	*run = slices.Delete(*run, i, i+1)
+	if room(len(*run))*4 < cap(*run)*3 {
+		*run = sized(*run)
+	}
+	return e, true
 }
 
-// Shard yields the entries of one shard. The shard must not change meanwhile.
+// Shard yields the entries of one shard, in the order of their values. The shard must
+// not change meanwhile.
 func (m *Map) Shard(i int) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		for _, p := range m.shards[i].table {
-			if !p.free() && !yield(p.entry(byte(i))) {
-				return
+		for _, run := range m.runs[i*runs:][:runs] {
+			for j := range run {
+				if !yield(run[j].entry(byte(i))) {
+					return
+				}
 			}
 		}
 	}
 }
 
-// AppendShard appends the packed entries of one shard, in an order without a
-// meaning.
+// AppendShard appends the packed entries of one shard, in the order of their values.
 func (m *Map) AppendShard(b []byte, i int) []byte {
-	for _, p := range m.shards[i].table {
-		if !p.free() {
-			b = append(b, p[:]...)
+	for _, run := range m.runs[i*runs:][:runs] {
+		for j := range run {
+			b = append(b, run[j][:]...)
 		}
 	}
 	return b
 }
 
-// LoadShard fills shard i, which is empty, with what AppendShard appended. If b
-// is something else (a part of an entry, an entry without a length, two with one
-// value), it returns frame.ErrMalformed, and the shard stays empty.
+// LoadShard fills shard i, which is empty, with packed entries, in any order. If b is
+// something else (a part of an entry, an entry without a length, two with one value),
+// it returns frame.ErrMalformed, and the shard stays empty.
 func (m *Map) LoadShard(i int, b []byte) error {
-	s := &m.shards[i]
-	s.resize(len(b) / packedSize)
-	for ; len(b) >= packedSize; b = b[packedSize:] {
-		p := packed(b[:packedSize])
-		if s.put(p) || p.free() {
-			break
-		}
+	list := make([]packed, len(b)/packedSize)
+	for j := range list {
+		list[j] = packed(b[j*packedSize:])
 	}
-	if len(b) > 0 {
-		*s = shard{}
+	slices.SortFunc(list, func(p, q packed) int { return bytes.Compare(p.value(), q.value()) })
+	malformed := len(b)%packedSize > 0
+	for j := range list {
+		malformed = malformed || list[j].free() || j > 0 && bytes.Equal(list[j].value(), list[j-1].value())
+	}
+	if malformed {
 		return frame.ErrMalformed
 	}
+	all := m.runs[i*runs:][:runs]
+	for _, p := range list {
+		all[p[0]>>2] = append(all[p[0]>>2], p)
+	}
+	for j, run := range all {
+		if len(run) < cap(run) {
+			all[j] = sized(run)
+		}
+	}
 	return nil
-}
-
-// shard is an open-addressed table with linear probing. Entries are in the order
-// of their homes (Robin Hood hashing; the first place is behind the last), so a
-// search ends where its value would be: one that finds nothing is no longer than
-// another, however full the table. One place at least is free.
-type shard struct {
-	table  []packed
-	length int // entries that are not free
-}
-
-// home is where the search for a value begins: the next four bytes after the one
-// that chose the shard, as a fraction, choose the place.
-func (s *shard) home(v []byte) int {
-	return int(uint64(binary.BigEndian.Uint32(v)) * uint64(len(s.table)) >> 32)
-}
-
-// away is how far behind its home the entry at place i lies.
-func (s *shard) away(i int) int { return s.wrap(i - s.home(s.table[i].value())) }
-
-// wrap returns the place for one that may be before the first or behind the last.
-func (s *shard) wrap(i int) int { return (i + len(s.table)) % len(s.table) }
-
-// find returns the place of a value, or the one where it would go.
-func (s *shard) find(v []byte) (i int, ok bool) {
-	away := 0
-	for i = s.home(v); i < len(s.table) && !s.table[i].free() && s.away(i) >= away; i, away = s.wrap(i+1), away+1 {
-		if bytes.Equal(s.table[i].value(), v) {
-			return i, true
-		}
-	}
-	return i, false
-}
-
-// put sets the entry of p's value. If there was none, those from its place to
-// the first free one move one place on.
-func (s *shard) put(p packed) (replaced bool) {
-	i, replaced := s.find(p.value())
-	old := s.table[i]
-	if s.table[i] = p; !replaced {
-		for i = s.wrap(i + 1); !old.free(); i = s.wrap(i + 1) {
-			old, s.table[i] = s.table[i], old
-		}
-		s.length++
-	}
-	return replaced
-}
-
-// remove frees place i: the entries behind it, up to one that is at home, move
-// one place back. A table that is mostly free is made smaller.
-func (s *shard) remove(i int) {
-	for j := s.wrap(i + 1); !s.table[j].free() && s.away(j) > 0; i, j = j, s.wrap(j+1) {
-		s.table[i] = s.table[j]
-	}
-	s.table[i] = packed{}
-	if s.length--; s.length*4 < len(s.table)*3 && len(s.table) > 64 {
-		s.resize(s.length)
-	}
-}
-
-// resize moves the entries to a table for n of them, and an eighth more.
-func (s *shard) resize(n int) {
-	old := s.table
-	*s = shard{table: make([]packed, n+n/8+8)}
-	for _, p := range old {
-		if !p.free() {
-			s.put(p)
-		}
-	}
 }
 
 // packed is an entry, in a table and in a checkpoint:
@@ -204,8 +181,7 @@ func (s *shard) resize(n int) {
 //	value 15, without the first byte, which is the shard | tag 16 | LSN 3
 //	segment 3 | offset/8 3 | length/8 3 | collection 3 | owner 3
 //
-// with the low bytes of numbers, big-endian. A free place is all zeros; an entry
-// has a length.
+// with the low bytes of numbers, big-endian. The length is not 0.
 type packed [packedSize]byte
 
 const packedSize = 49

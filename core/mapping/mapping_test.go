@@ -17,7 +17,7 @@ import (
 )
 
 // entry makes an entry that keeps to its limits. Few values, in few shards, make
-// searches collide and wrap.
+// runs long.
 func entry(r *rand.Rand, few bool) (e Entry) {
 	for i := 0; i < len(e.ID); i += 8 {
 		binary.BigEndian.PutUint64(e.ID[i:], r.Uint64())
@@ -42,26 +42,20 @@ func kept(e Entry) Entry {
 	return e
 }
 
-// check verifies that the table of each shard is ordered and has a free place.
+// check verifies that all runs are in order, and that none has more room than it may.
 func check(t *testing.T, m *Map) {
 	t.Helper()
-	for k := range m.shards {
-		s, n := &m.shards[k], 0
-		for i := range s.table {
-			switch before := (i + len(s.table) - 1) % len(s.table); {
-			case s.table[i] == packed{}:
-			case s.table[i].free():
-				t.Fatalf("shard %d: free place %d is not empty", k, i)
-			case s.table[before].free() && s.away(i) > 0:
-				t.Fatalf("shard %d: no search reaches place %d", k, i)
-			case !s.table[before].free() && s.away(i) > s.away(before)+1:
-				t.Fatalf("shard %d: places %d and %d are not in order", k, before, i)
-			default:
-				n++
+	for k, run := range m.runs {
+		for i := range run {
+			if run[i].free() || i > 0 && bytes.Compare(run[i-1].value(), run[i].value()) >= 0 {
+				t.Fatalf("run %d: entry %d has no length, or is not in order", k, i)
+			}
+			if at, j, ok := m.find(identity.Value(append([]byte{byte(k / runs)}, run[i].value()...))); !ok || at != &m.runs[k] || j != i {
+				t.Fatalf("run %d: entry %d is not found where it is", k, i)
 			}
 		}
-		if n != s.length || n > 0 && n*20 > len(s.table)*19 {
-			t.Fatalf("shard %d: %d entries, %d counted, %d places", k, n, s.length, len(s.table))
+		if room(len(run))*4 < cap(run)*3 {
+			t.Fatalf("run %d: %d entries in %d places", k, len(run), cap(run))
 		}
 	}
 }
@@ -153,17 +147,19 @@ func TestShardStopsWhenItsCallerDoes(t *testing.T) {
 	}
 }
 
-// TestTablesAreNearlyFull holds a Map to what it promises of its size, while it
-// grows and after it shrank.
-func TestTablesAreNearlyFull(t *testing.T) {
+// TestRunsAreNearlyFull holds a Map to what it promises of its size, while it
+// grows and after it shrank: with 61 to 92 entries in a run, as with a million and more.
+func TestRunsAreNearlyFull(t *testing.T) {
+	const shards, least, most = 16, 1_000_000 / 16, 1_500_000 / 16
 	r, m := rand.New(rand.NewPCG(1, 1)), &Map{}
 	var values []identity.Value
-	for n := 1; n <= 150_000; n++ {
+	for n := 1; n <= most; n++ {
 		e := entry(r, false)
+		e.ID[0] %= shards
 		m.Put(e)
 		values = append(values, e.ID.Value())
-		if n >= 100_000 && n%500 == 0 && size(m) >= int64(n)*60 {
-			t.Fatalf("%d bytes for %d entries: more than 60 for each", size(m), n)
+		if n >= least && n%500 == 0 && size(m) >= int64(n)*55 {
+			t.Fatalf("%d bytes for %d entries: more than 55 for each", size(m), n)
 		}
 	}
 	loaded := &Map{}
@@ -177,11 +173,11 @@ func TestTablesAreNearlyFull(t *testing.T) {
 	}
 	for n := len(values) - 1; n >= 0; n-- {
 		m.Delete(values[n])
-		if n >= 100_000 && n%500 == 0 && size(m) >= int64(n)*67 {
+		if n >= least && n%500 == 0 && size(m) >= int64(n)*67 {
 			t.Fatalf("%d bytes for %d entries that are left: more than 67 for each", size(m), n)
 		}
 	}
-	if length(m) != 0 || size(m) > Shards*64*packedSize {
+	if length(m) != 0 || size(m) > shards*runs*packedSize {
 		t.Errorf("empty, but %d entries in %d bytes", length(m), size(m))
 	}
 }
@@ -340,7 +336,7 @@ func sorted(b []byte) (list []string) {
 }
 
 // BenchmarkOperations times each operation among a million objects, in random
-// order. PutNew has the map grow by half, so its tables grow as often as in life.
+// order. PutNew has the map grow by half, so its runs grow as often as in life.
 func BenchmarkOperations(b *testing.B) {
 	const n = 1_000_000
 	r := rand.New(rand.NewPCG(1, 1))
@@ -380,7 +376,7 @@ func BenchmarkOperations(b *testing.B) {
 	each("Delete", there, func(m *Map, e Entry) { m.Delete(e.ID.Value()) })
 }
 
-// BenchmarkMemory reports the bytes of heap, and those of tables, that an object
+// BenchmarkMemory reports the bytes of heap, and those of runs, that an object
 // takes.
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{1_000_000, 10_000_000} {
