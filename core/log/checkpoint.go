@@ -130,24 +130,20 @@ func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 		return nil
 	}
 	w := &window{storage: l.storage, name: checkpointName(number), size: l.checkpoints[number]}
-	header, err := w.bytes(0, checkpointHeader)
-	if err != nil {
-		return err
-	}
-	header = slices.Clone(header)
+	header := slices.Clone(w.bytes(0, checkpointHeader))
 	want := l.checkpointHead(number)
-	if len(header) < checkpointHeader || string(header[:len(want)]) != string(want) {
+	if w.err == nil && (len(header) < checkpointHeader || string(header[:len(want)]) != string(want)) {
 		return &DamageError{w.name, 0, "the header is not one of this store and version"}
+	}
+	if w.err != nil {
+		return w.err
 	}
 	aead := l.keys.Checkpoint(seal.Salt(header[len(want):]))
 	for offset, nonce, last := int64(checkpointHeader), uint64(0), byte(0); last == 0; nonce++ {
-		p, err := w.bytes(offset, 4)
-		if err != nil {
-			return err
-		}
-		n := int64(frame.NewReader(p).U32())
-		if p, err = w.bytes(offset+4, n); err != nil {
-			return err
+		n := int64(frame.NewReader(w.bytes(offset, 4)).U32())
+		p := w.bytes(offset+4, n)
+		if w.err != nil {
+			return w.err
 		}
 		at := offset
 		if offset += 4 + n; offset == w.size {

@@ -3,47 +3,55 @@ package log
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 )
 
 // readAhead is how much of a file is read at once, at least.
 const readAhead = 1 << 20 // bytes
 
-// window reads a file from front to back through a buffer.
+// window reads a file from front to back through a buffer. An error sticks: nothing
+// that is read then means anything.
 type window struct {
 	storage Storage
 	name    string
 	size    int64 // bytes of the file that matter
 	at      int64 // where buf begins
 	buf     []byte
+	err     error
 }
 
 // bytes returns n bytes at an offset, or what there is of them. They are valid
 // until the next call.
-func (w *window) bytes(offset, n int64) ([]byte, error) {
+func (w *window) bytes(offset, n int64) []byte {
 	n = max(0, min(n, w.size-offset))
 	if offset < w.at || offset+n > w.at+int64(len(w.buf)) {
 		ahead := int(max(n, min(readAhead, w.size-offset)))
 		w.at, w.buf = offset, slices.Grow(w.buf[:0], ahead)[:ahead]
-		if err := w.storage.ReadAt(w.name, w.buf, offset); err != nil {
-			w.buf = w.buf[:0]
-			return nil, fmt.Errorf("read %s at %d: %w", w.name, offset, err)
+		if err := w.storage.ReadAt(w.name, w.buf, offset); err != nil && w.err == nil {
+			w.err = fmt.Errorf("read %s at %d: %w", w.name, offset, err)
 		}
 	}
-	return w.buf[offset-w.at:][:n], nil
+	if w.err != nil {
+		return nil
+	}
+	return w.buf[offset-w.at:][:n]
 }
 
-// record returns the record at an offset, its head opened, and its bytes; false:
-// none lies there.
-func (l *Log) record(w *window, offset int64) (r Record, p []byte, ok bool, err error) {
-	if p, err = w.bytes(offset, minRecord); err != nil {
-		return r, nil, false, err
+// record reads the record at an offset of a segment, its body the caller's to keep,
+// and as it is stored, valid until the next call. It says what is wrong, or nothing:
+// that the key of its owner is gone, who was erased, is no damage. What is no record
+// has no kind, and the length of a step to where the next one may lie.
+func (l *Log) record(w *window, offset int64) (r Record, stored []byte, what string) {
+	r, _, ok := l.openHead(w.bytes(offset, minRecord))
+	if !ok {
+		return Record{length: alignment}, nil, "the record's head fails its check"
 	}
-	if r, _, ok = l.openHead(p); ok {
-		p, err = w.bytes(offset, r.length)
-		ok = int64(len(p)) == r.length
+	stored = w.bytes(offset, r.length)
+	if r, what = l.open(bytes.Clone(stored)); what == ownerGone {
+		what = ""
 	}
-	return r, p, ok, err
+	return r, stored, what
 }
 
 // Replay reads the log behind the checkpoint, checks all of it, and hands each
@@ -52,128 +60,102 @@ func (l *Log) record(w *window, offset int64) (r Record, p []byte, ok bool, err 
 // no body: it can't be opened, and that is no damage. Replay is called once, after
 // Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
-	s := l.segments[l.pos.Segment]
-	if s == nil && l.pos.Segment != 0 {
-		if err := l.damage(segmentName(l.pos.Segment), 0, "the segment is missing"); err != nil {
+	ids := slices.Sorted(maps.Keys(l.segments))
+	from, _ := slices.BinarySearch(ids, l.pos.Segment) // Restore has said so if that is missing
+	ids = append(ids[from:], 0)
+	for i, id := range ids[:len(ids)-1] {
+		s, next := l.segments[id], l.segments[ids[i+1]] // nil: none
+		if id != l.pos.Segment {
+			// All of the segment before must have been there, up to the end that
+			// this header names.
+			if s.firstLSN != l.pos.LSN+1 || s.chain != l.pos.Chain || s.previous != l.pos.Segment || s.previousEnd != l.pos.End {
+				if err := l.damage(segmentName(l.pos.Segment), int64(l.pos.End), "records are missing behind this one"); err != nil {
+					return err
+				}
+				l.pos.LSN, l.pos.Chain = s.firstLSN-1, s.chain
+			}
+			l.pos.Segment, l.pos.End = id, headerSize
+			l.begin(s)
+		}
+		if err := l.replaySegment(s, next, apply); err != nil {
 			return err
 		}
 	}
-	for next := s; ; s = next {
-		if next = l.next(l.pos.Segment); s != nil {
-			if err := l.replaySegment(s, next, apply); err != nil {
-				return err
-			}
-		}
-		if next == nil {
-			return nil
-		}
-		// All of the segment before must have been there, up to the end that
-		// this header names.
-		if next.firstLSN != l.pos.LSN+1 || next.chain != l.pos.Chain || next.previous != l.pos.Segment || next.previousEnd != l.pos.End {
-			if err := l.damage(segmentName(l.pos.Segment), int64(l.pos.End), "records are missing behind this one"); err != nil {
-				return err
-			}
-			l.pos.LSN, l.pos.Chain = next.firstLSN-1, next.chain
-		}
-		l.pos.Segment, l.pos.End = next.id, headerSize
-		l.begin(next)
-	}
-}
-
-// next returns the segment behind the one with this number, or nil.
-func (l *Log) next(id uint32) (n *segment) {
-	for _, s := range l.segments {
-		if s.id > id && (n == nil || s.id < n.id) {
-			n = s
-		}
-	}
-	return n
+	return nil
 }
 
 // replaySegment applies the whole groups of a segment, from the position on.
 // What is no record that follows on is damage, save in the newest segment, where
-// it may be the end of the data, or a write that a crash cut short: a later
-// record that the Core marked as the first of a write proves that it was durable
-// once, since a write begins only when all before it is; and so does a checkpoint
-// that knows a later end.
+// it may be the end of the data, or a write that a crash cut short: unless it is
+// proved that it was durable once, by what lies behind it or by a checkpoint that
+// knows a later end. Of what is damaged, and accepted, all that can be read is kept,
+// though its group is not whole.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
 	w := &window{storage: l.storage, name: segmentName(s.id), size: s.size}
 	if next != nil && next.previous == s.id { // behind the end that it names lies a torn tail
 		w.size = min(w.size, int64(next.previousEnd))
 	}
-	var g []replayed // a group
-	pos := l.pos
-	for int64(pos.End) < w.size {
-		offset := int64(pos.End)
-		r, p, ok, err := l.record(w, offset)
-		if err != nil {
-			return err
+	var g Group
+	var places []Location
+	pos, within, lost := l.pos, false, false // within a group; behind damage, where any later record may follow
+	for offset := int64(pos.End); offset < w.size; offset = int64(pos.End) {
+		r, stored, what := l.record(w, offset)
+		if w.err != nil {
+			return w.err
 		}
-		what, from := "the record's head fails its check", offset+alignment
-		carried := ok && r.salt != s.salt
-		if ok && (carried && len(g) > 0 || !carried && r.LSN != pos.LSN+1) {
-			what, from = "a record is missing before this one", offset
-		} else if ok {
-			r, what = l.open(p)
+		carried, own := r.Kind > 0 && r.salt != s.salt, r.salt == s.salt
+		follows := carried && !within || own && (r.LSN == pos.LSN+1 || lost && r.LSN > pos.LSN)
+		step := min(alignment, w.size-offset)
+		if r.Kind > 0 && !follows && !lost {
+			what, step = "a record is missing before this one", 0
 		}
-		if carried {
-			r.Sealed = []byte{}
-		}
-		if what == "" || what == ownerGone { // as a record behind this one says
-			pos.pass(s, p, &r)
-			r.Body = bytes.Clone(r.Body)
-			g = append(g, replayed{r, Location{s.id, uint32(offset), uint32(r.length)}})
-			if !carried && r.flags&flagCommit == 0 {
-				continue
-			}
-		} else {
-			if proof, _, err := l.find(w, s, from, pos.LSN, flagFirst); err != nil || next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
-				s.end = int64(l.pos.End)
-				return err
+		if what != "" && (follows || !lost) { // else it belongs to the damage before
+			if next == nil && offset >= s.end && !l.proved(w, s, offset+step, pos.LSN) {
+				break
 			}
 			if err := l.damage(w.name, offset, what); err != nil {
 				return err
 			}
-			// What can be read is kept, though the group is not whole.
-			lsn, at, err := l.find(w, s, from, pos.LSN, 0)
-			if err != nil {
-				return err
-			}
-			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, uint32(at)
 		}
-		for _, r := range g {
-			if err := apply(r.Record, r.at); err != nil {
-				if err := l.damage(w.name, int64(r.at.Offset), "the record can't be applied"); err != nil {
+		if own && follows {
+			pos.LSN = r.LSN - 1
+		}
+		if what == "" && follows {
+			if carried {
+				r.Sealed = []byte{}
+			}
+			g, places = append(g, r), append(places, Location{s.id, pos.End, uint32(r.length)})
+			pos.pass(s, stored, &r)
+			within, lost = own && r.flags&flagCommit == 0, false
+		} else {
+			pos.End, within, lost = pos.End+uint32(step), false, true
+		}
+		for i := 0; !within && i < len(g); i++ {
+			if apply(g[i], places[i]) != nil {
+				if err := l.damage(w.name, int64(places[i].Offset), "the record can't be applied"); err != nil {
 					return err
 				}
 			}
 		}
-		g, l.pos = g[:0], pos
+		if !within {
+			g, places, l.pos = g[:0], places[:0], pos
+		}
 	}
 	s.end = int64(l.pos.End)
-	return nil
+	return w.err
 }
 
-// find looks, from an offset on, for a record that was written in this segment
-// after lsn, with these flags, or without flags also for a carried one: its LSN and
-// place, or 0 and the end.
-func (l *Log) find(w *window, s *segment, offset int64, lsn uint64, flags byte) (uint64, int64, error) {
-	for ; offset+minRecord <= w.size; offset += alignment {
-		r, _, ok, err := l.record(w, offset)
-		if err != nil {
-			return 0, 0, err
-		}
-		if ok && (r.salt == s.salt && r.LSN > lsn && r.flags&flags == flags || r.salt != s.salt && flags == 0) {
-			return r.LSN, offset, nil
+// proved reports whether a record lies at an offset or behind it that was written in
+// this segment after lsn, and that the Core marked as the first of a write: a write
+// begins only when all before it is durable.
+func (l *Log) proved(w *window, s *segment, offset int64, lsn uint64) bool {
+	for ; offset < w.size; offset += alignment {
+		r, _, ok := l.openHead(w.bytes(offset, minRecord))
+		if ok && r.salt == s.salt && r.LSN > lsn && r.flags&flagFirst != 0 {
+			return true
 		}
 	}
-	return 0, w.size, nil
-}
-
-// replayed is a record, and where it lies.
-type replayed struct {
-	Record
-	at Location
+	return false
 }
 
 // Walk hands each record of a segment, checked, and as it is stored but without its
@@ -189,20 +171,13 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 	}
 	w := &window{storage: l.storage, name: segmentName(segment), size: s.end}
 	for offset := int64(headerSize); offset < w.size; {
-		r, p, ok, err := l.record(w, offset)
-		if err != nil {
-			return err
-		}
-		what := "the record's head fails its check"
-		if r.Sealed = bytes.Clone(p); ok {
-			_, what = l.open(p)
-		} else {
-			r.length = alignment
-		}
-		if what == "" || what == ownerGone {
-			err = visit(r, Location{segment, uint32(offset), uint32(r.length)})
-		} else {
+		r, stored, what := l.record(w, offset)
+		err := w.err
+		if err == nil && what != "" {
 			err = l.damage(w.name, offset, what)
+		} else if err == nil {
+			r.Body, r.Sealed = nil, bytes.Clone(stored)
+			err = visit(r, Location{segment, uint32(offset), uint32(r.length)})
 		}
 		if err != nil {
 			return err
