@@ -28,7 +28,7 @@ func (w *window) bytes(offset, n int64) []byte {
 	if offset < w.at || offset+n > w.at+int64(len(w.buf)) {
 		ahead := int(max(n, min(readAhead, w.size-offset)))
 		w.at, w.buf = offset, slices.Grow(w.buf[:0], ahead)[:ahead]
-		if err := w.storage.ReadAt(w.name, w.buf, offset); err != nil && w.err == nil {
+		if err := w.storage.ReadAt(w.name, w.buf, offset); err != nil {
 			w.err = fmt.Errorf("read %s at %d: %w", w.name, offset, err)
 		}
 	}
@@ -97,7 +97,9 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	}
 	var g Group
 	var places []Location
-	pos, within, lost := l.pos, false, false // within a group; behind damage, where any later record may follow
+	pos := l.pos    // which follows when a group is whole
+	within := false // a group
+	lost := false   // behind damage, where any later record may follow
 	for offset := int64(pos.End); offset < w.size; offset = int64(pos.End) {
 		r, stored, what := l.record(w, offset)
 		if w.err != nil {
@@ -110,7 +112,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			what, step = "a record is missing before this one", 0
 		}
 		if what != "" && (follows || !lost) { // else it belongs to the damage before
-			if next == nil && offset >= s.end && !l.proved(w, s, offset+step, pos.LSN) {
+			if next == nil && int64(l.pos.End) >= s.end && !l.proved(w, s, offset+step, pos.LSN) {
 				break
 			}
 			if err := l.damage(w.name, offset, what); err != nil {
@@ -130,16 +132,17 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		} else {
 			pos.End, within, lost = pos.End+uint32(step), false, true
 		}
-		for i := 0; !within && i < len(g); i++ {
-			if apply(g[i], places[i]) != nil {
+		if within {
+			continue
+		}
+		for i, r := range g {
+			if apply(r, places[i]) != nil {
 				if err := l.damage(w.name, int64(places[i].Offset), "the record can't be applied"); err != nil {
 					return err
 				}
 			}
 		}
-		if !within {
-			g, places, l.pos = g[:0], places[:0], pos
-		}
+		g, places, l.pos = g[:0], places[:0], pos
 	}
 	s.end = int64(l.pos.End)
 	return w.err
