@@ -95,18 +95,16 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	if next != nil && next.previous == s.id { // behind the end that it names lies a torn tail
 		w.size = min(w.size, int64(next.previousEnd))
 	}
-	var g Group
+	var g Group // that is not whole yet
 	var places []Location
-	pos := l.pos    // which follows when a group is whole
-	within := false // a group
-	lost := false   // behind damage, where any later record may follow
+	pos, lost := l.pos, false // behind g; behind damage, where any later record may follow
 	for offset := int64(pos.End); offset < w.size; offset = int64(pos.End) {
 		r, stored, what := l.record(w, offset)
 		if w.err != nil {
 			return w.err
 		}
 		carried, own := r.Kind > 0 && r.salt != s.salt, r.salt == s.salt
-		follows := carried && !within || own && (r.LSN == pos.LSN+1 || lost && r.LSN > pos.LSN)
+		follows := carried && len(g) == 0 || own && (r.LSN == pos.LSN+1 || lost && r.LSN > pos.LSN)
 		step := min(alignment, w.size-offset)
 		if r.Kind > 0 && !follows && !lost {
 			what, step = "a record is missing before this one", 0
@@ -128,12 +126,11 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			}
 			g, places = append(g, r), append(places, Location{s.id, pos.End, uint32(r.length)})
 			pos.pass(s, stored, &r)
-			within, lost = own && r.flags&flagCommit == 0, false
+			if lost = false; own && r.flags&flagCommit == 0 {
+				continue
+			}
 		} else {
-			pos.End, within, lost = pos.End+uint32(step), false, true
-		}
-		if within {
-			continue
+			pos.End, lost = pos.End+uint32(step), true
 		}
 		for i, r := range g {
 			if apply(r, places[i]) != nil {
