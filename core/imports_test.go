@@ -20,6 +20,7 @@ import (
 var allowed = map[string]bool{
 	"bufio":           true,
 	"bytes":           true,
+	"cmp":             true,
 	"context":         true,
 	"crypto/aes":      true,
 	"crypto/cipher":   true,

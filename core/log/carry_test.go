@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"motte/core/seal"
 )
 
 // stored returns the bytes at a location.
@@ -220,6 +222,13 @@ func TestEachWriteProvesTheOneBefore(t *testing.T) {
 				t.Fatalf("%s, byte %d flipped: position at record %d, %v", what, i-int(start), w.l.Position().LSN, err)
 			}
 			d.files[name][i] ^= 1
+		}
+		cut := d.clone() // also if all that is left of what follows is the head of its first record
+		cut.files[name] = cut.files[name][:lastWriteAt(d.files[name])+bodyAt+seal.Overhead]
+		mustOpen(t, cut.clone(), 4)
+		cut.files[name][start+bodyAt] ^= 1
+		if w, err := open(cut, 4); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%s, cut in the last write: position at record %d, %v", what, w.l.Position().LSN, err)
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package log
 
 import (
-	"encoding/binary"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -38,12 +38,6 @@ const (
 	checkpointSuffix  = ".ckp"
 )
 
-// checkpoint is a checkpoint that is there; number 0: none, the empty state.
-type checkpoint struct {
-	number  uint32
-	segment uint32 // from which on Replay reads
-}
-
 func checkpointName(n uint32) string { return fmt.Sprintf("%08d%s", n, checkpointSuffix) }
 
 // checkpointHead is a checkpoint's header up to the salt.
@@ -54,55 +48,54 @@ func (l *Log) checkpointHead(number uint32) frame.Writer {
 // Checkpoints lists the numbers of what Restore may take, best first: those of the
 // checkpoints, and 0 for the empty state.
 func (l *Log) Checkpoints() []uint32 {
-	list := slices.Sorted(maps.Keys(l.checkpoints))
-	slices.Reverse(list)
-	return append(list, 0)
+	return append(slices.SortedFunc(maps.Keys(l.checkpoints), func(a, b uint32) int { return cmp.Compare(b, a) }), 0)
 }
 
 // Checkpoint writes a checkpoint of the state at a position, in n pieces. They
 // may show some of what records behind it did, as long as replaying those leads to
 // the same state. Then only this checkpoint and the one before it are kept.
 func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) error {
-	c := checkpoint{slices.Max(l.Checkpoints()) + 1, at.Segment}
+	number := l.Checkpoints()[0] + 1
 	var salt seal.Salt
 	l.draw(salt[:])
-	header := l.checkpointHead(c.number).Bytes(salt[:])
+	header := l.checkpointHead(number).Bytes(salt[:])
 	aead, size := l.keys.Checkpoint(salt), int64(len(header))
-	err := l.storage.Create(checkpointName(c.number), func(w io.Writer) error {
+	err := l.storage.Create(checkpointName(number), func(w io.Writer) error {
 		_, err := w.Write(header)
 		var p, buf []byte
-		for i := 0; ; i++ {
-			last := byte(i / n)
-			if last == 1 {
-				p = l.place(at) // which knows the end of all that the others may show
-			} else if p, err = piece(i); err != nil {
+		for i, last := 0, byte(0); err == nil && last == 0; i++ {
+			if i < n {
+				p, err = piece(i)
+			} else {
+				p, last = l.place(at), 1 // which knows the end of all that the others may show
+			}
+			if err != nil {
 				return err
 			}
-			buf = binary.BigEndian.AppendUint32(buf[:0], uint32(len(p)+seal.Overhead))
+			buf = frame.Writer(buf[:0]).U32(uint32(len(p) + seal.Overhead))
 			buf = aead.Seal(buf, seal.Nonce(uint64(i)), p, append(header, last))
 			size += int64(len(buf))
-			if _, err = w.Write(buf); err != nil || last == 1 {
-				return err
-			}
+			_, err = w.Write(buf)
 		}
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("write %s: %w", checkpointName(c.number), err)
+		return fmt.Errorf("write %s: %w", checkpointName(number), err)
 	}
-	l.checkpoints[c.number] = size
+	l.checkpoints[number] = size
 	for _, old := range slices.Sorted(maps.Keys(l.checkpoints)) {
-		if old != c.number && old != l.base.number && l.storage.Remove(checkpointName(old)) == nil {
+		if old != number && old != l.base && l.storage.Remove(checkpointName(old)) == nil {
 			delete(l.checkpoints, old)
 		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.floor, l.base = l.base.segment, c
+	l.base, l.floor, l.from = number, l.from, at.Segment
 	return nil
 }
 
 // CheckpointBytes returns the size of the newest checkpoint.
-func (l *Log) CheckpointBytes() int64 { return l.checkpoints[l.base.number] }
+func (l *Log) CheckpointBytes() int64 { return l.checkpoints[l.base] }
 
 // place encodes the log's own piece.
 func (l *Log) place(at Position) []byte {
@@ -125,48 +118,42 @@ func (l *Log) place(at Position) []byte {
 // an error another one can be tried, with a new receiver; but not after an ErrLost:
 // an older one would take what is gone for never written.
 func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
-	l.pos, l.history, l.base = Position{}, nil, checkpoint{}
+	l.pos, l.history, l.base, l.from = Position{}, nil, 0, 0
 	if number == 0 {
 		return nil
 	}
-	w := &window{storage: l.storage, name: checkpointName(number), size: l.checkpoints[number]}
-	header, err := w.bytes(0, checkpointHeader)
-	if err != nil {
-		return err
+	name, size := checkpointName(number), l.checkpoints[number]
+	var errRead error
+	read := func(offset, n int64) []byte { // or less, at the end
+		p := make([]byte, max(0, min(n, size-offset)))
+		errRead = cmp.Or(errRead, l.storage.ReadAt(name, p, offset))
+		return p
 	}
-	header = slices.Clone(header)
+	header := read(0, checkpointHeader)
 	want := l.checkpointHead(number)
 	if len(header) < checkpointHeader || string(header[:len(want)]) != string(want) {
-		return &DamageError{w.name, 0, "the header is not one of this store and version"}
+		return cmp.Or[error](errRead, &DamageError{name, 0, "the header is not one of this store and version"})
 	}
 	aead := l.keys.Checkpoint(seal.Salt(header[len(want):]))
-	for offset, nonce, last := int64(checkpointHeader), uint64(0), byte(0); last == 0; nonce++ {
-		p, err := w.bytes(offset, 4)
+	for at, nonce, last := int64(checkpointHeader), uint64(0), byte(0); last == 0; nonce++ {
+		n := int64(frame.NewReader(read(at, 4)).U32())
+		p, end := read(at+4, n), at+4+n
+		if end == size {
+			last, restore = 1, l.restorePlace
+		}
+		p, err := aead.Open(p[:0], seal.Nonce(nonce), p, append(header, last))
+		if err == nil {
+			err = restore(p)
+		}
+		if errors.Is(err, ErrDamaged) { // and not the checkpoint
+			return fmt.Errorf("%w: %w", ErrLost, err)
+		}
 		if err != nil {
-			return err
+			return cmp.Or[error](errRead, &DamageError{name, at, "the piece fails its check"})
 		}
-		n := int64(frame.NewReader(p).U32())
-		if p, err = w.bytes(offset+4, n); err != nil {
-			return err
-		}
-		at := offset
-		if offset += 4 + n; offset == w.size {
-			last = 1
-		}
-		p, errOpen := aead.Open(p[:0], seal.Nonce(nonce), p, append(header, last))
-		if errOpen == nil && last == 1 {
-			errOpen = l.restorePlace(p)
-		} else if errOpen == nil {
-			errOpen = restore(p)
-		}
-		if errors.Is(errOpen, ErrDamaged) { // and not the checkpoint
-			return fmt.Errorf("%w: %w", ErrLost, errOpen)
-		}
-		if errOpen != nil {
-			return &DamageError{w.name, at, "the piece fails its check"}
-		}
+		at = end
 	}
-	l.base = checkpoint{number, l.pos.Segment}
+	l.base, l.from = number, l.pos.Segment
 	return nil
 }
 

@@ -2,6 +2,7 @@ package log
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -25,7 +26,8 @@ const zeroAhead = 4 << 20 // bytes
 // crash left.
 const Temporary = "new-"
 
-// Dir is a Storage in a directory.
+// Dir is a Storage in a directory. A *os.File that is nil is no file: all its
+// methods do is to return os.ErrInvalid.
 type Dir struct {
 	path  string
 	lock  *os.File
@@ -38,7 +40,7 @@ type Dir struct {
 	filled  int64 // length of its file
 
 	mu   sync.Mutex
-	open map[string]*os.File
+	open map[string]*os.File // for reading
 }
 
 // OpenDir opens or makes a data directory, and locks it.
@@ -101,10 +103,7 @@ func (d *Dir) Append(name string, p []byte) error {
 		return d.failed
 	}
 	d.cut() // the file before
-	f, err := d.create(name, func(w io.Writer) error {
-		_, err := w.Write(slices.Concat(p, d.zeros))
-		return err
-	})
+	f, err := d.create(name, func(w io.Writer) error { _, err := w.Write(slices.Concat(p, d.zeros)); return err })
 	if err == nil {
 		d.current, d.file, d.failed = name, f, nil
 		d.end, d.filled = int64(len(p)), int64(len(p)+len(d.zeros))
@@ -124,24 +123,24 @@ func (d *Dir) extend(p []byte) error {
 		n, _ := d.file.WriteAt(d.zeros, end)
 		d.filled = end + int64(n)
 	}
-	err := syscall.Fdatasync(int(d.file.Fd()))
-	if err == nil {
-		d.end = end
+	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {
+		return err
 	}
-	return err
+	d.end = end
+	return nil
 }
 
-// cut takes off what lies behind the durable data of the current file: zeros, or
-// a write that failed. It only saves space.
+// cut takes off what lies behind the durable data of the current file, if there is
+// one: zeros, or a write that failed. It only saves space.
 func (d *Dir) cut() {
-	if d.file != nil {
-		_ = d.file.Truncate(d.end)
-	}
+	_ = d.file.Truncate(d.end)
+	_ = d.file.Close()
 }
 
 // Create makes or replaces a file.
 func (d *Dir) Create(name string, write func(io.Writer) error) error {
-	_, err := d.create(name, write)
+	f, err := d.create(name, write)
+	_ = f.Close()
 	return err
 }
 
@@ -153,13 +152,7 @@ func (d *Dir) create(name string, write func(io.Writer) error) (*os.File, error)
 		return nil, err
 	}
 	w := bufio.NewWriterSize(syncing{f}, zeroAhead)
-	if err = write(w); err == nil {
-		err = w.Flush()
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
+	if err = cmp.Or(write(w), w.Flush(), f.Sync()); err == nil {
 		err = os.Rename(f.Name(), d.name(name))
 	}
 	if err == nil {
@@ -170,12 +163,7 @@ func (d *Dir) create(name string, write func(io.Writer) error) (*os.File, error)
 		_ = os.Remove(f.Name())
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if old := d.open[name]; old != nil {
-		old.Close()
-	}
-	d.open[name] = f
+	d.forget(name)
 	return f, nil
 }
 
@@ -184,21 +172,23 @@ type syncing struct{ *os.File }
 
 func (s syncing) Write(p []byte) (int, error) {
 	n, err := s.File.Write(p)
-	if err == nil {
-		err = syscall.Fdatasync(int(s.Fd()))
-	}
-	return n, err
+	return n, cmp.Or(err, syscall.Fdatasync(int(s.Fd())))
 }
 
 // Remove removes a file.
 func (d *Dir) Remove(name string) error {
+	err := os.Remove(d.name(name))
+	d.forget(name)
+	return err
+}
+
+// forget closes what was opened under a name that means no file any more, or
+// another one.
+func (d *Dir) forget(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if f := d.open[name]; f != nil {
-		f.Close()
-		delete(d.open, name)
-	}
-	return os.Remove(d.name(name))
+	d.open[name].Close()
+	delete(d.open, name)
 }
 
 // Sync makes durable what a file holds, and its name. A sync that failed before may
@@ -209,13 +199,10 @@ func (d *Dir) Sync(name string) error {
 		return err
 	}
 	defer f.Close()
-	p := make([]byte, readAhead)
-	for at := int64(0); err == nil; at += int64(len(p)) {
-		n, errRead := f.ReadAt(p, at)
+	p := make([]byte, 1<<20)
+	for n, at := len(p), int64(0); err == nil && n == len(p); at += int64(n) {
+		n, _ = f.ReadAt(p, at) // less: the end, or what can't be read, which is found when it is needed
 		_, err = f.WriteAt(p[:n], at)
-		if errRead != nil { // the end, or what can't be read: that is found when it is needed
-			break
-		}
 	}
 	return errors.Join(err, f.Sync(), SyncPath(d.path))
 }

@@ -146,7 +146,8 @@ type Log struct {
 	failed bool
 	rotate atomic.Bool // the next Append makes a new segment
 
-	base        checkpoint       // the newest one
+	base        uint32           // the number of the newest one; 0: none, the empty state
+	from        uint32           // the segment from which on Replay would read behind it
 	checkpoints map[uint32]int64 // the size of each that is there, by number
 
 	mu       sync.RWMutex

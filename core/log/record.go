@@ -114,7 +114,7 @@ const (
 )
 
 // openHead reads the front of the record at the front of p, and opens its head:
-// proof that the Core wrote both, and p holds all of it. Of r all but the body is set.
+// proof that the Core wrote both. Of r all but the body is set.
 func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
 	f := frame.NewReader(p)
 	if string(f.Take(2)) != recordMagic || f.U8() != recordVersion || len(p) < bodyAt {
@@ -129,14 +129,14 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	h.Take(3)
 	r.Collection, r.Owner, r.size = h.U32(), h.U32(), int(h.U32())
 	h.Copy(r.ID[:])
-	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && recordLen(r.size) == r.length && r.length <= int64(len(p))
+	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && recordLen(r.size) == r.length
 }
 
 // open checks and opens the record at the front of p, its body into dst, which may be
 // its place in p. It says what is wrong, or nothing.
 func (l *Log) open(p, dst []byte) (r Record, what string) {
 	r, plain, ok := l.openHead(p)
-	if !ok {
+	if !ok || r.length > int64(len(p)) {
 		return Record{length: alignment}, badHead
 	}
 	bodies := l.ring.Bodies(r.Owner, r.salt)

@@ -3,35 +3,9 @@ package log
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 )
-
-// readAhead is how much of a file is read at once, at least.
-const readAhead = 1 << 20 // bytes
-
-// window reads a file from front to back through a buffer.
-type window struct {
-	storage Storage
-	name    string
-	size    int64 // bytes of the file that matter
-	at      int64 // where buf begins
-	buf     []byte
-}
-
-// bytes returns n bytes at an offset, or what there is of them. They are valid
-// until the next call.
-func (w *window) bytes(offset, n int64) ([]byte, error) {
-	n = max(0, min(n, w.size-offset))
-	if offset < w.at || offset+n > w.at+int64(len(w.buf)) {
-		ahead := int(max(n, min(readAhead, w.size-offset)))
-		w.at, w.buf = offset, slices.Grow(w.buf[:0], ahead)[:ahead]
-		if err := w.storage.ReadAt(w.name, w.buf, offset); err != nil {
-			w.buf = w.buf[:0]
-			return nil, fmt.Errorf("read %s at %d: %w", w.name, offset, err)
-		}
-	}
-	return w.buf[offset-w.at:][:n], nil
-}
 
 // content reads a segment up to an end.
 func (l *Log) content(id uint32, end int64) ([]byte, error) {
@@ -48,42 +22,28 @@ func (l *Log) content(id uint32, end int64) ([]byte, error) {
 // no body: it can't be opened, and that is no damage. Replay is called once, after
 // Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
-	s := l.segments[l.pos.Segment]
-	if s == nil && l.pos.Segment != 0 {
-		if err := l.damage(segmentName(l.pos.Segment), 0, "the segment is missing"); err != nil {
+	ids := slices.Sorted(maps.Keys(l.segments))
+	from, _ := slices.BinarySearch(ids, l.pos.Segment) // Restore has said so if that is missing
+	ids = append(ids[from:], 0)
+	for i, id := range ids[:len(ids)-1] {
+		s, next := l.segments[id], l.segments[ids[i+1]] // nil: none
+		if id != l.pos.Segment {
+			// All of the segment before must have been there, up to the end that
+			// this header names.
+			if s.firstLSN != l.pos.LSN+1 || s.chain != l.pos.Chain || s.previous != l.pos.Segment || s.previousEnd != l.pos.End {
+				if err := l.damage(segmentName(l.pos.Segment), int64(l.pos.End), "records are missing behind this one"); err != nil {
+					return err
+				}
+				l.pos.LSN, l.pos.Chain = s.firstLSN-1, s.chain
+			}
+			l.pos.Segment, l.pos.End = id, headerSize
+			l.begin(s)
+		}
+		if err := l.replaySegment(s, next, apply); err != nil {
 			return err
 		}
 	}
-	for next := s; ; s = next {
-		if next = l.next(l.pos.Segment); s != nil {
-			if err := l.replaySegment(s, next, apply); err != nil {
-				return err
-			}
-		}
-		if next == nil {
-			return nil
-		}
-		// All of the segment before must have been there, up to the end that
-		// this header names.
-		if next.firstLSN != l.pos.LSN+1 || next.chain != l.pos.Chain || next.previous != l.pos.Segment || next.previousEnd != l.pos.End {
-			if err := l.damage(segmentName(l.pos.Segment), int64(l.pos.End), "records are missing behind this one"); err != nil {
-				return err
-			}
-			l.pos.LSN, l.pos.Chain = next.firstLSN-1, next.chain
-		}
-		l.pos.Segment, l.pos.End = next.id, headerSize
-		l.begin(next)
-	}
-}
-
-// next returns the segment behind the one with this number, or nil.
-func (l *Log) next(id uint32) (n *segment) {
-	for _, s := range l.segments {
-		if s.id > id && (n == nil || s.id < n.id) {
-			n = s
-		}
-	}
-	return n
+	return nil
 }
 
 // replaySegment applies the whole groups of a segment, from the position on.
@@ -101,7 +61,8 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	if err != nil {
 		return err
 	}
-	var g []replayed // a group
+	var g Group // that is not whole yet
+	var places []Location
 	pos := l.pos
 	for int64(pos.End) < end {
 		offset := pos.End
@@ -115,7 +76,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 				r.Sealed = []byte{}
 			}
 			pos.pass(s, data[offset:][:r.length], &r)
-			g = append(g, replayed{r, Location{s.id, offset, uint32(r.length)}})
+			g, places = append(g, r), append(places, Location{s.id, offset, uint32(r.length)})
 			if !carried && r.flags&flagCommit == 0 {
 				continue
 			}
@@ -130,14 +91,14 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			lsn, at := l.find(data, s, from, pos.LSN, 0)
 			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, at
 		}
-		for _, r := range g {
-			if err := apply(r.Record, r.at); err != nil {
-				if err := l.damage(segmentName(s.id), int64(r.at.Offset), "the record can't be applied"); err != nil {
+		for i, r := range g {
+			if apply(r, places[i]) != nil {
+				if err := l.damage(segmentName(s.id), int64(places[i].Offset), "the record can't be applied"); err != nil {
 					return err
 				}
 			}
 		}
-		g, l.pos = g[:0], pos
+		g, places, l.pos = g[:0], places[:0], pos
 	}
 	s.end = int64(l.pos.End)
 	return nil
@@ -154,12 +115,6 @@ func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byt
 		}
 	}
 	return 0, uint32(len(data))
-}
-
-// replayed is a record, and where it lies.
-type replayed struct {
-	Record
-	at Location
 }
 
 // Walk hands each record of a segment, checked, and as it is stored but without its
