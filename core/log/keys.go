@@ -31,8 +31,7 @@ func (l *Log) readKeys(size int64) error {
 	if !ok || string(p[:len(head)]) != string(head) {
 		return &DamageError{KeysName, 0, "the data keys fail their check: they were altered, or are of another store or root key"}
 	}
-	l.ring.Use(keys)
-	l.data = keys
+	l.keys.Use(keys)
 	return nil
 }
 
@@ -48,12 +47,12 @@ func (l *Log) makeKeys() error {
 }
 
 // HasKey reports whether an owner has a data key. Anybody may ask.
-func (l *Log) HasKey(owner uint32) bool { return l.ring.Has(owner) }
+func (l *Log) HasKey(owner uint32) bool { return l.keys.Has(owner) }
 
 // Erase destroys the data keys of owners: when it returns nil, no copy is left
 // that this Log ever wrote, but for what the medium keeps of files removed.
 func (l *Log) Erase(owners ...uint32) error {
-	keys := l.data
+	keys := l.keys.Data()
 	for _, o := range owners {
 		keys = keys.Puncture(o)
 	}
@@ -70,7 +69,6 @@ func (l *Log) writeKeys(keys seal.DataKeys) error {
 	if err := l.storage.Create(KeysName, func(w io.Writer) error { _, err := w.Write(p); return err }); err != nil {
 		return fmt.Errorf("write %s: %w", KeysName, err)
 	}
-	l.ring.Use(keys)
-	l.data = keys
+	l.keys.Use(keys)
 	return nil
 }

@@ -135,8 +135,6 @@ type Log struct {
 	random  io.Reader
 	store   seal.StoreID
 	keys    *seal.Keys
-	ring    *seal.Ring
-	data    seal.DataKeys
 	damaged func(*DamageError) error // nil: all damage is an error
 
 	pos    Position
@@ -207,7 +205,6 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	if l.keys == nil {
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
-	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
 	if newest == 0 && keys < 0 {
 		return l, l.makeKeys()
 	}
