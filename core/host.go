@@ -103,8 +103,12 @@ func bucket(d time.Duration) (b int) {
 // count tells the host how much there is, and the engine what only the shell
 // knows.
 func (s *shell) count() {
-	size, segments := s.log.Size()
-	s.engine.Observe(wire.StatusServer, [6]uint64{1: uint64(size), 2: uint64(segments), 4: uint64(len(s.conns))})
+	var size int64
+	segments := s.log.Segments()
+	for i := range segments {
+		size += segments[i].Bytes
+	}
+	s.engine.Observe(wire.StatusServer, [6]uint64{1: uint64(size), 2: uint64(len(segments)), 4: uint64(len(s.conns))})
 	n, bytes := s.engine.Objects()
 	s.collect(bytes)
 	values := make([]uint64, len(s.stats))

@@ -49,6 +49,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"motte/core/seal"
 	"motte/core/wire"
@@ -141,6 +142,7 @@ type Log struct {
 	last   *segment // that Append adds to; nil: the next one makes a segment
 	buf    []byte
 	failed bool
+	rotate atomic.Bool // the next Append makes a new segment
 
 	base        checkpoint       // the newest one
 	checkpoints map[uint32]int64 // the size of each that is there, by number
@@ -149,7 +151,6 @@ type Log struct {
 	segments map[uint32]*segment
 	history  []branch // of segments, by first LSN
 	floor    uint32   // segments before this one are needed by no checkpoint to replay
-	rotate   bool     // the next Append makes a new segment
 }
 
 // branch says from which LSN on the records of a segment are.
@@ -256,27 +257,13 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, s.bytes(), id < l.floor})
+		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), id < l.floor})
 	}
 	return list
 }
 
-// Size returns the bytes of all records, and the number of segments.
-func (l *Log) Size() (bytes int64, segments int) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, s := range l.segments {
-		bytes += s.bytes()
-	}
-	return bytes, len(l.segments)
-}
-
 // Rotate lets the next Append make a new segment.
-func (l *Log) Rotate() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rotate = true
-}
+func (l *Log) Rotate() { l.rotate.Store(true) }
 
 // Append makes groups durable in one write, and returns where each of their
 // records lies, in order. Their LSNs must follow on. After an error, which may
@@ -295,10 +282,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	if need > segmentMax/2 {
 		return nil, errors.New("a write of this size is not possible")
 	}
-	l.mu.RLock()
-	rotate := l.rotate
-	l.mu.RUnlock()
-	if rotate || l.last == nil || l.last.end+need > segmentTarget {
+	if l.rotate.Load() || l.last == nil || l.last.end+need > segmentTarget {
 		if err := l.newSegment(); err != nil {
 			return nil, err
 		}
@@ -358,9 +342,9 @@ func (l *Log) newSegment() error {
 		return fmt.Errorf("make %s: %w", segmentName(s.id), err)
 	}
 	l.last, l.pos.Segment, l.pos.End, s.end = s, s.id, headerSize, headerSize
+	l.rotate.Store(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rotate = false
 	l.segments[s.id] = s
 	l.begin(s)
 	return nil
@@ -377,15 +361,11 @@ func (l *Log) begin(s *segment) {
 // returns: the record's body lies in it. Any number of goroutines may read. What
 // was moved since the location was learnt is an ErrMoved.
 func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
-	l.mu.RLock()
-	s := l.segments[at.Segment]
-	within := s != nil && int64(at.Offset)+int64(at.Length) <= s.end && at.Length >= minRecord
-	l.mu.RUnlock()
-	if s == nil {
+	s, name := l.segment(at.Segment), segmentName(at.Segment)
+	if s.id == 0 {
 		return Record{}, buf, ErrMoved
 	}
-	name := segmentName(at.Segment)
-	if !within {
+	if int64(at.Offset)+int64(at.Length) > s.end || at.Length < minRecord {
 		return Record{}, buf, &DamageError{name, int64(at.Offset), "no record lies here"}
 	}
 	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
@@ -409,8 +389,14 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 const ownerGone = "the key of the record's owner is gone"
 
 // Has reports whether a segment is there.
-func (l *Log) Has(segment uint32) bool {
+func (l *Log) Has(segment uint32) bool { return l.segment(segment).id != 0 }
+
+// segment returns what is known of a segment now; number 0: it is not there.
+func (l *Log) segment(id uint32) segment {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.segments[segment] != nil
+	if s := l.segments[id]; s != nil {
+		return *s
+	}
+	return segment{}
 }

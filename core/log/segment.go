@@ -33,9 +33,6 @@ type segment struct {
 	end         int64 // bytes of data; 0: not known, as nothing refers to it
 }
 
-// bytes is what the records of s take.
-func (s *segment) bytes() int64 { return max(0, s.end-headerSize) }
-
 func segmentName(id uint32) string { return fmt.Sprintf("%08d%s", id, segmentSuffix) }
 
 // number returns the number in a file's name, if it is one that the log gives.
