@@ -207,7 +207,9 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
 	if newest == 0 && keys < 0 {
-		return l, l.makeKeys()
+		var seed [seal.KeySize]byte
+		l.draw(seed[:])
+		return l, l.writeKeys(seal.NewDataKeys(seed))
 	}
 	if newest > 0 { // the others were durable before it was made
 		if err := s.Sync(segmentName(newest)); err != nil {
