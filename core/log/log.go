@@ -136,8 +136,6 @@ type Log struct {
 	random  io.Reader
 	store   seal.StoreID
 	keys    *seal.Keys
-	ring    *seal.Ring
-	data    seal.DataKeys
 	damaged func(*DamageError) error // nil: all damage is an error
 
 	pos    Position
@@ -216,7 +214,6 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	} else if l.keys == nil {
 		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
-	l.ring = seal.NewRing(map[uint32][seal.KeySize]byte{CoreOwner: l.keys.Data(), headOwner: l.keys.Heads()})
 	if empty && keys < 0 {
 		var seed [seal.KeySize]byte
 		l.draw(seed[:])
@@ -366,15 +363,11 @@ func (l *Log) begin(s *segment) {
 // returns: the record's body lies in it. Any number of goroutines may read. What
 // was moved since the location was learnt is an ErrMoved.
 func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
-	l.mu.RLock()
-	s := l.segments[at.Segment]
-	within := s != nil && int64(at.Offset)+int64(at.Length) <= s.end && at.Length >= minRecord
-	l.mu.RUnlock()
-	if s == nil {
+	s, name := l.segment(at.Segment), segmentName(at.Segment)
+	if s.id == 0 {
 		return Record{}, buf, ErrMoved
 	}
-	name := segmentName(at.Segment)
-	if !within {
+	if int64(at.Offset)+int64(at.Length) > s.end || at.Length < minRecord {
 		return Record{}, buf, &DamageError{name, int64(at.Offset), "no record lies here"}
 	}
 	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
@@ -395,8 +388,14 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 }
 
 // Has reports whether a segment is there.
-func (l *Log) Has(segment uint32) bool {
+func (l *Log) Has(id uint32) bool { return l.segment(id).id != 0 }
+
+// segment returns what is known of a segment now; number 0: it is not there.
+func (l *Log) segment(id uint32) segment {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.segments[segment] != nil
+	if s := l.segments[id]; s != nil {
+		return *s
+	}
+	return segment{}
 }

@@ -53,12 +53,9 @@ type Record struct {
 	size   int   // bytes of its body
 }
 
-// CoreOwner is the owner of all records that are not objects; headOwner stands for
-// the heads of all. No principal has either number.
-const (
-	CoreOwner = 0
-	headOwner = 1<<32 - 1
-)
+// CoreOwner is the owner of all records that are not objects. No principal has this
+// number.
+const CoreOwner = seal.CoreOwner
 
 // Location is where a record lies.
 type Location struct {
@@ -90,7 +87,7 @@ func recordLen(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (
 
 // seal appends a record, sealed for a log segment, to p.
 func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) {
-	bodies := l.ring.Bodies(r.Owner, s.salt)
+	bodies := l.keys.Bodies(r.Owner, s.salt)
 	if bodies == nil {
 		return p, fmt.Errorf("record %d: owner %d has no key", r.LSN, r.Owner)
 	}
@@ -100,7 +97,7 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner).U32(uint32(len(r.Body))).Bytes(r.ID[:])
 	end := len(p) + size
 	p = append(slices.Grow(p, size), plain[:frontSize]...)
-	p = l.ring.Bodies(headOwner, s.salt).Seal(p, nonce, plain[frontSize:], plain[:frontSize])
+	p = l.keys.Bodies(seal.HeadOwner, s.salt).Seal(p, nonce, plain[frontSize:], plain[:frontSize])
 	p = bodies.Seal(p, nonce, r.Body, plain)
 	return append(p, make([]byte, end-len(p))...), nil
 }
@@ -123,7 +120,7 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()
 	f.Copy(r.salt[:])
 	copy(plain[:], p[:frontSize])
-	_, err := l.ring.Bodies(headOwner, r.salt).Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
+	_, err := l.keys.Bodies(seal.HeadOwner, r.salt).Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
 	h := frame.NewReader(plain[frontSize:])
 	r.Kind = Kind(h.U8())
 	h.Take(3)
@@ -139,7 +136,7 @@ func (l *Log) open(p, dst []byte) (r Record, what string) {
 	if !ok || r.length > int64(len(p)) {
 		return Record{length: alignment}, badHead
 	}
-	bodies := l.ring.Bodies(r.Owner, r.salt)
+	bodies := l.keys.Bodies(r.Owner, r.salt)
 	if bodies == nil {
 		return r, ownerGone
 	}

@@ -122,10 +122,8 @@ func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byt
 // ErrDamaged: it must not be taken for dead, nor carried to where it could be taken
 // for a torn write.
 func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) error {
-	l.mu.RLock()
-	s := l.segments[segment]
-	l.mu.RUnlock()
-	if s == nil {
+	s := l.segment(segment)
+	if s.id == 0 {
 		return ErrMoved
 	}
 	data, err := l.content(segment, s.end)

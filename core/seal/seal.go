@@ -24,6 +24,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"sort"
 	"sync"
 )
 
@@ -43,14 +44,29 @@ type Salt [SaltSize]byte
 // StoreID is the random identifier of a store.
 type StoreID [16]byte
 
-// Keys are the Core's own keys for one store.
+// maxCached bounds the derived keys kept ready; one takes about 1 KiB.
+const maxCached = 4096
+
+// Keys are the keys of one store: the Core's own, and, from Use on, the principals'.
+// They are safe for concurrent use.
 type Keys struct {
 	root  Root
 	store StoreID
+
+	mu     sync.Mutex
+	data   DataKeys
+	cached map[cacheKey]cipher.AEAD
+}
+
+type cacheKey struct {
+	owner uint32
+	salt  Salt
 }
 
 // Derive returns the keys of a store.
-func Derive(root Root, store StoreID) *Keys { return &Keys{root, store} }
+func Derive(root Root, store StoreID) *Keys {
+	return &Keys{root: root, store: store, cached: make(map[cacheKey]cipher.AEAD)}
+}
 
 func (k *Keys) derive(purpose string) []byte {
 	return derive(k.root[:], k.store[:], "motte/v1/"+purpose)
@@ -62,13 +78,13 @@ func (k *Keys) Identity() []byte { return k.derive("identity") }
 // TLSSeed returns the seed of the Core's Ed25519 key, by which clients know it.
 func (k *Keys) TLSSeed() []byte { return k.derive("tls ed25519 seed") }
 
-// Data returns the data key of the records that belong to no principal.
-func (k *Keys) Data() [KeySize]byte { return [KeySize]byte(k.derive("data")) }
+// salted returns what seals the file of a purpose that has this salt.
+func (k *Keys) salted(purpose string, s Salt) cipher.AEAD {
+	return newAEAD(derive(k.derive(purpose), s[:], "motte/v1/"+purpose))
+}
 
 // Checkpoint returns what seals the checkpoint with this salt.
-func (k *Keys) Checkpoint(s Salt) cipher.AEAD {
-	return newAEAD(derive(k.derive("checkpoint"), s[:], "motte/v1/checkpoint"))
-}
+func (k *Keys) Checkpoint(s Salt) cipher.AEAD { return k.salted("checkpoint", s) }
 
 // MAC returns the authenticator of a segment's header.
 func (k *Keys) MAC(header []byte) []byte {
@@ -76,10 +92,6 @@ func (k *Keys) MAC(header []byte) []byte {
 	m.Write(header)
 	return m.Sum(nil)
 }
-
-// Heads returns what the heads of records are sealed with, as if they were the
-// bodies of an owner of their own.
-func (k *Keys) Heads() [KeySize]byte { return [KeySize]byte(k.derive("record head")) }
 
 // Nonce returns the nonce of the record with this log sequence number.
 func Nonce(lsn uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), lsn) }
@@ -108,10 +120,7 @@ func NewDataKeys(seed [KeySize]byte) DataKeys { return DataKeys{{0, levels, seed
 
 // above returns which node is above an owner's leaf, or -1.
 func (k DataKeys) above(owner uint32) int {
-	i, found := slices.BinarySearchFunc(k, owner, func(n node, o uint32) int { return int(n.owner) - int(o) })
-	if !found {
-		i--
-	}
+	i := sort.Search(len(k), func(i int) bool { return k[i].owner > owner }) - 1
 	if i < 0 || owner>>k[i].levels != k[i].owner>>k[i].levels {
 		return -1
 	}
@@ -126,7 +135,7 @@ func (k DataKeys) Key(owner uint32) (key [KeySize]byte, ok bool) {
 	}
 	n := k[i]
 	for n.levels > 0 {
-		n, _ = n.step(owner)
+		n = n.below(owner)
 	}
 	return n.seed, true
 }
@@ -138,25 +147,19 @@ func (k DataKeys) Puncture(owner uint32) DataKeys {
 		return k
 	}
 	rest := slices.Delete(slices.Clone(k), i, i+1)
-	for n, other := k[i], (node{}); n.levels > 0; rest = append(rest, other) {
-		n, other = n.step(owner)
+	for n := k[i]; n.levels > 0; n = n.below(owner) {
+		rest = append(rest, n.below(owner^1<<(n.levels-1)))
 	}
 	slices.SortFunc(rest, func(a, b node) int { return int(a.owner) - int(b.owner) })
 	return rest
 }
 
-// step returns the two nodes below n, first the one above an owner's leaf.
-func (n node) step(owner uint32) (on, off node) {
-	n.levels--
-	half := func(b byte) node {
-		m := hmac.New(sha256.New, n.seed[:])
-		m.Write([]byte{b})
-		return node{n.owner | uint32(b)<<n.levels, n.levels, [KeySize]byte(m.Sum(nil))}
-	}
-	if owner>>n.levels&1 == 0 {
-		return half(0), half(1)
-	}
-	return half(1), half(0)
+// below returns that node of the two right below n which is above an owner's leaf.
+func (n node) below(owner uint32) node {
+	bit := owner >> (n.levels - 1) & 1
+	m := hmac.New(sha256.New, n.seed[:])
+	m.Write([]byte{byte(bit)})
+	return node{n.owner | bit<<(n.levels-1), n.levels - 1, [KeySize]byte(m.Sum(nil))}
 }
 
 const nodeSize = 4 + 1 + KeySize
@@ -169,7 +172,7 @@ func (k *Keys) SealDataKeys(s Salt, keys DataKeys) []byte {
 		plain = append(binary.BigEndian.AppendUint32(plain, keys[i].owner), keys[i].levels)
 		plain = append(plain, keys[i].seed[:]...)
 	}
-	return k.dataKeys(s).Seal(s[:], Nonce(0), plain, nil)
+	return k.salted("data keys", s).Seal(s[:], Nonce(0), plain, nil)
 }
 
 // OpenDataKeys opens what SealDataKeys made; false: it is something else.
@@ -177,7 +180,7 @@ func (k *Keys) OpenDataKeys(p []byte) (keys DataKeys, ok bool) {
 	if len(p) < SaltSize {
 		return nil, false
 	}
-	plain, err := k.dataKeys(Salt(p[:SaltSize])).Open(nil, Nonce(0), p[SaltSize:], nil)
+	plain, err := k.salted("data keys", Salt(p[:SaltSize])).Open(nil, Nonce(0), p[SaltSize:], nil)
 	if err != nil || len(plain)%nodeSize != 0 {
 		return nil, false
 	}
@@ -187,72 +190,54 @@ func (k *Keys) OpenDataKeys(p []byte) (keys DataKeys, ok bool) {
 	return keys, true
 }
 
-func (k *Keys) dataKeys(s Salt) cipher.AEAD {
-	return newAEAD(derive(k.derive("data keys"), s[:], "motte/v1/data keys"))
+// Data returns where the principals' data keys come from.
+func (k *Keys) Data() DataKeys {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.data
 }
 
-// maxCached bounds the derived keys kept ready; one takes about 1 KiB.
-const maxCached = 4096
-
-// Ring derives from data keys what seals records. It is safe for concurrent use.
-type Ring struct {
-	mu     sync.RWMutex
-	own    map[uint32][KeySize]byte
-	data   DataKeys
-	cached map[cacheKey]cipher.AEAD
+// Use sets where the principals' data keys come from, and forgets what was derived.
+func (k *Keys) Use(keys DataKeys) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.data = keys
+	clear(k.cached)
 }
 
-type cacheKey struct {
-	owner uint32
-	salt  Salt
-}
+// CoreOwner is the owner of all records that are not objects; HeadOwner stands for
+// the heads of all. Their keys are the Core's own: no principal has either number.
+const (
+	CoreOwner = 0
+	HeadOwner = 1<<32 - 1
+)
 
-// NewRing returns a Ring that holds the data keys given, by owner.
-func NewRing(own map[uint32][KeySize]byte) *Ring {
-	return &Ring{own: own, cached: make(map[cacheKey]cipher.AEAD)}
-}
-
-// Use sets where the data keys of all other owners come from, and forgets what was
-// derived.
-func (r *Ring) Use(keys DataKeys) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.data = keys
-	clear(r.cached)
-}
-
-// Has reports whether an owner has a data key.
-func (r *Ring) Has(owner uint32) bool {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	_, own := r.own[owner]
-	return own || r.data.above(owner) >= 0
-}
+// Has reports whether an owner of records has a data key.
+func (k *Keys) Has(owner uint32) bool { return owner == CoreOwner || k.Data().above(owner) >= 0 }
 
 // Bodies returns what seals the bodies of an owner's records in a segment, or
 // nil if the owner has no key.
-func (r *Ring) Bodies(owner uint32, s Salt) cipher.AEAD {
-	k := cacheKey{owner, s}
-	r.mu.RLock()
-	a := r.cached[k]
-	r.mu.RUnlock()
-	if a != nil {
+func (k *Keys) Bodies(owner uint32, s Salt) cipher.AEAD {
+	k.mu.Lock() // also while it is derived: what is taken away meanwhile is not kept
+	defer k.mu.Unlock()
+	if a := k.cached[cacheKey{owner, s}]; a != nil {
 		return a
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	key, ok := r.own[owner]
-	if !ok {
-		key, ok = r.data.Key(owner)
-	}
-	if !ok {
+	var secret []byte
+	if owner == CoreOwner {
+		secret = k.derive("data")
+	} else if owner == HeadOwner {
+		secret = k.derive("record head")
+	} else if key, ok := k.data.Key(owner); ok {
+		secret = key[:]
+	} else {
 		return nil
 	}
-	if len(r.cached) >= maxCached {
-		clear(r.cached)
+	if len(k.cached) >= maxCached {
+		clear(k.cached)
 	}
-	a = newAEAD(derive(key[:], s[:], "motte/v1/record body"))
-	r.cached[k] = a
+	a := newAEAD(derive(secret, s[:], "motte/v1/record body"))
+	k.cached[cacheKey{owner, s}] = a
 	return a
 }
 

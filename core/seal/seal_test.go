@@ -13,9 +13,9 @@ import (
 func TestKeysAreIndependent(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range []*Keys{Derive(Root{1}, StoreID{1}), Derive(Root{1}, StoreID{2}), Derive(Root{2}, StoreID{1})} {
-		data, heads := k.Data(), k.Heads()
-		for _, key := range [][]byte{k.Identity(), k.TLSSeed(), data[:], heads[:], k.MAC(nil),
-			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, nil)[SaltSize:], k.dataKeys(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
+		for _, key := range [][]byte{k.Identity(), k.TLSSeed(), k.derive("data"), k.derive("record head"), k.MAC(nil),
+			k.Bodies(CoreOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil),
+			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, nil)[SaltSize:], k.salted("data keys", Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
 			if seen[string(key)] {
 				t.Fatalf("key %x", key)
 			}
@@ -27,22 +27,19 @@ func TestKeysAreIndependent(t *testing.T) {
 // fixed is the secret of the golden vectors.
 var fixed = NewDataKeys([KeySize]byte{9, 8, 7})
 
-// ringOf returns a Ring of data keys.
-func ringOf(keys DataKeys) *Ring {
-	r := NewRing(nil)
-	r.Use(keys)
-	return r
+// with returns the keys of a store whose principals' are these.
+func with(keys DataKeys) *Keys {
+	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
+	k.Use(keys)
+	return k
 }
 
 // TestDerivationIsFixed pins what stored data depends on.
 func TestDerivationIsFixed(t *testing.T) {
-	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
-	nonce := Nonce(7)
-	own := NewRing(map[uint32][KeySize]byte{0: k.Data(), 1: k.Heads()})
-	own.Use(fixed)
-	head := own.Bodies(1, Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
-	bodies := own.Bodies(0, Salt{8}).Seal(nil, nonce, []byte("body"), []byte("all before"))
-	bodies = own.Bodies(0x123456, Salt{8}).Seal(bodies, nonce, []byte("body"), []byte("all before"))
+	k, nonce := with(fixed), Nonce(7)
+	head := k.Bodies(HeadOwner, Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
+	bodies := k.Bodies(0, Salt{8}).Seal(nil, nonce, []byte("body"), []byte("all before"))
+	bodies = k.Bodies(0x123456, Salt{8}).Seal(bodies, nonce, []byte("body"), []byte("all before"))
 	leaf, _ := fixed.Key(0x123456)
 	for name, x := range map[string]struct {
 		got  []byte
@@ -63,8 +60,8 @@ func TestDerivationIsFixed(t *testing.T) {
 	}
 }
 
-func TestRingKeepsOwnersAndSegmentsApart(t *testing.T) {
-	r, nonce := ringOf(fixed), Nonce(1)
+func TestOwnersAndSegmentsAreKeptApart(t *testing.T) {
+	r, nonce := with(fixed), Nonce(1)
 	sealed := r.Bodies(1, Salt{1}).Seal(nil, nonce, []byte("text"), nil)
 	for _, a := range []struct {
 		owner uint32
@@ -74,7 +71,7 @@ func TestRingKeepsOwnersAndSegmentsApart(t *testing.T) {
 			t.Errorf("owner %d, salt %d opens another's text", a.owner, a.salt[0])
 		}
 	}
-	for _, owner := range []uint32{1 << levels, 1<<levels + 1, 1<<32 - 1} {
+	for _, owner := range []uint32{1 << levels, 1<<levels + 1, 1<<32 - 2} {
 		if r.Bodies(owner, Salt{1}) != nil {
 			t.Errorf("owner %d, which can't be, has a key", owner)
 		}
@@ -87,21 +84,24 @@ func TestRingKeepsOwnersAndSegmentsApart(t *testing.T) {
 	}
 }
 
-// TestOwnKeysComeFirst: those that the Ring was given are not of the tree, and no
-// secret takes them away.
+// TestOwnKeysComeFirst: the Core's own are not of the tree, and no secret takes
+// them away.
 func TestOwnKeysComeFirst(t *testing.T) {
-	r := NewRing(map[uint32][KeySize]byte{3: {1}, 1<<32 - 1: {2}})
-	if r.Bodies(4, Salt{}) != nil {
+	r := Derive(Root{1}, StoreID{1})
+	if r.Bodies(4, Salt{}) != nil || r.Has(4) {
 		t.Error("an owner has a key though there is no secret")
 	}
-	sealed := r.Bodies(3, Salt{}).Seal(nil, Nonce(1), nil, nil)
-	r.Use(fixed)
-	r.Use(fixed.Puncture(3))
-	if _, err := r.Bodies(3, Salt{}).Open(nil, Nonce(1), sealed, nil); err != nil {
-		t.Error("the key that was given is another one now")
+	for _, own := range []uint32{CoreOwner, HeadOwner} {
+		r.Use(nil)
+		sealed := r.Bodies(own, Salt{}).Seal(nil, Nonce(1), nil, nil)
+		r.Use(fixed)
+		r.Use(fixed.Puncture(own))
+		if _, err := r.Bodies(own, Salt{}).Open(nil, Nonce(1), sealed, nil); err != nil {
+			t.Errorf("the key of %d is another one now", own)
+		}
 	}
-	if r.Bodies(1<<32-1, Salt{}) == nil {
-		t.Error("the key that was given is gone")
+	if !r.Has(CoreOwner) || !r.Has(4) || r.Has(1<<levels) {
+		t.Error("who has a key is not said")
 	}
 }
 
@@ -141,11 +141,11 @@ func TestPunctureLeavesNothing(t *testing.T) {
 	var path [][]byte
 	n := fixed[0]
 	for path = append(path, n.seed[:]); n.levels > 0; path = append(path, bytes.Clone(n.seed[:])) {
-		n, _ = n.step(owner)
+		n = n.below(owner)
 	}
 	k := Derive(Root{1}, StoreID{1})
 	keys := fixed.Puncture(owner)
-	plain, err := k.dataKeys(Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, keys)[SaltSize:], nil)
+	plain, err := k.salted("data keys", Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, keys)[SaltSize:], nil)
 	if err != nil || len(path) != levels+1 || len(keys) != levels {
 		t.Fatal(err, len(path), len(keys))
 	}
@@ -199,16 +199,16 @@ func TestDataKeysAreKept(t *testing.T) {
 			}
 		}
 	}
-	odd := k.dataKeys(Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, nodeSize+1), nil)
+	odd := k.salted("data keys", Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, nodeSize+1), nil)
 	if _, ok := k.OpenDataKeys(odd); ok {
 		t.Error("half a node is read")
 	}
 }
 
-// TestRingForgetsWhatWasTakenAway: also what it had derived, and also what others
+// TestWhatWasTakenAwayIsForgotten: also what it had derived, and also what others
 // were deriving meanwhile.
-func TestRingForgetsWhatWasTakenAway(t *testing.T) {
-	r := ringOf(fixed)
+func TestWhatWasTakenAwayIsForgotten(t *testing.T) {
+	r := with(fixed)
 	sealed := r.Bodies(5, Salt{1}).Seal(nil, Nonce(1), []byte("text"), nil)
 	var others sync.WaitGroup
 	for range 2 {

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"encoding/binary"
-	"math"
 
 	"motte/core/frame"
 	"motte/core/log"
@@ -24,9 +23,7 @@ func (s *Store) head(file string, offset int64) (r log.Record, length int64, ok 
 		return r, 0, false
 	}
 	length, r.LSN = int64(binary.BigEndian.Uint32(p[4:])), binary.BigEndian.Uint64(p[8:])
-	const owner = math.MaxUint32
-	ring := seal.NewRing(map[uint32][seal.KeySize]byte{owner: s.log.Keys().Heads()})
-	plain, err := ring.Bodies(owner, seal.Salt(p[16:frontSize])).Open(nil, seal.Nonce(r.LSN), p[frontSize:], p[:frontSize])
+	plain, err := s.log.Keys().Bodies(seal.HeadOwner, seal.Salt(p[16:frontSize])).Open(nil, seal.Nonce(r.LSN), p[frontSize:], p[:frontSize])
 	h := frame.NewReader(plain)
 	r.Kind = log.Kind(h.U8())
 	h.Take(3)
