@@ -2,11 +2,11 @@ package core
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"motte/core/access"
@@ -37,10 +37,10 @@ type conn struct {
 	net       net.Conn
 	raw       net.Conn // under it
 	principal access.Principal
-	in        *bufio.Reader     // the reader's
-	batch     []*engine.Request // the reader's: complete, not handed over
+	in        *bufio.Reader // the reader's
+	batch     []event       // the reader's: complete requests, not handed over
 	out       *mailbox[engine.Reply]
-	done      chan struct{} // closed when the reader has ended
+	ending    atomic.Int32  // 1: the reader has ended; 2: and what is not sent by now will not be
 	written   chan struct{} // closed when the writer has ended
 	places    chan struct{} // holds a token for each request that is not answered
 
@@ -48,7 +48,19 @@ type conn struct {
 	inFlight map[uint64]flight
 	bodies   int // bytes
 
-	writer
+	// These are the writer's alone. Answers are encoded into a buffer that is flushed
+	// when it is full or nothing else is to be sent: many small ones leave in one write.
+	maker  *identity.Maker
+	p      []byte
+	record []byte // the last one read
+	lent   int    // bytes of room for a large object
+	err    error  // the client takes no more
+}
+
+func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
+	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+		out: newMailbox[engine.Reply](), written: make(chan struct{}), places: make(chan struct{}, 2*MaxInFlight),
+		inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
 }
 
 // flight is a request that is not answered.
@@ -59,7 +71,7 @@ type flight struct {
 }
 
 // accept takes connections until the listener is closed, and waits for them.
-func (s *shell) accept(ctx context.Context) {
+func (s *shell) accept() {
 	var all sync.WaitGroup
 	defer all.Wait()
 	handshakes := make(chan struct{}, maxHandshakes)
@@ -75,74 +87,62 @@ func (s *shell) accept(ctx context.Context) {
 		handshakes <- struct{}{}
 		all.Go(func() {
 			defer raw.Close()
-			c, err := s.admit(ctx, raw)
+			_ = raw.SetDeadline(time.Now().Add(handshakeTime)) // each read and write sets its own afterwards
+			secure, p, err := s.listener.Handshake(raw)
 			<-handshakes
 			if err != nil {
 				s.stats[control.Refused].Add(1)
 				return
 			}
-			s.attend(c)
+			s.attend(newConn(s, secure, raw, p))
 		})
 	}
-}
-
-// admit makes a connection secure.
-func (s *shell) admit(ctx context.Context, raw net.Conn) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
-	defer cancel()
-	secure, p, err := s.listener.Handshake(ctx, raw)
-	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
-		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
-		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight),
-		writer: writer{maker: identity.NewMaker(s.log.Keys().Identity()), patience: writeTime}}, err
 }
 
 // attend serves a connection until it ends. One whose principal is not known,
 // or that is one too many, is told so in one frame.
 func (s *shell) attend(c *conn) {
-	var last engine.Reply // still to be sent, if its code is not OK
-	s.between(func(e *engine.Engine) { last.Code = s.register(e, c) })
-	var writer sync.WaitGroup
-	writer.Go(c.write)
-	if last.Code == wire.OK {
-		last = c.read()
+	refused := wire.OK
+	s.between(func(e *engine.Engine) {
+		switch {
+		case !e.Knows(c.principal):
+			refused = wire.UnknownPrincipal
+		case len(s.conns) >= MaxConnections:
+			refused = wire.TooManyConnections
+		default:
+			s.last++
+			c.id = s.last
+			s.conns[c.id] = c
+		}
+	})
+	go c.write()
+	if refused == wire.OK {
+		c.read()
 	} else {
 		s.stats[control.Refused].Add(1)
+		c.out.put(engine.Reply{Code: refused})
 	}
-	if last.Code != wire.OK {
-		c.out.put(last)
+	end := func() {
+		c.ending.Add(1)
+		c.out.ring()
 	}
-	close(c.done)
-	writer.Wait()
+	end()
+	defer time.AfterFunc(stopWithin, end).Stop()
+	<-c.written
 	for _, f := range c.inFlight {
 		s.room(f.bytes).release(f.bytes)
 	}
 	s.events.put(func(e *engine.Engine) {
 		delete(s.conns, c.id)
-		for _, r := range append(c.active, c.out.take()...) {
+		for _, r := range c.out.take() {
 			e.Sent(c.principal, r.Held) // nobody reads them any more
 		}
 	})
 }
 
-// register gives a connection its place, if its principal is known and there is
-// one left.
-func (s *shell) register(e *engine.Engine, c *conn) wire.Code {
-	switch {
-	case !e.Knows(c.principal):
-		return wire.UnknownPrincipal
-	case len(s.conns) >= MaxConnections:
-		return wire.TooManyConnections
-	}
-	s.last++
-	c.id = s.last
-	s.conns[c.id] = c
-	return wire.OK
-}
-
-// read takes requests until the connection ends. A last answer with a code
-// other than OK is still to be sent.
-func (c *conn) read() (last engine.Reply) {
+// read takes requests until the connection ends, or one comes behind which there
+// can be none.
+func (c *conn) read() {
 	defer c.post()
 	header := make([]byte, wire.RequestHeaderSize)
 	for {
@@ -150,28 +150,30 @@ func (c *conn) read() (last engine.Reply) {
 			c.post() // the next read may block: hand over what is complete
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
 			if c.s.stopping.Load() {
-				return last
+				return
 			}
 		}
 		if _, err := io.ReadFull(c.in, header); err != nil {
-			return last
+			return
 		}
 		h, code := wire.DecodeHeader(header)
 		switch code {
 		case wire.Malformed, wire.UnsupportedVersion, wire.TooLarge:
 			// The body is not read, so nothing after it can be.
-			return engine.Reply{Number: h.Number, Code: code}
+			c.out.put(engine.Reply{Number: h.Number, Code: code})
+			return
 		}
 		if c.in.Buffered() < h.BodyLen() || len(c.places) == cap(c.places) {
 			c.post() // nothing must wait here for what is held back here
 		}
 		code, ok := c.takeOff(&h, code)
 		if !ok {
-			return engine.Reply{Code: code}
+			c.out.put(engine.Reply{Code: code})
+			return
 		}
 		if code, err := c.readBody(h, code); err != nil {
 			c.land(h.Number, wire.Malformed) // nobody else will answer it
-			return last
+			return
 		} else if code != wire.OK {
 			c.out.put(engine.Reply{Number: h.Number, Code: code})
 		}
@@ -199,20 +201,14 @@ func (c *conn) readBody(h wire.Header, code wire.Code) (wire.Code, error) {
 	q, code := engine.Prepare(wire.SplitBody(h, body))
 	if code == wire.OK {
 		q.Conn, q.Principal = c.id, c.principal
-		c.batch = append(c.batch, q)
+		c.batch = append(c.batch, func(e *engine.Engine) { e.Request(q) })
 	}
 	return code, nil
 }
 
-// post hands the complete requests to the engine, in one event.
+// post hands the complete requests to the engine, all at once.
 func (c *conn) post() {
-	if batch := c.batch; len(batch) > 0 {
-		c.s.events.put(func(e *engine.Engine) {
-			for _, q := range batch {
-				e.Request(q)
-			}
-		})
-	}
+	c.s.events.put(c.batch...)
 	c.batch = nil
 }
 

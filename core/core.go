@@ -197,7 +197,7 @@ func (s *shell) serve() {
 	all.Go(func() { s.writeHost(ctx) })
 	all.Go(func() { s.keepHouse(ctx) })
 	all.Go(func() { s.readHost(stop) })
-	accepting.Go(func() { s.accept(ctx) })
+	accepting.Go(s.accept)
 
 	<-stop
 	s.listener.Close()

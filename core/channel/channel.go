@@ -15,7 +15,6 @@
 package channel
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
@@ -65,10 +64,10 @@ func Listen(address string, seed []byte) (*Listener, error) {
 func (l *Listener) PublicKey() ed25519.PublicKey { return l.public }
 
 // Handshake makes a client's TCP connection a secure one, and says who the
-// client is. The caller closes raw if it fails.
-func (l *Listener) Handshake(ctx context.Context, raw net.Conn) (net.Conn, access.Principal, error) {
+// client is. The caller sets raw's deadline, and closes it if that fails.
+func (l *Listener) Handshake(raw net.Conn) (net.Conn, access.Principal, error) {
 	c := tls.Server(raw, l.config)
-	if err := c.HandshakeContext(ctx); err != nil {
+	if err := c.Handshake(); err != nil {
 		return nil, access.Principal{}, err
 	}
 	if certificates := c.ConnectionState().PeerCertificates; len(certificates) == 1 {
