@@ -43,8 +43,7 @@ func (m *mailbox[T]) take() []T {
 	return items
 }
 
-// batches yields what is there to take, whenever there is something, until done
-// is closed.
+// batches yields what is there to take, at every ring, until done is closed.
 func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for {
@@ -53,7 +52,7 @@ func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 			case <-done:
 				return
 			}
-			if items := m.take(); len(items) > 0 && !yield(items) {
+			if !yield(m.take()) {
 				return
 			}
 		}

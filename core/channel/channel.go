@@ -20,7 +20,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"math/big"
 	"net"
 	"time"
@@ -28,13 +27,11 @@ import (
 	"motte/core/access"
 )
 
-var errCertificate = errors.New("the client must present one certificate with an Ed25519 key")
-
 // Listener accepts connections. Use Listen.
 type Listener struct {
 	net.Listener
 	config *tls.Config
-	public ed25519.PublicKey
+	Public ed25519.PublicKey // by which clients know this Core
 }
 
 // Listen listens on a TCP address; the seed gives the Core's Ed25519 key.
@@ -45,7 +42,7 @@ func Listen(address string, seed []byte) (*Listener, error) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<37, 0)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
+		return nil, err
 	}
 	config := &tls.Config{
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
@@ -60,9 +57,6 @@ func Listen(address string, seed []byte) (*Listener, error) {
 	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, nil
 }
 
-// PublicKey returns the key by which clients know this Core.
-func (l *Listener) PublicKey() ed25519.PublicKey { return l.public }
-
 // Handshake makes a client's TCP connection a secure one, and says who the
 // client is. The caller sets raw's deadline, and closes it if that fails.
 func (l *Listener) Handshake(raw net.Conn) (net.Conn, access.Principal, error) {
@@ -75,5 +69,5 @@ func (l *Listener) Handshake(raw net.Conn) (net.Conn, access.Principal, error) {
 			return c, access.Of(key), nil
 		}
 	}
-	return nil, access.Principal{}, errCertificate
+	return nil, access.Principal{}, errors.New("the client must present one certificate with an Ed25519 key")
 }

@@ -110,7 +110,7 @@ func TestThePrincipalIsTheKeyAndNothingElse(t *testing.T) {
 			t.Errorf("%s: %v, principal %x", name, core.err, core.principal)
 		}
 		state := client.ConnectionState()
-		if state.Version != tls.VersionTLS13 || !l.PublicKey().Equal(state.PeerCertificates[0].PublicKey) {
+		if state.Version != tls.VersionTLS13 || !l.Public.Equal(state.PeerCertificates[0].PublicKey) {
 			t.Errorf("%s: version %x, key %x", name, state.Version, state.PeerCertificates[0].PublicKey)
 		}
 	}
@@ -120,7 +120,7 @@ func TestThePrincipalIsTheKeyAndNothingElse(t *testing.T) {
 }
 
 func TestTheCoresKeyFollowsFromItsSeed(t *testing.T) {
-	if l := listen(t); !l.PublicKey().Equal(key(1).Public()) || !listen(t).PublicKey().Equal(l.PublicKey()) {
+	if l := listen(t); !l.Public.Equal(key(1).Public()) || !listen(t).Public.Equal(l.Public) {
 		t.Error("the same seed gave another key")
 	}
 }
