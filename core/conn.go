@@ -80,10 +80,9 @@ func (s *shell) accept() {
 	handshakes := make(chan struct{}, maxHandshakes)
 	for {
 		raw, err := s.listener.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
 			time.Sleep(tickEvery) // out of descriptors, for one: it passes
 			continue
 		}
@@ -215,10 +214,10 @@ func (c *conn) post() {
 	c.batch = nil
 }
 
-// takeOff notes a request as in flight, with the code that refuses it if there
-// is one, when there is a place for its answer. It reports whether the
+// takeOff notes a request as in flight, when there is a place for its answer, and
+// returns the code that refuses it, if there is one. It reports whether the
 // connection goes on: a number that is in flight would be answered twice.
-func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bool) {
+func (c *conn) takeOff(h *wire.Header, code wire.Code) (refused wire.Code, ok bool) {
 	select {
 	case c.places <- struct{}{}:
 	case <-c.written:
@@ -231,8 +230,7 @@ func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bo
 	case twice:
 		<-c.places
 		return wire.InvalidRequest, false
-	case refused != wire.OK:
-		code = refused
+	case code != wire.OK: // refused before
 	case len(c.inFlight) >= MaxInFlight, c.bodies > 0 && c.bodies+h.BodyLen() > maxConnBodies:
 		code = wire.TooManyRequests
 	default:
@@ -270,7 +268,7 @@ func (c *conn) write() {
 		for i, r := range answers {
 			answers[i] = engine.Reply{} // not even what it held
 			if c.err != nil || !c.send(&r) {
-				c.out.put(r)
+				c.out.put(r) // the others come first
 			}
 		}
 		ending := c.ending.Load() // then the reader has put its last

@@ -27,14 +27,15 @@ import (
 	"motte/core/access"
 )
 
-// Listener accepts connections. Use Listen.
+// Listener accepts connections, each of which a Handshake makes secure. Use Listen.
 type Listener struct {
 	net.Listener
 	config *tls.Config
 	Public ed25519.PublicKey // by which clients know this Core
 }
 
-// Listen listens on a TCP address; the seed gives the Core's Ed25519 key.
+// Listen listens on a TCP address, unless there is an error; the seed gives the
+// Core's Ed25519 key.
 func Listen(address string, seed []byte) (*Listener, error) {
 	key := ed25519.NewKeyFromSeed(seed)
 	// Clients pin the key and ignore the rest, so the certificate says no more
@@ -51,10 +52,7 @@ func Listen(address string, seed []byte) (*Listener, error) {
 		SessionTicketsDisabled: true,
 	}
 	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, nil
+	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, err
 }
 
 // Handshake makes a client's TCP connection a secure one, and says who the
