@@ -2,17 +2,20 @@ package core
 
 import (
 	"bufio"
-	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"motte/core/access"
 	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
 	"motte/core/wire"
 )
 
@@ -37,10 +40,10 @@ type conn struct {
 	net       net.Conn
 	raw       net.Conn // under it
 	principal access.Principal
-	in        *bufio.Reader     // the reader's
-	batch     []*engine.Request // the reader's: complete, not handed over
+	in        *bufio.Reader // the reader's
+	batch     []event       // the reader's: complete requests, not handed over
 	out       *mailbox[engine.Reply]
-	done      chan struct{} // closed when the reader has ended
+	ending    atomic.Int32  // 1: the reader has ended; 2: and what is not sent by now will not be
 	written   chan struct{} // closed when the writer has ended
 	places    chan struct{} // holds a token for each request that is not answered
 
@@ -48,7 +51,19 @@ type conn struct {
 	inFlight map[uint64]flight
 	bodies   int // bytes
 
-	writer
+	// These are the writer's alone. Answers are encoded into a buffer that is flushed
+	// when it is full or nothing else is to be sent: many small ones leave in one write.
+	maker  *identity.Maker
+	p      []byte
+	record []byte // the last one read
+	lent   int    // bytes of room for a large object
+	err    error  // the client takes no more
+}
+
+func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
+	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+		out: newMailbox[engine.Reply](), written: make(chan struct{}), places: make(chan struct{}, 2*MaxInFlight),
+		inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
 }
 
 // flight is a request that is not answered.
@@ -59,90 +74,77 @@ type flight struct {
 }
 
 // accept takes connections until the listener is closed, and waits for them.
-func (s *shell) accept(ctx context.Context) {
+func (s *shell) accept() {
 	var all sync.WaitGroup
 	defer all.Wait()
 	handshakes := make(chan struct{}, maxHandshakes)
 	for {
 		raw, err := s.listener.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
 			time.Sleep(tickEvery) // out of descriptors, for one: it passes
 			continue
 		}
 		handshakes <- struct{}{}
 		all.Go(func() {
 			defer raw.Close()
-			c, err := s.admit(ctx, raw)
+			_ = raw.SetDeadline(time.Now().Add(handshakeTime)) // each read and write sets its own afterwards
+			secure, p, err := s.listener.Handshake(raw)
 			<-handshakes
 			if err != nil {
 				s.stats[control.Refused].Add(1)
 				return
 			}
-			s.attend(c)
+			s.attend(newConn(s, secure, raw, p))
 		})
 	}
-}
-
-// admit makes a connection secure.
-func (s *shell) admit(ctx context.Context, raw net.Conn) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
-	defer cancel()
-	secure, p, err := s.listener.Handshake(ctx, raw)
-	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
-		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}),
-		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight),
-		writer: writer{maker: identity.NewMaker(s.log.Keys().Identity()), patience: writeTime}}, err
 }
 
 // attend serves a connection until it ends. One whose principal is not known,
 // or that is one too many, is told so in one frame.
 func (s *shell) attend(c *conn) {
-	var last engine.Reply // still to be sent, if its code is not OK
-	s.between(func(e *engine.Engine) { last.Code = s.register(e, c) })
-	var writer sync.WaitGroup
-	writer.Go(c.write)
-	if last.Code == wire.OK {
-		last = c.read()
+	refused := wire.OK
+	s.between(func(e *engine.Engine) {
+		switch {
+		case !e.Knows(c.principal):
+			refused = wire.UnknownPrincipal
+		case len(s.conns) >= MaxConnections:
+			refused = wire.TooManyConnections
+		default:
+			s.last++
+			c.id = s.last
+			s.conns[c.id] = c
+		}
+	})
+	go c.write()
+	if refused == wire.OK {
+		c.read()
 	} else {
 		s.stats[control.Refused].Add(1)
+		c.out.put(engine.Reply{Code: refused})
 	}
-	if last.Code != wire.OK {
-		c.out.put(last)
+	end := func() {
+		c.ending.Add(1)
+		c.out.ring()
 	}
-	close(c.done)
-	writer.Wait()
+	end()
+	defer time.AfterFunc(stopWithin, end).Stop()
+	<-c.written
 	for _, f := range c.inFlight {
 		s.room(f.bytes).release(f.bytes)
 	}
 	s.events.put(func(e *engine.Engine) {
 		delete(s.conns, c.id)
-		for _, r := range append(c.active, c.out.take()...) {
+		for _, r := range c.out.take() {
 			e.Sent(c.principal, r.Held) // nobody reads them any more
 		}
 	})
 }
 
-// register gives a connection its place, if its principal is known and there is
-// one left.
-func (s *shell) register(e *engine.Engine, c *conn) wire.Code {
-	switch {
-	case !e.Knows(c.principal):
-		return wire.UnknownPrincipal
-	case len(s.conns) >= MaxConnections:
-		return wire.TooManyConnections
-	}
-	s.last++
-	c.id = s.last
-	s.conns[c.id] = c
-	return wire.OK
-}
-
-// read takes requests until the connection ends. A last answer with a code
-// other than OK is still to be sent.
-func (c *conn) read() (last engine.Reply) {
+// read takes requests until the connection ends, or one comes behind which there
+// can be none.
+func (c *conn) read() {
 	defer c.post()
 	header := make([]byte, wire.RequestHeaderSize)
 	for {
@@ -150,28 +152,30 @@ func (c *conn) read() (last engine.Reply) {
 			c.post() // the next read may block: hand over what is complete
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
 			if c.s.stopping.Load() {
-				return last
+				return
 			}
 		}
 		if _, err := io.ReadFull(c.in, header); err != nil {
-			return last
+			return
 		}
 		h, code := wire.DecodeHeader(header)
 		switch code {
 		case wire.Malformed, wire.UnsupportedVersion, wire.TooLarge:
 			// The body is not read, so nothing after it can be.
-			return engine.Reply{Number: h.Number, Code: code}
+			c.out.put(engine.Reply{Number: h.Number, Code: code})
+			return
 		}
 		if c.in.Buffered() < h.BodyLen() || len(c.places) == cap(c.places) {
 			c.post() // nothing must wait here for what is held back here
 		}
 		code, ok := c.takeOff(&h, code)
 		if !ok {
-			return engine.Reply{Code: code}
+			c.out.put(engine.Reply{Code: code})
+			return
 		}
 		if code, err := c.readBody(h, code); err != nil {
 			c.land(h.Number, wire.Malformed) // nobody else will answer it
-			return last
+			return
 		} else if code != wire.OK {
 			c.out.put(engine.Reply{Number: h.Number, Code: code})
 		}
@@ -199,27 +203,21 @@ func (c *conn) readBody(h wire.Header, code wire.Code) (wire.Code, error) {
 	q, code := engine.Prepare(wire.SplitBody(h, body))
 	if code == wire.OK {
 		q.Conn, q.Principal = c.id, c.principal
-		c.batch = append(c.batch, q)
+		c.batch = append(c.batch, func(e *engine.Engine) { e.Request(q) })
 	}
 	return code, nil
 }
 
-// post hands the complete requests to the engine, in one event.
+// post hands the complete requests to the engine, all at once.
 func (c *conn) post() {
-	if batch := c.batch; len(batch) > 0 {
-		c.s.events.put(func(e *engine.Engine) {
-			for _, q := range batch {
-				e.Request(q)
-			}
-		})
-	}
+	c.s.events.put(c.batch...)
 	c.batch = nil
 }
 
-// takeOff notes a request as in flight, with the code that refuses it if there
-// is one, when there is a place for its answer. It reports whether the
+// takeOff notes a request as in flight, when there is a place for its answer, and
+// returns the code that refuses it, if there is one. It reports whether the
 // connection goes on: a number that is in flight would be answered twice.
-func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bool) {
+func (c *conn) takeOff(h *wire.Header, code wire.Code) (refused wire.Code, ok bool) {
 	select {
 	case c.places <- struct{}{}:
 	case <-c.written:
@@ -232,8 +230,7 @@ func (c *conn) takeOff(h *wire.Header, refused wire.Code) (code wire.Code, ok bo
 	case twice:
 		<-c.places
 		return wire.InvalidRequest, false
-	case refused != wire.OK:
-		code = refused
+	case code != wire.OK: // refused before
 	case len(c.inFlight) >= MaxInFlight, c.bodies > 0 && c.bodies+h.BodyLen() > maxConnBodies:
 		code = wire.TooManyRequests
 	default:
@@ -256,4 +253,125 @@ func (c *conn) land(number uint64, code wire.Code) {
 		c.s.room(f.bytes).release(f.bytes)
 		c.s.stats.answered(f.op, code, time.Since(f.began))
 	}
+}
+
+// patience is how long the client may take for some of an answer, while the
+// connection goes on and as it ends.
+var patience = [...]time.Duration{writeTime, drainTime, 0}
+
+// write sends answers until the reader has ended and all are sent, or the client
+// takes no more.
+func (c *conn) write() {
+	defer close(c.written)
+	defer c.net.Close()
+	for answers := range c.out.batches(nil) {
+		for i, r := range answers {
+			answers[i] = engine.Reply{} // not even what it held
+			if c.err != nil || !c.send(&r) {
+				c.out.put(r) // the others come first
+			}
+		}
+		ending := c.ending.Load() // then the reader has put its last
+		if len(c.out.wake) == 0 {
+			c.flush()
+		}
+		if c.err != nil || ending == 2 || ending == 1 && len(c.out.wake)+len(c.places) == 0 {
+			return
+		}
+	}
+}
+
+// flush writes what is buffered.
+func (c *conn) flush() {
+	if len(c.p) > 0 && c.err == nil {
+		_ = c.net.SetWriteDeadline(time.Now().Add(patience[c.ending.Load()]))
+		_, c.err = c.net.Write(c.p)
+	}
+	if c.p = c.p[:0]; c.lent > 0 {
+		c.p, c.record = nil, nil // large objects must not keep their memory
+		c.s.answers.release(c.lent)
+		c.lent = 0
+	}
+}
+
+// send sends what fills a buffer of an answer, or one large object, before the next
+// one's turn, so that a long answer does not hold up short ones, and takes what it
+// sent off r; done: that was all. Its last frame follows, unless that was its object.
+func (c *conn) send(r *engine.Reply) (done bool) {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: r.Kind}
+	sent := 0
+	for ; len(r.Items) > 0 && sent < bufferSize; r.Items = r.Items[1:] {
+		if r.Kind == wire.KindIdentities {
+			h.Count = uint32(len(r.Items[0]) / identity.Size)
+		}
+		c.frame(h, r.Items[0])
+		sent += len(r.Items[0])
+	}
+	if h.Kind, h.Count = wire.KindObject, 0; r.Single {
+		h.Flags = wire.ReplyLast
+	}
+	for ; len(r.Objects) > 0 && sent < bufferSize; r.Objects = r.Objects[1:] {
+		if code := c.object(h, r.Objects[0]); code != wire.OK {
+			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: code}
+			break
+		}
+		sent += int(r.Objects[0].Loc.Length)
+	}
+	if done = len(r.Items)+len(r.Objects) == 0; done {
+		if held := r.Held; held > 0 {
+			c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
+		}
+		if !r.Single {
+			h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
+			c.frame(h, r.Body)
+		}
+		c.land(r.Number, r.Code)
+	}
+	if len(c.p) >= bufferSize || c.lent > 0 {
+		c.flush() // after the request has landed: then its number may come again
+	}
+	return done
+}
+
+// frame appends a frame.
+func (c *conn) frame(h wire.ReplyHeader, body []byte) {
+	h.BodyLen = len(body)
+	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
+}
+
+// object reads an object and appends its frame. One that is not what its identity
+// says does not leave. A large one waits for room, while none is held here: it is
+// held twice until it is sent.
+func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry) wire.Code {
+	if entry.Loc.Length > bufferSize {
+		c.flush() // what is there need not wait
+		c.lent = 2 * int(entry.Loc.Length)
+		c.s.answers.acquire(c.lent)
+	}
+	for there := true; there; {
+		o, _, buf, err := c.s.readObject(c.maker, c.record, entry)
+		if c.record = buf; err == nil {
+			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
+			return wire.OK
+		} else if !errors.Is(err, log.ErrMoved) {
+			c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
+			return wire.Damaged
+		}
+		c.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
+	}
+	return wire.Expired
+}
+
+// readObject reads the object of an entry into buf, and holds its content
+// against its identity. The object aliases the buffer that is returned.
+func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+	rec, buf, err := s.log.Read(buf, entry.Loc)
+	if err == nil {
+		o, err = engine.DecodeObject(rec.Body)
+	}
+	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection || rec.Owner != entry.Owner || !entry.Wrote(rec.LSN) ||
+		!m.Check(rec.Collection, rec.ID, sha256.Sum256(o.Data))) {
+		err = errors.New("the record is not the object of this identity")
+	}
+	return o, rec.LSN, buf, err
 }

@@ -197,7 +197,7 @@ func (s *shell) serve() {
 	all.Go(func() { s.writeHost(ctx) })
 	all.Go(func() { s.keepHouse(ctx) })
 	all.Go(func() { s.readHost(stop) })
-	accepting.Go(func() { s.accept(ctx) })
+	accepting.Go(s.accept)
 
 	<-stop
 	s.listener.Close()
@@ -292,7 +292,7 @@ func (s *shell) carryOut(o engine.Output) {
 	for i := range o.Host {
 		m := &o.Host[i]
 		if m.Type == control.Ready {
-			m.Key, m.Address = [32]byte(s.listener.PublicKey()), s.listener.Addr().String()
+			m.Key, m.Address = [32]byte(s.listener.Public), s.listener.Addr().String()
 		}
 		if t := s.tasks[m.Instance]; t != nil && m.Type == control.StopTask {
 			t.close()

@@ -311,6 +311,33 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 	do(t, c, wire.OK, request(2, wire.OpHead, "", "", ""))
 }
 
+// TestWhoSaysNoMoreGetsItsAnswers, and then the connection ends at once.
+func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(1))
+	p := frames.AppendRequest(nil, request(1, wire.OpCreateCollection, "c", "", ""))
+	const n = 100
+	for i := range uint64(n) {
+		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
+	}
+	if _, err := c.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range 1 + n {
+		if h, _ := reply(t, c); h.Code != wire.OK {
+			t.Fatalf("number %d: code %d", h.Number, h.Code)
+		}
+	}
+	if left, err := io.Copy(io.Discard, c); err != nil || left > 0 || time.Since(began) > stopWithin {
+		t.Fatalf("%d bytes more, %v, after %v", left, err, time.Since(began))
+	}
+}
+
 // TestLongAnswersDoNotHoldUpAGet: answers of one connection share it.
 func TestLongAnswersDoNotHoldUpAGet(t *testing.T) {
 	s := start(t, t.TempDir())

@@ -24,6 +24,11 @@ func (m *mailbox[T]) put(items ...T) {
 	m.mu.Lock()
 	m.items = append(m.items, items...)
 	m.mu.Unlock()
+	m.ring()
+}
+
+// ring wakes the one who takes, even if there is nothing.
+func (m *mailbox[T]) ring() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -38,8 +43,7 @@ func (m *mailbox[T]) take() []T {
 	return items
 }
 
-// batches yields what is there to take, whenever there is something, until done
-// is closed.
+// batches yields what is there to take, at every ring, until done is closed.
 func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for {
@@ -48,7 +52,7 @@ func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 			case <-done:
 				return
 			}
-			if items := m.take(); len(items) > 0 && !yield(items) {
+			if !yield(m.take()) {
 				return
 			}
 		}
@@ -58,20 +62,15 @@ func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 // budget bounds the memory that all requests in flight take together. Who
 // finds it used up waits, and so does its client.
 type budget struct {
-	mu   sync.Mutex
 	free int
-	cond *sync.Cond
+	cond *sync.Cond // that there is more
 }
 
-func newBudget(bytes int) *budget {
-	b := &budget{free: bytes}
-	b.cond = sync.NewCond(&b.mu)
-	return b
-}
+func newBudget(bytes int) *budget { return &budget{bytes, sync.NewCond(new(sync.Mutex))} }
 
 func (b *budget) acquire(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.cond.L.Lock()
+	defer b.cond.L.Unlock()
 	for b.free < n {
 		b.cond.Wait()
 	}
@@ -79,8 +78,8 @@ func (b *budget) acquire(n int) {
 }
 
 func (b *budget) release(n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.cond.L.Lock()
+	defer b.cond.L.Unlock()
 	b.free += n
 	b.cond.Broadcast()
 }

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 
 	"motte/client/frames"
 	"motte/core/access"
-	"motte/core/engine"
 	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/log"
@@ -72,9 +70,7 @@ func (q *simRequest) says(n simEntry) bool {
 // connect makes a connection, as accept does behind the handshake.
 func (s *sim) connect(who access.Principal) *simClient {
 	fake, sh := newSimConn(), s.shell
-	c := &conn{s: sh, net: fake, raw: fake, principal: who, in: bufio.NewReaderSize(fake, bufferSize), writer: writer{maker: identity.NewMaker(s.log.Keys().Identity())},
-		out: newMailbox[engine.Reply](), done: make(chan struct{}), written: make(chan struct{}), places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
-	s.all.Go(func() { sh.attend(c) })
+	s.all.Go(func() { sh.attend(newConn(sh, fake, fake, who)) })
 	client := &simClient{net: fake, who: who}
 	s.clients = append(s.clients, client)
 	s.note("%x connects", who[0])

@@ -15,13 +15,11 @@
 package channel
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"math/big"
 	"net"
 	"time"
@@ -29,16 +27,15 @@ import (
 	"motte/core/access"
 )
 
-var errCertificate = errors.New("the client must present one certificate with an Ed25519 key")
-
-// Listener accepts connections. Use Listen.
+// Listener accepts connections, each of which a Handshake makes secure. Use Listen.
 type Listener struct {
 	net.Listener
 	config *tls.Config
-	public ed25519.PublicKey
+	Public ed25519.PublicKey // by which clients know this Core
 }
 
-// Listen listens on a TCP address; the seed gives the Core's Ed25519 key.
+// Listen listens on a TCP address, unless there is an error; the seed gives the
+// Core's Ed25519 key.
 func Listen(address string, seed []byte) (*Listener, error) {
 	key := ed25519.NewKeyFromSeed(seed)
 	// Clients pin the key and ignore the rest, so the certificate says no more
@@ -46,7 +43,7 @@ func Listen(address string, seed []byte) (*Listener, error) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<37, 0)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, fmt.Errorf("make a certificate: %w", err)
+		return nil, err
 	}
 	config := &tls.Config{
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
@@ -55,20 +52,14 @@ func Listen(address string, seed []byte) (*Listener, error) {
 		SessionTicketsDisabled: true,
 	}
 	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, nil
+	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, err
 }
 
-// PublicKey returns the key by which clients know this Core.
-func (l *Listener) PublicKey() ed25519.PublicKey { return l.public }
-
 // Handshake makes a client's TCP connection a secure one, and says who the
-// client is. The caller closes raw if it fails.
-func (l *Listener) Handshake(ctx context.Context, raw net.Conn) (net.Conn, access.Principal, error) {
+// client is. The caller sets raw's deadline, and closes it if that fails.
+func (l *Listener) Handshake(raw net.Conn) (net.Conn, access.Principal, error) {
 	c := tls.Server(raw, l.config)
-	if err := c.HandshakeContext(ctx); err != nil {
+	if err := c.Handshake(); err != nil {
 		return nil, access.Principal{}, err
 	}
 	if certificates := c.ConnectionState().PeerCertificates; len(certificates) == 1 {
@@ -76,5 +67,5 @@ func (l *Listener) Handshake(ctx context.Context, raw net.Conn) (net.Conn, acces
 			return c, access.Of(key), nil
 		}
 	}
-	return nil, access.Principal{}, errCertificate
+	return nil, access.Principal{}, errors.New("the client must present one certificate with an Ed25519 key")
 }

@@ -24,7 +24,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
-	"sort"
 	"sync"
 )
 
@@ -120,7 +119,10 @@ func NewDataKeys(seed [KeySize]byte) DataKeys { return DataKeys{{0, levels, seed
 
 // above returns which node is above an owner's leaf, or -1.
 func (k DataKeys) above(owner uint32) int {
-	i := sort.Search(len(k), func(i int) bool { return k[i].owner > owner }) - 1
+	i, found := slices.BinarySearchFunc(k, owner, func(n node, o uint32) int { return int(n.owner) - int(o) })
+	if !found {
+		i--
+	}
 	if i < 0 || owner>>k[i].levels != k[i].owner>>k[i].levels {
 		return -1
 	}
