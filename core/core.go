@@ -31,6 +31,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"motte/core/access"
@@ -130,9 +131,15 @@ func (s *shell) open(dir *log.Dir) error {
 	if err != nil {
 		return err
 	}
+	removeHalfMade(s.RootKey)
 	root, err := ReadRootKey(s.RootKey)
 	if errors.Is(err, os.ErrNotExist) && empty {
 		root, err = makeRootKey(s.RootKey)
+	}
+	if err == nil && empty { // nothing may depend on a key that a crash can take, also one that a killed start made
+		if err = log.SyncPath(filepath.Dir(s.RootKey)); errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) {
+			err = nil // no start made it there: it could not
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)

@@ -46,21 +46,38 @@ func ReadRootKey(path string) (root seal.Root, err error) {
 	return seal.Root(key), nil
 }
 
-// makeRootKey makes a root key file: whole, or not at all, and durable before the
-// first record that depends on it. It replaces none.
+// makeRootKey makes a root key file: whole, or not at all. It replaces none. Its name is
+// not durable yet.
 func makeRootKey(path string) (root seal.Root, err error) {
 	_, _ = rand.Read(root[:]) // never fails: see crypto/rand
-	f, err := os.CreateTemp(filepath.Dir(path), log.Temporary)
+	f, err := os.CreateTemp(halfMade(path))
 	if err != nil {
 		return root, err
 	}
 	defer os.Remove(f.Name())
 	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Link(f.Name(), path)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return root, err
 	}
-	if err != nil && !errors.Is(err, os.ErrExist) { // not every file system has links
+	if err = os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) { // not every file system has links
 		err = os.Rename(f.Name(), path)
 	}
-	return root, errors.Join(err, log.SyncPath(filepath.Dir(path)))
+	return root, err
+}
+
+// halfMade says where a root key file is made, and how its name begins there.
+func halfMade(path string) (dir, name string) {
+	return filepath.Dir(path), log.Temporary + filepath.Base(path) + "-"
+}
+
+// removeHalfMade removes what a crash left of the making of a root key file: a key that
+// nobody uses, or a second name of the one in use.
+func removeHalfMade(path string) {
+	dir, name := halfMade(path)
+	left, _ := os.ReadDir(dir)
+	for _, e := range left {
+		if strings.HasPrefix(e.Name(), name) {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
 }

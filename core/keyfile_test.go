@@ -3,9 +3,27 @@ package core
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
+
+	"motte/core/log"
 )
+
+// only wants a directory to hold these files and no others.
+func only(t *testing.T, dir string, names ...string) {
+	t.Helper()
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != len(names) {
+		t.Fatalf("%v are there, %v; want %v", list, err, names)
+	}
+	for i, e := range list {
+		if e.Name() != names[i] {
+			t.Fatalf("%v are there, want %v", list, names)
+		}
+	}
+}
 
 // TestRootKeyIsMadeWholeAndOnce: nothing else is left beside it, and a key that is
 // there is not replaced.
@@ -22,7 +40,56 @@ func TestRootKeyIsMadeWholeAndOnce(t *testing.T) {
 	if read, err := ReadRootKey(path); err != nil || read != made {
 		t.Errorf("%x was made, %x is read, %v", made, read, err)
 	}
-	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
-		t.Errorf("%d files are there, %v", len(list), err)
+	only(t, dir, "root.key")
+}
+
+// TestARootKeyThatCantBeWrittenIsNotThere: a disk that takes a part of it, and then
+// no more, leaves no file, and nothing begins to depend on the key.
+func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
 	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "root.key")
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 30, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := makeRootKey(path)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, syscall.EFBIG) {
+		t.Errorf("a key of which 30 bytes could be written: %v", err)
+	}
+	only(t, dir)
+	if _, err := makeRootKey(path); err != nil {
+		t.Errorf("when there is room: %v", err)
+	}
+}
+
+// TestWhatACrashLeftOfARootKeyGoes, wherever the key lies: that of others does not.
+func TestWhatACrashLeftOfARootKeyGoes(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "root.key")
+	if _, err := makeRootKey(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"new-root.key-1", "new-root.key-23", "new-other.key-1", "a-new-root.key-1"} {
+		if err := os.Link(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := shell{Config: Config{Dir: t.TempDir(), RootKey: path, Admin: principalOf(key(1))}}
+	d, err := log.OpenDir(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := s.open(d); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, "a-new-root.key-1", "new-other.key-1", "root.key")
 }
