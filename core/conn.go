@@ -251,7 +251,8 @@ func (c *conn) land(number uint64, code wire.Code) {
 	if ok {
 		<-c.places
 		c.s.room(f.bytes).release(f.bytes)
-		c.s.stats.answered(f.op, code, time.Since(f.began))
+		c.s.stats[control.Requests(int(f.op), int(code))].Add(1)
+		c.s.stats.took(time.Since(f.began), control.Latency(int(f.op), 0), control.Micros(int(f.op)))
 	}
 }
 

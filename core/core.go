@@ -3,10 +3,10 @@
 // and goroutines and decides nothing.
 //
 // Goroutines, and who waits for them: Run starts and waits for the engine's
-// owner (loop), the log's writer, the reader of fetches, the two ends of the
-// channel to the host, and the listener; the listener waits for connections,
-// each of which is a reader and a writer; the loop waits for Task channels,
-// likewise two each. They pass items through mailboxes; the engine's owner
+// owner (loop), the log's writer, the reader of fetches, the house's keeper, and
+// the two ends of the channel to the host; it is the listener itself, and waits
+// for connections, each of which is a reader and a writer; the loop waits for Task
+// channels, likewise two each. They pass items through mailboxes; the engine's owner
 // never blocks on anything but its own mailbox.
 //
 // The shell makes sure of what the engine can't see:
@@ -23,12 +23,14 @@ package core
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,6 +59,14 @@ type Config struct {
 
 // ErrOlder says that a store is not what its anchor remembers.
 var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
+
+// ErrKey says that the root key can't be had: it is missing, readable by
+// others, or no root key.
+var ErrKey = errors.New("root key")
+
+// keyPrefix begins a root key file, before 64 hexadecimal digits: magic and
+// version in one.
+const keyPrefix = "motte-root-key-v1 "
 
 // Limits of the shell.
 const (
@@ -196,32 +206,31 @@ func (s *shell) compare() error {
 func (s *shell) serve() {
 	s.engine.Start(time.Now(), s.log.Position())
 	ctx, cancel := context.WithCancel(context.Background())
-	stop := make(chan struct{})
-	var accepting, all sync.WaitGroup
-	all.Go(func() { s.loop(ctx) })
-	all.Go(func() { s.writeLog(ctx) })
-	all.Go(func() { s.readFetches(ctx) })
-	all.Go(func() { s.writeHost(ctx) })
-	all.Go(func() { s.keepHouse(ctx) })
-	all.Go(func() { s.readHost(stop) })
-	accepting.Go(s.accept)
-
-	<-stop
-	s.listener.Close()
-	s.between(func(e *engine.Engine) {
-		e.Stop()
-		for _, c := range s.conns {
-			_ = c.net.SetReadDeadline(time.Now())                // and it sees that the Core is stopping
-			time.AfterFunc(stopWithin, func() { c.raw.Close() }) // whatever it still reads or writes
-		}
-	})
-	accepting.Wait() // every connection has its answers, or their time is up
+	var all sync.WaitGroup
+	for _, work := range []func(context.Context){s.loop, s.writeLog, s.readFetches, s.writeHost, s.keepHouse} {
+		all.Go(func() { work(ctx) })
+	}
+	all.Go(s.readHost)
+	s.accept() // until every connection has its answers, or their time is up
 	cancel()
 	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
 	all.Wait()
 	at := s.log.Position()
 	_, _ = s.Control.Write(control.Append(nil, anchor(at.Head())))
 	s.Control.Close()
+}
+
+// stop lets accept return: soon, but not before what is in flight is answered.
+func (s *shell) stop() {
+	s.stopping.Store(true)
+	s.between(func(e *engine.Engine) { // before accept can return, and the loop ends
+		e.Stop()
+		for _, c := range s.conns {
+			_ = c.net.SetReadDeadline(time.Now())                // and it sees that the Core is stopping
+			time.AfterFunc(stopWithin, func() { c.raw.Close() }) // whatever it still reads or writes
+		}
+	})
+	s.listener.Close()
 }
 
 // between does something between two events, and waits until it is done.
@@ -317,73 +326,62 @@ func (s *shell) room(n int) *budget {
 	return s.bodies
 }
 
-// writeLog makes groups durable: all that wait, in one write.
-func (s *shell) writeLog(ctx context.Context) {
-	for groups := range s.appends.batches(ctx.Done()) {
-		for len(groups) > 0 {
-			n, size := 0, 0
-			for n < len(groups) && (n == 0 || size < maxWrite) {
-				for _, r := range groups[n] {
-					size += len(r.Body) + len(r.Sealed) + recordOverhead
-				}
-				n++
-			}
-			began := time.Now()
-			at, err := s.log.Append(groups[:n])
-			if err != nil {
-				if !s.resume(ctx, err) {
-					return
-				}
-				break
-			}
-			s.stats.synced(time.Since(began), len(at))
-			for i := range at {
-				s.written.Add(int64(at[i].Length) + replayCost)
-			}
-			end := s.log.Position()
-			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
-			groups = groups[n:]
-		}
+// ReadRootKey reads the root key. Others than the owner must not be able to:
+// a key that the machine's other users could have read seals nothing.
+func ReadRootKey(path string) (root seal.Root, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return root, err
 	}
+	defer f.Close()
+	info, err := f.Stat()
+	text, errRead := io.ReadAll(io.LimitReader(f, 256))
+	if err := errors.Join(err, errRead); err != nil {
+		return root, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return root, fmt.Errorf("root key %s can be read by others: its mode must be 0600", path)
+	}
+	digits, ok := strings.CutPrefix(strings.TrimSpace(string(text)), keyPrefix)
+	key, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(key) != seal.KeySize {
+		return root, fmt.Errorf("%s is no root key of version 1", path)
+	}
+	return seal.Root(key), nil
 }
 
-// resume says that a write failed, drops what was to be written with it, and goes
-// on when a new segment can be made; false: the context ended first.
-func (s *shell) resume(ctx context.Context, err error) bool {
-	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
-	if !s.ask(ctx, (*engine.Engine).WriteFailed) { // it appends nothing more
-		return false
+// makeRootKey makes a root key file: whole, or not at all. It replaces none. Its name is
+// not durable yet.
+func makeRootKey(path string) (root seal.Root, err error) {
+	_, _ = rand.Read(root[:]) // never fails: see crypto/rand
+	f, err := os.CreateTemp(halfMade(path))
+	if err != nil {
+		return root, err
 	}
-	s.appends.take()
-	for err != nil {
-		select {
-		case <-time.After(resumeEvery):
-			err = s.log.Resume()
-		case <-ctx.Done():
-			return false
-		}
+	defer os.Remove(f.Name())
+	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return root, err
 	}
-	fmt.Fprintln(os.Stderr, "motte-core: the disk takes writes again")
-	at := s.log.Position()
-	s.events.put(func(e *engine.Engine) { e.Resumed(at) })
-	return true
+	if err = os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) { // not every file system has links
+		err = os.Rename(f.Name(), path)
+	}
+	return root, err
 }
 
-// readFetches reads the records that Tasks are to be fed.
-func (s *shell) readFetches(ctx context.Context) {
-	maker, room := identity.NewMaker(s.log.Keys().Identity()), make(chan struct{}, fetchBudget)
-	for fetches := range s.fetches.batches(ctx.Done()) {
-		for _, f := range fetches {
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
-			s.events.put(func(e *engine.Engine) {
-				e.Fetched(f, o, lsn, err)
-				<-room
-			})
+// halfMade says where a root key file is made, and how its name begins there.
+func halfMade(path string) (dir, name string) {
+	return filepath.Dir(path), log.Temporary + filepath.Base(path) + "-"
+}
+
+// removeHalfMade removes what a crash left of the making of a root key file: a key that
+// nobody uses, or a second name of the one in use.
+func removeHalfMade(path string) {
+	dir, name := halfMade(path)
+	left, _ := os.ReadDir(dir)
+	for _, e := range left {
+		if strings.HasPrefix(e.Name(), name) {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }

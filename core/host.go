@@ -17,10 +17,9 @@ import (
 )
 
 // readHost takes the host's messages until it asks to stop, goes away, or says
-// what it may not: then stop is closed.
-func (s *shell) readHost(stop chan struct{}) {
-	defer close(stop)
-	defer s.stopping.Store(true)
+// what it may not: then the Core stops.
+func (s *shell) readHost() {
+	defer s.stop()
 	p, oob := make([]byte, control.MaxMessage), make([]byte, syscall.CmsgSpace(4))
 	for {
 		n, m, flags, _, err := s.Control.ReadMsgUnix(p, oob)
@@ -81,21 +80,11 @@ func (s *shell) writeHost(ctx context.Context) {
 // counters are the Core's statistics: see control.Stats.
 type counters [len(control.Stats{})]atomic.Uint64
 
-func (c *counters) answered(op wire.Operation, code wire.Code, d time.Duration) {
-	c[control.Requests(int(op), int(code))].Add(1)
-	c[control.Latency(int(op), bucket(d))].Add(1)
-	c[control.Micros(int(op))].Add(uint64(d.Microseconds()))
-}
-
-func (c *counters) synced(d time.Duration, records int) {
-	c[control.SyncLatency+bucket(d)].Add(1)
-	c[control.SyncMicros].Add(uint64(d.Microseconds()))
-	c[control.Synced].Add(uint64(records))
-}
-
-// bucket is the bucket of a duration.
-func bucket(d time.Duration) int {
-	return min(bits.Len64(uint64(d/(16*time.Microsecond))), control.Buckets-1)
+// took counts a duration in a histogram, whose first bucket is given, and in a sum.
+func (c *counters) took(d time.Duration, histogram, micros int) {
+	bucket := min(bits.Len64(uint64(d/(16*time.Microsecond))), control.Buckets-1)
+	c[histogram+bucket].Add(1)
+	c[micros].Add(uint64(d.Microseconds()))
 }
 
 // count tells the host how much there is, and the engine what only the shell

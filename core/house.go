@@ -8,7 +8,9 @@ import (
 	"runtime/debug"
 	"time"
 
+	"motte/core/control"
 	"motte/core/engine"
+	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/wire"
@@ -253,4 +255,75 @@ func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged ma
 		}
 	}
 	return best, alive, max(0, (dead-alive/4)*20/alive)
+}
+
+// writeLog makes groups durable: all that wait, in one write.
+func (s *shell) writeLog(ctx context.Context) {
+	for groups := range s.appends.batches(ctx.Done()) {
+		for len(groups) > 0 {
+			n, size := 0, 0
+			for ; n < len(groups) && size < maxWrite; n++ {
+				for _, r := range groups[n] {
+					size += len(r.Body) + len(r.Sealed) + recordOverhead
+				}
+			}
+			began := time.Now()
+			at, err := s.log.Append(groups[:n])
+			if err != nil {
+				if !s.resume(ctx, err) {
+					return
+				}
+				break
+			}
+			s.stats.took(time.Since(began), control.SyncLatency, control.SyncMicros)
+			s.stats[control.Synced].Add(uint64(len(at)))
+			for i := range at {
+				s.written.Add(int64(at[i].Length) + replayCost)
+			}
+			end := s.log.Position()
+			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
+			groups = groups[n:]
+		}
+	}
+}
+
+// resume says that a write failed, drops what was to be written with it, and goes
+// on when a new segment can be made; false: the context ended first.
+func (s *shell) resume(ctx context.Context, err error) bool {
+	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
+	if !s.ask(ctx, (*engine.Engine).WriteFailed) { // it appends nothing more
+		return false
+	}
+	s.appends.take()
+	for err != nil {
+		select {
+		case <-time.After(resumeEvery):
+			err = s.log.Resume()
+		case <-ctx.Done():
+			return false
+		}
+	}
+	fmt.Fprintln(os.Stderr, "motte-core: the disk takes writes again")
+	at := s.log.Position()
+	s.events.put(func(e *engine.Engine) { e.Resumed(at) })
+	return true
+}
+
+// readFetches reads the records that Tasks are to be fed.
+func (s *shell) readFetches(ctx context.Context) {
+	maker, room := identity.NewMaker(s.log.Keys().Identity()), make(chan struct{}, fetchBudget)
+	for fetches := range s.fetches.batches(ctx.Done()) {
+		for _, f := range fetches {
+			select {
+			case room <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
+			s.events.put(func(e *engine.Engine) {
+				e.Fetched(f, o, lsn, err)
+				<-room
+			})
+		}
+	}
 }
