@@ -306,7 +306,7 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 			h.Count = uint32(len(r.Items[0]) / identity.Size)
 		}
 		c.frame(h, r.Items[0])
-		sent += len(r.Items[0])
+		sent += wire.ReplyHeaderSize + len(r.Items[0])
 	}
 	if h.Kind, h.Count = wire.KindObject, 0; r.Single {
 		h.Flags = wire.ReplyLast
