@@ -239,6 +239,11 @@ func TestDirOnAFullDisk(t *testing.T) {
 	if err := d.Append("1", want[:step]); err == nil {
 		t.Fatal("written to a full disk")
 	}
+	undo()
+	if err := d.Append("1", want[:step]); err == nil {
+		t.Fatal("the file takes data as soon as there is space again")
+	}
+	undo = limitFiles(t, fileLimit)
 	if err := d.Append("2", want[:step]); !errors.Is(err, syscall.EFBIG) {
 		t.Fatalf("a file for which there is no room: %v", err)
 	}
