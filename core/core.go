@@ -144,7 +144,8 @@ func (s *shell) open(dir *log.Dir) error {
 	removeHalfMade(s.RootKey)
 	root, err := ReadRootKey(s.RootKey)
 	if errors.Is(err, os.ErrNotExist) && empty {
-		root, err = makeRootKey(s.RootKey)
+		_, _ = rand.Read(root[:]) // never fails: see crypto/rand
+		err = WriteRootKey(s.RootKey, root)
 	}
 	if err == nil && empty { // nothing may depend on a key that a crash can take, also one that a killed start made
 		if err = log.SyncPath(filepath.Dir(s.RootKey)); errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) {
@@ -350,23 +351,22 @@ func ReadRootKey(path string) (root seal.Root, err error) {
 	return seal.Root(key), nil
 }
 
-// makeRootKey makes a root key file: whole, or not at all. It replaces none. Its name is
-// not durable yet.
-func makeRootKey(path string) (root seal.Root, err error) {
-	_, _ = rand.Read(root[:]) // never fails: see crypto/rand
+// WriteRootKey makes the file that ReadRootKey reads: whole, or not at all. It replaces
+// none: that is an os.ErrExist. Its name is not durable yet.
+func WriteRootKey(path string, root seal.Root) error {
 	f, err := os.CreateTemp(halfMade(path))
 	if err != nil {
-		return root, err
+		return err
 	}
 	defer os.Remove(f.Name())
 	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return root, err
+		return err
 	}
 	if err = os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) { // not every file system has links
 		err = os.Rename(f.Name(), path)
 	}
-	return root, err
+	return err
 }
 
 // halfMade says where a root key file is made, and how its name begins there.

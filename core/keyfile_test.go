@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"motte/core/log"
+	"motte/core/seal"
 )
 
 // only wants a directory to hold these files and no others.
@@ -30,11 +31,11 @@ func only(t *testing.T, dir string, names ...string) {
 func TestRootKeyIsMadeWholeAndOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "root.key")
-	made, err := makeRootKey(path)
-	if err != nil {
+	made := seal.Root{1, 2, 3}
+	if err := WriteRootKey(path, made); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := makeRootKey(path); !errors.Is(err, os.ErrExist) {
+	if err := WriteRootKey(path, seal.Root{4}); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a second key: %v", err)
 	}
 	if read, err := ReadRootKey(path); err != nil || read != made {
@@ -57,7 +58,7 @@ func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 30, Max: limit.Max}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := makeRootKey(path)
+	err := WriteRootKey(path, seal.Root{1})
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 		t.Errorf("a key of which 30 bytes could be written: %v", err)
 	}
 	only(t, dir)
-	if _, err := makeRootKey(path); err != nil {
+	if err := WriteRootKey(path, seal.Root{1}); err != nil {
 		t.Errorf("when there is room: %v", err)
 	}
 }
@@ -74,7 +75,7 @@ func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 func TestWhatACrashLeftOfARootKeyGoes(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "root.key")
-	if _, err := makeRootKey(path); err != nil {
+	if err := WriteRootKey(path, seal.Root{1}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"new-root.key-1", "new-root.key-23", "new-other.key-1", "a-new-root.key-1"} {

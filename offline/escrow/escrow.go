@@ -102,12 +102,6 @@ func (k *Keys) CoreKey() [ed25519.PublicKeySize]byte {
 	return [ed25519.PublicKeySize]byte(private.Public().(ed25519.PublicKey))
 }
 
-// RootKeyFile returns the content of the file that the Core reads the root key
-// from.
-func (k *Keys) RootKeyFile() []byte {
-	return []byte("motte-root-key-v1 " + hex.EncodeToString(k.Root[:]) + "\n")
-}
-
 // Write encrypts the keys to all of the recipients, each of whom can decrypt them.
 func (k *Keys) Write(w io.Writer, armored bool, to ...age.Recipient) error {
 	store := k.Store()

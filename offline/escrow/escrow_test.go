@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/crypto/ssh"
 
+	"motte/core"
 	"motte/core/log"
 	"motte/core/seal"
 )
@@ -37,7 +38,7 @@ func made(t *testing.T) *Keys {
 	l, err := log.Open(d, root, rand.Reader, nil)
 	must(t, err)
 	path := filepath.Join(dir, "root.key")
-	must(t, os.WriteFile(path, (&Keys{Root: root}).RootKeyFile(), 0o600))
+	must(t, core.WriteRootKey(path, root))
 	k, err := Read(dir, path, time.Unix(1_800_000_000, 0))
 	must(t, err)
 	if want := ed25519.NewKeyFromSeed(l.Keys().TLSSeed()).Public().(ed25519.PublicKey); !bytes.Equal(want, func() []byte { k := k.CoreKey(); return k[:] }()) {
@@ -81,7 +82,7 @@ func TestEachRecipientOpensIt(t *testing.T) {
 	for _, armored := range []bool{false, true} {
 		var b bytes.Buffer
 		must(t, k.Write(&b, armored, to...))
-		if root := k.RootKeyFile(); bytes.Contains(b.Bytes(), root) || bytes.Contains(b.Bytes(), k.Data) {
+		if root := []byte(hex.EncodeToString(k.Root[:])); bytes.Contains(b.Bytes(), root) || bytes.Contains(b.Bytes(), k.Root[:]) || bytes.Contains(b.Bytes(), k.Data) {
 			t.Error("the keys are in the clear")
 		}
 		for i, file := range identities {

@@ -110,14 +110,17 @@ func unpack(ctx context.Context, c Config) (*backup.Manifest, error) {
 	return backup.FromDirectory(ctx, c.From, c.Dir, c.Progress)
 }
 
-// putRootKey makes the file of the root key, unless it is there.
+// putRootKey makes the file of the root key, whole or not at all, unless it is there.
 func putRootKey(c Config) (made bool, err error) {
 	if had, err := core.ReadRootKey(c.RootKey); err == nil && had == c.Keys.Root {
 		return false, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return false, errors.Join(fmt.Errorf("%s is there, and is not the root key of this store", c.RootKey), err)
 	}
-	return true, write(c.RootKey, c.Keys.RootKeyFile())
+	if err := core.WriteRootKey(c.RootKey, c.Keys.Root); err != nil {
+		return false, err
+	}
+	return true, log.SyncPath(filepath.Dir(c.RootKey))
 }
 
 // open starts as a Core would.
