@@ -216,8 +216,7 @@ func (s *shell) serve() {
 	cancel()
 	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
 	all.Wait()
-	at := s.log.Position()
-	_, _ = s.Control.Write(control.Append(nil, anchor(at.Head())))
+	_, _ = s.Control.Write(control.Append(nil, anchor(s.log.Position().Head())))
 	s.Control.Close()
 }
 

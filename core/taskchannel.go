@@ -74,7 +74,7 @@ func (t *taskChannel) read(ctx context.Context) {
 				batch, ids = append(batch, a), ids+len(a.Found)
 			}
 		}
-		taken := t.s.ask(ctx, func(e *engine.Engine) {
+		if !t.s.ask(ctx, func(e *engine.Engine) {
 			for _, a := range batch {
 				e.TaskAnswer(t.instance, a)
 			}
@@ -83,8 +83,7 @@ func (t *taskChannel) read(ctx context.Context) {
 			} else if failed != nil {
 				e.TaskEnded(t.instance, wire.ReasonTaskEnded)
 			}
-		})
-		if !taken {
+		}) {
 			return
 		}
 	}

@@ -109,19 +109,21 @@ func (e *Engine) finish(s *search) {
 	if uint64(len(s.found)) == uint64(s.ask) {
 		r.Flags = wire.ReplyTruncated
 	}
-	if !x.ordered() { // else the order is the Task's
-		slices.SortFunc(s.found, func(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-	}
 	// What the principal may not see, or delete, when the answer is complete goes
 	// silently: the Task can't know rights.
-	known, seen := e.principals[s.p.id] == s.p, make(map[identity.Value]bool, len(s.found))
-	keep := slices.DeleteFunc(s.found, func(o mapping.Entry) bool {
-		if !known || !allowed(rights, o.Owner == s.p.owner) || seen[o.ID.Value()] {
-			return true
-		}
-		seen[o.ID.Value()] = true
-		return false
-	})
+	known := e.principals[s.p.id] == s.p
+	keep := slices.DeleteFunc(s.found, func(o mapping.Entry) bool { return !known || !allowed(rights, o.Owner == s.p.owner) })
+	if x.ordered() { // by the Task: an object stays where it came first
+		seen := make(map[identity.Value]bool, len(keep))
+		keep = slices.DeleteFunc(keep, func(o mapping.Entry) bool {
+			twice := seen[o.ID.Value()]
+			seen[o.ID.Value()] = true
+			return twice
+		})
+	} else {
+		slices.SortFunc(keep, func(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+		keep = slices.CompactFunc(keep, func(a, b mapping.Entry) bool { return a.ID.Value() == b.ID.Value() })
+	}
 	if limit := uint64(s.req.Limit); limit > 0 && uint64(len(keep)) > limit {
 		keep, r.Flags = keep[:limit], wire.ReplyTruncated
 	}

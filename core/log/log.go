@@ -124,7 +124,7 @@ type Position struct {
 }
 
 // Head is what clients see of a position.
-func (p *Position) Head() wire.Head {
+func (p Position) Head() wire.Head {
 	return wire.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
 }
 
