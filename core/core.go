@@ -78,7 +78,7 @@ const (
 	recordOverhead = 128       // bytes at most that a record adds to its body
 	bodyBudget     = 256 << 20 // bytes of large request bodies in flight
 	smallBody      = 64 << 10  // bytes of a body that is not large
-	smallBudget    = 128 << 20 // bytes of small ones: twice what all connections can hold back
+	smallBudget    = 128 << 20 // bytes of small ones
 	answerBudget   = 256 << 20 // bytes of large objects being sent
 	fetchBudget    = 64        // records read for Tasks that the engine has not taken
 )
