@@ -100,7 +100,7 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 	if got := valid(256, func(b byte) bool { return wire.Operation(b).Valid() }); got != operations {
 		t.Errorf("operations %s", got)
 	}
-	if !frames.ValidCode(wire.Expired) || frames.ValidCode(wire.Expired+1) || frames.ValidCode(255) {
+	if !frames.ValidCode(wire.HistoryDiffers) || frames.ValidCode(wire.HistoryDiffers+1) || frames.ValidCode(255) {
 		t.Error("codes end elsewhere than at Expired")
 	}
 }
