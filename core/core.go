@@ -21,6 +21,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -70,17 +71,15 @@ const keyPrefix = "motte-root-key-v1 "
 
 // Limits of the shell.
 const (
-	tickEvery      = 50 * time.Millisecond
-	countEvery     = time.Second
-	resumeEvery    = time.Second // after a failed write
-	stopWithin     = 10 * time.Second
-	maxWrite       = 8 << 20   // bytes after which a group commit is closed; one group may be longer
-	recordOverhead = 128       // bytes at most that a record adds to its body
-	bodyBudget     = 256 << 20 // bytes of large request bodies in flight
-	smallBody      = 64 << 10  // bytes of a body that is not large
-	smallBudget    = 128 << 20 // bytes of small ones
-	answerBudget   = 256 << 20 // bytes of large objects being sent
-	fetchBudget    = 64        // records read for Tasks that the engine has not taken
+	tickEvery    = 50 * time.Millisecond
+	countEvery   = time.Second
+	resumeEvery  = time.Second // after a failed write
+	stopWithin   = 10 * time.Second
+	bodyBudget   = 256 << 20 // bytes of large request bodies in flight
+	smallBody    = 64 << 10  // bytes of a body that is not large
+	smallBudget  = 128 << 20 // bytes of small ones
+	answerBudget = 256 << 20 // bytes of large objects being sent
+	fetchBudget  = 64        // records read for Tasks that the engine has not taken
 )
 
 // event is something that happened, for the engine.
@@ -142,7 +141,6 @@ func (s *shell) open(dir *log.Dir) error {
 	if err != nil {
 		return err
 	}
-	removeHalfMade(s.RootKey)
 	root, err := ReadRootKey(s.RootKey)
 	if errors.Is(err, os.ErrNotExist) && empty {
 		_, _ = rand.Read(root[:]) // never fails: see crypto/rand
@@ -348,37 +346,22 @@ func ReadRootKey(path string) (root seal.Root, err error) {
 	return seal.Root(key), nil
 }
 
-// WriteRootKey makes the file that ReadRootKey reads: whole, or not at all. It replaces
-// none: that is an os.ErrExist. Its name is not durable yet.
+// WriteRootKey makes the file that ReadRootKey reads, whole and durable, or not at all.
+// It replaces none: that is an os.ErrExist.
 func WriteRootKey(path string, root seal.Root) error {
-	f, err := os.CreateTemp(halfMade(path))
+	dir, err := os.Open(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
-	_, err = fmt.Fprintln(f, keyPrefix+hex.EncodeToString(root[:]))
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	defer dir.Close()
+	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil { // of two who write it one is the first
 		return err
 	}
-	if err = os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) { // not every file system has links
-		err = os.Rename(f.Name(), path)
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		return cmp.Or(err, os.ErrExist)
 	}
-	return err
-}
-
-// halfMade says where a root key file is made, and how its name begins there.
-func halfMade(path string) (dir, name string) {
-	return filepath.Dir(path), log.Temporary + filepath.Base(path) + "-"
-}
-
-// removeHalfMade removes what a crash left of the making of a root key file: a key that
-// nobody uses, or a second name of the one in use.
-func removeHalfMade(path string) {
-	dir, name := halfMade(path)
-	left, _ := os.ReadDir(dir)
-	for _, e := range left {
-		if strings.HasPrefix(e.Name(), name) {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
+	return log.WriteFile(path, func(w io.Writer) error {
+		_, err := fmt.Fprintln(w, keyPrefix+hex.EncodeToString(root[:]))
+		return err
+	})
 }

@@ -253,19 +253,13 @@ func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged ma
 	return best, alive, max(0, (dead-alive/4)*20/alive)
 }
 
-// writeLog makes groups durable: all that wait, in one write.
+// writeLog makes groups durable: as many as a write takes.
 func (s *shell) writeLog(ctx context.Context) {
 	for groups := range s.appends.batches(ctx.Done()) {
 		for len(groups) > 0 {
-			n, size := 0, 0
-			for ; n < len(groups) && size < maxWrite; n++ {
-				for _, r := range groups[n] {
-					size += len(r.Body) + len(r.Sealed) + recordOverhead
-				}
-			}
 			began := time.Now()
-			at, err := s.log.Append(groups[:n])
-			if err != nil {
+			at, rest, err := s.log.Append(groups)
+			if groups = rest; err != nil {
 				if !s.resume(ctx, err) {
 					return
 				}
@@ -278,7 +272,6 @@ func (s *shell) writeLog(ctx context.Context) {
 			}
 			end := s.log.Position()
 			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
-			groups = groups[n:]
 		}
 	}
 }

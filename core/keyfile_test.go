@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -71,17 +72,12 @@ func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 	}
 }
 
-// TestWhatACrashLeftOfARootKeyGoes, wherever the key lies: that of others does not.
-func TestWhatACrashLeftOfARootKeyGoes(t *testing.T) {
+// TestWhatACrashLeftOfARootKeyIsUsedByNobody, and goes when the key is made.
+func TestWhatACrashLeftOfARootKeyIsUsedByNobody(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "root.key")
-	if err := WriteRootKey(path, seal.Root{1}); err != nil {
+	if err := WriteRootKey(filepath.Join(dir, "new-root.key"), seal.Root{1}); err != nil {
 		t.Fatal(err)
-	}
-	for _, name := range []string{"new-root.key-1", "new-root.key-23", "new-other.key-1", "a-new-root.key-1"} {
-		if err := os.Link(path, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
 	}
 	s := shell{Config: Config{Dir: t.TempDir(), RootKey: path, Admin: principalOf(key(1))}}
 	d, err := log.OpenDir(s.Dir)
@@ -92,5 +88,28 @@ func TestWhatACrashLeftOfARootKeyGoes(t *testing.T) {
 	if err := s.open(d); err != nil {
 		t.Fatal(err)
 	}
-	only(t, dir, "a-new-root.key-1", "new-other.key-1", "root.key")
+	if root, err := ReadRootKey(path); err != nil || root == (seal.Root{1}) {
+		t.Errorf("the key is %x, %v", root, err)
+	}
+	only(t, dir, "root.key")
+}
+
+// TestOfManyWhoMakeARootKeyOneIsTheFirst, and what it made stays.
+func TestOfManyWhoMakeARootKeyOneIsTheFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "root.key")
+	made := make(chan seal.Root, 16)
+	var all sync.WaitGroup
+	for i := range byte(16) {
+		all.Go(func() {
+			if err := WriteRootKey(path, seal.Root{i}); err == nil {
+				made <- seal.Root{i}
+			} else if !errors.Is(err, os.ErrExist) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if root, err := ReadRootKey(path); err != nil || len(made) != 1 || root != <-made {
+		t.Errorf("%d made it; it is %x, %v", len(made), root, err)
+	}
 }

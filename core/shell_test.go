@@ -402,7 +402,7 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 	}
 	var heads []wire.Head
 	for lsn := uint64(1); lsn <= 6; lsn++ { // two in each segment
-		if _, err := l.Append([]log.Group{{{LSN: lsn, Kind: log.KindMark}}}); err != nil {
+		if _, _, err := l.Append([]log.Group{{{LSN: lsn, Kind: log.KindMark}}}); err != nil {
 			t.Fatal(err)
 		}
 		at := l.Position()

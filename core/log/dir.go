@@ -22,9 +22,9 @@ var ErrLocked = errors.New("another Core has this data directory open")
 // appended meanwhile need not wait for all of it.
 const zeroAhead = 4 << 20 // bytes
 
-// Temporary begins the name of a file that is being made. Files removes those that a
+// temporary begins the name of a file that is being made. Files removes those that a
 // crash left.
-const Temporary = "new-"
+const temporary = "new-"
 
 // Dir is a Storage in a directory. A *os.File that is nil is no file: all its
 // methods do is to return os.ErrInvalid.
@@ -81,7 +81,7 @@ func (d *Dir) Files() (list []File, err error) {
 	entries, err := os.ReadDir(d.path)
 	for _, e := range entries {
 		info, errInfo := e.Info()
-		if strings.HasPrefix(e.Name(), Temporary) {
+		if strings.HasPrefix(e.Name(), temporary) {
 			errInfo = os.Remove(d.name(e.Name()))
 		} else if errInfo == nil && info.Mode().IsRegular() {
 			list = append(list, File{e.Name(), info.Size()})
@@ -103,7 +103,8 @@ func (d *Dir) Append(name string, p []byte) error {
 		return d.failed
 	}
 	d.cut() // the file before
-	f, err := d.create(name, func(w io.Writer) error { _, err := w.Write(slices.Concat(p, d.zeros)); return err })
+	f, err := create(d.name(name), func(w io.Writer) error { _, err := w.Write(slices.Concat(p, d.zeros)); return err })
+	d.forget(name)
 	if err == nil {
 		d.current, d.file, d.failed = name, f, nil
 		d.end, d.filled = int64(len(p)), int64(len(p)+len(d.zeros))
@@ -139,31 +140,37 @@ func (d *Dir) cut() {
 
 // Create makes or replaces a file.
 func (d *Dir) Create(name string, write func(io.Writer) error) error {
-	f, err := d.create(name, write)
+	defer d.forget(name)
+	return WriteFile(d.name(name), write)
+}
+
+// WriteFile makes or replaces a file, as Create of a Storage does.
+func WriteFile(path string, write func(io.Writer) error) error {
+	f, err := create(path, write)
 	_ = f.Close()
 	return err
 }
 
 // create makes a file under another name first, so that it is there whole or not
 // at all.
-func (d *Dir) create(name string, write func(io.Writer) error) (*os.File, error) {
-	f, err := os.OpenFile(d.name(Temporary+name), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+func create(path string, write func(io.Writer) error) (*os.File, error) {
+	dir, name := filepath.Split(path)
+	f, err := os.OpenFile(dir+temporary+name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	w := bufio.NewWriterSize(syncing{f}, zeroAhead)
 	if err = cmp.Or(write(w), w.Flush(), f.Sync()); err == nil {
-		err = os.Rename(f.Name(), d.name(name))
+		err = os.Rename(f.Name(), path)
 	}
 	if err == nil {
-		err = SyncPath(d.path)
+		err = SyncPath(filepath.Dir(path))
 	}
 	if err != nil {
 		f.Close()
 		_ = os.Remove(f.Name())
 		return nil, err
 	}
-	d.forget(name)
 	return f, nil
 }
 

@@ -66,7 +66,7 @@ func TestDirKeepsFiles(t *testing.T) {
 // else.
 func TestDirRemovesWhatACrashLeftHalfMade(t *testing.T) {
 	path := t.TempDir()
-	for _, name := range []string{Temporary + "1", Temporary + "wrap.key", "anew-1", "other"} {
+	for _, name := range []string{temporary + "1", temporary + "wrap.key", "anew-1", "other"} {
 		must(t, os.WriteFile(filepath.Join(path, name), []byte(name), 0o600))
 	}
 	must(t, os.Mkdir(filepath.Join(path, "directory"), 0o700))
@@ -76,7 +76,7 @@ func TestDirRemovesWhatACrashLeftHalfMade(t *testing.T) {
 	if err != nil || !slices.Equal(list, []File{{"LOCK", 0}, {"anew-1", 6}, {"other", 5}}) {
 		t.Errorf("%v, %v", list, err)
 	}
-	if left, err := filepath.Glob(filepath.Join(path, Temporary+"*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(path, temporary+"*")); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestDirReplacesWholeOrNotAtAll(t *testing.T) {
 	if list, err := d.Files(); err != nil || !slices.Equal(list, []File{{"LOCK", 0}, {"made", int64(len(want))}}) {
 		t.Errorf("%v, %v", list, err)
 	}
-	if left, err := filepath.Glob(filepath.Join(path, Temporary+"*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(path, temporary+"*")); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
 }

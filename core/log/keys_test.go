@@ -62,7 +62,7 @@ func TestErase(t *testing.T) {
 	must(t, err)
 	erased("carried, after a restart", w)
 	put := Record{LSN: w.l.Position().LSN + 1, Kind: KindPut, Owner: alice}
-	if _, err := w.l.Append([]Group{{put}}); err == nil {
+	if _, _, err := w.l.Append([]Group{{put}}); err == nil {
 		t.Error("she puts something more")
 	}
 }

@@ -112,6 +112,7 @@ type File struct {
 const (
 	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new one
 	segmentMax    = 96 << 20 // no segment is longer: one write is at most half of that
+	writeTarget   = 8 << 20  // a write of this size takes no further group
 	maxSegments   = 1 << 24  // as many as the mapping can name
 )
 
@@ -267,42 +268,43 @@ func (l *Log) Segments() (list []SegmentInfo) {
 // Rotate lets the next Append make a new segment.
 func (l *Log) Rotate() { l.rotate.Store(true) }
 
-// Append makes groups durable in one write, and returns where each of their
-// records lies, in order. Their LSNs must follow on. After an error, which may
-// leave any part of them on the disk, the Log takes no more until Resume.
-func (l *Log) Append(groups []Group) (at []Location, err error) {
+// Append makes groups durable in one write: as many as that takes, one at least. It
+// returns where each of their records lies, in order, and the other groups. Their LSNs
+// must follow on. After an error, which may leave any part of them on the disk, the Log
+// takes no more until Resume.
+func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 	if l.failed {
-		return nil, ErrFailed
+		return nil, nil, ErrFailed
 	}
 	defer func() { l.failed = err != nil }()
-	var need int64
-	for _, g := range groups {
-		for i := range g {
-			need += max(recordLen(len(g[i].Body)), int64(len(g[i].Sealed)))
+	n, need := 0, int64(0)
+	for ; n < len(groups) && need < writeTarget; n++ {
+		for _, r := range groups[n] {
+			need += max(recordLen(len(r.Body)), int64(len(r.Sealed)))
 		}
 	}
 	if need > segmentMax/2 {
-		return nil, errors.New("a write of this size is not possible")
+		return nil, nil, errors.New("a write of this size is not possible")
 	}
 	if l.rotate.Load() || l.last == nil || l.last.end+need > segmentTarget {
 		if err := l.newSegment(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	s, pos, p, flags := l.last, l.pos, l.buf[:0], byte(flagFirst)
-	for _, g := range groups {
+	for _, g := range groups[:n] {
 		for i := range g {
 			r, start := &g[i], len(p)
 			if r.Sealed != nil {
 				p, flags = append(p, r.Sealed...), 0 // what follows is not the first
 			} else if r.LSN != pos.LSN+1 {
-				return nil, fmt.Errorf("record %d follows record %d", r.LSN, pos.LSN)
+				return nil, nil, fmt.Errorf("record %d follows record %d", r.LSN, pos.LSN)
 			} else {
 				if i == len(g)-1 || g[i+1].Sealed != nil {
 					flags |= flagCommit
 				}
 				if p, err = l.seal(p, s, r, flags); err != nil {
-					return nil, err
+					return nil, nil, err
 				}
 				flags, r.size = 0, len(r.Body)
 			}
@@ -311,7 +313,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 		}
 	}
 	if err := l.storage.Append(segmentName(s.id), p); err != nil {
-		return nil, fmt.Errorf("append to %s: %w", segmentName(s.id), err)
+		return nil, nil, fmt.Errorf("append to %s: %w", segmentName(s.id), err)
 	}
 	l.pos = pos
 	l.mu.Lock()
@@ -320,7 +322,7 @@ func (l *Log) Append(groups []Group) (at []Location, err error) {
 	if l.buf = p; cap(p) > 16<<20 {
 		l.buf = nil // one large write must not keep its memory
 	}
-	return at, nil
+	return at, groups[n:], nil
 }
 
 // Resume makes a new segment, after a failed write: what follows is not mixed

@@ -234,10 +234,10 @@ func TestAppendRefusesGapsAndGiants(t *testing.T) {
 		"giant":    {{LSN: 1, Kind: KindAlert, Body: make([]byte, segmentMax/2)}},
 	} {
 		w := mustOpen(t, newDisk(), 1)
-		if _, err := w.l.Append([]Group{g}); err == nil {
+		if _, _, err := w.l.Append([]Group{g}); err == nil {
 			t.Errorf("%s: appended", name)
 		}
-		if _, err := w.l.Append([]Group{{{LSN: 1, Kind: KindAlert}}}); !errors.Is(err, ErrFailed) {
+		if _, _, err := w.l.Append([]Group{{{LSN: 1, Kind: KindAlert}}}); !errors.Is(err, ErrFailed) {
 			t.Errorf("%s: then %v", name, err)
 		}
 		must(t, w.l.Resume(), w.append(Group{{LSN: 1, Kind: KindAlert}}))
@@ -328,7 +328,7 @@ func TestReadersMeetAWriter(t *testing.T) {
 	go func() {
 		var err error
 		for lsn := w.l.Position().LSN + 1; lsn < 200 && err == nil; lsn++ {
-			_, err = w.l.Append([]Group{{{LSN: lsn, Kind: KindAlert, Body: make([]byte, 100)}}})
+			_, _, err = w.l.Append([]Group{{{LSN: lsn, Kind: KindAlert, Body: make([]byte, 100)}}})
 		}
 		done <- err
 	}()
@@ -345,7 +345,7 @@ func BenchmarkRead1KiB(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	at, err := l.Append([]Group{{{LSN: 1, Kind: KindAlert, Body: make([]byte, 1024)}}})
+	at, _, err := l.Append([]Group{{{LSN: 1, Kind: KindAlert, Body: make([]byte, 1024)}}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -377,7 +377,7 @@ func BenchmarkAppend1KiB(b *testing.B) {
 					lsn++
 					groups = append(groups, Group{{LSN: lsn, Kind: KindAlert, Body: make([]byte, 1024)}})
 				}
-				if _, err := l.Append(groups); err != nil {
+				if _, _, err := l.Append(groups); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -385,12 +385,18 @@ func BenchmarkAppend1KiB(b *testing.B) {
 	}
 }
 
-// TestLargestWrite: one carry of large objects, and all that may be written with it.
+// TestLargestWrite: one carry of large objects, and all that may be written with it. What
+// comes behind is for the next.
 func TestLargestWrite(t *testing.T) {
 	w := mustOpen(t, newDisk(), 1)
-	put := Record{LSN: 1, Kind: KindPut, Collection: 3, Owner: alice, Body: make([]byte, 8<<20)}
+	put := Record{LSN: 1, Kind: KindPut, Collection: 3, Owner: alice, Body: make([]byte, writeTarget-minRecord-alignment)}
 	carried := func(n int) Record { return Record{Kind: KindPut, Sealed: make([]byte, n)} }
-	if _, err := w.l.Append([]Group{{put}, {{LSN: 2, Kind: KindMark}, carried(8 << 20), carried(17 << 20)}}); err != nil {
-		t.Error(err)
+	last := Group{{LSN: 3, Kind: KindMark}}
+	at, rest, err := w.l.Append([]Group{{put}, {{LSN: 2, Kind: KindMark}, carried(8 << 20), carried(17 << 20)}, last})
+	if err != nil || len(at) != 4 || len(rest) != 1 || rest[0][0].LSN != 3 {
+		t.Fatal(len(at), len(rest), err)
+	}
+	if at, rest, err = w.l.Append(rest); err != nil || len(at) != 1 || len(rest) != 0 {
+		t.Error(len(at), len(rest), err)
 	}
 }

@@ -320,7 +320,7 @@ func (w *world) write(groups int) error {
 }
 
 func (w *world) append(groups ...Group) error {
-	at, err := w.l.Append(groups)
+	at, _, err := w.l.Append(groups)
 	for i, r := range slices.Concat(groups...) {
 		if err == nil {
 			err = w.apply(r, at[i])

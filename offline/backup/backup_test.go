@@ -52,7 +52,7 @@ func (s *store) write(n int) {
 		s.lsn++
 		g = append(g, log.Record{LSN: s.lsn, Kind: log.KindMark, Body: bytes.Repeat([]byte{byte(s.lsn)}, int(s.lsn%50))})
 	}
-	_, err := s.log.Append([]log.Group{g})
+	_, _, err := s.log.Append([]log.Group{g})
 	must(s.t, err)
 }
 

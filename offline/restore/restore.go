@@ -117,10 +117,8 @@ func putRootKey(c Config) (made bool, err error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return false, errors.Join(fmt.Errorf("%s is there, and is not the root key of this store", c.RootKey), err)
 	}
-	if err := core.WriteRootKey(c.RootKey, c.Keys.Root); err != nil {
-		return false, err
-	}
-	return true, log.SyncPath(filepath.Dir(c.RootKey))
+	err = core.WriteRootKey(c.RootKey, c.Keys.Root)
+	return err == nil, err
 }
 
 // open starts as a Core would.

@@ -143,7 +143,7 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 		r.Kind, r.Body = log.KindAlert, wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})
 	}
 	s.log.Rotate()
-	at, err := s.log.Append([]log.Group{{r}})
+	at, _, err := s.log.Append([]log.Group{{r}})
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,7 @@ func (s *Store) carry(segment uint32) error {
 		if len(group) == 0 {
 			return nil
 		}
-		at, err := s.log.Append([]log.Group{group})
+		at, _, err := s.log.Append([]log.Group{group})
 		if err != nil {
 			return err
 		}
