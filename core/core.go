@@ -155,13 +155,13 @@ func (s *shell) open(dir *log.Dir) error {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
-	return s.restore(dir, root, rand.Reader, engine.Config{Random: rand.Reader, KeyInStore: err == nil && filepath.IsLocal(within)})
+	return s.restore(dir, root, rand.Read, engine.Config{Random: rand.Read, KeyInStore: err == nil && filepath.IsLocal(within)})
 }
 
 // restore opens the log in a storage, makes of the newest checkpoint that is whole,
 // and of what is behind it, an engine with the rest of its configuration, and holds
 // all against the anchor.
-func (s *shell) restore(st log.Storage, root seal.Root, random io.Reader, cfg engine.Config) (err error) {
+func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg engine.Config) (err error) {
 	if s.log, err = log.Open(st, root, random, nil); err != nil {
 		return err
 	}

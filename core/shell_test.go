@@ -142,13 +142,13 @@ type rig struct {
 // openRig opens the store in a memory, and begins to serve.
 func openRig(t *testing.T, disk *memory) *rig {
 	t.Helper()
-	l, err := log.Open(disk, seal.Root{1}, rand.Reader, nil)
+	l, err := log.Open(disk, seal.Root{1}, rand.Read, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, disk: disk, shell: newShell(Config{})}
 	r.log = l
-	r.engine = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Reader, History: l,
+	r.engine = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Read, History: l,
 		Admin: principalOf(key(1)), Now: time.Now()})
 	if err := l.Restore(l.Checkpoints()[0], r.engine.Restore); err != nil {
 		t.Fatal(err)
@@ -396,7 +396,7 @@ func TestACoreEndsThoughTheDiskRefuses(t *testing.T) {
 // TestAnAnchorIsPartOfTheHistoryOrNot: a store that lacks what its anchor
 // remembers is not opened, unless that is accepted, and then it is noted.
 func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
-	l, err := log.Open(newMemory(), seal.Root{1}, rand.Reader, nil)
+	l, err := log.Open(newMemory(), seal.Root{1}, rand.Read, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

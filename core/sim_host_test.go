@@ -250,7 +250,7 @@ func (s *sim) checkErased(owners map[uint32]uint64, why string) {
 // opens counts the objects of some owners that can be opened on a disk.
 func (s *sim) opens(d *simDisk, owners map[uint32]uint64) (n int) {
 	st := &simStorage{rng: s.rng, disk: d, direct: true, left: 1 << 30}
-	l, err := log.Open(st, s.root, simReader{rand.New(rand.NewPCG(1, 1))}, func(*log.DamageError) error { return nil })
+	l, err := log.Open(st, s.root, simReader{rand.New(rand.NewPCG(1, 1))}.Read, func(*log.DamageError) error { return nil })
 	if err != nil {
 		return 0
 	}

@@ -140,7 +140,7 @@ func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (
 	st := &simStorage{rng: rng, disk: disk, direct: true, left: calls}
 	sh := newShell(Config{Admin: s.people[0], Anchor: anchor})
 	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
-	err := sh.restore(st, s.root, &lockedReader{r: simReader{one}}, engine.Config{Random: simReader{other}})
+	err := sh.restore(st, s.root, (&lockedReader{r: simReader{one}}).Read, engine.Config{Random: simReader{other}.Read})
 	return sh, st, err
 }
 

@@ -127,11 +127,11 @@ func openAsCore(t *testing.T, dir string) (l *log.Log, e *engine.Engine, closed 
 	must(t, err)
 	d, err := log.OpenDir(dir)
 	must(t, err)
-	if l, err = log.Open(d, root, rand.Reader, nil); err != nil {
+	if l, err = log.Open(d, root, rand.Read, nil); err != nil {
 		return nil, nil, d.Close, err
 	}
 	for _, n := range l.Checkpoints() {
-		e = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Reader, History: l, Now: time.Now()})
+		e = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Read, History: l, Now: time.Now()})
 		if err = l.Restore(n, e.Restore); err == nil {
 			break
 		}
@@ -330,7 +330,7 @@ func (w *world) place(t *testing.T, kind log.Kind) (at log.Location, lsn uint64)
 	d, err := log.OpenDir(w.data())
 	must(t, err)
 	defer d.Close()
-	l, err := log.Open(d, root, rand.Reader, nil)
+	l, err := log.Open(d, root, rand.Read, nil)
 	must(t, err)
 	must(t, l.Restore(l.Checkpoints()[0], func([]byte) error { return nil }))
 	must(t, l.Replay(func(r log.Record, where log.Location) error {

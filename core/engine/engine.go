@@ -28,7 +28,6 @@ package engine
 
 import (
 	"fmt"
-	"io"
 	"time"
 
 	"motte/core/access"
@@ -42,7 +41,7 @@ import (
 // Config is what an engine starts from.
 type Config struct {
 	Maker      *identity.Maker
-	Random     io.Reader // unpredictable; an error of it is fatal
+	Random     log.Random
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
 	KeyInStore bool             // for status: the root key lies beside the data
@@ -197,13 +196,6 @@ func (e *Engine) Head() wire.Head { return e.at.Head() }
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
 func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Size() }
-
-// random fills p. It is not for input to reach that the kernel has none.
-func (e *Engine) random(p []byte) {
-	if _, err := io.ReadFull(e.Random, p); err != nil {
-		panic("engine: no randomness: " + err.Error())
-	}
-}
 
 // append hands a group to the log, if that takes any. The Tasks that have to follow it
 // have w, if not nil, wait for them. Until the group is durable, decisions on writes see

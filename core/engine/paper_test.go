@@ -154,7 +154,7 @@ func TestPaperIdentityIsAValueAndAHash(t *testing.T) {
 		return identity.ID(w.must(admin, put("c", name, object), wire.OK).body)
 	}
 	random := identity.Value([]byte("random, 16 bytes"))
-	w.e.Random = bytes.NewReader(random[:])
+	w.e.Random = bytes.NewReader(random[:]).Read
 	if id := made("", "content"); id != m.ID(c, random, sha([]byte("content"))) {
 		t.Errorf("without a name: %x", id)
 	}

@@ -92,7 +92,7 @@ func (w *world) boot() { w.start(w.replay(nil)) }
 // replay returns an engine that knows what the disk says: all of it, or what a
 // checkpoint says and the records behind that.
 func (w *world) replay(from *checkpoint) *Engine {
-	e := New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}, History: w, Admin: admin, Now: w.now})
+	e := New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}.Read, History: w, Admin: admin, Now: w.now})
 	first := 0
 	if from != nil {
 		for i, piece := range from.pieces {

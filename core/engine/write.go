@@ -63,7 +63,7 @@ func (e *Engine) decide(w *Write, p *principal, c *collection, staged map[identi
 	if len(w.Name) > 0 {
 		v = e.Maker.Named(c.id, w.Name)
 	} else if w.Op == wire.OpPut {
-		e.random(v[:])
+		_, _ = e.Random(v[:])
 	}
 	cur, exists := e.objects.Get(v)
 	for _, changed := range []map[identity.Value]mapping.Entry{e.pending, staged} {

@@ -57,7 +57,7 @@ func (l *Log) Checkpoints() []uint32 {
 func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) error {
 	number := l.Checkpoints()[0] + 1
 	var salt seal.Salt
-	l.draw(salt[:])
+	_, _ = l.random(salt[:])
 	header := l.checkpointHead(number).Bytes(salt[:])
 	aead, size := l.keys.Checkpoint(salt), int64(len(header))
 	err := l.storage.Create(checkpointName(number), func(w io.Writer) error {

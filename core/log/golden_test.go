@@ -83,7 +83,7 @@ func TestOtherVersions(t *testing.T) {
 	for version, d := range map[int]*disk{1: v1, 3: next} {
 		before := d.clone()
 		d.calls = nil
-		_, err := Open(d, root, random{}, nil)
+		_, err := Open(d, root, random{}.Read, nil)
 		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("version %d", version)) || !strings.Contains(err.Error(), ".seg") {
 			t.Errorf("version %d: %v", version, err)
 		}

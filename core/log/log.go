@@ -134,7 +134,7 @@ func (p Position) Head() wire.Head {
 // may Read and Walk.
 type Log struct {
 	storage Storage
-	random  io.Reader
+	random  Random
 	store   seal.StoreID
 	keys    *seal.Keys
 	damaged func(*DamageError) error // nil: all damage is an error
@@ -165,6 +165,9 @@ type branch struct {
 // the oldest of them can't be told from those of another history.
 const maxHistory = 1 << 16
 
+// Random fills p with unpredictable bytes. It never fails: see crypto/rand.Read.
+type Random = func(p []byte) (int, error)
+
 // Empty reports whether a storage holds no log yet.
 func Empty(s Storage) (bool, error) {
 	files, err := s.Files()
@@ -178,7 +181,7 @@ func Empty(s Storage) (bool, error) {
 // the root key. An empty storage becomes a new store. Restore and Replay follow.
 // Damage that damaged accepts, by returning nil, is passed over, here and by
 // Replay; nil accepts none.
-func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError) error) (*Log, error) {
+func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
 	l := &Log{storage: s, random: random, damaged: damaged, checkpoints: make(map[uint32]int64),
 		segments: make(map[uint32]*segment)}
 	files, err := s.Files()
@@ -201,7 +204,7 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	empty := newest == 0 && len(l.checkpoints) == 0
 	switch {
 	case empty && keys < 0:
-		l.draw(l.store[:])
+		_, _ = l.random(l.store[:])
 	case empty: // nothing was written, or all is gone: clients tell
 		err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
 	case newest > 0: // the others were durable before it was made
@@ -217,17 +220,10 @@ func Open(s Storage, root seal.Root, random io.Reader, damaged func(*DamageError
 	}
 	if empty && keys < 0 {
 		var seed [seal.KeySize]byte
-		l.draw(seed[:])
+		_, _ = l.random(seed[:])
 		return l, l.writeKeys(seal.NewDataKeys(seed))
 	}
 	return l, l.readKeys(keys)
-}
-
-// draw fills p with random bytes. It is not for input to reach that there are none.
-func (l *Log) draw(p []byte) {
-	if _, err := io.ReadFull(l.random, p); err != nil {
-		panic("log: no randomness: " + err.Error())
-	}
 }
 
 // Keys returns the Core's own keys for this store.
@@ -340,7 +336,7 @@ func (l *Log) newSegment() error {
 	if s.id >= maxSegments {
 		return errors.New("the store has had as many segments as it can have")
 	}
-	l.draw(s.salt[:])
+	_, _ = l.random(s.salt[:])
 	header := s.header(l.store, l.keys)
 	if err := l.storage.Append(segmentName(s.id), header); err != nil {
 		return fmt.Errorf("make %s: %w", segmentName(s.id), err)

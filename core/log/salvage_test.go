@@ -184,7 +184,7 @@ func TestSalvageStopsWhenAsked(t *testing.T) {
 	d.files["00000002.seg"][len(d.files["00000002.seg"])-1] ^= 1
 	stop := errors.New("enough")
 	asked := 0
-	l, err := Open(d, root, random{}, func(*DamageError) error {
+	l, err := Open(d, root, random{}.Read, func(*DamageError) error {
 		asked++
 		return stop
 	})

@@ -145,7 +145,7 @@ func (l *Log) Erase(owners ...uint32) error {
 
 func (l *Log) writeKeys(keys seal.DataKeys) error {
 	var salt seal.Salt
-	l.draw(salt[:])
+	_, _ = l.random(salt[:])
 	p := l.keysHeader().Bytes(l.keys.SealDataKeys(salt, keys))
 	if len(p) > maxKeys {
 		return fmt.Errorf("more keys were erased than %s can say", KeysName)

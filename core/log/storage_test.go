@@ -270,7 +270,7 @@ func newWorld(s Storage, d *disk, seed uint64, accept bool) (w *world, err error
 			return nil
 		}
 	}
-	w.l, err = Open(s, root, random{rand.New(rand.NewPCG(seed, 0))}, damaged)
+	w.l, err = Open(s, root, random{rand.New(rand.NewPCG(seed, 0))}.Read, damaged)
 	return w, err
 }
 

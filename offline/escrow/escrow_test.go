@@ -35,7 +35,7 @@ func made(t *testing.T) *Keys {
 	must(t, err)
 	defer d.Close()
 	root := seal.Root{1, 2, 3}
-	l, err := log.Open(d, root, rand.Reader, nil)
+	l, err := log.Open(d, root, rand.Read, nil)
 	must(t, err)
 	path := filepath.Join(dir, "root.key")
 	must(t, core.WriteRootKey(path, root))

@@ -201,7 +201,7 @@ func checkpointName(n uint32) string { return fmt.Sprintf("%08d.ckp", n) }
 
 // open opens the log.
 func (s *Store) open() (*log.Log, error) {
-	l, err := log.Open(s.disk, s.root, rand.Reader, s.accept)
+	l, err := log.Open(s.disk, s.root, rand.Read, s.accept)
 	if errors.Is(err, log.ErrDamaged) {
 		return nil, fmt.Errorf("%w: if the root key is the right one, only a backup and an export of the keys help", err)
 	}
@@ -216,7 +216,7 @@ func (s *Store) start(n uint32) error {
 	if err != nil {
 		return err
 	}
-	e := engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Reader, History: l, Now: time.Now()})
+	e := engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Read, History: l, Now: time.Now()})
 	if err := l.Restore(n, e.Restore); err != nil {
 		return err
 	}
