@@ -25,7 +25,6 @@ var (
 	ErrExists             = &Error{wire.Exists}
 	ErrPreconditionFailed = &Error{wire.PreconditionFailed}
 	ErrTooLarge           = &Error{wire.TooLarge}
-	ErrTooManyRequests    = &Error{wire.TooManyRequests}
 	ErrTooManyConnections = &Error{wire.TooManyConnections}
 	ErrLimitReached       = &Error{wire.LimitReached}
 	ErrIndexUnavailable   = &Error{wire.IndexUnavailable}
@@ -90,7 +89,6 @@ var texts = map[wire.Code]string{
 	wire.Exists:              "it exists already",
 	wire.PreconditionFailed:  "the precondition does not hold",
 	wire.TooLarge:            "over a limit of size",
-	wire.TooManyRequests:     "too many requests in flight",
 	wire.TooManyConnections:  "the Core has too many connections",
 	wire.LimitReached:        "the Core has as many of these as it can have",
 	wire.IndexUnavailable:    "the index is being built or rebuilt; try again",
@@ -126,7 +124,7 @@ func Temporary(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.TooManyRequests, wire.Expired:
+	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.Expired:
 		return true
 	}
 	return false

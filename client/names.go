@@ -38,7 +38,7 @@ var (
 		wire.InvalidRequest: "invalid-request", wire.UnknownPrincipal: "unknown-principal", wire.Denied: "denied",
 		wire.NotFound: "not-found", wire.NoCollection: "no-collection", wire.NoIndex: "no-index", wire.NoTask: "no-task",
 		wire.NoPrincipal: "no-principal", wire.Exists: "exists", wire.PreconditionFailed: "precondition-failed",
-		wire.TooLarge: "too-large", wire.TooManyRequests: "too-many-requests", wire.TooManyConnections: "too-many-connections",
+		wire.TooLarge: "too-large", wire.TooManyConnections: "too-many-connections",
 		wire.LimitReached: "limit-reached", wire.IndexUnavailable: "index-unavailable", wire.QueryRefused: "query-refused",
 		wire.Damaged: "damaged", wire.StorageFailed: "storage-failed",
 		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",

@@ -22,8 +22,8 @@ import (
 // Limits of connections.
 const (
 	MaxConnections = 1024
-	MaxInFlight    = 256      // requests of one connection that are not answered; as many more are refused, then none is read
-	maxConnBodies  = 34 << 20 // bytes of their bodies: two of the largest
+	MaxInFlight    = 256      // requests of one connection that are not answered: then no more is read
+	maxConnBodies  = 34 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
 	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
 	handshakeTime  = 10 * time.Second
 	idleTime       = 10 * time.Minute // without a request
@@ -45,11 +45,10 @@ type conn struct {
 	out       *mailbox[engine.Reply]
 	ending    atomic.Int32  // 1: the reader has ended; 2: and what is not sent by now will not be
 	written   chan struct{} // closed when the writer has ended
-	places    chan struct{} // holds a token for each request that is not answered
+	window    *budget       // of requests that are not answered
 
 	mu       sync.Mutex
 	inFlight map[uint64]flight
-	bodies   int // bytes
 
 	// These are the writer's alone. Answers are encoded into a buffer that is flushed
 	// when it is full or nothing else is to be sent: many small ones leave in one write.
@@ -62,16 +61,20 @@ type conn struct {
 
 func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
 	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
-		out: newMailbox[engine.Reply](), written: make(chan struct{}), places: make(chan struct{}, 2*MaxInFlight),
+		out: newMailbox[engine.Reply](), written: make(chan struct{}), window: newBudget(maxConnBodies),
 		inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
 }
 
 // flight is a request that is not answered.
 type flight struct {
-	op    wire.Operation // 0: refused before it was looked at
+	op    wire.Operation
 	began time.Time
 	bytes int // of its body
 }
+
+// weight is what a request with a body of so many bytes takes of its connection's
+// window.
+func weight(bytes int) int { return max(bytes, maxConnBodies/MaxInFlight) }
 
 // accept takes connections until the listener is closed, and waits for them.
 func (s *shell) accept() {
@@ -159,53 +162,44 @@ func (c *conn) read() {
 			return
 		}
 		h, code := wire.DecodeHeader(header)
-		switch code {
-		case wire.Malformed, wire.UnsupportedVersion, wire.TooLarge:
-			// The body is not read, so nothing after it can be.
+		if code != wire.OK { // the body is not read, so nothing after it can be
 			c.out.put(engine.Reply{Number: h.Number, Code: code})
 			return
 		}
-		if c.in.Buffered() < h.BodyLen() || len(c.places) == cap(c.places) {
+		if c.in.Buffered() < h.BodyLen() {
 			c.post() // nothing must wait here for what is held back here
 		}
-		code, ok := c.takeOff(&h, code)
-		if !ok {
-			c.out.put(engine.Reply{Code: code})
+		if !c.takeOff(&h) {
+			c.out.put(engine.Reply{Code: wire.InvalidRequest})
 			return
 		}
-		if code, err := c.readBody(h, code); err != nil {
+		if c.readBody(h) != nil {
 			c.land(h.Number, wire.Malformed) // nobody else will answer it
 			return
-		} else if code != wire.OK {
-			c.out.put(engine.Reply{Number: h.Number, Code: code})
 		}
 	}
 }
 
-// readBody reads the body of a request and adds the request to the batch, or
-// drops it if a code refuses it.
-func (c *conn) readBody(h wire.Header, code wire.Code) (wire.Code, error) {
-	n, body := h.BodyLen(), []byte(nil)
-	if code == wire.OK {
-		c.s.room(n).acquire(n)
-		body = make([]byte, n)
-	}
+// readBody reads the body of a request, and adds the request to the batch, unless its
+// parts do not fit it.
+func (c *conn) readBody(h wire.Header) error {
+	n := h.BodyLen()
+	c.s.room(n).acquire(n, c.post)
+	body := make([]byte, n)
 	if c.in.Buffered() < n {
 		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
 	}
-	_, err := io.ReadFull(c.in, body)
-	if err == nil {
-		_, err = c.in.Discard(n - len(body)) // all of it, if it is refused
-	}
-	if err != nil || code != wire.OK {
-		return code, err
+	if _, err := io.ReadFull(c.in, body); err != nil {
+		return err
 	}
 	q, code := engine.Prepare(wire.SplitBody(h, body))
-	if code == wire.OK {
-		q.Conn, q.Principal = c.id, c.principal
-		c.batch = append(c.batch, func(e *engine.Engine) { e.Request(q) })
+	if code != wire.OK {
+		c.out.put(engine.Reply{Number: h.Number, Code: code})
+		return nil
 	}
-	return code, nil
+	q.Conn, q.Principal = c.id, c.principal
+	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(q) })
+	return nil
 }
 
 // post hands the complete requests to the engine, all at once.
@@ -214,31 +208,17 @@ func (c *conn) post() {
 	c.batch = nil
 }
 
-// takeOff notes a request as in flight, when there is a place for its answer, and
-// returns the code that refuses it, if there is one. It reports whether the
-// connection goes on: a number that is in flight would be answered twice.
-func (c *conn) takeOff(h *wire.Header, code wire.Code) (refused wire.Code, ok bool) {
-	select {
-	case c.places <- struct{}{}:
-	case <-c.written:
-		return code, false
-	}
-	f := flight{began: time.Now()}
+// takeOff notes a request as in flight, when the window has room for it; false: its
+// number is in flight, and would be answered twice.
+func (c *conn) takeOff(h *wire.Header) bool {
+	c.window.acquire(weight(h.BodyLen()), c.post)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch _, twice := c.inFlight[h.Number]; {
-	case twice:
-		<-c.places
-		return wire.InvalidRequest, false
-	case code != wire.OK: // refused before
-	case len(c.inFlight) >= MaxInFlight, c.bodies > 0 && c.bodies+h.BodyLen() > maxConnBodies:
-		code = wire.TooManyRequests
-	default:
-		f.op, f.bytes = h.Op, h.BodyLen()
+	_, twice := c.inFlight[h.Number]
+	if !twice {
+		c.inFlight[h.Number] = flight{h.Op, time.Now(), h.BodyLen()}
 	}
-	c.inFlight[h.Number] = f
-	c.bodies += f.bytes
-	return code, true
+	return !twice
 }
 
 // land notes a request as answered.
@@ -246,10 +226,9 @@ func (c *conn) land(number uint64, code wire.Code) {
 	c.mu.Lock()
 	f, ok := c.inFlight[number]
 	delete(c.inFlight, number)
-	c.bodies -= f.bytes
 	c.mu.Unlock()
 	if ok {
-		<-c.places
+		c.window.release(weight(f.bytes))
 		c.s.room(f.bytes).release(f.bytes)
 		c.s.stats[control.Requests(int(f.op), int(code))].Add(1)
 		c.s.stats.took(time.Since(f.began), control.Latency(int(f.op), 0), control.Micros(int(f.op)))
@@ -264,6 +243,7 @@ var patience = [...]time.Duration{writeTime, drainTime, 0}
 // takes no more.
 func (c *conn) write() {
 	defer close(c.written)
+	defer c.window.release(1 << 40) // nobody is to wait for the next answer
 	defer c.net.Close()
 	for answers := range c.out.batches(nil) {
 		for i, r := range answers {
@@ -276,7 +256,7 @@ func (c *conn) write() {
 		if len(c.out.wake) == 0 {
 			c.flush()
 		}
-		if c.err != nil || ending == 2 || ending == 1 && len(c.out.wake)+len(c.places) == 0 {
+		if c.err != nil || ending == 2 || ending == 1 && len(c.out.wake)+len(c.inFlight) == 0 {
 			return
 		}
 	}
@@ -347,7 +327,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry) wire.Code {
 	if entry.Loc.Length > bufferSize {
 		c.flush() // what is there need not wait
 		c.lent = 2 * int(entry.Loc.Length)
-		c.s.answers.acquire(c.lent)
+		c.s.answers.acquire(c.lent, func() {})
 	}
 	for there := true; there; {
 		o, _, buf, err := c.s.readObject(c.maker, c.record, entry)

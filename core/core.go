@@ -2,12 +2,12 @@
 // decides, and around it the shell of this package, which owns sockets, files
 // and goroutines and decides nothing.
 //
-// Goroutines, and who waits for them: Run starts and waits for the engine's
-// owner (loop), the log's writer, the reader of fetches, the house's keeper, and
-// the two ends of the channel to the host; it is the listener itself, and waits
-// for connections, each of which is a reader and a writer; the loop waits for Task
-// channels, likewise two each. They pass items through mailboxes; the engine's owner
-// never blocks on anything but its own mailbox.
+// Goroutines: Run starts and waits for the engine's owner (loop), the log's writer,
+// the reader of fetches, the house's keeper, the two ends of the channel to the host,
+// and, for each Task channel, a reader and a writer; it is the listener itself, and
+// waits for connections, likewise two each. They pass items through mailboxes; the
+// engine's owner never blocks on anything but its own mailbox, and outlives all others,
+// who may wait for it.
 //
 // The shell makes sure of what the engine can't see:
 //
@@ -78,7 +78,7 @@ const (
 	recordOverhead = 128       // bytes at most that a record adds to its body
 	bodyBudget     = 256 << 20 // bytes of large request bodies in flight
 	smallBody      = 64 << 10  // bytes of a body that is not large
-	smallBudget    = 128 << 20 // bytes of small ones: twice what all connections can hold back
+	smallBudget    = 128 << 20 // bytes of small ones
 	answerBudget   = 256 << 20 // bytes of large objects being sent
 	fetchBudget    = 64        // records read for Tasks that the engine has not taken
 )
@@ -103,9 +103,10 @@ type shell struct {
 	appends  *mailbox[log.Group]
 	fetches  *mailbox[engine.Fetch]
 	toHost   *mailbox[control.Message]
-	bodies   *budget // large ones, of requests
-	small    *budget // the others, which large ones can't hold up
-	answers  *budget // large ones
+	bodies   *budget        // large ones, of requests
+	small    *budget        // the others, which large ones can't hold up
+	answers  *budget        // large ones
+	all      sync.WaitGroup // who may wait for the loop
 	stats    counters
 	garbage  int          // loop's: percent of what is alive, see collect
 	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
@@ -208,15 +209,24 @@ func (s *shell) compare() error {
 func (s *shell) serve() {
 	s.engine.Start(time.Now(), s.log.Position())
 	ctx, cancel := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	for _, work := range []func(context.Context){s.loop, s.writeLog, s.readFetches, s.writeHost, s.keepHouse} {
-		all.Go(func() { work(ctx) })
+	for _, work := range []func(context.Context){s.writeLog, s.readFetches, s.writeHost, s.keepHouse} {
+		s.all.Go(func() { work(ctx) })
 	}
-	all.Go(s.readHost)
-	s.accept() // until every connection has its answers, or their time is up
-	cancel()
-	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
-	all.Wait()
+	s.all.Go(s.readHost)
+	over := make(chan struct{})
+	go func() {
+		s.accept() // until every connection has its answers, or their time is up
+		s.between(func(*engine.Engine) {
+			for _, t := range s.tasks {
+				t.close()
+			}
+		})
+		cancel()
+		_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
+		s.all.Wait()
+		close(over)
+	}()
+	s.loop(over)
 	_, _ = s.Control.Write(control.Append(nil, anchor(s.log.Position().Head())))
 	s.Control.Close()
 }
@@ -235,26 +245,17 @@ func (s *shell) stop() {
 }
 
 // between does something between two events, and waits until it is done.
-func (s *shell) between(do event) { s.ask(context.Background(), do) }
-
-// ask does something between two events, and waits until it is done; false: the
-// context ended first.
-func (s *shell) ask(ctx context.Context, do event) bool {
+func (s *shell) between(do event) {
 	done := make(chan struct{})
 	s.events.put(func(e *engine.Engine) {
-		defer close(done)
 		do(e)
+		close(done)
 	})
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	<-done
 }
 
 // loop owns the engine: it applies what happened, and hands out what follows.
-func (s *shell) loop(ctx context.Context) {
+func (s *shell) loop(over <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	counted := time.Now()
@@ -264,10 +265,7 @@ func (s *shell) loop(ctx context.Context) {
 		select {
 		case <-s.events.wake:
 		case now = <-ticker.C:
-		case <-ctx.Done():
-			for _, t := range s.tasks {
-				t.close()
-			}
+		case <-over:
 			return
 		}
 		for _, happened := range s.events.take() {

@@ -157,12 +157,12 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 	s := &shell{events: newMailbox[event](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget)}
 	for range bodyBudget / wire.MaxObject {
-		s.room(wire.MaxObject).acquire(wire.MaxObject)
+		s.room(wire.MaxObject).acquire(wire.MaxObject, t.FailNow)
 	}
 	client, server := net.Pipe()
 	_ = client.SetDeadline(time.Now().Add(60 * time.Second)) // of a test that fails
 	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newMailbox[engine.Reply](), written: make(chan struct{}),
-		places: make(chan struct{}, 2*MaxInFlight), inFlight: make(map[uint64]flight)}
+		window: newBudget(maxConnBodies), inFlight: make(map[uint64]flight)}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -70,13 +70,13 @@ func (h *house) round() (more bool, err error) {
 	var erase []uint32
 	var waiting int
 	var clean bool
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { erase, waiting, clean = e.Chores() }) {
-		return false, h.ctx.Err()
-	}
+	h.s.between(func(e *engine.Engine) { erase, waiting, clean = e.Chores() })
 	if len(erase) > 0 {
-		err = h.s.log.Erase(erase...)
+		if err = h.s.log.Erase(erase...); err == nil {
+			h.s.between(func(e *engine.Engine) { e.Erased(len(erase)) })
+		}
 	}
-	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { e.Erased(len(erase)) }) {
+	if err == nil {
 		more, err = h.step(clean)
 	}
 	if errors.Is(err, errErasing) {
@@ -90,9 +90,8 @@ func (h *house) round() (more bool, err error) {
 			code = wire.Damaged
 		}
 	}
-	numbers := h.numbers // that may be looked at after ask gave up
-	h.s.ask(h.ctx, func(e *engine.Engine) {
-		h.s.numbers = numbers
+	h.s.between(func(e *engine.Engine) {
+		h.s.numbers = h.numbers
 		if waiting > 0 {
 			h.s.count() // so that they see what it came to
 		}
@@ -124,7 +123,8 @@ func (h *house) clean() error {
 	for more := true; more && err == nil; {
 		more, err = h.compact(list[len(list)-1].ID)
 	}
-	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { e.Cleaned(began) }) {
+	if err == nil {
+		h.s.between(func(e *engine.Engine) { e.Cleaned(began) })
 		err = h.checkpoint() // which remembers that
 	}
 	if err == nil && len(h.damaged) > 0 {
@@ -155,16 +155,14 @@ func (h *house) checkpoint() error {
 	var piece []byte
 	var ok bool
 	written := h.s.written.Load()
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { at, piece, ok = e.Checkpoint() }) {
-		return h.ctx.Err()
-	} else if !ok {
+	if h.s.between(func(e *engine.Engine) { at, piece, ok = e.Checkpoint() }); !ok {
 		return errErasing
 	}
 	err := h.s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
-		if i > 0 && !h.s.ask(h.ctx, func(e *engine.Engine) { piece = e.Shard(i - 1) }) {
-			return nil, h.ctx.Err()
+		if i > 0 {
+			h.s.between(func(e *engine.Engine) { piece = e.Shard(i - 1) })
 		}
-		return piece, nil
+		return piece, h.ctx.Err()
 	})
 	if err == nil {
 		h.s.written.Add(-written)
@@ -177,9 +175,7 @@ func (h *house) checkpoint() error {
 // it; more: it may be worth while again.
 func (h *house) compact(last uint32) (more bool, err error) {
 	var live map[uint32]int64
-	if !h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) {
-		return false, h.ctx.Err()
-	}
+	h.s.between(func(e *engine.Engine) { live = e.Live() })
 	s, alive, debt := plan(h.s.log.Segments(), live, last, h.damaged)
 	h.alive = alive
 	if s.ID == 0 {
@@ -189,12 +185,12 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	if carried > 0 {
 		err = h.carry(s.ID, debt)
 	}
-	if err == nil && h.s.ask(h.ctx, func(e *engine.Engine) { live = e.Live() }) && live[s.ID] > 0 {
+	if h.s.between(func(e *engine.Engine) { live = e.Live() }); err == nil && live[s.ID] > 0 {
 		err = fmt.Errorf("%w: not all that is alive in segment %d lies where it should", log.ErrDamaged, s.ID)
 	}
 	if err != nil && !errors.Is(err, log.ErrFailed) && h.ctx.Err() == nil {
 		h.damaged[s.ID] = true
-		h.s.ask(h.ctx, func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
+		h.s.between(func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
 	}
 	if err == nil {
 		err = h.s.log.Remove(s.ID)
@@ -291,9 +287,7 @@ func (s *shell) writeLog(ctx context.Context) {
 // on when a new segment can be made; false: the context ended first.
 func (s *shell) resume(ctx context.Context, err error) bool {
 	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
-	if !s.ask(ctx, (*engine.Engine).WriteFailed) { // it appends nothing more
-		return false
-	}
+	s.between((*engine.Engine).WriteFailed) // it appends nothing more
 	s.appends.take()
 	for err != nil {
 		select {

@@ -59,8 +59,8 @@ func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	}
 }
 
-// budget bounds the memory that all requests in flight take together. Who
-// finds it used up waits, and so does its client.
+// budget bounds what all requests in flight take together. Who finds it used up
+// waits, and so does its client.
 type budget struct {
 	free int
 	cond *sync.Cond // that there is more
@@ -68,10 +68,12 @@ type budget struct {
 
 func newBudget(bytes int) *budget { return &budget{bytes, sync.NewCond(new(sync.Mutex))} }
 
-func (b *budget) acquire(n int) {
+// acquire takes n, when there is as much. Before it waits, it calls first.
+func (b *budget) acquire(n int, first func()) {
 	b.cond.L.Lock()
 	defer b.cond.L.Unlock()
 	for b.free < n {
+		first()
 		b.cond.Wait()
 	}
 	b.free -= n

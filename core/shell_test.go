@@ -133,6 +133,8 @@ type rig struct {
 	conn   *conn
 	number uint64
 	cancel context.CancelFunc
+	over   chan struct{} // ends the loop
+	ended  chan struct{} // it has
 	ctx    context.Context
 	all    sync.WaitGroup
 }
@@ -163,7 +165,11 @@ func openRig(t *testing.T, disk *memory) *rig {
 	r.conns[1] = r.conn
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.engine.Start(time.Now(), l.Position())
-	r.all.Go(func() { r.loop(r.ctx) })
+	r.over, r.ended = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		r.loop(r.over)
+	}()
 	r.all.Go(func() { r.writeLog(r.ctx) })
 	return r
 }
@@ -171,6 +177,8 @@ func openRig(t *testing.T, disk *memory) *rig {
 func (r *rig) close() {
 	r.cancel()
 	r.all.Wait()
+	close(r.over)
+	<-r.ended
 }
 
 // ask asks for something in a principal's name, and returns the answer.

@@ -336,7 +336,7 @@ func (s *sim) same(q *simRequest, want []*simObject, wrong func(string, ...any))
 }
 
 // found: an answer to a predicate shows the collection as it was at one moment
-// since it was asked. A hostile Task may leave things out, never put things in.
+// since it was asked. A hostile Task may refuse it or leave things out, never put things in.
 func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	m := s.model
 	versions := m.versions(q.durable, h.Head.LSN)
@@ -359,6 +359,10 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 				return
 			case wire.IndexUnavailable, wire.IndexViolated:
 				if code == wire.OK {
+					return
+				}
+			case wire.QueryRefused:
+				if code == wire.OK && s.hostile {
 					return
 				}
 			}

@@ -220,21 +220,28 @@ func (s *sim) halt() {
 	for _, c := range s.clients {
 		c.net.Close()
 	}
-	synctest.Wait()
-	for left := s.queue; ; left = s.events.take() {
-		for _, happened := range left {
+	ended := make(chan struct{})
+	go func() {
+		s.all.Wait()
+		s.shell.all.Wait()
+		close(ended)
+	}()
+	for over := false; !over; {
+		for _, happened := range append(s.queue, s.events.take()...) {
 			happened(s.engine)
 		}
+		s.queue = nil
 		for _, t := range s.tasks {
 			t.close()
 		}
 		clear(s.tasks)
 		s.engine.Take()
-		if synctest.Wait(); left == nil {
-			break
+		select {
+		case <-s.events.wake:
+		case <-ended:
+			over = true
 		}
 	}
-	s.all.Wait()
 	s.clients, s.asked, s.fakes, s.queue = nil, nil, nil, nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 
 	"motte/core/engine"
 	"motte/core/frame"
@@ -28,7 +27,6 @@ type taskChannel struct {
 	net      net.Conn
 	out      *mailbox[[]byte]
 	end      context.CancelFunc
-	all      sync.WaitGroup
 }
 
 // startTask takes the channel that the host brought for an instance.
@@ -40,15 +38,14 @@ func (s *shell) startTask(instance uint64, c net.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	t := &taskChannel{s: s, instance: instance, net: c, out: newMailbox[[]byte](), end: cancel}
 	s.tasks[instance] = t
-	t.all.Go(func() { t.read(ctx) })
-	t.all.Go(func() { t.write(ctx) })
+	s.all.Go(func() { t.read(ctx) })
+	s.all.Go(func() { t.write(ctx) })
 	s.engine.TaskStarted(instance)
 }
 
 func (t *taskChannel) close() {
 	t.end()
 	t.net.Close()
-	t.all.Wait()
 }
 
 // write sends frames: all that wait, in one write.
@@ -74,7 +71,10 @@ func (t *taskChannel) read(ctx context.Context) {
 				batch, ids = append(batch, a), ids+len(a.Found)
 			}
 		}
-		if !t.s.ask(ctx, func(e *engine.Engine) {
+		if ctx.Err() != nil {
+			return // what the loop ended has not failed
+		}
+		t.s.between(func(e *engine.Engine) {
 			for _, a := range batch {
 				e.TaskAnswer(t.instance, a)
 			}
@@ -83,8 +83,6 @@ func (t *taskChannel) read(ctx context.Context) {
 			} else if failed != nil {
 				e.TaskEnded(t.instance, wire.ReasonTaskEnded)
 			}
-		}) {
-			return
-		}
+		})
 	}
 }

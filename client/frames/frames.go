@@ -54,7 +54,7 @@ const MaxReplyBody = wire.MaxObject + wire.MaxName + 64
 const headSize = 40 // bytes
 
 // ValidCode reports whether c is a code of this version.
-func ValidCode(c wire.Code) bool { return c <= wire.Expired }
+func ValidCode(c wire.Code) bool { return c <= wire.HistoryDiffers }
 
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes
 // of p: wire.Malformed or wire.UnsupportedVersion otherwise.

@@ -354,9 +354,7 @@ func (l *Log) newSegment() error {
 
 // begin notes that the records from now on are those of a segment.
 func (l *Log) begin(s *segment) {
-	if l.history = append(l.history, branch{s.firstLSN, s.tag}); len(l.history) > maxHistory {
-		l.history = slices.Clone(l.history[maxHistory/4:])
-	}
+	l.history = append(l.history[max(0, len(l.history)-maxHistory+1):], branch{s.firstLSN, s.tag})
 }
 
 // Read reads and opens the record at a location into buf, which it may grow and

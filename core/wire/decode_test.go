@@ -46,9 +46,10 @@ func TestRequestHeaderLimits(t *testing.T) {
 		{"collection of full width", func(p []byte) []byte { copy(p[atCollection:], strings.Repeat("c", wire.MaxIdentifier)); return p }, wire.OK},
 		{"zero byte inside collection", u8(atCollection+lastOfIdentifier, 'c'), wire.Malformed},
 		{"zero byte inside index", u8(atIndex+lastOfIdentifier, 'i'), wire.Malformed},
-		{"operation 0", u8(atOp, 0), wire.InvalidRequest},
+		{"operation 0", u8(atOp, 0), wire.OK},
 		{"highest data type", u8(atType, byte(wire.TypeTime)), wire.OK},
-		{"data type over it", u8(atType, byte(wire.TypeTime)+1), wire.InvalidRequest},
+		{"operation of no version", u8(atOp, 255), wire.OK},
+		{"data type over it", u8(atType, byte(wire.TypeTime)+1), wire.OK},
 		{"longest name", u32(atName, wire.MaxName), wire.OK},
 		{"name over it", u32(atName, wire.MaxName+1), wire.TooLarge},
 		{"longest sub-query", u32(atQuery, wire.MaxSubQuery), wire.OK},
@@ -63,9 +64,12 @@ func TestRequestHeaderLimits(t *testing.T) {
 		if code != c.want {
 			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
 		}
-		// These two don't end the connection at once: the answer needs the number.
-		if (code == wire.TooLarge || code == wire.InvalidRequest) && (h.Number != 1 || h.Limit != 2) {
+		// The answer needs the number.
+		if (code == wire.TooLarge || code == wire.OK) && (h.Number != 1 || h.Limit != 2) {
 			t.Errorf("%s: the header is not whole: %+v", c.name, h)
+		}
+		if known := p[atOp] == byte(wire.OpPut) && p[atType] <= byte(wire.TypeTime); code == wire.OK && (h.Op == wire.OpPut) != known || !known && h.Op != 0 {
+			t.Errorf("%s: operation %d", c.name, h.Op)
 		}
 	}
 }
@@ -96,7 +100,7 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 	if got := valid(256, func(b byte) bool { return wire.Operation(b).Valid() }); got != operations {
 		t.Errorf("operations %s", got)
 	}
-	if !frames.ValidCode(wire.Expired) || frames.ValidCode(wire.Expired+1) || frames.ValidCode(255) {
+	if !frames.ValidCode(wire.HistoryDiffers) || frames.ValidCode(wire.HistoryDiffers+1) || frames.ValidCode(255) {
 		t.Error("codes end elsewhere than at Expired")
 	}
 }

@@ -32,8 +32,8 @@ type Request struct {
 }
 
 // DecodeHeader reads a request header from the first RequestHeaderSize bytes
-// of p. A code other than OK ends the connection, except TooLarge and
-// InvalidRequest: then h is whole and h.BodyLen bytes can be skipped.
+// of p. A code other than OK ends the connection. What names no operation or no data
+// type of this version has operation 0.
 func DecodeHeader(p []byte) (h Header, code Code) {
 	r := frame.NewReader(p)
 	if string(r.Take(4)) != RequestMagic {
@@ -57,7 +57,7 @@ func DecodeHeader(p []byte) (h Header, code Code) {
 	case h.NameLen > MaxName, h.QueryLen > MaxSubQuery, h.ObjectLen > MaxObject:
 		return h, TooLarge
 	case !h.Op.Valid(), h.Type >= typeEnd:
-		return h, InvalidRequest
+		h.Op = 0
 	}
 	return h, OK
 }

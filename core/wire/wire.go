@@ -140,8 +140,8 @@ const (
 	NoPrincipal         Code = 10 //
 	Exists              Code = 11 // a collection, index or principal of that name is there already
 	PreconditionFailed  Code = 12 // "if absent" or "if this identity is still current" does not hold
-	TooLarge            Code = 13 // an object, name, sub-query or batch is over its limit; the connection is closed if its body was not read
-	TooManyRequests     Code = 14 // over the connection's limit of requests in flight
+	TooLarge            Code = 13 // an object, name or sub-query is over its limit; the connection is closed
+	Expired             Code = 14 // the answer was taken so slowly that something it was to show is gone
 	TooManyConnections  Code = 15 // the connection is closed
 	LimitReached        Code = 16 // the catalogue is full
 	IndexUnavailable    Code = 17 // the index is being built, restarted or rebuilt: try again
@@ -153,5 +153,4 @@ const (
 	Overloaded          Code = 23 // a queue is full: try again
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
 	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
-	Expired             Code = 26 // the answer was taken so slowly that something it was to show is gone
 )
