@@ -8,13 +8,13 @@ import (
 	"motte/core/wire"
 )
 
-// Rights, data types and states as in package wire, for callers that import
-// only this one.
+// Rights, data types and states as in package wire, status items as in package
+// frames, for callers that import only this one.
 type (
 	Rights     = wire.Rights
 	DataType   = wire.DataType
 	Row        = wire.Row
-	StatusItem = wire.StatusItem
+	StatusItem = frames.StatusItem
 	Alert      = wire.Alert
 )
 
@@ -95,7 +95,7 @@ func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
 // that is done, which may take as long as to read and write all live records.
 // The Core does so by itself, a little at a time; this is for a person who waits
 // for the space. Ending the context ends the waiting, not the work. Only for
-// server administrators. What it came to is in the StatusStorage of Status.
+// server administrators. What it came to is in the server's item of Status.
 func (c *Client) Compact(ctx context.Context) error {
 	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpCompact}})
 }

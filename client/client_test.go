@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core"
 	"motte/core/control"
 	"motte/core/wire"
@@ -263,9 +264,9 @@ func TestStatusShowsWhatConcernsThePrincipal(t *testing.T) {
 	}
 	found := 0
 	for _, s := range list {
-		if s.Kind == wire.StatusGrant && s.Principal == alice && Rights(s.Flags) == wire.RightRead|wire.RightWrite ||
-			s.Kind == wire.StatusServer && s.Flags&wire.StatusKeyInStore != 0 ||
-			s.Kind == wire.StatusPrincipal && s.Label == "alice" {
+		if s.Kind == frames.StatusGrant && s.Principal == alice && Rights(s.Flags) == wire.RightRead|wire.RightWrite ||
+			s.Kind == frames.StatusServer && s.Flags&wire.StatusKeyInStore != 0 ||
+			s.Kind == frames.StatusPrincipal && s.Label == "alice" {
 			found++
 		}
 	}

@@ -94,7 +94,8 @@ func (s *shell) count() {
 	for _, x := range segments {
 		size += uint64(x.Bytes)
 	}
-	s.engine.Observe(wire.StatusServer, [6]uint64{1: size, 2: uint64(len(segments)), 4: uint64(len(s.conns))})
+	s.numbers[0], s.numbers[1], s.numbers[2] = size, uint64(len(segments)), uint64(len(s.conns))
+	s.engine.Observe(s.numbers)
 	n, bytes := s.engine.Objects()
 	s.collect(bytes)
 	values := make([]uint64, len(s.stats))

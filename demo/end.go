@@ -58,7 +58,7 @@ func (d *demo) record(ctx context.Context) error {
 	}
 	d.gap()
 	d.say("What a Task that was taken over could tell by choosing and ordering what it names is counted, for each index and "+
-		"principal: so far at most %d bits to admin through doc. An index can be given a budget.", s.Numbers[2])
+		"principal: so far at most %d bits to admin through doc. An index can be given a budget.", s.LeakedBits)
 	return check(reasons[wire.ReasonTaskEnded] >= 1 && reasons[wire.ReasonInvalidIdentity] >= 3 &&
 		reasons[wire.ReasonOtherCollection] >= 1 && reasons[wire.ReasonBadFrame] >= 1, "the alerts are %v", reasons)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host/local"
 	"motte/host/sandbox"
@@ -203,7 +204,7 @@ func (d *demo) serving(ctx context.Context, index string) error {
 		if err := check(s.State != wire.IndexRefused, "the Task refuses the configuration of %s", index); err != nil {
 			return err
 		}
-		_ = b.Set(int(min(s.Numbers[0], uint64(len(d.library)))))
+		_ = b.Set(int(min(s.Fed, uint64(len(d.library)))))
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
@@ -217,7 +218,7 @@ func (d *demo) serving(ctx context.Context, index string) error {
 func (d *demo) status(ctx context.Context, index string) (client.StatusItem, error) {
 	list, err := d.admin.Status(ctx)
 	for _, s := range list {
-		if s.Kind == wire.StatusIndex && s.Collection == collection && s.Index == index {
+		if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index {
 			return s, nil
 		}
 	}

@@ -175,7 +175,7 @@ func serving(c *client.Client, collection, index string) func() error {
 			return err
 		}
 		for _, s := range list {
-			if s.Kind == wire.StatusIndex && s.Collection == collection && s.Index == index && s.State == wire.IndexServing {
+			if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index && s.State == wire.IndexServing {
 				return nil
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/client/frames"
 )
 
 // TestHowATaskEndsIsNotLogged: a Task that was taken over would tell a byte of
@@ -81,7 +81,7 @@ func measured(t *testing.T, c *client.Client) client.Row {
 	list, err := c.Status(t.Context())
 	must(t, err)
 	for _, s := range list {
-		if s.Kind == wire.StatusTask && s.Task == "ordered" {
+		if s.Kind == frames.StatusTask && s.Task == "ordered" {
 			return *s.Row
 		}
 	}

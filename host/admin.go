@@ -125,7 +125,7 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 	}
 	registered := make(map[string]*wire.Row)
 	for _, s := range status {
-		if s.Kind == wire.StatusTask {
+		if s.Kind == frames.StatusTask {
 			registered[s.Task] = s.Row
 		}
 	}

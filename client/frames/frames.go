@@ -106,24 +106,3 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	}
 	return ids, nil
 }
-
-// DecodeStatus reads the body of a KindStatus frame.
-func DecodeStatus(p []byte) (s wire.StatusItem, err error) {
-	r := frame.NewReader(p)
-	s.Kind, s.Type, s.Flags, s.State = wire.StatusKind(r.U8()), wire.DataType(r.U8()), r.U8(), wire.IndexState(r.U8())
-	for _, name := range [...]*string{&s.Collection, &s.Index, &s.Task} {
-		*name = r.Text(wire.MaxIdentifier)
-	}
-	r.Copy(s.Principal[:])
-	s.Label = r.Text(wire.MaxLabel)
-	for i := range s.Numbers {
-		s.Numbers[i] = r.U64()
-	}
-	r.Require(s.Kind >= wire.StatusServer && s.Kind <= wire.StatusStorage)
-	if s.Kind == wire.StatusTask {
-		row, err := wire.DecodeRow(r.Rest())
-		r.Require(err == nil)
-		s.Row = &row
-	}
-	return s, r.Done()
-}

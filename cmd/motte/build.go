@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 )
 
@@ -24,7 +25,7 @@ func (a *app) findIndex(ctx context.Context, c *client.Client, collection, index
 		return indexView{}, err
 	}
 	for i := range status {
-		if s := &status[i]; s.Kind == wire.StatusIndex && s.Collection == collection && s.Index == index {
+		if s := &status[i]; s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index {
 			return newIndex(s), nil
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/client/frames"
 )
 
 // completeWithin bounds how long the shell waits for a server.
@@ -28,21 +28,21 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 	case "RIGHTS":
 		return []string{"read", "read-own", "write", "delete", "admin", "read,write", "all"}, cobra.ShellCompDirectiveNoFileComp
 	case "COLLECTION|" + theServer:
-		return append(a.known(cmd, wire.StatusCollection, nil), theServer), cobra.ShellCompDirectiveNoFileComp
+		return append(a.known(cmd, frames.StatusCollection, nil), theServer), cobra.ShellCompDirectiveNoFileComp
 	case "COLLECTION":
-		return a.known(cmd, wire.StatusCollection, nil), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, frames.StatusCollection, nil), cobra.ShellCompDirectiveNoFileComp
 	case "INDEX":
-		return a.known(cmd, wire.StatusIndex, args), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, frames.StatusIndex, args), cobra.ShellCompDirectiveNoFileComp
 	case "TASK":
-		return a.known(cmd, wire.StatusTask, nil), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, frames.StatusTask, nil), cobra.ShellCompDirectiveNoFileComp
 	case "PRINCIPAL":
-		return a.known(cmd, wire.StatusPrincipal, nil), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, frames.StatusPrincipal, nil), cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // offer completes a flag with what the server knows.
-func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
+func (a *app) offer(cmd *cobra.Command, flag string, kind frames.StatusKind) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.known(cmd, kind, args), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -53,7 +53,7 @@ func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 
 // known lists the names of one kind that the server knows; indexes only those
 // of the collection args[0], if there is one.
-func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (names []string) {
+func (a *app) known(cmd *cobra.Command, kind frames.StatusKind, args []string) (names []string) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 	defer cancel()
 	c, err := a.connect(ctx)
@@ -66,7 +66,7 @@ func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (na
 		return nil
 	}
 	for _, s := range status {
-		if s.Kind == kind && (kind != wire.StatusIndex || len(args) == 0 || s.Collection == args[0]) {
+		if s.Kind == kind && (kind != frames.StatusIndex || len(args) == 0 || s.Collection == args[0]) {
 			names = append(names, nameOf(s))
 		}
 	}
@@ -76,11 +76,11 @@ func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (na
 // nameOf is the name of what a status item describes.
 func nameOf(s client.StatusItem) string {
 	switch s.Kind {
-	case wire.StatusCollection:
+	case frames.StatusCollection:
 		return s.Collection
-	case wire.StatusIndex:
+	case frames.StatusIndex:
 		return s.Index
-	case wire.StatusTask:
+	case frames.StatusTask:
 		return s.Task
 	}
 	return s.Label

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/client/frames"
 )
 
 // connectWithin bounds how long a server may take to answer at first.
@@ -81,7 +81,7 @@ func principalID(ctx context.Context, c *client.Client, name string) (id [32]byt
 		return id, err
 	}
 	for _, s := range status {
-		if s.Kind == wire.StatusPrincipal && s.Label == name {
+		if s.Kind == frames.StatusPrincipal && s.Label == name {
 			return s.Principal, nil
 		}
 	}

@@ -69,7 +69,7 @@ func (a *app) changeRights(c *cobra.Command, now string,
 		if err != nil {
 			return fmt.Errorf("%s in %s: %w", args[1], args[0], err)
 		}
-		v := grantView{Collection: args[0], Principal: identifier(id), Rights: rightNames(uint8(rights))}
+		v := grantView{Collection: args[0], Principal: identifier(id), Rights: rightNames(rights)}
 		if _, err := parseHex(args[1]); err != nil {
 			v.Label = args[1]
 		}

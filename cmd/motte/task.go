@@ -115,7 +115,7 @@ func registered(ctx context.Context, c *client.Client, task string) (wire.Row, e
 		return wire.Row{}, err
 	}
 	for _, s := range status {
-		if s.Kind == wire.StatusTask && s.Task == task {
+		if s.Kind == frames.StatusTask && s.Task == task {
 			return *s.Row, nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/wire"
 )
 
@@ -108,28 +109,26 @@ func look(ctx context.Context, c *client.Client) (*view, error) {
 	labels, indexes := make(map[[32]byte]string), make(map[string]int)
 	for _, s := range status {
 		switch s.Kind {
-		case wire.StatusPrincipal:
+		case frames.StatusPrincipal:
 			labels[s.Principal] = s.Label
-		case wire.StatusIndex:
+		case frames.StatusIndex:
 			indexes[s.Collection]++
 		}
 	}
 	for i := range status {
 		switch s := &status[i]; s.Kind {
-		case wire.StatusServer:
-			v.Server = newServer(s)
-		case wire.StatusStorage:
-			v.Storage = newStorage(s)
-		case wire.StatusCollection:
-			v.Collections = append(v.Collections, collectionView{s.Collection, s.Numbers[0], indexes[s.Collection], rightNames(s.Flags)})
-		case wire.StatusIndex:
+		case frames.StatusServer:
+			v.Server, v.Storage = newServer(s), newStorage(s)
+		case frames.StatusCollection:
+			v.Collections = append(v.Collections, collectionView{s.Collection, s.Objects, indexes[s.Collection], rightNames(client.Rights(s.Flags))})
+		case frames.StatusIndex:
 			v.Indexes = append(v.Indexes, newIndex(s))
-		case wire.StatusTask:
+		case frames.StatusTask:
 			v.Tasks = append(v.Tasks, newTask(s.Task, s.Row))
-		case wire.StatusPrincipal:
+		case frames.StatusPrincipal:
 			v.Principals = append(v.Principals, principalView{s.Label, identifier(s.Principal)})
-		case wire.StatusGrant:
-			g := grantView{s.Collection, labels[s.Principal], identifier(s.Principal), rightNames(s.Flags)}
+		case frames.StatusGrant:
+			g := grantView{s.Collection, labels[s.Principal], identifier(s.Principal), rightNames(client.Rights(s.Flags))}
 			if g.Collection == "" {
 				g.Collection = theServer
 			}
@@ -147,25 +146,20 @@ func newHead(h client.Head) headView {
 func (h headView) String() string { return fmt.Sprintf("%d %s %s", h.LSN, h.Segment, h.Chain) }
 
 func newStorage(s *client.StatusItem) *storageView {
-	n := s.Numbers
-	if n[1] == 0 { // there is none that could have an age
-		n[3] = 0
-	}
-	return &storageView{LiveBytes: n[0], CheckpointBytes: n[1], CheckpointLSN: n[2], CheckpointSeconds: n[3],
-		MovedBytes: n[4], GivenBackBytes: n[5]}
+	return &storageView{LiveBytes: s.LiveBytes, CheckpointBytes: s.CheckpointBytes, CheckpointLSN: s.CheckpointLSN,
+		CheckpointSeconds: s.Age(s.CheckpointTime), MovedBytes: s.MovedBytes, GivenBackBytes: s.GivenBackBytes}
 }
 
 func newServer(s *client.StatusItem) *serverView {
-	n := s.Numbers
-	return &serverView{Objects: n[0], LogBytes: n[1], Segments: n[2], Alerts: n[3], Connections: n[4], UptimeSeconds: n[5],
+	return &serverView{Objects: s.Objects, LogBytes: s.LogBytes, Segments: s.Segments, Alerts: s.Alerts,
+		Connections: s.Connections, UptimeSeconds: s.Age(s.Started),
 		RootKeyInStore: s.Flags&wire.StatusKeyInStore != 0, ReadOnly: s.Flags&wire.StatusReadOnly != 0}
 }
 
 func newIndex(s *client.StatusItem) indexView {
-	f, n := wire.Flags(s.Flags), s.Numbers
 	return indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
-		Ordered: f&wire.FlagOrdered != 0, Lazy: f&wire.FlagLazy != 0, Attribute: f&wire.FlagAttribute != 0,
-		State: client.StateName(s.State), Fed: n[0], ToFeed: n[1], LeakedBits: n[2], Restarts: n[3], Refused: n[4]}
+		Ordered: s.Flags&wire.FlagOrdered != 0, Lazy: s.Flags&wire.FlagLazy != 0, Attribute: s.Flags&wire.FlagAttribute != 0,
+		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused}
 }
 
 func newTask(name string, row *wire.Row) taskView {
@@ -175,9 +169,9 @@ func newTask(name string, row *wire.Row) taskView {
 }
 
 // rightNames lists rights by name.
-func rightNames(flags uint8) []string {
-	if flags == 0 {
+func rightNames(rights client.Rights) []string {
+	if rights == 0 {
 		return []string{}
 	}
-	return strings.Split(client.RightsName(wire.Rights(flags)), ",")
+	return strings.Split(client.RightsName(rights), ",")
 }

@@ -315,60 +315,61 @@ func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all boo
 	return nil
 }
 
-// report is the flow of a STATUS: all to a server administrator, to others
-// what concerns them.
+// report is the flow of a STATUS: all to a server administrator, to others what
+// concerns them. An item is an entry of the catalogue, with how it stands now:
+//
+//	kind 1 | state 1 | number of numbers 1 | numbers 8 each
+//	collection 32 | entry, without its owner and an index's configuration …
+//
+// Its kind is that of the record that makes the entry; KindCounters is the server.
 func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 	var items [][]byte
-	add := func(s wire.StatusItem) { items = append(items, wire.AppendStatus(nil, &s)) }
 	admin := e.isAdmin(p.id)
-	if admin {
-		s := wire.StatusItem{Kind: wire.StatusServer, Numbers: e.observed[wire.StatusServer]}
-		n, _ := e.objects.Size()
-		s.Numbers[0], s.Numbers[3], s.Numbers[5] = uint64(n), e.alertCount, uint64(e.Now.Sub(e.began)/time.Second)
-		if e.KeyInStore {
-			s.Flags |= wire.StatusKeyInStore
-		}
-		if e.readOnly {
-			s.Flags |= wire.StatusReadOnly
-		}
-		add(s)
-		s = wire.StatusItem{Kind: wire.StatusStorage, Numbers: e.observed[wire.StatusStorage]}
-		s.Numbers[0] = 0
-		for _, n := range e.used {
-			s.Numbers[0] += uint64(n)
-		}
-		if s.Numbers[3] > 0 {
-			s.Numbers[3] = uint64(e.Now.Unix()) - s.Numbers[3]
-		}
-		add(s)
-	}
-	e.walk(p.id, admin, func(c *collection, kind log.Kind, n entry) {
+	show := func(c *collection, kind log.Kind, n entry) {
 		rights := c.grants.Rights(p.id)
 		all := admin || access.Any(rights, wire.RightRead)
-		s := wire.StatusItem{Type: n.dataType, Flags: uint8(n.flags), Collection: c.name, Task: n.task, Principal: n.id, Label: n.label}
+		var state wire.IndexState
+		var numbers []uint64 // 0 for who may not know them
+		n.owner = 0
 		switch kind {
-		case log.KindRegisterTask:
-			s.Kind, s.Task, s.Row = wire.StatusTask, n.name, e.tasks[n.name]
-		case log.KindAddPrincipal:
-			s.Kind = wire.StatusPrincipal
-		case log.KindGrant:
-			s.Kind = wire.StatusGrant
+		case log.KindCounters:
+			if e.KeyInStore {
+				n.flags |= wire.StatusKeyInStore
+			}
+			if e.readOnly {
+				n.flags |= wire.StatusReadOnly
+			}
+			objects, _ := e.objects.Size()
+			numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.began.Unix()), 0}
+			for _, live := range e.used {
+				numbers[4] += uint64(live)
+			}
+			numbers = append(numbers, e.observed[:]...)
 		case log.KindCreateCollection:
-			if s.Kind, s.Flags = wire.StatusCollection, uint8(rights); all {
-				s.Numbers[0] = c.objects
+			n.flags, numbers = wire.Flags(rights), []uint64{0}
+			if all {
+				numbers[0] = c.objects
 			}
 		case log.KindCreateIndex:
 			x := c.index(n.name)
-			s.Kind, s.Index, s.State, s.Numbers[3] = wire.StatusIndex, n.name, x.state, x.restarts
+			n.rest, state, numbers = nil, x.state, []uint64{3: x.restarts, 4: 0}
 			if all { // the bits of an answer tell how many objects there are
-				s.Numbers[2], s.Numbers[4] = x.leaked[p.id], x.refused
+				numbers[2], numbers[4] = x.leaked[p.id], x.refused
 			}
-			if all && x.state == wire.IndexBuilding {
-				s.Numbers[0], s.Numbers[1] = x.fed, max(c.objects, x.fed)
+			if all && state == wire.IndexBuilding {
+				numbers[0], numbers[1] = x.fed, max(c.objects, x.fed)
 			}
 		}
-		add(s)
-	})
+		w := frame.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
+		for _, v := range numbers {
+			w = w.U64(v)
+		}
+		items = append(items, w.Text(c.name, wire.MaxIdentifier).Bytes(n.record(kind, c.id).Body))
+	}
+	if admin {
+		show(e.byID[0], log.KindCounters, entry{})
+	}
+	e.walk(p.id, admin, show)
 	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
 	return wire.OK
 }

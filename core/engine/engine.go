@@ -74,9 +74,9 @@ type Engine struct {
 	alertCount         uint64
 	damaged            map[log.Location]bool // reported already
 	stopping, readOnly bool
-	observed           [wire.StatusStorage + 1][6]uint64 // what the shell knows, for a status, by kind
-	compact            []*Request                        // to be answered when all that is dead is given back
-	erase              []*write                          // to be confirmed when the data key of their owner is destroyed
+	observed           [8]uint64  // see Observe
+	compact            []*Request // to be answered when all that is dead is given back
+	erase              []*write   // to be confirmed when the data key of their owner is destroyed
 }
 
 // Limits of what is kept in memory.
@@ -186,9 +186,10 @@ func (e *Engine) Take() (o Output) {
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// Observe notes what only the shell knows, for a status: see wire.StatusServer and
-// wire.StatusStorage.
-func (e *Engine) Observe(kind wire.StatusKind, numbers [6]uint64) { e.observed[kind] = numbers }
+// Observe notes what only the shell knows, for a status: bytes of the log, segments,
+// connections; of the newest checkpoint the bytes, the LSN and the Unix time, these two 0
+// if it is older than the start; bytes that compaction has moved and given back since then.
+func (e *Engine) Observe(numbers [8]uint64) { e.observed = numbers }
 
 // Head returns the head of the log.
 func (e *Engine) Head() wire.Head { return e.at.Head() }

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -442,11 +443,10 @@ func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 		w.person(fmt.Sprint("somebody-", i), wire.RightRead)
 	}
 	alice := w.person("alice", 0)
-	self := wire.AppendStatus(nil, &wire.StatusItem{Kind: wire.StatusPrincipal, Principal: alice, Label: "alice"})
-	tasks := wire.AppendStatus(nil, &wire.StatusItem{Kind: wire.StatusTask, Task: "fake", Row: w.e.tasks["fake"]})
-	a := w.must(alice, wire.Request{Header: wire.Header{Op: wire.OpStatus}}, wire.OK)
-	if !slices.EqualFunc(a.items, [][]byte{tasks, self}, bytes.Equal) {
-		t.Fatalf("%d items: %x", len(a.items), a.items)
+	want := []frames.StatusItem{{Kind: frames.StatusTask, Task: "fake", Row: w.e.tasks["fake"]},
+		{Kind: frames.StatusPrincipal, Principal: alice, Label: "alice"}}
+	if list := w.statusOf(alice); !reflect.DeepEqual(list, want) {
+		t.Fatalf("%d items: %+v", len(list), list)
 	}
 }
 

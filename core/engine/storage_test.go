@@ -485,31 +485,6 @@ func TestWhatWasSweptIsNotMissed(t *testing.T) {
 	w.settle()
 }
 
-// TestStatusOfTheStorage: what the shell told, and what the engine counts.
-func TestStatusOfTheStorage(t *testing.T) {
-	w := indexed(t, 0)
-	w.person("alice", wire.RightsAll)
-	var live uint64
-	for i := range mapping.Shards {
-		for o := range w.e.objects.Shard(i) {
-			live += uint64(o.Loc.Length)
-		}
-	}
-	w.e.Observe(wire.StatusStorage, [6]uint64{99, 1000, 7, uint64(w.now.Unix()) - 12, 3, 4})
-	want := wire.AppendStatus(nil, &wire.StatusItem{Kind: wire.StatusStorage, Numbers: [6]uint64{live, 1000, 7, 12, 3, 4}})
-	has := func(p access.Principal) bool {
-		return slices.ContainsFunc(w.must(p, op(wire.OpStatus), wire.OK).items, func(item []byte) bool { return slices.Equal(item, want) })
-	}
-	if !has(admin) || !has(admin) {
-		t.Errorf("no item %x", want)
-	}
-	alice := access.Principal{0: 9}
-	copy(alice[1:], "alice")
-	if has(alice) {
-		t.Error("a user sees the storage")
-	}
-}
-
 // TestDeadRecordsAreGivenBackWithinAWeek, however often the Core starts.
 func TestDeadRecordsAreGivenBackWithinAWeek(t *testing.T) {
 	w := indexed(t, 0)

@@ -241,14 +241,14 @@ func (r *trace) item(kind wire.Kind, body []byte) {
 	}
 	s, _ := frames.DecodeStatus(body)
 	switch s.Kind {
-	case wire.StatusServer:
+	case frames.StatusServer:
 		if s.Flags&wire.StatusReadOnly != 0 {
 			r.tell("  the server only reads")
 		}
-		r.tell("  alerts: %d", s.Numbers[3])
-	case wire.StatusCollection:
-		r.tell("  objects in %s: %d", s.Collection, s.Numbers[0])
-	case wire.StatusIndex:
+		r.tell("  alerts: %d", s.Alerts)
+	case frames.StatusCollection:
+		r.tell("  objects in %s: %d", s.Collection, s.Objects)
+	case frames.StatusIndex:
 		r.tell("  index %s/%s: %s", s.Collection, s.Index, client.StateName(s.State))
 	}
 }

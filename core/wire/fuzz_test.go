@@ -137,12 +137,3 @@ func FuzzIdentities(f *testing.F) {
 		}
 	})
 }
-
-func FuzzStatus(f *testing.F) {
-	seeds(f, "reply-status-*.hex", wire.ReplyHeaderSize)
-	f.Fuzz(func(t *testing.T, p []byte) {
-		if again, err := status(p, 0); err == nil {
-			same(t, again, p)
-		}
-	})
-}

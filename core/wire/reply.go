@@ -13,7 +13,7 @@ const (
 	KindEnd        Kind = 1 // the outcome: code, count; for a PUT, DELETE or batch the identities
 	KindObject     Kind = 2 // identity, name, object
 	KindIdentities Kind = 3 // count identities
-	KindStatus     Kind = 4 // one status item
+	KindStatus     Kind = 4 // one status item: see engine
 	KindAlert      Kind = 5 // one alert
 )
 
@@ -97,70 +97,6 @@ const (
 	RightAdmin   Rights = 1 << 4
 	RightsAll    Rights = 1<<5 - 1
 )
-
-// StatusKind says what a status item describes.
-type StatusKind uint8
-
-// The kinds of status items, and what their fields mean.
-const (
-	// StatusServer: only a server administrator sees it. Flags: StatusKeyInStore,
-	// StatusReadOnly. Numbers: objects, bytes of the log, segments, alerts since
-	// the store was made, connections, seconds since the Core started.
-	StatusServer StatusKind = 1
-	// StatusCollection: Collection; Flags: the rights of the principal who asks.
-	// Numbers: objects, or 0 for who may not read them all.
-	StatusCollection StatusKind = 2
-	// StatusIndex: Collection, Index, Task, Type, Flags as in OpCreateIndex,
-	// State. Numbers: objects fed and to feed while it is built, bits drawn by
-	// the principal who asks, restarts and refused inputs since the Core started.
-	StatusIndex StatusKind = 3
-	// StatusTask: Task, Row.
-	StatusTask StatusKind = 4
-	// StatusPrincipal: Principal, Label; others than oneself only for a server
-	// administrator.
-	StatusPrincipal StatusKind = 5
-	// StatusGrant: Collection, or none for the server; Principal; Flags: rights.
-	StatusGrant StatusKind = 6
-	// StatusStorage: only a server administrator sees it. Numbers: bytes of live
-	// records, bytes of the newest checkpoint, its LSN, seconds since it was
-	// written, bytes that compaction has moved and given back since the Core started.
-	StatusStorage StatusKind = 7
-)
-
-// Flags of a StatusServer.
-const (
-	StatusKeyInStore = 1 << 0 // the root key lies in the data directory: a stolen disk is readable
-	StatusReadOnly   = 1 << 1 // the disk refused a write
-)
-
-// StatusItem is one line of a status; fields that its kind does not list are
-// zero.
-type StatusItem struct {
-	Kind                    StatusKind
-	Type                    DataType
-	Flags                   uint8
-	State                   IndexState
-	Collection, Index, Task string
-	Principal               [32]byte
-	Label                   string
-	Numbers                 [6]uint64
-	Row                     *Row
-}
-
-// AppendStatus appends the body of a KindStatus frame: the fields in order,
-// and the row if there is one.
-func AppendStatus(p []byte, s *StatusItem) []byte {
-	w := frame.Writer(p).U8(byte(s.Kind), byte(s.Type), s.Flags, byte(s.State))
-	w = w.Text(s.Collection, MaxIdentifier).Text(s.Index, MaxIdentifier).Text(s.Task, MaxIdentifier)
-	w = w.Bytes(s.Principal[:]).Text(s.Label, MaxLabel)
-	for _, n := range s.Numbers {
-		w = w.U64(n)
-	}
-	if s.Row != nil {
-		w = AppendRow(w, s.Row)
-	}
-	return w
-}
 
 // Reason says why an alert was recorded.
 type Reason uint8

@@ -89,22 +89,3 @@ func TestIdentitiesAreAsManyAsCounted(t *testing.T) {
 		}
 	}
 }
-
-func TestStatusLimits(t *testing.T) {
-	of := func(s wire.StatusItem) []byte { return wire.AppendStatus(nil, &s) }
-	bad := row
-	bad.Operations = 0
-	server := of(wire.StatusItem{Kind: wire.StatusServer})
-	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeStatus(p); return err }, []decoding{
-		{"kind 0", of(wire.StatusItem{}), false},
-		{"first kind", server, true},
-		{"last kind", of(wire.StatusItem{Kind: wire.StatusGrant}), true},
-		{"kind over it", of(wire.StatusItem{Kind: wire.StatusStorage + 1}), false},
-		{"a byte short", server[:len(server)-1], false},
-		{"a byte long", append(bytes.Clone(server), 0), false},
-		{"a Task with its row", of(wire.StatusItem{Kind: wire.StatusTask, Row: &row}), true},
-		{"a Task without", of(wire.StatusItem{Kind: wire.StatusTask}), false},
-		{"a Task with a row without sense", of(wire.StatusItem{Kind: wire.StatusTask, Row: &bad}), false},
-		{"a row for what is no Task", of(wire.StatusItem{Kind: wire.StatusGrant, Row: &row}), false},
-	})
-}

@@ -103,7 +103,8 @@ const (
 // Flags qualify an operation. OpGrant and OpRevoke carry rights instead.
 type Flags uint8
 
-// Flags of requests. Bits that an operation does not list are refused.
+// Flags of requests, and of the server in a status. Bits that an operation does
+// not list are refused.
 const (
 	FlagIfAbsent   Flags = 1 << 0 // put: only if the name is not in use
 	FlagIfIdentity Flags = 1 << 1 // put, delete: only if the object's identity still is the header's
@@ -114,6 +115,9 @@ const (
 	FlagAttribute Flags = 1 << 2 // create index: fed the attribute of its name, not the object
 
 	FlagErase Flags = 1 << 0 // remove principal: and all that it put, for good
+
+	StatusKeyInStore Flags = 1 << 0 // the root key lies in the data directory: a stolen disk is readable
+	StatusReadOnly   Flags = 1 << 1 // the disk refused a write
 )
 
 // Code is the outcome of a request: one of a fixed enumeration, so that no

@@ -1,0 +1,113 @@
+package frames
+
+import (
+	"motte/core/frame"
+	"motte/core/wire"
+)
+
+// StatusKind says what a status item describes. But for the server's, it is the
+// number of the log's record that makes such a thing.
+type StatusKind uint8
+
+// The kinds of status items, and which fields of the item they use.
+const (
+	StatusCollection StatusKind = 3  // Collection; Flags: the rights of who asks; Objects, or 0 for who may not read them all
+	StatusIndex      StatusKind = 5  // Collection, Index, Task, Type, Flags as in OpCreateIndex, State, and its numbers
+	StatusTask       StatusKind = 7  // Task, Row
+	StatusPrincipal  StatusKind = 8  // Principal, Label; others than oneself only for a server administrator
+	StatusGrant      StatusKind = 10 // Collection, or none for the server; Principal; Flags: rights
+	StatusServer     StatusKind = 14 // only for a server administrator: Flags, and its numbers
+)
+
+// StatusItem is one line of a status; fields that its kind does not use are
+// zero.
+type StatusItem struct {
+	Kind                    StatusKind
+	Collection, Index, Task string
+	Type                    wire.DataType
+	Flags                   wire.Flags // or rights; of the server StatusKeyInStore, StatusReadOnly
+	State                   wire.IndexState
+	Principal               [32]byte
+	Label                   string
+	Row                     *wire.Row
+
+	Objects uint64 // of a collection, or of the server
+
+	// Of an index. All but Restarts are 0 for who may not read all objects.
+	Fed, ToFeed uint64 // objects, while it is built
+	LeakedBits  uint64 // drawn by the principal who asks
+	Restarts    uint64 // since the Core started
+	Refused     uint64 // inputs, by the present process
+
+	// Of the server. Times are Unix seconds by the Core's clock: see Age.
+	Alerts          uint64 // since the store was made
+	Now, Started    uint64
+	LiveBytes       uint64 // of records
+	LogBytes        uint64
+	Segments        uint64
+	Connections     uint64
+	CheckpointBytes uint64 // of the newest
+	CheckpointLSN   uint64 // 0: none was written since the start
+	CheckpointTime  uint64 // likewise
+	MovedBytes      uint64 // by compaction, since the start
+	GivenBackBytes  uint64 // likewise
+}
+
+// numbers are the numbers of an item of s's kind, in their order.
+func (s *StatusItem) numbers() []*uint64 {
+	switch s.Kind {
+	case StatusCollection:
+		return []*uint64{&s.Objects}
+	case StatusIndex:
+		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.Restarts, &s.Refused}
+	case StatusServer:
+		return []*uint64{&s.Objects, &s.Alerts, &s.Now, &s.Started, &s.LiveBytes, &s.LogBytes, &s.Segments, &s.Connections,
+			&s.CheckpointBytes, &s.CheckpointLSN, &s.CheckpointTime, &s.MovedBytes, &s.GivenBackBytes}
+	}
+	return nil
+}
+
+// Age returns how many seconds ago a time of the server's was: 0 if there is none, or
+// if the clock was set back since then.
+func (s *StatusItem) Age(time uint64) uint64 {
+	if time == 0 || time > s.Now {
+		return 0
+	}
+	return s.Now - time
+}
+
+// DecodeStatus reads the body of a KindStatus frame:
+//
+//	kind 1 | state 1 | number of numbers 1 | numbers 8 each | collection 32
+//	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
+//	zero 4 | label 64 | row …
+func DecodeStatus(p []byte) (s StatusItem, err error) {
+	r := frame.NewReader(p)
+	s.Kind, s.State = StatusKind(r.U8()), wire.IndexState(r.U8())
+	numbers := s.numbers()
+	r.Require(int(r.U8()) == len(numbers))
+	for _, n := range numbers {
+		*n = r.U64()
+	}
+	s.Collection = r.Text(wire.MaxIdentifier)
+	name, task := r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
+	s.Type, s.Flags = wire.DataType(r.U8()), wire.Flags(r.U8())
+	r.Copy(s.Principal[:])
+	r.Require(r.U32() == 0)
+	s.Label = r.Text(wire.MaxLabel)
+	switch s.Kind {
+	case StatusCollection:
+		r.Require(name == s.Collection && task == "")
+	case StatusIndex:
+		s.Index, s.Task = name, task
+	case StatusTask:
+		row, err := wire.DecodeRow(r.Rest())
+		r.Require(err == nil && task == "")
+		s.Task, s.Row = name, &row
+	case StatusPrincipal, StatusGrant, StatusServer:
+		r.Require(name == "" && task == "")
+	default:
+		r.Require(false)
+	}
+	return s, r.Done()
+}

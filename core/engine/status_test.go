@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// statusOf is the status that a principal gets, as a client reads it.
+func (w *world) statusOf(p access.Principal) (list []frames.StatusItem) {
+	w.t.Helper()
+	for _, body := range w.must(p, op(wire.OpStatus), wire.OK).items {
+		s, err := frames.DecodeStatus(body)
+		if err != nil {
+			w.t.Fatalf("item %x: %v", body, err)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// building returns a world in which each kind of item has something to show: an index
+// whose Task broke once is fed the second of three objects.
+func building(t *testing.T) *world {
+	w := newWorld(t, 1)
+	w.e.KeyInStore = true
+	w.settle()
+	w.registerFake()
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "people"}}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "people", Index: "by_age", Type: wire.TypeInt64,
+		Flags: wire.FlagOrdered}, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, wire.OK)
+	for _, o := range [][2]string{{"ada", "refuse"}, {"grace", "85"}, {"edsger", "72"}} {
+		w.must(admin, put("people", o[0], o[1]), wire.OK)
+	}
+	w.must(admin, byPredicate(wire.OpSearch, "people", "by_age", "8"), wire.OK)
+	alice := identity.ID(pattern(0x80))
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: alice}, Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "people", Identity: alice,
+		Flags: wire.Flags(wire.RightRead | wire.RightWrite)}}, wire.OK)
+	x := w.e.byName["people"].index("by_age")
+	w.e.TaskEnded(x.instance, wire.ReasonTaskEnded)
+	w.take()
+	w.commit(len(w.pending))
+	w.tick(time.Minute)
+	w.e.TaskStarted(x.instance)
+	w.take()
+	for x.fed < 2 {
+		for len(w.fetch) > 0 {
+			w.read()
+		}
+		w.step(w.task(x.instance))
+	}
+	w.e.Observe([8]uint64{1 << 20, 3, 5, 52_000, 4700, uint64(w.now.Unix()) - 12, 1_000_000, 2_000_000})
+	return w
+}
+
+// pattern is a field of 32 different bytes, the first of which is first.
+func pattern(first byte) (p [32]byte) {
+	for i := range p {
+		p[i] = first + byte(i)
+	}
+	return p
+}
+
+// TestGoldenStatus pins a frame of each kind of status item, with the header that the
+// frames of package wire have there, from both sides.
+func TestGoldenStatus(t *testing.T) {
+	w := building(t)
+	n := w.ask(admin, op(wire.OpStatus))
+	a, _ := w.answered(n)
+	items := make(map[frames.StatusKind][]byte) // the last of each kind
+	for _, body := range a.items {
+		items[frames.StatusKind(body[0])] = body
+	}
+	rights := wire.Flags(wire.RightRead | wire.RightWrite)
+	now, live := uint64(w.now.Unix()), uint64(0)
+	for i := range mapping.Shards {
+		for o := range w.e.objects.Shard(i) {
+			live += uint64(o.Loc.Length)
+		}
+	}
+	for _, g := range []struct {
+		name, comment string
+		want          frames.StatusItem
+	}{
+		{"server", "Status of the server", frames.StatusItem{Kind: frames.StatusServer, Flags: wire.StatusKeyInStore,
+			Objects: 3, Alerts: 1, Now: now, Started: now - 60, LiveBytes: live, LogBytes: 1 << 20, Segments: 3, Connections: 5,
+			CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: now - 12, MovedBytes: 1_000_000, GivenBackBytes: 2_000_000}},
+		{"collection", "Status of a collection", frames.StatusItem{Kind: frames.StatusCollection, Collection: "people",
+			Flags: wire.Flags(wire.RightsAll), Objects: 3}},
+		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
+			Index: "by_age", Task: "fake", Type: wire.TypeInt64, Flags: wire.FlagOrdered, State: wire.IndexBuilding,
+			Fed: 2, ToFeed: 3, LeakedBits: 4, Restarts: 1, Refused: 1}},
+		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: w.e.tasks["fake"]}},
+		{"principal", "Status of a principal", frames.StatusItem{Kind: frames.StatusPrincipal, Principal: pattern(0x80), Label: "alice"}},
+		{"grant", "Status of a grant", frames.StatusItem{Kind: frames.StatusGrant, Collection: "people", Principal: pattern(0x80), Flags: rights}},
+	} {
+		body := items[g.want.Kind]
+		if got, err := frames.DecodeStatus(body); err != nil || !reflect.DeepEqual(got, g.want) {
+			t.Errorf("%s: %v\n got %+v\nwant %+v", g.name, err, got, g.want)
+		}
+		head := pattern(0xc0)
+		p := append(wire.AppendReplyHeader(nil, &wire.ReplyHeader{Kind: a.kind, Number: 0x0102030405060708, BodyLen: len(body),
+			Head: wire.Head{LSN: 4711, Segment: [16]byte(head[:16]), Chain: [16]byte(head[16:])}}), body...)
+		golden(t, filepath.Join("..", "wire", "testdata", "reply-status-"+g.name+".hex"), g.comment, p)
+		delete(items, g.want.Kind)
+	}
+	if len(items) > 0 {
+		t.Errorf("no vectors for %x", items)
+	}
+}
+
+// golden holds a frame against a file: a comment line, then the frame in hexadecimal,
+// 32 bytes a line.
+func golden(t *testing.T, path, comment string, frame []byte) {
+	t.Helper()
+	text := "# " + comment + "\n"
+	for p := range slices.Chunk(frame, 32) {
+		text += hex.EncodeToString(p) + "\n"
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != text {
+		t.Errorf("%s is encoded differently now:\n got %s\nwant %s", path, text, want)
+	}
+}
+
+// TestAStatusHidesConfigurations, and which data key is whose.
+func TestAStatusHidesConfigurations(t *testing.T) {
+	w := building(t)
+	if x := w.e.byName["people"].index("by_age"); len(x.rest) == 0 || w.e.principals[pattern(0x80)].owner == 0 {
+		t.Fatal("there is nothing to hide")
+	}
+	w.statusOf(admin) // which refuses both
+}
+
+// TestStatusOfTheServer: what the shell told, and what the engine counts, for a
+// server administrator alone.
+func TestStatusOfTheServer(t *testing.T) {
+	w := building(t)
+	is := func(s frames.StatusItem) bool { return s.Kind == frames.StatusServer }
+	w.settle()
+	w.fail()
+	list := w.statusOf(admin)
+	i := slices.IndexFunc(list, is)
+	if i < 0 {
+		t.Fatalf("%+v", list)
+	}
+	s := &list[i]
+	if want := wire.StatusKeyInStore | wire.StatusReadOnly; s.Flags != want || s.Alerts != w.e.alertCount || s.Alerts < 2 {
+		t.Errorf("flags %d, %d alerts", s.Flags, s.Alerts)
+	}
+	if up, age := s.Age(s.Started), s.Age(s.CheckpointTime); up != 60 || age != 12 || s.Age(0) != 0 || s.Age(s.Now+1) != 0 {
+		t.Errorf("up since %d seconds, the checkpoint is %d old", up, age)
+	}
+	if slices.ContainsFunc(w.statusOf(pattern(0x80)), is) {
+		t.Error("a user sees the server")
+	}
+}
+
+// TestAStatusBeforeTheShellToldAnything has all of its numbers.
+func TestAStatusBeforeTheShellToldAnything(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	if s := w.statusOf(admin)[0]; s.Kind != frames.StatusServer || s.LogBytes != 0 || s.Age(s.CheckpointTime) != 0 {
+		t.Errorf("%+v", s)
+	}
+}
