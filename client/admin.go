@@ -118,7 +118,7 @@ func (c *Client) Status(ctx context.Context) ([]StatusItem, error) {
 
 // Alerts returns the newest alerts, oldest first.
 func (c *Client) Alerts(ctx context.Context) ([]Alert, error) {
-	return items(ctx, c, wire.OpAlerts, wire.DecodeAlert)
+	return items(ctx, c, wire.OpAlerts, frames.DecodeAlert)
 }
 
 // Ping asks for the head of the log.

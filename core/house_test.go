@@ -128,7 +128,7 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for h, body := reply(t, admin); h.Kind == wire.KindAlert; h, body = reply(t, admin) {
-			a, err := wire.DecodeAlert(body)
+			a, err := frames.DecodeAlert(body)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -364,7 +364,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 		var reasons []wire.Reason
 		for _, item := range r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items {
-			a, _ := wire.DecodeAlert(item)
+			a, _ := frames.DecodeAlert(item)
 			reasons = append(reasons, a.Reason)
 		}
 		if want := []wire.Reason{wire.ReasonStorage, wire.ReasonStorage}; !slices.Equal(reasons, want) {

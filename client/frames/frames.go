@@ -106,3 +106,12 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	}
 	return ids, nil
 }
+
+// DecodeAlert reads the body of a KindAlert frame.
+func DecodeAlert(p []byte) (a wire.Alert, err error) {
+	r := frame.NewReader(p)
+	a = wire.Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: wire.Reason(r.U8()),
+		Collection: r.Text(wire.MaxIdentifier), Index: r.Text(wire.MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
+	r.Require(a.Reason > 0 && a.Reason <= wire.ReasonLossAccepted)
+	return a, r.Done()
+}

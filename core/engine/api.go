@@ -204,10 +204,10 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
 		w = w.U64(rec.LSN).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
 	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
-	for i := range e.alerts {
-		add(log.Record{LSN: e.alerts[i].LSN, Kind: log.KindAlert, Body: wire.AppendAlert(nil, &e.alerts[i])})
+	for _, body := range e.alerts {
+		add(log.Record{Kind: log.KindAlert, Body: body})
 	}
-	add(log.Record{LSN: e.at.LSN, Kind: log.KindCounters, Body: frame.Writer(nil).
+	add(log.Record{Kind: log.KindCounters, Body: frame.Writer(nil).
 		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
 	return e.at, w, len(e.erase) == 0
 }

@@ -376,10 +376,6 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
 func (e *Engine) reportAlerts(q *Request, _ *principal, _ *collection) wire.Code {
-	r := Reply{Kind: wire.KindAlert, Count: uint32(len(e.alerts))}
-	for i := range e.alerts {
-		r.Items = append(r.Items, wire.AppendAlert(nil, &e.alerts[i]))
-	}
-	e.reply(q, r)
+	e.reply(q, Reply{Kind: wire.KindAlert, Items: slices.Clone(e.alerts), Count: uint32(len(e.alerts))})
 	return wire.OK
 }

@@ -70,7 +70,7 @@ type Engine struct {
 	lastInstance uint64
 	unsent       map[access.Principal]int // objects in answers that are not sent
 
-	alerts             []wire.Alert // the newest MaxAlerts
+	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
 	alertCount         uint64
 	damaged            map[log.Location]bool // reported already
 	stopping, readOnly bool
@@ -296,7 +296,9 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 // alert records an alert, in the log if that takes it, and tells the host's operator
 // its reason.
 func (e *Engine) alert(a wire.Alert) {
-	a.Time = e.Now.Unix()
+	if a.Time = e.Now.Unix(); !e.readOnly {
+		a.LSN = e.lsn + 1
+	}
 	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	rec := log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
 	if e.readOnly {
@@ -318,12 +320,7 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
 		e.applyObject(r, at, w)
 	case r.Kind == log.KindAlert:
-		a, err := wire.DecodeAlert(r.Body)
-		if err != nil {
-			return err
-		}
-		a.LSN = r.LSN
-		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], a)
+		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], r.Body)
 		e.alertCount++
 	case r.Kind != log.KindMark:
 		return e.applyChange(r, w)

@@ -34,7 +34,15 @@ func (w *world) lastReason() wire.Reason {
 	if len(w.e.alerts) == 0 {
 		return 0
 	}
-	return w.e.alerts[len(w.e.alerts)-1].Reason
+	return decodeAlert(w.e.alerts[len(w.e.alerts)-1]).Reason
+}
+
+func decodeAlert(body []byte) wire.Alert {
+	a, err := frames.DecodeAlert(body)
+	if err != nil {
+		panic(err)
+	}
+	return a
 }
 
 // TestHostileAnswersQuarantineTheTask sends each lie that a Task can tell in a
@@ -398,7 +406,7 @@ func TestDamagedRecordIsReportedOnce(t *testing.T) {
 		w.take()
 	}
 	w.settle()
-	if len(w.e.alerts) != 1 || w.e.alerts[0].Offset != a.objects[0].Loc.Offset {
+	if len(w.e.alerts) != 1 || decodeAlert(w.e.alerts[0]).Offset != a.objects[0].Loc.Offset {
 		t.Fatalf("alerts: %v", w.e.alerts)
 	}
 	if last := w.disk[len(w.disk)-1]; last.Kind != log.KindAlert {

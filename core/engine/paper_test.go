@@ -390,7 +390,7 @@ func TestPaperLeakedKeyTriggersASystemAlert(t *testing.T) {
 		}
 		w.settle()
 		last := w.disk[len(w.disk)-1]
-		if alert, err := wire.DecodeAlert(last.Body); last.Kind != log.KindAlert || err != nil || alert.Reason != wire.ReasonInvalidIdentity {
+		if alert, err := frames.DecodeAlert(last.Body); last.Kind != log.KindAlert || err != nil || alert.Reason != wire.ReasonInvalidIdentity {
 			t.Errorf("%s: %v, the log ends with %+v", name, err, last)
 		}
 		for _, r := range w.disk {

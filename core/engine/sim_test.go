@@ -162,8 +162,8 @@ func (s *simulation) step() {
 			s.t.Fatalf("seed %d: %q is said to have %d objects, not %d", s.seed, c, n, len(s.current(c)))
 		}
 	}
-	for _, a := range s.e.alerts {
-		if s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonDeadline && a.Reason != wire.ReasonStorage {
+	for _, body := range s.e.alerts {
+		if a := decodeAlert(body); s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonDeadline && a.Reason != wire.ReasonStorage {
 			s.t.Fatalf("seed %d: an alert for reason %d without a cause", s.seed, a.Reason)
 		}
 	}

@@ -140,7 +140,7 @@ func (r *trace) group(g log.Group) string {
 		case log.KindDelete:
 			text = "delete " + r.names[rec.ID]
 		case log.KindAlert:
-			a, _ := wire.DecodeAlert(rec.Body)
+			a, _ := frames.DecodeAlert(rec.Body)
 			text = alertText(a)
 		}
 		list = append(list, fmt.Sprintf("%d %s", rec.LSN, text))
@@ -235,7 +235,7 @@ func (r *trace) reply(w *world, text string, a answer) {
 // item traces the items of a status that change in a story, and alerts.
 func (r *trace) item(kind wire.Kind, body []byte) {
 	if kind == wire.KindAlert {
-		a, _ := wire.DecodeAlert(body)
+		a, _ := frames.DecodeAlert(body)
 		r.tell("  %d %s", a.LSN, alertText(a))
 		return
 	}

@@ -227,7 +227,7 @@ func TestRowLimits(t *testing.T) {
 func TestAlertLimits(t *testing.T) {
 	of := func(r wire.Reason) []byte { return wire.AppendAlert(nil, &wire.Alert{Reason: r, Collection: "c"}) }
 	whole := of(wire.ReasonLossAccepted)
-	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAlert(p); return err }, []decoding{
+	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeAlert(p); return err }, []decoding{
 		{"no reason", of(0), false},
 		{"first reason", of(wire.ReasonInvalidIdentity), true},
 		{"last reason", whole, true},

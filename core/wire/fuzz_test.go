@@ -105,7 +105,7 @@ func FuzzRow(f *testing.F) {
 func FuzzAlert(f *testing.F) {
 	seeds(f, "reply-alert*.hex", wire.ReplyHeaderSize)
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if a, err := wire.DecodeAlert(p); err == nil {
+		if a, err := frames.DecodeAlert(p); err == nil {
 			same(t, wire.AppendAlert(nil, &a), p)
 		}
 	})

@@ -177,7 +177,7 @@ func objectBody(id identity.ID, name, data []byte) []byte {
 }
 
 func alert(body []byte, _ uint32) ([]byte, error) {
-	a, err := wire.DecodeAlert(body)
+	a, err := frames.DecodeAlert(body)
 	return wire.AppendAlert(nil, &a), err
 }
 

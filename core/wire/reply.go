@@ -118,8 +118,8 @@ const (
 
 // Alert is one entry of the record of alerts, which is part of the sealed log.
 type Alert struct {
-	LSN               uint64
-	Time              int64 // Unix seconds by the Core's clock, which the host controls
+	LSN               uint64 // of its record; 0: it is not in the log
+	Time              int64  // Unix seconds by the Core's clock, which the host controls
 	Reason            Reason
 	Collection, Index string
 	Segment, Offset   uint32 // ReasonDamagedRecord: where the record lies
@@ -129,13 +129,4 @@ type Alert struct {
 func AppendAlert(p []byte, a *Alert) []byte {
 	w := frame.Writer(p).U64(a.LSN).U64(uint64(a.Time)).U8(byte(a.Reason))
 	return w.Text(a.Collection, MaxIdentifier).Text(a.Index, MaxIdentifier).U32(a.Segment).U32(a.Offset)
-}
-
-// DecodeAlert reads the body of a KindAlert frame.
-func DecodeAlert(p []byte) (a Alert, err error) {
-	r := frame.NewReader(p)
-	a = Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: Reason(r.U8()),
-		Collection: r.Text(MaxIdentifier), Index: r.Text(MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
-	r.Require(a.Reason > 0 && a.Reason <= ReasonLossAccepted)
-	return a, r.Done()
 }
