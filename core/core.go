@@ -92,11 +92,10 @@ type shell struct {
 	listener *channel.Listener
 
 	// These are loop's alone.
-	engine  *engine.Engine
-	tasks   map[uint64]*taskChannel
-	conns   map[engine.Conn]*conn
-	last    engine.Conn
-	numbers [8]uint64 // what Observe tells; the house's are those of its last round
+	engine *engine.Engine
+	tasks  map[uint64]*taskChannel
+	conns  map[engine.Conn]*conn
+	last   engine.Conn
 
 	events   *mailbox[event]
 	appends  *mailbox[log.Group]

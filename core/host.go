@@ -94,8 +94,7 @@ func (s *shell) count() {
 	for _, x := range segments {
 		size += uint64(x.Bytes)
 	}
-	s.numbers[0], s.numbers[1], s.numbers[2] = size, uint64(len(segments)), uint64(len(s.conns))
-	s.engine.Observe(s.numbers)
+	s.engine.Observe(0, size, uint64(len(segments)), uint64(len(s.conns)))
 	n, bytes := s.engine.Objects()
 	s.collect(bytes)
 	values := make([]uint64, len(s.stats))

@@ -36,13 +36,13 @@ type house struct {
 	ctx     context.Context
 	alive   int64           // bytes of live records
 	damaged map[uint32]bool // segments that can't be moved
-	numbers [8]uint64       // of those that Observe tells, from the checkpoint's on
+	numbers [5]uint64       // that Observe tells, from the checkpoint's on
 }
 
 // keepHouse does what is due, until the context ends. It gives memory that nobody
 // uses back to the system, too: the runtime would keep a tenth of all.
 func (s *shell) keepHouse(ctx context.Context) {
-	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool), numbers: [8]uint64{3: uint64(s.log.CheckpointBytes())}}
+	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool), numbers: [5]uint64{uint64(s.log.CheckpointBytes())}}
 	freed := time.Now()
 	for pause := houseEvery; ; {
 		select {
@@ -91,7 +91,7 @@ func (h *house) round() (more bool, err error) {
 		}
 	}
 	h.s.between(func(e *engine.Engine) {
-		h.s.numbers = h.numbers
+		e.Observe(3, h.numbers[:]...)
 		if waiting > 0 {
 			h.s.count() // so that they see what it came to
 		}
@@ -105,7 +105,7 @@ func (h *house) step(all bool) (more bool, err error) {
 	if all {
 		return false, h.clean()
 	}
-	due := max(int64(h.numbers[3]), leastPace, min(mostPace, h.alive/32))
+	due := max(int64(h.numbers[0]), leastPace, min(mostPace, h.alive/32))
 	if h.s.written.Load() > due {
 		err = h.checkpoint()
 	}
@@ -166,7 +166,7 @@ func (h *house) checkpoint() error {
 	})
 	if err == nil {
 		h.s.written.Add(-written)
-		h.numbers[3], h.numbers[4], h.numbers[5] = uint64(h.s.log.CheckpointBytes()), at.LSN, uint64(time.Now().Unix())
+		h.numbers[0], h.numbers[1], h.numbers[2] = uint64(h.s.log.CheckpointBytes()), at.LSN, uint64(time.Now().Unix())
 	}
 	return err
 }
@@ -194,7 +194,7 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	}
 	if err == nil {
 		err = h.s.log.Remove(s.ID)
-		h.numbers[6], h.numbers[7] = h.numbers[6]+uint64(carried), h.numbers[7]+uint64(s.Bytes-carried)
+		h.numbers[3], h.numbers[4] = h.numbers[3]+uint64(carried), h.numbers[4]+uint64(s.Bytes-carried)
 	}
 	return err == nil, err
 }

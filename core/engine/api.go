@@ -201,7 +201,7 @@ const cleanEvery = 7 * 24 * time.Hour
 func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
 	w := frame.Writer(nil)
 	add := func(rec log.Record) {
-		w = w.U64(rec.LSN).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
+		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
 	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
 	for _, body := range e.alerts {

@@ -186,10 +186,10 @@ func (e *Engine) Take() (o Output) {
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// Observe notes what only the shell knows, for a status: bytes of the log, segments,
-// connections; of the newest checkpoint the bytes, the LSN and the Unix time, these two 0
-// if it is older than the start; bytes that compaction has moved and given back since then.
-func (e *Engine) Observe(numbers [8]uint64) { e.observed = numbers }
+// Observe notes what only the shell knows, for a status, from one of these on: bytes of
+// the log, segments, connections; bytes of the newest checkpoint, its LSN, its Unix
+// time, and bytes that compaction has moved and given back.
+func (e *Engine) Observe(from int, numbers ...uint64) { copy(e.observed[from:], numbers) }
 
 // Head returns the head of the log.
 func (e *Engine) Head() wire.Head { return e.at.Head() }

@@ -63,7 +63,8 @@ func building(t *testing.T) *world {
 		}
 		w.step(w.task(x.instance))
 	}
-	w.e.Observe([8]uint64{1 << 20, 3, 5, 52_000, 4700, uint64(w.now.Unix()) - 12, 1_000_000, 2_000_000})
+	w.e.Observe(3, 52_000, 4700, uint64(w.now.Unix())-12, 1_000_000, 2_000_000)
+	w.e.Observe(0, 1<<20, 3, 5)
 	return w
 }
 

@@ -15,7 +15,6 @@ const (
 	segmentVersion = 2
 	segmentSuffix  = ".seg"
 	headerSize     = 128
-	macAt          = headerSize - sha256.Size
 )
 
 // Tag names a segment: it is the first half of the MAC of its header.
@@ -78,10 +77,10 @@ func (l *Log) readHeader(id uint32, f File, root seal.Root) error {
 	if keys == nil {
 		keys = seal.Derive(root, store)
 	}
-	if !hmac.Equal(keys.MAC(p[:macAt]), p[macAt:]) || s.id != id {
+	if !hmac.Equal(s.header(store, keys), p) || s.id != id {
 		return l.damage(f.Name, 0, "the header fails its check: it was altered or moved, or the root key is another")
 	}
-	l.store, l.keys, s.tag, l.segments[id] = store, keys, Tag(p[macAt:]), s
+	l.store, l.keys, l.segments[id] = store, keys, s
 	return nil
 }
 
