@@ -66,7 +66,7 @@ func (c *Client) DropIndex(ctx context.Context, collection, index string) error 
 // RegisterTask writes a Task's row in the API format table. If the Task was
 // registered before, its indexes are rebuilt by the new executable.
 func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
-	return c.admin(ctx, wire.Request{Name: []byte(task), Query: wire.AppendRow(nil, &row),
+	return c.admin(ctx, wire.Request{Name: []byte(task), Query: frames.AppendRow(nil, &row),
 		Header: wire.Header{Op: wire.OpRegisterTask}})
 }
 

@@ -17,7 +17,7 @@ func TestEveryNumberHasAName(t *testing.T) {
 		valid func(uint8) bool
 		name  func(uint8) string
 	}{
-		{"operation", func(n uint8) bool { return wire.Operation(n).Valid() }, func(n uint8) string { return client.OperationName(wire.Operation(n)) }},
+		{"operation", func(n uint8) bool { return frames.ValidOperation(wire.Operation(n)) }, func(n uint8) string { return client.OperationName(wire.Operation(n)) }},
 		{"code", func(n uint8) bool { return frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return client.CodeName(wire.Code(n)) }},
 		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return (&client.Error{Code: wire.Code(n)}).Error() }},
 		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(wire.ReasonLossAccepted) }, func(n uint8) string { return client.ReasonName(wire.Reason(n)) }},

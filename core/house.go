@@ -27,8 +27,6 @@ const (
 	carryPiece = 256 << 10        // bytes of records that are carried over at once, about
 )
 
-var errErasing = errors.New("an erasure comes first")
-
 // house puts the storage in order, beside traffic: it writes checkpoints, moves
 // what is alive out of segments that are mostly dead, and finishes erasures.
 type house struct {
@@ -78,9 +76,6 @@ func (h *house) round() (more bool, err error) {
 	}
 	if err == nil {
 		more, err = h.step(clean)
-	}
-	if errors.Is(err, errErasing) {
-		return true, nil // it came meanwhile
 	}
 	code := wire.OK
 	if err != nil {
@@ -153,11 +148,8 @@ func (h *house) carryOver(records []log.Record, at []log.Location) error {
 func (h *house) checkpoint() error {
 	var at log.Position
 	var piece []byte
-	var ok bool
 	written := h.s.written.Load()
-	if h.s.between(func(e *engine.Engine) { at, piece, ok = e.Checkpoint() }); !ok {
-		return errErasing
-	}
+	h.s.between(func(e *engine.Engine) { at, piece = e.Checkpoint() })
 	err := h.s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
 		if i > 0 {
 			h.s.between(func(e *engine.Engine) { piece = e.Shard(i - 1) })
@@ -298,19 +290,14 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 
 // readFetches reads the records that Tasks are to be fed.
 func (s *shell) readFetches(ctx context.Context) {
-	maker, room := identity.NewMaker(s.log.Keys().Identity()), make(chan struct{}, fetchBudget)
+	maker := identity.NewMaker(s.log.Keys().Identity())
 	for fetches := range s.fetches.batches(ctx.Done()) {
-		for _, f := range fetches {
-			select {
-			case room <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
+		for i, f := range fetches {
 			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
-			s.events.put(func(e *engine.Engine) {
-				e.Fetched(f, o, lsn, err)
-				<-room
-			})
+			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
+			if i%fetchBudget == 0 {
+				s.between(func(*engine.Engine) {}) // which took what is there
+			}
 		}
 	}
 }

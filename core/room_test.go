@@ -15,7 +15,7 @@ import (
 func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	s := start(t, t.TempDir())
 	admin := s.dial(key(1))
-	row := wire.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: wire.MaxDeadline, Memory: 1})
+	row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: wire.MaxDeadline, Memory: 1})
 	attributes := frame.Writer(nil).Text("x", wire.MaxIdentifier).U32(1<<20 - 36).Bytes(make([]byte, 1<<20-36))
 	put := request(4, wire.OpPut, "c", "one", "")
 	put.Query = attributes

@@ -566,7 +566,7 @@ func (s *sim) createIndex(collection string) wire.Request {
 
 func registerFake() wire.Request {
 	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
-	return wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}
+	return wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
 }
 
 // decodePieces reads the first piece of a checkpoint.

@@ -121,7 +121,11 @@ func (k *simTask) handle(h task.Header, p []byte) []byte {
 }
 
 func encodeFound(seq uint64, more bool, ids []identity.ID) []byte {
-	w := frame.Writer(task.AppendHeader(nil, task.Header{Type: task.Found, Len: 1 + len(ids)*identity.Size, Seq: seq})).Bool(more)
+	goes := byte(0)
+	if more {
+		goes = 1
+	}
+	w := frame.Writer(task.AppendHeader(nil, task.Header{Type: task.Found, Len: 1 + len(ids)*identity.Size, Seq: seq})).U8(goes)
 	for _, id := range ids {
 		w = w.Bytes(id[:])
 	}

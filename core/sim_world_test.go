@@ -440,7 +440,7 @@ func (s *sim) compareState(sh *shell, m *simModel, lsn uint64) map[identity.Valu
 
 // compareCatalogue holds the engine's catalogue against the model's.
 func (s *sim) compareCatalogue(sh *shell, m *simModel, lsn uint64) {
-	at, piece, _ := sh.engine.Checkpoint()
+	at, piece := sh.engine.Checkpoint()
 	got := newSimCatalogue()
 	for _, r := range decodePieces(piece) {
 		switch r.Kind {

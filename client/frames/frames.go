@@ -36,6 +36,16 @@ func AppendBatchOp(p []byte, o *wire.Request) []byte {
 		Bytes(o.Name).Bytes(o.Query).Bytes(o.Object)
 }
 
+// AppendRow appends the fixed layout of a row: see wire.DecodeRow.
+func AppendRow(p []byte, w *wire.Row) []byte {
+	ordered := byte(0)
+	if w.Ordered {
+		ordered = 1
+	}
+	return frame.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type), ordered, 0).
+		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget)
+}
+
 // AppendHead appends a head: LSN 8 | segment's tag 16 | chain value 16.
 func AppendHead(p []byte, h *wire.Head) []byte {
 	return frame.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
@@ -52,6 +62,12 @@ const (
 const MaxReplyBody = wire.MaxObject + wire.MaxName + 64
 
 const headSize = 40 // bytes
+
+// ValidOperation reports whether o is an operation of this version.
+func ValidOperation(o wire.Operation) bool {
+	return o >= wire.OpPut && o <= wire.OpBatch || o >= wire.OpCreateCollection && o <= wire.OpRevoke ||
+		o >= wire.OpStatus && o <= wire.OpCompact
+}
 
 // ValidCode reports whether c is a code of this version.
 func ValidCode(c wire.Code) bool { return c <= wire.HistoryDiffers }

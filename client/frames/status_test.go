@@ -31,7 +31,7 @@ func appendStatus(s *StatusItem) []byte {
 	w = w.Text(s.Collection, wire.MaxIdentifier).Text(name, wire.MaxIdentifier).Text(task, wire.MaxIdentifier).
 		U8(byte(s.Type), byte(s.Flags)).Bytes(s.Principal[:]).U32(0).Text(s.Label, wire.MaxLabel)
 	if s.Row != nil {
-		w = wire.AppendRow(w, s.Row)
+		w = AppendRow(w, s.Row)
 	}
 	return w
 }

@@ -179,7 +179,7 @@ func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
 		}
 	}
 	for v := range 256 {
-		if wire.Operation(v).Valid() && v >= control.MaxOp || frames.ValidCode(wire.Code(v)) != (v < control.MaxCode) {
+		if frames.ValidOperation(wire.Operation(v)) && v >= control.MaxOp || frames.ValidCode(wire.Code(v)) != (v < control.MaxCode) {
 			t.Errorf("operation or code %d is not counted", v)
 		}
 	}

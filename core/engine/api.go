@@ -195,21 +195,23 @@ func (w *Write) prepare() bool {
 const cleanEvery = 7 * 24 * time.Hour
 
 // Checkpoint returns the first piece of a checkpoint, the catalogue, and the
-// position as of which it holds; false: not before all erasures are done, which only
-// the log remembers. The shards of the mapping follow, one Shard each, any time
-// later: records behind the position say what else became of them.
-func (e *Engine) Checkpoint() (at log.Position, piece []byte, ok bool) {
+// position as of which it holds. The shards of the mapping follow, one Shard each, any
+// time later: records behind the position say what else became of them.
+func (e *Engine) Checkpoint() (at log.Position, piece []byte) {
 	w := frame.Writer(nil)
 	add := func(rec log.Record) {
 		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
 	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
+	for _, w := range e.erase { // their keys are still to be destroyed
+		add(entry{flags: wire.FlagErase, owner: w.owner}.record(log.KindRemovePrincipal, 0))
+	}
 	for _, body := range e.alerts {
 		add(log.Record{Kind: log.KindAlert, Body: body})
 	}
 	add(log.Record{Kind: log.KindCounters, Body: frame.Writer(nil).
 		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
-	return e.at, w, len(e.erase) == 0
+	return e.at, w
 }
 
 // Shard returns another piece of a checkpoint, one for each shard of the mapping.

@@ -24,7 +24,7 @@ const (
 // they may do, what is indexed how. It changes only in applyChange.
 type catalogue struct {
 	principals  map[access.Principal]*principal
-	tasks       map[string]*wire.Row // the API format table
+	tasks       map[string]*executable // the API format table
 	byName      map[string]*collection
 	byID        map[uint32]*collection
 	collections []*collection   // by identifier, so that walks have one order; 0, without a name, is the server itself: it has but grants
@@ -38,6 +38,12 @@ type catalogue struct {
 // principal is the entry that made it: its id, label, and owner, whose data key
 // seals what it puts.
 type principal = entry
+
+// executable is a Task that is registered, with its row, which its entry holds, too.
+type executable struct {
+	entry
+	wire.Row
+}
 
 type collection struct {
 	id      uint32
@@ -200,7 +206,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		if err != nil {
 			return err
 		}
-		e.tasks[n.name] = &row
+		e.tasks[n.name] = &executable{n, row}
 		// Its indexes are rebuilt by the new executable: that is how a Task is upgraded.
 		for _, x := range e.indexes() {
 			if x.task == n.name {
@@ -282,7 +288,7 @@ func (e *Engine) sweep(lsn uint64) {
 // of it, or what p may know. That must not cost p more the more others there are.
 func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.Kind, entry)) {
 	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
-		yield(e.byID[0], log.KindRegisterTask, entry{name: name, rest: wire.AppendRow(nil, e.tasks[name])})
+		yield(e.byID[0], log.KindRegisterTask, e.tasks[name].entry)
 	}
 	for _, id := range shown(e.principals, p, all) {
 		yield(e.byID[0], log.KindAddPrincipal, *e.principals[id])

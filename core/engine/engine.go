@@ -100,7 +100,7 @@ func New(c Config) *Engine {
 		Config: c,
 		catalogue: catalogue{
 			principals:  make(map[access.Principal]*principal),
-			tasks:       make(map[string]*wire.Row),
+			tasks:       make(map[string]*executable),
 			byName:      map[string]*collection{"": server},
 			byID:        map[uint32]*collection{0: server},
 			collections: []*collection{server},

@@ -286,9 +286,9 @@ func TestFailedDiskStopsWritesAndKeepsReads(t *testing.T) {
 
 func TestLeakBudgetEndsAnswers(t *testing.T) {
 	w := indexed(t, 0)
-	row := *w.e.tasks["fake"]
+	row := w.e.tasks["fake"].Row
 	row.LeakBudget = 5
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	w.settle()
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK) // that it is one: 2 bits; which one, log2 C(3,1): 2 bits
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.LeakBudgetExhausted)

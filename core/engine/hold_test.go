@@ -22,9 +22,9 @@ import (
 
 // retable puts the Task "fake" under a changed row: its indexes are rebuilt.
 func (w *world) retable(change func(*wire.Row)) {
-	row := *w.e.tasks["fake"]
+	row := w.e.tasks["fake"].Row
 	change(&row)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	w.settle()
 }
 
@@ -353,8 +353,8 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	if w.settle(); !w.serving("c", "x") {
 		t.Fatal("the index did not come back")
 	}
-	row := *w.e.tasks["fake"]
-	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)})
+	row := w.e.tasks["fake"].Row
+	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 	w.commit(1)
 	if refuse(); w.x().state != wire.IndexRefused {
 		t.Fatalf("state %d, want refused", w.x().state)
@@ -443,7 +443,7 @@ func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 		w.person(fmt.Sprint("somebody-", i), wire.RightRead)
 	}
 	alice := w.person("alice", 0)
-	want := []frames.StatusItem{{Kind: frames.StatusTask, Task: "fake", Row: w.e.tasks["fake"]},
+	want := []frames.StatusItem{{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row},
 		{Kind: frames.StatusPrincipal, Principal: alice, Label: "alice"}}
 	if list := w.statusOf(alice); !reflect.DeepEqual(list, want) {
 		t.Fatalf("%d items: %+v", len(list), list)

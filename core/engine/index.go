@@ -216,7 +216,7 @@ func (e *Engine) send(x *index, d *delivery) {
 	var f []byte
 	switch d.step {
 	case task.Configure:
-		f = task.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.rest)
+		f = task.AppendConfigure(nil, d.seq, x.dataType, byte(x.flags&wire.FlagOrdered), x.row.MaxResults, x.rest)
 	case task.Insert:
 		f = task.AppendInsert(make([]byte, 0, task.HeaderSize+40+len(d.input)), d.seq, d.lsn, d.put.ID, d.input)
 		d.input = nil
@@ -263,7 +263,7 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 func (e *Engine) startIndex(x *index) {
 	row := e.tasks[x.task]
 	e.lastInstance++
-	x.row, x.instance, x.state = row, e.lastInstance, wire.IndexStarting
+	x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
 	e.instances[x.instance] = x
 	e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask,
 		Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})

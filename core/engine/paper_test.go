@@ -345,7 +345,7 @@ func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 	w := indexed(t, 0)
 	row := wire.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	for _, when := range []string{"registered", "read from the log again"} {
 		w.must(admin, createIndex("c", "ordered", wire.TypeAny, wire.FlagOrdered), wire.InvalidRequest)
 		w.must2(w.ask(admin, byPredicate(wire.OpCount, "c", "x", "")), wire.InvalidRequest)

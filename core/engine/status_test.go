@@ -105,7 +105,7 @@ func TestGoldenStatus(t *testing.T) {
 		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
 			Index: "by_age", Task: "fake", Type: wire.TypeInt64, Flags: wire.FlagOrdered, State: wire.IndexBuilding,
 			Fed: 2, ToFeed: 3, LeakedBits: 4, Restarts: 1, Refused: 1}},
-		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: w.e.tasks["fake"]}},
+		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row}},
 		{"principal", "Status of a principal", frames.StatusItem{Kind: frames.StatusPrincipal, Principal: pattern(0x80), Label: "alice"}},
 		{"grant", "Status of a grant", frames.StatusItem{Kind: frames.StatusGrant, Collection: "people", Principal: pattern(0x80), Flags: rights}},
 	} {

@@ -255,12 +255,16 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	if a, done := w.answered(n); done {
 		t.Fatalf("answered with code %d, though the key is there", a.code)
 	}
-	if w.begin() != nil {
-		t.Error("a checkpoint would forget that there is a key to be destroyed")
+	again := w.replay(w.checkpoint())
+	if erase, _, _ := again.Chores(); len(erase) != 1 || erase[0] != owner {
+		t.Errorf("a checkpoint remembers that the keys of %v are to be destroyed", erase)
+	}
+	if o, _ := again.objects.Get(id.Value()); o.Owner == owner {
+		t.Error("a checkpoint keeps what was erased")
 	}
 	w.eraseKeys()
 	w.must2(n, wire.OK)
-	if erase, _, _ := w.e.Chores(); len(erase) != 0 || w.begin() == nil {
+	if erase, _, _ := w.e.Chores(); len(erase) != 0 {
 		t.Error("the key is to be destroyed once more")
 	}
 }
@@ -346,16 +350,17 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	w.erase(alice)
 	w.erase(bob)
 	w.e.Erased(1) // the key of the first alone
-	if erase, _, _ := w.e.Chores(); len(erase) != 1 || erase[0] != both[1] || w.begin() != nil {
+	if erase, _, _ := w.e.Chores(); len(erase) != 1 || erase[0] != both[1] {
 		t.Fatalf("the keys of %v are to be destroyed", erase)
 	}
+	between := w.checkpoint()
 	w.eraseKeys()
 	after := w.checkpoint()
 	for _, tc := range []struct {
 		name string
 		from *checkpoint
 		want []uint32
-	}{{"from the log", nil, both}, {"from a checkpoint before it", before, both}, {"from one after it", after, nil}} {
+	}{{"from the log", nil, both}, {"from a checkpoint before it", before, both}, {"from one between the two", between, both[1:]}, {"from one after it", after, nil}} {
 		w.start(w.replay(tc.from))
 		erase, _, _ := w.e.Chores()
 		if !slices.Equal(erase, tc.want) {
@@ -375,9 +380,9 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 // was, in an engine that never saw the records.
 func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w := indexed(t, wire.FlagOrdered)
-	row := *w.e.tasks["fake"]
+	row := w.e.tasks["fake"].Row
 	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, wire.TypeInt64, false
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("another"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped, "z" comes before "b"
 		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: name}}, wire.OK)
 	}

@@ -129,13 +129,9 @@ type checkpoint struct {
 	pieces  [][]byte
 }
 
-// begin takes the first piece of a checkpoint, unless it may not be taken yet;
-// more, all others.
+// begin takes the first piece of a checkpoint; more, all others.
 func (w *world) begin() *checkpoint {
-	at, piece, ok := w.e.Checkpoint()
-	if !ok {
-		return nil
-	}
+	at, piece := w.e.Checkpoint()
 	if at != w.position() {
 		w.t.Fatalf("a checkpoint is of %+v, the log ends at %+v", at, w.position())
 	}
@@ -551,7 +547,7 @@ func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer 
 func (w *world) registerFake() {
 	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 64, MaxResults: 1000,
 		Deadline: 1000, Memory: 1, Ordered: true}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: wire.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 }
 
 // register makes the Task "fake" known, and a collection with an index on it.

@@ -118,14 +118,6 @@ func (w Writer) U32(n uint32) Writer { return binary.BigEndian.AppendUint32(w, n
 // U64 appends eight bytes.
 func (w Writer) U64(n uint64) Writer { return binary.BigEndian.AppendUint64(w, n) }
 
-// Bool appends one byte, 0 or 1.
-func (w Writer) Bool(b bool) Writer {
-	if b {
-		return append(w, 1)
-	}
-	return append(w, 0)
-}
-
 // Bytes appends p as it is.
 func (w Writer) Bytes(p []byte) Writer { return append(w, p...) }
 

@@ -116,7 +116,7 @@ func TestABoolIsZeroOrOne(t *testing.T) {
 
 // TestAWriterIsReadBack: each field comes back, and nothing is left over.
 func TestAWriterIsReadBack(t *testing.T) {
-	w := Writer("before").U8(1, 2).U16(0x0304).U32(0x05060708).U64(0x090a0b0c0d0e0f10).Bool(true).Bool(false)
+	w := Writer("before").U8(1, 2).U16(0x0304).U32(0x05060708).U64(0x090a0b0c0d0e0f10).U8(1, 0)
 	w = w.Bytes([]byte("bytes")).Text("text", 6).Text("longer", 4)
 	if want := "before\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x01\x00bytestext\x00\x00long"; string(w) != want {
 		t.Fatalf("written as %q", w)

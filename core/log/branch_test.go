@@ -121,7 +121,7 @@ func TestContains(t *testing.T) {
 		t.Errorf("%d branches are kept", len(w.l.history))
 	}
 	last := uint64(100 + maxHistory + 4)
-	tag := w.l.history[len(w.l.history)-1].tag
+	tag := w.l.history[len(w.l.history)-1].Segment
 	if !w.l.Contains(wire.Head{LSN: last, Segment: tag}) || w.l.Contains(wire.Head{LSN: last - 1, Segment: tag}) {
 		t.Error("the newest branches are not known any more")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"motte/core/frame"
 	"motte/core/seal"
+	"motte/core/wire"
 )
 
 // A checkpoint is the state that all records up to a position led to, in pieces,
@@ -108,7 +109,7 @@ func (l *Log) place(at Position) []byte {
 	}
 	w = w.U32(uint32(len(l.history)))
 	for i := range l.history {
-		w = w.U64(l.history[i].firstLSN).Bytes(l.history[i].tag[:])
+		w = w.U64(l.history[i].LSN).Bytes(l.history[i].Segment[:])
 	}
 	return w
 }
@@ -178,9 +179,9 @@ func (l *Log) restorePlace(p []byte) error {
 		}
 	}
 	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
-		b := branch{firstLSN: r.U64()}
-		r.Copy(b.tag[:])
-		l.history = append(l.history, b)
+		h := wire.Head{LSN: r.U64()}
+		r.Copy(h.Segment[:])
+		l.history = append(l.history, h)
 	}
 	return r.Done()
 }

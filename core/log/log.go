@@ -151,18 +151,12 @@ type Log struct {
 
 	mu       sync.RWMutex
 	segments map[uint32]*segment
-	history  []branch // of segments, by first LSN
-	floor    uint32   // segments before this one are needed by no checkpoint to replay
+	history  []wire.Head // of segments: the first LSN and the tag of each, no chain value
+	floor    uint32      // segments before this one are needed by no checkpoint to replay
 }
 
-// branch says from which LSN on the records of a segment are.
-type branch struct {
-	firstLSN uint64
-	tag      Tag
-}
-
-// maxHistory bounds the branches that are kept, 24 bytes each: older heads than
-// the oldest of them can't be told from those of another history.
+// maxHistory bounds the history that is kept, 40 bytes of each segment: older heads
+// than its oldest can't be told from those of another history.
 const maxHistory = 1 << 16
 
 // Random fills p with unpredictable bytes. It never fails: see crypto/rand.Read.
@@ -238,9 +232,9 @@ func (l *Log) Contains(h wire.Head) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	i := len(l.history) - 1
-	for ; i >= 0 && l.history[i].firstLSN > h.LSN; i-- {
+	for ; i >= 0 && l.history[i].LSN > h.LSN; i-- {
 	}
-	return i < 0 || l.history[i].tag == h.Segment
+	return i < 0 || l.history[i].Segment == h.Segment
 }
 
 // SegmentInfo describes a segment.
@@ -352,7 +346,7 @@ func (l *Log) newSegment() error {
 
 // begin notes that the records from now on are those of a segment.
 func (l *Log) begin(s *segment) {
-	l.history = append(l.history[max(0, len(l.history)-maxHistory+1):], branch{s.firstLSN, s.tag})
+	l.history = append(l.history[max(0, len(l.history)-maxHistory+1):], wire.Head{LSN: s.firstLSN, Segment: s.tag})
 }
 
 // Read reads and opens the record at a location into buf, which it may grow and

@@ -93,7 +93,7 @@ func TestDamagedHeaderCostsItsSegment(t *testing.T) {
 	starts := mustOpen(t, good.clone(), 9).l.history
 	for n, name := range good.names(segmentSuffix) {
 		var lost []uint64
-		for lsn := starts[n].firstLSN; lsn <= storeRecords && (n == 2 || lsn < starts[n+1].firstLSN); lsn++ {
+		for lsn := starts[n].LSN; lsn <= storeRecords && (n == 2 || lsn < starts[n+1].LSN); lsn++ {
 			lost = append(lost, lsn)
 		}
 		left := func(what string, d *disk) {
@@ -137,7 +137,7 @@ func TestCutSegmentsCostTheirEnd(t *testing.T) {
 			d := good.clone()
 			d.files[name] = d.files[name][:cut]
 			got := salvage(t, d).lsns()
-			kept := starts[n].firstLSN - 1
+			kept := starts[n].LSN - 1
 			for i := range at[1:] {
 				if at[i+1] <= cut {
 					kept++
@@ -145,7 +145,7 @@ func TestCutSegmentsCostTheirEnd(t *testing.T) {
 			}
 			var want []uint64
 			for _, lsn := range without() {
-				if lsn <= kept || lsn >= starts[n+1].firstLSN {
+				if lsn <= kept || lsn >= starts[n+1].LSN {
 					want = append(want, lsn)
 				}
 			}

@@ -97,7 +97,7 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 		return list
 	}
 	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 32 33 34 35 "
-	if got := valid(256, func(b byte) bool { return wire.Operation(b).Valid() }); got != operations {
+	if got := valid(256, func(b byte) bool { return frames.ValidOperation(wire.Operation(b)) }); got != operations {
 		t.Errorf("operations %s", got)
 	}
 	if !frames.ValidCode(wire.HistoryDiffers) || frames.ValidCode(wire.HistoryDiffers+1) || frames.ValidCode(255) {
@@ -188,14 +188,14 @@ func TestRowLimits(t *testing.T) {
 	with := func(change func(w *wire.Row)) []byte {
 		w := row
 		change(&w)
-		return wire.AppendRow(nil, &w)
+		return frames.AppendRow(nil, &w)
 	}
 	set := func(at int, b byte) []byte {
-		p := wire.AppendRow(nil, &row)
+		p := frames.AppendRow(nil, &row)
 		p[at] = b
 		return p
 	}
-	whole := wire.AppendRow(nil, &row)
+	whole := frames.AppendRow(nil, &row)
 	if len(whole) != 64 {
 		t.Fatalf("a row has %d bytes", len(whole))
 	}

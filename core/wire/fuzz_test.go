@@ -94,10 +94,10 @@ func FuzzBatch(f *testing.F) {
 }
 
 func FuzzRow(f *testing.F) {
-	f.Add(wire.AppendRow(nil, &row))
+	f.Add(frames.AppendRow(nil, &row))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if w, err := wire.DecodeRow(p); err == nil {
-			same(t, wire.AppendRow(nil, &w), p)
+			same(t, frames.AppendRow(nil, &w), p)
 		}
 	})
 }

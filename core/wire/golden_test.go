@@ -101,7 +101,7 @@ func goldenRequests() []goldenRequest {
 			Type: wire.TypeInt64, Flags: wire.FlagOrdered | wire.FlagAttribute}), Name: []byte("ordered"), Query: []byte(`{"type":"int64"}`)}},
 		{"drop-index", "DROP INDEX", wire.Request{Header: h(wire.OpDropIndex, wire.Header{Collection: people, Index: "by_age"})}},
 		{"register-task", "REGISTER TASK with its row of the API format table", wire.Request{Header: h(wire.OpRegisterTask, wire.Header{}),
-			Name: []byte("ordered"), Query: wire.AppendRow(nil, &row)}},
+			Name: []byte("ordered"), Query: frames.AppendRow(nil, &row)}},
 		{"add-principal", "ADD PRINCIPAL", wire.Request{Header: h(wire.OpAddPrincipal, wire.Header{Identity: pattern(0x80)}), Name: []byte("alice")}},
 		{"remove-principal", "REMOVE PRINCIPAL", wire.Request{Header: h(wire.OpRemovePrincipal, wire.Header{Identity: pattern(0x80)})}},
 		{"erase-principal", "REMOVE PRINCIPAL with all that it put", wire.Request{Header: h(wire.OpRemovePrincipal, wire.Header{Identity: pattern(0x80), Flags: wire.FlagErase})}},
@@ -132,7 +132,7 @@ func TestGoldenRequests(t *testing.T) {
 		}
 	}
 	for o := range 256 {
-		if op := wire.Operation(o); op.Valid() && !seen[op] {
+		if op := wire.Operation(o); frames.ValidOperation(op) && !seen[op] {
 			t.Errorf("operation %d has no golden vector", o)
 		}
 	}

@@ -32,8 +32,8 @@ type Request struct {
 }
 
 // DecodeHeader reads a request header from the first RequestHeaderSize bytes
-// of p. A code other than OK ends the connection. What names no operation or no data
-// type of this version has operation 0.
+// of p. A code other than OK ends the connection. If the operation is higher than all of
+// this version, or the data type, then the operation is 0, which there is not.
 func DecodeHeader(p []byte) (h Header, code Code) {
 	r := frame.NewReader(p)
 	if string(r.Take(4)) != RequestMagic {
@@ -56,7 +56,7 @@ func DecodeHeader(p []byte) (h Header, code Code) {
 		return Header{}, Malformed
 	case h.NameLen > MaxName, h.QueryLen > MaxSubQuery, h.ObjectLen > MaxObject:
 		return h, TooLarge
-	case !h.Op.Valid(), h.Type >= typeEnd:
+	case h.Op > OpCompact, h.Type >= typeEnd:
 		h.Op = 0
 	}
 	return h, OK
@@ -133,17 +133,13 @@ type Row struct {
 	LeakBudget  uint64   // bits that one principal may draw through one index since the Core started; 0: not capped
 }
 
-// AppendRow appends the fixed layout of a row:
+// DecodeRow reads the fixed layout of a row,
 //
 //	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
-func AppendRow(p []byte, w *Row) []byte {
-	b := frame.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type)).Bool(w.Ordered).U8(0)
-	return b.U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget)
-}
-
-// DecodeRow reads a row and refuses one without sense: no operation, no
-// results, no deadline, or a value over its limit.
+//
+// and refuses one without sense: no operation, no results, no deadline, or a value over
+// its limit.
 func DecodeRow(p []byte) (w Row, err error) {
 	r := frame.NewReader(p)
 	r.Copy(w.Measurement[:])

@@ -79,11 +79,6 @@ const (
 	OpCompact Operation = 35 // give back all space that nothing needs
 )
 
-// Valid reports whether o is an operation of this version.
-func (o Operation) Valid() bool {
-	return o >= OpPut && o <= OpBatch || o >= OpCreateCollection && o <= OpRevoke || o >= OpStatus && o <= OpCompact
-}
-
 // DataType says what an index's inputs and predicates hold. The Core compares
 // it with the index's own and does nothing else with it.
 type DataType uint8

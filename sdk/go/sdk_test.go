@@ -140,7 +140,7 @@ func serve(x sdk.Index, input []byte) (answers []byte, err error) {
 	return c.Bytes(), err
 }
 
-func configure() []byte { return task.AppendConfigure(nil, 1, wire.TypeText, false, 10, nil) }
+func configure() []byte { return task.AppendConfigure(nil, 1, wire.TypeText, 0, 10, nil) }
 
 // TestFramesThatArrivedTogetherAreOneBatchAndOneWrite pins what is sent for a
 // mixture of frames: refusals first, answers in order, one number for all.
@@ -182,7 +182,7 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"garbage":                  bytes.Repeat([]byte{0xff}, 100),
 		"another version":          {'M', 'T', 2, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0},
 		"no configuration first":   task.AppendSearch(nil, 1, 1, nil),
-		"a second configuration":   append(configure(), task.AppendConfigure(nil, 2, 0, false, 1, nil)...),
+		"a second configuration":   append(configure(), task.AppendConfigure(nil, 2, 0, 0, 1, nil)...),
 		"a number left out":        append(configure(), task.AppendSearch(nil, 3, 1, nil)...),
 		"a number again":           append(configure(), task.AppendSearch(nil, 1, 1, nil)...),
 		"a frame of the Task":      header(task.Applied, 0, 2),
