@@ -74,8 +74,17 @@ func (h *house) round() (more bool, err error) {
 			h.s.between(func(e *engine.Engine) { e.Erased(len(erase)) })
 		}
 	}
-	if err == nil {
-		more, err = h.step(clean)
+	switch due := max(int64(h.numbers[0]), leastPace, min(mostPace, h.alive/32)); {
+	case err != nil:
+	case clean:
+		err = h.clean()
+	default:
+		if h.s.written.Load() > due {
+			err = h.checkpoint()
+		}
+		var errCompact error // also if the disk is too full for a checkpoint
+		more, errCompact = h.compact(0)
+		err = errors.Join(err, errCompact)
 	}
 	code := wire.OK
 	if err != nil {
@@ -93,19 +102,6 @@ func (h *house) round() (more bool, err error) {
 		e.Done(waiting, code)
 	})
 	return more, err
-}
-
-// step does one step of what is due, or all steps.
-func (h *house) step(all bool) (more bool, err error) {
-	if all {
-		return false, h.clean()
-	}
-	due := max(int64(h.numbers[0]), leastPace, min(mostPace, h.alive/32))
-	if h.s.written.Load() > due {
-		err = h.checkpoint()
-	}
-	more, errCompact := h.compact(0) // also if the disk is too full for a checkpoint
-	return more, errors.Join(err, errCompact)
 }
 
 // clean gives back all records that are dead now. Two checkpoints begin it, so that

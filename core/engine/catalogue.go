@@ -54,10 +54,8 @@ type collection struct {
 }
 
 func (c *collection) index(name string) *index {
-	for _, x := range c.indexes {
-		if x.name == name {
-			return x
-		}
+	if i := slices.IndexFunc(c.indexes, func(x *index) bool { return x.name == name }); i >= 0 {
+		return c.indexes[i]
 	}
 	return nil
 }

@@ -148,7 +148,12 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 // goes on with a build. An index that is not up has nothing in its queue.
 func (e *Engine) pump(x *index) {
 	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
-		e.startIndex(x)
+		row := e.tasks[x.task]
+		e.lastInstance++
+		x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
+		e.instances[x.instance] = x
+		e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask,
+			Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})
 	}
 	// The next objects of the collection are queued for an index that is being built. What
 	// is put or deleted meanwhile is queued as it happens: at the time a shard is scanned,
@@ -257,16 +262,6 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 		}
 		return true
 	})
-}
-
-// startIndex asks the host for a fresh process.
-func (e *Engine) startIndex(x *index) {
-	row := e.tasks[x.task]
-	e.lastInstance++
-	x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
-	e.instances[x.instance] = x
-	e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask,
-		Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})
 }
 
 // TaskStarted says that the channel to a process is up: the Task is told its

@@ -195,27 +195,23 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 			keys = f.Size
 		}
 	}
-	empty := newest == 0 && len(l.checkpoints) == 0
-	switch {
-	case empty && keys < 0:
+	if empty := newest == 0 && len(l.checkpoints) == 0; empty && keys < 0 {
+		var seed [seal.KeySize]byte
 		_, _ = l.random(l.store[:])
-	case empty: // nothing was written, or all is gone: clients tell
+		_, _ = l.random(seed[:])
+		l.keys = seal.Derive(root, l.store)
+		return l, l.writeKeys(seal.NewDataKeys(seed))
+	} else if empty { // nothing was written, or all is gone: clients tell
 		err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
-	case newest > 0: // the others were durable before it was made
+		l.keys = seal.Derive(root, l.store)
+	} else if newest > 0 { // the others were durable before it was made
 		err = s.Sync(segmentName(newest))
+	}
+	if err == nil && l.keys == nil {
+		err = fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin with what is there: %w", err)
-	}
-	if empty {
-		l.keys = seal.Derive(root, l.store)
-	} else if l.keys == nil {
-		return nil, fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
-	}
-	if empty && keys < 0 {
-		var seed [seal.KeySize]byte
-		_, _ = l.random(seed[:])
-		return l, l.writeKeys(seal.NewDataKeys(seed))
 	}
 	return l, l.readKeys(keys)
 }

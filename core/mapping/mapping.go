@@ -152,23 +152,21 @@ func (m *Map) AppendShard(b []byte, i int) []byte {
 // something else (a part of an entry, an entry without a length, two with one value),
 // it returns frame.ErrMalformed, and the shard stays empty.
 func (m *Map) LoadShard(i int, b []byte) error {
-	list := make([]packed, len(b)/packedSize)
-	for j := range list {
-		list[j] = packed(b[j*packedSize:])
-	}
-	slices.SortFunc(list, func(p, q packed) int { return bytes.Compare(p.value(), q.value()) })
-	malformed := len(b)%packedSize > 0
-	for j := range list {
-		malformed = malformed || list[j].free() || j > 0 && bytes.Equal(list[j].value(), list[j-1].value())
-	}
-	if malformed {
+	if len(b)%packedSize > 0 {
 		return frame.ErrMalformed
 	}
 	all := m.runs[i*runs:][:runs]
-	for _, p := range list {
-		all[p[0]>>2] = append(all[p[0]>>2], p)
+	for p := range slices.Chunk(b, packedSize) {
+		all[p[0]>>2] = append(all[p[0]>>2], packed(p))
 	}
 	for j, run := range all {
+		slices.SortFunc(run, func(p, q packed) int { return bytes.Compare(p.value(), q.value()) })
+		for k := range run {
+			if run[k].free() || k > 0 && bytes.Equal(run[k].value(), run[k-1].value()) {
+				clear(all)
+				return frame.ErrMalformed
+			}
+		}
 		if len(run) < cap(run) {
 			all[j] = sized(run)
 		}
