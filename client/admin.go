@@ -28,12 +28,12 @@ func (c *Client) admin(ctx context.Context, r wire.Request) error {
 // Collections, indexes and Tasks are named by 1 to 32 of a–z, 0–9, '_' and
 // '-', a letter first.
 func (c *Client) CreateCollection(ctx context.Context, collection string) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: collection}})
+	return c.admin(ctx, wire.Request{Op: wire.OpCreateCollection, Collection: collection})
 }
 
 // DropCollection removes a collection with all of its objects and indexes.
 func (c *Client) DropCollection(ctx context.Context, collection string) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: collection}})
+	return c.admin(ctx, wire.Request{Op: wire.OpDropCollection, Collection: collection})
 }
 
 // Index describes an index to be made.
@@ -55,31 +55,31 @@ func (c *Client) CreateIndex(ctx context.Context, collection, index string, x In
 		}
 	}
 	return c.admin(ctx, wire.Request{Name: []byte(x.Task), Query: x.Config,
-		Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f}})
+		Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f})
 }
 
 // DropIndex removes an index.
 func (c *Client) DropIndex(ctx context.Context, collection, index string) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: collection, Index: index}})
+	return c.admin(ctx, wire.Request{Op: wire.OpDropIndex, Collection: collection, Index: index})
 }
 
 // RegisterTask writes a Task's row in the API format table. If the Task was
 // registered before, its indexes are rebuilt by the new executable.
 func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
 	return c.admin(ctx, wire.Request{Name: []byte(task), Query: frames.AppendRow(nil, &row),
-		Header: wire.Header{Op: wire.OpRegisterTask}})
+		Op: wire.OpRegisterTask})
 }
 
 // AddPrincipal registers a client by the SHA-256 of its public key, under a
 // label of 1 to 64 printable ASCII characters.
 func (c *Client) AddPrincipal(ctx context.Context, id [32]byte, label string) error {
-	return c.admin(ctx, wire.Request{Name: []byte(label), Header: wire.Header{Op: wire.OpAddPrincipal, Identity: id}})
+	return c.admin(ctx, wire.Request{Name: []byte(label), Op: wire.OpAddPrincipal, Identity: id})
 }
 
 // RemovePrincipal ends a principal's access and all of its rights. Its objects
 // stay; see ErasePrincipal.
 func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: id}})
+	return c.admin(ctx, wire.Request{Op: wire.OpRemovePrincipal, Identity: id})
 }
 
 // ErasePrincipal removes a principal and all that it put, in every collection,
@@ -88,7 +88,7 @@ func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
 // since the key is in none of them either. It is in every export of the Core's
 // keys from before: make a new one, and destroy those.
 func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase}})
+	return c.admin(ctx, wire.Request{Op: wire.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase})
 }
 
 // Compact gives the disk back all space that nothing needs, and returns when
@@ -97,18 +97,18 @@ func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
 // for the space. Ending the context ends the waiting, not the work. Only for
 // server administrators. What it came to is in the server's item of Status.
 func (c *Client) Compact(ctx context.Context) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpCompact}})
+	return c.admin(ctx, wire.Request{Op: wire.OpCompact})
 }
 
 // Grant gives a principal rights in a collection; in "", the server, only
 // wire.RightAdmin makes sense.
 func (c *Client) Grant(ctx context.Context, collection string, id [32]byte, r Rights) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: collection, Identity: id, Flags: wire.Flags(r)}})
+	return c.admin(ctx, wire.Request{Op: wire.OpGrant, Collection: collection, Identity: id, Flags: wire.Flags(r)})
 }
 
 // Revoke takes rights back.
 func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r Rights) error {
-	return c.admin(ctx, wire.Request{Header: wire.Header{Op: wire.OpRevoke, Collection: collection, Identity: id, Flags: wire.Flags(r)}})
+	return c.admin(ctx, wire.Request{Op: wire.OpRevoke, Collection: collection, Identity: id, Flags: wire.Flags(r)})
 }
 
 // Status describes the server, as far as the principal may know.
@@ -123,12 +123,12 @@ func (c *Client) Alerts(ctx context.Context) ([]Alert, error) {
 
 // Ping asks for the head of the log.
 func (c *Client) Ping(ctx context.Context) (Head, error) {
-	p, err := c.do(ctx, &wire.Request{Header: wire.Header{Op: wire.OpHead}})
+	p, err := c.do(ctx, &wire.Request{Op: wire.OpHead})
 	return p.Head, err
 }
 
 func items[T any](ctx context.Context, c *Client, op wire.Operation, decode func([]byte) (T, error)) ([]T, error) {
-	parts, err := c.collect(ctx, &wire.Request{Header: wire.Header{Op: op}})
+	parts, err := c.collect(ctx, &wire.Request{Op: op})
 	if err != nil {
 		return nil, err
 	}

@@ -88,7 +88,7 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 // TestBatchIsWhatWasAdded: a name longer than its length field would make the
 // Core read the rest of it as operations of the batch.
 func TestBatchIsWhatWasAdded(t *testing.T) {
-	smuggled := frames.AppendBatchOp(nil, &wire.Request{Header: wire.Header{Op: wire.OpDelete}, Name: []byte("payroll")})
+	smuggled := frames.AppendBatchOp(nil, &wire.Request{Op: wire.OpDelete, Name: []byte("payroll")})
 	name := string(append(bytes.Repeat([]byte("n"), 1<<16), smuggled...))
 	for what, add := range map[string]func(*Batch){
 		"name to put":    func(b *Batch) { b.Put(nil, Name(name)) },

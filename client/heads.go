@@ -157,7 +157,7 @@ func (c *Client) greet(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	r := &wire.Request{Header: wire.Header{Op: wire.OpHead}}
+	r := &wire.Request{Op: wire.OpHead}
 	if h.LSN > 0 {
 		r.Query = frames.AppendHead(nil, &h)
 	}

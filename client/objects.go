@@ -34,7 +34,7 @@ type put struct {
 }
 
 func newPut(data []byte, options []PutOption) *put {
-	o := &put{Request: wire.Request{Header: wire.Header{Op: wire.OpPut}, Object: data}}
+	o := &put{Request: wire.Request{Op: wire.OpPut, Object: data}}
 	for _, f := range options {
 		f(o)
 	}
@@ -92,12 +92,12 @@ func (b *Batch) Put(data []byte, options ...PutOption) { b.add(newPut(data, opti
 
 // Delete adds the deletion of the object that has the name.
 func (b *Batch) Delete(name string) {
-	b.add(&put{Request: wire.Request{Header: wire.Header{Op: wire.OpDelete}, Name: []byte(name)}})
+	b.add(&put{Request: wire.Request{Op: wire.OpDelete, Name: []byte(name)}})
 }
 
 // DeleteIdentity adds the deletion of an object by identity.
 func (b *Batch) DeleteIdentity(id Identity) {
-	b.add(&put{Request: wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: id}}})
+	b.add(&put{Request: wire.Request{Op: wire.OpDelete, Identity: id}})
 }
 
 // add appends an operation. Its lengths are checked here: one that did not fit
@@ -125,7 +125,7 @@ func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]R
 	case b.n == 0:
 		return nil, nil
 	}
-	return c.write(ctx, &wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: collection}, Object: b.ops}, b.n)
+	return c.write(ctx, &wire.Request{Op: wire.OpBatch, Collection: collection, Object: b.ops}, b.n)
 }
 
 // write sends a request that is answered with as many identities as it has
@@ -152,12 +152,12 @@ func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]
 // Get returns the object that has the name; ErrNotFound if there is none that
 // the principal may read.
 func (c *Client) Get(ctx context.Context, collection, name string) (Object, error) {
-	return c.get(ctx, &wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: collection}, Name: []byte(name)})
+	return c.get(ctx, &wire.Request{Op: wire.OpGet, Collection: collection, Name: []byte(name)})
 }
 
 // GetIdentity returns an object by identity.
 func (c *Client) GetIdentity(ctx context.Context, collection string, id Identity) (Object, error) {
-	return c.get(ctx, &wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: collection, Identity: id}})
+	return c.get(ctx, &wire.Request{Op: wire.OpGet, Collection: collection, Identity: id})
 }
 
 func (c *Client) get(ctx context.Context, r *wire.Request) (Object, error) {
@@ -178,19 +178,19 @@ func decodeObject(p []byte) (Object, error) {
 
 // Delete removes the object that has the name.
 func (c *Client) Delete(ctx context.Context, collection, name string) error {
-	return c.delete(ctx, &wire.Request{Header: wire.Header{Collection: collection}, Name: []byte(name)})
+	return c.delete(ctx, &wire.Request{Collection: collection, Name: []byte(name)})
 }
 
 // DeleteIdentity removes an object by identity.
 func (c *Client) DeleteIdentity(ctx context.Context, collection string, id Identity) error {
-	return c.delete(ctx, &wire.Request{Header: wire.Header{Collection: collection, Identity: id}})
+	return c.delete(ctx, &wire.Request{Collection: collection, Identity: id})
 }
 
 // DeleteIf removes the object that has the name if it still has the identity;
 // ErrPreconditionFailed if it has another.
 func (c *Client) DeleteIf(ctx context.Context, collection, name string, id Identity) error {
 	return c.delete(ctx, &wire.Request{Name: []byte(name),
-		Header: wire.Header{Collection: collection, Identity: id, Flags: wire.FlagIfIdentity}})
+		Collection: collection, Identity: id, Flags: wire.FlagIfIdentity})
 }
 
 func (c *Client) delete(ctx context.Context, r *wire.Request) error {
@@ -209,7 +209,7 @@ type Query struct {
 
 func (q *Query) request(op wire.Operation) *wire.Request {
 	return &wire.Request{Query: []byte(q.Predicate),
-		Header: wire.Header{Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}}
+		Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}
 }
 
 // Found is a number of results; Truncated says that there may be more than the
@@ -279,7 +279,7 @@ func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identi
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		// The Core lists in parts: each answer says where the next begins.
-		r := &wire.Request{Header: wire.Header{Op: wire.OpList, Collection: collection}}
+		r := &wire.Request{Op: wire.OpList, Collection: collection}
 		for again := true; again; again = r.Limit != 0 {
 			end, ok := c.objects(ctx, r, yield)
 			if !ok {

@@ -161,20 +161,20 @@ func (c *conn) read() {
 		if _, err := io.ReadFull(c.in, header); err != nil {
 			return
 		}
-		h, code := wire.DecodeHeader(header)
+		q, code := wire.DecodeHeader(header)
 		if code != wire.OK { // the body is not read, so nothing after it can be
-			c.out.put(engine.Reply{Number: h.Number, Code: code})
+			c.out.put(engine.Reply{Number: q.Number, Code: code})
 			return
 		}
-		if c.in.Buffered() < h.BodyLen() {
+		if c.in.Buffered() < q.BodyLen() {
 			c.post() // nothing must wait here for what is held back here
 		}
-		if !c.takeOff(&h) {
+		if !c.takeOff(&q) {
 			c.out.put(engine.Reply{Code: wire.InvalidRequest})
 			return
 		}
-		if c.readBody(h) != nil {
-			c.land(h.Number, wire.Malformed) // nobody else will answer it
+		if c.readBody(q) != nil {
+			c.land(q.Number, wire.Malformed) // nobody else will answer it
 			return
 		}
 	}
@@ -182,8 +182,8 @@ func (c *conn) read() {
 
 // readBody reads the body of a request, and adds the request to the batch, unless its
 // parts do not fit it.
-func (c *conn) readBody(h wire.Header) error {
-	n := h.BodyLen()
+func (c *conn) readBody(q wire.Request) error {
+	n := q.BodyLen()
 	c.s.room(n).acquire(n, c.post)
 	body := make([]byte, n)
 	if c.in.Buffered() < n {
@@ -192,13 +192,13 @@ func (c *conn) readBody(h wire.Header) error {
 	if _, err := io.ReadFull(c.in, body); err != nil {
 		return err
 	}
-	q, code := engine.Prepare(wire.SplitBody(h, body))
+	r, code := engine.Prepare(wire.SplitBody(q, body))
 	if code != wire.OK {
-		c.out.put(engine.Reply{Number: h.Number, Code: code})
+		c.out.put(engine.Reply{Number: q.Number, Code: code})
 		return nil
 	}
-	q.Conn, q.Principal = c.id, c.principal
-	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(q) })
+	r.Conn, r.Principal = c.id, c.principal
+	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(r) })
 	return nil
 }
 
@@ -210,13 +210,13 @@ func (c *conn) post() {
 
 // takeOff notes a request as in flight, when the window has room for it; false: its
 // number is in flight, and would be answered twice.
-func (c *conn) takeOff(h *wire.Header) bool {
-	c.window.acquire(weight(h.BodyLen()), c.post)
+func (c *conn) takeOff(q *wire.Request) bool {
+	c.window.acquire(weight(q.BodyLen()), c.post)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, twice := c.inFlight[h.Number]
+	_, twice := c.inFlight[q.Number]
 	if !twice {
-		c.inFlight[h.Number] = flight{h.Op, time.Now(), h.BodyLen()}
+		c.inFlight[q.Number] = flight{q.Op, time.Now(), q.BodyLen()}
 	}
 	return !twice
 }

@@ -129,7 +129,7 @@ func reply(t *testing.T, c io.Reader) (wire.ReplyHeader, []byte) {
 }
 
 func request(number uint64, op wire.Operation, collection, name, object string) *wire.Request {
-	return &wire.Request{Header: wire.Header{Op: op, Number: number, Collection: collection}, Name: []byte(name), Object: []byte(object)}
+	return &wire.Request{Op: op, Number: number, Collection: collection, Name: []byte(name), Object: []byte(object)}
 }
 
 // do sends requests in one write, and wants their codes, in any order.
@@ -226,7 +226,7 @@ func TestLimitsOfFrames(t *testing.T) {
 		t.Fatalf("the largest object came back different: %v", err)
 	}
 	do(t, c, wire.InvalidRequest, request(4, wire.OpGet, "c", "name", "object"))
-	do(t, c, wire.InvalidRequest, &wire.Request{Header: wire.Header{Op: 99, Number: 5}, Object: []byte("skipped")})
+	do(t, c, wire.InvalidRequest, &wire.Request{Op: 99, Number: 5, Object: []byte("skipped")})
 	do(t, c, wire.NoCollection, request(6, wire.OpGet, "d", "name", ""))
 	for name, p := range map[string][]byte{
 		"object too large": frames.AppendRequest(nil, request(7, wire.OpPut, "c", "n", largest+"x"))[:200],

@@ -43,8 +43,8 @@ func filled(t *testing.T) (s *server, admin *tls.Conn) {
 func (s *server) add(admin net.Conn) {
 	s.t.Helper()
 	p := identity.ID(principalOf(key(5)))
-	do(s.t, admin, wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Number: 1, Identity: p}, Name: []byte("alice")},
-		&wire.Request{Header: wire.Header{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}})
+	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("alice")},
+		&wire.Request{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
 }
 
 // lists are requests for all parts of a LIST, numbered from 100.
@@ -125,8 +125,8 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	defer s.stop()
 	p := identity.ID(principalOf(key(5)))
 	for name, change := range map[string]*wire.Request{
-		"removed": {Header: wire.Header{Op: wire.OpRemovePrincipal, Number: 3, Identity: p}},
-		"revoked": {Header: wire.Header{Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}},
+		"removed": {Op: wire.OpRemovePrincipal, Number: 3, Identity: p},
+		"revoked": {Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)},
 	} {
 		busy, idle := s.dial(key(5)), s.dial(key(5))
 		s.send(busy, lists())
@@ -148,7 +148,7 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 			continue
 		}
 		do(t, again, wire.NoCollection, request(1, wire.OpGet, "c", "a", ""))
-		do(t, admin, wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpGrant, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)}})
+		do(t, admin, wire.OK, &wire.Request{Op: wire.OpGrant, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // erase asks for the principal of key(5) to be erased.
 func (s *server) erase(admin *tls.Conn) {
 	s.t.Helper()
-	do(s.t, admin, wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Number: 9, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase}})
+	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpRemovePrincipal, Number: 9, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
 }
 
 // TestAStoreOpensAfterAnErasure, though the log behind the checkpoint holds what
@@ -29,8 +29,8 @@ func TestAStoreOpensAfterAnErasure(t *testing.T) {
 	admin := s.dial(key(1))
 	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
 	s.add(admin)
-	do(t, admin, wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpGrant, Number: 3, Collection: "c",
-		Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(wire.RightWrite)}})
+	do(t, admin, wire.OK, &wire.Request{Op: wire.OpGrant, Number: 3, Collection: "c",
+		Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(wire.RightWrite)})
 	do(t, s.dial(key(5)), wire.OK, request(1, wire.OpPut, "c", "hers", "data of hers"))
 	do(t, admin, wire.OK, request(4, wire.OpPut, "c", "before", "data"))
 	s.erase(admin)

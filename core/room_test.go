@@ -21,8 +21,8 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	put.Query = attributes
 	for _, q := range []*wire.Request{
 		request(1, wire.OpCreateCollection, "c", "", ""),
-		{Header: wire.Header{Op: wire.OpRegisterTask, Number: 2}, Name: []byte("t"), Query: row},
-		{Header: wire.Header{Op: wire.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: wire.TypeText, Flags: wire.FlagAttribute | wire.FlagLazy}, Name: []byte("t")},
+		{Op: wire.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
+		{Op: wire.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: wire.TypeText, Flags: wire.FlagAttribute | wire.FlagLazy, Name: []byte("t")},
 		put,
 	} {
 		do(t, admin, wire.OK, q)

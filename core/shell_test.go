@@ -222,8 +222,8 @@ func filledRig(t *testing.T) *rig {
 		synctest.Wait() // the first administrator is on its way to the disk
 	}
 	r.must(wire.OK, request(0, wire.OpCreateCollection, "c", "", ""))
-	r.must(wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: alice}, Name: []byte("alice")})
-	r.must(wire.OK, &wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: alice, Flags: wire.Flags(wire.RightWrite | wire.RightRead)}})
+	r.must(wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")})
+	r.must(wire.OK, &wire.Request{Op: wire.OpGrant, Collection: "c", Identity: alice, Flags: wire.Flags(wire.RightWrite | wire.RightRead)})
 	r.must(wire.OK, request(0, wire.OpPut, "c", "one", "data of one"))
 	if a := r.ask(5, request(0, wire.OpPut, "c", "hers", "data of hers")); a.Code != wire.OK {
 		t.Fatalf("code %d", a.Code)
@@ -287,7 +287,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 		}, wire.Expired},
 		{"its owner erased", func(r *rig) {
 			r.events.put(func(e *engine.Engine) {
-				q, _ := engine.Prepare(wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase}})
+				q, _ := engine.Prepare(wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
 				q.Principal = principalOf(key(1)) // its answer goes nowhere
 				e.Request(q)
 			})

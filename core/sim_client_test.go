@@ -424,7 +424,7 @@ func (s *sim) randomRequest() {
 	if s.waiting() > 40 {
 		return
 	}
-	r := wire.Request{Header: wire.Header{Collection: []string{"a", "a", "a", "b", "b", "c"}[s.rng.IntN(6)]}}
+	r := wire.Request{Collection: []string{"a", "a", "a", "b", "b", "c"}[s.rng.IntN(6)]}
 	switch k := s.rng.IntN(100); {
 	case k < 30:
 		r.Op = wire.OpPut
@@ -455,7 +455,7 @@ func (s *sim) randomRequest() {
 			r.Query = append(r.Query, byte('0'+s.rng.IntN(10)))
 		}
 	case k < 86:
-		r = wire.Request{Header: wire.Header{Op: wire.OpHead}}
+		r = wire.Request{Op: wire.OpHead}
 		if len(s.heads) > 0 && s.chance(80) {
 			h := s.heads[s.rng.IntN(len(s.heads))]
 			if len(s.foreign) > 0 && s.chance(30) {
@@ -464,7 +464,7 @@ func (s *sim) randomRequest() {
 			r.Query = frames.AppendHead(nil, &h)
 		}
 	case k < 89:
-		r = wire.Request{Header: wire.Header{Op: wire.OpCompact}}
+		r = wire.Request{Op: wire.OpCompact}
 	default:
 		r = s.randomChange(r.Collection)
 	}
@@ -494,7 +494,7 @@ func (s *sim) someObject(collection string) *simObject {
 }
 
 func (s *sim) randomWrite(collection string) wire.Request {
-	w := wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: s.name(), Object: s.content()}
+	w := wire.Request{Op: wire.OpPut, Name: s.name(), Object: s.content()}
 	o := s.someObject(collection)
 	switch k := s.rng.IntN(20); {
 	case k < 2:
@@ -530,7 +530,7 @@ func (s *sim) content() []byte {
 
 func (s *sim) randomChange(collection string) wire.Request {
 	p := s.people[1+s.rng.IntN(len(s.people)-1)]
-	r := wire.Request{Header: wire.Header{Identity: identity.ID(p)}}
+	r := wire.Request{Identity: identity.ID(p)}
 	switch k := s.rng.IntN(100); {
 	case k < 18:
 		r.Op, r.Name = wire.OpAddPrincipal, fmt.Appendf(nil, "p%d", p[0])
@@ -549,24 +549,24 @@ func (s *sim) randomChange(collection string) wire.Request {
 			r.Collection, r.Flags, r.Identity = "", wire.Flags(wire.RightAdmin), identity.ID(s.people[s.rng.IntN(len(s.people))])
 		}
 	case k < 85:
-		r = wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: collection}}
+		r = wire.Request{Op: wire.OpCreateCollection, Collection: collection}
 	case k < 90:
-		r = wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: collection}}
+		r = wire.Request{Op: wire.OpDropCollection, Collection: collection}
 	case k < 97:
 		r = s.createIndex(collection)
 	default:
-		r = wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: collection, Index: "x"}}
+		r = wire.Request{Op: wire.OpDropIndex, Collection: collection, Index: "x"}
 	}
 	return r
 }
 
 func (s *sim) createIndex(collection string) wire.Request {
-	return wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)]}, Name: []byte("fake")}
+	return wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)], Name: []byte("fake")}
 }
 
 func registerFake() wire.Request {
 	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
-	return wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
+	return wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
 }
 
 // decodePieces reads the first piece of a checkpoint.

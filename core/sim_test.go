@@ -220,14 +220,14 @@ func (s *sim) setUp() {
 	s.until(func() bool { return s.ready })
 	s.must(registerFake())
 	for _, c := range []string{"a", "b"} {
-		s.must(wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: c}})
+		s.must(wire.Request{Op: wire.OpCreateCollection, Collection: c})
 		s.must(s.createIndex(c))
 	}
 	rights := []wire.Rights{wire.RightsAll, wire.RightsAll, wire.RightReadOwn | wire.RightWrite | wire.RightDelete, wire.RightWrite | wire.RightRead, wire.RightRead}
 	for _, p := range s.people[1:] {
-		s.must(wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: fmt.Appendf(nil, "p%d", p[0])})
+		s.must(wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: fmt.Appendf(nil, "p%d", p[0])})
 		for _, c := range []string{"a", "b"} {
-			s.must(wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(rights[s.rng.IntN(len(rights))])}})
+			s.must(wire.Request{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(rights[s.rng.IntN(len(rights))])})
 		}
 	}
 }
@@ -360,7 +360,7 @@ func (s *sim) finish() {
 		s.events.put(func(e *engine.Engine) { e.Tick(time.Now()) }) // sweeps
 	}
 	s.quieten()
-	s.must(wire.Request{Header: wire.Header{Op: wire.OpCompact}})
+	s.must(wire.Request{Op: wire.OpCompact})
 	s.until(func() bool { return s.waiting() == 0 })
 	s.pass(time.Minute)
 	s.quieten()

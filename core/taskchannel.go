@@ -13,11 +13,9 @@ import (
 	"motte/core/wire"
 )
 
-// What of a Task's answers is handed to the engine in one event.
-const (
-	answerBatch = 256     // frames
-	answerIDs   = 1 << 16 // identities after which no frame is added
-)
+// answerBatch is how many of a Task's frames, of 128 KiB each at most, are handed to the
+// engine in one event.
+const answerBatch = 16
 
 // taskChannel is the Core's end of the channel to one Task: a reader and a
 // writer. It belongs to the loop, which closes it.
@@ -64,11 +62,10 @@ func (t *taskChannel) read(ctx context.Context) {
 	in, buf := bufio.NewReaderSize(t.net, bufferSize), make([]byte, task.MaxAnswerFrame)
 	for failed := error(nil); failed == nil; {
 		var batch []task.Answer
-		ids := 0
-		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize && len(batch) < answerBatch && ids < answerIDs {
+		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize && len(batch) < answerBatch {
 			var a task.Answer
 			if a, failed = task.ReadAnswer(in, buf); failed == nil {
-				batch, ids = append(batch, a), ids+len(a.Found)
+				batch = append(batch, a)
 			}
 		}
 		if ctx.Err() != nil {

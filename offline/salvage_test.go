@@ -332,7 +332,7 @@ func (w *world) place(t *testing.T, kind log.Kind) (at log.Location, lsn uint64)
 	defer d.Close()
 	l, err := log.Open(d, root, rand.Read, nil)
 	must(t, err)
-	must(t, l.Restore(l.Checkpoints()[0], func([]byte) error { return nil }))
+	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
 	must(t, l.Replay(func(r log.Record, where log.Location) error {
 		if r.Kind == kind {
 			at, lsn = where, r.LSN

@@ -10,7 +10,7 @@ import (
 )
 
 // AppendRequest appends the frame of r to p. The lengths are those of the
-// parts, not those in r.Header; the caller keeps within the limits.
+// parts, not those in r; the caller keeps within the limits.
 func AppendRequest(p []byte, r *wire.Request) []byte {
 	return frame.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
 		U64(r.Number).U32(r.Limit).U32(0).

@@ -217,12 +217,12 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte) {
 // Shard returns another piece of a checkpoint, one for each shard of the mapping.
 func (e *Engine) Shard(i int) []byte { return e.objects.AppendShard(nil, i) }
 
-// Restore takes the pieces of a checkpoint, in their order.
-func (e *Engine) Restore(piece []byte) error {
-	if e.pieces++; e.pieces > mapping.Shards+1 {
+// Restore takes piece i of a checkpoint, one after the other.
+func (e *Engine) Restore(i int, piece []byte) error {
+	if i > mapping.Shards {
 		return frame.ErrMalformed
-	} else if e.pieces > 1 {
-		return e.objects.LoadShard(e.pieces-2, piece)
+	} else if i > 0 {
+		return e.objects.LoadShard(i-1, piece)
 	}
 	r := frame.NewReader(piece)
 	for r.Len() > 0 {

@@ -55,7 +55,6 @@ type Engine struct {
 	catalogue
 	objects mapping.Map
 	used    map[uint32]int64 // bytes of live records, by segment
-	pieces  int              // of a checkpoint that were restored
 	out     Output
 	at      log.Position // up to which all is applied
 	began   time.Time

@@ -67,7 +67,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 		}, wire.ReasonInvalidIdentity},
 		{"deleted object", func(w *world) func(uint64) []task.Answer {
 			id := w.id("c", "two")
-			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("two")}, wire.OK)
+			w.must(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")}, wire.OK)
 			return found(id)
 		}, wire.ReasonInvalidIdentity},
 		{"replaced object", func(w *world) func(uint64) []task.Answer {
@@ -101,8 +101,8 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := indexed(t, 0)
-			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
-			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "d", Index: "x"}, Name: []byte("fake")}, wire.OK)
+			w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
+			w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "d", Index: "x", Name: []byte("fake")}, wire.OK)
 			w.must(admin, put("d", "other", "data of other"), wire.OK)
 			lie := tc.lie(w)
 
@@ -155,10 +155,10 @@ func (w *world) id(collection, name string) identity.ID {
 func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
 	w.must(alice, byPredicate(wire.OpSearch, "c", "x", ""), wire.NoCollection)
 	rights := wire.Flags(wire.RightReadOwn | wire.RightWrite)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: rights}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: rights}, wire.OK)
 	w.must(alice, put("c", "mine", "data of mine"), wire.OK)
 	q := byPredicate(wire.OpSearch, "c", "x", "data")
 	q.Limit = 1 // one of her own, though the Task may name three others first
@@ -171,7 +171,7 @@ func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	}
 	w.must(alice, get("c", "one"), wire.NotFound)
 	w.must(alice, put("c", "one", "overwritten"), wire.Denied)
-	w.must(alice, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("one")}, wire.NotFound)
+	w.must(alice, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("one")}, wire.NotFound)
 	if w.lastReason() != 0 || !w.serving("c", "x") {
 		t.Fatal("an honest answer raised an alert")
 	}
@@ -253,7 +253,7 @@ func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 		t.Fatal("an input over the Task's limit was not reported")
 	}
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "refuse"), wire.QueryRefused)
-	q := wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "bad"}, Name: []byte("fake"), Query: []byte("refuse")}
+	q := wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "bad", Name: []byte("fake"), Query: []byte("refuse")}
 	w.must(admin, q, wire.OK)
 	if got := w.e.byName["c"].index("bad").state; got != wire.IndexRefused {
 		t.Fatalf("state %d", got)
@@ -264,9 +264,9 @@ func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 func TestBatchIsAllOrNothing(t *testing.T) {
 	w := indexed(t, 0)
 	var ops []byte
-	ops = frames.AppendBatchOp(ops, &wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: []byte("new"), Object: []byte("data")})
-	ops = frames.AppendBatchOp(ops, &wire.Request{Header: wire.Header{Op: wire.OpDelete}, Name: []byte("absent")})
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: "c"}, Object: ops}, wire.NotFound)
+	ops = frames.AppendBatchOp(ops, &wire.Request{Op: wire.OpPut, Name: []byte("new"), Object: []byte("data")})
+	ops = frames.AppendBatchOp(ops, &wire.Request{Op: wire.OpDelete, Name: []byte("absent")})
+	w.must(admin, wire.Request{Op: wire.OpBatch, Collection: "c", Object: ops}, wire.NotFound)
 	w.must(admin, get("c", "new"), wire.NotFound)
 }
 
@@ -281,14 +281,14 @@ func TestFailedDiskStopsWritesAndKeepsReads(t *testing.T) {
 	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != 3 {
 		t.Fatalf("count %d", a.count)
 	}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "z"}}, wire.StorageFailed)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "z"}, wire.StorageFailed)
 }
 
 func TestLeakBudgetEndsAnswers(t *testing.T) {
 	w := indexed(t, 0)
 	row := w.e.tasks["fake"].Row
 	row.LeakBudget = 5
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	w.settle()
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK) // that it is one: 2 bits; which one, log2 C(3,1): 2 bits
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.LeakBudgetExhausted)
@@ -298,8 +298,8 @@ func TestLeakBudgetEndsAnswers(t *testing.T) {
 func TestTheLastAdministratorStays(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(admin)}}, wire.InvalidRequest)
-	r := wire.Request{Header: wire.Header{Op: wire.OpRevoke, Identity: identity.ID(admin), Flags: wire.Flags(wire.RightAdmin)}}
+	w.must(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(admin)}, wire.InvalidRequest)
+	r := wire.Request{Op: wire.OpRevoke, Identity: identity.ID(admin), Flags: wire.Flags(wire.RightAdmin)}
 	w.must(admin, r, wire.InvalidRequest)
 }
 
@@ -308,13 +308,13 @@ func TestTheLastAdministratorStays(t *testing.T) {
 func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 	w := indexed(t, 0)
 	alice := identity.ID{0: 9}
-	add := wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: alice}, Name: []byte("alice")}
-	grant := wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: alice,
-		Flags: wire.Flags(wire.RightReadOwn | wire.RightWrite)}}
+	add := wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")}
+	grant := wire.Request{Op: wire.OpGrant, Collection: "c", Identity: alice,
+		Flags: wire.Flags(wire.RightReadOwn | wire.RightWrite)}
 	w.must(admin, add, wire.OK)
 	w.must(admin, grant, wire.OK)
 	w.must(access.Principal(alice), put("c", "mine", "data"), wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: alice}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: alice}, wire.OK)
 	w.must(access.Principal(alice), get("c", "mine"), wire.UnknownPrincipal)
 	w.must(admin, add, wire.OK)
 	w.must(access.Principal(alice), get("c", "mine"), wire.NoCollection)
@@ -326,8 +326,8 @@ func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 // knew before.
 func TestReplayGivesTheSameState(t *testing.T) {
 	w := indexed(t, wire.FlagOrdered)
-	status := wire.Request{Header: wire.Header{Op: wire.OpStatus}}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	status := wire.Request{Op: wire.OpStatus}
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
 	w.register("d", "y", 0)
 	w.must(admin, put("d", "one", "data"), wire.OK)
 	for range mapping.Shards {
@@ -352,10 +352,10 @@ func TestReplayGivesTheSameState(t *testing.T) {
 func TestDroppedCollectionIsGone(t *testing.T) {
 	w := indexed(t, 0)
 	id := w.id("c", "one")
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
 	w.must(admin, get("c", "one"), wire.NoCollection)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}}, wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: "c", Identity: id}}, wire.NotFound)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpGet, Collection: "c", Identity: id}, wire.NotFound)
 	for range 256 {
 		w.tick(time.Millisecond)
 	}
@@ -369,9 +369,9 @@ func TestDroppedCollectionIsGone(t *testing.T) {
 func TestChangesOfTheCatalogueHoldWhatComesAfter(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	a := w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}})
+	a := w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"})
 	b := w.ask(admin, put("c", "one", "data"))
-	c := w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}})
+	c := w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"})
 	w.settle()
 	w.must2(a, wire.OK)
 	w.must2(b, wire.OK)
@@ -382,7 +382,7 @@ func TestChangesOfTheCatalogueHoldWhatComesAfter(t *testing.T) {
 // was there and what was put, replaced and deleted while it was built.
 func TestIndexIsBuiltBesideWrites(t *testing.T) {
 	w := indexed(t, 0)
-	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "late"}, Name: []byte("fake")})
+	w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
 	w.commit(len(w.pending))
 	late := w.e.byName["c"].index("late")
 	w.e.TaskStarted(late.instance)
@@ -390,7 +390,7 @@ func TestIndexIsBuiltBesideWrites(t *testing.T) {
 	w.must2(w.ask(admin, byPredicate(wire.OpSearch, "c", "late", "")), wire.IndexUnavailable)
 	w.ask(admin, put("c", "four", "data of four"))
 	w.ask(admin, put("c", "one", "changed"))
-	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("two")})
+	w.ask(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")})
 	w.settle()
 	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "late", "data"), wire.OK); len(a.objects) != 2 {
 		t.Fatalf("%d objects, want three and four", len(a.objects))

@@ -20,7 +20,7 @@ func written(f *testing.F, want func(log.Kind) bool) (bodies [][]byte) {
 	w.settle()
 	w.register("c", "x", wire.FlagAttribute|wire.FlagOrdered)
 	alice := access.Principal{0: 9}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
 	named := put("c", "one", "data of one")
 	named.Query = frames.AppendAttribute(nil, "x", []byte("input"))
 	w.must(admin, named, wire.OK)
@@ -92,11 +92,11 @@ func FuzzRestore(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		first, second := New(w.e.Config), New(w.e.Config)
-		if first.Restore(p) != nil {
+		if first.Restore(0, p) != nil {
 			return
 		}
 		_, want := first.Checkpoint()
-		if err := second.Restore(want); err != nil {
+		if err := second.Restore(0, want); err != nil {
 			t.Fatal(err)
 		}
 		if _, got := second.Checkpoint(); !bytes.Equal(got, want) {

@@ -24,7 +24,7 @@ import (
 func (w *world) retable(change func(*wire.Row)) {
 	row := w.e.tasks["fake"].Row
 	change(&row)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	w.settle()
 }
 
@@ -32,7 +32,7 @@ func (w *world) retable(change func(*wire.Row)) {
 func (w *world) person(label string, rights wire.Rights) access.Principal {
 	p := identity.ID{0: 9}
 	copy(p[1:], label)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: p}, Name: []byte(label)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: p, Name: []byte(label)}, wire.OK)
 	if rights != 0 {
 		w.must(admin, rightsOf(wire.OpGrant, access.Principal(p), rights), wire.OK)
 	}
@@ -40,11 +40,11 @@ func (w *world) person(label string, rights wire.Rights) access.Principal {
 }
 
 func rightsOf(op wire.Operation, p access.Principal, rights wire.Rights) wire.Request {
-	return wire.Request{Header: wire.Header{Op: op, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(rights)}}
+	return wire.Request{Op: op, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(rights)}
 }
 
 func remove(name string) wire.Request {
-	return wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte(name)}
+	return wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte(name)}
 }
 
 // x is the index "x" of the collection "c".
@@ -197,7 +197,7 @@ func TestFewQueriesAreSentAhead(t *testing.T) {
 // the Task named it.
 func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 	none := func(w *world, p access.Principal) {
-		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}}, wire.OK)
+		w.must(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}, wire.OK)
 	}
 	for _, tc := range []struct {
 		name   string
@@ -239,7 +239,7 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 func TestNothingIsDeletedAfterARevocation(t *testing.T) {
 	revoke := func(p access.Principal) wire.Request { return rightsOf(wire.OpRevoke, p, wire.RightDelete) }
 	removal := func(p access.Principal) wire.Request {
-		return wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}}
+		return wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}
 	}
 	for _, change := range []func(access.Principal) wire.Request{revoke, removal} {
 		w := indexed(t, 0)
@@ -297,11 +297,11 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
 	w.registerFake()
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
 	for i := range 2 * fetchAhead {
 		w.must(admin, put("c", fmt.Sprint("object ", i), "data"), wire.OK)
 	}
-	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "x"}, Name: []byte("fake")})
+	w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Name: []byte("fake")})
 	w.commit(1)
 	w.e.TaskStarted(w.x().instance)
 	w.take()
@@ -354,7 +354,7 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 		t.Fatal("the index did not come back")
 	}
 	row := w.e.tasks["fake"].Row
-	w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.ask(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 	w.commit(1)
 	if refuse(); w.x().state != wire.IndexRefused {
 		t.Fatalf("state %d, want refused", w.x().state)
@@ -367,7 +367,7 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 	for _, others := range []int{0, 300} {
 		w := indexed(t, 0)
 		alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
-		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
+		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
 		for i := range 5 {
 			w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), wire.OK)
 		}
@@ -392,7 +392,7 @@ func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 	beside(t, func(w *world, alice access.Principal) {
 		var parts []string
 		for limit := uint32(0); limit != 0 || len(parts) == 0; {
-			q, _ := Prepare(wire.Request{Header: wire.Header{Op: wire.OpList, Collection: "c", Number: 1, Limit: limit}})
+			q, _ := Prepare(wire.Request{Op: wire.OpList, Collection: "c", Number: 1, Limit: limit})
 			q.Principal = alice
 			w.e.Request(q)
 			r := w.e.Take().Replies[0]
@@ -414,13 +414,13 @@ func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 	var first [][]byte
 	beside(t, func(w *world, alice access.Principal) {
 		w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK)
-		w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "c", Index: "late"}, Name: []byte("fake")})
+		w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
 		w.commit(1)
 		late := w.e.byName["c"].index("late")
 		w.e.TaskStarted(late.instance)
 		w.take()
 		w.step(w.task(late.instance)) // its configuration, and all that is read by now
-		n := w.ask(alice, wire.Request{Header: wire.Header{Op: wire.OpStatus}})
+		n := w.ask(alice, wire.Request{Op: wire.OpStatus})
 		a, _ := w.answered(n)
 		if late.state != wire.IndexBuilding || len(a.items) == 0 {
 			t.Fatalf("the index is in state %d, %d items", late.state, len(a.items))
@@ -538,13 +538,13 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 // collection, not even while it is being written again.
 func TestWhatIsOnItsWayIsOfItsCollection(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
 	bob := w.person("bob", 0)
 	grant := rightsOf(wire.OpGrant, bob, wire.RightRead|wire.RightDelete)
 	grant.Collection = "d"
 	w.must(admin, grant, wire.OK)
 	w.ask(admin, put("c", "one", "data of one"))
-	n := w.ask(bob, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "d", Identity: w.id("c", "one")}})
+	n := w.ask(bob, wire.Request{Op: wire.OpDelete, Collection: "d", Identity: w.id("c", "one")})
 	w.settle()
 	w.must2(n, wire.NotFound)
 	w.must(admin, get("c", "one"), wire.OK)

@@ -31,17 +31,17 @@ import (
 
 // createIndex asks for an index of the Task "fake".
 func createIndex(collection, index string, t wire.DataType, flags wire.Flags) wire.Request {
-	return wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: t, Flags: flags}, Name: []byte("fake")}
+	return wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: t, Flags: flags, Name: []byte("fake")}
 }
 
 // add registers a principal.
 func (w *world) add(p access.Principal, label string) {
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: []byte(label)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(label)}, wire.OK)
 }
 
 // grant gives or takes rights in a collection; op says which.
 func grant(op wire.Operation, collection string, p access.Principal, r wire.Rights) wire.Request {
-	return wire.Request{Header: wire.Header{Op: op, Collection: collection, Identity: identity.ID(p), Flags: wire.Flags(r)}}
+	return wire.Request{Op: op, Collection: collection, Identity: identity.ID(p), Flags: wire.Flags(r)}
 }
 
 // waiting returns the payloads of the frames of a type that wait for a Task.
@@ -177,7 +177,7 @@ func TestPaperMappingFindsWhatStorageKeeps(t *testing.T) {
 	if err != nil || r.Kind != log.KindPut || string(o.Data) != "new content" {
 		t.Fatalf("%v: a record of kind %d with %q is to be stored", err, r.Kind, o.Data)
 	}
-	byID := wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: "c", Identity: r.ID}}
+	byID := wire.Request{Op: wire.OpGet, Collection: "c", Identity: r.ID}
 	w.must2(w.ask(admin, byID), wire.NotFound) // not stored yet
 	w.settle()
 	w.must2(n, wire.OK)
@@ -196,7 +196,7 @@ func TestPaperMappingFindsWhatStorageKeeps(t *testing.T) {
 func TestPaperInsertionIsSentToEveryTask(t *testing.T) {
 	w := indexed(t, 0)
 	w.must(admin, createIndex("c", "y", wire.TypeAny, 0), wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
 	w.must(admin, createIndex("d", "x", wire.TypeAny, 0), wire.OK)
 	w.ask(admin, put("c", "four", "data of four"))
 	w.commit(1)
@@ -291,7 +291,7 @@ func TestPaperRightsAreVerifiedBeforeDataIsSent(t *testing.T) {
 	alice := access.Principal{0: 9}
 	for name, taken := range map[string]wire.Request{
 		"revoked": grant(wire.OpRevoke, "c", alice, wire.RightRead),
-		"removed": {Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(alice)}},
+		"removed": {Op: wire.OpRemovePrincipal, Identity: identity.ID(alice)},
 	} {
 		w := indexed(t, 0)
 		w.add(alice, "alice")
@@ -320,9 +320,9 @@ func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data"), wire.IndexUnavailable)
 	w.must(admin, put("c", "four", "data of four"), wire.OK)
 	w.must(admin, put("c", "one", "data of one, anew"), wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte("two")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")}, wire.OK)
 	w.must(admin, get("c", "four"), wire.OK)
-	list := wire.Request{Header: wire.Header{Op: wire.OpList, Collection: "c"}}
+	list := wire.Request{Op: wire.OpList, Collection: "c"}
 	copied := w.must(admin, list, wire.OK).objects
 	w.tick(time.Minute)
 	w.settle()
@@ -345,7 +345,7 @@ func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 	w := indexed(t, 0)
 	row := wire.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	for _, when := range []string{"registered", "read from the log again"} {
 		w.must(admin, createIndex("c", "ordered", wire.TypeAny, wire.FlagOrdered), wire.InvalidRequest)
 		w.must2(w.ask(admin, byPredicate(wire.OpCount, "c", "x", "")), wire.InvalidRequest)
@@ -454,7 +454,7 @@ func TestPaperOnlyInNeverOut(t *testing.T) {
 			w.instead(w.tasks[0], func(seq uint64) []task.Answer { return shape(w, secret, seq) })
 			w.tick(2 * time.Second) // past the deadline, for answers to nothing
 			w.settle()
-			w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpAlerts}})
+			w.ask(admin, wire.Request{Op: wire.OpAlerts})
 			return w.answers, w.disk
 		}
 		answers, records := play(1)
@@ -492,7 +492,7 @@ func TestPaperOnlyStoredDataIsSentBack(t *testing.T) {
 func TestPaperAccessControlVerifiesEveryRequest(t *testing.T) {
 	alice := access.Principal{0: 9}
 	remove := func(name string) wire.Request {
-		return wire.Request{Header: wire.Header{Op: wire.OpDelete, Collection: "c"}, Name: []byte(name)}
+		return wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte(name)}
 	}
 	has := func(r, want wire.Rights) bool { return r&want != 0 }
 	never := func(wire.Rights) bool { return false }
@@ -512,8 +512,8 @@ func TestPaperAccessControlVerifiesEveryRequest(t *testing.T) {
 		{"delete another's", remove("one"), func(r wire.Rights) bool { return has(r, wire.RightDelete) && has(r, wire.RightRead) }},
 		{"create an index", createIndex("c", "y", wire.TypeAny, 0), func(r wire.Rights) bool { return has(r, wire.RightAdmin) }},
 		{"grant", grant(wire.OpGrant, "c", alice, wire.RightRead), func(r wire.Rights) bool { return has(r, wire.RightAdmin) }},
-		{"create a collection", wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}, never},
-		{"read the alerts", wire.Request{Header: wire.Header{Op: wire.OpAlerts}}, never},
+		{"create a collection", wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, never},
+		{"read the alerts", wire.Request{Op: wire.OpAlerts}, never},
 	}
 	for r := range wire.RightsAll + 1 {
 		for _, c := range cases {

@@ -161,8 +161,7 @@ func (e *Engine) meter(s *search, k uint64) bool {
 func (e *Engine) deleteFound(s *search, list []mapping.Entry, r Reply) {
 	var all log.Group
 	for _, o := range list {
-		deletion := wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: o.ID}}
-		if rec, code := e.decide(&Write{Request: deletion}, s.p, s.x.c, nil); code == wire.OK {
+		if rec, code := e.decide(&Write{Request: wire.Request{Op: wire.OpDelete, Identity: o.ID}}, s.p, s.x.c, nil); code == wire.OK {
 			all = append(all, rec)
 		}
 	}

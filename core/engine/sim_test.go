@@ -95,12 +95,12 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	choices := []wire.Rights{wire.RightsAll, wire.RightReadOwn | wire.RightWrite | wire.RightDelete, wire.RightWrite | wire.RightRead, 0}
 	for i := range 4 {
 		p := access.Principal{0: 2, 1: byte(i)}
-		s.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: []byte{'p', byte('0' + i)}}, wire.OK)
+		s.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte{'p', byte('0' + i)}}, wire.OK)
 		s.people = append(s.people, p)
 		for _, c := range collections {
 			r := choices[s.rng.IntN(len(choices))]
 			if r != 0 {
-				s.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(r)}}, wire.OK)
+				s.must(admin, wire.Request{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(r)}, wire.OK)
 			}
 			s.rights[c][p] = r
 		}
@@ -244,10 +244,10 @@ func (s *simulation) current(c string) state { return s.versions[c][len(s.versio
 func (s *simulation) randomWrite(who access.Principal, c string, again *Object) {
 	s.absorb()
 	want, model := wire.OK, maps.Clone(s.decided[c])
-	r := wire.Request{Header: wire.Header{Op: wire.OpBatch, Collection: c}}
+	r := wire.Request{Op: wire.OpBatch, Collection: c}
 	var changed int
 	for range 1 + s.rng.IntN(3)*s.rng.IntN(2) {
-		op := wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: s.name(), Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(4))}}
+		op := wire.Request{Op: wire.OpPut, Name: s.name(), Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(4))}}
 		if again != nil {
 			op.Name, op.Object, again = again.Name, again.Data, nil
 		}
@@ -333,7 +333,7 @@ func (s *simulation) mayRead(who access.Principal, c string, o modelObject) bool
 func (s *simulation) randomGet() {
 	who, c := s.pick()
 	name := s.name()
-	a, done := s.answered(s.ask(who, wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: c}, Name: name}))
+	a, done := s.answered(s.ask(who, wire.Request{Op: wire.OpGet, Collection: c, Name: name}))
 	o, exists := s.current(c)[s.maker.Named(s.collectionID(c), name)]
 	want := wire.OK
 	switch r := s.rights[c][who]; {
@@ -357,7 +357,7 @@ func (s *simulation) randomGet() {
 
 func (s *simulation) randomList() {
 	who, c := s.pick()
-	a, done := s.answered(s.ask(who, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: c}}))
+	a, done := s.answered(s.ask(who, wire.Request{Op: wire.OpList, Collection: c}))
 	if !done {
 		s.t.Fatalf("seed %d: LIST: no answer", s.seed)
 	}

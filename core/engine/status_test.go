@@ -39,17 +39,17 @@ func building(t *testing.T) *world {
 	w.e.KeyInStore = true
 	w.settle()
 	w.registerFake()
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "people"}}, wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: "people", Index: "by_age", Type: wire.TypeInt64,
-		Flags: wire.FlagOrdered}, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "people"}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "people", Index: "by_age", Type: wire.TypeInt64,
+		Flags: wire.FlagOrdered, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, wire.OK)
 	for _, o := range [][2]string{{"ada", "refuse"}, {"grace", "85"}, {"edsger", "72"}} {
 		w.must(admin, put("people", o[0], o[1]), wire.OK)
 	}
 	w.must(admin, byPredicate(wire.OpSearch, "people", "by_age", "8"), wire.OK)
 	alice := identity.ID(pattern(0x80))
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: alice}, Name: []byte("alice")}, wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "people", Identity: alice,
-		Flags: wire.Flags(wire.RightRead | wire.RightWrite)}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "people", Identity: alice,
+		Flags: wire.Flags(wire.RightRead | wire.RightWrite)}, wire.OK)
 	x := w.e.byName["people"].index("by_age")
 	w.e.TaskEnded(x.instance, wire.ReasonTaskEnded)
 	w.take()

@@ -20,10 +20,10 @@ import (
 )
 
 func removal(p access.Principal, flags wire.Flags) wire.Request {
-	return wire.Request{Header: wire.Header{Op: wire.OpRemovePrincipal, Identity: identity.ID(p), Flags: flags}}
+	return wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p), Flags: flags}
 }
 
-func op(o wire.Operation) wire.Request { return wire.Request{Header: wire.Header{Op: o}} }
+func op(o wire.Operation) wire.Request { return wire.Request{Op: o} }
 
 // erase takes a principal with all that it put, as far as the engine is
 // concerned: whoever asked is not answered yet.
@@ -102,7 +102,7 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 		{"more than one", admin, append(frames.AppendHead(nil, &now), 0), wire.InvalidRequest},
 		{"a stranger's", nobody, frames.AppendHead(nil, &now), wire.UnknownPrincipal},
 	} {
-		n := w.ask(tc.who, wire.Request{Header: wire.Header{Op: wire.OpHead}, Query: tc.query})
+		n := w.ask(tc.who, wire.Request{Op: wire.OpHead, Query: tc.query})
 		if a, done := w.answered(n); !done || a.code != tc.want {
 			t.Errorf("%s: answered %v with code %d, want %d", tc.name, done, a.code, tc.want)
 		}
@@ -210,10 +210,10 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 		t.Fatalf("%d groups are on their way, want what waited", len(w.pending))
 	}
 	w.must2(w.ask(admin, get("c", "hers")), wire.NotFound) // though no Task has heard of it
-	w.must2(w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: "c", Identity: id}}), wire.NotFound)
+	w.must2(w.ask(admin, wire.Request{Op: wire.OpGet, Collection: "c", Identity: id}), wire.NotFound)
 	w.must2(w.ask(admin, get("d", "hers")), wire.NotFound)
 	w.must2(w.ask(admin, get("c", "two")), wire.NotFound)
-	if a := w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: "d"}}, wire.OK); len(a.objects) != 0 {
+	if a := w.must(admin, wire.Request{Op: wire.OpList, Collection: "d"}, wire.OK); len(a.objects) != 0 {
 		t.Errorf("a LIST shows %d objects", len(a.objects))
 	}
 	if erase, _, _ := w.e.Chores(); len(erase) != 1 || erase[0] != owner {
@@ -232,7 +232,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 		if got := ids(found.objects); !slices.Equal(got, sorted(tc.want)) {
 			t.Errorf("a SEARCH in %q shows %x", tc.collection, got)
 		}
-		listed := w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpList, Collection: tc.collection}}, wire.OK)
+		listed := w.must(admin, wire.Request{Op: wire.OpList, Collection: tc.collection}, wire.OK)
 		if got := ids(listed.objects); !slices.Equal(got, sorted(tc.want)) {
 			t.Errorf("a LIST of %q shows %x", tc.collection, got)
 		}
@@ -382,16 +382,16 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w := indexed(t, wire.FlagOrdered)
 	row := w.e.tasks["fake"].Row
 	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, wire.TypeInt64, false
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped, "z" comes before "b"
-		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: name}}, wire.OK)
+		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: name}, wire.OK)
 	}
 	q := createIndex("z", "second", wire.TypeInt64, wire.FlagLazy|wire.FlagAttribute)
 	q.Name, q.Query = []byte("another"), []byte("a configuration")
 	w.must(admin, q, wire.OK)
 	w.must(admin, createIndex("z", "first", wire.TypeAny, 0), wire.OK)
 	w.must(admin, createIndex("b", "gone", wire.TypeAny, 0), wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: "b", Index: "gone"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "b", Index: "gone"}, wire.OK)
 
 	alice, bob, carol := w.person("alice", wire.RightRead|wire.RightWrite), w.person("bob", wire.RightsAll), w.person("carol", wire.RightsAll)
 	w.must(admin, grant(wire.OpGrant, "", bob, wire.RightAdmin), wire.OK)
@@ -405,8 +405,8 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w.eraseKeys()
 	w.person("carol", wire.RightReadOwn)
 	w.must(admin, put("y", "swept", "data"), wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "y"}}, wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "a"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "y"}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "a"}, wire.OK)
 	for i := range MaxAlerts + 5 {
 		w.e.Damaged(mapping.Entry{Collection: 1, Loc: log.Location{Segment: 1, Offset: uint32(8 * i), Length: 8}})
 		w.take()
@@ -429,7 +429,7 @@ func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {
 	restore := func(pieces ...[]byte) (err error) {
 		e := New(w.e.Config)
 		for i := 0; i < len(pieces) && err == nil; i++ {
-			err = e.Restore(pieces[i])
+			err = e.Restore(i, pieces[i])
 		}
 		return err
 	}
@@ -472,11 +472,11 @@ func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
 // collection that were swept since; then nothing kept their segment.
 func TestWhatWasSweptIsNotMissed(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
 	c := w.checkpoint()
 	for w.segment().id < 3 {
-		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "c"}}, wire.OK)
-		w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}}, wire.OK)
+		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
+		w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
 	}
 	for range mapping.Shards {
 		w.tick(time.Millisecond) // that is the sweep
@@ -539,7 +539,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 		}, false, "data of hers"},
 		{"and erased", func(w *world, alice access.Principal) { w.ask(admin, removal(alice, wire.FlagErase)) }, false, ""},
 		{"and dropped", func(w *world, alice access.Principal) {
-			w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpDropCollection, Collection: "c"}})
+			w.ask(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"})
 		}, true, ""},
 	} {
 		// Its change may be appended before the record that is carried, or after.
@@ -701,7 +701,7 @@ func TestAnIndexIsFedWhatWasMoved(t *testing.T) {
 		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
 		for w.segment().id < 3 {
 			w.must(admin, createIndex("c", "late", wire.TypeAny, 0), wire.OK)
-			w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpDropIndex, Collection: "c", Index: "late"}}, wire.OK)
+			w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "c", Index: "late"}, wire.OK)
 		}
 		w.ask(admin, createIndex("c", "late", wire.TypeAny, 0))
 		w.commit(1)
@@ -729,7 +729,7 @@ func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
 	for k := w.task(w.x().instance); len(k.frames) > 0; {
 		w.step(k)
 	}
-	lost = append(lost, w.ask(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: "d"}}),
+	lost = append(lost, w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}),
 		w.ask(admin, put("d", "one", "waits for its collection")))
 	w.fail()
 	for _, n := range lost {
@@ -797,15 +797,15 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(wire.RightsAll)}}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(wire.RightsAll)}, wire.OK)
 	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
 	owner := w.e.principals[alice].owner
 	w.erased[owner], w.erased[owner+1] = true, true
 	w.boot()
 	w.must(alice, put("c", "more", "data"), wire.UnknownPrincipal)
 	w.must(admin, get("c", "hers"), wire.NotFound)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(alice)}, Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
 	if got := w.e.principals[alice].owner; got != owner+2 {
 		t.Errorf("who comes back is owner %d, want %d", got, owner+2)
 	}

@@ -102,7 +102,7 @@ func (s *story) request(who, text string, r wire.Request) {
 func (s *story) principal(words []string) {
 	p := access.Principal(sha([]byte(words[1])))
 	s.principals[words[1]] = p
-	s.request("admin", "principal "+words[1], wire.Request{Header: wire.Header{Op: wire.OpAddPrincipal, Identity: identity.ID(p)}, Name: []byte(words[1])})
+	s.request("admin", "principal "+words[1], wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(words[1])})
 }
 
 // erase NAME: remove the principal, with all that it put.
@@ -125,7 +125,7 @@ func (s *story) grant(words []string) {
 
 // collection NAME
 func (s *story) collection(words []string) {
-	s.request("admin", "collection "+words[1], wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: words[1]}})
+	s.request("admin", "collection "+words[1], wire.Request{Op: wire.OpCreateCollection, Collection: words[1]})
 }
 
 // index COLLECTION NAME [lazy | ordered]
@@ -148,7 +148,7 @@ func (s *story) put(words []string) {
 // get PRINCIPAL COLLECTION NAME; delete; list without a name
 func (s *story) get(words []string) {
 	op := map[string]wire.Operation{"get": wire.OpGet, "delete": wire.OpDelete, "list": wire.OpList}[words[0]]
-	s.request(words[1], words[0]+" "+words[3], wire.Request{Header: wire.Header{Op: op, Collection: words[2]}, Name: []byte(words[3])})
+	s.request(words[1], words[0]+" "+words[3], wire.Request{Op: op, Collection: words[2], Name: []byte(words[3])})
 }
 
 // search PRINCIPAL COLLECTION INDEX PREDICATE [limit=N];
@@ -264,11 +264,11 @@ func (s *story) settleAll([]string) {
 
 // status and alerts, as an administrator sees them
 func (s *story) status([]string) {
-	s.request("admin", "status", wire.Request{Header: wire.Header{Op: wire.OpStatus}})
+	s.request("admin", "status", wire.Request{Op: wire.OpStatus})
 }
 
 func (s *story) alerts([]string) {
-	s.request("admin", "alerts", wire.Request{Header: wire.Header{Op: wire.OpAlerts}})
+	s.request("admin", "alerts", wire.Request{Op: wire.OpAlerts})
 }
 
 // process is the Task that the story calls by this number.

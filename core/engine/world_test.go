@@ -96,7 +96,7 @@ func (w *world) replay(from *checkpoint) *Engine {
 	first := 0
 	if from != nil {
 		for i, piece := range from.pieces {
-			if err := e.Restore(piece); err != nil {
+			if err := e.Restore(i, piece); err != nil {
 				w.t.Fatalf("piece %d of a checkpoint: %v", i, err)
 			}
 		}
@@ -547,26 +547,26 @@ func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer 
 func (w *world) registerFake() {
 	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 64, MaxResults: 1000,
 		Deadline: 1000, Memory: 1, Ordered: true}
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpRegisterTask}, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
 }
 
 // register makes the Task "fake" known, and a collection with an index on it.
 func (w *world) register(collection, index string, flags wire.Flags) {
 	w.registerFake()
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateCollection, Collection: collection}}, wire.OK)
-	w.must(admin, wire.Request{Header: wire.Header{Op: wire.OpCreateIndex, Collection: collection, Index: index, Flags: flags}, Name: []byte("fake")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: collection}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: index, Flags: flags, Name: []byte("fake")}, wire.OK)
 }
 
 func put(collection, name, object string) wire.Request {
-	return wire.Request{Header: wire.Header{Op: wire.OpPut, Collection: collection}, Name: []byte(name), Object: []byte(object)}
+	return wire.Request{Op: wire.OpPut, Collection: collection, Name: []byte(name), Object: []byte(object)}
 }
 
 func get(collection, name string) wire.Request {
-	return wire.Request{Header: wire.Header{Op: wire.OpGet, Collection: collection}, Name: []byte(name)}
+	return wire.Request{Op: wire.OpGet, Collection: collection, Name: []byte(name)}
 }
 
 func byPredicate(op wire.Operation, collection, index, predicate string) wire.Request {
-	return wire.Request{Header: wire.Header{Op: op, Collection: collection, Index: index}, Query: []byte(predicate)}
+	return wire.Request{Op: op, Collection: collection, Index: index, Query: []byte(predicate)}
 }
 
 func sha(p []byte) [32]byte { return sha256.Sum256(p) }

@@ -118,7 +118,7 @@ func (l *Log) place(at Position) []byte {
 // each valid until restore returns, are handed to restore in their order. After
 // an error another one can be tried, with a new receiver; but not after an ErrLost:
 // an older one would take what is gone for never written.
-func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
+func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) error {
 	l.pos, l.history, l.base, l.from = Position{}, nil, 0, 0
 	if number == 0 {
 		return nil
@@ -144,7 +144,7 @@ func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 		}
 		p, err := aead.Open(p[:0], seal.Nonce(nonce), p, append(header, last))
 		if err == nil {
-			err = restore(p)
+			err = restore(int(nonce), p)
 		}
 		if errors.Is(err, ErrDamaged) { // and not the checkpoint
 			return fmt.Errorf("%w: %w", ErrLost, err)
@@ -159,7 +159,7 @@ func (l *Log) Restore(number uint32, restore func(piece []byte) error) error {
 }
 
 // restorePlace reads the log's own piece.
-func (l *Log) restorePlace(p []byte) error {
+func (l *Log) restorePlace(_ int, p []byte) error {
 	r := frame.NewReader(p)
 	l.pos.LSN = r.U64()
 	r.Copy(l.pos.Chain[:])

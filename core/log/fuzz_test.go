@@ -100,13 +100,13 @@ func FuzzRestorePlace(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		w, err := newWorld(good, good, 9, true)
 		must(t, err)
-		if w.l.restorePlace(p) != nil {
+		if w.l.restorePlace(0, p) != nil {
 			return
 		}
 		l := &Log{segments: maps.Clone(w.l.segments), history: w.l.history}
 		got := l.place(w.l.pos)
 		again := &Log{segments: maps.Clone(w.l.segments), damaged: func(*DamageError) error { return nil }}
-		if again.restorePlace(got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
+		if again.restorePlace(0, got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
 			t.Fatal("what was read is not what was meant")
 		}
 	})

@@ -378,9 +378,9 @@ func (w *world) piece(i int) ([]byte, error) {
 	return p, nil
 }
 
-func (w *world) restore(piece []byte) error {
+func (w *world) restore(i int, piece []byte) error {
 	r := frame.NewReader(piece)
-	if int(r.U8()) != w.pieces || w.pieces >= pieces {
+	if i != w.pieces || int(r.U8()) != w.pieces || w.pieces >= pieces {
 		return errors.New("it is not the piece that follows on")
 	}
 	for w.pieces++; r.Len() > 0; {

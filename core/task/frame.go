@@ -36,7 +36,6 @@ const (
 	MaxChunk       = 4096 // identities in one frame; longer answers take several
 	MaxAnswerFrame = HeaderSize + 1 + MaxChunk*identity.Size
 	insertHead     = 8 + identity.Size
-	MaxFrame       = HeaderSize + insertHead + wire.MaxObject // longest frame to a Task
 )
 
 // Type says what a frame is.

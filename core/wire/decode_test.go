@@ -59,7 +59,7 @@ func TestRequestHeaderLimits(t *testing.T) {
 		{"longest length there is", u32(atObject, 1<<32-1), wire.TooLarge},
 		{"too large and no operation", func(p []byte) []byte { p[atOp] = 0; return u32(atObject, 1<<32-1)(p) }, wire.TooLarge},
 	} {
-		p := frames.AppendRequest(nil, &wire.Request{Header: wire.Header{Op: wire.OpPut, Number: 1, Limit: 2}})
+		p := frames.AppendRequest(nil, &wire.Request{Op: wire.OpPut, Number: 1, Limit: 2})
 		h, code := wire.DecodeHeader(c.spoil(p))
 		if code != c.want {
 			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
@@ -77,7 +77,7 @@ func TestRequestHeaderLimits(t *testing.T) {
 // TestLengthsDoNotWrap: three lengths of 32 bits have a sum that is still what
 // it is, and is refused.
 func TestLengthsDoNotWrap(t *testing.T) {
-	p := frames.AppendRequest(nil, &wire.Request{Header: wire.Header{Op: wire.OpPut, Number: 1}})
+	p := frames.AppendRequest(nil, &wire.Request{Op: wire.OpPut, Number: 1})
 	for i := atName; i < atReserved; i++ {
 		p[i] = 0xff
 	}
@@ -165,19 +165,19 @@ func TestAttributeLimits(t *testing.T) {
 
 func TestBatchLimits(t *testing.T) {
 	op := func(o wire.Request) []byte { return frames.AppendBatchOp(nil, &o) }
-	put := op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Object: []byte("x")})
+	put := op(wire.Request{Op: wire.OpPut, Object: []byte("x")})
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeBatch(p); return err }, []decoding{
 		{"none", nil, false},
 		{"a put", put, true},
-		{"a delete", op(wire.Request{Header: wire.Header{Op: wire.OpDelete, Identity: pattern(1)}}), true},
-		{"a get", op(wire.Request{Header: wire.Header{Op: wire.OpGet}}), false},
-		{"a batch", op(wire.Request{Header: wire.Header{Op: wire.OpBatch}}), false},
+		{"a delete", op(wire.Request{Op: wire.OpDelete, Identity: pattern(1)}), true},
+		{"a get", op(wire.Request{Op: wire.OpGet}), false},
+		{"a batch", op(wire.Request{Op: wire.OpBatch}), false},
 		{"most operations", bytes.Repeat(put, wire.MaxBatch), true},
 		{"one more", bytes.Repeat(put, wire.MaxBatch+1), false},
-		{"longest name", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: make([]byte, wire.MaxName)}), true},
-		{"name over it", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Name: make([]byte, wire.MaxName+1)}), false},
-		{"longest attributes", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Query: make([]byte, wire.MaxSubQuery)}), true},
-		{"attributes over it", op(wire.Request{Header: wire.Header{Op: wire.OpPut}, Query: make([]byte, wire.MaxSubQuery+1)}), false},
+		{"longest name", op(wire.Request{Op: wire.OpPut, Name: make([]byte, wire.MaxName)}), true},
+		{"name over it", op(wire.Request{Op: wire.OpPut, Name: make([]byte, wire.MaxName+1)}), false},
+		{"longest attributes", op(wire.Request{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery)}), true},
+		{"attributes over it", op(wire.Request{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery+1)}), false},
 		{"cut in an object", put[:len(put)-1], false},
 		{"cut in a header", put[:20], false},
 		{"a byte left over", append(bytes.Clone(put), 0), false},

@@ -7,9 +7,9 @@ import (
 	"motte/core/identity"
 )
 
-// Header is the uni-format request header: all that the Core reads of a
-// request before it decides what to do with it.
-type Header struct {
+// Request is the uni-format request header, which is all that the Core reads of a request
+// before it decides what to do with it, and the three parts of its body.
+type Request struct {
 	Op                Operation
 	Type              DataType
 	Flags             Flags
@@ -19,54 +19,49 @@ type Header struct {
 	Identity          identity.ID // in operations on principals: a principal
 
 	NameLen, QueryLen, ObjectLen int // bytes
+
+	Name, Query, Object []byte // alias the buffer that was decoded; the Query of a Task is opaque to the Core
 }
 
 // BodyLen is the number of bytes that follow the header.
-func (h *Header) BodyLen() int { return h.NameLen + h.QueryLen + h.ObjectLen }
-
-// Request is a header and the three parts of its body. The parts of a decoded
-// request alias the buffer that was decoded.
-type Request struct {
-	Header
-	Name, Query, Object []byte // Query: the sub-query of a Task is opaque to the Core
-}
+func (q *Request) BodyLen() int { return q.NameLen + q.QueryLen + q.ObjectLen }
 
 // DecodeHeader reads a request header from the first RequestHeaderSize bytes
 // of p. A code other than OK ends the connection. If the operation is higher than all of
 // this version, or the data type, then the operation is 0, which there is not.
-func DecodeHeader(p []byte) (h Header, code Code) {
+func DecodeHeader(p []byte) (q Request, code Code) {
 	r := frame.NewReader(p)
 	if string(r.Take(4)) != RequestMagic {
-		return h, Malformed
+		return q, Malformed
 	}
 	if r.U8() != Version {
-		return h, UnsupportedVersion
+		return q, UnsupportedVersion
 	}
-	h.Op, h.Type, h.Flags = Operation(r.U8()), DataType(r.U8()), Flags(r.U8())
-	h.Number, h.Limit = r.U64(), r.U32()
+	q.Op, q.Type, q.Flags = Operation(r.U8()), DataType(r.U8()), Flags(r.U8())
+	q.Number, q.Limit = r.U64(), r.U32()
 	r.Require(r.U32() == 0)
-	h.Collection, h.Index = r.Text(MaxIdentifier), r.Text(MaxIdentifier)
-	r.Copy(h.Identity[:])
+	q.Collection, q.Index = r.Text(MaxIdentifier), r.Text(MaxIdentifier)
+	r.Copy(q.Identity[:])
 	// int is 64 bits wide on every platform that Motte runs on, so the sum of
 	// three 32-bit lengths can't wrap.
-	h.NameLen, h.QueryLen, h.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
-	r.Require(r.U32() == 0 && h.Number != 0)
+	q.NameLen, q.QueryLen, q.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
+	r.Require(r.U32() == 0 && q.Number != 0)
 	switch {
 	case r.Done() != nil:
-		return Header{}, Malformed
-	case h.NameLen > MaxName, h.QueryLen > MaxSubQuery, h.ObjectLen > MaxObject:
-		return h, TooLarge
-	case h.Op > OpCompact, h.Type >= typeEnd:
-		h.Op = 0
+		return Request{}, Malformed
+	case q.NameLen > MaxName, q.QueryLen > MaxSubQuery, q.ObjectLen > MaxObject:
+		return q, TooLarge
+	case q.Op > OpCompact, q.Type >= typeEnd:
+		q.Op = 0
 	}
-	return h, OK
+	return q, OK
 }
 
-// SplitBody returns the request whose header is h and whose body is body,
-// which has h.BodyLen bytes.
-func SplitBody(h Header, body []byte) Request {
+// SplitBody returns q with the parts of its body, which has q.BodyLen bytes.
+func SplitBody(q Request, body []byte) Request {
 	r := frame.NewReader(body)
-	return Request{Header: h, Name: r.Take(h.NameLen), Query: r.Take(h.QueryLen), Object: r.Take(h.ObjectLen)}
+	q.Name, q.Query, q.Object = r.Take(q.NameLen), r.Take(q.QueryLen), r.Take(q.ObjectLen)
+	return q
 }
 
 // ValidIdentifier reports whether s may name a collection, an index or a
@@ -108,11 +103,11 @@ func DecodeBatch(p []byte) (ops []Request, err error) {
 	r := frame.NewReader(p)
 	r.Require(len(p) > 0)
 	for r.Len() > 0 {
-		h := Header{Op: Operation(r.U8()), Flags: Flags(r.U8()), NameLen: int(r.U16()), QueryLen: int(r.U32()), ObjectLen: int(r.U32())}
-		r.Copy(h.Identity[:])
-		r.Require(len(ops) < MaxBatch && h.NameLen <= MaxName && h.QueryLen <= MaxSubQuery)
-		r.Require(h.Op == OpPut || h.Op == OpDelete)
-		ops = append(ops, SplitBody(h, r.Take(h.BodyLen())))
+		q := Request{Op: Operation(r.U8()), Flags: Flags(r.U8()), NameLen: int(r.U16()), QueryLen: int(r.U32()), ObjectLen: int(r.U32())}
+		r.Copy(q.Identity[:])
+		r.Require(len(ops) < MaxBatch && q.NameLen <= MaxName && q.QueryLen <= MaxSubQuery)
+		r.Require(q.Op == OpPut || q.Op == OpDelete)
+		ops = append(ops, SplitBody(q, r.Take(q.BodyLen())))
 	}
 	return ops, r.Done()
 }

@@ -77,7 +77,7 @@ func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	defer d.Close()
 	l, err := log.Open(d, seal.Root{1}, rand.Read, nil)
 	must(t, err)
-	must(t, l.Restore(l.Checkpoints()[0], func([]byte) error { return nil }))
+	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
 	must(t, l.Replay(func(log.Record, log.Location) error { return nil }))
 	if l.Position().LSN != m.LSN {
 		t.Errorf("the manifest says %d records; there are %d", m.LSN, l.Position().LSN)
