@@ -256,7 +256,7 @@ func (s *Store) take() error {
 }
 
 // catalogue reads names out of the first piece of a checkpoint, of each record
-// LSN 8 | kind 1 | collection 4 | length 4 | body. See package engine.
+// reserved 8 | kind 1 | collection 4 | length 4 | body. See package engine.
 func (s *Store) catalogue() {
 	_, piece := s.engine.Checkpoint()
 	s.maker, s.names, s.erased = identity.NewMaker(s.log.Keys().Identity()), make(map[uint32]string), false
