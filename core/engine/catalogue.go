@@ -344,7 +344,7 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 				n.flags |= wire.StatusReadOnly
 			}
 			objects, _ := e.objects.Size()
-			numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.began.Unix()), 0}
+			numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.Now.Unix()) - uint64(e.Now.Sub(e.began)/time.Second), 0}
 			for _, live := range e.used {
 				numbers[4] += uint64(live)
 			}

@@ -27,6 +27,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -295,9 +296,7 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 // alert records an alert, in the log if that takes it, and tells the host's operator
 // its reason.
 func (e *Engine) alert(a wire.Alert) {
-	if a.Time = e.Now.Unix(); !e.readOnly {
-		a.LSN = e.lsn + 1
-	}
+	a.Time = e.Now.Unix()
 	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	rec := log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
 	if e.readOnly {
@@ -319,6 +318,9 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
 		e.applyObject(r, at, w)
 	case r.Kind == log.KindAlert:
+		if r.LSN > 0 { // 0: from a checkpoint, which has it, or not in the log
+			binary.BigEndian.PutUint64(r.Body, r.LSN)
+		}
 		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], r.Body)
 		e.alertCount++
 	case r.Kind != log.KindMark:

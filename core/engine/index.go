@@ -147,8 +147,8 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 // pump starts what is to be started, sends what may be sent, reads inputs ahead, and
 // goes on with a build. An index that is not up has nothing in its queue.
 func (e *Engine) pump(x *index) {
-	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
-		row := e.tasks[x.task]
+	// A salvaged log may not know the Task any more.
+	if row := e.tasks[x.task]; row != nil && x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
 		e.lastInstance++
 		x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
 		e.instances[x.instance] = x

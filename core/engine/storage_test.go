@@ -810,3 +810,39 @@ func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 		t.Errorf("who comes back is owner %d, want %d", got, owner+2)
 	}
 }
+
+// TestAnAlertHasTheNumberOfItsRecord, whatever the record says; and keeps it in a
+// checkpoint.
+func TestAnAlertHasTheNumberOfItsRecord(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.lsn++
+	w.disk = append(w.disk, log.Record{LSN: w.lsn, Kind: log.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Reason: wire.ReasonStorage})})
+	w.places = append(w.places, log.Location{})
+	want := w.lsn
+	w.boot()
+	w.settle()
+	for range 2 {
+		if len(w.e.alerts) != 1 || decodeAlert(w.e.alerts[0]).LSN != want {
+			t.Fatalf("%d alerts; want one with LSN %d: %x", len(w.e.alerts), want, w.e.alerts)
+		}
+		w.start(w.replay(w.checkpoint()))
+	}
+}
+
+// TestAnIndexWithoutItsTaskWaits: what is left of a damaged log may lack the Task.
+func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
+	w := indexed(t, 0)
+	i := slices.IndexFunc(w.disk, func(r log.Record) bool { return r.Kind == log.KindRegisterTask })
+	lost := w.disk[i]
+	w.disk[i] = log.Record{LSN: lost.LSN, Kind: log.KindMark}
+	w.boot()
+	w.settle()
+	if len(w.tasks) != 0 {
+		t.Fatal("a Task that nobody knows was started")
+	}
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte(w.e.indexes()[0].task), Query: lost.Body[166:]}, wire.OK)
+	if w.e.Tick(w.now); len(w.e.instances) != 1 {
+		t.Fatal("a Task that is known again is not started")
+	}
+}

@@ -204,11 +204,10 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 	} else if empty { // nothing was written, or all is gone: clients tell
 		err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
 		l.keys = seal.Derive(root, l.store)
-	} else if newest > 0 { // the others were durable before it was made
-		err = s.Sync(segmentName(newest))
-	}
-	if err == nil && l.keys == nil {
+	} else if l.keys == nil {
 		err = fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
+	} else { // the others were durable before it was made
+		err = s.Sync(segmentName(newest))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin with what is there: %w", err)

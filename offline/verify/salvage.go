@@ -140,7 +140,7 @@ func (s *Store) Erased() bool { return s.erased }
 func (s *Store) settle(now time.Time, lossy bool) error {
 	r := log.Record{LSN: s.log.Position().LSN + 1, Kind: log.KindMark}
 	if lossy {
-		r.Kind, r.Body = log.KindAlert, wire.AppendAlert(nil, &wire.Alert{LSN: r.LSN, Time: now.Unix(), Reason: wire.ReasonLossAccepted})
+		r.Kind, r.Body = log.KindAlert, wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})
 	}
 	s.log.Rotate()
 	at, _, err := s.log.Append([]log.Group{{r}})
@@ -153,8 +153,8 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 	return s.finishErasures()
 }
 
-// finishErasures destroys the keys of owners who the log says are erased: a
-// checkpoint would not remember that.
+// finishErasures destroys the keys of owners who the log says are erased, as a
+// Core would.
 func (s *Store) finishErasures() error {
 	owners, _, _ := s.engine.Chores()
 	if len(owners) == 0 {
