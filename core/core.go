@@ -354,8 +354,9 @@ func WriteRootKey(path string, root seal.Root) error {
 		return err
 	}
 	defer dir.Close()
-	if err := syscall.Flock(int(dir.Fd()), syscall.LOCK_EX); err != nil { // of two who write it one is the first
-		return err
+	// Of two who make it one is the first; and where no name can be made durable it is not made.
+	if err := cmp.Or(syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), dir.Sync()); err != nil {
+		return fmt.Errorf("lock %s: %w", dir.Name(), err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		return cmp.Or(err, os.ErrExist)

@@ -82,9 +82,8 @@ func (h *house) round() (more bool, err error) {
 		if h.s.written.Load() > due {
 			err = h.checkpoint()
 		}
-		var errCompact error // also if the disk is too full for a checkpoint
-		more, errCompact = h.compact(0)
-		err = errors.Join(err, errCompact)
+		moved, errCompact := h.compact(0) // also if the disk is too full for a checkpoint
+		more, err = moved, errors.Join(err, errCompact)
 	}
 	code := wire.OK
 	if err != nil {

@@ -27,12 +27,12 @@
 package engine
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
 
 	"motte/core/access"
 	"motte/core/control"
+	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -319,7 +319,7 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 		e.applyObject(r, at, w)
 	case r.Kind == log.KindAlert:
 		if r.LSN > 0 { // 0: from a checkpoint, which has it, or not in the log
-			binary.BigEndian.PutUint64(r.Body, r.LSN)
+			copy(r.Body, frame.Writer(nil).U64(r.LSN))
 		}
 		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], r.Body)
 		e.alertCount++

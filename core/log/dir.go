@@ -155,7 +155,8 @@ func WriteFile(path string, write func(io.Writer) error) error {
 // at all.
 func create(path string, write func(io.Writer) error) (*os.File, error) {
 	dir, name := filepath.Split(path)
-	f, err := os.OpenFile(dir+temporary+name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	_ = os.Remove(dir + temporary + name) // whatever it is: a crash left it, or somebody else
+	f, err := os.OpenFile(dir+temporary+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -43,6 +43,8 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 		}
 	}
 	const want = `fsync 
+unlinkat data/new-1
+unlinkat data/new-1
 write data/new-1
 fdatasync data/new-1
 fsync data/new-1
@@ -50,6 +52,8 @@ renameat data/1
 fsync data
 pwrite64 data/1
 fdatasync data/1
+unlinkat data/new-made
+unlinkat data/new-made
 write data/new-made
 fdatasync data/new-made
 write data/new-made
@@ -60,6 +64,8 @@ fsync data
 pwrite64 data/1
 fdatasync data/1
 ftruncate data/1
+unlinkat data/new-2
+unlinkat data/new-2
 write data/new-2
 fdatasync data/new-2
 fsync data/new-2

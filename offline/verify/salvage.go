@@ -53,9 +53,6 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	for _, o := range s.moved {
 		s.objects.Put(o)
 	}
-	if err := s.finishErasures(); err != nil {
-		return nil, err
-	}
 	if err := s.checkpoint(now, 1); err != nil {
 		return nil, err
 	}
@@ -147,24 +144,7 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.engine.Replay(r, at[0]); err != nil {
-		return err
-	}
-	return s.finishErasures()
-}
-
-// finishErasures destroys the keys of owners who the log says are erased, as a
-// Core would.
-func (s *Store) finishErasures() error {
-	owners, _, _ := s.engine.Chores()
-	if len(owners) == 0 {
-		return nil
-	}
-	err := s.log.Erase(owners...)
-	if err == nil {
-		s.engine.Erased(len(owners))
-	}
-	return err
+	return s.engine.Replay(r, at[0])
 }
 
 // carry carries what is alive in a segment over to the newest one.
