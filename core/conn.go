@@ -22,8 +22,9 @@ import (
 // Limits of connections.
 const (
 	MaxConnections = 1024
-	MaxInFlight    = 256      // requests of one connection that are not answered: then no more is read
-	maxConnBodies  = 34 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
+	MaxInFlight    = 512      // requests of one connection that are not answered: then no more is read
+	maxConnBodies  = 35 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
+	noLimit        = 1 << 40  // more than that, for a reader that is to wait for no answer any more
 	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
 	handshakeTime  = 10 * time.Second
 	idleTime       = 10 * time.Minute // without a request
@@ -154,9 +155,9 @@ func (c *conn) read() {
 		if c.in.Buffered() < wire.RequestHeaderSize {
 			c.post() // the next read may block: hand over what is complete
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
-			if c.s.stopping.Load() {
-				return
-			}
+		}
+		if c.s.stopping.Load() {
+			return
 		}
 		if _, err := io.ReadFull(c.in, header); err != nil {
 			return
@@ -165,9 +166,6 @@ func (c *conn) read() {
 		if code != wire.OK { // the body is not read, so nothing after it can be
 			c.out.put(engine.Reply{Number: q.Number, Code: code})
 			return
-		}
-		if c.in.Buffered() < q.BodyLen() {
-			c.post() // nothing must wait here for what is held back here
 		}
 		if !c.takeOff(&q) {
 			c.out.put(engine.Reply{Code: wire.InvalidRequest})
@@ -187,6 +185,7 @@ func (c *conn) readBody(q wire.Request) error {
 	c.s.room(n).acquire(n, c.post)
 	body := make([]byte, n)
 	if c.in.Buffered() < n {
+		c.post() // nothing must wait here for what is held back here
 		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
 	}
 	if _, err := io.ReadFull(c.in, body); err != nil {
@@ -243,7 +242,7 @@ var patience = [...]time.Duration{writeTime, drainTime, 0}
 // takes no more.
 func (c *conn) write() {
 	defer close(c.written)
-	defer c.window.release(1 << 40) // nobody is to wait for the next answer
+	defer c.window.release(noLimit)
 	defer c.net.Close()
 	for answers := range c.out.batches(nil) {
 		for i, r := range answers {

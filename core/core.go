@@ -234,7 +234,8 @@ func (s *shell) stop() {
 	s.between(func(e *engine.Engine) { // before accept can return, and the loop ends
 		e.Stop()
 		for _, c := range s.conns {
-			_ = c.net.SetReadDeadline(time.Now())                // and it sees that the Core is stopping
+			_ = c.net.SetReadDeadline(time.Now()) // and it sees that the Core is stopping
+			c.window.release(noLimit)
 			time.AfterFunc(stopWithin, func() { c.raw.Close() }) // whatever it still reads or writes
 		}
 	})
@@ -293,6 +294,7 @@ func (s *shell) carryOut(o engine.Output) {
 		for _, c := range s.conns {
 			if c.principal == p {
 				c.raw.Close()
+				c.window.release(noLimit)
 			}
 		}
 	}
@@ -347,21 +349,16 @@ func ReadRootKey(path string) (root seal.Root, err error) {
 }
 
 // WriteRootKey makes the file that ReadRootKey reads, whole and durable, or not at all.
-// It replaces none: that is an os.ErrExist.
+// It replaces none: that is an os.ErrExist, as it is if another one is in the making, or
+// a crash left such a one.
 func WriteRootKey(path string, root seal.Root) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
+	if err := log.SyncPath(filepath.Dir(path)); err != nil { // no name would be durable there
 		return err
 	}
-	defer dir.Close()
-	// Of two who make it one is the first; and where no name can be made durable it is not made.
-	if err := cmp.Or(syscall.Flock(int(dir.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), dir.Sync()); err != nil {
-		return fmt.Errorf("lock %s: %w", dir.Name(), err)
-	}
-	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
-		return cmp.Or(err, os.ErrExist)
-	}
 	return log.WriteFile(path, func(w io.Writer) error {
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) { // of two who make it only one is here at a time
+			return cmp.Or(err, os.ErrExist)
+		}
 		_, err := fmt.Fprintln(w, keyPrefix+hex.EncodeToString(root[:]))
 		return err
 	})

@@ -288,6 +288,9 @@ func (s *shell) readFetches(ctx context.Context) {
 	maker := identity.NewMaker(s.log.Keys().Identity())
 	for fetches := range s.fetches.batches(ctx.Done()) {
 		for i, f := range fetches {
+			if ctx.Err() != nil {
+				return
+			}
 			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
 			if i%fetchBudget == 0 {

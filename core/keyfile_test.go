@@ -72,32 +72,49 @@ func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 	}
 }
 
-// TestWhatIsThereWhenARootKeyIsMadeIsUsedByNobody, whoever left it: the key is in a file of
-// its own.
-func TestWhatIsThereWhenARootKeyIsMadeIsUsedByNobody(t *testing.T) {
+// TestWhatHasTheNameOfAKeyInTheMakingStays: it may be the key of another store, or lead
+// to a file of somebody else. In the data directory it can only be what a crash left.
+func TestWhatHasTheNameOfAKeyInTheMakingStays(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "root.key")
-	other := filepath.Join(t.TempDir(), "other")
-	if err := errors.Join(os.WriteFile(other, nil, 0o666), os.Symlink(other, filepath.Join(dir, "new-root.key"))); err != nil {
+	path, making, other := filepath.Join(dir, "root.key"), filepath.Join(dir, "new-root.key"), filepath.Join(t.TempDir(), "other")
+	begin := func(path string) error {
+		s := shell{Config: Config{Dir: filepath.Join(dir, "data"), RootKey: path, Admin: principalOf(key(1))}}
+		d, err := log.OpenDir(s.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		return s.open(d)
+	}
+	for name, leave := range map[string]func() error{
+		"a key":           func() error { return WriteRootKey(making, seal.Root{1}) },
+		"an empty file":   func() error { return os.WriteFile(making, nil, 0o666) },
+		"a way to others": func() error { return os.Symlink(other, making) },
+	} {
+		if err := leave(); err != nil {
+			t.Fatal(err)
+		}
+		before, _ := os.ReadFile(making)
+		if err := begin(path); !errors.Is(err, os.ErrExist) || !errors.Is(err, ErrKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after, _ := os.ReadFile(making); string(after) != string(before) {
+			t.Errorf("%s: it holds %q now", name, after)
+		}
+		only(t, dir, "data", "new-root.key")
+		if err := os.Remove(making); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(other); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the key went elsewhere: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "data", "new-root.key"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := shell{Config: Config{Dir: t.TempDir(), RootKey: path, Admin: principalOf(key(1))}}
-	d, err := log.OpenDir(s.Dir)
-	if err != nil {
-		t.Fatal(err)
+	if err := begin(filepath.Join(dir, "data", "root.key")); err != nil {
+		t.Errorf("half a key in the data directory: %v", err)
 	}
-	defer d.Close()
-	if err := s.open(d); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadRootKey(path); err != nil {
-		t.Error(err)
-	}
-	info, errInfo := os.Lstat(path)
-	if text, err := os.ReadFile(other); errInfo != nil || err != nil || info.Mode() != 0o600 || len(text) != 0 {
-		t.Errorf("the key's file has mode %v, %v; another one holds %d bytes", info.Mode(), errInfo, len(text))
-	}
-	only(t, dir, "root.key")
 }
 
 // TestOfManyWhoMakeARootKeyOneIsTheFirst, and what it made stays.
@@ -109,7 +126,7 @@ func TestOfManyWhoMakeARootKeyOneIsTheFirst(t *testing.T) {
 		all.Go(func() {
 			if err := WriteRootKey(path, seal.Root{i}); err == nil {
 				made <- seal.Root{i}
-			} else if !errors.Is(err, os.ErrExist) && !errors.Is(err, syscall.EWOULDBLOCK) {
+			} else if !errors.Is(err, os.ErrExist) {
 				t.Error(err)
 			}
 		})

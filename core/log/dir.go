@@ -102,7 +102,8 @@ func (d *Dir) Append(name string, p []byte) error {
 		}
 		return d.failed
 	}
-	d.cut() // the file before
+	d.cut()                                 // the file before
+	_ = os.Remove(d.name(temporary + name)) // if that failed before
 	f, err := create(d.name(name), func(w io.Writer) error { _, err := w.Write(slices.Concat(p, d.zeros)); return err })
 	d.forget(name)
 	if err == nil {
@@ -141,21 +142,22 @@ func (d *Dir) cut() {
 // Create makes or replaces a file.
 func (d *Dir) Create(name string, write func(io.Writer) error) error {
 	defer d.forget(name)
+	_ = os.Remove(d.name(temporary + name)) // if that failed before
 	return WriteFile(d.name(name), write)
 }
 
-// WriteFile makes or replaces a file, as Create of a Storage does.
+// WriteFile makes or replaces a file, as Create of a Storage does; but it is an os.ErrExist
+// if it is in the making already.
 func WriteFile(path string, write func(io.Writer) error) error {
 	f, err := create(path, write)
 	_ = f.Close()
 	return err
 }
 
-// create makes a file under another name first, so that it is there whole or not
-// at all.
+// create makes a file under another name first, which nobody else has, so that it is
+// there whole or not at all.
 func create(path string, write func(io.Writer) error) (*os.File, error) {
 	dir, name := filepath.Split(path)
-	_ = os.Remove(dir + temporary + name) // whatever it is: a crash left it, or somebody else
 	f, err := os.OpenFile(dir+temporary+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
