@@ -42,7 +42,7 @@ func TestTargetsAreJudgedByMedians(t *testing.T) {
 }
 
 func TestThousands(t *testing.T) {
-	for v, want := range map[float64]string{61.25: "61.2", 999: "999.0", 1000: "1,000", 23456.7: "23,457", 1234567: "1,234,567"} {
+	for v, want := range map[float64]string{1.468: "1.47", 61.25: "61.2", 999: "999.0", 1000: "1,000", 23456.7: "23,457", 1234567: "1,234,567"} {
 		if got := thousands(v); got != want {
 			t.Errorf("%g: %q, not %q", v, got, want)
 		}

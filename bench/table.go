@@ -57,6 +57,9 @@ func ratio(s samples) string {
 
 // thousands writes a number as people read it.
 func thousands(v float64) string {
+	if v < 10 {
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
 	if v < 1000 {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
