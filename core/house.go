@@ -86,7 +86,7 @@ func (h *house) round() (more bool, err error) {
 		more, err = moved, errors.Join(err, errCompact)
 	}
 	code := wire.OK
-	if err != nil {
+	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		code = wire.StorageFailed
 		if errors.Is(err, log.ErrDamaged) {
@@ -220,7 +220,7 @@ func (h *house) carry(segment uint32, debt int64) error {
 
 // plan chooses what to compact: the segment with the smallest part alive, of those
 // with nothing alive, and those that hold something dead if they are not behind
-// last, or if what could be given back in all is more than a fifth of what is
+// last, or if what could be given back in all is more than a sixth of what is
 // alive. The debt is how many twentieths it is more.
 func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged map[uint32]bool) (best log.SegmentInfo, alive, debt int64) {
 	dead := int64(0)
@@ -232,12 +232,12 @@ func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged ma
 	}
 	for _, s := range list {
 		n := live[s.ID]
-		worth := n == 0 || s.ID <= last && n < s.Bytes || dead > alive/5 && n < s.Bytes/10*9
+		worth := n == 0 || s.ID <= last && n < s.Bytes || dead > alive/6 && n < s.Bytes/10*9
 		if s.Free && worth && !damaged[s.ID] && (best.ID == 0 || n*best.Bytes < live[best.ID]*s.Bytes) {
 			best = s
 		}
 	}
-	return best, alive, max(0, (dead-alive/5)*20/alive)
+	return best, alive, max(0, (dead-alive/6)*20/alive)
 }
 
 // writeLog makes groups durable: as many as a write takes.
