@@ -43,7 +43,7 @@ func FuzzRequest(f *testing.F) {
 		if !frames.ValidCode(code) {
 			t.Fatalf("code %d", code)
 		}
-		if code == wire.OK {
+		if code == wire.OK && r.Op != 0 { // that names no operation of this version
 			same(t, frames.AppendRequest(nil, &r), p)
 		}
 	})
