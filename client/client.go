@@ -46,7 +46,7 @@ type Head = wire.Head
 // Limits that keep within the Core's own, for one connection.
 const (
 	maxInFlight  = 200
-	largeBody    = 64 << 10 // bytes; larger bodies share largeInFlight
+	largeBody    = 64 << 10 // bytes; larger bodies share maxLarge
 	maxLarge     = 20 << 20 // bytes
 	maxIdleLinks = 4        // connections of their own kept for the next stream
 )
