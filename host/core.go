@@ -38,14 +38,6 @@ type session struct {
 
 var errLocked = errors.New("another Core has the data directory open")
 
-// Exit codes of motte-core that tell more than "it failed".
-const (
-	exitUsage   = 2
-	exitRefused = 3
-	exitLocked  = 4
-	exitOlder   = 5
-)
-
 // startCore starts the Core with one end of a channel to it.
 func (h *host) startCore() (*session, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
@@ -121,11 +113,11 @@ func (s *session) run(ctx context.Context) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		switch exit.ExitCode() {
-		case exitUsage, exitRefused:
+		case control.ExitUsage, control.ExitRefused:
 			return fmt.Errorf("%w: %s", ErrRefused, s.words.get())
-		case exitLocked:
+		case control.ExitLocked:
 			return errLocked
-		case exitOlder:
+		case control.ExitOlder:
 			_, states, _ := strings.Cut(s.words.get(), ErrOlder.Error())
 			return fmt.Errorf("%w: %w%s", ErrRefused, ErrOlder, states)
 		}

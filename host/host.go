@@ -151,21 +151,22 @@ func (h *host) supervise(ctx context.Context) error {
 	for {
 		began := time.Now()
 		s, err := h.startCore()
-		if err != nil {
-			return err
+		served := ready
+		if err == nil {
+			err = s.run(ctx)
+			h.metrics.down()
+			served = ready || s.ready
 		}
-		err = s.run(ctx)
-		h.metrics.down()
 		switch {
 		case ctx.Err() != nil && (err == nil || ready):
 			return err
 		case errors.Is(err, ErrRefused):
 			return err
 		case errors.Is(err, errLocked) && h.trial == nil && time.Since(first) < lockWait:
-		case !s.ready && !ready:
+		case !served: // once a Core served, also having no process for the next is a passing error
 			return err
 		}
-		ready = ready || s.ready
+		ready = served
 		if time.Since(began) > steadyTime {
 			pause = minPause
 		}

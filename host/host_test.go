@@ -2,25 +2,91 @@ package host
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
 	"motte/client"
+	"motte/core/control"
 )
 
-// TestMain is this test, or a Core that says what can't be understood and ends
-// only when its host goes away.
+// TestMain is this test, or a Core that plays the part of which the name stands in the
+// file "part" of its data directory.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "motte-core" {
-		control := os.NewFile(3, "control")
-		_, _ = control.Write([]byte("no message"))
-		_, _ = control.Read(make([]byte, 1))
-		os.Exit(exitRefused)
+		playCore(os.NewFile(3, "control"), os.Args[slices.Index(os.Args, "-dir")+1])
 	}
 	os.Exit(m.Run())
+}
+
+// playCore adds a byte to the file "starts", so that the test can count, and ends.
+func playCore(channel *os.File, dir string) {
+	starts, err := os.OpenFile(filepath.Join(dir, "starts"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		os.Exit(1)
+	}
+	_, _ = starts.Write([]byte{1})
+	info, err := starts.Stat()
+	if err != nil {
+		os.Exit(1)
+	}
+	ready := func() { _, _ = channel.Write(control.Append(nil, &control.Message{Type: control.Ready})) }
+	part, _ := os.ReadFile(filepath.Join(dir, "part"))
+	switch string(part) {
+	case "panics":
+		if ready(); info.Size() < 3 {
+			panic("as a defect of the Core does")
+		}
+		os.Exit(control.ExitRefused)
+	case "refuses the command line":
+		ready()
+		os.Exit(control.ExitUsage)
+	case "ends at once":
+		os.Exit(1)
+	default: // says what can't be understood, and ends only when its host goes away
+		_, _ = channel.Write([]byte("no message"))
+		_, _ = channel.Read(make([]byte, 1))
+		os.Exit(control.ExitRefused)
+	}
+}
+
+// TestACoreThatPanicsIsStartedAgain: Go ends a process with 2 after a panic. No refusal
+// may have that status, nor any other that Go gives by itself.
+func TestACoreThatPanicsIsStartedAgain(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := t.TempDir()
+	if err := os.Symlink(self, filepath.Join(bin, "motte-core")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		part    string
+		refuses bool
+		starts  int64
+	}{
+		{"panics", true, 3}, // twice; the third one refuses
+		{"refuses the command line", true, 1},
+		{"ends at once", false, 1}, // never served: whoever started the host is told
+	} {
+		h := &host{Config: Config{Dir: t.TempDir(), Bin: bin}, log: slog.New(slog.DiscardHandler)}
+		if err := os.WriteFile(filepath.Join(h.Dir, "part"), []byte(c.part), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := h.supervise(t.Context())
+		starts, errStat := os.Stat(filepath.Join(h.Dir, "starts"))
+		if errStat != nil {
+			t.Fatal(errStat)
+		}
+		if err == nil || errors.Is(err, ErrRefused) != c.refuses || starts.Size() != c.starts {
+			t.Errorf("a Core that %s: the host gives up after %d starts with %v; want %d starts", c.part, starts.Size(), err, c.starts)
+		}
+	}
 }
 
 // TestACoreThatIsNotUnderstoodIsLeft: the host closes the channel, by which the

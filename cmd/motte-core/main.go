@@ -2,10 +2,9 @@
 // standard library, nothing else, so that its measurement means something. The
 // host starts it; users don't.
 //
-// Exit status: 0 after an orderly stop, 2 for a wrong command line, 3 if the
-// store or its key can't be opened or verified (starting again won't help), 4 if
-// another Core has the store open (it may be about to stop), 5 if the store is
-// older than its anchor, 1 for everything else.
+// Exit status: 0 after an orderly stop; one of control's Exit constants if the Core
+// refuses to start, so that starting it again as it is won't help; 1 for every other
+// error. Go's runtime itself ends the process with 2 after a panic.
 package main
 
 import (
@@ -20,31 +19,35 @@ import (
 
 	"motte/core"
 	"motte/core/access"
+	"motte/core/control"
 	"motte/core/log"
 	"motte/core/wire"
 )
 
 func main() {
 	var cfg core.Config
-	flag.StringVar(&cfg.Dir, "dir", "", "data directory")
-	flag.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "address to listen on")
-	flag.StringVar(&cfg.RootKey, "root-key", "", "file with the root key (default: root.key in the data directory)")
-	admin := flag.String("admin", "", "first administrator of a new store: SHA-256 of its public key, in hexadecimal")
-	anchor := flag.String("anchor", "", "head that the store's anchor remembers, in hexadecimal")
-	flag.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks what was written to it, and record an alert")
-	fd := flag.Uint("control-fd", 3, "descriptor of the channel to the host")
-	flag.Parse()
+	flags := flag.NewFlagSet("motte-core", flag.ContinueOnError) // flag.Parse would end with 2, as a panic does
+	flags.StringVar(&cfg.Dir, "dir", "", "data directory")
+	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "address to listen on")
+	flags.StringVar(&cfg.RootKey, "root-key", "", "file with the root key (default: root.key in the data directory)")
+	admin := flags.String("admin", "", "first administrator of a new store: SHA-256 of its public key, in hexadecimal")
+	anchor := flags.String("anchor", "", "head that the store's anchor remembers, in hexadecimal")
+	flags.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks what was written to it, and record an alert")
+	fd := flags.Uint("control-fd", 3, "descriptor of the channel to the host")
+	if err := flags.Parse(os.Args[1:]); err != nil { // which it has printed
+		os.Exit(control.ExitUsage)
+	}
 	id, err := hex.DecodeString(*admin)
-	if err != nil || len(id) != len(cfg.Admin) || cfg.Dir == "" || flag.NArg() > 0 {
+	if err != nil || len(id) != len(cfg.Admin) || cfg.Dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "motte-core: needs -dir and -admin; it is started by 'motte serve'")
-		os.Exit(2)
+		os.Exit(control.ExitUsage)
 	}
 	cfg.Admin = access.Principal(id)
 	if *anchor != "" {
 		p, errHex := hex.DecodeString(*anchor)
 		if cfg.Anchor, err = wire.DecodeHead(p); errors.Join(err, errHex) != nil {
 			fmt.Fprintln(os.Stderr, "motte-core: -anchor is no head")
-			os.Exit(2)
+			os.Exit(control.ExitUsage)
 		}
 	}
 	if cfg.RootKey == "" {
@@ -58,15 +61,28 @@ func main() {
 
 // status is what the host learns of an error.
 func status(err error) int {
+	var passing syscall.Errno
 	switch {
-	case errors.Is(err, log.ErrDamaged), errors.Is(err, core.ErrKey):
-		return 3
 	case errors.Is(err, log.ErrLocked):
-		return 4
+		return control.ExitLocked
 	case errors.Is(err, core.ErrOlder):
-		return 5
+		return control.ExitOlder
+	case errors.As(err, &passing) && passes(passing):
+		return 1
+	case errors.Is(err, log.ErrDamaged), errors.Is(err, core.ErrKey):
+		return control.ExitRefused
 	}
 	return 1
+}
+
+// passes reports whether an error of a system call tells nothing of the store: the next
+// start may not meet it.
+func passes(e syscall.Errno) bool {
+	switch e {
+	case syscall.EIO, syscall.EINTR, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC:
+		return true
+	}
+	return false
 }
 
 func run(cfg core.Config, fd uintptr) error {
@@ -79,11 +95,11 @@ func run(cfg core.Config, fd uintptr) error {
 	if err != nil {
 		return fmt.Errorf("channel to the host: %w", err)
 	}
-	control, ok := c.(*net.UnixConn)
+	channel, ok := c.(*net.UnixConn)
 	if !ok {
 		return errors.New("channel to the host: not a Unix socket")
 	}
-	cfg.Control = control
+	cfg.Control = channel
 	return core.Run(cfg)
 }
 

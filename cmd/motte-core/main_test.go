@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"motte/client/frames"
+	"motte/core"
 	"motte/core/control"
 	"motte/core/wire"
 	"motte/host/messages"
@@ -196,11 +197,12 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 		want  int // exit status; 0: it is served
 	}{
 		{"its last head", []string{anchor(last)}, 0},
-		{"a later head", []string{anchor(later)}, 5},
-		{"a head of another branch", []string{anchor(other)}, 5},
+		{"a later head", []string{anchor(later)}, control.ExitOlder},
+		{"a head of another branch", []string{anchor(other)}, control.ExitOlder},
 		{"a later head, and the loss accepted", []string{anchor(later), "-accept-loss"}, 0},
-		{"no head", []string{"-anchor=6d6f747465"}, 2},
-		{"no hexadecimal digits", []string{"-anchor=motte"}, 2},
+		{"no head", []string{"-anchor=6d6f747465"}, control.ExitUsage},
+		{"no hexadecimal digits", []string{"-anchor=motte"}, control.ExitUsage},
+		{"a flag that there is not", []string{"-no-such-flag"}, control.ExitUsage},
 	} {
 		cmd, host := start(t, dir, c.flags...)
 		if c.want != 0 {
@@ -221,8 +223,8 @@ func TestExitStatusTellsWhy(t *testing.T) {
 	first, host := start(t, dir)
 	ready(t, host)
 	second, _ := start(t, dir)
-	if code := exitCode(t, second); code != 4 {
-		t.Errorf("a second Core on one store ends with %d; want 4", code)
+	if code := exitCode(t, second); code != control.ExitLocked {
+		t.Errorf("a second Core on one store ends with %d; want %d", code, control.ExitLocked)
 	}
 	host.Close()
 	if err := first.Wait(); err != nil {
@@ -234,14 +236,32 @@ func TestExitStatusTellsWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	other, _ := start(t, dir)
-	if code := exitCode(t, other); code != 3 {
-		t.Errorf("a Core with another root key ends with %d; want 3", code)
+	if code := exitCode(t, other); code != control.ExitRefused {
+		t.Errorf("a Core with another root key ends with %d; want %d", code, control.ExitRefused)
 	}
 	idle := exec.Command(binary)
 	if err := idle.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitCode(t, idle); code != 2 {
-		t.Errorf("motte-core without arguments ends with %d; want 2", code)
+	if code := exitCode(t, idle); code != control.ExitUsage {
+		t.Errorf("motte-core without arguments ends with %d; want %d", code, control.ExitUsage)
+	}
+}
+
+// TestNoRefusalLooksLikeACrash: Go's runtime ends a process with 2 after a panic, and
+// programs end with 1 after any error. A host takes both for a crash, and goes on.
+func TestNoRefusalLooksLikeACrash(t *testing.T) {
+	for _, s := range []int{control.ExitUsage, control.ExitRefused, control.ExitLocked, control.ExitOlder} {
+		if s <= 2 || s >= 126 {
+			t.Errorf("a Core refuses to start with %d, which Go or a shell uses, too", s)
+		}
+	}
+	for _, e := range []error{syscall.EIO, syscall.EMFILE, syscall.ENOMEM} {
+		if s := status(fmt.Errorf("%w: %w", core.ErrKey, &os.PathError{Op: "open", Path: "root.key", Err: e})); s != 1 {
+			t.Errorf("a root key that could not be read for once (%v) ends the Core with %d, a refusal", e, s)
+		}
+	}
+	if s := status(fmt.Errorf("%w: %w", core.ErrKey, os.ErrNotExist)); s != control.ExitRefused {
+		t.Errorf("a root key that is not there ends the Core with %d; want %d", s, control.ExitRefused)
 	}
 }

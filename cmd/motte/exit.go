@@ -13,11 +13,11 @@ import (
 	"motte/host"
 )
 
-// Exit codes. They are stable: scripts depend on them.
+// Exit codes. They are stable: scripts depend on them. None is 2, with which Go ends a
+// process after a panic: a script would take a crash for its own mistake.
 const (
 	exitOK           = 0
 	exitError        = 1
-	exitUsage        = 2
 	exitNotFound     = 3
 	exitDenied       = 4
 	exitConflict     = 5
@@ -25,6 +25,7 @@ const (
 	exitNoConnection = 7
 	exitWentBack     = 8
 	exitDamaged      = 9
+	exitUsage        = 64
 )
 
 // usageError is a command line that can't be carried out.

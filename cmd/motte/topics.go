@@ -11,7 +11,6 @@ func topics() []*cobra.Command {
 
   0  it is done
   1  an error that no other code is for
-  2  the command line is wrong
   3  not found: an object, collection, index, Task or principal
   4  denied, or the key is not registered with the server
   5  a precondition does not hold, or it exists already
@@ -20,6 +19,9 @@ func topics() []*cobra.Command {
   8  the store lacks what this profile has seen in it, or what its anchor remembers: it went
      back, or is another branch
   9  a store, or a backup, is damaged: 'motte help verify'
+ 64  the command line is wrong
+
+2 is the code of a program that crashed: report it.
 
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code

@@ -28,6 +28,16 @@ import (
 // Version is the only version of the control protocol spoken.
 const Version = 1
 
+// Exit statuses by which a Core says that it refuses to start. Go's runtime ends a
+// process with 2 after a panic, and programs end with 1 after any error, so neither
+// number is in this list: the host takes them, and all others, for a crash.
+const (
+	ExitUsage   = 64 // the command line is wrong
+	ExitRefused = 65 // the store or its key can't be opened or verified
+	ExitLocked  = 66 // another Core has the store open; it may be about to stop
+	ExitOlder   = 67 // the store is older than its anchor, or another branch
+)
+
 // MaxMessage bounds a message in bytes; a longer packet is refused.
 const MaxMessage = 32 << 10
 
