@@ -258,10 +258,13 @@ func (s *sim) learn(lsn uint64) {
 func (s *sim) pump(n int) {
 	for batch := s.rng.IntN(4); n > 0; n-- {
 		if s.queue = append(s.queue, s.events.take()...); len(s.queue) == 0 {
-			if !s.carry() {
+			if more := s.engine.Work(); !s.carry() && !more {
 				return
 			}
 			continue
+		}
+		if s.chance(30) {
+			s.engine.Work()
 		}
 		happened := s.queue[0]
 		s.queue = s.queue[1:]

@@ -65,6 +65,7 @@ type Engine struct {
 	pending   map[identity.Value]mapping.Entry // what is on its way, the newest by value; of CoreOwner: a deletion
 	changing  bool                             // a change of the catalogue is on its way
 	held      []func()                         // waiting until it is not
+	work      []func() (more bool)             // begun, and to be continued: see later
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64

@@ -252,6 +252,8 @@ func (w *world) Contains(h wire.Head) bool { return h.LSN == 0 || h.Segment == w
 // take carries out what can be done without a decision of the test's.
 func (w *world) take() {
 	for {
+		for w.e.Work() {
+		}
 		o := w.e.Take()
 		w.pending = append(w.pending, o.Append...)
 		w.fetch = append(w.fetch, o.Fetch...)
