@@ -24,6 +24,7 @@ type Request struct {
 	wire.Request
 	Conn      Conn
 	Principal access.Principal
+	Room      int     // bytes that the shell counts for it: its answer carries them back
 	Writes    []Write // of a put, delete or batch
 }
 
@@ -54,12 +55,13 @@ type Reply struct {
 	Principal access.Principal
 	Number    uint64
 	Head      wire.Head
+	Room      int // of the request, which the engine keeps no longer
 
 	Kind    wire.Kind       // of Items
 	Items   [][]byte        // bodies of frames
 	Objects []mapping.Entry // to be read, opened, checked and sent one by one
 	Single  bool            // a GET: its one object frame is the last frame
-	Held    int             // if not 0: call Sent with it when all is sent, or never will be
+	Held    int             // bytes; if not 0: call Sent with it when all is sent, or never will be
 
 	Code  wire.Code
 	Flags wire.ReplyFlags

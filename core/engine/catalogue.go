@@ -374,12 +374,10 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 		show(e.byID[0], log.KindCounters, entry{})
 	}
 	e.walk(p.id, admin, show)
-	e.reply(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
-	return wire.OK
+	return e.answer(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
 func (e *Engine) reportAlerts(q *Request, _ *principal, _ *collection) wire.Code {
-	e.reply(q, Reply{Kind: wire.KindAlert, Items: slices.Clone(e.alerts), Count: uint32(len(e.alerts))})
-	return wire.OK
+	return e.answer(q, Reply{Kind: wire.KindAlert, Items: slices.Clone(e.alerts), Count: uint32(len(e.alerts))})
 }

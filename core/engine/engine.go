@@ -69,7 +69,8 @@ type Engine struct {
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
-	unsent       map[access.Principal]int // objects in answers that are not sent
+	unsent       map[access.Principal]int // bytes of long answers that are not sent
+	allUnsent    int                      // of all principals
 
 	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
 	alertCount         uint64

@@ -482,7 +482,10 @@ func TestTheLeakMeterCountsHowManyThereAre(t *testing.T) {
 // is no other room, and another principal is.
 func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightRead)
+	for i := range 9 {
+		w.must(admin, put("c", fmt.Sprint(i), "data"), wire.OK)
+	}
+	alice, bob := w.person("alice", wire.RightRead), w.person("bob", wire.RightRead)
 	show := func(p access.Principal, conn Conn, flags wire.Flags) Reply {
 		q, _ := Prepare(byPredicate(wire.OpSearch, "c", "x", "data"))
 		q.Principal, q.Conn, q.Flags = p, conn, flags
@@ -499,23 +502,92 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	for conn := range Conn(4) {
 		held = append(held, show(alice, 1+conn, wire.FlagIDsOnly*wire.Flags(conn%2)).Held)
 	}
-	if !slices.Equal(held, []int{3, 3, 3, 3}) || w.e.unsent[alice] != 12 {
+	const objects, identities = 12 * entrySize, 12*identity.Size + itemSize
+	if want := []int{objects, identities, objects, identities}; !slices.Equal(held, want) || w.e.unsent[alice] != 2*(objects+identities) {
 		t.Fatalf("the answers hold %v, in all %d", held, w.e.unsent[alice])
 	}
-	w.e.unsent[alice] += maxUnsent // as many more, on other connections
+	hold := func(p access.Principal, n int) { w.e.unsent[p] += n; w.e.allUnsent += n } // on other connections
+	hold(alice, maxUnsent/2-w.e.allUnsent)
 	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(r.Objects) != 0 || r.Held != 0 {
 		t.Fatalf("code %d, %d objects", r.Code, len(r.Objects))
 	}
-	if r := show(admin, 1, 0); r.Code != wire.OK {
+	if r := show(bob, 1, 0); r.Code != wire.OK {
 		t.Fatalf("another principal gets code %d", r.Code)
 	}
-	w.e.Sent(alice, 12)
+	w.e.Sent(bob, w.e.unsent[bob])
+	w.e.Sent(alice, 2*objects)
 	if r := show(alice, 9, 0); r.Code != wire.OK {
-		t.Fatalf("code %d, though all was sent", r.Code)
+		t.Fatalf("code %d, though there is room", r.Code)
 	}
-	w.e.Sent(alice, maxUnsent+3)
-	if _, ok := w.e.unsent[alice]; ok {
-		t.Fatal("what is all sent is still kept")
+	w.e.Sent(alice, w.e.unsent[alice])
+	if _, ok := w.e.unsent[alice]; ok || w.e.allUnsent != 0 {
+		t.Fatalf("what is all sent is still kept: %d bytes", w.e.allUnsent)
+	}
+}
+
+// TestAnswersThatNobodyTakesHaveOneBound, however many principals ask. One principal
+// leaves half of the bound to the others, and short answers are never refused.
+func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
+	w := indexed(t, 0)
+	long := Reply{Kind: wire.KindStatus, Items: [][]byte{make([]byte, 1<<20)}}
+	for i := range byte(100) {
+		q := &Request{Principal: access.Principal{1, i}}
+		for w.e.answer(q, long) == wire.OK {
+			w.e.Take()
+		}
+		left := maxUnsent - w.e.allUnsent
+		if left < 0 || i == 0 && left < maxUnsent/2-2<<20 {
+			t.Fatalf("after %d principals %d bytes are left", i+1, left)
+		}
+	}
+	left := maxUnsent - w.e.allUnsent
+	w.e.hold(&Reply{Principal: access.Principal{2}, Body: make([]byte, left)})
+	batch := wire.Request{Op: wire.OpBatch, Collection: "c"}
+	for range shortAnswer {
+		batch.Object = frames.AppendBatchOp(batch.Object, &wire.Request{Op: wire.OpPut})
+	}
+	for _, r := range []wire.Request{batch, {Op: wire.OpStatus}, {Op: wire.OpList, Collection: "c"}} {
+		before := w.e.Head()
+		want := wire.Overloaded
+		if r.Op == wire.OpList { // of so few objects is short
+			want = wire.OK
+		}
+		if w.must(admin, r, want); w.e.Head() != before {
+			t.Fatalf("operation %d was refused, and changed something", r.Op)
+		}
+	}
+	w.must(admin, put("c", "one", "data"), wire.OK)
+	w.must(admin, get("c", "one"), wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpHead}, wire.OK)
+	if w.e.allUnsent != maxUnsent {
+		t.Fatalf("%d bytes are counted, want %d", w.e.allUnsent, maxUnsent)
+	}
+}
+
+// TestARequestGivesItsRoomBackOnce, with its answer, and keeps nothing of its body
+// beside the record meanwhile.
+func TestARequestGivesItsRoomBackOnce(t *testing.T) {
+	w := indexed(t, 0)
+	batch := wire.Request{Op: wire.OpBatch, Collection: "c", Object: frames.AppendBatchOp(nil, &wire.Request{Op: wire.OpPut, Object: []byte("data")})}
+	for i, r := range []wire.Request{
+		put("c", "one", "other"), batch, put("d", "one", "data"), get("c", "one"), byPredicate(wire.OpCount, "c", "x", "data"),
+		byPredicate(wire.OpSearch, "c", "x", "data"), byPredicate(wire.OpDeleteWhere, "c", "x", "data"),
+		{Op: wire.OpStatus}, {Op: wire.OpCreateCollection, Collection: "e"}, {Op: wire.OpDropCollection, Collection: "c"},
+	} {
+		q, code := Prepare(r)
+		if code != wire.OK {
+			t.Fatalf("operation %d: code %d", r.Op, code)
+		}
+		q.Principal, q.Conn, q.Number, q.Room = admin, 1, 1000+uint64(i), 70+i
+		w.e.Request(q)
+		if len(w.e.unsettled) > 0 && len(q.Writes) > 0 {
+			t.Errorf("operation %d: its record is on its way, and its body is kept", r.Op)
+		}
+		w.take()
+		w.settle()
+		if n := w.room[q.Number]; n != q.Room {
+			t.Errorf("operation %d gives back %d bytes, want %d once", r.Op, n, q.Room)
+		}
 	}
 }
 

@@ -108,7 +108,8 @@ func (e *Engine) reply(q *Request, r Reply) {
 	if q == nil {
 		return
 	}
-	r.Conn, r.Principal, r.Number, r.Head = q.Conn, q.Principal, q.Number, e.Head()
+	r.Conn, r.Principal, r.Number, r.Head, r.Room = q.Conn, q.Principal, q.Number, e.Head(), q.Room
+	e.hold(&r)
 	e.out.Replies = append(e.out.Replies, r)
 }
 
@@ -147,11 +148,7 @@ func (e *Engine) list(q *Request, p *principal, c *collection) wire.Code {
 // show answers q with objects, or their identities, unless the principal has
 // not taken too many already.
 func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
-	if e.unsent[q.Principal] > maxUnsent {
-		return wire.Overloaded
-	}
-	e.unsent[q.Principal] += len(objects)
-	r.Objects, r.Held = objects, len(objects)
+	r.Objects = objects
 	if q.Flags&wire.FlagIDsOnly != 0 {
 		r.Objects, r.Kind = nil, wire.KindIdentities
 		for some := range slices.Chunk(objects, idsPerFrame) {
@@ -162,20 +159,7 @@ func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
 			r.Items = append(r.Items, ids)
 		}
 	}
-	e.reply(q, r)
-	return wire.OK
+	return e.answer(q, r)
 }
 
 const idsPerFrame = 2048 // 64 KiB
-
-// maxUnsent is the number of objects, in answers that a principal has not taken,
-// beyond which it is given no more: 100 MiB of entries.
-const maxUnsent = 2 << 20
-
-// Sent says that an answer to a principal that held n objects is sent, or never
-// will be.
-func (e *Engine) Sent(p access.Principal, n int) {
-	if e.unsent[p] -= n; e.unsent[p] <= 0 {
-		delete(e.unsent, p)
-	}
-}

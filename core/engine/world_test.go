@@ -37,6 +37,7 @@ type world struct {
 	fetch   []Fetch
 	tasks   []*fakeTask // in the order of their start
 	answers []answer
+	room    map[uint64]int // that answers gave back, by the number of the request
 	number  uint64
 	list    *Request                 // the last LIST
 	erased  map[uint32]bool          // owners whose data key is destroyed
@@ -81,7 +82,7 @@ type held struct {
 var admin = access.Principal{0: 1}
 
 func newWorld(t testing.TB, seed uint64) *world {
-	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), erased: make(map[uint32]bool)}
+	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0), erased: make(map[uint32]bool), room: make(map[uint64]int)}
 	w.boot()
 	return w
 }
@@ -306,6 +307,7 @@ func (w *world) deliver(r Reply) (again bool) {
 		w.t.Fatalf("request %d: the head is %d, want %d", r.Number, r.Head.LSN, w.lsn)
 	}
 	w.e.Sent(r.Principal, r.Held)
+	w.room[r.Number] += r.Room
 	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
 		if list.Limit = r.Count; r.Count != 0 {

@@ -27,7 +27,7 @@ type write struct {
 // one group, or the first that is not allowed decides the answer and nothing
 // is changed.
 func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
-	if slices.ContainsFunc(c.indexes, (*index).full) {
+	if slices.ContainsFunc(c.indexes, (*index).full) || e.tooMuchUnsent(p.id, len(q.Writes)*identity.Size) {
 		return wire.Overloaded
 	}
 	w, group := &write{req: q, answer: Reply{Count: uint32(len(q.Writes))}}, make(log.Group, len(q.Writes))
@@ -42,6 +42,7 @@ func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 		w.answer.Body = append(w.answer.Body, id[:]...)
 	}
 	e.append(w, group...)
+	q.Writes, q.Request.Name, q.Request.Query, q.Request.Object = nil, nil, nil, nil // the records hold it
 	w.wait(e)
 	return wire.OK
 }
