@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"motte/core/control"
@@ -18,29 +20,54 @@ import (
 
 // When the storage is put in order.
 const (
-	houseEvery = time.Second
-	freeEvery  = time.Minute
-	housePause = 10 * time.Second // after an error
-	leastPace  = 8 << 20          // bytes of records after which a checkpoint is due: a 32nd of
-	mostPace   = 64 << 20         // what is alive, between these, or as much as the checkpoint takes
-	replayCost = 256              // bytes that take as long to replay as a record does beside its own
-	carryPiece = 256 << 10        // bytes of records that are carried over at once, about
+	houseEvery   = time.Second
+	freeEvery    = time.Minute
+	housePause   = 10 * time.Second // after an error
+	retryEvery   = time.Hour        // a segment that could not be compacted is tried again
+	leastPace    = 8 << 20          // bytes of records after which a checkpoint is due: a 32nd of
+	mostPace     = 64 << 20         // what is alive, between these, or as much as the checkpoint takes
+	replayCost   = 256              // bytes that take as long to replay as a record does beside its own
+	carryPiece   = 256 << 10        // bytes of records that are carried over at once, about
+	smallSegment = 16 << 20         // bytes: two neighbours of this size fit into one segment
+	spareSmall   = 8                // small segments that are tolerated
 )
 
 // house puts the storage in order, beside traffic: it writes checkpoints, moves
-// what is alive out of segments that are mostly dead, and finishes erasures.
+// what is alive out of segments that are mostly dead, merges small segments, cleans
+// the whole store now and then, and finishes erasures.
 type house struct {
 	s       *shell
 	ctx     context.Context
-	alive   int64           // bytes of live records
-	damaged map[uint32]bool // segments that can't be moved
-	numbers [5]uint64       // that Observe tells, from the checkpoint's on
+	alive   int64              // bytes of live records
+	failed  map[uint32]failure // segments that could not be compacted
+	pass    pass
+	numbers [5]uint64 // that Observe tells, from the checkpoint's on
+}
+
+// failure says when a segment could not be compacted, and whether it is damaged.
+type failure struct {
+	at      time.Time
+	damaged bool
+}
+
+// pass is a cleaning of the whole store, of which each round does one segment: when it
+// ends, no record that was dead when it began is on the disk.
+type pass struct {
+	active  bool
+	works   bool   // there was something to be cleaned
+	last    uint32 // the newest segment to be cleaned
+	began   time.Time
+	waiting int // requests to be answered at its end
+}
+
+func newHouse(s *shell, ctx context.Context) *house {
+	return &house{s: s, ctx: ctx, failed: make(map[uint32]failure), numbers: [5]uint64{uint64(s.log.CheckpointBytes())}}
 }
 
 // keepHouse does what is due, until the context ends. It gives memory that nobody
 // uses back to the system, too: the runtime would keep a tenth of all.
 func (s *shell) keepHouse(ctx context.Context) {
-	h := &house{s: s, ctx: ctx, damaged: make(map[uint32]bool), numbers: [5]uint64{uint64(s.log.CheckpointBytes())}}
+	h := newHouse(s, ctx)
 	freed := time.Now()
 	for pause := houseEvery; ; {
 		select {
@@ -61,33 +88,23 @@ func (s *shell) keepHouse(ctx context.Context) {
 	}
 }
 
-// round destroys the data keys of who was erased, and does one step of what is due,
-// or, if all dead records are to be given back, all steps; more: there is another
-// one. Then it answers who waited.
+// round does one step of what is due: it destroys the data keys of who was erased,
+// writes a checkpoint, and compacts one segment. Then it answers who waited; more:
+// there is another step.
 func (h *house) round() (more bool, err error) {
-	var erase []uint32
-	var waiting int
-	var clean bool
-	h.s.between(func(e *engine.Engine) { erase, waiting, clean = e.Chores() })
-	if len(erase) > 0 {
-		if err = h.s.log.Erase(erase...); err == nil {
-			h.s.between(func(e *engine.Engine) { e.Erased(len(erase)) })
-		}
+	waiting, clean, err := h.erase()
+	answer := 0
+	if err == nil {
+		more, err = h.step(waiting, clean)
 	}
-	switch due := max(int64(h.numbers[0]), leastPace, min(mostPace, h.alive/32)); {
-	case err != nil:
-	case clean:
-		err = h.clean()
-	default:
-		if h.s.written.Load() > due {
-			err = h.checkpoint()
-		}
-		moved, errCompact := h.compact(0) // also if the disk is too full for a checkpoint
-		more, err = moved, errors.Join(err, errCompact)
+	if err == nil && h.pass.active && h.passIsOver() {
+		answer = h.pass.waiting
+		err = h.endPass()
 	}
 	code := wire.OK
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
+		h.pass, answer = pass{}, max(answer, waiting)
 		code = wire.StorageFailed
 		if errors.Is(err, log.ErrDamaged) {
 			code = wire.Damaged
@@ -95,32 +112,89 @@ func (h *house) round() (more bool, err error) {
 	}
 	h.s.between(func(e *engine.Engine) {
 		e.Observe(3, h.numbers[:]...)
-		if waiting > 0 {
+		if answer > 0 {
 			h.s.count() // so that they see what it came to
 		}
-		e.Done(waiting, code)
+		e.Done(answer, code)
 	})
 	return more, err
 }
 
-// clean gives back all records that are dead now. Two checkpoints begin it, so that
-// none needs what was written before.
-func (h *house) clean() error {
+// erase destroys the data keys of who was erased. It returns how many requests wait for
+// a pass, and whether one is due.
+func (h *house) erase() (waiting int, clean bool, err error) {
+	var erase []uint32
+	h.s.between(func(e *engine.Engine) { erase, waiting, clean = e.Chores() })
+	if len(erase) == 0 {
+		return waiting, clean, nil
+	}
+	if err = h.s.log.Erase(erase...); err == nil {
+		h.s.between(func(e *engine.Engine) { e.Erased(len(erase)) })
+	}
+	return waiting, clean, err
+}
+
+// step writes a checkpoint, if one is due, begins a pass, if one is due and none is
+// under way, and compacts one segment; more: there may be another one.
+func (h *house) step(waiting int, clean bool) (more bool, err error) {
+	due := max(int64(h.numbers[0]), leastPace, min(mostPace, h.alive/32))
+	if h.s.written.Load() > due || h.crowded() {
+		err = h.checkpoint()
+	}
+	if clean && !h.pass.active && err == nil {
+		err = h.beginPass(waiting)
+	}
+	moved, errCompact := h.compact() // also if the disk is too full for a checkpoint
+	return moved, errors.Join(err, errCompact)
+}
+
+// beginPass begins a pass. If there is anything to be cleaned, a new segment and two
+// checkpoints come first, so that no checkpoint needs the segments before it.
+func (h *house) beginPass(waiting int) error {
+	if waiting > 0 {
+		clear(h.failed)
+	}
 	began := time.Now()
+	list, live := h.segments()
+	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) })
+	h.pass = pass{active: true, works: works, began: began, waiting: waiting}
+	if !works {
+		return nil
+	}
+	h.pass.last = list[len(list)-1].ID
 	h.s.log.Rotate()
-	err := errors.Join(h.carryOver(nil, nil), h.checkpoint(), h.checkpoint())
-	list := h.s.log.Segments()
-	for more := true; more && err == nil; {
-		more, err = h.compact(list[len(list)-1].ID)
+	return errors.Join(h.carryOver(nil, nil), h.checkpoint(), h.checkpoint())
+}
+
+// passIsOver reports whether the pass has nothing left to clean.
+func (h *house) passIsOver() bool {
+	list, live := h.segments()
+	return !slices.ContainsFunc(list, func(s log.SegmentInfo) bool {
+		_, failed := h.failed[s.ID]
+		return s.Free && s.ID <= h.pass.last && !failed && dirty(s, live[s.ID])
+	})
+}
+
+// endPass notes that a pass is over, with a checkpoint that remembers it, if the pass
+// had anything to do.
+func (h *house) endPass() error {
+	over := h.pass
+	h.pass = pass{}
+	h.s.between(func(e *engine.Engine) { e.Cleaned(over.began) })
+	if over.works {
+		if err := h.checkpoint(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		h.s.between(func(e *engine.Engine) { e.Cleaned(began) })
-		err = h.checkpoint() // which remembers that
+	for _, f := range h.failed {
+		if f.damaged {
+			return fmt.Errorf("%w: %d segments can't be compacted", log.ErrDamaged, len(h.failed))
+		}
 	}
-	if err == nil && len(h.damaged) > 0 {
-		return fmt.Errorf("%w: %d segments can't be compacted", log.ErrDamaged, len(h.damaged))
+	if len(h.failed) > 0 {
+		return fmt.Errorf("%d segments can't be read", len(h.failed))
 	}
-	return err
+	return nil
 }
 
 // carryOver appends those of the records that are alive once more, and waits until
@@ -158,12 +232,19 @@ func (h *house) checkpoint() error {
 	return err
 }
 
-// compact carries what is alive in a segment over to the newest one, and removes
-// it; more: it may be worth while again.
-func (h *house) compact(last uint32) (more bool, err error) {
-	var live map[uint32]int64
+// segments lists the segments, and the bytes of live records in each.
+func (h *house) segments() (list []log.SegmentInfo, live map[uint32]int64) {
 	h.s.between(func(e *engine.Engine) { live = e.Live() })
-	s, alive, debt := plan(h.s.log.Segments(), live, last, h.damaged)
+	return h.s.log.Segments(), live
+}
+
+// compact carries what is alive in a segment over to the newest one, and removes
+// it; more: it may be worth while again. A segment that can't be read is left alone for
+// a while.
+func (h *house) compact() (more bool, err error) {
+	list, live := h.segments()
+	maps.DeleteFunc(h.failed, func(_ uint32, f failure) bool { return time.Since(f.at) > retryEvery })
+	s, alive, debt := plan(list, live, h.pass.last, h.failed)
 	h.alive = alive
 	if s.ID == 0 {
 		return false, nil
@@ -172,18 +253,28 @@ func (h *house) compact(last uint32) (more bool, err error) {
 	if carried > 0 {
 		err = h.carry(s.ID, debt)
 	}
-	if h.s.between(func(e *engine.Engine) { live = e.Live() }); err == nil && live[s.ID] > 0 {
+	if _, live = h.segments(); err == nil && live[s.ID] > 0 {
 		err = fmt.Errorf("%w: not all that is alive in segment %d lies where it should", log.ErrDamaged, s.ID)
 	}
 	if err != nil && !errors.Is(err, log.ErrFailed) && h.ctx.Err() == nil {
-		h.damaged[s.ID] = true
-		h.s.between(func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
+		h.setAside(s.ID, err)
+		return true, nil
 	}
 	if err == nil {
 		err = h.s.log.Remove(s.ID)
 		h.numbers[3], h.numbers[4] = h.numbers[3]+uint64(carried), h.numbers[4]+uint64(s.Bytes-carried)
 	}
 	return err == nil, err
+}
+
+// setAside notes that a segment can't be compacted now.
+func (h *house) setAside(segment uint32, err error) {
+	fmt.Fprintln(os.Stderr, "motte-core: a segment can't be compacted:", err)
+	damaged := errors.Is(err, log.ErrDamaged)
+	h.failed[segment] = failure{time.Now(), damaged}
+	if damaged {
+		h.s.between(func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
+	}
 }
 
 // carry carries a segment over, piece by piece. It takes as long again as each
@@ -218,11 +309,17 @@ func (h *house) carry(segment uint32, debt int64) error {
 	return err
 }
 
+// dirty reports whether a segment with so many bytes of live records holds a record that
+// is to be given back: of an object that is not alive, or of anything that checkpoints
+// hold as well. A mark says nothing.
+func dirty(s log.SegmentInfo, live int64) bool { return s.Bytes-s.Marks > live }
+
 // plan chooses what to compact: the segment with the smallest part alive, of those
-// with nothing alive, and those that hold something dead if they are not behind
-// last, or if what could be given back in all is more than a sixth of what is
-// alive. The debt is how many twentieths it is more.
-func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged map[uint32]bool) (best log.SegmentInfo, alive, debt int64) {
+// with nothing alive, and those that are dirty if they are not behind last, or if what
+// could be given back in all is more than a sixth of what is alive. If there is none of
+// these, it is the smallest, as long as too many are small. The debt is how many
+// twentieths there are to be given back beyond the sixth.
+func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, failed map[uint32]failure) (best log.SegmentInfo, alive, debt int64) {
 	dead := int64(0)
 	alive = 1 // not 0: it divides
 	for _, s := range list {
@@ -232,12 +329,46 @@ func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, damaged ma
 	}
 	for _, s := range list {
 		n := live[s.ID]
-		worth := n == 0 || s.ID <= last && n < s.Bytes || dead > alive/6 && n < s.Bytes/10*9
-		if s.Free && worth && !damaged[s.ID] && (best.ID == 0 || n*best.Bytes < live[best.ID]*s.Bytes) {
+		worth := n == 0 || s.ID <= last && dirty(s, n) || dead > alive/6 && n < s.Bytes/10*9
+		_, not := failed[s.ID]
+		if s.Free && worth && !not && (best.ID == 0 || n*best.Bytes < live[best.ID]*s.Bytes) {
 			best = s
 		}
 	}
+	if best.ID == 0 {
+		best = smallest(list, failed, func(s log.SegmentInfo) bool { return s.Free })
+	}
 	return best, alive, max(0, (dead-alive/6)*20/alive)
+}
+
+// smallest returns the smallest of the small segments for which is holds, if there are
+// more segments than their bytes need: each start makes one, and so does each failed
+// write. The newest one, to which the others are carried, is not looked at.
+func smallest(list []log.SegmentInfo, failed map[uint32]failure, is func(log.SegmentInfo) bool) (best log.SegmentInfo) {
+	count, size := int64(0), int64(0)
+	for _, s := range list[:max(0, len(list)-1)] {
+		if _, not := failed[s.ID]; not {
+			continue
+		}
+		count++
+		size += s.Bytes
+		if s.Bytes < smallSegment && is(s) && (best.ID == 0 || s.Bytes < best.Bytes) {
+			best = s
+		}
+	}
+	if count <= spareSmall+size/smallSegment {
+		return log.SegmentInfo{}
+	}
+	return best
+}
+
+// crowded reports whether a checkpoint is due because there are too many small segments,
+// and the checkpoints need all of them.
+func (h *house) crowded() bool {
+	list := h.s.log.Segments()
+	free := smallest(list, h.failed, func(s log.SegmentInfo) bool { return s.Free })
+	needed := smallest(list, h.failed, func(log.SegmentInfo) bool { return true })
+	return free.ID == 0 && needed.ID != 0
 }
 
 // writeLog makes groups durable: as many as a write takes.

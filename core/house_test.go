@@ -1,15 +1,21 @@
 package core
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"motte/client/frames"
+	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/wire"
@@ -177,7 +183,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 		{"a small one, by its part", []log.SegmentInfo{{ID: 1, Bytes: size, Free: true}, {ID: 2, Bytes: size / 10, Free: true}},
 			live{1: 200, 2: 50}, 0, 0, 1},
 	} {
-		got, alive, debt := plan(c.list, c.live, c.last, map[uint32]bool{c.damaged: true})
+		got, alive, debt := plan(c.list, c.live, c.last, map[uint32]failure{c.damaged: {}})
 		if got.ID != c.want {
 			t.Errorf("%s: segment %d, want %d", c.name, got.ID, c.want)
 		}
@@ -195,4 +201,197 @@ func TestWhatIsCompactedNext(t *testing.T) {
 			t.Errorf("%d bytes are dead: the debt is %d, want %d", dead, debt, want)
 		}
 	}
+}
+
+// fillSegments makes several segments, each with an object that stays and one
+// that is deleted.
+func (r *rig) fillSegments(n int) {
+	r.t.Helper()
+	for i := range n {
+		r.log.Rotate()
+		r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("stays ", i), strings.Repeat("data", 100)))
+		r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("goes ", i), "data"))
+		r.must(wire.OK, request(0, wire.OpDelete, "c", fmt.Sprint("goes ", i), ""))
+	}
+}
+
+// rounds runs rounds until there is nothing more to do.
+func (r *rig) rounds(h *house) (n int) {
+	r.t.Helper()
+	for again := true; again; n++ {
+		more, err := h.round()
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		again = more || h.pass.active
+	}
+	return n
+}
+
+// weekLater makes the last pass eight days old.
+func (r *rig) weekLater() {
+	r.between(func(e *engine.Engine) { e.Cleaned(time.Now().Add(-8 * 24 * time.Hour)) })
+}
+
+func (r *rig) passDue() (due bool) {
+	r.between(func(e *engine.Engine) { _, _, due = e.Chores() })
+	return due
+}
+
+// TestAPassOverACleanStoreMovesNothing: a segment that holds nothing but what is
+// alive is clean, also if compaction wrote it. So the second of two weekly passes
+// over a store that nobody changes finds nothing to do.
+func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer func() { r.close() }()
+		r.fillSegments(5)
+		h := newHouse(r.shell, r.ctx)
+		r.weekLater()
+		if !r.passDue() {
+			t.Fatal("after a week no pass is due")
+		}
+		r.rounds(h)
+		if h.numbers[3] == 0 || r.passDue() {
+			t.Fatalf("the first pass moved %d bytes; another is due: %v", h.numbers[3], r.passDue())
+		}
+		for restarted := range 2 {
+			moved, files := h.numbers[3], r.disk.copy().files
+			r.weekLater()
+			if !r.passDue() {
+				t.Fatal("after another week no pass is due")
+			}
+			r.rounds(h)
+			if h.numbers[3] != moved || r.passDue() {
+				t.Errorf("a pass over a clean store moved %d bytes; another is due: %v", h.numbers[3]-moved, r.passDue())
+			}
+			if !maps.EqualFunc(files, r.disk.copy().files, bytes.Equal) {
+				t.Error("a pass over a clean store wrote something")
+			}
+			if restarted == 0 { // what the checkpoint remembers is enough to know that
+				r.close()
+				r = openRig(t, r.disk.copy())
+				h = newHouse(r.shell, r.ctx)
+				r.must(wire.OK, request(0, wire.OpGet, "c", "stays 0", ""))
+			}
+		}
+	})
+}
+
+// TestAPassYields: while a pass is under way, an erasure is confirmed and a due
+// checkpoint is written; and a compaction that was asked for meanwhile is not answered
+// before all that was dead by then is gone.
+func TestAPassYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(6)
+		h := newHouse(r.shell, r.ctx)
+		r.weekLater()
+		if more, err := h.round(); !more || err != nil || !h.pass.active {
+			t.Fatalf("the first step of a pass: more %v, %v, under way %v", more, err, h.pass.active)
+		}
+		last := h.pass.last
+		left := func() (n int) {
+			list, live := h.segments()
+			for _, s := range list {
+				if s.ID <= last && dirty(s, live[s.ID]) {
+					n++
+				}
+			}
+			return n
+		}
+		if n := left(); n < 2 {
+			t.Fatalf("after the first step %d segments are still to be cleaned", n)
+		}
+		erasure := &wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase}
+		r.send(1, erasure)
+		for r.knows(5) {
+			synctest.Wait()
+		}
+		written := h.numbers[1]
+		r.written.Add(1 << 40)
+		compaction := request(0, wire.OpCompact, "", "", "")
+		r.send(1, compaction)
+		if _, err := h.round(); err != nil {
+			t.Fatal(err)
+		}
+		if h.numbers[1] <= written {
+			t.Error("a checkpoint that is due during a pass is not written")
+		}
+		answers := r.answers()
+		if code, done := answers[erasure.Number]; !done || code != wire.OK {
+			t.Errorf("an erasure during a pass is answered: %v, code %d", done, code)
+		}
+		if left() == 0 || !h.pass.active {
+			t.Fatal("the pass is over: this test shows nothing")
+		}
+		for h.pass.active { // the weekly one
+			if _, err := h.round(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if code, done := r.answers()[compaction.Number]; done {
+			t.Fatalf("a compaction that was asked for during a pass is answered, with code %d, at the end of that pass", code)
+		}
+		r.rounds(h)
+		if code, done := r.answers()[compaction.Number]; !done || code != wire.OK {
+			t.Errorf("a compaction is answered: %v, code %d", done, code)
+		}
+		for _, s := range r.log.Segments() {
+			if s.Free && s.Bytes-s.Marks > r.engine.Live()[s.ID] {
+				t.Errorf("segment %d holds %d bytes, of which %d are alive", s.ID, s.Bytes-s.Marks, r.engine.Live()[s.ID])
+			}
+		}
+	})
+}
+
+// TestManyStartsLeaveFewSegments: each start makes a segment of its own, and small
+// ones, all of whose records are alive, are merged.
+func TestManyStartsLeaveFewSegments(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		for i := range 40 {
+			r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("object ", i), "data"))
+			r.rounds(newHouse(r.shell, r.ctx))
+			r.close()
+			r = openRig(t, r.disk.copy())
+		}
+		defer r.close()
+		if n := len(r.log.Segments()); n > spareSmall+2 {
+			t.Errorf("after 40 starts there are %d segments", n)
+		}
+		for i := range 40 {
+			r.must(wire.OK, request(0, wire.OpGet, "c", fmt.Sprint("object ", i), ""))
+		}
+	})
+}
+
+// TestASegmentThatCantBeReadIsTriedAgain: it does not end a pass, which cleans all
+// others; a compaction says that something is wrong; and when the disk gives the segment
+// again, the next compaction takes it, without a restart.
+func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(3)
+		at := r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", "")).Objects[0].Loc
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		name := fmt.Sprintf("%08d.seg", at.Segment)
+		r.disk.flip(name, int(at.Offset+at.Length/2))
+		for range 2 {
+			r.must(wire.Damaged, request(0, wire.OpCompact, "", "", ""))
+			for _, s := range r.log.Segments() {
+				if s.Free && s.ID != at.Segment && s.Bytes-s.Marks > r.engine.Live()[s.ID] {
+					t.Errorf("one segment is damaged, and segment %d is not cleaned", s.ID)
+				}
+			}
+		}
+		r.disk.flip(name, int(at.Offset+at.Length/2))
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		if r.log.Has(at.Segment) {
+			t.Error("the segment was not compacted")
+		}
+		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
+	})
 }

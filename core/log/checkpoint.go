@@ -27,7 +27,7 @@ import (
 // is the log's own:
 //
 //	LSN 8 | chain value 32 | tag 16 | segment 4 | end 4
-//	segments 4 | of each: segment 4 | end 4 | tag 16
+//	segments 4 | of each: segment 4 | end 4 | bytes of marks 4 | tag 16
 //	branches 4 | of each: first LSN 8 | tag 16
 //
 // Two checkpoints are kept: if the newest one is damaged, the one before leads to
@@ -105,7 +105,8 @@ func (l *Log) place(at Position) []byte {
 	w := frame.Writer(nil).U64(at.LSN).Bytes(at.Chain[:]).Bytes(at.Tag[:]).U32(at.Segment).U32(at.End)
 	w = w.U32(uint32(len(l.segments)))
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
-		w = w.U32(id).U32(uint32(l.segments[id].end)).Bytes(l.segments[id].tag[:])
+		s := l.segments[id]
+		w = w.U32(id).U32(uint32(s.end)).U32(uint32(s.marks)).Bytes(s.tag[:])
 	}
 	w = w.U32(uint32(len(l.history)))
 	for i := range l.history {
@@ -166,12 +167,12 @@ func (l *Log) restorePlace(_ int, p []byte) error {
 	r.Copy(l.pos.Tag[:])
 	l.pos.Segment, l.pos.End = r.U32(), r.U32()
 	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
-		id, end := r.U32(), int64(r.U32())
+		id, end, marks := r.U32(), int64(r.U32()), int64(r.U32())
 		var tag Tag
 		r.Copy(tag[:])
 		// One before the position that is missing was removed since: nothing may need it.
 		if s := l.segments[id]; s != nil && s.tag == tag && end <= s.size {
-			s.end = end
+			s.end, s.marks = end, marks
 		} else if s != nil || id >= l.pos.Segment {
 			if err := l.damage(segmentName(id), end, "it was cut off, is missing, or is of another branch of the store's history"); err != nil {
 				return err

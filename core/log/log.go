@@ -236,6 +236,7 @@ func (l *Log) Contains(h wire.Head) bool {
 type SegmentInfo struct {
 	ID    uint32
 	Bytes int64 // of records
+	Marks int64 // of those, bytes of marks, which hold nothing: at least so many
 	Free  bool  // only the mapping needs it
 }
 
@@ -245,7 +246,7 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), id < l.floor})
+		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), s.marks, id < l.floor})
 	}
 	return list
 }
@@ -277,6 +278,7 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 		}
 	}
 	s, pos, p, flags := l.last, l.pos, l.buf[:0], byte(flagFirst)
+	marks := int64(0)
 	for _, g := range groups[:n] {
 		for i := range g {
 			r, start := &g[i], len(p)
@@ -294,6 +296,9 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 				flags, r.size = 0, len(r.Body)
 			}
 			at = append(at, Location{s.id, pos.End, uint32(len(p) - start)})
+			if r.Kind == KindMark {
+				marks += int64(len(p) - start)
+			}
 			pos.pass(s, p[start:], r)
 		}
 	}
@@ -303,6 +308,7 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 	l.pos = pos
 	l.mu.Lock()
 	s.end = int64(pos.End)
+	s.marks += marks
 	l.mu.Unlock()
 	if l.buf = p; cap(p) > 16<<20 {
 		l.buf = nil // one large write must not keep its memory

@@ -61,6 +61,9 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	if err != nil {
 		return err
 	}
+	if int64(l.pos.End) < s.end || l.pos.End == headerSize {
+		s.marks = 0 // those before the position are not known, and those behind it come now
+	}
 	var g Group // that is not whole yet
 	var places []Location
 	pos := l.pos
@@ -92,6 +95,9 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, at
 		}
 		for i, r := range g {
+			if r.Kind == KindMark {
+				s.marks += int64(places[i].Length)
+			}
 			if apply(r, places[i]) != nil {
 				if err := l.damage(segmentName(s.id), int64(places[i].Offset), "the record can't be applied"); err != nil {
 					return err

@@ -31,6 +31,7 @@ type segment struct {
 	tag         Tag
 	size        int64 // bytes of its file when the log was opened
 	end         int64 // bytes of data; 0: not known, as nothing refers to it
+	marks       int64 // bytes of marks in it, at least
 }
 
 func segmentName(id uint32) string { return fmt.Sprintf("%08d%s", id, segmentSuffix) }
