@@ -16,6 +16,7 @@ type (
 	Row        = wire.Row
 	StatusItem = frames.StatusItem
 	Alert      = wire.Alert
+	Quota      = wire.Quota
 )
 
 // admin sends a request that is answered by a code alone.
@@ -34,6 +35,13 @@ func (c *Client) CreateCollection(ctx context.Context, collection string) error 
 // DropCollection removes a collection with all of its objects and indexes.
 func (c *Client) DropCollection(ctx context.Context, collection string) error {
 	return c.admin(ctx, wire.Request{Op: wire.OpDropCollection, Collection: collection})
+}
+
+// SetQuota sets the most that a collection may hold. A write that would let it grow beyond
+// fails with ErrQuota; what is over a lowered quota stays, and can be deleted. Only for
+// server administrators. Status shows the quota, and what counts against it.
+func (c *Client) SetQuota(ctx context.Context, collection string, q Quota) error {
+	return c.admin(ctx, wire.Request{Op: wire.OpQuota, Collection: collection, Query: wire.AppendQuota(nil, q)})
 }
 
 // Index describes an index to be made.

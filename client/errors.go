@@ -37,6 +37,7 @@ var (
 	ErrIndexViolated      = &Error{wire.IndexViolated}
 	ErrHistoryDiffers     = &Error{wire.HistoryDiffers} // a *RolledBackError says more
 	ErrExpired            = &Error{wire.Expired}
+	ErrQuota              = &Error{wire.QuotaExceeded}
 )
 
 // RolledBackError says that the Core's log does not have a head in its history
@@ -100,6 +101,7 @@ var texts = map[wire.Code]string{
 	wire.Overloaded:          "the Core is overloaded; try again",
 	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
 	wire.HistoryDiffers:      "the store went back, or is another branch of its history",
+	wire.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
 	wire.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",
 }
 

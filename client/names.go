@@ -16,7 +16,7 @@ var (
 		wire.OpCreateIndex: "create-index", wire.OpDropIndex: "drop-index", wire.OpRegisterTask: "register-task",
 		wire.OpAddPrincipal: "add-principal", wire.OpRemovePrincipal: "remove-principal",
 		wire.OpGrant: "grant", wire.OpRevoke: "revoke", wire.OpStatus: "status", wire.OpAlerts: "alerts", wire.OpHead: "head",
-		wire.OpCompact: "compact",
+		wire.OpCompact: "compact", wire.OpQuota: "quota",
 	}
 	reasonNames = map[wire.Reason]string{
 		wire.ReasonInvalidIdentity: "invalid-identity", wire.ReasonOtherCollection: "other-collection",
@@ -44,6 +44,7 @@ var (
 		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",
 		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
 		wire.HistoryDiffers: "history-differs", wire.Expired: "expired",
+		wire.QuotaExceeded: "quota-exceeded",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {

@@ -65,12 +65,14 @@ const headSize = 40 // bytes
 
 // ValidOperation reports whether o is an operation of this version.
 func ValidOperation(o wire.Operation) bool {
-	return o >= wire.OpPut && o <= wire.OpBatch || o >= wire.OpCreateCollection && o <= wire.OpRevoke ||
-		o >= wire.OpStatus && o <= wire.OpCompact
+	return o >= wire.OpPut && o <= wire.OpBatch || o >= wire.OpCreateCollection && o <= wire.OpQuota ||
+		o >= wire.OpStatus && o <= wire.LastOperation
 }
 
 // ValidCode reports whether c is a code of this version.
-func ValidCode(c wire.Code) bool { return c <= wire.HistoryDiffers }
+func ValidCode(c wire.Code) bool {
+	return c <= wire.HistoryDiffers || c >= wire.QuotaExceeded && c <= wire.LastCode
+}
 
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes
 // of p: wire.Malformed or wire.UnsupportedVersion otherwise.

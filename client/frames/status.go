@@ -11,7 +11,7 @@ type StatusKind uint8
 
 // The kinds of status items, and which fields of the item they use.
 const (
-	StatusCollection StatusKind = 3  // Collection; Flags: the rights of who asks; Objects, or 0 for who may not read them all
+	StatusCollection StatusKind = 3  // Collection; Flags: the rights of who asks; Objects, Bytes and Quota, or 0 for who may not read them all
 	StatusIndex      StatusKind = 5  // Collection, Index, Task, Type, Flags as in OpCreateIndex, State, and its numbers
 	StatusTask       StatusKind = 7  // Task, Row
 	StatusPrincipal  StatusKind = 8  // Principal, Label; others than oneself only for a server administrator
@@ -32,6 +32,10 @@ type StatusItem struct {
 	Row                     *wire.Row
 
 	Objects uint64 // of a collection, or of the server
+
+	// Of a collection.
+	Bytes uint64     // of the objects' records as they are stored
+	Quota wire.Quota // 0: none
 
 	// Of an index. All but Restarts are 0 for who may not read all objects.
 	Fed, ToFeed uint64 // objects, while it is built
@@ -57,7 +61,7 @@ type StatusItem struct {
 func (s *StatusItem) numbers() []*uint64 {
 	switch s.Kind {
 	case StatusCollection:
-		return []*uint64{&s.Objects}
+		return []*uint64{&s.Objects, &s.Bytes, &s.Quota.Bytes, &s.Quota.Objects}
 	case StatusIndex:
 		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.Restarts, &s.Refused}
 	case StatusServer:

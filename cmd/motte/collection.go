@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
+	"motte/client/frames"
 )
 
 func (a *app) collection() *cobra.Command {
@@ -16,7 +17,7 @@ func (a *app) collection() *cobra.Command {
 		Short: "Create, list and drop collections",
 		Long: `A collection is a set of objects, with grants that say who may do what with them,
 and indexes that find them.`,
-	}, []*cobra.Command{a.collectionCreate(), a.collectionList(), a.collectionDrop()})
+	}, []*cobra.Command{a.collectionCreate(), a.collectionList(), a.collectionQuota(), a.collectionDrop()})
 }
 
 // collectionName is what was done to a collection, for programs.
@@ -42,7 +43,7 @@ func (a *app) collectionList() *cobra.Command {
 		Use:   "list",
 		Short: "List the collections in which you have a right",
 		Long: `List the collections in which you have a right; a server administrator sees all.
-The number of objects is shown to who may read them all.`,
+Numbers, sizes and quotas are shown to who may read all objects.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
 		v, err := look(ctx, c)
 		if err != nil {
@@ -53,9 +54,86 @@ The number of objects is shown to who may read them all.`,
 }
 
 func (a *app) collections(v *view) error {
-	return table(a, v.Collections, "COLLECTION | OBJECTS | INDEXES | YOUR RIGHTS", func(c collectionView) []any {
-		return []any{c.Collection, c.Objects, c.Indexes, strings.Join(c.Rights, ",")}
+	return table(a, v.Collections, "COLLECTION | OBJECTS | SIZE | QUOTA | INDEXES | YOUR RIGHTS", func(c collectionView) []any {
+		return []any{c.Collection, c.Objects, size(c.Bytes), c.quota(), c.Indexes, strings.Join(c.Rights, ",")}
 	})
+}
+
+// quota writes a quota for people.
+func (c *collectionView) quota() string {
+	var parts []string
+	if c.QuotaBytes > 0 {
+		parts = append(parts, strings.ReplaceAll(size(c.QuotaBytes), " ", ""))
+	}
+	if c.QuotaObjects > 0 {
+		parts = append(parts, fmt.Sprintf("%d objects", c.QuotaObjects))
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// quotaView is a quota that was set, for programs.
+type quotaView struct {
+	Collection   string `json:"collection"`
+	QuotaBytes   uint64 `json:"quota_bytes"`
+	QuotaObjects uint64 `json:"quota_objects"`
+}
+
+func (a *app) collectionQuota() *cobra.Command {
+	var bytes byteSize
+	var objects uint64
+	var cmd *cobra.Command
+	cmd = a.remote(&cobra.Command{
+		Use:   "quota COLLECTION",
+		Short: "Set the most that a collection may hold",
+		Long: `Set the most bytes and objects that a collection may hold; 0 is no limit. A limit that
+is not given stays as it is. For server administrators.
+
+What counts is each object with its seals, as the log stores it: 118 to 125 bytes more
+than its name, its attributes and itself. A write that would let the collection grow
+beyond its quota is refused, with exit code 10. Deletions, and writes that do not let it
+grow, always go on: so a quota may be lower than what is there.`,
+		Example: `  motte collection quota people --bytes 10GiB --objects 1000000
+  motte collection quota people --bytes 0`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		if !cmd.Flags().Changed("bytes") && !cmd.Flags().Changed("objects") {
+			return usage("--bytes or --objects is needed")
+		}
+		q, err := quotaOf(ctx, c, args[0])
+		if cmd.Flags().Changed("bytes") {
+			q.Bytes = uint64(bytes)
+		}
+		if cmd.Flags().Changed("objects") {
+			q.Objects = objects
+		}
+		if err == nil {
+			err = c.SetQuota(ctx, args[0], q)
+		}
+		if err != nil {
+			return fmt.Errorf("collection %s: %w", args[0], err)
+		}
+		v := collectionView{QuotaBytes: q.Bytes, QuotaObjects: q.Objects}
+		if q == (client.Quota{}) {
+			return a.done(quotaView{args[0], 0, 0}, "Collection %s has no quota.", args[0])
+		}
+		return a.done(quotaView{args[0], q.Bytes, q.Objects}, "Collection %s may hold %s.", args[0], v.quota())
+	})
+	cmd.Flags().Var(&bytes, "bytes", "the most bytes: 64MiB, 10GiB")
+	cmd.Flags().Uint64Var(&objects, "objects", 0, "the most objects")
+	return cmd
+}
+
+// quotaOf asks for the quota that a collection has.
+func quotaOf(ctx context.Context, c *client.Client, collection string) (client.Quota, error) {
+	status, err := c.Status(ctx)
+	for _, s := range status {
+		if s.Kind == frames.StatusCollection && s.Collection == collection {
+			return s.Quota, err
+		}
+	}
+	return client.Quota{}, err
 }
 
 func (a *app) collectionDrop() *cobra.Command {

@@ -25,6 +25,7 @@ const (
 	exitNoConnection = 7
 	exitWentBack     = 8
 	exitDamaged      = 9
+	exitQuota        = 10
 	exitUsage        = 64
 )
 
@@ -91,6 +92,8 @@ func codeExit(c wire.Code) int {
 		return exitConflict
 	case wire.HistoryDiffers:
 		return exitWentBack
+	case wire.QuotaExceeded:
+		return exitQuota
 	}
 	if client.Temporary(&client.Error{Code: c}) {
 		return exitTemporary
@@ -131,6 +134,8 @@ func hint(err error) string {
 		return "'motte help predicates' shows what can be asked."
 	case wire.StorageFailed:
 		return "Free or repair the server's disk: the server tries again all the time, and goes on by itself."
+	case wire.QuotaExceeded:
+		return "'motte collection list' shows what there is; a server administrator sets more with: motte collection quota COLLECTION."
 	case wire.HistoryDiffers:
 		return "'motte help head accept' says what that means."
 	}

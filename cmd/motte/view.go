@@ -51,10 +51,13 @@ type headView struct {
 }
 
 type collectionView struct {
-	Collection string   `json:"collection"`
-	Objects    uint64   `json:"objects"`
-	Indexes    int      `json:"indexes"`
-	Rights     []string `json:"rights"`
+	Collection   string   `json:"collection"`
+	Objects      uint64   `json:"objects"`
+	Bytes        uint64   `json:"bytes"`
+	QuotaBytes   uint64   `json:"quota_bytes"`   // 0: none
+	QuotaObjects uint64   `json:"quota_objects"` // likewise
+	Indexes      int      `json:"indexes"`
+	Rights       []string `json:"rights"`
 }
 
 type indexView struct {
@@ -120,7 +123,8 @@ func look(ctx context.Context, c *client.Client) (*view, error) {
 		case frames.StatusServer:
 			v.Server, v.Storage = newServer(s), newStorage(s)
 		case frames.StatusCollection:
-			v.Collections = append(v.Collections, collectionView{s.Collection, s.Objects, indexes[s.Collection], rightNames(client.Rights(s.Flags))})
+			v.Collections = append(v.Collections, collectionView{s.Collection, s.Objects, s.Bytes, s.Quota.Bytes, s.Quota.Objects,
+				indexes[s.Collection], rightNames(client.Rights(s.Flags))})
 		case frames.StatusIndex:
 			v.Indexes = append(v.Indexes, newIndex(s))
 		case frames.StatusTask:

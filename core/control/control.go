@@ -98,7 +98,7 @@ func Decode(p []byte) (m Message, err error) {
 }
 
 // MaxOp and MaxCode are one more than the highest operation and code counted.
-const MaxOp, MaxCode = int(wire.OpCompact) + 1, int(wire.HistoryDiffers) + 1
+const MaxOp, MaxCode = int(wire.LastOperation) + 1, int(wire.LastCode) + 1
 
 // Buckets is the number of buckets of a latency histogram: bucket i counts
 // what took less than 2^i × 16 µs; the last one counts the rest.

@@ -133,6 +133,7 @@ var operations = map[wire.Operation]struct {
 	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).administer},
 	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).administer},
 	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).administer},
+	wire.OpQuota:            {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},
 	wire.OpStatus:           {0, 0, 0, 0, (*Engine).report},
 	wire.OpHead:             {0, aQuery, 0, 0, (*Engine).compare},
 	wire.OpAlerts:           {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},

@@ -51,6 +51,9 @@ type collection struct {
 	grants  access.Grants
 	indexes []*index // in the order of their making
 	objects uint64
+	bytes   uint64     // of their records
+	coming  usage      // of objects and bytes, once all that is on its way is durable
+	quota   wire.Quota // that those are held against
 }
 
 func (c *collection) index(name string) *index {
@@ -99,6 +102,21 @@ func decodeEntry(p []byte) (n entry, err error) {
 	r.Copy(n.id[:])
 	n.owner, n.label, n.rest = r.U32(), r.Text(wire.MaxLabel), r.Rest()
 	return n, r.Done()
+}
+
+// changeKinds names the operations that change the catalogue, and the record that each of
+// them appends.
+var changeKinds = map[wire.Operation]log.Kind{
+	wire.OpCreateCollection: log.KindCreateCollection,
+	wire.OpDropCollection:   log.KindDropCollection,
+	wire.OpCreateIndex:      log.KindCreateIndex,
+	wire.OpDropIndex:        log.KindDropIndex,
+	wire.OpRegisterTask:     log.KindRegisterTask,
+	wire.OpAddPrincipal:     log.KindAddPrincipal,
+	wire.OpRemovePrincipal:  log.KindRemovePrincipal,
+	wire.OpGrant:            log.KindGrant,
+	wire.OpRevoke:           log.KindRevoke,
+	wire.OpQuota:            log.KindQuota,
 }
 
 // administer decides a request that changes the catalogue: whether it makes sense,
@@ -158,8 +176,7 @@ func (e *Engine) administer(q *Request, p *principal, c *collection) wire.Code {
 	case misfit:
 		return wire.InvalidRequest
 	}
-	// The kinds of records follow each other as the operations do.
-	e.change(q, n.record(log.KindCreateCollection+log.Kind(q.Op-wire.OpCreateCollection), c.id))
+	e.change(q, n.record(changeKinds[q.Op], c.id))
 	return wire.OK
 }
 
@@ -234,6 +251,9 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	case rec.Kind == log.KindRevoke:
 		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.id)
+	case rec.Kind == log.KindQuota:
+		c.quota, err = wire.DecodeQuota(n.rest)
+		return err
 	case rec.Kind == log.KindDropCollection:
 		for _, x := range c.indexes {
 			e.stopIndex(x, wire.NoCollection)
@@ -299,6 +319,9 @@ func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.
 		if c.id != 0 {
 			yield(c, log.KindCreateCollection, entry{name: c.name})
 		}
+		if c.quota != (wire.Quota{}) {
+			yield(c, log.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
+		}
 		for _, id := range shown(c.grants, p, all || access.Any(rights, wire.RightAdmin)) {
 			yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(c.grants[id])})
 		}
@@ -350,10 +373,12 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 			}
 			numbers = append(numbers, e.observed[:]...)
 		case log.KindCreateCollection:
-			n.flags, numbers = wire.Flags(rights), []uint64{0}
+			n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
 			if all {
-				numbers[0] = c.objects
+				numbers = []uint64{c.objects, c.bytes, c.quota.Bytes, c.quota.Objects}
 			}
+		case log.KindQuota: // its collection's item has it
+			return
 		case log.KindCreateIndex:
 			x := c.index(n.name)
 			n.rest, state, numbers = nil, x.state, []uint64{3: x.restarts, 4: 0}

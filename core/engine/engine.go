@@ -164,7 +164,7 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	}
 	clear(e.used)
 	for _, c := range e.collections {
-		c.objects = 0
+		c.objects, c.bytes, c.coming = 0, 0, usage{}
 	}
 	for e.swept = 0; e.swept < mapping.Shards; e.sweep(0) {
 		for o := range e.objects.Shard(e.swept) {
@@ -214,7 +214,7 @@ func (e *Engine) append(w *write, group ...log.Record) {
 			r.LSN = e.lsn
 		}
 		if r.Sealed == nil && (r.Kind == log.KindPut || r.Kind == log.KindDelete) {
-			e.pending[r.ID.Value()] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner}
+			e.pend(r)
 		}
 		e.unsettled = append(e.unsettled, unsettled{record: *r, write: w})
 	}
@@ -263,6 +263,9 @@ func (e *Engine) Committed(at []log.Location, end log.Position) {
 func (e *Engine) WriteFailed() {
 	e.readOnly, e.out.Append, e.lsn = true, nil, e.at.LSN
 	clear(e.pending)
+	for _, c := range e.collections {
+		c.coming = usage{int64(c.objects), int64(c.bytes)}
+	}
 	for len(e.unsettled) > 0 {
 		for _, f := range pop(&e.unsettled).then {
 			f(wire.StorageFailed)

@@ -84,8 +84,8 @@ func (e *Engine) Knows(p access.Principal) bool { return e.principals[p] != nil 
 
 // changes reports whether an operation appends to the log when it is decided.
 func changes(o wire.Operation) bool {
-	return o == wire.OpPut || o == wire.OpDelete || o == wire.OpBatch ||
-		o >= wire.OpCreateCollection && o <= wire.OpRevoke
+	_, catalogue := changeKinds[o]
+	return catalogue || o == wire.OpPut || o == wire.OpDelete || o == wire.OpBatch
 }
 
 // get answers a GET by name or by identity: header, rights, mapping, and then

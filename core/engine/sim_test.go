@@ -53,6 +53,7 @@ type modelObject struct {
 	id    identity.ID
 	owner uint32
 	data  string
+	size  int64 // bytes of its record
 }
 
 type simulation struct {
@@ -60,6 +61,7 @@ type simulation struct {
 	seed      uint64
 	people    []access.Principal
 	rights    map[string]map[access.Principal]wire.Rights
+	quotas    map[string]wire.Quota
 	decided   map[string]state            // what the next write is decided on
 	versions  map[string][]state          // committed, oldest first
 	seen      int                         // groups of world.pending whose effect is in decided
@@ -84,7 +86,7 @@ var collections = []string{"a", "b"}
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	s := &simulation{world: newWorld(t, seed), seed: seed,
 		rights: map[string]map[access.Principal]wire.Rights{"a": {}, "b": {}}, decided: map[string]state{"a": {}, "b": {}},
-		versions: map[string][]state{"a": {{}}, "b": {{}}}, searches: map[uint64]pendingSearch{}, house: house{writes: map[uint64]uint64{}},
+		versions: map[string][]state{"a": {{}}, "b": {{}}}, quotas: map[string]wire.Quota{}, searches: map[uint64]pendingSearch{}, house: house{writes: map[uint64]uint64{}},
 		ids: map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
 	s.settle()
 	s.register("a", "x", 0)
@@ -117,7 +119,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 // step makes one thing happen, and checks.
 func (s *simulation) step() {
-	switch k := s.rng.IntN(118); {
+	switch k := s.rng.IntN(120); {
 	case k < 30:
 		who, c := s.pick()
 		s.randomWrite(who, c, nil)
@@ -152,6 +154,8 @@ func (s *simulation) step() {
 		s.readLate()
 	case k < 117:
 		s.failDisk()
+	case k < 119:
+		s.randomQuota()
 	case s.rng.IntN(2) == 0:
 		s.randomErasure()
 	}
@@ -161,6 +165,7 @@ func (s *simulation) step() {
 		if n := s.e.byName[c].objects; n != uint64(len(s.current(c))) {
 			s.t.Fatalf("seed %d: %q is said to have %d objects, not %d", s.seed, c, n, len(s.current(c)))
 		}
+		s.checkUsage(c)
 	}
 	for _, body := range s.e.alerts {
 		if a := decodeAlert(body); s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonDeadline && a.Reason != wire.ReasonStorage {
@@ -209,7 +214,7 @@ func (s *simulation) effect(to map[string]state, r log.Record) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		to[c][r.ID.Value()] = modelObject{r.ID, r.Owner, string(o.Data)}
+		to[c][r.ID.Value()] = modelObject{r.ID, r.Owner, string(o.Data), log.RecordSize(len(r.Body))}
 	case log.KindDelete:
 		if to[c][r.ID.Value()].id != r.ID {
 			s.t.Fatalf("seed %d: a deletion of what is not there", s.seed)
@@ -269,12 +274,16 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 		}
 		if want == wire.OK && op.Op == wire.OpPut {
 			sum := sha(op.Object)
-			model[v] = modelObject{s.maker.ID(s.collectionID(c), v, sum), s.owners[who], string(op.Object)}
+			model[v] = modelObject{s.maker.ID(s.collectionID(c), v, sum), s.owners[who], string(op.Object),
+				log.RecordSize(len(appendObject(op.Name, nil, op.Object)))}
 		} else if want == wire.OK {
 			delete(model, v)
 		}
 		changed++
 		r.Object = frames.AppendBatchOp(r.Object, &op)
+	}
+	if want == wire.OK && !s.allowed(c, model) {
+		want = wire.QuotaExceeded
 	}
 	before := len(s.pending)
 	n := s.ask(who, r)

@@ -40,6 +40,7 @@ func building(t *testing.T) *world {
 	w.settle()
 	w.registerFake()
 	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "people"}, wire.OK)
+	w.must(admin, quotaRequest("people", wire.Quota{Bytes: 1 << 30, Objects: 1000}), wire.OK)
 	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "people", Index: "by_age", Type: wire.TypeInt64,
 		Flags: wire.FlagOrdered, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, wire.OK)
 	for _, o := range [][2]string{{"ada", "refuse"}, {"grace", "85"}, {"edsger", "72"}} {
@@ -101,7 +102,7 @@ func TestGoldenStatus(t *testing.T) {
 			Objects: 3, Alerts: 1, Now: now, Started: now - 60, LiveBytes: live, LogBytes: 1 << 20, Segments: 3, Connections: 5,
 			CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: now - 12, MovedBytes: 1_000_000, GivenBackBytes: 2_000_000}},
 		{"collection", "Status of a collection", frames.StatusItem{Kind: frames.StatusCollection, Collection: "people",
-			Flags: wire.Flags(wire.RightsAll), Objects: 3}},
+			Flags: wire.Flags(wire.RightsAll), Objects: 3, Bytes: live, Quota: wire.Quota{Bytes: 1 << 30, Objects: 1000}}},
 		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
 			Index: "by_age", Task: "fake", Type: wire.TypeInt64, Flags: wire.FlagOrdered, State: wire.IndexBuilding,
 			Fed: 2, ToFeed: 3, LeakedBits: 4, Restarts: 1, Refused: 1}},

@@ -125,7 +125,7 @@ func (r *trace) positions(groups []log.Group) string {
 var kinds = map[log.Kind]string{
 	log.KindCreateCollection: "create collection", log.KindDropCollection: "drop collection", log.KindCreateIndex: "create index",
 	log.KindDropIndex: "drop index", log.KindRegisterTask: "register Task", log.KindAddPrincipal: "add principal",
-	log.KindRemovePrincipal: "remove principal", log.KindGrant: "grant", log.KindRevoke: "revoke",
+	log.KindRemovePrincipal: "remove principal", log.KindGrant: "grant", log.KindRevoke: "revoke", log.KindQuota: "quota",
 }
 
 // group names records that become durable together.

@@ -177,7 +177,7 @@ func (w *world) segment() *segment { return &w.history[len(w.history)-1] }
 
 // store makes a record durable.
 func (w *world) store(r log.Record) log.Location {
-	length := uint32(160+len(r.Body)+len(r.Sealed)) &^ 7
+	length := uint32(log.RecordSize(len(r.Body) + len(r.Sealed)))
 	if w.end+length > segmentSize {
 		w.newSegment()
 	}

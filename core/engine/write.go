@@ -38,10 +38,13 @@ func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 			return wire.OK
 		}
 		id := group[i].ID
-		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id, Owner: group[i].Owner}
+		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id, Owner: group[i].Owner, Loc: size(&group[i])}
 		w.answer.Body = append(w.answer.Body, id[:]...)
 	}
-	e.append(w, group...)
+	if w.answer.Code = wire.QuotaExceeded; e.fits(c, staged) {
+		w.answer.Code = wire.OK
+		e.append(w, group...)
+	}
 	q.Writes, q.Request.Name, q.Request.Query, q.Request.Object = nil, nil, nil, nil // the records hold it
 	w.wait(e)
 	return wire.OK
@@ -113,7 +116,7 @@ func deletion(o mapping.Entry) log.Record {
 func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	if e.pending[v].LSN == r.LSN {
-		delete(e.pending, v)
+		e.settle(v)
 	}
 	if c == nil {
 		return
@@ -151,6 +154,10 @@ func (e *Engine) use(o mapping.Entry, n int64) {
 	}
 	if c := e.byID[o.Collection]; c != nil {
 		c.objects += uint64(n)
+		c.bytes += uint64(n * int64(o.Loc.Length))
+		if _, changing := e.pending[o.ID.Value()]; !changing {
+			c.coming.count(o, n)
+		}
 	}
 }
 

@@ -31,7 +31,8 @@ const (
 	KindAlert            Kind = 12
 	KindMark             Kind = 13 // nothing: all before it is durable
 	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
-	kindEnd              Kind = 15
+	KindQuota            Kind = 16 // of a collection
+	kindEnd              Kind = 17
 )
 
 // Record is one entry of the log.
@@ -84,6 +85,9 @@ const (
 
 // recordLen is the length of a record with a body of n bytes.
 func recordLen(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (alignment - 1) }
+
+// RecordSize returns the bytes that a record with a body of n bytes takes in the log.
+func RecordSize(n int) int64 { return recordLen(n) }
 
 // seal appends a record, sealed for a log segment, to p.
 func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) {

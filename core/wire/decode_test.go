@@ -96,12 +96,12 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 		}
 		return list
 	}
-	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 32 33 34 35 "
+	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 25 32 33 34 35 "
 	if got := valid(256, func(b byte) bool { return frames.ValidOperation(wire.Operation(b)) }); got != operations {
 		t.Errorf("operations %s", got)
 	}
-	if !frames.ValidCode(wire.HistoryDiffers) || frames.ValidCode(wire.HistoryDiffers+1) || frames.ValidCode(255) {
-		t.Error("codes end elsewhere than at Expired")
+	if !frames.ValidCode(wire.LastCode) || frames.ValidCode(wire.LastCode+1) || frames.ValidCode(255) {
+		t.Error("codes end elsewhere than at LastCode")
 	}
 }
 

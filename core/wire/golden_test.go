@@ -104,6 +104,8 @@ func goldenRequests() []goldenRequest {
 		{"grant", "GRANT of read and write in a collection", wire.Request{Op: wire.OpGrant, Collection: people,
 			Identity: pattern(0x80), Flags: wire.Flags(wire.RightRead | wire.RightWrite)}},
 		{"revoke", "REVOKE of admin on the server", wire.Request{Op: wire.OpRevoke, Identity: pattern(0x80), Flags: wire.Flags(wire.RightAdmin)}},
+		{"quota", "QUOTA: a GiB, and a million objects", wire.Request{Op: wire.OpQuota, Collection: people,
+			Query: wire.AppendQuota(nil, wire.Quota{Bytes: 1 << 30, Objects: 1_000_000})}},
 		{"status", "STATUS", wire.Request{Op: wire.OpStatus}},
 		{"alerts", "ALERTS", wire.Request{Op: wire.OpAlerts}},
 		{"head", "HEAD", wire.Request{Op: wire.OpHead}},

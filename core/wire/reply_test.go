@@ -19,8 +19,8 @@ func TestReplyHeaderLimits(t *testing.T) {
 		{"kind 0", func(h *wire.ReplyHeader) { h.Kind = 0 }, wire.Malformed},
 		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert }, wire.OK},
 		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert + 1 }, wire.Malformed},
-		{"highest code", func(h *wire.ReplyHeader) { h.Code = wire.HistoryDiffers }, wire.OK},
-		{"code over it", func(h *wire.ReplyHeader) { h.Code = wire.HistoryDiffers + 1 }, wire.Malformed},
+		{"highest code", func(h *wire.ReplyHeader) { h.Code = wire.LastCode }, wire.OK},
+		{"code over it", func(h *wire.ReplyHeader) { h.Code = wire.LastCode + 1 }, wire.Malformed},
 		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody }, wire.OK},
 		{"body over it", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody + 1 }, wire.Malformed},
 	} {

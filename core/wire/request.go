@@ -51,7 +51,7 @@ func DecodeHeader(p []byte) (q Request, code Code) {
 		return Request{}, Malformed
 	case q.NameLen > MaxName, q.QueryLen > MaxSubQuery, q.ObjectLen > MaxObject:
 		return q, TooLarge
-	case q.Op > OpCompact, q.Type >= typeEnd:
+	case q.Op > LastOperation, q.Type >= typeEnd:
 		q.Op = 0
 	}
 	return q, OK
@@ -110,6 +110,23 @@ func DecodeBatch(p []byte) (ops []Request, err error) {
 		ops = append(ops, SplitBody(q, r.Take(q.BodyLen())))
 	}
 	return ops, r.Done()
+}
+
+// Quota is the most that a collection may hold, counted over all principals; 0 is no
+// limit.
+type Quota struct {
+	Bytes   uint64 // of the objects' records as they are stored
+	Objects uint64
+}
+
+// AppendQuota appends the encoding of a quota: bytes 8 | objects 8.
+func AppendQuota(p []byte, q Quota) []byte { return frame.Writer(p).U64(q.Bytes).U64(q.Objects) }
+
+// DecodeQuota reads a quota.
+func DecodeQuota(p []byte) (q Quota, err error) {
+	r := frame.NewReader(p)
+	q.Bytes, q.Objects = r.U64(), r.U64()
+	return q, r.Done()
 }
 
 // Row is a Task's row in the API format table (paper, section 5): what the

@@ -71,12 +71,15 @@ const (
 	OpRemovePrincipal  Operation = 22
 	OpGrant            Operation = 23 // flags: rights; no collection: the server itself
 	OpRevoke           Operation = 24
+	OpQuota            Operation = 25 // sub-query: the most bytes and objects that the collection may hold
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts
 	OpHead   Operation = 34 // sub-query: a head to be found in the log's history, or nothing → head of the log, in the reply's header; also a ping
 
 	OpCompact Operation = 35 // give back all space that nothing needs
+
+	LastOperation = OpCompact // no operation has a higher number
 )
 
 // DataType says what an index's inputs and predicates hold. The Core compares
@@ -148,4 +151,7 @@ const (
 	Overloaded          Code = 23 // a queue is full: try again
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
 	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
+	QuotaExceeded       Code = 28 // the collection would hold more bytes or objects than its quota lets it
+
+	LastCode = QuotaExceeded // no code has a higher number
 )

@@ -122,6 +122,7 @@ var changeNames = map[log.Kind]string{
 	log.KindRemovePrincipal:  "a principal was removed or erased: it is there again, with its rights",
 	log.KindGrant:            "rights were granted: they are not there",
 	log.KindRevoke:           "rights were revoked: they are there again",
+	log.KindQuota:            "a quota was set: the one before holds, if there was one",
 	log.KindAlert:            "an alert was recorded",
 }
 

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// setQuota decides a QUOTA. It is not for a collection's own administrator: the disk is
+// the server's.
+func (e *Engine) setQuota(q *Request, p *principal, c *collection) wire.Code {
+	if !e.isAdmin(p.id) {
+		return wire.Denied
+	}
+	if _, err := wire.DecodeQuota(q.Query); err != nil {
+		return wire.InvalidRequest
+	}
+	e.change(q, entry{rest: q.Query}.record(log.KindQuota, c.id))
+	return wire.OK
+}
+
+// usage is what a collection holds: objects, and the bytes of their records as the log
+// stores them, seals and padding included. So it is what the objects cost on the disk,
+// however small they are.
+type usage struct{ objects, bytes int64 }
+
+// count adds an object n times; with n -1 it takes one away.
+func (u *usage) count(o mapping.Entry, n int64) {
+	u.objects += n
+	u.bytes += n * int64(o.Loc.Length)
+}
+
+// fits reports whether a collection stays within its quota when the staged objects have
+// replaced those of the same values. What is on its way counts as if it were durable, and
+// a write that does not grow the collection always fits: so lowering a quota below what
+// is there stops growth alone, and a deletion is never refused.
+func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bool {
+	if c.quota == (wire.Quota{}) {
+		return true
+	}
+	var grows usage
+	for v, o := range staged {
+		if o.Owner != log.CoreOwner {
+			grows.count(o, 1)
+		}
+		cur, exists := e.objects.Get(v)
+		if o, changed := e.pending[v]; changed {
+			cur, exists = o, o.Owner != log.CoreOwner
+		}
+		if exists && cur.Collection == c.id {
+			grows.count(cur, -1)
+		}
+	}
+	return within(c.coming.objects, grows.objects, c.quota.Objects) &&
+		within(c.coming.bytes, grows.bytes, c.quota.Bytes)
+}
+
+// within reports whether what is there may grow so much; a quota of 0 is none.
+func within(there, grows int64, quota uint64) bool {
+	return quota == 0 || grows <= 0 || uint64(there+grows) <= quota
+}
+
+// pend notes what a record on its way will make of its object: decisions on writes see
+// that, and the quota counts it.
+func (e *Engine) pend(r *log.Record) {
+	v := r.ID.Value()
+	before, exists := e.pending[v]
+	if !exists {
+		before, exists = e.objects.Get(v)
+	}
+	if exists {
+		e.expect(before, -1)
+	}
+	e.pending[v] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
+	e.expect(e.pending[v], 1)
+}
+
+// settle ends that: the mapping alone says what there is.
+func (e *Engine) settle(v identity.Value) {
+	o, exists := e.pending[v]
+	if !exists {
+		return
+	}
+	delete(e.pending, v)
+	e.expect(o, -1)
+	if cur, exists := e.objects.Get(v); exists {
+		e.expect(cur, 1)
+	}
+}
+
+// expect counts an object that its collection will hold, with n 1, or not any more, with
+// n -1. A deletion on its way is none.
+func (e *Engine) expect(o mapping.Entry, n int64) {
+	if c := e.byID[o.Collection]; c != nil && o.Owner != log.CoreOwner {
+		c.coming.count(o, n)
+	}
+}
+
+// size is the location of a record that has none yet: its length alone.
+func size(r *log.Record) log.Location {
+	return log.Location{Length: uint32(log.RecordSize(len(r.Body)))}
+}

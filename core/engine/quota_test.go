@@ -1,0 +1,247 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// total is what a state of a collection takes.
+func (s state) total() (u usage) {
+	for _, o := range s {
+		u.objects++
+		u.bytes += o.size
+	}
+	return u
+}
+
+// allowed says once more what a quota lets through: what does not grow, or stays within.
+func (s *simulation) allowed(c string, model state) bool {
+	before, after, quota := s.decided[c].total(), model.total(), s.quotas[c]
+	return (after.objects <= before.objects || quota.Objects == 0 || after.objects <= int64(quota.Objects)) &&
+		(after.bytes <= before.bytes || quota.Bytes == 0 || after.bytes <= int64(quota.Bytes))
+}
+
+// randomQuota sets a quota near to what there is, or none.
+func (s *simulation) randomQuota() {
+	for len(s.pending) > 0 {
+		s.commit(len(s.pending))
+	}
+	c := collections[s.rng.IntN(2)]
+	there, quota := s.current(c).total(), wire.Quota{}
+	if s.rng.IntN(3) > 0 {
+		quota.Objects = uint64(max(0, there.objects+s.rng.Int64N(9)-2))
+	}
+	if s.rng.IntN(3) > 0 {
+		quota.Bytes = uint64(max(0, there.bytes+s.rng.Int64N(1000)-200))
+	}
+	s.change(quotaRequest(c, quota))
+	s.quotas[c] = quota
+}
+
+// checkUsage holds what the engine counts against what there is, and will be.
+func (s *simulation) checkUsage(name string) {
+	c := s.e.byName[name]
+	if n := s.current(name).total(); c.bytes != uint64(n.bytes) {
+		s.t.Fatalf("seed %d: %q is said to hold %d bytes, not %d", s.seed, name, c.bytes, n.bytes)
+	}
+	if n := s.decided[name].total(); !s.e.changing && c.coming != n {
+		s.t.Fatalf("seed %d: %q is expected to hold %+v, not %+v", s.seed, name, c.coming, n)
+	}
+	if c.quota != s.quotas[name] {
+		s.t.Fatalf("seed %d: the quota of %q is %+v, not %+v", s.seed, name, c.quota, s.quotas[name])
+	}
+}
+
+func quotaRequest(collection string, q wire.Quota) wire.Request {
+	return wire.Request{Op: wire.OpQuota, Collection: collection, Query: wire.AppendQuota(nil, q)}
+}
+
+// recordOf is the bytes that an object takes.
+func recordOf(r wire.Request) uint64 {
+	return uint64(log.RecordSize(len(appendObject(r.Name, r.Query, r.Object))))
+}
+
+func batch(collection string, ops ...wire.Request) wire.Request {
+	r := wire.Request{Op: wire.OpBatch, Collection: collection}
+	for i := range ops {
+		r.Object = frames.AppendBatchOp(r.Object, &ops[i])
+	}
+	return r
+}
+
+// quotaWorld has a collection "c" in which a principal may do anything but administer.
+func quotaWorld(t *testing.T) (*world, access.Principal) {
+	w := newWorld(t, 1)
+	w.settle()
+	p := access.Principal{0: 7}
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte("p")}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(wire.RightsAll)}, wire.OK)
+	return w, p
+}
+
+func TestAQuotaHoldsAtItsLimit(t *testing.T) {
+	one := put("c", "n0", "some object")
+	size := recordOf(one)
+	longer := put("c", "n0", "some object"+string(make([]byte, 8)))
+	for _, c := range []struct {
+		name  string
+		quota wire.Quota
+	}{
+		{"objects", wire.Quota{Objects: 3}},
+		{"bytes", wire.Quota{Bytes: 3 * size}},
+		{"both", wire.Quota{Objects: 3, Bytes: 3 * size}},
+		{"bytes, almost another object", wire.Quota{Bytes: 4*size - 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, p := quotaWorld(t)
+			w.must(admin, quotaRequest("c", c.quota), wire.OK)
+			for i := range 3 {
+				w.must(p, put("c", fmt.Sprint("n", i), "some object"), wire.OK)
+			}
+			w.must(p, put("c", "n3", "some object"), wire.QuotaExceeded)
+			w.must(p, wire.Request{Op: wire.OpPut, Collection: "c", Object: []byte("some object")}, wire.QuotaExceeded)
+			w.must(p, put("c", "n2", "same length"), wire.OK) // which takes no more than what it replaces
+			if c.quota.Bytes == 3*size {
+				w.must(p, longer, wire.QuotaExceeded)
+			}
+			w.must(p, deleting("n1"), wire.OK)
+			w.must(p, put("c", "n3", "some object"), wire.OK)
+			w.must(p, put("c", "n4", "some object"), wire.QuotaExceeded)
+			// A start knows the quota and what counts against it, from the log and from a checkpoint.
+			for _, from := range []*checkpoint{nil, w.checkpoint()} {
+				w.start(w.replay(from))
+				w.settle()
+				w.must(p, put("c", "n4", "some object"), wire.QuotaExceeded)
+			}
+			// What is over a lowered quota stays, and can be read, replaced and deleted.
+			w.must(admin, quotaRequest("c", wire.Quota{Objects: 1, Bytes: 1}), wire.OK)
+			w.must(p, get("c", "n0"), wire.OK)
+			w.must(p, put("c", "n0", "same length"), wire.OK)
+			w.must(p, longer, wire.QuotaExceeded)
+			w.must(p, batch("c", deleting("n2"), put("", "n5", "some object")), wire.OK)
+			w.must(p, batch("c", deleting("n3"), put("", "n6", "some"), put("", "n7", "some")), wire.QuotaExceeded)
+			w.must(p, deleting("n3"), wire.OK)
+			w.must(admin, quotaRequest("c", wire.Quota{}), wire.OK)
+			w.must(p, put("c", "n9", "some object"), wire.OK)
+		})
+	}
+}
+
+// TestAQuotaCountsWhatIsOnItsWay: writes are decided before those before them are
+// durable. Each counts, a batch as a whole; one that the disk refuses does not count.
+func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
+	w, p := quotaWorld(t)
+	w.must(admin, quotaRequest("c", wire.Quota{Objects: 3}), wire.OK)
+	answered := func(numbers ...uint64) (codes []wire.Code) {
+		t.Helper()
+		for _, n := range numbers {
+			a, ok := w.answered(n)
+			if !ok {
+				t.Fatalf("request %d is not answered", n)
+			}
+			codes = append(codes, a.code)
+		}
+		return codes
+	}
+	same := func(got []wire.Code, want ...wire.Code) {
+		t.Helper()
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("answers %d, want %d", got, want)
+		}
+	}
+	numbers := []uint64{
+		w.ask(p, put("c", "a", "1")),
+		w.ask(p, batch("c", put("", "b", "1"), put("", "c", "1"), put("", "d", "1"))), // two would fit
+		w.ask(p, batch("c", put("", "b", "1"), put("", "b", "2"), put("", "c", "1"))), // two objects
+		w.ask(p, put("c", "d", "1")),
+		w.ask(p, put("c", "a", "2")),
+		w.ask(p, deleting("a")),
+		w.ask(p, put("c", "d", "1")),
+		w.ask(p, put("c", "a", "1")),
+	}
+	w.settle()
+	same(answered(numbers...), wire.OK, wire.QuotaExceeded, wire.OK, wire.QuotaExceeded, wire.OK, wire.OK, wire.OK, wire.QuotaExceeded)
+	if a := w.must(p, get("c", "b"), wire.OK); w.data(a.objects[0]) != "2" {
+		t.Error("the batch that fitted did not do what it says")
+	}
+	// A quota is set between two writes: the later one is held against it.
+	numbers = []uint64{w.ask(p, put("c", "b", "3")), w.ask(admin, quotaRequest("c", wire.Quota{Objects: 4})), w.ask(p, put("c", "e", "1")), w.ask(p, put("c", "f", "1"))}
+	w.settle()
+	same(answered(numbers...), wire.OK, wire.OK, wire.OK, wire.QuotaExceeded)
+	// What the disk refused is not there, and takes nothing.
+	w.must(p, deleting("e"), wire.OK)
+	n := w.ask(p, put("c", "f", "1"))
+	w.fail()
+	same(answered(n), wire.StorageFailed)
+	w.resume()
+	w.must(p, put("c", "g", "1"), wire.OK)
+	w.must(p, put("c", "h", "1"), wire.QuotaExceeded)
+}
+
+// deleting is the deletion of a named object.
+func deleting(name string) wire.Request {
+	return wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte(name)}
+}
+
+// TestAQuotaIsTheServersAdministrators: a collection's own administrator would give
+// itself the disk. Who may read all of the collection sees the quota, others do not.
+func TestAQuotaIsTheServersAdministrators(t *testing.T) {
+	w, p := quotaWorld(t)
+	w.must(p, quotaRequest("c", wire.Quota{Objects: 1}), wire.Denied)
+	w.must(access.Principal{0: 9}, quotaRequest("c", wire.Quota{Objects: 1}), wire.UnknownPrincipal)
+	w.must(admin, quotaRequest("d", wire.Quota{Objects: 1}), wire.NoCollection)
+	w.must(admin, quotaRequest("", wire.Quota{Objects: 1}), wire.InvalidRequest)
+	short := quotaRequest("c", wire.Quota{Objects: 1})
+	short.Query = short.Query[:15]
+	w.must(admin, short, wire.InvalidRequest)
+	short.Query = append(short.Query, 0, 0)
+	w.must(admin, short, wire.InvalidRequest)
+	quota := wire.Quota{Bytes: 1 << 40, Objects: 1<<64 - 1}
+	w.must(admin, quotaRequest("c", quota), wire.OK)
+	w.must(p, put("c", "n", "some object"), wire.OK)
+	see := func(who access.Principal) frames.StatusItem {
+		t.Helper()
+		for _, s := range w.statusOf(who) {
+			if s.Kind == frames.StatusCollection {
+				return s
+			}
+		}
+		t.Fatal("the collection is not shown")
+		panic("not reached")
+	}
+	if s := see(p); s.Quota != quota || s.Bytes != recordOf(put("c", "n", "some object")) || s.Objects != 1 {
+		t.Errorf("who may read the collection sees %+v", s)
+	}
+	w.must(admin, wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(wire.RightRead)}, wire.OK)
+	if s := see(p); s.Quota != (wire.Quota{}) || s.Bytes != 0 || s.Objects != 0 {
+		t.Errorf("who may not read all of the collection sees %+v", s)
+	}
+}
+
+// TestWhatEndsWithoutARequestFreesItsQuota: an erasure takes objects away that no
+// deletion names, and compaction moves records, which frees nothing.
+func TestWhatEndsWithoutARequestFreesItsQuota(t *testing.T) {
+	w, p := quotaWorld(t)
+	w.must(admin, quotaRequest("c", wire.Quota{Objects: 2}), wire.OK)
+	w.must(p, put("c", "a", "1"), wire.OK)
+	w.must(admin, put("c", "b", "1"), wire.OK)
+	w.start(w.replay(nil)) // which begins a new segment
+	w.settle()
+	w.compact(1)
+	w.must(admin, put("c", "d", "1"), wire.QuotaExceeded)
+	n := w.ask(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p), Flags: wire.FlagErase})
+	w.settle()
+	w.eraseKeys()
+	if a, ok := w.answered(n); !ok || a.code != wire.OK {
+		t.Fatalf("the erasure is not done: %v, %d", ok, a.code)
+	}
+	w.must(admin, put("c", "d", "1"), wire.OK)
+	w.must(admin, put("c", "e", "1"), wire.QuotaExceeded)
+}
