@@ -13,8 +13,8 @@ import (
 	"motte/core/wire"
 )
 
-// answerBatch is how many of a Task's frames, of 128 KiB each at most, are handed to the
-// engine in one event.
+// answerBatch is how many of a Task's frames are handed to the engine in one event. Once
+// they name task.MaxChunk identities, none is added: the engine looks each of them up.
 const answerBatch = 16
 
 // taskChannel is the Core's end of the channel to one Task: a reader and a
@@ -62,10 +62,15 @@ func (t *taskChannel) read(ctx context.Context) {
 	in, buf := bufio.NewReaderSize(t.net, bufferSize), make([]byte, task.MaxAnswerFrame)
 	for failed := error(nil); failed == nil; {
 		var batch []task.Answer
-		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize && len(batch) < answerBatch {
+		named := 0
+		for more := true; more && failed == nil; more = in.Buffered() >= task.HeaderSize {
 			var a task.Answer
 			if a, failed = task.ReadAnswer(in, buf); failed == nil {
 				batch = append(batch, a)
+				named += len(a.Found)
+			}
+			if len(batch) == answerBatch || named >= task.MaxChunk {
+				break
 			}
 		}
 		if ctx.Err() != nil {

@@ -66,6 +66,7 @@ type Engine struct {
 	changing  bool                             // a change of the catalogue is on its way
 	held      []func()                         // waiting until it is not
 	work      []func() (more bool)             // begun, and to be continued: see later
+	stride    int                              // objects that a step of work looks at, about
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
@@ -108,6 +109,7 @@ func New(c Config) *Engine {
 			collections: []*collection{server},
 			erased:      make(map[uint32]bool),
 		},
+		stride:    stride,
 		used:      make(map[uint32]int64),
 		began:     c.Now,
 		pending:   make(map[identity.Value]mapping.Entry),
@@ -235,7 +237,7 @@ func (e *Engine) then(f func(wire.Code)) {
 }
 
 // pop takes the first off a queue, which then keeps nothing of it.
-func pop[T any](queue *[]T) (first T) {
+func pop[S ~[]T, T any](queue *S) (first T) {
 	first, (*queue)[0] = (*queue)[0], first
 	*queue = (*queue)[1:]
 	return first

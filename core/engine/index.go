@@ -327,7 +327,7 @@ func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 		if d.waiter != nil {
 			d.waiter.answer.Flags |= wire.ReplyNotIndexed
 		}
-	case a.Failure == task.FailQuery && d.search != nil && d.search == x.asked(a.Seq) && len(d.search.found) == 0:
+	case a.Failure == task.FailQuery && d.search != nil && d.search == x.asked(a.Seq) && d.search.named == 0:
 		e.done(x, is)
 		e.end(d.search.req, wire.QueryRefused)
 	default:

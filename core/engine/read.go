@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"slices"
-
 	"motte/core/access"
 	"motte/core/mapping"
 	"motte/core/wire"
@@ -145,19 +143,13 @@ func (e *Engine) list(q *Request, p *principal, c *collection) wire.Code {
 	return e.show(q, part, Reply{Count: uint32(shard % mapping.Shards)})
 }
 
-// show answers q with objects, or their identities, unless the principal has
-// not taken too many already.
+// show answers q with objects, or their identities, unless the principal has not
+// taken too many already.
 func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
 	r.Objects = objects
 	if q.Flags&wire.FlagIDsOnly != 0 {
 		r.Objects, r.Kind = nil, wire.KindIdentities
-		for some := range slices.Chunk(objects, idsPerFrame) {
-			var ids []byte
-			for i := range some {
-				ids = append(ids, some[i].ID[:]...)
-			}
-			r.Items = append(r.Items, ids)
-		}
+		r.Items = appendIdentities(nil, objects)
 	}
 	return e.answer(q, r)
 }

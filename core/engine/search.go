@@ -1,14 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"math/bits"
 	"slices"
 
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
-	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -18,8 +15,10 @@ type search struct {
 	req   *Request
 	p     *principal
 	x     *index
-	ask   uint32          // the most identities the Task may name
-	found []mapping.Entry // those it named so far
+	ask   uint32                      // the most identities the Task may name
+	named uint32                      // so far, duplicates too
+	seen  map[identity.Value]struct{} // their values
+	found pile                        // each object once, as the Task named it first
 }
 
 // search decides a request by predicate and queues the sub-query for the Task
@@ -33,10 +32,10 @@ func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 		return wire.IndexUnavailable
 	case !compatible(q.Type, x.dataType), x.row.Operations>>q.Op&1 == 0:
 		return wire.InvalidRequest
-	case x.full():
+	case x.full(), q.Op == wire.OpDeleteWhere && slices.ContainsFunc(c.indexes, (*index).full):
 		return wire.Overloaded
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{})}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
@@ -70,15 +69,16 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	switch {
 	case s == nil:
 		return wire.ReasonUnasked
-	case uint64(len(s.found)+len(a.Found)) > uint64(s.ask):
+	case len(a.Found) > int(s.ask-s.named):
 		return wire.ReasonTooManyResults
 	case a.More && len(a.Found) == 0:
 		return wire.ReasonBadFrame // an endless answer without content
 	}
+	s.named += uint32(len(a.Found))
 	for _, id := range a.Found {
 		o, ok := e.objects.Get(id.Value())
-		if i := slices.IndexFunc(x.leaving[id], func(d *delivery) bool { return d.seq == 0 || d.seq > a.Seq }); i >= 0 {
-			o, ok = x.leaving[id][i].gone, true
+		if d := x.left(id, a.Seq); d != nil {
+			o, ok = d.gone, true
 		}
 		switch {
 		case ok && o.Collection != x.c.id:
@@ -86,60 +86,34 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		case !ok || o.ID != id:
 			return wire.ReasonInvalidIdentity
 		}
-		s.found = append(s.found, o)
+		if _, twice := s.seen[id.Value()]; !twice {
+			s.seen[id.Value()] = struct{}{}
+			s.found.add(o)
+		}
 	}
 	if !a.More {
 		e.done(x, func(d *delivery) bool { return d.seq == a.Seq })
+		s.seen = nil
 		e.finish(s)
 	}
 	return 0
 }
 
-// finish leaves out what the principal may not see, puts the rest in order, drops
-// duplicates, keeps to the limit, meters what the answer can leak, and answers.
-func (e *Engine) finish(s *search) {
-	x, rights, allowed := s.x, s.x.c.grants.Rights(s.p.id), access.Read
-	if s.req.Op == wire.OpDeleteWhere {
-		if allowed = access.Delete; e.changing {
-			e.held = append(e.held, func() { e.finish(s) })
-			return
+// left returns the first change that takes an identity away and that the Task was sent
+// after a frame, or not yet.
+func (x *index) left(id identity.ID, frame uint64) *delivery {
+	// They are in the order of their numbers; those that are not sent follow.
+	list := x.leaving[id]
+	i, _ := slices.BinarySearchFunc(list, frame, func(d *delivery, frame uint64) int {
+		if d.seq == 0 || d.seq > frame {
+			return 1
 		}
+		return -1
+	})
+	if i == len(list) {
+		return nil
 	}
-	var r Reply
-	if uint64(len(s.found)) == uint64(s.ask) {
-		r.Flags = wire.ReplyTruncated
-	}
-	// What the principal may not see, or delete, when the answer is complete goes
-	// silently: the Task can't know rights.
-	known := e.principals[s.p.id] == s.p
-	keep := slices.DeleteFunc(s.found, func(o mapping.Entry) bool { return !known || !allowed(rights, o.Owner == s.p.owner) })
-	if x.ordered() { // by the Task: an object stays where it came first
-		seen := make(map[identity.Value]bool, len(keep))
-		keep = slices.DeleteFunc(keep, func(o mapping.Entry) bool {
-			twice := seen[o.ID.Value()]
-			seen[o.ID.Value()] = true
-			return twice
-		})
-	} else {
-		slices.SortFunc(keep, func(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
-		keep = slices.CompactFunc(keep, func(a, b mapping.Entry) bool { return a.ID.Value() == b.ID.Value() })
-	}
-	if limit := uint64(s.req.Limit); limit > 0 && uint64(len(keep)) > limit {
-		keep, r.Flags = keep[:limit], wire.ReplyTruncated
-	}
-	r.Count = uint32(len(keep))
-	switch {
-	case !e.meter(s, uint64(len(keep))):
-		e.end(s.req, wire.LeakBudgetExhausted)
-	case s.req.Op == wire.OpCount:
-		e.reply(s.req, r)
-	case s.req.Op == wire.OpSearch:
-		if code := e.show(s.req, slices.Clone(keep), r); code != wire.OK {
-			e.end(s.req, code)
-		}
-	default:
-		e.deleteFound(s, keep, r)
-	}
+	return list[i]
 }
 
 // meter counts the bits that an answer of k objects can carry: how many they
@@ -153,22 +127,4 @@ func (e *Engine) meter(s *search, k uint64) bool {
 	}
 	s.x.leaked[s.p.id] += drawn
 	return s.x.row.LeakBudget == 0 || s.x.leaked[s.p.id] <= s.x.row.LeakBudget
-}
-
-// deleteFound appends a deletion for each object that a DELETE of its identity would
-// delete now. More than MaxBatch become several groups: a crash in between leaves
-// some of them deleted, and the client without an answer.
-func (e *Engine) deleteFound(s *search, list []mapping.Entry, r Reply) {
-	var all log.Group
-	for _, o := range list {
-		if rec, code := e.decide(&Write{Request: wire.Request{Op: wire.OpDelete, Identity: o.ID}}, s.p, s.x.c, nil); code == wire.OK {
-			all = append(all, rec)
-		}
-	}
-	r.Count = uint32(len(all))
-	w := &write{req: s.req, answer: r}
-	for g := range slices.Chunk(all, wire.MaxBatch) {
-		e.append(w, g...)
-	}
-	w.wait(e) // also if there is nothing to delete
 }

@@ -119,6 +119,9 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 // step makes one thing happen, and checks.
 func (s *simulation) step() {
+	s.byHand, s.e.stride = true, 1+s.rng.IntN(4)
+	for s.rng.IntN(2) == 0 && s.work() {
+	}
 	switch k := s.rng.IntN(120); {
 	case k < 30:
 		who, c := s.pick()

@@ -42,6 +42,7 @@ type world struct {
 	list    *Request                 // the last LIST
 	erased  map[uint32]bool          // owners whose data key is destroyed
 	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
+	byHand  bool                     // the test runs the steps of work that is left: see work
 }
 
 // segment is a segment of the disk.
@@ -253,7 +254,7 @@ func (w *world) Contains(h wire.Head) bool { return h.LSN == 0 || h.Segment == w
 // take carries out what can be done without a decision of the test's.
 func (w *world) take() {
 	for {
-		for w.e.Work() {
+		for !w.byHand && w.e.Work() {
 		}
 		o := w.e.Take()
 		w.pending = append(w.pending, o.Append...)
@@ -456,10 +457,19 @@ func (w *world) tick(d time.Duration) {
 	w.take()
 }
 
+// work runs one step of the work that is left.
+func (w *world) work() (more bool) {
+	more = w.e.Work()
+	w.take()
+	return more
+}
+
 // settle lets everything run until nothing moves any more.
 func (w *world) settle() {
 	for moved := true; moved; {
 		moved = false
+		for w.work() {
+		}
 		for len(w.pending) > 0 {
 			w.commit(len(w.pending))
 			moved = true

@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"slices"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// finishing is a search whose Task has named all: what is left to do, in steps. It
+// holds for the rights that the principal has when the last step ends.
+type finishing struct {
+	*search
+	rights wire.Rights
+	stage  int
+	kept   pile // of found, what the principal may see, or delete
+	merger
+	items   [][]byte
+	objects []mapping.Entry
+	packed  int // objects of kept
+}
+
+// stages are gone through one after the other, each as often as it takes. Each time it
+// looks at stride objects, about, and returns how many it looked at.
+var stages = [...]func(*finishing) (looked int, done bool){
+	(*finishing).sift, (*finishing).sort, (*finishing).merge, (*finishing).pack,
+}
+
+// finish leaves out what the principal may not see, puts the rest in order, keeps to
+// the limit, meters what the answer can leak, and answers, or deletes.
+func (e *Engine) finish(s *search) {
+	f := &finishing{search: s, rights: e.rightsOf(s)}
+	e.later(func() bool { return e.finishStep(f) })
+}
+
+// rightsOf returns the rights by which the answer to a search is judged now.
+func (e *Engine) rightsOf(s *search) wire.Rights {
+	if e.principals[s.p.id] != s.p {
+		return 0 // removed; whoever has its key now is another principal
+	}
+	return s.x.c.grants.Rights(s.p.id)
+}
+
+func (e *Engine) finishStep(f *finishing) (more bool) {
+	for room := e.stride; f.stage < len(stages); {
+		looked, done := stages[f.stage](f)
+		if done {
+			f.stage++
+		}
+		if room -= looked; room <= 0 {
+			return true
+		}
+	}
+	rights := e.rightsOf(f.search)
+	switch {
+	case e.byID[f.x.c.id] != f.x.c:
+		e.end(f.req, wire.NoCollection)
+	case f.req.Op == wire.OpDeleteWhere && e.changing:
+		e.held = append(e.held, func() { e.later(func() bool { return e.finishStep(f) }) })
+	case f.rights != rights: // what was left out before stays out
+		f.found = f.kept
+		*f = finishing{search: f.search, rights: rights}
+		return true
+	default:
+		e.conclude(f)
+	}
+	return false
+}
+
+// sift leaves out what the principal may not see, or delete: the Task can't know
+// rights. It fills new chunks, so that nothing tells how much was left out where.
+func (f *finishing) sift() (looked int, done bool) {
+	if len(f.found) == 0 {
+		return 0, true
+	}
+	allowed := access.Read
+	if f.req.Op == wire.OpDeleteWhere {
+		allowed = access.Delete
+	}
+	chunk := pop(&f.found)
+	for _, o := range chunk {
+		if allowed(f.rights, o.Owner == f.p.owner) {
+			f.kept.add(o)
+		}
+	}
+	return len(chunk), len(f.found) == 0
+}
+
+// sort puts each chunk in order, unless the Task's order is kept, or nobody sees it.
+func (f *finishing) sort() (looked int, done bool) {
+	if len(f.kept) == 0 || f.x.ordered() || f.req.Op == wire.OpCount {
+		return 0, true
+	}
+	chunk := pop(&f.kept)
+	slices.SortFunc(chunk, compare)
+	f.piles = append(f.piles, pile{chunk})
+	return len(chunk), len(f.kept) == 0
+}
+
+// merge puts the chunks that are in order into one order.
+func (f *finishing) merge() (looked int, done bool) {
+	if len(f.piles) == 0 {
+		return 0, true
+	}
+	if looked, done = f.step(stride); done {
+		f.kept = f.piles[0]
+	}
+	return looked, done
+}
+
+// count is how many objects the answer has, or concerns.
+func (f *finishing) count() int {
+	n := f.kept.len()
+	if limit := f.req.Limit; limit > 0 && uint64(n) > uint64(limit) {
+		n = int(limit)
+	}
+	return n
+}
+
+// pack makes of the objects what is sent of them.
+func (f *finishing) pack() (looked int, done bool) {
+	n := f.count()
+	if f.packed == n || f.req.Op != wire.OpSearch {
+		return 0, true
+	}
+	chunk := f.kept[f.packed/stride]
+	chunk = chunk[:min(len(chunk), n-f.packed)]
+	f.packed += len(chunk)
+	if f.req.Flags&wire.FlagIDsOnly != 0 {
+		f.items = appendIdentities(f.items, chunk)
+	} else {
+		if f.objects == nil {
+			f.objects = make([]mapping.Entry, 0, n)
+		}
+		f.objects = append(f.objects, chunk...)
+	}
+	return len(chunk), f.packed == n
+}
+
+// appendIdentities appends identities to frames, of idsPerFrame each.
+func appendIdentities(frames [][]byte, objects []mapping.Entry) [][]byte {
+	for i := range objects {
+		last := len(frames) - 1
+		if last < 0 || len(frames[last]) == idsPerFrame*identity.Size {
+			frames = append(frames, nil)
+			last++
+		}
+		frames[last] = append(frames[last], objects[i].ID[:]...)
+	}
+	return frames
+}
+
+// conclude answers a search for which all stages are done, or begins to delete.
+func (e *Engine) conclude(f *finishing) {
+	n := f.count()
+	r := Reply{Count: uint32(n)}
+	if f.named == f.ask || n < f.kept.len() {
+		r.Flags = wire.ReplyTruncated
+	}
+	switch {
+	case !e.meter(f.search, uint64(n)):
+		e.end(f.req, wire.LeakBudgetExhausted)
+	case f.req.Op == wire.OpCount:
+		e.reply(f.req, r)
+	case f.req.Op == wire.OpDeleteWhere:
+		r.Count = 0
+		d := &deletions{search: f.search, list: f.kept, left: n, write: write{req: f.req, answer: r, confirms: 1}}
+		e.later(func() bool { return e.deleteStep(d) })
+	default:
+		r.Items, r.Objects = f.items, f.objects
+		if f.req.Flags&wire.FlagIDsOnly != 0 {
+			r.Kind = wire.KindIdentities
+		}
+		if code := e.answer(f.req, r); code != wire.OK {
+			e.end(f.req, code)
+		}
+	}
+}
+
+// deletions is what a DELETE by predicate still has to delete.
+type deletions struct {
+	*search
+	list  pile
+	left  int // how many of the list, from its first
+	onWay int // groups
+	waits bool
+	write // of all groups; its first confirmation is that the last is appended
+}
+
+// deleteAhead is the number of groups of one DELETE by predicate that are not durable:
+// one can be written while the next is decided.
+const deleteAhead = 2
+
+// deleteStep appends a group of deletions: of the next objects those that a DELETE of
+// their identity would delete now. So a right that is lost on the way ends it, as does a
+// disk that takes no more, and a crash in between leaves some of the objects deleted.
+func (e *Engine) deleteStep(d *deletions) (more bool) {
+	if e.changing {
+		e.held = append(e.held, func() { e.later(func() bool { return e.deleteStep(d) }) })
+		return false
+	}
+	if e.rightsOf(d.search) == 0 || e.byID[d.x.c.id] != d.x.c || d.answer.Code != wire.OK {
+		d.left = 0
+	}
+	var group log.Group
+	for range min(d.left, e.stride) {
+		o := d.list.take()
+		w := Write{Request: wire.Request{Op: wire.OpDelete, Identity: o.ID}}
+		if rec, code := e.decide(&w, d.p, d.x.c, nil); code == wire.OK {
+			group = append(group, rec)
+		}
+		d.left--
+	}
+	if len(group) > 0 {
+		e.deleteGroup(d, group)
+	}
+	switch {
+	case d.left == 0:
+		d.wait(e)
+		d.confirmed(e)
+	case d.onWay < deleteAhead:
+		return true
+	default:
+		d.waits = true
+	}
+	return false
+}
+
+// deleteGroup appends a group; when it is durable, there is room for another.
+func (e *Engine) deleteGroup(d *deletions, group log.Group) {
+	d.answer.Count += uint32(len(group))
+	d.onWay++
+	e.append(&d.write, group...)
+	e.then(func(code wire.Code) {
+		d.onWay--
+		d.answer.Code = max(d.answer.Code, code)
+		if d.waits {
+			d.waits = false
+			e.later(func() bool { return e.deleteStep(d) })
+		}
+	})
+}

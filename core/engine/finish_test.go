@@ -1,0 +1,245 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"motte/client/frames"
+	"motte/core/identity"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// crowded is an indexed world whose collection has n objects more, "many 0" and so on.
+// Their identities are returned in order.
+func crowded(t *testing.T, flags wire.Flags, n int) (*world, []identity.ID) {
+	w := indexed(t, flags)
+	w.retable(func(r *wire.Row) { r.MaxResults = wire.MaxResultsLimit })
+	var ids []identity.ID
+	for i := 0; i < n; i += wire.MaxBatch {
+		batch := wire.Request{Op: wire.OpBatch, Collection: "c"}
+		for k := i; k < min(n, i+wire.MaxBatch); k++ {
+			o := put("c", fmt.Sprint("many ", k), "many")
+			batch.Object = frames.AppendBatchOp(batch.Object, &o)
+		}
+		a := w.must(admin, batch, wire.OK)
+		for p := range slices.Chunk(a.body, identity.Size) {
+			ids = append(ids, identity.ID(p))
+		}
+	}
+	slices.SortFunc(ids, func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) })
+	w.byHand = true
+	return w, ids
+}
+
+// named asks a query whose Task names these, in chunks as long as the protocol lets it.
+func (w *world) named(q wire.Request, ids []identity.ID) (number uint64) {
+	number = w.ask(admin, q)
+	seq := w.questions()[0]
+	for chunk := range slices.Chunk(ids, task.MaxChunk) {
+		w.says(task.Answer{Type: task.Found, Seq: seq, More: true, Found: chunk})
+	}
+	w.says(task.Answer{Type: task.Found, Seq: seq})
+	return number
+}
+
+// TestALargeAnswerIsFinishedInSteps: no event, and no step of work, looks at more than
+// a few chunks of a large answer; who asks something else meanwhile is answered before;
+// and what comes out is right.
+func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
+	const n = 10*stride + 100
+	for _, tc := range []struct {
+		name  string
+		flags wire.Flags // of the index
+		q     wire.Request
+		limit uint32
+		steps int // at least
+	}{
+		{"count", 0, byPredicate(wire.OpCount, "c", "x", ""), 0, n / stride},
+		{"search", 0, byPredicate(wire.OpSearch, "c", "x", ""), 0, 6 * n / stride}, // each object is sifted, sorted, merged three times and packed
+		{"search with a limit", 0, byPredicate(wire.OpSearch, "c", "x", ""), 3*stride + 7, 3},
+		{"search in the Task's order", wire.FlagOrdered, byPredicate(wire.OpSearch, "c", "x", ""), 0, 2 * n / stride},
+	} {
+		for _, idsOnly := range []bool{false, true} {
+			if idsOnly && tc.q.Op != wire.OpSearch {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s, identities only %v", tc.name, idsOnly), func(t *testing.T) {
+				w, ids := crowded(t, tc.flags, n)
+				if tc.q.Limit = tc.limit; idsOnly {
+					tc.q.Flags = wire.FlagIDsOnly
+				}
+				asks := slices.Clone(ids)
+				slices.Reverse(asks)
+				if tc.limit > 0 {
+					asks = asks[:tc.limit]
+				}
+				number := w.named(tc.q, asks)
+				steps := 0
+				for more := true; more; steps++ {
+					if _, done := w.answered(number); done {
+						t.Fatalf("answered after %d steps, though others are left", steps)
+					}
+					w.must2(w.ask(admin, get("c", "one")), wire.OK)
+					more = w.work()
+				}
+				a, done := w.answered(number)
+				if !done || a.code != wire.OK || int(a.count) != len(asks) {
+					t.Fatalf("answered %v, code %d, count %d, want %d", done, a.code, a.count, len(asks))
+				}
+				if steps < tc.steps {
+					t.Errorf("an answer of %d objects took %d steps, want %d at least", len(asks), steps, tc.steps)
+				}
+				if want := asks; tc.q.Op == wire.OpSearch {
+					if !w.x().ordered() {
+						want = slices.Clone(want)
+						slices.Reverse(want)
+					}
+					if got := shownBy(a); !slices.Equal(got, want) {
+						t.Errorf("%d identities, the first %x; want %d, %x", len(got), got[0][:4], len(want), want[0][:4])
+					}
+				}
+			})
+		}
+	}
+}
+
+// shownBy lists the identities in an answer.
+func shownBy(a answer) (ids []identity.ID) {
+	for _, o := range a.objects {
+		ids = append(ids, o.ID)
+	}
+	for i, p := range a.items {
+		if i < len(a.items)-1 && len(p) != idsPerFrame*identity.Size {
+			return nil // a frame that is not full tells what was left out
+		}
+		for id := range slices.Chunk(p, identity.Size) {
+			ids = append(ids, identity.ID(id))
+		}
+	}
+	return ids
+}
+
+// TestManyDeletionsAreDecidedInSteps: a DELETE by predicate has no more than a few
+// groups on their way; others' writes come in between; and all is deleted in the end.
+func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
+	const n = 5*stride + 10
+	w, ids := crowded(t, 0, n)
+	number := w.named(byPredicate(wire.OpDeleteWhere, "c", "x", ""), ids)
+	between := 0
+	for round := 0; ; round++ {
+		for before := len(w.pending); ; before = len(w.pending) {
+			more := w.work()
+			if len(w.pending) > before+1 || len(w.pending) > deleteAhead {
+				t.Fatalf("%d groups are on their way, %d of them from one step", len(w.pending), len(w.pending)-before)
+			}
+			if !more {
+				break
+			}
+		}
+		if len(w.pending) == 0 {
+			break
+		}
+		for _, g := range w.pending {
+			if len(g) > stride {
+				t.Fatalf("a group of %d deletions", len(g))
+			}
+		}
+		if _, done := w.answered(number); done {
+			t.Fatal("answered before all is durable")
+		}
+		another := w.ask(admin, put("c", fmt.Sprint("between ", round), "data"))
+		w.commit(len(w.pending))
+		for len(w.x().sent) > 0 || len(w.fetch) > 0 {
+			if len(w.fetch) > 0 {
+				w.read()
+				continue
+			}
+			w.says(task.Answer{Type: task.Applied, Seq: w.x().seq})
+		}
+		w.must2(another, wire.OK)
+		between++
+	}
+	a, done := w.answered(number)
+	if !done || a.code != wire.OK || a.count != n || between < 3 {
+		t.Fatalf("answered %v, code %d, %d deleted of %d, %d writes in between", done, a.code, a.count, n, between)
+	}
+	w.must2(w.ask(admin, get("c", "many 0")), wire.NotFound)
+	w.must2(w.ask(admin, get("c", "one")), wire.OK)
+}
+
+// TestARevocationEndsADeletion: objects that are not deleted yet stay, the answer tells
+// how many are gone, and a right that comes back later changes nothing.
+func TestARevocationEndsADeletion(t *testing.T) {
+	const n = 5 * stride
+	w, ids := crowded(t, 0, n)
+	w.byHand = false
+	alice := w.person("alice", wire.RightRead|wire.RightDelete)
+	w.byHand = true
+	number := w.ask(alice, byPredicate(wire.OpDeleteWhere, "c", "x", ""))
+	seq := w.questions()[0]
+	w.says(task.Answer{Type: task.Found, Seq: seq, Found: ids})
+	for w.work() {
+	}
+	deleted := 0
+	for _, g := range w.pending {
+		deleted += len(g)
+	}
+	if deleted == 0 || deleted == n {
+		t.Fatalf("%d deletions are on their way", deleted)
+	}
+	revocation := w.ask(admin, rightsOf(wire.OpRevoke, alice, wire.RightDelete))
+	w.settle()
+	w.must2(revocation, wire.OK)
+	w.must(admin, rightsOf(wire.OpGrant, alice, wire.RightDelete), wire.OK)
+	if a, done := w.answered(number); !done || a.code != wire.OK || int(a.count) != deleted {
+		t.Fatalf("answered %v, code %d, %d deleted, want %d", done, a.code, a.count, deleted)
+	}
+	if c := w.must(admin, byPredicate(wire.OpCount, "c", "x", "many"), wire.OK).count; int(c) != n-deleted {
+		t.Fatalf("%d objects are left of %d", c, n)
+	}
+}
+
+// TestADiskThatFailsEndsADeletion with a code, though it works again before the last.
+func TestADiskThatFailsEndsADeletion(t *testing.T) {
+	const n = 5 * stride
+	w, ids := crowded(t, 0, n)
+	number := w.named(byPredicate(wire.OpDeleteWhere, "c", "x", ""), ids)
+	for w.work() {
+	}
+	w.commit(1)
+	w.fail()
+	w.resume()
+	w.settle()
+	w.must2(number, wire.StorageFailed)
+	if left := len(w.e.pending); left != 0 || !w.idle() {
+		t.Fatalf("%d changes are still on their way", left)
+	}
+}
+
+// TestRightsCountWhenTheLastStepEnds: a right that is lost while a large answer is
+// finished counts, though that began before.
+func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
+	const n = 5 * stride
+	for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount} {
+		w, ids := crowded(t, 0, n)
+		w.byHand = false
+		alice := w.person("alice", wire.RightRead|wire.RightReadOwn|wire.RightWrite)
+		w.must(alice, put("c", "mine", "data of mine"), wire.OK)
+		w.byHand = true
+		number := w.ask(alice, byPredicate(op, "c", "x", ""))
+		w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: append(ids, w.id("c", "mine"))})
+		for range 4 {
+			w.work()
+		}
+		w.ask(admin, rightsOf(wire.OpRevoke, alice, wire.RightRead))
+		w.commit(1)
+		for w.work() {
+		}
+		if a, done := w.answered(number); !done || a.code != wire.OK || a.count != 1 {
+			t.Errorf("operation %d: answered %v, code %d, count %d", op, done, a.code, a.count)
+		}
+	}
+}
