@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
+	"strings"
 
 	"motte/client/frames"
 	"motte/core/wire"
@@ -30,13 +32,25 @@ type PutOption func(*put)
 // put is a Put in the making.
 type put struct {
 	wire.Request
-	err error // of an option that can't be encoded
+	attributes []attribute
+	err        error // of an option that can't be encoded
+}
+
+// attribute is an input for the index of that name.
+type attribute struct {
+	index string
+	data  []byte
 }
 
 func newPut(data []byte, options []PutOption) *put {
 	o := &put{Request: wire.Request{Op: wire.OpPut, Object: data}}
 	for _, f := range options {
 		f(o)
+	}
+	// The order of their indexes' names is the one encoding that the Core takes.
+	slices.SortStableFunc(o.attributes, func(a, b attribute) int { return strings.Compare(a.index, b.index) })
+	for _, a := range o.attributes {
+		o.Query = frames.AppendAttribute(o.Query, a.index, a.data)
 	}
 	return o
 }
@@ -49,7 +63,7 @@ func Name(name string) PutOption { return func(o *put) { o.Name = []byte(name) }
 func Attribute(index string, data []byte) PutOption {
 	return func(o *put) {
 		if o.err = cmp.Or(o.err, checkIdentifier(index), checkLength(data, wire.MaxSubQuery)); o.err == nil {
-			o.Query = frames.AppendAttribute(o.Query, index, data)
+			o.attributes = append(o.attributes, attribute{index, data})
 		}
 	}
 }

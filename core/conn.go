@@ -2,7 +2,6 @@ package core
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"net"
@@ -350,7 +349,7 @@ func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (
 		o, err = engine.DecodeObject(rec.Body)
 	}
 	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection || rec.Owner != entry.Owner || !entry.Wrote(rec.LSN) ||
-		!m.Check(rec.Collection, rec.ID, sha256.Sum256(o.Data))) {
+		!m.Check(rec.Collection, rec.Owner, rec.ID, identity.Digest(o.Attributes, o.Data))) {
 		err = errors.New("the record is not the object of this identity")
 	}
 	return o, rec.LSN, buf, err

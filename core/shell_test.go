@@ -298,10 +298,16 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "changed"))
 			r.tidy()
 		}, wire.Expired},
-		{"put again, and its segment removed", func(r *rig) {
-			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "data of hers"))
+		{"put again by its owner, and its segment removed", func(r *rig) {
+			if a := r.ask(5, request(0, wire.OpPut, "c", "hers", "data of hers")); a.Code != wire.OK {
+				r.t.Fatalf("code %d", a.Code)
+			}
 			r.tidy()
 		}, wire.OK},
+		{"put again by another, and its segment removed", func(r *rig) {
+			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "data of hers"))
+			r.tidy()
+		}, wire.Expired},
 		{"deleted, and its segment removed", func(r *rig) {
 			r.must(wire.OK, request(0, wire.OpDelete, "c", "hers", ""))
 			r.tidy()

@@ -2,7 +2,6 @@ package core
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -360,7 +359,7 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []log.Record, code 
 		if w.Op == wire.OpPut {
 			rec.Kind, rec.Owner, rec.Body = log.KindPut, owner, []byte(w.Object)
 			if len(w.Name) > 0 {
-				rec.ID = m.maker.ID(id, v, sha256.Sum256(w.Object))
+				rec.ID = m.maker.ID(id, owner, v, identity.Digest(w.Query, w.Object))
 			}
 			staged[v] = &simObject{id: rec.ID, collection: id, owner: owner}
 		} else {

@@ -20,7 +20,7 @@ func AppendRequest(p []byte, r *wire.Request) []byte {
 }
 
 // AppendAttribute appends one attribute, which goes to the index of that name:
-// index 32 | len(data) 4 | data ….
+// index 32 | len(data) 4 | data …. A PUT has its attributes in the order of these names.
 func AppendAttribute(p []byte, index string, data []byte) []byte {
 	return frame.Writer(p).Text(index, wire.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
 }

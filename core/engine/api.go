@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"maps"
 	"time"
 
@@ -31,7 +30,7 @@ type Request struct {
 // Write is one object to put or to delete.
 type Write struct {
 	wire.Request
-	Sum        [32]byte          // SHA-256 of Object
+	Content    identity.Content  // of Object and its attributes
 	Attributes map[string][]byte // by index
 }
 
@@ -184,7 +183,7 @@ func (w *Write) prepare() bool {
 	}
 	var err error
 	w.Attributes, err = wire.DecodeAttributes(w.Query)
-	w.Sum = sha256.Sum256(w.Object)
+	w.Content = identity.Digest(w.Query, w.Object)
 	return err == nil && w.Flags&^(wire.FlagIfAbsent|wire.FlagIfIdentity) == 0 && given == expects &&
 		!(absent && expects) && (named || !absent && !expects)
 }

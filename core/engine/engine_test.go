@@ -177,6 +177,51 @@ func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	}
 }
 
+// TestAPreconditionSeesAttributesAndOwner: the same bytes, put again with another
+// attribute or by another principal, are another version of the object. A
+// precondition on the version before fails, and the index is fed the new one.
+func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", wire.FlagAttribute)
+	bob := access.Principal{0: 9}
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, wire.OK)
+	grant := wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(bob), Flags: wire.Flags(wire.RightsAll)}
+	w.must(admin, grant, wire.OK)
+	version := func(attribute string) wire.Request {
+		q := put("c", "one", "the same bytes")
+		q.Query = frames.AppendAttribute(nil, "x", []byte(attribute))
+		return q
+	}
+	first := identity.ID(w.must(admin, version("red"), wire.OK).body)
+	steps := []struct {
+		by        access.Principal
+		attribute string
+		differs   bool
+	}{
+		{admin, "red", false},
+		{admin, "blue", true},
+		{bob, "blue", true},
+	}
+	before := first
+	for _, s := range steps {
+		q := version(s.attribute)
+		q.Flags, q.Identity = wire.FlagIfIdentity, before
+		now := identity.ID(w.must(s.by, q, wire.OK).body)
+		if now.Value() != before.Value() || (now != before) != s.differs {
+			t.Fatalf("put by %x with %s: identity %x, before %x", s.by[:1], s.attribute, now, before)
+		}
+		before = now
+	}
+	stale := version("green")
+	stale.Flags, stale.Identity = wire.FlagIfIdentity, first
+	w.must(admin, stale, wire.PreconditionFailed)
+	a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "blue"), wire.OK)
+	if len(a.objects) != 1 || a.objects[0].ID != before {
+		t.Fatalf("the index shows %v, want version %x", a.objects, before)
+	}
+}
+
 // TestReadsSeeAcknowledgedWrites: the answer to a PUT comes after the disk and
 // the Task; a lazy index is waited for by the SEARCH instead.
 func TestReadsSeeAcknowledgedWrites(t *testing.T) {
@@ -224,8 +269,8 @@ func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
 	}
 }
 
-// TestAnObjectThatIsPutAgainByAnotherShowsAsItStood: its identity stays, its owner
-// does not. Who may see its own objects alone sees it until the Task has followed.
+// TestAnObjectThatIsPutAgainByAnotherShowsAsItStood: with another owner it is another
+// version, though its bytes are the same. Who may see its own objects alone sees it until the Task has followed.
 func TestAnObjectThatIsPutAgainByAnotherShowsAsItStood(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
@@ -236,7 +281,8 @@ func TestAnObjectThatIsPutAgainByAnotherShowsAsItStood(t *testing.T) {
 	w.commit(len(w.pending)) // durable, while the Task still works on the query
 	w.settle()
 	a, _ := w.answered(n)
-	if w.id("c", "hers") != id || a.code != wire.OK || len(a.objects) != 1 || a.objects[0].Owner != owner {
+	shown := a.code == wire.OK && len(a.objects) == 1
+	if !shown || a.objects[0].ID != id || a.objects[0].Owner != owner || w.id("c", "hers").Value() != id.Value() {
 		t.Fatalf("code %d, %d objects", a.code, len(a.objects))
 	}
 	if a := w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data of hers"), wire.OK); len(a.objects) != 0 {

@@ -129,12 +129,14 @@ func TestPaperEachObjectHasAUniqueIdentity(t *testing.T) {
 	for range 100 {
 		id := identity.ID(w.must(admin, put("c", "", "the same content"), wire.OK).body)
 		values[id.Value()], tags[[16]byte(id[identity.ValueSize:])] = true, true
-		c := w.disk[len(w.disk)-1].Collection
-		if !m.Check(c, id, sha([]byte("the same content"))) {
+		last := w.disk[len(w.disk)-1]
+		c, owner := last.Collection, last.Owner
+		content, other := identity.Digest(nil, []byte("the same content")), identity.Digest(nil, []byte("other content"))
+		if !m.Check(c, owner, id, content) {
 			t.Fatal("the identity does not fit its object")
 		}
-		if m.Check(c, id, sha([]byte("other content"))) || m.Check(c+1, id, sha([]byte("the same content"))) {
-			t.Fatal("the identity fits another object, or another collection")
+		if m.Check(c, owner, id, other) || m.Check(c+1, owner, id, content) || m.Check(c, owner+1, id, content) {
+			t.Fatal("the identity fits another object, collection or owner")
 		}
 	}
 	if len(values) != 100 || len(tags) != 100 {
@@ -149,18 +151,18 @@ func TestPaperEachObjectHasAUniqueIdentity(t *testing.T) {
 func TestPaperIdentityIsAValueAndAHash(t *testing.T) {
 	w := indexed(t, 0)
 	m := identity.NewMaker([]byte("a key"))
-	c := w.disk[len(w.disk)-1].Collection
+	c, owner := w.disk[len(w.disk)-1].Collection, w.e.principals[admin].owner
 	made := func(name, object string) identity.ID {
 		return identity.ID(w.must(admin, put("c", name, object), wire.OK).body)
 	}
 	random := identity.Value([]byte("random, 16 bytes"))
 	w.e.Random = bytes.NewReader(random[:]).Read
-	if id := made("", "content"); id != m.ID(c, random, sha([]byte("content"))) {
+	if id := made("", "content"); id != m.ID(c, owner, random, identity.Digest(nil, []byte("content"))) {
 		t.Errorf("without a name: %x", id)
 	}
 	named := m.Named(c, []byte("name"))
 	for _, object := range []string{"content", "other content"} {
-		if id := made("name", object); id != m.ID(c, named, sha([]byte(object))) {
+		if id := made("name", object); id != m.ID(c, owner, named, identity.Digest(nil, []byte(object))) {
 			t.Errorf("with a name: %x", id)
 		}
 	}

@@ -276,9 +276,10 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 			want = code
 		}
 		if want == wire.OK && op.Op == wire.OpPut {
-			sum := sha(op.Object)
-			model[v] = modelObject{s.maker.ID(s.collectionID(c), v, sum), s.owners[who], string(op.Object),
-				log.RecordSize(len(appendObject(op.Name, nil, op.Object)))}
+			content := identity.Digest(op.Query, op.Object)
+			id := s.maker.ID(s.collectionID(c), s.owners[who], v, content)
+			size := log.RecordSize(len(appendObject(op.Name, nil, op.Object)))
+			model[v] = modelObject{id, s.owners[who], string(op.Object), size}
 		} else if want == wire.OK {
 			delete(model, v)
 		}

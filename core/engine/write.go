@@ -103,7 +103,7 @@ func (e *Engine) decide(w *Write, p *principal, c *collection, staged map[identi
 			return rec, wire.NoIndex
 		}
 	}
-	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: e.Maker.ID(c.id, v, w.Sum),
+	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: e.Maker.ID(c.id, p.owner, v, w.Content),
 		Body: appendObject(w.Name, w.Query, w.Object)}, wire.OK
 }
 

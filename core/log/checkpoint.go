@@ -16,7 +16,7 @@ import (
 // A checkpoint is the state that all records up to a position led to, in pieces,
 // so that a start need not read those records. It is
 //
-//	header  magic "MCKP" | version 1 | reserved 3 | store 16 | number 4
+//	header  magic "MCKP" | version 2 | reserved 3 | store 16 | number 4
 //	        reserved 4 | salt 16
 //	piece   length 4 | the piece, and 16 of seal
 //	…
@@ -34,7 +34,7 @@ import (
 // the same state.
 const (
 	checkpointMagic   = "MCKP"
-	checkpointVersion = 1
+	checkpointVersion = 2
 	checkpointHeader  = 48
 	checkpointSuffix  = ".ckp"
 )

@@ -31,7 +31,7 @@ func golden(t *testing.T, file string) *disk {
 	return d
 }
 
-// TestGoldenStore reads a store of version 2, byte for byte as it was written: with
+// TestGoldenStore reads a store of version 3, byte for byte as it was written: with
 // two checkpoints, with segments that were removed and what was carried from them,
 // with records of an owner who was erased since; and it writes that store.
 func TestGoldenStore(t *testing.T) {
@@ -43,9 +43,9 @@ func TestGoldenStore(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(d.files)) {
 			fmt.Fprintf(&b, "%s %x\n", name, d.files[name])
 		}
-		must(t, os.WriteFile(filepath.Join("testdata", "store-v2.hex"), []byte(b.String()), 0o644))
+		must(t, os.WriteFile(filepath.Join("testdata", "store-v3.hex"), []byte(b.String()), 0o644))
 	}
-	stored := golden(t, "store-v2.hex")
+	stored := golden(t, "store-v3.hex")
 	for _, n := range w.l.Checkpoints()[:2] {
 		again, err := openFrom(stored, 9, n)
 		must(t, err)
@@ -64,23 +64,14 @@ func TestGoldenStore(t *testing.T) {
 	}
 }
 
-// TestOtherVersions: a store of version 1, which no release wrote, is refused by
-// name, and so is one of a version that is to come; nothing of it is changed.
+// TestOtherVersions: stores of versions 1 and 2, which no release wrote, are refused
+// by name, and so is one of a version that is to come; nothing of it is changed.
 func TestOtherVersions(t *testing.T) {
-	v1 := newDisk()
-	text, err := os.ReadFile(filepath.Join("testdata", "store-v1.hex"))
-	must(t, err)
-	n := uint32(0)
-	for line := range strings.Lines(string(text)) {
-		n++
-		v1.files[segmentName(n)], err = hex.DecodeString(strings.TrimSpace(line))
-		must(t, err)
-	}
-	next := settled(t)
-	for _, name := range next.names(segmentSuffix) {
-		next.files[name][4] = 3
-	}
-	for version, d := range map[int]*disk{1: v1, 3: next} {
+	for _, version := range []byte{1, 2, 4} {
+		d := settled(t)
+		for _, name := range d.names(segmentSuffix) {
+			d.files[name][4] = version
+		}
 		before := d.clone()
 		d.calls = nil
 		_, err := Open(d, root, random{}.Read, nil)

@@ -7,11 +7,11 @@
 //
 // A segment is a header and records:
 //
-//	header  magic "MSEG" | version 2 | reserved 3 | store 16 | segment 4
+//	header  magic "MSEG" | version 3 | reserved 3 | store 16 | segment 4
 //	        previous segment 4 | its end 4 | reserved 4 | first LSN 8
 //	        salt 16 | chain value before the first record 32 | MAC 32
 //
-//	record  magic "MR" | version 2 | flags 1 | length of it all 4 | LSN 8
+//	record  magic "MR" | version 3 | flags 1 | length of it all 4 | LSN 8
 //	        salt 16
 //	        sealed head: kind 1 | reserved 3 | collection 4 | owner 4
 //	                     len(body) 4 | identity 32, and 16 of seal

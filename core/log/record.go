@@ -70,7 +70,7 @@ type Group []Record
 
 const (
 	recordMagic   = "MR"
-	recordVersion = 2
+	recordVersion = 3
 	frontSize     = 32
 	headSize      = 48
 	bodyAt        = frontSize + headSize + seal.Overhead

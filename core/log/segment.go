@@ -10,11 +10,17 @@ import (
 	"motte/core/seal"
 )
 
+// SegmentVersion is the only version of segments that is read and written, and
+// KeysVersion that of the file of the data keys.
 const (
-	segmentMagic   = "MSEG"
-	segmentVersion = 2
-	segmentSuffix  = ".seg"
-	headerSize     = 128
+	SegmentVersion = 3
+	KeysVersion    = 2
+)
+
+const (
+	segmentMagic  = "MSEG"
+	segmentSuffix = ".seg"
+	headerSize    = 128
 )
 
 // Tag names a segment: it is the first half of the MAC of its header.
@@ -44,7 +50,7 @@ func number(name, suffix string) (n uint32, ok bool) {
 
 // header encodes the header of s, and sets its tag.
 func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
-	w := frame.Writer(segmentMagic).U8(segmentVersion, 0, 0, 0).Bytes(store[:])
+	w := frame.Writer(segmentMagic).U8(SegmentVersion, 0, 0, 0).Bytes(store[:])
 	w = w.U32(s.id).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
 	w = w.Bytes(s.salt[:]).Bytes(s.chain[:])
 	mac := keys.MAC(w)
@@ -64,8 +70,8 @@ func (l *Log) readHeader(id uint32, f File, root seal.Root) error {
 	}
 	r, s := frame.NewReader(p), &segment{size: f.Size}
 	magic, version := string(r.Take(4)), r.U8()
-	if magic == segmentMagic && version != segmentVersion {
-		return fmt.Errorf("%s has version %d; this Core reads version %d", f.Name, version, segmentVersion)
+	if magic == segmentMagic && version != SegmentVersion {
+		return fmt.Errorf("%s has version %d; this Core reads version %d", f.Name, version, SegmentVersion)
 	}
 	r.Take(3)
 	store := seal.StoreID(r.Take(16))
@@ -98,11 +104,10 @@ func (l *Log) damage(file string, offset int64, what string) error {
 // KeysName is the file of the secret of the data keys. It lies in no checkpoint,
 // and no backup may hold it: whoever keeps a copy can open what was erased since.
 //
-//	magic "MKEY" | version 1 | reserved 3 | store 16 | salt 16 | the secret, sealed
+//	magic "MKEY" | version 2 | reserved 3 | store 16 | salt 16 | the secret, sealed
 const (
 	KeysName    = "data.keys"
 	keysMagic   = "MKEY"
-	keysVersion = 1
 	keysStoreAt = 8        // where the store's identifier lies
 	maxKeys     = 64 << 20 // bytes
 )
@@ -127,7 +132,7 @@ func (l *Log) readKeys(size int64) error {
 }
 
 func (l *Log) keysHeader() frame.Writer {
-	return frame.Writer(keysMagic).U8(keysVersion, 0, 0, 0).Bytes(l.store[:])
+	return frame.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(l.store[:])
 }
 
 // HasKey reports whether an owner has a data key. Anybody may ask.

@@ -141,7 +141,7 @@ func TestIdentifiersAndLabels(t *testing.T) {
 func TestAttributeLimits(t *testing.T) {
 	list := func(n int) (p []byte) {
 		for i := range n {
-			p = frames.AppendAttribute(p, fmt.Sprint("a", i), []byte("x"))
+			p = frames.AppendAttribute(p, fmt.Sprintf("a%02d", i), []byte("x"))
 		}
 		return p
 	}
@@ -154,6 +154,7 @@ func TestAttributeLimits(t *testing.T) {
 		{"one without data", frames.AppendAttribute(nil, "a", nil), true},
 		{"as many as indexes", list(wire.MaxAttributes), true},
 		{"one more", list(wire.MaxAttributes + 1), false},
+		{"in another order", append(frames.AppendAttribute(nil, "b", nil), one...), false},
 		{"two for one index", append(bytes.Clone(one), one...), false},
 		{"no index", frames.AppendAttribute(nil, "", nil), false},
 		{"no identifier", frames.AppendAttribute(nil, "A", nil), false},

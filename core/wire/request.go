@@ -80,14 +80,19 @@ func ValidLabel(s string) bool {
 // DecodeAttributes reads the sub-query of a PUT, for each attribute
 // index 32 | len(data) 4 | data …, into a map from index to data. An attribute is
 // an input given beside the object: it goes to the index of that name and nowhere
-// else. Two for one index are malformed. The data alias p.
+// else. The attributes stand in the order of their indexes' names, each once, so that
+// a set of attributes has one encoding, which the identity binds. Another order is
+// malformed. The data alias p.
 func DecodeAttributes(p []byte) (map[string][]byte, error) {
-	r, attributes := frame.NewReader(p), make(map[string][]byte)
+	r := frame.NewReader(p)
+	attributes := make(map[string][]byte)
+	previous := ""
 	for r.Len() > 0 {
-		index, data := r.Text(MaxIdentifier), r.Take(int(r.U32()))
-		_, twice := attributes[index]
-		r.Require(!twice && len(attributes) < MaxAttributes && ValidIdentifier(index))
+		index := r.Text(MaxIdentifier)
+		data := r.Take(int(r.U32()))
+		r.Require(index > previous && len(attributes) < MaxAttributes && ValidIdentifier(index))
 		attributes[index] = data
+		previous = index
 	}
 	return attributes, r.Done()
 }

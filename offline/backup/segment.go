@@ -32,8 +32,8 @@ func readSegmentHeader(r io.ReaderAt, name string) (h segmentHeader, err error) 
 	if _, err := r.ReadAt(p[:], 0); err != nil {
 		return h, fmt.Errorf("read the header of %s: %w", name, err)
 	}
-	if string(p[:4]) != "MSEG" || p[4] != 2 {
-		return h, &log.DamageError{File: name, What: "the header is not one of a segment of version 2"}
+	if string(p[:4]) != "MSEG" || p[4] != log.SegmentVersion {
+		return h, &log.DamageError{File: name, What: fmt.Sprintf("the header is not one of a segment of version %d", log.SegmentVersion)}
 	}
 	return segmentHeader{[16]byte(p[8:]), binary.BigEndian.Uint64(p[40:]), [16]byte(p[48:])}, nil
 }

@@ -78,13 +78,13 @@ func Read(dir, rootKey string, now time.Time) (*Keys, error) {
 }
 
 // dataFront is what lies before the sealed secret in its file: magic "MKEY"
-// | version 1 | reserved 3 | store 16.
+// | version 2 | reserved 3 | store 16.
 const dataFront = 24
 
 // open opens the secret of the data keys.
 func (k *Keys) open() (seal.DataKeys, error) {
-	if len(k.Data) < dataFront || string(k.Data[:4]) != "MKEY" || k.Data[4] != 1 {
-		return nil, fmt.Errorf("%w: %s is not a file of them of version 1", ErrKeys, log.KeysName)
+	if len(k.Data) < dataFront || string(k.Data[:4]) != "MKEY" || k.Data[4] != log.KeysVersion {
+		return nil, fmt.Errorf("%w: %s is not a file of them of version %d", ErrKeys, log.KeysName, log.KeysVersion)
 	}
 	list, ok := seal.Derive(k.Root, k.Store()).OpenDataKeys(k.Data[dataFront:])
 	if !ok {

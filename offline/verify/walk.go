@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -131,7 +130,7 @@ func (w *walker) body(r log.Record, at log.Location) (what string, err error) {
 		return "", nil
 	}
 	o, err := engine.DecodeObject(got.Body)
-	if err != nil || !w.maker.Check(r.Collection, r.ID, sha256.Sum256(o.Data)) {
+	if err != nil || !w.maker.Check(r.Collection, r.Owner, r.ID, identity.Digest(o.Attributes, o.Data)) {
 		return "the content is not that of its identity", nil
 	}
 	return "", nil
