@@ -307,7 +307,7 @@ func (s *shell) carryOut(o engine.Output) {
 	}
 	for _, f := range o.Frames {
 		if t := s.tasks[f.Instance]; t != nil {
-			t.out.put(f.Frame)
+			t.out.put(f)
 		}
 	}
 	for i := range o.Host {

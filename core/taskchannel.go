@@ -23,7 +23,7 @@ type taskChannel struct {
 	s        *shell
 	instance uint64
 	net      net.Conn
-	out      *mailbox[[]byte]
+	out      *mailbox[engine.TaskFrame]
 	end      context.CancelFunc
 }
 
@@ -34,7 +34,7 @@ func (s *shell) startTask(instance uint64, c net.Conn) {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &taskChannel{s: s, instance: instance, net: c, out: newMailbox[[]byte](), end: cancel}
+	t := &taskChannel{s: s, instance: instance, net: c, out: newMailbox[engine.TaskFrame](), end: cancel}
 	s.tasks[instance] = t
 	s.all.Go(func() { t.read(ctx) })
 	s.all.Go(func() { t.write(ctx) })
@@ -49,8 +49,13 @@ func (t *taskChannel) close() {
 // write sends frames: all that wait, in one write.
 func (t *taskChannel) write(ctx context.Context) {
 	for batch := range t.out.batches(ctx.Done()) {
-		frames := net.Buffers(batch)
-		if _, err := frames.WriteTo(t.net); err != nil {
+		var parts net.Buffers
+		for _, f := range batch {
+			if parts = append(parts, f.Frame); len(f.Input) > 0 {
+				parts = append(parts, f.Input)
+			}
+		}
+		if _, err := parts.WriteTo(t.net); err != nil {
 			return // the reader sees the end of the Task
 		}
 	}

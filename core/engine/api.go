@@ -75,10 +75,12 @@ type Fetch struct {
 	delivery *delivery // that it is for
 }
 
-// TaskFrame is a frame for a Task.
+// TaskFrame is a frame for a Task, in two parts. The second belongs to others, too: it
+// must not be changed.
 type TaskFrame struct {
 	Instance uint64
 	Frame    []byte
+	Input    []byte // of an Insert
 }
 
 // History is what the log alone knows.

@@ -70,6 +70,8 @@ type Engine struct {
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
+	backlog      int                      // deliveries in the queues of all indexes
+	kept         int                      // bytes of inputs in them
 	unsent       map[access.Principal]int // bytes of long answers that are not sent
 	allUnsent    int                      // of all principals
 

@@ -202,6 +202,9 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 		e.held = append(e.held, func() { e.later(func() bool { return e.deleteStep(d) }) })
 		return false
 	}
+	if slices.ContainsFunc(d.x.c.indexes, e.full) {
+		d.answer.Code = wire.Overloaded
+	}
 	if e.rightsOf(d.search) == 0 || e.byID[d.x.c.id] != d.x.c || d.answer.Code != wire.OK {
 		d.left = 0
 	}

@@ -492,7 +492,7 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 		w.e.Request(q)
 		k, o := w.task(w.x().instance), w.e.Take()
 		for _, f := range o.Frames {
-			for _, a := range k.handle(f.Frame) {
+			for _, a := range k.handle(slices.Concat(f.Frame, f.Input)) {
 				w.e.TaskAnswer(k.instance, a)
 			}
 		}
@@ -598,7 +598,7 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	x := w.x()
 	attributes := frames.AppendAttribute(nil, "x", []byte("input"))
 	body := appendObject([]byte("name"), attributes, make([]byte, 1<<20))
-	x.follow(delivery{step: task.Insert}, body, &write{})
+	w.e.follow(x, delivery{step: task.Insert}, body, &write{})
 	kept := x.queue[0].input
 	clear(body)
 	if string(kept) != "input" || cap(kept) > 64 {

@@ -21,12 +21,22 @@ const (
 	windowOpen   = 8       // queries among them: they may take as long as their deadline each
 	maxPatience  = 8       // deadlines that a frame may take with all that was sent before it
 	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
-	keepInputs   = 1024    // queued changes that keep their input in memory; others read it again
 	fetchAhead   = 128     // inputs being read for the front of the queue
-	maxBacklog   = 1 << 20 // queued changes after which writes are refused as Overloaded
 	buildScan    = 1 << 16 // entries of the mapping looked at in one go while building
 	maxBackoff   = 30 * time.Second
 	minBackoff   = 100 * time.Millisecond
+)
+
+// Limits of what is queued for Tasks that lag behind.
+const (
+	// keepBytes is how many bytes of inputs the queue of one index holds: two windows, so
+	// that a Task that keeps up waits for no read. Other inputs are read again from the log.
+	// The first in the queue may always be held, whatever its size.
+	keepBytes   = 8 << 20
+	keepAll     = 64 << 20 // bytes that all queues hold, beside the first input of each
+	inputCost   = 64       // bytes that an input in a queue takes beside its content
+	maxBacklog  = 1 << 20  // queued changes, of all indexes, after which writes are refused
+	fairBacklog = 1 << 12  // as Overloaded, unless no index of the collection has as many as this
 )
 
 // index is one Task instance bound to one collection: a follower of the log.
@@ -53,6 +63,8 @@ type feed struct {
 	seq      uint64 // of the last frame sent
 	applied  uint64 // as the Task confirmed
 	queue    []*delivery
+	unread   int         // Inserts in the queue without their input
+	kept     int         // bytes of inputs in the queue, or being read for it
 	sent     []*delivery // changes not confirmed and queries not answered, in the order of their numbers
 	open     int         // queries among them
 	bytes    int         // of their frames
@@ -81,6 +93,7 @@ type delivery struct {
 	gone    mapping.Entry // what it replaces or removes, if hasGone
 	hasGone bool
 	input   []byte // of an Insert; nil until fetched
+	holds   int    // bytes that it is counted with in kept
 	fetched bool   // or being fetched
 	build   bool
 	waiter  *write  // told when it is confirmed
@@ -92,8 +105,50 @@ type delivery struct {
 	size int
 }
 
-// full reports whether so much is queued that nothing should be added.
-func (x *index) full() bool { return len(x.queue) > maxBacklog }
+// full reports whether so much is queued that nothing should be added. One index may
+// use all that there is, but not so that those that keep up are refused.
+func (e *Engine) full(x *index) bool { return e.backlog > maxBacklog && len(x.queue) > fairBacklog }
+
+// enqueue adds a delivery to the queue of an index.
+func (e *Engine) enqueue(x *index, d *delivery) {
+	x.queue = append(x.queue, d)
+	e.backlog++
+	if d.step == task.Insert && d.input == nil {
+		x.unread++
+	}
+}
+
+// mayKeep reports whether the queue of an index may hold another input of n bytes. If it
+// holds none, it may: so each index goes on, however large its inputs are and however
+// much others hold.
+func (e *Engine) mayKeep(x *index, n int) bool {
+	return x.kept == 0 || x.kept+n <= keepBytes && e.kept+n <= keepAll
+}
+
+// keep counts n bytes for a delivery, in place of what it was counted with.
+func (e *Engine) keep(x *index, d *delivery, n int) {
+	x.kept += n - d.holds
+	e.kept += n - d.holds
+	d.holds = n
+}
+
+// holds returns how many bytes it takes to keep an input that is part of a record with
+// such a body: all of the record, which several indexes can share, or a copy, if the
+// record is more than twice as much.
+func holds(input, body int) int {
+	if 2*input >= body {
+		return inputCost + body
+	}
+	return inputCost + input
+}
+
+// own returns an input that holds no more than that.
+func own(input []byte, body int) []byte {
+	if 2*len(input) >= body {
+		return input
+	}
+	return bytes.Clone(input)
+}
 
 func (x *index) ordered() bool { return x.flags&wire.FlagOrdered != 0 }
 
@@ -114,7 +169,7 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 
 // follow queues what a durable record, with this body, means for the index. An
 // index that is not up gets it from the mapping, when it is built.
-func (x *index) follow(d delivery, body []byte, w *write) {
+func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if x.leaving == nil {
 		return
 	}
@@ -130,8 +185,9 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 		}
 		if input == nil {
 			d.step = task.Remove
-		} else if len(x.queue) < keepInputs {
-			d.input = bytes.Clone(input) // not the record that it is part of
+		} else if n := holds(len(input), len(body)); x.unread == 0 && e.mayKeep(x, n) { // those before it come first
+			d.input = own(input, len(body))
+			e.keep(x, &d, n)
 		}
 	}
 	if d.step == task.Remove && !d.hasGone {
@@ -141,7 +197,7 @@ func (x *index) follow(d delivery, body []byte, w *write) {
 		d.waiter = w
 		w.confirms++
 	}
-	x.queue = append(x.queue, &d)
+	e.enqueue(x, &d)
 }
 
 // pump starts what is to be started, sends what may be sent, reads inputs ahead, and
@@ -162,7 +218,7 @@ func (e *Engine) pump(x *index) {
 		for o := range e.objects.Shard(x.shard) {
 			scanned++
 			if o.Collection == x.c.id {
-				x.queue = append(x.queue, &delivery{step: task.Insert, put: o, build: true})
+				e.enqueue(x, &delivery{step: task.Insert, put: o, build: true})
 				x.building++
 			}
 		}
@@ -171,14 +227,19 @@ func (e *Engine) pump(x *index) {
 		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
 			break
 		}
+		e.backlog--
 		e.send(x, pop(&x.queue))
 	}
-	for i, size := 0, 0; i < min(len(x.queue), fetchAhead) && size < windowBytes; i++ {
-		d := x.queue[i]
-		if size += int(d.put.Loc.Length); d.step == task.Insert && d.input == nil && !d.fetched {
-			d.fetched = true
-			e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
+	for _, d := range x.queue[:min(len(x.queue), fetchAhead)] {
+		if d.step != task.Insert || d.fetched || d.input != nil {
+			continue
 		}
+		if !e.mayKeep(x, int(d.put.Loc.Length)) {
+			break // when those before it are sent
+		}
+		d.fetched = true
+		e.keep(x, d, int(d.put.Loc.Length))
+		e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
 	}
 	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
 		x.state, x.served, x.accepted = wire.IndexServing, e.Now, true
@@ -186,7 +247,7 @@ func (e *Engine) pump(x *index) {
 }
 
 // Fetched brings a record that Fetch asked for, or tells that it can't be
-// read. The engine keeps nothing of o. What turns out not to be indexed is
+// read. The engine may keep what o is part of. What turns out not to be indexed is
 // removed, in case that the Task has something under its value.
 func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	x, d := e.instances[f.instance], f.delivery
@@ -206,11 +267,14 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	} else {
 		input, _ = x.input(o)
 	}
+	n, body := 0, int(d.put.Loc.Length)
 	if input != nil {
-		d.lsn, d.input = lsn, bytes.Clone(input)
+		n, d.lsn, d.input = holds(len(input), body), lsn, own(input, body)
 	} else if d.step = task.Remove; !d.hasGone {
 		d.gone = d.put
 	}
+	x.unread--
+	e.keep(x, d, n)
 	e.pump(x)
 }
 
@@ -218,23 +282,24 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 func (e *Engine) send(x *index, d *delivery) {
 	x.seq++
 	d.seq, d.at = x.seq, e.Now
-	var f []byte
+	var f, input []byte
 	switch d.step {
 	case task.Configure:
 		f = task.AppendConfigure(nil, d.seq, x.dataType, byte(x.flags&wire.FlagOrdered), x.row.MaxResults, x.rest)
 	case task.Insert:
-		f = task.AppendInsert(make([]byte, 0, task.HeaderSize+40+len(d.input)), d.seq, d.lsn, d.put.ID, d.input)
+		f, input = task.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
 		d.input = nil
+		e.keep(x, d, 0)
 	case task.Remove:
 		f = task.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
 	case task.Search:
 		x.open++
 		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
 	}
-	d.size = len(f)
+	d.size = len(f) + len(input)
 	x.bytes += d.size
 	x.sent = append(x.sent, d)
-	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f})
+	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f, input})
 }
 
 // done takes off what was sent that for which is holds: the Task has confirmed or
@@ -273,7 +338,8 @@ func (e *Engine) TaskStarted(instance uint64) {
 		return
 	}
 	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
-	x.queue, x.building = []*delivery{{step: task.Configure, build: true}}, 1
+	x.building = 1
+	e.enqueue(x, &delivery{step: task.Configure, build: true})
 	e.pump(x)
 }
 
@@ -369,6 +435,8 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 			d.waiter.confirmed(e)
 		}
 	}
+	e.backlog -= len(x.queue)
+	e.kept -= x.kept
 	x.feed = feed{}
 }
 

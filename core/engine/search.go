@@ -32,7 +32,7 @@ func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 		return wire.IndexUnavailable
 	case !compatible(q.Type, x.dataType), x.row.Operations>>q.Op&1 == 0:
 		return wire.InvalidRequest
-	case x.full(), q.Op == wire.OpDeleteWhere && slices.ContainsFunc(c.indexes, (*index).full):
+	case e.full(x), q.Op == wire.OpDeleteWhere && slices.ContainsFunc(c.indexes, e.full):
 		return wire.Overloaded
 	}
 	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{})}
@@ -41,7 +41,7 @@ func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
 		s.ask = min(s.ask, q.Limit)
 	}
-	x.queue = append(x.queue, &delivery{step: task.Search, search: s})
+	e.enqueue(x, &delivery{step: task.Search, search: s})
 	e.pump(x)
 	return wire.OK
 }

@@ -164,6 +164,7 @@ func (s *simulation) step() {
 	}
 	s.absorb()
 	s.checkSearches()
+	s.checkFeeds()
 	for _, c := range collections {
 		if n := s.e.byName[c].objects; n != uint64(len(s.current(c))) {
 			s.t.Fatalf("seed %d: %q is said to have %d objects, not %d", s.seed, c, n, len(s.current(c)))

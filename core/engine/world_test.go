@@ -269,7 +269,7 @@ func (w *world) take() {
 		}
 		for _, f := range o.Frames {
 			if k := w.task(f.Instance); k != nil {
-				k.frames = append(k.frames, f.Frame)
+				k.frames = append(k.frames, slices.Concat(f.Frame, f.Input))
 			}
 		}
 		w.tasks = slices.DeleteFunc(w.tasks, func(k *fakeTask) bool { return k.stopped })

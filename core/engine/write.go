@@ -27,7 +27,7 @@ type write struct {
 // one group, or the first that is not allowed decides the answer and nothing
 // is changed.
 func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
-	if slices.ContainsFunc(c.indexes, (*index).full) || e.tooMuchUnsent(p.id, len(q.Writes)*identity.Size) {
+	if slices.ContainsFunc(c.indexes, e.full) || e.tooMuchUnsent(p.id, len(q.Writes)*identity.Size) {
 		return wire.Overloaded
 	}
 	w, group := &write{req: q, answer: Reply{Count: uint32(len(q.Writes))}}, make(log.Group, len(q.Writes))
@@ -128,7 +128,7 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 		e.add(d.put)
 	}
 	for _, x := range c.indexes {
-		x.follow(d, r.Body, w)
+		e.follow(x, d, r.Body, w)
 	}
 }
 

@@ -139,8 +139,13 @@ func AppendConfigure(p []byte, seq uint64, t wire.DataType, ordered byte, maxRes
 
 // AppendInsert appends an Insert frame to p.
 func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
-	w := frame.Writer(AppendHeader(p, Header{Insert, insertHead + len(input), seq}))
-	return w.U64(lsn).Bytes(id[:]).Bytes(input)
+	return append(AppendInsertHead(p, seq, lsn, id, len(input)), input...)
+}
+
+// AppendInsertHead appends an Insert frame to p, but for its input of n bytes.
+func AppendInsertHead(p []byte, seq, lsn uint64, id identity.ID, n int) []byte {
+	w := frame.Writer(AppendHeader(p, Header{Insert, insertHead + n, seq}))
+	return w.U64(lsn).Bytes(id[:])
 }
 
 // AppendRemove appends a Remove frame to p.

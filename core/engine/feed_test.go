@@ -1,0 +1,195 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"motte/core/log"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// checkFeeds fails if what is counted of the queues is not what is there.
+func (w *world) checkFeeds() {
+	w.t.Helper()
+	backlog, all := 0, 0
+	for _, x := range w.e.indexes() {
+		unread, kept, held := 0, 0, 0
+		for _, d := range x.queue {
+			if kept += d.holds; d.step == task.Insert && d.input == nil {
+				unread++
+			}
+			held += cap(d.input)
+		}
+		if x.unread != unread || x.kept != kept || held > kept {
+			w.t.Fatalf("an index counts %d inputs to be read and %d bytes that are kept; they are %d and %d, %d of them inputs",
+				x.unread, x.kept, unread, kept, held)
+		}
+		backlog += len(x.queue)
+		all += kept
+	}
+	if w.e.backlog != backlog || w.e.kept != all {
+		w.t.Fatalf("the queues hold %d deliveries and %d bytes, and %d and %d are counted", backlog, all, w.e.backlog, w.e.kept)
+	}
+}
+
+// lagging is a world with lazy indexes over objects of any size, whose Tasks answer
+// nothing until they are stepped.
+func lagging(t *testing.T, indexes ...string) *world {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", indexes[0], wire.FlagLazy)
+	for _, name := range indexes[1:] {
+		w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: name, Flags: wire.FlagLazy, Name: []byte("fake")}, wire.OK)
+	}
+	w.retable(func(r *wire.Row) { r.MaxInput = wire.MaxObject })
+	return w
+}
+
+// TestALaggingIndexKeepsItsBudget: however many PUTs are acknowledged while a Task
+// answers nothing, its queue keeps few bytes of inputs; later the Task gets all of them,
+// in the order of the log.
+func TestALaggingIndexKeepsItsBudget(t *testing.T) {
+	const puts, size = 40, 1 << 20
+	w := lagging(t, "x")
+	for i := range puts {
+		n := w.ask(admin, put("c", fmt.Sprint(i), fmt.Sprintf("%03d", i)+strings.Repeat("x", size-3)))
+		w.commit(len(w.pending))
+		w.must2(n, wire.OK)
+		if x := w.x(); x.kept > keepBytes || x.bytes > windowBytes+size+1024 {
+			t.Fatalf("after %d PUTs the queue keeps %d bytes, and %d are with the Task", i+1, x.kept, x.bytes)
+		}
+		w.checkFeeds()
+	}
+	if len(w.x().queue) < puts/2 {
+		t.Fatalf("%d changes are queued", len(w.x().queue))
+	}
+	k := w.task(w.x().instance)
+	var got []string
+	for len(k.frames) > 0 || len(w.fetch) > 0 {
+		if len(w.fetch) > 0 {
+			w.read()
+		} else {
+			got = append(got, string(k.frames[0][task.HeaderSize+40:][:3]))
+			w.step(k)
+		}
+		if w.checkFeeds(); w.x().kept > keepBytes {
+			t.Fatalf("while the Task catches up, the queue keeps %d bytes", w.x().kept)
+		}
+	}
+	if len(got) != puts || !slices.IsSorted(got) || !w.idle() {
+		t.Fatalf("the Task got %d of %d inputs, in the order %v", len(got), puts, got)
+	}
+	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != puts {
+		t.Fatalf("it finds %d", a.count)
+	}
+}
+
+// TestAnInputOverTheBudgetIsFed: an input that is larger than all that a queue may keep
+// comes, too, one at a time.
+func TestAnInputOverTheBudgetIsFed(t *testing.T) {
+	const puts, size = 3, keepBytes + 1
+	w := lagging(t, "x")
+	for i := range puts {
+		w.ask(admin, put("c", fmt.Sprint(i), strings.Repeat("x", size)))
+	}
+	w.commit(len(w.pending))
+	for k := w.task(w.x().instance); len(k.frames)+len(w.fetch) > 0; {
+		if x := w.x(); x.kept > size+1024 || x.bytes > size+1024 {
+			t.Fatalf("the queue keeps %d bytes, %d are with the Task", x.kept, x.bytes)
+		}
+		if len(w.fetch) > 0 {
+			w.read()
+		} else {
+			w.step(k)
+		}
+		w.checkFeeds()
+	}
+	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != puts {
+		t.Fatalf("the Task got %d of %d inputs", a.count, puts)
+	}
+}
+
+// TestManyLaggingIndexesKeepOneSum, beside one input each.
+func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
+	const size = 1 << 20
+	var names []string
+	for i := range MaxIndexes {
+		names = append(names, fmt.Sprint("x", i))
+	}
+	w := lagging(t, names...)
+	for i := range 24 {
+		w.ask(admin, put("c", fmt.Sprint(i), strings.Repeat("x", size)))
+		w.commit(len(w.pending))
+		w.checkFeeds()
+	}
+	if w.e.kept > keepAll+len(names)*(size+1024) || w.e.kept < keepAll/2 {
+		t.Errorf("%d indexes keep %d bytes", len(names), w.e.kept)
+	}
+	w.settle()
+	for _, name := range names {
+		if a := w.must(admin, byPredicate(wire.OpCount, "c", name, ""), wire.OK); a.count != 24 {
+			t.Errorf("index %s finds %d", name, a.count)
+		}
+	}
+	if w.checkFeeds(); w.e.kept != 0 {
+		t.Errorf("%d bytes are kept when all is fed", w.e.kept)
+	}
+}
+
+// TestIndexesShareALargeInput: one PUT is not copied for each index that it is for.
+func TestIndexesShareALargeInput(t *testing.T) {
+	w := lagging(t, "x", "y", "z")
+	object := bytes.Repeat([]byte("x"), wire.MaxObject)
+	w.ask(admin, put("c", "one", string(object)))
+	record := w.pending[0][0].Body
+	r := w.store(w.pending[0][0])
+	w.e.Committed([]log.Location{r}, w.position())
+	frames := w.e.Take().Frames
+	if len(frames) != 3 {
+		t.Fatalf("%d frames", len(frames))
+	}
+	for _, f := range frames {
+		if len(f.Frame) > 1024 || !bytes.Equal(f.Input, object) || &f.Input[0] != &record[len(record)-len(object)] {
+			t.Errorf("a frame of %d bytes with an input of %d, which is a copy", len(f.Frame), len(f.Input))
+		}
+		if n := binary.BigEndian.Uint32(f.Frame[4:]); int(n) != len(f.Frame)-task.HeaderSize+len(f.Input) {
+			t.Errorf("a frame says that its payload has %d bytes", n)
+		}
+	}
+}
+
+// TestManySmallInputsAreCounted with what each takes beside its content.
+func TestManySmallInputsAreCounted(t *testing.T) {
+	x := &index{feed: feed{}}
+	e := New(Config{})
+	n := 0
+	for ; e.mayKeep(x, holds(1, 8)); n++ {
+		d := delivery{step: task.Insert}
+		e.keep(x, &d, holds(1, 8))
+	}
+	if most := keepBytes / inputCost; n > most {
+		t.Errorf("%d inputs of a byte are kept, want at most %d", n, most)
+	}
+}
+
+// TestALaggingIndexRefusesWritesForItselfAlone: writes of a collection whose index lags
+// behind with all that may be queued are refused, others' are not.
+func TestALaggingIndexRefusesWritesForItselfAlone(t *testing.T) {
+	w := lagging(t, "x")
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
+	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "d", Index: "y", Name: []byte("fake")}, wire.OK)
+	for len(w.x().queue) <= maxBacklog {
+		w.e.enqueue(w.x(), &delivery{step: task.Remove})
+	}
+	w.must2(w.ask(admin, put("c", "one", "data")), wire.Overloaded)
+	w.must2(w.ask(admin, byPredicate(wire.OpCount, "c", "x", "")), wire.Overloaded)
+	n := w.ask(admin, put("d", "one", "data"))
+	w.commit(len(w.pending))
+	w.step(w.task(w.e.byName["d"].index("y").instance))
+	w.must2(n, wire.OK)
+}
