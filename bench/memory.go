@@ -168,7 +168,7 @@ func fillMapping(args []string) error {
 		return err
 	}
 	before := live()
-	m := new(mapping.Map)
+	m := mapping.New(1)
 	for i := range n {
 		e := mapping.Entry{Loc: log.Location{Segment: 1, Offset: uint32(i%1000) * 8, Length: 120}, Collection: 1, Owner: 1}
 		if _, err := rand.Read(e.ID[:]); err != nil {

@@ -292,14 +292,19 @@ func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identi
 // no particular order. Objects put or deleted meanwhile may be among them.
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		// The Core lists in parts: each answer says where the next begins.
+		// The Core lists in parts: each answer says behind which identity the next begins.
 		r := &wire.Request{Op: wire.OpList, Collection: collection}
-		for again := true; again; again = r.Limit != 0 {
+		for again := true; again; again = r.Identity != (Identity{}) {
 			end, ok := c.objects(ctx, r, yield)
 			if !ok {
 				return
 			}
-			r.Limit = end.Count
+			next, err := frames.DecodeIdentities(end.body, 1)
+			if err != nil {
+				yield(Object{}, err)
+				return
+			}
+			r.Identity = next[0]
 		}
 	}
 }

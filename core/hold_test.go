@@ -15,7 +15,6 @@ import (
 	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/identity"
-	"motte/core/mapping"
 	"motte/core/wire"
 	"motte/host/messages"
 )
@@ -47,15 +46,8 @@ func (s *server) add(admin net.Conn) {
 		&wire.Request{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
 }
 
-// lists are requests for all parts of a LIST, numbered from 100.
-func lists() (p []byte) {
-	for i := range uint32(mapping.Shards / 8) {
-		r := request(100+uint64(i), wire.OpList, "c", "", "")
-		r.Limit = 8 * i
-		p = frames.AppendRequest(p, r)
-	}
-	return p
-}
+// list is a request for all that filled has made.
+func list() []byte { return frames.AppendRequest(nil, request(100, wire.OpList, "c", "", "")) }
 
 // send writes p, and waits until the first frame of an answer is there.
 func (s *server) send(c *tls.Conn, p []byte) {
@@ -74,7 +66,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 	large := frames.AppendRequest(nil, request(8, wire.OpPut, "c", "", strings.Repeat("b", wire.MaxObject)))
 
 	reads := s.dial(key(5)) // as slowly as it can, and does not end within the time
-	s.send(reads, lists())
+	s.send(reads, list())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -84,7 +76,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 			}
 		}
 	}()
-	s.send(s.dial(key(5)), lists())                      // and then it reads nothing any more
+	s.send(s.dial(key(5)), list())                       // and then it reads nothing any more
 	s.send(s.dial(key(5)), append(head, large[:200]...)) // it is in the middle of a body
 	s.send(s.dial(key(5)), append(head, large[:100]...)) // or of a header
 	for range bodyBudget/wire.MaxObject + 2 {            // some wait for room, and get it when the others end
@@ -129,7 +121,7 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 		"revoked": {Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)},
 	} {
 		busy, idle := s.dial(key(5)), s.dial(key(5))
-		s.send(busy, lists())
+		s.send(busy, list())
 		do(t, idle, wire.OK, request(1, wire.OpHead, "", "", ""))
 		do(t, admin, wire.OK, change)
 		if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {

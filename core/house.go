@@ -14,7 +14,6 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
-	"motte/core/mapping"
 	"motte/core/wire"
 )
 
@@ -213,15 +212,16 @@ func (h *house) carryOver(records []log.Record, at []log.Location) error {
 	}
 }
 
-// checkpoint writes a checkpoint, a shard of the mapping between two events.
+// checkpoint writes a checkpoint, a piece of the mapping between two events.
 func (h *house) checkpoint() error {
 	var at log.Position
-	var piece []byte
+	var catalogue []byte
+	var rest engine.Cursor
 	written := h.s.written.Load()
-	h.s.between(func(e *engine.Engine) { at, piece = e.Checkpoint() })
-	err := h.s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
-		if i > 0 {
-			h.s.between(func(e *engine.Engine) { piece = e.Shard(i - 1) })
+	h.s.between(func(e *engine.Engine) { at, catalogue, rest = e.Checkpoint() })
+	err := h.s.log.Checkpoint(at, func() (piece []byte, err error) {
+		if piece, catalogue = catalogue, nil; piece == nil {
+			h.s.between(func(e *engine.Engine) { piece = e.Piece(&rest) })
 		}
 		return piece, h.ctx.Err()
 	})

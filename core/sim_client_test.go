@@ -284,15 +284,12 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		}
 		return
 	}
-	end := h.Count
-	if end == 0 {
-		end = 256
-	}
 	id := m.catalogue(at).collections[q.r.Collection]
 	want := s.sees(q.who, q.r.Collection, at, func(o *simObject) bool {
 		switch {
 		case q.r.Op == wire.OpList:
-			return h.Code == wire.Expired || uint32(o.id[0]) >= q.r.Limit && uint32(o.id[0]) < end
+			// There are few: this part is the last.
+			return h.Code == wire.Expired || bytes.Compare(o.id[:identity.ValueSize], q.r.Identity[:identity.ValueSize]) > 0
 		case len(q.r.Name) > 0:
 			return o.id.Value() == m.maker.Named(id, q.r.Name)
 		}
@@ -444,7 +441,8 @@ func (s *sim) randomRequest() {
 			}
 		}
 	case k < 70:
-		r.Op, r.Limit, r.Flags = wire.OpList, uint32(8*s.rng.IntN(32)), []wire.Flags{0, wire.FlagIDsOnly}[s.rng.IntN(2)]
+		r.Op, r.Flags = wire.OpList, []wire.Flags{0, wire.FlagIDsOnly}[s.rng.IntN(2)]
+		r.Identity[0] = byte(s.rng.IntN(256))
 	case k < 82:
 		r.Op, r.Index, r.Query = wire.OpSearch, "x", []byte{byte('0' + s.rng.IntN(3))}
 		switch s.rng.IntN(4) {

@@ -18,7 +18,6 @@ import (
 	"motte/core/access"
 	"motte/core/engine"
 	"motte/core/identity"
-	"motte/core/mapping"
 	"motte/core/wire"
 )
 
@@ -356,9 +355,6 @@ func (s *sim) finish() {
 	s.pump(1 << 30)
 	s.hostile = false
 	s.until(func() bool { return s.waiting() == 0 && !s.refused })
-	for range mapping.Shards {
-		s.events.put(func(e *engine.Engine) { e.Tick(time.Now()) }) // sweeps
-	}
 	s.quieten()
 	s.must(wire.Request{Op: wire.OpCompact})
 	s.until(func() bool { return s.waiting() == 0 })

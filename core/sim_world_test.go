@@ -406,17 +406,19 @@ func (s *sim) explain(n *simGroup, g log.Group) {
 func (s *sim) compareState(sh *shell, m *simModel, lsn uint64) map[identity.Value]mapping.Entry {
 	want, have := m.state(lsn), make(map[identity.Value]mapping.Entry)
 	cat := m.catalogue(lsn)
-	var all mapping.Map
 	used := make(map[uint32]int64)
-	for i := range mapping.Shards {
-		if err := all.LoadShard(i, sh.engine.Shard(i)); err != nil {
-			s.fail("shard %d: %v", i, err)
-		}
-		for e := range all.Shard(i) {
+	for c, more := (engine.Cursor{}), true; more; {
+		list := sh.engine.Scan(&c, 7)
+		more = len(list) > 0
+		for _, e := range list {
 			used[e.Loc.Segment] += int64(e.Loc.Length)
-			if cat.has(e.Collection) {
-				have[e.ID.Value()] = e
+			if at, erased := m.erased[e.Owner]; erased && at <= lsn {
+				continue // still to be taken away
 			}
+			if !cat.has(e.Collection) {
+				s.fail("as of record %d there is no collection %d, and %+v is in it", lsn, e.Collection, e)
+			}
+			have[e.ID.Value()] = e
 		}
 	}
 	for v, o := range want {
@@ -443,7 +445,7 @@ func (s *sim) compareState(sh *shell, m *simModel, lsn uint64) map[identity.Valu
 
 // compareCatalogue holds the engine's catalogue against the model's.
 func (s *sim) compareCatalogue(sh *shell, m *simModel, lsn uint64) {
-	at, piece := sh.engine.Checkpoint()
+	at, piece, _ := sh.engine.Checkpoint()
 	got := newSimCatalogue()
 	for _, r := range decodePieces(piece) {
 		switch r.Kind {

@@ -21,7 +21,6 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
-	"motte/core/mapping"
 	"motte/host/local"
 	"motte/offline/verify"
 )
@@ -150,10 +149,10 @@ func holds(t *testing.T, dir string) map[string]string {
 	if err != nil {
 		t.Fatalf("no Core opens it: %v", err)
 	}
-	all, m := make(map[string]string), new(mapping.Map)
-	for i := range mapping.Shards {
-		must(t, m.LoadShard(i, e.Shard(i)))
-		for o := range m.Shard(i) {
+	all := make(map[string]string)
+	var c engine.Cursor
+	for list := e.Scan(&c, 1000); len(list) > 0; list = e.Scan(&c, 1000) {
+		for _, o := range list {
 			r, _, err := l.Read(nil, o.Loc)
 			must(t, err)
 			x, err := engine.DecodeObject(r.Body)

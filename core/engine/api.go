@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"maps"
 	"time"
 
 	"motte/core/access"
 	"motte/core/control"
-	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -123,7 +121,7 @@ var operations = map[wire.Operation]struct {
 	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete, (*Engine).write},
 	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete, (*Engine).search},
 	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightRead | wire.RightReadOwn, (*Engine).search},
-	wire.OpList:             {aCollection, aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn, (*Engine).list},
+	wire.OpList:             {aCollection, anIdentity, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn, (*Engine).list},
 	wire.OpBatch:            {aCollection | anObject, 0, 0, wire.RightWrite | wire.RightDelete, (*Engine).write},
 	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin, (*Engine).administer},
 	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin, (*Engine).administer},
@@ -190,58 +188,13 @@ func (w *Write) prepare() bool {
 		!(absent && expects) && (named || !absent && !expects)
 }
 
-// What the storage is made of changes beside traffic: a checkpoint is taken piece
-// by piece, records are moved. The shell does the work, and asks here what only
-// the engine knows.
+// What the storage is made of changes beside traffic: a checkpoint is taken piece by
+// piece (checkpoint.go), records are moved. The shell does the work, and asks here what
+// only the engine knows.
 
 // cleanEvery is the time within which dead records are given back, however few
 // they are.
 const cleanEvery = 7 * 24 * time.Hour
-
-// Checkpoint returns the first piece of a checkpoint, the catalogue, and the
-// position as of which it holds. The shards of the mapping follow, one Shard each, any
-// time later: records behind the position say what else became of them.
-func (e *Engine) Checkpoint() (at log.Position, piece []byte) {
-	w := frame.Writer(nil)
-	add := func(rec log.Record) {
-		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
-	}
-	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
-	for _, w := range e.erase { // their keys are still to be destroyed
-		add(entry{flags: wire.FlagErase, owner: w.owner}.record(log.KindRemovePrincipal, 0))
-	}
-	for _, body := range e.alerts {
-		add(log.Record{Kind: log.KindAlert, Body: body})
-	}
-	add(log.Record{Kind: log.KindCounters, Body: frame.Writer(nil).
-		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
-	return e.at, w
-}
-
-// Shard returns another piece of a checkpoint, one for each shard of the mapping.
-func (e *Engine) Shard(i int) []byte { return e.objects.AppendShard(nil, i) }
-
-// Restore takes piece i of a checkpoint, one after the other.
-func (e *Engine) Restore(i int, piece []byte) error {
-	if i > mapping.Shards {
-		return frame.ErrMalformed
-	} else if i > 0 {
-		return e.objects.LoadShard(i-1, piece)
-	}
-	r := frame.NewReader(piece)
-	for r.Len() > 0 {
-		rec := log.Record{LSN: r.U64(), Kind: log.Kind(r.U8()), Collection: r.U32()}
-		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
-			c := frame.NewReader(rec.Body)
-			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
-		} else if rec.Kind < log.KindCreateCollection {
-			return frame.ErrMalformed // objects are in the shards alone
-		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {
-			return err
-		}
-	}
-	return r.Done()
-}
 
 // Live returns the bytes of live records in each segment.
 func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
@@ -252,7 +205,7 @@ func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.Code)) {
 	alive := log.Group{{Kind: log.KindMark}} // which proves that all before is durable: what is carried can't
 	for i := range records {
-		if o, ok := e.objects.Get(records[i].ID.Value()); ok && o.Loc == at[i] {
+		if o, ok := e.stored(records[i].Collection, records[i].ID.Value()); ok && o.Loc == at[i] {
 			alive = append(alive, records[i])
 		}
 	}
@@ -260,41 +213,19 @@ func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.C
 	e.then(done)
 }
 
-// applyErase takes away all that an owner put; its key has to follow, and w, if not
-// nil, waits for that. It looks at each object of the store: some 50 ms for ten
-// million.
-func (e *Engine) applyErase(owner uint32, lsn uint64, w *write) {
-	e.erased[owner] = true
-	for e.swept = 0; e.swept < mapping.Shards; {
-		e.sweep(lsn)
-	}
-	if w == nil {
-		w = &write{} // from before the start: nobody waits
-	}
-	w.owner = owner
-	w.confirms++
-	e.erase = append(e.erase, w)
-}
-
 // Chores returns the owners whose data keys are to be destroyed, to be followed by
 // Erased; and whether all dead records are to be given back, because it is time or
-// because some wait for it, to be followed by Done.
+// because some wait for it, to be followed by Done. Both come after the objects of all
+// erased owners were taken away.
 func (e *Engine) Chores() (erase []uint32, waiting int, clean bool) {
-	waiting = len(e.compact)
-	for waiting > 0 && e.swept < mapping.Shards { // what was dropped is to be given back, too
-		e.sweep(0)
-	}
-	for _, w := range e.erase {
+	for _, w := range e.erase[:e.swept] {
 		erase = append(erase, w.owner)
 	}
-	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
-}
-
-// Erased says that the data keys of the first n erasures are destroyed.
-func (e *Engine) Erased(n int) {
-	for range n {
-		pop(&e.erase).confirmed(e)
+	if e.swept < len(e.erase) {
+		return erase, 0, false
 	}
+	waiting = len(e.compact)
+	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
 }
 
 // Cleaned notes that all records that were dead at a time have been given back.

@@ -32,7 +32,6 @@ type catalogue struct {
 	identifiers uint32          // the highest given to a collection; never given again
 	cleaned     int64           // Unix time at which all dead records had been given back
 	erased      map[uint32]bool // owners without a data key, or whose key is to be destroyed
-	swept       int             // shards of the mapping without objects of dropped collections and erased owners
 }
 
 // principal is the entry that made it: its id, label, and owner, whose data key
@@ -50,10 +49,16 @@ type collection struct {
 	name    string
 	grants  access.Grants
 	indexes []*index // in the order of their making
-	objects uint64
-	bytes   uint64     // of their records
-	coming  usage      // of objects and bytes, once all that is on its way is durable
-	quota   wire.Quota // that those are held against
+	objects *mapping.Map
+	used    map[uint32]int64 // bytes of its live records, by segment
+	bytes   uint64           // of all of them
+	coming  usage            // of objects and bytes, once all that is on its way is durable
+	quota   wire.Quota       // that those are held against
+	touched bool             // see touch
+}
+
+func newCollection(id uint32, name string) *collection {
+	return &collection{id: id, name: name, grants: make(access.Grants), objects: mapping.New(id), used: make(map[uint32]int64)}
 }
 
 func (c *collection) index(name string) *index {
@@ -227,6 +232,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 			if x.task == n.name {
 				e.stopIndex(x, wire.IndexUnavailable)
 				x.state, x.accepted, x.retryAt = wire.IndexStarting, false, time.Time{}
+				e.touch(x.c)
 			}
 		}
 	case rec.Kind == log.KindAddPrincipal:
@@ -235,16 +241,12 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	case rec.Kind == log.KindRemovePrincipal:
 		e.forget(n.id)
 		if n.flags&wire.FlagErase != 0 {
-			e.applyErase(n.owner, rec.LSN, w)
+			e.applyErase(n.owner, w)
 		}
 	case rec.Collection == 0 && rec.Kind != log.KindGrant && rec.Kind != log.KindRevoke:
 		return frame.ErrMalformed
 	case rec.Kind == log.KindCreateCollection:
-		c = &collection{id: rec.Collection, name: n.name, grants: make(access.Grants)}
-		c.grants.Set(n.id, wire.Rights(n.flags))
-		e.byName[c.name], e.byID[c.id] = c, c
-		e.collections = append(e.collections, c)
-		e.identifiers = max(e.identifiers, c.id)
+		return e.applyCreate(rec.Collection, n)
 	case c == nil:
 	case rec.Kind == log.KindGrant:
 		c.grants.Set(n.id, c.grants.Rights(n.id)|wire.Rights(n.flags))
@@ -255,13 +257,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		c.quota, err = wire.DecodeQuota(n.rest)
 		return err
 	case rec.Kind == log.KindDropCollection:
-		for _, x := range c.indexes {
-			e.stopIndex(x, wire.NoCollection)
-		}
-		delete(e.byName, c.name)
-		delete(e.byID, c.id)
-		e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
-		e.swept = 0
+		e.applyDrop(c)
 	case rec.Kind == log.KindCreateIndex:
 		c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)})
 	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
@@ -271,6 +267,34 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	return nil
 }
 
+// applyCreate makes a collection. They are numbered in the order of their making.
+func (e *Engine) applyCreate(id uint32, n entry) error {
+	if id <= e.collections[len(e.collections)-1].id {
+		return frame.ErrMalformed
+	}
+	c := newCollection(id, n.name)
+	c.grants.Set(n.id, wire.Rights(n.flags))
+	e.byName[c.name], e.byID[c.id] = c, c
+	e.collections = append(e.collections, c)
+	e.identifiers = max(e.identifiers, c.id)
+	return nil
+}
+
+// applyDrop takes a collection away with all that is in it, however many objects that
+// are: their records are dead at once, and the memory of their entries is garbage.
+func (e *Engine) applyDrop(c *collection) {
+	for _, x := range c.indexes {
+		e.stopIndex(x, wire.NoCollection)
+	}
+	c.indexes = nil
+	for segment, bytes := range c.used {
+		count(e.used, segment, -bytes)
+	}
+	delete(e.byName, c.name)
+	delete(e.byID, c.id)
+	e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
+}
+
 // forget takes a principal away, with all its rights and connections.
 func (e *Engine) forget(p access.Principal) {
 	delete(e.principals, p)
@@ -278,28 +302,6 @@ func (e *Engine) forget(p access.Principal) {
 	for _, c := range e.collections {
 		c.grants.Set(p, 0)
 	}
-}
-
-// sweep clears one shard of the mapping of the objects of dropped collections and of
-// erased owners. A drop takes effect at once, and its memory comes back bit by bit; an
-// erasure clears all shards at once. The LSN is that of its record: indexes hear of it.
-func (e *Engine) sweep(lsn uint64) {
-	if e.swept == mapping.Shards {
-		return
-	}
-	var gone []mapping.Entry
-	for o := range e.objects.Shard(e.swept) {
-		if e.byID[o.Collection] == nil || e.erased[o.Owner] {
-			gone = append(gone, o)
-		}
-	}
-	for _, o := range gone {
-		rec := deletion(o)
-		rec.LSN = lsn
-		e.applyObject(&rec, o.Loc, nil)
-		e.remove(o.ID.Value()) // also if its collection is gone
-	}
-	e.swept++
 }
 
 // walk yields the catalogue in a fixed order, as the changes that make it again: all
@@ -366,7 +368,7 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 			if e.readOnly {
 				n.flags |= wire.StatusReadOnly
 			}
-			objects, _ := e.objects.Size()
+			objects, _ := e.Objects()
 			numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.Now.Unix()) - uint64(e.Now.Sub(e.began)/time.Second), 0}
 			for _, live := range e.used {
 				numbers[4] += uint64(live)
@@ -375,7 +377,7 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 		case log.KindCreateCollection:
 			n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
 			if all {
-				numbers = []uint64{c.objects, c.bytes, c.quota.Bytes, c.quota.Objects}
+				numbers = []uint64{uint64(c.objects.Len()), c.bytes, c.quota.Bytes, c.quota.Objects}
 			}
 		case log.KindQuota: // its collection's item has it
 			return
@@ -386,7 +388,7 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 				numbers[2], numbers[4] = x.leaked[p.id], x.refused
 			}
 			if all && state == wire.IndexBuilding {
-				numbers[0], numbers[1] = x.fed, max(c.objects, x.fed)
+				numbers[0], numbers[1] = x.fed, max(uint64(c.objects.Len()), x.fed)
 			}
 		}
 		w := frame.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))

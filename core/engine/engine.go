@@ -54,11 +54,10 @@ type Config struct {
 type Engine struct {
 	Config
 	catalogue
-	objects mapping.Map
-	used    map[uint32]int64 // bytes of live records, by segment
-	out     Output
-	at      log.Position // up to which all is applied
-	began   time.Time
+	used  map[uint32]int64 // bytes of live records, by segment, over all collections
+	out   Output
+	at    log.Position // up to which all is applied
+	began time.Time
 
 	lsn       uint64                           // of the last record appended
 	unsettled []unsettled                      // appended, not yet durable, in order
@@ -67,6 +66,8 @@ type Engine struct {
 	held      []func()                         // waiting until it is not
 	work      []func() (more bool)             // begun, and to be continued: see later
 	stride    int                              // objects that a step of work looks at, about
+	touched   []*collection                    // whose indexes have something new, to be pumped
+	listings  map[access.Principal]*listing
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
@@ -82,6 +83,10 @@ type Engine struct {
 	observed           [8]uint64  // see Observe
 	compact            []*Request // to be answered when all that is dead is given back
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
+	swept, sweeping    int        // of these, in order: whose objects are gone; whose are or are being taken away
+	sweptTo            Cursor
+	erasures           map[uint32]int // their owners since the start, and which erasure it was
+	restored           Cursor         // of the checkpoint from which the engine starts
 }
 
 // Limits of what is kept in memory.
@@ -100,7 +105,7 @@ type unsettled struct {
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
 // Start.
 func New(c Config) *Engine {
-	server := &collection{grants: make(access.Grants)}
+	server := newCollection(0, "")
 	return &Engine{
 		Config: c,
 		catalogue: catalogue{
@@ -116,6 +121,8 @@ func New(c Config) *Engine {
 		began:     c.Now,
 		pending:   make(map[identity.Value]mapping.Entry),
 		instances: make(map[uint64]*index),
+		listings:  make(map[access.Principal]*listing),
+		erasures:  make(map[uint32]int),
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),
 	}
@@ -166,13 +173,15 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 			e.forget(id)
 		}
 	}
+	for more := true; more; {
+		more = e.sweep()
+	}
 	clear(e.used)
 	for _, c := range e.collections {
-		c.objects, c.bytes, c.coming = 0, 0, usage{}
-	}
-	for e.swept = 0; e.swept < mapping.Shards; e.sweep(0) {
-		for o := range e.objects.Shard(e.swept) {
-			e.use(o, 1)
+		clear(c.used)
+		c.bytes, c.coming = 0, usage{}
+		for o := range c.objects.After(identity.Value{}) {
+			e.use(c, o, 1)
 		}
 	}
 	for segment := range e.used {
@@ -202,7 +211,13 @@ func (e *Engine) Head() wire.Head { return e.at.Head() }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
-func (e *Engine) Objects() (n int, bytes int64) { return e.objects.Size() }
+func (e *Engine) Objects() (n int, bytes int64) {
+	for _, c := range e.collections {
+		n += c.objects.Len()
+		bytes += c.objects.Bytes()
+	}
+	return n, bytes
+}
 
 // append hands a group to the log, if that takes any. The Tasks that have to follow it
 // have w, if not nil, wait for them. Until the group is durable, decisions on writes see
@@ -253,12 +268,30 @@ func (e *Engine) Committed(at []log.Location, end log.Position) {
 		u := pop(&e.unsettled)
 		// A record that the engine made itself always applies.
 		_ = e.apply(&u.record, loc, u.write)
+		e.touch(e.byID[u.record.Collection])
 		for _, f := range u.then {
 			f(wire.OK)
 		}
 	}
-	for _, x := range e.indexes() {
-		e.pump(x)
+	e.pumpTouched()
+}
+
+// touch notes that the indexes of a collection may have something new; pumpTouched hands
+// that on. So a commit costs nothing for the indexes of other collections.
+func (e *Engine) touch(c *collection) {
+	if c != nil && len(c.indexes) > 0 && !c.touched {
+		c.touched = true
+		e.touched = append(e.touched, c)
+	}
+}
+
+func (e *Engine) pumpTouched() {
+	for len(e.touched) > 0 {
+		c := pop(&e.touched)
+		c.touched = false
+		for _, x := range c.indexes {
+			e.pump(x)
+		}
 	}
 }
 
@@ -268,7 +301,7 @@ func (e *Engine) WriteFailed() {
 	e.readOnly, e.out.Append, e.lsn = true, nil, e.at.LSN
 	clear(e.pending)
 	for _, c := range e.collections {
-		c.coming = usage{int64(c.objects), int64(c.bytes)}
+		c.coming = usage{int64(c.objects.Len()), int64(c.bytes)}
 	}
 	for len(e.unsettled) > 0 {
 		for _, f := range pop(&e.unsettled).then {
@@ -319,10 +352,11 @@ func (e *Engine) alert(a wire.Alert) {
 func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	switch {
 	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
-		if o, ok := e.objects.Get(r.ID.Value()); ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
-			e.remove(o.ID.Value())
+		if o, ok := e.stored(r.Collection, r.ID.Value()); ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
+			c := e.byID[r.Collection]
+			e.remove(c, o.ID.Value())
 			o.Loc = at
-			e.add(o)
+			e.add(c, o)
 		}
 	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
 		e.applyObject(r, at, w)

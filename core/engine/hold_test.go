@@ -314,7 +314,7 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 	}
 	for rounds := 0; w.x().state != wire.IndexServing; rounds++ {
 		if rounds == 10*windowFrames {
-			t.Fatalf("after %d changes %d of 256 shards are fed", rounds, w.x().shard)
+			t.Fatalf("after %d changes %d objects are fed", rounds, w.x().fed)
 		}
 		overwrite()
 		for len(w.fetch) > 0 {
@@ -378,7 +378,7 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 			w.must(admin, put("c", "odd", "refuse"), wire.OK)
 			for i := range uint32(100_000) { // in another collection, more than one part of a LIST could pass over
 				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
-				w.e.objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: log.Location{Segment: 1, Offset: 8 * i, Length: 8}})
+				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: log.Location{Segment: 1, Offset: 8 * i, Length: 8}})
 			}
 		}
 		see(w, alice)
@@ -391,13 +391,13 @@ func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 	var first []string
 	beside(t, func(w *world, alice access.Principal) {
 		var parts []string
-		for limit := uint32(0); limit != 0 || len(parts) == 0; {
-			q, _ := Prepare(wire.Request{Op: wire.OpList, Collection: "c", Number: 1, Limit: limit})
+		for next := (identity.ID{}); next != (identity.ID{}) || len(parts) == 0; {
+			q, _ := Prepare(wire.Request{Op: wire.OpList, Collection: "c", Number: 1, Identity: next})
 			q.Principal = alice
 			w.e.Request(q)
 			r := w.e.Take().Replies[0]
-			limit = r.Count
-			parts = append(parts, fmt.Sprintf("%d objects, then %d", len(r.Objects), r.Count))
+			next = identity.ID(r.Body)
+			parts = append(parts, fmt.Sprintf("%d objects, then %x", len(r.Objects), next))
 		}
 		if first == nil {
 			first = parts

@@ -22,7 +22,6 @@ const (
 	maxPatience  = 8       // deadlines that a frame may take with all that was sent before it
 	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
 	fetchAhead   = 128     // inputs being read for the front of the queue
-	buildScan    = 1 << 16 // entries of the mapping looked at in one go while building
 	maxBackoff   = 30 * time.Second
 	minBackoff   = 100 * time.Millisecond
 )
@@ -79,9 +78,10 @@ type feed struct {
 	// done, so the query comes before it (docs/decisions).
 	leaving map[identity.ID][]*delivery
 
-	shard    int    // next to be scanned while building
-	building int    // deliveries of the build not yet confirmed
-	fed      uint64 // and those that are
+	scannedTo identity.Value // up to which the objects are queued while building
+	scanned   bool           // all are
+	building  int            // deliveries of the build not yet confirmed
+	fed       uint64         // and those that are
 }
 
 // delivery is one frame for a Task, from the time it is queued until the Task
@@ -212,15 +212,18 @@ func (e *Engine) pump(x *index) {
 			Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})
 	}
 	// The next objects of the collection are queued for an index that is being built. What
-	// is put or deleted meanwhile is queued as it happens: at the time a shard is scanned,
-	// all changes of it are either in the mapping or behind.
-	for scanned := 0; x.state == wire.IndexBuilding && x.shard < mapping.Shards && x.building < fetchAhead && scanned < buildScan; x.shard++ {
-		for o := range e.objects.Shard(x.shard) {
-			scanned++
-			if o.Collection == x.c.id {
-				e.enqueue(x, &delivery{step: task.Insert, put: o, build: true})
-				x.building++
+	// is put or deleted meanwhile is queued as it happens: at the time an object is queued
+	// here, all changes of it are either in the mapping or behind.
+	if x.state == wire.IndexBuilding && !x.scanned && x.building < fetchAhead {
+		x.scanned = true
+		for o := range x.c.objects.After(x.scannedTo) {
+			if x.building >= fetchAhead {
+				x.scanned = false
+				break
 			}
+			x.scannedTo = o.ID.Value()
+			e.enqueue(x, &delivery{step: task.Insert, put: o, build: true})
+			x.building++
 		}
 	}
 	for len(x.queue) > 0 && len(x.sent) < windowFrames && x.open < windowOpen && x.bytes < windowBytes {
@@ -241,7 +244,7 @@ func (e *Engine) pump(x *index) {
 		e.keep(x, d, int(d.put.Loc.Length))
 		e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
 	}
-	if x.state == wire.IndexBuilding && x.shard == mapping.Shards && x.building == 0 {
+	if x.state == wire.IndexBuilding && x.scanned && x.building == 0 {
 		x.state, x.served, x.accepted = wire.IndexServing, e.Now, true
 	}
 }
@@ -444,7 +447,6 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 // again.
 func (e *Engine) Tick(now time.Time) {
 	e.Now = now
-	e.sweep(0)
 	for _, x := range e.indexes() {
 		if e.overdue(x) {
 			e.quarantine(x, wire.ReasonDeadline)

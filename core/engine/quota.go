@@ -44,7 +44,7 @@ func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bo
 		if o.Owner != log.CoreOwner {
 			grows.count(o, 1)
 		}
-		cur, exists := e.objects.Get(v)
+		cur, exists := c.objects.Get(v)
 		if o, changed := e.pending[v]; changed {
 			cur, exists = o, o.Owner != log.CoreOwner
 		}
@@ -67,7 +67,7 @@ func (e *Engine) pend(r *log.Record) {
 	v := r.ID.Value()
 	before, exists := e.pending[v]
 	if !exists {
-		before, exists = e.objects.Get(v)
+		before, exists = e.stored(r.Collection, v)
 	}
 	if exists {
 		e.expect(before, -1)
@@ -84,7 +84,7 @@ func (e *Engine) settle(v identity.Value) {
 	}
 	delete(e.pending, v)
 	e.expect(o, -1)
-	if cur, exists := e.objects.Get(v); exists {
+	if cur, exists := e.stored(o.Collection, v); exists {
 		e.expect(cur, 1)
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"motte/core/access"
+	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/wire"
 )
@@ -73,8 +74,24 @@ func (e *Engine) giveBack(q *Request, _ *principal, _ *collection) wire.Code {
 // Current returns the entry of an object whose record is not any more where an
 // earlier entry said, unless the object is gone, too.
 func (e *Engine) Current(o mapping.Entry) (mapping.Entry, bool) {
-	cur, ok := e.objects.Get(o.ID.Value())
-	return cur, ok && cur.ID == o.ID && cur.Loc != o.Loc
+	cur, ok := e.stored(o.Collection, o.ID.Value())
+	return cur, ok && !e.erased[cur.Owner] && cur.ID == o.ID && cur.Loc != o.Loc
+}
+
+// lookup returns the entry of an object of a collection. What an erased owner put is not
+// there any more, also while it is being taken away.
+func (e *Engine) lookup(c *collection, v identity.Value) (o mapping.Entry, ok bool) {
+	o, ok = c.objects.Get(v)
+	return o, ok && !e.erased[o.Owner]
+}
+
+// stored returns what a collection, if there is one with this number, has of an object,
+// whether its owner was erased or not.
+func (e *Engine) stored(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
+	if c := e.byID[collection]; c != nil {
+		o, ok = c.objects.Get(v)
+	}
+	return o, ok
 }
 
 // Knows reports whether a principal is registered.
@@ -93,8 +110,8 @@ func (e *Engine) get(q *Request, p *principal, c *collection) wire.Code {
 	if len(q.Name) > 0 {
 		v = e.Maker.Named(c.id, q.Name)
 	}
-	o, ok := e.objects.Get(v)
-	if !ok || o.Collection != c.id || len(q.Name) == 0 && o.ID != q.Identity || !access.Read(c.grants.Rights(p.id), o.Owner == p.owner) {
+	o, ok := e.lookup(c, v)
+	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !access.Read(c.grants.Rights(p.id), o.Owner == p.owner) {
 		return wire.NotFound
 	}
 	e.reply(q, Reply{Objects: []mapping.Entry{o}, Single: true})
@@ -114,33 +131,120 @@ func (e *Engine) reply(q *Request, r Reply) {
 // end answers q with a code alone.
 func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{Code: code}) }
 
-// A LIST is answered in parts, so that neither its size nor a slow reader
-// takes memory or holds up the engine.
+// A LIST is answered in parts, so that neither its size nor a slow reader takes memory;
+// and a part is made in steps, so that objects that the principal may not see hold up
+// nobody.
 const (
-	listPart = 512 // objects after which a part ends
-	listScan = 8   // shards of the mapping looked at for one part, whoever's objects lie there
+	listPart  = 512  // objects after which a part ends
+	listQueue = 1024 // parts that a principal may wait for
 )
 
-// list answers a LIST: the objects of the collection that the principal may
-// read and whose values begin with the byte that the request names, or a higher
-// one, up to where the part ends. The count of the answer is the byte at which
-// the next part begins; 0: there is none. So the Core keeps nothing between two
-// parts; all of them together show each object at most once, and every object
-// that was there all the time.
-func (e *Engine) list(q *Request, p *principal, c *collection) wire.Code {
-	if q.Limit >= mapping.Shards {
-		return wire.InvalidRequest
+// listing is the LISTs of one principal. The first is being answered.
+type listing struct {
+	queue []*Request
+	c     *collection     // that the first has begun with
+	after identity.Value  // of its objects, that which was looked at last
+	part  []mapping.Entry // that the principal may read
+}
+
+// list answers a LIST: the first objects of the collection that the principal may read,
+// with values behind that of the identity that the request names, up to where the part
+// ends. The body of the answer is the identity behind which the next part begins; zero:
+// there is none. So the Core keeps nothing between two parts; all of them together show
+// each object at most once, and every object that was there all the time.
+func (e *Engine) list(q *Request, p *principal, _ *collection) wire.Code {
+	l := e.listings[p.id]
+	if l == nil {
+		l = &listing{}
+		e.listings[p.id] = l
+		l.queue = append(l.queue, q)
+		e.later(func() bool { return e.listMore(l) })
+		return wire.OK
 	}
-	var part []mapping.Entry
-	shard, rights := int(q.Limit), c.grants.Rights(p.id)
-	for end := shard + listScan; shard < min(end, mapping.Shards) && len(part) < listPart; shard++ {
-		for o := range e.objects.Shard(shard) {
-			if o.Collection == c.id && access.Read(rights, o.Owner == p.owner) {
-				part = append(part, o)
+	if len(l.queue) >= listQueue {
+		return wire.Overloaded
+	}
+	l.queue = append(l.queue, q)
+	return wire.OK
+}
+
+// listMore looks at the next objects for the first LIST, and answers it if it has found
+// enough, or all. Where the part ends must not depend on objects that the principal may
+// not see.
+func (e *Engine) listMore(l *listing) (more bool) {
+	q := l.queue[0]
+	p, c, begun := e.principals[q.Principal], e.byName[q.Collection], l.c != nil
+	code := wire.OK
+	switch {
+	case p == nil:
+		code = wire.UnknownPrincipal
+	case c == nil, begun && l.c != c: // another one may have the name now
+		code = wire.NoCollection
+	case !access.Any(c.grants.Rights(p.id), wire.RightRead|wire.RightReadOwn):
+		code = wire.Denied
+	default:
+		if !begun {
+			l.c, l.after = c, q.Identity.Value()
+		}
+		if e.look(l, p) {
+			return true
+		}
+		code = e.showPart(q, l, begun)
+	}
+	if code != wire.OK {
+		e.end(q, code)
+	}
+	pop(&l.queue)
+	l.c, l.part = nil, nil
+	if len(l.queue) == 0 {
+		delete(e.listings, q.Principal)
+		return false
+	}
+	return true
+}
+
+// readable reports whether a principal may read an object of a collection now.
+func (e *Engine) readable(p *principal, c *collection, o mapping.Entry) bool {
+	return !e.erased[o.Owner] && access.Read(c.grants.Rights(p.id), o.Owner == p.owner)
+}
+
+// look looks at the next objects, stride of them at most; more: the part has room, and
+// there may be more objects.
+func (e *Engine) look(l *listing, p *principal) (more bool) {
+	looked := 0
+	for o := range l.c.objects.After(l.after) {
+		if looked == e.stride {
+			return true
+		}
+		looked++
+		l.after = o.ID.Value()
+		if e.readable(p, l.c, o) {
+			l.part = append(l.part, o)
+		}
+		if len(l.part) == listPart {
+			break
+		}
+	}
+	return false
+}
+
+// showPart answers a LIST with its part. If that took several events, objects may have
+// changed, or the principal may have lost the right to them.
+func (e *Engine) showPart(q *Request, l *listing, again bool) wire.Code {
+	p, next := e.principals[q.Principal], identity.ID{}
+	if len(l.part) == listPart {
+		next = l.part[listPart-1].ID
+	}
+	part := l.part
+	if again {
+		part = nil
+		for _, o := range l.part {
+			if cur, ok := e.lookup(l.c, o.ID.Value()); ok && e.readable(p, l.c, cur) {
+				part = append(part, cur)
 			}
 		}
 	}
-	return e.show(q, part, Reply{Count: uint32(shard % mapping.Shards)})
+	return e.show(q, part, Reply{Count: uint32(len(part)), Body: next[:]})
 }
 
 // show answers q with objects, or their identities, unless the principal has not

@@ -19,6 +19,8 @@ type search struct {
 	named uint32                      // so far, duplicates too
 	seen  map[identity.Value]struct{} // their values
 	found pile                        // each object once, as the Task named it first
+
+	erasures int // that there had been when the query was queued
 }
 
 // search decides a request by predicate and queues the sub-query for the Task
@@ -35,7 +37,7 @@ func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 	case e.full(x), q.Op == wire.OpDeleteWhere && slices.ContainsFunc(c.indexes, e.full):
 		return wire.Overloaded
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{})}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}), erasures: len(e.erasures)}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
@@ -76,17 +78,14 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	}
 	s.named += uint32(len(a.Found))
 	for _, id := range a.Found {
-		o, ok := e.objects.Get(id.Value())
+		o, ok := x.c.objects.Get(id.Value())
 		if d := x.left(id, a.Seq); d != nil {
 			o, ok = d.gone, true
 		}
-		switch {
-		case ok && o.Collection != x.c.id:
-			return wire.ReasonOtherCollection
-		case !ok || o.ID != id:
-			return wire.ReasonInvalidIdentity
+		if !ok || o.ID != id {
+			return e.foreign(x.c, id)
 		}
-		if _, twice := s.seen[id.Value()]; !twice {
+		if _, twice := s.seen[id.Value()]; !twice && !e.hides(s, o) {
 			s.seen[id.Value()] = struct{}{}
 			s.found.add(o)
 		}
@@ -97,6 +96,16 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 		e.finish(s)
 	}
 	return 0
+}
+
+// foreign says what is wrong with an identity that its collection does not have.
+func (e *Engine) foreign(its *collection, id identity.ID) wire.Reason {
+	for _, c := range e.collections {
+		if _, ok := c.objects.Get(id.Value()); ok && c != its {
+			return wire.ReasonOtherCollection
+		}
+	}
+	return wire.ReasonInvalidIdentity
 }
 
 // left returns the first change that takes an identity away and that the Task was sent
@@ -120,7 +129,7 @@ func (x *index) left(id identity.ID, frame uint64) *delivery {
 // are, and, unless it is a COUNT, which. It reports whether the principal's
 // budget covers them; one that is overdrawn stays so.
 func (e *Engine) meter(s *search, k uint64) bool {
-	n := s.x.c.objects
+	n := uint64(s.x.c.objects.Len())
 	drawn := uint64(bits.Len64(n)) // k is one of n+1 numbers
 	if s.req.Op != wire.OpCount {
 		drawn += task.LeakBits(n, k, s.x.ordered())

@@ -38,7 +38,7 @@ func (s *simulation) randomCheckpoint() {
 		s.writing = s.begin()
 		return
 	}
-	for range 1 + s.rng.IntN(mapping.Shards) {
+	for range 1 + s.rng.IntN(8) {
 		if !s.writing.more(s.e) {
 			s.kept, s.writing = append(s.kept, s.writing), nil
 			s.kept = s.kept[max(0, len(s.kept)-2):]
@@ -116,10 +116,8 @@ func (s *simulation) segmentOf(id uint32) *segment { return &s.history[id-1] }
 // checkUsed counts what is alive in each segment.
 func (s *simulation) checkUsed() {
 	used := map[uint32]int64{}
-	for i := range mapping.Shards {
-		for o := range s.e.objects.Shard(i) {
-			used[o.Loc.Segment] += int64(o.Loc.Length)
-		}
+	for _, o := range all(s.e) {
+		used[o.Loc.Segment] += int64(o.Loc.Length)
 	}
 	live := s.e.Live()
 	maps.DeleteFunc(live, func(_ uint32, n int64) bool { return n == 0 })
@@ -211,6 +209,15 @@ func (s *simulation) randomErasure() {
 	crashed := s.rng.IntN(3) == 0
 	if crashed {
 		s.crash()
+	}
+	for left := s.rng.IntN(8); s.e.swept < len(s.e.erase); left-- { // its objects are taken away step by step
+		if erase, _, clean := s.e.Chores(); len(erase) > s.e.swept || clean {
+			s.t.Fatalf("seed %d: a key is to be destroyed, or the store cleaned, before the objects are gone", s.seed)
+		}
+		s.work()
+		if left > 0 {
+			s.randomTask()
+		}
 	}
 	s.eraseKeys()
 	if a, done := s.answered(n); done == crashed || done && a.code != wire.OK || !s.erased[s.owners[who]] {

@@ -13,7 +13,6 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/mapping"
 	"motte/core/wire"
 )
 
@@ -89,10 +88,8 @@ func TestGoldenStatus(t *testing.T) {
 	}
 	rights := wire.Flags(wire.RightRead | wire.RightWrite)
 	now, live := uint64(w.now.Unix()), uint64(0)
-	for i := range mapping.Shards {
-		for o := range w.e.objects.Shard(i) {
-			live += uint64(o.Loc.Length)
-		}
+	for _, o := range all(w.e) {
+		live += uint64(o.Loc.Length)
 	}
 	for _, g := range []struct {
 		name, comment string

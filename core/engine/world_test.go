@@ -129,20 +129,24 @@ type checkpoint struct {
 	at      log.Position
 	records int // of the disk that came before
 	pieces  [][]byte
+	rest    Cursor // where the next one begins
 }
 
 // begin takes the first piece of a checkpoint; more, all others.
 func (w *world) begin() *checkpoint {
-	at, piece := w.e.Checkpoint()
+	at, piece, rest := w.e.Checkpoint()
 	if at != w.position() {
 		w.t.Fatalf("a checkpoint is of %+v, the log ends at %+v", at, w.position())
 	}
-	return &checkpoint{at, len(w.disk), [][]byte{piece}}
+	return &checkpoint{at, len(w.disk), [][]byte{piece}, rest}
 }
 
 func (c *checkpoint) more(e *Engine) bool {
-	c.pieces = append(c.pieces, e.Shard(len(c.pieces)-1))
-	return len(c.pieces) <= mapping.Shards
+	piece := e.piece(&c.rest, 2)
+	if piece != nil {
+		c.pieces = append(c.pieces, piece)
+	}
+	return piece != nil
 }
 
 // checkpoint takes one at once.
@@ -283,6 +287,12 @@ func (w *world) take() {
 	}
 }
 
+// all lists the objects of an engine, in order.
+func all(e *Engine) []mapping.Entry {
+	var c Cursor
+	return e.Scan(&c, 1<<30)
+}
+
 func (w *world) task(instance uint64) *fakeTask {
 	for _, k := range w.tasks {
 		if k.instance == instance {
@@ -311,11 +321,11 @@ func (w *world) deliver(r Reply) (again bool) {
 	w.room[r.Number] += r.Room
 	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
-		if list.Limit = r.Count; r.Count != 0 {
+		if list.Identity = identity.ID(r.Body); list.Identity != (identity.ID{}) {
 			w.e.Request(list)
 			return true
 		}
-		r.Count = uint32(len(a.objects))
+		r.Count, r.Body = uint32(len(a.objects)), nil
 	}
 	a.code, a.flags, a.count, a.body = r.Code, r.Flags, r.Count, r.Body
 	return false

@@ -69,7 +69,7 @@ func (e *Engine) decide(w *Write, p *principal, c *collection, staged map[identi
 	} else if w.Op == wire.OpPut {
 		_, _ = e.Random(v[:])
 	}
-	cur, exists := e.objects.Get(v)
+	cur, exists := e.lookup(c, v)
 	for _, changed := range []map[identity.Value]mapping.Entry{e.pending, staged} {
 		if o, ok := changed[v]; ok {
 			cur, exists = o, o.Owner != log.CoreOwner
@@ -122,42 +122,45 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 		return
 	}
 	d := delivery{step: task.Remove, lsn: r.LSN}
-	d.gone, d.hasGone = e.remove(v)
+	d.gone, d.hasGone = e.remove(c, v)
 	if r.Kind == log.KindPut {
 		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
-		e.add(d.put)
+		e.add(c, d.put)
 	}
 	for _, x := range c.indexes {
 		e.follow(x, d, r.Body, w)
 	}
 }
 
-// add and remove change the mapping, and what is counted of it. What is added is not
-// there.
-func (e *Engine) add(o mapping.Entry) {
-	e.objects.Put(o)
-	e.use(o, 1)
+// add and remove change the mapping of a collection, and what is counted of it. What is
+// added is not there.
+func (e *Engine) add(c *collection, o mapping.Entry) {
+	c.objects.Put(o)
+	e.use(c, o, 1)
 }
 
-func (e *Engine) remove(v identity.Value) (gone mapping.Entry, had bool) {
-	if gone, had = e.objects.Delete(v); had {
-		e.use(gone, -1)
+func (e *Engine) remove(c *collection, v identity.Value) (gone mapping.Entry, had bool) {
+	if gone, had = c.objects.Delete(v); had {
+		e.use(c, gone, -1)
 	}
 	return gone, had
 }
 
-// use counts a live object, with n 1, or no more, with n -1. A segment in which
-// nothing is alive is not kept.
-func (e *Engine) use(o mapping.Entry, n int64) {
-	if e.used[o.Loc.Segment] += n * int64(o.Loc.Length); e.used[o.Loc.Segment] == 0 {
-		delete(e.used, o.Loc.Segment)
+// use counts the bytes of a live object, with n 1, or no more, with n -1.
+func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
+	bytes := n * int64(o.Loc.Length)
+	count(c.used, o.Loc.Segment, bytes)
+	count(e.used, o.Loc.Segment, bytes)
+	c.bytes += uint64(bytes)
+	if _, changing := e.pending[o.ID.Value()]; !changing {
+		c.coming.count(o, n)
 	}
-	if c := e.byID[o.Collection]; c != nil {
-		c.objects += uint64(n)
-		c.bytes += uint64(n * int64(o.Loc.Length))
-		if _, changing := e.pending[o.ID.Value()]; !changing {
-			c.coming.count(o, n)
-		}
+}
+
+// count adds to the live bytes of a segment. One in which nothing is alive is not kept.
+func count(used map[uint32]int64, segment uint32, bytes int64) {
+	if used[segment] += bytes; used[segment] == 0 {
+		delete(used, segment)
 	}
 }
 

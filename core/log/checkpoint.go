@@ -52,10 +52,10 @@ func (l *Log) Checkpoints() []uint32 {
 	return append(slices.SortedFunc(maps.Keys(l.checkpoints), func(a, b uint32) int { return cmp.Compare(b, a) }), 0)
 }
 
-// Checkpoint writes a checkpoint of the state at a position, in n pieces. They
-// may show some of what records behind it did, as long as replaying those leads to
+// Checkpoint writes a checkpoint of the state at a position: pieces, until one is empty.
+// They may show some of what records behind it did, as long as replaying those leads to
 // the same state. Then only this checkpoint and the one before it are kept.
-func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) error {
+func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	number := l.Checkpoints()[0] + 1
 	var salt seal.Salt
 	_, _ = l.random(salt[:])
@@ -65,13 +65,10 @@ func (l *Log) Checkpoint(at Position, n int, piece func(i int) ([]byte, error)) 
 		_, err := w.Write(header)
 		var p, buf []byte
 		for i, last := 0, byte(0); err == nil && last == 0; i++ {
-			if i < n {
-				p, err = piece(i)
-			} else {
-				p, last = l.place(at), 1 // which knows the end of all that the others may show
-			}
-			if err != nil {
+			if p, err = piece(); err != nil {
 				return err
+			} else if len(p) == 0 {
+				p, last = l.place(at), 1 // which knows the end of all that the others may show
 			}
 			buf = frame.Writer(buf[:0]).U32(uint32(len(p) + seal.Overhead))
 			buf = aead.Seal(buf, seal.Nonce(uint64(i)), p, append(header, last))

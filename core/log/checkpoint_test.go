@@ -219,7 +219,7 @@ func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 	must(t, w.write(1), w.checkpoint())
 	at := w.l.Position()
 	must(t, w.write(2))
-	err := w.l.Checkpoint(at, pieces, func(i int) ([]byte, error) {
+	err := w.l.Checkpoint(at, inPieces(func(i int) ([]byte, error) {
 		if i == 1 {
 			w.l.Rotate()
 		}
@@ -228,7 +228,7 @@ func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 		}
 		p, err := w.piece(i)
 		return p, errors.Join(err, w.write(2))
-	})
+	}))
 	must(t, err, w.write(1))
 	again := mustOpen(t, d, 4)
 	if again.restored != 2 || again.replayed[0].LSN != at.LSN+1 {
@@ -256,12 +256,12 @@ func TestCheckpointThatFails(t *testing.T) {
 	}
 	ended := errors.New("no more pieces")
 	for i := range pieces {
-		err := w.l.Checkpoint(w.l.Position(), pieces, func(n int) ([]byte, error) {
+		err := w.l.Checkpoint(w.l.Position(), inPieces(func(n int) ([]byte, error) {
 			if n == i {
 				return nil, ended
 			}
 			return w.piece(n)
-		})
+		}))
 		if !errors.Is(err, ended) {
 			t.Errorf("piece %d: %v", i, err)
 		}
@@ -312,7 +312,7 @@ func TestCutHistory(t *testing.T) {
 	w := mustOpen(t, d, 3)
 	at := w.l.Position()
 	must(t, w.write(2))
-	must(t, w.l.Checkpoint(at, pieces, w.piece))
+	must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	for _, name := range d.names(segmentSuffix) {
 		for n := 0; n < len(d.files[name]); n += 3 {
 			cut := d.clone()
@@ -340,7 +340,7 @@ func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 	must(t, w.write(1))
 	at := w.l.Position()
 	must(t, w.write(2))
-	must(t, w.l.Checkpoint(at, pieces, w.piece))
+	must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	name := segmentName(4)
 	for i := int(at.End); i < len(d.files[name]); i++ {
 		d.files[name][i] ^= 1
@@ -350,7 +350,7 @@ func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 		d.files[name][i] ^= 1
 	}
 	must(t, w.l.Resume(), w.write(1))
-	must(t, w.l.Checkpoint(at, pieces, w.piece))
+	must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	delete(d.files, segmentName(5))
 	if w, err := openFrom(d, 4, 2); !errors.Is(err, ErrDamaged) {
 		t.Errorf("without the segment behind: %d records, %v", len(w.replayed), err)
@@ -406,12 +406,12 @@ func TestCheckpointKnowsTheEndOfAllItShows(t *testing.T) {
 	w := mustOpen(t, d, 1)
 	must(t, w.write(1))
 	end := len(d.files[d.current])
-	must(t, w.l.Checkpoint(w.l.Position(), pieces, func(i int) ([]byte, error) {
+	must(t, w.l.Checkpoint(w.l.Position(), inPieces(func(i int) ([]byte, error) {
 		if i == 1 {
 			must(t, w.append(group(w.l.Position().LSN+1)))
 		}
 		return w.piece(i)
-	}))
+	})))
 	d.files[d.current] = d.files[d.current][:end]
 	if _, err := open(d, 2); !errors.Is(err, ErrLost) {
 		t.Errorf("open: %v", err)

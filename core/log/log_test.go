@@ -286,7 +286,7 @@ func TestReadersMeetAWriter(t *testing.T) {
 		done <- nil
 	}()
 	go func() {
-		err := w.l.Checkpoint(at, 1, func(int) ([]byte, error) { return nil, nil })
+		err := w.l.Checkpoint(at, func() ([]byte, error) { return nil, nil })
 		for id := uint32(1); id <= 2 && err == nil; id++ {
 			if err = w.l.Walk(id, func(Record, Location) error { return nil }); err == nil {
 				err = w.l.Remove(id)

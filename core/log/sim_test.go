@@ -123,14 +123,14 @@ func (s *simulation) step() error {
 func (s *simulation) checkpoint() error {
 	w := s.w
 	at := w.l.Position()
-	return w.l.Checkpoint(at, pieces, func(i int) ([]byte, error) {
+	return w.l.Checkpoint(at, inPieces(func(i int) ([]byte, error) {
 		var err error
 		if s.r.IntN(3) == 0 {
 			err = w.write(1)
 		}
 		p, errPiece := w.piece(i)
 		return p, errors.Join(err, errPiece)
-	})
+	}))
 }
 
 // compact carries a segment that no checkpoint needs, and mostly removes it.

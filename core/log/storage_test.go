@@ -363,10 +363,21 @@ func (w *world) compact(segments ...uint32) error {
 
 // checkpoint writes a checkpoint of what is there now.
 func (w *world) checkpoint() error {
-	return w.l.Checkpoint(w.l.Position(), pieces, w.piece)
+	return w.l.Checkpoint(w.l.Position(), inPieces(w.piece))
 }
 
 const pieces = 3 // of a checkpoint, by the objects' values
+
+// inPieces yields the pieces that there are, and then nothing.
+func inPieces(piece func(i int) ([]byte, error)) func() ([]byte, error) {
+	i := 0
+	return func() ([]byte, error) {
+		if i++; i > pieces {
+			return nil, nil
+		}
+		return piece(i - 1)
+	}
+}
 
 func (w *world) piece(i int) ([]byte, error) {
 	p := frame.Writer{byte(i)}

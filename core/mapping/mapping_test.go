@@ -16,25 +16,24 @@ import (
 	"motte/core/log"
 )
 
-// entry makes an entry that keeps to its limits. Few values, in few shards, make
-// runs long.
+// collection is that of the Maps.
+const collection = 3
+
+// entry makes an entry that keeps to its limits. Few values, of few ranges, make
+// some runs long and others empty.
 func entry(r *rand.Rand, few bool) (e Entry) {
 	for i := 0; i < len(e.ID); i += 8 {
 		binary.BigEndian.PutUint64(e.ID[i:], r.Uint64())
 	}
 	if few {
 		copy(e.ID[:identity.ValueSize], make([]byte, identity.ValueSize))
-		e.ID[0], e.ID[1], e.ID[5] = byte(r.IntN(2)), byte(r.IntN(4)*85), byte(r.IntN(200))
+		e.ID[0], e.ID[1], e.ID[5] = byte(r.IntN(2)), byte(r.IntN(4)*85), byte(1+r.IntN(200))
 	}
 	e.LSN = r.Uint64()
 	e.Loc = log.Location{Segment: r.Uint32N(Limit), Offset: r.Uint32N(Limit) * 8, Length: (1 + r.Uint32N(Limit-1)) * 8}
-	e.Collection, e.Owner = r.Uint32N(Limit), r.Uint32N(Limit)
+	e.Collection, e.Owner = collection, r.Uint32N(Limit)
 	return e
 }
-
-func length(m *Map) int { n, _ := m.Size(); return n }
-
-func size(m *Map) int64 { _, n := m.Size(); return n }
 
 // kept is what a Map returns of e.
 func kept(e Entry) Entry {
@@ -42,21 +41,48 @@ func kept(e Entry) Entry {
 	return e
 }
 
-// check verifies that all runs are in order, and that none has more room than it may.
-func check(t *testing.T, m *Map) {
+// check verifies that all entries are in order, each in the run where it is looked for,
+// that no run has more room than it may, and that there are as many runs as there should
+// be for so many entries.
+func check(t testing.TB, m *Map) {
 	t.Helper()
-	for k, run := range m.runs {
+	if m.entries == 0 {
+		if m.low != nil || m.high != nil || m.Bytes() != 0 {
+			t.Fatalf("an empty Map takes %d bytes", m.Bytes())
+		}
+		return
+	}
+	if len(m.low) != 1<<m.depth || len(m.high) != 2<<m.depth || m.split >= len(m.low) {
+		t.Fatalf("%d and %d runs at depth %d, %d divided", len(m.low), len(m.high), m.depth, m.split)
+	}
+	runs, n, bytes := len(m.low)+m.split, 0, int64(0)
+	if m.entries > perRun*runs || m.entries < perRun/2*(runs-1)-1 {
+		t.Fatalf("%d entries in %d runs", m.entries, runs)
+	}
+	var before packed
+	for k, run := range slices.Concat(m.high[:2*m.split], m.low[m.split:]) {
 		for i := range run {
-			if run[i].free() || i > 0 && bytes.Compare(run[i-1].value(), run[i].value()) >= 0 {
+			if first, second := halves(run[i][:]); run[i].free() || !before.before(first, second) {
 				t.Fatalf("run %d: entry %d has no length, or is not in order", k, i)
 			}
-			if at, j, ok := m.find(identity.Value(append([]byte{byte(k / runs)}, run[i].value()...))); !ok || at != &m.runs[k] || j != i {
+			before = run[i]
+			if at, j, ok := m.find(run[i].value()); !ok || &(*at)[0] != &run[0] || j != i {
 				t.Fatalf("run %d: entry %d is not found where it is", k, i)
 			}
 		}
 		if room(len(run))*4 < cap(run)*3 {
 			t.Fatalf("run %d: %d entries in %d places", k, len(run), cap(run))
 		}
+		n += len(run)
+	}
+	for k, run := range slices.Concat(m.high, m.low) {
+		bytes += int64(cap(run)) * packedSize
+		if empty := k < len(m.high) && k >= 2*m.split || k >= len(m.high) && k-len(m.high) < m.split; empty && run != nil {
+			t.Fatalf("run %d is not used, and has room for %d", k, cap(run))
+		}
+	}
+	if n != m.Len() || bytes != m.bytes {
+		t.Fatalf("%d entries in %d bytes, counted %d in %d", n, bytes, m.Len(), m.bytes)
 	}
 }
 
@@ -65,7 +91,7 @@ func check(t *testing.T, m *Map) {
 func TestMapAgreesWithGoMap(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		m, model := &Map{}, map[identity.Value]Entry{}
+		m, model := New(collection), map[identity.Value]Entry{}
 		var values []identity.Value
 		for step := range 20_000 {
 			e := entry(r, seed%2 == 0)
@@ -105,81 +131,131 @@ func TestMapAgreesWithGoMap(t *testing.T) {
 	}
 }
 
+// copied fills a Map with pieces of another one, of so many entries at most.
+func copied(t testing.TB, m *Map, piece int) *Map {
+	t.Helper()
+	loaded := New(collection)
+	var v identity.Value
+	for {
+		b, last := m.Append(nil, v, piece)
+		if len(b) == 0 {
+			return loaded
+		}
+		if len(b) > piece*packedSize {
+			t.Fatalf("a piece of %d bytes", len(b))
+		}
+		if got, err := loaded.Load(b, v); err != nil || got != last {
+			t.Fatalf("a piece up to %x: %v, up to %x", last, err, got)
+		}
+		v = last
+	}
+}
+
 // compare verifies that m holds what model does, and that a Map that is filled
-// with its shards does so as well.
+// with its pieces does so as well.
 func compare(t *testing.T, m *Map, model map[identity.Value]Entry) {
 	t.Helper()
-	loaded := &Map{}
-	for i := range Shards {
-		if err := loaded.LoadShard(i, m.AppendShard(nil, i)); err != nil {
-			t.Fatalf("shard %d: %v", i, err)
-		}
-	}
-	for _, m := range []*Map{m, loaded} {
+	for _, m := range []*Map{m, copied(t, m, 1<<20), copied(t, m, 300)} {
 		check(t, m)
 		n := 0
-		for i := range Shards {
-			for e := range m.Shard(i) {
-				if n++; model[e.ID.Value()] != e || int(e.ID[0]) != i {
-					t.Fatalf("shard %d yields %v, want %v", i, e, model[e.ID.Value()])
-				}
+		for e := range m.After(identity.Value{}) {
+			if n++; model[e.ID.Value()] != e {
+				t.Fatalf("yielded %v, want %v", e, model[e.ID.Value()])
 			}
 		}
-		if n != len(model) || length(m) != n {
-			t.Fatalf("shards yield %d entries, the Map has %d, want %d", n, length(m), len(model))
+		if n != len(model) || m.Len() != n {
+			t.Fatalf("%d entries yielded, the Map has %d, want %d", n, m.Len(), len(model))
 		}
 	}
 }
 
-func TestShardStopsWhenItsCallerDoes(t *testing.T) {
-	m := &Map{}
-	for i := range byte(9) {
-		m.Put(Entry{ID: identity.ID{5, i}, Loc: log.Location{Length: 8}})
+// TestAfterBeginsBehindItsValue, whether that is there or not, and stops when its
+// caller does: a walk in steps sees each entry once, in order, also if the Map changes
+// between the steps.
+func TestAfterBeginsBehindItsValue(t *testing.T) {
+	r, m := rand.New(rand.NewPCG(3, 3)), New(collection)
+	var stay []identity.Value
+	for range 3000 {
+		e := entry(r, false)
+		stay = append(stay, e.ID.Value())
+		m.Put(e)
 	}
-	n := 0
-	for range m.Shard(5) {
-		if n++; n == 4 {
+	slices.SortFunc(stay, func(a, b identity.Value) int { return bytes.Compare(a[:], b[:]) })
+	var passing []identity.Value // that come and go
+	seen := make(map[identity.Value]int)
+	var v identity.Value
+	for steps := 0; ; steps++ {
+		n := 0
+		for e := range m.After(v) {
+			if got := e.ID.Value(); bytes.Compare(got[:], v[:]) <= 0 {
+				t.Fatalf("%x comes after %x", got, v)
+			}
+			v = e.ID.Value()
+			seen[v]++
+			if n++; n == 7 {
+				break
+			}
+		}
+		if n == 0 {
 			break
 		}
+		for _, v := range passing {
+			m.Delete(v)
+		}
+		passing = passing[:0]
+		for range r.IntN(20) * (steps % 200) { // divides runs, and the deletions make one of two
+			e := entry(r, false)
+			passing = append(passing, e.ID.Value())
+			m.Put(e)
+		}
 	}
-	if n != 4 {
-		t.Errorf("%d entries after a break at the fourth", n)
+	for _, v := range stay {
+		if seen[v] != 1 {
+			t.Fatalf("an entry that was there all the time was seen %d times", seen[v])
+		}
 	}
 }
 
-// TestRunsAreNearlyFull holds a Map to what it promises of its size, while it
-// grows and after it shrank: with 61 to 92 entries in a run, as with a million and more.
-func TestRunsAreNearlyFull(t *testing.T) {
-	const shards, least, most = 16, 1_000_000 / 16, 1_500_000 / 16
-	r, m := rand.New(rand.NewPCG(1, 1)), &Map{}
+// TestMapsAreAsLargeAsTheirEntries holds a Map to what it promises of its size, while it
+// grows from nothing and shrinks again.
+func TestMapsAreAsLargeAsTheirEntries(t *testing.T) {
+	const most = 300_000
+	r, m := rand.New(rand.NewPCG(1, 1)), New(collection)
+	if m.Bytes() != 0 {
+		t.Fatalf("an empty Map takes %d bytes", m.Bytes())
+	}
 	var values []identity.Value
+	longest := func() (n int) {
+		for _, run := range slices.Concat(m.low, m.high) {
+			n = max(n, len(run))
+		}
+		return n
+	}
 	for n := 1; n <= most; n++ {
 		e := entry(r, false)
-		e.ID[0] %= shards
 		m.Put(e)
 		values = append(values, e.ID.Value())
-		if n >= least && n%500 == 0 && size(m) >= int64(n)*55 {
-			t.Fatalf("%d bytes for %d entries: more than 55 for each", size(m), n)
+		if n >= 1000 && n%500 == 0 && m.Bytes() >= int64(n)*56 || m.Bytes() > int64(n)*120+128 {
+			t.Fatalf("%d bytes for %d entries", m.Bytes(), n)
+		}
+		if n%5000 == 0 && longest() > 3*perRun {
+			t.Fatalf("a run of %d entries, of %d", longest(), n)
 		}
 	}
-	loaded := &Map{}
-	for i := range Shards {
-		if err := loaded.LoadShard(i, m.AppendShard(nil, i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if size(loaded) >= int64(length(loaded))*57 {
-		t.Errorf("%d bytes for %d entries that were loaded: more than 57 for each", size(loaded), length(loaded))
+	loaded := copied(t, m, 4096)
+	if loaded.Bytes() >= int64(loaded.Len())*58 || len(loaded.low) != len(m.low) {
+		t.Errorf("%d bytes for %d entries that were loaded", loaded.Bytes(), loaded.Len())
 	}
 	for n := len(values) - 1; n >= 0; n-- {
 		m.Delete(values[n])
-		if n >= least && n%500 == 0 && size(m) >= int64(n)*67 {
-			t.Fatalf("%d bytes for %d entries that are left: more than 67 for each", size(m), n)
+		if n >= 1000 && n%500 == 0 && m.Bytes() >= int64(n)*68 || m.Bytes() > int64(n)*140+128 {
+			t.Fatalf("%d bytes for %d entries that are left", m.Bytes(), n)
+		}
+		if n%5000 == 0 && longest() > 3*perRun {
+			t.Fatalf("a run of %d entries, of %d", longest(), n)
 		}
 	}
-	if length(m) != 0 || size(m) > shards*runs*packedSize {
-		t.Errorf("empty, but %d entries in %d bytes", length(m), size(m))
-	}
+	check(t, m)
 }
 
 func TestLimits(t *testing.T) {
@@ -187,10 +263,10 @@ func TestLimits(t *testing.T) {
 		ID:         identity.ID{1, 2, 3},
 		LSN:        1<<64 - 1,
 		Loc:        log.Location{Segment: Limit - 1, Offset: 8 * (Limit - 1), Length: 8 * (Limit - 1)},
-		Collection: Limit - 1,
+		Collection: collection,
 		Owner:      Limit - 1,
 	}
-	m := &Map{}
+	m := New(collection)
 	m.Put(most)
 	if got, ok := m.Get(most.ID.Value()); !ok || got != kept(most) {
 		t.Errorf("got %v %v, want %v", got, ok, kept(most))
@@ -202,14 +278,15 @@ func TestLimits(t *testing.T) {
 		"length":                       func(e *Entry) { e.Loc.Length += 8 },
 		"length, no multiple of eight": func(e *Entry) { e.Loc.Length-- },
 		"length, none":                 func(e *Entry) { e.Loc.Length = 0 },
+		"value, zero":                  func(e *Entry) { copy(e.ID[:], make([]byte, identity.ValueSize)) },
 		"collection":                   func(e *Entry) { e.Collection++ },
 		"owner":                        func(e *Entry) { e.Owner++ },
 	} {
 		t.Run(name, func(t *testing.T) {
-			over, m := most, &Map{}
+			over, m := most, New(collection)
 			set(&over)
 			defer func() {
-				if recover() == nil || length(m) != 0 {
+				if recover() == nil || m.Len() != 0 {
 					t.Errorf("%v is taken", over)
 				}
 			}()
@@ -232,16 +309,16 @@ func TestWroteComparesTheLowBits(t *testing.T) {
 	}
 }
 
-// golden is shard 0xa0 of a checkpoint, with two entries. It is a stored format:
+// golden is a piece of a checkpoint, with two entries. It is a stored format:
 // it does not change without a new version of checkpoints.
 var golden = strings.Join([]string{
-	"0102030405060708090a0b0c0d0e0f", "101112131415161718191a1b1c1d1e1f", "abcdef", "000007", "000002", "00000f", "000003", "000105",
-	"f1f2f3f4f5f6f7f8f9fafbfcfdfeff", "e0e1e2e3e4e5e6e7e8e9eaebecedeeef", "000001", "fffffe", "fffffd", "fffffc", "fffffb", "fffffa",
+	"a00102030405060708090a0b0c0d0e0f", "101112131415161718191a1b1c1d1e1f", "abcdef", "000007", "000002", "00000f", "000105",
+	"a0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", "e0e1e2e3e4e5e6e7e8e9eaebecedeeef", "000001", "fffffe", "fffffd", "fffffc", "fffffa",
 }, "")
 
 func goldenEntries() []Entry {
-	a := Entry{LSN: 0xffff_ffff_ffab_cdef, Loc: log.Location{Segment: 7, Offset: 16, Length: 120}, Collection: 3, Owner: 0x105}
-	b := Entry{LSN: 1, Loc: log.Location{Segment: 0xfffffe, Offset: 0x7ffffe8, Length: 0x7ffffe0}, Collection: 0xfffffb, Owner: 0xfffffa}
+	a := Entry{LSN: 0xffff_ffff_ffab_cdef, Loc: log.Location{Segment: 7, Offset: 16, Length: 120}, Collection: collection, Owner: 0x105}
+	b := Entry{LSN: 1, Loc: log.Location{Segment: 0xfffffe, Offset: 0x7ffffe8, Length: 0x7ffffe0}, Collection: collection, Owner: 0xfffffa}
 	a.ID[0], b.ID[0] = 0xa0, 0xa0
 	for i := 1; i < identity.Size; i++ {
 		a.ID[i] = byte(i)
@@ -253,22 +330,23 @@ func goldenEntries() []Entry {
 	return []Entry{a, b}
 }
 
-func TestGoldenShard(t *testing.T) {
-	m := &Map{}
+func TestGoldenPiece(t *testing.T) {
+	m := New(collection)
 	for _, e := range goldenEntries() {
 		m.Put(e)
 	}
 	before := []byte("what is there stays")
-	if got := m.AppendShard(before, 0xa0); hex.EncodeToString(bytes.TrimPrefix(got, before)) != golden {
+	got, last := m.Append(before, identity.Value{}, 3)
+	if hex.EncodeToString(bytes.TrimPrefix(got, before)) != golden || last != goldenEntries()[1].ID.Value() {
 		t.Errorf("got  %x\nwant %x%s", got, before, golden)
 	}
 	b, err := hex.DecodeString(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m = &Map{}
-	if err := m.LoadShard(0xa0, b); err != nil || length(m) != 2 {
-		t.Fatalf("%v, %d entries", err, length(m))
+	m = New(collection)
+	if last, err := m.Load(b, identity.Value{1}); err != nil || m.Len() != 2 || last != goldenEntries()[1].ID.Value() {
+		t.Fatalf("%v, %d entries up to %x", err, m.Len(), last)
 	}
 	for _, e := range goldenEntries() {
 		if got, ok := m.Get(e.ID.Value()); !ok || got != kept(e) {
@@ -277,62 +355,71 @@ func TestGoldenShard(t *testing.T) {
 	}
 }
 
-func TestMalformedShardStaysEmpty(t *testing.T) {
+func TestMalformedPieces(t *testing.T) {
 	b, err := hex.DecodeString(golden)
 	if err != nil {
 		t.Fatal(err)
 	}
 	noLength := bytes.Clone(b)
-	copy(noLength[packedSize+40:], []byte{0, 0, 0})
-	twice := append(bytes.Clone(b), b[:packedSize]...)
+	copy(noLength[packedSize+41:], []byte{0, 0, 0})
+	twice := append(bytes.Clone(b), b[packedSize:]...)
 	twice[2*packedSize+20] ^= 1 // the tag: another content of the same object
+	noValue := bytes.Clone(b)
+	clear(noValue[:identity.ValueSize])
 	for name, b := range map[string][]byte{
 		"a byte is missing": b[:2*packedSize-1],
 		"a byte too many":   append(bytes.Clone(b), 1),
 		"one byte":          b[:1],
 		"no length":         noLength,
+		"no value":          noValue,
 		"all zeros":         make([]byte, packedSize),
 		"a value twice":     twice,
+		"not in order":      append(bytes.Clone(b[packedSize:]), b[:packedSize]...),
 	} {
-		m := &Map{}
-		if err := m.LoadShard(0xa0, b); !errors.Is(err, frame.ErrMalformed) {
+		m := New(collection)
+		if _, err := m.Load(b, identity.Value{}); !errors.Is(err, frame.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if length(m) != 0 || size(m) != 0 || len(m.AppendShard(nil, 0xa0)) != 0 {
-			t.Errorf("%s: %d entries", name, length(m))
+	}
+	m := New(collection)
+	if _, err := m.Load(b, goldenEntries()[0].ID.Value()); !errors.Is(err, frame.ErrMalformed) {
+		t.Errorf("a piece that begins with the value that it should follow: %v", err)
+	}
+	last, err := m.Load(b, identity.Value{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []identity.Value{last, {}} {
+		if _, err := m.Load(b, v); !errors.Is(err, frame.ErrMalformed) || m.Len() != 2 {
+			t.Errorf("a piece twice: %v, %d entries", err, m.Len())
 		}
 	}
 }
 
-// FuzzLoadShard: what is loaded is what was there, in some order, or nothing.
-func FuzzLoadShard(f *testing.F) {
+// FuzzLoad: what is loaded, in two pieces, is what was there.
+func FuzzLoad(f *testing.F) {
 	b, err := hex.DecodeString(golden)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(b)
-	f.Add(append(bytes.Clone(b), b...))
-	f.Add(make([]byte, packedSize))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m := &Map{}
-		err := m.LoadShard(1, b)
+	f.Add(b, 1)
+	f.Add(append(bytes.Clone(b), b...), 2)
+	f.Add(make([]byte, packedSize), 0)
+	f.Fuzz(func(t *testing.T, b []byte, first int) {
+		m := New(collection)
+		cut := max(0, min(first, len(b)/packedSize)) * packedSize
+		last, err := m.Load(b[:cut], identity.Value{})
+		if err == nil {
+			_, err = m.Load(b[cut:], last)
+		}
+		if err != nil && m.Len() == 0 {
+			return
+		}
 		check(t, m)
-		got := m.AppendShard(nil, 1)
-		switch {
-		case err != nil && (length(m) != 0 || len(got) != 0):
-			t.Fatalf("%v, but %d entries", err, length(m))
-		case err == nil && !slices.Equal(sorted(got), sorted(b)):
+		if got, _ := m.Append(nil, identity.Value{}, 1<<30); err == nil && !bytes.Equal(got, b) {
 			t.Fatalf("loaded %x, holds %x", b, got)
 		}
 	})
-}
-
-func sorted(b []byte) (list []string) {
-	for p := range slices.Chunk(b, packedSize) {
-		list = append(list, string(p))
-	}
-	slices.Sort(list)
-	return list
 }
 
 // BenchmarkOperations times each operation among a million objects, in random
@@ -348,7 +435,7 @@ func BenchmarkOperations(b *testing.B) {
 		more[i] = entry(r, false)
 	}
 	fill := func() *Map {
-		m := &Map{}
+		m := New(collection)
 		for _, e := range there {
 			m.Put(e)
 		}
@@ -385,18 +472,18 @@ func BenchmarkMemory(b *testing.B) {
 				var before, after runtime.MemStats
 				runtime.GC()
 				runtime.ReadMemStats(&before)
-				r, m, sum, samples := rand.New(rand.NewPCG(1, 1)), &Map{}, 0.0, 0
+				r, m, sum, samples := rand.New(rand.NewPCG(1, 1)), New(collection), 0.0, 0
 				for i := range n {
 					m.Put(entry(r, false))
 					if i > n/2 && i%(n/1000) == 0 {
-						sum += float64(size(m)) / float64(length(m))
+						sum += float64(m.Bytes()) / float64(m.Len())
 						samples++
 					}
 				}
 				runtime.GC()
 				runtime.ReadMemStats(&after)
 				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "heap-B/object")
-				b.ReportMetric(float64(size(m))/float64(n), "B/object")
+				b.ReportMetric(float64(m.Bytes())/float64(n), "B/object")
 				b.ReportMetric(sum/float64(samples), "mean-B/object") // from n/2 to n
 				runtime.KeepAlive(m)
 			}

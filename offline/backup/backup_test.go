@@ -58,7 +58,11 @@ func (s *store) write(n int) {
 
 func (s *store) checkpoint() {
 	s.t.Helper()
-	must(s.t, s.log.Checkpoint(s.log.Position(), 1, func(int) ([]byte, error) { return []byte("state"), nil }))
+	pieces := [][]byte{[]byte("state"), nil}
+	must(s.t, s.log.Checkpoint(s.log.Position(), func() (p []byte, err error) {
+		p, pieces = pieces[0], pieces[1:]
+		return p, nil
+	}))
 }
 
 func (s *store) backup(to string, o Options) (*Report, error) {

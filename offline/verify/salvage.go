@@ -48,10 +48,10 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	}
 	out := &Salvaged{Gone: len(s.report.Gone), Found: len(s.moved), SetAside: []string{}}
 	for _, o := range s.gone {
-		s.objects.Delete(o.ID.Value())
+		s.objects.delete(o)
 	}
 	for _, o := range s.moved {
-		s.objects.Put(o)
+		s.objects.put(o)
 	}
 	if err := s.checkpoint(now, 1); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	if err := s.leave(now); err != nil {
 		return nil, err
 	}
-	out.Objects, _ = s.objects.Size()
+	out.Objects = s.objects.size()
 	return out, log.SyncPath(s.path)
 }
 
@@ -162,13 +162,13 @@ func (s *Store) carry(segment uint32) error {
 		}
 		for i, o := range entries {
 			o.Loc = at[i]
-			s.objects.Put(o)
+			s.objects.put(o)
 		}
 		group, entries, size = nil, nil, 0
 		return nil
 	}
 	err := s.log.Walk(segment, func(r log.Record, at log.Location) error {
-		o, ok := s.objects.Get(r.ID.Value())
+		o, ok := s.objects.get(r.Collection, r.ID.Value())
 		if !ok || o.Loc != at {
 			return nil
 		}
@@ -189,13 +189,14 @@ func (s *Store) carry(segment uint32) error {
 func (s *Store) checkpoint(now time.Time, times int) error {
 	at := s.log.Position()
 	s.engine.Start(now, at)
-	_, catalogue := s.engine.Checkpoint()
+	_, catalogue, _ := s.engine.Checkpoint()
 	for range times {
-		err := s.log.Checkpoint(at, mapping.Shards+1, func(i int) ([]byte, error) {
-			if i == 0 {
-				return catalogue, nil
+		piece, pieces := catalogue, s.objects.pieces()
+		err := s.log.Checkpoint(at, func() (next []byte, err error) {
+			if next, piece = piece, nil; next == nil {
+				next = pieces()
 			}
-			return s.objects.AppendShard(nil, i-1), nil
+			return next, nil
 		})
 		if err != nil {
 			return err

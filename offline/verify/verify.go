@@ -57,7 +57,7 @@ type Store struct {
 	log     *log.Log
 	engine  *engine.Engine
 	maker   *identity.Maker
-	objects *mapping.Map // all of them
+	objects objects // all of them
 	names   map[uint32]string
 	erased  bool   // there were principals without a key
 	base    uint32 // the checkpoint that it starts from
@@ -239,17 +239,18 @@ func (s *Store) start(n uint32) error {
 // take takes the state out of the engine.
 func (s *Store) take() error {
 	s.catalogue()                                         // as the log has it; Check takes off who has no key
-	_ = s.engine.Check(func(uint32) bool { return true }) // sweeps what dropped collections left
-	s.objects, s.digest = new(mapping.Map), [sha256.Size]byte{}
-	for i := range mapping.Shards {
-		if err := s.objects.LoadShard(i, s.engine.Shard(i)); err != nil {
+	_ = s.engine.Check(func(uint32) bool { return true }) // takes away what erased owners put
+	s.objects, s.digest = make(objects), [sha256.Size]byte{}
+	_, _, rest := s.engine.Checkpoint()
+	for piece := s.engine.Piece(&rest); piece != nil; piece = s.engine.Piece(&rest) {
+		if err := s.objects.add(piece); err != nil {
 			return err
 		}
-		for o := range s.objects.Shard(i) {
-			row := frame.Writer(o.ID[:]).U64(o.LSN).U32(o.Loc.Segment).U32(o.Loc.Offset).U32(o.Loc.Length).U32(o.Collection).U32(o.Owner)
-			for j, b := range sha256.Sum256(row) { // in whatever order
-				s.digest[j] ^= b
-			}
+	}
+	for o := range s.objects.all() {
+		row := frame.Writer(o.ID[:]).U64(o.LSN).U32(o.Loc.Segment).U32(o.Loc.Offset).U32(o.Loc.Length).U32(o.Collection).U32(o.Owner)
+		for j, b := range sha256.Sum256(row) { // in whatever order
+			s.digest[j] ^= b
 		}
 	}
 	return nil
@@ -258,7 +259,7 @@ func (s *Store) take() error {
 // catalogue reads names out of the first piece of a checkpoint, of each record
 // reserved 8 | kind 1 | collection 4 | length 4 | body. See package engine.
 func (s *Store) catalogue() {
-	_, piece := s.engine.Checkpoint()
+	_, piece, _ := s.engine.Checkpoint()
 	s.maker, s.names, s.erased = identity.NewMaker(s.log.Keys().Identity()), make(map[uint32]string), false
 	for r := frame.NewReader(piece); r.Len() > 0; {
 		r.U64()

@@ -14,7 +14,7 @@ import (
 // walker looks at every record of every segment.
 type walker struct {
 	*Store
-	unseen   *mapping.Map                     // live objects whose record was not found yet
+	unseen   objects                          // live objects whose record was not found yet
 	copies   map[identity.Value]mapping.Entry // readable ones of live records, in other places
 	lost     []log.Record                     // behind the checkpoint, that a start does not apply
 	present  ranges                           // LSNs of records behind the checkpoint of which a head was opened
@@ -24,11 +24,12 @@ type walker struct {
 }
 
 func (s *Store) walk(ctx context.Context, progress func(done, total int64)) error {
-	w := &walker{Store: s, unseen: new(mapping.Map), copies: make(map[identity.Value]mapping.Entry), progress: progress}
+	w := &walker{Store: s, unseen: make(objects), copies: make(map[identity.Value]mapping.Entry), progress: progress}
 	s.walking = w
 	defer func() { s.walking = nil }()
-	for i := range mapping.Shards {
-		if err := w.unseen.LoadShard(i, s.objects.AppendShard(nil, i)); err != nil {
+	pieces := s.objects.pieces()
+	for piece := pieces(); piece != nil; piece = pieces() {
+		if err := w.unseen.add(piece); err != nil {
 			return err
 		}
 	}
@@ -36,7 +37,7 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	for _, x := range list {
 		w.total += x.Bytes
 	}
-	s.report.Objects, _ = s.objects.Size()
+	s.report.Objects = s.objects.size()
 	s.report.Segments, s.report.LSN = len(list), s.log.Position().LSN
 	s.gone, s.moved = make(map[identity.ID]mapping.Entry), make(map[identity.ID]mapping.Entry)
 	for _, x := range list {
@@ -76,9 +77,9 @@ func (w *walker) visit(r log.Record, at log.Location) error {
 		return nil
 	}
 	w.behind(r)
-	o, live := w.objects.Get(r.ID.Value())
+	o, live := w.objects.get(r.Collection, r.ID.Value())
 	if live = live && r.Kind == log.KindPut && o.ID == r.ID && o.Wrote(r.LSN); live && o.Loc == at {
-		w.unseen.Delete(o.ID.Value())
+		w.unseen.delete(o)
 	} else if live {
 		o.Loc = at
 		w.copies[o.ID.Value()] = o
@@ -139,13 +140,11 @@ func (w *walker) body(r log.Record, at log.Location) (what string, err error) {
 // rest looks at the live objects whose record was not found, whole, where it
 // should be.
 func (w *walker) rest() {
-	for i := range mapping.Shards {
-		for o := range w.unseen.Shard(i) {
-			if other, ok := w.copies[o.ID.Value()]; ok {
-				w.moved[o.ID] = other
-			} else {
-				w.gone[o.ID] = o
-			}
+	for o := range w.unseen.all() {
+		if other, ok := w.copies[o.ID.Value()]; ok {
+			w.moved[o.ID] = other
+		} else {
+			w.gone[o.ID] = o
 		}
 	}
 }
@@ -172,7 +171,7 @@ func (w *walker) superseded(r *log.Record) error {
 		return nil
 	}
 	why := fmt.Sprintf("record %d, which put it, is damaged", r.LSN)
-	o, ok := w.objects.Get(r.ID.Value())
+	o, ok := w.objects.get(r.Collection, r.ID.Value())
 	if !ok && r.Kind == log.KindPut {
 		w.note(mapping.Entry{ID: r.ID, Collection: r.Collection}, why)
 	}

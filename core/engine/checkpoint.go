@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"motte/core/access"
+	"motte/core/frame"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// Cursor is a place in the order of all objects of the store: by collection, then by
+// value. It is behind the object that it names. The zero Cursor is the beginning.
+type Cursor struct {
+	Collection uint32
+	Value      identity.Value
+	last       uint32 // of a checkpoint: the highest number of a collection that its catalogue may have
+}
+
+// from returns the collections that are not passed, and moves a cursor to the first of
+// them: the one that it names, or, if that was dropped, the next one.
+func (e *Engine) from(c *Cursor) []*collection {
+	i, _ := slices.BinarySearchFunc(e.collections, c.Collection, func(k *collection, id uint32) int { return cmp.Compare(k.id, id) })
+	if i < len(e.collections) {
+		c.enter(e.collections[i])
+	}
+	return e.collections[i:]
+}
+
+// enter moves a cursor to a collection.
+func (c *Cursor) enter(k *collection) {
+	if k.id != c.Collection {
+		c.Collection, c.Value = k.id, identity.Value{}
+	}
+}
+
+// Scan returns the next objects behind the cursor, most of them at most, and moves the
+// cursor behind them; nothing: that was all. An object that is there all the time comes
+// once. Those of erased owners that are still to be taken away come, too.
+func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
+	for _, k := range e.from(c) {
+		c.enter(k)
+		for o := range k.objects.After(c.Value) {
+			if len(list) == most {
+				return list
+			}
+			list = append(list, o)
+			c.Value = o.ID.Value()
+		}
+	}
+	return list
+}
+
+// pieceEntries is how many entries a piece of a checkpoint has at most: 188 KiB.
+const pieceEntries = 4096
+
+// Checkpoint returns the first piece of a checkpoint, the catalogue, the position as of
+// which it holds, and where the other pieces begin. They are taken with Piece, any time
+// later: records behind the position say what else became of their objects.
+func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
+	w := frame.Writer(nil)
+	add := func(rec log.Record) {
+		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
+	}
+	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
+	for _, w := range e.erase { // their keys are still to be destroyed
+		add(entry{flags: wire.FlagErase, owner: w.owner}.record(log.KindRemovePrincipal, 0))
+	}
+	for _, body := range e.alerts {
+		add(log.Record{Kind: log.KindAlert, Body: body})
+	}
+	add(log.Record{Kind: log.KindCounters, Body: frame.Writer(nil).
+		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
+	return e.at, w, Cursor{last: e.identifiers}
+}
+
+// Piece returns the next piece of a checkpoint, and moves the cursor behind it; nothing:
+// that was all. It is
+//
+//	collection 4 | entries, as package mapping packs them, in the order of their values …
+//
+// and pieces are in the order of collections and values. What is in a collection that was
+// made since the catalogue was taken stands behind the position alone.
+func (e *Engine) Piece(c *Cursor) []byte { return e.piece(c, pieceEntries) }
+
+func (e *Engine) piece(c *Cursor, most int) []byte {
+	for _, k := range e.from(c) {
+		c.enter(k)
+		if k.id > c.last {
+			break
+		}
+		piece, last := k.objects.Append(frame.Writer(nil).U32(k.id), c.Value, most)
+		if last != c.Value {
+			c.Value = last
+			return piece
+		}
+	}
+	return nil
+}
+
+// Restore takes piece i of a checkpoint, one after the other.
+func (e *Engine) Restore(i int, piece []byte) (err error) {
+	if i == 0 {
+		return e.restoreCatalogue(piece)
+	}
+	r := frame.NewReader(piece)
+	id := r.U32()
+	c, entries := e.byID[id], r.Rest()
+	if r.Done() != nil || c == nil || len(entries) == 0 || id < e.restored.Collection {
+		return frame.ErrMalformed
+	}
+	e.restored.enter(c)
+	e.restored.Value, err = c.objects.Load(entries, e.restored.Value)
+	return err
+}
+
+// restoreCatalogue takes the first piece, a list of
+//
+//	reserved 8 | kind 1 | collection 4 | length 4 | body …
+func (e *Engine) restoreCatalogue(piece []byte) error {
+	r := frame.NewReader(piece)
+	for r.Len() > 0 {
+		rec := log.Record{LSN: r.U64(), Kind: log.Kind(r.U8()), Collection: r.U32()}
+		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
+			c := frame.NewReader(rec.Body)
+			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
+		} else if rec.Kind < log.KindCreateCollection {
+			return frame.ErrMalformed // objects are in the other pieces alone
+		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {
+			return err
+		}
+	}
+	return r.Done()
+}

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"motte/core/log"
+	"motte/core/mapping"
+)
+
+// An erasure takes effect when its record is durable: from then on nothing that the owner
+// put is looked up, listed or found. Then its objects are taken away in steps, of which
+// the indexes hear, then its data key is destroyed, and then who asked for it is answered.
+
+// applyErase begins to take away all that an owner put. Before the start, when there is no
+// w, Check does that.
+func (e *Engine) applyErase(owner uint32, w *write) {
+	e.erased[owner] = true
+	e.erasures[owner] = len(e.erasures) + 1
+	started := w != nil
+	if !started {
+		w = &write{} // nobody waits
+	}
+	w.owner = owner
+	w.confirms++
+	e.erase = append(e.erase, w)
+	if started && len(e.erase) == e.swept+1 { // otherwise a sweep is under way, and goes on
+		e.work = append(e.work, func() bool {
+			more := e.sweep()
+			e.pumpTouched()
+			return more
+		})
+	}
+}
+
+// hides reports whether an erasure hides an object from a query: one that was queued
+// before the erasure may show the collection as it stood then, like one that was queued
+// before a deletion.
+func (e *Engine) hides(s *search, o mapping.Entry) bool {
+	return e.erased[o.Owner] && e.erasures[o.Owner] <= s.erasures
+}
+
+// sweep looks at the next objects of the store, and takes away those of erased owners. A
+// pass over all of them serves the erasures that there were when it began; others have
+// the next one.
+func (e *Engine) sweep() (more bool) {
+	if e.sweptTo == (Cursor{}) {
+		e.sweeping = len(e.erase)
+	}
+	list := e.Scan(&e.sweptTo, e.stride)
+	for _, o := range list {
+		if e.erased[o.Owner] {
+			e.takeAway(o)
+		}
+	}
+	if len(list) == 0 {
+		e.swept, e.sweptTo = e.sweeping, Cursor{}
+	}
+	return len(list) > 0 || e.swept < len(e.erase)
+}
+
+// takeAway removes an object as if it were deleted at the end of the log.
+func (e *Engine) takeAway(o mapping.Entry) {
+	rec := deletion(o)
+	rec.LSN = e.at.LSN
+	e.applyObject(&rec, log.Location{}, nil)
+	e.touch(e.byID[o.Collection])
+}
+
+// Erased says that the data keys of the first n erasures are destroyed.
+func (e *Engine) Erased(n int) {
+	e.swept -= n
+	e.sweeping -= n
+	for range n {
+		pop(&e.erase).confirmed(e)
+	}
+}
