@@ -33,13 +33,14 @@ const (
 
 // house puts the storage in order, beside traffic: it writes checkpoints, moves
 // what is alive out of segments that are mostly dead, merges small segments, cleans
-// the whole store now and then, and finishes erasures.
+// the whole store now and then, finishes erasures, and scrubs.
 type house struct {
 	s       *shell
 	ctx     context.Context
 	alive   int64              // bytes of live records
 	failed  map[uint32]failure // segments that could not be compacted
 	pass    pass
+	scrub   *scrubber
 	numbers [5]uint64 // that Observe tells, from the checkpoint's on
 }
 
@@ -67,6 +68,7 @@ func newHouse(s *shell, ctx context.Context) *house {
 // uses back to the system, too: the runtime would keep a tenth of all.
 func (s *shell) keepHouse(ctx context.Context) {
 	h := newHouse(s, ctx)
+	h.scrub = newScrubber(h)
 	freed := time.Now()
 	for pause := houseEvery; ; {
 		select {
@@ -75,9 +77,10 @@ func (s *shell) keepHouse(ctx context.Context) {
 			return
 		}
 		more, err := h.round()
+		hurry := h.scrub.round()
 		if pause = houseEvery; err != nil {
 			pause = housePause
-		} else if more {
+		} else if more || hurry {
 			pause = 0
 		}
 		if time.Since(freed) > freeEvery {
@@ -111,6 +114,9 @@ func (h *house) round() (more bool, err error) {
 	}
 	h.s.between(func(e *engine.Engine) {
 		e.Observe(3, h.numbers[:]...)
+		if h.scrub != nil {
+			e.Observe(8, h.scrub.numbers[:]...)
+		}
 		if answer > 0 {
 			h.s.count() // so that they see what it came to
 		}

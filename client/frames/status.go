@@ -55,6 +55,11 @@ type StatusItem struct {
 	CheckpointTime  uint64 // likewise
 	MovedBytes      uint64 // by compaction, since the start
 	GivenBackBytes  uint64 // likewise
+	Scrubbed        uint64 // live records that the scrub read, since the start
+	ScrubbedBytes   uint64 // likewise
+	ScrubPasses     uint64 // over the store, since the start
+	ScrubTime       uint64 // when the last one ended; 0: none has since the start
+	ScrubDamaged    uint64 // records that the scrub found damaged, since the start
 }
 
 // numbers are the numbers of an item of s's kind, in their order.
@@ -66,7 +71,8 @@ func (s *StatusItem) numbers() []*uint64 {
 		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.Restarts, &s.Refused}
 	case StatusServer:
 		return []*uint64{&s.Objects, &s.Alerts, &s.Now, &s.Started, &s.LiveBytes, &s.LogBytes, &s.Segments, &s.Connections,
-			&s.CheckpointBytes, &s.CheckpointLSN, &s.CheckpointTime, &s.MovedBytes, &s.GivenBackBytes}
+			&s.CheckpointBytes, &s.CheckpointLSN, &s.CheckpointTime, &s.MovedBytes, &s.GivenBackBytes,
+			&s.Scrubbed, &s.ScrubbedBytes, &s.ScrubPasses, &s.ScrubTime, &s.ScrubDamaged}
 	}
 	return nil
 }

@@ -33,6 +33,9 @@ much space until it is done.`,
 		if err != nil {
 			return err
 		}
+		if before.Storage == nil {
+			return client.ErrDenied
+		}
 		if err := a.compacting(ctx, c, before); err != nil {
 			return err
 		}
@@ -40,7 +43,7 @@ much space until it is done.`,
 		if err != nil {
 			return err
 		}
-		if before.Storage == nil || after.Storage == nil || after.Server == nil {
+		if after.Storage == nil || after.Server == nil {
 			return client.ErrDenied // it was taken away meanwhile
 		}
 		v := compactView{after.Storage.MovedBytes - before.Storage.MovedBytes,
@@ -56,24 +59,33 @@ func (a *app) compacting(ctx context.Context, c *client.Client, before *view) er
 	if s := before.Storage; s != nil && before.Server != nil && before.Server.LogBytes > s.LiveBytes {
 		total = int64(before.Server.LogBytes - s.LiveBytes)
 	}
-	bar := a.bar(total, "compacting", progressbar.OptionShowBytes(true))
+	err := a.await(ctx, c, "compacting", total, func(v *view) int64 {
+		return int64(v.Storage.GivenBackBytes - before.Storage.GivenBackBytes)
+	}, c.Compact)
+	if ctx.Err() != nil {
+		a.note("The server goes on compacting; 'motte status' shows what it has given back.")
+	}
+	return err
+}
+
+// await runs work that takes the server long, and shows how many bytes of a total are
+// done; total -1: it is not known.
+func (a *app) await(ctx context.Context, c *client.Client, what string, total int64, done func(*view) int64,
+	work func(context.Context) error) error {
+	bar := a.bar(total, what, progressbar.OptionShowBytes(true))
 	defer bar.Finish()
 	ended := make(chan error, 1)
-	go func() { ended <- c.Compact(ctx) }()
+	go func() { ended <- work(ctx) }()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case err := <-ended:
-			if ctx.Err() != nil {
-				a.note("The server goes on compacting; 'motte status' shows what it has given back.")
-			}
 			return err
 		case <-tick.C:
 			// What can't be shown is not worth an error: the answer itself is awaited.
-			if v, err := look(ctx, c); err == nil && v.Storage != nil && before.Storage != nil {
-				given := int64(v.Storage.GivenBackBytes - before.Storage.GivenBackBytes)
-				_ = bar.Set64(min(given, max(total, 0))) // only shown
+			if v, err := look(ctx, c); err == nil && v.Storage != nil {
+				_ = bar.Set64(min(done(v), max(total, 0))) // only shown
 			}
 		}
 	}

@@ -88,8 +88,15 @@ func (s *storageView) String() string {
 		checkpoint = fmt.Sprintf("the newest checkpoint has %s and is %v old", size(s.CheckpointBytes),
 			time.Duration(s.CheckpointSeconds)*time.Second)
 	}
-	return fmt.Sprintf("Of the log %s is live; %s. Compaction has moved %s and given back %s since the start.",
-		size(s.LiveBytes), checkpoint, size(s.MovedBytes), size(s.GivenBackBytes))
+	scrub := fmt.Sprintf("The scrub has read %s since the start; its passes over the store: %d", size(s.ScrubbedBytes), s.ScrubPasses)
+	if s.ScrubPasses > 0 {
+		scrub += fmt.Sprintf(", the last one %v ago", time.Duration(s.ScrubSeconds)*time.Second)
+	}
+	if s.ScrubDamaged > 0 {
+		scrub += fmt.Sprintf("; it found %s damaged: see 'motte alerts'", plural(int(s.ScrubDamaged), "record"))
+	}
+	return fmt.Sprintf("Of the log %s is live; %s. Compaction has moved %s and given back %s since the start. %s.",
+		size(s.LiveBytes), checkpoint, size(s.MovedBytes), size(s.GivenBackBytes), scrub)
 }
 
 func (a *app) grants(v *view) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"motte/client"
 	"motte/core"
 	"motte/core/log"
 	"motte/offline/backup"
@@ -36,10 +37,10 @@ type salvagedView struct {
 
 func (a *app) verify() *cobra.Command {
 	var dir, rootKey string
-	var salvage, yes bool
+	var salvage, yes, online bool
 	cmd := a.leaf(&cobra.Command{
 		Use:   "verify",
-		Short: "Read all of a store that is not served, and say what is damaged",
+		Short: "Read all of a store, and say what is damaged",
 		Long: `Open every file and every record of a store that no server has open: of a stopped one, or of
 a restored backup. Each object's content is held against its identity; both checkpoints have
 to lead to the same state. Nothing is changed. If anything is damaged, what it was and what is
@@ -49,11 +50,22 @@ With --salvage the store is made one that can be served again. What is damaged c
 there and nothing else: an object whose newest version can't be read is gone, also if an older
 one can be; live records in damaged files are carried over to new ones, and those files are
 kept under the name damaged-…, to be removed when nobody wants to look at them any more. What
-will be lost is printed first. If there is a backup that has it, restore that instead.`,
+will be lost is printed first. If there is a backup that has it, restore that instead.
+
+With --online the running server reads every live record, as it would for a client, and says
+how many are damaged; 'motte alerts' says where. It rests half of the time. It does not look at
+dead records, nor at the checkpoints.`,
 		Example: `  motte verify --dir store
   motte verify --dir /var/lib/motte --root-key /run/keys/motte --json
-  motte verify --dir store --salvage`,
+  motte verify --dir store --salvage
+  motte verify --online`,
 	}, func(ctx context.Context, _ []string) error {
+		if online {
+			if dir != "" || rootKey != "" || salvage {
+				return usage("--online asks the server: --dir, --root-key and --salvage are for a store that no server has open")
+			}
+			return a.verifyOnline(ctx)
+		}
 		if dir == "" {
 			return usage("--dir is missing: the directory of the store")
 		}
@@ -79,9 +91,52 @@ will be lost is printed first. If there is a backup that has it, restore that in
 	f.StringVar(&dir, "dir", "", "data directory `DIR`")
 	f.StringVar(&rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
 	f.BoolVar(&salvage, "salvage", false, "make of what can be read a store that can be served")
+	f.BoolVar(&online, "online", false, "let the running server read every live record")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
 	return cmd
+}
+
+// onlineView is what the server found in its live records.
+type onlineView struct {
+	Objects uint64 `json:"objects"`
+	Bytes   uint64 `json:"bytes"`
+	Damaged uint64 `json:"damaged"`
+}
+
+// verifyOnline lets the server read all that is alive, and shows how far it is.
+func (a *app) verifyOnline(ctx context.Context) error {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	before, err := look(ctx, c)
+	if err != nil {
+		return err
+	} else if before.Storage == nil {
+		return client.ErrDenied
+	}
+	var v client.Verified
+	err = a.await(ctx, c, "reading", int64(before.Storage.LiveBytes), func(now *view) int64 {
+		return int64(now.Storage.ScrubbedBytes - before.Storage.ScrubbedBytes)
+	}, func(ctx context.Context) (err error) {
+		v, err = c.Verify(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	shown := onlineView{v.Objects, v.Bytes, v.Damaged}
+	if v.Damaged == 0 {
+		return a.done(shown, "Every live record is as it was written: %s, %s.", plural(int(v.Objects), "object"), size(v.Bytes))
+	}
+	if a.json {
+		if err := a.emit(shown); err != nil {
+			return err
+		}
+	}
+	return damageError{fmt.Errorf("of %s %d can't be read: 'motte alerts' says where they lie", plural(int(v.Objects), "object"), v.Damaged)}
 }
 
 func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes bool) error {

@@ -42,6 +42,10 @@ type storageView struct {
 	CheckpointSeconds uint64 `json:"checkpoint_seconds"` // since it was written
 	MovedBytes        uint64 `json:"moved_bytes"`        // since the server started
 	GivenBackBytes    uint64 `json:"given_back_bytes"`   // likewise
+	ScrubbedBytes     uint64 `json:"scrubbed_bytes"`     // likewise
+	ScrubPasses       uint64 `json:"scrub_passes"`       // likewise
+	ScrubSeconds      uint64 `json:"scrub_seconds"`      // since the last pass ended; 0: none has since the start
+	ScrubDamaged      uint64 `json:"scrub_damaged"`      // records that the scrub found damaged, since the start
 }
 
 type headView struct {
@@ -151,7 +155,8 @@ func (h headView) String() string { return fmt.Sprintf("%d %s %s", h.LSN, h.Segm
 
 func newStorage(s *client.StatusItem) *storageView {
 	return &storageView{LiveBytes: s.LiveBytes, CheckpointBytes: s.CheckpointBytes, CheckpointLSN: s.CheckpointLSN,
-		CheckpointSeconds: s.Age(s.CheckpointTime), MovedBytes: s.MovedBytes, GivenBackBytes: s.GivenBackBytes}
+		CheckpointSeconds: s.Age(s.CheckpointTime), MovedBytes: s.MovedBytes, GivenBackBytes: s.GivenBackBytes,
+		ScrubbedBytes: s.ScrubbedBytes, ScrubPasses: s.ScrubPasses, ScrubSeconds: s.Age(s.ScrubTime), ScrubDamaged: s.ScrubDamaged}
 }
 
 func newServer(s *client.StatusItem) *serverView {

@@ -111,16 +111,19 @@ type Stats [micros + MaxOp]uint64
 
 // Indexes of single counters.
 const (
-	Synced      = iota // records made durable
-	SyncMicros         // time that took
-	LogBytes           // of the store
-	Objects            // in the store
-	Connections        // open now
-	Refused            // connections: strangers, over the limit, or a handshake that failed
-	SyncLatency        // the first of Buckets, of group commits
-	requests    = SyncLatency + Buckets
-	latency     = requests + MaxOp*MaxCode
-	micros      = latency + MaxOp*Buckets
+	Synced       = iota // records made durable
+	SyncMicros          // time that took
+	LogBytes            // of the store
+	Objects             // in the store
+	Connections         // open now
+	Refused             // connections: strangers, over the limit, or a handshake that failed
+	ScrubBytes          // of live records that were read to see whether they are whole
+	ScrubPasses         // over the store
+	ScrubDamaged        // records that were not
+	SyncLatency         // the first of Buckets, of group commits
+	requests     = SyncLatency + Buckets
+	latency      = requests + MaxOp*MaxCode
+	micros       = latency + MaxOp*Buckets
 )
 
 // Requests is the index of the answers to an operation with a code.

@@ -137,6 +137,7 @@ var operations = map[wire.Operation]struct {
 	wire.OpHead:             {0, aQuery, 0, 0, (*Engine).compare},
 	wire.OpAlerts:           {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},
 	wire.OpCompact:          {0, 0, 0, wire.RightAdmin, (*Engine).giveBack},
+	wire.OpVerify:           {0, 0, 0, wire.RightAdmin, (*Engine).verifyAll},
 }
 
 // Prepare checks the parts of a request against its operation, decodes the

@@ -80,8 +80,9 @@ type Engine struct {
 	alertCount         uint64
 	damaged            map[log.Location]bool // reported already
 	stopping, readOnly bool
-	observed           [8]uint64  // see Observe
+	observed           [13]uint64 // see Observe
 	compact            []*Request // to be answered when all that is dead is given back
+	verify             []*Request // to be answered when every live record was read
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
 	swept, sweeping    int        // of these, in order: whose objects are gone; whose are or are being taken away
 	sweptTo            Cursor
@@ -203,7 +204,8 @@ func (e *Engine) Stop() { e.stopping = true }
 
 // Observe notes what only the shell knows, for a status, from one of these on: bytes of
 // the log, segments, connections; bytes of the newest checkpoint, its LSN, its Unix
-// time, and bytes that compaction has moved and given back.
+// time, and bytes that compaction has moved and given back; records and bytes that the
+// scrub has read, its passes, the Unix time of the last one, and damaged records.
 func (e *Engine) Observe(from int, numbers ...uint64) { copy(e.observed[from:], numbers) }
 
 // Head returns the head of the log.

@@ -111,6 +111,7 @@ func goldenRequests() []goldenRequest {
 		{"head", "HEAD", wire.Request{Op: wire.OpHead}},
 		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Op: wire.OpHead, Query: frames.AppendHead(nil, &head)}},
 		{"compact", "COMPACT", wire.Request{Op: wire.OpCompact}},
+		{"verify", "VERIFY", wire.Request{Op: wire.OpVerify}},
 	}
 	for i := range list {
 		list[i].Number = 0x0102030405060708

@@ -78,8 +78,9 @@ const (
 	OpHead   Operation = 34 // sub-query: a head to be found in the log's history, or nothing → head of the log, in the reply's header; also a ping
 
 	OpCompact Operation = 35 // give back all space that nothing needs
+	OpVerify  Operation = 36 // read every live record → objects, bytes, damaged ones
 
-	LastOperation = OpCompact // no operation has a higher number
+	LastOperation = OpVerify // no operation has a higher number
 )
 
 // DataType says what an index's inputs and predicates hold. The Core compares

@@ -1,0 +1,153 @@
+package core
+
+import (
+	"errors"
+	"time"
+
+	"motte/core/control"
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+)
+
+// How fast the store is scrubbed.
+const (
+	scrubWithin = 3 * 24 * time.Hour // a pass over the store takes about this long
+	scrubMost   = 8 << 20            // bytes that one round reads, about: a store of more than 2 TiB takes longer
+	scrubPiece  = 256                // entries that are kept at once
+	scrubTries  = 3                  // of a record that the disk does not give
+)
+
+// scrubber reads every live record of the store again and again, so that one that rots
+// is found before somebody needs it. A record is checked as for a client: its seals,
+// and its content against its identity.
+type scrubber struct {
+	house  *house
+	maker  *identity.Maker
+	cursor engine.Cursor   // behind the entries taken last
+	list   []mapping.Entry // to be read next
+	buf    []byte
+	tries  int       // of the first in list
+	next   time.Time // when it is to be read
+	skip   int       // entries not to be read: a start goes on about where the last one would be
+
+	waiting int           // requests to be answered at the end of this pass
+	found   engine.Verify // in this pass
+	numbers [5]uint64     // that Observe tells: records and bytes since the start, passes, the last one's end, damaged records
+}
+
+func newScrubber(h *house) *scrubber {
+	c := &scrubber{house: h, maker: identity.NewMaker(h.s.log.Keys().Identity()), next: time.Now()}
+	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
+	h.s.between(func(e *engine.Engine) {
+		n, _ := e.Objects()
+		c.skip = int(float64(n) * phase.Seconds() / scrubWithin.Seconds())
+	})
+	return c
+}
+
+// round reads the records whose turn has come; more: a request waits for the rest of
+// them. That takes as long again as the reading took, so that traffic comes first.
+func (c *scrubber) round() (more bool) {
+	began, asked := time.Now(), 0
+	c.house.s.between(func(e *engine.Engine) { asked = e.Verifying() })
+	if c.waiting == 0 && asked > 0 {
+		c.begin()
+		c.waiting = asked
+	}
+	hurry := c.waiting > 0
+	for size := int64(0); size < scrubMost && (hurry || !time.Now().Before(c.next)) && c.house.ctx.Err() == nil; {
+		if len(c.list) == 0 && !c.fill() {
+			c.end()
+			return false
+		}
+		n, done := c.read(c.list[0])
+		if !done {
+			return false // and again in the next round
+		}
+		c.list, c.tries = c.list[1:], 0
+		size += n
+		c.next = c.next.Add(time.Duration(float64(n) / float64(max(1, c.house.alive)) * float64(scrubWithin)))
+	}
+	if hurry {
+		time.Sleep(min(time.Since(began), houseEvery))
+	} else if time.Since(c.next) > time.Minute {
+		c.next = time.Now() // the machine slept, or is too slow: nothing is to be made up for
+	}
+	return hurry
+}
+
+// begin begins a pass.
+func (c *scrubber) begin() {
+	c.cursor, c.list, c.tries, c.skip, c.found = engine.Cursor{}, nil, 0, 0, engine.Verify{}
+}
+
+// fill takes the next entries; false: there are none.
+func (c *scrubber) fill() bool {
+	for len(c.list) == 0 {
+		c.house.s.between(func(e *engine.Engine) { c.list = e.Scan(&c.cursor, scrubPiece) })
+		if len(c.list) == 0 {
+			return false
+		}
+		n := min(c.skip, len(c.list))
+		c.list, c.skip = c.list[n:], c.skip-n
+	}
+	return true
+}
+
+// end ends a pass, and answers who waits for it.
+func (c *scrubber) end() {
+	c.numbers[2]++
+	c.numbers[3] = uint64(time.Now().Unix())
+	found, waiting := c.found, c.waiting
+	c.waiting = 0
+	c.begin()
+	c.next = time.Now().Add(houseEvery) // also if the store is empty
+	c.house.s.stats[control.ScrubPasses].Add(1)
+	c.house.s.between(func(e *engine.Engine) {
+		e.Observe(8, c.numbers[:]...)
+		e.Verified(waiting, found)
+	})
+}
+
+// read reads the record of an entry, or that of what is there in its place now; false:
+// the disk did not give it, and it is to be tried again.
+func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
+	for there := true; there; {
+		_, _, buf, err := c.house.s.readObject(c.maker, c.buf, o)
+		if c.buf = buf; cap(buf) > scrubMost {
+			c.buf = nil
+		}
+		if errors.Is(err, log.ErrMoved) {
+			c.house.s.between(func(e *engine.Engine) { o, there = e.Current(o) })
+			continue
+		}
+		if err != nil && !errors.Is(err, log.ErrDamaged) {
+			if c.tries++; c.tries < scrubTries {
+				return 0, false
+			}
+		}
+		n = int64(o.Loc.Length)
+		c.count(n, err != nil)
+		if err != nil {
+			c.house.s.between(func(e *engine.Engine) { e.Damaged(o) })
+		}
+		return n, true
+	}
+	return 0, true
+}
+
+// count counts a record that was read.
+func (c *scrubber) count(n int64, damaged bool) {
+	c.found.Objects++
+	c.found.Bytes += uint64(n)
+	c.numbers[0]++
+	c.numbers[1] += uint64(n)
+	c.house.s.stats[control.ScrubBytes].Add(uint64(n))
+	if damaged {
+		c.found.Damaged++
+		c.numbers[4]++
+		c.house.s.stats[control.ScrubDamaged].Add(1)
+	}
+}

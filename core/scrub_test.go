@@ -1,0 +1,148 @@
+package core
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// rot alters the record of an object where it lies, and returns its place.
+func (r *rig) rot(name string) log.Location {
+	r.t.Helper()
+	at := r.must(wire.OK, request(0, wire.OpGet, "c", name, "")).Objects[0].Loc
+	r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
+	return at
+}
+
+func (r *rig) alerts() (n int) {
+	synctest.Wait()
+	return len(r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items)
+}
+
+// TestTheScrubFindsARecordThatRots, though nobody asks for it, within a pass, at the
+// pace of a pass in three days; and alerts once, however often it is found.
+func TestTheScrubFindsARecordThatRots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(5)
+		h := newHouse(r.shell, r.ctx)
+		if _, err := h.round(); err != nil { // which knows how much is alive
+			t.Fatal(err)
+		}
+		c := newScrubber(h)
+		c.begin()
+		at := r.rot("stays 3")
+		for pass := uint64(1); pass <= 3; pass++ {
+			var due time.Duration // that all records together may take
+			for c.numbers[2] < pass {
+				began := time.Now()
+				c.next = began
+				if c.round() {
+					t.Fatal("the scrub hurries, though nobody waits for it")
+				}
+				if c.numbers[2] < pass {
+					due += c.next.Sub(began)
+				}
+			}
+			if due < scrubWithin*9/10 || due > scrubWithin*11/10 {
+				t.Errorf("pass %d takes %v, want %v", pass, due, scrubWithin)
+			}
+			if c.numbers[4] != pass {
+				t.Errorf("after %d passes %d damaged records were found", pass, c.numbers[4])
+			}
+			if n := r.alerts(); n != 1 {
+				t.Errorf("after %d passes there are %d alerts, want 1", pass, n)
+			}
+		}
+		h.scrub = c
+		if _, err := h.round(); err != nil {
+			t.Fatal(err)
+		}
+		r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2)) // whole again
+		if c.begin(); c.fill() {
+			for _, o := range c.list {
+				if _, done := c.read(o); !done {
+					t.Error("a record is not read")
+				}
+			}
+		}
+		if c.found.Damaged != 0 || c.found.Objects != 7 {
+			t.Errorf("then %d of %d records are damaged", c.found.Damaged, c.found.Objects)
+		}
+	})
+}
+
+// TestAVerificationIsAnsweredWhenAllWasRead: with the numbers of a pass that began
+// after it was asked for.
+func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(5)
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		live := uint64(0)
+		for _, n := range r.engine.Live() {
+			live += uint64(n)
+		}
+		verify := func(damaged uint64) {
+			t.Helper()
+			body := r.must(wire.OK, request(0, wire.OpVerify, "", "", "")).Body
+			if len(body) != 24 {
+				t.Fatalf("the answer has %d bytes", len(body))
+			}
+			for i, want := range []uint64{7, live, damaged} {
+				if got := binary.BigEndian.Uint64(body[8*i:]); got != want {
+					t.Errorf("number %d of a verification is %d, want %d", i, got, want)
+				}
+			}
+		}
+		verify(0)
+		r.rot("stays 0")
+		r.rot("hers")
+		verify(2)
+		verify(2)
+		if n := r.alerts(); n != 2 {
+			t.Errorf("%d alerts, want one for each damaged record", n)
+		}
+		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		time.Sleep(time.Minute)
+		if n := len(r.answers()); n != 2 {
+			t.Errorf("%d of two verifications are answered", n)
+		}
+		if a := r.ask(5, request(0, wire.OpVerify, "", "", "")); a.Code != wire.Denied {
+			t.Errorf("a principal that is no administrator gets code %d", a.Code)
+		}
+	})
+}
+
+// TestAScrubFollowsWhatIsMoved: an entry whose record was moved, replaced or deleted
+// since it was taken is no damage.
+func TestAScrubFollowsWhatIsMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(5)
+		c := newScrubber(newHouse(r.shell, r.ctx))
+		if c.begin(); !c.fill() || len(c.list) != 7 {
+			t.Fatalf("%d entries", len(c.list))
+		}
+		r.must(wire.OK, request(0, wire.OpDelete, "c", "stays 1", ""))
+		r.must(wire.OK, request(0, wire.OpPut, "c", "stays 2", "changed"))
+		r.tidy()
+		for _, o := range c.list {
+			if _, done := c.read(o); !done {
+				t.Error("a record that was moved is not read")
+			}
+		}
+		if c.found.Objects != 5 || c.found.Damaged != 0 || r.alerts() != 0 {
+			t.Errorf("of %d records %d are damaged; %d alerts", c.found.Objects, c.found.Damaged, r.alerts())
+		}
+	})
+}
