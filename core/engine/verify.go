@@ -1,11 +1,7 @@
 package engine
 
 import (
-	"bytes"
-
 	"motte/core/frame"
-	"motte/core/identity"
-	"motte/core/mapping"
 	"motte/core/wire"
 )
 
@@ -27,24 +23,4 @@ func (e *Engine) Verified(n int, v Verify) {
 	for range n {
 		e.reply(pop(&e.verify), Reply{Body: frame.Writer(nil).U64(v.Objects).U64(v.Bytes).U64(v.Damaged)})
 	}
-}
-
-// Cursor is a place between two objects; the zero value is before all of them.
-type Cursor struct{ Value identity.Value }
-
-// Scan returns the next objects behind a cursor, most at most, and moves it behind them;
-// none: it is at the end.
-func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
-	for shard := int(c.Value[0]); shard < mapping.Shards && len(list) < most; shard++ {
-		for o := range e.objects.Shard(shard) {
-			v := o.ID.Value()
-			if len(list) < most && bytes.Compare(v[:], c.Value[:]) > 0 {
-				list = append(list, o)
-			}
-		}
-	}
-	if len(list) > 0 {
-		c.Value = list[len(list)-1].ID.Value()
-	}
-	return list
 }
