@@ -26,7 +26,7 @@ var (
 		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
 	}
 	stateNames = map[wire.IndexState]string{
-		wire.IndexStarting: "starting", wire.IndexBuilding: "building", wire.IndexServing: "serving",
+		wire.IndexNotShown: "not-shown", wire.IndexStarting: "starting", wire.IndexBuilding: "building", wire.IndexServing: "serving",
 		wire.IndexQuarantined: "quarantined", wire.IndexRefused: "refused",
 	}
 	typeNames = map[wire.DataType]string{

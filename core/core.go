@@ -218,6 +218,7 @@ func (s *shell) serve() {
 				t.close()
 			}
 		})
+		s.settleLedgers()
 		cancel()
 		_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
 		s.all.Wait()
@@ -226,6 +227,17 @@ func (s *shell) serve() {
 	s.loop(over)
 	_, _ = s.Control.Write(control.Append(nil, anchor(s.log.Position().Head())))
 	s.Control.Close()
+}
+
+// settleLedgers lets the log say exactly what was drawn, if the disk takes it in time: no
+// query is on its way any more.
+func (s *shell) settleLedgers() {
+	done := make(chan struct{})
+	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(wire.Code) { close(done) }) })
+	select {
+	case <-done:
+	case <-time.After(drainTime):
+	}
 }
 
 // stop lets accept return: soon, but not before what is in flight is answered.

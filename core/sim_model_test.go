@@ -232,7 +232,7 @@ func (m *simModel) apply(r *log.Record) {
 			name: string(r.Body[6:][:name]), data: string(r.Body[6+name+attributes:])})
 	case log.KindDelete:
 		m.change(r, nil)
-	case log.KindAlert, log.KindMark:
+	case log.KindAlert, log.KindMark, log.KindDrawn:
 	default:
 		c := m.cats[len(m.cats)-1].clone()
 		c.lsn = r.LSN

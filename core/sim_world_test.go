@@ -449,7 +449,7 @@ func (s *sim) compareCatalogue(sh *shell, m *simModel, lsn uint64) {
 	got := newSimCatalogue()
 	for _, r := range decodePieces(piece) {
 		switch r.Kind {
-		case log.KindAlert:
+		case log.KindAlert, log.KindDrawn:
 		case log.KindCounters:
 			got.owners, got.identifiers = simU32(r.Body), simU32(r.Body[4:])
 		default:

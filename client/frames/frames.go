@@ -43,7 +43,7 @@ func AppendRow(p []byte, w *wire.Row) []byte {
 		ordered = 1
 	}
 	return frame.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type), ordered, 0).
-		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget)
+		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget).U64(w.IndexBudget)
 }
 
 // AppendHead appends a head: LSN 8 | segment's tag 16 | chain value 16.

@@ -37,11 +37,18 @@ type StatusItem struct {
 	Bytes uint64     // of the objects' records as they are stored
 	Quota wire.Quota // 0: none
 
-	// Of an index. All but Restarts are 0 for who may not read all objects.
-	Fed, ToFeed uint64 // objects, while it is built
-	LeakedBits  uint64 // drawn by the principal who asks
-	Restarts    uint64 // since the Core started
-	Refused     uint64 // inputs, by the present process
+	// Of an index. For the principal that asks; math.MaxUint64 is left if no budget
+	// caps it.
+	LeakedBits uint64 // it drew; 0 for a principal that may not read all objects
+	LeftBits   uint64 // of its budget; in sixteenths for such a principal
+
+	// Of an index, for administrators; but for Restarts for those that may read all
+	// objects.
+	Fed, ToFeed   uint64 // objects, while it is built
+	IndexBits     uint64 // drawn in all
+	IndexLeftBits uint64 // of the index's budget
+	Restarts      uint64 // since the Core started
+	Refused       uint64 // inputs, by the present process
 
 	// Of the server. Times are Unix seconds by the Core's clock: see Age.
 	Alerts          uint64 // since the store was made
@@ -68,7 +75,7 @@ func (s *StatusItem) numbers() []*uint64 {
 	case StatusCollection:
 		return []*uint64{&s.Objects, &s.Bytes, &s.Quota.Bytes, &s.Quota.Objects}
 	case StatusIndex:
-		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.Restarts, &s.Refused}
+		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.LeftBits, &s.IndexBits, &s.IndexLeftBits, &s.Restarts, &s.Refused}
 	case StatusServer:
 		return []*uint64{&s.Objects, &s.Alerts, &s.Now, &s.Started, &s.LiveBytes, &s.LogBytes, &s.Segments, &s.Connections,
 			&s.CheckpointBytes, &s.CheckpointLSN, &s.CheckpointTime, &s.MovedBytes, &s.GivenBackBytes,

@@ -15,15 +15,16 @@ import (
 
 // rowFlags are the flags that change a row.
 type rowFlags struct {
-	file       string
-	operations string
-	dataType   string
-	ordered    bool
-	maxInput   byteSize
-	maxResults uint32
-	deadline   time.Duration
-	memory     byteSize
-	leakBudget uint64
+	file        string
+	operations  string
+	dataType    string
+	ordered     bool
+	maxInput    byteSize
+	maxResults  uint32
+	deadline    time.Duration
+	memory      byteSize
+	leakBudget  uint64
+	indexBudget uint64
 }
 
 // apply changes what the flags that were given say.
@@ -67,6 +68,9 @@ func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error
 	}
 	if given("leak-budget") {
 		row.LeakBudget = r.leakBudget
+	}
+	if given("index-leak-budget") {
+		row.IndexBudget = r.indexBudget
 	}
 	return nil
 }

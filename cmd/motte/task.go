@@ -38,15 +38,19 @@ func (a *app) taskList() *cobra.Command {
 }
 
 func (a *app) tasks(v *view) error {
-	const header = "TASK | SHA-256 | OPERATIONS | TYPE | ORDERED | INPUT | RESULTS | DEADLINE | MEMORY | LEAK BUDGET"
+	const header = "TASK | SHA-256 | OPERATIONS | TYPE | ORDERED | INPUT | RESULTS | DEADLINE | MEMORY | LEAK BUDGET | OF ALL"
 	return table(a, v.Tasks, header, func(t taskView) []any {
-		budget := "none"
-		if t.LeakBudget > 0 {
-			budget = fmt.Sprint(t.LeakBudget, " bits")
-		}
 		return []any{t.Task, t.Measurement[:16] + "…", strings.Join(t.Operations, ","), t.Type, yes(t.Ordered, "yes"), size(uint64(t.MaxInput)),
-			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), budget}
+			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), budgetText(t.LeakBudget), budgetText(t.IndexLeakBudget)}
 	})
+}
+
+// budgetText writes a budget of a row.
+func budgetText(bits uint64) string {
+	if bits == 0 {
+		return "none"
+	}
+	return fmt.Sprint(bits, " bits")
 }
 
 // defaultRow is what a Task that nobody knows is registered with.
@@ -67,7 +71,7 @@ motte, or in a directory that 'motte serve --task-dir' names.
 A Task that is registered already keeps what no flag changes, and its indexes are
 built anew: that is how it is upgraded.`,
 		Example: `  motte task register near --file motte-task-near --deadline 2s --max-results 1000
-  motte task register near --file motte-task-near --leak-budget 100000`,
+  motte task register near --file motte-task-near --leak-budget 100000 --index-leak-budget 1000000`,
 	}, func(ctx context.Context, args []string) error {
 		if r.file == "" {
 			return usage("--file is missing: the Task's executable")
@@ -104,6 +108,7 @@ built anew: that is how it is upgraded.`,
 	f.DurationVar(&r.deadline, "deadline", r.deadline, "`TIME` to confirm a write or answer a query")
 	f.Var(&r.memory, "memory", "memory that it may have")
 	f.Uint64Var(&r.leakBudget, "leak-budget", 0, "`BITS` that one principal may draw through one index; 0: not capped")
+	f.Uint64Var(&r.indexBudget, "index-leak-budget", 0, "`BITS` that all principals together may draw through one index; 0: not capped")
 	return cmd
 }
 

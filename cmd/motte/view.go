@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strings"
 
 	"motte/client"
@@ -65,32 +66,36 @@ type collectionView struct {
 }
 
 type indexView struct {
-	Collection string `json:"collection"`
-	Index      string `json:"index"`
-	Task       string `json:"task"`
-	Type       string `json:"type"`
-	Ordered    bool   `json:"ordered"`
-	Lazy       bool   `json:"lazy"`
-	Attribute  bool   `json:"attribute"`
-	State      string `json:"state"`
-	Fed        uint64 `json:"fed"`     // while it is built
-	ToFeed     uint64 `json:"to_feed"` // likewise
-	Restarts   uint64 `json:"restarts"`
-	Refused    uint64 `json:"refused"`
-	LeakedBits uint64 `json:"leaked_bits"`
+	Collection    string  `json:"collection"`
+	Index         string  `json:"index"`
+	Task          string  `json:"task"`
+	Type          string  `json:"type"`
+	Ordered       bool    `json:"ordered"`
+	Lazy          bool    `json:"lazy"`
+	Attribute     bool    `json:"attribute"`
+	State         string  `json:"state"`
+	Fed           uint64  `json:"fed"`     // while it is built
+	ToFeed        uint64  `json:"to_feed"` // likewise
+	Restarts      uint64  `json:"restarts"`
+	Refused       uint64  `json:"refused"`
+	LeakedBits    uint64  `json:"leaked_bits"`               // drawn by who asks
+	LeftBits      *uint64 `json:"left_bits,omitempty"`       // of its budget
+	IndexBits     uint64  `json:"index_bits"`                // drawn by all
+	IndexLeftBits *uint64 `json:"index_left_bits,omitempty"` // of the budget of all
 }
 
 type taskView struct {
-	Task        string   `json:"task"`
-	Measurement string   `json:"measurement"`
-	Operations  []string `json:"operations"`
-	Type        string   `json:"type"`
-	Ordered     bool     `json:"ordered"`
-	MaxInput    uint32   `json:"max_input"`
-	MaxResults  uint32   `json:"max_results"`
-	DeadlineMS  uint32   `json:"deadline_ms"`
-	Memory      uint64   `json:"memory"`
-	LeakBudget  uint64   `json:"leak_budget"`
+	Task            string   `json:"task"`
+	Measurement     string   `json:"measurement"`
+	Operations      []string `json:"operations"`
+	Type            string   `json:"type"`
+	Ordered         bool     `json:"ordered"`
+	MaxInput        uint32   `json:"max_input"`
+	MaxResults      uint32   `json:"max_results"`
+	DeadlineMS      uint32   `json:"deadline_ms"`
+	Memory          uint64   `json:"memory"`
+	LeakBudget      uint64   `json:"leak_budget"`
+	IndexLeakBudget uint64   `json:"index_leak_budget"`
 }
 
 type principalView struct {
@@ -168,13 +173,22 @@ func newServer(s *client.StatusItem) *serverView {
 func newIndex(s *client.StatusItem) indexView {
 	return indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
 		Ordered: s.Flags&wire.FlagOrdered != 0, Lazy: s.Flags&wire.FlagLazy != 0, Attribute: s.Flags&wire.FlagAttribute != 0,
-		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused}
+		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused,
+		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits)}
+}
+
+// capped returns what is left of a budget, or nil if there is none.
+func capped(left uint64) *uint64 {
+	if left == math.MaxUint64 {
+		return nil
+	}
+	return &left
 }
 
 func newTask(name string, row *wire.Row) taskView {
 	return taskView{Task: name, Measurement: identifier(row.Measurement), Operations: operationNames(row.Operations),
 		Type: client.TypeName(row.Type), Ordered: row.Ordered, MaxInput: row.MaxInput, MaxResults: row.MaxResults,
-		DeadlineMS: row.Deadline, Memory: row.Memory, LeakBudget: row.LeakBudget}
+		DeadlineMS: row.Deadline, Memory: row.Memory, LeakBudget: row.LeakBudget, IndexLeakBudget: row.IndexBudget}
 }
 
 // rightNames lists rights by name.

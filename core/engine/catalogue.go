@@ -55,6 +55,8 @@ type collection struct {
 	coming  usage            // of objects and bytes, once all that is on its way is durable
 	quota   wire.Quota       // that those are held against
 	touched bool             // see touch
+
+	versions uint64 // of objects that have appeared since the start
 }
 
 func newCollection(id uint32, name string) *collection {
@@ -259,7 +261,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	case rec.Kind == log.KindDropCollection:
 		e.applyDrop(c)
 	case rec.Kind == log.KindCreateIndex:
-		c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting, leaked: make(map[access.Principal]uint64)})
+		c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting})
 	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
 		e.stopIndex(c.index(n.name), wire.NoIndex)
 		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
@@ -297,6 +299,11 @@ func (e *Engine) applyDrop(c *collection) {
 
 // forget takes a principal away, with all its rights and connections.
 func (e *Engine) forget(p access.Principal) {
+	if n := e.principals[p]; n != nil {
+		for _, x := range e.indexes() {
+			delete(x.told.owners, n.owner)
+		}
+	}
 	delete(e.principals, p)
 	e.out.Ended = append(e.out.Ended, p)
 	for _, c := range e.collections {
@@ -307,7 +314,7 @@ func (e *Engine) forget(p access.Principal) {
 // walk yields the catalogue in a fixed order, as the changes that make it again: all
 // of it, or what p may know. That must not cost p more the more others there are.
 func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.Kind, entry)) {
-	for _, name := range slices.Sorted(maps.Keys(e.tasks)) {
+	for _, name := range e.tasksFor(p, all) {
 		yield(e.byID[0], log.KindRegisterTask, e.tasks[name].entry)
 	}
 	for _, id := range shown(e.principals, p, all) {
@@ -331,6 +338,20 @@ func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.
 			yield(c, log.KindCreateIndex, x.entry)
 		}
 	}
+}
+
+// tasksFor lists the Tasks that p may know, in a fixed order: all of them, if it can make
+// an index, and otherwise those of its collections' indexes.
+func (e *Engine) tasksFor(p access.Principal, all bool) []string {
+	known := make(map[string]bool)
+	for _, c := range e.collections {
+		rights := c.grants.Rights(p)
+		all = all || access.Any(rights, wire.RightAdmin)
+		for _, x := range c.indexes {
+			known[x.task] = known[x.task] || rights != 0
+		}
+	}
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(e.tasks)), func(name string) bool { return !all && !known[name] })
 }
 
 // shown lists the principals in m, in a fixed order: all, or self alone.
@@ -382,14 +403,8 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 		case log.KindQuota: // its collection's item has it
 			return
 		case log.KindCreateIndex:
-			x := c.index(n.name)
-			n.rest, state, numbers = nil, x.state, []uint64{3: x.restarts, 4: 0}
-			if all { // the bits of an answer tell how many objects there are
-				numbers[2], numbers[4] = x.leaked[p.id], x.refused
-			}
-			if all && state == wire.IndexBuilding {
-				numbers[0], numbers[1] = x.fed, max(uint64(c.objects.Len()), x.fed)
-			}
+			n.rest = nil
+			state, numbers = e.indexView(c.index(n.name), p, admin)
 		}
 		w := frame.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
 		for _, v := range numbers {
@@ -402,6 +417,27 @@ func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
 	}
 	e.walk(p.id, admin, show)
 	return e.answer(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
+}
+
+// indexView returns the state and the numbers of an index for a status. What its Task can
+// move beside answers, which are metered, is for administrators.
+func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.IndexState, numbers []uint64) {
+	rights := x.c.grants.Rights(p.id)
+	all := admin || access.Any(rights, wire.RightRead)
+	meter := e.meterView(x, p, rights, all, admin || access.Any(rights, wire.RightAdmin))
+	numbers = append([]uint64{0, 0}, meter[:]...)
+	numbers = append(numbers, 0, 0)
+	if !admin && !access.Any(rights, wire.RightAdmin) {
+		return wire.IndexNotShown, numbers
+	}
+	numbers[6] = x.restarts
+	if all {
+		numbers[7] = x.refused
+	}
+	if all && x.state == wire.IndexBuilding {
+		numbers[0], numbers[1] = x.fed, max(uint64(x.c.objects.Len()), x.fed)
+	}
+	return x.state, numbers
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.

@@ -67,6 +67,9 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
 		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
 	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
+	for _, rec := range e.ledgerRecords() {
+		add(rec)
+	}
 	for _, w := range e.erase { // their keys are still to be destroyed
 		add(entry{flags: wire.FlagErase, owner: w.owner}.record(log.KindRemovePrincipal, 0))
 	}

@@ -57,6 +57,7 @@ type Engine struct {
 	used  map[uint32]int64 // bytes of live records, by segment, over all collections
 	out   Output
 	at    log.Position // up to which all is applied
+	again func(*Request)
 	began time.Time
 
 	lsn       uint64                           // of the last record appended
@@ -107,7 +108,7 @@ type unsettled struct {
 // Start.
 func New(c Config) *Engine {
 	server := newCollection(0, "")
-	return &Engine{
+	e := &Engine{
 		Config: c,
 		catalogue: catalogue{
 			principals:  make(map[access.Principal]*principal),
@@ -127,6 +128,8 @@ func New(c Config) *Engine {
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),
 	}
+	e.again = e.Request
+	return e
 }
 
 // Replay applies a record that was durable before the start.
@@ -174,13 +177,14 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 			e.forget(id)
 		}
 	}
+	e.recall()
 	for more := true; more; {
 		more = e.sweep()
 	}
 	clear(e.used)
 	for _, c := range e.collections {
 		clear(c.used)
-		c.bytes, c.coming = 0, usage{}
+		c.bytes, c.coming, c.versions = 0, usage{}, 0
 		for o := range c.objects.After(identity.Value{}) {
 			e.use(c, o, 1)
 		}
@@ -368,6 +372,8 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 		}
 		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], r.Body)
 		e.alertCount++
+	case r.Kind == log.KindDrawn:
+		return e.applyDrawn(r)
 	case r.Kind != log.KindMark:
 		return e.applyChange(r, w)
 	}

@@ -160,9 +160,11 @@ func (e *Engine) conclude(f *finishing) {
 	if f.named == f.ask || n < f.kept.len() {
 		r.Flags = wire.ReplyTruncated
 	}
+	code, wait := e.pay(f.search, uint64(n), func() { e.later(func() bool { return e.finishStep(f) }) })
 	switch {
-	case !e.meter(f.search, uint64(n)):
-		e.end(f.req, wire.LeakBudgetExhausted)
+	case wait:
+	case code != wire.OK:
+		e.end(f.req, code)
 	case f.req.Op == wire.OpCount:
 		e.reply(f.req, r)
 	case f.req.Op == wire.OpDeleteWhere:

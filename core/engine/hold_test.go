@@ -436,45 +436,16 @@ func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 	})
 }
 
-// TestAStatusShowsWhoHasNoRightsOnlyItself, beside the Tasks that there are.
+// TestAStatusShowsWhoHasNoRightsOnlyItself, no Tasks either.
 func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 	w := indexed(t, 0)
 	for i := range 50 {
 		w.person(fmt.Sprint("somebody-", i), wire.RightRead)
 	}
 	alice := w.person("alice", 0)
-	want := []frames.StatusItem{{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row},
-		{Kind: frames.StatusPrincipal, Principal: alice, Label: "alice"}}
+	want := []frames.StatusItem{{Kind: frames.StatusPrincipal, Principal: alice, Label: "alice"}}
 	if list := w.statusOf(alice); !reflect.DeepEqual(list, want) {
 		t.Fatalf("%d items: %+v", len(list), list)
-	}
-}
-
-// TestTheLeakMeterCountsHowManyThereAre: all or nothing is a choice, too; and
-// once the budget is used up every answer is the same, whatever the Task names.
-func TestTheLeakMeterCountsHowManyThereAre(t *testing.T) {
-	const bits, answers = 2, 10 // one of the numbers 0 to 3, each time
-	for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount} {
-		w := indexed(t, 0)
-		budget := uint64(bits * answers)
-		if op == wire.OpSearch {
-			budget += bits // not enough for the next, but for the one after that
-		}
-		w.retable(func(r *wire.Row) { r.LeakBudget = budget })
-		all := []identity.ID{w.id("c", "one"), w.id("c", "two"), w.id("c", "three")}
-		for i := range 3 * answers {
-			n := w.ask(admin, byPredicate(op, "c", "x", "data"))
-			choice := all[:i%2*3] // of which set there is only one
-			if i >= answers {
-				choice = all[:i%4] // a dearer one now and then
-			}
-			w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: choice})
-			want := wire.OK
-			if i >= answers {
-				want = wire.LeakBudgetExhausted
-			}
-			w.must2(n, want)
-		}
 	}
 }
 

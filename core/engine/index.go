@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"motte/core/access"
 	"motte/core/control"
 	"motte/core/identity"
 	"motte/core/log"
@@ -53,7 +52,8 @@ type index struct {
 	failures int  // in a row: the next start waits longer
 	retryAt  time.Time
 	restarts uint64
-	leaked   map[access.Principal]uint64 // bits
+	outages  uint64 // by the Task's doing
+	told     ledger
 }
 
 // feed is where an index stands with its Task's process; it ends with that.
@@ -97,6 +97,8 @@ type delivery struct {
 	fetched bool   // or being fetched
 	build   bool
 	waiter  *write  // told when it is confirmed
+	choice  bool    // the Task may refuse the input, and the waiter learns of it
+	refused bool    // it did
 	search  *search // Search
 
 	// Since it was sent:
@@ -194,7 +196,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		return
 	}
 	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
-		d.waiter = w
+		d.waiter, d.choice = w, d.step == task.Insert
 		w.confirms++
 	}
 	e.enqueue(x, &d)
@@ -325,9 +327,7 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 			x.building--
 			x.fed++
 		}
-		if d.waiter != nil {
-			d.waiter.confirmed(e)
-		}
+		e.acknowledge(x, d)
 		return true
 	})
 }
@@ -390,15 +390,14 @@ func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 	case a.Failure == task.FailConfiguration && d.step == task.Configure && !x.accepted:
 		e.stopIndex(x, wire.IndexUnavailable)
 		x.state = wire.IndexRefused
+		e.outage(x)
 	case a.Failure == task.FailInput && d.step == task.Insert:
 		d.step = task.Remove // as what it counts now, so that it can't be refused again
+		d.refused = true
 		x.refused++
-		if d.waiter != nil {
-			d.waiter.answer.Flags |= wire.ReplyNotIndexed
-		}
 	case a.Failure == task.FailQuery && d.search != nil && d.search == x.asked(a.Seq) && d.search.named == 0:
 		e.done(x, is)
-		e.end(d.search.req, wire.QueryRefused)
+		e.fail(d.search, wire.QueryRefused)
 	default:
 		return wire.ReasonUnasked
 	}
@@ -419,6 +418,7 @@ func (e *Engine) quarantine(x *index, r wire.Reason) {
 	if x.state != wire.IndexStarting || r != wire.ReasonTaskEnded {
 		x.state = wire.IndexQuarantined
 		x.restarts++
+		e.outage(x)
 		e.alert(wire.Alert{Reason: r, Collection: x.c.name, Index: x.name})
 	}
 }
@@ -432,11 +432,9 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 	}
 	for _, d := range slices.Concat(x.sent, x.queue) {
 		if d.search != nil {
-			e.end(d.search.req, code)
+			e.fail(d.search, code)
 		}
-		if d.waiter != nil {
-			d.waiter.confirmed(e)
-		}
+		e.acknowledge(x, d)
 	}
 	e.backlog -= len(x.queue)
 	e.kept -= x.kept

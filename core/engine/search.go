@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"math/bits"
 	"slices"
 
 	"motte/core/access"
@@ -21,6 +20,10 @@ type search struct {
 	found pile                        // each object once, as the Task named it first
 
 	erasures int // that there had been when the query was queued
+
+	live     uint64 // objects of the collection, when the query was queued
+	versions uint64 // that had ever appeared in it by then
+	paid     bool   // the leak meter has its charge
 }
 
 // search decides a request by predicate and queues the sub-query for the Task
@@ -30,14 +33,14 @@ func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 	switch {
 	case x == nil:
 		return wire.NoIndex
-	case x.state != wire.IndexServing:
-		return wire.IndexUnavailable
-	case !compatible(q.Type, x.dataType), x.row.Operations>>q.Op&1 == 0:
+	case !compatible(q.Type, x.dataType), e.tasks[x.task] != nil && e.tasks[x.task].Operations>>q.Op&1 == 0:
 		return wire.InvalidRequest
-	case e.full(x), q.Op == wire.OpDeleteWhere && slices.ContainsFunc(c.indexes, e.full):
-		return wire.Overloaded
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}), erasures: len(e.erasures)}
+	if code, wait := e.admit(q, x, p); code != wire.OK || wait {
+		return code
+	}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}), erasures: len(e.erasures),
+		live: uint64(c.objects.Len()), versions: c.versions}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
@@ -123,17 +126,4 @@ func (x *index) left(id identity.ID, frame uint64) *delivery {
 		return nil
 	}
 	return list[i]
-}
-
-// meter counts the bits that an answer of k objects can carry: how many they
-// are, and, unless it is a COUNT, which. It reports whether the principal's
-// budget covers them; one that is overdrawn stays so.
-func (e *Engine) meter(s *search, k uint64) bool {
-	n := uint64(s.x.c.objects.Len())
-	drawn := uint64(bits.Len64(n)) // k is one of n+1 numbers
-	if s.req.Op != wire.OpCount {
-		drawn += task.LeakBits(n, k, s.x.ordered())
-	}
-	s.x.leaked[s.p.id] += drawn
-	return s.x.row.LeakBudget == 0 || s.x.leaked[s.p.id] <= s.x.row.LeakBudget
 }

@@ -38,6 +38,7 @@ func building(t *testing.T) *world {
 	w.e.KeyInStore = true
 	w.settle()
 	w.registerFake()
+	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 1600, 4000 })
 	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "people"}, wire.OK)
 	w.must(admin, quotaRequest("people", wire.Quota{Bytes: 1 << 30, Objects: 1000}), wire.OK)
 	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "people", Index: "by_age", Type: wire.TypeInt64,
@@ -104,7 +105,7 @@ func TestGoldenStatus(t *testing.T) {
 			Flags: wire.Flags(wire.RightsAll), Objects: 3, Bytes: live, Quota: wire.Quota{Bytes: 1 << 30, Objects: 1000}}},
 		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
 			Index: "by_age", Task: "fake", Type: wire.TypeInt64, Flags: wire.FlagOrdered, State: wire.IndexBuilding,
-			Fed: 2, ToFeed: 3, LeakedBits: 4, Restarts: 1, Refused: 1}},
+			Fed: 2, ToFeed: 3, LeakedBits: 16, LeftBits: 1584, IndexBits: 24, IndexLeftBits: 3976, Restarts: 1, Refused: 1}},
 		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row}},
 		{"principal", "Status of a principal", frames.StatusItem{Kind: frames.StatusPrincipal, Principal: pattern(0x80), Label: "alice"}},
 		{"grant", "Status of a grant", frames.StatusItem{Kind: frames.StatusGrant, Collection: "people", Principal: pattern(0x80), Flags: rights}},

@@ -126,6 +126,7 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	if r.Kind == log.KindPut {
 		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		e.add(c, d.put)
+		c.versions++
 	}
 	for _, x := range c.indexes {
 		e.follow(x, d, r.Body, w)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -197,7 +198,7 @@ func TestRowLimits(t *testing.T) {
 		return p
 	}
 	whole := frames.AppendRow(nil, &row)
-	if len(whole) != 64 {
+	if len(whole) != 72 {
 		t.Fatalf("a row has %d bytes", len(whole))
 	}
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeRow(p); return err }, []decoding{
@@ -221,7 +222,8 @@ func TestRowLimits(t *testing.T) {
 		{"longest deadline", with(func(w *wire.Row) { w.Deadline = wire.MaxDeadline }), true},
 		{"deadline over it", with(func(w *wire.Row) { w.Deadline = wire.MaxDeadline + 1 }), false},
 		{"no memory", with(func(w *wire.Row) { w.Memory = 0 }), false},
-		{"leaks not capped", with(func(w *wire.Row) { w.LeakBudget = 0 }), true},
+		{"leaks not capped", with(func(w *wire.Row) { w.LeakBudget, w.IndexBudget = 0, 0 }), true},
+		{"leaks capped for all", with(func(w *wire.Row) { w.IndexBudget = math.MaxUint64 }), true},
 	})
 }
 

@@ -57,7 +57,7 @@ func pattern(first byte) (p [32]byte) {
 }
 
 var row = wire.Row{Measurement: pattern(0x40), Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
-	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30}
+	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30, IndexBudget: 1 << 40}
 
 // goldenRequest is a request that the Core accepts, with all that its
 // operation can use.

@@ -147,13 +147,15 @@ type Row struct {
 	MaxResults  uint32   // identities in one answer; at most MaxResultsLimit
 	Deadline    uint32   // milliseconds to confirm a write or answer a query; at most MaxDeadline
 	Memory      uint64   // bytes of address space or data, as the sandbox can limit it
-	LeakBudget  uint64   // bits that one principal may draw through one index since the Core started; 0: not capped
+	LeakBudget  uint64   // bits that one principal may draw through one index; 0: not capped
+	IndexBudget uint64   // bits that all principals together may draw through one index; 0: not capped
 }
 
 // DecodeRow reads the fixed layout of a row,
 //
 //	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
+//	index budget 8
 //
 // and refuses one without sense: no operation, no results, no deadline, or a value over
 // its limit.
@@ -163,7 +165,7 @@ func DecodeRow(p []byte) (w Row, err error) {
 	w.Operations, w.Type, w.Ordered = r.U8(), DataType(r.U8()), r.Bool()
 	r.Require(r.U8() == 0)
 	w.MaxInput, w.MaxResults, w.Deadline = r.U32(), r.U32(), r.U32()
-	w.Memory, w.LeakBudget = r.U64(), r.U64()
+	w.Memory, w.LeakBudget, w.IndexBudget = r.U64(), r.U64(), r.U64()
 	r.Require(w.Operations != 0 && w.Operations&^(1<<OpSearch|1<<OpCount|1<<OpDeleteWhere) == 0 && w.Type < typeEnd)
 	r.Require(w.MaxInput > 0 && w.MaxInput <= MaxObject)
 	r.Require(w.MaxResults > 0 && w.MaxResults <= MaxResultsLimit)

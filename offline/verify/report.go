@@ -124,6 +124,7 @@ var changeNames = map[log.Kind]string{
 	log.KindRevoke:           "rights were revoked: they are there again",
 	log.KindQuota:            "a quota was set: the one before holds, if there was one",
 	log.KindAlert:            "an alert was recorded",
+	log.KindDrawn:            "what an index told was recorded: it counts as not told",
 }
 
 // ranges are LSNs that were seen, in order.

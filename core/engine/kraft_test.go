@@ -1,0 +1,340 @@
+package engine
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/leak"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// The tests of this file let a Task do everything that it can do, one thing after the
+// other, each in an engine that was brought to the same state. They collect what a client
+// can tell apart, with the charge for it. However few objects there are, the sum of
+// 2^-charge over all outcomes must not be more than 1.
+
+// scene is a question in a situation.
+type scene struct {
+	name    string
+	op      wire.Operation
+	flags   wire.Flags // of the index
+	limit   uint32
+	rights  wire.Rights      // of who asks
+	objects []string         // names, put by the administrator
+	own     []string         // and by who asks
+	during  []func(w *world) // happens behind the question, step by step
+	least   int              // outcomes that there are at least, so that the test tests something
+	named   int              // see most
+}
+
+// most is how many identities the Task may name in an answer.
+func (s *scene) most() int {
+	if s.named > 0 {
+		return s.named
+	}
+	if len(s.during) > 0 {
+		return 2 // of more versions, at more times
+	}
+	return 3
+}
+
+// behaviour is what a Task does when it is asked. It may let a step happen in between.
+type behaviour struct {
+	name string
+	do   func(w *world, seq uint64, step func())
+}
+
+func overwrite(name string) func(*world) {
+	return func(w *world) {
+		w.ask(admin, put("c", name, "data, anew"))
+		w.commit(len(w.pending))
+	}
+}
+
+func takeAway(name string) func(*world) {
+	return func(w *world) {
+		w.ask(admin, remove(name))
+		w.commit(len(w.pending))
+	}
+}
+
+// confirm lets the Task confirm all changes that it was sent.
+func confirm(w *world) {
+	if x := w.x(); x.instance != 0 && x.seq > x.applied {
+		w.says(task.Answer{Type: task.Applied, Seq: x.seq})
+	}
+}
+
+func scenes() (list []scene) {
+	some := []string{"one", "two", "three"}
+	both := []string{"one", "two"}
+	for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount, wire.OpDeleteWhere} {
+		least := func(search, count, deleted int) int {
+			return map[wire.Operation]int{wire.OpSearch: search, wire.OpCount: count, wire.OpDeleteWhere: deleted}[op]
+		}
+		add := func(s scene) {
+			s.op, s.rights = op, cmpOr(s.rights, wire.RightRead|wire.RightDelete)
+			s.name = fmt.Sprintf("%v/%s", map[wire.Operation]string{wire.OpSearch: "search", wire.OpCount: "count", wire.OpDeleteWhere: "delete"}[op], s.name)
+			list = append(list, s)
+		}
+		add(scene{name: "nothing", least: 3})
+		add(scene{name: "quiet", objects: some, least: least(16, 8, 16)})
+		add(scene{name: "ordered", flags: wire.FlagOrdered, objects: some, least: least(27, 8, 16)})
+		add(scene{name: "limit", limit: 1, objects: some, least: least(6, 4, 6)})
+		add(scene{name: "limit of an order", limit: 2, flags: wire.FlagOrdered, objects: some, least: least(15, 6, 12)})
+		add(scene{name: "own", rights: wire.RightReadOwn | wire.RightDelete, objects: []string{"one"}, own: []string{"two"}, least: least(6, 6, 6)})
+		add(scene{name: "overwritten", objects: both, during: []func(*world){overwrite("one"), overwrite("two"), confirm}, least: least(15, 6, 13)})
+		add(scene{name: "overwritten, ordered", flags: wire.FlagOrdered, objects: both,
+			during: []func(*world){overwrite("one"), overwrite("two")}, least: least(19, 6, 13)})
+		add(scene{name: "overwritten, lazy", flags: wire.FlagLazy, objects: both,
+			during: []func(*world){overwrite("one"), overwrite("one"), confirm}, least: least(11, 6, 12)})
+		add(scene{name: "deleted", objects: some, during: []func(*world){takeAway("one"), takeAway("two"), takeAway("three"), confirm}, least: least(12, 6, 7)})
+		add(scene{name: "new", objects: []string{"one"}, during: []func(*world){overwrite("two"), overwrite("three")}, least: least(12, 6, 12)})
+		add(scene{name: "new where nothing was", during: []func(*world){overwrite("one"), takeAway("one"), overwrite("one"), confirm}, least: 4})
+	}
+	return list
+}
+
+func cmpOr(a, b wire.Rights) wire.Rights {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+var asker = access.Principal{0: 9, 1: 'a'}
+
+// stage brings a world to where the scene's question is asked.
+func (s *scene) stage(t *testing.T, budget, indexBudget uint64) *world {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", s.flags)
+	w.person("a", s.rights|wire.RightWrite)
+	for _, name := range s.objects {
+		w.must(admin, put("c", name, "data"), wire.OK)
+	}
+	for _, name := range s.own {
+		w.must(asker, put("c", name, "data"), wire.OK)
+	}
+	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget, r.MaxResults = budget, indexBudget, uint32(s.most()) })
+	return w
+}
+
+// ask sends the question, and lets the disk do what it waits for.
+func (s *scene) ask(w *world) (number, seq uint64) {
+	r := byPredicate(s.op, "c", "x", "data")
+	r.Limit = s.limit
+	number = w.ask(asker, r)
+	for len(w.pending) > 0 {
+		w.commit(1)
+	}
+	if w.task(w.x().instance) == nil {
+		return number, 0
+	}
+	for _, seq = range w.questions() {
+	}
+	return number, seq
+}
+
+// play lets the Task do one thing after some steps, then the rest happen, and returns
+// what a client can tell, and what it was charged.
+func (s *scene) play(t *testing.T, budget, indexBudget uint64, after int, b behaviour) (outcome string, charge leak.Bits) {
+	w := s.stage(t, budget, indexBudget)
+	own, total := w.drawn(asker), w.drawn(access.Principal{})
+	number, seq := s.ask(w)
+	next := 0
+	step := func() {
+		if next < len(s.during) {
+			s.during[next](w)
+			next++
+		}
+	}
+	for range after {
+		step()
+	}
+	if seq != 0 {
+		b.do(w, seq, step)
+	}
+	for next < len(s.during) {
+		step()
+	}
+	w.settle()
+	a, ok := w.answered(number)
+	if !ok {
+		t.Fatalf("%s: %s: no answer", s.name, b.name)
+	}
+	charge = w.drawn(asker) - own
+	if all := w.drawn(access.Principal{}) - total; all < charge {
+		t.Fatalf("%s: %s: the index is charged %d, who asks %d", s.name, b.name, all, charge)
+	}
+	return s.describe(w, a), charge
+}
+
+// describe writes down all that clients can tell of an outcome, but for its time.
+func (s *scene) describe(w *world, a answer) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "code %d, flags %d, count %d:", a.code, a.flags, a.count)
+	for _, o := range a.objects {
+		fmt.Fprintf(&text, " %x", o.ID[:])
+	}
+	if s.op == wire.OpDeleteWhere {
+		for o := range w.e.byName["c"].objects.After(identity.Value{}) {
+			fmt.Fprintf(&text, " %x is there", o.ID[:])
+		}
+	}
+	return text.String()
+}
+
+// drawn is what a principal has drawn through the index "x"; of none: what all have.
+func (w *world) drawn(p access.Principal) leak.Bits {
+	if w.e.principals[p] == nil {
+		return w.x().told.total.drawn
+	}
+	return w.x().told.of(w.e.principals[p].owner).drawn
+}
+
+// behaviours lists all that a Task can do to a question, over all versions of objects that
+// there are, or will be, and one identity that there never was.
+func (s *scene) behaviours(t *testing.T) (list []behaviour) {
+	w, most := s.stage(t, 0, 0), s.most()
+	s.ask(w)
+	ids := []identity.ID{{1, 2, 3}}
+	see := func() {
+		for o := range w.e.byName["c"].objects.After(identity.Value{}) {
+			if !slices.Contains(ids, o.ID) {
+				ids = append(ids, o.ID)
+			}
+		}
+	}
+	for see(); len(s.during) > 0; s.during = s.during[1:] {
+		s.during[0](w)
+		see()
+	}
+	slices.SortFunc(ids, func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) })
+	lists := [][]identity.ID{nil}
+	for from := 0; len(lists[from]) <= most; from++ {
+		for _, id := range ids {
+			lists = append(lists, append(slices.Clone(lists[from]), id))
+		}
+	}
+	for _, names := range lists {
+		if len(names) > most && names[0] != names[len(names)-1] {
+			continue // too many: a few are enough
+		}
+		list = append(list, behaviour{fmt.Sprintf("names %x", names), func(w *world, seq uint64, _ func()) {
+			w.says(task.Answer{Type: task.Found, Seq: seq, Found: names})
+		}})
+		if len(names) == 2 {
+			list = append(list, behaviour{fmt.Sprintf("names %x in parts", names), func(w *world, seq uint64, step func()) {
+				w.says(task.Answer{Type: task.Found, Seq: seq, Found: names[:1], More: true})
+				step()
+				w.says(task.Answer{Type: task.Found, Seq: seq, Found: names[1:]})
+			}})
+		}
+	}
+	return append(list,
+		behaviour{"refuses", func(w *world, seq uint64, _ func()) {
+			w.says(task.Answer{Type: task.Failed, Seq: seq, Failure: task.FailQuery})
+		}},
+		behaviour{"dies", func(w *world, _ uint64, _ func()) {
+			w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+			w.take()
+		}},
+		behaviour{"is silent", func(w *world, _ uint64, _ func()) {
+			for range 2 * maxPatience {
+				w.tick(time.Duration(w.e.tasks["fake"].Deadline+1) * time.Millisecond)
+			}
+		}},
+		behaviour{"answers something else", func(w *world, seq uint64, _ func()) {
+			w.says(task.Answer{Type: task.Found, Seq: seq + 100})
+		}})
+}
+
+// kraft adds up outcomes: for each its smallest charge counts.
+type kraft map[string]leak.Bits
+
+func (k kraft) add(outcome string, charge leak.Bits) {
+	if old, ok := k[outcome]; !ok || charge < old {
+		k[outcome] = charge
+	}
+}
+
+func (k kraft) sum() (sum float64) {
+	for _, charge := range k {
+		sum += math.Exp2(-float64(charge) / float64(leak.Bit))
+	}
+	return sum
+}
+
+// TestOutcomesOfAQueryAreCharged: all that a Task can do, at each time, with budgets that
+// suffice, with some that suffice for a part of the outcomes, and with none left.
+func TestOutcomesOfAQueryAreCharged(t *testing.T) {
+	budgets := []uint64{0, 1, 9, 12}
+	if testing.Short() {
+		budgets = []uint64{0, 12}
+	}
+	for _, s := range scenes() {
+		t.Run(s.name, func(t *testing.T) {
+			probe := s
+			all := probe.behaviours(t)
+			for _, budget := range budgets {
+				outcomes := make(kraft)
+				for after := range len(s.during) + 1 {
+					for _, b := range all {
+						outcomes.add(s.play(t, budget, budget/9*9, after, b))
+					}
+				}
+				if sum := outcomes.sum(); sum > 1 {
+					t.Errorf("budget %d: the parts of %d outcomes make %v", budget, len(outcomes), sum)
+				}
+				if budget == 0 && len(outcomes) < s.least {
+					t.Errorf("there are %d outcomes, want at least %d: %v", len(outcomes), s.least, outcomes)
+				}
+				if budget == 1 && len(outcomes) > 1 && s.op != wire.OpDeleteWhere {
+					t.Errorf("with nothing left there are %d outcomes: %v", len(outcomes), outcomes)
+				}
+			}
+		})
+	}
+}
+
+// TestHistoriesOfTwoQueriesAreCharged: what the second tells may depend on the first. A
+// budget of B bits lets no more than 2^B histories through.
+func TestHistoriesOfTwoQueriesAreCharged(t *testing.T) {
+	s := scene{op: wire.OpSearch, limit: 1, rights: wire.RightRead, objects: []string{"one", "two"}, named: 1}
+	probe := s
+	all := probe.behaviours(t)
+	for _, budget := range []uint64{0, 9, 12, 17, 30} {
+		histories := make(kraft)
+		for _, first := range all {
+			for _, second := range all {
+				w := s.stage(t, budget, 0)
+				history := ""
+				for _, b := range []behaviour{first, second} {
+					number, seq := s.ask(w)
+					if seq != 0 {
+						b.do(w, seq, func() {})
+					}
+					w.settle()
+					a, _ := w.answered(number)
+					history += s.describe(w, a) + "; "
+				}
+				histories.add(history, w.drawn(asker))
+			}
+		}
+		if sum := histories.sum(); sum > 1 {
+			t.Errorf("budget %d: the parts of %d histories make %v", budget, len(histories), sum)
+		}
+		if budget > 0 && math.Log2(float64(len(histories))) > float64(budget) {
+			t.Errorf("%d bits let %d histories through", budget, len(histories))
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package engine
+
+import (
+	"math"
+	"slices"
+
+	"motte/core/access"
+	"motte/core/frame"
+	"motte/core/leak"
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// The leak meter counts what a Task can tell clients by its choices, in package
+// leak's charges. Each index has a ledger: an account of its own, and one of each
+// principal that drew on it. What holds:
+//
+//  1. A query is put to the Task only while both accounts can pay for an outcome that
+//     is no answer. An answer that costs more than what is left is withheld. So an
+//     exhausted budget tells nothing.
+//  2. An outcome that a budget caps leaves only when the log says, as durable, that its
+//     charge was drawn. A start takes what the log says for drawn, so a crash gives
+//     nothing back.
+//  3. Whether an input was refused is charged to each PUT that waited for the Task. If
+//     a budget does not cover it, the answer does not tell it.
+//
+// The time of an outcome is not counted.
+
+// ledger says what one index has told: in all, and to each principal.
+type ledger struct {
+	total  account
+	owners map[uint32]*account // by the principal's number as an owner
+}
+
+// account is one line of a ledger.
+type account struct {
+	drawn   leak.Bits // by outcomes
+	held    leak.Bits // set aside for queries on their way
+	ahead   leak.Bits // drawn as the log will say
+	durable leak.Bits // drawn as the log says
+	outages uint64    // of the index: that the principal was told of
+}
+
+// A record says that a capped account has drawn this much more than it has, so that few
+// queries wait for the disk. What is not capped is recorded afterwards.
+const (
+	mostAhead  = 65536 * leak.Bit
+	aheadParts = 16 // of the budget, one part at most
+)
+
+// of returns the account of an owner; log.CoreOwner stands for the index itself.
+func (g *ledger) of(owner uint32) *account {
+	if owner == log.CoreOwner {
+		return &g.total
+	}
+	a := g.owners[owner]
+	if a == nil {
+		if g.owners == nil {
+			g.owners = make(map[uint32]*account)
+		}
+		a = new(account)
+		g.owners[owner] = a
+	}
+	return a
+}
+
+// all lists the owners with an account, in a fixed order, the index itself among them.
+func (g *ledger) all() []uint32 {
+	list := []uint32{log.CoreOwner}
+	for owner := range g.owners {
+		list = append(list, owner)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// line is an account with the budget that caps it.
+type line struct {
+	*account
+	x      *index
+	owner  uint32
+	budget leak.Bits
+}
+
+func (l line) left() leak.Bits { return l.budget.Minus(l.drawn.Plus(l.held)) }
+
+// covered reports whether the log says that all is drawn. Nothing waits for a record of
+// an account that is not capped.
+func (l line) covered() bool {
+	return l.budget == leak.Unlimited || l.drawn.Plus(l.held) <= l.durable
+}
+
+// lines returns the accounts that an outcome is charged to: that of the index, and that
+// of the principal, if there is one and it is still registered.
+func (e *Engine) lines(x *index, p *principal) []line {
+	index, own := leak.Unlimited, leak.Unlimited
+	if known := e.tasks[x.task]; known != nil {
+		index, own = budget(known.IndexBudget), budget(known.LeakBudget)
+	}
+	list := []line{{&x.told.total, x, log.CoreOwner, index}}
+	if p != nil && e.principals[p.id] == p {
+		list = append(list, line{x.told.of(p.owner), x, p.owner, own})
+	}
+	return list
+}
+
+// budget is what a row says: 0 does not cap.
+func budget(bits uint64) leak.Bits {
+	if bits == 0 {
+		return leak.Unlimited
+	}
+	return leak.Whole(bits)
+}
+
+// leftFor returns what the index and the principal may still draw.
+func (e *Engine) leftFor(x *index, p *principal) leak.Bits {
+	left := leak.Unlimited
+	for _, l := range e.lines(x, p) {
+		left = min(left, l.left())
+	}
+	return left
+}
+
+// draw charges both accounts, releases what was held of it, and reports whether the
+// log covers them.
+func (e *Engine) draw(x *index, p *principal, charge, held leak.Bits) (covered bool) {
+	covered = true
+	for _, l := range e.lines(x, p) {
+		l.drawn, l.held = l.drawn.Plus(charge), l.held.Minus(held)
+		e.record(l)
+		covered = covered && l.covered()
+	}
+	return covered
+}
+
+// setAside holds the charge of an outcome that is no answer, and reports whether the
+// log covers it; otherwise nothing is set aside, and the log is about to cover it.
+func (e *Engine) setAside(x *index, p *principal) bool {
+	covered, list := true, e.lines(x, p)
+	for _, l := range list {
+		l.held = l.held.Plus(leak.Rare)
+		e.record(l)
+		covered = covered && l.covered()
+	}
+	for _, l := range list {
+		if !covered {
+			l.held = l.held.Minus(leak.Rare)
+		}
+	}
+	return covered
+}
+
+// record appends a record of an account, if it is time.
+func (e *Engine) record(l line) {
+	now, up := l.drawn.Plus(l.held), l.ahead
+	if l.budget == leak.Unlimited {
+		if now.Minus(l.ahead) >= mostAhead {
+			up = now
+		}
+	} else if step := min(mostAhead, l.budget/aheadParts); now.Plus(step/2) > l.ahead {
+		up = max(now, min(now.Plus(step), l.budget))
+	}
+	if up != l.ahead {
+		e.enter(l.x, l.owner, l.account, up)
+	}
+}
+
+// enter appends the record that an account has drawn up to here:
+// name of the index 32 | owner 4, CoreOwner for the index itself | 1024ths of a bit 8.
+func (e *Engine) enter(x *index, owner uint32, a *account, up leak.Bits) {
+	if x.c.index(x.name) != x {
+		return // dropped: another one may have its name now
+	}
+	a.ahead = up
+	e.append(nil, drawn(x, owner, up))
+	e.then(func(code wire.Code) {
+		if code != wire.OK {
+			a.ahead = a.durable
+		}
+	})
+}
+
+func drawn(x *index, owner uint32, up leak.Bits) log.Record {
+	return log.Record{Kind: log.KindDrawn, Collection: x.c.id,
+		Body: frame.Writer(nil).Text(x.name, wire.MaxIdentifier).U32(owner).U64(uint64(up))}
+}
+
+// applyDrawn applies a durable record of an account. Its index may be gone.
+func (e *Engine) applyDrawn(rec *log.Record) error {
+	r := frame.NewReader(rec.Body)
+	name, owner, up := r.Text(wire.MaxIdentifier), r.U32(), leak.Bits(r.U64())
+	if err := r.Done(); err != nil {
+		return err
+	}
+	if c := e.byID[rec.Collection]; c != nil && c.index(name) != nil {
+		c.index(name).told.of(owner).durable = up
+	}
+	return nil
+}
+
+// ledgerRecords makes the records of all accounts for a checkpoint.
+func (e *Engine) ledgerRecords() (list []log.Record) {
+	for _, x := range e.indexes() {
+		for _, owner := range x.told.all() {
+			if a := x.told.of(owner); a.drawn > 0 || a.durable > 0 {
+				list = append(list, drawn(x, owner, max(a.drawn, a.durable)))
+			}
+		}
+	}
+	return list
+}
+
+// recall takes what the log says for drawn, as a start has to, and drops the accounts of
+// principals that are gone.
+func (e *Engine) recall() {
+	known := map[uint32]bool{log.CoreOwner: true}
+	for _, p := range e.principals {
+		known[p.owner] = true
+	}
+	for _, x := range e.indexes() {
+		for _, owner := range x.told.all() {
+			a := x.told.of(owner)
+			a.drawn, a.ahead = a.durable, a.durable
+			if !known[owner] {
+				delete(x.told.owners, owner)
+			}
+		}
+	}
+}
+
+// SettleLedgers lets the log say exactly what was drawn, no more, when no query is on
+// its way any more; done hears when that is durable, or can't be.
+func (e *Engine) SettleLedgers(done func(wire.Code)) {
+	for _, x := range e.indexes() {
+		for _, owner := range x.told.all() {
+			if a := x.told.of(owner); a.ahead != a.drawn {
+				e.enter(x, owner, a, a.drawn)
+			}
+		}
+	}
+	e.then(done)
+}
+
+// admit decides whether a query may be put to the Task: with a code other than OK it is
+// refused, with wait it is decided anew when the log covers it.
+func (e *Engine) admit(q *Request, x *index, p *principal) (code wire.Code, wait bool) {
+	full := e.full(x) || q.Op == wire.OpDeleteWhere && slices.ContainsFunc(x.c.indexes, e.full)
+	switch {
+	case e.leftFor(x, p) < leak.Rare:
+		return wire.LeakBudgetExhausted, false
+	case x.state != wire.IndexServing && x.told.of(p.owner).outages == x.outages:
+		return wire.IndexUnavailable, false
+	case x.state == wire.IndexServing && full:
+		return wire.Overloaded, false
+	case !e.setAside(x, p):
+		return e.admitLater(q)
+	case x.state != wire.IndexServing: // an outage is charged to whom it is told, once
+		x.told.of(p.owner).outages = x.outages
+		e.draw(x, p, leak.Rare, leak.Rare)
+		return wire.IndexUnavailable, false
+	}
+	return wire.OK, false
+}
+
+func (e *Engine) admitLater(q *Request) (code wire.Code, wait bool) {
+	if len(e.unsettled) == 0 {
+		return wire.StorageFailed, false
+	}
+	e.then(func(code wire.Code) {
+		if code != wire.OK {
+			e.end(q, code)
+			return
+		}
+		e.again(q) // as if it came now
+	})
+	return wire.OK, true
+}
+
+// fail ends a query with a code. Each query ends here or with pay, once.
+func (e *Engine) fail(s *search, code wire.Code) {
+	e.draw(s.x, s.p, leak.Rare, leak.Rare)
+	e.end(s.req, code)
+}
+
+// pay charges a query for an answer with k objects; with a code other than OK the answer
+// is withheld. With wait the query goes on with then, when the log covers the charge. A
+// deletion need not wait, since its records follow that of the charge.
+func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait bool) {
+	if s.paid {
+		return wire.OK, false
+	}
+	s.paid = true
+	limit := uint64(s.ask)
+	if s.req.Limit > 0 {
+		limit = min(limit, uint64(s.req.Limit))
+	}
+	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: limit, Shown: k,
+		Which: s.req.Op != wire.OpCount, Ordered: s.x.ordered()}.Charge()
+	if charge > e.leftFor(s.x, s.p).Plus(leak.Rare) { // which is held for this query
+		e.draw(s.x, s.p, leak.Rare, leak.Rare)
+		return wire.LeakBudgetExhausted, false
+	}
+	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == wire.OpDeleteWhere {
+		return wire.OK, false
+	}
+	e.then(func(code wire.Code) {
+		if code != wire.OK {
+			e.end(s.req, code)
+			return
+		}
+		then()
+	})
+	return wire.OK, true
+}
+
+// acknowledge tells a write that its change is done in an index. If the Task could refuse
+// the input, the PUT tells whether it did, where the budgets cover that.
+func (e *Engine) acknowledge(x *index, d *delivery) {
+	w := d.waiter
+	if w == nil {
+		return
+	}
+	if d.choice && w.answer.Flags&wire.ReplyNotIndexed == 0 {
+		p, charge := e.principals[w.req.Principal], leak.Indexed
+		told := e.leftFor(x, p) >= leak.NotIndexed
+		if told && d.refused {
+			charge = leak.NotIndexed
+			w.answer.Flags |= wire.ReplyNotIndexed
+		}
+		if told && !e.draw(x, p, charge, 0) {
+			w.confirms++
+			e.then(func(wire.Code) { w.confirmed(e) })
+		}
+	}
+	w.confirmed(e)
+}
+
+// outage charges an index for having ended by its Task's doing.
+func (e *Engine) outage(x *index) {
+	x.outages++
+	e.draw(x, nil, leak.Rare, 0)
+}
+
+// meterView returns the numbers of a status about what an index told: drawn by the
+// principal, left to it, drawn in all, left in all. Who may not read all objects sees
+// what is left in sixteenths, since a charge depends on the number of all objects. What
+// others drew is for administrators.
+func (e *Engine) meterView(x *index, p *principal, rights wire.Rights, all, administers bool) (n [4]uint64) {
+	list := e.lines(x, p)
+	index, own := list[0], list[1]
+	switch {
+	case all:
+		n[0], n[1] = own.drawn.Up(), own.remaining(1)
+	case access.Any(rights, wire.RightReadOwn|wire.RightDelete):
+		n[1] = own.remaining(max(1, own.budget/aheadParts))
+	}
+	if all && administers {
+		n[2], n[3] = index.drawn.Up(), index.remaining(1)
+	}
+	return n
+}
+
+// remaining returns what is left in whole bits, rounded down to a multiple of step;
+// math.MaxUint64 if the account is not capped.
+func (l line) remaining(step leak.Bits) uint64 {
+	if l.budget == leak.Unlimited {
+		return math.MaxUint64
+	}
+	return (l.left() / step * step).Down()
+}

@@ -1,0 +1,423 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/leak"
+	"motte/core/log"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// metered is what a status says of the index "x" to a principal.
+func (w *world) metered(p access.Principal) frames.StatusItem {
+	w.t.Helper()
+	list := w.statusOf(p)
+	i := slices.IndexFunc(list, func(s frames.StatusItem) bool { return s.Kind == frames.StatusIndex && s.Index == "x" })
+	if i < 0 {
+		w.t.Fatalf("no index in %+v", list)
+	}
+	return list[i]
+}
+
+// TestVersionsInFlightAreCharged: a client that changes 256 objects while its question is
+// with the Task lets it choose the old or the new version of each, which tells 256 bits.
+// A deletion of all lets it choose which of them there still were.
+func TestVersionsInFlightAreCharged(t *testing.T) {
+	const objects = 256
+	for name, change := range map[string]func(name string) wire.Request{
+		"overwritten": func(name string) wire.Request { return put("c", name, "data, anew") },
+		"deleted":     remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.settle()
+			w.register("c", "x", 0)
+			var old []identity.ID
+			for i := range objects {
+				w.must(admin, put("c", fmt.Sprint(i), "data"), wire.OK)
+				old = append(old, w.id("c", fmt.Sprint(i)))
+			}
+			before := w.metered(admin).LeakedBits
+			n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
+			for i := range objects {
+				w.ask(admin, change(fmt.Sprint(i)))
+			}
+			w.commit(len(w.pending))
+			var secret []identity.ID // a bit for each object
+			for i := range objects {
+				if i*i%3 == 1 {
+					secret = append(secret, old[i])
+				} else if name == "overwritten" {
+					secret = append(secret, w.id("c", fmt.Sprint(i)))
+				}
+			}
+			w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: secret})
+			w.must2(n, wire.OK)
+			w.settle()
+			bits := exactChoices(objects, len(secret))
+			if name == "overwritten" {
+				bits = objects
+			}
+			if told := w.metered(admin).LeakedBits - before; float64(told) < bits {
+				t.Errorf("an answer that tells %v bits costs %d", bits, told)
+			}
+		})
+	}
+}
+
+// exactChoices is log2 C(n,k).
+func exactChoices(n, k int) (bits float64) {
+	for i := range k {
+		bits += math.Log2(float64(n-i)) - math.Log2(float64(i+1))
+	}
+	return bits
+}
+
+// TestACodeIsCharged: whether a question was refused, or ended the Task, is the Task's
+// choice, like an answer.
+func TestACodeIsCharged(t *testing.T) {
+	w := indexed(t, 0)
+	for _, tc := range []struct {
+		name   string
+		do     func(seq uint64)
+		code   wire.Code
+		charge uint64
+	}{
+		{"refused", func(seq uint64) {
+			w.says(task.Answer{Type: task.Failed, Seq: seq, Failure: task.FailQuery})
+		}, wire.QueryRefused, 8},
+		{"ended", func(uint64) {
+			w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+			w.take()
+		}, wire.IndexViolated, 8},
+	} {
+		before := w.drawn(admin)
+		n := w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
+		tc.do(w.questions()[0])
+		w.must2(n, tc.code)
+		if told := w.drawn(admin) - before; told != leak.Whole(tc.charge) {
+			t.Errorf("%s: charged %d units", tc.name, told)
+		}
+	}
+	// That the index is away was told with the last outcome. To another principal it is news,
+	// once.
+	alice := w.person("alice", wire.RightRead)
+	for range 3 {
+		n := w.ask(alice, byPredicate(wire.OpCount, "c", "x", "data"))
+		w.must2(n, wire.IndexUnavailable)
+	}
+	if told := w.drawn(alice); told != leak.Rare {
+		t.Errorf("an outage is charged with %d units", told)
+	}
+}
+
+// TestAnExhaustedBudgetTellsNothing: the Task is not asked, and whatever it does, the
+// answer is the same; the principal's budget counts, and that of all together.
+func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		w := indexed(t, 0)
+		alice, bob := w.person("alice", wire.RightRead), w.person("bob", wire.RightRead)
+		w.retable(func(r *wire.Row) {
+			if r.LeakBudget = 30; shared {
+				r.LeakBudget, r.IndexBudget = 0, 30
+			}
+		})
+		search := func(p access.Principal) wire.Code {
+			n := w.ask(p, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+			w.settle()
+			a, _ := w.answered(n)
+			return a.code
+		}
+		answers := 0
+		for range 20 {
+			if search(alice) == wire.OK {
+				answers++
+			}
+		}
+		// 30 bits: an answer costs 5.7, a withheld one 8. Less than 8 is not spent.
+		if answers == 0 || answers > 5 || w.drawn(alice) > leak.Whole(30) || w.drawn(alice) <= leak.Whole(30-8) {
+			t.Errorf("shared %v: %d answers, %d units drawn", shared, answers, w.drawn(alice))
+		}
+		w.questions()
+		n := w.ask(alice, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+		if asked := w.questions(); len(asked) > 0 {
+			t.Error("the Task was asked")
+		}
+		w.must2(n, wire.LeakBudgetExhausted)
+		w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+		w.take()
+		if code := search(alice); code != wire.LeakBudgetExhausted {
+			t.Errorf("the Task is dead: code %d", code)
+		}
+		w.tick(time.Minute)
+		w.settle()
+		want := wire.OK
+		if shared {
+			want = wire.LeakBudgetExhausted
+		}
+		if code := search(bob); code != want {
+			t.Errorf("shared %v: another principal gets code %d", shared, code)
+		}
+	}
+}
+
+// TestAPutTellsWhatTheBudgetCovers: that an input was refused is shown and charged, or
+// neither. What the Core refuses, by its size, is no choice of the Task's.
+func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightRead|wire.RightWrite)
+	puts := func(object string) wire.ReplyFlags {
+		return w.must(alice, put("c", "hers", object), wire.OK).flags
+	}
+	if flags := puts("data"); flags != 0 || w.drawn(alice) != leak.Indexed {
+		t.Errorf("indexed: flags %d, %d units", flags, w.drawn(alice))
+	}
+	if flags := puts("refuse"); flags != wire.ReplyNotIndexed || w.drawn(alice) != leak.Indexed+leak.NotIndexed {
+		t.Errorf("refused: flags %d, %d units", flags, w.drawn(alice))
+	}
+	before := w.drawn(alice)
+	if flags := puts(fmt.Sprintf("%65d", 1)); flags != wire.ReplyNotIndexed || w.drawn(alice) != before {
+		t.Errorf("too large: flags %d, %d units", flags, w.drawn(alice)-before)
+	}
+	w.retable(func(r *wire.Row) { r.LeakBudget = 20 }) // less than twice 10
+	if flags := puts("refuse"); flags != 0 || w.drawn(alice) != before {
+		t.Errorf("over budget: flags %d, %d units", flags, w.drawn(alice)-before)
+	}
+	w.must(alice, get("c", "hers"), wire.OK)
+}
+
+// TestOutcomesOfAPutAreCharged: each Task may refuse some inputs of a batch, and may end.
+// For each index the parts of what it can bring about make no more than 1.
+func TestOutcomesOfAPutAreCharged(t *testing.T) {
+	const inputs = 2
+	for _, budget := range []uint64{0, 5, 11} {
+		for other := range 1 << inputs { // what the other Task refuses
+			outcomes := make(kraft)
+			for refused := range 1 << (inputs + 1) {
+				w := indexed(t, 0)
+				w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "y", Name: []byte("fake")}, wire.OK)
+				w.retable(func(r *wire.Row) { r.LeakBudget = budget })
+				before := w.x().told.total.drawn
+				var batch []byte
+				for i := range inputs {
+					r := put("c", fmt.Sprint(i), "data")
+					batch = frames.AppendBatchOp(batch, &r)
+				}
+				n := w.ask(admin, wire.Request{Op: wire.OpBatch, Collection: "c", Object: batch})
+				w.commit(len(w.pending))
+				w.refuseInputs("x", refused)
+				if refused>>inputs == 1 {
+					w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+					w.take()
+				}
+				w.refuseInputs("y", other)
+				w.settle()
+				a, ok := w.answered(n)
+				if !ok {
+					t.Fatalf("refused %b, %b: no answer", refused, other)
+				}
+				outcomes.add(fmt.Sprint(a.code, a.flags), w.x().told.total.drawn-before)
+			}
+			if sum := outcomes.sum(); sum > 1 {
+				t.Errorf("budget %d, the other Task refuses %b: the parts of %v make %v", budget, other, outcomes, sum)
+			}
+			if budget == 5 && other == 0 && len(outcomes) > 1 {
+				t.Errorf("budget %d: %v", budget, outcomes)
+			}
+		}
+	}
+}
+
+// refuseInputs lets the Task of an index refuse those of the last inputs whose bits are set.
+func (w *world) refuseInputs(index string, set int) {
+	x := w.e.byName["c"].index(index)
+	k := w.task(x.instance)
+	for i := 0; len(k.frames) > 0; k.frames = k.frames[1:] {
+		h, _ := task.DecodeHeader(k.frames[0][:task.HeaderSize])
+		if h.Type == task.Insert {
+			if set>>i&1 == 1 {
+				w.e.TaskAnswer(x.instance, task.Answer{Type: task.Failed, Seq: h.Seq, Failure: task.FailInput})
+			}
+			i++
+		}
+	}
+	if set < 4 {
+		w.e.TaskAnswer(x.instance, task.Answer{Type: task.Applied, Seq: x.seq})
+	}
+	w.take()
+}
+
+// TestACrashGivesNothingBack: what left was in the log as drawn before; an answer waits
+// for that, and a restart begins with it. Nor does a checkpoint, or a new executable.
+func TestACrashGivesNothingBack(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightRead)
+	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 10_000, 20_000 })
+	count := func() { w.must(alice, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK) }
+	owner := w.e.principals[alice].owner
+	for range 100 {
+		count()
+		if a := w.x().told.of(owner); a.drawn > a.durable {
+			t.Fatalf("%d units left, the log says %d", a.drawn, a.durable)
+		}
+	}
+	records := 0
+	for _, r := range w.disk {
+		if r.Kind == log.KindDrawn {
+			records++
+		}
+	}
+	if records > 8 {
+		t.Errorf("100 queries wrote %d records", records)
+	}
+	own, total := w.drawn(alice), w.drawn(access.Principal{})
+	saved := w.checkpoint()
+	for name, from := range map[string]*checkpoint{"the log": nil, "a checkpoint": saved} {
+		e := w.replay(from)
+		x := e.byName["c"].index("x")
+		if again := x.told.of(owner).drawn; again < own || again > own+leak.Whole(10_000/aheadParts) {
+			t.Errorf("from %s: %d units drawn, before %d", name, again, own)
+		}
+		if again := x.told.total.drawn; again < total || again > total+leak.Whole(20_000/aheadParts) {
+			t.Errorf("from %s: %d units drawn in all, before %d", name, again, total)
+		}
+	}
+	w.retable(func(r *wire.Row) { r.Measurement[0]++ })
+	if w.drawn(alice) != own {
+		t.Error("a new executable begins anew")
+	}
+	w.e.SettleLedgers(func(wire.Code) {})
+	w.take()
+	w.settle()
+	w.boot()
+	if w.drawn(alice) != own || w.drawn(access.Principal{}) != total {
+		t.Errorf("after a clean stop %d and %d units, before %d and %d", w.drawn(alice), w.drawn(access.Principal{}), own, total)
+	}
+}
+
+// TestAnOutcomeWaitsForItsCharge to be durable, be it an answer or the right to ask; and
+// when the disk takes no record of it, it does not leave.
+func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
+	w := indexed(t, 0)
+	w.retable(func(r *wire.Row) { r.LeakBudget = 160 })
+	q := byPredicate(wire.OpSearch, "c", "x", "data of one")
+	n := w.ask(admin, q)
+	if len(w.questions()) > 0 {
+		t.Error("the Task was asked before the log could pay")
+	}
+	w.commit(len(w.pending))
+	w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
+	w.must2(n, wire.OK)
+	for range 9 { // at 160/16 bits, until the next record is due
+		n = w.ask(admin, q)
+		for len(w.pending) > 0 {
+			w.commit(1)
+		}
+		w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
+		if a, ok := w.answered(n); !ok {
+			if len(w.pending) == 0 {
+				t.Fatal("it waits for nothing")
+			}
+			w.commit(len(w.pending))
+			w.must2(n, wire.OK)
+		} else if a.code != wire.OK {
+			t.Fatalf("code %d", a.code)
+		}
+	}
+	n = w.ask(admin, q)
+	w.fail()
+	if a, ok := w.answered(n); ok && a.code != wire.StorageFailed {
+		t.Errorf("code %d", a.code)
+	}
+}
+
+// TestColludingPrincipalsShareTheIndexBudget: each has a budget of its own, all together
+// have one, and a principal that comes back does not make the index forget.
+func TestColludingPrincipalsShareTheIndexBudget(t *testing.T) {
+	w := indexed(t, 0)
+	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 40, 100 })
+	answers := 0
+	for i := range 30 {
+		p := w.person(fmt.Sprint("p", i), wire.RightRead)
+		n := w.ask(p, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+		w.settle()
+		if a, _ := w.answered(n); a.code == wire.OK {
+			answers++
+		}
+		w.must(admin, removal(p, 0), wire.OK)
+	}
+	if answers == 0 || answers > 100/5 {
+		t.Errorf("%d answers", answers)
+	}
+	if kept := len(w.x().told.owners); kept > 1 { // of the administrator, who put the objects
+		t.Errorf("%d accounts of principals that are gone", kept)
+	}
+}
+
+// TestWhatATaskMovesIsForAdministrators: how often it was started, what it refused, the
+// state that it brought about, what others drew. A principal sees its own account: of who
+// may not read all objects only roughly what is left, since a charge tells their number.
+func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
+	w := indexed(t, 0)
+	reader, own := w.person("reader", wire.RightRead), w.person("own", wire.RightReadOwn|wire.RightWrite)
+	writer, owner := w.person("writer", wire.RightWrite), w.person("owner", wire.RightRead|wire.RightAdmin)
+	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 1600, 4000 })
+	w.must(own, put("c", "refused", "refuse"), wire.OK)
+	for _, p := range []access.Principal{reader, own, owner} {
+		w.must(p, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK)
+	}
+	w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+	w.take()
+	drawn := w.drawn(reader)
+	for name, s := range map[string]frames.StatusItem{"reader": w.metered(reader), "own": w.metered(own), "writer": w.metered(writer)} {
+		if s.State != wire.IndexNotShown || s.Restarts != 0 || s.Refused != 0 || s.IndexBits != 0 || s.IndexLeftBits != 0 || s.Fed != 0 {
+			t.Errorf("%s sees %+v", name, s)
+		}
+	}
+	if s := w.metered(reader); s.LeakedBits != drawn.Up() || s.LeftBits != (leak.Whole(1600)-drawn).Down() {
+		t.Errorf("the reader sees %+v, and drew %d units", s, drawn)
+	}
+	if s := w.metered(own); s.LeakedBits != 0 || s.LeftBits != 1500 {
+		t.Errorf("who reads its own sees %+v", s)
+	}
+	if s := w.metered(writer); s.LeakedBits != 0 || s.LeftBits != 0 {
+		t.Errorf("the writer sees %+v", s)
+	}
+	if s := w.metered(owner); s.State != wire.IndexQuarantined || s.Restarts != 1 || s.IndexBits == 0 || s.IndexLeftBits == 0 {
+		t.Errorf("the administrator of the collection sees %+v", s)
+	}
+}
+
+// TestTasksAreShownToWhomTheyConcern: whoever has no rights learns of none.
+func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
+	w := indexed(t, 0)
+	row := w.e.tasks["fake"].Row
+	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	for _, tc := range []struct {
+		label  string
+		rights wire.Rights
+		want   []string
+	}{
+		{"nobody", 0, nil},
+		{"reader", wire.RightRead, []string{"fake"}},
+		{"owner", wire.RightAdmin, []string{"another", "fake"}}, // it may make an index
+	} {
+		var names []string
+		for _, s := range w.statusOf(w.person(tc.label, tc.rights)) {
+			if s.Kind == frames.StatusTask {
+				names = append(names, s.Task)
+			}
+		}
+		if !slices.Equal(names, tc.want) {
+			t.Errorf("%s sees the Tasks %v, want %v", tc.label, names, tc.want)
+		}
+	}
+}
