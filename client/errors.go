@@ -37,6 +37,7 @@ var (
 	ErrIndexViolated      = &Error{wire.IndexViolated}
 	ErrHistoryDiffers     = &Error{wire.HistoryDiffers} // a *RolledBackError says more
 	ErrExpired            = &Error{wire.Expired}
+	ErrReadFailed         = &Error{wire.ReadFailed}
 	ErrQuota              = &Error{wire.QuotaExceeded}
 )
 
@@ -67,6 +68,64 @@ func describe(h Head) string {
 
 // Unwrap returns the Core's answer.
 func (e *RolledBackError) Unwrap() error { return ErrHistoryDiffers }
+
+// MissingError says that single objects are not in an answer that is otherwise whole:
+// their records are damaged, or could not be read, or went while the answer was taken.
+// errors.Is finds the outcome of each of the Objects in it.
+type MissingError struct {
+	Objects []Missing // the first maxMissing of them
+	Count   int       // how many there are
+}
+
+// Missing is an object that is not in an answer, and why: ErrDamaged, ErrReadFailed or
+// ErrExpired.
+type Missing struct {
+	Identity Identity
+	Err      error
+}
+
+// maxMissing bounds the objects that a MissingError names.
+const maxMissing = 1024
+
+// Error names the first objects.
+func (e *MissingError) Error() string {
+	const named = 3
+	text := "an object is missing in the answer"
+	if e.Count != 1 {
+		text = fmt.Sprintf("%d objects are missing in the answer", e.Count)
+	}
+	for i, m := range e.Objects {
+		if i == named {
+			return text + fmt.Sprintf("; and %d more", e.Count-named)
+		}
+		text += fmt.Sprintf("%s %x: %v", [...]string{":", ";"}[min(i, 1)], m.Identity, m.Err)
+	}
+	return text
+}
+
+// Unwrap returns what is said of the objects, damage first: it is for good.
+func (e *MissingError) Unwrap() []error {
+	var damaged, others []error
+	for _, m := range e.Objects {
+		if errors.Is(m.Err, ErrDamaged) {
+			damaged = append(damaged, m.Err)
+		} else {
+			others = append(others, m.Err)
+		}
+	}
+	return append(damaged, others...)
+}
+
+// join adds to e, which may be nil, what another answer lacks.
+func (e *MissingError) join(other *MissingError) *MissingError {
+	if e == nil {
+		return other
+	}
+	room := max(0, maxMissing-len(e.Objects))
+	e.Objects = append(e.Objects, other.Objects[:min(room, len(other.Objects))]...)
+	e.Count += other.Count
+	return e
+}
 
 // Errors of the client's own.
 var (
@@ -102,6 +161,7 @@ var texts = map[wire.Code]string{
 	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
 	wire.HistoryDiffers:      "the store went back, or is another branch of its history",
 	wire.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
+	wire.ReadFailed:          "the Core's disk did not give a stored record back; try again",
 	wire.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",
 }
 
@@ -126,7 +186,8 @@ func Temporary(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.Expired:
+	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.Expired,
+		wire.ReadFailed:
 		return true
 	}
 	return false

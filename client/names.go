@@ -24,6 +24,7 @@ var (
 		wire.ReasonDeadline: "deadline", wire.ReasonTaskEnded: "task-ended",
 		wire.ReasonDamagedRecord: "damaged-record", wire.ReasonStorage: "storage",
 		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
+		wire.ReasonReadFailed: "read-failed",
 	}
 	stateNames = map[wire.IndexState]string{
 		wire.IndexNotShown: "not-shown", wire.IndexStarting: "starting", wire.IndexBuilding: "building", wire.IndexServing: "serving",
@@ -44,7 +45,7 @@ var (
 		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",
 		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
 		wire.HistoryDiffers: "history-differs", wire.Expired: "expired",
-		wire.QuotaExceeded: "quota-exceeded",
+		wire.QuotaExceeded: "quota-exceeded", wire.ReadFailed: "read-failed",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {

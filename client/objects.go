@@ -257,14 +257,17 @@ const smallLimit = 1000
 // Search yields the objects that the predicate finds and the principal may
 // read: in the Task's order if the index is ordered, otherwise in an order
 // that tells nothing. It ends with an error as its last element if it could
-// not be completed, ErrTruncated if the limit of the index cut it off.
+// not be completed: ErrTruncated if the limit of the index cut it off, a
+// *MissingError if single objects can't be shown, after all others.
 //
 // With a limit of 1000 or less the answer comes on the shared connection and
 // is kept in memory until it is read, if it is not larger than 64 MiB; otherwise
 // on one of its own, no faster than it is read.
 func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		c.objects(ctx, q.request(wire.OpSearch), yield)
+		if _, err := c.objects(ctx, q.request(wire.OpSearch), yield); err != nil && err != errStopped {
+			yield(Object{}, err)
+		}
 	}
 }
 
@@ -273,30 +276,38 @@ func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identi
 	return func(yield func(Identity, error) bool) {
 		r := q.request(wire.OpSearch)
 		r.Flags |= wire.FlagIDsOnly
-		c.stream(ctx, r, func(p part, err error) bool {
-			if err != nil {
-				return yield(Identity{}, err)
-			}
+		_, err := c.stream(ctx, r, func(p part) error {
 			ids, err := frames.DecodeIdentities(p.body, p.Count)
 			for _, id := range ids {
 				if !yield(id, nil) {
-					return false
+					return errStopped
 				}
 			}
-			return err == nil || yield(Identity{}, err)
+			return err
 		})
+		if err != nil && err != errStopped {
+			yield(Identity{}, err)
+		}
 	}
 }
 
 // List yields every object of the collection that the principal may read, in
-// no particular order. Objects put or deleted meanwhile may be among them.
+// no particular order. Objects put or deleted meanwhile may be among them. A
+// *MissingError comes after all others, if single objects can't be shown.
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		// The Core lists in parts: each answer says behind which identity the next begins.
 		r := &wire.Request{Op: wire.OpList, Collection: collection}
+		var missing *MissingError
 		for again := true; again; again = r.Identity != (Identity{}) {
-			end, ok := c.objects(ctx, r, yield)
-			if !ok {
+			end, err := c.objects(ctx, r, yield)
+			var some *MissingError
+			if errors.As(err, &some) {
+				missing = missing.join(some)
+			} else if err != nil {
+				if err != errStopped {
+					yield(Object{}, err)
+				}
 				return
 			}
 			next, err := frames.DecodeIdentities(end.body, 1)
@@ -306,16 +317,19 @@ func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, 
 			}
 			r.Identity = next[0]
 		}
+		if missing != nil {
+			yield(Object{}, missing)
+		}
 	}
 }
 
-func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) (end part, ok bool) {
-	return c.stream(ctx, r, func(p part, err error) bool {
-		var o Object
-		if err == nil {
-			o, err = decodeObject(p.body)
+func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) (end part, err error) {
+	return c.stream(ctx, r, func(p part) error {
+		o, err := decodeObject(p.body)
+		if err == nil && !yield(o, nil) {
+			err = errStopped
 		}
-		return yield(o, err)
+		return err
 	})
 }
 
@@ -323,56 +337,81 @@ func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object
 // may give in one answer.
 var ErrTruncated = fmt.Errorf("the index found more than it may give in one answer: narrow the predicate")
 
-// stream sends a request and hands each frame but the last to take, until that
-// wants no more. It returns the last frame if the answer came whole.
-func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part, error) bool) (end part, ok bool) {
+// errStopped says that the caller wants no more of an answer.
+var errStopped = errors.New("stopped")
+
+// stream sends a request and hands each frame of its answer to take, until that returns
+// an error. It returns the last frame, which is an End if the answer came whole: then a
+// *MissingError tells of the objects that are not in it.
+func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
+	a := answer{request: r, take: take}
 	if r.Op == wire.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
 		parts, err := c.collect(ctx, r)
 		if errors.Is(err, ErrSlowReader) {
-			return c.streamAlone(ctx, r, take) // few objects, but large ones; take has seen none
+			return c.streamAlone(ctx, &a) // few objects, but large ones; take has seen none
 		}
 		for _, p := range parts {
-			if p.Kind != wire.KindEnd && !take(p, nil) {
-				return end, false
+			if done, err := a.next(p); done || err != nil {
+				return p, err
 			}
-			end = p
 		}
-		if err != nil {
-			take(part{}, err)
-		}
-		return end, err == nil
+		return end, err
 	}
-	return c.streamAlone(ctx, r, take)
+	return c.streamAlone(ctx, &a)
 }
 
 // streamAlone does so on a link that nobody else uses, no faster than take
 // takes.
-func (c *Client) streamAlone(ctx context.Context, r *wire.Request, take func(part, error) bool) (end part, ok bool) {
+func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err error) {
 	l, err := c.dedicated(ctx)
 	if err != nil {
-		take(part{}, err)
-		return end, false
+		return end, err
 	}
 	defer func() { c.giveBack(l, end.Kind == wire.KindEnd) }()
 	k := newCall(true, func() {}) // a link of its own has room for it
 	defer k.drop()
-	if err := l.start(r, k); err != nil {
-		take(part{}, err)
-		return end, false
+	if err := l.start(a.request, k); err != nil {
+		return end, err
 	}
 	for {
 		p, err := k.next(ctx)
-		if err == nil && p.Kind == wire.KindEnd {
-			end, err = p, failure(p.Code)
-			if err == nil && p.Flags&wire.ReplyTruncated != 0 && r.Limit == 0 {
-				err = ErrTruncated
-			}
-			if err == nil {
-				return end, true
-			}
+		if err != nil {
+			return end, err
 		}
-		if !take(p, err) || err != nil {
-			return end, false
+		if done, err := a.next(p); done || err != nil {
+			return p, err
 		}
 	}
+}
+
+// answer is an answer of several frames that is being taken.
+type answer struct {
+	request *wire.Request
+	take    func(part) error
+	missing *MissingError // what is not in it, so far
+}
+
+// next takes a frame; done: it was the last one, and the error is the answer's.
+func (a *answer) next(p part) (done bool, err error) {
+	switch p.Kind {
+	case wire.KindMissing:
+		id, code, err := frames.DecodeMissing(p.body)
+		if err != nil {
+			return false, fmt.Errorf("the Core's reply can't be decoded: %w", err)
+		}
+		a.missing = a.missing.join(&MissingError{Objects: []Missing{{id, &Error{code}}}, Count: 1})
+		return false, nil
+	case wire.KindEnd:
+		err = failure(p.Code)
+		if a.missing != nil && err != nil {
+			err = a.missing
+		}
+		if truncated := p.Flags&wire.ReplyTruncated != 0 && a.request.Limit == 0; truncated && err == nil {
+			err = ErrTruncated
+		} else if truncated && a.missing != nil {
+			err = errors.Join(a.missing, ErrTruncated)
+		}
+		return true, err
+	}
+	return false, a.take(p)
 }

@@ -3,6 +3,7 @@ package core
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -290,9 +291,17 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 		h.Flags = wire.ReplyLast
 	}
 	for ; len(r.Objects) > 0 && sent < bufferSize; r.Objects = r.Objects[1:] {
-		if code := c.object(h, r.Objects[0]); code != wire.OK {
+		code := c.object(h, r.Objects[0], r.Code != wire.ReadFailed)
+		if code != wire.OK && r.Single {
 			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: code}
 			break
+		}
+		if code != wire.OK { // the objects behind it are shown all the same
+			r.Code = worse(r.Code, code)
+			h.Kind = wire.KindMissing
+			c.frame(h, wire.AppendMissing(nil, r.Objects[0].ID, code))
+			h.Kind = wire.KindObject
+			sent = bufferSize // reads that fail take their time: other answers come first
 		}
 		sent += int(r.Objects[0].Loc.Length)
 	}
@@ -318,39 +327,86 @@ func (c *conn) frame(h wire.ReplyHeader, body []byte) {
 	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
 }
 
+// worse returns the code that the end of an answer has, of two objects that are missing
+// in it: damage is for good, a failed read may pass, and what expired can be asked again.
+func worse(a, b wire.Code) wire.Code {
+	for _, code := range []wire.Code{wire.Damaged, wire.ReadFailed} {
+		if a == code || b == code {
+			return code
+		}
+	}
+	return b
+}
+
 // object reads an object and appends its frame. One that is not what its identity
 // says does not leave. A large one waits for room, while none is held here: it is
-// held twice until it is sent.
-func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry) wire.Code {
+// held twice until it is sent. A read that fails is repeated if again is set; an answer
+// that met a disk that fails for longer does not wait for it at each object.
+func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
+	read := c.s.readObject
+	if !again {
+		read = c.s.readOnce
+	}
 	if entry.Loc.Length > bufferSize {
 		c.flush() // what is there need not wait
 		c.lent = 2 * int(entry.Loc.Length)
 		c.s.answers.acquire(c.lent, func() {})
 	}
 	for there := true; there; {
-		o, _, buf, err := c.s.readObject(c.maker, c.record, entry)
+		o, _, buf, err := read(c.maker, c.record, entry)
 		if c.record = buf; err == nil {
 			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
 			return wire.OK
-		} else if !errors.Is(err, log.ErrMoved) {
+		} else if errors.Is(err, log.ErrDamaged) {
 			c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
 			return wire.Damaged
+		} else if !errors.Is(err, log.ErrMoved) {
+			c.s.events.put(func(e *engine.Engine) { e.Unreadable(entry) })
+			return wire.ReadFailed
 		}
 		c.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
 	}
 	return wire.Expired
 }
 
-// readObject reads the object of an entry into buf, and holds its content
-// against its identity. The object aliases the buffer that is returned.
+// A read that fails may succeed when it is repeated: the disk was busy, descriptors were
+// used up, a bit was wrong in memory.
+const (
+	readTries = 4
+	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
+)
+
+// readObject reads the object of an entry into buf, and holds its content against its
+// identity. The object aliases the buffer that is returned. An error is log.ErrMoved,
+// or log.ErrDamaged if two reads found the record damaged, or else the disk's: then the
+// record was read readTries times, and may be as it was written.
 func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+	damaged := false
+	for try := range readTries {
+		o, lsn, buf, err = s.readOnce(m, buf, entry)
+		switch {
+		case err == nil, errors.Is(err, log.ErrMoved):
+			return o, lsn, buf, err
+		case errors.Is(err, log.ErrDamaged) && damaged:
+			return o, lsn, buf, err
+		}
+		damaged = errors.Is(err, log.ErrDamaged)
+		if try < readTries-1 {
+			time.Sleep(readPause << (2 * try))
+		}
+	}
+	return o, lsn, buf, err
+}
+
+// readOnce is readObject with one try.
+func (s *shell) readOnce(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
 	rec, buf, err := s.log.Read(buf, entry.Loc)
 	if err == nil {
 		o, err = engine.DecodeObject(rec.Body)
 	}
 	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection || rec.Owner != entry.Owner || !entry.Wrote(rec.LSN) ||
 		!m.Check(rec.Collection, rec.Owner, rec.ID, identity.Digest(o.Attributes, o.Data))) {
-		err = errors.New("the record is not the object of this identity")
+		err = fmt.Errorf("%w: the record is not the object of this identity", log.ErrDamaged)
 	}
 	return o, rec.LSN, buf, err
 }

@@ -130,8 +130,10 @@ func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
 		}
 		n = int64(o.Loc.Length)
 		c.count(n, err != nil)
-		if err != nil {
+		if errors.Is(err, log.ErrDamaged) {
 			c.house.s.between(func(e *engine.Engine) { e.Damaged(o) })
+		} else if err != nil {
+			c.house.s.between(func(e *engine.Engine) { e.Unreadable(o) })
 		}
 		return n, true
 	}

@@ -31,7 +31,8 @@ type memory struct {
 	mu      sync.Mutex
 	files   map[string][]byte
 	refuses bool
-	refused int // writes
+	refused int                               // writes
+	spoil   func(name string, p []byte) error // if set: what becomes of a read, after it succeeded
 }
 
 var errFull = errors.New("no space is left")
@@ -95,7 +96,17 @@ func (m *memory) ReadAt(name string, p []byte, offset int64) error {
 		return io.ErrUnexpectedEOF
 	}
 	copy(p, data[offset:])
+	if m.spoil != nil {
+		return m.spoil(name, p)
+	}
 	return nil
+}
+
+// spoiled has reads spoiled from now on, or not.
+func (m *memory) spoiled(spoil func(name string, p []byte) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spoil = spoil
 }
 
 // refuse begins or ends refusing, and says how many writes were refused.
@@ -341,7 +352,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 				r.must(wire.NotFound, request(0, wire.OpGet, "c", "one", ""))
 				c.meanwhile(r)
 				w := r.conn
-				code := w.object(wire.ReplyHeader{Kind: wire.KindObject}, o)
+				code := w.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true)
 				if code != c.want || (len(w.p) > 0) != (code == wire.OK) {
 					t.Fatalf("code %d, want %d; buffered %d", code, c.want, len(w.p))
 				}

@@ -36,7 +36,8 @@ type simRequest struct {
 	group   *simGroup
 
 	ids     []identity.ID
-	objects []simObject // as they came
+	gone    []identity.ID // of them those that could not be shown any more
+	objects []simObject   // as they came
 }
 
 const (
@@ -154,6 +155,12 @@ func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
 			s.fail("request %d: %v", h.Number, err)
 		}
 		q.ids = append(q.ids, ids...)
+	case wire.KindMissing:
+		id, code, err := frames.DecodeMissing(body)
+		if err != nil || code != wire.Expired {
+			s.fail("request %d: a missing object, code %d, %v", h.Number, code, err)
+		}
+		q.ids, q.gone = append(q.ids, id), append(q.gone, id)
 	}
 	if h.Flags&wire.ReplyLast == 0 {
 		return
@@ -289,15 +296,19 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		switch {
 		case q.r.Op == wire.OpList:
 			// There are few: this part is the last.
-			return h.Code == wire.Expired || bytes.Compare(o.id[:identity.ValueSize], q.r.Identity[:identity.ValueSize]) > 0
+			return bytes.Compare(o.id[:identity.ValueSize], q.r.Identity[:identity.ValueSize]) > 0
 		case len(q.r.Name) > 0:
 			return o.id.Value() == m.maker.Named(id, q.r.Name)
 		}
 		return o.id == q.r.Identity
 	})
-	if h.Code == wire.Expired {
+	if h.Code == wire.Expired && q.r.Op == wire.OpGet {
 		s.expired(want, wrong)
 		return
+	}
+	s.allExpired(q, want, wrong)
+	if (h.Code == wire.Expired) != (len(q.gone) > 0) {
+		wrong("%d objects are missing", len(q.gone))
 	}
 	if (h.Code == wire.NotFound) != (q.r.Op == wire.OpGet && len(want) == 0) {
 		wrong("%d objects should be shown", len(want))
@@ -313,6 +324,15 @@ func (s *sim) expired(want []*simObject, wrong func(string, ...any)) {
 		}
 	}
 	wrong("all of it is still there")
+}
+
+// allExpired: each object that is missing in an answer was to be shown, and is gone.
+func (s *sim) allExpired(q *simRequest, want []*simObject, wrong func(string, ...any)) {
+	for _, o := range want {
+		if slices.Contains(q.gone, o.id) {
+			s.expired([]*simObject{o}, wrong)
+		}
+	}
 }
 
 // same holds the objects that came against those that should.
@@ -341,7 +361,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 	if q.where() {
 		want = wire.RightDelete
 	}
-	if h.Code != wire.OK {
+	if h.Code != wire.OK && (h.Code != wire.Expired || q.r.Op != wire.OpSearch) {
 		for _, v := range versions {
 			c := m.catalogue(v)
 			code := c.enters(q.who, q.r.Collection, want)
@@ -350,9 +370,6 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 			}
 			switch h.Code {
 			case code:
-				return
-			case wire.Expired:
-				s.expired(s.sees(q.who, q.r.Collection, v, func(o *simObject) bool { return true }), func(string, ...any) {})
 				return
 			case wire.IndexUnavailable, wire.IndexViolated:
 				if code == wire.OK {
@@ -380,6 +397,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		}
 		if q.r.Op == wire.OpSearch && len(list) == len(q.ids) && !slices.ContainsFunc(list, func(o *simObject) bool { return !slices.Contains(q.ids, o.id) }) {
 			s.same(q, list, wrong)
+			s.allExpired(q, list, wrong)
 			return
 		}
 	}

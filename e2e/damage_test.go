@@ -43,6 +43,17 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 	if damaged != 2 {
 		t.Errorf("%d answers said that the object is damaged, want 2", damaged)
 	}
+	// A LIST shows all others, and then says which one is missing.
+	shown := 0
+	for _, err := range c.List(ctx, "c") {
+		var missing *client.MissingError
+		if shown++; err == nil {
+			continue
+		}
+		if shown--; shown != 19 || !errors.As(err, &missing) || missing.Count != 1 || !errors.Is(err, client.ErrDamaged) {
+			t.Errorf("a list shows %d objects, and ends with %v", shown, err)
+		}
+	}
 	eventually(t, "alert", func() error {
 		alerts, err := c.Alerts(ctx)
 		if err != nil || len(alerts) != 1 {

@@ -89,7 +89,7 @@ func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code wire.Code) {
 	h.BodyLen = int(r.U32())
 	h.Count = r.U32()
 	h.Head, _ = wire.DecodeHead(r.Take(headSize))
-	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindAlert && ValidCode(h.Code) && h.BodyLen <= MaxReplyBody)
+	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindMissing && ValidCode(h.Code) && h.BodyLen <= MaxReplyBody)
 	if r.Done() != nil {
 		return h, wire.Malformed
 	}
@@ -125,11 +125,20 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	return ids, nil
 }
 
+// DecodeMissing reads the body of a KindMissing frame.
+func DecodeMissing(p []byte) (id identity.ID, code wire.Code, err error) {
+	r := frame.NewReader(p)
+	r.Copy(id[:])
+	code = wire.Code(r.U8())
+	r.Require(code == wire.Damaged || code == wire.ReadFailed || code == wire.Expired)
+	return id, code, r.Done()
+}
+
 // DecodeAlert reads the body of a KindAlert frame.
 func DecodeAlert(p []byte) (a wire.Alert, err error) {
 	r := frame.NewReader(p)
 	a = wire.Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: wire.Reason(r.U8()),
 		Collection: r.Text(wire.MaxIdentifier), Index: r.Text(wire.MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
-	r.Require(a.Reason > 0 && a.Reason <= wire.ReasonLossAccepted)
+	r.Require(a.Reason > 0 && a.Reason <= wire.LastReason)
 	return a, r.Done()
 }

@@ -94,6 +94,8 @@ func codeExit(c wire.Code) int {
 		return exitWentBack
 	case wire.QuotaExceeded:
 		return exitQuota
+	case wire.Damaged:
+		return exitDamaged
 	}
 	if client.Temporary(&client.Error{Code: c}) {
 		return exitTemporary
@@ -132,6 +134,8 @@ func hint(err error) string {
 		return "'motte index list' shows how far it is."
 	case wire.QueryRefused:
 		return "'motte help predicates' shows what can be asked."
+	case wire.Damaged:
+		return "'motte alerts' shows where; 'motte help verify' says what can be done."
 	case wire.StorageFailed:
 		return "Free or repair the server's disk: the server tries again all the time, and goes on by itself."
 	case wire.QuotaExceeded:
@@ -147,6 +151,28 @@ type failure struct {
 	Error string `json:"error"`
 	Code  string `json:"code"`
 	Exit  int    `json:"exit"`
+	// Missing lists objects that are not in an answer; Count says how many there are.
+	Missing []missingView `json:"missing,omitempty"`
+	Count   int           `json:"missing_count,omitempty"`
+}
+
+// missingView is an object that is not in an answer, as programs get it.
+type missingView struct {
+	ID   string `json:"id"`
+	Code string `json:"code"`
+}
+
+// newFailure describes an error to a program.
+func newFailure(err error) failure {
+	f := failure{Error: err.Error(), Code: codeName(err), Exit: exitCode(err)}
+	var missing *client.MissingError
+	if errors.As(err, &missing) {
+		f.Count = missing.Count
+		for _, m := range missing.Objects {
+			f.Missing = append(f.Missing, missingView{identifier(m.Identity), codeName(m.Err)})
+		}
+	}
+	return f
 }
 
 // codeName names an error: as the Core's code is named, or by its exit code.
@@ -171,7 +197,7 @@ func codeName(err error) string {
 // tell prints an error.
 func (a *app) tell(who string, err error) {
 	if a.json {
-		_ = encode(a.stderr, failure{err.Error(), codeName(err), exitCode(err)})
+		_ = encode(a.stderr, newFailure(err))
 	} else {
 		fmt.Fprintf(a.stderr, "%s: %v\n", who, err)
 	}
@@ -184,6 +210,12 @@ func (a *app) fail(cmd *cobra.Command, err error) {
 	}
 	if a.tell(cmd.CommandPath(), err); a.json {
 		return
+	}
+	var missing *client.MissingError
+	if errors.As(err, &missing) {
+		for _, m := range missing.Objects {
+			fmt.Fprintf(a.stderr, "missing: %s (%s)\n", identifier(m.Identity), codeName(m.Err))
+		}
 	}
 	if h := hint(err); h != "" {
 		fmt.Fprintln(a.stderr, h)

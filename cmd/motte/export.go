@@ -19,7 +19,8 @@ func (a *app) export() *cobra.Command {
 		Use:   "export COLLECTION",
 		Short: "Print every object of a collection that you may read, one on a line",
 		Long: `Print every object of a collection that you may read, each as JSON on one line, in no
-particular order. Objects that are not JSON are left out and make it fail at the end.
+particular order. Objects that are not JSON are left out and make it fail at the end;
+so do objects that are damaged, which are named.
 
 With --envelope nothing is left out: each line is {"name":…,"id":…,"base64":…}, and
 'motte import --envelope' takes names and contents back, byte for byte. Attributes
@@ -37,8 +38,8 @@ given beside an object can't be read, and so are not exported.`,
 		}
 		out := bufio.NewWriterSize(a.stdout, 1<<20)
 		n, left, err := a.exportTo(ctx, c, args[0], out, total, wrap)
-		if err == nil {
-			err = out.Flush()
+		if flush := out.Flush(); err == nil { // what there is counts, also if something is missing
+			err = flush
 		}
 		switch {
 		case err != nil:

@@ -139,6 +139,8 @@ index built anew, or when the disk gives back something else than was written:
   storage            the disk refused a write
   checkpoint         the newest checkpoint failed its check, and the one before was used
   loss-accepted      the operator accepted a store that lacks what was written to it
+  read-failed        the disk did not give a stored record back; it may be as it was written.
+                     SEGMENT and OFFSET say where; at most one alert a minute
 
 The time is that of a clock which the host controls.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {

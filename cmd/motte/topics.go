@@ -18,7 +18,7 @@ func topics() []*cobra.Command {
   7  no connection to the server, or it is not the one of the profile
   8  the store lacks what this profile has seen in it, or what its anchor remembers: it went
      back, or is another branch
-  9  a store, or a backup, is damaged: 'motte help verify'
+  9  an object, a store or a backup is damaged: 'motte help verify'
  10  the collection's quota is used up: delete objects, or have it raised
  64  the command line is wrong
 

@@ -80,6 +80,7 @@ type Engine struct {
 	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
 	alertCount         uint64
 	damaged            map[log.Location]bool // reported already
+	unreadable         time.Time             // when a read that failed was reported last
 	stopping, readOnly bool
 	observed           [13]uint64 // see Observe
 	compact            []*Request // to be answered when all that is dead is given back
@@ -95,6 +96,8 @@ type Engine struct {
 const (
 	MaxAlerts  = 1000 // alerts that can be listed; all are in the log
 	maxDamaged = 4096 // damaged records reported once each
+
+	unreadableEvery = time.Minute // reads that fail are reported: a disk that is gone fails all of them
 )
 
 // unsettled is a record on its way to the disk.
@@ -334,7 +337,22 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 		return
 	}
 	e.damaged[entry.Loc] = true
-	a := wire.Alert{Reason: wire.ReasonDamagedRecord, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
+	e.alertAt(wire.ReasonDamagedRecord, entry)
+}
+
+// Unreadable says that the disk did not give a stored record back. That says nothing of
+// the record, so it is no damage.
+func (e *Engine) Unreadable(entry mapping.Entry) {
+	if e.Now.Sub(e.unreadable) < unreadableEvery {
+		return
+	}
+	e.unreadable = e.Now
+	e.alertAt(wire.ReasonReadFailed, entry)
+}
+
+// alertAt records an alert that names the place of a record.
+func (e *Engine) alertAt(reason wire.Reason, entry mapping.Entry) {
+	a := wire.Alert{Reason: reason, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
 	if c := e.byID[entry.Collection]; c != nil {
 		a.Collection = c.name
 	}

@@ -78,6 +78,9 @@ type feed struct {
 	// done, so the query comes before it (docs/decisions).
 	leaving map[identity.ID][]*delivery
 
+	missed   []mapping.Entry // objects that it lacks, as their records could not be read
+	missedAt time.Time       // when some of them are read again
+
 	scannedTo identity.Value // up to which the objects are queued while building
 	scanned   bool           // all are
 	building  int            // deliveries of the build not yet confirmed
@@ -268,7 +271,14 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		}
 		// A change behind this one says what became of it.
 	} else if err != nil {
-		e.Damaged(d.put)
+		if d.waiter != nil {
+			d.waiter.answer.Flags |= wire.ReplyNotIndexed
+		}
+		if errors.Is(err, log.ErrDamaged) {
+			e.Damaged(d.put)
+		} else if !e.miss(x, d.put) {
+			return
+		}
 	} else {
 		input, _ = x.input(o)
 	}
@@ -281,6 +291,41 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	x.unread--
 	e.keep(x, d, n)
 	e.pump(x)
+}
+
+// Objects whose records could not be read, though they may be as they were written, are
+// missing in an index until they can be.
+const (
+	maxMissed   = 4096             // in one index; beyond it, the index is built again
+	missedEvery = 10 * time.Second // some of them are read again
+	missedPart  = 8                // so many: each one may hold up the reads of all indexes
+)
+
+// miss notes that an index lacks an object whose record could not be read. It returns
+// false if the index lacks too much: then it waits, and is built from the beginning.
+func (e *Engine) miss(x *index, o mapping.Entry) bool {
+	e.Unreadable(o)
+	if x.missed = append(x.missed, o); len(x.missed) <= maxMissed {
+		return true
+	}
+	e.stopIndex(x, wire.IndexUnavailable)
+	x.state, x.retryAt = wire.IndexStarting, e.Now.Add(maxBackoff)
+	return false
+}
+
+// readMissed queues some of the objects that an index lacks once more, unless they are
+// gone: a change behind them then said so.
+func (e *Engine) readMissed(x *index) {
+	if len(x.missed) == 0 || e.Now.Before(x.missedAt) {
+		return
+	}
+	x.missedAt = e.Now.Add(missedEvery)
+	for range min(missedPart, len(x.missed)) {
+		o := pop(&x.missed)
+		if cur, ok := e.lookup(x.c, o.ID.Value()); ok && cur.ID == o.ID {
+			e.enqueue(x, &delivery{step: task.Insert, put: cur})
+		}
+	}
 }
 
 // send makes the frame of a delivery.
@@ -449,6 +494,7 @@ func (e *Engine) Tick(now time.Time) {
 		if e.overdue(x) {
 			e.quarantine(x, wire.ReasonDeadline)
 		}
+		e.readMissed(x)
 		e.pump(x)
 	}
 }

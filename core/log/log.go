@@ -365,6 +365,8 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	if err := l.storage.ReadAt(name, buf, int64(at.Offset)); err != nil {
 		if !l.Has(at.Segment) {
 			err = ErrMoved
+		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return Record{}, buf, &DamageError{name, int64(at.Offset), "the file ends before the record does"}
 		}
 		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
 	}

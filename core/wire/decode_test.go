@@ -229,12 +229,12 @@ func TestRowLimits(t *testing.T) {
 
 func TestAlertLimits(t *testing.T) {
 	of := func(r wire.Reason) []byte { return wire.AppendAlert(nil, &wire.Alert{Reason: r, Collection: "c"}) }
-	whole := of(wire.ReasonLossAccepted)
+	whole := of(wire.LastReason)
 	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeAlert(p); return err }, []decoding{
 		{"no reason", of(0), false},
 		{"first reason", of(wire.ReasonInvalidIdentity), true},
 		{"last reason", whole, true},
-		{"reason over it", of(wire.ReasonLossAccepted + 1), false},
+		{"reason over it", of(wire.LastReason + 1), false},
 		{"a byte short", whole[:len(whole)-1], false},
 		{"a byte long", append(bytes.Clone(whole), 0), false},
 	})

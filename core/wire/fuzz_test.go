@@ -95,6 +95,25 @@ func FuzzRow(f *testing.F) {
 	})
 }
 
+func FuzzMissing(f *testing.F) {
+	seeds(f, "reply-missing.hex", wire.ReplyHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if id, code, err := frames.DecodeMissing(p); err == nil {
+			same(t, wire.AppendMissing(nil, id, code), p)
+		}
+	})
+}
+
+func FuzzQuota(f *testing.F) {
+	f.Add(wire.AppendQuota(nil, wire.Quota{Bytes: 1, Objects: 2}))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if q, err := wire.DecodeQuota(p); err == nil {
+			same(t, wire.AppendQuota(nil, q), p)
+		}
+	})
+}
+
 func FuzzAlert(f *testing.F) {
 	seeds(f, "reply-alert*.hex", wire.ReplyHeaderSize)
 	f.Fuzz(func(t *testing.T, p []byte) {

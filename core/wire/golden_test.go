@@ -183,6 +183,11 @@ func alert(body []byte, _ uint32) ([]byte, error) {
 	return wire.AppendAlert(nil, &a), err
 }
 
+func missing(body []byte, _ uint32) ([]byte, error) {
+	id, code, err := frames.DecodeMissing(body)
+	return wire.AppendMissing(nil, id, code), err
+}
+
 func goldenReplies() []goldenReply {
 	one, two := pattern(0x20), pattern(0x60)
 	ada := objectBody(one, []byte("ada"), []byte(`{"age":36}`))
@@ -194,6 +199,8 @@ func goldenReplies() []goldenReply {
 		{"end-search", "End of a SEARCH that reached its limit", wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, nil, nil},
 		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: wire.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
+		{"missing", "An object that belongs to the answer of a SEARCH or LIST, and is damaged", wire.ReplyHeader{Kind: wire.KindMissing},
+			wire.AppendMissing(nil, two, wire.Damaged), missing},
 		{"object", "One object of a SEARCH or LIST, put without a name", wire.ReplyHeader{Kind: wire.KindObject},
 			objectBody(two, nil, []byte("bytes")), object},
 		{"identities", "Identities of a SEARCH or LIST", wire.ReplyHeader{Kind: wire.KindIdentities, Count: 2}, append(one[:], two[:]...), identities},

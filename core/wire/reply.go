@@ -15,6 +15,7 @@ const (
 	KindIdentities Kind = 3 // count identities
 	KindStatus     Kind = 4 // one status item: see engine
 	KindAlert      Kind = 5 // one alert
+	KindMissing    Kind = 6 // an object of the answer that can't be shown: identity, and the code that says why
 )
 
 // ReplyFlags qualify a reply frame.
@@ -70,6 +71,11 @@ func AppendObject(p []byte, h ReplyHeader, id identity.ID, name, object []byte) 
 	return frame.Writer(AppendReplyHeader(p, &h)).Bytes(id[:]).U16(uint16(len(name))).Bytes(name).Bytes(object)
 }
 
+// AppendMissing appends the body of a KindMissing frame: identity 32 | code 1.
+func AppendMissing(p []byte, id identity.ID, code Code) []byte {
+	return frame.Writer(p).Bytes(id[:]).U8(byte(code))
+}
+
 // IndexState is where an index stands.
 type IndexState uint8
 
@@ -115,6 +121,9 @@ const (
 	ReasonStorage         Reason = 9  // the disk refused a write
 	ReasonCheckpoint      Reason = 10 // the newest checkpoint failed its check: the one before was used
 	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
+	ReasonReadFailed      Reason = 16 // the disk did not give a stored record back, though it was asked again
+
+	LastReason = ReasonReadFailed // no reason has a higher number
 )
 
 // Alert is one entry of the record of alerts, which is part of the sealed log.
@@ -123,7 +132,7 @@ type Alert struct {
 	Time              int64  // Unix seconds by the Core's clock, which the host controls
 	Reason            Reason
 	Collection, Index string
-	Segment, Offset   uint32 // ReasonDamagedRecord: where the record lies
+	Segment, Offset   uint32 // ReasonDamagedRecord, ReasonReadFailed: where the record lies
 }
 
 // AppendAlert appends the body of a KindAlert frame, fields in order.

@@ -17,8 +17,8 @@ func TestReplyHeaderLimits(t *testing.T) {
 	}{
 		{"as it is", func(*wire.ReplyHeader) {}, wire.OK},
 		{"kind 0", func(h *wire.ReplyHeader) { h.Kind = 0 }, wire.Malformed},
-		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert }, wire.OK},
-		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindAlert + 1 }, wire.Malformed},
+		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindMissing }, wire.OK},
+		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindMissing + 1 }, wire.Malformed},
 		{"highest code", func(h *wire.ReplyHeader) { h.Code = wire.LastCode }, wire.OK},
 		{"code over it", func(h *wire.ReplyHeader) { h.Code = wire.LastCode + 1 }, wire.Malformed},
 		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody }, wire.OK},

@@ -153,6 +153,7 @@ const (
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
 	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
 	QuotaExceeded       Code = 28 // the collection would hold more bytes or objects than its quota lets it
+	ReadFailed          Code = 29 // the disk did not give a stored record back: try again
 
-	LastCode = QuotaExceeded // no code has a higher number
+	LastCode = ReadFailed // no code has a higher number
 )

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+var errDisk = errors.New("input/output error")
+
+// misread lets the reads that are asked for fail.
+func (w *world) misread(err error) (n int) {
+	for ; len(w.fetch) > 0; n++ {
+		f := w.fetch[0]
+		w.fetch = w.fetch[1:]
+		w.e.Fetched(f, Object{}, 0, err)
+		w.take()
+	}
+	return n
+}
+
+// finds wants a number of objects with data that begins so.
+func (w *world) finds(prefix string, want int) {
+	w.t.Helper()
+	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", prefix), wire.OK); len(a.objects) != want {
+		w.t.Fatalf("the index finds %d objects, want %d", len(a.objects), want)
+	}
+}
+
+// rebuilt restarts the Task of an index with three objects.
+func rebuilt(t *testing.T) *world {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", 0)
+	for i := range 3 {
+		w.must(admin, put("c", fmt.Sprint("n", i), fmt.Sprint("data ", i)), wire.OK)
+	}
+	w.finds("data", 3)
+	x := w.e.byName["c"].index("x")
+	w.e.TaskEnded(x.instance, wire.ReasonTaskEnded)
+	w.take()
+	w.commit(len(w.pending))
+	w.tick(maxBackoff)
+	w.e.TaskStarted(x.instance)
+	w.take()
+	for len(w.fetch) == 0 {
+		w.step(w.task(x.instance))
+	}
+	return w
+}
+
+// reasons counts the alerts by their reason.
+func (w *world) reasons() map[wire.Reason]int {
+	n := make(map[wire.Reason]int)
+	for _, body := range w.e.alerts {
+		n[decodeAlert(body).Reason]++
+	}
+	return n
+}
+
+// TestAnIndexGetsWhatCouldNotBeRead: a read that fails costs the index an object for a
+// while; it is no damage. What changes meanwhile is not undone.
+func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		meanwhile func(w *world)
+		want      int // found at the end, by "data"
+	}{
+		{"nothing", func(*world) {}, 3},
+		{"one is deleted", func(w *world) { w.must(admin, deleting("n1"), wire.OK) }, 2},
+		{"one is replaced", func(w *world) { w.must(admin, put("c", "n1", "other"), wire.OK) }, 2},
+		{"one is put again", func(w *world) { w.must(admin, put("c", "n1", "data 1"), wire.OK) }, 3},
+		{"it fails again", func(w *world) {
+			w.tick(missedEvery)
+			if n := w.misread(errDisk); n != 3 {
+				w.t.Fatalf("%d objects are read again", n)
+			}
+			w.settle()
+			w.finds("data", 0)
+		}, 3},
+		{"the index is built again", func(w *world) { w.e.TaskEnded(w.e.byName["c"].index("x").instance, wire.ReasonTaskEnded) }, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := rebuilt(t)
+			if n := w.misread(errDisk); n != 3 {
+				t.Fatalf("%d reads failed", n)
+			}
+			w.settle()
+			w.finds("data", 0)
+			c.meanwhile(w)
+			for range 4 {
+				w.tick(maxBackoff)
+				w.settle()
+			}
+			w.finds("data", c.want)
+			if n := w.reasons(); n[wire.ReasonReadFailed] == 0 || n[wire.ReasonDamagedRecord] > 0 {
+				t.Errorf("alerts: %v", n)
+			}
+		})
+	}
+}
+
+// TestDamageIsNotReadAgain: it is reported once for each record.
+func TestDamageIsNotReadAgain(t *testing.T) {
+	w := rebuilt(t)
+	w.misread(fmt.Errorf("read: %w", log.ErrDamaged))
+	w.settle()
+	w.tick(missedEvery)
+	if len(w.fetch) > 0 {
+		t.Error("what is damaged is read again")
+	}
+	w.settle()
+	w.finds("data", 0)
+	if n := w.reasons(); n[wire.ReasonReadFailed] > 0 || n[wire.ReasonDamagedRecord] != 3 {
+		t.Errorf("alerts: %v", n)
+	}
+}
+
+// TestADiskThatIsGoneDoesNotFillTheMemory: an index that lacks too much begins again,
+// instead of remembering it all.
+func TestADiskThatIsGoneDoesNotFillTheMemory(t *testing.T) {
+	w := rebuilt(t)
+	x := w.e.byName["c"].index("x")
+	o := w.fetch[0].Entry
+	for len(x.missed) < maxMissed {
+		x.missed = append(x.missed, o)
+	}
+	instance := x.instance
+	w.misread(errDisk)
+	if x.instance == instance || x.state != wire.IndexStarting || len(x.missed) > 0 {
+		t.Fatalf("state %d, %d objects are remembered", x.state, len(x.missed))
+	}
+	w.tick(time.Second)
+	if x.instance != 0 {
+		t.Error("it begins again at once, and would fail again")
+	}
+	w.tick(maxBackoff)
+	w.settle()
+	w.finds("data", 3)
+}
+
+// TestAPutSaysThatItIsNotIndexed: its input was to be read again, and could not be.
+func TestAPutSaysThatItIsNotIndexed(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", 0)
+	n := w.ask(admin, put("c", "n", "data"))
+	w.commit(len(w.pending))
+	x := w.e.byName["c"].index("x")
+	if d := x.sent; len(d) != 1 || d[0].waiter == nil {
+		t.Fatalf("%d deliveries are sent", len(d))
+	}
+	// As if it had been behind many others, without its input.
+	d := x.sent[0]
+	x.sent, x.queue, x.bytes = nil, []*delivery{d}, 0
+	d.fetched = true
+	w.e.Fetched(Fetch{Entry: d.put, instance: x.instance, delivery: d}, Object{}, 0, errDisk)
+	w.take()
+	w.task(x.instance).frames = w.task(x.instance).frames[1:]
+	w.settle()
+	if a, ok := w.answered(n); !ok || a.code != wire.OK || a.flags&wire.ReplyNotIndexed == 0 {
+		t.Errorf("answered %v, code %d, flags %d", ok, a.code, a.flags)
+	}
+	w.tick(missedEvery)
+	w.settle()
+	w.finds("data", 1)
+}
