@@ -52,7 +52,7 @@ type collection struct {
 	objects *mapping.Map
 	used    map[uint32]int64 // bytes of its live records, by segment
 	bytes   uint64           // of all of them
-	coming  usage            // of objects and bytes, once all that is on its way is durable
+	coming  usage            // of objects and bytes, once all that is on its way is durable; only with a quota
 	quota   wire.Quota       // that those are held against
 	touched bool             // see touch
 
@@ -256,8 +256,10 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.id)
 	case rec.Kind == log.KindQuota:
-		c.quota, err = wire.DecodeQuota(n.rest)
-		return err
+		if c.quota, err = wire.DecodeQuota(n.rest); err != nil {
+			return err
+		}
+		e.recount(c)
 	case rec.Kind == log.KindDropCollection:
 		e.applyDrop(c)
 	case rec.Kind == log.KindCreateIndex:

@@ -310,7 +310,7 @@ func (e *Engine) WriteFailed() {
 	e.readOnly, e.out.Append, e.lsn = true, nil, e.at.LSN
 	clear(e.pending)
 	for _, c := range e.collections {
-		c.coming = usage{int64(c.objects.Len()), int64(c.bytes)}
+		e.recount(c)
 	}
 	for len(e.unsettled) > 0 {
 		for _, f := range pop(&e.unsettled).then {

@@ -36,7 +36,7 @@ func (u *usage) count(o mapping.Entry, n int64) {
 // a write that does not grow the collection always fits: so lowering a quota below what
 // is there stops growth alone, and a deletion is never refused.
 func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bool {
-	if c.quota == (wire.Quota{}) {
+	if !c.limited() {
 		return true
 	}
 	var grows usage
@@ -61,39 +61,60 @@ func within(there, grows int64, quota uint64) bool {
 	return quota == 0 || grows <= 0 || uint64(there+grows) <= quota
 }
 
+// limited reports whether a collection has a quota. Only then is it known what the
+// collection will hold: to count that costs each write two more looks at the mapping.
+func (c *collection) limited() bool { return c != nil && c.quota != (wire.Quota{}) }
+
+// recount counts what a collection will hold once all that is on its way is durable.
+func (e *Engine) recount(c *collection) {
+	c.coming = usage{int64(c.objects.Len()), int64(c.bytes)}
+	for v, o := range e.pending {
+		if o.Collection != c.id {
+			continue
+		}
+		if cur, exists := c.objects.Get(v); exists {
+			c.coming.count(cur, -1)
+		}
+		if o.Owner != log.CoreOwner {
+			c.coming.count(o, 1)
+		}
+	}
+}
+
 // pend notes what a record on its way will make of its object: decisions on writes see
 // that, and the quota counts it.
 func (e *Engine) pend(r *log.Record) {
-	v := r.ID.Value()
+	v, c := r.ID.Value(), e.byID[r.Collection]
 	before, exists := e.pending[v]
+	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
+	e.pending[v] = o
+	if !c.limited() {
+		return
+	}
 	if !exists {
-		before, exists = e.stored(r.Collection, v)
+		before, exists = c.objects.Get(v)
 	}
-	if exists {
-		e.expect(before, -1)
+	if exists && before.Owner != log.CoreOwner {
+		c.coming.count(before, -1)
 	}
-	e.pending[v] = mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
-	e.expect(e.pending[v], 1)
+	if o.Owner != log.CoreOwner {
+		c.coming.count(o, 1)
+	}
 }
 
 // settle ends that: the mapping alone says what there is.
 func (e *Engine) settle(v identity.Value) {
-	o, exists := e.pending[v]
-	if !exists {
+	o := e.pending[v]
+	delete(e.pending, v)
+	c := e.byID[o.Collection]
+	if !c.limited() {
 		return
 	}
-	delete(e.pending, v)
-	e.expect(o, -1)
-	if cur, exists := e.stored(o.Collection, v); exists {
-		e.expect(cur, 1)
+	if o.Owner != log.CoreOwner {
+		c.coming.count(o, -1)
 	}
-}
-
-// expect counts an object that its collection will hold, with n 1, or not any more, with
-// n -1. A deletion on its way is none.
-func (e *Engine) expect(o mapping.Entry, n int64) {
-	if c := e.byID[o.Collection]; c != nil && o.Owner != log.CoreOwner {
-		c.coming.count(o, n)
+	if cur, exists := c.objects.Get(v); exists {
+		c.coming.count(cur, 1)
 	}
 }
 

@@ -153,8 +153,10 @@ func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	count(c.used, o.Loc.Segment, bytes)
 	count(e.used, o.Loc.Segment, bytes)
 	c.bytes += uint64(bytes)
-	if _, changing := e.pending[o.ID.Value()]; !changing {
-		c.coming.count(o, n)
+	if c.limited() {
+		if _, changing := e.pending[o.ID.Value()]; !changing {
+			c.coming.count(o, n)
+		}
 	}
 }
 
