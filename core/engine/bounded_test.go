@@ -1,0 +1,423 @@
+package engine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"motte/core/access"
+	"motte/core/frame"
+	"motte/core/identity"
+	"motte/core/log"
+	"motte/core/mapping"
+	"motte/core/wire"
+)
+
+// What stands here holds the work of one event to its bound, by its structure: how many
+// steps, parts and pieces there are, and how large. No test looks at a clock.
+
+// stuff adds n objects of an owner to a collection. Their values are spread evenly.
+func (w *world) stuff(collection string, owner uint32, n int) {
+	c := w.e.byName[collection]
+	for i := range n {
+		var id identity.ID
+		binary.BigEndian.PutUint64(id[:], uint64(i)*(1<<63/uint64(n)*2)+1)
+		binary.BigEndian.PutUint32(id[8:], owner)
+		w.e.add(c, mapping.Entry{ID: id, Loc: log.Location{Segment: 1, Offset: 128, Length: 160}, Collection: c.id, Owner: owner})
+	}
+}
+
+// full is a world with an empty collection "c", beside one with n objects.
+func full(t testing.TB, n int) *world {
+	w := newWorld(t, 1)
+	w.settle()
+	w.registerFake()
+	for _, name := range []string{"c", "full"} {
+		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: name}, wire.OK)
+	}
+	w.stuff("full", 1, n)
+	return w
+}
+
+// part asks for one part of a LIST, and returns the answer, if it is there.
+func (w *world) part(p access.Principal, collection string, after identity.ID) (r Reply, done bool) {
+	q, _ := Prepare(wire.Request{Op: wire.OpList, Collection: collection, Number: 1, Identity: after})
+	q.Principal = p
+	w.e.Request(q)
+	return w.reply()
+}
+
+func (w *world) reply() (r Reply, done bool) {
+	list := w.e.Take().Replies
+	if len(list) == 0 {
+		return r, false
+	}
+	return list[0], true
+}
+
+// TestAListOfAnEmptyCollectionIsOnePart, whatever other collections hold.
+func TestAListOfAnEmptyCollectionIsOnePart(t *testing.T) {
+	w := full(t, 200_000)
+	w.byHand = true
+	r, done := w.part(admin, "c", identity.ID{})
+	if !done || r.Code != wire.OK || r.Count != 0 || len(r.Objects) != 0 || identity.ID(r.Body) != (identity.ID{}) {
+		t.Fatalf("answered %v: %+v", done, r)
+	}
+	if w.e.Work() {
+		t.Error("there is work left")
+	}
+}
+
+// TestAPartOfAListIsMadeInSteps: a principal that may read few of many objects waits for
+// several events, and others are answered in between. Which part shows what does not
+// depend on the others' objects; what changed on the way is shown as it is at the end.
+func TestAPartOfAListIsMadeInSteps(t *testing.T) {
+	const others, steps = 20 * stride, 20
+	w := full(t, 0)
+	w.must(admin, put("c", "admin's", "data"), wire.OK)
+	w.stuff("c", 1, others)
+	alice := w.person("alice", wire.RightReadOwn|wire.RightWrite|wire.RightDelete)
+	for i := range 40 {
+		w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), wire.OK)
+	}
+	w.byHand = true
+	list := w.ask(alice, wire.Request{Op: wire.OpList, Collection: "c"})
+	n := 0
+	for more := true; more; n++ {
+		if _, done := w.answered(list); done || n > steps {
+			t.Fatalf("after %d steps: answered %v, and there is more to do", n, done)
+		}
+		if w.must2(w.ask(admin, get("c", "admin's")), wire.OK); n == 0 {
+			w.ask(alice, remove("mine 0"))
+			w.ask(alice, put("c", "mine 1", "changed"))
+			w.commit(len(w.pending))
+		}
+		more = w.work()
+	}
+	a, done := w.answered(list)
+	if !done || a.code != wire.OK || len(a.objects) != 39 || a.count != 39 || n < steps {
+		t.Fatalf("answered %v after %d steps, code %d, %d objects, count %d", done, n, a.code, len(a.objects), a.count)
+	}
+	for _, o := range a.objects {
+		if cur, ok := w.e.lookup(w.e.byName["c"], o.ID.Value()); !ok || cur != o {
+			t.Errorf("it shows %+v, which is %+v now", o, cur)
+		}
+	}
+}
+
+// TestAListHoldsForTheRightsAtItsEnd: who loses the right, or the collection, while a part
+// is being made is not shown it.
+func TestAListHoldsForTheRightsAtItsEnd(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(alice access.Principal) []wire.Request
+		want   wire.Code
+	}{
+		{"revoked", func(p access.Principal) []wire.Request {
+			return []wire.Request{rightsOf(wire.OpRevoke, p, wire.RightsAll)}
+		}, wire.Denied},
+		{"removed", func(p access.Principal) []wire.Request { return []wire.Request{removal(p, 0)} }, wire.UnknownPrincipal},
+		{"dropped", func(access.Principal) []wire.Request {
+			return []wire.Request{{Op: wire.OpDropCollection, Collection: "c"}}
+		}, wire.NoCollection},
+		{"dropped and made again", func(p access.Principal) []wire.Request {
+			return []wire.Request{{Op: wire.OpDropCollection, Collection: "c"}, {Op: wire.OpCreateCollection, Collection: "c"},
+				rightsOf(wire.OpGrant, p, wire.RightsAll)}
+		}, wire.NoCollection},
+	} {
+		w := full(t, 0)
+		alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
+		w.must(alice, put("c", "mine", "data"), wire.OK)
+		w.stuff("c", 1, 3*stride)
+		w.byHand = true
+		list := w.ask(alice, wire.Request{Op: wire.OpList, Collection: "c"})
+		for _, r := range tc.change(alice) {
+			w.ask(admin, r)
+			w.commit(len(w.pending))
+		}
+		if _, done := w.answered(list); done {
+			t.Fatal("answered at once")
+		}
+		for w.work() {
+		}
+		if a, done := w.answered(list); !done || a.code != tc.want || len(a.objects) > 0 {
+			t.Errorf("%s: answered %v, code %d, %d objects", tc.name, done, a.code, len(a.objects))
+		}
+	}
+}
+
+// TestListsOfAPrincipalTakeTurns: however many LISTs a principal asks for, they are one
+// piece of work, so that another's take as long as if there were one; and too many are
+// refused.
+func TestListsOfAPrincipalTakeTurns(t *testing.T) {
+	w := full(t, 0)
+	alice := w.person("alice", wire.RightReadOwn)
+	bob := w.person("bob", wire.RightReadOwn)
+	w.stuff("c", 1, 3*stride)
+	w.byHand = true
+	refused := 0
+	for range listQueue + 7 {
+		if r, done := w.part(alice, "c", identity.ID{}); done && r.Code == wire.Overloaded {
+			refused++
+		}
+	}
+	if refused != 7 || len(w.e.work) != 1 {
+		t.Fatalf("%d are refused, %d pieces of work", refused, len(w.e.work))
+	}
+	if _, done := w.part(bob, "c", identity.ID{}); done {
+		t.Fatal("answered at once")
+	}
+	answered := false
+	for range 2 * 4 {
+		w.e.Work()
+		for _, r := range w.e.Take().Replies {
+			answered = answered || r.Principal == bob
+		}
+	}
+	if !answered {
+		t.Error("who asked for one LIST waits for another's thousand")
+	}
+}
+
+// TestAnIndexBuildLooksAtItsCollectionAlone: that of an empty collection is done when the
+// Task has accepted its configuration, whatever other collections hold.
+func TestAnIndexBuildLooksAtItsCollectionAlone(t *testing.T) {
+	w := full(t, 300_000)
+	w.ask(admin, createIndex("c", "x", wire.TypeAny, 0))
+	w.commit(1)
+	x := w.x()
+	w.e.TaskStarted(x.instance)
+	w.take()
+	w.step(w.task(x.instance))
+	if x.state != wire.IndexServing {
+		t.Errorf("an index of nothing is in state %d when its Task has accepted it", x.state)
+	}
+}
+
+// TestAnIndexBuildQueuesFewObjects at a time, however many there are.
+func TestAnIndexBuildQueuesFewObjects(t *testing.T) {
+	w := full(t, 0)
+	w.stuff("c", 1, 30_000)
+	w.ask(admin, createIndex("c", "x", wire.TypeAny, 0))
+	w.commit(1)
+	w.e.TaskStarted(w.x().instance)
+	if n := len(w.x().queue) + len(w.x().sent); n > fetchAhead {
+		t.Errorf("%d objects are queued at once", n)
+	}
+}
+
+// TestACommitGoesToTheIndexesThatItTouches alone: those of other collections have nothing
+// to do with it.
+func TestACommitGoesToTheIndexesThatItTouches(t *testing.T) {
+	w := indexed(t, 0)
+	w.register("d", "x", 0)
+	w.settle()
+	other := w.e.byName["d"].index("x")
+	w.e.TaskEnded(other.instance, wire.ReasonTaskEnded)
+	w.take()
+	w.settle()
+	w.now = w.now.Add(maxBackoff)
+	w.e.Now = w.now // it could start again, and will with the next tick
+	w.must(admin, put("c", "four", "data of four"), wire.OK)
+	if other.instance != 0 {
+		t.Error("a commit to one collection started the Task of another")
+	}
+	if w.tick(0); other.instance == 0 {
+		t.Error("a tick did not")
+	}
+}
+
+// TestADropIsOneStep: all records are dead at once, and their entries are not looked at.
+func TestADropIsOneStep(t *testing.T) {
+	w := full(t, 50_000)
+	before := w.e.Live()[1]
+	w.byHand = true
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "full"}, wire.OK)
+	if live := w.e.Live()[1]; live != before-50_000*160 {
+		t.Errorf("%d bytes of segment 1 are alive, of %d", live, before)
+	}
+	if n, _ := w.e.Objects(); n != 0 || w.e.Work() {
+		t.Errorf("%d objects, or work, are left", n)
+	}
+	if _, _, clean := w.e.Chores(); clean {
+		t.Error("the store is to be cleaned")
+	}
+}
+
+// TestAnErasureIsDoneInSteps, of which each takes away a bounded number of objects; what
+// was erased is hidden from the first on, and the key is destroyed after the last. A
+// COMPACT waits for it, and a checkpoint of any moment leads to the same.
+func TestAnErasureIsDoneInSteps(t *testing.T) {
+	const n = 10 * stride
+	w := full(t, n/2)
+	alice := w.person("alice", wire.RightsAll)
+	for _, name := range []string{"hers", "hers, too"} {
+		w.must(alice, put("c", name, "data"), wire.OK)
+	}
+	owner := w.e.principals[alice].owner
+	w.stuff("c", owner, n)
+	w.stuff("full", owner, n)
+	w.byHand = true
+	request := w.ask(admin, removal(alice, wire.FlagErase))
+	w.commit(1)
+	compact := w.ask(admin, op(wire.OpCompact))
+	steps := 0
+	for more := true; more; steps++ {
+		if erase, _, clean := w.e.Chores(); len(erase) > 0 || clean {
+			t.Fatalf("after %d steps the keys of %v are to be destroyed, or the store to be cleaned", steps, erase)
+		}
+		w.must2(w.ask(admin, get("c", "hers")), wire.NotFound)
+		if steps == 0 { // a name is free at once
+			free := put("c", "hers, too", "not hers any more")
+			free.Flags = wire.FlagIfAbsent
+			n := w.ask(admin, free)
+			w.commit(1)
+			w.must2(n, wire.OK)
+		}
+		w.must2(w.ask(admin, get("c", "hers, too")), wire.OK)
+		if steps%7 == 0 {
+			again := w.replay(w.checkpoint())
+			if erase, _, _ := again.Chores(); !slices.Equal(erase, []uint32{owner}) {
+				t.Fatalf("after a restart the keys of %v are to be destroyed", erase)
+			}
+			if left, _ := again.Objects(); left != n/2+1 {
+				t.Fatalf("after a restart there are %d objects", left)
+			}
+		}
+		before, _ := w.e.Objects()
+		more = w.work()
+		if after, _ := w.e.Objects(); before-after > stride {
+			t.Fatalf("a step took away %d objects", before-after)
+		}
+	}
+	if left, _ := w.e.Objects(); left != n/2+1 || steps < 2*n/stride {
+		t.Errorf("%d objects are left after %d steps", left, steps)
+	}
+	if _, done := w.answered(request); done {
+		t.Error("answered before the key is destroyed")
+	}
+	if _, waiting, clean := w.e.Chores(); waiting != 1 || !clean {
+		t.Error("nobody waits for a compaction")
+	}
+	w.eraseKeys()
+	w.must2(request, wire.OK)
+	if _, done := w.answered(compact); done {
+		t.Error("the compaction is answered before it is done")
+	}
+}
+
+// TestErasuresThatOverlap: each is done after a pass over all objects that began when it
+// had been applied.
+func TestErasuresThatOverlap(t *testing.T) {
+	w := full(t, 0)
+	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
+	for _, p := range []access.Principal{alice, bob} {
+		w.stuff("c", w.e.principals[p].owner, 4*stride)
+	}
+	owners := []uint32{w.e.principals[alice].owner, w.e.principals[bob].owner}
+	w.byHand = true
+	w.ask(admin, removal(alice, wire.FlagErase))
+	w.commit(1)
+	w.work()
+	w.work()
+	w.ask(admin, removal(bob, wire.FlagErase))
+	w.commit(1)
+	for {
+		erase, _, _ := w.e.Chores()
+		for _, o := range all(w.e) {
+			if slices.Contains(erase, o.Owner) {
+				t.Fatalf("the key of owner %d is to be destroyed, and an object is there", o.Owner)
+			}
+		}
+		if len(erase) == 1 { // finished on its own
+			w.eraseKeys()
+			owners = owners[1:]
+		}
+		if !w.work() {
+			break
+		}
+	}
+	if erase, _, _ := w.e.Chores(); !slices.Equal(erase, owners) || len(owners) != 1 {
+		t.Errorf("the keys of %v are to be destroyed, want %v", erase, owners)
+	}
+	if n, _ := w.e.Objects(); n != 0 {
+		t.Errorf("%d objects are left", n)
+	}
+}
+
+// TestPiecesOfACheckpoint are as many as the objects need, and none for an empty
+// collection.
+func TestPiecesOfACheckpoint(t *testing.T) {
+	w := full(t, 2*pieceEntries+1)
+	for i := range 300 {
+		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: fmt.Sprint("empty-", i)}, wire.OK)
+	}
+	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "one"}, wire.OK)
+	w.must(admin, put("one", "x", "data"), wire.OK)
+	_, _, rest := w.e.Checkpoint()
+	var entries []int
+	for piece := w.e.Piece(&rest); piece != nil; piece = w.e.Piece(&rest) {
+		entries = append(entries, (len(piece)-4)/47)
+	}
+	if want := []int{pieceEntries, pieceEntries, 1, 1}; !slices.Equal(entries, want) {
+		t.Errorf("pieces of %v entries, want %v", entries, want)
+	}
+}
+
+// TestCollectionsComeAndGoWhileACheckpointIsTaken: what is made since its beginning stands
+// in the records behind it alone.
+func TestCollectionsComeAndGoWhileACheckpointIsTaken(t *testing.T) {
+	w := full(t, 10)
+	w.must(admin, put("c", "one", "data"), wire.OK)
+	c := w.begin()
+	c.more(w.e)
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
+	for _, name := range []string{"c", "d"} {
+		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: name}, wire.OK)
+		w.must(admin, put(name, "two", "data"), wire.OK)
+	}
+	c.more(w.e)
+	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "full"}, wire.OK)
+	for c.more(w.e) {
+	}
+	same(t, w.replay(c), w.replay(nil))
+}
+
+// TestPiecesThatAreNoneAreRefused.
+func TestPiecesThatAreNoneAreRefused(t *testing.T) {
+	w := full(t, 5)
+	w.stuff("c", 1, 5)
+	c := w.checkpoint() // in pieces of two
+	catalogue, first, second := c.pieces[0], c.pieces[1:4], c.pieces[4:7]
+	unknown := slices.Clone(first[0])
+	unknown[3] = 9
+	server := slices.Clone(first[0])
+	server[3] = 0
+	for name, pieces := range map[string][][]byte{
+		"as they are":                         slices.Concat(first, second),
+		"one is missing":                      slices.Concat(first[:1], first[2:], second), // as if its objects had been deleted
+		"of an unknown collection":            {unknown},
+		"of the server":                       {server, first[0]},
+		"empty":                               {{}},
+		"without entries":                     {first[0][:4]},
+		"half a number":                       {first[0][:3]},
+		"a byte is missing":                   {first[0][:len(first[0])-1]},
+		"twice":                               {first[0], first[0]},
+		"not in order":                        {first[1], first[0]},
+		"collections not in order":            {second[0], first[0]},
+		"a piece of a collection comes later": {first[0], second[0], first[1]},
+		"entries not in order":                {slices.Concat(first[0][:4], first[0][4+47:], first[0][4:4+47])},
+	} {
+		e := New(w.e.Config)
+		err := e.Restore(0, catalogue)
+		for i := 0; i < len(pieces) && err == nil; i++ {
+			err = e.Restore(1+i, pieces[i])
+		}
+		valid := name == "as they are" || name == "one is missing" || name == "of the server"
+		if (err == nil) != valid || err != nil && !errors.Is(err, frame.ErrMalformed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
