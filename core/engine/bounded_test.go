@@ -421,3 +421,53 @@ func TestPiecesThatAreNoneAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatWaitsForAChangeGoesOnInSteps: what came while a change of the catalogue was on
+// its way is decided some at a time, in its order, and what comes later follows.
+func TestWhatWaitsForAChangeGoesOnInSteps(t *testing.T) {
+	w := full(t, 0)
+	w.byHand = true
+	w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"})
+	const n = 3*stride + 7
+	var names []string
+	for i := range n {
+		names = append(names, fmt.Sprint("object ", i))
+		w.ask(admin, put("d", names[i], "data"))
+	}
+	w.commit(1)
+	w.ask(admin, put("d", "later", "data"))
+	names = append(names, "later")
+	for before := 0; ; {
+		if more := len(w.pending) - before; more > stride {
+			t.Fatalf("%d writes are decided in one event", more)
+		}
+		before = len(w.pending)
+		w.must2(w.ask(admin, get("c", "none")), wire.NotFound)
+		if !w.work() {
+			break
+		}
+	}
+	if len(w.pending) != len(names) {
+		t.Fatalf("%d writes are on their way, want %d", len(w.pending), len(names))
+	}
+	for i, g := range w.pending {
+		if o, _ := DecodeObject(g[0].Body); string(o.Name) != names[i] {
+			t.Fatalf("write %d is of %q, want %q", i, o.Name, names[i])
+		}
+	}
+}
+
+// TestALabelIsTakenWhileItsPrincipalIsThere, also after a restart.
+func TestALabelIsTakenWhileItsPrincipalIsThere(t *testing.T) {
+	w := full(t, 0)
+	alice := w.person("alice", 0)
+	another := wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID{0: 8}, Name: []byte("alice")}
+	w.must(admin, another, wire.Exists)
+	w.start(w.replay(w.checkpoint()))
+	w.settle()
+	w.must(admin, another, wire.Exists)
+	w.must(admin, removal(alice, 0), wire.OK)
+	w.must(admin, another, wire.OK)
+	another.Identity[0] = 7
+	w.must(admin, another, wire.Exists)
+}

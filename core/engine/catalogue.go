@@ -24,6 +24,7 @@ const (
 // they may do, what is indexed how. It changes only in applyChange.
 type catalogue struct {
 	principals  map[access.Principal]*principal
+	labels      map[string]bool        // of the principals
 	tasks       map[string]*executable // the API format table
 	byName      map[string]*collection
 	byID        map[uint32]*collection
@@ -157,10 +158,7 @@ func (e *Engine) administer(q *Request, p *principal, c *collection) wire.Code {
 		malformed, full = err != nil || !wire.ValidIdentifier(name), row == nil && len(e.tasks) >= MaxTasks
 		n.name = name
 	case wire.OpAddPrincipal:
-		malformed, exists = !wire.ValidLabel(name), subject != nil
-		for _, k := range e.principals {
-			exists = exists || k.label == name
-		}
+		malformed, exists = !wire.ValidLabel(name), subject != nil || e.labels[name]
 		full = len(e.principals) >= MaxPrincipals || e.owners+1 >= mapping.Limit
 		n = e.newcomer(id, name)
 	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
@@ -208,10 +206,17 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 	w.wait(e)
 	e.then(func(wire.Code) {
 		e.changing = false
-		for len(e.held) > 0 && !e.changing {
-			pop(&e.held)()
-		}
+		e.later(e.release)
 	})
+}
+
+// release goes on with what waited for a change of the catalogue: some in each event, since
+// many may have come meanwhile, and until one of them is such a change, too.
+func (e *Engine) release() (more bool) {
+	for n := 0; n < e.stride && len(e.held) > 0 && !e.changing; n++ {
+		pop(&e.held)()
+	}
+	return len(e.held) > 0 && !e.changing
 }
 
 // applyChange applies a durable record of the catalogue; w, if not nil, waits for the
@@ -240,6 +245,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	case rec.Kind == log.KindAddPrincipal:
 		e.owners = max(e.owners, n.owner)
 		e.principals[n.id] = &n
+		e.labels[n.label] = true
 	case rec.Kind == log.KindRemovePrincipal:
 		e.forget(n.id)
 		if n.flags&wire.FlagErase != 0 {
@@ -301,9 +307,10 @@ func (e *Engine) applyDrop(c *collection) {
 
 // forget takes a principal away, with all its rights and connections.
 func (e *Engine) forget(p access.Principal) {
-	if n := e.principals[p]; n != nil {
+	if old := e.principals[p]; old != nil {
+		delete(e.labels, old.label)
 		for _, x := range e.indexes() {
-			delete(x.told.owners, n.owner)
+			delete(x.told.owners, old.owner)
 		}
 	}
 	delete(e.principals, p)

@@ -115,6 +115,7 @@ func New(c Config) *Engine {
 		Config: c,
 		catalogue: catalogue{
 			principals:  make(map[access.Principal]*principal),
+			labels:      make(map[string]bool),
 			tasks:       make(map[string]*executable),
 			byName:      map[string]*collection{"": server},
 			byID:        map[uint32]*collection{0: server},

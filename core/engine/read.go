@@ -9,12 +9,17 @@ import (
 
 // Request takes a prepared request; its answer comes with a later Take.
 func (e *Engine) Request(q *Request) {
-	if changes(q.Op) && e.changing {
+	if changes(q.Op) && (e.changing || len(e.held) > 0) {
 		// A change of the catalogue is on its way; what comes after it must
-		// see it.
-		e.held = append(e.held, func() { e.Request(q) })
+		// see it, and follow what came before.
+		e.held = append(e.held, func() { e.begin(q) })
 		return
 	}
+	e.begin(q)
+}
+
+// begin decides a request, or begins what it takes to answer it.
+func (e *Engine) begin(q *Request) {
 	p, c := e.principals[q.Principal], e.byName[q.Collection]
 	code := e.mayUse(q, c)
 	switch {
