@@ -35,6 +35,7 @@ var (
 	ErrShuttingDown       = &Error{wire.ShuttingDown}
 	ErrOverloaded         = &Error{wire.Overloaded}
 	ErrIndexViolated      = &Error{wire.IndexViolated}
+	ErrTooSlow            = &Error{wire.TooSlow}
 	ErrHistoryDiffers     = &Error{wire.HistoryDiffers} // a *RolledBackError says more
 	ErrExpired            = &Error{wire.Expired}
 	ErrReadFailed         = &Error{wire.ReadFailed}
@@ -159,6 +160,7 @@ var texts = map[wire.Code]string{
 	wire.ShuttingDown:        "the Core is shutting down; try again",
 	wire.Overloaded:          "the Core is overloaded; try again",
 	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
+	wire.TooSlow:             "the index took too long over the query; try again",
 	wire.HistoryDiffers:      "the store went back, or is another branch of its history",
 	wire.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
 	wire.ReadFailed:          "the Core's disk did not give a stored record back; try again",
@@ -186,8 +188,8 @@ func Temporary(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case wire.IndexUnavailable, wire.IndexViolated, wire.Overloaded, wire.ShuttingDown, wire.TooManyConnections, wire.Expired,
-		wire.ReadFailed:
+	case wire.IndexUnavailable, wire.IndexViolated, wire.TooSlow, wire.Overloaded, wire.ShuttingDown,
+		wire.TooManyConnections, wire.Expired, wire.ReadFailed:
 		return true
 	}
 	return false

@@ -21,7 +21,7 @@ var (
 	reasonNames = map[wire.Reason]string{
 		wire.ReasonInvalidIdentity: "invalid-identity", wire.ReasonOtherCollection: "other-collection",
 		wire.ReasonBadFrame: "bad-frame", wire.ReasonUnasked: "unasked", wire.ReasonTooManyResults: "too-many-results",
-		wire.ReasonDeadline: "deadline", wire.ReasonTaskEnded: "task-ended",
+		wire.ReasonTooSlow: "too-slow", wire.ReasonTaskEnded: "task-ended",
 		wire.ReasonDamagedRecord: "damaged-record", wire.ReasonStorage: "storage",
 		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
 		wire.ReasonReadFailed: "read-failed",
@@ -45,7 +45,7 @@ var (
 		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",
 		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
 		wire.HistoryDiffers: "history-differs", wire.Expired: "expired",
-		wire.QuotaExceeded: "quota-exceeded", wire.ReadFailed: "read-failed",
+		wire.QuotaExceeded: "quota-exceeded", wire.ReadFailed: "read-failed", wire.TooSlow: "too-slow",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {

@@ -286,7 +286,7 @@ func (s *shell) loop(over <-chan struct{}) {
 			happened(s.engine)
 		}
 		if !now.IsZero() { // what has come before is not late
-			s.engine.Tick(now)
+			s.tick(now)
 		}
 		if work = nil; s.engine.Work() {
 			work = always

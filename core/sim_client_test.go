@@ -371,7 +371,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 			switch h.Code {
 			case code:
 				return
-			case wire.IndexUnavailable, wire.IndexViolated:
+			case wire.IndexUnavailable, wire.IndexViolated, wire.TooSlow:
 				if code == wire.OK {
 					return
 				}

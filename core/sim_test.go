@@ -286,7 +286,8 @@ func (s *sim) pass(d time.Duration) {
 	s.note("%v pass", d)
 	time.Sleep(d)
 	s.rest()
-	s.events.put(func(e *engine.Engine) { e.Tick(time.Now()) })
+	sh := s.shell
+	s.events.put(func(*engine.Engine) { sh.tick(time.Now()) })
 }
 
 // release carries out the i-th call of the storage that waits, or lets it fail.

@@ -331,7 +331,7 @@ func (s *sim) hear(m control.Message) {
 		s.ready = true
 	case m.Type == control.Event:
 		s.note("event: reason %d", m.Reason)
-		if m.Reason == wire.ReasonDamagedRecord || m.Reason == wire.ReasonReadFailed || m.Reason < wire.ReasonDeadline && !s.hostile {
+		if m.Reason == wire.ReasonDamagedRecord || m.Reason == wire.ReasonReadFailed || m.Reason < wire.ReasonTooSlow && !s.hostile {
 			s.fail("an alert for reason %d", m.Reason)
 		}
 		if m.Reason == wire.ReasonStorage {

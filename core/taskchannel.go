@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
+	"time"
 
 	"motte/core/engine"
 	"motte/core/frame"
@@ -24,6 +26,7 @@ type taskChannel struct {
 	instance uint64
 	net      net.Conn
 	out      *mailbox[engine.TaskFrame]
+	left     atomic.Uint64 // frames that the channel has taken
 	end      context.CancelFunc
 }
 
@@ -58,7 +61,16 @@ func (t *taskChannel) write(ctx context.Context) {
 		if _, err := parts.WriteTo(t.net); err != nil {
 			return // the reader sees the end of the Task
 		}
+		t.left.Add(uint64(len(batch)))
 	}
+}
+
+// tick tells the engine what time it is, and how far the Tasks' channels are.
+func (s *shell) tick(now time.Time) {
+	for _, t := range s.tasks {
+		s.engine.Left(t.instance, t.left.Load())
+	}
+	s.engine.Tick(now)
 }
 
 // read takes answers. Whatever can't be decoded is the last that is read. A

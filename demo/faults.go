@@ -128,7 +128,7 @@ func (d *demo) traffic(ctx context.Context, before []map[client.Identity]bool) (
 			t.right.Add(1)
 		case err == nil:
 			t.others.Add(1)
-		case questions[q][0] == "doc" && (errors.Is(err, client.ErrIndexUnavailable) || errors.Is(err, client.ErrIndexViolated)):
+		case questions[q][0] == "doc" && (errors.Is(err, client.ErrIndexUnavailable) || errors.Is(err, client.ErrIndexViolated) || errors.Is(err, client.ErrTooSlow)):
 			t.later.Add(1)
 			time.Sleep(5 * time.Millisecond)
 		default:

@@ -132,6 +132,8 @@ func hint(err error) string {
 		return "'motte task list' shows those there are."
 	case wire.IndexUnavailable, wire.IndexViolated:
 		return "'motte index list' shows how far it is."
+	case wire.TooSlow:
+		return "The index lives, and gets more time next time. A narrower predicate or a limit helps; so does a longer --deadline: 'motte task register'."
 	case wire.QueryRefused:
 		return "'motte help predicates' shows what can be asked."
 	case wire.Damaged:

@@ -125,7 +125,7 @@ func (a *app) alerts() *cobra.Command {
 		Use:   "alerts",
 		Short: "List the newest alerts: what Tasks and the disk did that they must not",
 		Long: `List the newest alerts, oldest first; for server administrators. An alert is recorded
-in the sealed log when a Task breaks its contract, which also ends that Task and has its
+in the sealed log when a Task breaks its contract or is much too slow, which also ends that Task and has its
 index built anew, or when the disk gives back something else than was written:
 
   invalid-identity   the Task returned an identity that the Core never made, or one that is gone
@@ -133,7 +133,7 @@ index built anew, or when the disk gives back something else than was written:
   bad-frame          it sent something that can't be decoded
   unasked            it answered what nobody asked, or twice
   too-many-results   it returned more identities than it may
-  deadline           it did not answer in time
+  too-slow           it exceeded its deadline, and did not recover: the machine may be busy
   task-ended         its process ended
   damaged-record     a stored record failed its check; SEGMENT and OFFSET say where
   storage            the disk refused a write

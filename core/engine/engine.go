@@ -59,6 +59,7 @@ type Engine struct {
 	at    log.Position // up to which all is applied
 	again func(*Request)
 	began time.Time
+	ran   time.Duration // since then, but for what Tick leaves out
 
 	lsn       uint64                           // of the last record appended
 	unsettled []unsettled                      // appended, not yet durable, in order

@@ -96,7 +96,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 		}, wire.ReasonBadFrame},
 		{"silence", func(w *world) func(uint64) []task.Answer {
 			return func(uint64) []task.Answer { return nil }
-		}, wire.ReasonDeadline},
+		}, wire.ReasonTooSlow},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := indexed(t, 0)
@@ -116,7 +116,12 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 			w.take()
 			w.tick(2 * time.Second) // past the deadline, not past the pause
 			a, ok := w.answered(n)
-			if !ok || len(a.objects) != 0 || a.code != wire.IndexViolated && a.code != wire.OK {
+			violation := wire.IndexViolated
+			if tc.reason == wire.ReasonTooSlow {
+				violation = wire.TooSlow
+				w.tick(lastPatience * time.Second)
+			}
+			if !ok || len(a.objects) != 0 || a.code != violation && a.code != wire.OK {
 				t.Fatalf("answer %v: code %d, %d objects", ok, a.code, len(a.objects))
 			}
 			w.settle()

@@ -92,32 +92,42 @@ func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
 	}
 }
 
-// TestATaskThatDoesNothingIsQuarantined as soon as one deadline has passed, and
-// one that does other things instead when its patience is used up.
-func TestATaskThatDoesNothingIsQuarantined(t *testing.T) {
+// TestATaskThatDoesNothingIsEnded: it loses the query as soon as one deadline has passed,
+// and its life if it goes on like that; as does a Task that does other things instead when
+// its patience is used up.
+func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		w := indexed(t, 0)
 		k := w.task(w.x().instance)
 		n := w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
 		w.questions() // it never answers
+		w.tick(usualTick)
+		deadlines := func(n int) {
+			for range n {
+				w.tick(w.x().registered())
+				if busy {
+					w.must(admin, put("c", "four", "data of four"), wire.OK)
+				}
+			}
+		}
 		limit := 1
 		if busy {
 			limit = maxPatience
 		}
-		for range limit {
-			w.tick(time.Duration(w.x().row.Deadline) * time.Millisecond)
-			if k.stopped {
-				t.Fatalf("busy %v: quarantined within its time", busy)
-			}
-			if busy {
-				w.must(admin, put("c", "four", "data of four"), wire.OK)
-			}
+		if deadlines(limit); w.x().late {
+			t.Fatalf("busy %v: too slow within its time", busy)
 		}
-		w.tick(time.Millisecond)
-		if a, ok := w.answered(n); !k.stopped || !ok || a.code != wire.IndexViolated {
+		w.tick(usualTick)
+		if a, ok := w.answered(n); k.stopped || !ok || a.code != wire.TooSlow {
 			t.Fatalf("busy %v: stopped %v, answered %v, code %d", busy, k.stopped, ok, a.code)
 		}
-		if w.settle(); w.lastReason() != wire.ReasonDeadline {
+		if deadlines((lastPatience-1)*limit - 1); k.stopped {
+			t.Fatalf("busy %v: ended within its last time", busy)
+		}
+		if deadlines(1); !k.stopped {
+			t.Fatalf("busy %v: not ended", busy)
+		}
+		if w.settle(); w.lastReason() != wire.ReasonTooSlow {
 			t.Fatalf("busy %v: alert for reason %d", busy, w.lastReason())
 		}
 	}

@@ -18,7 +18,6 @@ import (
 const (
 	windowFrames = 1024    // frames sent and not confirmed or answered
 	windowOpen   = 8       // queries among them: they may take as long as their deadline each
-	maxPatience  = 8       // deadlines that a frame may take with all that was sent before it
 	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
 	fetchAhead   = 128     // inputs being read for the front of the queue
 	maxBackoff   = 30 * time.Second
@@ -48,6 +47,9 @@ type index struct {
 	row   *wire.Row // in force for the process
 	feed
 
+	stretched int           // how often its deadline is doubled
+	slowAt    time.Duration // when that changed last
+
 	accepted bool // its configuration, by this executable: to refuse it now is a violation
 	failures int  // in a row: the next start waits longer
 	retryAt  time.Time
@@ -67,7 +69,6 @@ type feed struct {
 	sent     []*delivery // changes not confirmed and queries not answered, in the order of their numbers
 	open     int         // queries among them
 	bytes    int         // of their frames
-	heard    time.Time   // when the Task last finished a frame: only then did it begin the next
 	served   time.Time   // since when the index does
 	refused  uint64      // inputs
 
@@ -85,6 +86,7 @@ type feed struct {
 	scanned   bool           // all are
 	building  int            // deliveries of the build not yet confirmed
 	fed       uint64         // and those that are
+	watch
 }
 
 // delivery is one frame for a Task, from the time it is queued until the Task
@@ -99,14 +101,14 @@ type delivery struct {
 	holds   int    // bytes that it is counted with in kept
 	fetched bool   // or being fetched
 	build   bool
-	waiter  *write  // told when it is confirmed
-	choice  bool    // the Task may refuse the input, and the waiter learns of it
-	refused bool    // it did
-	search  *search // Search
+	waiter  *write        // told when it is confirmed, or too late
+	choice  bool          // the Task may refuse the input, and the waiter learns of it
+	refused bool          // it did
+	queued  time.Duration // since when it waits
+	search  *search       // Search
 
 	// Since it was sent:
 	seq  uint64 // 0 before
-	at   time.Time
 	size int
 }
 
@@ -198,9 +200,10 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.step == task.Remove && !d.hasGone {
 		return
 	}
-	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 {
-		d.waiter, d.choice = w, d.step == task.Insert
+	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 && !x.late {
+		d.waiter, d.choice, d.queued = w, d.step == task.Insert, e.ran
 		w.confirms++
+		x.waiting = append(x.waiting, &d)
 	}
 	e.enqueue(x, &d)
 }
@@ -231,7 +234,7 @@ func (e *Engine) pump(x *index) {
 			x.building++
 		}
 	}
-	for len(x.queue) > 0 && len(x.sent) < windowFrames && x.open < windowOpen && x.bytes < windowBytes {
+	for len(x.queue) > 0 && len(x.sent) < x.window(windowFrames) && x.open < windowOpen && x.bytes < x.window(windowBytes) {
 		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
 			break
 		}
@@ -331,7 +334,7 @@ func (e *Engine) readMissed(x *index) {
 // send makes the frame of a delivery.
 func (e *Engine) send(x *index, d *delivery) {
 	x.seq++
-	d.seq, d.at = x.seq, e.Now
+	d.seq = x.seq
 	var f, input []byte
 	switch d.step {
 	case task.Configure:
@@ -359,7 +362,7 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 		if !is(d) {
 			return false
 		}
-		x.bytes, x.heard = x.bytes-d.size, e.Now
+		x.bytes, x.moved = x.bytes-d.size, true
 		if d.search != nil {
 			x.open--
 		}
@@ -449,7 +452,7 @@ func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 	return 0
 }
 
-// quarantine ends a Task that broke its contract: killed, its memory gone, the
+// quarantine ends a Task that broke its contract, or was too slow: killed, its memory gone, the
 // alert in the sealed log, whoever waited told by a fixed code, and after a
 // pause a fresh Task is fed from the Core's copy (design, section 5). One that
 // ended before it was told anything is only tried again.
@@ -459,9 +462,13 @@ func (e *Engine) quarantine(x *index, r wire.Reason) {
 	}
 	x.retryAt = e.Now.Add(min(minBackoff<<min(x.failures, 20), maxBackoff))
 	x.failures++
-	e.stopIndex(x, wire.IndexViolated)
+	code, state := wire.IndexViolated, wire.IndexQuarantined
+	if r == wire.ReasonTooSlow {
+		code, state = wire.TooSlow, wire.IndexStarting
+	}
+	e.stopIndex(x, code)
 	if x.state != wire.IndexStarting || r != wire.ReasonTaskEnded {
-		x.state = wire.IndexQuarantined
+		x.state = state
 		x.restarts++
 		e.outage(x)
 		e.alert(wire.Alert{Reason: r, Collection: x.c.name, Index: x.name})
@@ -475,37 +482,27 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 		delete(e.instances, x.instance)
 		e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: x.instance})
 	}
-	for _, d := range slices.Concat(x.sent, x.queue) {
-		if d.search != nil {
-			e.fail(d.search, code)
+	e.waitNoMore(x)
+	for _, list := range [][]*delivery{x.sent, x.queue} {
+		for _, d := range list {
+			if d.search != nil {
+				e.fail(d.search, code)
+			}
 		}
-		e.acknowledge(x, d)
 	}
 	e.backlog -= len(x.queue)
 	e.kept -= x.kept
 	x.feed = feed{}
 }
 
-// Tick says what time it is: overdue Tasks are quarantined, ended ones started
-// again.
+// Tick says what time it is: slow Tasks lose queries or are ended, ended ones started
+// again. The engine's own clock does not count the time in which the engine stood still.
 func (e *Engine) Tick(now time.Time) {
+	e.ran += min(max(now.Sub(e.Now), 0), maxTick)
 	e.Now = now
 	for _, x := range e.indexes() {
-		if e.overdue(x) {
-			e.quarantine(x, wire.ReasonDeadline)
-		}
+		e.judge(x)
 		e.readMissed(x)
 		e.pump(x)
 	}
-}
-
-// overdue reports whether a Task has let its deadline pass on anything. It
-// begins a frame when it has finished the one before; but a frame that was sent
-// maxPatience deadlines ago is late, whatever it did meanwhile.
-func (e *Engine) overdue(x *index) bool {
-	if len(x.sent) == 0 {
-		return false
-	}
-	limit, since := time.Duration(x.row.Deadline)*time.Millisecond, e.Now.Sub(x.sent[0].at)
-	return since > limit && e.Now.Sub(x.heard) > limit || since > maxPatience*limit
 }

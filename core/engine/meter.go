@@ -276,8 +276,12 @@ func (e *Engine) admitLater(q *Request) (code wire.Code, wait bool) {
 	return wire.OK, true
 }
 
-// fail ends a query with a code. Each query ends here or with pay, once.
+// fail ends a query with a code. Each query ends here or with pay, once; one that its Task
+// lost before has ended.
 func (e *Engine) fail(s *search, code wire.Code) {
+	if s.req == nil {
+		return
+	}
 	e.draw(s.x, s.p, leak.Rare, leak.Rare)
 	e.end(s.req, code)
 }
@@ -320,6 +324,7 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 	if w == nil {
 		return
 	}
+	d.waiter = nil
 	if d.choice && w.answer.Flags&wire.ReplyNotIndexed == 0 {
 		p, charge := e.principals[w.req.Principal], leak.Indexed
 		told := e.leftFor(x, p) >= leak.NotIndexed

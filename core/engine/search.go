@@ -11,7 +11,7 @@ import (
 
 // search is the flow of a SEARCH, COUNT or DELETE by predicate.
 type search struct {
-	req   *Request
+	req   *Request // nil: it was answered, since the Task is too slow
 	p     *principal
 	x     *index
 	ask   uint32                      // the most identities the Task may name
@@ -82,21 +82,22 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	s.named += uint32(len(a.Found))
 	for _, id := range a.Found {
 		o, ok := x.c.objects.Get(id.Value())
-		if d := x.left(id, a.Seq); d != nil {
+		if d := x.replacing(id, a.Seq); d != nil {
 			o, ok = d.gone, true
 		}
 		if !ok || o.ID != id {
 			return e.foreign(x.c, id)
 		}
-		if _, twice := s.seen[id.Value()]; !twice && !e.hides(s, o) {
+		if _, twice := s.seen[id.Value()]; !twice && !e.hides(s, o) && s.req != nil {
 			s.seen[id.Value()] = struct{}{}
 			s.found.add(o)
 		}
 	}
 	if !a.More {
 		e.done(x, func(d *delivery) bool { return d.seq == a.Seq })
-		s.seen = nil
-		e.finish(s)
+		if s.seen = nil; s.req != nil {
+			e.finish(s)
+		}
 	}
 	return 0
 }
@@ -111,9 +112,9 @@ func (e *Engine) foreign(its *collection, id identity.ID) wire.Reason {
 	return wire.ReasonInvalidIdentity
 }
 
-// left returns the first change that takes an identity away and that the Task was sent
+// replacing returns the first change that takes an identity away and that the Task was sent
 // after a frame, or not yet.
-func (x *index) left(id identity.ID, frame uint64) *delivery {
+func (x *index) replacing(id identity.ID, frame uint64) *delivery {
 	// They are in the order of their numbers; those that are not sent follow.
 	list := x.leaving[id]
 	i, _ := slices.BinarySearchFunc(list, frame, func(d *delivery, frame uint64) int {

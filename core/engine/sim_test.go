@@ -172,7 +172,7 @@ func (s *simulation) step() {
 		s.checkUsage(c)
 	}
 	for _, body := range s.e.alerts {
-		if a := decodeAlert(body); s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonDeadline && a.Reason != wire.ReasonStorage {
+		if a := decodeAlert(body); s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonTooSlow && a.Reason != wire.ReasonStorage {
 			s.t.Fatalf("seed %d: an alert for reason %d without a cause", s.seed, a.Reason)
 		}
 	}
@@ -567,7 +567,7 @@ func (s *simulation) finish() {
 		}
 		s.take()
 		s.settle()
-		s.tick(maxBackoff)
+		s.jump(maxBackoff)
 	}
 	if !s.idle() {
 		s.t.Fatalf("seed %d: something is still in flight", s.seed)

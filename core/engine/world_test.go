@@ -461,7 +461,30 @@ func (w *world) step(k *fakeTask) {
 	w.take()
 }
 
+// tick lets time pass as a shell does, whose Tasks read what they are sent. The first
+// minute counts; what is longer is as for an engine that is held up.
 func (w *world) tick(d time.Duration) {
+	w.jump(max(0, d-time.Minute))
+	for d = min(d, time.Minute); d > 0; d -= usualTick {
+		w.taken()
+		w.jump(min(d, usualTick))
+	}
+}
+
+// taken lets the Tasks' channels take all frames.
+func (w *world) taken() {
+	for _, k := range w.tasks {
+		if x := w.e.instances[k.instance]; x != nil {
+			w.e.Left(k.instance, x.seq)
+		}
+	}
+}
+
+// usualTick is the time between two ticks of a shell that is not held up.
+const usualTick = 50 * time.Millisecond
+
+// jump lets time pass in which the engine is held up.
+func (w *world) jump(d time.Duration) {
 	w.now = w.now.Add(d)
 	w.e.Tick(w.now)
 	w.take()

@@ -115,7 +115,7 @@ const (
 	ReasonBadFrame        Reason = 3  // too long, too short, unknown type, wrong version
 	ReasonUnasked         Reason = 4  // an answer to a request never made, or a second answer
 	ReasonTooManyResults  Reason = 5  // more identities than the table or the request allows
-	ReasonDeadline        Reason = 6  // no answer in time
+	ReasonTooSlow         Reason = 6  // the Task let its deadline pass, and did not recover
 	ReasonTaskEnded       Reason = 7  // the process ended or closed its channel
 	ReasonDamagedRecord   Reason = 8  // a stored record failed its check when it was read
 	ReasonStorage         Reason = 9  // the disk refused a write

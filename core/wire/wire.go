@@ -152,6 +152,7 @@ const (
 	Overloaded          Code = 23 // a queue is full: try again
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
 	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
+	TooSlow             Code = 26 // the Task took too long over the query: try again
 	QuotaExceeded       Code = 28 // the collection would hold more bytes or objects than its quota lets it
 	ReadFailed          Code = 29 // the disk did not give a stored record back: try again
 

@@ -393,7 +393,7 @@ func (l *load) alerts(c *client.Client) {
 	eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
 	for _, a := range list {
 		switch a.Reason {
-		case wire.ReasonTaskEnded, wire.ReasonBadFrame, wire.ReasonDeadline:
+		case wire.ReasonTaskEnded, wire.ReasonBadFrame, wire.ReasonTooSlow:
 		default:
 			l.t.Errorf("alert: %s, collection %q, index %q, segment %d, offset %d", client.ReasonName(a.Reason), a.Collection, a.Index, a.Segment, a.Offset)
 		}

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"motte/core/identity"
+	"motte/core/task"
+	"motte/core/wire"
+)
+
+// process is the Task's process of the index "x", and count asks it.
+func (w *world) process() *fakeTask { return w.task(w.x().instance) }
+
+func (w *world) count() uint64 { return w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data")) }
+
+// TestTimeInWhichTheEngineStandsStillDoesNotCount: a Task is not slow because the engine
+// was held up, or the machine suspended, between two ticks.
+func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
+	w := indexed(t, 0)
+	k := w.process()
+	one, two := w.count(), w.count()
+	w.tick(usualTick)
+	w.step(k) // its answer waits while the engine stands still; it works at the other query
+	for range 5 {
+		w.jump(10 * w.x().registered())
+	}
+	w.must2(one, wire.OK)
+	if w.step(k); w.lastReason() != 0 {
+		t.Fatalf("an alert for reason %d", w.lastReason())
+	}
+	w.must2(two, wire.OK)
+	if w.process() != k || w.x().late || w.x().stretched > 0 {
+		t.Fatal("the Task is taken for slow")
+	}
+}
+
+// TestTimeRunsFromWhenAFrameHasLeft, and not from the tick before, or from when it was put
+// behind others into the channel.
+func TestTimeRunsFromWhenAFrameHasLeft(t *testing.T) {
+	w := indexed(t, 0)
+	k := w.process()
+	most := w.x().registered() - 2*usualTick
+	w.now = w.now.Add(10 * w.x().registered()) // without a tick
+	n := w.count()
+	for _, leaves := range []bool{false, true} {
+		for passed := time.Duration(0); passed < most; passed += usualTick {
+			if leaves {
+				w.taken()
+			}
+			w.jump(usualTick)
+		}
+	}
+	if w.step(k); w.x().late || w.lastReason() != 0 {
+		t.Fatalf("too slow: %v, alert for reason %d", w.x().late, w.lastReason())
+	}
+	w.must2(n, wire.OK)
+}
+
+// TestATaskThatDoesNotReadIsSlow from when the Core has something for it.
+func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
+	w := indexed(t, 0)
+	k := w.process()
+	n := w.count()
+	ticks := 0
+	for ; !w.x().late; ticks++ {
+		w.jump(usualTick)
+	}
+	w.must2(n, wire.TooSlow)
+	for ; !k.stopped; ticks++ {
+		w.jump(usualTick)
+	}
+	w.settle()
+	if took := time.Duration(ticks) * usualTick; took > lastPatience*w.x().registered()+2*usualTick || w.lastReason() != wire.ReasonTooSlow {
+		t.Fatalf("ended after %v, for reason %d", took, w.lastReason())
+	}
+}
+
+// crawl lets the Task of "x" handle a frame in each interval, until its index serves. It
+// answers at once, or, as a batch, when it has handled all that it was sent.
+func (w *world) crawl(interval time.Duration, batch bool) {
+	w.t.Helper()
+	var answers []task.Answer
+	last := w.process()
+	for frames := 0; w.x().state != wire.IndexServing; frames++ {
+		if frames > 20_000 {
+			w.t.Fatalf("after %d frames the index is in state %d", frames, w.x().state)
+		}
+		for len(w.fetch) > 0 {
+			w.read()
+		}
+		w.tick(interval)
+		k := w.process()
+		if k != last {
+			last, answers = k, nil
+		}
+		if k == nil {
+			continue
+		}
+		if w.x().state == wire.IndexStarting {
+			w.e.TaskStarted(k.instance)
+			w.take()
+			continue
+		}
+		if len(k.frames) > 0 {
+			f := k.frames[0]
+			k.frames = k.frames[1:]
+			answers = append(answers, k.handle(f)...)
+		}
+		if len(answers) > 0 && (!batch || len(k.frames) == 0) {
+			w.says(answers[len(answers)-1]) // of changes: the last stands for all
+			answers = nil
+		}
+	}
+}
+
+// TestAnIndexComesUpOnABusyMachine: an honest Task that takes longer than its deadline
+// for each frame, or for all that it has read, is not ended again and again while its
+// index is built.
+func TestAnIndexComesUpOnABusyMachine(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		interval time.Duration
+		batch    bool
+		restarts uint64 // at most
+	}{
+		{"a frame takes one and a half deadlines", 1500 * time.Millisecond, false, 0},
+		{"a frame takes six deadlines", 6 * time.Second, false, 1},
+		{"a frame takes fifteen deadlines", 15 * time.Second, false, 2},
+		{"a batch of all frames that were sent takes six deadlines", 50 * time.Millisecond, true, 2},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			w.settle()
+			w.registerFake()
+			w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
+			objects := 200
+			if tc.batch {
+				objects = 900
+			}
+			for i := range objects {
+				w.must(admin, put("c", fmt.Sprint("object ", i), "data"), wire.OK)
+			}
+			w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Name: []byte("fake")})
+			w.commit(1)
+			w.crawl(tc.interval, tc.batch)
+			if n := w.x().restarts; n > tc.restarts {
+				t.Errorf("%d restarts, want %d at most", n, tc.restarts)
+			}
+			if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); int(a.count) != objects {
+				t.Errorf("it finds %d objects of %d", a.count, objects)
+			}
+		})
+	}
+}
+
+// TestASlowTaskLosesTheQueryAlone: the answer comes too late and is dropped, the Task
+// lives, has more time from then on, and less again when it is fast for a while.
+func TestASlowTaskLosesTheQueryAlone(t *testing.T) {
+	for _, refuses := range []bool{false, true} {
+		w := indexed(t, 0)
+		k := w.process()
+		lost, next := w.count(), w.count()
+		w.tick(w.x().registered() + 2*usualTick)
+		w.must2(lost, wire.TooSlow)
+		if refuses {
+			w.says(task.Answer{Type: task.Failed, Seq: w.questions()[0], Failure: task.FailQuery})
+			w.says(task.Answer{Type: task.Found, Seq: w.x().seq})
+		} else {
+			w.step(k)
+			w.step(k)
+		}
+		w.must2(next, wire.OK)
+		if len(w.answers) != 0 || w.lastReason() != 0 || w.process() != k {
+			t.Fatalf("%d more answers, alert for reason %d", len(w.answers), w.lastReason())
+		}
+		w.tick(usualTick)
+		if got, want := w.x().deadline(), 2*w.x().registered(); got != want {
+			t.Errorf("after a miss the deadline is %v, want %v", got, want)
+		}
+		w.tick(calmTime + 2*usualTick)
+		if got, want := w.x().deadline(), w.x().registered(); got != want {
+			t.Errorf("after a calm minute the deadline is %v, want %v", got, want)
+		}
+	}
+}
+
+// TestALateAnswerIsStillChecked: what the Task says to a query that it lost breaks the
+// contract as ever.
+func TestALateAnswerIsStillChecked(t *testing.T) {
+	w := indexed(t, 0)
+	lost := w.count()
+	w.tick(w.x().registered() + 2*usualTick)
+	w.must2(lost, wire.TooSlow)
+	w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: []identity.ID{{1, 2, 3}}})
+	if w.settle(); w.x().state != wire.IndexQuarantined || w.lastReason() != wire.ReasonInvalidIdentity {
+		t.Fatalf("state %d, alert for reason %d", w.x().state, w.lastReason())
+	}
+}
+
+// TestAPutWaitsLittleForASlowTask: it is answered when the Task misses its deadline, or
+// after some deadlines though the Task misses none; and at once while the Task is late.
+func TestAPutWaitsLittleForASlowTask(t *testing.T) {
+	w := indexed(t, 0)
+	k := w.process()
+	first := w.ask(admin, put("c", "four", "data of four"))
+	w.commit(1)
+	w.tick(w.x().registered() + 2*usualTick)
+	w.must2(first, wire.OK)
+	second := w.ask(admin, put("c", "five", "data of five"))
+	w.commit(1)
+	w.must2(second, wire.OK)
+	// A query sees both, though no Task had confirmed them.
+	n := w.count()
+	for len(k.frames) > 0 {
+		w.step(k)
+	}
+	if a, _ := w.answered(n); a.code != wire.OK || a.count != 5 {
+		t.Fatalf("code %d, count %d", a.code, a.count)
+	}
+
+	w = indexed(t, 0)
+	k = w.process()
+	for range 2 * maxPatience {
+		w.count()
+	}
+	n = w.ask(admin, put("c", "four", "data of four"))
+	w.commit(1)
+	for i := 1; ; i++ {
+		w.tick(w.x().registered())
+		if _, done := w.answered(n); done {
+			if w.x().late || i != maxPatience+1 {
+				t.Fatalf("the PUT was answered after %d deadlines; the Task is late %v", i, w.x().late)
+			}
+			break
+		}
+		w.step(k)
+	}
+	w.settle()
+	if w.lastReason() != 0 {
+		t.Fatalf("alert for reason %d", w.lastReason())
+	}
+}
