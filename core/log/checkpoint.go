@@ -37,6 +37,9 @@ const (
 	checkpointVersion = 2
 	checkpointHeader  = 48
 	checkpointSuffix  = ".ckp"
+	// A damaged checkpoint is at most a few numbers ahead of the one that a start takes.
+	// Whoever can make a file chooses its number: one far ahead must not use up all numbers.
+	maxAhead = 1024
 )
 
 func checkpointName(n uint32) string { return fmt.Sprintf("%08d%s", n, checkpointSuffix) }
@@ -56,7 +59,13 @@ func (l *Log) Checkpoints() []uint32 {
 // They may show some of what records behind it did, as long as replaying those leads to
 // the same state. Then only this checkpoint and the one before it are kept.
 func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
-	number := l.Checkpoints()[0] + 1
+	number := l.base
+	for n := range l.checkpoints {
+		if n < l.base+maxAhead {
+			number = max(number, n)
+		}
+	}
+	number++ // higher than those that may come back after a crash
 	var salt seal.Salt
 	_, _ = l.random(salt[:])
 	header := l.checkpointHead(number).Bytes(salt[:])
@@ -105,9 +114,14 @@ func (l *Log) place(at Position) []byte {
 		s := l.segments[id]
 		w = w.U32(id).U32(uint32(s.end)).U32(uint32(s.marks)).Bytes(s.tag[:])
 	}
-	w = w.U32(uint32(len(l.history)))
-	for i := range l.history {
-		w = w.U64(l.history[i].LSN).Bytes(l.history[i].Segment[:])
+	// Up to the segment of the position: Replay adds those behind it itself.
+	history, newest := l.history, l.segments[at.Segment]
+	for len(history) > 0 && (newest == nil || history[len(history)-1].Segment != newest.tag) {
+		history = history[:len(history)-1]
+	}
+	w = w.U32(uint32(len(history)))
+	for _, h := range history {
+		w = w.U64(h.LSN).Bytes(h.Segment[:])
 	}
 	return w
 }

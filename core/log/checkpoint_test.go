@@ -417,3 +417,50 @@ func TestCheckpointKnowsTheEndOfAllItShows(t *testing.T) {
 		t.Errorf("open: %v", err)
 	}
 }
+
+// TestACheckpointsNumberIsNobodyElsesChoice: a file with the highest number there is does
+// not take the fallback away. The next checkpoint is found by the next start, and the one
+// that the store began with stays.
+func TestACheckpointsNumberIsNobodyElsesChoice(t *testing.T) {
+	for _, highest := range []string{"4294967295", "4294967294", "00001026", "00001025", "00000003"} {
+		d := settled(t)
+		d.files[highest+checkpointSuffix] = []byte("no checkpoint")
+		genuine := d.names(checkpointSuffix)
+		w, err := openFrom(d, 9, 2)
+		must(t, err)
+		must(t, w.write(1), w.checkpoint())
+		numbers := w.l.Checkpoints()
+		if len(numbers) != 3 || numbers[1] != 2 || d.files[checkpointName(numbers[0])] == nil {
+			t.Fatalf("there were %v; the log has now %v, the disk %v", genuine, numbers, d.names(checkpointSuffix))
+		}
+		for _, n := range numbers[:2] {
+			again, err := openFrom(d.clone(), 10, n)
+			must(t, err)
+			same(t, w, again)
+		}
+	}
+}
+
+// TestHistoryHoldsEachSegmentOnce: also those that are made while a checkpoint is written,
+// and after a start from it.
+func TestHistoryHoldsEachSegmentOnce(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(2))
+	at, i := w.l.Position(), 0
+	must(t, w.l.Checkpoint(at, func() ([]byte, error) {
+		if i++; i > 3 {
+			return nil, nil
+		}
+		w.l.Rotate()
+		return []byte{byte(i)}, w.write(1)
+	}))
+	want := slices.Clone(w.l.history)
+	l, err := Open(d, root, w.l.random, nil)
+	must(t, err)
+	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
+	must(t, l.Replay(func(Record, Location) error { return nil }))
+	if !slices.Equal(l.history, want) {
+		t.Errorf("after a start the history has %d segments, want %d:\n%v\n%v", len(l.history), len(want), l.history, want)
+	}
+}
