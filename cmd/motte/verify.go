@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -171,29 +172,29 @@ func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes boo
 
 // losses says for people what is lost.
 func losses(r *verify.Report) string {
-	text := ""
-	for _, part := range []struct {
-		n    int
-		what string
-	}{{len(r.Gone), "object"}, {len(r.Changes), "change"}, {len(r.Unknown), "range"}} {
-		if part.n == 0 {
-			continue
-		}
-		if text != "" {
-			text += ", "
-		}
-		text += plural(part.n, part.what)
-		switch part.what {
-		case "change":
-			text += " of the catalogue"
-		case "range":
-			text += " of records of which nothing can be told"
-		}
-	}
-	if text == "" {
-		return "nothing"
+	text := known(r)
+	if r.Open() {
+		text += fmt.Sprintf(", and an unknown number of records more: %s", r.Unknown[len(r.Unknown)-1])
 	}
 	return text
+}
+
+// known says for people what is known to be lost.
+func known(r *verify.Report) string {
+	var parts []string
+	if n := len(r.Gone); n > 0 {
+		parts = append(parts, plural(n, "object"))
+	}
+	if n := len(r.Changes); n > 0 {
+		parts = append(parts, plural(n, "change")+" of the catalogue")
+	}
+	if n := r.Count(); n > 0 {
+		parts = append(parts, plural(n, "record")+" of which nothing can be told")
+	}
+	if len(parts) == 0 {
+		return "nothing"
+	}
+	return strings.Join(parts, ", ")
 }
 
 func orNothing(list []string) string {
@@ -217,7 +218,7 @@ func (a *app) verified(r *verify.Report) error {
 		a.printReport(r)
 	}
 	if r.Damaged() {
-		return damageError{fmt.Errorf("the store is damaged: %s lost", losses(r))}
+		return damageError{fmt.Errorf("the store is damaged; lost: %s", losses(r))}
 	}
 	return a.noJSON(r)
 }
@@ -227,8 +228,8 @@ func (a *app) noJSON(r *verify.Report) error {
 	if a.json {
 		return nil
 	}
-	return a.done(nil, "All of it is as it was written: %s, %s in %s, %s.", plural(r.Objects, "object"),
-		plural(r.Records, "record"), plural(r.Segments, "segment"), plural(r.Checkpoints, "checkpoint"))
+	return a.done(nil, "All that lies here is as it was written: %s, %s in %s, %s.\n%s.", plural(r.Objects, "object"),
+		plural(r.Records, "record"), plural(r.Segments, "segment"), plural(r.Checkpoints, "checkpoint"), r.Unseen())
 }
 
 // printReport prints what was found, for people.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"motte/core/log"
 	"motte/core/mapping"
 )
 
@@ -17,11 +18,17 @@ func (s *Store) finish() (*Report, error) {
 	if s.base == 0 && len(r.Unknown) > 0 && r.Unknown[0].From == 1 {
 		r.Hopeless = "no checkpoint can be read, and the log does not go back to its beginning: the catalogue is lost"
 	}
+	at := s.log.Position()
+	r.CheckpointLSN = s.baseLSN
 	for name := range s.bad { // a newer segment, of which not even the header can be read
-		if at := s.log.Position(); name > segmentName(at.Segment) && strings.HasSuffix(name, ".seg") {
-			r.Unknown = append(r.Unknown, Range{From: at.LSN + 1})
-			break
-		}
+		s.endLost = s.endLost || name > segmentName(at.Segment) && strings.HasSuffix(name, ".seg")
+	}
+	touched, err := s.touchesEnd(at)
+	if err != nil {
+		return nil, err
+	}
+	if s.endLost || touched {
+		r.Unknown = append(r.Unknown, Range{From: max(at.LSN, s.lastSeen) + 1})
 	}
 	bySegment := make(map[string][]mapping.Entry)
 	for _, o := range s.gone {
@@ -60,8 +67,27 @@ func (s *Store) finish() (*Report, error) {
 	slices.SortFunc(r.Gone, func(a, b Object) int { return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.ID, b.ID)) })
 	r.Damage = append(r.Damage, s.found.list...)
 	slices.SortFunc(r.Damage, func(a, b Damage) int { return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset)) })
-	err := s.beside()
+	err = s.beside()
 	return &s.report, err
+}
+
+// touchesEnd reports whether the newest segment was cut off, or is damaged up to the end
+// of what a start reads of it, so that what lies behind that may not be a torn write.
+func (s *Store) touchesEnd(at log.Position) (bool, error) {
+	name := segmentName(at.Segment)
+	if s.cutOff[name] > 0 {
+		return true, nil
+	}
+	for _, d := range s.found.list {
+		if d.File != name || d.Offset+max(d.Bytes, step) < int64(at.End) {
+			continue
+		}
+		if _, _, ok := s.head(name, d.Offset); !ok {
+			return true, nil
+		}
+		return s.somethingBehind(name, int64(at.End))
+	}
+	return false, nil
 }
 
 // covers reports whether the record of an object that is lost lies, in part, where

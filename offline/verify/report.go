@@ -11,20 +11,21 @@ import (
 
 // Report is what was found in a store.
 type Report struct {
-	LSN         uint64   `json:"lsn"` // of the last record
-	Segments    int      `json:"segments"`
-	Checkpoints int      `json:"checkpoints"`
-	Objects     int      `json:"objects"`
-	Records     int64    `json:"records"` // of which the head was opened
-	Bodies      int64    `json:"bodies"`  // opened, too
-	Erased      int64    `json:"erased"`  // records whose owner's key is gone
-	Bytes       int64    `json:"bytes"`   // of records
-	Damage      []Damage `json:"damage"`
-	Gone        []Object `json:"gone"`    // live objects that can't be read
-	Changes     []Change `json:"changes"` // of the catalogue that can't be read
-	Unknown     []Range  `json:"unknown"` // records of which nothing can be told
-	Notes       []string `json:"notes"`   // what is no damage
-	Hopeless    string   `json:"hopeless,omitempty"`
+	LSN           uint64   `json:"lsn"`            // of the last record
+	CheckpointLSN uint64   `json:"checkpoint_lsn"` // up to which the newest checkpoint that can be read has seen the log; 0: there is none
+	Segments      int      `json:"segments"`
+	Checkpoints   int      `json:"checkpoints"`
+	Objects       int      `json:"objects"`
+	Records       int64    `json:"records"` // of which the head was opened
+	Bodies        int64    `json:"bodies"`  // opened, too
+	Erased        int64    `json:"erased"`  // records whose owner's key is gone
+	Bytes         int64    `json:"bytes"`   // of records
+	Damage        []Damage `json:"damage"`
+	Gone          []Object `json:"gone"`    // live objects that can't be read
+	Changes       []Change `json:"changes"` // of the catalogue that can't be read
+	Unknown       []Range  `json:"unknown"` // records of which nothing can be told
+	Notes         []string `json:"notes"`   // what is no damage
+	Hopeless      string   `json:"hopeless,omitempty"`
 }
 
 // Damage is a place that is not what was written.
@@ -71,6 +72,36 @@ func (r Range) String() string {
 // Damaged reports whether anything is not what was written.
 func (r *Report) Damaged() bool {
 	return len(r.Damage)+len(r.Gone)+len(r.Changes)+len(r.Unknown) > 0 || r.Hopeless != ""
+}
+
+// Open reports whether nothing tells how many records are lost: the end of the log is
+// not there.
+func (r *Report) Open() bool {
+	return slices.ContainsFunc(r.Unknown, func(x Range) bool { return x.To == 0 })
+}
+
+// Count counts the records of which nothing can be told, but for those of an open range.
+func (r *Report) Count() (n uint64) {
+	for _, x := range r.Unknown {
+		if x.To != 0 {
+			n += x.To - x.From + 1
+		}
+	}
+	return n
+}
+
+// Unseen says what the files can't tell, however whole they are: whether records behind
+// the last one were taken away.
+func (r *Report) Unseen() string {
+	seen := fmt.Sprintf("No checkpoint has seen records %d to %d", r.CheckpointLSN+1, r.LSN)
+	switch {
+	case r.CheckpointLSN == 0:
+		seen = "There is no checkpoint"
+	case r.CheckpointLSN >= r.LSN:
+		seen = "The newest checkpoint has seen no newer record"
+	}
+	return fmt.Sprintf("%s, and record %d is the last one here. Newer ones could have been taken away without a trace: "+
+		"an anchor tells, or a client that remembers a head of the log", seen, r.LSN)
 }
 
 // Loses reports whether anything that somebody needs is lost.

@@ -54,16 +54,19 @@ type Store struct {
 	close   func() error
 	changes bool // the storage takes them
 
-	log     *log.Log
-	engine  *engine.Engine
-	maker   *identity.Maker
-	objects objects // all of them
-	names   map[uint32]string
-	erased  bool   // there were principals without a key
-	base    uint32 // the checkpoint that it starts from
-	baseLSN uint64
-	applied ranges            // LSNs behind it
-	digest  [sha256.Size]byte // of the objects' places, to compare
+	log      *log.Log
+	engine   *engine.Engine
+	maker    *identity.Maker
+	objects  objects // all of them
+	names    map[uint32]string
+	erased   bool   // there were principals without a key
+	base     uint32 // the checkpoint that it starts from
+	baseLSN  uint64
+	applied  ranges            // LSNs behind it
+	broken   []log.DamageError // that the start passed over
+	lastSeen uint64            // the highest LSN of a record of which the head was opened, if it is behind the checkpoint
+	endLost  bool              // the end of the log can't be read: nothing tells what was there
+	digest   [sha256.Size]byte // of the objects' places, to compare
 
 	walking *walker
 	found   found
@@ -123,6 +126,9 @@ func (s *Store) Close() error { return s.close() }
 
 // accept notes damage, and goes on.
 func (s *Store) accept(e *log.DamageError) error {
+	if s.walking == nil {
+		s.broken = append(s.broken, *e)
+	}
 	if strings.HasPrefix(e.What, "it was cut off") {
 		if size := s.disk.sizes[e.File]; size > 0 && size < e.Offset {
 			s.cutOff[e.File] = max(s.cutOff[e.File], e.Offset)
@@ -212,6 +218,7 @@ func (s *Store) open() (*log.Log, error) {
 // led to, if it does not fail.
 func (s *Store) start(n uint32) error {
 	s.log, s.engine, s.objects = nil, nil, nil // there may not be memory for two
+	s.broken = nil
 	l, err := s.open()
 	if err != nil {
 		return err
@@ -221,19 +228,37 @@ func (s *Store) start(n uint32) error {
 		return err
 	}
 	at := l.Position()
+	end := log.Location{Segment: at.Segment, Offset: at.End} // of what can be read
 	var applied ranges
 	err = l.Replay(func(r log.Record, at log.Location) error {
 		err := e.Replay(r, at)
 		if err == nil && r.Sealed == nil {
 			applied.add(r.LSN)
 		}
+		end = log.Location{Segment: at.Segment, Offset: at.Offset + at.Length}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	s.log, s.engine, s.base, s.baseLSN, s.applied = l, e, n, at.LSN, applied
+	s.endLost = slices.ContainsFunc(s.broken, func(d log.DamageError) bool { return s.hidesEnd(d, end) })
 	return s.take()
+}
+
+// hidesEnd reports whether a damage that a start passed over lies behind all that can
+// be read of the log, and does not even tell which record lay there: then nothing tells
+// how many there were.
+func (s *Store) hidesEnd(d log.DamageError, end log.Location) bool {
+	last := segmentName(end.Segment)
+	if !strings.HasSuffix(d.File, ".seg") || d.File < last || d.File == last && d.Offset > 0 && d.Offset < int64(end.Offset) {
+		return false
+	}
+	if d.Offset+step > s.disk.sizes[d.File] {
+		return true
+	}
+	_, _, ok := s.head(d.File, d.Offset)
+	return !ok
 }
 
 // take takes the state out of the engine.

@@ -157,6 +157,9 @@ func (w *walker) tail() error {
 			return err
 		}
 	}
+	for _, x := range w.present {
+		w.lastSeen = max(w.lastSeen, x.To)
+	}
 	w.report.Unknown = append(w.report.Unknown, append(w.applied, w.present...).missing(w.baseLSN, w.log.Position().LSN)...)
 	return nil
 }
