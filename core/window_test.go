@@ -151,14 +151,16 @@ func TestReadsForTasksEndWithTheCore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, _, err := l.Append([]log.Group{{{LSN: 1, Kind: log.KindPut, Body: make([]byte, 100)}}})
+	// An object of 94 bytes without a name: one that fails its check is read twice.
+	id := identity.NewMaker(l.Keys().Identity()).ID(0, 0, identity.Value{1}, identity.Digest(nil, make([]byte, 94)))
+	at, _, err := l.Append([]log.Group{{{LSN: 1, Kind: log.KindPut, ID: id, Body: make([]byte, 100)}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newShell(Config{})
 	s.log, s.engine = l, engine.New(engine.Config{})
 	for range 500 {
-		s.fetches.put(engine.Fetch{Entry: mapping.Entry{Loc: at[0]}})
+		s.fetches.put(engine.Fetch{Entry: mapping.Entry{ID: id, LSN: 1, Loc: at[0]}})
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan struct{})
