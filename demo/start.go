@@ -167,7 +167,7 @@ func (d *demo) index(ctx context.Context) error {
 	walls := 0
 	for _, w := range sandbox.Probe() {
 		if w.Mandatory && !w.Holds {
-			return fmt.Errorf("a Task can't be confined on this machine: %s: %s; see: motte doctor", w.Name, w.Detail)
+			return fmt.Errorf("a Task can't be confined on this machine: %s: %s; see: motte doctor", w.Broken, w.Detail)
 		}
 		if w.Holds {
 			walls++

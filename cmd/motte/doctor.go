@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,12 +20,32 @@ import (
 
 // checkView is one thing that the doctor looked at.
 type checkView struct {
-	About     string `json:"about"` // wall, executable, anchor, store or profile
-	Name      string `json:"name"`
+	About     string `json:"about"`             // wall, executable, anchor, store or profile
+	Name      string `json:"name"`              // what is the case if it is as it should be
+	Problem   string `json:"problem,omitempty"` // what is the case otherwise
 	Mandatory bool   `json:"mandatory"`
 	OK        bool   `json:"ok"`
 	Detail    string `json:"detail,omitempty"`
 	SHA256    string `json:"sha256,omitempty"`
+}
+
+// finding is what was found, as a phrase that is true.
+func (c *checkView) finding() string {
+	if c.OK {
+		return c.Name
+	}
+	return c.Problem
+}
+
+// mark says whether a check is passed, whether it must be.
+func (c *checkView) mark() string {
+	switch {
+	case c.OK:
+		return "ok"
+	case c.Mandatory:
+		return "FAIL"
+	}
+	return "warn"
 }
 
 func (a *app) doctor() *cobra.Command {
@@ -71,29 +92,83 @@ without which a Task is not started, or an anchor that was named can't be used.`
 
 func wallChecks() (list []checkView) {
 	for _, w := range sandbox.Probe() {
-		list = append(list, checkView{About: "wall", Name: w.Name, Mandatory: w.Mandatory, OK: w.Holds, Detail: w.Detail})
+		list = append(list, checkView{About: "wall", Name: w.Name, Problem: w.Broken,
+			Mandatory: w.Mandatory, OK: w.Holds, Detail: w.Detail})
 	}
-	return append(list, crashCheck("/proc/sys/debug/exception-trace"))
+	return append(list, kernelChecks("/proc/sys", "/proc/cpuinfo")...)
 }
 
-// crashCheck looks whether the kernel logs how processes crash. A Task that was
-// taken over would choose what stands there: registers, and bytes of its memory.
-func crashCheck(setting string) checkView {
-	c := checkView{About: "wall", Name: "crashes do not reach the kernel's log"}
-	on, err := os.ReadFile(setting)
+// kernelChecks look at what the kernel writes into its log of what a Task does,
+// and at counters of the machine that no wall keeps from Tasks. sys and
+// processor are /proc/sys and /proc/cpuinfo.
+func kernelChecks(sys, processor string) []checkView {
+	list := []checkView{
+		settingCheck(filepath.Join(sys, "debug/exception-trace"), "0", checkView{
+			Name:    "crashes do not reach the kernel's log",
+			Problem: "crashes reach the kernel's log",
+			Detail:  "debug.exception-trace is %s; a Task that was taken over can write what it knows there, by crashing: sysctl debug.exception-trace=0"}),
+		settingCheck(filepath.Join(sys, "kernel/print-fatal-signals"), "0", checkView{
+			Name:    "fatal signals do not reach the kernel's log",
+			Problem: "fatal signals reach the kernel's log",
+			Detail:  "kernel.print-fatal-signals is %s; it prints registers, which a Task chooses: sysctl kernel.print-fatal-signals=0"}),
+		settingCheck(filepath.Join(sys, "kernel/dmesg_restrict"), "1", checkView{
+			Name:    "only root reads the kernel's log",
+			Problem: "everybody can read the kernel's log",
+			Detail:  "kernel.dmesg_restrict is %s; some instructions of a Task are logged whatever is set: sysctl kernel.dmesg_restrict=1"}),
+		settingCheck(filepath.Join(sys, "vm/overcommit_memory"), "0 1", checkView{
+			Name:    "no Task sees how much memory is promised",
+			Problem: "a Task sees how much memory is promised to others",
+			Detail:  "vm.overcommit_memory is %s; memory is then refused by a count of the whole machine: sysctl vm.overcommit_memory=0"}),
+	}
+	return append(list, instructionCheck(processor))
+}
+
+// settingCheck looks whether a setting of the kernel has one of the values that
+// are listed. The detail of a failure has a place for the value.
+func settingCheck(path, values string, c checkView) checkView {
+	c.About = "wall"
+	text, err := os.ReadFile(path)
+	value := strings.TrimSpace(string(text))
 	switch {
 	case err != nil:
-		c.Detail = err.Error()
-	case strings.TrimSpace(string(on)) != "0":
-		c.Detail = "a Task that was taken over can write what it knows there, by crashing: sysctl debug.exception-trace=0"
+		c.Problem, c.Detail = "it is not known whether "+c.Name, err.Error()
+	case !slices.Contains(strings.Fields(values), value):
+		c.Detail = fmt.Sprintf(c.Detail, value)
 	default:
-		c.OK = true
+		c.OK, c.Detail = true, ""
 	}
 	return c
 }
 
+// instructionCheck looks whether the processor reports instructions to the
+// kernel, which logs them with registers that a Task chooses, and lets the Task
+// go on: those that UMIP forbids, and locks that cross a cache line.
+func instructionCheck(processor string) checkView {
+	c := checkView{About: "wall", Name: "no instruction is written into the kernel's log",
+		Problem: "instructions are written into the kernel's log"}
+	text, err := os.ReadFile(processor)
+	if err != nil {
+		c.Problem, c.Detail = "it is not known whether "+c.Name, err.Error()
+		return c
+	}
+	var logged []string
+	for _, f := range []string{"umip", "split_lock_detect", "bus_lock_detect"} {
+		if slices.Contains(strings.Fields(string(text)), f) {
+			logged = append(logged, f)
+		}
+	}
+	if logged == nil {
+		c.OK = true
+		return c
+	}
+	c.Detail = "the processor has " + strings.Join(logged, ", ") +
+		", and the kernel logs such an instruction with registers that a Task chooses; no setting of a running kernel stops that: " +
+		"let nobody read the kernel's log who may not know what Tasks know"
+	return c
+}
+
 func coreCheck(bin string) checkView {
-	c := checkView{About: "executable", Name: "motte-core", Mandatory: true, Detail: filepath.Join(bin, "motte-core")}
+	c := checkView{About: "executable", Name: "motte-core", Problem: "motte-core can't be used", Mandatory: true, Detail: filepath.Join(bin, "motte-core")}
 	measurement, err := host.Measure(c.Detail)
 	if err != nil {
 		c.Detail = fmt.Sprintf("it must lie beside motte: %v", err)
@@ -106,12 +181,16 @@ func coreCheck(bin string) checkView {
 func taskChecks(dirs []string) (list []checkView) {
 	found, err := host.Executables(dirs...)
 	for _, x := range found {
-		list = append(list, checkView{About: "executable", Name: filepath.Base(x.Path), OK: true, Detail: x.Path, SHA256: identifier(x.Measurement)})
+		c := checkView{About: "executable", Name: filepath.Base(x.Path), OK: true, Detail: x.Path, SHA256: identifier(x.Measurement)}
+		if err := sandbox.CheckExecutable(x.Path); err != nil {
+			c.OK, c.Problem, c.Detail = false, c.Name+" can't run as a Task", err.Error()
+		}
+		list = append(list, c)
 	}
 	if err != nil {
-		list = append(list, checkView{About: "executable", Name: "Tasks", Detail: strings.ReplaceAll(err.Error(), "\n", "; ")})
+		list = append(list, checkView{About: "executable", Name: "Tasks", Problem: "some Tasks can't be read", Detail: strings.ReplaceAll(err.Error(), "\n", "; ")})
 	} else if len(list) == 0 {
-		list = append(list, checkView{About: "executable", Name: "Tasks", Detail: "none: no index can be served"})
+		list = append(list, checkView{About: "executable", Name: "Tasks", Problem: "there are no Tasks", Detail: "no index can be served"})
 	}
 	return list
 }
@@ -122,9 +201,9 @@ const theTPM = "tpm:/dev/tpmrm0"
 // anchorCheck looks whether an anchor can be read; without one that was named,
 // whether there is a TPM to be one.
 func anchorCheck(ctx context.Context, spec string) checkView {
-	c := checkView{About: "anchor", Name: "anchor", Mandatory: true}
+	c := checkView{About: "anchor", Name: "anchor", Problem: "the anchor can't be used", Mandatory: true}
 	if spec == "" {
-		spec, c.Name, c.Mandatory = theTPM, "TPM", false
+		spec, c.Name, c.Problem, c.Mandatory = theTPM, "TPM", "no TPM can be used as an anchor", false
 	}
 	place, err := anchor.Open(spec)
 	if err != nil {
@@ -145,22 +224,21 @@ func anchorCheck(ctx context.Context, spec string) checkView {
 
 // storeChecks looks for what opens a store to whoever takes its disk.
 func storeChecks(dir string) []checkView {
-	list := []checkView{{About: "store", Name: "data directory", OK: true, Detail: dir}}
+	list := []checkView{{About: "store", Name: "data directory", Problem: "the data directory is open or missing", OK: true, Detail: dir}}
 	if info, err := os.Stat(dir); err != nil {
 		list[0].OK, list[0].Detail = false, err.Error()
 		return list
 	} else if info.Mode().Perm()&0o077 != 0 {
 		list[0].OK, list[0].Detail = false, "other users can look into it: chmod 700 "+dir
 	}
-	for _, f := range []struct{ name, check, found, missing string }{
-		{"root.key", "root key",
-			"it lies in the data directory: whoever takes the disk can read everything; see 'motte help serve', --root-key",
-			"it does not lie in the data directory"},
-		{"admin.profile", "administrator's key",
-			"it lies in the data directory: whoever takes the disk can administer the store, and an older copy of the directory has the head of the log that was seen then; move the file elsewhere",
-			"it does not lie in the data directory"},
+	for _, f := range []struct{ name, subject, found string }{
+		{"root.key", "the root key",
+			"whoever takes the disk can read everything; see 'motte help serve', --root-key"},
+		{"admin.profile", "the administrator's key",
+			"whoever takes the disk can administer the store, and an older copy of the directory has the head of the log that was seen then; move the file elsewhere"},
 	} {
-		c := checkView{About: "store", Name: f.check, OK: true, Detail: f.missing}
+		c := checkView{About: "store", Name: f.subject + " does not lie in the data directory",
+			Problem: f.subject + " lies in the data directory", OK: true}
 		if _, err := os.Stat(filepath.Join(dir, f.name)); !errors.Is(err, os.ErrNotExist) {
 			c.OK, c.Detail = false, f.found
 		}
@@ -172,7 +250,8 @@ func storeChecks(dir string) []checkView {
 // headCheck looks whether a store that went back would be noticed with a profile.
 func headCheck(path string) checkView {
 	file := string(client.HeadFileOf(path))
-	c := checkView{About: "profile", Name: "head of the log", OK: true, Detail: "it is kept in " + file}
+	c := checkView{About: "profile", Name: "head of the log", Problem: "the head of the log can't be kept",
+		OK: true, Detail: "it is kept in " + file}
 	p, err := client.ReadProfile(path)
 	if err == nil {
 		_, err = p.Heads.LoadHead(p.CoreKey)
@@ -193,6 +272,9 @@ func (a *app) printChecks(list []checkView) error {
 	last := ""
 	for _, c := range list {
 		if a.json {
+			if c.OK {
+				c.Problem = ""
+			}
 			if err := a.emit(c); err != nil {
 				return err
 			}
@@ -202,14 +284,7 @@ func (a *app) printChecks(list []checkView) error {
 			fmt.Fprintf(a.stdout, "%s%s:\n", map[bool]string{true: "\n"}[last != ""], titles[c.About])
 			last = c.About
 		}
-		mark := "ok  "
-		switch {
-		case !c.OK && c.Mandatory:
-			mark = "NO  "
-		case !c.OK:
-			mark = "no  "
-		}
-		line := strings.TrimSuffix(fmt.Sprintf("  %s%s: %s", mark, c.Name, strings.TrimSpace(c.Detail+" "+c.SHA256)), ": ")
+		line := strings.TrimSuffix(fmt.Sprintf("  %-5s%s: %s", c.mark(), c.finding(), strings.TrimSpace(c.Detail+" "+c.SHA256)), ": ")
 		if _, err := fmt.Fprintln(a.stdout, line); err != nil {
 			return err
 		}
@@ -222,7 +297,7 @@ func failedChecks(list []checkView) error {
 	var names []string
 	for _, c := range list {
 		if c.Mandatory && !c.OK {
-			names = append(names, c.Name)
+			names = append(names, c.finding())
 		}
 	}
 	if names == nil {

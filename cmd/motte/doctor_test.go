@@ -7,20 +7,97 @@ import (
 	"testing"
 )
 
-// TestCrashesInTheKernelsLog: doctor says what to set where the kernel writes
-// down how a Task crashed.
-func TestCrashesInTheKernelsLog(t *testing.T) {
-	setting := filepath.Join(t.TempDir(), "exception-trace")
-	for text, ok := range map[string]bool{"0\n": true, "1\n": false} {
-		if err := os.WriteFile(setting, []byte(text), 0o600); err != nil {
+// kernel writes what the kernel would say into files.
+func kernel(t *testing.T, settings map[string]string, flags string) []checkView {
+	t.Helper()
+	dir := t.TempDir()
+	for name, value := range settings {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		c := crashCheck(setting)
-		if c.OK != ok || c.Mandatory || ok == strings.Contains(c.Detail, "debug.exception-trace=0") {
-			t.Errorf("%q: %+v", text, c)
+		if err := os.WriteFile(path, []byte(value+"\n"), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if c := crashCheck(setting + ".missing"); c.OK || c.Detail == "" {
-		t.Errorf("unknown: %+v", c)
+	processor := filepath.Join(dir, "cpuinfo")
+	if err := os.WriteFile(processor, []byte("flags\t\t: fpu "+flags+" sse\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	return kernelChecks(dir, processor)
+}
+
+// TestDoctorsLinesAreTrueEitherWay: a line says what is the case, whether it is as
+// it should be or not, and names the setting.
+func TestDoctorsLinesAreTrueEitherWay(t *testing.T) {
+	good := map[string]string{"debug/exception-trace": "0", "kernel/print-fatal-signals": "0",
+		"kernel/dmesg_restrict": "1", "vm/overcommit_memory": "1"}
+	bad := map[string]string{"debug/exception-trace": "1", "kernel/print-fatal-signals": "1",
+		"kernel/dmesg_restrict": "0", "vm/overcommit_memory": "2"}
+	for _, c := range []struct {
+		settings map[string]string
+		flags    string
+		want     []string
+	}{
+		{good, "avx", []string{
+			"ok   crashes do not reach the kernel's log\n",
+			"ok   fatal signals do not reach the kernel's log\n",
+			"ok   only root reads the kernel's log\n",
+			"ok   no Task sees how much memory is promised\n",
+			"ok   no instruction is written into the kernel's log\n"}},
+		{bad, "umip", []string{
+			"warn crashes reach the kernel's log: debug.exception-trace is 1; ",
+			"warn fatal signals reach the kernel's log: kernel.print-fatal-signals is 1; ",
+			"warn everybody can read the kernel's log: kernel.dmesg_restrict is 0; ",
+			"warn a Task sees how much memory is promised to others: vm.overcommit_memory is 2; ",
+			"warn instructions are written into the kernel's log: the processor has umip, "}},
+		{nil, "", []string{"warn it is not known whether crashes do not reach the kernel's log: open "}},
+	} {
+		text := printed(t, kernel(t, c.settings, c.flags))
+		for _, want := range c.want {
+			if !strings.Contains(text, "  "+want) {
+				t.Errorf("no %q in\n%s", want, text)
+			}
+		}
+	}
+}
+
+// TestEveryCheckHasBothForms: also those that pass on this machine.
+func TestEveryCheckHasBothForms(t *testing.T) {
+	list := append(wallChecks(), coreCheck(t.TempDir()))
+	list = append(list, taskChecks([]string{t.TempDir()})...)
+	list = append(list, taskChecks([]string{"/nonexistent"})...)
+	list = append(list, anchorCheck(t.Context(), ""), anchorCheck(t.Context(), "file:/nonexistent/head"))
+	list = append(list, storeChecks(t.TempDir())...)
+	list = append(list, headCheck("/nonexistent/profile"))
+	for _, c := range list {
+		if c.Name == "" || c.Problem == "" || c.Name == c.Problem {
+			t.Errorf("one form alone: %+v", c)
+		}
+		c.OK, c.Mandatory, c.Detail = false, true, "why"
+		if got, want := printed(t, []checkView{c}), "  FAIL "+c.Problem+": why"; !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if err := failedChecks([]checkView{c}); err == nil || !strings.Contains(err.Error(), c.Problem) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func printed(t *testing.T, list []checkView) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "output")
+	out, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if err := (&app{stdout: out}).printChecks(list); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -12,6 +12,7 @@ import (
 	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
+	"motte/host/sandbox"
 )
 
 func (a *app) task() *cobra.Command {
@@ -66,7 +67,8 @@ func (a *app) taskRegister() *cobra.Command {
 		Short: "Register a Task, or its new executable or limits",
 		Long: `Register a Task: the executable's SHA-256, and what the Core lets it receive and
 answer. The server must find the executable by that: as motte-task-NAME beside
-motte, or in a directory that 'motte serve --task-dir' names.
+motte, or in a directory that 'motte serve --task-dir' names. It must be linked
+statically, and for this machine's processor.
 
 A Task that is registered already keeps what no flag changes, and its indexes are
 built anew: that is how it is upgraded.`,
@@ -75,6 +77,9 @@ built anew: that is how it is upgraded.`,
 	}, func(ctx context.Context, args []string) error {
 		if r.file == "" {
 			return usage("--file is missing: the Task's executable")
+		}
+		if err := sandbox.CheckExecutable(r.file); err != nil {
+			return err
 		}
 		measurement, err := host.Measure(r.file)
 		if err != nil {

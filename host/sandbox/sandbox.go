@@ -8,23 +8,29 @@
 //     no other process, no network device, no shared memory of others;
 //   - an empty, read-only file tree;
 //   - no capability, no way to gain one (no_new_privs, empty bounding set), and,
-//     where the host is root, another user's identity outside;
-//   - a system call filter that allows memory without execution rights, threads,
-//     waiting, and reading and writing of descriptors, and answers "not
-//     permitted" to everything else;
-//   - limits on memory, address space, threads, descriptors, files, and no core
-//     dump; only the user that runs the host, or root, can trace it;
+//     where the host is root, a user and group of its own outside (users.go);
+//   - an image of its own: no page of memory is another process's (image.go);
+//   - a system call filter that lists calls and the values of their arguments,
+//     and answers "not permitted" to all others (filter.go);
+//   - limits on memory, address space, threads, descriptors, files, queued
+//     signals, and no core dump; only the user that runs the host, or root, can
+//     trace it;
+//   - a share of what the kernel counts for the machine or for the host's user,
+//     which it can't exceed; a Task is started only while all fit (shares.go);
 //   - a lower priority than the Core;
 //   - Landlock, where the kernel has it, refusing all files and connections again;
-//   - exactly one descriptor, number 3: its end of the channel. No argument, no
-//     environment, no standard input or output.
+//   - four descriptors: 3 is its end of the channel, 0 to 2 are /dev/null, opened
+//     for it alone. No argument, no environment.
 //
-// All of these but Landlock are mandatory: if one can't be put up, Start fails,
-// says which, and no byte of the Task runs. The memory limit is not precise: 2 GiB
-// more can be filled and made read-only. What is left to an attacker inside: the
-// channel, the processor (and what its shared parts give away about others, which
-// is out of scope), the kernel's log, where that tells how processes crash, and
-// bugs of the kernel behind the few calls that are allowed.
+// So two Tasks share nothing that one can change and the other can read or count,
+// but the machine's time. All walls but Landlock, and the user of its own, are
+// mandatory: if one can't be put up, Start fails, says which, and no byte of the
+// Task runs. The memory limit is not precise: 2 GiB more can be filled and made
+// read-only. What is left to an attacker inside: the channel, the processor (and
+// what its shared parts give away about others, which is out of scope), the
+// kernel's log, where that tells how processes crash, two system calls of probed
+// processes that no filter sees and that do nothing in a Task, and bugs of the
+// kernel behind the few calls that are allowed.
 //
 // A Task ends with the host, and does not see the terminal's Ctrl-C: the host
 // ends it.
@@ -61,10 +67,15 @@ type Process struct {
 	cmd     *exec.Cmd
 	channel *os.File
 	killed  sync.Once
+	ended   sync.Once
+	owner   owner
 }
 
 // startTime bounds how long putting up the walls may take.
 const startTime = 20 * time.Second
+
+// notConfined begins the errors of a start that the walls prevent.
+const notConfined = "the Task can't be confined, so it isn't started"
 
 // Start starts a Task. What runs is what was measured: the executable is copied
 // into sealed memory, hashed there, and executed from there.
@@ -79,17 +90,18 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd, report, err := launch(modeTask, c.Memory, theirs, image)
+	p, report, err := launch(modeTask, c.Memory, theirs, image)
 	if err != nil {
 		ours.Close()
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", notConfined, err)
 	}
+	p.channel = ours
 	text, err := readReport(report)
 	if err == nil && text == raised {
-		return &Process{cmd: cmd, channel: ours}, nil
+		return p, nil
 	}
-	_ = cmd.Process.Kill()
-	ended := cmd.Wait()
+	p.Kill()
+	ended := p.wait()
 	ours.Close()
 	why := strings.TrimSpace(strings.TrimPrefix(text, raised))
 	if digits, ok := strings.CutPrefix(why, executeFailed); ok {
@@ -101,7 +113,7 @@ func Start(c Config) (*Process, error) {
 	} else if err == nil {
 		err = fmt.Errorf("what puts up its walls ended without a word: %w", ended)
 	}
-	return nil, fmt.Errorf("the Task can't be confined, so it isn't started: %w", err)
+	return nil, fmt.Errorf("%s: %w", notConfined, err)
 }
 
 // Channel is the other end of the Task's descriptor 3: a Unix stream socket.
@@ -116,7 +128,14 @@ func (p *Process) Kill() { p.killed.Do(func() { _ = p.cmd.Process.Kill() }) }
 // Wait waits for the end of the Task. It does not say how that came: a Task
 // chooses its exit status and the signal that ends it, and would tell what it
 // knows by them, a byte each time, to whoever reads the host's log.
-func (p *Process) Wait() { _ = p.cmd.Wait() }
+func (p *Process) Wait() { _ = p.wait() }
+
+// wait waits for the end, and gives back what the Task alone had.
+func (p *Process) wait() error {
+	err := p.cmd.Wait()
+	p.ended.Do(p.owner.leave)
+	return err
+}
 
 func channel() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -134,38 +153,71 @@ func channel() (ours, theirs *os.File, err error) {
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
-// nobody is who a Task is outside its user namespace when the host is root.
+// nobody is a user without rights of its own on any machine.
 const nobody = 65534
+
+// owner is who a Task is outside its user namespace: where the host is root and
+// has numbers to give, a user and group of its own; else the host's.
+type owner struct {
+	user, group int
+	own         bool
+}
+
+// newOwner returns an owner for one more Task, and counts it.
+func newOwner() (owner, error) {
+	o := owner{user: os.Geteuid(), group: os.Getegid()}
+	if o.user == 0 {
+		id, err := taskUsers.take()
+		if err == nil {
+			o = owner{user: id, group: id, own: true}
+		} else if !errors.Is(err, errNoUsers) {
+			return o, err
+		}
+	}
+	if err := enter(o.own); err != nil {
+		if o.own {
+			taskUsers.release(o.user)
+		}
+		return o, err
+	}
+	return o, nil
+}
+
+// leave says that the Task's process is gone.
+func (o owner) leave() {
+	leave()
+	if o.own {
+		taskUsers.release(o.user)
+	}
+}
 
 // launch starts the stage in new namespaces. It reports through a pipe, which
 // ends without a word when the stage has become the Task.
-func launch(mode string, memory uint64, channel, image *os.File) (*exec.Cmd, *os.File, error) {
+func launch(mode string, memory uint64, channel, image *os.File) (*Process, *os.File, error) {
 	report, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	root := os.Geteuid() == 0
-	outside := func(id int) int {
-		if id == 0 {
-			return nobody
-		}
-		return id
+	o, err := newOwner()
+	if err != nil {
+		report.Close()
+		return nil, nil, err
 	}
 	cmd := &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{stageName, mode, fmt.Sprint(memory), namespaceLinks()},
 		Env:        []string{},
-		ExtraFiles: []*os.File{channel, image, theirs}, // 3, 4, 5
+		ExtraFiles: []*os.File{channel, image, theirs}, // 3, 4, 5; 0 to 2 are /dev/null, opened here
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  namespaces,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: outside(os.Geteuid()), Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: outside(os.Getegid()), Size: 1}},
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: o.user, Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: o.group, Size: 1}},
 			// Without this, exec would drop the capabilities that the stage
 			// needs inside its namespaces. It also takes root's supplementary
 			// groups away; an ordinary user can't give up its own.
-			Credential:                 &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: !root},
-			GidMappingsEnableSetgroups: root,
+			Credential:                 &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: !o.own},
+			GidMappingsEnableSetgroups: o.own,
 			Pdeathsig:                  syscall.SIGKILL,
 			// A Ctrl-C in the terminal is for the host, which ends Tasks in
 			// order. Not a session of its own: where the kernel groups threads
@@ -174,10 +226,11 @@ func launch(mode string, memory uint64, channel, image *os.File) (*exec.Cmd, *os
 		},
 	}
 	if err := cmd.Start(); err != nil {
+		o.leave()
 		report.Close()
-		return nil, nil, fmt.Errorf("the Task can't be confined, so it isn't started: user, PID, mount, network, IPC, UTS and cgroup namespaces: %w", err)
+		return nil, nil, fmt.Errorf("%s: %w", wallNamespaces, err)
 	}
-	return cmd, report, nil
+	return &Process{cmd: cmd, owner: o}, report, nil
 }
 
 // readReport reads what the stage has to say.

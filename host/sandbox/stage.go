@@ -1,13 +1,11 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -56,12 +54,11 @@ func MaybeStage() {
 		os.Exit(2)
 	}
 	report := os.NewFile(reportFD, "report")
-	// The Task gets the channel, and nothing else that is open here.
-	for _, r := range [][2]uint{{0, channelFD - 1}, {channelFD + 1, 1<<32 - 1}} {
-		if err := unix.CloseRange(r[0], r[1], unix.CLOSE_RANGE_CLOEXEC); err != nil {
-			fmt.Fprintf(report, "close inherited descriptors: %v\n", err)
-			os.Exit(1)
-		}
+	// The Task gets /dev/null three times, the channel, and nothing else that is
+	// open here.
+	if err := unix.CloseRange(channelFD+1, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		fmt.Fprintf(report, "close inherited descriptors: %v\n", err)
+		os.Exit(1)
 	}
 	switch os.Args[1] {
 	case modeTask:
@@ -99,76 +96,3 @@ func become(fd int) func() unix.Errno {
 		return e
 	}
 }
-
-// probe raises every wall and reports on each: a line "ok NAME" or "no NAME:
-// why". Then, behind all of them, it tries what must fail.
-func probe(report *os.File, memory uint64) {
-	for _, w := range walls(memory, os.Args[3]) {
-		if err := w.raise(); err != nil {
-			fmt.Fprintf(report, "no %s: %v\n", w.name, err)
-		} else {
-			fmt.Fprintf(report, "ok %s\n", w.name)
-		}
-	}
-	_, opened := unix.Open("/", unix.O_RDONLY, 0)
-	_, named := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if errors.Is(opened, unix.EPERM) && errors.Is(named, unix.EPERM) {
-		fmt.Fprintln(report, "ok "+wallTried)
-	} else {
-		fmt.Fprintf(report, "no %s: open: %v, socket: %v\n", wallTried, opened, named)
-	}
-}
-
-// probeMemory is what a probe may have, which lives on behind the walls: under
-// the race detector it needs terabytes of address space.
-const probeMemory = 1 << 47
-
-const wallTried = "open and socket fail behind the walls"
-
-// Wall is one of the walls around a Task, and whether it holds on this machine.
-type Wall struct {
-	Name      string
-	Mandatory bool
-	Holds     bool
-	Detail    string // why it does not hold
-}
-
-// Probe puts up every wall once, around nothing, and says which ones hold.
-func Probe() []Wall {
-	list := []Wall{{Name: wallNamespaces, Mandatory: true}}
-	for _, w := range walls(0, "") {
-		list = append(list, Wall{Name: w.name, Mandatory: w.mandatory, Detail: "not tried"})
-	}
-	list = append(list, Wall{Name: wallTried, Mandatory: true, Detail: "not tried"})
-	nothing, err := os.Open(os.DevNull)
-	if err != nil {
-		list[0].Detail = err.Error()
-		return list
-	}
-	defer nothing.Close()
-	cmd, report, err := launch(modeProbe, probeMemory, nothing, nothing)
-	if err != nil {
-		list[0].Detail = errors.Unwrap(err).Error()
-		return list
-	}
-	list[0].Holds = true
-	text, err := readReport(report)
-	if err != nil {
-		text = err.Error()
-	}
-	ended := cmd.Wait()
-	for line := range strings.Lines(text) {
-		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		for i := range list {
-			if why, ok := strings.CutPrefix(rest, list[i].Name); ok {
-				list[i].Holds, list[i].Detail = word == "ok", strings.TrimPrefix(why, ": ")
-			}
-		}
-	}
-	if last := &list[len(list)-1]; ended != nil && !last.Holds {
-		last.Detail = ended.Error()
-	}
-	return list
-}
-
-const wallNamespaces = "user, PID, mount, network, IPC, UTS and cgroup namespaces"

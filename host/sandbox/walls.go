@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wall is one step of the stage. Each checks that what it did holds.
+// wall is one step of the stage. Each checks that it holds.
 type wall struct {
-	name      string
+	name      string // what holds behind it
+	broken    string // what is the case if it doesn't
 	mandatory bool
 	raise     func() error
 }
@@ -26,15 +27,23 @@ type wall struct {
 // outer names the host's namespaces.
 func walls(memory uint64, outer string) []wall {
 	return []wall{
-		{"separate namespaces, seen from inside", true, func() error { return separate(outer) }},
-		{"empty read-only root", true, emptyRoot},
-		{"lower priority", true, yield},
-		{"resource limits", true, func() error { return limit(resources) }},
-		{"no capabilities", true, dropCapabilities},
-		{"no new privileges", true, noNewPrivileges},
-		{"Landlock", false, restrict},
-		{"memory limits", true, func() error { return limit(space(memory)) }},
-		{"system call filter", true, filter()},
+		{"separate namespaces, seen from inside", "a Task is in a namespace of the host",
+			true, func() error { return separate(outer) }},
+		{"harmless descriptors 0, 1 and 2", "descriptors 0, 1 and 2 are not /dev/null",
+			true, standardDescriptors},
+		{"empty read-only root", "a Task sees files", true, emptyRoot},
+		{"lower priority", "a Task has the Core's priority", true, yield},
+		{"resource limits", "a Task's resources are not limited",
+			true, func() error { return limit(resources) }},
+		{"no capabilities", "a Task has capabilities", true, dropCapabilities},
+		{"no new privileges", "a Task can gain privileges", true, noNewPrivileges},
+		{"Landlock", "Landlock does not refuse files and connections once more", false, restrict},
+		// Landlock is put on all threads of the stage, which Go's runtime tells
+		// by a signal that must be queued: so signals are limited behind it.
+		{"no queued signals", "a Task can queue signals", true, func() error { return limit(signals) }},
+		{"memory limits", "a Task's memory is not limited",
+			true, func() error { return limit(space(memory)) }},
+		{"system call filter", "a Task's system calls are not filtered", true, filter()},
 	}
 }
 
@@ -53,6 +62,27 @@ func separate(outer string) error {
 		return errors.New("this is not the first process of a PID namespace")
 	}
 	return unix.Sethostname([]byte("task"))
+}
+
+// nullDevice is the number of /dev/null (Documentation/admin-guide/devices.txt).
+var nullDevice = unix.Mkdev(1, 3)
+
+// standardDescriptors checks descriptors 0, 1 and 2, of which os/exec made
+// /dev/null: runtimes look at them and end, or open files, if they are missing.
+// A read finds the end, a write is dropped, and neither leaves a trace that
+// another process could see. The descriptors are opened anew for each Task: one
+// that two Tasks share has a position and flags that both can set and read.
+func standardDescriptors() error {
+	for fd := range channelFD {
+		var s unix.Stat_t
+		if err := unix.Fstat(fd, &s); err != nil {
+			return fmt.Errorf("descriptor %d: %w", fd, err)
+		}
+		if s.Mode&unix.S_IFMT != unix.S_IFCHR || s.Rdev != nullDevice {
+			return fmt.Errorf("descriptor %d is another file", fd)
+		}
+	}
+	return nil
 }
 
 // emptyRoot makes an empty file system, which can't be written, the only one
@@ -105,6 +135,7 @@ const (
 	minMemory      = 256 << 20 // bytes: less, and Go's runtime does not start
 	maxStack       = 8 << 20   // bytes that the first thread's stack grows to, beside that memory
 	maxReserved    = 2 << 30   // bytes of address space beside that memory: Go's runtime reserves 1.3 GiB and does not use them
+	maxSignals     = 0         // queued: a signal comes without its details, or, if it must be queued, not at all
 	maxCore        = 1         // byte of a core dump: 0 would still start the program that core_pattern may name
 )
 
@@ -122,7 +153,12 @@ var resources = []bound{
 	{unix.RLIMIT_FSIZE, 0},
 	{unix.RLIMIT_MEMLOCK, 0},
 	{unix.RLIMIT_MSGQUEUE, 0},
+	{unix.RLIMIT_LOCKS, 0},
+	{unix.RLIMIT_NICE, 0},
+	{unix.RLIMIT_RTPRIO, 0},
 }
+
+var signals = []bound{{unix.RLIMIT_SIGPENDING, maxSignals}}
 
 // space bounds the memory of a Task. RLIMIT_DATA counts private memory while it
 // can be written. What was filled and then made read-only, and the page tables
@@ -148,6 +184,9 @@ func limit(list []bound) error {
 		r.Cur = r.Max
 		if err := unix.Setrlimit(b.resource, &r); err != nil {
 			return fmt.Errorf("limit %d: %w", b.resource, err)
+		}
+		if err := unix.Getrlimit(b.resource, &r); err != nil || r.Cur > b.most || r.Max > b.most {
+			return fmt.Errorf("limit %d is %d: %v", b.resource, r.Max, err)
 		}
 	}
 	return nil
@@ -196,4 +235,12 @@ func noNewPrivileges() error {
 
 // restrict refuses all file access and all TCP connections once more, by
 // another mechanism of the kernel.
-func restrict() error { return landlock.V4.Restrict() }
+func restrict() error {
+	if err := landlock.V4.Restrict(); err != nil {
+		return err
+	}
+	if _, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0); !errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("the root can be opened: %v", err)
+	}
+	return nil
+}

@@ -106,10 +106,64 @@ var attempts = map[string]func() error{
 		_, err := unix.Read(4, make([]byte, 1))
 		return err
 	},
-	"read descriptor 0": func() error {
-		_, err := unix.Read(0, make([]byte, 1))
+	"map descriptor 0": func() error {
+		_, err := unix.Mmap(0, 0, 4096, unix.PROT_READ, unix.MAP_PRIVATE)
 		return err
 	},
+	"execute descriptor 0": func() error {
+		_ = unix.Close(4) // the runtime's, if it has one
+		if fd, err := unix.FcntlInt(0, unix.F_DUPFD_CLOEXEC, 4); err != nil || fd != 4 {
+			return fmt.Errorf("unexpected: descriptor %d, %v", fd, err)
+		}
+		return raw(unix.SYS_EXECVEAT, 4, empty(), 0, 0, unix.AT_EMPTY_PATH)
+	},
+	"lock descriptor 0":  func() error { return unix.Flock(0, unix.LOCK_SH) },
+	"stat descriptor 0":  func() error { return unix.Fstat(0, &unix.Stat_t{}) },
+	"ioctl descriptor 0": func() error { return raw(unix.SYS_IOCTL, 0, 0x541b, empty()) },
+	"walk from descriptor 0": func() error {
+		return opened(unix.Openat(0, "..", unix.O_RDONLY, 0))
+	},
+	"huge pages":              func() error { return mapped(unix.MAP_PRIVATE | unix.MAP_HUGETLB) },
+	"locked memory":           func() error { return mapped(unix.MAP_PRIVATE | unix.MAP_LOCKED) },
+	"memory that is there":    func() error { return mapped(unix.MAP_PRIVATE | unix.MAP_POPULATE) },
+	"droppable memory":        func() error { return mapped(unix.MAP_DROPPABLE) },
+	"low memory":              func() error { return mapped(unix.MAP_PRIVATE | unix.MAP_32BIT) },
+	"an unknown kind":         func() error { return mapped(unix.MAP_PRIVATE | 1<<30) },
+	"wake operation":          func() error { return futex(unix.SYS_FUTEX, 5) },
+	"requeue shared":          func() error { return futex(unix.SYS_FUTEX, 3) },
+	"compare and requeue":     func() error { return futex(unix.SYS_FUTEX, 4|128) },
+	"wake a bitset":           func() error { return futex(unix.SYS_FUTEX, 10) },
+	"futex with priorities":   func() error { return futex(unix.SYS_FUTEX, 8|128) },
+	"futex descriptor":        func() error { return futex(unix.SYS_FUTEX, 2) },
+	"a robust list of others": func() error { return raw(unix.SYS_GET_ROBUST_LIST, 1, empty(), empty()) },
+	"another futex call":      func() error { return raw(449, empty(), 0, 0, 0, 1) }, // futex_waitv
+	"lazily freed memory":     func() error { return advised(unix.MADV_FREE) },
+	"collapsed memory":        func() error { return advised(unix.MADV_COLLAPSE) },
+	"memory of another's clock": func() error {
+		var ts unix.Timespec
+		return unix.ClockGettime(^int32(2<<3)|2, &ts)
+	},
+	"a device's clock": func() error {
+		var ts unix.Timespec
+		return unix.ClockGettime(^int32(3<<3)|3, &ts)
+	},
+	"an alarm clock": func() error {
+		var ts unix.Timespec
+		return unix.ClockGettime(unix.CLOCK_BOOTTIME_ALARM, &ts)
+	},
+	"signal another process":              func() error { return raw(unix.SYS_TGKILL, 2, 2, 0) },
+	"signal with a value":                 func() error { return raw(unix.SYS_RT_SIGQUEUEINFO, 1, uintptr(unix.SIGURG), empty()) },
+	"queue a signal":                      func() error { return raw(unix.SYS_TGKILL, 1, uintptr(unix.Gettid()), 40) },
+	"the pool of randomness":              func() error { return raw(unix.SYS_GETRANDOM, empty(), 1, unix.GRND_RANDOM) },
+	"a packet eventfd":                    func() error { return opened(unix.Eventfd(0, unix.EFD_SEMAPHORE)) },
+	"signals of a channel":                func() error { return fcntl(3, unix.F_SETFL, unix.O_ASYNC) },
+	"owner of a channel":                  func() error { return fcntl(3, unix.F_SETOWN, 1) },
+	"a lease":                             func() error { return fcntl(0, unix.F_SETLEASE, unix.F_RDLCK) },
+	"the size of a pipe":                  func() error { return fcntl(3, unix.F_SETPIPE_SZ, 1<<20) },
+	"dup without an end":                  func() error { return fcntl(3, unix.F_DUPFD, 5) },
+	"map the vdso":                        func() error { return raw(unix.SYS_ARCH_PRCTL, 0x2003, 0x10000) },
+	"permit tiles":                        func() error { return raw(unix.SYS_ARCH_PRCTL, 0x1023, 18) },
+	"limits of another":                   func() error { return raw(unix.SYS_PRLIMIT64, 1, unix.RLIMIT_CPU, 0, empty()) },
 	"more memory than allowed":            func() error { return fill(unix.MAP_PRIVATE) },
 	"more shared memory than allowed":     func() error { return fill(unix.MAP_SHARED) },
 	"more memory for stacks than allowed": func() error { return fill(unix.MAP_PRIVATE | unix.MAP_GROWSDOWN) },
@@ -136,6 +190,32 @@ var attempts = map[string]func() error{
 		}
 		return nil
 	},
+}
+
+// mapped takes a page of memory of a kind.
+func mapped(kind int) error {
+	_, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, kind|unix.MAP_ANON)
+	return err
+}
+
+func advised(advice int) error {
+	p, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return fmt.Errorf("unexpected: %w", err)
+	}
+	return unix.Madvise(p, advice)
+}
+
+// futex makes an operation that does not wait, on a word of this process.
+func futex(number, operation uintptr) error {
+	return raw(number, uintptr(unsafe.Pointer(&words[0])), operation, 1, 1, uintptr(unsafe.Pointer(&words[1])))
+}
+
+var words [2]uint64
+
+func fcntl(fd uintptr, command, value int) error {
+	_, err := unix.FcntlInt(fd, command, value)
+	return err
 }
 
 // fill takes memory until there is no more.

@@ -1,0 +1,192 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Wall is one of the walls around a Task, and whether it holds on this machine.
+type Wall struct {
+	Name      string // what is the case if it holds
+	Broken    string // what is the case if it does not
+	Mandatory bool
+	Holds     bool
+	Detail    string // why it does not hold
+}
+
+// Walls that the stage does not raise, but the host or the kernel.
+const (
+	wallNamespaces = "user, PID, mount, network, IPC, UTS and cgroup namespaces"
+	wallUser       = "a user of its own for each Task"
+	wallRoom       = "room for all that a Task may take"
+	wallTried      = "what is forbidden fails behind the walls"
+	wallSeen       = "the filter sees every system call"
+)
+
+// probeMemory is what a probe may have, which lives on behind the walls: under
+// the race detector it needs terabytes of address space.
+const probeMemory = 1 << 47
+
+// Probe puts up every wall once, around nothing, and says which ones hold.
+func Probe() []Wall {
+	list := []Wall{{Name: wallNamespaces, Broken: "a Task can't have namespaces of its own", Mandatory: true}}
+	for _, w := range walls(0, "") {
+		list = append(list, Wall{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: "not tried"})
+	}
+	list = append(list,
+		Wall{Name: wallTried, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: "not tried"},
+		Wall{Name: wallSeen, Broken: "the kernel lets system calls pass the filter", Detail: "not tried"},
+		Wall{Name: wallUser, Broken: "all Tasks share the host's user", Detail: "not tried"},
+		Wall{Name: wallRoom, Broken: "no room for all that a Task may take", Mandatory: true})
+	set := func(name string, holds bool, detail string) {
+		for i := range list {
+			if list[i].Name == name {
+				list[i].Holds, list[i].Detail = holds, detail
+			}
+		}
+	}
+	nothing, err := os.Open(os.DevNull)
+	if err != nil {
+		set(wallNamespaces, false, err.Error())
+		return list
+	}
+	defer nothing.Close()
+	p, report, err := launch(modeProbe, probeMemory, nothing, nothing)
+	if err != nil {
+		set(wallNamespaces, false, strings.TrimPrefix(err.Error(), wallNamespaces+": "))
+		return list
+	}
+	set(wallNamespaces, true, "")
+	text, err := readReport(report)
+	if err != nil {
+		text = err.Error()
+	}
+	ended := p.wait()
+	for line := range strings.Lines(text) {
+		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		name, detail, _ := strings.Cut(rest, ": ")
+		set(name, word == "ok", detail)
+	}
+	if strings.Contains(text, "ok "+wallSeen) && ended != nil {
+		set(wallSeen, false, afterUretprobe(p))
+	}
+	own := "the host is not root: what is counted for each user is bounded for each Task, and counted together"
+	if os.Geteuid() == 0 {
+		own = errNoUsers.Error()
+	}
+	if p.owner.own {
+		own = ""
+	}
+	set(wallUser, p.owner.own, own)
+	tasks, what := room(p.owner.own)
+	set(wallRoom, tasks > 0, fmt.Sprintf("%d Tasks fit (%s)", tasks, what))
+	return list
+}
+
+// afterUretprobe says how the probe ended whose last deed was that call.
+func afterUretprobe(p *Process) string {
+	if s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() && s.Signal() == unix.SIGILL {
+		return "uretprobe is run whatever a filter says; in a process that is not probed it raises SIGILL, and does nothing else"
+	}
+	return p.cmd.ProcessState.String()
+}
+
+// probe raises every wall and reports on each: a line "ok NAME" or "no NAME:
+// why". Then, behind all of them, it tries what must fail.
+func probe(report *os.File, memory uint64) {
+	say := func(name string, err error) {
+		if err != nil {
+			fmt.Fprintf(report, "no %s: %v\n", name, err)
+		} else {
+			fmt.Fprintf(report, "ok %s\n", name)
+		}
+	}
+	for _, w := range walls(memory, os.Args[3]) {
+		say(w.name, w.raise())
+	}
+	say(wallTried, tryForbidden())
+	err := tryUprobe()
+	say(wallSeen, err)
+	if err == nil && sysUretprobe != 0 {
+		raiseDefault(unix.SIGILL)
+		_, _, _ = unix.RawSyscall(sysUretprobe, 0, 0, 0)
+	}
+}
+
+// forbidden are system calls of every kind that the filter refuses, with
+// arguments that the kernel alone would take, or answer otherwise.
+func forbidden() map[string][7]uintptr {
+	const readWrite, plain = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
+	root := append([]byte("/"), 0)
+	path := uintptr(unsafe.Pointer(&root[0]))
+	at := ^uintptr(99) // AT_FDCWD
+	word := uintptr(unsafe.Pointer(&probeWord))
+	page := uintptr(os.Getpagesize())
+	return map[string][7]uintptr{
+		"open a file":                   {unix.SYS_OPENAT, at, path, unix.O_RDONLY},
+		"make a socket":                 {unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM},
+		"take executable memory":        {unix.SYS_MMAP, 0, page, readWrite | unix.PROT_EXEC, plain, ^uintptr(0)},
+		"take shared memory":            {unix.SYS_MMAP, 0, page, readWrite, unix.MAP_SHARED | unix.MAP_ANONYMOUS, ^uintptr(0)},
+		"take memory the kernel drops":  {unix.SYS_MMAP, 0, page, readWrite, unix.MAP_DROPPABLE | unix.MAP_ANONYMOUS, ^uintptr(0)},
+		"take huge pages":               {unix.SYS_MMAP, 0, page, readWrite, plain | unix.MAP_HUGETLB, ^uintptr(0)},
+		"use a futex with priorities":   {unix.SYS_FUTEX, word, futexUnlockPI | futexPrivate},
+		"make a process":                {unix.SYS_CLONE, uintptr(unix.CLONE_NEWUSER)},
+		"execute a file":                {unix.SYS_EXECVE, path},
+		"make a memory file":            {unix.SYS_MEMFD_CREATE, path},
+		"make a timer":                  {unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, 0, word},
+		"queue a signal":                {unix.SYS_RT_SIGQUEUEINFO, 1, uintptr(unix.SIGURG), word},
+		"trace a process":               {unix.SYS_PTRACE, unix.PTRACE_TRACEME},
+		"read another process's clock":  {unix.SYS_CLOCK_GETTIME, ^uintptr(2<<3) | 2, word},
+		"raise a limit":                 {unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, word},
+		"start an io_uring":             {unix.SYS_IO_URING_SETUP, 1, word},
+		"see the kernel's keys":         {unix.SYS_KEYCTL},
+		"watch files":                   {unix.SYS_INOTIFY_INIT1},
+		"make a pipe":                   {unix.SYS_PIPE2, word},
+		"ask for the host's descriptor": {unix.SYS_GETSOCKOPT, channelFD, unix.SOL_SOCKET, unix.SO_PEERPIDFD, word, word},
+	}
+}
+
+// futexUnlockPI is an operation that no Task needs.
+const futexUnlockPI = 7
+
+// probeWord is memory that forbidden calls are given.
+var probeWord [64]byte
+
+// tryForbidden makes all of those calls. Each must be refused by the filter.
+func tryForbidden() error {
+	var not []string
+	for what, c := range forbidden() {
+		if _, _, e := unix.RawSyscall6(c[0], c[1], c[2], c[3], c[4], c[5], c[6]); e != unix.EPERM {
+			not = append(not, fmt.Sprintf("%s (error %d)", what, e))
+		}
+	}
+	if not == nil {
+		return nil
+	}
+	return errors.New(strings.Join(not, ", "))
+}
+
+// tryUprobe makes the other call that current kernels for x86-64 run whatever a
+// filter says. In a process that is not probed it fails with ENXIO.
+func tryUprobe() error {
+	if sysUprobe == 0 {
+		return nil
+	}
+	if _, _, e := unix.RawSyscall(sysUprobe, 0, 0, 0); e != unix.EPERM {
+		return errors.New("uretprobe and uprobe are run whatever a filter says; in a process that is not probed, " +
+			"the first raises SIGILL, the second fails, and neither does anything else")
+	}
+	return nil
+}
+
+// raiseDefault lets a signal end this process, without a word of the runtime.
+func raiseDefault(s unix.Signal) {
+	var action [32]byte // struct sigaction: SIG_DFL
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, signalSet, 0, 0)
+}
