@@ -375,6 +375,10 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 				if code == wire.OK {
 					return
 				}
+			case wire.LeakBudgetExhausted, wire.StorageFailed: // the last: the log does not take the charge
+				if code == wire.OK && s.capped() {
+					return
+				}
 			case wire.QueryRefused:
 				if code == wire.OK && s.hostile {
 					return
@@ -580,8 +584,14 @@ func (s *sim) createIndex(collection string) wire.Request {
 	return wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)], Name: []byte("fake")}
 }
 
-func registerFake() wire.Request {
+// capped reports whether the indexes have leak budgets.
+func (s *sim) capped() bool { return s.seed%8 == 3 }
+
+func (s *sim) registerFake() wire.Request {
 	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
+	if s.capped() {
+		row.LeakBudget, row.IndexBudget = 1<<12, 1<<13
+	}
 	return wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
 }
 

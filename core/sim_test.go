@@ -217,7 +217,7 @@ func (s *sim) quieten() {
 // setUp makes what the histories are about.
 func (s *sim) setUp() {
 	s.until(func() bool { return s.ready })
-	s.must(registerFake())
+	s.must(s.registerFake())
 	for _, c := range []string{"a", "b"} {
 		s.must(wire.Request{Op: wire.OpCreateCollection, Collection: c})
 		s.must(s.createIndex(c))

@@ -376,7 +376,7 @@ func (s *sim) appended(g log.Group) {
 // the request should come to.
 func (s *sim) explain(n *simGroup, g log.Group) {
 	switch k := g[0].Kind; {
-	case k == log.KindAlert || k == log.KindMark:
+	case k == log.KindAlert || k == log.KindMark || k == log.KindDrawn:
 		return
 	case k == log.KindAddPrincipal && len(s.model.catalogue(n.first-1).principals) == 0:
 		return // the first administrator

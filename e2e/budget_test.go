@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"motte/client"
+	"motte/client/frames"
+	"motte/core/wire"
+	"motte/host"
+)
+
+// told is what the status says of the leak meter of the index "x" of the collection "c".
+func told(t *testing.T, c *client.Client) (drawn, inAll uint64) {
+	t.Helper()
+	list, err := c.Status(t.Context())
+	must(t, err)
+	for _, s := range list {
+		if s.Kind == frames.StatusIndex && s.Collection == "c" && s.Index == "x" {
+			return s.LeakedBits, s.IndexBits
+		}
+	}
+	t.Fatal("the status has no index")
+	return 0, 0
+}
+
+// TestADrawnBudgetStaysDrawn: a server that is stopped in order knows exactly what was
+// told, also where no budget caps it; one whose Core is killed takes no less for told.
+func TestADrawnBudgetStaysDrawn(t *testing.T) {
+	const budget = 16_000
+	for name, row := range map[string]client.Row{"capped": host.BuiltIn["ordered"], "not capped": host.BuiltIn["ordered"]} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := serve(t, dir)
+			c, ctx := s.admin(), t.Context()
+			capped := name == "capped"
+			if capped {
+				sum, err := host.Measure(bin + "/motte-task-ordered")
+				must(t, err)
+				row.Measurement, row.LeakBudget, row.IndexBudget = sum, budget, budget
+				must(t, c.RegisterTask(ctx, "ordered", row))
+			}
+			must(t, c.CreateCollection(ctx, "c"))
+			must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "ordered", Type: wire.TypeInt64, Config: []byte(`{"type":"int64"}`)}))
+			eventually(t, "index", serving(c, "c", "x"))
+			for range 20 {
+				_, err := c.Count(ctx, client.Query{Collection: "c", Index: "x", Predicate: "all"})
+				must(t, err)
+			}
+			drawn, inAll := told(t, c)
+			if drawn < 20*2 || inAll < drawn {
+				t.Fatalf("20 answers told %d bits, all together %d", drawn, inAll)
+			}
+			s.stop()
+			s = serve(t, dir)
+			c = s.admin()
+			if again, all := told(t, c); again != drawn || all != inAll {
+				t.Errorf("after a stop %d bits, and %d in all; before %d and %d", again, all, drawn, inAll)
+			}
+			if !capped {
+				return
+			}
+			for _, pid := range processIDs("motte-core") {
+				must(t, syscall.Kill(pid, syscall.SIGKILL))
+			}
+			select {
+			case <-s.ready:
+			case <-time.After(30 * time.Second):
+				t.Fatal("the Core is not started again")
+			}
+			c = s.admin()
+			if again, all := told(t, c); again < drawn || all < inAll || again > drawn+budget/16 {
+				t.Errorf("after a crash %d bits, and %d in all; before %d and %d", again, all, drawn, inAll)
+			}
+		})
+	}
+}
