@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,4 +46,24 @@ func load(ctx context.Context, d time.Duration, workers int, op func(ctx context
 		total += n
 	}
 	return float64(total) / time.Since(began).Seconds(), errors.Join(errs...)
+}
+
+// p99 has workers call op for some time, and returns the 99th percentile of its latency in
+// milliseconds.
+func p99(ctx context.Context, d time.Duration, workers int, op func(context.Context) error) (float64, error) {
+	var mu sync.Mutex
+	var took []time.Duration
+	_, err := load(ctx, d, workers, func(ctx context.Context, _, _ int) error {
+		began := time.Now()
+		err := op(ctx)
+		mu.Lock()
+		defer mu.Unlock()
+		took = append(took, time.Since(began))
+		return err
+	})
+	if err != nil || len(took) == 0 {
+		return 0, err
+	}
+	slices.Sort(took)
+	return float64(took[len(took)*99/100].Microseconds()) / 1000, nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	randv2 "math/rand/v2"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
@@ -93,22 +92,11 @@ func tail(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p99 := func(ctx context.Context) (float64, error) {
-		var mu sync.Mutex
-		var took []time.Duration
-		_, err := load(ctx, f.duration(), writers, func(ctx context.Context, _, _ int) error {
-			began := time.Now()
+	puts := func(ctx context.Context) (float64, error) {
+		return p99(ctx, f.duration(), writers, func(ctx context.Context) error {
 			_, err := s.admin.Put(ctx, "live", random(), client.Name(objectName(randv2.IntN(liveObjects))))
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, time.Since(began))
 			return err
 		})
-		if err != nil || len(took) == 0 {
-			return 0, err
-		}
-		slices.Sort(took)
-		return float64(took[len(took)*99/100].Microseconds()) / 1000, nil
 	}
 	motte = func(ctx context.Context) (float64, error) {
 		compacting, stop := context.WithCancel(ctx)
@@ -119,9 +107,9 @@ func tail(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 		})
 		defer all.Wait()
 		defer stop()
-		return p99(ctx)
+		return puts(ctx)
 	}
-	return motte, p99, nil
+	return motte, puts, nil
 }
 
 // space measures the bytes in the data directory for each byte of live records, the
