@@ -67,8 +67,9 @@ type feed struct {
 	unread   int         // Inserts in the queue without their input
 	kept     int         // bytes of inputs in the queue, or being read for it
 	sent     []*delivery // changes not confirmed and queries not answered, in the order of their numbers
-	open     int         // queries among them
-	bytes    int         // of their frames
+	queries  []*delivery // of both lists, in order
+	open     int         // of the queries, sent
+	bytes    int         // of the frames in sent
 	served   time.Time   // since when the index does
 	refused  uint64      // inputs
 
@@ -120,6 +121,9 @@ func (e *Engine) full(x *index) bool { return e.backlog > maxBacklog && len(x.qu
 func (e *Engine) enqueue(x *index, d *delivery) {
 	x.queue = append(x.queue, d)
 	e.backlog++
+	if d.search != nil {
+		x.queries = append(x.queries, d)
+	}
 	if d.step == task.Insert && d.input == nil {
 		x.unread++
 	}
@@ -363,8 +367,9 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 			return false
 		}
 		x.bytes, x.moved = x.bytes-d.size, true
-		if d.search != nil {
+		if d.search != nil { // the oldest: see asked
 			x.open--
+			pop(&x.queries)
 		}
 		if d.hasGone {
 			if x.leaving[d.gone.ID] = x.leaving[d.gone.ID][1:]; len(x.leaving[d.gone.ID]) == 0 {
@@ -483,12 +488,8 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 		e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: x.instance})
 	}
 	e.waitNoMore(x)
-	for _, list := range [][]*delivery{x.sent, x.queue} {
-		for _, d := range list {
-			if d.search != nil {
-				e.fail(d.search, code)
-			}
-		}
+	for _, d := range x.queries {
+		e.fail(d.search, code)
 	}
 	e.backlog -= len(x.queue)
 	e.kept -= x.kept

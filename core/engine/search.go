@@ -58,11 +58,10 @@ func compatible(a, b wire.DataType) bool { return a == b || a == wire.TypeAny ||
 // asked returns the query that a Task may answer now: the oldest that is open,
 // if it has this number. So at most one answer is in the making for each Task.
 func (x *index) asked(seq uint64) *search {
-	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.search != nil })
-	if i < 0 || x.sent[i].seq != seq {
+	if x.open == 0 || x.queries[0].seq != seq {
 		return nil
 	}
-	return x.sent[i].search
+	return x.queries[0].search
 }
 
 // found checks every identity of an answer: asked for? not too many? known,

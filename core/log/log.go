@@ -113,6 +113,7 @@ const (
 	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new one
 	segmentMax    = 96 << 20 // no segment is longer: one write is at most half of that
 	writeTarget   = 8 << 20  // a write of this size takes no further group
+	writeRecords  = 4096     // nor does one of so many records: the engine applies a write in one event
 	maxSegments   = 1 << 24  // as many as the mapping can name
 )
 
@@ -263,8 +264,9 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 		return nil, nil, ErrFailed
 	}
 	defer func() { l.failed = err != nil }()
-	n, need := 0, int64(0)
-	for ; n < len(groups) && need < writeTarget; n++ {
+	n, need, records := 0, int64(0), 0
+	for ; n < len(groups) && need < writeTarget && records < writeRecords; n++ {
+		records += len(groups[n])
 		for _, r := range groups[n] {
 			need += max(recordLen(len(r.Body)), int64(len(r.Sealed)))
 		}

@@ -356,6 +356,27 @@ func BenchmarkAppend1KiB(b *testing.B) {
 	}
 }
 
+// TestAWriteHasFewRecords, however small they are: what is written at once is applied at
+// once, and nobody else is answered meanwhile.
+func TestAWriteHasFewRecords(t *testing.T) {
+	w := mustOpen(t, newDisk(), 1)
+	var groups []Group
+	for i := range 3 * writeRecords {
+		if i%1024 == 0 {
+			groups = append(groups, nil)
+		}
+		g := &groups[len(groups)-1]
+		*g = append(*g, Record{LSN: uint64(i + 1), Kind: KindDelete})
+	}
+	for writes := 0; len(groups) > 0; writes++ {
+		at, rest, err := w.l.Append(groups)
+		if err != nil || len(at) != writeRecords || writes > 2 {
+			t.Fatalf("write %d has %d records: %v", writes, len(at), err)
+		}
+		groups = rest
+	}
+}
+
 // TestLargestWrite: one carry of large objects, and all that may be written with it. What
 // comes behind is for the next.
 func TestLargestWrite(t *testing.T) {
