@@ -161,7 +161,8 @@ func (h *house) beginPass(waiting int) error {
 	}
 	began := time.Now()
 	list, live := h.segments()
-	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) })
+	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) }) ||
+		len(h.s.log.Checkpoints()) > 3 // an older one was not removed, or came back; the last is the empty state
 	h.pass = pass{active: true, works: works, began: began, waiting: waiting}
 	if !works {
 		return nil

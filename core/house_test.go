@@ -395,3 +395,35 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
 	})
 }
+
+// TestAPassTakesWhatCameBack: a crash may bring back a segment that was removed, and a
+// removal of an old checkpoint may fail. Nothing refers to either, but both hold records
+// that are dead.
+func TestAPassTakesWhatCameBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		r.fillSegments(3)
+		before := r.disk.copy()
+		h := newHouse(r.shell, r.ctx)
+		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {
+			t.Fatal(err)
+		}
+		older := r.disk.copy()
+		r.tidy()
+		r.close()
+
+		disk := r.disk.copy()
+		back := []string{"00000001.seg", "00000001.ckp"}
+		disk.files[back[0]], disk.files[back[1]] = before.files[back[0]], older.files[back[1]]
+		r = openRig(t, disk)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		for _, name := range back {
+			if disk.copy().files[name] != nil {
+				t.Errorf("%s came back, and a compaction leaves it there", name)
+			}
+		}
+		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
+	})
+}

@@ -236,7 +236,7 @@ func (l *Log) Contains(h wire.Head) bool {
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
 	ID    uint32
-	Bytes int64 // of records
+	Bytes int64 // of records; if nothing refers to it, so that its end is not known, of its file
 	Marks int64 // of those, bytes of marks, which hold nothing: at least so many
 	Free  bool  // only the mapping needs it
 }
@@ -247,7 +247,11 @@ func (l *Log) Segments() (list []SegmentInfo) {
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		list = append(list, SegmentInfo{id, max(0, s.end-headerSize), s.marks, id < l.floor})
+		end := s.end
+		if end == 0 {
+			end = s.size
+		}
+		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.marks, id < l.floor})
 	}
 	return list
 }

@@ -69,14 +69,16 @@ type Location struct {
 // Group is a list of records that become durable together or not at all.
 type Group []Record
 
+// RecordVersion is the only version of records that is written and read.
+const RecordVersion = 3
+
 const (
-	recordMagic   = "MR"
-	recordVersion = 3
-	frontSize     = 32
-	headSize      = 48
-	bodyAt        = frontSize + headSize + seal.Overhead
-	minRecord     = bodyAt + seal.Overhead
-	alignment     = 8
+	recordMagic = "MR"
+	frontSize   = 32
+	headSize    = 48
+	bodyAt      = frontSize + headSize + seal.Overhead
+	minRecord   = bodyAt + seal.Overhead
+	alignment   = 8
 )
 
 const (
@@ -98,7 +100,7 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	}
 	size, nonce := int(recordLen(len(r.Body))), seal.Nonce(r.LSN)
 	plain := frame.Writer(make([]byte, 0, frontSize+headSize)).Text(recordMagic, 2)
-	plain = plain.U8(recordVersion, flags).U32(uint32(size)).U64(r.LSN).Bytes(s.salt[:])
+	plain = plain.U8(RecordVersion, flags).U32(uint32(size)).U64(r.LSN).Bytes(s.salt[:])
 	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner).U32(uint32(len(r.Body))).Bytes(r.ID[:])
 	end := len(p) + size
 	p = append(slices.Grow(p, size), plain[:frontSize]...)
@@ -119,7 +121,7 @@ const (
 // proof that the Core wrote both. Of r all but the body is set.
 func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
 	f := frame.NewReader(p)
-	if string(f.Take(2)) != recordMagic || f.U8() != recordVersion || len(p) < bodyAt {
+	if string(f.Take(2)) != recordMagic || f.U8() != RecordVersion || len(p) < bodyAt {
 		return r, plain, false
 	}
 	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()

@@ -42,7 +42,7 @@ func readSegmentHeader(r io.ReaderAt, name string) (h segmentHeader, err error) 
 // is the next, unless it is carried. False: it is none.
 func (h *segmentHeader) front(p []byte, lsn uint64) (length int64, next uint64, ok bool) {
 	length, next = int64(binary.BigEndian.Uint32(p[4:])), binary.BigEndian.Uint64(p[8:])
-	ok = string(p[:2]) == "MR" && p[2] == 2 && length >= minRecord && length%8 == 0
+	ok = string(p[:2]) == "MR" && p[2] == log.RecordVersion && length >= minRecord && length%8 == 0
 	if [16]byte(p[16:]) != h.salt {
 		return length, lsn, ok && next <= lsn
 	}
