@@ -71,6 +71,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
+	h.warnOfMode()
 	if h.keeper, err = h.openKeeper(); err != nil {
 		return err
 	}
@@ -99,6 +100,14 @@ func Run(ctx context.Context, cfg Config) error {
 		h.keeper.stop() // what it writes matters more than a page of numbers
 	}
 	return errors.Join(err, stopMetrics())
+}
+
+// warnOfMode says so if others can write in the data directory: they could exchange the
+// store, or fill its disk.
+func (h *host) warnOfMode() {
+	if info, err := os.Stat(h.Dir); err == nil && info.Mode().Perm()&0o022 != 0 {
+		h.log.Warn("others can write in the data directory: its mode should be 0700", "dir", h.Dir, "mode", fmt.Sprintf("%#o", info.Mode().Perm()))
+	}
 }
 
 // newHost is a host that has not begun.

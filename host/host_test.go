@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -182,5 +183,19 @@ func TestAStoreIsFoundWhateverItsDirectoryIsCalled(t *testing.T) {
 	}
 	if empty, err := h.empty(); err != nil || empty {
 		t.Errorf("there is a segment, and it is taken for a new store: %v", err)
+	}
+}
+
+// TestADirectoryThatOthersCanWriteInIsToldOf: they could exchange the store.
+func TestADirectoryThatOthersCanWriteInIsToldOf(t *testing.T) {
+	for mode, warns := range map[os.FileMode]bool{0o700: false, 0o750: false, 0o755: false, 0o770: true, 0o777: true} {
+		var text strings.Builder
+		h := &host{Config: Config{Dir: t.TempDir()}, log: slog.New(slog.NewTextHandler(&text, nil))}
+		if err := os.Chmod(h.Dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		if h.warnOfMode(); (text.Len() > 0) != warns {
+			t.Errorf("mode %o: the host says %q", mode, text.String())
+		}
 	}
 }

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"flag"
@@ -112,5 +113,28 @@ func harden() error {
 	if _, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_DUMPABLE, 0, 0); e != 0 {
 		return fmt.Errorf("make the process not dumpable: %w", e)
 	}
+	if err := lock(); err != nil && swaps() {
+		fmt.Fprintln(os.Stderr, "motte-core: this machine swaps, and memory with keys in it is not kept out of that:", err)
+	}
 	return nil
+}
+
+// lock keeps the memory of this process out of swap: all of it, since keys, and what
+// follows from them, are in many places.
+func lock() error {
+	const memlock, onFault = 8, 4 // RLIMIT_MEMLOCK, MCL_ONFAULT: what is only reserved takes no memory
+	// A heap that grows would meet a limit, and the runtime would end the process. Where no
+	// limit can be lifted, one of 0 allows the call to those alone whom none holds.
+	if syscall.Setrlimit(memlock, &syscall.Rlimit{Cur: 1<<64 - 1, Max: 1<<64 - 1}) != nil {
+		if err := syscall.Setrlimit(memlock, &syscall.Rlimit{}); err != nil {
+			return fmt.Errorf("limit locked memory: %w", err)
+		}
+	}
+	return syscall.Mlockall(syscall.MCL_CURRENT | syscall.MCL_FUTURE | onFault)
+}
+
+// swaps reports whether the machine may write memory to a disk.
+func swaps() bool {
+	list, err := os.ReadFile("/proc/swaps")
+	return err != nil || bytes.Count(list, []byte("\n")) > 1 // behind the heading
 }

@@ -265,3 +265,38 @@ func TestNoRefusalLooksLikeACrash(t *testing.T) {
 		t.Errorf("a root key that is not there ends the Core with %d; want %d", s, control.ExitRefused)
 	}
 }
+
+// TestKeysAreNotSwapped: where memory can be locked, all that the Core has is.
+func TestKeysAreNotSwapped(t *testing.T) {
+	var limit syscall.Rlimit
+	const memlock = 8
+	if err := syscall.Getrlimit(memlock, &limit); err != nil {
+		t.Fatal(err)
+	}
+	capabilities, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(capabilities), "\nCapEff:")
+	var effective uint64
+	_, _ = fmt.Sscanf(rest, "%x", &effective)
+	const ipcLock = 14
+	if effective>>ipcLock&1 == 0 && limit.Max != 1<<64-1 {
+		t.Skip("memory can't be locked here: it needs CAP_IPC_LOCK, or no limit")
+	}
+	cmd, host := start(t, t.TempDir())
+	ready(t, host)
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kilobytes := func(field string) (n int) {
+		_, rest, _ := strings.Cut(string(status), "\n"+field+":")
+		_, _ = fmt.Sscan(rest, &n)
+		return n
+	}
+	if locked, resident := kilobytes("VmLck"), kilobytes("RssAnon"); locked < resident || resident == 0 {
+		t.Errorf("%d kB are locked, %d kB of private memory are there", locked, resident)
+	}
+	stop(t, cmd, host)
+}
