@@ -158,7 +158,7 @@ func TestListsOfAPrincipalTakeTurns(t *testing.T) {
 	w.stuff("c", 1, 3*stride)
 	w.byHand = true
 	refused := 0
-	for range listQueue + 7 {
+	for range maxInTurn + 7 {
 		if r, done := w.part(alice, "c", identity.ID{}); done && r.Code == wire.Overloaded {
 			refused++
 		}
@@ -470,4 +470,49 @@ func TestALabelIsTakenWhileItsPrincipalIsThere(t *testing.T) {
 	w.must(admin, another, wire.OK)
 	another.Identity[0] = 7
 	w.must(admin, another, wire.Exists)
+}
+
+// TestAStatusIsMadeInSteps: neither the principals nor the grants of a collection are gone
+// through in one event, and several that one principal asks for are made one after the
+// other. All that was there all the time is in it once.
+func TestAStatusIsMadeInSteps(t *testing.T) {
+	const n = 4 * stride
+	w := full(t, 0)
+	c := w.e.byName["c"]
+	for i := range n {
+		p := access.Principal{0: 5, 1: byte(i), 2: byte(i >> 8)}
+		w.e.principals[p] = &principal{id: p, owner: uint32(100 + i), label: fmt.Sprint("somebody-", i)}
+		c.grants.Set(p, wire.RightRead)
+	}
+	w.byHand = true
+	first, second := w.ask(admin, op(wire.OpStatus)), w.ask(admin, op(wire.OpStatus))
+	if len(w.e.work) != 1 {
+		t.Fatalf("%d pieces of work", len(w.e.work))
+	}
+	steps := 0
+	for more := true; more; steps++ {
+		if _, done := w.answered(first); done {
+			break
+		}
+		w.must2(w.ask(admin, get("c", "none")), wire.NotFound)
+		if steps == 1 { // it was not there when they were asked for, or will not be
+			delete(w.e.principals, access.Principal{0: 5, 1: 0xff, 2: byte(n>>8) - 1})
+		}
+		more = w.work()
+		if a := slices.IndexFunc(w.answers, func(a answer) bool { return a.number == first && a.code == wire.OK }); a >= 0 {
+			seen := make(map[string]int)
+			for _, item := range w.answers[a].items {
+				seen[string(item)]++
+			}
+			if len(seen) != len(w.answers[a].items) || len(seen) < 2*n-1 {
+				t.Errorf("%d items, %d different ones, of %d principals with a grant each", len(w.answers[a].items), len(seen), n)
+			}
+		}
+	}
+	if steps < 2*n/stride-1 {
+		t.Errorf("it took %d steps", steps)
+	}
+	for w.work() {
+	}
+	w.must2(second, wire.OK)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -320,33 +321,76 @@ func (e *Engine) forget(p access.Principal) {
 	}
 }
 
+// visitor takes an entry of the catalogue, with the kind of the record that makes it.
+type visitor func(*collection, log.Kind, entry)
+
+// section yields a part of the catalogue, some stride of entries at most, and returns the
+// parts that it is followed by.
+type section func(yield visitor) (next []section)
+
 // walk yields the catalogue in a fixed order, as the changes that make it again: all
 // of it, or what p may know. That must not cost p more the more others there are.
-func (e *Engine) walk(p access.Principal, all bool, yield func(*collection, log.Kind, entry)) {
-	for _, name := range e.tasksFor(p, all) {
-		yield(e.byID[0], log.KindRegisterTask, e.tasks[name].entry)
+func (e *Engine) walk(p access.Principal, all bool, yield visitor) {
+	for list := e.sections(p, all); len(list) > 0; {
+		list = append(list[0](yield), list[1:]...)
 	}
-	for _, id := range shown(e.principals, p, all) {
-		yield(e.byID[0], log.KindAddPrincipal, *e.principals[id])
-	}
+}
+
+func (e *Engine) sections(p access.Principal, all bool) (list []section) {
+	list = append(list, func(yield visitor) []section {
+		for _, name := range e.tasksFor(p, all) {
+			yield(e.byID[0], log.KindRegisterTask, e.tasks[name].entry)
+		}
+		return e.portions(shown(e.principals, p, all), func(id access.Principal, yield visitor) {
+			if n := e.principals[id]; n != nil {
+				yield(e.byID[0], log.KindAddPrincipal, *n)
+			}
+		})
+	})
 	for _, c := range e.collections {
-		rights := c.grants.Rights(p)
-		if rights == 0 && !all {
-			continue
+		list = append(list, func(yield visitor) []section {
+			return e.collectionSections(c, p, all, yield)
+		})
+	}
+	return list
+}
+
+func (e *Engine) collectionSections(c *collection, p access.Principal, all bool, yield visitor) []section {
+	rights := c.grants.Rights(p)
+	if rights == 0 && !all || e.byID[c.id] != c {
+		return nil
+	}
+	if c.id != 0 {
+		yield(c, log.KindCreateCollection, entry{name: c.name})
+	}
+	if c.quota != (wire.Quota{}) {
+		yield(c, log.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
+	}
+	ids := shown(c.grants, p, all || access.Any(rights, wire.RightAdmin))
+	next := e.portions(ids, func(id access.Principal, yield visitor) {
+		if rights := c.grants.Rights(id); rights != 0 {
+			yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(rights)})
 		}
-		if c.id != 0 {
-			yield(c, log.KindCreateCollection, entry{name: c.name})
-		}
-		if c.quota != (wire.Quota{}) {
-			yield(c, log.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
-		}
-		for _, id := range shown(c.grants, p, all || access.Any(rights, wire.RightAdmin)) {
-			yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(c.grants[id])})
-		}
+	})
+	return append(next, func(yield visitor) []section {
 		for _, x := range c.indexes {
 			yield(c, log.KindCreateIndex, x.entry)
 		}
+		return nil
+	})
+}
+
+// portions are sections for some principals each.
+func (e *Engine) portions(ids []access.Principal, one func(access.Principal, visitor)) (list []section) {
+	for some := range slices.Chunk(ids, e.stride) {
+		list = append(list, func(yield visitor) []section {
+			for _, id := range some {
+				one(id, yield)
+			}
+			return nil
+		})
 	}
+	return list
 }
 
 // tasksFor lists the Tasks that p may know, in a fixed order: all of them, if it can make
@@ -366,7 +410,7 @@ func (e *Engine) tasksFor(p access.Principal, all bool) []string {
 // shown lists the principals in m, in a fixed order: all, or self alone.
 func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
 	if all {
-		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return slices.Compare(a[:], b[:]) })
+		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return bytes.Compare(a[:], b[:]) })
 	}
 	if _, ok := m[self]; ok {
 		return []access.Principal{self}
@@ -381,51 +425,80 @@ func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all boo
 //	collection 32 | entry, without its owner and an index's configuration …
 //
 // Its kind is that of the record that makes the entry; KindCounters is the server.
-func (e *Engine) report(q *Request, p *principal, _ *collection) wire.Code {
-	var items [][]byte
-	admin := e.isAdmin(p.id)
+func (e *Engine) report(q *Request, _ *principal, _ *collection) wire.Code {
+	r := &reporting{Request: q}
+	return e.inTurn(q, func() (wire.Code, bool) { return e.reportStep(r) })
+}
+
+// reporting is a STATUS that is being answered.
+type reporting struct {
+	*Request
+	begun, admin bool
+	left         []section
+	items        [][]byte
+}
+
+// reportStep makes the next items, and answers when there are no more.
+func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
+	p, admin := e.principals[r.Principal], e.isAdmin(r.Principal)
+	if p == nil {
+		return wire.UnknownPrincipal, false
+	}
 	show := func(c *collection, kind log.Kind, n entry) {
-		rights := c.grants.Rights(p.id)
-		all := admin || access.Any(rights, wire.RightRead)
-		var state wire.IndexState
-		var numbers []uint64 // 0 for who may not know them
-		n.owner = 0
-		switch kind {
-		case log.KindCounters:
-			if e.KeyInStore {
-				n.flags |= wire.StatusKeyInStore
-			}
-			if e.readOnly {
-				n.flags |= wire.StatusReadOnly
-			}
-			objects, _ := e.Objects()
-			numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.Now.Unix()) - uint64(e.Now.Sub(e.began)/time.Second), 0}
-			for _, live := range e.used {
-				numbers[4] += uint64(live)
-			}
-			numbers = append(numbers, e.observed[:]...)
-		case log.KindCreateCollection:
-			n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
-			if all {
-				numbers = []uint64{uint64(c.objects.Len()), c.bytes, c.quota.Bytes, c.quota.Objects}
-			}
-		case log.KindQuota: // its collection's item has it
-			return
-		case log.KindCreateIndex:
-			n.rest = nil
-			state, numbers = e.indexView(c.index(n.name), p, admin)
+		if kind != log.KindQuota { // its collection's item has it
+			r.items = append(r.items, e.statusItem(p, admin, c, kind, n))
 		}
-		w := frame.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
-		for _, v := range numbers {
-			w = w.U64(v)
+	}
+	if !r.begun || r.admin != admin { // begin again if that has changed
+		*r = reporting{Request: r.Request, begun: true, admin: admin, left: e.sections(p.id, admin)}
+		if admin {
+			show(e.byID[0], log.KindCounters, entry{})
 		}
-		items = append(items, w.Text(c.name, wire.MaxIdentifier).Bytes(n.record(kind, c.id).Body))
 	}
-	if admin {
-		show(e.byID[0], log.KindCounters, entry{})
+	for most := len(r.items) + e.stride; len(r.left) > 0; {
+		if len(r.items) >= most {
+			return wire.OK, true
+		}
+		r.left = append(r.left[0](show), r.left[1:]...)
 	}
-	e.walk(p.id, admin, show)
-	return e.answer(q, Reply{Kind: wire.KindStatus, Items: items, Count: uint32(len(items))})
+	return e.answer(r.Request, Reply{Kind: wire.KindStatus, Items: r.items, Count: uint32(len(r.items))}), false
+}
+
+// statusItem makes an item of a status for p.
+func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Kind, n entry) []byte {
+	rights := c.grants.Rights(p.id)
+	all := admin || access.Any(rights, wire.RightRead)
+	var state wire.IndexState
+	var numbers []uint64 // 0 for who may not know them
+	n.owner = 0
+	switch kind {
+	case log.KindCounters:
+		if e.KeyInStore {
+			n.flags |= wire.StatusKeyInStore
+		}
+		if e.readOnly {
+			n.flags |= wire.StatusReadOnly
+		}
+		objects, _ := e.Objects()
+		numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.Now.Unix()) - uint64(e.Now.Sub(e.began)/time.Second), 0}
+		for _, live := range e.used {
+			numbers[4] += uint64(live)
+		}
+		numbers = append(numbers, e.observed[:]...)
+	case log.KindCreateCollection:
+		n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
+		if all {
+			numbers = []uint64{uint64(c.objects.Len()), c.bytes, c.quota.Bytes, c.quota.Objects}
+		}
+	case log.KindCreateIndex:
+		n.rest = nil
+		state, numbers = e.indexView(c.index(n.name), p, admin)
+	}
+	w := frame.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
+	for _, v := range numbers {
+		w = w.U64(v)
+	}
+	return w.Text(c.name, wire.MaxIdentifier).Bytes(n.record(kind, c.id).Body)
 }
 
 // indexView returns the state and the numbers of an index for a status. What its Task can

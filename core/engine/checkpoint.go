@@ -24,7 +24,9 @@ type Cursor struct {
 // from returns the collections that are not passed, and moves a cursor to the first of
 // them: the one that it names, or, if that was dropped, the next one.
 func (e *Engine) from(c *Cursor) []*collection {
-	i, _ := slices.BinarySearchFunc(e.collections, c.Collection, func(k *collection, id uint32) int { return cmp.Compare(k.id, id) })
+	i, _ := slices.BinarySearchFunc(e.collections, c.Collection, func(k *collection, id uint32) int {
+		return cmp.Compare(k.id, id)
+	})
 	if i < len(e.collections) {
 		c.enter(e.collections[i])
 	}

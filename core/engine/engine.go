@@ -69,7 +69,7 @@ type Engine struct {
 	work      []func() (more bool)             // begun, and to be continued: see later
 	stride    int                              // objects that a step of work looks at, about
 	touched   []*collection                    // whose indexes have something new, to be pumped
-	listings  map[access.Principal]*listing
+	turns     map[access.Principal]*turns      // requests that take several events
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
@@ -128,7 +128,7 @@ func New(c Config) *Engine {
 		began:     c.Now,
 		pending:   make(map[identity.Value]mapping.Entry),
 		instances: make(map[uint64]*index),
-		listings:  make(map[access.Principal]*listing),
+		turns:     make(map[access.Principal]*turns),
 		erasures:  make(map[uint32]int),
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),

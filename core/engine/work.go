@@ -1,5 +1,10 @@
 package engine
 
+import (
+	"motte/core/access"
+	"motte/core/wire"
+)
+
 // Work that grows with the size of the store is divided into steps of a bounded size,
 // so that no event holds up those behind it. The first step is part of the event that
 // asked for the work; the others run between later events, a step of each piece of
@@ -22,4 +27,46 @@ func (e *Engine) Work() (more bool) {
 		e.later(pop(&e.work))
 	}
 	return len(e.work) > 0
+}
+
+// maxInTurn is how many requests of one principal may wait for their turn.
+const maxInTurn = 1024
+
+// turns are the requests of one principal that may take several events, LIST and STATUS:
+// the first is being answered, and the others wait. So they are one piece of work, and
+// hold what was found for one answer, however many a principal asks for.
+type turns struct{ steps []func() (more bool) }
+
+// inTurn answers a request by steps, when the principal's requests before it are answered.
+// The last step answers it, unless it returns another code than OK.
+func (e *Engine) inTurn(q *Request, step func() (code wire.Code, more bool)) wire.Code {
+	t := e.turns[q.Principal]
+	if t == nil {
+		t = &turns{}
+		e.turns[q.Principal] = t
+	} else if len(t.steps) >= maxInTurn {
+		return wire.Overloaded
+	}
+	t.steps = append(t.steps, func() (more bool) {
+		code, more := step()
+		if code != wire.OK {
+			e.end(q, code)
+		}
+		return more
+	})
+	if len(t.steps) == 1 {
+		e.later(func() bool { return e.nextTurn(t, q.Principal) })
+	}
+	return wire.OK
+}
+
+// nextTurn runs one step of the first request.
+func (e *Engine) nextTurn(t *turns, p access.Principal) (more bool) {
+	if !t.steps[0]() {
+		pop(&t.steps)
+	}
+	if len(t.steps) == 0 {
+		delete(e.turns, p)
+	}
+	return len(t.steps) > 0
 }
