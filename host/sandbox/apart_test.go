@@ -226,6 +226,7 @@ func TestEachTaskHasAUserOfItsOwn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Wait()
 	defer p.Kill()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
 	if err != nil {

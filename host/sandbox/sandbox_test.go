@@ -43,6 +43,7 @@ func attempt(t *testing.T, c Config, what string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Wait()
 	defer func() {
 		p.Kill()
 		p.Channel().Close()
@@ -100,11 +101,13 @@ func TestEveryAttemptFails(t *testing.T) {
 	}
 }
 
-// TestAsAnOrdinaryUser repeats the attempts without root's rights.
-func TestAsAnOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("this is an ordinary user already")
-	}
+// asAnother is run again by another user: all but what needs compilers.
+const asAnother = "TestEveryAttemptFails|TestProbe|TestTheProcess|TestTheTask|TestAGoTask|TestNoTask|TestTasksOf|TestATaskIs|TestCallsThat"
+
+// again runs tests in a process of their own, with the Tasks that are built, and
+// returns what it says.
+func again(t *testing.T, tests string, attributes *syscall.SysProcAttr) string {
+	t.Helper()
 	dir := t.TempDir()
 	tasksIn(t, dir)
 	self, err := os.Executable()
@@ -115,12 +118,9 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	if out, err := exec.Command("cp", self, binary).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for d := dir; d != "/"; d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil && d != "/tmp" {
+	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
-		}
-		if d == os.TempDir() {
-			break
 		}
 	}
 	source, err := filepath.Abs(".")
@@ -130,13 +130,42 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	if out, err := exec.Command("cp", "-r", filepath.Join(source, "testdata"), dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cmd := exec.Command(binary, "-test.run", "TestEveryAttemptFails|TestProbe|TestTheProcess|TestTheTask|TestAGoTask|TestNoTask|TestTasksOf|TestATaskIs|TestCallsThat", "-test.v")
+	cmd := exec.Command(binary, "-test.run", tests, "-test.v")
 	cmd.Dir = dir
 	cmd.Env = []string{prebuilt + "=" + dir}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	cmd.SysProcAttr = attributes
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestEveryAttemptFails/") {
+	if err != nil {
 		t.Errorf("%v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// TestAsAnOrdinaryUser repeats the attempts without root's rights.
+func TestAsAnOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("this is an ordinary user already")
+	}
+	out := again(t, asAnother, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
+	if !strings.Contains(out, "--- PASS: TestEveryAttemptFails/") {
+		t.Error(out)
+	}
+}
+
+// TestInAUserNamespace: a host that is root in a user namespace alone, as in a
+// container. With enough numbers each Task has a user of its own there, too; with
+// one number all have the host's, and are confined all the same.
+func TestInAUserNamespace(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("an ordinary user can't map others")
+	}
+	for numbers, tests := range map[int]string{65536: "TestProbe|TestEachTask|TestNoTaskSees", 1: "TestProbe|TestNoTaskSees"} {
+		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 1 << 20, Size: numbers}}
+		out := again(t, tests, &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids,
+			GidMappingsEnableSetgroups: true, Credential: &syscall.Credential{Uid: 0, Gid: 0}})
+		if !strings.Contains(out, "--- PASS: TestProbe") || numbers > 1 && !strings.Contains(out, "--- PASS: TestEachTask") {
+			t.Errorf("%d numbers:\n%s", numbers, out)
+		}
 	}
 }
 
@@ -146,6 +175,7 @@ func TestTheProcessFromOutside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer p.Wait()
 	defer p.Kill()
 	fmt.Fprintln(p.Channel(), "nothing")
 	if _, err := bufio.NewReader(p.Channel()).ReadString('\n'); err != nil {
