@@ -454,6 +454,25 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	t.Logf("%d acknowledged writes, all there", len(acknowledged))
 }
 
+// TestACoreThatGoEndsIsStartedAgain: Go's runtime ends a process with status 2 after a
+// panic, and after this signal. That is a crash, and no refusal to start.
+func TestACoreThatGoEndsIsStartedAgain(t *testing.T) {
+	s, _ := twenty(t, t.TempDir())
+	pids := processIDs("motte-core")
+	if len(pids) != 1 {
+		t.Fatalf("%d Cores run", len(pids))
+	}
+	must(t, syscall.Kill(pids[0], syscall.SIGQUIT))
+	select {
+	case <-s.ready:
+	case err := <-s.ended:
+		s.ended <- err
+		t.Fatalf("the host gives up: %v", err)
+	}
+	_, err := s.admin().Get(t.Context(), "c", "7")
+	must(t, err)
+}
+
 // twenty starts a server whose collection "c" has twenty objects, each named by a
 // number and made of bytes with that value.
 func twenty(t *testing.T, dir string) (*server, *client.Client) {
