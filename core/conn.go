@@ -2,6 +2,7 @@ package core
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,17 +22,26 @@ import (
 
 // Limits of connections.
 const (
-	MaxConnections = 1024
+	MaxConnections = 1024     // a principal may have no more of them than it leaves to the others
 	MaxInFlight    = 512      // requests of one connection that are not answered: then no more is read
 	maxConnBodies  = 35 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
-	noLimit        = 1 << 40  // more than that, for a reader that is to wait for no answer any more
 	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
 	handshakeTime  = 10 * time.Second
+	handshakeHurry = 2 * time.Second  // instead, while half of the handshakes are under way
 	idleTime       = 10 * time.Minute // without a request
-	bodyTime       = 2 * time.Minute  // to send the rest of a request
-	writeTime      = 30 * time.Second // to take some of an answer
-	drainTime      = 2 * time.Second  // to take the last answers when the Core stops
+	bodyTime       = 30 * time.Second // to send a body, and what leastRate allows for what has come of it
+	writeTime      = 30 * time.Second // to take a part of an answer, likewise
+	drainTime      = 2 * time.Second  // instead, when the Core stops
+	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
+	pieceSize      = 256 << 10        // bytes that are read or written with one deadline
 	bufferSize     = 64 << 10
+)
+
+// What a request holds beside its body, in bytes.
+const (
+	requestCost = 1 << 10 // for itself
+	writeCost   = 512     // for each write of a batch
+	batchOpSize = 44      // bytes of a batch for each of its writes, at least
 )
 
 // conn is one client's connection: a reader and a writer.
@@ -44,12 +54,21 @@ type conn struct {
 	in        *bufio.Reader // the reader's
 	batch     []event       // the reader's: complete requests, not handed over
 	out       *mailbox[engine.Reply]
-	ending    atomic.Int32  // 1: the reader has ended; 2: and what is not sent by now will not be
 	written   chan struct{} // closed when the writer has ended
-	window    *budget       // of requests that are not answered
+	readAll   atomic.Bool   // the reader has ended
+	landed    chan struct{} // holds a token when the window has got room
+
+	life        context.Context    // the connection's: nothing of it waits for room longer
+	end         context.CancelFunc // of the life
+	reading     context.Context    // the reader's, which ends earlier when the Core stops
+	stopReading context.CancelFunc
+
+	unanswered atomic.Int64 // requests that the engine has, or is about to get, and has not answered
+	ended      bool         // the loop's: reader and writer are gone
 
 	mu       sync.Mutex
-	inFlight map[uint64]flight
+	inFlight map[uint64]flight // requests of which the client has no answer yet
+	window   int               // bytes that they take of maxConnBodies
 
 	// These are the writer's alone. Answers are encoded into a buffer that is flushed
 	// when it is full or nothing else is to be sent: many small ones leave in one write.
@@ -61,9 +80,12 @@ type conn struct {
 }
 
 func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
-	return &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
-		out: newMailbox[engine.Reply](), written: make(chan struct{}), window: newBudget(maxConnBodies),
+	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+		out: newMailbox[engine.Reply](), written: make(chan struct{}), landed: make(chan struct{}, 1),
 		inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.reading, c.stopReading = context.WithCancel(c.life)
+	return c
 }
 
 // flight is a request that is not answered.
@@ -76,6 +98,21 @@ type flight struct {
 // weight is what a request with a body of so many bytes takes of its connection's
 // window.
 func weight(bytes int) int { return max(bytes, maxConnBodies/MaxInFlight) }
+
+// cost is how many bytes a request holds until it is answered, about.
+func cost(q *wire.Request) int {
+	n := requestCost + q.BodyLen()
+	if q.Op == wire.OpBatch {
+		n += writeCost * min(wire.MaxBatch, q.BodyLen()/batchOpSize)
+	}
+	return n
+}
+
+// allowed is how long a client may take for n bytes and for what comes behind them. So
+// progress renews a deadline, and yet no client holds for ever what it takes slowly.
+func allowed(patience time.Duration, n int) time.Duration {
+	return patience + time.Duration(n)*time.Second/leastRate
+}
 
 // accept takes connections until the listener is closed, and waits for them.
 func (s *shell) accept() {
@@ -91,9 +128,13 @@ func (s *shell) accept() {
 			continue
 		}
 		handshakes <- struct{}{}
+		patience := handshakeTime
+		if len(handshakes) > maxHandshakes/2 {
+			patience = handshakeHurry // those that take all their time must not be all there are
+		}
 		all.Go(func() {
 			defer raw.Close()
-			_ = raw.SetDeadline(time.Now().Add(handshakeTime)) // each read and write sets its own afterwards
+			_ = raw.SetDeadline(time.Now().Add(patience)) // each read and write sets its own afterwards
 			secure, p, err := s.listener.Handshake(raw)
 			<-handshakes
 			if err != nil {
@@ -109,18 +150,7 @@ func (s *shell) accept() {
 // or that is one too many, is told so in one frame.
 func (s *shell) attend(c *conn) {
 	refused := wire.OK
-	s.between(func(e *engine.Engine) {
-		switch {
-		case !e.Knows(c.principal):
-			refused = wire.UnknownPrincipal
-		case len(s.conns) >= MaxConnections:
-			refused = wire.TooManyConnections
-		default:
-			s.last++
-			c.id = s.last
-			s.conns[c.id] = c
-		}
-	})
+	s.between(func(e *engine.Engine) { refused = s.admit(e, c) })
 	go c.write()
 	if refused == wire.OK {
 		c.read()
@@ -128,22 +158,70 @@ func (s *shell) attend(c *conn) {
 		s.stats[control.Refused].Add(1)
 		c.out.put(engine.Reply{Code: refused})
 	}
-	end := func() {
-		c.ending.Add(1)
-		c.out.ring()
-	}
-	end()
-	defer time.AfterFunc(stopWithin, end).Stop()
+	c.readAll.Store(true)
+	c.out.ring()
 	<-c.written
-	for _, f := range c.inFlight {
-		s.room(f.bytes).release(f.bytes)
-	}
 	s.events.put(func(e *engine.Engine) {
-		delete(s.conns, c.id)
 		for _, r := range c.out.take() {
 			e.Sent(c.principal, r.Held) // nobody reads them any more
 		}
+		c.ended = true
+		s.forget(c)
 	})
+}
+
+// admit counts a connection, unless that is refused.
+func (s *shell) admit(e *engine.Engine, c *conn) wire.Code {
+	if !e.Knows(c.principal) {
+		return wire.UnknownPrincipal
+	}
+	own := 0
+	for _, other := range s.conns {
+		if other.principal == c.principal {
+			own++
+		}
+	}
+	if own >= MaxConnections-len(s.conns) {
+		return wire.TooManyConnections
+	}
+	if s.stopping.Load() {
+		c.stopReading()
+	}
+	s.last++
+	c.id = s.last
+	s.conns[c.id] = c
+	return wire.OK
+}
+
+// forget stops counting a connection that has ended, when the engine holds no request of
+// it any more: a client that comes again and again leaves no more behind than fits
+// MaxConnections. A principal that was removed can't come again.
+func (s *shell) forget(c *conn) {
+	if c.ended && (c.unanswered.Load() <= 0 || !s.engine.Knows(c.principal)) {
+		delete(s.conns, c.id)
+	}
+}
+
+// deliver hands an answer to its connection, if that is still there. What the request
+// held is free: neither the engine nor the log keeps it.
+func (s *shell) deliver(r engine.Reply) {
+	s.room(r.Room).release(r.Principal, r.Room)
+	c := s.conns[r.Conn]
+	if c == nil || c.ended {
+		s.engine.Sent(r.Principal, r.Held)
+	} else {
+		c.out.put(r)
+	}
+	if c != nil {
+		c.unanswered.Add(-1)
+		s.forget(c)
+	}
+}
+
+// cut ends a connection at once.
+func (c *conn) cut() {
+	c.end()
+	c.raw.Close()
 }
 
 // read takes requests until the connection ends, or one comes behind which there
@@ -156,7 +234,7 @@ func (c *conn) read() {
 			c.post() // the next read may block: hand over what is complete
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
 		}
-		if c.s.stopping.Load() {
+		if c.reading.Err() != nil { // checked behind the deadline, which the end sets after it
 			return
 		}
 		if _, err := io.ReadFull(c.in, header); err != nil {
@@ -168,37 +246,68 @@ func (c *conn) read() {
 			return
 		}
 		if !c.takeOff(&q) {
-			c.out.put(engine.Reply{Code: wire.InvalidRequest})
+			if c.reading.Err() == nil {
+				c.out.put(engine.Reply{Code: wire.InvalidRequest})
+			}
 			return
 		}
-		if c.readBody(q) != nil {
-			c.land(q.Number, wire.Malformed) // nobody else will answer it
+		room, ok := c.reserve(&q)
+		if !ok { // likewise
+			c.out.put(engine.Reply{Number: q.Number, Code: wire.Overloaded})
 			return
+		}
+		if code = c.readBody(q, room); code != wire.OK {
+			c.s.room(room).release(c.principal, room)
+		}
+		switch code {
+		case wire.OK:
+		case wire.Malformed: // the connection ends
+			c.land(q.Number, code) // nobody else will answer it
+			return
+		default:
+			c.out.put(engine.Reply{Number: q.Number, Code: code})
 		}
 	}
 }
 
-// readBody reads the body of a request, and adds the request to the batch, unless its
-// parts do not fit it.
-func (c *conn) readBody(q wire.Request) error {
-	n := q.BodyLen()
-	c.s.room(n).acquire(n, c.post)
-	body := make([]byte, n)
-	if c.in.Buffered() < n {
-		c.post() // nothing must wait here for what is held back here
-		_ = c.net.SetReadDeadline(time.Now().Add(bodyTime))
+// reserve waits until there is room for a request, and returns its bytes: 0 if the
+// request is small and the only one of its connection that is not answered. For such
+// ones there is always room, so nobody can keep others from asking.
+func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
+	n := cost(q)
+	if n <= smallRequest && c.unanswered.Load() <= 0 {
+		return 0, true
 	}
-	if _, err := io.ReadFull(c.in, body); err != nil {
-		return err
+	return n, c.s.room(n).acquire(c.reading, c.principal, n, c.post)
+}
+
+// readBody reads the body of a request, and adds the request to the batch. It returns
+// Malformed if the body does not come, and another code if its parts do not fit it.
+func (c *conn) readBody(q wire.Request, room int) wire.Code {
+	body := make([]byte, q.BodyLen())
+	began := time.Now()
+	for got := 0; got < len(body); {
+		piece := body[got:min(got+pieceSize, len(body))]
+		if c.in.Buffered() < len(piece) {
+			c.post() // nothing must wait here for what is held back here
+			_ = c.net.SetReadDeadline(began.Add(allowed(bodyTime, got)))
+		}
+		if c.reading.Err() != nil {
+			return wire.Malformed
+		}
+		if _, err := io.ReadFull(c.in, piece); err != nil {
+			return wire.Malformed
+		}
+		got += len(piece)
 	}
 	r, code := engine.Prepare(wire.SplitBody(q, body))
 	if code != wire.OK {
-		c.out.put(engine.Reply{Number: q.Number, Code: code})
-		return nil
+		return code
 	}
-	r.Conn, r.Principal = c.id, c.principal
+	r.Conn, r.Principal, r.Room = c.id, c.principal, room
+	c.unanswered.Add(1)
 	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(r) })
-	return nil
+	return wire.OK
 }
 
 // post hands the complete requests to the engine, all at once.
@@ -208,68 +317,88 @@ func (c *conn) post() {
 }
 
 // takeOff notes a request as in flight, when the window has room for it; false: its
-// number is in flight, and would be answered twice.
+// number is in flight, and would be answered twice, or the connection ends.
 func (c *conn) takeOff(q *wire.Request) bool {
-	c.window.acquire(weight(q.BodyLen()), c.post)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, twice := c.inFlight[q.Number]
-	if !twice {
-		c.inFlight[q.Number] = flight{q.Op, time.Now(), q.BodyLen()}
+	n := weight(q.BodyLen())
+	for {
+		c.mu.Lock()
+		_, twice := c.inFlight[q.Number]
+		fits := c.window+n <= maxConnBodies
+		if fits && !twice {
+			c.inFlight[q.Number] = flight{q.Op, time.Now(), q.BodyLen()}
+			c.window += n
+		}
+		c.mu.Unlock()
+		if fits || twice {
+			return !twice
+		}
+		c.post()
+		select {
+		case <-c.landed:
+		case <-c.reading.Done():
+			return false
+		}
 	}
-	return !twice
 }
 
 // land notes a request as answered.
 func (c *conn) land(number uint64, code wire.Code) {
 	c.mu.Lock()
 	f, ok := c.inFlight[number]
-	delete(c.inFlight, number)
-	c.mu.Unlock()
 	if ok {
-		c.window.release(weight(f.bytes))
-		c.s.room(f.bytes).release(f.bytes)
-		c.s.stats[control.Requests(int(f.op), int(code))].Add(1)
-		c.s.stats.took(time.Since(f.began), control.Latency(int(f.op), 0), control.Micros(int(f.op)))
+		delete(c.inFlight, number)
+		c.window -= weight(f.bytes)
 	}
+	c.mu.Unlock()
+	if !ok {
+		return
+	}
+	select {
+	case c.landed <- struct{}{}:
+	default:
+	}
+	c.s.stats[control.Requests(int(f.op), int(code))].Add(1)
+	c.s.stats.took(time.Since(f.began), control.Latency(int(f.op), 0), control.Micros(int(f.op)))
 }
-
-// patience is how long the client may take for some of an answer, while the
-// connection goes on and as it ends.
-var patience = [...]time.Duration{writeTime, drainTime, 0}
 
 // write sends answers until the reader has ended and all are sent, or the client
 // takes no more.
 func (c *conn) write() {
 	defer close(c.written)
-	defer c.window.release(noLimit)
+	defer c.end()
 	defer c.net.Close()
-	for answers := range c.out.batches(nil) {
+	for answers := range c.out.batches(c.life.Done()) {
 		for i, r := range answers {
 			answers[i] = engine.Reply{} // not even what it held
 			if c.err != nil || !c.send(&r) {
 				c.out.put(r) // the others come first
 			}
 		}
-		ending := c.ending.Load() // then the reader has put its last
+		last := c.readAll.Load() // then the reader has put its last
 		if len(c.out.wake) == 0 {
 			c.flush()
 		}
-		if c.err != nil || ending == 2 || ending == 1 && len(c.out.wake)+len(c.inFlight) == 0 {
+		if c.err != nil || last && len(c.out.wake)+len(c.inFlight) == 0 {
 			return
 		}
 	}
 }
 
-// flush writes what is buffered.
+// flush writes what is buffered, piece by piece.
 func (c *conn) flush() {
-	if len(c.p) > 0 && c.err == nil {
-		_ = c.net.SetWriteDeadline(time.Now().Add(patience[c.ending.Load()]))
-		_, c.err = c.net.Write(c.p)
+	patience, began := writeTime, time.Now()
+	if c.s.stopping.Load() {
+		patience = drainTime
+	}
+	for sent := 0; sent < len(c.p) && c.err == nil; {
+		var n int
+		_ = c.net.SetWriteDeadline(began.Add(allowed(patience, sent)))
+		n, c.err = c.net.Write(c.p[sent:min(sent+pieceSize, len(c.p))])
+		sent += n
 	}
 	if c.p = c.p[:0]; c.lent > 0 {
 		c.p, c.record = nil, nil // large objects must not keep their memory
-		c.s.answers.release(c.lent)
+		c.s.answers.release(c.principal, c.lent)
 		c.lent = 0
 	}
 }
@@ -349,8 +478,12 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 	}
 	if entry.Loc.Length > bufferSize {
 		c.flush() // what is there need not wait
-		c.lent = 2 * int(entry.Loc.Length)
-		c.s.answers.acquire(c.lent, func() {})
+		n := 2 * int(entry.Loc.Length)
+		if !c.s.answers.acquire(c.life, c.principal, n, func() {}) {
+			c.err = c.life.Err() // nil: it waited too long
+			return wire.Overloaded
+		}
+		c.lent = n
 	}
 	for there := true; there; {
 		o, _, buf, err := read(c.maker, c.record, entry)

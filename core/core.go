@@ -75,11 +75,11 @@ const (
 	countEvery   = time.Second
 	resumeEvery  = time.Second // after a failed write
 	stopWithin   = 10 * time.Second
-	bodyBudget   = 256 << 20 // bytes of large request bodies in flight
-	smallBody    = 64 << 10  // bytes of a body that is not large
-	smallBudget  = 128 << 20 // bytes of small ones
+	bodyBudget   = 256 << 20 // bytes of large requests that are not answered
+	smallRequest = 66 << 10  // bytes of a request that is not large: it has a body of 64 KiB
+	smallBudget  = 64 << 20  // bytes of small ones; and each connection has room for one
 	answerBudget = 256 << 20 // bytes of large objects being sent
-	fetchBudget  = 64        // records read for Tasks that the engine has not taken
+	fetchBudget  = 16 << 20  // bytes of records read for Tasks that the engine has not taken
 )
 
 // event is something that happened, for the engine.
@@ -101,9 +101,9 @@ type shell struct {
 	appends  *mailbox[log.Group]
 	fetches  *mailbox[engine.Fetch]
 	toHost   *mailbox[control.Message]
-	bodies   *budget        // large ones, of requests
-	small    *budget        // the others, which large ones can't hold up
-	answers  *budget        // large ones
+	bodies   *room          // of large requests
+	small    *room          // of the others, which large ones can't hold up
+	answers  *room          // of large objects
 	all      sync.WaitGroup // who may wait for the loop
 	stats    counters
 	garbage  int          // loop's: percent of what is alive, see collect
@@ -132,7 +132,8 @@ func Run(cfg Config) error {
 func newShell(cfg Config) *shell {
 	return &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		events: newMailbox[event](), appends: newMailbox[log.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[control.Message](), bodies: newBudget(bodyBudget), small: newBudget(smallBudget), answers: newBudget(answerBudget)}
+		toHost: newMailbox[control.Message](), bodies: newRoom(bodyBudget),
+		small: newRoom(smallBudget), answers: newRoom(answerBudget)}
 }
 
 // open verifies the store and replays it into a new engine.
@@ -246,9 +247,9 @@ func (s *shell) stop() {
 	s.between(func(e *engine.Engine) { // before accept can return, and the loop ends
 		e.Stop()
 		for _, c := range s.conns {
-			_ = c.net.SetReadDeadline(time.Now()) // and it sees that the Core is stopping
-			c.window.release(noLimit)
-			time.AfterFunc(stopWithin, func() { c.raw.Close() }) // whatever it still reads or writes
+			c.stopReading()
+			_ = c.net.SetReadDeadline(time.Now())
+			time.AfterFunc(stopWithin, c.cut) // whatever it still reads or writes
 		}
 	})
 	s.listener.Close()
@@ -303,17 +304,13 @@ func (s *shell) carryOut(o engine.Output) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
 	for _, r := range o.Replies {
-		if c := s.conns[r.Conn]; c != nil {
-			c.out.put(r)
-		} else {
-			s.engine.Sent(r.Principal, r.Held)
-		}
+		s.deliver(r)
 	}
 	for _, p := range o.Ended {
 		for _, c := range s.conns {
 			if c.principal == p {
-				c.raw.Close()
-				c.window.release(noLimit)
+				c.cut()
+				s.forget(c)
 			}
 		}
 	}
@@ -335,9 +332,9 @@ func (s *shell) carryOut(o engine.Output) {
 	s.toHost.put(o.Host...)
 }
 
-// room is the budget that a body of n bytes counts in.
-func (s *shell) room(n int) *budget {
-	if n <= smallBody {
+// room is where a request of n bytes counts.
+func (s *shell) room(n int) *room {
+	if n <= smallRequest {
 		return s.small
 	}
 	return s.bodies

@@ -424,15 +424,17 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 // readFetches reads the records that Tasks are to be fed.
 func (s *shell) readFetches(ctx context.Context) {
 	maker := identity.NewMaker(s.log.Keys().Identity())
+	ahead := 0 // bytes of what the engine may not have taken
 	for fetches := range s.fetches.batches(ctx.Done()) {
-		for i, f := range fetches {
+		for _, f := range fetches {
 			if ctx.Err() != nil {
 				return
 			}
 			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
-			if i%fetchBudget == 0 {
+			if ahead += int(f.Entry.Loc.Length); ahead > fetchBudget {
 				s.between(func(*engine.Engine) {}) // which took what is there
+				ahead = 0
 			}
 		}
 	}

@@ -58,30 +58,3 @@ func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 		}
 	}
 }
-
-// budget bounds what all requests in flight take together. Who finds it used up
-// waits, and so does its client.
-type budget struct {
-	free int
-	cond *sync.Cond // that there is more
-}
-
-func newBudget(bytes int) *budget { return &budget{bytes, sync.NewCond(new(sync.Mutex))} }
-
-// acquire takes n, when there is as much. Before it waits, it calls first.
-func (b *budget) acquire(n int, first func()) {
-	b.cond.L.Lock()
-	defer b.cond.L.Unlock()
-	for b.free < n {
-		first()
-		b.cond.Wait()
-	}
-	b.free -= n
-}
-
-func (b *budget) release(n int) {
-	b.cond.L.Lock()
-	defer b.cond.L.Unlock()
-	b.free += n
-	b.cond.Broadcast()
-}

@@ -1,10 +1,14 @@
 package core
 
 import (
+	"context"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"motte/client/frames"
+	"motte/core/access"
 	"motte/core/frame"
 	"motte/core/wire"
 )
@@ -42,4 +46,78 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 		reply(t, c)
 	}
 	s.stop()
+}
+
+// fill takes pieces of a room for a principal until it gets no more, and returns the
+// bytes that it got.
+func fill(r *room, p access.Principal, piece int) (got int) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for r.acquire(over, p, piece, func() {}) {
+		got += piece
+	}
+	return got
+}
+
+// TestNobodyUsesUpARoom: each principal leaves as much as it takes.
+func TestNobodyUsesUpARoom(t *testing.T) {
+	r, left := newRoom(1<<20), 1<<20
+	for i := range byte(8) {
+		got := fill(r, access.Principal{i}, 1<<10)
+		if left -= got; got < left || got > left+2<<10 {
+			t.Fatalf("principal %d got %d bytes and leaves %d", i, got, left)
+		}
+	}
+	r.release(access.Principal{0}, 1<<19)
+	if got := fill(r, access.Principal{0}, 1<<10); got >= 1<<19 || got < 1<<18 {
+		t.Errorf("who gave all back gets %d bytes again, beside others who hold some", got)
+	}
+}
+
+// TestRoomGoesToWhoHoldsLeast, of those who wait, and nobody overtakes; who gives up
+// holds up nobody.
+func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(1000)
+		rich, poor, other := access.Principal{1}, access.Principal{2}, access.Principal{3}
+		ctx, cancel := context.WithCancel(t.Context())
+		order := make(chan string, 10)
+		wait := func(name string, p access.Principal, n int, ctx context.Context) {
+			go func() {
+				if !r.acquire(ctx, p, n, func() {}) {
+					name += " gives up"
+				}
+				order <- name
+			}()
+			synctest.Wait()
+		}
+		for range 5 {
+			wait("", rich, 100, ctx)
+			<-order
+		}
+		wait("rich", rich, 100, ctx)
+		wait("vanished", poor, 900, ctx)
+		wait("poor", poor, 350, t.Context())
+		wait("other", other, 100, t.Context())
+		if r.free != 500 || len(r.waiting) != 4 || len(order) > 0 {
+			t.Fatalf("%d bytes are free, %d wait", r.free, len(r.waiting))
+		}
+		cancel()
+		synctest.Wait()
+		var got []string
+		for len(order) > 0 {
+			got = append(got, <-order)
+		}
+		slices.Sort(got)
+		if want := []string{"other", "poor", "rich gives up", "vanished gives up"}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		began := time.Now()
+		if wait("late", rich, 600, t.Context()); <-order != "late gives up" || time.Since(began) != roomTime {
+			t.Errorf("who waits for what nobody gives back waits for %v, want %v", time.Since(began), roomTime)
+		}
+		if len(r.waiting) != 0 {
+			t.Errorf("%d wait still", len(r.waiting))
+		}
+	})
 }

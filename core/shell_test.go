@@ -33,6 +33,7 @@ type memory struct {
 	refuses bool
 	refused int                               // writes
 	spoil   func(name string, p []byte) error // if set: what becomes of a read, after it succeeded
+	slow    time.Duration                     // of an append
 }
 
 var errFull = errors.New("no space is left")
@@ -48,7 +49,20 @@ func (m *memory) Files() (list []log.File, err error) {
 	return list, nil
 }
 
+// delay makes each append take that long.
+func (m *memory) delay(slow time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.slow = slow
+}
+
 func (m *memory) Append(name string, p []byte) error {
+	m.mu.Lock()
+	slow := m.slow
+	m.mu.Unlock()
+	if slow > 0 {
+		time.Sleep(slow)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old, there := m.files[name]
@@ -173,7 +187,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 	r.listener.Close()
 	r.conn = newConn(r.shell, nil, nil, principalOf(key(1)))
 	r.conn.id = 1
-	r.conns[1] = r.conn
+	r.conns[1], r.last = r.conn, 1
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.engine.Start(time.Now(), l.Position())
 	r.over, r.ended = make(chan struct{}), make(chan struct{})

@@ -275,6 +275,18 @@ func (s *sim) opens(d *simDisk, owners map[uint32]uint64) (n int) {
 	return n
 }
 
+// checkRoom: when every request is answered, nothing of any is held.
+func (s *sim) checkRoom() {
+	if s.bodies.free != bodyBudget || s.small.free != smallBudget || s.answers.free != answerBudget {
+		s.fail("all is answered, and %d, %d and %d bytes of room are held", bodyBudget-s.bodies.free, smallBudget-s.small.free, answerBudget-s.answers.free)
+	}
+	for _, c := range s.conns {
+		if n := c.unanswered.Load(); n != 0 || c.window != 0 {
+			s.fail("all is answered, and a connection has %d requests that are not, and %d bytes of window taken", n, c.window)
+		}
+	}
+}
+
 // checkSpace: when all is quiet and was compacted, the disk holds what is alive,
 // two checkpoints, and little else.
 func (s *sim) checkSpace() {

@@ -359,6 +359,7 @@ func (s *sim) finish() {
 	s.quieten()
 	s.must(wire.Request{Op: wire.OpCompact})
 	s.until(func() bool { return s.waiting() == 0 })
+	s.checkRoom()
 	s.pass(time.Minute)
 	s.quieten()
 	s.checkErased(s.model.erased, "all is quiet")

@@ -235,6 +235,9 @@ func (s *sim) halt() {
 			t.close()
 		}
 		clear(s.tasks)
+		for _, c := range s.conns {
+			c.cut()
+		}
 		s.engine.Take()
 		select {
 		case <-s.events.wake:
