@@ -35,15 +35,28 @@ const probeMemory = 1 << 47
 
 // Probe puts up every wall once, around nothing, and says which ones hold.
 func Probe() []Wall {
+	list := probeAll()
+	for i, w := range list {
+		if !w.Holds && w.Detail == notTried {
+			list[i].Broken, list[i].Detail = notTried+": "+w.Name, ""
+		}
+	}
+	return list
+}
+
+// notTried is the state of a wall before it is tried.
+const notTried = "it was not tried"
+
+func probeAll() []Wall {
 	list := []Wall{{Name: wallNamespaces, Broken: "a Task can't have namespaces of its own", Mandatory: true}}
 	for _, w := range walls(0, "") {
-		list = append(list, Wall{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: "not tried"})
+		list = append(list, Wall{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: notTried})
 	}
 	list = append(list,
-		Wall{Name: wallTried, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: "not tried"},
-		Wall{Name: wallSeen, Broken: "the kernel lets system calls pass the filter", Detail: "not tried"},
-		Wall{Name: wallUser, Broken: "all Tasks share the host's user", Detail: "not tried"},
-		Wall{Name: wallRoom, Broken: "no room for all that a Task may take", Mandatory: true})
+		Wall{Name: wallTried, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: notTried},
+		Wall{Name: wallSeen, Broken: "the kernel lets system calls pass the filter", Detail: notTried},
+		Wall{Name: wallUser, Broken: "all Tasks share the host's user", Detail: notTried},
+		Wall{Name: wallRoom, Broken: "no room for all that a Task may take", Mandatory: true, Detail: notTried})
 	set := func(name string, holds bool, detail string) {
 		for i := range list {
 			if list[i].Name == name {

@@ -161,31 +161,36 @@ const nobody = 65534
 type owner struct {
 	user, group int
 	own         bool
+	counted     bool // among the living, since it is a Task and no probe
 }
 
-// newOwner returns an owner for one more Task, and counts it.
-func newOwner() (owner, error) {
+// newOwner returns an owner for one more Task, and counts that, or for a probe.
+func newOwner(mode string) (owner, error) {
 	o := owner{user: os.Geteuid(), group: os.Getegid()}
 	if o.user == 0 {
 		id, err := taskUsers.take()
 		if err == nil {
-			o = owner{user: id, group: id, own: true}
+			o.user, o.group, o.own = id, id, true
 		} else if !errors.Is(err, errNoUsers) {
 			return o, err
 		}
 	}
+	if mode != modeTask {
+		return o, nil
+	}
 	if err := enter(o.own); err != nil {
-		if o.own {
-			taskUsers.release(o.user)
-		}
+		o.leave()
 		return o, err
 	}
+	o.counted = true
 	return o, nil
 }
 
 // leave says that the Task's process is gone.
 func (o owner) leave() {
-	leave()
+	if o.counted {
+		leave()
+	}
 	if o.own {
 		taskUsers.release(o.user)
 	}
@@ -199,7 +204,7 @@ func launch(mode string, memory uint64, channel, image *os.File) (*Process, *os.
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	o, err := newOwner()
+	o, err := newOwner(mode)
 	if err != nil {
 		report.Close()
 		return nil, nil, err

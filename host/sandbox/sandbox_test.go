@@ -357,6 +357,36 @@ func TestKillEndsTheTask(t *testing.T) {
 	}
 }
 
+// TestProbeWithoutNamespaces: where the kernel gives no namespaces, the probe says
+// so, and of the walls that were not tried it does not say that they are broken.
+func TestProbeWithoutNamespaces(t *testing.T) {
+	const denied = "MOTTE_TEST_NO_NAMESPACES"
+	if os.Getenv(denied) == "" {
+		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		cmd := exec.Command("/proc/self/exe", "-test.run", "TestProbeWithoutNamespaces", "-test.v")
+		cmd.Env = append(os.Environ(), denied+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: ids,
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}}
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS: TestProbeWithoutNamespaces") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range Probe() {
+		switch {
+		case w.Holds:
+			t.Errorf("%s: it can't hold", w.Name)
+		case w.Name == wallNamespaces && (w.Broken == "" || w.Detail == ""):
+			t.Errorf("no reason: %+v", w)
+		case w.Name != wallNamespaces && w.Broken != notTried+": "+w.Name:
+			t.Errorf("%q is said of what was not tried", w.Broken)
+		}
+	}
+}
+
 // TestProbe: on a machine where the attempts fail, the walls are said to hold.
 func TestProbe(t *testing.T) {
 	walls := Probe()

@@ -139,7 +139,7 @@ var attempts = map[string]func() error{
 	"another futex call":      func() error { return raw(449, empty(), 0, 0, 0, 1) }, // futex_waitv
 	"lazily freed memory":     func() error { return advised(unix.MADV_FREE) },
 	"collapsed memory":        func() error { return advised(unix.MADV_COLLAPSE) },
-	"memory of another's clock": func() error {
+	"another process's clock": func() error {
 		var ts unix.Timespec
 		return unix.ClockGettime(^int32(2<<3)|2, &ts)
 	},
@@ -155,7 +155,7 @@ var attempts = map[string]func() error{
 	"signal with a value":                 func() error { return raw(unix.SYS_RT_SIGQUEUEINFO, 1, uintptr(unix.SIGURG), empty()) },
 	"queue a signal":                      func() error { return raw(unix.SYS_TGKILL, 1, uintptr(unix.Gettid()), 40) },
 	"the pool of randomness":              func() error { return raw(unix.SYS_GETRANDOM, empty(), 1, unix.GRND_RANDOM) },
-	"a packet eventfd":                    func() error { return opened(unix.Eventfd(0, unix.EFD_SEMAPHORE)) },
+	"a semaphore":                         func() error { return opened(unix.Eventfd(0, unix.EFD_SEMAPHORE)) },
 	"signals of a channel":                func() error { return fcntl(3, unix.F_SETFL, unix.O_ASYNC) },
 	"owner of a channel":                  func() error { return fcntl(3, unix.F_SETOWN, 1) },
 	"a lease":                             func() error { return fcntl(0, unix.F_SETLEASE, unix.F_RDLCK) },
