@@ -24,6 +24,7 @@ var (
 		wire.ReasonTooSlow: "too-slow", wire.ReasonTaskEnded: "task-ended",
 		wire.ReasonDamagedRecord: "damaged-record", wire.ReasonStorage: "storage",
 		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
+		wire.ReasonFileLost: "file-lost", wire.ReasonKeysOlder: "keys-older", wire.ReasonAdrift: "directory-moved",
 		wire.ReasonReadFailed: "read-failed",
 	}
 	stateNames = map[wire.IndexState]string{

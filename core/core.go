@@ -3,7 +3,7 @@
 // and goroutines and decides nothing.
 //
 // Goroutines: Run starts and waits for the engine's owner (loop), the log's writer,
-// the reader of fetches, the house's keeper, the two ends of the channel to the host,
+// the reader of fetches, the house's keeper, the watcher of files, the two ends of the channel to the host,
 // and, for each Task channel, a reader and a writer; it is the listener itself, and
 // waits for connections, likewise two each. They pass items through mailboxes; the
 // engine's owner never blocks on anything but its own mailbox, and outlives all others,
@@ -88,6 +88,7 @@ type event func(*engine.Engine)
 // shell is a running Core.
 type shell struct {
 	Config
+	root     seal.Root
 	log      *log.Log
 	listener *channel.Listener
 
@@ -108,6 +109,7 @@ type shell struct {
 	stats    counters
 	garbage  int          // loop's: percent of what is alive, see collect
 	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
+	disk     atomic.Int64 // bytes that the files of the store take
 	stopping atomic.Bool  // connections end when they are idle
 }
 
@@ -122,6 +124,9 @@ func Run(cfg Config) error {
 	s.collect(0)
 	if err = s.open(dir); err == nil {
 		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed())
+	}
+	if err == nil {
+		err = s.log.Trim()
 	}
 	if err == nil {
 		s.serve()
@@ -163,6 +168,7 @@ func (s *shell) open(dir *log.Dir) error {
 // and of what is behind it, an engine with the rest of its configuration, and holds
 // all against the anchor.
 func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg engine.Config) (err error) {
+	s.root = root
 	if s.log, err = log.Open(st, root, random, nil); err != nil {
 		return err
 	}
@@ -188,6 +194,9 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 	if err != nil {
 		return errors.Join(err, damage)
 	}
+	if s.log.KeysOlder() {
+		s.engine.Notes = append(s.engine.Notes, wire.ReasonKeysOlder)
+	}
 	return s.compare()
 }
 
@@ -207,7 +216,7 @@ func (s *shell) compare() error {
 func (s *shell) serve() {
 	s.engine.Start(time.Now(), s.log.Position())
 	ctx, cancel := context.WithCancel(context.Background())
-	for _, work := range []func(context.Context){s.writeLog, s.readFetches, s.writeHost, s.keepHouse} {
+	for _, work := range []func(context.Context){s.writeLog, s.readFetches, s.writeHost, s.keepHouse, s.watchFiles} {
 		s.all.Go(func() { work(ctx) })
 	}
 	s.all.Go(s.readHost)

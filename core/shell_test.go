@@ -77,6 +77,16 @@ func (m *memory) Append(name string, p []byte) error {
 }
 
 func (m *memory) Create(name string, write func(io.Writer) error) error {
+	m.mu.Lock()
+	there := m.files[name] != nil
+	m.mu.Unlock()
+	if there {
+		return fs.ErrExist
+	}
+	return m.Replace(name, write)
+}
+
+func (m *memory) Replace(name string, write func(io.Writer) error) error {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return err
@@ -98,6 +108,15 @@ func (m *memory) Remove(name string) error {
 }
 
 func (m *memory) Sync(string) error { return nil }
+
+func (m *memory) Cut(string, int64) error { return nil }
+
+func (m *memory) Rescue(string) error { return fs.ErrNotExist }
+
+func (m *memory) Watch() ([]log.File, int64, error) {
+	list, err := m.Files()
+	return list, 0, err
+}
 
 func (m *memory) ReadAt(name string, p []byte, offset int64) error {
 	m.mu.Lock()

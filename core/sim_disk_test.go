@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 
@@ -132,6 +133,7 @@ type simStorage struct {
 	current string // as in log.Dir
 	end     int
 	failed  error
+	unsure  map[string]bool // files that may be there though they could not be made
 	direct  bool
 	left    int // calls that are carried out; then the process dies
 
@@ -238,7 +240,11 @@ func (st *simStorage) Append(name string, p []byte) error {
 
 // begin makes a file with its first bytes, or not at all.
 func (st *simStorage) begin(name string, p []byte) error {
+	if st.disk.files[name] != nil && !st.unsure[name] {
+		return os.ErrExist
+	}
 	set := func() {
+		st.mayHave(name)
 		st.disk.set(name, append(p[:len(p):len(p)], make([]byte, st.rng.IntN(4*sector))...))
 	}
 	cut := func() {
@@ -261,9 +267,17 @@ func (st *simStorage) begin(name string, p []byte) error {
 		}})
 }
 
-// Create implements log.Storage: what is written waits here and there, and in the
-// end the file gets its name.
+// Create implements log.Storage.
 func (st *simStorage) Create(name string, write func(io.Writer) error) error {
+	if st.disk.files[name] != nil && !st.unsure[name] {
+		return os.ErrExist
+	}
+	return st.makeFile(name, write)
+}
+
+// makeFile makes a file: what is written waits here and there, and in the end the file
+// gets its name.
+func (st *simStorage) makeFile(name string, write func(io.Writer) error) error {
 	var w simWriter
 	if err := st.wait(&simOp{kind: "create", name: name, do: func() { w = simWriter{st: st, name: name, gap: 1 + st.rng.IntN(300)} }, part: func() {}}); err != nil {
 		return err
@@ -278,10 +292,43 @@ func (st *simStorage) Create(name string, write func(io.Writer) error) error {
 		},
 		part: func() {
 			if st.rng.IntN(2) == 0 {
+				st.mayHave(name)
 				st.disk.set(name, w.data)
 			}
 		}})
 }
+
+// mayHave notes that a file may be there though it was not made: it can be made again.
+func (st *simStorage) mayHave(name string) {
+	if st.unsure == nil {
+		st.unsure = make(map[string]bool)
+	}
+	st.unsure[name] = true
+}
+
+// Replace implements log.Storage.
+func (st *simStorage) Replace(name string, write func(io.Writer) error) error {
+	return st.makeFile(name, write)
+}
+
+// Cut implements log.Storage.
+func (st *simStorage) Cut(name string, size int64) error {
+	do := func() { st.disk.files[name].data = st.disk.files[name].data[:size] }
+	return st.wait(&simOp{kind: "cut", name: name, do: do, part: func() {
+		if st.rng.IntN(2) == 0 {
+			do()
+		}
+	}})
+}
+
+// Watch implements log.Storage.
+func (st *simStorage) Watch() (list []log.File, disk int64, err error) {
+	err = st.wait(&simOp{kind: "watch", do: func() { list, _ = st.Files() }, part: func() {}})
+	return list, 0, err
+}
+
+// Rescue implements log.Storage.
+func (st *simStorage) Rescue(string) error { return os.ErrNotExist }
 
 // simWriter collects what is written to a file that has no name yet.
 type simWriter struct {

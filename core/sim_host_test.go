@@ -54,12 +54,12 @@ func (s *sim) setBack() {
 	if c.branch && s.newest.LSN <= c.from {
 		return // nothing says yet which of the two is right
 	}
-	d, kinds := s.disk.clone(), []string{log.KeysName, ".ckp", ".seg"}
+	d, kinds := s.disk.clone(), []string{".keys", ".ckp", ".seg"}
 	mode := s.rng.IntN(5)
 	take := func(name string) bool {
 		switch mode {
 		case 0, 1, 2:
-			return strings.HasSuffix(name, kinds[mode])
+			return strings.HasSuffix(strings.TrimSuffix(name, ".copy"), kinds[mode])
 		case 3:
 			return true
 		}
@@ -70,7 +70,7 @@ func (s *sim) setBack() {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		// With the data keys of a branch goes what was erased there: that is
 		// how a backup is restored, and nothing that a head could tell.
-		if !take(name) || c.branch && mode != 3 && name == log.KeysName {
+		if !take(name) || c.branch && mode != 3 && slices.Contains(log.KeysNames[:], name) {
 			continue
 		}
 		if delete(d.files, name); c.disk.files[name] != nil && !(mode == 4 && s.chance(10)) {
@@ -141,8 +141,8 @@ func (s *sim) flip() {
 	switch {
 	case kind == ".ckp" && err != nil:
 		s.fail("with a bit of %s altered, the checkpoint before, or the whole log, should do: %v", name, err)
-	case kind == "keys" && err == nil:
-		s.fail("a bit of %s is altered, and nobody notices", name)
+	case (kind == "keys" || kind == "copy") && err != nil:
+		s.fail("with a bit of %s altered, the other copy should do: %v", name, err)
 	case kind == ".seg" && s.lastWrite.name != "" && (name != s.lastWrite.name || at < s.lastWrite.at):
 		// Not the last write, so that it need not be remembered to be missed.
 		sh, _, err := s.open(copied, s.rng, 1<<30, wire.Head{})
@@ -228,20 +228,24 @@ func (s *sim) checkErased(owners map[uint32]uint64, why string) {
 	if len(owners) == 0 {
 		return
 	}
-	keys, ok := s.log.Keys().OpenDataKeys(s.disk.files[log.KeysName].data[24:])
-	for owner := range owners {
-		if _, there := keys.Key(owner); there || !ok {
-			s.fail("%s: the data keys of today have that of owner %d", why, owner)
+	for _, name := range log.KeysNames {
+		keys, _, ok := s.log.Keys().OpenDataKeys(s.disk.files[name].data[24:])
+		for owner := range owners {
+			if _, there := keys.Key(owner); there || !ok {
+				s.fail("%s: %s of today has the key of owner %d", why, name, owner)
+			}
 		}
 	}
 	for _, c := range append([]simCopy{{disk: s.disk}}, s.copies...) {
 		d := c.disk.clone()
 		old := d.clone()
-		d.files[log.KeysName] = &simFile{data: bytes.Clone(s.disk.files[log.KeysName].data)}
+		for _, name := range log.KeysNames {
+			d.files[name] = &simFile{data: bytes.Clone(s.disk.files[name].data)}
+		}
 		if n := s.opens(d, owners); n > 0 {
 			s.fail("%s: %d records of owners that were erased can be opened with the data keys of today", why, n)
 		}
-		if old.files[log.KeysName] != nil {
+		if old.files[log.KeysNames[0]] != nil {
 			s.counts["erased records that keys of then open"] += s.opens(old, owners)
 		}
 	}

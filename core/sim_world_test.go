@@ -182,6 +182,7 @@ func (s *sim) boot() {
 	s.all.Go(func() { sh.writeLog(ctx) })
 	s.all.Go(func() { sh.readFetches(ctx) })
 	s.all.Go(func() { sh.keepHouse(ctx) })
+	s.all.Go(func() { sh.watchFiles(ctx) })
 	s.rest()
 	s.pump(1 << 30)
 }

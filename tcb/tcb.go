@@ -24,7 +24,7 @@ const (
 
 // MaxLines is what the code in Core is held to: as much as one person can read
 // and keep in mind.
-const MaxLines = 7000
+const MaxLines = 7500
 
 // Package is a package of the trusted code.
 type Package struct {

@@ -333,6 +333,12 @@ func (e *Engine) Resumed(at log.Position) {
 // Note records an alert that says no more than its reason.
 func (e *Engine) Note(r wire.Reason) { e.alert(wire.Alert{Reason: r}) }
 
+// Lost says that somebody else has removed, cut off or replaced a segment, or, if it is 0,
+// another file that the Core needs.
+func (e *Engine) Lost(segment uint32) {
+	e.alert(wire.Alert{Reason: wire.ReasonFileLost, Segment: segment})
+}
+
 // Damaged says that a stored record failed its check when it was read.
 func (e *Engine) Damaged(entry mapping.Entry) {
 	if e.damaged[entry.Loc] || len(e.damaged) >= maxDamaged {

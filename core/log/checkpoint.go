@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 
 	"motte/core/frame"
@@ -26,7 +27,7 @@ import (
 // that is altered, moved or missing is noticed, and so is the end. The last piece
 // is the log's own:
 //
-//	LSN 8 | chain value 32 | tag 16 | segment 4 | end 4
+//	LSN 8 | chain value 32 | tag 16 | segment 4 | end 4 | generation of the keys 8
 //	segments 4 | of each: segment 4 | end 4 | bytes of marks 4 | tag 16
 //	branches 4 | of each: first LSN 8 | tag 16
 //
@@ -52,6 +53,8 @@ func (l *Log) checkpointHead(number uint32) frame.Writer {
 // Checkpoints lists the numbers of what Restore may take, best first: those of the
 // checkpoints, and 0 for the empty state.
 func (l *Log) Checkpoints() []uint32 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
 	return append(slices.SortedFunc(maps.Keys(l.checkpoints), func(a, b uint32) int { return cmp.Compare(b, a) }), 0)
 }
 
@@ -59,13 +62,7 @@ func (l *Log) Checkpoints() []uint32 {
 // They may show some of what records behind it did, as long as replaying those leads to
 // the same state. Then only this checkpoint and the one before it are kept.
 func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
-	number := l.base
-	for n := range l.checkpoints {
-		if n < l.base+maxAhead {
-			number = max(number, n)
-		}
-	}
-	number++ // higher than those that may come back after a crash
+	number := l.nextCheckpoint()
 	var salt seal.Salt
 	_, _ = l.random(salt[:])
 	header := l.checkpointHead(number).Bytes(salt[:])
@@ -89,26 +86,61 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", checkpointName(number), err)
 	}
+	l.mu.Lock()
 	l.checkpoints[number] = size
-	for _, old := range slices.Sorted(maps.Keys(l.checkpoints)) {
-		if old != number && old != l.base && l.storage.Remove(checkpointName(old)) == nil {
-			delete(l.checkpoints, old)
+	before := l.base
+	l.base, l.floor, l.from = number, l.from, at.Segment
+	l.mu.Unlock()
+	for _, old := range l.Checkpoints() {
+		if old != number && old != before && old != 0 {
+			l.removeCheckpoint(old)
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.base, l.floor, l.from = number, l.from, at.Segment
 	return nil
 }
 
+// nextCheckpoint returns the number of the next checkpoint: one that no file has, and higher
+// than those that may come back after a crash.
+func (l *Log) nextCheckpoint() uint32 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	number := l.base
+	for n := range l.checkpoints {
+		if n < l.base+maxAhead {
+			number = max(number, n)
+		}
+	}
+	for number++; l.checkpoints[number] > 0; number++ {
+	}
+	return number
+}
+
+// removeCheckpoint removes one that is not needed; if it can't, another time will do.
+func (l *Log) removeCheckpoint(number uint32) {
+	l.mu.Lock()
+	size := l.checkpoints[number]
+	delete(l.checkpoints, number)
+	l.mu.Unlock()
+	if err := l.storage.Remove(checkpointName(number)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		l.mu.Lock()
+		l.checkpoints[number] = size
+		l.mu.Unlock()
+	}
+}
+
 // CheckpointBytes returns the size of the newest checkpoint.
-func (l *Log) CheckpointBytes() int64 { return l.checkpoints[l.base] }
+func (l *Log) CheckpointBytes() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.checkpoints[l.base]
+}
 
 // place encodes the log's own piece.
 func (l *Log) place(at Position) []byte {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	w := frame.Writer(nil).U64(at.LSN).Bytes(at.Chain[:]).Bytes(at.Tag[:]).U32(at.Segment).U32(at.End)
+	w = w.U64(l.generation)
 	w = w.U32(uint32(len(l.segments)))
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
@@ -177,6 +209,7 @@ func (l *Log) restorePlace(_ int, p []byte) error {
 	r.Copy(l.pos.Chain[:])
 	r.Copy(l.pos.Tag[:])
 	l.pos.Segment, l.pos.End = r.U32(), r.U32()
+	l.knowKeys(r.U64())
 	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
 		id, end, marks := r.U32(), int64(r.U32()), int64(r.U32())
 		var tag Tag

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,14 +14,23 @@ import (
 	"syscall"
 )
 
-// ErrLocked says that another process has the directory open.
-var ErrLocked = errors.New("another Core has this data directory open")
+// Errors of a data directory.
+var (
+	ErrLocked = errors.New("another Core has this data directory open")
+	ErrAdrift = errors.New("the data directory is not the one that was opened: it was moved, replaced or unmounted")
+)
+
+// errUnlinked says that the file being appended to has lost its name.
+var errUnlinked = errors.New("the file was removed while it was written")
 
 // zeroAhead is how much of a segment is filled with zeros before it is needed:
 // a sync of data that does not change the length of its file takes about half
 // the time. A file that is written whole is synced as often, so that what is
 // appended meanwhile need not wait for all of it.
 const zeroAhead = 4 << 20 // bytes
+
+// maxOpen bounds the files that are open for reading.
+const maxOpen = 256
 
 // temporary begins the name of a file that is being made. Files removes those that a
 // crash left.
@@ -30,17 +40,39 @@ const temporary = "new-"
 // methods do is to return os.ErrInvalid.
 type Dir struct {
 	path  string
-	lock  *os.File
+	root  *os.Root // the directory itself, whatever path leads to now
+	lock  *os.File // the same: there is no file that somebody could remove
 	zeros []byte
 
-	current string // the file being appended to, if this Dir made it
-	file    *os.File
-	failed  error // of the last write to it
-	end     int64 // of its durable data
-	filled  int64 // length of its file
+	file   *os.File // the one being appended to, if this Dir made it
+	failed error    // of the last write to it
+	end    int64    // of its durable data
+	filled int64    // length of its file
 
-	mu   sync.Mutex
-	open map[string]*os.File // for reading
+	naming  sync.Mutex        // held while a name comes to mean another file
+	current string            // the name of file
+	known   map[string]fileID // what each name means: a file that this Dir made, or listed first
+	unsure  map[string]fileID // files that were made, but may not be durable
+
+	mu    sync.Mutex
+	open  map[string]*reading
+	reads uint64
+}
+
+// reading is a file that is open for reading.
+type reading struct {
+	*os.File
+	last uint64 // read that used it, to close the one that was not used for longest
+}
+
+// fileID tells a file from others that have or had its name.
+type fileID struct{ device, inode uint64 }
+
+func identify(info os.FileInfo) fileID {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fileID{uint64(s.Dev), s.Ino} // a Dev has other types elsewhere
+	}
+	return fileID{}
 }
 
 // OpenDir opens or makes a data directory, and locks it.
@@ -53,40 +85,108 @@ func OpenDir(path string) (*Dir, error) {
 	if err := SyncPath(filepath.Join(path, "..")); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
+	root, lock, err := lockDir(path, syscall.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, ErrLocked
+	return newDir(path, root, lock), nil
+}
+
+func newDir(path string, root *os.Root, lock *os.File) *Dir {
+	return &Dir{path: path, root: root, lock: lock, zeros: make([]byte, zeroAhead),
+		known: make(map[string]fileID), unsure: make(map[string]fileID), open: make(map[string]*reading)}
+}
+
+// LockDir locks a data directory against Cores, which it shares with others that do. The
+// lock lasts until the file that it returns is closed.
+func LockDir(path string) (*os.File, error) {
+	root, lock, err := lockDir(path, syscall.LOCK_SH)
+	if err != nil {
+		return nil, err
 	}
-	return &Dir{path: path, lock: lock, zeros: make([]byte, zeroAhead), open: make(map[string]*os.File)}, nil
+	return lock, root.Close()
+}
+
+func lockDir(path string, how int) (*os.Root, *os.File, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	lock, err := root.Open(".")
+	if err == nil {
+		err = syscall.Flock(int(lock.Fd()), how|syscall.LOCK_NB)
+	}
+	if err == nil {
+		return root, lock, nil
+	}
+	lock.Close()
+	root.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, nil, ErrLocked
+	}
+	return nil, nil, fmt.Errorf("lock %s (some network file systems can't): %w", path, err)
 }
 
 // Close ends the use of the directory.
 func (d *Dir) Close() error {
-	d.cut()
-	for _, f := range d.open {
-		f.Close()
+	err := d.leave()
+	for name := range d.open {
+		d.forget(name)
 	}
-	return d.lock.Close()
+	return errors.Join(err, d.lock.Close(), d.root.Close())
 }
 
-func (d *Dir) name(file string) string { return filepath.Join(d.path, file) }
-
 // Files lists the files in the order of their names; what a crash left half made
-// is removed.
+// is removed. A name of the log that means something else than a file is an error: it
+// must not look as if the log were shorter.
 func (d *Dir) Files() (list []File, err error) {
-	entries, err := os.ReadDir(d.path)
-	for _, e := range entries {
-		info, errInfo := e.Info()
-		if strings.HasPrefix(e.Name(), temporary) {
-			errInfo = os.Remove(d.name(e.Name()))
-		} else if errInfo == nil && info.Mode().IsRegular() {
-			list = append(list, File{e.Name(), info.Size()})
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	return d.list(func(info os.FileInfo) (take bool, err error) {
+		name := info.Name()
+		if strings.HasPrefix(name, temporary) {
+			return false, d.root.Remove(name)
 		}
-		err = errors.Join(err, errInfo)
+		if !info.Mode().IsRegular() {
+			return false, Irregular(name)
+		}
+		if _, ok := d.known[name]; !ok {
+			d.known[name] = identify(info)
+		}
+		return true, nil
+	})
+}
+
+// Irregular is the error for what is no regular file, but has the name of one of the log's.
+func Irregular(name string) error {
+	_, segment := number(name, segmentSuffix)
+	_, checkpoint := number(name, checkpointSuffix)
+	if !segment && !checkpoint && !slices.Contains(KeysNames[:], name) {
+		return nil
+	}
+	return fmt.Errorf("%s is no regular file, as the log's must be: put the file itself there", name)
+}
+
+// list lists what take takes.
+func (d *Dir) list(take func(os.FileInfo) (bool, error)) (list []File, err error) {
+	dir, err := d.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		info, errInfo := d.root.Lstat(name)
+		if errors.Is(errInfo, os.ErrNotExist) { // removed since
+			continue
+		}
+		taken := false
+		if errInfo == nil {
+			taken, errInfo = take(info)
+		}
+		if err = errors.Join(err, errInfo); taken {
+			list = append(list, File{name, info.Size()})
+		}
 	}
 	return list, err
 }
@@ -102,15 +202,19 @@ func (d *Dir) Append(name string, p []byte) error {
 		}
 		return d.failed
 	}
-	d.cut()                                 // the file before
-	_ = os.Remove(d.name(temporary + name)) // if that failed before
-	f, err := create(d.name(name), func(w io.Writer) error { _, err := w.Write(slices.Concat(p, d.zeros)); return err })
-	d.forget(name)
-	if err == nil {
-		d.current, d.file, d.failed = name, f, nil
-		d.end, d.filled = int64(len(p)), int64(len(p)+len(d.zeros))
+	if err := d.leave(); err != nil {
+		return err
 	}
-	return err
+	whole := slices.Concat(p, d.zeros)
+	f, err := d.make(name, false, func(w io.Writer) error { _, err := w.Write(whole); return err })
+	if err != nil {
+		return err
+	}
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	d.current, d.file, d.failed = name, f, nil
+	d.end, d.filled = int64(len(p)), int64(len(whole))
+	return nil
 }
 
 // extend writes p behind the data of the current file.
@@ -128,53 +232,145 @@ func (d *Dir) extend(p []byte) error {
 	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {
 		return err
 	}
+	// No restart would find the data of a file without a name.
+	var now syscall.Stat_t
+	if err := syscall.Fstat(int(d.file.Fd()), &now); err != nil || now.Nlink == 0 {
+		return cmp.Or(err, errUnlinked)
+	}
 	d.end = end
 	return nil
 }
 
-// cut takes off what lies behind the durable data of the current file, if there is
-// one: zeros, or a write that failed. It only saves space.
-func (d *Dir) cut() {
+// leave ends the use of the current file, if there is one. It takes off what lies
+// behind the durable data, zeros or a write that failed, which only saves space. A
+// file that has lost its name gets it back: what follows needs it.
+func (d *Dir) leave() error {
+	if d.file == nil {
+		return nil
+	}
 	_ = d.file.Truncate(d.end)
+	d.filled = d.end
+	if !d.inPlace(d.current) {
+		d.failed = cmp.Or(d.failed, errUnlinked)
+		if err := d.putBack(d.current, io.NewSectionReader(d.file, 0, d.end)); err != nil {
+			return err
+		}
+	}
 	_ = d.file.Close()
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	d.current, d.file = "", nil
+	return nil
 }
 
-// Create makes or replaces a file.
+// Create makes a file.
 func (d *Dir) Create(name string, write func(io.Writer) error) error {
-	defer d.forget(name)
-	_ = os.Remove(d.name(temporary + name)) // if that failed before
-	return WriteFile(d.name(name), write)
+	f, err := d.make(name, false, write)
+	_ = f.Close()
+	return err
 }
 
-// WriteFile makes or replaces a file, as Create of a Storage does; but it is an os.ErrExist
+// Replace makes or replaces a file.
+func (d *Dir) Replace(name string, write func(io.Writer) error) error {
+	f, err := d.make(name, true, write)
+	_ = f.Close()
+	return err
+}
+
+// make makes a file of the directory, which takes the place of another one only if it
+// may, or if that is what an earlier make that failed has left.
+func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.File, error) {
+	defer d.forget(name)
+	_ = d.root.Remove(temporary + name) // if that failed before
+	placed := false
+	f, err := create(d.root, name, write, func(from, to string) error {
+		d.naming.Lock()
+		defer d.naming.Unlock()
+		made, err := d.root.Lstat(from)
+		if err != nil {
+			return err
+		}
+		if old, errOld := d.root.Lstat(to); replace || errOld == nil && identify(old) == d.unsure[name] {
+			err = d.root.Rename(from, to)
+		} else {
+			err = placeNew(d.root, from, to)
+		}
+		if placed = err == nil; placed {
+			d.known[name] = identify(made)
+		}
+		return err
+	})
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	if err == nil {
+		delete(d.unsure, name)
+	} else if placed {
+		d.unsure[name] = d.known[name]
+	}
+	return f, err
+}
+
+// placeNew gives a file its name, which must not be in use. Where a file system has no hard
+// links, only the lock of the directory keeps somebody else from taking it meanwhile.
+func placeNew(root *os.Root, from, to string) error {
+	err := root.Link(from, to)
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
+		if _, err := root.Lstat(to); !errors.Is(err, os.ErrNotExist) {
+			return cmp.Or(err, os.ErrExist)
+		}
+		return root.Rename(from, to)
+	}
+	if err == nil {
+		_ = root.Remove(from) // or the next start does
+	}
+	return err
+}
+
+// WriteFile makes or replaces a file, as Replace of a Storage does; but it is an os.ErrExist
 // if it is in the making already.
 func WriteFile(path string, write func(io.Writer) error) error {
-	f, err := create(path, write)
+	dir, name := filepath.Split(path)
+	root, err := os.OpenRoot(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	f, err := create(root, name, write, root.Rename)
 	_ = f.Close()
 	return err
 }
 
 // create makes a file under another name first, which nobody else has, so that it is
-// there whole or not at all.
-func create(path string, write func(io.Writer) error) (*os.File, error) {
-	dir, name := filepath.Split(path)
-	f, err := os.OpenFile(dir+temporary+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+// there whole or not at all; place gives it its name.
+func create(root *os.Root, name string, write func(io.Writer) error,
+	place func(from, to string) error) (*os.File, error) {
+	f, err := root.OpenFile(temporary+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	w := bufio.NewWriterSize(syncing{f}, zeroAhead)
 	if err = cmp.Or(write(w), w.Flush(), f.Sync()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = place(temporary+name, name)
 	}
 	if err == nil {
-		err = SyncPath(filepath.Dir(path))
+		err = syncNames(root)
 	}
 	if err != nil {
 		f.Close()
-		_ = os.Remove(f.Name())
+		_ = root.Remove(temporary + name)
 		return nil, err
 	}
 	return f, nil
+}
+
+// syncNames makes the names in a directory durable.
+func syncNames(root *os.Root) error {
+	f, err := root.Open(".")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
 }
 
 // syncing is a file of which each write is durable.
@@ -187,7 +383,12 @@ func (s syncing) Write(p []byte) (int, error) {
 
 // Remove removes a file.
 func (d *Dir) Remove(name string) error {
-	err := os.Remove(d.name(name))
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	err := d.root.Remove(name)
+	if err == nil {
+		delete(d.known, name)
+	}
 	d.forget(name)
 	return err
 }
@@ -197,14 +398,16 @@ func (d *Dir) Remove(name string) error {
 func (d *Dir) forget(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.open[name].Close()
-	delete(d.open, name)
+	if f := d.open[name]; f != nil {
+		f.Close()
+		delete(d.open, name)
+	}
 }
 
 // Sync makes durable what a file holds, and its name. A sync that failed before may
 // have left what is not on the disk, and counts as if it were: so it is written again.
 func (d *Dir) Sync(name string) error {
-	f, err := os.OpenFile(d.name(name), os.O_RDWR, 0)
+	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -214,7 +417,7 @@ func (d *Dir) Sync(name string) error {
 		n, _ = f.ReadAt(p, at) // less: the end, or what can't be read, which is found when it is needed
 		_, err = f.WriteAt(p[:n], at)
 	}
-	return errors.Join(err, f.Sync(), SyncPath(d.path))
+	return errors.Join(err, f.Sync(), syncNames(d.root))
 }
 
 // SyncPath makes a file, or the names in a directory, durable.
@@ -228,17 +431,41 @@ func SyncPath(path string) error {
 }
 
 // ReadAt fills p from an offset of a file.
-func (d *Dir) ReadAt(name string, p []byte, offset int64) (err error) {
-	d.mu.Lock()
-	f := d.open[name]
-	if f == nil {
-		if f, err = os.Open(d.name(name)); err == nil {
-			d.open[name] = f
+func (d *Dir) ReadAt(name string, p []byte, offset int64) error {
+	for {
+		f, err := d.reading(name)
+		if err == nil {
+			_, err = f.ReadAt(p, offset)
+		}
+		if !errors.Is(err, os.ErrClosed) { // by who needed room for another one, or removed it
+			return err
 		}
 	}
-	d.mu.Unlock()
-	if err == nil {
-		_, err = f.ReadAt(p, offset)
+}
+
+// reading returns a file that is open for reading: others may close it at any time.
+func (d *Dir) reading(name string) (*os.File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reads++
+	if f := d.open[name]; f != nil {
+		f.last = d.reads
+		return f.File, nil
 	}
-	return err
+	f, err := d.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	for len(d.open) >= maxOpen {
+		oldest, last := "", d.reads
+		for other, r := range d.open {
+			if r.last < last {
+				oldest, last = other, r.last
+			}
+		}
+		d.open[oldest].Close()
+		delete(d.open, oldest)
+	}
+	d.open[name] = &reading{f, d.reads}
+	return f, nil
 }

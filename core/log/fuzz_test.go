@@ -58,8 +58,8 @@ func FuzzReadHeader(f *testing.F) {
 		d := newDisk()
 		name := segmentName(id)
 		d.files[name] = p
-		l := &Log{storage: d, segments: make(map[uint32]*segment)}
-		if err := l.readHeader(id, File{name, int64(len(p))}, root); err != nil {
+		l := &Log{storage: d, root: root, segments: make(map[uint32]*segment)}
+		if err := l.readHeader(id, File{name, int64(len(p))}); err != nil {
 			return
 		}
 		for id, s := range l.segments {

@@ -73,7 +73,7 @@ func TestErasedObjectsAreGoneFromCopies(t *testing.T) {
 	d := settled(t)
 	backup := d.clone()
 	must(t, mustOpen(t, d, 9).l.Erase(alice))
-	backup.files[KeysName] = d.files[KeysName]
+	backup.files[KeysNames[0]] = d.files[KeysNames[0]]
 	w, err := open(backup, 10)
 	must(t, err)
 	if readable, gone := ofOwner(t, w, alice); readable > 0 || gone == 0 {
@@ -89,13 +89,13 @@ func TestErasedObjectsAreGoneFromCopies(t *testing.T) {
 func TestEraseThatFails(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
-	before := bytes.Clone(d.files[KeysName])
+	before := bytes.Clone(d.files[KeysNames[0]])
 	d.fail = syscall.ENOSPC
 	if err := w.l.Erase(alice); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("a full disk: %v", err)
 	}
 	d.fail = nil
-	if w.check(t); !bytes.Equal(before, d.files[KeysName]) {
+	if w.check(t); !bytes.Equal(before, d.files[KeysNames[0]]) {
 		t.Error("the keys are others now")
 	}
 	must(t, w.l.Erase(alice))
@@ -104,27 +104,31 @@ func TestEraseThatFails(t *testing.T) {
 	}
 }
 
-// TestAlteredKeys: whatever bit of the file is flipped, wherever it is cut, if it is
-// missing, or another store's: the log is refused, and the file is named.
+// TestAlteredKeys: whatever bit of both copies is flipped, wherever they are cut, if they
+// are missing, or another store's: the log is refused, and a file is named.
 func TestAlteredKeys(t *testing.T) {
 	good := settled(t)
 	must(t, mustOpen(t, good, 9).l.Erase(alice))
-	p := good.files[KeysName]
-	other := mustOpen(t, newDisk(), 99).disk.files[KeysName]
+	p := good.files[KeysNames[0]]
+	other := mustOpen(t, newDisk(), 99).disk.files[KeysNames[0]]
 	refused := func(what string, p []byte) {
 		t.Helper()
 		d := good.clone()
-		if d.files[KeysName] = p; p == nil {
-			delete(d.files, KeysName)
+		for _, name := range KeysNames {
+			if d.files[name] = p; p == nil {
+				delete(d.files, name)
+			}
 		}
 		var damage *DamageError
 		for _, accept := range []bool{false, true} { // there is nothing to go on with
-			if _, err := openWith(d, 9, accept); !errors.As(err, &damage) || damage.File != KeysName {
+			if _, err := openWith(d, 9, accept); !errors.As(err, &damage) || damage.File != KeysNames[0] {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if !bytes.Equal(d.files[KeysName], p) {
-			t.Errorf("%s: the file was written anew", what)
+		for _, name := range KeysNames {
+			if !bytes.Equal(d.files[name], p) {
+				t.Errorf("%s: %s was written anew", what, name)
+			}
 		}
 	}
 	for i := range p {
@@ -146,9 +150,9 @@ func TestAlteredKeys(t *testing.T) {
 func TestKeysOfANewStore(t *testing.T) {
 	d := newDisk()
 	id := mustOpen(t, d, 1).l.store
-	first := bytes.Clone(d.files[KeysName])
+	first := bytes.Clone(d.files[KeysNames[0]])
 	w := mustOpen(t, d, 2)
-	if w.l.store != id || len(first) == 0 || !bytes.Equal(first, d.files[KeysName]) {
+	if w.l.store != id || len(first) == 0 || !bytes.Equal(first, d.files[KeysNames[0]]) {
 		t.Error("the store is another one after a restart")
 	}
 	must(t, w.write(5))
@@ -158,16 +162,16 @@ func TestKeysOfANewStore(t *testing.T) {
 		delete(d.files, name)
 	}
 	empty := mustOpen(t, d, 4)
-	if at := empty.l.Position(); at.LSN != 0 || empty.l.store != id || !bytes.Equal(first, d.files[KeysName]) {
+	if at := empty.l.Position(); at.LSN != 0 || empty.l.store != id || !bytes.Equal(first, d.files[KeysNames[0]]) {
 		t.Errorf("without its segments it is at record %d, of store %x", at.LSN, empty.l.store)
 	}
 	maps.Copy(d.files, backup.files)
 	same(t, w, mustOpen(t, d, 5))
-	d.files[KeysName] = first[:20]
+	d.files[KeysNames[0]], d.files[KeysNames[1]] = first[:20], first[:20]
 	for _, name := range d.names(segmentSuffix) {
 		delete(d.files, name)
 	}
-	if _, err := open(d, 6); err == nil || !bytes.Equal(d.files[KeysName], first[:20]) {
+	if _, err := open(d, 6); err == nil || !bytes.Equal(d.files[KeysNames[0]], first[:20]) {
 		t.Errorf("half a file of keys: %v", err)
 	}
 	d = newDisk()

@@ -87,13 +87,23 @@ type Storage interface {
 	Files() ([]File, error)
 	// Append adds p to the end of the file that was made last by Append, and
 	// returns when it is durable. Another name makes a new file, with all of p
-	// or not at all.
+	// or not at all; if there is one with this name, it is an error.
 	Append(name string, p []byte) error
-	// Create makes or replaces a file, which is there whole and durable when it
-	// returns nil; otherwise all is as before.
+	// Create makes a file, which is there whole and durable when it returns nil.
+	// If there is one with this name, it is an error: it is never replaced.
 	Create(name string, write func(io.Writer) error) error
+	// Replace makes or replaces a file, likewise.
+	Replace(name string, write func(io.Writer) error) error
 	// Remove removes a file. A crash may bring it back.
 	Remove(name string) error
+	// Cut takes off what lies behind the first bytes of a file that is not appended to.
+	Cut(name string, size int64) error
+	// Watch lists the files as Files does, but none that took the place of one that
+	// was made or listed before, and the bytes of the disk that they take. It is an
+	// ErrAdrift if this is another directory now.
+	Watch() (list []File, disk int64, err error)
+	// Rescue makes a file again that was removed by somebody else, if it can.
+	Rescue(name string) error
 	// Sync makes durable what a file holds, and that it is there: a process
 	// that was killed may have left both in memory alone, and what is built on
 	// them must not outlive them.
@@ -135,6 +145,7 @@ func (p Position) Head() wire.Head {
 // may Read and Walk.
 type Log struct {
 	storage Storage
+	root    seal.Root
 	random  Random
 	store   seal.StoreID
 	keys    *seal.Keys
@@ -145,15 +156,23 @@ type Log struct {
 	buf    []byte
 	failed bool
 	rotate atomic.Bool // the next Append makes a new segment
+	adrift atomic.Bool // the directory is another one: nothing is appended
 
+	writing    chan struct{}     // full while somebody changes the files of the keys
+	generation uint64            // of the keys
+	stored     [sha256.Size]byte // of the files of the keys as they were written last; zero: not yet
+	keysOlder  bool
+
+	taken   map[uint32]bool // numbers of files that are no segments of this log: see damaged
+	missing map[string]bool // Watch's: files that are lost, and were reported
+
+	mu          sync.RWMutex
+	segments    map[uint32]*segment
+	history     []wire.Head      // of segments: the first LSN and the tag of each, no chain value
+	floor       uint32           // segments before this one are needed by no checkpoint to replay
 	base        uint32           // the number of the newest one; 0: none, the empty state
 	from        uint32           // the segment from which on Replay would read behind it
 	checkpoints map[uint32]int64 // the size of each that is there, by number
-
-	mu       sync.RWMutex
-	segments map[uint32]*segment
-	history  []wire.Head // of segments: the first LSN and the tag of each, no chain value
-	floor    uint32      // segments before this one are needed by no checkpoint to replay
 }
 
 // maxHistory bounds the history that is kept, 40 bytes of each segment: older heads
@@ -177,34 +196,34 @@ func Empty(s Storage) (bool, error) {
 // Damage that damaged accepts, by returning nil, is passed over, here and by
 // Replay; nil accepts none.
 func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
-	l := &Log{storage: s, random: random, damaged: damaged, checkpoints: make(map[uint32]int64),
-		segments: make(map[uint32]*segment)}
+	l := &Log{storage: s, root: root, random: random, damaged: damaged,
+		writing: make(chan struct{}, 1), taken: make(map[uint32]bool), missing: make(map[string]bool),
+		checkpoints: make(map[uint32]int64), segments: make(map[uint32]*segment)}
 	files, err := s.Files()
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}
-	newest, keys := uint32(0), int64(-1) // the size of the keys' file, if it is there
+	newest, keys := uint32(0), make(map[string]int64) // the sizes of the files of the keys
 	for _, f := range files {
 		if id, ok := number(f.Name, segmentSuffix); ok {
-			if err := l.readHeader(id, f, root); err != nil {
+			if err := l.readHeader(id, f); err != nil {
 				return nil, err
 			}
-			newest = id
+			newest, l.taken[id] = id, l.segments[id] == nil
 		} else if n, ok := number(f.Name, checkpointSuffix); ok {
 			l.checkpoints[n] = f.Size
-		} else if f.Name == KeysName {
-			keys = f.Size
+		} else if slices.Contains(KeysNames[:], f.Name) {
+			keys[f.Name] = f.Size
 		}
 	}
-	if empty := newest == 0 && len(l.checkpoints) == 0; empty && keys < 0 {
+	if empty := newest == 0 && len(l.checkpoints) == 0; empty && len(keys) == 0 {
 		var seed [seal.KeySize]byte
 		_, _ = l.random(l.store[:])
 		_, _ = l.random(seed[:])
 		l.keys = seal.Derive(root, l.store)
-		return l, l.writeKeys(seal.NewDataKeys(seed))
+		return l, l.writeKeys(seal.NewDataKeys(seed), 1)
 	} else if empty { // nothing was written, or all is gone: clients tell
-		err = s.ReadAt(KeysName, l.store[:], keysStoreAt)
-		l.keys = seal.Derive(root, l.store)
+		err = l.findStore(keys)
 	} else if l.keys == nil {
 		err = fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
 	} else { // the others were durable before it was made
@@ -264,8 +283,8 @@ func (l *Log) Rotate() { l.rotate.Store(true) }
 // must follow on. After an error, which may leave any part of them on the disk, the Log
 // takes no more until Resume.
 func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
-	if l.failed {
-		return nil, nil, ErrFailed
+	if err := l.mayAppend(); err != nil {
+		return nil, nil, err
 	}
 	defer func() { l.failed = err != nil }()
 	n, need, records := 0, int64(0), 0
@@ -322,9 +341,23 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 	return at, groups[n:], nil
 }
 
+// mayAppend says why the log takes no records, if it does not.
+func (l *Log) mayAppend() error {
+	if l.failed {
+		return ErrFailed
+	}
+	if l.failed = l.adrift.Load(); l.failed {
+		return ErrAdrift
+	}
+	return nil
+}
+
 // Resume makes a new segment, after a failed write: what follows is not mixed
 // with what that may have left.
 func (l *Log) Resume() error {
+	if l.adrift.Load() {
+		return ErrAdrift
+	}
 	err := l.newSegment()
 	l.failed = err != nil
 	return err
@@ -334,6 +367,9 @@ func (l *Log) Resume() error {
 // end of the one before.
 func (l *Log) newSegment() error {
 	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End, firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
+	for l.taken[s.id] {
+		s.id++
+	}
 	if s.id >= maxSegments {
 		return errors.New("the store has had as many segments as it can have")
 	}

@@ -137,6 +137,7 @@ func TestNewSegmentThatFails(t *testing.T) {
 			for _, name := range clone.names(segmentSuffix) {
 				d.files[name] = clone.files[name]
 			}
+			d.unsure = map[string]bool{segmentName(w.l.Position().Segment + 1): true}
 		}
 		w.check(t)
 		if got, want := mustOpen(t, d.clone(), 11).l.Position().LSN, w.l.Position().LSN; got != want {

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
-	"io"
 
 	"motte/core/frame"
 	"motte/core/seal"
@@ -60,7 +59,7 @@ func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
 
 // readHeader reads the header of a segment. The first one says which store this
 // is: with a wrong one, or the wrong root key, no header authenticates.
-func (l *Log) readHeader(id uint32, f File, root seal.Root) error {
+func (l *Log) readHeader(id uint32, f File) error {
 	p := make([]byte, headerSize)
 	if f.Size < headerSize || f.Size > segmentMax {
 		return l.damage(f.Name, f.Size, "no segment ends here")
@@ -82,7 +81,7 @@ func (l *Log) readHeader(id uint32, f File, root seal.Root) error {
 	r.Copy(s.chain[:])
 	keys := l.keys
 	if keys == nil {
-		keys = seal.Derive(root, store)
+		keys = seal.Derive(l.root, store)
 	}
 	if !hmac.Equal(s.header(store, keys), p) || s.id != id {
 		return l.damage(f.Name, 0, "the header fails its check: it was altered or moved, or the root key is another")
@@ -99,65 +98,4 @@ func (l *Log) damage(file string, offset int64, what string) error {
 		return l.damaged(e)
 	}
 	return e
-}
-
-// KeysName is the file of the secret of the data keys. It lies in no checkpoint,
-// and no backup may hold it: whoever keeps a copy can open what was erased since.
-//
-//	magic "MKEY" | version 2 | reserved 3 | store 16 | salt 16 | the secret, sealed
-const (
-	KeysName    = "data.keys"
-	keysMagic   = "MKEY"
-	keysStoreAt = 8        // where the store's identifier lies
-	maxKeys     = 64 << 20 // bytes
-)
-
-// readKeys reads the secret of the data keys, from a file of this size; below 0: there
-// is none.
-func (l *Log) readKeys(size int64) error {
-	if size < 0 || size > maxKeys {
-		return &DamageError{KeysName, 0, "the data keys are missing: without them no object can be opened"}
-	}
-	p := make([]byte, size)
-	if err := l.storage.ReadAt(KeysName, p, 0); err != nil {
-		return fmt.Errorf("read %s: %w", KeysName, err)
-	}
-	head := l.keysHeader()
-	keys, ok := l.keys.OpenDataKeys(p[min(len(head), len(p)):])
-	if !ok || string(p[:len(head)]) != string(head) {
-		return &DamageError{KeysName, 0, "the data keys fail their check: they were altered, or are of another store or root key"}
-	}
-	l.keys.Use(keys)
-	return nil
-}
-
-func (l *Log) keysHeader() frame.Writer {
-	return frame.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(l.store[:])
-}
-
-// HasKey reports whether an owner has a data key. Anybody may ask.
-func (l *Log) HasKey(owner uint32) bool { return l.keys.Has(owner) }
-
-// Erase destroys the data keys of owners: when it returns nil, no copy is left
-// that this Log ever wrote, but for what the medium keeps of files removed.
-func (l *Log) Erase(owners ...uint32) error {
-	keys := l.keys.Data()
-	for _, o := range owners {
-		keys = keys.Puncture(o)
-	}
-	return l.writeKeys(keys)
-}
-
-func (l *Log) writeKeys(keys seal.DataKeys) error {
-	var salt seal.Salt
-	_, _ = l.random(salt[:])
-	p := l.keysHeader().Bytes(l.keys.SealDataKeys(salt, keys))
-	if len(p) > maxKeys {
-		return fmt.Errorf("more keys were erased than %s can say", KeysName)
-	}
-	if err := l.storage.Create(KeysName, func(w io.Writer) error { _, err := w.Write(p); return err }); err != nil {
-		return fmt.Errorf("write %s: %w", KeysName, err)
-	}
-	l.keys.Use(keys)
-	return nil
 }

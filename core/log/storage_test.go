@@ -24,6 +24,7 @@ type disk struct {
 	files   map[string][]byte
 	current string            // the file that Append made last
 	removed map[string][]byte // that a crash may bring back
+	unsure  map[string]bool   // files that an Append has left that failed: the next one replaces them
 	calls   []string          // all that changed something, or failed to
 
 	fail error                           // of every Append and Create, until it is nil again
@@ -55,6 +56,8 @@ func (d *disk) Append(name string, p []byte) error {
 	var old []byte
 	if name == d.current {
 		old = d.files[name]
+	} else if d.files[name] != nil && !d.unsure[name] {
+		return fs.ErrExist
 	}
 	if d.fails(name) {
 		if name == d.current && d.left != nil {
@@ -67,6 +70,16 @@ func (d *disk) Append(name string, p []byte) error {
 }
 
 func (d *disk) Create(name string, write func(io.Writer) error) error {
+	d.mu.Lock()
+	there := d.files[name] != nil
+	d.mu.Unlock()
+	if there {
+		return fs.ErrExist
+	}
+	return d.Replace(name, write)
+}
+
+func (d *disk) Replace(name string, write func(io.Writer) error) error {
 	var b bytes.Buffer
 	err := write(&b) // which may read, and others append meanwhile
 	d.mu.Lock()
@@ -93,6 +106,21 @@ func (d *disk) Remove(name string) error {
 	delete(d.files, name)
 	return nil
 }
+
+func (d *disk) Cut(name string, size int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.calls = append(d.calls, "cut "+name)
+	d.files[name] = d.files[name][:size]
+	return nil
+}
+
+func (d *disk) Watch() ([]File, int64, error) {
+	list, err := d.Files()
+	return list, 0, err
+}
+
+func (d *disk) Rescue(string) error { return fs.ErrNotExist }
 
 func (d *disk) Sync(name string) error {
 	d.mu.Lock()

@@ -164,12 +164,33 @@ func (n node) below(owner uint32) node {
 	return node{n.owner | bit<<(n.levels-1), n.levels - 1, [KeySize]byte(m.Sum(nil))}
 }
 
-const nodeSize = 4 + 1 + KeySize
+// Sizes of what is sealed, in bytes.
+const (
+	generationSize = 8
+	nodeSize       = 4 + 1 + KeySize
+)
 
-// SealDataKeys seals the secret under the root key: salt 16, and, sealed, of each
-// node owner 4 | levels 1 | seed 32.
-func (k *Keys) SealDataKeys(s Salt, keys DataKeys) []byte {
-	var plain []byte
+// Common returns what gives the keys that both give: one that was taken away from either
+// is taken away.
+func (k DataKeys) Common(other DataKeys) (both DataKeys) {
+	for _, n := range k {
+		if i := other.above(n.owner); i >= 0 && other[i].levels >= n.levels {
+			both = append(both, n)
+		}
+	}
+	for _, n := range other {
+		if i := k.above(n.owner); i >= 0 && k[i].levels > n.levels {
+			both = append(both, n)
+		}
+	}
+	slices.SortFunc(both, func(a, b node) int { return int(a.owner) - int(b.owner) })
+	return both
+}
+
+// SealDataKeys seals the secret under the root key: salt 16, and, sealed, its
+// generation 8, and of each node owner 4 | levels 1 | seed 32.
+func (k *Keys) SealDataKeys(s Salt, generation uint64, keys DataKeys) []byte {
+	plain := binary.BigEndian.AppendUint64(nil, generation)
 	for i := range keys {
 		plain = append(binary.BigEndian.AppendUint32(plain, keys[i].owner), keys[i].levels)
 		plain = append(plain, keys[i].seed[:]...)
@@ -178,18 +199,18 @@ func (k *Keys) SealDataKeys(s Salt, keys DataKeys) []byte {
 }
 
 // OpenDataKeys opens what SealDataKeys made; false: it is something else.
-func (k *Keys) OpenDataKeys(p []byte) (keys DataKeys, ok bool) {
+func (k *Keys) OpenDataKeys(p []byte) (keys DataKeys, generation uint64, ok bool) {
 	if len(p) < SaltSize {
-		return nil, false
+		return nil, 0, false
 	}
 	plain, err := k.salted("data keys", Salt(p[:SaltSize])).Open(nil, Nonce(0), p[SaltSize:], nil)
-	if err != nil || len(plain)%nodeSize != 0 {
-		return nil, false
+	if err != nil || len(plain)%nodeSize != generationSize {
+		return nil, 0, false
 	}
-	for n := range slices.Chunk(plain, nodeSize) {
+	for n := range slices.Chunk(plain[generationSize:], nodeSize) {
 		keys = append(keys, node{binary.BigEndian.Uint32(n), n[4], [KeySize]byte(n[5:])})
 	}
-	return keys, true
+	return keys, binary.BigEndian.Uint64(plain), true
 }
 
 // Data returns where the principals' data keys come from.

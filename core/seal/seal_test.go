@@ -15,7 +15,7 @@ func TestKeysAreIndependent(t *testing.T) {
 	for _, k := range []*Keys{Derive(Root{1}, StoreID{1}), Derive(Root{1}, StoreID{2}), Derive(Root{2}, StoreID{1})} {
 		for _, key := range [][]byte{k.Identity(), k.TLSSeed(), k.derive("data"), k.derive("record head"), k.MAC(nil),
 			k.Bodies(CoreOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil),
-			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, nil)[SaltSize:], k.salted("data keys", Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
+			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, 0, nil)[SaltSize:], k.salted("data keys", Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
 			if seen[string(key)] {
 				t.Fatalf("key %x", key)
 			}
@@ -52,7 +52,7 @@ func TestDerivationIsFixed(t *testing.T) {
 		"bodies":     {bodies, "5626c5606f23e868f63442f37610d549e36b49ddd937b17dcc4eabaa3fa8df1ed6fff2af34f4f07f"},
 		"checkpoint": {k.Checkpoint(Salt{8}).Seal(nil, nonce, []byte("piece"), []byte("header")), "10f95d871ef242246fa2eb25eda517309acceda8c8"},
 		"data key":   {leaf[:], "45366776ff9c8cd41a866deff420b0490e8d06ed570d548ca295a82efde513aa"},
-		"data keys":  {k.SealDataKeys(Salt{8}, fixed), "08000000000000000000000000000000ba741d1b04ce79a63769170fe2a68a9bad0c199bda1188c6124e6ed291ea50554f4c1e6e66d7d204dd235e5dfe9f21927594624bda"},
+		"data keys":  {k.SealDataKeys(Salt{8}, 7, fixed), "08000000000000000000000000000000ba741d1b1cc771a63769170ffaaf829cad0c199bda1188c6124e6ed291ea50554f4c1e6e6686f2afcfe4519d732b6c5b1674bbc4c7da111d6ad39d522a"},
 	} {
 		if got := hex.EncodeToString(x.got); got != x.want {
 			t.Errorf("%s is %s, want %s", name, got, x.want)
@@ -134,6 +134,35 @@ func TestPuncture(t *testing.T) {
 	}
 }
 
+// TestCommon: a key is in what two secrets have in common if it is in both, whatever was
+// taken away from either, in whatever order; and it is the same key.
+func TestCommon(t *testing.T) {
+	sample := []uint32{0, 1, 2, 3, 4, 7, 8, 100, 1 << 23, 1<<levels - 1}
+	of := func(owners ...uint32) DataKeys {
+		keys := fixed
+		for _, o := range owners {
+			keys = keys.Puncture(o)
+		}
+		return keys
+	}
+	for _, c := range [][2]DataKeys{{fixed, fixed}, {fixed, of(3)}, {of(3), of(2)}, {of(3, 2), of(2)}, {of(1, 1<<23), of(100, 8)},
+		{of(sample...), fixed}, {nil, fixed}, {nil, nil}, {of(2, 3), of(3, 2)}} {
+		for _, common := range []DataKeys{c[0].Common(c[1]), c[1].Common(c[0])} {
+			for _, o := range sample {
+				_, first := c[0].Key(o)
+				_, second := c[1].Key(o)
+				got, ok := common.Key(o)
+				if want, _ := fixed.Key(o); ok != (first && second) || ok && got != want {
+					t.Errorf("key of %d is in %v, %v, and in both together: %v", o, first, second, ok)
+				}
+			}
+			if !slices.Equal(common, common.Common(common)) {
+				t.Error("a secret is not what it has in common with itself")
+			}
+		}
+	}
+}
+
 // TestPunctureLeavesNothing: no part of the path to a key that was taken away is
 // left, in this secret or where it is sealed.
 func TestPunctureLeavesNothing(t *testing.T) {
@@ -145,7 +174,7 @@ func TestPunctureLeavesNothing(t *testing.T) {
 	}
 	k := Derive(Root{1}, StoreID{1})
 	keys := fixed.Puncture(owner)
-	plain, err := k.salted("data keys", Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, keys)[SaltSize:], nil)
+	plain, err := k.salted("data keys", Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, 1, keys)[SaltSize:], nil)
 	if err != nil || len(path) != levels+1 || len(keys) != levels {
 		t.Fatal(err, len(path), len(keys))
 	}
@@ -170,7 +199,7 @@ func TestPunctureAll(t *testing.T) {
 		t.Errorf("%d nodes are left", len(keys))
 	}
 	k := Derive(Root{1}, StoreID{1})
-	if again, ok := k.OpenDataKeys(k.SealDataKeys(Salt{2}, keys)); !ok || len(again) != 0 {
+	if again, _, ok := k.OpenDataKeys(k.SealDataKeys(Salt{2}, 1, keys)); !ok || len(again) != 0 {
 		t.Errorf("a secret of nothing is read as %v, %v", again, ok)
 	}
 }
@@ -179,28 +208,28 @@ func TestPunctureAll(t *testing.T) {
 func TestDataKeysAreKept(t *testing.T) {
 	k := Derive(Root{1}, StoreID{1})
 	for _, keys := range []DataKeys{fixed, fixed.Puncture(1), fixed.Puncture(1).Puncture(2).Puncture(99)} {
-		sealed := k.SealDataKeys(Salt{3}, keys)
-		if got, ok := k.OpenDataKeys(sealed); !ok || !slices.Equal(got, keys) {
+		sealed := k.SealDataKeys(Salt{3}, 1<<40, keys)
+		if got, generation, ok := k.OpenDataKeys(sealed); !ok || generation != 1<<40 || !slices.Equal(got, keys) {
 			t.Fatalf("%d nodes came back, of %d, %v", len(got), len(keys), ok)
 		}
 		for i := range sealed {
 			bad := bytes.Clone(sealed)
 			bad[i] ^= 1 << (i % 8)
-			if _, ok := k.OpenDataKeys(bad); ok {
+			if _, _, ok := k.OpenDataKeys(bad); ok {
 				t.Fatalf("byte %d flipped: opened", i)
 			}
-			if _, ok := k.OpenDataKeys(sealed[:i]); ok {
+			if _, _, ok := k.OpenDataKeys(sealed[:i]); ok {
 				t.Fatalf("cut to %d bytes: opened", i)
 			}
 		}
 		for name, other := range map[string]*Keys{"root key": Derive(Root{2}, StoreID{1}), "store": Derive(Root{1}, StoreID{2})} {
-			if _, ok := other.OpenDataKeys(sealed); ok {
+			if _, _, ok := other.OpenDataKeys(sealed); ok {
 				t.Errorf("another %s opens it", name)
 			}
 		}
 	}
-	odd := k.salted("data keys", Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, nodeSize+1), nil)
-	if _, ok := k.OpenDataKeys(odd); ok {
+	odd := k.salted("data keys", Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, generationSize+nodeSize+1), nil)
+	if _, _, ok := k.OpenDataKeys(odd); ok {
 		t.Error("half a node is read")
 	}
 }

@@ -69,15 +69,18 @@ func (n *names) change(m move) {
 	n.moves = append(n.moves, m)
 }
 
-// has reports whether a node has a name.
-func (n *names) has(node uint64) bool {
+// count counts the names of a node.
+func (n *names) count(node uint64) (links uint32) {
 	for _, other := range n.now {
 		if other == node {
-			return true
+			links++
 		}
 	}
-	return false
+	return links
 }
+
+// has reports whether a node has a name.
+func (n *names) has(node uint64) bool { return n.count(node) > 0 }
 
 // in lists a directory, sorted by name.
 func (n *names) in(dir uint64) []entry {

@@ -8,7 +8,7 @@ import (
 )
 
 // kernel answers the kernel's requests for a mounted volume. What is not here
-// (links, holes, extended attributes) the kernel refuses or does without.
+// (symbolic links, holes, extended attributes) the kernel refuses or does without.
 //
 // Every file is opened for direct I/O and no name or attribute may be cached:
 // each system call comes here, in order, and nothing outlives the mount.
@@ -40,10 +40,10 @@ func (k kernel) find(id uint64, err syscall.Errno) (*node, fuse.Status) {
 	return n, fuse.OK
 }
 
-func (n *node) attr(id uint64, out *fuse.Attr) {
+func (k kernel) attr(id uint64, n *node, out *fuse.Attr) {
 	*out = fuse.Attr{Ino: id, Mode: n.mode, Nlink: 1, Owner: fuse.Owner{Uid: n.uid, Gid: n.gid}, Blksize: pageSize}
 	if n.file != nil {
-		out.Size, out.Blocks = uint64(n.now.size), uint64(len(n.now.pages)*perPage)
+		out.Size, out.Blocks, out.Nlink = uint64(n.now.size), uint64(len(n.now.pages)*perPage), k.names.count(id)
 	}
 	out.SetTimes(&n.modified, &n.modified, &n.modified)
 }
@@ -58,7 +58,7 @@ func (k kernel) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, out *f
 		return fuse.ENOENT
 	}
 	out.NodeId = id
-	k.nodes[id].attr(id, &out.Attr)
+	k.attr(id, k.nodes[id], &out.Attr)
 	return fuse.OK
 }
 
@@ -68,7 +68,7 @@ func (k kernel) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut
 		return code
 	}
 	defer k.mu.Unlock()
-	n.attr(in.NodeId, &out.Attr)
+	k.attr(in.NodeId, n, &out.Attr)
 	return fuse.OK
 }
 
@@ -100,7 +100,7 @@ func (k kernel) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut
 		}
 		n.truncate(int64(size))
 	}
-	n.attr(in.NodeId, &out.Attr)
+	k.attr(in.NodeId, n, &out.Attr)
 	return fuse.OK
 }
 
@@ -123,7 +123,7 @@ func (k kernel) add(in *fuse.InHeader, name string, n *node, out *fuse.EntryOut)
 	k.nodes[id] = n
 	k.names.change(move{e: id})
 	out.NodeId = id
-	n.attr(id, &out.Attr)
+	k.attr(id, n, &out.Attr)
 	return fuse.OK
 }
 
@@ -134,6 +134,26 @@ func (k kernel) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fus
 func (k kernel) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	out.OpenFlags = fuse.FOPEN_DIRECT_IO
 	return k.add(&in.InHeader, name, &node{file: newFile(), mode: syscall.S_IFREG | in.Mode&0o7777}, &out.EntryOut)
+}
+
+// Link gives a file another name.
+func (k kernel) Link(_ <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
+	n, code := k.change(in.Oldnodeid)
+	if code != fuse.OK {
+		return code
+	}
+	defer k.mu.Unlock()
+	e := entry{in.NodeId, name}
+	switch {
+	case k.names.now[e] != 0:
+		return fuse.Status(syscall.EEXIST)
+	case k.writeError != 0:
+		return fuse.Status(k.writeError)
+	}
+	k.names.change(move{e: in.Oldnodeid})
+	out.NodeId = in.Oldnodeid
+	k.attr(in.Oldnodeid, n, &out.Attr)
+	return fuse.OK
 }
 
 func (k kernel) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {

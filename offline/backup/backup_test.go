@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,9 +74,9 @@ func (s *store) backup(to string, o Options) (*Report, error) {
 // records counts what a backup leads to, which has to be whole.
 func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	t.Helper()
-	keys, err := os.ReadFile(filepath.Join(s.dir, log.KeysName))
+	keys, err := os.ReadFile(filepath.Join(s.dir, log.KeysNames[0]))
 	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, log.KeysName), keys, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, log.KeysNames[0]), keys, 0o600))
 	d, err := log.OpenDir(dir)
 	must(t, err)
 	defer d.Close()
@@ -285,7 +286,7 @@ func FuzzManifest(f *testing.F) {
 			return
 		}
 		for _, e := range m.Files {
-			if !filepath.IsLocal(e.File) || strings.ContainsAny(e.File+e.Name, "/\\") || e.Name == log.KeysName || e.Size < 0 {
+			if !filepath.IsLocal(e.File) || strings.ContainsAny(e.File+e.Name, "/\\") || slices.Contains(log.KeysNames[:], e.Name) || e.Size < 0 {
 				t.Errorf("%+v", e)
 			}
 		}

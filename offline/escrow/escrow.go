@@ -68,13 +68,28 @@ func Read(dir, rootKey string, now time.Time) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the root key: %w", err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, log.KeysName))
-	if err != nil {
-		return nil, fmt.Errorf("read the data keys: %w", err)
+	// Of the two copies the newer one: while an erasure is under way, that is one more.
+	var newest *Keys
+	var generation uint64
+	var failed error
+	for _, name := range log.KeysNames {
+		k := &Keys{Root: root, Made: now.UTC().Truncate(time.Second)}
+		k.Data, err = os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("read the data keys: %w", err))
+			continue
+		}
+		_, n, err := k.open()
+		if err != nil {
+			failed = errors.Join(failed, err)
+		} else if newest == nil || n > generation {
+			newest, generation = k, n
+		}
 	}
-	k := &Keys{root, data, now.UTC().Truncate(time.Second)}
-	_, err = k.open()
-	return k, err
+	if newest == nil {
+		return nil, failed
+	}
+	return newest, nil
 }
 
 // dataFront is what lies before the sealed secret in its file: magic "MKEY"
@@ -82,15 +97,15 @@ func Read(dir, rootKey string, now time.Time) (*Keys, error) {
 const dataFront = 24
 
 // open opens the secret of the data keys.
-func (k *Keys) open() (seal.DataKeys, error) {
+func (k *Keys) open() (list seal.DataKeys, generation uint64, err error) {
 	if len(k.Data) < dataFront || string(k.Data[:4]) != "MKEY" || k.Data[4] != log.KeysVersion {
-		return nil, fmt.Errorf("%w: %s is not a file of them of version %d", ErrKeys, log.KeysName, log.KeysVersion)
+		return nil, 0, fmt.Errorf("%w: %s is not a file of them of version %d", ErrKeys, log.KeysNames[0], log.KeysVersion)
 	}
-	list, ok := seal.Derive(k.Root, k.Store()).OpenDataKeys(k.Data[dataFront:])
+	list, generation, ok := seal.Derive(k.Root, k.Store()).OpenDataKeys(k.Data[dataFront:])
 	if !ok {
-		return nil, ErrKeys
+		return nil, 0, ErrKeys
 	}
-	return list, nil
+	return list, generation, nil
 }
 
 // Store returns the identifier of the store.
@@ -164,6 +179,6 @@ func decode(text []byte) (*Keys, error) {
 		return nil, ErrNoExport
 	}
 	k := &Keys{seal.Root(root), x.Data, x.Made}
-	_, err = k.open()
+	_, _, err = k.open()
 	return k, err
 }

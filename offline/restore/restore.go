@@ -140,17 +140,23 @@ func (r *Report) open(ctx context.Context, c Config) error {
 	return errors.Join(err, s.Close())
 }
 
-// putKeys puts the data keys into their place, which makes the directory a store.
+// putKeys puts both copies of the data keys into their place, which makes the directory a
+// store.
 func putKeys(c Config) error {
-	path := filepath.Join(c.Dir, log.KeysName)
-	if _, err := os.Stat(path); err == nil {
-		return nil // an erasure that the log speaks of was finished
+	for _, name := range log.KeysNames {
+		path := filepath.Join(c.Dir, name)
+		if _, err := os.Stat(path); err == nil {
+			continue // an erasure that the log speaks of was finished
+		}
+		temporary := filepath.Join(c.Dir, "new-"+name)
+		if err := write(temporary, c.Keys.Data); err != nil {
+			return err
+		}
+		if err := errors.Join(os.Rename(temporary, path), log.SyncPath(c.Dir)); err != nil {
+			return err
+		}
 	}
-	temporary := filepath.Join(c.Dir, "new-"+log.KeysName)
-	if err := write(temporary, c.Keys.Data); err != nil {
-		return err
-	}
-	return errors.Join(os.Rename(temporary, path), log.SyncPath(c.Dir), syncParent(c.Dir))
+	return syncParent(c.Dir)
 }
 
 // syncParent makes the name of the directory durable; a parent that may not be

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -23,7 +25,7 @@ type directory struct {
 }
 
 // openDirectory opens a data directory, which no Core may have open, and none can
-// open until it is closed. On a medium that can't be written to there is no lock.
+// open until it is closed.
 func openDirectory(path string) (*directory, error) {
 	if info, err := os.Stat(path); err != nil {
 		return nil, err
@@ -31,15 +33,9 @@ func openDirectory(path string) (*directory, error) {
 		return nil, fmt.Errorf("%s is no directory", path)
 	}
 	d := &directory{path: path, open: make(map[string]*os.File)}
-	lock, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDONLY|os.O_CREATE, 0o600)
-	if errors.Is(err, syscall.EROFS) || errors.Is(err, os.ErrPermission) {
-		return d, nil
-	} else if err != nil {
+	lock, err := log.LockDir(path)
+	if err != nil {
 		return nil, err
-	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
-		lock.Close()
-		return nil, log.ErrLocked
 	}
 	d.lock = lock
 	return d, nil
@@ -49,17 +45,16 @@ func (d *directory) Close() (err error) {
 	for _, f := range d.open {
 		err = errors.Join(err, f.Close())
 	}
-	if d.lock != nil {
-		err = errors.Join(err, d.lock.Close())
-	}
-	return err
+	return errors.Join(err, d.lock.Close())
 }
 
 func (d *directory) Files() (list []log.File, err error) {
 	entries, err := os.ReadDir(d.path)
 	for _, e := range entries {
 		info, errInfo := e.Info()
-		if errInfo == nil && info.Mode().IsRegular() && !strings.HasPrefix(e.Name(), leftover) {
+		if errInfo == nil && !info.Mode().IsRegular() {
+			errInfo = log.Irregular(e.Name())
+		} else if errInfo == nil && !strings.HasPrefix(e.Name(), leftover) {
 			list = append(list, log.File{Name: e.Name(), Size: info.Size()})
 		}
 		err = errors.Join(err, errInfo)
@@ -79,10 +74,14 @@ func (d *directory) ReadAt(name string, p []byte, offset int64) (err error) {
 	return err
 }
 
-func (d *directory) Sync(string) error                          { return nil }
-func (d *directory) Append(string, []byte) error                { return errReadOnly }
-func (d *directory) Create(string, func(io.Writer) error) error { return errReadOnly }
-func (d *directory) Remove(string) error                        { return errReadOnly }
+func (d *directory) Sync(string) error                           { return nil }
+func (d *directory) Append(string, []byte) error                 { return errReadOnly }
+func (d *directory) Create(string, func(io.Writer) error) error  { return errReadOnly }
+func (d *directory) Replace(string, func(io.Writer) error) error { return errReadOnly }
+func (d *directory) Remove(string) error                         { return errReadOnly }
+func (d *directory) Cut(string, int64) error                     { return errReadOnly }
+func (d *directory) Rescue(string) error                         { return errReadOnly }
+func (d *directory) Watch() ([]log.File, int64, error)           { return nil, 0, errReadOnly }
 
 // patient is a Storage that reads what can be read: sectors that the disk does not
 // give, and what is missing of a file that was cut off, are zeros, which no check
@@ -109,14 +108,15 @@ func (d *patient) Files() ([]log.File, error) {
 		d.sizes[f.Name] = f.Size
 		list[i].Size = max(f.Size, d.whole[f.Name])
 	}
-	for name, p := range d.memory {
+	for _, name := range slices.Sorted(maps.Keys(d.memory)) {
+		p := d.memory[name]
 		list = append(list, log.File{Name: name, Size: int64(len(p))})
 	}
 	return list, err
 }
 
-func (d *patient) Create(name string, write func(io.Writer) error) error {
-	err := d.Storage.Create(name, write)
+func (d *patient) Replace(name string, write func(io.Writer) error) error {
+	err := d.Storage.Replace(name, write)
 	if err == nil {
 		delete(d.memory, name)
 	}

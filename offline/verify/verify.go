@@ -23,7 +23,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,7 +88,7 @@ func Open(path string, root seal.Root, change bool) (*Store, error) {
 	storage, s.close = d, d.Close
 	if empty, err := log.Empty(d); err != nil || empty {
 		err = errors.Join(err, fmt.Errorf("%w in %s", ErrNoStore, path))
-		if _, errKeys := os.Stat(filepath.Join(path, log.KeysName)); errKeys == nil {
+		if keys, _ := filepath.Glob(filepath.Join(path, log.KeysNames[0]+"*")); len(keys) > 0 {
 			err = &log.DamageError{File: path, What: "there are the keys of a store, and no segment of it. Restore a backup"}
 		}
 		return nil, errors.Join(err, d.Close())
@@ -116,7 +115,9 @@ func Open(path string, root seal.Root, change bool) (*Store, error) {
 func OpenWith(path string, root seal.Root, keys []byte) (*Store, error) {
 	s, err := Open(path, root, true)
 	if err == nil {
-		s.disk.memory[log.KeysName] = keys
+		for _, name := range log.KeysNames {
+			s.disk.memory[name] = keys
+		}
 	}
 	return s, err
 }

@@ -1,0 +1,179 @@
+package log
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+
+	"motte/core/frame"
+	"motte/core/seal"
+)
+
+// KeysNames are the files of the secret of the data keys: two copies, so that one can be
+// lost. It lies in no checkpoint, and no backup may hold it: whoever keeps a copy can open
+// what was erased since.
+//
+//	magic "MKEY" | version 2 | reserved 3 | store 16 | salt 16
+//	sealed: generation 8 | of each node: owner 4 | levels 1 | seed 32
+//
+// Each erasure has a generation of its own, and checkpoints remember it: an older pair that
+// is put back is noticed. A key that was taken away from either copy is taken away, whatever
+// a crash left of the other.
+var KeysNames = [2]string{"data.keys", "data.keys.copy"}
+
+const (
+	keysMagic   = "MKEY"
+	keysStoreAt = 8        // where the store's identifier lies
+	maxKeys     = 64 << 20 // bytes
+)
+
+// keysFile is one copy, opened.
+type keysFile struct {
+	keys       seal.DataKeys
+	generation uint64
+	sum        [sha256.Size]byte // of all of it
+}
+
+// findStore returns the identifier of a store that has no segment yet, from its keys.
+func (l *Log) findStore(sizes map[string]int64) (err error) {
+	for _, name := range KeysNames {
+		size, there := sizes[name]
+		if !there {
+			continue
+		}
+		if err = l.storage.ReadAt(name, l.store[:], keysStoreAt); err == nil {
+			l.keys = seal.Derive(l.root, l.store)
+			_, err = l.readKeysFile(name, size)
+		}
+		if err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// readKeys reads the secret of the data keys. Only what both copies give counts; a copy
+// that can't be read is written again by Watch.
+func (l *Log) readKeys(sizes map[string]int64) error {
+	var found []keysFile
+	var failed error
+	for _, name := range KeysNames {
+		size, there := sizes[name]
+		if !there {
+			size = -1
+		}
+		if f, err := l.readKeysFile(name, size); err == nil {
+			found = append(found, f)
+		} else {
+			failed = errors.Join(failed, err)
+			l.missing[name] = true
+		}
+	}
+	if len(found) == 0 {
+		return failed
+	}
+	first, last := found[0], found[len(found)-1]
+	l.keys.Use(first.keys.Common(last.keys))
+	l.generation = max(first.generation, last.generation)
+	if failed == nil && first.sum == last.sum {
+		l.stored = first.sum
+	}
+	return nil
+}
+
+// readKeysFile reads one copy, from a file of this size; below 0: there is none.
+func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
+	if size < 0 || size > maxKeys {
+		return f, &DamageError{name, 0, "the data keys are missing: without them no object can be opened"}
+	}
+	p := make([]byte, size)
+	if err := l.storage.ReadAt(name, p, 0); err != nil {
+		return f, fmt.Errorf("read %s: %w", name, err)
+	}
+	ok, head := false, l.keysHeader()
+	f.sum = sha256.Sum256(p)
+	f.keys, f.generation, ok = l.keys.OpenDataKeys(p[min(len(head), len(p)):])
+	if !ok || string(p[:len(head)]) != string(head) {
+		return f, &DamageError{name, 0, "the data keys fail their check: they were altered, or are of another store or root key"}
+	}
+	return f, nil
+}
+
+func (l *Log) keysHeader() frame.Writer {
+	return frame.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(l.store[:])
+}
+
+// HasKey reports whether an owner has a data key. Anybody may ask.
+func (l *Log) HasKey(owner uint32) bool { return l.keys.Has(owner) }
+
+// knowKeys compares the keys with what a checkpoint knows of them. Erasures behind it are
+// done again, so it need not know of those.
+func (l *Log) knowKeys(generation uint64) {
+	if l.keysOlder = l.generation < generation; l.keysOlder {
+		l.generation, l.stored = generation, [sha256.Size]byte{} // Watch writes them as the newest ones
+	}
+}
+
+// KeysOlder reports whether the keys were older than those that the checkpoint knew: an
+// older pair was put back, and with it keys that had been destroyed.
+func (l *Log) KeysOlder() bool { return l.keysOlder }
+
+// Erase destroys the data keys of owners: when it returns nil, no copy is left
+// that this Log ever wrote, but for what the medium keeps of files removed.
+func (l *Log) Erase(owners ...uint32) error {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	keys := l.keys.Data()
+	for _, o := range owners {
+		keys = keys.Puncture(o)
+	}
+	return l.writeKeys(keys, l.generation+1)
+}
+
+// writeKeys writes both copies. From the first on these are the keys, so that Watch does
+// not write older ones over it.
+func (l *Log) writeKeys(keys seal.DataKeys, generation uint64) error {
+	var salt seal.Salt
+	_, _ = l.random(salt[:])
+	p := l.keysHeader().Bytes(l.keys.SealDataKeys(salt, generation, keys))
+	if len(p) > maxKeys {
+		return fmt.Errorf("more keys were erased than %s can say", KeysNames[0])
+	}
+	for _, name := range KeysNames {
+		err := l.storage.Replace(name, func(w io.Writer) error { _, err := w.Write(p); return err })
+		if err != nil {
+			return fmt.Errorf("write %s: %w", name, err)
+		}
+		l.keys.Use(keys)
+		l.generation, l.stored = generation, sha256.Sum256(p)
+	}
+	return nil
+}
+
+// watchKeys writes the keys again unless both copies, of these sizes, are as they were
+// written last; and returns those that were lost.
+func (l *Log) watchKeys(sizes map[string]int64) (lost []Loss, err error) {
+	l.writing <- struct{}{}
+	defer func() { <-l.writing }()
+	stale := false
+	for _, name := range KeysNames {
+		p := make([]byte, max(0, min(sizes[name], maxKeys)))
+		errRead := l.storage.ReadAt(name, p, 0)
+		if errRead == nil && len(p) > 0 && sha256.Sum256(p) == l.stored {
+			continue
+		}
+		stale = true
+		if l.missing[name] || l.stored != [sha256.Size]byte{} { // else it is what an erasure that a crash cut short left
+			lost = append(lost, Loss{File: name})
+		}
+	}
+	if stale {
+		err = l.writeKeys(l.keys.Data(), l.generation)
+	}
+	for i := range lost {
+		delete(l.missing, lost[i].File)
+		lost[i].Back = err == nil
+	}
+	return lost, err
+}

@@ -1,0 +1,117 @@
+package log
+
+import (
+	"errors"
+	"maps"
+	"slices"
+)
+
+// Loss is a file that is not what the log needs any more: it was removed, cut off or
+// replaced by somebody else.
+type Loss struct {
+	File       string
+	Segment    uint32 // 0: it is no segment
+	Checkpoint bool
+	Back       bool // it is there again, or will be before anything more is appended
+}
+
+// need is what the log needs of a file.
+type need struct {
+	file                string
+	size                int64
+	segment, checkpoint uint32
+}
+
+// needs lists the segments and checkpoints that the log needs.
+func (l *Log) needs() (list []need) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
+		list = append(list, need{segmentName(id), max(l.segments[id].end, headerSize), id, 0})
+	}
+	for _, n := range slices.Sorted(maps.Keys(l.checkpoints)) {
+		list = append(list, need{checkpointName(n), l.checkpoints[n], 0, n})
+	}
+	return list
+}
+
+// Watch compares the files with what the log needs, and mends what it can: keys are
+// written again, a segment that is still open is made again. It returns what was lost since
+// it was called last, and the bytes of the disk that all files take. If the directory is
+// another one, an ErrAdrift, nothing is appended until it is back. It has one caller at a time.
+func (l *Log) Watch() (lost []Loss, disk int64, err error) {
+	list := l.needs()
+	files, disk, err := l.storage.Watch()
+	if l.adrift.Store(errors.Is(err, ErrAdrift)); err != nil {
+		return nil, 0, err
+	}
+	sizes := make(map[string]int64)
+	for _, f := range files {
+		sizes[f.Name] = f.Size
+	}
+	for _, n := range list {
+		if size, there := sizes[n.file]; there && size >= n.size {
+			delete(l.missing, n.file)
+		} else if !slices.ContainsFunc(l.needs(), func(now need) bool { return now.file == n.file }) {
+			continue // it was removed meanwhile
+		} else if x := l.mend(n); !l.missing[n.file] {
+			l.missing[n.file] = true
+			lost = append(lost, x)
+		}
+	}
+	keys, err := l.watchKeys(sizes)
+	return append(lost, keys...), disk, err
+}
+
+// mend does what can be done about a file that is lost. What is appended from now on is not
+// appended to it.
+func (l *Log) mend(n need) Loss {
+	if n.checkpoint != 0 {
+		l.forget(n.checkpoint)
+		return Loss{File: n.file, Checkpoint: true}
+	}
+	if n.segment == l.newest() {
+		l.Rotate()
+	}
+	return Loss{File: n.file, Segment: n.segment, Back: l.storage.Rescue(n.file) == nil}
+}
+
+// newest returns the number of the newest segment.
+func (l *Log) newest() (id uint32) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for other := range l.segments {
+		id = max(id, other)
+	}
+	return id
+}
+
+// forget takes a checkpoint off the list. If it was the newest one, the one before it takes
+// its place.
+func (l *Log) forget(checkpoint uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.checkpoints, checkpoint)
+	if checkpoint == l.base {
+		l.base, l.from = 0, l.floor
+		for n := range l.checkpoints {
+			if n < checkpoint {
+				l.base = max(l.base, n)
+			}
+		}
+	}
+}
+
+// Trim takes off what lies behind the data of older segments, which crashed starts have
+// left. It comes after Replay, which has found where the data ends.
+func (l *Log) Trim() (err error) {
+	l.mu.RLock()
+	list := slices.Collect(maps.Values(l.segments))
+	l.mu.RUnlock()
+	for _, s := range list {
+		if s.id != l.newest() && s.end >= headerSize && s.size > s.end {
+			err = errors.Join(err, l.storage.Cut(segmentName(s.id), s.end))
+		}
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"motte/core/engine"
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// watchEvery is how often the files are compared with what the Core needs of them: what
+// happens to one is noticed within a minute, though the disk may be slow.
+const watchEvery = 10 * time.Second
+
+// overdue is more than is ever written between two checkpoints.
+const overdue = 1 << 40 // bytes
+
+// watcher compares the files of the store, and of the root key, with what the Core needs.
+type watcher struct {
+	s       *shell
+	adrift  bool // said already
+	keyLost bool // said already
+}
+
+// watchFiles looks at the files until the context ends.
+func (s *shell) watchFiles(ctx context.Context) {
+	w := &watcher{s: s}
+	for {
+		w.look()
+		select {
+		case <-time.After(watchEvery):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look looks at all files once.
+func (w *watcher) look() {
+	lost, disk, err := w.s.log.Watch()
+	adrift := errors.Is(err, log.ErrAdrift)
+	switch {
+	case adrift && !w.adrift:
+		fmt.Fprintln(os.Stderr, "motte-core: nothing is written until the data directory is back:", err)
+		w.s.between(func(e *engine.Engine) { e.Note(wire.ReasonAdrift) })
+	case err != nil && !adrift:
+		fmt.Fprintln(os.Stderr, "motte-core: watching the files of the store:", err)
+	case err == nil && disk > 0:
+		w.s.disk.Store(disk)
+	}
+	w.adrift = adrift
+	for _, x := range lost {
+		w.report(x)
+	}
+	w.lookAtRootKey()
+}
+
+// report says that a file of the store is lost. A checkpoint that is lost is followed by
+// another one at once.
+func (w *watcher) report(x log.Loss) {
+	after := "it is gone"
+	if x.Back {
+		after = "it was written again"
+	} else if x.Checkpoint {
+		after = "another one follows"
+		w.s.written.Add(overdue)
+	}
+	fmt.Fprintf(os.Stderr, "motte-core: %s was removed, cut off or replaced by somebody else: %s\n", x.File, after)
+	w.s.between(func(e *engine.Engine) { e.Lost(x.Segment) })
+}
+
+// lookAtRootKey makes sure that the next start will find the root key.
+func (w *watcher) lookAtRootKey() {
+	if w.s.RootKey == "" {
+		return
+	}
+	root, err := ReadRootKey(w.s.RootKey)
+	if err == nil && root != w.s.root {
+		err = fmt.Errorf("%s is another key now", w.s.RootKey)
+	}
+	if err != nil && !w.keyLost {
+		fmt.Fprintln(os.Stderr, "motte-core: without the root key no start will open the store:", err)
+		w.s.between(func(e *engine.Engine) { e.Lost(0) })
+	}
+	w.keyLost = err != nil
+}
