@@ -10,6 +10,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/frame"
+	"motte/core/identity"
 	"motte/core/wire"
 )
 
@@ -120,4 +121,65 @@ func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
 			t.Errorf("%d wait still", len(r.waiting))
 		}
 	})
+}
+
+// TestFullRoomsKeepNobodyFromAsking: a client with nothing in flight is heard, though no
+// room has a byte left; its second request waits, and is refused in the end.
+func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		for _, full := range []*room{r.bodies, r.small, r.shell.answers} {
+			full.free = 0
+		}
+		end, ended := r.join(5)
+		for i, q := range []*wire.Request{
+			request(0, wire.OpHead, "", "", ""), request(0, wire.OpStatus, "", "", ""), request(0, wire.OpGet, "c", "one", ""),
+			request(0, wire.OpList, "c", "", ""), request(0, wire.OpPut, "c", "mine", "small"),
+		} {
+			q.Number = uint64(1 + i)
+			if code, err := ask(end, q); code != wire.OK || err != nil {
+				t.Errorf("operation %d: code %d, %v", q.Op, code, err)
+			}
+		}
+		_ = end.SetDeadline(time.Time{})
+		began := time.Now()
+		go end.Write(frames.AppendRequest(nil, request(9, wire.OpPut, "c", "mine", string(make([]byte, 100<<10)))))
+		h, _ := reply(t, end)
+		if h.Number != 9 || h.Code != wire.Overloaded || time.Since(began) != roomTime {
+			t.Errorf("what there is no room for has code %d after %v", h.Code, time.Since(began))
+		}
+		<-ended
+	})
+}
+
+// TestWhoLosesItsConnectionWaitsForNoRoom, neither its reader nor its writer.
+func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
+	for name, q := range map[string]*wire.Request{
+		"reader": request(1, wire.OpPut, "c", "mine", string(make([]byte, 100<<10))),
+		"writer": request(1, wire.OpGet, "c", "large", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				r.must(wire.OK, request(0, wire.OpPut, "c", "large", string(make([]byte, 100<<10))))
+				r.bodies.free, r.shell.answers.free = 0, 0
+				end, ended := r.join(5)
+				go end.Write(frames.AppendRequest(nil, q))
+				synctest.Wait()
+				if len(r.bodies.waiting)+len(r.shell.answers.waiting) != 1 {
+					t.Fatal("nobody waits")
+				}
+				began := time.Now()
+				p := identity.ID(principalOf(key(5)))
+				r.must(wire.OK, &wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+				<-ended
+				end.Close()
+				if time.Since(began) > time.Second || len(r.bodies.waiting)+len(r.shell.answers.waiting) != 0 {
+					t.Errorf("its connection is over after %v", time.Since(began))
+				}
+			})
+		})
+	}
 }
