@@ -509,25 +509,31 @@ const (
 	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
 )
 
-// readObject reads the object of an entry into buf, and holds its content against its
-// identity. The object aliases the buffer that is returned. An error is log.ErrMoved,
-// or log.ErrDamaged if two reads found the record damaged, or else the disk's: then the
-// record was read readTries times, and may be as it was written.
-func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+// retry repeats a read that fails. The error that it returns is log.ErrMoved, or
+// log.ErrDamaged if two reads in a row found damage, or else the disk's: then there were
+// readTries reads, and what they were to read may be as it was written.
+func retry(read func() error) (err error) {
 	damaged := false
 	for try := range readTries {
-		o, lsn, buf, err = s.readOnce(m, buf, entry)
-		switch {
-		case err == nil, errors.Is(err, log.ErrMoved):
-			return o, lsn, buf, err
-		case errors.Is(err, log.ErrDamaged) && damaged:
-			return o, lsn, buf, err
+		err = read()
+		if err == nil || errors.Is(err, log.ErrMoved) || damaged && errors.Is(err, log.ErrDamaged) {
+			break
 		}
 		damaged = errors.Is(err, log.ErrDamaged)
 		if try < readTries-1 {
 			time.Sleep(readPause << (2 * try))
 		}
 	}
+	return err
+}
+
+// readObject reads the object of an entry into buf, and holds its content against its
+// identity, as often as retry says. The object aliases the buffer that is returned.
+func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+	err = retry(func() (err error) {
+		o, lsn, buf, err = s.readOnce(m, buf, entry)
+		return err
+	})
 	return o, lsn, buf, err
 }
 

@@ -175,14 +175,20 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 	cfg.Maker, cfg.History, cfg.Admin, cfg.Now = identity.NewMaker(s.log.Keys().Identity()), s.log, s.Admin, time.Now()
 	var damage error
 	for _, n := range s.log.Checkpoints() {
-		s.engine = engine.New(cfg)
-		if err = s.log.Restore(n, s.engine.Restore); err == nil {
+		err = retry(func() error {
+			s.engine = engine.New(cfg)
+			return s.log.Restore(n, s.engine.Restore)
+		})
+		if err == nil {
 			break
 		} else if errors.Is(err, log.ErrLost) {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "motte-core: going back to the checkpoint before:", err)
 		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
+		if !errors.Is(err, log.ErrDamaged) {
+			cfg.Notes[0] = wire.ReasonReadFailed
+		}
 	}
 	err = s.log.Replay(func(r log.Record, at log.Location) error {
 		s.written.Add(int64(at.Length) + replayCost)

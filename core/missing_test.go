@@ -1,6 +1,7 @@
 package core
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -202,4 +204,52 @@ func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
 		r.disk.spoiled(nil)
 		want("it works again", wire.Damaged, id(0, wire.Damaged), "o1", "o2", "o3", id(4, wire.Expired), id(5, wire.Damaged))
 	})
+}
+
+// TestACheckpointThatCantBeReadOnce: a start reads it again, and goes back to the one
+// before only if that does not help. The alert says which it was.
+func TestACheckpointThatCantBeReadOnce(t *testing.T) {
+	flip := func(p []byte) error { p[len(p)/2] ^= 1; return nil }
+	disk := func(p []byte) error { clear(p); return syscall.EIO }
+	for _, c := range []struct {
+		name  string
+		spoil func(p []byte) error
+		times int
+		notes []wire.Reason
+	}{
+		{"a bit flips once", flip, 1, nil},
+		{"the disk fails once", disk, 1, nil},
+		{"the disk fails", disk, 1 << 20, []wire.Reason{wire.ReasonReadFailed}},
+		{"a bit stays flipped", flip, 1 << 20, []wire.Reason{wire.ReasonCheckpoint}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				h := newHouse(r.shell, r.ctx)
+				for range 2 {
+					if err := h.checkpoint(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.close()
+				left := c.times
+				r.disk.spoiled(func(name string, p []byte) error {
+					if !strings.HasPrefix(name, "00000002.ckp") {
+						return nil
+					}
+					if left--; left < 0 {
+						return nil
+					}
+					return c.spoil(p)
+				})
+				s := newShell(Config{})
+				if err := s.restore(r.disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read}); err != nil {
+					t.Fatal(err)
+				}
+				if n, _ := s.engine.Objects(); n != 2 || !slices.Equal(s.engine.Notes, c.notes) {
+					t.Errorf("%d objects, alerts for reasons %d; want 2, %d", n, s.engine.Notes, c.notes)
+				}
+			})
+		})
+	}
 }
