@@ -183,7 +183,7 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 		}
 	}
 	e.recall()
-	for more := true; more; {
+	for more := len(e.erased) > 0; more; {
 		more = e.sweep()
 	}
 	clear(e.used)

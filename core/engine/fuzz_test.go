@@ -104,3 +104,34 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// FuzzRestorePiece: a piece of objects that is taken comes back as it is, and leaves a
+// mapping in which every object that it yields is found.
+func FuzzRestorePiece(f *testing.F) {
+	w := full(f, 3)
+	w.stuff("c", 1, 3)
+	c := w.checkpoint()
+	for _, piece := range c.pieces[1:] {
+		f.Add(piece)
+	}
+	f.Add([]byte{0, 0, 0, 1})
+	f.Add(make([]byte, 4+47))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		e := New(w.e.Config)
+		if err := e.Restore(0, c.pieces[0]); err != nil {
+			t.Fatal(err)
+		}
+		if e.Restore(1, p) != nil {
+			return
+		}
+		_, _, rest := e.Checkpoint()
+		if got := e.piece(&rest, len(p)); !bytes.Equal(got, p) || e.piece(&rest, 1) != nil {
+			t.Fatalf("%x comes back as\n%x", p, got)
+		}
+		for _, o := range all(e) {
+			if got, ok := e.stored(o.Collection, o.ID.Value()); !ok || got != o {
+				t.Fatalf("%+v is not found", o)
+			}
+		}
+	})
+}
