@@ -156,7 +156,7 @@ var texts = map[wire.Code]string{
 	wire.QueryRefused:        "the index does not understand the predicate",
 	wire.Damaged:             "a stored record fails its check",
 	wire.StorageFailed:       "the Core's disk refused a write; it only reads until the disk takes writes again",
-	wire.LeakBudgetExhausted: "the leak budget of this index is used up",
+	wire.LeakBudgetExhausted: "a leak budget of this index does not cover the question or its answer",
 	wire.ShuttingDown:        "the Core is shutting down; try again",
 	wire.Overloaded:          "the Core is overloaded; try again",
 	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",

@@ -97,7 +97,7 @@ func (e *Engine) lines(x *index, p *principal) []line {
 	if known := e.tasks[x.task]; known != nil {
 		index, own = budget(known.IndexBudget), budget(known.LeakBudget)
 	}
-	list := []line{{&x.told.total, x, log.CoreOwner, index}}
+	list := append(make([]line, 0, 2), line{&x.told.total, x, log.CoreOwner, index})
 	if p != nil && e.principals[p.id] == p {
 		list = append(list, line{x.told.of(p.owner), x, p.owner, own})
 	}

@@ -147,7 +147,7 @@ const (
 	QueryRefused        Code = 18 // the Task does not accept the predicate
 	Damaged             Code = 19 // a stored record fails its check
 	StorageFailed       Code = 20 // the disk refuses writes: the Core only reads until it takes them again
-	LeakBudgetExhausted Code = 21 // the index's leak budget for this principal is used up
+	LeakBudgetExhausted Code = 21 // a leak budget of the index does not cover the question or its answer
 	ShuttingDown        Code = 22 // try another time
 	Overloaded          Code = 23 // a queue is full: try again
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
