@@ -31,7 +31,7 @@ func startMeasuring(t *testing.T, c Config) *measuring {
 		p.Wait()
 		p.Channel().Close()
 	})
-	if err := p.Channel().SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := p.Channel().SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	return &measuring{t, p, bufio.NewReader(p.Channel())}

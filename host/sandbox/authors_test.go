@@ -74,6 +74,19 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 		}
 		refused(path, why)
 	}
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, image, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(large, maxImage+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(Config{Executable: large}); !errors.Is(err, ErrExecutable) || CheckExecutable(large) == nil {
+		t.Errorf("too large: %v", err)
+	}
+	if err := CheckExecutable(t.TempDir()); !errors.Is(err, ErrExecutable) {
+		t.Errorf("a directory: %v", err)
+	}
 	for _, name := range []string{"hostile", "glibc", "musl", "cpp", "rust"} {
 		t.Run(name, func(t *testing.T) {
 			if err := CheckExecutable(build(t, name)); err != nil {

@@ -25,8 +25,27 @@ func CheckExecutable(path string) error {
 		return err
 	}
 	defer f.Close()
-	if err := checkExecutable(f); err != nil {
+	err = checkSize(f)
+	if err == nil {
+		err = checkExecutable(f)
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// checkSize refuses what an instance can't take in memory, before it is read.
+func checkSize(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%w: it is not a file", ErrExecutable)
+	}
+	if info.Size() > maxImage {
+		return fmt.Errorf("%w: it has %d bytes, more than %d", ErrExecutable, info.Size(), maxImage)
 	}
 	return nil
 }

@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// maxImage bounds an executable, in bytes: each instance takes it in memory.
+const maxImage = 1 << 30
+
 // ErrMeasurement says that an executable is not the one that was registered.
 var ErrMeasurement = errors.New("the executable's SHA-256 is not the registered one")
 
@@ -31,6 +34,9 @@ func sealedCopy(path string, measurement [32]byte) (*os.File, error) {
 		return nil, err
 	}
 	defer from.Close()
+	if err := checkSize(from); err != nil {
+		return nil, err
+	}
 	fd, err := unix.MemfdCreate("task", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3
 		fd, err = unix.MemfdCreate("task", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
@@ -49,7 +55,7 @@ func sealedCopy(path string, measurement [32]byte) (*os.File, error) {
 // fill copies an executable into memory, measures it, and seals it.
 func fill(f, from *os.File, measurement [32]byte) error {
 	d := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, d), from); err != nil {
+	if _, err := io.Copy(io.MultiWriter(f, d), io.LimitReader(from, maxImage)); err != nil {
 		return err
 	}
 	if [32]byte(d.Sum(nil)) != measurement {

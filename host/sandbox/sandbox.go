@@ -153,9 +153,6 @@ func channel() (ours, theirs *os.File, err error) {
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
-// nobody is a user without rights of its own on any machine.
-const nobody = 65534
-
 // owner is who a Task is outside its user namespace: where the host is root and
 // has numbers to give, a user and group of its own; else the host's.
 type owner struct {

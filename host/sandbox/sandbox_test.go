@@ -48,7 +48,7 @@ func attempt(t *testing.T, c Config, what string) string {
 		p.Kill()
 		p.Channel().Close()
 	}()
-	if err := p.Channel().SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := p.Channel().SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	fmt.Fprintln(p.Channel(), what)
@@ -100,6 +100,9 @@ func TestEveryAttemptFails(t *testing.T) {
 		})
 	}
 }
+
+// nobody is a user without rights of its own on any machine.
+const nobody = 65534
 
 // asAnother is run again by another user: all but what needs compilers.
 const asAnother = "TestEveryAttemptFails|TestProbe|TestTheProcess|TestTheTask|TestAGoTask|TestNoTask|TestTasksOf|TestATaskIs|TestCallsThat"
