@@ -29,7 +29,7 @@ var lines = []line{
 	{name: "PUT, 64 in flight", unit: "/s", peer: peerSync, target: target{least: 20_000}, prepare: put(64)},
 	{name: "SEARCH, 1 in flight", unit: "/s", prepare: search(1)},
 	{name: "SEARCH, 16 in flight", unit: "/s", prepare: search(16)},
-	{name: "GET p99, counting", unit: "ms", peer: peerAlone, target: target{ratio: true, most: 10}, prepare: counting},
+	{name: "GET longest, counting", unit: "ms", peer: peerAlone, target: target{ratio: true, most: 10}, prepare: counting},
 	{name: "PUT p99, compacting", unit: "ms", peer: peerQuiet, target: target{ratio: true, most: 2}, prepare: tail},
 	{name: "SPACE, uniform", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(uniform)},
 	{name: "SPACE, zipfian", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(zipfian)},

@@ -48,9 +48,9 @@ func load(ctx context.Context, d time.Duration, workers int, op func(ctx context
 	return float64(total) / time.Since(began).Seconds(), errors.Join(errs...)
 }
 
-// p99 has workers call op for some time, and returns the 99th percentile of its latency in
-// milliseconds.
-func p99(ctx context.Context, d time.Duration, workers int, op func(context.Context) error) (float64, error) {
+// latency has workers call op for some time, and returns a percentile of its latency in
+// milliseconds; 100 is the longest.
+func latency(ctx context.Context, d time.Duration, workers, percent int, op func(context.Context) error) (float64, error) {
 	var mu sync.Mutex
 	var took []time.Duration
 	_, err := load(ctx, d, workers, func(ctx context.Context, _, _ int) error {
@@ -65,5 +65,5 @@ func p99(ctx context.Context, d time.Duration, workers int, op func(context.Cont
 		return 0, err
 	}
 	slices.Sort(took)
-	return float64(took[len(took)*99/100].Microseconds()) / 1000, nil
+	return float64(took[min(len(took)*percent/100, len(took)-1)].Microseconds()) / 1000, nil
 }

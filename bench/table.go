@@ -22,9 +22,9 @@ func printTable(w io.Writer, s settings, results []result) error {
 		m, b := r.motte.texts(), r.beside.texts()
 		fmt.Fprintf(w, row, r.line.name, m[0], m[1], m[2], b[0], b[1], b[2], ratio(r.ratios), r.line.target, r.verdict())
 	}
-	_, err := fmt.Fprintf(w, "\nCalls a second, of objects of 1 KiB; for p99 and RESTART, ms; for SPACE, bytes on disk for one that is alive;\n"+
+	_, err := fmt.Fprintf(w, "\nCalls a second, of objects of 1 KiB; for latencies and RESTART, ms; for SPACE, bytes on disk for one that is alive;\n"+
 		"for MEMORY, bytes an object; for GC PAUSE, µs. Peers: of GET a bare TLS 1.3 echo of 1 KiB, of PUT one write of 1 KiB\n"+
-		"and one fdatasync after the other, of p99 the same without compaction. See docs/reference/benchmarks.md.\n")
+		"and one fdatasync after the other, of latencies the same without the other work. See docs/reference/benchmarks.md.\n")
 	return err
 }
 
