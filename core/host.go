@@ -95,6 +95,8 @@ func (s *shell) count() {
 		size += uint64(x.Bytes)
 	}
 	s.engine.Observe(0, size, uint64(len(segments)), uint64(len(s.conns)))
+	disk := uint64(s.disk.Load())
+	s.engine.Observe(13, disk)
 	n, bytes := s.engine.Objects()
 	s.collect(bytes)
 	values := make([]uint64, len(s.stats))
@@ -103,6 +105,7 @@ func (s *shell) count() {
 	}
 	values[control.Connections], values[control.LogBytes], values[control.Objects] =
 		uint64(len(s.conns)), size, uint64(n)
+	values[control.DiskBytes] = disk
 	if len(s.toHost.wake) == 0 { // else the host takes nothing, and the next numbers will do
 		s.toHost.put(control.Message{Type: control.Counters, Values: values}, *anchor(s.engine.Head()))
 	}

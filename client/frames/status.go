@@ -67,6 +67,7 @@ type StatusItem struct {
 	ScrubPasses     uint64 // over the store, since the start
 	ScrubTime       uint64 // when the last one ended; 0: none has since the start
 	ScrubDamaged    uint64 // records that the scrub found damaged, since the start
+	DiskBytes       uint64 // that all files of the data directory take of the disk
 }
 
 // numbers are the numbers of an item of s's kind, in their order.
@@ -79,7 +80,7 @@ func (s *StatusItem) numbers() []*uint64 {
 	case StatusServer:
 		return []*uint64{&s.Objects, &s.Alerts, &s.Now, &s.Started, &s.LiveBytes, &s.LogBytes, &s.Segments, &s.Connections,
 			&s.CheckpointBytes, &s.CheckpointLSN, &s.CheckpointTime, &s.MovedBytes, &s.GivenBackBytes,
-			&s.Scrubbed, &s.ScrubbedBytes, &s.ScrubPasses, &s.ScrubTime, &s.ScrubDamaged}
+			&s.Scrubbed, &s.ScrubbedBytes, &s.ScrubPasses, &s.ScrubTime, &s.ScrubDamaged, &s.DiskBytes}
 	}
 	return nil
 }

@@ -43,8 +43,8 @@ func (a *app) overview(v *view, me string) error {
 		}
 	}
 	if s := v.Server; s != nil {
-		fmt.Fprintf(a.stdout, "The server has run for %v: %s, %s of log in %s, %s, %s.\n",
-			time.Duration(s.UptimeSeconds)*time.Second, plural(s.Objects, "object"), size(s.LogBytes), plural(s.Segments, "segment"),
+		fmt.Fprintf(a.stdout, "The server has run for %v: %s, %s of log in %s, which take %s of the disk with all else, %s, %s.\n",
+			time.Duration(s.UptimeSeconds)*time.Second, plural(s.Objects, "object"), size(s.LogBytes), plural(s.Segments, "segment"), size(s.DiskBytes),
 			plural(s.Connections, "connection"), plural(s.Alerts, "alert"))
 		if s.RootKeyInStore {
 			fmt.Fprintln(a.stdout, "The root key lies in the data directory: a stolen disk is readable. See 'motte help serve', --root-key.")

@@ -28,6 +28,7 @@ type view struct {
 type serverView struct {
 	Objects        uint64 `json:"objects"`
 	LogBytes       uint64 `json:"log_bytes"`
+	DiskBytes      uint64 `json:"disk_bytes"` // that all files of the data directory take of the disk
 	Segments       uint64 `json:"segments"`
 	Alerts         uint64 `json:"alerts"`
 	Connections    uint64 `json:"connections"`
@@ -165,7 +166,7 @@ func newStorage(s *client.StatusItem) *storageView {
 }
 
 func newServer(s *client.StatusItem) *serverView {
-	return &serverView{Objects: s.Objects, LogBytes: s.LogBytes, Segments: s.Segments, Alerts: s.Alerts,
+	return &serverView{Objects: s.Objects, LogBytes: s.LogBytes, DiskBytes: s.DiskBytes, Segments: s.Segments, Alerts: s.Alerts,
 		Connections: s.Connections, UptimeSeconds: s.Age(s.Started),
 		RootKeyInStore: s.Flags&wire.StatusKeyInStore != 0, ReadOnly: s.Flags&wire.StatusReadOnly != 0}
 }

@@ -120,6 +120,7 @@ const (
 	ScrubBytes          // of live records that were read to see whether they are whole
 	ScrubPasses         // over the store
 	ScrubDamaged        // records that were not
+	DiskBytes           // that all files of the store take of the disk
 	SyncLatency         // the first of Buckets, of group commits
 	requests     = SyncLatency + Buckets
 	latency      = requests + MaxOp*MaxCode

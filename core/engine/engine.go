@@ -83,7 +83,7 @@ type Engine struct {
 	damaged            map[log.Location]bool // reported already
 	unreadable         time.Time             // when a read that failed was reported last
 	stopping, readOnly bool
-	observed           [13]uint64 // see Observe
+	observed           [14]uint64 // see Observe
 	compact            []*Request // to be answered when all that is dead is given back
 	verify             []*Request // to be answered when every live record was read
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
@@ -214,7 +214,8 @@ func (e *Engine) Stop() { e.stopping = true }
 // Observe notes what only the shell knows, for a status, from one of these on: bytes of
 // the log, segments, connections; bytes of the newest checkpoint, its LSN, its Unix
 // time, and bytes that compaction has moved and given back; records and bytes that the
-// scrub has read, its passes, the Unix time of the last one, and damaged records.
+// scrub has read, its passes, the Unix time of the last one, and damaged records; bytes of
+// the disk that all files take.
 func (e *Engine) Observe(from int, numbers ...uint64) { copy(e.observed[from:], numbers) }
 
 // Head returns the head of the log.

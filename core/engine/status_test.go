@@ -67,6 +67,7 @@ func building(t *testing.T) *world {
 	w.e.Observe(3, 52_000, 4700, uint64(w.now.Unix())-12, 1_000_000, 2_000_000)
 	w.e.Observe(0, 1<<20, 3, 5)
 	w.e.Observe(8, 7, 7000, 2, uint64(w.now.Unix())-50, 1)
+	w.e.Observe(13, 8<<20)
 	return w
 }
 
@@ -100,7 +101,7 @@ func TestGoldenStatus(t *testing.T) {
 		{"server", "Status of the server", frames.StatusItem{Kind: frames.StatusServer, Flags: wire.StatusKeyInStore,
 			Objects: 3, Alerts: 1, Now: now, Started: now - 60, LiveBytes: live, LogBytes: 1 << 20, Segments: 3, Connections: 5,
 			CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: now - 12, MovedBytes: 1_000_000, GivenBackBytes: 2_000_000,
-			Scrubbed: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: now - 50, ScrubDamaged: 1}},
+			Scrubbed: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: now - 50, ScrubDamaged: 1, DiskBytes: 8 << 20}},
 		{"collection", "Status of a collection", frames.StatusItem{Kind: frames.StatusCollection, Collection: "people",
 			Flags: wire.Flags(wire.RightsAll), Objects: 3, Bytes: live, Quota: wire.Quota{Bytes: 1 << 30, Objects: 1000}}},
 		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
