@@ -131,6 +131,8 @@ type simStorage struct {
 	rng     *rand.Rand
 	disk    *simDisk
 	current string // as in log.Dir
+	file    *simFile
+	known   map[string]*simFile // as in log.Dir: what a name meant when it was made or listed
 	end     int
 	failed  error
 	unsure  map[string]bool // files that may be there though they could not be made
@@ -207,6 +209,7 @@ func (st *simStorage) Files() (list []log.File, err error) {
 	for _, name := range slices.Sorted(maps.Keys(st.disk.files)) {
 		list = append(list, log.File{Name: name, Size: int64(len(st.disk.files[name].data))})
 	}
+	st.known = maps.Clone(st.disk.files)
 	return list, nil
 }
 
@@ -219,7 +222,7 @@ func (st *simStorage) Append(name string, p []byte) error {
 	if st.failed != nil {
 		return st.failed
 	}
-	f := st.disk.files[name]
+	f := st.file // whatever its name means now
 	return st.wait(&simOp{kind: "append", name: name, p: p,
 		do: func() {
 			f.write(st.end, p)
@@ -257,7 +260,8 @@ func (st *simStorage) begin(name string, p []byte) error {
 			cut()
 			set()
 			st.disk.undo = nil
-			st.current, st.end, st.failed = name, len(p), nil
+			st.known[name] = st.disk.files[name]
+			st.current, st.file, st.end, st.failed = name, st.disk.files[name], len(p), nil
 		},
 		part: func() {
 			if st.rng.IntN(2) == 0 {
@@ -288,6 +292,7 @@ func (st *simStorage) makeFile(name string, write func(io.Writer) error) error {
 	return st.wait(&simOp{kind: "rename", name: name,
 		do: func() {
 			st.disk.set(name, w.data)
+			st.known[name] = st.disk.files[name]
 			st.disk.undo = nil
 		},
 		part: func() {
@@ -323,7 +328,15 @@ func (st *simStorage) Cut(name string, size int64) error {
 
 // Watch implements log.Storage.
 func (st *simStorage) Watch() (list []log.File, disk int64, err error) {
-	err = st.wait(&simOp{kind: "watch", do: func() { list, _ = st.Files() }, part: func() {}})
+	look := func() {
+		for _, name := range slices.Sorted(maps.Keys(st.disk.files)) {
+			f := st.disk.files[name]
+			if known := st.known[name]; known == nil || known == f {
+				list = append(list, log.File{Name: name, Size: int64(len(f.data))})
+			}
+		}
+	}
+	err = st.wait(&simOp{kind: "watch", do: look, part: func() {}})
 	return list, 0, err
 }
 

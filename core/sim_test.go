@@ -315,7 +315,7 @@ func (s *sim) release(i int, ok bool) {
 		s.limbo = nil // cut off
 	}
 	// A write that begins with a record that is carried proves nothing.
-	if f := s.disk.files[o.name]; !fails && (o.kind == "begin" || o.kind == "append" && bytes.Equal(o.p[16:32], f.data[48:64])) {
+	if f := s.disk.files[o.name]; !fails && !s.disturbed && (o.kind == "begin" || o.kind == "append" && bytes.Equal(o.p[16:32], f.data[48:64])) {
 		s.lastWrite.name, s.lastWrite.at = o.name, s.storage.end-len(o.p)
 	}
 	o.done <- err

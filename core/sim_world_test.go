@@ -60,6 +60,9 @@ type sim struct {
 	}
 	branch bool // it is a branch of another one
 
+	disturbed bool // somebody else changed a file: what the Core finds is told, and nothing is compared
+	noticed   int  // alerts since then
+
 	// Of the running process.
 	*shell
 	storage *simStorage
@@ -335,6 +338,10 @@ func (s *sim) hear(m control.Message) {
 		s.ready = true
 	case m.Type == control.Event:
 		s.note("event: reason %d", m.Reason)
+		if s.disturbed && m.Reason != wire.ReasonStorage {
+			s.noticed++
+			return
+		}
 		if m.Reason == wire.ReasonDamagedRecord || m.Reason == wire.ReasonReadFailed || m.Reason < wire.ReasonTooSlow && !s.hostile {
 			s.fail("an alert for reason %d", m.Reason)
 		}
@@ -487,7 +494,7 @@ const simSealed = 96
 // check compares the engine with the model, if something was applied since.
 func (s *sim) check() {
 	at := s.engine.Head().LSN
-	if at == s.checked {
+	if at == s.checked || s.disturbed {
 		return
 	}
 	s.checked = at

@@ -23,6 +23,9 @@ var (
 // errUnlinked says that the file being appended to has lost its name.
 var errUnlinked = errors.New("the file was removed while it was written")
 
+// errCutOff says that somebody has cut off the file being appended to.
+var errCutOff = errors.New("the file was cut off while it was written")
+
 // zeroAhead is how much of a segment is filled with zeros before it is needed:
 // a sync of data that does not change the length of its file takes about half
 // the time. A file that is written whole is synced as often, so that what is
@@ -232,10 +235,13 @@ func (d *Dir) extend(p []byte) error {
 	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {
 		return err
 	}
-	// No restart would find the data of a file without a name.
+	// No restart would find the data of a file without a name. In one that somebody has
+	// cut off, what was written before this is gone, though it is long again.
 	var now syscall.Stat_t
 	if err := syscall.Fstat(int(d.file.Fd()), &now); err != nil || now.Nlink == 0 {
 		return cmp.Or(err, errUnlinked)
+	} else if now.Size < max(d.filled, end) {
+		return errCutOff
 	}
 	d.end = end
 	return nil

@@ -297,3 +297,18 @@ func TestLogInADir(t *testing.T) {
 	w, err := openOn(d, marks, 9)
 	must(t, append(w.refused, err, w.verify())...)
 }
+
+// TestDirNoticesThatItsFileIsCutOff at the next write, which makes the file long again,
+// so that nobody could see it by its size.
+func TestDirNoticesThatItsFileIsCutOff(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	for range 3 {
+		must(t, d.Append("00000001.seg", make([]byte, 1000)))
+	}
+	must(t, os.Truncate(filepath.Join(path, "00000001.seg"), 64))
+	if err := d.Append("00000001.seg", make([]byte, 1000)); !errors.Is(err, errCutOff) {
+		t.Errorf("a write behind what was cut off: %v", err)
+	}
+	must(t, d.Append("00000002.seg", make([]byte, 1000)))
+}
