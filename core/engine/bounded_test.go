@@ -347,6 +347,40 @@ func TestErasuresThatOverlap(t *testing.T) {
 	}
 }
 
+// TestAnErasureWaitsForIndexesThatLag: it queues no removal while too much is queued, and
+// goes on with a tick when less is. What was erased is hidden all the time.
+func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightsAll)
+	w.must(alice, put("c", "hers", "data"), wire.OK)
+	w.stuff("c", w.e.principals[alice].owner, 3*stride)
+	w.byHand = true
+	w.ask(admin, removal(alice, wire.FlagErase))
+	w.commit(1)
+	w.work()
+	before, _ := w.e.Objects()
+	const more = 2 * maxBacklog
+	w.e.backlog += more
+	for w.work() {
+	}
+	w.tick(0)
+	erase, _, _ := w.e.Chores()
+	if now, _ := w.e.Objects(); now != before || len(erase) > 0 || w.e.Work() {
+		t.Fatalf("of %d objects %d are left, and the keys of %v are to be destroyed", before, now, erase)
+	}
+	w.must2(w.ask(admin, get("c", "hers")), wire.NotFound)
+	w.e.backlog -= more
+	w.tick(0)
+	for w.work() {
+	}
+	if n, _ := w.e.Objects(); n != 3 {
+		t.Errorf("%d objects are left", n)
+	}
+	if erase, _, _ := w.e.Chores(); len(erase) != 1 {
+		t.Error("no key is to be destroyed")
+	}
+}
+
 // TestPiecesOfACheckpoint are as many as the objects need, and none for an empty
 // collection.
 func TestPiecesOfACheckpoint(t *testing.T) {

@@ -89,6 +89,7 @@ type Engine struct {
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
 	swept, sweeping    int        // of these, in order: whose objects are gone; whose are or are being taken away
 	sweptTo            Cursor
+	sweepWaits         bool           // for indexes that lag behind
 	erasures           map[uint32]int // their owners since the start, and which erasure it was
 	restored           Cursor         // of the checkpoint from which the engine starts
 }

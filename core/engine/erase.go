@@ -22,12 +22,23 @@ func (e *Engine) applyErase(owner uint32, w *write) {
 	w.confirms++
 	e.erase = append(e.erase, w)
 	if started && len(e.erase) == e.swept+1 { // otherwise a sweep is under way, and goes on
-		e.work = append(e.work, func() bool {
-			more := e.sweep()
-			e.pumpTouched()
-			return more
-		})
+		e.sweepOn()
 	}
+}
+
+// sweepOn goes on with a sweep, in later events. It stops while indexes lag too far behind,
+// since each removal is queued for them; Tick begins it again.
+func (e *Engine) sweepOn() {
+	e.sweepWaits = false
+	e.work = append(e.work, func() (more bool) {
+		if e.backlog > maxBacklog {
+			e.sweepWaits = true
+			return false
+		}
+		more = e.sweep()
+		e.pumpTouched()
+		return more
+	})
 }
 
 // hides reports whether an erasure hides an object from a query: one that was queued

@@ -501,6 +501,9 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 func (e *Engine) Tick(now time.Time) {
 	e.ran += min(max(now.Sub(e.Now), 0), maxTick)
 	e.Now = now
+	if e.sweepWaits && e.backlog <= maxBacklog {
+		e.sweepOn()
+	}
 	for _, x := range e.indexes() {
 		e.judge(x)
 		e.readMissed(x)
