@@ -115,7 +115,8 @@ Task has), serving, quarantined (its Task broke the contract; a fresh one starts
 refused (the Task does not accept the configuration). Since the server started:
 RESTARTS of its Task and REFUSED inputs. State and both numbers are for administrators.
 BITS is what your answers could at most have told beyond what you asked for, since the
-index was made; LEFT is what your budget leaves, if there is one.`,
+index was made; LEFT is what your budget leaves, if there is one. ALL BITS and ALL LEFT
+are the same for all principals together, and for administrators.`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
 		v, err := look(ctx, c)
 		if err != nil {
@@ -150,18 +151,22 @@ func (v *view) only(collection string) error {
 }
 
 func (a *app) indexes(v *view) error {
-	return table(a, v.Indexes, "COLLECTION | INDEX | TASK | TYPE | STATE | OPTIONS | RESTARTS | REFUSED | BITS | LEFT", func(x indexView) []any {
+	return table(a, v.Indexes, "COLLECTION | INDEX | TASK | TYPE | STATE | OPTIONS | RESTARTS | REFUSED | BITS | LEFT | ALL BITS | ALL LEFT", func(x indexView) []any {
 		state := x.State
 		if x.ToFeed > 0 {
 			state += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
 		}
-		left := ""
-		if x.LeftBits != nil {
-			left = fmt.Sprint(*x.LeftBits)
-		}
 		options := strings.Join(strings.Fields(yes(x.Ordered, "ordered ")+yes(x.Lazy, "lazy ")+yes(x.Attribute, "attribute")), ",")
-		return []any{x.Collection, x.Index, x.Task, x.Type, state, options, x.Restarts, x.Refused, x.LeakedBits, left}
+		return []any{x.Collection, x.Index, x.Task, x.Type, state, options, x.Restarts, x.Refused, x.LeakedBits, leftText(x.LeftBits), x.IndexBits, leftText(x.IndexLeftBits)}
 	})
+}
+
+// leftText writes what is left of a budget, if there is one.
+func leftText(bits *uint64) string {
+	if bits == nil {
+		return ""
+	}
+	return fmt.Sprint(*bits)
 }
 
 func (a *app) indexDrop() *cobra.Command {
