@@ -179,8 +179,11 @@ func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
 		}
 	}
 	for v := range 256 {
-		if frames.ValidOperation(wire.Operation(v)) && v >= control.MaxOp || frames.ValidCode(wire.Code(v)) != (v < control.MaxCode) {
+		if frames.ValidOperation(wire.Operation(v)) && v >= control.MaxOp || frames.ValidCode(wire.Code(v)) && v >= control.MaxCode {
 			t.Errorf("operation or code %d is not counted", v)
+		}
+		if !frames.ValidOperation(wire.Operation(v)) && v == control.MaxOp-1 || !frames.ValidCode(wire.Code(v)) && v == control.MaxCode-1 {
+			t.Errorf("%d is counted as the highest operation or code, and is none", v)
 		}
 	}
 }
