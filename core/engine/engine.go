@@ -17,13 +17,14 @@
 //     and the principal may read it now, whoever named it (Only-In-Never-Out).
 //  4. A Task is believed only while it keeps its contract; whoever breaks it
 //     is quarantined and the index is rebuilt from the Core's copy.
-//  5. A SEARCH sees every write that was acknowledged before it began: a write
-//     is acknowledged after the serving Tasks confirmed it, and a query is
-//     queued behind all that was committed before (lazy indexes included).
+//  5. A SEARCH sees every write that was acknowledged before it began: a query is
+//     queued behind all that was committed before. A write is acknowledged after
+//     the serving Tasks confirmed it, unless the index is lazy or the Task is slow.
+//  6. One input costs a bounded amount of work. More is divided into steps (work.go).
 //
 // Each flow stands in one file, its steps in order: write.go, read.go,
-// search.go, catalogue.go; index.go follows the log for one index, and holds its
-// Task to its contract.
+// search.go with finish.go, catalogue.go; index.go follows the log for one index,
+// and holds its Task to its contract, patience.go to its deadline.
 package engine
 
 import (
