@@ -25,6 +25,7 @@ type metrics struct {
 	starts      uint64
 	taskStarts  uint64
 	quarantines uint64
+	slow        uint64
 
 	hasAnchor      bool
 	anchorLSN      uint64
@@ -51,6 +52,8 @@ func (m *metrics) saw(msg control.Message) {
 	switch {
 	case msg.Type == control.StartTask:
 		m.taskStarts++
+	case msg.Type == control.Event && msg.Reason == wire.ReasonTooSlow:
+		m.slow++
 	case msg.Type == control.Event && msg.Reason <= wire.ReasonTaskEnded:
 		m.quarantines++ // the reasons above are the disk's
 	}
@@ -129,6 +132,7 @@ var (
 	refusals    = desc("connections_refused_total", "Connections refused: strangers, over the limit, or a failed handshake.")
 	taskStarts  = desc("task_starts_total", "Processes of Tasks asked for.")
 	quarantines = desc("quarantines_total", "Tasks quarantined.")
+	slowTasks   = desc("slow_tasks_total", "Tasks ended because they were too slow.")
 	scrubBytes  = desc("scrub_bytes_total", "Bytes of live records that the scrub read and checked.")
 	scrubPasses = desc("scrub_passes_total", "Passes of the scrub over the whole store.")
 	scrubBad    = desc("scrub_damaged_total", "Records that the scrub found damaged.")
@@ -146,7 +150,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCo
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
-	s, serving, started, tasks, broken := m.stats, m.serving, m.starts, m.taskStarts, m.quarantines
+	s, serving, started, tasks, broken, slow := m.stats, m.serving, m.starts, m.taskStarts, m.quarantines, m.slow
 	hasAnchor, remembered, failures := m.hasAnchor, m.anchorLSN, m.anchorFailures
 	m.mu.Unlock()
 	value := func(d *prometheus.Desc, kind prometheus.ValueType, v uint64, labels ...string) {
@@ -169,6 +173,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	value(scrubBad, prometheus.CounterValue, s[control.ScrubDamaged])
 	value(taskStarts, prometheus.CounterValue, tasks)
 	value(quarantines, prometheus.CounterValue, broken)
+	value(slowTasks, prometheus.CounterValue, slow)
 	if hasAnchor {
 		value(anchorLSN, prometheus.GaugeValue, remembered)
 		value(anchorFails, prometheus.CounterValue, failures)

@@ -9,8 +9,8 @@ import (
 	"motte/core/wire"
 )
 
-// TestMetricsCountTasks: each Task asked for and each one that broke its
-// contract is counted, an alert about the disk is neither.
+// TestMetricsCountTasks: each Task asked for, each one that broke its contract and each
+// one that was too slow is counted, an alert about the disk is none of them.
 func TestMetricsCountTasks(t *testing.T) {
 	var m metrics
 	for _, msg := range []control.Message{
@@ -19,6 +19,7 @@ func TestMetricsCountTasks(t *testing.T) {
 		{Type: control.StartTask, Instance: 3},
 		{Type: control.StopTask, Instance: 1},
 		{Type: control.Event, Reason: wire.ReasonInvalidIdentity},
+		{Type: control.Event, Reason: wire.ReasonTooSlow},
 		{Type: control.Event, Reason: wire.ReasonTaskEnded},
 		{Type: control.Event, Reason: wire.ReasonDamagedRecord},
 		{Type: control.Event, Reason: wire.ReasonStorage},
@@ -37,7 +38,7 @@ func TestMetricsCountTasks(t *testing.T) {
 			got[f.GetName()] = f.GetMetric()[0].GetCounter().GetValue()
 		}
 	}
-	if got["motte_task_starts_total"] != 3 || got["motte_quarantines_total"] != 2 {
+	if got["motte_task_starts_total"] != 3 || got["motte_quarantines_total"] != 2 || got["motte_slow_tasks_total"] != 1 {
 		t.Errorf("%v", got)
 	}
 }

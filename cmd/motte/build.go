@@ -15,7 +15,7 @@ import (
 const (
 	lookEvery   = 100 * time.Millisecond
 	startWithin = 30 * time.Second // for the Task's process: the sandbox needs some milliseconds
-	maxRestarts = 3                // after which there is more wrong than a Task that broke once
+	maxRestarts = 5                // after which there is more wrong than a Task that broke once, or is slow: a Core gives it more time thrice
 )
 
 // findIndex asks for the state of one index.
@@ -47,11 +47,11 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 		case x.State == client.StateName(wire.IndexRefused):
 			err := fmt.Errorf("index %s %s: the Task %s does not accept this configuration or data type; the index is dropped again", collection, index, x.Task)
 			return errors.Join(err, c.DropIndex(ctx, collection, index))
-		case x.State == client.StateName(wire.IndexStarting) && time.Since(began) > startWithin:
+		case x.State == client.StateName(wire.IndexStarting) && x.Restarts == 0 && time.Since(began) > startWithin:
 			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and goes on trying; its log says why: %w",
 				collection, index, startWithin, client.ErrIndexUnavailable)
 		case x.Restarts >= maxRestarts:
-			return fmt.Errorf("index %s %s: its Task ended or broke its contract %d times, and is started again and again: see 'motte alerts' and the server's log: %w",
+			return fmt.Errorf("index %s %s: its Task ended, broke its contract or was too slow %d times, and is started again and again: see 'motte alerts' and the server's log: %w",
 				collection, index, x.Restarts, client.ErrIndexUnavailable)
 		}
 		if x.ToFeed > 0 {
