@@ -63,8 +63,9 @@ type conn struct {
 	reading     context.Context    // the reader's, which ends earlier when the Core stops
 	stopReading context.CancelFunc
 
-	unanswered atomic.Int64 // requests that the engine has, or is about to get, and has not answered
-	ended      bool         // the loop's: reader and writer are gone
+	unanswered atomic.Int64  // requests that the engine has, or is about to get, and has not answered
+	alone      chan struct{} // holds a token when there are none any more
+	ended      bool          // the loop's: reader and writer are gone
 
 	mu       sync.Mutex
 	inFlight map[uint64]flight // requests of which the client has no answer yet
@@ -82,7 +83,7 @@ type conn struct {
 func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
 	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
 		out: newMailbox[engine.Reply](), written: make(chan struct{}), landed: make(chan struct{}, 1),
-		inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
+		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.reading, c.stopReading = context.WithCancel(c.life)
 	return c
@@ -207,13 +208,18 @@ func (s *shell) forget(c *conn) {
 func (s *shell) deliver(r engine.Reply) {
 	s.room(r.Room).release(r.Principal, r.Room)
 	c := s.conns[r.Conn]
+	if c != nil && c.unanswered.Add(-1) == 0 { // before the client can have the answer, and ask the next
+		select {
+		case c.alone <- struct{}{}:
+		default:
+		}
+	}
 	if c == nil || c.ended {
 		s.engine.Sent(r.Principal, r.Held)
 	} else {
 		c.out.put(r)
 	}
 	if c != nil {
-		c.unanswered.Add(-1)
 		s.forget(c)
 	}
 }
@@ -275,10 +281,25 @@ func (c *conn) read() {
 // ones there is always room, so nobody can keep others from asking.
 func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 	n := cost(q)
-	if n <= smallRequest && c.unanswered.Load() <= 0 {
-		return 0, true
+	if n > smallRequest {
+		return n, c.s.bodies.acquire(c.reading, c.principal, n, c.post, nil)
 	}
-	return n, c.s.room(n).acquire(c.reading, c.principal, n, c.post)
+	for began := time.Now(); ; {
+		select {
+		case <-c.alone: // from before
+		default:
+		}
+		if c.unanswered.Load() <= 0 {
+			return 0, true
+		}
+		if c.s.small.acquire(c.reading, c.principal, n, c.post, c.alone) {
+			return n, true
+		}
+		// It is alone now, or was when the token was made, or it has waited long enough.
+		if c.reading.Err() != nil || c.unanswered.Load() > 0 && time.Since(began) >= roomTime {
+			return 0, false
+		}
+	}
 }
 
 // readBody reads the body of a request, and adds the request to the batch. It returns
@@ -479,7 +500,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 	if entry.Loc.Length > bufferSize {
 		c.flush() // what is there need not wait
 		n := 2 * int(entry.Loc.Length)
-		if !c.s.answers.acquire(c.life, c.principal, n, func() {}) {
+		if !c.s.answers.acquire(c.life, c.principal, n, func() {}, nil) {
 			c.err = c.life.Err() // nil: it waited too long
 			return wire.Overloaded
 		}

@@ -34,8 +34,9 @@ type waiter struct {
 func newRoom(bytes int) *room { return &room{free: bytes, held: make(map[access.Principal]int)} }
 
 // acquire takes n bytes for a principal, and reports whether it did: it gives up when
-// the context ends, or after roomTime. Before it waits, it calls first.
-func (r *room) acquire(ctx context.Context, p access.Principal, n int, first func()) bool {
+// the context ends, when there is something to take from spared, or after roomTime.
+// Before it waits, it calls first.
+func (r *room) acquire(ctx context.Context, p access.Principal, n int, first func(), spared <-chan struct{}) bool {
 	r.mu.Lock()
 	if len(r.waiting) == 0 && r.take(p, n) {
 		r.mu.Unlock()
@@ -52,6 +53,7 @@ func (r *room) acquire(ctx context.Context, p access.Principal, n int, first fun
 	case <-w.granted:
 		return true
 	case <-limit.C:
+	case <-spared:
 	case <-ctx.Done():
 	}
 	r.mu.Lock()

@@ -54,7 +54,7 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 func fill(r *room, p access.Principal, piece int) (got int) {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
-	for r.acquire(over, p, piece, func() {}) {
+	for r.acquire(over, p, piece, func() {}, nil) {
 		got += piece
 	}
 	return got
@@ -85,7 +85,7 @@ func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
 		order := make(chan string, 10)
 		wait := func(name string, p access.Principal, n int, ctx context.Context) {
 			go func() {
-				if !r.acquire(ctx, p, n, func() {}) {
+				if !r.acquire(ctx, p, n, func() {}, nil) {
 					name += " gives up"
 				}
 				order <- name
@@ -140,6 +140,14 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 			q.Number = uint64(1 + i)
 			if code, err := ask(end, q); code != wire.OK || err != nil {
 				t.Errorf("operation %d: code %d, %v", q.Op, code, err)
+			}
+		}
+		// Of two that come together, the second waits until the first is answered.
+		q := frames.AppendRequest(nil, request(6, wire.OpPut, "c", "mine", "small"))
+		go end.Write(frames.AppendRequest(q, request(7, wire.OpGet, "c", "one", "")))
+		for range 2 {
+			if h, _ := reply(t, end); h.Code != wire.OK {
+				t.Errorf("request %d: code %d", h.Number, h.Code)
 			}
 		}
 		_ = end.SetDeadline(time.Time{})
