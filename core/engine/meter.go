@@ -166,7 +166,7 @@ func (e *Engine) record(l line) {
 }
 
 // enter appends the record that an account has drawn up to here:
-// name of the index 32 | owner 4, CoreOwner for the index itself | 1024ths of a bit 8.
+// name of the index 32 | owner 4, CoreOwner for the index itself | 2^-20 bits 8.
 func (e *Engine) enter(x *index, owner uint32, a *account, up leak.Bits) {
 	if x.c.index(x.name) != x {
 		return // dropped: another one may have its name now
@@ -327,7 +327,7 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 	d.waiter = nil
 	if d.choice && w.answer.Flags&wire.ReplyNotIndexed == 0 {
 		p, charge := e.principals[w.req.Principal], leak.Indexed
-		told := e.leftFor(x, p) >= leak.NotIndexed
+		told := e.coversPut(x, p)
 		if told && d.refused {
 			charge = leak.NotIndexed
 			w.answer.Flags |= wire.ReplyNotIndexed
@@ -338,6 +338,18 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 		}
 	}
 	w.confirmed(e)
+}
+
+// coversPut reports whether the budgets cover what a PUT tells. PUTs draw on the first
+// half of a budget, so that writers, however much they write, leave the others' questions
+// something.
+func (e *Engine) coversPut(x *index, p *principal) bool {
+	for _, l := range e.lines(x, p) {
+		if l.left() < leak.NotIndexed.Plus(l.budget/2) {
+			return false
+		}
+	}
+	return true
 }
 
 // outage charges an index for having ended by its Task's doing.

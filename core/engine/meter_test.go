@@ -187,18 +187,35 @@ func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
 	if flags := puts(fmt.Sprintf("%65d", 1)); flags != wire.ReplyNotIndexed || w.drawn(alice) != before {
 		t.Errorf("too large: flags %d, %d units", flags, w.drawn(alice)-before)
 	}
-	w.retable(func(r *wire.Row) { r.LeakBudget = 20 }) // less than twice 10
+	w.retable(func(r *wire.Row) { r.LeakBudget = 30 }) // PUTs have a half, less than twice 12
 	if flags := puts("refuse"); flags != 0 || w.drawn(alice) != before {
 		t.Errorf("over budget: flags %d, %d units", flags, w.drawn(alice)-before)
 	}
 	w.must(alice, get("c", "hers"), wire.OK)
 }
 
+// TestPutsLeaveQuestionsAHalf of a budget: what writers do must not end searches.
+func TestPutsLeaveQuestionsAHalf(t *testing.T) {
+	w := indexed(t, 0)
+	alice := w.person("alice", wire.RightRead|wire.RightWrite)
+	w.retable(func(r *wire.Row) { r.IndexBudget = 100 })
+	told := 0
+	for range 20 {
+		if w.must(alice, put("c", "hers", "refuse"), wire.OK).flags != 0 {
+			told++
+		}
+	}
+	if drawn := w.drawn(alice); told < 3 || told > 4 || drawn > leak.Whole(50) {
+		t.Errorf("%d of 20 refusals are told, for %d units", told, drawn)
+	}
+	w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK)
+}
+
 // TestOutcomesOfAPutAreCharged: each Task may refuse some inputs of a batch, and may end.
 // For each index the parts of what it can bring about make no more than 1.
 func TestOutcomesOfAPutAreCharged(t *testing.T) {
 	const inputs = 2
-	for _, budget := range []uint64{0, 5, 11} {
+	for _, budget := range []uint64{0, 5, 25, 40} {
 		for other := range 1 << inputs { // what the other Task refuses
 			outcomes := make(kraft)
 			for refused := range 1 << (inputs + 1) {

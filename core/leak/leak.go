@@ -15,11 +15,11 @@ import (
 	"math/bits"
 )
 
-// Bits is an amount of information, in units of 1/1024 bit. It saturates.
+// Bits is an amount of information, in units of 2^-20 bits. It saturates.
 type Bits uint64
 
 // Bit is one bit.
-const Bit Bits = 1024
+const Bit Bits = 1 << 20
 
 // Unlimited is more than any charge: a budget that is not capped.
 const Unlimited Bits = math.MaxUint64
@@ -28,9 +28,9 @@ const Unlimited Bits = math.MaxUint64
 // left beside the answers: 16 * 2^-8 and 15/16 make 1. A PUT has two outcomes.
 const (
 	Rare       Bits = 8 * Bit          // an outcome of a query that is a code and no answer
-	answered   Bits = 96               // that there is an answer: log2 (16/15)
-	Indexed    Bits = 2                // that a PUT is indexed: log2 (1 + 2^-10)
-	NotIndexed Bits = 10*Bit + Indexed // that the Task refused its input
+	answered   Bits = 97_633           // that there is an answer: log2 (16/15)
+	Indexed    Bits = 370              // that a PUT is indexed: log2 (1 + 2^-12)
+	NotIndexed Bits = 12*Bit + Indexed // that the Task refused its input
 )
 
 // Whole returns a number of whole bits.
