@@ -40,6 +40,7 @@ var (
 	ErrExpired            = &Error{wire.Expired}
 	ErrReadFailed         = &Error{wire.ReadFailed}
 	ErrQuota              = &Error{wire.QuotaExceeded}
+	ErrDiskFull           = &Error{wire.DiskFull}
 )
 
 // RolledBackError says that the Core's log does not have a head in its history
@@ -162,6 +163,7 @@ var texts = map[wire.Code]string{
 	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
 	wire.TooSlow:             "the index took too long over the query; try again",
 	wire.HistoryDiffers:      "the store went back, or is another branch of its history",
+	wire.DiskFull:            "the Core's disk is full: what deletes is still done; delete objects and compact, or give it a larger disk",
 	wire.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
 	wire.ReadFailed:          "the Core's disk did not give a stored record back; try again",
 	wire.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",

@@ -47,6 +47,7 @@ var (
 		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
 		wire.HistoryDiffers: "history-differs", wire.Expired: "expired",
 		wire.QuotaExceeded: "quota-exceeded", wire.ReadFailed: "read-failed", wire.TooSlow: "too-slow",
+		wire.DiskFull: "disk-full",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {

@@ -106,6 +106,7 @@ func (h *house) round() (more bool, err error) {
 	code := wire.OK
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
+		h.s.useReserve(err)
 		h.pass, answer = pass{}, max(answer, waiting)
 		code = wire.StorageFailed
 		if errors.Is(err, log.ErrDamaged) {
@@ -407,6 +408,7 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
 	s.between((*engine.Engine).WriteFailed) // it appends nothing more
 	s.appends.take()
+	s.useReserve(err)
 	for err != nil {
 		select {
 		case <-time.After(resumeEvery):

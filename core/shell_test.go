@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +35,8 @@ type memory struct {
 	refused int                               // writes
 	spoil   func(name string, p []byte) error // if set: what becomes of a read, after it succeeded
 	slow    time.Duration                     // of an append
+	full    bool                              // writes find space only where the reserve was
+	reserve int64
 }
 
 var errFull = errors.New("no space is left")
@@ -65,6 +68,9 @@ func (m *memory) Append(name string, p []byte) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.full && m.reserve > 0 {
+		return syscall.ENOSPC
+	}
 	old, there := m.files[name]
 	if m.refuses {
 		if m.refused++; there {
@@ -96,6 +102,9 @@ func (m *memory) Replace(name string, write func(io.Writer) error) error {
 	if m.refuses {
 		return errFull
 	}
+	if m.full && m.reserve > 0 {
+		return syscall.ENOSPC
+	}
 	m.files[name] = b.Bytes()
 	return nil
 }
@@ -110,6 +119,16 @@ func (m *memory) Remove(name string) error {
 func (m *memory) Sync(string) error { return nil }
 
 func (m *memory) Cut(string, int64) error { return nil }
+
+func (m *memory) Reserve(size int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if size > m.reserve && m.full {
+		return syscall.ENOSPC
+	}
+	m.reserve = size
+	return nil
+}
 
 func (m *memory) Rescue(string) error { return fs.ErrNotExist }
 

@@ -340,6 +340,9 @@ func (st *simStorage) Watch() (list []log.File, disk int64, err error) {
 	return list, 0, err
 }
 
+// Reserve implements log.Storage.
+func (st *simStorage) Reserve(int64) error { return nil }
+
 // Rescue implements log.Storage.
 func (st *simStorage) Rescue(string) error { return os.ErrNotExist }
 

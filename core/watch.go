@@ -57,6 +57,32 @@ func (w *watcher) look() {
 		w.report(x)
 	}
 	w.lookAtRootKey()
+	w.s.setFull(log.Full(w.s.log.Reserve()))
+}
+
+// useReserve gives the reserve to what is written now, if the disk is full. What grows is
+// refused from then on; what gives space back goes on.
+func (s *shell) useReserve(err error) {
+	if !log.Full(err) {
+		return
+	}
+	s.setFull(true)
+	if err := s.log.Release(); err != nil {
+		fmt.Fprintln(os.Stderr, "motte-core: giving back the reserve:", err)
+	}
+}
+
+// setFull says whether the disk is full but for the reserve.
+func (s *shell) setFull(full bool) {
+	if s.full.Swap(full) == full {
+		return
+	}
+	if full {
+		fmt.Fprintln(os.Stderr, "motte-core: the disk is full: only what gives space back is done until there is room")
+	} else {
+		fmt.Fprintln(os.Stderr, "motte-core: there is room on the disk again")
+	}
+	s.between(func(e *engine.Engine) { e.SetFull(full) })
 }
 
 // report says that a file of the store is lost. A checkpoint that is lost is followed by

@@ -71,7 +71,7 @@ func ValidOperation(o wire.Operation) bool {
 
 // ValidCode reports whether c is a code of this version.
 func ValidCode(c wire.Code) bool {
-	return c <= wire.TooSlow || c >= wire.QuotaExceeded && c <= wire.LastCode
+	return c <= wire.LastCode
 }
 
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes

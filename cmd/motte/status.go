@@ -53,6 +53,9 @@ func (a *app) overview(v *view, me string) error {
 			fmt.Fprintln(a.stdout, "THE DISK REFUSED A WRITE: the server only reads until the disk takes writes again, which it tries all the time.")
 		}
 	}
+	if s := v.Server; s != nil && s.DiskFull {
+		fmt.Fprintln(a.stdout, "THE DISK IS FULL: the server takes nothing that grows. Delete objects and 'motte compact', or give it a larger disk.")
+	}
 	if s := v.Storage; s != nil {
 		fmt.Fprintln(a.stdout, s)
 	}

@@ -35,6 +35,7 @@ type serverView struct {
 	UptimeSeconds  uint64 `json:"uptime_seconds"`
 	RootKeyInStore bool   `json:"root_key_in_store"`
 	ReadOnly       bool   `json:"read_only"`
+	DiskFull       bool   `json:"disk_full"`
 }
 
 type storageView struct {
@@ -168,7 +169,8 @@ func newStorage(s *client.StatusItem) *storageView {
 func newServer(s *client.StatusItem) *serverView {
 	return &serverView{Objects: s.Objects, LogBytes: s.LogBytes, DiskBytes: s.DiskBytes, Segments: s.Segments, Alerts: s.Alerts,
 		Connections: s.Connections, UptimeSeconds: s.Age(s.Started),
-		RootKeyInStore: s.Flags&wire.StatusKeyInStore != 0, ReadOnly: s.Flags&wire.StatusReadOnly != 0}
+		RootKeyInStore: s.Flags&wire.StatusKeyInStore != 0, ReadOnly: s.Flags&wire.StatusReadOnly != 0,
+		DiskFull: s.Flags&wire.StatusDiskFull != 0}
 }
 
 func newIndex(s *client.StatusItem) indexView {

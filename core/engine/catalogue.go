@@ -476,6 +476,9 @@ func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Ki
 		if e.KeyInStore {
 			n.flags |= wire.StatusKeyInStore
 		}
+		if e.diskFull {
+			n.flags |= wire.StatusDiskFull
+		}
 		if e.readOnly {
 			n.flags |= wire.StatusReadOnly
 		}

@@ -84,6 +84,7 @@ type Engine struct {
 	damaged            map[log.Location]bool // reported already
 	unreadable         time.Time             // when a read that failed was reported last
 	stopping, readOnly bool
+	diskFull           bool       // see SetFull
 	observed           [14]uint64 // see Observe
 	compact            []*Request // to be answered when all that is dead is given back
 	verify             []*Request // to be answered when every live record was read
@@ -332,6 +333,9 @@ func (e *Engine) Resumed(at log.Position) {
 		e.open()
 	}
 }
+
+// SetFull says whether the disk is full but for the reserve: then nothing is taken that grows.
+func (e *Engine) SetFull(full bool) { e.diskFull = full }
 
 // Note records an alert that says no more than its reason.
 func (e *Engine) Note(r wire.Reason) { e.alert(wire.Alert{Reason: r}) }

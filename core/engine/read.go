@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
@@ -29,12 +31,26 @@ func (e *Engine) begin(q *Request) {
 		code = wire.ShuttingDown
 	case e.readOnly && changes(q.Op):
 		code = wire.StorageFailed
+	case code == wire.OK && e.diskFull && q.grows():
+		code = wire.DiskFull
 	case code == wire.OK:
 		code = operations[q.Op].flow(e, q, p, c)
 	}
 	if code != wire.OK {
 		e.end(q, code)
 	}
+}
+
+// grows reports whether a request stores something that stays. What takes away is done on a
+// full disk as well.
+func (q *Request) grows() bool {
+	switch q.Op {
+	case wire.OpPut, wire.OpCreateCollection, wire.OpCreateIndex, wire.OpRegisterTask, wire.OpAddPrincipal, wire.OpGrant:
+		return true
+	case wire.OpBatch:
+		return slices.ContainsFunc(q.Writes, func(w Write) bool { return w.Op == wire.OpPut })
+	}
+	return false
 }
 
 // mayUse checks that the principal of a request has one at least of the rights that its

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -51,6 +52,9 @@ type Dir struct {
 	failed error    // of the last write to it
 	end    int64    // of its durable data
 	filled int64    // length of its file
+
+	reserving sync.Mutex  // held while the reserve is made or given back
+	lean      atomic.Bool // there is no reserve: nothing is filled ahead
 
 	naming  sync.Mutex        // held while a name comes to mean another file
 	current string            // the name of file
@@ -208,7 +212,7 @@ func (d *Dir) Append(name string, p []byte) error {
 	if err := d.leave(); err != nil {
 		return err
 	}
-	whole := slices.Concat(p, d.zeros)
+	whole := slices.Concat(p, d.ahead())
 	f, err := d.make(name, false, func(w io.Writer) error { _, err := w.Write(whole); return err })
 	if err != nil {
 		return err
@@ -229,7 +233,7 @@ func (d *Dir) extend(p []byte) error {
 	if end > d.filled {
 		// This only saves time: what can't be filled now is written, or
 		// refused, when there is data for it.
-		n, _ := d.file.WriteAt(d.zeros, end)
+		n, _ := d.file.WriteAt(d.ahead(), end)
 		d.filled = end + int64(n)
 	}
 	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {

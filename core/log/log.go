@@ -102,6 +102,8 @@ type Storage interface {
 	// was made or listed before, and the bytes of the disk that they take. It is an
 	// ErrAdrift if this is another directory now.
 	Watch() (list []File, disk int64, err error)
+	// Reserve keeps so many bytes of the disk for later, or, with 0, gives them back.
+	Reserve(size int64) error
 	// Rescue makes a file again that was removed by somebody else, if it can.
 	Rescue(name string) error
 	// Sync makes durable what a file holds, and that it is there: a process

@@ -120,6 +120,8 @@ func (d *disk) Watch() ([]File, int64, error) {
 	return list, 0, err
 }
 
+func (d *disk) Reserve(int64) error { return nil }
+
 func (d *disk) Rescue(string) error { return fs.ErrNotExist }
 
 func (d *disk) Sync(name string) error {

@@ -144,6 +144,9 @@ func (b *books) change(ctx context.Context, c *client.Client, w int) bool {
 		b.count(&b.refused, 1)
 		b.refusals[w] = append(b.refusals[w], wanted)
 		return false
+	case errors.Is(err, client.ErrDiskFull):
+		b.count(&b.refused, 1)
+		return false // it had no effect
 	case errors.Is(err, client.ErrConnectionLost):
 		b.doubts[w] = append(b.doubts[w], wanted)
 		return false

@@ -88,6 +88,8 @@ type file struct {
 	now     contents
 	durable contents
 	changes []change // since the last sync, in order
+
+	allocated int64 // bytes of space that it holds without pages
 }
 
 // change is a write, or a new length. It holds the pages that it replaced, as

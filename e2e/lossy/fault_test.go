@@ -2,6 +2,7 @@ package lossy
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -116,4 +117,41 @@ func writes(t *testing.T, c *client.Client) {
 		return err
 	})
 	must(t, c.Delete(t.Context(), collection, "another"))
+}
+
+// TestAFullDiskCanBeEmptied: on a disk that is full, the file system's own, and a real ext4,
+// what grows is refused, deletions and COMPACT are done, and then there is room again.
+func TestAFullDiskCanBeEmptied(t *testing.T) {
+	for _, f := range []fault{faultKinds[0], faultKinds[3]} {
+		t.Run(f.name, func(t *testing.T) {
+			s := newServer(t, f.on(t))
+			c := s.mustReady()
+			s.create(c)
+			data := make([]byte, 1<<20)
+			for n := range 60 {
+				_, err := c.Put(t.Context(), collection, data, client.Name(fmt.Sprint("large ", n)))
+				must(t, err)
+			}
+			eventually(t, "a reserve", func() error {
+				_, err := os.Stat(filepath.Join(s.medium.dir(), "store", "reserve"))
+				return err
+			})
+			f.inflict(t, s.medium)
+			eventually(t, "a full disk", func() error {
+				_, err := c.Put(t.Context(), collection, data, client.Name("more"))
+				if !errors.Is(err, client.ErrDiskFull) {
+					return fmt.Errorf("a PUT is answered %v", err)
+				}
+				return nil
+			})
+			for n := range 60 {
+				must(t, c.Delete(t.Context(), collection, fmt.Sprint("large ", n)))
+			}
+			must(t, c.Compact(t.Context()))
+			eventually(t, "room", func() error {
+				_, err := c.Put(t.Context(), collection, data, client.Name("more"))
+				return err
+			})
+		})
+	}
 }

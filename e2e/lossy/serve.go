@@ -98,6 +98,8 @@ func (k kernel) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut
 		if k.writeError != 0 {
 			return fuse.Status(k.writeError)
 		}
+		k.space += max(0, n.allocated-int64(size))
+		n.allocated = min(n.allocated, int64(size))
 		n.truncate(int64(size))
 	}
 	k.attr(in.NodeId, n, &out.Attr)
@@ -181,6 +183,38 @@ func (k kernel) remove(e entry) fuse.Status {
 		return fuse.Status(k.writeError)
 	}
 	k.names.change(move{e: 0})
+	k.giveBack(id)
+	return fuse.OK
+}
+
+// giveBack gives back the space of a file without a name.
+func (v *Volume) giveBack(id uint64) {
+	if n := v.nodes[id]; n != nil && n.file != nil && !v.names.has(id) {
+		v.space += n.allocated + int64(len(n.now.pages))*pageSize
+		n.allocated = 0
+	}
+}
+
+// Fallocate takes space for a file from its beginning on, and makes it that long.
+func (k kernel) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+	n, code := k.change(in.NodeId)
+	if code != fuse.OK {
+		return code
+	}
+	defer k.mu.Unlock()
+	end := int64(in.Length)
+	switch more := end - n.allocated; {
+	case in.Mode != 0 || in.Offset != 0 || n.file == nil:
+		return fuse.Status(syscall.EOPNOTSUPP)
+	case k.writeError != 0:
+		return fuse.Status(k.writeError)
+	case k.full && more > k.space:
+		return fuse.Status(syscall.ENOSPC)
+	case more > 0:
+		k.space -= more
+		n.allocated = end
+	}
+	n.truncate(max(end, n.now.size))
 	return fuse.OK
 }
 
@@ -203,7 +237,9 @@ func (k kernel) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newName st
 		return fuse.Status(k.writeError)
 	}
 	if from != to {
+		replaced := k.names.now[to]
 		k.names.change(move{from: 0, to: id})
+		k.giveBack(replaced)
 	}
 	return fuse.OK
 }

@@ -80,6 +80,7 @@ func (d *directory) Create(string, func(io.Writer) error) error  { return errRea
 func (d *directory) Replace(string, func(io.Writer) error) error { return errReadOnly }
 func (d *directory) Remove(string) error                         { return errReadOnly }
 func (d *directory) Cut(string, int64) error                     { return errReadOnly }
+func (d *directory) Reserve(int64) error                         { return errReadOnly }
 func (d *directory) Rescue(string) error                         { return errReadOnly }
 func (d *directory) Watch() ([]log.File, int64, error)           { return nil, 0, errReadOnly }
 
