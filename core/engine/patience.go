@@ -46,10 +46,13 @@ func (e *Engine) Left(instance, frames uint64) {
 	}
 }
 
-// registered is the deadline of the Task's row; deadline is what the Task may take for
-// one frame now.
-func (x *index) registered() time.Duration { return time.Duration(x.row.Deadline) * time.Millisecond }
+// registered is the deadline of the Task's row. One that is shorter than a tick may take
+// can't be told from a stall.
+func (x *index) registered() time.Duration {
+	return max(time.Duration(x.row.Deadline)*time.Millisecond, maxTick)
+}
 
+// deadline is what the Task may take for one frame now.
 func (x *index) deadline() time.Duration {
 	return min(x.registered()<<x.stretched, wire.MaxDeadline*time.Millisecond)
 }

@@ -18,6 +18,15 @@ func (w *world) count() uint64 { return w.ask(admin, byPredicate(wire.OpCount, "
 // TestTimeInWhichTheEngineStandsStillDoesNotCount: a Task is not slow because the engine
 // was held up, or the machine suspended, between two ticks.
 func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
+	for _, deadline := range []uint32{1, 1000} {
+		w := indexed(t, 0)
+		w.retable(func(r *wire.Row) { r.Deadline = deadline })
+		w.count()
+		w.tick(usualTick)
+		if w.jump(time.Minute); w.x().late || w.x().state != wire.IndexServing {
+			t.Fatalf("with a deadline of %d ms, the first stall makes the Task slow", deadline)
+		}
+	}
 	w := indexed(t, 0)
 	k := w.process()
 	one, two := w.count(), w.count()
