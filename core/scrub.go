@@ -2,6 +2,8 @@ package core
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"motte/core/control"
@@ -9,6 +11,7 @@ import (
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/wire"
 )
 
 // How fast the store is scrubbed.
@@ -20,7 +23,7 @@ const (
 )
 
 // scrubber reads every live record of the store again and again, so that one that rots
-// is found before somebody needs it. A record is checked as for a client: its seals,
+// is found before somebody needs it, and then the checkpoints. A record is checked as for a client: its seals,
 // and its content against its identity.
 type scrubber struct {
 	house  *house
@@ -96,8 +99,37 @@ func (c *scrubber) fill() bool {
 	return true
 }
 
-// end ends a pass, and answers who waits for it.
+// checkpoints reads the checkpoints, resting half of the time. If one is damaged, two
+// others take their places at once: a start needs one that is whole.
+func (c *scrubber) checkpoints() {
+	h, damaged := c.house, false
+	for _, number := range h.s.log.Checkpoints() {
+		if number == 0 || h.ctx.Err() != nil {
+			continue
+		}
+		began := time.Now()
+		err := h.s.log.CheckCheckpoint(number, func() error {
+			time.Sleep(min(time.Since(began), houseEvery))
+			began = time.Now()
+			return nil
+		})
+		if errors.Is(err, log.ErrDamaged) {
+			fmt.Fprintln(os.Stderr, "motte-core: two other checkpoints follow:", err)
+			damaged = true
+			c.count(0, true)
+			h.s.between(func(e *engine.Engine) { e.Note(wire.ReasonCheckpoint) })
+		}
+	}
+	if damaged && h.ctx.Err() == nil {
+		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {
+			fmt.Fprintln(os.Stderr, "motte-core: replace a damaged checkpoint:", err)
+		}
+	}
+}
+
+// end ends a pass, with the checkpoints, and answers who waits for it.
 func (c *scrubber) end() {
+	c.checkpoints()
 	c.numbers[2]++
 	c.numbers[3] = uint64(time.Now().Unix())
 	found, waiting := c.found, c.waiting
@@ -140,11 +172,13 @@ func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
 	return 0, true
 }
 
-// count counts a record that was read.
+// count counts a record that was read, or, with n 0, a checkpoint that is damaged.
 func (c *scrubber) count(n int64, damaged bool) {
-	c.found.Objects++
+	if n > 0 {
+		c.found.Objects++
+		c.numbers[0]++
+	}
 	c.found.Bytes += uint64(n)
-	c.numbers[0]++
 	c.numbers[1] += uint64(n)
 	c.house.s.stats[control.ScrubBytes].Add(uint64(n))
 	if damaged {

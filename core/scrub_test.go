@@ -146,3 +146,40 @@ func TestAScrubFollowsWhatIsMoved(t *testing.T) {
 		}
 	})
 }
+
+// TestTheScrubReplacesADamagedCheckpoint: a start needs one that is whole, and the store
+// keeps only two.
+func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		verify := func() (damaged uint64) {
+			t.Helper()
+			return binary.BigEndian.Uint64(r.must(wire.OK, request(0, wire.OpVerify, "", "", "")).Body[16:])
+		}
+		if n := verify(); n != 0 {
+			t.Fatalf("%d of what was just written is damaged", n)
+		}
+		before := r.log.Checkpoints()
+		for _, number := range before[:2] {
+			r.disk.flip(fmt.Sprintf("%08d.ckp", number), 200)
+		}
+		if n := verify(); n != 2 {
+			t.Errorf("%d of two damaged checkpoints are found", n)
+		}
+		if n := r.alerts(); n != 2 {
+			t.Errorf("%d alerts for two damaged checkpoints", n)
+		}
+		if now := r.log.Checkpoints(); len(now) != 3 || now[1] <= before[0] {
+			t.Errorf("the checkpoints are %v, and were %v", now, before)
+		}
+		if n := verify(); n != 0 {
+			t.Errorf("then %d are damaged", n)
+		}
+		again := openRig(t, r.disk.copy())
+		again.must(wire.OK, request(0, wire.OpGet, "c", "hers", ""))
+		again.close()
+	})
+}

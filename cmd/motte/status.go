@@ -140,7 +140,7 @@ index built anew, or when the disk gives back something else than was written:
   task-ended         its process ended
   damaged-record     a stored record failed its check; SEGMENT and OFFSET say where
   storage            the disk refused a write
-  checkpoint         the newest checkpoint failed its check, and the one before was used
+  checkpoint         a checkpoint failed its check: at a start the one before was used, later others were written
   loss-accepted      the operator accepted a store that lacks what was written to it
   read-failed        the disk did not give a stored record back; it may be as it was written.
                      SEGMENT and OFFSET say where; at most one alert a minute

@@ -54,8 +54,8 @@ kept under the name damaged-…, to be removed when nobody wants to look at them
 will be lost is printed first. If there is a backup that has it, restore that instead.
 
 With --online the running server reads every live record, as it would for a client, and says
-how many are damaged; 'motte alerts' says where. It rests half of the time. It does not look at
-dead records, nor at the checkpoints.`,
+how many are damaged; 'motte alerts' says where. It reads the checkpoints, too, and replaces one
+that is damaged. It rests half of the time. It does not look at dead records.`,
 		Example: `  motte verify --dir store
   motte verify --dir /var/lib/motte --root-key /run/keys/motte --json
   motte verify --dir store --salvage
@@ -137,7 +137,7 @@ func (a *app) verifyOnline(ctx context.Context) error {
 			return err
 		}
 	}
-	return damageError{fmt.Errorf("of %s %d can't be read: 'motte alerts' says where they lie", plural(int(v.Objects), "object"), v.Damaged)}
+	return damageError{fmt.Errorf("of %s and the checkpoints %d can't be read: 'motte alerts' says which", plural(int(v.Objects), "object"), v.Damaged)}
 }
 
 func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes bool) error {

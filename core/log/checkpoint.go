@@ -167,7 +167,31 @@ func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) er
 	if number == 0 {
 		return nil
 	}
+	err := l.readCheckpoint(number, func(i int, piece []byte, last bool) error {
+		if last {
+			return l.restorePlace(i, piece)
+		}
+		return restore(i, piece)
+	})
+	if err != nil {
+		return err
+	}
+	l.base, l.from = number, l.pos.Segment
+	return nil
+}
+
+// CheckCheckpoint reads a checkpoint, and opens each of its pieces; after each of them it
+// calls rest.
+func (l *Log) CheckCheckpoint(number uint32, rest func() error) error {
+	return l.readCheckpoint(number, func(int, []byte, bool) error { return rest() })
+}
+
+// readCheckpoint hands the pieces of a checkpoint to visit, in their order; the last one
+// is the log's own.
+func (l *Log) readCheckpoint(number uint32, visit func(i int, piece []byte, last bool) error) error {
+	l.mu.RLock()
 	name, size := checkpointName(number), l.checkpoints[number]
+	l.mu.RUnlock()
 	var errRead error
 	read := func(offset, n int64) []byte { // or less, at the end
 		p := make([]byte, max(0, min(n, size-offset)))
@@ -184,11 +208,11 @@ func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) er
 		n := int64(frame.NewReader(read(at, 4)).U32())
 		p, end := read(at+4, n), at+4+n
 		if end == size {
-			last, restore = 1, l.restorePlace
+			last = 1
 		}
 		p, err := aead.Open(p[:0], seal.Nonce(nonce), p, append(header, last))
 		if err == nil {
-			err = restore(int(nonce), p)
+			err = visit(int(nonce), p, last == 1)
 		}
 		if errors.Is(err, ErrDamaged) { // and not the checkpoint
 			return fmt.Errorf("%w: %w", ErrLost, err)
@@ -198,7 +222,6 @@ func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) er
 		}
 		at = end
 	}
-	l.base, l.from = number, l.pos.Segment
 	return nil
 }
 

@@ -119,7 +119,7 @@ const (
 	ReasonTaskEnded       Reason = 7  // the process ended or closed its channel
 	ReasonDamagedRecord   Reason = 8  // a stored record failed its check when it was read
 	ReasonStorage         Reason = 9  // the disk refused a write
-	ReasonCheckpoint      Reason = 10 // the newest checkpoint failed its check: the one before was used
+	ReasonCheckpoint      Reason = 10 // a checkpoint failed its check: at a start the one before was used, at a scrub others were written
 	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
 	ReasonFileLost        Reason = 13 // a file of the store was removed, cut off or replaced; Segment: which segment, or 0
 	ReasonKeysOlder       Reason = 14 // older data keys were put back, and with them some that had been destroyed
