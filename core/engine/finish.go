@@ -33,7 +33,15 @@ var stages = [...]func(*finishing) (looked int, done bool){
 // the limit, meters what the answer can leak, and answers, or deletes.
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
+	s.x.finishing++
 	e.later(func() bool { return e.finishStep(f) })
+}
+
+// finished says that a search holds nothing any more: its Task may be sent another one.
+func (e *Engine) finished(s *search) {
+	if s.x.finishing--; s.x.instance != 0 {
+		e.pump(s.x)
+	}
 }
 
 // rightsOf returns the rights by which the answer to a search is judged now.
@@ -58,6 +66,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	switch {
 	case e.byID[f.x.c.id] != f.x.c:
 		e.end(f.req, wire.NoCollection)
+		e.finished(f.search)
 	case f.req.Op == wire.OpDeleteWhere && e.changing:
 		e.held = append(e.held, func() { e.later(func() bool { return e.finishStep(f) }) })
 	case f.rights != rights: // what was left out before stays out
@@ -167,6 +176,7 @@ func (e *Engine) conclude(f *finishing) {
 	code, wait := e.pay(f.search, uint64(n), func() { e.later(func() bool { return e.finishStep(f) }) })
 	switch {
 	case wait:
+		return
 	case code != wire.OK:
 		e.end(f.req, code)
 	case f.req.Op == wire.OpCount:
@@ -175,6 +185,7 @@ func (e *Engine) conclude(f *finishing) {
 		r.Count = 0
 		d := &deletions{search: f.search, list: f.kept, left: n, write: write{req: f.req, answer: r, confirms: 1}}
 		e.later(func() bool { return e.deleteStep(d) })
+		return
 	default:
 		r.Items, r.Objects = f.items, f.objects
 		if f.req.Flags&wire.FlagIDsOnly != 0 {
@@ -184,6 +195,7 @@ func (e *Engine) conclude(f *finishing) {
 			e.end(f.req, code)
 		}
 	}
+	e.finished(f.search)
 }
 
 // deletions is what a DELETE by predicate still has to delete.
@@ -228,8 +240,10 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 	}
 	switch {
 	case d.left == 0:
+		d.list = nil
 		d.wait(e)
 		d.confirmed(e)
+		e.finished(d.search)
 	case d.onWay < deleteAhead:
 		return true
 	default:

@@ -251,3 +251,51 @@ func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsBeingFinishedIsBounded: a Task may answer faster than the engine finishes its
+// answers, or the disk takes the deletions. It is sent no more queries then, since each
+// answer holds all that it names, and a client may have asked thousands.
+func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
+	const queries = 5 * windowOpen
+	for _, op := range []wire.Operation{wire.OpSearch, wire.OpDeleteWhere} {
+		w, ids := crowded(t, 0, 3*stride)
+		var numbers []uint64
+		for range queries {
+			numbers = append(numbers, w.ask(admin, byPredicate(op, "c", "x", "")))
+		}
+		sent, answered := 0, 0
+		for round := 0; answered < queries; round++ {
+			for asked := w.questions(); len(asked) > 0; asked = w.questions() {
+				sent += len(asked)
+				for _, seq := range asked {
+					w.says(task.Answer{Type: task.Found, Seq: seq, Found: ids})
+				}
+			}
+			// The answer to a later deletion waits for the first ones, and holds nothing.
+			if sent-answered > windowOpen && (op == wire.OpSearch || round == 0) {
+				t.Fatalf("operation %d: %d answers are held", op, sent-answered)
+			}
+			w.commit(len(w.pending))
+			for w.work() {
+			}
+			for _, k := range w.tasks {
+				w.says(task.Answer{Type: task.Applied, Seq: w.x().seq})
+				k.frames = slices.DeleteFunc(k.frames, func(f []byte) bool { return task.Type(f[3]) != task.Search })
+			}
+			if op == wire.OpDeleteWhere {
+				ids = nil
+			}
+			before := answered
+			for _, n := range numbers {
+				if a, ok := w.answered(n); ok {
+					if answered++; a.code != wire.OK {
+						t.Errorf("operation %d: code %d", op, a.code)
+					}
+				}
+			}
+			if answered == before && len(w.pending) == 0 {
+				t.Fatalf("operation %d: %d of %d answered, and nothing is left to do", op, answered, queries)
+			}
+		}
+	}
+}

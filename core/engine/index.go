@@ -17,7 +17,7 @@ import (
 // Limits of what is on its way to one Task.
 const (
 	windowFrames = 1024    // frames sent and not confirmed or answered
-	windowOpen   = 8       // queries among them: they may take as long as their deadline each
+	windowOpen   = 8       // queries sent and not finished: each holds what it found, and may take its deadline
 	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
 	fetchAhead   = 128     // inputs being read for the front of the queue
 	maxBackoff   = 30 * time.Second
@@ -56,6 +56,8 @@ type index struct {
 	restarts uint64
 	outages  uint64 // by the Task's doing
 	told     ledger
+
+	finishing int // queries that a Task has answered, and that hold what it found
 }
 
 // feed is where an index stands with its Task's process; it ends with that.
@@ -238,7 +240,7 @@ func (e *Engine) pump(x *index) {
 			x.building++
 		}
 	}
-	for len(x.queue) > 0 && len(x.sent) < x.window(windowFrames) && x.open < windowOpen && x.bytes < x.window(windowBytes) {
+	for len(x.queue) > 0 && len(x.sent) < x.window(windowFrames) && x.open+x.finishing < windowOpen && x.bytes < x.window(windowBytes) {
 		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
 			break
 		}

@@ -310,6 +310,7 @@ func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait boo
 	e.then(func(code wire.Code) {
 		if code != wire.OK {
 			e.end(s.req, code)
+			e.finished(s)
 			return
 		}
 		then()
