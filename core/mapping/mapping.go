@@ -11,7 +11,7 @@
 //  1. An entry takes 47 bytes, in a run that has room for an eighth more, or for the
 //     allocator's next size, and no pointer: the garbage collector has next to nothing
 //     to follow, however many objects there are. A Map without entries has no runs.
-//  2. A run holds 256 entries on average, between 64 and 512 as the number of entries
+//  2. A run holds 128 entries on average, between 32 and 256 as the number of entries
 //     changes. No operation moves more than two runs; but about each time that the
 //     number of entries doubles, Put makes a new table of runs, of 24 bytes for each.
 //  3. What Put took is what Get returns, but for the high bits of the LSN.
@@ -54,7 +54,7 @@ func (e Entry) Wrote(lsn uint64) bool { return (e.LSN^lsn)%Limit == 0 }
 
 // perRun is the number of entries for each run beyond which there is one run more.
 // There is one less when only half as many are left.
-const perRun = 256
+const perRun = 128
 
 // Map is the mapping of one collection.
 type Map struct {

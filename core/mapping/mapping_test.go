@@ -235,7 +235,7 @@ func TestMapsAreAsLargeAsTheirEntries(t *testing.T) {
 		e := entry(r, false)
 		m.Put(e)
 		values = append(values, e.ID.Value())
-		if n >= 1000 && n%500 == 0 && m.Bytes() >= int64(n)*56 || m.Bytes() > int64(n)*120+128 {
+		if n >= 1000 && n%500 == 0 && m.Bytes() >= int64(n)*58 || m.Bytes() > int64(n)*120+128 {
 			t.Fatalf("%d bytes for %d entries", m.Bytes(), n)
 		}
 		if n%5000 == 0 && longest() > 3*perRun {
@@ -243,7 +243,7 @@ func TestMapsAreAsLargeAsTheirEntries(t *testing.T) {
 		}
 	}
 	loaded := copied(t, m, 4096)
-	if loaded.Bytes() >= int64(loaded.Len())*58 || len(loaded.low) != len(m.low) {
+	if loaded.Bytes() >= int64(loaded.Len())*60 || len(loaded.low) != len(m.low) {
 		t.Errorf("%d bytes for %d entries that were loaded", loaded.Bytes(), loaded.Len())
 	}
 	for n := len(values) - 1; n >= 0; n-- {
