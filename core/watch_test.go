@@ -1,0 +1,76 @@
+package core
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// TestASecondCoreIsRefused: also when whatever lies in the directory beside the log was
+// removed under the first one.
+func TestASecondCoreIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	defer s.stop()
+	admin := s.dial(key(1))
+	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""), request(2, wire.OpPut, "c", "one", "data"))
+	_ = os.Remove(filepath.Join(dir, "LOCK"))
+	ends := pair(t)
+	defer ends[0].Close()
+	defer ends[1].Close()
+	err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
+	if !errors.Is(err, log.ErrLocked) {
+		t.Errorf("a second Core: %v", err)
+	}
+	do(t, admin, wire.OK, request(3, wire.OpPut, "c", "two", "data"), request(4, wire.OpGet, "c", "one", ""))
+}
+
+// TestLostFilesAreNoticedWithinAMinute: the keys are written again, a checkpoint is followed
+// by another one, and each loss is an alert.
+func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		lose := func(name string) []byte {
+			r.disk.mu.Lock()
+			defer r.disk.mu.Unlock()
+			p := bytes.Clone(r.disk.files[name])
+			delete(r.disk.files, name)
+			return p
+		}
+		there := func(name string) []byte {
+			r.disk.mu.Lock()
+			defer r.disk.mu.Unlock()
+			return r.disk.files[name]
+		}
+		keys := lose(log.KeysNames[0])
+		newest := r.log.Checkpoints()[0]
+		time.Sleep(time.Minute)
+		if !bytes.Equal(there(log.KeysNames[0]), there(log.KeysNames[1])) || len(keys) == 0 || len(there(log.KeysNames[0])) != len(keys) {
+			t.Error("the keys were not written again")
+		}
+		lose(fmt.Sprintf("%08d.ckp", newest))
+		time.Sleep(time.Minute)
+		if n := r.log.Checkpoints()[0]; n < newest || len(there(fmt.Sprintf("%08d.ckp", n))) == 0 {
+			t.Errorf("checkpoint %d is lost, and %d is the newest", newest, n)
+		}
+		lose(segmentFile(r.log.Position().Segment))
+		time.Sleep(time.Minute)
+		reasons := r.reasons()
+		if !slices.Equal(reasons, slices.Repeat([]wire.Reason{wire.ReasonFileLost}, 3)) {
+			t.Errorf("alerts for %v", reasons)
+		}
+	})
+}
