@@ -127,9 +127,9 @@ func Run(cfg Config) error {
 		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed())
 	}
 	if err == nil {
-		err = s.log.Trim()
-	}
-	if err == nil {
+		if err := s.log.Trim(); err != nil { // the next start tries again
+			fmt.Fprintln(os.Stderr, "motte-core: giving back what crashed starts left:", err)
+		}
 		s.serve()
 	}
 	return errors.Join(err, dir.Close())

@@ -74,3 +74,36 @@ func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
 		}
 	})
 }
+
+// TestAStartGivesBackWhatCrashesLeft: the zeros behind the data of older segments do not stay.
+func TestAStartGivesBackWhatCrashesLeft(t *testing.T) {
+	dir := t.TempDir()
+	for n := range uint64(3) { // each start makes a segment
+		s := start(t, dir)
+		do(t, s.dial(key(1)), wire.OK, request(1, wire.OpCreateCollection, fmt.Sprint("c", n), "", ""))
+		s.stop()
+	}
+	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
+	if err != nil || len(segments) != 3 {
+		t.Fatalf("%v, %v", segments, err)
+	}
+	var sizes []int64
+	for _, path := range segments {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sizes = append(sizes, info.Size())
+		if err := os.Truncate(path, info.Size()+4<<20); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := start(t, dir)
+	do(t, s.dial(key(1)), wire.OK, request(1, wire.OpHead, "", "", ""))
+	s.stop()
+	for i, path := range segments[:2] {
+		if info, err := os.Stat(path); err != nil || info.Size() != sizes[i] {
+			t.Errorf("%s is as long as a crash left it: %v", path, err)
+		}
+	}
+}
