@@ -328,14 +328,20 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 	d.waiter = nil
 	if d.choice && w.answer.Flags&wire.ReplyNotIndexed == 0 {
 		p, charge := e.principals[w.req.Principal], leak.Indexed
-		told := e.coversPut(x, p)
+		told, flag := e.coversPut(x, p), wire.ReplyFlags(0)
 		if told && d.refused {
-			charge = leak.NotIndexed
-			w.answer.Flags |= wire.ReplyNotIndexed
+			charge, flag = leak.NotIndexed, wire.ReplyNotIndexed
 		}
-		if told && !e.draw(x, p, charge, 0) {
+		if !told || e.draw(x, p, charge, 0) {
+			w.answer.Flags |= flag
+		} else {
 			w.confirms++
-			e.then(func(wire.Code) { w.confirmed(e) })
+			e.then(func(code wire.Code) {
+				if code == wire.OK {
+					w.answer.Flags |= flag
+				}
+				w.confirmed(e)
+			})
 		}
 	}
 	w.confirmed(e)

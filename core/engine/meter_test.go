@@ -438,3 +438,25 @@ func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 		}
 	}
 }
+
+// TestAPutThatTheLogCantChargeTellsNothing: the disk takes a PUT, and then not the record
+// that says that its answer tells something. After a restart that would be forgotten.
+func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
+	w := indexed(t, 0)
+	w.retable(func(r *wire.Row) { r.LeakBudget = 160 })
+	n := w.ask(admin, put("c", "one", "refuse"))
+	w.commit(len(w.pending))
+	w.refuseInputs("x", 1)
+	if _, ok := w.answered(n); ok || len(w.pending) == 0 {
+		t.Fatal("the answer does not wait for its charge")
+	}
+	w.fail()
+	a, ok := w.answered(n)
+	if !ok || a.code != wire.OK || a.flags&wire.ReplyNotIndexed != 0 {
+		t.Errorf("answered %v, code %d, flags %d", ok, a.code, a.flags)
+	}
+	told := w.drawn(admin)
+	if w.boot(); a.flags != 0 && w.drawn(admin) < told {
+		t.Errorf("%d units were told, and a start knows of %d", told, w.drawn(admin))
+	}
+}
