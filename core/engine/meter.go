@@ -82,7 +82,12 @@ type line struct {
 	budget leak.Bits
 }
 
-func (l line) left() leak.Bits { return l.budget.Minus(l.drawn.Plus(l.held)) }
+func (l line) left() leak.Bits {
+	if l.budget == leak.Unlimited { // the sum may have reached that
+		return leak.Unlimited
+	}
+	return l.budget.Minus(l.drawn.Plus(l.held))
+}
 
 // covered reports whether the log says that all is drawn. Nothing waits for a record of
 // an account that is not capped.

@@ -460,3 +460,13 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 		t.Errorf("%d units were told, and a start knows of %d", told, w.drawn(admin))
 	}
 }
+
+// TestWhatIsNotCappedIsNeverExhausted, however much it told: the sum saturates.
+func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
+	w := indexed(t, 0)
+	w.x().told.total.drawn, w.x().told.of(w.e.principals[admin].owner).drawn = leak.Unlimited, leak.Unlimited-1
+	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK)
+	if a := w.must(admin, put("c", "one", "refuse"), wire.OK); a.flags != wire.ReplyNotIndexed {
+		t.Errorf("a PUT has flags %d", a.flags)
+	}
+}
