@@ -309,7 +309,7 @@ func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait boo
 		e.draw(s.x, s.p, leak.Rare, leak.Rare)
 		return wire.LeakBudgetExhausted, false
 	}
-	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == wire.OpDeleteWhere {
+	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == wire.OpDeleteWhere && !e.readOnly {
 		return wire.OK, false
 	}
 	e.then(func(code wire.Code) {

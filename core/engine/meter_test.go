@@ -12,6 +12,7 @@ import (
 	"motte/core/identity"
 	"motte/core/leak"
 	"motte/core/log"
+	"motte/core/mapping"
 	"motte/core/task"
 	"motte/core/wire"
 )
@@ -468,5 +469,38 @@ func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK)
 	if a := w.must(admin, put("c", "one", "refuse"), wire.OK); a.flags != wire.ReplyNotIndexed {
 		t.Errorf("a PUT has flags %d", a.flags)
+	}
+}
+
+// TestADeletionThatTheLogCantChargeDeletesNothing, also when the disk takes records again
+// while it goes on: a start would forget the charge and see what was deleted.
+func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
+	w := indexed(t, 0)
+	w.retable(func(r *wire.Row) { r.LeakBudget = 160 })
+	names := []string{"one", "two", "three"} // in the order of their identities
+	slices.SortFunc(names, func(a, b string) int {
+		return compare(mapping.Entry{ID: w.id("c", a)}, mapping.Entry{ID: w.id("c", b)})
+	})
+	named := []identity.ID{w.id("c", names[0]), w.id("c", names[1])}
+	w.byHand, w.e.stride = true, 1
+	n := w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
+	w.commit(len(w.pending))
+	seq := w.questions()[0]
+	w.ask(admin, put("c", names[0], "data, anew")) // the first is gone when its turn comes
+	w.commit(len(w.pending))
+	w.fail()
+	w.says(task.Answer{Type: task.Found, Seq: seq, Found: named})
+	for before := w.drawn(admin); w.drawn(admin) == before && len(w.e.work) > 0; {
+		w.work() // until it is charged
+	}
+	w.resume()
+	w.settle()
+	if a, ok := w.answered(n); !ok || a.code != wire.StorageFailed {
+		t.Errorf("answered %v, code %d", ok, a.code)
+	}
+	for _, r := range w.disk {
+		if r.Kind == log.KindDelete {
+			t.Error("an object was deleted")
+		}
 	}
 }
