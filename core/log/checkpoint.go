@@ -83,6 +83,9 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 		}
 		return err
 	})
+	if err == nil || errors.Is(err, os.ErrExist) {
+		l.numbered = number
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", checkpointName(number), err)
 	}
@@ -99,12 +102,13 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	return nil
 }
 
-// nextCheckpoint returns the number of the next checkpoint: one that no file has, and higher
-// than those that may come back after a crash.
+// nextCheckpoint returns the number of the next checkpoint: one that no file has, also none
+// that was lost or that somebody else has made, and higher than those that may come back
+// after a crash.
 func (l *Log) nextCheckpoint() uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	number := l.base
+	number := max(l.base, l.numbered)
 	for n := range l.checkpoints {
 		if n < l.base+maxAhead {
 			number = max(number, n)

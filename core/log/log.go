@@ -165,6 +165,8 @@ type Log struct {
 	stored     [sha256.Size]byte // of the files of the keys as they were written last; zero: not yet
 	keysOlder  bool
 
+	numbered uint32 // Checkpoint's: the number that it used last, or that it found in use
+
 	taken   map[uint32]bool // numbers of files that are no segments of this log: see damaged
 	missing map[string]bool // Watch's: files that are lost, and were reported
 

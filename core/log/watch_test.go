@@ -3,6 +3,7 @@ package log
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"syscall"
@@ -306,5 +307,37 @@ func TestASegmentStandsOnceInTheHistory(t *testing.T) {
 			t.Fatalf("start %d: the history has %d entries, it had %d", start, len(again.l.history), len(w.l.history))
 		}
 		w = again
+	}
+}
+
+// TestACheckpointFindsAFreeNumber: a file that somebody else cut off, or put in the place of
+// the next checkpoint, is not replaced, and no checkpoint waits for it to be taken away.
+func TestACheckpointFindsAFreeNumber(t *testing.T) {
+	for what, spoil := range map[string]func(d *disk, newest uint32){
+		"cut off": func(d *disk, newest uint32) {
+			name := checkpointName(newest)
+			d.files[name] = d.files[name][:50]
+		},
+		"put there": func(d *disk, newest uint32) { d.files[checkpointName(newest+1)] = []byte("of somebody else") },
+	} {
+		d := settled(t)
+		w := mustOpen(t, d, 9)
+		must(t, w.write(1), w.checkpoint())
+		spoil(d, w.l.Checkpoints()[0])
+		watch(t, w)
+		before := d.clone()
+		if err := w.checkpoint(); err != nil && !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
+		if err := w.checkpoint(); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		for name, p := range before.files {
+			if now, there := d.files[name]; there && !bytes.Equal(now, p) {
+				t.Errorf("%s: %s was replaced", what, name)
+			}
+		}
+		must(t, w.write(1))
+		same(t, w, mustOpen(t, d, 10))
 	}
 }
