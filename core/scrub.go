@@ -99,8 +99,9 @@ func (c *scrubber) fill() bool {
 	return true
 }
 
-// checkpoints reads the checkpoints, resting half of the time. If one is damaged, two
-// others take their places at once: a start needs one that is whole.
+// checkpoints reads the checkpoints, resting half of the time. If one is damaged, or the
+// disk does not give it, two others take their places at once: a start needs one that is
+// whole.
 func (c *scrubber) checkpoints() {
 	h, damaged := c.house, false
 	for _, number := range h.s.log.Checkpoints() {
@@ -108,17 +109,24 @@ func (c *scrubber) checkpoints() {
 			continue
 		}
 		began := time.Now()
-		err := h.s.log.CheckCheckpoint(number, func() error {
-			time.Sleep(min(time.Since(began), houseEvery))
-			began = time.Now()
-			return nil
+		err := retry(func() error {
+			return h.s.log.CheckCheckpoint(number, func() error {
+				time.Sleep(min(time.Since(began), houseEvery))
+				began = time.Now()
+				return h.ctx.Err()
+			})
 		})
-		if errors.Is(err, log.ErrDamaged) {
-			fmt.Fprintln(os.Stderr, "motte-core: two other checkpoints follow:", err)
-			damaged = true
-			c.count(0, true)
-			h.s.between(func(e *engine.Engine) { e.Note(wire.ReasonCheckpoint) })
+		if err == nil || h.ctx.Err() != nil {
+			continue
 		}
+		fmt.Fprintln(os.Stderr, "motte-core: two other checkpoints follow:", err)
+		damaged = true
+		c.count(0, true)
+		reason := wire.ReasonCheckpoint
+		if !errors.Is(err, log.ErrDamaged) {
+			reason = wire.ReasonReadFailed
+		}
+		h.s.between(func(e *engine.Engine) { e.Note(reason) })
 	}
 	if damaged && h.ctx.Err() == nil {
 		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {

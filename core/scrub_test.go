@@ -1,8 +1,10 @@
 package core
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -181,5 +183,60 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 		again := openRig(t, r.disk.copy())
 		again.must(wire.OK, request(0, wire.OpGet, "c", "hers", ""))
 		again.close()
+	})
+}
+
+// TestTheScrubReplacesACheckpointThatCanNotBeRead: a disk that rots gives an error more often
+// than other bytes. An error that passes says nothing.
+func TestTheScrubReplacesACheckpointThatCanNotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		before := r.log.Checkpoints()
+		newest := fmt.Sprintf("%08d.ckp", before[0])
+		for _, failures := range []int{1, 1 << 30} {
+			r.disk.spoiled(func(name string, p []byte) error {
+				if name != newest || failures == 0 {
+					return nil
+				}
+				failures--
+				clear(p)
+				return syscall.EIO
+			})
+			r.must(wire.OK, request(0, wire.OpVerify, "", "", ""))
+		}
+		if n := r.alerts(); n != 1 {
+			t.Errorf("%d alerts for a checkpoint that can't be read", n)
+		}
+		if now := r.log.Checkpoints(); len(now) != 3 || now[1] <= before[0] {
+			t.Errorf("the checkpoints are %v, and were %v", now, before)
+		}
+	})
+}
+
+// TestAStopWaitsForNoCheckpoint to be read to its end, however large it is.
+func TestAStopWaitsForNoCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		ctx, cancel := context.WithCancel(r.ctx)
+		h := newHouse(r.shell, ctx)
+		if err := h.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		reads := 0
+		r.disk.spoiled(func(string, []byte) error {
+			if reads++; reads == 2 { // of the first piece, behind the header
+				cancel()
+			}
+			return nil
+		})
+		newScrubber(h).checkpoints()
+		r.disk.spoiled(nil)
+		if reads > 2*3 || r.alerts() != 0 { // two tries of the header, a length and a piece
+			t.Errorf("%d reads; %d alerts", reads, r.alerts())
+		}
 	})
 }
