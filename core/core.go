@@ -109,7 +109,7 @@ type shell struct {
 	stats    counters
 	garbage  int          // loop's: percent of what is alive, see collect
 	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
-	full     atomic.Bool  // see setFull
+	full     bool         // loop's: see setFull
 	disk     atomic.Int64 // bytes that the files of the store take
 	stopping atomic.Bool  // connections end when they are idle
 }

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"motte/core/log"
 	"motte/core/wire"
 )
 
@@ -17,14 +18,9 @@ func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 		r.all.Go(func() { r.keepHouse(r.ctx) })
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		synctest.Wait()
-		full := func(yes bool) {
-			r.disk.mu.Lock()
-			r.disk.full = yes
-			r.disk.mu.Unlock()
-		}
 		r.must(wire.OK, request(0, wire.OpPut, "c", "two", "data"))
 		for range 2 {
-			full(true)
+			r.fill(true)
 			r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "three", "finds that it is full"))
 			for range 3 {
 				time.Sleep(2 * watchEvery)
@@ -35,7 +31,7 @@ func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 			r.must(wire.OK, request(0, wire.OpDelete, "c", "two", ""))
 			r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 			r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
-			full(false)
+			r.fill(false)
 			time.Sleep(2 * watchEvery)
 			r.must(wire.OK, request(0, wire.OpPut, "c", "two", "there is room again"))
 		}
@@ -49,9 +45,7 @@ func TestACheckpointFindsTheReserve(t *testing.T) {
 		defer r.close()
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		synctest.Wait()
-		r.disk.mu.Lock()
-		r.disk.full = true
-		r.disk.mu.Unlock()
+		r.fill(true)
 		r.written.Add(overdue)
 		r.all.Go(func() { r.keepHouse(r.ctx) })
 		time.Sleep(3 * housePause)
@@ -59,5 +53,55 @@ func TestACheckpointFindsTheReserve(t *testing.T) {
 			t.Error("no checkpoint was written")
 		}
 		r.must(wire.DiskFull, request(0, wire.OpPut, "c", "two", "refused"))
+	})
+}
+
+// fill has the disk of a rig full but for its reserve, or gives it room.
+func (r *rig) fill(full bool) {
+	r.disk.mu.Lock()
+	defer r.disk.mu.Unlock()
+	r.disk.full = full
+}
+
+// TestADiskThatFillsUpWhileItRefuses writes for another reason: the reserve is used as soon as
+// it is only space that is missing.
+func TestADiskThatFillsUpWhileItRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		synctest.Wait()
+		r.disk.refuse(true)
+		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
+		r.fill(true)
+		r.disk.refuse(false)
+		time.Sleep(3 * resumeEvery)
+		r.must(wire.DiskFull, request(0, wire.OpPut, "c", "two", "refused"))
+		r.must(wire.OK, request(0, wire.OpDelete, "c", "one", ""))
+	})
+}
+
+// TestLostKeysFindTheReserve: they are written again on a disk that is full, too.
+func TestLostKeysFindTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		synctest.Wait()
+		r.fill(true)
+		r.disk.delay(time.Hour) // no write finds out sooner that the disk is full
+		for _, name := range log.KeysNames {
+			if err := r.disk.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(3 * watchEvery)
+		r.disk.mu.Lock()
+		defer r.disk.mu.Unlock()
+		for _, name := range log.KeysNames {
+			if len(r.disk.files[name]) == 0 {
+				t.Errorf("%s is not there", name)
+			}
+		}
 	})
 }

@@ -408,8 +408,8 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
 	s.between((*engine.Engine).WriteFailed) // it appends nothing more
 	s.appends.take()
-	s.useReserve(err)
 	for err != nil {
+		s.useReserve(err) // also if the disk has become full since the write failed
 		select {
 		case <-time.After(resumeEvery):
 			err = s.log.Resume()

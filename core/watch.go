@@ -49,6 +49,7 @@ func (w *watcher) look() {
 		w.s.between(func(e *engine.Engine) { e.Note(wire.ReasonAdrift) })
 	case err != nil && !adrift:
 		fmt.Fprintln(os.Stderr, "motte-core: watching the files of the store:", err)
+		w.s.useReserve(err) // the keys may have to be written again
 	case err == nil && disk > 0:
 		w.s.disk.Store(disk)
 	}
@@ -74,7 +75,12 @@ func (s *shell) useReserve(err error) {
 
 // setFull says whether the disk is full but for the reserve.
 func (s *shell) setFull(full bool) {
-	if s.full.Swap(full) == full {
+	was := full
+	s.between(func(e *engine.Engine) {
+		was, s.full = s.full, full
+		e.SetFull(full)
+	})
+	if was == full {
 		return
 	}
 	if full {
@@ -82,7 +88,6 @@ func (s *shell) setFull(full bool) {
 	} else {
 		fmt.Fprintln(os.Stderr, "motte-core: there is room on the disk again")
 	}
-	s.between(func(e *engine.Engine) { e.SetFull(full) })
 }
 
 // report says that a file of the store is lost. A checkpoint that is lost is followed by
