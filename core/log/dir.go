@@ -226,6 +226,9 @@ func (d *Dir) Append(name string, p []byte) error {
 
 // extend writes p behind the data of the current file.
 func (d *Dir) extend(p []byte) error {
+	if err := d.intact(d.filled); err != nil { // or it would be long again
+		return err
+	}
 	if _, err := d.file.WriteAt(p, d.end); err != nil {
 		return err
 	}
@@ -239,15 +242,23 @@ func (d *Dir) extend(p []byte) error {
 	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {
 		return err
 	}
-	// No restart would find the data of a file without a name. In one that somebody has
-	// cut off, what was written before this is gone, though it is long again.
+	if err := d.intact(max(d.filled, end)); err != nil {
+		return err
+	}
+	d.end = end
+	return nil
+}
+
+// intact is an error unless the current file has a name, and at least so many bytes. No
+// restart would find the data of a file without a name; and of one that somebody has cut
+// off, data is gone.
+func (d *Dir) intact(size int64) error {
 	var now syscall.Stat_t
 	if err := syscall.Fstat(int(d.file.Fd()), &now); err != nil || now.Nlink == 0 {
 		return cmp.Or(err, errUnlinked)
-	} else if now.Size < max(d.filled, end) {
+	} else if now.Size < size {
 		return errCutOff
 	}
-	d.end = end
 	return nil
 }
 
@@ -258,7 +269,9 @@ func (d *Dir) leave() error {
 	if d.file == nil {
 		return nil
 	}
-	_ = d.file.Truncate(d.end)
+	if d.intact(d.end) == nil { // what was cut off must not look whole
+		_ = d.file.Truncate(d.end)
+	}
 	d.filled = d.end
 	if !d.inPlace(d.current) {
 		d.failed = cmp.Or(d.failed, errUnlinked)

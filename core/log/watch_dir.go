@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -49,6 +50,9 @@ func (d *Dir) Rescue(name string) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
+	}
+	if _, err := d.root.Lstat(name); !errors.Is(err, os.ErrNotExist) { // it would only be copied, not replaced
+		return cmp.Or(err, os.ErrExist)
 	}
 	return d.putBack(name, io.NewSectionReader(f, 0, info.Size()))
 }

@@ -99,6 +99,44 @@ func mustRead(t *testing.T, d *Dir) []byte {
 	return p
 }
 
+// TestAFileThatIsCutOffTakesNothing: also if a write would make it as long again as it was, or
+// longer. It stays short, so that the loss is seen.
+func TestAFileThatIsCutOffTakesNothing(t *testing.T) {
+	for what, lean := range map[string]bool{"filled ahead": false, "without a reserve": true} {
+		for _, more := range []int{10, zeroAhead + 10} {
+			path := t.TempDir()
+			d := openDir(t, path)
+			if lean {
+				must(t, d.Reserve(0))
+			}
+			must(t, d.Append("1", []byte("acknowledged")), os.Truncate(filepath.Join(path, "1"), 3))
+			if err := d.Append("1", make([]byte, more)); !errors.Is(err, errCutOff) {
+				t.Errorf("%s, %d bytes: %v", what, more, err)
+			}
+			must(t, d.Append("2", []byte("two")))
+			if list, _, err := d.Watch(); err != nil || list[0] != (File{"1", 3}) {
+				t.Errorf("%s, %d bytes: what is lost looks like %v, %v", what, more, list[0], err)
+			}
+			must(t, d.Close())
+		}
+	}
+}
+
+// TestRescueMakesNoCopyInVain of a file that was cut off or replaced: what is there is kept.
+func TestRescueMakesNoCopyInVain(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	must(t, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.ReadAt("1", make([]byte, 3), 0))
+	must(t, os.Truncate(filepath.Join(path, "1"), 2))
+	undo := limitFiles(t, 0)
+	err := d.Rescue("1")
+	undo()
+	if !errors.Is(err, os.ErrExist) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestAReplacedFileIsNotWrittenOver: if another file has the name of the current one,
 // nothing more is appended until somebody has taken it away.
 func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
