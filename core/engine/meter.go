@@ -293,7 +293,7 @@ func (e *Engine) fail(s *search, code wire.Code) {
 
 // pay charges a query for an answer with k objects; with a code other than OK the answer
 // is withheld. With wait the query goes on with then, when the log covers the charge. A
-// deletion need not wait, since its records follow that of the charge.
+// deletion need not wait, since its records follow that of the charge, if the log takes any.
 func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait bool) {
 	if s.paid {
 		return wire.OK, false

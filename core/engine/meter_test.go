@@ -476,7 +476,7 @@ func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 // while it goes on: a start would forget the charge and see what was deleted.
 func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	w := indexed(t, 0)
-	w.retable(func(r *wire.Row) { r.LeakBudget = 160 })
+	w.retable(func(r *wire.Row) { r.LeakBudget = 20 })
 	names := []string{"one", "two", "three"} // in the order of their identities
 	slices.SortFunc(names, func(a, b string) int {
 		return compare(mapping.Entry{ID: w.id("c", a)}, mapping.Entry{ID: w.id("c", b)})
@@ -486,12 +486,18 @@ func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	n := w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
 	w.commit(len(w.pending))
 	seq := w.questions()[0]
-	w.ask(admin, put("c", names[0], "data, anew")) // the first is gone when its turn comes
+	for i := range 4 { // the first is gone when its turn comes; and the answer is dear
+		w.ask(admin, put("c", names[0], fmt.Sprint("data ", i)))
+	}
 	w.commit(len(w.pending))
 	w.fail()
 	w.says(task.Answer{Type: task.Found, Seq: seq, Found: named})
 	for before := w.drawn(admin); w.drawn(admin) == before && len(w.e.work) > 0; {
 		w.work() // until it is charged
+	}
+	account := w.x().told.of(w.e.principals[admin].owner)
+	if account.drawn <= account.durable {
+		t.Fatal("the log covers the charge")
 	}
 	w.resume()
 	w.settle()
