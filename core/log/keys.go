@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"motte/core/frame"
 	"motte/core/seal"
@@ -67,7 +68,7 @@ func (l *Log) readKeys(sizes map[string]int64) error {
 			found = append(found, f)
 		} else {
 			failed = errors.Join(failed, err)
-			l.missing[name] = true
+			l.unread = append(l.unread, name)
 		}
 	}
 	if len(found) == 0 {
@@ -164,15 +165,19 @@ func (l *Log) watchKeys(sizes map[string]int64) (lost []Loss, err error) {
 			continue
 		}
 		stale = true
-		if l.missing[name] || l.stored != [sha256.Size]byte{} { // else it is what an erasure that a crash cut short left
+		known := l.stored != [sha256.Size]byte{} // else it may be what an erasure that a crash cut short left
+		if !l.missing[name] && (known || slices.Contains(l.unread, name)) {
+			l.missing[name] = true
 			lost = append(lost, Loss{File: name})
 		}
 	}
-	if stale {
+	if l.unread = nil; stale {
 		err = l.writeKeys(l.keys.Data(), l.generation)
 	}
+	for _, name := range KeysNames {
+		l.missing[name] = l.missing[name] && err != nil
+	}
 	for i := range lost {
-		delete(l.missing, lost[i].File)
 		lost[i].Back = err == nil
 	}
 	return lost, err

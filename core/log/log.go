@@ -164,6 +164,7 @@ type Log struct {
 	generation uint64            // of the keys
 	stored     [sha256.Size]byte // of the files of the keys as they were written last; zero: not yet
 	keysOlder  bool
+	unread     []string // files of the keys that could not be read, and were not reported
 
 	numbered uint32 // Checkpoint's: the number that it used last, or that it found in use
 

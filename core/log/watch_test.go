@@ -79,6 +79,38 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 	}
 }
 
+// TestLostKeysAreReportedOnce, however long the disk refuses to have them written again: each
+// report is an alert, and alerts are kept.
+func TestLostKeysAreReportedOnce(t *testing.T) {
+	for _, start := range []bool{false, true} {
+		d := settled(t)
+		w := mustOpen(t, d, 9)
+		watch(t, w)
+		delete(d.files, KeysNames[1])
+		if start {
+			var err error
+			w, err = open(d, 10)
+			must(t, err)
+		}
+		d.fail = syscall.ENOSPC
+		for i, want := range [][]string{KeysNames[1:], nil, nil} {
+			lost, _, err := w.l.Watch()
+			if !errors.Is(err, syscall.ENOSPC) || len(lost) != len(want) {
+				t.Errorf("start %v, look %d: lost are %v, %v", start, i, lost, err)
+			}
+		}
+		d.fail = nil
+		if lost := watch(t, w); len(lost) > 0 {
+			t.Errorf("%v are lost again", lost)
+		}
+		bothKeys(t, "at last", d)
+		delete(d.files, KeysNames[0])
+		if lost := watch(t, w); !slices.Equal(lost, KeysNames[:1]) {
+			t.Errorf("lost are %v", lost)
+		}
+	}
+}
+
 // TestAKeyIsGoneIfItIsGoneFromEither copy: whatever a crash, or who owns the disk, left of
 // the other; and then both are the same again, and that is no loss.
 func TestAKeyIsGoneIfItIsGoneFromEither(t *testing.T) {
