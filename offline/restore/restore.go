@@ -148,11 +148,7 @@ func putKeys(c Config) error {
 		if _, err := os.Stat(path); err == nil {
 			continue // an erasure that the log speaks of was finished
 		}
-		temporary := filepath.Join(c.Dir, "new-"+name)
-		if err := write(temporary, c.Keys.Data); err != nil {
-			return err
-		}
-		if err := errors.Join(os.Rename(temporary, path), log.SyncPath(c.Dir)); err != nil {
+		if err := log.WriteFile(path, func(w io.Writer) error { _, err := w.Write(c.Keys.Data); return err }); err != nil {
 			return err
 		}
 	}
@@ -167,14 +163,4 @@ func syncParent(dir string) error {
 		return nil
 	}
 	return err
-}
-
-// write makes a durable file that only its owner can read.
-func write(path string, p []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(p)
-	return errors.Join(err, f.Sync(), f.Close(), log.SyncPath(filepath.Dir(path)))
 }
