@@ -521,3 +521,35 @@ func write(path string, offset, n int64) error {
 	_, err = f.WriteAt(noise(path, int(n)), offset)
 	return errors.Join(err, f.Close())
 }
+
+// TestVerifyLooksAtBothCopiesOfTheKeys: the loss of one costs nothing, but leaves the store with
+// one copy, which an operator has to know.
+func TestVerifyLooksAtBothCopiesOfTheKeys(t *testing.T) {
+	w := makeWorld(t)
+	for what, spoil := range map[string]func(path string) error{
+		"missing": os.Remove,
+		"altered": func(path string) error {
+			p, err := os.ReadFile(path)
+			p[len(p)-1] ^= 1
+			return errors.Join(err, os.WriteFile(path, p, 0o600))
+		},
+		"as it was": func(string) error { return nil },
+	} {
+		for _, name := range log.KeysNames {
+			dir := w.copied(t)
+			must(t, spoil(filepath.Join(dir, name)))
+			root, err := core.ReadRootKey(filepath.Join(dir, "root.key"))
+			must(t, err)
+			s, err := verify.Open(dir, root, false)
+			must(t, err)
+			r, err := s.Check(context.Background(), nil)
+			must(t, errors.Join(err, s.Close()))
+			if told := len(r.Notes) == 1 && strings.Contains(r.Notes[0], name); r.Damaged() || told == (what == "as it was") {
+				t.Errorf("%s is %s: %+v", name, what, r)
+			}
+			if got := holds(t, dir); !maps.Equal(got, w.now) {
+				t.Errorf("%s is %s: the store holds %d objects; want %d", name, what, len(got), len(w.now))
+			}
+		}
+	}
+}

@@ -1,9 +1,11 @@
 package verify
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -144,6 +146,7 @@ func (s *Store) beside() error {
 	if something {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s, offset %d: behind the last record lies what is none. A write that a crash cut short looks so; damage to the last record does, too", name, at.End))
 	}
+	s.compareKeys()
 	entries, err := os.ReadDir(s.path)
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), leftover) {
@@ -151,6 +154,23 @@ func (s *Store) beside() error {
 		}
 	}
 	return err
+}
+
+// compareKeys notes if the two copies of the data keys are not what they should be. One of
+// them can be opened, or the store could not be.
+func (s *Store) compareKeys() {
+	var copies [len(log.KeysNames)][]byte
+	for i, name := range log.KeysNames {
+		p, err := os.ReadFile(filepath.Join(s.path, name))
+		if err != nil {
+			s.report.Notes = append(s.report.Notes, fmt.Sprintf("one of the two copies of the data keys can't be read, and the next start writes it again: %v", err))
+			return
+		}
+		copies[i] = p
+	}
+	if !bytes.Equal(copies[0], copies[1]) {
+		s.report.Notes = append(s.report.Notes, fmt.Sprintf("%s and %s are not the same: an erasure was cut short, or one of them is damaged or older. The next start makes them the same", log.KeysNames[0], log.KeysNames[1]))
+	}
 }
 
 // somethingBehind reports whether there is anything but zeros behind an offset.
