@@ -243,9 +243,7 @@ func (st *simStorage) Append(name string, p []byte) error {
 
 // begin makes a file with its first bytes, or not at all.
 func (st *simStorage) begin(name string, p []byte) error {
-	if st.disk.files[name] != nil && !st.unsure[name] {
-		return os.ErrExist
-	}
+	exists := false
 	set := func() {
 		st.mayHave(name)
 		st.disk.set(name, append(p[:len(p):len(p)], make([]byte, st.rng.IntN(4*sector))...))
@@ -255,8 +253,11 @@ func (st *simStorage) begin(name string, p []byte) error {
 			f.data = f.data[:min(st.end, len(f.data))]
 		}
 	}
-	return st.wait(&simOp{kind: "begin", name: name, p: p,
+	err := st.wait(&simOp{kind: "begin", name: name, p: p,
 		do: func() {
+			if exists = st.taken(name); exists {
+				return
+			}
 			cut()
 			set()
 			st.disk.undo = nil
@@ -264,26 +265,42 @@ func (st *simStorage) begin(name string, p []byte) error {
 			st.current, st.file, st.end, st.failed = name, st.disk.files[name], len(p), nil
 		},
 		part: func() {
-			if st.rng.IntN(2) == 0 {
+			if st.rng.IntN(2) == 0 && !st.taken(name) {
 				cut()
 				set()
 			}
 		}})
+	if err == nil && exists {
+		err = os.ErrExist
+	}
+	return err
+}
+
+// taken reports whether a name stands for a file that must not be replaced. It is asked
+// by an operation alone: nobody else may look at the files meanwhile.
+func (st *simStorage) taken(name string) bool {
+	return st.disk.files[name] != nil && !st.unsure[name]
 }
 
 // Create implements log.Storage.
 func (st *simStorage) Create(name string, write func(io.Writer) error) error {
-	if st.disk.files[name] != nil && !st.unsure[name] {
-		return os.ErrExist
-	}
-	return st.makeFile(name, write)
+	return st.makeFile(name, write, func() bool { return st.taken(name) })
 }
 
 // makeFile makes a file: what is written waits here and there, and in the end the file
-// gets its name.
-func (st *simStorage) makeFile(name string, write func(io.Writer) error) error {
+// gets its name, unless that is taken when it begins.
+func (st *simStorage) makeFile(name string, write func(io.Writer) error, taken func() bool) error {
 	var w simWriter
-	if err := st.wait(&simOp{kind: "create", name: name, do: func() { w = simWriter{st: st, name: name, gap: 1 + st.rng.IntN(300)} }, part: func() {}}); err != nil {
+	exists := false
+	begin := func() {
+		w = simWriter{st: st, name: name, gap: 1 + st.rng.IntN(300)}
+		exists = taken()
+	}
+	err := st.wait(&simOp{kind: "create", name: name, do: begin, part: func() {}})
+	if err == nil && exists {
+		err = os.ErrExist
+	}
+	if err != nil {
 		return err
 	}
 	if err := write(&w); err != nil {
@@ -313,7 +330,7 @@ func (st *simStorage) mayHave(name string) {
 
 // Replace implements log.Storage.
 func (st *simStorage) Replace(name string, write func(io.Writer) error) error {
-	return st.makeFile(name, write)
+	return st.makeFile(name, write, func() bool { return false })
 }
 
 // Cut implements log.Storage.

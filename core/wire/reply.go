@@ -121,10 +121,10 @@ const (
 	ReasonStorage         Reason = 9  // the disk refused a write
 	ReasonCheckpoint      Reason = 10 // a checkpoint failed its check: at a start the one before was used, at a scrub others were written
 	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
-	ReasonFileLost        Reason = 13 // a file of the store was removed, cut off or replaced; Segment: which segment, or 0
-	ReasonKeysOlder       Reason = 14 // older data keys were put back, and with them some that had been destroyed
-	ReasonAdrift          Reason = 15 // the data directory was moved or replaced: nothing is written
-	ReasonReadFailed      Reason = 16 // the disk did not give a stored record back, though it was asked again
+	ReasonFileLost        Reason = 12 // a file of the store was removed, cut off or replaced; Segment: which segment, or 0
+	ReasonKeysOlder       Reason = 13 // older data keys were put back, and with them some that had been destroyed
+	ReasonAdrift          Reason = 14 // the data directory was moved or replaced: nothing is written
+	ReasonReadFailed      Reason = 15 // the disk did not give a stored record back, though it was asked again
 
 	LastReason = ReasonReadFailed // no reason has a higher number
 )
