@@ -157,7 +157,11 @@ func (a *app) indexes(v *view) error {
 			state += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
 		}
 		options := strings.Join(strings.Fields(yes(x.Ordered, "ordered ")+yes(x.Lazy, "lazy ")+yes(x.Attribute, "attribute")), ",")
-		return []any{x.Collection, x.Index, x.Task, x.Type, state, options, x.Restarts, x.Refused, x.LeakedBits, leftText(x.LeftBits), x.IndexBits, leftText(x.IndexLeftBits)}
+		restarts, refused, all := fmt.Sprint(x.Restarts), fmt.Sprint(x.Refused), fmt.Sprint(x.IndexBits)
+		if !x.shown() {
+			restarts, refused, all = "", "", ""
+		}
+		return []any{x.Collection, x.Index, x.Task, x.Type, state, options, restarts, refused, x.LeakedBits, leftText(x.LeftBits), all, leftText(x.IndexLeftBits)}
 	})
 }
 

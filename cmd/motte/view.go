@@ -174,11 +174,19 @@ func newServer(s *client.StatusItem) *serverView {
 }
 
 func newIndex(s *client.StatusItem) indexView {
-	return indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
+	x := indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
 		Ordered: s.Flags&wire.FlagOrdered != 0, Lazy: s.Flags&wire.FlagLazy != 0, Attribute: s.Flags&wire.FlagAttribute != 0,
 		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused,
 		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits)}
+	if !x.shown() {
+		x.IndexLeftBits = nil
+	}
+	return x
 }
+
+// shown reports whether the server shows the state of the index, and the numbers that
+// are for administrators.
+func (x *indexView) shown() bool { return x.State != client.StateName(wire.IndexNotShown) }
 
 // capped returns what is left of a budget, or nil if there is none.
 func capped(left uint64) *uint64 {
