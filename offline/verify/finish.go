@@ -144,7 +144,7 @@ func (s *Store) beside() error {
 		return err
 	}
 	if something {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s, offset %d: behind the last record lies what is none. A write that a crash cut short looks so; damage to the last record does, too", name, at.End))
+		r.Notes = append(r.Notes, fmt.Sprintf("%s, offset %d: unrecognised bytes follow the last record. A write that a crash cut short looks so; damage to the last record does, too", name, at.End))
 	}
 	s.compareKeys()
 	entries, err := os.ReadDir(s.path)
