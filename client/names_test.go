@@ -20,9 +20,7 @@ func TestEveryNumberHasAName(t *testing.T) {
 		{"operation", func(n uint8) bool { return frames.ValidOperation(wire.Operation(n)) }, func(n uint8) string { return client.OperationName(wire.Operation(n)) }},
 		{"code", func(n uint8) bool { return frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return client.CodeName(wire.Code(n)) }},
 		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return (&client.Error{Code: wire.Code(n)}).Error() }},
-		{"reason", func(n uint8) bool {
-			return n > 0 && n <= uint8(wire.ReasonAdrift) && n != 12 || n == uint8(wire.ReasonReadFailed)
-		}, func(n uint8) string { return client.ReasonName(wire.Reason(n)) }},
+		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(wire.LastReason) }, func(n uint8) string { return client.ReasonName(wire.Reason(n)) }},
 		{"state", func(n uint8) bool { return n <= uint8(wire.IndexRefused) }, func(n uint8) string { return client.StateName(wire.IndexState(n)) }},
 	} {
 		for n := range 256 {
