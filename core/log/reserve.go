@@ -50,7 +50,10 @@ func (d *Dir) Reserve(size int64) error {
 	}
 	had := info.Size()
 	if had < size {
-		if err = d.allocate(f, size+reserveSlack); err != nil {
+		if err = room(f, size+reserveSlack-had); err == nil {
+			err = d.allocate(f, size+reserveSlack)
+		}
+		if err != nil {
 			_ = f.Truncate(had)
 			return err
 		}
@@ -58,6 +61,23 @@ func (d *Dir) Reserve(size int64) error {
 	}
 	d.lean.Store(err != nil)
 	return err
+}
+
+// room is an error if a disk has no room for so many bytes. To try would take for a moment
+// all that there is from those that write now.
+func room(f *os.File, bytes int64) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Fstatfs(int(f.Fd()), &disk); err != nil || disk.Blocks == 0 {
+		return nil // it does not say
+	}
+	free := disk.Bavail
+	if os.Geteuid() == 0 {
+		free = disk.Bfree // also what is kept for root
+	}
+	if uint64(bytes)/uint64(disk.Bsize) >= free {
+		return syscall.ENOSPC
+	}
+	return nil
 }
 
 // allocate gives a file space of the disk. Where a file system can't, zeros are written.

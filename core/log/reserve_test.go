@@ -59,3 +59,13 @@ func TestReserveThatCanNotBeMade(t *testing.T) {
 		t.Errorf("it has %d bytes: %v", size, err)
 	}
 }
+
+// TestReserveTriesNothingInVain: more than the disk has is not tried, which would take all
+// that there is for a moment; and it counts as a full disk.
+func TestReserveTriesNothingInVain(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	defer d.Close()
+	if err := d.Reserve(1 << 60); !Full(err) {
+		t.Errorf("%v", err)
+	}
+}
