@@ -9,6 +9,7 @@ import (
 
 	"motte/core/engine"
 	"motte/core/log"
+	"motte/core/seal"
 	"motte/core/wire"
 )
 
@@ -109,9 +110,15 @@ func (w *watcher) lookAtRootKey() {
 	if w.s.RootKey == "" {
 		return
 	}
-	root, err := ReadRootKey(w.s.RootKey)
-	if err == nil && root != w.s.root {
-		err = fmt.Errorf("%s is another key now", w.s.RootKey)
+	info, err := os.Stat(w.s.RootKey)
+	if err == nil && !info.Mode().IsRegular() { // to open a pipe would take until somebody writes to it
+		err = fmt.Errorf("%s is no regular file", w.s.RootKey)
+	}
+	if err == nil {
+		var root seal.Root
+		if root, err = ReadRootKey(w.s.RootKey); err == nil && root != w.s.root {
+			err = fmt.Errorf("%s is another key now", w.s.RootKey)
+		}
 	}
 	if err != nil && !w.keyLost {
 		fmt.Fprintln(os.Stderr, "motte-core: without the root key no start will open the store:", err)

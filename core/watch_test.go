@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,5 +106,38 @@ func TestAStartGivesBackWhatCrashesLeft(t *testing.T) {
 		if info, err := os.Stat(path); err != nil || info.Size() != sizes[i] {
 			t.Errorf("%s is as long as a crash left it: %v", path, err)
 		}
+	}
+}
+
+// TestAPipeIsNoRootKey: the watcher says so, and does not wait for somebody who writes to it.
+func TestAPipeIsNoRootKey(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "root.key")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := openRig(t, newMemory())
+	defer r.close()
+	r.RootKey = pipe
+	w := &watcher{s: r.shell}
+	done := make(chan struct{})
+	go func() {
+		w.lookAtRootKey()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
+		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
+		if err == nil {
+			_, err = f.WriteString("no key")
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+	}
+	if !w.keyLost {
+		t.Error("a pipe is taken for the root key")
 	}
 }

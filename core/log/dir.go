@@ -475,7 +475,7 @@ func (d *Dir) reading(name string) (*os.File, error) {
 		f.last = d.reads
 		return f.File, nil
 	}
-	f, err := d.root.Open(name)
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // nobody waits for who writes to a pipe
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // TestNobodyTakesTheLockAway: whatever is removed from a directory that is open, no other
@@ -290,5 +292,30 @@ func TestDirMakesWhatFailedAgain(t *testing.T) {
 	}
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || !bytes.Equal(got, []byte("second")) {
 		t.Errorf("it holds %q, %v", got, err)
+	}
+}
+
+// TestAPipeHoldsNobodyUp that was put in the place of a file: to open it would take until
+// somebody writes to it, and others wait meanwhile.
+func TestAPipeHoldsNobodyUp(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	pipe := filepath.Join(path, KeysNames[0])
+	must(t, d.Append("1", []byte("one")), syscall.Mkfifo(pipe, 0o600))
+	done := make(chan error, 1)
+	go func() { done <- d.ReadAt(KeysNames[0], nil, 0) }()
+	select {
+	case <-done:
+		must(t, d.ReadAt("1", make([]byte, 3), 0))
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
+		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
+		must(t, err)
+		defer f.Close()
+		<-done
+	}
+	if err := d.ReadAt(KeysNames[0], make([]byte, 1), 0); err == nil {
+		t.Error("a pipe can be read")
 	}
 }
