@@ -242,6 +242,7 @@ func (s *shell) serve() {
 		close(over)
 	}()
 	s.loop(over)
+	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime)) // the log may have used up the one before
 	_, _ = s.Control.Write(control.Append(nil, anchor(s.log.Position().Head())))
 	s.Control.Close()
 }

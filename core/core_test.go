@@ -21,7 +21,10 @@ import (
 
 	"motte/client/frames"
 	"motte/core/access"
+	"motte/core/channel"
 	"motte/core/control"
+	"motte/core/engine"
+	"motte/core/seal"
 	"motte/core/wire"
 	"motte/host/messages"
 )
@@ -419,4 +422,38 @@ func pair(t *testing.T) (ends [2]*net.UnixConn) {
 		ends[i] = c.(*net.UnixConn)
 	}
 	return ends
+}
+
+// TestTheLastAnchorIsSent though the last write takes longer than the host is waited for.
+func TestTheLastAnchorIsSent(t *testing.T) {
+	disk, ends := newMemory(), pair(t)
+	defer ends[0].Close()
+	s := newShell(Config{Admin: principalOf(key(1)), Control: ends[1]})
+	err := s.restore(disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read})
+	if err == nil {
+		s.listener, err = channel.Listen("127.0.0.1:0", s.log.Keys().TLSSeed())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.delay(drainTime + time.Second)
+	if _, err := ends[0].Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+		t.Fatal(err)
+	}
+	s.serve() // the first write names the administrator
+	anchored, p := uint64(0), make([]byte, control.MaxMessage)
+	for {
+		n, err := ends[0].Read(p)
+		if err != nil || n == 0 {
+			break
+		}
+		if m, err := messages.Decode(p[:n]); err != nil {
+			t.Fatal(err)
+		} else if m.Type == control.Anchor {
+			anchored = m.Instance
+		}
+	}
+	if at := s.log.Position().LSN; at == 0 || anchored != at {
+		t.Errorf("record %d is the last one, and record %d is anchored", at, anchored)
+	}
 }
