@@ -2,8 +2,10 @@ package log
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 )
 
@@ -146,13 +148,16 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 	return err
 }
 
-// Remove removes a segment that nothing needs.
+// Remove removes a segment that nothing needs; somebody else may have done so.
 func (l *Log) Remove(segment uint32) error {
 	l.mu.Lock()
 	s := l.segments[segment]
 	delete(l.segments, segment)
 	l.mu.Unlock()
 	err := l.storage.Remove(segmentName(segment))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
 	if err != nil { // it is still there, to be removed another time
 		l.mu.Lock()
 		l.segments[segment] = s

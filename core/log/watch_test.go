@@ -373,3 +373,17 @@ func TestACheckpointFindsAFreeNumber(t *testing.T) {
 		same(t, w, mustOpen(t, d, 10))
 	}
 }
+
+// TestALostSegmentCanBeGivenUp: one that nothing needs any more is removed, though somebody else
+// was there first; or compaction would choose it again and again, and nothing else.
+func TestALostSegmentCanBeGivenUp(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 9)
+	name := d.names(segmentSuffix)[0]
+	id, _ := number(name, segmentSuffix)
+	delete(d.files, name)
+	watch(t, w)
+	if err := w.l.Remove(id); err != nil || w.l.Has(id) {
+		t.Errorf("%v; it is still known: %v", err, w.l.Has(id))
+	}
+}
