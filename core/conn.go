@@ -29,7 +29,7 @@ const (
 	handshakeTime  = 10 * time.Second
 	handshakeHurry = 2 * time.Second  // instead, while half of the handshakes are under way
 	idleTime       = 10 * time.Minute // without a request
-	bodyTime       = 30 * time.Second // to send a body, and what leastRate allows for what has come of it
+	bodyTime       = 30 * time.Second // to send a body, and the time that leastRate allows for the bytes that have come
 	writeTime      = 30 * time.Second // to take a part of an answer, likewise
 	drainTime      = 2 * time.Second  // instead, when the Core stops
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
@@ -58,13 +58,13 @@ type conn struct {
 	readAll   atomic.Bool   // the reader has ended
 	landed    chan struct{} // holds a token when the window has got room
 
-	life        context.Context    // the connection's: nothing of it waits for room longer
+	life        context.Context    // the connection's: none of its requests waits for room longer
 	end         context.CancelFunc // of the life
 	reading     context.Context    // the reader's, which ends earlier when the Core stops
 	stopReading context.CancelFunc
 
 	unanswered atomic.Int64  // requests that the engine has, or is about to get, and has not answered
-	alone      chan struct{} // holds a token when there are none any more
+	alone      chan struct{} // holds a token when no request is unanswered any more
 	ended      bool          // the loop's: reader and writer are gone
 
 	mu       sync.Mutex
@@ -100,7 +100,7 @@ type flight struct {
 // window.
 func weight(bytes int) int { return max(bytes, maxConnBodies/MaxInFlight) }
 
-// cost is how many bytes a request holds until it is answered, about.
+// cost returns about how many bytes a request holds until it is answered.
 func cost(q *wire.Request) int {
 	n := requestCost + q.BodyLen()
 	if q.Op == wire.OpBatch {
@@ -109,8 +109,8 @@ func cost(q *wire.Request) int {
 	return n
 }
 
-// allowed is how long a client may take for n bytes and for what comes behind them. So
-// progress renews a deadline, and yet no client holds for ever what it takes slowly.
+// allowed returns how long a client may take for n bytes and for the rest behind them.
+// So progress renews a deadline, but no slow client holds its room for ever.
 func allowed(patience time.Duration, n int) time.Duration {
 	return patience + time.Duration(n)*time.Second/leastRate
 }
@@ -131,7 +131,7 @@ func (s *shell) accept() {
 		handshakes <- struct{}{}
 		patience := handshakeTime
 		if len(handshakes) > maxHandshakes/2 {
-			patience = handshakeHurry // those that take all their time must not be all there are
+			patience = handshakeHurry // slow handshakes must not take all places
 		}
 		all.Go(func() {
 			defer raw.Close()
@@ -268,7 +268,7 @@ func (c *conn) read() {
 		switch code {
 		case wire.OK:
 		case wire.Malformed: // the connection ends
-			c.land(q.Number, code) // nobody else will answer it
+			c.land(q.Number, code) // the engine does not get it
 			return
 		default:
 			c.out.put(engine.Reply{Number: q.Number, Code: code})
@@ -277,8 +277,8 @@ func (c *conn) read() {
 }
 
 // reserve waits until there is room for a request, and returns its bytes: 0 if the
-// request is small and the only one of its connection that is not answered. For such
-// ones there is always room, so nobody can keep others from asking.
+// request is small and the only one of its connection that is not answered. There is
+// always room for such a request, so no client keeps others from asking.
 func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 	n := cost(q)
 	if n > smallRequest {
@@ -310,7 +310,7 @@ func (c *conn) readBody(q wire.Request, room int) wire.Code {
 	for got := 0; got < len(body); {
 		piece := body[got:min(got+pieceSize, len(body))]
 		if c.in.Buffered() < len(piece) {
-			c.post() // nothing must wait here for what is held back here
+			c.post() // requests that are held back must not wait for this body
 			_ = c.net.SetReadDeadline(began.Add(allowed(bodyTime, got)))
 		}
 		if c.reading.Err() != nil {
@@ -477,8 +477,9 @@ func (c *conn) frame(h wire.ReplyHeader, body []byte) {
 	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
 }
 
-// worse returns the code that the end of an answer has, of two objects that are missing
-// in it: damage is for good, a failed read may pass, and what expired can be asked again.
+// worse returns the code for the End of an answer in which two objects are missing for
+// these reasons. Damage is for good, a failed read may pass, and an expired object can
+// be asked for again.
 func worse(a, b wire.Code) wire.Code {
 	for _, code := range []wire.Code{wire.Damaged, wire.ReadFailed} {
 		if a == code || b == code {
@@ -488,10 +489,10 @@ func worse(a, b wire.Code) wire.Code {
 	return b
 }
 
-// object reads an object and appends its frame. One that is not what its identity
-// says does not leave. A large one waits for room, while none is held here: it is
-// held twice until it is sent. A read that fails is repeated if again is set; an answer
-// that met a disk that fails for longer does not wait for it at each object.
+// object reads an object and appends its frame. One that is not what its identity says
+// does not leave. A large one waits for room, while none is held here: it is held twice
+// until it is sent. A read that fails is repeated if again is set. An answer clears it
+// after a failed read, so that it does not wait for the disk at each object.
 func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
 	read := c.s.readObject
 	if !again {
@@ -531,8 +532,8 @@ const (
 )
 
 // retry repeats a read that fails. The error that it returns is log.ErrMoved, or
-// log.ErrDamaged if two reads in a row found damage, or else the disk's: then there were
-// readTries reads, and what they were to read may be as it was written.
+// log.ErrDamaged if two reads in a row found damage, or else the disk's: then there
+// were readTries reads, and the record may be as it was written.
 func retry(read func() error) (err error) {
 	damaged := false
 	for try := range readTries {

@@ -90,9 +90,9 @@ func (s *shell) keepHouse(ctx context.Context) {
 	}
 }
 
-// round does one step of what is due: it destroys the data keys of who was erased,
-// writes a checkpoint, and compacts one segment. Then it answers who waited; more:
-// there is another step.
+// round does one step of what is due: it destroys the data keys of erased owners,
+// writes a checkpoint, and compacts one segment. Then it answers the requests that
+// waited. more: there is another step.
 func (h *house) round() (more bool, err error) {
 	waiting, clean, err := h.erase()
 	answer := 0
@@ -126,7 +126,7 @@ func (h *house) round() (more bool, err error) {
 	return more, err
 }
 
-// erase destroys the data keys of who was erased. It returns how many requests wait for
+// erase destroys the data keys of erased owners. It returns how many requests wait for
 // a pass, and whether one is due.
 func (h *house) erase() (waiting int, clean bool, err error) {
 	var erase []uint32
@@ -183,7 +183,7 @@ func (h *house) passIsOver() bool {
 }
 
 // endPass notes that a pass is over, with a checkpoint that remembers it, if the pass
-// had anything to do.
+// cleaned anything.
 func (h *house) endPass() error {
 	over := h.pass
 	h.pass = pass{}
@@ -317,9 +317,9 @@ func (h *house) carry(segment uint32, debt int64) error {
 	return err
 }
 
-// dirty reports whether a segment with so many bytes of live records holds a record that
-// is to be given back: of an object that is not alive, or of anything that checkpoints
-// hold as well. A mark says nothing.
+// dirty reports whether a segment with so many bytes of live records holds a record
+// that is to be given back: of an object that is not alive, or of a kind that
+// checkpoints hold as well. Marks do not count.
 func dirty(s log.SegmentInfo, live int64) bool { return s.Bytes-s.Marks > live }
 
 // plan chooses what to compact: the segment with the smallest part alive, of those

@@ -9,14 +9,15 @@ import (
 	"motte/core/access"
 )
 
-// roomTime is how long a request, or an object on its way out, waits for room. Then it
-// is refused: its client may be gone, which nobody notices who does not read.
+// roomTime is how long a request, or an object on its way out, waits for room. Then the
+// Core refuses it. Its client may be gone, which the Core does not notice while it does
+// not read from the connection.
 const roomTime = 2 * time.Minute
 
 // room bounds the bytes of one kind that all connections hold together. A principal may
 // hold no more of them than it leaves to the others, so no principal uses up a room.
-// Of those who wait, the one whose principal holds least is next; of its equals, the
-// one who came first.
+// Room goes next to the waiter whose principal holds least, and among equals to the
+// waiter that came first.
 type room struct {
 	mu      sync.Mutex
 	free    int
@@ -24,18 +25,18 @@ type room struct {
 	waiting []*waiter // in the order of their arrival
 }
 
-// waiter is somebody who waits for room.
+// waiter is a request, or an object on its way out, that waits for room.
 type waiter struct {
 	principal access.Principal
 	bytes     int
-	granted   chan struct{} // closed when it has what it waits for
+	granted   chan struct{} // closed when the room is taken for it
 }
 
 func newRoom(bytes int) *room { return &room{free: bytes, held: make(map[access.Principal]int)} }
 
-// acquire takes n bytes for a principal, and reports whether it did: it gives up when
-// the context ends, when there is something to take from spared, or after roomTime.
-// Before it waits, it calls first.
+// acquire takes n bytes for a principal, and reports whether it did. It gives up when
+// the context ends, when spared holds a token, or after roomTime. It calls first before
+// it waits.
 func (r *room) acquire(ctx context.Context, p access.Principal, n int, first func(), spared <-chan struct{}) bool {
 	r.mu.Lock()
 	if len(r.waiting) == 0 && r.take(p, n) {
@@ -91,8 +92,8 @@ func (r *room) take(p access.Principal, n int) bool {
 	return true
 }
 
-// grant gives those who wait what they wait for, in their order. Nobody passes the next
-// one, so a large request is not overtaken for ever by small ones.
+// grant gives room to the waiters in their order. No waiter overtakes the next one, so
+// small requests do not hold up a large one for ever.
 func (r *room) grant() {
 	for len(r.waiting) > 0 {
 		next := slices.MinFunc(r.waiting, func(a, b *waiter) int {

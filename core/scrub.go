@@ -23,8 +23,8 @@ const (
 )
 
 // scrubber reads every live record of the store again and again, so that one that rots
-// is found before somebody needs it, and then the checkpoints. A record is checked as for a client: its seals,
-// and its content against its identity.
+// is found before a client needs it, and then the checkpoints. A record is checked as
+// for a client: its seals, and its content against its identity.
 type scrubber struct {
 	house  *house
 	maker  *identity.Maker
@@ -76,7 +76,7 @@ func (c *scrubber) round() (more bool) {
 	if hurry {
 		time.Sleep(min(time.Since(began), houseEvery))
 	} else if time.Since(c.next) > time.Minute {
-		c.next = time.Now() // the machine slept, or is too slow: nothing is to be made up for
+		c.next = time.Now() // the machine slept, or is too slow: lost time is not made up for
 	}
 	return hurry
 }
@@ -135,7 +135,7 @@ func (c *scrubber) checkpoints() {
 	}
 }
 
-// end ends a pass, with the checkpoints, and answers who waits for it.
+// end ends a pass, with the checkpoints, and answers the requests that wait for it.
 func (c *scrubber) end() {
 	c.checkpoints()
 	c.numbers[2]++
@@ -151,8 +151,8 @@ func (c *scrubber) end() {
 	})
 }
 
-// read reads the record of an entry, or that of what is there in its place now; false:
-// the disk did not give it, and it is to be tried again.
+// read reads the record of an entry, or of the entry that has taken its place. false:
+// the disk did not give the record, and it is to be tried again.
 func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
 	for there := true; there; {
 		_, _, buf, err := c.house.s.readObject(c.maker, c.buf, o)

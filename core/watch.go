@@ -13,8 +13,8 @@ import (
 	"motte/core/wire"
 )
 
-// watchEvery is how often the files are compared with what the Core needs of them: what
-// happens to one is noticed within a minute, though the disk may be slow.
+// watchEvery is how often the files are compared with what the Core needs of them. A
+// change of a file is noticed within a minute, though the disk may be slow.
 const watchEvery = 10 * time.Second
 
 // overdue is more than is ever written between two checkpoints.
@@ -62,8 +62,8 @@ func (w *watcher) look() {
 	w.s.setFull(log.Full(w.s.log.Reserve()))
 }
 
-// useReserve gives the reserve to what is written now, if the disk is full. What grows is
-// refused from then on; what gives space back goes on.
+// useReserve gives the reserve to the writes of now, if the disk is full. Requests that
+// make the store grow are refused from then on; those that give space back go on.
 func (s *shell) useReserve(err error) {
 	if !log.Full(err) {
 		return

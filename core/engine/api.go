@@ -73,8 +73,8 @@ type Fetch struct {
 	delivery *delivery // that it is for
 }
 
-// TaskFrame is a frame for a Task, in two parts. The second belongs to others, too: it
-// must not be changed.
+// TaskFrame is a frame for a Task, in two parts. Frames for other Tasks share the
+// second: it must not be changed.
 type TaskFrame struct {
 	Instance uint64
 	Frame    []byte
@@ -189,9 +189,9 @@ func (w *Write) prepare() bool {
 		!(absent && expects) && (named || !absent && !expects)
 }
 
-// What the storage is made of changes beside traffic: a checkpoint is taken piece by
-// piece (checkpoint.go), records are moved. The shell does the work, and asks here what
-// only the engine knows.
+// The shell changes the storage beside traffic: it takes a checkpoint piece by piece
+// (checkpoint.go), and it moves records. It asks here for the state that only the
+// engine has.
 
 // cleanEvery is the time within which dead records are given back, however few
 // they are.
@@ -216,8 +216,8 @@ func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.C
 
 // Chores returns the owners whose data keys are to be destroyed, to be followed by
 // Erased; and whether all dead records are to be given back, because it is time or
-// because some wait for it, to be followed by Done. Both come after the objects of all
-// erased owners were taken away.
+// because requests wait for it, to be followed by Done. Both come after the objects of
+// all erased owners were taken away.
 func (e *Engine) Chores() (erase []uint32, waiting int, clean bool) {
 	for _, w := range e.erase[:e.swept] {
 		erase = append(erase, w.owner)

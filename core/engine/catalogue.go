@@ -54,8 +54,8 @@ type collection struct {
 	objects *mapping.Map
 	used    map[uint32]int64 // bytes of its live records, by segment
 	bytes   uint64           // of all of them
-	coming  usage            // of objects and bytes, once all that is on its way is durable; only with a quota
-	quota   wire.Quota       // that those are held against
+	coming  usage            // objects and bytes when all records on their way are durable; only with a quota
+	quota   wire.Quota       // the limit of those
 	touched bool             // see touch
 
 	versions uint64 // of objects that have appeared since the start
@@ -211,8 +211,9 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 	})
 }
 
-// release goes on with what waited for a change of the catalogue: some in each event, since
-// many may have come meanwhile, and until one of them is such a change, too.
+// release continues the requests that waited for a change of the catalogue, some in
+// each event, since many may wait. It stops at a request that changes the catalogue,
+// too.
 func (e *Engine) release() (more bool) {
 	for n := 0; n < e.stride && len(e.held) > 0 && !e.changing; n++ {
 		pop(&e.held)()
@@ -291,8 +292,8 @@ func (e *Engine) applyCreate(id uint32, n entry) error {
 	return nil
 }
 
-// applyDrop takes a collection away with all that is in it, however many objects that
-// are: their records are dead at once, and the memory of their entries is garbage.
+// applyDrop takes a collection away with all its objects, however many they are: their
+// records are dead at once, and the memory of their entries is garbage.
 func (e *Engine) applyDrop(c *collection) {
 	for _, x := range c.indexes {
 		e.stopIndex(x, wire.NoCollection)
@@ -328,8 +329,9 @@ type visitor func(*collection, log.Kind, entry)
 // parts that it is followed by.
 type section func(yield visitor) (next []section)
 
-// walk yields the catalogue in a fixed order, as the changes that make it again: all
-// of it, or what p may know. That must not cost p more the more others there are.
+// walk yields the catalogue in a fixed order, as the changes that make it again: all of
+// it, or the part that p may know. The work for p must not grow with the number of
+// other principals.
 func (e *Engine) walk(p access.Principal, all bool, yield visitor) {
 	for list := e.sections(p, all); len(list) > 0; {
 		list = append(list[0](yield), list[1:]...)
@@ -469,7 +471,7 @@ func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Ki
 	rights := c.grants.Rights(p.id)
 	all := admin || access.Any(rights, wire.RightRead)
 	var state wire.IndexState
-	var numbers []uint64 // 0 for who may not know them
+	var numbers []uint64 // 0 if p may not know them
 	n.owner = 0
 	switch kind {
 	case log.KindCounters:

@@ -40,9 +40,9 @@ func (c *Cursor) enter(k *collection) {
 	}
 }
 
-// Scan returns the next objects behind the cursor, most of them at most, and moves the
-// cursor behind them; nothing: that was all. An object that is there all the time comes
-// once. Those of erased owners that are still to be taken away come, too.
+// Scan returns up to most objects behind the cursor, and moves the cursor behind them.
+// An empty result is the end. An object that is there all the time comes once. Objects
+// of erased owners that are not taken away yet come, too.
 func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
 	for _, k := range e.from(c) {
 		c.enter(k)
@@ -83,13 +83,13 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
 	return e.at, w, Cursor{last: e.identifiers}
 }
 
-// Piece returns the next piece of a checkpoint, and moves the cursor behind it; nothing:
-// that was all. It is
+// Piece returns the next piece of a checkpoint, and moves the cursor behind it. An
+// empty piece is the end. A piece is
 //
 //	collection 4 | entries, as package mapping packs them, in the order of their values …
 //
-// and pieces are in the order of collections and values. What is in a collection that was
-// made since the catalogue was taken stands behind the position alone.
+// and pieces are in the order of collections and values. Objects of a collection that
+// was made since the catalogue was taken have records behind the position alone.
 func (e *Engine) Piece(c *Cursor) []byte { return e.piece(c, pieceEntries) }
 
 func (e *Engine) piece(c *Cursor, most int) []byte {

@@ -334,7 +334,8 @@ func (e *Engine) Resumed(at log.Position) {
 	}
 }
 
-// SetFull says whether the disk is full but for the reserve: then nothing is taken that grows.
+// SetFull says whether the disk is full but for the reserve: then requests that make
+// the store grow are refused.
 func (e *Engine) SetFull(full bool) { e.diskFull = full }
 
 // Note records an alert that says no more than its reason.
@@ -355,8 +356,8 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 	e.alertAt(wire.ReasonDamagedRecord, entry)
 }
 
-// Unreadable says that the disk did not give a stored record back. That says nothing of
-// the record, so it is no damage.
+// Unreadable says that the disk did not give a stored record back. The record may be
+// whole, so this is no damage.
 func (e *Engine) Unreadable(entry mapping.Entry) {
 	if e.Now.Sub(e.unreadable) < unreadableEvery {
 		return

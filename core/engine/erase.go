@@ -7,7 +7,7 @@ import (
 
 // An erasure takes effect when its record is durable: from then on nothing that the owner
 // put is looked up, listed or found. Then its objects are taken away in steps, of which
-// the indexes hear, then its data key is destroyed, and then who asked for it is answered.
+// the indexes hear, then its data key is destroyed, and then the request is answered.
 
 // applyErase begins to take away all that an owner put. Before the start, when there is no
 // w, Check does that.
@@ -16,7 +16,7 @@ func (e *Engine) applyErase(owner uint32, w *write) {
 	e.erasures[owner] = len(e.erasures) + 1
 	started := w != nil
 	if !started {
-		w = &write{} // nobody waits
+		w = &write{} // no request waits
 	}
 	w.owner = owner
 	w.confirms++

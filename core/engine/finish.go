@@ -10,13 +10,13 @@ import (
 	"motte/core/wire"
 )
 
-// finishing is a search whose Task has named all: what is left to do, in steps. It
-// holds for the rights that the principal has when the last step ends.
+// finishing is a search whose Task has named all identities, with the work that is
+// left, in steps. The rights that count are those when the last step ends.
 type finishing struct {
 	*search
 	rights wire.Rights
 	stage  int
-	kept   pile // of found, what the principal may see, or delete
+	kept   pile // objects of found that the principal may see, or delete
 	merger
 	items   [][]byte
 	objects []mapping.Entry
@@ -29,8 +29,8 @@ var stages = [...]func(*finishing) (looked int, done bool){
 	(*finishing).sift, (*finishing).sort, (*finishing).merge, (*finishing).pack,
 }
 
-// finish leaves out what the principal may not see, puts the rest in order, keeps to
-// the limit, meters what the answer can leak, and answers, or deletes.
+// finish leaves out the objects that the principal may not see, puts the rest in order,
+// keeps to the limit, meters what the answer can leak, and answers, or deletes.
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
 	s.x.finishing++
@@ -69,7 +69,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 		e.finished(f.search)
 	case f.req.Op == wire.OpDeleteWhere && e.changing:
 		e.held = append(e.held, func() { e.later(func() bool { return e.finishStep(f) }) })
-	case f.rights != rights: // what was left out before stays out
+	case f.rights != rights: // objects left out before stay out
 		f.found = f.kept
 		*f = finishing{search: f.search, rights: rights}
 		return true
@@ -79,7 +79,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	return false
 }
 
-// sift leaves out what the principal may not see, or delete: the Task can't know
+// sift leaves out the objects that the principal may not see, or delete: the Task can't know
 // rights. It fills new chunks, so that nothing tells how much was left out where.
 func (f *finishing) sift() (looked int, done bool) {
 	if len(f.found) == 0 {
@@ -89,7 +89,7 @@ func (f *finishing) sift() (looked int, done bool) {
 	if f.req.Op == wire.OpDeleteWhere {
 		allowed = access.Delete
 	}
-	if allowed(f.rights, false) { // all of it
+	if allowed(f.rights, false) { // all objects
 		f.kept, f.found = f.found, nil
 		return 0, true
 	}
@@ -102,7 +102,7 @@ func (f *finishing) sift() (looked int, done bool) {
 	return len(chunk), len(f.found) == 0
 }
 
-// sort puts each chunk in order, unless the Task's order is kept, or nobody sees it.
+// sort puts each chunk in order, unless the Task's order is kept, or the answer shows no order.
 func (f *finishing) sort() (looked int, done bool) {
 	if len(f.kept) == 0 || f.x.ordered() || f.req.Op == wire.OpCount {
 		return 0, true
@@ -133,7 +133,7 @@ func (f *finishing) count() int {
 	return n
 }
 
-// pack makes of the objects what is sent of them.
+// pack makes the items of the answer from the objects.
 func (f *finishing) pack() (looked int, done bool) {
 	n := f.count()
 	if f.packed == n || f.req.Op != wire.OpSearch {
@@ -198,7 +198,7 @@ func (e *Engine) conclude(f *finishing) {
 	e.finished(f.search)
 }
 
-// deletions is what a DELETE by predicate still has to delete.
+// deletions are the objects that a DELETE by predicate still has to delete.
 type deletions struct {
 	*search
 	list  pile

@@ -24,7 +24,7 @@ const (
 	minBackoff   = 100 * time.Millisecond
 )
 
-// Limits of what is queued for Tasks that lag behind.
+// Limits of the queues for Tasks that lag behind.
 const (
 	// keepBytes is how many bytes of inputs the queue of one index holds: two windows, so
 	// that a Task that keeps up waits for no read. Other inputs are read again from the log.
@@ -105,8 +105,8 @@ type delivery struct {
 	fetched bool   // or being fetched
 	build   bool
 	waiter  *write        // told when it is confirmed, or too late
-	choice  bool          // the Task may refuse the input, and the waiter learns of it
-	refused bool          // it did
+	choice  bool          // the Task may refuse the input, and the waiter is told
+	refused bool          // the Task refused it
 	queued  time.Duration // since when it waits
 	search  *search       // Search
 
@@ -115,8 +115,9 @@ type delivery struct {
 	size int
 }
 
-// full reports whether so much is queued that nothing should be added. One index may
-// use all that there is, but not so that those that keep up are refused.
+// full reports whether the queues are so long that no write should be added. One index
+// may fill them; then writes are refused only in collections with an index that lags
+// behind.
 func (e *Engine) full(x *index) bool { return e.backlog > maxBacklog && len(x.queue) > fairBacklog }
 
 // enqueue adds a delivery to the queue of an index.
@@ -263,9 +264,9 @@ func (e *Engine) pump(x *index) {
 	}
 }
 
-// Fetched brings a record that Fetch asked for, or tells that it can't be
-// read. The engine may keep what o is part of. What turns out not to be indexed is
-// removed, in case that the Task has something under its value.
+// Fetched brings a record that Fetch asked for, or tells that it can't be read. The
+// engine may keep what o is part of. An object that the index must not have is removed,
+// in case that the Task holds an older version of it.
 func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	x, d := e.instances[f.instance], f.delivery
 	if x == nil {
@@ -323,7 +324,7 @@ func (e *Engine) miss(x *index, o mapping.Entry) bool {
 }
 
 // readMissed queues some of the objects that an index lacks once more, unless they are
-// gone: a change behind them then said so.
+// gone: then a later change in the queue says so.
 func (e *Engine) readMissed(x *index) {
 	if len(x.missed) == 0 || e.Now.Before(x.missedAt) {
 		return

@@ -15,15 +15,15 @@ const listPart = 512
 type listing struct {
 	*Request
 	c     *collection
-	after identity.Value  // of its objects, that which was looked at last
+	after identity.Value  // the object that was looked at last
 	part  []mapping.Entry // that the principal may read
 }
 
 // list answers a LIST: the first objects of the collection that the principal may read,
 // with values behind that of the identity that the request names, up to where the part
-// ends. The body of the answer is the identity behind which the next part begins; zero:
-// there is none. So the Core keeps nothing between two parts; all of them together show
-// each object at most once, and every object that was there all the time.
+// ends. The body of the answer is the identity behind which the next part begins, or
+// zero after the last part. So the Core keeps nothing between two parts; all of them
+// together show each object at most once, and every object that was there all the time.
 func (e *Engine) list(q *Request, _ *principal, _ *collection) wire.Code {
 	l := &listing{Request: q, after: q.Identity.Value()}
 	return e.inTurn(q, func() (wire.Code, bool) { return e.listStep(l) })

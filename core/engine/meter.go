@@ -42,7 +42,7 @@ type account struct {
 }
 
 // A record says that a capped account has drawn this much more than it has, so that few
-// queries wait for the disk. What is not capped is recorded afterwards.
+// queries wait for the disk. Accounts that no budget caps are recorded afterwards.
 const (
 	mostAhead  = 65536 * leak.Bit
 	aheadParts = 16 // of the budget, one part at most
@@ -109,7 +109,7 @@ func (e *Engine) lines(x *index, p *principal) []line {
 	return list
 }
 
-// budget is what a row says: 0 does not cap.
+// budget returns a budget of a row as an amount; 0 in a row does not cap.
 func budget(bits uint64) leak.Bits {
 	if bits == 0 {
 		return leak.Unlimited
@@ -215,8 +215,8 @@ func (e *Engine) ledgerRecords() (list []log.Record) {
 	return list
 }
 
-// recall takes what the log says for drawn, as a start has to, and drops the accounts of
-// principals that are gone.
+// recall sets each account to the amount in the log, as a start has to, and drops the
+// accounts of principals that are gone.
 func (e *Engine) recall() {
 	known := map[uint32]bool{log.CoreOwner: true}
 	for _, p := range e.principals {
@@ -259,7 +259,7 @@ func (e *Engine) admit(q *Request, x *index, p *principal) (code wire.Code, wait
 		return wire.Overloaded, false
 	case !e.setAside(x, p):
 		return e.admitLater(q)
-	case x.state != wire.IndexServing: // an outage is charged to whom it is told, once
+	case x.state != wire.IndexServing: // an outage is charged once to each principal that is told of it
 		x.told.of(p.owner).outages = x.outages
 		e.draw(x, p, leak.Rare, leak.Rare)
 		return wire.IndexUnavailable, false
@@ -353,8 +353,7 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 }
 
 // coversPut reports whether the budgets cover what a PUT tells. PUTs draw on the first
-// half of a budget, so that writers, however much they write, leave the others' questions
-// something.
+// half of a budget, so that writes can't use up the budget of questions.
 func (e *Engine) coversPut(x *index, p *principal) bool {
 	for _, l := range e.lines(x, p) {
 		if l.left() < leak.NotIndexed.Plus(l.budget/2) {
@@ -371,9 +370,9 @@ func (e *Engine) outage(x *index) {
 }
 
 // meterView returns the numbers of a status about what an index told: drawn by the
-// principal, left to it, drawn in all, left in all. Who may not read all objects sees
-// what is left in sixteenths, since a charge depends on the number of all objects. What
-// others drew is for administrators.
+// principal, left to it, drawn in all, left in all. A principal that may not read all
+// objects sees the rest of its budget in sixteenths, since a charge depends on the
+// number of all objects. The amounts of others are for administrators.
 func (e *Engine) meterView(x *index, p *principal, rights wire.Rights, all, administers bool) (n [4]uint64) {
 	list := e.lines(x, p)
 	index, own := list[0], list[1]

@@ -6,9 +6,9 @@ import (
 	"motte/core/wire"
 )
 
-// A Task is slow if it exceeds its deadline. That may be the fault of a busy machine, so
-// it first loses the query at which it works, and PUTs no longer wait for it. Its life
-// it loses if that does not help, and then the next process gets more time.
+// A Task is slow if it exceeds its deadline. That may be the fault of a busy machine,
+// so it first loses the query at which it works, and PUTs no longer wait for it. If
+// that does not help, it is ended, and the next process gets more time.
 const (
 	// maxTick is the most that counts of the time between two ticks: twice the usual. More
 	// has passed if the engine did not run, and then perhaps no Task did.
@@ -24,7 +24,7 @@ const (
 	calmTime = time.Minute
 )
 
-// watch is what is known of how fast a Task works, as of the last tick. Times are those
+// watch says how fast a Task works, as of the last tick. Times are those
 // of the engine's clock: see Tick. All of them are late by up to a tick, in the Task's
 // favour.
 type watch struct {
@@ -33,9 +33,9 @@ type watch struct {
 	begun   bool          // that frame has left the Core
 	since   time.Duration // then the Task could begin it; or, if it has not left, read it
 	moved   bool          // the Task finished a frame since the last tick
-	heard   time.Duration // when it last did
+	heard   time.Duration // when the Task last finished a frame
 	late    bool          // it has exceeded its deadline on the oldest frame
-	waiting []*delivery   // with a waiter, in order; and some that have none any more
+	waiting []*delivery   // with a waiter, in order; some have lost theirs
 }
 
 // Left says how many of its frames a Task's channel has taken. The shell tells it before
@@ -130,7 +130,7 @@ func (e *Engine) stretch(x *index) {
 	x.slowAt = e.ran
 }
 
-// window is a limit of what is with the Task.
+// window lowers a limit of the frames, or their bytes, with a Task that was too slow.
 func (x *index) window(most int) int { return most >> (2 * x.stretched) }
 
 // waitNoMore lets writes wait for an index no more.

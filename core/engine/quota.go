@@ -20,9 +20,9 @@ func (e *Engine) setQuota(q *Request, p *principal, c *collection) wire.Code {
 	return wire.OK
 }
 
-// usage is what a collection holds: objects, and the bytes of their records as the log
-// stores them, seals and padding included. So it is what the objects cost on the disk,
-// however small they are.
+// usage is the size of a collection: objects, and the bytes of their records as the log
+// stores them, seals and padding included. So it is the cost of the objects on the
+// disk, however small they are.
 type usage struct{ objects, bytes int64 }
 
 // count adds an object n times; with n -1 it takes one away.
@@ -56,13 +56,13 @@ func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bo
 		within(c.coming.bytes, grows.bytes, c.quota.Bytes)
 }
 
-// within reports whether what is there may grow so much; a quota of 0 is none.
+// within reports whether a size may grow by so much; a quota of 0 is no limit.
 func within(there, grows int64, quota uint64) bool {
 	return quota == 0 || grows <= 0 || uint64(there+grows) <= quota
 }
 
-// limited reports whether a collection has a quota. Only then is it known what the
-// collection will hold: to count that costs each write two more looks at the mapping.
+// limited reports whether a collection has a quota. Only then does the Core count the
+// coming objects, since that costs each write two more look-ups in the mapping.
 func (c *collection) limited() bool { return c != nil && c.quota != (wire.Quota{}) }
 
 // recount counts what a collection will hold once all that is on its way is durable.
@@ -81,8 +81,8 @@ func (e *Engine) recount(c *collection) {
 	}
 }
 
-// pend notes what a record on its way will make of its object: decisions on writes see
-// that, and the quota counts it.
+// pend notes the state that an object will have after a record on its way: decisions on
+// writes see that state, and the quota counts it.
 func (e *Engine) pend(r *log.Record) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	before, exists := e.pending[v]
@@ -102,7 +102,7 @@ func (e *Engine) pend(r *log.Record) {
 	}
 }
 
-// settle ends that: the mapping alone says what there is.
+// settle ends that: from now on the mapping has the state.
 func (e *Engine) settle(v identity.Value) {
 	o := e.pending[v]
 	delete(e.pending, v)

@@ -41,8 +41,8 @@ func (e *Engine) begin(q *Request) {
 	}
 }
 
-// grows reports whether a request stores something that stays. What takes away is done on a
-// full disk as well.
+// grows reports whether a request makes the store grow for good. Other requests are
+// done on a full disk as well.
 func (q *Request) grows() bool {
 	switch q.Op {
 	case wire.OpPut, wire.OpCreateCollection, wire.OpCreateIndex, wire.OpRegisterTask, wire.OpAddPrincipal, wire.OpGrant:
@@ -99,15 +99,15 @@ func (e *Engine) Current(o mapping.Entry) (mapping.Entry, bool) {
 	return cur, ok && !e.erased[cur.Owner] && cur.ID == o.ID && cur.Loc != o.Loc
 }
 
-// lookup returns the entry of an object of a collection. What an erased owner put is not
-// there any more, also while it is being taken away.
+// lookup returns the entry of an object of a collection. Objects of an erased owner are
+// hidden, also while they are being taken away.
 func (e *Engine) lookup(c *collection, v identity.Value) (o mapping.Entry, ok bool) {
 	o, ok = c.objects.Get(v)
 	return o, ok && !e.erased[o.Owner]
 }
 
-// stored returns what a collection, if there is one with this number, has of an object,
-// whether its owner was erased or not.
+// stored returns the entry of an object in the collection with this number, if there is
+// such a collection and entry, whether the owner was erased or not.
 func (e *Engine) stored(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
 	if c := e.byID[collection]; c != nil {
 		o, ok = c.objects.Get(v)
@@ -152,8 +152,8 @@ func (e *Engine) reply(q *Request, r Reply) {
 // end answers q with a code alone.
 func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{Code: code}) }
 
-// show answers q with objects, or their identities, unless the principal has not
-// taken too many already.
+// show answers q with objects, or their identities, unless the principal has too many
+// answers that it has not taken.
 func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
 	r.Objects = objects
 	if q.Flags&wire.FlagIDsOnly != 0 {

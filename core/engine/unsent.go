@@ -34,8 +34,8 @@ func (e *Engine) tooMuchUnsent(p access.Principal, n int) bool {
 	return n > shortAnswer && e.unsent[p]+n > maxUnsent-e.allUnsent
 }
 
-// answer sends r as the answer to q, unless its principal has not taken too many answers
-// already.
+// answer sends r as the answer to q, unless its principal has too many answers that it
+// has not taken.
 func (e *Engine) answer(q *Request, r Reply) wire.Code {
 	if e.tooMuchUnsent(q.Principal, r.size()) {
 		return wire.Overloaded

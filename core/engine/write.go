@@ -133,8 +133,8 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	}
 }
 
-// add and remove change the mapping of a collection, and what is counted of it. What is
-// added is not there.
+// add and remove change the mapping of a collection, and its counts. An object that is
+// added must not be in the mapping.
 func (e *Engine) add(c *collection, o mapping.Entry) {
 	c.objects.Put(o)
 	e.use(c, o, 1)
@@ -147,7 +147,8 @@ func (e *Engine) remove(c *collection, v identity.Value) (gone mapping.Entry, ha
 	return gone, had
 }
 
-// use counts the bytes of a live object, with n 1, or no more, with n -1.
+// use adds the bytes of an object to those that are alive, with n 1, or takes them off,
+// with n -1.
 func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	bytes := n * int64(o.Loc.Length)
 	count(c.used, o.Loc.Segment, bytes)
@@ -160,7 +161,7 @@ func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	}
 }
 
-// count adds to the live bytes of a segment. One in which nothing is alive is not kept.
+// count adds to the live bytes of a segment. A segment without live bytes is not kept.
 func count(used map[uint32]int64, segment uint32, bytes int64) {
 	if used[segment] += bytes; used[segment] == 0 {
 		delete(used, segment)

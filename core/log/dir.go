@@ -164,7 +164,7 @@ func (d *Dir) Files() (list []File, err error) {
 	})
 }
 
-// Irregular is the error for what is no regular file, but has the name of one of the log's.
+// Irregular is the error for a name of the log's files that is no regular file.
 func Irregular(name string) error {
 	_, segment := number(name, segmentSuffix)
 	_, checkpoint := number(name, checkpointSuffix)
@@ -174,7 +174,7 @@ func Irregular(name string) error {
 	return fmt.Errorf("%s is no regular file, as the log's must be: put the file itself there", name)
 }
 
-// list lists what take takes.
+// list lists the files that take accepts.
 func (d *Dir) list(take func(os.FileInfo) (bool, error)) (list []File, err error) {
 	dir, err := d.root.Open(".")
 	if err != nil {
@@ -300,8 +300,8 @@ func (d *Dir) Replace(name string, write func(io.Writer) error) error {
 	return err
 }
 
-// make makes a file of the directory, which takes the place of another one only if it
-// may, or if that is what an earlier make that failed has left.
+// make makes a file of the directory. It replaces a file only if replace is set, or if
+// an earlier make that failed has left that file.
 func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.File, error) {
 	defer d.forget(name)
 	_ = d.root.Remove(temporary + name) // if that failed before
@@ -460,7 +460,7 @@ func (d *Dir) ReadAt(name string, p []byte, offset int64) error {
 		if err == nil {
 			_, err = f.ReadAt(p, offset)
 		}
-		if !errors.Is(err, os.ErrClosed) { // by who needed room for another one, or removed it
+		if !errors.Is(err, os.ErrClosed) { // by a goroutine that needed room for another file, or removed it
 			return err
 		}
 	}

@@ -54,8 +54,8 @@ func (l *Log) findStore(sizes map[string]int64) (err error) {
 	return err
 }
 
-// readKeys reads the secret of the data keys. Only what both copies give counts; a copy
-// that can't be read is written again by Watch.
+// readKeys reads the secret of the data keys. Only keys that both copies give count; a
+// copy that can't be read is written again by Watch.
 func (l *Log) readKeys(sizes map[string]int64) error {
 	var found []keysFile
 	var failed error
@@ -105,7 +105,7 @@ func (l *Log) keysHeader() frame.Writer {
 	return frame.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(l.store[:])
 }
 
-// HasKey reports whether an owner has a data key. Anybody may ask.
+// HasKey reports whether an owner has a data key. Any goroutine may call it.
 func (l *Log) HasKey(owner uint32) bool { return l.keys.Has(owner) }
 
 // knowKeys compares the keys with what a checkpoint knows of them. Erasures behind it are

@@ -7,7 +7,7 @@ import (
 )
 
 // reserveName is the file that keeps space of the disk for what gives space back: deletions,
-// the records that compaction carries over, checkpoints, the keys. What it holds means nothing.
+// the records that compaction carries over, checkpoints, the keys. Its content has no meaning.
 const reserveName = "reserve"
 
 // Sizes of the reserve, in bytes.
@@ -94,7 +94,8 @@ func (d *Dir) allocate(f *os.File, size int64) error {
 	return nil
 }
 
-// ahead is what is written behind the data, to be there before it is needed.
+// ahead returns the zeros that are written behind the data, so that the space is there
+// before it is needed.
 func (d *Dir) ahead() []byte {
 	if d.lean.Load() {
 		return nil

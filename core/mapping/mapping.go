@@ -16,10 +16,11 @@
 //     number of entries doubles, Put makes a new table of runs, of 24 bytes for each.
 //  3. What Put took is what Get returns, but for the high bits of the LSN.
 //
-// Values are random, or a keyed pseudo-random function of a name, so the bytes
-// of a value are a hash already, and nobody without the key can choose values
-// of one run. Who puts and deletes objects until their values fall into one run needs
-// as many of them as there are runs for each. No object has the value zero.
+// Values are random, or a keyed pseudo-random function of a name, so the bytes of a
+// value are a hash already, and nobody without the key can choose values of one run. A
+// client that puts and deletes objects until their values fall into one run needs, for
+// each such value, about as many objects as there are runs. No object has the value
+// zero.
 //
 // A Map has one owner; it is not safe for concurrent use.
 package mapping
@@ -158,7 +159,7 @@ func (m *Map) Delete(v identity.Value) (e Entry, ok bool) {
 	return e, true
 }
 
-// room is for how many entries a run is made, at least, that has n.
+// room returns the capacity in entries, at least, of a run that has n.
 func room(n int) int { return n + n/8 + 1 }
 
 // resize gives a run room for so many more entries, and takes back what is too much.

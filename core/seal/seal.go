@@ -170,8 +170,8 @@ const (
 	nodeSize       = 4 + 1 + KeySize
 )
 
-// Common returns what gives the keys that both give: one that was taken away from either
-// is taken away.
+// Common returns the secret of the keys that both secrets give: a key that was taken
+// away from either is taken away.
 func (k DataKeys) Common(other DataKeys) (both DataKeys) {
 	for _, n := range k {
 		if i := other.above(n.owner); i >= 0 && other[i].levels >= n.levels {
