@@ -199,7 +199,7 @@ func (h *house) endPass() error {
 		}
 	}
 	if len(h.failed) > 0 {
-		return fmt.Errorf("%d segments can't be read", len(h.failed))
+		return fmt.Errorf("%d segments can't be read or removed", len(h.failed))
 	}
 	return nil
 }
@@ -247,8 +247,8 @@ func (h *house) segments() (list []log.SegmentInfo, live map[uint32]int64) {
 }
 
 // compact carries what is alive in a segment over to the newest one, and removes
-// it; more: it may be worth while again. A segment that can't be read is left alone for
-// a while.
+// it; more: it may be worth while again. A segment that can't be read or removed is left
+// alone for a while.
 func (h *house) compact() (more bool, err error) {
 	list, live := h.segments()
 	maps.DeleteFunc(h.failed, func(_ uint32, f failure) bool { return time.Since(f.at) > retryEvery })
@@ -264,12 +264,14 @@ func (h *house) compact() (more bool, err error) {
 	if _, live = h.segments(); err == nil && live[s.ID] > 0 {
 		err = fmt.Errorf("%w: not all that is alive in segment %d lies where it should", log.ErrDamaged, s.ID)
 	}
-	if err != nil && !errors.Is(err, log.ErrFailed) && h.ctx.Err() == nil {
+	if err == nil {
+		err = h.s.log.Remove(s.ID)
+	}
+	if err != nil && !errors.Is(err, log.ErrFailed) && !log.Full(err) && h.ctx.Err() == nil {
 		h.setAside(s.ID, err)
 		return true, nil
 	}
 	if err == nil {
-		err = h.s.log.Remove(s.ID)
 		h.numbers[3], h.numbers[4] = h.numbers[3]+uint64(carried), h.numbers[4]+uint64(s.Bytes-carried)
 	}
 	return err == nil, err

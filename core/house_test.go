@@ -396,6 +396,36 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 	})
 }
 
+// TestASegmentThatCantBeRemoved does not keep others from being compacted; and when it can be,
+// the next compaction removes it.
+func TestASegmentThatCantBeRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(3)
+		at := r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", "")).Objects[0].Loc
+		keep := func(name string) {
+			r.disk.mu.Lock()
+			defer r.disk.mu.Unlock()
+			r.disk.keeps = name
+		}
+		keep(fmt.Sprintf("%08d.seg", at.Segment))
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
+		for _, s := range r.log.Segments() {
+			if s.Free && s.ID != at.Segment && s.Bytes-s.Marks > r.engine.Live()[s.ID] {
+				t.Errorf("one segment can't be removed, and segment %d is not cleaned", s.ID)
+			}
+		}
+		keep("")
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		if r.log.Has(at.Segment) {
+			t.Error("the segment is still there")
+		}
+		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
+	})
+}
+
 // TestAPassTakesWhatCameBack: a crash may bring back a segment that was removed, and a
 // removal of an old checkpoint may fail. Nothing refers to either, but both hold records
 // that are dead.

@@ -37,6 +37,7 @@ type memory struct {
 	slow    time.Duration                     // of an append
 	full    bool                              // writes find space only where the reserve was
 	reserve int64
+	keeps   string // a file that can't be removed
 }
 
 var errFull = errors.New("no space is left")
@@ -112,6 +113,9 @@ func (m *memory) Replace(name string, write func(io.Writer) error) error {
 func (m *memory) Remove(name string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if name == m.keeps {
+		return syscall.EPERM
+	}
 	delete(m.files, name)
 	return nil
 }
