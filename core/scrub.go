@@ -19,7 +19,6 @@ const (
 	scrubWithin = 3 * 24 * time.Hour // a pass over the store takes about this long
 	scrubMost   = 8 << 20            // bytes that one round reads, about: a store of more than 2 TiB takes longer
 	scrubPiece  = 256                // entries that are kept at once
-	scrubTries  = 3                  // of a record that the disk does not give
 )
 
 // scrubber reads every live record of the store again and again, so that one that rots
@@ -31,7 +30,6 @@ type scrubber struct {
 	cursor engine.Cursor   // behind the entries taken last
 	list   []mapping.Entry // to be read next
 	buf    []byte
-	tries  int       // of the first in list
 	next   time.Time // when it is to be read
 	skip   int       // entries not to be read: a start goes on about where the last one would be
 
@@ -60,16 +58,15 @@ func (c *scrubber) round() (more bool) {
 		c.waiting = asked
 	}
 	hurry := c.waiting > 0
-	for size := int64(0); size < scrubMost && (hurry || !time.Now().Before(c.next)) && c.house.ctx.Err() == nil; {
+	due := func() bool { return hurry || !time.Now().Before(c.next) }
+	// A disk that fails takes its time: maintenance must have its turn meanwhile.
+	for size := int64(0); size < scrubMost && due() && time.Since(began) < houseEvery && c.house.ctx.Err() == nil; {
 		if len(c.list) == 0 && !c.fill() {
 			c.end()
 			return false
 		}
-		n, done := c.read(c.list[0])
-		if !done {
-			return false // and again in the next round
-		}
-		c.list, c.tries = c.list[1:], 0
+		n := c.read(c.list[0])
+		c.list = c.list[1:]
 		size += n
 		c.next = c.next.Add(time.Duration(float64(n) / float64(max(1, c.house.alive)) * float64(scrubWithin)))
 	}
@@ -83,7 +80,7 @@ func (c *scrubber) round() (more bool) {
 
 // begin begins a pass.
 func (c *scrubber) begin() {
-	c.cursor, c.list, c.tries, c.skip, c.found = engine.Cursor{}, nil, 0, 0, engine.Verify{}
+	c.cursor, c.list, c.skip, c.found = engine.Cursor{}, nil, 0, engine.Verify{}
 }
 
 // fill takes the next entries; false: there are none.
@@ -151,9 +148,9 @@ func (c *scrubber) end() {
 	})
 }
 
-// read reads the record of an entry, or of the entry that has taken its place. false:
-// the disk did not give the record, and it is to be tried again.
-func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
+// read reads the record of an entry, or of the entry that has taken its place, and returns
+// the record's bytes. 0: there is no such entry any more.
+func (c *scrubber) read(o mapping.Entry) (n int64) {
 	for there := true; there; {
 		_, _, buf, err := c.house.s.readObject(c.maker, c.buf, o)
 		if c.buf = buf; cap(buf) > scrubMost {
@@ -163,11 +160,6 @@ func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
 			c.house.s.between(func(e *engine.Engine) { o, there = e.Current(o) })
 			continue
 		}
-		if err != nil && !errors.Is(err, log.ErrDamaged) {
-			if c.tries++; c.tries < scrubTries {
-				return 0, false
-			}
-		}
 		n = int64(o.Loc.Length)
 		c.count(n, err != nil)
 		if errors.Is(err, log.ErrDamaged) {
@@ -175,9 +167,9 @@ func (c *scrubber) read(o mapping.Entry) (n int64, done bool) {
 		} else if err != nil {
 			c.house.s.between(func(e *engine.Engine) { e.Unreadable(o) })
 		}
-		return n, true
+		return n
 	}
-	return 0, true
+	return 0
 }
 
 // count counts a record that was read, or, with n 0, a checkpoint that is damaged.
