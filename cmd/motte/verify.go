@@ -137,7 +137,7 @@ func (a *app) verifyOnline(ctx context.Context) error {
 			return err
 		}
 	}
-	return damageError{fmt.Errorf("of %s and the checkpoints %d can't be read: 'motte alerts' says which", plural(int(v.Objects), "object"), v.Damaged)}
+	return damageError{fmt.Errorf("%d of %s and the checkpoints failed their check: 'motte alerts' says where", v.Damaged, plural(int(v.Objects), "object"))}
 }
 
 func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes bool) error {
