@@ -73,11 +73,17 @@ func (d *Dir) inPlace(name string) bool {
 	return err == nil && identify(info) == d.known[name]
 }
 
-// Cut takes off what lies behind the data of a file.
+// Cut takes off what lies behind the data of a file; but not of a file with another name as
+// well: a copy of the directory by hard links may be in use, and need more of the file.
 func (d *Dir) Cut(name string, size int64) error {
 	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Truncate(size), f.Close())
+	defer f.Close()
+	var now syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &now); err != nil || now.Nlink > 1 {
+		return err
+	}
+	return f.Truncate(size)
 }

@@ -319,3 +319,23 @@ func TestAPipeHoldsNobodyUp(t *testing.T) {
 		t.Error("a pipe can be read")
 	}
 }
+
+// TestCutSparesACopy of the directory that was made by hard links, and whose Core may still
+// append to the file.
+func TestCutSparesACopy(t *testing.T) {
+	path := t.TempDir()
+	a := openDir(t, filepath.Join(path, "a"))
+	defer a.Close()
+	must(t, a.Append("1", []byte("one")))
+	b := openDir(t, filepath.Join(path, "b"))
+	defer b.Close()
+	must(t, os.Link(filepath.Join(path, "a", "1"), filepath.Join(path, "b", "1")), a.Append("1", []byte(", two")))
+	must(t, b.Cut("1", 3), a.Append("1", []byte(", three")))
+	if got := string(mustRead(t, a)); got != "one, two, three" {
+		t.Errorf("it holds %q", got)
+	}
+	must(t, os.Remove(filepath.Join(path, "a", "1")), b.Cut("1", 3))
+	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
+		t.Errorf("the only file holds %q, %v", got, err)
+	}
+}
