@@ -37,7 +37,7 @@ const (
 	bufferSize     = 64 << 10
 )
 
-// What a request holds beside its body, in bytes.
+// The memory of a request beside its body, in bytes.
 const (
 	requestCost = 1 << 10 // for itself
 	writeCost   = 512     // for each write of a batch
@@ -405,7 +405,7 @@ func (c *conn) write() {
 	}
 }
 
-// flush writes what is buffered, piece by piece.
+// flush writes the buffer, piece by piece.
 func (c *conn) flush() {
 	patience, began := writeTime, time.Now()
 	if c.s.stopping.Load() {
@@ -489,10 +489,11 @@ func worse(a, b wire.Code) wire.Code {
 	return b
 }
 
-// object reads an object and appends its frame. One that is not what its identity says
-// does not leave. A large one waits for room, while none is held here: it is held twice
-// until it is sent. A read that fails is repeated if again is set. An answer clears it
-// after a failed read, so that it does not wait for the disk at each object.
+// object reads an object and appends its frame. An object that does not fit its
+// identity does not leave. A large object is held twice until it is sent, so it takes
+// room first, while the writer holds no other room. A read that fails is repeated if
+// again is set. An answer clears it after a failed read, so that it does not wait for
+// the disk at each object.
 func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
 	read := c.s.readObject
 	if !again {

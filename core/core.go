@@ -247,7 +247,7 @@ func (s *shell) serve() {
 	s.Control.Close()
 }
 
-// settleLedgers lets the log say exactly what was drawn, if the disk takes it in time: no
+// settleLedgers lets the log have the exact amounts drawn, if the disk takes them in time: no
 // query is on its way any more.
 func (s *shell) settleLedgers() {
 	done := make(chan struct{})

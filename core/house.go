@@ -31,9 +31,9 @@ const (
 	spareSmall   = 8                // small segments that are tolerated
 )
 
-// house puts the storage in order, beside traffic: it writes checkpoints, moves
-// what is alive out of segments that are mostly dead, merges small segments, cleans
-// the whole store now and then, finishes erasures, and scrubs.
+// house puts the storage in order, beside traffic: it writes checkpoints, moves live
+// records out of segments that are mostly dead, and merges small segments. Now and then
+// it cleans the whole store. It finishes erasures, and scrubs.
 type house struct {
 	s       *shell
 	ctx     context.Context
@@ -246,7 +246,7 @@ func (h *house) segments() (list []log.SegmentInfo, live map[uint32]int64) {
 	return h.s.log.Segments(), live
 }
 
-// compact carries what is alive in a segment over to the newest one, and removes
+// compact carries the live records of a segment over to the newest one, and removes
 // it; more: it may be worth while again. A segment that can't be read or removed is left
 // alone for a while.
 func (h *house) compact() (more bool, err error) {
@@ -428,7 +428,7 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 // readFetches reads the records that Tasks are to be fed.
 func (s *shell) readFetches(ctx context.Context) {
 	maker := identity.NewMaker(s.log.Keys().Identity())
-	ahead := 0 // bytes of what the engine may not have taken
+	ahead := 0 // bytes of records that the engine may not have taken
 	for fetches := range s.fetches.batches(ctx.Done()) {
 		for _, f := range fetches {
 			if ctx.Err() != nil {

@@ -111,7 +111,7 @@ func (w *watcher) lookAtRootKey() {
 		return
 	}
 	info, err := os.Stat(w.s.RootKey)
-	if err == nil && !info.Mode().IsRegular() { // to open a pipe would take until somebody writes to it
+	if err == nil && !info.Mode().IsRegular() { // to open a pipe would take until a program writes to it
 		err = fmt.Errorf("%s is no regular file", w.s.RootKey)
 	}
 	if err == nil {

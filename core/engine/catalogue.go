@@ -506,8 +506,8 @@ func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Ki
 	return w.Text(c.name, wire.MaxIdentifier).Bytes(n.record(kind, c.id).Body)
 }
 
-// indexView returns the state and the numbers of an index for a status. What its Task can
-// move beside answers, which are metered, is for administrators.
+// indexView returns the state and the numbers of an index for a status. Numbers that
+// its Task can move, but for metered answers, are for administrators.
 func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.IndexState, numbers []uint64) {
 	rights := x.c.grants.Rights(p.id)
 	all := admin || access.Any(rights, wire.RightRead)

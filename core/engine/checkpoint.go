@@ -62,7 +62,7 @@ const pieceEntries = 4096
 
 // Checkpoint returns the first piece of a checkpoint, the catalogue, the position as of
 // which it holds, and where the other pieces begin. They are taken with Piece, any time
-// later: records behind the position say what else became of their objects.
+// later: records behind the position have the later changes of their objects.
 func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
 	w := frame.Writer(nil)
 	add := func(rec log.Record) {

@@ -341,8 +341,8 @@ func (e *Engine) SetFull(full bool) { e.diskFull = full }
 // Note records an alert that says no more than its reason.
 func (e *Engine) Note(r wire.Reason) { e.alert(wire.Alert{Reason: r}) }
 
-// Lost says that somebody else has removed, cut off or replaced a segment, or, if it is 0,
-// another file that the Core needs.
+// Lost says that another program has removed, cut off or replaced a segment, or, if it
+// is 0, another file that the Core needs.
 func (e *Engine) Lost(segment uint32) {
 	e.alert(wire.Alert{Reason: wire.ReasonFileLost, Segment: segment})
 }

@@ -5,9 +5,10 @@ import (
 	"motte/core/mapping"
 )
 
-// An erasure takes effect when its record is durable: from then on nothing that the owner
-// put is looked up, listed or found. Then its objects are taken away in steps, of which
-// the indexes hear, then its data key is destroyed, and then the request is answered.
+// An erasure takes effect when its record is durable: from then on no object of the
+// owner is looked up, listed or found. Then its objects are taken away in steps, of
+// which the indexes hear, then its data key is destroyed, and then the request is
+// answered.
 
 // applyErase begins to take away all that an owner put. Before the start, when there is no
 // w, Check does that.

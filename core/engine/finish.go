@@ -30,14 +30,14 @@ var stages = [...]func(*finishing) (looked int, done bool){
 }
 
 // finish leaves out the objects that the principal may not see, puts the rest in order,
-// keeps to the limit, meters what the answer can leak, and answers, or deletes.
+// keeps to the limit, charges the answer to the leak meter, and answers, or deletes.
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
 	s.x.finishing++
 	e.later(func() bool { return e.finishStep(f) })
 }
 
-// finished says that a search holds nothing any more: its Task may be sent another one.
+// finished says that a search holds no memory any more: its Task may be sent another one.
 func (e *Engine) finished(s *search) {
 	if s.x.finishing--; s.x.instance != 0 {
 		e.pump(s.x)
@@ -79,8 +79,9 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	return false
 }
 
-// sift leaves out the objects that the principal may not see, or delete: the Task can't know
-// rights. It fills new chunks, so that nothing tells how much was left out where.
+// sift leaves out the objects that the principal may not see, or delete: the Task can't
+// know rights. It fills new chunks, so that their lengths do not tell how many objects
+// were left out.
 func (f *finishing) sift() (looked int, done bool) {
 	if len(f.found) == 0 {
 		return 0, true
@@ -213,8 +214,8 @@ type deletions struct {
 const deleteAhead = 2
 
 // deleteStep appends a group of deletions: of the next objects those that a DELETE of
-// their identity would delete now. So a right that is lost on the way ends it, as does a
-// disk that takes no more, and a crash in between leaves some of the objects deleted.
+// their identity would delete now. So the loss of a right ends it, as does a disk that
+// takes no more. A crash in between leaves some of the objects deleted.
 func (e *Engine) deleteStep(d *deletions) (more bool) {
 	if e.changing {
 		e.held = append(e.held, func() { e.later(func() bool { return e.deleteStep(d) }) })

@@ -17,7 +17,7 @@ import (
 // Limits of what is on its way to one Task.
 const (
 	windowFrames = 1024    // frames sent and not confirmed or answered
-	windowOpen   = 8       // queries sent and not finished: each holds what it found, and may take its deadline
+	windowOpen   = 8       // queries sent and not finished: each holds its results, and may take its deadline
 	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
 	fetchAhead   = 128     // inputs being read for the front of the queue
 	maxBackoff   = 30 * time.Second
@@ -57,7 +57,7 @@ type index struct {
 	outages  uint64 // by the Task's doing
 	told     ledger
 
-	finishing int // queries that a Task has answered, and that hold what it found
+	finishing int // queries that a Task has answered, and that hold their results
 }
 
 // feed is where an index stands with its Task's process; it ends with that.
@@ -132,14 +132,14 @@ func (e *Engine) enqueue(x *index, d *delivery) {
 	}
 }
 
-// mayKeep reports whether the queue of an index may hold another input of n bytes. If it
-// holds none, it may: so each index goes on, however large its inputs are and however
-// much others hold.
+// mayKeep reports whether the queue of an index may hold another input of n bytes. If
+// it holds none, it may: so each index goes on, whatever the size of its inputs and of
+// other queues.
 func (e *Engine) mayKeep(x *index, n int) bool {
 	return x.kept == 0 || x.kept+n <= keepBytes && e.kept+n <= keepAll
 }
 
-// keep counts n bytes for a delivery, in place of what it was counted with.
+// keep counts n bytes for a delivery, in place of the bytes that were counted for it.
 func (e *Engine) keep(x *index, d *delivery, n int) {
 	x.kept += n - d.holds
 	e.kept += n - d.holds
@@ -461,7 +461,7 @@ func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
 }
 
 // quarantine ends a Task that broke its contract, or was too slow: killed, its memory gone, the
-// alert in the sealed log, whoever waited told by a fixed code, and after a
+// alert in the sealed log, those that waited told by a fixed code, and after a
 // pause a fresh Task is fed from the Core's copy (design, section 5). One that
 // ended before it was told anything is only tried again.
 func (e *Engine) quarantine(x *index, r wire.Reason) {

@@ -22,7 +22,7 @@ type listing struct {
 // list answers a LIST: the first objects of the collection that the principal may read,
 // with values behind that of the identity that the request names, up to where the part
 // ends. The body of the answer is the identity behind which the next part begins, or
-// zero after the last part. So the Core keeps nothing between two parts; all of them
+// zero after the last part. So the Core keeps no state between two parts; all of them
 // together show each object at most once, and every object that was there all the time.
 func (e *Engine) list(q *Request, _ *principal, _ *collection) wire.Code {
 	l := &listing{Request: q, after: q.Identity.Value()}

@@ -26,7 +26,7 @@ import (
 //
 // The time of an outcome is not counted.
 
-// ledger says what one index has told: in all, and to each principal.
+// ledger counts the bits that one index has told: in all, and to each principal.
 type ledger struct {
 	total  account
 	owners map[uint32]*account // by the principal's number as an owner
@@ -89,8 +89,8 @@ func (l line) left() leak.Bits {
 	return l.budget.Minus(l.drawn.Plus(l.held))
 }
 
-// covered reports whether the log says that all is drawn. Nothing waits for a record of
-// an account that is not capped.
+// covered reports whether the log has all charges as drawn. No outcome waits for a
+// record of an account that is not capped.
 func (l line) covered() bool {
 	return l.budget == leak.Unlimited || l.drawn.Plus(l.held) <= l.durable
 }
@@ -117,7 +117,7 @@ func budget(bits uint64) leak.Bits {
 	return leak.Whole(bits)
 }
 
-// leftFor returns what the index and the principal may still draw.
+// leftFor returns how many bits the index and the principal may still draw.
 func (e *Engine) leftFor(x *index, p *principal) leak.Bits {
 	left := leak.Unlimited
 	for _, l := range e.lines(x, p) {
@@ -126,7 +126,7 @@ func (e *Engine) leftFor(x *index, p *principal) leak.Bits {
 	return left
 }
 
-// draw charges both accounts, releases what was held of it, and reports whether the
+// draw charges both accounts, releases the amount held for it, and reports whether the
 // log covers them.
 func (e *Engine) draw(x *index, p *principal, charge, held leak.Bits) (covered bool) {
 	covered = true
@@ -352,7 +352,7 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 	w.confirmed(e)
 }
 
-// coversPut reports whether the budgets cover what a PUT tells. PUTs draw on the first
+// coversPut reports whether the budgets cover the outcome of a PUT. PUTs draw on the first
 // half of a budget, so that writes can't use up the budget of questions.
 func (e *Engine) coversPut(x *index, p *principal) bool {
 	for _, l := range e.lines(x, p) {
@@ -388,7 +388,7 @@ func (e *Engine) meterView(x *index, p *principal, rights wire.Rights, all, admi
 	return n
 }
 
-// remaining returns what is left in whole bits, rounded down to a multiple of step;
+// remaining returns the rest of a budget in whole bits, rounded down to a multiple of step;
 // math.MaxUint64 if the account is not capped.
 func (l line) remaining(step leak.Bits) uint64 {
 	if l.budget == leak.Unlimited {

@@ -52,7 +52,7 @@ func (x *index) registered() time.Duration {
 	return max(time.Duration(x.row.Deadline)*time.Millisecond, maxTick)
 }
 
-// deadline is what the Task may take for one frame now.
+// deadline is the time that the Task has for one frame now.
 func (x *index) deadline() time.Duration {
 	return min(x.registered()<<x.stretched, wire.MaxDeadline*time.Millisecond)
 }
@@ -112,7 +112,7 @@ func (e *Engine) overdue(x *index, limit time.Duration) bool {
 }
 
 // exceed notes that a Task has exceeded its deadline. The query at which it works is
-// answered; what the Task says to it later is checked, and dropped. Writes wait for the
+// answered; a later answer of the Task to it is checked, and dropped. Writes wait for the
 // index no more: queries wait behind them, as with a lazy index.
 func (e *Engine) exceed(x *index) {
 	x.late = true

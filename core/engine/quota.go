@@ -32,9 +32,9 @@ func (u *usage) count(o mapping.Entry, n int64) {
 }
 
 // fits reports whether a collection stays within its quota when the staged objects have
-// replaced those of the same values. What is on its way counts as if it were durable, and
-// a write that does not grow the collection always fits: so lowering a quota below what
-// is there stops growth alone, and a deletion is never refused.
+// replaced those of the same values. Records on their way count as if they were
+// durable, and a write that does not grow the collection always fits: so a quota below
+// the present size stops growth alone, and a deletion is never refused.
 func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bool {
 	if !c.limited() {
 		return true
@@ -65,7 +65,8 @@ func within(there, grows int64, quota uint64) bool {
 // coming objects, since that costs each write two more look-ups in the mapping.
 func (c *collection) limited() bool { return c != nil && c.quota != (wire.Quota{}) }
 
-// recount counts what a collection will hold once all that is on its way is durable.
+// recount counts the size of a collection as it will be when all records on their way
+// are durable.
 func (e *Engine) recount(c *collection) {
 	c.coming = usage{int64(c.objects.Len()), int64(c.bytes)}
 	for v, o := range e.pending {

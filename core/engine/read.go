@@ -20,7 +20,7 @@ func (e *Engine) Request(q *Request) {
 	e.begin(q)
 }
 
-// begin decides a request, or begins what it takes to answer it.
+// begin decides a request, or begins the work that its answer needs.
 func (e *Engine) begin(q *Request) {
 	p, c := e.principals[q.Principal], e.byName[q.Collection]
 	code := e.mayUse(q, c)
@@ -106,8 +106,8 @@ func (e *Engine) lookup(c *collection, v identity.Value) (o mapping.Entry, ok bo
 	return o, ok && !e.erased[o.Owner]
 }
 
-// stored returns the entry of an object in the collection with this number, if there is
-// such a collection and entry, whether the owner was erased or not.
+// stored returns the entry of an object in the collection with this number, if there
+// are both. The owner may be erased.
 func (e *Engine) stored(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
 	if c := e.byID[collection]; c != nil {
 		o, ok = c.objects.Get(v)

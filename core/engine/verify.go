@@ -5,7 +5,7 @@ import (
 	"motte/core/wire"
 )
 
-// Verify says what a pass over all live records came to.
+// Verify is the result of a pass over all live records.
 type Verify struct{ Objects, Bytes, Damaged uint64 }
 
 // verifyAll lets a VERIFY wait until every live record was read.

@@ -34,7 +34,7 @@ const maxInTurn = 1024
 
 // turns are the requests of one principal that may take several events, LIST and STATUS:
 // the first is being answered, and the others wait. So they are one piece of work, and
-// hold what was found for one answer, however many a principal asks for.
+// hold the results of one answer, however many a principal asks for.
 type turns struct{ steps []func() (more bool) }
 
 // inTurn answers a request by steps, when the principal's requests before it are answered.

@@ -1,7 +1,7 @@
 // Package leak says how much an outcome can tell: the charges of the leak meter
 // (design, section 7).
 //
-// A Task that was taken over chooses what becomes of a query, and a client that works
+// A Task that was taken over chooses the outcome of a query, and a client that works
 // with it reads the choice. So each outcome has a charge, and the charges of a query
 // obey Kraft's inequality: the sum of 2^-charge over all outcomes that a client can
 // tell apart is at most 1. Then at most 2^B different histories cost B bits or less,
@@ -24,8 +24,8 @@ const Bit Bits = 1 << 20
 // Unlimited is more than any charge: a budget that is not capped.
 const Unlimited Bits = math.MaxUint64
 
-// The charges that do not depend on an answer. Sixteen codes at most share what is
-// left beside the answers: 16 * 2^-8 and 15/16 make 1. A PUT has two outcomes.
+// The charges that do not depend on an answer. Sixteen codes at most share the rest
+// beside the answers: 16 * 2^-8 and 15/16 make 1. A PUT has two outcomes.
 const (
 	Rare       Bits = 8 * Bit          // an outcome of a query that is a code and no answer
 	answered   Bits = 97_633           // that there is an answer: log2 (16/15)
@@ -58,7 +58,7 @@ func (b Bits) Plus(c Bits) Bits {
 // Minus returns b - c, and 0 if that is less.
 func (b Bits) Minus(c Bits) Bits { return b - min(b, c) }
 
-// Choice describes an answer, and what the Task could have answered instead.
+// Choice describes an answer, and the answers that the Task could have given instead.
 type Choice struct {
 	Versions uint64 // that the Core would have accepted when the question was put
 	Since    uint64 // versions that have appeared since then
@@ -68,9 +68,9 @@ type Choice struct {
 	Ordered  bool   // in an order that the Task chose
 }
 
-// Charge returns what an answer costs: for being one, for its number of objects and
-// whether it was cut off, for the number of versions that have appeared meanwhile, and
-// for the choice among all versions.
+// Charge returns the cost of an answer. It is the sum for being an answer, for its
+// number of objects and whether it was cut off, for the number of versions that have
+// appeared meanwhile, and for the choice among all versions.
 func (c Choice) Charge() Bits {
 	versions := c.Versions + min(c.Since, math.MaxUint64-c.Versions)
 	most := min(c.Limit, versions)

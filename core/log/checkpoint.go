@@ -59,7 +59,7 @@ func (l *Log) Checkpoints() []uint32 {
 }
 
 // Checkpoint writes a checkpoint of the state at a position: pieces, until one is empty.
-// They may show some of what records behind it did, as long as replaying those leads to
+// They may show some effects of records behind it, as long as replaying those leads to
 // the same state. Then only this checkpoint and the one before it are kept.
 func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	number := l.nextCheckpoint()
@@ -102,9 +102,9 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	return nil
 }
 
-// nextCheckpoint returns the number of the next checkpoint: one that no file has, also none
-// that was lost or that somebody else has made, and higher than those that may come back
-// after a crash.
+// nextCheckpoint returns the number of the next checkpoint: a number that no file has
+// or had, be it lost or made by another program. It is higher than those that may come
+// back after a crash.
 func (l *Log) nextCheckpoint() uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()

@@ -24,7 +24,7 @@ var (
 // errUnlinked says that the file being appended to has lost its name.
 var errUnlinked = errors.New("the file was removed while it was written")
 
-// errCutOff says that somebody has cut off the file being appended to.
+// errCutOff says that another program has cut off the file being appended to.
 var errCutOff = errors.New("the file was cut off while it was written")
 
 // zeroAhead is how much of a segment is filled with zeros before it is needed:
@@ -45,7 +45,7 @@ const temporary = "new-"
 type Dir struct {
 	path  string
 	root  *os.Root // the directory itself, whatever path leads to now
-	lock  *os.File // the same: there is no file that somebody could remove
+	lock  *os.File // the same: there is no lock file that could be removed
 	zeros []byte
 
 	file   *os.File // the one being appended to, if this Dir made it
@@ -54,7 +54,7 @@ type Dir struct {
 	filled int64    // length of its file
 
 	reserving sync.Mutex  // held while the reserve is made or given back
-	lean      atomic.Bool // there is no reserve: nothing is filled ahead
+	lean      atomic.Bool // there is no reserve: no zeros are written ahead
 
 	naming  sync.Mutex        // held while a name comes to mean another file
 	current string            // the name of file
@@ -334,7 +334,7 @@ func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.
 }
 
 // placeNew gives a file its name, which must not be in use. Where a file system has no hard
-// links, only the lock of the directory keeps somebody else from taking it meanwhile.
+// links, only the lock of the directory keeps another Core from taking it meanwhile.
 func placeNew(root *os.Root, from, to string) error {
 	err := root.Link(from, to)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
@@ -475,7 +475,7 @@ func (d *Dir) reading(name string) (*os.File, error) {
 		f.last = d.reads
 		return f.File, nil
 	}
-	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // nobody waits for who writes to a pipe
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // an open of a pipe must not wait for its writer
 	if err != nil {
 		return nil, err
 	}

@@ -104,7 +104,7 @@ type Storage interface {
 	Watch() (list []File, disk int64, err error)
 	// Reserve keeps so many bytes of the disk for later, or, with 0, gives them back.
 	Reserve(size int64) error
-	// Rescue makes a file again that was removed by somebody else, if it can.
+	// Rescue makes a file again that another program has removed, if it can.
 	Rescue(name string) error
 	// Sync makes durable what a file holds, and that it is there: a process
 	// that was killed may have left both in memory alone, and what is built on
@@ -158,9 +158,9 @@ type Log struct {
 	buf    []byte
 	failed bool
 	rotate atomic.Bool // the next Append makes a new segment
-	adrift atomic.Bool // the directory is another one: nothing is appended
+	adrift atomic.Bool // the directory is another one: no records are appended
 
-	writing    chan struct{}     // full while somebody changes the files of the keys
+	writing    chan struct{}     // full while a goroutine changes the files of the keys
 	generation uint64            // of the keys
 	stored     [sha256.Size]byte // of the files of the keys as they were written last; zero: not yet
 	keysOlder  bool

@@ -6,18 +6,19 @@ import (
 	"syscall"
 )
 
-// reserveName is the file that keeps space of the disk for what gives space back: deletions,
-// the records that compaction carries over, checkpoints, the keys. Its content has no meaning.
+// reserveName is the file that keeps space of the disk for work that gives space back:
+// deletions, the records that compaction carries over, checkpoints, the keys. Its
+// content has no meaning.
 const reserveName = "reserve"
 
 // Sizes of the reserve, in bytes.
 const (
-	reserveLeast = segmentTarget // what is alive in a segment that is given back, and deletions
+	reserveLeast = segmentTarget // live records of a segment that is given back, and deletions
 	reserveSlack = 16 << 20      // that must be free beside it when it is made, or it would be needed at once
 )
 
-// Reserve makes the reserve, unless it is there: room for two checkpoints beside what is
-// given back. An error says that there is none, or that it is too small.
+// Reserve makes the reserve, unless it is there: room for two checkpoints beside that
+// for a segment. An error says that there is none, or that it is too small.
 func (l *Log) Reserve() error { return l.storage.Reserve(reserveLeast + 2*l.CheckpointBytes()) }
 
 // Release gives the reserve to those that write now.
@@ -26,8 +27,8 @@ func (l *Log) Release() error { return l.storage.Reserve(0) }
 // Full reports whether an error says that the disk, or what its user may have of it, is full.
 func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// Reserve keeps so many bytes of the disk, or gives them back. Without a reserve nothing is
-// filled ahead: the space is for what is needed.
+// Reserve keeps so many bytes of the disk, or gives them back. Without a reserve no
+// zeros are written ahead: the space is for data.
 func (d *Dir) Reserve(size int64) error {
 	d.reserving.Lock()
 	defer d.reserving.Unlock()
@@ -72,7 +73,7 @@ func room(f *os.File, bytes int64) error {
 	}
 	free := disk.Bavail
 	if os.Geteuid() == 0 {
-		free = disk.Bfree // also what is kept for root
+		free = disk.Bfree // also the blocks that are kept for root
 	}
 	if uint64(bytes)/uint64(disk.Bsize) >= free {
 		return syscall.ENOSPC

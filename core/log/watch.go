@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Loss is a file that is not what the log needs any more: it was removed, cut off or
-// replaced by somebody else.
+// Loss is a file that is not what the log needs any more: another program has removed,
+// cut off or replaced it.
 type Loss struct {
 	File       string
 	Segment    uint32 // 0: it is no segment
@@ -15,7 +15,7 @@ type Loss struct {
 	Back       bool // it is there again, or will be before anything more is appended
 }
 
-// need is what the log needs of a file.
+// need is the part of a file that the log needs.
 type need struct {
 	file                string
 	size                int64
@@ -36,9 +36,10 @@ func (l *Log) needs() (list []need) {
 }
 
 // Watch compares the files with what the log needs, and mends what it can: keys are
-// written again, a segment that is still open is made again. It returns what was lost since
-// it was called last, and the bytes of the disk that all files take. If the directory is
-// another one, an ErrAdrift, nothing is appended until it is back. It has one caller at a time.
+// written again, a segment that is still open is made again. It returns what was lost
+// since it was called last, and the bytes of the disk that all files take. If the
+// directory is another one, an ErrAdrift, no records are appended until it is back. It
+// has one caller at a time.
 func (l *Log) Watch() (lost []Loss, disk int64, err error) {
 	list := l.needs()
 	files, disk, err := l.storage.Watch()
@@ -63,7 +64,7 @@ func (l *Log) Watch() (lost []Loss, disk int64, err error) {
 	return append(lost, keys...), disk, err
 }
 
-// mend does what can be done about a file that is lost. What is appended from now on is not
+// mend repairs a file that is lost, if it can. What is appended from now on is not
 // appended to it.
 func (l *Log) mend(n need) Loss {
 	if n.checkpoint != 0 {

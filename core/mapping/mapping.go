@@ -17,7 +17,7 @@
 //  3. What Put took is what Get returns, but for the high bits of the LSN.
 //
 // Values are random, or a keyed pseudo-random function of a name, so the bytes of a
-// value are a hash already, and nobody without the key can choose values of one run. A
+// value are a hash already. Without the key no client can choose values of one run. A
 // client that puts and deletes objects until their values fall into one run needs, for
 // each such value, about as many objects as there are runs. No object has the value
 // zero.
@@ -162,7 +162,7 @@ func (m *Map) Delete(v identity.Value) (e Entry, ok bool) {
 // room returns the capacity in entries, at least, of a run that has n.
 func room(n int) int { return n + n/8 + 1 }
 
-// resize gives a run room for so many more entries, and takes back what is too much.
+// resize gives a run room for so many more entries, and takes back room that is too much.
 func (m *Map) resize(run *[]packed, more int) {
 	n := len(*run) + more
 	if n > cap(*run) || room(n)*4 < cap(*run)*3 {

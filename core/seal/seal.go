@@ -164,7 +164,7 @@ func (n node) below(owner uint32) node {
 	return node{n.owner | bit<<(n.levels-1), n.levels - 1, [KeySize]byte(m.Sum(nil))}
 }
 
-// Sizes of what is sealed, in bytes.
+// Sizes of sealed data, in bytes.
 const (
 	generationSize = 8
 	nodeSize       = 4 + 1 + KeySize

@@ -154,7 +154,7 @@ const (
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
 	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
 	TooSlow             Code = 26 // the Task took too long over the query: try again
-	DiskFull            Code = 27 // nothing that grows is taken: delete, COMPACT, or make room
+	DiskFull            Code = 27 // requests that make the store grow are refused: delete, COMPACT, or make room
 	QuotaExceeded       Code = 28 // the collection would hold more bytes or objects than its quota lets it
 	ReadFailed          Code = 29 // the disk did not give a stored record back: try again
 
