@@ -14,7 +14,7 @@ import (
 func (a *app) collection() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "collection",
-		Short: "Create, list and drop collections",
+		Short: "Create, list, limit and drop collections",
 		Long: `A collection is a set of objects, with grants that say who may do what with them,
 and indexes that find them.`,
 	}, []*cobra.Command{a.collectionCreate(), a.collectionList(), a.collectionQuota(), a.collectionDrop()})
@@ -43,7 +43,7 @@ func (a *app) collectionList() *cobra.Command {
 		Use:   "list",
 		Short: "List the collections in which you have a right",
 		Long: `List the collections in which you have a right; a server administrator sees all.
-Numbers, sizes and quotas are shown to who may read all objects.`,
+Numbers, sizes and quotas are shown to principals that may read all objects.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
 		v, err := look(ctx, c)
 		if err != nil {
@@ -91,10 +91,10 @@ func (a *app) collectionQuota() *cobra.Command {
 		Long: `Set the most bytes and objects that a collection may hold; 0 is no limit. A limit that
 is not given stays as it is. For server administrators.
 
-What counts is each object with its seals, as the log stores it: 118 to 125 bytes more
-than its name, its attributes and itself. A write that would let the collection grow
-beyond its quota is refused, with exit code 10. Deletions, and writes that do not let it
-grow, always go on: so a quota may be lower than what is there.`,
+Each object counts with its seals, as the log stores it: 118 to 125 bytes more than its
+name, its attributes and itself. A write that would let the collection grow beyond its
+quota is refused, with exit code 10. Deletions, and writes that do not let it grow,
+always go on: so a quota may be lower than the present size.`,
 		Example: `  motte collection quota people --bytes 10GiB --objects 1000000
   motte collection quota people --bytes 0`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
@@ -121,6 +121,7 @@ grow, always go on: so a quota may be lower than what is there.`,
 		return a.done(quotaView{args[0], q.Bytes, q.Objects}, "Collection %s may hold %s.", args[0], v.quota())
 	})
 	cmd.Flags().Var(&bytes, "bytes", "the most bytes: 64MiB, 10GiB")
+	cmd.Flags().Lookup("bytes").DefValue = "" // none: a limit that is not given stays
 	cmd.Flags().Uint64Var(&objects, "objects", 0, "the most objects")
 	return cmd
 }
