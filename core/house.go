@@ -155,14 +155,15 @@ func (h *house) step(waiting int, clean bool) (more bool, err error) {
 }
 
 // beginPass begins a pass. If there is anything to be cleaned, a new segment and two
-// checkpoints come first, so that no checkpoint needs the segments before it.
+// checkpoints come first, so that no checkpoint needs the segments before it, nor what
+// lies behind their data.
 func (h *house) beginPass(waiting int) error {
 	if waiting > 0 {
 		clear(h.failed)
 	}
 	began := time.Now()
 	list, live := h.segments()
-	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) }) ||
+	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) || s.Tail > 0 }) ||
 		len(h.s.log.Checkpoints()) > 3 // an older one was not removed, or came back; the last is the empty state
 	h.pass = pass{active: true, works: works, began: began, waiting: waiting}
 	if !works {
@@ -170,7 +171,7 @@ func (h *house) beginPass(waiting int) error {
 	}
 	h.pass.last = list[len(list)-1].ID
 	h.s.log.Rotate()
-	return errors.Join(h.carryOver(nil, nil), h.checkpoint(), h.checkpoint())
+	return errors.Join(h.carryOver(nil, nil), h.checkpoint(), h.checkpoint(), h.s.log.Trim())
 }
 
 // passIsOver reports whether the pass has nothing left to clean.

@@ -262,6 +262,7 @@ type SegmentInfo struct {
 	ID    uint32
 	Bytes int64 // of records; if nothing refers to it, so that its end is not known, of its file
 	Marks int64 // of those, bytes of marks, which hold nothing: at least so many
+	Tail  int64 // bytes of its file behind the records: of a write that a crash or a failure cut short
 	Free  bool  // only the mapping needs it
 }
 
@@ -275,7 +276,8 @@ func (l *Log) Segments() (list []SegmentInfo) {
 		if end == 0 {
 			end = s.size
 		}
-		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.marks, id < l.floor})
+		tail := max(0, s.size-end)
+		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.marks, tail, id < l.floor})
 	}
 	return list
 }
@@ -332,18 +334,29 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 			pos.pass(s, p[start:], r)
 		}
 	}
-	if err := l.storage.Append(segmentName(s.id), p); err != nil {
-		return nil, nil, fmt.Errorf("append to %s: %w", segmentName(s.id), err)
+	if err := l.extend(s, p, int64(pos.End), marks); err != nil {
+		return nil, nil, err
 	}
 	l.pos = pos
-	l.mu.Lock()
-	s.end = int64(pos.End)
-	s.marks += marks
-	l.mu.Unlock()
 	if l.buf = p; cap(p) > 16<<20 {
 		l.buf = nil // one large write must not keep its memory
 	}
 	return at, groups[n:], nil
+}
+
+// extend adds p, of which so many bytes are marks, to a segment, whose data ends there then.
+// A write that fails may leave any part of p.
+func (l *Log) extend(s *segment, p []byte, end, marks int64) error {
+	err := l.storage.Append(segmentName(s.id), p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		s.size = end
+		return fmt.Errorf("append to %s: %w", segmentName(s.id), err)
+	}
+	s.end = end
+	s.marks += marks
+	return nil
 }
 
 // mayAppend says why the log takes no records, if it does not.

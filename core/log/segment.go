@@ -34,7 +34,7 @@ type segment struct {
 	salt        seal.Salt
 	chain       [sha256.Size]byte // before the first record
 	tag         Tag
-	size        int64 // bytes of its file when the log was opened
+	size        int64 // bytes of its file when the log was opened, or that a failed write may have made it
 	end         int64 // bytes of data; 0: not known, as nothing refers to it
 	marks       int64 // bytes of marks in it, at least
 }

@@ -103,16 +103,29 @@ func (l *Log) forget(checkpoint uint32) {
 	}
 }
 
-// Trim takes off what lies behind the data of older segments, which crashed starts have
-// left. It comes after Replay, which has found where the data ends.
+// Trim cuts the tails off all segments but the newest one. It comes after Replay, which
+// has found where the data ends. A tail may hold sealed records of objects that were
+// deleted since: those of a write that a crash cut short.
 func (l *Log) Trim() (err error) {
-	l.mu.RLock()
-	list := slices.Collect(maps.Values(l.segments))
-	l.mu.RUnlock()
-	for _, s := range list {
-		if s.id != l.newest() && s.end >= headerSize && s.size > s.end {
-			err = errors.Join(err, l.storage.Cut(segmentName(s.id), s.end))
+	for _, info := range l.Segments() {
+		if info.ID == l.newest() || info.Tail == 0 {
+			continue
 		}
+		s := l.segment(info.ID)
+		errCut := l.storage.Cut(segmentName(s.id), s.end)
+		if errCut == nil {
+			l.trimmed(s.id)
+		}
+		err = errors.Join(err, errCut)
 	}
 	return err
+}
+
+// trimmed notes that the file of a segment ends with its data.
+func (l *Log) trimmed(id uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.segments[id]; s != nil {
+		s.size = s.end
+	}
 }

@@ -387,3 +387,31 @@ func TestALostSegmentCanBeGivenUp(t *testing.T) {
 		t.Errorf("%v; it is still known: %v", err, w.l.Has(id))
 	}
 }
+
+// TestTrimAfterRotation: the segment that was the newest at a start keeps its tail until
+// another one follows. A tail may hold records that a write cut short has left.
+func TestTrimAfterRotation(t *testing.T) {
+	d := settled(t)
+	names := d.names(segmentSuffix)
+	newest := names[len(names)-1]
+	d.files[newest] = append(d.files[newest], make([]byte, 4000)...)
+	w := mustOpen(t, d, 9)
+	end := len(d.files[newest]) - 4000
+	list := w.l.Segments()
+	if tail := list[len(list)-1].Tail; tail < 4000 {
+		t.Errorf("the tail has %d bytes; 4000 were added", tail)
+	}
+	must(t, w.l.Trim())
+	if len(d.files[newest]) < end+4000 {
+		t.Fatal("the newest segment was cut: a write may be under way")
+	}
+	must(t, w.write(1), w.l.Trim())
+	if len(d.files[newest]) > end {
+		t.Errorf("%s has %d bytes, of which %d are data", newest, len(d.files[newest]), end)
+	}
+	for _, s := range w.l.Segments() {
+		if s.Tail > 0 {
+			t.Errorf("segment %d still has a tail of %d bytes", s.ID, s.Tail)
+		}
+	}
+}
