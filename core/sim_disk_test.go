@@ -2,6 +2,7 @@ package core
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"maps"
@@ -335,12 +336,21 @@ func (st *simStorage) Replace(name string, write func(io.Writer) error) error {
 
 // Cut implements log.Storage.
 func (st *simStorage) Cut(name string, size int64) error {
-	do := func() { st.disk.files[name].data = st.disk.files[name].data[:size] }
-	return st.wait(&simOp{kind: "cut", name: name, do: do, part: func() {
+	var missing error
+	do := func() {
+		f := st.disk.files[name]
+		if f == nil {
+			missing = os.ErrNotExist
+			return
+		}
+		f.data = f.data[:min(size, int64(len(f.data)))]
+	}
+	err := st.wait(&simOp{kind: "cut", name: name, do: do, part: func() {
 		if st.rng.IntN(2) == 0 {
 			do()
 		}
 	}})
+	return cmp.Or(err, missing)
 }
 
 // Watch implements log.Storage.

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"maps"
+	"os"
 	"slices"
 )
 
@@ -113,8 +114,9 @@ func (l *Log) Trim() (err error) {
 		}
 		s := l.segment(info.ID)
 		errCut := l.storage.Cut(segmentName(s.id), s.end)
-		if errCut == nil {
+		if errCut == nil || errors.Is(errCut, os.ErrNotExist) { // then Watch says that it is gone
 			l.trimmed(s.id)
+			continue
 		}
 		err = errors.Join(err, errCut)
 	}

@@ -82,8 +82,8 @@ func (d *Dir) Cut(name string, size int64) error {
 	}
 	defer f.Close()
 	var now syscall.Stat_t
-	if err := syscall.Fstat(int(f.Fd()), &now); err != nil || now.Nlink > 1 {
-		return err
+	if err := syscall.Fstat(int(f.Fd()), &now); err != nil || now.Nlink > 1 || now.Size <= size {
+		return err // a file that somebody has cut off must not look whole
 	}
 	return f.Truncate(size)
 }

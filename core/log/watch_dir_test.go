@@ -338,4 +338,8 @@ func TestCutSparesACopy(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
 		t.Errorf("the only file holds %q, %v", got, err)
 	}
+	must(t, b.Cut("1", 5)) // it is shorter: somebody has cut it off
+	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
+		t.Errorf("cut to more bytes than it has, it holds %q, %v", got, err)
+	}
 }
