@@ -8,7 +8,8 @@ import (
 // An erasure takes effect when its record is durable: from then on no object of the
 // owner is looked up, listed or found. Then its objects are taken away in steps, of
 // which the indexes hear, then its data key is destroyed, and then the request is
-// answered.
+// answered. A query that was asked before and is answered meanwhile may show some of the
+// owner's objects and not others: an input that was not read yet can't be read any more.
 
 // applyErase begins to take away all that an owner put. Before the start, when there is no
 // w, Check does that.

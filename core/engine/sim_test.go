@@ -445,20 +445,33 @@ func (s *simulation) checkSearches() {
 }
 
 // matches reports whether an answer is what a principal may see of a state.
+//
+// An erasure takes objects away one by one. So of an owner who was erased after the
+// question, the answer may show any of the objects that it had in this state.
 func (s *simulation) matches(v state, who access.Principal, c, prefix string, a answer) bool {
-	n := 0
+	must, may := 0, 0
 	for _, o := range v {
-		if s.mayRead(who, c, o) && bytes.HasPrefix([]byte(o.data), []byte(prefix)) {
-			n++
+		if !s.mayRead(who, c, o) || !bytes.HasPrefix([]byte(o.data), []byte(prefix)) {
+			continue
+		}
+		if s.e.erased[o.owner] {
+			may++
+		} else {
+			must++
 		}
 	}
+	stayed := 0
 	for _, e := range a.objects {
 		o := v[e.ID.Value()]
 		if o.id != e.ID || s.data(e) != o.data || !s.mayRead(who, c, o) {
 			return false
 		}
+		if !s.e.erased[o.owner] {
+			stayed++
+		}
 	}
-	return n == int(a.count)
+	counted := len(a.objects) == 0 // by a COUNT, or there is nothing
+	return (counted || stayed == must) && int(a.count) >= must && int(a.count) <= must+may
 }
 
 // isSubset reports whether everything in the answer was there to be read at
