@@ -1,5 +1,6 @@
 # Everyday commands. `make help` lists them.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 GO ?= go
 BIN ?= bin
 PREFIX ?= /usr/local

@@ -99,15 +99,18 @@ func (h *house) round() (more bool, err error) {
 	if err == nil {
 		more, err = h.step(waiting, clean)
 	}
-	if err == nil && h.pass.active && h.passIsOver() {
-		answer = h.pass.waiting
+	over := err == nil && h.pass.active && h.passIsOver()
+	if over {
+		answer = h.pass.waiting // those that came since wait for the next pass, also if this one failed
 		err = h.endPass()
 	}
 	code := wire.OK
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		h.s.useReserve(err)
-		h.pass, answer = pass{}, max(answer, waiting)
+		if h.pass = (pass{}); !over {
+			answer = waiting
+		}
 		code = wire.StorageFailed
 		if errors.Is(err, log.ErrDamaged) {
 			code = wire.Damaged

@@ -82,6 +82,7 @@ func TestSimulatedHistoriesThatFoundABug(t *testing.T) {
 		{124, "a segment that the disk refused to remove is forgotten"},
 		{13, "a record that is carried, and torn, is taken for whole"},
 		{1796087329, "a torn write behind a clean segment outlives a compaction"},
+		{1796089071, "a compaction fails with the pass before its own"},
 	} {
 		t.Run(c.bug, func(t *testing.T) { history(t, c.seed) })
 	}
