@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"motte/core/log"
@@ -355,16 +356,20 @@ func (st *simStorage) Cut(name string, size int64) error {
 
 // Watch implements log.Storage.
 func (st *simStorage) Watch() (list []log.File, disk int64, err error) {
+	var foreign error
 	look := func() {
 		for _, name := range slices.Sorted(maps.Keys(st.disk.files)) {
 			f := st.disk.files[name]
+			if st.known[name] == nil && strings.HasSuffix(name, ".seg") {
+				foreign = log.ErrAdrift
+			}
 			if known := st.known[name]; known == nil || known == f {
 				list = append(list, log.File{Name: name, Size: int64(len(f.data))})
 			}
 		}
 	}
 	err = st.wait(&simOp{kind: "watch", do: look, part: func() {}})
-	return list, 0, err
+	return list, 0, cmp.Or(err, foreign)
 }
 
 // Reserve implements log.Storage.

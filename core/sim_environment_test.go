@@ -9,15 +9,29 @@ import (
 	"testing/synctest"
 	"time"
 
+	"motte/core/log"
 	"motte/core/mapping"
 	"motte/core/wire"
 )
 
-// simDisturbances are what may happen to a file while the Core runs.
+// simDisturbances are changes of the environment while the Core runs: of a file, or of the
+// Core itself.
 var simDisturbances = []struct {
 	name string
 	do   func(s *sim, file string)
 }{
+	{"is left alone while the Core hangs", func(*sim, string) { time.Sleep(10 * time.Minute) }},
+	{"is left alone while a second Core serves", func(s *sim, _ string) {
+		// As if the lock had failed: it opens the store, and makes the next segment.
+		second, _, err := s.open(s.disk, s.rng, 1<<30, wire.Head{})
+		if err != nil {
+			s.fail("a second Core: %v", err)
+		}
+		rec := log.Record{LSN: second.log.Position().LSN + 1, Kind: log.KindMark}
+		if _, _, err := second.log.Append([]log.Group{{rec}}); err != nil {
+			s.fail("a second Core appends: %v", err)
+		}
+	}},
 	{"vanishes", func(s *sim, file string) { delete(s.disk.files, file) }},
 	{"is cut off", func(s *sim, file string) {
 		f := s.disk.files[file]

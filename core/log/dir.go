@@ -18,7 +18,7 @@ import (
 // Errors of a data directory.
 var (
 	ErrLocked = errors.New("another Core has this data directory open")
-	ErrAdrift = errors.New("the data directory is not the one that was opened: it was moved, replaced or unmounted")
+	ErrAdrift = errors.New("the data directory is not this Core's any more: it was moved, replaced or unmounted, or another Core writes in it")
 )
 
 // errUnlinked says that the file being appended to has lost its name.

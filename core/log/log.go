@@ -100,7 +100,7 @@ type Storage interface {
 	Cut(name string, size int64) error
 	// Watch lists the files as Files does, but none that took the place of one that
 	// was made or listed before, and the bytes of the disk that they take. It is an
-	// ErrAdrift if this is another directory now.
+	// ErrAdrift if this is another directory now, or another Core writes in it.
 	Watch() (list []File, disk int64, err error)
 	// Reserve keeps so many bytes of the disk for later, or, with 0, gives them back.
 	Reserve(size int64) error

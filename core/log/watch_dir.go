@@ -3,6 +3,7 @@ package log
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -10,7 +11,8 @@ import (
 
 // Watch lists the files as Files does, save those that took the place of one that was
 // made or listed before, and the bytes of the disk that all of them take. It is an
-// ErrAdrift if the directory itself is another one now.
+// ErrAdrift if the directory itself is another one now, or if it holds a segment that this
+// Dir neither made nor listed: then another Core writes here, in spite of the lock.
 func (d *Dir) Watch() (list []File, disk int64, err error) {
 	d.naming.Lock()
 	defer d.naming.Unlock()
@@ -26,6 +28,9 @@ func (d *Dir) Watch() (list []File, disk int64, err error) {
 			disk += s.Blocks * blockSize
 		}
 		known, ok := d.known[info.Name()]
+		if _, segment := number(info.Name(), segmentSuffix); segment && !ok {
+			return false, fmt.Errorf("%w: %s", ErrAdrift, info.Name())
+		}
 		return info.Mode().IsRegular() && (!ok || known == identify(info)), nil
 	})
 	return list, disk, err

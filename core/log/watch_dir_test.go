@@ -187,6 +187,26 @@ func TestADirectoryThatIsAnotherOne(t *testing.T) {
 	}
 }
 
+// TestASegmentOfAnotherCore: the lock may fail, as it does between the machines that share
+// some network file systems. A segment that another Core makes is noticed, and nothing is
+// appended until it is gone.
+func TestASegmentOfAnotherCore(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	_, err := d.Files()
+	must(t, err, d.Append(segmentName(1), []byte("its own")))
+	foreign := filepath.Join(path, segmentName(2))
+	must(t, os.WriteFile(foreign, []byte("of another one"), 0o600))
+	if _, _, err := d.Watch(); !errors.Is(err, ErrAdrift) || !strings.Contains(err.Error(), segmentName(2)) {
+		t.Errorf("%v", err)
+	}
+	must(t, os.Remove(foreign), d.Append(segmentName(2), []byte("its own")), d.Remove(segmentName(1)))
+	if list, _, err := d.Watch(); err != nil || len(list) != 1 {
+		t.Errorf("its own segments: %v, %v", list, err)
+	}
+}
+
 // TestWatchKnowsTheFiles: what is missing, or has taken the name of a file, is not listed;
 // a file that was removed while it was open is made again.
 func TestWatchKnowsTheFiles(t *testing.T) {

@@ -123,7 +123,7 @@ const (
 	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
 	ReasonFileLost        Reason = 12 // a file of the store was removed, cut off or replaced; Segment: which segment, or 0
 	ReasonKeysOlder       Reason = 13 // older data keys were put back, and with them some that had been destroyed
-	ReasonAdrift          Reason = 14 // the data directory was moved or replaced: no records are written
+	ReasonAdrift          Reason = 14 // the data directory was moved or replaced, or another Core writes in it: no records are written
 	ReasonReadFailed      Reason = 15 // the disk did not give a stored record back, though it was asked again
 
 	LastReason = ReasonReadFailed // no reason has a higher number
