@@ -433,6 +433,12 @@ func (s *sim) compareState(sh *shell, m *simModel, lsn uint64) map[identity.Valu
 		}
 	}
 	for v, o := range want {
+		// Keys may be newer than the log, if the host has set that back: an owner without a key
+		// was erased, whatever the log says.
+		if at, erased := m.erased[o.owner]; erased && at > lsn && !sh.log.HasKey(o.owner) {
+			delete(have, v)
+			continue
+		}
 		if e, ok := have[v]; !ok || e.ID != o.id || e.Owner != o.owner || e.Collection != o.collection || !e.Wrote(o.lsn) {
 			s.fail("as of record %d the object %x of collection %d should be there, put by record %d: the engine has %v, %+v", lsn, v[:4], o.collection, o.lsn, ok, e)
 		}
