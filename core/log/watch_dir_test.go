@@ -139,24 +139,27 @@ func TestRescueMakesNoCopyInVain(t *testing.T) {
 	}
 }
 
-// TestAReplacedFileIsNotWrittenOver: if another file has the name of the current one,
-// nothing more is appended until somebody has taken it away.
+// TestAReplacedFileIsNotWrittenOver: if another file has the name of the current one, Watch
+// notices it, and no next file is made until somebody has taken it away. Nothing that was
+// acknowledged meanwhile is lost.
 func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	defer d.Close()
 	must(t, d.Append("1", []byte("acknowledged")), os.WriteFile(filepath.Join(path, "other"), []byte("other"), 0o600),
 		os.Rename(filepath.Join(path, "other"), filepath.Join(path, "1")))
-	for _, name := range []string{"1", "2"} {
-		if err := d.Append(name, []byte("more")); err == nil {
-			t.Errorf("%s takes more", name)
-		}
+	must(t, d.Append("1", []byte(", and this")))
+	if list, _, err := d.Watch(); err != nil || len(list) > 0 {
+		t.Errorf("Watch takes it for the file: %v, %v", list, err)
+	}
+	if err := d.Append("2", []byte("more")); err == nil {
+		t.Error("2 follows, though 1 is not there")
 	}
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "other" {
 		t.Errorf("the other file holds %q, %v", got, err)
 	}
 	must(t, os.Remove(filepath.Join(path, "1")), d.Append("2", []byte("more")))
-	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "acknowledged" {
+	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "acknowledged, and this" {
 		t.Errorf("it holds %q, %v", got, err)
 	}
 }
