@@ -23,7 +23,8 @@ const (
 )
 
 // MaxLines is what the code in Core is held to: as much as one person can read
-// and keep in mind.
+// and keep in mind. Bounded work, the leak meter and the watch over the files took
+// it from 4,500 lines to here; it is to shrink again, not to grow.
 const MaxLines = 7500
 
 // Package is a package of the trusted code.
