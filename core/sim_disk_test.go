@@ -270,6 +270,7 @@ func (st *simStorage) begin(name string, p []byte) error {
 			if st.rng.IntN(2) == 0 && !st.taken(name) {
 				cut()
 				set()
+				st.known[name] = st.disk.files[name]
 			}
 		}})
 	if err == nil && exists {

@@ -325,7 +325,8 @@ func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.
 		} else {
 			err = placeNew(d.root, from, to)
 		}
-		if placed = err == nil; placed {
+		now, errNow := d.root.Lstat(to) // a call that failed may have done it
+		if placed = err == nil || errNow == nil && identify(now) == identify(made); placed {
 			d.known[name] = identify(made)
 		}
 		return err
