@@ -35,13 +35,15 @@ const (
 // records out of segments that are mostly dead, and merges small segments. Now and then
 // it cleans the whole store. It finishes erasures, and scrubs.
 type house struct {
-	s       *shell
-	ctx     context.Context
-	alive   int64              // bytes of live records
-	failed  map[uint32]failure // segments that could not be compacted
-	pass    pass
-	scrub   *scrubber
-	numbers [5]uint64 // that Observe tells, from the checkpoint's on
+	s      *shell
+	ctx    context.Context
+	alive  int64              // bytes of live records
+	failed map[uint32]failure // segments that could not be compacted
+	pass   pass
+
+	unfinished bool // the last checkpoint failed: it may have left a file, which the next one replaces
+	scrub      *scrubber
+	numbers    [5]uint64 // that Observe tells, from the checkpoint's on
 }
 
 // failure says when a segment could not be compacted, and whether it is damaged.
@@ -167,7 +169,8 @@ func (h *house) beginPass(waiting int) error {
 	began := time.Now()
 	list, live := h.segments()
 	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) || s.Tail > 0 }) ||
-		len(h.s.log.Checkpoints()) > 3 // an older one was not removed, or came back; the last is the empty state
+		len(h.s.log.Checkpoints()) > 3 || // an older one was not removed, or came back; the last is the empty state
+		h.unfinished
 	h.pass = pass{active: true, works: works, began: began, waiting: waiting}
 	if !works {
 		return nil
@@ -237,7 +240,7 @@ func (h *house) checkpoint() error {
 		}
 		return piece, h.ctx.Err()
 	})
-	if err == nil {
+	if h.unfinished = err != nil; err == nil {
 		h.s.written.Add(-written)
 		h.numbers[0], h.numbers[1], h.numbers[2] = uint64(h.s.log.CheckpointBytes()), at.LSN, uint64(time.Now().Unix())
 	}
