@@ -9,8 +9,9 @@ import (
 	"motte/core/wire"
 )
 
-// TestAFullDiskTakesWhatGivesSpaceBack: what grows is refused; deletions and COMPACT go on
-// with the reserve, and when there is room again, everything does, without a restart.
+// TestAFullDiskTakesWhatGivesSpaceBack: writes that grow the store are refused; deletions
+// and COMPACT go on with the reserve. When there is room again, all writes do, without a
+// restart.
 func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)

@@ -40,9 +40,9 @@ type house struct {
 	alive  int64              // bytes of live records
 	failed map[uint32]failure // segments that could not be compacted
 	pass   pass
-
-	unfinished bool // the last checkpoint failed: it may have left a file, which the next one replaces
-	scrub      *scrubber
+	scrub  *scrubber
+	// The last checkpoint failed: it may have left a file, which the next one replaces.
+	unfinished bool
 	numbers    [5]uint64 // that Observe tells, from the checkpoint's on
 }
 
@@ -110,7 +110,8 @@ func (h *house) round() (more bool, err error) {
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
 		h.s.useReserve(err)
-		if h.pass = (pass{}); !over {
+		h.pass = pass{}
+		if !over {
 			answer = waiting
 		}
 		code = wire.StorageFailed
@@ -168,9 +169,12 @@ func (h *house) beginPass(waiting int) error {
 	}
 	began := time.Now()
 	list, live := h.segments()
-	works := slices.ContainsFunc(list, func(s log.SegmentInfo) bool { return dirty(s, live[s.ID]) || s.Tail > 0 }) ||
-		len(h.s.log.Checkpoints()) > 3 || // an older one was not removed, or came back; the last is the empty state
-		h.unfinished
+	segments := slices.ContainsFunc(list, func(s log.SegmentInfo) bool {
+		return dirty(s, live[s.ID]) || s.Tail > 0
+	})
+	// An older checkpoint was not removed, or came back; the last of the list is the empty state.
+	checkpoints := len(h.s.log.Checkpoints()) > 3
+	works := segments || checkpoints || h.unfinished
 	h.pass = pass{active: true, works: works, began: began, waiting: waiting}
 	if !works {
 		return nil
@@ -240,7 +244,8 @@ func (h *house) checkpoint() error {
 		}
 		return piece, h.ctx.Err()
 	})
-	if h.unfinished = err != nil; err == nil {
+	h.unfinished = err != nil
+	if err == nil {
 		h.s.written.Add(-written)
 		h.numbers[0], h.numbers[1], h.numbers[2] = uint64(h.s.log.CheckpointBytes()), at.LSN, uint64(time.Now().Unix())
 	}

@@ -101,7 +101,7 @@ func (e *Engine) found(x *index, a task.Answer) wire.Reason {
 	return 0
 }
 
-// foreign says what is wrong with an identity that its collection does not have.
+// foreign returns the reason for an alert about an identity that its collection lacks.
 func (e *Engine) foreign(its *collection, id identity.ID) wire.Reason {
 	for _, c := range e.collections {
 		if _, ok := c.objects.Get(id.Value()); ok && c != its {

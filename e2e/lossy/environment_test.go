@@ -15,7 +15,7 @@ import (
 	"motte/e2e/processes"
 )
 
-// disturbance is what somebody or something else does to a store while it is served.
+// disturbance is a change of a served store, or of its server, by another program.
 type disturbance struct {
 	name string
 	make func(t *testing.T, s *server)
@@ -25,7 +25,7 @@ type disturbance struct {
 // gap is between two writes, so that they don't replace everything in a minute.
 const gap = 200 * time.Millisecond
 
-// brief is for what need not be noticed, as nothing is lost by it.
+// brief is the time of a disturbance that loses nothing, and so need not be noticed.
 const brief = 5 * time.Second
 
 // The files that a disturbance is about.
