@@ -151,12 +151,17 @@ func (c *crowd) host() {
 		for _, m := range messages {
 			if m.Type == control.StartTask {
 				core, own := net.Pipe()
-				c.events.put(func(*engine.Engine) { c.startTask(m.Instance, core) })
+				c.events.put(func(*engine.Engine) { c.startTask(m.Instance, taskPipe{core}) })
 				c.all.Go(func() { work(own) })
 			}
 		}
 	}
 }
+
+// taskPipe is a Task's channel in memory. It has no end of its own for reading.
+type taskPipe struct{ net.Conn }
+
+func (p taskPipe) CloseRead() error { return p.Close() }
 
 // work is a Task that takes its time for each frame.
 func work(end net.Conn) {

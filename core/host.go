@@ -36,7 +36,7 @@ func (s *shell) readHost() {
 		case whole && msg.Type == control.TaskStarted && len(fds) == 1:
 			s.takeChannel(msg.Instance, fds[0])
 		case whole && msg.Type == control.TaskEnded && len(fds) == 0:
-			s.events.put(func(e *engine.Engine) { e.TaskEnded(msg.Instance, wire.ReasonTaskEnded) })
+			s.events.put(func(*engine.Engine) { s.endTask(msg.Instance) })
 		case whole && msg.Type == control.Stop && len(fds) == 0:
 			return
 		default:
@@ -55,10 +55,16 @@ func (s *shell) takeChannel(instance uint64, fd int) {
 	c, err := net.FileConn(f)
 	f.Close()
 	if err != nil {
-		s.events.put(func(e *engine.Engine) { e.TaskEnded(instance, wire.ReasonTaskEnded) })
+		s.events.put(func(*engine.Engine) { s.endTask(instance) })
 		return
 	}
-	s.events.put(func(*engine.Engine) { s.startTask(instance, c) })
+	channel, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		s.events.put(func(*engine.Engine) { s.endTask(instance) })
+		return
+	}
+	s.events.put(func(*engine.Engine) { s.startTask(instance, channel) })
 }
 
 // anchor is the message that asks the host to remember a head.

@@ -10,7 +10,6 @@ import (
 	"motte/core/frame"
 	"motte/core/identity"
 	"motte/core/task"
-	"motte/core/wire"
 )
 
 // simTask is a Task's process: it keeps what it is fed, and finds what begins with
@@ -76,7 +75,8 @@ func (s *sim) endFake(k *simTask) {
 		_ = k.net.end(&k.net.eof)
 		s.rest()
 	}
-	s.events.put(func(e *engine.Engine) { e.TaskEnded(k.instance, wire.ReasonTaskEnded) })
+	sh := s.shell
+	s.events.put(func(*engine.Engine) { sh.endTask(k.instance) })
 }
 
 // workFake lets a Task handle at most n frames.

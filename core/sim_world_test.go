@@ -556,6 +556,8 @@ func (c *simConn) Write(p []byte) (int, error) {
 
 func (c *simConn) Close() error { return c.end(&c.closed) }
 
+func (c *simConn) CloseRead() error { return c.end(&c.eof) }
+
 // end ends one direction, or both.
 func (c *simConn) end(what *bool) error {
 	c.mu.Lock()

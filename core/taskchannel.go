@@ -24,14 +24,21 @@ const answerBatch = 16
 type taskChannel struct {
 	s        *shell
 	instance uint64
-	net      net.Conn
+	net      taskConn
 	out      *mailbox[engine.TaskFrame]
 	left     atomic.Uint64 // frames that the channel has taken
 	end      context.CancelFunc
 }
 
+// taskConn is a connection whose reading end can be closed alone: what was sent before is
+// still read.
+type taskConn interface {
+	net.Conn
+	CloseRead() error
+}
+
 // startTask takes the channel that the host brought for an instance.
-func (s *shell) startTask(instance uint64, c net.Conn) {
+func (s *shell) startTask(instance uint64, c taskConn) {
 	if s.tasks[instance] != nil {
 		c.Close() // the host brings a second channel for one process
 		return
@@ -42,6 +49,16 @@ func (s *shell) startTask(instance uint64, c net.Conn) {
 	s.all.Go(func() { t.read(ctx) })
 	s.all.Go(func() { t.write(ctx) })
 	s.engine.TaskStarted(instance)
+}
+
+// endTask is called when the host says that a process has ended. What the Task sent last
+// is read first: only that tells a broken frame from a clean end.
+func (s *shell) endTask(instance uint64) {
+	if t := s.tasks[instance]; t != nil {
+		_ = t.net.CloseRead() // an error means that it is closed
+		return
+	}
+	s.engine.TaskEnded(instance, wire.ReasonTaskEnded)
 }
 
 func (t *taskChannel) close() {

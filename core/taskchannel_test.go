@@ -4,17 +4,23 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"motte/client/frames"
+	"motte/core/control"
 	"motte/core/engine"
+	"motte/core/task"
+	"motte/core/wire"
 )
 
 // TestAFrameCountsWhenItHasLeft: the engine learns that a frame has left the Core when the
 // channel has taken it with its input, and not when it is handed to the channel.
 func TestAFrameCountsWhenItHasLeft(t *testing.T) {
 	here, there := net.Pipe()
-	c := &taskChannel{net: here, out: newMailbox[engine.TaskFrame]()}
+	c := &taskChannel{net: taskPipe{here}, out: newMailbox[engine.TaskFrame]()}
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	go func() {
@@ -37,4 +43,41 @@ func TestAFrameCountsWhenItHasLeft(t *testing.T) {
 	}
 	cancel()
 	<-over
+}
+
+// TestTheLastWordsOfATaskAreRead though the host says first that its process has ended:
+// half a frame is a broken frame, whoever of the two is faster.
+func TestTheLastWordsOfATaskAreRead(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sent []byte
+		want []wire.Reason
+	}{
+		{"half a frame", task.AppendHeader(nil, task.Header{Type: task.Found, Len: 33, Seq: 1})[:9], []wire.Reason{wire.ReasonBadFrame}},
+		{"nothing", nil, []wire.Reason{wire.ReasonTaskEnded}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: 1000, Memory: 1})
+				r.must(wire.OK, &wire.Request{Op: wire.OpRegisterTask, Name: []byte("t"), Query: row})
+				r.must(wire.OK, &wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Type: wire.TypeText, Name: []byte("t")})
+				synctest.Wait()
+				asked := slices.DeleteFunc(r.toHost.take(), func(m control.Message) bool { return m.Type != control.StartTask })
+				if len(asked) != 1 {
+					t.Fatalf("the host is asked for %d Tasks, want 1", len(asked))
+				}
+				end := newSimConn()
+				end.send(c.sent)
+				r.between(func(*engine.Engine) {
+					r.startTask(asked[0].Instance, end)
+					r.endTask(asked[0].Instance)
+				})
+				if got := r.reasons(); !slices.Equal(got, c.want) {
+					t.Errorf("alerts %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
 }
