@@ -144,6 +144,9 @@ func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (
 	sh := newShell(Config{Admin: s.people[0], Anchor: anchor})
 	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
 	err := sh.restore(st, s.root, (&lockedReader{r: simReader{one}}).Read, engine.Config{Random: simReader{other}.Read})
+	if err == nil && st.dead {
+		err = errSimDead // at a call whose failure a start tolerates
+	}
 	return sh, st, err
 }
 
