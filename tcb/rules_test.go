@@ -14,10 +14,6 @@ import (
 	"motte/tcb"
 )
 
-// maxFunction is how many lines a function of the trusted code may have: it fits a
-// screen.
-const maxFunction = 60
-
 // coreFiles calls f with every file of the trusted code, parsed.
 func coreFiles(t *testing.T, f func(*token.FileSet, *ast.File)) {
 	t.Helper()
@@ -42,19 +38,6 @@ func coreFiles(t *testing.T, f func(*token.FileSet, *ast.File)) {
 	if err != nil || n == 0 {
 		t.Fatalf("%d files, %v", n, err)
 	}
-}
-
-func TestFunctionsFitAScreen(t *testing.T) {
-	coreFiles(t, func(files *token.FileSet, file *ast.File) {
-		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok {
-				first, last := files.Position(f.Pos()), files.Position(f.End())
-				if n := last.Line - first.Line + 1; n > maxFunction {
-					t.Errorf("%v: %s has %d lines, more than %d", first, f.Name.Name, n, maxFunction)
-				}
-			}
-		}
-	})
 }
 
 func TestExportedNamesAreDocumented(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,25 +19,43 @@ import (
 // tcbView is the trusted computing base, for programs.
 type tcbView struct {
 	Packages []packageView `json:"packages"`
-	Lines    int           `json:"lines"` // of core/
-	MaxLines int           `json:"max_lines"`
-	Main     int           `json:"main_lines"`
-	Linked   []string      `json:"linked"` // of the standard library
-	SHA256   string        `json:"sha256"` // of motte-core
+	Tokens   int           `json:"tokens"` // of core/
+	Most     int           `json:"max_tokens"`
+	Lines    int           `json:"lines"`
+	Main     int           `json:"main_tokens"`
+
+	Longest     []functionView `json:"longest"`
+	MostComplex []functionView `json:"most_complex"`
+
+	Linked []string `json:"linked"` // of the standard library
+	SHA256 string   `json:"sha256"` // of motte-core
 }
 
 type packageView struct {
 	Package string `json:"package"`
 	Files   int    `json:"files"`
+	Tokens  int    `json:"tokens"`
 	Lines   int    `json:"lines"`
 }
+
+type functionView struct {
+	Function   string `json:"function"`
+	Tokens     int    `json:"tokens"`
+	Lines      int    `json:"lines"`
+	Complexity int    `json:"complexity"`
+}
+
+// shownFunctions is the number of functions that each list of the largest ones has.
+const shownFunctions = 5
 
 func (a *app) tcb() *cobra.Command {
 	return a.leaf(&cobra.Command{
 		Use:   "tcb",
 		Short: "Print the size of the trusted code, and what it links",
-		Long: `Print how many lines the trusted code has, by package: lines that hold code, neither
-blank nor comments, without tests. The source counted is the one that this executable was
+		Long: `Print how many Go tokens the trusted code has, by package: names, literals, keywords,
+operators and brackets, without tests, comments, package and import clauses. Lines are
+those that hold code. Then the functions that have the most lines, and those with the
+highest cyclomatic complexity. The source measured is the one that this executable was
 built from.
 
 Then the packages of the standard library that motte-core links, as its table of functions
@@ -54,17 +73,9 @@ says. There is nothing else in it.`,
 }
 
 func measureCore() (v tcbView, err error) {
-	packages, err := tcb.Count(motte.Source, tcb.Core)
+	v, err = measureSource()
 	if err != nil {
 		return v, err
-	}
-	main, err := tcb.Count(motte.Source, tcb.Main)
-	if err != nil {
-		return v, err
-	}
-	v = tcbView{Lines: tcb.Total(packages), MaxLines: tcb.MaxLines, Main: tcb.Total(main)}
-	for _, p := range packages {
-		v.Packages = append(v.Packages, packageView{p.Path, p.Files, p.Lines})
 	}
 	bin, err := host.Bin()
 	if err != nil {
@@ -90,19 +101,70 @@ func measureCore() (v tcbView, err error) {
 	return v, err
 }
 
+// measureSource measures the source that is embedded in this executable.
+func measureSource() (v tcbView, err error) {
+	code, err := tcb.Measure(motte.Source, tcb.Core)
+	if err != nil {
+		return v, err
+	}
+	main, err := tcb.Measure(motte.Source, tcb.Main)
+	if err != nil {
+		return v, err
+	}
+	v = tcbView{Tokens: code.Tokens(), Most: tcb.MaxTokens, Lines: code.Lines(), Main: main.Tokens()}
+	for _, p := range code.Packages {
+		v.Packages = append(v.Packages, packageView{p.Path, p.Files, p.Tokens, p.Lines})
+	}
+	v.Longest = largest(code, func(f tcb.Function) int { return f.Lines })
+	v.MostComplex = largest(code, func(f tcb.Function) int { return f.Complexity })
+	return v, nil
+}
+
+func largest(code *tcb.Code, by func(tcb.Function) int) (list []functionView) {
+	for _, f := range code.Largest(shownFunctions, by) {
+		list = append(list, functionView{f.Name, f.Tokens, f.Lines, f.Complexity})
+	}
+	return list
+}
+
 func (a *app) printCore(v tcbView) error {
-	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "LINES\tFILES\t  PACKAGE")
+	if err := printSizes(a.stdout, v); err != nil {
+		return err
+	}
+	if err := printFunctions(a.stdout, "The longest functions", v.Longest); err != nil {
+		return err
+	}
+	if err := printFunctions(a.stdout, "The most complex functions", v.MostComplex); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\nmotte-core (SHA-256 %s) links %d packages of the standard library:\n\n", v.SHA256, len(v.Linked))
+	_, err := fmt.Fprintln(a.stdout, wrap(v.Linked, 78))
+	return err
+}
+
+// printSizes prints the size of the trusted code, by package and in all.
+func printSizes(to io.Writer, v tcbView) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "TOKENS\tLINES\tFILES\t  PACKAGE")
 	for _, p := range v.Packages {
-		fmt.Fprintf(w, "%d\t%d\t  %s\n", p.Lines, p.Files, p.Package)
+		fmt.Fprintf(w, "%d\t%d\t%d\t  %s\n", p.Tokens, p.Lines, p.Files, p.Package)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "\nThe Core has %d lines, of at most %d; its main program has %d.\n", v.Lines, v.MaxLines, v.Main)
-	fmt.Fprintf(a.stdout, "motte-core (SHA-256 %s) links %d packages of the standard library:\n\n", v.SHA256, len(v.Linked))
-	_, err := fmt.Fprintln(a.stdout, wrap(v.Linked, 78))
+	_, err := fmt.Fprintf(to, "\nThe Core has %d tokens, of at most %d, in %d lines; its main program has %d tokens.\n",
+		v.Tokens, v.Most, v.Lines, v.Main)
 	return err
+}
+
+func printFunctions(to io.Writer, title string, list []functionView) error {
+	fmt.Fprintf(to, "\n%s:\n", title)
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "LINES\tCOMPLEXITY\tTOKENS\t  FUNCTION")
+	for _, f := range list {
+		fmt.Fprintf(w, "%d\t%d\t%d\t  %s\n", f.Lines, f.Complexity, f.Tokens, f.Function)
+	}
+	return w.Flush()
 }
 
 // wrap sets words in lines of a width, indented by two.

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the output of motte tcb into the README anew")
+
+// TestREADMEShowsTheSizeOfTheCore: the README shows the output of `motte tcb`. Its
+// numbers may lag behind by a hundredth, so that a small change does not need one of the
+// README as well; go test ./cmd/motte -run TestREADME -rewrite writes them anew.
+func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
+	const name, begin, end = "../../README.md", "$ motte tcb\n", "…\n```\n"
+	v, err := measureSource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	if err := printSizes(&printed, v); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), begin)
+	shown, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("the README has no output of motte tcb, between %q and %q", begin, end)
+	}
+	if *rewrite {
+		text = []byte(before + begin + printed.String() + end + after)
+		if err := os.WriteFile(name, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, want := strings.Fields(shown), strings.Fields(printed.String())
+	if len(got) != len(want) {
+		t.Fatalf("the README shows\n%s\nmotte tcb prints\n%s", shown, &printed)
+	}
+	for i := range want {
+		if got[i] != want[i] && !alike(got[i], want[i]) {
+			t.Errorf("the README shows %s, motte tcb prints %s", got[i], want[i])
+		}
+	}
+}
+
+var digits = regexp.MustCompile(`[0-9]+`)
+
+// alike reports whether two words differ in their number alone, and by little.
+func alike(a, b string) bool {
+	if digits.ReplaceAllString(a, "") != digits.ReplaceAllString(b, "") {
+		return false
+	}
+	x, errX := strconv.ParseFloat(digits.FindString(a), 64)
+	y, errY := strconv.ParseFloat(digits.FindString(b), 64)
+	return errX == nil && errY == nil && math.Abs(x-y) <= 10+y/100
+}

@@ -1,0 +1,63 @@
+package tcb_test
+
+import (
+	"testing"
+
+	"motte"
+	"motte/tcb"
+)
+
+// tooComplex are the functions that may be more complex than MaxComplexity, with their
+// complexity, until they are divided into named steps.
+var tooComplex = map[string]int{
+	"engine.Engine.administer":  29, // one case for each change of the catalogue
+	"engine.Engine.applyChange": 22, // likewise
+	"engine.Engine.decide":      22,
+	"engine.Engine.pump":        24,
+	"log.Log.Append":            21,
+	"log.Log.replaySegment":     25,
+	"core.shell.readHost":       17,
+	"task.ReadAnswer":           16,
+}
+
+// wideLines is the number of lines that may be wider than MaxColumns, until they are
+// divided.
+const wideLines = 98
+
+func core(t *testing.T) *tcb.Code {
+	t.Helper()
+	code, err := tcb.Measure(motte.Source, tcb.Core)
+	if err != nil || len(code.Functions) == 0 {
+		t.Fatal(code, err)
+	}
+	return code
+}
+
+// TestTheCoreIsSmall holds the trusted code to its size. Somebody has to verify every
+// token of it: make it smaller, or leave out what you add. A commit that has to raise
+// the limit says why in its message.
+func TestTheCoreIsSmall(t *testing.T) {
+	code := core(t)
+	if n := code.Tokens(); n > tcb.MaxTokens {
+		t.Errorf("core/ has %d tokens: %d more than the %d that it may have (MaxTokens): %v",
+			n, n-tcb.MaxTokens, tcb.MaxTokens, code.Packages)
+	}
+}
+
+func TestTheCoresFunctionsAreSimple(t *testing.T) {
+	for _, f := range core(t).Functions {
+		if f.Lines > tcb.MaxFunction {
+			t.Errorf("%s: %s has %d lines; at most %d are allowed", f.File, f.Name, f.Lines, tcb.MaxFunction)
+		}
+		if most := max(tcb.MaxComplexity, tooComplex[f.Name]); f.Complexity > most {
+			t.Errorf("%s: the complexity of %s is %d; at most %d is allowed", f.File, f.Name, f.Complexity, most)
+		}
+	}
+}
+
+func TestTheCoresLinesAreNarrow(t *testing.T) {
+	if wide := core(t).Wide; len(wide) > wideLines {
+		t.Errorf("%d lines, of which at most %d may be, are wider than %d columns: %v",
+			len(wide), wideLines, tcb.MaxColumns, wide)
+	}
+}
