@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
+
+	"motte/internal/atomicfile"
 )
 
 // HeadFile is a HeadStore in the file of that name, which any number of
@@ -24,19 +23,13 @@ import (
 // A file that names another Core counts as none, since the key is the store's
 // identity; one that is anything else is an error, never a head that was not
 // seen. Invariants: the file is whole at every moment, also after a crash, and
-// its LSN never goes down except by Replace. Who writes holds a lock on the new
-// file, FILE.new, which becomes the file or is removed.
+// its LSN never goes down except by Replace. Who writes holds the lock of package
+// atomicfile from the look at the old head to the new one's place.
 type HeadFile string
 
 const (
 	headMagic = "motte-head-v1"
 	maxHead   = 512 // bytes of the file: more than its line can have
-)
-
-// How long a process waits for others that write; each needs some milliseconds.
-const (
-	lockWithin = 10 * time.Second
-	lockAgain  = 2 * time.Millisecond
 )
 
 // ErrHeadFile says that a file is not one that keeps a head.
@@ -85,77 +78,20 @@ func (f HeadFile) Replace(core ed25519.PublicKey, h Head) error {
 
 // update writes the file if wanted says so, while nobody else does.
 func (f HeadFile) update(core ed25519.PublicKey, h Head, wanted func() (bool, error)) error {
-	next, err := f.lock()
+	next, err := atomicfile.Begin(string(f), 0o600)
 	if err != nil {
 		return fmt.Errorf("keep the head of the log: %w", err)
 	}
-	defer next.Close() // and with it the lock
 	write, err := wanted()
 	if err == nil && write {
-		if err = replace(next, string(f), formatHead(core, h)); err != nil {
+		if _, err = next.Write(formatHead(core, h)); err == nil {
+			err = next.Replace()
+		}
+		if err != nil {
 			err = fmt.Errorf("keep the head of the log: %w", err)
 		}
 	}
-	if is(next, next.Name()) { // and not moved: nobody else moves it while it is locked
-		err = errors.Join(err, os.Remove(next.Name()))
-	}
-	return err
-}
-
-// lock returns the new file when nobody else has it.
-func (f HeadFile) lock() (*os.File, error) {
-	path := string(f) + ".new"
-	for began := time.Now(); ; time.Sleep(lockAgain) {
-		file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
-		if err != nil {
-			return nil, err
-		}
-		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil && is(file, path) {
-			return file, nil
-		}
-		file.Close()
-		switch {
-		case err != nil && !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
-			return nil, fmt.Errorf("lock %s: %w", path, err)
-		case time.Since(began) > lockWithin:
-			return nil, fmt.Errorf("lock %s: another process has held it for %v", path, lockWithin)
-		}
-	}
-}
-
-// is reports whether the path still names the file: who had the lock before may
-// have moved it to its place, or removed it.
-func is(file *os.File, path string) bool {
-	have, err := file.Stat()
-	if err != nil {
-		return false
-	}
-	there, err := os.Lstat(path)
-	return err == nil && os.SameFile(have, there)
-}
-
-// replace writes a file and moves it into the place of another, whole or not at
-// all.
-func replace(file *os.File, path string, text []byte) error {
-	if err := file.Truncate(0); err != nil { // of one that a crash left
-		return err
-	}
-	if _, err := file.Write(text); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	return dir.Sync()
+	return errors.Join(err, next.Close())
 }
 
 func formatHead(core ed25519.PublicKey, h Head) []byte {

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"motte/internal/atomicfile"
 )
 
 // Profile is all that a client needs to reach one Core as one principal. Its
@@ -106,24 +108,9 @@ func (p *Profile) Marshal() []byte {
 	return b.Bytes()
 }
 
-// Write makes a new profile file with mode 0600; it never overwrites one.
-func (p *Profile) Write(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(p.Marshal())
-	return errors.Join(err, f.Sync(), f.Close())
-}
+// Write makes a new profile file with mode 0600, whole or not at all; it never
+// overwrites one.
+func (p *Profile) Write(path string) error { return atomicfile.Create(path, 0o600, p.Marshal()) }
 
 // Replace puts the profile in the place of a file, whole or not at all.
-func (p *Profile) Replace(path string) error {
-	temporary := path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if err := p.Write(temporary); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
-}
+func (p *Profile) Replace(path string) error { return atomicfile.Replace(path, 0o600, p.Marshal()) }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -13,7 +11,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
-	"motte/core/log"
+	"motte/internal/atomicfile"
 	"motte/offline/escrow"
 )
 
@@ -97,23 +95,10 @@ func (a *app) exportKeys(c *exporting) error {
 		_, err := a.stdout.Write(text.Bytes())
 		return err
 	}
-	if err := writeNew(c.out, text.Bytes()); err != nil {
+	if err := atomicfile.Create(c.out, 0o600, text.Bytes()); err != nil {
 		return err
 	}
 	return a.done(v, "%s holds the keys of the store whose Core key is %s, for %s.", c.out, v.CoreKey, plural(len(to), "recipient"))
-}
-
-// writeNew makes a durable file, whole or not at all.
-func writeNew(path string, p []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(p)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return log.SyncPath(filepath.Dir(path))
 }
 
 func (a *app) parseRecipients(c *exporting) (list []age.Recipient, err error) {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"motte/internal/atomicfile"
 )
 
 // file keeps a head in a file, against accidents only: whoever can set back the
@@ -85,34 +87,9 @@ func (f *file) Write(ctx context.Context, h Head) error {
 	if _, _, err := f.Read(ctx); err != nil {
 		return err
 	}
-	if err := f.replace(encode(h)); err != nil {
+	p := encode(h)
+	if err := atomicfile.Replace(f.path, 0o600, p[:]); err != nil {
 		return fmt.Errorf("%s: %w", f, err)
 	}
 	return nil
-}
-
-func (f *file) replace(p [frameSize]byte) error {
-	temporary := f.path + ".new"
-	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	w, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(p[:])
-	if err == nil {
-		err = w.Sync()
-	}
-	if err = errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary, f.path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(f.path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -13,15 +13,13 @@ import (
 	"syscall"
 
 	"motte/core/log"
+	"motte/internal/atomicfile"
 )
 
 // ErrBusy says that another backup into the directory is under way.
 var ErrBusy = errors.New("another backup into this directory is under way")
 
-const (
-	lockName  = "LOCK"
-	temporary = "new-" // begins the name of a file that is being made
-)
+const lockName = "LOCK"
 
 // ToDirectory makes the backup in a directory one of the store as it is now. It
 // copies what is not there; a file that the manifest names is never changed, but
@@ -129,9 +127,10 @@ func apart(dir, to string) error {
 	return nil
 }
 
-// ours reports whether a file in the directory is one that a backup makes.
+// ours reports whether a file in the directory is one that a backup makes, or
+// began to make. Older backups called what they began new-NAME.
 func ours(name string) bool {
-	name = strings.TrimPrefix(name, temporary)
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "new-"), ".new")
 	return inBackup.MatchString(name) || name == ManifestName
 }
 
@@ -173,51 +172,31 @@ func hashFile(path string) (string, error) {
 
 // copy makes a file, durable, under a name that says what is in it.
 func (t *target) copy(f *source, p *progress) error {
-	path := t.name(temporary + f.Name)
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	out, err := atomicfile.Begin(t.name(f.Name), 0o600)
 	if err != nil {
 		return err
 	}
 	if err = f.copy(out, p); err == nil {
-		err = out.Sync()
+		f.File = f.Name + "." + f.SHA256[:16]
+		// One that is there, and is named, has these bytes: it was altered, or it is
+		// the same. Either way this replaces it whole.
+		err = out.ReplaceAt(t.name(f.File))
 	}
-	if err = errors.Join(err, out.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	f.File = f.Name + "." + f.SHA256[:16]
-	// One that is there, and is named, has these bytes: it was altered, or it is
-	// the same. Either way this replaces it whole.
-	return os.Rename(path, t.name(f.File))
+	return errors.Join(err, out.Close())
 }
 
 // finish writes the manifest, which makes the backup what is there now.
 func (t *target) finish(m *Manifest) error {
-	if err := log.SyncPath(t.path); err != nil {
-		return err
-	}
 	p, err := m.encode()
 	if err != nil {
 		return err
 	}
-	path := t.name(temporary + ManifestName)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
+	if err := atomicfile.Replace(t.name(ManifestName), 0o600, p); err != nil {
 		return err
 	}
-	_, err = f.Write(p)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(path, t.name(ManifestName))
-	}
-	if err == nil {
-		err = log.SyncPath(t.path)
-	}
-	if err == nil { // a parent that may not be read was there before
-		if err = log.SyncPath(filepath.Join(t.path, "..")); errors.Is(err, os.ErrPermission) {
-			err = nil
-		}
+	err = log.SyncPath(filepath.Join(t.path, ".."))
+	if errors.Is(err, os.ErrPermission) { // a parent that may not be read was there before
+		err = nil
 	}
 	return err
 }

@@ -1,0 +1,247 @@
+package atomicfile
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+var (
+	before = bytes.Repeat([]byte("old\n"), 1000)
+	after  = bytes.Repeat([]byte("new\n"), 5000)
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// only checks that the directory holds one file, named "file", with that content.
+func only(t *testing.T, dir string, content []byte) {
+	t.Helper()
+	got, err := os.ReadFile(filepath.Join(dir, "file"))
+	if err != nil || !bytes.Equal(got, content) {
+		t.Errorf("the file has %d bytes, %v; want %d", len(got), err, len(content))
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != 1 {
+		t.Errorf("the directory has %v, %v; want one file", list, err)
+	}
+}
+
+func TestReplaceAndCreate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	must(t, Create(path, 0o600, before))
+	only(t, dir, before)
+	if err := Create(path, 0o600, after); !errors.Is(err, os.ErrExist) {
+		t.Errorf("Create of a file that is there: %v", err)
+	}
+	only(t, dir, before)
+	must(t, Replace(path, 0o640, after))
+	only(t, dir, after)
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
+		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
+	}
+}
+
+// TestModeHoldsFromTheFirstByte: nobody can open the new file before its mode is set.
+func TestModeHoldsFromTheFirstByte(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(path+suffix, []byte("anybody may read this"), 0o666))
+	reader, err := os.Open(path + suffix)
+	must(t, err)
+	defer reader.Close()
+	f, err := Begin(path, 0o600)
+	must(t, err)
+	defer f.Close()
+	if _, err := f.Write([]byte("a secret")); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path + suffix); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	}
+	p := make([]byte, 100)
+	if n, _ := reader.Read(p); strings.Contains(string(p[:n]), "secret") {
+		t.Error("the new file was written into an old one that was open already")
+	}
+}
+
+// TestAWriteThatIsGivenUpLeavesTheOldFile at each of its steps.
+func TestAWriteThatIsGivenUpLeavesTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	must(t, Replace(path, 0o600, before))
+	for written := 0; written <= len(after); written += 1000 {
+		f, err := Begin(path, 0o600)
+		must(t, err)
+		if _, err := f.Write(after[:written]); err != nil {
+			t.Fatal(err)
+		}
+		must(t, f.Close())
+		must(t, f.Close())
+		only(t, dir, before)
+	}
+}
+
+// TestWhatIsInTheWayStays: a directory, a link and a pipe in the new file's place.
+func TestWhatIsInTheWayStays(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"link":      func(path string) error { return os.Symlink("elsewhere", path) },
+		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+	} {
+		path := filepath.Join(t.TempDir(), "file")
+		must(t, make(path+suffix))
+		if err := Replace(path, 0o600, after); err == nil || !strings.Contains(err.Error(), path+suffix) {
+			t.Errorf("%s: %v; want an error that names the file", name, err)
+		}
+		if _, err := os.Lstat(path + suffix); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestReplaceAt gives a file a name that is known when its content is.
+func TestReplaceAt(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Begin(filepath.Join(dir, "unknown"), 0o600)
+	must(t, err)
+	_, err = f.Write(after)
+	must(t, err)
+	must(t, f.ReplaceAt(filepath.Join(dir, "file")))
+	must(t, f.Close())
+	only(t, dir, after)
+}
+
+// The processes of the tests below run the test binary again.
+func TestMain(m *testing.M) {
+	path := os.Getenv("ATOMICFILE_PATH")
+	switch os.Getenv("ATOMICFILE_DO") {
+	case "":
+		os.Exit(m.Run())
+	case "limit": // of the size of a file: the write is cut short
+		signal.Ignore(syscall.SIGXFSZ)
+		limit := syscall.Rlimit{Cur: 100, Max: 100}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+			os.Exit(2)
+		}
+		if err := Replace(path, 0o600, after); !errors.Is(err, syscall.EFBIG) {
+			os.Exit(3)
+		}
+	case "kill": // in the middle of a write
+		f, err := Begin(path, 0o600)
+		if err != nil {
+			os.Exit(2)
+		}
+		f.Write(after[:len(after)/2])
+		syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	case "many": // whoever replaces the file last, it is whole
+		for range 50 {
+			if err := Replace(path, 0o600, after); err != nil {
+				os.Exit(2)
+			}
+		}
+	case "first": // of several, one makes the file
+		err := Create(path, 0o600, after)
+		if errors.Is(err, fs.ErrExist) {
+			os.Exit(1)
+		} else if err != nil {
+			os.Exit(2)
+		}
+	}
+	os.Exit(0)
+}
+
+func process(do, path string) *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), "ATOMICFILE_DO="+do, "ATOMICFILE_PATH="+path)
+	c.Stderr = os.Stderr
+	return c
+}
+
+func TestAWriteThatIsCutShortLeavesTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	must(t, Replace(path, 0o600, before))
+	if err := process("limit", path).Run(); err != nil {
+		t.Fatal(err)
+	}
+	only(t, dir, before)
+}
+
+func TestAKilledWriteLeavesTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	must(t, Replace(path, 0o600, before))
+	c := process("kill", path)
+	if err := c.Run(); err == nil || c.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Fatalf("the process was not killed: %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, before) {
+		t.Errorf("the file has %d bytes, %v", len(got), err)
+	}
+	if _, err := os.Stat(path + suffix); err != nil {
+		t.Fatalf("the process was killed before its write: %v", err)
+	}
+	must(t, Replace(path, 0o600, after)) // which also removes what the other process left
+	only(t, dir, after)
+}
+
+func TestProcessesWriteOneAfterTheOther(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	var all []*exec.Cmd
+	for range 4 {
+		c := process("many", path)
+		must(t, c.Start())
+		all = append(all, c)
+	}
+	must(t, Replace(path, 0o600, after))
+	for range 200 {
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, after) {
+			t.Fatalf("the file has %d bytes, %v", len(got), err)
+		}
+	}
+	for _, c := range all {
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	only(t, dir, after)
+}
+
+func TestOneOfManyCreates(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	var all []*exec.Cmd
+	for range 8 {
+		c := process("first", path)
+		must(t, c.Start())
+		all = append(all, c)
+	}
+	made := 0
+	for _, c := range all {
+		_ = c.Wait()
+		switch code := c.ProcessState.ExitCode(); code {
+		case 0:
+			made++
+		case 1:
+		default:
+			t.Errorf("exit status %d", code)
+		}
+	}
+	if made != 1 {
+		t.Errorf("%d processes made the file; want 1", made)
+	}
+	only(t, dir, after)
+}
