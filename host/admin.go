@@ -18,18 +18,22 @@ import (
 	"motte/core/wire"
 )
 
-// The administrator of a new store is made by the host, which writes what a
-// client needs into admin.profile in the data directory. Its operator may take
-// the file away: the host then no longer registers built-in Tasks by itself.
+// The administrator of a new store is made by the host. admin.profile in the data
+// directory has what a client needs, from the first moment that the file is there.
+// Before, the key lies in admin.profile.part. The operator may take admin.profile
+// away: the host then no longer registers built-in Tasks by itself.
 
 func (h *host) adminPath() string { return filepath.Join(h.Dir, "admin.profile") }
+
+// partPath is the administrator's profile while it does not say where the Core is.
+func (h *host) partPath() string { return h.adminPath() + ".part" }
 
 // prepareAdmin makes the administrator's key of a new store, and keeps the
 // principal that the Core is to know: nobody, if the store is older and its
 // operator took the profile away. The key is on disk, whole, before the Core
 // hears of it, or a crash in between would lose the only one who can administer.
 func (h *host) prepareAdmin() error {
-	p, err := client.ReadProfile(h.adminPath())
+	p, err := h.readAdmin()
 	if errors.Is(err, os.ErrNotExist) {
 		p, err = h.makeAdmin()
 	}
@@ -42,7 +46,19 @@ func (h *host) prepareAdmin() error {
 	return nil
 }
 
-// makeAdmin writes the profile of the administrator, if the store is new.
+// readAdmin reads the administrator's profile, or its part if the first start of
+// the store was not completed.
+func (h *host) readAdmin() (*client.Profile, error) {
+	p, err := client.ReadProfile(h.adminPath())
+	if errors.Is(err, os.ErrNotExist) {
+		if p, err = client.ReadProfile(h.partPath()); err == nil {
+			p.Heads = client.HeadFileOf(h.adminPath())
+		}
+	}
+	return p, err
+}
+
+// makeAdmin keeps a new key for the administrator, if the store is new.
 func (h *host) makeAdmin() (*client.Profile, error) {
 	if empty, err := h.empty(); err != nil || !empty {
 		return nil, err
@@ -52,14 +68,19 @@ func (h *host) makeAdmin() (*client.Profile, error) {
 		return nil, err
 	}
 	p := &client.Profile{Key: key}
+	return p, p.Replace(h.partPath())
+}
+
+// completeAdmin writes the administrator's profile, which takes the place of its
+// part.
+func (h *host) completeAdmin(p *client.Profile) error {
 	if err := p.Replace(h.adminPath()); err != nil {
-		return nil, err
+		return err
 	}
-	dir, err := os.Open(h.Dir)
-	if err != nil {
-		return nil, err
+	if err := os.Remove(h.partPath()); !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	return p, errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
 
 // announce registers the built-in Tasks when the Core is ready, and then
@@ -72,14 +93,14 @@ func (s *session) announce(ctx context.Context, m control.Message) {
 		h.log.Warn("the root key lies in the data directory: whoever takes the disk can read it; see --root-key")
 	}
 	ready := Ready{Address: m.Address, CoreKey: m.Key}
-	p, err := client.ReadProfile(h.adminPath())
+	p, err := h.readAdmin()
 	if err == nil {
 		ready.Profile = h.adminPath()
 		p.Address, p.CoreKey = reachable(m.Address), m.Key[:]
 		if err := h.registerTasks(ctx, p); err != nil && ctx.Err() == nil {
 			h.log.Error("register built-in Tasks", "error", err)
 		}
-		err = p.Replace(h.adminPath())
+		err = h.completeAdmin(p)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		h.log.Error("the administrator's profile", "error", err)

@@ -119,26 +119,45 @@ func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
 	}
 }
 
-// TestAdministratorOfANewStore: the profile is there before the Core hears of
-// the principal, and a start after a crash finds the same one.
+// TestAdministratorOfANewStore: the key is there before the Core hears of the
+// principal, and a start after a crash finds the same one. The profile is there
+// when it says where the Core is, and not before.
 func TestAdministratorOfANewStore(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "admin.profile")
 	// What a crash in the middle of an earlier start has left.
-	if err := os.WriteFile(path+".new", []byte("motte-"), 0o600); err != nil {
+	if err := os.WriteFile(path+".part.new", []byte("motte-"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	first := &host{Config: Config{Dir: dir}}
 	if err := first.prepareAdmin(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := client.ReadProfile(path)
-	if err != nil || p.Principal() != first.admin {
-		t.Fatalf("the profile is another's than the Core hears of: %v", err)
-	}
 	second := &host{Config: Config{Dir: dir}}
-	if err := second.prepareAdmin(); err != nil || second.admin != first.admin {
+	if err := second.prepareAdmin(); err != nil || second.admin != first.admin || first.admin == [32]byte{} {
 		t.Errorf("the next start has another administrator: %v", err)
+	}
+	if p, err := client.ReadProfile(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a profile before there is a Core: %+v, %v", p, err)
+	}
+	p, err := second.readAdmin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Address, p.CoreKey = "127.0.0.1:1", make([]byte, 32)
+	if err := second.completeAdmin(p); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := client.ReadProfile(path)
+	if err != nil || !whole.Complete() || whole.Principal() != first.admin {
+		t.Errorf("the profile is %+v, %v", whole, err)
+	}
+	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
+		t.Errorf("the directory has %v, %v; want the profile alone", list, err)
+	}
+	third := &host{Config: Config{Dir: dir}}
+	if err := third.prepareAdmin(); err != nil || third.admin != first.admin {
+		t.Errorf("the start after that has another administrator: %v", err)
 	}
 }
 
