@@ -398,6 +398,7 @@ func (s *shell) writeLog(ctx context.Context) {
 	for groups := range s.appends.batches(ctx.Done()) {
 		for len(groups) > 0 {
 			began := time.Now()
+			s.stats[control.WriteBegan].Store(uint64(began.UnixMilli()))
 			at, rest, err := s.log.Append(groups)
 			if groups = rest; err != nil {
 				if !s.resume(ctx, err) {
@@ -413,6 +414,7 @@ func (s *shell) writeLog(ctx context.Context) {
 			end := s.log.Position()
 			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
 		}
+		s.stats[control.WriteBegan].Store(0)
 	}
 }
 

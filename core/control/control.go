@@ -121,6 +121,8 @@ const (
 	ScrubPasses         // over the store
 	ScrubDamaged        // records that were not
 	DiskBytes           // that all files of the store take of the disk
+	WriteBegan          // Unix milliseconds: when the write began that the log has not taken yet; 0: none
+	DiskFull            // 1: the disk is full but for the reserve
 	SyncLatency         // the first of Buckets, of group commits
 	requests     = SyncLatency + Buckets
 	latency      = requests + MaxOp*MaxCode
