@@ -30,9 +30,11 @@ demo: build ## show everything on a real data set, in a temporary directory
 test: build lint ## run all tests: unit, race detector, fuzz seeds, end to end
 	$(GO) test -race -count=1 -timeout 15m ./...
 
-lint: ## vet, formatting, and the rules of the trusted code
+lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	@GO="$(GO)" tools/vulncheck
 
 bench: build ## measure, beside peers in the same run
 	$(GO) run ./bench -bin $(BIN)

@@ -133,7 +133,7 @@ func (s *sim) fail(format string, args ...any) { panic(simFailure(fmt.Sprintf(fo
 // rest lets all goroutines run until each of them waits for something. No two
 // things happen at the same nanosecond, so that no two timers end at the same one.
 func (s *sim) rest() {
-	time.Sleep(1)
+	time.Sleep(time.Nanosecond)
 	synctest.Wait()
 }
 

@@ -515,7 +515,10 @@ func TestDeadRecordsAreGivenBackWithinAWeek(t *testing.T) {
 	}
 	w.start(w.replay(w.checkpoint()))
 	w.tick(time.Second)
-	if !clean() || !clean() {
+	if !clean() {
+		t.Error("it is not time after a week")
+	}
+	if !clean() { // asking changes nothing
 		t.Error("it is not time after a week")
 	}
 	w.e.Cleaned(w.now)
