@@ -5,9 +5,10 @@ GO ?= go
 BIN ?= bin
 PREFIX ?= /usr/local
 TASKS := ordered text
-# Static binaries that come out the same on every machine: a Task's identity is
-# the SHA-256 of its executable.
-BUILD := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags=-buildid=
+# Static binaries that come out the same on every machine. A Task's identity is the
+# SHA-256 of its executable, so only motte and motte-core name the commit.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
+STAMP := -buildvcs=$(if $(shell git rev-parse --verify --quiet HEAD 2>/dev/null),true,false)
 
 .PHONY: help build install demo test lint bench sim kills cuts linear fuzz cover clean
 
@@ -16,9 +17,9 @@ help: ## list the targets
 
 build: ## build motte, motte-core and the Tasks into bin/
 	@mkdir -p $(BIN)
-	$(BUILD) -o $(BIN)/motte ./cmd/motte
-	$(BUILD) -o $(BIN)/motte-core ./cmd/motte-core
-	@for t in $(TASKS); do $(BUILD) -o $(BIN)/motte-task-$$t ./tasks/$$t || exit 1; done
+	$(BUILD) $(STAMP) -o $(BIN)/motte ./cmd/motte
+	$(BUILD) $(STAMP) -o $(BIN)/motte-core ./cmd/motte-core
+	@for t in $(TASKS); do $(BUILD) -buildvcs=false -o $(BIN)/motte-task-$$t ./tasks/$$t || exit 1; done
 
 install: build ## install them into $(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -63,6 +63,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	h.tellBuild()
 	for _, dir := range h.TaskDirs {
 		if _, err := os.ReadDir(dir); err != nil {
 			return fmt.Errorf("directory of Tasks: %w", err)

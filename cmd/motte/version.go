@@ -3,35 +3,88 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
+	"motte/core/log"
 	"motte/core/wire"
+	"motte/host"
+	"motte/internal/build"
 )
 
 // versionView is what this executable is, for programs.
 type versionView struct {
-	Version  string `json:"version"`
-	Go       string `json:"go"`
-	Platform string `json:"platform"`
-	Protocol int    `json:"protocol"`
+	buildView
+	Core     coreView `json:"core"`
+	Store    int      `json:"store"` // version of the format of segments
+	Go       string   `json:"go"`
+	Platform string   `json:"platform"`
+	Protocol int      `json:"protocol"`
+}
+
+// buildView is what an executable was built from.
+type buildView struct {
+	Version  string `json:"version,omitempty"` // missing: not known; so is the commit
+	Commit   string `json:"commit,omitempty"`
+	Date     string `json:"date,omitempty"`
+	Modified bool   `json:"modified"`          // with what is not committed
+	Archive  bool   `json:"archive,omitempty"` // from a source archive, which may have been changed
+}
+
+// coreView is the motte-core that 'motte serve' would start.
+type coreView struct {
+	buildView
+	Differs bool   `json:"differs"` // it was built from other source than motte
+	Error   string `json:"error,omitempty"`
+}
+
+func newBuild(i build.Info) buildView {
+	return buildView{i.Version, i.Commit, i.Date, i.Modified, i.Archive}
 }
 
 func (a *app) version() *cobra.Command {
 	return a.leaf(&cobra.Command{
 		Use:   "version",
-		Short: "Print the version",
+		Short: "Print the version, the commit, and whether motte-core is of the same",
+		Long: `Print which version and commit this motte was built from, and which the motte-core beside
+it, that 'motte serve' starts. Both belong together: another motte-core may not understand
+this motte.`,
 	}, func(context.Context, []string) error {
-		v := versionView{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Protocol: wire.Version}
-		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-			v.Version = info.Main.Version
+		self, err := build.Self()
+		if err != nil {
+			return fmt.Errorf("what this executable was built from: %w", err)
 		}
+		v := versionView{buildView: newBuild(self), Store: log.SegmentVersion, Protocol: wire.Version,
+			Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+		beside := v.lookAtCore(self)
 		if a.json {
 			return a.emit(v)
 		}
-		_, err := fmt.Fprintf(a.stdout, "motte %s, protocol %d, %s %s\n", v.Version, v.Protocol, v.Go, v.Platform)
+		_, err = fmt.Fprintf(a.stdout, "motte       %v\nmotte-core  %s\nformats     store %d, protocol %d\nbuilt by    %s for %s\n",
+			self, beside, v.Store, v.Protocol, v.Go, v.Platform)
 		return err
 	})
+}
+
+// lookAtCore says which motte-core lies beside this executable.
+func (v *versionView) lookAtCore(self build.Info) string {
+	bin, err := host.Bin()
+	var core build.Info
+	if err == nil {
+		core, err = build.Of(filepath.Join(bin, "motte-core"))
+	}
+	if err != nil {
+		v.Core.Error = err.Error()
+		return "not known: " + err.Error()
+	}
+	v.Core = coreView{buildView: newBuild(core), Differs: build.Differ(self, core)}
+	switch {
+	case v.Core.Differs:
+		return "ANOTHER BUILD: " + core.String()
+	case core.Commit == "" || self.Commit == "":
+		return core.String()
+	}
+	return "the same"
 }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// tree is a copy of the source, as somebody gets it.
+type tree struct {
+	t   *testing.T
+	dir string
+}
+
+// newTree copies what the executables are built from.
+func newTree(t *testing.T) tree {
+	t.Helper()
+	tr := tree{t, t.TempDir()}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Makefile", "go.mod", "go.sum", ".gitignore", ".gitattributes", "source.go",
+		"client", "cmd", "core", "host", "internal", "offline", "sdk", "tasks", "tcb"} {
+		from := filepath.Join(root, name)
+		if info, err := os.Stat(from); err != nil {
+			t.Fatal(err)
+		} else if info.IsDir() {
+			err = os.CopyFS(filepath.Join(tr.dir, name), os.DirFS(from))
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		text, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(tr.dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return tr
+}
+
+func (tr tree) run(name string, args ...string) string {
+	tr.t.Helper()
+	c := exec.Command(name, args...)
+	c.Dir = tr.dir
+	// Nothing of the one who runs the test: neither git's settings nor make's.
+	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "MAKEFLAGS=",
+		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
+	var out, errs bytes.Buffer
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil {
+		tr.t.Fatalf("%s %v: %v\n%s%s", name, args, err, &out, &errs)
+	}
+	return strings.TrimSpace(out.String())
+}
+
+// commit makes a commit, of which no two are the same, and returns its hash.
+func (tr tree) commit(message string) string {
+	tr.t.Helper()
+	tr.run("git", "add", "-A")
+	tr.run("git", "commit", "-q", "--allow-empty", "-m", message)
+	return tr.run("git", "rev-parse", "HEAD")
+}
+
+// built is what 'make build' leaves.
+type built struct {
+	text string // 'motte version'
+	view versionView
+	task [32]byte // SHA-256 of a Task's executable
+}
+
+func (tr tree) build() (b built) {
+	tr.t.Helper()
+	tr.run("make", "build", "TASKS=ordered")
+	b.text = tr.run("bin/motte", "version")
+	if err := json.Unmarshal([]byte(tr.run("bin/motte", "version", "--json")), &b.view); err != nil {
+		tr.t.Fatal(err)
+	}
+	task, err := os.ReadFile(filepath.Join(tr.dir, "bin", "motte-task-ordered"))
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	b.task = sha256.Sum256(task)
+	return b
+}
+
+// TestVersionNamesWhatItWasBuiltFrom, as 'make build' builds it: from a commit, with
+// changes, and without git. A Task's executable is the same each time.
+func TestVersionNamesWhatItWasBuiltFrom(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds all executables several times")
+	}
+	tr := newTree(t)
+	if plan := tr.run("make", "-n", "build"); strings.Contains(plan, "buildvcs=true") { // of which Go makes an error
+		t.Errorf("without a repository, make asks for its commit:\n%s", plan)
+	}
+	tr.run("git", "init", "-q")
+	hash := tr.commit("one")
+	clean := tr.build()
+	if v := clean.view; v.Commit != hash || v.Modified || v.Core.Commit != hash || v.Core.Modified || v.Core.Differs {
+		t.Errorf("from %s: %+v", hash, v)
+	}
+	if !regexp.MustCompile(`(?m)^motte       v\S+, commit `+hash+` of \d{4}-\d\d-\d\d$`).MatchString(clean.text) ||
+		!strings.Contains(clean.text, "motte-core  the same\n") {
+		t.Errorf("from %s:\n%s", hash, clean.text)
+	}
+
+	// The Core of another commit.
+	tr.run("cp", "bin/motte-core", "older-core")
+	if err := os.WriteFile(filepath.Join(tr.dir, "notes"), []byte("a change"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	dirty := tr.build()
+	if v := dirty.view; v.Commit != hash || !v.Modified || !v.Core.Modified || !strings.Contains(dirty.text, "not committed") {
+		t.Errorf("with changes:\n%s", dirty.text)
+	}
+	tr.run("mv", "older-core", "bin/motte-core")
+	if text := tr.run("bin/motte", "version"); !strings.Contains(text, "motte-core  ANOTHER BUILD: v") {
+		t.Errorf("with the Core of another build:\n%s", text)
+	}
+	tag := tr.commit("two")
+	tr.run("git", "tag", "v0.9.0")
+
+	// A source archive of the second commit.
+	var archive tree
+	archive.t, archive.dir = t, t.TempDir()
+	tr.run("git", "archive", "-o", filepath.Join(archive.dir, "a.tar"), "v0.9.0")
+	archive.run("tar", "-xf", "a.tar")
+	if v := archive.build(); v.view.Commit != tag || v.view.Version != "v0.9.0" || !v.view.Archive || !strings.Contains(v.text, "from a source archive") {
+		t.Errorf("from an archive:\n%s", v.text)
+	} else if v.task != clean.task {
+		t.Error("another commit and directory make another Task, whose SHA-256 is its identity")
+	}
+	if dirty.task != clean.task {
+		t.Error("a change elsewhere makes another Task, whose SHA-256 is its identity")
+	}
+}
