@@ -101,20 +101,20 @@ func (s *shell) count() {
 		size += uint64(x.Bytes)
 	}
 	s.engine.Observe(0, size, uint64(len(segments)), uint64(len(s.conns)))
-	disk := uint64(s.disk.Load())
-	s.engine.Observe(13, disk)
-	n, bytes := s.engine.Objects()
+	s.engine.Observe(13, uint64(s.disk.Load()))
+	_, bytes := s.engine.Objects()
 	s.collect(bytes)
-	values := make([]uint64, len(s.stats))
-	for i := range values {
-		values[i] = s.stats[i].Load()
+	if len(s.toHost.wake) > 0 {
+		return // the host takes nothing, and the next numbers will do
 	}
-	values[control.Connections], values[control.LogBytes], values[control.Objects] =
-		uint64(len(s.conns)), size, uint64(n)
-	values[control.DiskBytes] = disk
-	if len(s.toHost.wake) == 0 { // else the host takes nothing, and the next numbers will do
-		s.toHost.put(control.Message{Type: control.Counters, Values: values}, *anchor(s.engine.Head()))
+	var values []uint64
+	for i := range s.stats {
+		values = append(values, s.stats[i].Load())
 	}
+	flags, numbers := s.engine.Server()
+	values = append(append(values, uint64(flags)), numbers...)
+	s.toHost.put(s.engine.Indexes()...)
+	s.toHost.put(control.Message{Type: control.Counters, Values: values}, *anchor(s.engine.Head()))
 }
 
 // headroom is the memory for garbage beside a large mapping, which has no

@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/log"
@@ -141,7 +140,6 @@ func (c *scrubber) end() {
 	c.waiting = 0
 	c.begin()
 	c.next = time.Now().Add(houseEvery) // also if the store is empty
-	c.house.s.stats[control.ScrubPasses].Add(1)
 	c.house.s.between(func(e *engine.Engine) {
 		e.Observe(8, c.numbers[:]...)
 		e.Verified(waiting, found)
@@ -180,10 +178,8 @@ func (c *scrubber) count(n int64, damaged bool) {
 	}
 	c.found.Bytes += uint64(n)
 	c.numbers[1] += uint64(n)
-	c.house.s.stats[control.ScrubBytes].Add(uint64(n))
 	if damaged {
 		c.found.Damaged++
 		c.numbers[4]++
-		c.house.s.stats[control.ScrubDamaged].Add(1)
 	}
 }

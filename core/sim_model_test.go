@@ -52,13 +52,13 @@ type simGroup struct {
 
 // simCatalogue is who and what there is, as of an LSN.
 type simCatalogue struct {
-	lsn                 uint64
-	principals          map[access.Principal]simPrincipal
-	collections         map[string]uint32
-	grants              map[uint32]map[access.Principal]wire.Rights // 0: the server
-	indexes             map[uint32][]string                         // name and flags
-	tasks               map[string]bool
-	owners, identifiers uint32
+	lsn                           uint64
+	principals                    map[access.Principal]simPrincipal
+	collections                   map[string]uint32
+	grants                        map[uint32]map[access.Principal]wire.Rights // 0: the server
+	indexes                       map[uint32][]string                         // name and flags
+	tasks                         map[string]bool
+	owners, identifiers, numbered uint32
 }
 
 type simPrincipal struct {
@@ -103,7 +103,7 @@ func (c *simCatalogue) describe() string {
 			fmt.Fprintf(&b, "%d: %x %05b\n", id, p[:2], c.grants[id][p])
 		}
 	}
-	fmt.Fprintln(&b, slices.Sorted(maps.Keys(c.tasks)), c.owners, c.identifiers)
+	fmt.Fprintln(&b, slices.Sorted(maps.Keys(c.tasks)), c.owners, c.identifiers, c.numbered)
 	return b.String()
 }
 
@@ -270,7 +270,7 @@ func (c *simCatalogue) apply(kind log.Kind, collection uint32, n simEntry) {
 		delete(c.grants, collection)
 		delete(c.indexes, collection)
 	case log.KindCreateIndex:
-		c.indexes[collection] = append(c.indexes[collection], fmt.Sprint(n.name, " ", n.flags))
+		c.indexes[collection], c.numbered = append(c.indexes[collection], fmt.Sprint(n.name, " ", n.flags, n.owner)), max(c.numbered, n.owner)
 	case log.KindDropIndex:
 		c.indexes[collection] = slices.DeleteFunc(c.indexes[collection], func(x string) bool { return strings.HasPrefix(x, n.name+" ") })
 	case log.KindRegisterTask:
@@ -421,7 +421,7 @@ func (c *simCatalogue) predictChange(q *simRequest) (rec log.Record, code wire.C
 	case wire.OpDropCollection:
 		rec.Kind = log.KindDropCollection
 	case wire.OpCreateIndex:
-		rec.Kind = log.KindCreateIndex
+		rec.Kind, rec.Owner = log.KindCreateIndex, c.numbered+1 // its number
 		switch has := c.hasIndex(id, q.r.Index); {
 		case !c.tasks[string(q.r.Name)]:
 			return rec, wire.NoTask

@@ -471,7 +471,7 @@ func (s *sim) compareCatalogue(sh *shell, m *simModel, lsn uint64) {
 		switch r.Kind {
 		case log.KindAlert, log.KindDrawn:
 		case log.KindCounters:
-			got.owners, got.identifiers = simU32(r.Body), simU32(r.Body[4:])
+			got.owners, got.identifiers, got.numbered = simU32(r.Body), simU32(r.Body[4:]), simU32(r.Body[24:])
 		default:
 			got.apply(r.Kind, r.Collection, decodeSimEntry(r.Body))
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"motte/client"
+	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
 )
@@ -21,6 +22,7 @@ import (
 type metrics struct {
 	mu          sync.Mutex
 	stats       control.Stats
+	server      frames.StatusItem
 	serving     bool
 	starts      uint64
 	taskStarts  uint64
@@ -75,8 +77,12 @@ func (m *metrics) anchorFailed() {
 func (m *metrics) set(values []uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(values) == len(m.stats) {
-		m.stats = control.Stats(values)
+	if len(values) < len(m.stats) {
+		return
+	}
+	server, err := frames.Server(values[len(m.stats):])
+	if err == nil {
+		m.stats, m.server = control.Stats(values[:len(m.stats)]), server
 	}
 }
 
@@ -151,6 +157,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCo
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.mu.Lock()
 	s, serving, started, tasks, broken, slow := m.stats, m.serving, m.starts, m.taskStarts, m.quarantines, m.slow
+	server := m.server
 	hasAnchor, remembered, failures := m.hasAnchor, m.anchorLSN, m.anchorFailures
 	m.mu.Unlock()
 	value := func(d *prometheus.Desc, kind prometheus.ValueType, v uint64, labels ...string) {
@@ -163,14 +170,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	value(up, prometheus.GaugeValue, isUp)
 	value(starts, prometheus.CounterValue, started)
 	value(records, prometheus.CounterValue, s[control.Synced])
-	value(logBytes, prometheus.GaugeValue, s[control.LogBytes])
-	value(diskBytes, prometheus.GaugeValue, s[control.DiskBytes])
-	value(objects, prometheus.GaugeValue, s[control.Objects])
-	value(connections, prometheus.GaugeValue, s[control.Connections])
+	value(logBytes, prometheus.GaugeValue, server.LogBytes)
+	value(diskBytes, prometheus.GaugeValue, server.DiskBytes)
+	value(objects, prometheus.GaugeValue, server.Objects)
+	value(connections, prometheus.GaugeValue, server.Connections)
 	value(refusals, prometheus.CounterValue, s[control.Refused])
-	value(scrubBytes, prometheus.CounterValue, s[control.ScrubBytes])
-	value(scrubPasses, prometheus.CounterValue, s[control.ScrubPasses])
-	value(scrubBad, prometheus.CounterValue, s[control.ScrubDamaged])
+	value(scrubBytes, prometheus.CounterValue, server.ScrubbedBytes)
+	value(scrubPasses, prometheus.CounterValue, server.ScrubPasses)
+	value(scrubBad, prometheus.CounterValue, server.ScrubDamaged)
 	value(taskStarts, prometheus.CounterValue, tasks)
 	value(quarantines, prometheus.CounterValue, broken)
 	value(slowTasks, prometheus.CounterValue, slow)

@@ -42,13 +42,14 @@ type StatusItem struct {
 	LeakedBits uint64 // it drew; 0 for a principal that may not read all objects
 	LeftBits   uint64 // of its budget; in sixteenths for such a principal
 
-	// Of an index, for administrators; but for Restarts for those that may read all
+	// Of an index, for administrators; but for Restarts and Number for those that may read all
 	// objects.
 	Fed, ToFeed   uint64 // objects, while it is built
 	IndexBits     uint64 // drawn in all
 	IndexLeftBits uint64 // of the index's budget
 	Restarts      uint64 // since the Core started
 	Refused       uint64 // inputs, by the present process
+	Number        uint64 // of the index in the store: never given to another one
 
 	// Of the server. Times are Unix seconds by the Core's clock: see Age.
 	Alerts          uint64 // since the store was made
@@ -76,13 +77,27 @@ func (s *StatusItem) numbers() []*uint64 {
 	case StatusCollection:
 		return []*uint64{&s.Objects, &s.Bytes, &s.Quota.Bytes, &s.Quota.Objects}
 	case StatusIndex:
-		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.LeftBits, &s.IndexBits, &s.IndexLeftBits, &s.Restarts, &s.Refused}
+		return []*uint64{&s.Fed, &s.ToFeed, &s.LeakedBits, &s.LeftBits, &s.IndexBits, &s.IndexLeftBits, &s.Restarts, &s.Refused, &s.Number}
 	case StatusServer:
 		return []*uint64{&s.Objects, &s.Alerts, &s.Now, &s.Started, &s.LiveBytes, &s.LogBytes, &s.Segments, &s.Connections,
 			&s.CheckpointBytes, &s.CheckpointLSN, &s.CheckpointTime, &s.MovedBytes, &s.GivenBackBytes,
 			&s.Scrubbed, &s.ScrubbedBytes, &s.ScrubPasses, &s.ScrubTime, &s.ScrubDamaged, &s.DiskBytes}
 	}
 	return nil
+}
+
+// Server reads the flags and the numbers of the server, as the Core tells the host.
+func Server(values []uint64) (s StatusItem, err error) {
+	s.Kind = StatusServer
+	numbers := s.numbers()
+	if len(values) != 1+len(numbers) {
+		return StatusItem{}, frame.ErrMalformed
+	}
+	s.Flags = wire.Flags(values[0])
+	for i, n := range numbers {
+		*n = values[1+i]
+	}
+	return s, nil
 }
 
 // Age returns how many seconds ago a time of the server's was: 0 if there is none, or

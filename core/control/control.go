@@ -16,6 +16,8 @@
 //	measurement 32 | memory 8 | key 32 | address 64 | reason 1 | segment 4
 //	offset 4 | values, 8 each …
 //
+// An index goes by its number: the host is not told what it is called.
+//
 // So all that a message of the host can hold is a type and a number. The host's
 // half, which encodes those and decodes the Core's, is host/messages.
 package control
@@ -47,16 +49,17 @@ type Type uint8
 // Messages from the Core to the host.
 const (
 	Ready     Type = 1 // Key, Address: clients can connect
-	StartTask Type = 2 // Instance, Measurement, Memory: start that executable, send TaskStarted or TaskEnded
+	StartTask Type = 2 // Instance, Measurement, Memory, Values: number of its index: start that executable
 	StopTask  Type = 3 // Instance: kill it; TaskEnded follows
-	Counters  Type = 4 // Values: see Stats
+	Counters  Type = 4 // Values: Stats, and the flags and numbers of the server in a STATUS
 	Event     Type = 5 // Reason, Segment, Offset: an alert was raised
 	Anchor    Type = 6 // Instance: LSN, Key: segment's tag and chain value of the head to be remembered
+	Index     Type = 7 // before Counters, one for each: Instance or 0, Values: number, state, restarts, queue
 )
 
 // Messages from the host to the Core.
 const (
-	TaskStarted Type = 64 // Instance; one descriptor, the Core's end of the Task's socket pair
+	TaskStarted Type = 64 // Instance, one descriptor, the Core's end of the Task's socket pair: see StartTask
 	TaskEnded   Type = 65 // Instance: it is gone, or could not be started
 	Stop        Type = 66 // finish what is in flight and exit
 )
@@ -111,22 +114,15 @@ type Stats [micros + MaxOp]uint64
 
 // Indexes of single counters.
 const (
-	Synced       = iota // records made durable
-	SyncMicros          // time that took
-	LogBytes            // of the store
-	Objects             // in the store
-	Connections         // open now
-	Refused             // connections: strangers, over the limit, or a handshake that failed
-	ScrubBytes          // of live records that were read to see whether they are whole
-	ScrubPasses         // over the store
-	ScrubDamaged        // records that were not
-	DiskBytes           // that all files of the store take of the disk
-	WriteBegan          // Unix milliseconds: when the write began that the log has not taken yet; 0: none
-	DiskFull            // 1: the disk is full but for the reserve
-	SyncLatency         // the first of Buckets, of group commits
-	requests     = SyncLatency + Buckets
-	latency      = requests + MaxOp*MaxCode
-	micros       = latency + MaxOp*Buckets
+	Synced      = iota // records made durable
+	SyncMicros         // time that took
+	Refused            // connections: strangers, over the limit, or a handshake that failed
+	WriteBegan         // Unix milliseconds: when the write began that the log has not taken yet; 0: none
+	DiskFull           // 1: the disk is full but for the reserve
+	SyncLatency        // the first of Buckets, of group commits
+	requests    = SyncLatency + Buckets
+	latency     = requests + MaxOp*MaxCode
+	micros      = latency + MaxOp*Buckets
 )
 
 // Requests is the index of the answers to an operation with a code.

@@ -27,10 +27,11 @@ func pattern(first byte) (p [32]byte) {
 // each holds one message of each type.
 var each = map[string]control.Message{
 	"ready":        {Type: control.Ready, Key: pattern(0x20), Address: "127.0.0.1:7433"},
-	"start-task":   {Type: control.StartTask, Instance: 7, Measurement: pattern(0x40), Memory: 256 << 20},
+	"start-task":   {Type: control.StartTask, Instance: 7, Measurement: pattern(0x40), Memory: 256 << 20, Values: []uint64{12}},
 	"stop-task":    {Type: control.StopTask, Instance: 7},
 	"counters":     {Type: control.Counters, Values: []uint64{1, 2, 1 << 40}},
 	"event":        {Type: control.Event, Reason: wire.ReasonDamagedRecord, Segment: 3, Offset: 4096},
+	"index":        {Type: control.Index, Instance: 7, Values: []uint64{12, 3, 1, 4096}},
 	"anchor":       {Type: control.Anchor, Instance: 4711, Key: pattern(0xc0)},
 	"task-started": {Type: control.TaskStarted, Instance: 7},
 	"task-ended":   {Type: control.TaskEnded, Instance: 7},
@@ -39,7 +40,7 @@ var each = map[string]control.Message{
 
 // encode encodes a message as the side does that sends it.
 func encode(m *control.Message) []byte {
-	if m.Type <= control.Anchor {
+	if m.Type <= control.Index {
 		return control.Append(nil, m)
 	}
 	return messages.Append(nil, m)
@@ -85,7 +86,7 @@ func TestGoldenMessages(t *testing.T) {
 		if err != nil || !bytes.Equal(encode(&got), p) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
-		if m.Type <= control.Anchor {
+		if m.Type <= control.Index {
 			p = p[:coreSize] // a shorter list of values is one, too
 		}
 		for n := range p {
@@ -128,7 +129,7 @@ func TestMessageLimits(t *testing.T) {
 		{"half a value", counters(1)[:coreSize+4], false},
 		{"all counters", counters(len(control.Stats{})), true},
 		{"no type", altered(event, 3, 0), false},
-		{"the Core's last type and one", altered(event, 3, byte(control.Anchor)+1), false},
+		{"the Core's last type and one", altered(event, 3, byte(control.Index)+1), false},
 		{"a type before the host's first", altered(host(control.Stop, 0), 3, byte(control.TaskStarted)-1), false},
 		{"the host's last type and one", altered(host(control.Stop, 0), 3, byte(control.Stop)+1), false},
 		{"another version", altered(host(control.Stop, 0), 2, control.Version+1), false},

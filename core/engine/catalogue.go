@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"motte/core/access"
+	"motte/core/control"
 	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -32,6 +33,7 @@ type catalogue struct {
 	collections []*collection   // by identifier, so that walks have one order; 0, without a name, is the server itself: it has but grants
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
+	numbered    uint32          // likewise, of indexes
 	cleaned     int64           // Unix time at which all dead records had been given back
 	erased      map[uint32]bool // owners without a data key, or whose key is to be destroyed
 }
@@ -88,13 +90,13 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 // kinds; fields that a kind does not use are zero:
 //
 //	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
-//	owner 4 | label 64 | configuration or row …
+//	owner, or number of an index, 4 | label 64 | configuration or row …
 type entry struct {
 	name, task, label string
 	dataType          wire.DataType
 	flags             wire.Flags // or rights
 	id                access.Principal
-	owner             uint32
+	owner             uint32 // or number of an index
 	rest              []byte
 }
 
@@ -148,7 +150,8 @@ func (e *Engine) administer(q *Request, p *principal, c *collection) wire.Code {
 		if malformed = !wire.ValidIdentifier(q.Index); row == nil && !malformed {
 			return wire.NoTask
 		}
-		n.task, exists, full = name, c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
+		n.task, n.owner = name, e.numbered+1
+		exists, full = c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
 		misfit = row != nil && (q.Flags&wire.FlagOrdered != 0 && !row.Ordered || !compatible(row.Type, q.Type))
 	case wire.OpDropIndex:
 		if c.index(q.Index) == nil {
@@ -271,7 +274,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	case rec.Kind == log.KindDropCollection:
 		e.applyDrop(c)
 	case rec.Kind == log.KindCreateIndex:
-		c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting})
+		e.applyIndex(c, n)
 	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
 		e.stopIndex(c.index(n.name), wire.NoIndex)
 		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
@@ -290,6 +293,15 @@ func (e *Engine) applyCreate(id uint32, n entry) error {
 	e.collections = append(e.collections, c)
 	e.identifiers = max(e.identifiers, c.id)
 	return nil
+}
+
+// applyIndex makes an index. They are numbered in the order of their making.
+func (e *Engine) applyIndex(c *collection, n entry) {
+	if n.owner == 0 { // it was made before indexes had numbers
+		n.owner = e.numbered + 1
+	}
+	e.numbered = max(e.numbered, n.owner)
+	c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting})
 }
 
 // applyDrop takes a collection away with all its objects, however many they are: their
@@ -424,7 +436,7 @@ func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all boo
 // concerns them. An item is an entry of the catalogue, with how it stands now:
 //
 //	kind 1 | state 1 | number of numbers 1 | numbers 8 each
-//	collection 32 | entry, without its owner and an index's configuration …
+//	collection 32 | entry, without its owner or number, and an index's configuration …
 //
 // Its kind is that of the record that makes the entry; KindCounters is the server.
 func (e *Engine) report(q *Request, _ *principal, _ *collection) wire.Code {
@@ -475,21 +487,7 @@ func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Ki
 	n.owner = 0
 	switch kind {
 	case log.KindCounters:
-		if e.KeyInStore {
-			n.flags |= wire.StatusKeyInStore
-		}
-		if e.diskFull {
-			n.flags |= wire.StatusDiskFull
-		}
-		if e.readOnly {
-			n.flags |= wire.StatusReadOnly
-		}
-		objects, _ := e.Objects()
-		numbers = []uint64{uint64(objects), e.alertCount, uint64(e.Now.Unix()), uint64(e.Now.Unix()) - uint64(e.Now.Sub(e.began)/time.Second), 0}
-		for _, live := range e.used {
-			numbers[4] += uint64(live)
-		}
-		numbers = append(numbers, e.observed[:]...)
+		n.flags, numbers = e.Server()
 	case log.KindCreateCollection:
 		n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
 		if all {
@@ -506,6 +504,36 @@ func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Ki
 	return w.Text(c.name, wire.MaxIdentifier).Bytes(n.record(kind, c.id).Body)
 }
 
+// Server returns the flags and the numbers of the server, for a status.
+func (e *Engine) Server() (flags wire.Flags, numbers []uint64) {
+	if e.KeyInStore {
+		flags |= wire.StatusKeyInStore
+	}
+	if e.diskFull {
+		flags |= wire.StatusDiskFull
+	}
+	if e.readOnly {
+		flags |= wire.StatusReadOnly
+	}
+	objects, _ := e.Objects()
+	now, live := uint64(e.Now.Unix()), uint64(0)
+	for _, n := range e.used {
+		live += uint64(n)
+	}
+	numbers = []uint64{uint64(objects), e.alertCount, now, now - uint64(e.Now.Sub(e.began)/time.Second), live}
+	return flags, append(numbers, e.observed[:]...)
+}
+
+// Indexes tells the host how each index stands. See control.Index.
+func (e *Engine) Indexes() (list []control.Message) {
+	for _, x := range e.indexes() {
+		list = append(list, control.Message{Type: control.Index, Instance: x.instance,
+			Values: []uint64{uint64(x.owner), uint64(x.state), x.restarts, uint64(len(x.queue) + len(x.sent))},
+		})
+	}
+	return list
+}
+
 // indexView returns the state and the numbers of an index for a status. Numbers that
 // its Task can move, but for metered answers, are for administrators.
 func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.IndexState, numbers []uint64) {
@@ -513,11 +541,11 @@ func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.Index
 	all := admin || access.Any(rights, wire.RightRead)
 	meter := e.meterView(x, p, rights, all, admin || access.Any(rights, wire.RightAdmin))
 	numbers = append([]uint64{0, 0}, meter[:]...)
-	numbers = append(numbers, 0, 0)
+	numbers = append(numbers, 0, 0, 0)
 	if !admin && !access.Any(rights, wire.RightAdmin) {
 		return wire.IndexNotShown, numbers
 	}
-	numbers[6] = x.restarts
+	numbers[6], numbers[8] = x.restarts, uint64(x.owner)
 	if all {
 		numbers[7] = x.refused
 	}

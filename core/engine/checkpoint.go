@@ -79,7 +79,7 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
 		add(log.Record{Kind: log.KindAlert, Body: body})
 	}
 	add(log.Record{Kind: log.KindCounters, Body: frame.Writer(nil).
-		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned))})
+		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned)).U32(e.numbered)})
 	return e.at, w, Cursor{last: e.identifiers}
 }
 
@@ -133,6 +133,7 @@ func (e *Engine) restoreCatalogue(piece []byte) error {
 		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
 			c := frame.NewReader(rec.Body)
 			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
+			e.numbered = max(e.numbered, c.U32()) // 0 if it was written before indexes had numbers
 		} else if rec.Kind < log.KindCreateCollection {
 			return frame.ErrMalformed // objects are in the other pieces alone
 		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {

@@ -223,8 +223,8 @@ func (e *Engine) pump(x *index) {
 		e.lastInstance++
 		x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
 		e.instances[x.instance] = x
-		e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask,
-			Instance: x.instance, Measurement: row.Measurement, Memory: row.Memory})
+		e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask, Instance: x.instance,
+			Measurement: row.Measurement, Memory: row.Memory, Values: []uint64{uint64(x.owner)}})
 	}
 	// The next objects of the collection are queued for an index that is being built. What
 	// is put or deleted meanwhile is queued as it happens: at the time an object is queued

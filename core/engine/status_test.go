@@ -106,7 +106,7 @@ func TestGoldenStatus(t *testing.T) {
 			Flags: wire.Flags(wire.RightsAll), Objects: 3, Bytes: live, Quota: wire.Quota{Bytes: 1 << 30, Objects: 1000}}},
 		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
 			Index: "by_age", Task: "fake", Type: wire.TypeInt64, Flags: wire.FlagOrdered, State: wire.IndexBuilding,
-			Fed: 2, ToFeed: 3, LeakedBits: 18, LeftBits: 1582, IndexBits: 26, IndexLeftBits: 3974, Restarts: 1, Refused: 1}},
+			Fed: 2, ToFeed: 3, LeakedBits: 18, LeftBits: 1582, IndexBits: 26, IndexLeftBits: 3974, Restarts: 1, Refused: 1, Number: 1}},
 		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row}},
 		{"principal", "Status of a principal", frames.StatusItem{Kind: frames.StatusPrincipal, Principal: pattern(0x80), Label: "alice"}},
 		{"grant", "Status of a grant", frames.StatusItem{Kind: frames.StatusGrant, Collection: "people", Principal: pattern(0x80), Flags: rights}},

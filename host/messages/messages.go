@@ -20,7 +20,7 @@ func Decode(p []byte) (m control.Message, err error) {
 	r := frame.NewReader(p)
 	r.Require(len(p) <= control.MaxMessage && string(r.Take(2)) == "MC" && r.U8() == control.Version)
 	m.Type, m.Instance = control.Type(r.U8()), r.U64()
-	r.Require(m.Type >= control.Ready && m.Type <= control.Anchor)
+	r.Require(m.Type >= control.Ready && m.Type <= control.Index)
 	r.Copy(m.Measurement[:])
 	m.Memory = r.U64()
 	r.Copy(m.Key[:])

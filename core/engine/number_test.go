@@ -1,0 +1,96 @@
+package engine
+
+import (
+	"maps"
+	"testing"
+
+	"motte/core/control"
+	"motte/core/log"
+	"motte/core/wire"
+)
+
+// numbers are the numbers of all indexes, by name, as a status shows them to an
+// administrator; the host must be told the same.
+func (w *world) numbers() map[string]uint64 {
+	w.t.Helper()
+	shown, told := make(map[string]uint64), make(map[uint64]bool)
+	for _, s := range w.statusOf(admin) {
+		if s.Index != "" {
+			shown[s.Index] = s.Number
+		}
+	}
+	for _, m := range w.e.Indexes() {
+		if m.Type != control.Index || told[m.Values[0]] {
+			w.t.Fatalf("the host is told %+v, after %v", m, told)
+		}
+		told[m.Values[0]] = true
+	}
+	for name, n := range shown {
+		if !told[n] || len(told) != len(shown) {
+			w.t.Fatalf("index %s has number %d, and the host is told %v", name, n, told)
+		}
+	}
+	return shown
+}
+
+func (w *world) createIndex(name string) {
+	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: name, Name: []byte("fake")}, wire.OK)
+}
+
+// TestAnIndexKeepsItsNumberForGood: over starts, from the log and from a checkpoint, and
+// no other index gets it, also when the newest one is dropped.
+func TestAnIndexKeepsItsNumberForGood(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "first", 0)
+	w.createIndex("second")
+	w.createIndex("third")
+	w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "c", Index: "third"}, wire.OK)
+	before := w.numbers()
+	if before["first"] == 0 || before["second"] <= before["first"] {
+		t.Fatalf("numbers %v, want two of their own", before)
+	}
+	for name, e := range map[string]*Engine{"the log": w.replay(nil), "a checkpoint": w.replay(w.checkpoint())} {
+		w.start(e)
+		w.settle()
+		if after := w.numbers(); !maps.Equal(before, after) {
+			t.Errorf("started from %s: numbers %v, before %v", name, after, before)
+		}
+		w.createIndex("fourth")
+		if n := w.numbers()["fourth"]; n <= before["second"]+1 {
+			t.Errorf("started from %s: the index that was made last has number %d, which the dropped one had", name, n)
+		}
+		w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "c", Index: "fourth"}, wire.OK)
+	}
+}
+
+// TestAnIndexFromBeforeNumbersGetsOne, the same at each start, and a checkpoint keeps it.
+func TestAnIndexFromBeforeNumbersGetsOne(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "first", 0)
+	w.createIndex("second")
+	for i := range w.disk {
+		if w.disk[i].Kind == log.KindCreateIndex {
+			n, err := decodeEntry(w.disk[i].Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.owner = 0
+			w.disk[i].Body = n.record(log.KindCreateIndex, w.disk[i].Collection).Body
+		}
+	}
+	w.boot()
+	w.settle()
+	before := w.numbers()
+	if before["first"] == 0 || before["second"] == 0 || before["first"] == before["second"] {
+		t.Fatalf("numbers %v, want two of their own", before)
+	}
+	for name, e := range map[string]*Engine{"the log": w.replay(nil), "a checkpoint": w.replay(w.checkpoint())} {
+		w.start(e)
+		w.settle()
+		if after := w.numbers(); !maps.Equal(before, after) {
+			t.Errorf("started from %s: numbers %v, before %v", name, after, before)
+		}
+	}
+}
