@@ -25,7 +25,7 @@ var (
 		wire.ReasonDamagedRecord: "damaged-record", wire.ReasonStorage: "storage",
 		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
 		wire.ReasonFileLost: "file-lost", wire.ReasonKeysOlder: "keys-older", wire.ReasonAdrift: "directory-moved",
-		wire.ReasonReadFailed: "read-failed",
+		wire.ReasonReadFailed: "read-failed", wire.ReasonNewAdmin: "new-administrator",
 	}
 	stateNames = map[wire.IndexState]string{
 		wire.IndexNotShown: "not-shown", wire.IndexStarting: "starting", wire.IndexBuilding: "building", wire.IndexServing: "serving",

@@ -49,13 +49,14 @@ import (
 
 // Config says what a Core works on.
 type Config struct {
-	Dir     string           // data directory; made if it is not there
-	Listen  string           // TCP address
-	RootKey string           // file; made with a new store if it is not there
-	Admin   access.Principal // the first administrator of a new store
-	Anchor  wire.Head        // the head that was anchored last; LSN 0: none
-	Accept  bool             // serve a store that lacks what was written to it, this once
-	Control *net.UnixConn    // SOCK_SEQPACKET, to the host
+	Dir      string           // data directory; made if it is not there
+	Listen   string           // TCP address
+	RootKey  string           // file; made with a new store if it is not there
+	Admin    access.Principal // the first administrator of a new store
+	NewAdmin access.Principal // to be the only administrator from this start on; zero: all stay
+	Anchor   wire.Head        // the head that was anchored last; LSN 0: none
+	Accept   bool             // serve a store that lacks what was written to it, this once
+	Control  *net.UnixConn    // SOCK_SEQPACKET, to the host
 }
 
 // ErrOlder says that a store is not what its anchor remembers.
@@ -173,7 +174,8 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 	if s.log, err = log.Open(st, root, random, nil); err != nil {
 		return err
 	}
-	cfg.Maker, cfg.History, cfg.Admin, cfg.Now = identity.NewMaker(s.log.Keys().Identity()), s.log, s.Admin, time.Now()
+	cfg.Maker, cfg.History, cfg.Now = identity.NewMaker(s.log.Keys().Identity()), s.log, time.Now()
+	cfg.Admin, cfg.NewAdmin = s.Admin, s.NewAdmin
 	var damage error
 	for _, n := range s.log.Checkpoints() {
 		err = retry(func() error {

@@ -75,6 +75,9 @@ func (h *host) coreArgs() []string {
 	if h.trial != nil && h.trial.accept {
 		return append(args, "-accept-loss")
 	}
+	if h.trial != nil && h.trial.admin != [32]byte{} {
+		args = append(args, "-new-admin", hex.EncodeToString(h.trial.admin[:]))
+	}
 	if h.keeper != nil {
 		head := h.keeper.head()
 		args = append(args, "-anchor", hex.EncodeToString(head[:]))

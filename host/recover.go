@@ -13,8 +13,10 @@ import (
 // it ends as soon as that is done, in order.
 type trial struct {
 	accept bool               // let the Core serve a store that lacks what its anchor remembers
+	admin  [32]byte           // to be made the only administrator; zero: nobody
 	end    context.CancelFunc // asks the Core to stop
-	ready  bool               // the store was verified
+	ready  bool               // the store was verified, and the administrator is made for good
+	key    [32]byte           // the Core's
 	wrote  bool               // and the record that it was accepted is durable
 	failed bool               // a write was refused, by which that record may be lost
 }
@@ -25,7 +27,7 @@ type trial struct {
 func (t *trial) saw(m control.Message) {
 	switch {
 	case m.Type == control.Ready:
-		t.ready = true
+		t.ready, t.key = true, m.Key
 	case m.Type == control.Counters && len(m.Values) > control.Synced:
 		t.wrote = t.wrote || m.Values[control.Synced] > 0
 	case m.Type == control.Event && m.Reason == wire.ReasonStorage:
@@ -82,16 +84,59 @@ func AcceptLoss(ctx context.Context, cfg Config) error {
 	return nil
 }
 
+// NewAdmin makes a principal the only administrator of a store, for an operator who
+// lost the keys of all others, and returns the Core's key. The Core records an alert. The
+// store has to have what its anchor remembers, if one is given, and the anchor then
+// remembers the change. An error that is ErrRefused says that nothing was changed.
+func NewAdmin(ctx context.Context, cfg Config, admin [32]byte) (coreKey [32]byte, err error) {
+	h, err := newHost(cfg)
+	if err != nil {
+		return coreKey, err
+	}
+	if h.Anchor != "" {
+		err = h.recallStore(ctx)
+	} else {
+		err = Find(h.Dir)
+	}
+	if err != nil {
+		return coreKey, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	t := &trial{admin: admin}
+	if err := h.try(ctx, t); errors.Is(err, errLocked) {
+		return coreKey, fmt.Errorf("%w: %w: stop the server", ErrRefused, err)
+	} else if err != nil {
+		return coreKey, err
+	}
+	if t.failed || !t.ready {
+		return coreKey, errors.New("the disk refused the record of the new administrator")
+	}
+	if h.keeper == nil {
+		return t.key, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastWithin)
+	defer cancel()
+	if err := h.keeper.store(ctx); err != nil {
+		h.log.Error("the anchor lacks the record of the new administrator; 'motte serve' writes it", "error", err)
+	}
+	return t.key, nil
+}
+
+// Find is an error if there is no store in a directory.
+func Find(dir string) error {
+	h := host{Config: Config{Dir: dir}}
+	empty, err := h.empty()
+	if err == nil && empty {
+		err = fmt.Errorf("there is no store in %s", dir)
+	}
+	return err
+}
+
 // recallStore opens the anchor of a store that is there, and reads it.
 func (h *host) recallStore(ctx context.Context) (err error) {
 	if h.Anchor == "" {
 		return errors.New("no anchor is given")
 	}
-	empty, err := h.empty()
-	if err == nil && empty {
-		err = fmt.Errorf("there is no store in %s", h.Dir)
-	}
-	if err != nil {
+	if err := Find(h.Dir); err != nil {
 		return err
 	}
 	if h.keeper, err = h.openKeeper(); err != nil {
@@ -107,8 +152,10 @@ func (h *host) try(ctx context.Context, t *trial) error {
 	defer end()
 	t.end = end
 	h.trial = t
-	if err := h.prepareAdmin(); err != nil {
-		return err
+	if t.admin == [32]byte{} { // else the profile that is there may be what was lost
+		if err := h.prepareAdmin(); err != nil {
+			return err
+		}
 	}
 	if err := h.supervise(trying); err != nil {
 		return err

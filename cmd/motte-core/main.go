@@ -32,6 +32,7 @@ func main() {
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "address to listen on")
 	flags.StringVar(&cfg.RootKey, "root-key", "", "file with the root key (default: root.key in the data directory)")
 	admin := flags.String("admin", "", "first administrator of a new store: SHA-256 of its public key, in hexadecimal")
+	newAdmin := flags.String("new-admin", "", "principal that is to be the only administrator from this start on, likewise")
 	anchor := flags.String("anchor", "", "head that the store's anchor remembers, in hexadecimal")
 	flags.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks what was written to it, and record an alert")
 	fd := flags.Uint("control-fd", 3, "descriptor of the channel to the host")
@@ -44,6 +45,14 @@ func main() {
 		os.Exit(control.ExitUsage)
 	}
 	cfg.Admin = access.Principal(id)
+	if *newAdmin != "" {
+		id, err := hex.DecodeString(*newAdmin)
+		if err != nil || len(id) != len(cfg.NewAdmin) {
+			fmt.Fprintln(os.Stderr, "motte-core: -new-admin is no principal")
+			os.Exit(control.ExitUsage)
+		}
+		cfg.NewAdmin = access.Principal(id)
+	}
 	if *anchor != "" {
 		p, errHex := hex.DecodeString(*anchor)
 		if cfg.Anchor, err = wire.DecodeHead(p); errors.Join(err, errHex) != nil {

@@ -22,12 +22,13 @@ type acceptedLossView struct {
 func (a *app) recover() *cobra.Command {
 	// The Core is started to look and to record, not for clients.
 	cfg := host.Config{Listen: "127.0.0.1:0"}
-	var acceptLoss, yes bool
+	var acceptLoss, newAdmin, yes bool
+	var made newAdminFile
 	cmd := a.leaf(&cobra.Command{
 		Use:   "recover",
-		Short: "Make a store that is refused one that is served again",
-		Long: `Make a store that 'motte serve' refuses one that it serves again. The server has to be
-stopped.
+		Short: "Go on with a store that is refused, or that has lost its administrators",
+		Long: `Make a store that 'motte serve' refuses one that it serves again, or give one a new
+administrator. The server has to be stopped.
 
 With --accept-loss: go on with a store that its anchor does not know. 'motte serve' ends
 with exit code 8 if the store lacks what its anchor remembers: somebody put an older copy
@@ -41,8 +42,17 @@ the meantime is there again. If the right store is somewhere else, put it in its
 
 What is known about both is printed first. Then an alert, loss-accepted, is recorded in the
 log for good, and the anchor remembers the head of what is there. Clients notice as well that
-the store went back, and each accepts that for itself: 'motte head accept'.`,
-		Example: `  motte recover --dir store --anchor file:/mnt/other/motte.head --accept-loss
+the store went back, and each accepts that for itself: 'motte head accept'.
+
+With --new-admin: the profiles of all administrators are lost, or stolen. A key is made, and
+its owner is the only administrator of the server from then on; the profile is --out. All
+other administrators lose the right admin on the server. They stay principals, with their
+objects and their rights in collections: remove those whose keys were stolen ('motte
+principal remove'). This takes the root key, and an alert, new-administrator, is
+recorded in the log for good. Give --anchor as 'motte serve' is given it: then a store that
+went back is not changed. If the command was cut short, run it again.`,
+		Example: `  motte recover --dir store --new-admin
+  motte recover --dir store --anchor file:/mnt/other/motte.head --accept-loss
   motte recover --dir /var/lib/motte --root-key /run/keys/motte --anchor tpm:/dev/tpmrm0 --accept-loss --yes`,
 	}, func(ctx context.Context, _ []string) error {
 		// What the Core says comes back as an error, or is what was asked for.
@@ -50,16 +60,24 @@ the store went back, and each accepts that for itself: 'motte head accept'.`,
 		switch {
 		case cfg.Dir == "":
 			return usage("--dir is missing: the directory of the store")
+		case acceptLoss && newAdmin:
+			return usage("either --accept-loss or --new-admin, one after the other")
 		case acceptLoss:
 			return a.acceptLoss(ctx, cfg, yes)
+		case newAdmin:
+			return a.newAdmin(ctx, cfg, made, yes)
 		}
-		return usage("say what to do: --accept-loss, see 'motte help recover'")
+		return usage("say what to do: --accept-loss or --new-admin, see 'motte help recover'")
 	})
 	f := cmd.Flags()
 	f.StringVar(&cfg.Dir, "dir", "", "data directory `DIR`")
 	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
 	f.StringVar(&cfg.Anchor, "anchor", "", anchorUsage)
 	f.BoolVar(&acceptLoss, "accept-loss", false, "go on with a store that its anchor does not know")
+	f.BoolVar(&newAdmin, "new-admin", false, "make a new administrator, the only one of the server")
+	f.StringVar(&made.path, "out", "", "`FILE` for the new administrator's profile (default: admin.profile in the data directory)")
+	f.BoolVar(&made.replace, "replace", false, "let --out replace a file that is there")
+	f.StringVar(&made.address, "address", "127.0.0.1:7433", "`HOST:PORT` at which the new administrator reaches the server")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
 	return cmd

@@ -144,6 +144,7 @@ index built anew, or when the disk gives back something else than was written:
   loss-accepted      the operator accepted a store that lacks what was written to it
   read-failed        the disk did not give a stored record back; it may be as it was written.
                      SEGMENT and OFFSET say where; at most one alert a minute
+  new-administrator  the operator made a new administrator of the server, and all others ceased to be one
 
 The time is that of a clock which the host controls.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {

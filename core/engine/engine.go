@@ -46,6 +46,7 @@ type Config struct {
 	Random     log.Random
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
+	NewAdmin   access.Principal // to be the only one from this start on; zero: all stay
 	KeyInStore bool             // for status: the root key lies beside the data
 	Notes      []wire.Reason    // alerts to be recorded at the start
 	Now        time.Time
@@ -150,6 +151,10 @@ func (e *Engine) Start(now time.Time, at log.Position) {
 	e.Tick(now)
 	for _, r := range e.Notes {
 		e.Note(r)
+	}
+	if e.NewAdmin != (access.Principal{}) {
+		e.takeOver(e.NewAdmin)
+		return
 	}
 	e.open()
 }
@@ -375,12 +380,16 @@ func (e *Engine) alertAt(reason wire.Reason, entry mapping.Entry) {
 	e.alert(a)
 }
 
-// alert records an alert, in the log if that takes it, and tells the host's operator
-// its reason.
-func (e *Engine) alert(a wire.Alert) {
+// raise tells the host's operator the reason of an alert, and returns its record.
+func (e *Engine) raise(a wire.Alert) log.Record {
 	a.Time = e.Now.Unix()
 	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
-	rec := log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
+	return log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
+}
+
+// alert raises an alert, and records it in the log if that takes it.
+func (e *Engine) alert(a wire.Alert) {
+	rec := e.raise(a)
 	if e.readOnly {
 		_ = e.apply(&rec, log.Location{}, nil) // so that it is known until the next start
 	}

@@ -125,8 +125,9 @@ const (
 	ReasonKeysOlder       Reason = 13 // older data keys were put back, and with them some that had been destroyed
 	ReasonAdrift          Reason = 14 // the data directory was moved or replaced, or another Core writes in it: no records are written
 	ReasonReadFailed      Reason = 15 // the disk did not give a stored record back, though it was asked again
+	ReasonNewAdmin        Reason = 16 // the operator made a new administrator, the only one of the server
 
-	LastReason = ReasonReadFailed // no reason has a higher number
+	LastReason = ReasonNewAdmin // no reason has a higher number
 )
 
 // Alert is one entry of the record of alerts, which is part of the sealed log.

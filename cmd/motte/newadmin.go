@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"motte/client"
+	"motte/core/log"
+	"motte/host"
+)
+
+// newAdminFile is where the profile of a new administrator goes.
+type newAdminFile struct {
+	path    string
+	replace bool // a file that is there
+	address string
+}
+
+// making is where the profile lies until the Core knows its key. A run that was cut short
+// leaves it there, and the next run goes on with that key: the Core may know it already.
+func (f newAdminFile) making() string { return f.path + ".recovered" }
+
+// newAdmin makes a new administrator, the only one of the server. Its key is on disk, whole,
+// before the Core hears of it.
+func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, yes bool) error {
+	if out.path == "" {
+		out.path = filepath.Join(cfg.Dir, "admin.profile")
+	}
+	if _, _, err := net.SplitHostPort(out.address); err != nil {
+		return usage("--address %q is not HOST:PORT", out.address)
+	}
+	if err := errors.Join(host.Find(cfg.Dir), out.free()); err != nil {
+		return err
+	}
+	question := "This makes a new administrator of the server. All others lose the right to administer it. Go on?"
+	if err := a.confirm(ctx, yes, question); err != nil {
+		return err
+	}
+	p, err := out.make()
+	if err != nil {
+		return fmt.Errorf("make the profile: %w", err)
+	}
+	key, err := host.NewAdmin(ctx, cfg, p.Principal())
+	if errors.Is(err, host.ErrRefused) { // the Core never heard of this key
+		return runs(errors.Join(err, os.Remove(out.making())))
+	}
+	if err != nil {
+		return runs(fmt.Errorf("%w; run the command again: it goes on with the key in %s", err, out.making()))
+	}
+	p.Address, p.CoreKey = out.address, key[:]
+	if err := out.place(p); err != nil {
+		return fmt.Errorf("the administrator is made, and its key is in %s: %w", out.making(), err)
+	}
+	if err := a.done(newProfile(out.path, p), "The only administrator of the server is %s now; its profile is %s.", identifier(p.Principal()), out.path); err != nil {
+		return err
+	}
+	a.note("Those before keep their objects, and their rights in collections. If a key was stolen: motte principal remove NAME")
+	return nil
+}
+
+// free is an error if there is a file that must not be replaced.
+func (f newAdminFile) free() error {
+	if _, err := os.Lstat(f.path); !errors.Is(err, os.ErrNotExist) && !f.replace {
+		return errors.Join(err, fmt.Errorf("%s is there: say --out OTHER, or --replace if nobody needs the key in it", f.path))
+	}
+	return nil
+}
+
+// make makes the key, or takes that of a run that was cut short.
+func (f newAdminFile) make() (*client.Profile, error) {
+	p, err := client.ReadProfile(f.making())
+	if errors.Is(err, os.ErrNotExist) {
+		if p, err = makeKey(f.making(), client.Profile{}); err == nil {
+			err = log.SyncPath(filepath.Dir(f.making()))
+		}
+	}
+	return p, err
+}
+
+// place gives the profile its name. It replaces a file only if that was asked for, also one
+// that somebody has made in the meantime.
+func (f newAdminFile) place(p *client.Profile) error {
+	if err := p.Replace(f.making()); err != nil {
+		return err
+	}
+	if err := f.free(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.making(), f.path); err != nil {
+		return err
+	}
+	return log.SyncPath(filepath.Dir(f.path))
+}
