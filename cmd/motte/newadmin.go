@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"motte/client"
-	"motte/core/log"
 	"motte/host"
 )
 
@@ -74,9 +73,7 @@ func (f newAdminFile) free() error {
 func (f newAdminFile) make() (*client.Profile, error) {
 	p, err := client.ReadProfile(f.making())
 	if errors.Is(err, os.ErrNotExist) {
-		if p, err = makeKey(f.making(), client.Profile{}); err == nil {
-			err = log.SyncPath(filepath.Dir(f.making()))
-		}
+		return makeKey(f.making(), client.Profile{})
 	}
 	return p, err
 }
@@ -84,14 +81,12 @@ func (f newAdminFile) make() (*client.Profile, error) {
 // place gives the profile its name. It replaces a file only if that was asked for, also one
 // that somebody has made in the meantime.
 func (f newAdminFile) place(p *client.Profile) error {
-	if err := p.Replace(f.making()); err != nil {
+	write := p.Write
+	if f.replace {
+		write = p.Replace
+	}
+	if err := write(f.path); err != nil {
 		return err
 	}
-	if err := f.free(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.making(), f.path); err != nil {
-		return err
-	}
-	return log.SyncPath(filepath.Dir(f.path))
+	return os.Remove(f.making())
 }
