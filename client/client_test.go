@@ -297,7 +297,15 @@ func TestProfileFile(t *testing.T) {
 	if _, err := ReadProfile(path); err == nil {
 		t.Error("a profile that others can read was accepted")
 	}
-	for _, text := range []string{"", "motte-profile-v2\n", "motte-profile-v1\n", "motte-profile-v1\nclient-key 12\n", "motte-profile-v1\nwhat is this\n"} {
+	good := string(p.Marshal())
+	for _, text := range []string{"\ufeff" + good, strings.ReplaceAll(good, "\n", "\r\n"), good + "\n# a comment\n#another\n"} {
+		if got, err := ParseProfile([]byte(text)); err != nil || got.Address != p.Address {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{good + "address a:1\n", good + "Address a:1\n", "motte-profile-v1\naddress\n" + strings.TrimPrefix(good, "motte-profile-v1\n"),
+		good + "core-key \n", good + strings.Repeat("#", 1<<17),
+		"", "motte-profile-v2\n", "motte-profile-v1\n", "motte-profile-v1\nclient-key 12\n", "motte-profile-v1\nwhat is this\n"} {
 		if _, err := ParseProfile([]byte(text)); err == nil {
 			t.Errorf("%q was accepted", text)
 		}

@@ -55,39 +55,62 @@ func ReadProfile(path string) (*Profile, error) {
 // HeadFileOf is where the head of the log is kept for the profile in a file.
 func HeadFileOf(profile string) HeadFile { return HeadFile(profile + ".head") }
 
-// ParseProfile reads the text of a profile file.
+// ParseProfile reads the text of a profile file. Each key may be there once, and
+// has a value.
 func ParseProfile(text []byte) (*Profile, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put a byte order mark there
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	if !lines.Scan() || lines.Text() != profileMagic {
 		return nil, fmt.Errorf("this is no profile of version 1: it must begin with %q", profileMagic)
 	}
-	p := &Profile{}
+	p, given := &Profile{}, make(map[string]bool)
 	for lines.Scan() {
-		key, value, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
-		switch key {
-		case "", "#":
-		case "address":
-			p.Address = value
-		case "core-key":
-			k, err := hex.DecodeString(value)
-			if err != nil || len(k) != ed25519.PublicKeySize {
-				return nil, errors.New("core-key is not 64 hexadecimal digits")
-			}
-			p.CoreKey = k
-		case "client-key":
-			k, err := hex.DecodeString(value)
-			if err != nil || len(k) != ed25519.SeedSize {
-				return nil, errors.New("client-key is not 64 hexadecimal digits")
-			}
-			p.Key = ed25519.NewKeyFromSeed(k)
-		default:
-			return nil, fmt.Errorf("unknown key %q", key)
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || line[0] == '#' {
+			continue
 		}
+		key, value, _ := strings.Cut(line, " ")
+		if given[key] {
+			return nil, fmt.Errorf("%s is given twice", key)
+		}
+		given[key] = true
+		if err := p.set(key, strings.TrimSpace(value)); err != nil {
+			return nil, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
 	}
 	if p.Key == nil {
 		return nil, errors.New("it has no client-key")
 	}
-	return p, lines.Err()
+	return p, nil
+}
+
+// set takes the value of a key from a file.
+func (p *Profile) set(key, value string) error {
+	switch key {
+	case "address":
+		if value == "" {
+			return errors.New("address is empty: leave the line out if it is not known yet")
+		}
+		p.Address = value
+	case "core-key":
+		k, err := hex.DecodeString(value)
+		if err != nil || len(k) != ed25519.PublicKeySize {
+			return errors.New("core-key is not 64 hexadecimal digits")
+		}
+		p.CoreKey = k
+	case "client-key":
+		k, err := hex.DecodeString(value)
+		if err != nil || len(k) != ed25519.SeedSize {
+			return errors.New("client-key is not 64 hexadecimal digits")
+		}
+		p.Key = ed25519.NewKeyFromSeed(k)
+	default:
+		return fmt.Errorf("unknown key %q", key)
+	}
+	return nil
 }
 
 // Complete reports whether the profile says where the Core is and who it is;
