@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -122,7 +123,7 @@ always go on: so a quota may be lower than the present size.`,
 	})
 	cmd.Flags().Var(&bytes, "bytes", "the most bytes: 64MiB, 10GiB")
 	cmd.Flags().Lookup("bytes").DefValue = "" // none: a limit that is not given stays
-	cmd.Flags().Uint64Var(&objects, "objects", 0, "the most objects")
+	cmd.Flags().Var(whole[uint64]{&objects, 0, math.MaxUint64}, "objects", "the most objects")
 	return cmd
 }
 

@@ -15,15 +15,21 @@ import (
 // connectWithin bounds how long a server may take to answer at first.
 const connectWithin = 15 * time.Second
 
+var errNoProfile = usage("no profile: pass --profile FILE or set MOTTE_PROFILE; 'motte serve' writes DIR/admin.profile")
+
 // profilePath is the file of the profile to use.
 func (a *app) profilePath() (string, error) {
 	if a.profile != "" {
 		return a.profile, nil
 	}
-	if path := os.Getenv("MOTTE_PROFILE"); path != "" {
+	path, set := os.LookupEnv("MOTTE_PROFILE")
+	switch {
+	case path != "":
 		return path, nil
+	case set:
+		return "", usage("MOTTE_PROFILE is set, and empty: name a file, unset it, or pass --profile FILE")
 	}
-	return "", usage("no profile: pass --profile FILE or set MOTTE_PROFILE; 'motte serve' writes DIR/admin.profile")
+	return "", errNoProfile
 }
 
 func (a *app) readProfile() (*client.Profile, error) {
@@ -39,6 +45,9 @@ func (a *app) readProfile() (*client.Profile, error) {
 		return nil, err
 	case !p.Complete():
 		return nil, fmt.Errorf("profile %s does not say where the server is; ask its administrator, then run: motte profile set %s --address A --core-key K", path, path)
+	}
+	if err := checkAddress(p.Address); err != nil {
+		return nil, fmt.Errorf("profile %s: the address is %q, and %w; run: motte profile set %s --address A", path, p.Address, err, path)
 	}
 	return p, nil
 }

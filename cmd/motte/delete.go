@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +75,8 @@ func (d *deletion) check() error {
 		return usage("--where and a predicate belong together: --where by_age '< 18'")
 	case d.ifIdentity != "" && d.name == "":
 		return usage("--if-identity is about a name: --name is missing")
+	case d.where != "" && strings.TrimSpace(*d.predicate) == "":
+		return usage("the predicate is empty, which would delete every object of the index: say so with 'all', or '*' if its Task is text")
 	case d.where != "":
 		return argument("INDEX", d.where)
 	}

@@ -62,6 +62,10 @@ without which a Task is not started, or an anchor that was named can't be used.`
 		Example: `  motte doctor
   motte doctor --dir /var/lib/motte --anchor file:/mnt/other/motte.head`,
 	}, func(ctx context.Context, _ []string) error {
+		profile, err := a.profilePath()
+		if err != nil && !errors.Is(err, errNoProfile) {
+			return err
+		}
 		bin, err := host.Bin()
 		if err != nil {
 			return err
@@ -72,8 +76,8 @@ without which a Task is not started, or an anchor that was named can't be used.`
 		if dir != "" {
 			checks = append(checks, storeChecks(dir)...)
 		}
-		if path, err := a.profilePath(); err == nil {
-			checks = append(checks, headCheck(path))
+		if profile != "" {
+			checks = append(checks, headCheck(profile))
 		}
 		if err := a.printChecks(checks); err != nil {
 			return err

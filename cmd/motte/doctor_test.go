@@ -92,7 +92,7 @@ func printed(t *testing.T, list []checkView) string {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	if err := (&app{stdout: out}).printChecks(list); err != nil {
+	if err := (&app{stdout: &output{file: out}}).printChecks(list); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)

@@ -1,16 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"motte/client"
 	"motte/client/frames"
+	"motte/core/wire"
 )
 
 func (a *app) index() *cobra.Command {
@@ -27,7 +28,8 @@ func (a *app) indexCreate() *cobra.Command {
 	var x client.Index
 	var config, dataType string
 	var wait, noWait bool
-	cmd := a.leaf(&cobra.Command{
+	var cmd *cobra.Command
+	cmd = a.leaf(&cobra.Command{
 		Use:   "create COLLECTION NAME",
 		Short: "Make an index, and wait until it answers",
 		Long: `Make an index, and wait until it answers. What there is to configure is the Task's
@@ -42,6 +44,9 @@ Without a path the whole input is indexed. The input is the object, or with
   motte index create people by_text --task text --config @text.json --ordered
   motte index create events by_time --task ordered --type time --attribute`,
 	}, func(ctx context.Context, args []string) error {
+		if wait && noWait && cmd.Flags().Changed("wait") {
+			return usage("--wait and --no-wait exclude each other")
+		}
 		if x.Task == "" {
 			return usage("--task is missing: see 'motte task list'")
 		}
@@ -52,7 +57,7 @@ Without a path the whole input is indexed. The input is the object, or with
 		if x.Type, err = client.ParseType(dataType); err != nil {
 			return usage("--type: %v", err)
 		}
-		if x.Config, err = configuration(config); err != nil {
+		if x.Config, err = a.configuration(config); err != nil {
 			return err
 		}
 		c, err := a.connect(ctx)
@@ -76,12 +81,24 @@ Without a path the whole input is indexed. The input is the object, or with
 }
 
 // configuration reads what --config names.
-func configuration(s string) ([]byte, error) {
-	file, ok := strings.CutPrefix(s, "@")
-	if !ok {
-		return []byte(s), nil
+func (a *app) configuration(s string) ([]byte, error) {
+	text := []byte(s)
+	if file, ok := strings.CutPrefix(s, "@"); ok {
+		if file == "" {
+			return nil, usage("--config %q: the name of the file is missing", s)
+		}
+		var err error
+		if text, err = a.readText(file, wire.MaxSubQuery); err != nil {
+			return nil, fmt.Errorf("--config: %w", err)
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, usage("--config: %s is empty: leave the flag out if there is no configuration", file)
+		}
 	}
-	return os.ReadFile(file)
+	if len(text) > wire.MaxSubQuery {
+		return nil, usage("--config has more than %s", size(wire.MaxSubQuery))
+	}
+	return text, nil
 }
 
 func (a *app) createIndex(ctx context.Context, c *client.Client, collection, index string, x client.Index, wait bool) error {

@@ -22,6 +22,7 @@ type exportedView struct {
 	Made       time.Time `json:"made"`
 	Recipients int       `json:"recipients"`
 	Out        string    `json:"out,omitempty"` // standard output, if it is missing
+	OutBase64  []byte    `json:"out_base64,omitempty"`
 }
 
 func (a *app) key() *cobra.Command {
@@ -60,6 +61,9 @@ copy of the store. So after 'motte principal remove --erase' make a new one, and
 		if c.rootKey == "" {
 			c.rootKey = filepath.Join(c.dir, "root.key")
 		}
+		if c.out == toStream {
+			c.out = ""
+		}
 		return a.exportKeys(&c)
 	})
 	f := cmd.Flags()
@@ -67,7 +71,7 @@ copy of the store. So after 'motte principal remove --erase' make a new one, and
 	f.StringVar(&c.rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
 	f.StringArrayVar(&c.recipients, "recipient", nil, "`RECIPIENT` to encrypt to; may be given several times")
 	f.StringArrayVar(&c.files, "recipients-file", nil, "`FILE` with recipients, one on a line; may be given several times")
-	f.StringVar(&c.out, "out", "", "`FILE` to make (default: standard output)")
+	f.StringVar(&c.out, "out", "", "`FILE` to make (default, and -: standard output)")
 	f.BoolVar(&c.armor, "armor", false, "write text, not bytes")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
 	return cmd
@@ -90,7 +94,8 @@ func (a *app) exportKeys(c *exporting) error {
 		return err
 	}
 	store := keys.Store()
-	v := exportedView{hex.EncodeToString(store[:]), identifier(keys.CoreKey()), keys.Made, len(to), c.out}
+	v := exportedView{Store: hex.EncodeToString(store[:]), CoreKey: identifier(keys.CoreKey()), Made: keys.Made, Recipients: len(to)}
+	v.Out, v.OutBase64 = textOrBytes(c.out)
 	if c.out == "" {
 		_, err := a.stdout.Write(text.Bytes())
 		return err
@@ -104,7 +109,7 @@ func (a *app) exportKeys(c *exporting) error {
 func (a *app) parseRecipients(c *exporting) (list []age.Recipient, err error) {
 	lines := c.recipients
 	for _, path := range c.files {
-		p, err := a.readAll(path, maxIdentity)
+		p, err := a.readText(path, maxIdentity)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
-	"net"
 
 	"github.com/spf13/cobra"
 
@@ -15,15 +14,18 @@ import (
 
 // profileView is what may be shown of a profile.
 type profileView struct {
-	Profile   string `json:"profile"`
-	Address   string `json:"address,omitempty"`
-	CoreKey   string `json:"core_key,omitempty"`
-	PublicKey string `json:"public_key"`
-	Principal string `json:"principal"`
+	Profile       string `json:"profile,omitempty"` // file
+	ProfileBase64 []byte `json:"profile_base64,omitempty"`
+	Address       string `json:"address,omitempty"`
+	CoreKey       string `json:"core_key,omitempty"`
+	PublicKey     string `json:"public_key"`
+	Principal     string `json:"principal"`
 }
 
 func newProfile(path string, p *client.Profile) profileView {
-	return profileView{path, p.Address, hex.EncodeToString(p.CoreKey), publicKey(p), identifier(p.Principal())}
+	v := profileView{Address: p.Address, CoreKey: hex.EncodeToString(p.CoreKey), PublicKey: publicKey(p), Principal: identifier(p.Principal())}
+	v.Profile, v.ProfileBase64 = textOrBytes(path)
+	return v
 }
 
 func publicKey(p *client.Profile) string {
@@ -93,7 +95,7 @@ func (a *app) profileShow() *cobra.Command {
 		}
 		v := newProfile(path, p)
 		_, err = fmt.Fprintf(a.stdout, "profile     %s\naddress     %s\ncore-key    %s\npublic key  %s\nprincipal   %s\n",
-			v.Profile, orNone(v.Address), orNone(v.CoreKey), v.PublicKey, v.Principal)
+			path, orNone(v.Address), orNone(v.CoreKey), v.PublicKey, v.Principal)
 		return err
 	})
 }
@@ -118,7 +120,7 @@ func (a *app) profileArgument(args []string) (path string, p *client.Profile, er
 }
 
 func (a *app) profileSet() *cobra.Command {
-	var address, coreKey string
+	var server, coreKey string
 	cmd := a.leaf(&cobra.Command{
 		Use:   "set [FILE]",
 		Short: "Say in a profile where the server is, and what the Core's key is",
@@ -131,14 +133,11 @@ can write to.`,
 		if err != nil {
 			return err
 		}
-		if address == "" && coreKey == "" {
+		if server == "" && coreKey == "" {
 			return usage("--address or --core-key is missing")
 		}
-		if address != "" {
-			if _, _, err := net.SplitHostPort(address); err != nil {
-				return usage("--address %q is not HOST:PORT", address)
-			}
-			p.Address = address
+		if server != "" {
+			p.Address = server
 		}
 		if coreKey != "" {
 			key, err := parseHex(coreKey)
@@ -152,7 +151,7 @@ can write to.`,
 		}
 		return a.done(newProfile(path, p), "%s is for %s.", path, orNone(p.Address))
 	})
-	cmd.Flags().StringVar(&address, "address", "", "`HOST:PORT` of the server")
+	cmd.Flags().Var(address{to: &server}, "address", "`HOST:PORT` of the server")
 	cmd.Flags().StringVar(&coreKey, "core-key", "", "the Core's public `KEY`, 64 hexadecimal digits")
 	return cmd
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -38,6 +39,9 @@ With --name the object takes the place of the one that had the name before.`,
 		if err != nil {
 			return err
 		}
+		if rest := withoutMark(data); len(rest) < len(data) && json.Valid(rest) {
+			a.note("The object begins with a byte order mark, and is stored with it: an index does not take it for JSON.")
+		}
 		c, err := a.connect(ctx)
 		if err != nil {
 			return err
@@ -48,7 +52,8 @@ With --name the object takes the place of the one that had the name before.`,
 			return fmt.Errorf("collection %s: %w", args[0], err)
 		}
 		if a.json {
-			return a.emit(putView{identifier(r.Identity), name, r.NotIndexed})
+			text, raw := textOrBytes(name)
+			return a.emit(putView{identifier(r.Identity), text, raw, r.NotIndexed})
 		}
 		if r.NotIndexed {
 			a.note("The object is stored, but at least one index does not take its input.")
@@ -68,6 +73,7 @@ With --name the object takes the place of the one that had the name before.`,
 type putView struct {
 	ID         string `json:"id"`
 	Name       string `json:"name,omitempty"`
+	NameBase64 []byte `json:"name_base64,omitempty"`
 	NotIndexed bool   `json:"not_indexed"`
 }
 
@@ -93,11 +99,16 @@ func putOptions(name string, attributes []string, absent bool, identity string) 
 		}
 		options = append(options, client.IfIdentity(id))
 	}
+	given := make(map[string]bool)
 	for _, s := range attributes {
 		index, value, ok := strings.Cut(s, "=")
 		if !ok {
 			return nil, usage("--attribute %q is not INDEX=VALUE", s)
 		}
+		if given[index] {
+			return nil, usage("--attribute gives the index %s two inputs: it takes one", index)
+		}
+		given[index] = true
 		if err := argument("INDEX", index); err != nil {
 			return nil, err
 		}
@@ -136,6 +147,11 @@ func (a *app) get() *cobra.Command {
 	cmd := a.leaf(&cobra.Command{
 		Use:   "get COLLECTION",
 		Short: "Print an object",
+		Long: `Print an object, its exact bytes; on a terminal only if it is text that can do it no harm.
+
+With --out the file is there whole or not at all, and only you can read it, also if there was
+one before. A link stays, and the file that it points to is replaced; a pipe or a device is
+written to.`,
 		Example: `  motte get people --name ada
   motte get photos --id 6f1c… --out ada.jpg`,
 	}, func(ctx context.Context, args []string) error {
@@ -168,16 +184,31 @@ func (a *app) get() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "`NAME` of the object")
 	f.StringVar(&identity, "id", "", "identity `ID` of the object")
-	f.StringVar(&out, "out", "", "`FILE` to write it to, readable for you alone")
+	f.StringVar(&out, "out", "", "`FILE` to write it to, readable for you alone (-: standard output)")
 	return cmd
+}
+
+// gotView is an object that went into a file, for programs.
+type gotView struct {
+	ID         string `json:"id"`
+	Name       string `json:"name,omitempty"`
+	NameBase64 []byte `json:"name_base64,omitempty"`
+	Out        string `json:"out,omitempty"`
+	OutBase64  []byte `json:"out_base64,omitempty"`
 }
 
 // show writes an object to a file, or prints it as it is. What could harm a
 // terminal is not printed on one.
 func (a *app) show(o client.Object, out string) error {
 	switch {
-	case out != "":
-		return os.WriteFile(out, o.Data, 0o600)
+	case out != "" && out != toStream:
+		if err := a.writeOut(out, o.Data); err != nil || !a.json {
+			return err
+		}
+		v := gotView{ID: identifier(o.Identity)}
+		v.Name, v.NameBase64 = textOrBytes(o.Name)
+		v.Out, v.OutBase64 = textOrBytes(out)
+		return a.emit(v)
 	case a.json:
 		return a.emit(newObject(o))
 	case isTerminal(a.stdout) && !printable(o.Data, "\t\n"):

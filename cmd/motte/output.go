@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,13 +18,79 @@ import (
 	"motte/client"
 )
 
+// output is standard output. It remembers the first write that failed, so that no
+// command, help or completion ends well without its result. A pipe that nobody reads
+// any more ends the process without a word, as it ends others: Go's runtime sees to that.
+type output struct {
+	file *os.File
+	err  error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.file.Write(p)
+	if err != nil {
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		err = fmt.Errorf("write standard output: %w", err)
+	}
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
+
+// Fd is the descriptor.
+func (o *output) Fd() uintptr { return o.file.Fd() }
+
+// failed returns the first error of a write.
+func (o *output) failed() error { return o.err }
+
+// forget takes back that a write failed.
+func (o *output) forget() { o.err = nil }
+
+// sink is standard output for cobra, which would print an error of its own: that of
+// the output comes at the end.
+type sink struct{ *output }
+
+// Write implements io.Writer.
+func (s sink) Write(p []byte) (int, error) {
+	_, _ = s.output.Write(p)
+	return len(p), nil
+}
+
 // emit prints a result for programs: one JSON value on a line.
 func (a *app) emit(v any) error { return encode(a.stdout, v) }
 
 func encode(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(harmless(b.Bytes()))
+	return err
+}
+
+// harmless escapes the control characters that JSON may have as they are, from U+007F to
+// U+009F: a terminal obeys some of them. The value stays the same.
+func harmless(line []byte) []byte {
+	obeyed := func(r rune) bool { return r >= 0x7f && r <= 0x9f }
+	if !bytes.ContainsFunc(line, obeyed) {
+		return line
+	}
+	var b bytes.Buffer
+	for _, r := range string(line) {
+		if obeyed(r) {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
 }
 
 // done prints what was done: v for programs, the text for people.
@@ -68,7 +135,7 @@ func table[T any](a *app, items []T, header string, row func(T) []any) error {
 }
 
 // isTerminal reports whether a person sits behind a stream.
-func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+func isTerminal(f interface{ Fd() uintptr }) bool { return term.IsTerminal(int(f.Fd())) }
 
 // size writes a number of bytes for people.
 func size(n uint64) string {
@@ -102,16 +169,14 @@ func yes(on bool, name string) string {
 // identifier writes an identity, a principal or a key.
 func identifier(id [32]byte) string { return hex.EncodeToString(id[:]) }
 
-// oneLine returns an object as one line of text that can do a terminal no harm;
-// false if it isn't one.
-func oneLine(data []byte) ([]byte, bool) {
-	if json.Valid(data) && utf8.Valid(data) {
-		var b bytes.Buffer
-		if err := json.Compact(&b, data); err == nil {
-			return b.Bytes(), printable(b.Bytes(), "")
-		}
+// oneLine returns an object as one line, JSON compacted; false if it is more. For a
+// terminal it has to be text that can do it no harm.
+func oneLine(data []byte, terminal bool) (line []byte, ok bool) {
+	var b bytes.Buffer
+	if json.Compact(&b, data) == nil {
+		return b.Bytes(), !terminal || printable(b.Bytes(), "")
 	}
-	return data, printable(data, "\t")
+	return data, bytes.IndexByte(data, '\n') < 0 && (!terminal || printable(data, "\t"))
 }
 
 // printable reports whether data is text without control characters, except
@@ -147,10 +212,15 @@ func envelope(o client.Object) object {
 	if x.Base64 == nil {
 		x.Base64 = []byte{}
 	}
-	if utf8.ValidString(o.Name) {
-		x.Name = o.Name
-	} else {
-		x.NameBase64 = []byte(o.Name)
-	}
+	x.Name, x.NameBase64 = textOrBytes(o.Name)
 	return x
+}
+
+// textOrBytes divides what is mostly text, the name of an object or of a file, for
+// programs: JSON can't hold it if it is not UTF-8, and has its bytes in base64 then.
+func textOrBytes(s string) (text string, raw []byte) {
+	if utf8.ValidString(s) {
+		return s, nil
+	}
+	return "", []byte(s)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -45,14 +46,22 @@ func TestObjectsDoTerminalsNoHarm(t *testing.T) {
 		"Ångström":                "Ångström",
 		"":                        "",
 	} {
-		if line, ok := oneLine([]byte(data)); !ok || string(line) != want {
-			t.Errorf("%q is shown as %q, %v; want %q", data, line, ok, want)
+		for _, terminal := range []bool{true, false} {
+			if line, ok := oneLine([]byte(data), terminal); !ok || string(line) != want {
+				t.Errorf("%q is shown as %q, %v; want %q", data, line, ok, want)
+			}
 		}
 	}
-	for _, data := range []string{"two\nlines", "\x1b[2J", "{\"a\":\"\u009b2J\"}", "\x7f", "\xff"} {
-		if line, ok := oneLine([]byte(data)); ok {
+	for _, data := range []string{"\x1b[2J", "{\"a\":\"\u009b2J\"}", "\x7f", "\xff", "{\"a\":\"\xff\"}", "a\rb", "\x00"} {
+		if line, ok := oneLine([]byte(data), true); ok {
 			t.Errorf("%q is shown as %q; want it not shown", data, line)
 		}
+		if line, ok := oneLine([]byte(data), false); !ok || string(line) != data {
+			t.Errorf("%q goes into a pipe as %q, %v; want it as it is", data, line, ok)
+		}
+	}
+	if line, ok := oneLine([]byte("two\nlines"), false); ok {
+		t.Errorf("two lines are shown as %q; want them not shown", line)
 	}
 }
 
@@ -87,5 +96,21 @@ func TestWordsAreSetInLines(t *testing.T) {
 	text := wrap(strings.Fields("one two three four five sixsixsixsix"), 12)
 	if want := "  one two\n  three four\n  five\n  sixsixsixsix"; text != want {
 		t.Errorf("%q; want %q", text, want)
+	}
+}
+
+// TestJSONDoesTerminalsNoHarm: JSON may hold U+007F to U+009F as they are.
+func TestJSONDoesTerminalsNoHarm(t *testing.T) {
+	const name = "a\u009b2J\x7f\x1bé"
+	var b strings.Builder
+	if err := encode(&b, newObject(client.Object{Name: name, Data: []byte("\"\u009b2J\"")})); err != nil {
+		t.Fatal(err)
+	}
+	if !printable([]byte(b.String()), "\n") {
+		t.Errorf("%q has control characters", b.String())
+	}
+	var back object
+	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back.Name != name || string(back.Object) != `"\u009b2J"` {
+		t.Errorf("%q comes back as %q, %s, %v", b.String(), back.Name, back.Object, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -27,13 +26,14 @@ take either.`,
 // addedView is a principal that was added, and what the owner of its key needs.
 type addedView struct {
 	principalView
-	Profile string `json:"profile,omitempty"` // file
-	Address string `json:"address"`
-	CoreKey string `json:"core_key"`
+	Profile       string `json:"profile,omitempty"` // file
+	ProfileBase64 []byte `json:"profile_base64,omitempty"`
+	Address       string `json:"address"`
+	CoreKey       string `json:"core_key"`
 }
 
 func (a *app) principalAdd() *cobra.Command {
-	var out, key, address string
+	var out, key, server string
 	cmd := a.leaf(&cobra.Command{
 		Use:   "add LABEL",
 		Short: "Register a principal",
@@ -46,27 +46,22 @@ profile.`,
 		Example: `  motte principal add alice --out alice.profile
   motte principal add bob --public-key 3d40… --address motte.example:7433`,
 	}, func(ctx context.Context, args []string) error {
-		switch {
-		case (out == "") == (key == ""):
+		if (out == "") == (key == "") {
 			return usage("either --out FILE or --public-key KEY is needed")
-		case address != "":
-			if _, _, err := net.SplitHostPort(address); err != nil {
-				return usage("--address %q is not HOST:PORT", address)
-			}
 		}
 		admin, err := a.readProfile()
 		if err != nil {
 			return err
 		}
-		if address == "" {
-			address = admin.Address
+		if server == "" {
+			server = admin.Address
 		}
 		c, err := a.connect(ctx)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
-		p := client.Profile{Address: address, CoreKey: admin.CoreKey}
+		p := client.Profile{Address: server, CoreKey: admin.CoreKey}
 		if out != "" {
 			return a.addWithKey(ctx, c, args[0], out, p)
 		}
@@ -75,7 +70,7 @@ profile.`,
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "`FILE` of the profile to make")
 	f.StringVar(&key, "public-key", "", "public `KEY` of the principal, as 'motte keygen' printed it")
-	f.StringVar(&address, "address", "", "`HOST:PORT` at which the principal reaches the server (default: the one in your profile)")
+	f.Var(address{to: &server}, "address", "`HOST:PORT` at which the principal reaches the server (default: the one in your profile)")
 	return cmd
 }
 
@@ -88,7 +83,8 @@ func (a *app) addWithKey(ctx context.Context, c *client.Client, label, out strin
 	if err := c.AddPrincipal(ctx, made.Principal(), label); err != nil {
 		return errors.Join(fmt.Errorf("principal %s: %w", label, err), os.Remove(out))
 	}
-	v := addedView{principalView{label, identifier(made.Principal())}, out, p.Address, hex.EncodeToString(p.CoreKey)}
+	v := addedView{principalView: principalView{label, identifier(made.Principal())}, Address: p.Address, CoreKey: hex.EncodeToString(p.CoreKey)}
+	v.Profile, v.ProfileBase64 = textOrBytes(out)
 	return a.done(v, "Principal %s is registered; its profile is %s. Next: motte grant COLLECTION %s RIGHTS", label, out, label)
 }
 
@@ -102,7 +98,7 @@ func (a *app) addPublicKey(ctx context.Context, c *client.Client, label, key str
 	if err := c.AddPrincipal(ctx, id, label); err != nil {
 		return fmt.Errorf("principal %s: %w", label, err)
 	}
-	v := addedView{principalView{label, identifier(id)}, "", p.Address, hex.EncodeToString(p.CoreKey)}
+	v := addedView{principalView: principalView{label, identifier(id)}, Address: p.Address, CoreKey: hex.EncodeToString(p.CoreKey)}
 	if a.json {
 		return a.emit(v)
 	}

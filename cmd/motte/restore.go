@@ -17,13 +17,15 @@ import (
 
 // restoredView is what a restore came to.
 type restoredView struct {
-	Dir     string    `json:"dir"`
-	RootKey string    `json:"root_key"`
-	CoreKey string    `json:"core_key"`
-	Made    time.Time `json:"made"` // the backup
-	LSN     uint64    `json:"lsn"`
-	Erased  bool      `json:"erased"`
-	Damage  string    `json:"damage,omitempty"`
+	Dir           string    `json:"dir,omitempty"`
+	DirBase64     []byte    `json:"dir_base64,omitempty"`
+	RootKey       string    `json:"root_key,omitempty"` // file
+	RootKeyBase64 []byte    `json:"root_key_base64,omitempty"`
+	CoreKey       string    `json:"core_key"`
+	Made          time.Time `json:"made"` // the backup
+	LSN           uint64    `json:"lsn"`
+	Erased        bool      `json:"erased"`
+	Damage        string    `json:"damage,omitempty"`
 }
 
 // restoring is the command line of a restore.
@@ -89,7 +91,9 @@ func (a *app) restoreStore(ctx context.Context, c *restoring) error {
 	if err != nil {
 		return damaged(err)
 	}
-	v := restoredView{c.dir, c.rootKey, identifier(keys.CoreKey()), r.Manifest.Made, r.LSN, r.Erased, ""}
+	v := restoredView{CoreKey: identifier(keys.CoreKey()), Made: r.Manifest.Made, LSN: r.LSN, Erased: r.Erased}
+	v.Dir, v.DirBase64 = textOrBytes(c.dir)
+	v.RootKey, v.RootKeyBase64 = textOrBytes(c.rootKey)
 	if r.Damage != nil {
 		v.Damage = r.Damage.Error()
 		a.note("The store is damaged, and is not served before 'motte verify --dir %s --salvage': %v", c.dir, r.Damage)
@@ -114,7 +118,7 @@ func (a *app) openExport(c *restoring) (*escrow.Keys, error) {
 	}
 	var identities []age.Identity
 	for _, path := range c.identities {
-		p, err := a.readAll(path, maxIdentity)
+		p, err := a.readText(path, maxIdentity)
 		if err != nil {
 			return nil, fmt.Errorf("read the identity: %w", err)
 		}
@@ -145,13 +149,4 @@ func (a *app) input(path string) (io.ReadCloser, error) {
 		return io.NopCloser(a.stdin), nil
 	}
 	return os.Open(path)
-}
-
-func (a *app) readAll(path string, limit int64) ([]byte, error) {
-	in, err := a.input(path)
-	if err != nil {
-		return nil, err
-	}
-	defer in.Close()
-	return io.ReadAll(io.LimitReader(in, limit))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,8 +15,9 @@ import (
 // app is one run of the command: its streams, and the flags that all commands
 // have.
 type app struct {
-	stdin          *os.File
-	stdout, stderr *os.File
+	stdin  *os.File
+	stdout *output
+	stderr *os.File
 
 	profile string // file
 	json    bool
@@ -28,10 +30,22 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
+		err = a.stdout.failed() // also if the command itself did not look
+	}
+	if err == nil {
 		return exitOK
 	}
+	a.json = a.json || asksForJSON(args)
 	a.fail(cmd, err)
 	return exitCode(err)
+}
+
+// asksForJSON looks for --json where a mistake before it kept it from being seen.
+func asksForJSON(args []string) bool {
+	if end := slices.Index(args, "--"); end >= 0 {
+		args = args[:end]
+	}
+	return slices.Contains(args, "--json")
 }
 
 // Groups of commands in the help.
@@ -77,11 +91,19 @@ Use it from another terminal:
 		&cobra.Group{ID: groupAccess, Title: "Who may do what:"},
 	)
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%v", err) })
+	root.SetOut(sink{a.stdout})
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(wrongFlag)
+	root.SetHelpCommand(a.help())
 	f := root.PersistentFlags()
 	f.StringVar(&a.profile, "profile", "", "profile `FILE`: where the server is, and your key (default: $MOTTE_PROFILE)")
 	f.BoolVar(&a.json, "json", false, "print results and errors for programs: JSON, one value on a line")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only: no confirmations, notes or progress")
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		a.group(c) // a shell that is not known is an error
+	}
+	strictly(root)
 	return root
 }
 
@@ -91,6 +113,31 @@ func in(group string, list ...*cobra.Command) []*cobra.Command {
 		c.GroupID = group
 	}
 	return list
+}
+
+// help is cobra's own command, but that a page which is not there is an error.
+func (a *app) help() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Print what a command does, or a page of the help",
+		Args:  cobra.ArbitraryArgs,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			if found, rest, err := cmd.Root().Find(args); err == nil && len(rest) == 0 {
+				for _, c := range found.Commands() {
+					names = append(names, cobra.CompletionWithDesc(c.Name(), c.Short))
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usage("there is no help about %q", strings.Join(args, " "))
+			}
+			return found.Help()
+		},
+	}
 }
 
 // group finishes a command that only has commands below it.
@@ -148,6 +195,9 @@ func arguments(cmd *cobra.Command, args []string) error {
 	for i, w := range list {
 		name, optional := word(w)
 		if i < len(args) {
+			if args[i] == "" && name != "PREDICATE" { // the empty predicate finds all objects
+				return usage("%s is empty: %s", name, cmd.UseLine())
+			}
 			if err := argument(name, args[i]); err != nil {
 				return err
 			}
@@ -186,6 +236,9 @@ func argument(name, value string) error {
 	case "LABEL":
 		if !wire.ValidLabel(value) {
 			return usage("%q can't label a principal: 1 to %d printable ASCII characters without space", value, wire.MaxLabel)
+		}
+		if _, err := parseHex(value); err == nil {
+			return usage("%q can't label a principal: 64 hexadecimal digits are the name of a principal itself", value)
 		}
 	}
 	return nil

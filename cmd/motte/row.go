@@ -49,14 +49,14 @@ func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error
 		row.MaxInput = uint32(r.maxInput)
 	}
 	if given("max-results") {
-		if r.maxResults < 1 || r.maxResults > wire.MaxResultsLimit {
-			return usage("--max-results must be from 1 to %d", wire.MaxResultsLimit)
-		}
 		row.MaxResults = r.maxResults
 	}
 	if given("deadline") {
 		if r.deadline < time.Millisecond || r.deadline > wire.MaxDeadline*time.Millisecond {
 			return usage("--deadline must be from 1ms to %v", wire.MaxDeadline*time.Millisecond)
+		}
+		if r.deadline%time.Millisecond != 0 {
+			return usage("--deadline must be in whole milliseconds")
 		}
 		row.Deadline = uint32(r.deadline / time.Millisecond)
 	}
@@ -117,16 +117,22 @@ func (b *byteSize) Type() string { return "size" }
 
 var errSize = errors.New("a size is a whole number of bytes, KiB, MiB or GiB: 64MiB")
 
+// units of a size. The last one is the end of all others.
+var units = []struct {
+	name  string
+	shift int
+}{{"KiB", 10}, {"MiB", 20}, {"GiB", 30}, {"B", 0}}
+
 // Set implements pflag.Value.
 func (b *byteSize) Set(s string) error {
-	s = strings.ReplaceAll(s, " ", "")
 	shift := 0
-	for i, unit := range []string{"KiB", "MiB", "GiB"} {
-		if number, ok := strings.CutSuffix(s, unit); ok {
-			s, shift = number, 10*(i+1)
+	for _, unit := range units {
+		if number, ok := strings.CutSuffix(s, unit.name); ok {
+			s, shift = strings.TrimSuffix(number, " "), unit.shift
+			break
 		}
 	}
-	n, err := strconv.ParseUint(strings.TrimSuffix(s, "B"), 10, 64)
+	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil || n > math.MaxUint64>>shift {
 		return errSize
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +18,12 @@ func (a *app) search() *cobra.Command {
 		Use:   "search COLLECTION INDEX PREDICATE",
 		Short: "Print the objects that a predicate finds",
 		Long: `Print the objects that a predicate of an index finds and you may read: one on a line,
-JSON compacted. In place of an object that is not one line of text stands its
-identity, in angle brackets; --json has all of them: {"id":…,"name":…,"object":…}, or
-"base64" instead of "object" for what is not JSON.
+JSON compacted. An object that is not one line is left out and named on standard
+error, and the command fails at the end. --json has all of them:
+{"id":…,"name":…,"object":…}, or "base64" instead of "object" for what is not JSON.
+
+On a terminal the identity, in angle brackets, stands for an object that is not one line
+of text, or has control characters in it, which could do the terminal harm.
 
 Objects come in the Task's order if the index is ordered, otherwise in one that tells
 nothing. A predicate that begins with - is given after --.`,
@@ -29,10 +33,11 @@ nothing. A predicate that begins with - is given after --.`,
 	}, func(ctx context.Context, c *client.Client, args []string) (err error) {
 		q := client.Query{Collection: args[0], Index: args[1], Predicate: args[2], Limit: limit}
 		out := bufio.NewWriter(a.stdout)
+		left := 0
 		if ids {
 			err = a.printIdentities(ctx, c, q, out)
 		} else {
-			err = a.printObjects(ctx, c, q, out)
+			left, err = a.printObjects(ctx, c, q, out)
 		}
 		if err != nil {
 			err = fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
@@ -40,30 +45,40 @@ nothing. A predicate that begins with - is given after --.`,
 		if flush := out.Flush(); err == nil {
 			err = flush
 		}
+		if err == nil && left > 0 {
+			err = fmt.Errorf("left out what is not one line, %s: use --json", plural(left, "object"))
+		}
 		return err
 	})
-	cmd.Flags().Uint32Var(&limit, "limit", 0, "print `N` objects at most (default: as many as the index may give)")
+	cmd.Flags().Var(whole[uint32]{&limit, 1, math.MaxUint32}, "limit", "print `N` objects at most (default: as many as the index may give)")
 	cmd.Flags().BoolVar(&ids, "ids", false, "print identities instead of objects")
 	return cmd
 }
 
-func (a *app) printObjects(ctx context.Context, c *client.Client, q client.Query, out *bufio.Writer) error {
+// printObjects prints objects, and counts those that it left out.
+func (a *app) printObjects(ctx context.Context, c *client.Client, q client.Query, out *bufio.Writer) (left int, err error) {
+	person := isTerminal(a.stdout)
 	for o, err := range c.Search(ctx, q) {
 		if err != nil {
-			return err
+			return left, err
 		}
-		if a.json {
+		line, ok := oneLine(o.Data, person)
+		switch {
+		case a.json:
 			err = encode(out, newObject(o))
-		} else if line, ok := oneLine(o.Data); ok {
+		case ok:
 			_, err = fmt.Fprintf(out, "%s\n", line)
-		} else {
+		case person:
 			_, err = fmt.Fprintf(out, "<%s: %s, not one line of text>\n", identifier(o.Identity), size(uint64(len(o.Data))))
+		default: // whoever reads the lines could not tell it from one
+			left++
+			fmt.Fprintf(a.stderr, "left out: %s (%s, not one line)\n", identifier(o.Identity), size(uint64(len(o.Data))))
 		}
 		if err != nil {
-			return err
+			return left, err
 		}
 	}
-	return nil
+	return left, nil
 }
 
 func (a *app) printIdentities(ctx context.Context, c *client.Client, q client.Query, out *bufio.Writer) error {

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +18,10 @@ import (
 
 // readyView says how clients reach a server.
 type readyView struct {
-	Address string `json:"address"`
-	CoreKey string `json:"core_key"`
-	Profile string `json:"profile,omitempty"`
+	Address       string `json:"address"`
+	CoreKey       string `json:"core_key"`
+	Profile       string `json:"profile,omitempty"` // file
+	ProfileBase64 []byte `json:"profile_base64,omitempty"`
 }
 
 func (a *app) serve() *cobra.Command {
@@ -57,15 +62,21 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 			return usage("--dir is missing: the directory of the store; it is made if it is not there")
 		}
 		cfg.Logger = a.logger(jsonLog)
-		cfg.Ready = a.ready()
+		cfg.Ready = a.ready(cfg.Logger)
+		// A server outlives who reads its log or its output: a write to them fails then, and
+		// does not end the process.
+		broken := make(chan os.Signal, 1)
+		signal.Notify(broken, syscall.SIGPIPE)
+		defer signal.Stop(broken)
 		return runs(host.Run(ctx, cfg))
 	})
 	f := cmd.Flags()
 	f.StringVar(&cfg.Dir, "dir", "", "data directory `DIR`, made if it is not there")
-	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "TCP `ADDRESS` for clients; port 0: any that is free")
+	cfg.Listen = "127.0.0.1:7433"
+	f.Var(address{&cfg.Listen, true}, "listen", "TCP `ADDRESS` for clients; port 0: any that is free")
 	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key, made with a new store (default: root.key in the data directory)")
 	f.StringVar(&cfg.Anchor, "anchor", "", anchorUsage)
-	f.StringVar(&cfg.Metrics, "metrics", "", "TCP `ADDRESS` for Prometheus's /metrics and for /healthz")
+	f.Var(address{&cfg.Metrics, true}, "metrics", "TCP `ADDRESS` for Prometheus's /metrics and for /healthz")
 	f.StringArrayVar(&cfg.TaskDirs, "task-dir", nil, "directory `DIR` with more Tasks' executables; may be given several times")
 	f.BoolVar(&jsonLog, "log-json", false, "write the log as JSON")
 	for _, name := range []string{"dir", "task-dir"} {
@@ -87,21 +98,31 @@ func (a *app) logger(asJSON bool) *slog.Logger {
 }
 
 // ready tells that clients can connect: programs each time, people once.
-func (a *app) ready() func(host.Ready) {
+func (a *app) ready(log *slog.Logger) func(host.Ready) {
 	var once sync.Once
 	return func(r host.Ready) {
+		var err error
 		if a.json {
-			_ = a.emit(readyView{r.Address, identifier(r.CoreKey), r.Profile})
-			return
+			v := readyView{Address: r.Address, CoreKey: identifier(r.CoreKey)}
+			v.Profile, v.ProfileBase64 = textOrBytes(r.Profile)
+			err = a.emit(v)
+		} else if !a.quiet {
+			once.Do(func() { err = a.welcome(r) })
 		}
-		once.Do(func() {
-			if a.quiet {
-				return
-			}
-			fmt.Fprintf(a.stdout, "Serving on %s.\n", r.Address)
-			if path, err := filepath.Abs(r.Profile); err == nil && r.Profile != "" {
-				fmt.Fprintf(a.stdout, "In another terminal:\n\n  export MOTTE_PROFILE=%s\n  motte status\n\n", path)
-			}
-		})
+		switch {
+		case errors.Is(err, syscall.EPIPE):
+			a.stdout.forget() // who read it needs no more
+		case err != nil:
+			log.Warn("nobody was told that clients can connect", "error", err)
+		}
 	}
+}
+
+// welcome tells a person how to go on.
+func (a *app) welcome(r host.Ready) error {
+	_, err := fmt.Fprintf(a.stdout, "Serving on %s.\n", r.Address)
+	if path, errPath := filepath.Abs(r.Profile); err == nil && errPath == nil && r.Profile != "" {
+		_, err = fmt.Fprintf(a.stdout, "In another terminal:\n\n  export MOTTE_PROFILE=%s\n  motte status\n\n", path)
+	}
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -75,8 +76,12 @@ built anew: that is how it is upgraded.`,
 		Example: `  motte task register near --file motte-task-near --deadline 2s --max-results 1000
   motte task register near --file motte-task-near --leak-budget 100000 --index-leak-budget 1000000`,
 	}, func(ctx context.Context, args []string) error {
+		given := func(flag string) bool { return cmd.Flags().Changed(flag) }
 		if r.file == "" {
 			return usage("--file is missing: the Task's executable")
+		}
+		if err := r.apply(&wire.Row{}, given); err != nil { // a mistake is told before anything is asked
+			return err
 		}
 		if err := sandbox.CheckExecutable(r.file); err != nil {
 			return err
@@ -95,7 +100,7 @@ built anew: that is how it is upgraded.`,
 			return err
 		}
 		row.Measurement = measurement
-		if err := r.apply(&row, func(flag string) bool { return cmd.Flags().Changed(flag) }); err != nil {
+		if err := r.apply(&row, given); err != nil {
 			return err
 		}
 		if err := c.RegisterTask(ctx, args[0], row); err != nil {
@@ -109,11 +114,11 @@ built anew: that is how it is upgraded.`,
 	f.StringVar(&r.dataType, "type", r.dataType, "data `TYPE` of its inputs; any: each index says so itself")
 	f.BoolVar(&r.ordered, "ordered", false, "an index may keep its order")
 	f.Var(&r.maxInput, "max-input", "largest input; larger ones are stored and not indexed")
-	f.Uint32Var(&r.maxResults, "max-results", r.maxResults, "`N` results of one answer at most")
+	f.Var(whole[uint32]{&r.maxResults, 1, wire.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
 	f.DurationVar(&r.deadline, "deadline", r.deadline, "`TIME` to confirm a write or answer a query")
 	f.Var(&r.memory, "memory", "memory that it may have")
-	f.Uint64Var(&r.leakBudget, "leak-budget", 0, "`BITS` that one principal may draw through one index; 0: not capped")
-	f.Uint64Var(&r.indexBudget, "index-leak-budget", 0, "`BITS` that all principals together may draw through one index; 0: not capped")
+	f.Var(whole[uint64]{&r.leakBudget, 0, math.MaxUint64}, "leak-budget", "`BITS` that one principal may draw through one index; 0: not capped")
+	f.Var(whole[uint64]{&r.indexBudget, 0, math.MaxUint64}, "index-leak-budget", "`BITS` that all principals together may draw through one index; 0: not capped")
 	return cmd
 }
 

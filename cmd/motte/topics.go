@@ -10,7 +10,7 @@ func topics() []*cobra.Command {
 		Long: `Exit codes, for scripts:
 
   0  it is done
-  1  an error that no other code is for
+  1  an error that no other code is for; output that can't be written, too
   3  not found: an object, collection, index, Task or principal
   4  denied, or the key is not registered with the server
   5  a precondition does not hold, or it exists already
@@ -57,7 +57,8 @@ docs/reference/predicates.md has all of it, and the configurations.`,
 	}, {
 		Use:   "environment",
 		Short: "The environment variable and files that motte uses",
-		Long: `MOTTE_PROFILE names the file of the profile, if --profile does not.
+		Long: `MOTTE_PROFILE names the file of the profile, if --profile does not. It may be unset, and
+not empty.
 
 A profile is a text file with mode 0600: the line motte-profile-v1, then address, core-key
 and client-key, each with its value. It holds a private key. 'motte serve' writes

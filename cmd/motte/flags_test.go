@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// typed runs a command line in this process. Nothing may be asked of it that needs a
+// server.
+func typed(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	t.Setenv("MOTTE_PROFILE", "no-such-profile")
+	dir := t.TempDir()
+	open := func(name string) *os.File {
+		f, err := os.Create(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	in, out, diagnosis := open("in"), open("out"), open("err")
+	a := &app{stdin: in, stdout: &output{file: out}, stderr: diagnosis}
+	code = a.run(t.Context(), args)
+	read := func(f *os.File) string {
+		text, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	return code, read(out), read(diagnosis)
+}
+
+// commands calls f with every command that does something, and the words that name it.
+func commands(f func(c *cobra.Command, path []string)) {
+	var walk func(c *cobra.Command, path []string)
+	walk = func(c *cobra.Command, path []string) {
+		if c.Runnable() {
+			f(c, path)
+		}
+		for _, sub := range c.Commands() {
+			walk(sub, append(slices.Clone(path), sub.Name()))
+		}
+	}
+	walk((&app{}).root(), nil)
+}
+
+// flags calls f with every flag that a command takes.
+func flags(c *cobra.Command, f func(*pflag.Flag)) {
+	c.NonInheritedFlags().VisitAll(f)
+	c.InheritedFlags().VisitAll(f)
+}
+
+// TestEveryFlagRefusesAnEmptyValue: a script whose variable is empty must not do
+// something else than it says. There is no flag for which an empty value has a meaning.
+func TestEveryFlagRefusesAnEmptyValue(t *testing.T) {
+	n := 0
+	commands(func(c *cobra.Command, path []string) {
+		flags(c, func(f *pflag.Flag) {
+			n++
+			lines := [][]string{append(slices.Clone(path), "--"+f.Name+"=")}
+			if f.Value.Type() != "bool" {
+				lines = append(lines, append(slices.Clone(path), "--"+f.Name, ""))
+			}
+			for _, line := range lines {
+				code, _, stderr := typed(t, line...)
+				if code != exitUsage || !strings.Contains(stderr, "--"+f.Name+": the value is empty") {
+					t.Errorf("motte %q ends with %d and says %q; want %d, and that the value is empty", line, code, stderr, exitUsage)
+				}
+			}
+		})
+	})
+	if n < 100 {
+		t.Errorf("only %d flags were seen", n)
+	}
+}
+
+// TestEveryArgumentRefusesAnEmptyValue. Only a predicate may be empty: it finds all
+// objects of an index. That of delete may not, as it would delete them.
+func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
+	good := map[string]string{"COLLECTION": "people", "INDEX": "by_age", "TASK": "ordered", "NAME": "people", "FILE": "file",
+		"PREDICATE": "all", "PRINCIPAL": "alice", "LABEL": "alice", "RIGHTS": "read", "COLLECTION|@server": "people"}
+	n := 0
+	commands(func(c *cobra.Command, path []string) {
+		if c.Name() == "help" || c.Name() == "__complete" {
+			return
+		}
+		list := words(c)
+		if len(list) > 0 && list[len(list)-1] == "[flags]" { // cobra's own
+			return
+		}
+		for i, w := range list {
+			n++
+			line := slices.Clone(path)
+			for j, other := range list {
+				name, _ := word(other)
+				switch value, ok := good[name]; {
+				case !ok:
+					t.Fatalf("%q takes %s, which this test does not know", path, name)
+				case i == j:
+					line = append(line, "")
+				default:
+					line = append(line, value)
+				}
+			}
+			code, _, stderr := typed(t, line...)
+			refused := code == exitUsage && strings.Contains(stderr, "empty")
+			if name, _ := word(w); refused == (name == "PREDICATE") {
+				t.Errorf("motte %q ends with %d and says %q", line, code, stderr)
+			}
+		}
+	})
+	if n < 25 {
+		t.Errorf("only %d arguments were seen", n)
+	}
+	for _, predicate := range []string{"", " \t"} {
+		if code, _, stderr := typed(t, "delete", "people", "--where", "by_age", predicate); code != exitUsage || !strings.Contains(stderr, "empty") {
+			t.Errorf("delete with the predicate %q ends with %d and says %q", predicate, code, stderr)
+		}
+	}
+}
+
+// TestAFlagTakesOneValue: the last one must not undo the first without a word.
+func TestAFlagTakesOneValue(t *testing.T) {
+	values := map[string][2]string{"string": {"a", "b"}, "bool": {"true", "false"}, "number": {"1", "2"}, "size": {"1KiB", "2KiB"},
+		"duration": {"1s", "2s"}, "address": {"a:1", "b:1"}, "stringArray": {"a", "b"}}
+	commands(func(c *cobra.Command, path []string) {
+		flags(c, func(f *pflag.Flag) {
+			v, ok := values[f.Value.Type()]
+			if !ok {
+				t.Fatalf("--%s of %q is a %s, which this test does not know", f.Name, path, f.Value.Type())
+			}
+			if f.Name == "help" && !c.HasParent() {
+				return // it prints the help
+			}
+			const text = "another value was given before"
+			code, _, stderr := typed(t, append(slices.Clone(path), "--"+f.Name+"="+v[0], "--"+f.Name+"="+v[1])...)
+			if refused := code == exitUsage && strings.Contains(stderr, text); refused == (f.Value.Type() == "stringArray") {
+				t.Errorf("motte %q with two values for --%s ends with %d and says %q", path, f.Name, code, stderr)
+			}
+		})
+	})
+	_, _, stderr := typed(t, "get", "people", "--name", "a", "--name", "a", "--json", "--json")
+	if strings.Contains(stderr, "given before") {
+		t.Errorf("the same value twice: %q", stderr)
+	}
+}
+
+// TestAnEmptyVariableIsNoProfile: doctor goes on without a profile, but not with one that
+// was meant to be given.
+func TestAnEmptyVariableIsNoProfile(t *testing.T) {
+	for _, line := range [][]string{{"status"}, {"doctor"}, {"profile", "show"}} {
+		t.Setenv("MOTTE_PROFILE", "")
+		a := &app{stdin: os.Stdin, stdout: &output{file: os.Stdout}, stderr: os.Stderr}
+		root := a.root()
+		root.SetArgs(line)
+		err := root.ExecuteContext(context.Background())
+		if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "MOTTE_PROFILE is set, and empty") {
+			t.Errorf("motte %q: %v", line, err)
+		}
+	}
+}
+
+func TestAddressesAreChecked(t *testing.T) {
+	for s, want := range map[string][2]bool{ // of a server, to listen on
+		"motte.example:7433": {true, true}, "127.0.0.1:1": {true, true}, "[::1]:65535": {true, true}, "[fe80::1%eth0]:7433": {true, true},
+		":7433": {false, true}, "127.0.0.1:0": {false, true}, "[::]:0": {false, true},
+		"host": {}, "host:": {}, "host:99999": {}, "host:65536": {}, "host:-1": {}, "host:+1": {}, "host:0x10": {}, "host:http": {}, "host:٣": {},
+		"host:1:2": {}, "::1:7433": {}, "a b:1": {}, "https://host:1": {}, "host\ncore-key 00:1": {}, "[fe80::1%\n]:1": {}, "ho\xffst:1": {},
+		strings.Repeat("h", 254) + ":1": {},
+	} {
+		if got := [2]bool{checkAddress(s) == nil, checkListen(s) == nil}; got != want {
+			t.Errorf("%q is an address of a server, and one to listen on: %v; want %v", s, got, want)
+		}
+	}
+}
+
+func TestNumbersAreDecimal(t *testing.T) {
+	for s, want := range map[string]uint32{"1": 1, "010": 10, "4096": 4096} {
+		var n uint32
+		if err := (whole[uint32]{&n, 1, 4096}).Set(s); err != nil || n != want {
+			t.Errorf("%q is %d, %v; want %d", s, n, err, want)
+		}
+	}
+	for _, s := range []string{"", " 5", "5 ", "+5", "-5", "0", "4097", "99999999999999999999", "0x10", "0b1", "1_0", "1e3", "1.0", "NaN", "٣", "five"} {
+		n := uint32(7)
+		if err := (whole[uint32]{&n, 1, 4096}).Set(s); err == nil || n != 7 {
+			t.Errorf("%q is %d, %v; want an error", s, n, err)
+		}
+	}
+}
+
+// TestMistakesAreToldFirst: each of these ends before a profile is read.
+func TestMistakesAreToldFirst(t *testing.T) {
+	for _, c := range []struct {
+		line []string
+		text string
+	}{
+		{[]string{"search", "people", "by_age", "all", "--limit", "0"}, `--limit "0": it has to be a whole number from 1`},
+		{[]string{"search", "people", "by_age", "all", "--limit", "-5"}, `--limit "-5"`},
+		{[]string{"serve", "--dir", "x", "--listen", "localhost:99999"}, `--listen "localhost:99999": it has to be HOST:PORT`},
+		{[]string{"serve", "--dir", "x", "--metrics", "9433"}, `--metrics "9433": it has to be HOST:PORT`},
+		{[]string{"profile", "set", "--address", "host:99999"}, `--address "host:99999": it has to be HOST:PORT`},
+		{[]string{"principal", "add", "alice", "--out", "x", "--address", "host"}, `--address "host"`},
+		{[]string{"principal", "add", strings.Repeat("0A", 32), "--out", "x"}, "64 hexadecimal digits are the name of a principal itself"},
+		{[]string{"put", "people", "x", "--attribute", "by_age=1", "--attribute", "by_age=2"}, "gives the index by_age two inputs"},
+		{[]string{"status", "--json=maybe"}, `--json "maybe": it has to be true or false`},
+		{[]string{"index", "create", "people", "x", "--task", "ordered", "--config", "@"}, "the name of the file is missing"},
+		{[]string{"index", "create", "people", "x", "--task", "ordered", "--wait", "--no-wait"}, "exclude each other"},
+		{[]string{"collection", "quota", "people", "--objects", "1e3"}, `--objects "1e3"`},
+		{[]string{"collection", "quota", "people", "--bytes", "1 0 GiB"}, `--bytes "1 0 GiB": a size is`},
+		{[]string{"help", "no-such-page"}, `there is no help about "no-such-page"`},
+		{[]string{"help", "collection", "no-such"}, `there is no help about "collection no-such"`},
+		{[]string{"completion", "no-such"}, "no-such"},
+	} {
+		if code, _, stderr := typed(t, c.line...); code != exitUsage || !strings.Contains(stderr, c.text) {
+			t.Errorf("motte %q ends with %d and says %q; want %d and %q", c.line, code, stderr, exitUsage, c.text)
+		}
+	}
+}
+
+// TestLostOutputIsAnError: whatever a command prints, and its help, too.
+func TestLostOutputIsAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip(err)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	for _, line := range [][]string{{}, {"--help"}, {"help"}, {"help", "put"}, {"put", "--help"}, {"collection"}, {"help", "exit-codes"}, {"exit-codes"},
+		{"version"}, {"version", "--json"}, {"completion", "bash"}, {"completion", "fish"}, {"__complete", "put", ""}, {"completion"}} {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &app{stdin: os.Stdin, stdout: &output{file: full}, stderr: write}
+		code := a.run(t.Context(), line)
+		write.Close()
+		text := make([]byte, 4096)
+		n, _ := read.Read(text)
+		read.Close()
+		if code != exitError || strings.Count(string(text[:n]), "no space left on device") != 1 {
+			t.Errorf("motte %q ends with %d and says %q; want %d, and why once", line, code, text[:n], exitError)
+		}
+	}
+}
