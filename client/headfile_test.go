@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"motte/internal/atomicfile"
 )
 
 func writeFile(t *testing.T, path, text string) {
@@ -67,7 +69,7 @@ func TestHeadFile(t *testing.T) {
 	expect("an older one", headRead)
 	store(headRead)
 	expect("the same", headRead)
-	writeFile(t, string(f)+".new", headLine+headLine) // a process that was killed leaves it
+	writeFile(t, atomicfile.Temporary(string(f)), headLine+headLine) // a process that was killed leaves it
 	store(Head{LSN: 43})
 	expect("a newer one", Head{LSN: 43})
 	var back *RolledBackError

@@ -13,6 +13,7 @@ import (
 
 	"motte/client"
 	"motte/core/control"
+	"motte/internal/atomicfile"
 )
 
 // TestMain is this test, or a Core that plays the part of which the name stands in the
@@ -126,7 +127,7 @@ func TestAdministratorOfANewStore(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "admin.profile")
 	// What a crash in the middle of an earlier start has left.
-	if err := os.WriteFile(path+".part.new", []byte("motte-"), 0o600); err != nil {
+	if err := os.WriteFile(atomicfile.Temporary(path+".part"), []byte("motte-"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	first := &host{Config: Config{Dir: dir}}

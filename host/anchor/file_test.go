@@ -30,7 +30,7 @@ func TestFileLeavesNoOther(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, "file:"+filepath.Join(dir, "head"))
 	write(t, a, numbered(1))
-	if err := os.WriteFile(filepath.Join(dir, "head.new"), []byte("MTA"), 0o400); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".head.motte-new"), []byte("MTA"), 0o400); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, a, numbered(1))
@@ -128,7 +128,7 @@ func TestFailedWriteKeepsTheOldHead(t *testing.T) {
 	a := open(t, "file:"+filepath.Join(dir, "head"))
 	write(t, a, numbered(1))
 	// In the way of the new file, and not to be removed.
-	if err := os.MkdirAll(filepath.Join(dir, "head.new", "x"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, ".head.motte-new", "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Write(context.Background(), numbered(2)); err == nil {

@@ -10,9 +10,10 @@
 //  4. Processes that write the same file do it one after the other.
 //  5. The new file is never open to anybody but those whom its mode allows.
 //
-// A file is made as PATH.new beside its place, under a lock. A crash can leave
-// PATH.new behind; the next write of PATH removes it. A symbolic link at PATH is
-// replaced, not the file that it points to.
+// A file is made beside its place under the name that Temporary tells, and under a
+// lock. A crash can leave that file behind; the next write of the path removes it. So
+// the name is one that nobody gives to a file of their own. A symbolic link at the
+// path is replaced, not the file that it points to.
 //
 // The Core does not use this package: core/log writes the files of a store.
 package atomicfile
@@ -23,12 +24,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
-
-// suffix ends the name of a file that is being made.
-const suffix = ".new"
 
 // How long a process waits for others that write the same file; each needs some
 // milliseconds.
@@ -59,15 +58,29 @@ func whole(path string, mode fs.FileMode, content []byte, place func(*File) erro
 	return errors.Join(err, f.Close())
 }
 
+const suffix = ".motte-new"
+
+// Temporary is the name of the file at path while it is being made.
+func Temporary(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+suffix)
+}
+
+// Begun tells of which file in a directory a name is the temporary one.
+func Begun(name string) (final string, ok bool) {
+	final, dot := strings.CutPrefix(name, ".")
+	final, end := strings.CutSuffix(final, suffix)
+	return final, dot && end
+}
+
 // File is a new file that has no place yet. Close must be called in the end.
 type File struct {
-	file *os.File // named path + suffix, and locked
+	file *os.File // named Temporary(path), and locked
 	path string
 }
 
 // Begin makes the new file for path. It waits while another process has one.
 func Begin(path string, mode fs.FileMode) (*File, error) {
-	name := path + suffix
+	name := Temporary(path)
 	for began := time.Now(); ; time.Sleep(lockAgain) {
 		file, err := try(name, mode)
 		if err != nil {

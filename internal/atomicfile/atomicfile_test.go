@@ -57,8 +57,8 @@ func TestReplaceAndCreate(t *testing.T) {
 // TestModeHoldsFromTheFirstByte: nobody can open the new file before its mode is set.
 func TestModeHoldsFromTheFirstByte(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(path+suffix, []byte("anybody may read this"), 0o666))
-	reader, err := os.Open(path + suffix)
+	must(t, os.WriteFile(Temporary(path), []byte("anybody may read this"), 0o666))
+	reader, err := os.Open(Temporary(path))
 	must(t, err)
 	defer reader.Close()
 	f, err := Begin(path, 0o600)
@@ -67,7 +67,7 @@ func TestModeHoldsFromTheFirstByte(t *testing.T) {
 	if _, err := f.Write([]byte("a secret")); err != nil {
 		t.Fatal(err)
 	}
-	if info, err := os.Stat(path + suffix); err != nil || info.Mode() != 0o600 {
+	if info, err := os.Stat(Temporary(path)); err != nil || info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
 	}
 	p := make([]byte, 100)
@@ -101,12 +101,35 @@ func TestWhatIsInTheWayStays(t *testing.T) {
 		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		path := filepath.Join(t.TempDir(), "file")
-		must(t, make(path+suffix))
-		if err := Replace(path, 0o600, after); err == nil || !strings.Contains(err.Error(), path+suffix) {
+		must(t, make(Temporary(path)))
+		if err := Replace(path, 0o600, after); err == nil || !strings.Contains(err.Error(), Temporary(path)) {
 			t.Errorf("%s: %v; want an error that names the file", name, err)
 		}
-		if _, err := os.Lstat(path + suffix); err != nil {
+		if _, err := os.Lstat(Temporary(path)); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestFilesOfOthersStay: what lies beside a file is not taken for what a crash left.
+func TestFilesOfOthersStay(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	mine := []string{".file", ".file.new", "file.new", "file.tmp", "file~", "new-file", "file.motte-new"}
+	if name, ok := Begun(filepath.Base(Temporary(path))); !ok || name != "file" {
+		t.Errorf("the temporary name is that of %q, %v", name, ok)
+	}
+	for _, name := range mine {
+		if _, ok := Begun(name); ok {
+			t.Errorf("%s is taken for a temporary name", name)
+		}
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600))
+	}
+	must(t, Create(path, 0o600, before))
+	must(t, Replace(path, 0o600, after))
+	for _, name := range mine {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != "mine" {
+			t.Errorf("%s: %q, %v", name, got, err)
 		}
 	}
 }
@@ -190,7 +213,7 @@ func TestAKilledWriteLeavesTheOldFile(t *testing.T) {
 	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, before) {
 		t.Errorf("the file has %d bytes, %v", len(got), err)
 	}
-	if _, err := os.Stat(path + suffix); err != nil {
+	if _, err := os.Stat(Temporary(path)); err != nil {
 		t.Fatalf("the process was killed before its write: %v", err)
 	}
 	must(t, Replace(path, 0o600, after)) // which also removes what the other process left

@@ -128,10 +128,13 @@ func apart(dir, to string) error {
 }
 
 // ours reports whether a file in the directory is one that a backup makes, or
-// began to make. Older backups called what they began new-NAME.
+// began to make: a crash leaves that, and so did backups of earlier versions, as new-NAME.
 func ours(name string) bool {
-	name = strings.TrimSuffix(strings.TrimPrefix(name, "new-"), ".new")
-	return inBackup.MatchString(name) || name == ManifestName
+	final := strings.TrimPrefix(name, "new-")
+	if begun, ok := atomicfile.Begun(name); ok {
+		final = begun
+	}
+	return inBackup.MatchString(final) || final == ManifestName
 }
 
 // target is the directory that a backup is made in.
