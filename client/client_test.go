@@ -166,6 +166,76 @@ func TestBatchAndList(t *testing.T) {
 	}
 }
 
+// TestWritesTellWhatTheyReplaced, each operation of a batch for itself.
+func TestWritesTellWhatTheyReplaced(t *testing.T) {
+	c, ctx := connect(t, serve(t)), t.Context()
+	if err := c.CreateCollection(ctx, "c"); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true} {
+		if r, err := c.Put(ctx, "c", []byte("1"), Name("a")); err != nil || r.Replaced != want {
+			t.Errorf("PUT %d: replaced %v, %v", i, r.Replaced, err)
+		}
+	}
+	var b Batch
+	b.Put([]byte("2"), Name("new"))
+	b.Put([]byte("2"), Name("a"))
+	b.Put([]byte("2"))
+	b.Delete("a")
+	b.Put([]byte("2"), Name("a"))
+	b.Put([]byte("3"), Name("new"))
+	results, err := c.PutBatch(ctx, "c", &b)
+	if err != nil || len(results) != b.Len() {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for i, want := range []bool{false, true, false, false, false, true} {
+		if results[i].Replaced != want || results[i].NotIndexed {
+			t.Errorf("operation %d: %+v; replaced should be %v", i, results[i], want)
+		}
+	}
+}
+
+// TestABatchTellsWhichOperationsAreNotIndexed; a reply that contradicts itself is refused.
+func TestABatchTellsWhichOperationsAreNotIndexed(t *testing.T) {
+	const notIndexed = wire.ReplyNotIndexed
+	for _, tc := range []struct {
+		flags wire.ReplyFlags
+		marks []byte
+		want  []bool
+	}{
+		{0, nil, []bool{false, false}},
+		{notIndexed, []byte{0, byte(notIndexed)}, []bool{false, true}},
+		{notIndexed, []byte{0, 0}, nil},
+		{notIndexed, nil, nil},
+		{0, []byte{0, byte(notIndexed)}, nil},
+		{notIndexed, []byte{0, byte(notIndexed) | 64}, nil},
+	} {
+		c := connect(t, fake(t, func(s conn) {
+			for r, ok := s.request(); ok; r, ok = s.request() {
+				h := wire.ReplyHeader{Kind: wire.KindEnd, Flags: wire.ReplyLast, Number: r.Number}
+				if r.Op != wire.OpBatch {
+					s.send(h, nil)
+					continue
+				}
+				h.Count, h.Flags = 2, h.Flags|tc.flags
+				s.send(h, append(make([]byte, 2*len(Identity{})), tc.marks...))
+			}
+		}))
+		var b Batch
+		b.Put([]byte("1"))
+		b.Put([]byte("2"))
+		results, err := c.PutBatch(t.Context(), "c", &b)
+		if (err != nil) != (tc.want == nil) {
+			t.Errorf("flags %d, marks %v: %v", tc.flags, tc.marks, err)
+		}
+		for i, want := range tc.want {
+			if len(results) != len(tc.want) || results[i].NotIndexed != want {
+				t.Errorf("flags %d, marks %v: %+v", tc.flags, tc.marks, results)
+			}
+		}
+	}
+}
+
 func TestManyGoroutinesShareAClient(t *testing.T) {
 	c, ctx := connect(t, serve(t)), t.Context()
 	if err := c.CreateCollection(ctx, "c"); err != nil {

@@ -24,6 +24,7 @@ type Object struct {
 type Result struct {
 	Identity   Identity
 	NotIndexed bool // stored, but at least one index does not take its input
+	Replaced   bool // it took the place of the object that had its name
 }
 
 // PutOption qualifies a Put.
@@ -142,23 +143,23 @@ func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]R
 	return c.write(ctx, &wire.Request{Op: wire.OpBatch, Collection: collection, Object: b.ops}, b.n)
 }
 
-// write sends a request that is answered with as many identities as it has
+// write sends a request that is answered with as many results as it has
 // operations.
 func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]Result, error) {
 	p, err := c.do(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := frames.DecodeIdentities(p.body, p.Count)
-	if err == nil && len(ids) != operations {
-		err = fmt.Errorf("%d results of %d operations", len(ids), operations)
+	list, err := frames.DecodeResults(p.body, &p.ReplyHeader, r.Op == wire.OpBatch)
+	if err == nil && len(list) != operations {
+		err = fmt.Errorf("%d results of %d operations", len(list), operations)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the Core's reply can't be decoded: %w", err)
 	}
-	results := make([]Result, len(ids))
-	for i, id := range ids {
-		results[i] = Result{id, p.Flags&wire.ReplyNotIndexed != 0}
+	results := make([]Result, len(list))
+	for i, r := range list {
+		results[i] = Result{r.Identity, r.Flags&wire.ReplyNotIndexed != 0, r.Flags&wire.ReplyReplaced != 0}
 	}
 	return results, nil
 }

@@ -256,12 +256,10 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 	if g.open = false; g.last > m.durable {
 		wrong("its records %d to %d are not durable", g.first, g.last)
 	}
-	var ids []byte
-	for i := range g.records {
-		ids = append(ids, g.records[i].ID[:]...)
-	}
-	if q.writes != nil && (!bytes.Equal(ids, body) || int(h.Count) != len(g.records)) {
-		wrong("the answer names other identities than those appended")
+	results, err := frames.DecodeResults(body, h, q.r.Op == wire.OpBatch)
+	appended := func(r frames.Result, rec log.Record) bool { return r.Identity == rec.ID }
+	if q.writes != nil && (err != nil || !slices.EqualFunc(results, g.records, appended)) {
+		wrong("the answer names other identities than those appended, %v", err)
 	}
 	if q.r.Op == wire.OpRemovePrincipal && q.r.Flags != 0 {
 		owner := decodeSimEntry(g.records[0].Body).owner

@@ -125,6 +125,43 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	return ids, nil
 }
 
+// Result is what one operation of a PUT, DELETE or batch came to.
+type Result struct {
+	Identity identity.ID
+	Flags    wire.ReplyFlags // ReplyNotIndexed, ReplyReplaced
+}
+
+// resultFlags are the flags of a reply that are about its operations.
+const resultFlags = wire.ReplyNotIndexed | wire.ReplyReplaced
+
+// DecodeResults reads the body of the End frame that answers a PUT, a DELETE or, with
+// batch, a BATCH: count identities. If one of the flags is set, those of each operation of
+// a BATCH follow, one byte each; together they are the flags of the reply.
+func DecodeResults(body []byte, h *wire.ReplyHeader, batch bool) ([]Result, error) {
+	flags := h.Flags & resultFlags
+	var marks []byte
+	if n := int(h.Count); batch && flags != 0 && n <= len(body) {
+		body, marks = body[:len(body)-n], body[len(body)-n:]
+	}
+	ids, err := DecodeIdentities(body, h.Count)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(ids))
+	var all wire.ReplyFlags
+	for i, id := range ids {
+		results[i] = Result{id, flags}
+		if marks != nil {
+			results[i].Flags = wire.ReplyFlags(marks[i])
+		}
+		all |= results[i].Flags
+	}
+	if all != flags {
+		return nil, frame.ErrMalformed
+	}
+	return results, nil
+}
+
 // DecodeMissing reads the body of a KindMissing frame.
 func DecodeMissing(p []byte) (id identity.ID, code wire.Code, err error) {
 	r := frame.NewReader(p)

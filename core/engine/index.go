@@ -105,6 +105,7 @@ type delivery struct {
 	fetched bool   // or being fetched
 	build   bool
 	waiter  *write        // told when it is confirmed, or too late
+	op      int           // which of the waiter's operations it is
 	choice  bool          // the Task may refuse the input, and the waiter is told
 	refused bool          // the Task refused it
 	queued  time.Duration // since when it waits
@@ -195,7 +196,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		o, _ := DecodeObject(body)
 		input, refused := x.input(o)
 		if refused {
-			w.answer.Flags |= wire.ReplyNotIndexed
+			w.mark(d.op, wire.ReplyNotIndexed)
 		}
 		if input == nil {
 			d.step = task.Remove
@@ -282,7 +283,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		// A change behind this one says what became of it.
 	} else if err != nil {
 		if d.waiter != nil {
-			d.waiter.answer.Flags |= wire.ReplyNotIndexed
+			d.waiter.mark(d.op, wire.ReplyNotIndexed)
 		}
 		if errors.Is(err, log.ErrDamaged) {
 			e.Damaged(d.put)

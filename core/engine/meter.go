@@ -21,8 +21,8 @@ import (
 //  2. An outcome that a budget caps leaves only when the log says, as durable, that its
 //     charge was drawn. A start takes what the log says for drawn, so a crash gives
 //     nothing back.
-//  3. Whether an input was refused is charged to each PUT that waited for the Task. If
-//     a budget does not cover it, the answer does not tell it.
+//  3. Whether an input was refused is charged for each PUT that waited for the Task, also
+//     for each PUT of a batch. If a budget does not cover it, the answer does not tell it.
 //
 // The time of an outcome is not counted.
 
@@ -331,19 +331,19 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 		return
 	}
 	d.waiter = nil
-	if d.choice && w.answer.Flags&wire.ReplyNotIndexed == 0 {
+	if d.choice && w.marks[d.op]&byte(wire.ReplyNotIndexed) == 0 {
 		p, charge := e.principals[w.req.Principal], leak.Indexed
 		told, flag := e.coversPut(x, p), wire.ReplyFlags(0)
 		if told && d.refused {
 			charge, flag = leak.NotIndexed, wire.ReplyNotIndexed
 		}
 		if !told || e.draw(x, p, charge, 0) {
-			w.answer.Flags |= flag
+			w.mark(d.op, flag)
 		} else {
 			w.confirms++
 			e.then(func(code wire.Code) {
 				if code == wire.OK {
-					w.answer.Flags |= flag
+					w.mark(d.op, flag)
 				}
 				w.confirmed(e)
 			})

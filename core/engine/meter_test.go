@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"testing"
 	"time"
@@ -176,7 +178,7 @@ func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", wire.RightRead|wire.RightWrite)
 	puts := func(object string) wire.ReplyFlags {
-		return w.must(alice, put("c", "hers", object), wire.OK).flags
+		return w.must(alice, put("c", "hers", object), wire.OK).flags & wire.ReplyNotIndexed
 	}
 	if flags := puts("data"); flags != 0 || w.drawn(alice) != leak.Indexed {
 		t.Errorf("indexed: flags %d, %d units", flags, w.drawn(alice))
@@ -202,7 +204,7 @@ func TestPutsLeaveQuestionsAHalf(t *testing.T) {
 	w.retable(func(r *wire.Row) { r.IndexBudget = 100 })
 	told := 0
 	for range 20 {
-		if w.must(alice, put("c", "hers", "refuse"), wire.OK).flags != 0 {
+		if w.must(alice, put("c", "hers", "refuse"), wire.OK).flags&wire.ReplyNotIndexed != 0 {
 			told++
 		}
 	}
@@ -212,37 +214,60 @@ func TestPutsLeaveQuestionsAHalf(t *testing.T) {
 	w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK)
 }
 
-// TestOutcomesOfAPutAreCharged: each Task may refuse some inputs of a batch, and may end.
-// For each index the parts of what it can bring about make no more than 1.
+// inputs is how many PUTs threePuts has.
+const inputs = 3
+
+// ends are what a Task may do behind the inputs that it refuses.
+var ends = map[string]func(w *world){
+	"confirms": func(w *world) { confirm(w) },
+	"dies": func(w *world) {
+		w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+		w.take()
+	},
+	"is silent": func(w *world) {
+		for range maxPatience {
+			w.tick(time.Duration(w.e.tasks["fake"].Deadline+1) * time.Millisecond)
+		}
+	},
+}
+
+// threePuts is a batch of that many PUTs into the collection "c".
+func threePuts() wire.Request {
+	var ops []wire.Request
+	for i := range inputs {
+		ops = append(ops, put("c", fmt.Sprint(i), "data"))
+	}
+	return batch("c", ops...)
+}
+
+// TestOutcomesOfAPutAreCharged: each Task may refuse some inputs of a batch, and may end, or
+// be silent. For each index the parts of what it can bring about make no more than 1.
 func TestOutcomesOfAPutAreCharged(t *testing.T) {
-	const inputs = 2
-	for _, budget := range []uint64{0, 5, 25, 40} {
+	for _, budget := range []uint64{0, 5, 25, 40, 60} {
 		for other := range 1 << inputs { // what the other Task refuses
 			outcomes := make(kraft)
-			for refused := range 1 << (inputs + 1) {
-				w := indexed(t, 0)
-				w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "y", Name: []byte("fake")}, wire.OK)
-				w.retable(func(r *wire.Row) { r.LeakBudget = budget })
-				before := w.x().told.total.drawn
-				var batch []byte
-				for i := range inputs {
-					r := put("c", fmt.Sprint(i), "data")
-					batch = frames.AppendBatchOp(batch, &r)
+			for refused := range 1 << inputs {
+				for name, end := range ends {
+					w := indexed(t, 0)
+					w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "y", Name: []byte("fake")}, wire.OK)
+					w.retable(func(r *wire.Row) { r.LeakBudget = budget })
+					before := w.x().told.total.drawn
+					n := w.ask(admin, threePuts())
+					w.commit(len(w.pending))
+					w.refuseInputs("x", refused)
+					w.refuseInputs("y", other)
+					w.confirmAll("y")
+					end(w)
+					w.settle()
+					a, ok := w.answered(n)
+					if !ok {
+						t.Fatalf("refused %b, %b, then it %s: no answer", refused, other, name)
+					}
+					outcomes.add(fmt.Sprint(a.code, a.flags, a.body), w.x().told.total.drawn-before)
 				}
-				n := w.ask(admin, wire.Request{Op: wire.OpBatch, Collection: "c", Object: batch})
-				w.commit(len(w.pending))
-				w.refuseInputs("x", refused)
-				if refused>>inputs == 1 {
-					w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
-					w.take()
-				}
-				w.refuseInputs("y", other)
-				w.settle()
-				a, ok := w.answered(n)
-				if !ok {
-					t.Fatalf("refused %b, %b: no answer", refused, other)
-				}
-				outcomes.add(fmt.Sprint(a.code, a.flags), w.x().told.total.drawn-before)
+			}
+			if budget == 0 && len(outcomes) != 1<<(inputs-bits.OnesCount(uint(other))) {
+				t.Errorf("the other Task refuses %b: %d outcomes", other, len(outcomes))
 			}
 			if sum := outcomes.sum(); sum > 1 {
 				t.Errorf("budget %d, the other Task refuses %b: the parts of %v make %v", budget, other, outcomes, sum)
@@ -267,10 +292,52 @@ func (w *world) refuseInputs(index string, set int) {
 			i++
 		}
 	}
-	if set < 4 {
-		w.e.TaskAnswer(x.instance, task.Answer{Type: task.Applied, Seq: x.seq})
-	}
 	w.take()
+}
+
+// confirmAll lets the Task of an index confirm all changes that it was sent.
+func (w *world) confirmAll(index string) {
+	x := w.e.byName["c"].index(index)
+	w.e.TaskAnswer(x.instance, task.Answer{Type: task.Applied, Seq: x.seq})
+	w.take()
+}
+
+// TestABatchTellsOfEachOperation whether its input was refused, and whether it took the place
+// of another object.
+func TestABatchTellsOfEachOperation(t *testing.T) {
+	w := indexed(t, 0)
+	w.must(admin, put("c", "1", "was there"), wire.OK)
+	gone := put("c", "2", "data")
+	w.must(admin, gone, wire.OK)
+	w.must(admin, remove("2"), wire.OK)
+	for refused := range 1 << inputs {
+		n := w.ask(admin, threePuts())
+		w.commit(len(w.pending))
+		w.refuseInputs("x", refused)
+		w.confirmAll("x")
+		w.settle()
+		a, ok := w.answered(n)
+		replaced := 0b010
+		if refused > 0 {
+			replaced = 0b111 // by the batch before
+		}
+		var want []byte
+		for i := range inputs {
+			mark := wire.ReplyReplaced * wire.ReplyFlags(replaced>>i&1)
+			want = append(want, byte(mark|wire.ReplyNotIndexed*wire.ReplyFlags(refused>>i&1)))
+		}
+		if !ok || a.count != inputs || !bytes.Equal(a.body[inputs*identity.Size:], want) {
+			t.Errorf("refused %b: answered %v, %d operations, marks %v; want %v", refused, ok, a.count, a.body[inputs*identity.Size:], want)
+		}
+	}
+}
+
+// TestABatchWithNothingToTellHasIdentitiesAlone: so it was before there were marks.
+func TestABatchWithNothingToTellHasIdentitiesAlone(t *testing.T) {
+	w := indexed(t, 0)
+	if a := w.must(admin, threePuts(), wire.OK); a.flags != 0 || len(a.body) != inputs*identity.Size {
+		t.Errorf("flags %d, %d bytes", a.flags, len(a.body))
+	}
 }
 
 // TestACrashGivesNothingBack: what left was in the log as drawn before; an answer waits
@@ -448,6 +515,7 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 	n := w.ask(admin, put("c", "one", "refuse"))
 	w.commit(len(w.pending))
 	w.refuseInputs("x", 1)
+	w.confirmAll("x")
 	if _, ok := w.answered(n); ok || len(w.pending) == 0 {
 		t.Fatal("the answer does not wait for its charge")
 	}
@@ -457,7 +525,7 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 		t.Errorf("answered %v, code %d, flags %d", ok, a.code, a.flags)
 	}
 	told := w.drawn(admin)
-	if w.boot(); a.flags != 0 && w.drawn(admin) < told {
+	if w.boot(); a.flags&wire.ReplyNotIndexed != 0 && w.drawn(admin) < told {
 		t.Errorf("%d units were told, and a start knows of %d", told, w.drawn(admin))
 	}
 }
@@ -467,7 +535,7 @@ func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 	w := indexed(t, 0)
 	w.x().told.total.drawn, w.x().told.of(w.e.principals[admin].owner).drawn = leak.Unlimited, leak.Unlimited-1
 	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK)
-	if a := w.must(admin, put("c", "one", "refuse"), wire.OK); a.flags != wire.ReplyNotIndexed {
+	if a := w.must(admin, put("c", "one", "refuse"), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {
 		t.Errorf("a PUT has flags %d", a.flags)
 	}
 }

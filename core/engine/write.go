@@ -19,6 +19,8 @@ type write struct {
 	req      *Request
 	answer   Reply  // when nothing is missing any more; of one with another code than OK that alone
 	confirms int    // missing: of the disk, and of Tasks
+	marks    []byte // the flags of each operation of a PUT, DELETE or batch
+	applied  int    // operations that are durable and applied
 	owner    uint32 // who is erased
 }
 
@@ -27,10 +29,12 @@ type write struct {
 // one group, or the first that is not allowed decides the answer and nothing
 // is changed.
 func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
-	if slices.ContainsFunc(c.indexes, e.full) || e.tooMuchUnsent(p.id, len(q.Writes)*identity.Size) {
+	if slices.ContainsFunc(c.indexes, e.full) || e.tooMuchUnsent(p.id, len(q.Writes)*(identity.Size+1)) {
 		return wire.Overloaded
 	}
-	w, group := &write{req: q, answer: Reply{Count: uint32(len(q.Writes))}}, make(log.Group, len(q.Writes))
+	n := len(q.Writes)
+	w := &write{req: q, answer: Reply{Count: uint32(n)}, marks: make([]byte, n)}
+	group := make(log.Group, n)
 	staged := make(map[identity.Value]mapping.Entry) // as pending: each write sees what those before it will do
 	for i := range q.Writes {
 		if group[i], w.answer.Code = e.decide(&q.Writes[i], p, c, staged); w.answer.Code != wire.OK {
@@ -128,6 +132,13 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 		e.add(c, d.put)
 		c.versions++
 	}
+	if w != nil {
+		d.op = w.applied
+		w.applied++
+		if d.step == task.Insert && d.hasGone {
+			w.mark(d.op, wire.ReplyReplaced)
+		}
+	}
 	for _, x := range c.indexes {
 		e.follow(x, d, r.Body, w)
 	}
@@ -177,8 +188,16 @@ func (w *write) confirmed(e *Engine) {
 	}
 	if w.answer.Code != wire.OK {
 		w.answer = Reply{Code: w.answer.Code}
+	} else if w.answer.Flags != 0 && w.req.Op == wire.OpBatch {
+		w.answer.Body = append(w.answer.Body, w.marks...)
 	}
 	e.reply(w.req, w.answer)
+}
+
+// mark sets a flag of the answer, for one of the operations.
+func (w *write) mark(op int, flag wire.ReplyFlags) {
+	w.answer.Flags |= flag
+	w.marks[op] |= byte(flag)
 }
 
 // appendObject encodes the body of a KindPut record:

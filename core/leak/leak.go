@@ -25,7 +25,8 @@ const Bit Bits = 1 << 20
 const Unlimited Bits = math.MaxUint64
 
 // The charges that do not depend on an answer. Sixteen codes at most share the rest
-// beside the answers: 16 * 2^-8 and 15/16 make 1. A PUT has two outcomes.
+// beside the answers: 16 * 2^-8 and 15/16 make 1. Each PUT, alone or of a batch, has two
+// outcomes.
 const (
 	Rare       Bits = 8 * Bit          // an outcome of a query that is a code and no answer
 	answered   Bits = 97_633           // that there is an answer: log2 (16/15)

@@ -148,12 +148,17 @@ func TestTheChargesOfAQueryAreAPrefixCode(t *testing.T) {
 	}
 }
 
-// TestTheChargesOfAPutAreAPrefixCode: a PUT, or a batch of n, tells only whether any input
-// was refused. The cheapest way to tell it, by the first one, counts.
+// TestTheChargesOfAPutAreAPrefixCode: a PUT tells whether its input was refused, and a batch
+// of n tells it of each PUT, whichever of them the Task refuses.
 func TestTheChargesOfAPutAreAPrefixCode(t *testing.T) {
-	for n := 1; n < 2000; n++ {
-		if sum := parts(Bits(n)*Indexed) + parts(NotIndexed); sum > 1 {
-			t.Errorf("%d of a batch: %v", n, sum)
+	for _, n := range []Bits{1, 2, 3, 17, 128, 1024} {
+		sum := 0.0
+		for refused := range n + 1 {
+			ways := math.Exp2(exact(uint64(n), uint64(refused), false))
+			sum += ways * parts(refused*NotIndexed+(n-refused)*Indexed)
+		}
+		if sum > 1+1e-9 || sum < 0.999 {
+			t.Errorf("a batch of %d: %v", n, sum)
 		}
 	}
 }

@@ -149,3 +149,29 @@ func FuzzIdentities(f *testing.F) {
 		}
 	})
 }
+
+func FuzzResults(f *testing.F) {
+	one, two := pattern(0x20), pattern(0x60)
+	f.Add(byte(wire.ReplyNotIndexed), append(append(one[:], two[:]...), byte(wire.ReplyNotIndexed), 0))
+	f.Add(byte(wire.ReplyLast), one[:])
+	f.Fuzz(func(t *testing.T, flags byte, p []byte) {
+		for count := range uint32(4) {
+			h := wire.ReplyHeader{Count: count, Flags: wire.ReplyFlags(flags)}
+			list, err := frames.DecodeResults(p, &h, true)
+			if err != nil {
+				continue
+			}
+			var again, marks []byte
+			var all wire.ReplyFlags
+			for _, r := range list {
+				again, marks, all = append(again, r.Identity[:]...), append(marks, byte(r.Flags)), all|r.Flags
+			}
+			if all != 0 {
+				again = append(again, marks...)
+			}
+			if len(list) != int(count) || !bytes.Equal(again, p) || all&^wire.ReplyFlags(flags) != 0 {
+				t.Fatalf("%x with flags %d are %d results %v", p, flags, count, list)
+			}
+		}
+	})
+}

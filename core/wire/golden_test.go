@@ -168,6 +168,17 @@ func identities(body []byte, count uint32) (again []byte, err error) {
 	return again, err
 }
 
+// results are those of a batch in which one operation has each flag.
+func results(body []byte, count uint32) (again []byte, err error) {
+	h := wire.ReplyHeader{Count: count, Flags: wire.ReplyNotIndexed | wire.ReplyReplaced}
+	list, err := frames.DecodeResults(body, &h, true)
+	var marks []byte
+	for _, r := range list {
+		again, marks = append(again, r.Identity[:]...), append(marks, byte(r.Flags))
+	}
+	return append(again, marks...), err
+}
+
 func object(body []byte, _ uint32) ([]byte, error) {
 	o, err := frames.DecodeObject(body)
 	return objectBody(o.Identity, o.Name, o.Data), err
@@ -196,6 +207,9 @@ func goldenReplies() []goldenReply {
 		{"end-put", "End of a PUT whose input a Task refused: the identity",
 			wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyNotIndexed, Count: 1}, one[:], identities},
 		{"end-batch", "End of a BATCH: its identities in order", wire.ReplyHeader{Kind: end, Flags: last, Count: 2}, append(one[:], two[:]...), identities},
+		{"end-batch-marks", "End of a BATCH of two PUTs: a Task refused the input of the first, the second replaced an object",
+			wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyNotIndexed | wire.ReplyReplaced, Count: 2},
+			append(append(one[:], two[:]...), byte(wire.ReplyNotIndexed), byte(wire.ReplyReplaced)), results},
 		{"end-search", "End of a SEARCH that reached its limit", wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, nil, nil},
 		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: wire.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},

@@ -10,7 +10,7 @@ type Kind uint8
 
 // The kinds of reply frames.
 const (
-	KindEnd        Kind = 1 // the outcome: code, count; for a PUT, DELETE or batch the identities
+	KindEnd        Kind = 1 // the outcome: code, count; for a PUT, DELETE or batch the results
 	KindObject     Kind = 2 // identity, name, object
 	KindIdentities Kind = 3 // count identities
 	KindStatus     Kind = 4 // one status item: see engine
@@ -26,6 +26,7 @@ const (
 	ReplyLast       ReplyFlags = 1 << 0 // no further frame answers this request
 	ReplyTruncated  ReplyFlags = 1 << 1 // the limit was reached: there may be more results
 	ReplyNotIndexed ReplyFlags = 1 << 2 // stored, but at least one Task refused its input
+	ReplyReplaced   ReplyFlags = 1 << 3 // a put took the place of the object that had its name
 )
 
 // Head is a position in the sealed log: the sequence number of the last
