@@ -74,8 +74,9 @@ type Process struct {
 // startTime bounds how long putting up the walls may take.
 const startTime = 20 * time.Second
 
-// notConfined begins the errors of a start that the walls prevent.
-const notConfined = "the Task can't be confined, so it isn't started"
+// ErrWalls says that a Task isn't started because its walls can't be put up, whatever its
+// executable is.
+var ErrWalls = errors.New("the Task can't be confined, so it isn't started")
 
 // Start starts a Task. What runs is what was measured: the executable is copied
 // into sealed memory, hashed there, and executed from there.
@@ -90,30 +91,57 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	p, report, err := launch(modeTask, c.Memory, theirs, image)
+	p, err := raise(modeTask, c.Memory, theirs, image)
 	if err != nil {
 		ours.Close()
-		return nil, fmt.Errorf("%s: %w", notConfined, err)
+		return nil, err
 	}
 	p.channel = ours
+	return p, nil
+}
+
+// Check returns an error that wraps ErrWalls if no Task can be started here: a mandatory
+// wall can't be put up, or there is no room for a Task.
+func Check() error {
+	nothing, err := os.Open(os.DevNull)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrWalls, err)
+	}
+	defer nothing.Close()
+	p, err := raise(modeCheck, probeMemory, nothing, nothing)
+	if err != nil {
+		return err
+	}
+	p.Wait()
+	if tasks, what := room(p.owner.own); tasks == 0 {
+		return fmt.Errorf("%w: %d Tasks fit on this machine (%s)", ErrWalls, tasks, what)
+	}
+	return nil
+}
+
+// raise starts the stage and waits until all walls are up.
+func raise(mode string, memory uint64, channel, image *os.File) (*Process, error) {
+	p, report, err := launch(mode, memory, channel, image)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrWalls, err)
+	}
 	text, err := readReport(report)
 	if err == nil && text == raised {
 		return p, nil
 	}
 	p.Kill()
 	ended := p.wait()
-	ours.Close()
 	why := strings.TrimSpace(strings.TrimPrefix(text, raised))
 	if digits, ok := strings.CutPrefix(why, executeFailed); ok {
 		n, _ := strconv.ParseUint(digits, 10, 16)
-		why = fmt.Sprint("execute: ", unix.Errno(n))
+		return nil, fmt.Errorf("the Task's executable can't be executed: %w", unix.Errno(n))
 	}
 	if err == nil && why != "" {
 		err = errors.New(why)
 	} else if err == nil {
 		err = fmt.Errorf("what puts up its walls ended without a word: %w", ended)
 	}
-	return nil, fmt.Errorf("%s: %w", notConfined, err)
+	return nil, fmt.Errorf("%w: %w", ErrWalls, err)
 }
 
 // Channel is the other end of the Task's descriptor 3: a Unix stream socket.

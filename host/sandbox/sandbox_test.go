@@ -378,6 +378,9 @@ func TestProbeWithoutNamespaces(t *testing.T) {
 	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
 		t.Fatal(err)
 	}
+	if err := Check(); !errors.Is(err, ErrWalls) {
+		t.Errorf("the check says %v", err)
+	}
 	for _, w := range Probe() {
 		switch {
 		case w.Holds:
@@ -403,5 +406,37 @@ func TestProbe(t *testing.T) {
 	}
 	if !slices.ContainsFunc(walls, func(w Wall) bool { return w.Name == "Landlock" && !w.Mandatory }) {
 		t.Error("Landlock is not named")
+	}
+}
+
+// TestCheckTellsTheWallsFromTheExecutable: what keeps one executable from being started is
+// not what keeps every Task from it.
+func TestCheckTellsTheWallsFromTheExecutable(t *testing.T) {
+	if err := Check(); err != nil {
+		t.Errorf("on a machine where Tasks start: %v", err)
+	}
+	image, err := os.ReadFile(hostile(t).Executable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One program header, which says that the stack is plain, of a size that the kernel does
+	// not know.
+	const headerSize, headers, first = 54, 56, 64 // offsets in an ELF file
+	image[headerSize], image[headers] = 64, 1
+	copy(image[first:], []byte{0x51, 0xe5, 0x74, 0x64, 6, 0, 0, 0})
+	path := filepath.Join(t.TempDir(), "broken")
+	if err := os.WriteFile(path, image, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Start(Config{Executable: path, Measurement: sha256.Sum256(image), Memory: 1 << 30}); err == nil || errors.Is(err, ErrWalls) {
+		t.Errorf("a broken executable: %v", err)
+	}
+	defer func(list []sharedResource) { sharedResources = list }(sharedResources)
+	sharedResources = []sharedResource{{"acorns", 5, func(bool) []sharedLimit { return []sharedLimit{{"the winter's store", 9}} }}}
+	if err := Check(); !errors.Is(err, ErrWalls) || !strings.Contains(err.Error(), "0 Tasks fit on this machine (acorns: the winter's store is 9") {
+		t.Errorf("there is no room for a Task: %v", err)
+	}
+	if _, err := Start(hostile(t)); !errors.Is(err, ErrWalls) {
+		t.Errorf("a Task is started without room: %v", err)
 	}
 }

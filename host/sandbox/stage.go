@@ -16,6 +16,7 @@ import (
 const (
 	stageName = "motte-sandbox-stage"
 	modeTask  = "task"  // become the Task
+	modeCheck = "check" // put up the walls, and end
 	modeProbe = "probe" // say of each wall whether it holds
 )
 
@@ -61,7 +62,7 @@ func MaybeStage() {
 		os.Exit(1)
 	}
 	switch os.Args[1] {
-	case modeTask:
+	case modeTask, modeCheck:
 		last, failed, execute := []byte(raised), []byte(executeFailed+"000\n"), become(imageFD)
 		for _, w := range walls(memory, os.Args[3]) {
 			if err := w.raise(); err != nil && w.mandatory {
@@ -71,6 +72,9 @@ func MaybeStage() {
 		}
 		if _, err := unix.Write(reportFD, last); err != nil {
 			os.Exit(1) // there is no host
+		}
+		if os.Args[1] == modeCheck {
+			os.Exit(0)
 		}
 		// Nothing that takes memory can be done here any more.
 		for n, i := execute(), len(executeFailed)+2; n > 0; n, i = n/10, i-1 {
