@@ -105,7 +105,11 @@ func (s *session) announce(ctx context.Context, m control.Message) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		h.log.Error("the administrator's profile", "error", err)
 	}
-	if h.Ready != nil && ctx.Err() == nil {
+	if ctx.Err() != nil {
+		return
+	}
+	h.health.announce()
+	if h.Ready != nil {
 		h.Ready(ready)
 	}
 }

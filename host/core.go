@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ type session struct {
 	control *net.UnixConn
 	words   lastLine // what the Core last said on its standard error
 	ready   bool
+	hung    atomic.Bool // it was killed for that
 	all     sync.WaitGroup
 
 	mu    sync.Mutex
@@ -36,7 +38,10 @@ type session struct {
 	over  bool // the Core is gone: start no more
 }
 
-var errLocked = errors.New("another Core has the data directory open")
+var (
+	errLocked = errors.New("another Core has the data directory open")
+	errHung   = errors.New("the Core hung, and was killed")
+)
 
 // startCore starts the Core with one end of a channel to it.
 func (h *host) startCore() (*session, error) {
@@ -66,6 +71,7 @@ func (h *host) startCore() (*session, error) {
 		return nil, fmt.Errorf("start the Core: %w", err)
 	}
 	s.all.Go(func() { s.words.follow(stderr, h) })
+	h.health.begin(s)
 	return s, nil
 }
 
@@ -94,6 +100,8 @@ func (s *session) run(ctx context.Context) error {
 		case <-ended:
 			return
 		}
+		s.h.health.enter(stopping)
+		_ = s.control.SetWriteDeadline(time.Now().Add(stopWithin)) // one that hangs takes nothing
 		s.send(&control.Message{Type: control.Stop}, nil)
 		select {
 		case <-time.After(stopWithin):
@@ -105,6 +113,7 @@ func (s *session) run(ctx context.Context) error {
 	alive, over := context.WithCancel(ctx)
 	s.listen(alive)
 	over()
+	s.h.health.enter(ending)
 	// A Core that listen gave up on ends by that, too.
 	s.control.Close()
 	// Its standard error ends with it; only then may Wait close the pipe.
@@ -113,20 +122,34 @@ func (s *session) run(ctx context.Context) error {
 	close(ended)
 	s.end()
 	s.all.Wait()
+	return s.judge(ctx, err)
+}
+
+// judge says how the Core ended, by what Wait returned.
+func (s *session) judge(ctx context.Context, err error) error {
 	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		switch exit.ExitCode() {
-		case control.ExitUsage, control.ExitRefused:
-			return fmt.Errorf("%w: %s", ErrRefused, s.words.get())
-		case control.ExitLocked:
-			return errLocked
-		case control.ExitOlder:
-			_, states, _ := strings.Cut(s.words.get(), ErrOlder.Error())
-			return fmt.Errorf("%w: %w%s", ErrRefused, ErrOlder, states)
-		}
-		return fmt.Errorf("the Core ended: %w: %s", err, s.words.get())
+	switch {
+	case s.hung.Load():
+		return errHung
+	case err == nil && ctx.Err() == nil:
+		return errors.New("the Core ended without being asked to")
+	case !errors.As(err, &exit):
+		return err
 	}
-	return err
+	words := s.words.get()
+	if words != "" {
+		words = ": " + words
+	}
+	switch exit.ExitCode() {
+	case control.ExitUsage, control.ExitRefused:
+		return fmt.Errorf("%w%s", ErrRefused, words)
+	case control.ExitLocked:
+		return errLocked
+	case control.ExitOlder:
+		_, states, _ := strings.Cut(words, ErrOlder.Error())
+		return fmt.Errorf("%w: %w%s", ErrRefused, ErrOlder, states)
+	}
+	return fmt.Errorf("the Core ended: %w%s", err, words)
 }
 
 // listen takes the Core's messages until the Core is gone.
@@ -147,6 +170,7 @@ func (s *session) listen(ctx context.Context) {
 		case control.Ready:
 			s.ready = true
 			s.h.metrics.up()
+			s.h.health.enter(serving)
 			if s.h.trial == nil {
 				s.all.Go(func() { s.announce(ctx, m) })
 			}
@@ -166,13 +190,26 @@ func (s *session) listen(ctx context.Context) {
 			s.mu.Unlock()
 		case control.Counters:
 			s.h.metrics.set(m.Values)
+			s.h.health.count(m.Values, time.Now())
 		case control.Event:
-			s.h.log.Warn("alert", "reason", client.ReasonName(m.Reason), "segment", m.Segment, "offset", m.Offset)
+			s.h.log.Warn("alert", alertOf(m)...)
 		}
 		if s.h.trial != nil {
 			s.h.trial.saw(m)
 		}
 	}
+}
+
+// alertOf is what is logged of an alert: its reason, and its place, if it has one.
+func alertOf(m control.Message) []any {
+	args := []any{"reason", client.ReasonName(m.Reason)}
+	if m.Segment > 0 {
+		args = append(args, "segment", m.Segment)
+	}
+	if m.Offset > 0 {
+		args = append(args, "offset", m.Offset)
+	}
+	return args
 }
 
 // end kills what the Core left behind.

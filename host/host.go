@@ -15,21 +15,26 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
+
+	"motte/host/notify"
+	"motte/host/sandbox"
 )
 
 // Config says what to run. Zero values of the optional fields have the meaning
 // given.
 type Config struct {
-	Dir      string       // data directory; made if it is not there
-	Listen   string       // TCP address of the Core
-	RootKey  string       // file with the root key; "": root.key in Dir
-	Anchor   string       // place that remembers the head of the log, as anchor.Open takes it; "": none
-	Metrics  string       // TCP address for /metrics and /healthz; "": none
-	Bin      string       // directory of motte-core and the Tasks' executables; "": that of this executable
-	TaskDirs []string     // directories of more Tasks' executables
-	Logger   *slog.Logger // nil: slog.Default()
-	Ready    func(Ready)  // called, if set, each time that clients can connect
+	Dir      string         // data directory; made if it is not there
+	Listen   string         // TCP address of the Core
+	RootKey  string         // file with the root key; "": root.key in Dir
+	Anchor   string         // place that remembers the head of the log, as anchor.Open takes it; "": none
+	Metrics  string         // TCP address for /metrics, /readyz and /livez; "": none
+	Bin      string         // directory of motte-core and the Tasks' executables; "": that of this executable
+	TaskDirs []string       // directories of more Tasks' executables
+	Logger   *slog.Logger   // nil: slog.Default()
+	Ready    func(Ready)    // called, if set, each time that clients can connect
+	Manager  notify.Manager // service manager that is told how the host is; zero: none
 }
 
 // Ready says how clients reach a Core.
@@ -45,6 +50,7 @@ const (
 	maxPause   = 10 * time.Second
 	steadyTime = time.Minute      // a Core that ran so long starts again without pause
 	lockWait   = 15 * time.Second // for a Core of an earlier host to finish
+	firstTries = 6                // starts of a first Core, if each crashes before it serves
 	stopWithin = 15 * time.Second // for the Core to stop in order
 )
 
@@ -96,11 +102,27 @@ func Run(ctx context.Context, cfg Config) error {
 	if h.keeper != nil {
 		h.keeper.start()
 	}
+	stopWatch := h.startWatch(ctx)
 	err = h.supervise(ctx)
+	stopWatch()
 	if h.keeper != nil {
 		h.keeper.stop() // what it writes matters more than a page of numbers
 	}
 	return errors.Join(err, stopMetrics())
+}
+
+// startWatch watches over the host until the context ends, or stop is called.
+func (h *host) startWatch(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ticker := time.NewTicker(h.pulse())
+	var all sync.WaitGroup
+	all.Go(func() { h.watch(ctx, ticker.C) })
+	all.Go(func() { h.examine(ctx) })
+	return func() {
+		cancel()
+		all.Wait()
+		ticker.Stop()
+	}
 }
 
 // warnOfMode says so if others can write in the data directory: they could exchange the
@@ -122,7 +144,8 @@ func newHost(cfg Config) (*host, error) {
 			return nil, err
 		}
 	}
-	return &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)}}, nil
+	return &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)},
+		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkWalls: sandbox.Check}, nil
 }
 
 // empty reports whether the data directory holds no store yet.
@@ -151,13 +174,18 @@ type host struct {
 	admin   [32]byte // principal of the administrator; zero: nobody that the host knows
 	images  images
 	metrics metrics
+	health  health
 	keeper  *keeper // nil: there is no anchor
 	trial   *trial  // nil: serve
+
+	unconfined chan struct{} // the walls of a Task could not be put up
+	checkWalls func() error  // sandbox.Check, or a test's
 }
 
-// supervise runs one Core after the other.
+// supervise runs one Core after the other. A Core that crashes is started again; until one has
+// served, only so often.
 func (h *host) supervise(ctx context.Context) error {
-	pause, ready, first := minPause, false, time.Now()
+	pause, ready, first, tries := minPause, false, time.Now(), 0
 	for {
 		began := time.Now()
 		s, err := h.startCore()
@@ -167,6 +195,7 @@ func (h *host) supervise(ctx context.Context) error {
 			h.metrics.down()
 			served = ready || s.ready
 		}
+		h.health.enter(pausing)
 		switch {
 		case ctx.Err() != nil && (err == nil || ready):
 			return err
@@ -174,7 +203,13 @@ func (h *host) supervise(ctx context.Context) error {
 			return err
 		case errors.Is(err, errLocked) && h.trial == nil && time.Since(first) < lockWait:
 		case !served: // once a Core served, also having no process for the next is a passing error
-			return err
+			tries++
+			if ctx.Err() != nil || lasts(err) {
+				return err
+			}
+			if tries == firstTries {
+				return fmt.Errorf("the Core was started %d times, and never became ready: %w", tries, err)
+			}
 		}
 		ready = served
 		if time.Since(began) > steadyTime {
@@ -188,4 +223,9 @@ func (h *host) supervise(ctx context.Context) error {
 		}
 		pause = min(pause*2, maxPause)
 	}
+}
+
+// lasts reports whether the next start of a first Core would meet the same error.
+func lasts(err error) bool {
+	return errors.Is(err, errLocked) || errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)
 }

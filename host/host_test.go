@@ -8,17 +8,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"motte/client"
 	"motte/core/control"
+	"motte/host/sandbox"
 	"motte/internal/atomicfile"
 )
 
 // TestMain is this test, or a Core that plays the part of which the name stands in the
 // file "part" of its data directory.
 func TestMain(m *testing.M) {
+	sandbox.MaybeStage()
 	if filepath.Base(os.Args[0]) == "motte-core" {
 		playCore(os.NewFile(3, "control"), os.Args[slices.Index(os.Args, "-dir")+1])
 	}
@@ -49,6 +52,27 @@ func playCore(channel *os.File, dir string) {
 		os.Exit(control.ExitUsage)
 	case "ends at once":
 		os.Exit(1)
+	case "crashes twice before it is ready":
+		if info.Size() < 3 {
+			os.Exit(1)
+		}
+		ready()
+		os.Exit(control.ExitRefused)
+	case "hangs while it serves", "hangs while it starts":
+		if info.Size() > 1 {
+			os.Exit(control.ExitRefused)
+		}
+		if string(part) == "hangs while it serves" {
+			ready()
+			_, _ = channel.Write(control.Append(nil, &control.Message{Type: control.Counters, Values: make([]uint64, len(control.Stats{}))}))
+		}
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		_, _ = channel.Read(make([]byte, 1)) // the signal may stop this thread a little later
+	case "ends without being asked to":
+		if ready(); info.Size() < 2 {
+			os.Exit(0)
+		}
+		os.Exit(control.ExitRefused)
 	default: // says what can't be understood, and ends only when its host goes away
 		_, _ = channel.Write([]byte("no message"))
 		_, _ = channel.Read(make([]byte, 1))
@@ -59,14 +83,7 @@ func playCore(channel *os.File, dir string) {
 // TestACoreThatPanicsIsStartedAgain: Go ends a process with 2 after a panic. No refusal
 // may have that status, nor any other that Go gives by itself.
 func TestACoreThatPanicsIsStartedAgain(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin := t.TempDir()
-	if err := os.Symlink(self, filepath.Join(bin, "motte-core")); err != nil {
-		t.Fatal(err)
-	}
+	bin := players(t)
 	for _, c := range []struct {
 		part    string
 		refuses bool
@@ -74,26 +91,53 @@ func TestACoreThatPanicsIsStartedAgain(t *testing.T) {
 	}{
 		{"panics", true, 3}, // twice; the third one refuses
 		{"refuses the command line", true, 1},
-		{"ends at once", false, 1}, // never served: whoever started the host is told
+		{"ends at once", false, firstTries}, // never served: whoever started the host is told
+		{"crashes twice before it is ready", true, 3},
+		{"ends without being asked to", true, 2},
 	} {
-		h := &host{Config: Config{Dir: t.TempDir(), Bin: bin}, log: slog.New(slog.DiscardHandler)}
-		if err := os.WriteFile(filepath.Join(h.Dir, "part"), []byte(c.part), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		h, text := playing(t, bin, c.part)
 		err := h.supervise(t.Context())
-		starts, errStat := os.Stat(filepath.Join(h.Dir, "starts"))
-		if errStat != nil {
-			t.Fatal(errStat)
+		if starts := startsOf(t, h); err == nil || errors.Is(err, ErrRefused) != c.refuses || starts != c.starts {
+			t.Errorf("a Core that %s: the host gives up after %d starts with %v; want %d starts", c.part, starts, err, c.starts)
 		}
-		if err == nil || errors.Is(err, ErrRefused) != c.refuses || starts.Size() != c.starts {
-			t.Errorf("a Core that %s: the host gives up after %d starts with %v; want %d starts", c.part, starts.Size(), err, c.starts)
+		if log := text.String(); strings.Contains(log, "nil") {
+			t.Errorf("a Core that %s: the log says %q", c.part, log)
 		}
 	}
 }
 
-// TestACoreThatIsNotUnderstoodIsLeft: the host closes the channel, by which the
-// Core ends, and does not wait for it for ever.
-func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
+// TestWhatLastsIsNotTriedAgain: an executable that is missing will be missing the next time.
+func TestWhatLastsIsNotTriedAgain(t *testing.T) {
+	h, text := playing(t, t.TempDir(), "")
+	if err := h.supervise(t.Context()); !errors.Is(err, os.ErrNotExist) || text.String() != "" {
+		t.Errorf("%v; the log says %q", err, text.String())
+	}
+}
+
+// playing is a host whose Core plays a part. It collects its log.
+func playing(t *testing.T, bin, part string) (*host, *strings.Builder) {
+	t.Helper()
+	text := &strings.Builder{}
+	h := &host{Config: Config{Dir: t.TempDir(), Bin: bin}, log: slog.New(slog.NewTextHandler(text, nil))}
+	if err := os.WriteFile(filepath.Join(h.Dir, "part"), []byte(part), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return h, text
+}
+
+// startsOf is how often a Core that plays a part was started.
+func startsOf(t *testing.T, h *host) int64 {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(h.Dir, "starts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// players is a directory with an executable that plays the Core's parts.
+func players(t *testing.T) string {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -102,6 +146,13 @@ func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
 	if err := os.Symlink(self, filepath.Join(bin, "motte-core")); err != nil {
 		t.Fatal(err)
 	}
+	return bin
+}
+
+// TestACoreThatIsNotUnderstoodIsLeft: the host closes the channel, by which the
+// Core ends, and does not wait for it for ever.
+func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
+	bin := players(t)
 	h := &host{Config: Config{Dir: t.TempDir(), Bin: bin}, log: slog.New(slog.DiscardHandler)}
 	s, err := h.startCore()
 	if err != nil {

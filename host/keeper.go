@@ -47,7 +47,6 @@ type keeper struct {
 	log     *slog.Logger
 	metrics *metrics
 	replace bool          // what the anchor holds was given up
-	failing bool          // the last write failed, which was logged
 	offers  chan struct{} // there may be a newer head; closed: there will be none
 	done    chan struct{} // closed when the goroutine has ended
 	cancel  context.CancelFunc
@@ -56,6 +55,9 @@ type keeper struct {
 	stored anchor.Head // what the anchor holds, as far as is known
 	newest anchor.Head // that a Core told of, if told
 	told   bool
+
+	failing bool      // the last write failed, which was logged
+	writing time.Time // since when a write is under way; zero: none is
 }
 
 // openKeeper opens the anchor that a host is configured with; nil: none.
@@ -165,22 +167,51 @@ func (k *keeper) keep(ctx context.Context) {
 		if !k.moved() || time.Now().Before(next) {
 			continue // a Core that runs offers every second
 		}
+		k.begins(time.Now())
+		err := k.store(ctx)
+		failed := k.ended(err)
 		pause := k.anchor.Pace()
-		if err := k.store(ctx); err != nil {
+		if err != nil {
 			pause = min(pause, retryAfter)
-			if !k.failing {
+			if !failed {
 				k.log.Error("the anchor can't be written, and is tried again", "error", err)
 			}
-			k.failing = true
-		} else if k.failing {
+		} else if failed {
 			k.log.Info("the anchor can be written again", "anchor", k.anchor.String())
-			k.failing = false
 		}
 		next = time.Now().Add(pause)
 	}
 	if err := k.store(ctx); err != nil {
 		k.log.Error("the anchor lacks the last head", "error", err)
 	}
+}
+
+// begins notes that a write is under way.
+func (k *keeper) begins(now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.writing = now
+}
+
+// ended notes how that write ended, and returns whether the one before failed.
+func (k *keeper) ended(err error) (failed bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	failed, k.failing, k.writing = k.failing, err != nil, time.Time{}
+	return failed
+}
+
+// trouble says why the anchor does not follow the log; "": it does.
+func (k *keeper) trouble(now time.Time) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.failing:
+		return anchorRefuses
+	case !k.writing.IsZero() && now.Sub(k.writing) > anchorsIn:
+		return anchorHangs
+	}
+	return ""
 }
 
 // moved reports whether there is a head that the anchor should hold and does not.

@@ -246,6 +246,9 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 				synctest.Wait()
 				time.Sleep(time.Second)
 			}
+			if why := k.trouble(time.Now()); why != anchorRefuses {
+				t.Errorf("while the medium is ill: %q", why)
+			}
 			if got := k.head().LSN(); got != lsn-1 {
 				t.Errorf("the Core is held against record %d, though %d is known", got, lsn-1)
 			}
@@ -254,6 +257,9 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 				k.offer(at(lsn))
 				synctest.Wait()
 				time.Sleep(time.Second)
+			}
+			if why := k.trouble(time.Now()); why != "" {
+				t.Errorf("when the medium is well again: %q", why)
 			}
 		}
 		k.stop()
@@ -282,6 +288,9 @@ func TestASilentMediumHoldsNothingUp(t *testing.T) {
 		for second := range uint64(100) {
 			k.offer(at(10 + second))
 			time.Sleep(time.Second)
+		}
+		if why := k.trouble(time.Now()); why != anchorHangs {
+			t.Errorf("while the medium does not answer: %q", why)
 		}
 		if d := time.Since(began); d != 100*time.Second {
 			t.Errorf("100 heads, one each second, take %v", d)

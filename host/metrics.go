@@ -86,7 +86,7 @@ func (m *metrics) set(values []uint64) {
 	}
 }
 
-// serveMetrics serves /metrics and /healthz, if an address is configured.
+// serveMetrics serves /metrics, /readyz and /livez, if an address is configured.
 func (h *host) serveMetrics() (stop func() error, err error) {
 	if h.Metrics == "" {
 		return func() error { return nil }, nil
@@ -96,19 +96,12 @@ func (h *host) serveMetrics() (stop func() error, err error) {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&h.metrics)
+	registry.MustRegister(&h.metrics, readiness{h})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		h.metrics.mu.Lock()
-		serving := h.metrics.serving
-		h.metrics.mu.Unlock()
-		if !serving {
-			http.Error(w, "the Core is not serving", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
+	mux.HandleFunc("GET /livez", h.serveLive)
+	mux.HandleFunc("GET /readyz", h.serveReady)
+	mux.HandleFunc("GET /healthz", h.serveReady) // its name in earlier versions
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	h.log.Info("metrics", "address", l.Addr().String())
 	ended := make(chan error, 1)

@@ -31,6 +31,9 @@ func (s *session) runTask(m control.Message) {
 	log = log.With("task", image.Name)
 	p, err := sandbox.Start(sandbox.Config{Executable: image.Path, Measurement: m.Measurement, Memory: m.Memory})
 	if err != nil {
+		if errors.Is(err, sandbox.ErrWalls) {
+			s.h.notConfined()
+		}
 		log.Error("a Task can't be started", "error", err)
 		return
 	}

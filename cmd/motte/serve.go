@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/host"
+	"motte/host/notify"
 )
 
 // readyView says how clients reach a server.
@@ -51,6 +52,11 @@ The Core, motte-core, and the Tasks' executables, motte-task-NAME, are those
 beside this executable; --task-dir names directories of more Tasks, which are used
 once they are registered: motte task register NAME --file FILE.
 
+A Core that ends or hangs is started again. One that refuses the store or its key is not, nor
+is the first one after six crashes: the command ends. A service manager that follows
+sd_notify(3), as systemd does, is told when clients can connect and how the server is;
+docs/how-to/run-as-a-service.md has a unit.
+
 SIGTERM or Ctrl-C stops the server in order, a second one at once. The log goes to
 standard error. With --json, a line on standard output tells each time that
 clients can connect: {"address":…,"core_key":…,"profile":…}.`,
@@ -60,6 +66,10 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 	}, func(ctx context.Context, _ []string) error {
 		if cfg.Dir == "" {
 			return usage("--dir is missing: the directory of the store; it is made if it is not there")
+		}
+		var err error
+		if cfg.Manager, err = notify.FromEnvironment(); err != nil {
+			return err
 		}
 		cfg.Logger = a.logger(jsonLog)
 		cfg.Ready = a.ready(cfg.Logger)
@@ -76,7 +86,7 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 	f.Var(address{&cfg.Listen, true}, "listen", "TCP `ADDRESS` for clients; port 0: any that is free")
 	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key, made with a new store (default: root.key in the data directory)")
 	f.StringVar(&cfg.Anchor, "anchor", "", anchorUsage)
-	f.Var(address{&cfg.Metrics, true}, "metrics", "TCP `ADDRESS` for Prometheus's /metrics and for /healthz")
+	f.Var(address{&cfg.Metrics, true}, "metrics", "TCP `ADDRESS` for Prometheus's /metrics and for /readyz and /livez")
 	f.StringArrayVar(&cfg.TaskDirs, "task-dir", nil, "directory `DIR` with more Tasks' executables; may be given several times")
 	f.BoolVar(&jsonLog, "log-json", false, "write the log as JSON")
 	for _, name := range []string{"dir", "task-dir"} {

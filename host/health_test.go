@@ -1,0 +1,382 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"motte/core/control"
+	"motte/core/wire"
+	"motte/host/notify"
+	"motte/host/sandbox"
+)
+
+// TestACoreThatHangsIsKilledAndStartedAgain: its process is there, and says nothing.
+func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
+	bin := players(t)
+	for part, c := range map[string]struct {
+		phase  phase
+		within time.Duration
+	}{
+		"hangs while it serves": {serving, silentFor},
+		"hangs while it starts": {starting, stallsFor},
+	} {
+		h, text := playing(t, bin, part)
+		ended := make(chan error, 1)
+		go func() { ended <- h.supervise(t.Context()) }()
+		hangs := func() bool {
+			h.health.mu.Lock()
+			defer h.health.mu.Unlock()
+			if h.health.core == nil || h.health.phase != c.phase || c.phase == serving && h.health.counted.IsZero() {
+				return false
+			}
+			fields, err := statOf(h.health.core.cmd.Process.Pid)
+			return err == nil && fields[0] == "T"
+		}
+		for !hangs() {
+			select {
+			case err := <-ended:
+				t.Fatalf("%s: the host ended before: %v", part, err)
+			case <-time.After(time.Millisecond):
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		ticks := make(chan time.Time)
+		watching.Go(func() { h.watch(ctx, ticks) })
+		passed := time.Duration(0)
+		now := time.Now()
+		tick := func() {
+			now = now.Add(watchEvery)
+			ticks <- now
+			passed += watchEvery
+		}
+		for passed < c.within-watchEvery {
+			tick()
+		}
+		if !hangs() {
+			t.Errorf("%s: it is not left alone for %v", part, c.within)
+		}
+		for hangs() && passed < c.within+time.Minute {
+			tick()
+		}
+		err := <-ended
+		cancel()
+		watching.Wait()
+		if n := startsOf(t, h); !errors.Is(err, ErrRefused) || n != 2 {
+			t.Errorf("%s: %d starts, %v", part, n, err)
+		}
+		for _, want := range []string{"the Core hangs: it is killed and started again", "state=T", errHung.Error()} {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("%s: the log lacks %q:\n%s", part, want, text)
+			}
+		}
+	}
+}
+
+// serves is the health of a host whose Core serves.
+func serves() *health {
+	return &health{phase: serving, core: &session{}, announced: true, counted: time.Now()}
+}
+
+// TestAHostThatStoodStillKillsNoCore: its Core said what the host did not read.
+func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
+	h := serves()
+	for range 10 {
+		if hung, _ := h.tick(time.Hour); hung != nil {
+			t.Fatal("a Core is taken for one that hangs, though its host was stopped")
+		}
+		h.count(make([]uint64, len(control.Stats{})), time.Now())
+	}
+	if !h.live() {
+		t.Error("the host is not live")
+	}
+}
+
+// TestAHostIsLiveUntilItCantHelpItself: a Core that hangs is the host's to restart, and so
+// is a long start; one that can't be ended is not.
+func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
+	pass := func(h *health, d time.Duration) (killed int) {
+		for ; d > 0; d -= watchEvery {
+			if hung, _ := h.tick(watchEvery); hung != nil {
+				killed++
+			}
+		}
+		return killed
+	}
+	h := serves()
+	if n := pass(h, silentFor-watchEvery); n != 0 || !h.live() {
+		t.Errorf("killed %d times, live: %v", n, h.live())
+	}
+	if n := pass(h, watchEvery); n != 1 || !h.live() {
+		t.Errorf("a Core that hangs: killed %d times, live: %v", n, h.live())
+	}
+	if n := pass(h, goneWithin-watchEvery); n != 0 || !h.live() {
+		t.Errorf("the host does not wait for its end: killed %d times more, live: %v", n, h.live())
+	}
+	if pass(h, watchEvery); h.live() {
+		t.Error("live, though its Core can't be ended")
+	}
+	h.enter(pausing)
+	if pass(h, time.Hour); !h.live() {
+		t.Error("the Core is gone, and the host can start the next one: it is live")
+	}
+	h = serves()
+	h.enter(stopping)
+	h.enter(ending)
+	if n := pass(h, time.Hour); n != 0 || !h.live() || h.phase != stopping {
+		t.Errorf("a host that stops is its manager's to end: killed %d times, live: %v", n, h.live())
+	}
+}
+
+// counters are those of a Core, some of them set.
+func counters(set map[int]uint64) []uint64 {
+	values := make([]uint64, len(control.Stats{}))
+	for i, v := range set {
+		values[i] = v
+	}
+	return values
+}
+
+// TestReadinessNamesWhatIsMissing: each condition, by name and a reason of a fixed list.
+func TestReadinessNamesWhatIsMissing(t *testing.T) {
+	now := time.Now()
+	ago := func(d time.Duration) uint64 { return uint64(now.Add(-d).UnixMilli()) }
+	for _, c := range []struct {
+		what   string
+		change func(h *host)
+		want   []string
+	}{
+		{"all is well", func(*host) {}, nil},
+		{"a write is under way", func(h *host) { h.health.count(counters(map[int]uint64{control.WriteBegan: ago(4 * time.Second)}), now) }, nil},
+		{"the counters are as old as they may be", func(h *host) { h.health.counted = now.Add(-staleAfter) }, nil},
+		{"the counters are old", func(h *host) { h.health.counted = now.Add(-staleAfter - 1) }, []string{"counters: " + isStale}},
+		{"the Core has just started", func(h *host) { h.health.begin(&session{}) }, []string{"core: " + notServing, "counters: " + isStale}},
+		{"clients are not told yet", func(h *host) { h.health.announced = false }, []string{"core: " + notServing}},
+		{"the Core ended", func(h *host) { h.health.enter(pausing) }, []string{"core: " + notServing}},
+		{"the host stops", func(h *host) { h.health.enter(stopping) }, []string{"core: " + notServing}},
+		{"the disk hangs", func(h *host) { h.health.count(counters(map[int]uint64{control.WriteBegan: ago(5 * time.Second)}), now) }, []string{"log: " + writeWaits}},
+		{"the disk is full", func(h *host) { h.health.count(counters(map[int]uint64{control.DiskFull: 1}), now) }, []string{"log: " + diskIsFull}},
+		{"it was full", func(h *host) {
+			h.health.count(counters(map[int]uint64{control.DiskFull: 1}), now)
+			h.health.count(counters(nil), now)
+		}, nil},
+		{"the directory can't be written", func(h *host) { h.health.found("", cantWrite) }, []string{"log: " + cantWrite}},
+		{"no Task can start", func(h *host) { h.health.found(noTask, "") }, []string{"tasks: " + noTask}},
+		{"the anchor fails", func(h *host) { h.keeper.failing = true }, []string{"anchor: " + anchorRefuses}},
+		{"the anchor hangs", func(h *host) { h.keeper.writing = now.Add(-anchorsIn - 1) }, []string{"anchor: " + anchorHangs}},
+		{"the anchor is slow", func(h *host) { h.keeper.writing = now.Add(-anchorsIn) }, nil},
+	} {
+		h := &host{keeper: &keeper{}}
+		h.health.announced, h.health.phase = true, serving
+		h.health.count(counters(nil), now)
+		c.change(h)
+		if got := broken(h.conditions(now)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+// TestThePagesOfHealth: 200 while all is well, 503 when it is not, and a line for each
+// condition. Numbers of them are a metric.
+func TestThePagesOfHealth(t *testing.T) {
+	h := &host{keeper: &keeper{}}
+	h.health.announced, h.health.phase = true, serving
+	h.health.count(counters(nil), time.Now())
+	get := func(page http.HandlerFunc) (int, string) {
+		w := httptest.NewRecorder()
+		page(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		return w.Code, w.Body.String()
+	}
+	if code, text := get(h.serveReady); code != http.StatusOK || text != "core: ok\ncounters: ok\nlog: ok\ntasks: ok\nanchor: ok\n" {
+		t.Errorf("%d %q", code, text)
+	}
+	h.keeper.failing = true
+	h.health.found(noTask, "")
+	if code, text := get(h.serveReady); code != http.StatusServiceUnavailable ||
+		text != "core: ok\ncounters: ok\nlog: ok\ntasks: "+noTask+"\nanchor: "+anchorRefuses+"\n" {
+		t.Errorf("%d %q", code, text)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(readiness{h})
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, m := range families[0].GetMetric() {
+		got[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+	}
+	if families[0].GetName() != "motte_ready" || got["core"] != 1 || got["tasks"] != 0 || got["anchor"] != 0 || len(got) != 5 {
+		t.Errorf("%v", families)
+	}
+	if code, text := get(h.serveLive); code != http.StatusOK || text != "ok\n" {
+		t.Errorf("%d %q", code, text)
+	}
+	h.health.phase, h.health.silent = ending, goneWithin
+	if code, text := get(h.serveLive); code != http.StatusServiceUnavailable || text != coreIsHung+"\n" {
+		t.Errorf("%d %q", code, text)
+	}
+}
+
+// TestOnlyTheWallsMakeAHostNotReady: one executable that can't be started says nothing of
+// the others. When the walls can be put up again, the host finds out by itself.
+func TestOnlyTheWallsMakeAHostNotReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, text := playing(t, "", "")
+		h.health.tasks = notTried
+		h.unconfined = make(chan struct{}, 1)
+		var checks atomic.Int64
+		var fail atomic.Bool
+		h.checkWalls = func() error {
+			checks.Add(1)
+			if fail.Load() {
+				return sandbox.ErrWalls
+			}
+			return nil
+		}
+		tasks := func(when, want string, tried int64) {
+			t.Helper()
+			synctest.Wait()
+			if list := h.health.conditions(time.Now()); list[3].name != "tasks" || list[3].why != want || checks.Load() != tried {
+				t.Errorf("%s: %q after %d checks, want %q after %d", when, list[3].why, checks.Load(), want, tried)
+			}
+		}
+		if list := h.health.conditions(time.Now()); list[3].why != notTried {
+			t.Errorf("before the first check: %q", list[3].why)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		all.Go(func() { h.examine(ctx) })
+		tasks("at first", "", 1)
+		time.Sleep(time.Hour)
+		tasks("nobody complains", "", 1)
+		h.notConfined()
+		tasks("the walls failed once", "", 2)
+		fail.Store(true)
+		h.notConfined()
+		tasks("the walls fail", noTask, 3)
+		time.Sleep(10 * examineEvery)
+		tasks("they still fail", noTask, 13)
+		fail.Store(false)
+		time.Sleep(examineEvery)
+		tasks("they can be put up again", "", 14)
+		cancel()
+		all.Wait()
+		if n := strings.Count(text.String(), "no Task can be started"); n != 1 {
+			t.Errorf("the log says it %d times:\n%s", n, text)
+		}
+	})
+}
+
+// TestTheServiceManagerIsToldTheTruth: ready when clients can connect, and not before;
+// alive as long as the host is; and what is missing.
+func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "30000000")
+	t.Setenv("WATCHDOG_PID", "")
+	h, _ := playing(t, "", "")
+	if h.Manager, err = notify.FromEnvironment(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ticks := make(chan time.Time)
+	var watching sync.WaitGroup
+	watching.Go(func() { h.watch(ctx, ticks) })
+	told := func() []string {
+		p := make([]byte, 4096)
+		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.Read(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Split(string(p[:n]), "\n")
+	}
+	tick := func(when string, want ...string) {
+		t.Helper()
+		ticks <- time.Now()
+		if got := told(); !slices.Equal(got, want) {
+			t.Errorf("%s: told %q, want %q", when, got, want)
+		}
+	}
+	gone := "core: " + notServing
+	stale := "counters: " + isStale
+	tick("nothing has started", notify.Alive, notify.Status("Not ready: "+gone+"; "+stale))
+	h.health.begin(&session{h: h})
+	h.health.enter(serving)
+	tick("the Core is ready", notify.Alive)
+	h.health.count(counters(nil), time.Now())
+	h.health.found("", "")
+	tick("it counts", notify.Alive, notify.Status("Not ready: "+gone))
+	h.health.announce()
+	h.health.found(noTask, "")
+	tick("clients can connect", notify.Alive, notify.Ready, notify.Status("Not ready: tasks: "+noTask))
+	h.health.found("", "")
+	tick("Tasks start", notify.Alive, notify.Status("Serving"))
+	tick("nothing changes", notify.Alive)
+	h.health.enter(pausing)
+	tick("the Core ended", notify.Alive, notify.Status("Not ready: "+gone))
+	h.health.begin(&session{h: h})
+	h.health.enter(serving)
+	h.health.count(counters(nil), time.Now())
+	h.health.announce()
+	tick("the next one serves", notify.Alive, notify.Status("Serving"))
+	h.health.mu.Lock()
+	h.health.phase, h.health.silent = ending, goneWithin
+	h.health.mu.Unlock()
+	tick("a Core that can't be ended", notify.Status("Not ready: "+gone))
+	cancel()
+	watching.Wait()
+	if got := told(); !slices.Equal(got, []string{notify.Stopping, notify.Status("Stopping")}) {
+		t.Errorf("at the end: told %q", got)
+	}
+}
+
+// TestThePulseIsFastEnoughForTheWatchdog, whatever its interval.
+func TestThePulseIsFastEnoughForTheWatchdog(t *testing.T) {
+	for interval, want := range map[time.Duration]time.Duration{
+		0: watchEvery, time.Hour: watchEvery, 3 * watchEvery: watchEvery, time.Second: time.Second / 3, time.Microsecond: time.Millisecond,
+	} {
+		h := &host{}
+		h.Manager.Watchdog = interval
+		if got := h.pulse(); got != want {
+			t.Errorf("a watchdog of %v: a pulse of %v, want %v", interval, got, want)
+		}
+	}
+}
+
+// TestAlertsAreLoggedWithTheirPlaceAlone: an alert that has no place has no segment 0.
+func TestAlertsAreLoggedWithTheirPlaceAlone(t *testing.T) {
+	for _, c := range []struct {
+		m    control.Message
+		want []any
+	}{
+		{control.Message{Reason: wire.ReasonTooSlow}, []any{"reason", "too-slow"}},
+		{control.Message{Reason: wire.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
+		{control.Message{Reason: wire.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
+	} {
+		if got := alertOf(c.m); !slices.Equal(got, c.want) {
+			t.Errorf("%v, want %v", got, c.want)
+		}
+	}
+}
