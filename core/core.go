@@ -289,16 +289,12 @@ func (s *shell) loop(over <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	counted := time.Now()
-	always := make(chan struct{})
-	close(always)
-	var work chan struct{} // always, while the engine has work left
 	for {
 		s.carryOut(s.engine.Take())
 		var now time.Time // of a tick
 		select {
 		case <-s.events.wake:
 		case now = <-ticker.C:
-		case <-work:
 		case <-over:
 			return
 		}
@@ -308,8 +304,8 @@ func (s *shell) loop(over <-chan struct{}) {
 		if !now.IsZero() { // what has come before is not late
 			s.tick(now)
 		}
-		if work = nil; s.engine.Work() {
-			work = always
+		if s.engine.Work() {
+			s.events.ring() // more is left
 		}
 		if now.Sub(counted) >= countEvery {
 			counted = now

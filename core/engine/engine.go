@@ -71,7 +71,7 @@ type Engine struct {
 	work      []func() (more bool)             // begun, and to be continued: see later
 	stride    int                              // objects that a step of work looks at, about
 	touched   []*collection                    // whose indexes have something new, to be pumped
-	turns     map[access.Principal]*turns      // requests that take several events
+	turns     map[access.Principal]turns       // requests that take several events
 
 	instances    map[uint64]*index // by the Task's process
 	lastInstance uint64
@@ -132,7 +132,7 @@ func New(c Config) *Engine {
 		began:     c.Now,
 		pending:   make(map[identity.Value]mapping.Entry),
 		instances: make(map[uint64]*index),
-		turns:     make(map[access.Principal]*turns),
+		turns:     make(map[access.Principal]turns),
 		erasures:  make(map[uint32]int),
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[log.Location]bool),

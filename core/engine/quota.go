@@ -103,22 +103,6 @@ func (e *Engine) pend(r *log.Record) {
 	}
 }
 
-// settle ends that: from now on the mapping has the state.
-func (e *Engine) settle(v identity.Value) {
-	o := e.pending[v]
-	delete(e.pending, v)
-	c := e.byID[o.Collection]
-	if !c.limited() {
-		return
-	}
-	if o.Owner != log.CoreOwner {
-		c.coming.count(o, -1)
-	}
-	if cur, exists := c.objects.Get(v); exists {
-		c.coming.count(cur, 1)
-	}
-}
-
 // size is the location of a record that has none yet: its length alone.
 func size(r *log.Record) log.Location {
 	return log.Location{Length: uint32(log.RecordSize(len(r.Body)))}

@@ -35,38 +35,37 @@ const maxInTurn = 1024
 // turns are the requests of one principal that may take several events, LIST and STATUS:
 // the first is being answered, and the others wait. So they are one piece of work, and
 // hold the results of one answer, however many a principal asks for.
-type turns struct{ steps []func() (more bool) }
+type turns []func() (more bool)
 
 // inTurn answers a request by steps, when the principal's requests before it are answered.
 // The last step answers it, unless it returns another code than OK.
 func (e *Engine) inTurn(q *Request, step func() (code wire.Code, more bool)) wire.Code {
-	t := e.turns[q.Principal]
-	if t == nil {
-		t = &turns{}
-		e.turns[q.Principal] = t
-	} else if len(t.steps) >= maxInTurn {
+	p := q.Principal
+	if len(e.turns[p]) >= maxInTurn {
 		return wire.Overloaded
 	}
-	t.steps = append(t.steps, func() (more bool) {
+	e.turns[p] = append(e.turns[p], func() (more bool) {
 		code, more := step()
 		if code != wire.OK {
 			e.end(q, code)
 		}
 		return more
 	})
-	if len(t.steps) == 1 {
-		e.later(func() bool { return e.nextTurn(t, q.Principal) })
+	if len(e.turns[p]) == 1 {
+		e.later(func() bool { return e.nextTurn(p) })
 	}
 	return wire.OK
 }
 
 // nextTurn runs one step of the first request.
-func (e *Engine) nextTurn(t *turns, p access.Principal) (more bool) {
-	if !t.steps[0]() {
-		pop(&t.steps)
+func (e *Engine) nextTurn(p access.Principal) (more bool) {
+	left := e.turns[p]
+	if !left[0]() {
+		pop(&left)
+		e.turns[p] = left
 	}
-	if len(t.steps) == 0 {
+	if len(left) == 0 {
 		delete(e.turns, p)
 	}
-	return len(t.steps) > 0
+	return len(left) > 0
 }

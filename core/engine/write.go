@@ -119,14 +119,19 @@ func deletion(o mapping.Entry) log.Record {
 // indexes. What a collection was dropped under is not kept.
 func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
+	if c != nil {
+		e.applyTo(c, r, at, w)
+	}
 	if e.pending[v].LSN == r.LSN {
-		e.settle(v)
+		delete(e.pending, v) // from now on the mapping has the state
 	}
-	if c == nil {
-		return
-	}
+}
+
+// applyTo makes the record visible in its collection. What the collection will hold was
+// counted when the record was appended: see use.
+func (e *Engine) applyTo(c *collection, r *log.Record, at log.Location, w *write) {
 	d := delivery{step: task.Remove, lsn: r.LSN}
-	d.gone, d.hasGone = e.remove(c, v)
+	d.gone, d.hasGone = e.remove(c, r.ID.Value())
 	if r.Kind == log.KindPut {
 		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		e.add(c, d.put)
@@ -165,10 +170,11 @@ func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	count(c.used, o.Loc.Segment, bytes)
 	count(e.used, o.Loc.Segment, bytes)
 	c.bytes += uint64(bytes)
-	if c.limited() {
-		if _, changing := e.pending[o.ID.Value()]; !changing {
-			c.coming.count(o, n)
-		}
+	if !c.limited() {
+		return
+	}
+	if _, pending := e.pending[o.ID.Value()]; !pending { // else pend has counted the coming state
+		c.coming.count(o, n)
 	}
 }
 
