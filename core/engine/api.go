@@ -106,38 +106,53 @@ const (
 	aLimit
 )
 
+// anyRead and anyChange are the rights of which one at least lets a principal read, or
+// change, some objects of a collection.
+const (
+	anyRead   = wire.RightRead | wire.RightReadOwn
+	anyChange = wire.RightWrite | wire.RightDelete
+)
+
+// flow decides a request of a principal, on a collection. A code other than OK is the
+// answer.
+type flow func(*Engine, *Request, *principal, *collection) wire.Code
+
 // operations says which parts each operation needs and which it may have. What it
 // does not use must be empty, so that a request has one meaning. Of the rights the
 // principal needs one at least; then the flow begins.
 var operations = map[wire.Operation]struct {
 	needs, allows uint8
 	flags         wire.Flags
-	rights        wire.Rights                                                // see mayUse
-	flow          func(*Engine, *Request, *principal, *collection) wire.Code // a code other than OK is the answer
+	rights        wire.Rights // see mayUse
+	flow          flow
 }{
-	wire.OpPut:              {aCollection, aName | anIdentity | aQuery | anObject, wire.FlagIfAbsent | wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete, (*Engine).write},
-	wire.OpGet:              {aCollection, aName | anIdentity, 0, wire.RightRead | wire.RightReadOwn, (*Engine).get},
-	wire.OpSearch:           {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn, (*Engine).search},
-	wire.OpDelete:           {aCollection, aName | anIdentity, wire.FlagIfIdentity, wire.RightWrite | wire.RightDelete, (*Engine).write},
-	wire.OpDeleteWhere:      {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete, (*Engine).search},
-	wire.OpCount:            {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightRead | wire.RightReadOwn, (*Engine).search},
-	wire.OpList:             {aCollection, anIdentity, wire.FlagIDsOnly, wire.RightRead | wire.RightReadOwn, (*Engine).list},
-	wire.OpBatch:            {aCollection | anObject, 0, 0, wire.RightWrite | wire.RightDelete, (*Engine).write},
-	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin, (*Engine).administer},
-	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin, (*Engine).administer},
-	wire.OpCreateIndex:      {aCollection | anIndex | aName, aQuery | aType, wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, wire.RightAdmin, (*Engine).administer},
-	wire.OpDropIndex:        {aCollection | anIndex, 0, 0, wire.RightAdmin, (*Engine).administer},
-	wire.OpRegisterTask:     {aName | aQuery, 0, 0, wire.RightAdmin, (*Engine).administer},
-	wire.OpAddPrincipal:     {anIdentity | aName, 0, 0, wire.RightAdmin, (*Engine).administer},
-	wire.OpRemovePrincipal:  {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).administer},
-	wire.OpGrant:            {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).administer},
-	wire.OpRevoke:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).administer},
-	wire.OpQuota:            {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},
-	wire.OpStatus:           {0, 0, 0, 0, (*Engine).report},
-	wire.OpHead:             {0, aQuery, 0, 0, (*Engine).compare},
-	wire.OpAlerts:           {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},
-	wire.OpCompact:          {0, 0, 0, wire.RightAdmin, (*Engine).giveBack},
-	wire.OpVerify:           {0, 0, 0, wire.RightAdmin, (*Engine).verifyAll},
+	wire.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
+		wire.FlagIfAbsent | wire.FlagIfIdentity, anyChange, (*Engine).write},
+	wire.OpGet:         {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
+	wire.OpSearch:      {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly, anyRead, (*Engine).search},
+	wire.OpDelete:      {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
+	wire.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete, (*Engine).search},
+	wire.OpCount:       {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
+	wire.OpList:        {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
+	wire.OpBatch:       {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
+
+	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin, (*Engine).createCollection},
+	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin, (*Engine).dropCollection},
+	wire.OpCreateIndex: {aCollection | anIndex | aName, aQuery | aType,
+		wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, wire.RightAdmin, (*Engine).createIndex},
+	wire.OpDropIndex:       {aCollection | anIndex, 0, 0, wire.RightAdmin, (*Engine).dropIndex},
+	wire.OpRegisterTask:    {aName | aQuery, 0, 0, wire.RightAdmin, (*Engine).registerTask},
+	wire.OpAddPrincipal:    {anIdentity | aName, 0, 0, wire.RightAdmin, (*Engine).addPrincipal},
+	wire.OpRemovePrincipal: {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).removePrincipal},
+	wire.OpGrant:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
+	wire.OpRevoke:          {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
+	wire.OpQuota:           {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},
+
+	wire.OpStatus:  {0, 0, 0, 0, (*Engine).report},
+	wire.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},
+	wire.OpAlerts:  {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},
+	wire.OpCompact: {0, 0, 0, wire.RightAdmin, (*Engine).giveBack},
+	wire.OpVerify:  {0, 0, 0, wire.RightAdmin, (*Engine).verifyAll},
 }
 
 // Prepare checks the parts of a request against its operation, decodes the

@@ -115,78 +115,110 @@ func decodeEntry(p []byte) (n entry, err error) {
 	return n, r.Done()
 }
 
-// changeKinds names the operations that change the catalogue, and the record that each of
-// them appends.
-var changeKinds = map[wire.Operation]log.Kind{
-	wire.OpCreateCollection: log.KindCreateCollection,
-	wire.OpDropCollection:   log.KindDropCollection,
-	wire.OpCreateIndex:      log.KindCreateIndex,
-	wire.OpDropIndex:        log.KindDropIndex,
-	wire.OpRegisterTask:     log.KindRegisterTask,
-	wire.OpAddPrincipal:     log.KindAddPrincipal,
-	wire.OpRemovePrincipal:  log.KindRemovePrincipal,
-	wire.OpGrant:            log.KindGrant,
-	wire.OpRevoke:           log.KindRevoke,
-	wire.OpQuota:            log.KindQuota,
+// The flows of the requests that change the catalogue: each decides whether its request
+// makes sense, and then appends one record. The parts that an operation does not use are
+// empty: see Prepare.
+
+func (e *Engine) createCollection(q *Request, p *principal, c *collection) wire.Code {
+	switch {
+	case !wire.ValidIdentifier(q.Collection):
+		return wire.InvalidRequest
+	case c != nil:
+		return wire.Exists
+	case len(e.collections) > MaxCollections, e.identifiers+1 >= mapping.Limit:
+		return wire.LimitReached
+	}
+	n := entry{name: q.Collection, id: p.id, flags: wire.Flags(wire.RightsAll)}
+	return e.change(q, n.record(log.KindCreateCollection, e.identifiers+1))
 }
 
-// administer decides a request that changes the catalogue: whether it makes sense,
-// and then one record.
-func (e *Engine) administer(q *Request, p *principal, c *collection) wire.Code {
-	name, id, rights := string(q.Name), access.Principal(q.Identity), wire.Rights(q.Flags)
-	row, subject := e.tasks[name], e.principals[id]
-	// The last server administrator can't be taken away: nobody could undo it.
-	last := e.isAdmin(id) && len(e.byID[0].grants) == 1
-	// What an operation does not use is empty: see Prepare.
-	n := entry{name: q.Index, dataType: q.Type, flags: q.Flags, id: id, rest: q.Query}
-	var malformed, exists, full, misfit bool
-	switch q.Op {
-	case wire.OpCreateCollection:
-		malformed, exists = !wire.ValidIdentifier(q.Collection), c != nil
-		full = len(e.collections) > MaxCollections || e.identifiers+1 >= mapping.Limit
-		n = entry{name: q.Collection, id: p.id, flags: wire.Flags(wire.RightsAll)}
-		c = &collection{id: e.identifiers + 1}
-	case wire.OpCreateIndex:
-		if malformed = !wire.ValidIdentifier(q.Index); row == nil && !malformed {
-			return wire.NoTask
-		}
-		n.task, n.owner = name, e.numbered+1
-		exists, full = c.index(q.Index) != nil, len(c.indexes) >= MaxIndexes
-		misfit = row != nil && (q.Flags&wire.FlagOrdered != 0 && !row.Ordered || !compatible(row.Type, q.Type))
-	case wire.OpDropIndex:
-		if c.index(q.Index) == nil {
-			return wire.NoIndex
-		}
-	case wire.OpRegisterTask:
-		_, err := wire.DecodeRow(q.Query)
-		malformed, full = err != nil || !wire.ValidIdentifier(name), row == nil && len(e.tasks) >= MaxTasks
-		n.name = name
-	case wire.OpAddPrincipal:
-		malformed, exists = !wire.ValidLabel(name), subject != nil || e.labels[name]
-		full = len(e.principals) >= MaxPrincipals || e.owners+1 >= mapping.Limit
-		n = e.newcomer(id, name)
-	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
-		switch {
-		case subject == nil:
-			return wire.NoPrincipal
-		case q.Op == wire.OpRemovePrincipal:
-			misfit, n.owner = last, subject.owner
-		default:
-			misfit = rights == 0 || c.id == 0 && (rights != wire.RightAdmin || last && q.Op == wire.OpRevoke)
-		}
-	}
+func (e *Engine) dropCollection(q *Request, _ *principal, c *collection) wire.Code {
+	return e.change(q, entry{}.record(log.KindDropCollection, c.id))
+}
+
+func (e *Engine) createIndex(q *Request, _ *principal, c *collection) wire.Code {
+	n := entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: q.Flags, owner: e.numbered + 1, rest: q.Query}
+	row := e.tasks[n.task]
 	switch {
-	case malformed:
+	case !wire.ValidIdentifier(n.name):
 		return wire.InvalidRequest
-	case exists:
+	case row == nil:
+		return wire.NoTask
+	case c.index(n.name) != nil:
 		return wire.Exists
-	case full:
+	case len(c.indexes) >= MaxIndexes:
 		return wire.LimitReached
-	case misfit:
+	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered, !compatible(row.Type, n.dataType):
 		return wire.InvalidRequest
 	}
-	e.change(q, n.record(changeKinds[q.Op], c.id))
-	return wire.OK
+	return e.change(q, n.record(log.KindCreateIndex, c.id))
+}
+
+func (e *Engine) dropIndex(q *Request, _ *principal, c *collection) wire.Code {
+	if c.index(q.Index) == nil {
+		return wire.NoIndex
+	}
+	return e.change(q, entry{name: q.Index}.record(log.KindDropIndex, c.id))
+}
+
+func (e *Engine) registerTask(q *Request, _ *principal, _ *collection) wire.Code {
+	n := entry{name: string(q.Name), rest: q.Query}
+	_, err := wire.DecodeRow(n.rest)
+	switch {
+	case err != nil, !wire.ValidIdentifier(n.name):
+		return wire.InvalidRequest
+	case e.tasks[n.name] == nil && len(e.tasks) >= MaxTasks:
+		return wire.LimitReached
+	}
+	return e.change(q, n.record(log.KindRegisterTask, 0))
+}
+
+func (e *Engine) addPrincipal(q *Request, _ *principal, _ *collection) wire.Code {
+	id, label := access.Principal(q.Identity), string(q.Name)
+	switch {
+	case !wire.ValidLabel(label):
+		return wire.InvalidRequest
+	case e.principals[id] != nil, e.labels[label]:
+		return wire.Exists
+	case len(e.principals) >= MaxPrincipals, e.owners+1 >= mapping.Limit:
+		return wire.LimitReached
+	}
+	return e.change(q, e.newcomer(id, label).record(log.KindAddPrincipal, 0))
+}
+
+func (e *Engine) removePrincipal(q *Request, _ *principal, _ *collection) wire.Code {
+	subject := e.principals[access.Principal(q.Identity)]
+	switch {
+	case subject == nil:
+		return wire.NoPrincipal
+	case e.lastAdmin(subject):
+		return wire.InvalidRequest
+	}
+	n := entry{id: subject.id, owner: subject.owner, flags: q.Flags}
+	return e.change(q, n.record(log.KindRemovePrincipal, 0))
+}
+
+// grant decides a GRANT or a REVOKE. On the server itself there is but one right.
+func (e *Engine) grant(q *Request, _ *principal, c *collection) wire.Code {
+	kind, rights := log.KindGrant, wire.Rights(q.Flags)
+	if q.Op == wire.OpRevoke {
+		kind = log.KindRevoke
+	}
+	subject := e.principals[access.Principal(q.Identity)]
+	switch {
+	case subject == nil:
+		return wire.NoPrincipal
+	case rights == 0, c.id == 0 && rights != wire.RightAdmin,
+		c.id == 0 && kind == log.KindRevoke && e.lastAdmin(subject):
+		return wire.InvalidRequest
+	}
+	return e.change(q, entry{id: subject.id, flags: q.Flags}.record(kind, c.id))
+}
+
+// lastAdmin reports whether a principal is the only server administrator, who can't be
+// taken away: no other principal could undo it.
+func (e *Engine) lastAdmin(p *principal) bool {
+	return e.isAdmin(p.id) && len(e.byID[0].grants) == 1
 }
 
 // newcomer returns the entry of a new principal, with an owner's number, which
@@ -203,7 +235,7 @@ func (e *Engine) newcomer(id access.Principal, label string) entry {
 
 // change begins a change of the catalogue. While it is on its way to the disk, later
 // changes and writes wait, so that each is decided on what the one before it made.
-func (e *Engine) change(q *Request, group ...log.Record) {
+func (e *Engine) change(q *Request, group ...log.Record) wire.Code {
 	e.changing = true
 	w := &write{req: q}
 	e.append(w, group...)
@@ -212,6 +244,7 @@ func (e *Engine) change(q *Request, group ...log.Record) {
 		e.changing = false
 		e.later(e.release)
 	})
+	return wire.OK
 }
 
 // release continues the requests that waited for a change of the catalogue, some in
@@ -234,19 +267,7 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 	case err != nil:
 		return err
 	case rec.Kind == log.KindRegisterTask:
-		row, err := wire.DecodeRow(n.rest)
-		if err != nil {
-			return err
-		}
-		e.tasks[n.name] = &executable{n, row}
-		// Its indexes are rebuilt by the new executable: that is how a Task is upgraded.
-		for _, x := range e.indexes() {
-			if x.task == n.name {
-				e.stopIndex(x, wire.IndexUnavailable)
-				x.state, x.accepted, x.retryAt = wire.IndexStarting, false, time.Time{}
-				e.touch(x.c)
-			}
-		}
+		return e.applyTask(n)
 	case rec.Kind == log.KindAddPrincipal:
 		e.owners = max(e.owners, n.owner)
 		e.principals[n.id] = &n
@@ -260,24 +281,52 @@ func (e *Engine) applyChange(rec *log.Record, w *write) error {
 		return frame.ErrMalformed
 	case rec.Kind == log.KindCreateCollection:
 		return e.applyCreate(rec.Collection, n)
-	case c == nil:
-	case rec.Kind == log.KindGrant:
+	case c != nil:
+		return e.applyToCollection(c, rec.Kind, n)
+	}
+	return nil
+}
+
+// applyTask adds or replaces a row of the API format table. The indexes of a Task that is
+// replaced are rebuilt by the new executable: so a Task is upgraded.
+func (e *Engine) applyTask(n entry) error {
+	row, err := wire.DecodeRow(n.rest)
+	if err != nil {
+		return err
+	}
+	e.tasks[n.name] = &executable{n, row}
+	for _, x := range e.indexes() {
+		if x.task == n.name {
+			e.stopIndex(x, wire.IndexUnavailable)
+			x.state, x.accepted, x.retryAt = wire.IndexStarting, false, time.Time{}
+			e.touch(x.c)
+		}
+	}
+	return nil
+}
+
+// applyToCollection applies a change of one collection.
+func (e *Engine) applyToCollection(c *collection, kind log.Kind, n entry) (err error) {
+	switch kind {
+	case log.KindGrant:
 		c.grants.Set(n.id, c.grants.Rights(n.id)|wire.Rights(n.flags))
-	case rec.Kind == log.KindRevoke:
+	case log.KindRevoke:
 		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.id)
-	case rec.Kind == log.KindQuota:
+	case log.KindQuota:
 		if c.quota, err = wire.DecodeQuota(n.rest); err != nil {
 			return err
 		}
 		e.recount(c)
-	case rec.Kind == log.KindDropCollection:
+	case log.KindDropCollection:
 		e.applyDrop(c)
-	case rec.Kind == log.KindCreateIndex:
+	case log.KindCreateIndex:
 		e.applyIndex(c, n)
-	case rec.Kind == log.KindDropIndex && c.index(n.name) != nil:
-		e.stopIndex(c.index(n.name), wire.NoIndex)
-		c.indexes = slices.DeleteFunc(c.indexes, func(x *index) bool { return x.name == n.name })
+	case log.KindDropIndex:
+		if x := c.index(n.name); x != nil {
+			e.stopIndex(x, wire.NoIndex)
+			c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
+		}
 	}
 	return nil
 }
@@ -337,74 +386,78 @@ func (e *Engine) forget(p access.Principal) {
 // visitor takes an entry of the catalogue, with the kind of the record that makes it.
 type visitor func(*collection, log.Kind, entry)
 
-// section yields a part of the catalogue, some stride of entries at most, and returns the
-// parts that it is followed by.
-type section func(yield visitor) (next []section)
+// section yields the next entries of a part of the catalogue, some stride of them at most,
+// and reports whether they were the last.
+type section func(yield visitor) (done bool)
 
 // walk yields the catalogue in a fixed order, as the changes that make it again: all of
 // it, or the part that p may know. The work for p must not grow with the number of
 // other principals.
 func (e *Engine) walk(p access.Principal, all bool, yield visitor) {
-	for list := e.sections(p, all); len(list) > 0; {
-		list = append(list[0](yield), list[1:]...)
+	for _, next := range e.sections(p, all) {
+		for !next(yield) {
+		}
 	}
 }
 
 func (e *Engine) sections(p access.Principal, all bool) (list []section) {
-	list = append(list, func(yield visitor) []section {
+	tasks := func(yield visitor) bool {
 		for _, name := range e.tasksFor(p, all) {
 			yield(e.byID[0], log.KindRegisterTask, e.tasks[name].entry)
 		}
-		return e.portions(shown(e.principals, p, all), func(id access.Principal, yield visitor) {
-			if n := e.principals[id]; n != nil {
-				yield(e.byID[0], log.KindAddPrincipal, *n)
-			}
-		})
+		return true
+	}
+	principals := e.portions(shown(e.principals, p, all), func(id access.Principal, yield visitor) {
+		if n := e.principals[id]; n != nil {
+			yield(e.byID[0], log.KindAddPrincipal, *n)
+		}
 	})
+	list = append(list, tasks, principals)
 	for _, c := range e.collections {
-		list = append(list, func(yield visitor) []section {
-			return e.collectionSections(c, p, all, yield)
-		})
+		list = append(list, e.collectionSection(c, p, all))
 	}
 	return list
 }
 
-func (e *Engine) collectionSections(c *collection, p access.Principal, all bool, yield visitor) []section {
-	rights := c.grants.Rights(p)
-	if rights == 0 && !all || e.byID[c.id] != c {
-		return nil
-	}
-	if c.id != 0 {
-		yield(c, log.KindCreateCollection, entry{name: c.name})
-	}
-	if c.quota != (wire.Quota{}) {
-		yield(c, log.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
-	}
-	ids := shown(c.grants, p, all || access.Any(rights, wire.RightAdmin))
-	next := e.portions(ids, func(id access.Principal, yield visitor) {
-		if rights := c.grants.Rights(id); rights != 0 {
-			yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(rights)})
+func (e *Engine) collectionSection(c *collection, p access.Principal, all bool) section {
+	var grants section // nil: it has not begun
+	return func(yield visitor) (done bool) {
+		rights := c.grants.Rights(p)
+		if rights == 0 && !all || e.byID[c.id] != c {
+			return true
 		}
-	})
-	return append(next, func(yield visitor) []section {
+		if grants == nil {
+			if c.id != 0 {
+				yield(c, log.KindCreateCollection, entry{name: c.name})
+			}
+			if c.quota != (wire.Quota{}) {
+				yield(c, log.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
+			}
+			ids := shown(c.grants, p, all || access.Any(rights, wire.RightAdmin))
+			grants = e.portions(ids, func(id access.Principal, yield visitor) {
+				if rights := c.grants.Rights(id); rights != 0 {
+					yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(rights)})
+				}
+			})
+		}
+		if !grants(yield) {
+			return false
+		}
 		for _, x := range c.indexes {
 			yield(c, log.KindCreateIndex, x.entry)
 		}
-		return nil
-	})
+		return true
+	}
 }
 
-// portions are sections for some principals each.
-func (e *Engine) portions(ids []access.Principal, one func(access.Principal, visitor)) (list []section) {
-	for some := range slices.Chunk(ids, e.stride) {
-		list = append(list, func(yield visitor) []section {
-			for _, id := range some {
-				one(id, yield)
-			}
-			return nil
-		})
+// portions is a section of some principals.
+func (e *Engine) portions(ids []access.Principal, one func(access.Principal, visitor)) section {
+	return func(yield visitor) (done bool) {
+		for range min(e.stride, len(ids)) {
+			one(pop(&ids), yield)
+		}
+		return len(ids) == 0
 	}
-	return list
 }
 
 // tasksFor lists the Tasks that p may know, in a fixed order: all of them, if it can make
@@ -473,7 +526,9 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 		if len(r.items) >= most {
 			return wire.OK, true
 		}
-		r.left = append(r.left[0](show), r.left[1:]...)
+		if r.left[0](show) {
+			pop(&r.left)
+		}
 	}
 	return e.answer(r.Request, Reply{Kind: wire.KindStatus, Items: r.items, Count: uint32(len(r.items))}), false
 }

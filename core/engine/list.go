@@ -38,7 +38,7 @@ func (e *Engine) listStep(l *listing) (code wire.Code, more bool) {
 		return wire.UnknownPrincipal, false
 	case c == nil, begun && l.c != c: // another one may have the name now
 		return wire.NoCollection, false
-	case !access.Any(c.grants.Rights(p.id), wire.RightRead|wire.RightReadOwn):
+	case !access.Any(c.grants.Rights(p.id), anyRead):
 		return wire.Denied, false
 	}
 	if l.c = c; e.look(l, p) {

@@ -16,8 +16,7 @@ func (e *Engine) setQuota(q *Request, p *principal, c *collection) wire.Code {
 	if _, err := wire.DecodeQuota(q.Query); err != nil {
 		return wire.InvalidRequest
 	}
-	e.change(q, entry{rest: q.Query}.record(log.KindQuota, c.id))
-	return wire.OK
+	return e.change(q, entry{rest: q.Query}.record(log.KindQuota, c.id))
 }
 
 // usage is the size of a collection: objects, and the bytes of their records as the log
