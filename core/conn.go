@@ -83,7 +83,7 @@ type conn struct {
 func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
 	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
 		out: newMailbox[engine.Reply](), written: make(chan struct{}), landed: make(chan struct{}, 1),
-		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: identity.NewMaker(s.log.Keys().Identity())}
+		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: s.newMaker()}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.reading, c.stopReading = context.WithCancel(c.life)
 	return c

@@ -129,7 +129,7 @@ func Run(cfg Config) error {
 	}
 	if err == nil {
 		if err := s.log.Trim(); err != nil { // the next start tries again
-			fmt.Fprintln(os.Stderr, "motte-core: giving back what crashed starts left:", err)
+			say("giving back what crashed starts left: %v", err)
 		}
 		s.serve()
 	}
@@ -174,7 +174,7 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 	if s.log, err = log.Open(st, root, random, nil); err != nil {
 		return err
 	}
-	cfg.Maker, cfg.History, cfg.Now = identity.NewMaker(s.log.Keys().Identity()), s.log, time.Now()
+	cfg.Maker, cfg.History, cfg.Now = s.newMaker(), s.log, time.Now()
 	cfg.Admin, cfg.NewAdmin = s.Admin, s.NewAdmin
 	var damage error
 	for _, n := range s.log.Checkpoints() {
@@ -187,7 +187,7 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 		} else if errors.Is(err, log.ErrLost) {
 			return err
 		}
-		fmt.Fprintln(os.Stderr, "motte-core: going back to the checkpoint before:", err)
+		say("going back to the checkpoint before: %v", err)
 		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
 		if !errors.Is(err, log.ErrDamaged) {
 			cfg.Notes[0] = wire.ReasonReadFailed
@@ -346,6 +346,12 @@ func (s *shell) carryOut(o engine.Output) {
 	}
 	s.toHost.put(o.Host...)
 }
+
+// newMaker returns a maker of identities for a goroutine of its own.
+func (s *shell) newMaker() *identity.Maker { return identity.NewMaker(s.log.Keys().Identity()) }
+
+// say tells the operator something, on a line of standard error.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "motte-core: "+format+"\n", args...) }
 
 // room is where a request of n bytes counts.
 func (s *shell) room(n int) *room {

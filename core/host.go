@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"fmt"
 	"math/bits"
 	"net"
 	"os"
@@ -26,45 +25,55 @@ func (s *shell) readHost() {
 		if err != nil || n == 0 {
 			return
 		}
-		var fds []int
-		if messages, err := syscall.ParseSocketControlMessage(oob[:m]); err == nil && len(messages) == 1 {
-			fds, _ = syscall.ParseUnixRights(&messages[0])
-		}
+		descriptors := rights(oob[:m])
+		expected := 0
 		msg, err := control.Decode(p[:n])
-		whole := err == nil && flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) == 0
+		if msg.Type == control.TaskStarted {
+			expected = 1
+		}
+		cut := flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0
 		switch {
-		case whole && msg.Type == control.TaskStarted && len(fds) == 1:
-			s.takeChannel(msg.Instance, fds[0])
-		case whole && msg.Type == control.TaskEnded && len(fds) == 0:
-			s.events.put(func(*engine.Engine) { s.endTask(msg.Instance) })
-		case whole && msg.Type == control.Stop && len(fds) == 0:
-			return
-		default:
-			fmt.Fprintln(os.Stderr, "motte-core: the host sent what it may not: stopping")
-			for _, fd := range fds {
+		case err != nil || cut || len(descriptors) != expected:
+			say("the host sent what it may not: stopping")
+			for _, fd := range descriptors {
 				syscall.Close(fd)
 			}
 			return
+		case msg.Type == control.Stop:
+			return
+		case msg.Type == control.TaskStarted:
+			s.takeChannel(msg.Instance, descriptors[0])
+		default:
+			s.events.put(func(*engine.Engine) { s.endTask(msg.Instance) })
 		}
 	}
 }
 
+// rights returns the descriptors that came with a message.
+func rights(oob []byte) (descriptors []int) {
+	messages, err := syscall.ParseSocketControlMessage(oob)
+	if err == nil && len(messages) == 1 {
+		descriptors, _ = syscall.ParseUnixRights(&messages[0])
+	}
+	return descriptors
+}
+
 // takeChannel makes a connection of the descriptor that came with a message.
-func (s *shell) takeChannel(instance uint64, fd int) {
-	f := os.NewFile(uintptr(fd), "task")
-	c, err := net.FileConn(f)
+func (s *shell) takeChannel(instance uint64, descriptor int) {
+	f := os.NewFile(uintptr(descriptor), "task")
+	c, _ := net.FileConn(f)
 	f.Close()
-	if err != nil {
-		s.events.put(func(*engine.Engine) { s.endTask(instance) })
-		return
-	}
 	channel, ok := c.(*net.UnixConn)
-	if !ok {
+	if c != nil && !ok {
 		c.Close()
-		s.events.put(func(*engine.Engine) { s.endTask(instance) })
-		return
 	}
-	s.events.put(func(*engine.Engine) { s.startTask(instance, channel) })
+	s.events.put(func(*engine.Engine) {
+		if ok {
+			s.startTask(instance, channel)
+		} else {
+			s.endTask(instance)
+		}
+	})
 }
 
 // anchor is the message that asks the host to remember a head.

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"motte/core/control"
 	"motte/core/engine"
-	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/wire"
 )
@@ -108,7 +106,7 @@ func (h *house) round() (more bool, err error) {
 	}
 	code := wire.OK
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
-		fmt.Fprintln(os.Stderr, "motte-core: putting the storage in order:", err)
+		say("putting the storage in order: %v", err)
 		h.s.useReserve(err)
 		h.pass = pass{}
 		if !over {
@@ -291,7 +289,7 @@ func (h *house) compact() (more bool, err error) {
 
 // setAside notes that a segment can't be compacted now.
 func (h *house) setAside(segment uint32, err error) {
-	fmt.Fprintln(os.Stderr, "motte-core: a segment can't be compacted:", err)
+	say("a segment can't be compacted: %v", err)
 	damaged := errors.Is(err, log.ErrDamaged)
 	h.failed[segment] = failure{time.Now(), damaged}
 	if damaged {
@@ -421,7 +419,7 @@ func (s *shell) writeLog(ctx context.Context) {
 // resume says that a write failed, drops what was to be written with it, and goes
 // on when a new segment can be made; false: the context ended first.
 func (s *shell) resume(ctx context.Context, err error) bool {
-	fmt.Fprintln(os.Stderr, "motte-core: the disk refused a write; only reads are served until it takes one:", err)
+	say("the disk refused a write; only reads are served until it takes one: %v", err)
 	s.between((*engine.Engine).WriteFailed) // it appends nothing more
 	s.appends.take()
 	for err != nil {
@@ -433,7 +431,7 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 			return false
 		}
 	}
-	fmt.Fprintln(os.Stderr, "motte-core: the disk takes writes again")
+	say("the disk takes writes again")
 	at := s.log.Position()
 	s.events.put(func(e *engine.Engine) { e.Resumed(at) })
 	return true
@@ -441,7 +439,7 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 
 // readFetches reads the records that Tasks are to be fed.
 func (s *shell) readFetches(ctx context.Context) {
-	maker := identity.NewMaker(s.log.Keys().Identity())
+	maker := s.newMaker()
 	ahead := 0 // bytes of records that the engine may not have taken
 	for fetches := range s.fetches.batches(ctx.Done()) {
 		for _, f := range fetches {

@@ -2,8 +2,6 @@ package core
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"motte/core/engine"
@@ -38,7 +36,7 @@ type scrubber struct {
 }
 
 func newScrubber(h *house) *scrubber {
-	c := &scrubber{house: h, maker: identity.NewMaker(h.s.log.Keys().Identity()), next: time.Now()}
+	c := &scrubber{house: h, maker: h.s.newMaker(), next: time.Now()}
 	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
 	h.s.between(func(e *engine.Engine) {
 		n, _ := e.Objects()
@@ -115,7 +113,7 @@ func (c *scrubber) checkpoints() {
 		if err == nil || h.ctx.Err() != nil {
 			continue
 		}
-		fmt.Fprintln(os.Stderr, "motte-core: two other checkpoints follow:", err)
+		say("two other checkpoints follow: %v", err)
 		damaged = true
 		c.count(0, true)
 		reason := wire.ReasonCheckpoint
@@ -126,7 +124,7 @@ func (c *scrubber) checkpoints() {
 	}
 	if damaged && h.ctx.Err() == nil {
 		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {
-			fmt.Fprintln(os.Stderr, "motte-core: replace a damaged checkpoint:", err)
+			say("replace a damaged checkpoint: %v", err)
 		}
 	}
 }

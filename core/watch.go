@@ -47,10 +47,10 @@ func (w *watcher) look() {
 	adrift := errors.Is(err, log.ErrAdrift)
 	switch {
 	case adrift && !w.adrift:
-		fmt.Fprintln(os.Stderr, "motte-core: nothing is written until the data directory is back:", err)
+		say("nothing is written until the data directory is back: %v", err)
 		w.s.between(func(e *engine.Engine) { e.Note(wire.ReasonAdrift) })
 	case err != nil && !adrift:
-		fmt.Fprintln(os.Stderr, "motte-core: watching the files of the store:", err)
+		say("watching the files of the store: %v", err)
 		w.s.useReserve(err) // the keys may have to be written again
 	case err == nil && disk > 0:
 		w.s.disk.Store(disk)
@@ -71,7 +71,7 @@ func (s *shell) useReserve(err error) {
 	}
 	s.setFull(true)
 	if err := s.log.Release(); err != nil {
-		fmt.Fprintln(os.Stderr, "motte-core: giving back the reserve:", err)
+		say("giving back the reserve: %v", err)
 	}
 }
 
@@ -87,10 +87,10 @@ func (s *shell) setFull(full bool) {
 	}
 	if full {
 		s.stats[control.DiskFull].Store(1)
-		fmt.Fprintln(os.Stderr, "motte-core: the disk is full: only what gives space back is done until there is room")
+		say("the disk is full: only what gives space back is done until there is room")
 	} else {
 		s.stats[control.DiskFull].Store(0)
-		fmt.Fprintln(os.Stderr, "motte-core: there is room on the disk again")
+		say("there is room on the disk again")
 	}
 }
 
@@ -104,7 +104,7 @@ func (w *watcher) report(x log.Loss) {
 		after = "another one follows"
 		w.s.written.Add(overdue)
 	}
-	fmt.Fprintf(os.Stderr, "motte-core: %s was removed, cut off or replaced by somebody else: %s\n", x.File, after)
+	say("%s was removed, cut off or replaced by somebody else: %s", x.File, after)
 	w.s.between(func(e *engine.Engine) { e.Lost(x.Segment) })
 }
 
@@ -124,7 +124,7 @@ func (w *watcher) lookAtRootKey() {
 		}
 	}
 	if err != nil && !w.keyLost {
-		fmt.Fprintln(os.Stderr, "motte-core: without the root key no start will open the store:", err)
+		say("without the root key no start will open the store: %v", err)
 		w.s.between(func(e *engine.Engine) { e.Lost(0) })
 	}
 	w.keyLost = err != nil
