@@ -92,8 +92,13 @@ func OpenDir(path string) (*Dir, error) {
 	if err := SyncPath(filepath.Join(path, "..")); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, err
 	}
-	root, lock, err := lockDir(path, syscall.LOCK_EX)
+	root, err := os.OpenRoot(path)
 	if err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(root)
+	if err != nil {
+		root.Close()
 		return nil, err
 	}
 	return newDir(path, root, lock), nil
@@ -104,34 +109,21 @@ func newDir(path string, root *os.Root, lock *os.File) *Dir {
 		known: make(map[string]fileID), unsure: make(map[string]fileID), open: make(map[string]*reading)}
 }
 
-// LockDir locks a data directory against Cores, which it shares with others that do. The
-// lock lasts until the file that it returns is closed.
-func LockDir(path string) (*os.File, error) {
-	root, lock, err := lockDir(path, syscall.LOCK_SH)
+// lockDir locks a directory, which programs that only read it can lock with LOCK_SH.
+func lockDir(root *os.Root) (*os.File, error) {
+	lock, err := root.Open(".")
 	if err != nil {
 		return nil, err
 	}
-	return lock, root.Close()
-}
-
-func lockDir(path string, how int) (*os.Root, *os.File, error) {
-	root, err := os.OpenRoot(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	lock, err := root.Open(".")
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		err = syscall.Flock(int(lock.Fd()), how|syscall.LOCK_NB)
-	}
-	if err == nil {
-		return root, lock, nil
+		return lock, nil
 	}
 	lock.Close()
-	root.Close()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, nil, ErrLocked
+		return nil, ErrLocked
 	}
-	return nil, nil, fmt.Errorf("lock %s (some network file systems can't): %w", path, err)
+	return nil, fmt.Errorf("lock %s (some network file systems can't): %w", root.Name(), err)
 }
 
 // Close ends the use of the directory.

@@ -97,6 +97,19 @@ type Answer struct {
 	Failure Failure       // Failed
 }
 
+// allowed reports whether a Task may send a frame of this type and length.
+func (h Header) allowed() bool {
+	switch h.Type {
+	case Applied:
+		return h.Len == 0
+	case Failed:
+		return h.Len == 1
+	case Found:
+		return h.Len >= 1 && h.Len <= MaxAnswerFrame-HeaderSize && (h.Len-1)%identity.Size == 0
+	}
+	return false
+}
+
 // ReadAnswer reads a frame from a Task into buf, which has MaxAnswerFrame bytes; the
 // result does not alias it. An unknown type, and a length that its type does not allow,
 // are refused before the payload is read. io.EOF says that the channel ended between
@@ -106,9 +119,7 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 		return a, err
 	}
 	h, err := DecodeHeader(buf[:HeaderSize])
-	allowed := h.Type == Applied && h.Len == 0 || h.Type == Failed && h.Len == 1 ||
-		h.Type == Found && h.Len >= 1 && h.Len <= MaxAnswerFrame-HeaderSize && (h.Len-1)%identity.Size == 0
-	if err != nil || !allowed {
+	if err != nil || !h.allowed() {
 		return a, frame.ErrMalformed
 	}
 	if _, err = io.ReadFull(in, buf[:h.Len]); err != nil {
@@ -134,11 +145,6 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 func AppendConfigure(p []byte, seq uint64, t wire.DataType, ordered byte, maxResults uint32, config []byte) []byte {
 	w := frame.Writer(AppendHeader(p, Header{Configure, 6 + len(config), seq}))
 	return w.U8(byte(t), ordered).U32(maxResults).Bytes(config)
-}
-
-// AppendInsert appends an Insert frame to p.
-func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
-	return append(AppendInsertHead(p, seq, lsn, id, len(input)), input...)
 }
 
 // AppendInsertHead appends an Insert frame to p, but for its input of n bytes.

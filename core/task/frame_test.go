@@ -64,7 +64,7 @@ var toTask = []struct {
 	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, and the configuration of its maker",
 		AppendConfigure(nil, 1, wire.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
 	{"insert", "INSERT of record 41: an identity and its input",
-		AppendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 50, 2}},
+		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 50, 2}},
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
 	{"search", "SEARCH for at most 10 identities", AppendSearch(nil, 4, 10, []byte(">= 30 and < 40")), Header{Search, 18, 4}},
 }
@@ -291,7 +291,7 @@ func TestAnswerDoesNotAlias(t *testing.T) {
 func TestLongestFrames(t *testing.T) {
 	const longest = HeaderSize + 40 + wire.MaxObject
 	query := make([]byte, wire.MaxSubQuery)
-	if n := len(AppendInsert(nil, 1, 1, identity.ID{}, make([]byte, wire.MaxObject))); n != longest {
+	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, wire.MaxObject))); n != longest {
 		t.Errorf("the longest Insert has %d bytes, want %d", n, longest)
 	}
 	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, 0, 1, query), AppendSearch(nil, 1, 1, query), AppendRemove(nil, 1, 1, identity.ID{})} {
@@ -305,7 +305,7 @@ func TestLongestFrames(t *testing.T) {
 func TestFramesAreAppended(t *testing.T) {
 	p := []byte("before")
 	p = AppendConfigure(p, 1, wire.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`))
-	p = AppendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
+	p = appendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
 	p = AppendRemove(p, 3, 42, pattern(0x60))
 	p = AppendSearch(p, 4, 10, []byte(">= 30 and < 40"))
 	want := []byte("before")
@@ -349,4 +349,9 @@ func FuzzDecodeAnswer(f *testing.F) {
 			t.Fatalf("%+v encoded again as\n%x, was\n%x", a, appendAnswer(nil, a), p)
 		}
 	})
+}
+
+// appendInsert appends a whole Insert frame to p.
+func appendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
+	return append(AppendInsertHead(p, seq, lsn, id, len(input)), input...)
 }

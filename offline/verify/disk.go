@@ -33,12 +33,30 @@ func openDirectory(path string) (*directory, error) {
 		return nil, fmt.Errorf("%s is no directory", path)
 	}
 	d := &directory{path: path, open: make(map[string]*os.File)}
-	lock, err := log.LockDir(path)
+	lock, err := lockDirectory(path)
 	if err != nil {
 		return nil, err
 	}
 	d.lock = lock
 	return d, nil
+}
+
+// lockDirectory locks a data directory against Cores; other readers may share the lock.
+// It lasts until the file that it returns is closed.
+func lockDirectory(path string) (*os.File, error) {
+	lock, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if err == nil {
+		return lock, nil
+	}
+	lock.Close()
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, log.ErrLocked
+	}
+	return nil, fmt.Errorf("lock %s (some network file systems can't): %w", path, err)
 }
 
 func (d *directory) Close() (err error) {

@@ -146,12 +146,12 @@ func configure() []byte { return task.AppendConfigure(nil, 1, wire.TypeText, 0, 
 // mixture of frames: refusals first, answers in order, one number for all.
 func TestFramesThatArrivedTogetherAreOneBatchAndOneWrite(t *testing.T) {
 	in := configure()
-	in = task.AppendInsert(in, 2, 1, sdktest.ID(1), []byte("a"))
-	in = task.AppendInsert(in, 3, 2, sdktest.ID(2), []byte("bad"))
+	in = sdktest.AppendInsert(in, 2, 1, sdktest.ID(1), []byte("a"))
+	in = sdktest.AppendInsert(in, 3, 2, sdktest.ID(2), []byte("bad"))
 	in = task.AppendRemove(in, 4, 3, sdktest.ID(3))
 	in = task.AppendSearch(in, 5, 10, []byte("a"))
 	in = task.AppendSearch(in, 6, 10, []byte("bad"))
-	in = task.AppendInsert(in, 7, 4, sdktest.ID(4), []byte("bad"))
+	in = sdktest.AppendInsert(in, 7, 4, sdktest.ID(4), []byte("bad"))
 	r := &recorder{}
 	got, err := serve(r, in)
 	if err != nil {
@@ -206,7 +206,7 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 // answers can be decoded.
 func FuzzServeChannel(f *testing.F) {
 	f.Add(configure())
-	f.Add(task.AppendInsert(configure(), 2, 1, sdktest.ID(1), []byte("x")))
+	f.Add(sdktest.AppendInsert(configure(), 2, 1, sdktest.ID(1), []byte("x")))
 	f.Add(task.AppendSearch(task.AppendRemove(configure(), 2, 1, identity.ID{}), 3, 5, nil))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, _ := serve(&recorder{}, in)

@@ -91,12 +91,17 @@ func (c *Core) Insert(id identity.ID, input string) bool {
 	c.tb.Helper()
 	c.seq++
 	c.live[id.Value()] = id
-	c.send(task.AppendInsert(nil, c.seq, c.seq, id, []byte(input)))
+	c.send(AppendInsert(nil, c.seq, c.seq, id, []byte(input)))
 	if !c.confirmed() {
 		delete(c.live, id.Value())
 		return false
 	}
 	return true
+}
+
+// AppendInsert appends a whole Insert frame to p.
+func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
+	return append(task.AppendInsertHead(p, seq, lsn, id, len(input)), input...)
 }
 
 // InsertAll sends many objects at once, one for each input, and returns their
@@ -110,7 +115,7 @@ func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
 		id := ID(from + i)
 		ids = append(ids, id)
 		c.live[id.Value()] = id
-		frames = task.AppendInsert(frames, c.seq, c.seq, id, []byte(input))
+		frames = AppendInsert(frames, c.seq, c.seq, id, []byte(input))
 	}
 	sent := make(chan error, 1)
 	go func() {
