@@ -21,7 +21,7 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if !isTerminal(a.stdin) {
 		return usage("this can't be undone, and there is no terminal to ask at: --yes is missing")
 	}
-	fmt.Fprintf(a.stderr, "%s\nType yes to go on: ", question)
+	a.say("%s\nType yes to go on: ", question)
 	if err := a.awaitLine(ctx); err != nil {
 		return err
 	}

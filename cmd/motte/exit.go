@@ -201,7 +201,7 @@ func (a *app) tell(who string, err error) {
 	if a.json {
 		_ = encode(a.stderr, newFailure(err))
 	} else {
-		fmt.Fprintf(a.stderr, "%s: %v\n", who, err)
+		a.say("%s: %v\n", who, err)
 	}
 }
 
@@ -216,13 +216,13 @@ func (a *app) fail(cmd *cobra.Command, err error) {
 	var missing *client.MissingError
 	if errors.As(err, &missing) {
 		for _, m := range missing.Objects {
-			fmt.Fprintf(a.stderr, "missing: %s (%s)\n", identifier(m.Identity), codeName(m.Err))
+			a.say("missing: %s (%s)\n", identifier(m.Identity), codeName(m.Err))
 		}
 	}
 	if h := hint(err); h != "" {
-		fmt.Fprintln(a.stderr, h)
+		a.say("%s\n", h)
 	}
 	if exitCode(err) == exitUsage {
-		fmt.Fprintf(a.stderr, "See: %s --help\n", cmd.CommandPath())
+		a.say("See: %s --help\n", cmd.CommandPath())
 	}
 }

@@ -65,7 +65,11 @@ func strictly(c *cobra.Command) {
 // wrongFlag says for people what is wrong with a flag.
 func wrongFlag(_ *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
-	if !errors.As(err, &invalid) {
+	var unknown *pflag.NotExistError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return usage("%v: an argument that begins with - goes after --", err)
+	case !errors.As(err, &invalid):
 		return usage("%v", err)
 	}
 	cause := errors.Unwrap(invalid)

@@ -213,6 +213,8 @@ func TestMistakesAreToldFirst(t *testing.T) {
 		{[]string{"principal", "add", "alice", "--out", "x", "--address", "host"}, `--address "host"`},
 		{[]string{"principal", "add", strings.Repeat("0A", 32), "--out", "x"}, "64 hexadecimal digits are the name of a principal itself"},
 		{[]string{"put", "people", "x", "--attribute", "by_age=1", "--attribute", "by_age=2"}, "gives the index by_age two inputs"},
+		{[]string{"search", "people", "by_age", "-5"}, "an argument that begins with - goes after --"},
+		{[]string{"keygen", "--out", "-"}, `--out "-": a profile holds a private key`},
 		{[]string{"status", "--json=maybe"}, `--json "maybe": it has to be true or false`},
 		{[]string{"index", "create", "people", "x", "--task", "ordered", "--config", "@"}, "the name of the file is missing"},
 		{[]string{"index", "create", "people", "x", "--task", "ordered", "--wait", "--no-wait"}, "exclude each other"},

@@ -34,6 +34,9 @@ func publicKey(p *client.Profile) string {
 
 // makeKey makes a key in a new profile file.
 func makeKey(path string, p client.Profile) (*client.Profile, error) {
+	if path == toStream {
+		return nil, usage("--out %q: a profile holds a private key, and goes into a file", path)
+	}
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err

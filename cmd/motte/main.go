@@ -20,6 +20,6 @@ func main() {
 	sandbox.MaybeStage()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	a := &app{stdin: os.Stdin, stdout: &output{file: os.Stdout}, stderr: os.Stderr}
+	a := &app{stdin: os.Stdin, stdout: newOutput(os.Stdout), stderr: os.Stderr}
 	os.Exit(a.run(ctx, os.Args[1:]))
 }

@@ -22,24 +22,33 @@ import (
 // command, help or completion ends well without its result. A pipe that nobody reads
 // any more ends the process without a word, as it ends others: Go's runtime sees to that.
 type output struct {
-	file *os.File
-	err  error
+	file     *os.File
+	terminal bool // what could do it harm is escaped
+	err      error
 }
+
+// newOutput makes a file standard output.
+func newOutput(f *os.File) *output { return &output{file: f, terminal: isTerminal(f)} }
 
 // Write implements io.Writer.
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.file.Write(p)
-	if err != nil {
-		var path *os.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		err = fmt.Errorf("write standard output: %w", err)
+	text := p
+	if o.terminal {
+		text = []byte(harmlessText(string(p)))
 	}
+	n, err := o.file.Write(text)
+	if err == nil {
+		return len(p), nil
+	}
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	err = fmt.Errorf("write standard output: %w", err)
 	if o.err == nil {
 		o.err = err
 	}
-	return n, err
+	return min(n, len(p)), err
 }
 
 // Fd is the descriptor.
@@ -108,8 +117,32 @@ func (a *app) done(v any, format string, args ...any) error {
 // note tells people something beside the result.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintf(a.stderr, format+"\n", args...)
+		a.say(format+"\n", args...)
 	}
+}
+
+// say writes to standard error. An error or a note may have text in it that somebody else
+// chose, such as the name of a file.
+func (a *app) say(format string, args ...any) {
+	_, _ = io.WriteString(a.stderr, harmlessText(fmt.Sprintf(format, args...)))
+}
+
+// harmlessText escapes the control characters of a text, but for line breaks and tabs.
+func harmlessText(text string) string {
+	if printable([]byte(text), "\n\t") {
+		return text
+	}
+	var b strings.Builder
+	for n := 0; n < len(text); {
+		r, width := utf8.DecodeRuneInString(text[n:])
+		if part := text[n : n+width]; r == '\n' || r == '\t' || !unicode.IsControl(r) {
+			b.WriteString(part) // also a byte that is not UTF-8: a part of a letter may come with another write
+		} else {
+			fmt.Fprintf(&b, "\\u%04x", r)
+		}
+		n += width
+	}
+	return b.String()
 }
 
 // table prints items: one JSON value a line for programs, a table for people.

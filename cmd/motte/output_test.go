@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -99,6 +101,33 @@ func TestWordsAreSetInLines(t *testing.T) {
 	}
 }
 
+// TestTextDoesTerminalsNoHarm: an error may name a file that somebody else made.
+func TestTextDoesTerminalsNoHarm(t *testing.T) {
+	for text, want := range map[string]string{
+		"Ångström\n\tor not":   "Ångström\n\tor not",
+		"a\x1b[2J\u009b\x7f\r": `a\u001b[2J\u009b\u007f\u000d`,
+		"half a letter \xc3":   "half a letter \xc3",
+	} {
+		if got := harmlessText(text); got != want {
+			t.Errorf("%q becomes %q; want %q", text, got, want)
+		}
+		f, err := os.Create(filepath.Join(t.TempDir(), "output"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		a := &app{stdout: &output{file: f, terminal: true}, stderr: f}
+		if n, err := a.stdout.Write([]byte(text)); n != len(text) || err != nil {
+			t.Errorf("%q: %d, %v", text, n, err)
+		}
+		a.fail(a.root(), errors.New(text))
+		got, err := os.ReadFile(f.Name())
+		if err != nil || string(got) != want+"motte: "+want+"\n" {
+			t.Errorf("%q comes out as %q, %v", text, got, err)
+		}
+	}
+}
+
 // TestJSONDoesTerminalsNoHarm: JSON may hold U+007F to U+009F as they are.
 func TestJSONDoesTerminalsNoHarm(t *testing.T) {
 	const name = "a\u009b2J\x7f\x1bé"
@@ -112,5 +141,13 @@ func TestJSONDoesTerminalsNoHarm(t *testing.T) {
 	var back object
 	if err := json.Unmarshal([]byte(b.String()), &back); err != nil || back.Name != name || string(back.Object) != `"\u009b2J"` {
 		t.Errorf("%q comes back as %q, %s, %v", b.String(), back.Name, back.Object, err)
+	}
+}
+
+func TestAPathIsOneWord(t *testing.T) {
+	for path, want := range map[string]string{"/var/lib/motte": "/var/lib/motte", "/my store": "'/my store'", "it's; rm": `'it'\''s; rm'`} {
+		if got := shellWord(path); got != want {
+			t.Errorf("%q is %s; want %s", path, got, want)
+		}
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -95,7 +94,7 @@ func (a *app) acceptLoss(ctx context.Context, cfg host.Config, yes bool) error {
 		return why
 	}
 	if !a.json {
-		fmt.Fprintf(a.stderr, "%v\n", why) // also with --quiet: it is what is decided about
+		a.say("%v\n", why) // also with --quiet: it is what is decided about
 	}
 	if err := a.confirm(ctx, yes, "Go on with the store as it is?"); err != nil {
 		return err

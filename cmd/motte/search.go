@@ -72,7 +72,7 @@ func (a *app) printObjects(ctx context.Context, c *client.Client, q client.Query
 			_, err = fmt.Fprintf(out, "<%s: %s, not one line of text>\n", identifier(o.Identity), size(uint64(len(o.Data))))
 		default: // whoever reads the lines could not tell it from one
 			left++
-			fmt.Fprintf(a.stderr, "left out: %s (%s, not one line)\n", identifier(o.Identity), size(uint64(len(o.Data))))
+			a.say("left out: %s (%s, not one line)\n", identifier(o.Identity), size(uint64(len(o.Data))))
 		}
 		if err != nil {
 			return left, err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -132,7 +133,16 @@ func (a *app) ready(log *slog.Logger) func(host.Ready) {
 func (a *app) welcome(r host.Ready) error {
 	_, err := fmt.Fprintf(a.stdout, "Serving on %s.\n", r.Address)
 	if path, errPath := filepath.Abs(r.Profile); err == nil && errPath == nil && r.Profile != "" {
-		_, err = fmt.Fprintf(a.stdout, "In another terminal:\n\n  export MOTTE_PROFILE=%s\n  motte status\n\n", path)
+		_, err = fmt.Fprintf(a.stdout, "In another terminal:\n\n  export MOTTE_PROFILE=%s\n  motte status\n\n", shellWord(path))
 	}
 	return err
+}
+
+// shellWord writes a path so that a shell takes it for one word.
+func shellWord(path string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@%:,"
+	if strings.Trim(path, plain) == "" {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
