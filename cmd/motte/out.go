@@ -21,7 +21,7 @@ func (a *app) writeOut(path string, data []byte) error {
 		if _, err := os.Lstat(path); err == nil {
 			return fmt.Errorf("%s is a link to a file that is not there", path)
 		}
-		return replaceFile(path, data)
+		return atomicfile.Replace(path, 0o600, data)
 	case err != nil:
 		return err
 	case info.IsDir():
@@ -39,7 +39,7 @@ func (a *app) writeOut(path string, data []byte) error {
 	if path, err = filepath.EvalSymlinks(path); err != nil {
 		return err
 	}
-	return replaceFile(path, data)
+	return atomicfile.Replace(path, 0o600, data)
 }
 
 // writeInto writes to a pipe or a device.
@@ -49,23 +49,5 @@ func writeInto(path string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
-}
-
-// longName is how much of a file's name goes into that of the new file: a name has 255
-// bytes at most.
-const longName = 200
-
-// replaceFile makes a file, or replaces one. The new one is first called .NAME.motte.new,
-// which no file of the user's is: the directory is theirs.
-func replaceFile(path string, data []byte) error {
-	dir, name := filepath.Split(path)
-	f, err := atomicfile.Begin(filepath.Join(dir, "."+name[:min(len(name), longName)]+".motte"), 0o600)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if _, err = f.Write(data); err == nil {
-		err = f.ReplaceAt(path)
-	}
 	return errors.Join(err, f.Close())
 }

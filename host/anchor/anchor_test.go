@@ -125,6 +125,10 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 		{"tpm:/dev/null,index=0x17fffff", "0x01800000 to 0x01bfffff"},
 		{"tpm:/dev/null,index=0x1c00000", "0x01800000 to 0x01bfffff"},
 		{"tpm:/dev/null,index=0x101800000", "0x01800000 to 0x01bfffff"},
+		{"tpm:/dev/null,index=0x18_00001", "0x01800000 to 0x01bfffff"},
+		{"tpm:/dev/null,index=0140000001", "0x01800000 to 0x01bfffff"}, // octal, it would be one
+		{"tpm:/dev/null,index=0x1800001,index=0x1800002", "index is given twice"},
+		{"tpm:/dev/null,pace=15m,pace=1h", "pace is given twice"},
 		{"tpm:/dev/null,pace=59s", "1m0s to 24h0m0s"},
 		{"tpm:/dev/null,pace=25h", "1m0s to 24h0m0s"},
 		{"tpm:/dev/null,pace=15", "1m0s to 24h0m0s"},

@@ -82,8 +82,14 @@ func openTPM(spec string) (Anchor, error) {
 	if !strings.HasPrefix(t.path, "/") {
 		return nil, fmt.Errorf("anchor tpm:%s: name a device, as in tpm:/dev/tpmrm0, or a socket, as in tpm:unix:/run/swtpm/sock", spec)
 	}
+	given := make(map[string]bool)
 	for _, option := range options[1:] {
-		if err := t.set(option); err != nil {
+		key, value, _ := strings.Cut(option, "=")
+		if given[key] {
+			return nil, fmt.Errorf("anchor tpm:%s: %s is given twice", spec, key)
+		}
+		given[key] = true
+		if err := t.set(key, value); err != nil {
 			return nil, fmt.Errorf("anchor tpm:%s: %w", spec, err)
 		}
 	}
@@ -96,11 +102,14 @@ func openTPM(spec string) (Anchor, error) {
 	return t, rw.Close()
 }
 
-func (t *tpm) set(option string) error {
-	key, value, _ := strings.Cut(option, "=")
+func (t *tpm) set(key, value string) error {
 	switch key {
 	case "index":
-		n, err := strconv.ParseUint(value, 0, 32)
+		digits, base := value, 10
+		if hexadecimal, ok := strings.CutPrefix(value, "0x"); ok {
+			digits, base = hexadecimal, 16
+		}
+		n, err := strconv.ParseUint(digits, base, 32)
 		if t.index = tpm2.TPMHandle(n); err != nil || t.index < firstIndex || t.index > lastIndex {
 			return fmt.Errorf("index %q: it has to be a number from %#08x to %#08x", value, uint32(firstIndex), uint32(lastIndex))
 		}
@@ -110,7 +119,7 @@ func (t *tpm) set(option string) error {
 			return fmt.Errorf("pace %q: it has to be a time from %v to %v, as in 15m", value, minPace, maxPace)
 		}
 	default:
-		return fmt.Errorf("option %q: there are index= and pace=", option)
+		return fmt.Errorf("option %q: there are index= and pace=", key)
 	}
 	return nil
 }
