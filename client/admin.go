@@ -161,12 +161,17 @@ func (c *Client) Ping(ctx context.Context) (Head, error) {
 }
 
 func items[T any](ctx context.Context, c *Client, op wire.Operation, decode func([]byte) (T, error)) ([]T, error) {
-	parts, err := c.collect(ctx, &wire.Request{Op: op})
+	k, err := c.collect(ctx, &wire.Request{Op: op})
 	if err != nil {
 		return nil, err
 	}
+	defer k.reuse()
+	last := len(k.parts) - 1
+	if err := failure(k.parts[last].Code); err != nil {
+		return nil, err
+	}
 	var list []T
-	for _, p := range parts[:len(parts)-1] {
+	for _, p := range k.parts[:last] {
 		item, err := decode(p.body)
 		if err != nil {
 			return nil, fmt.Errorf("the Core's reply can't be decoded: %w", err)

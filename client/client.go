@@ -55,8 +55,7 @@ const (
 type Client struct {
 	profile *Profile
 	config  *tls.Config
-	slots   *semaphore.Weighted
-	large   *semaphore.Weighted
+	slots   slots
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	dials   singleflight.Group // attempts to make the shared link
@@ -82,7 +81,7 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	}
 	c := &Client{profile: p, config: config, links: make(map[*link]struct{}),
 		memory: memory{core: p.CoreKey, store: p.Heads},
-		slots:  semaphore.NewWeighted(maxInFlight), large: semaphore.NewWeighted(maxLarge)}
+		slots:  slots{semaphore.NewWeighted(maxInFlight), semaphore.NewWeighted(maxLarge)}}
 	c.life, c.end = context.WithCancel(context.Background())
 	if p.Heads != nil {
 		c.keeps.Go(func() { c.memory.keep(c.life) })
@@ -212,53 +211,54 @@ func reads(o wire.Operation) bool {
 
 // do sends a request and waits for its one frame.
 func (c *Client) do(ctx context.Context, r *wire.Request) (part, error) {
-	parts, err := c.collect(ctx, r)
+	k, err := c.collect(ctx, r)
 	if err != nil {
 		return part{}, err
 	}
-	return parts[len(parts)-1], nil
+	defer k.reuse()
+	last := k.parts[len(k.parts)-1]
+	if err := failure(last.Code); err != nil {
+		return part{}, err
+	}
+	return last, nil
 }
 
-// collect sends a request on the shared link and waits for all of its frames.
-func (c *Client) collect(ctx context.Context, r *wire.Request) ([]part, error) {
+// collect sends a request on the shared link and waits for all frames of the answer,
+// which are the call's parts. Who does not need them any more may call reuse.
+func (c *Client) collect(ctx context.Context, r *wire.Request) (*call, error) {
 	for again := reads(r.Op); ; again = false {
-		parts, err := c.once(ctx, r)
+		k, err := c.once(ctx, r)
 		if again && errors.Is(err, ErrConnectionLost) {
 			continue
 		}
-		return parts, err
+		return k, err
 	}
 }
 
-func (c *Client) once(ctx context.Context, r *wire.Request) (parts []part, err error) {
-	release, err := c.reserve(ctx, r)
+func (c *Client) once(ctx context.Context, r *wire.Request) (*call, error) {
+	large, err := c.slots.reserve(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	k := newCall(false, release)
+	k := newCall()
+	k.slots, k.large = &c.slots, large
 	l, err := c.connect(ctx)
 	if err == nil {
 		err = l.start(r, k)
 	}
 	if err != nil {
-		release()
+		k.release()
 		return nil, err
 	}
-	for {
-		p, err := k.next(ctx)
-		if err != nil {
-			k.drop()
-			if errors.Is(err, ErrSlowReader) {
-				c.retire(l)
-			}
-			l.endIfSpent()
-			return nil, err
+	if _, err := k.whole(ctx); err != nil {
+		k.drop()
+		if errors.Is(err, ErrSlowReader) {
+			c.retire(l)
 		}
-		parts = append(parts, p)
-		if p.Flags&wire.ReplyLast != 0 {
-			return parts, failure(p.Code)
-		}
+		l.endIfSpent()
+		return nil, err
 	}
+	return k, nil
 }
 
 // retire takes a link out of sharing on which too large an answer still comes:
@@ -274,23 +274,37 @@ func (c *Client) retire(l *link) {
 	l.mu.Unlock()
 }
 
-// reserve waits until one more request keeps within what a connection may have
-// in flight. It is released when the Core is done with the request, which may
-// be long after the caller stopped waiting.
-func (c *Client) reserve(ctx context.Context, r *wire.Request) (release func(), err error) {
-	if err := c.slots.Acquire(ctx, 1); err != nil {
-		return nil, err
+// slots bound what the shared connection may have in flight. A request gives back what
+// it takes when the Core is done with it, which may be long after the caller stopped
+// waiting.
+type slots struct {
+	requests *semaphore.Weighted
+	bytes    *semaphore.Weighted // of large bodies
+}
+
+// reserve waits until one more request keeps within the bounds, and returns how many
+// bytes it takes.
+func (s *slots) reserve(ctx context.Context, r *wire.Request) (large int64, err error) {
+	if err := s.requests.Acquire(ctx, 1); err != nil {
+		return 0, err
 	}
 	n := int64(len(r.Object) + len(r.Query))
 	if n <= largeBody {
-		return func() { c.slots.Release(1) }, nil
+		return 0, nil
 	}
 	n = min(n, maxLarge)
-	if err := c.large.Acquire(ctx, n); err != nil {
-		c.slots.Release(1)
-		return nil, err
+	if err := s.bytes.Acquire(ctx, n); err != nil {
+		s.requests.Release(1)
+		return 0, err
 	}
-	return func() { c.large.Release(n); c.slots.Release(1) }, nil
+	return n, nil
+}
+
+func (s *slots) release(large int64) {
+	if large > 0 {
+		s.bytes.Release(large)
+	}
+	s.requests.Release(1)
 }
 
 // dedicated returns a link that nobody else uses.

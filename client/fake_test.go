@@ -21,7 +21,7 @@ type conn struct {
 
 // fake listens like a Core and hands each connection to serve, which may run
 // for several at the same time and ends when its connection does.
-func fake(t *testing.T, serve func(conn)) *Profile {
+func fake(t testing.TB, serve func(conn)) *Profile {
 	t.Helper()
 	core := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 	config, err := tlsConfig(core)

@@ -163,18 +163,21 @@ func (c *Client) greet(ctx context.Context, l *link) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, greetWithin, fmt.Errorf("the Core does not answer within %v", greetWithin))
 	defer cancel()
-	k := newCall(false, func() {})
+	k := newCall()
 	if err := l.start(r, k); err != nil {
 		return err
 	}
-	p, err := k.next(ctx)
+	parts, err := k.whole(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("connect to %s: %w", c.profile.Address, context.Cause(ctx))
 	case err != nil:
 		return err
-	case p.Code == wire.HistoryDiffers:
-		return &RolledBackError{h, p.Head}
 	}
-	return failure(p.Code)
+	defer k.reuse()
+	last := parts[len(parts)-1]
+	if last.Code == wire.HistoryDiffers {
+		return &RolledBackError{h, last.Head}
+	}
+	return failure(last.Code)
 }

@@ -24,11 +24,17 @@ import (
 type link struct {
 	net  net.Conn
 	wake chan struct{}
-	seen func(wire.Head) error // takes the head of each answer; an error ends the link
+	seen func(wire.Head) error // takes the head of an answer; an error ends the link
 	all  sync.WaitGroup
 
+	// These are the reader's alone.
+	head  wire.Head // the last that seen took
+	woken []*call   // by the frames of one read
+
 	mu      sync.Mutex
-	out     []byte
+	out     []byte // requests that nobody has written
+	spare   []byte // the buffer that was written last
+	writing bool   // somebody is in net.Write
 	calls   map[uint64]*call
 	number  uint64
 	retired bool          // it ends when nobody waits for a call any more
@@ -42,31 +48,60 @@ type part struct {
 	body []byte
 }
 
-// call is a request in flight: the frames that have come and were not taken.
+// call is a request in flight, and the frames of its answer that were not taken yet.
+// Whoever waits for a call on a shared link is woken once, when the answer is whole.
+// On a link of its own a call hands out each frame as it comes.
 type call struct {
-	release func() // called once, when the last frame has come or the link has ended
+	slots *slots // that the request takes; nil: none
+	large int64  // bytes of them
+	ready chan struct{}
 
 	mu      sync.Mutex
-	ready   chan struct{} // holds a token when there is something to take
 	parts   []part
 	bytes   int // of the parts; on a shared link of all that have come
 	err     error
 	dropped bool          // nobody reads any more
-	blocks  chan struct{} // if not nil: the link waits here for a slow reader
+	blocks  chan struct{} // of a link of its own: the link waits here for a slow reader
 }
 
 // Limits of what a link keeps of an answer.
 const (
 	maxShared    = 64 << 20 // bytes of one answer on a shared link; then the call fails
 	maxDedicated = 4 << 20  // bytes for the call of a link of its own; then the link waits
+	maxSpare     = 1 << 20  // bytes of a buffer for writing that is kept
 )
 
-func newCall(dedicated bool, release func()) *call {
-	c := &call{release: release, ready: make(chan struct{}, 1)}
-	if dedicated {
-		c.blocks = make(chan struct{}, 1)
+// idleCalls holds calls that have ended, on shared links, to be used again.
+var idleCalls = sync.Pool{New: func() any { return &call{ready: make(chan struct{}, 1)} }}
+
+// newCall returns a call for a shared link. Who got the whole answer and needs it no
+// more may give it back with reuse.
+func newCall() *call { return idleCalls.Get().(*call) }
+
+// newStream returns a call for a link of its own.
+func newStream() *call {
+	return &call{ready: make(chan struct{}, 1), blocks: make(chan struct{}, 1)}
+}
+
+// maxIdleParts bounds the frames that an idle call has room for.
+const maxIdleParts = 64
+
+// reuse takes a call that the link has ended and nobody waits for.
+func (c *call) reuse() {
+	clear(c.parts)
+	if cap(c.parts) > maxIdleParts {
+		c.parts = nil
 	}
-	return c
+	c.parts, c.bytes = c.parts[:0], 0
+	c.slots, c.large = nil, 0
+	idleCalls.Put(c)
+}
+
+// release gives back what the request took of the client's slots.
+func (c *call) release() {
+	if c.slots != nil {
+		c.slots.release(c.large)
+	}
 }
 
 // tlsConfig pins the Core's key, and shows ours.
@@ -134,14 +169,20 @@ func (l *link) fail(err error) {
 func (l *link) endIfSpent() {
 	l.mu.Lock()
 	spent := l.retired
-	for _, c := range l.calls {
-		spent = spent && c.givenUp()
+	if spent {
+		for _, c := range l.calls {
+			spent = spent && c.givenUp()
+		}
 	}
 	l.mu.Unlock()
 	if spent {
 		l.fail(ErrConnectionLost)
 	}
 }
+
+// smallWrite bounds what is written without the writer: the socket of a connection on
+// which nothing is under way takes that many bytes at once.
+const smallWrite = 4 << 10
 
 // start sends a request; its frames come to c. Nothing else sends one, so
 // what does not fit a frame is stopped here.
@@ -150,23 +191,60 @@ func (l *link) start(r *wire.Request, c *call) error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.err != nil {
+		l.mu.Unlock()
 		return l.err
 	}
 	l.number++
 	r.Number = l.number
+	alone := len(l.calls) == 0 && len(l.out) == 0 && !l.writing
 	l.calls[r.Number] = c
 	l.out = frames.AppendRequest(l.out, r)
+	if !alone || len(l.out) > smallWrite {
+		l.mu.Unlock()
+		l.wakeWriter()
+		return nil
+	}
+	l.mu.Unlock()
+	l.flush() // a lone request need not wait until the writer runs
+	return nil
+}
+
+func (l *link) wakeWriter() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return nil
+}
+
+// flush writes all that waits, unless somebody else does.
+func (l *link) flush() {
+	l.mu.Lock()
+	if l.writing {
+		l.mu.Unlock()
+		return // who writes looks again
+	}
+	l.writing = true
+	p := l.out
+	l.out = l.spare[:0]
+	l.mu.Unlock()
+	_, err := l.net.Write(p)
+	l.mu.Lock()
+	l.writing = false
+	if l.spare = p; cap(p) > maxSpare {
+		l.spare = nil
+	}
+	more := len(l.out) > 0
+	l.mu.Unlock()
+	switch {
+	case err != nil:
+		l.fail(errors.Join(ErrConnectionLost, err))
+	case more:
+		l.wakeWriter()
+	}
 }
 
 func (l *link) write() {
-	var p []byte
 	for {
 		select {
 		case <-l.wake:
@@ -176,96 +254,143 @@ func (l *link) write() {
 		// The reader wakes many callers at once, and each of them is about to
 		// send its next request: let them, and one write takes them all.
 		runtime.Gosched()
-		l.mu.Lock()
-		p, l.out = l.out, p[:0]
-		l.mu.Unlock()
-		if _, err := l.net.Write(p); err != nil {
-			l.fail(errors.Join(ErrConnectionLost, err))
-			return
-		}
-		if cap(p) > 1<<20 {
-			p = nil
-		}
+		l.flush()
 	}
 }
 
 func (l *link) read() {
 	in := bufio.NewReaderSize(l.net, 64<<10)
-	header := make([]byte, wire.ReplyHeaderSize)
+	var batch []part
 	for {
-		p, err := readPart(in, header)
-		if err != nil {
-			if !errors.Is(err, ErrWrongCore) {
-				err = errors.Join(ErrConnectionLost, err)
-			}
+		var err error
+		batch, err = readParts(in, batch[:0])
+		good, refused := l.admit(batch)
+		l.deliver(batch[:good])
+		clear(batch)
+		switch {
+		case refused != nil:
+			l.fail(refused)
+			return
+		case errors.Is(err, ErrWrongCore):
 			l.fail(err)
 			return
-		}
-		if p.Number == 0 {
-			l.fail(failure(p.Code)) // the connection as a whole is refused
+		case err != nil:
+			l.fail(errors.Join(ErrConnectionLost, err))
 			return
-		}
-		if p.Code != wire.HistoryDiffers { // then the head is of a history that is not ours
-			if err := l.seen(p.Head); err != nil {
-				l.fail(err)
-				return
-			}
-		}
-		l.mu.Lock()
-		c := l.calls[p.Number]
-		last := c != nil && p.Flags&wire.ReplyLast != 0
-		if last {
-			delete(l.calls, p.Number)
-		}
-		l.mu.Unlock()
-		if last {
-			c.release()
-			l.endIfSpent()
-		}
-		if c != nil {
-			c.push(p, l.ended)
 		}
 	}
 }
 
-func readPart(in *bufio.Reader, header []byte) (p part, err error) {
-	if _, err := io.ReadFull(in, header); err != nil {
-		return p, err
+// readParts waits for a frame, and appends it and all others that have come whole.
+func readParts(in *bufio.Reader, batch []part) ([]part, error) {
+	for {
+		head, err := in.Peek(wire.ReplyHeaderSize)
+		if err != nil {
+			return batch, err
+		}
+		h, code := frames.DecodeReplyHeader(head)
+		if code != wire.OK {
+			return batch, fmt.Errorf("the Core's reply can't be decoded: %w", failure(code))
+		}
+		if len(batch) > 0 && in.Buffered() < wire.ReplyHeaderSize+h.BodyLen {
+			return batch, nil
+		}
+		_, _ = in.Discard(wire.ReplyHeaderSize) // it was peeked at
+		p := part{ReplyHeader: h}
+		if h.BodyLen > 0 {
+			p.body = make([]byte, h.BodyLen)
+			if _, err := io.ReadFull(in, p.body); err != nil {
+				return batch, err
+			}
+		}
+		batch = append(batch, p)
+		if in.Buffered() < wire.ReplyHeaderSize {
+			return batch, nil
+		}
 	}
-	h, code := frames.DecodeReplyHeader(header)
-	if code != wire.OK {
-		return p, fmt.Errorf("the Core's reply can't be decoded: %w", failure(code))
+}
+
+// admit returns how many of the frames may be handed to calls, and why the next one
+// ends the link.
+func (l *link) admit(batch []part) (good int, err error) {
+	for i := range batch {
+		p := &batch[i]
+		if p.Number == 0 {
+			return i, failure(p.Code) // the connection as a whole is refused
+		}
+		if p.Code == wire.HistoryDiffers || p.Head == l.head {
+			continue // a head of a history that is not ours, or one that was looked at
+		}
+		if err := l.seen(p.Head); err != nil {
+			return i, err
+		}
+		l.head = p.Head
 	}
-	p.ReplyHeader = h
-	if h.BodyLen > 0 {
-		p.body = make([]byte, h.BodyLen)
-		_, err = io.ReadFull(in, p.body)
+	return len(batch), nil
+}
+
+// deliver hands frames to their calls, and wakes whoever waits for them when all are
+// handed out.
+func (l *link) deliver(batch []part) {
+	var full *call
+	l.woken = l.woken[:0]
+	l.mu.Lock()
+	retired := l.retired
+	for i := range batch {
+		p := &batch[i]
+		c := l.calls[p.Number]
+		if c == nil {
+			continue
+		}
+		last := p.Flags&wire.ReplyLast != 0
+		if last {
+			delete(l.calls, p.Number)
+			c.release()
+		}
+		wake, waits := c.push(p, last)
+		if wake {
+			l.woken = append(l.woken, c)
+		}
+		if waits {
+			full = c // it is the only call of the link
+		}
 	}
-	return p, err
+	l.mu.Unlock()
+	for _, c := range l.woken {
+		c.signal()
+	}
+	clear(l.woken)
+	if retired {
+		l.endIfSpent()
+	}
+	if full != nil {
+		select {
+		case <-full.blocks:
+		case <-l.ended:
+		}
+	}
 }
 
 // push adds a frame. On a shared link a call whose answer grows too large
-// fails, since its caller gathers all of it. On a link of its own the call makes the link wait for its
-// reader, and so, in the end, the Core.
-func (c *call) push(p part, ended chan struct{}) {
+// fails, since its caller gathers all of it. On a link of its own the call makes the
+// link wait for its reader, and so, in the end, the Core. wake: who waits for the call
+// has something to do; full: so has the link, to wait.
+func (c *call) push(p *part, last bool) (wake, full bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
 	case c.dropped || c.err != nil:
+		return false, false
 	case c.blocks == nil && c.bytes > maxShared:
 		c.parts, c.bytes, c.err = nil, 0, ErrSlowReader
-	default:
-		c.parts = append(c.parts, p)
-		c.bytes += len(p.body) + wire.ReplyHeaderSize
+		return true, false
 	}
-	full := c.blocks != nil && c.bytes > maxDedicated && !c.dropped
-	c.mu.Unlock()
-	c.signal()
-	if full {
-		select {
-		case <-c.blocks:
-		case <-ended:
-		}
+	c.parts = append(c.parts, *p)
+	c.bytes += len(p.body) + wire.ReplyHeaderSize
+	if c.blocks == nil {
+		return last, false
 	}
+	return true, c.bytes > maxDedicated
 }
 
 func (c *call) signal() {
@@ -284,16 +409,26 @@ func (c *call) fail(err error) {
 	c.signal()
 }
 
-// next waits for the next frame.
+// whole waits for all frames of an answer on a shared link.
+func (c *call) whole(ctx context.Context) ([]part, error) {
+	select {
+	case <-c.ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parts, c.err
+}
+
+// next waits for the next frame of an answer on a link of its own.
 func (c *call) next(ctx context.Context) (part, error) {
 	for {
 		c.mu.Lock()
 		if len(c.parts) > 0 {
 			p := c.parts[0]
 			c.parts = c.parts[1:]
-			if c.blocks != nil {
-				c.bytes -= len(p.body) + wire.ReplyHeaderSize
-			}
+			c.bytes -= len(p.body) + wire.ReplyHeaderSize
 			c.mu.Unlock()
 			c.unblock()
 			return p, nil

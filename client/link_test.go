@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -195,5 +198,80 @@ func TestCallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
 	close(listen)
 	if _, err := c.Ping(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNobodyGetsAnothersAnswer though callers give up at any moment, and the calls of
+// those who do not are used again.
+func TestNobodyGetsAnothersAnswer(t *testing.T) {
+	k := connect(t, fake(t, func(c conn) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		var asked []wire.Request
+		answer := func(i int) bool {
+			r := asked[i]
+			asked[i] = asked[len(asked)-1]
+			asked = asked[:len(asked)-1]
+			body := binary.BigEndian.AppendUint16(make([]byte, 32), 0)
+			return c.send(wire.ReplyHeader{Kind: wire.KindObject, Flags: wire.ReplyLast, Number: r.Number}, append(body, r.Name...))
+		}
+		for {
+			r, ok := c.request()
+			if !ok {
+				return
+			}
+			if r.Op == wire.OpHead {
+				if !c.reply(r.Number, wire.KindEnd, 0, nil) {
+					return
+				}
+				continue
+			}
+			asked = append(asked, r)
+			for len(asked) > 4 { // some are answered late, and not in order
+				if !answer(rng.IntN(len(asked))) {
+					return
+				}
+			}
+		}
+	}))
+	var all sync.WaitGroup
+	var got atomic.Int64
+	for i := range 16 {
+		all.Go(func() {
+			rng := rand.New(rand.NewPCG(3, uint64(i)))
+			for n := range 300 {
+				ctx, cancel := context.WithCancel(t.Context())
+				if rng.IntN(2) == 0 {
+					go cancel() // at any moment
+				}
+				name := fmt.Sprint(i, " ", n)
+				o, err := k.Get(ctx, "c", name)
+				cancel()
+				if err == nil {
+					got.Add(1)
+				}
+				if err == nil && string(o.Data) != name || err != nil && !errors.Is(err, context.Canceled) {
+					t.Errorf("asked for %q, got %q, %v", name, o.Data, err)
+					return
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		all.Wait()
+		close(done)
+	}()
+	for n := 0; ; n++ { // the last ones are answered when others ask
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		_, _ = k.Get(ctx, "c", "more")
+		cancel()
+		select {
+		case <-done:
+			if got.Load() == 0 {
+				t.Error("nobody got an answer")
+			}
+			return
+		default:
+		}
 	}
 }

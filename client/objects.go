@@ -347,16 +347,20 @@ var errStopped = errors.New("stopped")
 func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
 	a := answer{request: r, take: take}
 	if r.Op == wire.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
-		parts, err := c.collect(ctx, r)
+		k, err := c.collect(ctx, r)
 		if errors.Is(err, ErrSlowReader) {
 			return c.streamAlone(ctx, &a) // few objects, but large ones; take has seen none
 		}
-		for _, p := range parts {
+		if err != nil {
+			return end, err
+		}
+		defer k.reuse()
+		for _, p := range k.parts {
 			if done, err := a.next(p); done || err != nil {
 				return p, err
 			}
 		}
-		return end, err
+		return end, nil
 	}
 	return c.streamAlone(ctx, &a)
 }
@@ -369,7 +373,7 @@ func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err erro
 		return end, err
 	}
 	defer func() { c.giveBack(l, end.Kind == wire.KindEnd) }()
-	k := newCall(true, func() {}) // a link of its own has room for it
+	k := newStream() // a link of its own has room for it
 	defer k.drop()
 	if err := l.start(a.request, k); err != nil {
 		return end, err
