@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"motte/core/wire"
 	sdk "motte/sdk/go"
+	"motte/sdk/go/ijson"
 	"motte/sdk/go/pointer"
 )
 
@@ -21,11 +20,11 @@ type keeper interface {
 	Search(predicate []byte, limit int) ([]sdk.Identity, error)
 }
 
-// options is the configuration. A member that is not known is refused: a
-// misspelt one would otherwise make an index of something else.
+// options is the configuration. A member that is not known, or is null or given
+// twice, is refused: a misspelt one would otherwise make an index of something else.
 type options struct {
 	Path *string `json:"path"`
-	Type string  `json:"type"`
+	Type *string `json:"type"`
 }
 
 var errOptions = errors.New("the configuration does not make sense")
@@ -34,13 +33,8 @@ var errOptions = errors.New("the configuration does not make sense")
 func (x *index) Configure(c sdk.Config) error {
 	var o options
 	if len(c.Options) > 0 {
-		d := json.NewDecoder(bytes.NewReader(c.Options))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&o); err != nil {
+		if err := ijson.Decode(c.Options, &o); err != nil {
 			return fmt.Errorf("%w: %w", errOptions, err)
-		}
-		if d.More() {
-			return fmt.Errorf("%w: more than one JSON value", errOptions)
 		}
 	}
 	t, err := dataType(o.Type, c.Type)
@@ -68,18 +62,19 @@ func (x *index) Configure(c sdk.Config) error {
 
 // dataType returns the type of the keys: as configured, as declared, or both
 // if they agree.
-func dataType(configured string, declared wire.DataType) (wire.DataType, error) {
+func dataType(configured *string, declared wire.DataType) (wire.DataType, error) {
 	types := map[string]wire.DataType{
 		"int64": wire.TypeInt64, "float64": wire.TypeFloat64, "string": wire.TypeString, "time": wire.TypeTime,
 	}
-	t, known := types[configured]
-	switch {
-	case configured == "":
-		t = declared
-	case !known:
-		return 0, fmt.Errorf("%w: type %q", errOptions, configured)
-	case declared != wire.TypeAny && declared != t:
-		return 0, fmt.Errorf("%w: the index is declared to be of another type than %q", errOptions, configured)
+	t := declared
+	if configured != nil {
+		known := false
+		if t, known = types[*configured]; !known {
+			return 0, fmt.Errorf("%w: type %q", errOptions, *configured)
+		}
+		if declared != wire.TypeAny && declared != t {
+			return 0, fmt.Errorf("%w: the index is declared to be of another type than %q", errOptions, *configured)
+		}
 	}
 	for _, ok := range types {
 		if t == ok {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+
+	"motte/sdk/go/ijson"
 )
 
 // errPredicate says that a predicate is not one of the grammar.
@@ -56,7 +58,8 @@ func lex(s string) (t token, rest string, err error) {
 			return t, "", errPredicate
 		}
 		t.kind = quoted
-		if json.Unmarshal([]byte(s[:n]), &t.text) != nil {
+		literal := []byte(s[:n])
+		if ijson.Check(literal) != nil || json.Unmarshal(literal, &t.text) != nil {
 			return t, "", errPredicate
 		}
 		return t, s[n:], nil

@@ -47,6 +47,15 @@ func TestConfigurations(t *testing.T) {
 		{wire.TypeInt64, `{} {}`, false},
 		{wire.TypeInt64, `{`, false},
 		{wire.TypeInt64, `[]`, false},
+		{wire.TypeInt64, `null`, false},
+		{wire.TypeInt64, `{"Path":"/age"}`, false},
+		{wire.TypeInt64, `{"path":"/age","PATH":"/size"}`, false},
+		{wire.TypeInt64, `{"path":"/age","path":"/size"}`, false},
+		{wire.TypeInt64, `{"path":null}`, false},
+		{wire.TypeInt64, `{"type":""}`, false},
+		{wire.TypeInt64, "{\"path\":\"/\xff\"}", false},
+		{wire.TypeInt64, `{"path":"/\ud800"}`, false},
+		{wire.TypeInt64, "\ufeff{}", false},
 	} {
 		if got := start(t, c.dataType, false, c.options) != nil; got != c.accepted {
 			t.Errorf("type %d, %s: accepted %v, want %v", c.dataType, c.options, got, c.accepted)
@@ -92,7 +101,7 @@ func TestRefusedPredicates(t *testing.T) {
 			"between 1", "between 1 2", "in ()", "in (1,)", "in 1", "prefix 1", "=> 1", "! 1", "order", "order up", "all = 1", "= 1 order desc asc",
 			"\xff", `= "`, `= "\`, strings.Repeat("(", 65) + "= 1" + strings.Repeat(")", 65), "in (0" + strings.Repeat(",1", maxTerms) + ")"},
 		wire.TypeFloat64: {"> NaN", "> Inf", "> 1e999", "> 0x1p2", "> 1_0", "> .5", "> 1."},
-		wire.TypeString:  {"= Lyon", "= 1", `= "\x"`, `= "` + strings.Repeat("x", maxString+1) + `"`},
+		wire.TypeString:  {"= Lyon", "= 1", `= "\ud800"`, `= "\x"`, `= "` + strings.Repeat("x", maxString+1) + `"`},
 		wire.TypeTime:    {"> 2024", "> 2024-05-01", "> 2024-05-01T1:00:00Z", "> 2024-13-01T00:00:00Z", "> 2024-05-01T10:00:00,5Z"},
 	}
 	for dataType, predicates := range refused {
@@ -192,6 +201,33 @@ func TestRawInputOfAnotherTypeIsRefused(t *testing.T) {
 			if core.Insert(sdktest.ID(1), input) {
 				t.Errorf("%.40q was accepted", input)
 			}
+		}
+	}
+}
+
+// TestAmbiguousInputIsRefused: the index would take another value than the reader of the
+// object, so the PUT says that it is not indexed. The member need not be that of the path.
+func TestAmbiguousInputIsRefused(t *testing.T) {
+	for _, input := range []string{
+		`{"a":"x","a":"y"}`, `{"a":"x","\u0061":"x"}`, `{"a":"x","b":{"c":1,"c":1}}`, `{"a":"\ud800"}`, "{\"a\":\"\xe9\"}",
+		`{"a":"x","b":"\udfff"}`, "{\"a\":\"x\",\"\xff\":1}",
+	} {
+		core := start(t, wire.TypeString, false, `{"path":"/a"}`)
+		if core.Insert(sdktest.ID(1), input) {
+			t.Errorf("%q is accepted", input)
+		}
+	}
+}
+
+// TestInputThatIsNotJSONHasNoValue: an index need not be about each object.
+func TestInputThatIsNotJSONHasNoValue(t *testing.T) {
+	for _, input := range []string{"", "a picture", `{"a":"x"`, `{"a":"x","a":"y"`, "\xff\xd8", "\ufeff{\"a\":\"x\"}"} {
+		core := start(t, wire.TypeString, false, `{"path":"/a"}`)
+		if !core.Insert(sdktest.ID(1), input) {
+			t.Errorf("%q is refused", input)
+		}
+		if found, err := core.Search("all", 10); err != nil || len(found) != 0 {
+			t.Errorf("%q: %d found, %v", input, len(found), err)
 		}
 	}
 }

@@ -94,15 +94,15 @@ func (t *tree[K]) hold(id identity.ID, keys []K) {
 }
 
 // keys returns the keys of an input, each once: none if it has no value, one,
-// or one for each element of an array.
+// or one for each element of an array. Ambiguous JSON is an error.
 func (t *tree[K]) keys(input []byte) ([]K, error) {
 	if t.path == nil {
 		k, err := t.domain.parse(string(input))
 		return []K{k}, err
 	}
-	value, ok := t.path.Find(input)
+	value, ok, err := t.path.Find(input)
 	if !ok {
-		return nil, nil
+		return nil, err
 	}
 	var keys []K
 	var wrong error

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	"motte/sdk/go/ijson"
 	"motte/sdk/go/pointer"
 )
 
@@ -22,11 +22,12 @@ var (
 	errInput   = errors.New("not a text")
 )
 
-// options is the configuration. A member that is not known is refused.
+// options is the configuration. A member that is not known, or is null or given twice, is
+// refused.
 type options struct {
 	Path     *string  `json:"path"`
 	Fields   []string `json:"fields"`
-	Analyzer string   `json:"analyzer"`
+	Analyzer *string  `json:"analyzer"`
 }
 
 // field is a text of an input.
@@ -37,13 +38,8 @@ type field struct {
 
 func parseOptions(text []byte) (o options, fields []field, err error) {
 	if len(text) > 0 {
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&o); err != nil {
+		if err := ijson.Decode(text, &o); err != nil {
 			return o, nil, fmt.Errorf("%w: %w", errOptions, err)
-		}
-		if d.More() {
-			return o, nil, fmt.Errorf("%w: more than one JSON value", errOptions)
 		}
 	}
 	switch {
@@ -87,9 +83,10 @@ type document struct {
 }
 
 // read returns the texts of an input; none if it is not JSON or nothing is at
-// the paths. What is there but is not text is an error.
+// the paths. A value there that is not text is an error, as is ambiguous JSON.
 func read(fields []field, input []byte) (d document, err error) {
 	d.texts = make(map[string][]string, len(fields))
+	var wrong error // of a value
 	for _, f := range fields {
 		if f.path == nil {
 			if !utf8.Valid(input) {
@@ -98,7 +95,10 @@ func read(fields []field, input []byte) (d document, err error) {
 			d.add(f.name, string(input))
 			continue
 		}
-		value, ok := f.path.Find(input)
+		value, ok, err := f.path.Find(input)
+		if err != nil {
+			return d, err
+		}
 		if !ok {
 			continue
 		}
@@ -107,7 +107,7 @@ func read(fields []field, input []byte) (d document, err error) {
 			switch {
 			case string(value) == "null":
 			case value[0] != '"' || json.Unmarshal(value, &s) != nil:
-				err = errInput
+				wrong = errInput
 			default:
 				d.add(f.name, s)
 			}
@@ -116,7 +116,7 @@ func read(fields []field, input []byte) (d document, err error) {
 			add(value)
 		}
 	}
-	return d, err
+	return d, wrong
 }
 
 func (d *document) add(name, text string) {

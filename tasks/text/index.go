@@ -41,7 +41,11 @@ func (x *index) Configure(c sdk.Config) error {
 	if err != nil {
 		return err
 	}
-	m, err := newMapping(fields, o.Analyzer)
+	analyzer := "standard"
+	if o.Analyzer != nil {
+		analyzer = *o.Analyzer
+	}
+	m, err := newMapping(fields, analyzer)
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, err
 		m.DefaultField = fields[0].name
 	}
 	switch analyzer {
-	case "", "standard":
+	case "standard":
 		m.DefaultAnalyzer = standard.Name
 	case "simple":
 		m.DefaultAnalyzer = simple.Name

@@ -47,6 +47,15 @@ func TestConfigurations(t *testing.T) {
 		`{"analyzer":"fr"}`:                 false,
 		`{"analyser":"en"}`:                 false,
 		`{} {}`:                             false,
+		`null`:                              false,
+		`{"Path":"/doc"}`:                   false,
+		`{"path":"/doc","Path":"/x"}`:       false,
+		`{"path":"/doc","path":"/x"}`:       false,
+		`{"path":null}`:                     false,
+		`{"fields":null}`:                   false,
+		`{"analyzer":""}`:                   false,
+		"{\"path\":\"/\xff\"}":              false,
+		"\ufeff{}":                          false,
 		`{"fields":["/a` + strings.Repeat(`","/b`, maxFields) + `"]}`: false,
 	} {
 		if got := start(t, false, options) != nil; got != accepted {
@@ -235,7 +244,8 @@ func TestFields(t *testing.T) {
 }
 
 func TestInputThatIsNotTextIsRefusedAndEndsWhatWasThere(t *testing.T) {
-	for options, input := range map[string]string{`{"path":"/a"}`: `{"a":5}`, `{"path":"/b"}`: `{"b":["x",{}]}`, ``: "\xff"} {
+	for options, input := range map[string]string{`{"path":"/a"}`: `{"a":5}`, `{"path":"/b"}`: `{"b":["x",{}]}`, ``: "\xff",
+		`{"fields":["/a","/b"]}`: `{"a":5,"b":"x"}`, `{"fields":["/b","/a"]}`: `{"b":"x","c":1,"c":1}`, `{"fields":["/a"]}`: `{"a":"\ud800"}`} {
 		core := start(t, false, options)
 		core.Insert(sdktest.ID(1), `{"a":"x","b":"x"}`)
 		if core.Insert(sdktest.Version(1, 1), input) {

@@ -2,9 +2,10 @@
 // without decoding the rest of it.
 //
 // It returns the value as it stands in the text, so that a number keeps all
-// its digits. A text that is not JSON, or is nested deeper than encoding/json
-// allows, has no values: no input makes it panic or use more memory than a few
-// times the length of one key.
+// its digits. Package ijson says which texts are JSON. A text that is none has no
+// values, and one that is ambiguous is an error: an index would otherwise take
+// another value from it than the reader of the object. No input makes it panic,
+// or use more memory than a few times its length.
 package pointer
 
 import (
@@ -13,6 +14,8 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+
+	"motte/sdk/go/ijson"
 )
 
 // ErrSyntax says that a string is not a JSON Pointer.
@@ -41,18 +44,21 @@ func Parse(s string) (Pointer, error) {
 }
 
 // Find returns the value that p points to, aliasing text, and whether there is
-// one. Of members with the same name the first counts.
-func (p Pointer) Find(text []byte) (value []byte, ok bool) {
-	if !json.Valid(text) {
-		return nil, false
+// one. The error is of a text that ijson.Check calls ambiguous.
+func (p Pointer) Find(text []byte) (value []byte, ok bool, err error) {
+	switch err := ijson.Check(text); {
+	case errors.Is(err, ijson.ErrAmbiguous):
+		return nil, false, err
+	case err != nil:
+		return nil, false, nil
 	}
 	value = text
 	for _, token := range p {
 		if value, ok = child(value, token); !ok {
-			return nil, false
+			return nil, false, nil
 		}
 	}
-	return bytes.TrimSpace(value), true
+	return bytes.TrimSpace(value), true, nil
 }
 
 // Elements calls f with each element of a valid JSON array, and returns false
@@ -114,7 +120,7 @@ func equal(quoted []byte, token string) bool {
 	return json.Unmarshal(quoted, &name) == nil && name == token
 }
 
-// scanner walks over a text that json.Valid accepted, so it has nothing to
+// scanner walks over a text that ijson.Check accepted, so it has nothing to
 // check: it only has to know where a value ends.
 type scanner struct{ rest []byte }
 
