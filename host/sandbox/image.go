@@ -18,17 +18,17 @@ var ErrMeasurement = errors.New("the executable's SHA-256 is not the registered 
 
 // measured returns a copy of the executable at path in sealed memory, which
 // nobody can change any more. The copy has the measurement, and belongs to one
-// instance alone: processes that map the same page can wake each other there
+// instance alone, whose name it bears: processes that map the same page can wake each other there
 // with a futex, and see in its cache lines who ran which code (decision 25).
-func measured(path string, measurement [32]byte) (*os.File, error) {
-	f, err := sealedCopy(path, measurement)
+func measured(path, name string, measurement [32]byte) (*os.File, error) {
+	f, err := sealedCopy(path, name, measurement)
 	if err != nil {
 		return nil, fmt.Errorf("load %s: %w", path, err)
 	}
 	return f, nil
 }
 
-func sealedCopy(path string, measurement [32]byte) (*os.File, error) {
+func sealedCopy(path, name string, measurement [32]byte) (*os.File, error) {
 	from, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -37,14 +37,14 @@ func sealedCopy(path string, measurement [32]byte) (*os.File, error) {
 	if err := checkSize(from); err != nil {
 		return nil, err
 	}
-	fd, err := unix.MemfdCreate("task", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3
-		fd, err = unix.MemfdCreate("task", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	}
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "task")
+	f := os.NewFile(uintptr(fd), name)
 	if err := fill(f, from, measurement); err != nil {
 		f.Close()
 		return nil, err

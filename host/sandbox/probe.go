@@ -70,7 +70,7 @@ func probeAll() []Wall {
 		return list
 	}
 	defer nothing.Close()
-	p, report, err := launch(modeProbe, probeMemory, nothing, nothing)
+	p, report, err := launch(modeProbe, probeMemory, "", nothing, nothing)
 	if err != nil {
 		set(wallNamespaces, false, strings.TrimPrefix(err.Error(), wallNamespaces+": "))
 		return list

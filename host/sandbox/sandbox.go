@@ -20,7 +20,7 @@
 //   - a lower priority than the Core;
 //   - Landlock, where the kernel has it, refusing all files and connections again;
 //   - four descriptors: 3 is its end of the channel, 0 to 2 are /dev/null, opened
-//     for it alone. No argument, no environment.
+//     for it alone. No argument but its title, no environment.
 //
 // So two Tasks share nothing that one can change and the other can read or count,
 // but the machine's time. All walls but Landlock, and the user of its own, are
@@ -60,6 +60,27 @@ type Config struct {
 	Executable  string   // path of a static executable
 	Measurement [32]byte // SHA-256 that it must have
 	Memory      uint64   // bytes of memory that it may write: RLIMIT_DATA
+	Index       uint64   // number of the index that it serves, for a list of processes; 0: none
+}
+
+// title is the command line of the Task's process. It holds a number and no name: every
+// user of the machine can read it. So can the Task, which can also write something else
+// over it. The Task's image bears its number, too, where the Task can't change it.
+func (c Config) title() string {
+	if c.Index == 0 {
+		return "task"
+	}
+	return fmt.Sprintf("motte-task: index %d", c.Index)
+}
+
+// imageName is the name of the Task's image. Kernels from 6.14 on show it as the name of
+// the process, behind "memfd:", cut off after 15 bytes: a number that does not fit is left
+// out.
+func (c Config) imageName() string {
+	if c.Index == 0 || c.Index > 9999 {
+		return "task"
+	}
+	return fmt.Sprintf("index%d", c.Index)
 }
 
 // Process is a started Task.
@@ -81,7 +102,7 @@ var ErrWalls = errors.New("the Task can't be confined, so it isn't started")
 // Start starts a Task. What runs is what was measured: the executable is copied
 // into sealed memory, hashed there, and executed from there.
 func Start(c Config) (*Process, error) {
-	image, err := measured(c.Executable, c.Measurement)
+	image, err := measured(c.Executable, c.imageName(), c.Measurement)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +112,7 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	p, err := raise(modeTask, c.Memory, theirs, image)
+	p, err := raise(modeTask, c.Memory, c.title(), theirs, image)
 	if err != nil {
 		ours.Close()
 		return nil, err
@@ -108,7 +129,7 @@ func Check() error {
 		return fmt.Errorf("%w: %w", ErrWalls, err)
 	}
 	defer nothing.Close()
-	p, err := raise(modeCheck, probeMemory, nothing, nothing)
+	p, err := raise(modeCheck, probeMemory, "", nothing, nothing)
 	if err != nil {
 		return err
 	}
@@ -120,8 +141,8 @@ func Check() error {
 }
 
 // raise starts the stage and waits until all walls are up.
-func raise(mode string, memory uint64, channel, image *os.File) (*Process, error) {
-	p, report, err := launch(mode, memory, channel, image)
+func raise(mode string, memory uint64, title string, channel, image *os.File) (*Process, error) {
+	p, report, err := launch(mode, memory, title, channel, image)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWalls, err)
 	}
@@ -223,7 +244,7 @@ func (o owner) leave() {
 
 // launch starts the stage in new namespaces. It reports through a pipe, which
 // ends without a word when the stage has become the Task.
-func launch(mode string, memory uint64, channel, image *os.File) (*Process, *os.File, error) {
+func launch(mode string, memory uint64, title string, channel, image *os.File) (*Process, *os.File, error) {
 	report, theirs, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
@@ -236,7 +257,7 @@ func launch(mode string, memory uint64, channel, image *os.File) (*Process, *os.
 	}
 	cmd := &exec.Cmd{
 		Path:       "/proc/self/exe",
-		Args:       []string{stageName, mode, fmt.Sprint(memory), namespaceLinks()},
+		Args:       []string{stageName, mode, fmt.Sprint(memory), namespaceLinks(), title},
 		Env:        []string{},
 		ExtraFiles: []*os.File{channel, image, theirs}, // 3, 4, 5; 0 to 2 are /dev/null, opened here
 		SysProcAttr: &syscall.SysProcAttr{

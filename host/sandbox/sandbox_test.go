@@ -440,3 +440,37 @@ func TestCheckTellsTheWallsFromTheExecutable(t *testing.T) {
 		t.Errorf("a Task is started without room: %v", err)
 	}
 }
+
+// TestAListOfProcessesShowsTheIndex by number, and in the name that the Task can't change
+// only as much as fits.
+func TestAListOfProcessesShowsTheIndex(t *testing.T) {
+	for _, c := range []struct {
+		index       uint64
+		title, name string
+	}{
+		{12, "motte-task: index 12", "memfd:index12"},
+		{9999, "motte-task: index 9999", "memfd:index9999"},
+		{10000, "motte-task: index 10000", "memfd:task"},
+	} {
+		config := hostile(t)
+		config.Index = c.index
+		p, err := Start(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Wait()
+		defer p.Kill()
+		fmt.Fprintln(p.Channel(), "nothing")
+		if _, err := bufio.NewReader(p.Channel()).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.PID()))
+		if want := c.title + "\x00"; err != nil || string(title) != want {
+			t.Errorf("the command line is %q, %v, want %q", title, err, want)
+		}
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p.PID()))
+		if got := strings.TrimSpace(string(name)); err != nil || strings.HasPrefix(got, "memfd:") && got != c.name {
+			t.Errorf("the process is called %q, %v, want %q", got, err, c.name)
+		}
+	}
+}

@@ -37,7 +37,7 @@ const (
 // MaybeStage takes over, and does not return, if this process was started as a
 // stage. A program calls it first in main; a test in TestMain.
 func MaybeStage() {
-	if len(os.Args) != 4 || os.Args[0] != stageName {
+	if len(os.Args) != 5 || os.Args[0] != stageName {
 		return
 	}
 	// Capabilities, no_new_privs and the filter belong to a thread: it is this
@@ -63,7 +63,7 @@ func MaybeStage() {
 	}
 	switch os.Args[1] {
 	case modeTask, modeCheck:
-		last, failed, execute := []byte(raised), []byte(executeFailed+"000\n"), become(imageFD)
+		last, failed, execute := []byte(raised), []byte(executeFailed+"000\n"), become(imageFD, os.Args[4])
 		for _, w := range walls(memory, os.Args[3]) {
 			if err := w.raise(); err != nil && w.mandatory {
 				fmt.Fprintf(report, "%s: %v\n", w.name, err)
@@ -90,9 +90,9 @@ func MaybeStage() {
 
 // become prepares the execution of the image. Its name is its descriptor; the
 // filter allows this one execution, of this one descriptor, and the descriptor
-// ends with it.
-func become(fd int) func() unix.Errno {
-	empty, argv0 := []byte("\x00"), []byte("task\x00")
+// ends with it. The title is its only argument.
+func become(fd int, title string) func() unix.Errno {
+	empty, argv0 := []byte("\x00"), append([]byte(title), 0)
 	argv, envv := []*byte{&argv0[0], nil}, []*byte{nil}
 	return func() unix.Errno {
 		_, _, e := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(fd), uintptr(unsafe.Pointer(&empty[0])),
