@@ -112,6 +112,9 @@ func (s *session) announce(ctx context.Context, m control.Message) {
 	if h.Ready != nil {
 		h.Ready(ready)
 	}
+	if h.MetricsNames {
+		s.learnNames(ctx)
+	}
 }
 
 // reachable is the address that a client on this machine can use.

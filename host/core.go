@@ -20,7 +20,7 @@ import (
 	"motte/client"
 	"motte/core/control"
 	"motte/host/messages"
-	"motte/host/sandbox"
+	"motte/internal/build"
 )
 
 // session is one process of the Core, and the Tasks that it asked for.
@@ -34,7 +34,7 @@ type session struct {
 	all     sync.WaitGroup
 
 	mu    sync.Mutex
-	tasks map[uint64]*sandbox.Process
+	tasks map[uint64]*task
 	over  bool // the Core is gone: start no more
 }
 
@@ -56,7 +56,7 @@ func (h *host) startCore() (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("channel to the Core: %w", err)
 	}
-	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*sandbox.Process)}
+	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*task)}
 	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), h.coreArgs()...)
 	s.cmd.Env = []string{} // the Core reads none
 	s.cmd.ExtraFiles = []*os.File{theirs}
@@ -70,6 +70,8 @@ func (h *host) startCore() (*session, error) {
 		c.Close()
 		return nil, fmt.Errorf("start the Core: %w", err)
 	}
+	built, _ := build.Of(s.cmd.Path) // what is not known is left out
+	h.metrics.started(s.cmd.Process.Pid, built)
 	s.all.Go(func() { s.words.follow(stderr, h) })
 	h.health.begin(s)
 	return s, nil
@@ -173,6 +175,7 @@ func (s *session) listen(ctx context.Context) {
 			s.h.health.enter(serving)
 			if s.h.trial == nil {
 				s.all.Go(func() { s.announce(ctx, m) })
+				s.all.Go(func() { s.tellProcesses(ctx, m.Key) })
 			}
 		case control.Anchor:
 			if s.h.keeper != nil {
@@ -189,7 +192,7 @@ func (s *session) listen(ctx context.Context) {
 			}
 			s.mu.Unlock()
 		case control.Counters:
-			s.h.metrics.set(m.Values)
+			s.h.metrics.set(m.Values, s.memory)
 			s.h.health.count(m.Values, time.Now())
 		case control.Event:
 			s.h.log.Warn("alert", alertOf(m)...)

@@ -25,16 +25,17 @@ import (
 // Config says what to run. Zero values of the optional fields have the meaning
 // given.
 type Config struct {
-	Dir      string         // data directory; made if it is not there
-	Listen   string         // TCP address of the Core
-	RootKey  string         // file with the root key; "": root.key in Dir
-	Anchor   string         // place that remembers the head of the log, as anchor.Open takes it; "": none
-	Metrics  string         // TCP address for /metrics, /readyz and /livez; "": none
-	Bin      string         // directory of motte-core and the Tasks' executables; "": that of this executable
-	TaskDirs []string       // directories of more Tasks' executables
-	Logger   *slog.Logger   // nil: slog.Default()
-	Ready    func(Ready)    // called, if set, each time that clients can connect
-	Manager  notify.Manager // service manager that is told how the host is; zero: none
+	Dir          string         // data directory; made if it is not there
+	Listen       string         // TCP address of the Core
+	RootKey      string         // file with the root key; "": root.key in Dir
+	Anchor       string         // place that remembers the head of the log, as anchor.Open takes it; "": none
+	Metrics      string         // TCP address for /metrics, /readyz and /livez; "": none
+	MetricsNames bool           // /metrics says what indexes are called; that needs the administrator's profile
+	Bin          string         // directory of motte-core and the Tasks' executables; "": that of this executable
+	TaskDirs     []string       // directories of more Tasks' executables
+	Logger       *slog.Logger   // nil: slog.Default()
+	Ready        func(Ready)    // called, if set, each time that clients can connect
+	Manager      notify.Manager // service manager that is told how the host is; zero: none
 }
 
 // Ready says how clients reach a Core.
@@ -144,8 +145,12 @@ func newHost(cfg Config) (*host, error) {
 			return nil, err
 		}
 	}
-	return &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)},
-		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkWalls: sandbox.Check}, nil
+	h := &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)},
+		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkWalls: sandbox.Check}
+	if cfg.MetricsNames {
+		h.metrics.unnamed = make(chan struct{}, 1)
+	}
+	return h, nil
 }
 
 // empty reports whether the data directory holds no store yet.

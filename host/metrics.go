@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,29 +10,54 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"motte/client"
 	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
+	"motte/internal/build"
 )
 
-// metrics shows the Core's counters to Prometheus, and whether it is up. They
-// count requests; nothing in them depends on content.
+// metrics shows the Core's counters to Prometheus, and whether it is up. They count
+// requests; nothing in them depends on content. indexes.go says what they show of an index.
 type metrics struct {
-	mu          sync.Mutex
-	stats       control.Stats
-	server      frames.StatusItem
-	serving     bool
-	starts      uint64
-	taskStarts  uint64
-	quarantines uint64
-	slow        uint64
+	space space
+
+	mu         sync.Mutex
+	stats      control.Stats
+	server     frames.StatusItem
+	lsn        uint64 // of the log's last record
+	core       coreProcess
+	serving    bool
+	starts     uint64
+	taskStarts uint64
+	alerts     [wire.LastReason + 1]uint64 // by reason
+
+	coming  []control.Message // about indexes, since the last counters
+	indexes map[uint64]standing
+	began   map[uint64]time.Time // when an instance was to be started that has not served yet
+	names   map[uint64]indexName // if they are asked for
+	unnamed chan struct{}        // has a token when a name is missing; nil: names are not asked for
 
 	hasAnchor      bool
 	anchorLSN      uint64
 	anchorFailures uint64
+}
+
+// coreProcess is the process of the Core.
+type coreProcess struct {
+	pid   int // 0: there is none
+	built build.Info
+	began time.Time
+	start time.Duration // that it took until clients could connect; of the last one that came so far
+}
+
+// started notes a new process of the Core.
+func (m *metrics) started(pid int, built build.Info) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.core.pid, m.core.built, m.core.began = pid, built, time.Now()
 }
 
 func (m *metrics) up() {
@@ -39,26 +65,53 @@ func (m *metrics) up() {
 	defer m.mu.Unlock()
 	m.serving = true
 	m.starts++
+	m.core.start = time.Since(m.core.began)
 }
 
 func (m *metrics) down() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.serving = false
+	m.serving, m.core.pid = false, 0
+	m.indexes, m.coming, m.began = nil, nil, nil
 }
 
 // saw counts what the Core asks for and tells of.
 func (m *metrics) saw(msg control.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch {
-	case msg.Type == control.StartTask:
+	switch msg.Type {
+	case control.StartTask:
 		m.taskStarts++
-	case msg.Type == control.Event && msg.Reason == wire.ReasonTooSlow:
-		m.slow++
-	case msg.Type == control.Event && msg.Reason <= wire.ReasonTaskEnded:
-		m.quarantines++ // the reasons above are the disk's
+		if m.began == nil {
+			m.began = make(map[uint64]time.Time)
+		}
+		m.began[msg.Instance] = time.Now()
+	case control.Index:
+		m.seen(msg)
+	case control.Anchor:
+		m.lsn = msg.Instance
+	case control.Event:
+		if msg.Reason <= wire.LastReason {
+			m.alerts[msg.Reason]++
+		}
 	}
+}
+
+// name takes the names of all indexes.
+func (m *metrics) name(names map[uint64]indexName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.names = names
+}
+
+// corePID is the process of the Core, for what the system says of it.
+func (m *metrics) corePID() (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.core.pid == 0 {
+		return 0, errors.New("no Core runs")
+	}
+	return m.core.pid, nil
 }
 
 // anchored notes what the anchor now holds.
@@ -74,9 +127,11 @@ func (m *metrics) anchorFailed() {
 	m.anchorFailures++
 }
 
-func (m *metrics) set(values []uint64) {
+// set takes the Core's counters.
+func (m *metrics) set(values []uint64, resident func(instance uint64) (bytes, limit uint64)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.settle(time.Now(), resident)
 	if len(values) < len(m.stats) {
 		return
 	}
@@ -96,7 +151,10 @@ func (h *host) serveMetrics() (stop func() error, err error) {
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&h.metrics, readiness{h})
+	registry.MustRegister(&h.metrics, readiness{h}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{Namespace: "motte_core", PidFn: h.metrics.corePID}))
+	watching, done := context.WithCancel(context.Background())
+	go h.metrics.space.watch(watching, h.Dir)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", h.serveLive)
@@ -107,6 +165,7 @@ func (h *host) serveMetrics() (stop func() error, err error) {
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	return func() error {
+		done() // it is not waited for: the file system may not answer
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {
@@ -115,93 +174,4 @@ func (h *host) serveMetrics() (stop func() error, err error) {
 		<-ended
 		return nil
 	}, nil
-}
-
-var (
-	up          = desc("up", "Whether the Core is serving.")
-	starts      = desc("core_starts_total", "How often a Core became ready.")
-	requests    = desc("requests_total", "Requests answered.", "operation", "code")
-	latency     = desc("request_duration_seconds", "From a request's header to the last frame of its answer.", "operation")
-	commits     = desc("commit_duration_seconds", "One group commit: seal, write and sync.")
-	records     = desc("committed_records_total", "Records made durable.")
-	logBytes    = desc("log_bytes", "Size of the sealed log.")
-	diskBytes   = desc("disk_bytes", "What all files of the data directory take of the disk.")
-	objects     = desc("objects", "Objects in the store.")
-	connections = desc("connections", "Open connections of clients.")
-	refusals    = desc("connections_refused_total", "Connections refused: strangers, over the limit, or a failed handshake.")
-	taskStarts  = desc("task_starts_total", "Processes of Tasks asked for.")
-	quarantines = desc("quarantines_total", "Tasks quarantined.")
-	slowTasks   = desc("slow_tasks_total", "Tasks ended because they were too slow.")
-	scrubBytes  = desc("scrub_bytes_total", "Bytes of live records that the scrub read and checked.")
-	scrubPasses = desc("scrub_passes_total", "Passes of the scrub over the whole store.")
-	scrubBad    = desc("scrub_damaged_total", "Records that the scrub found damaged.")
-	anchorLSN   = desc("anchor_lsn", "Number of the log's last record that the anchor remembers.")
-	anchorFails = desc("anchor_failures_total", "Writes of the anchor that failed.")
-)
-
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("motte_"+name, help, labels, nil)
-}
-
-// Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
-
-// Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	m.mu.Lock()
-	s, serving, started, tasks, broken, slow := m.stats, m.serving, m.starts, m.taskStarts, m.quarantines, m.slow
-	server := m.server
-	hasAnchor, remembered, failures := m.hasAnchor, m.anchorLSN, m.anchorFailures
-	m.mu.Unlock()
-	value := func(d *prometheus.Desc, kind prometheus.ValueType, v uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, kind, float64(v), labels...)
-	}
-	var isUp uint64
-	if serving {
-		isUp = 1
-	}
-	value(up, prometheus.GaugeValue, isUp)
-	value(starts, prometheus.CounterValue, started)
-	value(records, prometheus.CounterValue, s[control.Synced])
-	value(logBytes, prometheus.GaugeValue, server.LogBytes)
-	value(diskBytes, prometheus.GaugeValue, server.DiskBytes)
-	value(objects, prometheus.GaugeValue, server.Objects)
-	value(connections, prometheus.GaugeValue, server.Connections)
-	value(refusals, prometheus.CounterValue, s[control.Refused])
-	value(scrubBytes, prometheus.CounterValue, server.ScrubbedBytes)
-	value(scrubPasses, prometheus.CounterValue, server.ScrubPasses)
-	value(scrubBad, prometheus.CounterValue, server.ScrubDamaged)
-	value(taskStarts, prometheus.CounterValue, tasks)
-	value(quarantines, prometheus.CounterValue, broken)
-	value(slowTasks, prometheus.CounterValue, slow)
-	if hasAnchor {
-		value(anchorLSN, prometheus.GaugeValue, remembered)
-		value(anchorFails, prometheus.CounterValue, failures)
-	}
-	histogram(ch, commits, s[control.SyncLatency:control.SyncLatency+control.Buckets], s[control.SyncMicros])
-	for op := range control.MaxOp {
-		first := control.Latency(op, 0)
-		histogram(ch, latency, s[first:first+control.Buckets], s[control.Micros(op)], client.OperationName(wire.Operation(op)))
-		for code := range control.MaxCode {
-			if n := s[control.Requests(op, code)]; n > 0 {
-				value(requests, prometheus.CounterValue, n, client.OperationName(wire.Operation(op)), client.CodeName(wire.Code(code)))
-			}
-		}
-	}
-}
-
-// histogram sends a histogram that has anything in it.
-func histogram(ch chan<- prometheus.Metric, d *prometheus.Desc, counts []uint64, micros uint64, labels ...string) {
-	total, buckets := uint64(0), make(map[float64]uint64)
-	limit := 16 * time.Microsecond
-	for i, n := range counts {
-		total += n
-		if i < len(counts)-1 {
-			buckets[limit.Seconds()] = total
-			limit *= 2
-		}
-	}
-	if total > 0 {
-		ch <- prometheus.MustNewConstHistogram(d, total, float64(micros)/1e6, buckets, labels...)
-	}
 }

@@ -22,14 +22,18 @@ const taskPrefix = "motte-task-"
 // runTask starts a Task, gives the Core its channel, and waits for its end.
 func (s *session) runTask(m control.Message) {
 	defer s.send(&control.Message{Type: control.TaskEnded, Instance: m.Instance}, nil)
-	log := s.h.log.With("instance", m.Instance)
+	t := &task{limit: m.Memory}
+	if len(m.Values) > 0 {
+		t.index = m.Values[0]
+	}
+	log := s.h.log.With("instance", m.Instance, "index", t.index)
 	image, err := s.h.images.find(m.Measurement)
 	if err != nil {
 		log.Error("a Task can't be started", "error", err)
 		return
 	}
 	log = log.With("task", image.Name)
-	p, err := sandbox.Start(sandbox.Config{Executable: image.Path, Measurement: m.Measurement, Memory: m.Memory})
+	t.Process, err = sandbox.Start(sandbox.Config{Executable: image.Path, Measurement: m.Measurement, Memory: m.Memory, Index: t.index})
 	if err != nil {
 		if errors.Is(err, sandbox.ErrWalls) {
 			s.h.notConfined()
@@ -38,15 +42,15 @@ func (s *session) runTask(m control.Message) {
 		return
 	}
 	s.mu.Lock()
-	s.tasks[m.Instance] = p
+	s.tasks[m.Instance] = t
 	if s.over {
-		p.Kill()
+		t.Kill()
 	}
 	s.mu.Unlock()
-	s.send(&control.Message{Type: control.TaskStarted, Instance: m.Instance}, p.Channel())
-	p.Channel().Close() // the Core has it now
-	log.Info("task started", "pid", p.PID())
-	p.Wait()
+	s.send(&control.Message{Type: control.TaskStarted, Instance: m.Instance}, t.Channel())
+	t.Channel().Close() // the Core has it now
+	log.Info("task started", "pid", t.PID())
+	t.Wait()
 	s.mu.Lock()
 	delete(s.tasks, m.Instance)
 	s.mu.Unlock()

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,6 +15,7 @@ import (
 	"motte/client"
 	"motte/client/frames"
 	"motte/core/wire"
+	"motte/host"
 )
 
 func (a *app) index() *cobra.Command {
@@ -124,7 +128,8 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 }
 
 func (a *app) indexList() *cobra.Command {
-	return a.remote(&cobra.Command{
+	var dir string
+	cmd := a.remote(&cobra.Command{
 		Use:   "list [COLLECTION]",
 		Short: "List indexes, and how far those are that are being built",
 		Long: `List indexes. STATE is starting, building (with the share of the objects that the
@@ -133,7 +138,15 @@ refused (the Task does not accept the configuration). Since the server started:
 RESTARTS of its Task and REFUSED inputs. State and both numbers are for administrators.
 BITS is what your answers could at most have told beyond what you asked for, since the
 index was made; LEFT is what your budget leaves, if there is one. ALL BITS and ALL LEFT
-are the same for all principals together, and for administrators.`,
+are the same for all principals together, and for administrators.
+
+NUMBER is what /metrics, the server's log and 'ps' call the index; it is for
+administrators. PROCESS and MEMORY are those of its Task, for who runs this command on the
+server's machine, as the server's user or as root: the server tells them by a socket in its
+data directory. That is where the profile lies, or --dir.`,
+		Example: `  motte index list people
+  sudo -u motte motte --profile /var/lib/motte/admin.profile index list
+  motte index list --dir /var/lib/motte`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
 		v, err := look(ctx, c)
 		if err != nil {
@@ -144,8 +157,50 @@ are the same for all principals together, and for administrators.`,
 				return err
 			}
 		}
+		if err := a.addProcesses(ctx, v, dir); err != nil {
+			return err
+		}
 		return a.indexes(v)
 	})
+	cmd.Flags().StringVar(&dir, "dir", "", "data directory `DIR` of the server, to show processes (default: where the profile lies)")
+	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
+	return cmd
+}
+
+// addProcesses adds the processes of indexes to a view, if the server that the profile is
+// for runs on this machine. What can't be had is left out, unless a directory is named.
+func (a *app) addProcesses(ctx context.Context, v *view, dir string) error {
+	me, err := a.readProfile()
+	if err != nil {
+		return err
+	}
+	asked := dir != ""
+	if !asked {
+		path, err := a.profilePath()
+		if err != nil {
+			return err
+		}
+		dir = filepath.Dir(path)
+	}
+	running, err := host.LookAt(ctx, dir)
+	switch {
+	case err == nil && running.CoreKey == hex.EncodeToString(me.CoreKey):
+	case !asked:
+		return nil
+	case err != nil:
+		return err
+	default:
+		return fmt.Errorf("the server in %s is not the one that the profile is for", dir)
+	}
+	for i := range v.Indexes {
+		x := &v.Indexes[i]
+		for _, p := range running.Processes {
+			if x.Number != 0 && p.Index == x.Number {
+				x.Process, x.Memory, x.MemoryLimit = p.PID, p.Memory, p.Limit
+			}
+		}
+	}
+	return nil
 }
 
 // only keeps the indexes of one collection.
@@ -168,17 +223,30 @@ func (v *view) only(collection string) error {
 }
 
 func (a *app) indexes(v *view) error {
-	return table(a, v.Indexes, "COLLECTION | INDEX | TASK | TYPE | STATE | OPTIONS | RESTARTS | REFUSED | BITS | LEFT | ALL BITS | ALL LEFT", func(x indexView) []any {
+	header := "COLLECTION | INDEX | TASK | TYPE | STATE | OPTIONS | RESTARTS | REFUSED | BITS | LEFT | ALL BITS | ALL LEFT | NUMBER"
+	processes := slices.ContainsFunc(v.Indexes, func(x indexView) bool { return x.Process != 0 })
+	if processes {
+		header += " | PROCESS | MEMORY"
+	}
+	return table(a, v.Indexes, header, func(x indexView) []any {
 		state := x.State
 		if x.ToFeed > 0 {
 			state += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
 		}
 		options := strings.Join(strings.Fields(yes(x.Ordered, "ordered ")+yes(x.Lazy, "lazy ")+yes(x.Attribute, "attribute")), ",")
-		restarts, refused, all := fmt.Sprint(x.Restarts), fmt.Sprint(x.Refused), fmt.Sprint(x.IndexBits)
+		restarts, refused, all, number := fmt.Sprint(x.Restarts), fmt.Sprint(x.Refused), fmt.Sprint(x.IndexBits), fmt.Sprint(x.Number)
 		if !x.shown() {
-			restarts, refused, all = "", "", ""
+			restarts, refused, all, number = "", "", "", ""
 		}
-		return []any{x.Collection, x.Index, x.Task, x.Type, state, options, restarts, refused, x.LeakedBits, leftText(x.LeftBits), all, leftText(x.IndexLeftBits)}
+		cells := []any{x.Collection, x.Index, x.Task, x.Type, state, options, restarts, refused,
+			x.LeakedBits, leftText(x.LeftBits), all, leftText(x.IndexLeftBits), number}
+		if !processes {
+			return cells
+		}
+		if x.Process == 0 {
+			return append(cells, "", "")
+		}
+		return append(cells, x.Process, size(x.Memory))
 	})
 }
 

@@ -84,6 +84,10 @@ type indexView struct {
 	LeftBits      *uint64 `json:"left_bits,omitempty"`       // of its budget
 	IndexBits     uint64  `json:"index_bits"`                // drawn by all
 	IndexLeftBits *uint64 `json:"index_left_bits,omitempty"` // of the budget of all
+	Number        uint64  `json:"number,omitempty"`          // 0: not shown
+	Process       int     `json:"process,omitempty"`         // number of its Task's process, if the server runs on this machine
+	Memory        uint64  `json:"memory,omitempty"`          // bytes that this takes; likewise
+	MemoryLimit   uint64  `json:"memory_limit,omitempty"`    // bytes that it may take; likewise
 }
 
 type taskView struct {
@@ -177,7 +181,7 @@ func newIndex(s *client.StatusItem) indexView {
 	x := indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
 		Ordered: s.Flags&wire.FlagOrdered != 0, Lazy: s.Flags&wire.FlagLazy != 0, Attribute: s.Flags&wire.FlagAttribute != 0,
 		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused,
-		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits)}
+		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: s.Number}
 	if !x.shown() {
 		x.IndexLeftBits = nil
 	}

@@ -1,0 +1,118 @@
+package host
+
+import (
+	"math"
+	"math/bits"
+	"time"
+
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// The metrics of an index. Its Task decides about some of them, and the reader of the
+// page may not be one who may read the collection. So the page shows:
+//
+//  1. the index's number, and no name, unless the operator asks for names;
+//  2. the Task's memory and queue in few steps, a new value each sampleEvery at most: less
+//     than a bit a second (docs/threat-model.md);
+//  3. the time that a start took as a power of two;
+//  4. the state and the number of restarts as they are: a Task can end, or be slow, and
+//     an alert tells that as well.
+const (
+	sampleEvery = 15 * time.Second
+	memorySteps = 16 // of the limit; a Task can take more than that
+)
+
+// standing is how an index stands.
+type standing struct {
+	instance uint64
+	state    wire.IndexState
+	restarts uint64
+	queue    uint64        // changes and questions, in steps
+	memory   uint64        // bytes, in steps; 0: there is no process
+	limit    uint64        // bytes; likewise
+	start    time.Duration // from the last start of its Task until it served, in steps; 0: it has not yet
+	sampled  time.Time     // when queue and memory were looked at
+}
+
+// indexName is what an operator may call an index.
+type indexName struct{ collection, index string }
+
+// seen notes how an index stands. The counters that follow show it.
+func (m *metrics) seen(msg control.Message) {
+	if len(msg.Values) == 4 {
+		m.coming = append(m.coming, msg)
+	}
+}
+
+// settle shows the indexes that the Core has told of since the counters before. The
+// memory of an instance's process is resident's to tell.
+func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, limit uint64)) {
+	indexes := make(map[uint64]standing)
+	for _, msg := range m.coming {
+		number, queue := msg.Values[0], msg.Values[3]
+		x := m.indexes[number]
+		if x.instance != msg.Instance {
+			x = standing{instance: msg.Instance, start: x.start, sampled: x.sampled}
+		}
+		x.state, x.restarts = wire.IndexState(msg.Values[1]), msg.Values[2]
+		if now.Sub(x.sampled) >= sampleEvery {
+			x.sampled = now
+			x.queue = coarseQueue(queue)
+			bytes, limit := resident(msg.Instance)
+			x.memory, x.limit = coarseMemory(bytes, limit), limit
+		}
+		if began, ok := m.began[msg.Instance]; ok && x.state == wire.IndexServing {
+			x.start = coarseTime(now.Sub(began))
+			delete(m.began, msg.Instance)
+		}
+		indexes[number] = x
+	}
+	for instance := range m.began { // of processes that never served
+		if now.Sub(m.began[instance]) > longestStart {
+			delete(m.began, instance)
+		}
+	}
+	m.indexes, m.coming = indexes, nil
+	m.askForNames()
+}
+
+// longestStart is the time after which the start of a Task is not timed any more.
+const longestStart = 24 * time.Hour
+
+// askForNames has the names read again, if that is wanted and one is missing.
+func (m *metrics) askForNames() {
+	for number := range m.indexes {
+		if _, known := m.names[number]; !known {
+			select {
+			case m.unnamed <- struct{}{}:
+			default: // nobody wants them, or it was said already
+			}
+			return
+		}
+	}
+}
+
+// coarseQueue rounds up to a power of four: 12 steps up to all that queues can hold.
+func coarseQueue(n uint64) uint64 {
+	if n == 0 {
+		return 0
+	}
+	up := (bits.Len64(n-1) + 1) / 2
+	return 1 << (2 * min(up, 31))
+}
+
+// coarseMemory rounds up to a step of the limit, and to twice the limit at most.
+func coarseMemory(bytes, limit uint64) uint64 {
+	step := limit / memorySteps
+	if step == 0 || bytes == 0 {
+		return 0
+	}
+	return step * min((bytes-1)/step+1, 2*memorySteps)
+}
+
+// coarseTime rounds up to a power of two of seconds.
+func coarseTime(d time.Duration) time.Duration {
+	n := uint64(math.Ceil(max(d.Seconds(), 1)))
+	return time.Second << bits.Len64(n-1)
+}

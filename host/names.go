@@ -1,0 +1,72 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"motte/client"
+	"motte/client/frames"
+)
+
+// namesAgain is how soon names that could not be read are asked for again.
+const namesAgain = time.Minute
+
+// learnNames reads what the indexes are called, each time that the metrics miss a name.
+// The host asks as the administrator: it does not know by itself.
+func (s *session) learnNames(ctx context.Context) {
+	said := false
+	for {
+		select {
+		case <-s.h.metrics.unnamed:
+		case <-ctx.Done():
+			return
+		}
+		names, err := s.h.readNames(ctx)
+		if err == nil {
+			s.h.metrics.name(names)
+			said = false
+			continue
+		}
+		if !said && ctx.Err() == nil {
+			s.h.log.Warn("/metrics shows no names of indexes", "error", err)
+		}
+		said = true
+		select {
+		case <-time.After(namesAgain):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// readNames asks the Core, as the administrator, what its indexes are called.
+func (h *host) readNames(ctx context.Context) (map[uint64]indexName, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	p, err := client.ReadProfile(h.adminPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%w: names are read with the administrator's profile", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.Dial(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	status, err := c.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[uint64]indexName)
+	for _, s := range status {
+		if s.Kind == frames.StatusIndex {
+			names[s.Number] = indexName{s.Collection, s.Index}
+		}
+	}
+	return names, nil
+}

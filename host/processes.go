@@ -1,0 +1,187 @@
+package host
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+
+	"motte/host/sandbox"
+)
+
+// A host tells which processes serve its indexes, and how much memory they take, to who
+// connects to a socket in the data directory: its own user and root, who can see as much
+// in /proc. The Core has no part in this: a Task decides how much memory it takes, and
+// no such number goes through the Core to a client.
+
+// socketName is the name of that socket in the data directory.
+const socketName = "host.sock"
+
+// Limits of an answer.
+const (
+	answerWithin = 5 * time.Second
+	maxAnswer    = 8 << 20 // bytes: more than all indexes that a store can have
+)
+
+// task is the process of a Task.
+type task struct {
+	*sandbox.Process
+	index uint64 // number of the index that it serves
+	limit uint64 // bytes of memory that it may write
+}
+
+// Process is the process of a Task.
+type Process struct {
+	Index  uint64 `json:"index"` // number of the index that it serves
+	PID    int    `json:"pid"`
+	Memory uint64 `json:"memory"` // bytes, resident
+	Limit  uint64 `json:"limit"`  // bytes that it may write
+}
+
+// Running is what runs for a store.
+type Running struct {
+	CoreKey   string    `json:"core_key"` // hexadecimal: whose processes these are
+	Processes []Process `json:"processes"`
+}
+
+// ErrNoHost says that no host runs a store that lies in a directory.
+var ErrNoHost = errors.New("no server runs there")
+
+// LookAt asks the host that runs the store in a directory what runs for it.
+func LookAt(ctx context.Context, dir string) (r Running, err error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	err = inDirectory(dir, func(path string) error {
+		var d net.Dialer
+		c, err := d.DialContext(ctx, "unix", path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
+			return ErrNoHost
+		case err != nil:
+			return errors.Unwrap(err) // without the path, which means nothing to the reader
+		}
+		defer c.Close()
+		if deadline, ok := ctx.Deadline(); ok {
+			if err := c.SetDeadline(deadline); err != nil {
+				return err
+			}
+		}
+		return json.NewDecoder(io.LimitReader(c, maxAnswer)).Decode(&r)
+	})
+	if err != nil {
+		return Running{}, fmt.Errorf("ask the server in %s for its processes: %w", dir, err)
+	}
+	return r, nil
+}
+
+// inDirectory calls do with a path of the socket in dir. The path is short, however long
+// that of dir is: the address of a socket has 107 bytes at most.
+func inDirectory(dir string, do func(path string) error) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return do(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), socketName))
+}
+
+// tellProcesses answers at the socket until the context ends. Only the host whose Core
+// has the store open gets here, so a socket that is there already is an old one.
+func (s *session) tellProcesses(ctx context.Context, coreKey [32]byte) {
+	path := filepath.Join(s.h.Dir, socketName)
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
+		_ = os.Remove(path)
+	}
+	var l *net.UnixListener
+	err := inDirectory(s.h.Dir, func(path string) (err error) {
+		if l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"}); err == nil {
+			err = os.Chmod(path, 0o600)
+		}
+		return err
+	})
+	if err != nil {
+		s.h.log.Warn("'motte index list' can't show the processes of indexes", "error", err)
+		if l != nil {
+			l.Close()
+		}
+		return
+	}
+	l.SetUnlinkOnClose(false) // its path was good for inDirectory alone
+	defer os.Remove(path)
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			l.Close()
+			return
+		}
+		if mayLook(c) {
+			_ = c.SetDeadline(time.Now().Add(answerWithin))
+			_ = json.NewEncoder(c).Encode(Running{hex.EncodeToString(coreKey[:]), s.processes()})
+		}
+		c.Close()
+	}
+}
+
+// mayLook reports whether the other end is a process of this user, or of root.
+func mayLook(c *net.UnixConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	allowed := false
+	err = raw.Control(func(fd uintptr) {
+		peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		allowed = err == nil && (peer.Uid == 0 || int(peer.Uid) == os.Geteuid())
+	})
+	return err == nil && allowed
+}
+
+// processes lists the Tasks' processes.
+func (s *session) processes() []Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Process, 0, len(s.tasks))
+	for _, t := range s.tasks {
+		list = append(list, Process{Index: t.index, PID: t.PID(), Memory: resident(t.PID()), Limit: t.limit})
+	}
+	return list
+}
+
+// memory returns the memory that the process of an instance takes, and how much it may;
+// 0: there is none.
+func (s *session) memory(instance uint64) (bytes, limit uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tasks[instance]
+	if !ok {
+		return 0, 0
+	}
+	return resident(t.PID()), t.limit
+}
+
+// resident returns the bytes of memory that a process takes; 0: not known. The share of
+// what it has in common with others can't be read for another user's process. There is
+// nothing in common between Tasks: each has an image of its own.
+func resident(pid int) uint64 {
+	p, err := procfs.NewProc(pid)
+	if err != nil {
+		return 0
+	}
+	stat, err := p.Stat()
+	if err != nil {
+		return 0
+	}
+	return uint64(max(0, stat.ResidentMemory()))
+}
