@@ -26,6 +26,7 @@ const (
 	exitWentBack     = 8
 	exitDamaged      = 9
 	exitQuota        = 10
+	exitRefused      = 12
 	exitUsage        = 64
 )
 
@@ -68,6 +69,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.Is(err, host.ErrOlder), errors.Is(err, host.ErrForgotten):
 		return exitWentBack
+	case errors.Is(err, host.ErrRefused):
+		return exitRefused
 	case errors.As(err, &broken):
 		return exitDamaged
 	case errors.As(err, &here):
@@ -114,6 +117,8 @@ func hint(err error) string {
 			return "The file keeps the newest state of the store that was seen, and is damaged: 'motte head accept' makes it anew."
 		case exitCode(err) == exitWentBack:
 			return "'motte help recover' says what that means, and how to go on."
+		case exitCode(err) == exitRefused:
+			return "Starting it again does not help: first mend what it says."
 		case exitCode(err) == exitNoConnection:
 			return "Is 'motte serve' running there? 'motte profile show' prints the address that the profile has."
 		}
@@ -190,6 +195,8 @@ func codeName(err error) string {
 		return "no-connection"
 	case exitWentBack:
 		return client.CodeName(wire.HistoryDiffers)
+	case exitRefused:
+		return "refused"
 	case exitDamaged:
 		return client.CodeName(wire.Damaged)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"motte/client"
+	"motte/host"
 )
 
 func TestSizesAreForPeople(t *testing.T) {
@@ -87,6 +88,9 @@ func TestExitCodesTellErrorsApart(t *testing.T) {
 		{fmt.Errorf("connect: %w", client.ErrWrongCore), exitNoConnection},
 		{fmt.Errorf("connect: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), exitNoConnection},
 		{connectionError{errors.New("EOF")}, exitNoConnection},
+		{runs(fmt.Errorf("%w: it is damaged", host.ErrRefused)), exitRefused},
+		{runs(fmt.Errorf("%w: %w", host.ErrRefused, host.ErrOlder)), exitWentBack},
+		{runs(&net.OpError{Op: "listen", Err: syscall.EADDRINUSE}), exitError},
 	} {
 		if got := exitCode(c.err); got != c.want {
 			t.Errorf("%v exits with %d; want %d", c.err, got, c.want)

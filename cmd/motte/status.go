@@ -123,6 +123,15 @@ type alertView struct {
 	Offset     uint32 `json:"offset,omitempty"`
 }
 
+// unlessZero is a number that an alert has, or a dash: few have a place, and none is in the log
+// while the log takes no writes.
+func unlessZero[N uint32 | uint64](n N) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}
+
 func (a *app) alerts() *cobra.Command {
 	return a.remote(&cobra.Command{
 		Use:   "alerts",
@@ -158,7 +167,7 @@ The time is that of a clock which the host controls.`,
 				x.Collection, x.Index, x.Segment, x.Offset}
 		}
 		return table(a, views, "TIME | REASON | COLLECTION | INDEX | LSN | SEGMENT | OFFSET", func(v alertView) []any {
-			return []any{v.Time, v.Reason, v.Collection, v.Index, v.LSN, v.Segment, v.Offset}
+			return []any{v.Time, v.Reason, v.Collection, v.Index, unlessZero(v.LSN), unlessZero(v.Segment), unlessZero(v.Offset)}
 		})
 	})
 }

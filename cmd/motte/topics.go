@@ -20,6 +20,7 @@ func topics() []*cobra.Command {
      back, or is another branch
   9  an object, a store or a backup is damaged: 'motte help verify'
  10  the collection's quota is used up: delete objects, or have it raised
+ 12  the Core refuses the store, its key or its command line: a start as it is does not help
  64  the command line is wrong
 
 2 is the code of a program that crashed: report it.
@@ -27,7 +28,7 @@ func topics() []*cobra.Command {
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code
 (docs/reference/wire-protocol.md: not-found, no-index, …), or else usage,
-no-connection or error.`,
+no-connection, refused or error.`,
 	}, {
 		Use:   "predicates",
 		Short: "What the built-in Tasks can be asked",
