@@ -91,6 +91,14 @@ func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
 	return c.admin(ctx, wire.Request{Op: wire.OpRemovePrincipal, Identity: id})
 }
 
+// RotatePrincipal gives a principal another key: next is the SHA-256 of its public half. The
+// principal keeps its label, its rights and all that it put; the key that it had is refused
+// from then on, and its connections end. So the answer does not come if the principal is
+// this client: then connect with the new key. Only for server administrators.
+func (c *Client) RotatePrincipal(ctx context.Context, id, next [32]byte) error {
+	return c.admin(ctx, wire.Request{Op: wire.OpRotatePrincipal, Identity: id, Query: next[:]})
+}
+
 // ErasePrincipal removes a principal and all that it put, in every collection,
 // for good: the Core destroys the key of that principal's objects, and returns
 // when it is in none of its files. Backups stay good, and lose the same objects,

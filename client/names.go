@@ -16,7 +16,7 @@ var (
 		wire.OpCreateIndex: "create-index", wire.OpDropIndex: "drop-index", wire.OpRegisterTask: "register-task",
 		wire.OpAddPrincipal: "add-principal", wire.OpRemovePrincipal: "remove-principal",
 		wire.OpGrant: "grant", wire.OpRevoke: "revoke", wire.OpStatus: "status", wire.OpAlerts: "alerts", wire.OpHead: "head",
-		wire.OpCompact: "compact", wire.OpVerify: "verify", wire.OpQuota: "quota",
+		wire.OpCompact: "compact", wire.OpVerify: "verify", wire.OpQuota: "quota", wire.OpRotatePrincipal: "rotate-principal",
 	}
 	reasonNames = map[wire.Reason]string{
 		wire.ReasonInvalidIdentity: "invalid-identity", wire.ReasonOtherCollection: "other-collection",

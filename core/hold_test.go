@@ -116,7 +116,9 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	s, admin := filled(t)
 	defer s.stop()
 	p := identity.ID(principalOf(key(5)))
+	next := principalOf(key(6))
 	for name, change := range map[string]*wire.Request{
+		"rotated": {Op: wire.OpRotatePrincipal, Number: 3, Identity: p, Query: next[:]},
 		"removed": {Op: wire.OpRemovePrincipal, Number: 3, Identity: p},
 		"revoked": {Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)},
 	} {
@@ -137,6 +139,14 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 				t.Errorf("code %d", h.Code)
 			}
 			s.add(admin)
+			continue
+		}
+		if name == "rotated" {
+			if h, _ := reply(t, again); h.Code != wire.UnknownPrincipal {
+				t.Errorf("code %d", h.Code)
+			}
+			do(t, s.dial(key(6)), wire.OK, request(1, wire.OpHead, "", "", ""))
+			do(t, admin, wire.OK, &wire.Request{Op: wire.OpRotatePrincipal, Number: 4, Identity: identity.ID(next), Query: p[:]})
 			continue
 		}
 		do(t, again, wire.NoCollection, request(1, wire.OpGet, "c", "a", ""))

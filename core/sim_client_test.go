@@ -45,8 +45,10 @@ const (
 	simNames    = 10
 )
 
-func (q *simRequest) where() bool   { return q.r.Op == wire.OpDeleteWhere }
-func (q *simRequest) changes() bool { return q.writes != nil || q.r.Op >= 16 && q.r.Op < 32 }
+func (q *simRequest) where() bool { return q.r.Op == wire.OpDeleteWhere }
+func (q *simRequest) changes() bool {
+	return q.writes != nil || q.r.Op >= 16 && q.r.Op < 32 || q.r.Op == wire.OpRotatePrincipal
+}
 
 // says reports whether the record of a change is what the request says.
 func (q *simRequest) says(n simEntry) bool {
@@ -64,6 +66,10 @@ func (q *simRequest) says(n simEntry) bool {
 		want = simEntry{principal: access.Principal(r.Identity), label: string(r.Name)}
 	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
 		want = simEntry{principal: access.Principal(r.Identity), flags: byte(r.Flags)}
+	case wire.OpRotatePrincipal:
+		if want.principal = access.Principal(r.Identity); n.rest != string(r.Query) {
+			return false
+		}
 	}
 	return want.name == n.name && want.task == n.task && want.label == n.label && want.flags == n.flags && want.principal == n.principal
 }
@@ -556,6 +562,9 @@ func (s *sim) randomChange(collection string) wire.Request {
 		r.Op = wire.OpRemovePrincipal
 	case k < 34:
 		r.Op, r.Flags = wire.OpRemovePrincipal, wire.FlagErase
+	case k < 42:
+		next := s.people[1+s.rng.IntN(len(s.people)-1)]
+		r.Op, r.Query = wire.OpRotatePrincipal, next[:]
 	case k < 66:
 		r.Op, r.Collection, r.Flags = wire.OpGrant, collection, wire.Flags(1+s.rng.IntN(31))
 		if s.chance(10) {

@@ -214,12 +214,14 @@ type simEntry struct {
 	flags             byte
 	principal         access.Principal
 	owner             uint32
+	rest              string
 }
 
 func decodeSimEntry(p []byte) (n simEntry) {
 	text := func(p []byte) string { return string(bytes.TrimRight(p, "\x00")) }
 	n.name, n.task, n.flags, n.principal = text(p[:32]), text(p[32:64]), p[65], access.Principal(p[66:98])
 	n.owner, n.label = binary.BigEndian.Uint32(p[98:]), text(p[102:166])
+	n.rest = string(p[166:])
 	return n
 }
 
@@ -282,6 +284,16 @@ func (c *simCatalogue) apply(kind log.Kind, collection uint32, n simEntry) {
 		delete(c.principals, n.principal)
 		for id := range c.grants {
 			delete(c.grants[id], n.principal)
+		}
+	case log.KindRotatePrincipal:
+		next := access.Principal([]byte(n.rest))
+		c.principals[next] = c.principals[n.principal]
+		delete(c.principals, n.principal)
+		for id, grants := range c.grants {
+			if r, has := grants[n.principal]; has {
+				c.grants[id][next] = r
+				delete(grants, n.principal)
+			}
 		}
 	case log.KindGrant:
 		give(c.grants[collection][n.principal] | wire.Rights(n.flags))
@@ -460,6 +472,13 @@ func (c *simCatalogue) predictPrincipal(q *simRequest, rec log.Record) (log.Reco
 			return rec, wire.NoPrincipal
 		case last:
 			return rec, wire.InvalidRequest
+		}
+	case wire.OpRotatePrincipal:
+		rec.Kind = log.KindRotatePrincipal
+		if _, taken := c.principals[access.Principal(q.r.Query)]; !known {
+			return rec, wire.NoPrincipal
+		} else if taken {
+			return rec, wire.Exists
 		}
 	case wire.OpGrant, wire.OpRevoke:
 		if rec.Kind = log.KindGrant; q.r.Op == wire.OpRevoke {

@@ -20,7 +20,7 @@ func (a *app) principal() *cobra.Command {
 		Long: `A principal is who holds a key; to the server its name is the SHA-256 of the public
 key, 64 hexadecimal digits. An administrator gives it a label as well. Commands
 take either.`,
-	}, []*cobra.Command{a.principalAdd(), a.principalList(), a.principalRemove()})
+	}, []*cobra.Command{a.principalAdd(), a.principalList(), a.principalRotate(), a.principalRemove()})
 }
 
 // addedView is a principal that was added, and what the owner of its key needs.

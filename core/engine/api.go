@@ -144,6 +144,7 @@ var operations = map[wire.Operation]struct {
 	wire.OpRegisterTask:    {aName | aQuery, 0, 0, wire.RightAdmin, (*Engine).registerTask},
 	wire.OpAddPrincipal:    {anIdentity | aName, 0, 0, wire.RightAdmin, (*Engine).addPrincipal},
 	wire.OpRemovePrincipal: {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).removePrincipal},
+	wire.OpRotatePrincipal: {anIdentity | aQuery, 0, 0, wire.RightAdmin, (*Engine).rotate},
 	wire.OpGrant:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
 	wire.OpRevoke:          {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
 	wire.OpQuota:           {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},

@@ -46,8 +46,8 @@ func (e *Engine) finished(s *search) {
 
 // rightsOf returns the rights by which the answer to a search is judged now.
 func (e *Engine) rightsOf(s *search) wire.Rights {
-	if e.principals[s.p.id] != s.p {
-		return 0 // removed; whoever has its key now is another principal
+	if e.principals[s.req.Principal] != s.p {
+		return 0 // removed, or it has another key; whoever has that key now is another principal
 	}
 	return s.x.c.grants.Rights(s.p.id)
 }

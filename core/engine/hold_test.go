@@ -251,7 +251,8 @@ func TestNothingIsDeletedAfterARevocation(t *testing.T) {
 	removal := func(p access.Principal) wire.Request {
 		return wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}
 	}
-	for _, change := range []func(access.Principal) wire.Request{revoke, removal} {
+	rotated := func(p access.Principal) wire.Request { return rotation(p, access.Principal{0: 8}) }
+	for _, change := range []func(access.Principal) wire.Request{revoke, removal, rotated} {
 		w := indexed(t, 0)
 		alice := w.person("alice", wire.RightRead|wire.RightDelete)
 		deletion := w.ask(alice, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))

@@ -294,6 +294,7 @@ func TestPaperRightsAreVerifiedBeforeDataIsSent(t *testing.T) {
 	for name, taken := range map[string]wire.Request{
 		"revoked": grant(wire.OpRevoke, "c", alice, wire.RightRead),
 		"removed": {Op: wire.OpRemovePrincipal, Identity: identity.ID(alice)},
+		"rotated": rotation(alice, access.Principal{0: 8}),
 	} {
 		w := indexed(t, 0)
 		w.add(alice, "alice")

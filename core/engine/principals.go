@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"motte/core/access"
+	"motte/core/frame"
 	"motte/core/log"
 	"motte/core/wire"
 )
@@ -27,4 +28,45 @@ func (e *Engine) takeOver(id access.Principal) {
 			e.open()
 		}
 	})
+}
+
+// rotate is the flow of a ROTATE PRINCIPAL: an administrator gives a principal another key.
+// A principal can't do it itself, since whoever stole its key could.
+func (e *Engine) rotate(q *Request, _ *principal, _ *collection) wire.Code {
+	next, err := decodePrincipal(q.Query)
+	switch {
+	case err != nil, next == access.Principal{}:
+		return wire.InvalidRequest
+	case e.principals[access.Principal(q.Identity)] == nil:
+		return wire.NoPrincipal
+	case e.principals[next] != nil:
+		return wire.Exists
+	}
+	n := entry{id: access.Principal(q.Identity), rest: q.Query}
+	return e.change(q, n.record(log.KindRotatePrincipal, 0))
+}
+
+func decodePrincipal(p []byte) (id access.Principal, err error) {
+	r := frame.NewReader(p)
+	r.Copy(id[:])
+	return id, r.Done()
+}
+
+// applyRotate gives a principal its next name, and ends what the old key has open. Objects,
+// data key and what indexes told belong to the owner's number, which stays.
+func (e *Engine) applyRotate(n entry) error {
+	next, err := decodePrincipal(n.rest)
+	p := e.principals[n.id]
+	if err != nil || p == nil || e.principals[next] != nil {
+		return err // a principal that a damaged record has made is not known
+	}
+	p.id = next
+	e.principals[next] = p
+	delete(e.principals, n.id)
+	e.out.Ended = append(e.out.Ended, n.id)
+	for _, c := range e.collections {
+		c.grants.Set(next, c.grants.Rights(n.id))
+		c.grants.Set(n.id, 0)
+	}
+	return nil
 }

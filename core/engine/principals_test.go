@@ -108,3 +108,101 @@ func TestANewAdministratorIsMadeWholeOrNot(t *testing.T) {
 		t.Errorf("%d principals", n)
 	}
 }
+
+// rotation gives a principal another key.
+func rotation(who, next access.Principal) wire.Request {
+	return wire.Request{Op: wire.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]}
+}
+
+// TestARotatedKeyKeepsAllButTheKey: the principal has what it had, by its next key: objects,
+// rights, label, and what an index told it. The key before is refused, and its connections end.
+func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
+	w := indexed(t, wire.FlagOrdered)
+	w.retable(func(r *wire.Row) { r.LeakBudget = 1 << 10 })
+	w.settle()
+	bob := w.registered("bob", 9, wire.RightReadOwn|wire.RightWrite|wire.RightDelete)
+	w.must(admin, put("c", "hers", "data"), wire.OK)
+	w.must(bob, put("c", "his", "data"), wire.OK)
+	w.must(bob, byPredicate(wire.OpSearch, "c", "x", ""), wire.OK)
+	owner, told := w.e.principals[bob].owner, *w.e.byName["c"].index("x").told.of(w.e.principals[bob].owner)
+	if told.drawn == 0 {
+		t.Fatal("no bit was drawn")
+	}
+
+	next := access.Principal{0: 10}
+	for _, p := range []access.Principal{bob, admin} { // nobody takes another's name, nor a principal its own anew
+		w.must(admin, rotation(bob, p), wire.Exists)
+	}
+	w.must(bob, rotation(bob, next), wire.Denied)
+	w.must(admin, rotation(next, access.Principal{0: 11}), wire.NoPrincipal)
+	w.must(admin, rotation(bob, access.Principal{}), wire.InvalidRequest)
+	for _, query := range [][]byte{nil, next[:31], append(next[:], 0)} {
+		r := rotation(bob, next)
+		r.Query = query
+		w.must(admin, r, wire.InvalidRequest)
+	}
+
+	question := w.ask(bob, byPredicate(wire.OpSearch, "c", "x", "")) // that is with the Task
+	n := w.ask(admin, rotation(bob, next))
+	waits := w.ask(bob, put("c", "his", "more"))
+	if _, done := w.answered(n); done {
+		t.Error("the rotation is answered before it is durable")
+	}
+	at := make([]log.Location, 0, 1)
+	for _, r := range w.pending[0] {
+		at = append(at, w.store(r))
+	}
+	w.pending = w.pending[1:]
+	w.e.Committed(at, w.position())
+	if ended := w.e.out.Ended; len(ended) != 1 || ended[0] != bob {
+		t.Errorf("connections end of %x", ended)
+	}
+	w.take()
+	w.settle()
+	w.must2(n, wire.OK)
+	w.must2(waits, wire.UnknownPrincipal)
+	if a, ok := w.answered(question); !ok || a.count != 0 {
+		t.Errorf("a question of the key before: answered %v, with %d objects", ok, a.count)
+	}
+
+	status := wire.Request{Op: wire.OpStatus}
+	for again := range 3 {
+		x := w.e.byName["c"].index("x")
+		w.must(bob, get("c", "his"), wire.UnknownPrincipal)
+		w.must(next, get("c", "his"), wire.OK)
+		w.must(next, get("c", "hers"), wire.NotFound)
+		w.must(next, put("c", "his", "new data"), wire.OK)
+		p := w.e.principals[next]
+		if p == nil || p.owner != owner || p.label != "bob" || p.id != next || len(w.e.principals) != 2 {
+			t.Fatalf("start %d: it is %+v, of %d", again, p, len(w.e.principals))
+		}
+		if a := x.told.of(owner); a.drawn < told.drawn || a.held != 0 {
+			t.Errorf("start %d: it drew %d of its budget, and %d before; %d are held", again, a.drawn, told.drawn, a.held)
+		}
+		w.must(next, status, wire.OK)
+		if again == 0 {
+			w.boot()
+		} else {
+			w.start(w.replay(w.checkpoint()))
+		}
+		w.settle()
+	}
+
+	// The key before can be registered: as another principal, that owns nothing.
+	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, wire.Exists) // the label
+	if again := w.registered("robert", 9, wire.RightReadOwn); again != bob {
+		t.Fatal("it is another key")
+	}
+	w.must(bob, get("c", "his"), wire.NotFound)
+
+	// What the principal put is erased with its next key, and a rotated administrator is the last one.
+	w.ask(admin, removal(next, wire.FlagErase))
+	w.settle()
+	w.eraseKeys()
+	w.must(admin, get("c", "his"), wire.NotFound)
+	root := access.Principal{0: 12}
+	w.must(admin, rotation(admin, root), wire.OK)
+	w.must(admin, status, wire.UnknownPrincipal)
+	w.must(root, removal(root, 0), wire.InvalidRequest)
+	w.must(root, get("c", "hers"), wire.OK)
+}

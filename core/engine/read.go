@@ -120,7 +120,7 @@ func (e *Engine) Knows(p access.Principal) bool { return e.principals[p] != nil 
 
 // changes reports whether an operation appends to the log when it is decided.
 func changes(o wire.Operation) bool {
-	catalogue := o >= wire.OpCreateCollection && o <= wire.OpQuota
+	catalogue := o >= wire.OpCreateCollection && o <= wire.OpQuota || o == wire.OpRotatePrincipal
 	return catalogue || o == wire.OpPut || o == wire.OpDelete || o == wire.OpBatch
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/log"
 	"motte/core/mapping"
@@ -245,5 +246,44 @@ func (s *simulation) change(r wire.Request) {
 	s.commit(len(s.pending))
 	if a, done := s.answered(n); !done || a.code != wire.OK {
 		s.t.Fatalf("seed %d: operation %d: %v, code %d", s.seed, r.Op, done, a.code)
+	}
+}
+
+// randomRotation gives a principal another key, unless a crash or the disk is quicker: all
+// else of it stays.
+func (s *simulation) randomRotation() {
+	for len(s.pending) > 0 {
+		s.commit(len(s.pending))
+	}
+	i := s.rng.IntN(len(s.people))
+	who := s.people[i]
+	s.rotations++
+	next := access.Principal{0: 3, 1: byte(s.rotations >> 8), 2: byte(s.rotations)}
+	n := s.ask(admin, wire.Request{Op: wire.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]})
+	switch s.rng.IntN(6) {
+	case 0:
+		s.crash()
+		return
+	case 1:
+		s.failDisk()
+		if a, done := s.answered(n); done && a.code != wire.StorageFailed {
+			s.t.Fatalf("seed %d: a rotation that is not durable is answered with code %d", s.seed, a.code)
+		}
+		return
+	}
+	s.commit(1)
+	if a, done := s.answered(n); !done || a.code != wire.OK {
+		s.t.Fatalf("seed %d: a rotation: answered %v, code %d", s.seed, done, a.code)
+	}
+	maps.DeleteFunc(s.searches, func(_ uint64, q pendingSearch) bool { return q.who == who })
+	s.people[i] = next
+	s.owners[next] = s.owners[who]
+	delete(s.owners, who)
+	for _, c := range collections {
+		s.rights[c][next] = s.rights[c][who]
+		delete(s.rights[c], who)
+	}
+	if s.e.Knows(who) || !s.e.Knows(next) {
+		s.t.Fatalf("seed %d: the key before is known: %v, the next one: %v", s.seed, s.e.Knows(who), s.e.Knows(next))
 	}
 }

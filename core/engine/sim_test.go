@@ -69,6 +69,7 @@ type simulation struct {
 	ids       map[uint32]string           // collection names
 	owners    map[access.Principal]uint32 // as the log says
 	maker     *identity.Maker
+	rotations int     // of keys
 	hostility float64 // how likely a Task is hostile
 	house
 }
@@ -164,6 +165,8 @@ func (s *simulation) step() {
 		s.randomQuota()
 	case s.rng.IntN(2) == 0:
 		s.randomErasure()
+	default:
+		s.randomRotation()
 	}
 	s.absorb()
 	s.checkSearches()

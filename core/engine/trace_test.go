@@ -126,6 +126,7 @@ var kinds = map[log.Kind]string{
 	log.KindCreateCollection: "create collection", log.KindDropCollection: "drop collection", log.KindCreateIndex: "create index",
 	log.KindDropIndex: "drop index", log.KindRegisterTask: "register Task", log.KindAddPrincipal: "add principal",
 	log.KindRemovePrincipal: "remove principal", log.KindGrant: "grant", log.KindRevoke: "revoke", log.KindQuota: "quota",
+	log.KindRotatePrincipal: "rotate principal",
 }
 
 // group names records that become durable together.

@@ -33,7 +33,8 @@ const (
 	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
 	KindDrawn            Kind = 15 // the bits that clients may have learnt of an index, at most
 	KindQuota            Kind = 16 // of a collection
-	kindEnd              Kind = 17
+	KindRotatePrincipal  Kind = 17
+	kindEnd              Kind = 18
 )
 
 // Record is one entry of the log.

@@ -74,6 +74,7 @@ func goldenRequests() []goldenRequest {
 	batch = frames.AppendBatchOp(batch, &wire.Request{Op: wire.OpDelete, Identity: pattern(0x60)})
 	name, object, people := []byte("ada"), []byte(`{"age":36}`), "people"
 	query := []byte(">= 30 and < 40")
+	next := pattern(0x60)
 	list := []goldenRequest{
 		{"put", "PUT without a name", wire.Request{Op: wire.OpPut, Collection: people, Object: object}},
 		{"put-name", "PUT by name, if absent, with two attributes", wire.Request{
@@ -101,6 +102,7 @@ func goldenRequests() []goldenRequest {
 		{"add-principal", "ADD PRINCIPAL", wire.Request{Op: wire.OpAddPrincipal, Identity: pattern(0x80), Name: []byte("alice")}},
 		{"remove-principal", "REMOVE PRINCIPAL", wire.Request{Op: wire.OpRemovePrincipal, Identity: pattern(0x80)}},
 		{"erase-principal", "REMOVE PRINCIPAL with all that it put", wire.Request{Op: wire.OpRemovePrincipal, Identity: pattern(0x80), Flags: wire.FlagErase}},
+		{"rotate-principal", "ROTATE PRINCIPAL", wire.Request{Op: wire.OpRotatePrincipal, Identity: pattern(0x80), Query: next[:]}},
 		{"grant", "GRANT of read and write in a collection", wire.Request{Op: wire.OpGrant, Collection: people,
 			Identity: pattern(0x80), Flags: wire.Flags(wire.RightRead | wire.RightWrite)}},
 		{"revoke", "REVOKE of admin on the server", wire.Request{Op: wire.OpRevoke, Identity: pattern(0x80), Flags: wire.Flags(wire.RightAdmin)}},

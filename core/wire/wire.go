@@ -80,7 +80,9 @@ const (
 	OpCompact Operation = 35 // give back all space that nothing needs
 	OpVerify  Operation = 36 // read every live record → objects, bytes, damaged ones
 
-	LastOperation = OpVerify // no operation has a higher number
+	OpRotatePrincipal Operation = 37 // identity: principal; sub-query: the principal that its next key makes it
+
+	LastOperation = OpRotatePrincipal // no operation has a higher number
 )
 
 // DataType says what an index's inputs and predicates hold. The Core compares

@@ -154,6 +154,7 @@ var changeNames = map[log.Kind]string{
 	log.KindGrant:            "rights were granted: they are not there",
 	log.KindRevoke:           "rights were revoked: they are there again",
 	log.KindQuota:            "a quota was set: the one before holds, if there was one",
+	log.KindRotatePrincipal:  "a principal got another key: the one before is the principal's again",
 	log.KindAlert:            "an alert was recorded",
 	log.KindDrawn:            "what an index told was recorded: it counts as not told",
 }
