@@ -417,6 +417,8 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 		e.alertCount++
 	case r.Kind == log.KindDrawn:
 		return e.applyDrawn(r)
+	case r.Kind == log.KindRotatePrincipal:
+		return e.applyRotate(r)
 	case r.Kind != log.KindMark:
 		return e.applyChange(r, w)
 	}

@@ -54,7 +54,11 @@ func decodePrincipal(p []byte) (id access.Principal, err error) {
 
 // applyRotate gives a principal its next name, and ends what the old key has open. Objects,
 // data key and what indexes told belong to the owner's number, which stays.
-func (e *Engine) applyRotate(n entry) error {
+func (e *Engine) applyRotate(rec *log.Record) error {
+	n, err := decodeEntry(rec.Body)
+	if err != nil {
+		return err
+	}
 	next, err := decodePrincipal(n.rest)
 	p := e.principals[n.id]
 	if err != nil || p == nil || e.principals[next] != nil {
