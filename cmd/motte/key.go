@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
@@ -113,10 +114,14 @@ func (a *app) parseRecipients(c *exporting) (list []age.Recipient, err error) {
 		if err != nil {
 			return nil, err
 		}
+		before := len(lines)
 		for line := range strings.Lines(string(p)) {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 				lines = append(lines, line)
 			}
+		}
+		if len(lines) == before { // those whom it should name could not restore the store
+			return nil, fmt.Errorf("%s names no recipient", path)
 		}
 	}
 	if len(lines) == 0 {
