@@ -139,6 +139,9 @@ func TestAFlagTakesOneValue(t *testing.T) {
 			if !ok {
 				t.Fatalf("--%s of %q is a %s, which this test does not know", f.Name, path, f.Value.Type())
 			}
+			if name, _ := pflag.UnquoteUsage(f); (name == "HOST:PORT" || name == "ADDRESS") != (f.Value.Type() == "address") {
+				t.Errorf("--%s of %q takes %s, and is of type %s", f.Name, path, name, f.Value.Type())
+			}
 			if f.Name == "help" && !c.HasParent() {
 				return // it prints the help
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -149,7 +150,11 @@ can write to.`,
 			}
 			p.CoreKey = key[:]
 		}
-		if err := p.Replace(path); err != nil {
+		file, err := filepath.EvalSymlinks(path) // a link stays
+		if err != nil {
+			return err
+		}
+		if err := p.Replace(file); err != nil {
 			return err
 		}
 		return a.done(newProfile(path, p), "%s is for %s.", path, orNone(p.Address))

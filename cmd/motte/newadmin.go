@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 
@@ -28,9 +27,6 @@ func (f newAdminFile) making() string { return f.path + ".recovered" }
 func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, yes bool) error {
 	if out.path == "" {
 		out.path = filepath.Join(cfg.Dir, "admin.profile")
-	}
-	if _, _, err := net.SplitHostPort(out.address); err != nil {
-		return usage("--address %q is not HOST:PORT", out.address)
 	}
 	if err := errors.Join(host.Find(cfg.Dir), out.free()); err != nil {
 		return err

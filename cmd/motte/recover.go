@@ -76,7 +76,8 @@ went back is not changed. If the command was cut short, run it again.`,
 	f.BoolVar(&newAdmin, "new-admin", false, "make a new administrator, the only one of the server")
 	f.StringVar(&made.path, "out", "", "`FILE` for the new administrator's profile (default: admin.profile in the data directory)")
 	f.BoolVar(&made.replace, "replace", false, "let --out replace a file that is there")
-	f.StringVar(&made.address, "address", "127.0.0.1:7433", "`HOST:PORT` at which the new administrator reaches the server")
+	made.address = "127.0.0.1:7433"
+	f.Var(address{to: &made.address}, "address", "`HOST:PORT` at which the new administrator reaches the server")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
 	return cmd
