@@ -32,6 +32,9 @@ func (a *app) findIndex(ctx context.Context, c *client.Client, collection, index
 	return indexView{}, fmt.Errorf("index %s %s: %w", collection, index, client.ErrNoIndex)
 }
 
+// errNotAccepted says that a Task refused its configuration. It can't say why.
+var errNotAccepted = errors.New("does not accept this configuration or data type")
+
 // build waits until an index that was just made is built. One that its Task
 // refuses is dropped again: it would never answer.
 func (a *app) build(ctx context.Context, c *client.Client, collection, index string) error {
@@ -45,7 +48,7 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 		case x.State == client.StateName(wire.IndexServing):
 			return nil
 		case x.State == client.StateName(wire.IndexRefused):
-			err := fmt.Errorf("index %s %s: the Task %s does not accept this configuration or data type; the index is dropped again", collection, index, x.Task)
+			err := fmt.Errorf("index %s %s: the Task %s %w; the index is dropped again", collection, index, x.Task, errNotAccepted)
 			return errors.Join(err, c.DropIndex(ctx, collection, index))
 		case x.State == client.StateName(wire.IndexStarting) && x.Restarts == 0 && time.Since(began) > startWithin:
 			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and goes on trying; its log says why: %w",

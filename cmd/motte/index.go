@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
+	"motte/sdk/go/ijson"
 )
 
 func (a *app) index() *cobra.Command {
@@ -73,7 +76,7 @@ Without a path the whole input is indexed. The input is the object, or with
 	})
 	f := cmd.Flags()
 	f.StringVar(&x.Task, "task", "", "registered `Task` that the index runs")
-	f.StringVar(&config, "config", "", "configuration for the Task: `JSON`, or @FILE")
+	f.StringVar(&config, "config", "", "configuration for the Task: `JSON`, or @FILE, or @- for standard input")
 	f.StringVar(&dataType, "type", "any", "data `TYPE` of the inputs: int64, float64, string, time, text, bytes or any")
 	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise it tells nothing")
 	f.BoolVar(&x.Lazy, "lazy", false, "let a put not wait for the index; searches still see all that was put before")
@@ -102,6 +105,10 @@ func (a *app) configuration(s string) ([]byte, error) {
 	if len(text) > wire.MaxSubQuery {
 		return nil, usage("--config has more than %s", size(wire.MaxSubQuery))
 	}
+	// What is no JSON may be one for a Task that is not built in.
+	if err := ijson.Check(text); errors.Is(err, ijson.ErrAmbiguous) {
+		return nil, usage("--config: %v", err)
+	}
 	return text, nil
 }
 
@@ -116,7 +123,11 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 		return fmt.Errorf("index %s %s: %w", collection, index, err)
 	}
 	if wait {
-		if err := a.build(ctx, c, collection, index); err != nil {
+		err := a.build(ctx, c, collection, index)
+		if name := capital(x); name != "" && errors.Is(err, errNotAccepted) {
+			return fmt.Errorf("%w; the member %q has capital letters, and those that the Task %s knows have none", err, name, x.Task)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -125,6 +136,21 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 		return err
 	}
 	return a.done(v, "Index %s of %s is %s.", index, collection, v.State)
+}
+
+// capital returns the name of a member that no built-in Task has in its configuration, as
+// it has capital letters; "" if there is none, or the Task is another.
+func capital(x client.Index) string {
+	var members map[string]json.RawMessage
+	if _, builtIn := host.BuiltIn[x.Task]; !builtIn || json.Unmarshal(x.Config, &members) != nil {
+		return ""
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if strings.ToLower(name) != name {
+			return name
+		}
+	}
+	return ""
 }
 
 func (a *app) indexList() *cobra.Command {

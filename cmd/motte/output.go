@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"motte/client"
+	"motte/sdk/go/ijson"
 )
 
 // output is standard output. It remembers the first write that failed, so that no
@@ -220,8 +221,8 @@ func printable(data []byte, except string) bool {
 	})
 }
 
-// object is an object as programs get it: its content as JSON if that is what
-// it is, otherwise in base64; likewise its name, if it is text.
+// object is an object as programs get it: its content as JSON if all readers see the
+// same in it, otherwise in base64; likewise its name, if it is text.
 type object struct {
 	ID         string          `json:"id"`
 	Name       string          `json:"name,omitempty"`
@@ -232,7 +233,7 @@ type object struct {
 
 func newObject(o client.Object) object {
 	x := envelope(o)
-	if json.Valid(o.Data) && utf8.Valid(o.Data) {
+	if ijson.Check(o.Data) == nil {
 		x.Object, x.Base64 = o.Data, nil
 	}
 	return x

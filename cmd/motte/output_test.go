@@ -132,6 +132,16 @@ func TestTextDoesTerminalsNoHarm(t *testing.T) {
 	}
 }
 
+// TestAmbiguousJSONStaysBytes: readers would take it for different values.
+func TestAmbiguousJSONStaysBytes(t *testing.T) {
+	for data, want := range map[string]bool{`{"a":1}`: true, `{"a":1,"a":2}`: false, `"\ud800"`: false, "\"\xff\"": false, "\ufeff1": false, "": false} {
+		x := newObject(client.Object{Data: []byte(data)})
+		if isJSON := x.Object != nil; isJSON != want || isJSON == (x.Base64 != nil) {
+			t.Errorf("%q is shown as JSON: %v; want %v", data, isJSON, want)
+		}
+	}
+}
+
 // TestJSONDoesTerminalsNoHarm: JSON may hold U+007F to U+009F as they are.
 func TestJSONDoesTerminalsNoHarm(t *testing.T) {
 	const name = "a\u009b2J\x7f\x1bé"
