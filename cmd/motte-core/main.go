@@ -79,7 +79,7 @@ func status(err error) int {
 		return control.ExitOlder
 	case errors.As(err, &passing) && passes(passing):
 		return 1
-	case errors.Is(err, log.ErrDamaged), errors.Is(err, core.ErrKey):
+	case errors.Is(err, log.ErrDamaged), errors.Is(err, core.ErrKey), errors.Is(err, log.ErrVersion):
 		return control.ExitRefused
 	}
 	return 1

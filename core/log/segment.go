@@ -3,6 +3,7 @@ package log
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 
 	"motte/core/frame"
@@ -15,6 +16,9 @@ const (
 	SegmentVersion = 3
 	KeysVersion    = 2
 )
+
+// ErrVersion says that a store has a format that this Core does not read.
+var ErrVersion = errors.New("the store is of another version of Motte")
 
 const (
 	segmentMagic  = "MSEG"
@@ -70,7 +74,8 @@ func (l *Log) readHeader(id uint32, f File) error {
 	r, s := frame.NewReader(p), &segment{size: f.Size}
 	magic, version := string(r.Take(4)), r.U8()
 	if magic == segmentMagic && version != SegmentVersion {
-		return fmt.Errorf("%s has version %d; this Core reads version %d", f.Name, version, SegmentVersion)
+		return fmt.Errorf("%w: %s has version %d; this Core reads version %d",
+			ErrVersion, f.Name, version, SegmentVersion)
 	}
 	r.Take(3)
 	store := seal.StoreID(r.Take(16))
