@@ -4,6 +4,7 @@ package binaries
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,6 +36,19 @@ func Main(m *testing.M, bin *string, more map[string]string) {
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// LookAtSources makes "go test" run a test again when the sources of what it started
+// have changed: none of them is imported there, but a test's result depends on the
+// directories that it read. It is called from a package two directories below the root.
+func LookAtSources(t *testing.T) {
+	t.Helper()
+	for _, dir := range []string{"client", "cmd", "core", "host", "internal", "offline", "sdk", "tasks"} {
+		look := func(_ string, _ fs.DirEntry, err error) error { return err }
+		if err := filepath.WalkDir(filepath.Join("..", "..", dir), look); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func build(dir string, lists ...map[string]string) error {

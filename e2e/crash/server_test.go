@@ -19,7 +19,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -51,17 +50,6 @@ func TestMain(m *testing.M) {
 	binaries.Main(m, &bin, nil)
 }
 
-// lookAtSources makes "go test" run a test again when the sources of what it
-// started have changed: none of them is imported here, but a test's result
-// depends on the directories that it read.
-func lookAtSources(t *testing.T) {
-	t.Helper()
-	for _, dir := range []string{"client", "cmd", "core", "host", "sdk", "tasks"} {
-		look := func(_ string, _ fs.DirEntry, err error) error { return err }
-		must(t, filepath.WalkDir(filepath.Join("..", "..", dir), look))
-	}
-}
-
 // patience ends a wait for a state, or for an answer, that does not come.
 const patience = time.Minute
 
@@ -83,7 +71,7 @@ type server struct {
 // start starts a server on a new store, and waits until clients can connect.
 func start(t *testing.T) *server {
 	t.Helper()
-	lookAtSources(t)
+	binaries.LookAtSources(t)
 	dir := t.TempDir()
 	// An address of its own, among the millions of this machine's loopback: a
 	// port of 127.0.0.1 could be taken by others while nothing listens on it.

@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -14,19 +13,9 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/e2e/binaries"
 	"motte/e2e/processes"
 )
-
-// lookAtSources makes "go test" run a test again when the sources of what it
-// started have changed: none of them is imported here, but a test's result
-// depends on the directories that it read.
-func lookAtSources(t *testing.T) {
-	t.Helper()
-	for _, dir := range []string{"client", "cmd", "core", "host", "sdk", "tasks"} {
-		look := func(_ string, _ fs.DirEntry, err error) error { return err }
-		must(t, filepath.WalkDir(filepath.Join("..", "..", dir), look))
-	}
-}
 
 // idle is longer than a disk waits for a server that has something to do.
 const idle = 300 * time.Millisecond
@@ -45,7 +34,7 @@ type server struct {
 
 func newServer(t *testing.T, m medium) *server {
 	t.Helper()
-	lookAtSources(t)
+	binaries.LookAtSources(t)
 	// An address of its own, among the millions of this machine's loopback: a
 	// port of 127.0.0.1 could be taken by others while nothing listens on it.
 	s := &server{t: t, medium: m, address: fmt.Sprintf("127.%d.%d.%d:7433", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))}
