@@ -272,6 +272,32 @@ func TestArchiveIsWholeOrNothing(t *testing.T) {
 	}
 }
 
+// TestAManifestSaysEachThingOnce, in the words of its version.
+func TestAManifestSaysEachThingOnce(t *testing.T) {
+	good := Manifest{Format: manifestFormat, Version: manifestVersion, Made: time.Now(), LSN: 7, Files: []Entry{
+		{Name: "00000001.seg", File: "00000001.seg.0123456789abcdef", Size: 1, SHA256: strings.Repeat("00", 32)}}}
+	text, err := good.encode()
+	must(t, err)
+	if m, err := decodeManifest(text); err != nil || m.LSN != 7 || !m.Made.Equal(good.Made) {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	for what, change := range map[string][2]string{
+		"a member twice":         {`"lsn": 7`, `"lsn": 7, "lsn": 8`},
+		"in another case, too":   {`"lsn": 7`, `"lsn": 7, "LSN": 8`},
+		"only in another case":   {`"lsn": 7`, `"LSN": 7`},
+		"one of a file twice":    {`"size": 1`, `"size": 1, "size": 2`},
+		"one that is not known":  {`"lsn": 7`, `"lsn": 7, "more": 1`},
+		"a byte order mark":      {"{\n  \"format", "\ufeff{\n  \"format"},
+		"another value after it": {`"lsn": 7`, `"lsn": 7}{"x":1`},
+		"nothing":                {string(text), ""},
+	} {
+		bad := strings.Replace(string(text), change[0], change[1], 1)
+		if m, err := decodeManifest([]byte(bad)); !errors.Is(err, ErrManifest) {
+			t.Errorf("%s: %+v, %v", what, m, err)
+		}
+	}
+}
+
 // FuzzManifest: whatever a manifest says, its names stay in the directory, and are
 // those of files of a store.
 func FuzzManifest(f *testing.F) {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"motte/sdk/go/ijson"
 )
 
 // ManifestName is the file that makes a backup of a directory of files: it is
@@ -63,6 +65,11 @@ func decodeManifest(p []byte) (*Manifest, error) {
 	}
 	if m.Version != manifestVersion {
 		return nil, fmt.Errorf("%w: the backup has version %d; this is for version %d", ErrManifest, m.Version, manifestVersion)
+	}
+	// Of this version each member is known: one that is given twice or misspelt was not written here.
+	m = new(Manifest)
+	if err := ijson.Decode(p, m); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrManifest, ManifestName, err)
 	}
 	names := make(map[string]bool)
 	for _, e := range m.Files {
