@@ -20,6 +20,7 @@ const (
 	maxPattern   = 64      // bytes of one
 	maxWild      = 4       // * and ? in it: with each the automaton that finds the words may grow twofold
 	maxPhrases   = 1 << 10 // bytes of all phrases: the places of their words are all held at once
+	maxWeight    = 1000    // what stands behind ^: over it, or if it is no number, there is no best match
 	maxRanked    = 2048    // words that one pattern may stand for, to be ranked by them
 
 	maxTime = 5 * time.Second // for one answer: well below the deadline, since searches wait for each other
@@ -88,6 +89,9 @@ func (c *checker) list(list []query.Query) {
 
 // clause checks one clause and returns what takes its place.
 func (c *checker) clause(q query.Query) query.Query {
+	if w, ok := q.(query.BoostableQuery); ok {
+		c.refused = c.refused || !(w.Boost() >= 0 && w.Boost() <= maxWeight) // NaN is neither
+	}
 	switch q := q.(type) {
 	case *query.MatchQuery:
 		c.field(q.FieldVal)

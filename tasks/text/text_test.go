@@ -101,6 +101,7 @@ func TestPredicates(t *testing.T) {
 		"1.5":                  "4",
 		"text:bear":            "1",
 		"bear^2 fox":           "1 0",
+		"bear^1e3 fox^0.5":     "1 0",
 		"nothing":              "",
 		"the":                  "", // a common word is not kept
 	} {
@@ -123,7 +124,7 @@ func TestRefusedPredicates(t *testing.T) {
 	core := start(t, true, "")
 	core.Insert(sdktest.ID(0), "text")
 	for _, predicate := range []string{
-		`"open`, "nofield:x", "text:>5", `text:>"2024-01-01"`, "/t.*/", "text:/t.*/", "x~3", "x~-1", "\xff", "+", "text:", ":x",
+		`"open`, "nofield:x", "text:>5", `text:>"2024-01-01"`, "/t.*/", "text:/t.*/", "x~3", "x~-1", "x^NaN", "x^Inf", "x^-1", "x^1001", "1.5^NaN", `"x y"^Inf`, "x*^-Inf", "\xff", "+", "text:", ":x",
 		strings.Repeat("a* ", maxPatterns+1), strings.Repeat("a ", maxClauses+1), strings.Repeat("a", maxPredicate+1),
 		"*a" + strings.Repeat("?", maxWild), "a" + strings.Repeat("*b", maxWild+1), strings.Repeat("a", maxPattern) + "*",
 		strings.Repeat("Ⱥ", maxPattern/3) + "**", // 3 bytes each in lower case, 2 in capitals
