@@ -108,10 +108,10 @@ type shell struct {
 	answers  *room          // of large objects
 	all      sync.WaitGroup // who may wait for the loop
 	stats    counters
+	observed [engine.ObservedNumbers]atomic.Uint64
 	garbage  int          // loop's: percent of what is alive, see collect
 	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
 	full     bool         // loop's: see setFull
-	disk     atomic.Int64 // bytes that the files of the store take
 	stopping atomic.Bool  // connections end when they are idle
 }
 

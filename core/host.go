@@ -109,8 +109,13 @@ func (s *shell) count() {
 	for _, x := range segments {
 		size += uint64(x.Bytes)
 	}
-	s.engine.Observe(0, size, uint64(len(segments)), uint64(len(s.conns)))
-	s.engine.Observe(13, uint64(s.disk.Load()))
+	s.observed[engine.LogBytes].Store(size)
+	s.observed[engine.Segments].Store(uint64(len(segments)))
+	s.observed[engine.Connections].Store(uint64(len(s.conns)))
+	s.observed[engine.CheckpointBytes].Store(uint64(s.log.CheckpointBytes()))
+	for i := range s.observed {
+		s.engine.Observe(i, s.observed[i].Load())
+	}
 	_, bytes := s.engine.Objects()
 	s.collect(bytes)
 	if len(s.toHost.wake) > 0 {

@@ -41,7 +41,6 @@ type house struct {
 	scrub  *scrubber
 	// The last checkpoint failed: it may have left a file, which the next one replaces.
 	unfinished bool
-	numbers    [5]uint64 // that Observe tells, from the checkpoint's on
 }
 
 // failure says when a segment could not be compacted, and whether it is damaged.
@@ -61,7 +60,7 @@ type pass struct {
 }
 
 func newHouse(s *shell, ctx context.Context) *house {
-	return &house{s: s, ctx: ctx, failed: make(map[uint32]failure), numbers: [5]uint64{uint64(s.log.CheckpointBytes())}}
+	return &house{s: s, ctx: ctx, failed: make(map[uint32]failure)}
 }
 
 // keepHouse does what is due, until the context ends. It gives memory that nobody
@@ -118,10 +117,6 @@ func (h *house) round() (more bool, err error) {
 		}
 	}
 	h.s.between(func(e *engine.Engine) {
-		e.Observe(3, h.numbers[:]...)
-		if h.scrub != nil {
-			e.Observe(8, h.scrub.numbers[:]...)
-		}
 		if answer > 0 {
 			h.s.count() // so that they see what it came to
 		}
@@ -147,7 +142,7 @@ func (h *house) erase() (waiting int, clean bool, err error) {
 // step writes a checkpoint, if one is due, begins a pass, if one is due and none is
 // under way, and compacts one segment; more: there may be another one.
 func (h *house) step(waiting int, clean bool) (more bool, err error) {
-	due := max(int64(h.numbers[0]), leastPace, min(mostPace, h.alive/32))
+	due := max(h.s.log.CheckpointBytes(), leastPace, min(mostPace, h.alive/32))
 	if h.s.written.Load() > due || h.crowded() {
 		err = h.checkpoint()
 	}
@@ -245,7 +240,8 @@ func (h *house) checkpoint() error {
 	h.unfinished = err != nil
 	if err == nil {
 		h.s.written.Add(-written)
-		h.numbers[0], h.numbers[1], h.numbers[2] = uint64(h.s.log.CheckpointBytes()), at.LSN, uint64(time.Now().Unix())
+		h.s.observed[engine.CheckpointLSN].Store(at.LSN)
+		h.s.observed[engine.CheckpointTime].Store(uint64(time.Now().Unix()))
 	}
 	return err
 }
@@ -282,7 +278,8 @@ func (h *house) compact() (more bool, err error) {
 		return true, nil
 	}
 	if err == nil {
-		h.numbers[3], h.numbers[4] = h.numbers[3]+uint64(carried), h.numbers[4]+uint64(s.Bytes-carried)
+		h.s.observed[engine.MovedBytes].Add(uint64(carried))
+		h.s.observed[engine.GivenBackBytes].Add(uint64(s.Bytes - carried))
 	}
 	return err == nil, err
 }

@@ -32,7 +32,6 @@ type scrubber struct {
 
 	waiting int           // requests to be answered at the end of this pass
 	found   engine.Verify // in this pass
-	numbers [5]uint64     // that Observe tells: records and bytes since the start, passes, the last one's end, damaged records
 }
 
 func newScrubber(h *house) *scrubber {
@@ -132,14 +131,15 @@ func (c *scrubber) checkpoints() {
 // end ends a pass, with the checkpoints, and answers the requests that wait for it.
 func (c *scrubber) end() {
 	c.checkpoints()
-	c.numbers[2]++
-	c.numbers[3] = uint64(time.Now().Unix())
+	s := c.house.s
+	s.observed[engine.ScrubPasses].Add(1)
+	s.observed[engine.ScrubTime].Store(uint64(time.Now().Unix()))
 	found, waiting := c.found, c.waiting
 	c.waiting = 0
 	c.begin()
 	c.next = time.Now().Add(houseEvery) // also if the store is empty
-	c.house.s.between(func(e *engine.Engine) {
-		e.Observe(8, c.numbers[:]...)
+	s.between(func(e *engine.Engine) {
+		s.count() // so that they see what it came to
 		e.Verified(waiting, found)
 	})
 }
@@ -170,14 +170,15 @@ func (c *scrubber) read(o mapping.Entry) (n int64) {
 
 // count counts a record that was read, or, with n 0, a checkpoint that is damaged.
 func (c *scrubber) count(n int64, damaged bool) {
+	sums := &c.house.s.observed
 	if n > 0 {
 		c.found.Objects++
-		c.numbers[0]++
+		sums[engine.ScrubbedRecords].Add(1)
 	}
 	c.found.Bytes += uint64(n)
-	c.numbers[1] += uint64(n)
+	sums[engine.ScrubbedBytes].Add(uint64(n))
 	if damaged {
 		c.found.Damaged++
-		c.numbers[4]++
+		sums[engine.ScrubDamaged].Add(1)
 	}
 }

@@ -85,8 +85,8 @@ type Engine struct {
 	damaged            map[log.Location]bool // reported already
 	unreadable         time.Time             // when a read that failed was reported last
 	stopping, readOnly bool
-	diskFull           bool       // see SetFull
-	observed           [14]uint64 // see Observe
+	diskFull           bool // see SetFull
+	observed           [ObservedNumbers]uint64
 	compact            []*Request // to be answered when all that is dead is given back
 	verify             []*Request // to be answered when every live record was read
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
@@ -219,12 +219,28 @@ func (e *Engine) Take() (o Output) {
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// Observe notes what only the shell knows, for a status, from one of these on: bytes of
-// the log, segments, connections; bytes of the newest checkpoint, its LSN, its Unix
-// time, and bytes that compaction has moved and given back; records and bytes that the
-// scrub has read, its passes, the Unix time of the last one, and damaged records; bytes of
-// the disk that all files take.
-func (e *Engine) Observe(from int, numbers ...uint64) { copy(e.observed[from:], numbers) }
+// The numbers of a status that only the shell knows, in their order there. Sums begin with
+// the start.
+const (
+	LogBytes = iota
+	Segments
+	Connections
+	CheckpointBytes // of the newest one
+	CheckpointLSN
+	CheckpointTime  // Unix seconds
+	MovedBytes      // by compaction
+	GivenBackBytes  // likewise
+	ScrubbedRecords // that the scrub has read
+	ScrubbedBytes
+	ScrubPasses
+	ScrubTime // Unix seconds at which the last pass ended
+	ScrubDamaged
+	DiskBytes // of all files
+	ObservedNumbers
+)
+
+// Observe notes one of these numbers.
+func (e *Engine) Observe(which int, number uint64) { e.observed[which] = number }
 
 // Head returns the head of the log.
 func (e *Engine) Head() wire.Head { return e.at.Head() }

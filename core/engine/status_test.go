@@ -64,10 +64,15 @@ func building(t *testing.T) *world {
 		}
 		w.step(w.task(x.instance))
 	}
-	w.e.Observe(3, 52_000, 4700, uint64(w.now.Unix())-12, 1_000_000, 2_000_000)
-	w.e.Observe(0, 1<<20, 3, 5)
-	w.e.Observe(8, 7, 7000, 2, uint64(w.now.Unix())-50, 1)
-	w.e.Observe(13, 8<<20)
+	for which, number := range [ObservedNumbers]uint64{
+		LogBytes: 1 << 20, Segments: 3, Connections: 5,
+		CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: uint64(w.now.Unix()) - 12,
+		MovedBytes: 1_000_000, GivenBackBytes: 2_000_000,
+		ScrubbedRecords: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: uint64(w.now.Unix()) - 50, ScrubDamaged: 1,
+		DiskBytes: 8 << 20,
+	} {
+		w.e.Observe(which, number)
+	}
 	return w
 }
 
