@@ -163,7 +163,7 @@ func (e *Engine) Start(now time.Time, at log.Position) {
 // administrator is made before.
 func (e *Engine) open() {
 	if len(e.principals) > 0 {
-		e.out.Host = append(e.out.Host, control.Message{Type: control.Ready})
+		e.tellHost(control.Message{Type: control.Ready})
 		return
 	}
 	e.cleaned = e.Now.Unix() // there is nothing
@@ -399,9 +399,11 @@ func (e *Engine) alertAt(reason wire.Reason, entry mapping.Entry) {
 // raise tells the host's operator the reason of an alert, and returns its record.
 func (e *Engine) raise(a wire.Alert) log.Record {
 	a.Time = e.Now.Unix()
-	e.out.Host = append(e.out.Host, control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
+	e.tellHost(control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	return log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
 }
+
+func (e *Engine) tellHost(m control.Message) { e.out.Host = append(e.out.Host, m) }
 
 // alert raises an alert, and records it in the log if that takes it.
 func (e *Engine) alert(a wire.Alert) {

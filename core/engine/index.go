@@ -128,7 +128,7 @@ func (e *Engine) enqueue(x *index, d *delivery) {
 	if d.search != nil {
 		x.queries = append(x.queries, d)
 	}
-	if d.step == task.Insert && d.input == nil {
+	if d.unread() {
 		x.unread++
 	}
 }
@@ -219,49 +219,72 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 // pump starts what is to be started, sends what may be sent, reads inputs ahead, and
 // goes on with a build. An index that is not up has nothing in its queue.
 func (e *Engine) pump(x *index) {
-	// A salvaged log may not know the Task any more.
-	if row := e.tasks[x.task]; row != nil && x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
-		e.lastInstance++
-		x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
-		e.instances[x.instance] = x
-		e.out.Host = append(e.out.Host, control.Message{Type: control.StartTask, Instance: x.instance,
-			Measurement: row.Measurement, Memory: row.Memory, Values: []uint64{uint64(x.owner)}})
+	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
+		e.startIndex(x)
 	}
-	// The next objects of the collection are queued for an index that is being built. What
-	// is put or deleted meanwhile is queued as it happens: at the time an object is queued
-	// here, all changes of it are either in the mapping or behind.
 	if x.state == wire.IndexBuilding && !x.scanned && x.building < fetchAhead {
-		x.scanned = true
-		for o := range x.c.objects.After(x.scannedTo) {
-			if x.building >= fetchAhead {
-				x.scanned = false
-				break
-			}
-			x.scannedTo = o.ID.Value()
-			e.enqueue(x, &delivery{step: task.Insert, put: o, build: true})
-			x.building++
-		}
+		e.build(x)
 	}
-	for len(x.queue) > 0 && len(x.sent) < x.window(windowFrames) && x.open+x.finishing < windowOpen && x.bytes < x.window(windowBytes) {
-		if d := x.queue[0]; d.step == task.Insert && d.input == nil {
-			break
-		}
+	for len(x.queue) > 0 && x.maySend(x.queue[0]) {
 		e.backlog--
 		e.send(x, pop(&x.queue))
 	}
-	for _, d := range x.queue[:min(len(x.queue), fetchAhead)] {
-		if d.step != task.Insert || d.fetched || d.input != nil {
-			continue
-		}
-		if !e.mayKeep(x, int(d.put.Loc.Length)) {
-			break // when those before it are sent
-		}
-		d.fetched = true
-		e.keep(x, d, int(d.put.Loc.Length))
-		e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
-	}
+	e.readAhead(x)
 	if x.state == wire.IndexBuilding && x.scanned && x.building == 0 {
 		x.state, x.served, x.accepted = wire.IndexServing, e.Now, true
+	}
+}
+
+// startIndex asks the host for a process.
+func (e *Engine) startIndex(x *index) {
+	row := e.tasks[x.task]
+	if row == nil {
+		return // a salvaged log may not know the Task any more
+	}
+	e.lastInstance++
+	x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
+	e.instances[x.instance] = x
+	e.tellHost(control.Message{Type: control.StartTask, Instance: x.instance,
+		Measurement: row.Measurement, Memory: row.Memory, Values: []uint64{uint64(x.owner)}})
+}
+
+// build queues the next objects of the collection for an index that is being built. What
+// is put or deleted meanwhile is queued as it happens: at the time an object is queued
+// here, all changes of it are either in the mapping or behind.
+func (e *Engine) build(x *index) {
+	for o := range x.c.objects.After(x.scannedTo) {
+		if x.building >= fetchAhead {
+			return
+		}
+		x.scannedTo = o.ID.Value()
+		e.enqueue(x, &delivery{step: task.Insert, put: o, build: true})
+		x.building++
+	}
+	x.scanned = true
+}
+
+// maySend reports whether the Task may be sent the first delivery of its queue now.
+func (x *index) maySend(d *delivery) bool {
+	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
+	return !full && x.open+x.finishing < windowOpen && !d.unread()
+}
+
+// unread reports whether the input of a delivery has not been read.
+func (d *delivery) unread() bool { return d.step == task.Insert && d.input == nil }
+
+// readAhead reads the inputs of the front of the queue.
+func (e *Engine) readAhead(x *index) {
+	for _, d := range x.queue[:min(len(x.queue), fetchAhead)] {
+		if d.fetched || !d.unread() {
+			continue
+		}
+		size := int(d.put.Loc.Length)
+		if !e.mayKeep(x, size) {
+			return // when those before it are sent
+		}
+		d.fetched = true
+		e.keep(x, d, size)
+		e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
 	}
 }
 
@@ -394,7 +417,7 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 func (e *Engine) TaskStarted(instance uint64) {
 	x := e.instances[instance]
 	if x == nil || x.state != wire.IndexStarting {
-		e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: instance})
+		e.tellHost(control.Message{Type: control.StopTask, Instance: instance})
 		return
 	}
 	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
@@ -489,7 +512,7 @@ func (e *Engine) quarantine(x *index, r wire.Reason) {
 func (e *Engine) stopIndex(x *index, code wire.Code) {
 	if x.instance != 0 {
 		delete(e.instances, x.instance)
-		e.out.Host = append(e.out.Host, control.Message{Type: control.StopTask, Instance: x.instance})
+		e.tellHost(control.Message{Type: control.StopTask, Instance: x.instance})
 	}
 	e.waitNoMore(x)
 	for _, d := range x.queries {

@@ -43,11 +43,7 @@ func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bo
 		if o.Owner != log.CoreOwner {
 			grows.count(o, 1)
 		}
-		cur, exists := c.objects.Get(v)
-		if o, changed := e.pending[v]; changed {
-			cur, exists = o, o.Owner != log.CoreOwner
-		}
-		if exists && cur.Collection == c.id {
+		if cur, exists := e.expected(c, v); exists {
 			grows.count(cur, -1)
 		}
 	}
@@ -85,21 +81,16 @@ func (e *Engine) recount(c *collection) {
 // writes see that state, and the quota counts it.
 func (e *Engine) pend(r *log.Record) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
-	before, exists := e.pending[v]
 	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
+	if c.limited() {
+		if before, exists := e.expected(c, v); exists {
+			c.coming.count(before, -1)
+		}
+		if o.Owner != log.CoreOwner {
+			c.coming.count(o, 1)
+		}
+	}
 	e.pending[v] = o
-	if !c.limited() {
-		return
-	}
-	if !exists {
-		before, exists = c.objects.Get(v)
-	}
-	if exists && before.Owner != log.CoreOwner {
-		c.coming.count(before, -1)
-	}
-	if o.Owner != log.CoreOwner {
-		c.coming.count(o, 1)
-	}
 }
 
 // size is the location of a record that has none yet: its length alone.

@@ -66,49 +66,76 @@ func (w *write) wait(e *Engine) {
 
 // decide makes the record of one write, if it is allowed on the object as it will be
 // once all that is on its way, and staged, is durable.
-func (e *Engine) decide(w *Write, p *principal, c *collection, staged map[identity.Value]mapping.Entry) (rec log.Record, code wire.Code) {
+func (e *Engine) decide(w *Write, p *principal, c *collection,
+	staged map[identity.Value]mapping.Entry) (rec log.Record, code wire.Code) {
 	v := w.Identity.Value()
 	if len(w.Name) > 0 {
 		v = e.Maker.Named(c.id, w.Name)
 	} else if w.Op == wire.OpPut {
 		_, _ = e.Random(v[:])
 	}
-	cur, exists := e.lookup(c, v)
-	for _, changed := range []map[identity.Value]mapping.Entry{e.pending, staged} {
-		if o, ok := changed[v]; ok {
-			cur, exists = o, o.Owner != log.CoreOwner
-		}
+	cur, exists := e.expected(c, v)
+	if o, ok := staged[v]; ok {
+		cur, exists = o, o.Owner != log.CoreOwner
 	}
-	exists = exists && cur.Collection == c.id
+	exists = exists && !e.erased[cur.Owner]
 	rights, own := c.grants.Rights(p.id), cur.Owner == p.owner
-	differs := w.Flags&wire.FlagIfIdentity != 0 && !(exists && cur.ID == w.Identity)
 	if w.Op == wire.OpDelete {
-		switch {
-		case !exists, !access.Read(rights, own) && !access.Delete(rights, own), // what it may not see does not exist for it
-			len(w.Name) == 0 && cur.ID != w.Identity:
-			return rec, wire.NotFound
-		case !access.Delete(rights, own):
-			return rec, wire.Denied
-		case differs:
-			return rec, wire.PreconditionFailed
-		}
-		return deletion(cur), wire.OK
+		return deletion(cur), w.mayDelete(cur, exists, rights, own)
 	}
-	switch {
-	case !access.Any(rights, wire.RightWrite):
-		return rec, wire.Denied
-	case w.Flags&wire.FlagIfAbsent != 0 && exists, differs:
-		return rec, wire.PreconditionFailed
-	case exists && !access.Replace(rights, own):
-		return rec, wire.Denied
+	if code = w.mayPut(cur, exists, rights, own); code != wire.OK {
+		return rec, code
 	}
 	for name := range w.Attributes {
 		if x := c.index(name); x == nil || x.flags&wire.FlagAttribute == 0 {
 			return rec, wire.NoIndex
 		}
 	}
-	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: e.Maker.ID(c.id, p.owner, v, w.Content),
-		Body: appendObject(w.Name, w.Query, w.Object)}, wire.OK
+	id := e.Maker.ID(c.id, p.owner, v, w.Content)
+	body := appendObject(w.Name, w.Query, w.Object)
+	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, wire.OK
+}
+
+// expected returns the entry that an object of a collection will have once all that is on
+// its way is durable. Objects of an erased owner count until they are taken away.
+func (e *Engine) expected(c *collection, v identity.Value) (o mapping.Entry, exists bool) {
+	if o, pending := e.pending[v]; pending {
+		return o, o.Owner != log.CoreOwner && o.Collection == c.id
+	}
+	return c.objects.Get(v)
+}
+
+// differs reports whether an object is not the one that the client expects, if it does.
+func (w *Write) differs(cur mapping.Entry, exists bool) bool {
+	return w.Flags&wire.FlagIfIdentity != 0 && !(exists && cur.ID == w.Identity)
+}
+
+// mayDelete decides a DELETE. An object that the principal may not see does not exist for
+// it.
+func (w *Write) mayDelete(cur mapping.Entry, exists bool, rights wire.Rights, own bool) wire.Code {
+	deletes := access.Delete(rights, own)
+	switch {
+	case !exists, !access.Read(rights, own) && !deletes, len(w.Name) == 0 && cur.ID != w.Identity:
+		return wire.NotFound
+	case !deletes:
+		return wire.Denied
+	case w.differs(cur, exists):
+		return wire.PreconditionFailed
+	}
+	return wire.OK
+}
+
+// mayPut decides a PUT, save for its attributes.
+func (w *Write) mayPut(cur mapping.Entry, exists bool, rights wire.Rights, own bool) wire.Code {
+	switch {
+	case !access.Any(rights, wire.RightWrite):
+		return wire.Denied
+	case w.Flags&wire.FlagIfAbsent != 0 && exists, w.differs(cur, exists):
+		return wire.PreconditionFailed
+	case exists && !access.Replace(rights, own):
+		return wire.Denied
+	}
+	return wire.OK
 }
 
 func deletion(o mapping.Entry) log.Record {
