@@ -294,13 +294,7 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 		return nil, nil, err
 	}
 	defer func() { l.failed = err != nil }()
-	n, need, records := 0, int64(0), 0
-	for ; n < len(groups) && need < writeTarget && records < writeRecords; n++ {
-		records += len(groups[n])
-		for _, r := range groups[n] {
-			need += max(recordLen(len(r.Body)), int64(len(r.Sealed)))
-		}
-	}
+	n, need := fitting(groups)
 	if need > segmentMax/2 {
 		return nil, nil, errors.New("a write of this size is not possible")
 	}
@@ -309,53 +303,84 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 			return nil, nil, err
 		}
 	}
-	s, pos, p, flags := l.last, l.pos, l.buf[:0], byte(flagFirst)
-	marks := int64(0)
+	w := writing{segment: l.last, pos: l.pos, p: l.buf[:0], flags: flagFirst}
 	for _, g := range groups[:n] {
-		for i := range g {
-			r, start := &g[i], len(p)
-			if r.Sealed != nil {
-				p, flags = append(p, r.Sealed...), 0 // what follows is not the first
-			} else if r.LSN != pos.LSN+1 {
-				return nil, nil, fmt.Errorf("record %d follows record %d", r.LSN, pos.LSN)
-			} else {
-				if i == len(g)-1 || g[i+1].Sealed != nil {
-					flags |= flagCommit
-				}
-				if p, err = l.seal(p, s, r, flags); err != nil {
-					return nil, nil, err
-				}
-				flags, r.size = 0, len(r.Body)
-			}
-			at = append(at, Location{s.id, pos.End, uint32(len(p) - start)})
-			if r.Kind == KindMark {
-				marks += int64(len(p) - start)
-			}
-			pos.pass(s, p[start:], r)
+		if err := l.encode(&w, g); err != nil {
+			return nil, nil, err
 		}
 	}
-	if err := l.extend(s, p, int64(pos.End), marks); err != nil {
+	if err := l.extend(&w); err != nil {
 		return nil, nil, err
 	}
-	l.pos = pos
-	if l.buf = p; cap(p) > 16<<20 {
+	l.pos = w.pos
+	if l.buf = w.p; cap(w.p) > 16<<20 {
 		l.buf = nil // one large write must not keep its memory
 	}
-	return at, groups[n:], nil
+	return w.at, groups[n:], nil
 }
 
-// extend adds p, of which so many bytes are marks, to a segment, whose data ends there then.
-// A write that fails may leave any part of p.
-func (l *Log) extend(s *segment, p []byte, end, marks int64) error {
-	err := l.storage.Append(segmentName(s.id), p)
+// fitting returns how many groups a write takes, and about how many bytes they need.
+func fitting(groups []Group) (n int, need int64) {
+	records := 0
+	for ; n < len(groups) && need < writeTarget && records < writeRecords; n++ {
+		records += len(groups[n])
+		for _, r := range groups[n] {
+			need += max(recordLen(len(r.Body)), int64(len(r.Sealed)))
+		}
+	}
+	return n, need
+}
+
+// writing is a write that is being encoded.
+type writing struct {
+	segment *segment
+	pos     Position // behind it
+	p       []byte
+	at      []Location // of its records
+	marks   int64      // bytes of marks
+	flags   byte       // of the next record
+}
+
+// encode adds a group to a write. A carried record stays as it is stored.
+func (l *Log) encode(w *writing, g Group) (err error) {
+	for i := range g {
+		r, start := &g[i], len(w.p)
+		if r.Sealed != nil {
+			w.p = append(w.p, r.Sealed...)
+		} else if r.LSN != w.pos.LSN+1 {
+			return fmt.Errorf("record %d follows record %d", r.LSN, w.pos.LSN)
+		} else {
+			if i == len(g)-1 || g[i+1].Sealed != nil {
+				w.flags |= flagCommit
+			}
+			if w.p, err = l.seal(w.p, w.segment, r, w.flags); err != nil {
+				return err
+			}
+			r.size = len(r.Body)
+		}
+		w.flags = 0 // what follows is not the first
+		stored := w.p[start:]
+		w.at = append(w.at, Location{w.segment.id, w.pos.End, uint32(len(stored))})
+		if r.Kind == KindMark {
+			w.marks += int64(len(stored))
+		}
+		w.pos.pass(w.segment, stored, r)
+	}
+	return nil
+}
+
+// extend adds a write to its segment. One that fails may leave any part of it.
+func (l *Log) extend(w *writing) error {
+	s := w.segment
+	err := l.storage.Append(segmentName(s.id), w.p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
-		s.size = end
+		s.size = int64(w.pos.End)
 		return fmt.Errorf("append to %s: %w", segmentName(s.id), err)
 	}
-	s.end = end
-	s.marks += marks
+	s.end = int64(w.pos.End)
+	s.marks += w.marks
 	return nil
 }
 

@@ -70,45 +70,70 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	var places []Location
 	pos := l.pos
 	for int64(pos.End) < end {
-		offset := pos.End
-		r, what := l.open(data[offset:], nil)
-		carried, from := r.salt != s.salt, offset+alignment
-		if what != badHead && (carried && len(g) > 0 || !carried && r.LSN != pos.LSN+1) {
-			what, from = "a record is missing before this one", offset
-		}
-		if what == "" || what == ownerGone { // as a record behind this one says
-			if carried {
-				r.Sealed = []byte{}
-			}
-			pos.pass(s, data[offset:][:r.length], &r)
-			g, places = append(g, r), append(places, Location{s.id, offset, uint32(r.length)})
-			if !carried && r.flags&flagCommit == 0 {
+		at := Location{Segment: s.id, Offset: pos.End}
+		r, what, from := l.following(data, s, pos, len(g) > 0)
+		if what == "" {
+			at.Length = uint32(r.length)
+			pos.pass(s, data[at.Offset:][:at.Length], &r)
+			g, places = append(g, r), append(places, at)
+			if r.Sealed == nil && r.flags&flagCommit == 0 {
 				continue
 			}
 		} else {
-			if proof, _ := l.find(data, s, from, pos.LSN, flagFirst); next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
+			proof, _ := l.find(data, s, from, pos.LSN, flagFirst)
+			if next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
 				break
 			}
-			if err := l.damage(segmentName(s.id), int64(offset), what); err != nil {
+			if err := l.damage(segmentName(s.id), int64(at.Offset), what); err != nil {
 				return err
 			}
 			// What can be read is kept, though the group is not whole.
-			lsn, at := l.find(data, s, from, pos.LSN, 0)
-			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, at
+			lsn, place := l.find(data, s, from, pos.LSN, 0)
+			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, place
 		}
-		for i, r := range g {
-			if r.Kind == KindMark {
-				s.marks += int64(places[i].Length)
-			}
-			if apply(r, places[i]) != nil {
-				if err := l.damage(segmentName(s.id), int64(places[i].Offset), "the record can't be applied"); err != nil {
-					return err
-				}
-			}
+		if err := l.applyGroup(s, g, places, apply); err != nil {
+			return err
 		}
 		g, places, l.pos = g[:0], places[:0], pos
 	}
 	s.end = int64(l.pos.End)
+	return nil
+}
+
+// following opens the record at a position, inside a group or not, if it follows on what
+// is before it. Otherwise it says what is wrong, and where a later record may lie.
+func (l *Log) following(data []byte, s *segment, pos Position, inGroup bool) (r Record, what string, from uint32) {
+	r, what = l.open(data[pos.End:], nil)
+	if what == badHead {
+		return r, what, pos.End + alignment
+	}
+	carried := r.salt != s.salt
+	if carried && inGroup || !carried && r.LSN != pos.LSN+1 {
+		return r, "a record is missing before this one", pos.End
+	}
+	if carried {
+		r.Sealed = []byte{}
+	}
+	if what == ownerGone { // as a record behind this one says
+		what = ""
+	}
+	return r, what, pos.End + alignment
+}
+
+// applyGroup applies the records of a group.
+func (l *Log) applyGroup(s *segment, g Group, places []Location, apply func(Record, Location) error) error {
+	for i, r := range g {
+		at := places[i]
+		if r.Kind == KindMark {
+			s.marks += int64(at.Length)
+		}
+		if apply(r, at) == nil {
+			continue
+		}
+		if err := l.damage(segmentName(s.id), int64(at.Offset), "the record can't be applied"); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
