@@ -495,9 +495,9 @@ func worse(a, b wire.Code) wire.Code {
 // again is set. An answer clears it after a failed read, so that it does not wait for
 // the disk at each object.
 func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
-	read := c.s.readObject
-	if !again {
-		read = c.s.readOnce
+	tries := 1
+	if again {
+		tries = readTries
 	}
 	if entry.Loc.Length > bufferSize {
 		c.flush() // what is there need not wait
@@ -509,7 +509,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 		c.lent = n
 	}
 	for there := true; there; {
-		o, _, buf, err := read(c.maker, c.record, entry)
+		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
 		if c.record = buf; err == nil {
 			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
 			return wire.OK
@@ -532,18 +532,18 @@ const (
 	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
 )
 
-// retry repeats a read that fails. The error that it returns is log.ErrMoved, or
-// log.ErrDamaged if two reads in a row found damage, or else the disk's: then there
-// were readTries reads, and the record may be as it was written.
-func retry(read func() error) (err error) {
+// retry repeats a read that fails, a number of times. The error that it returns is
+// log.ErrMoved, or log.ErrDamaged if two reads in a row found damage, or else the disk's:
+// then the record may be as it was written.
+func retry(tries int, read func() error) (err error) {
 	damaged := false
-	for try := range readTries {
+	for try := range tries {
 		err = read()
 		if err == nil || errors.Is(err, log.ErrMoved) || damaged && errors.Is(err, log.ErrDamaged) {
 			break
 		}
 		damaged = errors.Is(err, log.ErrDamaged)
-		if try < readTries-1 {
+		if try < tries-1 {
 			time.Sleep(readPause << (2 * try))
 		}
 	}
@@ -552,23 +552,21 @@ func retry(read func() error) (err error) {
 
 // readObject reads the object of an entry into buf, and holds its content against its
 // identity, as often as retry says. The object aliases the buffer that is returned.
-func (s *shell) readObject(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
-	err = retry(func() (err error) {
-		o, lsn, buf, err = s.readOnce(m, buf, entry)
+func (s *shell) readObject(tries int, m *identity.Maker, buf []byte,
+	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+	err = retry(tries, func() (err error) {
+		var rec log.Record
+		rec, buf, err = s.log.Read(buf, entry.Loc)
+		if err != nil {
+			return err
+		}
+		lsn = rec.LSN
+		o, err = engine.DecodeObject(rec.Body)
+		here := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner && entry.Wrote(lsn)
+		if err == nil && !(here && m.Check(rec.Collection, rec.Owner, rec.ID, identity.Digest(o.Attributes, o.Data))) {
+			err = fmt.Errorf("%w: the record is not the object of this identity", log.ErrDamaged)
+		}
 		return err
 	})
 	return o, lsn, buf, err
-}
-
-// readOnce is readObject with one try.
-func (s *shell) readOnce(m *identity.Maker, buf []byte, entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
-	rec, buf, err := s.log.Read(buf, entry.Loc)
-	if err == nil {
-		o, err = engine.DecodeObject(rec.Body)
-	}
-	if err == nil && (rec.ID != entry.ID || rec.Collection != entry.Collection || rec.Owner != entry.Owner || !entry.Wrote(rec.LSN) ||
-		!m.Check(rec.Collection, rec.Owner, rec.ID, identity.Digest(o.Attributes, o.Data))) {
-		err = fmt.Errorf("%w: the record is not the object of this identity", log.ErrDamaged)
-	}
-	return o, rec.LSN, buf, err
 }

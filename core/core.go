@@ -178,7 +178,7 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 	cfg.Admin, cfg.NewAdmin = s.Admin, s.NewAdmin
 	var damage error
 	for _, n := range s.log.Checkpoints() {
-		err = retry(func() error {
+		err = retry(readTries, func() error {
 			s.engine = engine.New(cfg)
 			return s.log.Restore(n, s.engine.Restore)
 		})

@@ -443,7 +443,7 @@ func (s *shell) readFetches(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			o, lsn, _, err := s.readObject(maker, nil, f.Entry)
+			o, lsn, _, err := s.readObject(readTries, maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
 			if ahead += int(f.Entry.Loc.Length); ahead > fetchBudget {
 				s.between(func(*engine.Engine) {}) // which took what is there

@@ -102,7 +102,7 @@ func (c *scrubber) checkpoints() {
 			continue
 		}
 		began := time.Now()
-		err := retry(func() error {
+		err := retry(readTries, func() error {
 			return h.s.log.CheckCheckpoint(number, func() error {
 				time.Sleep(min(time.Since(began), houseEvery))
 				began = time.Now()
@@ -148,7 +148,7 @@ func (c *scrubber) end() {
 // the record's bytes. 0: there is no such entry any more.
 func (c *scrubber) read(o mapping.Entry) (n int64) {
 	for there := true; there; {
-		_, _, buf, err := c.house.s.readObject(c.maker, c.buf, o)
+		_, _, buf, err := c.house.s.readObject(readTries, c.maker, c.buf, o)
 		if c.buf = buf; cap(buf) > scrubMost {
 			c.buf = nil
 		}
