@@ -204,21 +204,17 @@ type deletions struct {
 	*search
 	list  pile
 	left  int // how many of the list, from its first
-	onWay int // groups
-	waits bool
-	write // of all groups; its first confirmation is that the last is appended
+	write     // of all groups; its first confirmation is that the last is appended
 }
-
-// deleteAhead is the number of groups of one DELETE by predicate that are not durable:
-// one can be written while the next is decided.
-const deleteAhead = 2
 
 // deleteStep appends a group of deletions: of the next objects those that a DELETE of
 // their identity would delete now. So the loss of a right ends it, as does a disk that
-// takes no more. A crash in between leaves some of the objects deleted.
+// takes no more. When the group is durable, the next one follows. A crash in between
+// leaves some of the objects deleted.
 func (e *Engine) deleteStep(d *deletions) (more bool) {
+	next := func() { e.later(func() bool { return e.deleteStep(d) }) }
 	if e.changing {
-		e.held = append(e.held, func() { e.later(func() bool { return e.deleteStep(d) }) })
+		e.held = append(e.held, next)
 		return false
 	}
 	if slices.ContainsFunc(d.x.c.indexes, e.full) {
@@ -237,7 +233,8 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 		d.left--
 	}
 	if len(group) > 0 {
-		e.deleteGroup(d, group)
+		d.answer.Count += uint32(len(group))
+		e.append(&d.write, group...)
 	}
 	switch {
 	case d.left == 0:
@@ -245,25 +242,13 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 		d.wait(e)
 		d.confirmed(e)
 		e.finished(d.search)
-	case d.onWay < deleteAhead:
+	case len(group) == 0:
 		return true
 	default:
-		d.waits = true
+		e.then(func(code wire.Code) {
+			d.answer.Code = max(d.answer.Code, code)
+			next()
+		})
 	}
 	return false
-}
-
-// deleteGroup appends a group; when it is durable, there is room for another.
-func (e *Engine) deleteGroup(d *deletions, group log.Group) {
-	d.answer.Count += uint32(len(group))
-	d.onWay++
-	e.append(&d.write, group...)
-	e.then(func(code wire.Code) {
-		d.onWay--
-		d.answer.Code = max(d.answer.Code, code)
-		if d.waits {
-			d.waits = false
-			e.later(func() bool { return e.deleteStep(d) })
-		}
-	})
 }
