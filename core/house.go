@@ -24,6 +24,7 @@ const (
 	leastPace    = 8 << 20          // bytes of records after which a checkpoint is due: a 32nd of
 	mostPace     = 64 << 20         // what is alive, between these, or as much as the checkpoint takes
 	replayCost   = 256              // bytes that take as long to replay as a record does beside its own
+	pieceEntries = 4096             // of a piece of a checkpoint, at most: 188 KiB
 	carryPiece   = 256 << 10        // bytes of records that are carried over at once, about
 	smallSegment = 16 << 20         // bytes: two neighbours of this size fit into one segment
 	spareSmall   = 8                // small segments that are tolerated
@@ -233,7 +234,7 @@ func (h *house) checkpoint() error {
 	h.s.between(func(e *engine.Engine) { at, catalogue, rest = e.Checkpoint() })
 	err := h.s.log.Checkpoint(at, func() (piece []byte, err error) {
 		if piece, catalogue = catalogue, nil; piece == nil {
-			h.s.between(func(e *engine.Engine) { piece = e.Piece(&rest) })
+			h.s.between(func(e *engine.Engine) { piece = e.Piece(&rest, pieceEntries) })
 		}
 		return piece, h.ctx.Err()
 	})

@@ -384,7 +384,7 @@ func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 // TestPiecesOfACheckpoint are as many as the objects need, and none for an empty
 // collection.
 func TestPiecesOfACheckpoint(t *testing.T) {
-	w := full(t, 2*pieceEntries+1)
+	w := full(t, 2*4096+1)
 	for i := range 300 {
 		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: fmt.Sprint("empty-", i)}, wire.OK)
 	}
@@ -392,10 +392,10 @@ func TestPiecesOfACheckpoint(t *testing.T) {
 	w.must(admin, put("one", "x", "data"), wire.OK)
 	_, _, rest := w.e.Checkpoint()
 	var entries []int
-	for piece := w.e.Piece(&rest); piece != nil; piece = w.e.Piece(&rest) {
+	for piece := w.e.Piece(&rest, 4096); piece != nil; piece = w.e.Piece(&rest, 4096) {
 		entries = append(entries, (len(piece)-4)/47)
 	}
-	if want := []int{pieceEntries, pieceEntries, 1, 1}; !slices.Equal(entries, want) {
+	if want := []int{4096, 4096, 1, 1}; !slices.Equal(entries, want) {
 		t.Errorf("pieces of %v entries, want %v", entries, want)
 	}
 }

@@ -390,16 +390,9 @@ type visitor func(*collection, log.Kind, entry)
 // and reports whether they were the last.
 type section func(yield visitor) (done bool)
 
-// walk yields the catalogue in a fixed order, as the changes that make it again: all of
+// sections yield the catalogue in a fixed order, as the changes that make it again: all of
 // it, or the part that p may know. The work for p must not grow with the number of
 // other principals.
-func (e *Engine) walk(p access.Principal, all bool, yield visitor) {
-	for _, next := range e.sections(p, all) {
-		for !next(yield) {
-		}
-	}
-}
-
 func (e *Engine) sections(p access.Principal, all bool) (list []section) {
 	tasks := func(yield visitor) bool {
 		for _, name := range e.tasksFor(p, all) {

@@ -57,9 +57,6 @@ func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
 	return list
 }
 
-// pieceEntries is how many entries a piece of a checkpoint has at most: 188 KiB.
-const pieceEntries = 4096
-
 // Checkpoint returns the first piece of a checkpoint, the catalogue, the position as of
 // which it holds, and where the other pieces begin. They are taken with Piece, any time
 // later: records behind the position have the later changes of their objects.
@@ -68,7 +65,10 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
 	add := func(rec log.Record) {
 		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
-	e.walk(access.Principal{}, true, func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) })
+	for _, next := range e.sections(access.Principal{}, true) {
+		for !next(func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) }) {
+		}
+	}
 	for _, rec := range e.ledgerRecords() {
 		add(rec)
 	}
@@ -83,16 +83,14 @@ func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
 	return e.at, w, Cursor{last: e.identifiers}
 }
 
-// Piece returns the next piece of a checkpoint, and moves the cursor behind it. An
-// empty piece is the end. A piece is
+// Piece returns the next piece of a checkpoint, of so many entries at most, and moves the
+// cursor behind it. An empty piece is the end. A piece is
 //
 //	collection 4 | entries, as package mapping packs them, in the order of their values …
 //
 // and pieces are in the order of collections and values. Objects of a collection that
 // was made since the catalogue was taken have records behind the position alone.
-func (e *Engine) Piece(c *Cursor) []byte { return e.piece(c, pieceEntries) }
-
-func (e *Engine) piece(c *Cursor, most int) []byte {
+func (e *Engine) Piece(c *Cursor, most int) []byte {
 	for _, k := range e.from(c) {
 		c.enter(k)
 		if k.id > c.last {

@@ -125,7 +125,7 @@ func FuzzRestorePiece(f *testing.F) {
 			return
 		}
 		_, _, rest := e.Checkpoint()
-		if got := e.piece(&rest, len(p)); !bytes.Equal(got, p) || e.piece(&rest, 1) != nil {
+		if got := e.Piece(&rest, len(p)); !bytes.Equal(got, p) || e.Piece(&rest, 1) != nil {
 			t.Fatalf("%x comes back as\n%x", p, got)
 		}
 		for _, o := range all(e) {

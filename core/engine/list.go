@@ -88,5 +88,10 @@ func (e *Engine) showPart(l *listing, p *principal, again bool) wire.Code {
 			}
 		}
 	}
-	return e.show(l.Request, part, Reply{Count: uint32(len(part)), Body: next[:]})
+	r := Reply{Count: uint32(len(part)), Body: next[:], Objects: part}
+	if l.Flags&wire.FlagIDsOnly != 0 {
+		r.Objects, r.Kind = nil, wire.KindIdentities
+		r.Items = appendIdentities(nil, part)
+	}
+	return e.answer(l.Request, r)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"math"
 	"slices"
 
@@ -62,16 +63,6 @@ func (g *ledger) of(owner uint32) *account {
 		g.owners[owner] = a
 	}
 	return a
-}
-
-// all lists the owners with an account, in a fixed order, the index itself among them.
-func (g *ledger) all() []uint32 {
-	list := []uint32{log.CoreOwner}
-	for owner := range g.owners {
-		list = append(list, owner)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // line is an account with the budget that caps it.
@@ -166,21 +157,21 @@ func (e *Engine) record(l line) {
 		up = max(now, min(now.Plus(step), l.budget))
 	}
 	if up != l.ahead {
-		e.enter(l.x, l.owner, l.account, up)
+		e.enter(l, up)
 	}
 }
 
 // enter appends the record that an account has drawn up to here:
 // name of the index 32 | owner 4, CoreOwner for the index itself | 2^-20 bits 8.
-func (e *Engine) enter(x *index, owner uint32, a *account, up leak.Bits) {
-	if x.c.index(x.name) != x {
+func (e *Engine) enter(l line, up leak.Bits) {
+	if l.x.c.index(l.x.name) != l.x {
 		return // dropped: another one may have its name now
 	}
-	a.ahead = up
-	e.append(nil, drawn(x, owner, up))
+	l.ahead = up
+	e.append(nil, drawn(l.x, l.owner, up))
 	e.then(func(code wire.Code) {
 		if code != wire.OK {
-			a.ahead = a.durable
+			l.ahead = l.durable
 		}
 	})
 }
@@ -203,13 +194,22 @@ func (e *Engine) applyDrawn(rec *log.Record) error {
 	return nil
 }
 
+// accounts lists all accounts, in a fixed order, without their budgets.
+func (e *Engine) accounts() (list []line) {
+	for _, x := range e.indexes() {
+		list = append(list, line{account: &x.told.total, x: x, owner: log.CoreOwner})
+		for _, owner := range slices.Sorted(maps.Keys(x.told.owners)) {
+			list = append(list, line{account: x.told.owners[owner], x: x, owner: owner})
+		}
+	}
+	return list
+}
+
 // ledgerRecords makes the records of all accounts for a checkpoint.
 func (e *Engine) ledgerRecords() (list []log.Record) {
-	for _, x := range e.indexes() {
-		for _, owner := range x.told.all() {
-			if a := x.told.of(owner); a.drawn > 0 || a.durable > 0 {
-				list = append(list, drawn(x, owner, max(a.drawn, a.durable)))
-			}
+	for _, l := range e.accounts() {
+		if l.drawn > 0 || l.durable > 0 {
+			list = append(list, drawn(l.x, l.owner, max(l.drawn, l.durable)))
 		}
 	}
 	return list
@@ -222,13 +222,10 @@ func (e *Engine) recall() {
 	for _, p := range e.principals {
 		known[p.owner] = true
 	}
-	for _, x := range e.indexes() {
-		for _, owner := range x.told.all() {
-			a := x.told.of(owner)
-			a.drawn, a.ahead = a.durable, a.durable
-			if !known[owner] {
-				delete(x.told.owners, owner)
-			}
+	for _, l := range e.accounts() {
+		l.drawn, l.ahead = l.durable, l.durable
+		if !known[l.owner] {
+			delete(l.x.told.owners, l.owner)
 		}
 	}
 }
@@ -236,11 +233,9 @@ func (e *Engine) recall() {
 // SettleLedgers lets the log say exactly what was drawn, no more, when no query is on
 // its way any more; done hears when that is durable, or can't be.
 func (e *Engine) SettleLedgers(done func(wire.Code)) {
-	for _, x := range e.indexes() {
-		for _, owner := range x.told.all() {
-			if a := x.told.of(owner); a.ahead != a.drawn {
-				e.enter(x, owner, a, a.drawn)
-			}
+	for _, l := range e.accounts() {
+		if l.ahead != l.drawn {
+			e.enter(l, l.drawn)
 		}
 	}
 	e.then(done)

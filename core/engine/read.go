@@ -152,15 +152,4 @@ func (e *Engine) reply(q *Request, r Reply) {
 // end answers q with a code alone.
 func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{Code: code}) }
 
-// show answers q with objects, or their identities, unless the principal has too many
-// answers that it has not taken.
-func (e *Engine) show(q *Request, objects []mapping.Entry, r Reply) wire.Code {
-	r.Objects = objects
-	if q.Flags&wire.FlagIDsOnly != 0 {
-		r.Objects, r.Kind = nil, wire.KindIdentities
-		r.Items = appendIdentities(nil, objects)
-	}
-	return e.answer(q, r)
-}
-
 const idsPerFrame = 2048 // 64 KiB

@@ -591,11 +591,9 @@ func (s *simulation) finish() {
 	if !s.idle() {
 		s.t.Fatalf("seed %d: something is still in flight", s.seed)
 	}
-	for _, x := range s.e.indexes() { // each query ended once
-		for _, owner := range x.told.all() {
-			if held := x.told.of(owner).held; held != 0 || x.finishing != 0 {
-				s.t.Fatalf("seed %d: %d queries of %q are being finished, and owner %d has %d units held", s.seed, x.finishing, x.c.name, owner, held)
-			}
+	for _, l := range s.e.accounts() { // each query ended once
+		if l.held != 0 || l.x.finishing != 0 {
+			s.t.Fatalf("seed %d: %d queries of %q are being finished, and owner %d has %d units held", s.seed, l.x.finishing, l.x.c.name, l.owner, l.held)
 		}
 	}
 	for _, from := range s.kept {

@@ -142,7 +142,7 @@ func (w *world) begin() *checkpoint {
 }
 
 func (c *checkpoint) more(e *Engine) bool {
-	piece := e.piece(&c.rest, 2)
+	piece := e.Piece(&c.rest, 2)
 	if piece != nil {
 		c.pieces = append(c.pieces, piece)
 	}

@@ -325,7 +325,7 @@ func fitting(groups []Group) (n int, need int64) {
 	for ; n < len(groups) && need < writeTarget && records < writeRecords; n++ {
 		records += len(groups[n])
 		for _, r := range groups[n] {
-			need += max(recordLen(len(r.Body)), int64(len(r.Sealed)))
+			need += max(RecordSize(len(r.Body)), int64(len(r.Sealed)))
 		}
 	}
 	return n, need
@@ -443,15 +443,18 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	if s.id == 0 {
 		return Record{}, buf, ErrMoved
 	}
+	damaged := func(what string) (Record, []byte, error) {
+		return Record{}, buf, &DamageError{name, int64(at.Offset), what}
+	}
 	if int64(at.Offset)+int64(at.Length) > s.end || at.Length < minRecord {
-		return Record{}, buf, &DamageError{name, int64(at.Offset), "no record lies here"}
+		return damaged("no record lies here")
 	}
 	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
 	if err := l.storage.ReadAt(name, buf, int64(at.Offset)); err != nil {
 		if !l.Has(at.Segment) {
 			err = ErrMoved
 		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return Record{}, buf, &DamageError{name, int64(at.Offset), "the file ends before the record does"}
+			return damaged("the file ends before the record does")
 		}
 		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
 	}
@@ -460,7 +463,7 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 		return Record{}, buf, ErrMoved
 	}
 	if what != "" {
-		return Record{}, buf, &DamageError{name, int64(at.Offset), what}
+		return damaged(what)
 	}
 	return r, buf, nil
 }

@@ -87,11 +87,8 @@ const (
 	flagCommit = 1 << 1 // last of its group
 )
 
-// recordLen is the length of a record with a body of n bytes.
-func recordLen(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (alignment - 1) }
-
 // RecordSize returns the bytes that a record with a body of n bytes takes in the log.
-func RecordSize(n int) int64 { return recordLen(n) }
+func RecordSize(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (alignment - 1) }
 
 // seal appends a record, sealed for a log segment, to p.
 func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) {
@@ -99,7 +96,7 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	if bodies == nil {
 		return p, fmt.Errorf("record %d: owner %d has no key", r.LSN, r.Owner)
 	}
-	size, nonce := int(recordLen(len(r.Body))), seal.Nonce(r.LSN)
+	size, nonce := int(RecordSize(len(r.Body))), seal.Nonce(r.LSN)
 	plain := frame.Writer(make([]byte, 0, frontSize+headSize)).Text(recordMagic, 2)
 	plain = plain.U8(RecordVersion, flags).U32(uint32(size)).U64(r.LSN).Bytes(s.salt[:])
 	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner).U32(uint32(len(r.Body))).Bytes(r.ID[:])
@@ -134,7 +131,7 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	h.Take(3)
 	r.Collection, r.Owner, r.size = h.U32(), h.U32(), int(h.U32())
 	h.Copy(r.ID[:])
-	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && recordLen(r.size) == r.length
+	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && RecordSize(r.size) == r.length
 }
 
 // open checks and opens the record at the front of p, its body into dst, which may be

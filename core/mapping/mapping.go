@@ -94,8 +94,11 @@ func (m *Map) run(first uint64) (run *[]packed, depth uint) {
 }
 
 // find returns the run of a value, and the place where it is, or where it would go:
-// near its share of the run, as values are random. There are runs.
+// near its share of the run, as values are random.
 func (m *Map) find(v identity.Value) (run *[]packed, i int, ok bool) {
+	if len(m.low) == 0 {
+		return nil, 0, false
+	}
 	first, second := halves(v[:])
 	run, depth := m.run(first)
 	list := *run
@@ -111,9 +114,6 @@ func (m *Map) find(v identity.Value) (run *[]packed, i int, ok bool) {
 
 // Get returns the entry of the object with this value.
 func (m *Map) Get(v identity.Value) (e Entry, ok bool) {
-	if m.entries == 0 {
-		return e, false
-	}
 	run, i, ok := m.find(v)
 	if ok {
 		e = (*run)[i].entry(m.collection)
@@ -128,9 +128,7 @@ func (m *Map) Put(e Entry) {
 	if e.Collection != m.collection {
 		panic("mapping: an entry of another collection")
 	}
-	if m.entries == 0 {
-		m.low, m.high = make([][]packed, 1), make([][]packed, 2)
-	}
+	m.prepare()
 	run, i, ok := m.find(e.ID.Value())
 	if ok {
 		(*run)[i] = p
@@ -142,11 +140,15 @@ func (m *Map) Put(e Entry) {
 	m.grow()
 }
 
+// prepare makes the first run of a Map without entries.
+func (m *Map) prepare() {
+	if m.entries == 0 {
+		m.low, m.high = make([][]packed, 1), make([][]packed, 2)
+	}
+}
+
 // Delete removes the entry of the object with this value, and returns it.
 func (m *Map) Delete(v identity.Value) (e Entry, ok bool) {
-	if m.entries == 0 {
-		return e, false
-	}
 	run, i, ok := m.find(v)
 	if !ok {
 		return e, false
@@ -300,8 +302,8 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 	if len(b)%packedSize > 0 {
 		return v, frame.ErrMalformed
 	}
-	if m.entries == 0 && len(b) > 0 {
-		m.low, m.high = make([][]packed, 1), make([][]packed, 2)
+	if len(b) > 0 {
+		m.prepare()
 	}
 	var before packed // the entry before, or one of v
 	copy(before[:], v[:])

@@ -111,6 +111,8 @@ type node struct {
 	seed   [KeySize]byte
 }
 
+func byOwner(a, b node) int { return int(a.owner) - int(b.owner) }
+
 // levels of a whole tree: owners are below 1<<24.
 const levels = 24
 
@@ -152,7 +154,7 @@ func (k DataKeys) Puncture(owner uint32) DataKeys {
 	for n := k[i]; n.levels > 0; n = n.below(owner) {
 		rest = append(rest, n.below(owner^1<<(n.levels-1)))
 	}
-	slices.SortFunc(rest, func(a, b node) int { return int(a.owner) - int(b.owner) })
+	slices.SortFunc(rest, byOwner)
 	return rest
 }
 
@@ -183,7 +185,7 @@ func (k DataKeys) Common(other DataKeys) (both DataKeys) {
 			both = append(both, n)
 		}
 	}
-	slices.SortFunc(both, func(a, b node) int { return int(a.owner) - int(b.owner) })
+	slices.SortFunc(both, byOwner)
 	return both
 }
 
