@@ -22,7 +22,9 @@ import (
 // bin is the directory with the executables.
 var bin string
 
-func TestMain(m *testing.M) { binaries.Main(m, &bin, nil) }
+func TestMain(m *testing.M) {
+	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/e2e/hostile"})
+}
 
 // patience is how long anything may take on a busy machine.
 const patience = 2 * time.Minute
@@ -156,12 +158,21 @@ func (w *world) begin(dir string, args ...string) *server {
 func (w *world) serve(dir string, args ...string) *server {
 	w.t.Helper()
 	s := w.begin(dir, args...)
-	s.ready(dir)
+	s.ready()
 	return s
 }
 
-// ready waits until clients can connect, and leads the profiles to the server.
-func (s *server) ready(dir string) {
+// ready waits until clients can connect.
+func (s *server) ready() {
+	s.w.t.Helper()
+	if !s.serves() {
+		s.w.t.Fatalf("the server ended:\n%s", s.w.text())
+	}
+}
+
+// serves waits until clients can connect, to whom it leads the profiles, or until the
+// server has ended.
+func (s *server) serves() bool {
 	s.w.t.Helper()
 	select {
 	case address := <-s.said:
@@ -170,10 +181,12 @@ func (s *server) ready(dir string) {
 				s.w.motte("--quiet", "profile", "set", profile, "--address", address)
 			}
 		}
+		return true
 	case <-s.done:
-		s.w.t.Fatalf("the server of %s ended:\n%s", dir, s.w.text())
+		return false
 	case <-time.After(patience):
-		s.w.t.Fatalf("the server of %s is not ready:\n%s", dir, s.w.text())
+		s.w.t.Fatalf("the server neither serves nor ends:\n%s", s.w.text())
+		return false
 	}
 }
 
@@ -181,15 +194,11 @@ func (s *server) ready(dir string) {
 func (w *world) refuses(dir string, args ...string) {
 	w.t.Helper()
 	s := w.begin(dir, args...)
-	select {
-	case <-s.done:
-		if s.cmd.ProcessState.ExitCode() == 0 {
-			w.t.Fatalf("the server of %s ended in order:\n%s", dir, w.text())
-		}
-	case address := <-s.said:
-		w.t.Fatalf("the store in %s is served, on %s:\n%s", dir, address, w.text())
-	case <-time.After(patience):
-		w.t.Fatalf("the server of %s neither serves nor ends:\n%s", dir, w.text())
+	if s.serves() {
+		w.t.Fatalf("the store in %s is served:\n%s", dir, w.text())
+	}
+	if s.cmd.ProcessState.ExitCode() == 0 {
+		w.t.Fatalf("the server of %s ended in order:\n%s", dir, w.text())
 	}
 }
 
