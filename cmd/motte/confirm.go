@@ -4,10 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 var errNotConfirmed = errors.New("not confirmed: nothing was changed")
@@ -22,7 +19,7 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 		return usage("this can't be undone, and there is no terminal to ask at: --yes is missing")
 	}
 	a.say("%s\nType yes to go on: ", question)
-	if err := a.awaitLine(ctx); err != nil {
+	if err := awaitInput(ctx, a.stdin); err != nil {
 		return err
 	}
 	line, err := bufio.NewReader(a.stdin).ReadString('\n')
@@ -30,19 +27,4 @@ func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 		return errNotConfirmed
 	}
 	return nil
-}
-
-// awaitLine waits until a line was typed or the context ends: a read of a
-// terminal can't be interrupted.
-func (a *app) awaitLine(ctx context.Context) error {
-	for ctx.Err() == nil { // looked at now and then
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(a.stdin.Fd()), Events: unix.POLLIN}}, int(lookEvery.Milliseconds()))
-		if err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("wait for an answer: %w", err)
-		}
-		if n > 0 {
-			return nil
-		}
-	}
-	return ctx.Err()
 }

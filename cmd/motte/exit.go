@@ -26,6 +26,7 @@ const (
 	exitWentBack     = 8
 	exitDamaged      = 9
 	exitQuota        = 10
+	exitLeftOut      = 11
 	exitRefused      = 12
 	exitUsage        = 64
 )
@@ -41,6 +42,11 @@ func usage(format string, args ...any) error { return usageError{fmt.Sprintf(for
 type connectionError struct{ error }
 
 func (e connectionError) Unwrap() error { return e.error }
+
+// leftOutError is an import or export that left out what can't be taken, and did the rest.
+type leftOutError struct{ text string }
+
+func (e leftOutError) Error() string { return e.text }
 
 // hostError is an error of a server that is run here: what it can't reach is not
 // the server of a profile.
@@ -64,6 +70,7 @@ func exitCode(err error) int {
 	var refused *client.Error
 	var here hostError
 	var broken damageError
+	var left leftOutError
 	switch {
 	case errors.As(err, &wrong):
 		return exitUsage
@@ -73,6 +80,8 @@ func exitCode(err error) int {
 		return exitRefused
 	case errors.As(err, &broken):
 		return exitDamaged
+	case errors.As(err, &left):
+		return exitLeftOut
 	case errors.As(err, &here):
 		return exitError
 	case errors.As(err, &refused):
@@ -158,6 +167,7 @@ type failure struct {
 	Error string `json:"error"`
 	Code  string `json:"code"`
 	Exit  int    `json:"exit"`
+	Line  int    `json:"line,omitempty"` // of an import
 	// Missing lists objects that are not in an answer; Count says how many there are.
 	Missing []missingView `json:"missing,omitempty"`
 	Count   int           `json:"missing_count,omitempty"`
@@ -172,6 +182,10 @@ type missingView struct {
 // newFailure describes an error to a program.
 func newFailure(err error) failure {
 	f := failure{Error: err.Error(), Code: codeName(err), Exit: exitCode(err)}
+	var at lineError
+	if errors.As(err, &at) {
+		f.Line = at.line
+	}
 	var missing *client.MissingError
 	if errors.As(err, &missing) {
 		f.Count = missing.Count
@@ -199,6 +213,8 @@ func codeName(err error) string {
 		return "refused"
 	case exitDamaged:
 		return client.CodeName(wire.Damaged)
+	case exitLeftOut:
+		return "left-out"
 	}
 	return "error"
 }

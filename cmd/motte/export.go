@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
+	"motte/sdk/go/ijson"
 )
 
 func (a *app) export() *cobra.Command {
@@ -19,8 +20,9 @@ func (a *app) export() *cobra.Command {
 		Use:   "export COLLECTION",
 		Short: "Print every object of a collection that you may read, one on a line",
 		Long: `Print every object of a collection that you may read, each as JSON on one line, in no
-particular order. Objects that are not JSON are left out and make it fail at the end;
-so do objects that are damaged, which are named.
+particular order. Objects that are not JSON, or ambiguous JSON such as a member given
+twice, are left out and make it fail at the end with the exit code 11; objects that are
+damaged are named, and make it fail as well.
 
 With --envelope nothing is left out: each line is {"name":…,"id":…,"base64":…}, and
 'motte import --envelope' takes names and contents back, byte for byte. Attributes
@@ -45,7 +47,7 @@ given beside an object can't be read, and so are not exported.`,
 		case err != nil:
 			return fmt.Errorf("collection %s: after %s: %w", args[0], plural(n, "object"), err)
 		case left > 0:
-			return fmt.Errorf("left out what is not JSON, %s: use --envelope", plural(left, "object"))
+			return leftOutError{fmt.Sprintf("left out what is not JSON, or ambiguous, %s: use --envelope", plural(left, "object"))}
 		}
 		return nil
 	})
@@ -65,10 +67,11 @@ func (a *app) exportTo(ctx context.Context, c *client.Client, collection string,
 		line.Reset()
 		if wrap {
 			err = encode(&line, envelope(o))
-		} else if json.Compact(&line, o.Data) != nil {
-			left++
+		} else if ijson.Check(o.Data) != nil {
+			left++ // an import would refuse it
 			continue
 		} else {
+			err = json.Compact(&line, o.Data)
 			line.WriteByte('\n')
 		}
 		if err == nil {

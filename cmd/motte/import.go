@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -11,48 +15,111 @@ import (
 	"motte/client"
 )
 
+// importing is an import as the command line asks for it.
+type importing struct {
+	importer
+	file string // to import
+	list string // file that gets the lines that are not indexed, or ""
+}
+
 func (a *app) importLines() *cobra.Command {
-	var how parsing
-	var keepGoing bool
+	var x importing
 	cmd := a.leaf(&cobra.Command{
 		Use:   "import COLLECTION FILE",
 		Short: "Store every line of a JSON lines file as an object",
 		Long: `Store every line of a file, or with - of standard input, as an object: the line's
-exact bytes, which must be JSON. Empty lines are left out.
+bytes without its end, which must be JSON. Empty lines are left out. JSON in which a
+member is given twice, or a character can't be told, is refused: other readers would
+understand it differently.
 
-With --name-field each object is named by a member of its own, a string or a number,
-and takes the place of the one that had the name: importing a file twice then does no
-harm. Lines are sent in batches, each of which is stored whole or not at all.
+With --name-field each object is named by a member of its own, a string or a whole
+number, and takes the place of the one that had the name: importing a file twice then
+does no harm. How many objects were replaced is told. With --if-absent a line whose
+name is in use is refused instead.
 
-A line that can't be imported ends the import with its number; what was sent before
-is stored. With --keep-going such lines are reported and left out.`,
+A line that can't be imported ends the import with its number. What was sent before is
+stored, and the next line to begin with, --from-line, is told; so it is after Ctrl-C.
+With --keep-going such lines are reported and left out, and the exit code is 11.`,
 		Example: `  motte import people people.jsonl --name-field id
+  motte import people people.jsonl --name-field id --keep-going --not-indexed odd.jsonl
   gunzip < photos.jsonl.gz | motte import photos - --envelope`,
 	}, func(ctx context.Context, args []string) error {
-		if how.envelope && how.nameField != "" {
+		x.collection, x.file = args[0], args[1]
+		switch {
+		case x.parsing.envelope && x.parsing.nameField != "":
 			return usage("--name-field and --envelope exclude each other: an envelope has the name")
+		case x.ifAbsent && !x.parsing.envelope && x.parsing.nameField == "":
+			return usage("--if-absent is about names: --name-field or --envelope is missing")
+		case x.from < 1:
+			return usage("--from-line must be 1 or more")
 		}
-		f, err := a.open(args[1])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		c, err := a.connect(ctx)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		i := &importer{client: c, collection: args[0], parsing: how, bar: a.importBar(f)}
-		if keepGoing {
-			i.broken = func(err error) { a.tell(args[1], err) }
-		}
-		return a.runImport(ctx, i, f)
+		return a.importFile(ctx, &x)
 	})
 	f := cmd.Flags()
-	f.StringVar(&how.nameField, "name-field", "", "`MEMBER` that names the object")
-	f.BoolVar(&how.envelope, "envelope", false, `take lines as 'motte export --envelope' writes them`)
-	f.BoolVar(&keepGoing, "keep-going", false, "leave out lines that can't be imported, and fail at the end")
+	f.StringVar(&x.parsing.nameField, "name-field", "", "`MEMBER` that names the object")
+	f.BoolVar(&x.parsing.envelope, "envelope", false, `take lines as 'motte export --envelope' writes them`)
+	f.BoolVar(&x.ifAbsent, "if-absent", false, "refuse a line whose name is in use")
+	f.BoolVar(&x.keepGoing, "keep-going", false, "leave out lines that can't be imported, and fail at the end")
+	f.IntVar(&x.from, "from-line", 1, "begin with line `N`")
+	f.StringVar(&x.list, "not-indexed", "", "new `FILE` that lists the lines that an index does not take")
 	return cmd
+}
+
+func (a *app) importFile(ctx context.Context, x *importing) error {
+	f, err := a.openInput(x.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if x.client, err = a.connect(ctx); err != nil {
+		return err
+	}
+	defer x.client.Close()
+	before, err := a.mayImport(ctx, x)
+	if err != nil {
+		return err
+	}
+	x.notIndexed = func(item) error { return nil }
+	if x.list != "" {
+		// One that is there is not replaced: it may be the file that is imported.
+		list, err := os.OpenFile(x.list, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fmt.Errorf("make the list of lines that are not indexed: %w", err)
+		}
+		defer list.Close()
+		x.notIndexed = func(it item) error { return encode(list, newListed(it)) }
+	}
+	x.bar = a.importBar(f)
+	x.refused = func(err error) { a.tell(x.file, err) }
+	failed := x.run(ctx, func(ctx context.Context) io.Reader { return input{ctx, f} })
+	_ = x.bar.Finish() // only shown
+	return a.summarize(ctx, x, before, failed)
+}
+
+// mayImport returns how many inputs each index has refused, or why nothing can be imported.
+func (a *app) mayImport(ctx context.Context, x *importing) (before map[string]uint64, err error) {
+	v, err := look(ctx, x.client)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.only(x.collection); err != nil {
+		return nil, err
+	}
+	for _, k := range v.Collections {
+		if k.Collection == x.collection && !slices.Contains(k.Rights, "write") { // or each line would be refused
+			return nil, fmt.Errorf("collection %s: %w", x.collection, client.ErrDenied)
+		}
+	}
+	return refusedInputs(v), nil
+}
+
+// refusedInputs says how many inputs each index of a view has refused.
+func refusedInputs(v *view) map[string]uint64 {
+	counts := make(map[string]uint64)
+	for _, x := range v.Indexes {
+		counts[x.Index] = x.Refused
+	}
+	return counts
 }
 
 // importBar shows the bytes read, of those of the file if it is one.
@@ -64,71 +131,99 @@ func (a *app) importBar(f *os.File) *progressbar.ProgressBar {
 	return a.bar(total, "importing", progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true))
 }
 
-// importView is what an import came to, for programs.
-type importView struct {
-	Imported int64             `json:"imported"`
-	LeftOut  int64             `json:"left_out"`
-	Refused  map[string]uint64 `json:"not_indexed"` // objects, by index
+// listed is a stored line that an index does not take, as --not-indexed lists it.
+type listed struct {
+	Line       int    `json:"line"`
+	ID         string `json:"id"`
+	Name       string `json:"name,omitempty"`
+	NameBase64 []byte `json:"name_base64,omitempty"`
 }
 
-func (a *app) runImport(ctx context.Context, i *importer, f *os.File) error {
-	before, err := refusals(ctx, i.client, i.collection)
-	if err != nil {
-		return err
+func newListed(it item) listed {
+	x := listed{Line: it.line, ID: identifier(it.result.Identity)}
+	if utf8.ValidString(it.name) {
+		x.Name = it.name
+	} else {
+		x.NameBase64 = []byte(it.name)
 	}
-	failed := i.run(ctx, f)
-	i.bar.Finish()
-	v := importView{Imported: i.stored.Load(), LeftOut: i.leftOut, Refused: map[string]uint64{}}
+	return x
+}
+
+// importView is what an import came to, for programs.
+type importView struct {
+	Imported   int               `json:"imported"`
+	Replaced   int               `json:"replaced"` // of them: took the place of objects that had their names
+	LeftOut    int               `json:"left_out"`
+	Refused    map[string]uint64 `json:"not_indexed"`         // objects, by index
+	NotIndexed int               `json:"not_indexed_lines"`   // lines of them that the server told
+	NextLine   int               `json:"next_line,omitempty"` // to go on with, if the import ended early
+}
+
+// summarize tells what an import came to, also if it failed.
+func (a *app) summarize(ctx context.Context, x *importing, before map[string]uint64, failed error) error {
+	v := importView{Imported: x.stored, Replaced: x.replaced, LeftOut: x.leftOut, NotIndexed: x.unindexed}
+	v.Refused = a.refusals(ctx, x, before)
 	if failed != nil {
-		return fmt.Errorf("collection %s: imported %s, then: %w", i.collection, plural(v.Imported, "object"), failed)
-	}
-	if i.notIndexed.Load() {
-		if v.Refused, err = a.tellRefusals(ctx, i, before); err != nil {
-			return err
+		v.NextLine = x.through + 1
+		if a.json {
+			if err := a.emit(v); err != nil {
+				return errors.Join(failed, err)
+			}
 		}
+		return fmt.Errorf("collection %s: imported %s, then: %w%s", x.collection, x.objects(), failed, x.rest())
 	}
-	if err := a.done(v, "Imported %s.", plural(v.Imported, "object")); err != nil {
+	if err := a.done(v, "Imported %s.", x.objects()); err != nil {
 		return err
 	}
-	if i.leftOut > 0 {
-		return fmt.Errorf("left out %s", plural(i.leftOut, "line"))
+	if x.leftOut > 0 {
+		return leftOutError{fmt.Sprintf("left out %s; all others are stored", plural(x.leftOut, "line"))}
 	}
 	return nil
 }
 
-// tellRefusals tells how many inputs each index refused since before.
-func (a *app) tellRefusals(ctx context.Context, i *importer, before map[string]uint64) (map[string]uint64, error) {
-	after, err := refusals(ctx, i.client, i.collection)
-	if err != nil {
-		return nil, err
+// objects says how many objects are stored, and what they replaced.
+func (x *importing) objects() string {
+	text := plural(x.stored, "object")
+	if x.replaced > 0 {
+		text += fmt.Sprintf(", %d of them in the place of others with their names", x.replaced)
 	}
-	refused := make(map[string]uint64)
-	for index, n := range after {
-		if n > before[index] {
-			refused[index] = n - before[index]
-			a.note("Index %s does not take the input of %s, stored all the same.", index, plural(refused[index], "object"))
-		}
-	}
-	if len(refused) == 0 {
-		a.note("Some objects are stored, but an index does not take their input.")
-	}
-	return refused, nil
+	return text
 }
 
-// refusals says how many inputs each index of a collection has refused. An
-// answer to a batch tells only that there was one; the difference of two counts
-// is exact unless others write too.
-func refusals(ctx context.Context, c *client.Client, collection string) (map[string]uint64, error) {
-	v, err := look(ctx, c)
-	if err != nil {
-		return nil, err
+// rest says how to go on behind what is done.
+func (x *importing) rest() string {
+	text := ""
+	if x.leftOut > 0 {
+		text = fmt.Sprintf(" (%s left out)", plural(x.leftOut, "line"))
 	}
-	if err := v.only(collection); err != nil {
-		return nil, err
+	text += fmt.Sprintf(". Go on with: --from-line %d", x.through+1)
+	if x.beyond > 0 {
+		text += fmt.Sprintf(" (of the lines from there on, %d are stored already)", x.beyond)
 	}
-	counts := make(map[string]uint64)
-	for _, x := range v.Indexes {
-		counts[x.Index] = x.Refused
+	return text
+}
+
+// refusals returns how many inputs each index refused since before, and tells of them. The
+// server tells of a line only if a leak budget covers it; a difference of two counts is of
+// all, and exact unless others write too.
+func (a *app) refusals(ctx context.Context, x *importing, before map[string]uint64) map[string]uint64 {
+	since := make(map[string]uint64)
+	if len(before) == 0 { // no index
+		return since
 	}
-	return counts, nil
+	if v, err := look(ctx, x.client); err == nil && v.only(x.collection) == nil {
+		for index, n := range refusedInputs(v) {
+			if n > before[index] {
+				since[index] = n - before[index]
+				a.note("Index %s does not take the input of %s, stored all the same.", index, plural(since[index], "object"))
+			}
+		}
+	}
+	if len(since) == 0 && x.unindexed > 0 {
+		a.note("%s stored, but an index does not take the input.", plural(x.unindexed, "object"))
+	}
+	if x.list == "" && x.unindexed > 0 {
+		a.note("--not-indexed FILE lists such lines.")
+	}
+	return since
 }

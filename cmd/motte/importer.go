@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -24,83 +22,167 @@ const (
 	inFlight   = 4       // batches
 	opOverhead = 64      // bytes at most that an operation adds to its name and object
 	retryEvery = 200 * time.Millisecond
-	retryFor   = time.Minute // while the server is overloaded
+	retryFor   = time.Minute      // while the server is overloaded
+	graceTime  = 10 * time.Second // for what is in flight at an interrupt
 )
 
 // importer sends lines in batches, several in flight.
 //
-// Invariant: two batches that write the same name are never in flight together,
-// so that the last line with a name is the one that stays.
+// Invariants:
+//
+//  1. Two batches that write the same name are never in flight together, so that the
+//     last line with a name is the one that stays.
+//  2. What became of the lines is told in their order.
+//  3. If an import ends early, what was sent before is waited for. So all lines up to
+//     one are done, and none behind it, unless the server failed.
 type importer struct {
 	client     *client.Client
 	collection string
 	parsing    parsing
+	ifAbsent   bool // a name that is in use is refused
+	keepGoing  bool // a refused line does not end the import
+	from       int  // the first line that is imported
 	bar        *progressbar.ProgressBar
-	broken     func(error) // if not nil: told of lines that are left out
+	refused    func(error)      // told of each line that is left out
+	notIndexed func(item) error // told of each line that an index does not take
 
-	leftOut    int64
-	stored     atomic.Int64
-	notIndexed atomic.Bool
+	first [byNumber + 1]int // line with a name of that kind, by naming
 
 	mu    sync.Mutex
 	names map[string]bool // in flight
+
+	tally // belongs to collect
 }
 
-// load is one batch, and the lines that it came from.
+// tally is what became of the lines.
+type tally struct {
+	stored, replaced, leftOut, unindexed int
+
+	through int   // all lines up to this one are done
+	beyond  int   // objects of lines behind it that are stored
+	refusal error // of the first line that was left out
+	failure error // for which nothing was stored of a batch
+}
+
+// item is a line that is to become an object.
+type item struct {
+	line   int
+	name   string
+	data   []byte
+	err    error // why it is left out
+	stored bool
+	result client.Result
+}
+
+// load is what is sent together.
 type load struct {
-	batch       client.Batch
-	alone       []byte // an object that fits no batch, instead of one
-	names       []string
-	first, last int
-	read        int64 // bytes
+	items []item
+	size  int           // bytes of the items as they are sent
+	last  int           // line that was read for it
+	read  int64         // bytes of the input
+	done  chan struct{} // closed when it was sent, or was not to be
+	err   error         // then: why it is not whole
 }
 
-// run sends all lines, and returns when they are stored or something failed.
-func (i *importer) run(ctx context.Context, r io.Reader) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// lineError is what is wrong with a line.
+type lineError struct {
+	line int
+	err  error
+}
+
+func (e lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
+
+func (e lineError) Unwrap() error { return e.err }
+
+// errInterrupted says that somebody ended the import.
+var errInterrupted = errors.New("interrupted")
+
+// errEnough ends the reading of lines: collect knows why.
+var errEnough = errors.New("no more lines are wanted")
+
+// run sends all lines of an input, and returns when they are done or something failed.
+// open makes a reader whose reads end with a context.
+func (i *importer) run(ctx context.Context, open func(context.Context) io.Reader) error {
+	i.through = i.from - 1
+	reading, enough := context.WithCancelCause(ctx)
+	defer enough(nil)
+	sending, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(graceTime):
+			abandon()
+		case <-sending.Done():
+		}
+	})()
+
+	sent := make(chan *load, inFlight)
+	var all sync.WaitGroup
+	all.Go(func() {
+		for l := range sent {
+			<-l.done
+			if i.collect(l); i.failure != nil || i.refusal != nil && !i.keepGoing {
+				enough(errEnough)
+			}
+		}
+	})
+	err := i.send(reading, sending, open(reading), sent)
+	close(sent)
+	all.Wait()
+	switch {
+	case i.failure != nil:
+		return i.failure
+	case i.refusal != nil && !i.keepGoing:
+		return i.refusal
+	case err != nil && ctx.Err() != nil:
+		return errInterrupted
+	}
+	return err
+}
+
+// send reads lines and sends them, and returns when all that was sent is done.
+func (i *importer) send(reading, sending context.Context, r io.Reader, sent chan<- *load) error {
 	slots := make(chan struct{}, inFlight)
 	var all sync.WaitGroup
-	err := i.read(r, func(l *load) error {
+	defer all.Wait()
+	return i.read(newLines(r, i.parsing.maxLine()), func(l *load) error {
 		if !i.claim(l) {
 			all.Wait()
 			i.claim(l)
 		}
 		select {
 		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-reading.Done():
+			return context.Cause(reading)
 		}
+		l.done = make(chan struct{})
 		all.Go(func() {
-			if err := i.send(ctx, l); err != nil {
-				cancel(err) // the first one counts
-			}
+			l.err = i.store(reading, sending, l.pending())
 			i.release(l)
+			close(l.done)
 			<-slots
 		})
-		return nil
+		sent <- l
+		return context.Cause(reading)
 	})
-	all.Wait()
-	if cause := context.Cause(ctx); cause != nil {
-		return cause
-	}
-	return err
 }
 
 // claim notes the names of a load as in flight, unless one of them is already.
 func (i *importer) claim(l *load) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for _, n := range l.names {
-		if i.names[n] {
+	for k := range l.items {
+		if i.names[l.items[k].name] {
 			return false
 		}
 	}
 	if i.names == nil {
 		i.names = make(map[string]bool)
 	}
-	for _, n := range l.names {
-		i.names[n] = true
+	for k := range l.items {
+		if n := l.items[k].name; n != "" {
+			i.names[n] = true
+		}
 	}
 	return true
 }
@@ -108,111 +190,226 @@ func (i *importer) claim(l *load) bool {
 func (i *importer) release(l *load) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for _, n := range l.names {
-		delete(i.names, n)
+	for k := range l.items {
+		delete(i.names, l.items[k].name)
+		l.items[k].data = nil // not needed any more
 	}
-	_ = i.bar.Add64(l.read) // only shown
 }
 
-// read makes loads of lines. A line that can't be imported ends it, or is left
-// out; those before it are sent.
-func (i *importer) read(r io.Reader, send func(*load) error) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, i.parsing.maxLine()+2)
-	lines.Split(splitLines)
+// read makes loads of lines. A line that can't be imported ends it, or is an item of
+// its load; the lines before it are sent.
+func (i *importer) read(lines *lines, send func(*load) error) error {
 	l := &load{}
 	flush := func() error {
 		full := l
 		l = &load{}
-		if full.first == 0 {
+		if full.last == 0 {
 			return nil
 		}
 		return send(full)
 	}
-	n := 0
-	for lines.Scan() {
-		n++
-		name, data, err := i.parsing.line(lines.Bytes())
-		if err != nil {
-			err = fmt.Errorf("line %d: %w", n, err)
-			if i.broken == nil {
-				return errors.Join(flush(), err)
-			}
-			i.broken(err)
-			i.leftOut++
+	for before := int64(0); ; before = lines.read {
+		text, err := lines.next()
+		var long longLineError
+		switch {
+		case errors.Is(err, io.EOF):
+			return flush()
+		case errors.Is(err, errEnough), errors.Is(err, context.Canceled):
+			return err
+		case err != nil && !errors.As(err, &long):
+			return errors.Join(flush(), fmt.Errorf("behind line %d: %w", lines.number, err))
+		case lines.number < i.from:
+			_ = i.bar.Add64(lines.read - before) // only shown
 			continue
 		}
-		if data == nil {
-			continue
+		it := item{line: lines.number, err: err}
+		if err == nil {
+			i.parse(&it, text)
 		}
-		if len(name)+len(data)+opOverhead > wire.MaxObject-l.batch.Size() {
+		if it.err != nil && !i.keepGoing {
+			return errors.Join(flush(), lineError{it.line, it.err})
+		}
+		n := len(it.name) + len(it.data) + opOverhead
+		if len(l.items) > 0 && l.size+n > wire.MaxObject {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		l.add(n, name, data)
-		if l.read += int64(len(lines.Bytes())) + 1; l.alone != nil || l.batch.Len() == batchLines || l.batch.Size() >= batchBytes {
+		l.last, l.read = it.line, l.read+lines.read-before
+		if it.data == nil && it.err == nil {
+			continue // an empty line
+		}
+		l.items, l.size = append(l.items, it), l.size+n
+		if len(l.items) == batchLines || l.size >= batchBytes {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
 	}
-	err := lines.Err()
-	if errors.Is(err, bufio.ErrTooLong) {
-		err = fmt.Errorf("line %d: %w", n+1, client.ErrTooLarge)
-	}
-	return errors.Join(flush(), err)
 }
 
-// add adds a line, whose bytes are not kept.
-func (l *load) add(line int, name string, data []byte) {
-	if l.first == 0 {
-		l.first = line
-	}
-	l.last = line
-	var options []client.PutOption
-	if name != "" {
-		options = append(options, client.Name(name))
-		l.names = append(l.names, name)
-	}
-	if len(name)+len(data)+opOverhead > wire.MaxObject {
-		l.alone = bytes.Clone(data)
+// parse fills in what a line holds, or why it can't be imported.
+func (i *importer) parse(it *item, text []byte) {
+	name, kind, data, err := i.parsing.line(text)
+	if err != nil {
+		it.err = err
 		return
 	}
-	l.batch.Put(data, options...)
+	it.name, it.data = name, bytes.Clone(data)
+	other := map[naming]naming{byString: byNumber, byNumber: byString}[kind]
+	if line := i.first[other]; other != unnamed && line > 0 {
+		names := map[naming]string{byString: "a string", byNumber: "a number"}
+		it.err = fmt.Errorf("the member %q is %s, and %s on line %d: the string \"1\" and the number 1 would be one name",
+			i.parsing.nameField, names[kind], names[other], line)
+		return
+	}
+	if i.first[kind] == 0 {
+		i.first[kind] = it.line
+	}
 }
 
-// send stores a load. As long as the server is overloaded it tries again:
-// nothing was changed then.
-func (i *importer) send(ctx context.Context, l *load) error {
-	for began := time.Now(); ; {
-		results, err := i.store(ctx, l)
-		if err == nil {
-			i.stored.Add(int64(len(results)))
-			if results[0].NotIndexed {
-				i.notIndexed.Store(true)
-			}
-			return nil
+// pending lists the items that are to be stored.
+func (l *load) pending() (list []*item) {
+	for k := range l.items {
+		if l.items[k].err == nil {
+			list = append(list, &l.items[k])
 		}
-		if !client.Temporary(err) || time.Since(began) > retryFor {
-			return fmt.Errorf("lines %d to %d: %w", l.first, l.last, err)
+	}
+	return list
+}
+
+// store stores items. If the Core refuses them together, it stores each half alone: so
+// only the lines are left out that the Core refuses alone.
+func (i *importer) store(reading, sending context.Context, items []*item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	results, err := i.try(reading, sending, items)
+	switch {
+	case err == nil:
+		for k, it := range items {
+			it.result, it.stored = results[k], true
+		}
+		return nil
+	case len(items) == 1 && aboutLine(err):
+		items[0].err = err
+		return nil
+	case len(items) == 1:
+		return lineError{items[0].line, err}
+	case !aboutLine(err) && !errors.Is(err, client.ErrQuota): // of a quota some may be left
+		return fmt.Errorf("lines %d to %d: %w", items[0].line, items[len(items)-1].line, err)
+	}
+	half := len(items) / 2
+	if err := i.store(reading, sending, items[:half]); err != nil {
+		return err
+	}
+	return i.store(reading, sending, items[half:])
+}
+
+// aboutLine reports whether the Core refused a write for its own sake: others may be
+// stored.
+func aboutLine(err error) bool {
+	for _, refusal := range []error{client.ErrDenied, client.ErrPreconditionFailed, client.ErrTooLarge, client.ErrInvalidRequest} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
+// try sends items once. As long as the server is overloaded it tries again: nothing was
+// changed then.
+func (i *importer) try(reading, sending context.Context, items []*item) ([]client.Result, error) {
+	for began := time.Now(); ; {
+		results, err := i.put(sending, items)
+		if err == nil || !client.Temporary(err) || time.Since(began) > retryFor {
+			if sending.Err() != nil {
+				err = errInterrupted
+			}
+			return results, err
 		}
 		select {
 		case <-time.After(retryEvery):
-		case <-ctx.Done():
-			return ctx.Err()
+		case <-reading.Done():
+			return nil, err
 		}
 	}
 }
 
-func (i *importer) store(ctx context.Context, l *load) ([]client.Result, error) {
-	if l.alone == nil {
-		return i.client.PutBatch(ctx, i.collection, &l.batch)
+// put stores items with one request.
+func (i *importer) put(ctx context.Context, items []*item) ([]client.Result, error) {
+	if len(items) == 1 { // which may not fit a batch
+		r, err := i.client.Put(ctx, i.collection, items[0].data, i.options(items[0])...)
+		return []client.Result{r}, err
 	}
-	var options []client.PutOption
-	for _, n := range l.names {
-		options = append(options, client.Name(n))
+	var b client.Batch
+	for _, it := range items {
+		b.Put(it.data, i.options(it)...)
 	}
-	r, err := i.client.Put(ctx, i.collection, l.alone, options...)
-	return []client.Result{r}, err
+	return i.client.PutBatch(ctx, i.collection, &b)
+}
+
+func (i *importer) options(it *item) (list []client.PutOption) {
+	if it.name == "" {
+		return nil
+	}
+	list = append(list, client.Name(it.name))
+	if i.ifAbsent {
+		list = append(list, client.IfAbsent())
+	}
+	return list
+}
+
+// collect adds up what became of the lines of a load, and tells of those that were left
+// out or are not indexed. Loads come in the order of their lines.
+func (i *importer) collect(l *load) {
+	failed := i.failure != nil
+	for k := range l.items {
+		it := &l.items[k]
+		if it.err != nil {
+			i.leaveOut(lineError{it.line, it.err})
+		}
+		if it.stored {
+			i.count(it)
+		}
+		switch done := it.stored || it.err != nil; {
+		case !done && i.failure == nil:
+			i.through, i.failure = it.line-1, l.err
+		case it.stored && i.failure != nil:
+			i.beyond++
+		}
+	}
+	if !failed && i.failure == nil {
+		i.through = l.last
+	}
+	i.bar.Describe(fmt.Sprintf("importing, line %d", l.last))
+	_ = i.bar.Add64(l.read) // only shown
+}
+
+// leaveOut notes a line that was left out. The first one is what the import fails with,
+// unless it keeps going.
+func (i *importer) leaveOut(err lineError) {
+	i.leftOut++
+	first := i.refusal == nil
+	if first {
+		i.refusal = err
+	}
+	if !first || i.keepGoing {
+		i.refused(err)
+	}
+}
+
+// count adds a stored object.
+func (i *importer) count(it *item) {
+	i.stored++
+	if it.result.Replaced {
+		i.replaced++
+	}
+	if !it.result.NotIndexed {
+		return
+	}
+	i.unindexed++
+	if err := i.notIndexed(*it); err != nil && i.failure == nil {
+		i.through, i.failure = it.line, err
+	}
 }

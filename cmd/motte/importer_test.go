@@ -2,8 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -13,14 +17,29 @@ import (
 )
 
 // loads returns what an import would send.
-func loads(t *testing.T, p parsing, text []byte) (list []*load, err error) {
+func loads(t *testing.T, i *importer, text io.Reader) (list []*load, err error) {
 	t.Helper()
-	i := &importer{parsing: p}
-	err = i.read(bytes.NewReader(text), func(l *load) error {
+	i.bar = (&app{quiet: true}).bar(-1, "")
+	i.from = max(1, i.from)
+	err = i.read(newLines(text, i.parsing.maxLine()), func(l *load) error {
 		list = append(list, l)
 		return nil
 	})
 	return list, err
+}
+
+// stored lists the numbers of the lines that would be stored, and those refused.
+func outcomes(list []*load) (stored, refused []int) {
+	for _, l := range list {
+		for _, it := range l.items {
+			if it.err != nil {
+				refused = append(refused, it.line)
+			} else {
+				stored = append(stored, it.line)
+			}
+		}
+	}
+	return stored, refused
 }
 
 func TestLinesFillBatches(t *testing.T) {
@@ -28,19 +47,20 @@ func TestLinesFillBatches(t *testing.T) {
 	for i := range 2*batchLines + 1 {
 		fmt.Fprintf(&text, "{\"id\":%d}\n", i)
 	}
-	list, err := loads(t, parsing{nameField: "id"}, text.Bytes())
+	length := text.Len()
+	list, err := loads(t, &importer{parsing: parsing{nameField: "id"}}, &text)
 	if err != nil || len(list) != 3 {
 		t.Fatalf("%d batches, %v; want 3", len(list), err)
 	}
 	read := int64(0)
 	for i, l := range list {
 		read += l.read
-		if l.first != i*batchLines+1 || l.last != min((i+1)*batchLines, 2*batchLines+1) || l.batch.Len() != l.last-l.first+1 || len(l.names) != l.batch.Len() {
-			t.Errorf("batch %d: lines %d to %d, %d operations, %d names", i, l.first, l.last, l.batch.Len(), len(l.names))
+		if first := l.items[0].line; first != i*batchLines+1 || l.last != min((i+1)*batchLines, 2*batchLines+1) || len(l.items) != l.last-first+1 {
+			t.Errorf("batch %d: lines %d to %d, %d items", i, first, l.last, len(l.items))
 		}
 	}
-	if read != int64(text.Len()) {
-		t.Errorf("%d bytes are accounted for; want %d", read, text.Len())
+	if read != int64(length) {
+		t.Errorf("%d bytes are accounted for; want %d", read, length)
 	}
 }
 
@@ -48,73 +68,187 @@ func TestLinesFillBatches(t *testing.T) {
 func TestBatchesKeepWithinTheLimit(t *testing.T) {
 	line := func(n int) []byte { return append(append([]byte{'"'}, bytes.Repeat([]byte("x"), n-2)...), '"', '\n') }
 	text := slices.Concat(line(100), line(wire.MaxObject-200), line(wire.MaxObject-opOverhead), line(wire.MaxObject), line(100))
-	list, err := loads(t, parsing{}, text)
+	list, err := loads(t, &importer{}, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	objects := 0
 	for _, l := range list {
-		objects += l.batch.Len()
-		if l.alone != nil {
-			objects++
+		objects += len(l.items)
+		if len(l.items) == 1 { // sent by a PUT
+			continue
 		}
-		if l.batch.Size() > wire.MaxObject || len(l.alone) > wire.MaxObject {
-			t.Errorf("lines %d to %d make %d and %d bytes", l.first, l.last, l.batch.Size(), len(l.alone))
+		var b client.Batch
+		for _, it := range l.items {
+			b.Put(it.data)
+		}
+		if b.Size() > wire.MaxObject {
+			t.Errorf("the lines up to %d make %d bytes", l.last, b.Size())
 		}
 	}
 	if objects != 5 {
 		t.Errorf("%d objects; want 5", objects)
 	}
-	_, err = loads(t, parsing{}, line(wire.MaxObject+1))
+	_, err = loads(t, &importer{}, bytes.NewReader(line(wire.MaxObject+1)))
 	if !errors.Is(err, client.ErrTooLarge) || !strings.Contains(err.Error(), "line 1:") {
 		t.Errorf("a line over the limit: %v", err)
 	}
 }
 
+// endless is a reader of n zero bytes.
+type endless struct{ n int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := int(min(e.n, int64(len(p))))
+	clear(p[:n])
+	if e.n -= int64(n); n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// TestALongLineIsSkipped in memory that is bounded by the longest line that may be.
+func TestALongLineIsSkipped(t *testing.T) {
+	text := io.MultiReader(strings.NewReader("1\n\""), &endless{n: 512 << 20}, strings.NewReader("\"\n3\n"))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	list, err := loads(t, &importer{keepGoing: true}, text)
+	runtime.ReadMemStats(&after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, refused := outcomes(list)
+	if !slices.Equal(stored, []int{1, 3}) || !slices.Equal(refused, []int{2}) {
+		t.Errorf("stored are lines %v, refused are %v; want 1 and 3, and 2", stored, refused)
+	}
+	if taken := after.TotalAlloc - before.TotalAlloc; taken > 128<<20 {
+		t.Errorf("a line of 512 MiB takes %s", size(taken))
+	}
+}
+
+// TestLinesEndAsTextDoes: an object does not depend on the system that made the file.
+func TestLinesEndAsTextDoes(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":                               nil,
+		"\n":                             nil,
+		"1":                              {"1"},
+		"1\n2":                           {"1", "2"},
+		"1\r\n2\r\n":                     {"1", "2"},
+		"\ufeff1\n2\n":                   {"1", "2"},
+		"\ufeff":                         nil,
+		"\n \t \r\n1\n\n":                {"1"},
+		" [1, 2] \n":                     {" [1, 2] "},
+		"{\"a\":1}\n{\"a\":\"\\u0000\"}": {`{"a":1}`, `{"a":"\u0000"}`},
+	} {
+		list, err := loads(t, &importer{}, strings.NewReader(text))
+		var got []string
+		for _, l := range list {
+			for _, it := range l.items {
+				got = append(got, string(it.data))
+			}
+		}
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: %q, %v; want %q", text, got, err, want)
+		}
+	}
+}
+
+// TestInputsWithoutLinesAreNamed, and not refused line by line.
+func TestInputsWithoutLinesAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"\x1f\x8b\x08\x00\x00\x00\x00": "gunzip -c", "BZh91AY": "bunzip2", "\x28\xb5\x2f\xfdxx": "zstd -dc", "\xfd7zXZ\x00": "xz -dc", "PK\x03\x04xx": "unzip",
+		"\xff\xfe{\x00": "UTF-16", "\xfe\xff\x00{": "UTF-16", "{\x00}\x00": "UTF-16",
+	} {
+		list, err := loads(t, &importer{keepGoing: true}, strings.NewReader(text))
+		if len(list) > 0 || err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %d loads, %v; want an error with %q", text, len(list), err, want)
+		}
+	}
+}
+
+// TestLinesThatAreNoJSONAreRefused, each with its number.
+func TestLinesThatAreNoJSONAreRefused(t *testing.T) {
+	for _, line := range []string{
+		"{", "1 2", "\x00", "\u00a0", "\"\xe9\"", `"\ud800"`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":1}}`, "\ufeff1", "NaN", "'a'", "1\x00",
+	} {
+		list, err := loads(t, &importer{keepGoing: true}, strings.NewReader("1\n"+line+"\n3\n"))
+		stored, refused := outcomes(list)
+		if err != nil || !slices.Equal(stored, []int{1, 3}) || !slices.Equal(refused, []int{2}) {
+			t.Errorf("%q: stored are lines %v, refused %v, %v", line, stored, refused, err)
+		}
+		_, err = loads(t, &importer{}, strings.NewReader("1\n"+line+"\n3\n"))
+		if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+			t.Errorf("%q: %v; want an error about line 2", line, err)
+		}
+	}
+}
+
 func TestLinesBeforeABrokenOneAreSent(t *testing.T) {
-	list, err := loads(t, parsing{}, []byte("1\n2\n\n{\n5\n"))
+	list, err := loads(t, &importer{}, strings.NewReader("1\n2\n\n{\n5\n"))
 	if err == nil || !strings.HasPrefix(err.Error(), "line 4: not JSON") {
 		t.Errorf("the error is %v; want one about line 4", err)
 	}
-	if len(list) != 1 || list[0].batch.Len() != 2 {
-		t.Errorf("%d batches; want one of 2 objects", len(list))
+	if len(list) != 1 || len(list[0].items) != 2 || list[0].last != 3 {
+		t.Errorf("%d loads; want one of 2 objects, up to line 3", len(list))
+	}
+}
+
+func TestAnImportBeginsWithALine(t *testing.T) {
+	list, err := loads(t, &importer{from: 3}, strings.NewReader("{\n2\n3\n4\n"))
+	if stored, _ := outcomes(list); err != nil || !slices.Equal(stored, []int{3, 4}) {
+		t.Errorf("lines %v, %v; want 3 and 4", stored, err)
 	}
 }
 
 func TestNamesAreNotInFlightTwice(t *testing.T) {
-	i := &importer{bar: (&app{quiet: true}).bar(-1, "")}
-	first, second := &load{names: []string{"a", "b", "b"}}, &load{names: []string{"c", "b"}}
+	named := func(names ...string) *load {
+		l := new(load)
+		for _, n := range names {
+			l.items = append(l.items, item{name: n})
+		}
+		return l
+	}
+	i := new(importer)
+	first := named("a", "b", "b", "")
 	if !i.claim(first) {
 		t.Fatal("nothing is in flight, and yet there is a clash")
 	}
-	if i.claim(second) {
+	if i.claim(named("c", "b")) {
 		t.Error("b is in flight twice")
 	}
-	if !i.claim(&load{names: []string{"c"}}) {
+	if !i.claim(named("c", "")) {
 		t.Error("what was not claimed whole was claimed in part")
 	}
 	i.release(first)
-	if !i.claim(&load{names: []string{"a", "b"}}) {
+	if !i.claim(named("a", "b")) {
 		t.Error("what was released is still in flight")
 	}
 }
 
-func TestLinesAreTakenAsTheyAre(t *testing.T) {
+// TestNamesOfLines: two lines have one name only if they say the same text, or number.
+func TestNamesOfLines(t *testing.T) {
 	long := strings.Repeat("n", wire.MaxName)
+	byID, wrapped := parsing{nameField: "id"}, parsing{envelope: true}
 	for _, c := range []struct {
 		parsing    parsing
 		line       string
 		name, data string
 	}{
-		{parsing{}, " {\"a\" : 1}\r", "", " {\"a\" : 1}\r"},
+		{parsing{}, " {\"a\" : 1}", "", " {\"a\" : 1}"},
 		{parsing{}, "  \t", "", ""},
-		{parsing{nameField: "id"}, `{"id":"a\u0062"}`, "ab", `{"id":"a\u0062"}`},
-		{parsing{nameField: "id"}, `{"id":-1.50}`, "-1.50", `{"id":-1.50}`},
-		{parsing{nameField: "id"}, `{"id":"` + long + `"}`, long, `{"id":"` + long + `"}`},
-		{parsing{envelope: true}, `{"id":"00","name":"a","base64":"AAE="}`, "a", "\x00\x01"},
-		{parsing{envelope: true}, `{"name_base64":"/w==","base64":"AA=="}`, "\xff", "\x00"},
+		{byID, `{"id":"a\u0062"}`, "ab", `{"id":"a\u0062"}`},
+		{byID, `{"id":-150}`, "-150", `{"id":-150}`},
+		{byID, `{"id":0}`, "0", `{"id":0}`},
+		{byID, `{"id":123456789012345678901234567890}`, "123456789012345678901234567890", `{"id":123456789012345678901234567890}`},
+		{byID, `{"id":"\ud83d\ude00"}`, "\U0001f600", `{"id":"\ud83d\ude00"}`},
+		{byID, `{"id":"a\u0000"}`, "a\x00", `{"id":"a\u0000"}`},
+		{byID, `{"ID":"b","id":"a"}`, "a", `{"ID":"b","id":"a"}`},
+		{byID, `{"id":"` + long + `"}`, long, `{"id":"` + long + `"}`},
+		{parsing{nameField: "a/b~"}, `{"a/b~":"x"}`, "x", `{"a/b~":"x"}`},
+		{wrapped, `{"id":"00","name":"a","base64":"AAE="}`, "a", "\x00\x01"},
+		{wrapped, `{"name_base64":"/w==","base64":"AA=="}`, "\xff", "\x00"},
 	} {
-		name, data, err := c.parsing.line([]byte(c.line))
+		name, _, data, err := c.parsing.line([]byte(c.line))
 		if err != nil || name != c.name || string(data) != c.data {
 			t.Errorf("%q: name %q, object %q, %v; want %q, %q", c.line, name, data, err, c.name, c.data)
 		}
@@ -123,24 +257,65 @@ func TestLinesAreTakenAsTheyAre(t *testing.T) {
 		parsing parsing
 		line    string
 	}{
-		{parsing{}, "{"},
-		{parsing{}, "1 2"},
-		{parsing{nameField: "id"}, `null`},
-		{parsing{nameField: "id"}, `{"id":""}`},
-		{parsing{nameField: "id"}, `{"id":null}`},
-		{parsing{nameField: "id"}, `{"id":"n` + long + `"}`},
-		{parsing{envelope: true}, `{"name":"a"}`},
-		{parsing{envelope: true}, `{"base64":"?"}`},
+		{byID, `null`}, {byID, `["id"]`}, {byID, `"id"`}, {byID, `{"ID":"a"}`}, {parsing{nameField: "0"}, `["a"]`},
+		{byID, `{"id":""}`}, {byID, `{"id":null}`}, {byID, `{"id":true}`}, {byID, `{"id":["a"]}`}, {byID, `{"id":{"id":"a"}}`}, {byID, `{"a":[{"id":"a"}]}`},
+		{byID, `{"id":1.0}`}, {byID, `{"id":1.50}`}, {byID, `{"id":1e0}`}, {byID, `{"id":1e400}`}, {byID, `{"id":-0}`},
+		{byID, `{"id":"\ud800"}`}, {byID, `{"id":"\udfff"}`}, {byID, "{\"id\":\"\xe9\"}"}, {byID, "{\"id\":\"\xff\"}"},
+		{byID, `{"id":"a","id":"a"}`}, {byID, `{"id":"a","\u0069d":"b"}`},
+		{byID, `{"id":"n` + long + `"}`},
+		{wrapped, `{"name":"a"}`}, {wrapped, `{"base64":"?"}`}, {wrapped, `{"base64":null}`}, {wrapped, `{"base64":"AA==","base64":"AA=="}`},
+		{wrapped, `{"Base64":"AA=="}`}, {wrapped, `{"name":"a","name_base64":"Yg==","base64":"AA=="}`}, {wrapped, `{"name":"a","object":1,"base64":"AA=="}`},
+		{wrapped, `{"name":"\ud800","base64":"AA=="}`}, {wrapped, `{"nome":"a","base64":"AA=="}`}, {wrapped, `{"name":1,"base64":"AA=="}`},
 	} {
-		if name, data, err := c.parsing.line([]byte(c.line)); err == nil {
+		if name, _, data, err := c.parsing.line([]byte(c.line)); err == nil {
 			t.Errorf("%q: name %q, object %q; want an error", c.line, name, data)
 		}
 	}
 }
 
+// TestAStringAndANumberDoNotShareAName: of {"id":1} and {"id":"1"} one would be lost.
+func TestAStringAndANumberDoNotShareAName(t *testing.T) {
+	for _, text := range []string{"{\"id\":1}\n{\"id\":\"1\"}\n{\"id\":2}\n", "{\"id\":\"a\"}\n{\"id\":5}\n{\"id\":\"5\"}\n"} {
+		list, err := loads(t, &importer{keepGoing: true, parsing: parsing{nameField: "id"}}, strings.NewReader(text))
+		stored, refused := outcomes(list)
+		if err != nil || !slices.Equal(stored, []int{1, 3}) || !slices.Equal(refused, []int{2}) {
+			t.Errorf("%q: stored are lines %v, refused %v, %v", text, stored, refused, err)
+		}
+	}
+}
+
 func TestEmptyObjectsStayObjects(t *testing.T) {
-	_, data, err := parsing{envelope: true}.line([]byte(`{"base64":""}`))
+	_, _, data, err := parsing{envelope: true}.line([]byte(`{"base64":""}`))
 	if err != nil || data == nil {
 		t.Errorf("an empty object is %v, %v; want one of no bytes", data, err)
 	}
+}
+
+// TestAReadEndsWithItsContext, also of a pipe in which nobody writes.
+func TestAReadEndsWithItsContext(t *testing.T) {
+	r, w := pipe(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errEnough)
+	if n, err := (input{ctx, r}).Read(make([]byte, 1)); n != 0 || !errors.Is(err, errEnough) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if _, err := w.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := (input{t.Context(), r}).Read(make([]byte, 1)); n != 1 || err != nil {
+		t.Errorf("%d bytes, %v; want 1", n, err)
+	}
+}
+
+func pipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		r.Close()
+		w.Close()
+	})
+	return r, w
 }

@@ -53,7 +53,7 @@ With --name the object takes the place of the one that had the name before.`,
 		}
 		if a.json {
 			text, raw := textOrBytes(name)
-			return a.emit(putView{identifier(r.Identity), text, raw, r.NotIndexed})
+			return a.emit(putView{identifier(r.Identity), text, raw, r.NotIndexed, r.Replaced})
 		}
 		if r.NotIndexed {
 			a.note("The object is stored, but at least one index does not take its input.")
@@ -75,6 +75,7 @@ type putView struct {
 	Name       string `json:"name,omitempty"`
 	NameBase64 []byte `json:"name_base64,omitempty"`
 	NotIndexed bool   `json:"not_indexed"`
+	Replaced   bool   `json:"replaced,omitempty"` // the object that had the name
 }
 
 func putOptions(name string, attributes []string, absent bool, identity string) (options []client.PutOption, err error) {

@@ -9,6 +9,8 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/sdk/go/ijson"
+	"motte/sdk/go/pointer"
 )
 
 // parsing says what a line of an import is.
@@ -16,6 +18,15 @@ type parsing struct {
 	nameField string // member that names the object, or ""
 	envelope  bool   // the line is an envelope, not the object
 }
+
+// naming is where the name of an object comes from.
+type naming int
+
+const (
+	unnamed naming = iota
+	byString
+	byNumber
+)
 
 // maxEnvelope is what an envelope adds to its contents: the names of its
 // members, an identity, and a name of which every byte is escaped.
@@ -28,80 +39,79 @@ func (p parsing) maxLine() int {
 	return wire.MaxObject
 }
 
-// line returns the object in a line and its name, if it has one; nil if the
+// jsonSpace is the white space of JSON.
+const jsonSpace = " \t\r\n"
+
+// line returns the object in a line and its name, if it has one; no object if the
 // line is empty. The object may alias the line.
-func (p parsing) line(text []byte) (name string, data []byte, err error) {
+func (p parsing) line(text []byte) (name string, from naming, data []byte, err error) {
 	switch {
-	case len(bytes.TrimSpace(text)) == 0:
-		return "", nil, nil
+	case len(bytes.Trim(text, jsonSpace)) == 0:
+		return "", unnamed, nil, nil
 	case p.envelope:
 		name, data, err = unwrap(text)
 	default:
 		data = text
-		if err = validate(text); err == nil && p.nameField != "" {
-			name, err = p.name(text)
+		if err = ijson.Check(text); err == nil && p.nameField != "" {
+			name, from, err = p.name(text)
 		}
 	}
-	if err == nil && (len(name) > wire.MaxName || len(data) > wire.MaxObject) {
-		err = client.ErrTooLarge
+	switch {
+	case err != nil:
+		return "", unnamed, nil, err
+	case len(name) > wire.MaxName:
+		err = fmt.Errorf("the name has %d bytes, and the most is %d: %w", len(name), wire.MaxName, client.ErrTooLarge)
+	case len(data) > wire.MaxObject:
+		err = fmt.Errorf("the object has %d bytes, and the most is %d: %w", len(data), wire.MaxObject, client.ErrTooLarge)
 	}
-	return name, data, err
+	return name, from, data, err
 }
 
-// validate says why a line is not JSON.
-func validate(text []byte) error {
-	if json.Valid(text) {
-		return nil
+// name takes an object's name from one of its members. A number has one way to be
+// written as a name: of 1, 1.0 and 1e0 the last two are refused.
+func (p parsing) name(text []byte) (name string, from naming, err error) {
+	if bytes.TrimLeft(text, jsonSpace)[0] != '{' {
+		return "", unnamed, fmt.Errorf("not a JSON object, so it has no member %q", p.nameField)
 	}
-	return fmt.Errorf("not JSON: %w", json.Unmarshal(text, new(json.RawMessage)))
-}
-
-// name takes an object's name from one of its members.
-func (p parsing) name(text []byte) (name string, err error) {
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(text, &members); err != nil || members == nil {
-		return "", fmt.Errorf("not a JSON object, so it has no member %q", p.nameField)
+	value, ok, err := pointer.Pointer{p.nameField}.Find(text)
+	if err != nil {
+		return "", unnamed, err
 	}
-	value, ok := members[p.nameField]
 	switch {
 	case !ok:
-		return "", fmt.Errorf("there is no member %q", p.nameField)
+		return "", unnamed, fmt.Errorf("there is no member %q", p.nameField)
 	case value[0] == '"':
-		err = json.Unmarshal(value, &name)
-	case value[0] == '-', value[0] >= '0' && value[0] <= '9':
-		name = string(value)
-	default:
-		return "", fmt.Errorf("the member %q is neither a string nor a number", p.nameField)
+		if err := json.Unmarshal(value, &name); err != nil {
+			return "", unnamed, fmt.Errorf("the member %q: %w", p.nameField, err)
+		}
+		if name == "" {
+			return "", unnamed, fmt.Errorf("the member %q is empty", p.nameField)
+		}
+		return name, byString, nil
+	case value[0] != '-' && (value[0] < '0' || value[0] > '9'):
+		return "", unnamed, fmt.Errorf("the member %q is neither a string nor a number", p.nameField)
+	case bytes.ContainsAny(value, ".eE"), string(value) == "-0":
+		return "", unnamed, fmt.Errorf("the member %q is not a whole number without fraction and exponent: "+
+			"a number that can be written in several ways is no name", p.nameField)
 	}
-	if err == nil && name == "" {
-		err = fmt.Errorf("the member %q is empty", p.nameField)
-	}
-	return name, err
+	return string(value), byNumber, nil
 }
 
 // unwrap takes an object out of its envelope.
 func unwrap(text []byte) (name string, data []byte, err error) {
 	var x object
-	if err := json.Unmarshal(text, &x); err != nil {
+	if err := ijson.Decode(text, &x); err != nil {
 		return "", nil, fmt.Errorf("not an envelope: %w", err)
 	}
-	if x.Base64 == nil {
+	switch {
+	case x.Base64 == nil:
 		return "", nil, errors.New(`not an envelope: there is no member "base64"`)
-	}
-	if x.NameBase64 != nil {
-		x.Name = string(x.NameBase64)
+	case x.Object != nil:
+		return "", nil, errors.New(`not an envelope: there is a member "object" beside "base64"`)
+	case x.NameBase64 != nil && x.Name != "":
+		return "", nil, errors.New(`not an envelope: there are both "name" and "name_base64"`)
+	case x.NameBase64 != nil:
+		return string(x.NameBase64), x.Base64, nil
 	}
 	return x.Name, x.Base64, nil
-}
-
-// splitLines is a bufio.SplitFunc for lines as they are, whatever they end with
-// before the newline.
-func splitLines(data []byte, atEOF bool) (advance int, line []byte, err error) {
-	if n := bytes.IndexByte(data, '\n'); n >= 0 {
-		return n + 1, data[:n], nil
-	}
-	if atEOF && len(data) > 0 {
-		return len(data), data, nil
-	}
-	return 0, nil, nil
 }

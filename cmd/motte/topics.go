@@ -20,6 +20,7 @@ func topics() []*cobra.Command {
      back, or is another branch
   9  an object, a store or a backup is damaged: 'motte help verify'
  10  the collection's quota is used up: delete objects, or have it raised
+ 11  an import left out lines, or an export objects; all others are stored, or printed
  12  the Core refuses the store, its key or its command line: a start as it is does not help
  64  the command line is wrong
 
@@ -28,7 +29,7 @@ func topics() []*cobra.Command {
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code
 (docs/reference/wire-protocol.md: not-found, no-index, …), or else usage,
-no-connection, refused or error.`,
+no-connection, refused, left-out or error. One about a line of an import has its number as "line".`,
 	}, {
 		Use:   "predicates",
 		Short: "What the built-in Tasks can be asked",
