@@ -232,6 +232,7 @@ func TestMistakesAreToldFirst(t *testing.T) {
 		{[]string{"help", "no-such-page"}, `there is no help about "no-such-page"`},
 		{[]string{"help", "collection", "no-such"}, `there is no help about "collection no-such"`},
 		{[]string{"completion", "no-such"}, "no-such"},
+		{[]string{"completion", "zsh", "extra"}, `"extra" is one argument too many`},
 	} {
 		if code, _, stderr := typed(t, c.line...); code != exitUsage || !strings.Contains(stderr, c.text) {
 			t.Errorf("motte %q ends with %d and says %q; want %d and %q", c.line, code, stderr, exitUsage, c.text)

@@ -102,6 +102,9 @@ Use it from another terminal:
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
 		a.group(c) // a shell that is not known is an error
+		for _, shell := range c.Commands() {
+			shell.Args = arguments
+		}
 	}
 	strictly(root)
 	return root

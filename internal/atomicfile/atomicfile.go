@@ -189,10 +189,14 @@ func (f *File) place(path string, move func(from, to string) error) error {
 // placeNew gives a file its name, which must not be in use. Where a file system has
 // no hard links, only the lock keeps another process from taking the name meanwhile.
 func placeNew(from, to string) error {
+	exists := &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist} // without the temporary name
 	err := os.Link(from, to)
+	if errors.Is(err, fs.ErrExist) {
+		return exists
+	}
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
 		if _, err := os.Lstat(to); err == nil {
-			return &os.LinkError{Op: "rename", Old: from, New: to, Err: fs.ErrExist}
+			return exists
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -43,7 +43,7 @@ func TestReplaceAndCreate(t *testing.T) {
 	path := filepath.Join(dir, "file")
 	must(t, Create(path, 0o600, before))
 	only(t, dir, before)
-	if err := Create(path, 0o600, after); !errors.Is(err, os.ErrExist) {
+	if err := Create(path, 0o600, after); !errors.Is(err, os.ErrExist) || strings.Contains(err.Error(), suffix) {
 		t.Errorf("Create of a file that is there: %v", err)
 	}
 	only(t, dir, before)
