@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"motte/core/log"
 	"motte/host/notify"
 	"motte/host/sandbox"
 )
@@ -93,6 +94,7 @@ func Run(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
+	h.tellOfNewStore()
 	if err := h.prepareAdmin(); err != nil {
 		return err
 	}
@@ -132,6 +134,22 @@ func (h *host) warnOfMode() {
 	if info, err := os.Stat(h.Dir); err == nil && info.Mode().Perm()&0o022 != 0 {
 		h.log.Warn("others can write in the data directory: its mode should be 0700", "dir", h.Dir, "mode", fmt.Sprintf("%#o", info.Mode().Perm()))
 	}
+}
+
+// tellOfNewStore says so if a store is about to be made, which may not be meant: the
+// directory may be the wrong one, or have lost its files.
+func (h *host) tellOfNewStore() {
+	if empty, err := h.empty(); err != nil || !empty {
+		return
+	}
+	for _, name := range log.KeysNames {
+		if _, err := os.Stat(filepath.Join(h.Dir, name)); err == nil {
+			h.log.Warn("the data directory has the keys of a store and none of its segments: an empty store is begun. "+
+				"If this is not its first start, its files are lost: stop, and restore a backup", "dir", h.Dir)
+			return
+		}
+	}
+	h.log.Info("there is no store in the data directory: a new one is made", "dir", h.Dir)
 }
 
 // newHost is a host that has not begun.
