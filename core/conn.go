@@ -29,7 +29,7 @@ const (
 	handshakeTime  = 10 * time.Second
 	handshakeHurry = 2 * time.Second  // instead, while half of the handshakes are under way
 	idleTime       = 10 * time.Minute // without a request
-	bodyTime       = 30 * time.Second // to send a body, and the time that leastRate allows for the bytes that have come
+	bodyTime       = 30 * time.Second // to send a body, and what leastRate allows for the bytes that came
 	writeTime      = 30 * time.Second // to take a part of an answer, likewise
 	drainTime      = 2 * time.Second  // instead, when the Core stops
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
@@ -562,8 +562,10 @@ func (s *shell) readObject(tries int, m *identity.Maker, buf []byte,
 		}
 		lsn = rec.LSN
 		o, err = engine.DecodeObject(rec.Body)
-		here := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner && entry.Wrote(lsn)
-		if err == nil && !(here && m.Check(rec.Collection, rec.Owner, rec.ID, identity.Digest(o.Attributes, o.Data))) {
+		its := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner
+		content := identity.Digest(o.Attributes, o.Data)
+		its = its && entry.Wrote(lsn) && m.Check(rec.Collection, rec.Owner, rec.ID, content)
+		if err == nil && !its {
 			err = fmt.Errorf("%w: the record is not the object of this identity", log.ErrDamaged)
 		}
 		return err

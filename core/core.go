@@ -154,16 +154,20 @@ func (s *shell) open(dir *log.Dir) error {
 		_, _ = rand.Read(root[:]) // never fails: see crypto/rand
 		err = WriteRootKey(s.RootKey, root)
 	}
-	if err == nil && empty { // nothing may depend on a key that a crash can take, also one that a killed start made
-		if err = log.SyncPath(filepath.Dir(s.RootKey)); errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) {
-			err = nil // no start made it there: it could not
+	if err == nil && empty {
+		// Nothing may depend on a key that a crash can take, also one that a killed start
+		// made. Where the directory can't be synced, no start can have made it.
+		err = log.SyncPath(filepath.Dir(s.RootKey))
+		if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) {
+			err = nil
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
-	return s.restore(dir, root, rand.Read, engine.Config{Random: rand.Read, KeyInStore: err == nil && filepath.IsLocal(within)})
+	config := engine.Config{Random: rand.Read, KeyInStore: err == nil && filepath.IsLocal(within)}
+	return s.restore(dir, root, rand.Read, config)
 }
 
 // restore opens the log in a storage, makes of the newest checkpoint that is whole,
@@ -215,7 +219,8 @@ func (s *shell) compare() error {
 	if s.Accept {
 		s.engine.Notes = append(s.engine.Notes, wire.ReasonLossAccepted)
 	} else if s.Anchor.LSN > at.LSN || !s.log.Contains(s.Anchor) {
-		return fmt.Errorf("%w: the anchor remembers record %d of segment %x…, the store ends with record %d of segment %x…",
+		return fmt.Errorf("%w: the anchor remembers record %d of segment %x…, "+
+			"the store ends with record %d of segment %x…",
 			ErrOlder, s.Anchor.LSN, s.Anchor.Segment[:4], at.LSN, at.Tag[:4])
 	}
 	return nil
@@ -225,7 +230,9 @@ func (s *shell) compare() error {
 func (s *shell) serve() {
 	s.engine.Start(time.Now(), s.log.Position())
 	ctx, cancel := context.WithCancel(context.Background())
-	for _, work := range []func(context.Context){s.writeLog, s.readFetches, s.writeHost, s.keepHouse, s.watchFiles} {
+	for _, work := range []func(context.Context){
+		s.writeLog, s.readFetches, s.writeHost, s.keepHouse, s.watchFiles,
+	} {
 		s.all.Go(func() { work(ctx) })
 	}
 	s.all.Go(s.readHost)
@@ -393,7 +400,8 @@ func WriteRootKey(path string, root seal.Root) error {
 		return err
 	}
 	return log.WriteFile(path, func(w io.Writer) error {
-		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) { // of two who make it only one is here at a time
+		// Of two programs that make it only one is here at a time.
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			return cmp.Or(err, os.ErrExist)
 		}
 		_, err := fmt.Fprintln(w, keyPrefix+hex.EncodeToString(root[:]))

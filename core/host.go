@@ -78,7 +78,8 @@ func (s *shell) takeChannel(instance uint64, descriptor int) {
 
 // anchor is the message that asks the host to remember a head.
 func anchor(h wire.Head) *control.Message {
-	return &control.Message{Type: control.Anchor, Instance: h.LSN, Key: [32]byte(append(h.Segment[:], h.Chain[:]...))}
+	key := [32]byte(append(h.Segment[:], h.Chain[:]...))
+	return &control.Message{Type: control.Anchor, Instance: h.LSN, Key: key}
 }
 
 // writeHost sends the host what it is to do and to count.

@@ -337,7 +337,8 @@ func dirty(s log.SegmentInfo, live int64) bool { return s.Bytes-s.Marks > live }
 // could be given back in all is more than a sixth of what is alive. If there is none of
 // these, it is the smallest, as long as too many are small. The debt is how many
 // twentieths there are to be given back beyond the sixth.
-func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, failed map[uint32]failure) (best log.SegmentInfo, alive, debt int64) {
+func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32,
+	failed map[uint32]failure) (best log.SegmentInfo, alive, debt int64) {
 	dead := int64(0)
 	alive = 1 // not 0: it divides
 	for _, s := range list {
@@ -362,7 +363,8 @@ func plan(list []log.SegmentInfo, live map[uint32]int64, last uint32, failed map
 // smallest returns the smallest of the small segments for which is holds, if there are
 // more segments than their bytes need: each start makes one, and so does each failed
 // write. The newest one, to which the others are carried, is not looked at.
-func smallest(list []log.SegmentInfo, failed map[uint32]failure, is func(log.SegmentInfo) bool) (best log.SegmentInfo) {
+func smallest(list []log.SegmentInfo, failed map[uint32]failure,
+	is func(log.SegmentInfo) bool) (best log.SegmentInfo) {
 	count, size := int64(0), int64(0)
 	for _, s := range list[:max(0, len(list)-1)] {
 		if _, not := failed[s.ID]; not {

@@ -37,7 +37,8 @@ func newRoom(bytes int) *room { return &room{free: bytes, held: make(map[access.
 // acquire takes n bytes for a principal, and reports whether it did. It gives up when
 // the context ends, when spared holds a token, or after roomTime. It calls first before
 // it waits.
-func (r *room) acquire(ctx context.Context, p access.Principal, n int, first func(), spared <-chan struct{}) bool {
+func (r *room) acquire(ctx context.Context, p access.Principal, n int,
+	first func(), spared <-chan struct{}) bool {
 	r.mu.Lock()
 	if len(r.waiting) == 0 && r.take(p, n) {
 		r.mu.Unlock()

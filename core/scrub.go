@@ -14,7 +14,7 @@ import (
 // How fast the store is scrubbed.
 const (
 	scrubWithin = 3 * 24 * time.Hour // a pass over the store takes about this long
-	scrubMost   = 8 << 20            // bytes that one round reads, about: a store of more than 2 TiB takes longer
+	scrubMost   = 8 << 20            // bytes that one round reads, about: more than 2 TiB take longer
 	scrubPiece  = 256                // entries that are kept at once
 )
 
@@ -56,7 +56,8 @@ func (c *scrubber) round() (more bool) {
 	hurry := c.waiting > 0
 	due := func() bool { return hurry || !time.Now().Before(c.next) }
 	// A disk that fails takes its time: maintenance must have its turn meanwhile.
-	for size := int64(0); size < scrubMost && due() && time.Since(began) < houseEvery && c.house.ctx.Err() == nil; {
+	mayRead := func() bool { return due() && time.Since(began) < houseEvery && c.house.ctx.Err() == nil }
+	for size := int64(0); size < scrubMost && mayRead(); {
 		if len(c.list) == 0 && !c.fill() {
 			c.end()
 			return false

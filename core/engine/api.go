@@ -35,7 +35,7 @@ type Write struct {
 // Output is what the engine wants done. The shell takes it after each batch of
 // inputs and carries it out; order within each list is to be kept.
 type Output struct {
-	Append  []log.Group        // make durable, in order, then call Committed, or WriteFailed and later Resumed
+	Append  []log.Group        // make durable, in order, then call Committed, or WriteFailed, later Resumed
 	Replies []Reply            // send to clients
 	Fetch   []Fetch            // read, then call Fetched
 	Frames  []TaskFrame        // send to Tasks
@@ -128,13 +128,15 @@ var operations = map[wire.Operation]struct {
 }{
 	wire.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
 		wire.FlagIfAbsent | wire.FlagIfIdentity, anyChange, (*Engine).write},
-	wire.OpGet:         {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
-	wire.OpSearch:      {aCollection | anIndex, aQuery | aType | aLimit, wire.FlagIDsOnly, anyRead, (*Engine).search},
-	wire.OpDelete:      {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
-	wire.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit, 0, wire.RightDelete, (*Engine).search},
-	wire.OpCount:       {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
-	wire.OpList:        {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
-	wire.OpBatch:       {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
+	wire.OpGet: {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
+	wire.OpSearch: {aCollection | anIndex, aQuery | aType | aLimit,
+		wire.FlagIDsOnly, anyRead, (*Engine).search},
+	wire.OpDelete: {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
+	wire.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit,
+		0, wire.RightDelete, (*Engine).search},
+	wire.OpCount: {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
+	wire.OpList:  {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
+	wire.OpBatch: {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
 
 	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin, (*Engine).createCollection},
 	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin, (*Engine).dropCollection},
@@ -145,9 +147,11 @@ var operations = map[wire.Operation]struct {
 	wire.OpAddPrincipal:    {anIdentity | aName, 0, 0, wire.RightAdmin, (*Engine).addPrincipal},
 	wire.OpRemovePrincipal: {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).removePrincipal},
 	wire.OpRotatePrincipal: {anIdentity | aQuery, 0, 0, wire.RightAdmin, (*Engine).rotate},
-	wire.OpGrant:           {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
-	wire.OpRevoke:          {anIdentity, aCollection, wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
-	wire.OpQuota:           {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},
+	wire.OpGrant: {anIdentity, aCollection,
+		wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
+	wire.OpRevoke: {anIdentity, aCollection,
+		wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
+	wire.OpQuota: {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},
 
 	wire.OpStatus:  {0, 0, 0, 0, (*Engine).report},
 	wire.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},

@@ -30,7 +30,7 @@ type catalogue struct {
 	tasks       map[string]*executable // the API format table
 	byName      map[string]*collection
 	byID        map[uint32]*collection
-	collections []*collection   // by identifier, so that walks have one order; 0, without a name, is the server itself: it has but grants
+	collections []*collection   // by identifier; 0, without a name, is the server itself: it has but grants
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
 	numbered    uint32          // likewise, of indexes
@@ -64,7 +64,8 @@ type collection struct {
 }
 
 func newCollection(id uint32, name string) *collection {
-	return &collection{id: id, name: name, grants: make(access.Grants), objects: mapping.New(id), used: make(map[uint32]int64)}
+	return &collection{id: id, name: name, grants: make(access.Grants),
+		objects: mapping.New(id), used: make(map[uint32]int64)}
 }
 
 func (c *collection) index(name string) *index {
@@ -137,7 +138,8 @@ func (e *Engine) dropCollection(q *Request, _ *principal, c *collection) wire.Co
 }
 
 func (e *Engine) createIndex(q *Request, _ *principal, c *collection) wire.Code {
-	n := entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: q.Flags, owner: e.numbered + 1, rest: q.Query}
+	n := entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: q.Flags,
+		owner: e.numbered + 1, rest: q.Query}
 	row := e.tasks[n.task]
 	switch {
 	case !wire.ValidIdentifier(n.name):
@@ -464,13 +466,16 @@ func (e *Engine) tasksFor(p access.Principal, all bool) []string {
 			known[x.task] = known[x.task] || rights != 0
 		}
 	}
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(e.tasks)), func(name string) bool { return !all && !known[name] })
+	names := slices.Sorted(maps.Keys(e.tasks))
+	return slices.DeleteFunc(names, func(name string) bool { return !all && !known[name] })
 }
 
 // shown lists the principals in m, in a fixed order: all, or self alone.
 func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
 	if all {
-		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int { return bytes.Compare(a[:], b[:]) })
+		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int {
+			return bytes.Compare(a[:], b[:])
+		})
 	}
 	if _, ok := m[self]; ok {
 		return []access.Principal{self}
@@ -523,7 +528,8 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 			pop(&r.left)
 		}
 	}
-	return e.answer(r.Request, Reply{Kind: wire.KindStatus, Items: r.items, Count: uint32(len(r.items))}), false
+	status := Reply{Kind: wire.KindStatus, Items: r.items, Count: uint32(len(r.items))}
+	return e.answer(r.Request, status), false
 }
 
 // statusItem makes an item of a status for p.
@@ -576,7 +582,9 @@ func (e *Engine) Server() (flags wire.Flags, numbers []uint64) {
 func (e *Engine) Indexes() (list []control.Message) {
 	for _, x := range e.indexes() {
 		list = append(list, control.Message{Type: control.Index, Instance: x.instance,
-			Values: []uint64{uint64(x.owner), uint64(x.state), x.restarts, uint64(len(x.queue) + len(x.sent))},
+			Values: []uint64{
+				uint64(x.owner), uint64(x.state), x.restarts, uint64(len(x.queue) + len(x.sent)),
+			},
 		})
 	}
 	return list
@@ -605,5 +613,6 @@ func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.Index
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
 func (e *Engine) reportAlerts(q *Request, _ *principal, _ *collection) wire.Code {
-	return e.answer(q, Reply{Kind: wire.KindAlert, Items: slices.Clone(e.alerts), Count: uint32(len(e.alerts))})
+	alerts := slices.Clone(e.alerts)
+	return e.answer(q, Reply{Kind: wire.KindAlert, Items: alerts, Count: uint32(len(alerts))})
 }

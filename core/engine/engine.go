@@ -65,7 +65,7 @@ type Engine struct {
 
 	lsn       uint64                           // of the last record appended
 	unsettled []unsettled                      // appended, not yet durable, in order
-	pending   map[identity.Value]mapping.Entry // what is on its way, the newest by value; of CoreOwner: a deletion
+	pending   map[identity.Value]mapping.Entry // on its way, the newest by value; of CoreOwner: a deletion
 	changing  bool                             // a change of the catalogue is on its way
 	held      []func()                         // waiting until it is not
 	work      []func() (more bool)             // begun, and to be continued: see later
@@ -90,7 +90,7 @@ type Engine struct {
 	compact            []*Request // to be answered when all that is dead is given back
 	verify             []*Request // to be answered when every live record was read
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
-	swept, sweeping    int        // of these, in order: whose objects are gone; whose are or are being taken away
+	swept, sweeping    int        // of these, in order: whose objects are gone; and those being taken away
 	sweptTo            Cursor
 	sweepWaits         bool           // for indexes that lag behind
 	erasures           map[uint32]int // their owners since the start, and which erasure it was
@@ -419,7 +419,8 @@ func (e *Engine) alert(a wire.Alert) {
 func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 	switch {
 	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
-		if o, ok := e.stored(r.Collection, r.ID.Value()); ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
+		o, ok := e.stored(r.Collection, r.ID.Value())
+		if ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
 			c := e.byID[r.Collection]
 			e.remove(c, o.ID.Value())
 			o.Loc = at

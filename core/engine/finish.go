@@ -184,7 +184,8 @@ func (e *Engine) conclude(f *finishing) {
 		e.reply(f.req, r)
 	case f.req.Op == wire.OpDeleteWhere:
 		r.Count = 0
-		d := &deletions{search: f.search, list: f.kept, left: n, write: write{req: f.req, answer: r, confirms: 1}}
+		d := &deletions{search: f.search, list: f.kept, left: n}
+		d.write = write{req: f.req, answer: r, confirms: 1}
 		e.later(func() bool { return e.deleteStep(d) })
 		return
 	default:

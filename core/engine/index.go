@@ -200,7 +200,8 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		}
 		if input == nil {
 			d.step = task.Remove
-		} else if n := holds(len(input), len(body)); x.unread == 0 && e.mayKeep(x, n) { // those before it come first
+		} else if n := holds(len(input), len(body)); x.unread == 0 && e.mayKeep(x, n) {
+			// No input before it has still to be read.
 			d.input = own(input, len(body))
 			e.keep(x, &d, n)
 		}
@@ -369,7 +370,8 @@ func (e *Engine) send(x *index, d *delivery) {
 	var f, input []byte
 	switch d.step {
 	case task.Configure:
-		f = task.AppendConfigure(nil, d.seq, x.dataType, byte(x.flags&wire.FlagOrdered), x.row.MaxResults, x.rest)
+		ordered := byte(x.flags & wire.FlagOrdered)
+		f = task.AppendConfigure(nil, d.seq, x.dataType, ordered, x.row.MaxResults, x.rest)
 	case task.Insert:
 		f, input = task.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
 		d.input = nil

@@ -45,7 +45,8 @@ func (e *Engine) begin(q *Request) {
 // done on a full disk as well.
 func (q *Request) grows() bool {
 	switch q.Op {
-	case wire.OpPut, wire.OpCreateCollection, wire.OpCreateIndex, wire.OpRegisterTask, wire.OpAddPrincipal, wire.OpGrant:
+	case wire.OpPut, wire.OpCreateCollection, wire.OpCreateIndex,
+		wire.OpRegisterTask, wire.OpAddPrincipal, wire.OpGrant:
 		return true
 	case wire.OpBatch:
 		return slices.ContainsFunc(q.Writes, func(w Write) bool { return w.Op == wire.OpPut })
@@ -131,8 +132,8 @@ func (e *Engine) get(q *Request, p *principal, c *collection) wire.Code {
 	if len(q.Name) > 0 {
 		v = e.Maker.Named(c.id, q.Name)
 	}
-	o, ok := e.lookup(c, v)
-	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !access.Read(c.grants.Rights(p.id), o.Owner == p.owner) {
+	o, ok := c.objects.Get(v)
+	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !e.readable(p, c, o) {
 		return wire.NotFound
 	}
 	e.reply(q, Reply{Objects: []mapping.Entry{o}, Single: true})

@@ -39,8 +39,8 @@ func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
 	if code, wait := e.admit(q, x, p); code != wire.OK || wait {
 		return code
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}), erasures: len(e.erasures),
-		live: uint64(c.objects.Len()), versions: c.versions}
+	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}),
+		erasures: len(e.erasures), live: uint64(c.objects.Len()), versions: c.versions}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {

@@ -35,14 +35,16 @@ func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
 	n := len(q.Writes)
 	w := &write{req: q, answer: Reply{Count: uint32(n)}, marks: make([]byte, n)}
 	group := make(log.Group, n)
-	staged := make(map[identity.Value]mapping.Entry) // as pending: each write sees what those before it will do
+	// As pending: each write sees what those before it will do.
+	staged := make(map[identity.Value]mapping.Entry)
 	for i := range q.Writes {
 		if group[i], w.answer.Code = e.decide(&q.Writes[i], p, c, staged); w.answer.Code != wire.OK {
 			w.wait(e)
 			return wire.OK
 		}
 		id := group[i].ID
-		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id, Owner: group[i].Owner, Loc: size(&group[i])}
+		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id,
+			Owner: group[i].Owner, Loc: size(&group[i])}
 		w.answer.Body = append(w.answer.Body, id[:]...)
 	}
 	if w.answer.Code = wire.QuotaExceeded; e.fits(c, staged) {
@@ -160,7 +162,8 @@ func (e *Engine) applyTo(c *collection, r *log.Record, at log.Location, w *write
 	d := delivery{step: task.Remove, lsn: r.LSN}
 	d.gone, d.hasGone = e.remove(c, r.ID.Value())
 	if r.Kind == log.KindPut {
-		d.step, d.put = task.Insert, mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
+		d.step = task.Insert
+		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		e.add(c, d.put)
 		c.versions++
 	}

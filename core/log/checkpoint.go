@@ -55,7 +55,10 @@ func (l *Log) checkpointHead(number uint32) frame.Writer {
 func (l *Log) Checkpoints() []uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return append(slices.SortedFunc(maps.Keys(l.checkpoints), func(a, b uint32) int { return cmp.Compare(b, a) }), 0)
+	numbers := append(slices.Sorted(maps.Keys(l.checkpoints)), 0)
+	newestFirst := func(a, b uint32) int { return cmp.Compare(b, a) }
+	slices.SortFunc(numbers, newestFirst)
+	return numbers
 }
 
 // Checkpoint writes a checkpoint of the state at a position: pieces, until one is empty.
@@ -205,7 +208,8 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, piece []byte, last
 	header := read(0, checkpointHeader)
 	want := l.checkpointHead(number)
 	if len(header) < checkpointHeader || string(header[:len(want)]) != string(want) {
-		return cmp.Or[error](errRead, &DamageError{name, 0, "the header is not one of this store and version"})
+		damage := &DamageError{name, 0, "the header is not one of this store and version"}
+		return cmp.Or[error](errRead, damage)
 	}
 	aead := l.keys.Checkpoint(seal.Salt(header[len(want):]))
 	for at, nonce, last := int64(checkpointHeader), uint64(0), byte(0); last == 0; nonce++ {
@@ -245,7 +249,9 @@ func (l *Log) restorePlace(_ int, p []byte) error {
 		if s := l.segments[id]; s != nil && s.tag == tag && end <= s.size {
 			s.end, s.marks = end, marks
 		} else if s != nil || id >= l.pos.Segment {
-			if err := l.damage(segmentName(id), end, "it was cut off, is missing, or is of another branch of the store's history"); err != nil {
+			err := l.damage(segmentName(id), end,
+				"it was cut off, is missing, or is of another branch of the store's history")
+			if err != nil {
 				return err
 			}
 		}

@@ -18,7 +18,8 @@ import (
 // Errors of a data directory.
 var (
 	ErrLocked = errors.New("another Core has this data directory open")
-	ErrAdrift = errors.New("the data directory is not this Core's any more: it was moved, replaced or unmounted, or another Core writes in it")
+	ErrAdrift = errors.New("the data directory is not this Core's any more: " +
+		"it was moved, replaced or unmounted, or another Core writes in it")
 )
 
 // errUnlinked says that the file being appended to has lost its name.
@@ -475,7 +476,8 @@ func (d *Dir) reading(name string) (*os.File, error) {
 		f.last = d.reads
 		return f.File, nil
 	}
-	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // an open of a pipe must not wait for its writer
+	// An open of a pipe must not wait for its writer.
+	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -96,7 +96,8 @@ func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
 	f.sum = sha256.Sum256(p)
 	f.keys, f.generation, ok = l.keys.OpenDataKeys(p[min(len(head), len(p)):])
 	if !ok || string(p[:len(head)]) != string(head) {
-		return f, &DamageError{name, 0, "the data keys fail their check: they were altered, or are of another store or root key"}
+		return f, &DamageError{name, 0, "the data keys fail their check: " +
+			"they were altered, or are of another store or root key"}
 	}
 	return f, nil
 }

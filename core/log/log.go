@@ -60,7 +60,8 @@ var (
 	ErrDamaged = errors.New("the log is damaged")
 	ErrFailed  = errors.New("the log takes no more records: a write failed")
 	ErrLost    = errors.New("what a checkpoint has seen of the log is gone")
-	ErrMoved   = errors.New("the record is not there any more: it was moved, or nothing needed it, or its owner was erased")
+	ErrMoved   = errors.New("the record is not there any more: " +
+		"it was moved, or nothing needed it, or its owner was erased")
 )
 
 // DamageError says where a stored log is not what was written. It is an
@@ -409,7 +410,8 @@ func (l *Log) Resume() error {
 // newSegment makes the next segment, with a salt of its own, bound to the
 // end of the one before.
 func (l *Log) newSegment() error {
-	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End, firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
+	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End,
+		firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
 	for l.taken[s.id] {
 		s.id++
 	}
@@ -432,7 +434,8 @@ func (l *Log) newSegment() error {
 
 // begin notes that the records from now on are those of a segment.
 func (l *Log) begin(s *segment) {
-	l.history = append(l.history[max(0, len(l.history)-maxHistory+1):], wire.Head{LSN: s.firstLSN, Segment: s.tag})
+	newest := l.history[max(0, len(l.history)-maxHistory+1):]
+	l.history = append(newest, wire.Head{LSN: s.firstLSN, Segment: s.tag})
 }
 
 // Read reads and opens the record at a location into buf, which it may grow and

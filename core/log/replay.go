@@ -32,8 +32,10 @@ func (l *Log) Replay(apply func(Record, Location) error) error {
 		if id != l.pos.Segment {
 			// All of the segment before must have been there, up to the end that
 			// this header names.
-			if s.firstLSN != l.pos.LSN+1 || s.chain != l.pos.Chain || s.previous != l.pos.Segment || s.previousEnd != l.pos.End {
-				if err := l.damage(segmentName(l.pos.Segment), int64(l.pos.End), "records are missing behind this one"); err != nil {
+			follows := s.firstLSN == l.pos.LSN+1 && s.chain == l.pos.Chain
+			if !follows || s.previous != l.pos.Segment || s.previousEnd != l.pos.End {
+				before, at := segmentName(l.pos.Segment), int64(l.pos.End)
+				if err := l.damage(before, at, "records are missing behind this one"); err != nil {
 					return err
 				}
 				l.pos.LSN, l.pos.Chain = s.firstLSN-1, s.chain
@@ -102,7 +104,8 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 
 // following opens the record at a position, inside a group or not, if it follows on what
 // is before it. Otherwise it says what is wrong, and where a later record may lie.
-func (l *Log) following(data []byte, s *segment, pos Position, inGroup bool) (r Record, what string, from uint32) {
+func (l *Log) following(data []byte, s *segment, pos Position,
+	inGroup bool) (r Record, what string, from uint32) {
 	r, what = l.open(data[pos.End:], nil)
 	if what == badHead {
 		return r, what, pos.End + alignment
@@ -143,7 +146,8 @@ func (l *Log) applyGroup(s *segment, g Group, places []Location, apply func(Reco
 func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byte) (uint64, uint32) {
 	for ; int(offset)+minRecord <= len(data); offset += alignment {
 		r, _, ok := l.openHead(data[offset:])
-		if ok && (r.salt == s.salt && r.LSN > lsn && r.flags&flags == flags || r.salt != s.salt && flags == 0) {
+		carried := r.salt != s.salt
+		if ok && (carried && flags == 0 || !carried && r.LSN > lsn && r.flags&flags == flags) {
 			return r.LSN, offset
 		}
 	}

@@ -89,7 +89,8 @@ func (l *Log) readHeader(id uint32, f File) error {
 		keys = seal.Derive(l.root, store)
 	}
 	if !hmac.Equal(s.header(store, keys), p) || s.id != id {
-		return l.damage(f.Name, 0, "the header fails its check: it was altered or moved, or the root key is another")
+		return l.damage(f.Name, 0,
+			"the header fails its check: it was altered or moved, or the root key is another")
 	}
 	l.store, l.keys, l.segments[id] = store, keys, s
 	return nil

@@ -56,7 +56,8 @@ func (d *Dir) Rescue(name string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.root.Lstat(name); !errors.Is(err, os.ErrNotExist) { // it would only be copied, not replaced
+	// A file that is there would only be copied, not replaced.
+	if _, err := d.root.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 		return cmp.Or(err, os.ErrExist)
 	}
 	return d.putBack(name, io.NewSectionReader(f, 0, info.Size()))

@@ -15,7 +15,7 @@ const (
 	KindIdentities Kind = 3 // count identities
 	KindStatus     Kind = 4 // one status item: see engine
 	KindAlert      Kind = 5 // one alert
-	KindMissing    Kind = 6 // an object of the answer that can't be shown: identity, and the code that says why
+	KindMissing    Kind = 6 // an object of the answer that can't be shown: identity, code that says why
 )
 
 // ReplyFlags qualify a reply frame.
@@ -62,14 +62,16 @@ type ReplyHeader struct {
 // AppendReplyHeader appends the header of a reply frame to p.
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
 	w := frame.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
-	return w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count).U64(h.Head.LSN).Bytes(h.Head.Segment[:]).Bytes(h.Head.Chain[:])
+	w = w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count)
+	return w.U64(h.Head.LSN).Bytes(h.Head.Segment[:]).Bytes(h.Head.Chain[:])
 }
 
 // AppendObject appends a frame of KindObject with this header, whose length it
 // fills in, and this body: identity 32 | len(name) 2 | name … | object ….
 func AppendObject(p []byte, h ReplyHeader, id identity.ID, name, object []byte) []byte {
 	h.BodyLen = identity.Size + 2 + len(name) + len(object)
-	return frame.Writer(AppendReplyHeader(p, &h)).Bytes(id[:]).U16(uint16(len(name))).Bytes(name).Bytes(object)
+	w := frame.Writer(AppendReplyHeader(p, &h))
+	return w.Bytes(id[:]).U16(uint16(len(name))).Bytes(name).Bytes(object)
 }
 
 // AppendMissing appends the body of a KindMissing frame: identity 32 | code 1.
@@ -111,7 +113,7 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonInvalidIdentity Reason = 1  // never made, or altered, or deleted or replaced as the Task had confirmed
+	ReasonInvalidIdentity Reason = 1  // never made, altered, or deleted or replaced as the Task had confirmed
 	ReasonOtherCollection Reason = 2  // an identity of another collection
 	ReasonBadFrame        Reason = 3  // too long, too short, unknown type, wrong version
 	ReasonUnasked         Reason = 4  // an answer to a request never made, or a second answer
@@ -120,11 +122,11 @@ const (
 	ReasonTaskEnded       Reason = 7  // the process ended or closed its channel
 	ReasonDamagedRecord   Reason = 8  // a stored record failed its check when it was read
 	ReasonStorage         Reason = 9  // the disk refused a write
-	ReasonCheckpoint      Reason = 10 // a checkpoint failed its check: at a start the one before was used, at a scrub others were written
+	ReasonCheckpoint      Reason = 10 // a checkpoint failed its check: another one was used or written
 	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
-	ReasonFileLost        Reason = 12 // a file of the store was removed, cut off or replaced; Segment: which segment, or 0
-	ReasonKeysOlder       Reason = 13 // older data keys were put back, and with them some that had been destroyed
-	ReasonAdrift          Reason = 14 // the data directory was moved or replaced, or another Core writes in it: no records are written
+	ReasonFileLost        Reason = 12 // a file of the store was removed, cut off or replaced; Segment: or 0
+	ReasonKeysOlder       Reason = 13 // older data keys were put back, and so some that had been destroyed
+	ReasonAdrift          Reason = 14 // the data directory is not the Core's any more: no records are written
 	ReasonReadFailed      Reason = 15 // the disk did not give a stored record back, though it was asked again
 	ReasonNewAdmin        Reason = 16 // the operator made a new administrator, the only one of the server
 

@@ -68,13 +68,15 @@ func SplitBody(q Request, body []byte) Request {
 // Task: 1 to MaxIdentifier of a–z, 0–9, '_' and '-', the first a letter.
 func ValidIdentifier(s string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyz"
-	return len(s) <= MaxIdentifier && strings.TrimLeft(s, letters) != s && strings.Trim(s, letters+"0123456789_-") == ""
+	begins := strings.TrimLeft(s, letters) != s
+	return len(s) <= MaxIdentifier && begins && strings.Trim(s, letters+"0123456789_-") == ""
 }
 
 // ValidLabel reports whether s may label a principal: 1 to MaxLabel printable
 // ASCII characters without space.
 func ValidLabel(s string) bool {
-	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
+	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
+	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, unprintable)
 }
 
 // DecodeAttributes reads the sub-query of a PUT, for each attribute
@@ -108,7 +110,8 @@ func DecodeBatch(p []byte) (ops []Request, err error) {
 	r := frame.NewReader(p)
 	r.Require(len(p) > 0)
 	for r.Len() > 0 {
-		q := Request{Op: Operation(r.U8()), Flags: Flags(r.U8()), NameLen: int(r.U16()), QueryLen: int(r.U32()), ObjectLen: int(r.U32())}
+		q := Request{Op: Operation(r.U8()), Flags: Flags(r.U8())}
+		q.NameLen, q.QueryLen, q.ObjectLen = int(r.U16()), int(r.U32()), int(r.U32())
 		r.Copy(q.Identity[:])
 		r.Require(len(ops) < MaxBatch && q.NameLen <= MaxName && q.QueryLen <= MaxSubQuery)
 		r.Require(q.Op == OpPut || q.Op == OpDelete)
@@ -166,7 +169,8 @@ func DecodeRow(p []byte) (w Row, err error) {
 	r.Require(r.U8() == 0)
 	w.MaxInput, w.MaxResults, w.Deadline = r.U32(), r.U32(), r.U32()
 	w.Memory, w.LeakBudget, w.IndexBudget = r.U64(), r.U64(), r.U64()
-	r.Require(w.Operations != 0 && w.Operations&^(1<<OpSearch|1<<OpCount|1<<OpDeleteWhere) == 0 && w.Type < typeEnd)
+	r.Require(w.Operations != 0 && w.Operations&^(1<<OpSearch|1<<OpCount|1<<OpDeleteWhere) == 0)
+	r.Require(w.Type < typeEnd)
 	r.Require(w.MaxInput > 0 && w.MaxInput <= MaxObject)
 	r.Require(w.MaxResults > 0 && w.MaxResults <= MaxResultsLimit)
 	r.Require(w.Deadline > 0 && w.Deadline <= MaxDeadline && w.Memory > 0)

@@ -75,12 +75,12 @@ const (
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts
-	OpHead   Operation = 34 // sub-query: a head to be found in the log's history, or nothing → head of the log, in the reply's header; also a ping
+	OpHead   Operation = 34 // sub-query: a head to be found in the log's history, or nothing; also a ping
 
 	OpCompact Operation = 35 // give back all space that nothing needs
 	OpVerify  Operation = 36 // read every live record → objects, bytes, damaged ones
 
-	OpRotatePrincipal Operation = 37 // identity: principal; sub-query: the principal that its next key makes it
+	OpRotatePrincipal Operation = 37 // identity: principal; sub-query: the principal of its next key
 
 	LastOperation = OpRotatePrincipal // no operation has a higher number
 )
@@ -154,9 +154,9 @@ const (
 	ShuttingDown        Code = 22 // try another time
 	Overloaded          Code = 23 // a queue is full: try again
 	IndexViolated       Code = 24 // the Task broke its contract while answering: it is quarantined
-	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history: the store went back, or is another branch
+	HistoryDiffers      Code = 25 // the head asked about is not part of the log's history
 	TooSlow             Code = 26 // the Task took too long over the query: try again
-	DiskFull            Code = 27 // requests that make the store grow are refused: delete, COMPACT, or make room
+	DiskFull            Code = 27 // no request may make the store grow: delete, COMPACT, or make room
 	QuotaExceeded       Code = 28 // the collection would hold more bytes or objects than its quota lets it
 	ReadFailed          Code = 29 // the disk did not give a stored record back: try again
 
