@@ -86,7 +86,7 @@ func wrongFlag(_ *cobra.Command, err error) error {
 
 // whole is a whole number as a flag. It is decimal digits and nothing else:
 // pflag's own numbers take 010 for 8, and 1_0 for 10.
-type whole[T uint32 | uint64] struct {
+type whole[T int | uint32 | uint64] struct {
 	to       *T
 	min, max T
 }

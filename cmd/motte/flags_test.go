@@ -19,6 +19,7 @@ func typed(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("MOTTE_PROFILE", "no-such-profile")
 	dir := t.TempDir()
+	t.Chdir(dir) // a line that should be refused leaves nothing among the sources
 	open := func(name string) *os.File {
 		f, err := os.Create(filepath.Join(dir, name))
 		if err != nil {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
@@ -50,8 +50,6 @@ With --keep-going such lines are reported and left out, and the exit code is 11.
 			return usage("--name-field and --envelope exclude each other: an envelope has the name")
 		case x.ifAbsent && !x.parsing.envelope && x.parsing.nameField == "":
 			return usage("--if-absent is about names: --name-field or --envelope is missing")
-		case x.from < 1:
-			return usage("--from-line must be 1 or more")
 		}
 		return a.importFile(ctx, &x)
 	})
@@ -60,7 +58,8 @@ With --keep-going such lines are reported and left out, and the exit code is 11.
 	f.BoolVar(&x.parsing.envelope, "envelope", false, `take lines as 'motte export --envelope' writes them`)
 	f.BoolVar(&x.ifAbsent, "if-absent", false, "refuse a line whose name is in use")
 	f.BoolVar(&x.keepGoing, "keep-going", false, "leave out lines that can't be imported, and fail at the end")
-	f.IntVar(&x.from, "from-line", 1, "begin with line `N`")
+	x.from = 1
+	f.Var(whole[int]{&x.from, 1, math.MaxInt}, "from-line", "begin with line `N`")
 	f.StringVar(&x.list, "not-indexed", "", "new `FILE` that lists the lines that an index does not take")
 	return cmd
 }
@@ -141,11 +140,7 @@ type listed struct {
 
 func newListed(it item) listed {
 	x := listed{Line: it.line, ID: identifier(it.result.Identity)}
-	if utf8.ValidString(it.name) {
-		x.Name = it.name
-	} else {
-		x.NameBase64 = []byte(it.name)
-	}
+	x.Name, x.NameBase64 = textOrBytes(it.name)
 	return x
 }
 

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -18,10 +17,11 @@ import (
 // rotatedView is a principal that has another key.
 type rotatedView struct {
 	principalView
-	Former  string `json:"former"`            // what it was called before
-	Profile string `json:"profile,omitempty"` // file
-	Address string `json:"address"`
-	CoreKey string `json:"core_key"`
+	Former        string `json:"former"`            // what it was called before
+	Profile       string `json:"profile,omitempty"` // file
+	ProfileBase64 []byte `json:"profile_base64,omitempty"`
+	Address       string `json:"address"`
+	CoreKey       string `json:"core_key"`
 }
 
 // nextKey is the key that a principal is given.
@@ -65,16 +65,13 @@ stays there; what is printed is the command that completes the owner's profile.`
 	f := cmd.Flags()
 	f.StringVar(&k.out, "out", "", "`FILE` to make: the principal's next profile, with a key that is made here")
 	f.StringVar(&k.public, "public-key", "", "public `KEY` of the principal, as 'motte keygen' printed it")
-	f.StringVar(&k.address, "address", "", "`HOST:PORT` at which the principal reaches the server (default: the one in your profile)")
+	f.Var(address{to: &k.address}, "address", "`HOST:PORT` at which the principal reaches the server (default: the one in your profile)")
 	return cmd
 }
 
 func (a *app) rotate(ctx context.Context, c *client.Client, name string, id [32]byte, admin *client.Profile, k nextKey) error {
 	p := client.Profile{Address: admin.Address, CoreKey: admin.CoreKey}
 	if k.address != "" {
-		if _, _, err := net.SplitHostPort(k.address); err != nil {
-			return usage("--address %q is not HOST:PORT", k.address)
-		}
 		p.Address = k.address
 	}
 	next, err := k.prepare(p)
@@ -94,7 +91,8 @@ func (a *app) rotate(ctx context.Context, c *client.Client, name string, id [32]
 	case err != nil:
 		return fmt.Errorf("principal %s: %w", name, err)
 	}
-	v := rotatedView{principalView{name, identifier(next)}, identifier(id), k.out, p.Address, hex.EncodeToString(p.CoreKey)}
+	v := rotatedView{principalView: principalView{name, identifier(next)}, Former: identifier(id), Address: p.Address, CoreKey: hex.EncodeToString(p.CoreKey)}
+	v.Profile, v.ProfileBase64 = textOrBytes(k.out)
 	if k.out != "" || a.json {
 		return a.done(v, "Principal %s has another key; its profile is %s.", name, k.out)
 	}
