@@ -134,11 +134,9 @@ var cases = map[string]func(w *world){
 	"rm-client-profile": func(w *world) {
 		w.remove("alice.profile")
 		s := w.again()
-		w.motte("principal", "add", "alice-2", "--out", "alice.profile")
-		w.motte("grant", "people", "alice-2", "read-own,write")
 		w.fails("--profile", "alice.profile", "get", "people", "--name", "eva")
 		w.has(all()...)
-		w.motte("grant", "people", "alice-2", "read")
+		w.motte("principal", "rotate", "alice", "--out", "alice.profile")
 		w.motte("--profile", "alice.profile", "get", "people", "--name", "eva")
 		s.stop()
 	},
