@@ -125,7 +125,7 @@ func Run(cfg Config) error {
 	s := newShell(cfg)
 	s.collect(0)
 	if err = s.open(dir); err == nil {
-		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().TLSSeed())
+		s.listener, err = channel.Listen(cfg.Listen, s.log.Keys().Core[:])
 	}
 	if err == nil {
 		if err := s.log.Trim(); err != nil { // the next start tries again

@@ -387,7 +387,7 @@ func TestRootKeyMustBeThereAndPrivate(t *testing.T) {
 	}{
 		{"others can read it", func() error { return nil }, "0600"},
 		{"it is no key", func() error { return errors.Join(os.WriteFile(path, []byte("key"), 0o600), os.Chmod(path, 0o600)) }, "no root key"},
-		{"it is another", func() error { return os.WriteFile(path, []byte(keyPrefix+strings.Repeat("00", 32)), 0o600) }, "root key is another"},
+		{"it is another", func() error { return os.WriteFile(path, []byte(keyPrefix+strings.Repeat("00", 32)), 0o600) }, "another store or root key"},
 		{"it is missing", func() error { return os.Remove(path) }, "no such file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -431,7 +431,7 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 	s := newShell(Config{Admin: principalOf(key(1)), Control: ends[1]})
 	err := s.restore(disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read})
 	if err == nil {
-		s.listener, err = channel.Listen("127.0.0.1:0", s.log.Keys().TLSSeed())
+		s.listener, err = channel.Listen("127.0.0.1:0", s.log.Keys().Core[:])
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -223,7 +223,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 	if err := errors.Join(l.Replay(r.engine.Replay), r.engine.Check(l.Has)); err != nil {
 		t.Fatal(err)
 	}
-	if r.listener, err = channel.Listen("127.0.0.1:0", l.Keys().TLSSeed()); err != nil {
+	if r.listener, err = channel.Listen("127.0.0.1:0", l.Keys().Core[:]); err != nil {
 		t.Fatal(err)
 	}
 	r.listener.Close()

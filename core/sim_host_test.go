@@ -229,9 +229,9 @@ func (s *sim) checkErased(owners map[uint32]uint64, why string) {
 		return
 	}
 	for _, name := range log.KeysNames {
-		keys, _, ok := s.log.Keys().OpenDataKeys(s.disk.files[name].data[24:])
+		keys, _, err := log.OpenKeys(s.root, s.disk.files[name].data)
 		for owner := range owners {
-			if _, there := keys.Key(owner); there || !ok {
+			if err != nil || keys == nil || keys.Has(owner) {
 				s.fail("%s: %s of today has the key of owner %d", why, name, owner)
 			}
 		}

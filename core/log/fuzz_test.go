@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"testing"
@@ -49,6 +50,8 @@ func FuzzReplay(f *testing.F) {
 // if it is the one that was written.
 func FuzzReadHeader(f *testing.F) {
 	good := store(f)
+	keys, _, err := OpenKeys(root, good.files[KeysNames[0]])
+	must(f, err)
 	for _, name := range good.names(segmentSuffix) {
 		f.Add(good.files[name], uint32(2))
 		f.Add(good.files[name][:headerSize], uint32(3))
@@ -58,7 +61,7 @@ func FuzzReadHeader(f *testing.F) {
 		d := newDisk()
 		name := segmentName(id)
 		d.files[name] = p
-		l := &Log{storage: d, root: root, segments: make(map[uint32]*segment)}
+		l := &Log{storage: d, store: keys.Store(), keys: keys, segments: make(map[uint32]*segment)}
 		if err := l.readHeader(id, File{name, int64(len(p))}); err != nil {
 			return
 		}
@@ -66,6 +69,21 @@ func FuzzReadHeader(f *testing.F) {
 			if was := good.files[segmentName(id)]; string(p[:headerSize]) != string(was[:min(headerSize, len(was))]) {
 				t.Fatalf("a header that nobody wrote: %v", s)
 			}
+		}
+	})
+}
+
+// FuzzOpenKeys: whatever a file of the keys holds, it is opened only if it is one that was
+// written.
+func FuzzOpenKeys(f *testing.F) {
+	good := store(f).files[KeysNames[0]]
+	old := golden(f, "store-v3.hex").files[KeysNames[0]]
+	for _, p := range [][]byte{good, old, good[:24], good[:40], nil} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if k, _, err := OpenKeys(root, p); k != nil && (err != nil || !bytes.Equal(p, good) && !bytes.Equal(p, old)) {
+			t.Fatalf("keys that nobody wrote: %x", p)
 		}
 	})
 }

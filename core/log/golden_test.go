@@ -18,7 +18,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // golden reads a store from a file of lines, each a name and the bytes in
 // hexadecimal.
-func golden(t *testing.T, file string) *disk {
+func golden(t testing.TB, file string) *disk {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
 	must(t, err)
@@ -31,9 +31,10 @@ func golden(t *testing.T, file string) *disk {
 	return d
 }
 
-// TestGoldenStore reads a store of version 3, byte for byte as it was written: with
+// TestGoldenStore reads stores of version 3, byte for byte as they were written: with
 // two checkpoints, with segments that were removed and what was carried from them,
-// with records of an owner who was erased since; and it writes that store.
+// with records of an owner who was erased since; and it writes the one whose keys are of
+// version 3. Those of the other are of version 2.
 func TestGoldenStore(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 5)
@@ -43,9 +44,32 @@ func TestGoldenStore(t *testing.T) {
 		for _, name := range slices.Sorted(maps.Keys(d.files)) {
 			fmt.Fprintf(&b, "%s %x\n", name, d.files[name])
 		}
-		must(t, os.WriteFile(filepath.Join("testdata", "store-v3.hex"), []byte(b.String()), 0o644))
+		must(t, os.WriteFile(filepath.Join("testdata", "store-v3-keys-v3.hex"), []byte(b.String()), 0o644))
 	}
-	stored := golden(t, "store-v3.hex")
+	stored := golden(t, "store-v3-keys-v3.hex")
+	if !maps.EqualFunc(d.files, stored.files, bytes.Equal) {
+		t.Error("the store is written differently now")
+	}
+	readsGolden(t, stored, w)
+	old := golden(t, "store-v3.hex")
+	w, err := open(old.clone(), 5)
+	must(t, err)
+	readsGolden(t, old, w)
+	if w.l.keys.Own != root {
+		t.Error("the secrets of version 2 are not those that follow from the root key")
+	}
+	must(t, w.l.Erase(bob)) // which writes the keys, in the newest version
+	readsGolden(t, w.disk, w)
+	for _, name := range KeysNames {
+		if w.disk.files[name][4] != KeysVersion {
+			t.Errorf("%s is of version %d", name, w.disk.files[name][4])
+		}
+	}
+}
+
+// readsGolden reads a golden store from both checkpoints; it is that of w.
+func readsGolden(t *testing.T, stored *disk, w *world) {
+	t.Helper()
 	for _, n := range w.l.Checkpoints()[:2] {
 		again, err := openFrom(stored, 9, n)
 		must(t, err)
@@ -58,9 +82,6 @@ func TestGoldenStore(t *testing.T) {
 		if readable, gone := ofOwner(t, again, bob); readable > 0 || gone == 0 {
 			t.Errorf("from checkpoint %d: %d of his are readable, %d are gone", n, readable, gone)
 		}
-	}
-	if !maps.EqualFunc(d.files, stored.files, bytes.Equal) {
-		t.Error("the store is written differently now")
 	}
 }
 

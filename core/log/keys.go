@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,50 +16,62 @@ import (
 // lost. It lies in no checkpoint, and no backup may hold it: whoever keeps a copy can open
 // what was erased since.
 //
-//	magic "MKEY" | version 2 | reserved 3 | store 16 | salt 16
-//	sealed: generation 8 | of each node: owner 4 | levels 1 | seed 32
+//	magic "MKEY" | version 3 | reserved 3 | store 16 | salt 16
+//	sealed: generation 8 | secrets 96 | of each node: owner 4 | levels 1 | seed 32
 //
 // Each erasure has a generation of its own, and checkpoints remember it: an older pair that
 // is put back is noticed. A key that was taken away from either copy is taken away, whatever
-// a crash left of the other.
+// a crash left of the other. A rotation has a generation, too: the secrets of the newer copy
+// count.
 var KeysNames = [2]string{"data.keys", "data.keys.copy"}
 
 const (
-	keysMagic   = "MKEY"
-	keysStoreAt = 8        // where the store's identifier lies
-	maxKeys     = 64 << 20 // bytes
+	keysMagic = "MKEY"
+	storeAt   = 8        // where the store's identifier lies, in segments as well
+	maxKeys   = 64 << 20 // bytes
 )
 
 // keysFile is one copy, opened.
 type keysFile struct {
-	keys       seal.DataKeys
+	keys       *seal.Keys
 	generation uint64
 	sum        [sha256.Size]byte // of all of it
 }
 
-// findStore returns the identifier of a store that has no segment yet, from its keys.
-func (l *Log) findStore(sizes map[string]int64) (err error) {
-	for _, name := range KeysNames {
-		size, there := sizes[name]
-		if !there {
+// makeKeys makes the keys of a new store.
+func (l *Log) makeKeys() error {
+	var seed [seal.KeySize]byte
+	_, _ = l.random(l.store[:])
+	_, _ = l.random(seed[:])
+	l.keys = seal.Derive(l.root, l.store)
+	_, _ = l.random(l.keys.Own[:])
+	_, _ = l.random(l.keys.Core[:])
+	return l.writeKeys(seal.NewDataKeys(seed), 1)
+}
+
+// openKeys finds out which store this is, and reads its keys: it is the first store named by
+// one of the files for which there are keys.
+func (l *Log) openKeys(files []File, sizes map[string]int64) (err error) {
+	tried := make(map[seal.StoreID]bool)
+	for _, f := range files {
+		if errRead := l.storage.ReadAt(f.Name, l.store[:], storeAt); errRead != nil || tried[l.store] {
+			err = cmp.Or(err, errRead)
 			continue
 		}
-		if err = l.storage.ReadAt(name, l.store[:], keysStoreAt); err == nil {
-			l.keys = seal.Derive(l.root, l.store)
-			_, err = l.readKeysFile(name, size)
-		}
-		if err == nil {
+		tried[l.store] = true
+		if err = l.readKeys(sizes); err == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-// readKeys reads the secret of the data keys. Only keys that both copies give count; a
-// copy that can't be read is written again by Watch.
+// readKeys reads the keys. Only data keys that both copies give count; a copy that can't
+// be read is written again by Watch.
 func (l *Log) readKeys(sizes map[string]int64) error {
 	var found []keysFile
 	var failed error
+	l.unread = nil
 	for _, name := range KeysNames {
 		size, there := sizes[name]
 		if !there {
@@ -75,9 +88,13 @@ func (l *Log) readKeys(sizes map[string]int64) error {
 		return failed
 	}
 	first, last := found[0], found[len(found)-1]
-	l.keys.Use(first.keys.Common(last.keys))
-	l.generation = max(first.generation, last.generation)
-	if failed == nil && first.sum == last.sum {
+	both := first.keys.Data().Common(last.keys.Data())
+	if first.generation < last.generation {
+		first = last
+	}
+	l.keys, l.generation = first.keys, first.generation
+	l.keys.Use(both)
+	if failed == nil && found[0].sum == found[1].sum {
 		l.stored = first.sum
 	}
 	return nil
@@ -92,18 +109,43 @@ func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
 	if err := l.storage.ReadAt(name, p, 0); err != nil {
 		return f, fmt.Errorf("read %s: %w", name, err)
 	}
-	ok, head := false, l.keysHeader()
 	f.sum = sha256.Sum256(p)
-	f.keys, f.generation, ok = l.keys.OpenDataKeys(p[min(len(head), len(p)):])
-	if !ok || string(p[:len(head)]) != string(head) {
-		return f, &DamageError{name, 0, "the data keys fail their check: " +
-			"they were altered, or are of another store or root key"}
+	if f.keys, f.generation, err = OpenKeys(l.root, p); err != nil {
+		return f, fmt.Errorf("%s %w", name, err)
+	}
+	if f.keys == nil || f.keys.Store() != l.store {
+		return f, &DamageError{name, 0, "the data keys fail their check: they were altered, or are of another store or root key"}
 	}
 	return f, nil
 }
 
-func (l *Log) keysHeader() frame.Writer {
-	return frame.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(l.store[:])
+// OpenKeys opens the content of a file of the keys. It returns no keys if it is something
+// else, and an error if it is of a version that this Core does not read.
+func OpenKeys(root seal.Root, p []byte) (k *seal.Keys, generation uint64, err error) {
+	r := frame.NewReader(p)
+	magic, version, reserved := string(r.Take(4)), r.U8(), string(r.Take(3))
+	var store seal.StoreID
+	r.Copy(store[:])
+	sealed := r.Rest()
+	if r.Done() != nil || magic != keysMagic || reserved != "\x00\x00\x00" {
+		return nil, 0, nil
+	}
+	if version != 2 && version != KeysVersion {
+		return nil, 0, fmt.Errorf("has version %d; this Core reads versions 2 and %d", version, KeysVersion)
+	}
+	k = seal.Derive(root, store)
+	generation, ok := k.OpenDataKeys(version, sealed)
+	if !ok {
+		return nil, 0, nil
+	}
+	return k, generation, nil
+}
+
+// SealKeys makes the content of a file of the keys.
+func SealKeys(k *seal.Keys, salt seal.Salt, generation uint64, keys seal.DataKeys) []byte {
+	store := k.Store()
+	front := frame.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(store[:])
+	return front.Bytes(k.SealDataKeys(salt, generation, keys))
 }
 
 // HasKey reports whether an owner has a data key. Any goroutine may call it.
@@ -138,7 +180,7 @@ func (l *Log) Erase(owners ...uint32) error {
 func (l *Log) writeKeys(keys seal.DataKeys, generation uint64) error {
 	var salt seal.Salt
 	_, _ = l.random(salt[:])
-	p := l.keysHeader().Bytes(l.keys.SealDataKeys(salt, generation, keys))
+	p := SealKeys(l.keys, salt, generation, keys)
 	if len(p) > maxKeys {
 		return fmt.Errorf("more keys were erased than %s can say", KeysNames[0])
 	}

@@ -3,10 +3,15 @@ package log
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
+
+	"motte/core/seal"
 )
 
 // ofOwner counts the objects of an owner that can be read, and those that can't.
@@ -134,7 +139,9 @@ func TestAlteredKeys(t *testing.T) {
 	for i := range p {
 		bad := bytes.Clone(p)
 		bad[i] ^= 1 << (i % 8)
-		refused("a bit flipped", bad)
+		if i != 4 { // its version: see TestOtherVersionsOfTheKeys
+			refused("a bit flipped", bad)
+		}
 		refused("cut", p[:i])
 	}
 	refused("more behind it", append(bytes.Clone(p), 0))
@@ -197,5 +204,85 @@ func TestStoreWithoutSegments(t *testing.T) {
 	}
 	if !maps.EqualFunc(d.files, before.files, bytes.Equal) {
 		t.Error("something was written")
+	}
+}
+
+// TestOtherVersionsOfTheKeys: keys of a version that is to come are refused by name.
+func TestOtherVersionsOfTheKeys(t *testing.T) {
+	for _, version := range []byte{0, 1, 4, 255} {
+		d := settled(t)
+		for _, name := range KeysNames {
+			d.files[name][4] = version
+		}
+		before := d.clone()
+		if _, err := open(d, 9); err == nil || errors.Is(err, ErrDamaged) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("%s has version %d", KeysNames[0], version)) {
+			t.Errorf("version %d: %v", version, err)
+		}
+		if !maps.EqualFunc(d.files, before.files, bytes.Equal) {
+			t.Errorf("version %d: something was written", version)
+		}
+	}
+	d := settled(t)
+	for _, name := range KeysNames {
+		d.files[name][4] = 2 // what it is not
+	}
+	if _, err := open(d, 9); !errors.Is(err, ErrDamaged) {
+		t.Errorf("version 3 that is said to be version 2: %v", err)
+	}
+}
+
+// under returns the content of a file of the keys, sealed under a root key.
+func (w *world) under(root seal.Root, change func(*seal.Secrets)) []byte {
+	k := seal.Derive(root, w.l.keys.Store())
+	k.Secrets = w.l.keys.Secrets
+	if change != nil {
+		change(&k.Secrets)
+	}
+	return SealKeys(k, seal.Salt{byte(root[0])}, w.l.generation+1, w.l.keys.Data())
+}
+
+// TestAnotherRootKey: the keys are written again under another root key, one copy after the
+// other. A crash in between leaves a store that opens with either; then only with the next.
+func TestAnotherRootKey(t *testing.T) {
+	d := settled(t)
+	w := mustOpen(t, d, 9)
+	next := seal.Root{7}
+	opens := func(root seal.Root) bool {
+		l, err := Open(d.clone(), root, random{rand.New(rand.NewPCG(1, 0))}.Read, nil)
+		if err != nil && !errors.Is(err, ErrDamaged) {
+			t.Error(err)
+		}
+		return err == nil && l.Keys().Secrets == w.l.keys.Secrets && l.HasKey(alice)
+	}
+	p := w.under(next, nil)
+	for i, name := range KeysNames {
+		if !opens(root) || opens(next) != (i > 0) {
+			t.Errorf("%d copies are written: opens with the key before: %v, with the next: %v", i, opens(root), opens(next))
+		}
+		d.files[name] = p
+	}
+	if opens(root) || !opens(next) {
+		t.Errorf("both copies are written: opens with the key before: %v, with the next: %v", opens(root), opens(next))
+	}
+}
+
+// TestTheNewerSecretsCount: a crash between the two copies leaves the Core's next key, or the
+// one before; a data key that was taken away from either copy is gone in both cases.
+func TestTheNewerSecretsCount(t *testing.T) {
+	for i, name := range KeysNames {
+		d := settled(t)
+		w := mustOpen(t, d, 9)
+		must(t, w.l.Erase(alice))
+		d.files[name] = w.under(root, func(s *seal.Secrets) { s.Core = [seal.KeySize]byte{1, 2} })
+		again, err := open(d, 10)
+		must(t, err)
+		if again.l.keys.Core != [seal.KeySize]byte{1, 2} || again.l.HasKey(alice) || !again.l.HasKey(bob) {
+			t.Errorf("copy %d: the older secrets count: %v; keys %v, %v", i, again.l.keys.Core, again.l.HasKey(alice), again.l.HasKey(bob))
+		}
+		_, err = again.l.watchKeys(map[string]int64{KeysNames[0]: int64(len(d.files[KeysNames[0]])), KeysNames[1]: int64(len(d.files[KeysNames[1]]))})
+		if must(t, err); !bytes.Equal(d.files[KeysNames[0]], d.files[KeysNames[1]]) {
+			t.Errorf("copy %d: they differ still", i)
+		}
 	}
 }

@@ -197,8 +197,8 @@ func Empty(s Storage) (bool, error) {
 	}), err
 }
 
-// Open reads the headers of all segments in a storage, and checks each against
-// the root key. An empty storage becomes a new store. Restore and Replay follow.
+// Open reads the keys in a storage, which the root key opens, and the headers of all
+// segments, and checks each against the keys. An empty storage becomes a new store. Restore and Replay follow.
 // Damage that damaged accepts, by returning nil, is passed over, here and by
 // Replay; nil accepts none.
 func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
@@ -209,36 +209,44 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 	if err != nil {
 		return nil, fmt.Errorf("list files: %w", err)
 	}
-	newest, keys := uint32(0), make(map[string]int64) // the sizes of the files of the keys
+	var segments, copies []File
+	keys := make(map[string]int64) // the sizes of the copies of the keys
 	for _, f := range files {
-		if id, ok := number(f.Name, segmentSuffix); ok {
-			if err := l.readHeader(id, f); err != nil {
-				return nil, err
-			}
-			newest, l.taken[id] = id, l.segments[id] == nil
+		if _, ok := number(f.Name, segmentSuffix); ok {
+			segments = append(segments, f)
 		} else if n, ok := number(f.Name, checkpointSuffix); ok {
 			l.checkpoints[n] = f.Size
 		} else if slices.Contains(KeysNames[:], f.Name) {
-			keys[f.Name] = f.Size
+			copies, keys[f.Name] = append(copies, f), f.Size
 		}
 	}
-	if empty := newest == 0 && len(l.checkpoints) == 0; empty && len(keys) == 0 {
-		var seed [seal.KeySize]byte
-		_, _ = l.random(l.store[:])
-		_, _ = l.random(seed[:])
-		l.keys = seal.Derive(root, l.store)
-		return l, l.writeKeys(seal.NewDataKeys(seed), 1)
+	if empty := len(segments) == 0 && len(l.checkpoints) == 0; empty && len(keys) == 0 {
+		return l, l.makeKeys()
 	} else if empty { // nothing was written, or all is gone: clients tell
-		err = l.findStore(keys)
-	} else if l.keys == nil {
-		err = fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
-	} else { // the others were durable before it was made
-		err = s.Sync(segmentName(newest))
+		err = l.openKeys(copies, keys)
+	} else if err = l.openKeys(segments, keys); err == nil {
+		err = l.readHeaders(segments)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("begin with what is there: %w", err)
 	}
-	return l, l.readKeys(keys)
+	return l, nil
+}
+
+// readHeaders reads the headers of all segments, in order, and makes the newest one durable:
+// the others were before it was made.
+func (l *Log) readHeaders(list []File) error {
+	for _, f := range list {
+		id, _ := number(f.Name, segmentSuffix)
+		if err := l.readHeader(id, f); err != nil {
+			return err
+		}
+		l.taken[id] = l.segments[id] == nil
+	}
+	if len(l.segments) == 0 {
+		return fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
+	}
+	return l.storage.Sync(list[len(list)-1].Name)
 }
 
 // Keys returns the Core's own keys for this store.

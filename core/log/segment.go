@@ -11,10 +11,10 @@ import (
 )
 
 // SegmentVersion is the only version of segments that is read and written, and
-// KeysVersion that of the file of the data keys.
+// KeysVersion that of the file of the data keys that is written; version 2 is read, too.
 const (
 	SegmentVersion = 3
-	KeysVersion    = 2
+	KeysVersion    = 3
 )
 
 // ErrVersion says that a store has a format that this Core does not read.
@@ -61,8 +61,7 @@ func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
 	return w.Bytes(mac)
 }
 
-// readHeader reads the header of a segment. The first one says which store this
-// is: with a wrong one, or the wrong root key, no header authenticates.
+// readHeader reads the header of a segment.
 func (l *Log) readHeader(id uint32, f File) error {
 	p := make([]byte, headerSize)
 	if f.Size < headerSize || f.Size > segmentMax {
@@ -78,21 +77,16 @@ func (l *Log) readHeader(id uint32, f File) error {
 			ErrVersion, f.Name, version, SegmentVersion)
 	}
 	r.Take(3)
-	store := seal.StoreID(r.Take(16))
+	r.Take(16) // the store: see openKeys
 	s.id, s.previous, s.previousEnd = r.U32(), r.U32(), r.U32()
 	r.Take(4)
 	s.firstLSN = r.U64()
 	r.Copy(s.salt[:])
 	r.Copy(s.chain[:])
-	keys := l.keys
-	if keys == nil {
-		keys = seal.Derive(l.root, store)
+	if !hmac.Equal(s.header(l.store, l.keys), p) || s.id != id {
+		return l.damage(f.Name, 0, "the header fails its check: it was altered or moved, or is another store's")
 	}
-	if !hmac.Equal(s.header(store, keys), p) || s.id != id {
-		return l.damage(f.Name, 0,
-			"the header fails its check: it was altered or moved, or the root key is another")
-	}
-	l.store, l.keys, l.segments[id] = store, keys, s
+	l.segments[id] = s
 	return nil
 }
 

@@ -1,10 +1,11 @@
 // Package seal holds the Core's keys and seals with them.
 //
-// One root key (from the deployment) and the store's random identifier give,
-// by HKDF-SHA-256 (RFC 5869), every key of the Core but the principals' data keys:
-// keys of two stores, or for two purposes, are independent. The data key that seals
-// what a principal puts comes from a secret of its own, from which single keys can
-// be taken away for good: see DataKeys.
+// One root key (from the deployment) seals one file, and nothing else: so it can be
+// replaced. The file holds the Secrets and the DataKeys of a store. A secret and the
+// store's random identifier give, by HKDF-SHA-256 (RFC 5869), every key of the Core but
+// the principals' data keys: keys of two stores, or for two purposes, are independent.
+// The data key that seals what a principal puts comes from a secret of its own, from
+// which single keys can be taken away for good: see DataKeys.
 //
 // All sealing is AES-256-GCM. Its one danger is a nonce that repeats under a
 // key, and the attacker keeps every version of the disk: after a rollback the
@@ -46,9 +47,17 @@ type StoreID [16]byte
 // maxCached bounds the derived keys kept ready; one takes about 1 KiB.
 const maxCached = 4096
 
+// Secrets are what a store's keys come from, but for the principals'.
+type Secrets struct {
+	Own  [KeySize]byte // of the Core's own keys
+	Core [KeySize]byte // seed of the Ed25519 key by which clients know the Core
+	Next [KeySize]byte // seed of the key that will follow it; zero: none
+}
+
 // Keys are the keys of one store: the Core's own, and, from Use on, the principals'.
-// They are safe for concurrent use.
+// They are safe for concurrent use, unless somebody sets the Secrets.
 type Keys struct {
+	Secrets
 	root  Root
 	store StoreID
 
@@ -62,28 +71,37 @@ type cacheKey struct {
 	salt  Salt
 }
 
-// Derive returns the keys of a store.
+// Derive returns the keys of a store whose Secrets follow from its root key, as in files
+// of version 2. OpenDataKeys sets those of version 3.
 func Derive(root Root, store StoreID) *Keys {
-	return &Keys{root: root, store: store, cached: make(map[cacheKey]cipher.AEAD)}
+	k := &Keys{root: root, store: store, cached: make(map[cacheKey]cipher.AEAD)}
+	k.Own = root
+	k.Core = [KeySize]byte(k.derive("tls ed25519 seed"))
+	return k
 }
 
+// Store returns the identifier of the store.
+func (k *Keys) Store() StoreID { return k.store }
+
 func (k *Keys) derive(purpose string) []byte {
-	return derive(k.root[:], k.store[:], "motte/v1/"+purpose)
+	return derive(k.Own[:], k.store[:], "motte/v1/"+purpose)
 }
 
 // Identity returns the key of object identities.
 func (k *Keys) Identity() []byte { return k.derive("identity") }
 
-// TLSSeed returns the seed of the Core's Ed25519 key, by which clients know it.
-func (k *Keys) TLSSeed() []byte { return k.derive("tls ed25519 seed") }
-
 // salted returns what seals the file of a purpose that has this salt.
-func (k *Keys) salted(purpose string, s Salt) cipher.AEAD {
-	return newAEAD(derive(k.derive(purpose), s[:], "motte/v1/"+purpose))
+func salted(secret []byte, purpose string, s Salt) cipher.AEAD {
+	return newAEAD(derive(secret, s[:], "motte/v1/"+purpose))
 }
 
 // Checkpoint returns what seals the checkpoint with this salt.
-func (k *Keys) Checkpoint(s Salt) cipher.AEAD { return k.salted("checkpoint", s) }
+func (k *Keys) Checkpoint(s Salt) cipher.AEAD { return salted(k.derive("checkpoint"), "checkpoint", s) }
+
+// wrap returns what seals the file of the data keys with this salt.
+func (k *Keys) wrap(s Salt) cipher.AEAD {
+	return salted(derive(k.root[:], k.store[:], "motte/v1/data keys"), "data keys", s)
+}
 
 // MAC returns the authenticator of a segment's header.
 func (k *Keys) MAC(header []byte) []byte {
@@ -169,6 +187,7 @@ func (n node) below(owner uint32) node {
 // Sizes of sealed data, in bytes.
 const (
 	generationSize = 8
+	secretsSize    = 3 * KeySize
 	nodeSize       = 4 + 1 + KeySize
 )
 
@@ -189,30 +208,44 @@ func (k DataKeys) Common(other DataKeys) (both DataKeys) {
 	return both
 }
 
-// SealDataKeys seals the secret under the root key: salt 16, and, sealed, its
-// generation 8, and of each node owner 4 | levels 1 | seed 32.
+// SealDataKeys seals the secrets under the root key: salt 16, and, sealed, the
+// generation 8, the Secrets 96, and of each node owner 4 | levels 1 | seed 32.
 func (k *Keys) SealDataKeys(s Salt, generation uint64, keys DataKeys) []byte {
 	plain := binary.BigEndian.AppendUint64(nil, generation)
+	plain = slices.Concat(plain, k.Own[:], k.Core[:], k.Next[:])
 	for i := range keys {
 		plain = append(binary.BigEndian.AppendUint32(plain, keys[i].owner), keys[i].levels)
 		plain = append(plain, keys[i].seed[:]...)
 	}
-	return k.salted("data keys", s).Seal(s[:], Nonce(0), plain, nil)
+	return k.wrap(s).Seal(s[:], Nonce(0), plain, nil)
 }
 
-// OpenDataKeys opens what SealDataKeys made; false: it is something else.
-func (k *Keys) OpenDataKeys(p []byte) (keys DataKeys, generation uint64, ok bool) {
+// OpenDataKeys opens what SealDataKeys made, and uses it; false: it is something else. A
+// file of version 2 has no Secrets, and those of Derive stay.
+func (k *Keys) OpenDataKeys(version byte, p []byte) (generation uint64, ok bool) {
 	if len(p) < SaltSize {
-		return nil, 0, false
+		return 0, false
 	}
-	plain, err := k.salted("data keys", Salt(p[:SaltSize])).Open(nil, Nonce(0), p[SaltSize:], nil)
-	if err != nil || len(plain)%nodeSize != generationSize {
-		return nil, 0, false
+	plain, err := k.wrap(Salt(p[:SaltSize])).Open(nil, Nonce(0), p[SaltSize:], nil)
+	front := generationSize + secretsSize
+	if version == 2 {
+		front = generationSize
 	}
-	for n := range slices.Chunk(plain[generationSize:], nodeSize) {
+	// A length that fits one version fits no other, so the version can't be altered.
+	if err != nil || len(plain) < front || (len(plain)-front)%nodeSize != 0 {
+		return 0, false
+	}
+	if version > 2 {
+		n := copy(k.Own[:], plain[generationSize:])
+		n += copy(k.Core[:], plain[generationSize+n:])
+		copy(k.Next[:], plain[generationSize+n:])
+	}
+	var keys DataKeys
+	for n := range slices.Chunk(plain[front:], nodeSize) {
 		keys = append(keys, node{binary.BigEndian.Uint32(n), n[4], [KeySize]byte(n[5:])})
 	}
-	return keys, binary.BigEndian.Uint64(plain), true
+	k.Use(keys)
+	return binary.BigEndian.Uint64(plain), true
 }
 
 // Data returns where the principals' data keys come from.

@@ -13,9 +13,9 @@ import (
 func TestKeysAreIndependent(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range []*Keys{Derive(Root{1}, StoreID{1}), Derive(Root{1}, StoreID{2}), Derive(Root{2}, StoreID{1})} {
-		for _, key := range [][]byte{k.Identity(), k.TLSSeed(), k.derive("data"), k.derive("record head"), k.MAC(nil),
+		for _, key := range [][]byte{k.Identity(), k.Core[:], k.derive("data"), k.derive("record head"), k.MAC(nil),
 			k.Bodies(CoreOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil),
-			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, 0, nil)[SaltSize:], k.salted("data keys", Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
+			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, 0, nil)[SaltSize:], k.wrap(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
 			if seen[string(key)] {
 				t.Fatalf("key %x", key)
 			}
@@ -46,17 +46,62 @@ func TestDerivationIsFixed(t *testing.T) {
 		want string
 	}{
 		"identity":   {k.Identity(), "ce018377dd5aa48be98cf43cfa598c08a54c595692b094fe0e5858743d7bfe6b"},
-		"TLS seed":   {k.TLSSeed(), "fe7bb73382b0746adde290b1f311c54f6a3497abb5bb29073dd0cdfad90f46a3"},
+		"TLS seed":   {k.Core[:], "fe7bb73382b0746adde290b1f311c54f6a3497abb5bb29073dd0cdfad90f46a3"},
 		"MAC":        {k.MAC([]byte("header")), "20c6e5f5c70917248defccf15023814e1dbe088c002c8f6f9711b5d5f2f3f217"},
 		"head":       {head, "c5f6f55985fdadc9a0a1916bd7be2bbeeb3f1d38"},
 		"bodies":     {bodies, "5626c5606f23e868f63442f37610d549e36b49ddd937b17dcc4eabaa3fa8df1ed6fff2af34f4f07f"},
 		"checkpoint": {k.Checkpoint(Salt{8}).Seal(nil, nonce, []byte("piece"), []byte("header")), "10f95d871ef242246fa2eb25eda517309acceda8c8"},
 		"data key":   {leaf[:], "45366776ff9c8cd41a866deff420b0490e8d06ed570d548ca295a82efde513aa"},
-		"data keys":  {k.SealDataKeys(Salt{8}, 7, fixed), "08000000000000000000000000000000ba741d1b1cc771a63769170ffaaf829cad0c199bda1188c6124e6ed291ea50554f4c1e6e6686f2afcfe4519d732b6c5b1674bbc4c7da111d6ad39d522a"},
+		"data keys":  {k.SealDataKeys(Salt{8}, 7, fixed), "08000000000000000000000000000000ba741d1b1cc771a6366b140fe2a68a9bad0c199bda1188c6124e6ed291ea50554f4c1e6e6686f2af319fe6aef18632514e303b0984bb807c42a86f6ce76f0fba1f2ed6a4587abe41c71e32ead7a617e9341aff000e3a0595eefd32dc9ca6f355a13e484af4f6e96cf412f0cd74080cea5493fafcbe57a85b19fce93fce21a16e3f6e8cf164bf12ad21eefeb70b3e27cb2e482cddf1e761f3b0a61421e1"},
 	} {
 		if got := hex.EncodeToString(x.got); got != x.want {
 			t.Errorf("%s is %s, want %s", name, got, x.want)
 		}
+	}
+}
+
+// TestDataKeysOfVersion2: the secrets of such a store follow from its root key.
+func TestDataKeysOfVersion2(t *testing.T) {
+	sealed, err := hex.DecodeString("08000000000000000000000000000000ba741d1b1cc771a63769170ffaaf829cad0c199bda1188c6124e6ed291ea50554f4c1e6e6686f2afcfe4519d732b6c5b1674bbc4c7da111d6ad39d522a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
+	if generation, ok := k.OpenDataKeys(2, sealed); !ok || generation != 7 || !slices.Equal(k.Data(), fixed) {
+		t.Errorf("it is read as generation %d of %d nodes, %v", generation, len(k.Data()), ok)
+	}
+	if k.Own != Root([]byte{0: 1, 1: 2, 2: 3, 31: 0}) || k.Next != [KeySize]byte{} {
+		t.Errorf("its secrets are %x", k.Secrets)
+	}
+	if _, ok := Derive(Root{1, 2, 3}, StoreID{4, 5, 6}).OpenDataKeys(3, sealed); ok {
+		t.Error("it is read as a file of version 3")
+	}
+}
+
+// TestTheRootKeySealsOneFile: whoever has another one, and the secrets, has the store.
+func TestTheRootKeySealsOneFile(t *testing.T) {
+	k := with(fixed)
+	next := Derive(Root{9}, k.Store())
+	next.Secrets = k.Secrets
+	next.Use(k.Data())
+	for _, x := range [][2][]byte{
+		{k.Identity(), next.Identity()}, {k.MAC(nil), next.MAC(nil)},
+		{k.Checkpoint(Salt{}).Seal(nil, Nonce(0), nil, nil), next.Checkpoint(Salt{}).Seal(nil, Nonce(0), nil, nil)},
+		{k.Bodies(0, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(0, Salt{}).Seal(nil, Nonce(0), nil, nil)},
+		{k.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), nil, nil)},
+		{k.Bodies(7, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(7, Salt{}).Seal(nil, Nonce(0), nil, nil)},
+	} {
+		if !bytes.Equal(x[0], x[1]) {
+			t.Errorf("%x became %x", x[0], x[1])
+		}
+	}
+	sealed := next.SealDataKeys(Salt{1}, 2, fixed)
+	if _, ok := with(fixed).OpenDataKeys(3, sealed); ok {
+		t.Error("the root key before opens the file")
+	}
+	opened := Derive(Root{9}, k.Store())
+	if _, ok := opened.OpenDataKeys(3, sealed); !ok || opened.Secrets != k.Secrets {
+		t.Error("the next root key does not open the file")
 	}
 }
 
@@ -174,7 +219,7 @@ func TestPunctureLeavesNothing(t *testing.T) {
 	}
 	k := Derive(Root{1}, StoreID{1})
 	keys := fixed.Puncture(owner)
-	plain, err := k.salted("data keys", Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, 1, keys)[SaltSize:], nil)
+	plain, err := k.wrap(Salt{1}).Open(nil, Nonce(0), k.SealDataKeys(Salt{1}, 1, keys)[SaltSize:], nil)
 	if err != nil || len(path) != levels+1 || len(keys) != levels {
 		t.Fatal(err, len(path), len(keys))
 	}
@@ -199,37 +244,42 @@ func TestPunctureAll(t *testing.T) {
 		t.Errorf("%d nodes are left", len(keys))
 	}
 	k := Derive(Root{1}, StoreID{1})
-	if again, _, ok := k.OpenDataKeys(k.SealDataKeys(Salt{2}, 1, keys)); !ok || len(again) != 0 {
-		t.Errorf("a secret of nothing is read as %v, %v", again, ok)
+	if _, ok := k.OpenDataKeys(3, k.SealDataKeys(Salt{2}, 1, keys)); !ok || len(k.Data()) != 0 {
+		t.Errorf("a secret of nothing is read as %v, %v", k.Data(), ok)
 	}
 }
 
 // TestDataKeysAreKept: what is sealed comes back, and nothing else does.
 func TestDataKeysAreKept(t *testing.T) {
 	k := Derive(Root{1}, StoreID{1})
+	k.Secrets = Secrets{Own: [KeySize]byte{5}, Core: [KeySize]byte{6}, Next: [KeySize]byte{7}}
 	for _, keys := range []DataKeys{fixed, fixed.Puncture(1), fixed.Puncture(1).Puncture(2).Puncture(99)} {
 		sealed := k.SealDataKeys(Salt{3}, 1<<40, keys)
-		if got, generation, ok := k.OpenDataKeys(sealed); !ok || generation != 1<<40 || !slices.Equal(got, keys) {
-			t.Fatalf("%d nodes came back, of %d, %v", len(got), len(keys), ok)
+		again := Derive(Root{1}, StoreID{1})
+		if generation, ok := again.OpenDataKeys(3, sealed); !ok || generation != 1<<40 || !slices.Equal(again.Data(), keys) || again.Secrets != k.Secrets {
+			t.Fatalf("%d nodes came back, of %d, %v, %v", len(again.Data()), len(keys), again.Secrets == k.Secrets, ok)
+		}
+		if _, ok := again.OpenDataKeys(2, sealed); ok {
+			t.Fatal("it is read as a file of version 2")
 		}
 		for i := range sealed {
 			bad := bytes.Clone(sealed)
 			bad[i] ^= 1 << (i % 8)
-			if _, _, ok := k.OpenDataKeys(bad); ok {
+			if _, ok := k.OpenDataKeys(3, bad); ok {
 				t.Fatalf("byte %d flipped: opened", i)
 			}
-			if _, _, ok := k.OpenDataKeys(sealed[:i]); ok {
+			if _, ok := k.OpenDataKeys(3, sealed[:i]); ok {
 				t.Fatalf("cut to %d bytes: opened", i)
 			}
 		}
 		for name, other := range map[string]*Keys{"root key": Derive(Root{2}, StoreID{1}), "store": Derive(Root{1}, StoreID{2})} {
-			if _, _, ok := other.OpenDataKeys(sealed); ok {
+			if _, ok := other.OpenDataKeys(3, sealed); ok {
 				t.Errorf("another %s opens it", name)
 			}
 		}
 	}
-	odd := k.salted("data keys", Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, generationSize+nodeSize+1), nil)
-	if _, _, ok := k.OpenDataKeys(odd); ok {
+	odd := k.wrap(Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, generationSize+secretsSize+nodeSize+1), nil)
+	if _, ok := k.OpenDataKeys(3, odd); ok {
 		t.Error("half a node is read")
 	}
 }

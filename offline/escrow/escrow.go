@@ -92,29 +92,27 @@ func Read(dir, rootKey string, now time.Time) (*Keys, error) {
 	return newest, nil
 }
 
-// dataFront is what lies before the sealed secret in its file: magic "MKEY"
-// | version 2 | reserved 3 | store 16.
-const dataFront = 24
-
-// open opens the secret of the data keys.
-func (k *Keys) open() (list seal.DataKeys, generation uint64, err error) {
-	if len(k.Data) < dataFront || string(k.Data[:4]) != "MKEY" || k.Data[4] != log.KeysVersion {
-		return nil, 0, fmt.Errorf("%w: %s is not a file of them of version %d", ErrKeys, log.KeysNames[0], log.KeysVersion)
+// open opens the file of the data keys.
+func (k *Keys) open() (keys *seal.Keys, generation uint64, err error) {
+	keys, generation, err = log.OpenKeys(k.Root, k.Data)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %s %w", ErrKeys, log.KeysNames[0], err)
 	}
-	list, generation, ok := seal.Derive(k.Root, k.Store()).OpenDataKeys(k.Data[dataFront:])
-	if !ok {
+	if keys == nil {
 		return nil, 0, ErrKeys
 	}
-	return list, generation, nil
+	return keys, generation, nil
 }
 
 // Store returns the identifier of the store.
-func (k *Keys) Store() seal.StoreID { return seal.StoreID(k.Data[8:dataFront]) }
+func (k *Keys) Store() seal.StoreID { return seal.StoreID(k.Data[8:24]) }
 
 // CoreKey returns the public key by which clients know the store's Core.
-func (k *Keys) CoreKey() [ed25519.PublicKeySize]byte {
-	private := ed25519.NewKeyFromSeed(seal.Derive(k.Root, k.Store()).TLSSeed())
-	return [ed25519.PublicKeySize]byte(private.Public().(ed25519.PublicKey))
+func (k *Keys) CoreKey() (key [ed25519.PublicKeySize]byte) {
+	if keys, _, err := k.open(); err == nil { // Read and Open have made sure
+		copy(key[:], ed25519.NewKeyFromSeed(keys.Core[:]).Public().(ed25519.PublicKey))
+	}
+	return key
 }
 
 // Write encrypts the keys to all of the recipients, each of whom can decrypt them.

@@ -41,7 +41,7 @@ func made(t *testing.T) *Keys {
 	must(t, core.WriteRootKey(path, root))
 	k, err := Read(dir, path, time.Unix(1_800_000_000, 0))
 	must(t, err)
-	if want := ed25519.NewKeyFromSeed(l.Keys().TLSSeed()).Public().(ed25519.PublicKey); !bytes.Equal(want, func() []byte { k := k.CoreKey(); return k[:] }()) {
+	if want := ed25519.NewKeyFromSeed(l.Keys().Core[:]).Public().(ed25519.PublicKey); !bytes.Equal(want, func() []byte { k := k.CoreKey(); return k[:] }()) {
 		t.Error("the Core key is another")
 	}
 	return k
@@ -121,7 +121,7 @@ func TestKeysBelongTogether(t *testing.T) {
 	for what, bad := range map[string]*Keys{
 		"another root key": {Root: seal.Root{9}, Data: k.Data},
 		"cut":              {Root: k.Root, Data: k.Data[:30]},
-		"empty":            {Root: k.Root, Data: make([]byte, dataFront)},
+		"empty":            {Root: k.Root, Data: make([]byte, 24)},
 	} {
 		var b bytes.Buffer
 		must(t, bad.Write(&b, false, x.Recipient()))
