@@ -114,7 +114,8 @@ func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
 		return f, fmt.Errorf("%s %w", name, err)
 	}
 	if f.keys == nil || f.keys.Store() != l.store {
-		return f, &DamageError{name, 0, "the data keys fail their check: they were altered, or are of another store or root key"}
+		return f, &DamageError{name, 0,
+			"the data keys fail their check: they were altered, or are of another store or root key"}
 	}
 	return f, nil
 }

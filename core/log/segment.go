@@ -84,7 +84,8 @@ func (l *Log) readHeader(id uint32, f File) error {
 	r.Copy(s.salt[:])
 	r.Copy(s.chain[:])
 	if !hmac.Equal(s.header(l.store, l.keys), p) || s.id != id {
-		return l.damage(f.Name, 0, "the header fails its check: it was altered or moved, or is another store's")
+		return l.damage(f.Name, 0,
+			"the header fails its check: it was altered or moved, or is another store's")
 	}
 	l.segments[id] = s
 	return nil
