@@ -198,9 +198,9 @@ func Empty(s Storage) (bool, error) {
 }
 
 // Open reads the keys in a storage, which the root key opens, and the headers of all
-// segments, and checks each against the keys. An empty storage becomes a new store. Restore and Replay follow.
-// Damage that damaged accepts, by returning nil, is passed over, here and by
-// Replay; nil accepts none.
+// segments, and checks each against the keys. An empty storage becomes a new store.
+// Restore and Replay follow. Damage that damaged accepts, by returning nil, is passed
+// over, here and by Replay; nil accepts none.
 func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
 	l := &Log{storage: s, root: root, random: random, damaged: damaged,
 		writing: make(chan struct{}, 1), taken: make(map[uint32]bool), missing: make(map[string]bool),
