@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 type server struct {
 	t     *testing.T
 	dir   string
+	pages string // address of its metrics and health; "": none
 	log   *bytes.Buffer
 	ready chan host.Ready
 	ended chan error
@@ -64,14 +65,24 @@ func serve(t *testing.T, dir string, taskDirs ...string) *server {
 // launch starts a server.
 func launch(t *testing.T, dir string, taskDirs ...string) *server {
 	t.Helper()
+	return launchWith(t, host.Config{Dir: dir, TaskDirs: taskDirs})
+}
+
+// launchWith starts a server with this configuration, and what is the same for all.
+func launchWith(t *testing.T, cfg host.Config) *server {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &server{t: t, dir: dir, log: &bytes.Buffer{}, ready: make(chan host.Ready, 16), ended: make(chan error, 1)}
+	s := &server{t: t, dir: cfg.Dir, log: &bytes.Buffer{}, ready: make(chan host.Ready, 16), ended: make(chan error, 1)}
 	var mu sync.Mutex
-	logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
-	go func() {
-		s.ended <- host.Run(ctx, host.Config{Dir: dir, Listen: "127.0.0.1:0", Bin: bin, TaskDirs: taskDirs, Logger: logger,
-			Ready: func(r host.Ready) { s.ready <- r }})
-	}()
+	cfg.Listen, cfg.Bin, cfg.Logger = "127.0.0.1:0", bin, slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
+	cfg.Ready = func(r host.Ready) {
+		mu.Lock()
+		_, rest, _ := strings.Cut(s.log.String(), "msg=metrics address=")
+		s.pages, _, _ = strings.Cut(rest, "\n")
+		mu.Unlock()
+		s.ready <- r
+	}
+	go func() { s.ended <- host.Run(ctx, cfg) }()
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-s.ended; err != nil {

@@ -168,6 +168,7 @@ func (s *session) listen(ctx context.Context) {
 			return
 		}
 		s.h.metrics.saw(m)
+		s.h.health.hear(m, time.Now())
 		switch m.Type {
 		case control.Ready:
 			s.ready = true
@@ -193,7 +194,6 @@ func (s *session) listen(ctx context.Context) {
 			s.mu.Unlock()
 		case control.Counters:
 			s.h.metrics.set(m.Values, s.memory)
-			s.h.health.count(m.Values, time.Now())
 		case control.Event:
 			s.h.log.Warn("alert", alertOf(m)...)
 		}

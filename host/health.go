@@ -117,19 +117,23 @@ func (h *health) announce() {
 	h.announced = true
 }
 
-// count takes the Core's counters.
-func (h *health) count(values []uint64, now time.Time) {
-	if len(values) < len(control.Stats{}) {
-		return
-	}
+// hear takes any message of the Core for a sign of life, whatever its version says with it.
+func (h *health) hear(m control.Message, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.silent, h.counted, h.writes = 0, now, ""
-	began := time.UnixMilli(int64(values[control.WriteBegan]))
+	h.silent = 0
+	if m.Type != control.Counters {
+		return
+	}
+	h.counted, h.writes = now, ""
+	if len(m.Values) < len(control.Stats{}) {
+		return // it is of another version
+	}
+	began := time.UnixMilli(int64(m.Values[control.WriteBegan]))
 	switch {
-	case values[control.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
+	case m.Values[control.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
 		h.writes = writeWaits
-	case values[control.DiskFull] > 0:
+	case m.Values[control.DiskFull] > 0:
 		h.writes = diskIsFull
 	}
 }

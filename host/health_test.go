@@ -98,7 +98,7 @@ func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 		if hung, _ := h.tick(time.Hour); hung != nil {
 			t.Fatal("a Core is taken for one that hangs, though its host was stopped")
 		}
-		h.count(make([]uint64, len(control.Stats{})), time.Now())
+		h.hear(counters(nil), time.Now())
 	}
 	if !h.live() {
 		t.Error("the host is not live")
@@ -142,12 +142,12 @@ func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 }
 
 // counters are those of a Core, some of them set.
-func counters(set map[int]uint64) []uint64 {
+func counters(set map[int]uint64) control.Message {
 	values := make([]uint64, len(control.Stats{}))
 	for i, v := range set {
 		values[i] = v
 	}
-	return values
+	return control.Message{Type: control.Counters, Values: values}
 }
 
 // TestReadinessNamesWhatIsMissing: each condition, by name and a reason of a fixed list.
@@ -160,18 +160,26 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		want   []string
 	}{
 		{"all is well", func(*host) {}, nil},
-		{"a write is under way", func(h *host) { h.health.count(counters(map[int]uint64{control.WriteBegan: ago(4 * time.Second)}), now) }, nil},
+		{"a write is under way", func(h *host) { h.health.hear(counters(map[int]uint64{control.WriteBegan: ago(4 * time.Second)}), now) }, nil},
+		{"a Core of another version counts", func(h *host) {
+			h.health.counted = time.Time{}
+			h.health.hear(control.Message{Type: control.Counters, Values: make([]uint64, 3)}, now)
+		}, nil},
+		{"it counts more", func(h *host) {
+			h.health.counted = time.Time{}
+			h.health.hear(control.Message{Type: control.Counters, Values: make([]uint64, len(control.Stats{})+3)}, now)
+		}, nil},
 		{"the counters are as old as they may be", func(h *host) { h.health.counted = now.Add(-staleAfter) }, nil},
 		{"the counters are old", func(h *host) { h.health.counted = now.Add(-staleAfter - 1) }, []string{"counters: " + isStale}},
 		{"the Core has just started", func(h *host) { h.health.begin(&session{}) }, []string{"core: " + notServing, "counters: " + isStale}},
 		{"clients are not told yet", func(h *host) { h.health.announced = false }, []string{"core: " + notServing}},
 		{"the Core ended", func(h *host) { h.health.enter(pausing) }, []string{"core: " + notServing}},
 		{"the host stops", func(h *host) { h.health.enter(stopping) }, []string{"core: " + notServing}},
-		{"the disk hangs", func(h *host) { h.health.count(counters(map[int]uint64{control.WriteBegan: ago(5 * time.Second)}), now) }, []string{"log: " + writeWaits}},
-		{"the disk is full", func(h *host) { h.health.count(counters(map[int]uint64{control.DiskFull: 1}), now) }, []string{"log: " + diskIsFull}},
+		{"the disk hangs", func(h *host) { h.health.hear(counters(map[int]uint64{control.WriteBegan: ago(5 * time.Second)}), now) }, []string{"log: " + writeWaits}},
+		{"the disk is full", func(h *host) { h.health.hear(counters(map[int]uint64{control.DiskFull: 1}), now) }, []string{"log: " + diskIsFull}},
 		{"it was full", func(h *host) {
-			h.health.count(counters(map[int]uint64{control.DiskFull: 1}), now)
-			h.health.count(counters(nil), now)
+			h.health.hear(counters(map[int]uint64{control.DiskFull: 1}), now)
+			h.health.hear(counters(nil), now)
 		}, nil},
 		{"the directory can't be written", func(h *host) { h.health.found("", cantWrite) }, []string{"log: " + cantWrite}},
 		{"no Task can start", func(h *host) { h.health.found(noTask, "") }, []string{"tasks: " + noTask}},
@@ -181,7 +189,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	} {
 		h := &host{keeper: &keeper{}}
 		h.health.announced, h.health.phase = true, serving
-		h.health.count(counters(nil), now)
+		h.health.hear(counters(nil), now)
 		c.change(h)
 		if got := broken(h.conditions(now)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
@@ -194,7 +202,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 func TestThePagesOfHealth(t *testing.T) {
 	h := &host{keeper: &keeper{}}
 	h.health.announced, h.health.phase = true, serving
-	h.health.count(counters(nil), time.Now())
+	h.health.hear(counters(nil), time.Now())
 	get := func(page http.HandlerFunc) (int, string) {
 		w := httptest.NewRecorder()
 		page(w, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -325,7 +333,7 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
 	tick("the Core is ready", notify.Alive)
-	h.health.count(counters(nil), time.Now())
+	h.health.hear(counters(nil), time.Now())
 	h.health.found("", "")
 	tick("it counts", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.announce()
@@ -338,7 +346,7 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	tick("the Core ended", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
-	h.health.count(counters(nil), time.Now())
+	h.health.hear(counters(nil), time.Now())
 	h.health.announce()
 	tick("the next one serves", notify.Alive, notify.Status("Serving"))
 	h.health.mu.Lock()
