@@ -22,6 +22,7 @@ const (
 // is found before a client needs it, and then the checkpoints. A record is checked as
 // for a client: its seals, and its content against its identity.
 type scrubber struct {
+	s      *shell
 	house  *house
 	maker  *identity.Maker
 	cursor engine.Cursor   // behind the entries taken last
@@ -35,7 +36,7 @@ type scrubber struct {
 }
 
 func newScrubber(h *house) *scrubber {
-	c := &scrubber{house: h, maker: h.s.newMaker(), next: time.Now()}
+	c := &scrubber{s: h.s, house: h, maker: h.s.newMaker(), next: time.Now()}
 	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
 	h.s.between(func(e *engine.Engine) {
 		n, _ := e.Objects()
@@ -48,7 +49,7 @@ func newScrubber(h *house) *scrubber {
 // them. That takes as long again as the reading took, so that traffic comes first.
 func (c *scrubber) round() (more bool) {
 	began, asked := time.Now(), 0
-	c.house.s.between(func(e *engine.Engine) { asked = e.Verifying() })
+	c.s.between(func(e *engine.Engine) { asked = e.Verifying() })
 	if c.waiting == 0 && asked > 0 {
 		c.begin()
 		c.waiting = asked
@@ -83,7 +84,7 @@ func (c *scrubber) begin() {
 // fill takes the next entries; false: there are none.
 func (c *scrubber) fill() bool {
 	for len(c.list) == 0 {
-		c.house.s.between(func(e *engine.Engine) { c.list = e.Scan(&c.cursor, scrubPiece) })
+		c.s.between(func(e *engine.Engine) { c.list = e.Scan(&c.cursor, scrubPiece) })
 		if len(c.list) == 0 {
 			return false
 		}
@@ -132,7 +133,7 @@ func (c *scrubber) checkpoints() {
 // end ends a pass, with the checkpoints, and answers the requests that wait for it.
 func (c *scrubber) end() {
 	c.checkpoints()
-	s := c.house.s
+	s := c.s
 	s.observed[engine.ScrubPasses].Add(1)
 	s.observed[engine.ScrubTime].Store(uint64(time.Now().Unix()))
 	found, waiting := c.found, c.waiting
@@ -149,20 +150,20 @@ func (c *scrubber) end() {
 // the record's bytes. 0: there is no such entry any more.
 func (c *scrubber) read(o mapping.Entry) (n int64) {
 	for there := true; there; {
-		_, _, buf, err := c.house.s.readObject(readTries, c.maker, c.buf, o)
+		_, _, buf, err := c.s.readObject(readTries, c.maker, c.buf, o)
 		if c.buf = buf; cap(buf) > scrubMost {
 			c.buf = nil
 		}
 		if errors.Is(err, log.ErrMoved) {
-			c.house.s.between(func(e *engine.Engine) { o, there = e.Current(o) })
+			c.s.between(func(e *engine.Engine) { o, there = e.Current(o) })
 			continue
 		}
 		n = int64(o.Loc.Length)
 		c.count(n, err != nil)
 		if errors.Is(err, log.ErrDamaged) {
-			c.house.s.between(func(e *engine.Engine) { e.Damaged(o) })
+			c.s.between(func(e *engine.Engine) { e.Damaged(o) })
 		} else if err != nil {
-			c.house.s.between(func(e *engine.Engine) { e.Unreadable(o) })
+			c.s.between(func(e *engine.Engine) { e.Unreadable(o) })
 		}
 		return n
 	}
@@ -171,7 +172,7 @@ func (c *scrubber) read(o mapping.Entry) (n int64) {
 
 // count counts a record that was read, or, with n 0, a checkpoint that is damaged.
 func (c *scrubber) count(n int64, damaged bool) {
-	sums := &c.house.s.observed
+	sums := &c.s.observed
 	if n > 0 {
 		c.found.Objects++
 		sums[engine.ScrubbedRecords].Add(1)

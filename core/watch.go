@@ -100,7 +100,7 @@ func (w *watcher) report(x log.Loss) {
 	after := "it is gone"
 	if x.Back {
 		after = "it was written again"
-	} else if x.Checkpoint {
+	} else if x.Checkpoint != 0 {
 		after = "another one follows"
 		w.s.written.Add(overdue)
 	}

@@ -23,6 +23,10 @@ type Request struct {
 	Principal access.Principal
 	Room      int     // bytes that the shell counts for it: its answer carries them back
 	Writes    []Write // of a put, delete or batch
+
+	// As they were when the request was begun. A later step looks at them anew.
+	by *principal  // nil: not registered
+	in *collection // nil: there is none
 }
 
 // Write is one object to put or to delete.
@@ -113,18 +117,14 @@ const (
 	anyChange = wire.RightWrite | wire.RightDelete
 )
 
-// flow decides a request of a principal, on a collection. A code other than OK is the
-// answer.
-type flow func(*Engine, *Request, *principal, *collection) wire.Code
-
 // operations says which parts each operation needs and which it may have. What it
 // does not use must be empty, so that a request has one meaning. Of the rights the
 // principal needs one at least; then the flow begins.
 var operations = map[wire.Operation]struct {
 	needs, allows uint8
 	flags         wire.Flags
-	rights        wire.Rights // see mayUse
-	flow          flow
+	rights        wire.Rights                       // see mayUse
+	flow          func(*Engine, *Request) wire.Code // a code other than OK is the answer
 }{
 	wire.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
 		wire.FlagIfAbsent | wire.FlagIfIdentity, anyChange, (*Engine).write},

@@ -120,24 +120,24 @@ func decodeEntry(p []byte) (n entry, err error) {
 // makes sense, and then appends one record. The parts that an operation does not use are
 // empty: see Prepare.
 
-func (e *Engine) createCollection(q *Request, p *principal, c *collection) wire.Code {
+func (e *Engine) createCollection(q *Request) wire.Code {
 	switch {
 	case !wire.ValidIdentifier(q.Collection):
 		return wire.InvalidRequest
-	case c != nil:
+	case q.in != nil:
 		return wire.Exists
 	case len(e.collections) > MaxCollections, e.identifiers+1 >= mapping.Limit:
 		return wire.LimitReached
 	}
-	n := entry{name: q.Collection, id: p.id, flags: wire.Flags(wire.RightsAll)}
+	n := entry{name: q.Collection, id: q.by.id, flags: wire.Flags(wire.RightsAll)}
 	return e.change(q, n.record(log.KindCreateCollection, e.identifiers+1))
 }
 
-func (e *Engine) dropCollection(q *Request, _ *principal, c *collection) wire.Code {
-	return e.change(q, entry{}.record(log.KindDropCollection, c.id))
+func (e *Engine) dropCollection(q *Request) wire.Code {
+	return e.change(q, entry{}.record(log.KindDropCollection, q.in.id))
 }
 
-func (e *Engine) createIndex(q *Request, _ *principal, c *collection) wire.Code {
+func (e *Engine) createIndex(q *Request) wire.Code {
 	n := entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: q.Flags,
 		owner: e.numbered + 1, rest: q.Query}
 	row := e.tasks[n.task]
@@ -146,24 +146,24 @@ func (e *Engine) createIndex(q *Request, _ *principal, c *collection) wire.Code 
 		return wire.InvalidRequest
 	case row == nil:
 		return wire.NoTask
-	case c.index(n.name) != nil:
+	case q.in.index(n.name) != nil:
 		return wire.Exists
-	case len(c.indexes) >= MaxIndexes:
+	case len(q.in.indexes) >= MaxIndexes:
 		return wire.LimitReached
 	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered, !compatible(row.Type, n.dataType):
 		return wire.InvalidRequest
 	}
-	return e.change(q, n.record(log.KindCreateIndex, c.id))
+	return e.change(q, n.record(log.KindCreateIndex, q.in.id))
 }
 
-func (e *Engine) dropIndex(q *Request, _ *principal, c *collection) wire.Code {
-	if c.index(q.Index) == nil {
+func (e *Engine) dropIndex(q *Request) wire.Code {
+	if q.in.index(q.Index) == nil {
 		return wire.NoIndex
 	}
-	return e.change(q, entry{name: q.Index}.record(log.KindDropIndex, c.id))
+	return e.change(q, entry{name: q.Index}.record(log.KindDropIndex, q.in.id))
 }
 
-func (e *Engine) registerTask(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) registerTask(q *Request) wire.Code {
 	n := entry{name: string(q.Name), rest: q.Query}
 	_, err := wire.DecodeRow(n.rest)
 	switch {
@@ -175,7 +175,7 @@ func (e *Engine) registerTask(q *Request, _ *principal, _ *collection) wire.Code
 	return e.change(q, n.record(log.KindRegisterTask, 0))
 }
 
-func (e *Engine) addPrincipal(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) addPrincipal(q *Request) wire.Code {
 	id, label := access.Principal(q.Identity), string(q.Name)
 	switch {
 	case !wire.ValidLabel(label):
@@ -188,7 +188,7 @@ func (e *Engine) addPrincipal(q *Request, _ *principal, _ *collection) wire.Code
 	return e.change(q, e.newcomer(id, label).record(log.KindAddPrincipal, 0))
 }
 
-func (e *Engine) removePrincipal(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) removePrincipal(q *Request) wire.Code {
 	subject := e.principals[access.Principal(q.Identity)]
 	switch {
 	case subject == nil:
@@ -201,7 +201,7 @@ func (e *Engine) removePrincipal(q *Request, _ *principal, _ *collection) wire.C
 }
 
 // grant decides a GRANT or a REVOKE. On the server itself there is but one right.
-func (e *Engine) grant(q *Request, _ *principal, c *collection) wire.Code {
+func (e *Engine) grant(q *Request) wire.Code {
 	kind, rights := log.KindGrant, wire.Rights(q.Flags)
 	if q.Op == wire.OpRevoke {
 		kind = log.KindRevoke
@@ -210,11 +210,11 @@ func (e *Engine) grant(q *Request, _ *principal, c *collection) wire.Code {
 	switch {
 	case subject == nil:
 		return wire.NoPrincipal
-	case rights == 0, c.id == 0 && rights != wire.RightAdmin,
-		c.id == 0 && kind == log.KindRevoke && e.lastAdmin(subject):
+	case rights == 0, q.in.id == 0 && rights != wire.RightAdmin,
+		q.in.id == 0 && kind == log.KindRevoke && e.lastAdmin(subject):
 		return wire.InvalidRequest
 	}
-	return e.change(q, entry{id: subject.id, flags: q.Flags}.record(kind, c.id))
+	return e.change(q, entry{id: subject.id, flags: q.Flags}.record(kind, q.in.id))
 }
 
 // lastAdmin reports whether a principal is the only server administrator, who can't be
@@ -490,7 +490,7 @@ func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all boo
 //	collection 32 | entry, without its owner or number, and an index's configuration …
 //
 // Its kind is that of the record that makes the entry; KindCounters is the server.
-func (e *Engine) report(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) report(q *Request) wire.Code {
 	r := &reporting{Request: q}
 	return e.inTurn(q, func() (wire.Code, bool) { return e.reportStep(r) })
 }
@@ -612,7 +612,7 @@ func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.Index
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
-func (e *Engine) reportAlerts(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) reportAlerts(q *Request) wire.Code {
 	alerts := slices.Clone(e.alerts)
 	return e.answer(q, Reply{Kind: wire.KindAlert, Items: alerts, Count: uint32(len(alerts))})
 }

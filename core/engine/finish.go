@@ -34,8 +34,11 @@ var stages = [...]func(*finishing) (looked int, done bool){
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
 	s.x.finishing++
-	e.later(func() bool { return e.finishStep(f) })
+	e.goOn(f)
 }
+
+// goOn runs the next step of a search, and those behind it in later events.
+func (e *Engine) goOn(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
 
 // finished says that a search holds no memory any more: its Task may be sent another one.
 func (e *Engine) finished(s *search) {
@@ -68,7 +71,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 		e.end(f.req, wire.NoCollection)
 		e.finished(f.search)
 	case f.req.Op == wire.OpDeleteWhere && e.changing:
-		e.held = append(e.held, func() { e.later(func() bool { return e.finishStep(f) }) })
+		e.held = append(e.held, func() { e.goOn(f) })
 	case f.rights != rights: // objects left out before stay out
 		f.found = f.kept
 		*f = finishing{search: f.search, rights: rights}
@@ -174,7 +177,7 @@ func (e *Engine) conclude(f *finishing) {
 	if f.named == f.ask || n < f.kept.len() {
 		r.Flags = wire.ReplyTruncated
 	}
-	code, wait := e.pay(f.search, uint64(n), func() { e.later(func() bool { return e.finishStep(f) }) })
+	code, wait := e.pay(f.search, uint64(n), func() { e.goOn(f) })
 	switch {
 	case wait:
 		return

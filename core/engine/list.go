@@ -24,7 +24,7 @@ type listing struct {
 // ends. The body of the answer is the identity behind which the next part begins, or
 // zero after the last part. So the Core keeps no state between two parts; all of them
 // together show each object at most once, and every object that was there all the time.
-func (e *Engine) list(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) list(q *Request) wire.Code {
 	l := &listing{Request: q, after: q.Identity.Value()}
 	return e.inTurn(q, func() (wire.Code, bool) { return e.listStep(l) })
 }

@@ -32,7 +32,7 @@ func (e *Engine) takeOver(id access.Principal) {
 
 // rotate is the flow of a ROTATE PRINCIPAL: an administrator gives a principal another key.
 // A principal can't do it itself, since whoever stole its key could.
-func (e *Engine) rotate(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) rotate(q *Request) wire.Code {
 	next, err := decodePrincipal(q.Query)
 	switch {
 	case err != nil, next == access.Principal{}:

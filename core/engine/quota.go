@@ -9,14 +9,14 @@ import (
 
 // setQuota decides a QUOTA. It is not for a collection's own administrator: the disk is
 // the server's.
-func (e *Engine) setQuota(q *Request, p *principal, c *collection) wire.Code {
-	if !e.isAdmin(p.id) {
+func (e *Engine) setQuota(q *Request) wire.Code {
+	if !e.isAdmin(q.by.id) {
 		return wire.Denied
 	}
 	if _, err := wire.DecodeQuota(q.Query); err != nil {
 		return wire.InvalidRequest
 	}
-	return e.change(q, entry{rest: q.Query}.record(log.KindQuota, c.id))
+	return e.change(q, entry{rest: q.Query}.record(log.KindQuota, q.in.id))
 }
 
 // usage is the size of a collection: objects, and the bytes of their records as the log

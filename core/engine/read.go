@@ -22,10 +22,10 @@ func (e *Engine) Request(q *Request) {
 
 // begin decides a request, or begins the work that its answer needs.
 func (e *Engine) begin(q *Request) {
-	p, c := e.principals[q.Principal], e.byName[q.Collection]
-	code := e.mayUse(q, c)
+	q.by, q.in = e.principals[q.Principal], e.byName[q.Collection]
+	code := e.mayUse(q)
 	switch {
-	case p == nil:
+	case q.by == nil:
 		code = wire.UnknownPrincipal
 	case e.stopping:
 		code = wire.ShuttingDown
@@ -34,7 +34,7 @@ func (e *Engine) begin(q *Request) {
 	case code == wire.OK && e.diskFull && q.grows():
 		code = wire.DiskFull
 	case code == wire.OK:
-		code = operations[q.Op].flow(e, q, p, c)
+		code = operations[q.Op].flow(e, q)
 	}
 	if code != wire.OK {
 		e.end(q, code)
@@ -58,7 +58,8 @@ func (q *Request) grows() bool {
 // operation needs: in its collection, or on the server; what it needs for an object is
 // another question. A collection in which it has none does not exist for it. A server
 // administrator may administer all collections, and make them.
-func (e *Engine) mayUse(q *Request, c *collection) wire.Code {
+func (e *Engine) mayUse(q *Request) wire.Code {
+	c := q.in
 	if q.Op == wire.OpCreateCollection {
 		c = e.byID[0]
 	}
@@ -75,7 +76,7 @@ func (e *Engine) mayUse(q *Request, c *collection) wire.Code {
 
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
 // to be part of the log's history.
-func (e *Engine) compare(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) compare(q *Request) wire.Code {
 	switch h, err := wire.DecodeHead(q.Query); {
 	case len(q.Query) == 0:
 	case err != nil:
@@ -88,7 +89,7 @@ func (e *Engine) compare(q *Request, _ *principal, _ *collection) wire.Code {
 }
 
 // giveBack lets a COMPACT wait until all that is dead is given back.
-func (e *Engine) giveBack(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) giveBack(q *Request) wire.Code {
 	e.compact = append(e.compact, q)
 	return wire.OK
 }
@@ -127,7 +128,8 @@ func changes(o wire.Operation) bool {
 
 // get answers a GET by name or by identity: header, rights, mapping, and then
 // the shell reads and checks the record.
-func (e *Engine) get(q *Request, p *principal, c *collection) wire.Code {
+func (e *Engine) get(q *Request) wire.Code {
+	p, c := q.by, q.in
 	v := q.Identity.Value()
 	if len(q.Name) > 0 {
 		v = e.Maker.Named(c.id, q.Name)

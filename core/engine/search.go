@@ -28,7 +28,8 @@ type search struct {
 
 // search decides a request by predicate and queues the sub-query for the Task
 // (paper, section 5, "GET Operation"; design, section 5).
-func (e *Engine) search(q *Request, p *principal, c *collection) wire.Code {
+func (e *Engine) search(q *Request) wire.Code {
+	p, c := q.by, q.in
 	x := c.index(q.Index)
 	switch {
 	case x == nil:

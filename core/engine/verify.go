@@ -9,7 +9,7 @@ import (
 type Verify struct{ Objects, Bytes, Damaged uint64 }
 
 // verifyAll lets a VERIFY wait until every live record was read.
-func (e *Engine) verifyAll(q *Request, _ *principal, _ *collection) wire.Code {
+func (e *Engine) verifyAll(q *Request) wire.Code {
 	e.verify = append(e.verify, q)
 	return wire.OK
 }

@@ -28,7 +28,8 @@ type write struct {
 // Operation"; design, section 5). Either all of its writes are appended as
 // one group, or the first that is not allowed decides the answer and nothing
 // is changed.
-func (e *Engine) write(q *Request, p *principal, c *collection) wire.Code {
+func (e *Engine) write(q *Request) wire.Code {
+	p, c := q.by, q.in
 	if slices.ContainsFunc(c.indexes, e.full) || e.tooMuchUnsent(p.id, len(q.Writes)*(identity.Size+1)) {
 		return wire.Overloaded
 	}

@@ -206,7 +206,7 @@ func (d *Dir) Append(name string, p []byte) error {
 		return err
 	}
 	whole := slices.Concat(p, d.ahead())
-	f, err := d.make(name, false, func(w io.Writer) error { _, err := w.Write(whole); return err })
+	f, err := d.make(name, false, content(whole))
 	if err != nil {
 		return err
 	}
@@ -215,6 +215,14 @@ func (d *Dir) Append(name string, p []byte) error {
 	d.current, d.file, d.failed = name, f, nil
 	d.end, d.filled = int64(len(p)), int64(len(whole))
 	return nil
+}
+
+// content returns a function that writes p, for a file that is made of it.
+func content(p []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(p)
+		return err
+	}
 }
 
 // extend writes p behind the data of the current file.

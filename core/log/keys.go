@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"motte/core/frame"
@@ -186,7 +185,7 @@ func (l *Log) writeKeys(keys seal.DataKeys, generation uint64) error {
 		return fmt.Errorf("more keys were erased than %s can say", KeysNames[0])
 	}
 	for _, name := range KeysNames {
-		err := l.storage.Replace(name, func(w io.Writer) error { _, err := w.Write(p); return err })
+		err := l.storage.Replace(name, content(p))
 		if err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}

@@ -10,28 +10,23 @@ import (
 // Loss is a file that is not what the log needs any more: another program has removed,
 // cut off or replaced it.
 type Loss struct {
-	File       string
-	Segment    uint32 // 0: it is no segment
-	Checkpoint bool
-	Back       bool // it is there again, or will be before anything more is appended
+	File                string
+	Segment, Checkpoint uint32 // its number, if it is one
+	Back                bool   // it is there again, or will be before anything more is appended
+
+	size int64 // that the log needs
 }
 
-// need is the part of a file that the log needs.
-type need struct {
-	file                string
-	size                int64
-	segment, checkpoint uint32
-}
-
-// needs lists the segments and checkpoints that the log needs.
-func (l *Log) needs() (list []need) {
+// needs lists the segments and checkpoints that the log needs: those that could be lost.
+func (l *Log) needs() (list []Loss) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
-		list = append(list, need{segmentName(id), max(l.segments[id].end, headerSize), id, 0})
+		size := max(l.segments[id].end, headerSize)
+		list = append(list, Loss{File: segmentName(id), Segment: id, size: size})
 	}
 	for _, n := range slices.Sorted(maps.Keys(l.checkpoints)) {
-		list = append(list, need{checkpointName(n), l.checkpoints[n], 0, n})
+		list = append(list, Loss{File: checkpointName(n), Checkpoint: n, size: l.checkpoints[n]})
 	}
 	return list
 }
@@ -51,13 +46,17 @@ func (l *Log) Watch() (lost []Loss, disk int64, err error) {
 	for _, f := range files {
 		sizes[f.Name] = f.Size
 	}
-	for _, n := range list {
-		if size, there := sizes[n.file]; there && size >= n.size {
-			delete(l.missing, n.file)
-		} else if !slices.ContainsFunc(l.needs(), func(now need) bool { return now.file == n.file }) {
+	for _, x := range list {
+		if size, there := sizes[x.File]; there && size >= x.size {
+			delete(l.missing, x.File)
+			continue
+		}
+		if !slices.ContainsFunc(l.needs(), func(now Loss) bool { return now.File == x.File }) {
 			continue // it was removed meanwhile
-		} else if x := l.mend(n); !l.missing[n.file] {
-			l.missing[n.file] = true
+		}
+		l.mend(&x)
+		if !l.missing[x.File] {
+			l.missing[x.File] = true
 			lost = append(lost, x)
 		}
 	}
@@ -67,15 +66,15 @@ func (l *Log) Watch() (lost []Loss, disk int64, err error) {
 
 // mend repairs a file that is lost, if it can. What is appended from now on is not
 // appended to it.
-func (l *Log) mend(n need) Loss {
-	if n.checkpoint != 0 {
-		l.forget(n.checkpoint)
-		return Loss{File: n.file, Checkpoint: true}
+func (l *Log) mend(x *Loss) {
+	if x.Checkpoint != 0 {
+		l.forget(x.Checkpoint)
+		return
 	}
-	if n.segment == l.newest() {
+	if x.Segment == l.newest() {
 		l.Rotate()
 	}
-	return Loss{File: n.file, Segment: n.segment, Back: l.storage.Rescue(n.file) == nil}
+	x.Back = l.storage.Rescue(x.File) == nil
 }
 
 // newest returns the number of the newest segment.
