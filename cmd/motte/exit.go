@@ -43,7 +43,7 @@ type connectionError struct{ error }
 
 func (e connectionError) Unwrap() error { return e.error }
 
-// leftOutError is an import or export that left out what can't be taken, and did the rest.
+// leftOutError is an import, export or search that left out what can't be taken, and did the rest.
 type leftOutError struct{ text string }
 
 func (e leftOutError) Error() string { return e.text }

@@ -19,7 +19,7 @@ func (a *app) search() *cobra.Command {
 		Short: "Print the objects that a predicate finds",
 		Long: `Print the objects that a predicate of an index finds and you may read: one on a line,
 JSON compacted. An object that is not one line is left out and named on standard
-error, and the command fails at the end. --json has all of them:
+error, and the exit code is 11. --json has all of them:
 {"id":…,"name":…,"object":…}, or "base64" instead of "object" for what is not JSON.
 
 On a terminal the identity, in angle brackets, stands for an object that is not one line
@@ -46,7 +46,7 @@ nothing. A predicate that begins with - is given after --.`,
 			err = flush
 		}
 		if err == nil && left > 0 {
-			err = fmt.Errorf("left out what is not one line, %s: use --json", plural(left, "object"))
+			err = leftOutError{fmt.Sprintf("left out what is not one line, %s: use --json", plural(left, "object"))}
 		}
 		return err
 	})

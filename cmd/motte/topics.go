@@ -20,7 +20,8 @@ func topics() []*cobra.Command {
      back, or is another branch
   9  an object, a store or a backup is damaged: 'motte help verify'
  10  the collection's quota is used up: delete objects, or have it raised
- 11  an import left out lines, or an export objects; all others are stored, or printed
+ 11  an import left out lines, or an export or a search objects; all others are stored,
+     or printed
  12  the Core refuses the store, its key or its command line: a start as it is does not help
  64  the command line is wrong
 
