@@ -8,7 +8,8 @@ TASKS := ordered text
 # Static binaries that come out the same on every machine. A Task's identity is the
 # SHA-256 of its executable, so only motte and motte-core name the commit.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
-STAMP := -buildvcs=$(if $(shell git rev-parse --verify --quiet HEAD 2>/dev/null),true,false)
+# An archive that lies in another repository must not be named by the commit of that one.
+STAMP := -buildvcs=$(if $(filter $(CURDIR),$(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && git rev-parse --show-toplevel)),true,false)
 
 .PHONY: help build install demo test lint bench sim kills cuts linear fuzz cover clean
 

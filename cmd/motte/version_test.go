@@ -131,11 +131,13 @@ func TestVersionNamesWhatItWasBuiltFrom(t *testing.T) {
 	tag := tr.commit("two")
 	tr.run("git", "tag", "v0.9.0")
 
-	// A source archive of the second commit.
-	var archive tree
-	archive.t, archive.dir = t, t.TempDir()
-	tr.run("git", "archive", "-o", filepath.Join(archive.dir, "a.tar"), "v0.9.0")
-	archive.run("tar", "-xf", "a.tar")
+	// A source archive of the second commit, which lies in another repository.
+	outer := tree{t, t.TempDir()}
+	outer.run("git", "init", "-q")
+	outer.commit("of something else")
+	archive := tree{t, filepath.Join(outer.dir, "motte")}
+	tr.run("git", "archive", "--prefix=motte/", "-o", filepath.Join(outer.dir, "a.tar"), "v0.9.0")
+	outer.run("tar", "-xf", "a.tar")
 	if v := archive.build(); v.view.Commit != tag || v.view.Version != "v0.9.0" || !v.view.Archive || !strings.Contains(v.text, "from a source archive") {
 		t.Errorf("from an archive:\n%s", v.text)
 	} else if v.task != clean.task {
