@@ -190,6 +190,16 @@ var cases = map[string]func(w *world){
 		s.stop()
 		w.files("store/reserve")
 	},
+	"rm-socket": func(w *world) {
+		s := w.again()
+		w.remove("store/host.sock")
+		w.has(all()...)
+		w.motte("index", "list")
+		s.stop()
+		s = w.again()
+		w.files("store/host.sock")
+		s.stop()
+	},
 	"rm-served-segment": func(w *world) {
 		s := w.again()
 		w.remove(w.segment(oldSegment))

@@ -100,6 +100,53 @@ func TestEveryRowHappens(t *testing.T) {
 	}
 }
 
+// kinds are the files of a served store, and the rows that tell of their loss.
+var kinds = map[string]string{
+	"*.seg":                    "rm-old-segment",
+	"*.ckp":                    "rm-checkpoint",
+	"data.keys":                "rm-data-keys",
+	"data.keys.copy":           "rm-data-keys",
+	"reserve":                  "rm-reserve",
+	"host.sock":                "rm-socket",
+	"root.key":                 "rm-root-key",
+	"admin.profile":            "rm-admin-profile",
+	"admin.profile.head":       "rm-head-file",
+	".admin.profile.motte-new": "kill-first-start", // while the profile is written
+	"admin.profile.part":       "kill-first-start",
+}
+
+// TestEveryFileHasARow: a new kind of file in a store needs a row that says what its
+// loss means.
+func TestEveryFileHasARow(t *testing.T) {
+	var rows []string
+	for _, r := range readPage(t) {
+		rows = append(rows, r.name)
+	}
+	w := newWorld(t, build(t))
+	s := w.again()
+	w.must(os.MkdirAll(w.path("all"), 0o700))
+	w.copy("store/.", "all")
+	s.stop()
+	w.serve("new").stop() // with all that lies elsewhere in the other one
+	w.copy("store/.", "all")
+	w.copy("new/.", "all")
+	list, err := os.ReadDir(w.path("all"))
+	w.must(err)
+	for _, e := range list {
+		row := ""
+		for pattern, name := range kinds {
+			if ok, err := filepath.Match(pattern, e.Name()); err != nil {
+				t.Fatal(err)
+			} else if ok {
+				row = name
+			}
+		}
+		if !slices.Contains(rows, row) {
+			t.Errorf("a store has a file %s, and the page has no row for it", e.Name())
+		}
+	}
+}
+
 // isWhatHappened holds the row to what was seen in its case.
 func (r *row) isWhatHappened(w *world) {
 	w.t.Helper()

@@ -371,16 +371,9 @@ var (
 // all are the names of all objects.
 func all() []string { return slices.Concat(early, hers, middle, late) }
 
-// begun is a directory with the store that every case begins with.
-var begun = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "motte-lose-") })
-
-// build makes that store.
+// build makes that store, and returns the directory in which it lies.
 func build(t *testing.T) string {
-	dir, err := begun()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	dir := t.TempDir()
 	w := &world{t: t, dir: dir, seen: make(map[string]bool)}
 	s := w.serve("store", "--root-key", "root.key")
 	w.move("store/admin.profile", "admin.profile")
