@@ -25,11 +25,10 @@ const (
 
 // standing is how an index stands.
 type standing struct {
-	instance uint64
 	state    wire.IndexState
 	restarts uint64
 	queue    uint64        // changes and questions, in steps
-	memory   uint64        // bytes, in steps; 0: there is no process
+	memory   uint64        // bytes, in steps; 0: there was no process
 	limit    uint64        // bytes; likewise
 	start    time.Duration // from the last start of its Task until it served, in steps; 0: it has not yet
 	sampled  time.Time     // when queue and memory were looked at
@@ -52,9 +51,6 @@ func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, l
 	for _, msg := range m.coming {
 		number, queue := msg.Values[0], msg.Values[3]
 		x := m.indexes[number]
-		if x.instance != msg.Instance {
-			x = standing{instance: msg.Instance, start: x.start, sampled: x.sampled}
-		}
 		x.state, x.restarts = wire.IndexState(msg.Values[1]), msg.Values[2]
 		if now.Sub(x.sampled) >= sampleEvery {
 			x.sampled = now

@@ -1,0 +1,167 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"motte/core/control"
+	"motte/core/wire"
+)
+
+// about is what the Core says of index 7.
+func about(instance uint64, state wire.IndexState, queue uint64) control.Message {
+	return control.Message{Type: control.Index, Instance: instance, Values: []uint64{7, uint64(state), 0, queue}}
+}
+
+// TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps: what a Task decides about shows a
+// new value each 15 seconds at most, however often the Task ends; in all it can choose
+// among few.
+func TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps(t *testing.T) {
+	const limit, maxBacklog = 1 << 30, 1 << 20 // of changes queued for all indexes
+	var m metrics
+	now, bytes := time.Unix(1_700_000_000, 0), uint64(0)
+	tell := func(instance, queue uint64) standing {
+		m.seen(about(instance, wire.IndexServing, queue))
+		m.settle(now, func(uint64) (uint64, uint64) { return bytes, limit })
+		return m.indexes[7]
+	}
+	queues, memories := make(map[uint64]bool), make(map[uint64]bool)
+	for i := range uint64(20_000) {
+		now = now.Add(sampleEvery)
+		bytes = i * limit / 5_000 // up to four times as much as it may
+		queue := min(i*i, maxBacklog)
+		x := tell(1, queue)
+		queues[x.queue], memories[x.memory] = true, true
+		if x.queue < queue || x.memory < min(bytes, limit) {
+			t.Fatalf("queue %d and memory %d are shown for %d and %d: too little", x.queue, x.memory, queue, bytes)
+		}
+	}
+	if len(queues) > 12 || len(memories) > 2*memorySteps+1 {
+		t.Errorf("there are %d values of the queue and %d of the memory", len(queues), len(memories))
+	}
+	changes := 0
+	before := tell(1, 0)
+	for i := range uint64(100 * sampleEvery / time.Second) {
+		now = now.Add(time.Second)
+		bytes = (i % 16) * limit / 16
+		x := tell(2+i/3, 4<<(i%16)) // it ends every three seconds
+		if x.queue != before.queue {
+			changes++
+		}
+		before = x
+	}
+	if changes > 100 {
+		t.Errorf("the queue was shown anew %d times in 100 times %v", changes, sampleEvery)
+	}
+}
+
+// TestAnIndexThatIsDroppedIsShownNoMore, nor is one of a Core that ended.
+func TestAnIndexThatIsDroppedIsShownNoMore(t *testing.T) {
+	var m metrics
+	none := func(uint64) (uint64, uint64) { return 0, 0 }
+	m.saw(about(1, wire.IndexBuilding, 5))
+	m.set(nil, none)
+	if len(m.indexes) != 1 || m.indexes[7].state != wire.IndexBuilding {
+		t.Fatalf("%+v", m.indexes)
+	}
+	m.set(nil, none)
+	if len(m.indexes) != 0 {
+		t.Errorf("the Core does not tell of it any more, and it is shown: %+v", m.indexes)
+	}
+	m.saw(about(1, wire.IndexServing, 5))
+	m.set(nil, none)
+	m.down()
+	if len(m.indexes) != 0 {
+		t.Errorf("there is no Core, and an index is shown: %+v", m.indexes)
+	}
+}
+
+// TestTheStartOfATaskIsTimed until its index serves, and no longer.
+func TestTheStartOfATaskIsTimed(t *testing.T) {
+	var m metrics
+	none := func(uint64) (uint64, uint64) { return 0, 0 }
+	m.saw(control.Message{Type: control.StartTask, Instance: 3})
+	began := m.began[3]
+	for _, c := range []struct {
+		after time.Duration
+		state wire.IndexState
+		want  time.Duration
+	}{
+		{time.Second, wire.IndexStarting, 0},
+		{3 * time.Second, wire.IndexBuilding, 0},
+		{5 * time.Second, wire.IndexServing, 8 * time.Second},
+		{50 * time.Second, wire.IndexServing, 8 * time.Second},
+	} {
+		m.seen(about(3, c.state, 0))
+		if m.settle(began.Add(c.after), none); m.indexes[7].start != c.want {
+			t.Errorf("after %v, in state %d: %v, want %v", c.after, c.state, m.indexes[7].start, c.want)
+		}
+	}
+}
+
+// TestProcessesAreToldByASocket, also in a directory whose path is longer than an
+// address can be, and in the place of one that a killed host left.
+func TestProcessesAreToldByASocket(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
+		t.Errorf("without a host: %v", err)
+	}
+	s := &session{h: &host{Config: Config{Dir: dir}, log: slog.New(slog.DiscardHandler)}, tasks: make(map[uint64]*task)}
+	serve := func() (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			s.tellProcesses(ctx, [32]byte{0xab})
+			close(done)
+		}()
+		return func() {
+			cancel()
+			<-done
+		}
+	}
+	look := func() (r Running) {
+		t.Helper()
+		var err error
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if r, err = LookAt(t.Context(), dir); err == nil {
+				return r
+			}
+		}
+		t.Fatal(err)
+		return r
+	}
+	stop := serve()
+	if r := look(); !strings.HasPrefix(r.CoreKey, "ab00") || len(r.Processes) != 0 {
+		t.Errorf("%+v", r)
+	}
+	info, err := os.Stat(filepath.Join(dir, socketName))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+	left := filepath.Join(dir, "left")
+	if err := os.Rename(filepath.Join(dir, socketName), left); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := os.Rename(left, filepath.Join(dir, socketName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
+		t.Errorf("at the socket of a host that is gone: %v", err)
+	}
+	stop = serve()
+	look()
+	stop()
+	if _, err := os.Stat(filepath.Join(dir, socketName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the host has ended, and its socket is there: %v", err)
+	}
+}
