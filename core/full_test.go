@@ -109,38 +109,48 @@ func TestLostKeysFindTheReserve(t *testing.T) {
 }
 
 // TestTheHostLearnsThatTheLogTakesNoWrites: the counters tell since when a write waits,
-// also one that the disk neither takes nor refuses.
+// also one that the disk neither takes nor refuses, and that the disk is full.
 func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.all.Go(func() { r.watchFiles(r.ctx) })
-		check := func(when string, waits bool) {
+		check := func(when string, waits, full bool) {
 			t.Helper()
 			synctest.Wait()
 			if at := r.stats[control.WriteBegan].Load(); at > 0 != waits {
 				t.Errorf("%s: a write waits since %d; want one that waits: %v", when, at, waits)
 			}
+			if n := r.stats[control.DiskFull].Load(); n > 0 != full {
+				t.Errorf("%s: full %d, want %v", when, n, full)
+			}
 		}
-		check("at first", false)
+		check("at first", false, false)
 		r.disk.delay(time.Hour)
 		began := time.Now()
 		r.send(1, request(0, wire.OpPut, "c", "slow", ""))
 		time.Sleep(time.Minute)
-		check("a write hangs", true)
+		check("a write hangs", true, false)
 		if at := r.stats[control.WriteBegan].Load(); at != uint64(began.UnixMilli()) {
 			t.Errorf("the write waits since %d, the counter says %d", began.UnixMilli(), at)
 		}
 		r.disk.delay(0)
 		time.Sleep(time.Hour)
 		r.answers()
-		check("the write is done", false)
+		check("the write is done", false, false)
 		r.disk.refuse(true)
 		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
 		time.Sleep(time.Minute)
-		check("the disk refuses writes", true)
+		check("the disk refuses writes", true, false)
 		r.disk.refuse(false)
 		time.Sleep(3 * resumeEvery)
-		check("the disk takes writes again", false)
+		check("the disk takes writes again", false, false)
+		r.fill(true)
+		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "three", "finds that it is full"))
+		time.Sleep(2 * watchEvery)
+		check("the disk is full", false, true)
+		r.fill(false)
+		time.Sleep(2 * watchEvery)
+		check("there is room again", false, false)
 	})
 }

@@ -51,7 +51,13 @@ type server struct {
 // serve starts a server and waits until clients can connect.
 func serve(t *testing.T, dir string, taskDirs ...string) *server {
 	t.Helper()
-	s := launch(t, dir, taskDirs...)
+	return launch(t, dir, taskDirs...).awaitReady()
+}
+
+// awaitReady waits until clients can connect.
+func (s *server) awaitReady() *server {
+	t := s.t
+	t.Helper()
 	select {
 	case <-s.ready:
 	case err := <-s.ended:

@@ -15,9 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
-	"motte/client/frames"
 	"motte/core/control"
-	"motte/core/wire"
 	"motte/host/notify"
 )
 
@@ -46,8 +44,7 @@ const (
 const (
 	notServing    = "no Core is serving"
 	isStale       = "the Core's counters are older than 5 seconds"
-	diskRefuses   = "the disk refuses writes"
-	diskHangs     = "a write has waited for more than 5 seconds: the disk hangs"
+	writeWaits    = "a write has waited for more than 5 seconds: the disk refuses it, or hangs"
 	diskIsFull    = "the disk is full: only what gives space back is done"
 	cantWrite     = "the data directory can't be written"
 	notTried      = "it is not known yet whether a Task can be started"
@@ -132,15 +129,12 @@ func (h *health) hear(m control.Message, now time.Time) {
 	if len(m.Values) < len(control.Stats{}) {
 		return // it is of another version
 	}
-	server, _ := frames.Server(m.Values[len(control.Stats{}):]) // of another version: no flags
 	began := time.UnixMilli(int64(m.Values[control.WriteBegan]))
 	switch {
-	case server.Flags&wire.StatusReadOnly != 0:
-		h.writes = diskRefuses
-	case server.Flags&wire.StatusDiskFull != 0:
-		h.writes = diskIsFull
 	case m.Values[control.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
-		h.writes = diskHangs
+		h.writes = writeWaits
+	case m.Values[control.DiskFull] > 0:
+		h.writes = diskIsFull
 	}
 }
 
@@ -420,6 +414,6 @@ func (s *session) giveUp(silent time.Duration) {
 		state = fields[0] // T: stopped, D: it waits for the disk, R: it runs, S: it waits
 	}
 	s.hung.Store(true)
-	s.h.log.Error("the Core hangs: it is killed and started again", "pid", s.cmd.Process.Pid, "silent", silent.Round(time.Second).String(), "state", state)
+	s.h.log.Error("the Core hangs: it is killed and started again", "pid", s.cmd.Process.Pid, "silent", silent, "state", state)
 	_ = s.cmd.Process.Kill()
 }

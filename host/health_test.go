@@ -17,7 +17,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
 	"motte/host/notify"
@@ -99,7 +98,7 @@ func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 		if hung, _ := h.tick(time.Hour); hung != nil {
 			t.Fatal("a Core is taken for one that hangs, though its host was stopped")
 		}
-		h.hear(counters(0, time.Time{}), time.Now())
+		h.hear(counters(nil), time.Now())
 	}
 	if !h.live() {
 		t.Error("the host is not live")
@@ -142,33 +141,26 @@ func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 	}
 }
 
-// counters are those of a Core whose server has these flags, and whose log takes a write since
-// that time, if it is not zero.
-func counters(flags wire.Flags, since time.Time) control.Message {
+// counters are those of a Core, some of them set.
+func counters(set map[int]uint64) control.Message {
 	values := make([]uint64, len(control.Stats{}))
-	if !since.IsZero() {
-		values[control.WriteBegan] = uint64(since.UnixMilli())
+	for i, v := range set {
+		values[i] = v
 	}
-	values = append(values, uint64(flags))
-	for {
-		if _, err := frames.Server(values[len(control.Stats{}):]); err == nil {
-			return control.Message{Type: control.Counters, Values: values}
-		}
-		values = append(values, 0)
-	}
+	return control.Message{Type: control.Counters, Values: values}
 }
 
 // TestReadinessNamesWhatIsMissing: each condition, by name and a reason of a fixed list.
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	now := time.Now()
-	none := time.Time{}
+	ago := func(d time.Duration) uint64 { return uint64(now.Add(-d).UnixMilli()) }
 	for _, c := range []struct {
 		what   string
 		change func(h *host)
 		want   []string
 	}{
 		{"all is well", func(*host) {}, nil},
-		{"a write is under way", func(h *host) { h.health.hear(counters(0, now.Add(-4*time.Second)), now) }, nil},
+		{"a write is under way", func(h *host) { h.health.hear(counters(map[int]uint64{control.WriteBegan: ago(4 * time.Second)}), now) }, nil},
 		{"a Core of another version counts", func(h *host) {
 			h.health.counted = time.Time{}
 			h.health.hear(control.Message{Type: control.Counters, Values: make([]uint64, 3)}, now)
@@ -183,13 +175,11 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		{"clients are not told yet", func(h *host) { h.health.announced = false }, []string{"core: " + notServing}},
 		{"the Core ended", func(h *host) { h.health.enter(pausing) }, []string{"core: " + notServing}},
 		{"the host stops", func(h *host) { h.health.enter(stopping) }, []string{"core: " + notServing}},
-		{"the disk hangs", func(h *host) { h.health.hear(counters(0, now.Add(-5*time.Second)), now) }, []string{"log: " + diskHangs}},
-		{"the disk is full", func(h *host) { h.health.hear(counters(wire.StatusDiskFull, none), now) }, []string{"log: " + diskIsFull}},
-		{"the disk refuses writes", func(h *host) { h.health.hear(counters(wire.StatusReadOnly, now), now) }, []string{"log: " + diskRefuses}},
-		{"the root key lies in the store", func(h *host) { h.health.hear(counters(wire.StatusKeyInStore, none), now) }, nil},
+		{"the disk hangs", func(h *host) { h.health.hear(counters(map[int]uint64{control.WriteBegan: ago(5 * time.Second)}), now) }, []string{"log: " + writeWaits}},
+		{"the disk is full", func(h *host) { h.health.hear(counters(map[int]uint64{control.DiskFull: 1}), now) }, []string{"log: " + diskIsFull}},
 		{"it was full", func(h *host) {
-			h.health.hear(counters(wire.StatusDiskFull, none), now)
-			h.health.hear(counters(0, time.Time{}), now)
+			h.health.hear(counters(map[int]uint64{control.DiskFull: 1}), now)
+			h.health.hear(counters(nil), now)
 		}, nil},
 		{"the directory can't be written", func(h *host) { h.health.found("", cantWrite) }, []string{"log: " + cantWrite}},
 		{"no Task can start", func(h *host) { h.health.found(noTask, "") }, []string{"tasks: " + noTask}},
@@ -199,7 +189,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	} {
 		h := &host{keeper: &keeper{}}
 		h.health.announced, h.health.phase = true, serving
-		h.health.hear(counters(0, time.Time{}), now)
+		h.health.hear(counters(nil), now)
 		c.change(h)
 		if got := broken(h.conditions(now)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
@@ -212,7 +202,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 func TestThePagesOfHealth(t *testing.T) {
 	h := &host{keeper: &keeper{}}
 	h.health.announced, h.health.phase = true, serving
-	h.health.hear(counters(0, time.Time{}), time.Now())
+	h.health.hear(counters(nil), time.Now())
 	get := func(page http.HandlerFunc) (int, string) {
 		w := httptest.NewRecorder()
 		page(w, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -343,7 +333,7 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
 	tick("the Core is ready", notify.Alive)
-	h.health.hear(counters(0, time.Time{}), time.Now())
+	h.health.hear(counters(nil), time.Now())
 	h.health.found("", "")
 	tick("it counts", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.announce()
@@ -356,7 +346,7 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	tick("the Core ended", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
-	h.health.hear(counters(0, time.Time{}), time.Now())
+	h.health.hear(counters(nil), time.Now())
 	h.health.announce()
 	tick("the next one serves", notify.Alive, notify.Status("Serving"))
 	h.health.mu.Lock()

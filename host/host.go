@@ -238,7 +238,7 @@ func (h *host) supervise(ctx context.Context) error {
 		if time.Since(began) > steadyTime {
 			pause = minPause
 		}
-		h.log.Warn("the Core ended and is started again", "error", err, "pause", pause.String())
+		h.log.Warn("the Core ended and is started again", "error", err, "pause", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

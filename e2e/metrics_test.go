@@ -1,0 +1,234 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"motte/client"
+	"motte/client/frames"
+	"motte/core/wire"
+	"motte/host"
+)
+
+// metricsServer starts a server with all that metrics can be about, and waits until they are.
+func metricsServer(t *testing.T, names bool) (s *server, page func(path string) (string, int)) {
+	t.Helper()
+	dir := t.TempDir()
+	s = launchWith(t, host.Config{Dir: filepath.Join(dir, "store"), Metrics: "127.0.0.1:0", MetricsNames: names,
+		Anchor: "file:" + filepath.Join(dir, "anchor")}).awaitReady()
+	page = func(path string) (string, int) {
+		t.Helper()
+		r, err := http.Get("http://" + s.pages + path)
+		must(t, err)
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		must(t, err)
+		return string(text), r.StatusCode
+	}
+	c, ctx := s.admin(), t.Context()
+	must(t, c.CreateCollection(ctx, "secretive"))
+	must(t, c.CreateIndex(ctx, "secretive", "hidden", client.Index{Task: "ordered", Config: []byte(`{"type":"int64"}`)}))
+	eventually(t, "the index", serving(c, "secretive", "hidden"))
+	_, err := c.Put(ctx, "secretive", []byte("1"))
+	must(t, err)
+	must(t, c.Compact(ctx)) // which writes checkpoints
+	_, err = c.Verify(ctx)  // which is a pass of the scrub
+	must(t, err)
+	eventually(t, "all metrics", func() error {
+		text, _ := page("/metrics")
+		for _, want := range []string{`motte_index_state{index="1",state="serving"} 1`, "motte_index_start_seconds",
+			"motte_checkpoint_lsn", "motte_scrub_pass_timestamp_seconds", "motte_disk_free_bytes", `motte_index_memory_limit_bytes{index="1"}`} {
+			if !strings.Contains(text, want) {
+				return fmt.Errorf("no %s", want)
+			}
+		}
+		if names != strings.Contains(text, "motte_index_info") {
+			return fmt.Errorf("names are asked for: %v", names)
+		}
+		return nil
+	})
+	return s, page
+}
+
+// metric is what the page, or the documentation, says of a metric.
+type metric struct {
+	kind   string
+	labels string // sorted
+}
+
+var (
+	exportedKind   = regexp.MustCompile(`(?m)^# TYPE (\S+) (\S+)$`)
+	exportedSample = regexp.MustCompile(`(?m)^(\w+?)(?:_bucket|_sum|_count)?\{(.*)\} `)
+	exportedLabel  = regexp.MustCompile(`(\w+)="`)
+	documented     = regexp.MustCompile("(?m)^\\| `(motte_\\w+)` \\| (\\w+) \\|([^|]*)\\|")
+	named          = regexp.MustCompile(`\b(?:motte|process|go)_[a-z_]+\b`)
+)
+
+// ofSystem are the metrics that libraries know all about; the page lists them by their prefix.
+var ofSystem = regexp.MustCompile(`^(go|process|motte_core_process)_`)
+
+func exported(page string) map[string]metric {
+	labels := make(map[string]map[string]bool)
+	for _, m := range exportedSample.FindAllStringSubmatch(page, -1) {
+		if labels[m[1]] == nil {
+			labels[m[1]] = make(map[string]bool)
+		}
+		for _, l := range exportedLabel.FindAllStringSubmatch(m[2], -1) {
+			if l[1] != "le" {
+				labels[m[1]][l[1]] = true
+			}
+		}
+	}
+	list := make(map[string]metric)
+	for _, m := range exportedKind.FindAllStringSubmatch(page, -1) {
+		list[m[1]] = metric{m[2], strings.Join(slices.Sorted(maps.Keys(labels[m[1]])), ", ")}
+	}
+	return list
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "docs", path))
+	must(t, err)
+	return string(text)
+}
+
+// TestEachMetricIsDocumented, with its type and its labels, and what is documented is
+// exported. The rules, their tests and the dashboard name only such.
+func TestEachMetricIsDocumented(t *testing.T) {
+	_, page := metricsServer(t, true)
+	text, _ := page("/metrics")
+	got := exported(text)
+	want := make(map[string]metric)
+	for _, m := range documented.FindAllStringSubmatch(read(t, "reference/metrics.md"), -1) {
+		labels := strings.Split(strings.TrimSpace(m[3]), ", ")
+		slices.Sort(labels)
+		want[m[1]] = metric{m[2], strings.Join(labels, ", ")}
+	}
+	for name, m := range got {
+		if w, ok := want[name]; !ofSystem.MatchString(name) && (!ok || w != m) {
+			t.Errorf("%s is exported as %+v, docs/reference/metrics.md has %+v, %v", name, m, w, ok)
+		}
+	}
+	for name, w := range want {
+		if _, ok := got[name]; !ok {
+			t.Errorf("docs/reference/metrics.md has %s, %+v, and a server does not export it", name, w)
+		}
+	}
+	for _, name := range []string{"motte_core_process_resident_memory_bytes", "process_cpu_seconds_total", "go_goroutines"} {
+		if _, ok := got[name]; !ok {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	for _, path := range []string{"reference/metrics.md", "how-to/monitor.md", "monitoring/alerts.yml",
+		"monitoring/alerts_test.yml", "monitoring/alerts_week_test.yml", "monitoring/dashboard.json"} {
+		text := read(t, path)
+		if strings.HasSuffix(path, ".json") && !json.Valid([]byte(text)) {
+			t.Errorf("%s is not JSON", path)
+		}
+		for _, name := range named.FindAllString(text, -1) {
+			_, whole := got[name]
+			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+			if !whole && got[base].kind != "histogram" && !strings.HasSuffix(name, "_") {
+				t.Errorf("docs/%s names %s, which a server does not export", path, name)
+			}
+		}
+	}
+	if text, status := page("/readyz"); status != http.StatusOK {
+		t.Errorf("/readyz: %d\n%s", status, text)
+	}
+}
+
+// TestMetricsShowNoNameUnasked: who reads the page learns numbers of indexes.
+func TestMetricsShowNoNameUnasked(t *testing.T) {
+	_, page := metricsServer(t, false)
+	text, _ := page("/metrics")
+	if found := regexp.MustCompile(`.*(secretive|hidden).*`).FindString(text); found != "" {
+		t.Errorf("the page has %s", found)
+	}
+}
+
+// TestEachAlertSaysWhatToDo: every rule has a row in the how-to, and each row a rule.
+func TestEachAlertSaysWhatToDo(t *testing.T) {
+	names := func(path, pattern string) (list []string) {
+		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, path), -1) {
+			list = append(list, m[1])
+		}
+		return slices.Sorted(slices.Values(list))
+	}
+	rules := names("monitoring/alerts.yml", `(?m)^ +- alert: (\w+)$`)
+	rows := names("how-to/monitor.md", "(?m)^\\| `(Motte\\w+)` \\|")
+	if len(rules) == 0 || !slices.Equal(rules, rows) {
+		t.Errorf("the rules are\n%q, the rows\n%q", rules, rows)
+	}
+	tested := read(t, "monitoring/alerts_test.yml") + read(t, "monitoring/alerts_week_test.yml")
+	for _, name := range rules {
+		if !regexp.MustCompile(`(?m)^ +alertname: ` + name + `\n +exp_alerts:\n +- exp_labels`).MatchString(tested) {
+			t.Errorf("no test sees %s fire", name)
+		}
+	}
+}
+
+// promtool runs Prometheus's own checks, or skips the test where they are missing.
+func promtool(t *testing.T, input string, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath("promtool")
+	if err != nil {
+		if os.Getenv("MOTTE_REQUIRE_PROMTOOL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("promtool is missing; .ci/install installs it")
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = filepath.Join("..", "docs", "monitoring")
+	cmd.Stdin = strings.NewReader(input)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %q: %v\n%s", args, err, out)
+	}
+}
+
+// TestPrometheusTakesTheMetrics: names, types and texts follow its rules.
+func TestPrometheusTakesTheMetrics(t *testing.T) {
+	_, page := metricsServer(t, true)
+	text, _ := page("/metrics")
+	promtool(t, text, "check", "metrics")
+}
+
+// TestAlertsFire: each rule when it should, and no rule on a healthy server.
+func TestAlertsFire(t *testing.T) {
+	promtool(t, "", "check", "rules", "alerts.yml")
+	promtool(t, "", "test", "rules", "alerts_test.yml", "alerts_week_test.yml")
+}
+
+// TestAnIndexHasANumber that an administrator can tell from all others, and whoever may
+// only read can't.
+func TestAnIndexHasANumber(t *testing.T) {
+	s, _ := metricsServer(t, false)
+	c := s.admin()
+	numbers := func(c *client.Client) (list []uint64) {
+		status, err := c.Status(t.Context())
+		must(t, err)
+		for _, x := range status {
+			if x.Kind == frames.StatusIndex {
+				list = append(list, x.Number)
+			}
+		}
+		return list
+	}
+	if got := numbers(c); !slices.Equal(got, []uint64{1}) {
+		t.Errorf("numbers %v", got)
+	}
+	if got := numbers(s.person(c, "reader", "secretive", wire.RightRead)); !slices.Equal(got, []uint64{0}) {
+		t.Errorf("who may read sees numbers %v", got)
+	}
+}
