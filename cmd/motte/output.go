@@ -136,10 +136,14 @@ func harmlessText(text string) string {
 	var b strings.Builder
 	for n := 0; n < len(text); {
 		r, width := utf8.DecodeRuneInString(text[n:])
-		if part := text[n : n+width]; r == '\n' || r == '\t' || !unicode.IsControl(r) {
-			b.WriteString(part) // also a byte that is not UTF-8: a part of a letter may come with another write
-		} else {
+		part := text[n : n+width]
+		switch {
+		case width == 1 && part[0] >= 0x80 && part[0] <= 0x9f: // alone; or behind what another write has
+			fmt.Fprintf(&b, "\\x%02x", part[0])
+		case r != '\n' && r != '\t' && unicode.IsControl(r):
 			fmt.Fprintf(&b, "\\u%04x", r)
+		default:
+			b.WriteString(part)
 		}
 		n += width
 	}

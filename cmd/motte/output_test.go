@@ -108,9 +108,10 @@ func TestWordsAreSetInLines(t *testing.T) {
 // TestTextDoesTerminalsNoHarm: an error may name a file that somebody else made.
 func TestTextDoesTerminalsNoHarm(t *testing.T) {
 	for text, want := range map[string]string{
-		"Ångström\n\tor not":   "Ångström\n\tor not",
-		"a\x1b[2J\u009b\x7f\r": `a\u001b[2J\u009b\u007f\u000d`,
-		"half a letter \xc3":   "half a letter \xc3",
+		"Ångström\n\tor not":     "Ångström\n\tor not",
+		"a\x1b[2J\u009b\x7f\r":   `a\u001b[2J\u009b\u007f\u000d`,
+		"half a letter \xc3":     "half a letter \xc3",
+		"\x9b2J, its other half": `\x9b2J, its other half`,
 	} {
 		if got := harmlessText(text); got != want {
 			t.Errorf("%q becomes %q; want %q", text, got, want)
