@@ -87,6 +87,14 @@ type document struct {
 func read(fields []field, input []byte) (d document, err error) {
 	d.texts = make(map[string][]string, len(fields))
 	var wrong error // of a value
+	if fields[0].path != nil {
+		// Once for all fields: a hostile text takes a second.
+		if err := ijson.Check(input); errors.Is(err, ijson.ErrAmbiguous) {
+			return d, err
+		} else if err != nil {
+			return d, nil
+		}
+	}
 	for _, f := range fields {
 		if f.path == nil {
 			if !utf8.Valid(input) {
@@ -95,10 +103,7 @@ func read(fields []field, input []byte) (d document, err error) {
 			d.add(f.name, string(input))
 			continue
 		}
-		value, ok, err := f.path.Find(input)
-		if err != nil {
-			return d, err
-		}
+		value, ok := f.path.Value(input)
 		if !ok {
 			continue
 		}

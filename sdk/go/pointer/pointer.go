@@ -5,7 +5,7 @@
 // its digits. Package ijson says which texts are JSON. A text that is none has no
 // values, and one that is ambiguous is an error: an index would otherwise take
 // another value from it than the reader of the object. No input makes it panic,
-// or use more memory than a few times its length.
+// or use more memory than some 20 times its length.
 package pointer
 
 import (
@@ -52,13 +52,20 @@ func (p Pointer) Find(text []byte) (value []byte, ok bool, err error) {
 	case err != nil:
 		return nil, false, nil
 	}
+	value, ok = p.Value(text)
+	return value, ok, nil
+}
+
+// Value is Find for a text that ijson.Check accepted, and may panic on another: for who looks
+// for several values in one text.
+func (p Pointer) Value(text []byte) (value []byte, ok bool) {
 	value = text
 	for _, token := range p {
 		if value, ok = child(value, token); !ok {
-			return nil, false, nil
+			return nil, false
 		}
 	}
-	return bytes.TrimSpace(value), true, nil
+	return bytes.TrimSpace(value), true
 }
 
 // Elements calls f with each element of a valid JSON array, and returns false
