@@ -1,12 +1,6 @@
 package host
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -102,66 +96,5 @@ func TestTheStartOfATaskIsTimed(t *testing.T) {
 		if m.settle(began.Add(c.after), none); m.indexes[7].start != c.want {
 			t.Errorf("after %v, in state %d: %v, want %v", c.after, c.state, m.indexes[7].start, c.want)
 		}
-	}
-}
-
-// TestProcessesAreToldByASocket, also in a directory whose path is longer than an
-// address can be, and in the place of one that a killed host left.
-func TestProcessesAreToldByASocket(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
-		t.Errorf("without a host: %v", err)
-	}
-	s := &session{h: &host{Config: Config{Dir: dir}, log: slog.New(slog.DiscardHandler)}, tasks: make(map[uint64]*task)}
-	serve := func() (stop func()) {
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			s.tellProcesses(ctx, [32]byte{0xab})
-			close(done)
-		}()
-		return func() {
-			cancel()
-			<-done
-		}
-	}
-	look := func() (r Running) {
-		t.Helper()
-		var err error
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if r, err = LookAt(t.Context(), dir); err == nil {
-				return r
-			}
-		}
-		t.Fatal(err)
-		return r
-	}
-	stop := serve()
-	if r := look(); !strings.HasPrefix(r.CoreKey, "ab00") || len(r.Processes) != 0 {
-		t.Errorf("%+v", r)
-	}
-	info, err := os.Stat(filepath.Join(dir, socketName))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
-	}
-	left := filepath.Join(dir, "left")
-	if err := os.Rename(filepath.Join(dir, socketName), left); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	if err := os.Rename(left, filepath.Join(dir, socketName)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
-		t.Errorf("at the socket of a host that is gone: %v", err)
-	}
-	stop = serve()
-	look()
-	stop()
-	if _, err := os.Stat(filepath.Join(dir, socketName)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the host has ended, and its socket is there: %v", err)
 	}
 }

@@ -1,0 +1,123 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestProcessesAreToldByASocket, also in a directory whose path is longer than an
+// address can be, and in the place of one that a killed host left.
+func TestProcessesAreToldByASocket(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
+		t.Errorf("without a host: %v", err)
+	}
+	s := &session{h: &host{Config: Config{Dir: dir}, log: slog.New(slog.DiscardHandler)}, tasks: make(map[uint64]*task)}
+	serve := func() (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			s.tellProcesses(ctx, [32]byte{0xab})
+			close(done)
+		}()
+		return func() {
+			cancel()
+			<-done
+		}
+	}
+	look := func() (r Running) {
+		t.Helper()
+		var err error
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			if r, err = LookAt(t.Context(), dir); err == nil {
+				return r
+			}
+		}
+		t.Fatal(err)
+		return r
+	}
+	stop := serve()
+	if r := look(); !strings.HasPrefix(r.CoreKey, "ab00") || len(r.Processes) != 0 {
+		t.Errorf("%+v", r)
+	}
+	info, err := os.Stat(filepath.Join(dir, socketName))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket has mode %v, %v", info.Mode(), err)
+	}
+	left := filepath.Join(dir, "left")
+	if err := os.Rename(filepath.Join(dir, socketName), left); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := os.Rename(left, filepath.Join(dir, socketName)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
+		t.Errorf("at the socket of a host that is gone: %v", err)
+	}
+	stop = serve()
+	look()
+	stop()
+	if _, err := os.Stat(filepath.Join(dir, socketName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the host has ended, and its socket is there: %v", err)
+	}
+}
+
+// TestOtherUsersAreToldNoProcesses, whatever the modes of directory and socket are.
+func TestOtherUsersAreToldNoProcesses(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can connect as another user")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "socket")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(path, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		user uintptr
+		may  bool
+	}{{0, true}, {65534, false}} {
+		connected := make(chan error)
+		go func() {
+			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), c.user, ^uintptr(0)); e != 0 {
+				err = e
+			}
+			connected <- errors.Join(err, unix.Connect(fd, &unix.SockaddrUnix{Name: path}))
+			connected <- unix.Close(fd)
+		}()
+		if err := <-connected; err != nil {
+			t.Fatal(err)
+		}
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mayLook(conn); got != c.may {
+			t.Errorf("user %d may look: %v, want %v", c.user, got, c.may)
+		}
+		conn.Close()
+		if err := <-connected; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
