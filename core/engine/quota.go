@@ -24,8 +24,11 @@ func (e *Engine) setQuota(q *Request) wire.Code {
 // disk, however small they are.
 type usage struct{ objects, bytes int64 }
 
-// count adds an object n times; with n -1 it takes one away.
+// count adds an object n times; with n -1 it takes one away. A deletion is no object.
 func (u *usage) count(o mapping.Entry, n int64) {
+	if o.Owner == log.CoreOwner {
+		return
+	}
 	u.objects += n
 	u.bytes += n * int64(o.Loc.Length)
 }
@@ -40,9 +43,7 @@ func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bo
 	}
 	var grows usage
 	for v, o := range staged {
-		if o.Owner != log.CoreOwner {
-			grows.count(o, 1)
-		}
+		grows.count(o, 1)
 		if cur, exists := e.expected(c, v); exists {
 			grows.count(cur, -1)
 		}
@@ -71,9 +72,7 @@ func (e *Engine) recount(c *collection) {
 		if cur, exists := c.objects.Get(v); exists {
 			c.coming.count(cur, -1)
 		}
-		if o.Owner != log.CoreOwner {
-			c.coming.count(o, 1)
-		}
+		c.coming.count(o, 1)
 	}
 }
 
@@ -86,9 +85,7 @@ func (e *Engine) pend(r *log.Record) {
 		if before, exists := e.expected(c, v); exists {
 			c.coming.count(before, -1)
 		}
-		if o.Owner != log.CoreOwner {
-			c.coming.count(o, 1)
-		}
+		c.coming.count(o, 1)
 	}
 	e.pending[v] = o
 }

@@ -99,7 +99,7 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	l.mu.Unlock()
 	for _, old := range l.Checkpoints() {
 		if old != number && old != before && old != 0 {
-			l.removeCheckpoint(old)
+			_ = removeFrom(l, l.checkpoints, old, checkpointName(old)) // or the next one does
 		}
 	}
 	return nil
@@ -120,19 +120,6 @@ func (l *Log) nextCheckpoint() uint32 {
 	for number++; l.checkpoints[number] > 0; number++ {
 	}
 	return number
-}
-
-// removeCheckpoint removes one that is not needed; if it can't, another time will do.
-func (l *Log) removeCheckpoint(number uint32) {
-	l.mu.Lock()
-	size := l.checkpoints[number]
-	delete(l.checkpoints, number)
-	l.mu.Unlock()
-	if err := l.storage.Remove(checkpointName(number)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		l.mu.Lock()
-		l.checkpoints[number] = size
-		l.mu.Unlock()
-	}
 }
 
 // CheckpointBytes returns the size of the newest checkpoint.

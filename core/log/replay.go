@@ -179,17 +179,23 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 
 // Remove removes a segment that nothing needs; somebody else may have done so.
 func (l *Log) Remove(segment uint32) error {
+	return removeFrom(l, l.segments, segment, segmentName(segment))
+}
+
+// removeFrom removes a file, and takes it off the list of those that are there. If that
+// fails, it is still there, to be removed another time.
+func removeFrom[V any](l *Log, files map[uint32]V, number uint32, name string) error {
 	l.mu.Lock()
-	s := l.segments[segment]
-	delete(l.segments, segment)
+	file := files[number]
+	delete(files, number)
 	l.mu.Unlock()
-	err := l.storage.Remove(segmentName(segment))
+	err := l.storage.Remove(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	if err != nil { // it is still there, to be removed another time
+	if err != nil {
 		l.mu.Lock()
-		l.segments[segment] = s
+		files[number] = file
 		l.mu.Unlock()
 	}
 	return err

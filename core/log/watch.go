@@ -111,10 +111,9 @@ func (l *Log) Trim() (err error) {
 		if info.ID == l.newest() || info.Tail == 0 {
 			continue
 		}
-		s := l.segment(info.ID)
-		errCut := l.storage.Cut(segmentName(s.id), s.end)
+		errCut := l.storage.Cut(segmentName(info.ID), headerSize+info.Bytes)
 		if errCut == nil || errors.Is(errCut, os.ErrNotExist) { // then Watch says that it is gone
-			l.trimmed(s.id)
+			l.trimmed(info.ID)
 			continue
 		}
 		err = errors.Join(err, errCut)
