@@ -60,6 +60,7 @@ type Client struct {
 	end     context.CancelFunc
 	dials   singleflight.Group // attempts to make the shared link
 	memory  memory
+	pins    pins
 	keeps   sync.WaitGroup // the goroutine that keeps the head
 
 	mu     sync.Mutex
@@ -75,13 +76,14 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	if !p.Complete() {
 		return nil, errors.New("the profile does not say where the Core is: ask its administrator for 'address' and 'core-key'")
 	}
-	config, err := tlsConfig(p)
-	if err != nil {
+	c := &Client{profile: p, links: make(map[*link]struct{}),
+		memory: memory{core: p.LogKey(), store: p.Heads},
+		pins:   pins{keep: p.Learned, keys: CoreKeys{p.CoreKey, p.NextCoreKey, p.LogKey()}},
+		slots:  slots{semaphore.NewWeighted(maxInFlight), semaphore.NewWeighted(maxLarge)}}
+	var err error
+	if c.config, err = tlsConfig(p, c.pins.fit); err != nil {
 		return nil, err
 	}
-	c := &Client{profile: p, config: config, links: make(map[*link]struct{}),
-		memory: memory{core: p.CoreKey, store: p.Heads},
-		slots:  slots{semaphore.NewWeighted(maxInFlight), semaphore.NewWeighted(maxLarge)}}
 	c.life, c.end = context.WithCancel(context.Background())
 	if p.Heads != nil {
 		c.keeps.Go(func() { c.memory.keep(c.life) })

@@ -24,7 +24,7 @@ type conn struct {
 func fake(t testing.TB, serve func(conn)) *Profile {
 	t.Helper()
 	core := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
-	config, err := tlsConfig(core)
+	config, err := tlsConfig(core, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

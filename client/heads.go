@@ -176,7 +176,10 @@ func (c *Client) greet(ctx context.Context, l *link) error {
 	}
 	defer k.reuse()
 	last := parts[len(parts)-1]
-	if last.Code == wire.HistoryDiffers {
+	switch last.Code {
+	case wire.OK:
+		return c.pins.saw(l.key, nextKey(last.body))
+	case wire.HistoryDiffers:
 		return &RolledBackError{h, last.Head}
 	}
 	return failure(last.Code)

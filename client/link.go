@@ -23,6 +23,7 @@ import (
 // reader hands frames to calls, its writer sends all that waits in one write.
 type link struct {
 	net  net.Conn
+	key  ed25519.PublicKey // that the Core has proved
 	wake chan struct{}
 	seen func(wire.Head) error // takes the head of an answer; an error ends the link
 	all  sync.WaitGroup
@@ -104,8 +105,8 @@ func (c *call) release() {
 	}
 }
 
-// tlsConfig pins the Core's key, and shows ours.
-func tlsConfig(p *Profile) (*tls.Config, error) {
+// tlsConfig pins the keys that fit, and shows ours.
+func tlsConfig(p *Profile, fit func(ed25519.PublicKey) bool) (*tls.Config, error) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<37, 0)}
 	der, err := x509.CreateCertificate(nil, template, template, p.Key.Public(), p.Key)
 	if err != nil {
@@ -119,14 +120,21 @@ func tlsConfig(p *Profile) (*tls.Config, error) {
 		// holds it.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			if len(s.PeerCertificates) == 1 {
-				if k, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey); ok && k.Equal(p.CoreKey) {
-					return nil
-				}
+			if k := shown(s); k != nil && fit(k) {
+				return nil
 			}
 			return ErrWrongCore
 		},
 	}, nil
+}
+
+// shown returns the key that a Core shows; nil: none that it may.
+func shown(s tls.ConnectionState) ed25519.PublicKey {
+	if len(s.PeerCertificates) != 1 {
+		return nil
+	}
+	k, _ := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey)
+	return k
 }
 
 func dial(ctx context.Context, address string, config *tls.Config, seen func(wire.Head) error) (*link, error) {
@@ -135,7 +143,7 @@ func dial(ctx context.Context, address string, config *tls.Config, seen func(wir
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
-	l := &link{net: c, wake: make(chan struct{}, 1), seen: seen, calls: make(map[uint64]*call), ended: make(chan struct{})}
+	l := &link{net: c, key: shown(c.(*tls.Conn).ConnectionState()), wake: make(chan struct{}, 1), seen: seen, calls: make(map[uint64]*call), ended: make(chan struct{})}
 	l.all.Go(l.read)
 	l.all.Go(l.write)
 	return l, nil

@@ -19,9 +19,15 @@ import (
 // a private key, so only its owner may read it.
 type Profile struct {
 	Address string             // host:port
-	CoreKey ed25519.PublicKey  // the only key that the Core may show
+	CoreKey ed25519.PublicKey  // the only key that the Core may show, but for NextCoreKey
 	Key     ed25519.PrivateKey // the client's own
-	Heads   HeadStore          // keeps the newest head of the log; nil: each Client remembers it for itself. Not part of the file
+
+	NextCoreKey  ed25519.PublicKey // that the Core said will follow; nil: none
+	FirstCoreKey ed25519.PublicKey // see LogKey; nil: CoreKey
+
+	// These are not part of the file; ReadProfile sets both to what keeps in files.
+	Heads   HeadStore            // keeps the newest head of the log; nil: each Client remembers it for itself
+	Learned func(CoreKeys) error // keeps the Core's keys when they have changed; nil: likewise
 }
 
 const profileMagic = "motte-profile-v1"
@@ -48,7 +54,7 @@ func ReadProfile(path string) (*Profile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("profile %s: %w", path, err)
 	}
-	p.Heads = HeadFileOf(path)
+	p.Heads, p.Learned = HeadFileOf(path), keepKeys(path)
 	return p, nil
 }
 
@@ -95,12 +101,12 @@ func (p *Profile) set(key, value string) error {
 			return errors.New("address is empty: leave the line out if it is not known yet")
 		}
 		p.Address = value
-	case "core-key":
+	case "core-key", "next-core-key", "first-core-key":
 		k, err := hex.DecodeString(value)
 		if err != nil || len(k) != ed25519.PublicKeySize {
-			return errors.New("core-key is not 64 hexadecimal digits")
+			return fmt.Errorf("%s is not 64 hexadecimal digits", key)
 		}
-		p.CoreKey = k
+		*p.coreKeys()[key] = k
 	case "client-key":
 		k, err := hex.DecodeString(value)
 		if err != nil || len(k) != ed25519.SeedSize {
@@ -111,6 +117,12 @@ func (p *Profile) set(key, value string) error {
 		return fmt.Errorf("unknown key %q", key)
 	}
 	return nil
+}
+
+// coreKeys are the keys of a Core, by their names in a file.
+func (p *Profile) coreKeys() map[string]*ed25519.PublicKey {
+	return map[string]*ed25519.PublicKey{
+		"core-key": &p.CoreKey, "next-core-key": &p.NextCoreKey, "first-core-key": &p.FirstCoreKey}
 }
 
 // Complete reports whether the profile says where the Core is and who it is;
@@ -124,8 +136,10 @@ func (p *Profile) Marshal() []byte {
 	if p.Address != "" {
 		fmt.Fprintln(&b, "address", p.Address)
 	}
-	if p.CoreKey != nil {
-		fmt.Fprintln(&b, "core-key", hex.EncodeToString(p.CoreKey))
+	for _, name := range []string{"core-key", "next-core-key", "first-core-key"} {
+		if key := *p.coreKeys()[name]; key != nil {
+			fmt.Fprintln(&b, name, hex.EncodeToString(key))
+		}
 	}
 	fmt.Fprintln(&b, "client-key", hex.EncodeToString(p.Key.Seed()))
 	return b.Bytes()

@@ -180,6 +180,9 @@ func (s *shell) restore(st log.Storage, root seal.Root, random log.Random, cfg e
 	}
 	cfg.Maker, cfg.History, cfg.Now = s.newMaker(), s.log, time.Now()
 	cfg.Admin, cfg.NewAdmin = s.Admin, s.NewAdmin
+	if next := s.log.Keys().Next; next != [seal.KeySize]byte{} {
+		cfg.NextKey = channel.Public(next[:])
+	}
 	var damage error
 	for _, n := range s.log.Checkpoints() {
 		err = retry(readTries, func() error {

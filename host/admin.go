@@ -96,7 +96,8 @@ func (s *session) announce(ctx context.Context, m control.Message) {
 	p, err := h.readAdmin()
 	if err == nil {
 		ready.Profile = h.adminPath()
-		p.Address, p.CoreKey = reachable(m.Address), m.Key[:]
+		p.Address = reachable(m.Address)
+		p.SetCoreKey(m.Key[:])
 		if err := h.registerTasks(ctx, p); err != nil && ctx.Err() == nil {
 			h.log.Error("register built-in Tasks", "error", err)
 		}
@@ -147,6 +148,8 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 		return err
 	}
 	defer c.Close()
+	known, _ := c.CoreKeys()
+	p.NextCoreKey = known.Next
 	status, err := c.Status(ctx)
 	if err != nil {
 		return err

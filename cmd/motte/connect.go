@@ -58,7 +58,14 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, p)
+	c, err := dial(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.CoreKeys(); err != nil {
+		fmt.Fprintf(a.stderr, "The Core's key is being replaced, and the next one can't be kept: %v\n", err)
+	}
+	return c, nil
 }
 
 // dial connects to the server of a profile.

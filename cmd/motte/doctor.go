@@ -258,7 +258,7 @@ func headCheck(path string) checkView {
 		OK: true, Detail: "it is kept in " + file}
 	p, err := client.ReadProfile(path)
 	if err == nil {
-		_, err = p.Heads.LoadHead(p.CoreKey)
+		_, err = p.Heads.LoadHead(p.LogKey())
 	}
 	if err == nil {
 		if err = unix.Access(filepath.Dir(path), unix.W_OK|unix.X_OK); err != nil {

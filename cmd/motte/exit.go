@@ -121,7 +121,7 @@ func hint(err error) string {
 	if !errors.As(err, &refused) {
 		switch {
 		case errors.Is(err, client.ErrWrongCore):
-			return "This is another server than the profile's, or its store was made anew: ask its administrator for the Core's key."
+			return "This is another server than the profile's, or the Core's key was replaced: ask its administrator for the key, then: motte profile set FILE --core-key KEY"
 		case errors.Is(err, client.ErrHeadFile):
 			return "The file keeps the newest state of the store that was seen, and is damaged: 'motte head accept' makes it anew."
 		case exitCode(err) == exitWentBack:

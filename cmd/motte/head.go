@@ -85,7 +85,7 @@ It is accepted for this profile only. Programs that run with it go on by themsel
 		if err := a.confirm(ctx, yes, question); err != nil {
 			return err
 		}
-		if err := client.HeadFileOf(path).Replace(p.CoreKey, found); err != nil {
+		if err := client.HeadFileOf(path).Replace(p.LogKey(), found); err != nil {
 			return err
 		}
 		return a.done(v, "The head of the log is now %s.", v.Accepted)

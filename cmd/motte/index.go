@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -210,7 +209,7 @@ func (a *app) addProcesses(ctx context.Context, v *view, dir string) error {
 	}
 	running, err := host.LookAt(ctx, dir)
 	switch {
-	case err == nil && running.CoreKey == hex.EncodeToString(me.CoreKey):
+	case err == nil && shows(me, running.CoreKey):
 	case !asked:
 		return nil
 	case err != nil:

@@ -30,7 +30,7 @@ func (a *app) key() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "key",
 		Short: "The keys of a store",
-	}, []*cobra.Command{a.keyExport(), a.keyRotateRoot()})
+	}, []*cobra.Command{a.keyExport(), a.keyRotateRoot(), a.keyRotateCore()})
 }
 
 // exporting is the command line of an export.

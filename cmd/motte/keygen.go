@@ -148,7 +148,7 @@ can write to.`,
 			if err != nil {
 				return err
 			}
-			p.CoreKey = key[:]
+			p.SetCoreKey(key[:])
 		}
 		file, err := filepath.EvalSymlinks(path) // a link stays
 		if err != nil {

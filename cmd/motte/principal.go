@@ -61,7 +61,7 @@ profile.`,
 			return err
 		}
 		defer c.Close()
-		p := client.Profile{Address: server, CoreKey: admin.CoreKey}
+		p := client.Profile{Address: server, CoreKey: admin.CoreKey, NextCoreKey: admin.NextCoreKey}
 		if out != "" {
 			return a.addWithKey(ctx, c, args[0], out, p)
 		}

@@ -70,7 +70,7 @@ stays there; what is printed is the command that completes the owner's profile.`
 }
 
 func (a *app) rotate(ctx context.Context, c *client.Client, name string, id [32]byte, admin *client.Profile, k nextKey) error {
-	p := client.Profile{Address: admin.Address, CoreKey: admin.CoreKey}
+	p := client.Profile{Address: admin.Address, CoreKey: admin.CoreKey, NextCoreKey: admin.NextCoreKey}
 	if k.address != "" {
 		p.Address = k.address
 	}

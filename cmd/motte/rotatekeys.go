@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"motte/client"
 	"motte/offline/rotate"
 )
 
@@ -63,4 +66,73 @@ backups: destroy those, and make a new export.`,
 	f.StringVar(&next, "new-root-key", "", "`FILE` for the next root key; made, unless it is there")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
 	return cmd
+}
+
+// shows reports whether a Core with this key, in hexadecimal, is that of a profile.
+func shows(p *client.Profile, key string) bool {
+	return key == hex.EncodeToString(p.CoreKey) || p.NextCoreKey != nil && key == hex.EncodeToString(p.NextCoreKey)
+}
+
+func (a *app) keyRotateCore() *cobra.Command {
+	var dir, rootKey string
+	var finish, now bool
+	cmd := a.leaf(&cobra.Command{
+		Use:   "rotate-core",
+		Short: "Let another key take the place of the one by which clients know the Core",
+		Long: `Let another key take the place of the one by which clients know the Core. The server has to be
+stopped for each of two steps.
+
+The first step makes the next key. From the next start on, the Core tells it to each client that
+connects, and clients write it into their profiles. Wait until all have been there. The second step,
+with --finish, destroys the key before: from the next start on the Core shows the next one. A
+client that was not there in between refuses the Core until somebody says: motte profile set FILE
+--core-key KEY.
+
+If the key was stolen, say --now: a thief in the middle could tell clients any key. Then each client
+gets the new key by hand. Make a new export of the keys after a rotation (motte key export).`,
+		Example: `  motte key rotate-core --dir store
+  motte key rotate-core --dir store --finish
+  motte key rotate-core --dir store --root-key /run/keys/motte --now`,
+	}, func(context.Context, []string) error {
+		switch {
+		case dir == "":
+			return usage("--dir is missing: the directory of the store")
+		case finish && now:
+			return usage("either --finish or --now")
+		case rootKey == "":
+			rootKey = filepath.Join(dir, "root.key")
+		}
+		return a.rotateCore(dir, rootKey, finish, now)
+	})
+	f := cmd.Flags()
+	f.StringVar(&dir, "dir", "", "data directory `DIR`")
+	f.StringVar(&rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
+	f.BoolVar(&finish, "finish", false, "destroy the key before: clients have learnt the next one")
+	f.BoolVar(&now, "now", false, "destroy the key at once: no client learns the new one by itself")
+	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
+	return cmd
+}
+
+func (a *app) rotateCore(dir, rootKey string, finish, now bool) error {
+	step, text := rotate.Begin, "From the next start on the Core tells clients its next key. When all have been there: motte key rotate-core --finish"
+	if finish {
+		step, text = rotate.Finish, "From the next start on the Core shows this key, and the one before is destroyed:"
+	} else if now {
+		step, text = rotate.Replace, "From the next start on the Core shows this key. Each client needs: motte profile set FILE --core-key"
+	}
+	k, err := step(dir, rootKey)
+	if err != nil {
+		return err
+	}
+	v := rotatedKeysView{CoreKey: hex.EncodeToString(k.Now), NextCoreKey: hex.EncodeToString(k.Next)}
+	if a.json {
+		return a.emit(v)
+	}
+	a.note("%s", text)
+	key := v.CoreKey
+	if k.Next != nil {
+		key = v.NextCoreKey
+	}
+	_, err = fmt.Fprintln(a.stdout, key)
+	return err
 }

@@ -55,6 +55,11 @@ func Listen(address string, seed []byte) (*Listener, error) {
 	return &Listener{l, config, key.Public().(ed25519.PublicKey)}, err
 }
 
+// Public returns the key by which clients know a Core, from its seed.
+func Public(seed []byte) ed25519.PublicKey {
+	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+}
+
 // Handshake makes a client's TCP connection a secure one, and says who the
 // client is. The caller sets raw's deadline, and closes it if that fails.
 func (l *Listener) Handshake(raw net.Conn) (net.Conn, access.Principal, error) {

@@ -47,6 +47,7 @@ type Config struct {
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
 	NewAdmin   access.Principal // to be the only one from this start on; zero: all stay
+	NextKey    []byte           // the public key that will follow the Core's own; empty: none
 	KeyInStore bool             // for status: the root key lies beside the data
 	Notes      []wire.Reason    // alerts to be recorded at the start
 	Now        time.Time

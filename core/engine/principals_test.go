@@ -206,3 +206,22 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w.must(root, removal(root, 0), wire.InvalidRequest)
 	w.must(root, get("c", "hers"), wire.OK)
 }
+
+// TestAHeadTellsTheNextKey: any principal hears which key will follow the Core's own, and
+// nobody if there is none.
+func TestAHeadTellsTheNextKey(t *testing.T) {
+	w := indexed(t, 0)
+	bob := w.registered("bob", 9, 0)
+	ask := wire.Request{Op: wire.OpHead}
+	for _, key := range [][]byte{nil, make([]byte, 32)} {
+		w.e.NextKey = key
+		for _, p := range []access.Principal{admin, bob} {
+			if a := w.must(p, ask, wire.OK); string(a.body) != string(key) {
+				t.Errorf("it is told %x", a.body)
+			}
+		}
+		if a := w.must(access.Principal{0: 99}, ask, wire.UnknownPrincipal); len(a.body) > 0 {
+			t.Errorf("a stranger is told %x", a.body)
+		}
+	}
+}

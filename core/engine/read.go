@@ -75,7 +75,7 @@ func (e *Engine) mayUse(q *Request) wire.Code {
 }
 
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
-// to be part of the log's history.
+// to be part of the log's history. The answer tells the key that will follow the Core's.
 func (e *Engine) compare(q *Request) wire.Code {
 	switch h, err := wire.DecodeHead(q.Query); {
 	case len(q.Query) == 0:
@@ -84,8 +84,7 @@ func (e *Engine) compare(q *Request) wire.Code {
 	case h.LSN > e.at.LSN || !e.History.Contains(h):
 		return wire.HistoryDiffers
 	}
-	e.end(q, wire.OK)
-	return wire.OK
+	return e.answer(q, Reply{Body: e.NextKey})
 }
 
 // giveBack lets a COMPACT wait until all that is dead is given back.

@@ -212,6 +212,7 @@ func goldenReplies() []goldenReply {
 		{"end-batch-marks", "End of a BATCH of two PUTs: a Task refused the input of the first, the second replaced an object",
 			wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyNotIndexed | wire.ReplyReplaced, Count: 2},
 			append(append(one[:], two[:]...), byte(wire.ReplyNotIndexed), byte(wire.ReplyReplaced)), results},
+		{"end-head", "End of a HEAD: the key that will follow the Core's own", wire.ReplyHeader{Kind: end, Flags: last}, one[:], nil},
 		{"end-search", "End of a SEARCH that reached its limit", wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, nil, nil},
 		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: wire.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
