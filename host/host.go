@@ -94,7 +94,9 @@ func Run(ctx context.Context, cfg Config) error {
 			return err
 		}
 	}
-	h.tellOfNewStore()
+	if err := h.lookAtNewStore(); err != nil {
+		return err
+	}
 	if err := h.prepareAdmin(); err != nil {
 		return err
 	}
@@ -136,20 +138,33 @@ func (h *host) warnOfMode() {
 	}
 }
 
-// tellOfNewStore says so if a store is about to be made, which may not be meant: the
-// directory may be the wrong one, or have lost its files.
-func (h *host) tellOfNewStore() {
+// lookAtNewStore says so if a store is about to be made, which may not be meant: the
+// directory may be the wrong one, or have lost its files. It is an error if a first
+// start was cut short while it made the root key in another directory: what it left may
+// be somebody's key, so nothing removes it.
+func (h *host) lookAtNewStore() error {
 	if empty, err := h.empty(); err != nil || !empty {
-		return
+		return err
 	}
 	for _, name := range log.KeysNames {
 		if _, err := os.Stat(filepath.Join(h.Dir, name)); err == nil {
 			h.log.Warn("the data directory has the keys of a store and none of its segments: an empty store is begun. "+
 				"If this is not its first start, its files are lost: stop, and restore a backup", "dir", h.Dir)
-			return
+			return nil
 		}
 	}
 	h.log.Info("there is no store in the data directory: a new one is made", "dir", h.Dir)
+	if h.RootKey == "" || within(h.Dir, h.RootKey) {
+		return nil
+	}
+	making := filepath.Join(filepath.Dir(h.RootKey), "new-"+filepath.Base(h.RootKey))
+	_, errKey := os.Lstat(h.RootKey)
+	_, errMaking := os.Lstat(making)
+	if errors.Is(errKey, os.ErrNotExist) && errMaking == nil {
+		return fmt.Errorf("%w: %s is in the way of a new root key: a first start that was cut short left it, or it is somebody's key. "+
+			"If no store needs it, remove it, and start again", ErrRefused, making)
+	}
+	return nil
 }
 
 // newHost is a host that has not begun.

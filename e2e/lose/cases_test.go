@@ -140,6 +140,34 @@ var cases = map[string]func(w *world){
 		w.motte("--profile", "alice.profile", "get", "people", "--name", "eva")
 		s.stop()
 	},
+	"rotate-root-key": func(w *world) {
+		w.rotated()
+		w.refused()
+		s := w.serve("store", "--root-key", "next.key")
+		w.has(all()...)
+		s.stop()
+	},
+	"rotate-cut-short": func(w *world) {
+		w.copy("store/data.keys.copy", "kept")
+		w.rotated()
+		w.must(os.Rename(w.path("kept"), w.path("store/data.keys.copy"))) // which a crash leaves as it was
+		s := w.again()
+		w.has(all()...)
+		s.stop()
+		w.rotated()
+		w.refused()
+		s = w.serve("store", "--root-key", "next.key")
+		w.has(all()...)
+		s.stop()
+	},
+	"rotate-old-export": func(w *world) {
+		w.rotated()
+		w.remove("root.key", "next.key")
+		w.motte("backup", "--dir", "store", "--to", "now")
+		s := w.restored("now")
+		w.has(all()...)
+		s.stop()
+	},
 	"rm-head-file": func(w *world) {
 		w.copy("store", "old")
 		s := w.again()
@@ -799,9 +827,18 @@ var cases = map[string]func(w *world){
 		w.has("kim")
 		s.stop()
 	},
+	"kill-first-start-key": func(w *world) {
+		w.must(os.WriteFile(w.path("new-new.key"), []byte("half"), 0o600)) // of a key, which the Core left
+		w.refuses("new", "--root-key", "new.key")
+		w.remove("new-new.key")
+		w.serve("new", "--root-key", "new.key").stop()
+		s := w.again()
+		w.has(all()...)
+		s.stop()
+	},
 	"kill-first-start": func(w *world) {
 		for range 5 {
-			s := w.begin("new", "--root-key", "new.key")
+			s := w.begin("new")
 			for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 				if list, _ := filepath.Glob(w.path("new/admin.profile*")); len(list) > 0 {
 					break
@@ -812,7 +849,7 @@ var cases = map[string]func(w *world){
 				w.t.Errorf("a start that was killed left half a profile: %+v, %v", p, err)
 			}
 		}
-		s := w.serve("new", "--root-key", "new.key")
+		s := w.serve("new")
 		w.motte("--profile", "new/admin.profile", "collection", "create", "things")
 		s.stop()
 		s = w.again()

@@ -444,6 +444,12 @@ func (w *world) refused(args ...string) {
 	w.refuses("store", append([]string{"--root-key", "root.key"}, args...)...)
 }
 
+// rotated gives the store another root key.
+func (w *world) rotated() {
+	w.t.Helper()
+	w.motte("key", "rotate-root", "--dir", "store", "--root-key", "root.key", "--new-root-key", "next.key")
+}
+
 // salvaged makes of the damaged store one that can be served, and serves it.
 func (w *world) salvaged() *server {
 	w.t.Helper()
