@@ -35,6 +35,7 @@ const (
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
 	pieceSize      = 256 << 10        // bytes that are read or written with one deadline
 	bufferSize     = 64 << 10
+	maxGets        = 64 // GETs that are decided together
 )
 
 // The memory of a request beside its body, in bytes.
@@ -51,8 +52,10 @@ type conn struct {
 	net       net.Conn
 	raw       net.Conn // under it
 	principal access.Principal
-	in        *bufio.Reader // the reader's
-	batch     []event       // the reader's: complete requests, not handed over
+	in        *bufio.Reader     // the reader's
+	batch     []event           // the reader's: complete requests, not handed over
+	gets      []*engine.Request // the reader's: complete GETs, not answered
+	finder    *identity.Maker   // the reader's
 	out       *mailbox[engine.Reply]
 	written   chan struct{} // closed when the writer has ended
 	readAll   atomic.Bool   // the reader has ended
@@ -71,19 +74,22 @@ type conn struct {
 	inFlight map[uint64]flight // requests of which the client has no answer yet
 	window   int               // bytes that they take of maxConnBodies
 
-	// These are the writer's alone. Answers are encoded into a buffer that is flushed
-	// when it is full or nothing else is to be sent: many small ones leave in one write.
-	maker  *identity.Maker
-	p      []byte
-	record []byte // the last one read
-	lent   int    // bytes of room for a large object
-	err    error  // the client takes no more
+	// Whoever encodes and writes answers holds the token of sending: the writer, or the
+	// reader for small answers to GETs. Answers are encoded into a buffer that is flushed when
+	// it is full or nothing else is to be sent: many small ones leave in one write.
+	sending chan struct{}
+	maker   *identity.Maker
+	p       []byte
+	record  []byte // the last one read
+	lent    int    // bytes of room for a large object
+	err     error  // the client takes no more
 }
 
 func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
 	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
 		out: newMailbox[engine.Reply](), written: make(chan struct{}), landed: make(chan struct{}, 1),
-		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: s.newMaker()}
+		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: s.newMaker(),
+		finder: s.newMaker(), sending: make(chan struct{}, 1)}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.reading, c.stopReading = context.WithCancel(c.life)
 	return c
@@ -257,7 +263,10 @@ func (c *conn) read() {
 			}
 			return
 		}
-		room, ok := c.reserve(&q)
+		room, ok := 0, true
+		if q.Op != wire.OpGet || q.BodyLen() > wire.MaxName { // of other GETs there are maxGets at most
+			room, ok = c.reserve(&q)
+		}
 		if !ok { // likewise
 			c.out.put(engine.Reply{Number: q.Number, Code: wire.Overloaded})
 			return
@@ -326,15 +335,57 @@ func (c *conn) readBody(q wire.Request, room int) wire.Code {
 		return code
 	}
 	r.Conn, r.Principal, r.Room = c.id, c.principal, room
+	if r.Op == wire.OpGet {
+		if c.gets = append(c.gets, r); len(c.gets) == maxGets {
+			c.post()
+		}
+		return wire.OK
+	}
 	c.unanswered.Add(1)
 	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(r) })
 	return wire.OK
 }
 
-// post hands the complete requests to the engine, all at once.
+// post hands the complete requests to the engine, all at once, and answers the GETs.
 func (c *conn) post() {
 	c.s.events.put(c.batch...)
 	c.batch = nil
+	c.answerGets()
+}
+
+// answerGets decides the GETs that have come, together, and answers them if their objects
+// are small, in one write. Large objects, for which the client may have to wait, are left
+// to the writer. So is all if the writer is at work: it may wait for the client.
+func (c *conn) answerGets() {
+	if len(c.gets) == 0 {
+		return
+	}
+	replies := make([]engine.Reply, len(c.gets))
+	c.s.state.RLock()
+	for i, q := range c.gets {
+		replies[i] = c.s.engine.Get(c.finder, q)
+	}
+	c.s.state.RUnlock()
+	clear(c.gets)
+	c.gets = c.gets[:0]
+	select {
+	case c.sending <- struct{}{}:
+	default:
+		c.out.put(replies...)
+		return
+	}
+	defer func() { <-c.sending }()
+	for i := range replies {
+		r := &replies[i]
+		large := r.Single && r.Objects[0].Loc.Length > bufferSize
+		if c.err != nil || large || !c.send(r) {
+			c.out.put(*r)
+		}
+	}
+	c.flush()
+	if c.err != nil {
+		c.out.ring() // the writer ends the connection
+	}
 }
 
 // takeOff notes a request as in flight, when the window has room for it; false: its
@@ -389,20 +440,27 @@ func (c *conn) write() {
 	defer c.end()
 	defer c.net.Close()
 	for answers := range c.out.batches(c.life.Done()) {
-		for i, r := range answers {
-			answers[i] = engine.Reply{} // not even what it held
-			if c.err != nil || !c.send(&r) {
-				c.out.put(r) // the others come first
-			}
-		}
-		last := c.readAll.Load() // then the reader has put its last
-		if len(c.out.wake) == 0 {
-			c.flush()
-		}
-		if c.err != nil || last && len(c.out.wake)+len(c.inFlight) == 0 {
+		if !c.sendAll(answers) {
 			return
 		}
 	}
+}
+
+// sendAll sends the next part of each answer; false: it was the last of the connection.
+func (c *conn) sendAll(answers []engine.Reply) (more bool) {
+	c.sending <- struct{}{}
+	defer func() { <-c.sending }()
+	for i, r := range answers {
+		answers[i] = engine.Reply{} // not even what it held
+		if c.err != nil || !c.send(&r) {
+			c.out.put(r) // the others come first
+		}
+	}
+	last := c.readAll.Load() // then the reader has put its last
+	if len(c.out.wake) == 0 {
+		c.flush()
+	}
+	return c.err == nil && !(last && len(c.out.wake)+len(c.inFlight) == 0)
 }
 
 // flush writes the buffer, piece by piece.

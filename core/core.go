@@ -93,11 +93,15 @@ type shell struct {
 	log      *log.Log
 	listener *channel.Listener
 
-	// These are loop's alone.
+	// state guards the engine. The loop holds it to change the engine, and readers of
+	// connections share it to decide a GET.
+	state  sync.RWMutex
 	engine *engine.Engine
-	tasks  map[uint64]*taskChannel
-	conns  map[engine.Conn]*conn
-	last   engine.Conn
+
+	// These are loop's alone.
+	tasks map[uint64]*taskChannel
+	conns map[engine.Conn]*conn
+	last  engine.Conn
 
 	events   *mailbox[event]
 	appends  *mailbox[log.Group]
@@ -299,8 +303,8 @@ func (s *shell) loop(over <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	counted := time.Now()
+	s.apply(time.Time{})
 	for {
-		s.carryOut(s.engine.Take())
 		var now time.Time // of a tick
 		select {
 		case <-s.events.wake:
@@ -308,15 +312,7 @@ func (s *shell) loop(over <-chan struct{}) {
 		case <-over:
 			return
 		}
-		for _, happened := range s.events.take() {
-			happened(s.engine)
-		}
-		if !now.IsZero() { // what has come before is not late
-			s.tick(now)
-		}
-		if s.engine.Work() {
-			s.events.ring() // more is left
-		}
+		s.apply(now)
 		if now.Sub(counted) >= countEvery {
 			counted = now
 			s.count()
@@ -324,13 +320,28 @@ func (s *shell) loop(over <-chan struct{}) {
 	}
 }
 
+// apply lets the engine take what happened, and the time if it is not zero, and carries
+// out what follows.
+func (s *shell) apply(now time.Time) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	for _, happened := range s.events.take() {
+		happened(s.engine)
+	}
+	if !now.IsZero() { // what has come before is not late
+		s.tick(now)
+	}
+	if s.engine.Work() {
+		s.events.ring() // more is left
+	}
+	s.carryOut(s.engine.Take())
+}
+
 // carryOut hands the engine's outputs to those who do the work.
 func (s *shell) carryOut(o engine.Output) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
-	for _, r := range o.Replies {
-		s.deliver(r)
-	}
+	// Before anybody is told that a right is lost: no answer that was decided by it leaves then.
 	for _, p := range o.Ended {
 		for _, c := range s.conns {
 			if c.principal == p {
@@ -338,6 +349,9 @@ func (s *shell) carryOut(o engine.Output) {
 				s.forget(c)
 			}
 		}
+	}
+	for _, r := range o.Replies {
+		s.deliver(r)
 	}
 	for _, f := range o.Frames {
 		if t := s.tasks[f.Instance]; t != nil {

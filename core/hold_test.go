@@ -169,7 +169,7 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 		c.read()
 	}()
 	p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "name", strings.Repeat("x", 64<<10)))
-	if _, err := client.Write(frames.AppendRequest(p, request(2, wire.OpGet, "c", "name", ""))); err != nil {
+	if _, err := client.Write(frames.AppendRequest(p, request(2, wire.OpDelete, "c", "name", ""))); err != nil {
 		t.Fatalf("a small body waits for large ones: %v", err)
 	}
 	client.Close()

@@ -22,23 +22,31 @@ func (e *Engine) Request(q *Request) {
 
 // begin decides a request, or begins the work that its answer needs.
 func (e *Engine) begin(q *Request) {
-	q.by, q.in = e.principals[q.Principal], e.byName[q.Collection]
-	code := e.mayUse(q)
-	switch {
-	case q.by == nil:
-		code = wire.UnknownPrincipal
-	case e.stopping:
-		code = wire.ShuttingDown
-	case e.readOnly && changes(q.Op):
-		code = wire.StorageFailed
-	case code == wire.OK && e.diskFull && q.grows():
-		code = wire.DiskFull
-	case code == wire.OK:
+	code := e.mayBegin(q)
+	if code == wire.OK {
 		code = operations[q.Op].flow(e, q)
 	}
 	if code != wire.OK {
 		e.end(q, code)
 	}
+}
+
+// mayBegin finds the principal and the collection of a request, and checks what can be
+// said of it before its flow begins.
+func (e *Engine) mayBegin(q *Request) wire.Code {
+	q.by, q.in = e.principals[q.Principal], e.byName[q.Collection]
+	code := e.mayUse(q)
+	switch {
+	case q.by == nil:
+		return wire.UnknownPrincipal
+	case e.stopping:
+		return wire.ShuttingDown
+	case e.readOnly && changes(q.Op):
+		return wire.StorageFailed
+	case code == wire.OK && e.diskFull && q.grows():
+		return wire.DiskFull
+	}
+	return code
 }
 
 // grows reports whether a request makes the store grow for good. Other requests are
@@ -125,20 +133,39 @@ func changes(o wire.Operation) bool {
 	return catalogue || o == wire.OpPut || o == wire.OpDelete || o == wire.OpBatch
 }
 
-// get answers a GET by name or by identity: header, rights, mapping, and then
-// the shell reads and checks the record.
-func (e *Engine) get(q *Request) wire.Code {
-	p, c := q.by, q.in
+// Get decides a GET by name or by identity. Then the server reads and checks the record.
+// Get changes nothing but the request: any number of goroutines may call it at the same
+// time, each with a maker of its own, while no other method runs.
+func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
+	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Room: q.Room}
+	r.Code = e.mayBegin(q)
+	if r.Code == wire.OK {
+		r.Objects, r.Code = e.find(m, q)
+	}
+	r.Single = r.Code == wire.OK
+	return r
+}
+
+// find returns the object of a GET: header, rights, mapping.
+func (e *Engine) find(m *identity.Maker, q *Request) ([]mapping.Entry, wire.Code) {
 	v := q.Identity.Value()
 	if len(q.Name) > 0 {
-		v = e.Maker.Named(c.id, q.Name)
+		v = m.Named(q.in.id, q.Name)
 	}
-	o, ok := c.objects.Get(v)
-	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !e.readable(p, c, o) {
-		return wire.NotFound
+	o, ok := q.in.objects.Get(v)
+	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !e.readable(q.by, q.in, o) {
+		return nil, wire.NotFound
 	}
-	e.reply(q, Reply{Objects: []mapping.Entry{o}, Single: true})
-	return wire.OK
+	return []mapping.Entry{o}, wire.OK
+}
+
+// get answers a GET in its turn among other requests.
+func (e *Engine) get(q *Request) wire.Code {
+	objects, code := e.find(e.Maker, q)
+	if code == wire.OK {
+		e.reply(q, Reply{Objects: objects, Single: true})
+	}
+	return code
 }
 
 // reply sends r as the answer to q.
