@@ -26,15 +26,20 @@ damaged are named, and make it fail as well.
 
 With --envelope nothing is left out: each line is {"name":…,"id":…,"base64":…}, and
 'motte import --envelope' takes names and contents back, byte for byte. Attributes
-given beside an object can't be read, and so are not exported.`,
+given beside an object can't be read, and so are not exported, which is told.`,
 		Example: `  motte export people > people.jsonl
   motte export photos --envelope | gzip > photos.jsonl.gz`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
 		total := int64(-1)
-		if v, err := look(ctx, c); err == nil { // only for the bar
+		if v, err := look(ctx, c); err == nil { // only for the bar and the note
 			for _, k := range v.Collections {
 				if k.Collection == args[0] && k.Objects > 0 {
 					total = int64(k.Objects)
+				}
+			}
+			for _, x := range v.Indexes {
+				if x.Collection == args[0] && x.Attribute {
+					a.note("Attributes given beside objects, for index %s, can't be read, and are not exported.", x.Index)
 				}
 			}
 		}
