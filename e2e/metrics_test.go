@@ -179,6 +179,32 @@ func TestEachAlertSaysWhatToDo(t *testing.T) {
 	}
 }
 
+// TestEachReasonHasARule: an alert of the Core is an alert for whoever watches, and a rule
+// names no reason that there is not.
+func TestEachReasonHasARule(t *testing.T) {
+	watched := map[string]string{ // by another metric
+		client.ReasonName(wire.ReasonTooSlow):   "motte_index_restarts_total",
+		client.ReasonName(wire.ReasonTaskEnded): "motte_index_restarts_total",
+		client.ReasonName(wire.ReasonStorage):   "motte_read_only",
+	}
+	rules, named := read(t, "monitoring/alerts.yml"), make(map[string]bool)
+	for _, m := range regexp.MustCompile(`reason=~?"([^"]+)"`).FindAllStringSubmatch(rules, -1) {
+		for _, reason := range strings.Split(m[1], "|") {
+			named[reason] = true
+		}
+	}
+	for r := wire.ReasonInvalidIdentity; r <= wire.LastReason; r++ {
+		name := client.ReasonName(r)
+		if metric := watched[name]; !named[name] && (metric == "" || !strings.Contains(rules, metric)) {
+			t.Errorf("no rule watches the reason %s", name)
+		}
+		delete(named, name)
+	}
+	if len(named) > 0 {
+		t.Errorf("rules name reasons that there are not: %v", named)
+	}
+}
+
 // promtool runs Prometheus's own checks, or skips the test where they are missing.
 func promtool(t *testing.T, input string, args ...string) {
 	t.Helper()

@@ -124,6 +124,9 @@ func (s *session) tellProcesses(ctx context.Context, coreKey [32]byte) {
 		c, err := l.AcceptUnix()
 		if err != nil {
 			l.Close()
+			if ctx.Err() == nil {
+				s.h.log.Warn("'motte index list' shows no processes any more", "error", err)
+			}
 			return
 		}
 		if mayLook(c) {

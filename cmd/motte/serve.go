@@ -72,6 +72,9 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 		if cfg.Manager, err = notify.FromEnvironment(); err != nil {
 			return err
 		}
+		if cfg.MetricsNames && cfg.Metrics == "" {
+			return usage("--metrics-names says what --metrics shows: give both")
+		}
 		cfg.Logger = a.logger(jsonLog)
 		cfg.Ready = a.ready(cfg.Logger)
 		// A server outlives who reads its log or its output: a write to them fails then, and
