@@ -76,8 +76,8 @@ var ends = map[string]func(t *testing.T, f fault, s *server){
 	},
 }
 
-// TestDiskFaults: writes are refused with the error for that, reads go on, and
-// however the fault ends, everything that was acknowledged is there, and the
+// TestDiskFaults: writes are refused with the error for that, the server says that it is not
+// ready, reads go on, and however the fault ends, everything that was acknowledged is there, and the
 // server takes writes again. What was refused is not there, if the Core went on.
 func TestDiskFaults(t *testing.T) {
 	for _, f := range faultKinds {
@@ -91,6 +91,7 @@ func TestDiskFaults(t *testing.T) {
 				f.inflict(t, s.medium)
 				b.load(t.Context(), s)() // until each writer is refused
 				b.account(t.Context(), c)
+				s.takesWrites(false)
 				ends[end](t, f, s)
 				if s.host == nil {
 					// The Core ended before it could give up what it refused.
@@ -98,6 +99,7 @@ func TestDiskFaults(t *testing.T) {
 					c = s.mustReady()
 				}
 				writes(t, c)
+				s.takesWrites(true)
 				b.account(t.Context(), c)
 				if end == "heals" { // and what it writes then is there
 					b.loadUntil(s, 50)

@@ -4,10 +4,13 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +28,7 @@ type server struct {
 	t       *testing.T
 	medium  medium
 	address string // always the same
+	pages   string // address of its health
 	log     *os.File
 	profile *client.Profile // of the administrator, once the server was ready
 
@@ -37,7 +41,8 @@ func newServer(t *testing.T, m medium) *server {
 	binaries.LookAtSources(t)
 	// An address of its own, among the millions of this machine's loopback: a
 	// port of 127.0.0.1 could be taken by others while nothing listens on it.
-	s := &server{t: t, medium: m, address: fmt.Sprintf("127.%d.%d.%d:7433", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))}
+	ip := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
+	s := &server{t: t, medium: m, address: ip + ":7433", pages: ip + ":9433"}
 	var err error
 	s.log, err = os.Create(filepath.Join(t.TempDir(), "server.log"))
 	must(t, err)
@@ -54,7 +59,7 @@ func newServer(t *testing.T, m medium) *server {
 // start starts the host and waits for nothing.
 func (s *server) start() {
 	s.t.Helper()
-	s.host = exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", s.address)
+	s.host = exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", s.address, "--metrics", s.pages)
 	s.host.Stdout, s.host.Stderr = s.log, s.log
 	s.host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(s.t, s.host.Start())
@@ -92,6 +97,23 @@ func (s *server) mustReady() *client.Client {
 	must(s.t, err)
 	s.t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// takesWrites waits until the server says whether its log takes writes.
+func (s *server) takesWrites(want bool) {
+	s.t.Helper()
+	eventually(s.t, fmt.Sprint("a log that takes writes: ", want), func() error {
+		r, err := http.Get("http://" + s.pages + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		if takes := strings.Contains(string(text), "log: ok\n"); err == nil && (takes != want || !takes && r.StatusCode != http.StatusServiceUnavailable) {
+			err = fmt.Errorf("%d %q", r.StatusCode, text)
+		}
+		return err
+	})
 }
 
 func (s *server) dial() (*client.Client, error) {
