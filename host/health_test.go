@@ -72,7 +72,14 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 		for hangs() && passed < c.within+time.Minute {
 			tick()
 		}
-		err := <-ended
+		var err error
+		select {
+		case err = <-ended:
+		case <-time.After(time.Minute):
+			_ = h.health.core.cmd.Process.Kill()
+			err = <-ended
+			t.Errorf("%s: it is there after %v", part, passed)
+		}
 		cancel()
 		watching.Wait()
 		if n := startsOf(t, h); !errors.Is(err, ErrRefused) || n != 2 {
