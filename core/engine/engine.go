@@ -168,8 +168,14 @@ func (e *Engine) open() {
 		return
 	}
 	e.cleaned = e.Now.Unix() // there is nothing
-	e.change(nil, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0),
-		entry{id: e.Admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0))
+	e.openWith(e.Admin, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0))
+}
+
+// openWith makes a principal a server administrator, behind other changes, all or nothing.
+// Clients can come when that is durable.
+func (e *Engine) openWith(admin access.Principal, group ...log.Record) {
+	grant := entry{id: admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0)
+	e.change(nil, append(group, grant)...)
 	e.then(func(code wire.Code) {
 		if code == wire.OK {
 			e.open()
