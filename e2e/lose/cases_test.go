@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -165,6 +166,14 @@ var cases = map[string]func(w *world){
 		w.remove("root.key", "next.key")
 		w.motte("backup", "--dir", "store", "--to", "now")
 		s := w.restored("now")
+		w.has(all()...)
+		s.stop()
+	},
+	"rotate-core-key": func(w *world) {
+		said := w.motte("key", "rotate-core", "--dir", "store", "--root-key", "root.key", "--now")
+		s := w.again()
+		w.fails("status")
+		w.motte("profile", "set", "admin.profile", "--core-key", regexp.MustCompile("[0-9a-f]{64}").FindString(said))
 		w.has(all()...)
 		s.stop()
 	},
