@@ -2,13 +2,17 @@ package offline_test
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"motte/core"
 	"motte/core/log"
+	"motte/core/seal"
 	"motte/offline/escrow"
 	"motte/offline/rotate"
 )
@@ -25,8 +29,8 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 
 	root := filepath.Join(s.Dir, "root.key")
 	next := filepath.Join(t.TempDir(), "next.key")
-	must(t, rotate.Root(s.Dir, root, next))
-	if err := rotate.Root(s.Dir, root, next); !errors.Is(err, rotate.ErrDone) {
+	turn(t, s, root, next)
+	if _, err := rotate.Root(s.Dir, root, next); !errors.Is(err, rotate.ErrDone) {
 		t.Errorf("again: %v", err)
 	}
 	if _, err := escrow.Read(s.Dir, root, exports[0].Made); !errors.Is(err, escrow.ErrKeys) {
@@ -55,7 +59,7 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 	}
 	must(t, s.dial().ErasePrincipal(context.Background(), alice.Principal()))
 	s.stop()
-	must(t, rotate.Root(s.Dir, root, next))
+	turn(t, s, root, next)
 	keys, err := escrow.Read(s.Dir, next, exports[0].Made)
 	must(t, err)
 	_, r := restored(t, keys, after, nil)
@@ -84,7 +88,7 @@ func TestARotationCutShort(t *testing.T) {
 		return err == nil
 	}
 	for _, name := range log.KeysNames {
-		must(t, rotate.Root(s.Dir, root, next))
+		turn(t, s, root, next)
 		if opens(root) || !opens(next) {
 			t.Fatalf("done: opens with the key before: %v, with the next one: %v", opens(root), opens(next))
 		}
@@ -94,11 +98,51 @@ func TestARotationCutShort(t *testing.T) {
 		}
 	}
 	must(t, os.Remove(root))
-	must(t, rotate.Root(s.Dir, root, next))
+	turn(t, s, root, next)
 	if !opens(next) {
 		t.Error("without the key before, it is not finished")
 	}
-	if err := rotate.Root(s.Dir, root, filepath.Join(t.TempDir(), "third.key")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := rotate.Root(s.Dir, root, filepath.Join(t.TempDir(), "third.key")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("without a key that opens the store: %v", err)
+	}
+}
+
+// turn rotates the root key of a store whose secrets are its own.
+func turn(t *testing.T, s *server, root, next string) {
+	t.Helper()
+	if remains, err := rotate.Root(s.Dir, root, next); err != nil || remains {
+		t.Fatalf("rotate: %v; the secret is the key before: %v", err, remains)
+	}
+}
+
+// TestAStoreOfOlderKeys: what a rotation can't do for a store whose keys have version 2 is
+// said: its own secret is the first root key.
+func TestAStoreOfOlderKeys(t *testing.T) {
+	text, err := os.ReadFile("../core/log/testdata/store-v3.hex")
+	must(t, err)
+	dir := t.TempDir()
+	for line := range strings.Lines(string(text)) {
+		name, data, _ := strings.Cut(strings.TrimSpace(line), " ")
+		p, err := hex.DecodeString(data)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, name), p, 0o600))
+	}
+	root, next := filepath.Join(t.TempDir(), "root.key"), filepath.Join(t.TempDir(), "next.key")
+	must(t, core.WriteRootKey(root, seal.Root{1, 2, 3}))
+	before, err := escrow.Read(dir, root, time.Now())
+	must(t, err)
+	if remains, err := rotate.Root(dir, root, next); err != nil || !remains {
+		t.Errorf("%v; the secret is the key before: %v", err, remains)
+	}
+	after, err := escrow.Read(dir, next, time.Now())
+	must(t, err)
+	if after.CoreKey() != before.CoreKey() {
+		t.Error("the Core's key is another")
+	}
+	k, err := rotate.Replace(dir, next)
+	must(t, err)
+	again, err := escrow.Read(dir, next, time.Now())
+	if must(t, err); again.CoreKey() == before.CoreKey() || k.Next != nil || string(k.Now) != string(func() []byte { c := again.CoreKey(); return c[:] }()) {
+		t.Error("the Core's key is as before")
 	}
 }

@@ -46,11 +46,14 @@ backups: destroy those, and make a new export.`,
 		if rootKey == "" {
 			rootKey = filepath.Join(dir, "root.key")
 		}
-		err := rotate.Root(dir, rootKey, next)
+		remains, err := rotate.Root(dir, rootKey, next)
 		if err != nil && !errors.Is(err, rotate.ErrDone) {
 			return err
 		}
 		v := rotatedKeysView{RootKey: next}
+		if remains {
+			fmt.Fprintf(a.stderr, "The store's own secret is the key in %s, for good: it opens and can forge all but objects. See docs/how-to/rotate-keys.md.\n", rootKey)
+		}
 		if err != nil {
 			return a.done(v, "The store has the root key in %s already.", next)
 		}

@@ -38,46 +38,49 @@ var (
 )
 
 // Root lets the root key in one file take the place of that in another. It makes the file of
-// the next key, unless that is there. ErrDone: there was nothing to do.
-func Root(dir, rootKey, nextKey string) error {
+// the next key, unless that is there. ErrDone: there was nothing to do. It reports whether
+// the store's own secret is the key before, as it is in stores whose keys had version 2: then
+// that key still opens all but what is sealed for a principal.
+func Root(dir, rootKey, nextKey string) (remains bool, err error) {
 	d, err := open(dir)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer d.Close()
 	next, err := core.ReadRootKey(nextKey)
 	made := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !made {
-		return fmt.Errorf("read the next root key: %w", err)
+		return false, fmt.Errorf("read the next root key: %w", err)
 	}
 	var roots []seal.Root
 	before, err := core.ReadRootKey(rootKey)
 	if err == nil {
 		roots = append(roots, before)
 	} else if made { // else the rotation may be done, and the key before be gone
-		return fmt.Errorf("read the root key: %w", err)
+		return false, fmt.Errorf("read the root key: %w", err)
 	}
 	if made {
 		_, _ = rand.Read(next[:]) // never fails: see crypto/rand
 	} else if next == before {
-		return fmt.Errorf("%s and %s hold the same key", rootKey, nextKey)
+		return false, fmt.Errorf("%s and %s hold the same key", rootKey, nextKey)
 	}
 	k, err := read(d, append(roots, next)...)
 	if err != nil {
-		return err
+		return false, err
 	}
+	remains = len(roots) > 0 && k.secrets.Own == before
 	if k.under[next] == len(log.KeysNames) {
-		return ErrDone
+		return remains, ErrDone
 	}
 	if made { // only for a store that will be opened with it
 		if err := core.WriteRootKey(nextKey, next); err != nil {
-			return fmt.Errorf("make the next root key: %w", err)
+			return false, fmt.Errorf("make the next root key: %w", err)
 		}
 	}
 	if err := k.write(d, next); err != nil {
-		return fmt.Errorf("%w; the store opens with the key in %s or in %s: do this again", err, rootKey, nextKey)
+		return remains, fmt.Errorf("%w; the store opens with the key in %s or in %s: do this again", err, rootKey, nextKey)
 	}
-	return nil
+	return remains, nil
 }
 
 // CoreKeys are those by which clients know a Core.
