@@ -267,6 +267,13 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 	if q.writes != nil && (err != nil || !slices.EqualFunc(results, g.records, appended)) {
 		wrong("the answer names other identities than those appended, %v", err)
 	}
+	for i, r := range results {
+		rec := g.records[i]
+		replaced := rec.Kind == log.KindPut && m.object(rec.ID.Value(), rec.LSN-1) != nil
+		if q.writes != nil && replaced != (r.Flags&wire.ReplyReplaced != 0) {
+			wrong("operation %d replaced an object: %v, which the answer does not say", i, replaced)
+		}
+	}
 	if q.r.Op == wire.OpRemovePrincipal && q.r.Flags != 0 {
 		owner := decodeSimEntry(g.records[0].Body).owner
 		s.checkErased(map[uint32]uint64{owner: g.last}, "an erase was answered")

@@ -165,6 +165,9 @@ func (a *app) summarize(ctx context.Context, x *importing, before map[string]uin
 				return errors.Join(failed, err)
 			}
 		}
+		if errors.As(failed, new(foreignError)) {
+			return fmt.Errorf("%s: %w", x.file, failed)
+		}
 		return fmt.Errorf("collection %s: imported %s, then: %w%s", x.collection, x.objects(), failed, x.rest())
 	}
 	if err := a.done(v, "Imported %s.", x.objects()); err != nil {
