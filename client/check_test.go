@@ -110,6 +110,19 @@ func TestBatchIsWhatWasAdded(t *testing.T) {
 	}
 }
 
+// TestAnEmptyNameIsRefused: the object would be stored without one.
+func TestAnEmptyNameIsRefused(t *testing.T) {
+	if _, err := (&Client{}).Put(context.Background(), "c", []byte("x"), Name("")); !errors.Is(err, ErrInvalidRequest) {
+		t.Errorf("PUT: %v", err)
+	}
+	var b Batch
+	b.Put([]byte("x"), Name("a"))
+	b.Put([]byte("x"), Name(""))
+	if _, err := (&Client{}).PutBatch(context.Background(), "c", &b); !errors.Is(err, ErrInvalidRequest) {
+		t.Errorf("batch: %v", err)
+	}
+}
+
 // TestEachOperationHasOneResult: another number of them belongs to another
 // request.
 func TestEachOperationHasOneResult(t *testing.T) {

@@ -56,9 +56,15 @@ func newPut(data []byte, options []PutOption) *put {
 	return o
 }
 
-// Name gives the object a name, of 512 bytes at most: a later Put under it
-// replaces the object.
-func Name(name string) PutOption { return func(o *put) { o.Name = []byte(name) } }
+// Name gives the object a name, of 1 to 512 bytes: a later Put under it replaces the
+// object. An empty name is refused with ErrInvalidRequest: the object would have none.
+func Name(name string) PutOption {
+	return func(o *put) {
+		if o.Name = []byte(name); name == "" {
+			o.err = cmp.Or(o.err, error(ErrInvalidRequest))
+		}
+	}
+}
 
 // Attribute gives the index of that name its input, beside the object.
 func Attribute(index string, data []byte) PutOption {

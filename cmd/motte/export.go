@@ -70,14 +70,10 @@ func (a *app) exportTo(ctx context.Context, c *client.Client, collection string,
 			return n, left, err
 		}
 		line.Reset()
-		if wrap {
-			err = encode(&line, envelope(o))
-		} else if ijson.Check(o.Data) != nil {
-			left++ // an import would refuse it
+		whole, err := exportLine(&line, o, wrap)
+		if !whole {
+			left++
 			continue
-		} else {
-			err = json.Compact(&line, o.Data)
-			line.WriteByte('\n')
 		}
 		if err == nil {
 			_, err = w.Write(line.Bytes())
@@ -89,4 +85,19 @@ func (a *app) exportTo(ctx context.Context, c *client.Client, collection string,
 		_ = bar.Add(1) // only shown
 	}
 	return n, left, nil
+}
+
+// exportLine writes an object as an import takes it back. An object that a line of JSON can't
+// hold is not whole without an envelope.
+func exportLine(line *bytes.Buffer, o client.Object, wrap bool) (whole bool, err error) {
+	if wrap {
+		return true, encode(line, envelope(o))
+	}
+	if ijson.Check(o.Data) != nil {
+		return false, nil
+	}
+	if err := json.Compact(line, o.Data); err != nil {
+		return false, err
+	}
+	return true, line.WriteByte('\n')
 }
