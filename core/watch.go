@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"motte/core/control"
 	"motte/core/engine"
 	"motte/core/log"
 	"motte/core/seal"
@@ -86,10 +85,8 @@ func (s *shell) setFull(full bool) {
 		return
 	}
 	if full {
-		s.stats[control.DiskFull].Store(1)
 		say("the disk is full: only what gives space back is done until there is room")
 	} else {
-		s.stats[control.DiskFull].Store(0)
 		say("there is room on the disk again")
 	}
 }

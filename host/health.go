@@ -2,21 +2,12 @@ package host
 
 import (
 	"cmp"
-	"context"
-	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sys/unix"
-
+	"motte/client/frames"
 	"motte/core/control"
-	"motte/host/notify"
+	"motte/core/wire"
 )
 
 // When a host is not ready, and when its Core is given up.
@@ -44,7 +35,8 @@ const (
 const (
 	notServing    = "no Core is serving"
 	isStale       = "the Core's counters are older than 5 seconds"
-	writeWaits    = "a write has waited for more than 5 seconds: the disk refuses it, or hangs"
+	diskRefuses   = "the disk refuses writes"
+	diskHangs     = "a write has waited for more than 5 seconds: the disk hangs"
 	diskIsFull    = "the disk is full: only what gives space back is done"
 	cantWrite     = "the data directory can't be written"
 	notTried      = "it is not known yet whether a Task can be started"
@@ -129,12 +121,15 @@ func (h *health) hear(m control.Message, now time.Time) {
 	if len(m.Values) < len(control.Stats{}) {
 		return // it is of another version
 	}
+	server, _ := frames.Server(m.Values[len(control.Stats{}):]) // of another version: no flags
 	began := time.UnixMilli(int64(m.Values[control.WriteBegan]))
 	switch {
-	case m.Values[control.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
-		h.writes = writeWaits
-	case m.Values[control.DiskFull] > 0:
+	case server.Flags&wire.StatusReadOnly != 0:
+		h.writes = diskRefuses
+	case server.Flags&wire.StatusDiskFull != 0:
 		h.writes = diskIsFull
+	case m.Values[control.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
+		h.writes = diskHangs
 	}
 }
 
@@ -213,207 +208,4 @@ func broken(list []condition) (lines []string) {
 		}
 	}
 	return lines
-}
-
-// serveReady answers /readyz: a line for each condition.
-func (h *host) serveReady(w http.ResponseWriter, _ *http.Request) {
-	list := h.conditions(time.Now())
-	var text strings.Builder
-	for _, c := range list {
-		fmt.Fprintf(&text, "%s: %s\n", c.name, cmp.Or(c.why, aliveAndWell))
-	}
-	answer(w, len(broken(list)) == 0, text.String())
-}
-
-// serveLive answers /livez.
-func (h *host) serveLive(w http.ResponseWriter, _ *http.Request) {
-	text, live := aliveAndWell, h.health.live()
-	if !live {
-		text = coreIsHung
-	}
-	answer(w, live, text+"\n")
-}
-
-// answer answers a request for a page on which somebody's next step depends.
-func answer(w http.ResponseWriter, good bool, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	if !good {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_, _ = w.Write([]byte(text)) // whoever asked may have gone
-}
-
-var ready = desc("ready", "Whether a condition of readiness holds.", "condition")
-
-// readiness shows the conditions to Prometheus.
-type readiness struct{ h *host }
-
-// Describe implements prometheus.Collector.
-func (r readiness) Describe(ch chan<- *prometheus.Desc) { ch <- ready }
-
-// Collect implements prometheus.Collector.
-func (r readiness) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range r.h.conditions(time.Now()) {
-		holds := 0.0
-		if c.why == "" {
-			holds = 1
-		}
-		ch <- prometheus.MustNewConstMetric(ready, prometheus.GaugeValue, holds, c.name)
-	}
-}
-
-// watch gives up a Core that hangs, and keeps the service manager informed, until the context
-// ends. A tick says what time it is.
-func (h *host) watch(ctx context.Context, ticks <-chan time.Time) {
-	t := teller{h: h}
-	for last := time.Now(); ; {
-		select {
-		case now := <-ticks:
-			hung, silent := h.health.tick(now.Sub(last))
-			if last = now; hung != nil {
-				hung.giveUp(silent)
-			}
-			t.tell(now)
-		case <-ctx.Done():
-			t.send(notify.Stopping, notify.Status("Stopping"))
-			return
-		}
-	}
-}
-
-// pulse is how often the host is watched: as often as the service manager wants to hear of it, at
-// least.
-func (h *host) pulse() time.Duration {
-	if w := h.Manager.Watchdog; w > 0 {
-		return max(min(watchEvery, w/3), time.Millisecond)
-	}
-	return watchEvery
-}
-
-// teller keeps the service manager informed.
-type teller struct {
-	h      *host
-	ready  bool   // the manager was told
-	status string // that it was told last
-	failed bool   // which was logged
-}
-
-// tell says whether the host is live, that it is ready when it is that for the first time, and
-// what it does. The manager takes a host for ready that serves, also if Tasks, the disk or the
-// anchor fail: it would end what does not become ready, and end the service of reads by that.
-func (t *teller) tell(now time.Time) {
-	var states []string
-	if t.h.Manager.Watchdog > 0 && t.h.health.live() {
-		states = append(states, notify.Alive)
-	}
-	status := "Serving"
-	list := t.h.conditions(now)
-	if why := broken(list); len(why) > 0 {
-		status = "Not ready: " + strings.Join(why, "; ")
-	}
-	if !t.ready && list[0].why == "" && list[1].why == "" {
-		t.ready = true
-		states = append(states, notify.Ready)
-	}
-	if status != t.status {
-		t.status = status
-		states = append(states, notify.Status(status))
-	}
-	t.send(states...)
-}
-
-func (t *teller) send(states ...string) {
-	if len(states) == 0 {
-		return
-	}
-	err := t.h.Manager.Tell(states...)
-	if err != nil && !t.failed {
-		t.h.log.Error("the service manager is not told how this host is", "error", err)
-	}
-	t.failed = err != nil
-}
-
-// examine finds out now and then what nobody tells, until the context ends: whether the data
-// directory can be written; and whether Tasks can be started, at first, and after each start
-// that its walls prevented, until they can.
-func (h *host) examine(ctx context.Context) {
-	var tasks string
-	for look := true; ; {
-		if look {
-			tasks = h.tryTasks(tasks)
-		}
-		directory := ""
-		if unix.Access(h.Dir, unix.W_OK) != nil {
-			directory = cantWrite
-		}
-		h.health.found(tasks, directory)
-		select {
-		case <-h.unconfined:
-			look = true
-		case <-time.After(examineEvery):
-			look = tasks != ""
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// tryTasks finds out whether Tasks can be started; before is what was found the last time.
-func (h *host) tryTasks(before string) string {
-	if err := h.checkWalls(); err != nil {
-		if before == "" {
-			h.log.Error("no Task can be started, and it is tried again", "error", err)
-		}
-		return noTask
-	}
-	if before != "" {
-		h.log.Info("Tasks can be started again")
-	}
-	return ""
-}
-
-// notConfined says that the walls of a Task could not be put up.
-func (h *host) notConfined() {
-	select {
-	case h.unconfined <- struct{}{}:
-	default: // it will look anyway
-	}
-}
-
-// processorTime returns what the Core has taken of the processor, in ticks of the kernel's clock.
-func (s *session) processorTime() (uint64, error) {
-	fields, err := statOf(s.cmd.Process.Pid)
-	if err != nil {
-		return 0, err
-	}
-	const user, system = 11, 12 // utime and stime, of those behind the name
-	u, errUser := strconv.ParseUint(fields[user], 10, 64)
-	k, errSystem := strconv.ParseUint(fields[system], 10, 64)
-	return u + k, cmp.Or(errUser, errSystem)
-}
-
-// statOf returns what /proc tells of a process behind its name: proc_pid_stat(5).
-func statOf(pid int) (fields []string, err error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return nil, err
-	}
-	const least = 13 // fields that are needed
-	fields = strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	if len(fields) < least {
-		return nil, fmt.Errorf("/proc tells too little of process %d", pid)
-	}
-	return fields, nil
-}
-
-// giveUp ends a Core that hangs.
-func (s *session) giveUp(silent time.Duration) {
-	state := "unknown"
-	if fields, err := statOf(s.cmd.Process.Pid); err == nil {
-		state = fields[0] // T: stopped, D: it waits for the disk, R: it runs, S: it waits
-	}
-	s.hung.Store(true)
-	s.h.log.Error("the Core hangs: it is killed and started again", "pid", s.cmd.Process.Pid, "silent", silent, "state", state)
-	_ = s.cmd.Process.Kill()
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"motte/client/frames"
 	"motte/core/control"
 	"motte/core/wire"
 	"motte/host/notify"
@@ -105,7 +106,7 @@ func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 		if hung, _ := h.tick(time.Hour); hung != nil {
 			t.Fatal("a Core is taken for one that hangs, though its host was stopped")
 		}
-		h.hear(counters(nil), time.Now())
+		h.hear(counters(0, time.Time{}), time.Now())
 	}
 	if !h.live() {
 		t.Error("the host is not live")
@@ -148,26 +149,33 @@ func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 	}
 }
 
-// counters are those of a Core, some of them set.
-func counters(set map[int]uint64) control.Message {
+// counters are those of a Core whose server has these flags, and whose log takes a write since
+// that time, if it is not zero.
+func counters(flags wire.Flags, since time.Time) control.Message {
 	values := make([]uint64, len(control.Stats{}))
-	for i, v := range set {
-		values[i] = v
+	if !since.IsZero() {
+		values[control.WriteBegan] = uint64(since.UnixMilli())
 	}
-	return control.Message{Type: control.Counters, Values: values}
+	values = append(values, uint64(flags))
+	for {
+		if _, err := frames.Server(values[len(control.Stats{}):]); err == nil {
+			return control.Message{Type: control.Counters, Values: values}
+		}
+		values = append(values, 0)
+	}
 }
 
 // TestReadinessNamesWhatIsMissing: each condition, by name and a reason of a fixed list.
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	now := time.Now()
-	ago := func(d time.Duration) uint64 { return uint64(now.Add(-d).UnixMilli()) }
+	none := time.Time{}
 	for _, c := range []struct {
 		what   string
 		change func(h *host)
 		want   []string
 	}{
 		{"all is well", func(*host) {}, nil},
-		{"a write is under way", func(h *host) { h.health.hear(counters(map[int]uint64{control.WriteBegan: ago(4 * time.Second)}), now) }, nil},
+		{"a write is under way", func(h *host) { h.health.hear(counters(0, now.Add(-4*time.Second)), now) }, nil},
 		{"a Core of another version counts", func(h *host) {
 			h.health.counted = time.Time{}
 			h.health.hear(control.Message{Type: control.Counters, Values: make([]uint64, 3)}, now)
@@ -182,11 +190,13 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		{"clients are not told yet", func(h *host) { h.health.announced = false }, []string{"core: " + notServing}},
 		{"the Core ended", func(h *host) { h.health.enter(pausing) }, []string{"core: " + notServing}},
 		{"the host stops", func(h *host) { h.health.enter(stopping) }, []string{"core: " + notServing}},
-		{"the disk hangs", func(h *host) { h.health.hear(counters(map[int]uint64{control.WriteBegan: ago(5 * time.Second)}), now) }, []string{"log: " + writeWaits}},
-		{"the disk is full", func(h *host) { h.health.hear(counters(map[int]uint64{control.DiskFull: 1}), now) }, []string{"log: " + diskIsFull}},
+		{"the disk hangs", func(h *host) { h.health.hear(counters(0, now.Add(-5*time.Second)), now) }, []string{"log: " + diskHangs}},
+		{"the disk is full", func(h *host) { h.health.hear(counters(wire.StatusDiskFull, none), now) }, []string{"log: " + diskIsFull}},
+		{"the disk refuses writes", func(h *host) { h.health.hear(counters(wire.StatusReadOnly, now), now) }, []string{"log: " + diskRefuses}},
+		{"the root key lies in the store", func(h *host) { h.health.hear(counters(wire.StatusKeyInStore, none), now) }, nil},
 		{"it was full", func(h *host) {
-			h.health.hear(counters(map[int]uint64{control.DiskFull: 1}), now)
-			h.health.hear(counters(nil), now)
+			h.health.hear(counters(wire.StatusDiskFull, none), now)
+			h.health.hear(counters(0, time.Time{}), now)
 		}, nil},
 		{"the directory can't be written", func(h *host) { h.health.found("", cantWrite) }, []string{"log: " + cantWrite}},
 		{"no Task can start", func(h *host) { h.health.found(noTask, "") }, []string{"tasks: " + noTask}},
@@ -196,7 +206,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	} {
 		h := &host{keeper: &keeper{}}
 		h.health.announced, h.health.phase = true, serving
-		h.health.hear(counters(nil), now)
+		h.health.hear(counters(0, time.Time{}), now)
 		c.change(h)
 		if got := broken(h.conditions(now)); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
@@ -209,7 +219,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 func TestThePagesOfHealth(t *testing.T) {
 	h := &host{keeper: &keeper{}}
 	h.health.announced, h.health.phase = true, serving
-	h.health.hear(counters(nil), time.Now())
+	h.health.hear(counters(0, time.Time{}), time.Now())
 	get := func(page http.HandlerFunc) (int, string) {
 		w := httptest.NewRecorder()
 		page(w, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -340,7 +350,7 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
 	tick("the Core is ready", notify.Alive)
-	h.health.hear(counters(nil), time.Now())
+	h.health.hear(counters(0, time.Time{}), time.Now())
 	h.health.found("", "")
 	tick("it counts", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.announce()
@@ -353,7 +363,7 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	tick("the Core ended", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
-	h.health.hear(counters(nil), time.Now())
+	h.health.hear(counters(0, time.Time{}), time.Now())
 	h.health.announce()
 	tick("the next one serves", notify.Alive, notify.Status("Serving"))
 	h.health.mu.Lock()

@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"motte/core/log"
@@ -120,13 +119,23 @@ func Run(ctx context.Context, cfg Config) error {
 func (h *host) startWatch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ticker := time.NewTicker(h.pulse())
-	var all sync.WaitGroup
-	all.Go(func() { h.watch(ctx, ticker.C) })
-	all.Go(func() { h.examine(ctx) })
+	watched, examined := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		h.watch(ctx, ticker.C)
+	}()
+	go func() {
+		defer close(examined)
+		h.examine(ctx)
+	}()
 	return func() {
 		cancel()
-		all.Wait()
+		<-watched
 		ticker.Stop()
+		select {
+		case <-examined:
+		case <-time.After(time.Second): // a disk that hangs does not answer
+		}
 	}
 }
 
@@ -253,7 +262,7 @@ func (h *host) supervise(ctx context.Context) error {
 		if time.Since(began) > steadyTime {
 			pause = minPause
 		}
-		h.log.Warn("the Core ended and is started again", "error", err, "pause", pause)
+		h.log.Warn("the Core ended and is started again", "error", err, "pause", pause.String())
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

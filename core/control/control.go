@@ -118,7 +118,6 @@ const (
 	SyncMicros         // time that took
 	Refused            // connections: strangers, over the limit, or a handshake that failed
 	WriteBegan         // Unix milliseconds: when the write began that the log has not taken yet; 0: none
-	DiskFull           // 1: the disk is full but for the reserve
 	SyncLatency        // the first of Buckets, of group commits
 	requests    = SyncLatency + Buckets
 	latency     = requests + MaxOp*MaxCode
