@@ -183,7 +183,10 @@ func (f *File) place(path string, move func(from, to string) error) error {
 	if err := move(f.file.Name(), path); err != nil {
 		return err
 	}
-	return dir.Sync()
+	if err := dir.Sync(); !errors.Is(err, syscall.EINVAL) { // a file system that syncs no directory
+		return err
+	}
+	return nil
 }
 
 // placeNew gives a file its name, which must not be in use. Where a file system has
