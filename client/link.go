@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"sync"
@@ -37,7 +38,6 @@ type link struct {
 	spare   []byte // the buffer that was written last
 	writing bool   // somebody is in net.Write
 	calls   map[uint64]*call
-	number  uint64
 	retired bool          // it ends when nobody waits for a call any more
 	err     error         // why it ended
 	ended   chan struct{} // closed with err
@@ -189,7 +189,8 @@ func (l *link) endIfSpent() {
 }
 
 // smallWrite bounds what is written without the writer: the socket of a connection on
-// which nothing is under way takes that many bytes at once.
+// which nothing is under way takes that many bytes at once. A Core that has answered all
+// requests has read them, since it can't guess their numbers.
 const smallWrite = 4 << 10
 
 // start sends a request; its frames come to c. Nothing else sends one, so
@@ -203,9 +204,8 @@ func (l *link) start(r *wire.Request, c *call) error {
 		l.mu.Unlock()
 		return l.err
 	}
-	l.number++
-	r.Number = l.number
 	alone := len(l.calls) == 0 && len(l.out) == 0 && !l.writing
+	r.Number = l.newNumber()
 	l.calls[r.Number] = c
 	l.out = frames.AppendRequest(l.out, r)
 	if !alone || len(l.out) > smallWrite {
@@ -213,9 +213,21 @@ func (l *link) start(r *wire.Request, c *call) error {
 		l.wakeWriter()
 		return nil
 	}
+	p := l.takeOut() // without what others add from now on, for which the socket may have no room
 	l.mu.Unlock()
-	l.flush() // a lone request need not wait until the writer runs
+	l.send(p) // a lone request need not wait until the writer runs
 	return nil
+}
+
+// newNumber returns a number for a request that nobody can guess, whose caller holds the
+// lock.
+func (l *link) newNumber() uint64 {
+	for {
+		// The numbers of this source are those of a cipher, ChaCha8, with a secret key.
+		if n := rand.Uint64(); n != 0 && l.calls[n] == nil {
+			return n
+		}
+	}
 }
 
 func (l *link) wakeWriter() {
@@ -232,10 +244,20 @@ func (l *link) flush() {
 		l.mu.Unlock()
 		return // who writes looks again
 	}
-	l.writing = true
-	p := l.out
-	l.out = l.spare[:0]
+	p := l.takeOut()
 	l.mu.Unlock()
+	l.send(p)
+}
+
+// takeOut returns all that waits, for a caller that holds the lock and then sends it.
+func (l *link) takeOut() []byte {
+	p := l.out
+	l.writing, l.out = true, l.spare[:0]
+	return p
+}
+
+// send writes what takeOut returned.
+func (l *link) send(p []byte) {
 	_, err := l.net.Write(p)
 	l.mu.Lock()
 	l.writing = false

@@ -275,3 +275,41 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestACoreThatAnswersWithoutReadingHoldsNobody: a Core that guesses the numbers of requests
+// and answers them without reading any would fill the socket, and a caller that writes its
+// request itself would wait for ever, whatever its context says.
+func TestACoreThatAnswersWithoutReadingHoldsNobody(t *testing.T) {
+	var next atomic.Uint64 // number that the next request would have if they were counted
+	next.Store(2)
+	c := connect(t, fake(t, func(c conn) {
+		if r, ok := c.request(); !ok || !c.reply(r.Number, wire.KindEnd, 0, nil) {
+			return
+		}
+		for c.reply(next.Load(), wire.KindEnd, 1, make([]byte, identity.Size)) {
+			time.Sleep(50 * time.Microsecond)
+		}
+	}))
+	ended := make(chan error)
+	go func() {
+		data := make([]byte, smallWrite-2*wire.RequestHeaderSize)
+		for {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := c.Put(ctx, "c", data)
+			cancel()
+			if err != nil {
+				ended <- err
+				return
+			}
+			next.Add(1)
+		}
+	}()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatalf("a caller is held by request %d", next.Load())
+	}
+}
