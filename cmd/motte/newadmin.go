@@ -35,12 +35,12 @@ func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, y
 	if err := a.confirm(ctx, yes, question); err != nil {
 		return err
 	}
-	p, err := out.make()
+	p, made, err := out.make()
 	if err != nil {
 		return fmt.Errorf("make the profile: %w", err)
 	}
 	key, err := host.NewAdmin(ctx, cfg, p.Principal())
-	if errors.Is(err, host.ErrRefused) { // the Core never heard of this key
+	if errors.Is(err, host.ErrRefused) && made { // the Core never heard of this key
 		return runs(errors.Join(err, os.Remove(out.making())))
 	}
 	if err != nil {
@@ -66,12 +66,13 @@ func (f newAdminFile) free() error {
 }
 
 // make makes the key, or takes that of a run that was cut short.
-func (f newAdminFile) make() (*client.Profile, error) {
-	p, err := client.ReadProfile(f.making())
-	if errors.Is(err, os.ErrNotExist) {
-		return makeKey(f.making(), client.Profile{})
+func (f newAdminFile) make() (p *client.Profile, made bool, err error) {
+	p, err = client.ReadProfile(f.making())
+	if !errors.Is(err, os.ErrNotExist) {
+		return p, false, err
 	}
-	return p, err
+	p, err = makeKey(f.making(), client.Profile{})
+	return p, true, err
 }
 
 // place gives the profile its name. It replaces a file only if that was asked for, also one

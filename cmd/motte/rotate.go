@@ -84,7 +84,7 @@ func (a *app) rotate(ctx context.Context, c *client.Client, name string, id [32]
 	}
 	var refused *client.Error
 	switch {
-	case errors.As(err, &refused) && k.out != "":
+	case errors.As(err, &refused) && !errors.Is(err, client.ErrStorageFailed) && k.out != "": // nothing was changed
 		return errors.Join(fmt.Errorf("principal %s: %w", name, err), os.Remove(k.out))
 	case err != nil && k.out != "":
 		return fmt.Errorf("principal %s: %w; it may have its next key, which is in %s: try 'motte --profile %s status'", name, err, k.out, k.out)
