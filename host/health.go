@@ -186,6 +186,10 @@ func (h *health) tick(d time.Duration) (hung *session, silent time.Duration) {
 	if h.phase != starting && h.phase != serving || h.silent < patience(h.phase) {
 		return nil, 0
 	}
+	if h.core.unread() { // the host does not listen: it may wait for whoever takes its log
+		h.silent = 0
+		return nil, 0
+	}
 	silent = h.silent
 	h.phase, h.silent = ending, 0
 	return h.core, silent

@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,7 +98,7 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 
 // serves is the health of a host whose Core serves.
 func serves() *health {
-	return &health{phase: serving, core: &session{}, announced: true, counted: time.Now()}
+	return &health{phase: serving, core: &session{control: &net.UnixConn{}}, announced: true, counted: time.Now()}
 }
 
 // TestAHostThatStoodStillKillsNoCore: its Core said what the host did not read.
@@ -110,6 +112,44 @@ func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 	}
 	if !h.live() {
 		t.Error("the host is not live")
+	}
+}
+
+// TestAHostThatDoesNotListenKillsNoCore: what it has not read is a sign of life.
+func TestAHostThatDoesNotListenKillsNoCore(t *testing.T) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, ours := os.NewFile(uintptr(fds[0]), "Core"), os.NewFile(uintptr(fds[1]), "host")
+	defer theirs.Close()
+	defer ours.Close()
+	c, err := net.FileConn(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	h := serves()
+	h.core = &session{control: c.(*net.UnixConn)}
+	if _, err := theirs.Write([]byte("a message")); err != nil {
+		t.Fatal(err)
+	}
+	minute := func() (hung *session) {
+		for range time.Minute / watchEvery {
+			if s, _ := h.tick(watchEvery); s != nil {
+				hung = s
+			}
+		}
+		return hung
+	}
+	if minute() != nil || !h.live() {
+		t.Error("a Core is taken for one that hangs, though there is a message of it")
+	}
+	if _, err := c.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	if minute() == nil {
+		t.Error("all is read, the Core is silent, and is left alone")
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"motte/host/notify"
 )
 
@@ -108,6 +110,19 @@ func statOf(pid int) (fields []string, err error) {
 		return nil, fmt.Errorf("/proc tells too little of process %d", pid)
 	}
 	return fields, nil
+}
+
+// unread reports whether the Core has sent a message that the host has not read.
+func (s *session) unread() (is bool) {
+	raw, err := s.control.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) {
+		n, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+		is = err == nil && n > 0
+	})
+	return is && err == nil
 }
 
 // giveUp ends a Core that hangs.
