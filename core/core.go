@@ -236,6 +236,7 @@ func (s *shell) compare() error {
 // serve runs all goroutines until the host asks to stop.
 func (s *shell) serve() {
 	s.engine.Start(time.Now(), s.log.Position())
+	s.observe() // before the first client can ask
 	ctx, cancel := context.WithCancel(context.Background())
 	for _, work := range []func(context.Context){
 		s.writeLog, s.readFetches, s.writeHost, s.keepHouse, s.watchFiles,

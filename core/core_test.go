@@ -457,3 +457,30 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 		t.Errorf("record %d is the last one, and record %d is anchored", at, anchored)
 	}
 }
+
+// TestTheFirstStatusCountsTheLog: a client can ask before the first second is over.
+func TestTheFirstStatusCountsTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	do(t, s.dial(key(1)), wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	s.stop()
+	s = start(t, dir)
+	defer s.stop()
+	c := s.dial(key(1))
+	if _, err := c.Write(frames.AppendRequest(nil, request(1, wire.OpStatus, "", "", ""))); err != nil {
+		t.Fatal(err)
+	}
+	for h, body := reply(t, c); h.Kind == wire.KindStatus; h, body = reply(t, c) {
+		x, err := frames.DecodeStatus(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Kind == frames.StatusServer {
+			if x.Segments == 0 || x.LogBytes == 0 {
+				t.Errorf("a store with a log has %d segments of %d bytes", x.Segments, x.LogBytes)
+			}
+			return
+		}
+	}
+	t.Error("an administrator is not shown the server")
+}

@@ -103,9 +103,8 @@ func (c *counters) took(d time.Duration, histogram, micros int) {
 	c[micros].Add(uint64(d.Microseconds()))
 }
 
-// count tells the host how much there is, and the engine what only the shell
-// knows.
-func (s *shell) count() {
+// observe tells the engine what only the shell knows.
+func (s *shell) observe() {
 	segments, size := s.log.Segments(), uint64(0)
 	for _, x := range segments {
 		size += uint64(x.Bytes)
@@ -117,6 +116,11 @@ func (s *shell) count() {
 	for i := range s.observed {
 		s.engine.Observe(i, s.observed[i].Load())
 	}
+}
+
+// count tells the host how much there is, and the engine what only the shell knows.
+func (s *shell) count() {
+	s.observe()
 	_, bytes := s.engine.Objects()
 	s.collect(bytes)
 	if len(s.toHost.wake) > 0 {
