@@ -82,7 +82,7 @@ type File struct {
 func Begin(path string, mode fs.FileMode) (*File, error) {
 	name := Temporary(path)
 	for began := time.Now(); ; time.Sleep(lockAgain) {
-		file, err := try(name, mode)
+		file, err := try(name, mode, path)
 		if err != nil {
 			return nil, err
 		}
@@ -95,12 +95,16 @@ func Begin(path string, mode fs.FileMode) (*File, error) {
 	}
 }
 
-// try makes and locks the file of that name. It returns nil if another process has
-// it, or had it until now.
-func try(name string, mode fs.FileMode) (*os.File, error) {
+// try makes and locks the file of that name, for path. It returns nil if another
+// process has it, or had it until now.
+func try(name string, mode fs.FileMode, path string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return nil, sweep(name)
+	}
+	var refused *fs.PathError
+	if errors.As(err, &refused) {
+		return nil, &fs.PathError{Op: "create", Path: path, Err: refused.Err} // without the temporary name
 	}
 	if err != nil {
 		return nil, err

@@ -134,6 +134,17 @@ func TestFilesOfOthersStay(t *testing.T) {
 	}
 }
 
+// TestErrorsNameThePath, and not the temporary name, of which the user knows nothing.
+func TestErrorsNameThePath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing", "a")
+	for name, write := range map[string]func(string, fs.FileMode, []byte) error{"Replace": Replace, "Create": Create} {
+		err := write(path, 0o600, nil)
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), suffix) {
+			t.Errorf("%s: %v; want an error that names %s alone", name, err, path)
+		}
+	}
+}
+
 // TestReplaceAt gives a file a name that is known when its content is.
 func TestReplaceAt(t *testing.T) {
 	dir := t.TempDir()

@@ -103,7 +103,7 @@ func (i Info) String() string {
 		version = "(no version)"
 	}
 	if i.Commit == "" {
-		return version + ", commit not known: it was not built in a git repository"
+		return version + ", commit not known: it was not built in the main working tree of a git repository"
 	}
 	text := fmt.Sprintf("%s, commit %s of %s", version, i.Commit, i.Date)
 	switch {
