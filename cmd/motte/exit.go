@@ -11,6 +11,7 @@ import (
 	"motte/client"
 	"motte/core/wire"
 	"motte/host"
+	"motte/offline/rotate"
 )
 
 // Exit codes. They are stable: scripts depend on them. None is 2, with which Go ends a
@@ -124,6 +125,10 @@ func hint(err error) string {
 			return "This is another server than the profile's, or the Core's key was replaced: ask its administrator for the key, then: motte profile set FILE --core-key KEY"
 		case errors.Is(err, client.ErrHeadFile):
 			return "The file keeps the newest state of the store that was seen, and is damaged: 'motte head accept' makes it anew."
+		case errors.Is(err, errNotAccepted):
+			return "'motte index create --help' says what the built-in Tasks take; no Task can tell what it misses."
+		case errors.Is(err, rotate.ErrBegun):
+			return "When all clients have been told, --finish ends it; if the key was stolen, say --now."
 		case exitCode(err) == exitWentBack:
 			return "'motte help recover' says what that means, and how to go on."
 		case exitCode(err) == exitRefused:

@@ -157,6 +157,7 @@ func TestLinesEndAsTextDoes(t *testing.T) {
 func TestInputsWithoutLinesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"\x1f\x8b\x08\x00\x00\x00\x00": "gunzip -c", "BZh91AY": "bunzip2", "\x28\xb5\x2f\xfdxx": "zstd -dc", "\xfd7zXZ\x00": "xz -dc", "PK\x03\x04xx": "unzip",
+		"a.jsonl" + strings.Repeat("\x00", 250) + "ustar\x0000": "tar -xO",
 		"\xff\xfe{\x00": "UTF-16", "\xfe\xff\x00{": "UTF-16", "{\x00}\x00": "UTF-16",
 	} {
 		list, err := loads(t, &importer{keepGoing: true}, strings.NewReader(text))

@@ -109,10 +109,15 @@ func (e foreignError) Error() string {
 	return fmt.Sprintf("the input is %s, no lines of JSON: pass it through '%s', and import - (standard input)", e.what, e.remedy)
 }
 
+// A tar archive has its name in the middle of its first header, behind the name of a file.
+const (
+	tarName   = "ustar"
+	tarOffset = 257
+)
+
 // begin skips a byte order mark, and names an input that can't hold lines.
 func (l *lines) begin() error {
-	const longest = 6 // bytes of a signature
-	start, err := l.r.Peek(longest)
+	start, err := l.r.Peek(tarOffset + len(tarName)) // or what there is
 	if err != nil && len(start) == 0 {
 		return err
 	}
@@ -125,6 +130,9 @@ func (l *lines) begin() error {
 		if bytes.HasPrefix(start, []byte(s.begin)) {
 			return foreignError{s.what, s.remedy}
 		}
+	}
+	if len(start) > tarOffset && bytes.HasPrefix(start[tarOffset:], []byte(tarName)) && start[tarOffset-1] == 0 {
+		return foreignError{"a tar archive", "tar -xO"}
 	}
 	return nil
 }

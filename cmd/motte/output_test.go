@@ -166,3 +166,16 @@ func TestAPathIsOneWord(t *testing.T) {
 		}
 	}
 }
+
+// TestAnUnknownAgeIsNoAge: the Core does not know when a checkpoint was written that is older than its start.
+func TestAnUnknownAgeIsNoAge(t *testing.T) {
+	for want, s := range map[string]storageView{
+		"there is no checkpoint":                                 {},
+		"checkpoint has 1 KiB and was written before this start": {CheckpointBytes: 1 << 10},
+		"checkpoint has 1 KiB and is 7s old":                     {CheckpointBytes: 1 << 10, CheckpointLSN: 9, CheckpointSeconds: 7},
+	} {
+		if text := s.String(); !strings.Contains(text, want) {
+			t.Errorf("%q lacks %q", text, want)
+		}
+	}
+}

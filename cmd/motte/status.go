@@ -43,8 +43,12 @@ func (a *app) overview(v *view, me string) error {
 		}
 	}
 	if s := v.Server; s != nil {
-		fmt.Fprintf(a.stdout, "The server has run for %v: %s, %s of log in %s, which take %s of the disk with all else, %s, %s.\n",
-			time.Duration(s.UptimeSeconds)*time.Second, plural(s.Objects, "object"), size(s.LogBytes), plural(s.Segments, "segment"), size(s.DiskBytes),
+		disk := ""
+		if s.DiskBytes > 0 { // else not counted yet
+			disk = fmt.Sprintf(", which take %s of the disk with all else", size(s.DiskBytes))
+		}
+		fmt.Fprintf(a.stdout, "The server has run for %v: %s, %s of log in %s%s, %s, %s.\n",
+			time.Duration(s.UptimeSeconds)*time.Second, plural(s.Objects, "object"), size(s.LogBytes), plural(s.Segments, "segment"), disk,
 			plural(s.Connections, "connection"), plural(s.Alerts, "alert"))
 		if s.RootKeyInStore {
 			fmt.Fprintln(a.stdout, "The root key lies in the data directory: a stolen disk is readable. See 'motte help serve', --root-key.")
@@ -88,8 +92,11 @@ func (a *app) overview(v *view, me string) error {
 func (s *storageView) String() string {
 	checkpoint := "there is no checkpoint, so a start reads the whole log"
 	if s.CheckpointBytes > 0 {
-		checkpoint = fmt.Sprintf("the newest checkpoint has %s and is %v old", size(s.CheckpointBytes),
-			time.Duration(s.CheckpointSeconds)*time.Second)
+		age := "was written before this start"
+		if s.CheckpointLSN > 0 {
+			age = fmt.Sprintf("is %v old", time.Duration(s.CheckpointSeconds)*time.Second)
+		}
+		checkpoint = fmt.Sprintf("the newest checkpoint has %s and %s", size(s.CheckpointBytes), age)
 	}
 	scrub := fmt.Sprintf("The scrub has read %s since the start; its passes over the store: %d", size(s.ScrubbedBytes), s.ScrubPasses)
 	if s.ScrubPasses > 0 {
