@@ -264,7 +264,7 @@ func (c *conn) read() {
 			return
 		}
 		room, ok := 0, true
-		if q.Op != wire.OpGet || q.BodyLen() > wire.MaxName { // of other GETs there are maxGets at most
+		if q.Op != wire.OpGet || q.BodyLen() > wire.MaxName { // of other GETs few wait: see answerGets
 			room, ok = c.reserve(&q)
 		}
 		if !ok { // likewise
@@ -355,7 +355,8 @@ func (c *conn) post() {
 
 // answerGets decides the GETs that have come, together, and answers them if their objects
 // are small, in one write. Large objects, for which the client may have to wait, are left
-// to the writer. So is all if the writer is at work: it may wait for the client.
+// to the writer. So is all if the writer is at work: it may wait for the client. But of
+// answers that count in no room only so many may wait.
 func (c *conn) answerGets() {
 	if len(c.gets) == 0 {
 		return
@@ -371,8 +372,11 @@ func (c *conn) answerGets() {
 	select {
 	case c.sending <- struct{}{}:
 	default:
-		c.out.put(replies...)
-		return
+		if c.out.len()+len(replies) <= maxGets {
+			c.out.put(replies...)
+			return
+		}
+		c.sending <- struct{}{}
 	}
 	defer func() { <-c.sending }()
 	for i := range replies {

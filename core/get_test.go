@@ -2,6 +2,7 @@ package core
 
 import (
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -61,4 +62,34 @@ func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
 	if told := len(teller.out.take()); !ended || told != 1 {
 		t.Errorf("ended: %v; %d answers", ended, told)
 	}
+}
+
+// TestAClientThatTakesNothingHoldsFewDecidedGets: their answers count in no room. While the
+// writer waits for the client, the reader decides no more of them than are decided together.
+func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.must(wire.OK, request(0, wire.OpPut, "c", "large", strings.Repeat("x", 2*bufferSize)))
+		end, ended := r.join(5)
+		go end.Write(frames.AppendRequest(nil, request(1, wire.OpGet, "c", "large", "")))
+		synctest.Wait() // the writer has it
+		var p []byte
+		for n := range uint64(MaxInFlight - 1) {
+			p = frames.AppendRequest(p, request(2+n, wire.OpGet, "c", "one", ""))
+		}
+		go end.Write(p)
+		synctest.Wait()
+		r.between(func(*engine.Engine) {
+			for _, c := range r.conns {
+				c.out.mu.Lock()
+				if n := len(c.out.items); n > maxGets {
+					t.Errorf("%d answers wait for the client", n)
+				}
+				c.out.mu.Unlock()
+			}
+		})
+		end.Close()
+		<-ended
+	})
 }

@@ -43,6 +43,12 @@ func (m *mailbox[T]) take() []T {
 	return items
 }
 
+func (m *mailbox[T]) len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.items)
+}
+
 // batches yields what is there to take, at every ring, until done is closed.
 func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
