@@ -98,7 +98,11 @@ func (s *session) announce(ctx context.Context, m control.Message) {
 		ready.Profile = h.adminPath()
 		p.Address = reachable(m.Address)
 		p.SetCoreKey(m.Key[:])
-		if err := h.registerTasks(ctx, p); err != nil && ctx.Err() == nil {
+		err = h.registerTasks(ctx, p)
+		if errors.Is(err, client.ErrUnknownPrincipal) || errors.Is(err, client.ErrDenied) {
+			h.log.Error("built-in Tasks are not registered: admin.profile is no administrator's any more; put one there that is, or remove it", "error", err)
+			ready.Profile = ""
+		} else if err != nil && ctx.Err() == nil {
 			h.log.Error("register built-in Tasks", "error", err)
 		}
 		err = h.completeAdmin(p)
