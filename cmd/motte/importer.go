@@ -214,7 +214,7 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 		switch {
 		case errors.Is(err, io.EOF):
 			return flush()
-		case errors.Is(err, errEnough), errors.Is(err, context.Canceled):
+		case errors.Is(err, errEnough), errors.Is(err, context.Canceled), errors.As(err, new(foreignError)):
 			return err
 		case err != nil && !errors.As(err, &long):
 			return errors.Join(flush(), fmt.Errorf("behind line %d: %w", lines.number, err))
