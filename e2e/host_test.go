@@ -32,7 +32,8 @@ func TestHowATaskEndsIsNotLogged(t *testing.T) {
 			continue
 		}
 		ends++
-		if words := strings.Fields(fields); len(words) != 2 || !strings.HasPrefix(words[0], "instance=") || words[1] != "task=hostile" {
+		instance, rest, _ := strings.Cut(strings.TrimSpace(fields), " ")
+		if !strings.HasPrefix(instance, "instance=") || rest != "index=1 task=hostile" {
 			t.Errorf("logged: %s", line)
 		}
 	}
