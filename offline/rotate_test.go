@@ -1,6 +1,7 @@
 package offline_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -144,5 +145,36 @@ func TestAStoreOfOlderKeys(t *testing.T) {
 	again, err := escrow.Read(dir, next, time.Now())
 	if must(t, err); again.CoreKey() == before.CoreKey() || k.Next != nil || string(k.Now) != string(func() []byte { c := again.CoreKey(); return c[:] }()) {
 		t.Error("the Core's key is as before")
+	}
+}
+
+// TestARotationOfTheCoresKeyCutShort: a crash behind the first copy; done again, the step is
+// done, and its keys are told.
+func TestARotationOfTheCoresKeyCutShort(t *testing.T) {
+	s, _, _ := peopled(t)
+	s.stop()
+	root, second := filepath.Join(s.Dir, "root.key"), filepath.Join(s.Dir, log.KeysNames[1])
+	for name, step := range map[string]func(string, string) (rotate.CoreKeys, error){"begin": rotate.Begin, "finish": rotate.Finish} {
+		if name == "finish" {
+			_, _ = rotate.Begin(s.Dir, root) // unless it has begun already
+		}
+		before, err := os.ReadFile(second)
+		must(t, err)
+		want, err := step(s.Dir, root)
+		must(t, err)
+		must(t, os.WriteFile(second, before, 0o600))
+		got, err := step(s.Dir, root)
+		if err != nil || !got.Now.Equal(want.Now) || !bytes.Equal(got.Next, want.Next) {
+			t.Errorf("%s, again: %v", name, err)
+		}
+		must(t, os.Remove(filepath.Join(s.Dir, log.KeysNames[0])))
+		keys, err := escrow.Read(s.Dir, root, time.Now())
+		if must(t, err); keys.CoreKey() != [32]byte(want.Now) {
+			t.Errorf("%s: the second copy has the key before", name)
+		}
+		must(t, os.WriteFile(filepath.Join(s.Dir, log.KeysNames[0]), keys.Data, 0o600))
+		if _, err := step(s.Dir, root); err == nil {
+			t.Errorf("%s: it is done a second time", name)
+		}
 	}
 }

@@ -135,7 +135,7 @@ func rotateCore(dir, rootKey string, change func(*seal.Secrets) error) (c CoreKe
 	if err != nil {
 		return c, err
 	}
-	if err = change(&k.secrets); err == nil {
+	if err = change(&k.secrets); err == nil || k.torn { // else a call that was cut short has changed them
 		err = k.write(d, root)
 	}
 	c.Now = public(k.secrets.Core)
@@ -167,6 +167,7 @@ type keys struct {
 	secrets    seal.Secrets
 	data       seal.DataKeys
 	generation uint64
+	torn       bool              // the copies have different secrets
 	under      map[seal.Root]int // how many copies a root key opens
 }
 
@@ -218,6 +219,7 @@ func (k *keys) take(opened *seal.Keys, generation uint64, second bool) {
 	data := opened.Data()
 	if second {
 		data = k.data.Common(data)
+		k.torn = opened.Secrets != k.secrets
 	}
 	k.data = data
 	if !second || generation > k.generation {
