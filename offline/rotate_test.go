@@ -178,3 +178,19 @@ func TestARotationOfTheCoresKeyCutShort(t *testing.T) {
 		}
 	}
 }
+
+// TestNoKeyOfAnotherUserBecomesTheRootKey: one that somebody put where the next key was to be
+// made would open the store.
+func TestNoKeyOfAnotherUserBecomesTheRootKey(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	s, _, _ := peopled(t)
+	s.stop()
+	next := filepath.Join(t.TempDir(), "next.key")
+	must(t, core.WriteRootKey(next, seal.Root{1}))
+	must(t, os.Chown(next, 65534, 65534))
+	if _, err := rotate.Root(s.Dir, filepath.Join(s.Dir, "root.key"), next); err == nil {
+		t.Error("it is the root key")
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"motte/client"
 	"motte/host"
+	"motte/internal/owner"
 )
 
 // newAdminFile is where the profile of a new administrator goes.
@@ -35,7 +36,7 @@ func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, y
 	if err := a.confirm(ctx, yes, question); err != nil {
 		return err
 	}
-	p, made, err := out.make()
+	p, made, err := out.make(cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("make the profile: %w", err)
 	}
@@ -66,8 +67,10 @@ func (f newAdminFile) free() error {
 }
 
 // make makes the key, or takes that of a run that was cut short.
-func (f newAdminFile) make() (p *client.Profile, made bool, err error) {
-	p, err = client.ReadProfile(f.making())
+func (f newAdminFile) make(store string) (p *client.Profile, made bool, err error) {
+	if err = owner.Check(f.making(), store); err == nil {
+		p, err = client.ReadProfile(f.making())
+	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return p, false, err
 	}

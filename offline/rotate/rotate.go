@@ -26,6 +26,7 @@ import (
 	"motte/core"
 	"motte/core/log"
 	"motte/core/seal"
+	"motte/internal/owner"
 )
 
 // Errors that callers can tell apart.
@@ -47,7 +48,10 @@ func Root(dir, rootKey, nextKey string) (remains bool, err error) {
 		return false, err
 	}
 	defer d.Close()
-	next, err := core.ReadRootKey(nextKey)
+	var next seal.Root
+	if err = owner.Check(nextKey, dir); err == nil {
+		next, err = core.ReadRootKey(nextKey)
+	}
 	made := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !made {
 		return false, fmt.Errorf("read the next root key: %w", err)
