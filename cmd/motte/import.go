@@ -50,6 +50,8 @@ With --keep-going such lines are reported and left out, and the exit code is 11.
 			return usage("--name-field and --envelope exclude each other: an envelope has the name")
 		case x.ifAbsent && !x.parsing.envelope && x.parsing.nameField == "":
 			return usage("--if-absent is about names: --name-field or --envelope is missing")
+		case x.list == toStream:
+			return usage("--not-indexed %q: name a file: standard output has the result", x.list)
 		}
 		return a.importFile(ctx, &x)
 	})
