@@ -110,7 +110,7 @@ func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
 	}
 	f.sum = sha256.Sum256(p)
 	if f.keys, f.generation, err = OpenKeys(l.root, p); err != nil {
-		return f, fmt.Errorf("%s %w", name, err)
+		return f, fmt.Errorf("%s: %w", name, err)
 	}
 	if f.keys == nil || f.keys.Store() != l.store {
 		return f, &DamageError{name, 0,
@@ -131,7 +131,8 @@ func OpenKeys(root seal.Root, p []byte) (k *seal.Keys, generation uint64, err er
 		return nil, 0, nil
 	}
 	if version != 2 && version != KeysVersion {
-		return nil, 0, fmt.Errorf("has version %d; this Core reads versions 2 and %d", version, KeysVersion)
+		return nil, 0, fmt.Errorf("%w: version %d; this Core reads versions 2 and %d",
+			ErrVersion, version, KeysVersion)
 	}
 	k = seal.Derive(root, store)
 	generation, ok := k.OpenDataKeys(version, sealed)

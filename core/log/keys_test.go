@@ -215,8 +215,8 @@ func TestOtherVersionsOfTheKeys(t *testing.T) {
 			d.files[name][4] = version
 		}
 		before := d.clone()
-		if _, err := open(d, 9); err == nil || errors.Is(err, ErrDamaged) ||
-			!strings.Contains(err.Error(), fmt.Sprintf("%s has version %d", KeysNames[0], version)) {
+		if _, err := open(d, 9); !errors.Is(err, ErrVersion) || errors.Is(err, ErrDamaged) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("%s: %v: version %d;", KeysNames[0], ErrVersion, version)) {
 			t.Errorf("version %d: %v", version, err)
 		}
 		if !maps.EqualFunc(d.files, before.files, bytes.Equal) {

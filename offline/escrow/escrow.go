@@ -96,7 +96,7 @@ func Read(dir, rootKey string, now time.Time) (*Keys, error) {
 func (k *Keys) open() (keys *seal.Keys, generation uint64, err error) {
 	keys, generation, err = log.OpenKeys(k.Root, k.Data)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %s %w", ErrKeys, log.KeysNames[0], err)
+		return nil, 0, fmt.Errorf("%w: %s: %w", ErrKeys, log.KeysNames[0], err)
 	}
 	if keys == nil {
 		return nil, 0, ErrKeys

@@ -196,7 +196,7 @@ func read(d *log.Dir, roots ...seal.Root) (*keys, error) {
 		for _, root := range roots {
 			opened, generation, err := log.OpenKeys(root, p)
 			if err != nil {
-				return nil, fmt.Errorf("%s %w", f.Name, err)
+				return nil, fmt.Errorf("%s: %w", f.Name, err)
 			}
 			if opened == nil {
 				continue
