@@ -396,13 +396,11 @@ func (s *sim) explain(n *simGroup, g log.Group) {
 		return // the first administrator
 	}
 	n.open = true
+	for _, q := range s.asked { // also if a client that is gone asked for the same
+		n.where = n.where || q.group == nil && q.where() && s.model.explainsWhere(q, g, s.hostile)
+	}
 	for _, q := range s.asked {
-		if q.group != nil {
-			continue
-		}
-		if q.where() && s.model.explainsWhere(q, g, s.hostile) {
-			n.where = true
-		} else if q.changes() && s.model.explains(q, g) {
+		if q.group == nil && q.changes() && s.model.explains(q, g) {
 			if q.unique {
 				q.group, n.request, n.open = n, q, false
 				return
