@@ -29,8 +29,9 @@ install: build ## install them into $(PREFIX)/bin
 demo: build ## show everything on a real data set, in a temporary directory
 	@$(GO) run ./demo -bin $(BIN)
 
+# Four packages at a time: some of them wait more than they work.
 test: build lint ## run all tests: unit, race detector, fuzz seeds, end to end
-	$(GO) test -race -count=1 -p 4 -timeout 15m ./... # four packages at a time: some wait more than they work
+	$(GO) test -race -count=1 -p 4 -timeout 15m ./...
 
 lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
