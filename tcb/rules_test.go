@@ -97,7 +97,7 @@ func undocumented(d ast.Decl) (names []string) {
 	}
 	switch d := d.(type) {
 	case *ast.FuncDecl:
-		owner := receiver(d)
+		owner := tcb.Receiver(d)
 		if d.Name.IsExported() && (owner == "" || ast.IsExported(owner)) {
 			missing(strings.TrimPrefix(owner+"."+d.Name.Name, "."), d.Doc)
 		}
@@ -132,28 +132,6 @@ func methods(s *ast.TypeSpec, missing func(string, ...*ast.CommentGroup)) {
 			if n.IsExported() {
 				missing(fmt.Sprint(s.Name.Name, ".", n.Name), m.Doc, m.Comment)
 			}
-		}
-	}
-}
-
-// receiver is the name of the type that a method belongs to.
-func receiver(f *ast.FuncDecl) string {
-	if f.Recv == nil {
-		return ""
-	}
-	x := f.Recv.List[0].Type
-	for {
-		switch t := x.(type) {
-		case *ast.StarExpr:
-			x = t.X
-		case *ast.IndexExpr:
-			x = t.X
-		case *ast.IndexListExpr:
-			x = t.X
-		case *ast.Ident:
-			return t.Name
-		default:
-			return ""
 		}
 	}
 }

@@ -253,8 +253,16 @@ func complexity(f *ast.FuncDecl) int {
 
 // names returns the name of a function, after that of its receiver's type.
 func names(f *ast.FuncDecl) []string {
+	if receiver := Receiver(f); receiver != "" {
+		return []string{receiver, f.Name.Name}
+	}
+	return []string{f.Name.Name}
+}
+
+// Receiver returns the name of the type that a method belongs to; "" for a function.
+func Receiver(f *ast.FuncDecl) string {
 	if f.Recv == nil {
-		return []string{f.Name.Name}
+		return ""
 	}
 	x := f.Recv.List[0].Type
 	for {
@@ -266,9 +274,9 @@ func names(f *ast.FuncDecl) []string {
 		case *ast.IndexListExpr:
 			x = t.X
 		case *ast.Ident:
-			return []string{t.Name, f.Name.Name}
+			return t.Name
 		default:
-			return []string{f.Name.Name}
+			return ""
 		}
 	}
 }
