@@ -226,7 +226,7 @@ func (c *Client) do(ctx context.Context, r *wire.Request) (part, error) {
 }
 
 // collect sends a request on the shared link and waits for all frames of the answer,
-// which are the call's parts. Who does not need them any more may call reuse.
+// which are the call's parts. The caller that has read them may call reuse.
 func (c *Client) collect(ctx context.Context, r *wire.Request) (*call, error) {
 	for again := reads(r.Op); ; again = false {
 		k, err := c.once(ctx, r)
@@ -252,7 +252,7 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (*call, error) {
 		k.release()
 		return nil, err
 	}
-	if _, err := k.whole(ctx); err != nil {
+	if err := k.whole(ctx); err != nil {
 		k.drop()
 		if errors.Is(err, ErrSlowReader) {
 			c.retire(l)

@@ -167,7 +167,7 @@ func (c *Client) greet(ctx context.Context, l *link) error {
 	if err := l.start(r, k); err != nil {
 		return err
 	}
-	parts, err := k.whole(ctx)
+	err = k.whole(ctx)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return fmt.Errorf("connect to %s: %w", c.profile.Address, context.Cause(ctx))
@@ -175,7 +175,7 @@ func (c *Client) greet(ctx context.Context, l *link) error {
 		return err
 	}
 	defer k.reuse()
-	last := parts[len(parts)-1]
+	last := k.parts[len(k.parts)-1]
 	switch last.Code {
 	case wire.OK:
 		return c.pins.saw(l.key, nextKey(last.body))

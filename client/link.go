@@ -75,8 +75,8 @@ const (
 // idleCalls holds calls that have ended, on shared links, to be used again.
 var idleCalls = sync.Pool{New: func() any { return &call{ready: make(chan struct{}, 1)} }}
 
-// newCall returns a call for a shared link. Who got the whole answer and needs it no
-// more may give it back with reuse.
+// newCall returns a call for a shared link. The caller that got the whole answer, and has
+// read it, may give the call back with reuse.
 func newCall() *call { return idleCalls.Get().(*call) }
 
 // newStream returns a call for a link of its own.
@@ -439,16 +439,16 @@ func (c *call) fail(err error) {
 	c.signal()
 }
 
-// whole waits for all frames of an answer on a shared link.
-func (c *call) whole(ctx context.Context) ([]part, error) {
+// whole waits until all frames of an answer on a shared link are in parts.
+func (c *call) whole(ctx context.Context) error {
 	select {
 	case <-c.ready:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.parts, c.err
+	return c.err
 }
 
 // next waits for the next frame of an answer on a link of its own.

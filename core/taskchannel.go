@@ -30,8 +30,8 @@ type taskChannel struct {
 	end      context.CancelFunc
 }
 
-// taskConn is a connection whose reading end can be closed alone: what was sent before is
-// still read.
+// taskConn is a connection whose reading end can be closed alone. Bytes that the Task sent
+// before are still read.
 type taskConn interface {
 	net.Conn
 	CloseRead() error
@@ -51,8 +51,8 @@ func (s *shell) startTask(instance uint64, c taskConn) {
 	s.engine.TaskStarted(instance)
 }
 
-// endTask is called when the host says that a process has ended. What the Task sent last
-// is read first: only that tells a broken frame from a clean end.
+// endTask is called when the host says that a process has ended. The Task's last bytes are
+// read first: only they tell a broken frame from a clean end.
 func (s *shell) endTask(instance uint64) {
 	if t := s.tasks[instance]; t != nil {
 		_ = t.net.CloseRead() // an error means that it is closed

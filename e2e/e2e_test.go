@@ -74,7 +74,8 @@ func launch(t *testing.T, dir string, taskDirs ...string) *server {
 	return launchWith(t, host.Config{Dir: dir, TaskDirs: taskDirs})
 }
 
-// launchWith starts a server with this configuration, and what is the same for all.
+// launchWith starts a server with this configuration, and the settings that all servers of
+// these tests share.
 func launchWith(t *testing.T, cfg host.Config) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
