@@ -79,15 +79,9 @@ var ordersAreGiven = map[string]func(w *world){
 		s.stop()
 	},
 	"accept-loss": func(w *world) {
-		w.anchored()
-		w.copy("store", "old")
-		s := w.again("--anchor", "file:anchor")
-		w.put("admin.profile", "lea")
-		s.stop()
-		w.move("store", "right")
-		w.move("old", "store")
+		w.rolledBack()
 		w.motte("recover", "--dir", "store", "--anchor", "file:anchor", "--root-key", "root.key", "--accept-loss", "--yes")
-		s = w.again("--anchor", "file:anchor")
+		s := w.again("--anchor", "file:anchor")
 		w.motte("head", "accept", "--yes")
 		w.gone("lea")
 		w.alerts("loss-accepted")

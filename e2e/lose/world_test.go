@@ -355,6 +355,19 @@ func (w *world) anchored() {
 	s.stop()
 }
 
+// rolledBack puts an older copy in the place of a store with an anchor: the copy lacks the
+// object "lea". The store that has it is in "right".
+func (w *world) rolledBack() {
+	w.t.Helper()
+	w.anchored()
+	w.copy("store", "old")
+	s := w.again("--anchor", "file:anchor")
+	w.put("admin.profile", "lea")
+	s.stop()
+	w.move("store", "right")
+	w.move("old", "store")
+}
+
 // segment and checkpoint are files of the store by age, the oldest first.
 func (w *world) segment(n int) string { return w.file("store/*.seg", n) }
 
