@@ -316,7 +316,9 @@ func (s *shell) loop(over <-chan struct{}) {
 		s.apply(now)
 		if now.Sub(counted) >= countEvery {
 			counted = now
+			s.state.Lock()
 			s.count()
+			s.state.Unlock()
 		}
 	}
 }
