@@ -45,19 +45,19 @@ bench: build ## measure, beside peers in the same run
 FOR ?= 10m
 FIRST ?= $(shell date +%s)
 sim: ## run a whole Core, and the engine alone, through random histories for FOR, from seed FIRST
-	$(GO) test ./core -v -count=1 -timeout 0 -run 'TestSimulatedHistories$$' -sim.first=$(FIRST) -sim.for=$(FOR) | grep -v -e '^=== ' -e '--- PASS: .*/'
+	$(GO) test ./core/server -v -count=1 -timeout 0 -run 'TestSimulatedHistories$$' -sim.first=$(FIRST) -sim.for=$(FOR) | grep -v -e '^=== ' -e '--- PASS: .*/'
 	$(GO) test ./core/engine -count=1 -timeout 0 -run TestRandomHistories -sim.first=$(FIRST) -sim.seeds=20000
 
 KILLS ?= 100
 kills: ## kill a loaded server KILLS times, and account for every write
-	$(GO) test ./e2e/crash -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvive -kills=$(KILLS)
+	$(GO) test ./test/robustness -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvive -kills=$(KILLS)
 
 linear: ## record and check concurrent histories for FOR
-	$(GO) test ./e2e/crash -v -timeout 0 -count=1 -run TestHistoriesAreLinearizable -linear.for=$(FOR)
+	$(GO) test ./test/robustness -v -timeout 0 -count=1 -run TestHistoriesAreLinearizable -linear.for=$(FOR)
 
 CUTS ?= 200
 cuts: ## cut the power of a loaded server CUTS times, and account for every write
-	$(GO) test ./e2e/lossy -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvivePowerCuts -lossy.cuts=$(CUTS)
+	$(GO) test ./test/crashfs -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvivePowerCuts -lossy.cuts=$(CUTS)
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME

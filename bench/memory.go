@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
-	"motte/e2e/processes"
+	"motte/internal/procfs"
 )
 
 // residency is how much resident memory the Core takes for an object, in
@@ -105,7 +105,7 @@ func (s *server) loadSmall(ctx context.Context, n int) error {
 // corePID finds the Core's process: a child of this one.
 func corePID() (int, error) {
 	pid := 0
-	for _, p := range processes.Children(os.Getpid()) {
+	for _, p := range procfs.Children(os.Getpid()) {
 		if p.Name == "motte-core" {
 			pid = max(pid, p.PID) // the newest: another line's server may be running too
 		}
@@ -170,7 +170,7 @@ func fillMapping(args []string) error {
 	before := live()
 	m := mapping.New(1)
 	for i := range n {
-		e := mapping.Entry{Loc: log.Location{Segment: 1, Offset: uint32(i%1000) * 8, Length: 120}, Collection: 1, Owner: 1}
+		e := mapping.Entry{Loc: seglog.Location{Segment: 1, Offset: uint32(i%1000) * 8, Length: 120}, Collection: 1, Owner: 1}
 		if _, err := rand.Read(e.ID[:]); err != nil {
 			return err
 		}

@@ -9,12 +9,12 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
-	"motte/host/local"
+	"motte/mottetest"
 )
 
 // server is the server that GET, PUT and SEARCH are measured on.
 type server struct {
-	*local.Server
+	*mottetest.Server
 	admin *client.Client
 	dir   string
 }
@@ -26,7 +26,7 @@ func startServer(ctx context.Context, dir, bin string) (*server, error) {
 		return nil, err
 	}
 	s := &server{dir: dir}
-	if s.Server, err = local.Start(dir, bin); err != nil {
+	if s.Server, err = mottetest.Start(dir, bin); err != nil {
 		return nil, err // with its log, which lies in dir
 	}
 	if s.admin, err = s.Admin(ctx); err != nil {

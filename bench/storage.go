@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/host/local"
+	"motte/mottetest"
 )
 
 // What is overwritten, again and again, to measure the storage at work.
@@ -37,7 +37,7 @@ func restart(ctx context.Context, f *fixture) (motte, beside measure, err error)
 			return 0, err
 		}
 		began := time.Now()
-		again, err := local.Start(s.dir, f.bin)
+		again, err := mottetest.Start(s.dir, f.bin)
 		if err != nil {
 			return 0, err
 		}

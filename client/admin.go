@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"motte/client/frames"
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/wire"
 )
 
@@ -133,7 +133,7 @@ func (c *Client) Verify(ctx context.Context) (Verified, error) {
 	if err != nil {
 		return Verified{}, err
 	}
-	r := frame.NewReader(p.body)
+	r := codec.NewReader(p.body)
 	v := Verified{Objects: r.U64(), Bytes: r.U64(), Damaged: r.U64()}
 	if err := r.Done(); err != nil {
 		return Verified{}, fmt.Errorf("the Core's reply can't be decoded: %w", err)

@@ -16,10 +16,10 @@ import (
 	"time"
 
 	"motte/client/frames"
-	"motte/core"
-	"motte/core/control"
+	"motte/core/hostwire"
+	"motte/core/server"
 	"motte/core/wire"
-	"motte/host/messages"
+	"motte/host/hostframes"
 )
 
 // serve runs a Core in this process and returns its administrator's profile.
@@ -49,7 +49,7 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- core.Run(core.Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: address, Admin: p.Principal(), Control: ends[1]})
+		ended <- server.Run(server.Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: address, Admin: p.Principal(), Control: ends[1]})
 	}()
 	end := sync.OnceFunc(func() {
 		ends[0].Close()
@@ -59,14 +59,14 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	})
 	t.Cleanup(end)
 	stop <- end
-	buf := make([]byte, control.MaxMessage)
-	var m control.Message
-	for m.Type != control.Ready { // on a slow machine counters come before
+	buf := make([]byte, hostwire.MaxMessage)
+	var m hostwire.Message
+	for m.Type != hostwire.Ready { // on a slow machine counters come before
 		n, err := ends[0].Read(buf)
 		if err != nil {
 			t.Fatalf("%v, %v", err, <-ended)
 		}
-		if m, err = messages.Decode(buf[:n]); err != nil {
+		if m, err = hostframes.Decode(buf[:n]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -213,7 +213,7 @@ func (d *demo) hostile(ctx context.Context) error {
 // startHostile builds and registers the hostile Task and gives it a collection.
 func (d *demo) startHostile(ctx context.Context, vault string) error {
 	path := filepath.Join(d.taskDir(), "motte-task-hostile")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, "motte/e2e/hostile")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "motte/test/hostiletask")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the hostile Task: %w: %s", err, strings.TrimSpace(string(out)))

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/host/local"
 	"motte/host/sandbox"
+	"motte/mottetest"
 )
 
 // demo is what the steps share.
@@ -26,7 +26,7 @@ type demo struct {
 	story
 	bin    string
 	dir    string
-	server *local.Server
+	server *mottetest.Server
 
 	admin, network, reader *client.Client
 	networkKey, readerKey  ed25519.PrivateKey

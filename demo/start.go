@@ -12,8 +12,8 @@ import (
 	"motte/client"
 	"motte/client/frames"
 	"motte/core/wire"
-	"motte/host/local"
 	"motte/host/sandbox"
+	"motte/mottetest"
 )
 
 const collection = "go"
@@ -30,10 +30,10 @@ func (d *demo) start(ctx context.Context) (err error) {
 	d.say("The Core listens on %s, TLS 1.3 only. Clients know it by its key, %x…, and it knows clients by theirs: "+
 		"no passwords, no certificate authority. All that it stores, it seals; for this demo the root key lies beside the data, "+
 		"which --root-key would avoid.", p.Address, p.CoreKey[:8])
-	if d.networkKey, d.networkID, err = local.NewPrincipal(ctx, d.admin, "network"); err != nil {
+	if d.networkKey, d.networkID, err = mottetest.NewPrincipal(ctx, d.admin, "network"); err != nil {
 		return err
 	}
-	if d.readerKey, d.readerID, err = local.NewPrincipal(ctx, d.admin, "reader"); err != nil {
+	if d.readerKey, d.readerID, err = mottetest.NewPrincipal(ctx, d.admin, "reader"); err != nil {
 		return err
 	}
 	if err := d.admin.CreateCollection(ctx, collection); err != nil {
@@ -59,7 +59,7 @@ func (d *demo) serve(ctx context.Context) (err error) {
 	if err := os.MkdirAll(d.taskDir(), 0o700); err != nil {
 		return err
 	}
-	if d.server, err = local.Start(d.dir, d.bin, d.taskDir()); err != nil {
+	if d.server, err = mottetest.Start(d.dir, d.bin, d.taskDir()); err != nil {
 		return err
 	}
 	d.admin, err = d.server.Admin(ctx)

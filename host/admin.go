@@ -14,7 +14,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
@@ -86,7 +86,7 @@ func (h *host) completeAdmin(p *client.Profile) error {
 // announce registers the built-in Tasks when the Core is ready, and then
 // completes the administrator's profile: a program that waits for that finds
 // all there is.
-func (s *session) announce(ctx context.Context, m control.Message) {
+func (s *session) announce(ctx context.Context, m hostwire.Message) {
 	h := s.h
 	h.log.Info("ready", "address", m.Address, "core-key", fmt.Sprintf("%x", m.Key))
 	if h.RootKey == "" {

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"motte/client"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 	"motte/internal/build"
 )
@@ -107,8 +107,8 @@ func (m *metrics) collectCore(out sink) {
 	out.gauge(diskFull, flag(m.server.Flags&wire.StatusDiskFull != 0))
 	out.gauge(objects, m.server.Objects)
 	out.gauge(connections, m.server.Connections)
-	out.counter(refusals, m.stats[control.Refused])
-	out.counter(records, m.stats[control.Synced])
+	out.counter(refusals, m.stats[hostwire.Refused])
+	out.counter(records, m.stats[hostwire.Synced])
 }
 
 func (m *metrics) collectStorage(out sink) {
@@ -170,12 +170,12 @@ func (m *metrics) collectIndex(out sink, number uint64, x standing) {
 
 func (m *metrics) collectRequests(out sink) {
 	s := &m.stats
-	out.histogram(commits, s[control.SyncLatency:control.SyncLatency+control.Buckets], s[control.SyncMicros])
-	for op := range control.MaxOp {
-		name, first := client.OperationName(wire.Operation(op)), control.Latency(op, 0)
-		out.histogram(latency, s[first:first+control.Buckets], s[control.Micros(op)], name)
-		for code := range control.MaxCode {
-			if n := s[control.Requests(op, code)]; n > 0 {
+	out.histogram(commits, s[hostwire.SyncLatency:hostwire.SyncLatency+hostwire.Buckets], s[hostwire.SyncMicros])
+	for op := range hostwire.MaxOp {
+		name, first := client.OperationName(wire.Operation(op)), hostwire.Latency(op, 0)
+		out.histogram(latency, s[first:first+hostwire.Buckets], s[hostwire.Micros(op)], name)
+		for code := range hostwire.MaxCode {
+			if n := s[hostwire.Requests(op, code)]; n > 0 {
 				out.counter(requests, n, name, client.CodeName(wire.Code(code)))
 			}
 		}

@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/core/control"
-	"motte/host/messages"
+	"motte/core/hostwire"
+	"motte/host/hostframes"
 	"motte/internal/build"
 )
 
@@ -104,7 +104,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 		s.h.health.enter(stopping)
 		_ = s.control.SetWriteDeadline(time.Now().Add(stopWithin)) // one that hangs takes nothing
-		s.send(&control.Message{Type: control.Stop}, nil)
+		s.send(&hostwire.Message{Type: hostwire.Stop}, nil)
 		select {
 		case <-time.After(stopWithin):
 			s.h.log.Error("the Core does not stop in order and is killed")
@@ -143,11 +143,11 @@ func (s *session) judge(ctx context.Context, err error) error {
 		words = ": " + words
 	}
 	switch exit.ExitCode() {
-	case control.ExitUsage, control.ExitRefused:
+	case hostwire.ExitUsage, hostwire.ExitRefused:
 		return fmt.Errorf("%w%s", ErrRefused, words)
-	case control.ExitLocked:
+	case hostwire.ExitLocked:
 		return errLocked
-	case control.ExitOlder:
+	case hostwire.ExitOlder:
 		_, states, _ := strings.Cut(words, ErrOlder.Error())
 		return fmt.Errorf("%w: %w%s", ErrRefused, ErrOlder, states)
 	}
@@ -156,13 +156,13 @@ func (s *session) judge(ctx context.Context, err error) error {
 
 // listen takes the Core's messages until the Core is gone.
 func (s *session) listen(ctx context.Context) {
-	p := make([]byte, control.MaxMessage)
+	p := make([]byte, hostwire.MaxMessage)
 	for {
 		n, err := s.control.Read(p)
 		if err != nil || n == 0 {
 			return
 		}
-		m, err := messages.Decode(p[:n])
+		m, err := hostframes.Decode(p[:n])
 		if err != nil {
 			s.h.log.Error("the Core sent a message that can't be understood")
 			return
@@ -170,7 +170,7 @@ func (s *session) listen(ctx context.Context) {
 		s.h.metrics.saw(m)
 		s.h.health.hear(m, time.Now())
 		switch m.Type {
-		case control.Ready:
+		case hostwire.Ready:
 			s.ready = true
 			s.h.metrics.up()
 			s.h.health.enter(serving)
@@ -178,23 +178,23 @@ func (s *session) listen(ctx context.Context) {
 				s.all.Go(func() { s.announce(ctx, m) })
 				s.all.Go(func() { s.tellProcesses(ctx, m.Key) })
 			}
-		case control.Anchor:
+		case hostwire.Anchor:
 			if s.h.keeper != nil {
 				s.h.keeper.offer(headOf(m))
 			}
-		case control.StartTask:
+		case hostwire.StartTask:
 			if s.h.trial == nil { // which is over before a Task is of use
 				s.all.Go(func() { s.runTask(m) })
 			}
-		case control.StopTask:
+		case hostwire.StopTask:
 			s.mu.Lock()
 			if t := s.tasks[m.Instance]; t != nil {
 				t.Kill()
 			}
 			s.mu.Unlock()
-		case control.Counters:
+		case hostwire.Counters:
 			s.h.metrics.set(m.Values, s.memory)
-		case control.Event:
+		case hostwire.Event:
 			s.h.log.Warn("alert", alertOf(m)...)
 		}
 		if s.h.trial != nil {
@@ -204,7 +204,7 @@ func (s *session) listen(ctx context.Context) {
 }
 
 // alertOf is what is logged of an alert: its reason, and its place, if it has one.
-func alertOf(m control.Message) []any {
+func alertOf(m hostwire.Message) []any {
 	args := []any{"reason", client.ReasonName(m.Reason)}
 	if m.Segment > 0 {
 		args = append(args, "segment", m.Segment)
@@ -226,13 +226,13 @@ func (s *session) end() {
 }
 
 // send sends one message, with a descriptor if there is one.
-func (s *session) send(m *control.Message, f *os.File) {
+func (s *session) send(m *hostwire.Message, f *os.File) {
 	var rights []byte
 	if f != nil {
 		rights = syscall.UnixRights(int(f.Fd()))
 	}
 	// An error means that the Core is gone, which listen sees.
-	_, _, _ = s.control.WriteMsgUnix(messages.Append(nil, m), rights, nil)
+	_, _, _ = s.control.WriteMsgUnix(hostframes.Append(nil, m), rights, nil)
 }
 
 // lastLine keeps the last line of a stream that is logged.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"motte/client/frames"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
@@ -110,25 +110,25 @@ func (h *health) announce() {
 }
 
 // hear takes any message of the Core for a sign of life, whatever its version says with it.
-func (h *health) hear(m control.Message, now time.Time) {
+func (h *health) hear(m hostwire.Message, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.silent = 0
-	if m.Type != control.Counters {
+	if m.Type != hostwire.Counters {
 		return
 	}
 	h.counted, h.writes = now, ""
-	if len(m.Values) < len(control.Stats{}) {
+	if len(m.Values) < len(hostwire.Stats{}) {
 		return // it is of another version
 	}
-	server, _ := frames.Server(m.Values[len(control.Stats{}):]) // of another version: no flags
-	began := time.UnixMilli(int64(m.Values[control.WriteBegan]))
+	server, _ := frames.Server(m.Values[len(hostwire.Stats{}):]) // of another version: no flags
+	began := time.UnixMilli(int64(m.Values[hostwire.WriteBegan]))
 	switch {
 	case server.Flags&wire.StatusReadOnly != 0:
 		h.writes = diskRefuses
 	case server.Flags&wire.StatusDiskFull != 0:
 		h.writes = diskIsFull
-	case m.Values[control.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
+	case m.Values[hostwire.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
 		h.writes = diskHangs
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"motte/client/frames"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 	"motte/host/notify"
 	"motte/host/sandbox"
@@ -191,15 +191,15 @@ func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 
 // counters are those of a Core whose server has these flags, and whose log takes a write since
 // that time, if it is not zero.
-func counters(flags wire.Flags, since time.Time) control.Message {
-	values := make([]uint64, len(control.Stats{}))
+func counters(flags wire.Flags, since time.Time) hostwire.Message {
+	values := make([]uint64, len(hostwire.Stats{}))
 	if !since.IsZero() {
-		values[control.WriteBegan] = uint64(since.UnixMilli())
+		values[hostwire.WriteBegan] = uint64(since.UnixMilli())
 	}
 	values = append(values, uint64(flags))
 	for {
-		if _, err := frames.Server(values[len(control.Stats{}):]); err == nil {
-			return control.Message{Type: control.Counters, Values: values}
+		if _, err := frames.Server(values[len(hostwire.Stats{}):]); err == nil {
+			return hostwire.Message{Type: hostwire.Counters, Values: values}
 		}
 		values = append(values, 0)
 	}
@@ -218,11 +218,11 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		{"a write is under way", func(h *host) { h.health.hear(counters(0, now.Add(-4*time.Second)), now) }, nil},
 		{"a Core of another version counts", func(h *host) {
 			h.health.counted = time.Time{}
-			h.health.hear(control.Message{Type: control.Counters, Values: make([]uint64, 3)}, now)
+			h.health.hear(hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, 3)}, now)
 		}, nil},
 		{"it counts more", func(h *host) {
 			h.health.counted = time.Time{}
-			h.health.hear(control.Message{Type: control.Counters, Values: make([]uint64, len(control.Stats{})+3)}, now)
+			h.health.hear(hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, len(hostwire.Stats{})+3)}, now)
 		}, nil},
 		{"the counters are as old as they may be", func(h *host) { h.health.counted = now.Add(-staleAfter) }, nil},
 		{"the counters are old", func(h *host) { h.health.counted = now.Add(-staleAfter - 1) }, []string{"counters: " + isStale}},
@@ -433,12 +433,12 @@ func TestThePulseIsFastEnoughForTheWatchdog(t *testing.T) {
 // TestAlertsAreLoggedWithTheirPlaceAlone: an alert that has no place has no segment 0.
 func TestAlertsAreLoggedWithTheirPlaceAlone(t *testing.T) {
 	for _, c := range []struct {
-		m    control.Message
+		m    hostwire.Message
 		want []any
 	}{
-		{control.Message{Reason: wire.ReasonTooSlow}, []any{"reason", "too-slow"}},
-		{control.Message{Reason: wire.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
-		{control.Message{Reason: wire.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
+		{hostwire.Message{Reason: wire.ReasonTooSlow}, []any{"reason", "too-slow"}},
+		{hostwire.Message{Reason: wire.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
+		{hostwire.Message{Reason: wire.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
 	} {
 		if got := alertOf(c.m); !slices.Equal(got, c.want) {
 			t.Errorf("%v, want %v", got, c.want)

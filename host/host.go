@@ -17,7 +17,7 @@ import (
 	"slices"
 	"time"
 
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/host/notify"
 	"motte/host/sandbox"
 )
@@ -155,7 +155,7 @@ func (h *host) lookAtNewStore() error {
 	if empty, err := h.empty(); err != nil || !empty {
 		return err
 	}
-	for _, name := range log.KeysNames {
+	for _, name := range seglog.KeysNames {
 		if _, err := os.Stat(filepath.Join(h.Dir, name)); err == nil {
 			h.log.Warn("the data directory has the keys of a store and none of its segments: an empty store is begun. "+
 				"If this is not its first start, its files are lost: stop, and restore a backup", "dir", h.Dir)

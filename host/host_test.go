@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/host/sandbox"
 	"motte/internal/atomicfile"
 )
@@ -39,17 +39,17 @@ func playCore(channel *os.File, dir string) {
 	if err != nil {
 		os.Exit(1)
 	}
-	ready := func() { _, _ = channel.Write(control.Append(nil, &control.Message{Type: control.Ready})) }
+	ready := func() { _, _ = channel.Write(hostwire.Append(nil, &hostwire.Message{Type: hostwire.Ready})) }
 	part, _ := os.ReadFile(filepath.Join(dir, "part"))
 	switch string(part) {
 	case "panics":
 		if ready(); info.Size() < 3 {
 			panic("as a defect of the Core does")
 		}
-		os.Exit(control.ExitRefused)
+		os.Exit(hostwire.ExitRefused)
 	case "refuses the command line":
 		ready()
-		os.Exit(control.ExitUsage)
+		os.Exit(hostwire.ExitUsage)
 	case "ends at once":
 		os.Exit(1)
 	case "crashes twice before it is ready":
@@ -57,14 +57,14 @@ func playCore(channel *os.File, dir string) {
 			os.Exit(1)
 		}
 		ready()
-		os.Exit(control.ExitRefused)
+		os.Exit(hostwire.ExitRefused)
 	case "hangs while it serves", "hangs while it starts":
 		if info.Size() > 1 {
-			os.Exit(control.ExitRefused)
+			os.Exit(hostwire.ExitRefused)
 		}
 		if string(part) == "hangs while it serves" {
 			ready()
-			_, _ = channel.Write(control.Append(nil, &control.Message{Type: control.Counters, Values: make([]uint64, len(control.Stats{}))}))
+			_, _ = channel.Write(hostwire.Append(nil, &hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, len(hostwire.Stats{}))}))
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		_, _ = channel.Read(make([]byte, 1)) // the signal may stop this thread a little later
@@ -72,11 +72,11 @@ func playCore(channel *os.File, dir string) {
 		if ready(); info.Size() < 2 {
 			os.Exit(0)
 		}
-		os.Exit(control.ExitRefused)
+		os.Exit(hostwire.ExitRefused)
 	default: // says what can't be understood, and ends only when its host goes away
 		_, _ = channel.Write([]byte("no message"))
 		_, _ = channel.Read(make([]byte, 1))
-		os.Exit(control.ExitRefused)
+		os.Exit(hostwire.ExitRefused)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 	"time"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
@@ -38,7 +38,7 @@ type standing struct {
 type indexName struct{ collection, index string }
 
 // seen notes how an index stands. The counters that follow show it.
-func (m *metrics) seen(msg control.Message) {
+func (m *metrics) seen(msg hostwire.Message) {
 	if len(msg.Values) == 4 {
 		m.coming = append(m.coming, msg)
 	}

@@ -4,13 +4,13 @@ import (
 	"testing"
 	"time"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
 // about is what the Core says of index 7.
-func about(instance uint64, state wire.IndexState, queue uint64) control.Message {
-	return control.Message{Type: control.Index, Instance: instance, Values: []uint64{7, uint64(state), 0, queue}}
+func about(instance uint64, state wire.IndexState, queue uint64) hostwire.Message {
+	return hostwire.Message{Type: hostwire.Index, Instance: instance, Values: []uint64{7, uint64(state), 0, queue}}
 }
 
 // TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps: what a Task decides about shows a
@@ -80,7 +80,7 @@ func TestAnIndexThatIsDroppedIsShownNoMore(t *testing.T) {
 func TestTheStartOfATaskIsTimed(t *testing.T) {
 	var m metrics
 	none := func(uint64) (uint64, uint64) { return 0, 0 }
-	m.saw(control.Message{Type: control.StartTask, Instance: 3})
+	m.saw(hostwire.Message{Type: hostwire.StartTask, Instance: 3})
 	began := m.began[3]
 	for _, c := range []struct {
 		after time.Duration

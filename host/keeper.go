@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/host/anchor"
 )
 
@@ -259,7 +259,7 @@ func (k *keeper) mayWrite(ctx context.Context, h anchor.Head) error {
 }
 
 // headOf is the head in a message of the Core.
-func headOf(m control.Message) (h anchor.Head) {
+func headOf(m hostwire.Message) (h anchor.Head) {
 	binary.BigEndian.PutUint64(h[:8], m.Instance)
 	copy(h[8:], m.Key[:])
 	return h

@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 	"motte/host/anchor"
 )
@@ -70,7 +70,7 @@ func (m *medium) fail(err error) {
 
 // at is a head with an LSN.
 func at(lsn uint64) anchor.Head {
-	return headOf(control.Message{Type: control.Anchor, Instance: lsn, Key: [32]byte{0xab, byte(lsn)}})
+	return headOf(hostwire.Message{Type: hostwire.Anchor, Instance: lsn, Key: [32]byte{0xab, byte(lsn)}})
 }
 
 // keeping makes a keeper of a medium; log collects what it says.
@@ -83,7 +83,7 @@ func keeping(m *medium) (k *keeper, log *bytes.Buffer) {
 // TestHeadIsWhatTheCoreTells: in the bytes that the Core reads again.
 func TestHeadIsWhatTheCoreTells(t *testing.T) {
 	want := wire.Head{LSN: 0x0102030405060708, Segment: [16]byte{9, 10}, Chain: [16]byte{15: 11}}
-	h := headOf(control.Message{Type: control.Anchor, Instance: want.LSN, Key: [32]byte(slices.Concat(want.Segment[:], want.Chain[:]))})
+	h := headOf(hostwire.Message{Type: hostwire.Anchor, Instance: want.LSN, Key: [32]byte(slices.Concat(want.Segment[:], want.Chain[:]))})
 	if got, err := wire.DecodeHead(h[:]); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}

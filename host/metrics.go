@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"motte/client/frames"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 	"motte/internal/build"
 )
@@ -25,7 +25,7 @@ type metrics struct {
 	space space
 
 	mu         sync.Mutex
-	stats      control.Stats
+	stats      hostwire.Stats
 	server     frames.StatusItem
 	lsn        uint64 // of the log's last record
 	core       coreProcess
@@ -34,7 +34,7 @@ type metrics struct {
 	taskStarts uint64
 	alerts     [wire.LastReason + 1]uint64 // by reason
 
-	coming  []control.Message // about indexes, since the last counters
+	coming  []hostwire.Message // about indexes, since the last counters
 	indexes map[uint64]standing
 	began   map[uint64]time.Time // when an instance was to be started that has not served yet
 	names   map[uint64]indexName // if they are asked for
@@ -76,21 +76,21 @@ func (m *metrics) down() {
 }
 
 // saw counts what the Core asks for and tells of.
-func (m *metrics) saw(msg control.Message) {
+func (m *metrics) saw(msg hostwire.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch msg.Type {
-	case control.StartTask:
+	case hostwire.StartTask:
 		m.taskStarts++
 		if m.began == nil {
 			m.began = make(map[uint64]time.Time)
 		}
 		m.began[msg.Instance] = time.Now()
-	case control.Index:
+	case hostwire.Index:
 		m.seen(msg)
-	case control.Anchor:
+	case hostwire.Anchor:
 		m.lsn = msg.Instance
-	case control.Event:
+	case hostwire.Event:
 		if msg.Reason <= wire.LastReason {
 			m.alerts[msg.Reason]++
 		}
@@ -137,7 +137,7 @@ func (m *metrics) set(values []uint64, resident func(instance uint64) (bytes, li
 	}
 	server, err := frames.Server(values[len(m.stats):])
 	if err == nil {
-		m.stats, m.server = control.Stats(values[:len(m.stats)]), server
+		m.stats, m.server = hostwire.Stats(values[:len(m.stats)]), server
 	}
 }
 

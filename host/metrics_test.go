@@ -5,7 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
@@ -13,16 +13,16 @@ import (
 // one that was too slow is counted, an alert about the disk is none of them.
 func TestMetricsCountTasks(t *testing.T) {
 	var m metrics
-	for _, msg := range []control.Message{
-		{Type: control.StartTask, Instance: 1},
-		{Type: control.StartTask, Instance: 2},
-		{Type: control.StartTask, Instance: 3},
-		{Type: control.StopTask, Instance: 1},
-		{Type: control.Event, Reason: wire.ReasonInvalidIdentity},
-		{Type: control.Event, Reason: wire.ReasonTooSlow},
-		{Type: control.Event, Reason: wire.ReasonTaskEnded},
-		{Type: control.Event, Reason: wire.ReasonDamagedRecord},
-		{Type: control.Event, Reason: wire.ReasonStorage},
+	for _, msg := range []hostwire.Message{
+		{Type: hostwire.StartTask, Instance: 1},
+		{Type: hostwire.StartTask, Instance: 2},
+		{Type: hostwire.StartTask, Instance: 3},
+		{Type: hostwire.StopTask, Instance: 1},
+		{Type: hostwire.Event, Reason: wire.ReasonInvalidIdentity},
+		{Type: hostwire.Event, Reason: wire.ReasonTooSlow},
+		{Type: hostwire.Event, Reason: wire.ReasonTaskEnded},
+		{Type: hostwire.Event, Reason: wire.ReasonDamagedRecord},
+		{Type: hostwire.Event, Reason: wire.ReasonStorage},
 	} {
 		m.saw(msg)
 	}

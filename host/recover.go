@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
@@ -24,13 +24,13 @@ type trial struct {
 // saw takes what the Core tells. An alert goes to disk behind Ready, and the
 // Core does not say when; but the records that it made durable are counted, and
 // here nobody else writes any before.
-func (t *trial) saw(m control.Message) {
+func (t *trial) saw(m hostwire.Message) {
 	switch {
-	case m.Type == control.Ready:
+	case m.Type == hostwire.Ready:
 		t.ready, t.key = true, m.Key
-	case m.Type == control.Counters && len(m.Values) > control.Synced:
-		t.wrote = t.wrote || m.Values[control.Synced] > 0
-	case m.Type == control.Event && m.Reason == wire.ReasonStorage:
+	case m.Type == hostwire.Counters && len(m.Values) > hostwire.Synced:
+		t.wrote = t.wrote || m.Values[hostwire.Synced] > 0
+	case m.Type == hostwire.Event && m.Reason == wire.ReasonStorage:
 		t.failed = true
 	}
 	if t.failed || t.ready && (t.wrote || !t.accept) {

@@ -3,33 +3,33 @@ package host
 import (
 	"testing"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/wire"
 )
 
 // TestWhenATrialEnds: to verify, when the Core is ready; to accept, not before
 // what says so is durable, or can't be made so.
 func TestWhenATrialEnds(t *testing.T) {
-	ready := control.Message{Type: control.Ready}
-	event := func(r wire.Reason) control.Message { return control.Message{Type: control.Event, Reason: r} }
-	counted := func(records uint64) control.Message {
-		var s control.Stats
-		s[control.Synced] = records
-		return control.Message{Type: control.Counters, Values: s[:]}
+	ready := hostwire.Message{Type: hostwire.Ready}
+	event := func(r wire.Reason) hostwire.Message { return hostwire.Message{Type: hostwire.Event, Reason: r} }
+	counted := func(records uint64) hostwire.Message {
+		var s hostwire.Stats
+		s[hostwire.Synced] = records
+		return hostwire.Message{Type: hostwire.Counters, Values: s[:]}
 	}
 	for _, tt := range []struct {
 		name   string
 		accept bool
-		seen   []control.Message
+		seen   []hostwire.Message
 		ends   int // after how many; 0: not
 		failed bool
 	}{
-		{"verify", false, []control.Message{{Type: control.StartTask}, ready}, 2, false},
-		{"not verified yet", false, []control.Message{{Type: control.StartTask}}, 0, false},
-		{"accept", true, []control.Message{event(wire.ReasonLossAccepted), ready, counted(0), counted(1)}, 4, false},
-		{"not durable yet", true, []control.Message{event(wire.ReasonLossAccepted), ready, counted(0)}, 0, false},
-		{"the disk refuses it", true, []control.Message{event(wire.ReasonLossAccepted), ready, event(wire.ReasonStorage)}, 3, true},
-		{"counters of another version", true, []control.Message{ready, {Type: control.Counters}}, 0, false},
+		{"verify", false, []hostwire.Message{{Type: hostwire.StartTask}, ready}, 2, false},
+		{"not verified yet", false, []hostwire.Message{{Type: hostwire.StartTask}}, 0, false},
+		{"accept", true, []hostwire.Message{event(wire.ReasonLossAccepted), ready, counted(0), counted(1)}, 4, false},
+		{"not durable yet", true, []hostwire.Message{event(wire.ReasonLossAccepted), ready, counted(0)}, 0, false},
+		{"the disk refuses it", true, []hostwire.Message{event(wire.ReasonLossAccepted), ready, event(wire.ReasonStorage)}, 3, true},
+		{"counters of another version", true, []hostwire.Message{ready, {Type: hostwire.Counters}}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ended, n := 0, 0

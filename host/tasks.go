@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/host/sandbox"
 )
 
@@ -20,8 +20,8 @@ import (
 const taskPrefix = "motte-task-"
 
 // runTask starts a Task, gives the Core its channel, and waits for its end.
-func (s *session) runTask(m control.Message) {
-	defer s.send(&control.Message{Type: control.TaskEnded, Instance: m.Instance}, nil)
+func (s *session) runTask(m hostwire.Message) {
+	defer s.send(&hostwire.Message{Type: hostwire.TaskEnded, Instance: m.Instance}, nil)
 	t := &task{limit: m.Memory}
 	if len(m.Values) > 0 {
 		t.index = m.Values[0]
@@ -47,7 +47,7 @@ func (s *session) runTask(m control.Message) {
 		t.Kill()
 	}
 	s.mu.Unlock()
-	s.send(&control.Message{Type: control.TaskStarted, Instance: m.Instance}, t.Channel())
+	s.send(&hostwire.Message{Type: hostwire.TaskStarted, Instance: m.Instance}, t.Channel())
 	t.Channel().Close() // the Core has it now
 	log.Info("task started", "pid", t.PID())
 	t.Wait()

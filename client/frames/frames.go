@@ -4,7 +4,7 @@
 package frames
 
 import (
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/wire"
 )
@@ -12,7 +12,7 @@ import (
 // AppendRequest appends the frame of r to p. The lengths are those of the
 // parts, not those in r; the caller keeps within the limits.
 func AppendRequest(p []byte, r *wire.Request) []byte {
-	return frame.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
+	return codec.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
 		U64(r.Number).U32(r.Limit).U32(0).
 		Text(r.Collection, wire.MaxIdentifier).Text(r.Index, wire.MaxIdentifier).Bytes(r.Identity[:]).
 		U32(uint32(len(r.Name))).U32(uint32(len(r.Query))).U32(uint32(len(r.Object))).U32(0).
@@ -22,7 +22,7 @@ func AppendRequest(p []byte, r *wire.Request) []byte {
 // AppendAttribute appends one attribute, which goes to the index of that name:
 // index 32 | len(data) 4 | data …. A PUT has its attributes in the order of these names.
 func AppendAttribute(p []byte, index string, data []byte) []byte {
-	return frame.Writer(p).Text(index, wire.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
+	return codec.Writer(p).Text(index, wire.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
 }
 
 // AppendBatchOp appends one operation, OpPut or OpDelete, to the object part of an
@@ -31,7 +31,7 @@ func AppendAttribute(p []byte, index string, data []byte) []byte {
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
 func AppendBatchOp(p []byte, o *wire.Request) []byte {
-	return frame.Writer(p).U8(byte(o.Op), byte(o.Flags)).U16(uint16(len(o.Name))).
+	return codec.Writer(p).U8(byte(o.Op), byte(o.Flags)).U16(uint16(len(o.Name))).
 		U32(uint32(len(o.Query))).U32(uint32(len(o.Object))).Bytes(o.Identity[:]).
 		Bytes(o.Name).Bytes(o.Query).Bytes(o.Object)
 }
@@ -42,13 +42,13 @@ func AppendRow(p []byte, w *wire.Row) []byte {
 	if w.Ordered {
 		ordered = 1
 	}
-	return frame.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type), ordered, 0).
+	return codec.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type), ordered, 0).
 		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget).U64(w.IndexBudget)
 }
 
 // AppendHead appends a head: LSN 8 | segment's tag 16 | chain value 16.
 func AppendHead(p []byte, h *wire.Head) []byte {
-	return frame.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
+	return codec.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
 }
 
 // The operations in a Task's row, a bit for each.
@@ -77,7 +77,7 @@ func ValidCode(c wire.Code) bool {
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes
 // of p: wire.Malformed or wire.UnsupportedVersion otherwise.
 func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code wire.Code) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	if magic := r.Take(4); string(magic) != wire.ReplyMagic {
 		return h, wire.Malformed
 	}
@@ -105,7 +105,7 @@ type Object struct {
 
 // DecodeObject reads the body of a KindObject frame; the result aliases p.
 func DecodeObject(p []byte) (o Object, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	r.Copy(o.Identity[:])
 	o.Name = r.Take(int(r.U16()))
 	o.Data = r.Rest()
@@ -116,7 +116,7 @@ func DecodeObject(p []byte) (o Object, err error) {
 // DecodeIdentities reads a body that holds count identities.
 func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	if uint64(len(p)) != uint64(count)*identity.Size {
-		return nil, frame.ErrMalformed
+		return nil, codec.ErrMalformed
 	}
 	ids := make([]identity.ID, count)
 	for i := range ids {
@@ -157,14 +157,14 @@ func DecodeResults(body []byte, h *wire.ReplyHeader, batch bool) ([]Result, erro
 		all |= results[i].Flags
 	}
 	if all != flags {
-		return nil, frame.ErrMalformed
+		return nil, codec.ErrMalformed
 	}
 	return results, nil
 }
 
 // DecodeMissing reads the body of a KindMissing frame.
 func DecodeMissing(p []byte) (id identity.ID, code wire.Code, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	r.Copy(id[:])
 	code = wire.Code(r.U8())
 	r.Require(code == wire.Damaged || code == wire.ReadFailed || code == wire.Expired)
@@ -173,7 +173,7 @@ func DecodeMissing(p []byte) (id identity.ID, code wire.Code, err error) {
 
 // DecodeAlert reads the body of a KindAlert frame.
 func DecodeAlert(p []byte) (a wire.Alert, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	a = wire.Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: wire.Reason(r.U8()),
 		Collection: r.Text(wire.MaxIdentifier), Index: r.Text(wire.MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
 	r.Require(a.Reason > 0 && a.Reason <= wire.LastReason)

@@ -1,7 +1,7 @@
 package frames
 
 import (
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/wire"
 )
 
@@ -91,7 +91,7 @@ func Server(values []uint64) (s StatusItem, err error) {
 	s.Kind = StatusServer
 	numbers := s.numbers()
 	if len(values) != 1+len(numbers) {
-		return StatusItem{}, frame.ErrMalformed
+		return StatusItem{}, codec.ErrMalformed
 	}
 	s.Flags = wire.Flags(values[0])
 	for i, n := range numbers {
@@ -115,7 +115,7 @@ func (s *StatusItem) Age(time uint64) uint64 {
 //	name 32 | Task 32 | data type 1 | flags or rights 1 | principal 32
 //	zero 4 | label 64 | row …
 func DecodeStatus(p []byte) (s StatusItem, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	s.Kind, s.State = StatusKind(r.U8()), wire.IndexState(r.U8())
 	numbers := s.numbers()
 	r.Require(int(r.U8()) == len(numbers))

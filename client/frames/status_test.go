@@ -8,14 +8,14 @@ import (
 	"strings"
 	"testing"
 
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/wire"
 )
 
 // appendStatus encodes an item as the Core does.
 func appendStatus(s *StatusItem) []byte {
 	numbers := s.numbers()
-	w := frame.Writer(nil).U8(byte(s.Kind), byte(s.State), byte(len(numbers)))
+	w := codec.Writer(nil).U8(byte(s.Kind), byte(s.State), byte(len(numbers)))
 	for _, n := range numbers {
 		w = w.U64(*n)
 	}

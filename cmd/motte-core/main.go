@@ -18,15 +18,15 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"motte/core"
 	"motte/core/access"
-	"motte/core/control"
-	"motte/core/log"
+	"motte/core/hostwire"
+	"motte/core/seglog"
+	"motte/core/server"
 	"motte/core/wire"
 )
 
 func main() {
-	var cfg core.Config
+	var cfg server.Config
 	flags := flag.NewFlagSet("motte-core", flag.ContinueOnError) // flag.Parse would end with 2, as a panic does
 	flags.StringVar(&cfg.Dir, "dir", "", "data directory")
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "address to listen on")
@@ -37,19 +37,19 @@ func main() {
 	flags.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks what was written to it, and record an alert")
 	fd := flags.Uint("control-fd", 3, "descriptor of the channel to the host")
 	if err := flags.Parse(os.Args[1:]); err != nil { // which it has printed
-		os.Exit(control.ExitUsage)
+		os.Exit(hostwire.ExitUsage)
 	}
 	id, err := hex.DecodeString(*admin)
 	if err != nil || len(id) != len(cfg.Admin) || cfg.Dir == "" || flags.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "motte-core: needs -dir and -admin; it is started by 'motte serve'")
-		os.Exit(control.ExitUsage)
+		os.Exit(hostwire.ExitUsage)
 	}
 	cfg.Admin = access.Principal(id)
 	if *newAdmin != "" {
 		id, err := hex.DecodeString(*newAdmin)
 		if err != nil || len(id) != len(cfg.NewAdmin) {
 			fmt.Fprintln(os.Stderr, "motte-core: -new-admin is no principal")
-			os.Exit(control.ExitUsage)
+			os.Exit(hostwire.ExitUsage)
 		}
 		cfg.NewAdmin = access.Principal(id)
 	}
@@ -57,7 +57,7 @@ func main() {
 		p, errHex := hex.DecodeString(*anchor)
 		if cfg.Anchor, err = wire.DecodeHead(p); errors.Join(err, errHex) != nil {
 			fmt.Fprintln(os.Stderr, "motte-core: -anchor is no head")
-			os.Exit(control.ExitUsage)
+			os.Exit(hostwire.ExitUsage)
 		}
 	}
 	if cfg.RootKey == "" {
@@ -73,14 +73,14 @@ func main() {
 func status(err error) int {
 	var passing syscall.Errno
 	switch {
-	case errors.Is(err, log.ErrLocked):
-		return control.ExitLocked
-	case errors.Is(err, core.ErrOlder):
-		return control.ExitOlder
+	case errors.Is(err, seglog.ErrLocked):
+		return hostwire.ExitLocked
+	case errors.Is(err, server.ErrOlder):
+		return hostwire.ExitOlder
 	case errors.As(err, &passing) && passes(passing):
 		return 1
-	case errors.Is(err, log.ErrDamaged), errors.Is(err, core.ErrKey), errors.Is(err, log.ErrVersion):
-		return control.ExitRefused
+	case errors.Is(err, seglog.ErrDamaged), errors.Is(err, server.ErrKey), errors.Is(err, seglog.ErrVersion):
+		return hostwire.ExitRefused
 	}
 	return 1
 }
@@ -95,7 +95,7 @@ func passes(e syscall.Errno) bool {
 	return false
 }
 
-func run(cfg core.Config, fd uintptr) error {
+func run(cfg server.Config, fd uintptr) error {
 	if err := harden(); err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func run(cfg core.Config, fd uintptr) error {
 		return errors.New("channel to the host: not a Unix socket")
 	}
 	cfg.Control = channel
-	return core.Run(cfg)
+	return server.Run(cfg)
 }
 
 // harden keeps the keys in this process's memory out of core dumps and away

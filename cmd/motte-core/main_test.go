@@ -17,11 +17,11 @@ import (
 	"testing"
 
 	"motte/client/frames"
-	"motte/core"
-	"motte/core/control"
+	"motte/core/hostwire"
+	"motte/core/server"
 	"motte/core/wire"
-	"motte/host/messages"
-	"motte/tcb"
+	"motte/host/hostframes"
+	"motte/internal/tcb"
 )
 
 // binary is motte-core, built as "make build" does.
@@ -140,14 +140,14 @@ func exitCode(t *testing.T, cmd *exec.Cmd) int {
 // ready waits until the Core takes clients.
 func ready(t *testing.T, host *net.UnixConn) {
 	t.Helper()
-	for p := make([]byte, control.MaxMessage); ; {
+	for p := make([]byte, hostwire.MaxMessage); ; {
 		n, err := host.Read(p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := messages.Decode(p[:n]); err != nil {
+		if m, err := hostframes.Decode(p[:n]); err != nil {
 			t.Fatal(err)
-		} else if m.Type == control.Ready {
+		} else if m.Type == hostwire.Ready {
 			return
 		}
 	}
@@ -157,17 +157,17 @@ func ready(t *testing.T, host *net.UnixConn) {
 // last.
 func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
 	t.Helper()
-	if _, err := host.Write(messages.Append(nil, &control.Message{Type: control.Stop})); err != nil {
+	if _, err := host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
 		t.Fatal(err)
 	}
-	for p := make([]byte, control.MaxMessage); ; {
+	for p := make([]byte, hostwire.MaxMessage); ; {
 		n, err := host.Read(p)
 		if n == 0 || err != nil {
 			break
 		}
-		if m, err := messages.Decode(p[:n]); err != nil {
+		if m, err := hostframes.Decode(p[:n]); err != nil {
 			t.Fatal(err)
-		} else if m.Type == control.Anchor {
+		} else if m.Type == hostwire.Anchor {
 			last = wire.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
 		}
 	}
@@ -197,12 +197,12 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 		want  int // exit status; 0: it is served
 	}{
 		{"its last head", []string{anchor(last)}, 0},
-		{"a later head", []string{anchor(later)}, control.ExitOlder},
-		{"a head of another branch", []string{anchor(other)}, control.ExitOlder},
+		{"a later head", []string{anchor(later)}, hostwire.ExitOlder},
+		{"a head of another branch", []string{anchor(other)}, hostwire.ExitOlder},
 		{"a later head, and the loss accepted", []string{anchor(later), "-accept-loss"}, 0},
-		{"no head", []string{"-anchor=6d6f747465"}, control.ExitUsage},
-		{"no hexadecimal digits", []string{"-anchor=motte"}, control.ExitUsage},
-		{"a flag that there is not", []string{"-no-such-flag"}, control.ExitUsage},
+		{"no head", []string{"-anchor=6d6f747465"}, hostwire.ExitUsage},
+		{"no hexadecimal digits", []string{"-anchor=motte"}, hostwire.ExitUsage},
+		{"a flag that there is not", []string{"-no-such-flag"}, hostwire.ExitUsage},
 	} {
 		cmd, host := start(t, dir, c.flags...)
 		if c.want != 0 {
@@ -223,8 +223,8 @@ func TestExitStatusTellsWhy(t *testing.T) {
 	first, host := start(t, dir)
 	ready(t, host)
 	second, _ := start(t, dir)
-	if code := exitCode(t, second); code != control.ExitLocked {
-		t.Errorf("a second Core on one store ends with %d; want %d", code, control.ExitLocked)
+	if code := exitCode(t, second); code != hostwire.ExitLocked {
+		t.Errorf("a second Core on one store ends with %d; want %d", code, hostwire.ExitLocked)
 	}
 	host.Close()
 	if err := first.Wait(); err != nil {
@@ -236,33 +236,33 @@ func TestExitStatusTellsWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	other, _ := start(t, dir)
-	if code := exitCode(t, other); code != control.ExitRefused {
-		t.Errorf("a Core with another root key ends with %d; want %d", code, control.ExitRefused)
+	if code := exitCode(t, other); code != hostwire.ExitRefused {
+		t.Errorf("a Core with another root key ends with %d; want %d", code, hostwire.ExitRefused)
 	}
 	idle := exec.Command(binary)
 	if err := idle.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if code := exitCode(t, idle); code != control.ExitUsage {
-		t.Errorf("motte-core without arguments ends with %d; want %d", code, control.ExitUsage)
+	if code := exitCode(t, idle); code != hostwire.ExitUsage {
+		t.Errorf("motte-core without arguments ends with %d; want %d", code, hostwire.ExitUsage)
 	}
 }
 
 // TestNoRefusalLooksLikeACrash: Go's runtime ends a process with 2 after a panic, and
 // programs end with 1 after any error. A host takes both for a crash, and goes on.
 func TestNoRefusalLooksLikeACrash(t *testing.T) {
-	for _, s := range []int{control.ExitUsage, control.ExitRefused, control.ExitLocked, control.ExitOlder} {
+	for _, s := range []int{hostwire.ExitUsage, hostwire.ExitRefused, hostwire.ExitLocked, hostwire.ExitOlder} {
 		if s <= 2 || s >= 126 {
 			t.Errorf("a Core refuses to start with %d, which Go or a shell uses, too", s)
 		}
 	}
 	for _, e := range []error{syscall.EIO, syscall.EMFILE, syscall.ENOMEM} {
-		if s := status(fmt.Errorf("%w: %w", core.ErrKey, &os.PathError{Op: "open", Path: "root.key", Err: e})); s != 1 {
+		if s := status(fmt.Errorf("%w: %w", server.ErrKey, &os.PathError{Op: "open", Path: "root.key", Err: e})); s != 1 {
 			t.Errorf("a root key that could not be read for once (%v) ends the Core with %d, a refusal", e, s)
 		}
 	}
-	if s := status(fmt.Errorf("%w: %w", core.ErrKey, os.ErrNotExist)); s != control.ExitRefused {
-		t.Errorf("a root key that is not there ends the Core with %d; want %d", s, control.ExitRefused)
+	if s := status(fmt.Errorf("%w: %w", server.ErrKey, os.ErrNotExist)); s != hostwire.ExitRefused {
+		t.Errorf("a root key that is not there ends the Core with %d; want %d", s, hostwire.ExitRefused)
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
-	"motte/offline/backup"
+	"motte/storetool/backup"
 )
 
 // backupView is what a backup came to.

@@ -11,7 +11,7 @@ import (
 	"motte/client"
 	"motte/core/wire"
 	"motte/host"
-	"motte/offline/rotate"
+	"motte/storetool/rotate"
 )
 
 // Exit codes. They are stable: scripts depend on them. None is 2, with which Go ends a

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/sdk/go/ijson"
+	"motte/sdk/ijson"
 )
 
 func (a *app) export() *cobra.Command {

@@ -17,7 +17,7 @@ import (
 	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
-	"motte/sdk/go/ijson"
+	"motte/sdk/ijson"
 )
 
 func (a *app) index() *cobra.Command {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/internal/atomicfile"
-	"motte/offline/escrow"
+	"motte/storetool/keyexport"
 )
 
 // exportedView is an export of the keys, without them.
@@ -86,7 +86,7 @@ func (a *app) exportKeys(c *exporting) error {
 	if c.out == "" && !c.armor && isTerminal(a.stdout) {
 		return usage("standard output is a terminal: say --armor, or --out FILE")
 	}
-	keys, err := escrow.Read(c.dir, c.rootKey, time.Now())
+	keys, err := keyexport.Read(c.dir, c.rootKey, time.Now())
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (a *app) parseRecipients(c *exporting) (list []age.Recipient, err error) {
 		return nil, usage("--recipient is missing: who may restore the store, age1… or an SSH public key")
 	}
 	for _, line := range lines {
-		r, err := escrow.ParseRecipient(line)
+		r, err := keyexport.ParseRecipient(line)
 		if err != nil {
 			return nil, usage("%v", err)
 		}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"motte/client"
-	"motte/sdk/go/ijson"
+	"motte/sdk/ijson"
 )
 
 // output is standard output. It remembers the first write that failed, so that no

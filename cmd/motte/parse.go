@@ -9,8 +9,8 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
-	"motte/sdk/go/ijson"
-	"motte/sdk/go/pointer"
+	"motte/sdk/ijson"
+	"motte/sdk/pointer"
 )
 
 // parsing says what a line of an import is.

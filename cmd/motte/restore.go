@@ -11,8 +11,8 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
-	"motte/offline/escrow"
-	"motte/offline/restore"
+	"motte/storetool/keyexport"
+	"motte/storetool/restore"
 )
 
 // restoredView is what a restore came to.
@@ -106,7 +106,7 @@ func (a *app) restoreStore(ctx context.Context, c *restoring) error {
 }
 
 // openExport decrypts the export of the keys.
-func (a *app) openExport(c *restoring) (*escrow.Keys, error) {
+func (a *app) openExport(c *restoring) (*keyexport.Keys, error) {
 	streams := 0
 	for _, path := range append([]string{c.from, c.key}, c.identities...) {
 		if path == toStream {
@@ -122,7 +122,7 @@ func (a *app) openExport(c *restoring) (*escrow.Keys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the identity: %w", err)
 		}
-		list, err := escrow.ParseIdentities(p)
+		list, err := keyexport.ParseIdentities(p)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -133,7 +133,7 @@ func (a *app) openExport(c *restoring) (*escrow.Keys, error) {
 		return nil, err
 	}
 	defer in.Close()
-	keys, err := escrow.Open(in, identities...)
+	keys, err := keyexport.Open(in, identities...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.key, err)
 	}

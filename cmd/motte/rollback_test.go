@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/e2e/processes"
 	"motte/host/anchor"
+	"motte/internal/procfs"
 )
 
 // serving is "motte serve" as a process of its own.
@@ -83,7 +83,7 @@ func (s *serving) killCore() { s.signalCore(syscall.SIGKILL) }
 
 func (s *serving) signalCore(signal syscall.Signal) {
 	s.t.Helper()
-	for _, p := range processes.Children(s.cmd.Process.Pid) {
+	for _, p := range procfs.Children(s.cmd.Process.Pid) {
 		if p.Name == "motte-core" {
 			if err := syscall.Kill(p.PID, signal); err != nil {
 				s.t.Fatal(err)

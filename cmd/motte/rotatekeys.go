@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/offline/rotate"
+	"motte/storetool/rotate"
 )
 
 // rotatedKeysView is what a rotation of a key of the store came to.

@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"motte/client"
-	"motte/e2e/binaries"
+	"motte/internal/binaries"
 )
 
 // bin is where the executables are.

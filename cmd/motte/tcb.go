@@ -13,7 +13,7 @@ import (
 
 	"motte"
 	"motte/host"
-	"motte/tcb"
+	"motte/internal/tcb"
 )
 
 // tcbView is the trusted computing base, for programs.

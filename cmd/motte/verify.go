@@ -11,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/core"
-	"motte/core/log"
-	"motte/offline/backup"
-	"motte/offline/verify"
+	"motte/core/seglog"
+	"motte/core/server"
+	"motte/storetool/backup"
+	"motte/storetool/fsck"
 )
 
 // damageError is a store, or a backup, that is not what was written to it.
@@ -24,7 +24,7 @@ func (e damageError) Unwrap() error { return e.error }
 
 // damaged gives errors that speak of damage their exit code.
 func damaged(err error) error {
-	if errors.Is(err, log.ErrDamaged) || errors.Is(err, verify.ErrHopeless) || errors.Is(err, backup.ErrAltered) {
+	if errors.Is(err, seglog.ErrDamaged) || errors.Is(err, fsck.ErrHopeless) || errors.Is(err, backup.ErrAltered) {
 		return damageError{err}
 	}
 	return err
@@ -32,8 +32,8 @@ func damaged(err error) error {
 
 // salvagedView is what was salvaged, and what was lost.
 type salvagedView struct {
-	*verify.Report
-	Salvaged *verify.Salvaged `json:"salvaged"`
+	*fsck.Report
+	Salvaged *fsck.Salvaged `json:"salvaged"`
 }
 
 func (a *app) verify() *cobra.Command {
@@ -73,12 +73,12 @@ that is damaged. It rests half of the time. It does not look at dead records.`,
 		if rootKey == "" {
 			rootKey = filepath.Join(dir, "root.key")
 		}
-		root, err := core.ReadRootKey(rootKey)
+		root, err := server.ReadRootKey(rootKey)
 		if err != nil {
 			return fmt.Errorf("read the root key: %w", err)
 		}
-		s, err := verify.Open(dir, root, salvage)
-		if errors.Is(err, log.ErrLocked) {
+		s, err := fsck.Open(dir, root, salvage)
+		if errors.Is(err, seglog.ErrLocked) {
 			return fmt.Errorf("%w: stop it, or restore a backup of it elsewhere and verify that", err)
 		} else if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (a *app) verifyOnline(ctx context.Context) error {
 	return damageError{fmt.Errorf("%d of %s and the checkpoints failed their check: 'motte alerts' says where", v.Damaged, plural(int(v.Objects), "object"))}
 }
 
-func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes bool) error {
+func (a *app) verifyStore(ctx context.Context, s *fsck.Store, salvage, yes bool) error {
 	bar := a.byteBar("reading", false)
 	r, err := s.Check(ctx, bar.tell)
 	bar.finish()
@@ -171,7 +171,7 @@ func (a *app) verifyStore(ctx context.Context, s *verify.Store, salvage, yes boo
 }
 
 // losses says for people what is lost.
-func losses(r *verify.Report) string {
+func losses(r *fsck.Report) string {
 	text := known(r)
 	if r.Open() {
 		text += fmt.Sprintf(", and an unknown number of records more: %s", r.Unknown[len(r.Unknown)-1])
@@ -180,7 +180,7 @@ func losses(r *verify.Report) string {
 }
 
 // known says for people what is known to be lost.
-func known(r *verify.Report) string {
+func known(r *fsck.Report) string {
 	var parts []string
 	if n := len(r.Gone); n > 0 {
 		parts = append(parts, plural(n, "object"))
@@ -209,7 +209,7 @@ func orNothing(list []string) string {
 }
 
 // verified prints a report. Damage is an error.
-func (a *app) verified(r *verify.Report) error {
+func (a *app) verified(r *fsck.Report) error {
 	if a.json {
 		if err := a.emit(r); err != nil {
 			return err
@@ -224,7 +224,7 @@ func (a *app) verified(r *verify.Report) error {
 }
 
 // noJSON says that all is well, to people.
-func (a *app) noJSON(r *verify.Report) error {
+func (a *app) noJSON(r *fsck.Report) error {
 	if a.json {
 		return nil
 	}
@@ -233,7 +233,7 @@ func (a *app) noJSON(r *verify.Report) error {
 }
 
 // printReport prints what was found, for people.
-func (a *app) printReport(r *verify.Report) {
+func (a *app) printReport(r *fsck.Report) {
 	for _, d := range r.Damage {
 		extent := ""
 		if d.Bytes > 0 {

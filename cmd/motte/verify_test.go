@@ -3,25 +3,25 @@ package main
 import (
 	"testing"
 
-	"motte/offline/verify"
+	"motte/storetool/fsck"
 )
 
 // TestLossesSayWhatCantBeKnown: the question that salvage asks, and the error of verify,
 // name what is known to be lost, and say so if nobody can tell how much more is.
 func TestLossesSayWhatCantBeKnown(t *testing.T) {
-	gone := make([]verify.Object, 106)
+	gone := make([]fsck.Object, 106)
 	for _, c := range []struct {
 		name string
-		r    verify.Report
+		r    fsck.Report
 		want string
 	}{
-		{"nothing", verify.Report{}, "nothing"},
-		{"objects", verify.Report{Gone: gone}, "106 objects"},
-		{"records whose heads can't be read", verify.Report{Unknown: []verify.Range{{From: 3, To: 5}, {From: 9, To: 9}}},
+		{"nothing", fsck.Report{}, "nothing"},
+		{"objects", fsck.Report{Gone: gone}, "106 objects"},
+		{"records whose heads can't be read", fsck.Report{Unknown: []fsck.Range{{From: 3, To: 5}, {From: 9, To: 9}}},
 			"4 records of which nothing can be told"},
-		{"the end", verify.Report{Gone: gone, Unknown: []verify.Range{{From: 4711}}},
+		{"the end", fsck.Report{Gone: gone, Unknown: []fsck.Range{{From: 4711}}},
 			"106 objects, and an unknown number of records more: all records from 4711 on"},
-		{"nothing that is known, but the end", verify.Report{Unknown: []verify.Range{{From: 4711}}},
+		{"nothing that is known, but the end", fsck.Report{Unknown: []fsck.Range{{From: 4711}}},
 			"nothing, and an unknown number of records more: all records from 4711 on"},
 	} {
 		if got := losses(&c.r); got != c.want {

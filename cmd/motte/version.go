@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/core/wire"
 	"motte/host"
 	"motte/internal/build"
@@ -56,7 +56,7 @@ this motte.`,
 		if err != nil {
 			return fmt.Errorf("what this executable was built from: %w", err)
 		}
-		v := versionView{buildView: newBuild(self), Store: log.SegmentVersion, Protocol: wire.Version,
+		v := versionView{buildView: newBuild(self), Store: seglog.SegmentVersion, Protocol: wire.Version,
 			Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 		beside := v.lookAtCore(self)
 		if a.json {

@@ -26,8 +26,8 @@ func newTree(t *testing.T) tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"Makefile", "go.mod", "go.sum", ".gitignore", ".gitattributes", "source.go",
-		"client", "cmd", "core", "host", "internal", "offline", "sdk", "tasks", "tcb"} {
+	for _, name := range []string{"Makefile", "go.mod", "go.sum", ".gitignore", ".gitattributes", "doc.go", "source.go",
+		"client", "cmd", "core", "host", "internal", "mottetest", "sdk", "storetool", "tasks"} {
 		from := filepath.Join(root, name)
 		if info, err := os.Stat(from); err != nil {
 			t.Fatal(err)

@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"motte/core/access"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -39,7 +39,7 @@ type Write struct {
 // Output is what the engine wants done. The shell takes it after each batch of
 // inputs and carries it out; order within each list is to be kept.
 type Output struct {
-	Append  []log.Group        // make durable, in order, then call Committed, or WriteFailed, later Resumed
+	Append  []seglog.Group     // make durable, in order, then call Committed, or WriteFailed, later Resumed
 	Replies []Reply            // send to clients
 	Fetch   []Fetch            // read, then call Fetched
 	Frames  []TaskFrame        // send to Tasks
@@ -47,7 +47,7 @@ type Output struct {
 	// Host is for the host: StartTask, then call TaskStarted or TaskEnded;
 	// StopTask, which ends the channel at once, and TaskEnded may follow and is
 	// ignored; Event.
-	Host []control.Message
+	Host []hostwire.Message
 }
 
 // Reply is an answer to a client: first Items, then Objects, then the end frame.
@@ -223,8 +223,9 @@ func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 // Carry appends those of the records, which lie where at says, that are live, once
 // more, behind a mark; done hears when all this, and all before it, is durable and
 // applied, or can't be. It keeps what they hold until then.
-func (e *Engine) Carry(records []log.Record, at []log.Location, done func(wire.Code)) {
-	alive := log.Group{{Kind: log.KindMark}} // which proves that all before is durable: what is carried can't
+func (e *Engine) Carry(records []seglog.Record, at []seglog.Location, done func(wire.Code)) {
+	// The mark proves that all records before it are durable: a carried record can't.
+	alive := seglog.Group{{Kind: seglog.KindMark}}
 	for i := range records {
 		if o, ok := e.stored(records[i].Collection, records[i].ID.Value()); ok && o.Loc == at[i] {
 			alive = append(alive, records[i])

@@ -8,10 +8,10 @@ import (
 	"testing"
 
 	"motte/core/access"
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -25,7 +25,7 @@ func (w *world) stuff(collection string, owner uint32, n int) {
 		var id identity.ID
 		binary.BigEndian.PutUint64(id[:], uint64(i)*(1<<63/uint64(n)*2)+1)
 		binary.BigEndian.PutUint32(id[8:], owner)
-		w.e.add(c, mapping.Entry{ID: id, Loc: log.Location{Segment: 1, Offset: 128, Length: 160}, Collection: c.id, Owner: owner})
+		w.e.add(c, mapping.Entry{ID: id, Loc: seglog.Location{Segment: 1, Offset: 128, Length: 160}, Collection: c.id, Owner: owner})
 	}
 }
 
@@ -450,7 +450,7 @@ func TestPiecesThatAreNoneAreRefused(t *testing.T) {
 			err = e.Restore(1+i, pieces[i])
 		}
 		valid := name == "as they are" || name == "one is missing" || name == "of the server"
-		if (err == nil) != valid || err != nil && !errors.Is(err, frame.ErrMalformed) {
+		if (err == nil) != valid || err != nil && !errors.Is(err, codec.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

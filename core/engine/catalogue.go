@@ -7,10 +7,10 @@ import (
 	"time"
 
 	"motte/core/access"
-	"motte/core/control"
-	"motte/core/frame"
-	"motte/core/log"
+	"motte/core/codec"
+	"motte/core/hostwire"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -101,14 +101,14 @@ type entry struct {
 	rest              []byte
 }
 
-func (n entry) record(kind log.Kind, collection uint32) log.Record {
-	return log.Record{Kind: kind, Collection: collection, Body: frame.Writer(nil).
+func (n entry) record(kind seglog.Kind, collection uint32) seglog.Record {
+	return seglog.Record{Kind: kind, Collection: collection, Body: codec.Writer(nil).
 		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), byte(n.flags)).
 		Bytes(n.id[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
 	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
 	r.Copy(n.id[:])
@@ -130,11 +130,11 @@ func (e *Engine) createCollection(q *Request) wire.Code {
 		return wire.LimitReached
 	}
 	n := entry{name: q.Collection, id: q.by.id, flags: wire.Flags(wire.RightsAll)}
-	return e.change(q, n.record(log.KindCreateCollection, e.identifiers+1))
+	return e.change(q, n.record(seglog.KindCreateCollection, e.identifiers+1))
 }
 
 func (e *Engine) dropCollection(q *Request) wire.Code {
-	return e.change(q, entry{}.record(log.KindDropCollection, q.in.id))
+	return e.change(q, entry{}.record(seglog.KindDropCollection, q.in.id))
 }
 
 func (e *Engine) createIndex(q *Request) wire.Code {
@@ -153,14 +153,14 @@ func (e *Engine) createIndex(q *Request) wire.Code {
 	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered, !compatible(row.Type, n.dataType):
 		return wire.InvalidRequest
 	}
-	return e.change(q, n.record(log.KindCreateIndex, q.in.id))
+	return e.change(q, n.record(seglog.KindCreateIndex, q.in.id))
 }
 
 func (e *Engine) dropIndex(q *Request) wire.Code {
 	if q.in.index(q.Index) == nil {
 		return wire.NoIndex
 	}
-	return e.change(q, entry{name: q.Index}.record(log.KindDropIndex, q.in.id))
+	return e.change(q, entry{name: q.Index}.record(seglog.KindDropIndex, q.in.id))
 }
 
 func (e *Engine) registerTask(q *Request) wire.Code {
@@ -172,7 +172,7 @@ func (e *Engine) registerTask(q *Request) wire.Code {
 	case e.tasks[n.name] == nil && len(e.tasks) >= MaxTasks:
 		return wire.LimitReached
 	}
-	return e.change(q, n.record(log.KindRegisterTask, 0))
+	return e.change(q, n.record(seglog.KindRegisterTask, 0))
 }
 
 func (e *Engine) addPrincipal(q *Request) wire.Code {
@@ -185,7 +185,7 @@ func (e *Engine) addPrincipal(q *Request) wire.Code {
 	case len(e.principals) >= MaxPrincipals, e.owners+1 >= mapping.Limit:
 		return wire.LimitReached
 	}
-	return e.change(q, e.newcomer(id, label).record(log.KindAddPrincipal, 0))
+	return e.change(q, e.newcomer(id, label).record(seglog.KindAddPrincipal, 0))
 }
 
 func (e *Engine) removePrincipal(q *Request) wire.Code {
@@ -197,21 +197,21 @@ func (e *Engine) removePrincipal(q *Request) wire.Code {
 		return wire.InvalidRequest
 	}
 	n := entry{id: subject.id, owner: subject.owner, flags: q.Flags}
-	return e.change(q, n.record(log.KindRemovePrincipal, 0))
+	return e.change(q, n.record(seglog.KindRemovePrincipal, 0))
 }
 
 // grant decides a GRANT or a REVOKE. On the server itself there is but one right.
 func (e *Engine) grant(q *Request) wire.Code {
-	kind, rights := log.KindGrant, wire.Rights(q.Flags)
+	kind, rights := seglog.KindGrant, wire.Rights(q.Flags)
 	if q.Op == wire.OpRevoke {
-		kind = log.KindRevoke
+		kind = seglog.KindRevoke
 	}
 	subject := e.principals[access.Principal(q.Identity)]
 	switch {
 	case subject == nil:
 		return wire.NoPrincipal
 	case rights == 0, q.in.id == 0 && rights != wire.RightAdmin,
-		q.in.id == 0 && kind == log.KindRevoke && e.lastAdmin(subject):
+		q.in.id == 0 && kind == seglog.KindRevoke && e.lastAdmin(subject):
 		return wire.InvalidRequest
 	}
 	return e.change(q, entry{id: subject.id, flags: q.Flags}.record(kind, q.in.id))
@@ -237,7 +237,7 @@ func (e *Engine) newcomer(id access.Principal, label string) entry {
 
 // change begins a change of the catalogue. While it is on its way to the disk, later
 // changes and writes wait, so that each is decided on what the one before it made.
-func (e *Engine) change(q *Request, group ...log.Record) wire.Code {
+func (e *Engine) change(q *Request, group ...seglog.Record) wire.Code {
 	e.changing = true
 	w := &write{req: q}
 	e.append(w, group...)
@@ -262,26 +262,26 @@ func (e *Engine) release() (more bool) {
 // applyChange applies a durable record of the catalogue; w, if not nil, waits for the
 // key that an erasure destroys. Its collection may have been dropped by a record
 // before it; then it changes nothing.
-func (e *Engine) applyChange(rec *log.Record, w *write) error {
+func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
 	n, err := decodeEntry(rec.Body)
 	c := e.byID[rec.Collection]
 	switch {
 	case err != nil:
 		return err
-	case rec.Kind == log.KindRegisterTask:
+	case rec.Kind == seglog.KindRegisterTask:
 		return e.applyTask(n)
-	case rec.Kind == log.KindAddPrincipal:
+	case rec.Kind == seglog.KindAddPrincipal:
 		e.owners = max(e.owners, n.owner)
 		e.principals[n.id] = &n
 		e.labels[n.label] = true
-	case rec.Kind == log.KindRemovePrincipal:
+	case rec.Kind == seglog.KindRemovePrincipal:
 		e.forget(n.id)
 		if n.flags&wire.FlagErase != 0 {
 			e.applyErase(n.owner, w)
 		}
-	case rec.Collection == 0 && rec.Kind != log.KindGrant && rec.Kind != log.KindRevoke:
-		return frame.ErrMalformed
-	case rec.Kind == log.KindCreateCollection:
+	case rec.Collection == 0 && rec.Kind != seglog.KindGrant && rec.Kind != seglog.KindRevoke:
+		return codec.ErrMalformed
+	case rec.Kind == seglog.KindCreateCollection:
 		return e.applyCreate(rec.Collection, n)
 	case c != nil:
 		return e.applyToCollection(c, rec.Kind, n)
@@ -308,23 +308,23 @@ func (e *Engine) applyTask(n entry) error {
 }
 
 // applyToCollection applies a change of one collection.
-func (e *Engine) applyToCollection(c *collection, kind log.Kind, n entry) (err error) {
+func (e *Engine) applyToCollection(c *collection, kind seglog.Kind, n entry) (err error) {
 	switch kind {
-	case log.KindGrant:
+	case seglog.KindGrant:
 		c.grants.Set(n.id, c.grants.Rights(n.id)|wire.Rights(n.flags))
-	case log.KindRevoke:
+	case seglog.KindRevoke:
 		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.id)
-	case log.KindQuota:
+	case seglog.KindQuota:
 		if c.quota, err = wire.DecodeQuota(n.rest); err != nil {
 			return err
 		}
 		e.recount(c)
-	case log.KindDropCollection:
+	case seglog.KindDropCollection:
 		e.applyDrop(c)
-	case log.KindCreateIndex:
+	case seglog.KindCreateIndex:
 		e.applyIndex(c, n)
-	case log.KindDropIndex:
+	case seglog.KindDropIndex:
 		if x := c.index(n.name); x != nil {
 			e.stopIndex(x, wire.NoIndex)
 			c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
@@ -336,7 +336,7 @@ func (e *Engine) applyToCollection(c *collection, kind log.Kind, n entry) (err e
 // applyCreate makes a collection. They are numbered in the order of their making.
 func (e *Engine) applyCreate(id uint32, n entry) error {
 	if id <= e.collections[len(e.collections)-1].id {
-		return frame.ErrMalformed
+		return codec.ErrMalformed
 	}
 	c := newCollection(id, n.name)
 	c.grants.Set(n.id, wire.Rights(n.flags))
@@ -386,7 +386,7 @@ func (e *Engine) forget(p access.Principal) {
 }
 
 // visitor takes an entry of the catalogue, with the kind of the record that makes it.
-type visitor func(*collection, log.Kind, entry)
+type visitor func(*collection, seglog.Kind, entry)
 
 // section yields the next entries of a part of the catalogue, some stride of them at most,
 // and reports whether they were the last.
@@ -398,13 +398,13 @@ type section func(yield visitor) (done bool)
 func (e *Engine) sections(p access.Principal, all bool) (list []section) {
 	tasks := func(yield visitor) bool {
 		for _, name := range e.tasksFor(p, all) {
-			yield(e.byID[0], log.KindRegisterTask, e.tasks[name].entry)
+			yield(e.byID[0], seglog.KindRegisterTask, e.tasks[name].entry)
 		}
 		return true
 	}
 	principals := e.portions(shown(e.principals, p, all), func(id access.Principal, yield visitor) {
 		if n := e.principals[id]; n != nil {
-			yield(e.byID[0], log.KindAddPrincipal, *n)
+			yield(e.byID[0], seglog.KindAddPrincipal, *n)
 		}
 	})
 	list = append(list, tasks, principals)
@@ -423,15 +423,15 @@ func (e *Engine) collectionSection(c *collection, p access.Principal, all bool) 
 		}
 		if grants == nil {
 			if c.id != 0 {
-				yield(c, log.KindCreateCollection, entry{name: c.name})
+				yield(c, seglog.KindCreateCollection, entry{name: c.name})
 			}
 			if c.quota != (wire.Quota{}) {
-				yield(c, log.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
+				yield(c, seglog.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
 			}
 			ids := shown(c.grants, p, all || access.Any(rights, wire.RightAdmin))
 			grants = e.portions(ids, func(id access.Principal, yield visitor) {
 				if rights := c.grants.Rights(id); rights != 0 {
-					yield(c, log.KindGrant, entry{id: id, flags: wire.Flags(rights)})
+					yield(c, seglog.KindGrant, entry{id: id, flags: wire.Flags(rights)})
 				}
 			})
 		}
@@ -439,7 +439,7 @@ func (e *Engine) collectionSection(c *collection, p access.Principal, all bool) 
 			return false
 		}
 		for _, x := range c.indexes {
-			yield(c, log.KindCreateIndex, x.entry)
+			yield(c, seglog.KindCreateIndex, x.entry)
 		}
 		return true
 	}
@@ -509,15 +509,15 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 	if p == nil {
 		return wire.UnknownPrincipal, false
 	}
-	show := func(c *collection, kind log.Kind, n entry) {
-		if kind != log.KindQuota { // its collection's item has it
+	show := func(c *collection, kind seglog.Kind, n entry) {
+		if kind != seglog.KindQuota { // its collection's item has it
 			r.items = append(r.items, e.statusItem(p, admin, c, kind, n))
 		}
 	}
 	if !r.begun || r.admin != admin { // begin again if that has changed
 		*r = reporting{Request: r.Request, begun: true, admin: admin, left: e.sections(p.id, admin)}
 		if admin {
-			show(e.byID[0], log.KindCounters, entry{})
+			show(e.byID[0], seglog.KindCounters, entry{})
 		}
 	}
 	for most := len(r.items) + e.stride; len(r.left) > 0; {
@@ -533,25 +533,25 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 }
 
 // statusItem makes an item of a status for p.
-func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind log.Kind, n entry) []byte {
+func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind seglog.Kind, n entry) []byte {
 	rights := c.grants.Rights(p.id)
 	all := admin || access.Any(rights, wire.RightRead)
 	var state wire.IndexState
 	var numbers []uint64 // 0 if p may not know them
 	n.owner = 0
 	switch kind {
-	case log.KindCounters:
+	case seglog.KindCounters:
 		n.flags, numbers = e.Server()
-	case log.KindCreateCollection:
+	case seglog.KindCreateCollection:
 		n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
 		if all {
 			numbers = []uint64{uint64(c.objects.Len()), c.bytes, c.quota.Bytes, c.quota.Objects}
 		}
-	case log.KindCreateIndex:
+	case seglog.KindCreateIndex:
 		n.rest = nil
 		state, numbers = e.indexView(c.index(n.name), p, admin)
 	}
-	w := frame.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
+	w := codec.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
 	for _, v := range numbers {
 		w = w.U64(v)
 	}
@@ -579,9 +579,9 @@ func (e *Engine) Server() (flags wire.Flags, numbers []uint64) {
 }
 
 // Indexes tells the host how each index stands. See control.Index.
-func (e *Engine) Indexes() (list []control.Message) {
+func (e *Engine) Indexes() (list []hostwire.Message) {
 	for _, x := range e.indexes() {
-		list = append(list, control.Message{Type: control.Index, Instance: x.instance,
+		list = append(list, hostwire.Message{Type: hostwire.Index, Instance: x.instance,
 			Values: []uint64{
 				uint64(x.owner), uint64(x.state), x.restarts, uint64(len(x.queue) + len(x.sent)),
 			},

@@ -6,10 +6,10 @@ import (
 	"slices"
 
 	"motte/core/access"
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -60,25 +60,25 @@ func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
 // Checkpoint returns the first piece of a checkpoint, the catalogue, the position as of
 // which it holds, and where the other pieces begin. They are taken with Piece, any time
 // later: records behind the position have the later changes of their objects.
-func (e *Engine) Checkpoint() (at log.Position, piece []byte, rest Cursor) {
-	w := frame.Writer(nil)
-	add := func(rec log.Record) {
+func (e *Engine) Checkpoint() (at seglog.Position, piece []byte, rest Cursor) {
+	w := codec.Writer(nil)
+	add := func(rec seglog.Record) {
 		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
 	for _, next := range e.sections(access.Principal{}, true) {
-		for !next(func(c *collection, kind log.Kind, n entry) { add(n.record(kind, c.id)) }) {
+		for !next(func(c *collection, kind seglog.Kind, n entry) { add(n.record(kind, c.id)) }) {
 		}
 	}
 	for _, rec := range e.ledgerRecords() {
 		add(rec)
 	}
 	for _, w := range e.erase { // their keys are still to be destroyed
-		add(entry{flags: wire.FlagErase, owner: w.owner}.record(log.KindRemovePrincipal, 0))
+		add(entry{flags: wire.FlagErase, owner: w.owner}.record(seglog.KindRemovePrincipal, 0))
 	}
 	for _, body := range e.alerts {
-		add(log.Record{Kind: log.KindAlert, Body: body})
+		add(seglog.Record{Kind: seglog.KindAlert, Body: body})
 	}
-	add(log.Record{Kind: log.KindCounters, Body: frame.Writer(nil).
+	add(seglog.Record{Kind: seglog.KindCounters, Body: codec.Writer(nil).
 		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned)).U32(e.numbered)})
 	return e.at, w, Cursor{last: e.identifiers}
 }
@@ -96,7 +96,7 @@ func (e *Engine) Piece(c *Cursor, most int) []byte {
 		if k.id > c.last {
 			break
 		}
-		piece, last := k.objects.Append(frame.Writer(nil).U32(k.id), c.Value, most)
+		piece, last := k.objects.Append(codec.Writer(nil).U32(k.id), c.Value, most)
 		if last != c.Value {
 			c.Value = last
 			return piece
@@ -110,11 +110,11 @@ func (e *Engine) Restore(i int, piece []byte) (err error) {
 	if i == 0 {
 		return e.restoreCatalogue(piece)
 	}
-	r := frame.NewReader(piece)
+	r := codec.NewReader(piece)
 	id := r.U32()
 	c, entries := e.byID[id], r.Rest()
 	if r.Done() != nil || c == nil || len(entries) == 0 || id < e.restored.Collection {
-		return frame.ErrMalformed
+		return codec.ErrMalformed
 	}
 	e.restored.enter(c)
 	e.restored.Value, err = c.objects.Load(entries, e.restored.Value)
@@ -125,16 +125,16 @@ func (e *Engine) Restore(i int, piece []byte) (err error) {
 //
 //	reserved 8 | kind 1 | collection 4 | length 4 | body …
 func (e *Engine) restoreCatalogue(piece []byte) error {
-	r := frame.NewReader(piece)
+	r := codec.NewReader(piece)
 	for r.Len() > 0 {
-		rec := log.Record{LSN: r.U64(), Kind: log.Kind(r.U8()), Collection: r.U32()}
-		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == log.KindCounters {
-			c := frame.NewReader(rec.Body)
+		rec := seglog.Record{LSN: r.U64(), Kind: seglog.Kind(r.U8()), Collection: r.U32()}
+		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == seglog.KindCounters {
+			c := codec.NewReader(rec.Body)
 			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
 			e.numbered = max(e.numbered, c.U32()) // 0 if it was written before indexes had numbers
-		} else if rec.Kind < log.KindCreateCollection {
-			return frame.ErrMalformed // objects are in the other pieces alone
-		} else if err := e.apply(&rec, log.Location{}, nil); err != nil {
+		} else if rec.Kind < seglog.KindCreateCollection {
+			return codec.ErrMalformed // objects are in the other pieces alone
+		} else if err := e.apply(&rec, seglog.Location{}, nil); err != nil {
 			return err
 		}
 	}

@@ -32,18 +32,18 @@ import (
 	"time"
 
 	"motte/core/access"
-	"motte/core/control"
-	"motte/core/frame"
+	"motte/core/codec"
+	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
 // Config is what an engine starts from.
 type Config struct {
 	Maker      *identity.Maker
-	Random     log.Random
+	Random     seglog.Random
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
 	NewAdmin   access.Principal // to be the only one from this start on; zero: all stay
@@ -59,7 +59,7 @@ type Engine struct {
 	catalogue
 	used  map[uint32]int64 // bytes of live records, by segment, over all collections
 	out   Output
-	at    log.Position // up to which all is applied
+	at    seglog.Position // up to which all is applied
 	again func(*Request)
 	began time.Time
 	ran   time.Duration // since then, but for what Tick leaves out
@@ -83,8 +83,8 @@ type Engine struct {
 
 	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
 	alertCount         uint64
-	damaged            map[log.Location]bool // reported already
-	unreadable         time.Time             // when a read that failed was reported last
+	damaged            map[seglog.Location]bool // reported already
+	unreadable         time.Time                // when a read that failed was reported last
 	stopping, readOnly bool
 	diskFull           bool // see SetFull
 	observed           [ObservedNumbers]uint64
@@ -108,7 +108,7 @@ const (
 
 // unsettled is a record on its way to the disk.
 type unsettled struct {
-	record log.Record
+	record seglog.Record
 	write  *write            // that it is part of, if any
 	then   []func(wire.Code) // see there
 }
@@ -136,18 +136,18 @@ func New(c Config) *Engine {
 		turns:     make(map[access.Principal]turns),
 		erasures:  make(map[uint32]int),
 		unsent:    make(map[access.Principal]int),
-		damaged:   make(map[log.Location]bool),
+		damaged:   make(map[seglog.Location]bool),
 	}
 	e.again = e.Request
 	return e
 }
 
 // Replay applies a record that was durable before the start.
-func (e *Engine) Replay(r log.Record, at log.Location) error { return e.apply(&r, at, nil) }
+func (e *Engine) Replay(r seglog.Record, at seglog.Location) error { return e.apply(&r, at, nil) }
 
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
-func (e *Engine) Start(now time.Time, at log.Position) {
+func (e *Engine) Start(now time.Time, at seglog.Position) {
 	e.at, e.lsn = at, at.LSN
 	e.Tick(now)
 	for _, r := range e.Notes {
@@ -164,17 +164,17 @@ func (e *Engine) Start(now time.Time, at log.Position) {
 // administrator is made before.
 func (e *Engine) open() {
 	if len(e.principals) > 0 {
-		e.tellHost(control.Message{Type: control.Ready})
+		e.tellHost(hostwire.Message{Type: hostwire.Ready})
 		return
 	}
 	e.cleaned = e.Now.Unix() // there is nothing
-	e.openWith(e.Admin, e.newcomer(e.Admin, "admin").record(log.KindAddPrincipal, 0))
+	e.openWith(e.Admin, e.newcomer(e.Admin, "admin").record(seglog.KindAddPrincipal, 0))
 }
 
 // openWith makes a principal a server administrator, behind other changes, all or nothing.
 // Clients can come when that is durable.
-func (e *Engine) openWith(admin access.Principal, group ...log.Record) {
-	grant := entry{id: admin, flags: wire.Flags(wire.RightAdmin)}.record(log.KindGrant, 0)
+func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
+	grant := entry{id: admin, flags: wire.Flags(wire.RightAdmin)}.record(seglog.KindGrant, 0)
 	e.change(nil, append(group, grant)...)
 	e.then(func(code wire.Code) {
 		if code == wire.OK {
@@ -211,7 +211,7 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	}
 	for segment := range e.used {
 		if !has(segment) {
-			return fmt.Errorf("%w: segment %d, which holds objects, is missing", log.ErrDamaged, segment)
+			return fmt.Errorf("%w: segment %d, which holds objects, is missing", seglog.ErrDamaged, segment)
 		}
 	}
 	return nil
@@ -265,7 +265,7 @@ func (e *Engine) Objects() (n int, bytes int64) {
 // append hands a group to the log, if that takes any. The Tasks that have to follow it
 // have w, if not nil, wait for them. Until the group is durable, decisions on writes see
 // what it will do.
-func (e *Engine) append(w *write, group ...log.Record) {
+func (e *Engine) append(w *write, group ...seglog.Record) {
 	if e.readOnly {
 		return
 	}
@@ -275,7 +275,7 @@ func (e *Engine) append(w *write, group ...log.Record) {
 			e.lsn++
 			r.LSN = e.lsn
 		}
-		if r.Sealed == nil && (r.Kind == log.KindPut || r.Kind == log.KindDelete) {
+		if r.Sealed == nil && (r.Kind == seglog.KindPut || r.Kind == seglog.KindDelete) {
 			e.pend(r)
 		}
 		e.unsettled = append(e.unsettled, unsettled{record: *r, write: w})
@@ -305,7 +305,7 @@ func pop[S ~[]T, T any](queue *S) (first T) {
 
 // Committed says that the oldest records on their way are durable, where they
 // lie, and where the log ends now.
-func (e *Engine) Committed(at []log.Location, end log.Position) {
+func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
 	e.at = end
 	for _, loc := range at {
 		u := pop(&e.unsettled)
@@ -355,7 +355,7 @@ func (e *Engine) WriteFailed() {
 }
 
 // Resumed says that the log takes records again.
-func (e *Engine) Resumed(at log.Position) {
+func (e *Engine) Resumed(at seglog.Position) {
 	e.readOnly, e.at = false, at
 	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
 		e.open()
@@ -404,26 +404,26 @@ func (e *Engine) alertAt(reason wire.Reason, entry mapping.Entry) {
 }
 
 // raise tells the host's operator the reason of an alert, and returns its record.
-func (e *Engine) raise(a wire.Alert) log.Record {
+func (e *Engine) raise(a wire.Alert) seglog.Record {
 	a.Time = e.Now.Unix()
-	e.tellHost(control.Message{Type: control.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
-	return log.Record{Kind: log.KindAlert, Body: wire.AppendAlert(nil, &a)}
+	e.tellHost(hostwire.Message{Type: hostwire.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
+	return seglog.Record{Kind: seglog.KindAlert, Body: wire.AppendAlert(nil, &a)}
 }
 
-func (e *Engine) tellHost(m control.Message) { e.out.Host = append(e.out.Host, m) }
+func (e *Engine) tellHost(m hostwire.Message) { e.out.Host = append(e.out.Host, m) }
 
 // alert raises an alert, and records it in the log if that takes it.
 func (e *Engine) alert(a wire.Alert) {
 	rec := e.raise(a)
 	if e.readOnly {
-		_ = e.apply(&rec, log.Location{}, nil) // so that it is known until the next start
+		_ = e.apply(&rec, seglog.Location{}, nil) // so that it is known until the next start
 	}
 	e.append(nil, rec)
 }
 
 // apply makes a durable record part of the state; w, if not nil, waits for the
 // Tasks that have to follow.
-func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
+func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 	switch {
 	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
 		o, ok := e.stored(r.Collection, r.ID.Value())
@@ -433,19 +433,19 @@ func (e *Engine) apply(r *log.Record, at log.Location, w *write) error {
 			o.Loc = at
 			e.add(c, o)
 		}
-	case r.Kind == log.KindPut, r.Kind == log.KindDelete:
+	case r.Kind == seglog.KindPut, r.Kind == seglog.KindDelete:
 		e.applyObject(r, at, w)
-	case r.Kind == log.KindAlert:
+	case r.Kind == seglog.KindAlert:
 		if r.LSN > 0 { // 0: from a checkpoint, which has it, or not in the log
-			copy(r.Body, frame.Writer(nil).U64(r.LSN))
+			copy(r.Body, codec.Writer(nil).U64(r.LSN))
 		}
 		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], r.Body)
 		e.alertCount++
-	case r.Kind == log.KindDrawn:
+	case r.Kind == seglog.KindDrawn:
 		return e.applyDrawn(r)
-	case r.Kind == log.KindRotatePrincipal:
+	case r.Kind == seglog.KindRotatePrincipal:
 		return e.applyRotate(r)
-	case r.Kind != log.KindMark:
+	case r.Kind != seglog.KindMark:
 		return e.applyChange(r, w)
 	}
 	return nil

@@ -8,8 +8,8 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -48,54 +48,58 @@ func decodeAlert(body []byte) wire.Alert {
 // well-formed frame, and wants the same of all: a fixed code, an alert, nothing
 // that should not leave, other indexes untouched, the index back by itself.
 func TestHostileAnswersQuarantineTheTask(t *testing.T) {
-	found := func(ids ...identity.ID) func(uint64) []task.Answer {
-		return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Found, Seq: seq, Found: ids}} }
+	found := func(ids ...identity.ID) func(uint64) []taskwire.Answer {
+		return func(seq uint64) []taskwire.Answer {
+			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: ids}}
+		}
 	}
 	for _, tc := range []struct {
 		name   string
-		lie    func(w *world) func(seq uint64) []task.Answer
+		lie    func(w *world) func(seq uint64) []taskwire.Answer
 		reason wire.Reason
 	}{
-		{"forged identity", func(w *world) func(uint64) []task.Answer {
+		{"forged identity", func(w *world) func(uint64) []taskwire.Answer {
 			return found(identity.ID{1, 2, 3})
 		}, wire.ReasonInvalidIdentity},
-		{"altered tag", func(w *world) func(uint64) []task.Answer {
+		{"altered tag", func(w *world) func(uint64) []taskwire.Answer {
 			id := w.id("c", "one")
 			id[31] ^= 1
 			return found(id)
 		}, wire.ReasonInvalidIdentity},
-		{"deleted object", func(w *world) func(uint64) []task.Answer {
+		{"deleted object", func(w *world) func(uint64) []taskwire.Answer {
 			id := w.id("c", "two")
 			w.must(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")}, wire.OK)
 			return found(id)
 		}, wire.ReasonInvalidIdentity},
-		{"replaced object", func(w *world) func(uint64) []task.Answer {
+		{"replaced object", func(w *world) func(uint64) []taskwire.Answer {
 			id := w.id("c", "two")
 			w.must(admin, put("c", "two", "data of two, anew"), wire.OK)
 			return found(id)
 		}, wire.ReasonInvalidIdentity},
-		{"other collection", func(w *world) func(uint64) []task.Answer {
+		{"other collection", func(w *world) func(uint64) []taskwire.Answer {
 			return found(w.id("d", "other"))
 		}, wire.ReasonOtherCollection},
-		{"too many results", func(w *world) func(uint64) []task.Answer {
+		{"too many results", func(w *world) func(uint64) []taskwire.Answer {
 			return found(w.id("c", "one"), w.id("c", "two"), w.id("c", "three"))
 		}, wire.ReasonTooManyResults},
-		{"answer to nothing", func(w *world) func(uint64) []task.Answer {
-			return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Found, Seq: seq + 7}} }
+		{"answer to nothing", func(w *world) func(uint64) []taskwire.Answer {
+			return func(seq uint64) []taskwire.Answer { return []taskwire.Answer{{Type: taskwire.Found, Seq: seq + 7}} }
 		}, wire.ReasonUnasked},
-		{"same answer twice", func(w *world) func(uint64) []task.Answer {
-			return func(seq uint64) []task.Answer {
-				return []task.Answer{{Type: task.Found, Seq: seq}, {Type: task.Found, Seq: seq}}
+		{"same answer twice", func(w *world) func(uint64) []taskwire.Answer {
+			return func(seq uint64) []taskwire.Answer {
+				return []taskwire.Answer{{Type: taskwire.Found, Seq: seq}, {Type: taskwire.Found, Seq: seq}}
 			}
 		}, wire.ReasonUnasked},
-		{"confirms what it was not sent", func(w *world) func(uint64) []task.Answer {
-			return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Applied, Seq: seq + 1}} }
+		{"confirms what it was not sent", func(w *world) func(uint64) []taskwire.Answer {
+			return func(seq uint64) []taskwire.Answer { return []taskwire.Answer{{Type: taskwire.Applied, Seq: seq + 1}} }
 		}, wire.ReasonUnasked},
-		{"endless empty answer", func(w *world) func(uint64) []task.Answer {
-			return func(seq uint64) []task.Answer { return []task.Answer{{Type: task.Found, Seq: seq, More: true}} }
+		{"endless empty answer", func(w *world) func(uint64) []taskwire.Answer {
+			return func(seq uint64) []taskwire.Answer {
+				return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, More: true}}
+			}
 		}, wire.ReasonBadFrame},
-		{"silence", func(w *world) func(uint64) []task.Answer {
-			return func(uint64) []task.Answer { return nil }
+		{"silence", func(w *world) func(uint64) []taskwire.Answer {
+			return func(uint64) []taskwire.Answer { return nil }
 		}, wire.ReasonTooSlow},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -445,7 +449,7 @@ func TestDamagedRecordIsReportedOnce(t *testing.T) {
 	if len(w.e.alerts) != 1 || decodeAlert(w.e.alerts[0]).Offset != a.objects[0].Loc.Offset {
 		t.Fatalf("alerts: %v", w.e.alerts)
 	}
-	if last := w.disk[len(w.disk)-1]; last.Kind != log.KindAlert {
+	if last := w.disk[len(w.disk)-1]; last.Kind != seglog.KindAlert {
 		t.Fatal("the alert is not in the log")
 	}
 }

@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 )
 
 // An erasure takes effect when its record is durable: from then on no object of the
@@ -73,7 +73,7 @@ func (e *Engine) sweep() (more bool) {
 func (e *Engine) takeAway(o mapping.Entry) {
 	rec := deletion(o)
 	rec.LSN = e.at.LSN
-	e.applyObject(&rec, log.Location{}, nil)
+	e.applyObject(&rec, seglog.Location{}, nil)
 	e.touch(e.byID[o.Collection])
 }
 

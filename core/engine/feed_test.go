@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"motte/core/log"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -20,7 +20,7 @@ func (w *world) checkFeeds() {
 	for _, x := range w.e.indexes() {
 		unread, kept, held := 0, 0, 0
 		for _, d := range x.queue {
-			if kept += d.holds; d.step == task.Insert && d.input == nil {
+			if kept += d.holds; d.step == taskwire.Insert && d.input == nil {
 				unread++
 			}
 			held += cap(d.input)
@@ -74,7 +74,7 @@ func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 		if len(w.fetch) > 0 {
 			w.read()
 		} else {
-			got = append(got, string(k.frames[0][task.HeaderSize+40:][:3]))
+			got = append(got, string(k.frames[0][taskwire.HeaderSize+40:][:3]))
 			w.step(k)
 		}
 		if w.checkFeeds(); w.x().kept > keepBytes {
@@ -148,7 +148,7 @@ func TestIndexesShareALargeInput(t *testing.T) {
 	w.ask(admin, put("c", "one", string(object)))
 	record := w.pending[0][0].Body
 	r := w.store(w.pending[0][0])
-	w.e.Committed([]log.Location{r}, w.position())
+	w.e.Committed([]seglog.Location{r}, w.position())
 	frames := w.e.Take().Frames
 	if len(frames) != 3 {
 		t.Fatalf("%d frames", len(frames))
@@ -157,7 +157,7 @@ func TestIndexesShareALargeInput(t *testing.T) {
 		if len(f.Frame) > 1024 || !bytes.Equal(f.Input, object) || &f.Input[0] != &record[len(record)-len(object)] {
 			t.Errorf("a frame of %d bytes with an input of %d, which is a copy", len(f.Frame), len(f.Input))
 		}
-		if n := binary.BigEndian.Uint32(f.Frame[4:]); int(n) != len(f.Frame)-task.HeaderSize+len(f.Input) {
+		if n := binary.BigEndian.Uint32(f.Frame[4:]); int(n) != len(f.Frame)-taskwire.HeaderSize+len(f.Input) {
 			t.Errorf("a frame says that its payload has %d bytes", n)
 		}
 	}
@@ -169,7 +169,7 @@ func TestManySmallInputsAreCounted(t *testing.T) {
 	e := New(Config{})
 	n := 0
 	for ; e.mayKeep(x, holds(1, 8)); n++ {
-		d := delivery{step: task.Insert}
+		d := delivery{step: taskwire.Insert}
 		e.keep(x, &d, holds(1, 8))
 	}
 	if most := keepBytes / inputCost; n > most {
@@ -184,7 +184,7 @@ func TestALaggingIndexRefusesWritesForItselfAlone(t *testing.T) {
 	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
 	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "d", Index: "y", Name: []byte("fake")}, wire.OK)
 	for len(w.x().queue) <= maxBacklog {
-		w.e.enqueue(w.x(), &delivery{step: task.Remove})
+		w.e.enqueue(w.x(), &delivery{step: taskwire.Remove})
 	}
 	w.must2(w.ask(admin, put("c", "one", "data")), wire.Overloaded)
 	w.must2(w.ask(admin, byPredicate(wire.OpCount, "c", "x", "")), wire.Overloaded)

@@ -5,8 +5,8 @@ import (
 
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -227,7 +227,7 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 	if e.rightsOf(d.search) == 0 || e.byID[d.x.c.id] != d.x.c || d.answer.Code != wire.OK {
 		d.left = 0
 	}
-	var group log.Group
+	var group seglog.Group
 	for range min(d.left, e.stride) {
 		o := d.list.take()
 		w := Write{Request: wire.Request{Op: wire.OpDelete, Identity: o.ID}}

@@ -8,7 +8,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/identity"
-	"motte/core/task"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -38,10 +38,10 @@ func crowded(t *testing.T, flags wire.Flags, n int) (*world, []identity.ID) {
 func (w *world) named(q wire.Request, ids []identity.ID) (number uint64) {
 	number = w.ask(admin, q)
 	seq := w.questions()[0]
-	for chunk := range slices.Chunk(ids, task.MaxChunk) {
-		w.says(task.Answer{Type: task.Found, Seq: seq, More: true, Found: chunk})
+	for chunk := range slices.Chunk(ids, taskwire.MaxChunk) {
+		w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, More: true, Found: chunk})
 	}
-	w.says(task.Answer{Type: task.Found, Seq: seq})
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq})
 	return number
 }
 
@@ -157,7 +157,7 @@ func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
 				w.read()
 				continue
 			}
-			w.says(task.Answer{Type: task.Applied, Seq: w.x().seq})
+			w.says(taskwire.Answer{Type: taskwire.Applied, Seq: w.x().seq})
 		}
 		w.must2(another, wire.OK)
 		between++
@@ -180,7 +180,7 @@ func TestARevocationEndsADeletion(t *testing.T) {
 	w.byHand = true
 	number := w.ask(alice, byPredicate(wire.OpDeleteWhere, "c", "x", ""))
 	seq := w.questions()[0]
-	w.says(task.Answer{Type: task.Found, Seq: seq, Found: ids})
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: ids})
 	for w.work() {
 	}
 	deleted := 0
@@ -238,7 +238,7 @@ func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
 		w.must(alice, put("c", "mine", "data of mine"), wire.OK)
 		w.byHand = true
 		number := w.ask(alice, byPredicate(tc.op, "c", "x", ""))
-		w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: append(ids, w.id("c", "mine"))})
+		w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: append(ids, w.id("c", "mine"))})
 		for range 4 {
 			w.work()
 		}
@@ -268,7 +268,7 @@ func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 			for asked := w.questions(); len(asked) > 0; asked = w.questions() {
 				sent += len(asked)
 				for _, seq := range asked {
-					w.says(task.Answer{Type: task.Found, Seq: seq, Found: ids})
+					w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: ids})
 				}
 			}
 			// The answer to a later deletion waits for the first ones, and holds nothing.
@@ -279,8 +279,8 @@ func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 			for w.work() {
 			}
 			for _, k := range w.tasks {
-				w.says(task.Answer{Type: task.Applied, Seq: w.x().seq})
-				k.frames = slices.DeleteFunc(k.frames, func(f []byte) bool { return task.Type(f[3]) != task.Search })
+				w.says(taskwire.Answer{Type: taskwire.Applied, Seq: w.x().seq})
+				k.frames = slices.DeleteFunc(k.frames, func(f []byte) bool { return taskwire.Type(f[3]) != taskwire.Search })
 			}
 			if op == wire.OpDeleteWhere {
 				ids = nil

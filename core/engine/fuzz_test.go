@@ -8,13 +8,13 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
 // written returns the bodies of the records that a short life of a store
 // writes: seeds that look like what the decoders will see.
-func written(f *testing.F, want func(log.Kind) bool) (bodies [][]byte) {
+func written(f *testing.F, want func(seglog.Kind) bool) (bodies [][]byte) {
 	f.Helper()
 	w := newWorld(f, 1)
 	w.settle()
@@ -42,7 +42,7 @@ func written(f *testing.F, want func(log.Kind) bool) (bodies [][]byte) {
 // them; that they are whole is checked all the same.
 
 func FuzzDecodeObject(f *testing.F) {
-	for _, p := range written(f, func(k log.Kind) bool { return k == log.KindPut }) {
+	for _, p := range written(f, func(k seglog.Kind) bool { return k == seglog.KindPut }) {
 		f.Add(p)
 		f.Add(p[:len(p)/2])
 	}
@@ -63,7 +63,7 @@ func FuzzDecodeObject(f *testing.F) {
 }
 
 func FuzzDecodeEntry(f *testing.F) {
-	catalogue := func(k log.Kind) bool { return k >= log.KindCreateCollection && k <= log.KindRevoke }
+	catalogue := func(k seglog.Kind) bool { return k >= seglog.KindCreateCollection && k <= seglog.KindRevoke }
 	for _, p := range written(f, catalogue) {
 		f.Add(p)
 		f.Add(p[:len(p)-1])
@@ -74,7 +74,7 @@ func FuzzDecodeEntry(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again := n.record(log.KindGrant, 0).Body; !bytes.Equal(again, p) {
+		if again := n.record(seglog.KindGrant, 0).Body; !bytes.Equal(again, p) {
 			t.Fatalf("%+v encoded again as\n%x, was\n%x", n, again, p)
 		}
 	})

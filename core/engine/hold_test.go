@@ -11,9 +11,9 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -55,7 +55,7 @@ func (w *world) x() *index { return w.e.byName["c"].index("x") }
 func (w *world) questions() (seqs []uint64) {
 	k := w.task(w.x().instance)
 	for _, f := range k.frames {
-		if h, _ := task.DecodeHeader(f[:task.HeaderSize]); h.Type == task.Search {
+		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == taskwire.Search {
 			seqs = append(seqs, h.Seq)
 		}
 	}
@@ -63,7 +63,7 @@ func (w *world) questions() (seqs []uint64) {
 	return seqs
 }
 
-func (w *world) says(a task.Answer) {
+func (w *world) says(a taskwire.Answer) {
 	w.e.TaskAnswer(w.x().instance, a)
 	w.take()
 }
@@ -233,9 +233,9 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 			w.must(alice, put("c", "mine", "data of mine"), wire.OK)
 			n := w.ask(alice, byPredicate(op, "c", "x", "data"))
 			seq := w.questions()[0]
-			w.says(task.Answer{Type: task.Found, Seq: seq, More: true, Found: []identity.ID{w.id("c", "one"), w.id("c", "mine")}})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, More: true, Found: []identity.ID{w.id("c", "one"), w.id("c", "mine")}})
 			tc.change(w, alice)
-			w.says(task.Answer{Type: task.Found, Seq: seq})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq})
 			a, ok := w.answered(n)
 			if objects := len(a.objects); !ok || int(a.count) != tc.want || op == wire.OpSearch && objects != tc.want {
 				t.Errorf("%s: answered %v, code %d, count %d, %d objects, want %d", tc.name, ok, a.code, a.count, objects, tc.want)
@@ -279,14 +279,14 @@ func TestDuplicatesKeepNoMemory(t *testing.T) {
 	const parts = 16
 	for _, flags := range []wire.Flags{0, wire.FlagOrdered} {
 		w := indexed(t, flags)
-		w.retable(func(r *wire.Row) { r.MaxResults = parts * task.MaxChunk })
+		w.retable(func(r *wire.Row) { r.MaxResults = parts * taskwire.MaxChunk })
 		w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
 		w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
 		open := w.x().sent
-		same := slices.Repeat([]identity.ID{w.id("c", "one")}, task.MaxChunk)
+		same := slices.Repeat([]identity.ID{w.id("c", "one")}, taskwire.MaxChunk)
 		for _, seq := range w.questions() {
 			for i := range parts {
-				w.e.TaskAnswer(w.x().instance, task.Answer{Type: task.Found, Seq: seq, More: i < parts-1, Found: same})
+				w.e.TaskAnswer(w.x().instance, taskwire.Answer{Type: taskwire.Found, Seq: seq, More: i < parts-1, Found: same})
 			}
 		}
 		replies := w.e.Take().Replies
@@ -351,7 +351,7 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 		w.tick(maxBackoff)
 		w.e.TaskStarted(w.x().instance)
 		w.take()
-		w.says(task.Answer{Type: task.Failed, Seq: 1, Failure: task.FailConfiguration})
+		w.says(taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
 	}
 	alerts := w.e.alertCount
 	if refuse(); w.x().state != wire.IndexQuarantined {
@@ -389,7 +389,7 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 			w.must(admin, put("c", "odd", "refuse"), wire.OK)
 			for i := range uint32(100_000) { // in another collection, more than one part of a LIST could pass over
 				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
-				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: log.Location{Segment: 1, Offset: 8 * i, Length: 8}})
+				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: seglog.Location{Segment: 1, Offset: 8 * i, Length: 8}})
 			}
 		}
 		see(w, alice)
@@ -580,7 +580,7 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	x := w.x()
 	attributes := frames.AppendAttribute(nil, "x", []byte("input"))
 	body := appendObject([]byte("name"), attributes, make([]byte, 1<<20))
-	w.e.follow(x, delivery{step: task.Insert}, body, &write{})
+	w.e.follow(x, delivery{step: taskwire.Insert}, body, &write{})
 	kept := x.queue[0].input
 	clear(body)
 	if string(kept) != "input" || cap(kept) > 64 {

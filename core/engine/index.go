@@ -6,11 +6,11 @@ import (
 	"slices"
 	"time"
 
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -95,7 +95,7 @@ type feed struct {
 // delivery is one frame for a Task, from the time it is queued until the Task
 // has confirmed or answered it.
 type delivery struct {
-	step    task.Type
+	step    taskwire.Type
 	lsn     uint64
 	put     mapping.Entry // Insert
 	gone    mapping.Entry // what it replaces or removes, if hasGone
@@ -191,7 +191,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.hasGone {
 		x.leaving[d.gone.ID] = append(x.leaving[d.gone.ID], &d)
 	}
-	if d.step == task.Insert {
+	if d.step == taskwire.Insert {
 		// The engine made this record.
 		o, _ := DecodeObject(body)
 		input, refused := x.input(o)
@@ -199,18 +199,18 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 			w.mark(d.op, wire.ReplyNotIndexed)
 		}
 		if input == nil {
-			d.step = task.Remove
+			d.step = taskwire.Remove
 		} else if n := holds(len(input), len(body)); x.unread == 0 && e.mayKeep(x, n) {
 			// No input before it has still to be read.
 			d.input = own(input, len(body))
 			e.keep(x, &d, n)
 		}
 	}
-	if d.step == task.Remove && !d.hasGone {
+	if d.step == taskwire.Remove && !d.hasGone {
 		return
 	}
 	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 && !x.late {
-		d.waiter, d.choice, d.queued = w, d.step == task.Insert, e.ran
+		d.waiter, d.choice, d.queued = w, d.step == taskwire.Insert, e.ran
 		w.confirms++
 		x.waiting = append(x.waiting, &d)
 	}
@@ -245,7 +245,7 @@ func (e *Engine) startIndex(x *index) {
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
 	e.instances[x.instance] = x
-	e.tellHost(control.Message{Type: control.StartTask, Instance: x.instance,
+	e.tellHost(hostwire.Message{Type: hostwire.StartTask, Instance: x.instance,
 		Measurement: row.Measurement, Memory: row.Memory, Values: []uint64{uint64(x.owner)}})
 }
 
@@ -258,7 +258,7 @@ func (e *Engine) build(x *index) {
 			return
 		}
 		x.scannedTo = o.ID.Value()
-		e.enqueue(x, &delivery{step: task.Insert, put: o, build: true})
+		e.enqueue(x, &delivery{step: taskwire.Insert, put: o, build: true})
 		x.building++
 	}
 	x.scanned = true
@@ -271,7 +271,7 @@ func (x *index) maySend(d *delivery) bool {
 }
 
 // unread reports whether the input of a delivery has not been read.
-func (d *delivery) unread() bool { return d.step == task.Insert && d.input == nil }
+func (d *delivery) unread() bool { return d.step == taskwire.Insert && d.input == nil }
 
 // readAhead reads the inputs of the front of the queue.
 func (e *Engine) readAhead(x *index) {
@@ -298,7 +298,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		return // the process that it was for is gone
 	}
 	var input []byte
-	if errors.Is(err, log.ErrMoved) {
+	if errors.Is(err, seglog.ErrMoved) {
 		if cur, ok := e.Current(d.put); ok {
 			d.put = cur
 			e.out.Fetch = append(e.out.Fetch, Fetch{cur, f.instance, d})
@@ -309,7 +309,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		if d.waiter != nil {
 			d.waiter.mark(d.op, wire.ReplyNotIndexed)
 		}
-		if errors.Is(err, log.ErrDamaged) {
+		if errors.Is(err, seglog.ErrDamaged) {
 			e.Damaged(d.put)
 		} else if !e.miss(x, d.put) {
 			return
@@ -320,7 +320,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	n, body := 0, int(d.put.Loc.Length)
 	if input != nil {
 		n, d.lsn, d.input = holds(len(input), body), lsn, own(input, body)
-	} else if d.step = task.Remove; !d.hasGone {
+	} else if d.step = taskwire.Remove; !d.hasGone {
 		d.gone = d.put
 	}
 	x.unread--
@@ -358,7 +358,7 @@ func (e *Engine) readMissed(x *index) {
 	for range min(missedPart, len(x.missed)) {
 		o := pop(&x.missed)
 		if cur, ok := e.lookup(x.c, o.ID.Value()); ok && cur.ID == o.ID {
-			e.enqueue(x, &delivery{step: task.Insert, put: cur})
+			e.enqueue(x, &delivery{step: taskwire.Insert, put: cur})
 		}
 	}
 }
@@ -369,18 +369,18 @@ func (e *Engine) send(x *index, d *delivery) {
 	d.seq = x.seq
 	var f, input []byte
 	switch d.step {
-	case task.Configure:
+	case taskwire.Configure:
 		ordered := byte(x.flags & wire.FlagOrdered)
-		f = task.AppendConfigure(nil, d.seq, x.dataType, ordered, x.row.MaxResults, x.rest)
-	case task.Insert:
-		f, input = task.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
+		f = taskwire.AppendConfigure(nil, d.seq, x.dataType, ordered, x.row.MaxResults, x.rest)
+	case taskwire.Insert:
+		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
 		d.input = nil
 		e.keep(x, d, 0)
-	case task.Remove:
-		f = task.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
-	case task.Search:
+	case taskwire.Remove:
+		f = taskwire.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
+	case taskwire.Search:
 		x.open++
-		f = task.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
+		f = taskwire.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
 	}
 	d.size = len(f) + len(input)
 	x.bytes += d.size
@@ -419,12 +419,12 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 func (e *Engine) TaskStarted(instance uint64) {
 	x := e.instances[instance]
 	if x == nil || x.state != wire.IndexStarting {
-		e.tellHost(control.Message{Type: control.StopTask, Instance: instance})
+		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: instance})
 		return
 	}
 	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
 	x.building = 1
-	e.enqueue(x, &delivery{step: task.Configure, build: true})
+	e.enqueue(x, &delivery{step: taskwire.Configure, build: true})
 	e.pump(x)
 }
 
@@ -438,16 +438,16 @@ func (e *Engine) TaskEnded(instance uint64, reason wire.Reason) {
 // TaskAnswer takes a frame from a Task. Nothing in it is believed: it must
 // answer what was asked, once, and name only what the Core itself keeps
 // (paper, section 5: "enabling simple verification on returned results").
-func (e *Engine) TaskAnswer(instance uint64, a task.Answer) {
+func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 	x := e.instances[instance]
 	if x == nil {
 		return // it was stopped; its last words don't matter
 	}
 	var reason wire.Reason
 	switch {
-	case a.Type == task.Found:
+	case a.Type == taskwire.Found:
 		reason = e.found(x, a)
-	case a.Type == task.Failed:
+	case a.Type == taskwire.Failed:
 		reason = e.refuse(x, a)
 	case a.Seq <= x.applied || a.Seq > x.seq:
 		reason = wire.ReasonUnasked
@@ -462,22 +462,23 @@ func (e *Engine) TaskAnswer(instance uint64, a task.Answer) {
 }
 
 // refuse: the Task does not accept its configuration, an input, or a query.
-func (e *Engine) refuse(x *index, a task.Answer) wire.Reason {
+func (e *Engine) refuse(x *index, a taskwire.Answer) wire.Reason {
 	is := func(d *delivery) bool { return d.seq == a.Seq }
 	i := slices.IndexFunc(x.sent, is)
 	if i < 0 {
 		return wire.ReasonUnasked
 	}
 	switch d := x.sent[i]; {
-	case a.Failure == task.FailConfiguration && d.step == task.Configure && !x.accepted:
+	case a.Failure == taskwire.FailConfiguration && d.step == taskwire.Configure && !x.accepted:
 		e.stopIndex(x, wire.IndexUnavailable)
 		x.state = wire.IndexRefused
 		e.outage(x)
-	case a.Failure == task.FailInput && d.step == task.Insert:
-		d.step = task.Remove // as what it counts now, so that it can't be refused again
+	case a.Failure == taskwire.FailInput && d.step == taskwire.Insert:
+		d.step = taskwire.Remove // as what it counts now, so that it can't be refused again
 		d.refused = true
 		x.refused++
-	case a.Failure == task.FailQuery && d.search != nil && d.search == x.asked(a.Seq) && d.search.named == 0:
+	case a.Failure == taskwire.FailQuery && d.search != nil &&
+		d.search == x.asked(a.Seq) && d.search.named == 0:
 		e.done(x, is)
 		e.fail(d.search, wire.QueryRefused)
 	default:
@@ -514,7 +515,7 @@ func (e *Engine) quarantine(x *index, r wire.Reason) {
 func (e *Engine) stopIndex(x *index, code wire.Code) {
 	if x.instance != 0 {
 		delete(e.instances, x.instance)
-		e.tellHost(control.Message{Type: control.StopTask, Instance: x.instance})
+		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: x.instance})
 	}
 	e.waitNoMore(x)
 	for _, d := range x.queries {

@@ -12,7 +12,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/leak"
-	"motte/core/task"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -70,7 +70,7 @@ func takeAway(name string) func(*world) {
 // confirm lets the Task confirm all changes that it was sent.
 func confirm(w *world) {
 	if x := w.x(); x.instance != 0 && x.seq > x.applied {
-		w.says(task.Answer{Type: task.Applied, Seq: x.seq})
+		w.says(taskwire.Answer{Type: taskwire.Applied, Seq: x.seq})
 	}
 }
 
@@ -234,19 +234,19 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 			continue // too many: a few are enough
 		}
 		list = append(list, behaviour{fmt.Sprintf("names %x", names), func(w *world, seq uint64, _ func()) {
-			w.says(task.Answer{Type: task.Found, Seq: seq, Found: names})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names})
 		}})
 		if len(names) == 2 {
 			list = append(list, behaviour{fmt.Sprintf("names %x in parts", names), func(w *world, seq uint64, step func()) {
-				w.says(task.Answer{Type: task.Found, Seq: seq, Found: names[:1], More: true})
+				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names[:1], More: true})
 				step()
-				w.says(task.Answer{Type: task.Found, Seq: seq, Found: names[1:]})
+				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names[1:]})
 			}})
 		}
 	}
 	return append(list,
 		behaviour{"refuses", func(w *world, seq uint64, _ func()) {
-			w.says(task.Answer{Type: task.Failed, Seq: seq, Failure: task.FailQuery})
+			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailQuery})
 		}},
 		behaviour{"dies", func(w *world, _ uint64, _ func()) {
 			w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
@@ -258,7 +258,7 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 			}
 		}},
 		behaviour{"answers something else", func(w *world, seq uint64, _ func()) {
-			w.says(task.Answer{Type: task.Found, Seq: seq + 100})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq + 100})
 		}})
 }
 

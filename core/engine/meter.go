@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"motte/core/access"
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/leak"
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -51,7 +51,7 @@ const (
 
 // of returns the account of an owner; log.CoreOwner stands for the index itself.
 func (g *ledger) of(owner uint32) *account {
-	if owner == log.CoreOwner {
+	if owner == seglog.CoreOwner {
 		return &g.total
 	}
 	a := g.owners[owner]
@@ -93,7 +93,7 @@ func (e *Engine) lines(x *index, p *principal) []line {
 	if known := e.tasks[x.task]; known != nil {
 		index, own = budget(known.IndexBudget), budget(known.LeakBudget)
 	}
-	list := append(make([]line, 0, 2), line{&x.told.total, x, log.CoreOwner, index})
+	list := append(make([]line, 0, 2), line{&x.told.total, x, seglog.CoreOwner, index})
 	if p != nil && e.principals[p.id] == p {
 		list = append(list, line{x.told.of(p.owner), x, p.owner, own})
 	}
@@ -176,14 +176,14 @@ func (e *Engine) enter(l line, up leak.Bits) {
 	})
 }
 
-func drawn(x *index, owner uint32, up leak.Bits) log.Record {
-	return log.Record{Kind: log.KindDrawn, Collection: x.c.id,
-		Body: frame.Writer(nil).Text(x.name, wire.MaxIdentifier).U32(owner).U64(uint64(up))}
+func drawn(x *index, owner uint32, up leak.Bits) seglog.Record {
+	return seglog.Record{Kind: seglog.KindDrawn, Collection: x.c.id,
+		Body: codec.Writer(nil).Text(x.name, wire.MaxIdentifier).U32(owner).U64(uint64(up))}
 }
 
 // applyDrawn applies a durable record of an account. Its index may be gone.
-func (e *Engine) applyDrawn(rec *log.Record) error {
-	r := frame.NewReader(rec.Body)
+func (e *Engine) applyDrawn(rec *seglog.Record) error {
+	r := codec.NewReader(rec.Body)
 	name, owner, up := r.Text(wire.MaxIdentifier), r.U32(), leak.Bits(r.U64())
 	if err := r.Done(); err != nil {
 		return err
@@ -197,7 +197,7 @@ func (e *Engine) applyDrawn(rec *log.Record) error {
 // accounts lists all accounts, in a fixed order, without their budgets.
 func (e *Engine) accounts() (list []line) {
 	for _, x := range e.indexes() {
-		list = append(list, line{account: &x.told.total, x: x, owner: log.CoreOwner})
+		list = append(list, line{account: &x.told.total, x: x, owner: seglog.CoreOwner})
 		for _, owner := range slices.Sorted(maps.Keys(x.told.owners)) {
 			list = append(list, line{account: x.told.owners[owner], x: x, owner: owner})
 		}
@@ -206,7 +206,7 @@ func (e *Engine) accounts() (list []line) {
 }
 
 // ledgerRecords makes the records of all accounts for a checkpoint.
-func (e *Engine) ledgerRecords() (list []log.Record) {
+func (e *Engine) ledgerRecords() (list []seglog.Record) {
 	for _, l := range e.accounts() {
 		if l.drawn > 0 || l.durable > 0 {
 			list = append(list, drawn(l.x, l.owner, max(l.drawn, l.durable)))
@@ -218,7 +218,7 @@ func (e *Engine) ledgerRecords() (list []log.Record) {
 // recall sets each account to the amount in the log, as a start has to, and drops the
 // accounts of principals that are gone.
 func (e *Engine) recall() {
-	known := map[uint32]bool{log.CoreOwner: true}
+	known := map[uint32]bool{seglog.CoreOwner: true}
 	for _, p := range e.principals {
 		known[p.owner] = true
 	}

@@ -13,9 +13,9 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/leak"
-	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -62,7 +62,7 @@ func TestVersionsInFlightAreCharged(t *testing.T) {
 					secret = append(secret, w.id("c", fmt.Sprint(i)))
 				}
 			}
-			w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: secret})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: secret})
 			w.must2(n, wire.OK)
 			w.settle()
 			bits := exactChoices(objects, len(secret))
@@ -95,7 +95,7 @@ func TestACodeIsCharged(t *testing.T) {
 		charge uint64
 	}{
 		{"refused", func(seq uint64) {
-			w.says(task.Answer{Type: task.Failed, Seq: seq, Failure: task.FailQuery})
+			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailQuery})
 		}, wire.QueryRefused, 8},
 		{"ended", func(uint64) {
 			w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
@@ -284,10 +284,10 @@ func (w *world) refuseInputs(index string, set int) {
 	x := w.e.byName["c"].index(index)
 	k := w.task(x.instance)
 	for i := 0; len(k.frames) > 0; k.frames = k.frames[1:] {
-		h, _ := task.DecodeHeader(k.frames[0][:task.HeaderSize])
-		if h.Type == task.Insert {
+		h, _ := taskwire.DecodeHeader(k.frames[0][:taskwire.HeaderSize])
+		if h.Type == taskwire.Insert {
 			if set>>i&1 == 1 {
-				w.e.TaskAnswer(x.instance, task.Answer{Type: task.Failed, Seq: h.Seq, Failure: task.FailInput})
+				w.e.TaskAnswer(x.instance, taskwire.Answer{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailInput})
 			}
 			i++
 		}
@@ -298,7 +298,7 @@ func (w *world) refuseInputs(index string, set int) {
 // confirmAll lets the Task of an index confirm all changes that it was sent.
 func (w *world) confirmAll(index string) {
 	x := w.e.byName["c"].index(index)
-	w.e.TaskAnswer(x.instance, task.Answer{Type: task.Applied, Seq: x.seq})
+	w.e.TaskAnswer(x.instance, taskwire.Answer{Type: taskwire.Applied, Seq: x.seq})
 	w.take()
 }
 
@@ -356,7 +356,7 @@ func TestACrashGivesNothingBack(t *testing.T) {
 	}
 	records := 0
 	for _, r := range w.disk {
-		if r.Kind == log.KindDrawn {
+		if r.Kind == seglog.KindDrawn {
 			records++
 		}
 	}
@@ -399,14 +399,14 @@ func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 		t.Error("the Task was asked before the log could pay")
 	}
 	w.commit(len(w.pending))
-	w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
 	w.must2(n, wire.OK)
 	for range 9 { // at 160/16 bits, until the next record is due
 		n = w.ask(admin, q)
 		for len(w.pending) > 0 {
 			w.commit(1)
 		}
-		w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
+		w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
 		if a, ok := w.answered(n); !ok {
 			if len(w.pending) == 0 {
 				t.Fatal("it waits for nothing")
@@ -559,7 +559,7 @@ func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	}
 	w.commit(len(w.pending))
 	w.fail()
-	w.says(task.Answer{Type: task.Found, Seq: seq, Found: named})
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: named})
 	for before := w.drawn(admin); w.drawn(admin) == before && len(w.e.work) > 0; {
 		w.work() // until it is charged
 	}
@@ -573,7 +573,7 @@ func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 		t.Errorf("answered %v, code %d", ok, a.code)
 	}
 	for _, r := range w.disk {
-		if r.Kind == log.KindDelete {
+		if r.Kind == seglog.KindDelete {
 			t.Error("an object was deleted")
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -107,7 +107,7 @@ func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
 // TestDamageIsNotReadAgain: it is reported once for each record.
 func TestDamageIsNotReadAgain(t *testing.T) {
 	w := rebuilt(t)
-	w.misread(fmt.Errorf("read: %w", log.ErrDamaged))
+	w.misread(fmt.Errorf("read: %w", seglog.ErrDamaged))
 	w.settle()
 	w.tick(missedEvery)
 	if len(w.fetch) > 0 {

@@ -4,8 +4,8 @@ import (
 	"maps"
 	"testing"
 
-	"motte/core/control"
-	"motte/core/log"
+	"motte/core/hostwire"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -20,7 +20,7 @@ func (w *world) numbers() map[string]uint64 {
 		}
 	}
 	for _, m := range w.e.Indexes() {
-		if m.Type != control.Index || told[m.Values[0]] {
+		if m.Type != hostwire.Index || told[m.Values[0]] {
 			w.t.Fatalf("the host is told %+v, after %v", m, told)
 		}
 		told[m.Values[0]] = true
@@ -71,13 +71,13 @@ func TestAnIndexFromBeforeNumbersGetsOne(t *testing.T) {
 	w.register("c", "first", 0)
 	w.createIndex("second")
 	for i := range w.disk {
-		if w.disk[i].Kind == log.KindCreateIndex {
+		if w.disk[i].Kind == seglog.KindCreateIndex {
 			n, err := decodeEntry(w.disk[i].Body)
 			if err != nil {
 				t.Fatal(err)
 			}
 			n.owner = 0
-			w.disk[i].Body = n.record(log.KindCreateIndex, w.disk[i].Collection).Body
+			w.disk[i].Body = n.record(seglog.KindCreateIndex, w.disk[i].Collection).Body
 		}
 	}
 	w.boot()

@@ -10,8 +10,8 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -22,9 +22,9 @@ import (
 //   - "All queries from clients first reach the Core, where they are divided
 //     into a uni-format header and a function-specific sub-query": core/wire.
 //   - "The Hash value of object is also involved to prevent alteration of the
-//     sealed blocks": core/log and package core, which open records.
+//     sealed blocks": core/seglog and package server, which opens records.
 //   - "Firstly the communication channel between the Core and the client is
-//     encrypted": core/channel.
+//     encrypted": core/tlsauth.
 //
 // Where the design departs from the paper (design, section 12), the test holds
 // the engine to the design, and its comment says so.
@@ -45,10 +45,10 @@ func grant(op wire.Operation, collection string, p access.Principal, r wire.Righ
 }
 
 // waiting returns the payloads of the frames of a type that wait for a Task.
-func (k *fakeTask) waiting(of task.Type) (payloads [][]byte) {
+func (k *fakeTask) waiting(of taskwire.Type) (payloads [][]byte) {
 	for _, f := range k.frames {
-		if h, _ := task.DecodeHeader(f[:task.HeaderSize]); h.Type == of {
-			payloads = append(payloads, f[task.HeaderSize:])
+		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == of {
+			payloads = append(payloads, f[taskwire.HeaderSize:])
 		}
 	}
 	return payloads
@@ -56,9 +56,9 @@ func (k *fakeTask) waiting(of task.Type) (payloads [][]byte) {
 
 // instead answers the first query that waits for a Task with what the test
 // says, given its sequence number.
-func (w *world) instead(k *fakeTask, say func(seq uint64) []task.Answer) {
+func (w *world) instead(k *fakeTask, say func(seq uint64) []taskwire.Answer) {
 	for i, f := range k.frames {
-		if h, _ := task.DecodeHeader(f[:task.HeaderSize]); h.Type == task.Search {
+		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == taskwire.Search {
 			k.frames = slices.Delete(k.frames, i, i+1)
 			for _, a := range say(h.Seq) {
 				w.e.TaskAnswer(k.instance, a)
@@ -101,7 +101,7 @@ func TestPaperSubQueryIsRoutedToTheAppropriateTask(t *testing.T) {
 	q := byPredicate(wire.OpSearch, "c", "y", "\x00 anything \xff at all")
 	q.Type = wire.TypeInt64
 	n := w.ask(admin, q)
-	if got := y.waiting(task.Search); len(x.frames) != 0 || len(got) != 1 || string(got[0][4:]) != string(q.Query) {
+	if got := y.waiting(taskwire.Search); len(x.frames) != 0 || len(got) != 1 || string(got[0][4:]) != string(q.Query) {
 		t.Fatalf("%d frames for another Task, for the right one %q", len(x.frames), got)
 	}
 	if _, answered := w.answered(n); answered {
@@ -176,7 +176,7 @@ func TestPaperMappingFindsWhatStorageKeeps(t *testing.T) {
 	n := w.ask(admin, put("c", "", "new content"))
 	r := w.pending[0][0]
 	o, err := DecodeObject(r.Body)
-	if err != nil || r.Kind != log.KindPut || string(o.Data) != "new content" {
+	if err != nil || r.Kind != seglog.KindPut || string(o.Data) != "new content" {
 		t.Fatalf("%v: a record of kind %d with %q is to be stored", err, r.Kind, o.Data)
 	}
 	byID := wire.Request{Op: wire.OpGet, Collection: "c", Identity: r.ID}
@@ -204,7 +204,7 @@ func TestPaperInsertionIsSentToEveryTask(t *testing.T) {
 	w.commit(1)
 	id := w.id("c", "four")
 	for i, want := range []int{1, 1, 0} {
-		got := w.tasks[i].waiting(task.Insert)
+		got := w.tasks[i].waiting(taskwire.Insert)
 		if len(got) != want {
 			t.Fatalf("Task %d is sent %d objects, want %d", i, len(got), want)
 		}
@@ -270,8 +270,8 @@ func TestPaperEachBitOfAnIdentityIsChecked(t *testing.T) {
 		id := w.id("c", "one")
 		id[bit/8] ^= 1 << (bit % 8)
 		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"))
-		w.instead(w.tasks[0], func(seq uint64) []task.Answer {
-			return []task.Answer{{Type: task.Found, Seq: seq, Found: []identity.ID{id}}}
+		w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer {
+			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{id}}}
 		})
 		if a, answered := w.answered(n); !answered || a.code != wire.IndexViolated || len(a.objects) != 0 {
 			t.Fatalf("bit %d altered: answered %v with code %d and %d objects", bit, answered, a.code, len(a.objects))
@@ -357,9 +357,9 @@ func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 			t.Fatalf("%s: an operation that is not in the table reached the Task", when)
 		}
 		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", ""))
-		w.instead(w.tasks[0], func(seq uint64) []task.Answer {
+		w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer {
 			three := []identity.ID{w.id("c", "one"), w.id("c", "two"), w.id("c", "three")}
-			return []task.Answer{{Type: task.Found, Seq: seq, Found: three}}
+			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: three}}
 		})
 		w.must2(n, wire.IndexViolated)
 		w.settle()
@@ -384,8 +384,8 @@ func TestPaperLeakedKeyTriggersASystemAlert(t *testing.T) {
 		"half of it last":  identity.ID(slices.Concat(one[:16], key[:16])),
 	} {
 		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
-		w.instead(w.tasks[0], func(seq uint64) []task.Answer {
-			return []task.Answer{{Type: task.Found, Seq: seq, Found: []identity.ID{w.id("c", "two"), leak}}}
+		w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer {
+			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{w.id("c", "two"), leak}}}
 		})
 		a, answered := w.answered(n)
 		if !answered || a.code != wire.IndexViolated || len(a.objects)+len(a.items)+len(a.body) != 0 {
@@ -393,7 +393,7 @@ func TestPaperLeakedKeyTriggersASystemAlert(t *testing.T) {
 		}
 		w.settle()
 		last := w.disk[len(w.disk)-1]
-		if alert, err := frames.DecodeAlert(last.Body); last.Kind != log.KindAlert || err != nil || alert.Reason != wire.ReasonInvalidIdentity {
+		if alert, err := frames.DecodeAlert(last.Body); last.Kind != seglog.KindAlert || err != nil || alert.Reason != wire.ReasonInvalidIdentity {
 			t.Errorf("%s: %v, the log ends with %+v", name, err, last)
 		}
 		for _, r := range w.disk {
@@ -407,37 +407,37 @@ func TestPaperLeakedKeyTriggersASystemAlert(t *testing.T) {
 }
 
 // smuggled is where a frame has room for a secret, if only for a bit of it.
-var smuggled = map[string]func(w *world, secret byte, seq uint64) []task.Answer{
-	"in an identity": func(_ *world, secret byte, seq uint64) []task.Answer {
-		return []task.Answer{{Type: task.Found, Seq: seq, Found: []identity.ID{{secret}}}}
+var smuggled = map[string]func(w *world, secret byte, seq uint64) []taskwire.Answer{
+	"in an identity": func(_ *world, secret byte, seq uint64) []taskwire.Answer {
+		return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{{secret}}}}
 	},
-	"in a tag": func(w *world, secret byte, seq uint64) []task.Answer {
+	"in a tag": func(w *world, secret byte, seq uint64) []taskwire.Answer {
 		id := w.id("c", "one")
 		id[31] ^= secret
-		return []task.Answer{{Type: task.Found, Seq: seq, Found: []identity.ID{id}}}
+		return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{id}}}
 	},
-	"in a number": func(_ *world, secret byte, seq uint64) []task.Answer {
-		return []task.Answer{{Type: task.Applied, Seq: seq + uint64(secret)}}
+	"in a number": func(_ *world, secret byte, seq uint64) []taskwire.Answer {
+		return []taskwire.Answer{{Type: taskwire.Applied, Seq: seq + uint64(secret)}}
 	},
-	"in the number of an answer": func(_ *world, secret byte, seq uint64) []task.Answer {
-		return []task.Answer{{Type: task.Found, Seq: seq + uint64(secret)}}
+	"in the number of an answer": func(_ *world, secret byte, seq uint64) []taskwire.Answer {
+		return []taskwire.Answer{{Type: taskwire.Found, Seq: seq + uint64(secret)}}
 	},
-	"in a failure": func(_ *world, secret byte, seq uint64) []task.Answer {
-		return []task.Answer{{Type: task.Failed, Seq: seq, Failure: []task.Failure{task.FailConfiguration, task.FailInput}[secret%2]}}
+	"in a failure": func(_ *world, secret byte, seq uint64) []taskwire.Answer {
+		return []taskwire.Answer{{Type: taskwire.Failed, Seq: seq, Failure: []taskwire.Failure{taskwire.FailConfiguration, taskwire.FailInput}[secret%2]}}
 	},
-	"in how often": func(w *world, secret byte, seq uint64) []task.Answer {
-		return []task.Answer{{Type: task.Found, Seq: seq, Found: slices.Repeat([]identity.ID{w.id("c", "one")}, 3+int(secret))}}
+	"in how often": func(w *world, secret byte, seq uint64) []taskwire.Answer {
+		return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: slices.Repeat([]identity.ID{w.id("c", "one")}, 3+int(secret))}}
 	},
-	"in the order": func(w *world, secret byte, seq uint64) []task.Answer {
+	"in the order": func(w *world, secret byte, seq uint64) []taskwire.Answer {
 		ids := []identity.ID{w.id("c", "one"), w.id("c", "two")}
-		return []task.Answer{{Type: task.Found, Seq: seq, Found: []identity.ID{ids[secret%2], ids[1-secret%2]}}}
+		return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{ids[secret%2], ids[1-secret%2]}}}
 	},
-	"in the parts": func(w *world, secret byte, seq uint64) []task.Answer {
+	"in the parts": func(w *world, secret byte, seq uint64) []taskwire.Answer {
 		one, two := []identity.ID{w.id("c", "one")}, []identity.ID{w.id("c", "two")}
 		if secret%2 == 0 {
-			return []task.Answer{{Type: task.Found, Seq: seq, Found: append(one, two...)}}
+			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: append(one, two...)}}
 		}
-		return []task.Answer{{Type: task.Found, Seq: seq, More: true, Found: one}, {Type: task.Found, Seq: seq, Found: two}}
+		return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, More: true, Found: one}, {Type: taskwire.Found, Seq: seq, Found: two}}
 	},
 }
 
@@ -449,12 +449,12 @@ var smuggled = map[string]func(w *world, secret byte, seq uint64) []task.Answer{
 // can't make a difference to any answer or any record.
 func TestPaperOnlyInNeverOut(t *testing.T) {
 	for name, shape := range smuggled {
-		play := func(secret byte) ([]answer, []log.Record) {
+		play := func(secret byte) ([]answer, []seglog.Record) {
 			w := indexed(t, 0)
 			q := byPredicate(wire.OpSearch, "c", "x", "data")
 			q.Limit = 2
 			w.ask(admin, q)
-			w.instead(w.tasks[0], func(seq uint64) []task.Answer { return shape(w, secret, seq) })
+			w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer { return shape(w, secret, seq) })
 			w.tick(2 * time.Second) // past the deadline, for answers to nothing
 			w.settle()
 			w.ask(admin, wire.Request{Op: wire.OpAlerts})

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"motte/core/identity"
-	"motte/core/task"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -90,7 +90,7 @@ func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
 // answers at once, or, as a batch, when it has handled all that it was sent.
 func (w *world) crawl(interval time.Duration, batch bool) {
 	w.t.Helper()
-	var answers []task.Answer
+	var answers []taskwire.Answer
 	last := w.process()
 	for frames := 0; w.x().state != wire.IndexServing; frames++ {
 		if frames > 20_000 {
@@ -174,8 +174,8 @@ func TestASlowTaskLosesTheQueryAlone(t *testing.T) {
 		w.tick(w.x().registered() + 2*usualTick)
 		w.must2(lost, wire.TooSlow)
 		if refuses {
-			w.says(task.Answer{Type: task.Failed, Seq: w.questions()[0], Failure: task.FailQuery})
-			w.says(task.Answer{Type: task.Found, Seq: w.x().seq})
+			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: w.questions()[0], Failure: taskwire.FailQuery})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.x().seq})
 		} else {
 			w.step(k)
 			w.step(k)
@@ -202,7 +202,7 @@ func TestALateAnswerIsStillChecked(t *testing.T) {
 	lost := w.count()
 	w.tick(w.x().registered() + 2*usualTick)
 	w.must2(lost, wire.TooSlow)
-	w.says(task.Answer{Type: task.Found, Seq: w.questions()[0], Found: []identity.ID{{1, 2, 3}}})
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{{1, 2, 3}}})
 	if w.settle(); w.x().state != wire.IndexQuarantined || w.lastReason() != wire.ReasonInvalidIdentity {
 		t.Fatalf("state %d, alert for reason %d", w.x().state, w.lastReason())
 	}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"motte/core/access"
-	"motte/core/frame"
-	"motte/core/log"
+	"motte/core/codec"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -14,12 +14,14 @@ import (
 // lose that right alone, since somebody else may have their keys. Clients can come when
 // this is durable.
 func (e *Engine) takeOver(id access.Principal) {
-	group := log.Group{e.raise(wire.Alert{Reason: wire.ReasonNewAdmin})}
+	group := seglog.Group{e.raise(wire.Alert{Reason: wire.ReasonNewAdmin})}
 	for _, other := range shown(e.byID[0].grants, id, true) {
-		group = append(group, entry{id: other, flags: wire.Flags(wire.RightAdmin)}.record(log.KindRevoke, 0))
+		revoked := entry{id: other, flags: wire.Flags(wire.RightAdmin)}
+		group = append(group, revoked.record(seglog.KindRevoke, 0))
 	}
 	if e.principals[id] == nil {
-		group = append(group, e.newcomer(id, fmt.Sprintf("admin-%x", id[:8])).record(log.KindAddPrincipal, 0))
+		admin := e.newcomer(id, fmt.Sprintf("admin-%x", id[:8]))
+		group = append(group, admin.record(seglog.KindAddPrincipal, 0))
 	}
 	e.openWith(id, group...)
 }
@@ -37,18 +39,18 @@ func (e *Engine) rotate(q *Request) wire.Code {
 		return wire.Exists
 	}
 	n := entry{id: access.Principal(q.Identity), rest: q.Query}
-	return e.change(q, n.record(log.KindRotatePrincipal, 0))
+	return e.change(q, n.record(seglog.KindRotatePrincipal, 0))
 }
 
 func decodePrincipal(p []byte) (id access.Principal, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	r.Copy(id[:])
 	return id, r.Done()
 }
 
 // applyRotate gives a principal its next name, and ends what the old key has open. Objects,
 // data key and what indexes told belong to the owner's number, which stays.
-func (e *Engine) applyRotate(rec *log.Record) error {
+func (e *Engine) applyRotate(rec *seglog.Record) error {
 	n, err := decodeEntry(rec.Body)
 	if err != nil {
 		return err

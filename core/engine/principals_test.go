@@ -4,9 +4,9 @@ import (
 	"testing"
 
 	"motte/core/access"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -46,7 +46,7 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	e.Start(w.now, w.position())
 	ready := func() (n int) {
 		for _, m := range e.out.Host {
-			if m.Type == control.Ready {
+			if m.Type == hostwire.Ready {
 				n++
 			}
 		}
@@ -55,7 +55,7 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	if len(e.out.Append) != 1 || ready() != 0 {
 		t.Fatalf("%d groups are appended, and clients can come: %d", len(e.out.Append), ready())
 	}
-	var at []log.Location
+	var at []seglog.Location
 	for _, r := range e.Take().Append[0] {
 		at = append(at, w.store(r))
 	}
@@ -148,7 +148,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	if _, done := w.answered(n); done {
 		t.Error("the rotation is answered before it is durable")
 	}
-	at := make([]log.Location, 0, 1)
+	at := make([]seglog.Location, 0, 1)
 	for _, r := range w.pending[0] {
 		at = append(at, w.store(r))
 	}

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -16,7 +16,7 @@ func (e *Engine) setQuota(q *Request) wire.Code {
 	if _, err := wire.DecodeQuota(q.Query); err != nil {
 		return wire.InvalidRequest
 	}
-	return e.change(q, entry{rest: q.Query}.record(log.KindQuota, q.in.id))
+	return e.change(q, entry{rest: q.Query}.record(seglog.KindQuota, q.in.id))
 }
 
 // usage is the size of a collection: objects, and the bytes of their records as the log
@@ -26,7 +26,7 @@ type usage struct{ objects, bytes int64 }
 
 // count adds an object n times; with n -1 it takes one away. A deletion is no object.
 func (u *usage) count(o mapping.Entry, n int64) {
-	if o.Owner == log.CoreOwner {
+	if o.Owner == seglog.CoreOwner {
 		return
 	}
 	u.objects += n
@@ -78,7 +78,7 @@ func (e *Engine) recount(c *collection) {
 
 // pend notes the state that an object will have after a record on its way: decisions on
 // writes see that state, and the quota counts it.
-func (e *Engine) pend(r *log.Record) {
+func (e *Engine) pend(r *seglog.Record) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
 	if c.limited() {
@@ -91,6 +91,6 @@ func (e *Engine) pend(r *log.Record) {
 }
 
 // size is the location of a record that has none yet: its length alone.
-func size(r *log.Record) log.Location {
-	return log.Location{Length: uint32(log.RecordSize(len(r.Body)))}
+func size(r *seglog.Record) seglog.Location {
+	return seglog.Location{Length: uint32(seglog.RecordSize(len(r.Body)))}
 }

@@ -7,7 +7,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -64,7 +64,7 @@ func quotaRequest(collection string, q wire.Quota) wire.Request {
 
 // recordOf is the bytes that an object takes.
 func recordOf(r wire.Request) uint64 {
-	return uint64(log.RecordSize(len(appendObject(r.Name, r.Query, r.Object))))
+	return uint64(seglog.RecordSize(len(appendObject(r.Name, r.Query, r.Object))))
 }
 
 func batch(collection string, ops ...wire.Request) wire.Request {

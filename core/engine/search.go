@@ -5,7 +5,7 @@ import (
 
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/task"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -47,7 +47,7 @@ func (e *Engine) search(q *Request) wire.Code {
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
 		s.ask = min(s.ask, q.Limit)
 	}
-	e.enqueue(x, &delivery{step: task.Search, search: s})
+	e.enqueue(x, &delivery{step: taskwire.Search, search: s})
 	e.pump(x)
 	return wire.OK
 }
@@ -69,7 +69,7 @@ func (x *index) asked(seq uint64) *search {
 // live, of this collection? Whoever fails here breaks the Task's contract. It may
 // name an object as it stood, if a change is taking that away that it was sent after
 // the query, or not yet.
-func (e *Engine) found(x *index, a task.Answer) wire.Reason {
+func (e *Engine) found(x *index, a taskwire.Answer) wire.Reason {
 	s := x.asked(a.Seq)
 	switch {
 	case s == nil:

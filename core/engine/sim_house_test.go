@@ -7,8 +7,8 @@ import (
 
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -18,8 +18,8 @@ type house struct {
 	kept    []*checkpoint // two, the older one first
 
 	moving  uint32 // the segment that is carried over; 0: none
-	left    []log.Record
-	at      []log.Location
+	left    []seglog.Record
+	at      []seglog.Location
 	carried int  // pieces that are not durable yet
 	lost    bool // one of them never will be
 
@@ -94,7 +94,7 @@ func (s *simulation) randomCarry() {
 
 // putAgain changes what is being carried over, now and then: perhaps to what it is
 // already.
-func (s *simulation) putAgain(r log.Record) {
+func (s *simulation) putAgain(r seglog.Record) {
 	o, err := DecodeObject(body(r))
 	if err != nil {
 		s.t.Fatal(err)

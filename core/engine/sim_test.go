@@ -11,8 +11,8 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/log"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -205,10 +205,10 @@ func (s *simulation) absorb() {
 	}
 }
 
-func (s *simulation) effect(to map[string]state, r log.Record) {
+func (s *simulation) effect(to map[string]state, r seglog.Record) {
 	c := s.ids[r.Collection]
 	switch r.Kind {
-	case log.KindRemovePrincipal:
+	case seglog.KindRemovePrincipal:
 		n, err := decodeEntry(r.Body)
 		if err != nil || n.flags != wire.FlagErase {
 			s.t.Fatalf("seed %d: a removal with flags %d, %v", s.seed, n.flags, err)
@@ -216,7 +216,7 @@ func (s *simulation) effect(to map[string]state, r log.Record) {
 		for _, c := range collections {
 			maps.DeleteFunc(to[c], func(_ identity.Value, o modelObject) bool { return o.owner == n.owner })
 		}
-	case log.KindPut:
+	case seglog.KindPut:
 		if r.Sealed != nil {
 			return // it is carried: nothing but its place changes
 		}
@@ -224,8 +224,8 @@ func (s *simulation) effect(to map[string]state, r log.Record) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		to[c][r.ID.Value()] = modelObject{r.ID, r.Owner, string(o.Data), log.RecordSize(len(r.Body))}
-	case log.KindDelete:
+		to[c][r.ID.Value()] = modelObject{r.ID, r.Owner, string(o.Data), seglog.RecordSize(len(r.Body))}
+	case seglog.KindDelete:
 		if to[c][r.ID.Value()].id != r.ID {
 			s.t.Fatalf("seed %d: a deletion of what is not there", s.seed)
 		}
@@ -234,7 +234,7 @@ func (s *simulation) effect(to map[string]state, r log.Record) {
 }
 
 // follow keeps a version of each collection for every group made durable.
-func (s *simulation) follow(groups []log.Group) {
+func (s *simulation) follow(groups []seglog.Group) {
 	s.absorb()
 	for _, g := range groups {
 		next := map[string]state{}
@@ -285,7 +285,7 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 		if want == wire.OK && op.Op == wire.OpPut {
 			content := identity.Digest(op.Query, op.Object)
 			id := s.maker.ID(s.collectionID(c), s.owners[who], v, content)
-			size := log.RecordSize(len(appendObject(op.Name, nil, op.Object)))
+			size := seglog.RecordSize(len(appendObject(op.Name, nil, op.Object)))
 			model[v] = modelObject{id, s.owners[who], string(op.Object), size}
 		} else if want == wire.OK {
 			delete(model, v)
@@ -518,9 +518,9 @@ func (s *simulation) randomTask() {
 }
 
 // lie makes up an answer out of things that a Task could know, or guess.
-func (s *simulation) lie(k *fakeTask) task.Answer {
-	a := task.Answer{Type: []task.Type{task.Applied, task.Found, task.Failed}[s.rng.IntN(3)], Seq: s.rng.Uint64N(20),
-		Failure: task.Failure(1 + s.rng.IntN(3)), More: s.rng.IntN(4) == 0}
+func (s *simulation) lie(k *fakeTask) taskwire.Answer {
+	a := taskwire.Answer{Type: []taskwire.Type{taskwire.Applied, taskwire.Found, taskwire.Failed}[s.rng.IntN(3)], Seq: s.rng.Uint64N(20),
+		Failure: taskwire.Failure(1 + s.rng.IntN(3)), More: s.rng.IntN(4) == 0}
 	for _, c := range collections {
 		for _, v := range s.versions[c][max(0, len(s.versions[c])-20):] {
 			for _, o := range v {

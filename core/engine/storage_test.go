@@ -12,10 +12,10 @@ import (
 
 	"motte/client/frames"
 	"motte/core/access"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -429,7 +429,7 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "y"}, wire.OK)
 	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "a"}, wire.OK)
 	for i := range MaxAlerts + 5 {
-		w.e.Damaged(mapping.Entry{Collection: 1, Loc: log.Location{Segment: 1, Offset: uint32(8 * i), Length: 8}})
+		w.e.Damaged(mapping.Entry{Collection: 1, Loc: seglog.Location{Segment: 1, Offset: uint32(8 * i), Length: 8}})
 		w.take()
 	}
 	w.settle()
@@ -479,7 +479,7 @@ func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
 		w.must(admin, put("c", "", "data"), wire.OK)
 	}
 	e := w.replay(nil)
-	if err := e.Check(func(id uint32) bool { return id != 2 }); !errors.Is(err, log.ErrDamaged) {
+	if err := e.Check(func(id uint32) bool { return id != 2 }); !errors.Is(err, seglog.ErrDamaged) {
 		t.Errorf("segment 2 is missing: %v", err)
 	}
 	w.compact(2)
@@ -640,7 +640,7 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 	w.e.Carry(nil, nil, note)
 	w.take()
 	for _, g := range w.pending {
-		if len(g) != 1 || g[0].Kind != log.KindMark {
+		if len(g) != 1 || g[0].Kind != seglog.KindMark {
 			t.Fatalf("%d records are on their way, the first of kind %d", len(g), g[0].Kind)
 		}
 	}
@@ -685,7 +685,7 @@ func TestAnAnswerFindsWhatWasMoved(t *testing.T) {
 }
 
 // where is the place of an object of "c".
-func (w *world) where(name string) log.Location {
+func (w *world) where(name string) seglog.Location {
 	o, _ := w.e.byName["c"].objects.Get(w.id("c", name).Value())
 	return o.Loc
 }
@@ -763,7 +763,7 @@ func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
 	w.take()
 	w.must(admin, put("c", "four", "data of four"), wire.StorageFailed)
 	w.resume()
-	if n := w.ask(admin, put("c", "four", "data of four")); w.pending[0][0].Kind != log.KindAlert || w.pending[0][0].LSN != last+1 {
+	if n := w.ask(admin, put("c", "four", "data of four")); w.pending[0][0].Kind != seglog.KindAlert || w.pending[0][0].LSN != last+1 {
 		t.Fatalf("request %d, after that record %d of kind %d", n, w.pending[0][0].LSN, w.pending[0][0].Kind)
 	}
 	w.settle()
@@ -792,14 +792,14 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 		o := w.e.Take()
 		w.pending = append(w.pending, o.Append...)
 		for _, m := range o.Host {
-			if m.Type == control.Ready {
+			if m.Type == hostwire.Ready {
 				ready++
 			}
 		}
 		if ready > 0 && !w.e.Knows(admin) {
 			t.Fatal("clients are let in before there is an administrator")
 		}
-		var at []log.Location
+		var at []seglog.Location
 		for _, g := range w.pending {
 			for _, r := range g {
 				at = append(at, w.store(r))
@@ -838,8 +838,8 @@ func TestAnAlertHasTheNumberOfItsRecord(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
 	w.lsn++
-	w.disk = append(w.disk, log.Record{LSN: w.lsn, Kind: log.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Reason: wire.ReasonStorage})})
-	w.places = append(w.places, log.Location{})
+	w.disk = append(w.disk, seglog.Record{LSN: w.lsn, Kind: seglog.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Reason: wire.ReasonStorage})})
+	w.places = append(w.places, seglog.Location{})
 	want := w.lsn
 	w.boot()
 	w.settle()
@@ -854,9 +854,9 @@ func TestAnAlertHasTheNumberOfItsRecord(t *testing.T) {
 // TestAnIndexWithoutItsTaskWaits: what is left of a damaged log may lack the Task.
 func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
 	w := indexed(t, 0)
-	i := slices.IndexFunc(w.disk, func(r log.Record) bool { return r.Kind == log.KindRegisterTask })
+	i := slices.IndexFunc(w.disk, func(r seglog.Record) bool { return r.Kind == seglog.KindRegisterTask })
 	lost := w.disk[i]
-	w.disk[i] = log.Record{LSN: lost.LSN, Kind: log.KindMark}
+	w.disk[i] = seglog.Record{LSN: lost.LSN, Kind: seglog.KindMark}
 	w.boot()
 	w.settle()
 	if len(w.tasks) != 0 {

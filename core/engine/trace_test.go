@@ -8,8 +8,8 @@ import (
 	"motte/client"
 	"motte/client/frames"
 	"motte/core/identity"
-	"motte/core/log"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -109,7 +109,7 @@ func (r *trace) forget() {
 }
 
 // positions are the sequence numbers of groups.
-func (r *trace) positions(groups []log.Group) string {
+func (r *trace) positions(groups []seglog.Group) string {
 	var list []string
 	for _, g := range groups {
 		for _, rec := range g {
@@ -122,25 +122,25 @@ func (r *trace) positions(groups []log.Group) string {
 	return strings.Join(list, " ")
 }
 
-var kinds = map[log.Kind]string{
-	log.KindCreateCollection: "create collection", log.KindDropCollection: "drop collection", log.KindCreateIndex: "create index",
-	log.KindDropIndex: "drop index", log.KindRegisterTask: "register Task", log.KindAddPrincipal: "add principal",
-	log.KindRemovePrincipal: "remove principal", log.KindGrant: "grant", log.KindRevoke: "revoke", log.KindQuota: "quota",
-	log.KindRotatePrincipal: "rotate principal",
+var kinds = map[seglog.Kind]string{
+	seglog.KindCreateCollection: "create collection", seglog.KindDropCollection: "drop collection", seglog.KindCreateIndex: "create index",
+	seglog.KindDropIndex: "drop index", seglog.KindRegisterTask: "register Task", seglog.KindAddPrincipal: "add principal",
+	seglog.KindRemovePrincipal: "remove principal", seglog.KindGrant: "grant", seglog.KindRevoke: "revoke", seglog.KindQuota: "quota",
+	seglog.KindRotatePrincipal: "rotate principal",
 }
 
 // group names records that become durable together.
-func (r *trace) group(g log.Group) string {
+func (r *trace) group(g seglog.Group) string {
 	var list []string
 	for _, rec := range g {
 		text := kinds[rec.Kind]
 		switch rec.Kind {
-		case log.KindPut:
+		case seglog.KindPut:
 			r.name(rec)
 			text = "put " + r.names[rec.ID]
-		case log.KindDelete:
+		case seglog.KindDelete:
 			text = "delete " + r.names[rec.ID]
-		case log.KindAlert:
+		case seglog.KindAlert:
 			a, _ := frames.DecodeAlert(rec.Body)
 			text = alertText(a)
 		}
@@ -150,7 +150,7 @@ func (r *trace) group(g log.Group) string {
 }
 
 // name gives a new identity its name.
-func (r *trace) name(rec log.Record) {
+func (r *trace) name(rec seglog.Record) {
 	if r.names[rec.ID] == "" {
 		o, _ := DecodeObject(rec.Body)
 		r.versions[string(o.Name)]++
@@ -170,21 +170,21 @@ func alertText(a wire.Alert) string {
 // sent traces the frames for a Task.
 func (r *trace) sent(p *process) {
 	for _, f := range p.frames {
-		h, _ := task.DecodeHeader(f[:task.HeaderSize])
+		h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize])
 		if h.Seq <= p.told {
 			continue
 		}
 		p.told = h.Seq
-		payload := f[task.HeaderSize:]
+		payload := f[taskwire.HeaderSize:]
 		var text string
 		switch h.Type {
-		case task.Configure:
+		case taskwire.Configure:
 			text = "configure"
-		case task.Insert:
+		case taskwire.Insert:
 			text = fmt.Sprintf("insert %s %s", r.names[identity.ID(payload[8:40])], payload[40:])
-		case task.Remove:
+		case taskwire.Remove:
 			text = "remove " + r.names[identity.ID(payload[8:40])]
-		case task.Search:
+		case taskwire.Search:
 			text = fmt.Sprintf("search %s, at most %d", payload[4:], binary.BigEndian.Uint32(payload))
 		}
 		r.tell("to Task %d: #%d %s", p.number, h.Seq, text)
@@ -192,11 +192,11 @@ func (r *trace) sent(p *process) {
 }
 
 // answer puts a Task's answer into words.
-func (r *trace) answer(a task.Answer) string {
+func (r *trace) answer(a taskwire.Answer) string {
 	switch a.Type {
-	case task.Applied:
+	case taskwire.Applied:
 		return fmt.Sprintf("applied up to #%d", a.Seq)
-	case task.Failed:
+	case taskwire.Failed:
 		return fmt.Sprintf("#%d is refused", a.Seq)
 	}
 	list := []string{fmt.Sprintf("found #%d:", a.Seq)}

@@ -12,7 +12,7 @@ import (
 	"motte/client"
 	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/task"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -214,15 +214,15 @@ func (s *story) taskStep(words []string) {
 // task-says N IDENTITY …: it answers the query that waits for it with these.
 func (s *story) taskSays(words []string) {
 	p := s.process(words[1])
-	s.instead(p.fakeTask, func(seq uint64) []task.Answer {
-		a := task.Answer{Type: task.Found, Seq: seq}
+	s.instead(p.fakeTask, func(seq uint64) []taskwire.Answer {
+		a := taskwire.Answer{Type: taskwire.Found, Seq: seq}
 		for _, name := range words[2:] {
 			if name != "" {
 				a.Found = append(a.Found, s.identity(name))
 			}
 		}
 		s.tell("Task %d says %s", p.number, s.answer(a))
-		return []task.Answer{a}
+		return []taskwire.Answer{a}
 	})
 }
 

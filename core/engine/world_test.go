@@ -12,11 +12,11 @@ import (
 
 	"motte/client/frames"
 	"motte/core/access"
-	"motte/core/control"
+	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -28,21 +28,21 @@ type world struct {
 	rng     *rand.Rand
 	e       *Engine
 	now     time.Time
-	disk    []log.Record   // durable; a carried one holds its body in Sealed
-	places  []log.Location // where each lies
-	history []segment      // oldest first
-	end     uint32         // of the newest
-	lsn     uint64         // of the last record
-	pending []log.Group    // appended, not durable
+	disk    []seglog.Record   // durable; a carried one holds its body in Sealed
+	places  []seglog.Location // where each lies
+	history []segment         // oldest first
+	end     uint32            // of the newest
+	lsn     uint64            // of the last record
+	pending []seglog.Group    // appended, not durable
 	fetch   []Fetch
 	tasks   []*fakeTask // in the order of their start
 	answers []answer
 	room    map[uint64]int // that answers gave back, by the number of the request
 	number  uint64
-	list    *Request                 // the last LIST
-	erased  map[uint32]bool          // owners whose data key is destroyed
-	watch   func(groups []log.Group) // sees what becomes durable, before the engine does
-	byHand  bool                     // the test runs the steps of work that is left: see work
+	list    *Request                    // the last LIST
+	erased  map[uint32]bool             // owners whose data key is destroyed
+	watch   func(groups []seglog.Group) // sees what becomes durable, before the engine does
+	byHand  bool                        // the test runs the steps of work that is left: see work
 }
 
 // segment is a segment of the disk.
@@ -126,7 +126,7 @@ func (w *world) start(e *Engine) {
 
 // checkpoint is a checkpoint, as a shell keeps it.
 type checkpoint struct {
-	at      log.Position
+	at      seglog.Position
 	records int // of the disk that came before
 	pieces  [][]byte
 	rest    Cursor // where the next one begins
@@ -181,12 +181,12 @@ func (w *world) newSegment() {
 func (w *world) segment() *segment { return &w.history[len(w.history)-1] }
 
 // store makes a record durable.
-func (w *world) store(r log.Record) log.Location {
-	length := uint32(log.RecordSize(len(r.Body) + len(r.Sealed)))
+func (w *world) store(r seglog.Record) seglog.Location {
+	length := uint32(seglog.RecordSize(len(r.Body) + len(r.Sealed)))
 	if w.end+length > segmentSize {
 		w.newSegment()
 	}
-	at := log.Location{Segment: w.segment().id, Offset: w.end, Length: length}
+	at := seglog.Location{Segment: w.segment().id, Offset: w.end, Length: length}
 	if w.end += length; r.Sealed == nil {
 		w.lsn++
 	}
@@ -198,7 +198,7 @@ func (w *world) store(r log.Record) log.Location {
 func (w *world) has(id uint32) bool { return id <= w.segment().id && id > 0 && !w.history[id-1].gone }
 
 // body is what a record holds.
-func body(r log.Record) []byte {
+func body(r seglog.Record) []byte {
 	if r.Sealed != nil {
 		return r.Sealed
 	}
@@ -206,7 +206,7 @@ func body(r log.Record) []byte {
 }
 
 // stored is the record at a place, whether that can still be read or not.
-func (w *world) stored(at log.Location) log.Record {
+func (w *world) stored(at seglog.Location) seglog.Record {
 	i := slices.Index(w.places, at)
 	if i < 0 {
 		w.t.Fatalf("nothing ever lay at %+v", at)
@@ -227,15 +227,15 @@ func (w *world) data(e mapping.Entry) string {
 }
 
 // position is where the disk ends.
-func (w *world) position() log.Position {
-	p := log.Position{LSN: w.lsn, Segment: w.segment().id, End: w.end}
+func (w *world) position() seglog.Position {
+	p := seglog.Position{LSN: w.lsn, Segment: w.segment().id, End: w.end}
 	binary.BigEndian.PutUint64(p.Chain[:], p.LSN)
 	p.Tag = w.tag(w.lsn)
 	return p
 }
 
 // tag names the segment to which a record was appended.
-func (w *world) tag(lsn uint64) (t log.Tag) {
+func (w *world) tag(lsn uint64) (t seglog.Tag) {
 	for _, s := range w.history {
 		if s.first <= lsn {
 			binary.BigEndian.PutUint32(t[:], s.id)
@@ -265,9 +265,9 @@ func (w *world) take() {
 		w.fetch = append(w.fetch, o.Fetch...)
 		for _, m := range o.Host {
 			switch k := w.task(m.Instance); {
-			case m.Type == control.StartTask:
+			case m.Type == hostwire.StartTask:
 				w.tasks = append(w.tasks, &fakeTask{instance: m.Instance, held: make(map[identity.Value]held)})
-			case m.Type == control.StopTask && k != nil:
+			case m.Type == hostwire.StopTask && k != nil:
 				k.stopped = true
 			}
 		}
@@ -366,7 +366,7 @@ func (w *world) commit(n int) {
 	if w.watch != nil {
 		w.watch(w.pending[:n])
 	}
-	var at []log.Location
+	var at []seglog.Location
 	for _, g := range w.pending[:n] {
 		for _, r := range g {
 			if r.Sealed == nil && r.LSN != w.lsn+1 {
@@ -390,7 +390,7 @@ func (w *world) read() {
 		o, err := DecodeObject(body(r))
 		w.e.Fetched(f, o, r.LSN, err)
 	} else {
-		w.e.Fetched(f, Object{}, 0, fmt.Errorf("read: %w", log.ErrMoved))
+		w.e.Fetched(f, Object{}, 0, fmt.Errorf("read: %w", seglog.ErrMoved))
 	}
 	w.take()
 }
@@ -425,9 +425,9 @@ func (w *world) resume() {
 }
 
 // records lists those of a segment that compaction looks at.
-func (w *world) records(segment uint32) (list []log.Record, at []log.Location) {
+func (w *world) records(segment uint32) (list []seglog.Record, at []seglog.Location) {
 	for i, r := range w.disk {
-		if w.places[i].Segment == segment && r.Kind == log.KindPut {
+		if w.places[i].Segment == segment && r.Kind == seglog.KindPut {
 			r.Sealed, r.Body = body(r), nil
 			list, at = append(list, r), append(at, w.places[i])
 		}
@@ -526,33 +526,33 @@ func (w *world) settle() {
 }
 
 // handle is what an honest Task does with a frame.
-func (k *fakeTask) handle(f []byte) []task.Answer {
-	h, err := task.DecodeHeader(f[:task.HeaderSize])
+func (k *fakeTask) handle(f []byte) []taskwire.Answer {
+	h, err := taskwire.DecodeHeader(f[:taskwire.HeaderSize])
 	if err != nil {
 		panic(fmt.Sprintf("the Core sent a bad frame: %v", err))
 	}
-	p := f[task.HeaderSize:]
+	p := f[taskwire.HeaderSize:]
 	switch h.Type {
-	case task.Configure:
+	case taskwire.Configure:
 		if k.config = string(p[6:]); k.config == "refuse" {
-			return []task.Answer{{Type: task.Failed, Seq: h.Seq, Failure: task.FailConfiguration}}
+			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailConfiguration}}
 		}
-	case task.Insert:
+	case taskwire.Insert:
 		id := identity.ID(p[8:40])
 		delete(k.held, id.Value())
 		if input := string(p[40:]); input != "refuse" {
 			k.held[id.Value()] = held{id, input}
 		} else {
-			return []task.Answer{{Type: task.Failed, Seq: h.Seq, Failure: task.FailInput}, {Type: task.Applied, Seq: h.Seq}}
+			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailInput}, {Type: taskwire.Applied, Seq: h.Seq}}
 		}
-	case task.Remove:
+	case taskwire.Remove:
 		delete(k.held, identity.ID(p[8:40]).Value())
-	case task.Search:
+	case taskwire.Search:
 		limit, predicate := int(binary.BigEndian.Uint32(p)), string(p[4:])
 		if predicate == "refuse" {
-			return []task.Answer{{Type: task.Failed, Seq: h.Seq, Failure: task.FailQuery}}
+			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailQuery}}
 		}
-		a := task.Answer{Type: task.Found, Seq: h.Seq}
+		a := taskwire.Answer{Type: taskwire.Found, Seq: h.Seq}
 		for _, v := range k.held {
 			if strings.HasPrefix(v.input, predicate) {
 				a.Found = append(a.Found, v.id)
@@ -560,9 +560,9 @@ func (k *fakeTask) handle(f []byte) []task.Answer {
 		}
 		slices.SortFunc(a.Found, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
 		a.Found = a.Found[:min(limit, len(a.Found))]
-		return []task.Answer{a}
+		return []taskwire.Answer{a}
 	}
-	return []task.Answer{{Type: task.Applied, Seq: h.Seq}}
+	return []taskwire.Answer{{Type: taskwire.Applied, Seq: h.Seq}}
 }
 
 // idle reports whether nothing is in flight.

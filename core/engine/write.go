@@ -4,11 +4,11 @@ import (
 	"slices"
 
 	"motte/core/access"
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/log"
 	"motte/core/mapping"
-	"motte/core/task"
+	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -35,7 +35,7 @@ func (e *Engine) write(q *Request) wire.Code {
 	}
 	n := len(q.Writes)
 	w := &write{req: q, answer: Reply{Count: uint32(n)}, marks: make([]byte, n)}
-	group := make(log.Group, n)
+	group := make(seglog.Group, n)
 	// As pending: each write sees what those before it will do.
 	staged := make(map[identity.Value]mapping.Entry)
 	for i := range q.Writes {
@@ -70,7 +70,7 @@ func (w *write) wait(e *Engine) {
 // decide makes the record of one write, if it is allowed on the object as it will be
 // once all that is on its way, and staged, is durable.
 func (e *Engine) decide(w *Write, p *principal, c *collection,
-	staged map[identity.Value]mapping.Entry) (rec log.Record, code wire.Code) {
+	staged map[identity.Value]mapping.Entry) (rec seglog.Record, code wire.Code) {
 	v := w.Identity.Value()
 	if len(w.Name) > 0 {
 		v = e.Maker.Named(c.id, w.Name)
@@ -79,7 +79,7 @@ func (e *Engine) decide(w *Write, p *principal, c *collection,
 	}
 	cur, exists := e.expected(c, v)
 	if o, ok := staged[v]; ok {
-		cur, exists = o, o.Owner != log.CoreOwner
+		cur, exists = o, o.Owner != seglog.CoreOwner
 	}
 	exists = exists && !e.erased[cur.Owner]
 	rights, own := c.grants.Rights(p.id), cur.Owner == p.owner
@@ -96,14 +96,14 @@ func (e *Engine) decide(w *Write, p *principal, c *collection,
 	}
 	id := e.Maker.ID(c.id, p.owner, v, w.Content)
 	body := appendObject(w.Name, w.Query, w.Object)
-	return log.Record{Kind: log.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, wire.OK
+	return seglog.Record{Kind: seglog.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, wire.OK
 }
 
 // expected returns the entry that an object of a collection will have once all that is on
 // its way is durable. Objects of an erased owner count until they are taken away.
 func (e *Engine) expected(c *collection, v identity.Value) (o mapping.Entry, exists bool) {
 	if o, pending := e.pending[v]; pending {
-		return o, o.Owner != log.CoreOwner && o.Collection == c.id
+		return o, o.Owner != seglog.CoreOwner && o.Collection == c.id
 	}
 	return c.objects.Get(v)
 }
@@ -141,13 +141,13 @@ func (w *Write) mayPut(cur mapping.Entry, exists bool, rights wire.Rights, own b
 	return wire.OK
 }
 
-func deletion(o mapping.Entry) log.Record {
-	return log.Record{Kind: log.KindDelete, Collection: o.Collection, Owner: log.CoreOwner, ID: o.ID}
+func deletion(o mapping.Entry) seglog.Record {
+	return seglog.Record{Kind: seglog.KindDelete, Collection: o.Collection, Owner: seglog.CoreOwner, ID: o.ID}
 }
 
 // applyObject makes a durable PUT or deletion visible and feeds it to the
 // indexes. What a collection was dropped under is not kept.
-func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
+func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	if c != nil {
 		e.applyTo(c, r, at, w)
@@ -159,11 +159,11 @@ func (e *Engine) applyObject(r *log.Record, at log.Location, w *write) {
 
 // applyTo makes the record visible in its collection. What the collection will hold was
 // counted when the record was appended: see use.
-func (e *Engine) applyTo(c *collection, r *log.Record, at log.Location, w *write) {
-	d := delivery{step: task.Remove, lsn: r.LSN}
+func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w *write) {
+	d := delivery{step: taskwire.Remove, lsn: r.LSN}
 	d.gone, d.hasGone = e.remove(c, r.ID.Value())
-	if r.Kind == log.KindPut {
-		d.step = task.Insert
+	if r.Kind == seglog.KindPut {
+		d.step = taskwire.Insert
 		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		e.add(c, d.put)
 		c.versions++
@@ -171,7 +171,7 @@ func (e *Engine) applyTo(c *collection, r *log.Record, at log.Location, w *write
 	if w != nil {
 		d.op = w.applied
 		w.applied++
-		if d.step == task.Insert && d.hasGone {
+		if d.step == taskwire.Insert && d.hasGone {
 			w.mark(d.op, wire.ReplyReplaced)
 		}
 	}
@@ -240,13 +240,13 @@ func (w *write) mark(op int, flag wire.ReplyFlags) {
 // appendObject encodes the body of a KindPut record:
 // len(name) 2 | len(attributes) 4 | name … | attributes … | object ….
 func appendObject(name, attributes, data []byte) []byte {
-	return make(frame.Writer, 0, 6+len(name)+len(attributes)+len(data)).
+	return make(codec.Writer, 0, 6+len(name)+len(attributes)+len(data)).
 		U16(uint16(len(name))).U32(uint32(len(attributes))).Bytes(name).Bytes(attributes).Bytes(data)
 }
 
 // DecodeObject reads the body of a KindPut record; the result aliases it.
 func DecodeObject(body []byte) (o Object, err error) {
-	r := frame.NewReader(body)
+	r := codec.NewReader(body)
 	name, attributes := int(r.U16()), int(r.U32())
 	o.Name, o.Attributes, o.Data = r.Take(name), r.Take(attributes), r.Rest()
 	return o, r.Done()

@@ -30,17 +30,17 @@ import (
 	"iter"
 	"slices"
 
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/log"
+	"motte/core/seglog"
 )
 
 // Entry says what a live object is and where its record lies.
 type Entry struct {
 	ID         identity.ID
-	LSN        uint64       // of the record, but for its high bits: see Wrote
-	Loc        log.Location // Offset and Length: multiples of 8, below 8*Limit; Length is not 0
-	Collection uint32       // the Map's
+	LSN        uint64          // of the record, but for its high bits: see Wrote
+	Loc        seglog.Location // Offset and Length: multiples of 8, below 8*Limit; Length is not 0
+	Collection uint32          // the Map's
 	Owner      uint32
 }
 
@@ -300,7 +300,7 @@ func (m *Map) Append(b []byte, v identity.Value, most int) ([]byte, identity.Val
 // Load returns frame.ErrMalformed, and the Map may have some of them.
 func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 	if len(b)%packedSize > 0 {
-		return v, frame.ErrMalformed
+		return v, codec.ErrMalformed
 	}
 	if len(b) > 0 {
 		m.prepare()
@@ -311,7 +311,7 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 		first, second := halves(b[at:])
 		run, _ := m.run(first)
 		if n := len(*run); n > 0 && !(*run)[n-1].before(first, second) {
-			return v, frame.ErrMalformed
+			return v, codec.ErrMalformed
 		}
 		from := at
 		for at < len(b) { // as far as entries belong to this run
@@ -321,7 +321,7 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 				break
 			}
 			if p.free() || !before.before(first, second) {
-				return v, frame.ErrMalformed
+				return v, codec.ErrMalformed
 			}
 			before = p
 			at += packedSize
@@ -364,7 +364,7 @@ func pack(e Entry) (p packed) {
 func (p *packed) entry(collection uint32) (e Entry) {
 	copy(e.ID[:], p[:])
 	e.LSN, e.Collection, e.Owner = uint64(p.number(0)), collection, p.number(4)
-	e.Loc = log.Location{Segment: p.number(1), Offset: p.number(2) * 8, Length: p.number(3) * 8}
+	e.Loc = seglog.Location{Segment: p.number(1), Offset: p.number(2) * 8, Length: p.number(3) * 8}
 	return e
 }
 

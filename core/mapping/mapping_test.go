@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/log"
+	"motte/core/seglog"
 )
 
 // collection is that of the Maps.
@@ -30,7 +30,7 @@ func entry(r *rand.Rand, few bool) (e Entry) {
 		e.ID[0], e.ID[1], e.ID[5] = byte(r.IntN(2)), byte(r.IntN(4)*85), byte(1+r.IntN(200))
 	}
 	e.LSN = r.Uint64()
-	e.Loc = log.Location{Segment: r.Uint32N(Limit), Offset: r.Uint32N(Limit) * 8, Length: (1 + r.Uint32N(Limit-1)) * 8}
+	e.Loc = seglog.Location{Segment: r.Uint32N(Limit), Offset: r.Uint32N(Limit) * 8, Length: (1 + r.Uint32N(Limit-1)) * 8}
 	e.Collection, e.Owner = collection, r.Uint32N(Limit)
 	return e
 }
@@ -262,7 +262,7 @@ func TestLimits(t *testing.T) {
 	most := Entry{
 		ID:         identity.ID{1, 2, 3},
 		LSN:        1<<64 - 1,
-		Loc:        log.Location{Segment: Limit - 1, Offset: 8 * (Limit - 1), Length: 8 * (Limit - 1)},
+		Loc:        seglog.Location{Segment: Limit - 1, Offset: 8 * (Limit - 1), Length: 8 * (Limit - 1)},
 		Collection: collection,
 		Owner:      Limit - 1,
 	}
@@ -317,8 +317,8 @@ var golden = strings.Join([]string{
 }, "")
 
 func goldenEntries() []Entry {
-	a := Entry{LSN: 0xffff_ffff_ffab_cdef, Loc: log.Location{Segment: 7, Offset: 16, Length: 120}, Collection: collection, Owner: 0x105}
-	b := Entry{LSN: 1, Loc: log.Location{Segment: 0xfffffe, Offset: 0x7ffffe8, Length: 0x7ffffe0}, Collection: collection, Owner: 0xfffffa}
+	a := Entry{LSN: 0xffff_ffff_ffab_cdef, Loc: seglog.Location{Segment: 7, Offset: 16, Length: 120}, Collection: collection, Owner: 0x105}
+	b := Entry{LSN: 1, Loc: seglog.Location{Segment: 0xfffffe, Offset: 0x7ffffe8, Length: 0x7ffffe0}, Collection: collection, Owner: 0xfffffa}
 	a.ID[0], b.ID[0] = 0xa0, 0xa0
 	for i := 1; i < identity.Size; i++ {
 		a.ID[i] = byte(i)
@@ -377,12 +377,12 @@ func TestMalformedPieces(t *testing.T) {
 		"not in order":      append(bytes.Clone(b[packedSize:]), b[:packedSize]...),
 	} {
 		m := New(collection)
-		if _, err := m.Load(b, identity.Value{}); !errors.Is(err, frame.ErrMalformed) {
+		if _, err := m.Load(b, identity.Value{}); !errors.Is(err, codec.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	m := New(collection)
-	if _, err := m.Load(b, goldenEntries()[0].ID.Value()); !errors.Is(err, frame.ErrMalformed) {
+	if _, err := m.Load(b, goldenEntries()[0].ID.Value()); !errors.Is(err, codec.ErrMalformed) {
 		t.Errorf("a piece that begins with the value that it should follow: %v", err)
 	}
 	last, err := m.Load(b, identity.Value{})
@@ -390,7 +390,7 @@ func TestMalformedPieces(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range []identity.Value{last, {}} {
-		if _, err := m.Load(b, v); !errors.Is(err, frame.ErrMalformed) || m.Len() != 2 {
+		if _, err := m.Load(b, v); !errors.Is(err, codec.ErrMalformed) || m.Len() != 2 {
 			t.Errorf("a piece twice: %v, %d entries", err, m.Len())
 		}
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"motte/client/frames"
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/wire"
 )
 
@@ -251,7 +251,7 @@ type decoding struct {
 func checkDecoder(t *testing.T, decode func([]byte) error, cases []decoding) {
 	t.Helper()
 	for _, c := range cases {
-		if err := decode(c.input); (err == nil) != c.ok || err != nil && !errors.Is(err, frame.ErrMalformed) {
+		if err := decode(c.input); (err == nil) != c.ok || err != nil && !errors.Is(err, codec.ErrMalformed) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

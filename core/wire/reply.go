@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
 )
 
@@ -41,7 +41,7 @@ type Head struct {
 
 // DecodeHead reads a head: LSN 8 | segment's tag 16 | chain value 16.
 func DecodeHead(p []byte) (h Head, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	h.LSN = r.U64()
 	r.Copy(h.Segment[:])
 	r.Copy(h.Chain[:])
@@ -61,7 +61,7 @@ type ReplyHeader struct {
 
 // AppendReplyHeader appends the header of a reply frame to p.
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
-	w := frame.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
+	w := codec.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
 	w = w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count)
 	return w.U64(h.Head.LSN).Bytes(h.Head.Segment[:]).Bytes(h.Head.Chain[:])
 }
@@ -70,13 +70,13 @@ func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
 // fills in, and this body: identity 32 | len(name) 2 | name … | object ….
 func AppendObject(p []byte, h ReplyHeader, id identity.ID, name, object []byte) []byte {
 	h.BodyLen = identity.Size + 2 + len(name) + len(object)
-	w := frame.Writer(AppendReplyHeader(p, &h))
+	w := codec.Writer(AppendReplyHeader(p, &h))
 	return w.Bytes(id[:]).U16(uint16(len(name))).Bytes(name).Bytes(object)
 }
 
 // AppendMissing appends the body of a KindMissing frame: identity 32 | code 1.
 func AppendMissing(p []byte, id identity.ID, code Code) []byte {
-	return frame.Writer(p).Bytes(id[:]).U8(byte(code))
+	return codec.Writer(p).Bytes(id[:]).U8(byte(code))
 }
 
 // IndexState is where an index stands.
@@ -144,6 +144,6 @@ type Alert struct {
 
 // AppendAlert appends the body of a KindAlert frame, fields in order.
 func AppendAlert(p []byte, a *Alert) []byte {
-	w := frame.Writer(p).U64(a.LSN).U64(uint64(a.Time)).U8(byte(a.Reason))
+	w := codec.Writer(p).U64(a.LSN).U64(uint64(a.Time)).U8(byte(a.Reason))
 	return w.Text(a.Collection, MaxIdentifier).Text(a.Index, MaxIdentifier).U32(a.Segment).U32(a.Offset)
 }

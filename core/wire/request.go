@@ -3,7 +3,7 @@ package wire
 import (
 	"strings"
 
-	"motte/core/frame"
+	"motte/core/codec"
 	"motte/core/identity"
 )
 
@@ -30,7 +30,7 @@ func (q *Request) BodyLen() int { return q.NameLen + q.QueryLen + q.ObjectLen }
 // of p. A code other than OK ends the connection. If the operation is higher than all of
 // this version, or the data type, then the operation is 0, which there is not.
 func DecodeHeader(p []byte) (q Request, code Code) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	if string(r.Take(4)) != RequestMagic {
 		return q, Malformed
 	}
@@ -59,7 +59,7 @@ func DecodeHeader(p []byte) (q Request, code Code) {
 
 // SplitBody returns q with the parts of its body, which has q.BodyLen bytes.
 func SplitBody(q Request, body []byte) Request {
-	r := frame.NewReader(body)
+	r := codec.NewReader(body)
 	q.Name, q.Query, q.Object = r.Take(q.NameLen), r.Take(q.QueryLen), r.Take(q.ObjectLen)
 	return q
 }
@@ -86,7 +86,7 @@ func ValidLabel(s string) bool {
 // a set of attributes has one encoding, which the identity binds. Another order is
 // malformed. The data alias p.
 func DecodeAttributes(p []byte) (map[string][]byte, error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	attributes := make(map[string][]byte)
 	previous := ""
 	for r.Len() > 0 {
@@ -107,7 +107,7 @@ func DecodeAttributes(p []byte) (map[string][]byte, error) {
 //
 // The result aliases p. It holds at least one operation and at most MaxBatch.
 func DecodeBatch(p []byte) (ops []Request, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	r.Require(len(p) > 0)
 	for r.Len() > 0 {
 		q := Request{Op: Operation(r.U8()), Flags: Flags(r.U8())}
@@ -128,11 +128,11 @@ type Quota struct {
 }
 
 // AppendQuota appends the encoding of a quota: bytes 8 | objects 8.
-func AppendQuota(p []byte, q Quota) []byte { return frame.Writer(p).U64(q.Bytes).U64(q.Objects) }
+func AppendQuota(p []byte, q Quota) []byte { return codec.Writer(p).U64(q.Bytes).U64(q.Objects) }
 
 // DecodeQuota reads a quota.
 func DecodeQuota(p []byte) (q Quota, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	q.Bytes, q.Objects = r.U64(), r.U64()
 	return q, r.Done()
 }
@@ -163,7 +163,7 @@ type Row struct {
 // and refuses one without sense: no operation, no results, no deadline, or a value over
 // its limit.
 func DecodeRow(p []byte) (w Row, err error) {
-	r := frame.NewReader(p)
+	r := codec.NewReader(p)
 	r.Copy(w.Measurement[:])
 	w.Operations, w.Type, w.Ordered = r.U8(), DataType(r.U8()), r.Bool()
 	r.Require(r.U8() == 0)

@@ -15,7 +15,7 @@
 // the name is one that nobody gives to a file of their own. A symbolic link at the
 // path is replaced, not the file that it points to.
 //
-// The Core does not use this package: core/log writes the files of a store.
+// The Core does not use this package: core/seglog writes the files of a store.
 package atomicfile
 
 import (

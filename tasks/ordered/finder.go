@@ -2,7 +2,7 @@ package main
 
 import (
 	"motte/core/identity"
-	sdk "motte/sdk/go"
+	"motte/sdk"
 )
 
 // finder gathers the objects whose keys it comes across, each once.

@@ -5,9 +5,9 @@ import (
 	"fmt"
 
 	"motte/core/wire"
-	sdk "motte/sdk/go"
-	"motte/sdk/go/ijson"
-	"motte/sdk/go/pointer"
+	"motte/sdk"
+	"motte/sdk/ijson"
+	"motte/sdk/pointer"
 )
 
 // index is the Task: what its configuration says, around a tree of the keys'

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	"motte/sdk/go/ijson"
+	"motte/sdk/ijson"
 )
 
 // errPredicate says that a predicate is not one of the grammar.

@@ -20,6 +20,6 @@
 //     type is refused.
 package main
 
-import sdk "motte/sdk/go"
+import "motte/sdk"
 
 func main() { sdk.Serve(&index{}) }

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"motte/core/wire"
-	sdk "motte/sdk/go"
-	"motte/sdk/go/sdktest"
+	"motte/sdk"
+	"motte/sdk/sdktest"
 )
 
 // model is the index as a person would write it down: a list.

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"motte/core/wire"
-	sdk "motte/sdk/go"
-	"motte/sdk/go/sdktest"
+	"motte/sdk"
+	"motte/sdk/sdktest"
 )
 
 func start(t *testing.T, dataType wire.DataType, ordered bool, options string) *sdktest.Core {

@@ -7,8 +7,8 @@ import (
 	"github.com/tidwall/btree"
 
 	"motte/core/identity"
-	sdk "motte/sdk/go"
-	"motte/sdk/go/pointer"
+	"motte/sdk"
+	"motte/sdk/pointer"
 )
 
 // maxKeys bounds the keys of one object, when its value is an array. A key takes

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"motte/sdk/go/ijson"
-	"motte/sdk/go/pointer"
+	"motte/sdk/ijson"
+	"motte/sdk/pointer"
 )
 
 // soleField is the name of the field if there is only one.

@@ -16,7 +16,7 @@ import (
 
 	"motte/core/identity"
 	"motte/core/wire"
-	sdk "motte/sdk/go"
+	"motte/sdk"
 )
 
 // index is the Task: a Bleve index in memory, and what ties its documents to

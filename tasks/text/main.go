@@ -23,6 +23,6 @@
 //     ends in time.
 package main
 
-import sdk "motte/sdk/go"
+import "motte/sdk"
 
 func main() { sdk.Serve(&index{}) }

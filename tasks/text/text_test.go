@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"motte/core/wire"
-	sdk "motte/sdk/go"
-	"motte/sdk/go/sdktest"
+	"motte/sdk"
+	"motte/sdk/sdktest"
 )
 
 func start(t testing.TB, ordered bool, options string) *sdktest.Core {

@@ -15,7 +15,7 @@ import (
 	"unicode/utf8"
 
 	"motte/core/wire"
-	sdk "motte/sdk/go"
+	"motte/sdk"
 )
 
 func main() { sdk.Serve(&index{}) }

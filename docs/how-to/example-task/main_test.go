@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"motte/core/wire"
-	sdk "motte/sdk/go"
-	"motte/sdk/go/sdktest"
+	"motte/sdk"
+	"motte/sdk/sdktest"
 )
 
 // start runs the index as the Core would, behind the Task protocol.

@@ -1,0 +1,272 @@
+package seglog
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"slices"
+	"testing"
+
+	"motte/core/seal"
+)
+
+// stored returns the bytes at a location.
+func (d *disk) stored(at Location) []byte {
+	return d.files[segmentName(at.Segment)][at.Offset:][:at.Length]
+}
+
+// TestCarriedRecordsAreAsTheyWere: byte for byte, however often they are carried,
+// and they are read from there when the old segment is gone, also after a restart
+// from each checkpoint.
+func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(1), w.checkpoint(), w.write(1), w.checkpoint())
+	was := make(map[uint64][]byte)
+	for _, o := range w.objects {
+		was[o.lsn] = bytes.Clone(d.stored(o.at))
+	}
+	for round := range 4 {
+		lsn, newest := w.l.Position().LSN, w.l.Position().Segment
+		w.l.Rotate()
+		segments := w.l.Segments()
+		for _, s := range segments {
+			must(t, w.carry(s.ID))
+		}
+		if got, want := w.l.Position().LSN, lsn+uint64(len(segments)); got != want {
+			t.Fatalf("carrying went on to record %d, want %d, the marks alone", got, want)
+		}
+		must(t, w.checkpoint(), w.checkpoint())
+		for _, s := range segments {
+			must(t, w.l.Remove(s.ID))
+		}
+		for v, o := range w.objects {
+			if o.at.Segment <= newest || !bytes.Equal(d.stored(o.at), was[o.lsn]) {
+				t.Fatalf("round %d: object %d, in segment %d, is not as it was", round, v[0], o.at.Segment)
+			}
+		}
+		w.check(t)
+		again := mustOpen(t, d, uint64(10+round))
+		same(t, w, again)
+		w = again
+	}
+	for _, n := range w.l.Checkpoints()[:2] {
+		again, err := openFrom(d, 20, n)
+		must(t, err)
+		again.check(t)
+	}
+}
+
+// TestReadOfWhatWasCarriedAway: whoever still has the old place hears that, and not
+// of damage.
+func TestReadOfWhatWasCarriedAway(t *testing.T) {
+	w := mustOpen(t, store(t), 3)
+	old := maps.Clone(w.objects)
+	must(t, w.write(1), w.checkpoint(), w.checkpoint(), w.compact(1))
+	for _, o := range old {
+		if _, _, err := w.l.Read(nil, o.at); o.at.Segment == 1 && !errors.Is(err, ErrMoved) || o.at.Segment > 1 && err != nil {
+			t.Errorf("%v: %v", o.at, err)
+		}
+	}
+	if err := w.l.Walk(1, func(Record, Location) error { return nil }); !errors.Is(err, ErrMoved) {
+		t.Errorf("walk: %v", err)
+	}
+	if w.l.Has(1) || !w.l.Has(2) {
+		t.Error("the wrong segment is there")
+	}
+}
+
+// TestCrashWhileCarrying: whatever of the write reached the disk, each object is
+// read from a place where all of it is.
+func TestCrashWhileCarrying(t *testing.T) {
+	good := store(t)
+	must(t, mustOpen(t, good, 3).write(2))
+	try := func(left func(int64, []byte) []byte) {
+		t.Helper()
+		d := good.clone()
+		w := mustOpen(t, d, 4)
+		must(t, w.write(1))
+		lsn := w.l.Position().LSN
+		d.fail, d.left = errors.New("power cut"), left
+		if w.carry(1) == nil || w.l.Position().LSN != lsn {
+			t.Fatal("a failed write was acknowledged")
+		}
+		d.fail = nil
+		again := mustOpen(t, d, 5)
+		if again.l.Position().LSN < lsn {
+			t.Fatalf("back at record %d of %d", again.l.Position().LSN, lsn)
+		}
+		must(t, again.write(1), again.carry(1), again.carry(2))
+		same(t, again, mustOpen(t, d, 6))
+	}
+	for n := 0; n < 1200; n += 7 {
+		try(first(n))
+	}
+	for set := range uint64(16) {
+		try(sectors(set))
+	}
+}
+
+// TestDamagedRecordStopsCompaction: a segment with anything that can't be read is
+// not to be removed; nor may what is damaged be carried to where it is taken for a
+// torn write.
+func TestDamagedRecordStopsCompaction(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(1), w.checkpoint(), w.checkpoint())
+	for i := headerSize; i < len(d.files["00000001.seg"]); i++ {
+		d.files["00000001.seg"][i] ^= 4
+		var damage *DamageError
+		err := w.l.Walk(1, func(Record, Location) error { return nil })
+		if !errors.As(err, &damage) || damage.File != "00000001.seg" || damage.Offset > int64(i) {
+			t.Fatalf("byte %d: %v", i, err)
+		}
+		d.files["00000001.seg"][i] ^= 4
+	}
+	stop := errors.New("enough")
+	if err := w.l.Walk(1, func(Record, Location) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("visit's own error: %v", err)
+	}
+}
+
+// TestWalkShowsEachRecord: also those that were carried, and those of an owner who
+// was erased.
+func TestWalkShowsEachRecord(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(2), w.carry(1), w.carry(2), w.write(1), w.l.Erase(alice))
+	var offsets []int
+	at, _, _ := 0, 0, 0
+	err := w.l.Walk(4, func(r Record, place Location) error {
+		offsets = append(offsets, int(place.Offset))
+		if !bytes.Equal(r.Sealed, d.stored(place)) || r.LSN == 0 || r.Kind == 0 {
+			t.Errorf("record at %d is not as it is stored", place.Offset)
+		}
+		at = int(place.Offset + place.Length)
+		return nil
+	})
+	must(t, err)
+	if !slices.Equal(append(offsets, at), recordsOf(d.files["00000004.seg"])) {
+		t.Errorf("records at %v", offsets)
+	}
+}
+
+// TestCarriedRecordsInAnotherPlace: they are no part of the chain, as they say
+// nothing new. Where one is missing, or one more is, the segment's length tells; in
+// another order they lead to the same; and none can be altered.
+func TestCarriedRecordsInAnotherPlace(t *testing.T) {
+	good := store(t)
+	w := mustOpen(t, good, 3)
+	must(t, w.write(1), w.carry(1), w.write(1), w.l.Resume(), w.write(1))
+	const name = "00000004.seg"
+	p, at := good.files[name], recordsOf(good.files[name])
+	one := good.files["00000001.seg"]
+	first := recordsOf(one)
+	carried := 0 // the first one that is
+	for _, r := range mustOpen(t, good.clone(), 4).replayed[storeRecords:] {
+		if r.Sealed != nil {
+			break
+		}
+		carried++
+	}
+	a, b, c := at[carried], at[carried+1], at[carried+2]
+	for what, x := range map[string]struct {
+		segment []byte
+		noticed bool
+	}{
+		"missing":        {slices.Concat(p[:a], p[b:]), true},
+		"repeated":       {slices.Concat(p[:b], p[a:b], p[b:]), true},
+		"more than were": {slices.Concat(p[:a], one[first[0]:first[1]], p[a:]), true},
+		"swapped":        {slices.Concat(p[:a], p[b:c], p[a:b], p[c:]), false},
+		"behind the end": {slices.Concat(p, p[a:b]), false},
+	} {
+		d := good.clone()
+		d.files[name] = x.segment
+		w, err := open(d, 5)
+		if x.noticed {
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("%s: %v", what, err)
+			}
+		} else if err = errors.Join(err, w.verify()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for i := a; i < c; i++ {
+		d := good.clone()
+		d.files[name][i] ^= 1
+		if _, err := open(d, 5); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d flipped: %v", i-a, err)
+		}
+	}
+}
+
+// TestEachWriteProvesTheOneBefore: in the newest segment, too, damage to a write
+// behind which another one began is never taken for torn. So a write begins with a
+// record that is not carried: only such a one can say that it is the first.
+func TestEachWriteProvesTheOneBefore(t *testing.T) {
+	for what, writes := range map[string]func(w *world) error{
+		"put, put":     func(w *world) error { return errors.Join(w.write(1), w.write(1)) },
+		"put, carry":   func(w *world) error { return errors.Join(w.write(1), w.carry(1)) },
+		"carry, put":   func(w *world) error { return errors.Join(w.carry(1), w.write(1)) },
+		"carry, carry": func(w *world) error { return errors.Join(w.carry(1), w.carry(2)) },
+	} {
+		d := store(t)
+		w := mustOpen(t, d, 3)
+		must(t, w.write(1))
+		start := w.l.Position().End
+		must(t, writes(w))
+		const name = "00000004.seg"
+		for i := int(start); i < lastWriteAt(d.files[name]); i++ {
+			d.files[name][i] ^= 1
+			if w, err := open(d, 4); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("%s, byte %d flipped: position at record %d, %v", what, i-int(start), w.l.Position().LSN, err)
+			}
+			d.files[name][i] ^= 1
+		}
+		cut := d.clone() // also if all that is left of what follows is the head of its first record
+		cut.files[name] = cut.files[name][:lastWriteAt(d.files[name])+bodyAt+seal.Overhead]
+		mustOpen(t, cut.clone(), 4)
+		cut.files[name][start+bodyAt] ^= 1
+		if w, err := open(cut, 4); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%s, cut in the last write: position at record %d, %v", what, w.l.Position().LSN, err)
+		}
+	}
+}
+
+// TestCarriedRecordsAlone: a write may hold nothing else.
+func TestCarriedRecordsAlone(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 3)
+	must(t, w.write(1))
+	at := w.l.Position()
+	var g Group
+	must(t, w.l.Walk(1, func(r Record, _ Location) error {
+		if r.Kind == KindPut {
+			g = append(g, r)
+		}
+		return nil
+	}))
+	must(t, w.append(g, g))
+	if got := w.l.Position(); got.Head() != at.Head() || got.End == at.End {
+		t.Errorf("it moved the head from %v to %v", at, got)
+	}
+	same(t, w, mustOpen(t, d, 4))
+}
+
+// TestCarriedRecordEndsNoGroup: a genuine record of another segment, written over the
+// end of a group, does not make half of it a whole.
+func TestCarriedRecordEndsNoGroup(t *testing.T) {
+	d := newDisk()
+	must(t, mustOpen(t, d, 1).write(1))
+	w := mustOpen(t, d, 2)
+	must(t, w.append(group(2)))
+	p := d.files[d.current]
+	r, _, ok := w.l.openHead(p[headerSize:])
+	if !ok {
+		t.Fatal("no record")
+	}
+	d.files[d.current] = append(bytes.Clone(p[:headerSize+int(r.length)]), d.files[segmentName(1)][headerSize:]...)
+	if w, err := open(d, 3); err == nil && w.l.Position().LSN != 1 {
+		t.Errorf("the log ends with record %d: half a group", w.l.Position().LSN)
+	}
+}

@@ -1,0 +1,168 @@
+package seglog
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+
+	"motte/core/codec"
+	"motte/core/identity"
+	"motte/core/seal"
+)
+
+// Kind says what a record does when it is applied. Log only keeps it; the
+// engine gives it its meaning.
+type Kind uint8
+
+// The kinds of records.
+const (
+	KindPut              Kind = 1
+	KindDelete           Kind = 2
+	KindCreateCollection Kind = 3
+	KindDropCollection   Kind = 4
+	KindCreateIndex      Kind = 5
+	KindDropIndex        Kind = 6
+	KindRegisterTask     Kind = 7
+	KindAddPrincipal     Kind = 8
+	KindRemovePrincipal  Kind = 9
+	KindGrant            Kind = 10
+	KindRevoke           Kind = 11
+	KindAlert            Kind = 12
+	KindMark             Kind = 13 // nothing: all before it is durable
+	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
+	KindDrawn            Kind = 15 // the bits that clients may have learnt of an index, at most
+	KindQuota            Kind = 16 // of a collection
+	KindRotatePrincipal  Kind = 17
+	kindEnd              Kind = 18
+)
+
+// Record is one entry of the log.
+type Record struct {
+	LSN        uint64 // log sequence number: one more than that of the record before
+	Kind       Kind
+	Collection uint32      // 0: none
+	Owner      uint32      // whose data key seals the body; CoreOwner: the Core's own
+	ID         identity.ID // of the object, or zero
+	Body       []byte
+
+	// Sealed is a record as it is stored: one that is carried, from the segment in
+	// which it was first written or carried to last, or was.
+	Sealed []byte
+
+	salt   seal.Salt
+	flags  byte  // as it is stored
+	length int64 // bytes that it takes there
+	size   int   // bytes of its body
+}
+
+// CoreOwner is the owner of all records that are not objects. No principal has this
+// number.
+const CoreOwner = seal.CoreOwner
+
+// Location is where a record lies.
+type Location struct {
+	Segment uint32
+	Offset  uint32 // bytes from the start of the segment
+	Length  uint32 // bytes, head and seals included
+}
+
+// Group is a list of records that become durable together or not at all.
+type Group []Record
+
+// RecordVersion is the only version of records that is written and read.
+const RecordVersion = 3
+
+const (
+	recordMagic = "MR"
+	frontSize   = 32
+	headSize    = 48
+	bodyAt      = frontSize + headSize + seal.Overhead
+	minRecord   = bodyAt + seal.Overhead
+	alignment   = 8
+)
+
+const (
+	flagFirst  = 1 << 0 // first of a write: all before it was durable when it was written
+	flagCommit = 1 << 1 // last of its group
+)
+
+// RecordSize returns the bytes that a record with a body of n bytes takes in the log.
+func RecordSize(n int) int64 { return (int64(n) + minRecord + alignment - 1) &^ (alignment - 1) }
+
+// seal appends a record, sealed for a log segment, to p.
+func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) {
+	bodies := l.keys.Bodies(r.Owner, s.salt)
+	if bodies == nil {
+		return p, fmt.Errorf("record %d: owner %d has no key", r.LSN, r.Owner)
+	}
+	size, nonce := int(RecordSize(len(r.Body))), seal.Nonce(r.LSN)
+	plain := codec.Writer(make([]byte, 0, frontSize+headSize)).Text(recordMagic, 2)
+	plain = plain.U8(RecordVersion, flags).U32(uint32(size)).U64(r.LSN).Bytes(s.salt[:])
+	plain = plain.U8(byte(r.Kind), 0, 0, 0).U32(r.Collection).U32(r.Owner)
+	plain = plain.U32(uint32(len(r.Body))).Bytes(r.ID[:])
+	end := len(p) + size
+	p = append(slices.Grow(p, size), plain[:frontSize]...)
+	p = l.keys.Bodies(seal.HeadOwner, s.salt).Seal(p, nonce, plain[frontSize:], plain[:frontSize])
+	p = bodies.Seal(p, nonce, r.Body, plain)
+	return append(p, make([]byte, end-len(p))...), nil
+}
+
+// What can be wrong with a record. The first says that there is none; the last, that
+// its owner was erased, which is no damage.
+const (
+	badHead   = "the record's head fails its check"
+	badBody   = "the record's body, or the padding behind it, fails its check"
+	ownerGone = "the key of the record's owner is gone"
+)
+
+// openHead reads the front of the record at the front of p, and opens its head:
+// proof that the Core wrote both. Of r all but the body is set.
+func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
+	f := codec.NewReader(p)
+	if string(f.Take(2)) != recordMagic || f.U8() != RecordVersion || len(p) < bodyAt {
+		return r, plain, false
+	}
+	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()
+	f.Copy(r.salt[:])
+	copy(plain[:], p[:frontSize])
+	heads := l.keys.Bodies(seal.HeadOwner, r.salt)
+	_, err := heads.Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
+	h := codec.NewReader(plain[frontSize:])
+	r.Kind = Kind(h.U8())
+	h.Take(3)
+	r.Collection, r.Owner, r.size = h.U32(), h.U32(), int(h.U32())
+	h.Copy(r.ID[:])
+	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && RecordSize(r.size) == r.length
+}
+
+// open checks and opens the record at the front of p, its body into dst, which may be
+// its place in p. It says what is wrong, or nothing.
+func (l *Log) open(p, dst []byte) (r Record, what string) {
+	r, plain, ok := l.openHead(p)
+	if !ok || r.length > int64(len(p)) {
+		return Record{length: alignment}, badHead
+	}
+	bodies := l.keys.Bodies(r.Owner, r.salt)
+	if bodies == nil {
+		return r, ownerGone
+	}
+	nonce, end := seal.Nonce(r.LSN), bodyAt+r.size+seal.Overhead
+	body, err := bodies.Open(dst, nonce, p[bodyAt:end], plain[:])
+	if err != nil || len(bytes.TrimLeft(p[end:r.length], "\x00")) > 0 {
+		return r, badBody
+	}
+	r.Body = body
+	return r, ""
+}
+
+// pass moves p behind a record. One that is carried is no part of the chain: it says
+// nothing new.
+func (p *Position) pass(s *segment, stored []byte, r *Record) {
+	p.Segment, p.End = s.id, p.End+uint32(len(stored))
+	if r.Sealed == nil {
+		tag := stored[bodyAt+r.size:][:seal.Overhead]
+		p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], stored[:bodyAt], tag))
+		p.LSN, p.Tag = p.LSN+1, s.tag
+	}
+}

@@ -1,0 +1,71 @@
+package seglog
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// allocated returns the size of a file, and the bytes of the disk that it has.
+func allocated(t *testing.T, path string) (size, disk int64) {
+	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
+	return info.Size(), info.Sys().(*syscall.Stat_t).Blocks * blockSize
+}
+
+// TestReserve: it has space of the disk, grows, and is given back; while it is not there,
+// nothing is filled ahead.
+func TestReserve(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	for _, size := range []int64{1 << 20, 3 << 20, 2 << 20} {
+		must(t, d.Reserve(size), d.Reserve(size))
+		if got, disk := allocated(t, filepath.Join(path, reserveName)); got < size || disk < size || got > 3<<20 {
+			t.Errorf("a reserve of %d bytes has %d, and %d of the disk", size, got, disk)
+		}
+	}
+	must(t, d.Append("1", []byte("data")))
+	if size, _ := allocated(t, filepath.Join(path, "1")); size < zeroAhead {
+		t.Errorf("nothing is filled ahead: %d bytes", size)
+	}
+	must(t, d.Reserve(0), d.Reserve(0), d.Append("2", []byte("data")), d.Append("2", []byte("more")))
+	if size, _ := allocated(t, filepath.Join(path, "2")); size != 8 {
+		t.Errorf("without a reserve a file of %d bytes is made", size)
+	}
+	if _, err := os.Stat(filepath.Join(path, reserveName)); !os.IsNotExist(err) {
+		t.Errorf("the reserve is still there: %v", err)
+	}
+}
+
+// TestReserveThatCanNotBeMade says so, and takes nothing; one that can't grow is kept.
+func TestReserveThatCanNotBeMade(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	undo := limitFiles(t, fileLimit)
+	err := d.Reserve(2 * fileLimit)
+	undo()
+	if size, _ := allocated(t, filepath.Join(path, reserveName)); err == nil || size != 0 {
+		t.Errorf("a reserve of %d bytes is made: %v", size, err)
+	}
+	must(t, d.Reserve(fileLimit))
+	undo = limitFiles(t, 2*fileLimit)
+	err = d.Reserve(4 * fileLimit)
+	undo()
+	if size, _ := allocated(t, filepath.Join(path, reserveName)); err == nil || size != fileLimit {
+		t.Errorf("it has %d bytes: %v", size, err)
+	}
+}
+
+// TestReserveTriesNothingInVain: more than the disk has is not tried, which would take all
+// that there is for a moment; and it counts as a full disk.
+func TestReserveTriesNothingInVain(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	defer d.Close()
+	if err := d.Reserve(1 << 60); !Full(err) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,149 @@
+package seglog
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// TestCrashKeepsWhatWasAcknowledged lets the last write fail, with anything of it
+// left: any number of bytes, or any set of sectors. What was acknowledged before
+// comes back at the next start, and of the write whole groups in order.
+func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
+	good := store(t)
+	try := func(left func(int64, []byte) []byte) {
+		t.Helper()
+		d := good.clone()
+		w := mustOpen(t, d, 9)
+		must(t, w.write(2))
+		lsn := w.l.Position().LSN
+		d.fail, d.left = errors.New("power cut"), left
+		if err := w.write(6); !errors.Is(err, d.fail) {
+			t.Fatalf("a failed write: %v", err)
+		}
+		d.fail = nil
+		if err := w.write(1); !errors.Is(err, ErrFailed) {
+			t.Fatalf("append after a failure: %v", err)
+		}
+		if w.check(t); w.l.Position().LSN != lsn {
+			t.Fatal("a failed write moved the position")
+		}
+		again := mustOpen(t, d, 10)
+		if got := again.l.Position().LSN; got < lsn || got > lsn+9 {
+			t.Fatalf("position at record %d, acknowledged %d", got, lsn)
+		}
+		must(t, again.write(1))
+		same(t, again, mustOpen(t, d, 11))
+	}
+	for n := 0; n < 1300; n += 3 {
+		try(first(n))
+	}
+	for set := range uint64(16) {
+		try(sectors(set))
+	}
+}
+
+// TestResume lets writes fail and the log go on. What a failed write left, be it
+// any part of it, be it all, never comes back, whenever the crash comes.
+func TestResume(t *testing.T) {
+	good := store(t)
+	try := func(left func(int64, []byte) []byte) {
+		t.Helper()
+		d := good.clone()
+		w := mustOpen(t, d, 9)
+		must(t, w.write(1))
+		want, old := w.l.Position().LSN, w.l.last.id
+		d.fail, d.left = syscall.ENOSPC, left
+		if w.write(3) == nil || w.l.Resume() == nil || w.l.Resume() == nil {
+			t.Fatal("a full disk took something")
+		}
+		if err := w.write(1); !errors.Is(err, ErrFailed) {
+			t.Fatalf("append after a Resume that failed: %v", err)
+		}
+		w.check(t) // what was there is read as before
+		d.fail = nil
+		must(t, w.l.Resume())
+		if got := mustOpen(t, d.clone(), 10).l.Position().LSN; got != want || w.l.Position().LSN != want || w.l.last.id != old+1 {
+			t.Fatalf("after Resume: position at record %d, found at %d, want %d", w.l.Position().LSN, got, want)
+		}
+		must(t, w.write(2), w.carry(1), w.checkpoint(), w.write(1))
+		w.check(t)
+		same(t, w, mustOpen(t, d, 11))
+	}
+	for n := 0; n < 400; n += 3 {
+		try(first(n))
+	}
+	for set := range uint64(4) {
+		try(sectors(set))
+	}
+	try(func(_ int64, p []byte) []byte { return slices.Concat(p, make([]byte, 4096)) })
+}
+
+// TestWhatAFailedWriteLeftStaysGone: also if it shows up only after a later crash.
+func TestWhatAFailedWriteLeftStaysGone(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 9)
+	must(t, w.write(1))
+	name, before := segmentName(w.l.last.id), len(d.files[segmentName(w.l.last.id)])
+	d.fail, d.left = syscall.EIO, first(1<<20)
+	if w.write(3) == nil {
+		t.Fatal("a bad disk took something")
+	}
+	d.fail = nil
+	all := d.files[name]
+	for n := before; n <= len(all); n += 12 {
+		late := d.clone()
+		late.files[name] = bytes.Clone(all[:before])
+		w := mustOpen(t, late, 10) // the crash took it
+		must(t, w.write(2), w.checkpoint(), w.write(1))
+		late.files[name] = bytes.Clone(all[:n]) // and another one brings it back
+		same(t, w, mustOpen(t, late, 11))
+	}
+}
+
+// TestResumeTwice: segments without a record are no gap.
+func TestResumeTwice(t *testing.T) {
+	d := store(t)
+	w := mustOpen(t, d, 9)
+	for range 3 {
+		must(t, w.l.Resume(), w.l.Resume(), w.checkpoint(), w.write(1))
+	}
+	must(t, w.l.Resume())
+	same(t, w, mustOpen(t, d, 10))
+	again, err := openFrom(d, 11, 0)
+	must(t, err)
+	same(t, w, again)
+}
+
+// TestNewSegmentThatFails: a write for which a new segment can't be made changes
+// nothing, also if the segment is there after all.
+func TestNewSegmentThatFails(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		d := store(t)
+		w := mustOpen(t, d, 9)
+		must(t, w.write(1))
+		w.l.Rotate()
+		d.fail = syscall.ENOSPC
+		if err := w.write(1); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("a full disk: %v", err)
+		}
+		d.fail = nil
+		if there {
+			clone := d.clone()
+			late := mustOpen(t, clone, 10)
+			must(t, late.l.Resume())
+			for _, name := range clone.names(segmentSuffix) {
+				d.files[name] = clone.files[name]
+			}
+			d.unsure = map[string]bool{segmentName(w.l.Position().Segment + 1): true}
+		}
+		w.check(t)
+		if got, want := mustOpen(t, d.clone(), 11).l.Position().LSN, w.l.Position().LSN; got != want {
+			t.Fatalf("found at record %d, want %d", got, want)
+		}
+		must(t, w.l.Resume(), w.write(2), w.checkpoint(), w.write(1))
+		same(t, w, mustOpen(t, d, 12))
+	}
+}

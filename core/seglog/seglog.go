@@ -1,0 +1,493 @@
+// Package seglog is the sealed log: the one truth that everything else follows
+// (design, section 6). It keeps in a Storage
+//
+//   - segments, to which records are appended: NNNNNNNN.seg
+//   - checkpoints of the state that the records led to: NNNNNNNN.ckp
+//   - the secret of the data keys: see package seal
+//
+// A segment is a header and records:
+//
+//	header  magic "MSEG" | version 3 | reserved 3 | store 16 | segment 4
+//	        previous segment 4 | its end 4 | reserved 4 | first LSN 8
+//	        salt 16 | chain value before the first record 32 | MAC 32
+//
+//	record  magic "MR" | version 3 | flags 1 | length of it all 4 | LSN 8
+//	        salt 16
+//	        sealed head: kind 1 | reserved 3 | collection 4 | owner 4
+//	                     len(body) 4 | identity 32, and 16 of seal
+//	        sealed body: the body, and 16 of seal
+//	        zero bytes up to a multiple of 8
+//
+// The first 32 bytes of a record are the associated data of its head, those and
+// the head that of its body: so a body opens only with its LSN, collection and
+// identity. Its salt is that of the segment in which it was first written. With
+// another segment's it is carried: compaction appended it again as it was, so that
+// the old segment can be removed. The chain value after a record, unless it is
+// carried, is the SHA-256 of the one before, the record's first 32 bytes, its sealed
+// head and the seal of its body.
+//
+// Guarantees:
+//
+//  1. What Append returned for is durable, whole groups of it or nothing.
+//  2. A segment names the end of the one before, its own first LSN and the
+//     chain value there: a record that is altered, cut, swapped, repeated or
+//     missing is noticed when the log is opened, if it is behind the checkpoint,
+//     else when it is read, and named by segment and offset. One thing can't be
+//     seen from the disk alone: that all from some group on was taken away. It
+//     looks like a crash before that group was written; who remembers the head of
+//     the log can tell (Contains).
+//  3. Nothing is sealed twice under one key and nonce: see package seal.
+//  4. After a failed write nothing is appended until Resume has made a new segment,
+//     whose header cuts off what the failed write may have left.
+package seglog
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"motte/core/seal"
+	"motte/core/wire"
+)
+
+// Errors that callers can tell apart.
+var (
+	ErrDamaged = errors.New("the log is damaged")
+	ErrFailed  = errors.New("the log takes no more records: a write failed")
+	ErrLost    = errors.New("what a checkpoint has seen of the log is gone")
+	ErrMoved   = errors.New("the record is not there any more: " +
+		"it was moved, or nothing needed it, or its owner was erased")
+)
+
+// DamageError says where a stored log is not what was written. It is an
+// ErrDamaged.
+type DamageError struct {
+	File   string
+	Offset int64 // bytes from the start of the file
+	What   string
+}
+
+// Error says where and what, for the operator.
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%s, offset %d: %s", e.File, e.Offset, e.What)
+}
+
+// Is makes errors.Is(err, ErrDamaged) hold.
+func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
+
+// Storage keeps the bytes of files. It is not trusted with anything but their
+// durability. All but Append, which has one caller at a time, are safe for
+// concurrent use.
+type Storage interface {
+	// Files lists the files in the order of their names.
+	Files() ([]File, error)
+	// Append adds p to the end of the file that was made last by Append, and
+	// returns when it is durable. Another name makes a new file, with all of p
+	// or not at all; if there is one with this name, it is an error.
+	Append(name string, p []byte) error
+	// Create makes a file, which is there whole and durable when it returns nil.
+	// If there is one with this name, it is an error: it is never replaced.
+	Create(name string, write func(io.Writer) error) error
+	// Replace makes or replaces a file, likewise.
+	Replace(name string, write func(io.Writer) error) error
+	// Remove removes a file. A crash may bring it back.
+	Remove(name string) error
+	// Cut takes off what lies behind the first bytes of a file that is not appended to.
+	Cut(name string, size int64) error
+	// Watch lists the files as Files does, but none that took the place of one that
+	// was made or listed before, and the bytes of the disk that they take. It is an
+	// ErrAdrift if this is another directory now, or another Core writes in it.
+	Watch() (list []File, disk int64, err error)
+	// Reserve keeps so many bytes of the disk for later, or, with 0, gives them back.
+	Reserve(size int64) error
+	// Rescue makes a file again that another program has removed, if it can.
+	Rescue(name string) error
+	// Sync makes durable what a file holds, and that it is there: a process
+	// that was killed may have left both in memory alone, and what is built on
+	// them must not outlive them.
+	Sync(name string) error
+	// ReadAt fills p from an offset.
+	ReadAt(name string, p []byte, offset int64) error
+}
+
+// File describes a file of a Storage.
+type File struct {
+	Name string
+	Size int64 // bytes
+}
+
+// Sizes of segments, in bytes.
+const (
+	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new one
+	segmentMax    = 96 << 20 // no segment is longer: one write is at most half of that
+	writeTarget   = 8 << 20  // a write of this size takes no further group
+	writeRecords  = 4096     // nor does one of so many records: the engine applies a write in one event
+	maxSegments   = 1 << 24  // as many as the mapping can name
+)
+
+// Position is a place between two records.
+type Position struct {
+	LSN          uint64 // of the record before
+	Chain        [sha256.Size]byte
+	Tag          Tag    // of the segment that holds the record before
+	Segment, End uint32 // where the next record would lie, if it lies in the same segment
+}
+
+// Head is what clients see of a position.
+func (p Position) Head() wire.Head {
+	return wire.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
+}
+
+// Log is an open log. Append, Resume and Position have one caller at a time,
+// Checkpoint, Remove and Erase another; any number of goroutines
+// may Read and Walk.
+type Log struct {
+	storage Storage
+	root    seal.Root
+	random  Random
+	store   seal.StoreID
+	keys    *seal.Keys
+	damaged func(*DamageError) error // nil: all damage is an error
+
+	pos    Position
+	last   *segment // that Append adds to; nil: the next one makes a segment
+	buf    []byte
+	failed bool
+	rotate atomic.Bool // the next Append makes a new segment
+	adrift atomic.Bool // the directory is another one: no records are appended
+
+	writing    chan struct{}     // full while a goroutine changes the files of the keys
+	generation uint64            // of the keys
+	stored     [sha256.Size]byte // of the files of the keys as they were written last; zero: not yet
+	keysOlder  bool
+	unread     []string // files of the keys that could not be read, and were not reported
+
+	numbered uint32 // Checkpoint's: the number that it used last, or that it found in use
+
+	taken   map[uint32]bool // numbers of files that are no segments of this log: see damaged
+	missing map[string]bool // Watch's: files that are lost, and were reported
+
+	mu          sync.RWMutex
+	segments    map[uint32]*segment
+	history     []wire.Head      // of segments: the first LSN and the tag of each, no chain value
+	floor       uint32           // segments before this one are needed by no checkpoint to replay
+	base        uint32           // the number of the newest one; 0: none, the empty state
+	from        uint32           // the segment from which on Replay would read behind it
+	checkpoints map[uint32]int64 // the size of each that is there, by number
+}
+
+// maxHistory bounds the history that is kept, 40 bytes of each segment: older heads
+// than its oldest can't be told from those of another history.
+const maxHistory = 1 << 16
+
+// Random fills p with unpredictable bytes. It never fails: see crypto/rand.Read.
+type Random = func(p []byte) (int, error)
+
+// Empty reports whether a storage holds no log yet.
+func Empty(s Storage) (bool, error) {
+	files, err := s.Files()
+	return !slices.ContainsFunc(files, func(f File) bool {
+		_, is := number(f.Name, segmentSuffix)
+		return is
+	}), err
+}
+
+// Open reads the keys in a storage, which the root key opens, and the headers of all
+// segments, and checks each against the keys. An empty storage becomes a new store.
+// Restore and Replay follow. Damage that damaged accepts, by returning nil, is passed
+// over, here and by Replay; nil accepts none.
+func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
+	l := &Log{storage: s, root: root, random: random, damaged: damaged,
+		writing: make(chan struct{}, 1), taken: make(map[uint32]bool), missing: make(map[string]bool),
+		checkpoints: make(map[uint32]int64), segments: make(map[uint32]*segment)}
+	files, err := s.Files()
+	if err != nil {
+		return nil, fmt.Errorf("list files: %w", err)
+	}
+	var segments, copies []File
+	keys := make(map[string]int64) // the sizes of the copies of the keys
+	for _, f := range files {
+		if _, ok := number(f.Name, segmentSuffix); ok {
+			segments = append(segments, f)
+		} else if n, ok := number(f.Name, checkpointSuffix); ok {
+			l.checkpoints[n] = f.Size
+		} else if slices.Contains(KeysNames[:], f.Name) {
+			copies, keys[f.Name] = append(copies, f), f.Size
+		}
+	}
+	if empty := len(segments) == 0 && len(l.checkpoints) == 0; empty && len(keys) == 0 {
+		return l, l.makeKeys()
+	} else if empty { // nothing was written, or all is gone: clients tell
+		err = l.openKeys(copies, keys)
+	} else if err = l.openKeys(segments, keys); err == nil {
+		err = l.readHeaders(segments)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("begin with what is there: %w", err)
+	}
+	return l, nil
+}
+
+// readHeaders reads the headers of all segments, in order, and makes the newest one durable:
+// the others were before it was made.
+func (l *Log) readHeaders(list []File) error {
+	for _, f := range list {
+		id, _ := number(f.Name, segmentSuffix)
+		if err := l.readHeader(id, f); err != nil {
+			return err
+		}
+		l.taken[id] = l.segments[id] == nil
+	}
+	if len(l.segments) == 0 {
+		return fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
+	}
+	return l.storage.Sync(list[len(list)-1].Name)
+}
+
+// Keys returns the Core's own keys for this store.
+func (l *Log) Keys() *seal.Keys { return l.keys }
+
+// Position returns where the last durable record ends.
+func (l *Log) Position() Position { return l.pos }
+
+// Contains reports whether a head, which is not beyond the log's own, is part of
+// its history: whether its LSN was written to the segment that it names.
+func (l *Log) Contains(h wire.Head) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	i := len(l.history) - 1
+	for ; i >= 0 && l.history[i].LSN > h.LSN; i-- {
+	}
+	return i < 0 || l.history[i].Segment == h.Segment
+}
+
+// SegmentInfo describes a segment.
+type SegmentInfo struct {
+	ID    uint32
+	Bytes int64 // of records; if nothing refers to it, so that its end is not known, of its file
+	Marks int64 // of those, bytes of marks, which hold nothing: at least so many
+	Tail  int64 // bytes of its file behind the records: of a write that a crash or a failure cut short
+	Free  bool  // only the mapping needs it
+}
+
+// Segments lists the segments in order.
+func (l *Log) Segments() (list []SegmentInfo) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
+		s := l.segments[id]
+		end := s.end
+		if end == 0 {
+			end = s.size
+		}
+		tail := max(0, s.size-end)
+		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.marks, tail, id < l.floor})
+	}
+	return list
+}
+
+// Rotate lets the next Append make a new segment.
+func (l *Log) Rotate() { l.rotate.Store(true) }
+
+// Append makes groups durable in one write: as many as that takes, one at least. It
+// returns where each of their records lies, in order, and the other groups. Their LSNs
+// must follow on. After an error, which may leave any part of them on the disk, the Log
+// takes no more until Resume.
+func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
+	if err := l.mayAppend(); err != nil {
+		return nil, nil, err
+	}
+	defer func() { l.failed = err != nil }()
+	n, need := fitting(groups)
+	if need > segmentMax/2 {
+		return nil, nil, errors.New("a write of this size is not possible")
+	}
+	if l.rotate.Load() || l.last == nil || l.last.end+need > segmentTarget {
+		if err := l.newSegment(); err != nil {
+			return nil, nil, err
+		}
+	}
+	w := writing{segment: l.last, pos: l.pos, p: l.buf[:0], flags: flagFirst}
+	for _, g := range groups[:n] {
+		if err := l.encode(&w, g); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := l.extend(&w); err != nil {
+		return nil, nil, err
+	}
+	l.pos = w.pos
+	if l.buf = w.p; cap(w.p) > 16<<20 {
+		l.buf = nil // one large write must not keep its memory
+	}
+	return w.at, groups[n:], nil
+}
+
+// fitting returns how many groups a write takes, and about how many bytes they need.
+func fitting(groups []Group) (n int, need int64) {
+	records := 0
+	for ; n < len(groups) && need < writeTarget && records < writeRecords; n++ {
+		records += len(groups[n])
+		for _, r := range groups[n] {
+			need += max(RecordSize(len(r.Body)), int64(len(r.Sealed)))
+		}
+	}
+	return n, need
+}
+
+// writing is a write that is being encoded.
+type writing struct {
+	segment *segment
+	pos     Position // behind it
+	p       []byte
+	at      []Location // of its records
+	marks   int64      // bytes of marks
+	flags   byte       // of the next record
+}
+
+// encode adds a group to a write. A carried record stays as it is stored.
+func (l *Log) encode(w *writing, g Group) (err error) {
+	for i := range g {
+		r, start := &g[i], len(w.p)
+		if r.Sealed != nil {
+			w.p = append(w.p, r.Sealed...)
+		} else if r.LSN != w.pos.LSN+1 {
+			return fmt.Errorf("record %d follows record %d", r.LSN, w.pos.LSN)
+		} else {
+			if i == len(g)-1 || g[i+1].Sealed != nil {
+				w.flags |= flagCommit
+			}
+			if w.p, err = l.seal(w.p, w.segment, r, w.flags); err != nil {
+				return err
+			}
+			r.size = len(r.Body)
+		}
+		w.flags = 0 // what follows is not the first
+		stored := w.p[start:]
+		w.at = append(w.at, Location{w.segment.id, w.pos.End, uint32(len(stored))})
+		if r.Kind == KindMark {
+			w.marks += int64(len(stored))
+		}
+		w.pos.pass(w.segment, stored, r)
+	}
+	return nil
+}
+
+// extend adds a write to its segment. One that fails may leave any part of it.
+func (l *Log) extend(w *writing) error {
+	s := w.segment
+	err := l.storage.Append(segmentName(s.id), w.p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		s.size = int64(w.pos.End)
+		return fmt.Errorf("append to %s: %w", segmentName(s.id), err)
+	}
+	s.end = int64(w.pos.End)
+	s.marks += w.marks
+	return nil
+}
+
+// mayAppend says why the log takes no records, if it does not.
+func (l *Log) mayAppend() error {
+	if l.failed {
+		return ErrFailed
+	}
+	if l.failed = l.adrift.Load(); l.failed {
+		return ErrAdrift
+	}
+	return nil
+}
+
+// Resume makes a new segment, after a failed write: what follows is not mixed
+// with what that may have left.
+func (l *Log) Resume() error {
+	if l.adrift.Load() {
+		return ErrAdrift
+	}
+	err := l.newSegment()
+	l.failed = err != nil
+	return err
+}
+
+// newSegment makes the next segment, with a salt of its own, bound to the
+// end of the one before.
+func (l *Log) newSegment() error {
+	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End,
+		firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
+	for l.taken[s.id] {
+		s.id++
+	}
+	if s.id >= maxSegments {
+		return errors.New("the store has had as many segments as it can have")
+	}
+	_, _ = l.random(s.salt[:])
+	header := s.header(l.store, l.keys)
+	if err := l.storage.Append(segmentName(s.id), header); err != nil {
+		return fmt.Errorf("make %s: %w", segmentName(s.id), err)
+	}
+	l.last, l.pos.Segment, l.pos.End, s.end = s, s.id, headerSize, headerSize
+	l.rotate.Store(false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.segments[s.id] = s
+	l.begin(s)
+	return nil
+}
+
+// begin notes that the records from now on are those of a segment.
+func (l *Log) begin(s *segment) {
+	newest := l.history[max(0, len(l.history)-maxHistory+1):]
+	l.history = append(newest, wire.Head{LSN: s.firstLSN, Segment: s.tag})
+}
+
+// Read reads and opens the record at a location into buf, which it may grow and
+// returns: the record's body lies in it. Any number of goroutines may read. What
+// was moved since the location was learnt is an ErrMoved.
+func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
+	s, name := l.segment(at.Segment), segmentName(at.Segment)
+	if s.id == 0 {
+		return Record{}, buf, ErrMoved
+	}
+	damaged := func(what string) (Record, []byte, error) {
+		return Record{}, buf, &DamageError{name, int64(at.Offset), what}
+	}
+	if int64(at.Offset)+int64(at.Length) > s.end || at.Length < minRecord {
+		return damaged("no record lies here")
+	}
+	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
+	if err := l.storage.ReadAt(name, buf, int64(at.Offset)); err != nil {
+		if !l.Has(at.Segment) {
+			err = ErrMoved
+		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return damaged("the file ends before the record does")
+		}
+		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
+	}
+	r, what := l.open(buf, buf[bodyAt:bodyAt])
+	if what == ownerGone {
+		return Record{}, buf, ErrMoved
+	}
+	if what != "" {
+		return damaged(what)
+	}
+	return r, buf, nil
+}
+
+// Has reports whether a segment is there.
+func (l *Log) Has(id uint32) bool { return l.segment(id).id != 0 }
+
+// segment returns what is known of a segment now; number 0: it is not there.
+func (l *Log) segment(id uint32) segment {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if s := l.segments[id]; s != nil {
+		return *s
+	}
+	return segment{}
+}

@@ -1,0 +1,102 @@
+package seglog
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"motte/core/codec"
+	"motte/core/seal"
+)
+
+// SegmentVersion is the only version of segments that is read and written, and
+// KeysVersion that of the file of the data keys that is written; version 2 is read, too.
+const (
+	SegmentVersion = 3
+	KeysVersion    = 3
+)
+
+// ErrVersion says that a store has a format that this Core does not read.
+var ErrVersion = errors.New("the store is of another version of Motte")
+
+const (
+	segmentMagic  = "MSEG"
+	segmentSuffix = ".seg"
+	headerSize    = 128
+)
+
+// Tag names a segment: it is the first half of the MAC of its header.
+type Tag [16]byte
+
+// segment is what is known of a segment: its header, and where its data ends.
+type segment struct {
+	id          uint32
+	previous    uint32 // 0: none
+	previousEnd uint32 // bytes of data in the previous one
+	firstLSN    uint64
+	salt        seal.Salt
+	chain       [sha256.Size]byte // before the first record
+	tag         Tag
+	size        int64 // bytes of its file when the log was opened, or that a failed write may have made it
+	end         int64 // bytes of data; 0: not known, as nothing refers to it
+	marks       int64 // bytes of marks in it, at least
+}
+
+func segmentName(id uint32) string { return fmt.Sprintf("%08d%s", id, segmentSuffix) }
+
+// number returns the number in a file's name, if it is one that the log gives.
+func number(name, suffix string) (n uint32, ok bool) {
+	_, err := fmt.Sscanf(name, "%d"+suffix, &n)
+	return n, err == nil && n > 0 && name == fmt.Sprintf("%08d%s", n, suffix)
+}
+
+// header encodes the header of s, and sets its tag.
+func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
+	w := codec.Writer(segmentMagic).U8(SegmentVersion, 0, 0, 0).Bytes(store[:])
+	w = w.U32(s.id).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
+	w = w.Bytes(s.salt[:]).Bytes(s.chain[:])
+	mac := keys.MAC(w)
+	s.tag = Tag(mac)
+	return w.Bytes(mac)
+}
+
+// readHeader reads the header of a segment.
+func (l *Log) readHeader(id uint32, f File) error {
+	p := make([]byte, headerSize)
+	if f.Size < headerSize || f.Size > segmentMax {
+		return l.damage(f.Name, f.Size, "no segment ends here")
+	}
+	if err := l.storage.ReadAt(f.Name, p, 0); err != nil {
+		return fmt.Errorf("read %s: %w", f.Name, err)
+	}
+	r, s := codec.NewReader(p), &segment{size: f.Size}
+	magic, version := string(r.Take(4)), r.U8()
+	if magic == segmentMagic && version != SegmentVersion {
+		return fmt.Errorf("%w: %s has version %d; this Core reads version %d",
+			ErrVersion, f.Name, version, SegmentVersion)
+	}
+	r.Take(3)
+	r.Take(16) // the store: see openKeys
+	s.id, s.previous, s.previousEnd = r.U32(), r.U32(), r.U32()
+	r.Take(4)
+	s.firstLSN = r.U64()
+	r.Copy(s.salt[:])
+	r.Copy(s.chain[:])
+	if !hmac.Equal(s.header(l.store, l.keys), p) || s.id != id {
+		return l.damage(f.Name, 0,
+			"the header fails its check: it was altered or moved, or is another store's")
+	}
+	l.segments[id] = s
+	return nil
+}
+
+// damage reports damage: the error that it returns, if any, ends what was under
+// way.
+func (l *Log) damage(file string, offset int64, what string) error {
+	e := &DamageError{file, offset, what}
+	if l.damaged != nil {
+		return l.damaged(e)
+	}
+	return e
+}

@@ -1,0 +1,95 @@
+package seglog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+)
+
+// Watch lists the files as Files does, save those that took the place of one that was
+// made or listed before, and the bytes of the disk that all of them take. It is an
+// ErrAdrift if the directory itself is another one now, or if it holds a segment that this
+// Dir neither made nor listed: then another Core writes here, in spite of the lock.
+func (d *Dir) Watch() (list []File, disk int64, err error) {
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	now, err := os.Stat(d.path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, 0, err
+	}
+	if locked, errLocked := d.lock.Stat(); errLocked != nil || err != nil || !os.SameFile(now, locked) {
+		return nil, 0, ErrAdrift
+	}
+	list, err = d.list(func(info os.FileInfo) (bool, error) {
+		if s, ok := info.Sys().(*syscall.Stat_t); ok {
+			disk += s.Blocks * blockSize
+		}
+		known, ok := d.known[info.Name()]
+		if _, segment := number(info.Name(), segmentSuffix); segment && !ok {
+			return false, fmt.Errorf("%w: %s", ErrAdrift, info.Name())
+		}
+		return info.Mode().IsRegular() && (!ok || known == identify(info)), nil
+	})
+	return list, disk, err
+}
+
+const blockSize = 512 // bytes that the system counts the space of a file in
+
+// Rescue makes a file again that was removed, if it is still open, and so still there.
+func (d *Dir) Rescue(name string) error {
+	d.naming.Lock()
+	current := d.current == name
+	d.naming.Unlock()
+	if current {
+		return nil // Append does, before it makes the next one
+	}
+	d.mu.Lock()
+	f := d.open[name]
+	d.mu.Unlock()
+	if f == nil {
+		return os.ErrNotExist
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	// A file that is there would only be copied, not replaced.
+	if _, err := d.root.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+		return cmp.Or(err, os.ErrExist)
+	}
+	return d.putBack(name, io.NewSectionReader(f, 0, info.Size()))
+}
+
+// putBack makes a file again.
+func (d *Dir) putBack(name string, from io.Reader) error {
+	return d.Create(name, func(w io.Writer) error {
+		_, err := io.Copy(w, from)
+		return err
+	})
+}
+
+// inPlace reports whether a name means the file that it should.
+func (d *Dir) inPlace(name string) bool {
+	d.naming.Lock()
+	defer d.naming.Unlock()
+	info, err := d.root.Lstat(name)
+	return err == nil && identify(info) == d.known[name]
+}
+
+// Cut takes off what lies behind the data of a file; but not of a file with another name as
+// well: a copy of the directory by hard links may be in use, and need more of the file.
+func (d *Dir) Cut(name string, size int64) error {
+	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var now syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &now); err != nil || now.Nlink > 1 || now.Size <= size {
+		return err // a file that somebody has cut off must not look whole
+	}
+	return f.Truncate(size)
+}

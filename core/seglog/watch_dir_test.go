@@ -1,0 +1,365 @@
+package seglog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestNobodyTakesTheLockAway: whatever is removed from a directory that is open, no other
+// Core opens it.
+func TestNobodyTakesTheLockAway(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	must(t, d.Append("1", []byte("data")))
+	entries, err := os.ReadDir(path)
+	must(t, err)
+	for _, e := range entries {
+		must(t, os.Remove(filepath.Join(path, e.Name())))
+	}
+	_ = os.Remove(filepath.Join(path, "LOCK"))
+	if _, err := OpenDir(path); !errors.Is(err, ErrLocked) {
+		t.Errorf("opened by a second one: %v", err)
+	}
+}
+
+// unlocked opens a directory whose lock does not work.
+func unlocked(t *testing.T, path string) *Dir {
+	t.Helper()
+	root, err := os.OpenRoot(path)
+	must(t, err)
+	lock, err := root.Open(".")
+	must(t, err)
+	return newDir(path, root, lock)
+}
+
+// TestTwoDirsReplaceNothing: if two Cores had one directory open after all, neither would
+// replace what the other one wrote.
+func TestTwoDirsReplaceNothing(t *testing.T) {
+	path := t.TempDir()
+	a, b := unlocked(t, path), unlocked(t, path)
+	defer a.Close()
+	defer b.Close()
+	must(t, a.Append("1.seg", []byte("of a")), a.Create("1.ckp", contents([]byte("of a"))))
+	if err := b.Append("1.seg", []byte("of b")); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a segment of the same name is made: %v", err)
+	}
+	if err := b.Create("1.ckp", contents([]byte("of b"))); !errors.Is(err, os.ErrExist) {
+		t.Errorf("a checkpoint of the same name is made: %v", err)
+	}
+	must(t, a.Append("1.seg", []byte(", more")), b.Append("2.seg", []byte("of b")), a.Close(), b.Close())
+	for name, want := range map[string]string{"1.seg": "of a, more", "1.ckp": "of a", "2.seg": "of b"} {
+		if got, err := os.ReadFile(filepath.Join(path, name)); err != nil || string(got) != want {
+			t.Errorf("%s holds %q, want %q; %v", name, got, want, err)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(path, temporary+"*")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// TestAFileWithoutANameTakesNothing: what is appended to a file that was removed is not
+// acknowledged; and the file is there again before the next one is made, with all that was.
+func TestAFileWithoutANameTakesNothing(t *testing.T) {
+	for what, lose := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"moved":   func(path string) error { return os.Rename(path, filepath.Dir(path)+"/../away") },
+	} {
+		path := filepath.Join(t.TempDir(), "data")
+		d := openDir(t, path)
+		must(t, d.Append("1", []byte("acknowledged")), lose(filepath.Join(path, "1")))
+		if err := d.Append("1", []byte(", not this")); err == nil && what == "removed" {
+			t.Errorf("%s: written to a file without a name", what)
+		}
+		want := string(mustRead(t, d))
+		must(t, d.Append("2", []byte("two")))
+		if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != want {
+			t.Errorf("%s: it holds %q, %v, want %q", what, got, err, want)
+		}
+		must(t, d.Close())
+	}
+}
+
+// mustRead reads the durable data of the current file.
+func mustRead(t *testing.T, d *Dir) []byte {
+	t.Helper()
+	p := make([]byte, d.end)
+	_, err := d.file.ReadAt(p, 0)
+	must(t, err)
+	return p
+}
+
+// TestAFileThatIsCutOffTakesNothing: also if a write would make it as long again as it was, or
+// longer. It stays short, so that the loss is seen.
+func TestAFileThatIsCutOffTakesNothing(t *testing.T) {
+	for what, lean := range map[string]bool{"filled ahead": false, "without a reserve": true} {
+		for _, more := range []int{10, zeroAhead + 10} {
+			path := t.TempDir()
+			d := openDir(t, path)
+			if lean {
+				must(t, d.Reserve(0))
+			}
+			must(t, d.Append("1", []byte("acknowledged")), os.Truncate(filepath.Join(path, "1"), 3))
+			if err := d.Append("1", make([]byte, more)); !errors.Is(err, errCutOff) {
+				t.Errorf("%s, %d bytes: %v", what, more, err)
+			}
+			must(t, d.Append("2", []byte("two")))
+			if list, _, err := d.Watch(); err != nil || list[0] != (File{"1", 3}) {
+				t.Errorf("%s, %d bytes: what is lost looks like %v, %v", what, more, list[0], err)
+			}
+			must(t, d.Close())
+		}
+	}
+}
+
+// TestRescueMakesNoCopyInVain of a file that was cut off or replaced: what is there is kept.
+func TestRescueMakesNoCopyInVain(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	must(t, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.ReadAt("1", make([]byte, 3), 0))
+	must(t, os.Truncate(filepath.Join(path, "1"), 2))
+	undo := limitFiles(t, 0)
+	err := d.Rescue("1")
+	undo()
+	if !errors.Is(err, os.ErrExist) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestAReplacedFileIsNotWrittenOver: if another file has the name of the current one, Watch
+// notices it, and no next file is made until somebody has taken it away. Nothing that was
+// acknowledged meanwhile is lost.
+func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	must(t, d.Append("1", []byte("acknowledged")), os.WriteFile(filepath.Join(path, "other"), []byte("other"), 0o600),
+		os.Rename(filepath.Join(path, "other"), filepath.Join(path, "1")))
+	must(t, d.Append("1", []byte(", and this")))
+	if list, _, err := d.Watch(); err != nil || len(list) > 0 {
+		t.Errorf("Watch takes it for the file: %v, %v", list, err)
+	}
+	if err := d.Append("2", []byte("more")); err == nil {
+		t.Error("2 follows, though 1 is not there")
+	}
+	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "other" {
+		t.Errorf("the other file holds %q, %v", got, err)
+	}
+	must(t, os.Remove(filepath.Join(path, "1")), d.Append("2", []byte("more")))
+	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "acknowledged, and this" {
+		t.Errorf("it holds %q, %v", got, err)
+	}
+}
+
+// TestADirectoryThatIsAnotherOne is noticed, and nothing is written into that.
+func TestADirectoryThatIsAnotherOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "data")
+	d := openDir(t, path)
+	defer d.Close()
+	must(t, d.Append("1", []byte("data")))
+	if list, _, err := d.Watch(); err != nil || len(list) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	must(t, os.Rename(path, path+".old"))
+	for _, what := range []string{"moved", "replaced"} {
+		if _, _, err := d.Watch(); !errors.Is(err, ErrAdrift) {
+			t.Errorf("%s: %v", what, err)
+		}
+		must(t, os.MkdirAll(path, 0o700))
+	}
+	must(t, d.Append("2", []byte("data")), d.Create("made", contents(nil)), d.Replace("made", contents(nil)))
+	if entries, err := os.ReadDir(path); err != nil || len(entries) > 0 {
+		t.Errorf("something is written into another directory: %v, %v", entries, err)
+	}
+	must(t, os.Remove(path), os.Rename(path+".old", path))
+	if list, _, err := d.Watch(); err != nil || len(list) != 3 {
+		t.Errorf("it is back: %v, %v", list, err)
+	}
+}
+
+// TestASegmentOfAnotherCore: the lock may fail, as it does between the machines that share
+// some network file systems. A segment that another Core makes is noticed, and nothing is
+// appended until it is gone.
+func TestASegmentOfAnotherCore(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	_, err := d.Files()
+	must(t, err, d.Append(segmentName(1), []byte("its own")))
+	foreign := filepath.Join(path, segmentName(2))
+	must(t, os.WriteFile(foreign, []byte("of another one"), 0o600))
+	if _, _, err := d.Watch(); !errors.Is(err, ErrAdrift) || !strings.Contains(err.Error(), segmentName(2)) {
+		t.Errorf("%v", err)
+	}
+	must(t, os.Remove(foreign), d.Append(segmentName(2), []byte("its own")), d.Remove(segmentName(1)))
+	if list, _, err := d.Watch(); err != nil || len(list) != 1 {
+		t.Errorf("its own segments: %v, %v", list, err)
+	}
+}
+
+// TestWatchKnowsTheFiles: what is missing, or has taken the name of a file, is not listed;
+// a file that was removed while it was open is made again.
+func TestWatchKnowsTheFiles(t *testing.T) {
+	path := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(path, "old"), []byte("of an earlier start"), 0o600))
+	d := openDir(t, path)
+	defer d.Close()
+	_, err := d.Files()
+	must(t, err, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.Create("made", contents([]byte("made"))),
+		d.Replace("made", contents([]byte("again"))))
+	listed := func() (names string) {
+		list, disk, err := d.Watch()
+		must(t, err)
+		if disk < zeroAhead {
+			t.Errorf("the files take %d bytes of the disk", disk)
+		}
+		for _, f := range list {
+			names += f.Name + " "
+		}
+		return names
+	}
+	if got := listed(); got != "1 2 made old " {
+		t.Errorf("listed %q", got)
+	}
+	p := make([]byte, 3)
+	must(t, d.ReadAt("1", p, 0))
+	for _, name := range []string{"1", "made"} {
+		must(t, os.Remove(filepath.Join(path, name)))
+	}
+	must(t, os.WriteFile(filepath.Join(path, "x"), nil, 0o600), os.Rename(filepath.Join(path, "x"), filepath.Join(path, "old")))
+	if got := listed(); got != "2 " {
+		t.Errorf("listed %q", got)
+	}
+	must(t, d.Rescue("1"))
+	if err := d.Rescue("made"); err == nil {
+		t.Error("a file is made of nothing")
+	}
+	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "one" || listed() != "1 2 " {
+		t.Errorf("it holds %q, %v", got, err)
+	}
+}
+
+// TestALinkIsNoSegment: a name of the log that is something else than a file is an error
+// that says so, and not as if there were no such file.
+func TestALinkIsNoSegment(t *testing.T) {
+	for _, name := range []string{segmentName(1), checkpointName(1), KeysNames[0], KeysNames[1]} {
+		path := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(path, "elsewhere"), nil, 0o600), os.Symlink("elsewhere", filepath.Join(path, name)),
+			os.Symlink("elsewhere", filepath.Join(path, "unknown")), os.Mkdir(filepath.Join(path, "lost+found"), 0o700))
+		d := openDir(t, path)
+		if list, err := d.Files(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+		must(t, d.Close())
+	}
+}
+
+// TestFewFilesAreOpen: however many there are, while many read them.
+func TestFewFilesAreOpen(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	const files = 2*maxOpen + 10
+	name := func(n int) string { return fmt.Sprint("file ", n) }
+	for n := range files {
+		must(t, os.WriteFile(filepath.Join(path, name(n)), []byte(name(n)), 0o600))
+	}
+	var readers sync.WaitGroup
+	for r := range 4 {
+		readers.Go(func() {
+			for i := range 2 * files {
+				want := name((i*(r+1) + r) % files)
+				p := make([]byte, len(want))
+				if err := d.ReadAt(want, p, 0); err != nil || string(p) != want {
+					t.Errorf("%s holds %q, %v", want, p, err)
+					return
+				}
+			}
+		})
+	}
+	readers.Wait()
+	descriptors, err := os.ReadDir("/proc/self/fd")
+	if err != nil || len(d.open) > maxOpen || len(descriptors) > maxOpen+100 {
+		t.Errorf("%d files are open, %d descriptors, %v", len(d.open), len(descriptors), err)
+	}
+}
+
+// TestDirMakesWhatFailedAgain: a file whose name could not be made durable is made again
+// under that name, though it may be there.
+func TestDirMakesWhatFailedAgain(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	broken := errors.New("the directory can't be synced")
+	must(t, d.Create("1", contents([]byte("first"))))
+	d.unsure["1"] = d.known["1"] // as it is after a failure
+	if _, err := d.make("1", false, func(w io.Writer) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+	must(t, d.Create("1", contents([]byte("second"))))
+	if err := d.Create("1", contents([]byte("third"))); !errors.Is(err, os.ErrExist) {
+		t.Errorf("what is durable is replaced: %v", err)
+	}
+	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || !bytes.Equal(got, []byte("second")) {
+		t.Errorf("it holds %q, %v", got, err)
+	}
+}
+
+// TestAPipeHoldsNobodyUp that was put in the place of a file: to open it would take until
+// somebody writes to it, and others wait meanwhile.
+func TestAPipeHoldsNobodyUp(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	pipe := filepath.Join(path, KeysNames[0])
+	must(t, d.Append("1", []byte("one")), syscall.Mkfifo(pipe, 0o600))
+	done := make(chan error, 1)
+	go func() { done <- d.ReadAt(KeysNames[0], nil, 0) }()
+	select {
+	case <-done:
+		must(t, d.ReadAt("1", make([]byte, 3), 0))
+	case <-time.After(10 * time.Second):
+		t.Error("it waits")
+		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
+		must(t, err)
+		defer f.Close()
+		<-done
+	}
+	if err := d.ReadAt(KeysNames[0], make([]byte, 1), 0); err == nil {
+		t.Error("a pipe can be read")
+	}
+}
+
+// TestCutSparesACopy of the directory that was made by hard links, and whose Core may still
+// append to the file.
+func TestCutSparesACopy(t *testing.T) {
+	path := t.TempDir()
+	a := openDir(t, filepath.Join(path, "a"))
+	defer a.Close()
+	must(t, a.Append("1", []byte("one")))
+	b := openDir(t, filepath.Join(path, "b"))
+	defer b.Close()
+	must(t, os.Link(filepath.Join(path, "a", "1"), filepath.Join(path, "b", "1")), a.Append("1", []byte(", two")))
+	must(t, b.Cut("1", 3), a.Append("1", []byte(", three")))
+	if got := string(mustRead(t, a)); got != "one, two, three" {
+		t.Errorf("it holds %q", got)
+	}
+	must(t, os.Remove(filepath.Join(path, "a", "1")), b.Cut("1", 3))
+	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
+		t.Errorf("the only file holds %q, %v", got, err)
+	}
+	must(t, b.Cut("1", 5)) // it is shorter: somebody has cut it off
+	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
+		t.Errorf("cut to more bytes than it has, it holds %q, %v", got, err)
+	}
+}

@@ -1,0 +1,636 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"motte/core/access"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// Limits of connections.
+const (
+	MaxConnections = 1024     // a principal may have no more of them than it leaves to the others
+	MaxInFlight    = 512      // requests of one connection that are not answered: then no more is read
+	maxConnBodies  = 35 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
+	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
+	handshakeTime  = 10 * time.Second
+	handshakeHurry = 2 * time.Second  // instead, while half of the handshakes are under way
+	idleTime       = 10 * time.Minute // without a request
+	bodyTime       = 30 * time.Second // to send a body, and what leastRate allows for the bytes that came
+	writeTime      = 30 * time.Second // to take a part of an answer, likewise
+	drainTime      = 2 * time.Second  // instead, when the Core stops
+	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
+	pieceSize      = 256 << 10        // bytes that are read or written with one deadline
+	bufferSize     = 64 << 10
+	maxGets        = 64 // GETs that are decided together
+)
+
+// The memory of a request beside its body, in bytes.
+const (
+	requestCost = 1 << 10 // for itself
+	writeCost   = 512     // for each write of a batch
+	batchOpSize = 44      // bytes of a batch for each of its writes, at least
+)
+
+// conn is one client's connection: a reader and a writer.
+type conn struct {
+	s         *shell
+	id        engine.Conn
+	net       net.Conn
+	raw       net.Conn // under it
+	principal access.Principal
+	in        *bufio.Reader     // the reader's
+	batch     []event           // the reader's: complete requests, not handed over
+	gets      []*engine.Request // the reader's: complete GETs, not answered
+	finder    *identity.Maker   // the reader's
+	out       *mailbox[engine.Reply]
+	written   chan struct{} // closed when the writer has ended
+	readAll   atomic.Bool   // the reader has ended
+	landed    chan struct{} // holds a token when the window has got room
+
+	life        context.Context    // the connection's: none of its requests waits for room longer
+	end         context.CancelFunc // of the life
+	reading     context.Context    // the reader's, which ends earlier when the Core stops
+	stopReading context.CancelFunc
+
+	unanswered atomic.Int64  // requests that the engine has, or is about to get, and has not answered
+	alone      chan struct{} // holds a token when no request is unanswered any more
+	ended      bool          // the loop's: reader and writer are gone
+
+	mu       sync.Mutex
+	inFlight map[uint64]flight // requests of which the client has no answer yet
+	window   int               // bytes that they take of maxConnBodies
+
+	// Whoever encodes and writes answers holds the token of sending: the writer, or the
+	// reader for small answers to GETs. Answers are encoded into a buffer that is flushed when
+	// it is full or nothing else is to be sent: many small ones leave in one write.
+	sending chan struct{}
+	maker   *identity.Maker
+	p       []byte
+	record  []byte // the last one read
+	lent    int    // bytes of room for a large object
+	err     error  // the client takes no more
+}
+
+func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
+	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+		out: newMailbox[engine.Reply](), written: make(chan struct{}), landed: make(chan struct{}, 1),
+		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: s.newMaker(),
+		finder: s.newMaker(), sending: make(chan struct{}, 1)}
+	c.life, c.end = context.WithCancel(context.Background())
+	c.reading, c.stopReading = context.WithCancel(c.life)
+	return c
+}
+
+// flight is a request that is not answered.
+type flight struct {
+	op    wire.Operation
+	began time.Time
+	bytes int // of its body
+}
+
+// weight is what a request with a body of so many bytes takes of its connection's
+// window.
+func weight(bytes int) int { return max(bytes, maxConnBodies/MaxInFlight) }
+
+// cost returns about how many bytes a request holds until it is answered.
+func cost(q *wire.Request) int {
+	n := requestCost + q.BodyLen()
+	if q.Op == wire.OpBatch {
+		n += writeCost * min(wire.MaxBatch, q.BodyLen()/batchOpSize)
+	}
+	return n
+}
+
+// allowed returns how long a client may take for n bytes and for the rest behind them.
+// So progress renews a deadline, but no slow client holds its room for ever.
+func allowed(patience time.Duration, n int) time.Duration {
+	return patience + time.Duration(n)*time.Second/leastRate
+}
+
+// accept takes connections until the listener is closed, and waits for them.
+func (s *shell) accept() {
+	var all sync.WaitGroup
+	defer all.Wait()
+	handshakes := make(chan struct{}, maxHandshakes)
+	for {
+		raw, err := s.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		} else if err != nil {
+			time.Sleep(tickEvery) // out of descriptors, for one: it passes
+			continue
+		}
+		handshakes <- struct{}{}
+		patience := handshakeTime
+		if len(handshakes) > maxHandshakes/2 {
+			patience = handshakeHurry // slow handshakes must not take all places
+		}
+		all.Go(func() {
+			defer raw.Close()
+			_ = raw.SetDeadline(time.Now().Add(patience)) // each read and write sets its own afterwards
+			secure, p, err := s.listener.Handshake(raw)
+			<-handshakes
+			if err != nil {
+				s.stats[hostwire.Refused].Add(1)
+				return
+			}
+			s.attend(newConn(s, secure, raw, p))
+		})
+	}
+}
+
+// attend serves a connection until it ends. One whose principal is not known,
+// or that is one too many, is told so in one frame.
+func (s *shell) attend(c *conn) {
+	refused := wire.OK
+	s.between(func(e *engine.Engine) { refused = s.admit(e, c) })
+	go c.write()
+	if refused == wire.OK {
+		c.read()
+	} else {
+		s.stats[hostwire.Refused].Add(1)
+		c.out.put(engine.Reply{Code: refused})
+	}
+	c.readAll.Store(true)
+	c.out.ring()
+	<-c.written
+	s.events.put(func(e *engine.Engine) {
+		for _, r := range c.out.take() {
+			e.Sent(c.principal, r.Held) // nobody reads them any more
+		}
+		c.ended = true
+		s.forget(c)
+	})
+}
+
+// admit counts a connection, unless that is refused.
+func (s *shell) admit(e *engine.Engine, c *conn) wire.Code {
+	if !e.Knows(c.principal) {
+		return wire.UnknownPrincipal
+	}
+	own := 0
+	for _, other := range s.conns {
+		if other.principal == c.principal {
+			own++
+		}
+	}
+	if own >= MaxConnections-len(s.conns) {
+		return wire.TooManyConnections
+	}
+	if s.stopping.Load() {
+		c.stopReading()
+	}
+	s.last++
+	c.id = s.last
+	s.conns[c.id] = c
+	return wire.OK
+}
+
+// forget stops counting a connection that has ended, when the engine holds no request of
+// it any more: a client that comes again and again leaves no more behind than fits
+// MaxConnections. A principal that was removed can't come again.
+func (s *shell) forget(c *conn) {
+	if c.ended && (c.unanswered.Load() <= 0 || !s.engine.Knows(c.principal)) {
+		delete(s.conns, c.id)
+	}
+}
+
+// deliver hands an answer to its connection, if that is still there. What the request
+// held is free: neither the engine nor the log keeps it.
+func (s *shell) deliver(r engine.Reply) {
+	s.room(r.Room).release(r.Principal, r.Room)
+	c := s.conns[r.Conn]
+	if c != nil && c.unanswered.Add(-1) == 0 { // before the client can have the answer, and ask the next
+		select {
+		case c.alone <- struct{}{}:
+		default:
+		}
+	}
+	if c == nil || c.ended {
+		s.engine.Sent(r.Principal, r.Held)
+	} else {
+		c.out.put(r)
+	}
+	if c != nil {
+		s.forget(c)
+	}
+}
+
+// cut ends a connection at once.
+func (c *conn) cut() {
+	c.end()
+	c.raw.Close()
+}
+
+// read takes requests until the connection ends, or one comes behind which there
+// can be none.
+func (c *conn) read() {
+	defer c.post()
+	header := make([]byte, wire.RequestHeaderSize)
+	for {
+		if c.in.Buffered() < wire.RequestHeaderSize {
+			c.post() // the next read may block: hand over what is complete
+			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
+		}
+		if c.reading.Err() != nil { // checked behind the deadline, which the end sets after it
+			return
+		}
+		if _, err := io.ReadFull(c.in, header); err != nil {
+			return
+		}
+		q, code := wire.DecodeHeader(header)
+		if code != wire.OK { // the body is not read, so nothing after it can be
+			c.out.put(engine.Reply{Number: q.Number, Code: code})
+			return
+		}
+		if !c.takeOff(&q) {
+			if c.reading.Err() == nil {
+				c.out.put(engine.Reply{Code: wire.InvalidRequest})
+			}
+			return
+		}
+		room, ok := 0, true
+		if q.Op != wire.OpGet || q.BodyLen() > wire.MaxName { // of other GETs few wait: see answerGets
+			room, ok = c.reserve(&q)
+		}
+		if !ok { // likewise
+			c.out.put(engine.Reply{Number: q.Number, Code: wire.Overloaded})
+			return
+		}
+		if code = c.readBody(q, room); code != wire.OK {
+			c.s.room(room).release(c.principal, room)
+		}
+		switch code {
+		case wire.OK:
+		case wire.Malformed: // the connection ends
+			c.land(q.Number, code) // the engine does not get it
+			return
+		default:
+			c.out.put(engine.Reply{Number: q.Number, Code: code})
+		}
+	}
+}
+
+// reserve waits until there is room for a request, and returns its bytes: 0 if the
+// request is small and the only one of its connection that is not answered. There is
+// always room for such a request, so no client keeps others from asking.
+func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
+	n := cost(q)
+	if n > smallRequest {
+		return n, c.s.bodies.acquire(c.reading, c.principal, n, c.post, nil)
+	}
+	for began := time.Now(); ; {
+		select {
+		case <-c.alone: // from before
+		default:
+		}
+		if c.unanswered.Load() <= 0 {
+			return 0, true
+		}
+		if c.s.small.acquire(c.reading, c.principal, n, c.post, c.alone) {
+			return n, true
+		}
+		// It is alone now, or was when the token was made, or it has waited long enough.
+		if c.reading.Err() != nil || c.unanswered.Load() > 0 && time.Since(began) >= roomTime {
+			return 0, false
+		}
+	}
+}
+
+// readBody reads the body of a request, and adds the request to the batch. It returns
+// Malformed if the body does not come, and another code if its parts do not fit it.
+func (c *conn) readBody(q wire.Request, room int) wire.Code {
+	body := make([]byte, q.BodyLen())
+	began := time.Now()
+	for got := 0; got < len(body); {
+		piece := body[got:min(got+pieceSize, len(body))]
+		if c.in.Buffered() < len(piece) {
+			c.post() // requests that are held back must not wait for this body
+			_ = c.net.SetReadDeadline(began.Add(allowed(bodyTime, got)))
+		}
+		if c.reading.Err() != nil {
+			return wire.Malformed
+		}
+		if _, err := io.ReadFull(c.in, piece); err != nil {
+			return wire.Malformed
+		}
+		got += len(piece)
+	}
+	r, code := engine.Prepare(wire.SplitBody(q, body))
+	if code != wire.OK {
+		return code
+	}
+	r.Conn, r.Principal, r.Room = c.id, c.principal, room
+	if r.Op == wire.OpGet {
+		if c.gets = append(c.gets, r); len(c.gets) == maxGets {
+			c.post()
+		}
+		return wire.OK
+	}
+	c.unanswered.Add(1)
+	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(r) })
+	return wire.OK
+}
+
+// post hands the complete requests to the engine, all at once, and answers the GETs.
+func (c *conn) post() {
+	c.s.events.put(c.batch...)
+	c.batch = nil
+	c.answerGets()
+}
+
+// answerGets decides the GETs that have come, together, and answers them if their objects
+// are small, in one write. Large objects, for which the client may have to wait, are left
+// to the writer. So is all if the writer is at work: it may wait for the client. But of
+// answers that count in no room only so many may wait.
+func (c *conn) answerGets() {
+	if len(c.gets) == 0 {
+		return
+	}
+	replies := make([]engine.Reply, len(c.gets))
+	c.s.state.RLock()
+	for i, q := range c.gets {
+		replies[i] = c.s.engine.Get(c.finder, q)
+	}
+	c.s.state.RUnlock()
+	clear(c.gets)
+	c.gets = c.gets[:0]
+	select {
+	case c.sending <- struct{}{}:
+	default:
+		if c.out.len()+len(replies) <= maxGets {
+			c.out.put(replies...)
+			return
+		}
+		c.sending <- struct{}{}
+	}
+	defer func() { <-c.sending }()
+	for i := range replies {
+		r := &replies[i]
+		large := r.Single && r.Objects[0].Loc.Length > bufferSize
+		if c.err != nil || large || !c.send(r) {
+			c.out.put(*r)
+		}
+	}
+	c.flush()
+	if c.err != nil {
+		c.out.ring() // the writer ends the connection
+	}
+}
+
+// takeOff notes a request as in flight, when the window has room for it; false: its
+// number is in flight, and would be answered twice, or the connection ends.
+func (c *conn) takeOff(q *wire.Request) bool {
+	n := weight(q.BodyLen())
+	for {
+		c.mu.Lock()
+		_, twice := c.inFlight[q.Number]
+		fits := c.window+n <= maxConnBodies
+		if fits && !twice {
+			c.inFlight[q.Number] = flight{q.Op, time.Now(), q.BodyLen()}
+			c.window += n
+		}
+		c.mu.Unlock()
+		if fits || twice {
+			return !twice
+		}
+		c.post()
+		select {
+		case <-c.landed:
+		case <-c.reading.Done():
+			return false
+		}
+	}
+}
+
+// land notes a request as answered.
+func (c *conn) land(number uint64, code wire.Code) {
+	c.mu.Lock()
+	f, ok := c.inFlight[number]
+	if ok {
+		delete(c.inFlight, number)
+		c.window -= weight(f.bytes)
+	}
+	c.mu.Unlock()
+	if !ok {
+		return
+	}
+	select {
+	case c.landed <- struct{}{}:
+	default:
+	}
+	c.s.stats[hostwire.Requests(int(f.op), int(code))].Add(1)
+	c.s.stats.took(time.Since(f.began), hostwire.Latency(int(f.op), 0), hostwire.Micros(int(f.op)))
+}
+
+// write sends answers until the reader has ended and all are sent, or the client
+// takes no more.
+func (c *conn) write() {
+	defer close(c.written)
+	defer c.end()
+	defer c.net.Close()
+	for answers := range c.out.batches(c.life.Done()) {
+		if !c.sendAll(answers) {
+			return
+		}
+	}
+}
+
+// sendAll sends the next part of each answer; false: it was the last of the connection.
+func (c *conn) sendAll(answers []engine.Reply) (more bool) {
+	c.sending <- struct{}{}
+	defer func() { <-c.sending }()
+	for i, r := range answers {
+		answers[i] = engine.Reply{} // not even what it held
+		if c.err != nil || !c.send(&r) {
+			c.out.put(r) // the others come first
+		}
+	}
+	last := c.readAll.Load() // then the reader has put its last
+	if len(c.out.wake) == 0 {
+		c.flush()
+	}
+	return c.err == nil && !(last && len(c.out.wake)+len(c.inFlight) == 0)
+}
+
+// flush writes the buffer, piece by piece.
+func (c *conn) flush() {
+	patience, began := writeTime, time.Now()
+	if c.s.stopping.Load() {
+		patience = drainTime
+	}
+	for sent := 0; sent < len(c.p) && c.err == nil; {
+		var n int
+		_ = c.net.SetWriteDeadline(began.Add(allowed(patience, sent)))
+		n, c.err = c.net.Write(c.p[sent:min(sent+pieceSize, len(c.p))])
+		sent += n
+	}
+	if c.p = c.p[:0]; c.lent > 0 {
+		c.p, c.record = nil, nil // large objects must not keep their memory
+		c.s.answers.release(c.principal, c.lent)
+		c.lent = 0
+	}
+}
+
+// send sends what fills a buffer of an answer, or one large object, before the next
+// one's turn, so that a long answer does not hold up short ones, and takes what it
+// sent off r; done: that was all. Its last frame follows, unless that was its object.
+func (c *conn) send(r *engine.Reply) (done bool) {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: r.Kind}
+	sent := 0
+	for ; len(r.Items) > 0 && sent < bufferSize; r.Items = r.Items[1:] {
+		if r.Kind == wire.KindIdentities {
+			h.Count = uint32(len(r.Items[0]) / identity.Size)
+		}
+		c.frame(h, r.Items[0])
+		sent += wire.ReplyHeaderSize + len(r.Items[0])
+	}
+	if h.Kind, h.Count = wire.KindObject, 0; r.Single {
+		h.Flags = wire.ReplyLast
+	}
+	for ; len(r.Objects) > 0 && sent < bufferSize; r.Objects = r.Objects[1:] {
+		code := c.object(h, r.Objects[0], r.Code != wire.ReadFailed)
+		if code != wire.OK && r.Single {
+			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: code}
+			break
+		}
+		if code != wire.OK { // the objects behind it are shown all the same
+			r.Code = worse(r.Code, code)
+			h.Kind = wire.KindMissing
+			c.frame(h, wire.AppendMissing(nil, r.Objects[0].ID, code))
+			h.Kind = wire.KindObject
+			sent = bufferSize // reads that fail take their time: other answers come first
+		}
+		sent += int(r.Objects[0].Loc.Length)
+	}
+	if done = len(r.Items)+len(r.Objects) == 0; done {
+		if held := r.Held; held > 0 {
+			c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
+		}
+		if !r.Single {
+			h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
+			c.frame(h, r.Body)
+		}
+		c.land(r.Number, r.Code)
+	}
+	if len(c.p) >= bufferSize || c.lent > 0 {
+		c.flush() // after the request has landed: then its number may come again
+	}
+	return done
+}
+
+// frame appends a frame.
+func (c *conn) frame(h wire.ReplyHeader, body []byte) {
+	h.BodyLen = len(body)
+	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
+}
+
+// worse returns the code for the End of an answer in which two objects are missing for
+// these reasons. Damage is for good, a failed read may pass, and an expired object can
+// be asked for again.
+func worse(a, b wire.Code) wire.Code {
+	for _, code := range []wire.Code{wire.Damaged, wire.ReadFailed} {
+		if a == code || b == code {
+			return code
+		}
+	}
+	return b
+}
+
+// object reads an object and appends its frame. An object that does not fit its
+// identity does not leave. A large object is held twice until it is sent, so it takes
+// room first, while the writer holds no other room. A read that fails is repeated if
+// again is set. An answer clears it after a failed read, so that it does not wait for
+// the disk at each object.
+func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
+	tries := 1
+	if again {
+		tries = readTries
+	}
+	if entry.Loc.Length > bufferSize {
+		c.flush() // what is there need not wait
+		n := 2 * int(entry.Loc.Length)
+		if !c.s.answers.acquire(c.life, c.principal, n, func() {}, nil) {
+			c.err = c.life.Err() // nil: it waited too long
+			return wire.Overloaded
+		}
+		c.lent = n
+	}
+	for there := true; there; {
+		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
+		if c.record = buf; err == nil {
+			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
+			return wire.OK
+		} else if errors.Is(err, seglog.ErrDamaged) {
+			c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
+			return wire.Damaged
+		} else if !errors.Is(err, seglog.ErrMoved) {
+			c.s.events.put(func(e *engine.Engine) { e.Unreadable(entry) })
+			return wire.ReadFailed
+		}
+		c.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
+	}
+	return wire.Expired
+}
+
+// A read that fails may succeed when it is repeated: the disk was busy, descriptors were
+// used up, a bit was wrong in memory.
+const (
+	readTries = 4
+	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
+)
+
+// retry repeats a read that fails, a number of times. The error that it returns is
+// log.ErrMoved, or log.ErrDamaged if two reads in a row found damage, or else the disk's:
+// then the record may be as it was written.
+func retry(tries int, read func() error) (err error) {
+	damaged := false
+	for try := range tries {
+		err = read()
+		if err == nil || errors.Is(err, seglog.ErrMoved) || damaged && errors.Is(err, seglog.ErrDamaged) {
+			break
+		}
+		damaged = errors.Is(err, seglog.ErrDamaged)
+		if try < tries-1 {
+			time.Sleep(readPause << (2 * try))
+		}
+	}
+	return err
+}
+
+// readObject reads the object of an entry into buf, and holds its content against its
+// identity, as often as retry says. The object aliases the buffer that is returned.
+func (s *shell) readObject(tries int, m *identity.Maker, buf []byte,
+	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+	err = retry(tries, func() (err error) {
+		var rec seglog.Record
+		rec, buf, err = s.log.Read(buf, entry.Loc)
+		if err != nil {
+			return err
+		}
+		lsn = rec.LSN
+		o, err = engine.DecodeObject(rec.Body)
+		its := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner
+		content := identity.Digest(o.Attributes, o.Data)
+		its = its && entry.Wrote(lsn) && m.Check(rec.Collection, rec.Owner, rec.ID, content)
+		if err == nil && !its {
+			err = fmt.Errorf("%w: the record is not the object of this identity", seglog.ErrDamaged)
+		}
+		return err
+	})
+	return o, lsn, buf, err
+}

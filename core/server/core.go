@@ -1,0 +1,432 @@
+// Package server is the trusted part of Motte, put together: the engine, which
+// decides, and around it the shell of this package, which owns sockets, files
+// and goroutines and decides nothing.
+//
+// Goroutines: Run starts and waits for the engine's owner (loop), the log's writer,
+// the reader of fetches, the house's keeper, the watcher of files, the two ends of the channel to the host,
+// and, for each Task channel, a reader and a writer; it is the listener itself, and
+// waits for connections, likewise two each. They pass items through mailboxes; the
+// engine's owner never blocks on anything but its own mailbox, and outlives all others,
+// who may wait for it.
+//
+// The shell makes sure of what the engine can't see:
+//
+//  1. No length is believed before it is bounded, and no memory taken for a
+//     request before there is room for it.
+//  2. A record is read, opened, and its content held against its identity,
+//     each time before it leaves (paper, section 5: "the Hash value of object
+//     is also involved to prevent alteration of the sealed blocks").
+//  3. What a Task sends is decoded into a buffer that exists already; what
+//     can't be decoded ends the Task.
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"motte/core/access"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/identity"
+	"motte/core/seal"
+	"motte/core/seglog"
+	"motte/core/tlsauth"
+	"motte/core/wire"
+)
+
+// Config says what a Core works on.
+type Config struct {
+	Dir      string           // data directory; made if it is not there
+	Listen   string           // TCP address
+	RootKey  string           // file; made with a new store if it is not there
+	Admin    access.Principal // the first administrator of a new store
+	NewAdmin access.Principal // to be the only administrator from this start on; zero: all stay
+	Anchor   wire.Head        // the head that was anchored last; LSN 0: none
+	Accept   bool             // serve a store that lacks what was written to it, this once
+	Control  *net.UnixConn    // SOCK_SEQPACKET, to the host
+}
+
+// ErrOlder says that a store is not what its anchor remembers.
+var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
+
+// ErrKey says that the root key can't be had: it is missing, readable by
+// others, or no root key.
+var ErrKey = errors.New("root key")
+
+// keyPrefix begins a root key file, before 64 hexadecimal digits: magic and
+// version in one.
+const keyPrefix = "motte-root-key-v1 "
+
+// Limits of the shell.
+const (
+	tickEvery    = 50 * time.Millisecond
+	countEvery   = time.Second
+	resumeEvery  = time.Second // after a failed write
+	stopWithin   = 10 * time.Second
+	bodyBudget   = 256 << 20 // bytes of large requests that are not answered
+	smallRequest = 66 << 10  // bytes of a request that is not large: it has a body of 64 KiB
+	smallBudget  = 64 << 20  // bytes of small ones; and each connection has room for one
+	answerBudget = 256 << 20 // bytes of large objects being sent
+	fetchBudget  = 16 << 20  // bytes of records read for Tasks that the engine has not taken
+)
+
+// event is something that happened, for the engine.
+type event func(*engine.Engine)
+
+// shell is a running Core.
+type shell struct {
+	Config
+	root     seal.Root
+	log      *seglog.Log
+	listener *tlsauth.Listener
+
+	// state guards the engine. The loop holds it to change the engine, and readers of
+	// connections share it to decide a GET.
+	state  sync.RWMutex
+	engine *engine.Engine
+
+	// These are loop's alone.
+	tasks map[uint64]*taskChannel
+	conns map[engine.Conn]*conn
+	last  engine.Conn
+
+	events   *mailbox[event]
+	appends  *mailbox[seglog.Group]
+	fetches  *mailbox[engine.Fetch]
+	toHost   *mailbox[hostwire.Message]
+	bodies   *room          // of large requests
+	small    *room          // of the others, which large ones can't hold up
+	answers  *room          // of large objects
+	all      sync.WaitGroup // who may wait for the loop
+	stats    counters
+	observed [engine.ObservedNumbers]atomic.Uint64
+	garbage  int          // loop's: percent of what is alive, see collect
+	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
+	full     bool         // loop's: see setFull
+	stopping atomic.Bool  // connections end when they are idle
+}
+
+// Run serves until the host asks it to stop or goes away. It returns an error
+// if the store can't be opened, verified or served.
+func Run(cfg Config) error {
+	dir, err := seglog.OpenDir(cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("open data directory: %w", err)
+	}
+	s := newShell(cfg)
+	s.collect(0)
+	if err = s.open(dir); err == nil {
+		s.listener, err = tlsauth.Listen(cfg.Listen, s.log.Keys().Core[:])
+	}
+	if err == nil {
+		if err := s.log.Trim(); err != nil { // the next start tries again
+			say("giving back what crashed starts left: %v", err)
+		}
+		s.serve()
+	}
+	return errors.Join(err, dir.Close())
+}
+
+func newShell(cfg Config) *shell {
+	return &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
+		events: newMailbox[event](), appends: newMailbox[seglog.Group](), fetches: newMailbox[engine.Fetch](),
+		toHost: newMailbox[hostwire.Message](), bodies: newRoom(bodyBudget),
+		small: newRoom(smallBudget), answers: newRoom(answerBudget)}
+}
+
+// open verifies the store and replays it into a new engine.
+func (s *shell) open(dir *seglog.Dir) error {
+	empty, err := seglog.Empty(dir)
+	if err != nil {
+		return err
+	}
+	root, err := ReadRootKey(s.RootKey)
+	if errors.Is(err, os.ErrNotExist) && empty {
+		_, _ = rand.Read(root[:]) // never fails: see crypto/rand
+		err = WriteRootKey(s.RootKey, root)
+	}
+	if err == nil && empty {
+		// Nothing may depend on a key that a crash can take, also one that a killed start
+		// made. Where the directory can't be synced, no start can have made it.
+		err = seglog.SyncPath(filepath.Dir(s.RootKey))
+		if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	within, err := filepath.Rel(s.Dir, filepath.Dir(s.RootKey))
+	config := engine.Config{Random: rand.Read, KeyInStore: err == nil && filepath.IsLocal(within)}
+	return s.restore(dir, root, rand.Read, config)
+}
+
+// restore opens the log in a storage, makes of the newest checkpoint that is whole,
+// and of what is behind it, an engine with the rest of its configuration, and holds
+// all against the anchor.
+func (s *shell) restore(
+	st seglog.Storage, root seal.Root, random seglog.Random, cfg engine.Config,
+) (err error) {
+	s.root = root
+	if s.log, err = seglog.Open(st, root, random, nil); err != nil {
+		return err
+	}
+	cfg.Maker, cfg.History, cfg.Now = s.newMaker(), s.log, time.Now()
+	cfg.Admin, cfg.NewAdmin = s.Admin, s.NewAdmin
+	if next := s.log.Keys().Next; next != [seal.KeySize]byte{} {
+		cfg.NextKey = tlsauth.Public(next[:])
+	}
+	var damage error
+	for _, n := range s.log.Checkpoints() {
+		err = retry(readTries, func() error {
+			s.engine = engine.New(cfg)
+			return s.log.Restore(n, s.engine.Restore)
+		})
+		if err == nil {
+			break
+		} else if errors.Is(err, seglog.ErrLost) {
+			return err
+		}
+		say("going back to the checkpoint before: %v", err)
+		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
+		if !errors.Is(err, seglog.ErrDamaged) {
+			cfg.Notes[0] = wire.ReasonReadFailed
+		}
+	}
+	err = s.log.Replay(func(r seglog.Record, at seglog.Location) error {
+		s.written.Add(int64(at.Length) + replayCost)
+		return s.engine.Replay(r, at)
+	})
+	if err == nil {
+		err = s.engine.Check(s.log.Has)
+	}
+	if err != nil {
+		return errors.Join(err, damage)
+	}
+	if s.log.KeysOlder() {
+		s.engine.Notes = append(s.engine.Notes, wire.ReasonKeysOlder)
+	}
+	return s.compare()
+}
+
+// compare holds the store against its anchor.
+func (s *shell) compare() error {
+	at := s.log.Position()
+	if s.Accept {
+		s.engine.Notes = append(s.engine.Notes, wire.ReasonLossAccepted)
+	} else if s.Anchor.LSN > at.LSN || !s.log.Contains(s.Anchor) {
+		return fmt.Errorf("%w: the anchor remembers record %d of segment %x…, "+
+			"the store ends with record %d of segment %x…",
+			ErrOlder, s.Anchor.LSN, s.Anchor.Segment[:4], at.LSN, at.Tag[:4])
+	}
+	return nil
+}
+
+// serve runs all goroutines until the host asks to stop.
+func (s *shell) serve() {
+	s.engine.Start(time.Now(), s.log.Position())
+	s.observe() // before the first client can ask
+	ctx, cancel := context.WithCancel(context.Background())
+	for _, work := range []func(context.Context){
+		s.writeLog, s.readFetches, s.writeHost, s.keepHouse, s.watchFiles,
+	} {
+		s.all.Go(func() { work(ctx) })
+	}
+	s.all.Go(s.readHost)
+	over := make(chan struct{})
+	go func() {
+		s.accept() // until every connection has its answers, or their time is up
+		s.between(func(*engine.Engine) {
+			for _, t := range s.tasks {
+				t.close()
+			}
+		})
+		s.settleLedgers()
+		cancel()
+		_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
+		s.all.Wait()
+		close(over)
+	}()
+	s.loop(over)
+	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime)) // the log may have used up the one before
+	_, _ = s.Control.Write(hostwire.Append(nil, anchor(s.log.Position().Head())))
+	s.Control.Close()
+}
+
+// settleLedgers lets the log have the exact amounts drawn, if the disk takes them in time: no
+// query is on its way any more.
+func (s *shell) settleLedgers() {
+	done := make(chan struct{})
+	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(wire.Code) { close(done) }) })
+	select {
+	case <-done:
+	case <-time.After(drainTime):
+	}
+}
+
+// stop lets accept return: soon, but not before what is in flight is answered.
+func (s *shell) stop() {
+	s.stopping.Store(true)
+	s.between(func(e *engine.Engine) { // before accept can return, and the loop ends
+		e.Stop()
+		for _, c := range s.conns {
+			c.stopReading()
+			_ = c.net.SetReadDeadline(time.Now())
+			time.AfterFunc(stopWithin, c.cut) // whatever it still reads or writes
+		}
+	})
+	s.listener.Close()
+}
+
+// between does something between two events, and waits until it is done.
+func (s *shell) between(do event) {
+	done := make(chan struct{})
+	s.events.put(func(e *engine.Engine) {
+		do(e)
+		close(done)
+	})
+	<-done
+}
+
+// loop owns the engine: it applies what happened, and hands out what follows.
+func (s *shell) loop(over <-chan struct{}) {
+	ticker := time.NewTicker(tickEvery)
+	defer ticker.Stop()
+	counted := time.Now()
+	s.apply(time.Time{})
+	for {
+		var now time.Time // of a tick
+		select {
+		case <-s.events.wake:
+		case now = <-ticker.C:
+		case <-over:
+			return
+		}
+		s.apply(now)
+		if now.Sub(counted) >= countEvery {
+			counted = now
+			s.state.Lock()
+			s.count()
+			s.state.Unlock()
+		}
+	}
+}
+
+// apply lets the engine take what happened, and the time if it is not zero, and carries
+// out what follows.
+func (s *shell) apply(now time.Time) {
+	s.state.Lock()
+	defer s.state.Unlock()
+	for _, happened := range s.events.take() {
+		happened(s.engine)
+	}
+	if !now.IsZero() { // what has come before is not late
+		s.tick(now)
+	}
+	if s.engine.Work() {
+		s.events.ring() // more is left
+	}
+	s.carryOut(s.engine.Take())
+}
+
+// carryOut hands the engine's outputs to those who do the work.
+func (s *shell) carryOut(o engine.Output) {
+	s.appends.put(o.Append...)
+	s.fetches.put(o.Fetch...)
+	// Before anybody is told that a right is lost: no answer that was decided by it leaves then.
+	for _, p := range o.Ended {
+		for _, c := range s.conns {
+			if c.principal == p {
+				c.cut()
+				s.forget(c)
+			}
+		}
+	}
+	for _, r := range o.Replies {
+		s.deliver(r)
+	}
+	for _, f := range o.Frames {
+		if t := s.tasks[f.Instance]; t != nil {
+			t.out.put(f)
+		}
+	}
+	for i := range o.Host {
+		m := &o.Host[i]
+		if m.Type == hostwire.Ready {
+			m.Key, m.Address = [32]byte(s.listener.Public), s.listener.Addr().String()
+		}
+		if t := s.tasks[m.Instance]; t != nil && m.Type == hostwire.StopTask {
+			t.close()
+			delete(s.tasks, m.Instance)
+		}
+	}
+	s.toHost.put(o.Host...)
+}
+
+// newMaker returns a maker of identities for a goroutine of its own.
+func (s *shell) newMaker() *identity.Maker { return identity.NewMaker(s.log.Keys().Identity()) }
+
+// say tells the operator something, on a line of standard error.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "motte-core: "+format+"\n", args...) }
+
+// room is where a request of n bytes counts.
+func (s *shell) room(n int) *room {
+	if n <= smallRequest {
+		return s.small
+	}
+	return s.bodies
+}
+
+// ReadRootKey reads the root key. Others than the owner must not be able to:
+// a key that the machine's other users could have read seals nothing.
+func ReadRootKey(path string) (root seal.Root, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return root, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	text, errRead := io.ReadAll(io.LimitReader(f, 256))
+	if err := errors.Join(err, errRead); err != nil {
+		return root, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return root, fmt.Errorf("root key %s can be read by others: its mode must be 0600", path)
+	}
+	digits, ok := strings.CutPrefix(strings.TrimSpace(string(text)), keyPrefix)
+	key, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(key) != seal.KeySize {
+		return root, fmt.Errorf("%s is no root key of version 1", path)
+	}
+	return seal.Root(key), nil
+}
+
+// WriteRootKey makes the file that ReadRootKey reads, whole and durable, or not at all.
+// It replaces none: that is an os.ErrExist, as it is if another one is in the making, or
+// a crash left such a one.
+func WriteRootKey(path string, root seal.Root) error {
+	if err := seglog.SyncPath(filepath.Dir(path)); err != nil { // no name would be durable there
+		return err
+	}
+	return seglog.WriteFile(path, func(w io.Writer) error {
+		// Of two programs that make it only one is here at a time.
+		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+			return cmp.Or(err, os.ErrExist)
+		}
+		_, err := fmt.Fprintln(w, keyPrefix+hex.EncodeToString(root[:]))
+		return err
+	})
+}

@@ -1,0 +1,486 @@
+package server
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/seal"
+	"motte/core/tlsauth"
+	"motte/core/wire"
+	"motte/host/hostframes"
+)
+
+// server is a Core in this process, and the host's end of its channel.
+type server struct {
+	t       *testing.T
+	host    *net.UnixConn
+	ended   chan error
+	address string
+	key     ed25519.PublicKey
+}
+
+func key(seed byte) ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))
+}
+
+func principalOf(k ed25519.PrivateKey) access.Principal {
+	return access.Of(k.Public().(ed25519.PublicKey))
+}
+
+func start(t *testing.T, dir string) *server {
+	t.Helper()
+	ends := pair(t)
+	s := &server{t: t, host: ends[0], ended: make(chan error, 1)}
+	go func() {
+		s.ended <- Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
+		ends[1].Close()
+	}()
+	m := s.next(hostwire.Ready)
+	s.address, s.key = m.Address, m.Key[:]
+	return s
+}
+
+// next reads messages of the Core until one of the type comes.
+func (s *server) next(want hostwire.Type) hostwire.Message {
+	s.t.Helper()
+	p := make([]byte, hostwire.MaxMessage)
+	for {
+		n, err := s.host.Read(p)
+		if err != nil {
+			s.t.Fatalf("the Core ended: %v, %v", err, <-s.ended)
+		}
+		m, err := hostframes.Decode(p[:n])
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if m.Type == want {
+			return m
+		}
+	}
+}
+
+func (s *server) stop() {
+	s.t.Helper()
+	if _, err := s.host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := <-s.ended; err != nil {
+		s.t.Fatal(err)
+	}
+	s.host.Close()
+}
+
+func certificate(t *testing.T, public, private any) tls.Certificate {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
+}
+
+func (s *server) dial(k ed25519.PrivateKey) *tls.Conn {
+	s.t.Helper()
+	c, err := tls.Dial("tcp", s.address, &tls.Config{InsecureSkipVerify: true,
+		Certificates: []tls.Certificate{certificate(s.t, k.Public(), k)}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	if got := c.ConnectionState().PeerCertificates[0].PublicKey.(ed25519.PublicKey); !got.Equal(s.key) {
+		s.t.Fatal("the Core shows another key than it told the host")
+	}
+	_ = c.SetDeadline(time.Now().Add(60 * time.Second))
+	return c
+}
+
+func reply(t *testing.T, c io.Reader) (wire.ReplyHeader, []byte) {
+	t.Helper()
+	p := make([]byte, wire.ReplyHeaderSize)
+	if _, err := io.ReadFull(c, p); err != nil {
+		t.Fatalf("no reply: %v", err)
+	}
+	h, code := frames.DecodeReplyHeader(p)
+	if code != wire.OK {
+		t.Fatalf("reply: %x", p)
+	}
+	body := make([]byte, h.BodyLen)
+	if _, err := io.ReadFull(c, body); err != nil {
+		t.Fatal(err)
+	}
+	return h, body
+}
+
+func request(number uint64, op wire.Operation, collection, name, object string) *wire.Request {
+	return &wire.Request{Op: op, Number: number, Collection: collection, Name: []byte(name), Object: []byte(object)}
+}
+
+// do sends requests in one write, and wants their codes, in any order.
+func do(t *testing.T, c net.Conn, want wire.Code, requests ...*wire.Request) map[uint64][]byte {
+	t.Helper()
+	var p []byte
+	for _, r := range requests {
+		p = frames.AppendRequest(p, r)
+	}
+	if _, err := c.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	bodies := map[uint64][]byte{}
+	for range requests {
+		h, body := reply(t, c)
+		if h.Code != want || h.Flags&wire.ReplyLast == 0 {
+			t.Fatalf("request %d: code %d, want %d", h.Number, h.Code, want)
+		}
+		bodies[h.Number] = body
+	}
+	return bodies
+}
+
+// TestAcknowledgedWritesSurviveARestart over real TLS, with requests pipelined.
+func TestAcknowledgedWritesSurviveARestart(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	c := s.dial(key(1))
+	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	var puts []*wire.Request
+	for i := range uint64(200) {
+		puts = append(puts, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", int(i*97))))
+	}
+	do(t, c, wire.OK, puts...)
+	s.stop()
+	s = start(t, dir)
+	defer s.stop()
+	c = s.dial(key(1))
+	var gets []*wire.Request
+	for i := range uint64(200) {
+		gets = append(gets, request(1000+i, wire.OpGet, "c", string(rune('a'+i)), ""))
+	}
+	for number, body := range do(t, c, wire.OK, gets...) {
+		o, err := frames.DecodeObject(body)
+		if err != nil || len(o.Data) != int((number-1000)*97) || string(o.Name) != string(rune('a'+number-1000)) {
+			t.Fatalf("object %d: %d bytes, %v", number, len(o.Data), err)
+		}
+	}
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(2))
+	if h, _ := reply(t, c); h.Code != wire.UnknownPrincipal || h.Number != 0 {
+		t.Fatalf("code %d", h.Code)
+	}
+	if _, err := c.Read(make([]byte, 1)); err == nil {
+		t.Fatal("the connection is still open")
+	}
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, config := range map[string]*tls.Config{
+		"no certificate":    {},
+		"another algorithm": {Certificates: []tls.Certificate{certificate(t, ec.Public(), ec)}},
+		"TLS 1.2":           {MaxVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate(t, key(1).Public(), key(1))}},
+	} {
+		config.InsecureSkipVerify = true
+		c, err := tls.Dial("tcp", s.address, config)
+		if err == nil {
+			_ = c.SetDeadline(time.Now().Add(60 * time.Second))
+			_, err = c.Read(make([]byte, 1))
+			c.Close()
+		}
+		if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLimitsOfFrames: what is over a limit gets its code; what can't be
+// decoded ends the connection; nothing is changed.
+func TestLimitsOfFrames(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(1))
+	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	largest := strings.Repeat("x", wire.MaxObject)
+	do(t, c, wire.OK, request(2, wire.OpPut, "c", strings.Repeat("n", wire.MaxName), largest))
+	body := do(t, c, wire.OK, request(3, wire.OpGet, "c", strings.Repeat("n", wire.MaxName), ""))[3]
+	if o, err := frames.DecodeObject(body); err != nil || string(o.Data) != largest {
+		t.Fatalf("the largest object came back different: %v", err)
+	}
+	do(t, c, wire.InvalidRequest, request(4, wire.OpGet, "c", "name", "object"))
+	do(t, c, wire.InvalidRequest, &wire.Request{Op: 99, Number: 5, Object: []byte("skipped")})
+	do(t, c, wire.NoCollection, request(6, wire.OpGet, "d", "name", ""))
+	for name, p := range map[string][]byte{
+		"object too large": frames.AppendRequest(nil, request(7, wire.OpPut, "c", "n", largest+"x"))[:200],
+		"name too long":    frames.AppendRequest(nil, request(7, wire.OpPut, "c", strings.Repeat("n", wire.MaxName+1), ""))[:200],
+		"no request":       []byte(strings.Repeat("GET / HTTP/1.1\r\n", 20)),
+		"another version":  append([]byte("MTRQ\x02"), make([]byte, 200)...),
+	} {
+		want := map[string]wire.Code{"no request": wire.Malformed, "another version": wire.UnsupportedVersion}[name]
+		if want == wire.OK {
+			want = wire.TooLarge
+		}
+		c := s.dial(key(1))
+		if _, err := c.Write(p); err != nil {
+			t.Fatal(err)
+		}
+		h, _ := reply(t, c)
+		if h.Code != want {
+			t.Errorf("%s: code %d, want %d", name, h.Code, want)
+		}
+		if _, err := io.Copy(io.Discard, c); err != nil && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("%s: the connection did not end: %v", name, err)
+		}
+	}
+	do(t, c, wire.OK, request(8, wire.OpHead, "", "", ""))
+}
+
+// TestInFlightLimit: of what a client asks beyond what it may have in flight, the Core
+// reads no more until it has answered, and then all of it.
+func TestInFlightLimit(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(1))
+	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	var p []byte
+	const n = 4 * MaxInFlight
+	for i := range uint64(n) {
+		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
+	}
+	go c.Write(p)
+	seen := map[uint64]bool{}
+	for range n {
+		h, _ := reply(t, c)
+		if h.Code != wire.OK || seen[h.Number] {
+			t.Fatalf("request %d: code %d", h.Number, h.Code)
+		}
+		seen[h.Number] = true
+	}
+}
+
+// TestANumberInFlightIsNotTakenTwice: its second use would end the count of the
+// first, and so the limit of requests in flight.
+func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(1))
+	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	for i := range uint64(6) {
+		do(t, c, wire.OK, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
+	}
+	for _, second := range []wire.Operation{wire.OpPut, 255} {
+		c := s.dial(key(1))
+		// The answer to the first is in flight as long as nobody reads it.
+		p := frames.AppendRequest(nil, request(7, wire.OpList, "c", "", ""))
+		p = frames.AppendRequest(p, request(7, second, "c", "name", "object"))
+		if _, err := c.Write(p); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond) // gives a Core that took it the time to
+		for {
+			h, _ := reply(t, c)
+			if h.Number == 0 && h.Code == wire.InvalidRequest {
+				break
+			}
+			if h.Number != 7 || h.Kind == wire.KindEnd && h.Code != wire.OK {
+				t.Fatalf("number %d, code %d", h.Number, h.Code)
+			}
+		}
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Fatalf("the connection goes on: %v", err)
+		}
+	}
+	do(t, c, wire.OK, request(2, wire.OpHead, "", "", ""))
+}
+
+// TestWhoSaysNoMoreGetsItsAnswers, and then the connection ends at once.
+func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(1))
+	p := frames.AppendRequest(nil, request(1, wire.OpCreateCollection, "c", "", ""))
+	const n = 100
+	for i := range uint64(n) {
+		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
+	}
+	if _, err := c.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range 1 + n {
+		if h, _ := reply(t, c); h.Code != wire.OK {
+			t.Fatalf("number %d: code %d", h.Number, h.Code)
+		}
+	}
+	if left, err := io.Copy(io.Discard, c); err != nil || left > 0 || time.Since(began) > stopWithin {
+		t.Fatalf("%d bytes more, %v, after %v", left, err, time.Since(began))
+	}
+}
+
+// TestLongAnswersDoNotHoldUpAGet: answers of one connection share it.
+func TestLongAnswersDoNotHoldUpAGet(t *testing.T) {
+	s := start(t, t.TempDir())
+	defer s.stop()
+	c := s.dial(key(1))
+	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	for i := range uint64(64) {
+		do(t, c, wire.OK, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<18)))
+	}
+	// A LIST, and then the GET.
+	const get = 1000
+	p := frames.AppendRequest(nil, request(100, wire.OpList, "c", "", ""))
+	p = frames.AppendRequest(p, request(get, wire.OpGet, "c", "a", ""))
+	if _, err := c.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	before, objects := 0, 0
+	for ended := 0; ended < 2; {
+		h, _ := reply(t, c)
+		if h.Flags&wire.ReplyLast != 0 {
+			ended++
+		}
+		if h.Number == get {
+			before = objects
+		} else if h.Kind == wire.KindObject {
+			objects++
+		}
+	}
+	if objects != 64 || before > 48 {
+		t.Fatalf("the GET came after %d objects of %d", before, objects)
+	}
+}
+
+func TestRootKeyMustBeThereAndPrivate(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir).stop()
+	path := filepath.Join(dir, "root.key")
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		spoil func() error
+		want  string
+	}{
+		{"others can read it", func() error { return nil }, "0600"},
+		{"it is no key", func() error { return errors.Join(os.WriteFile(path, []byte("key"), 0o600), os.Chmod(path, 0o600)) }, "no root key"},
+		{"it is another", func() error { return os.WriteFile(path, []byte(keyPrefix+strings.Repeat("00", 32)), 0o600) }, "another store or root key"},
+		{"it is missing", func() error { return os.Remove(path) }, "no such file"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if err := c.spoil(); err != nil {
+				t.Fatal(err)
+			}
+			ends := pair(t)
+			defer ends[0].Close()
+			defer ends[1].Close()
+			err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// pair is a channel between a Core and a host.
+func pair(t *testing.T) (ends [2]*net.UnixConn) {
+	t.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "control")
+		c, err := net.FileConn(f)
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends[i] = c.(*net.UnixConn)
+	}
+	return ends
+}
+
+// TestTheLastAnchorIsSent though the last write takes longer than the host is waited for.
+func TestTheLastAnchorIsSent(t *testing.T) {
+	disk, ends := newMemory(), pair(t)
+	defer ends[0].Close()
+	s := newShell(Config{Admin: principalOf(key(1)), Control: ends[1]})
+	err := s.restore(disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read})
+	if err == nil {
+		s.listener, err = tlsauth.Listen("127.0.0.1:0", s.log.Keys().Core[:])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.delay(drainTime + time.Second)
+	if _, err := ends[0].Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+		t.Fatal(err)
+	}
+	s.serve() // the first write names the administrator
+	anchored, p := uint64(0), make([]byte, hostwire.MaxMessage)
+	for {
+		n, err := ends[0].Read(p)
+		if err != nil || n == 0 {
+			break
+		}
+		if m, err := hostframes.Decode(p[:n]); err != nil {
+			t.Fatal(err)
+		} else if m.Type == hostwire.Anchor {
+			anchored = m.Instance
+		}
+	}
+	if at := s.log.Position().LSN; at == 0 || anchored != at {
+		t.Errorf("record %d is the last one, and record %d is anchored", at, anchored)
+	}
+}
+
+// TestTheFirstStatusCountsTheLog: a client can ask before the first second is over.
+func TestTheFirstStatusCountsTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	do(t, s.dial(key(1)), wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	s.stop()
+	s = start(t, dir)
+	defer s.stop()
+	c := s.dial(key(1))
+	if _, err := c.Write(frames.AppendRequest(nil, request(1, wire.OpStatus, "", "", ""))); err != nil {
+		t.Fatal(err)
+	}
+	for h, body := reply(t, c); h.Kind == wire.KindStatus; h, body = reply(t, c) {
+		x, err := frames.DecodeStatus(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x.Kind == frames.StatusServer {
+			if x.Segments == 0 || x.LogBytes == 0 {
+				t.Errorf("a store with a log has %d segments of %d bytes", x.Segments, x.LogBytes)
+			}
+			return
+		}
+	}
+	t.Error("an administrator is not shown the server")
+}

@@ -1,0 +1,146 @@
+package server
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/core/hostwire"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// TestAFullDiskTakesWhatGivesSpaceBack: writes that grow the store are refused; deletions
+// and COMPACT go on with the reserve. When there is room again, all writes do, without a
+// restart.
+func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		synctest.Wait()
+		r.must(wire.OK, request(0, wire.OpPut, "c", "two", "data"))
+		for range 2 {
+			r.fill(true)
+			r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "three", "finds that it is full"))
+			for range 3 {
+				time.Sleep(2 * watchEvery)
+				r.must(wire.DiskFull, request(0, wire.OpPut, "c", "three", "refused"))
+				r.must(wire.DiskFull, request(0, wire.OpCreateCollection, "another", "", ""))
+				r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
+			}
+			r.must(wire.OK, request(0, wire.OpDelete, "c", "two", ""))
+			r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+			r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
+			r.fill(false)
+			time.Sleep(2 * watchEvery)
+			r.must(wire.OK, request(0, wire.OpPut, "c", "two", "there is room again"))
+		}
+	})
+}
+
+// TestACheckpointFindsTheReserve: the disk is full, and nothing but a checkpoint says so.
+func TestACheckpointFindsTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		synctest.Wait()
+		r.fill(true)
+		r.written.Add(overdue)
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		time.Sleep(3 * housePause)
+		if n := r.log.CheckpointBytes(); n == 0 {
+			t.Error("no checkpoint was written")
+		}
+		r.must(wire.DiskFull, request(0, wire.OpPut, "c", "two", "refused"))
+	})
+}
+
+// fill has the disk of a rig full but for its reserve, or gives it room.
+func (r *rig) fill(full bool) {
+	r.disk.mu.Lock()
+	defer r.disk.mu.Unlock()
+	r.disk.full = full
+}
+
+// TestADiskThatFillsUpWhileItRefuses writes for another reason: the reserve is used as soon as
+// it is only space that is missing.
+func TestADiskThatFillsUpWhileItRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		synctest.Wait()
+		r.disk.refuse(true)
+		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
+		r.fill(true)
+		r.disk.refuse(false)
+		time.Sleep(3 * resumeEvery)
+		r.must(wire.DiskFull, request(0, wire.OpPut, "c", "two", "refused"))
+		r.must(wire.OK, request(0, wire.OpDelete, "c", "one", ""))
+	})
+}
+
+// TestLostKeysFindTheReserve: they are written again on a disk that is full, too.
+func TestLostKeysFindTheReserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		synctest.Wait()
+		r.fill(true)
+		r.disk.delay(time.Hour) // no write finds out sooner that the disk is full
+		for _, name := range seglog.KeysNames {
+			if err := r.disk.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(3 * watchEvery)
+		r.disk.mu.Lock()
+		defer r.disk.mu.Unlock()
+		for _, name := range seglog.KeysNames {
+			if len(r.disk.files[name]) == 0 {
+				t.Errorf("%s is not there", name)
+			}
+		}
+	})
+}
+
+// TestTheHostLearnsThatTheLogTakesNoWrites: the counters tell since when a write waits,
+// also one that the disk neither takes nor refuses.
+func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.watchFiles(r.ctx) })
+		check := func(when string, waits bool) {
+			t.Helper()
+			synctest.Wait()
+			if at := r.stats[hostwire.WriteBegan].Load(); at > 0 != waits {
+				t.Errorf("%s: a write waits since %d; want one that waits: %v", when, at, waits)
+			}
+		}
+		check("at first", false)
+		r.disk.delay(time.Hour)
+		began := time.Now()
+		r.send(1, request(0, wire.OpPut, "c", "slow", ""))
+		time.Sleep(time.Minute)
+		check("a write hangs", true)
+		if at := r.stats[hostwire.WriteBegan].Load(); at != uint64(began.UnixMilli()) {
+			t.Errorf("the write waits since %d, the counter says %d", began.UnixMilli(), at)
+		}
+		r.disk.delay(0)
+		time.Sleep(time.Hour)
+		r.answers()
+		check("the write is done", false)
+		r.disk.refuse(true)
+		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
+		time.Sleep(time.Minute)
+		check("the disk refuses writes", true)
+		r.disk.refuse(false)
+		time.Sleep(3 * resumeEvery)
+		check("the disk takes writes again", false)
+	})
+}

@@ -1,0 +1,95 @@
+package server
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/engine"
+	"motte/core/wire"
+)
+
+// TestAGetThatIsTooLargeTakesRoom: no GET has a body larger than a name, so one that says
+// so counts as every other request until its body is read and it is refused.
+func TestAGetThatIsTooLargeTakesRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.bodies.free = 0
+		end, ended := r.join(1)
+		q := frames.AppendRequest(nil, &wire.Request{Op: wire.OpGet, Number: 1, Collection: "c", Name: []byte("one"), Object: make([]byte, 1<<20)})
+		go end.Write(q)
+		synctest.Wait()
+		r.bodies.mu.Lock()
+		if n := len(r.bodies.waiting); n != 1 {
+			t.Errorf("%d requests wait for room, want 1", n)
+		}
+		r.bodies.mu.Unlock()
+		end.Close()
+		<-ended
+	})
+}
+
+// closing is a connection that tells when it is closed.
+type closing struct {
+	net.Conn
+	closed func()
+}
+
+func (c closing) Close() error {
+	c.closed()
+	return nil
+}
+
+// TestConnectionsEndBeforeALostRightIsTold: when a REVOKE is answered, no answer that was
+// decided by the right can leave any more.
+func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
+	s := newShell(Config{})
+	admin, other := access.Principal{1}, access.Principal{2}
+	teller := &conn{s: s, id: 1, principal: admin, out: newMailbox[engine.Reply]()}
+	ended := false
+	loser := &conn{s: s, id: 2, principal: other, end: func() {}, raw: closing{closed: func() {
+		ended = true
+		if len(teller.out.take()) > 0 {
+			t.Error("the REVOKE was answered before the connection ended")
+		}
+	}}}
+	s.conns[1], s.conns[2] = teller, loser
+	s.carryOut(engine.Output{Replies: []engine.Reply{{Conn: 1, Principal: admin}}, Ended: []access.Principal{other}})
+	if told := len(teller.out.take()); !ended || told != 1 {
+		t.Errorf("ended: %v; %d answers", ended, told)
+	}
+}
+
+// TestAClientThatTakesNothingHoldsFewDecidedGets: their answers count in no room. While the
+// writer waits for the client, the reader decides no more of them than are decided together.
+func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.must(wire.OK, request(0, wire.OpPut, "c", "large", strings.Repeat("x", 2*bufferSize)))
+		end, ended := r.join(5)
+		go end.Write(frames.AppendRequest(nil, request(1, wire.OpGet, "c", "large", "")))
+		synctest.Wait() // the writer has it
+		var p []byte
+		for n := range uint64(MaxInFlight - 1) {
+			p = frames.AppendRequest(p, request(2+n, wire.OpGet, "c", "one", ""))
+		}
+		go end.Write(p)
+		synctest.Wait()
+		r.between(func(*engine.Engine) {
+			for _, c := range r.conns {
+				c.out.mu.Lock()
+				if n := len(c.out.items); n > maxGets {
+					t.Errorf("%d answers wait for the client", n)
+				}
+				c.out.mu.Unlock()
+			}
+		})
+		end.Close()
+		<-ended
+	})
+}

@@ -1,0 +1,184 @@
+package server
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/identity"
+	"motte/core/wire"
+	"motte/host/hostframes"
+)
+
+// What stands here was tried against the Core once and worked: see
+// engine/hold_test.go.
+
+// filled is a server with a collection "c" of more than what the kernel holds
+// of a connection, all of which the principal of key(5) may read.
+func filled(t *testing.T) (s *server, admin *tls.Conn) {
+	t.Helper()
+	s = start(t, t.TempDir())
+	admin = s.dial(key(1))
+	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	var puts []*wire.Request
+	for i := range uint64(24) {
+		puts = append(puts, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
+	}
+	do(t, admin, wire.OK, puts...)
+	s.add(admin)
+	return s, admin
+}
+
+// add registers the principal of key(5), and lets it read.
+func (s *server) add(admin net.Conn) {
+	s.t.Helper()
+	p := identity.ID(principalOf(key(5)))
+	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("alice")},
+		&wire.Request{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+}
+
+// list is a request for all that filled has made.
+func list() []byte { return frames.AppendRequest(nil, request(100, wire.OpList, "c", "", "")) }
+
+// send writes p, and waits until the first frame of an answer is there.
+func (s *server) send(c *tls.Conn, p []byte) {
+	s.t.Helper()
+	if _, err := c.Write(p); err != nil {
+		s.t.Fatal(err)
+	}
+	reply(s.t, c)
+}
+
+// TestNoClientHoldsUpAStop, whatever it has begun and does not end: the Core
+// ends when its time is up. A Core that does not has this test's time-out.
+func TestNoClientHoldsUpAStop(t *testing.T) {
+	s, _ := filled(t)
+	head := frames.AppendRequest(nil, request(7, wire.OpHead, "", "", ""))
+	large := frames.AppendRequest(nil, request(8, wire.OpPut, "c", "", strings.Repeat("b", wire.MaxObject)))
+
+	reads := s.dial(key(5)) // as slowly as it can, and does not end within the time
+	s.send(reads, list())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for p := make([]byte, 64<<10); ; time.Sleep(200 * time.Millisecond) {
+			if _, err := io.ReadFull(reads, p); err != nil {
+				return
+			}
+		}
+	}()
+	s.send(s.dial(key(5)), list())                       // and then it reads nothing any more
+	s.send(s.dial(key(5)), append(head, large[:200]...)) // it is in the middle of a body
+	s.send(s.dial(key(5)), append(head, large[:100]...)) // or of a header
+	for range bodyBudget/wire.MaxObject + 2 {            // some wait for room, and get it when the others end
+		s.send(s.dial(key(5)), append(head, large[:wire.RequestHeaderSize]...))
+	}
+	floods := s.dial(key(5)) // the next header is always there, and never the next body
+	go io.Copy(io.Discard, floods)
+	go func() {
+		next := func(number uint64) []byte {
+			return frames.AppendRequest(nil, request(number, wire.OpPut, "d", "", "body"))
+		}
+		const cut = wire.RequestHeaderSize + 2
+		_, err := floods.Write(next(1)[:cut])
+		for number := uint64(1); err == nil; number++ {
+			_, err = floods.Write(append(next(number)[cut:], next(number + 1)[:cut]...))
+		}
+	}()
+
+	if _, err := s.host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(60 * time.Second):
+		t.Fatal("the Core goes on")
+	}
+	reads.Close()
+	<-ended
+}
+
+// TestWhoLosesARightLosesItsConnections, with all that was still to be sent on
+// them: what it may read from now on it asks for anew.
+func TestWhoLosesARightLosesItsConnections(t *testing.T) {
+	s, admin := filled(t)
+	defer s.stop()
+	p := identity.ID(principalOf(key(5)))
+	next := principalOf(key(6))
+	for name, change := range map[string]*wire.Request{
+		"rotated": {Op: wire.OpRotatePrincipal, Number: 3, Identity: p, Query: next[:]},
+		"removed": {Op: wire.OpRemovePrincipal, Number: 3, Identity: p},
+		"revoked": {Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)},
+	} {
+		busy, idle := s.dial(key(5)), s.dial(key(5))
+		s.send(busy, list())
+		do(t, idle, wire.OK, request(1, wire.OpHead, "", "", ""))
+		do(t, admin, wire.OK, change)
+		if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: an idle connection goes on: %v", name, err)
+		}
+		// What was in the kernel already still comes, and nothing else.
+		if n, err := io.Copy(io.Discard, busy); errors.Is(err, os.ErrDeadlineExceeded) || n >= 23<<20 {
+			t.Errorf("%s: %d bytes came of answers of 24 MiB, %v", name, n, err)
+		}
+		again := s.dial(key(5))
+		if name == "removed" {
+			if h, _ := reply(t, again); h.Code != wire.UnknownPrincipal {
+				t.Errorf("code %d", h.Code)
+			}
+			s.add(admin)
+			continue
+		}
+		if name == "rotated" {
+			if h, _ := reply(t, again); h.Code != wire.UnknownPrincipal {
+				t.Errorf("code %d", h.Code)
+			}
+			do(t, s.dial(key(6)), wire.OK, request(1, wire.OpHead, "", "", ""))
+			do(t, admin, wire.OK, &wire.Request{Op: wire.OpRotatePrincipal, Number: 4, Identity: identity.ID(next), Query: p[:]})
+			continue
+		}
+		do(t, again, wire.NoCollection, request(1, wire.OpGet, "c", "a", ""))
+		do(t, admin, wire.OK, &wire.Request{Op: wire.OpGrant, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+	}
+}
+
+// TestASmallBodyDoesNotWaitForLargeOnes that take all of their room and never
+// come.
+func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
+	s := &shell{events: newMailbox[event](), bodies: newRoom(bodyBudget), small: newRoom(smallBudget)}
+	s.bodies.free = 0
+	client, server := net.Pipe()
+	_ = client.SetDeadline(time.Now().Add(60 * time.Second)) // of a test that fails
+	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newMailbox[engine.Reply](), written: make(chan struct{}),
+		landed: make(chan struct{}, 1), inFlight: make(map[uint64]flight), life: t.Context(), reading: t.Context()}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.read()
+	}()
+	p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "name", strings.Repeat("x", 64<<10)))
+	if _, err := client.Write(frames.AppendRequest(p, request(2, wire.OpDelete, "c", "name", ""))); err != nil {
+		t.Fatalf("a small body waits for large ones: %v", err)
+	}
+	client.Close()
+	<-ended
+	if len(c.inFlight) != 2 || len(s.events.take()) == 0 {
+		t.Fatalf("%d requests are in flight", len(c.inFlight))
+	}
+	// The first is the one for which each connection has room.
+	if want := smallBudget - requestCost - len("name"); s.bodies.free != 0 || s.small.free != want {
+		t.Fatalf("room is left for %d bytes of large requests, and %d of small ones, want %d", s.bodies.free, s.small.free, want)
+	}
+}

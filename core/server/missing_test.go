@@ -1,0 +1,255 @@
+package server
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/seal"
+	"motte/core/wire"
+)
+
+// reasons lists those of all alerts.
+func (r *rig) reasons() (reasons []wire.Reason) {
+	r.t.Helper()
+	synctest.Wait() // some are on their way to the disk
+	for _, body := range r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items {
+		a, err := frames.DecodeAlert(body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		reasons = append(reasons, a.Reason)
+	}
+	return reasons
+}
+
+// entry is where an object lies.
+func (r *rig) entry(name string) mapping.Entry {
+	r.t.Helper()
+	return r.must(wire.OK, request(0, wire.OpGet, "c", name, "")).Objects[0]
+}
+
+// show sends an answer as a connection does, and returns its frames: of each object the
+// name, or the identity and the code of one that is missing; and the end.
+func (r *rig) show(a engine.Reply) (list []string, end wire.ReplyHeader) {
+	r.t.Helper()
+	w := r.conn
+	w.p = nil
+	for !w.send(&a) {
+	}
+	for p := w.p; len(p) > 0; {
+		h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize])
+		if code != wire.OK {
+			r.t.Fatalf("a frame can't be decoded: code %d", code)
+		}
+		body := p[wire.ReplyHeaderSize:][:h.BodyLen]
+		p = p[wire.ReplyHeaderSize+h.BodyLen:]
+		switch h.Kind {
+		case wire.KindObject:
+			o, err := frames.DecodeObject(body)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			list = append(list, string(o.Name))
+		case wire.KindMissing:
+			id, code, err := frames.DecodeMissing(body)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			list = append(list, missing(id, code))
+		case wire.KindEnd:
+			end = h
+		}
+		if (len(p) == 0) != (h.Flags&wire.ReplyLast != 0) {
+			r.t.Fatal("a frame that is not the last one says that it is, or the last one does not")
+		}
+	}
+	w.p = nil
+	return list, end
+}
+
+func missing(id identity.ID, code wire.Code) string { return fmt.Sprintf("%x %d", id[:4], code) }
+
+// TestAReadThatFailsOnceIsNoDamage: only a record that two reads found damaged is. What
+// the disk does not give back may be as it was written: it is read again, the client is
+// told to try again, and an alert says what happened, at most once a minute.
+func TestAReadThatFailsOnceIsNoDamage(t *testing.T) {
+	flip := func(p []byte) error { p[len(p)/2] ^= 1; return nil }
+	disk := func([]byte) error { return syscall.EIO }
+	short := func([]byte) error { return io.ErrUnexpectedEOF }
+	for _, c := range []struct {
+		name  string
+		spoil func(p []byte) error
+		times int
+		want  wire.Code
+		alert []wire.Reason
+	}{
+		{"a bit flips once", flip, 1, wire.OK, nil},
+		{"a read is short once", short, 1, wire.OK, nil},
+		{"the disk fails once", disk, 1, wire.OK, nil},
+		{"the disk fails thrice", disk, 3, wire.OK, nil},
+		{"the disk fails", disk, 1 << 20, wire.ReadFailed, []wire.Reason{wire.ReasonReadFailed}},
+		{"a bit stays flipped", flip, 1 << 20, wire.Damaged, []wire.Reason{wire.ReasonDamagedRecord}},
+		{"the file was cut", short, 1 << 20, wire.Damaged, []wire.Reason{wire.ReasonDamagedRecord}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				left := c.times
+				r.disk.spoiled(func(name string, p []byte) error {
+					if left--; left < 0 || !strings.HasSuffix(name, ".seg") {
+						return nil
+					}
+					return c.spoil(p)
+				})
+				o := r.entry("one")
+				for range 3 {
+					if code := r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true); code != c.want {
+						t.Fatalf("code %d, want %d", code, c.want)
+					}
+				}
+				if got := r.reasons(); !slices.Equal(got, c.alert) {
+					t.Errorf("alerts for reasons %d, want %d", got, c.alert)
+				}
+				time.Sleep(2 * time.Minute)
+				r.between(func(e *engine.Engine) { e.Tick(time.Now()) })
+				r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true)
+				if n := len(r.reasons()) - len(c.alert); n > 0 != (c.want == wire.ReadFailed) {
+					t.Errorf("%d alerts more, two minutes later", n)
+				}
+				r.disk.spoiled(nil)
+				if code := r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true); code != wire.OK {
+					t.Errorf("the disk gives the record back: code %d", code)
+				}
+			})
+		})
+	}
+}
+
+// TestACompactionGoesOnWhenReadsDo: no restart is needed, and no alert tells of damage.
+func TestACompactionGoesOnWhenReadsDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(3)
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.disk.spoiled(func(name string, p []byte) error {
+			if strings.HasSuffix(name, ".seg") {
+				return syscall.EIO
+			}
+			return nil
+		})
+		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
+		r.disk.spoiled(nil)
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		if got := r.reasons(); slices.Contains(got, wire.ReasonDamagedRecord) {
+			t.Errorf("alerts for reasons %d", got)
+		}
+	})
+}
+
+// TestAnAnswerGoesOnPastWhatIsMissing: an object that can't be shown hides no other one.
+// The answer names it, and its end has the worst that happened.
+func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		var all []mapping.Entry
+		for i := range 6 {
+			r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("o", i), "some data"))
+			all = append(all, r.entry(fmt.Sprint("o", i)))
+		}
+		answer := func() engine.Reply {
+			return engine.Reply{Number: 7, Objects: slices.Clone(all), Count: 42, Flags: wire.ReplyTruncated, Body: []byte("cursor")}
+		}
+		want := func(what string, code wire.Code, names ...string) {
+			t.Helper()
+			list, end := r.show(answer())
+			if !slices.Equal(list, names) || end.Code != code || end.Count != 42 || end.Flags != wire.ReplyTruncated|wire.ReplyLast || end.BodyLen != 6 {
+				t.Errorf("%s: shown are %q, end %+v; want %q, code %d", what, list, end, names, code)
+			}
+		}
+		id := func(i int, code wire.Code) string { return missing(all[i].ID, code) }
+		want("all is well", wire.OK, "o0", "o1", "o2", "o3", "o4", "o5")
+
+		// One expires: it is deleted, and its segment is removed.
+		r.must(wire.OK, request(0, wire.OpDelete, "c", "o4", ""))
+		r.tidy()
+		want("one is gone", wire.Expired, "o0", "o1", "o2", "o3", id(4, wire.Expired), "o5")
+
+		// One is damaged, and for a while the disk gives back no other one either.
+		for _, name := range []string{"o0", "o5"} {
+			at := r.entry(name).Loc
+			r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
+		}
+		want("two are damaged", wire.Damaged, id(0, wire.Damaged), "o1", "o2", "o3", id(4, wire.Expired), id(5, wire.Damaged))
+		reads := 0
+		r.disk.spoiled(func(string, []byte) error { reads++; return syscall.EIO })
+		want("the disk fails", wire.ReadFailed, id(0, wire.ReadFailed), id(1, wire.ReadFailed), id(2, wire.ReadFailed),
+			id(3, wire.ReadFailed), id(4, wire.Expired), id(5, wire.ReadFailed))
+		if reads != readTries+4 {
+			t.Errorf("%d reads: an answer waits for a disk that fails once, not at each object", reads)
+		}
+		r.disk.spoiled(nil)
+		want("it works again", wire.Damaged, id(0, wire.Damaged), "o1", "o2", "o3", id(4, wire.Expired), id(5, wire.Damaged))
+	})
+}
+
+// TestACheckpointThatCantBeReadOnce: a start reads it again, and goes back to the one
+// before only if that does not help. The alert says which it was.
+func TestACheckpointThatCantBeReadOnce(t *testing.T) {
+	flip := func(p []byte) error { p[len(p)/2] ^= 1; return nil }
+	disk := func(p []byte) error { clear(p); return syscall.EIO }
+	for _, c := range []struct {
+		name  string
+		spoil func(p []byte) error
+		times int
+		notes []wire.Reason
+	}{
+		{"a bit flips once", flip, 1, nil},
+		{"the disk fails once", disk, 1, nil},
+		{"the disk fails", disk, 1 << 20, []wire.Reason{wire.ReasonReadFailed}},
+		{"a bit stays flipped", flip, 1 << 20, []wire.Reason{wire.ReasonCheckpoint}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				h := newHouse(r.shell, r.ctx)
+				for range 2 {
+					if err := h.checkpoint(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				r.close()
+				left := c.times
+				r.disk.spoiled(func(name string, p []byte) error {
+					if !strings.HasPrefix(name, "00000002.ckp") {
+						return nil
+					}
+					if left--; left < 0 {
+						return nil
+					}
+					return c.spoil(p)
+				})
+				s := newShell(Config{})
+				if err := s.restore(r.disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read}); err != nil {
+					t.Fatal(err)
+				}
+				if n, _ := s.engine.Objects(); n != 2 || !slices.Equal(s.engine.Notes, c.notes) {
+					t.Errorf("%d objects, alerts for reasons %d; want 2, %d", n, s.engine.Notes, c.notes)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,204 @@
+package server
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/engine"
+	"motte/core/wire"
+)
+
+// join connects a client, as accept does behind the handshake; ended is closed when the
+// Core has done with the connection.
+func (r *rig) join(who byte) (end net.Conn, ended chan struct{}) {
+	core, own := net.Pipe()
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer core.Close()
+		r.attend(newConn(r.shell, core, core, principalOf(key(who))))
+	}()
+	return own, ended
+}
+
+// TestProgressRenewsADeadline: a client that sends or takes enough a second may take its
+// time for a large object; one that takes less is cut off, and holds no room any more.
+func TestProgressRenewsADeadline(t *testing.T) {
+	const size = 10 << 20
+	object := strings.Repeat("x", size)
+	put := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "new", object))
+	get := frames.AppendRequest(nil, request(1, wire.OpGet, "c", "large", ""))
+	for _, c := range []struct {
+		name  string
+		sends bool
+		piece int
+		every time.Duration
+		ends  time.Duration // 0: it gets its answer
+	}{
+		{"takes 75 KiB a second", false, 75 << 10, time.Second, 0},
+		{"takes 1.5 MiB every 20 seconds", false, 3 << 19, 20 * time.Second, 0},
+		{"takes a byte every 29 seconds", false, 1, 29 * time.Second, writeTime},
+		{"takes 30 KiB a second", false, 30 << 10, time.Second, 2 * writeTime},
+		{"sends 75 KiB a second", true, 75 << 10, time.Second, 0},
+		{"sends a byte every 29 seconds", true, 1, 29 * time.Second, bodyTime},
+		{"sends 30 KiB a second", true, 30 << 10, time.Second, 2 * bodyTime},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				r.must(wire.OK, request(0, wire.OpPut, "c", "large", object))
+				end, ended := r.join(5)
+				var took time.Duration // until the Core ended the connection
+				began := time.Now()
+				go func() {
+					<-ended
+					took = time.Since(began)
+				}()
+				var err error
+				if c.sends {
+					_, err = end.Write(put[:wire.RequestHeaderSize])
+					for rest := put[wire.RequestHeaderSize:]; len(rest) > 0 && err == nil; time.Sleep(c.every) {
+						var n int
+						n, err = end.Write(rest[:min(c.piece, len(rest))])
+						rest = rest[n:]
+					}
+				} else if _, err = end.Write(get); err == nil {
+					for taken := 0; taken < size && err == nil; time.Sleep(c.every) {
+						var n int
+						n, err = io.ReadFull(end, make([]byte, min(c.piece, size-taken)))
+						taken += n
+					}
+				}
+				if c.ends == 0 && (err != nil || c.sends && !okay(end)) {
+					t.Errorf("it is cut off after %v: %v", time.Since(began), err)
+				}
+				end.Close()
+				<-ended
+				synctest.Wait()
+				if c.ends > 0 && (err == nil || took > c.ends) {
+					t.Errorf("it ends after %v, want %v: %v", took, c.ends, err)
+				}
+				if r.bodies.free != bodyBudget || r.shell.answers.free != answerBudget {
+					t.Errorf("%d and %d bytes of room are held still", bodyBudget-r.bodies.free, answerBudget-r.shell.answers.free)
+				}
+			})
+		})
+	}
+}
+
+// okay reports whether the next answer is one, and good.
+func okay(end net.Conn) bool {
+	header := make([]byte, wire.ReplyHeaderSize)
+	_, err := io.ReadFull(end, header)
+	h, code := frames.DecodeReplyHeader(header)
+	return err == nil && code == wire.OK && h.Code == wire.OK
+}
+
+// TestWhoComesAgainHoldsNoMore: a client that sends a request, goes, and comes again,
+// while the disk takes nothing, leaves no more behind than there is room for, nor more
+// connections than its share.
+func TestWhoComesAgainHoldsNoMore(t *testing.T) {
+	for name, size := range map[string]int{"large": 100 << 10, "small": 2000, "of no length": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				const room = 1 << 20
+				r.bodies, r.small = newRoom(room), newRoom(room)
+				r.disk.delay(24 * time.Hour)
+				p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "", strings.Repeat("x", size)))
+				for i := range 600 {
+					end, _ := r.join(5)
+					_ = end.SetDeadline(time.Now().Add(100 * time.Millisecond))
+					_, _ = end.Write(p)
+					_ = end.Close()
+					if i == 0 {
+						synctest.Wait() // the disk has the first, and the others wait
+					}
+				}
+				synctest.Wait()
+				n, bytes := 0, 0
+				r.appends.mu.Lock()
+				for _, group := range r.appends.items {
+					for i := range group {
+						n++
+						bytes += len(group[i].Body)
+					}
+				}
+				r.appends.mu.Unlock()
+				held := room - r.bodies.free + room - r.small.free
+				if n == 0 || bytes > held+MaxConnections*smallRequest || size > smallRequest && bytes > room/2+2*size {
+					t.Errorf("%d requests of %d bytes wait for the disk, and %d bytes are counted", n, bytes, held)
+				}
+				r.between(func(*engine.Engine) {
+					for _, c := range r.shell.conns {
+						c.end()
+					}
+					if len(r.shell.conns) > MaxConnections/2+1 || n > len(r.shell.conns) {
+						t.Errorf("%d requests of %d connections that are counted wait for the disk", n, len(r.shell.conns))
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestSilentHandshakesGiveWay: strangers who connect and say nothing take all places, and
+// another one gets a place before their time is up.
+func TestSilentHandshakesGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		queue := &pipes{make(chan net.Conn), make(chan struct{})}
+		r.listener.Listener = queue
+		accepted := make(chan struct{})
+		go func() {
+			defer close(accepted)
+			r.accept()
+		}()
+		began := time.Now()
+		for range maxHandshakes {
+			core, own := net.Pipe()
+			defer own.Close()
+			queue.next <- core
+		}
+		core, own := net.Pipe()
+		queue.next <- core
+		c := tls.Client(own, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate(t, key(5).Public(), key(5))}})
+		if err := c.Handshake(); err != nil || time.Since(began) > handshakeTime/2 {
+			t.Errorf("the handshake took %v: %v", time.Since(began), err)
+		}
+		own.Close()
+		queue.Close()
+		<-accepted
+	})
+}
+
+// pipes is a listener for the ends of pipes.
+type pipes struct {
+	next   chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.next:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error {
+	close(p.closed)
+	return nil
+}
+
+func (p *pipes) Addr() net.Addr { return nil }

@@ -1,0 +1,193 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/codec"
+	"motte/core/identity"
+	"motte/core/wire"
+)
+
+// TestAnswersOfLittleContentGiveRoomBack: what is read for an answer is more than
+// what is sent of it when attributes are long; room for it must not be held until
+// much is sent.
+func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
+	s := start(t, t.TempDir())
+	admin := s.dial(key(1))
+	row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: wire.MaxDeadline, Memory: 1})
+	attributes := codec.Writer(nil).Text("x", wire.MaxIdentifier).U32(1<<20 - 36).Bytes(make([]byte, 1<<20-36))
+	put := request(4, wire.OpPut, "c", "one", "")
+	put.Query = attributes
+	for _, q := range []*wire.Request{
+		request(1, wire.OpCreateCollection, "c", "", ""),
+		{Op: wire.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
+		{Op: wire.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: wire.TypeText, Flags: wire.FlagAttribute | wire.FlagLazy, Name: []byte("t")},
+		put,
+	} {
+		do(t, admin, wire.OK, q)
+	}
+	s.add(admin)
+	c := s.dial(key(5))
+	const gets = 160 // of 2 MiB each, as room is counted: more than there is
+	var p []byte
+	for i := range uint64(gets) {
+		p = frames.AppendRequest(p, request(100+i, wire.OpGet, "c", "one", ""))
+	}
+	if _, err := c.Write(p); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
+	for range gets {
+		reply(t, c)
+	}
+	s.stop()
+}
+
+// fill takes pieces of a room for a principal until it gets no more, and returns the
+// bytes that it got.
+func fill(r *room, p access.Principal, piece int) (got int) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for r.acquire(over, p, piece, func() {}, nil) {
+		got += piece
+	}
+	return got
+}
+
+// TestNobodyUsesUpARoom: each principal leaves as much as it takes.
+func TestNobodyUsesUpARoom(t *testing.T) {
+	r, left := newRoom(1<<20), 1<<20
+	for i := range byte(8) {
+		got := fill(r, access.Principal{i}, 1<<10)
+		if left -= got; got < left || got > left+2<<10 {
+			t.Fatalf("principal %d got %d bytes and leaves %d", i, got, left)
+		}
+	}
+	r.release(access.Principal{0}, 1<<19)
+	if got := fill(r, access.Principal{0}, 1<<10); got >= 1<<19 || got < 1<<18 {
+		t.Errorf("who gave all back gets %d bytes again, beside others who hold some", got)
+	}
+}
+
+// TestRoomGoesToWhoHoldsLeast, of those who wait, and nobody overtakes; who gives up
+// holds up nobody.
+func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRoom(1000)
+		rich, poor, other := access.Principal{1}, access.Principal{2}, access.Principal{3}
+		ctx, cancel := context.WithCancel(t.Context())
+		order := make(chan string, 10)
+		wait := func(name string, p access.Principal, n int, ctx context.Context) {
+			go func() {
+				if !r.acquire(ctx, p, n, func() {}, nil) {
+					name += " gives up"
+				}
+				order <- name
+			}()
+			synctest.Wait()
+		}
+		for range 5 {
+			wait("", rich, 100, ctx)
+			<-order
+		}
+		wait("rich", rich, 100, ctx)
+		wait("vanished", poor, 900, ctx)
+		wait("poor", poor, 350, t.Context())
+		wait("other", other, 100, t.Context())
+		if r.free != 500 || len(r.waiting) != 4 || len(order) > 0 {
+			t.Fatalf("%d bytes are free, %d wait", r.free, len(r.waiting))
+		}
+		cancel()
+		synctest.Wait()
+		var got []string
+		for len(order) > 0 {
+			got = append(got, <-order)
+		}
+		slices.Sort(got)
+		if want := []string{"other", "poor", "rich gives up", "vanished gives up"}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		began := time.Now()
+		if wait("late", rich, 600, t.Context()); <-order != "late gives up" || time.Since(began) != roomTime {
+			t.Errorf("who waits for what nobody gives back waits for %v, want %v", time.Since(began), roomTime)
+		}
+		if len(r.waiting) != 0 {
+			t.Errorf("%d wait still", len(r.waiting))
+		}
+	})
+}
+
+// TestFullRoomsKeepNobodyFromAsking: a client with nothing in flight is heard, though no
+// room has a byte left; its second request waits, and is refused in the end.
+func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		for _, full := range []*room{r.bodies, r.small, r.shell.answers} {
+			full.free = 0
+		}
+		end, ended := r.join(5)
+		for i, q := range []*wire.Request{
+			request(0, wire.OpHead, "", "", ""), request(0, wire.OpStatus, "", "", ""), request(0, wire.OpGet, "c", "one", ""),
+			request(0, wire.OpList, "c", "", ""), request(0, wire.OpPut, "c", "mine", "small"),
+		} {
+			q.Number = uint64(1 + i)
+			if code, err := ask(end, q); code != wire.OK || err != nil {
+				t.Errorf("operation %d: code %d, %v", q.Op, code, err)
+			}
+		}
+		// Of two that come together, the second waits until the first is answered.
+		q := frames.AppendRequest(nil, request(6, wire.OpPut, "c", "mine", "small"))
+		go end.Write(frames.AppendRequest(q, request(7, wire.OpGet, "c", "one", "")))
+		for range 2 {
+			if h, _ := reply(t, end); h.Code != wire.OK {
+				t.Errorf("request %d: code %d", h.Number, h.Code)
+			}
+		}
+		_ = end.SetDeadline(time.Time{})
+		began := time.Now()
+		go end.Write(frames.AppendRequest(nil, request(9, wire.OpPut, "c", "mine", string(make([]byte, 100<<10)))))
+		h, _ := reply(t, end)
+		if h.Number != 9 || h.Code != wire.Overloaded || time.Since(began) != roomTime {
+			t.Errorf("what there is no room for has code %d after %v", h.Code, time.Since(began))
+		}
+		<-ended
+	})
+}
+
+// TestWhoLosesItsConnectionWaitsForNoRoom, neither its reader nor its writer.
+func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
+	for name, q := range map[string]*wire.Request{
+		"reader": request(1, wire.OpPut, "c", "mine", string(make([]byte, 100<<10))),
+		"writer": request(1, wire.OpGet, "c", "large", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				r.must(wire.OK, request(0, wire.OpPut, "c", "large", string(make([]byte, 100<<10))))
+				r.bodies.free, r.shell.answers.free = 0, 0
+				end, ended := r.join(5)
+				go end.Write(frames.AppendRequest(nil, q))
+				synctest.Wait()
+				if len(r.bodies.waiting)+len(r.shell.answers.waiting) != 1 {
+					t.Fatal("nobody waits")
+				}
+				began := time.Now()
+				p := identity.ID(principalOf(key(5)))
+				r.must(wire.OK, &wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+				<-ended
+				end.Close()
+				if time.Since(began) > time.Second || len(r.bodies.waiting)+len(r.shell.answers.waiting) != 0 {
+					t.Errorf("its connection is over after %v", time.Since(began))
+				}
+			})
+		})
+	}
+}

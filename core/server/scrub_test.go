@@ -1,0 +1,265 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/core/engine"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// rot alters the record of an object where it lies, and returns its place.
+func (r *rig) rot(name string) seglog.Location {
+	r.t.Helper()
+	at := r.must(wire.OK, request(0, wire.OpGet, "c", name, "")).Objects[0].Loc
+	r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
+	return at
+}
+
+func (r *rig) alerts() (n int) {
+	synctest.Wait()
+	return len(r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items)
+}
+
+// TestTheScrubFindsARecordThatRots, though nobody asks for it, within a pass, at the
+// pace of a pass in three days; and alerts once, however often it is found.
+func TestTheScrubFindsARecordThatRots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(5)
+		h := newHouse(r.shell, r.ctx)
+		if _, err := h.round(); err != nil { // which knows how much is alive
+			t.Fatal(err)
+		}
+		c := newScrubber(h)
+		c.begin()
+		at := r.rot("stays 3")
+		for pass := uint64(1); pass <= 3; pass++ {
+			var due time.Duration // that all records together may take
+			for c.house.s.observed[engine.ScrubPasses].Load() < pass {
+				began := time.Now()
+				c.next = began
+				if c.round() {
+					t.Fatal("the scrub hurries, though nobody waits for it")
+				}
+				if c.house.s.observed[engine.ScrubPasses].Load() < pass {
+					due += c.next.Sub(began)
+				}
+			}
+			if due < scrubWithin*9/10 || due > scrubWithin*11/10 {
+				t.Errorf("pass %d takes %v, want %v", pass, due, scrubWithin)
+			}
+			if c.house.s.observed[engine.ScrubDamaged].Load() != pass {
+				t.Errorf("after %d passes %d damaged records were found", pass, c.house.s.observed[engine.ScrubDamaged].Load())
+			}
+			if n := r.alerts(); n != 1 {
+				t.Errorf("after %d passes there are %d alerts, want 1", pass, n)
+			}
+		}
+		h.scrub = c
+		if _, err := h.round(); err != nil {
+			t.Fatal(err)
+		}
+		r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2)) // whole again
+		if c.begin(); c.fill() {
+			for _, o := range c.list {
+				if c.read(o) == 0 {
+					t.Error("a record is not read")
+				}
+			}
+		}
+		if c.found.Damaged != 0 || c.found.Objects != 7 {
+			t.Errorf("then %d of %d records are damaged", c.found.Damaged, c.found.Objects)
+		}
+	})
+}
+
+// TestAVerificationIsAnsweredWhenAllWasRead: with the numbers of a pass that began
+// after it was asked for.
+func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(5)
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		live := uint64(0)
+		for _, n := range r.engine.Live() {
+			live += uint64(n)
+		}
+		verify := func(damaged uint64) {
+			t.Helper()
+			body := r.must(wire.OK, request(0, wire.OpVerify, "", "", "")).Body
+			if len(body) != 24 {
+				t.Fatalf("the answer has %d bytes", len(body))
+			}
+			for i, want := range []uint64{7, live, damaged} {
+				if got := binary.BigEndian.Uint64(body[8*i:]); got != want {
+					t.Errorf("number %d of a verification is %d, want %d", i, got, want)
+				}
+			}
+		}
+		verify(0)
+		r.rot("stays 0")
+		r.rot("hers")
+		verify(2)
+		verify(2)
+		if n := r.alerts(); n != 2 {
+			t.Errorf("%d alerts, want one for each damaged record", n)
+		}
+		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		time.Sleep(time.Minute)
+		if n := len(r.answers()); n != 2 {
+			t.Errorf("%d of two verifications are answered", n)
+		}
+		if a := r.ask(5, request(0, wire.OpVerify, "", "", "")); a.Code != wire.Denied {
+			t.Errorf("a principal that is no administrator gets code %d", a.Code)
+		}
+	})
+}
+
+// TestAScrubFollowsWhatIsMoved: an entry whose record was moved, replaced or deleted
+// since it was taken is no damage.
+func TestAScrubFollowsWhatIsMoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(5)
+		c := newScrubber(newHouse(r.shell, r.ctx))
+		if c.begin(); !c.fill() || len(c.list) != 7 {
+			t.Fatalf("%d entries", len(c.list))
+		}
+		r.must(wire.OK, request(0, wire.OpDelete, "c", "stays 1", ""))
+		r.must(wire.OK, request(0, wire.OpPut, "c", "stays 2", "changed"))
+		r.tidy()
+		for _, o := range c.list {
+			c.read(o)
+		}
+		if c.found.Objects != 5 || c.found.Damaged != 0 || r.alerts() != 0 {
+			t.Errorf("of %d records %d are damaged; %d alerts", c.found.Objects, c.found.Damaged, r.alerts())
+		}
+	})
+}
+
+// TestTheScrubReplacesADamagedCheckpoint: a start needs one that is whole, and the store
+// keeps only two.
+func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		verify := func() (damaged uint64) {
+			t.Helper()
+			return binary.BigEndian.Uint64(r.must(wire.OK, request(0, wire.OpVerify, "", "", "")).Body[16:])
+		}
+		if n := verify(); n != 0 {
+			t.Fatalf("%d of what was just written is damaged", n)
+		}
+		before := r.log.Checkpoints()
+		for _, number := range before[:2] {
+			r.disk.flip(fmt.Sprintf("%08d.ckp", number), 200)
+		}
+		if n := verify(); n != 2 {
+			t.Errorf("%d of two damaged checkpoints are found", n)
+		}
+		if n := r.alerts(); n != 2 {
+			t.Errorf("%d alerts for two damaged checkpoints", n)
+		}
+		if now := r.log.Checkpoints(); len(now) != 3 || now[1] <= before[0] {
+			t.Errorf("the checkpoints are %v, and were %v", now, before)
+		}
+		if n := verify(); n != 0 {
+			t.Errorf("then %d are damaged", n)
+		}
+		again := openRig(t, r.disk.copy())
+		again.must(wire.OK, request(0, wire.OpGet, "c", "hers", ""))
+		again.close()
+	})
+}
+
+// TestTheScrubReplacesACheckpointThatCanNotBeRead: a disk that rots gives an error more often
+// than other bytes. An error that passes says nothing.
+func TestTheScrubReplacesACheckpointThatCanNotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		before := r.log.Checkpoints()
+		newest := fmt.Sprintf("%08d.ckp", before[0])
+		for _, failures := range []int{1, 1 << 30} {
+			r.disk.spoiled(func(name string, p []byte) error {
+				if name != newest || failures == 0 {
+					return nil
+				}
+				failures--
+				clear(p)
+				return syscall.EIO
+			})
+			r.must(wire.OK, request(0, wire.OpVerify, "", "", ""))
+		}
+		if n := r.alerts(); n != 1 {
+			t.Errorf("%d alerts for a checkpoint that can't be read", n)
+		}
+		if now := r.log.Checkpoints(); len(now) != 3 || now[1] <= before[0] {
+			t.Errorf("the checkpoints are %v, and were %v", now, before)
+		}
+	})
+}
+
+// TestAStopWaitsForNoCheckpoint to be read to its end, however large it is.
+func TestAStopWaitsForNoCheckpoint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		ctx, cancel := context.WithCancel(r.ctx)
+		h := newHouse(r.shell, ctx)
+		if err := h.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		reads := 0
+		r.disk.spoiled(func(string, []byte) error {
+			if reads++; reads == 2 { // of the first piece, behind the header
+				cancel()
+			}
+			return nil
+		})
+		newScrubber(h).checkpoints()
+		r.disk.spoiled(nil)
+		if reads > 2*3 || r.alerts() != 0 { // two tries of the header, a length and a piece
+			t.Errorf("%d reads; %d alerts", reads, r.alerts())
+		}
+	})
+}
+
+// TestAScrubOfAFailingDiskYields: a round ends in about a second, however long the records
+// of that time took, so that checkpoints, erasures and compaction have their turns.
+func TestAScrubOfAFailingDiskYields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.fillSegments(30)
+		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		synctest.Wait()
+		c := newScrubber(newHouse(r.shell, r.ctx))
+		r.disk.spoiled(func(string, []byte) error { return syscall.EIO })
+		began := time.Now()
+		if more := c.round(); !more || time.Since(began) > 4*houseEvery {
+			t.Errorf("a round took %v; there is more: %v", time.Since(began), more)
+		}
+		r.disk.spoiled(nil)
+		for c.round() {
+		}
+		if n := len(r.answers()); n != 1 || c.found != (engine.Verify{}) {
+			t.Errorf("%d verifications are answered", n)
+		}
+	})
+}

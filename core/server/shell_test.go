@@ -1,0 +1,554 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/identity"
+	"motte/core/seal"
+	"motte/core/seglog"
+	"motte/core/tlsauth"
+	"motte/core/wire"
+)
+
+// memory is a Storage that refuses writes while it is told to: of each it then
+// keeps a part.
+type memory struct {
+	mu      sync.Mutex
+	files   map[string][]byte
+	refuses bool
+	refused int                               // writes
+	spoil   func(name string, p []byte) error // if set: what becomes of a read, after it succeeded
+	slow    time.Duration                     // of an append
+	full    bool                              // writes find space only where the reserve was
+	reserve int64
+	keeps   string // a file that can't be removed
+}
+
+var errFull = errors.New("no space is left")
+
+func newMemory() *memory { return &memory{files: make(map[string][]byte)} }
+
+func (m *memory) Files() (list []seglog.File, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(m.files)) {
+		list = append(list, seglog.File{Name: name, Size: int64(len(m.files[name]))})
+	}
+	return list, nil
+}
+
+// delay makes each append take that long.
+func (m *memory) delay(slow time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.slow = slow
+}
+
+func (m *memory) Append(name string, p []byte) error {
+	m.mu.Lock()
+	slow := m.slow
+	m.mu.Unlock()
+	if slow > 0 {
+		time.Sleep(slow)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.full && m.reserve > 0 {
+		return syscall.ENOSPC
+	}
+	old, there := m.files[name]
+	if m.refuses {
+		if m.refused++; there {
+			m.files[name] = append(old, p[:len(p)/2]...)
+		}
+		return errFull
+	}
+	m.files[name] = append(old, p...)
+	return nil
+}
+
+func (m *memory) Create(name string, write func(io.Writer) error) error {
+	m.mu.Lock()
+	there := m.files[name] != nil
+	m.mu.Unlock()
+	if there {
+		return fs.ErrExist
+	}
+	return m.Replace(name, write)
+}
+
+func (m *memory) Replace(name string, write func(io.Writer) error) error {
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.refuses {
+		return errFull
+	}
+	if m.full && m.reserve > 0 {
+		return syscall.ENOSPC
+	}
+	m.files[name] = b.Bytes()
+	return nil
+}
+
+func (m *memory) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if name == m.keeps {
+		return syscall.EPERM
+	}
+	delete(m.files, name)
+	return nil
+}
+
+func (m *memory) Sync(string) error { return nil }
+
+func (m *memory) Cut(string, int64) error { return nil }
+
+func (m *memory) Reserve(size int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if size > m.reserve && m.full {
+		return syscall.ENOSPC
+	}
+	m.reserve = size
+	return nil
+}
+
+func (m *memory) Rescue(string) error { return fs.ErrNotExist }
+
+func (m *memory) Watch() ([]seglog.File, int64, error) {
+	list, err := m.Files()
+	return list, 0, err
+}
+
+func (m *memory) ReadAt(name string, p []byte, offset int64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	data, there := m.files[name]
+	if !there {
+		return fs.ErrNotExist
+	}
+	if offset+int64(len(p)) > int64(len(data)) {
+		return io.ErrUnexpectedEOF
+	}
+	copy(p, data[offset:])
+	if m.spoil != nil {
+		return m.spoil(name, p)
+	}
+	return nil
+}
+
+// spoiled has reads spoiled from now on, or not.
+func (m *memory) spoiled(spoil func(name string, p []byte) error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.spoil = spoil
+}
+
+// refuse begins or ends refusing, and says how many writes were refused.
+func (m *memory) refuse(yes bool) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refuses = yes
+	return m.refused
+}
+
+// flip alters a byte.
+func (m *memory) flip(name string, at int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.files[name][at] ^= 1
+}
+
+// copy returns what would be left of m if the machine stopped now.
+func (m *memory) copy() *memory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := newMemory()
+	for name, p := range m.files {
+		c.files[name] = bytes.Clone(p)
+	}
+	return c
+}
+
+// rig is a shell over a memory, without sockets: its loop and its writer run, and
+// what stands in for a connection takes the answers.
+type rig struct {
+	t *testing.T
+	*shell
+	disk   *memory
+	conn   *conn
+	number uint64
+	cancel context.CancelFunc
+	over   chan struct{} // ends the loop
+	ended  chan struct{} // it has
+	ctx    context.Context
+	all    sync.WaitGroup
+}
+
+// openRig opens the store in a memory, and begins to serve.
+func openRig(t *testing.T, disk *memory) *rig {
+	t.Helper()
+	l, err := seglog.Open(disk, seal.Root{1}, rand.Read, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, disk: disk, shell: newShell(Config{})}
+	r.log = l
+	r.engine = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Read, History: l,
+		Admin: principalOf(key(1)), Now: time.Now()})
+	if err := l.Restore(l.Checkpoints()[0], r.engine.Restore); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Replay(r.engine.Replay), r.engine.Check(l.Has)); err != nil {
+		t.Fatal(err)
+	}
+	if r.listener, err = tlsauth.Listen("127.0.0.1:0", l.Keys().Core[:]); err != nil {
+		t.Fatal(err)
+	}
+	r.listener.Close()
+	r.conn = newConn(r.shell, nil, nil, principalOf(key(1)))
+	r.conn.id = 1
+	r.conns[1], r.last = r.conn, 1
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.engine.Start(time.Now(), l.Position())
+	r.over, r.ended = make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		r.loop(r.over)
+	}()
+	r.all.Go(func() { r.writeLog(r.ctx) })
+	return r
+}
+
+func (r *rig) close() {
+	r.cancel()
+	r.all.Wait()
+	close(r.over)
+	<-r.ended
+}
+
+// ask asks for something in a principal's name, and returns the answer.
+func (r *rig) ask(as byte, q *wire.Request) engine.Reply {
+	r.t.Helper()
+	r.send(as, q)
+	for {
+		<-r.conn.out.wake
+		if a := r.conn.out.take(); len(a) == 1 && a[0].Number == q.Number {
+			return a[0]
+		} else if len(a) > 0 {
+			r.t.Fatalf("%d answers instead of one", len(a))
+		}
+	}
+}
+
+// send asks for something, and waits for nothing.
+func (r *rig) send(as byte, q *wire.Request) {
+	r.t.Helper()
+	r.number++
+	q.Number = r.number
+	q.NameLen, q.QueryLen, q.ObjectLen = len(q.Name), len(q.Query), len(q.Object)
+	prepared, code := engine.Prepare(*q)
+	if code != wire.OK {
+		r.t.Fatalf("operation %d: code %d", q.Op, code)
+	}
+	prepared.Conn, prepared.Principal = 1, principalOf(key(as))
+	r.events.put(func(e *engine.Engine) { e.Request(prepared) })
+}
+
+// answers takes the answers that have come so far: their codes, by the request's number.
+func (r *rig) answers() map[uint64]wire.Code {
+	synctest.Wait()
+	codes := make(map[uint64]wire.Code)
+	for _, a := range r.conn.out.take() {
+		codes[a.Number] = a.Code
+	}
+	return codes
+}
+
+func (r *rig) must(want wire.Code, q *wire.Request) engine.Reply {
+	r.t.Helper()
+	a := r.ask(1, q)
+	if a.Code != want {
+		r.t.Fatalf("operation %d: code %d, want %d", q.Op, a.Code, want)
+	}
+	return a
+}
+
+// filledRig holds the object "one" of the administrator and "hers" of alice, whose
+// key is key(5), in a collection "c".
+func filledRig(t *testing.T) *rig {
+	t.Helper()
+	r := openRig(t, newMemory())
+	alice := identity.ID(principalOf(key(5)))
+	for !r.knows(1) {
+		synctest.Wait() // the first administrator is on its way to the disk
+	}
+	r.must(wire.OK, request(0, wire.OpCreateCollection, "c", "", ""))
+	r.must(wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")})
+	r.must(wire.OK, &wire.Request{Op: wire.OpGrant, Collection: "c", Identity: alice, Flags: wire.Flags(wire.RightWrite | wire.RightRead)})
+	r.must(wire.OK, request(0, wire.OpPut, "c", "one", "data of one"))
+	if a := r.ask(5, request(0, wire.OpPut, "c", "hers", "data of hers")); a.Code != wire.OK {
+		t.Fatalf("code %d", a.Code)
+	}
+	return r
+}
+
+func (r *rig) knows(as byte) (known bool) {
+	r.between(func(e *engine.Engine) { known = e.Knows(principalOf(key(as))) })
+	return known
+}
+
+// tidy does what a round of the house does when all that is dead is to be given
+// back, and wants all segments before to be gone.
+func (r *rig) tidy() {
+	r.t.Helper()
+	before := r.log.Segments()
+	h := newHouse(r.shell, r.ctx)
+	_, err := h.round() // of which the erasures matter
+	for err = errors.Join(err, h.beginPass(1)); err == nil && !h.passIsOver(); {
+		_, err = h.compact()
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, s := range before {
+		if r.log.Has(s.ID) {
+			r.t.Fatalf("segment %d is still there", s.ID)
+		}
+	}
+}
+
+func (r *rig) chores() (erase []uint32) {
+	r.between(func(e *engine.Engine) { erase, _, _ = e.Chores() })
+	return erase
+}
+
+// TestAnAnswerWaitsForItsClient, and its record does not wait: when it is read, it
+// may have been moved, or taken away.
+func TestAnAnswerWaitsForItsClient(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		meanwhile func(r *rig)
+		want      wire.Code
+	}{
+		{"nothing", func(*rig) {}, wire.OK},
+		{"moved", (*rig).tidy, wire.OK},
+		{"moved twice", func(r *rig) {
+			r.tidy()
+			r.must(wire.OK, request(0, wire.OpPut, "c", "two", "data of two")) // to the same segment
+			r.must(wire.OK, request(0, wire.OpDelete, "c", "two", ""))
+			r.tidy()
+		}, wire.OK},
+		{"replaced", func(r *rig) { r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "changed")) }, wire.OK}, // as it stood
+		{"replaced, and its segment removed", func(r *rig) {
+			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "changed"))
+			r.tidy()
+		}, wire.Expired},
+		{"put again by its owner, and its segment removed", func(r *rig) {
+			if a := r.ask(5, request(0, wire.OpPut, "c", "hers", "data of hers")); a.Code != wire.OK {
+				r.t.Fatalf("code %d", a.Code)
+			}
+			r.tidy()
+		}, wire.OK},
+		{"put again by another, and its segment removed", func(r *rig) {
+			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "data of hers"))
+			r.tidy()
+		}, wire.Expired},
+		{"deleted, and its segment removed", func(r *rig) {
+			r.must(wire.OK, request(0, wire.OpDelete, "c", "hers", ""))
+			r.tidy()
+		}, wire.Expired},
+		{"its owner erased", func(r *rig) {
+			r.events.put(func(e *engine.Engine) {
+				q, _ := engine.Prepare(wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
+				q.Principal = principalOf(key(1)) // its answer goes nowhere
+				e.Request(q)
+			})
+			for r.knows(5) {
+				synctest.Wait()
+			}
+			if erase := r.chores(); len(erase) != 1 {
+				r.t.Fatalf("%d keys are to be destroyed", len(erase))
+			} else if err := r.log.Erase(erase[0]); err != nil {
+				r.t.Fatal(err)
+			}
+		}, wire.Expired},
+		{"damaged", func(r *rig) {
+			at := r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")).Objects[0].Loc
+			r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
+		}, wire.Damaged},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				r.must(wire.OK, request(0, wire.OpDelete, "c", "one", "")) // so that something is dead
+				o := r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")).Objects[0]
+				r.must(wire.NotFound, request(0, wire.OpGet, "c", "one", ""))
+				c.meanwhile(r)
+				w := r.conn
+				code := w.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true)
+				if code != c.want || (len(w.p) > 0) != (code == wire.OK) {
+					t.Fatalf("code %d, want %d; buffered %d", code, c.want, len(w.p))
+				}
+				if code == wire.OK {
+					got, err := frames.DecodeObject(w.p[wire.ReplyHeaderSize:])
+					if err != nil || got.Identity != o.ID || string(got.Name) != "hers" || string(got.Data) != "data of hers" {
+						t.Fatalf("%v: %q holds %q", err, got.Name, got.Data)
+					}
+				}
+				synctest.Wait() // an alert is on its way to the disk
+				alerts := r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items
+				if (len(alerts) > 0) != (c.want == wire.Damaged) {
+					t.Fatalf("%d alerts", len(alerts))
+				}
+			})
+		})
+	}
+}
+
+// TestWritesGoOnWhenTheDiskDoes: while it refuses them, they fail at once and
+// reads go on; then they go to a new segment. What was acknowledged is there after
+// the next start, and nothing else.
+func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		segments := len(r.log.Segments())
+		r.disk.refuse(true)
+		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "lost"))
+		for range 3 {
+			time.Sleep(2 * resumeEvery)
+			r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
+			r.must(wire.StorageFailed, request(0, wire.OpDelete, "c", "one", ""))
+			r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
+			r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
+		}
+		if n := r.disk.refuse(true); n != 1+6 && n != 1+5 { // the last may be about to
+			t.Errorf("the disk was tried %d times in %v, want once a second", n, 6*resumeEvery)
+		}
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
+		r.disk.refuse(false)
+		time.Sleep(2 * resumeEvery)
+		r.must(wire.OK, request(0, wire.OpPut, "c", "three", "data of three"))
+		if n := len(r.log.Segments()); n != segments+1 {
+			t.Errorf("%d segments, then %d", segments, n)
+		}
+		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		var reasons []wire.Reason
+		for _, item := range r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items {
+			a, _ := frames.DecodeAlert(item)
+			reasons = append(reasons, a.Reason)
+		}
+		if want := []wire.Reason{wire.ReasonStorage, wire.ReasonStorage}; !slices.Equal(reasons, want) {
+			t.Errorf("alerts for %v, want one when it failed and one when it went on", reasons)
+		}
+		r.close()
+
+		r = openRig(t, r.disk.copy())
+		defer r.close()
+		r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
+		r.must(wire.OK, request(0, wire.OpGet, "c", "three", ""))
+		r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
+	})
+}
+
+// TestACoreEndsThoughTheDiskRefuses: who waits for it to take writes again waits no
+// longer than the Core lives.
+func TestACoreEndsThoughTheDiskRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.disk.refuse(true)
+		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "lost"))
+		time.Sleep(resumeEvery / 2)
+		r.close()
+	})
+}
+
+// TestAnAnchorIsPartOfTheHistoryOrNot: a store that lacks what its anchor
+// remembers is not opened, unless that is accepted, and then it is noted.
+func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
+	l, err := seglog.Open(newMemory(), seal.Root{1}, rand.Read, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var heads []wire.Head
+	for lsn := uint64(1); lsn <= 6; lsn++ { // two in each segment
+		if _, _, err := l.Append([]seglog.Group{{{LSN: lsn, Kind: seglog.KindMark}}}); err != nil {
+			t.Fatal(err)
+		}
+		at := l.Position()
+		if heads = append(heads, at.Head()); lsn%2 == 0 {
+			if err := l.Resume(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	change := func(h wire.Head, lsn uint64, segment byte) wire.Head {
+		h.LSN += lsn
+		h.Segment[0] ^= segment
+		return h
+	}
+	for _, c := range []struct {
+		name   string
+		anchor wire.Head
+		accept bool
+		ok     bool
+	}{
+		{"none", wire.Head{}, false, true},
+		{"the first record", heads[0], false, true},
+		{"the last of a segment", heads[1], false, true},
+		{"the first of the next", heads[2], false, true},
+		{"the newest", heads[5], false, true},
+		{"a newer one, of the same segment", change(heads[5], 1, 0), false, false},
+		{"a newer one, of another branch", change(heads[5], 1, 1), false, false},
+		{"one of another branch", change(heads[3], 0, 1), false, false},
+		{"one after which the branches part", change(heads[1], 1, 0), false, false},
+		{"a newer one, and it is accepted", change(heads[5], 1, 0), true, true},
+		{"one of another branch, and it is accepted", change(heads[3], 0, 1), true, true},
+	} {
+		s := &shell{Config: Config{Anchor: c.anchor, Accept: c.accept}, log: l, engine: engine.New(engine.Config{})}
+		if err := s.compare(); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOlder) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if noted := slices.Contains(s.engine.Notes, wire.ReasonLossAccepted); noted != c.accept {
+			t.Errorf("%s: it is noted that a loss was accepted: %v", c.name, noted)
+		}
+	}
+}
+
+// TestBuckets: bucket i counts what took less than 2^i × 16 µs.
+func TestBuckets(t *testing.T) {
+	const unit = 16 * time.Microsecond
+	for d, want := range map[time.Duration]int{
+		0: 0, unit - 1: 0, unit: 1, 2*unit - 1: 1, 2 * unit: 2,
+		unit<<18 - 1: 18, unit << 18: hostwire.Buckets - 1, time.Hour: hostwire.Buckets - 1,
+	} {
+		var c counters
+		if c.took(d, hostwire.SyncLatency, hostwire.SyncMicros); c[hostwire.SyncLatency+want].Load() != 1 {
+			t.Errorf("%v is not in bucket %d", d, want)
+		}
+	}
+}

@@ -1,0 +1,622 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"motte/client/frames"
+	"motte/core/access"
+	"motte/core/codec"
+	"motte/core/identity"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// simClient is a client: what it sends and gets goes through a real conn.
+type simClient struct {
+	net *simConn
+	who access.Principal
+	in  []byte // not decoded yet
+}
+
+// simRequest is a request that is not answered, and what of its answer is there.
+type simRequest struct {
+	client  *simClient
+	who     access.Principal
+	r       wire.Request
+	writes  []wire.Request
+	unique  bool   // no other request has the same effect
+	from    uint64 // decided when it was sent
+	durable uint64 // then
+	faults  int    // of the disk, then
+	refused bool   // writes, then
+	group   *simGroup
+
+	ids     []identity.ID
+	gone    []identity.ID // of them those that could not be shown any more
+	objects []simObject   // as they came
+}
+
+const (
+	simMaxInput = 200 // bytes of an object that is indexed
+	simNames    = 10
+)
+
+func (q *simRequest) where() bool { return q.r.Op == wire.OpDeleteWhere }
+func (q *simRequest) changes() bool {
+	return q.writes != nil || q.r.Op >= 16 && q.r.Op < 32 || q.r.Op == wire.OpRotatePrincipal
+}
+
+// says reports whether the record of a change is what the request says.
+func (q *simRequest) says(n simEntry) bool {
+	want := simEntry{}
+	switch r := &q.r; r.Op {
+	case wire.OpCreateCollection:
+		want = simEntry{name: r.Collection, principal: q.who, flags: byte(wire.RightsAll)}
+	case wire.OpCreateIndex:
+		want = simEntry{name: r.Index, task: string(r.Name), flags: byte(r.Flags)}
+	case wire.OpDropIndex:
+		want.name = r.Index
+	case wire.OpRegisterTask:
+		want.name = string(r.Name)
+	case wire.OpAddPrincipal:
+		want = simEntry{principal: access.Principal(r.Identity), label: string(r.Name)}
+	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
+		want = simEntry{principal: access.Principal(r.Identity), flags: byte(r.Flags)}
+	case wire.OpRotatePrincipal:
+		if want.principal = access.Principal(r.Identity); n.rest != string(r.Query) {
+			return false
+		}
+	}
+	return want.name == n.name && want.task == n.task && want.label == n.label && want.flags == n.flags && want.principal == n.principal
+}
+
+// connect makes a connection, as accept does behind the handshake.
+func (s *sim) connect(who access.Principal) *simClient {
+	fake, sh := newSimConn(), s.shell
+	s.all.Go(func() { sh.attend(newConn(sh, fake, fake, who)) })
+	client := &simClient{net: fake, who: who}
+	s.clients = append(s.clients, client)
+	s.note("%x connects", who[0])
+	s.rest()
+	s.pump(1 << 30)
+	return client
+}
+
+// disconnect ends a connection: what was asked may still happen, unanswered.
+func (s *sim) disconnect(c *simClient) {
+	s.note("%x goes", c.who[0])
+	c.net.Close()
+	s.clients = slices.DeleteFunc(s.clients, func(k *simClient) bool { return k == c })
+	for _, q := range s.asked {
+		if q.client == c {
+			q.client = nil
+		}
+	}
+	s.rest()
+}
+
+// ask sends a request.
+func (s *sim) ask(c *simClient, r wire.Request) *simRequest {
+	s.number++
+	r.Number = s.number
+	q := &simRequest{client: c, who: c.who, r: r, from: s.model.decided(), durable: s.model.durable, faults: s.faults, refused: s.refused}
+	switch r.Op {
+	case wire.OpPut, wire.OpDelete:
+		q.writes = []wire.Request{r}
+	case wire.OpBatch:
+		q.writes, _ = wire.DecodeBatch(r.Object)
+	}
+	q.unique = slices.ContainsFunc(q.writes, func(w wire.Request) bool { return w.Op == wire.OpPut && !s.repeated[string(w.Object)] })
+	s.asked = append(s.asked, q)
+	s.note("%x asks %d: %v %s/%s %q", c.who[0], r.Number, r.Op, r.Collection, r.Index, r.Name)
+	c.net.send(frames.AppendRequest(nil, &r))
+	s.rest()
+	return q
+}
+
+// collect takes what clients got, and holds each answer against the model.
+func (s *sim) collect() {
+	for _, c := range slices.Clone(s.clients) {
+		c.in = append(c.in, c.net.take()...)
+		for len(c.in) >= wire.ReplyHeaderSize {
+			h, code := frames.DecodeReplyHeader(c.in[:wire.ReplyHeaderSize])
+			if code != wire.OK || len(c.in) < wire.ReplyHeaderSize+h.BodyLen {
+				s.fail("the Core sent a frame that is none: %d %+v", code, h)
+			}
+			body := c.in[wire.ReplyHeaderSize:][:h.BodyLen]
+			c.in = c.in[wire.ReplyHeaderSize+h.BodyLen:]
+			s.reply(c, h, body)
+		}
+		if c.net.closed {
+			s.disconnect(c)
+		}
+	}
+}
+
+// reply takes a frame.
+func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
+	i := slices.IndexFunc(s.asked, func(q *simRequest) bool { return q.client == c && q.r.Number == h.Number })
+	if i < 0 && h.Number == 0 && h.Code == wire.UnknownPrincipal {
+		return
+	}
+	if i < 0 {
+		s.fail("an answer to request %d, which nobody waits for: %+v", h.Number, h)
+	}
+	q := s.asked[i]
+	switch h.Kind {
+	case wire.KindObject:
+		o, err := frames.DecodeObject(body)
+		if err != nil {
+			s.fail("request %d: %v", h.Number, err)
+		}
+		q.ids = append(q.ids, o.Identity)
+		q.objects = append(q.objects, simObject{id: o.Identity, name: string(o.Name), data: string(o.Data)})
+	case wire.KindIdentities:
+		ids, err := frames.DecodeIdentities(body, h.Count)
+		if err != nil {
+			s.fail("request %d: %v", h.Number, err)
+		}
+		q.ids = append(q.ids, ids...)
+	case wire.KindMissing:
+		id, code, err := frames.DecodeMissing(body)
+		if err != nil || code != wire.Expired {
+			s.fail("request %d: a missing object, code %d, %v", h.Number, code, err)
+		}
+		q.ids, q.gone = append(q.ids, id), append(q.gone, id)
+	}
+	if h.Flags&wire.ReplyLast == 0 {
+		return
+	}
+	s.asked = slices.Delete(s.asked, i, i+1)
+	s.note("answer to %d: code %d, count %d, head %d, %d objects, %x", h.Number, h.Code, h.Count, h.Head.LSN, len(q.ids), body)
+	s.counts[fmt.Sprintf("op %d code %d", q.r.Op, h.Code)]++
+	if h.Head.LSN > s.model.durable {
+		s.fail("request %d: the head is record %d, and %d is durable", h.Number, h.Head.LSN, s.model.durable)
+	}
+	if !s.log.Contains(h.Head) {
+		s.fail("request %d: head %d is not part of the log", h.Number, h.Head.LSN)
+	}
+	s.answered(q, &h, body)
+	if h.Head.LSN >= s.newest.LSN {
+		s.newest = h.Head
+	}
+	if s.chance(10) {
+		s.heads = append(s.heads, h.Head)
+	}
+}
+
+// answered holds an answer against the model.
+func (s *sim) answered(q *simRequest, h *wire.ReplyHeader, body []byte) {
+	wrong := func(format string, args ...any) {
+		s.fail("request %d (%v by %x, sent at record %d, head %d): code %d: %s", h.Number, q.r.Op, q.who[0], q.from, h.Head.LSN, h.Code, fmt.Sprintf(format, args...))
+	}
+	if h.Code == wire.StorageFailed {
+		switch {
+		case s.faults == q.faults && !s.refused && !q.refused && !(q.r.Op == wire.OpCompact && s.model.erasedSince(q.from)):
+			wrong("no write was refused")
+		case q.group != nil && !q.where() && q.r.Op != wire.OpRemovePrincipal:
+			wrong("its records %d to %d were appended", q.group.first, q.group.last)
+		}
+		return
+	}
+	_, known := s.model.catalogue(h.Head.LSN).principals[q.who]
+	switch {
+	case !q.changes() && h.Code == wire.UnknownPrincipal && !known:
+	case q.changes():
+		s.changed(q, h, body, wrong)
+	case q.r.Op == wire.OpGet || q.r.Op == wire.OpList:
+		s.shown(q, h, wrong)
+	case q.r.Op == wire.OpHead:
+		h2, err := wire.DecodeHead(q.r.Query)
+		if own := err != nil || !slices.Contains(s.foreign, h2); own != (h.Code == wire.OK) {
+			wrong("a head that is the store's own: %v", own)
+		}
+	case q.r.Op == wire.OpCompact:
+		if _, _, admin := s.model.catalogue(h.Head.LSN).rights(q.who, ""); h.Code == wire.OK {
+			s.compacted(q)
+		} else if h.Code != wire.Denied || admin {
+			wrong("compaction")
+		}
+	default:
+		s.found(q, h, wrong)
+	}
+}
+
+// changed: an answer to a request that changes something. It was done, once, as a
+// whole, and is durable; or there was a moment at which it had to be refused.
+func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong func(string, ...any)) {
+	m := s.model
+	if h.Code != wire.OK {
+		if q.group != nil {
+			wrong("its records %d to %d were appended", q.group.first, q.group.last)
+		}
+		// What it depends on is durable; what was on its way when it was sent
+		// counts, save for rights, which are those that are in force.
+		from := q.from
+		if h.Code != wire.NotFound && h.Code != wire.PreconditionFailed {
+			from = min(from, q.durable)
+		}
+		for _, v := range m.versions(from, h.Head.LSN) {
+			if _, code := m.predict(q, v); code == h.Code && v <= h.Head.LSN {
+				return
+			}
+		}
+		_, code := m.predict(q, m.decided())
+		wrong("at no moment was that right; now it would be %d", code)
+	}
+	g := q.group
+	if !q.unique {
+		for _, k := range m.groups {
+			if k.open && k.first > q.from && m.explains(q, k.records) && (g == nil || g.where) {
+				g = k
+			}
+		}
+	}
+	if g == nil {
+		wrong("nothing was appended")
+	}
+	if g.open = false; g.last > m.durable {
+		wrong("its records %d to %d are not durable", g.first, g.last)
+	}
+	results, err := frames.DecodeResults(body, h, q.r.Op == wire.OpBatch)
+	appended := func(r frames.Result, rec seglog.Record) bool { return r.Identity == rec.ID }
+	if q.writes != nil && (err != nil || !slices.EqualFunc(results, g.records, appended)) {
+		wrong("the answer names other identities than those appended, %v", err)
+	}
+	for i, r := range results {
+		rec := g.records[i]
+		replaced := rec.Kind == seglog.KindPut && m.object(rec.ID.Value(), rec.LSN-1) != nil
+		if q.writes != nil && replaced != (r.Flags&wire.ReplyReplaced != 0) {
+			wrong("operation %d replaced an object: %v, which the answer does not say", i, replaced)
+		}
+	}
+	if q.r.Op == wire.OpRemovePrincipal && q.r.Flags != 0 {
+		owner := decodeSimEntry(g.records[0].Body).owner
+		s.checkErased(map[uint32]uint64{owner: g.last}, "an erase was answered")
+		s.counts["erasures checked"]++
+	}
+}
+
+// sees lists what a principal may see of a collection as of an LSN.
+func (s *sim) sees(who access.Principal, collection string, lsn uint64, show func(*simObject) bool) (list []*simObject) {
+	c := s.model.catalogue(lsn)
+	id, rights, _ := c.rights(who, collection)
+	for v := range s.model.objects {
+		if o := s.model.object(v, lsn); o != nil && id != 0 && o.collection == id && simMayRead(rights, o.owner == c.principals[who].owner) && show(o) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// shown: a GET, or a part of a LIST, shows what was there at its head.
+func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
+	m, at := s.model, h.Head.LSN
+	if h.Code != wire.Expired && h.Code != wire.OK && h.Code != wire.NotFound {
+		if code := m.catalogue(at).enters(q.who, q.r.Collection, wire.RightRead|wire.RightReadOwn); code != h.Code {
+			wrong("it should be %d", code)
+		}
+		return
+	}
+	id := m.catalogue(at).collections[q.r.Collection]
+	want := s.sees(q.who, q.r.Collection, at, func(o *simObject) bool {
+		switch {
+		case q.r.Op == wire.OpList:
+			// There are few: this part is the last.
+			return bytes.Compare(o.id[:identity.ValueSize], q.r.Identity[:identity.ValueSize]) > 0
+		case len(q.r.Name) > 0:
+			return o.id.Value() == m.maker.Named(id, q.r.Name)
+		}
+		return o.id == q.r.Identity
+	})
+	if h.Code == wire.Expired && q.r.Op == wire.OpGet {
+		s.expired(want, wrong)
+		return
+	}
+	s.allExpired(q, want, wrong)
+	if (h.Code == wire.Expired) != (len(q.gone) > 0) {
+		wrong("%d objects are missing", len(q.gone))
+	}
+	if (h.Code == wire.NotFound) != (q.r.Op == wire.OpGet && len(want) == 0) {
+		wrong("%d objects should be shown", len(want))
+	}
+	s.same(q, want, wrong)
+}
+
+// expired: something that was to be shown is gone.
+func (s *sim) expired(want []*simObject, wrong func(string, ...any)) {
+	for _, o := range want {
+		if now := s.model.object(o.id.Value(), s.model.durable); now != o || !s.model.catalogue(s.model.durable).has(o.collection) {
+			return
+		}
+	}
+	wrong("all of it is still there")
+}
+
+// allExpired: each object that is missing in an answer was to be shown, and is gone.
+func (s *sim) allExpired(q *simRequest, want []*simObject, wrong func(string, ...any)) {
+	for _, o := range want {
+		if slices.Contains(q.gone, o.id) {
+			s.expired([]*simObject{o}, wrong)
+		}
+	}
+}
+
+// same holds the objects that came against those that should.
+func (s *sim) same(q *simRequest, want []*simObject, wrong func(string, ...any)) {
+	if len(q.ids) != len(want) {
+		wrong("%d objects came, %d should", len(q.ids), len(want))
+	}
+	for _, o := range want {
+		if !slices.Contains(q.ids, o.id) {
+			wrong("object %x is missing", o.id[:4])
+		}
+		for _, got := range q.objects {
+			if got.id == o.id && (got.data != o.data || got.name != o.name) {
+				wrong("object %x came as %q, and is %q", o.id[:4], got.data, o.data)
+			}
+		}
+	}
+}
+
+// found: an answer to a predicate shows the collection as it was at one moment
+// since it was asked. A hostile Task may refuse it or leave things out, never put things in.
+func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
+	m := s.model
+	versions := m.versions(q.durable, h.Head.LSN)
+	want := wire.RightRead | wire.RightReadOwn
+	if q.where() {
+		want = wire.RightDelete
+	}
+	if h.Code != wire.OK && (h.Code != wire.Expired || q.r.Op != wire.OpSearch) {
+		for _, v := range versions {
+			c := m.catalogue(v)
+			code := c.enters(q.who, q.r.Collection, want)
+			if code == wire.OK && !c.hasIndex(c.collections[q.r.Collection], q.r.Index) {
+				code = wire.NoIndex
+			}
+			switch h.Code {
+			case code:
+				return
+			case wire.IndexUnavailable, wire.IndexViolated, wire.TooSlow:
+				if code == wire.OK {
+					return
+				}
+			case wire.LeakBudgetExhausted, wire.StorageFailed: // the last: the log does not take the charge
+				if code == wire.OK && s.capped() {
+					return
+				}
+			case wire.QueryRefused:
+				if code == wire.OK && s.hostile {
+					return
+				}
+			}
+		}
+		wrong("at no moment was that right")
+	}
+	matches := func(o *simObject) bool {
+		return len(o.data) <= simMaxInput && strings.HasPrefix(o.data, string(q.r.Query))
+	}
+	if q.where() {
+		s.deleted(q, h, wrong)
+		return
+	}
+	for _, v := range versions {
+		list := s.sees(q.who, q.r.Collection, v, matches)
+		if q.r.Op == wire.OpCount && int(h.Count) == len(list) {
+			return
+		}
+		if q.r.Op == wire.OpSearch && len(list) == len(q.ids) && !slices.ContainsFunc(list, func(o *simObject) bool { return !slices.Contains(q.ids, o.id) }) {
+			s.same(q, list, wrong)
+			s.allExpired(q, list, wrong)
+			return
+		}
+	}
+	if !s.hostile {
+		wrong("%d objects: at no moment since it was asked did the collection look like that", h.Count)
+	}
+	for _, id := range q.ids {
+		ok := false
+		for _, v := range versions {
+			ok = ok || len(s.sees(q.who, q.r.Collection, v, func(o *simObject) bool { return o.id == id })) > 0
+		}
+		if !ok {
+			wrong("object %x was not to be seen at any moment since it was asked", id[:4])
+		}
+	}
+}
+
+// deleted: a DELETE by predicate deleted as many objects as it says.
+func (s *sim) deleted(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
+	if h.Count == 0 {
+		return
+	}
+	for _, g := range s.model.groups {
+		if g.open && g.where && g.first > q.durable && g.last <= s.model.durable && len(g.records) == int(h.Count) && s.model.explainsWhere(q, g.records, s.hostile) {
+			g.open = false
+			return
+		}
+	}
+	wrong("%d objects are said to be deleted, and are not", h.Count)
+}
+
+// randomRequest asks for something.
+func (s *sim) randomRequest() {
+	if len(s.clients) < 4 && (len(s.clients) == 0 || s.chance(20)) {
+		s.connect(s.people[s.rng.IntN(len(s.people))*s.rng.IntN(2)]) // the administrator as often as all others
+		return
+	}
+	c := s.clients[s.rng.IntN(len(s.clients))]
+	if s.waiting() > 40 {
+		return
+	}
+	r := wire.Request{Collection: []string{"a", "a", "a", "b", "b", "c"}[s.rng.IntN(6)]}
+	switch k := s.rng.IntN(100); {
+	case k < 30:
+		r.Op = wire.OpPut
+		w := s.randomWrite(r.Collection)
+		r.Op, r.Name, r.Object, r.Flags, r.Identity = w.Op, w.Name, w.Object, w.Flags, w.Identity
+	case k < 42:
+		r.Op = wire.OpBatch
+		for range 1 + s.rng.IntN(5) {
+			w := s.randomWrite(r.Collection)
+			r.Object = frames.AppendBatchOp(r.Object, &w)
+		}
+	case k < 62:
+		r.Op, r.Name = wire.OpGet, s.name()
+		if s.chance(40) {
+			if o := s.someObject(r.Collection); o != nil {
+				r.Name, r.Identity = nil, o.id
+			}
+		}
+	case k < 70:
+		r.Op, r.Flags = wire.OpList, []wire.Flags{0, wire.FlagIDsOnly}[s.rng.IntN(2)]
+		r.Identity[0] = byte(s.rng.IntN(256))
+	case k < 82:
+		r.Op, r.Index, r.Query = wire.OpSearch, "x", []byte{byte('0' + s.rng.IntN(3))}
+		switch s.rng.IntN(4) {
+		case 0:
+			r.Op = wire.OpCount
+		case 1:
+			r.Op = wire.OpDeleteWhere
+			r.Query = append(r.Query, byte('0'+s.rng.IntN(10)))
+		}
+	case k < 86:
+		r = wire.Request{Op: wire.OpHead}
+		if len(s.heads) > 0 && s.chance(80) {
+			h := s.heads[s.rng.IntN(len(s.heads))]
+			if len(s.foreign) > 0 && s.chance(30) {
+				h = s.foreign[s.rng.IntN(len(s.foreign))]
+			}
+			r.Query = frames.AppendHead(nil, &h)
+		}
+	case k < 89:
+		r = wire.Request{Op: wire.OpCompact}
+	default:
+		r = s.randomChange(r.Collection)
+	}
+	if i := slices.IndexFunc(s.clients, func(c *simClient) bool { return c.who == s.people[0] }); i >= 0 && r.Op >= 16 && s.chance(50) {
+		c = s.clients[i]
+	}
+	s.ask(c, r)
+}
+
+func (s *sim) name() []byte { return []byte{'n', byte('0' + s.rng.IntN(simNames))} }
+
+// someObject is one of the objects of a collection, or nil.
+func (s *sim) someObject(collection string) *simObject {
+	m := s.model
+	id := m.catalogue(m.durable).collections[collection]
+	var list []*simObject
+	for _, o := range m.state(m.durable) {
+		if o.collection == id {
+			list = append(list, o)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	slices.SortFunc(list, func(a, b *simObject) int { return bytes.Compare(a.id[:], b.id[:]) })
+	return list[s.rng.IntN(len(list))]
+}
+
+func (s *sim) randomWrite(collection string) wire.Request {
+	w := wire.Request{Op: wire.OpPut, Name: s.name(), Object: s.content()}
+	o := s.someObject(collection)
+	switch k := s.rng.IntN(20); {
+	case k < 2:
+		w.Flags = wire.FlagIfAbsent
+	case k < 3 && o != nil && o.name != "" && len(o.data) < 1000:
+		w.Name, w.Object = []byte(o.name), []byte(o.data) // once more, as it is
+		s.repeated[o.data] = true
+	case k < 5 && o != nil && o.name != "":
+		w.Flags, w.Name, w.Identity = wire.FlagIfIdentity, []byte(o.name), o.id
+	case k < 7:
+		w.Name = nil
+	case k < 10:
+		w.Op, w.Object = wire.OpDelete, nil
+	case k < 14 && o != nil:
+		w.Op, w.Object, w.Identity, w.Name = wire.OpDelete, nil, o.id, nil
+		if o.name != "" && s.chance(30) {
+			w.Name, w.Flags = []byte(o.name), wire.FlagIfIdentity
+		}
+	}
+	return w
+}
+
+// content is that of no other object, and in a few sizes.
+func (s *sim) content() []byte {
+	s.number++
+	p := fmt.Appendf(nil, "%d%d:%d:", s.rng.IntN(3), s.rng.IntN(10), s.number)
+	size := []int{0, 20, 100, 150, 700, 5000}[s.rng.IntN(6)]
+	if s.chance(1) {
+		size = 80 << 10
+	}
+	return append(p, bytes.Repeat([]byte{'.'}, size)...)
+}
+
+func (s *sim) randomChange(collection string) wire.Request {
+	p := s.people[1+s.rng.IntN(len(s.people)-1)]
+	r := wire.Request{Identity: identity.ID(p)}
+	switch k := s.rng.IntN(100); {
+	case k < 18:
+		r.Op, r.Name = wire.OpAddPrincipal, fmt.Appendf(nil, "p%d", p[0])
+	case k < 22:
+		r.Op = wire.OpRemovePrincipal
+	case k < 34:
+		r.Op, r.Flags = wire.OpRemovePrincipal, wire.FlagErase
+	case k < 42:
+		next := s.people[1+s.rng.IntN(len(s.people)-1)]
+		r.Op, r.Query = wire.OpRotatePrincipal, next[:]
+	case k < 66:
+		r.Op, r.Collection, r.Flags = wire.OpGrant, collection, wire.Flags(1+s.rng.IntN(31))
+		if s.chance(10) {
+			r.Collection, r.Flags = "", wire.Flags(wire.RightAdmin)
+		}
+	case k < 78:
+		r.Op, r.Collection, r.Flags = wire.OpRevoke, collection, wire.Flags(1+s.rng.IntN(31))
+		if s.chance(20) {
+			r.Collection, r.Flags, r.Identity = "", wire.Flags(wire.RightAdmin), identity.ID(s.people[s.rng.IntN(len(s.people))])
+		}
+	case k < 85:
+		r = wire.Request{Op: wire.OpCreateCollection, Collection: collection}
+	case k < 90:
+		r = wire.Request{Op: wire.OpDropCollection, Collection: collection}
+	case k < 97:
+		r = s.createIndex(collection)
+	default:
+		r = wire.Request{Op: wire.OpDropIndex, Collection: collection, Index: "x"}
+	}
+	return r
+}
+
+func (s *sim) createIndex(collection string) wire.Request {
+	return wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)], Name: []byte("fake")}
+}
+
+// capped reports whether the indexes have leak budgets.
+func (s *sim) capped() bool { return s.seed%8 == 3 }
+
+func (s *sim) registerFake() wire.Request {
+	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
+	if s.capped() {
+		row.LeakBudget, row.IndexBudget = 1<<12, 1<<13
+	}
+	return wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
+}
+
+// decodePieces reads the first piece of a checkpoint.
+func decodePieces(p []byte) (list []seglog.Record) {
+	for r := codec.NewReader(p); r.Len() > 0; {
+		rec := seglog.Record{LSN: r.U64(), Kind: seglog.Kind(r.U8()), Collection: r.U32()}
+		rec.Body = r.Take(int(r.U32()))
+		list = append(list, rec)
+	}
+	return list
+}
+
+func simU32(p []byte) uint32 { return binary.BigEndian.Uint32(p) }

@@ -1,0 +1,542 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"motte/core/access"
+	"motte/core/identity"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// simModel says what a store has to hold and to answer: it is written once more,
+// from the documents, and shares nothing with the engine but the formats. It keeps
+// every version of the state, by the LSN that led to it, so that an answer can be
+// held against the moment at which it was given.
+type simModel struct {
+	maker   *identity.Maker
+	objects map[identity.Value][]simChange // oldest first
+	cats    []*simCatalogue                // oldest first
+	groups  []*simGroup                    // appended, oldest first; those of long ago are dropped
+	durable uint64                         // as the engine knows
+	erased  map[uint32]uint64              // owner, and the LSN at which it was erased
+}
+
+// simChange is what a record made of an object; nil: it is gone.
+type simChange struct {
+	lsn uint64
+	is  *simObject
+}
+
+type simObject struct {
+	id                identity.ID
+	collection, owner uint32
+	name, data        string
+	lsn               uint64
+	sealed            []byte // some of it, as it is stored
+}
+
+// simGroup is a group of records that the engine appended.
+type simGroup struct {
+	first, last uint64
+	records     seglog.Group
+	request     *simRequest // that it is the effect of; nil: not known, or none
+	open        bool        // it was a request's, which is not known yet
+	where       bool        // it may be that of a DELETE by predicate
+}
+
+// simCatalogue is who and what there is, as of an LSN.
+type simCatalogue struct {
+	lsn                           uint64
+	principals                    map[access.Principal]simPrincipal
+	collections                   map[string]uint32
+	grants                        map[uint32]map[access.Principal]wire.Rights // 0: the server
+	indexes                       map[uint32][]string                         // name and flags
+	tasks                         map[string]bool
+	owners, identifiers, numbered uint32
+}
+
+type simPrincipal struct {
+	owner uint32
+	label string
+}
+
+func newSimCatalogue() *simCatalogue {
+	return &simCatalogue{principals: map[access.Principal]simPrincipal{}, collections: map[string]uint32{},
+		grants: map[uint32]map[access.Principal]wire.Rights{0: {}}, indexes: map[uint32][]string{}, tasks: map[string]bool{}}
+}
+
+func newSimModel() *simModel {
+	return &simModel{objects: make(map[identity.Value][]simChange), cats: []*simCatalogue{newSimCatalogue()}, erased: make(map[uint32]uint64)}
+}
+
+func (c *simCatalogue) clone() *simCatalogue {
+	n := *c
+	n.principals, n.collections, n.tasks = maps.Clone(c.principals), maps.Clone(c.collections), maps.Clone(c.tasks)
+	n.grants, n.indexes = make(map[uint32]map[access.Principal]wire.Rights), make(map[uint32][]string)
+	for id, g := range c.grants {
+		n.grants[id] = maps.Clone(g)
+	}
+	for id, x := range c.indexes {
+		n.indexes[id] = slices.Clone(x)
+	}
+	return &n
+}
+
+// describe says all that a catalogue says, but the LSN.
+func (c *simCatalogue) describe() string {
+	var b strings.Builder
+	for _, p := range slices.SortedFunc(maps.Keys(c.principals), comparePrincipals) {
+		fmt.Fprintf(&b, "%x %v\n", p[:2], c.principals[p])
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.collections)) {
+		id := c.collections[name]
+		fmt.Fprintf(&b, "%s %d %v\n", name, id, c.indexes[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.grants)) {
+		for _, p := range slices.SortedFunc(maps.Keys(c.grants[id]), comparePrincipals) {
+			fmt.Fprintf(&b, "%d: %x %05b\n", id, p[:2], c.grants[id][p])
+		}
+	}
+	fmt.Fprintln(&b, slices.Sorted(maps.Keys(c.tasks)), c.owners, c.identifiers, c.numbered)
+	return b.String()
+}
+
+func comparePrincipals(a, b access.Principal) int { return bytes.Compare(a[:], b[:]) }
+
+// clone copies a model: a branch of the history goes on with the copy.
+func (m *simModel) clone() *simModel {
+	c := *m
+	c.objects, c.cats, c.groups, c.erased = make(map[identity.Value][]simChange), slices.Clone(m.cats), slices.Clone(m.groups), maps.Clone(m.erased)
+	for v, list := range m.objects {
+		c.objects[v] = slices.Clone(list)
+	}
+	return &c
+}
+
+// decided is the LSN of the last record that was appended.
+func (m *simModel) decided() uint64 {
+	if n := len(m.groups); n > 0 {
+		return m.groups[n-1].last
+	}
+	return m.durable
+}
+
+// versions lists the LSNs after which there was a state, from one to the last.
+func (m *simModel) versions(from, to uint64) (list []uint64) {
+	list = append(list, from)
+	for _, g := range m.groups {
+		if g.last > from && g.last <= to {
+			list = append(list, g.last)
+		}
+	}
+	return list
+}
+
+// catalogue is the catalogue as of an LSN.
+func (m *simModel) catalogue(lsn uint64) *simCatalogue {
+	for _, c := range slices.Backward(m.cats) {
+		if c.lsn <= lsn {
+			return c
+		}
+	}
+	panic(simFailure("the model has no catalogue of that time"))
+}
+
+// object is the object of a value as of an LSN; nil: there is none.
+func (m *simModel) object(v identity.Value, lsn uint64) *simObject {
+	for _, c := range slices.Backward(m.objects[v]) {
+		if c.lsn <= lsn {
+			return c.is
+		}
+	}
+	return nil
+}
+
+// state is all objects of all collections as of an LSN.
+func (m *simModel) state(lsn uint64) map[identity.Value]*simObject {
+	all, c := make(map[identity.Value]*simObject), m.catalogue(lsn)
+	for v := range m.objects {
+		if o := m.object(v, lsn); o != nil && c.has(o.collection) {
+			all[v] = o
+		}
+	}
+	return all
+}
+
+func (c *simCatalogue) has(collection uint32) bool {
+	for _, id := range c.collections {
+		if id == collection {
+			return true
+		}
+	}
+	return false
+}
+
+// erasedSince reports whether an owner was erased behind an LSN.
+func (m *simModel) erasedSince(lsn uint64) bool {
+	for _, at := range m.erased {
+		if at > lsn {
+			return true
+		}
+	}
+	return false
+}
+
+// cut forgets all behind an LSN: it never became durable.
+func (m *simModel) cut(lsn uint64) {
+	for v, list := range m.objects {
+		m.objects[v] = slices.DeleteFunc(list, func(c simChange) bool { return c.lsn > lsn })
+	}
+	m.cats = slices.DeleteFunc(m.cats, func(c *simCatalogue) bool { return c.lsn > lsn })
+	for i, g := range m.groups {
+		if g.last > lsn {
+			for _, lost := range m.groups[i:] {
+				if lost.request != nil {
+					lost.request.group = nil
+				}
+			}
+			m.groups = m.groups[:i]
+			break
+		}
+	}
+	maps.DeleteFunc(m.erased, func(_ uint32, at uint64) bool { return at > lsn })
+}
+
+// entry is what the body of a record of the catalogue says.
+type simEntry struct {
+	name, task, label string
+	flags             byte
+	principal         access.Principal
+	owner             uint32
+	rest              string
+}
+
+func decodeSimEntry(p []byte) (n simEntry) {
+	text := func(p []byte) string { return string(bytes.TrimRight(p, "\x00")) }
+	n.name, n.task, n.flags, n.principal = text(p[:32]), text(p[32:64]), p[65], access.Principal(p[66:98])
+	n.owner, n.label = binary.BigEndian.Uint32(p[98:]), text(p[102:166])
+	n.rest = string(p[166:])
+	return n
+}
+
+// apply applies a record that was appended.
+func (m *simModel) apply(r *seglog.Record) {
+	switch r.Kind {
+	case seglog.KindPut:
+		name, attributes := int(binary.BigEndian.Uint16(r.Body)), int(binary.BigEndian.Uint32(r.Body[2:]))
+		m.change(r, &simObject{id: r.ID, collection: r.Collection, owner: r.Owner, lsn: r.LSN,
+			name: string(r.Body[6:][:name]), data: string(r.Body[6+name+attributes:])})
+	case seglog.KindDelete:
+		m.change(r, nil)
+	case seglog.KindAlert, seglog.KindMark, seglog.KindDrawn:
+	default:
+		c := m.cats[len(m.cats)-1].clone()
+		c.lsn = r.LSN
+		m.cats = append(m.cats, c)
+		n := decodeSimEntry(r.Body)
+		if c.apply(r.Kind, r.Collection, n); r.Kind == seglog.KindRemovePrincipal && n.flags != 0 {
+			m.erased[n.owner] = r.LSN
+			for v := range m.objects {
+				if o := m.object(v, r.LSN); o != nil && o.owner == n.owner {
+					m.objects[v] = append(m.objects[v], simChange{lsn: r.LSN})
+				}
+			}
+		}
+	}
+}
+
+func (m *simModel) change(r *seglog.Record, is *simObject) {
+	v := r.ID.Value()
+	m.objects[v] = append(m.objects[v], simChange{r.LSN, is})
+}
+
+func (c *simCatalogue) apply(kind seglog.Kind, collection uint32, n simEntry) {
+	give := func(to wire.Rights) {
+		if c.grants[collection][n.principal] = to; to == 0 {
+			delete(c.grants[collection], n.principal)
+		}
+	}
+	switch kind {
+	case seglog.KindCreateCollection:
+		c.collections[n.name], c.identifiers = collection, max(c.identifiers, collection)
+		c.grants[collection] = map[access.Principal]wire.Rights{}
+		give(wire.Rights(n.flags))
+	case seglog.KindDropCollection:
+		maps.DeleteFunc(c.collections, func(_ string, id uint32) bool { return id == collection })
+		delete(c.grants, collection)
+		delete(c.indexes, collection)
+	case seglog.KindCreateIndex:
+		c.indexes[collection], c.numbered = append(c.indexes[collection], fmt.Sprint(n.name, " ", n.flags, n.owner)), max(c.numbered, n.owner)
+	case seglog.KindDropIndex:
+		c.indexes[collection] = slices.DeleteFunc(c.indexes[collection], func(x string) bool { return strings.HasPrefix(x, n.name+" ") })
+	case seglog.KindRegisterTask:
+		c.tasks[n.name] = true
+	case seglog.KindAddPrincipal:
+		c.owners = max(c.owners, n.owner)
+		c.principals[n.principal] = simPrincipal{n.owner, n.label}
+	case seglog.KindRemovePrincipal:
+		delete(c.principals, n.principal)
+		for id := range c.grants {
+			delete(c.grants[id], n.principal)
+		}
+	case seglog.KindRotatePrincipal:
+		next := access.Principal([]byte(n.rest))
+		c.principals[next] = c.principals[n.principal]
+		delete(c.principals, n.principal)
+		for id, grants := range c.grants {
+			if r, has := grants[n.principal]; has {
+				c.grants[id][next] = r
+				delete(grants, n.principal)
+			}
+		}
+	case seglog.KindGrant:
+		give(c.grants[collection][n.principal] | wire.Rights(n.flags))
+	case seglog.KindRevoke:
+		give(c.grants[collection][n.principal] &^ wire.Rights(n.flags))
+	}
+}
+
+// rights are those of a principal in a collection, and whether it administers the
+// server.
+func (c *simCatalogue) rights(p access.Principal, collection string) (id uint32, r wire.Rights, admin bool) {
+	id = c.collections[collection]
+	if id != 0 {
+		r = c.grants[id][p]
+	}
+	return id, r, c.grants[0][p]&wire.RightAdmin != 0
+}
+
+// enters is the code for a principal that needs one of some rights.
+func (c *simCatalogue) enters(p access.Principal, collection string, want wire.Rights) wire.Code {
+	id, r, admin := c.rights(p, collection)
+	_, known := c.principals[p]
+	switch {
+	case !known:
+		return wire.UnknownPrincipal
+	case id == 0:
+		return wire.NoCollection
+	case r&want != 0:
+		return wire.OK
+	case r == 0 && !admin:
+		return wire.NoCollection
+	}
+	return wire.Denied
+}
+
+func simMayRead(r wire.Rights, own bool) bool {
+	return r&wire.RightRead != 0 || own && r&wire.RightReadOwn != 0
+}
+
+func simMayDelete(r wire.Rights, own bool) bool {
+	return r&wire.RightDelete != 0 && (own || r&wire.RightRead != 0)
+}
+
+// predict says what a request comes to if it is decided on the state as of an LSN:
+// its code, and the records, of which the value is not told if it is random.
+func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, code wire.Code) {
+	c := m.catalogue(lsn)
+	if q.writes == nil {
+		r, code := c.predictChange(q)
+		return []seglog.Record{r}, code
+	}
+	if code := c.enters(q.who, q.r.Collection, wire.RightWrite|wire.RightDelete); code != wire.OK {
+		return nil, code
+	}
+	id, rights, _ := c.rights(q.who, q.r.Collection)
+	owner := c.principals[q.who].owner
+	staged := make(map[identity.Value]*simObject)
+	for i := range q.writes {
+		w := &q.writes[i]
+		v := w.Identity.Value()
+		if len(w.Name) > 0 {
+			v = m.maker.Named(id, w.Name)
+		}
+		cur, ok := staged[v]
+		if !ok {
+			if cur = m.object(v, lsn); cur != nil && cur.collection != id {
+				cur = nil
+			}
+		}
+		if code := mayWrite(w, rights, cur, cur != nil && cur.owner == owner); code != wire.OK {
+			return nil, code
+		}
+		rec := seglog.Record{Kind: seglog.KindDelete, Collection: id}
+		staged[v] = nil
+		if w.Op == wire.OpPut {
+			rec.Kind, rec.Owner, rec.Body = seglog.KindPut, owner, []byte(w.Object)
+			if len(w.Name) > 0 {
+				rec.ID = m.maker.ID(id, owner, v, identity.Digest(w.Query, w.Object))
+			}
+			staged[v] = &simObject{id: rec.ID, collection: id, owner: owner}
+		} else {
+			rec.ID = cur.id
+		}
+		group = append(group, rec)
+	}
+	return group, wire.OK
+}
+
+// mayWrite tells the rules for one write.
+func mayWrite(w *wire.Request, r wire.Rights, cur *simObject, own bool) wire.Code {
+	exists := cur != nil
+	is := exists && cur.id == w.Identity
+	if w.Op == wire.OpDelete {
+		switch {
+		case !exists, !simMayRead(r, own) && !simMayDelete(r, own), len(w.Name) == 0 && !is:
+			return wire.NotFound
+		case !simMayDelete(r, own):
+			return wire.Denied
+		case w.Flags&wire.FlagIfIdentity != 0 && !is:
+			return wire.PreconditionFailed
+		}
+		return wire.OK
+	}
+	switch {
+	case r&wire.RightWrite == 0:
+		return wire.Denied
+	case w.Flags&wire.FlagIfAbsent != 0 && exists, w.Flags&wire.FlagIfIdentity != 0 && !is:
+		return wire.PreconditionFailed
+	case exists && !own && !simMayDelete(r, own):
+		return wire.Denied
+	}
+	return wire.OK
+}
+
+// predictChange tells the rules for changes of the catalogue.
+func (c *simCatalogue) predictChange(q *simRequest) (rec seglog.Record, code wire.Code) {
+	id, _, admin := c.rights(q.who, q.r.Collection)
+	_, asks := c.principals[q.who]
+	ofCollection := q.r.Collection != "" && q.r.Op != wire.OpCreateCollection
+	switch {
+	case !asks:
+		return rec, wire.UnknownPrincipal
+	case !admin && !ofCollection:
+		return rec, wire.Denied
+	case !admin && c.enters(q.who, q.r.Collection, wire.RightAdmin) != wire.OK:
+		return rec, c.enters(q.who, q.r.Collection, wire.RightAdmin)
+	case ofCollection && id == 0:
+		return rec, wire.NoCollection
+	}
+	rec.Collection = id
+	switch q.r.Op {
+	case wire.OpCreateCollection:
+		rec.Kind, rec.Collection = seglog.KindCreateCollection, c.identifiers+1
+		if id != 0 {
+			return rec, wire.Exists
+		}
+	case wire.OpDropCollection:
+		rec.Kind = seglog.KindDropCollection
+	case wire.OpCreateIndex:
+		rec.Kind, rec.Owner = seglog.KindCreateIndex, c.numbered+1 // its number
+		switch has := c.hasIndex(id, q.r.Index); {
+		case !c.tasks[string(q.r.Name)]:
+			return rec, wire.NoTask
+		case has:
+			return rec, wire.Exists
+		}
+	case wire.OpDropIndex:
+		if rec.Kind = seglog.KindDropIndex; !c.hasIndex(id, q.r.Index) {
+			return rec, wire.NoIndex
+		}
+	case wire.OpRegisterTask:
+		rec.Kind = seglog.KindRegisterTask
+	default:
+		return c.predictPrincipal(q, rec)
+	}
+	return rec, wire.OK
+}
+
+// predictPrincipal tells those for principals and their rights.
+func (c *simCatalogue) predictPrincipal(q *simRequest, rec seglog.Record) (seglog.Record, wire.Code) {
+	subject, rights := access.Principal(q.r.Identity), wire.Rights(q.r.Flags)
+	_, known := c.principals[subject]
+	last := c.grants[0][subject]&wire.RightAdmin != 0 && len(c.grants[0]) == 1
+	switch q.r.Op {
+	case wire.OpAddPrincipal:
+		rec.Kind, rec.Owner = seglog.KindAddPrincipal, c.owners+1
+		for _, p := range c.principals {
+			known = known || p.label == string(q.r.Name)
+		}
+		if known {
+			return rec, wire.Exists
+		}
+	case wire.OpRemovePrincipal:
+		switch rec.Kind, rec.Owner = seglog.KindRemovePrincipal, c.principals[subject].owner; {
+		case !known:
+			return rec, wire.NoPrincipal
+		case last:
+			return rec, wire.InvalidRequest
+		}
+	case wire.OpRotatePrincipal:
+		rec.Kind = seglog.KindRotatePrincipal
+		if _, taken := c.principals[access.Principal(q.r.Query)]; !known {
+			return rec, wire.NoPrincipal
+		} else if taken {
+			return rec, wire.Exists
+		}
+	case wire.OpGrant, wire.OpRevoke:
+		if rec.Kind = seglog.KindGrant; q.r.Op == wire.OpRevoke {
+			rec.Kind = seglog.KindRevoke
+		}
+		switch {
+		case !known:
+			return rec, wire.NoPrincipal
+		case rights == 0, rec.Collection == 0 && rights != wire.RightAdmin, q.r.Op == wire.OpRevoke && rec.Collection == 0 && last:
+			return rec, wire.InvalidRequest
+		}
+	}
+	return rec, wire.OK
+}
+
+func (c *simCatalogue) hasIndex(collection uint32, name string) bool {
+	return slices.ContainsFunc(c.indexes[collection], func(x string) bool { return strings.HasPrefix(x, name+" ") })
+}
+
+// explains reports whether a group is what a request comes to.
+func (m *simModel) explains(q *simRequest, g []seglog.Record) bool {
+	want, code := m.predict(q, g[0].LSN-1)
+	if code != wire.OK || len(want) != len(g) {
+		return false
+	}
+	for i := range g {
+		if g[i].Kind != want[i].Kind || g[i].Collection != want[i].Collection {
+			return false
+		}
+		if q.writes == nil {
+			n := decodeSimEntry(g[i].Body)
+			if !q.says(n) || n.owner != want[i].Owner {
+				return false
+			}
+			continue
+		}
+		w := &q.writes[i]
+		if g[i].Owner != want[i].Owner || want[i].ID != (identity.ID{}) && g[i].ID != want[i].ID {
+			return false
+		}
+		if w.Op == wire.OpPut && !bytes.Equal(g[i].Body[6:], slices.Concat(w.Name, w.Query, w.Object)) {
+			return false
+		}
+	}
+	return true
+}
+
+// explainsWhere reports whether a group may be what a DELETE by predicate came to:
+// all of it was there, and may be deleted.
+func (m *simModel) explainsWhere(q *simRequest, g []seglog.Record, hostile bool) bool {
+	c := m.catalogue(g[0].LSN - 1)
+	id, rights, _ := c.rights(q.who, q.r.Collection)
+	for i := range g {
+		o := m.object(g[i].ID.Value(), g[0].LSN-1)
+		if g[i].Kind != seglog.KindDelete || o == nil || o.id != g[i].ID || o.collection != id ||
+			!simMayDelete(rights, o.owner == c.principals[q.who].owner) || !hostile && !strings.HasPrefix(o.data, string(q.r.Query)) {
+			return false
+		}
+	}
+	return true
+}

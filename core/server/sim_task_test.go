@@ -1,0 +1,155 @@
+package server
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"motte/core/codec"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/identity"
+	"motte/core/taskwire"
+)
+
+// simTask is a Task's process: it keeps what it is fed, and finds what begins with
+// the bytes of the predicate. A hostile one answers what it likes.
+type simTask struct {
+	instance uint64
+	net      *simConn // nil: not started
+	in       []byte
+	held     map[identity.Value]simHeld
+	hostile  bool
+}
+
+type simHeld struct {
+	id    identity.ID
+	input string
+}
+
+// host does what the Core asks of the host.
+func (s *sim) host(m hostwire.Message) {
+	switch m.Type {
+	case hostwire.StartTask:
+		s.note("to start Task %d", m.Instance)
+		s.fakes = append(s.fakes, &simTask{instance: m.Instance, held: make(map[identity.Value]simHeld)})
+	case hostwire.StopTask:
+		s.note("to stop Task %d", m.Instance)
+		s.fakes = slices.DeleteFunc(s.fakes, func(k *simTask) bool { return k.instance == m.Instance })
+	}
+}
+
+// randomTask lets a Task come up, work, misbehave or end.
+func (s *sim) randomTask() {
+	if len(s.fakes) == 0 {
+		return
+	}
+	k := s.fakes[s.rng.IntN(len(s.fakes))]
+	switch {
+	case k.net == nil && s.chance(90):
+		s.startFake(k)
+	case s.chance(2):
+		s.endFake(k)
+	case k.net == nil:
+	case k.hostile && s.chance(25):
+		s.note("Task %d lies", k.instance)
+		k.net.send(s.lie())
+	default:
+		s.workFake(k, 1+s.rng.IntN(12))
+	}
+	s.rest()
+}
+
+// startFake is what readHost does when a Task came up.
+func (s *sim) startFake(k *simTask) {
+	sh := s.shell
+	k.net, k.hostile = newSimConn(), s.hostile && s.chance(40)
+	s.note("Task %d starts, hostile %v", k.instance, k.hostile)
+	s.events.put(func(*engine.Engine) { sh.startTask(k.instance, k.net) })
+}
+
+// endFake is what readHost does when a Task ended.
+func (s *sim) endFake(k *simTask) {
+	s.note("Task %d ends", k.instance)
+	if s.fakes = slices.DeleteFunc(s.fakes, func(j *simTask) bool { return j == k }); k.net != nil {
+		_ = k.net.end(&k.net.eof)
+		s.rest()
+	}
+	sh := s.shell
+	s.events.put(func(*engine.Engine) { sh.endTask(k.instance) })
+}
+
+// workFake lets a Task handle at most n frames.
+func (s *sim) workFake(k *simTask, n int) bool {
+	var answers []byte
+	for k.in = append(k.in, k.net.take()...); n > 0 && len(k.in) >= taskwire.HeaderSize; n-- {
+		h, err := taskwire.DecodeHeader(k.in[:taskwire.HeaderSize])
+		if err != nil || len(k.in) < taskwire.HeaderSize+h.Len {
+			s.fail("the Core sent a Task a bad frame: %v", err)
+		}
+		p := k.in[taskwire.HeaderSize:][:h.Len]
+		k.in = k.in[taskwire.HeaderSize+h.Len:]
+		s.note("Task %d: frame %d of type %d", k.instance, h.Seq, h.Type)
+		answers = append(answers, k.handle(h, p)...)
+	}
+	if len(answers) > 0 {
+		k.net.send(answers) // in one piece, however fast they are read
+	}
+	return len(answers) > 0
+}
+
+// handle is what an honest Task does with a frame.
+func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
+	switch h.Type {
+	case taskwire.Insert:
+		id := identity.ID(p[8:40])
+		k.held[id.Value()] = simHeld{id, string(p[40:])}
+	case taskwire.Remove:
+		delete(k.held, identity.ID(p[8:40]).Value())
+	case taskwire.Search:
+		limit, predicate := int(binary.BigEndian.Uint32(p)), string(p[4:])
+		var found []identity.ID
+		for _, o := range k.held {
+			if strings.HasPrefix(o.input, predicate) {
+				found = append(found, o.id)
+			}
+		}
+		slices.SortFunc(found, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
+		return encodeFound(h.Seq, false, found[:min(limit, len(found))])
+	}
+	return taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: h.Seq})
+}
+
+func encodeFound(seq uint64, more bool, ids []identity.ID) []byte {
+	goes := byte(0)
+	if more {
+		goes = 1
+	}
+	w := codec.Writer(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 1 + len(ids)*identity.Size, Seq: seq})).U8(goes)
+	for _, id := range ids {
+		w = w.Bytes(id[:])
+	}
+	return w
+}
+
+// lie is made of things that a Task could know, or guess.
+func (s *sim) lie() []byte {
+	seq := s.rng.Uint64N(30)
+	switch s.rng.IntN(5) {
+	case 0:
+		return taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: seq})
+	case 1:
+		return append(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: seq}), byte(1+s.rng.IntN(3)))
+	case 2:
+		p := make([]byte, s.rng.IntN(60))
+		s.random(p)
+		return p
+	}
+	var ids []identity.ID
+	for _, g := range s.model.groups {
+		if id := g.records[0].ID; s.rng.IntN(30) == 0 && id != (identity.ID{}) {
+			ids = append(ids, id)
+		}
+	}
+	return encodeFound(seq, s.chance(20), ids)
+}

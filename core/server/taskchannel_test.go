@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"io"
+	"net"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/engine"
+	"motte/core/hostwire"
+	"motte/core/taskwire"
+	"motte/core/wire"
+)
+
+// TestAFrameCountsWhenItHasLeft: the engine learns that a frame has left the Core when the
+// channel has taken it with its input, and not when it is handed to the channel.
+func TestAFrameCountsWhenItHasLeft(t *testing.T) {
+	here, there := net.Pipe()
+	c := &taskChannel{net: taskPipe{here}, out: newMailbox[engine.TaskFrame]()}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() {
+		c.write(ctx)
+		close(over)
+	}()
+	c.out.put(engine.TaskFrame{Frame: []byte("head"), Input: []byte("input")}, engine.TaskFrame{Frame: []byte("other")})
+	p := make([]byte, len("headinputother"))
+	if _, err := io.ReadFull(there, p[:1]); err != nil || c.left.Load() != 0 {
+		t.Errorf("%d frames have left when a byte is read: %v", c.left.Load(), err)
+	}
+	if _, err := io.ReadFull(there, p[1:]); err != nil || string(p) != "headinputother" {
+		t.Errorf("%q came out: %v", p, err)
+	}
+	for c.left.Load() == 0 { // the writer is about to count
+		time.Sleep(time.Millisecond)
+	}
+	if n := c.left.Load(); n != 2 {
+		t.Errorf("%d frames have left, want 2", n)
+	}
+	cancel()
+	<-over
+}
+
+// TestTheLastWordsOfATaskAreRead though the host says first that its process has ended:
+// half a frame is a broken frame, whoever of the two is faster.
+func TestTheLastWordsOfATaskAreRead(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sent []byte
+		want []wire.Reason
+	}{
+		{"half a frame", taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 33, Seq: 1})[:9], []wire.Reason{wire.ReasonBadFrame}},
+		{"nothing", nil, []wire.Reason{wire.ReasonTaskEnded}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := filledRig(t)
+				defer r.close()
+				row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: 1000, Memory: 1})
+				r.must(wire.OK, &wire.Request{Op: wire.OpRegisterTask, Name: []byte("t"), Query: row})
+				r.must(wire.OK, &wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Type: wire.TypeText, Name: []byte("t")})
+				synctest.Wait()
+				asked := slices.DeleteFunc(r.toHost.take(), func(m hostwire.Message) bool { return m.Type != hostwire.StartTask })
+				if len(asked) != 1 {
+					t.Fatalf("the host is asked for %d Tasks, want 1", len(asked))
+				}
+				end := newSimConn()
+				end.send(c.sent)
+				r.between(func(*engine.Engine) {
+					r.startTask(asked[0].Instance, end)
+					r.endTask(asked[0].Instance)
+				})
+				if got := r.reasons(); !slices.Equal(got, c.want) {
+					t.Errorf("alerts %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,357 @@
+package taskwire
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"motte/core/codec"
+	"motte/core/identity"
+	"motte/core/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// pattern is a field of 32 different bytes, the first of which is first.
+func pattern(first byte) (p [32]byte) {
+	for i := range p {
+		p[i] = first + byte(i)
+	}
+	return p
+}
+
+// appendAnswer appends the frame of an answer to p, as a Task does.
+func appendAnswer(p []byte, a Answer) []byte {
+	var payload []byte
+	switch a.Type {
+	case Failed:
+		payload = []byte{byte(a.Failure)}
+	case Found:
+		payload = []byte{0}
+		if a.More {
+			payload[0] = 1
+		}
+		for _, id := range a.Found {
+			payload = append(payload, id[:]...)
+		}
+	}
+	return append(AppendHeader(p, Header{a.Type, len(payload), a.Seq}), payload...)
+}
+
+// decodeAnswer decodes a whole frame from a Task as the Core does: nothing follows it.
+func decodeAnswer(p []byte) (Answer, error) {
+	in := bytes.NewReader(p)
+	a, err := ReadAnswer(in, make([]byte, MaxAnswerFrame))
+	if err == nil && in.Len() > 0 {
+		err = codec.ErrMalformed
+	}
+	return a, err
+}
+
+// toTask is one frame of each type that the Core sends. Read one after the
+// other they are a conversation: the Core tells, then asks.
+var toTask = []struct {
+	name, comment string
+	frame         []byte
+	want          Header
+}{
+	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, and the configuration of its maker",
+		AppendConfigure(nil, 1, wire.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
+	{"insert", "INSERT of record 41: an identity and its input",
+		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 50, 2}},
+	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
+	{"search", "SEARCH for at most 10 identities", AppendSearch(nil, 4, 10, []byte(">= 30 and < 40")), Header{Search, 18, 4}},
+}
+
+// fromTask is one frame of each type that a Task sends, and what it says.
+var fromTask = []struct {
+	name, comment string
+	answer        Answer
+}{
+	{"applied", "APPLIED: all changes up to number 3 are done", Answer{Type: Applied, Seq: 3}},
+	{"found", "FOUND: one identity, the whole answer to number 4", Answer{Type: Found, Seq: 4, Found: []identity.ID{pattern(0x20)}}},
+	{"found-more", "FOUND: two identities, the first part of the answer to number 4",
+		Answer{Type: Found, Seq: 4, More: true, Found: []identity.ID{pattern(0x20), pattern(0x60)}}},
+	{"found-nothing", "FOUND: nothing answers number 4", Answer{Type: Found, Seq: 4, Found: []identity.ID{}}},
+	{"failed", "FAILED: the input of number 2 is refused", Answer{Type: Failed, Seq: 2, Failure: FailInput}},
+}
+
+// golden holds a frame against testdata/NAME.hex: a comment line, then the
+// frame in hexadecimal, 32 bytes a line.
+func golden(t *testing.T, name, comment string, frame []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".hex")
+	if *update {
+		text := "# " + comment + "\n"
+		for p := frame; len(p) > 0; p = p[min(32, len(p)):] {
+			text += hex.EncodeToString(p[:min(32, len(p))]) + "\n"
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, digits, _ := strings.Cut(string(text), "\n")
+	if want := strings.ReplaceAll(digits, "\n", ""); hex.EncodeToString(frame) != want {
+		t.Errorf("%s is encoded differently now:\n got %x\nwant %s", name, frame, want)
+	}
+}
+
+// TestGoldenFramesToTasks pins every frame that the Core sends. That a Task
+// reads the same files is tested in sdk.
+func TestGoldenFramesToTasks(t *testing.T) {
+	for _, g := range toTask {
+		golden(t, g.name, g.comment, g.frame)
+		h, err := DecodeHeader(g.frame[:HeaderSize])
+		if err != nil || h != g.want || len(g.frame) != HeaderSize+h.Len {
+			t.Errorf("%s: %v, %d bytes with the header %+v, want %+v", g.name, err, len(g.frame), h, g.want)
+		}
+		if _, err := decodeAnswer(g.frame); err == nil {
+			t.Errorf("%s was accepted from a Task", g.name)
+		}
+	}
+}
+
+// TestGoldenFramesFromTasks pins every frame that a Task sends, and that
+// nothing shorter or longer is one.
+func TestGoldenFramesFromTasks(t *testing.T) {
+	for _, g := range fromTask {
+		p := appendAnswer(nil, g.answer)
+		golden(t, g.name, g.comment, p)
+		if a, err := decodeAnswer(p); err != nil || !reflect.DeepEqual(a, g.answer) {
+			t.Errorf("%s: %v, decoded as %+v", g.name, err, a)
+		}
+		for n := range p {
+			if _, err := decodeAnswer(p[:n]); err == nil {
+				t.Errorf("%s: cut to %d bytes, and accepted", g.name, n)
+			}
+		}
+		if _, err := decodeAnswer(append(p, 0)); err == nil {
+			t.Errorf("%s: a byte long, and accepted", g.name)
+		}
+	}
+}
+
+func TestHeaderLimits(t *testing.T) {
+	u8 := func(at int, v byte) func(p []byte) []byte {
+		return func(p []byte) []byte { p[at] = v; return p }
+	}
+	for _, c := range []struct {
+		name  string
+		spoil func(p []byte) []byte
+		ok    bool
+	}{
+		{"as it is", func(p []byte) []byte { return p }, true},
+		{"empty", func(p []byte) []byte { return nil }, false},
+		{"one byte short", func(p []byte) []byte { return p[:HeaderSize-1] }, false},
+		{"one byte long", func(p []byte) []byte { return append(p, 0) }, false},
+		{"another first byte", u8(0, 'm'), false},
+		{"the magic of the control channel", u8(1, 'C'), false},
+		{"version 0", u8(2, 0), false},
+		{"version 2", u8(2, Version+1), false},
+		{"any type", u8(3, 255), true},
+	} {
+		p := AppendHeader(nil, Header{Found, 1, 1<<64 - 1})
+		if _, err := DecodeHeader(c.spoil(p)); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		p = AppendHeader(nil, Header{Applied, 0, 1<<64 - 1})
+		if _, err := decodeAnswer(c.spoil(p)); err == nil && !c.ok {
+			t.Errorf("%s: accepted from a Task", c.name)
+		}
+	}
+}
+
+// TestAnswerLengthsAreBoundedByTheirType: before a byte of the payload is
+// read, and for every type that there could be.
+func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
+	const longest = 1 + MaxChunk*identity.Size
+	allowed := map[Type]map[int]bool{
+		Applied: {0: true},
+		Failed:  {1: true},
+		Found:   {1: true, 1 + identity.Size: true, longest - identity.Size: true, longest: true},
+	}
+	lengths := []int{0, 1, 2, identity.Size - 1, identity.Size, 1 + identity.Size, 2 + identity.Size, longest - identity.Size,
+		longest - 1, longest, longest + 1, longest + identity.Size, wire.MaxObject, 1<<31 - 1, 1 << 31, 1<<32 - 1}
+	for v := range 256 {
+		for _, n := range lengths {
+			f, want := Type(v), allowed[Type(v)][n]
+			in := &counted{in: io.MultiReader(bytes.NewReader(AppendHeader(nil, Header{f, n, 7})), ones{})}
+			a, err := ReadAnswer(in, make([]byte, MaxAnswerFrame))
+			if want && (err != nil || a.Type != f || a.Seq != 7 || in.n != HeaderSize+n) || !want && (err != codec.ErrMalformed || in.n != HeaderSize) {
+				t.Errorf("type %d with %d bytes: %v, %+v, %d bytes were read", f, n, err, a, in.n)
+			}
+		}
+	}
+	if MaxAnswerFrame != HeaderSize+longest {
+		t.Errorf("MaxAnswerFrame is %d, want %d", MaxAnswerFrame, HeaderSize+longest)
+	}
+}
+
+// counted counts what is read of it.
+type counted struct {
+	in io.Reader
+	n  int
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.in.Read(p)
+	c.n += n
+	return n, err
+}
+
+// ones never end.
+type ones struct{}
+
+func (ones) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 1
+	}
+	return len(p), nil
+}
+
+func TestAnswerLimits(t *testing.T) {
+	found := func(n int) []byte {
+		return appendAnswer(nil, Answer{Type: Found, Seq: 1, Found: make([]identity.ID, n)})
+	}
+	more := func(v byte) []byte { p := found(1); p[HeaderSize] = v; return p }
+	failed := func(f Failure) []byte { return appendAnswer(nil, Answer{Type: Failed, Seq: 1, Failure: f}) }
+	for _, c := range []struct {
+		name  string
+		input []byte
+		ok    bool
+	}{
+		{"nothing found", found(0), true},
+		{"a full chunk", found(MaxChunk), true},
+		{"one more", found(MaxChunk + 1), false},
+		{"the last part", more(0), true},
+		{"more to come", more(1), true},
+		{"neither", more(2), false},
+		{"no failure", failed(0), false},
+		{"the first failure", failed(FailConfiguration), true},
+		{"the last failure", failed(FailQuery), true},
+		{"one after it", failed(FailQuery + 1), false},
+		{"the highest failure", failed(255), false},
+	} {
+		if _, err := decodeAnswer(c.input); (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestPayloadIsHeldToItsHeader: a frame ends where its header said, and an end before
+// that is told from one between two frames.
+func TestPayloadIsHeldToItsHeader(t *testing.T) {
+	buf := make([]byte, MaxAnswerFrame)
+	head := AppendHeader(nil, Header{Found, 1 + identity.Size, 1})
+	for _, n := range []int{0, 1, identity.Size, 1 + identity.Size, 2 + identity.Size, 1 + 2*identity.Size} {
+		in := bytes.NewReader(append(bytes.Clone(head), make([]byte, n)...))
+		a, err := ReadAnswer(in, buf)
+		if whole := n >= 1+identity.Size; whole != (err == nil) || whole && (len(a.Found) != 1 || in.Len() != n-1-identity.Size) ||
+			!whole && err != io.ErrUnexpectedEOF {
+			t.Errorf("%d bytes for %d: %v, %+v, %d are left", n, 1+identity.Size, err, a, in.Len())
+		}
+	}
+	for n := range HeaderSize {
+		want := io.ErrUnexpectedEOF
+		if n == 0 {
+			want = io.EOF
+		}
+		if _, err := ReadAnswer(bytes.NewReader(head[:n]), buf); err != want {
+			t.Errorf("an end after %d bytes: %v", n, err)
+		}
+	}
+}
+
+// TestAnswerDoesNotAlias: the buffer of a frame is read into again.
+func TestAnswerDoesNotAlias(t *testing.T) {
+	for _, g := range fromTask {
+		p := appendAnswer(nil, g.answer)
+		a, err := decodeAnswer(p)
+		for i := range p {
+			p[i] = ^p[i]
+		}
+		if err != nil || !reflect.DeepEqual(a, g.answer) {
+			t.Errorf("%s changed with its buffer: %v, %+v", g.name, err, a)
+		}
+	}
+}
+
+// TestLongestFrames: an Insert of the largest input is the longest frame that a Task has
+// to be ready for.
+func TestLongestFrames(t *testing.T) {
+	const longest = HeaderSize + 40 + wire.MaxObject
+	query := make([]byte, wire.MaxSubQuery)
+	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, wire.MaxObject))); n != longest {
+		t.Errorf("the longest Insert has %d bytes, want %d", n, longest)
+	}
+	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, 0, 1, query), AppendSearch(nil, 1, 1, query), AppendRemove(nil, 1, 1, identity.ID{})} {
+		if len(f) >= longest {
+			t.Errorf("a frame of type %d has %d bytes", f[3], len(f))
+		}
+	}
+}
+
+// TestFramesAreAppended: many frames are gathered in one buffer, for one write.
+func TestFramesAreAppended(t *testing.T) {
+	p := []byte("before")
+	p = AppendConfigure(p, 1, wire.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`))
+	p = appendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
+	p = AppendRemove(p, 3, 42, pattern(0x60))
+	p = AppendSearch(p, 4, 10, []byte(">= 30 and < 40"))
+	want := []byte("before")
+	for _, g := range toTask {
+		want = append(want, g.frame...)
+	}
+	if !bytes.Equal(p, want) {
+		t.Errorf("gathered\n%x, want\n%x", p, want)
+	}
+}
+
+// Each frame has exactly one encoding: what a decoder accepts is, encoded
+// again, the same bytes.
+
+func FuzzDecodeHeader(f *testing.F) {
+	for _, g := range toTask {
+		f.Add(g.frame[:HeaderSize])
+	}
+	for _, g := range fromTask {
+		f.Add(appendAnswer(nil, g.answer)[:HeaderSize])
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if h, err := DecodeHeader(p); err == nil && !bytes.Equal(AppendHeader(nil, h), p) {
+			t.Fatalf("%+v encoded again as\n%x, was\n%x", h, AppendHeader(nil, h), p)
+		}
+		_, _ = ReadAnswer(io.MultiReader(bytes.NewReader(p), ones{}), make([]byte, MaxAnswerFrame)) // whatever follows fits
+	})
+}
+
+func FuzzDecodeAnswer(f *testing.F) {
+	for _, g := range toTask {
+		f.Add(g.frame)
+	}
+	for _, g := range fromTask {
+		f.Add(appendAnswer(nil, g.answer))
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		if a, err := decodeAnswer(p); err == nil && !bytes.Equal(appendAnswer(nil, a), p) {
+			t.Fatalf("%+v encoded again as\n%x, was\n%x", a, appendAnswer(nil, a), p)
+		}
+	})
+}
+
+// appendInsert appends a whole Insert frame to p.
+func appendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
+	return append(AppendInsertHead(p, seq, lsn, id, len(input)), input...)
+}

@@ -1,0 +1,97 @@
+package sdk_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"motte/core/wire"
+	"motte/sdk"
+)
+
+// vectors joins golden frames of the Core's.
+func vectors(t *testing.T, names ...string) (frames []byte) {
+	t.Helper()
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join("../core/taskwire/testdata", name+".hex"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, digits, _ := strings.Cut(string(text), "\n")
+		p, err := hex.DecodeString(strings.ReplaceAll(digits, "\n", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames = append(frames, p...)
+	}
+	return frames
+}
+
+// witness finds one identity, and notes what it was told.
+type witness struct {
+	config    sdk.Config
+	changes   []sdk.Change
+	predicate string
+	limit     int
+	refuse    bool
+}
+
+func (w *witness) Configure(c sdk.Config) error {
+	w.config = c
+	return nil
+}
+
+func (w *witness) Apply(changes []sdk.Change) {
+	for _, c := range changes {
+		c.Input = append([]byte{}, c.Input...)
+		w.changes = append(w.changes, c)
+	}
+	if w.refuse {
+		changes[0].Refuse()
+	}
+}
+
+func (w *witness) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
+	w.predicate, w.limit = string(predicate), limit
+	if w.refuse {
+		return nil, nil
+	}
+	return []sdk.Identity{w.changes[0].Identity}, nil
+}
+
+// TestGoldenConversation plays the Core's golden frames to an index, which
+// understands them and answers in the Core's golden frames.
+func TestGoldenConversation(t *testing.T) {
+	said := vectors(t, "configure", "insert", "remove", "search")
+	w := &witness{}
+	got, err := serve(w, said)
+	if want := vectors(t, "found", "applied"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v, answered\n%x, want\n%x", err, got, want)
+	}
+	pattern := func(first byte) (id sdk.Identity) {
+		for i := range id {
+			id[i] = first + byte(i)
+		}
+		return id
+	}
+	want := &witness{
+		config: sdk.Config{Type: wire.TypeInt64, Ordered: true, MaxResults: 1000, Options: []byte(`{"path":"/age"}`)},
+		changes: []sdk.Change{
+			{Identity: pattern(0x20), LSN: 41, Input: []byte(`{"age":36}`)},
+			{Identity: pattern(0x60), LSN: 42, Remove: true, Input: []byte{}},
+		},
+		predicate: ">= 30 and < 40",
+		limit:     10,
+	}
+	if !reflect.DeepEqual(w, want) {
+		t.Errorf("the index was told\n%+v, want\n%+v", w, want)
+	}
+	got, err = serve(&witness{refuse: true}, said)
+	if want := vectors(t, "failed", "found-nothing", "applied"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v, refused with\n%x, want\n%x", err, got, want)
+	}
+}

@@ -1,0 +1,192 @@
+// Package pointer finds a value in a JSON text by JSON Pointer (RFC 6901)
+// without decoding the rest of it.
+//
+// It returns the value as it stands in the text, so that a number keeps all
+// its digits. Package ijson says which texts are JSON. A text that is none has no
+// values, and one that is ambiguous is an error: an index would otherwise take
+// another value from it than the reader of the object. No input makes it panic,
+// or use more memory than some 20 times its length.
+package pointer
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+
+	"motte/sdk/ijson"
+)
+
+// ErrSyntax says that a string is not a JSON Pointer.
+var ErrSyntax = errors.New("not a JSON Pointer (RFC 6901): want \"\" or \"/member/…\", with ~0 for ~ and ~1 for /")
+
+// Pointer is a parsed JSON Pointer: its reference tokens, unescaped.
+type Pointer []string
+
+// Parse reads the string form.
+func Parse(s string) (Pointer, error) {
+	if s == "" {
+		return Pointer{}, nil
+	}
+	if s[0] != '/' {
+		return nil, ErrSyntax
+	}
+	tokens := strings.Split(s[1:], "/")
+	for i, t := range tokens {
+		rest := strings.ReplaceAll(strings.ReplaceAll(t, "~0", ""), "~1", "")
+		if strings.Contains(rest, "~") {
+			return nil, ErrSyntax
+		}
+		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
+	}
+	return tokens, nil
+}
+
+// Find returns the value that p points to, aliasing text, and whether there is
+// one. The error is of a text that ijson.Check calls ambiguous.
+func (p Pointer) Find(text []byte) (value []byte, ok bool, err error) {
+	switch err := ijson.Check(text); {
+	case errors.Is(err, ijson.ErrAmbiguous):
+		return nil, false, err
+	case err != nil:
+		return nil, false, nil
+	}
+	value, ok = p.Value(text)
+	return value, ok, nil
+}
+
+// Value is Find for a text that ijson.Check accepted, and may panic on another: for who looks
+// for several values in one text.
+func (p Pointer) Value(text []byte) (value []byte, ok bool) {
+	value = text
+	for _, token := range p {
+		if value, ok = child(value, token); !ok {
+			return nil, false
+		}
+	}
+	return bytes.TrimSpace(value), true
+}
+
+// Elements calls f with each element of a valid JSON array, and returns false
+// if value is something else.
+func Elements(value []byte, f func(element []byte)) bool {
+	s := scanner{rest: value}
+	if s.next() != '[' {
+		return false
+	}
+	s.skip(1)
+	for s.next() != ']' {
+		f(s.value())
+		if s.next() == ',' {
+			s.skip(1)
+		}
+	}
+	return true
+}
+
+// child returns the member or element of a valid value that token names.
+func child(value []byte, token string) (found []byte, ok bool) {
+	s := scanner{rest: value}
+	switch s.next() {
+	case '{':
+		s.skip(1)
+		for s.next() != '}' {
+			name := s.value()
+			s.next()
+			s.skip(1) // the colon
+			if v := s.value(); equal(name, token) {
+				return v, true
+			}
+			if s.next() == ',' {
+				s.skip(1)
+			}
+		}
+	case '[':
+		at, err := strconv.ParseUint(token, 10, 31)
+		if err != nil || strconv.FormatUint(at, 10) != token {
+			return nil, false
+		}
+		i := uint64(0)
+		Elements(value, func(e []byte) {
+			if i == at {
+				found, ok = e, true
+			}
+			i++
+		})
+	}
+	return found, ok
+}
+
+// equal reports whether a quoted name stands for the token.
+func equal(quoted []byte, token string) bool {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1:len(quoted)-1]) == token
+	}
+	var name string
+	return json.Unmarshal(quoted, &name) == nil && name == token
+}
+
+// scanner walks over a text that ijson.Check accepted, so it has nothing to
+// check: it only has to know where a value ends.
+type scanner struct{ rest []byte }
+
+// next skips white space and returns the byte behind it, which stays.
+func (s *scanner) next() byte {
+	n := 0
+	for isSpace(s.rest[n]) {
+		n++
+	}
+	s.rest = s.rest[n:]
+	return s.rest[0]
+}
+
+func (s *scanner) skip(n int) { s.rest = s.rest[n:] }
+
+// value takes one value.
+func (s *scanner) value() []byte {
+	s.next()
+	text, n, depth := s.rest, 0, 0
+	for {
+		switch text[n] {
+		case '"':
+			n += quotedLen(text[n:])
+		case '{', '[':
+			depth++
+			n++
+		case '}', ']':
+			depth--
+			n++
+		default:
+			n++
+		}
+		if depth == 0 && (n == len(text) || ends(text[0], text[n])) {
+			s.rest = text[n:]
+			return text[:n]
+		}
+	}
+}
+
+// ends reports whether a value that begins with first, and whose brackets are
+// closed, ends before next. Strings, objects and arrays end by themselves.
+func ends(first, next byte) bool {
+	switch first {
+	case '"', '{', '[':
+		return true
+	}
+	return isSpace(next) || next == ',' || next == ']' || next == '}'
+}
+
+func isSpace(b byte) bool { return b == ' ' || b == '\t' || b == '\n' || b == '\r' }
+
+// quotedLen returns the length of the quoted string at the start of text.
+func quotedLen(text []byte) int {
+	for n := 1; ; n++ {
+		switch text[n] {
+		case '\\':
+			n++
+		case '"':
+			return n + 1
+		}
+	}
+}

@@ -1,0 +1,115 @@
+package sdk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"motte/core/codec"
+	"motte/core/taskwire"
+	"motte/core/wire"
+)
+
+// readSize is the usual size of the buffer in bytes: what a socket buffer of
+// Linux holds by default, so that one read empties it.
+const readSize = 256 << 10
+
+// errProtocol says that the Core sent what the protocol does not allow, which
+// a Task can only take for the end of its service.
+var errProtocol = errors.New("the Core broke the Task protocol")
+
+// reader cuts the stream from the Core into frames without copying them. What
+// next returns is valid until fill is called.
+type reader struct {
+	from io.Reader
+	buf  []byte
+	at   int // start of what next has not returned yet
+	end  int // end of what was read
+	need int // bytes of the frame at the start, as far as is known
+}
+
+// next returns the next frame if all of it was read.
+func (r *reader) next() (h taskwire.Header, payload []byte, ok bool, err error) {
+	rest := r.buf[r.at:r.end]
+	r.need = taskwire.HeaderSize
+	if len(rest) < r.need {
+		return h, nil, false, nil
+	}
+	if h, err = taskwire.DecodeHeader(rest[:taskwire.HeaderSize]); err != nil {
+		return h, nil, false, fmt.Errorf("%w: header: %w", errProtocol, err)
+	}
+	if !allowed(h) {
+		return h, nil, false, fmt.Errorf("%w: frame of type %d with %d bytes", errProtocol, h.Type, h.Len)
+	}
+	r.need += h.Len
+	if len(rest) < r.need {
+		return h, nil, false, nil
+	}
+	r.at += r.need
+	return h, rest[taskwire.HeaderSize:r.need:r.need], true, nil
+}
+
+// allowed reports whether a frame of this type may have this length. It bounds
+// what the buffer grows to before the frame has arrived.
+func allowed(h taskwire.Header) bool {
+	switch h.Type {
+	case taskwire.Configure:
+		return h.Len >= configureHead && h.Len <= configureHead+wire.MaxSubQuery
+	case taskwire.Insert:
+		return h.Len >= changeHead && h.Len <= changeHead+wire.MaxObject
+	case taskwire.Remove:
+		return h.Len == changeHead
+	case taskwire.Search:
+		return h.Len >= searchHead && h.Len <= searchHead+wire.MaxSubQuery
+	}
+	return false
+}
+
+// fill reads more, after next had nothing. It returns io.EOF only between two
+// frames.
+func (r *reader) fill() error {
+	rest := r.buf[r.at:r.end]
+	if size := max(r.need, readSize); len(r.buf) < size || len(r.buf) > size && len(rest) <= size {
+		r.buf = make([]byte, size) // larger for a large frame, and back again
+	}
+	r.at, r.end = 0, copy(r.buf, rest)
+	n, err := r.from.Read(r.buf[r.end:])
+	r.end += n
+	switch {
+	case n > 0:
+		return nil
+	case err == io.EOF && r.end > 0:
+		return fmt.Errorf("%w: %w", errProtocol, io.ErrUnexpectedEOF)
+	case err == io.EOF:
+		return io.EOF
+	case err == nil:
+		return io.ErrNoProgress
+	}
+	return fmt.Errorf("reading from the Core: %w", err)
+}
+
+// Bytes before the variable part of each frame's payload.
+const (
+	configureHead = 1 + 1 + 4
+	changeHead    = 8 + len(Identity{})
+	searchHead    = 4
+)
+
+func decodeConfigure(p []byte) (c Config, err error) {
+	r := codec.NewReader(p)
+	c.Type = wire.DataType(r.U8())
+	ordered := r.U8()
+	r.Require(ordered <= 1)
+	c.Ordered, c.MaxResults = ordered == 1, int(r.U32())
+	c.Options = r.Rest()
+	return c, r.Done()
+}
+
+// decodeChange reads an Insert or Remove, whose length is checked.
+func decodeChange(h taskwire.Header, p []byte) (c Change) {
+	r := codec.NewReader(p)
+	c.LSN = r.U64()
+	r.Copy(c.Identity[:])
+	c.Remove, c.Input = h.Type == taskwire.Remove, r.Rest()
+	return c
+}

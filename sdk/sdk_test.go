@@ -1,0 +1,227 @@
+package sdk_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"motte/core/identity"
+	"motte/core/taskwire"
+	"motte/core/wire"
+	"motte/sdk"
+	"motte/sdk/sdktest"
+)
+
+// recorder keeps inputs and what was asked of it.
+type recorder struct {
+	config  sdk.Config
+	held    map[sdk.Value]sdk.Identity
+	inputs  map[sdk.Value]string
+	batches []int
+}
+
+func (r *recorder) Configure(c sdk.Config) error {
+	if string(c.Options) == "bad" {
+		return errors.New("bad")
+	}
+	r.config, r.held, r.inputs = c, make(map[sdk.Value]sdk.Identity), make(map[sdk.Value]string)
+	return nil
+}
+
+func (r *recorder) Apply(changes []sdk.Change) {
+	r.batches = append(r.batches, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		v := c.Identity.Value()
+		delete(r.held, v)
+		switch {
+		case c.Remove:
+		case string(c.Input) == "bad":
+			c.Refuse()
+		default:
+			r.held[v], r.inputs[v] = c.Identity, string(c.Input)
+		}
+	}
+}
+
+// Search finds the inputs that contain the predicate, and cares for no limit.
+func (r *recorder) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
+	if string(predicate) == "bad" {
+		return nil, errors.New("bad")
+	}
+	for v, id := range r.held {
+		if strings.Contains(r.inputs[v], string(predicate)) {
+			found = append(found, id)
+		}
+	}
+	return found, nil
+}
+
+var config = sdk.Config{Type: wire.TypeText, Ordered: true, MaxResults: 10_000, Options: []byte("options")}
+
+func TestIndexIsToldItsConfiguration(t *testing.T) {
+	r := &recorder{}
+	sdktest.Start(t, r, config)
+	if c := r.config; c.Type != wire.TypeText || !c.Ordered || c.MaxResults != 10_000 || string(c.Options) != "options" {
+		t.Errorf("configured as %+v", r.config)
+	}
+}
+
+func TestRefusedConfigurationWaitsForTheEnd(t *testing.T) {
+	if sdktest.Start(t, &recorder{}, sdk.Config{Options: []byte("bad")}) != nil {
+		t.Error("accepted")
+	}
+}
+
+func TestSearchSeesWhatWasSentBefore(t *testing.T) {
+	c := sdktest.Start(t, &recorder{}, config)
+	c.Insert(sdktest.ID(1), "one")
+	c.Insert(sdktest.ID(2), "two")
+	c.Insert(sdktest.Version(1, 1), "eleven")
+	c.Remove(sdktest.ID(2))
+	c.Remove(sdktest.ID(3)) // never inserted
+	found, err := c.Search("e", 10)
+	if err != nil || len(found) != 1 || found[0] != sdktest.Version(1, 1) {
+		t.Errorf("found %x, %v", found, err)
+	}
+}
+
+func TestRefusalIsToldAndServiceGoesOn(t *testing.T) {
+	c := sdktest.Start(t, &recorder{}, config)
+	if c.Insert(sdktest.ID(1), "bad") {
+		t.Error("a bad input was accepted")
+	}
+	if _, err := c.Search("bad", 10); err != sdktest.ErrQueryRefused {
+		t.Errorf("a bad predicate: %v", err)
+	}
+	if !c.Insert(sdktest.ID(1), "good") {
+		t.Error("a good input was refused")
+	}
+}
+
+func TestLargeAnswerComesInChunksAndKeepsTheLimit(t *testing.T) {
+	c := sdktest.Start(t, &recorder{}, config)
+	c.InsertAll(0, make([]string, 3*taskwire.MaxChunk))
+	for _, limit := range []int{1, taskwire.MaxChunk - 1, taskwire.MaxChunk, taskwire.MaxChunk + 1, 2 * taskwire.MaxChunk, 4 * taskwire.MaxChunk} {
+		found, err := c.Search("", limit)
+		if want := min(limit, 3*taskwire.MaxChunk); err != nil || len(found) != want {
+			t.Errorf("limit %d: %d found, want %d (%v)", limit, len(found), want, err)
+		}
+	}
+	if found, err := c.Search("nothing has this", 5); err != nil || len(found) != 0 {
+		t.Errorf("%d found, %v", len(found), err)
+	}
+}
+
+func TestLargestInput(t *testing.T) {
+	r := &recorder{}
+	c := sdktest.Start(t, r, config)
+	large := strings.Repeat("x", wire.MaxObject)
+	c.Insert(sdktest.ID(1), large)
+	c.Insert(sdktest.ID(2), "small")
+	if r.inputs[sdktest.ID(1).Value()] != large || r.inputs[sdktest.ID(2).Value()] != "small" {
+		t.Error("an input arrived altered")
+	}
+}
+
+// channel plays frames to a Task and keeps what it answers.
+type channel struct {
+	io.Reader
+	bytes.Buffer
+}
+
+func (c *channel) Read(p []byte) (int, error) { return c.Reader.Read(p) }
+
+func serve(x sdk.Index, input []byte) (answers []byte, err error) {
+	c := &channel{Reader: bytes.NewReader(input)}
+	err = sdk.ServeChannel(c, x)
+	return c.Bytes(), err
+}
+
+func configure() []byte { return taskwire.AppendConfigure(nil, 1, wire.TypeText, 0, 10, nil) }
+
+// TestFramesThatArrivedTogetherAreOneBatchAndOneWrite pins what is sent for a
+// mixture of frames: refusals first, answers in order, one number for all.
+func TestFramesThatArrivedTogetherAreOneBatchAndOneWrite(t *testing.T) {
+	in := configure()
+	in = sdktest.AppendInsert(in, 2, 1, sdktest.ID(1), []byte("a"))
+	in = sdktest.AppendInsert(in, 3, 2, sdktest.ID(2), []byte("bad"))
+	in = taskwire.AppendRemove(in, 4, 3, sdktest.ID(3))
+	in = taskwire.AppendSearch(in, 5, 10, []byte("a"))
+	in = taskwire.AppendSearch(in, 6, 10, []byte("bad"))
+	in = sdktest.AppendInsert(in, 7, 4, sdktest.ID(4), []byte("bad"))
+	r := &recorder{}
+	got, err := serve(r, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: 3}), byte(taskwire.FailInput))
+	want = append(taskwire.AppendHeader(want, taskwire.Header{Type: taskwire.Found, Len: 33, Seq: 5}), 0)
+	id := sdktest.ID(1)
+	want = append(want, id[:]...)
+	want = append(taskwire.AppendHeader(want, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: 6}), byte(taskwire.FailQuery))
+	want = append(taskwire.AppendHeader(want, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: 7}), byte(taskwire.FailInput))
+	want = taskwire.AppendHeader(want, taskwire.Header{Type: taskwire.Applied, Seq: 7})
+	if !bytes.Equal(got, want) {
+		t.Errorf("answered\n% x, want\n% x", got, want)
+	}
+	if len(r.batches) != 2 || r.batches[0] != 3 || r.batches[1] != 1 {
+		t.Errorf("batches of %v, want 3 and 1", r.batches)
+	}
+}
+
+// TestMalformedFramesEndTheTask: with an error, not with a panic, and before
+// anything is allocated for a length that is not allowed.
+func TestMalformedFramesEndTheTask(t *testing.T) {
+	header := func(f taskwire.Type, size int, seq uint64) []byte {
+		return append(configure(), taskwire.AppendHeader(nil, taskwire.Header{Type: f, Len: size, Seq: seq})...)
+	}
+	for name, in := range map[string][]byte{
+		"garbage":                  bytes.Repeat([]byte{0xff}, 100),
+		"another version":          {'M', 'T', 2, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0},
+		"no configuration first":   taskwire.AppendSearch(nil, 1, 1, nil),
+		"a second configuration":   append(configure(), taskwire.AppendConfigure(nil, 2, 0, 0, 1, nil)...),
+		"a number left out":        append(configure(), taskwire.AppendSearch(nil, 3, 1, nil)...),
+		"a number again":           append(configure(), taskwire.AppendSearch(nil, 1, 1, nil)...),
+		"a frame of the Task":      header(taskwire.Applied, 0, 2),
+		"an unknown type":          header(99, 0, 2),
+		"an input too long":        header(taskwire.Insert, 40+wire.MaxObject+1, 2),
+		"a predicate too long":     header(taskwire.Search, 4+wire.MaxSubQuery+1, 2),
+		"an insert too short":      header(taskwire.Insert, 39, 2),
+		"a removal with an input":  header(taskwire.Remove, 41, 2),
+		"an end in a header":       configure()[:10],
+		"an end in a frame":        configure()[:20],
+		"ordered neither 0 nor 1":  {'M', 'T', 1, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0},
+		"a configuration too long": taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Configure, Len: 7 + wire.MaxSubQuery, Seq: 1}),
+	} {
+		if _, err := serve(&recorder{}, in); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// FuzzServeChannel: no stream of bytes makes a Task panic, and whatever it
+// answers can be decoded.
+func FuzzServeChannel(f *testing.F) {
+	f.Add(configure())
+	f.Add(sdktest.AppendInsert(configure(), 2, 1, sdktest.ID(1), []byte("x")))
+	f.Add(taskwire.AppendSearch(taskwire.AppendRemove(configure(), 2, 1, identity.ID{}), 3, 5, nil))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out, _ := serve(&recorder{}, in)
+		for answers, buf := bytes.NewReader(out), make([]byte, taskwire.MaxAnswerFrame); answers.Len() > 0; {
+			if _, err := taskwire.ReadAnswer(answers, buf); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkRoundTrip is the way of a lone insert to a Task and back.
+func BenchmarkRoundTrip(b *testing.B) {
+	c := sdktest.Start(b, &recorder{}, config)
+	for b.Loop() {
+		c.Insert(sdktest.ID(1), "input")
+	}
+}

@@ -1,0 +1,246 @@
+// Package sdktest tests an Index the way it will be used: behind the Task
+// protocol, with a stand-in for the Core at the other end of a socket pair.
+//
+// The stand-in checks what the real Core checks of the frames themselves, and
+// fails the test on what would be quarantined: a frame that can't be decoded,
+// a number never sent or already answered, more identities than were asked
+// for, one that was never inserted or is gone.
+package sdktest
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+
+	"motte/core/identity"
+	"motte/core/taskwire"
+	"motte/sdk"
+)
+
+// Core is the other end of an Index's channel. It is not safe for concurrent
+// use.
+type Core struct {
+	tb   testing.TB
+	conn net.Conn
+	in   *bufio.Reader
+	buf  []byte
+	done chan error // what ServeChannel returned
+
+	seq     uint64
+	applied uint64
+	refused map[uint64]taskwire.Failure
+	live    map[identity.Value]identity.ID
+}
+
+// ErrQueryRefused is what Search returns if the index refuses the predicate.
+var ErrQueryRefused = errors.New("the index refused the predicate")
+
+// Start runs the index behind a channel and configures it. It returns nil if
+// the index refuses the configuration. The channel is closed when the test
+// ends, and the index must end well then.
+func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
+	tb.Helper()
+	ours, theirs := Pair(tb)
+	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), buf: make([]byte, taskwire.MaxAnswerFrame), done: make(chan error, 1),
+		refused: make(map[uint64]taskwire.Failure), live: make(map[identity.Value]identity.ID)}
+	go func() {
+		c.done <- sdk.ServeChannel(theirs, x)
+		theirs.Close()
+	}()
+	tb.Cleanup(func() {
+		ours.Close()
+		if err := <-c.done; err != nil && !tb.Failed() {
+			tb.Errorf("the index ended with: %v", err)
+		}
+	})
+	c.seq++
+	ordered := byte(0)
+	if config.Ordered {
+		ordered = 1
+	}
+	c.send(taskwire.AppendConfigure(nil, c.seq, config.Type, ordered, uint32(config.MaxResults), config.Options))
+	if !c.confirmed() {
+		return nil
+	}
+	return c
+}
+
+// Pair returns the two ends of a socket pair.
+func Pair(tb testing.TB) (a, b net.Conn) {
+	tb.Helper()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var ends [2]net.Conn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "pair")
+		if ends[i], err = net.FileConn(f); err != nil {
+			tb.Fatal(err)
+		}
+		f.Close()
+	}
+	return ends[0], ends[1]
+}
+
+// Insert sends an object and reports whether the index accepted it.
+func (c *Core) Insert(id identity.ID, input string) bool {
+	c.tb.Helper()
+	c.seq++
+	c.live[id.Value()] = id
+	c.send(AppendInsert(nil, c.seq, c.seq, id, []byte(input)))
+	if !c.confirmed() {
+		delete(c.live, id.Value())
+		return false
+	}
+	return true
+}
+
+// AppendInsert appends a whole Insert frame to p.
+func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
+	return append(taskwire.AppendInsertHead(p, seq, lsn, id, len(input)), input...)
+}
+
+// InsertAll sends many objects at once, one for each input, and returns their
+// identities: ID(from), ID(from+1), … All must be accepted.
+func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
+	c.tb.Helper()
+	var frames []byte
+	var ids []identity.ID
+	for i, input := range inputs {
+		c.seq++
+		id := ID(from + i)
+		ids = append(ids, id)
+		c.live[id.Value()] = id
+		frames = AppendInsert(frames, c.seq, c.seq, id, []byte(input))
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := c.conn.Write(frames)
+		sent <- err
+	}()
+	first := c.seq - uint64(len(inputs)) + 1
+	for c.applied < c.seq {
+		c.read()
+	}
+	if err := <-sent; err != nil {
+		c.tb.Fatal(err)
+	}
+	for seq := first; seq <= c.seq; seq++ {
+		if c.refused[seq] != 0 {
+			c.tb.Fatalf("input %q was refused", inputs[seq-first])
+		}
+	}
+	return ids
+}
+
+// Remove sends the end of an object.
+func (c *Core) Remove(id identity.ID) {
+	c.tb.Helper()
+	c.seq++
+	delete(c.live, id.Value())
+	c.send(taskwire.AppendRemove(nil, c.seq, c.seq, id))
+	if !c.confirmed() {
+		c.tb.Fatal("the index refused a removal")
+	}
+}
+
+// Search sends a predicate and returns the whole answer.
+func (c *Core) Search(predicate string, limit int) ([]identity.ID, error) {
+	c.tb.Helper()
+	c.seq++
+	c.send(taskwire.AppendSearch(nil, c.seq, uint32(limit), []byte(predicate)))
+	var found []identity.ID
+	for {
+		a := c.read()
+		if a.Type == taskwire.Applied {
+			continue
+		}
+		if a.Seq != c.seq {
+			c.tb.Fatalf("an answer to %d while %d was asked", a.Seq, c.seq)
+		}
+		if a.Type == taskwire.Failed {
+			if a.Failure != taskwire.FailQuery || len(found) > 0 {
+				c.tb.Fatalf("failure %d after %d identities", a.Failure, len(found))
+			}
+			return nil, ErrQueryRefused
+		}
+		if a.More && len(a.Found) == 0 {
+			c.tb.Fatal("an empty frame announces more")
+		}
+		found = append(found, a.Found...)
+		if !a.More {
+			break
+		}
+	}
+	c.check(predicate, limit, found)
+	return found, nil
+}
+
+// check fails on an answer for which the Core would quarantine the Task.
+func (c *Core) check(predicate string, limit int, found []identity.ID) {
+	c.tb.Helper()
+	if len(found) > limit {
+		c.tb.Fatalf("%q: %d identities, limit %d", predicate, len(found), limit)
+	}
+	seen := make(map[identity.ID]bool)
+	for _, id := range found {
+		if c.live[id.Value()] != id {
+			c.tb.Fatalf("%q: %x is not live", predicate, id)
+		}
+		if seen[id] {
+			c.tb.Fatalf("%q: %x twice", predicate, id)
+		}
+		seen[id] = true
+	}
+}
+
+// confirmed waits until the last frame sent is done or refused.
+func (c *Core) confirmed() bool {
+	c.tb.Helper()
+	for c.applied < c.seq {
+		if a := c.read(); a.Type == taskwire.Failed && a.Failure == taskwire.FailConfiguration {
+			return false
+		}
+	}
+	return c.refused[c.seq] == 0
+}
+
+// read takes one frame and notes what it confirms.
+func (c *Core) read() taskwire.Answer {
+	c.tb.Helper()
+	a, err := taskwire.ReadAnswer(c.in, c.buf)
+	if err != nil {
+		c.tb.Fatalf("reading from the index: %v", err)
+	}
+	switch {
+	case a.Type == taskwire.Applied && (a.Seq <= c.applied || a.Seq > c.seq),
+		a.Type == taskwire.Failed && (a.Seq <= c.applied || a.Seq > c.seq || c.refused[a.Seq] != 0):
+		c.tb.Fatalf("%+v is not due: %d were sent, %d confirmed", a, c.seq, c.applied)
+	case a.Type == taskwire.Applied:
+		c.applied = a.Seq
+	case a.Type == taskwire.Failed:
+		c.refused[a.Seq] = a.Failure
+	}
+	return a
+}
+
+func (c *Core) send(frame []byte) {
+	c.tb.Helper()
+	if _, err := c.conn.Write(frame); err != nil {
+		c.tb.Fatalf("writing to the index: %v", err)
+	}
+}
+
+// ID returns an identity that n determines.
+func ID(n int) identity.ID { return Version(n, 0) }
+
+// Version returns an identity with the value of ID(n) and another tag: the
+// same object with another content.
+func Version(n, version int) identity.ID {
+	return identity.ID{0: byte(n), 1: byte(n >> 8), 2: byte(n >> 16), 15: 0xff,
+		identity.ValueSize: byte(version), identity.ValueSize + 1: byte(version >> 8), identity.Size - 1: 1}
+}

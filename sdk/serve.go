@@ -1,0 +1,169 @@
+package sdk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"motte/core/taskwire"
+)
+
+// writeSize is how many bytes of answers are gathered before they are written
+// although more frames wait to be handled.
+const writeSize = 64 << 10
+
+// ServeChannel runs the index on a channel to the Core until that is closed,
+// and returns nil then. Serve calls it; tests do, with a channel of their own.
+func ServeChannel(channel io.ReadWriter, x Index) error {
+	s := server{index: x, in: reader{from: channel}, to: channel}
+	for {
+		h, payload, ok, err := s.in.next()
+		switch {
+		case err != nil:
+			return err
+		case ok:
+			if err := s.handle(h, payload); err != nil {
+				return err
+			}
+			continue
+		}
+		// Nothing more has arrived: do what is due, tell, and wait.
+		s.apply()
+		if err := s.flush(); err != nil {
+			return err
+		}
+		if err := s.in.fill(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// server is the Task's end of the protocol.
+type server struct {
+	index Index
+	in    reader
+	to    io.Writer
+	out   []byte // frames to be written
+
+	seq     uint64   // of the last frame handled
+	changes []Change // adjacent ones, not applied yet; inputs alias the reader's buffer
+	first   uint64   // number of changes[0]
+	applied uint64   // every change up to this number is done
+	told    uint64   // and this is what the Core knows
+	refused bool     // the configuration: the Core is about to close the channel
+}
+
+func (s *server) handle(h taskwire.Header, payload []byte) error {
+	if h.Seq != s.seq+1 || (h.Type == taskwire.Configure) != (h.Seq == 1) {
+		return fmt.Errorf("%w: frame of type %d with number %d after %d", errProtocol, h.Type, h.Seq, s.seq)
+	}
+	s.seq = h.Seq
+	if s.refused {
+		return nil // sent before the Core read the refusal
+	}
+	switch h.Type {
+	case taskwire.Configure:
+		return s.configure(payload)
+	case taskwire.Insert, taskwire.Remove:
+		if len(s.changes) == 0 {
+			s.first = h.Seq
+		}
+		s.changes = append(s.changes, decodeChange(h, payload))
+		return nil
+	default: // the reader lets no other type through
+		return s.search(payload)
+	}
+}
+
+func (s *server) configure(payload []byte) error {
+	c, err := decodeConfigure(payload)
+	if err != nil {
+		return fmt.Errorf("%w: configuration: %w", errProtocol, err)
+	}
+	c.Options = append([]byte(nil), c.Options...)
+	if err := s.index.Configure(c); err != nil {
+		s.refused = true
+		s.fail(s.seq, taskwire.FailConfiguration)
+		return nil
+	}
+	s.applied = s.seq
+	return nil
+}
+
+// apply makes all changes that were handled. Refusals are told before the
+// number that covers them, which flush tells.
+func (s *server) apply() {
+	if len(s.changes) == 0 {
+		return
+	}
+	s.index.Apply(s.changes)
+	for i := range s.changes {
+		if s.changes[i].refused {
+			s.fail(s.first+uint64(i), taskwire.FailInput)
+		}
+	}
+	s.applied = s.first + uint64(len(s.changes)) - 1
+	clear(s.changes)
+	s.changes = s.changes[:0]
+}
+
+// search answers a query, after all changes before it.
+func (s *server) search(payload []byte) error {
+	s.apply()
+	limit := int(binary.BigEndian.Uint32(payload))
+	found, err := s.index.Search(payload[searchHead:], limit)
+	if err != nil {
+		s.fail(s.seq, taskwire.FailQuery)
+		return nil
+	}
+	found = found[:min(len(found), limit)]
+	for {
+		chunk := found[:min(len(found), taskwire.MaxChunk)]
+		found = found[len(chunk):]
+		s.found(chunk, len(found) > 0)
+		if len(s.out) >= writeSize {
+			if err := s.flush(); err != nil {
+				return err
+			}
+		}
+		if len(found) == 0 {
+			return nil
+		}
+	}
+}
+
+func (s *server) found(chunk []Identity, more bool) {
+	h := taskwire.Header{Type: taskwire.Found, Len: 1 + len(chunk)*len(Identity{}), Seq: s.seq}
+	s.out = taskwire.AppendHeader(s.out, h)
+	if more {
+		s.out = append(s.out, 1)
+	} else {
+		s.out = append(s.out, 0)
+	}
+	for i := range chunk {
+		s.out = append(s.out, chunk[i][:]...)
+	}
+}
+
+func (s *server) fail(seq uint64, f taskwire.Failure) {
+	s.out = append(taskwire.AppendHeader(s.out, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: seq}), byte(f))
+}
+
+// flush writes all answers, and one number for all changes that are done.
+func (s *server) flush() error {
+	if s.applied > s.told {
+		s.out = taskwire.AppendHeader(s.out, taskwire.Header{Type: taskwire.Applied, Seq: s.applied})
+		s.told = s.applied
+	}
+	if len(s.out) == 0 {
+		return nil
+	}
+	_, err := s.to.Write(s.out)
+	s.out = s.out[:0]
+	if err != nil {
+		return fmt.Errorf("writing to the Core: %w", err)
+	}
+	return nil
+}

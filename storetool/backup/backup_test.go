@@ -1,0 +1,320 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"motte/core/seal"
+	"motte/core/seglog"
+)
+
+// store is a data directory being written.
+type store struct {
+	t   *testing.T
+	dir string
+	log *seglog.Log
+	lsn uint64
+}
+
+func newStore(t *testing.T) *store {
+	t.Helper()
+	s := &store{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	d, err := seglog.OpenDir(s.dir)
+	must(t, err)
+	t.Cleanup(func() { d.Close() })
+	s.log, err = seglog.Open(d, seal.Root{1}, rand.Read, nil)
+	must(t, err)
+	must(t, s.log.Restore(0, nil))
+	must(t, s.log.Replay(nil))
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// write appends a group of n records.
+func (s *store) write(n int) {
+	s.t.Helper()
+	var g seglog.Group
+	for range n {
+		s.lsn++
+		g = append(g, seglog.Record{LSN: s.lsn, Kind: seglog.KindMark, Body: bytes.Repeat([]byte{byte(s.lsn)}, int(s.lsn%50))})
+	}
+	_, _, err := s.log.Append([]seglog.Group{g})
+	must(s.t, err)
+}
+
+func (s *store) checkpoint() {
+	s.t.Helper()
+	pieces := [][]byte{[]byte("state"), nil}
+	must(s.t, s.log.Checkpoint(s.log.Position(), func() (p []byte, err error) {
+		p, pieces = pieces[0], pieces[1:]
+		return p, nil
+	}))
+}
+
+func (s *store) backup(to string, o Options) (*Report, error) {
+	o.Now = time.Now()
+	return ToDirectory(context.Background(), s.dir, to, o)
+}
+
+// records counts what a backup leads to, which has to be whole.
+func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
+	t.Helper()
+	keys, err := os.ReadFile(filepath.Join(s.dir, seglog.KeysNames[0]))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, seglog.KeysNames[0]), keys, 0o600))
+	d, err := seglog.OpenDir(dir)
+	must(t, err)
+	defer d.Close()
+	l, err := seglog.Open(d, seal.Root{1}, rand.Read, nil)
+	must(t, err)
+	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
+	must(t, l.Replay(func(seglog.Record, seglog.Location) error { return nil }))
+	if l.Position().LSN != m.LSN {
+		t.Errorf("the manifest says %d records; there are %d", m.LSN, l.Position().LSN)
+	}
+	return l.Position().LSN
+}
+
+// restore unpacks a backup, and counts.
+func (s *store) restore(from string) uint64 {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	m, err := FromDirectory(context.Background(), from, dir, nil)
+	must(s.t, err)
+	return records(s.t, m, dir, s)
+}
+
+// TestOnlyWhatChangedIsCopied and what is not needed any more is removed.
+func TestOnlyWhatChangedIsCopied(t *testing.T) {
+	s, to := newStore(t), filepath.Join(t.TempDir(), "deep", "backup")
+	for i, step := range []struct {
+		do              func()
+		copied, removed int
+		files           int
+	}{
+		{func() { s.write(3) }, 1, 0, 1},
+		{func() {}, 1, 0, 1}, // it may have grown
+		{func() { s.write(2) }, 1, 1, 1},
+		{func() { s.log.Rotate(); s.write(1) }, 2, 0, 2}, // the first has the same bytes
+		{func() { s.write(1) }, 1, 1, 2},                 // the first is as it was
+		{func() { s.checkpoint() }, 2, 0, 3},
+		{func() { s.checkpoint() }, 2, 0, 4},
+		{func() { s.checkpoint() }, 2, 1, 4}, // two are kept
+		{func() { must(t, s.log.Remove(1)) }, 1, 1, 3},
+	} {
+		step.do()
+		r, err := s.backup(to, Options{})
+		must(t, err)
+		if r.Copied != step.copied || r.Removed != step.removed || r.Files != step.files || r.Unclear {
+			t.Errorf("step %d: %+v", i, r)
+		}
+		entries, err := os.ReadDir(to)
+		must(t, err)
+		if len(entries) != step.files+2 {
+			t.Errorf("step %d: the directory has %v", i, entries)
+		}
+		if n := s.restore(to); n != s.lsn {
+			t.Errorf("step %d: %d records of %d", i, n, s.lsn)
+		}
+	}
+}
+
+// TestInterruptedBackupChangesNothing wherever it ends.
+func TestInterruptedBackupChangesNothing(t *testing.T) {
+	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
+	s.write(5)
+	_, err := s.backup(to, Options{})
+	must(t, err)
+	before := s.lsn
+	s.write(5)
+	s.log.Rotate()
+	s.write(5)
+	s.checkpoint()
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithCancel(context.Background())
+		calls := 0
+		_, err := ToDirectory(ctx, s.dir, to, Options{Now: time.Now(), Progress: func(int64, int64) {
+			if calls++; calls == n {
+				cancel()
+			}
+		}})
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if got := s.restore(to); got != before {
+			t.Fatalf("interrupted after %d pieces: %d records; the backup before had %d", n, got, before)
+		}
+	}
+	if got := s.restore(to); got != s.lsn {
+		t.Errorf("%d records of %d", got, s.lsn)
+	}
+}
+
+// TestBehindTheLastRecord: a later record is never copied behind a hole, and what
+// is no record is copied with the rest, if it stays.
+func TestBehindTheLastRecord(t *testing.T) {
+	s := newStore(t)
+	s.write(4)
+	path := filepath.Join(s.dir, "00000001.seg")
+	p, err := os.ReadFile(path)
+	must(t, err)
+	end := int(s.log.Position().End)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	h, err := readSegmentHeader(f, path)
+	must(t, err)
+	for cut := headerSize; cut < end; cut += 8 {
+		got, lsn, behind, err := walk(bytes.NewReader(append(p[:cut:cut], make([]byte, 4096)...)), 1<<20, h)
+		must(t, err)
+		if got > int64(end) || got < int64(cut)-1024 || behind != nil && got >= int64(cut) || lsn > 4 {
+			t.Errorf("cut at %d of %d: end %d, record %d, behind it %x", cut, end, got, lsn, behind)
+		}
+	}
+	_, err = f.WriteAt([]byte("something"), int64(end))
+	must(t, err)
+	r, err := s.backup(filepath.Join(t.TempDir(), "backup"), Options{})
+	must(t, err)
+	if !r.Unclear || r.Manifest.LSN != 4 || r.Manifest.Files[0].Size <= int64(end) {
+		t.Errorf("%+v", r.Manifest)
+	}
+}
+
+// TestAlteredBackupIsNoticed, and copied again if that is asked for.
+func TestAlteredBackupIsNoticed(t *testing.T) {
+	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
+	s.write(3)
+	s.log.Rotate()
+	s.write(3)
+	r, err := s.backup(to, Options{})
+	must(t, err)
+	path := filepath.Join(to, r.Manifest.Files[0].File)
+	p, err := os.ReadFile(path)
+	must(t, err)
+	p[200] ^= 1
+	must(t, os.WriteFile(path, p, 0o600))
+	_, err = s.backup(to, Options{})
+	must(t, err)
+	if _, err := FromDirectory(context.Background(), to, t.TempDir(), nil); !errors.Is(err, ErrAltered) {
+		t.Errorf("altered: %v", err)
+	}
+	if r, err = s.backup(to, Options{Recheck: true}); err != nil || r.Copied != 2 {
+		t.Errorf("%+v %v", r, err)
+	}
+	if n := s.restore(to); n != 6 {
+		t.Errorf("%d records", n)
+	}
+}
+
+// TestNewerBackupIsNotReplaced by one of the same store, set back, unless that is
+// asked for; and never by one of another store.
+func TestNewerBackupIsNotReplaced(t *testing.T) {
+	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
+	s.write(3)
+	old := filepath.Join(t.TempDir(), "old")
+	must(t, os.CopyFS(old, os.DirFS(s.dir)))
+	s.write(3)
+	_, err := s.backup(to, Options{})
+	must(t, err)
+	back := &store{t: t, dir: old}
+	if _, err := back.backup(to, Options{}); !errors.Is(err, ErrOlder) {
+		t.Errorf("an older store: %v", err)
+	}
+	if n := s.restore(to); n != 6 {
+		t.Errorf("%d records", n)
+	}
+	_, err = back.backup(to, Options{AcceptOlder: true})
+	must(t, err)
+	other := newStore(t)
+	other.write(9)
+	if _, err := other.backup(to, Options{AcceptOlder: true}); err == nil {
+		t.Error("another store")
+	}
+}
+
+// TestArchiveIsWholeOrNothing: a tar archive that ends early is not restored.
+func TestArchiveIsWholeOrNothing(t *testing.T) {
+	s := newStore(t)
+	s.write(3)
+	s.checkpoint()
+	var b bytes.Buffer
+	m, err := ToTar(context.Background(), s.dir, &b, Options{Now: time.Now()})
+	must(t, err)
+	for _, n := range []int{0, 1, 512, 1000, b.Len() / 2, b.Len() - 3000} {
+		if _, err := FromTar(context.Background(), io.LimitReader(bytes.NewReader(b.Bytes()), int64(n)), t.TempDir(), nil); err == nil {
+			t.Errorf("%d bytes of %d were restored", n, b.Len())
+		}
+	}
+	dir := t.TempDir()
+	_, err = FromTar(context.Background(), &b, dir, nil)
+	must(t, err)
+	if n := records(t, m.Manifest, dir, s); n != 3 {
+		t.Errorf("%d records", n)
+	}
+}
+
+// TestAManifestSaysEachThingOnce, in the words of its version.
+func TestAManifestSaysEachThingOnce(t *testing.T) {
+	good := Manifest{Format: manifestFormat, Version: manifestVersion, Made: time.Now(), LSN: 7, Files: []Entry{
+		{Name: "00000001.seg", File: "00000001.seg.0123456789abcdef", Size: 1, SHA256: strings.Repeat("00", 32)}}}
+	text, err := good.encode()
+	must(t, err)
+	if m, err := decodeManifest(text); err != nil || m.LSN != 7 || !m.Made.Equal(good.Made) {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	for what, change := range map[string][2]string{
+		"a member twice":         {`"lsn": 7`, `"lsn": 7, "lsn": 8`},
+		"in another case, too":   {`"lsn": 7`, `"lsn": 7, "LSN": 8`},
+		"only in another case":   {`"lsn": 7`, `"LSN": 7`},
+		"one of a file twice":    {`"size": 1`, `"size": 1, "size": 2`},
+		"one that is not known":  {`"lsn": 7`, `"lsn": 7, "more": 1`},
+		"a byte order mark":      {"{\n  \"format", "\ufeff{\n  \"format"},
+		"another value after it": {`"lsn": 7`, `"lsn": 7}{"x":1`},
+		"nothing":                {string(text), ""},
+	} {
+		bad := strings.Replace(string(text), change[0], change[1], 1)
+		if m, err := decodeManifest([]byte(bad)); !errors.Is(err, ErrManifest) {
+			t.Errorf("%s: %+v, %v", what, m, err)
+		}
+	}
+}
+
+// FuzzManifest: whatever a manifest says, its names stay in the directory, and are
+// those of files of a store.
+func FuzzManifest(f *testing.F) {
+	f.Add([]byte(`{"format":"motte-backup","version":1,"files":[{"name":"00000001.seg","file":"00000001.seg.0123456789abcdef","size":1,"sha256":"` + strings.Repeat("00", 32) + `"}]}`))
+	f.Add([]byte(`{"format":"motte-backup","version":1,"files":[{"name":"../x","file":"/etc/passwd"}]}`))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		m, err := decodeManifest(p)
+		if err != nil {
+			if !errors.Is(err, ErrManifest) {
+				t.Error(err)
+			}
+			return
+		}
+		for _, e := range m.Files {
+			if !filepath.IsLocal(e.File) || strings.ContainsAny(e.File+e.Name, "/\\") || slices.Contains(seglog.KeysNames[:], e.Name) || e.Size < 0 {
+				t.Errorf("%+v", e)
+			}
+		}
+	})
+}

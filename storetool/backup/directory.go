@@ -1,0 +1,223 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"motte/core/seglog"
+	"motte/internal/atomicfile"
+)
+
+// ErrBusy says that another backup into the directory is under way.
+var ErrBusy = errors.New("another backup into this directory is under way")
+
+const lockName = "LOCK"
+
+// ToDirectory makes the backup in a directory one of the store as it is now. It
+// copies what is not there; a file that the manifest names is never changed, but
+// removed when a later manifest, which is in its place by then, does not name it.
+func ToDirectory(ctx context.Context, dir, to string, o Options) (*Report, error) {
+	lock, had, err := openTarget(dir, to)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	t := target{path: to, had: make(map[string]Entry), recheck: o.Recheck}
+	if had != nil {
+		for _, e := range had.Files {
+			t.had[e.Name] = e
+		}
+	}
+	s, err := take(ctx, dir, t.known)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	if had != nil && had.Store != s.store {
+		return nil, fmt.Errorf("%s holds a backup of another store", to)
+	}
+	if err := older(had, s, o); err != nil {
+		return nil, err
+	}
+	p := &progress{ctx: ctx, tell: o.Progress}
+	var fresh []*source
+	for _, f := range s.files {
+		if f.file != nil {
+			fresh = append(fresh, f)
+			p.total += f.Size
+		}
+	}
+	var copied int64
+	for _, f := range fresh {
+		if err := t.copy(f, p); err != nil {
+			return nil, err
+		}
+		copied += f.Size
+	}
+	m := s.manifest(o.Now)
+	if err := t.finish(m); err != nil {
+		return nil, err
+	}
+	r := s.report(m)
+	r.Copied, r.CopiedBytes = len(fresh), copied
+	r.Removed, err = t.clean(m)
+	return r, err
+}
+
+// openTarget makes or locks the directory of a backup, and reads its manifest. A
+// directory that holds anything else is not to be cleaned by accident.
+func openTarget(dir, to string) (lock *os.File, had *Manifest, err error) {
+	if err := apart(dir, to); err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		return nil, nil, err
+	}
+	entries, err := os.ReadDir(to)
+	if err != nil {
+		return nil, nil, err
+	}
+	had, err = ReadManifest(to)
+	if errors.Is(err, os.ErrNotExist) {
+		for _, e := range entries {
+			if n := e.Name(); n != lockName && !ours(n) {
+				return nil, nil, fmt.Errorf("%s is no backup, and not empty: it has %s", to, n)
+			}
+		}
+	} else if err != nil {
+		return nil, nil, err
+	}
+	lock, err = os.OpenFile(filepath.Join(to, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		return nil, nil, fmt.Errorf("%s: %w", to, ErrBusy)
+	}
+	return lock, had, nil
+}
+
+// apart makes sure that a backup does not lie in what it is of.
+func apart(dir, to string) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err == nil {
+		dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(to); err == nil {
+		to = real
+	}
+	if to, err = filepath.Abs(to); err != nil {
+		return err
+	}
+	if rel, err := filepath.Rel(dir, to); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("a backup in the data directory itself is none: %s", to)
+	}
+	return nil
+}
+
+// ours reports whether a file in the directory is one that a backup makes, or
+// began to make: a crash leaves that, and so did backups of earlier versions, as new-NAME.
+func ours(name string) bool {
+	final := strings.TrimPrefix(name, "new-")
+	if begun, ok := atomicfile.Begun(name); ok {
+		final = begun
+	}
+	return inBackup.MatchString(final) || final == ManifestName
+}
+
+// target is the directory that a backup is made in.
+type target struct {
+	path    string
+	had     map[string]Entry // what is there, by the name in the store
+	recheck bool
+}
+
+func (t *target) name(file string) string { return filepath.Join(t.path, file) }
+
+// known finds what is there of a file already. One that was growing may have
+// been copied with a part of its last write missing; all others are written once.
+func (t *target) known(e Entry) (Entry, bool) {
+	had, ok := t.had[e.Name]
+	if !ok || had.Growing || had.Size != e.Size || had.Header != e.Header {
+		return Entry{}, false
+	}
+	info, err := os.Stat(t.name(had.File))
+	ok = err == nil && info.Size() == had.Size
+	if ok && t.recheck {
+		got, err := hashFile(t.name(had.File))
+		ok = err == nil && got == had.SHA256
+	}
+	return had, ok
+}
+
+func hashFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// copy makes a file, durable, under a name that says what is in it.
+func (t *target) copy(f *source, p *progress) error {
+	out, err := atomicfile.Begin(t.name(f.Name), 0o600)
+	if err != nil {
+		return err
+	}
+	if err = f.copy(out, p); err == nil {
+		f.File = f.Name + "." + f.SHA256[:16]
+		// One that is there, and is named, has these bytes: it was altered, or it is
+		// the same. Either way this replaces it whole.
+		err = out.ReplaceAt(t.name(f.File))
+	}
+	return errors.Join(err, out.Close())
+}
+
+// finish writes the manifest, which makes the backup what is there now.
+func (t *target) finish(m *Manifest) error {
+	p, err := m.encode()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Replace(t.name(ManifestName), 0o600, p); err != nil {
+		return err
+	}
+	err = seglog.SyncPath(filepath.Join(t.path, ".."))
+	if errors.Is(err, os.ErrPermission) { // a parent that may not be read was there before
+		err = nil
+	}
+	return err
+}
+
+// clean removes what the manifest does not name.
+func (t *target) clean(m *Manifest) (n int, err error) {
+	named := map[string]bool{ManifestName: true}
+	for _, e := range m.Files {
+		named[e.File] = true
+	}
+	entries, err := os.ReadDir(t.path)
+	for _, e := range entries {
+		if ours(e.Name()) && !named[e.Name()] {
+			errRemove := os.Remove(t.name(e.Name()))
+			if err = errors.Join(err, errRemove); errRemove == nil {
+				n++
+			}
+		}
+	}
+	return n, err
+}

@@ -1,0 +1,221 @@
+package fsck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"motte/core/mapping"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// Salvaged says what Salvage did.
+type Salvaged struct {
+	Objects  int      `json:"objects"`   // in the store now
+	Gone     int      `json:"gone"`      // that are not
+	Found    int      `json:"found"`     // again, in another place
+	SetAside []string `json:"set_aside"` // files, as they are called now
+}
+
+// setAside begins the name of a damaged file that was replaced.
+const setAside = "damaged-"
+
+const carryPiece = 1 << 20 // bytes of records that are carried over at once, about
+
+// Salvage makes of what Check could read a store that a Core opens. Objects whose
+// newest record can't be read are gone from it, whatever can be read of older ones.
+//
+//  1. A checkpoint of that state, at the end of what can be read, makes it the
+//     state: from then on no start looks at damaged records, or it refuses, as before.
+//  2. Live records in damaged segments are carried over to a new one.
+//  3. Two checkpoints behind that make all that is damaged unneeded. It is kept
+//     under other names.
+//
+// If it ends early, it can be done again.
+func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
+	if !s.changes {
+		return nil, errReadOnly
+	}
+	if s.report.Hopeless != "" {
+		return nil, fmt.Errorf("%w: %s", ErrHopeless, s.report.Hopeless)
+	}
+	out := &Salvaged{Gone: len(s.report.Gone), Found: len(s.moved), SetAside: []string{}}
+	for _, o := range s.gone {
+		s.objects.delete(o)
+	}
+	for _, o := range s.moved {
+		s.objects.put(o)
+	}
+	if err := s.checkpoint(now, 1); err != nil {
+		return nil, err
+	}
+	if err := s.start(s.log.Checkpoints()[0]); err != nil {
+		return nil, err
+	}
+	for name := range s.bad {
+		to, err := s.keep(name)
+		if err != nil {
+			return nil, err
+		}
+		if to != "" {
+			out.SetAside = append(out.SetAside, to)
+		}
+	}
+	slices.Sort(out.SetAside)
+	if err := s.leave(now); err != nil {
+		return nil, err
+	}
+	out.Objects = s.objects.size()
+	return out, seglog.SyncPath(s.path)
+}
+
+// leave carries what is alive over from damaged segments, and removes them.
+func (s *Store) leave(now time.Time) error {
+	damaged := make(map[uint32]string)
+	for name := range s.bad {
+		if digits, ok := strings.CutSuffix(name, ".seg"); ok {
+			id, _ := strconv.ParseUint(digits, 10, 32)
+			damaged[uint32(id)] = name
+		}
+	}
+	list := s.log.Segments()
+	if err := s.settle(now, s.report.Loses()); err != nil {
+		return err
+	}
+	for _, x := range list {
+		if damaged[x.ID] != "" {
+			if err := s.carry(x.ID); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.checkpoint(now, 2); err != nil {
+		return err
+	}
+	for id, name := range damaged {
+		if s.log.Has(id) && !slices.ContainsFunc(list, func(x seglog.SegmentInfo) bool { return x.ID == id }) {
+			continue // a new one has its number
+		}
+		if err := os.Remove(filepath.Join(s.path, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Load only starts as a Core would, without looking at every record.
+func (s *Store) Load(ctx context.Context) error {
+	s.report = Report{}
+	return s.load(ctx)
+}
+
+// Damage is an error if Load or Check found any.
+func (s *Store) Damage() error {
+	if len(s.found.list) == 0 {
+		return nil
+	}
+	d := s.found.list[0]
+	return &seglog.DamageError{File: d.File, Offset: d.Offset, What: d.What}
+}
+
+// LSN is that of the last record.
+func (s *Store) LSN() uint64 { return s.log.Position().LSN }
+
+// Erased reports whether the state has owners whose key is gone, because it is of
+// a backup made before they were erased. The Core takes them, and all that they
+// put, for erased. Load or Check comes before.
+func (s *Store) Erased() bool { return s.erased }
+
+// settle begins a new segment of the log, with an alert if anything was lost.
+func (s *Store) settle(now time.Time, lossy bool) error {
+	r := seglog.Record{LSN: s.log.Position().LSN + 1, Kind: seglog.KindMark}
+	if lossy {
+		r.Kind, r.Body = seglog.KindAlert, wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})
+	}
+	s.log.Rotate()
+	at, _, err := s.log.Append([]seglog.Group{{r}})
+	if err != nil {
+		return err
+	}
+	return s.engine.Replay(r, at[0])
+}
+
+// carry carries what is alive in a segment over to the newest one.
+func (s *Store) carry(segment uint32) error {
+	var group seglog.Group
+	var entries []mapping.Entry
+	size := 0
+	flush := func() error {
+		if len(group) == 0 {
+			return nil
+		}
+		at, _, err := s.log.Append([]seglog.Group{group})
+		if err != nil {
+			return err
+		}
+		for i, o := range entries {
+			o.Loc = at[i]
+			s.objects.put(o)
+		}
+		group, entries, size = nil, nil, 0
+		return nil
+	}
+	err := s.log.Walk(segment, func(r seglog.Record, at seglog.Location) error {
+		o, ok := s.objects.get(r.Collection, r.ID.Value())
+		if !ok || o.Loc != at {
+			return nil
+		}
+		r.Sealed = slices.Clone(r.Sealed)
+		group, entries = append(group, r), append(entries, o)
+		if size += len(r.Sealed); size < carryPiece {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+// checkpoint writes checkpoints of the state at the end of the log.
+func (s *Store) checkpoint(now time.Time, times int) error {
+	at := s.log.Position()
+	s.engine.Start(now, at)
+	_, catalogue, _ := s.engine.Checkpoint()
+	for range times {
+		piece, pieces := catalogue, s.objects.pieces()
+		err := s.log.Checkpoint(at, func() (next []byte, err error) {
+			if next, piece = piece, nil; next == nil {
+				next = pieces()
+			}
+			return next, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep gives a damaged segment, if it is there, another name beside its own.
+func (s *Store) keep(name string) (to string, err error) {
+	from := filepath.Join(s.path, name)
+	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) || !strings.HasSuffix(name, ".seg") {
+		return "", nil
+	}
+	to = setAside + name
+	for n := 2; ; n++ {
+		if err = os.Link(from, filepath.Join(s.path, to)); !errors.Is(err, os.ErrExist) {
+			return to, err
+		}
+		to = fmt.Sprintf("%s%d-%s", setAside, n, name)
+	}
+}

@@ -1,0 +1,175 @@
+// Package storetool_test holds what works on a store without its Core against real
+// servers: backups of one that is busy, stores made of them, erasures, damage.
+package storetool_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"motte/client"
+	"motte/host/sandbox"
+	"motte/internal/binaries"
+	"motte/mottetest"
+	"motte/storetool/backup"
+	"motte/storetool/fsck"
+	"motte/storetool/keyexport"
+	"motte/storetool/restore"
+)
+
+// bin is where the executables are.
+var bin string
+
+func TestMain(m *testing.M) {
+	sandbox.MaybeStage()
+	binaries.Main(m, &bin, nil)
+}
+
+// testServer is a running server, which ends with the test at the latest.
+type testServer struct {
+	*mottetest.Server
+	t    *testing.T
+	stop func()
+}
+
+// serve starts a server whose data is in dir/data.
+func serve(t *testing.T, dir string) *testServer {
+	t.Helper()
+	l, err := mottetest.Start(dir, bin)
+	if err != nil {
+		text, _ := os.ReadFile(filepath.Join(dir, "server.log"))
+		t.Fatalf("%v\n%s", err, text)
+	}
+	s := &testServer{Server: l, t: t}
+	stopped := false
+	s.stop = func() {
+		if !stopped {
+			stopped = true
+			if err := l.Stop(); err != nil {
+				t.Errorf("the server stopped with %v", err)
+			}
+		}
+	}
+	t.Cleanup(s.stop)
+	return s
+}
+
+// dial connects as the administrator, or as another.
+func (s *testServer) dial(as ...*client.Profile) *client.Client {
+	s.t.Helper()
+	p, err := s.Profile()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if len(as) > 0 {
+		as[0].Address, as[0].CoreKey = p.Address, p.CoreKey
+		p = as[0]
+	}
+	p.Heads = nil // a restored store lacks what was seen
+	c, err := client.Dial(context.Background(), p)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// must fails the test.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// take makes a backup in a directory.
+func take(t *testing.T, s *testServer, to string) *backup.Report {
+	t.Helper()
+	r, err := backup.ToDirectory(context.Background(), s.Dir, to, backup.Options{Now: time.Now()})
+	if err != nil {
+		t.Fatalf("back up: %v", err)
+	}
+	if r.Unclear {
+		t.Error("the end of the newest segment is not clear")
+	}
+	return r
+}
+
+// export exports the keys, and reads them again.
+func export(t *testing.T, s *testServer) *keyexport.Keys {
+	t.Helper()
+	k, err := keyexport.Read(s.Dir, filepath.Join(s.Dir, "root.key"), time.Now())
+	must(t, err)
+	id, err := age.GenerateX25519Identity()
+	must(t, err)
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(k.Write(w, true, id.Recipient())) }()
+	again, err := keyexport.Open(r, id)
+	must(t, err)
+	return again
+}
+
+// restored makes dir/data of a backup: of a directory, or an archive.
+func restored(t *testing.T, keys *keyexport.Keys, from string, archive io.Reader) (dir string, r *restore.Report) {
+	t.Helper()
+	dir = t.TempDir()
+	data := filepath.Join(dir, "data")
+	r, err := restore.Run(context.Background(), restore.Config{From: from, Archive: archive, Keys: keys, Dir: data,
+		RootKey: filepath.Join(data, "root.key")})
+	if err != nil {
+		t.Fatalf("restore: %v", err)
+	}
+	return dir, r
+}
+
+// check verifies the store in dir/data.
+func check(t *testing.T, dir string, keys *keyexport.Keys) *fsck.Report {
+	t.Helper()
+	s, err := fsck.Open(filepath.Join(dir, "data"), keys.Root, false)
+	must(t, err)
+	r, err := s.Check(context.Background(), nil)
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatalf("verify: %v", err)
+	}
+	return r
+}
+
+// lend gives a restored store the administrator's profile, which no backup has.
+func lend(t *testing.T, s *testServer, dir string) {
+	t.Helper()
+	p, err := os.ReadFile(filepath.Join(s.Dir, "admin.profile"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, "data", "admin.profile"), p, 0o600))
+}
+
+// contents lists the objects of a collection, by name.
+func contents(t *testing.T, c *client.Client, collection string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for o, err := range c.List(context.Background(), collection) {
+		must(t, err)
+		all[o.Name] = string(o.Data)
+	}
+	return all
+}
+
+// noise is n random bytes behind a line.
+func noise(line string, n int) []byte {
+	p := make([]byte, n)
+	_, _ = rand.Read(p)
+	return append([]byte(line+"\n"), p...)
+}
+
+// line is the line before the noise.
+func line(data string) string {
+	text, _, _ := strings.Cut(data, "\n")
+	return text
+}

@@ -1,0 +1,235 @@
+package storetool_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"filippo.io/age"
+
+	"motte/client"
+	"motte/core/wire"
+	"motte/mottetest"
+	"motte/storetool/backup"
+	"motte/storetool/keyexport"
+	"motte/storetool/restore"
+)
+
+// peopled is a server with a collection, in which the administrator and alice put.
+func peopled(t *testing.T) (s *testServer, admin *client.Client, alice *client.Profile) {
+	t.Helper()
+	ctx := context.Background()
+	s = serve(t, t.TempDir())
+	admin = s.dial()
+	must(t, admin.CreateCollection(ctx, "people"))
+	key, id, err := mottetest.NewPrincipal(ctx, admin, "alice")
+	must(t, err)
+	must(t, admin.Grant(ctx, "people", id, wire.RightRead|wire.RightWrite))
+	alice = &client.Profile{Key: key}
+	put(t, s.dial(alice), "hers", "of alice")
+	put(t, admin, "his", "of the administrator")
+	return s, admin, alice
+}
+
+func put(t *testing.T, c *client.Client, name, data string) {
+	t.Helper()
+	_, err := c.Put(context.Background(), "people", []byte(data), client.Name(name))
+	must(t, err)
+}
+
+// TestRestoredStoreIsTheStore: all principals can go on, under the same Core key.
+func TestRestoredStoreIsTheStore(t *testing.T) {
+	s, admin, alice := peopled(t)
+	to := filepath.Join(t.TempDir(), "backup")
+	take(t, s, to)
+	keys := export(t, s)
+	put(t, admin, "later", "not in the backup")
+	p, err := s.Profile()
+	must(t, err)
+	if key := keys.CoreKey(); !bytes.Equal(key[:], p.CoreKey) {
+		t.Error("the export has another Core key")
+	}
+	dir, r := restored(t, keys, to, nil)
+	if r.Erased {
+		t.Error("somebody is said to have been erased")
+	}
+	if v := check(t, dir, keys); v.Damaged() || v.Objects != 2 {
+		t.Errorf("restored: %+v", v)
+	}
+	lend(t, s, dir)
+	again := serve(t, dir)
+	c := again.dial(alice) // which fails if the Core has another key
+	if got := contents(t, c, "people"); len(got) != 2 || got["hers"] != "of alice" {
+		t.Errorf("alice sees %q", got)
+	}
+	put(t, c, "more", "of alice")
+}
+
+// TestNeitherHalfIsEnough: nothing can be opened with a backup alone or an export
+// alone, and a backup has no file that could help.
+func TestNeitherHalfIsEnough(t *testing.T) {
+	s, _, _ := peopled(t)
+	to := filepath.Join(t.TempDir(), "backup")
+	take(t, s, to)
+	var archive bytes.Buffer
+	_, err := backup.ToTar(context.Background(), s.Dir, &archive, backup.Options{Now: time.Now()})
+	must(t, err)
+	root, err := os.ReadFile(filepath.Join(s.Dir, "root.key"))
+	must(t, err)
+	secret, err := os.ReadFile(filepath.Join(s.Dir, "data.keys"))
+	must(t, err)
+	entries, err := os.ReadDir(to)
+	must(t, err)
+	for _, e := range entries {
+		p, err := os.ReadFile(filepath.Join(to, e.Name()))
+		must(t, err)
+		for what, key := range map[string][]byte{"the root key": root, "the data keys": secret} {
+			if bytes.Contains(p, key) || bytes.Contains(archive.Bytes(), key) {
+				t.Errorf("%s holds %s", e.Name(), what)
+			}
+		}
+		for _, word := range []string{"of alice", "hers", "people"} {
+			if bytes.Contains(p, []byte(word)) {
+				t.Errorf("%s has %q in the clear", e.Name(), word)
+			}
+		}
+	}
+	keys := export(t, s)
+	other := *keys
+	other.Root[0] ^= 1
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := restore.Config{From: to, Keys: &other, Dir: dir, RootKey: filepath.Join(dir, "root.key")}
+	if _, err := restore.Run(context.Background(), cfg); err == nil {
+		t.Error("restored with another root key")
+	}
+	cfg.Keys, cfg.From = keys, t.TempDir()
+	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrManifest) {
+		t.Errorf("restored from nothing: %v", err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Errorf("what could not be restored left %v", entries)
+	}
+	// The export, to whom it is not for.
+	id, err := age.GenerateX25519Identity()
+	must(t, err)
+	stranger, err := age.GenerateX25519Identity()
+	must(t, err)
+	var text bytes.Buffer
+	must(t, keys.Write(&text, false, id.Recipient()))
+	if _, err := keyexport.Open(&text, stranger); err == nil {
+		t.Error("a stranger opened the export")
+	}
+}
+
+// TestErasureReachesBackups: what a principal put, who was erased, can't be opened
+// in a backup from before, with an export from after; everything else can. With an
+// export from before it can, which is why that has to be destroyed.
+func TestErasureReachesBackups(t *testing.T) {
+	ctx := context.Background()
+	s, admin, alice := peopled(t)
+	before, after := filepath.Join(t.TempDir(), "before"), filepath.Join(t.TempDir(), "after")
+	take(t, s, before)
+	old := export(t, s)
+	must(t, admin.ErasePrincipal(ctx, alice.Principal()))
+	put(t, admin, "later", "after the erasure")
+	take(t, s, after)
+	young := export(t, s)
+
+	for _, c := range []struct {
+		name   string
+		from   string
+		keys   *keyexport.Keys
+		erased bool
+		want   string
+	}{
+		{"old backup, new export", before, young, true, "his"},
+		{"new backup, new export", after, young, false, "his later"},
+		{"new backup, old export", after, old, false, "his later"},
+		{"old backup, old export", before, old, false, "hers his"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, r := restored(t, c.keys, c.from, nil)
+			if r.Erased != c.erased {
+				t.Errorf("erased: %v", r.Erased)
+			}
+			if v := check(t, dir, c.keys); v.Damaged() {
+				t.Errorf("damaged: %+v", v)
+			}
+			lend(t, s, dir)
+			again := serve(t, dir)
+			a := again.dial()
+			got := contents(t, a, "people")
+			for name := range got {
+				if !strings.Contains(c.want, name) {
+					t.Errorf("%s is there", name)
+				}
+			}
+			if len(got) != len(strings.Fields(c.want)) {
+				t.Errorf("it holds %q, want %s", got, c.want)
+			}
+			p, err := again.Profile()
+			must(t, err)
+			hers := *alice
+			hers.Address, hers.CoreKey = p.Address, p.CoreKey
+			if cl, err := client.Dial(ctx, &hers); (err == nil) != strings.Contains(c.want, "hers") {
+				t.Errorf("alice connects: %v", err)
+			} else if err == nil {
+				cl.Close()
+			}
+			put(t, a, "more", "the store takes writes")
+			again.stop()
+			if v := check(t, dir, c.keys); v.Damaged() {
+				t.Errorf("damaged after it was served: %+v", v)
+			}
+		})
+	}
+}
+
+// TestRestoreLeavesAlone what is there, and a backup that was altered.
+func TestRestoreLeavesAlone(t *testing.T) {
+	s, _, _ := peopled(t)
+	to := filepath.Join(t.TempDir(), "backup")
+	r := take(t, s, to)
+	keys := export(t, s)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600))
+	cfg := restore.Config{From: to, Keys: keys, Dir: dir, RootKey: filepath.Join(t.TempDir(), "root.key")}
+	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, restore.ErrNotEmpty) {
+		t.Errorf("into a directory with a file: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mine")); err != nil {
+		t.Error(err)
+	}
+	cfg.Dir = filepath.Join(t.TempDir(), "data")
+	path := filepath.Join(to, r.Manifest.Files[0].File)
+	p, err := os.ReadFile(path)
+	must(t, err)
+	p[len(p)/2] ^= 1
+	must(t, os.WriteFile(path, p, 0o600))
+	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrAltered) {
+		t.Errorf("an altered backup: %v", err)
+	}
+	must(t, os.Truncate(path, int64(len(p)-8)))
+	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrAltered) {
+		t.Errorf("a backup that was cut: %v", err)
+	}
+	for _, name := range []string{cfg.Dir, cfg.RootKey} {
+		if entries, err := os.ReadDir(name); err == nil && len(entries) > 0 {
+			t.Errorf("%s holds %v", name, entries)
+		}
+	}
+	if _, err := os.Stat(cfg.RootKey); err == nil {
+		t.Error("the root key is there")
+	}
+	// Another store's keys.
+	cfg.Keys = export(t, serve(t, t.TempDir()))
+	take(t, s, filepath.Join(t.TempDir(), "again"))
+	if _, err := restore.Run(context.Background(), cfg); err == nil {
+		t.Error("restored with the keys of another store")
+	}
+}

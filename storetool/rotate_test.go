@@ -1,0 +1,196 @@
+package storetool_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"motte/core/seal"
+	"motte/core/seglog"
+	"motte/core/server"
+	"motte/storetool/keyexport"
+	"motte/storetool/rotate"
+)
+
+// TestBackupsAndExportsOutliveARotation: of the root key. Each backup opens with each export,
+// older or newer, and who was erased before stays so.
+func TestBackupsAndExportsOutliveARotation(t *testing.T) {
+	s, admin, alice := peopled(t)
+	before := filepath.Join(t.TempDir(), "backup")
+	take(t, s, before)
+	exports := []*keyexport.Keys{export(t, s)}
+	put(t, admin, "later", "of the administrator")
+	s.stop()
+
+	root := filepath.Join(s.Dir, "root.key")
+	next := filepath.Join(t.TempDir(), "next.key")
+	turn(t, s, root, next)
+	if _, err := rotate.Root(s.Dir, root, next); !errors.Is(err, rotate.ErrDone) {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := keyexport.Read(s.Dir, root, exports[0].Made); !errors.Is(err, keyexport.ErrKeys) {
+		t.Errorf("the root key before: %v", err)
+	}
+	must(t, os.Rename(next, root))
+
+	dir := filepath.Dir(s.Dir)
+	s = serve(t, dir)
+	if got := contents(t, s.dial(alice), "people"); len(got) != 3 {
+		t.Errorf("alice sees %q", got)
+	}
+	after := filepath.Join(t.TempDir(), "backup")
+	take(t, s, after)
+	exports = append(exports, export(t, s))
+	if exports[0].Root == exports[1].Root || exports[0].CoreKey() != exports[1].CoreKey() {
+		t.Error("the root key is the same, or the Core's key is another")
+	}
+	for i, keys := range exports {
+		for from, objects := range map[string]int{before: 2, after: 3} {
+			dir, r := restored(t, keys, from, nil)
+			if v := check(t, dir, keys); v.Damaged() || v.Objects != objects || r.Erased {
+				t.Errorf("export %d: %+v", i, v)
+			}
+		}
+	}
+	must(t, s.dial().ErasePrincipal(context.Background(), alice.Principal()))
+	s.stop()
+	turn(t, s, root, next)
+	keys, err := keyexport.Read(s.Dir, next, exports[0].Made)
+	must(t, err)
+	_, r := restored(t, keys, after, nil)
+	if !r.Erased {
+		t.Error("who was erased before the rotation is there behind it")
+	}
+}
+
+// TestARotationCutShort: a crash behind either copy leaves a store that opens; done again,
+// it is done.
+func TestARotationCutShort(t *testing.T) {
+	s, _, _ := peopled(t)
+	s.stop()
+	root, next := filepath.Join(s.Dir, "root.key"), filepath.Join(t.TempDir(), "next.key")
+	whole := make(map[string][]byte)
+	for _, name := range seglog.KeysNames {
+		p, err := os.ReadFile(filepath.Join(s.Dir, name))
+		must(t, err)
+		whole[name] = p
+	}
+	opens := func(rootKey string) bool {
+		_, err := keyexport.Read(s.Dir, rootKey, time.Now())
+		if err != nil && !errors.Is(err, keyexport.ErrKeys) {
+			t.Error(err)
+		}
+		return err == nil
+	}
+	for _, name := range seglog.KeysNames {
+		turn(t, s, root, next)
+		if opens(root) || !opens(next) {
+			t.Fatalf("done: opens with the key before: %v, with the next one: %v", opens(root), opens(next))
+		}
+		must(t, os.WriteFile(filepath.Join(s.Dir, name), whole[name], 0o600))
+		if !opens(root) || !opens(next) {
+			t.Fatalf("%s is not written: opens with the key before: %v, with the next one: %v", name, opens(root), opens(next))
+		}
+	}
+	must(t, os.Remove(root))
+	turn(t, s, root, next)
+	if !opens(next) {
+		t.Error("without the key before, it is not finished")
+	}
+	if _, err := rotate.Root(s.Dir, root, filepath.Join(t.TempDir(), "third.key")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a key that opens the store: %v", err)
+	}
+}
+
+// turn rotates the root key of a store whose secrets are its own.
+func turn(t *testing.T, s *testServer, root, next string) {
+	t.Helper()
+	if remains, err := rotate.Root(s.Dir, root, next); err != nil || remains {
+		t.Fatalf("rotate: %v; the secret is the key before: %v", err, remains)
+	}
+}
+
+// TestAStoreOfOlderKeys: what a rotation can't do for a store whose keys have version 2 is
+// said: its own secret is the first root key.
+func TestAStoreOfOlderKeys(t *testing.T) {
+	text, err := os.ReadFile("../core/seglog/testdata/store-v3.hex")
+	must(t, err)
+	dir := t.TempDir()
+	for line := range strings.Lines(string(text)) {
+		name, data, _ := strings.Cut(strings.TrimSpace(line), " ")
+		p, err := hex.DecodeString(data)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, name), p, 0o600))
+	}
+	root, next := filepath.Join(t.TempDir(), "root.key"), filepath.Join(t.TempDir(), "next.key")
+	must(t, server.WriteRootKey(root, seal.Root{1, 2, 3}))
+	before, err := keyexport.Read(dir, root, time.Now())
+	must(t, err)
+	if remains, err := rotate.Root(dir, root, next); err != nil || !remains {
+		t.Errorf("%v; the secret is the key before: %v", err, remains)
+	}
+	after, err := keyexport.Read(dir, next, time.Now())
+	must(t, err)
+	if after.CoreKey() != before.CoreKey() {
+		t.Error("the Core's key is another")
+	}
+	k, err := rotate.Replace(dir, next)
+	must(t, err)
+	again, err := keyexport.Read(dir, next, time.Now())
+	if must(t, err); again.CoreKey() == before.CoreKey() || k.Next != nil || string(k.Now) != string(func() []byte { c := again.CoreKey(); return c[:] }()) {
+		t.Error("the Core's key is as before")
+	}
+}
+
+// TestARotationOfTheCoresKeyCutShort: a crash behind the first copy; done again, the step is
+// done, and its keys are told.
+func TestARotationOfTheCoresKeyCutShort(t *testing.T) {
+	s, _, _ := peopled(t)
+	s.stop()
+	root, second := filepath.Join(s.Dir, "root.key"), filepath.Join(s.Dir, seglog.KeysNames[1])
+	for name, step := range map[string]func(string, string) (rotate.CoreKeys, error){"begin": rotate.Begin, "finish": rotate.Finish} {
+		if name == "finish" {
+			_, _ = rotate.Begin(s.Dir, root) // unless it has begun already
+		}
+		before, err := os.ReadFile(second)
+		must(t, err)
+		want, err := step(s.Dir, root)
+		must(t, err)
+		must(t, os.WriteFile(second, before, 0o600))
+		got, err := step(s.Dir, root)
+		if err != nil || !got.Now.Equal(want.Now) || !bytes.Equal(got.Next, want.Next) {
+			t.Errorf("%s, again: %v", name, err)
+		}
+		must(t, os.Remove(filepath.Join(s.Dir, seglog.KeysNames[0])))
+		keys, err := keyexport.Read(s.Dir, root, time.Now())
+		if must(t, err); keys.CoreKey() != [32]byte(want.Now) {
+			t.Errorf("%s: the second copy has the key before", name)
+		}
+		must(t, os.WriteFile(filepath.Join(s.Dir, seglog.KeysNames[0]), keys.Data, 0o600))
+		if _, err := step(s.Dir, root); err == nil {
+			t.Errorf("%s: it is done a second time", name)
+		}
+	}
+}
+
+// TestNoKeyOfAnotherUserBecomesTheRootKey: one that somebody put where the next key was to be
+// made would open the store.
+func TestNoKeyOfAnotherUserBecomesTheRootKey(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	s, _, _ := peopled(t)
+	s.stop()
+	next := filepath.Join(t.TempDir(), "next.key")
+	must(t, server.WriteRootKey(next, seal.Root{1}))
+	must(t, os.Chown(next, 65534, 65534))
+	if _, err := rotate.Root(s.Dir, filepath.Join(s.Dir, "root.key"), next); err == nil {
+		t.Error("it is the root key")
+	}
+}

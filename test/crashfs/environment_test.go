@@ -1,0 +1,220 @@
+package crashfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"motte/client"
+	"motte/internal/procfs"
+)
+
+// disturbance is a change of a served store, or of its server, by another program.
+type disturbance struct {
+	name string
+	make func(t *testing.T, s *server)
+	wait time.Duration // for the server to notice it
+}
+
+// gap is between two writes, so that they don't replace everything in a minute.
+const gap = 200 * time.Millisecond
+
+// brief is the time of a disturbance that loses nothing, and so need not be noticed.
+const brief = 5 * time.Second
+
+// The files that a disturbance is about.
+var (
+	olderSegment = func(s *server) string { return s.file("*.seg", false) }
+	newest       = func(s *server) string { return s.file("*.seg", true) }
+	checkpoint   = func(s *server) string { return s.file("*.ckp", true) }
+	dataKeys     = func(s *server) string { return s.file("data.keys", true) }
+)
+
+var disturbances = []disturbance{
+	{"an older segment vanishes", vanish(olderSegment), patience},
+	{"the newest segment vanishes", vanish(newest), patience},
+	{"the data keys vanish", vanish(dataKeys), patience},
+	{"a second server", secondServer, brief},
+	{"a checkpoint vanishes", vanish(checkpoint), patience},
+	{"an older segment is cut", cutOff(olderSegment), patience},
+	{"the newest segment is cut", cutOff(newest), patience},
+	{"the data keys are cut", cutOff(dataKeys), patience},
+	{"an older segment is replaced", replace(olderSegment), patience},
+	{"the newest segment is replaced", replace(newest), patience},
+	{"the data keys are replaced", replace(dataKeys), patience},
+	{"the Core hangs", hang, brief},
+}
+
+// file returns the first, or the last, of the store's files that match.
+func (s *server) file(pattern string, last bool) string {
+	s.t.Helper()
+	list, err := filepath.Glob(filepath.Join(s.medium.dir(), "store", pattern))
+	must(s.t, err)
+	if len(list) == 0 {
+		s.t.Fatalf("the store has no file %s", pattern)
+	}
+	if last {
+		return list[len(list)-1]
+	}
+	return list[0]
+}
+
+func vanish(which func(*server) string) func(*testing.T, *server) {
+	return func(t *testing.T, s *server) { must(t, os.Remove(which(s))) }
+}
+
+func cutOff(which func(*server) string) func(*testing.T, *server) {
+	return func(t *testing.T, s *server) { must(t, os.Truncate(which(s), 64)) }
+}
+
+// replace puts another file in the place of one, of the same size.
+func replace(which func(*server) string) func(*testing.T, *server) {
+	return func(t *testing.T, s *server) {
+		path := which(s)
+		data, err := os.ReadFile(path)
+		must(t, err)
+		for i := len(data) / 4; i < len(data)/2; i++ {
+			data[i] ^= 0x55
+		}
+		must(t, os.WriteFile(path+".other", data, 0o600))
+		must(t, os.Rename(path+".other", path))
+	}
+}
+
+// secondServer starts another server on the store, where nothing tells any more that
+// there is one. It has to end by itself; if it does not, it runs for a while.
+func secondServer(t *testing.T, s *server) {
+	if err := os.Remove(filepath.Join(s.medium.dir(), "store", "LOCK")); !errors.Is(err, os.ErrNotExist) {
+		must(t, err) // of this version there is none
+	}
+	other := exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", "127.0.0.1:0")
+	other.Stdout, other.Stderr = s.log, s.log
+	other.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must(t, other.Start())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = other.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		_ = other.Process.Signal(syscall.SIGTERM)
+		<-ended
+	}
+}
+
+// hang stops the Core's process for a while, and lets it go on.
+func hang(t *testing.T, s *server) {
+	core := 0
+	for _, p := range procfs.All() {
+		if p.Parent == s.host.Process.Pid && p.Name == "motte-core" {
+			core = p.PID
+		}
+	}
+	if core == 0 {
+		t.Fatal("there is no Core")
+	}
+	must(t, syscall.Kill(core, syscall.SIGSTOP))
+	time.Sleep(2 * time.Second)
+	must(t, syscall.Kill(core, syscall.SIGCONT))
+}
+
+// TestChangesOfTheEnvironment: what happens to a store while it is served is noticed
+// within a minute (by an alert, refused writes, or a server that ends), or nothing that
+// was acknowledged is lost, also by what was written after it.
+func TestChangesOfTheEnvironment(t *testing.T) {
+	for i, d := range disturbances {
+		t.Run(d.name, func(t *testing.T) {
+			if testing.Short() && i >= 4 {
+				t.Skip("short")
+			}
+			s, b := newServer(t, media["file system"](t)), newBooks()
+			c := s.mustReady()
+			s.create(c)
+			b.loadUntil(s, 40)
+			must(t, c.CreateCollection(t.Context(), quietCollection))
+			cold(func(name string, data []byte) {
+				_, err := c.Put(t.Context(), quietCollection, data, client.Name(name))
+				must(t, err)
+			})
+			must(t, c.Compact(t.Context()))
+			s.stop()
+			c = s.mustReady() // which makes a segment of its own
+			b.loadUntil(s, 20)
+			alerts, err := c.Alerts(t.Context())
+			must(t, err)
+
+			d.make(t, s)
+			noticed := b.writeUntilNoticed(s, c, len(alerts), d.wait)
+			b.soundOrRefused(t, c)
+			if noticed != "" {
+				t.Log("noticed: " + noticed)
+				return
+			}
+			s.kill()
+			c = s.mustReady()
+			b.account(t.Context(), c)
+			b.balance(t)
+			cold(func(name string, data []byte) {
+				if o, err := c.Get(t.Context(), quietCollection, name); err != nil || !bytes.Equal(o.Data, data) {
+					t.Errorf("%s, which nobody changed, is lost, and nothing was noticed: %v", name, err)
+				}
+			})
+		})
+	}
+}
+
+// quietCollection holds objects that nobody changes.
+const quietCollection = "quiet"
+
+// cold visits those.
+func cold(visit func(name string, data []byte)) {
+	for i := range 20 {
+		visit(fmt.Sprint("cold ", i), bytes.Repeat([]byte{byte(i)}, 500))
+	}
+}
+
+// writeUntilNoticed writes until the server notices something, or some time has passed,
+// and says how the server showed it.
+func (b *books) writeUntilNoticed(s *server, c *client.Client, alerts int, most time.Duration) (noticed string) {
+	s.t.Helper()
+	refused := b.count(&b.refused, 0)
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(gap) {
+		b.change(s.t.Context(), c, 0)
+		select {
+		case <-s.ended:
+			return "the server ended"
+		default:
+		}
+		if b.count(&b.refused, 0) > refused {
+			return "writes are refused"
+		}
+		if list, err := c.Alerts(s.t.Context()); err == nil && len(list) > alerts {
+			return fmt.Sprint("an alert: ", client.ReasonName(list[len(list)-1].Reason))
+		}
+	}
+	return ""
+}
+
+// soundOrRefused wants of everything that can still be read that somebody wrote it.
+func (b *books) soundOrRefused(t *testing.T, c *client.Client) {
+	t.Helper()
+	for w := range b.names {
+		for _, n := range b.names[w] {
+			o, err := c.Get(t.Context(), collection, n.key)
+			if err != nil {
+				continue
+			}
+			if _, err := n.number(o); err != nil {
+				t.Error(errors.Join(errors.New("what nobody wrote was served"), err))
+			}
+		}
+	}
+}

@@ -1,0 +1,91 @@
+package crashfs
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"motte/internal/binaries"
+)
+
+var (
+	cuts = flag.Int("lossy.cuts", 8, "how often the power is cut in a test")
+	seed = flag.Uint64("lossy.seed", 0, "what decides what is lost; 0: another each time")
+)
+
+// bin is where the executables are.
+var bin string
+
+// within, in the environment, says that this process has mounts of its own.
+const within = "MOTTE_LOSSY_WITHIN"
+
+// TestMain runs the tests in a process with mounts of its own: whatever
+// becomes of it, they are gone with it. Who isn't root becomes root of a user
+// namespace for that.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if os.Getenv(within) == "" {
+		if code, err := again(); err == nil {
+			os.Exit(code)
+		}
+		// There are no namespaces here. The tests skip what needs them.
+	} else {
+		isolate()
+	}
+	binaries.Main(m, &bin, nil)
+}
+
+// again runs this executable in namespaces of its own, and returns its exit
+// code.
+func again() (int, error) {
+	c := exec.Command("/proc/self/exe", os.Args[1:]...)
+	c.Env = append(os.Environ(), within+"=1")
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() != 0 {
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
+		c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	}
+	runtime.LockOSThread() // when this thread ends, the process does
+	if err := c.Start(); err != nil {
+		return 0, err
+	}
+	_ = c.Wait() // its exit code says it
+	return c.ProcessState.ExitCode(), nil
+}
+
+// isolate keeps the mounts of this process to itself, and makes it the parent
+// of whatever a process that it started leaves behind.
+func isolate() {
+	// Where this is refused, so is every mount, and the tests say so.
+	_ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		panic(fmt.Errorf("become the parent of orphans: %w", err))
+	}
+}
+
+// random is what decides what is lost in a test, and says how to have it again.
+func random(t *testing.T) *rand.Rand {
+	t.Helper()
+	s := *seed
+	if s == 0 {
+		s = rand.Uint64()
+	}
+	t.Logf("-lossy.seed=%d", s)
+	return rand.New(rand.NewPCG(s, 0))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

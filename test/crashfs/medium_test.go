@@ -1,0 +1,156 @@
+package crashfs
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// medium is what a store lies on.
+type medium interface {
+	dir() string
+	volume() *Volume             // the one that is mounted
+	restore(rng *rand.Rand) Loss // after the power was cut, and no process runs any more: mount what is left
+}
+
+// media are the media that tests use. Each skips the test where it can't be had.
+var media = map[string]func(t *testing.T) medium{
+	"file system": func(t *testing.T) medium { return onFileSystem(t) },
+	"ext4":        func(t *testing.T) medium { return onDisk(t) },
+}
+
+// fileSystem is a lossy file system by itself: it promises no more than POSIX.
+type fileSystem struct {
+	t       *testing.T
+	mount   *Mount
+	mounted bool
+}
+
+func onFileSystem(t *testing.T) *fileSystem {
+	t.Helper()
+	m, err := NewVolume().MountAt(t.TempDir())
+	if err != nil {
+		t.Skipf("a file system of one's own can't be mounted here: %v", err)
+	}
+	f := &fileSystem{t: t, mount: m, mounted: true}
+	t.Cleanup(f.close)
+	return f
+}
+
+func (f *fileSystem) dir() string     { return f.mount.Dir }
+func (f *fileSystem) volume() *Volume { return f.mount.Volume }
+
+func (f *fileSystem) restore(rng *rand.Rand) Loss {
+	f.t.Helper()
+	f.close()
+	left, l := f.mount.Left(rng)
+	m, err := left.MountAt(f.mount.Dir)
+	must(f.t, err)
+	f.mount, f.mounted = m, true
+	return l
+}
+
+func (f *fileSystem) close() {
+	f.t.Helper()
+	if !f.mounted {
+		return
+	}
+	f.mounted = false
+	// What a killed process had open is closed a little later.
+	eventually(f.t, "unmount", f.mount.Unmount)
+}
+
+// disk is an ext4 on a disk that is a file in a lossy file system: the kernel's
+// own code decides what is where on the disk, and in which order.
+type disk struct {
+	*fileSystem
+	at string // where the ext4 is mounted
+	on bool
+}
+
+// diskSize is more than the tests write, unless they fill the disk.
+const diskSize = 512 << 20 // bytes
+
+func onDisk(t *testing.T) *disk {
+	t.Helper()
+	d := &disk{fileSystem: onFileSystem(t), at: t.TempDir()}
+	must(t, os.WriteFile(d.image(), nil, 0o600))
+	must(t, os.Truncate(d.image(), diskSize))
+	if out, err := exec.Command("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image()).CombinedOutput(); err != nil {
+		t.Skipf("there is no mkfs.ext4 here: %v %s", err, out)
+	}
+	must(t, errors.Join(syncPath(d.image()), syncPath(d.fileSystem.dir())))
+	if err := d.attach(modes[0]); err != nil {
+		t.Skipf("an ext4 of one's own can't be mounted here: %v", err)
+	}
+	t.Cleanup(d.close)
+	return d
+}
+
+func (d *disk) image() string { return filepath.Join(d.fileSystem.dir(), "disk") }
+func (d *disk) dir() string   { return d.at }
+
+// modes are ways to mount an ext4, which differ in what they write when.
+var modes = []string{"data=ordered", "data=writeback", "data=journal", "nodelalloc", "noauto_da_alloc", "commit=1"}
+
+func (d *disk) attach(mode string) error {
+	if out, err := exec.Command("mount", "-t", "ext4", "-o", "loop,"+mode, d.image(), d.at).CombinedOutput(); err != nil {
+		return fmt.Errorf("mount the ext4: %w: %s", err, out)
+	}
+	d.on = true
+	return nil
+}
+
+func (d *disk) restore(rng *rand.Rand) Loss {
+	d.t.Helper()
+	d.detach()
+	l := d.fileSystem.restore(rng)
+	must(d.t, d.attach(modes[rng.IntN(len(modes))]))
+	return l
+}
+
+func (d *disk) close() {
+	d.detach()
+	d.fileSystem.close()
+}
+
+func (d *disk) detach() {
+	d.t.Helper()
+	if d.on {
+		d.on = false
+		eventually(d.t, "unmount the ext4", func() error { return unix.Unmount(d.at, 0) })
+	}
+}
+
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// patience ends a wait for a state, or for an answer, that does not come.
+const patience = time.Minute
+
+// pause is taken before another try.
+func pause() { time.Sleep(5 * time.Millisecond) }
+
+// eventually tries until f succeeds.
+func eventually(t *testing.T, what string, f func() error) {
+	t.Helper()
+	err := errors.New("not tried")
+	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
+		if err = f(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: %v", what, err)
+}

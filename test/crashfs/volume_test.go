@@ -1,0 +1,271 @@
+package crashfs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+)
+
+// TestFilesKeepWhatWasSynced plays random changes of a file, with syncs, and
+// looks at what a power cut leaves: each sector as it was at some time since the
+// last sync, a length of that time, and without a change since, the file itself.
+func TestFilesKeepWhatWasSynced(t *testing.T) {
+	rng := random(t)
+	var torn, lost, kept int
+	for range 1000 {
+		f, states := newFile(), [][]byte{nil} // as they were since the last sync
+		for range rng.IntN(12) {
+			now := slices.Clone(states[len(states)-1])
+			switch rng.IntN(6) {
+			case 0:
+				f.sync()
+				states = [][]byte{now}
+				continue
+			case 1:
+				size := rng.IntN(3 * pageSize)
+				f.truncate(int64(size))
+				now = append(now, make([]byte, max(0, size-len(now)))...)[:size]
+			default:
+				offset, data := rng.IntN(2*pageSize), make([]byte, 1+rng.IntN(2*pageSize))
+				for i := range data {
+					data[i] = byte(1 + rng.IntN(255))
+				}
+				f.write(data, int64(offset))
+				now = append(now, make([]byte, max(0, offset+len(data)-len(now)))...)
+				copy(now[offset:], data)
+			}
+			states = append(states, now)
+		}
+		f.drop(rng, new(Loss))
+		left := make([]byte, f.durable.size)
+		f.durable.readAt(left, 0)
+		if err := possible(left, states); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case bytes.Equal(left, states[0]):
+			lost++
+		case bytes.Equal(left, states[len(states)-1]):
+			kept++
+		default:
+			torn++
+		}
+	}
+	t.Logf("%d lost what was not synced, %d kept it, %d are between", lost, kept, torn)
+	if lost < 30 || kept < 30 || torn < 30 {
+		t.Error("what can be left is hardly ever left")
+	}
+}
+
+// possible says why a power cut can't leave this of a file with these states
+// since the last sync. Behind the end that it had then, a sector may hold
+// anything.
+func possible(left []byte, states [][]byte) error {
+	if !slices.ContainsFunc(states, func(s []byte) bool { return len(s) == len(left) }) {
+		return fmt.Errorf("%d bytes: a length that the file never had", len(left))
+	}
+	for at := 0; at < len(left); at += sectorSize {
+		sector := left[at:min(len(left), at+sectorSize)]
+		as := func(s []byte) bool {
+			was := make([]byte, len(sector))
+			copy(was, s[min(at, len(s)):])
+			return bytes.Equal(was, sector)
+		}
+		if len(states) == 1 && !as(states[0]) || at/pageSize*pageSize < len(states[0]) && !slices.ContainsFunc(states, as) {
+			return fmt.Errorf("the sector at %d of %d holds what it did not since the last sync, %d changes ago", at, len(left), len(states)-1)
+		}
+	}
+	return nil
+}
+
+// TestNamesKeepWhatWasSynced: names in a synced directory survive, others
+// survive or not, and a rename does as a whole.
+func TestNamesKeepWhatWasSynced(t *testing.T) {
+	rng := random(t)
+	a, b, other := entry{root, "a"}, entry{root, "b"}, entry{2, "other"}
+	seen, ways := make(map[string]int), make(map[uint64]int)
+	for range 500 {
+		n := newNames(map[entry]uint64{})
+		n.change(move{entry{root, "dir"}: 2})
+		n.change(move{a: 3})
+		n.change(move{b: 4})
+		n.sync(root)
+		n.change(move{other: 5})
+		n.change(move{a: 0, b: 3})
+		n.sync(2)
+		n.change(move{a: 6})
+		n.change(move{entry{root, "way"}: 7})
+		n.change(move{entry{7, "inside"}: 8})
+		n.sync(7)
+		n.drop(rng, new(Loss))
+		if n.durable[entry{root, "dir"}] != 2 || n.durable[other] != 5 || n.durable[entry{7, "inside"}] != 8 {
+			t.Fatalf("synced names are lost: %v", n.durable)
+		}
+		ways[n.durable[entry{root, "way"}]]++
+		seen[fmt.Sprint(n.durable[a], n.durable[b])]++
+	}
+	if got := slices.Sorted(maps.Keys(seen)); !slices.Equal(got, []string{"0 3", "3 4", "6 3"}) {
+		t.Errorf("left are %v; want the old names, those after the rename, and those after all", got)
+	}
+	if ways[0] == 0 || ways[7] == 0 {
+		t.Errorf("the name of a directory that was synced itself is lost %d times and kept %d times", ways[0], ways[7])
+	}
+}
+
+// TestSyncOfADirectoryKeepsWhatItsNamesNeed: a file that was moved into a new
+// directory is not lost with that.
+func TestSyncOfADirectoryKeepsWhatItsNamesNeed(t *testing.T) {
+	n := newNames(map[entry]uint64{})
+	n.change(move{entry{root, "file"}: 2})
+	n.change(move{entry{root, "dir"}: 3})
+	n.change(move{entry{root, "unrelated"}: 4})
+	n.change(move{entry{root, "file"}: 0, entry{3, "file"}: 2})
+	n.sync(3)
+	if want := (map[entry]uint64{{root, "dir"}: 3, {3, "file"}: 2}); !maps.Equal(n.durable, want) {
+		t.Errorf("durable is %v; want %v", n.durable, want)
+	}
+}
+
+// TestMountedVolumeIsAFileSystem: what the server uses works through the
+// kernel.
+func TestMountedVolumeIsAFileSystem(t *testing.T) {
+	m := onFileSystem(t)
+	a, b := filepath.Join(m.dir(), "dir", "a"), filepath.Join(m.dir(), "dir", "b")
+	must(t, os.MkdirAll(filepath.Dir(a), 0o700))
+	must(t, os.WriteFile(a, bytes.Repeat([]byte("a"), 300_000), 0o600))
+	must(t, os.WriteFile(b, []byte("b"), 0o640))
+	f, err := os.OpenFile(a, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	must(t, err)
+	defer f.Close()
+	g, err := os.Open(a)
+	must(t, err)
+	defer g.Close()
+	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
+	if err := syscall.Flock(int(g.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("a second lock: %v", err)
+	}
+	_, err = f.WriteAt([]byte("end"), 9000)
+	must(t, err)
+	must(t, f.Truncate(9002))
+	must(t, os.Rename(a, b))
+	got, err := os.ReadFile(b)
+	must(t, err)
+	if want := append(make([]byte, 9000), "en"...); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes are read; want %d", len(got), len(want))
+	}
+	if _, err := os.Stat(a); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was renamed: %v", err)
+	}
+	if err := os.Remove(filepath.Dir(b)); !errors.Is(err, syscall.ENOTEMPTY) {
+		t.Errorf("removing a directory that is not empty: %v", err)
+	}
+	must(t, os.Remove(b))
+	must(t, os.Remove(filepath.Dir(b)))
+	list, err := os.ReadDir(m.dir())
+	must(t, err)
+	if len(list) > 0 {
+		t.Errorf("left are %v", list)
+	}
+}
+
+// TestFaultsAreSeen: a file system that fails says so, and a sync that succeeds
+// after one that failed makes nothing durable that the other lost.
+func TestFaultsAreSeen(t *testing.T) {
+	m := onFileSystem(t)
+	f, err := os.Create(filepath.Join(m.dir(), "file"))
+	must(t, err)
+	defer f.Close()
+	old, data := bytes.Repeat([]byte("o"), 2*pageSize), bytes.Repeat([]byte("n"), 2*pageSize)
+	_, err = f.WriteAt(old, 0)
+	must(t, err)
+	must(t, errors.Join(f.Sync(), syncPath(m.dir())))
+
+	m.volume().Fill(pageSize)
+	if _, err := f.WriteAt(data, 2*pageSize); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a write of two pages with space for one: %v", err)
+	}
+	if info, err := f.Stat(); err != nil || info.Size() != 3*pageSize {
+		t.Errorf("the file has %d bytes, %v; want the three pages that there was space for", info.Size(), err)
+	}
+	_, err = f.WriteAt(old, 0)
+	must(t, err)
+
+	m.volume().FailWrites()
+	if _, err := f.WriteAt(data, 0); !errors.Is(err, syscall.EIO) {
+		t.Errorf("a write: %v", err)
+	}
+
+	m.volume().Heal()
+	lost := false
+	for range 50 { // a failed sync may happen to lose nothing
+		_, err = f.WriteAt(old, 0)
+		must(t, errors.Join(err, f.Sync()))
+		_, err = f.WriteAt(data, 0)
+		must(t, err)
+		m.volume().FailSyncs()
+		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("a sync: %v", err)
+		}
+		m.volume().Heal()
+		must(t, f.Sync())
+		p := make([]byte, len(data))
+		if _, err := f.ReadAt(p, 0); err != nil || !bytes.Equal(p, data) {
+			t.Errorf("after a failed sync processes don't see what they wrote: %v", err)
+		}
+		n := m.volume().nodes[m.volume().names.now[entry{root, "file"}]]
+		n.durable.readAt(p, 0)
+		lost = lost || !bytes.Equal(p, data)
+	}
+	if !lost {
+		t.Error("no failed sync lost anything")
+	}
+}
+
+// TestPowerCutsTakeWhatWasNotSynced, of a file on each medium, and nothing else.
+func TestPowerCutsTakeWhatWasNotSynced(t *testing.T) {
+	for kind, on := range media {
+		t.Run(kind, func(t *testing.T) {
+			rng := random(t)
+			m := on(t)
+			synced, volatile := filepath.Join(m.dir(), "synced"), filepath.Join(m.dir(), "volatile")
+			data := make([]byte, 5*pageSize)
+			lost := 0
+			for i := range 10 {
+				fillRandom(rng, data)
+				must(t, os.WriteFile(synced, data, 0o600))
+				must(t, errors.Join(syncPath(synced), syncPath(m.dir())))
+				must(t, os.WriteFile(volatile, data, 0o600))
+				m.volume().Cut()
+				m.volume().Fail()
+				m.restore(rng)
+				got, err := os.ReadFile(synced)
+				if err != nil || !bytes.Equal(got, data) {
+					t.Fatalf("after cut %d: a synced file of %d bytes is lost: %d bytes, %v", i, len(data), len(got), err)
+				}
+				if got, err := os.ReadFile(volatile); err != nil || !bytes.Equal(got, data) {
+					lost++
+				}
+				if err := os.Remove(volatile); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+			t.Logf("%d of 10 files that were not synced are lost or altered", lost)
+			if lost == 0 {
+				t.Error("no power cut took anything")
+			}
+		})
+	}
+}
+
+func fillRandom(rng *rand.Rand, p []byte) {
+	for i := range p {
+		p[i] = byte(rng.Uint32())
+	}
+}

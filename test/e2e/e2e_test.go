@@ -1,0 +1,541 @@
+// Package e2e tests the whole with real processes: a Core, Tasks behind their
+// walls, a host, clients over TLS.
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"motte/client"
+	"motte/client/frames"
+	"motte/core/wire"
+	"motte/host"
+	"motte/host/sandbox"
+	"motte/internal/binaries"
+	"motte/internal/procfs"
+)
+
+// bin is where the executables are.
+var bin string
+
+func TestMain(m *testing.M) {
+	sandbox.MaybeStage()
+	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/test/hostiletask"})
+}
+
+// server is a running host with its Core and Tasks.
+type server struct {
+	t     *testing.T
+	dir   string
+	pages string // address of its metrics and health; "": none
+	log   *bytes.Buffer
+	ready chan host.Ready
+	ended chan error
+	stop  func()
+}
+
+// serve starts a server and waits until clients can connect.
+func serve(t *testing.T, dir string, taskDirs ...string) *server {
+	t.Helper()
+	return launch(t, dir, taskDirs...).awaitReady()
+}
+
+// awaitReady waits until clients can connect.
+func (s *server) awaitReady() *server {
+	t := s.t
+	t.Helper()
+	select {
+	case <-s.ready:
+	case err := <-s.ended:
+		t.Fatalf("the server ended: %v\n%s", err, s.log)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the server is not ready\n%s", s.log)
+	}
+	return s
+}
+
+// launch starts a server.
+func launch(t *testing.T, dir string, taskDirs ...string) *server {
+	t.Helper()
+	return launchWith(t, host.Config{Dir: dir, TaskDirs: taskDirs})
+}
+
+// launchWith starts a server with this configuration, and the settings that all servers of
+// these tests share.
+func launchWith(t *testing.T, cfg host.Config) *server {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &server{t: t, dir: cfg.Dir, log: &bytes.Buffer{}, ready: make(chan host.Ready, 16), ended: make(chan error, 1)}
+	var mu sync.Mutex
+	cfg.Listen, cfg.Bin, cfg.Logger = "127.0.0.1:0", bin, slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
+	cfg.Ready = func(r host.Ready) {
+		mu.Lock()
+		_, rest, _ := strings.Cut(s.log.String(), "msg=metrics address=")
+		s.pages, _, _ = strings.Cut(rest, "\n")
+		mu.Unlock()
+		s.ready <- r
+	}
+	go func() { s.ended <- host.Run(ctx, cfg) }()
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-s.ended; err != nil {
+			t.Errorf("the server stopped with %v\n%s", err, s.log)
+		}
+		s.ended <- nil
+	})
+	t.Cleanup(func() {
+		cancel()
+		<-s.ended
+		if t.Failed() {
+			mu.Lock()
+			defer mu.Unlock()
+			t.Logf("the server's log:\n%s", s.log)
+		}
+	})
+	return s
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	b  *bytes.Buffer
+}
+
+func (w lockedWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(p)
+}
+
+// admin connects as the administrator.
+func (s *server) admin() *client.Client {
+	s.t.Helper()
+	p, err := client.ReadProfile(filepath.Join(s.dir, "admin.profile"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.dial(p)
+}
+
+func (s *server) dial(p *client.Profile) *client.Client {
+	s.t.Helper()
+	c, err := client.Dial(s.t.Context(), p)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// person registers another principal with rights in a collection.
+func (s *server) person(c *client.Client, label, collection string, r client.Rights) *client.Client {
+	s.t.Helper()
+	p, err := client.ReadProfile(filepath.Join(s.dir, "admin.profile"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	seed := make([]byte, ed25519.SeedSize)
+	copy(seed, label)
+	p.Key = ed25519.NewKeyFromSeed(seed)
+	must(s.t, c.AddPrincipal(s.t.Context(), p.Principal(), label))
+	must(s.t, c.Grant(s.t.Context(), collection, p.Principal(), r))
+	return s.dial(p)
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually tries until f succeeds.
+func eventually(t *testing.T, what string, f func() error) {
+	t.Helper()
+	var err error
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if err = f(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: %v", what, err)
+}
+
+// names searches and returns the names of what is found, sorted.
+func names(c *client.Client, q client.Query) (list []string, err error) {
+	for o, err := range c.Search(context.Background(), q) {
+		if err != nil {
+			return list, err
+		}
+		list = append(list, o.Name)
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
+func serving(c *client.Client, collection, index string) func() error {
+	return func() error {
+		list, err := c.Status(context.Background())
+		if err != nil {
+			return err
+		}
+		for _, s := range list {
+			if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index && s.State == wire.IndexServing {
+				return nil
+			}
+		}
+		return errors.New("not serving")
+	}
+}
+
+// hostileRow is what the hostile Task is registered with.
+func hostileRow(t *testing.T) client.Row {
+	sum, err := host.Measure(filepath.Join(bin, "motte-task-hostile"))
+	must(t, err)
+	return client.Row{Measurement: sum, Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
+		MaxInput: 1 << 20, MaxResults: 100, Deadline: 1000, Memory: 1 << 30}
+}
+
+// TestHostileTask has a Task, in a process of its own behind the walls, tell
+// every lie that we know. Each time: nothing leaves that should not, the client
+// gets a fixed error, an alert is recorded, other indexes go on, and a fresh
+// Task has the index back.
+func TestHostileTask(t *testing.T) {
+	s := serve(t, t.TempDir())
+	c, ctx := s.admin(), t.Context()
+	must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	prepare := func(t *testing.T, collection string) {
+		must(t, c.CreateCollection(ctx, collection))
+		must(t, c.CreateIndex(ctx, collection, "x", client.Index{Task: "hostile"}))
+		eventually(t, collection, serving(c, collection, "x"))
+	}
+	content := func(name string) []byte {
+		return []byte("the secret content of object " + name + ", longer than an identity")
+	}
+	prepare(t, "bystander")
+	other, err := c.Put(ctx, "bystander", content("o"), client.Name("o"))
+	must(t, err)
+
+	lies := []struct {
+		predicate string
+		reason    wire.Reason
+	}{
+		{"forged", wire.ReasonInvalidIdentity},
+		{"given " + hex.EncodeToString(other.Identity[:]), wire.ReasonOtherCollection},
+		{"deleted", wire.ReasonInvalidIdentity},
+		{"altered", wire.ReasonInvalidIdentity},
+		{"secret", wire.ReasonInvalidIdentity},
+		{"long", wire.ReasonBadFrame},
+		{"short", wire.ReasonInvalidIdentity}, // what follows is taken for the identities that are missing
+		{"type", wire.ReasonBadFrame},
+		{"unasked", wire.ReasonUnasked},
+		{"twice", wire.ReasonUnasked},
+		{"many", wire.ReasonTooManyResults},
+		{"silence", wire.ReasonTooSlow},
+		{"endless", wire.ReasonTooManyResults},
+		{"flood", wire.ReasonUnasked},
+		{"half", wire.ReasonBadFrame},
+		{"exit", wire.ReasonTaskEnded},
+		{"text", wire.ReasonBadFrame},
+	}
+	for _, lie := range lies {
+		victim := strings.Fields(lie.predicate)[0]
+		t.Run(victim, func(t *testing.T) {
+			t.Parallel()
+			prepare(t, victim)
+			// Something must be dead for the Task to name it.
+			for _, name := range []string{"a", "b", "c", "d"} {
+				_, err := c.Put(ctx, victim, content(name), client.Name(name))
+				must(t, err)
+			}
+			must(t, c.Delete(ctx, victim, "d"))
+
+			found, err := names(c, client.Query{Collection: victim, Index: "x", Predicate: lie.predicate})
+			if len(found) > 0 {
+				t.Fatalf("objects left: %q", found)
+			}
+			// An answer may be whole and right before the lie comes ("twice").
+			if err != nil && !errors.Is(err, client.ErrIndexViolated) && !errors.Is(err, client.ErrIndexUnavailable) &&
+				(lie.reason != wire.ReasonTooSlow || !errors.Is(err, client.ErrTooSlow)) {
+				t.Fatalf("the client got %v", err)
+			}
+			eventually(t, "alert", func() error {
+				alerts, err := c.Alerts(ctx)
+				if err != nil {
+					return err
+				}
+				for _, a := range alerts {
+					if a.Reason == lie.reason && a.Collection == victim && a.Index == "x" {
+						return nil
+					}
+				}
+				return fmt.Errorf("no alert for %s among %v", client.ReasonName(lie.reason), alerts)
+			})
+			if found, err := names(c, client.Query{Collection: "bystander", Index: "x", Predicate: "all"}); err != nil || !slices.Equal(found, []string{"o"}) {
+				t.Fatalf("the bystander answers %q, %v", found, err)
+			}
+			if _, err := c.Get(ctx, victim, "a"); err != nil {
+				t.Fatalf("the collection itself: %v", err)
+			}
+			eventually(t, "the index is back", func() error {
+				found, err := names(c, client.Query{Collection: victim, Index: "x", Predicate: "all"})
+				if err == nil && !slices.Equal(found, []string{"a", "b", "c"}) {
+					t.Fatalf("the index came back with %q", found)
+				}
+				return err
+			})
+		})
+	}
+}
+
+// TestOthersObjectsDoNotLeave: a Task that names another principal's objects
+// shows them to nobody who may not read them.
+func TestOthersObjectsDoNotLeave(t *testing.T) {
+	s := serve(t, t.TempDir())
+	c, ctx := s.admin(), t.Context()
+	must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	must(t, c.CreateCollection(ctx, "shared"))
+	must(t, c.CreateIndex(ctx, "shared", "x", client.Index{Task: "hostile"}))
+	eventually(t, "index", serving(c, "shared", "x"))
+	alice := s.person(c, "alice", "shared", wire.RightReadOwn|wire.RightWrite)
+	_, err := c.Put(ctx, "shared", []byte("not alice's"), client.Name("hers-not"))
+	must(t, err)
+	_, err = alice.Put(ctx, "shared", []byte("alice's"), client.Name("hers"))
+	must(t, err)
+	q := client.Query{Collection: "shared", Index: "x", Predicate: "all"}
+	if found, err := names(alice, q); err != nil || !slices.Equal(found, []string{"hers"}) {
+		t.Errorf("alice finds %q, %v", found, err)
+	}
+	if n, err := alice.Count(ctx, q); err != nil || n.Count != 1 {
+		t.Errorf("alice counts %d, %v", n.Count, err)
+	}
+	if _, err := alice.Get(ctx, "shared", "hers-not"); !errors.Is(err, client.ErrNotFound) {
+		t.Errorf("alice gets another's object: %v", err)
+	}
+	if found, err := names(c, q); err != nil || len(found) != 2 {
+		t.Errorf("the administrator finds %q, %v", found, err)
+	}
+}
+
+// TestBuiltInTasks uses the two built-in Tasks as a client does.
+func TestBuiltInTasks(t *testing.T) {
+	s := serve(t, t.TempDir())
+	c, ctx := s.admin(), t.Context()
+	must(t, c.CreateCollection(ctx, "people"))
+	must(t, c.CreateIndex(ctx, "people", "by_age", client.Index{Task: "ordered", Type: wire.TypeInt64, Ordered: true,
+		Config: []byte(`{"path":"/age","type":"int64"}`)}))
+	must(t, c.CreateIndex(ctx, "people", "notes", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/note"}`)}))
+	for i, note := range []string{"likes the castle on the hill", "keeps bees", "walks up the hill to the castle keep"} {
+		_, err := c.Put(ctx, "people", fmt.Appendf(nil, `{"age":%d,"note":%q}`, 30+i, note), client.Name(fmt.Sprint("p", i)))
+		must(t, err)
+	}
+	_, err := c.Put(ctx, "people", []byte("not JSON at all"), client.Name("odd"))
+	must(t, err)
+	for _, index := range []string{"by_age", "notes"} {
+		eventually(t, index, serving(c, "people", index))
+	}
+	for _, tc := range []struct {
+		index, predicate string
+		want             []string
+	}{
+		{"by_age", ">= 31", []string{"p1", "p2"}},
+		{"by_age", ">= 30 and < 31", []string{"p0"}},
+		{"notes", "castle", []string{"p0", "p2"}},
+		{"notes", `"castle keep"`, []string{"p2"}},
+	} {
+		if found, err := names(c, client.Query{Collection: "people", Index: tc.index, Predicate: tc.predicate}); err != nil || !slices.Equal(found, tc.want) {
+			t.Errorf("%s %s: %q, %v; want %q", tc.index, tc.predicate, found, err, tc.want)
+		}
+	}
+	if _, err := c.Count(ctx, client.Query{Collection: "people", Index: "by_age", Predicate: "what?"}); !errors.Is(err, client.ErrQueryRefused) {
+		t.Errorf("a predicate without sense: %v", err)
+	}
+	if n, err := c.DeleteWhere(ctx, client.Query{Collection: "people", Index: "notes", Predicate: "castle"}); err != nil || n.Count != 2 {
+		t.Errorf("deleted %d, %v", n.Count, err)
+	}
+	if found, err := names(c, client.Query{Collection: "people", Index: "by_age", Predicate: "> 0"}); err != nil || !slices.Equal(found, []string{"p1"}) {
+		t.Errorf("after the deletion: %q, %v", found, err)
+	}
+}
+
+// processIDs returns the numbers of the server's processes whose name begins like this.
+func processIDs(name string) (list []int) {
+	for _, p := range procfs.Children(os.Getpid()) {
+		if strings.HasPrefix(p.Name, name) {
+			list = append(list, p.PID)
+		}
+	}
+	return list
+}
+
+// TestKilledProcessesLoseNothing kills the Core and the Tasks while clients
+// write: every acknowledged write is there afterwards, and the index finds it.
+func TestKilledProcessesLoseNothing(t *testing.T) {
+	s := serve(t, t.TempDir())
+	c, ctx := s.admin(), t.Context()
+	must(t, c.CreateCollection(ctx, "c"))
+	must(t, c.CreateIndex(ctx, "c", "n", client.Index{Task: "ordered", Type: wire.TypeInt64, Attribute: true, Config: []byte(`{"type":"int64"}`)}))
+	eventually(t, "index", serving(c, "c", "n"))
+
+	var mu sync.Mutex
+	acknowledged := map[string]int{}
+	stop := make(chan struct{})
+	var writers sync.WaitGroup
+	// The Core listens on a new port after each start: writers find it anew.
+	for w := range 4 {
+		writers.Go(func() {
+			for i := 0; ; i++ {
+				p, err := client.ReadProfile(filepath.Join(s.dir, "admin.profile"))
+				if err != nil {
+					continue
+				}
+				c, err := client.Dial(ctx, p)
+				for ; err == nil; i++ {
+					select {
+					case <-stop:
+						c.Close()
+						return
+					default:
+					}
+					name := fmt.Sprint(w, "-", i)
+					_, err = c.Put(ctx, "c", []byte(name), client.Name(name), client.Attribute("n", fmt.Append(nil, i)))
+					if err == nil {
+						mu.Lock()
+						acknowledged[name] = i
+						mu.Unlock()
+					}
+				}
+				if c != nil {
+					c.Close()
+				}
+				select {
+				case <-stop:
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+		})
+	}
+	for round := range 6 {
+		time.Sleep(150 * time.Millisecond)
+		name := []string{"motte-core", "memfd:"}[round%2] // a Task runs from memory
+		var pids []int
+		eventually(t, "a process to kill", func() error {
+			if pids = processIDs(name); len(pids) == 0 {
+				return errors.New("none")
+			}
+			return nil
+		})
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if name == "motte-core" {
+			<-s.ready
+		}
+	}
+	close(stop)
+	writers.Wait()
+	c = s.admin()
+	if len(acknowledged) < 10 {
+		t.Fatalf("only %d writes were acknowledged", len(acknowledged))
+	}
+	for name := range maps.Keys(acknowledged) {
+		o, err := c.Get(ctx, "c", name)
+		if err != nil || string(o.Data) != name {
+			t.Fatalf("%s was acknowledged, and now: %q, %v", name, o.Data, err)
+		}
+	}
+	eventually(t, "index", serving(c, "c", "n"))
+	listed := map[string]bool{}
+	for o, err := range c.List(ctx, "c") {
+		must(t, err)
+		listed[o.Name] = true
+	}
+	found, err := names(c, client.Query{Collection: "c", Index: "n", Predicate: ">= 0"})
+	must(t, err)
+	if !slices.Equal(found, slices.Sorted(maps.Keys(listed))) {
+		t.Errorf("the index finds %d objects of %d", len(found), len(listed))
+	}
+	t.Logf("%d acknowledged writes, all there", len(acknowledged))
+}
+
+// TestACoreThatGoEndsIsStartedAgain: Go's runtime ends a process with status 2 after a
+// panic, and after this signal. That is a crash, and no refusal to start.
+func TestACoreThatGoEndsIsStartedAgain(t *testing.T) {
+	s, _ := twenty(t, t.TempDir())
+	pids := processIDs("motte-core")
+	if len(pids) != 1 {
+		t.Fatalf("%d Cores run", len(pids))
+	}
+	must(t, syscall.Kill(pids[0], syscall.SIGQUIT))
+	select {
+	case <-s.ready:
+	case err := <-s.ended:
+		s.ended <- err
+		t.Fatalf("the host gives up: %v", err)
+	}
+	_, err := s.admin().Get(t.Context(), "c", "7")
+	must(t, err)
+}
+
+// twenty starts a server whose collection "c" has twenty objects, each named by a
+// number and made of bytes with that value.
+func twenty(t *testing.T, dir string) (*server, *client.Client) {
+	t.Helper()
+	s := serve(t, dir)
+	c, ctx := s.admin(), t.Context()
+	must(t, c.CreateCollection(ctx, "c"))
+	for i := range 20 {
+		_, err := c.Put(ctx, "c", bytes.Repeat([]byte{byte(i)}, 500), client.Name(fmt.Sprint(i)))
+		must(t, err)
+	}
+	return s, c
+}
+
+// TestAlteredStoreIsRefused: a host that alters the stored log between two
+// starts is told the segment and the offset, and nothing is served.
+func TestAlteredStoreIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s, _ := twenty(t, dir)
+	ctx := t.Context()
+	s.stop()
+	path := filepath.Join(dir, "00000001.seg")
+	good, err := os.ReadFile(path)
+	must(t, err)
+	for name, alter := range map[string]func([]byte) []byte{
+		"a byte altered":   func(p []byte) []byte { p[len(p)/2] ^= 1; return p },
+		"a piece cut out":  func(p []byte) []byte { return slices.Delete(p, 3000, 3800) },
+		"a piece repeated": func(p []byte) []byte { return slices.Concat(p[:4000], p[3200:4000], p[4000:]) },
+		"header altered":   func(p []byte) []byte { p[60] ^= 1; return p },
+	} {
+		must(t, os.WriteFile(path, alter(bytes.Clone(good)), 0o600))
+		s := launch(t, dir)
+		select {
+		case err := <-s.ended:
+			s.ended <- nil
+			if !errors.Is(err, host.ErrRefused) || !strings.Contains(err.Error(), "00000001.seg, offset") {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-s.ready:
+			t.Errorf("%s: the store is served", name)
+		}
+	}
+	must(t, os.WriteFile(path, good, 0o600))
+	s = serve(t, dir)
+	if o, err := s.admin().Get(ctx, "c", "7"); err != nil || !bytes.Equal(o.Data, bytes.Repeat([]byte{7}, 500)) {
+		t.Errorf("the store as it was: %v", err)
+	}
+}

@@ -1,0 +1,62 @@
+package losedata
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"motte/client"
+)
+
+var processesAreKilled = map[string]func(w *world){
+	"kill-server": func(w *world) {
+		s := w.again()
+		w.put("admin.profile", "kim")
+		s.kill()
+		s = w.again()
+		w.has(all()...)
+		w.has("kim")
+		s.stop()
+	},
+	"kill-core": func(w *world) {
+		s := w.again()
+		w.put("admin.profile", "kim")
+		s.signalCore(syscall.SIGKILL)
+		w.saysLater("the Core ended and is started again")
+		s.ready()
+		w.has(all()...)
+		w.has("kim")
+		s.stop()
+	},
+	"kill-first-start-key": func(w *world) {
+		w.must(os.WriteFile(w.path("new-new.key"), []byte("half"), 0o600)) // of a key, which the Core left
+		w.refuses("new", "--root-key", "new.key")
+		w.remove("new-new.key")
+		w.serve("new", "--root-key", "new.key").stop()
+		s := w.again()
+		w.has(all()...)
+		s.stop()
+	},
+	"kill-first-start": func(w *world) {
+		for range 5 {
+			s := w.begin("new")
+			for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+				if list, _ := filepath.Glob(w.path("new/admin.profile*")); len(list) > 0 {
+					break
+				}
+			}
+			s.kill()
+			if p, err := client.ReadProfile(w.path("new/admin.profile")); !errors.Is(err, os.ErrNotExist) && (err != nil || !p.Complete()) {
+				w.t.Errorf("a start that was killed left half a profile: %+v, %v", p, err)
+			}
+		}
+		s := w.serve("new")
+		w.motte("--profile", "new/admin.profile", "collection", "create", "things")
+		s.stop()
+		s = w.again()
+		w.has(all()...)
+		s.stop()
+	},
+}

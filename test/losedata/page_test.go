@@ -1,0 +1,200 @@
+// Package losedata holds the page "How to lose data" to what happens: each row of its
+// tables is done to a real store, by the case of that name.
+package losedata
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"motte/internal/binaries"
+)
+
+const page = "../../docs/reference/how-to-lose-data.md"
+
+// row is one row of a table.
+type row struct {
+	name  string   // of its place
+	cells []string // what somebody does, what happens, what is lost, and then
+	other bool     // other tests show it, which the last cell names
+}
+
+var (
+	place = regexp.MustCompile(`^<a id="([a-z-]+)"></a>`)
+	span  = regexp.MustCompile("`([^`]+)`")
+	shown = regexp.MustCompile("`(Test[A-Za-z]+)`")
+	where = regexp.MustCompile("in `(test/[a-z]+)`")
+)
+
+// readPage reads the rows of all tables.
+func readPage(t *testing.T) (rows []row) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := false
+	for n, line := range strings.Split(string(text), "\n") {
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "|---") {
+			continue
+		}
+		cells := strings.Split(strings.Trim(line, "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		if len(cells) != 4 {
+			t.Fatalf("line %d: a row has %d cells; want 4", n+1, len(cells))
+		}
+		if strings.HasPrefix(cells[0], "what ") { // the names of the columns
+			other = cells[3] == "shown by"
+			continue
+		}
+		name := place.FindStringSubmatch(cells[0])
+		if name == nil {
+			t.Fatalf("line %d: the row has no name: %s", n+1, line)
+		}
+		rows = append(rows, row{name[1], cells, other})
+	}
+	return rows
+}
+
+// TestEveryRowHappens: every row has a case, every case a row, and what the row says
+// is what happens in its case.
+func TestEveryRowHappens(t *testing.T) {
+	rows := readPage(t)
+	named := make(map[string]bool)
+	for _, r := range rows {
+		if named[r.name] {
+			t.Errorf("two rows are called %s", r.name)
+		}
+		named[r.name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		if !named[name] {
+			t.Errorf("the case %s has no row", name)
+		}
+	}
+	binaries.LookAtSources(t)
+	from := build(t)
+	for n, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			if testing.Short() && n%8 != 0 {
+				t.Skip("short")
+			}
+			if r.other {
+				r.isShownElsewhere(t)
+				return
+			}
+			do := cases[r.name]
+			if do == nil {
+				t.Fatal("the row has no case")
+			}
+			t.Parallel()
+			w := newWorld(t, from)
+			do(w)
+			r.isWhatHappened(w)
+		})
+	}
+}
+
+// kinds are the files of a served store, and the rows that tell of their loss.
+var kinds = map[string]string{
+	"*.seg":                    "rm-old-segment",
+	"*.ckp":                    "rm-checkpoint",
+	"data.keys":                "rm-data-keys",
+	"data.keys.copy":           "rm-data-keys",
+	"reserve":                  "rm-reserve",
+	"host.sock":                "rm-socket",
+	"root.key":                 "rm-root-key",
+	"admin.profile":            "rm-admin-profile",
+	"admin.profile.head":       "rm-head-file",
+	".admin.profile.motte-new": "kill-first-start", // while the profile is written
+	"admin.profile.part":       "kill-first-start",
+}
+
+// TestEveryFileHasARow: a new kind of file in a store needs a row that says what its
+// loss means.
+func TestEveryFileHasARow(t *testing.T) {
+	var rows []string
+	for _, r := range readPage(t) {
+		rows = append(rows, r.name)
+	}
+	w := newWorld(t, build(t))
+	s := w.again()
+	w.must(os.MkdirAll(w.path("all"), 0o700))
+	w.copy("store/.", "all")
+	s.stop()
+	w.serve("new").stop() // with all that lies elsewhere in the other one
+	w.copy("store/.", "all")
+	w.copy("new/.", "all")
+	list, err := os.ReadDir(w.path("all"))
+	w.must(err)
+	for _, e := range list {
+		row := ""
+		for pattern, name := range kinds {
+			if ok, err := filepath.Match(pattern, e.Name()); err != nil {
+				t.Fatal(err)
+			} else if ok {
+				row = name
+			}
+		}
+		if !slices.Contains(rows, row) {
+			t.Errorf("a store has a file %s, and the page has no row for it", e.Name())
+		}
+	}
+}
+
+// isWhatHappened holds the row to what was seen in its case.
+func (r *row) isWhatHappened(w *world) {
+	w.t.Helper()
+	for _, m := range span.FindAllStringSubmatch(strings.Join(r.cells[1:], " "), -1) {
+		if !said(w.text(), m[1]) {
+			w.t.Errorf("nothing said or ran %q:\n%s", m[1], w.text())
+		}
+	}
+	for _, name := range all() {
+		if !w.lost && !w.seen[name] {
+			w.t.Errorf("the case does not look for object %s", name)
+		}
+	}
+	if strings.HasPrefix(r.cells[2], "nothing") == w.lost {
+		w.t.Errorf("the row says that %q is lost; in its case something was lost: %v", r.cells[2], w.lost)
+	}
+}
+
+// said reports whether a text has a phrase, in which … stands for any text of a line.
+func said(text, phrase string) bool {
+	parts := strings.Split(phrase, "…")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	return regexp.MustCompile(strings.Join(parts, ".*")).MatchString(text)
+}
+
+// isShownElsewhere looks for the tests that the row names.
+func (r *row) isShownElsewhere(t *testing.T) {
+	dir, names := where.FindStringSubmatch(r.cells[3]), shown.FindAllStringSubmatch(r.cells[3], -1)
+	if dir == nil || len(names) == 0 {
+		t.Fatalf("the row names no test: %s", r.cells[3])
+	}
+	files, err := filepath.Glob(filepath.Join("../..", dir[1], "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source strings.Builder
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(text)
+	}
+	for _, name := range names {
+		if !strings.Contains(source.String(), "\nfunc "+name[1]+"(t *testing.T) {") {
+			t.Errorf("there is no test %s in %s", name[1], dir[1])
+		}
+	}
+}

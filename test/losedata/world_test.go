@@ -1,0 +1,406 @@
+package losedata
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"motte/internal/binaries"
+)
+
+// bin is the directory with the executables.
+var bin string
+
+func TestMain(m *testing.M) {
+	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/test/hostiletask"})
+}
+
+// patience is how long anything may take on a busy machine.
+const patience = 2 * time.Minute
+
+// world is a directory with a store in it, in which one case of the page happens. It
+// keeps all that the processes of the case print, and which objects were seen to be
+// there or gone.
+type world struct {
+	t    *testing.T
+	dir  string
+	seen map[string]bool // objects that were there
+	lost bool            // something was gone
+
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+// Write appends to what the processes said.
+func (w *world) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.Write(p)
+}
+
+// text is what the processes said until now.
+func (w *world) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.said.String()
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// path is that of a file in the world.
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// command is a program that runs in the world.
+func (w *world) command(name string, args ...string) *exec.Cmd {
+	if name == "motte" {
+		name = filepath.Join(bin, name)
+	}
+	c := exec.Command(name, args...)
+	c.Dir = w.dir
+	c.Env = append(os.Environ(), "MOTTE_PROFILE=admin.profile", "PATH="+bin+":"+os.Getenv("PATH"))
+	return c
+}
+
+// run runs motte, which may fail, and returns what it said and its exit code.
+func (w *world) run(args ...string) (said string, code int) {
+	w.t.Helper()
+	c := w.command("motte", args...)
+	var out bytes.Buffer
+	c.Stdout, c.Stderr = &out, &out
+	err := c.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		w.t.Fatal(err)
+	}
+	fmt.Fprintf(w, "$ motte %s\n%s", strings.Join(args, " "), &out)
+	return out.String(), c.ProcessState.ExitCode()
+}
+
+// motte runs motte, which must succeed.
+func (w *world) motte(args ...string) string {
+	w.t.Helper()
+	said, code := w.run(args...)
+	if code != 0 {
+		w.t.Fatalf("motte %v ended with %d:\n%s", args, code, said)
+	}
+	return said
+}
+
+// fails runs motte, which must not succeed.
+func (w *world) fails(args ...string) string {
+	w.t.Helper()
+	said, code := w.run(args...)
+	if code == 0 {
+		w.t.Fatalf("motte %v succeeded:\n%s", args, said)
+	}
+	return said
+}
+
+// has checks that each of the objects is there, and is what was put.
+func (w *world) has(names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		if said, code := w.run("get", "people", "--name", name); code != 0 || said != content(name) {
+			w.t.Fatalf("object %s: exit %d, %q\n%s", name, code, said, w.text())
+		}
+		w.seen[name] = true
+	}
+}
+
+// gone checks that none of the objects is there.
+func (w *world) gone(names ...string) {
+	w.t.Helper()
+	w.lost = true
+	for _, name := range names {
+		if said, code := w.run("get", "people", "--name", name); code != exitNotFound {
+			w.t.Fatalf("object %s: exit %d, %q\n%s", name, code, said, w.text())
+		}
+	}
+}
+
+// wentBack checks that the client of the profile refuses the store.
+func (w *world) wentBack() {
+	w.t.Helper()
+	if said, code := w.run("status"); code != exitWentBack {
+		w.t.Fatalf("status: exit %d, %q\n%s", code, said, w.text())
+	}
+}
+
+// Exit codes of motte that do not change.
+const (
+	exitNotFound = 3
+	exitWentBack = 8
+)
+
+// content is what every object of that name holds.
+func content(name string) string { return fmt.Sprintf("{\"name\":%q}\n", name) }
+
+// put puts objects, as the administrator or as the owner of another profile.
+func (w *world) put(profile string, names ...string) {
+	w.t.Helper()
+	for _, name := range names {
+		c := w.command("motte", "--quiet", "--profile", profile, "put", "people", "-", "--name", name)
+		c.Stdin = strings.NewReader(content(name))
+		if out, err := c.CombinedOutput(); err != nil {
+			w.t.Fatalf("put %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+// saysLater waits until the processes said a text.
+func (w *world) saysLater(text string) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); !strings.Contains(w.text(), text); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("no process says %q:\n%s", text, w.text())
+		}
+	}
+}
+
+// alerts waits until the store has an alert with that reason.
+func (w *world) alerts(reason string) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if said, code := w.run("alerts"); code == 0 && strings.Contains(said, reason) {
+			return
+		} else if time.Now().After(end) {
+			w.t.Fatalf("no alert %s: %s", reason, said)
+		}
+	}
+}
+
+// files lists the files of the store that match, the oldest first.
+func (w *world) files(pattern string) []string {
+	w.t.Helper()
+	list, err := filepath.Glob(w.path(pattern))
+	w.must(err)
+	if len(list) == 0 {
+		w.t.Fatalf("there is no %s", pattern)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// remove removes files.
+func (w *world) remove(paths ...string) {
+	w.t.Helper()
+	for _, path := range paths {
+		if !filepath.IsAbs(path) {
+			path = w.path(path)
+		}
+		w.must(os.Remove(path))
+	}
+}
+
+// copy copies a file or a directory, as 'cp -a' does.
+func (w *world) copy(from, to string) {
+	w.t.Helper()
+	c := w.command("cp", "-a", from, to)
+	if out, err := c.CombinedOutput(); err != nil {
+		w.t.Fatalf("cp -a %s %s: %v\n%s", from, to, err, out)
+	}
+}
+
+func (w *world) move(from, to string) {
+	w.t.Helper()
+	w.must(os.Rename(w.path(from), w.path(to)))
+}
+
+// change changes a file by a function.
+func (w *world) change(path string, f func(p []byte) []byte) {
+	w.t.Helper()
+	p, err := os.ReadFile(path)
+	w.must(err)
+	w.must(os.WriteFile(path, f(p), 0o600))
+}
+
+// flip changes a bit of a file, so many bytes behind its begin or before the end of
+// what is not zero.
+func (w *world) flip(path string, at int) {
+	w.t.Helper()
+	w.change(path, func(p []byte) []byte {
+		if at < 0 {
+			at += len(bytes.TrimRight(p, "\x00"))
+		}
+		p[at] ^= 1
+		return p
+	})
+}
+
+// The objects of the store that every case begins with: those that were put before the
+// checkpoints, by the administrator and by alice; those behind them, in a segment that
+// is not the newest; and those in the newest segment.
+var (
+	early  = []string{"ada", "bob", "cid"}
+	hers   = []string{"eva", "fay"}
+	middle = []string{"gus", "hal"}
+	late   = []string{"ida", "jon"}
+)
+
+// all are the names of all objects.
+func all() []string { return slices.Concat(early, hers, middle, late) }
+
+// build makes that store, and returns the directory in which it lies.
+func build(t *testing.T) string {
+	dir := t.TempDir()
+	w := &world{t: t, dir: dir, seen: make(map[string]bool)}
+	s := w.serve("store", "--root-key", "root.key")
+	w.move("store/admin.profile", "admin.profile")
+	_ = os.Rename(w.path("store/admin.profile.head"), w.path("admin.profile.head"))
+	w.motte("collection", "create", "people")
+	w.motte("principal", "add", "alice", "--out", "alice.profile")
+	w.motte("grant", "people", "alice", "read-own,write")
+	w.put("admin.profile", early...)
+	w.put("alice.profile", hers...)
+	w.motte("compact") // which writes two checkpoints
+	s.stop()
+	s = w.serve("store", "--root-key", "root.key")
+	w.put("admin.profile", middle...)
+	s.stop()
+	s = w.serve("store", "--root-key", "root.key")
+	w.put("admin.profile", late...)
+	s.stop()
+	w.must(os.WriteFile(w.path("me.key"), []byte(identity+"\n"), 0o600))
+	w.export("keys.age", recipient)
+	w.motte("backup", "--dir", "store", "--to", "backup")
+	w.remove("store/reserve") // 32 MiB that the next start makes again
+	if n := len(w.files("store/*.ckp")); n != 2 {
+		t.Fatalf("the store has %d checkpoints; want 2", n)
+	}
+	return dir
+}
+
+// newWorld copies the store that every case begins with.
+func newWorld(t *testing.T, from string) *world {
+	w := &world{t: t, dir: t.TempDir(), seen: make(map[string]bool)}
+	list, err := os.ReadDir(from)
+	w.must(err)
+	for _, e := range list {
+		w.copy(filepath.Join(from, e.Name()), ".")
+	}
+	return w
+}
+
+// The keys of one who may restore the store, and the public half of one whom nobody is.
+const (
+	identity  = "AGE-SECRET-KEY-18PU4JDHN8C96CCPXQHT274MUAD4FG6DX0XMW7RR53YR4M2E6M6ZQDP6UC3"
+	recipient = "age1n4f4rc35zgmjystk63hkj25daesa7rkka9kdulaj38w04v3y7ghqug6hl0"
+	stranger  = "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z"
+)
+
+// export exports the keys of the store to a recipient.
+func (w *world) export(out, to string) {
+	w.t.Helper()
+	w.motte("key", "export", "--dir", "store", "--root-key", "root.key", "--recipient", to, "--out", out)
+}
+
+// restored makes the store "new" of a backup and of the export of its keys, and serves it.
+func (w *world) restored(from string) *server {
+	w.t.Helper()
+	w.motte("restore", "--from", from, "--dir", "new", "--key", "keys.age", "--identity", "me.key")
+	return w.serve("new")
+}
+
+// again serves the store.
+func (w *world) again(args ...string) *server {
+	w.t.Helper()
+	return w.serve("store", append([]string{"--root-key", "root.key"}, args...)...)
+}
+
+// refused checks that the store is not served.
+func (w *world) refused(args ...string) {
+	w.t.Helper()
+	w.refuses("store", append([]string{"--root-key", "root.key"}, args...)...)
+}
+
+// rotated gives the store another root key.
+func (w *world) rotated() {
+	w.t.Helper()
+	w.motte("key", "rotate-root", "--dir", "store", "--root-key", "root.key", "--new-root-key", "next.key")
+}
+
+// salvaged makes of the damaged store one that can be served, and serves it.
+func (w *world) salvaged() *server {
+	w.t.Helper()
+	w.motte("verify", "--dir", "store", "--salvage", "--yes", "--root-key", "root.key")
+	return w.again()
+}
+
+// verified says what verify finds in the store, which is damaged.
+func (w *world) verified() {
+	w.t.Helper()
+	w.fails("verify", "--dir", "store", "--root-key", "root.key")
+}
+
+// anchored gives the store an anchor, and puts one object more.
+func (w *world) anchored() {
+	w.t.Helper()
+	w.motte("recover", "--dir", "store", "--anchor", "file:anchor", "--root-key", "root.key", "--accept-loss", "--yes")
+	s := w.again("--anchor", "file:anchor")
+	w.put("admin.profile", "kim")
+	s.stop()
+}
+
+// rolledBack puts an older copy in the place of a store with an anchor: the copy lacks the
+// object "lea". The store that has it is in "right".
+func (w *world) rolledBack() {
+	w.t.Helper()
+	w.anchored()
+	w.copy("store", "old")
+	s := w.again("--anchor", "file:anchor")
+	w.put("admin.profile", "lea")
+	s.stop()
+	w.move("store", "right")
+	w.move("old", "store")
+}
+
+// segment and checkpoint are files of the store by age, the oldest first.
+func (w *world) segment(n int) string { return w.file("store/*.seg", n) }
+
+func (w *world) checkpoint(n int) string { return w.file("store/*.ckp", n) }
+
+func (w *world) file(pattern string, n int) string {
+	w.t.Helper()
+	list := w.files(pattern)
+	if n >= len(list) {
+		w.t.Fatalf("there are only %q", list)
+	}
+	return list[n]
+}
+
+// newestSegment is the one that was written to last.
+func (w *world) newestSegment() string { list := w.files("store/*.seg"); return list[len(list)-1] }
+
+// until runs motte until it fails: what happened to the store is noticed.
+func (w *world) until(args ...string) {
+	w.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if _, code := w.run(args...); code != 0 {
+			return
+		} else if time.Now().After(end) {
+			w.t.Fatalf("motte %v goes on succeeding:\n%s", args, w.text())
+		}
+	}
+}
+
+// principal is that of the administrator's profile.
+func (w *world) principal() string {
+	w.t.Helper()
+	var p struct{ Principal string }
+	w.must(json.Unmarshal([]byte(w.motte("profile", "show", "admin.profile", "--json")), &p))
+	return p.Principal
+}

@@ -1,0 +1,431 @@
+package robustness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"motte/client"
+	"motte/core/wire"
+)
+
+// The load of the kill test.
+const (
+	writers     = 4
+	readers     = 2
+	namesEach   = 32 // of a writer
+	collection  = "c"
+	eagerIndex  = "eager"
+	lazyIndex   = "lazy"
+	maxBatch    = 5
+	mostWaiting = 250 * time.Millisecond // between two kills
+)
+
+// load is the clients of the kill test and what they know.
+type load struct {
+	*server
+	ledger   ledger
+	accounts [][]*account // by writer
+
+	acknowledged, batches, conditions atomic.Int64 // versions; requests; versions
+	tookUnanswered, lost              atomic.Int64 // versions whose request was not answered
+	gets, searches                    atomic.Int64 // answered, of the readers
+}
+
+// TestAcknowledgedWritesSurvive loads a server and kills its processes at
+// random. Readers see, all the time, every write that was acknowledged before
+// they began; afterwards exactly what was written last is there. So it is once
+// more when all was killed and replayed, and when an index was built anew.
+func TestAcknowledgedWritesSurvive(t *testing.T) {
+	l := &load{server: start(t), ledger: make(ledger)}
+	admin := l.dial()
+	defer admin.Close()
+	l.create(admin, collection, map[string]client.Index{eagerIndex: {Attribute: true}, lazyIndex: {Lazy: true}})
+	l.settled(admin)
+	for w := range writers {
+		var own []*account
+		for n := range namesEach {
+			a := newAccount(fmt.Sprint("w", w, "-", n), w*namesEach+n)
+			own = append(own, a)
+			l.ledger[a.name] = a
+		}
+		l.accounts = append(l.accounts, own)
+	}
+	stop := l.begin()
+	defer stop()
+	counts := make(map[victim]int)
+	next := victims(aTask, theCore, theHost, everything)
+	for range *kills {
+		if rand.IntN(4) > 0 { // otherwise kill what is just starting
+			l.dial().Close()
+		}
+		time.Sleep(rand.N(mostWaiting))
+		v := next()
+		l.kill(v)
+		counts[v]++
+	}
+	l.settled(admin)
+	stop()
+	l.account(admin)
+	for _, v := range []victim{everything, aTask} {
+		l.kill(v)
+		l.settled(admin)
+		l.account(admin)
+	}
+	l.alerts(admin)
+	t.Logf("killed: %v", counts)
+	l.report()
+}
+
+// begin starts the writers and readers; stop waits for their end.
+func (l *load) begin() (stop func()) {
+	ctx, cancel := context.WithCancel(l.t.Context())
+	var all sync.WaitGroup
+	for _, own := range l.accounts {
+		c := l.dial()
+		all.Go(func() {
+			defer c.Close()
+			l.write(ctx, c, own)
+		})
+	}
+	for range readers {
+		c := l.dial()
+		all.Go(func() {
+			defer c.Close()
+			l.read(ctx, c)
+		})
+	}
+	return func() {
+		cancel()
+		all.Wait()
+	}
+}
+
+// settled waits until both indexes answer.
+func (l *load) settled(c *client.Client) {
+	l.serving(c, collection, eagerIndex)
+	l.serving(c, collection, lazyIndex)
+}
+
+// write changes a writer's names until the context ends, one request after the
+// other.
+func (l *load) write(ctx context.Context, c *client.Client, own []*account) {
+	for ctx.Err() == nil {
+		n := 1
+		if rand.IntN(4) == 0 {
+			n = 2 + rand.IntN(maxBatch-1)
+		}
+		var some []*account
+		for _, i := range rand.Perm(len(own))[:n] {
+			some = append(some, own[i])
+		}
+		l.change(c, some)
+	}
+}
+
+// change gives each of some names a new version, in one request, and does not
+// rest until it knows whether that took.
+func (l *load) change(c *client.Client, some []*account) {
+	ctx, cancel := limited(l.t)
+	defer cancel()
+	for _, a := range some {
+		_, _, exists := a.state()
+		a.ask(exists && rand.IntN(5) == 0)
+	}
+	results, conditional, err := l.send(ctx, c, some)
+	f := tookNot
+	switch judge(err) {
+	case answered:
+		if err != nil { // nobody else writes these names
+			l.t.Errorf("change of %s: %v, though its precondition holds", some[0].name, err)
+			break
+		}
+		f = took
+		l.acknowledged.Add(int64(len(some)))
+		l.conditions.Add(int64(conditional))
+		if len(some) > 1 {
+			l.batches.Add(1)
+		}
+	case unknown:
+		f, results = l.resolve(c, some)
+	case refused:
+		pause()
+	case wrong:
+		l.t.Errorf("change of %s: %v", some[0].name, err)
+	}
+	for i, a := range some {
+		if f == tookNot {
+			a.settle(f, client.Identity{})
+			continue
+		}
+		a.settle(f, results[i].Identity)
+	}
+}
+
+// send asks for the last version of some names. Half of the requests have
+// preconditions, which hold if everything acknowledged before is there.
+func (l *load) send(ctx context.Context, c *client.Client, some []*account) (results []client.Result, conditional int, err error) {
+	strict := rand.IntN(2) == 0
+	if strict {
+		conditional = len(some)
+	}
+	var b client.Batch
+	for _, a := range some {
+		_, number, exists := a.state()
+		if a.deletes() {
+			switch {
+			case len(some) > 1:
+				b.Delete(a.name)
+			case strict:
+				return make([]client.Result, 1), 1, c.DeleteIf(ctx, collection, a.name, a.identity())
+			default:
+				return make([]client.Result, 1), 0, c.Delete(ctx, collection, a.name)
+			}
+			continue
+		}
+		o := []client.PutOption{client.Name(a.name), client.Attribute(eagerIndex, fmt.Append(nil, a.number))}
+		switch {
+		case strict && exists:
+			o = append(o, client.IfIdentity(a.identity()))
+		case strict:
+			o = append(o, client.IfAbsent())
+		}
+		if len(some) == 1 {
+			r, err := c.Put(ctx, collection, a.data(number), o...)
+			return []client.Result{r}, conditional, err
+		}
+		b.Put(a.data(number), o...)
+	}
+	results, err = c.PutBatch(ctx, collection, &b)
+	return results, conditional, err
+}
+
+// resolve finds out whether a change without an answer took. It took as a
+// whole, or not at all.
+func (l *load) resolve(c *client.Client, some []*account) (fate, []client.Result) {
+	results, fates := make([]client.Result, len(some)), make(map[fate]int)
+	for i, a := range some {
+		current, number, exists := a.state()
+		o, seen := l.look(c, a)
+		results[i].Identity = o.Identity
+		switch {
+		case seen == 0 && a.deletes(), seen == number:
+			fates[took]++
+		case seen == current && exists, seen == 0 && !exists:
+			fates[tookNot]++
+		default:
+			l.t.Error(a.explain(current, seen))
+		}
+	}
+	if len(fates) > 1 {
+		l.t.Errorf("%d changes of a batch took effect, %d of the same batch did not", fates[took], fates[tookNot])
+	}
+	if fates[took] > 0 {
+		l.tookUnanswered.Add(int64(len(some)))
+		return took, results
+	}
+	l.lost.Add(int64(len(some)))
+	return tookNot, nil
+}
+
+// look reads a name, however long it takes to be answered.
+func (l *load) look(c *client.Client, a *account) (o client.Object, seen int) {
+	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
+		ctx, cancel := limited(l.t)
+		o, err := c.Get(ctx, collection, a.name)
+		cancel()
+		switch {
+		case judge(err) == wrong:
+			l.t.Errorf("get %s: %v", a.name, err)
+			return o, 0
+		case errors.Is(err, client.ErrNotFound):
+			return o, 0
+		case err == nil:
+			_, seen, err := l.ledger.number(o)
+			if err != nil {
+				l.t.Error(err)
+			}
+			return o, seen
+		}
+	}
+	l.t.Errorf("get %s: no answer", a.name)
+	return o, 0
+}
+
+// read reads what others write, until the context ends.
+func (l *load) read(ctx context.Context, c *client.Client) {
+	for ctx.Err() == nil {
+		own := l.accounts[rand.IntN(writers)]
+		if rand.IntN(3) > 0 {
+			l.readOne(c, own[rand.IntN(namesEach)])
+			continue
+		}
+		l.readMany(c, []string{eagerIndex, lazyIndex}[rand.IntN(2)], own)
+	}
+}
+
+func (l *load) readOne(c *client.Client, a *account) {
+	ctx, cancel := limited(l.t)
+	defer cancel()
+	from, _, _ := a.state()
+	o, err := c.Get(ctx, collection, a.name)
+	seen := 0
+	if err == nil {
+		_, seen, err = l.ledger.number(o)
+		if err != nil {
+			l.t.Error(err)
+			return
+		}
+	}
+	switch judge(err) {
+	case answered:
+		l.gets.Add(1)
+		if why := a.explain(from, seen); why != "" {
+			l.t.Errorf("get: %s", why)
+		}
+	case wrong:
+		l.t.Errorf("get %s: %v", a.name, err)
+	default:
+		pause()
+	}
+}
+
+// readMany searches for all names of a writer.
+func (l *load) readMany(c *client.Client, index string, own []*account) {
+	ctx, cancel := limited(l.t)
+	defer cancel()
+	from, seen := make([]int, len(own)), make(map[*account]int)
+	for i, a := range own {
+		from[i], _, _ = a.state()
+	}
+	first := own[0].number
+	for o, err := range c.Search(ctx, client.Query{Collection: collection, Index: index,
+		Predicate: fmt.Sprintf("between %d and %d", first, first+len(own)-1)}) {
+		if judge(err) == wrong {
+			l.t.Errorf("search by %s: %v", index, err)
+		}
+		if err != nil {
+			pause()
+			return
+		}
+		a, number, err := l.ledger.number(o)
+		if err != nil {
+			l.t.Error(err)
+			return
+		}
+		if _, twice := seen[a]; twice || !slices.Contains(own, a) {
+			l.t.Errorf("search by %s finds %s, twice or unasked", index, a.name)
+		}
+		seen[a] = number
+	}
+	l.searches.Add(1)
+	for i, a := range own {
+		if why := a.explain(from[i], seen[a]); why != "" {
+			l.t.Errorf("search by %s: %s", index, why)
+		}
+	}
+}
+
+// account holds the store against the books, when nobody writes: the list, both
+// indexes, and each name must show exactly what was written last.
+func (l *load) account(c *client.Client) {
+	want := make(map[string]string)
+	for name, a := range l.ledger {
+		if current, _, exists := a.state(); exists {
+			want[name] = string(a.data(current))
+		}
+	}
+	l.shows("list", want, func(ctx context.Context) iter.Seq2[client.Object, error] { return c.List(ctx, collection) })
+	for _, index := range []string{eagerIndex, lazyIndex} {
+		q := client.Query{Collection: collection, Index: index, Predicate: "all"}
+		l.shows(index, want, func(ctx context.Context) iter.Seq2[client.Object, error] { return c.Search(ctx, q) })
+		var n client.Found
+		eventually(l.t, "count by "+index, func() (err error) { n, err = c.Count(l.t.Context(), q); return err })
+		if int(n.Count) != len(want) {
+			l.t.Errorf("%s counts %d; want %d", index, n.Count, len(want))
+		}
+	}
+	for _, a := range l.ledger {
+		current, _, exists := a.state()
+		if !exists {
+			current = 0
+		}
+		o, seen := l.look(c, a)
+		if seen != current || exists && o.Identity != a.identity() {
+			l.t.Errorf("%s shows version %d, identity %x; want version %d, identity %x", a.name, seen, o.Identity, current, a.identity())
+		}
+	}
+}
+
+// shows reads objects until an answer comes whole, and wants exactly these.
+func (l *load) shows(what string, want map[string]string, read func(context.Context) iter.Seq2[client.Object, error]) {
+	got := make(map[string]string)
+	eventually(l.t, what, func() error {
+		clear(got)
+		for o, err := range read(l.t.Context()) {
+			if err != nil {
+				return err
+			}
+			if _, twice := got[o.Name]; twice {
+				l.t.Errorf("%s shows %s twice", what, o.Name)
+			}
+			got[o.Name] = string(o.Data)
+		}
+		return nil
+	})
+	if !maps.Equal(got, want) {
+		l.t.Errorf("%s shows %d objects, not the %d that were written last", what, len(got), len(want))
+	}
+}
+
+// alerts: an honest Task that is killed has ended, or stopped in the middle of
+// a frame; it told no lie. Nothing stored is damaged.
+func (l *load) alerts(c *client.Client) {
+	var list []client.Alert
+	eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
+	for _, a := range list {
+		switch a.Reason {
+		case wire.ReasonTaskEnded, wire.ReasonBadFrame, wire.ReasonTooSlow:
+		default:
+			l.t.Errorf("alert: %s, collection %q, index %q, segment %d, offset %d", client.ReasonName(a.Reason), a.Collection, a.Index, a.Segment, a.Offset)
+		}
+	}
+}
+
+// report says what became of every version that took effect.
+func (l *load) report() {
+	var present, replaced, deleted int
+	for _, a := range l.ledger {
+		exists := false
+		for _, v := range a.versions[1:] {
+			switch {
+			case v.fate != took:
+				continue
+			case v.deleted:
+				deleted++
+			case exists:
+				replaced++
+			}
+			exists = !v.deleted
+		}
+		if exists {
+			present++
+		}
+	}
+	l.t.Logf("%d changes were acknowledged, in %d requests with several, %d of them on a precondition; of those without an answer %d took effect and %d did not",
+		l.acknowledged.Load(), l.batches.Load(), l.conditions.Load(), l.tookUnanswered.Load(), l.lost.Load())
+	l.t.Logf("they put %d objects, of which %d are there, %d were replaced and %d deleted", present+replaced+deleted, present, replaced, deleted)
+	l.t.Logf("the readers were answered %d gets and %d searches", l.gets.Load(), l.searches.Load())
+	// A deletion takes one object away, and is a change itself.
+	if n := int64(present + replaced + 2*deleted); n != l.acknowledged.Load()+l.tookUnanswered.Load() {
+		l.t.Errorf("%d changes are accounted for, of %d that took effect", n, l.acknowledged.Load()+l.tookUnanswered.Load())
+	}
+}

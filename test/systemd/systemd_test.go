@@ -1,0 +1,357 @@
+// Package systemd runs the units in /systemd under a systemd of its own, in a container with a
+// root of its own, and has systemd verify them. It needs root, systemd and systemd-nspawn, and a
+// machine that lets a container boot.
+package systemd
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"motte/internal/binaries"
+	"motte/internal/procfs"
+)
+
+// bin is where the executables are.
+var bin string
+
+func TestMain(m *testing.M) { binaries.Main(m, &bin, nil) }
+
+const (
+	units    = "../../systemd"
+	required = "MOTTE_REQUIRE_SYSTEMD" // a missing program fails the test, instead of skipping it
+	userID   = 990                     // of the user motte in the container
+	bootTime = time.Minute
+)
+
+var unitNames = []string{"motte.service", "motte-backup.service", "motte-backup.timer"}
+
+// need skips a test, or fails it, if a program is missing.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, name := range programs {
+		if _, err := exec.LookPath(name); err != nil {
+			if os.Getenv(required) == "1" {
+				t.Fatalf("%s asks for it: %v", required, err)
+			}
+			t.Skipf("without %s", name)
+		}
+	}
+}
+
+// TestTheUnitsAreInTheDocs: who reads the page sees what the file holds.
+func TestTheUnitsAreInTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/how-to/run-as-a-service.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range unitNames {
+		unit, err := os.ReadFile(filepath.Join(units, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(page), "```ini\n"+string(unit)+"```\n") {
+			t.Errorf("docs/how-to/run-as-a-service.md does not show systemd/%s as it is", name)
+		}
+	}
+}
+
+// TestSystemdVerifiesTheUnits: it knows every setting, and finds what they name.
+func TestSystemdVerifiesTheUnits(t *testing.T) {
+	need(t, "systemd-analyze")
+	dir := t.TempDir()
+	var paths []string
+	for _, name := range unitNames {
+		unit, err := os.ReadFile(filepath.Join(units, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, filepath.Join(dir, name))
+		text := strings.ReplaceAll(string(unit), "/usr/local/bin/motte", filepath.Join(bin, "motte"))
+		if err := os.WriteFile(paths[len(paths)-1], []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no", "--recursive-errors=no"}, paths...)...).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestTheUnitUnderSystemd starts the unit, and lets fail what can: what systemd shows and does
+// about it is what an operator relies on.
+func TestTheUnitUnderSystemd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a Core has 30 seconds before it is taken for one that hangs")
+	}
+	c := boot(t)
+	c.systemctl("start", "motte") // it returns when the unit is ready
+	if code, text, err := c.page("/readyz"); err != nil || !strings.Contains(text, "core: ok\ncounters: ok\n") {
+		t.Fatalf("systemd takes the server for ready, which says %d %q, %v", code, text, err)
+	}
+	c.eventually("the server is ready", func() error {
+		code, text, err := c.page("/readyz")
+		if err == nil && code != http.StatusOK {
+			err = fmt.Errorf("%d %q", code, text)
+		}
+		return err
+	})
+	c.shows(map[string]string{"StatusText": "Serving", "ActiveState": "active", "NRestarts": "0", "WatchdogUSec": "4s"})
+
+	c.systemctl("start", "motte-backup", "motte-backup.timer")
+	if files, err := os.ReadDir(filepath.Join(c.root, "mnt/backup/motte")); err != nil || len(files) == 0 {
+		t.Errorf("the backup's unit leaves %d files, %v", len(files), err)
+	}
+
+	host, core := c.server()
+	c.signal(core, syscall.SIGSTOP)
+	c.eventually("another Core takes the place of the one that hangs", func() error {
+		h, next := c.server()
+		if next == core || next == 0 {
+			return errors.New("the Core that hangs is there, or none is")
+		}
+		if h != host {
+			t.Fatalf("systemd restarted the host, process %d; now it is %d", host, h)
+		}
+		return nil
+	})
+	c.shows(map[string]string{"StatusText": "Serving", "ActiveState": "active", "NRestarts": "0"})
+
+	c.signal(host, syscall.SIGSTOP)
+	c.shows(map[string]string{"StatusText": "Serving", "ActiveState": "active", "NRestarts": "1"})
+	if next, _ := c.server(); next == host {
+		t.Error("systemd does not miss a host that says nothing")
+	}
+
+	c.systemctl("stop", "motte")
+	c.shows(map[string]string{"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"})
+
+	c.writeKey()
+	if out, err := c.try("systemctl", "start", "motte"); err == nil {
+		t.Errorf("the unit starts with another root key: %s", out)
+	}
+	c.shows(map[string]string{"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "12", "NRestarts": "0"})
+}
+
+// container is a systemd with a root of its own.
+type container struct {
+	t      *testing.T
+	root   string
+	leader int // process number of its systemd
+}
+
+// boot boots a container whose programs are this machine's, and whose /usr/local/bin holds Motte.
+// It skips the test where none can boot.
+func boot(t *testing.T) *container {
+	t.Helper()
+	need(t, "systemd", "systemd-nspawn", "nsenter", "systemctl")
+	if os.Geteuid() != 0 {
+		t.Skip("not root")
+	}
+	c := &container{t: t, root: t.TempDir()}
+	c.furnish()
+	console, err := os.Create(filepath.Join(t.TempDir(), "console"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	nspawn := exec.Command("systemd-nspawn", "--quiet", "--directory="+c.root, "--bind-ro=/usr", "--bind-ro="+bin+":/usr/local/bin",
+		"--private-network", "--register=no", "--keep-unit", "--console=pipe", "--boot", "systemd.unit=basic.target")
+	nspawn.Stdout, nspawn.Stderr = console, console
+	if err := nspawn.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() && c.leader != 0 {
+			log, _ := c.try("journalctl", "--no-pager", "--lines=200")
+			t.Logf("the container's journal:\n%s", log)
+		}
+		_ = nspawn.Process.Signal(syscall.SIGTERM) // once: it halts the container
+		halted := time.AfterFunc(bootTime, func() { _ = nspawn.Process.Kill() })
+		_ = nspawn.Wait()
+		halted.Stop()
+		console.Close()
+	})
+	for end := time.Now().Add(bootTime); ; time.Sleep(100 * time.Millisecond) {
+		if list := procfs.Children(nspawn.Process.Pid); len(list) == 1 && list[0].Name == "systemd" {
+			c.leader = list[0].PID
+			if out, _ := c.try("systemctl", "is-system-running"); strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded") {
+				return c
+			}
+		}
+		if time.Now().After(end) || nspawn.Process.Signal(syscall.Signal(0)) != nil {
+			said, _ := os.ReadFile(console.Name())
+			t.Skipf("this machine lets no container boot: %s", said)
+		}
+	}
+}
+
+// furnish makes the root: the little that systemd and the unit need, and the unit. Its watchdog is
+// made quicker.
+func (c *container) furnish() {
+	c.t.Helper()
+	for _, dir := range []string{c.root, bin} { // that the user motte comes to
+		if err := os.Chmod(dir, 0o755); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{"etc/systemd/system/motte.service.d", "usr", "var", "run", "tmp", "proc", "sys", "dev", "media/key", "mnt/backup"} {
+		if err := os.MkdirAll(filepath.Join(c.root, dir), 0o755); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"bin", "lib", "lib64", "sbin"} {
+		if err := os.Symlink("usr/"+name, filepath.Join(c.root, name)); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	files := map[string]string{
+		"etc/os-release": "ID=test\n", "etc/machine-id": "",
+		"etc/passwd": fmt.Sprintf("root:x:0:0::/:/bin/sh\nmotte:x:%d:%[1]d::/var/lib/motte:/usr/sbin/nologin\n", userID),
+		"etc/group":  fmt.Sprintf("root:x:0:\nmotte:x:%d:\n", userID),
+		"etc/systemd/system/motte.service.d/quick.conf": "[Service]\nWatchdogSec=4\nRestartSec=0\n",
+	}
+	for _, name := range unitNames {
+		unit, err := os.ReadFile(filepath.Join(units, name))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		files[filepath.Join("etc/systemd/system", name)] = string(unit)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(c.root, name), []byte(text), 0o644); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	if err := os.Chown(filepath.Join(c.root, "mnt/backup"), userID, userID); err != nil {
+		c.t.Fatal(err)
+	}
+	c.writeKey()
+}
+
+// writeKey writes a new root key, as the page says.
+func (c *container) writeKey() {
+	c.t.Helper()
+	var key [32]byte
+	_, _ = rand.Read(key[:])
+	path := filepath.Join(c.root, "media/key/motte.key")
+	err := os.WriteFile(path, []byte("motte-root-key-v1 "+hex.EncodeToString(key[:])+"\n"), 0o600)
+	if err := errors.Join(err, os.Chown(path, userID, userID)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// try runs a program in the container.
+func (c *container) try(name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*bootTime)
+	defer cancel()
+	into := []string{"--target", strconv.Itoa(c.leader), "--mount", "--pid", "--uts", "--ipc", "--net", "--root", "--wd", name}
+	out, err := exec.CommandContext(ctx, "nsenter", append(into, args...)...).CombinedOutput()
+	return string(out), err
+}
+
+func (c *container) systemctl(args ...string) string {
+	c.t.Helper()
+	out, err := c.try("systemctl", args...)
+	if err != nil {
+		c.t.Fatalf("systemctl %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// shows waits until systemd shows these properties of the unit.
+func (c *container) shows(want map[string]string) {
+	c.t.Helper()
+	c.eventually(fmt.Sprint("systemd shows ", want), func() error {
+		out := c.systemctl("show", "motte")
+		for name, value := range want {
+			if !strings.Contains(out, "\n"+name+"="+value+"\n") {
+				_, is, _ := strings.Cut(out, "\n"+name+"=")
+				is, _, _ = strings.Cut(is, "\n")
+				return fmt.Errorf("%s=%s", name, is)
+			}
+		}
+		return nil
+	})
+}
+
+// eventually tries until f succeeds.
+func (c *container) eventually(what string, f func() error) {
+	c.t.Helper()
+	var err error
+	for end := time.Now().Add(2 * bootTime); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if err = f(); err == nil {
+			return
+		}
+	}
+	c.t.Fatalf("%s: %v", what, err)
+}
+
+// server returns the process numbers, outside of the container, of the Core and its host; 0: there
+// is none.
+func (c *container) server() (host, core int) {
+	for _, p := range procfs.Children(c.leader) {
+		for _, child := range procfs.Children(p.PID) {
+			if child.Name == "motte-core" {
+				return p.PID, child.PID
+			}
+		}
+	}
+	return 0, 0
+}
+
+func (c *container) signal(pid int, s syscall.Signal) {
+	c.t.Helper()
+	if pid == 0 {
+		c.t.Fatal("there is no process to be sent a signal")
+	}
+	if err := syscall.Kill(pid, s); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// page gets a page from the server's address in the container's network.
+func (c *container) page(name string) (code int, text string, err error) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: c.dial, DisableKeepAlives: true}}
+	r, err := client.Get("http://127.0.0.1:9433" + name)
+	if err != nil {
+		return 0, "", err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	return r.StatusCode, string(body), err
+}
+
+// dial connects from a thread that is in the container's network, and that ends with it.
+func (c *container) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked
+		var namespace *os.File
+		if namespace, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", c.leader)); err != nil {
+			return
+		}
+		defer namespace.Close()
+		if err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err == nil {
+			conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		}
+	}()
+	<-done
+	return conn, err
+}
