@@ -28,7 +28,7 @@ func counting(ctx context.Context, f *fixture) (motte, beside measure, err error
 		return nil, nil, err
 	}
 	gets := func(ctx context.Context) (float64, error) {
-		return latency(ctx, f.duration(), 1, 100, func(ctx context.Context) error { return get(ctx, clients[0]) })
+		return latency(ctx, f.duration(), 1, 1000, func(ctx context.Context) error { return get(ctx, clients[0]) })
 	}
 	motte = func(ctx context.Context) (float64, error) {
 		var all sync.WaitGroup

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"motte/bench/echo"
 )
 
 // fixture is what lines share, each part made when the first line needs it.
 type fixture struct {
 	settings
 	server    *server
-	echo      *peer
+	echo      *echo.Server
 	live      *server           // that holds liveObjects
 	residency map[int]residency // by the factor of -objects
 	ends      []func() error
@@ -29,9 +31,9 @@ func (f *fixture) theServer(ctx context.Context) (s *server, err error) {
 	return f.server, err
 }
 
-func (f *fixture) theEcho() (e *peer, err error) {
+func (f *fixture) theEcho() (e *echo.Server, err error) {
 	if f.echo == nil {
-		f.echo, err = startEcho()
+		f.echo, err = echo.Start()
 	}
 	return f.echo, err
 }
@@ -39,7 +41,7 @@ func (f *fixture) theEcho() (e *peer, err error) {
 func (f *fixture) close() error {
 	var errs []error
 	if f.echo != nil {
-		errs = append(errs, f.echo.stop())
+		errs = append(errs, f.echo.Stop())
 	}
 	if f.server != nil {
 		errs = append(errs, f.server.stop())

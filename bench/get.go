@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net"
 
+	"motte/bench/echo"
+	"motte/bench/timing"
 	"motte/client"
 )
 
@@ -21,7 +23,7 @@ func getOnEach(n int) func(context.Context, *fixture) (motte, beside measure, er
 				return get(ctx, clients[worker])
 			})
 		}
-		beside = func(ctx context.Context) (float64, error) { return alternate(ctx, f.duration(), conns) }
+		beside = func(ctx context.Context) (float64, error) { return rate(echo.Alternate(ctx, f.duration(), conns)) }
 		return motte, beside, err
 	}
 }
@@ -35,7 +37,9 @@ func getInFlight(n int) func(context.Context, *fixture) (motte, beside measure, 
 				return get(ctx, clients[0])
 			})
 		}
-		beside = func(ctx context.Context) (float64, error) { return pipeline(ctx, f.duration(), conns[0], n) }
+		beside = func(ctx context.Context) (float64, error) {
+			return rate(echo.Pipeline(ctx, f.duration(), conns[0], n))
+		}
 		return motte, beside, err
 	}
 }
@@ -59,13 +63,13 @@ func (f *fixture) readers(ctx context.Context, n int) ([]*client.Client, []net.C
 	if err != nil {
 		return nil, nil, err
 	}
-	conns, err := e.dial(n)
+	conns, err := e.Dial(n)
 	return clients, conns, err
 }
 
 func get(ctx context.Context, c *client.Client) error {
 	o, err := c.Get(ctx, getCollection, objectName(rand.IntN(stored)))
-	if err == nil && len(o.Data) != objectSize {
+	if err == nil && len(o.Data) != timing.ObjectSize {
 		err = fmt.Errorf("an object of %d bytes came back", len(o.Data))
 	}
 	return err

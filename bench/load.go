@@ -2,68 +2,23 @@ package main
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"motte/bench/timing"
 )
 
-// objectSize is the size of every object that is read or written.
-const objectSize = 1 << 10
-
-// object returns the content of an object: bytes that no two objects share and
-// that nothing could compress.
-func object(n int) []byte {
-	r := rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
-	p := make([]byte, objectSize)
-	_, _ = r.Read(p) // never fails
-	return p
-}
+// rate returns calls a second.
+func rate(s timing.Sample, err error) (float64, error) { return s.Rate(), err }
 
 // load has workers call op one time after the other until the time is up: as
 // many calls are in flight as there are workers. It returns calls a second.
-func load(ctx context.Context, d time.Duration, workers int, op func(ctx context.Context, worker, call int) error) (float64, error) {
-	var all sync.WaitGroup
-	var over atomic.Bool
-	counts, errs := make([]int, workers), make([]error, workers)
-	began := time.Now()
-	timer := time.AfterFunc(d, func() { over.Store(true) })
-	defer timer.Stop()
-	for w := range workers {
-		all.Go(func() {
-			n := 0
-			for ; !over.Load() && errs[w] == nil; n++ {
-				errs[w] = op(ctx, w, n)
-			}
-			counts[w] = n
-		})
-	}
-	all.Wait()
-	total := 0
-	for _, n := range counts {
-		total += n
-	}
-	return float64(total) / time.Since(began).Seconds(), errors.Join(errs...)
+func load(ctx context.Context, d time.Duration, workers int, op timing.Operation) (float64, error) {
+	return rate(timing.Run(ctx, d, workers, op))
 }
 
-// latency has workers call op for some time, and returns a percentile of its latency in
-// milliseconds; 100 is the longest.
-func latency(ctx context.Context, d time.Duration, workers, percent int, op func(context.Context) error) (float64, error) {
-	var mu sync.Mutex
-	var took []time.Duration
-	_, err := load(ctx, d, workers, func(ctx context.Context, _, _ int) error {
-		began := time.Now()
-		err := op(ctx)
-		mu.Lock()
-		defer mu.Unlock()
-		took = append(took, time.Since(began))
-		return err
-	})
-	if err != nil || len(took) == 0 {
-		return 0, err
-	}
-	slices.Sort(took)
-	return float64(took[min(len(took)*percent/100, len(took)-1)].Microseconds()) / 1000, nil
+// latency has workers call op for some time, and returns the latency in milliseconds that so many
+// of a thousand calls did not exceed; 1000 is the longest.
+func latency(ctx context.Context, d time.Duration, workers, perMille int, op func(context.Context) error) (float64, error) {
+	s, err := timing.Run(ctx, d, workers, func(ctx context.Context, _, _ int) error { return op(ctx) })
+	return float64(s.Quantile(perMille).Microseconds()) / 1000, err
 }

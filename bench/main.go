@@ -22,6 +22,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"motte/bench/echo"
 	"motte/host/sandbox"
 )
 
@@ -40,8 +41,8 @@ type settings struct {
 func main() {
 	sandbox.MaybeStage()
 	switch os.Args[0] {
-	case echoName:
-		exit(serveEcho())
+	case echo.Name:
+		exit(echo.Serve())
 	case mappingName:
 		exit(fillMapping(os.Args[1:]))
 	}

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"motte/bench/timing"
 	"motte/client"
 )
 
@@ -26,7 +27,7 @@ func put(n int) func(context.Context, *fixture) (motte, beside measure, err erro
 			return nil, nil, err
 		}
 		var last atomic.Int64
-		data := object(0)
+		data := timing.Object(0)
 		motte = func(ctx context.Context) (float64, error) {
 			return load(ctx, f.duration(), n, func(ctx context.Context, _, _ int) error {
 				i := last.Add(1)
@@ -53,7 +54,7 @@ func (s *server) appendAndSync(ctx context.Context, d time.Duration) (float64, e
 	}
 	defer os.Remove(file.Name())
 	defer file.Close()
-	p := object(0)
+	p := timing.Object(0)
 	return load(ctx, d, 1, func(context.Context, int, int) error {
 		if _, err := file.Write(p); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"motte/bench/timing"
 	"motte/client"
 )
 
@@ -40,7 +41,7 @@ func searchOnce(ctx context.Context, c *client.Client) error {
 		if err != nil {
 			return err
 		}
-		if len(o.Data) == objectSize {
+		if len(o.Data) == timing.ObjectSize {
 			found++
 		}
 	}

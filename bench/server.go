@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"motte/bench/timing"
 	"motte/client"
 	"motte/core/wire"
 	"motte/mottetest"
@@ -86,7 +87,7 @@ func (s *server) fill(ctx context.Context, collection, index string, n int) erro
 			if index != "" {
 				options = append(options, client.Attribute(index, fmt.Append(nil, i)))
 			}
-			b.Put(object(i), options...)
+			b.Put(timing.Object(i), options...)
 		}
 		if _, err := s.admin.PutBatch(ctx, collection, &b); err != nil {
 			return fmt.Errorf("fill %s: %w", collection, err)

@@ -93,7 +93,7 @@ func tail(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 		return nil, nil, err
 	}
 	puts := func(ctx context.Context) (float64, error) {
-		return latency(ctx, f.duration(), writers, 99, func(ctx context.Context) error {
+		return latency(ctx, f.duration(), writers, 990, func(ctx context.Context) error {
 			_, err := s.admin.Put(ctx, "live", random(), client.Name(objectName(randv2.IntN(liveObjects))))
 			return err
 		})
