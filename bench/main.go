@@ -39,7 +39,7 @@ type settings struct {
 }
 
 func main() {
-	sandbox.MaybeStage()
+	sandbox.ReexecInit()
 	switch os.Args[0] {
 	case echo.Name:
 		exit(echo.Serve())

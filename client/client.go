@@ -59,14 +59,14 @@ type Client struct {
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	dials   singleflight.Group // attempts to make the shared link
-	memory  memory
+	memory  headTracker
 	pins    pins
 	keeps   sync.WaitGroup // the goroutine that keeps the head
 
 	mu     sync.Mutex
-	link   *link              // the shared one
-	idle   []*link            // of those of their own
-	links  map[*link]struct{} // all that have not ended
+	link   *connection              // the shared one
+	idle   []*connection            // of those of their own
+	links  map[*connection]struct{} // all that have not ended
 	closed bool
 }
 
@@ -76,8 +76,8 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	if !p.Complete() {
 		return nil, errors.New("the profile does not say where the Core is: ask its administrator for 'address' and 'core-key'")
 	}
-	c := &Client{profile: p, links: make(map[*link]struct{}),
-		memory: memory{core: p.LogKey(), store: p.Heads},
+	c := &Client{profile: p, links: make(map[*connection]struct{}),
+		memory: headTracker{core: p.LogKey(), store: p.Heads},
 		pins:   pins{keep: p.Learned, keys: CoreKeys{p.CoreKey, p.NextCoreKey, p.LogKey()}},
 		slots:  slots{semaphore.NewWeighted(maxInFlight), semaphore.NewWeighted(maxLarge)}}
 	var err error
@@ -86,7 +86,7 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	if p.Heads != nil {
-		c.keeps.Go(func() { c.memory.keep(c.life) })
+		c.keeps.Go(func() { c.memory.saveOften(c.life) })
 	}
 	// The first connection tells whether the Core knows us, and has the history
 	// that we know.
@@ -115,7 +115,7 @@ func (c *Client) Close() error {
 
 // connect returns the shared link, made anew if it has ended. All calls that
 // need it wait for one and the same attempt, which none of them can end.
-func (c *Client) connect(ctx context.Context) (*link, error) {
+func (c *Client) connect(ctx context.Context) (*connection, error) {
 	if l, err := c.shared(); l != nil || err != nil {
 		return l, err
 	}
@@ -137,7 +137,7 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 	})
 	select {
 	case m := <-made:
-		l, _ := m.Val.(*link)
+		l, _ := m.Val.(*connection)
 		return l, m.Err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("connect to %s: %w", c.profile.Address, ctx.Err())
@@ -145,7 +145,7 @@ func (c *Client) connect(ctx context.Context) (*link, error) {
 }
 
 // shared returns the shared link; nil: there is none at the moment.
-func (c *Client) shared() (*link, error) {
+func (c *Client) shared() (*connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -159,7 +159,7 @@ func (c *Client) shared() (*link, error) {
 
 // open makes a link that Close ends, to a Core whose log has the history that
 // this client knows.
-func (c *Client) open(ctx context.Context) (*link, error) {
+func (c *Client) open(ctx context.Context) (*connection, error) {
 	l, err := dial(ctx, c.profile.Address, c.config, c.memory.seen)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (c *Client) open(ctx context.Context) (*link, error) {
 }
 
 // adopt notes a link until it ends; false: the client is closed.
-func (c *Client) adopt(l *link) bool {
+func (c *Client) adopt(l *connection) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -192,7 +192,7 @@ func (c *Client) adopt(l *link) bool {
 	return true
 }
 
-func (l *link) over() bool {
+func (l *connection) over() bool {
 	select {
 	case <-l.ended:
 		return true
@@ -265,7 +265,7 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (*call, error) {
 
 // retire takes a link out of sharing on which too large an answer still comes:
 // it serves the calls that it has, and no more.
-func (c *Client) retire(l *link) {
+func (c *Client) retire(l *connection) {
 	c.mu.Lock()
 	if c.link == l {
 		c.link = nil
@@ -310,7 +310,7 @@ func (s *slots) release(large int64) {
 }
 
 // dedicated returns a link that nobody else uses.
-func (c *Client) dedicated(ctx context.Context) (*link, error) {
+func (c *Client) dedicated(ctx context.Context) (*connection, error) {
 	c.mu.Lock()
 	for len(c.idle) > 0 {
 		l := c.idle[len(c.idle)-1]
@@ -328,8 +328,8 @@ func (c *Client) dedicated(ctx context.Context) (*link, error) {
 	return c.open(ctx)
 }
 
-// giveBack keeps a link for the next stream, or closes it.
-func (c *Client) giveBack(l *link, clean bool) {
+// release keeps a link for the next stream, or closes it.
+func (c *Client) release(l *connection, clean bool) {
 	c.mu.Lock()
 	keep := clean && !c.closed && len(c.idle) < maxIdleLinks && !l.over()
 	if keep {

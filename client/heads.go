@@ -30,13 +30,13 @@ type HeadStore interface {
 // machine crashes at the same time.
 const keepEvery = 2 * time.Second
 
-// memory is what a client knows of the head of the log.
+// headTracker is what a client knows of the head of the log.
 //
 // Invariants: head is the one with the highest LSN of all that were seen, since
 // the store was last asked; what was seen is stored before the store is asked.
 // So the store decides what a Core must have in its history, and an operator who
 // has accepted a loss says so there once, for all clients.
-type memory struct {
+type headTracker struct {
 	core  ed25519.PublicKey
 	store HeadStore // nil: none
 
@@ -48,7 +48,7 @@ type memory struct {
 }
 
 // newest returns the head.
-func (m *memory) newest() Head {
+func (m *headTracker) newest() Head {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.head
@@ -57,7 +57,7 @@ func (m *memory) newest() Head {
 // seen takes the head of an answer. One that is older says nothing: answers to
 // several requests overtake one another. One with the same LSN in another
 // segment is a *RolledBackError.
-func (m *memory) seen(h Head) error {
+func (m *headTracker) seen(h Head) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -75,13 +75,13 @@ func (m *memory) seen(h Head) error {
 func parted(a, b Head) bool { return a.LSN == b.LSN && a.LSN != 0 && a != b }
 
 // save stores the head if the store does not have it.
-func (m *memory) save() error {
+func (m *headTracker) save() error {
 	m.saving.Lock()
 	defer m.saving.Unlock()
 	return m.saveLocked()
 }
 
-func (m *memory) saveLocked() error {
+func (m *headTracker) saveLocked() error {
 	m.mu.Lock()
 	h := m.head
 	old := h == m.saved
@@ -98,10 +98,10 @@ func (m *memory) saveLocked() error {
 	return nil
 }
 
-// recall returns the head that a Core must have in its history. A store that
+// load returns the head that a Core must have in its history. A store that
 // can't be written is no reason to refuse one; a store that can't be read is,
 // and so is another head with the same LSN in it.
-func (m *memory) recall() (Head, error) {
+func (m *headTracker) load() (Head, error) {
 	if m.store == nil {
 		return m.newest(), nil
 	}
@@ -122,8 +122,8 @@ func (m *memory) recall() (Head, error) {
 	return m.head, nil
 }
 
-// keep saves the head from time to time until the context ends.
-func (m *memory) keep(ctx context.Context) {
+// saveOften saves the head from time to time until the context ends.
+func (m *headTracker) saveOften(ctx context.Context) {
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
 	for {
@@ -152,8 +152,8 @@ const greetWithin = 30 * time.Second
 
 // greet asks the Core at the other end of a new link whether the log still has
 // the newest head in its history. Nothing else is sent before.
-func (c *Client) greet(ctx context.Context, l *link) error {
-	h, err := c.memory.recall()
+func (c *Client) greet(ctx context.Context, l *connection) error {
+	h, err := c.memory.load()
 	if err != nil {
 		return err
 	}

@@ -353,8 +353,8 @@ func TestRecall(t *testing.T) {
 		{"another process saw another branch", at(7), at(5), other, nil, at(0), ErrHistoryDiffers},
 		{"another branch, accepted", at(7), at(7), other, nil, other, nil},
 	} {
-		m := memory{store: &kept{c.kept, c.fails}, head: c.head, saved: c.saved}
-		if got, err := m.recall(); got != c.want || !errors.Is(err, c.err) {
+		m := headTracker{store: &kept{c.kept, c.fails}, head: c.head, saved: c.saved}
+		if got, err := m.load(); got != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %+v, %v; want %+v, %v", c.name, got, err, c.want, c.err)
 		}
 	}
@@ -364,10 +364,10 @@ func TestRecall(t *testing.T) {
 func TestHeadIsKeptMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &kept{}
-		m := memory{store: store}
+		m := headTracker{store: store}
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
-		all.Go(func() { m.keep(ctx) })
+		all.Go(func() { m.saveOften(ctx) })
 		for n := range uint64(3) {
 			if err := m.seen(Head{LSN: n + 1}); err != nil {
 				t.Fatal(err)

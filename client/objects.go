@@ -378,7 +378,7 @@ func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err erro
 	if err != nil {
 		return end, err
 	}
-	defer func() { c.giveBack(l, end.Kind == wire.KindEnd) }()
+	defer func() { c.release(l, end.Kind == wire.KindEnd) }()
 	k := newStream() // a link of its own has room for it
 	defer k.drop()
 	if err := l.start(a.request, k); err != nil {

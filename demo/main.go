@@ -36,7 +36,7 @@ type demo struct {
 }
 
 func main() {
-	sandbox.MaybeStage()
+	sandbox.ReexecInit()
 	bin := flag.String("bin", "bin", "directory of motte-core and the Tasks")
 	keep := flag.Bool("keep", false, "leave the data where it is, to be looked at afterwards")
 	flag.Parse()

@@ -28,7 +28,7 @@ type session struct {
 	h       *host
 	cmd     *exec.Cmd
 	control *net.UnixConn
-	words   lastLine // what the Core last said on its standard error
+	words   stderrTail // what the Core last said on its standard error
 	ready   bool
 	hung    atomic.Bool // it was killed for that
 	all     sync.WaitGroup
@@ -180,7 +180,7 @@ func (s *session) listen(ctx context.Context) {
 			}
 		case hostwire.Anchor:
 			if s.h.keeper != nil {
-				s.h.keeper.offer(headOf(m))
+				s.h.keeper.update(headOf(m))
 			}
 		case hostwire.StartTask:
 			if s.h.trial == nil { // which is over before a Task is of use
@@ -235,20 +235,20 @@ func (s *session) send(m *hostwire.Message, f *os.File) {
 	_, _, _ = s.control.WriteMsgUnix(hostframes.Append(nil, m), rights, nil)
 }
 
-// lastLine keeps the last line of a stream that is logged.
-type lastLine struct {
+// stderrTail keeps the last line of a stream that is logged.
+type stderrTail struct {
 	mu   sync.Mutex
 	line string
 	once sync.Once
 	done chan struct{}
 }
 
-func (l *lastLine) ended() chan struct{} {
+func (l *stderrTail) ended() chan struct{} {
 	l.once.Do(func() { l.done = make(chan struct{}) })
 	return l.done
 }
 
-func (l *lastLine) follow(r io.Reader, h *host) {
+func (l *stderrTail) follow(r io.Reader, h *host) {
 	defer close(l.ended())
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
@@ -260,9 +260,9 @@ func (l *lastLine) follow(r io.Reader, h *host) {
 	_, _ = io.Copy(io.Discard, r)
 }
 
-func (l *lastLine) wait() { <-l.ended() }
+func (l *stderrTail) wait() { <-l.ended() }
 
-func (l *lastLine) get() string {
+func (l *stderrTail) get() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.line

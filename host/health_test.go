@@ -244,7 +244,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		{"the anchor hangs", func(h *host) { h.keeper.writing = now.Add(-anchorsIn - 1) }, []string{"anchor: " + anchorHangs}},
 		{"the anchor is slow", func(h *host) { h.keeper.writing = now.Add(-anchorsIn) }, nil},
 	} {
-		h := &host{keeper: &keeper{}}
+		h := &host{keeper: &anchorWriter{}}
 		h.health.announced, h.health.phase = true, serving
 		h.health.hear(counters(0, time.Time{}), now)
 		c.change(h)
@@ -257,7 +257,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 // TestThePagesOfHealth: 200 while all is well, 503 when it is not, and a line for each
 // condition. Numbers of them are a metric.
 func TestThePagesOfHealth(t *testing.T) {
-	h := &host{keeper: &keeper{}}
+	h := &host{keeper: &anchorWriter{}}
 	h.health.announced, h.health.phase = true, serving
 	h.health.hear(counters(0, time.Time{}), time.Now())
 	get := func(page http.HandlerFunc) (int, string) {

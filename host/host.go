@@ -80,14 +80,14 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	h.warnOfMode()
-	if h.keeper, err = h.openKeeper(); err != nil {
+	if h.keeper, err = h.openAnchors(); err != nil {
 		return err
 	}
 	if h.keeper != nil {
 		// Before anything is made: what is there may not be the store.
 		empty, err := h.empty()
 		if err == nil {
-			err = h.keeper.recall(ctx, h.Dir, empty)
+			err = h.keeper.load(ctx, h.Dir, empty)
 		}
 		if err != nil {
 			return err
@@ -222,8 +222,8 @@ type host struct {
 	images  images
 	metrics metrics
 	health  health
-	keeper  *keeper // nil: there is no anchor
-	trial   *trial  // nil: serve
+	keeper  *anchorWriter // nil: there is no anchor
+	trial   *dryRun       // nil: serve
 
 	unconfined chan struct{} // the walls of a Task could not be put up
 	checkWalls func() error  // sandbox.Check, or a test's

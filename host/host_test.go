@@ -21,7 +21,7 @@ import (
 // TestMain is this test, or a Core that plays the part of which the name stands in the
 // file "part" of its data directory.
 func TestMain(m *testing.M) {
-	sandbox.MaybeStage()
+	sandbox.ReexecInit()
 	if filepath.Base(os.Args[0]) == "motte-core" {
 		playCore(os.NewFile(3, "control"), os.Args[slices.Index(os.Args, "-dir")+1])
 	}

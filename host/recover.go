@@ -9,9 +9,9 @@ import (
 	"motte/core/wire"
 )
 
-// trial is a start of the Core for what it finds out or records, not to serve:
+// dryRun is a start of the Core for what it finds out or records, not to serve:
 // it ends as soon as that is done, in order.
-type trial struct {
+type dryRun struct {
 	accept bool               // let the Core serve a store that lacks what its anchor remembers
 	admin  [32]byte           // to be made the only administrator; zero: nobody
 	end    context.CancelFunc // asks the Core to stop
@@ -24,7 +24,7 @@ type trial struct {
 // saw takes what the Core tells. An alert goes to disk behind Ready, and the
 // Core does not say when; but the records that it made durable are counted, and
 // here nobody else writes any before.
-func (t *trial) saw(m hostwire.Message) {
+func (t *dryRun) saw(m hostwire.Message) {
 	switch {
 	case m.Type == hostwire.Ready:
 		t.ready, t.key = true, m.Key
@@ -50,7 +50,7 @@ func Verify(ctx context.Context, cfg Config) error {
 	if forgotten != nil && !errors.Is(forgotten, ErrForgotten) {
 		return forgotten
 	}
-	if err := h.try(ctx, &trial{}); err != nil || forgotten == nil {
+	if err := h.try(ctx, &dryRun{}); err != nil || forgotten == nil {
 		return err
 	}
 	return fmt.Errorf("%w; the store ends with %s", forgotten, headText(h.keeper.head()))
@@ -68,7 +68,7 @@ func AcceptLoss(ctx context.Context, cfg Config) error {
 	if err := h.recallStore(ctx); err != nil && !errors.Is(err, ErrForgotten) {
 		return err
 	}
-	t := &trial{accept: true}
+	t := &dryRun{accept: true}
 	if err := h.try(ctx, t); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func NewAdmin(ctx context.Context, cfg Config, admin [32]byte) (coreKey [32]byte
 	if err != nil {
 		return coreKey, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	t := &trial{admin: admin}
+	t := &dryRun{admin: admin}
 	if err := h.try(ctx, t); errors.Is(err, errLocked) {
 		return coreKey, fmt.Errorf("%w: %w: stop the server", ErrRefused, err)
 	} else if err != nil {
@@ -139,15 +139,15 @@ func (h *host) recallStore(ctx context.Context) (err error) {
 	if err := Find(h.Dir); err != nil {
 		return err
 	}
-	if h.keeper, err = h.openKeeper(); err != nil {
+	if h.keeper, err = h.openAnchors(); err != nil {
 		return err
 	}
-	return h.keeper.recall(ctx, h.Dir, false)
+	return h.keeper.load(ctx, h.Dir, false)
 }
 
 // try starts the Core for a trial, and waits for its end. Nothing is written to
 // the anchor: the keeper's goroutine does not run.
-func (h *host) try(ctx context.Context, t *trial) error {
+func (h *host) try(ctx context.Context, t *dryRun) error {
 	trying, end := context.WithCancel(ctx)
 	defer end()
 	t.end = end

@@ -33,7 +33,7 @@ func TestWhenATrialEnds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ended, n := 0, 0
-			trial := &trial{accept: tt.accept, end: func() {
+			trial := &dryRun{accept: tt.accept, end: func() {
 				if ended == 0 {
 					ended = n
 				}

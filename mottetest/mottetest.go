@@ -1,7 +1,7 @@
 // Package mottetest runs a whole server inside a program that shows or measures
 // one: the host that "motte serve" runs, the Core and the Tasks as processes of
 // their own, Tasks behind their walls. Data and log lie in a directory that the
-// caller gives. A program that uses it calls sandbox.MaybeStage first in main.
+// caller gives. A program that uses it calls sandbox.ReexecInit first in main.
 package mottetest
 
 import (

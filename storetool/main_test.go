@@ -29,7 +29,7 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
-	sandbox.MaybeStage()
+	sandbox.ReexecInit()
 	binaries.Main(m, &bin, nil)
 }
 

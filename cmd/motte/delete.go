@@ -90,7 +90,7 @@ func (d *deletion) check() error {
 	return nil
 }
 
-// carryOut deletes, and says how many objects.
+// dispatch deletes, and says how many objects.
 func (d *deletion) carryOut(ctx context.Context, c *client.Client, collection string) (n uint64, err error) {
 	switch {
 	case d.where != "":

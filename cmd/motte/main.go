@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	sandbox.MaybeStage()
+	sandbox.ReexecInit()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	a := &app{stdin: os.Stdin, stdout: newOutput(os.Stdout), stderr: os.Stderr}

@@ -21,7 +21,7 @@ type Request struct {
 	wire.Request
 	Conn      Conn
 	Principal access.Principal
-	Room      int     // bytes that the shell counts for it: its answer carries them back
+	Reserved  int     // bytes that the shell counts for it: its answer carries them back
 	Writes    []Write // of a put, delete or batch
 
 	// As they were when the request was begun. A later step looks at them anew.
@@ -56,13 +56,13 @@ type Reply struct {
 	Principal access.Principal
 	Number    uint64
 	Head      wire.Head
-	Room      int // of the request, which the engine keeps no longer
+	Reserved  int // of the request, which the engine keeps no longer
 
 	Kind    wire.Kind       // of Items
 	Items   [][]byte        // bodies of frames
 	Objects []mapping.Entry // to be read, opened, checked and sent one by one
 	Single  bool            // a GET: its one object frame is the last frame
-	Held    int             // bytes; if not 0: call Sent with it when all is sent, or never will be
+	Unsent  int             // bytes; if not 0: call Sent with it when all is sent, or never will be
 
 	Code  wire.Code
 	Flags wire.ReplyFlags
@@ -156,7 +156,7 @@ var operations = map[wire.Operation]struct {
 	wire.OpStatus:  {0, 0, 0, 0, (*Engine).report},
 	wire.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},
 	wire.OpAlerts:  {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},
-	wire.OpCompact: {0, 0, 0, wire.RightAdmin, (*Engine).giveBack},
+	wire.OpCompact: {0, 0, 0, wire.RightAdmin, (*Engine).requestCompaction},
 	wire.OpVerify:  {0, 0, 0, wire.RightAdmin, (*Engine).verifyAll},
 }
 
@@ -220,26 +220,26 @@ const cleanEvery = 7 * 24 * time.Hour
 // Live returns the bytes of live records in each segment.
 func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 
-// Carry appends those of the records, which lie where at says, that are live, once
+// Relocate appends those of the records, which lie where at says, that are live, once
 // more, behind a mark; done hears when all this, and all before it, is durable and
 // applied, or can't be. It keeps what they hold until then.
-func (e *Engine) Carry(records []seglog.Record, at []seglog.Location, done func(wire.Code)) {
+func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done func(wire.Code)) {
 	// The mark proves that all records before it are durable: a carried record can't.
-	alive := seglog.Group{{Kind: seglog.KindMark}}
+	alive := seglog.Group{{Kind: seglog.KindBarrier}}
 	for i := range records {
-		if o, ok := e.stored(records[i].Collection, records[i].ID.Value()); ok && o.Loc == at[i] {
+		if o, ok := e.live(records[i].Collection, records[i].ID.Value()); ok && o.Loc == at[i] {
 			alive = append(alive, records[i])
 		}
 	}
 	e.append(nil, alive...)
-	e.then(done)
+	e.afterDurable(done)
 }
 
-// Chores returns the owners whose data keys are to be destroyed, to be followed by
+// PendingMaintenance returns the owners whose data keys are to be destroyed, to be followed by
 // Erased; and whether all dead records are to be given back, because it is time or
 // because requests wait for it, to be followed by Done. Both come after the objects of
 // all erased owners were taken away.
-func (e *Engine) Chores() (erase []uint32, waiting int, clean bool) {
+func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) {
 	for _, w := range e.erase[:e.swept] {
 		erase = append(erase, w.owner)
 	}
@@ -253,8 +253,8 @@ func (e *Engine) Chores() (erase []uint32, waiting int, clean bool) {
 // Cleaned notes that all records that were dead at a time have been given back.
 func (e *Engine) Cleaned(at time.Time) { e.cleaned = at.Unix() }
 
-// Done answers the first n that wait for dead records to be given back.
-func (e *Engine) Done(n int, code wire.Code) {
+// CompactionDone answers the first n that wait for dead records to be given back.
+func (e *Engine) CompactionDone(n int, code wire.Code) {
 	for range n {
 		e.end(pop(&e.compact), code)
 	}

@@ -241,7 +241,7 @@ func TestADropIsOneStep(t *testing.T) {
 	if n, _ := w.e.Objects(); n != 0 || w.e.Work() {
 		t.Errorf("%d objects, or work, are left", n)
 	}
-	if _, _, clean := w.e.Chores(); clean {
+	if _, _, clean := w.e.PendingMaintenance(); clean {
 		t.Error("the store is to be cleaned")
 	}
 }
@@ -265,7 +265,7 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 	compact := w.ask(admin, op(wire.OpCompact))
 	steps := 0
 	for more := true; more; steps++ {
-		if erase, _, clean := w.e.Chores(); len(erase) > 0 || clean {
+		if erase, _, clean := w.e.PendingMaintenance(); len(erase) > 0 || clean {
 			t.Fatalf("after %d steps the keys of %v are to be destroyed, or the store to be cleaned", steps, erase)
 		}
 		w.must2(w.ask(admin, get("c", "hers")), wire.NotFound)
@@ -279,7 +279,7 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 		w.must2(w.ask(admin, get("c", "hers, too")), wire.OK)
 		if steps%7 == 0 {
 			again := w.replay(w.checkpoint())
-			if erase, _, _ := again.Chores(); !slices.Equal(erase, []uint32{owner}) {
+			if erase, _, _ := again.PendingMaintenance(); !slices.Equal(erase, []uint32{owner}) {
 				t.Fatalf("after a restart the keys of %v are to be destroyed", erase)
 			}
 			if left, _ := again.Objects(); left != n/2+1 {
@@ -298,7 +298,7 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 	if _, done := w.answered(request); done {
 		t.Error("answered before the key is destroyed")
 	}
-	if _, waiting, clean := w.e.Chores(); waiting != 1 || !clean {
+	if _, waiting, clean := w.e.PendingMaintenance(); waiting != 1 || !clean {
 		t.Error("nobody waits for a compaction")
 	}
 	w.eraseKeys()
@@ -325,7 +325,7 @@ func TestErasuresThatOverlap(t *testing.T) {
 	w.ask(admin, removal(bob, wire.FlagErase))
 	w.commit(1)
 	for {
-		erase, _, _ := w.e.Chores()
+		erase, _, _ := w.e.PendingMaintenance()
 		for _, o := range all(w.e) {
 			if slices.Contains(erase, o.Owner) {
 				t.Fatalf("the key of owner %d is to be destroyed, and an object is there", o.Owner)
@@ -339,7 +339,7 @@ func TestErasuresThatOverlap(t *testing.T) {
 			break
 		}
 	}
-	if erase, _, _ := w.e.Chores(); !slices.Equal(erase, owners) || len(owners) != 1 {
+	if erase, _, _ := w.e.PendingMaintenance(); !slices.Equal(erase, owners) || len(owners) != 1 {
 		t.Errorf("the keys of %v are to be destroyed, want %v", erase, owners)
 	}
 	if n, _ := w.e.Objects(); n != 0 {
@@ -364,7 +364,7 @@ func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 	for w.work() {
 	}
 	w.tick(0)
-	erase, _, _ := w.e.Chores()
+	erase, _, _ := w.e.PendingMaintenance()
 	if now, _ := w.e.Objects(); now != before || len(erase) > 0 || w.e.Work() {
 		t.Fatalf("of %d objects %d are left, and the keys of %v are to be destroyed", before, now, erase)
 	}
@@ -376,7 +376,7 @@ func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 	if n, _ := w.e.Objects(); n != 3 {
 		t.Errorf("%d objects are left", n)
 	}
-	if erase, _, _ := w.e.Chores(); len(erase) != 1 {
+	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 1 {
 		t.Error("no key is to be destroyed")
 	}
 }
@@ -392,7 +392,7 @@ func TestPiecesOfACheckpoint(t *testing.T) {
 	w.must(admin, put("one", "x", "data"), wire.OK)
 	_, _, rest := w.e.Checkpoint()
 	var entries []int
-	for piece := w.e.Piece(&rest, 4096); piece != nil; piece = w.e.Piece(&rest, 4096) {
+	for piece := w.e.Section(&rest, 4096); piece != nil; piece = w.e.Section(&rest, 4096) {
 		entries = append(entries, (len(piece)-4)/47)
 	}
 	if want := []int{4096, 4096, 1, 1}; !slices.Equal(entries, want) {

@@ -185,7 +185,7 @@ func (e *Engine) addPrincipal(q *Request) wire.Code {
 	case len(e.principals) >= MaxPrincipals, e.owners+1 >= mapping.Limit:
 		return wire.LimitReached
 	}
-	return e.change(q, e.newcomer(id, label).record(seglog.KindAddPrincipal, 0))
+	return e.change(q, e.newPrincipal(id, label).record(seglog.KindAddPrincipal, 0))
 }
 
 func (e *Engine) removePrincipal(q *Request) wire.Code {
@@ -223,11 +223,11 @@ func (e *Engine) lastAdmin(p *principal) bool {
 	return e.isAdmin(p.id) && len(e.byID[0].grants) == 1
 }
 
-// newcomer returns the entry of a new principal, with an owner's number, which
+// newPrincipal returns the entry of a new principal, with an owner's number, which
 // stands for a data key, of its own.
 // A principal that was removed and comes back is a new owner: what it put
 // before is not its own any more.
-func (e *Engine) newcomer(id access.Principal, label string) entry {
+func (e *Engine) newPrincipal(id access.Principal, label string) entry {
 	n := entry{id: id, owner: e.owners + 1, label: label}
 	for !e.History.HasKey(n.owner) { // an older copy of the log may not know that it was given out
 		n.owner++
@@ -242,21 +242,21 @@ func (e *Engine) change(q *Request, group ...seglog.Record) wire.Code {
 	w := &write{req: q}
 	e.append(w, group...)
 	w.wait(e)
-	e.then(func(wire.Code) {
+	e.afterDurable(func(wire.Code) {
 		e.changing = false
-		e.later(e.release)
+		e.later(e.runDeferred)
 	})
 	return wire.OK
 }
 
-// release continues the requests that waited for a change of the catalogue, some in
+// runDeferred continues the requests that waited for a change of the catalogue, some in
 // each event, since many may wait. It stops at a request that changes the catalogue,
 // too.
-func (e *Engine) release() (more bool) {
-	for n := 0; n < e.stride && len(e.held) > 0 && !e.changing; n++ {
-		pop(&e.held)()
+func (e *Engine) runDeferred() (more bool) {
+	for n := 0; n < e.stride && len(e.deferred) > 0 && !e.changing; n++ {
+		pop(&e.deferred)()
 	}
-	return len(e.held) > 0 && !e.changing
+	return len(e.deferred) > 0 && !e.changing
 }
 
 // applyChange applies a durable record of the catalogue; w, if not nil, waits for the
@@ -402,7 +402,7 @@ func (e *Engine) sections(p access.Principal, all bool) (list []section) {
 		}
 		return true
 	}
-	principals := e.portions(shown(e.principals, p, all), func(id access.Principal, yield visitor) {
+	principals := e.principalSection(visible(e.principals, p, all), func(id access.Principal, yield visitor) {
 		if n := e.principals[id]; n != nil {
 			yield(e.byID[0], seglog.KindAddPrincipal, *n)
 		}
@@ -428,8 +428,8 @@ func (e *Engine) collectionSection(c *collection, p access.Principal, all bool) 
 			if c.quota != (wire.Quota{}) {
 				yield(c, seglog.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
 			}
-			ids := shown(c.grants, p, all || access.Any(rights, wire.RightAdmin))
-			grants = e.portions(ids, func(id access.Principal, yield visitor) {
+			ids := visible(c.grants, p, all || access.Any(rights, wire.RightAdmin))
+			grants = e.principalSection(ids, func(id access.Principal, yield visitor) {
 				if rights := c.grants.Rights(id); rights != 0 {
 					yield(c, seglog.KindGrant, entry{id: id, flags: wire.Flags(rights)})
 				}
@@ -445,8 +445,8 @@ func (e *Engine) collectionSection(c *collection, p access.Principal, all bool) 
 	}
 }
 
-// portions is a section of some principals.
-func (e *Engine) portions(ids []access.Principal, one func(access.Principal, visitor)) section {
+// principalSection is a section of some principals.
+func (e *Engine) principalSection(ids []access.Principal, one func(access.Principal, visitor)) section {
 	return func(yield visitor) (done bool) {
 		for range min(e.stride, len(ids)) {
 			one(pop(&ids), yield)
@@ -470,8 +470,8 @@ func (e *Engine) tasksFor(p access.Principal, all bool) []string {
 	return slices.DeleteFunc(names, func(name string) bool { return !all && !known[name] })
 }
 
-// shown lists the principals in m, in a fixed order: all, or self alone.
-func shown[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
+// visible lists the principals in m, in a fixed order: all, or self alone.
+func visible[M ~map[access.Principal]V, V any](m M, self access.Principal, all bool) []access.Principal {
 	if all {
 		return slices.SortedFunc(maps.Keys(m), func(a, b access.Principal) int {
 			return bytes.Compare(a[:], b[:])

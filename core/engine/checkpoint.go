@@ -80,17 +80,17 @@ func (e *Engine) Checkpoint() (at seglog.Position, piece []byte, rest Cursor) {
 	}
 	add(seglog.Record{Kind: seglog.KindCounters, Body: codec.Writer(nil).
 		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned)).U32(e.numbered)})
-	return e.at, w, Cursor{last: e.identifiers}
+	return e.position, w, Cursor{last: e.identifiers}
 }
 
-// Piece returns the next piece of a checkpoint, of so many entries at most, and moves the
+// Section returns the next piece of a checkpoint, of so many entries at most, and moves the
 // cursor behind it. An empty piece is the end. A piece is
 //
 //	collection 4 | entries, as package mapping packs them, in the order of their values …
 //
 // and pieces are in the order of collections and values. Objects of a collection that
 // was made since the catalogue was taken have records behind the position alone.
-func (e *Engine) Piece(c *Cursor, most int) []byte {
+func (e *Engine) Section(c *Cursor, most int) []byte {
 	for _, k := range e.from(c) {
 		c.enter(k)
 		if k.id > c.last {

@@ -24,7 +24,7 @@
 //
 // Each flow stands in one file, its steps in order: write.go, read.go,
 // search.go with finish.go, catalogue.go; index.go follows the log for one index,
-// and holds its Task to its contract, patience.go to its deadline.
+// and holds its Task to its contract, deadline.go to its deadline.
 package engine
 
 import (
@@ -57,29 +57,29 @@ type Config struct {
 type Engine struct {
 	Config
 	catalogue
-	used  map[uint32]int64 // bytes of live records, by segment, over all collections
-	out   Output
-	at    seglog.Position // up to which all is applied
-	again func(*Request)
-	began time.Time
-	ran   time.Duration // since then, but for what Tick leaves out
+	used         map[uint32]int64 // bytes of live records, by segment, over all collections
+	out          Output
+	position     seglog.Position // up to which all is applied
+	retryRequest func(*Request)
+	began        time.Time
+	uptime       time.Duration // since then, but for what Tick leaves out
 
-	lsn       uint64                           // of the last record appended
-	unsettled []unsettled                      // appended, not yet durable, in order
-	pending   map[identity.Value]mapping.Entry // on its way, the newest by value; of CoreOwner: a deletion
-	changing  bool                             // a change of the catalogue is on its way
-	held      []func()                         // waiting until it is not
-	work      []func() (more bool)             // begun, and to be continued: see later
-	stride    int                              // objects that a step of work looks at, about
-	touched   []*collection                    // whose indexes have something new, to be pumped
-	turns     map[access.Principal]turns       // requests that take several events
+	lsn         uint64                           // of the last record appended
+	uncommitted []uncommitted                    // appended, not yet durable, in order
+	pending     map[identity.Value]mapping.Entry // on its way, the newest by value; of CoreOwner: a deletion
+	changing    bool                             // a change of the catalogue is on its way
+	deferred    []func()                         // waiting until it is not
+	work        []func() (more bool)             // begun, and to be continued: see later
+	stride      int                              // objects that a step of work looks at, about
+	touched     []*collection                    // whose indexes have something new, to be pumped
+	turns       map[access.Principal]turns       // requests that take several events
 
-	instances    map[uint64]*index // by the Task's process
-	lastInstance uint64
-	backlog      int                      // deliveries in the queues of all indexes
-	kept         int                      // bytes of inputs in them
-	unsent       map[access.Principal]int // bytes of long answers that are not sent
-	allUnsent    int                      // of all principals
+	instances        map[uint64]*index // by the Task's process
+	lastInstance     uint64
+	backlog          int                      // deliveries in the queues of all indexes
+	queuedInputBytes int                      // bytes of inputs in them
+	unsent           map[access.Principal]int // bytes of long answers that are not sent
+	allUnsent        int                      // of all principals
 
 	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
 	alertCount         uint64
@@ -106,11 +106,11 @@ const (
 	unreadableEvery = time.Minute // reads that fail are reported: a disk that is gone fails all of them
 )
 
-// unsettled is a record on its way to the disk.
-type unsettled struct {
-	record seglog.Record
-	write  *write            // that it is part of, if any
-	then   []func(wire.Code) // see there
+// uncommitted is a record on its way to the disk.
+type uncommitted struct {
+	record       seglog.Record
+	write        *write            // that it is part of, if any
+	afterDurable []func(wire.Code) // see there
 }
 
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
@@ -138,7 +138,7 @@ func New(c Config) *Engine {
 		unsent:    make(map[access.Principal]int),
 		damaged:   make(map[seglog.Location]bool),
 	}
-	e.again = e.Request
+	e.retryRequest = e.Request
 	return e
 }
 
@@ -148,7 +148,7 @@ func (e *Engine) Replay(r seglog.Record, at seglog.Location) error { return e.ap
 // Start begins to work on what was replayed; an empty log gets its first
 // administrator. The host is told when clients can come.
 func (e *Engine) Start(now time.Time, at seglog.Position) {
-	e.at, e.lsn = at, at.LSN
+	e.position, e.lsn = at, at.LSN
 	e.Tick(now)
 	for _, r := range e.Notes {
 		e.Note(r)
@@ -168,7 +168,7 @@ func (e *Engine) open() {
 		return
 	}
 	e.cleaned = e.Now.Unix() // there is nothing
-	e.openWith(e.Admin, e.newcomer(e.Admin, "admin").record(seglog.KindAddPrincipal, 0))
+	e.openWith(e.Admin, e.newPrincipal(e.Admin, "admin").record(seglog.KindAddPrincipal, 0))
 }
 
 // openWith makes a principal a server administrator, behind other changes, all or nothing.
@@ -176,7 +176,7 @@ func (e *Engine) open() {
 func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
 	grant := entry{id: admin, flags: wire.Flags(wire.RightAdmin)}.record(seglog.KindGrant, 0)
 	e.change(nil, append(group, grant)...)
-	e.then(func(code wire.Code) {
+	e.afterDurable(func(code wire.Code) {
 		if code == wire.OK {
 			e.open()
 		}
@@ -192,12 +192,12 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 			e.erased[owner] = true
 		}
 	}
-	for _, id := range shown(e.principals, access.Principal{}, true) {
+	for _, id := range visible(e.principals, access.Principal{}, true) {
 		if e.erased[e.principals[id].owner] {
 			e.forget(id)
 		}
 	}
-	e.recall()
+	e.releaseHolds()
 	for more := len(e.erased) > 0; more; {
 		more = e.sweep()
 	}
@@ -250,7 +250,7 @@ const (
 func (e *Engine) Observe(which int, number uint64) { e.observed[which] = number }
 
 // Head returns the head of the log.
-func (e *Engine) Head() wire.Head { return e.at.Head() }
+func (e *Engine) Head() wire.Head { return e.position.Head() }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
@@ -276,19 +276,19 @@ func (e *Engine) append(w *write, group ...seglog.Record) {
 			r.LSN = e.lsn
 		}
 		if r.Sealed == nil && (r.Kind == seglog.KindPut || r.Kind == seglog.KindDelete) {
-			e.pend(r)
+			e.addPending(r)
 		}
-		e.unsettled = append(e.unsettled, unsettled{record: *r, write: w})
+		e.uncommitted = append(e.uncommitted, uncommitted{record: *r, write: w})
 	}
 	e.out.Append = append(e.out.Append, group)
 }
 
-// then calls f when all that is on its way now is durable and applied: with OK, or
+// afterDurable calls f when all that is on its way now is durable and applied: with OK, or
 // with another code when it will never be.
-func (e *Engine) then(f func(wire.Code)) {
-	switch n := len(e.unsettled); {
+func (e *Engine) afterDurable(f func(wire.Code)) {
+	switch n := len(e.uncommitted); {
 	case n > 0:
-		e.unsettled[n-1].then = append(e.unsettled[n-1].then, f)
+		e.uncommitted[n-1].afterDurable = append(e.uncommitted[n-1].afterDurable, f)
 	case e.readOnly:
 		f(wire.StorageFailed)
 	default:
@@ -306,13 +306,13 @@ func pop[S ~[]T, T any](queue *S) (first T) {
 // Committed says that the oldest records on their way are durable, where they
 // lie, and where the log ends now.
 func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
-	e.at = end
+	e.position = end
 	for _, loc := range at {
-		u := pop(&e.unsettled)
+		u := pop(&e.uncommitted)
 		// A record that the engine made itself always applies.
 		_ = e.apply(&u.record, loc, u.write)
 		e.touch(e.byID[u.record.Collection])
-		for _, f := range u.then {
+		for _, f := range u.afterDurable {
 			f(wire.OK)
 		}
 	}
@@ -341,13 +341,13 @@ func (e *Engine) pumpTouched() {
 // WriteFailed says that what is on its way will not become durable: until Resumed
 // the engine answers reads and refuses writes.
 func (e *Engine) WriteFailed() {
-	e.readOnly, e.out.Append, e.lsn = true, nil, e.at.LSN
+	e.readOnly, e.out.Append, e.lsn = true, nil, e.position.LSN
 	clear(e.pending)
 	for _, c := range e.collections {
 		e.recount(c)
 	}
-	for len(e.unsettled) > 0 {
-		for _, f := range pop(&e.unsettled).then {
+	for len(e.uncommitted) > 0 {
+		for _, f := range pop(&e.uncommitted).afterDurable {
 			f(wire.StorageFailed)
 		}
 	}
@@ -356,7 +356,7 @@ func (e *Engine) WriteFailed() {
 
 // Resumed says that the log takes records again.
 func (e *Engine) Resumed(at seglog.Position) {
-	e.readOnly, e.at = false, at
+	e.readOnly, e.position = false, at
 	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
 		e.open()
 	}
@@ -426,7 +426,7 @@ func (e *Engine) alert(a wire.Alert) {
 func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 	switch {
 	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
-		o, ok := e.stored(r.Collection, r.ID.Value())
+		o, ok := e.live(r.Collection, r.ID.Value())
 		if ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
 			c := e.byID[r.Collection]
 			e.remove(c, o.ID.Value())
@@ -445,7 +445,7 @@ func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 		return e.applyDrawn(r)
 	case r.Kind == seglog.KindRotatePrincipal:
 		return e.applyRotate(r)
-	case r.Kind != seglog.KindMark:
+	case r.Kind != seglog.KindBarrier:
 		return e.applyChange(r, w)
 	}
 	return nil

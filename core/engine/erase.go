@@ -21,16 +21,16 @@ func (e *Engine) applyErase(owner uint32, w *write) {
 		w = &write{} // no request waits
 	}
 	w.owner = owner
-	w.confirms++
+	w.acksMissing++
 	e.erase = append(e.erase, w)
 	if started && len(e.erase) == e.swept+1 { // otherwise a sweep is under way, and goes on
-		e.sweepOn()
+		e.startSweep()
 	}
 }
 
-// sweepOn goes on with a sweep, in later events. It stops while indexes lag too far behind,
+// startSweep goes on with a sweep, in later events. It stops while indexes lag too far behind,
 // since each removal is queued for them; Tick begins it again.
-func (e *Engine) sweepOn() {
+func (e *Engine) startSweep() {
 	e.sweepWaits = false
 	e.work = append(e.work, func() (more bool) {
 		if e.backlog > maxBacklog {
@@ -60,7 +60,7 @@ func (e *Engine) sweep() (more bool) {
 	list := e.Scan(&e.sweptTo, e.stride)
 	for _, o := range list {
 		if e.erased[o.Owner] {
-			e.takeAway(o)
+			e.reclaim(o)
 		}
 	}
 	if len(list) == 0 {
@@ -69,10 +69,10 @@ func (e *Engine) sweep() (more bool) {
 	return len(list) > 0 || e.swept < len(e.erase)
 }
 
-// takeAway removes an object as if it were deleted at the end of the log.
-func (e *Engine) takeAway(o mapping.Entry) {
+// reclaim removes an object as if it were deleted at the end of the log.
+func (e *Engine) reclaim(o mapping.Entry) {
 	rec := deletion(o)
-	rec.LSN = e.at.LSN
+	rec.LSN = e.position.LSN
 	e.applyObject(&rec, seglog.Location{}, nil)
 	e.touch(e.byID[o.Collection])
 }
@@ -82,6 +82,6 @@ func (e *Engine) Erased(n int) {
 	e.swept -= n
 	e.sweeping -= n
 	for range n {
-		pop(&e.erase).confirmed(e)
+		pop(&e.erase).acked(e)
 	}
 }

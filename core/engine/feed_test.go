@@ -20,20 +20,20 @@ func (w *world) checkFeeds() {
 	for _, x := range w.e.indexes() {
 		unread, kept, held := 0, 0, 0
 		for _, d := range x.queue {
-			if kept += d.holds; d.step == taskwire.Insert && d.input == nil {
+			if kept += d.counted; d.step == taskwire.Insert && d.input == nil {
 				unread++
 			}
 			held += cap(d.input)
 		}
-		if x.unread != unread || x.kept != kept || held > kept {
+		if x.unread != unread || x.inputBytes != kept || held > kept {
 			w.t.Fatalf("an index counts %d inputs to be read and %d bytes that are kept; they are %d and %d, %d of them inputs",
-				x.unread, x.kept, unread, kept, held)
+				x.unread, x.inputBytes, unread, kept, held)
 		}
 		backlog += len(x.queue)
 		all += kept
 	}
-	if w.e.backlog != backlog || w.e.kept != all {
-		w.t.Fatalf("the queues hold %d deliveries and %d bytes, and %d and %d are counted", backlog, all, w.e.backlog, w.e.kept)
+	if w.e.backlog != backlog || w.e.queuedInputBytes != all {
+		w.t.Fatalf("the queues hold %d deliveries and %d bytes, and %d and %d are counted", backlog, all, w.e.backlog, w.e.queuedInputBytes)
 	}
 }
 
@@ -60,8 +60,8 @@ func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 		n := w.ask(admin, put("c", fmt.Sprint(i), fmt.Sprintf("%03d", i)+strings.Repeat("x", size-3)))
 		w.commit(len(w.pending))
 		w.must2(n, wire.OK)
-		if x := w.x(); x.kept > keepBytes || x.bytes > windowBytes+size+1024 {
-			t.Fatalf("after %d PUTs the queue keeps %d bytes, and %d are with the Task", i+1, x.kept, x.bytes)
+		if x := w.x(); x.inputBytes > keepBytes || x.bytes > windowBytes+size+1024 {
+			t.Fatalf("after %d PUTs the queue keeps %d bytes, and %d are with the Task", i+1, x.inputBytes, x.bytes)
 		}
 		w.checkFeeds()
 	}
@@ -77,8 +77,8 @@ func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 			got = append(got, string(k.frames[0][taskwire.HeaderSize+40:][:3]))
 			w.step(k)
 		}
-		if w.checkFeeds(); w.x().kept > keepBytes {
-			t.Fatalf("while the Task catches up, the queue keeps %d bytes", w.x().kept)
+		if w.checkFeeds(); w.x().inputBytes > keepBytes {
+			t.Fatalf("while the Task catches up, the queue keeps %d bytes", w.x().inputBytes)
 		}
 	}
 	if len(got) != puts || !slices.IsSorted(got) || !w.idle() {
@@ -99,8 +99,8 @@ func TestAnInputOverTheBudgetIsFed(t *testing.T) {
 	}
 	w.commit(len(w.pending))
 	for k := w.task(w.x().instance); len(k.frames)+len(w.fetch) > 0; {
-		if x := w.x(); x.kept > size+1024 || x.bytes > size+1024 {
-			t.Fatalf("the queue keeps %d bytes, %d are with the Task", x.kept, x.bytes)
+		if x := w.x(); x.inputBytes > size+1024 || x.bytes > size+1024 {
+			t.Fatalf("the queue keeps %d bytes, %d are with the Task", x.inputBytes, x.bytes)
 		}
 		if len(w.fetch) > 0 {
 			w.read()
@@ -127,8 +127,8 @@ func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 		w.commit(len(w.pending))
 		w.checkFeeds()
 	}
-	if w.e.kept > keepAll+len(names)*(size+1024) || w.e.kept < keepAll/2 {
-		t.Errorf("%d indexes keep %d bytes", len(names), w.e.kept)
+	if w.e.queuedInputBytes > keepAll+len(names)*(size+1024) || w.e.queuedInputBytes < keepAll/2 {
+		t.Errorf("%d indexes keep %d bytes", len(names), w.e.queuedInputBytes)
 	}
 	w.settle()
 	for _, name := range names {
@@ -136,8 +136,8 @@ func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 			t.Errorf("index %s finds %d", name, a.count)
 		}
 	}
-	if w.checkFeeds(); w.e.kept != 0 {
-		t.Errorf("%d bytes are kept when all is fed", w.e.kept)
+	if w.checkFeeds(); w.e.queuedInputBytes != 0 {
+		t.Errorf("%d bytes are kept when all is fed", w.e.queuedInputBytes)
 	}
 }
 
@@ -165,12 +165,12 @@ func TestIndexesShareALargeInput(t *testing.T) {
 
 // TestManySmallInputsAreCounted with what each takes beside its content.
 func TestManySmallInputsAreCounted(t *testing.T) {
-	x := &index{feed: feed{}}
+	x := &index{session: session{}}
 	e := New(Config{})
 	n := 0
-	for ; e.mayKeep(x, holds(1, 8)); n++ {
+	for ; e.mayCountInput(x, inputBytes(1, 8)); n++ {
 		d := delivery{step: taskwire.Insert}
-		e.keep(x, &d, holds(1, 8))
+		e.countInput(x, &d, inputBytes(1, 8))
 	}
 	if most := keepBytes / inputCost; n > most {
 		t.Errorf("%d inputs of a byte are kept, want at most %d", n, most)

@@ -16,7 +16,7 @@ type finishing struct {
 	*search
 	rights wire.Rights
 	stage  int
-	kept   pile // objects of found that the principal may see, or delete
+	kept   sortedBlocks // objects of found that the principal may see, or delete
 	merger
 	items   [][]byte
 	objects []mapping.Entry
@@ -34,11 +34,11 @@ var stages = [...]func(*finishing) (looked int, done bool){
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
 	s.x.finishing++
-	e.goOn(f)
+	e.continueFinish(f)
 }
 
-// goOn runs the next step of a search, and those behind it in later events.
-func (e *Engine) goOn(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
+// continueFinish runs the next step of a search, and those behind it in later events.
+func (e *Engine) continueFinish(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
 
 // finished says that a search holds no memory any more: its Task may be sent another one.
 func (e *Engine) finished(s *search) {
@@ -71,7 +71,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 		e.end(f.req, wire.NoCollection)
 		e.finished(f.search)
 	case f.req.Op == wire.OpDeleteWhere && e.changing:
-		e.held = append(e.held, func() { e.goOn(f) })
+		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
 	case f.rights != rights: // objects left out before stay out
 		f.found = f.kept
 		*f = finishing{search: f.search, rights: rights}
@@ -113,7 +113,7 @@ func (f *finishing) sort() (looked int, done bool) {
 	}
 	chunk := pop(&f.kept)
 	slices.SortFunc(chunk, compare)
-	f.piles = append(f.piles, pile{chunk})
+	f.piles = append(f.piles, sortedBlocks{chunk})
 	return len(chunk), len(f.kept) == 0
 }
 
@@ -177,7 +177,7 @@ func (e *Engine) conclude(f *finishing) {
 	if f.named == f.ask || n < f.kept.len() {
 		r.Flags = wire.ReplyTruncated
 	}
-	code, wait := e.pay(f.search, uint64(n), func() { e.goOn(f) })
+	code, wait := e.pay(f.search, uint64(n), func() { e.continueFinish(f) })
 	switch {
 	case wait:
 		return
@@ -188,7 +188,7 @@ func (e *Engine) conclude(f *finishing) {
 	case f.req.Op == wire.OpDeleteWhere:
 		r.Count = 0
 		d := &deletions{search: f.search, list: f.kept, left: n}
-		d.write = write{req: f.req, answer: r, confirms: 1}
+		d.write = write{req: f.req, answer: r, acksMissing: 1}
 		e.later(func() bool { return e.deleteStep(d) })
 		return
 	default:
@@ -206,7 +206,7 @@ func (e *Engine) conclude(f *finishing) {
 // deletions are the objects that a DELETE by predicate still has to delete.
 type deletions struct {
 	*search
-	list  pile
+	list  sortedBlocks
 	left  int // how many of the list, from its first
 	write     // of all groups; its first confirmation is that the last is appended
 }
@@ -218,7 +218,7 @@ type deletions struct {
 func (e *Engine) deleteStep(d *deletions) (more bool) {
 	next := func() { e.later(func() bool { return e.deleteStep(d) }) }
 	if e.changing {
-		e.held = append(e.held, next)
+		e.deferred = append(e.deferred, next)
 		return false
 	}
 	if slices.ContainsFunc(d.x.c.indexes, e.full) {
@@ -244,12 +244,12 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 	case d.left == 0:
 		d.list = nil
 		d.wait(e)
-		d.confirmed(e)
+		d.acked(e)
 		e.finished(d.search)
 	case len(group) == 0:
 		return true
 	default:
-		e.then(func(code wire.Code) {
+		e.afterDurable(func(code wire.Code) {
 			d.answer.Code = max(d.answer.Code, code)
 			next()
 		})

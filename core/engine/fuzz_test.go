@@ -125,11 +125,11 @@ func FuzzRestorePiece(f *testing.F) {
 			return
 		}
 		_, _, rest := e.Checkpoint()
-		if got := e.Piece(&rest, len(p)); !bytes.Equal(got, p) || e.Piece(&rest, 1) != nil {
+		if got := e.Section(&rest, len(p)); !bytes.Equal(got, p) || e.Section(&rest, 1) != nil {
 			t.Fatalf("%x comes back as\n%x", p, got)
 		}
 		for _, o := range all(e) {
-			if got, ok := e.stored(o.Collection, o.ID.Value()); !ok || got != o {
+			if got, ok := e.live(o.Collection, o.ID.Value()); !ok || got != o {
 				t.Fatalf("%+v is not found", o)
 			}
 		}

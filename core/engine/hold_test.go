@@ -482,7 +482,7 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	}
 	var held []int
 	for conn := range Conn(4) {
-		held = append(held, show(alice, 1+conn, wire.FlagIDsOnly*wire.Flags(conn%2)).Held)
+		held = append(held, show(alice, 1+conn, wire.FlagIDsOnly*wire.Flags(conn%2)).Unsent)
 	}
 	const objects, identities = 12 * entrySize, 12*identity.Size + itemSize
 	if want := []int{objects, identities, objects, identities}; !slices.Equal(held, want) || w.e.unsent[alice] != 2*(objects+identities) {
@@ -490,7 +490,7 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	}
 	hold := func(p access.Principal, n int) { w.e.unsent[p] += n; w.e.allUnsent += n } // on other connections
 	hold(alice, maxUnsent/2-w.e.allUnsent)
-	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(r.Objects) != 0 || r.Held != 0 {
+	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(r.Objects) != 0 || r.Unsent != 0 {
 		t.Fatalf("code %d, %d objects", r.Code, len(r.Objects))
 	}
 	if r := show(bob, 1, 0); r.Code != wire.OK {
@@ -523,7 +523,7 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 		}
 	}
 	left := maxUnsent - w.e.allUnsent
-	w.e.hold(&Reply{Principal: access.Principal{2}, Body: make([]byte, left)})
+	w.e.countUnsent(&Reply{Principal: access.Principal{2}, Body: make([]byte, left)})
 	batch := wire.Request{Op: wire.OpBatch, Collection: "c"}
 	for range shortAnswer {
 		batch.Object = frames.AppendBatchOp(batch.Object, &wire.Request{Op: wire.OpPut})
@@ -560,15 +560,15 @@ func TestARequestGivesItsRoomBackOnce(t *testing.T) {
 		if code != wire.OK {
 			t.Fatalf("operation %d: code %d", r.Op, code)
 		}
-		q.Principal, q.Conn, q.Number, q.Room = admin, 1, 1000+uint64(i), 70+i
+		q.Principal, q.Conn, q.Number, q.Reserved = admin, 1, 1000+uint64(i), 70+i
 		w.e.Request(q)
-		if len(w.e.unsettled) > 0 && len(q.Writes) > 0 {
+		if len(w.e.uncommitted) > 0 && len(q.Writes) > 0 {
 			t.Errorf("operation %d: its record is on its way, and its body is kept", r.Op)
 		}
 		w.take()
 		w.settle()
-		if n := w.room[q.Number]; n != q.Room {
-			t.Errorf("operation %d gives back %d bytes, want %d once", r.Op, n, q.Room)
+		if n := w.room[q.Number]; n != q.Reserved {
+			t.Errorf("operation %d gives back %d bytes, want %d once", r.Op, n, q.Reserved)
 		}
 	}
 }

@@ -45,7 +45,7 @@ type index struct {
 
 	state wire.IndexState
 	row   *wire.Row // in force for the process
-	feed
+	session
 
 	stretched int           // how often its deadline is doubled
 	slowAt    time.Duration // when that changed last
@@ -60,27 +60,27 @@ type index struct {
 	finishing int // queries that a Task has answered, and that hold their results
 }
 
-// feed is where an index stands with its Task's process; it ends with that.
-type feed struct {
-	instance uint64 // 0: no process
-	seq      uint64 // of the last frame sent
-	applied  uint64 // as the Task confirmed
-	queue    []*delivery
-	unread   int         // Inserts in the queue without their input
-	kept     int         // bytes of inputs in the queue, or being read for it
-	sent     []*delivery // changes not confirmed and queries not answered, in the order of their numbers
-	queries  []*delivery // of both lists, in order
-	open     int         // of the queries, sent
-	bytes    int         // of the frames in sent
-	served   time.Time   // since when the index does
-	refused  uint64      // inputs
+// session is where an index stands with its Task's process; it ends with that.
+type session struct {
+	instance   uint64 // 0: no process
+	seq        uint64 // of the last frame sent
+	applied    uint64 // as the Task confirmed
+	queue      []*delivery
+	unread     int         // Inserts in the queue without their input
+	inputBytes int         // bytes of inputs in the queue, or being read for it
+	sent       []*delivery // changes not confirmed and queries not answered, in the order of their numbers
+	queries    []*delivery // of both lists, in order
+	open       int         // of the queries, sent
+	bytes      int         // of the frames in sent
+	served     time.Time   // since when the index does
+	refused    uint64      // inputs
 
-	// leaving holds the changes that the Task has not confirmed, oldest first,
+	// superseded holds the changes that the Task has not confirmed, oldest first,
 	// by the identity that they replace or delete. It may still name that in
 	// answer to a query that it was sent before such a change; the answer then
 	// shows the object as it stood. Nobody has been told yet that the change is
 	// done, so the query comes before it (docs/decisions).
-	leaving map[identity.ID][]*delivery
+	superseded map[identity.ID][]*delivery
 
 	missed   []mapping.Entry // objects that it lacks, as their records could not be read
 	missedAt time.Time       // when some of them are read again
@@ -89,27 +89,27 @@ type feed struct {
 	scanned   bool           // all are
 	building  int            // deliveries of the build not yet confirmed
 	fed       uint64         // and those that are
-	watch
+	deadlineWatch
 }
 
 // delivery is one frame for a Task, from the time it is queued until the Task
 // has confirmed or answered it.
 type delivery struct {
-	step    taskwire.Type
-	lsn     uint64
-	put     mapping.Entry // Insert
-	gone    mapping.Entry // what it replaces or removes, if hasGone
-	hasGone bool
-	input   []byte // of an Insert; nil until fetched
-	holds   int    // bytes that it is counted with in kept
-	fetched bool   // or being fetched
-	build   bool
-	waiter  *write        // told when it is confirmed, or too late
-	op      int           // which of the waiter's operations it is
-	choice  bool          // the Task may refuse the input, and the waiter is told
-	refused bool          // the Task refused it
-	queued  time.Duration // since when it waits
-	search  *search       // Search
+	step        taskwire.Type
+	lsn         uint64
+	put         mapping.Entry // Insert
+	replaced    mapping.Entry // what it replaces or removes, if hasReplaced
+	hasReplaced bool
+	input       []byte // of an Insert; nil until fetched
+	counted     int    // bytes that it is counted with in kept
+	fetched     bool   // or being fetched
+	build       bool
+	waiter      *write        // told when it is confirmed, or too late
+	op          int           // which of the waiter's operations it is
+	choice      bool          // the Task may refuse the input, and the waiter is told
+	refused     bool          // the Task refused it
+	queued      time.Duration // since when it waits
+	search      *search       // Search
 
 	// Since it was sent:
 	seq  uint64 // 0 before
@@ -133,24 +133,24 @@ func (e *Engine) enqueue(x *index, d *delivery) {
 	}
 }
 
-// mayKeep reports whether the queue of an index may hold another input of n bytes. If
+// mayCountInput reports whether the queue of an index may hold another input of n bytes. If
 // it holds none, it may: so each index goes on, whatever the size of its inputs and of
 // other queues.
-func (e *Engine) mayKeep(x *index, n int) bool {
-	return x.kept == 0 || x.kept+n <= keepBytes && e.kept+n <= keepAll
+func (e *Engine) mayCountInput(x *index, n int) bool {
+	return x.inputBytes == 0 || x.inputBytes+n <= keepBytes && e.queuedInputBytes+n <= keepAll
 }
 
 // keep counts n bytes for a delivery, in place of the bytes that were counted for it.
-func (e *Engine) keep(x *index, d *delivery, n int) {
-	x.kept += n - d.holds
-	e.kept += n - d.holds
-	d.holds = n
+func (e *Engine) countInput(x *index, d *delivery, n int) {
+	x.inputBytes += n - d.counted
+	e.queuedInputBytes += n - d.counted
+	d.counted = n
 }
 
 // holds returns how many bytes it takes to keep an input that is part of a record with
 // such a body: all of the record, which several indexes can share, or a copy, if the
 // record is more than twice as much.
-func holds(input, body int) int {
+func inputBytes(input, body int) int {
 	if 2*input >= body {
 		return inputCost + body
 	}
@@ -185,11 +185,11 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 // follow queues what a durable record, with this body, means for the index. An
 // index that is not up gets it from the mapping, when it is built.
 func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
-	if x.leaving == nil {
+	if x.superseded == nil {
 		return
 	}
-	if d.hasGone {
-		x.leaving[d.gone.ID] = append(x.leaving[d.gone.ID], &d)
+	if d.hasReplaced {
+		x.superseded[d.replaced.ID] = append(x.superseded[d.replaced.ID], &d)
 	}
 	if d.step == taskwire.Insert {
 		// The engine made this record.
@@ -200,18 +200,18 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		}
 		if input == nil {
 			d.step = taskwire.Remove
-		} else if n := holds(len(input), len(body)); x.unread == 0 && e.mayKeep(x, n) {
+		} else if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {
 			// No input before it has still to be read.
 			d.input = own(input, len(body))
-			e.keep(x, &d, n)
+			e.countInput(x, &d, n)
 		}
 	}
-	if d.step == taskwire.Remove && !d.hasGone {
+	if d.step == taskwire.Remove && !d.hasReplaced {
 		return
 	}
 	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 && !x.late {
-		d.waiter, d.choice, d.queued = w, d.step == taskwire.Insert, e.ran
-		w.confirms++
+		d.waiter, d.choice, d.queued = w, d.step == taskwire.Insert, e.uptime
+		w.acksMissing++
 		x.waiting = append(x.waiting, &d)
 	}
 	e.enqueue(x, &d)
@@ -280,11 +280,11 @@ func (e *Engine) readAhead(x *index) {
 			continue
 		}
 		size := int(d.put.Loc.Length)
-		if !e.mayKeep(x, size) {
+		if !e.mayCountInput(x, size) {
 			return // when those before it are sent
 		}
 		d.fetched = true
-		e.keep(x, d, size)
+		e.countInput(x, d, size)
 		e.out.Fetch = append(e.out.Fetch, Fetch{d.put, x.instance, d})
 	}
 }
@@ -311,7 +311,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		}
 		if errors.Is(err, seglog.ErrDamaged) {
 			e.Damaged(d.put)
-		} else if !e.miss(x, d.put) {
+		} else if !e.keepMissed(x, d.put) {
 			return
 		}
 	} else {
@@ -319,12 +319,12 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	}
 	n, body := 0, int(d.put.Loc.Length)
 	if input != nil {
-		n, d.lsn, d.input = holds(len(input), body), lsn, own(input, body)
-	} else if d.step = taskwire.Remove; !d.hasGone {
-		d.gone = d.put
+		n, d.lsn, d.input = inputBytes(len(input), body), lsn, own(input, body)
+	} else if d.step = taskwire.Remove; !d.hasReplaced {
+		d.replaced = d.put
 	}
 	x.unread--
-	e.keep(x, d, n)
+	e.countInput(x, d, n)
 	e.pump(x)
 }
 
@@ -336,9 +336,9 @@ const (
 	missedPart  = 8                // so many: each one may hold up the reads of all indexes
 )
 
-// miss notes that an index lacks an object whose record could not be read. It returns
+// keepMissed notes that an index lacks an object whose record could not be read. It returns
 // false if the index lacks too much: then it waits, and is built from the beginning.
-func (e *Engine) miss(x *index, o mapping.Entry) bool {
+func (e *Engine) keepMissed(x *index, o mapping.Entry) bool {
 	e.Unreadable(o)
 	if x.missed = append(x.missed, o); len(x.missed) <= maxMissed {
 		return true
@@ -375,9 +375,9 @@ func (e *Engine) send(x *index, d *delivery) {
 	case taskwire.Insert:
 		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
 		d.input = nil
-		e.keep(x, d, 0)
+		e.countInput(x, d, 0)
 	case taskwire.Remove:
-		f = taskwire.AppendRemove(nil, d.seq, d.lsn, d.gone.ID)
+		f = taskwire.AppendRemove(nil, d.seq, d.lsn, d.replaced.ID)
 	case taskwire.Search:
 		x.open++
 		f = taskwire.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
@@ -388,9 +388,9 @@ func (e *Engine) send(x *index, d *delivery) {
 	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f, input})
 }
 
-// done takes off what was sent that for which is holds: the Task has confirmed or
+// ackDeliveries takes off what was sent that for which is holds: the Task has confirmed or
 // answered it.
-func (e *Engine) done(x *index, is func(*delivery) bool) {
+func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 	x.sent = slices.DeleteFunc(x.sent, func(d *delivery) bool {
 		if !is(d) {
 			return false
@@ -400,9 +400,11 @@ func (e *Engine) done(x *index, is func(*delivery) bool) {
 			x.open--
 			pop(&x.queries)
 		}
-		if d.hasGone {
-			if x.leaving[d.gone.ID] = x.leaving[d.gone.ID][1:]; len(x.leaving[d.gone.ID]) == 0 {
-				delete(x.leaving, d.gone.ID)
+		if d.hasReplaced {
+			later := x.superseded[d.replaced.ID][1:]
+			x.superseded[d.replaced.ID] = later
+			if len(later) == 0 {
+				delete(x.superseded, d.replaced.ID)
 			}
 		}
 		if d.build {
@@ -422,7 +424,7 @@ func (e *Engine) TaskStarted(instance uint64) {
 		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: instance})
 		return
 	}
-	x.state, x.leaving = wire.IndexBuilding, make(map[identity.ID][]*delivery)
+	x.state, x.superseded = wire.IndexBuilding, make(map[identity.ID][]*delivery)
 	x.building = 1
 	e.enqueue(x, &delivery{step: taskwire.Configure, build: true})
 	e.pump(x)
@@ -453,7 +455,7 @@ func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 		reason = wire.ReasonUnasked
 	default: // every change up to that number is done
 		x.applied = a.Seq
-		e.done(x, func(d *delivery) bool { return d.search == nil && d.seq <= a.Seq })
+		e.ackDeliveries(x, func(d *delivery) bool { return d.search == nil && d.seq <= a.Seq })
 	}
 	if reason != 0 {
 		e.quarantine(x, reason)
@@ -479,7 +481,7 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) wire.Reason {
 		x.refused++
 	case a.Failure == taskwire.FailQuery && d.search != nil &&
 		d.search == x.asked(a.Seq) && d.search.named == 0:
-		e.done(x, is)
+		e.ackDeliveries(x, is)
 		e.fail(d.search, wire.QueryRefused)
 	default:
 		return wire.ReasonUnasked
@@ -522,20 +524,20 @@ func (e *Engine) stopIndex(x *index, code wire.Code) {
 		e.fail(d.search, code)
 	}
 	e.backlog -= len(x.queue)
-	e.kept -= x.kept
-	x.feed = feed{}
+	e.queuedInputBytes -= x.inputBytes
+	x.session = session{}
 }
 
 // Tick says what time it is: slow Tasks lose queries or are ended, ended ones started
 // again. The engine's own clock does not count the time in which the engine stood still.
 func (e *Engine) Tick(now time.Time) {
-	e.ran += min(max(now.Sub(e.Now), 0), maxTick)
+	e.uptime += min(max(now.Sub(e.Now), 0), maxTick)
 	e.Now = now
 	if e.sweepWaits && e.backlog <= maxBacklog {
-		e.sweepOn()
+		e.startSweep()
 	}
 	for _, x := range e.indexes() {
-		e.judge(x)
+		e.checkDeadline(x)
 		e.readMissed(x)
 		e.pump(x)
 	}

@@ -41,7 +41,7 @@ func (e *Engine) listStep(l *listing) (code wire.Code, more bool) {
 	case !access.Any(c.grants.Rights(p.id), anyRead):
 		return wire.Denied, false
 	}
-	if l.c = c; e.look(l, p) {
+	if l.c = c; e.scanOwn(l, p) {
 		return wire.OK, true
 	}
 	return e.showPart(l, p, begun), false
@@ -52,9 +52,9 @@ func (e *Engine) readable(p *principal, c *collection, o mapping.Entry) bool {
 	return !e.erased[o.Owner] && access.Read(c.grants.Rights(p.id), o.Owner == p.owner)
 }
 
-// look looks at the next objects, stride of them at most; more: the part has room, and
+// scanOwn looks at the next objects, stride of them at most; more: the part has room, and
 // there may be more objects.
-func (e *Engine) look(l *listing, p *principal) (more bool) {
+func (e *Engine) scanOwn(l *listing, p *principal) (more bool) {
 	looked := 0
 	for o := range l.c.objects.After(l.after) {
 		if looked == e.stride {

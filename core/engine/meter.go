@@ -65,15 +65,15 @@ func (g *ledger) of(owner uint32) *account {
 	return a
 }
 
-// line is an account with the budget that caps it.
-type line struct {
+// budgetLine is an account with the budget that caps it.
+type budgetLine struct {
 	*account
 	x      *index
 	owner  uint32
 	budget leak.Bits
 }
 
-func (l line) left() leak.Bits {
+func (l budgetLine) left() leak.Bits {
 	if l.budget == leak.Unlimited { // the sum may have reached that
 		return leak.Unlimited
 	}
@@ -82,20 +82,20 @@ func (l line) left() leak.Bits {
 
 // covered reports whether the log has all charges as drawn. No outcome waits for a
 // record of an account that is not capped.
-func (l line) covered() bool {
+func (l budgetLine) covered() bool {
 	return l.budget == leak.Unlimited || l.drawn.Plus(l.held) <= l.durable
 }
 
 // lines returns the accounts that an outcome is charged to: that of the index, and that
 // of the principal, if there is one and it is still registered.
-func (e *Engine) lines(x *index, p *principal) []line {
+func (e *Engine) lines(x *index, p *principal) []budgetLine {
 	index, own := leak.Unlimited, leak.Unlimited
 	if known := e.tasks[x.task]; known != nil {
 		index, own = budget(known.IndexBudget), budget(known.LeakBudget)
 	}
-	list := append(make([]line, 0, 2), line{&x.told.total, x, seglog.CoreOwner, index})
+	list := append(make([]budgetLine, 0, 2), budgetLine{&x.told.total, x, seglog.CoreOwner, index})
 	if p != nil && e.principals[p.id] == p {
-		list = append(list, line{x.told.of(p.owner), x, p.owner, own})
+		list = append(list, budgetLine{x.told.of(p.owner), x, p.owner, own})
 	}
 	return list
 }
@@ -147,7 +147,7 @@ func (e *Engine) setAside(x *index, p *principal) bool {
 }
 
 // record appends a record of an account, if it is time.
-func (e *Engine) record(l line) {
+func (e *Engine) record(l budgetLine) {
 	now, up := l.drawn.Plus(l.held), l.ahead
 	if l.budget == leak.Unlimited {
 		if now.Minus(l.ahead) >= mostAhead {
@@ -163,13 +163,13 @@ func (e *Engine) record(l line) {
 
 // enter appends the record that an account has drawn up to here:
 // name of the index 32 | owner 4, CoreOwner for the index itself | 2^-20 bits 8.
-func (e *Engine) enter(l line, up leak.Bits) {
+func (e *Engine) enter(l budgetLine, up leak.Bits) {
 	if l.x.c.index(l.x.name) != l.x {
 		return // dropped: another one may have its name now
 	}
 	l.ahead = up
 	e.append(nil, drawn(l.x, l.owner, up))
-	e.then(func(code wire.Code) {
+	e.afterDurable(func(code wire.Code) {
 		if code != wire.OK {
 			l.ahead = l.durable
 		}
@@ -195,11 +195,11 @@ func (e *Engine) applyDrawn(rec *seglog.Record) error {
 }
 
 // accounts lists all accounts, in a fixed order, without their budgets.
-func (e *Engine) accounts() (list []line) {
+func (e *Engine) accounts() (list []budgetLine) {
 	for _, x := range e.indexes() {
-		list = append(list, line{account: &x.told.total, x: x, owner: seglog.CoreOwner})
+		list = append(list, budgetLine{account: &x.told.total, x: x, owner: seglog.CoreOwner})
 		for _, owner := range slices.Sorted(maps.Keys(x.told.owners)) {
-			list = append(list, line{account: x.told.owners[owner], x: x, owner: owner})
+			list = append(list, budgetLine{account: x.told.owners[owner], x: x, owner: owner})
 		}
 	}
 	return list
@@ -217,7 +217,7 @@ func (e *Engine) ledgerRecords() (list []seglog.Record) {
 
 // recall sets each account to the amount in the log, as a start has to, and drops the
 // accounts of principals that are gone.
-func (e *Engine) recall() {
+func (e *Engine) releaseHolds() {
 	known := map[uint32]bool{seglog.CoreOwner: true}
 	for _, p := range e.principals {
 		known[p.owner] = true
@@ -238,7 +238,7 @@ func (e *Engine) SettleLedgers(done func(wire.Code)) {
 			e.enter(l, l.drawn)
 		}
 	}
-	e.then(done)
+	e.afterDurable(done)
 }
 
 // admit decides whether a query may be put to the Task: with a code other than OK it is
@@ -263,15 +263,15 @@ func (e *Engine) admit(q *Request, x *index, p *principal) (code wire.Code, wait
 }
 
 func (e *Engine) admitLater(q *Request) (code wire.Code, wait bool) {
-	if len(e.unsettled) == 0 {
+	if len(e.uncommitted) == 0 {
 		return wire.StorageFailed, false
 	}
-	e.then(func(code wire.Code) {
+	e.afterDurable(func(code wire.Code) {
 		if code != wire.OK {
 			e.end(q, code)
 			return
 		}
-		e.again(q) // as if it came now
+		e.retryRequest(q) // as if it came now
 	})
 	return wire.OK, true
 }
@@ -307,7 +307,7 @@ func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait boo
 	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == wire.OpDeleteWhere && !e.readOnly {
 		return wire.OK, false
 	}
-	e.then(func(code wire.Code) {
+	e.afterDurable(func(code wire.Code) {
 		if code != wire.OK {
 			e.end(s.req, code)
 			e.finished(s)
@@ -335,16 +335,16 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 		if !told || e.draw(x, p, charge, 0) {
 			w.mark(d.op, flag)
 		} else {
-			w.confirms++
-			e.then(func(code wire.Code) {
+			w.acksMissing++
+			e.afterDurable(func(code wire.Code) {
 				if code == wire.OK {
 					w.mark(d.op, flag)
 				}
-				w.confirmed(e)
+				w.acked(e)
 			})
 		}
 	}
-	w.confirmed(e)
+	w.acked(e)
 }
 
 // coversPut reports whether the budgets cover the outcome of a PUT. PUTs draw on the first
@@ -385,7 +385,7 @@ func (e *Engine) meterView(x *index, p *principal, rights wire.Rights, all, admi
 
 // remaining returns the rest of a budget in whole bits, rounded down to a multiple of step;
 // math.MaxUint64 if the account is not capped.
-func (l line) remaining(step leak.Bits) uint64 {
+func (l budgetLine) remaining(step leak.Bits) uint64 {
 	if l.budget == leak.Unlimited {
 		return math.MaxUint64
 	}

@@ -15,12 +15,12 @@ import (
 // this is durable.
 func (e *Engine) takeOver(id access.Principal) {
 	group := seglog.Group{e.raise(wire.Alert{Reason: wire.ReasonNewAdmin})}
-	for _, other := range shown(e.byID[0].grants, id, true) {
+	for _, other := range visible(e.byID[0].grants, id, true) {
 		revoked := entry{id: other, flags: wire.Flags(wire.RightAdmin)}
 		group = append(group, revoked.record(seglog.KindRevoke, 0))
 	}
 	if e.principals[id] == nil {
-		admin := e.newcomer(id, fmt.Sprintf("admin-%x", id[:8]))
+		admin := e.newPrincipal(id, fmt.Sprintf("admin-%x", id[:8]))
 		group = append(group, admin.record(seglog.KindAddPrincipal, 0))
 	}
 	e.openWith(id, group...)

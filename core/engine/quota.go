@@ -76,9 +76,9 @@ func (e *Engine) recount(c *collection) {
 	}
 }
 
-// pend notes the state that an object will have after a record on its way: decisions on
+// addPending notes the state that an object will have after a record on its way: decisions on
 // writes see that state, and the quota counts it.
-func (e *Engine) pend(r *seglog.Record) {
+func (e *Engine) addPending(r *seglog.Record) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
 	if c.limited() {

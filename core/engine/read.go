@@ -11,10 +11,10 @@ import (
 
 // Request takes a prepared request; its answer comes with a later Take.
 func (e *Engine) Request(q *Request) {
-	if changes(q.Op) && (e.changing || len(e.held) > 0) {
+	if changes(q.Op) && (e.changing || len(e.deferred) > 0) {
 		// A change of the catalogue is on its way; what comes after it must
 		// see it, and follow what came before.
-		e.held = append(e.held, func() { e.begin(q) })
+		e.deferred = append(e.deferred, func() { e.begin(q) })
 		return
 	}
 	e.begin(q)
@@ -89,14 +89,14 @@ func (e *Engine) compare(q *Request) wire.Code {
 	case len(q.Query) == 0:
 	case err != nil:
 		return wire.InvalidRequest
-	case h.LSN > e.at.LSN || !e.History.Contains(h):
+	case h.LSN > e.position.LSN || !e.History.Contains(h):
 		return wire.HistoryDiffers
 	}
 	return e.answer(q, Reply{Body: e.NextKey})
 }
 
-// giveBack lets a COMPACT wait until all that is dead is given back.
-func (e *Engine) giveBack(q *Request) wire.Code {
+// requestCompaction lets a COMPACT wait until all that is dead is given back.
+func (e *Engine) requestCompaction(q *Request) wire.Code {
 	e.compact = append(e.compact, q)
 	return wire.OK
 }
@@ -104,7 +104,7 @@ func (e *Engine) giveBack(q *Request) wire.Code {
 // Current returns the entry of an object whose record is not any more where an
 // earlier entry said, unless the object is gone, too.
 func (e *Engine) Current(o mapping.Entry) (mapping.Entry, bool) {
-	cur, ok := e.stored(o.Collection, o.ID.Value())
+	cur, ok := e.live(o.Collection, o.ID.Value())
 	return cur, ok && !e.erased[cur.Owner] && cur.ID == o.ID && cur.Loc != o.Loc
 }
 
@@ -115,9 +115,9 @@ func (e *Engine) lookup(c *collection, v identity.Value) (o mapping.Entry, ok bo
 	return o, ok && !e.erased[o.Owner]
 }
 
-// stored returns the entry of an object in the collection with this number, if there
+// live returns the entry of an object in the collection with this number, if there
 // are both. The owner may be erased.
-func (e *Engine) stored(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
+func (e *Engine) live(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
 	if c := e.byID[collection]; c != nil {
 		o, ok = c.objects.Get(v)
 	}
@@ -137,7 +137,7 @@ func changes(o wire.Operation) bool {
 // Get changes nothing but the request: any number of goroutines may call it at the same
 // time, each with a maker of its own, while no other method runs.
 func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
-	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Room: q.Room}
+	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Reserved: q.Reserved}
 	r.Code = e.mayBegin(q)
 	if r.Code == wire.OK {
 		r.Objects, r.Code = e.find(m, q)
@@ -173,8 +173,8 @@ func (e *Engine) reply(q *Request, r Reply) {
 	if q == nil {
 		return
 	}
-	r.Conn, r.Principal, r.Number, r.Head, r.Room = q.Conn, q.Principal, q.Number, e.Head(), q.Room
-	e.hold(&r)
+	r.Conn, r.Principal, r.Number, r.Head, r.Reserved = q.Conn, q.Principal, q.Number, e.Head(), q.Reserved
+	e.countUnsent(&r)
 	e.out.Replies = append(e.out.Replies, r)
 }
 

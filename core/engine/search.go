@@ -17,7 +17,7 @@ type search struct {
 	ask   uint32                      // the most identities the Task may name
 	named uint32                      // so far, duplicates too
 	seen  map[identity.Value]struct{} // their values
-	found pile                        // each object once, as the Task named it first
+	found sortedBlocks                // each object once, as the Task named it first
 
 	erasures int // that there had been when the query was queued
 
@@ -83,7 +83,7 @@ func (e *Engine) found(x *index, a taskwire.Answer) wire.Reason {
 	for _, id := range a.Found {
 		o, ok := x.c.objects.Get(id.Value())
 		if d := x.replacing(id, a.Seq); d != nil {
-			o, ok = d.gone, true
+			o, ok = d.replaced, true
 		}
 		if !ok || o.ID != id {
 			return e.foreign(x.c, id)
@@ -94,7 +94,7 @@ func (e *Engine) found(x *index, a taskwire.Answer) wire.Reason {
 		}
 	}
 	if !a.More {
-		e.done(x, func(d *delivery) bool { return d.seq == a.Seq })
+		e.ackDeliveries(x, func(d *delivery) bool { return d.seq == a.Seq })
 		if s.seen = nil; s.req != nil {
 			e.finish(s)
 		}
@@ -116,7 +116,7 @@ func (e *Engine) foreign(its *collection, id identity.ID) wire.Reason {
 // after a frame, or not yet.
 func (x *index) replacing(id identity.ID, frame uint64) *delivery {
 	// They are in the order of their numbers; those that are not sent follow.
-	list := x.leaving[id]
+	list := x.superseded[id]
 	i, _ := slices.BinarySearchFunc(list, frame, func(d *delivery, frame uint64) int {
 		if d.seq == 0 || d.seq > frame {
 			return 1

@@ -138,31 +138,31 @@ func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", wire.RightsAll)
 	w.must2(w.ask(alice, op(wire.OpCompact)), wire.Denied)
-	if _, _, clean := w.e.Chores(); clean {
+	if _, _, clean := w.e.PendingMaintenance(); clean {
 		t.Fatal("what was denied is to be done")
 	}
 	for _, want := range []wire.Code{wire.OK, wire.StorageFailed} {
 		first, second := w.ask(admin, op(wire.OpCompact)), w.ask(admin, op(wire.OpCompact))
 		w.settle()
-		erase, waiting, clean := w.e.Chores()
+		erase, waiting, clean := w.e.PendingMaintenance()
 		if waiting != 2 || !clean || len(erase) != 0 || len(w.answers) != 0 {
 			t.Fatalf("%d wait for a compaction, to be done: %v; %d for an erasure, %d are answered", waiting, clean, len(erase), len(w.answers))
 		}
 		late := w.ask(admin, op(wire.OpCompact))
-		w.e.Done(waiting, want)
+		w.e.CompactionDone(waiting, want)
 		w.take()
 		w.must2(first, want)
 		w.must2(second, want)
 		if len(w.answers) != 0 {
 			t.Fatal("who came later is answered")
 		}
-		if _, waiting, clean = w.e.Chores(); waiting != 1 || !clean {
+		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 1 || !clean {
 			t.Fatal("who came later is forgotten")
 		}
-		w.e.Done(waiting, wire.OK)
+		w.e.CompactionDone(waiting, wire.OK)
 		w.take()
 		w.must2(late, wire.OK)
-		if _, waiting, clean = w.e.Chores(); waiting != 0 || clean {
+		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 0 || clean {
 			t.Fatal("it is to be done twice")
 		}
 	}
@@ -193,7 +193,7 @@ func TestWhoMayErase(t *testing.T) {
 		w.must(admin, grant(wire.OpGrant, "", bob, wire.RightAdmin), wire.OK)
 		n := w.ask(tc.by, removal(tc.who, wire.FlagErase))
 		w.settle()
-		erase, _, _ := w.e.Chores()
+		erase, _, _ := w.e.PendingMaintenance()
 		if len(erase) != 0 != (tc.want == wire.OK) {
 			t.Errorf("%s: %d keys are to be destroyed", tc.name, len(erase))
 		}
@@ -237,7 +237,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	if a := w.must(admin, wire.Request{Op: wire.OpList, Collection: "d"}, wire.OK); len(a.objects) != 0 {
 		t.Errorf("a LIST shows %d objects", len(a.objects))
 	}
-	if erase, _, _ := w.e.Chores(); len(erase) != 1 || erase[0] != owner {
+	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 1 || erase[0] != owner {
 		t.Errorf("the keys of %v are to be destroyed", erase)
 	}
 	w.settle()
@@ -277,7 +277,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 		t.Fatalf("answered with code %d, though the key is there", a.code)
 	}
 	again := w.replay(w.checkpoint())
-	if erase, _, _ := again.Chores(); len(erase) != 1 || erase[0] != owner {
+	if erase, _, _ := again.PendingMaintenance(); len(erase) != 1 || erase[0] != owner {
 		t.Errorf("a checkpoint remembers that the keys of %v are to be destroyed", erase)
 	}
 	if o, _ := again.byName["c"].objects.Get(id.Value()); o.Owner == owner {
@@ -285,7 +285,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	}
 	w.eraseKeys()
 	w.must2(n, wire.OK)
-	if erase, _, _ := w.e.Chores(); len(erase) != 0 {
+	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
 		t.Error("the key is to be destroyed once more")
 	}
 }
@@ -310,7 +310,7 @@ func TestARemovalAloneKeepsWhatWasPut(t *testing.T) {
 	w.must(admin, removal(alice, 0), wire.OK)
 	for range 2 {
 		w.must(admin, get("c", "hers"), wire.OK)
-		if erase, _, _ := w.e.Chores(); len(erase) != 0 {
+		if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
 			t.Fatal("the key is to be destroyed")
 		}
 		w.start(w.replay(w.checkpoint()))
@@ -326,7 +326,7 @@ func TestAnErasureThatIsNotDurableIsNone(t *testing.T) {
 	n := w.ask(admin, removal(alice, wire.FlagErase))
 	w.fail()
 	w.must2(n, wire.StorageFailed)
-	if erase, _, _ := w.e.Chores(); len(erase) != 0 {
+	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
 		t.Fatal("there is a key to be destroyed")
 	}
 	w.must(admin, removal(alice, wire.FlagErase), wire.StorageFailed)
@@ -371,7 +371,7 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	w.erase(alice)
 	w.erase(bob)
 	w.e.Erased(1) // the key of the first alone
-	if erase, _, _ := w.e.Chores(); len(erase) != 1 || erase[0] != both[1] {
+	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 1 || erase[0] != both[1] {
 		t.Fatalf("the keys of %v are to be destroyed", erase)
 	}
 	between := w.checkpoint()
@@ -383,7 +383,7 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 		want []uint32
 	}{{"from the log", nil, both}, {"from a checkpoint before it", before, both}, {"from one between the two", between, both[1:]}, {"from one after it", after, nil}} {
 		w.start(w.replay(tc.from))
-		erase, _, _ := w.e.Chores()
+		erase, _, _ := w.e.PendingMaintenance()
 		if !slices.Equal(erase, tc.want) {
 			t.Errorf("%s: the keys of %v are to be destroyed", tc.name, erase)
 		}
@@ -512,7 +512,7 @@ func TestWhatWasSweptIsNotMissed(t *testing.T) {
 // TestDeadRecordsAreGivenBackWithinAWeek, however often the Core starts.
 func TestDeadRecordsAreGivenBackWithinAWeek(t *testing.T) {
 	w := indexed(t, 0)
-	clean := func() bool { _, _, clean := w.e.Chores(); return clean }
+	clean := func() bool { _, _, clean := w.e.PendingMaintenance(); return clean }
 	w.now = w.now.Add(cleanEvery)
 	w.tick(0)
 	if clean() {
@@ -574,7 +574,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 				tc.meanwhile(w, alice)
 			}
 			code := wire.Code(255)
-			w.e.Carry(list, at, func(c wire.Code) { code = c })
+			w.e.Relocate(list, at, func(c wire.Code) { code = c })
 			if w.take(); !first {
 				tc.meanwhile(w, alice)
 			}
@@ -617,12 +617,12 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 	list, at := w.records(1)
 	var codes []wire.Code
 	note := func(c wire.Code) { codes = append(codes, c) }
-	w.e.Carry(list, at, note)
-	w.e.Carry(nil, nil, note)
+	w.e.Relocate(list, at, note)
+	w.e.Relocate(nil, nil, note)
 	w.take()
 	w.fail()
-	w.e.Carry(list, at, note)
-	w.e.Carry(nil, nil, note)
+	w.e.Relocate(list, at, note)
+	w.e.Relocate(nil, nil, note)
 	w.take()
 	if want := slices.Repeat([]wire.Code{wire.StorageFailed}, 4); !slices.Equal(codes, want) || len(w.pending) != 0 {
 		t.Fatalf("codes %v, %d groups on their way", codes, len(w.pending))
@@ -630,17 +630,17 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 	w.resume()
 	w.settle()
 	codes = nil
-	w.e.Carry(nil, nil, note)
+	w.e.Relocate(nil, nil, note)
 	w.take()
 	w.commit(1)
 	for i := range at {
 		at[i].Offset += 8 // no object lies there
 	}
-	w.e.Carry(list, at, note)
-	w.e.Carry(nil, nil, note)
+	w.e.Relocate(list, at, note)
+	w.e.Relocate(nil, nil, note)
 	w.take()
 	for _, g := range w.pending {
-		if len(g) != 1 || g[0].Kind != seglog.KindMark {
+		if len(g) != 1 || g[0].Kind != seglog.KindBarrier {
 			t.Fatalf("%d records are on their way, the first of kind %d", len(g), g[0].Kind)
 		}
 	}
@@ -856,7 +856,7 @@ func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
 	w := indexed(t, 0)
 	i := slices.IndexFunc(w.disk, func(r seglog.Record) bool { return r.Kind == seglog.KindRegisterTask })
 	lost := w.disk[i]
-	w.disk[i] = seglog.Record{LSN: lost.LSN, Kind: seglog.KindMark}
+	w.disk[i] = seglog.Record{LSN: lost.LSN, Kind: seglog.KindBarrier}
 	w.boot()
 	w.settle()
 	if len(w.tasks) != 0 {

@@ -44,11 +44,11 @@ func (e *Engine) answer(q *Request, r Reply) wire.Code {
 	return wire.OK
 }
 
-// hold counts an answer that is to be sent.
-func (e *Engine) hold(r *Reply) {
-	if r.Held = r.size(); r.Held > 0 {
-		e.unsent[r.Principal] += r.Held
-		e.allUnsent += r.Held
+// countUnsent counts an answer that is to be sent.
+func (e *Engine) countUnsent(r *Reply) {
+	if r.Unsent = r.size(); r.Unsent > 0 {
+		e.unsent[r.Principal] += r.Unsent
+		e.allUnsent += r.Unsent
 	}
 }
 

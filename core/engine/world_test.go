@@ -142,7 +142,7 @@ func (w *world) begin() *checkpoint {
 }
 
 func (c *checkpoint) more(e *Engine) bool {
-	piece := e.Piece(&c.rest, 2)
+	piece := e.Section(&c.rest, 2)
 	if piece != nil {
 		c.pieces = append(c.pieces, piece)
 	}
@@ -235,7 +235,7 @@ func (w *world) position() seglog.Position {
 }
 
 // tag names the segment to which a record was appended.
-func (w *world) tag(lsn uint64) (t seglog.Tag) {
+func (w *world) tag(lsn uint64) (t seglog.SegmentID) {
 	for _, s := range w.history {
 		if s.first <= lsn {
 			binary.BigEndian.PutUint32(t[:], s.id)
@@ -317,8 +317,8 @@ func (w *world) deliver(r Reply) (again bool) {
 	if r.Head != w.head() {
 		w.t.Fatalf("request %d: the head is %d, want %d", r.Number, r.Head.LSN, w.lsn)
 	}
-	w.e.Sent(r.Principal, r.Held)
-	w.room[r.Number] += r.Room
+	w.e.Sent(r.Principal, r.Unsent)
+	w.room[r.Number] += r.Reserved
 	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
 		if list.Identity = identity.ID(r.Body); list.Identity != (identity.ID{}) {
@@ -402,7 +402,7 @@ func (w *world) readable(e mapping.Entry) bool {
 
 // eraseKeys destroys the keys that are to be destroyed.
 func (w *world) eraseKeys() {
-	list, _, _ := w.e.Chores()
+	list, _, _ := w.e.PendingMaintenance()
 	for _, owner := range list {
 		w.erased[owner] = true
 	}
@@ -440,7 +440,7 @@ func (w *world) compact(segment uint32) {
 	w.t.Helper()
 	list, at := w.records(segment)
 	code := wire.Code(255)
-	w.e.Carry(list, at, func(c wire.Code) { code = c })
+	w.e.Relocate(list, at, func(c wire.Code) { code = c })
 	w.take()
 	for len(w.pending) > 0 {
 		w.commit(1)
@@ -572,7 +572,7 @@ func (w *world) idle() bool {
 			return false
 		}
 	}
-	return len(w.e.unsettled) == 0 && len(w.e.held) == 0
+	return len(w.e.uncommitted) == 0 && len(w.e.deferred) == 0
 }
 
 // must sends a request, lets everything run, and wants a code.

@@ -16,12 +16,12 @@ import (
 // predicate, or a change of the catalogue: decide, append, apply, let the Tasks
 // follow, or the data key be destroyed, answer.
 type write struct {
-	req      *Request
-	answer   Reply  // when nothing is missing any more; of one with another code than OK that alone
-	confirms int    // missing: of the disk, and of Tasks
-	marks    []byte // the flags of each operation of a PUT, DELETE or batch
-	applied  int    // operations that are durable and applied
-	owner    uint32 // who is erased
+	req         *Request
+	answer      Reply  // when nothing is missing any more; of one with another code than OK that alone
+	acksMissing int    // missing: of the disk, and of Tasks
+	marks       []byte // the flags of each operation of a PUT, DELETE or batch
+	applied     int    // operations that are durable and applied
+	owner       uint32 // who is erased
 }
 
 // write decides a request that changes objects (paper, section 5, "PUT
@@ -60,10 +60,10 @@ func (e *Engine) write(q *Request) wire.Code {
 // wait holds the answer back until all that is on its way now is durable: what
 // was decided depends on it.
 func (w *write) wait(e *Engine) {
-	w.confirms++
-	e.then(func(code wire.Code) {
+	w.acksMissing++
+	e.afterDurable(func(code wire.Code) {
 		w.answer.Code = max(w.answer.Code, code)
-		w.confirmed(e)
+		w.acked(e)
 	})
 }
 
@@ -161,7 +161,7 @@ func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 // counted when the record was appended: see use.
 func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w *write) {
 	d := delivery{step: taskwire.Remove, lsn: r.LSN}
-	d.gone, d.hasGone = e.remove(c, r.ID.Value())
+	d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
 	if r.Kind == seglog.KindPut {
 		d.step = taskwire.Insert
 		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
@@ -171,7 +171,7 @@ func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w 
 	if w != nil {
 		d.op = w.applied
 		w.applied++
-		if d.step == taskwire.Insert && d.hasGone {
+		if d.step == taskwire.Insert && d.hasReplaced {
 			w.mark(d.op, wire.ReplyReplaced)
 		}
 	}
@@ -216,11 +216,11 @@ func count(used map[uint32]int64, segment uint32, bytes int64) {
 	}
 }
 
-// confirmed: a Task has followed one change, or need not any more; or all that w
+// acked: a Task has followed one change, or need not any more; or all that w
 // waited for is durable, or never will be; or a data key is destroyed. The last of
 // them sends the answer.
-func (w *write) confirmed(e *Engine) {
-	if w.confirms--; w.confirms > 0 {
+func (w *write) acked(e *Engine) {
+	if w.acksMissing--; w.acksMissing > 0 {
 		return
 	}
 	if w.answer.Code != wire.OK {

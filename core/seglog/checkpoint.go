@@ -77,7 +77,7 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 			if p, err = piece(); err != nil {
 				return err
 			} else if len(p) == 0 {
-				p, last = l.place(at), 1 // which knows the end of all that the others may show
+				p, last = l.footer(at), 1 // which knows the end of all that the others may show
 			}
 			buf = codec.Writer(buf[:0]).U32(uint32(len(p) + seal.Overhead))
 			buf = aead.Seal(buf, seal.Nonce(uint64(i)), p, append(header, last))
@@ -129,8 +129,8 @@ func (l *Log) CheckpointBytes() int64 {
 	return l.checkpoints[l.base]
 }
 
-// place encodes the log's own piece.
-func (l *Log) place(at Position) []byte {
+// footer encodes the log's own piece.
+func (l *Log) footer(at Position) []byte {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	w := codec.Writer(nil).U64(at.LSN).Bytes(at.Chain[:]).Bytes(at.Tag[:]).U32(at.Segment).U32(at.End)
@@ -138,7 +138,7 @@ func (l *Log) place(at Position) []byte {
 	w = w.U32(uint32(len(l.segments)))
 	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
 		s := l.segments[id]
-		w = w.U32(id).U32(uint32(s.end)).U32(uint32(s.marks)).Bytes(s.tag[:])
+		w = w.U32(id).U32(uint32(s.end)).U32(uint32(s.barrierBytes)).Bytes(s.tag[:])
 	}
 	// Up to the segment of the position: Replay adds those behind it itself.
 	history, newest := l.history, l.segments[at.Segment]
@@ -163,7 +163,7 @@ func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) er
 	}
 	err := l.readCheckpoint(number, func(i int, piece []byte, last bool) error {
 		if last {
-			return l.restorePlace(i, piece)
+			return l.restoreFooter(i, piece)
 		}
 		return restore(i, piece)
 	})
@@ -220,8 +220,8 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, piece []byte, last
 	return nil
 }
 
-// restorePlace reads the log's own piece.
-func (l *Log) restorePlace(_ int, p []byte) error {
+// restoreFooter reads the log's own piece.
+func (l *Log) restoreFooter(_ int, p []byte) error {
 	r := codec.NewReader(p)
 	l.pos.LSN = r.U64()
 	r.Copy(l.pos.Chain[:])
@@ -230,11 +230,11 @@ func (l *Log) restorePlace(_ int, p []byte) error {
 	l.knowKeys(r.U64())
 	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
 		id, end, marks := r.U32(), int64(r.U32()), int64(r.U32())
-		var tag Tag
+		var tag SegmentID
 		r.Copy(tag[:])
 		// One before the position that is missing was removed since: nothing may need it.
 		if s := l.segments[id]; s != nil && s.tag == tag && end <= s.size {
-			s.end, s.marks = end, marks
+			s.end, s.barrierBytes = end, marks
 		} else if s != nil || id >= l.pos.Segment {
 			err := l.damage(segmentName(id), end,
 				"it was cut off, is missing, or is of another branch of the store's history")

@@ -112,19 +112,19 @@ func FuzzRestore(f *testing.F) {
 func FuzzRestorePlace(f *testing.F) {
 	good := settled(f)
 	w := mustOpen(f, good, 9)
-	f.Add(w.l.place(w.l.Position()))
-	f.Add(w.l.place(Position{}))
+	f.Add(w.l.footer(w.l.Position()))
+	f.Add(w.l.footer(Position{}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		w, err := newWorld(good, good, 9, true)
 		must(t, err)
-		if w.l.restorePlace(0, p) != nil {
+		if w.l.restoreFooter(0, p) != nil {
 			return
 		}
 		l := &Log{segments: maps.Clone(w.l.segments), history: w.l.history}
-		got := l.place(w.l.pos)
+		got := l.footer(w.l.pos)
 		again := &Log{segments: maps.Clone(w.l.segments), damaged: func(*DamageError) error { return nil }}
-		if again.restorePlace(0, got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
+		if again.restoreFooter(0, got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
 			t.Fatal("what was read is not what was meant")
 		}
 	})

@@ -29,7 +29,7 @@ const (
 	KindGrant            Kind = 10
 	KindRevoke           Kind = 11
 	KindAlert            Kind = 12
-	KindMark             Kind = 13 // nothing: all before it is durable
+	KindBarrier          Kind = 13 // nothing: all before it is durable
 	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
 	KindDrawn            Kind = 15 // the bits that clients may have learnt of an index, at most
 	KindQuota            Kind = 16 // of a collection

@@ -66,7 +66,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		return err
 	}
 	if int64(l.pos.End) < s.end || l.pos.End == headerSize {
-		s.marks = 0 // those before the position are not known, and those behind it come now
+		s.barrierBytes = 0 // those before the position are not known, and those behind it come now
 	}
 	var g Group // that is not whole yet
 	var places []Location
@@ -127,8 +127,8 @@ func (l *Log) following(data []byte, s *segment, pos Position,
 func (l *Log) applyGroup(s *segment, g Group, places []Location, apply func(Record, Location) error) error {
 	for i, r := range g {
 		at := places[i]
-		if r.Kind == KindMark {
-			s.marks += int64(at.Length)
+		if r.Kind == KindBarrier {
+			s.barrierBytes += int64(at.Length)
 		}
 		if apply(r, at) == nil {
 			continue

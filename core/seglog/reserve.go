@@ -51,7 +51,7 @@ func (d *Dir) Reserve(size int64) error {
 	}
 	had := info.Size()
 	if had < size {
-		if err = room(f, size+reserveSlack-had); err == nil {
+		if err = diskHasRoom(f, size+reserveSlack-had); err == nil {
 			err = d.allocate(f, size+reserveSlack)
 		}
 		if err != nil {
@@ -64,9 +64,9 @@ func (d *Dir) Reserve(size int64) error {
 	return err
 }
 
-// room is an error if a disk has no room for so many bytes. To try would take for a moment
+// diskHasRoom is an error if a disk has no room for so many bytes. To try would take for a moment
 // all that there is from those that write now.
-func room(f *os.File, bytes int64) error {
+func diskHasRoom(f *os.File, bytes int64) error {
 	var disk syscall.Statfs_t
 	if err := syscall.Fstatfs(int(f.Fd()), &disk); err != nil || disk.Blocks == 0 {
 		return nil // it does not say

@@ -134,8 +134,8 @@ const (
 type Position struct {
 	LSN          uint64 // of the record before
 	Chain        [sha256.Size]byte
-	Tag          Tag    // of the segment that holds the record before
-	Segment, End uint32 // where the next record would lie, if it lies in the same segment
+	Tag          SegmentID // of the segment that holds the record before
+	Segment, End uint32    // where the next record would lie, if it lies in the same segment
 }
 
 // Head is what clients see of a position.
@@ -268,11 +268,11 @@ func (l *Log) Contains(h wire.Head) bool {
 
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
-	ID    uint32
-	Bytes int64 // of records; if nothing refers to it, so that its end is not known, of its file
-	Marks int64 // of those, bytes of marks, which hold nothing: at least so many
-	Tail  int64 // bytes of its file behind the records: of a write that a crash or a failure cut short
-	Free  bool  // only the mapping needs it
+	ID           uint32
+	Bytes        int64 // of records; if nothing refers to it, so that its end is not known, of its file
+	BarrierBytes int64 // of those, bytes of marks, which hold nothing: at least so many
+	Tail         int64 // bytes of its file behind the records: of a write that a crash or a failure cut short
+	Free         bool  // only the mapping needs it
 }
 
 // Segments lists the segments in order.
@@ -286,7 +286,7 @@ func (l *Log) Segments() (list []SegmentInfo) {
 			end = s.size
 		}
 		tail := max(0, s.size-end)
-		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.marks, tail, id < l.floor})
+		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.barrierBytes, tail, id < l.floor})
 	}
 	return list
 }
@@ -312,7 +312,7 @@ func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 			return nil, nil, err
 		}
 	}
-	w := writing{segment: l.last, pos: l.pos, p: l.buf[:0], flags: flagFirst}
+	w := pendingWrite{segment: l.last, pos: l.pos, p: l.buf[:0], flags: flagFirst}
 	for _, g := range groups[:n] {
 		if err := l.encode(&w, g); err != nil {
 			return nil, nil, err
@@ -340,18 +340,18 @@ func fitting(groups []Group) (n int, need int64) {
 	return n, need
 }
 
-// writing is a write that is being encoded.
-type writing struct {
-	segment *segment
-	pos     Position // behind it
-	p       []byte
-	at      []Location // of its records
-	marks   int64      // bytes of marks
-	flags   byte       // of the next record
+// pendingWrite is a write that is being encoded.
+type pendingWrite struct {
+	segment      *segment
+	pos          Position // behind it
+	p            []byte
+	at           []Location // of its records
+	barrierBytes int64      // bytes of marks
+	flags        byte       // of the next record
 }
 
 // encode adds a group to a write. A carried record stays as it is stored.
-func (l *Log) encode(w *writing, g Group) (err error) {
+func (l *Log) encode(w *pendingWrite, g Group) (err error) {
 	for i := range g {
 		r, start := &g[i], len(w.p)
 		if r.Sealed != nil {
@@ -370,8 +370,8 @@ func (l *Log) encode(w *writing, g Group) (err error) {
 		w.flags = 0 // what follows is not the first
 		stored := w.p[start:]
 		w.at = append(w.at, Location{w.segment.id, w.pos.End, uint32(len(stored))})
-		if r.Kind == KindMark {
-			w.marks += int64(len(stored))
+		if r.Kind == KindBarrier {
+			w.barrierBytes += int64(len(stored))
 		}
 		w.pos.pass(w.segment, stored, r)
 	}
@@ -379,7 +379,7 @@ func (l *Log) encode(w *writing, g Group) (err error) {
 }
 
 // extend adds a write to its segment. One that fails may leave any part of it.
-func (l *Log) extend(w *writing) error {
+func (l *Log) extend(w *pendingWrite) error {
 	s := w.segment
 	err := l.storage.Append(segmentName(s.id), w.p)
 	l.mu.Lock()
@@ -389,7 +389,7 @@ func (l *Log) extend(w *writing) error {
 		return fmt.Errorf("append to %s: %w", segmentName(s.id), err)
 	}
 	s.end = int64(w.pos.End)
-	s.marks += w.marks
+	s.barrierBytes += w.barrierBytes
 	return nil
 }
 

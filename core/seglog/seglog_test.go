@@ -383,8 +383,8 @@ func TestLargestWrite(t *testing.T) {
 	w := mustOpen(t, newDisk(), 1)
 	put := Record{LSN: 1, Kind: KindPut, Collection: 3, Owner: alice, Body: make([]byte, writeTarget-minRecord-alignment)}
 	carried := func(n int) Record { return Record{Kind: KindPut, Sealed: make([]byte, n)} }
-	last := Group{{LSN: 3, Kind: KindMark}}
-	at, rest, err := w.l.Append([]Group{{put}, {{LSN: 2, Kind: KindMark}, carried(8 << 20), carried(17 << 20)}, last})
+	last := Group{{LSN: 3, Kind: KindBarrier}}
+	at, rest, err := w.l.Append([]Group{{put}, {{LSN: 2, Kind: KindBarrier}, carried(8 << 20), carried(17 << 20)}, last})
 	if err != nil || len(at) != 4 || len(rest) != 1 || rest[0][0].LSN != 3 {
 		t.Fatal(len(at), len(rest), err)
 	}

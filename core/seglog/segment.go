@@ -26,21 +26,21 @@ const (
 	headerSize    = 128
 )
 
-// Tag names a segment: it is the first half of the MAC of its header.
-type Tag [16]byte
+// SegmentID names a segment: it is the first half of the MAC of its header.
+type SegmentID [16]byte
 
 // segment is what is known of a segment: its header, and where its data ends.
 type segment struct {
-	id          uint32
-	previous    uint32 // 0: none
-	previousEnd uint32 // bytes of data in the previous one
-	firstLSN    uint64
-	salt        seal.Salt
-	chain       [sha256.Size]byte // before the first record
-	tag         Tag
-	size        int64 // bytes of its file when the log was opened, or that a failed write may have made it
-	end         int64 // bytes of data; 0: not known, as nothing refers to it
-	marks       int64 // bytes of marks in it, at least
+	id           uint32
+	previous     uint32 // 0: none
+	previousEnd  uint32 // bytes of data in the previous one
+	firstLSN     uint64
+	salt         seal.Salt
+	chain        [sha256.Size]byte // before the first record
+	tag          SegmentID
+	size         int64 // bytes of its file when the log was opened, or that a failed write may have made it
+	end          int64 // bytes of data; 0: not known, as nothing refers to it
+	barrierBytes int64 // bytes of marks in it, at least
 }
 
 func segmentName(id uint32) string { return fmt.Sprintf("%08d%s", id, segmentSuffix) }
@@ -57,7 +57,7 @@ func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
 	w = w.U32(s.id).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
 	w = w.Bytes(s.salt[:]).Bytes(s.chain[:])
 	mac := keys.MAC(w)
-	s.tag = Tag(mac)
+	s.tag = SegmentID(mac)
 	return w.Bytes(mac)
 }
 

@@ -322,7 +322,7 @@ func (w *world) apply(r Record, at Location) error {
 		}
 		return nil
 	}
-	w.disk.marks[r.LSN] = r.Kind == KindMark
+	w.disk.marks[r.LSN] = r.Kind == KindBarrier
 	switch r.Kind {
 	case KindPut:
 		w.objects[r.ID.Value()] = object{r.LSN, at}
@@ -376,7 +376,7 @@ func (w *world) carry(segment uint32) error {
 }
 
 // mark makes a record that changes nothing.
-func (w *world) mark() Record { return Record{LSN: w.l.Position().LSN + 1, Kind: KindMark} }
+func (w *world) mark() Record { return Record{LSN: w.l.Position().LSN + 1, Kind: KindBarrier} }
 
 // compact carries segments over, and removes them.
 func (w *world) compact(segments ...uint32) error {
@@ -457,7 +457,7 @@ func (w *world) authentic() bool {
 		want := record(r.LSN)
 		switch {
 		case w.disk.marks[r.LSN]:
-			want = Record{LSN: r.LSN, Kind: KindMark}
+			want = Record{LSN: r.LSN, Kind: KindBarrier}
 		case r.Sealed != nil:
 			want.Body = r.Body
 		}

@@ -47,7 +47,7 @@ const (
 
 // conn is one client's connection: a reader and a writer.
 type conn struct {
-	s         *shell
+	s         *server
 	id        engine.Conn
 	net       net.Conn
 	raw       net.Conn // under it
@@ -56,10 +56,10 @@ type conn struct {
 	batch     []event           // the reader's: complete requests, not handed over
 	gets      []*engine.Request // the reader's: complete GETs, not answered
 	finder    *identity.Maker   // the reader's
-	out       *mailbox[engine.Reply]
+	out       *queue[engine.Reply]
 	written   chan struct{} // closed when the writer has ended
 	readAll   atomic.Bool   // the reader has ended
-	landed    chan struct{} // holds a token when the window has got room
+	freed     chan struct{} // holds a token when the window has got room
 
 	life        context.Context    // the connection's: none of its requests waits for room longer
 	end         context.CancelFunc // of the life
@@ -67,36 +67,36 @@ type conn struct {
 	stopReading context.CancelFunc
 
 	unanswered atomic.Int64  // requests that the engine has, or is about to get, and has not answered
-	alone      chan struct{} // holds a token when no request is unanswered any more
+	idle       chan struct{} // holds a token when no request is unanswered any more
 	ended      bool          // the loop's: reader and writer are gone
 
 	mu       sync.Mutex
-	inFlight map[uint64]flight // requests of which the client has no answer yet
-	window   int               // bytes that they take of maxConnBodies
+	inflight map[uint64]inflightRequest // requests of which the client has no answer yet
+	window   int                        // bytes that they take of maxConnBodies
 
 	// Whoever encodes and writes answers holds the token of sending: the writer, or the
 	// reader for small answers to GETs. Answers are encoded into a buffer that is flushed when
 	// it is full or nothing else is to be sent: many small ones leave in one write.
-	sending chan struct{}
-	maker   *identity.Maker
-	p       []byte
-	record  []byte // the last one read
-	lent    int    // bytes of room for a large object
-	err     error  // the client takes no more
+	sending  chan struct{}
+	maker    *identity.Maker
+	p        []byte
+	record   []byte // the last one read
+	reserved int    // bytes of room for a large object
+	err      error  // the client takes no more
 }
 
-func newConn(s *shell, secure, raw net.Conn, p access.Principal) *conn {
+func newConn(s *server, secure, raw net.Conn, p access.Principal) *conn {
 	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
-		out: newMailbox[engine.Reply](), written: make(chan struct{}), landed: make(chan struct{}, 1),
-		alone: make(chan struct{}, 1), inFlight: make(map[uint64]flight), maker: s.newMaker(),
+		out: newQueue[engine.Reply](), written: make(chan struct{}), freed: make(chan struct{}, 1),
+		idle: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), maker: s.newMaker(),
 		finder: s.newMaker(), sending: make(chan struct{}, 1)}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.reading, c.stopReading = context.WithCancel(c.life)
 	return c
 }
 
-// flight is a request that is not answered.
-type flight struct {
+// inflightRequest is a request that is not answered.
+type inflightRequest struct {
 	op    wire.Operation
 	began time.Time
 	bytes int // of its body
@@ -115,14 +115,14 @@ func cost(q *wire.Request) int {
 	return n
 }
 
-// allowed returns how long a client may take for n bytes and for the rest behind them.
+// writeTimeout returns how long a client may take for n bytes and for the rest behind them.
 // So progress renews a deadline, but no slow client holds its room for ever.
-func allowed(patience time.Duration, n int) time.Duration {
+func writeTimeout(patience time.Duration, n int) time.Duration {
 	return patience + time.Duration(n)*time.Second/leastRate
 }
 
 // accept takes connections until the listener is closed, and waits for them.
-func (s *shell) accept() {
+func (s *server) accept() {
 	var all sync.WaitGroup
 	defer all.Wait()
 	handshakes := make(chan struct{}, maxHandshakes)
@@ -148,16 +148,16 @@ func (s *shell) accept() {
 				s.stats[hostwire.Refused].Add(1)
 				return
 			}
-			s.attend(newConn(s, secure, raw, p))
+			s.serveConn(newConn(s, secure, raw, p))
 		})
 	}
 }
 
-// attend serves a connection until it ends. One whose principal is not known,
+// serveConn serves a connection until it ends. One whose principal is not known,
 // or that is one too many, is told so in one frame.
-func (s *shell) attend(c *conn) {
+func (s *server) serveConn(c *conn) {
 	refused := wire.OK
-	s.between(func(e *engine.Engine) { refused = s.admit(e, c) })
+	s.runOnEngine(func(e *engine.Engine) { refused = s.admit(e, c) })
 	go c.write()
 	if refused == wire.OK {
 		c.read()
@@ -166,11 +166,11 @@ func (s *shell) attend(c *conn) {
 		c.out.put(engine.Reply{Code: refused})
 	}
 	c.readAll.Store(true)
-	c.out.ring()
+	c.out.signal()
 	<-c.written
 	s.events.put(func(e *engine.Engine) {
 		for _, r := range c.out.take() {
-			e.Sent(c.principal, r.Held) // nobody reads them any more
+			e.Sent(c.principal, r.Unsent) // nobody reads them any more
 		}
 		c.ended = true
 		s.forget(c)
@@ -178,7 +178,7 @@ func (s *shell) attend(c *conn) {
 }
 
 // admit counts a connection, unless that is refused.
-func (s *shell) admit(e *engine.Engine, c *conn) wire.Code {
+func (s *server) admit(e *engine.Engine, c *conn) wire.Code {
 	if !e.Knows(c.principal) {
 		return wire.UnknownPrincipal
 	}
@@ -203,7 +203,7 @@ func (s *shell) admit(e *engine.Engine, c *conn) wire.Code {
 // forget stops counting a connection that has ended, when the engine holds no request of
 // it any more: a client that comes again and again leaves no more behind than fits
 // MaxConnections. A principal that was removed can't come again.
-func (s *shell) forget(c *conn) {
+func (s *server) forget(c *conn) {
 	if c.ended && (c.unanswered.Load() <= 0 || !s.engine.Knows(c.principal)) {
 		delete(s.conns, c.id)
 	}
@@ -211,17 +211,17 @@ func (s *shell) forget(c *conn) {
 
 // deliver hands an answer to its connection, if that is still there. What the request
 // held is free: neither the engine nor the log keeps it.
-func (s *shell) deliver(r engine.Reply) {
-	s.room(r.Room).release(r.Principal, r.Room)
+func (s *server) deliver(r engine.Reply) {
+	s.budgetFor(r.Reserved).release(r.Principal, r.Reserved)
 	c := s.conns[r.Conn]
 	if c != nil && c.unanswered.Add(-1) == 0 { // before the client can have the answer, and ask the next
 		select {
-		case c.alone <- struct{}{}:
+		case c.idle <- struct{}{}:
 		default:
 		}
 	}
 	if c == nil || c.ended {
-		s.engine.Sent(r.Principal, r.Held)
+		s.engine.Sent(r.Principal, r.Unsent)
 	} else {
 		c.out.put(r)
 	}
@@ -230,8 +230,8 @@ func (s *shell) deliver(r engine.Reply) {
 	}
 }
 
-// cut ends a connection at once.
-func (c *conn) cut() {
+// shut ends a connection at once.
+func (c *conn) shut() {
 	c.end()
 	c.raw.Close()
 }
@@ -239,11 +239,11 @@ func (c *conn) cut() {
 // read takes requests until the connection ends, or one comes behind which there
 // can be none.
 func (c *conn) read() {
-	defer c.post()
+	defer c.handOver()
 	header := make([]byte, wire.RequestHeaderSize)
 	for {
 		if c.in.Buffered() < wire.RequestHeaderSize {
-			c.post() // the next read may block: hand over what is complete
+			c.handOver() // the next read may block: hand over what is complete
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
 		}
 		if c.reading.Err() != nil { // checked behind the deadline, which the end sets after it
@@ -257,7 +257,7 @@ func (c *conn) read() {
 			c.out.put(engine.Reply{Number: q.Number, Code: code})
 			return
 		}
-		if !c.takeOff(&q) {
+		if !c.begin(&q) {
 			if c.reading.Err() == nil {
 				c.out.put(engine.Reply{Code: wire.InvalidRequest})
 			}
@@ -272,12 +272,12 @@ func (c *conn) read() {
 			return
 		}
 		if code = c.readBody(q, room); code != wire.OK {
-			c.s.room(room).release(c.principal, room)
+			c.s.budgetFor(room).release(c.principal, room)
 		}
 		switch code {
 		case wire.OK:
 		case wire.Malformed: // the connection ends
-			c.land(q.Number, code) // the engine does not get it
+			c.finish(q.Number, code) // the engine does not get it
 			return
 		default:
 			c.out.put(engine.Reply{Number: q.Number, Code: code})
@@ -291,21 +291,21 @@ func (c *conn) read() {
 func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 	n := cost(q)
 	if n > smallRequest {
-		return n, c.s.bodies.acquire(c.reading, c.principal, n, c.post, nil)
+		return n, c.s.largeBudget.acquire(c.reading, c.principal, n, c.handOver, nil)
 	}
 	for began := time.Now(); ; {
 		select {
-		case <-c.alone: // from before
+		case <-c.idle: // from before
 		default:
 		}
 		if c.unanswered.Load() <= 0 {
 			return 0, true
 		}
-		if c.s.small.acquire(c.reading, c.principal, n, c.post, c.alone) {
+		if c.s.smallBudget.acquire(c.reading, c.principal, n, c.handOver, c.idle) {
 			return n, true
 		}
 		// It is alone now, or was when the token was made, or it has waited long enough.
-		if c.reading.Err() != nil || c.unanswered.Load() > 0 && time.Since(began) >= roomTime {
+		if c.reading.Err() != nil || c.unanswered.Load() > 0 && time.Since(began) >= budgetTimeout {
 			return 0, false
 		}
 	}
@@ -319,8 +319,8 @@ func (c *conn) readBody(q wire.Request, room int) wire.Code {
 	for got := 0; got < len(body); {
 		piece := body[got:min(got+pieceSize, len(body))]
 		if c.in.Buffered() < len(piece) {
-			c.post() // requests that are held back must not wait for this body
-			_ = c.net.SetReadDeadline(began.Add(allowed(bodyTime, got)))
+			c.handOver() // requests that are held back must not wait for this body
+			_ = c.net.SetReadDeadline(began.Add(writeTimeout(bodyTime, got)))
 		}
 		if c.reading.Err() != nil {
 			return wire.Malformed
@@ -334,10 +334,10 @@ func (c *conn) readBody(q wire.Request, room int) wire.Code {
 	if code != wire.OK {
 		return code
 	}
-	r.Conn, r.Principal, r.Room = c.id, c.principal, room
+	r.Conn, r.Principal, r.Reserved = c.id, c.principal, room
 	if r.Op == wire.OpGet {
 		if c.gets = append(c.gets, r); len(c.gets) == maxGets {
-			c.post()
+			c.handOver()
 		}
 		return wire.OK
 	}
@@ -346,8 +346,8 @@ func (c *conn) readBody(q wire.Request, room int) wire.Code {
 	return wire.OK
 }
 
-// post hands the complete requests to the engine, all at once, and answers the GETs.
-func (c *conn) post() {
+// handOver hands the complete requests to the engine, all at once, and answers the GETs.
+func (c *conn) handOver() {
 	c.s.events.put(c.batch...)
 	c.batch = nil
 	c.answerGets()
@@ -388,41 +388,41 @@ func (c *conn) answerGets() {
 	}
 	c.flush()
 	if c.err != nil {
-		c.out.ring() // the writer ends the connection
+		c.out.signal() // the writer ends the connection
 	}
 }
 
-// takeOff notes a request as in flight, when the window has room for it; false: its
+// begin notes a request as in flight, when the window has room for it; false: its
 // number is in flight, and would be answered twice, or the connection ends.
-func (c *conn) takeOff(q *wire.Request) bool {
+func (c *conn) begin(q *wire.Request) bool {
 	n := weight(q.BodyLen())
 	for {
 		c.mu.Lock()
-		_, twice := c.inFlight[q.Number]
+		_, twice := c.inflight[q.Number]
 		fits := c.window+n <= maxConnBodies
 		if fits && !twice {
-			c.inFlight[q.Number] = flight{q.Op, time.Now(), q.BodyLen()}
+			c.inflight[q.Number] = inflightRequest{q.Op, time.Now(), q.BodyLen()}
 			c.window += n
 		}
 		c.mu.Unlock()
 		if fits || twice {
 			return !twice
 		}
-		c.post()
+		c.handOver()
 		select {
-		case <-c.landed:
+		case <-c.freed:
 		case <-c.reading.Done():
 			return false
 		}
 	}
 }
 
-// land notes a request as answered.
-func (c *conn) land(number uint64, code wire.Code) {
+// finish notes a request as answered.
+func (c *conn) finish(number uint64, code wire.Code) {
 	c.mu.Lock()
-	f, ok := c.inFlight[number]
+	f, ok := c.inflight[number]
 	if ok {
-		delete(c.inFlight, number)
+		delete(c.inflight, number)
 		c.window -= weight(f.bytes)
 	}
 	c.mu.Unlock()
@@ -430,7 +430,7 @@ func (c *conn) land(number uint64, code wire.Code) {
 		return
 	}
 	select {
-	case c.landed <- struct{}{}:
+	case c.freed <- struct{}{}:
 	default:
 	}
 	c.s.stats[hostwire.Requests(int(f.op), int(code))].Add(1)
@@ -464,7 +464,7 @@ func (c *conn) sendAll(answers []engine.Reply) (more bool) {
 	if len(c.out.wake) == 0 {
 		c.flush()
 	}
-	return c.err == nil && !(last && len(c.out.wake)+len(c.inFlight) == 0)
+	return c.err == nil && !(last && len(c.out.wake)+len(c.inflight) == 0)
 }
 
 // flush writes the buffer, piece by piece.
@@ -475,14 +475,14 @@ func (c *conn) flush() {
 	}
 	for sent := 0; sent < len(c.p) && c.err == nil; {
 		var n int
-		_ = c.net.SetWriteDeadline(began.Add(allowed(patience, sent)))
+		_ = c.net.SetWriteDeadline(began.Add(writeTimeout(patience, sent)))
 		n, c.err = c.net.Write(c.p[sent:min(sent+pieceSize, len(c.p))])
 		sent += n
 	}
-	if c.p = c.p[:0]; c.lent > 0 {
+	if c.p = c.p[:0]; c.reserved > 0 {
 		c.p, c.record = nil, nil // large objects must not keep their memory
-		c.s.answers.release(c.principal, c.lent)
-		c.lent = 0
+		c.s.answerBudget.release(c.principal, c.reserved)
+		c.reserved = 0
 	}
 }
 
@@ -505,7 +505,7 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 	for ; len(r.Objects) > 0 && sent < bufferSize; r.Objects = r.Objects[1:] {
 		code := c.object(h, r.Objects[0], r.Code != wire.ReadFailed)
 		if code != wire.OK && r.Single {
-			*r = engine.Reply{Number: r.Number, Head: r.Head, Held: r.Held, Code: code}
+			*r = engine.Reply{Number: r.Number, Head: r.Head, Unsent: r.Unsent, Code: code}
 			break
 		}
 		if code != wire.OK { // the objects behind it are shown all the same
@@ -518,16 +518,16 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 		sent += int(r.Objects[0].Loc.Length)
 	}
 	if done = len(r.Items)+len(r.Objects) == 0; done {
-		if held := r.Held; held > 0 {
+		if held := r.Unsent; held > 0 {
 			c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
 		}
 		if !r.Single {
 			h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
 			c.frame(h, r.Body)
 		}
-		c.land(r.Number, r.Code)
+		c.finish(r.Number, r.Code)
 	}
-	if len(c.p) >= bufferSize || c.lent > 0 {
+	if len(c.p) >= bufferSize || c.reserved > 0 {
 		c.flush() // after the request has landed: then its number may come again
 	}
 	return done
@@ -564,11 +564,11 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 	if entry.Loc.Length > bufferSize {
 		c.flush() // what is there need not wait
 		n := 2 * int(entry.Loc.Length)
-		if !c.s.answers.acquire(c.life, c.principal, n, func() {}, nil) {
+		if !c.s.answerBudget.acquire(c.life, c.principal, n, func() {}, nil) {
 			c.err = c.life.Err() // nil: it waited too long
 			return wire.Overloaded
 		}
-		c.lent = n
+		c.reserved = n
 	}
 	for there := true; there; {
 		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
@@ -582,7 +582,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 			c.s.events.put(func(e *engine.Engine) { e.Unreadable(entry) })
 			return wire.ReadFailed
 		}
-		c.s.between(func(e *engine.Engine) { entry, there = e.Current(entry) })
+		c.s.runOnEngine(func(e *engine.Engine) { entry, there = e.Current(entry) })
 	}
 	return wire.Expired
 }
@@ -614,7 +614,7 @@ func retry(tries int, read func() error) (err error) {
 
 // readObject reads the object of an entry into buf, and holds its content against its
 // identity, as often as retry says. The object aliases the buffer that is returned.
-func (s *shell) readObject(tries int, m *identity.Maker, buf []byte,
+func (s *server) readObject(tries int, m *identity.Maker, buf []byte,
 	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
 	err = retry(tries, func() (err error) {
 		var rec seglog.Record

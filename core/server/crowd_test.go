@@ -61,8 +61,8 @@ func runCrowd(t *testing.T, seed uint64) {
 	r := filledRig(t)
 	defer r.close()
 	c := &crowd{rig: r, rng: rand.New(rand.NewPCG(seed, 1)), over: make(chan struct{}), open: make(map[net.Conn]bool)}
-	r.bodies, r.small, r.shell.answers = newRoom(crowdRoom), newRoom(crowdRoom), newRoom(crowdRoom)
-	r.shell.all.Go(func() { r.readFetches(r.ctx) })
+	r.largeBudget, r.smallBudget, r.server.answerBudget = newByteBudget(crowdRoom), newByteBudget(crowdRoom), newByteBudget(crowdRoom)
+	r.server.producers.Go(func() { r.readFetches(r.ctx) })
 	r.all.Go(c.host)
 	c.setUp()
 	r.disk.delay(300 * time.Millisecond)
@@ -87,27 +87,27 @@ func runCrowd(t *testing.T, seed uint64) {
 	time.Sleep(10 * crowdBound) // all that the engine has is answered: the Tasks have a deadline
 	if n := c.serving.Load(); n > 0 {
 		t.Errorf("the clients of %d connections are gone, and the connections are not", n)
-		r.between(func(*engine.Engine) {
-			for _, k := range r.shell.conns {
+		r.runOnEngine(func(*engine.Engine) {
+			for _, k := range r.server.conns {
 				k.end()
 			}
 		})
 	}
-	for name, room := range map[string]*room{"bodies": r.bodies, "small": r.small, "answers": r.shell.answers} {
-		if room.free != crowdRoom || len(room.held) > 0 || len(room.waiting) > 0 {
+	for name, room := range map[string]*byteBudget{"bodies": r.largeBudget, "small": r.smallBudget, "answers": r.server.answerBudget} {
+		if room.free != crowdRoom || len(room.taken) > 0 || len(room.waiting) > 0 {
 			t.Errorf("nobody is there, and %d bytes of room for %s are free; %d wait", room.free, name, len(room.waiting))
 		}
 	}
-	r.between(func(*engine.Engine) {
+	r.runOnEngine(func(*engine.Engine) {
 		for _, k := range r.tasks {
 			k.close()
 		}
-		if len(r.shell.conns) != 1 { // the rig's own
-			t.Errorf("%d connections are counted still", len(r.shell.conns)-1)
+		if len(r.server.conns) != 1 { // the rig's own
+			t.Errorf("%d connections are counted still", len(r.server.conns)-1)
 		}
 	})
 	r.cancel()
-	r.shell.all.Wait()
+	r.server.producers.Wait()
 	t.Logf("%d requests of honest clients were answered", c.asked)
 }
 
@@ -193,7 +193,7 @@ func (c *crowd) dial(who access.Principal) net.Conn {
 	go func() {
 		defer c.serving.Add(-1)
 		defer core.Close() // as accept does
-		c.attend(newConn(c.shell, core, core, who))
+		c.serveConn(newConn(c.server, core, core, who))
 	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -17,7 +17,7 @@ func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		synctest.Wait()
 		r.must(wire.OK, request(0, wire.OpPut, "c", "two", "data"))
@@ -49,7 +49,7 @@ func TestACheckpointFindsTheReserve(t *testing.T) {
 		synctest.Wait()
 		r.fill(true)
 		r.written.Add(overdue)
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		time.Sleep(3 * housePause)
 		if n := r.log.CheckpointBytes(); n == 0 {
 			t.Error("no checkpoint was written")

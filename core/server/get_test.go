@@ -18,16 +18,16 @@ func TestAGetThatIsTooLargeTakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		r.bodies.free = 0
+		r.largeBudget.free = 0
 		end, ended := r.join(1)
 		q := frames.AppendRequest(nil, &wire.Request{Op: wire.OpGet, Number: 1, Collection: "c", Name: []byte("one"), Object: make([]byte, 1<<20)})
 		go end.Write(q)
 		synctest.Wait()
-		r.bodies.mu.Lock()
-		if n := len(r.bodies.waiting); n != 1 {
+		r.largeBudget.mu.Lock()
+		if n := len(r.largeBudget.waiting); n != 1 {
 			t.Errorf("%d requests wait for room, want 1", n)
 		}
-		r.bodies.mu.Unlock()
+		r.largeBudget.mu.Unlock()
 		end.Close()
 		<-ended
 	})
@@ -47,9 +47,9 @@ func (c closing) Close() error {
 // TestConnectionsEndBeforeALostRightIsTold: when a REVOKE is answered, no answer that was
 // decided by the right can leave any more.
 func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
-	s := newShell(Config{})
+	s := newServer(Config{})
 	admin, other := access.Principal{1}, access.Principal{2}
-	teller := &conn{s: s, id: 1, principal: admin, out: newMailbox[engine.Reply]()}
+	teller := &conn{s: s, id: 1, principal: admin, out: newQueue[engine.Reply]()}
 	ended := false
 	loser := &conn{s: s, id: 2, principal: other, end: func() {}, raw: closing{closed: func() {
 		ended = true
@@ -58,7 +58,7 @@ func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
 		}
 	}}}
 	s.conns[1], s.conns[2] = teller, loser
-	s.carryOut(engine.Output{Replies: []engine.Reply{{Conn: 1, Principal: admin}}, Ended: []access.Principal{other}})
+	s.dispatch(engine.Output{Replies: []engine.Reply{{Conn: 1, Principal: admin}}, Ended: []access.Principal{other}})
 	if told := len(teller.out.take()); !ended || told != 1 {
 		t.Errorf("ended: %v; %d answers", ended, told)
 	}
@@ -80,7 +80,7 @@ func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
 		}
 		go end.Write(p)
 		synctest.Wait()
-		r.between(func(*engine.Engine) {
+		r.runOnEngine(func(*engine.Engine) {
 			for _, c := range r.conns {
 				c.out.mu.Lock()
 				if n := len(c.out.items); n > maxGets {

@@ -24,7 +24,7 @@ import (
 
 // filled is a server with a collection "c" of more than what the kernel holds
 // of a connection, all of which the principal of key(5) may read.
-func filled(t *testing.T) (s *server, admin *tls.Conn) {
+func filled(t *testing.T) (s *testServer, admin *tls.Conn) {
 	t.Helper()
 	s = start(t, t.TempDir())
 	admin = s.dial(key(1))
@@ -39,7 +39,7 @@ func filled(t *testing.T) (s *server, admin *tls.Conn) {
 }
 
 // add registers the principal of key(5), and lets it read.
-func (s *server) add(admin net.Conn) {
+func (s *testServer) add(admin net.Conn) {
 	s.t.Helper()
 	p := identity.ID(principalOf(key(5)))
 	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("alice")},
@@ -50,7 +50,7 @@ func (s *server) add(admin net.Conn) {
 func list() []byte { return frames.AppendRequest(nil, request(100, wire.OpList, "c", "", "")) }
 
 // send writes p, and waits until the first frame of an answer is there.
-func (s *server) send(c *tls.Conn, p []byte) {
+func (s *testServer) send(c *tls.Conn, p []byte) {
 	s.t.Helper()
 	if _, err := c.Write(p); err != nil {
 		s.t.Fatal(err)
@@ -157,12 +157,12 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 // TestASmallBodyDoesNotWaitForLargeOnes that take all of their room and never
 // come.
 func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
-	s := &shell{events: newMailbox[event](), bodies: newRoom(bodyBudget), small: newRoom(smallBudget)}
-	s.bodies.free = 0
+	s := &server{events: newQueue[event](), largeBudget: newByteBudget(bodyBudget), smallBudget: newByteBudget(smallBudget)}
+	s.largeBudget.free = 0
 	client, server := net.Pipe()
 	_ = client.SetDeadline(time.Now().Add(60 * time.Second)) // of a test that fails
-	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newMailbox[engine.Reply](), written: make(chan struct{}),
-		landed: make(chan struct{}, 1), inFlight: make(map[uint64]flight), life: t.Context(), reading: t.Context()}
+	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newQueue[engine.Reply](), written: make(chan struct{}),
+		freed: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), life: t.Context(), reading: t.Context()}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -174,11 +174,11 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 	}
 	client.Close()
 	<-ended
-	if len(c.inFlight) != 2 || len(s.events.take()) == 0 {
-		t.Fatalf("%d requests are in flight", len(c.inFlight))
+	if len(c.inflight) != 2 || len(s.events.take()) == 0 {
+		t.Fatalf("%d requests are in flight", len(c.inflight))
 	}
 	// The first is the one for which each connection has room.
-	if want := smallBudget - requestCost - len("name"); s.bodies.free != 0 || s.small.free != want {
-		t.Fatalf("room is left for %d bytes of large requests, and %d of small ones, want %d", s.bodies.free, s.small.free, want)
+	if want := smallBudget - requestCost - len("name"); s.largeBudget.free != 0 || s.smallBudget.free != want {
+		t.Fatalf("room is left for %d bytes of large requests, and %d of small ones, want %d", s.largeBudget.free, s.smallBudget.free, want)
 	}
 }

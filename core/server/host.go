@@ -17,7 +17,7 @@ import (
 
 // readHost takes the host's messages until it asks to stop, goes away, or says
 // what it may not: then the Core stops.
-func (s *shell) readHost() {
+func (s *server) readHost() {
 	defer s.stop()
 	p, oob := make([]byte, hostwire.MaxMessage), make([]byte, syscall.CmsgSpace(4))
 	for {
@@ -25,7 +25,7 @@ func (s *shell) readHost() {
 		if err != nil || n == 0 {
 			return
 		}
-		descriptors := rights(oob[:m])
+		descriptors := descriptorsIn(oob[:m])
 		expected := 0
 		msg, err := hostwire.Decode(p[:n])
 		if msg.Type == hostwire.TaskStarted {
@@ -49,8 +49,8 @@ func (s *shell) readHost() {
 	}
 }
 
-// rights returns the descriptors that came with a message.
-func rights(oob []byte) (descriptors []int) {
+// descriptorsIn returns the descriptors that came with a message.
+func descriptorsIn(oob []byte) (descriptors []int) {
 	messages, err := syscall.ParseSocketControlMessage(oob)
 	if err == nil && len(messages) == 1 {
 		descriptors, _ = syscall.ParseUnixRights(&messages[0])
@@ -59,7 +59,7 @@ func rights(oob []byte) (descriptors []int) {
 }
 
 // takeChannel makes a connection of the descriptor that came with a message.
-func (s *shell) takeChannel(instance uint64, descriptor int) {
+func (s *server) takeChannel(instance uint64, descriptor int) {
 	f := os.NewFile(uintptr(descriptor), "task")
 	c, _ := net.FileConn(f)
 	f.Close()
@@ -76,14 +76,14 @@ func (s *shell) takeChannel(instance uint64, descriptor int) {
 	})
 }
 
-// anchor is the message that asks the host to remember a head.
-func anchor(h wire.Head) *hostwire.Message {
+// anchorMessage is the message that asks the host to remember a head.
+func anchorMessage(h wire.Head) *hostwire.Message {
 	key := [32]byte(append(h.Segment[:], h.Chain[:]...))
 	return &hostwire.Message{Type: hostwire.Anchor, Instance: h.LSN, Key: key}
 }
 
 // writeHost sends the host what it is to do and to count.
-func (s *shell) writeHost(ctx context.Context) {
+func (s *server) writeHost(ctx context.Context) {
 	for messages := range s.toHost.batches(ctx.Done()) {
 		for _, m := range messages {
 			if _, err := s.Control.Write(hostwire.Append(nil, &m)); err != nil {
@@ -104,7 +104,7 @@ func (c *counters) took(d time.Duration, histogram, micros int) {
 }
 
 // observe tells the engine what only the shell knows.
-func (s *shell) observe() {
+func (s *server) observe() {
 	segments, size := s.log.Segments(), uint64(0)
 	for _, x := range segments {
 		size += uint64(x.Bytes)
@@ -118,8 +118,8 @@ func (s *shell) observe() {
 	}
 }
 
-// count tells the host how much there is, and the engine what only the shell knows.
-func (s *shell) count() {
+// countObserved tells the host how much there is, and the engine what only the shell knows.
+func (s *server) countObserved() {
 	s.observe()
 	_, bytes := s.engine.Objects()
 	s.collect(bytes)
@@ -133,7 +133,7 @@ func (s *shell) count() {
 	flags, numbers := s.engine.Server()
 	values = append(append(values, uint64(flags)), numbers...)
 	s.toHost.put(s.engine.Indexes()...)
-	s.toHost.put(hostwire.Message{Type: hostwire.Counters, Values: values}, *anchor(s.engine.Head()))
+	s.toHost.put(hostwire.Message{Type: hostwire.Counters, Values: values}, *anchorMessage(s.engine.Head()))
 }
 
 // headroom is the memory for garbage beside a large mapping, which has no
@@ -143,7 +143,7 @@ const headroom = 48 << 20 // bytes
 
 // collect sets how often garbage is collected, for a mapping of this size. To set
 // it waits for a collection that is under way, so it is set only if it changes.
-func (s *shell) collect(bytes int64) {
+func (s *server) collect(bytes int64) {
 	if percent := int(min(50, headroom*100/(bytes+headroom/2))); percent != s.garbage {
 		s.garbage = percent
 		debug.SetGCPercent(percent)

@@ -88,7 +88,7 @@ func TestWhatHasTheNameOfAKeyInTheMakingStays(t *testing.T) {
 	dir := t.TempDir()
 	path, making, other := filepath.Join(dir, "root.key"), filepath.Join(dir, "new-root.key"), filepath.Join(t.TempDir(), "other")
 	begin := func(path string) error {
-		s := shell{Config: Config{Dir: filepath.Join(dir, "data"), RootKey: path, Admin: principalOf(key(1))}}
+		s := server{Config: Config{Dir: filepath.Join(dir, "data"), RootKey: path, Admin: principalOf(key(1))}}
 		d, err := seglog.OpenDir(s.Dir)
 		if err != nil {
 			t.Fatal(err)

@@ -123,7 +123,7 @@ func TestAReadThatFailsOnceIsNoDamage(t *testing.T) {
 					t.Errorf("alerts for reasons %d, want %d", got, c.alert)
 				}
 				time.Sleep(2 * time.Minute)
-				r.between(func(e *engine.Engine) { e.Tick(time.Now()) })
+				r.runOnEngine(func(e *engine.Engine) { e.Tick(time.Now()) })
 				r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true)
 				if n := len(r.reasons()) - len(c.alert); n > 0 != (c.want == wire.ReadFailed) {
 					t.Errorf("%d alerts more, two minutes later", n)
@@ -143,7 +143,7 @@ func TestACompactionGoesOnWhenReadsDo(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(3)
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.disk.spoiled(func(name string, p []byte) error {
 			if strings.HasSuffix(name, ".seg") {
 				return syscall.EIO
@@ -225,7 +225,7 @@ func TestACheckpointThatCantBeReadOnce(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := filledRig(t)
-				h := newHouse(r.shell, r.ctx)
+				h := newMaintainer(r.server, r.ctx)
 				for range 2 {
 					if err := h.checkpoint(); err != nil {
 						t.Fatal(err)
@@ -242,7 +242,7 @@ func TestACheckpointThatCantBeReadOnce(t *testing.T) {
 					}
 					return c.spoil(p)
 				})
-				s := newShell(Config{})
+				s := newServer(Config{})
 				if err := s.restore(r.disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read}); err != nil {
 					t.Fatal(err)
 				}

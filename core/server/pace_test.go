@@ -22,7 +22,7 @@ func (r *rig) join(who byte) (end net.Conn, ended chan struct{}) {
 	go func() {
 		defer close(ended)
 		defer core.Close()
-		r.attend(newConn(r.shell, core, core, principalOf(key(who))))
+		r.serveConn(newConn(r.server, core, core, principalOf(key(who))))
 	}()
 	return own, ended
 }
@@ -85,8 +85,8 @@ func TestProgressRenewsADeadline(t *testing.T) {
 				if c.ends > 0 && (err == nil || took > c.ends) {
 					t.Errorf("it ends after %v, want %v: %v", took, c.ends, err)
 				}
-				if r.bodies.free != bodyBudget || r.shell.answers.free != answerBudget {
-					t.Errorf("%d and %d bytes of room are held still", bodyBudget-r.bodies.free, answerBudget-r.shell.answers.free)
+				if r.largeBudget.free != bodyBudget || r.server.answerBudget.free != answerBudget {
+					t.Errorf("%d and %d bytes of room are held still", bodyBudget-r.largeBudget.free, answerBudget-r.server.answerBudget.free)
 				}
 			})
 		})
@@ -111,7 +111,7 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
 				const room = 1 << 20
-				r.bodies, r.small = newRoom(room), newRoom(room)
+				r.largeBudget, r.smallBudget = newByteBudget(room), newByteBudget(room)
 				r.disk.delay(24 * time.Hour)
 				p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "", strings.Repeat("x", size)))
 				for i := range 600 {
@@ -133,16 +133,16 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 					}
 				}
 				r.appends.mu.Unlock()
-				held := room - r.bodies.free + room - r.small.free
+				held := room - r.largeBudget.free + room - r.smallBudget.free
 				if n == 0 || bytes > held+MaxConnections*smallRequest || size > smallRequest && bytes > room/2+2*size {
 					t.Errorf("%d requests of %d bytes wait for the disk, and %d bytes are counted", n, bytes, held)
 				}
-				r.between(func(*engine.Engine) {
-					for _, c := range r.shell.conns {
+				r.runOnEngine(func(*engine.Engine) {
+					for _, c := range r.server.conns {
 						c.end()
 					}
-					if len(r.shell.conns) > MaxConnections/2+1 || n > len(r.shell.conns) {
-						t.Errorf("%d requests of %d connections that are counted wait for the disk", n, len(r.shell.conns))
+					if len(r.server.conns) > MaxConnections/2+1 || n > len(r.server.conns) {
+						t.Errorf("%d requests of %d connections that are counted wait for the disk", n, len(r.server.conns))
 					}
 				})
 			})

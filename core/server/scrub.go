@@ -22,34 +22,34 @@ const (
 // is found before a client needs it, and then the checkpoints. A record is checked as
 // for a client: its seals, and its content against its identity.
 type scrubber struct {
-	s      *shell
-	house  *house
-	maker  *identity.Maker
-	cursor engine.Cursor   // behind the entries taken last
-	list   []mapping.Entry // to be read next
-	buf    []byte
-	next   time.Time // when it is to be read
-	skip   int       // entries not to be read: a start goes on about where the last one would be
+	s          *server
+	maintainer *maintainer
+	maker      *identity.Maker
+	cursor     engine.Cursor   // behind the entries taken last
+	list       []mapping.Entry // to be read next
+	buf        []byte
+	next       time.Time // when it is to be read
+	skip       int       // entries not to be read: a start goes on about where the last one would be
 
 	waiting int           // requests to be answered at the end of this pass
 	found   engine.Verify // in this pass
 }
 
-func newScrubber(h *house) *scrubber {
-	c := &scrubber{s: h.s, house: h, maker: h.s.newMaker(), next: time.Now()}
+func newScrubber(h *maintainer) *scrubber {
+	c := &scrubber{s: h.s, maintainer: h, maker: h.s.newMaker(), next: time.Now()}
 	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
-	h.s.between(func(e *engine.Engine) {
+	h.s.runOnEngine(func(e *engine.Engine) {
 		n, _ := e.Objects()
 		c.skip = int(float64(n) * phase.Seconds() / scrubWithin.Seconds())
 	})
 	return c
 }
 
-// round reads the records whose turn has come; more: a request waits for the rest of
+// step reads the records whose turn has come; more: a request waits for the rest of
 // them. That takes as long again as the reading took, so that traffic comes first.
-func (c *scrubber) round() (more bool) {
+func (c *scrubber) step() (more bool) {
 	began, asked := time.Now(), 0
-	c.s.between(func(e *engine.Engine) { asked = e.Verifying() })
+	c.s.runOnEngine(func(e *engine.Engine) { asked = e.Verifying() })
 	if c.waiting == 0 && asked > 0 {
 		c.begin()
 		c.waiting = asked
@@ -57,7 +57,7 @@ func (c *scrubber) round() (more bool) {
 	hurry := c.waiting > 0
 	due := func() bool { return hurry || !time.Now().Before(c.next) }
 	// A disk that fails takes its time: maintenance must have its turn meanwhile.
-	mayRead := func() bool { return due() && time.Since(began) < houseEvery && c.house.ctx.Err() == nil }
+	mayRead := func() bool { return due() && time.Since(began) < houseEvery && c.maintainer.ctx.Err() == nil }
 	for size := int64(0); size < scrubMost && mayRead(); {
 		if len(c.list) == 0 && !c.fill() {
 			c.end()
@@ -66,7 +66,8 @@ func (c *scrubber) round() (more bool) {
 		n := c.read(c.list[0])
 		c.list = c.list[1:]
 		size += n
-		c.next = c.next.Add(time.Duration(float64(n) / float64(max(1, c.house.alive)) * float64(scrubWithin)))
+		share := float64(n) / float64(max(1, c.maintainer.liveBytes))
+		c.next = c.next.Add(time.Duration(share * float64(scrubWithin)))
 	}
 	if hurry {
 		time.Sleep(min(time.Since(began), houseEvery))
@@ -84,7 +85,7 @@ func (c *scrubber) begin() {
 // fill takes the next entries; false: there are none.
 func (c *scrubber) fill() bool {
 	for len(c.list) == 0 {
-		c.s.between(func(e *engine.Engine) { c.list = e.Scan(&c.cursor, scrubPiece) })
+		c.s.runOnEngine(func(e *engine.Engine) { c.list = e.Scan(&c.cursor, scrubPiece) })
 		if len(c.list) == 0 {
 			return false
 		}
@@ -98,7 +99,7 @@ func (c *scrubber) fill() bool {
 // disk does not give it, two others take their places at once: a start needs one that is
 // whole.
 func (c *scrubber) checkpoints() {
-	h, damaged := c.house, false
+	h, damaged := c.maintainer, false
 	for _, number := range h.s.log.Checkpoints() {
 		if number == 0 || h.ctx.Err() != nil {
 			continue
@@ -121,7 +122,7 @@ func (c *scrubber) checkpoints() {
 		if !errors.Is(err, seglog.ErrDamaged) {
 			reason = wire.ReasonReadFailed
 		}
-		h.s.between(func(e *engine.Engine) { e.Note(reason) })
+		h.s.runOnEngine(func(e *engine.Engine) { e.Note(reason) })
 	}
 	if damaged && h.ctx.Err() == nil {
 		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {
@@ -140,8 +141,8 @@ func (c *scrubber) end() {
 	c.waiting = 0
 	c.begin()
 	c.next = time.Now().Add(houseEvery) // also if the store is empty
-	s.between(func(e *engine.Engine) {
-		s.count() // so that they see what it came to
+	s.runOnEngine(func(e *engine.Engine) {
+		s.countObserved() // so that they see what it came to
 		e.Verified(waiting, found)
 	})
 }
@@ -155,15 +156,15 @@ func (c *scrubber) read(o mapping.Entry) (n int64) {
 			c.buf = nil
 		}
 		if errors.Is(err, seglog.ErrMoved) {
-			c.s.between(func(e *engine.Engine) { o, there = e.Current(o) })
+			c.s.runOnEngine(func(e *engine.Engine) { o, there = e.Current(o) })
 			continue
 		}
 		n = int64(o.Loc.Length)
 		c.count(n, err != nil)
 		if errors.Is(err, seglog.ErrDamaged) {
-			c.s.between(func(e *engine.Engine) { e.Damaged(o) })
+			c.s.runOnEngine(func(e *engine.Engine) { e.Damaged(o) })
 		} else if err != nil {
-			c.s.between(func(e *engine.Engine) { e.Unreadable(o) })
+			c.s.runOnEngine(func(e *engine.Engine) { e.Unreadable(o) })
 		}
 		return n
 	}

@@ -34,8 +34,8 @@ func TestTheScrubFindsARecordThatRots(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(5)
-		h := newHouse(r.shell, r.ctx)
-		if _, err := h.round(); err != nil { // which knows how much is alive
+		h := newMaintainer(r.server, r.ctx)
+		if _, err := h.runStep(); err != nil { // which knows how much is alive
 			t.Fatal(err)
 		}
 		c := newScrubber(h)
@@ -43,28 +43,28 @@ func TestTheScrubFindsARecordThatRots(t *testing.T) {
 		at := r.rot("stays 3")
 		for pass := uint64(1); pass <= 3; pass++ {
 			var due time.Duration // that all records together may take
-			for c.house.s.observed[engine.ScrubPasses].Load() < pass {
+			for c.maintainer.s.observed[engine.ScrubPasses].Load() < pass {
 				began := time.Now()
 				c.next = began
-				if c.round() {
+				if c.step() {
 					t.Fatal("the scrub hurries, though nobody waits for it")
 				}
-				if c.house.s.observed[engine.ScrubPasses].Load() < pass {
+				if c.maintainer.s.observed[engine.ScrubPasses].Load() < pass {
 					due += c.next.Sub(began)
 				}
 			}
 			if due < scrubWithin*9/10 || due > scrubWithin*11/10 {
 				t.Errorf("pass %d takes %v, want %v", pass, due, scrubWithin)
 			}
-			if c.house.s.observed[engine.ScrubDamaged].Load() != pass {
-				t.Errorf("after %d passes %d damaged records were found", pass, c.house.s.observed[engine.ScrubDamaged].Load())
+			if c.maintainer.s.observed[engine.ScrubDamaged].Load() != pass {
+				t.Errorf("after %d passes %d damaged records were found", pass, c.maintainer.s.observed[engine.ScrubDamaged].Load())
 			}
 			if n := r.alerts(); n != 1 {
 				t.Errorf("after %d passes there are %d alerts, want 1", pass, n)
 			}
 		}
 		h.scrub = c
-		if _, err := h.round(); err != nil {
+		if _, err := h.runStep(); err != nil {
 			t.Fatal(err)
 		}
 		r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2)) // whole again
@@ -88,7 +88,7 @@ func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(5)
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		live := uint64(0)
 		for _, n := range r.engine.Live() {
 			live += uint64(n)
@@ -132,7 +132,7 @@ func TestAScrubFollowsWhatIsMoved(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(5)
-		c := newScrubber(newHouse(r.shell, r.ctx))
+		c := newScrubber(newMaintainer(r.server, r.ctx))
 		if c.begin(); !c.fill() || len(c.list) != 7 {
 			t.Fatalf("%d entries", len(c.list))
 		}
@@ -154,7 +154,7 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 		verify := func() (damaged uint64) {
 			t.Helper()
@@ -191,7 +191,7 @@ func TestTheScrubReplacesACheckpointThatCanNotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 		before := r.log.Checkpoints()
 		newest := fmt.Sprintf("%08d.ckp", before[0])
@@ -221,7 +221,7 @@ func TestAStopWaitsForNoCheckpoint(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		ctx, cancel := context.WithCancel(r.ctx)
-		h := newHouse(r.shell, ctx)
+		h := newMaintainer(r.server, ctx)
 		if err := h.checkpoint(); err != nil {
 			t.Fatal(err)
 		}
@@ -249,14 +249,14 @@ func TestAScrubOfAFailingDiskYields(t *testing.T) {
 		r.fillSegments(30)
 		r.send(1, request(0, wire.OpVerify, "", "", ""))
 		synctest.Wait()
-		c := newScrubber(newHouse(r.shell, r.ctx))
+		c := newScrubber(newMaintainer(r.server, r.ctx))
 		r.disk.spoiled(func(string, []byte) error { return syscall.EIO })
 		began := time.Now()
-		if more := c.round(); !more || time.Since(began) > 4*houseEvery {
+		if more := c.step(); !more || time.Since(began) > 4*houseEvery {
 			t.Errorf("a round took %v; there is more: %v", time.Since(began), more)
 		}
 		r.disk.spoiled(nil)
-		for c.round() {
+		for c.step() {
 		}
 		if n := len(r.answers()); n != 1 || c.found != (engine.Verify{}) {
 			t.Errorf("%d verifications are answered", n)

@@ -27,7 +27,7 @@ var simDisturbances = []struct {
 		if err != nil {
 			s.fail("a second Core: %v", err)
 		}
-		rec := seglog.Record{LSN: second.log.Position().LSN + 1, Kind: seglog.KindMark}
+		rec := seglog.Record{LSN: second.log.Position().LSN + 1, Kind: seglog.KindBarrier}
 		if _, _, err := second.log.Append([]seglog.Group{{rec}}); err != nil {
 			s.fail("a second Core appends: %v", err)
 		}

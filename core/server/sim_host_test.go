@@ -197,7 +197,7 @@ func (s *sim) abort() {
 	if s.storage != nil && !s.storage.dead {
 		s.storage.kill()
 	}
-	if s.shell != nil && s.cancel != nil {
+	if s.server != nil && s.cancel != nil {
 		s.halt()
 	}
 }
@@ -281,8 +281,8 @@ func (s *sim) opens(d *simDisk, owners map[uint32]uint64) (n int) {
 
 // checkRoom: when every request is answered, nothing of any is held.
 func (s *sim) checkRoom() {
-	if s.bodies.free != bodyBudget || s.small.free != smallBudget || s.answers.free != answerBudget {
-		s.fail("all is answered, and %d, %d and %d bytes of room are held", bodyBudget-s.bodies.free, smallBudget-s.small.free, answerBudget-s.answers.free)
+	if s.largeBudget.free != bodyBudget || s.smallBudget.free != smallBudget || s.answerBudget.free != answerBudget {
+		s.fail("all is answered, and %d, %d and %d bytes of room are held", bodyBudget-s.largeBudget.free, smallBudget-s.smallBudget.free, answerBudget-s.answerBudget.free)
 	}
 	for _, c := range s.conns {
 		if n := c.unanswered.Load(); n != 0 || c.window != 0 {

@@ -234,7 +234,7 @@ func (m *simModel) apply(r *seglog.Record) {
 			name: string(r.Body[6:][:name]), data: string(r.Body[6+name+attributes:])})
 	case seglog.KindDelete:
 		m.change(r, nil)
-	case seglog.KindAlert, seglog.KindMark, seglog.KindDrawn:
+	case seglog.KindAlert, seglog.KindBarrier, seglog.KindDrawn:
 	default:
 		c := m.cats[len(m.cats)-1].clone()
 		c.lsn = r.LSN

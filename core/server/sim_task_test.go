@@ -62,7 +62,7 @@ func (s *sim) randomTask() {
 
 // startFake is what readHost does when a Task came up.
 func (s *sim) startFake(k *simTask) {
-	sh := s.shell
+	sh := s.server
 	k.net, k.hostile = newSimConn(), s.hostile && s.chance(40)
 	s.note("Task %d starts, hostile %v", k.instance, k.hostile)
 	s.events.put(func(*engine.Engine) { sh.startTask(k.instance, k.net) })
@@ -75,7 +75,7 @@ func (s *sim) endFake(k *simTask) {
 		_ = k.net.end(&k.net.eof)
 		s.rest()
 	}
-	sh := s.shell
+	sh := s.server
 	s.events.put(func(*engine.Engine) { sh.endTask(k.instance) })
 }
 

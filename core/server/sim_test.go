@@ -288,7 +288,7 @@ func (s *sim) pass(d time.Duration) {
 	s.note("%v pass", d)
 	time.Sleep(d)
 	s.rest()
-	sh := s.shell
+	sh := s.server
 	s.events.put(func(*engine.Engine) { sh.tick(time.Now()) })
 }
 

@@ -64,7 +64,7 @@ type sim struct {
 	noticed   int  // alerts since then
 
 	// Of the running process.
-	*shell
+	*server
 	storage *simStorage
 	cancel  context.CancelFunc
 	all     sync.WaitGroup
@@ -139,9 +139,9 @@ func (s *sim) rest() {
 
 // open opens a store from a disk, and returns its shell; the
 // process may die at any call of the storage.
-func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (*shell, *simStorage, error) {
+func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (*server, *simStorage, error) {
 	st := &simStorage{rng: rng, disk: disk, direct: true, left: calls}
-	sh := newShell(Config{Admin: s.people[0], Anchor: anchor})
+	sh := newServer(Config{Admin: s.people[0], Anchor: anchor})
 	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
 	err := sh.restore(st, s.root, (&lockedReader{r: simReader{one}}).Read, engine.Config{Random: simReader{other}.Read})
 	if err == nil && st.dead {
@@ -159,7 +159,7 @@ func (s *sim) boot() {
 			calls = s.rng.IntN(12)
 		}
 		var err error
-		if s.shell, s.storage, err = s.open(s.disk, s.rng, calls, s.newest); err == nil {
+		if s.server, s.storage, err = s.open(s.disk, s.rng, calls, s.newest); err == nil {
 			break
 		}
 		if !errors.Is(err, errSimDead) {
@@ -178,16 +178,16 @@ func (s *sim) boot() {
 	s.note("boot: LSN %d, segment %d, end %d", at.LSN, at.Segment, at.End)
 	s.refused, s.ready, s.checked = false, false, 1<<63
 	s.chains[at.LSN] = at.Head().Chain
-	s.compareState(s.shell, s.model, at.LSN)
-	s.readAll(s.shell, s.model, at.LSN, nil)
+	s.compareState(s.server, s.model, at.LSN)
+	s.readAll(s.server, s.model, at.LSN, nil)
 	s.storage.direct = false
 	s.engine.Start(time.Now(), at)
 	ctx, cancel := context.WithCancel(context.Background())
 	s.cancel = cancel
-	sh := s.shell
+	sh := s.server
 	s.all.Go(func() { sh.writeLog(ctx) })
 	s.all.Go(func() { sh.readFetches(ctx) })
-	s.all.Go(func() { sh.keepHouse(ctx) })
+	s.all.Go(func() { sh.maintain(ctx) })
 	s.all.Go(func() { sh.watchFiles(ctx) })
 	s.rest()
 	s.pump(1 << 30)
@@ -230,7 +230,7 @@ func (s *sim) halt() {
 	ended := make(chan struct{})
 	go func() {
 		s.all.Wait()
-		s.shell.all.Wait()
+		s.server.producers.Wait()
 		close(ended)
 	}()
 	for over := false; !over; {
@@ -243,7 +243,7 @@ func (s *sim) halt() {
 		}
 		clear(s.tasks)
 		for _, c := range s.conns {
-			c.cut()
+			c.shut()
 		}
 		s.engine.Take()
 		select {
@@ -299,7 +299,7 @@ func (s *sim) pump(n int) {
 func (s *sim) carry() (any bool) {
 	one := func(o engine.Output) {
 		any = true
-		s.carryOut(o)
+		s.dispatch(o)
 		s.rest()
 	}
 	o := s.engine.Take()
@@ -390,7 +390,7 @@ func (s *sim) appended(g seglog.Group) {
 // the request should come to.
 func (s *sim) explain(n *simGroup, g seglog.Group) {
 	switch k := g[0].Kind; {
-	case k == seglog.KindAlert || k == seglog.KindMark || k == seglog.KindDrawn:
+	case k == seglog.KindAlert || k == seglog.KindBarrier || k == seglog.KindDrawn:
 		return
 	case k == seglog.KindAddPrincipal && len(s.model.catalogue(n.first-1).principals) == 0:
 		return // the first administrator
@@ -415,7 +415,7 @@ func (s *sim) explain(n *simGroup, g seglog.Group) {
 
 // compareState holds the engine against the model: every object, right and
 // identity.
-func (s *sim) compareState(sh *shell, m *simModel, lsn uint64) map[identity.Value]mapping.Entry {
+func (s *sim) compareState(sh *server, m *simModel, lsn uint64) map[identity.Value]mapping.Entry {
 	want, have := m.state(lsn), make(map[identity.Value]mapping.Entry)
 	cat := m.catalogue(lsn)
 	used := make(map[uint32]int64)
@@ -462,7 +462,7 @@ func (s *sim) compareState(sh *shell, m *simModel, lsn uint64) map[identity.Valu
 }
 
 // compareCatalogue holds the engine's catalogue against the model's.
-func (s *sim) compareCatalogue(sh *shell, m *simModel, lsn uint64) {
+func (s *sim) compareCatalogue(sh *server, m *simModel, lsn uint64) {
 	at, piece, _ := sh.engine.Checkpoint()
 	got := newSimCatalogue()
 	for _, r := range decodePieces(piece) {
@@ -481,7 +481,7 @@ func (s *sim) compareCatalogue(sh *shell, m *simModel, lsn uint64) {
 
 // readAll reads every object through the shell. Damaged, unless it is nil, says
 // which may be damaged.
-func (s *sim) readAll(sh *shell, m *simModel, lsn uint64, damaged func(mapping.Entry) bool) {
+func (s *sim) readAll(sh *server, m *simModel, lsn uint64, damaged func(mapping.Entry) bool) {
 	maker := identity.NewMaker(sh.log.Keys().Identity())
 	for v, e := range s.compareState(sh, m, lsn) {
 		o, _, _, err := sh.readObject(readTries, maker, nil, e)
@@ -505,12 +505,12 @@ func (s *sim) check() {
 		return
 	}
 	s.checked = at
-	for v, e := range s.compareState(s.shell, s.model, at) {
+	for v, e := range s.compareState(s.server, s.model, at) {
 		if o := s.model.object(v, at); o.sealed == nil {
 			o.sealed = bytes.Clone(s.disk.files[segmentFile(e.Loc.Segment)].data[e.Loc.Offset:][simSealed : simSealed+20])
 		}
 	}
-	s.compareCatalogue(s.shell, s.model, at)
+	s.compareCatalogue(s.server, s.model, at)
 }
 
 // simConn is one end of a connection in memory: the other end is the simulator's.

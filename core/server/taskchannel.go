@@ -22,10 +22,10 @@ const answerBatch = 16
 // taskChannel is the Core's end of the channel to one Task: a reader and a
 // writer. It belongs to the loop, which closes it.
 type taskChannel struct {
-	s        *shell
+	s        *server
 	instance uint64
 	net      taskConn
-	out      *mailbox[engine.TaskFrame]
+	out      *queue[engine.TaskFrame]
 	left     atomic.Uint64 // frames that the channel has taken
 	end      context.CancelFunc
 }
@@ -38,22 +38,22 @@ type taskConn interface {
 }
 
 // startTask takes the channel that the host brought for an instance.
-func (s *shell) startTask(instance uint64, c taskConn) {
+func (s *server) startTask(instance uint64, c taskConn) {
 	if s.tasks[instance] != nil {
 		c.Close() // the host brings a second channel for one process
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	t := &taskChannel{s: s, instance: instance, net: c, out: newMailbox[engine.TaskFrame](), end: cancel}
+	t := &taskChannel{s: s, instance: instance, net: c, out: newQueue[engine.TaskFrame](), end: cancel}
 	s.tasks[instance] = t
-	s.all.Go(func() { t.read(ctx) })
-	s.all.Go(func() { t.write(ctx) })
+	s.producers.Go(func() { t.read(ctx) })
+	s.producers.Go(func() { t.write(ctx) })
 	s.engine.TaskStarted(instance)
 }
 
 // endTask is called when the host says that a process has ended. The Task's last bytes are
 // read first: only they tell a broken frame from a clean end.
-func (s *shell) endTask(instance uint64) {
+func (s *server) endTask(instance uint64) {
 	if t := s.tasks[instance]; t != nil {
 		_ = t.net.CloseRead() // an error means that it is closed
 		return
@@ -83,7 +83,7 @@ func (t *taskChannel) write(ctx context.Context) {
 }
 
 // tick tells the engine what time it is, and how far the Tasks' channels are.
-func (s *shell) tick(now time.Time) {
+func (s *server) tick(now time.Time) {
 	for _, t := range s.tasks {
 		s.engine.Left(t.instance, t.left.Load())
 	}
@@ -110,7 +110,7 @@ func (t *taskChannel) read(ctx context.Context) {
 		if ctx.Err() != nil {
 			return // what the loop ended has not failed
 		}
-		t.s.between(func(e *engine.Engine) {
+		t.s.runOnEngine(func(e *engine.Engine) {
 			for _, a := range batch {
 				e.TaskAnswer(t.instance, a)
 			}

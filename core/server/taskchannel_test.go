@@ -20,7 +20,7 @@ import (
 // channel has taken it with its input, and not when it is handed to the channel.
 func TestAFrameCountsWhenItHasLeft(t *testing.T) {
 	here, there := net.Pipe()
-	c := &taskChannel{net: taskPipe{here}, out: newMailbox[engine.TaskFrame]()}
+	c := &taskChannel{net: taskPipe{here}, out: newQueue[engine.TaskFrame]()}
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	go func() {
@@ -70,7 +70,7 @@ func TestTheLastWordsOfATaskAreRead(t *testing.T) {
 				}
 				end := newSimConn()
 				end.send(c.sent)
-				r.between(func(*engine.Engine) {
+				r.runOnEngine(func(*engine.Engine) {
 					r.startTask(asked[0].Instance, end)
 					r.endTask(asked[0].Instance)
 				})

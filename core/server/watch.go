@@ -22,13 +22,13 @@ const overdue = 1 << 40 // bytes
 
 // watcher compares the files of the store, and of the root key, with what the Core needs.
 type watcher struct {
-	s       *shell
+	s       *server
 	adrift  bool // said already
 	keyLost bool // said already
 }
 
 // watchFiles looks at the files until the context ends.
-func (s *shell) watchFiles(ctx context.Context) {
+func (s *server) watchFiles(ctx context.Context) {
 	w := &watcher{s: s}
 	for {
 		w.look()
@@ -47,7 +47,7 @@ func (w *watcher) look() {
 	switch {
 	case adrift && !w.adrift:
 		say("nothing is written until the data directory is back: %v", err)
-		w.s.between(func(e *engine.Engine) { e.Note(wire.ReasonAdrift) })
+		w.s.runOnEngine(func(e *engine.Engine) { e.Note(wire.ReasonAdrift) })
 	case err != nil && !adrift:
 		say("watching the files of the store: %v", err)
 		w.s.useReserve(err) // the keys may have to be written again
@@ -64,7 +64,7 @@ func (w *watcher) look() {
 
 // useReserve gives the reserve to the writes of now, if the disk is full. Requests that
 // make the store grow are refused from then on; those that give space back go on.
-func (s *shell) useReserve(err error) {
+func (s *server) useReserve(err error) {
 	if !seglog.Full(err) {
 		return
 	}
@@ -75,9 +75,9 @@ func (s *shell) useReserve(err error) {
 }
 
 // setFull says whether the disk is full but for the reserve.
-func (s *shell) setFull(full bool) {
+func (s *server) setFull(full bool) {
 	was := full
-	s.between(func(e *engine.Engine) {
+	s.runOnEngine(func(e *engine.Engine) {
 		was, s.full = s.full, full
 		e.SetFull(full)
 	})
@@ -102,7 +102,7 @@ func (w *watcher) report(x seglog.Loss) {
 		w.s.written.Add(overdue)
 	}
 	say("%s was removed, cut off or replaced by somebody else: %s", x.File, after)
-	w.s.between(func(e *engine.Engine) { e.Lost(x.Segment) })
+	w.s.runOnEngine(func(e *engine.Engine) { e.Lost(x.Segment) })
 }
 
 // lookAtRootKey makes sure that the next start will find the root key.
@@ -122,7 +122,7 @@ func (w *watcher) lookAtRootKey() {
 	}
 	if err != nil && !w.keyLost {
 		say("without the root key no start will open the store: %v", err)
-		w.s.between(func(e *engine.Engine) { e.Lost(0) })
+		w.s.runOnEngine(func(e *engine.Engine) { e.Lost(0) })
 	}
 	w.keyLost = err != nil
 }

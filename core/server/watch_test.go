@@ -41,7 +41,7 @@ func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 		lose := func(name string) []byte {
@@ -118,7 +118,7 @@ func TestAPipeIsNoRootKey(t *testing.T) {
 	r := openRig(t, newMemory())
 	defer r.close()
 	r.RootKey = pipe
-	w := &watcher{s: r.shell}
+	w := &watcher{s: r.server}
 	done := make(chan struct{})
 	go func() {
 		w.lookAtRootKey()

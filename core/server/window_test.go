@@ -26,7 +26,7 @@ import (
 
 // silent makes an index whose Task confirms its configuration, and then nothing: so no
 // PUT is answered as long as it may take.
-func (s *server) silent() (admin net.Conn) {
+func (s *testServer) silent() (admin net.Conn) {
 	s.t.Helper()
 	c := s.dial(key(1))
 	row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: wire.MaxObject, MaxResults: 1, Deadline: wire.MaxDeadline, Memory: 1})
@@ -163,7 +163,7 @@ func TestReadsForTasksEndWithTheCore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newShell(Config{})
+	s := newServer(Config{})
 	s.log, s.engine = l, engine.New(engine.Config{})
 	for range 500 {
 		s.fetches.put(engine.Fetch{Entry: mapping.Entry{ID: id, LSN: 1, Loc: at[0]}})
@@ -176,10 +176,10 @@ func TestReadsForTasksEndWithTheCore(t *testing.T) {
 		}
 		cancel()
 		close(disk.goesOn)
-		s.all.Wait()
+		s.producers.Wait()
 		close(over)
 	}()
-	s.all.Go(func() { s.readFetches(ctx) })
+	s.producers.Go(func() { s.readFetches(ctx) })
 	s.loop(over)
 	if n := disk.reads.Load(); n != 1 {
 		t.Errorf("%d reads, want the one that was under way", n)

@@ -38,7 +38,7 @@ func (s *softTPM) socket() string { return filepath.Join(s.dir, "sock") }
 
 func (s *softTPM) spec(options string) string { return "tpm:unix:" + s.socket() + options }
 
-func (s *softTPM) link() link { return link{path: s.socket(), socket: true} }
+func (s *softTPM) link() connection { return connection{path: s.socket(), socket: true} }
 
 func (s *softTPM) call() call { return call{context.Background(), s.link()} }
 

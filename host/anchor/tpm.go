@@ -44,7 +44,7 @@ import (
 // stays as it is. A TPM that loses power in a write, and has no guard against
 // that, shows half a head: ErrDamaged.
 type tpm struct {
-	link
+	connection
 	index tpm2.TPMHandle
 	pace  time.Duration
 }
@@ -137,7 +137,7 @@ func (t *tpm) String() string {
 func (t *tpm) Read(ctx context.Context) (h Head, found bool, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, tpmPatience, errPatience)
 	defer cancel()
-	h, is, err := t.read(call{ctx, t.link})
+	h, is, err := t.read(call{ctx, t.connection})
 	if err != nil {
 		return Head{}, false, fmt.Errorf("%s: %w", t, err)
 	}
@@ -147,7 +147,7 @@ func (t *tpm) Read(ctx context.Context) (h Head, found bool, err error) {
 func (t *tpm) Write(ctx context.Context, h Head) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tpmPatience, errPatience)
 	defer cancel()
-	c := call{ctx, t.link}
+	c := call{ctx, t.connection}
 	// This also refuses what is there and is no head.
 	_, is, err := t.read(c)
 	if err == nil && is == missing {

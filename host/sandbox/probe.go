@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Wall is one of the walls around a Task, and whether it holds on this machine.
-type Wall struct {
+// Confinement is one of the walls around a Task, and whether it holds on this machine.
+type Confinement struct {
 	Name      string // what is the case if it holds
 	Broken    string // what is the case if it does not
 	Mandatory bool
@@ -34,7 +34,7 @@ const (
 const probeMemory = 1 << 47
 
 // Probe puts up every wall once, around nothing, and says which ones hold.
-func Probe() []Wall {
+func Probe() []Confinement {
 	list := probeAll()
 	for i, w := range list {
 		if !w.Holds && w.Detail == notTried {
@@ -47,16 +47,16 @@ func Probe() []Wall {
 // notTried is the state of a wall before it is tried.
 const notTried = "it was not tried"
 
-func probeAll() []Wall {
-	list := []Wall{{Name: wallNamespaces, Broken: "a Task can't have namespaces of its own", Mandatory: true}}
-	for _, w := range walls(0, "") {
-		list = append(list, Wall{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: notTried})
+func probeAll() []Confinement {
+	list := []Confinement{{Name: wallNamespaces, Broken: "a Task can't have namespaces of its own", Mandatory: true}}
+	for _, w := range confinements(0, "") {
+		list = append(list, Confinement{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: notTried})
 	}
 	list = append(list,
-		Wall{Name: wallTried, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: notTried},
-		Wall{Name: wallSeen, Broken: "the kernel lets system calls pass the filter", Detail: notTried},
-		Wall{Name: wallUser, Broken: "all Tasks share the host's user", Detail: notTried},
-		Wall{Name: wallRoom, Broken: "no room for all that a Task may take", Mandatory: true, Detail: notTried})
+		Confinement{Name: wallTried, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: notTried},
+		Confinement{Name: wallSeen, Broken: "the kernel lets system calls pass the filter", Detail: notTried},
+		Confinement{Name: wallUser, Broken: "all Tasks share the host's user", Detail: notTried},
+		Confinement{Name: wallRoom, Broken: "no room for all that a Task may take", Mandatory: true, Detail: notTried})
 	set := func(name string, holds bool, detail string) {
 		for i := range list {
 			if list[i].Name == name {
@@ -120,7 +120,7 @@ func probe(report *os.File, memory uint64) {
 			fmt.Fprintf(report, "ok %s\n", name)
 		}
 	}
-	for _, w := range walls(memory, os.Args[3]) {
+	for _, w := range confinements(memory, os.Args[3]) {
 		say(w.name, w.raise())
 	}
 	say(wallTried, tryForbidden())

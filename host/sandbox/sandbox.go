@@ -35,7 +35,7 @@
 // A Task ends with the host, and does not see the terminal's Ctrl-C: the host
 // ends it.
 //
-// A program that uses this package calls MaybeStage first in main: the walls are
+// A program that uses this package calls ReexecInit first in main: the walls are
 // put up by a copy of the program itself, in the new namespaces, which then
 // becomes the Task.
 package sandbox

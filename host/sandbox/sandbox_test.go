@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) {
 	runtime.LockOSThread()
 	var stage sync.WaitGroup
-	stage.Go(MaybeStage)
+	stage.Go(ReexecInit)
 	stage.Wait()
 	runtime.UnlockOSThread()
 	code := m.Run()
@@ -404,7 +404,7 @@ func TestProbe(t *testing.T) {
 			t.Errorf("%s: %s", w.Name, w.Detail)
 		}
 	}
-	if !slices.ContainsFunc(walls, func(w Wall) bool { return w.Name == "Landlock" && !w.Mandatory }) {
+	if !slices.ContainsFunc(walls, func(w Confinement) bool { return w.Name == "Landlock" && !w.Mandatory }) {
 		t.Error("Landlock is not named")
 	}
 }

@@ -51,7 +51,7 @@ func (s *store) write(n int) {
 	var g seglog.Group
 	for range n {
 		s.lsn++
-		g = append(g, seglog.Record{LSN: s.lsn, Kind: seglog.KindMark, Body: bytes.Repeat([]byte{byte(s.lsn)}, int(s.lsn%50))})
+		g = append(g, seglog.Record{LSN: s.lsn, Kind: seglog.KindBarrier, Body: bytes.Repeat([]byte{byte(s.lsn)}, int(s.lsn%50))})
 	}
 	_, _, err := s.log.Append([]seglog.Group{g})
 	must(s.t, err)

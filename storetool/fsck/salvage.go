@@ -135,7 +135,7 @@ func (s *Store) Erased() bool { return s.erased }
 
 // settle begins a new segment of the log, with an alert if anything was lost.
 func (s *Store) settle(now time.Time, lossy bool) error {
-	r := seglog.Record{LSN: s.log.Position().LSN + 1, Kind: seglog.KindMark}
+	r := seglog.Record{LSN: s.log.Position().LSN + 1, Kind: seglog.KindBarrier}
 	if lossy {
 		r.Kind, r.Body = seglog.KindAlert, wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})
 	}

@@ -187,7 +187,7 @@ func (k kernel) remove(e entry) fuse.Status {
 	return fuse.OK
 }
 
-// giveBack gives back the space of a file without a name.
+// requestCompaction gives back the space of a file without a name.
 func (v *Volume) giveBack(id uint64) {
 	if n := v.nodes[id]; n != nil && n.file != nil && !v.names.has(id) {
 		v.space += n.allocated + int64(len(n.now.pages))*pageSize

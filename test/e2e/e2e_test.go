@@ -33,7 +33,7 @@ import (
 var bin string
 
 func TestMain(m *testing.M) {
-	sandbox.MaybeStage()
+	sandbox.ReexecInit()
 	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/test/hostiletask"})
 }
 

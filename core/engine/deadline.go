@@ -24,10 +24,10 @@ const (
 	calmTime = time.Minute
 )
 
-// watch says how fast a Task works, as of the last tick. Times are those
+// deadlineWatch says how fast a Task works, as of the last tick. Times are those
 // of the engine's clock: see Tick. All of them are late by up to a tick, in the Task's
 // favour.
-type watch struct {
+type deadlineWatch struct {
 	left    uint64        // frames that have left the Core
 	oldest  uint64        // number of the oldest frame that is not confirmed or answered
 	begun   bool          // that frame has left the Core
@@ -57,31 +57,31 @@ func (x *index) deadline() time.Duration {
 	return min(x.registered()<<x.stretched, wire.MaxDeadline*time.Millisecond)
 }
 
-// judge looks whether a Task is slow.
-func (e *Engine) judge(x *index) {
+// checkDeadline looks whether a Task is slow.
+func (e *Engine) checkDeadline(x *index) {
 	if x.instance == 0 {
 		return
 	}
-	x.progress(e.ran)
+	x.progress(e.uptime)
 	limit := x.deadline()
 	switch {
 	case e.overdue(x, lastPatience*limit):
-		e.stretch(x)
+		e.stretchDeadline(x)
 		e.quarantine(x, wire.ReasonTooSlow)
 		return
 	case e.overdue(x, limit):
-		e.exceed(x)
+		e.missDeadline(x)
 	case x.late: // it has recovered
 		x.late = false
-		e.stretch(x)
-	case x.stretched > 0 && e.ran-x.slowAt > calmTime:
+		e.stretchDeadline(x)
+	case x.stretched > 0 && e.uptime-x.slowAt > calmTime:
 		x.stretched--
-		x.slowAt = e.ran
+		x.slowAt = e.uptime
 	}
 	for len(x.waiting) > 0 && x.waiting[0].waiter == nil {
 		pop(&x.waiting)
 	}
-	if len(x.waiting) > 0 && e.ran-x.waiting[0].queued > maxPatience*x.registered() {
+	if len(x.waiting) > 0 && e.uptime-x.waiting[0].queued > maxPatience*x.registered() {
 		e.waitNoMore(x)
 	}
 }
@@ -108,13 +108,13 @@ func (e *Engine) overdue(x *index, limit time.Duration) bool {
 	if len(x.sent) == 0 {
 		return false
 	}
-	return e.ran-max(x.since, x.heard) > limit || e.ran-x.since > maxPatience*limit
+	return e.uptime-max(x.since, x.heard) > limit || e.uptime-x.since > maxPatience*limit
 }
 
-// exceed notes that a Task has exceeded its deadline. The query at which it works is
+// missDeadline notes that a Task has exceeded its deadline. The query at which it works is
 // answered; a later answer of the Task to it is checked, and dropped. Writes wait for the
 // index no more: queries wait behind them, as with a lazy index.
-func (e *Engine) exceed(x *index) {
+func (e *Engine) missDeadline(x *index) {
 	x.late = true
 	e.waitNoMore(x)
 	if s := x.sent[0].search; s != nil {
@@ -123,11 +123,11 @@ func (e *Engine) exceed(x *index) {
 	}
 }
 
-// stretch gives a Task more time, after a miss. It is sent less at a time, too: it may
+// stretchDeadline gives a Task more time, after a miss. It is sent less at a time, too: it may
 // answer all that it has read at once.
-func (e *Engine) stretch(x *index) {
+func (e *Engine) stretchDeadline(x *index) {
 	x.stretched = min(x.stretched+1, maxStretch)
-	x.slowAt = e.ran
+	x.slowAt = e.uptime
 }
 
 // window lowers a limit of the frames, or their bytes, with a Task that was too slow.

@@ -34,9 +34,9 @@ const (
 	reportFD  = 5
 )
 
-// MaybeStage takes over, and does not return, if this process was started as a
+// ReexecInit takes over, and does not return, if this process was started as a
 // stage. A program calls it first in main; a test in TestMain.
-func MaybeStage() {
+func ReexecInit() {
 	if len(os.Args) != 5 || os.Args[0] != stageName {
 		return
 	}
@@ -64,7 +64,7 @@ func MaybeStage() {
 	switch os.Args[1] {
 	case modeTask, modeCheck:
 		last, failed, execute := []byte(raised), []byte(executeFailed+"000\n"), become(imageFD, os.Args[4])
-		for _, w := range walls(memory, os.Args[3]) {
+		for _, w := range confinements(memory, os.Args[3]) {
 			if err := w.raise(); err != nil && w.mandatory {
 				fmt.Fprintf(report, "%s: %v\n", w.name, err)
 				os.Exit(1)

@@ -9,19 +9,19 @@ import (
 	"motte/core/access"
 )
 
-// roomTime is how long a request, or an object on its way out, waits for room. Then the
+// budgetTimeout is how long a request, or an object on its way out, waits for room. Then the
 // Core refuses it. Its client may be gone, which the Core does not notice while it does
 // not read from the connection.
-const roomTime = 2 * time.Minute
+const budgetTimeout = 2 * time.Minute
 
 // room bounds the bytes of one kind that all connections hold together. A principal may
 // hold no more of them than it leaves to the others, so no principal uses up a room.
 // Room goes next to the waiter whose principal holds least, and among equals to the
 // waiter that came first.
-type room struct {
+type byteBudget struct {
 	mu      sync.Mutex
 	free    int
-	held    map[access.Principal]int
+	taken   map[access.Principal]int
 	waiting []*waiter // in the order of their arrival
 }
 
@@ -32,12 +32,14 @@ type waiter struct {
 	granted   chan struct{} // closed when the room is taken for it
 }
 
-func newRoom(bytes int) *room { return &room{free: bytes, held: make(map[access.Principal]int)} }
+func newByteBudget(bytes int) *byteBudget {
+	return &byteBudget{free: bytes, taken: make(map[access.Principal]int)}
+}
 
 // acquire takes n bytes for a principal, and reports whether it did. It gives up when
-// the context ends, when spared holds a token, or after roomTime. It calls first before
+// the context ends, when spared holds a token, or after budgetTimeout. It calls first before
 // it waits.
-func (r *room) acquire(ctx context.Context, p access.Principal, n int,
+func (r *byteBudget) acquire(ctx context.Context, p access.Principal, n int,
 	first func(), spared <-chan struct{}) bool {
 	r.mu.Lock()
 	if len(r.waiting) == 0 && r.take(p, n) {
@@ -49,7 +51,7 @@ func (r *room) acquire(ctx context.Context, p access.Principal, n int,
 	r.grant()
 	r.mu.Unlock()
 	first()
-	limit := time.NewTimer(roomTime)
+	limit := time.NewTimer(budgetTimeout)
 	defer limit.Stop()
 	select {
 	case <-w.granted:
@@ -70,35 +72,35 @@ func (r *room) acquire(ctx context.Context, p access.Principal, n int,
 }
 
 // release gives back n bytes of a principal.
-func (r *room) release(p access.Principal, n int) {
+func (r *byteBudget) release(p access.Principal, n int) {
 	if n == 0 {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.free += n
-	if r.held[p] -= n; r.held[p] <= 0 {
-		delete(r.held, p)
+	if r.taken[p] -= n; r.taken[p] <= 0 {
+		delete(r.taken, p)
 	}
 	r.grant()
 }
 
 // take takes n bytes for a principal, if it then holds no more than was free.
-func (r *room) take(p access.Principal, n int) bool {
-	if r.held[p]+n > r.free {
+func (r *byteBudget) take(p access.Principal, n int) bool {
+	if r.taken[p]+n > r.free {
 		return false
 	}
 	r.free -= n
-	r.held[p] += n
+	r.taken[p] += n
 	return true
 }
 
 // grant gives room to the waiters in their order. No waiter overtakes the next one, so
 // small requests do not hold up a large one for ever.
-func (r *room) grant() {
+func (r *byteBudget) grant() {
 	for len(r.waiting) > 0 {
 		next := slices.MinFunc(r.waiting, func(a, b *waiter) int {
-			return r.held[a.principal] - r.held[b.principal]
+			return r.taken[a.principal] - r.taken[b.principal]
 		})
 		if !r.take(next.principal, next.bytes) {
 			return

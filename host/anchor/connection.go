@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// link is the way to a TPM: a device, or the Unix socket of a software TPM. It
+// connection is the way to a TPM: a device, or the Unix socket of a software TPM. It
 // is opened for each command, so that nobody else is kept from the TPM
 // meanwhile, and a TPM that comes back is found again.
-type link struct {
+type connection struct {
 	path   string
 	socket bool
 }
@@ -32,7 +32,7 @@ const (
 	longestPause = time.Second
 )
 
-func (l link) open(ctx context.Context) (io.ReadWriteCloser, error) {
+func (l connection) open(ctx context.Context) (io.ReadWriteCloser, error) {
 	if l.socket {
 		return l.dial(ctx)
 	}
@@ -57,7 +57,7 @@ func (l link) open(ctx context.Context) (io.ReadWriteCloser, error) {
 
 // dial waits for its turn: a software TPM serves one connection at a time, has
 // one or two more queued, and none of the others.
-func (l link) dial(ctx context.Context) (net.Conn, error) {
+func (l connection) dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
 		c, err := d.DialContext(ctx, "unix", l.path)
@@ -83,7 +83,7 @@ func wait(ctx context.Context, d time.Duration) error {
 // call is a link for as long as a context lasts: what go-tpm sends through.
 type call struct {
 	ctx context.Context
-	link
+	connection
 }
 
 // Send gives the TPM a command and returns the answer. While the TPM says that

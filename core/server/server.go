@@ -86,8 +86,8 @@ const (
 // event is something that happened, for the engine.
 type event func(*engine.Engine)
 
-// shell is a running Core.
-type shell struct {
+// server is a running Core.
+type server struct {
 	Config
 	root     seal.Root
 	log      *seglog.Log
@@ -103,20 +103,20 @@ type shell struct {
 	conns map[engine.Conn]*conn
 	last  engine.Conn
 
-	events   *mailbox[event]
-	appends  *mailbox[seglog.Group]
-	fetches  *mailbox[engine.Fetch]
-	toHost   *mailbox[hostwire.Message]
-	bodies   *room          // of large requests
-	small    *room          // of the others, which large ones can't hold up
-	answers  *room          // of large objects
-	all      sync.WaitGroup // who may wait for the loop
-	stats    counters
-	observed [engine.ObservedNumbers]atomic.Uint64
-	garbage  int          // loop's: percent of what is alive, see collect
-	written  atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
-	full     bool         // loop's: see setFull
-	stopping atomic.Bool  // connections end when they are idle
+	events       *queue[event]
+	appends      *queue[seglog.Group]
+	fetches      *queue[engine.Fetch]
+	toHost       *queue[hostwire.Message]
+	largeBudget  *byteBudget    // of large requests
+	smallBudget  *byteBudget    // of the others, which large ones can't hold up
+	answerBudget *byteBudget    // of large objects
+	producers    sync.WaitGroup // who may wait for the loop
+	stats        counters
+	observed     [engine.ObservedNumbers]atomic.Uint64
+	garbage      int          // loop's: percent of what is alive, see collect
+	written      atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
+	full         bool         // loop's: see setFull
+	stopping     atomic.Bool  // connections end when they are idle
 }
 
 // Run serves until the host asks it to stop or goes away. It returns an error
@@ -126,7 +126,7 @@ func Run(cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("open data directory: %w", err)
 	}
-	s := newShell(cfg)
+	s := newServer(cfg)
 	s.collect(0)
 	if err = s.open(dir); err == nil {
 		s.listener, err = tlsauth.Listen(cfg.Listen, s.log.Keys().Core[:])
@@ -140,15 +140,15 @@ func Run(cfg Config) error {
 	return errors.Join(err, dir.Close())
 }
 
-func newShell(cfg Config) *shell {
-	return &shell{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
-		events: newMailbox[event](), appends: newMailbox[seglog.Group](), fetches: newMailbox[engine.Fetch](),
-		toHost: newMailbox[hostwire.Message](), bodies: newRoom(bodyBudget),
-		small: newRoom(smallBudget), answers: newRoom(answerBudget)}
+func newServer(cfg Config) *server {
+	return &server{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
+		events: newQueue[event](), appends: newQueue[seglog.Group](), fetches: newQueue[engine.Fetch](),
+		toHost: newQueue[hostwire.Message](), largeBudget: newByteBudget(bodyBudget),
+		smallBudget: newByteBudget(smallBudget), answerBudget: newByteBudget(answerBudget)}
 }
 
 // open verifies the store and replays it into a new engine.
-func (s *shell) open(dir *seglog.Dir) error {
+func (s *server) open(dir *seglog.Dir) error {
 	empty, err := seglog.Empty(dir)
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ func (s *shell) open(dir *seglog.Dir) error {
 // restore opens the log in a storage, makes of the newest checkpoint that is whole,
 // and of what is behind it, an engine with the rest of its configuration, and holds
 // all against the anchor.
-func (s *shell) restore(
+func (s *server) restore(
 	st seglog.Storage, root seal.Root, random seglog.Random, cfg engine.Config,
 ) (err error) {
 	s.root = root
@@ -219,11 +219,11 @@ func (s *shell) restore(
 	if s.log.KeysOlder() {
 		s.engine.Notes = append(s.engine.Notes, wire.ReasonKeysOlder)
 	}
-	return s.compare()
+	return s.compareWithAnchor()
 }
 
-// compare holds the store against its anchor.
-func (s *shell) compare() error {
+// compareWithAnchor holds the store against its anchor.
+func (s *server) compareWithAnchor() error {
 	at := s.log.Position()
 	if s.Accept {
 		s.engine.Notes = append(s.engine.Notes, wire.ReasonLossAccepted)
@@ -236,20 +236,20 @@ func (s *shell) compare() error {
 }
 
 // serve runs all goroutines until the host asks to stop.
-func (s *shell) serve() {
+func (s *server) serve() {
 	s.engine.Start(time.Now(), s.log.Position())
 	s.observe() // before the first client can ask
 	ctx, cancel := context.WithCancel(context.Background())
 	for _, work := range []func(context.Context){
-		s.writeLog, s.readFetches, s.writeHost, s.keepHouse, s.watchFiles,
+		s.writeLog, s.readFetches, s.writeHost, s.maintain, s.watchFiles,
 	} {
-		s.all.Go(func() { work(ctx) })
+		s.producers.Go(func() { work(ctx) })
 	}
-	s.all.Go(s.readHost)
+	s.producers.Go(s.readHost)
 	over := make(chan struct{})
 	go func() {
 		s.accept() // until every connection has its answers, or their time is up
-		s.between(func(*engine.Engine) {
+		s.runOnEngine(func(*engine.Engine) {
 			for _, t := range s.tasks {
 				t.close()
 			}
@@ -257,18 +257,18 @@ func (s *shell) serve() {
 		s.settleLedgers()
 		cancel()
 		_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime))
-		s.all.Wait()
+		s.producers.Wait()
 		close(over)
 	}()
 	s.loop(over)
 	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime)) // the log may have used up the one before
-	_, _ = s.Control.Write(hostwire.Append(nil, anchor(s.log.Position().Head())))
+	_, _ = s.Control.Write(hostwire.Append(nil, anchorMessage(s.log.Position().Head())))
 	s.Control.Close()
 }
 
 // settleLedgers lets the log have the exact amounts drawn, if the disk takes them in time: no
 // query is on its way any more.
-func (s *shell) settleLedgers() {
+func (s *server) settleLedgers() {
 	done := make(chan struct{})
 	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(wire.Code) { close(done) }) })
 	select {
@@ -278,21 +278,21 @@ func (s *shell) settleLedgers() {
 }
 
 // stop lets accept return: soon, but not before what is in flight is answered.
-func (s *shell) stop() {
+func (s *server) stop() {
 	s.stopping.Store(true)
-	s.between(func(e *engine.Engine) { // before accept can return, and the loop ends
+	s.runOnEngine(func(e *engine.Engine) { // before accept can return, and the loop ends
 		e.Stop()
 		for _, c := range s.conns {
 			c.stopReading()
 			_ = c.net.SetReadDeadline(time.Now())
-			time.AfterFunc(stopWithin, c.cut) // whatever it still reads or writes
+			time.AfterFunc(stopWithin, c.shut) // whatever it still reads or writes
 		}
 	})
 	s.listener.Close()
 }
 
-// between does something between two events, and waits until it is done.
-func (s *shell) between(do event) {
+// runOnEngine does something between two events, and waits until it is done.
+func (s *server) runOnEngine(do event) {
 	done := make(chan struct{})
 	s.events.put(func(e *engine.Engine) {
 		do(e)
@@ -302,7 +302,7 @@ func (s *shell) between(do event) {
 }
 
 // loop owns the engine: it applies what happened, and hands out what follows.
-func (s *shell) loop(over <-chan struct{}) {
+func (s *server) loop(over <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	counted := time.Now()
@@ -319,7 +319,7 @@ func (s *shell) loop(over <-chan struct{}) {
 		if now.Sub(counted) >= countEvery {
 			counted = now
 			s.state.Lock()
-			s.count()
+			s.countObserved()
 			s.state.Unlock()
 		}
 	}
@@ -327,7 +327,7 @@ func (s *shell) loop(over <-chan struct{}) {
 
 // apply lets the engine take what happened, and the time if it is not zero, and carries
 // out what follows.
-func (s *shell) apply(now time.Time) {
+func (s *server) apply(now time.Time) {
 	s.state.Lock()
 	defer s.state.Unlock()
 	for _, happened := range s.events.take() {
@@ -337,20 +337,20 @@ func (s *shell) apply(now time.Time) {
 		s.tick(now)
 	}
 	if s.engine.Work() {
-		s.events.ring() // more is left
+		s.events.signal() // more is left
 	}
-	s.carryOut(s.engine.Take())
+	s.dispatch(s.engine.Take())
 }
 
-// carryOut hands the engine's outputs to those who do the work.
-func (s *shell) carryOut(o engine.Output) {
+// dispatch hands the engine's outputs to those who do the work.
+func (s *server) dispatch(o engine.Output) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
 	// Before anybody is told that a right is lost: no answer that was decided by it leaves then.
 	for _, p := range o.Ended {
 		for _, c := range s.conns {
 			if c.principal == p {
-				c.cut()
+				c.shut()
 				s.forget(c)
 			}
 		}
@@ -377,17 +377,17 @@ func (s *shell) carryOut(o engine.Output) {
 }
 
 // newMaker returns a maker of identities for a goroutine of its own.
-func (s *shell) newMaker() *identity.Maker { return identity.NewMaker(s.log.Keys().Identity()) }
+func (s *server) newMaker() *identity.Maker { return identity.NewMaker(s.log.Keys().Identity()) }
 
 // say tells the operator something, on a line of standard error.
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "motte-core: "+format+"\n", args...) }
 
 // room is where a request of n bytes counts.
-func (s *shell) room(n int) *room {
+func (s *server) budgetFor(n int) *byteBudget {
 	if n <= smallRequest {
-		return s.small
+		return s.smallBudget
 	}
-	return s.bodies
+	return s.largeBudget
 }
 
 // ReadRootKey reads the root key. Others than the owner must not be able to:

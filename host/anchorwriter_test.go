@@ -74,9 +74,9 @@ func at(lsn uint64) anchor.Head {
 }
 
 // keeping makes a keeper of a medium; log collects what it says.
-func keeping(m *medium) (k *keeper, log *bytes.Buffer) {
+func keeping(m *medium) (k *anchorWriter, log *bytes.Buffer) {
 	log = &bytes.Buffer{}
-	return &keeper{anchor: m, log: slog.New(slog.NewTextHandler(log, nil)), metrics: &metrics{},
+	return &anchorWriter{anchor: m, log: slog.New(slog.NewTextHandler(log, nil)), metrics: &metrics{},
 		offers: make(chan struct{}, 1), done: make(chan struct{})}, log
 }
 
@@ -109,7 +109,7 @@ func TestWhatIsRecalled(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k, _ := keeping(tt.m)
-			if err := k.recall(t.Context(), "dir", tt.empty); !errors.Is(err, tt.want) {
+			if err := k.load(t.Context(), "dir", tt.empty); !errors.Is(err, tt.want) {
 				t.Fatalf("%v; want %v", err, tt.want)
 			}
 			if got := k.head().LSN(); got != tt.lsn {
@@ -128,13 +128,13 @@ func TestPaceIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: 15 * time.Minute, head: at(5), found: true}
 		k, _ := keeping(m)
-		if err := k.recall(t.Context(), "dir", false); err != nil {
+		if err := k.load(t.Context(), "dir", false); err != nil {
 			t.Fatal(err)
 		}
 		k.start()
 		began := time.Now()
 		for second := range uint64(3600) {
-			k.offer(at(10 + second))
+			k.update(at(10 + second))
 			synctest.Wait()
 			time.Sleep(time.Second)
 		}
@@ -156,15 +156,15 @@ func TestAnIdleStoreIsNotWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: 15 * time.Minute, head: at(5), found: true}
 		k, _ := keeping(m)
-		if err := k.recall(t.Context(), "dir", false); err != nil {
+		if err := k.load(t.Context(), "dir", false); err != nil {
 			t.Fatal(err)
 		}
 		k.start()
 		for range 24 * 3600 {
-			k.offer(at(5))
+			k.update(at(5))
 			time.Sleep(time.Second)
 		}
-		k.offer(at(6))
+		k.update(at(6))
 		synctest.Wait()
 		if !slices.Equal(m.writes, []uint64{6}) {
 			t.Errorf("written: %d", m.writes)
@@ -182,13 +182,13 @@ func TestNoHeadIsReplacedByALower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: time.Second, head: at(50), found: true}
 		k, log := keeping(m)
-		if err := k.recall(t.Context(), "dir", false); err != nil {
+		if err := k.load(t.Context(), "dir", false); err != nil {
 			t.Fatal(err)
 		}
 		k.start()
 		time.Sleep(time.Minute)
 		for _, lsn := range []uint64{49, 50} {
-			k.offer(at(lsn))
+			k.update(at(lsn))
 			synctest.Wait()
 		}
 		if m.tries > 0 {
@@ -197,7 +197,7 @@ func TestNoHeadIsReplacedByALower(t *testing.T) {
 		m.mu.Lock()
 		m.head = at(1000)
 		m.mu.Unlock()
-		k.offer(at(51))
+		k.update(at(51))
 		synctest.Wait()
 		k.stop()
 		if m.tries > 0 {
@@ -213,15 +213,15 @@ func TestNoHeadIsReplacedByALower(t *testing.T) {
 func TestAcceptedLossGoesBack(t *testing.T) {
 	m := &medium{head: at(50), found: true}
 	k, _ := keeping(m)
-	if err := k.recall(t.Context(), "dir", false); err != nil {
+	if err := k.load(t.Context(), "dir", false); err != nil {
 		t.Fatal(err)
 	}
-	k.offer(at(20))
+	k.update(at(20))
 	k.replace = true
 	if err := k.store(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	k.offer(at(19))
+	k.update(at(19))
 	if err := k.store(t.Context()); err != nil || !slices.Equal(m.writes, []uint64{20}) {
 		t.Errorf("written: %d, %v", m.writes, err)
 	}
@@ -233,7 +233,7 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: 15 * time.Minute, head: at(5), found: true}
 		k, log := keeping(m)
-		if err := k.recall(t.Context(), "dir", false); err != nil {
+		if err := k.load(t.Context(), "dir", false); err != nil {
 			t.Fatal(err)
 		}
 		k.start()
@@ -241,7 +241,7 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 		for range 2 {
 			m.fail(errors.New("the medium is ill"))
 			for range 3600 {
-				k.offer(at(lsn))
+				k.update(at(lsn))
 				lsn++
 				synctest.Wait()
 				time.Sleep(time.Second)
@@ -254,7 +254,7 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 			}
 			m.fail(nil)
 			for range 60 {
-				k.offer(at(lsn))
+				k.update(at(lsn))
 				synctest.Wait()
 				time.Sleep(time.Second)
 			}
@@ -279,14 +279,14 @@ func TestASilentMediumHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: time.Second, head: at(5), found: true}
 		k, log := keeping(m)
-		if err := k.recall(t.Context(), "dir", false); err != nil {
+		if err := k.load(t.Context(), "dir", false); err != nil {
 			t.Fatal(err)
 		}
 		m.silent = true
 		k.start()
 		began := time.Now()
 		for second := range uint64(100) {
-			k.offer(at(10 + second))
+			k.update(at(10 + second))
 			time.Sleep(time.Second)
 		}
 		if why := k.trouble(time.Now()); why != anchorHangs {
@@ -310,11 +310,11 @@ func TestASilentMediumHoldsNothingUp(t *testing.T) {
 func TestAnEmptiedAnchorIsFilledAgain(t *testing.T) {
 	m := &medium{head: at(5), found: true}
 	k, log := keeping(m)
-	if err := k.recall(t.Context(), "dir", false); err != nil {
+	if err := k.load(t.Context(), "dir", false); err != nil {
 		t.Fatal(err)
 	}
 	m.head, m.found = anchor.Head{}, false
-	k.offer(at(6))
+	k.update(at(6))
 	if err := k.store(t.Context()); err != nil || m.head != at(6) {
 		t.Errorf("it holds %x: %v", m.head, err)
 	}
@@ -344,13 +344,13 @@ func TestMetricsOfTheAnchor(t *testing.T) {
 	if got := gathered(k.metrics); len(got) > 0 {
 		t.Errorf("without an anchor there is %v", got)
 	}
-	if err := k.recall(t.Context(), "dir", false); err != nil {
+	if err := k.load(t.Context(), "dir", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := gathered(k.metrics); got["motte_anchor_lsn"] != 5 {
 		t.Errorf("at the start: %v", got)
 	}
-	k.offer(at(6))
+	k.update(at(6))
 	m.failing = errors.New("the medium is ill")
 	if err := k.store(t.Context()); !errors.Is(err, m.failing) {
 		t.Error(err)

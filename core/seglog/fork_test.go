@@ -116,7 +116,7 @@ func TestContains(t *testing.T) {
 		}
 	}
 	for n := range maxHistory + 5 {
-		w.l.begin(&segment{firstLSN: uint64(100 + n), tag: Tag{byte(n), byte(n >> 8), byte(n >> 16), 1}})
+		w.l.begin(&segment{firstLSN: uint64(100 + n), tag: SegmentID{byte(n), byte(n >> 8), byte(n >> 16), 1}})
 	}
 	if len(w.l.history) > maxHistory {
 		t.Errorf("%d branches are kept", len(w.l.history))

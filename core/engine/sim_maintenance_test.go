@@ -70,7 +70,7 @@ func (s *simulation) randomCarry() {
 	if n := min(1+s.rng.IntN(8), len(s.left)); n > 0 {
 		s.carried++
 		moving := s.moving
-		s.e.Carry(s.left[:n], s.at[:n], func(code wire.Code) {
+		s.e.Relocate(s.left[:n], s.at[:n], func(code wire.Code) {
 			if s.moving == moving {
 				s.carried, s.lost = s.carried-1, s.lost || code != wire.OK
 			}
@@ -212,7 +212,7 @@ func (s *simulation) randomErasure() {
 		s.crash()
 	}
 	for left := s.rng.IntN(8); s.e.swept < len(s.e.erase); left-- { // its objects are taken away step by step
-		if erase, _, clean := s.e.Chores(); len(erase) > s.e.swept || clean {
+		if erase, _, clean := s.e.PendingMaintenance(); len(erase) > s.e.swept || clean {
 			s.t.Fatalf("seed %d: a key is to be destroyed, or the store cleaned, before the objects are gone", s.seed)
 		}
 		s.work()

@@ -10,11 +10,11 @@ import (
 // fraction of a millisecond. See later.
 const stride = 1024
 
-// pile is a list of objects in chunks, all full but the last: it grows, and is taken
+// sortedBlocks is a list of objects in chunks, all full but the last: it grows, and is taken
 // apart, without a step that moves all of it.
-type pile [][]mapping.Entry
+type sortedBlocks [][]mapping.Entry
 
-func (l *pile) add(o mapping.Entry) {
+func (l *sortedBlocks) add(o mapping.Entry) {
 	last := len(*l) - 1
 	if last < 0 || len((*l)[last]) == stride {
 		*l = append(*l, nil)
@@ -24,7 +24,7 @@ func (l *pile) add(o mapping.Entry) {
 }
 
 // len returns the number of objects. No chunk but the last may have been taken from.
-func (l pile) len() int {
+func (l sortedBlocks) len() int {
 	if len(l) == 0 {
 		return 0
 	}
@@ -32,7 +32,7 @@ func (l pile) len() int {
 }
 
 // take removes the first object. The pile is not empty.
-func (l *pile) take() mapping.Entry {
+func (l *sortedBlocks) take() mapping.Entry {
 	first := (*l)[0]
 	o := first[0]
 	if (*l)[0] = first[1:]; len(first) == 1 {
@@ -43,8 +43,8 @@ func (l *pile) take() mapping.Entry {
 
 // merger puts piles, each of which is in the order of its identities, in one order.
 type merger struct {
-	piles []pile
-	out   pile // of the first two
+	piles []sortedBlocks
+	out   sortedBlocks // of the first two
 }
 
 // step moves at most n objects, and returns how many it moved; done: one pile at most

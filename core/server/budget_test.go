@@ -51,7 +51,7 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 
 // fill takes pieces of a room for a principal until it gets no more, and returns the
 // bytes that it got.
-func fill(r *room, p access.Principal, piece int) (got int) {
+func fill(r *byteBudget, p access.Principal, piece int) (got int) {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	for r.acquire(over, p, piece, func() {}, nil) {
@@ -62,7 +62,7 @@ func fill(r *room, p access.Principal, piece int) (got int) {
 
 // TestNobodyUsesUpARoom: each principal leaves as much as it takes.
 func TestNobodyUsesUpARoom(t *testing.T) {
-	r, left := newRoom(1<<20), 1<<20
+	r, left := newByteBudget(1<<20), 1<<20
 	for i := range byte(8) {
 		got := fill(r, access.Principal{i}, 1<<10)
 		if left -= got; got < left || got > left+2<<10 {
@@ -79,7 +79,7 @@ func TestNobodyUsesUpARoom(t *testing.T) {
 // holds up nobody.
 func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(1000)
+		r := newByteBudget(1000)
 		rich, poor, other := access.Principal{1}, access.Principal{2}, access.Principal{3}
 		ctx, cancel := context.WithCancel(t.Context())
 		order := make(chan string, 10)
@@ -114,8 +114,8 @@ func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
 			t.Errorf("%v, want %v", got, want)
 		}
 		began := time.Now()
-		if wait("late", rich, 600, t.Context()); <-order != "late gives up" || time.Since(began) != roomTime {
-			t.Errorf("who waits for what nobody gives back waits for %v, want %v", time.Since(began), roomTime)
+		if wait("late", rich, 600, t.Context()); <-order != "late gives up" || time.Since(began) != budgetTimeout {
+			t.Errorf("who waits for what nobody gives back waits for %v, want %v", time.Since(began), budgetTimeout)
 		}
 		if len(r.waiting) != 0 {
 			t.Errorf("%d wait still", len(r.waiting))
@@ -129,7 +129,7 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		for _, full := range []*room{r.bodies, r.small, r.shell.answers} {
+		for _, full := range []*byteBudget{r.largeBudget, r.smallBudget, r.server.answerBudget} {
 			full.free = 0
 		}
 		end, ended := r.join(5)
@@ -154,7 +154,7 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 		began := time.Now()
 		go end.Write(frames.AppendRequest(nil, request(9, wire.OpPut, "c", "mine", string(make([]byte, 100<<10)))))
 		h, _ := reply(t, end)
-		if h.Number != 9 || h.Code != wire.Overloaded || time.Since(began) != roomTime {
+		if h.Number != 9 || h.Code != wire.Overloaded || time.Since(began) != budgetTimeout {
 			t.Errorf("what there is no room for has code %d after %v", h.Code, time.Since(began))
 		}
 		<-ended
@@ -172,11 +172,11 @@ func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
 				r.must(wire.OK, request(0, wire.OpPut, "c", "large", string(make([]byte, 100<<10))))
-				r.bodies.free, r.shell.answers.free = 0, 0
+				r.largeBudget.free, r.server.answerBudget.free = 0, 0
 				end, ended := r.join(5)
 				go end.Write(frames.AppendRequest(nil, q))
 				synctest.Wait()
-				if len(r.bodies.waiting)+len(r.shell.answers.waiting) != 1 {
+				if len(r.largeBudget.waiting)+len(r.server.answerBudget.waiting) != 1 {
 					t.Fatal("nobody waits")
 				}
 				began := time.Now()
@@ -184,7 +184,7 @@ func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 				r.must(wire.OK, &wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
 				<-ended
 				end.Close()
-				if time.Since(began) > time.Second || len(r.bodies.waiting)+len(r.shell.answers.waiting) != 0 {
+				if time.Since(began) > time.Second || len(r.largeBudget.waiting)+len(r.server.answerBudget.waiting) != 0 {
 					t.Errorf("its connection is over after %v", time.Since(began))
 				}
 			})

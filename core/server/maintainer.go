@@ -30,18 +30,18 @@ const (
 	spareSmall   = 8                // small segments that are tolerated
 )
 
-// house puts the storage in order, beside traffic: it writes checkpoints, moves live
+// maintainer puts the storage in order, beside traffic: it writes checkpoints, moves live
 // records out of segments that are mostly dead, and merges small segments. Now and then
 // it cleans the whole store. It finishes erasures, and scrubs.
-type house struct {
-	s      *shell
-	ctx    context.Context
-	alive  int64              // bytes of live records
-	failed map[uint32]failure // segments that could not be compacted
-	pass   pass
-	scrub  *scrubber
+type maintainer struct {
+	s         *server
+	ctx       context.Context
+	liveBytes int64              // bytes of live records
+	failed    map[uint32]failure // segments that could not be compacted
+	pass      cleaningPass
+	scrub     *scrubber
 	// The last checkpoint failed: it may have left a file, which the next one replaces.
-	unfinished bool
+	uncleaned bool
 }
 
 // failure says when a segment could not be compacted, and whether it is damaged.
@@ -50,9 +50,9 @@ type failure struct {
 	damaged bool
 }
 
-// pass is a cleaning of the whole store, of which each round does one segment: when it
+// cleaningPass is a cleaning of the whole store, of which each round does one segment: when it
 // ends, no record that was dead when it began is on the disk.
-type pass struct {
+type cleaningPass struct {
 	active  bool
 	works   bool   // there was something to be cleaned
 	last    uint32 // the newest segment to be cleaned
@@ -60,14 +60,14 @@ type pass struct {
 	waiting int // requests to be answered at its end
 }
 
-func newHouse(s *shell, ctx context.Context) *house {
-	return &house{s: s, ctx: ctx, failed: make(map[uint32]failure)}
+func newMaintainer(s *server, ctx context.Context) *maintainer {
+	return &maintainer{s: s, ctx: ctx, failed: make(map[uint32]failure)}
 }
 
-// keepHouse does what is due, until the context ends. It gives memory that nobody
+// maintain does what is due, until the context ends. It gives memory that nobody
 // uses back to the system, too: the runtime would keep a tenth of all.
-func (s *shell) keepHouse(ctx context.Context) {
-	h := newHouse(s, ctx)
+func (s *server) maintain(ctx context.Context) {
+	h := newMaintainer(s, ctx)
 	h.scrub = newScrubber(h)
 	freed := time.Now()
 	for pause := houseEvery; ; {
@@ -76,8 +76,8 @@ func (s *shell) keepHouse(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		more, err := h.round()
-		hurry := h.scrub.round()
+		more, err := h.runStep()
+		hurry := h.scrub.step()
 		if pause = houseEvery; err != nil {
 			pause = housePause
 		} else if more || hurry {
@@ -93,11 +93,11 @@ func (s *shell) keepHouse(ctx context.Context) {
 // round does one step of what is due: it destroys the data keys of erased owners,
 // writes a checkpoint, and compacts one segment. Then it answers the requests that
 // waited. more: there is another step.
-func (h *house) round() (more bool, err error) {
+func (h *maintainer) runStep() (more bool, err error) {
 	waiting, clean, err := h.erase()
 	answer := 0
 	if err == nil {
-		more, err = h.step(waiting, clean)
+		more, err = h.maintainOnce(waiting, clean)
 	}
 	over := err == nil && h.pass.active && h.passIsOver()
 	if over {
@@ -108,7 +108,7 @@ func (h *house) round() (more bool, err error) {
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		say("putting the storage in order: %v", err)
 		h.s.useReserve(err)
-		h.pass = pass{}
+		h.pass = cleaningPass{}
 		if !over {
 			answer = waiting
 		}
@@ -117,33 +117,33 @@ func (h *house) round() (more bool, err error) {
 			code = wire.Damaged
 		}
 	}
-	h.s.between(func(e *engine.Engine) {
+	h.s.runOnEngine(func(e *engine.Engine) {
 		if answer > 0 {
-			h.s.count() // so that they see what it came to
+			h.s.countObserved() // so that they see what it came to
 		}
-		e.Done(answer, code)
+		e.CompactionDone(answer, code)
 	})
 	return more, err
 }
 
 // erase destroys the data keys of erased owners. It returns how many requests wait for
 // a pass, and whether one is due.
-func (h *house) erase() (waiting int, clean bool, err error) {
+func (h *maintainer) erase() (waiting int, clean bool, err error) {
 	var erase []uint32
-	h.s.between(func(e *engine.Engine) { erase, waiting, clean = e.Chores() })
+	h.s.runOnEngine(func(e *engine.Engine) { erase, waiting, clean = e.PendingMaintenance() })
 	if len(erase) == 0 {
 		return waiting, clean, nil
 	}
 	if err = h.s.log.Erase(erase...); err == nil {
-		h.s.between(func(e *engine.Engine) { e.Erased(len(erase)) })
+		h.s.runOnEngine(func(e *engine.Engine) { e.Erased(len(erase)) })
 	}
 	return waiting, clean, err
 }
 
-// step writes a checkpoint, if one is due, begins a pass, if one is due and none is
+// maintainOnce writes a checkpoint, if one is due, begins a pass, if one is due and none is
 // under way, and compacts one segment; more: there may be another one.
-func (h *house) step(waiting int, clean bool) (more bool, err error) {
-	due := max(h.s.log.CheckpointBytes(), leastPace, min(mostPace, h.alive/32))
+func (h *maintainer) maintainOnce(waiting int, clean bool) (more bool, err error) {
+	due := max(h.s.log.CheckpointBytes(), leastPace, min(mostPace, h.liveBytes/32))
 	if h.s.written.Load() > due || h.crowded() {
 		err = h.checkpoint()
 	}
@@ -157,7 +157,7 @@ func (h *house) step(waiting int, clean bool) (more bool, err error) {
 // beginPass begins a pass. If there is anything to be cleaned, a new segment and two
 // checkpoints come first, so that no checkpoint needs the segments before it, nor what
 // lies behind their data.
-func (h *house) beginPass(waiting int) error {
+func (h *maintainer) beginPass(waiting int) error {
 	if waiting > 0 {
 		clear(h.failed)
 	}
@@ -168,18 +168,18 @@ func (h *house) beginPass(waiting int) error {
 	})
 	// An older checkpoint was not removed, or came back; the last of the list is the empty state.
 	checkpoints := len(h.s.log.Checkpoints()) > 3
-	works := segments || checkpoints || h.unfinished
-	h.pass = pass{active: true, works: works, began: began, waiting: waiting}
+	works := segments || checkpoints || h.uncleaned
+	h.pass = cleaningPass{active: true, works: works, began: began, waiting: waiting}
 	if !works {
 		return nil
 	}
 	h.pass.last = list[len(list)-1].ID
 	h.s.log.Rotate()
-	return errors.Join(h.carryOver(nil, nil), h.checkpoint(), h.checkpoint(), h.s.log.Trim())
+	return errors.Join(h.relocate(nil, nil), h.checkpoint(), h.checkpoint(), h.s.log.Trim())
 }
 
 // passIsOver reports whether the pass has nothing left to clean.
-func (h *house) passIsOver() bool {
+func (h *maintainer) passIsOver() bool {
 	list, live := h.segments()
 	return !slices.ContainsFunc(list, func(s seglog.SegmentInfo) bool {
 		_, failed := h.failed[s.ID]
@@ -189,10 +189,10 @@ func (h *house) passIsOver() bool {
 
 // endPass notes that a pass is over, with a checkpoint that remembers it, if the pass
 // cleaned anything.
-func (h *house) endPass() error {
+func (h *maintainer) endPass() error {
 	over := h.pass
-	h.pass = pass{}
-	h.s.between(func(e *engine.Engine) { e.Cleaned(over.began) })
+	h.pass = cleaningPass{}
+	h.s.runOnEngine(func(e *engine.Engine) { e.Cleaned(over.began) })
 	if over.works {
 		if err := h.checkpoint(); err != nil {
 			return err
@@ -209,11 +209,11 @@ func (h *house) endPass() error {
 	return nil
 }
 
-// carryOver appends those of the records that are alive once more, and waits until
+// relocate appends those of the records that are alive once more, and waits until
 // that, and all before it, is durable and applied.
-func (h *house) carryOver(records []seglog.Record, at []seglog.Location) error {
+func (h *maintainer) relocate(records []seglog.Record, at []seglog.Location) error {
 	code := make(chan wire.Code, 1)
-	h.s.events.put(func(e *engine.Engine) { e.Carry(records, at, func(c wire.Code) { code <- c }) })
+	h.s.events.put(func(e *engine.Engine) { e.Relocate(records, at, func(c wire.Code) { code <- c }) })
 	select {
 	case c := <-code:
 		if c != wire.OK {
@@ -226,19 +226,19 @@ func (h *house) carryOver(records []seglog.Record, at []seglog.Location) error {
 }
 
 // checkpoint writes a checkpoint, a piece of the mapping between two events.
-func (h *house) checkpoint() error {
+func (h *maintainer) checkpoint() error {
 	var at seglog.Position
 	var catalogue []byte
 	var rest engine.Cursor
 	written := h.s.written.Load()
-	h.s.between(func(e *engine.Engine) { at, catalogue, rest = e.Checkpoint() })
+	h.s.runOnEngine(func(e *engine.Engine) { at, catalogue, rest = e.Checkpoint() })
 	err := h.s.log.Checkpoint(at, func() (piece []byte, err error) {
 		if piece, catalogue = catalogue, nil; piece == nil {
-			h.s.between(func(e *engine.Engine) { piece = e.Piece(&rest, pieceEntries) })
+			h.s.runOnEngine(func(e *engine.Engine) { piece = e.Section(&rest, pieceEntries) })
 		}
 		return piece, h.ctx.Err()
 	})
-	h.unfinished = err != nil
+	h.uncleaned = err != nil
 	if err == nil {
 		h.s.written.Add(-written)
 		h.s.observed[engine.CheckpointLSN].Store(at.LSN)
@@ -248,25 +248,25 @@ func (h *house) checkpoint() error {
 }
 
 // segments lists the segments, and the bytes of live records in each.
-func (h *house) segments() (list []seglog.SegmentInfo, live map[uint32]int64) {
-	h.s.between(func(e *engine.Engine) { live = e.Live() })
+func (h *maintainer) segments() (list []seglog.SegmentInfo, live map[uint32]int64) {
+	h.s.runOnEngine(func(e *engine.Engine) { live = e.Live() })
 	return h.s.log.Segments(), live
 }
 
 // compact carries the live records of a segment over to the newest one, and removes
 // it; more: it may be worth while again. A segment that can't be read or removed is left
 // alone for a while.
-func (h *house) compact() (more bool, err error) {
+func (h *maintainer) compact() (more bool, err error) {
 	list, live := h.segments()
 	maps.DeleteFunc(h.failed, func(_ uint32, f failure) bool { return time.Since(f.at) > retryEvery })
-	s, alive, debt := plan(list, live, h.pass.last, h.failed)
-	h.alive = alive
+	s, alive, debt := pickSegment(list, live, h.pass.last, h.failed)
+	h.liveBytes = alive
 	if s.ID == 0 {
 		return false, nil
 	}
 	carried := live[s.ID]
 	if carried > 0 {
-		err = h.carry(s.ID, debt)
+		err = h.compactSegment(s.ID, debt)
 	}
 	if _, live = h.segments(); err == nil && live[s.ID] > 0 {
 		err = fmt.Errorf("%w: live records of segment %d are not where they should be",
@@ -287,24 +287,24 @@ func (h *house) compact() (more bool, err error) {
 }
 
 // setAside notes that a segment can't be compacted now.
-func (h *house) setAside(segment uint32, err error) {
+func (h *maintainer) setAside(segment uint32, err error) {
 	say("a segment can't be compacted: %v", err)
 	damaged := errors.Is(err, seglog.ErrDamaged)
 	h.failed[segment] = failure{time.Now(), damaged}
 	if damaged {
-		h.s.between(func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
+		h.s.runOnEngine(func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
 	}
 }
 
-// carry carries a segment over, piece by piece. It takes as long again as each
+// compactSegment carries a segment over, piece by piece. It takes as long again as each
 // piece took, so that half of the time is traffic's alone; but the more there is to
 // be given back, the larger the pieces are, and then it does not rest.
-func (h *house) carry(segment uint32, debt int64) error {
+func (h *maintainer) compactSegment(segment uint32, debt int64) error {
 	var records []seglog.Record
 	var at []seglog.Location
 	size, piece, began := 0, carryPiece<<min(debt, 5), time.Now()
 	flush := func() error {
-		err := h.carryOver(records, at)
+		err := h.relocate(records, at)
 		records, at, size = nil, nil, 0 // others: those may be looked at after that gave up
 		if debt == 0 {
 			time.Sleep(min(time.Since(began), houseEvery)) // it may have waited for a disk that refused it
@@ -330,15 +330,15 @@ func (h *house) carry(segment uint32, debt int64) error {
 
 // dirty reports whether a segment with so many bytes of live records holds a record
 // that is to be given back: of an object that is not alive, or of a kind that
-// checkpoints hold as well. Marks do not count.
-func dirty(s seglog.SegmentInfo, live int64) bool { return s.Bytes-s.Marks > live }
+// checkpoints hold as well. BarrierBytes do not count.
+func dirty(s seglog.SegmentInfo, live int64) bool { return s.Bytes-s.BarrierBytes > live }
 
-// plan chooses what to compact: the segment with the smallest part alive, of those
+// pickSegment chooses what to compact: the segment with the smallest part alive, of those
 // with nothing alive, and those that are dirty if they are not behind last, or if what
 // could be given back in all is more than a sixth of what is alive. If there is none of
 // these, it is the smallest, as long as too many are small. The debt is how many
 // twentieths there are to be given back beyond the sixth.
-func plan(list []seglog.SegmentInfo, live map[uint32]int64, last uint32,
+func pickSegment(list []seglog.SegmentInfo, live map[uint32]int64, last uint32,
 	failed map[uint32]failure) (best seglog.SegmentInfo, alive, debt int64) {
 	dead := int64(0)
 	alive = 1 // not 0: it divides
@@ -356,15 +356,15 @@ func plan(list []seglog.SegmentInfo, live map[uint32]int64, last uint32,
 		}
 	}
 	if best.ID == 0 {
-		best = smallest(list, failed, func(s seglog.SegmentInfo) bool { return s.Free })
+		best = smallestSegment(list, failed, func(s seglog.SegmentInfo) bool { return s.Free })
 	}
 	return best, alive, max(0, (dead-alive/6)*20/alive)
 }
 
-// smallest returns the smallest of the small segments for which is holds, if there are
+// smallestSegment returns the smallest of the small segments for which is holds, if there are
 // more segments than their bytes need: each start makes one, and so does each failed
 // write. The newest one, to which the others are carried, is not looked at.
-func smallest(list []seglog.SegmentInfo, failed map[uint32]failure,
+func smallestSegment(list []seglog.SegmentInfo, failed map[uint32]failure,
 	is func(seglog.SegmentInfo) bool) (best seglog.SegmentInfo) {
 	count, size := int64(0), int64(0)
 	for _, s := range list[:max(0, len(list)-1)] {
@@ -385,15 +385,15 @@ func smallest(list []seglog.SegmentInfo, failed map[uint32]failure,
 
 // crowded reports whether a checkpoint is due because there are too many small segments,
 // and the checkpoints need all of them.
-func (h *house) crowded() bool {
+func (h *maintainer) crowded() bool {
 	list := h.s.log.Segments()
-	free := smallest(list, h.failed, func(s seglog.SegmentInfo) bool { return s.Free })
-	needed := smallest(list, h.failed, func(seglog.SegmentInfo) bool { return true })
+	free := smallestSegment(list, h.failed, func(s seglog.SegmentInfo) bool { return s.Free })
+	needed := smallestSegment(list, h.failed, func(seglog.SegmentInfo) bool { return true })
 	return free.ID == 0 && needed.ID != 0
 }
 
 // writeLog makes groups durable: as many as a write takes.
-func (s *shell) writeLog(ctx context.Context) {
+func (s *server) writeLog(ctx context.Context) {
 	for groups := range s.appends.batches(ctx.Done()) {
 		for len(groups) > 0 {
 			began := time.Now()
@@ -419,9 +419,9 @@ func (s *shell) writeLog(ctx context.Context) {
 
 // resume says that a write failed, drops what was to be written with it, and goes
 // on when a new segment can be made; false: the context ended first.
-func (s *shell) resume(ctx context.Context, err error) bool {
+func (s *server) resume(ctx context.Context, err error) bool {
 	say("the disk refused a write; only reads are served until it takes one: %v", err)
-	s.between((*engine.Engine).WriteFailed) // it appends nothing more
+	s.runOnEngine((*engine.Engine).WriteFailed) // it appends nothing more
 	s.appends.take()
 	for err != nil {
 		s.useReserve(err) // also if the disk has become full since the write failed
@@ -439,7 +439,7 @@ func (s *shell) resume(ctx context.Context, err error) bool {
 }
 
 // readFetches reads the records that Tasks are to be fed.
-func (s *shell) readFetches(ctx context.Context) {
+func (s *server) readFetches(ctx context.Context) {
 	maker := s.newMaker()
 	ahead := 0 // bytes of records that the engine may not have taken
 	for fetches := range s.fetches.batches(ctx.Done()) {
@@ -450,7 +450,7 @@ func (s *shell) readFetches(ctx context.Context) {
 			o, lsn, _, err := s.readObject(readTries, maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
 			if ahead += int(f.Entry.Loc.Length); ahead > fetchBudget {
-				s.between(func(*engine.Engine) {}) // which took what is there
+				s.runOnEngine(func(*engine.Engine) {}) // which took what is there
 				ahead = 0
 			}
 		}

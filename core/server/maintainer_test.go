@@ -22,7 +22,7 @@ import (
 )
 
 // erase asks for the principal of key(5) to be erased.
-func (s *server) erase(admin *tls.Conn) {
+func (s *testServer) erase(admin *tls.Conn) {
 	s.t.Helper()
 	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpRemovePrincipal, Number: 9, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
 }
@@ -183,7 +183,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 		{"a small one, by its part", []seglog.SegmentInfo{{ID: 1, Bytes: size, Free: true}, {ID: 2, Bytes: size / 10, Free: true}},
 			live{1: 200, 2: 50}, 0, 0, 1},
 	} {
-		got, alive, debt := plan(c.list, c.live, c.last, map[uint32]failure{c.damaged: {}})
+		got, alive, debt := pickSegment(c.list, c.live, c.last, map[uint32]failure{c.damaged: {}})
 		if got.ID != c.want {
 			t.Errorf("%s: segment %d, want %d", c.name, got.ID, c.want)
 		}
@@ -197,7 +197,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 	}
 	for dead, want := range map[int64]int64{1666: 0, 1700: 0, 2200: 1, 10_000: 16} { // beside 10 000 that are alive
 		list := []seglog.SegmentInfo{{ID: 1, Bytes: 10_000, Free: true}, {ID: 2, Bytes: dead, Free: true}}
-		if _, _, debt := plan(list, live{1: 10_000}, 0, nil); debt != want {
+		if _, _, debt := pickSegment(list, live{1: 10_000}, 0, nil); debt != want {
 			t.Errorf("%d bytes are dead: the debt is %d, want %d", dead, debt, want)
 		}
 	}
@@ -216,10 +216,10 @@ func (r *rig) fillSegments(n int) {
 }
 
 // rounds runs rounds until there is nothing more to do.
-func (r *rig) rounds(h *house) (n int) {
+func (r *rig) rounds(h *maintainer) (n int) {
 	r.t.Helper()
 	for again := true; again; n++ {
-		more, err := h.round()
+		more, err := h.runStep()
 		if err != nil {
 			r.t.Fatal(err)
 		}
@@ -230,11 +230,11 @@ func (r *rig) rounds(h *house) (n int) {
 
 // weekLater makes the last pass eight days old.
 func (r *rig) weekLater() {
-	r.between(func(e *engine.Engine) { e.Cleaned(time.Now().Add(-8 * 24 * time.Hour)) })
+	r.runOnEngine(func(e *engine.Engine) { e.Cleaned(time.Now().Add(-8 * 24 * time.Hour)) })
 }
 
 func (r *rig) passDue() (due bool) {
-	r.between(func(e *engine.Engine) { _, _, due = e.Chores() })
+	r.runOnEngine(func(e *engine.Engine) { _, _, due = e.PendingMaintenance() })
 	return due
 }
 
@@ -246,7 +246,7 @@ func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 		r := filledRig(t)
 		defer func() { r.close() }()
 		r.fillSegments(5)
-		h := newHouse(r.shell, r.ctx)
+		h := newMaintainer(r.server, r.ctx)
 		r.weekLater()
 		if !r.passDue() {
 			t.Fatal("after a week no pass is due")
@@ -271,7 +271,7 @@ func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 			if restarted == 0 { // what the checkpoint remembers is enough to know that
 				r.close()
 				r = openRig(t, r.disk.copy())
-				h = newHouse(r.shell, r.ctx)
+				h = newMaintainer(r.server, r.ctx)
 				r.must(wire.OK, request(0, wire.OpGet, "c", "stays 0", ""))
 			}
 		}
@@ -286,9 +286,9 @@ func TestAPassYields(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(6)
-		h := newHouse(r.shell, r.ctx)
+		h := newMaintainer(r.server, r.ctx)
 		r.weekLater()
-		if more, err := h.round(); !more || err != nil || !h.pass.active {
+		if more, err := h.runStep(); !more || err != nil || !h.pass.active {
 			t.Fatalf("the first step of a pass: more %v, %v, under way %v", more, err, h.pass.active)
 		}
 		last := h.pass.last
@@ -313,7 +313,7 @@ func TestAPassYields(t *testing.T) {
 		r.written.Add(1 << 40)
 		compaction := request(0, wire.OpCompact, "", "", "")
 		r.send(1, compaction)
-		if _, err := h.round(); err != nil {
+		if _, err := h.runStep(); err != nil {
 			t.Fatal(err)
 		}
 		if h.s.observed[engine.CheckpointLSN].Load() <= written {
@@ -327,7 +327,7 @@ func TestAPassYields(t *testing.T) {
 			t.Fatal("the pass is over: this test shows nothing")
 		}
 		for h.pass.active { // the weekly one
-			if _, err := h.round(); err != nil {
+			if _, err := h.runStep(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -339,8 +339,8 @@ func TestAPassYields(t *testing.T) {
 			t.Errorf("a compaction is answered: %v, code %d", done, code)
 		}
 		for _, s := range r.log.Segments() {
-			if s.Free && s.Bytes-s.Marks > r.engine.Live()[s.ID] {
-				t.Errorf("segment %d holds %d bytes, of which %d are alive", s.ID, s.Bytes-s.Marks, r.engine.Live()[s.ID])
+			if s.Free && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
+				t.Errorf("segment %d holds %d bytes, of which %d are alive", s.ID, s.Bytes-s.BarrierBytes, r.engine.Live()[s.ID])
 			}
 		}
 	})
@@ -353,7 +353,7 @@ func TestManyStartsLeaveFewSegments(t *testing.T) {
 		r := filledRig(t)
 		for i := range 40 {
 			r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("object ", i), "data"))
-			r.rounds(newHouse(r.shell, r.ctx))
+			r.rounds(newMaintainer(r.server, r.ctx))
 			r.close()
 			r = openRig(t, r.disk.copy())
 		}
@@ -376,13 +376,13 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 		defer r.close()
 		r.fillSegments(3)
 		at := r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", "")).Objects[0].Loc
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		name := fmt.Sprintf("%08d.seg", at.Segment)
 		r.disk.flip(name, int(at.Offset+at.Length/2))
 		for range 2 {
 			r.must(wire.Damaged, request(0, wire.OpCompact, "", "", ""))
 			for _, s := range r.log.Segments() {
-				if s.Free && s.ID != at.Segment && s.Bytes-s.Marks > r.engine.Live()[s.ID] {
+				if s.Free && s.ID != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
 					t.Errorf("one segment is damaged, and segment %d is not cleaned", s.ID)
 				}
 			}
@@ -410,10 +410,10 @@ func TestASegmentThatCantBeRemoved(t *testing.T) {
 			r.disk.keeps = name
 		}
 		keep(fmt.Sprintf("%08d.seg", at.Segment))
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
 		for _, s := range r.log.Segments() {
-			if s.Free && s.ID != at.Segment && s.Bytes-s.Marks > r.engine.Live()[s.ID] {
+			if s.Free && s.ID != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
 				t.Errorf("one segment can't be removed, and segment %d is not cleaned", s.ID)
 			}
 		}
@@ -434,7 +434,7 @@ func TestAPassTakesWhatCameBack(t *testing.T) {
 		r := filledRig(t)
 		r.fillSegments(3)
 		before := r.disk.copy()
-		h := newHouse(r.shell, r.ctx)
+		h := newMaintainer(r.server, r.ctx)
 		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {
 			t.Fatal(err)
 		}
@@ -447,7 +447,7 @@ func TestAPassTakesWhatCameBack(t *testing.T) {
 		disk.files[back[0]], disk.files[back[1]] = before.files[back[0]], older.files[back[1]]
 		r = openRig(t, disk)
 		defer r.close()
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 		for _, name := range back {
 			if disk.copy().files[name] != nil {
@@ -465,9 +465,9 @@ func TestMarksAreNotOvercounted(t *testing.T) {
 		r := filledRig(t)
 		defer func() { r.close() }()
 		for start := range 4 {
-			h := newHouse(r.shell, r.ctx)
+			h := newMaintainer(r.server, r.ctx)
 			r.fillSegments(2)
-			if err := errors.Join(h.checkpoint(), h.carryOver(nil, nil), h.carryOver(nil, nil)); err != nil {
+			if err := errors.Join(h.checkpoint(), h.relocate(nil, nil), h.relocate(nil, nil)); err != nil {
 				t.Fatal(err)
 			}
 			if start == 2 {
@@ -477,15 +477,15 @@ func TestMarksAreNotOvercounted(t *testing.T) {
 			for _, s := range r.log.Segments() {
 				marks := int64(0)
 				err := r.log.Walk(s.ID, func(rec seglog.Record, at seglog.Location) error {
-					if rec.Kind == seglog.KindMark {
+					if rec.Kind == seglog.KindBarrier {
 						marks += int64(at.Length)
 					}
 					return nil
 				})
-				if err != nil || s.Marks > marks {
-					t.Errorf("start %d: %v: segment %d has %d bytes of marks, and %d are counted", start, err, s.ID, marks, s.Marks)
+				if err != nil || s.BarrierBytes > marks {
+					t.Errorf("start %d: %v: segment %d has %d bytes of marks, and %d are counted", start, err, s.ID, marks, s.BarrierBytes)
 				}
-				if s.Marks < marks {
+				if s.BarrierBytes < marks {
 					low++
 				}
 			}

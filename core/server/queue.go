@@ -5,37 +5,37 @@ import (
 	"sync"
 )
 
-// mailbox hands items from any number of goroutines to one, which takes all
+// queue hands items from any number of goroutines to one, which takes all
 // that are there at once. It is not bounded: whoever puts is bounded by what
 // it may have in flight.
-type mailbox[T any] struct {
+type queue[T any] struct {
 	wake chan struct{} // holds a token while there is something to take
 
 	mu    sync.Mutex
 	items []T
 }
 
-func newMailbox[T any]() *mailbox[T] { return &mailbox[T]{wake: make(chan struct{}, 1)} }
+func newQueue[T any]() *queue[T] { return &queue[T]{wake: make(chan struct{}, 1)} }
 
-func (m *mailbox[T]) put(items ...T) {
+func (m *queue[T]) put(items ...T) {
 	if len(items) == 0 {
 		return
 	}
 	m.mu.Lock()
 	m.items = append(m.items, items...)
 	m.mu.Unlock()
-	m.ring()
+	m.signal()
 }
 
-// ring wakes the one who takes, even if there is nothing.
-func (m *mailbox[T]) ring() {
+// signal wakes the one who takes, even if there is nothing.
+func (m *queue[T]) signal() {
 	select {
 	case m.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (m *mailbox[T]) take() []T {
+func (m *queue[T]) take() []T {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := m.items
@@ -43,14 +43,14 @@ func (m *mailbox[T]) take() []T {
 	return items
 }
 
-func (m *mailbox[T]) len() int {
+func (m *queue[T]) len() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.items)
 }
 
-// batches yields what is there to take, at every ring, until done is closed.
-func (m *mailbox[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
+// batches yields what is there to take, at every signal, until done is closed.
+func (m *queue[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for {
 			select {

@@ -33,7 +33,7 @@ const (
 // so it is not served until somebody accepts that (AcceptLoss).
 var ErrForgotten = errors.New("the anchor was never this store's, or was emptied")
 
-// keeper has a store's anchor remember the head of its log. What it makes sure of:
+// anchorWriter has a store's anchor remember the head of its log. What it makes sure of:
 //
 //  1. Only heads that a Core told of are written, and a Core tells of a head when
 //     it is durable: the anchor is never ahead of the disk.
@@ -42,7 +42,7 @@ var ErrForgotten = errors.New("the anchor was never this store's, or was emptied
 //     stops; a medium that is slow, or fails, holds up nothing.
 //
 // Its goroutine is started by start; stop waits for it.
-type keeper struct {
+type anchorWriter struct {
 	anchor  anchor.Anchor
 	log     *slog.Logger
 	metrics *metrics
@@ -60,8 +60,8 @@ type keeper struct {
 	writing time.Time // since when a write is under way; zero: none is
 }
 
-// openKeeper opens the anchor that a host is configured with; nil: none.
-func (h *host) openKeeper() (*keeper, error) {
+// openAnchors opens the anchor that a host is configured with; nil: none.
+func (h *host) openAnchors() (*anchorWriter, error) {
 	if h.Anchor == "" {
 		h.log.Info("there is no anchor, so this host does not notice when the store is exchanged for an older copy; see --anchor")
 		return nil, nil
@@ -73,7 +73,7 @@ func (h *host) openKeeper() (*keeper, error) {
 	if path, ok := strings.CutPrefix(a.String(), "file:"); ok && within(h.Dir, path) {
 		h.log.Warn("the anchor lies in the data directory, and goes back together with it: put it on another volume", "anchor", a.String())
 	}
-	return &keeper{anchor: a, log: h.log, metrics: &h.metrics, offers: make(chan struct{}, 1), done: make(chan struct{})}, nil
+	return &anchorWriter{anchor: a, log: h.log, metrics: &h.metrics, offers: make(chan struct{}, 1), done: make(chan struct{})}, nil
 }
 
 // within reports whether a file lies in a directory, or below.
@@ -88,11 +88,11 @@ func within(dir, path string) bool {
 	return errors.Join(errDir, err) == nil && filepath.IsLocal(rel)
 }
 
-// recall reads what the anchor remembers, before the first start of a Core. A
+// load reads what the anchor remembers, before the first start of a Core. A
 // new store begins with an anchor that says so: a head of LSN 0, which is part
 // of every history. Otherwise a host that was killed before its first write
 // would leave a store with an anchor that seems to be emptied.
-func (k *keeper) recall(ctx context.Context, dir string, empty bool) error {
+func (k *anchorWriter) load(ctx context.Context, dir string, empty bool) error {
 	h, found, err := k.anchor.Read(ctx)
 	switch {
 	case err != nil:
@@ -115,7 +115,7 @@ func (k *keeper) recall(ctx context.Context, dir string, empty bool) error {
 
 // head is the newest that is known of: what the next Core has to have. It can be
 // newer than what the anchor holds.
-func (k *keeper) head() anchor.Head {
+func (k *anchorWriter) head() anchor.Head {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.told {
@@ -124,8 +124,8 @@ func (k *keeper) head() anchor.Head {
 	return k.stored
 }
 
-// offer takes a head that a Core told of.
-func (k *keeper) offer(h anchor.Head) {
+// update takes a head that a Core told of.
+func (k *anchorWriter) update(h anchor.Head) {
 	k.mu.Lock()
 	k.newest, k.told = h, true
 	k.mu.Unlock()
@@ -136,15 +136,15 @@ func (k *keeper) offer(h anchor.Head) {
 }
 
 // start starts to write what is offered.
-func (k *keeper) start() {
+func (k *anchorWriter) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	k.cancel = cancel
-	go k.keep(ctx)
+	go k.run(ctx)
 }
 
 // stop writes the last head, and waits until that is done or its time is up.
 // Nothing may be offered any more.
-func (k *keeper) stop() {
+func (k *anchorWriter) stop() {
 	close(k.offers)
 	defer k.cancel()
 	select {
@@ -160,16 +160,16 @@ func (k *keeper) stop() {
 	}
 }
 
-func (k *keeper) keep(ctx context.Context) {
+func (k *anchorWriter) run(ctx context.Context) {
 	defer close(k.done)
 	next := time.Now().Add(min(k.anchor.Pace(), settle))
 	for range k.offers {
 		if !k.moved() || time.Now().Before(next) {
 			continue // a Core that runs offers every second
 		}
-		k.begins(time.Now())
+		k.writeStarted(time.Now())
 		err := k.store(ctx)
-		failed := k.ended(err)
+		failed := k.writeEnded(err)
 		pause := k.anchor.Pace()
 		if err != nil {
 			pause = min(pause, retryAfter)
@@ -186,15 +186,15 @@ func (k *keeper) keep(ctx context.Context) {
 	}
 }
 
-// begins notes that a write is under way.
-func (k *keeper) begins(now time.Time) {
+// writeStarted notes that a write is under way.
+func (k *anchorWriter) writeStarted(now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.writing = now
 }
 
-// ended notes how that write ended, and returns whether the one before failed.
-func (k *keeper) ended(err error) (failed bool) {
+// writeEnded notes how that write ended, and returns whether the one before failed.
+func (k *anchorWriter) writeEnded(err error) (failed bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	failed, k.failing, k.writing = k.failing, err != nil, time.Time{}
@@ -202,7 +202,7 @@ func (k *keeper) ended(err error) (failed bool) {
 }
 
 // trouble says why the anchor does not follow the log; "": it does.
-func (k *keeper) trouble(now time.Time) string {
+func (k *anchorWriter) trouble(now time.Time) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
@@ -215,14 +215,14 @@ func (k *keeper) trouble(now time.Time) string {
 }
 
 // moved reports whether there is a head that the anchor should hold and does not.
-func (k *keeper) moved() bool {
+func (k *anchorWriter) moved() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.told && (k.replace || k.newest.LSN() > k.stored.LSN())
 }
 
 // store writes the newest head, if it moved.
-func (k *keeper) store(ctx context.Context) error {
+func (k *anchorWriter) store(ctx context.Context) error {
 	if !k.moved() {
 		return nil
 	}
@@ -244,7 +244,7 @@ func (k *keeper) store(ctx context.Context) error {
 
 // mayWrite looks what would be overwritten: another store may have been given
 // the same anchor, by mistake.
-func (k *keeper) mayWrite(ctx context.Context, h anchor.Head) error {
+func (k *anchorWriter) mayWrite(ctx context.Context, h anchor.Head) error {
 	there, found, err := k.anchor.Read(ctx)
 	switch {
 	case err != nil || k.replace:

@@ -20,9 +20,9 @@ import (
 	"motte/core/wire"
 )
 
-// link is one connection, on which any number of calls are in flight. Its
+// connection is one connection, on which any number of calls are in flight. Its
 // reader hands frames to calls, its writer sends all that waits in one write.
-type link struct {
+type connection struct {
 	net  net.Conn
 	key  ed25519.PublicKey // that the Core has proved
 	wake chan struct{}
@@ -137,26 +137,26 @@ func shown(s tls.ConnectionState) ed25519.PublicKey {
 	return k
 }
 
-func dial(ctx context.Context, address string, config *tls.Config, seen func(wire.Head) error) (*link, error) {
+func dial(ctx context.Context, address string, config *tls.Config, seen func(wire.Head) error) (*connection, error) {
 	d := tls.Dialer{Config: config, NetDialer: &net.Dialer{Timeout: 10 * time.Second}}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", address, err)
 	}
-	l := &link{net: c, key: shown(c.(*tls.Conn).ConnectionState()), wake: make(chan struct{}, 1), seen: seen, calls: make(map[uint64]*call), ended: make(chan struct{})}
+	l := &connection{net: c, key: shown(c.(*tls.Conn).ConnectionState()), wake: make(chan struct{}, 1), seen: seen, calls: make(map[uint64]*call), ended: make(chan struct{})}
 	l.all.Go(l.read)
 	l.all.Go(l.write)
 	return l, nil
 }
 
 // close ends the link and waits for its goroutines.
-func (l *link) close() {
+func (l *connection) close() {
 	l.fail(ErrClosed)
 	l.all.Wait()
 }
 
 // fail ends the link: every call in flight gets err.
-func (l *link) fail(err error) {
+func (l *connection) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
@@ -174,7 +174,7 @@ func (l *link) fail(err error) {
 
 // endIfSpent ends a retired link when only calls that were given up are left:
 // nobody wants the rest of their answers.
-func (l *link) endIfSpent() {
+func (l *connection) endIfSpent() {
 	l.mu.Lock()
 	spent := l.retired
 	if spent {
@@ -195,7 +195,7 @@ const smallWrite = 4 << 10
 
 // start sends a request; its frames come to c. Nothing else sends one, so
 // what does not fit a frame is stopped here.
-func (l *link) start(r *wire.Request, c *call) error {
+func (l *connection) start(r *wire.Request, c *call) error {
 	if err := check(r); err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func (l *link) start(r *wire.Request, c *call) error {
 
 // newNumber returns a number for a request that nobody can guess, whose caller holds the
 // lock.
-func (l *link) newNumber() uint64 {
+func (l *connection) newNumber() uint64 {
 	for {
 		// The numbers of this source are those of a cipher, ChaCha8, with a secret key.
 		if n := rand.Uint64(); n != 0 && l.calls[n] == nil {
@@ -230,7 +230,7 @@ func (l *link) newNumber() uint64 {
 	}
 }
 
-func (l *link) wakeWriter() {
+func (l *connection) wakeWriter() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -238,7 +238,7 @@ func (l *link) wakeWriter() {
 }
 
 // flush writes all that waits, unless somebody else does.
-func (l *link) flush() {
+func (l *connection) flush() {
 	l.mu.Lock()
 	if l.writing {
 		l.mu.Unlock()
@@ -250,14 +250,14 @@ func (l *link) flush() {
 }
 
 // takeOut returns all that waits, for a caller that holds the lock and then sends it.
-func (l *link) takeOut() []byte {
+func (l *connection) takeOut() []byte {
 	p := l.out
 	l.writing, l.out = true, l.spare[:0]
 	return p
 }
 
 // send writes what takeOut returned.
-func (l *link) send(p []byte) {
+func (l *connection) send(p []byte) {
 	_, err := l.net.Write(p)
 	l.mu.Lock()
 	l.writing = false
@@ -274,7 +274,7 @@ func (l *link) send(p []byte) {
 	}
 }
 
-func (l *link) write() {
+func (l *connection) write() {
 	for {
 		select {
 		case <-l.wake:
@@ -288,7 +288,7 @@ func (l *link) write() {
 	}
 }
 
-func (l *link) read() {
+func (l *connection) read() {
 	in := bufio.NewReaderSize(l.net, 64<<10)
 	var batch []part
 	for {
@@ -342,7 +342,7 @@ func readParts(in *bufio.Reader, batch []part) ([]part, error) {
 
 // admit returns how many of the frames may be handed to calls, and why the next one
 // ends the link.
-func (l *link) admit(batch []part) (good int, err error) {
+func (l *connection) admit(batch []part) (good int, err error) {
 	for i := range batch {
 		p := &batch[i]
 		if p.Number == 0 {
@@ -361,7 +361,7 @@ func (l *link) admit(batch []part) (good int, err error) {
 
 // deliver hands frames to their calls, and wakes whoever waits for them when all are
 // handed out.
-func (l *link) deliver(batch []part) {
+func (l *connection) deliver(batch []part) {
 	var full *call
 	l.woken = l.woken[:0]
 	l.mu.Lock()

@@ -11,22 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wall is one step of the stage. Each checks that it holds.
-type wall struct {
+// confinement is one step of the stage. Each checks that it holds.
+type confinement struct {
 	name      string // what holds behind it
 	broken    string // what is the case if it doesn't
 	mandatory bool
 	raise     func() error
 }
 
-// walls lists them in the order in which they must be raised: each may need
+// confinements lists them in the order in which they must be raised: each may need
 // what a later one takes away. The stage has a Go runtime of its own, and under
 // the race detector takes far more address space than a Task may have: so the
 // limits of memory are last but for the filter, which is made before it is
 // raised, and from there on the stage allocates nothing.
 // outer names the host's namespaces.
-func walls(memory uint64, outer string) []wall {
-	return []wall{
+func confinements(memory uint64, outer string) []confinement {
+	return []confinement{
 		{"separate namespaces, seen from inside", "a Task is in a namespace of the host",
 			true, func() error { return separate(outer) }},
 		{"harmless descriptors 0, 1 and 2", "descriptors 0, 1 and 2 are not /dev/null",

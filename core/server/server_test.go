@@ -30,7 +30,7 @@ import (
 )
 
 // server is a Core in this process, and the host's end of its channel.
-type server struct {
+type testServer struct {
 	t       *testing.T
 	host    *net.UnixConn
 	ended   chan error
@@ -46,10 +46,10 @@ func principalOf(k ed25519.PrivateKey) access.Principal {
 	return access.Of(k.Public().(ed25519.PublicKey))
 }
 
-func start(t *testing.T, dir string) *server {
+func start(t *testing.T, dir string) *testServer {
 	t.Helper()
 	ends := pair(t)
-	s := &server{t: t, host: ends[0], ended: make(chan error, 1)}
+	s := &testServer{t: t, host: ends[0], ended: make(chan error, 1)}
 	go func() {
 		s.ended <- Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
 		ends[1].Close()
@@ -60,7 +60,7 @@ func start(t *testing.T, dir string) *server {
 }
 
 // next reads messages of the Core until one of the type comes.
-func (s *server) next(want hostwire.Type) hostwire.Message {
+func (s *testServer) next(want hostwire.Type) hostwire.Message {
 	s.t.Helper()
 	p := make([]byte, hostwire.MaxMessage)
 	for {
@@ -78,7 +78,7 @@ func (s *server) next(want hostwire.Type) hostwire.Message {
 	}
 }
 
-func (s *server) stop() {
+func (s *testServer) stop() {
 	s.t.Helper()
 	if _, err := s.host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
 		s.t.Fatal(err)
@@ -98,7 +98,7 @@ func certificate(t *testing.T, public, private any) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private}
 }
 
-func (s *server) dial(k ed25519.PrivateKey) *tls.Conn {
+func (s *testServer) dial(k ed25519.PrivateKey) *tls.Conn {
 	s.t.Helper()
 	c, err := tls.Dial("tcp", s.address, &tls.Config{InsecureSkipVerify: true,
 		Certificates: []tls.Certificate{certificate(s.t, k.Public(), k)}})
@@ -428,7 +428,7 @@ func pair(t *testing.T) (ends [2]*net.UnixConn) {
 func TestTheLastAnchorIsSent(t *testing.T) {
 	disk, ends := newMemory(), pair(t)
 	defer ends[0].Close()
-	s := newShell(Config{Admin: principalOf(key(1)), Control: ends[1]})
+	s := newServer(Config{Admin: principalOf(key(1)), Control: ends[1]})
 	err := s.restore(disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read})
 	if err == nil {
 		s.listener, err = tlsauth.Listen("127.0.0.1:0", s.log.Keys().Core[:])

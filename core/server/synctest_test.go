@@ -195,7 +195,7 @@ func (m *memory) copy() *memory {
 // what stands in for a connection takes the answers.
 type rig struct {
 	t *testing.T
-	*shell
+	*server
 	disk   *memory
 	conn   *conn
 	number uint64
@@ -213,7 +213,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, disk: disk, shell: newShell(Config{})}
+	r := &rig{t: t, disk: disk, server: newServer(Config{})}
 	r.log = l
 	r.engine = engine.New(engine.Config{Maker: identity.NewMaker(l.Keys().Identity()), Random: rand.Read, History: l,
 		Admin: principalOf(key(1)), Now: time.Now()})
@@ -227,7 +227,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 		t.Fatal(err)
 	}
 	r.listener.Close()
-	r.conn = newConn(r.shell, nil, nil, principalOf(key(1)))
+	r.conn = newConn(r.server, nil, nil, principalOf(key(1)))
 	r.conn.id = 1
 	r.conns[1], r.last = r.conn, 1
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -315,7 +315,7 @@ func filledRig(t *testing.T) *rig {
 }
 
 func (r *rig) knows(as byte) (known bool) {
-	r.between(func(e *engine.Engine) { known = e.Knows(principalOf(key(as))) })
+	r.runOnEngine(func(e *engine.Engine) { known = e.Knows(principalOf(key(as))) })
 	return known
 }
 
@@ -324,8 +324,8 @@ func (r *rig) knows(as byte) (known bool) {
 func (r *rig) tidy() {
 	r.t.Helper()
 	before := r.log.Segments()
-	h := newHouse(r.shell, r.ctx)
-	_, err := h.round() // of which the erasures matter
+	h := newMaintainer(r.server, r.ctx)
+	_, err := h.runStep() // of which the erasures matter
 	for err = errors.Join(err, h.beginPass(1)); err == nil && !h.passIsOver(); {
 		_, err = h.compact()
 	}
@@ -340,7 +340,7 @@ func (r *rig) tidy() {
 }
 
 func (r *rig) chores() (erase []uint32) {
-	r.between(func(e *engine.Engine) { erase, _, _ = e.Chores() })
+	r.runOnEngine(func(e *engine.Engine) { erase, _, _ = e.PendingMaintenance() })
 	return erase
 }
 
@@ -447,7 +447,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 		if n := r.disk.refuse(true); n != 1+6 && n != 1+5 { // the last may be about to
 			t.Errorf("the disk was tried %d times in %v, want once a second", n, 6*resumeEvery)
 		}
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
 		r.disk.refuse(false)
 		time.Sleep(2 * resumeEvery)
@@ -479,7 +479,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 func TestACoreEndsThoughTheDiskRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
-		r.all.Go(func() { r.keepHouse(r.ctx) })
+		r.all.Go(func() { r.maintain(r.ctx) })
 		r.disk.refuse(true)
 		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "lost"))
 		time.Sleep(resumeEvery / 2)
@@ -496,7 +496,7 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 	}
 	var heads []wire.Head
 	for lsn := uint64(1); lsn <= 6; lsn++ { // two in each segment
-		if _, _, err := l.Append([]seglog.Group{{{LSN: lsn, Kind: seglog.KindMark}}}); err != nil {
+		if _, _, err := l.Append([]seglog.Group{{{LSN: lsn, Kind: seglog.KindBarrier}}}); err != nil {
 			t.Fatal(err)
 		}
 		at := l.Position()
@@ -529,8 +529,8 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 		{"a newer one, and it is accepted", change(heads[5], 1, 0), true, true},
 		{"one of another branch, and it is accepted", change(heads[3], 0, 1), true, true},
 	} {
-		s := &shell{Config: Config{Anchor: c.anchor, Accept: c.accept}, log: l, engine: engine.New(engine.Config{})}
-		if err := s.compare(); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOlder) {
+		s := &server{Config: Config{Anchor: c.anchor, Accept: c.accept}, log: l, engine: engine.New(engine.Config{})}
+		if err := s.compareWithAnchor(); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOlder) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if noted := slices.Contains(s.engine.Notes, wire.ReasonLossAccepted); noted != c.accept {
