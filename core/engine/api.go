@@ -50,26 +50,6 @@ type Output struct {
 	Host []hostwire.Message
 }
 
-// Reply is an answer to a client: first Items, then Objects, then the end frame.
-type Reply struct {
-	Conn      Conn
-	Principal access.Principal
-	Number    uint64
-	Head      wire.Head
-	Reserved  int // of the request, which the engine keeps no longer
-
-	Kind    wire.Kind       // of Items
-	Items   [][]byte        // bodies of frames
-	Objects []mapping.Entry // to be read, opened, checked and sent one by one
-	Single  bool            // a GET: its one object frame is the last frame
-	Unsent  int             // bytes; if not 0: call Sent with it when all is sent, or never will be
-
-	Code  wire.Code
-	Flags wire.ReplyFlags
-	Count uint32
-	Body  []byte // of the end frame: identities
-}
-
 // Fetch asks for a record.
 type Fetch struct {
 	Entry    mapping.Entry

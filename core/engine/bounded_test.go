@@ -62,7 +62,7 @@ func TestAListOfAnEmptyCollectionIsOnePart(t *testing.T) {
 	w := full(t, 200_000)
 	w.byHand = true
 	r, done := w.part(admin, "c", identity.ID{})
-	if !done || r.Code != wire.OK || r.Count != 0 || len(r.Objects) != 0 || identity.ID(r.Body) != (identity.ID{}) {
+	if !done || r.Code != wire.OK || r.Count != 0 || len(objectsOf(r)) != 0 || identity.ID(r.Body) != (identity.ID{}) {
 		t.Fatalf("answered %v: %+v", done, r)
 	}
 	if w.e.Work() {

@@ -528,7 +528,7 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 			pop(&r.left)
 		}
 	}
-	status := Reply{Kind: wire.KindStatus, Items: r.items, Count: uint32(len(r.items))}
+	status := Reply{Content: Frames{wire.KindStatus, r.items}, End: End{Count: uint32(len(r.items))}}
 	return e.answer(r.Request, status), false
 }
 
@@ -614,5 +614,5 @@ func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.Index
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
 func (e *Engine) reportAlerts(q *Request) wire.Code {
 	alerts := slices.Clone(e.alerts)
-	return e.answer(q, Reply{Kind: wire.KindAlert, Items: alerts, Count: uint32(len(alerts))})
+	return e.answer(q, Reply{Content: Frames{wire.KindAlert, alerts}, End: End{Count: uint32(len(alerts))}})
 }

@@ -173,7 +173,7 @@ func appendIdentities(frames [][]byte, objects []mapping.Entry) [][]byte {
 // conclude answers a search for which all stages are done, or begins to delete.
 func (e *Engine) conclude(f *finishing) {
 	n := f.count()
-	r := Reply{Count: uint32(n)}
+	r := Reply{End: End{Count: uint32(n)}}
 	if f.named == f.ask || n < f.kept.len() {
 		r.Flags = wire.ReplyTruncated
 	}
@@ -192,9 +192,9 @@ func (e *Engine) conclude(f *finishing) {
 		e.later(func() bool { return e.deleteStep(d) })
 		return
 	default:
-		r.Items, r.Objects = f.items, f.objects
+		r.Content = Objects(f.objects)
 		if f.req.Flags&wire.FlagIDsOnly != 0 {
-			r.Kind = wire.KindIdentities
+			r.Content = Frames{wire.KindIdentities, f.items}
 		}
 		if code := e.answer(f.req, r); code != wire.OK {
 			e.end(f.req, code)

@@ -290,10 +290,10 @@ func TestDuplicatesKeepNoMemory(t *testing.T) {
 			}
 		}
 		replies := w.e.Take().Replies
-		if len(replies) != 2 || len(replies[0].Objects) != 1 || replies[1].Count != 1 {
+		if len(replies) != 2 || len(objectsOf(replies[0])) != 1 || replies[1].Count != 1 {
 			t.Fatalf("replies: %v", replies)
 		}
-		if c := cap(replies[0].Objects); c > 16 {
+		if c := cap(objectsOf(replies[0])); c > 16 {
 			t.Errorf("flags %d: an answer of one object keeps room for %d", flags, c)
 		}
 		if open[0] != nil || open[1] != nil {
@@ -408,7 +408,7 @@ func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 			w.e.Request(q)
 			r := w.e.Take().Replies[0]
 			next = identity.ID(r.Body)
-			parts = append(parts, fmt.Sprintf("%d objects, then %x", len(r.Objects), next))
+			parts = append(parts, fmt.Sprintf("%d objects, then %x", len(objectsOf(r)), next))
 		}
 		if first == nil {
 			first = parts
@@ -484,14 +484,14 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	for conn := range Conn(4) {
 		held = append(held, show(alice, 1+conn, wire.FlagIDsOnly*wire.Flags(conn%2)).Unsent)
 	}
-	const objects, identities = 12 * entrySize, 12*identity.Size + itemSize
+	const objects, identities = 12 * entrySize, 12*identity.Size + bodySize
 	if want := []int{objects, identities, objects, identities}; !slices.Equal(held, want) || w.e.unsent[alice] != 2*(objects+identities) {
 		t.Fatalf("the answers hold %v, in all %d", held, w.e.unsent[alice])
 	}
 	hold := func(p access.Principal, n int) { w.e.unsent[p] += n; w.e.allUnsent += n } // on other connections
 	hold(alice, maxUnsent/2-w.e.allUnsent)
-	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(r.Objects) != 0 || r.Unsent != 0 {
-		t.Fatalf("code %d, %d objects", r.Code, len(r.Objects))
+	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(objectsOf(r)) != 0 || r.Unsent != 0 {
+		t.Fatalf("code %d, %d objects", r.Code, len(objectsOf(r)))
 	}
 	if r := show(bob, 1, 0); r.Code != wire.OK {
 		t.Fatalf("another principal gets code %d", r.Code)
@@ -511,7 +511,7 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 // leaves half of the bound to the others, and short answers are never refused.
 func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 	w := indexed(t, 0)
-	long := Reply{Kind: wire.KindStatus, Items: [][]byte{make([]byte, 1<<20)}}
+	long := Reply{Content: Frames{wire.KindStatus, [][]byte{make([]byte, 1<<20)}}}
 	for i := range byte(100) {
 		q := &Request{Principal: access.Principal{1, i}}
 		for w.e.answer(q, long) == wire.OK {
@@ -523,7 +523,7 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 		}
 	}
 	left := maxUnsent - w.e.allUnsent
-	w.e.countUnsent(&Reply{Principal: access.Principal{2}, Body: make([]byte, left)})
+	w.e.countUnsent(&Reply{Principal: access.Principal{2}, End: End{Body: make([]byte, left)}})
 	batch := wire.Request{Op: wire.OpBatch, Collection: "c"}
 	for range shortAnswer {
 		batch.Object = frames.AppendBatchOp(batch.Object, &wire.Request{Op: wire.OpPut})

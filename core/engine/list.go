@@ -88,10 +88,9 @@ func (e *Engine) showPart(l *listing, p *principal, again bool) wire.Code {
 			}
 		}
 	}
-	r := Reply{Count: uint32(len(part)), Body: next[:], Objects: part}
+	r := Reply{Content: Objects(part), End: End{Count: uint32(len(part)), Body: next[:]}}
 	if l.Flags&wire.FlagIDsOnly != 0 {
-		r.Objects, r.Kind = nil, wire.KindIdentities
-		r.Items = appendIdentities(nil, part)
+		r.Content = Frames{wire.KindIdentities, appendIdentities(nil, part)}
 	}
 	return e.answer(l.Request, r)
 }

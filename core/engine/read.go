@@ -92,7 +92,7 @@ func (e *Engine) compare(q *Request) wire.Code {
 	case h.LSN > e.position.LSN || !e.History.Contains(h):
 		return wire.HistoryDiffers
 	}
-	return e.answer(q, Reply{Body: e.NextKey})
+	return e.answer(q, Reply{End: End{Body: e.NextKey}})
 }
 
 // requestCompaction lets a COMPACT wait until all that is dead is given back.
@@ -139,46 +139,36 @@ func changes(o wire.Operation) bool {
 func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
 	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Reserved: q.Reserved}
 	r.Code = e.mayBegin(q)
-	if r.Code == wire.OK {
-		r.Objects, r.Code = e.find(m, q)
+	if r.Code != wire.OK {
+		return r
 	}
-	r.Single = r.Code == wire.OK
+	o, code := e.find(m, q)
+	if r.Code = code; code == wire.OK {
+		r.Content = Single{o}
+	}
 	return r
 }
 
 // find returns the object of a GET: header, rights, mapping.
-func (e *Engine) find(m *identity.Maker, q *Request) ([]mapping.Entry, wire.Code) {
+func (e *Engine) find(m *identity.Maker, q *Request) (o mapping.Entry, code wire.Code) {
 	v := q.Identity.Value()
 	if len(q.Name) > 0 {
 		v = m.Named(q.in.id, q.Name)
 	}
 	o, ok := q.in.objects.Get(v)
 	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !e.readable(q.by, q.in, o) {
-		return nil, wire.NotFound
+		return mapping.Entry{}, wire.NotFound
 	}
-	return []mapping.Entry{o}, wire.OK
+	return o, wire.OK
 }
 
 // get answers a GET in its turn among other requests.
 func (e *Engine) get(q *Request) wire.Code {
-	objects, code := e.find(e.Maker, q)
+	o, code := e.find(e.Maker, q)
 	if code == wire.OK {
-		e.reply(q, Reply{Objects: objects, Single: true})
+		e.reply(q, Reply{Content: Single{o}})
 	}
 	return code
 }
-
-// reply sends r as the answer to q.
-func (e *Engine) reply(q *Request, r Reply) {
-	if q == nil {
-		return
-	}
-	r.Conn, r.Principal, r.Number, r.Head, r.Reserved = q.Conn, q.Principal, q.Number, e.Head(), q.Reserved
-	e.countUnsent(&r)
-	e.out.Replies = append(e.out.Replies, r)
-}
-
-// end answers q with a code alone.
-func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{Code: code}) }
 
 const idsPerFrame = 2048 // 64 KiB

@@ -11,15 +11,13 @@ import (
 const (
 	maxUnsent   = 256 << 20 // bytes of long answers that are not sent, of all principals
 	shortAnswer = 256       // bytes of an answer that is not counted
-	entrySize   = 64        // bytes of an object that is still to be read
-	itemSize    = 24        // bytes of a frame's body, beside the body
 )
 
 // size returns how many bytes of memory an answer takes until it is sent, if it is long.
 func (r *Reply) size() int {
-	n := len(r.Objects)*entrySize + len(r.Body)
-	for _, item := range r.Items {
-		n += itemSize + len(item)
+	n := len(r.Body)
+	if r.Content != nil {
+		n += r.Content.size()
 	}
 	if n <= shortAnswer {
 		return 0

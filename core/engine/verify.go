@@ -21,6 +21,7 @@ func (e *Engine) Verifying() int { return len(e.verify) }
 // come, came to: objects 8 | bytes 8 | damaged ones 8.
 func (e *Engine) Verified(n int, v Verify) {
 	for range n {
-		e.reply(pop(&e.verify), Reply{Body: codec.Writer(nil).U64(v.Objects).U64(v.Bytes).U64(v.Damaged)})
+		counts := codec.Writer(nil).U64(v.Objects).U64(v.Bytes).U64(v.Damaged)
+		e.reply(pop(&e.verify), Reply{End: End{Body: counts}})
 	}
 }

@@ -302,6 +302,17 @@ func (w *world) task(instance uint64) *fakeTask {
 	return nil
 }
 
+// objectsOf are the objects that an answer shows.
+func objectsOf(r Reply) []mapping.Entry {
+	switch c := r.Content.(type) {
+	case Objects:
+		return c
+	case Single:
+		return []mapping.Entry{c.Entry}
+	}
+	return nil
+}
+
 // deliver gives a client its answer. One to a LIST is a part: the client asks
 // for the next, and deliver reports that something happened.
 func (w *world) deliver(r Reply) (again bool) {
@@ -319,7 +330,10 @@ func (w *world) deliver(r Reply) (again bool) {
 	}
 	w.e.Sent(r.Principal, r.Unsent)
 	w.room[r.Number] += r.Reserved
-	a.kind, a.items, a.objects = r.Kind, append(a.items, r.Items...), append(a.objects, r.Objects...)
+	if f, ok := r.Content.(Frames); ok {
+		a.kind, a.items = f.Kind, append(a.items, f.Bodies...)
+	}
+	a.objects = append(a.objects, objectsOf(r)...)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
 		if list.Identity = identity.ID(r.Body); list.Identity != (identity.ID{}) {
 			w.e.Request(list)

@@ -34,7 +34,7 @@ func (e *Engine) write(q *Request) wire.Code {
 		return wire.Overloaded
 	}
 	n := len(q.Writes)
-	w := &write{req: q, answer: Reply{Count: uint32(n)}, marks: make([]byte, n)}
+	w := &write{req: q, answer: Reply{End: End{Count: uint32(n)}}, marks: make([]byte, n)}
 	group := make(seglog.Group, n)
 	// As pending: each write sees what those before it will do.
 	staged := make(map[identity.Value]mapping.Entry)
@@ -224,7 +224,7 @@ func (w *write) acked(e *Engine) {
 		return
 	}
 	if w.answer.Code != wire.OK {
-		w.answer = Reply{Code: w.answer.Code}
+		w.answer = Reply{End: End{Code: w.answer.Code}}
 	} else if w.answer.Flags != 0 && w.req.Op == wire.OpBatch {
 		w.answer.Body = append(w.answer.Body, w.marks...)
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -15,8 +14,6 @@ import (
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/mapping"
-	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -163,7 +160,7 @@ func (s *server) serveConn(c *conn) {
 		c.read()
 	} else {
 		s.stats[hostwire.Refused].Add(1)
-		c.out.put(engine.Reply{Code: refused})
+		c.refuse(0, refused)
 	}
 	c.readAll.Store(true)
 	c.out.signal()
@@ -254,12 +251,12 @@ func (c *conn) read() {
 		}
 		q, code := wire.DecodeHeader(header)
 		if code != wire.OK { // the body is not read, so nothing after it can be
-			c.out.put(engine.Reply{Number: q.Number, Code: code})
+			c.refuse(q.Number, code)
 			return
 		}
 		if !c.begin(&q) {
 			if c.reading.Err() == nil {
-				c.out.put(engine.Reply{Code: wire.InvalidRequest})
+				c.refuse(0, wire.InvalidRequest)
 			}
 			return
 		}
@@ -268,7 +265,7 @@ func (c *conn) read() {
 			room, ok = c.reserve(&q)
 		}
 		if !ok { // likewise
-			c.out.put(engine.Reply{Number: q.Number, Code: wire.Overloaded})
+			c.refuse(q.Number, wire.Overloaded)
 			return
 		}
 		if code = c.readBody(q, room); code != wire.OK {
@@ -280,7 +277,7 @@ func (c *conn) read() {
 			c.finish(q.Number, code) // the engine does not get it
 			return
 		default:
-			c.out.put(engine.Reply{Number: q.Number, Code: code})
+			c.refuse(q.Number, code)
 		}
 	}
 }
@@ -381,7 +378,8 @@ func (c *conn) answerGets() {
 	defer func() { <-c.sending }()
 	for i := range replies {
 		r := &replies[i]
-		large := r.Single && r.Objects[0].Loc.Length > bufferSize
+		o, found := r.Content.(engine.Single)
+		large := found && o.Loc.Length > bufferSize
 		if c.err != nil || large || !c.send(r) {
 			c.out.put(*r)
 		}
@@ -390,6 +388,11 @@ func (c *conn) answerGets() {
 	if c.err != nil {
 		c.out.signal() // the writer ends the connection
 	}
+}
+
+// refuse answers a request, or with number 0 the connection, with a code alone.
+func (c *conn) refuse(number uint64, code wire.Code) {
+	c.out.put(engine.Reply{Number: number, End: engine.End{Code: code}})
 }
 
 // begin notes a request as in flight, when the window has room for it; false: its
@@ -484,153 +487,4 @@ func (c *conn) flush() {
 		c.s.answerBudget.release(c.principal, c.reserved)
 		c.reserved = 0
 	}
-}
-
-// send sends what fills a buffer of an answer, or one large object, before the next
-// one's turn, so that a long answer does not hold up short ones, and takes what it
-// sent off r; done: that was all. Its last frame follows, unless that was its object.
-func (c *conn) send(r *engine.Reply) (done bool) {
-	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: r.Kind}
-	sent := 0
-	for ; len(r.Items) > 0 && sent < bufferSize; r.Items = r.Items[1:] {
-		if r.Kind == wire.KindIdentities {
-			h.Count = uint32(len(r.Items[0]) / identity.Size)
-		}
-		c.frame(h, r.Items[0])
-		sent += wire.ReplyHeaderSize + len(r.Items[0])
-	}
-	if h.Kind, h.Count = wire.KindObject, 0; r.Single {
-		h.Flags = wire.ReplyLast
-	}
-	for ; len(r.Objects) > 0 && sent < bufferSize; r.Objects = r.Objects[1:] {
-		code := c.object(h, r.Objects[0], r.Code != wire.ReadFailed)
-		if code != wire.OK && r.Single {
-			*r = engine.Reply{Number: r.Number, Head: r.Head, Unsent: r.Unsent, Code: code}
-			break
-		}
-		if code != wire.OK { // the objects behind it are shown all the same
-			r.Code = worse(r.Code, code)
-			h.Kind = wire.KindMissing
-			c.frame(h, wire.AppendMissing(nil, r.Objects[0].ID, code))
-			h.Kind = wire.KindObject
-			sent = bufferSize // reads that fail take their time: other answers come first
-		}
-		sent += int(r.Objects[0].Loc.Length)
-	}
-	if done = len(r.Items)+len(r.Objects) == 0; done {
-		if held := r.Unsent; held > 0 {
-			c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
-		}
-		if !r.Single {
-			h.Kind, h.Code, h.Flags, h.Count = wire.KindEnd, r.Code, r.Flags|wire.ReplyLast, r.Count
-			c.frame(h, r.Body)
-		}
-		c.finish(r.Number, r.Code)
-	}
-	if len(c.p) >= bufferSize || c.reserved > 0 {
-		c.flush() // after the request has landed: then its number may come again
-	}
-	return done
-}
-
-// frame appends a frame.
-func (c *conn) frame(h wire.ReplyHeader, body []byte) {
-	h.BodyLen = len(body)
-	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
-}
-
-// worse returns the code for the End of an answer in which two objects are missing for
-// these reasons. Damage is for good, a failed read may pass, and an expired object can
-// be asked for again.
-func worse(a, b wire.Code) wire.Code {
-	for _, code := range []wire.Code{wire.Damaged, wire.ReadFailed} {
-		if a == code || b == code {
-			return code
-		}
-	}
-	return b
-}
-
-// object reads an object and appends its frame. An object that does not fit its
-// identity does not leave. A large object is held twice until it is sent, so it takes
-// room first, while the writer holds no other room. A read that fails is repeated if
-// again is set. An answer clears it after a failed read, so that it does not wait for
-// the disk at each object.
-func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
-	tries := 1
-	if again {
-		tries = readTries
-	}
-	if entry.Loc.Length > bufferSize {
-		c.flush() // what is there need not wait
-		n := 2 * int(entry.Loc.Length)
-		if !c.s.answerBudget.acquire(c.life, c.principal, n, func() {}, nil) {
-			c.err = c.life.Err() // nil: it waited too long
-			return wire.Overloaded
-		}
-		c.reserved = n
-	}
-	for there := true; there; {
-		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
-		if c.record = buf; err == nil {
-			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
-			return wire.OK
-		} else if errors.Is(err, seglog.ErrDamaged) {
-			c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
-			return wire.Damaged
-		} else if !errors.Is(err, seglog.ErrMoved) {
-			c.s.events.put(func(e *engine.Engine) { e.Unreadable(entry) })
-			return wire.ReadFailed
-		}
-		c.s.runOnEngine(func(e *engine.Engine) { entry, there = e.Current(entry) })
-	}
-	return wire.Expired
-}
-
-// A read that fails may succeed when it is repeated: the disk was busy, descriptors were
-// used up, a bit was wrong in memory.
-const (
-	readTries = 4
-	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
-)
-
-// retry repeats a read that fails, a number of times. The error that it returns is
-// log.ErrMoved, or log.ErrDamaged if two reads in a row found damage, or else the disk's:
-// then the record may be as it was written.
-func retry(tries int, read func() error) (err error) {
-	damaged := false
-	for try := range tries {
-		err = read()
-		if err == nil || errors.Is(err, seglog.ErrMoved) || damaged && errors.Is(err, seglog.ErrDamaged) {
-			break
-		}
-		damaged = errors.Is(err, seglog.ErrDamaged)
-		if try < tries-1 {
-			time.Sleep(readPause << (2 * try))
-		}
-	}
-	return err
-}
-
-// readObject reads the object of an entry into buf, and holds its content against its
-// identity, as often as retry says. The object aliases the buffer that is returned.
-func (s *server) readObject(tries int, m *identity.Maker, buf []byte,
-	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
-	err = retry(tries, func() (err error) {
-		var rec seglog.Record
-		rec, buf, err = s.log.Read(buf, entry.Loc)
-		if err != nil {
-			return err
-		}
-		lsn = rec.LSN
-		o, err = engine.DecodeObject(rec.Body)
-		its := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner
-		content := identity.Digest(o.Attributes, o.Data)
-		its = its && entry.Wrote(lsn) && m.Check(rec.Collection, rec.Owner, rec.ID, content)
-		if err == nil && !its {
-			err = fmt.Errorf("%w: the record is not the object of this identity", seglog.ErrDamaged)
-		}
-		return err
-	})
-	return o, lsn, buf, err
 }

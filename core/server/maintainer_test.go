@@ -375,7 +375,7 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(3)
-		at := r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", "")).Objects[0].Loc
+		at := found(r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))).Loc
 		r.all.Go(func() { r.maintain(r.ctx) })
 		name := fmt.Sprintf("%08d.seg", at.Segment)
 		r.disk.flip(name, int(at.Offset+at.Length/2))
@@ -403,7 +403,7 @@ func TestASegmentThatCantBeRemoved(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(3)
-		at := r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", "")).Objects[0].Loc
+		at := found(r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))).Loc
 		keep := func(name string) {
 			r.disk.mu.Lock()
 			defer r.disk.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 func (r *rig) reasons() (reasons []wire.Reason) {
 	r.t.Helper()
 	synctest.Wait() // some are on their way to the disk
-	for _, body := range r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items {
+	for _, body := range bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", ""))) {
 		a, err := frames.DecodeAlert(body)
 		if err != nil {
 			r.t.Fatal(err)
@@ -36,7 +36,7 @@ func (r *rig) reasons() (reasons []wire.Reason) {
 // entry is where an object lies.
 func (r *rig) entry(name string) mapping.Entry {
 	r.t.Helper()
-	return r.must(wire.OK, request(0, wire.OpGet, "c", name, "")).Objects[0]
+	return found(r.must(wire.OK, request(0, wire.OpGet, "c", name, "")))
 }
 
 // show sends an answer as a connection does, and returns its frames: of each object the
@@ -171,7 +171,7 @@ func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
 			all = append(all, r.entry(fmt.Sprint("o", i)))
 		}
 		answer := func() engine.Reply {
-			return engine.Reply{Number: 7, Objects: slices.Clone(all), Count: 42, Flags: wire.ReplyTruncated, Body: []byte("cursor")}
+			return engine.Reply{Number: 7, Content: engine.Objects(slices.Clone(all)), End: engine.End{Count: 42, Flags: wire.ReplyTruncated, Body: []byte("cursor")}}
 		}
 		want := func(what string, code wire.Code, names ...string) {
 			t.Helper()

@@ -17,14 +17,14 @@ import (
 // rot alters the record of an object where it lies, and returns its place.
 func (r *rig) rot(name string) seglog.Location {
 	r.t.Helper()
-	at := r.must(wire.OK, request(0, wire.OpGet, "c", name, "")).Objects[0].Loc
+	at := found(r.must(wire.OK, request(0, wire.OpGet, "c", name, ""))).Loc
 	r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
 	return at
 }
 
 func (r *rig) alerts() (n int) {
 	synctest.Wait()
-	return len(r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items)
+	return len(bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", ""))))
 }
 
 // TestTheScrubFindsARecordThatRots, though nobody asks for it, within a pass, at the

@@ -20,6 +20,7 @@ import (
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
+	"motte/core/mapping"
 	"motte/core/seal"
 	"motte/core/seglog"
 	"motte/core/tlsauth"
@@ -248,6 +249,15 @@ func (r *rig) close() {
 	<-r.ended
 }
 
+// found is the object of an answer to a GET.
+func found(r engine.Reply) mapping.Entry { return r.Content.(engine.Single).Entry }
+
+// bodies are those of an answer's frames; none, if it has no frames.
+func bodies(r engine.Reply) [][]byte {
+	f, _ := r.Content.(engine.Frames)
+	return f.Bodies
+}
+
 // ask asks for something in a principal's name, and returns the answer.
 func (r *rig) ask(as byte, q *wire.Request) engine.Reply {
 	r.t.Helper()
@@ -395,7 +405,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 			}
 		}, wire.Expired},
 		{"damaged", func(r *rig) {
-			at := r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")).Objects[0].Loc
+			at := found(r.must(wire.OK, request(0, wire.OpGet, "c", "hers", ""))).Loc
 			r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
 		}, wire.Damaged},
 	} {
@@ -404,7 +414,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
 				r.must(wire.OK, request(0, wire.OpDelete, "c", "one", "")) // so that something is dead
-				o := r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")).Objects[0]
+				o := found(r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")))
 				r.must(wire.NotFound, request(0, wire.OpGet, "c", "one", ""))
 				c.meanwhile(r)
 				w := r.conn
@@ -419,7 +429,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 					}
 				}
 				synctest.Wait() // an alert is on its way to the disk
-				alerts := r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items
+				alerts := bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")))
 				if (len(alerts) > 0) != (c.want == wire.Damaged) {
 					t.Fatalf("%d alerts", len(alerts))
 				}
@@ -457,7 +467,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 		}
 		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
 		var reasons []wire.Reason
-		for _, item := range r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")).Items {
+		for _, item := range bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", ""))) {
 			a, _ := frames.DecodeAlert(item)
 			reasons = append(reasons, a.Reason)
 		}

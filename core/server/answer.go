@@ -1,0 +1,206 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"motte/core/engine"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/seglog"
+	"motte/core/wire"
+)
+
+// send sends what fills a buffer of an answer, or one large object, before the next
+// one's turn, so that a long answer does not hold up short ones, and takes what it
+// sent off r; done: that was all.
+func (c *conn) send(r *engine.Reply) (done bool) {
+	switch content := r.Content.(type) {
+	case nil:
+		c.sendEnd(r)
+		done = true
+	case engine.Single:
+		c.sendSingle(r, content)
+		done = true
+	case engine.Frames:
+		r.Content = c.sendFrames(r, content)
+	case engine.Objects:
+		r.Content = c.sendObjects(r, content)
+	}
+	if !done && r.Content == nil {
+		c.sendEnd(r)
+		done = true
+	}
+	if done {
+		c.sent(r)
+	}
+	if len(c.p) >= bufferSize || c.reserved > 0 {
+		c.flush() // after the request has landed: then its number may come again
+	}
+	return done
+}
+
+// sent notes that an answer is sent.
+func (c *conn) sent(r *engine.Reply) {
+	if held := r.Unsent; held > 0 {
+		c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
+	}
+	c.finish(r.Number, r.Code)
+}
+
+// sendEnd sends the end frame of an answer.
+func (c *conn) sendEnd(r *engine.Reply) {
+	c.frame(wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindEnd, Code: r.Code,
+		Flags: r.Flags | wire.ReplyLast, Count: r.Count}, r.Body)
+}
+
+// sendSingle sends the object of a GET, or, if that can't be read, the code that says why.
+func (c *conn) sendSingle(r *engine.Reply, o engine.Single) {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject, Flags: wire.ReplyLast}
+	if r.Code = c.object(h, o.Entry, true); r.Code != wire.OK {
+		c.sendEnd(r)
+	}
+}
+
+// sendFrames sends frames until a buffer is full, and returns the rest, or nil.
+func (c *conn) sendFrames(r *engine.Reply, f engine.Frames) engine.Content {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: f.Kind}
+	for sent := 0; len(f.Bodies) > 0 && sent < bufferSize; f.Bodies = f.Bodies[1:] {
+		body := f.Bodies[0]
+		if f.Kind == wire.KindIdentities {
+			h.Count = uint32(len(body) / identity.Size)
+		}
+		c.frame(h, body)
+		sent += wire.ReplyHeaderSize + len(body)
+	}
+	if len(f.Bodies) == 0 {
+		return nil
+	}
+	return f
+}
+
+// sendObjects sends objects until a buffer is full, and returns the rest, or nil.
+func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject}
+	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
+		sent += int(rest[0].Loc.Length)
+		if code := c.object(h, rest[0], r.Code != wire.ReadFailed); code != wire.OK {
+			r.Code = worse(r.Code, code) // the objects behind it are shown all the same
+			c.missing(h, rest[0].ID, code)
+			sent = bufferSize // reads that fail take their time: other answers come first
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}
+
+// missing appends the frame of an object that can't be shown.
+func (c *conn) missing(h wire.ReplyHeader, id identity.ID, code wire.Code) {
+	h.Kind = wire.KindMissing
+	c.frame(h, wire.AppendMissing(nil, id, code))
+}
+
+// frame appends a frame.
+func (c *conn) frame(h wire.ReplyHeader, body []byte) {
+	h.BodyLen = len(body)
+	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
+}
+
+// worse returns the code for the End of an answer in which two objects are missing for
+// these reasons. Damage is for good, a failed read may pass, and an expired object can
+// be asked for again.
+func worse(a, b wire.Code) wire.Code {
+	for _, code := range []wire.Code{wire.Damaged, wire.ReadFailed} {
+		if a == code || b == code {
+			return code
+		}
+	}
+	return b
+}
+
+// object reads an object and appends its frame. An object that does not fit its
+// identity does not leave. A large object is held twice until it is sent, so it takes
+// room first, while the writer holds no other room. A read that fails is repeated if
+// again is set. An answer clears it after a failed read, so that it does not wait for
+// the disk at each object.
+func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
+	tries := 1
+	if again {
+		tries = readTries
+	}
+	if entry.Loc.Length > bufferSize {
+		c.flush() // what is there need not wait
+		n := 2 * int(entry.Loc.Length)
+		if !c.s.answerBudget.acquire(c.life, c.principal, n, func() {}, nil) {
+			c.err = c.life.Err() // nil: it waited too long
+			return wire.Overloaded
+		}
+		c.reserved = n
+	}
+	for there := true; there; {
+		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
+		if c.record = buf; err == nil {
+			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
+			return wire.OK
+		} else if errors.Is(err, seglog.ErrDamaged) {
+			c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
+			return wire.Damaged
+		} else if !errors.Is(err, seglog.ErrMoved) {
+			c.s.events.put(func(e *engine.Engine) { e.Unreadable(entry) })
+			return wire.ReadFailed
+		}
+		c.s.runOnEngine(func(e *engine.Engine) { entry, there = e.Current(entry) })
+	}
+	return wire.Expired
+}
+
+// A read that fails may succeed when it is repeated: the disk was busy, descriptors were
+// used up, a bit was wrong in memory.
+const (
+	readTries = 4
+	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
+)
+
+// retry repeats a read that fails, a number of times. The error that it returns is
+// log.ErrMoved, or log.ErrDamaged if two reads in a row found damage, or else the disk's:
+// then the record may be as it was written.
+func retry(tries int, read func() error) (err error) {
+	damaged := false
+	for try := range tries {
+		err = read()
+		if err == nil || errors.Is(err, seglog.ErrMoved) || damaged && errors.Is(err, seglog.ErrDamaged) {
+			break
+		}
+		damaged = errors.Is(err, seglog.ErrDamaged)
+		if try < tries-1 {
+			time.Sleep(readPause << (2 * try))
+		}
+	}
+	return err
+}
+
+// readObject reads the object of an entry into buf, and holds its content against its
+// identity, as often as retry says. The object aliases the buffer that is returned.
+func (s *server) readObject(tries int, m *identity.Maker, buf []byte,
+	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
+	err = retry(tries, func() (err error) {
+		var rec seglog.Record
+		rec, buf, err = s.log.Read(buf, entry.Loc)
+		if err != nil {
+			return err
+		}
+		lsn = rec.LSN
+		o, err = engine.DecodeObject(rec.Body)
+		its := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner
+		content := identity.Digest(o.Attributes, o.Data)
+		its = its && entry.Wrote(lsn) && m.Check(rec.Collection, rec.Owner, rec.ID, content)
+		if err == nil && !its {
+			err = fmt.Errorf("%w: the record is not the object of this identity", seglog.ErrDamaged)
+		}
+		return err
+	})
+	return o, lsn, buf, err
+}
