@@ -11,10 +11,10 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
 # An archive that lies in another repository must not be named by the commit of that one.
 STAMP := -buildvcs=$(if $(filter $(CURDIR),$(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && git rev-parse --show-toplevel)),true,false)
 
-.PHONY: help build install demo test lint bench sim kills cuts linear fuzz cover clean
+.PHONY: help build install demo test test-long lint bench sim kills cuts linear fuzz cover clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## build motte, motte-core and the Tasks into bin/
 	@mkdir -p $(BIN)
@@ -32,6 +32,10 @@ demo: build ## show everything on a real data set, in a temporary directory
 # Four packages at a time: some of them wait more than they work.
 test: build lint ## run all tests: unit, race detector, fuzz seeds, end to end
 	$(GO) test -race -count=1 -p 4 -timeout 15m ./...
+
+# One after the other, also under make -j: each loads all processors.
+test-long: ## run sim, cuts, kills, linear and fuzz, each as long as its own variables say
+	@set -e; for t in sim cuts kills linear fuzz; do $(MAKE) --no-print-directory $$t; done
 
 lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
