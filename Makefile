@@ -66,7 +66,8 @@ cuts: ## cut the power of a loaded server CUTS times, and account for every writ
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME
 	@set -e; for p in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	  list=$$($(GO) test -list '^Fuzz' $$p); \
+	  for f in $$(grep '^Fuzz' <<<"$$list" || true); do \
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
 
 cover: ## coverage of all packages
