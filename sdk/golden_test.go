@@ -2,14 +2,12 @@ package sdk_test
 
 import (
 	"bytes"
-	"encoding/hex"
-	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"motte/core/wire"
+	"motte/internal/testutil"
 	"motte/sdk"
 )
 
@@ -17,16 +15,7 @@ import (
 func vectors(t *testing.T, names ...string) (frames []byte) {
 	t.Helper()
 	for _, name := range names {
-		text, err := os.ReadFile(filepath.Join("../core/taskwire/testdata", name+".hex"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, digits, _ := strings.Cut(string(text), "\n")
-		p, err := hex.DecodeString(strings.ReplaceAll(digits, "\n", ""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		frames = append(frames, p...)
+		frames = append(frames, testutil.ReadGolden(t, filepath.Join("../core/taskwire/testdata", name+".hex"))...)
 	}
 	return frames
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/internal/testutil"
 	"motte/storetool/backup"
 	"motte/storetool/keyexport"
 )
@@ -119,7 +120,7 @@ func (l *ledger) work(ctx context.Context, c *client.Client, worker int) error {
 // acknowledged before it began.
 func TestBackupsOfABusyServer(t *testing.T) {
 	s := serve(t, t.TempDir())
-	must(t, s.dial().CreateCollection(context.Background(), "people"))
+	testutil.Must(t, s.dial().CreateCollection(context.Background(), "people"))
 	keys, to := export(t, s), filepath.Join(t.TempDir(), "backup")
 	l := &ledger{names: make(map[string]*history)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -154,7 +155,7 @@ func TestBackupsOfABusyServer(t *testing.T) {
 			archive = new(bytes.Buffer)
 			var err error
 			r, err = backup.ToTar(ctx, s.Dir, archive, backup.Options{Now: time.Now()})
-			must(t, err)
+			testutil.Must(t, err)
 		} else {
 			r = take(t, s, to)
 		}

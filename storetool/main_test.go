@@ -17,7 +17,7 @@ import (
 
 	"motte/client"
 	"motte/host/sandbox"
-	"motte/internal/binaries"
+	"motte/internal/testutil"
 	"motte/mottetest"
 	"motte/storetool/backup"
 	"motte/storetool/fsck"
@@ -25,12 +25,9 @@ import (
 	"motte/storetool/restore"
 )
 
-// bin is where the executables are.
-var bin string
-
 func TestMain(m *testing.M) {
 	sandbox.ReexecInit()
-	binaries.Main(m, &bin, nil)
+	os.Exit(m.Run())
 }
 
 // testServer is a running server, which ends with the test at the latest.
@@ -43,7 +40,7 @@ type testServer struct {
 // serve starts a server whose data is in dir/data.
 func serve(t *testing.T, dir string) *testServer {
 	t.Helper()
-	l, err := mottetest.Start(dir, bin)
+	l, err := mottetest.Start(dir, testutil.Executables(t))
 	if err != nil {
 		text, _ := os.ReadFile(filepath.Join(dir, "server.log"))
 		t.Fatalf("%v\n%s", err, text)
@@ -82,14 +79,6 @@ func (s *testServer) dial(as ...*client.Profile) *client.Client {
 	return c
 }
 
-// must fails the test.
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // take makes a backup in a directory.
 func take(t *testing.T, s *testServer, to string) *backup.Report {
 	t.Helper()
@@ -107,13 +96,13 @@ func take(t *testing.T, s *testServer, to string) *backup.Report {
 func export(t *testing.T, s *testServer) *keyexport.Keys {
 	t.Helper()
 	k, err := keyexport.Read(s.Dir, filepath.Join(s.Dir, "root.key"), time.Now())
-	must(t, err)
+	testutil.Must(t, err)
 	id, err := age.GenerateX25519Identity()
-	must(t, err)
+	testutil.Must(t, err)
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(k.Write(w, true, id.Recipient())) }()
 	again, err := keyexport.Open(r, id)
-	must(t, err)
+	testutil.Must(t, err)
 	return again
 }
 
@@ -134,7 +123,7 @@ func restored(t *testing.T, keys *keyexport.Keys, from string, archive io.Reader
 func check(t *testing.T, dir string, keys *keyexport.Keys) *fsck.Report {
 	t.Helper()
 	s, err := fsck.Open(filepath.Join(dir, "data"), keys.Root, false)
-	must(t, err)
+	testutil.Must(t, err)
 	r, err := s.Check(context.Background(), nil)
 	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatalf("verify: %v", err)
@@ -146,8 +135,8 @@ func check(t *testing.T, dir string, keys *keyexport.Keys) *fsck.Report {
 func lend(t *testing.T, s *testServer, dir string) {
 	t.Helper()
 	p, err := os.ReadFile(filepath.Join(s.Dir, "admin.profile"))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, "data", "admin.profile"), p, 0o600))
+	testutil.Must(t, err)
+	testutil.Must(t, os.WriteFile(filepath.Join(dir, "data", "admin.profile"), p, 0o600))
 }
 
 // contents lists the objects of a collection, by name.
@@ -155,7 +144,7 @@ func contents(t *testing.T, c *client.Client, collection string) map[string]stri
 	t.Helper()
 	all := make(map[string]string)
 	for o, err := range c.List(context.Background(), collection) {
-		must(t, err)
+		testutil.Must(t, err)
 		all[o.Name] = string(o.Data)
 	}
 	return all

@@ -14,6 +14,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/internal/testutil"
 	"motte/mottetest"
 	"motte/storetool/backup"
 	"motte/storetool/keyexport"
@@ -26,10 +27,10 @@ func peopled(t *testing.T) (s *testServer, admin *client.Client, alice *client.P
 	ctx := context.Background()
 	s = serve(t, t.TempDir())
 	admin = s.dial()
-	must(t, admin.CreateCollection(ctx, "people"))
+	testutil.Must(t, admin.CreateCollection(ctx, "people"))
 	key, id, err := mottetest.NewPrincipal(ctx, admin, "alice")
-	must(t, err)
-	must(t, admin.Grant(ctx, "people", id, wire.RightRead|wire.RightWrite))
+	testutil.Must(t, err)
+	testutil.Must(t, admin.Grant(ctx, "people", id, wire.RightRead|wire.RightWrite))
 	alice = &client.Profile{Key: key}
 	put(t, s.dial(alice), "hers", "of alice")
 	put(t, admin, "his", "of the administrator")
@@ -39,7 +40,7 @@ func peopled(t *testing.T) (s *testServer, admin *client.Client, alice *client.P
 func put(t *testing.T, c *client.Client, name, data string) {
 	t.Helper()
 	_, err := c.Put(context.Background(), "people", []byte(data), client.Name(name))
-	must(t, err)
+	testutil.Must(t, err)
 }
 
 // TestRestoredStoreIsTheStore: all principals can go on, under the same Core key.
@@ -50,7 +51,7 @@ func TestRestoredStoreIsTheStore(t *testing.T) {
 	keys := export(t, s)
 	put(t, admin, "later", "not in the backup")
 	p, err := s.Profile()
-	must(t, err)
+	testutil.Must(t, err)
 	if key := keys.CoreKey(); !bytes.Equal(key[:], p.CoreKey) {
 		t.Error("the export has another Core key")
 	}
@@ -78,16 +79,16 @@ func TestNeitherHalfIsEnough(t *testing.T) {
 	take(t, s, to)
 	var archive bytes.Buffer
 	_, err := backup.ToTar(context.Background(), s.Dir, &archive, backup.Options{Now: time.Now()})
-	must(t, err)
+	testutil.Must(t, err)
 	root, err := os.ReadFile(filepath.Join(s.Dir, "root.key"))
-	must(t, err)
+	testutil.Must(t, err)
 	secret, err := os.ReadFile(filepath.Join(s.Dir, "data.keys"))
-	must(t, err)
+	testutil.Must(t, err)
 	entries, err := os.ReadDir(to)
-	must(t, err)
+	testutil.Must(t, err)
 	for _, e := range entries {
 		p, err := os.ReadFile(filepath.Join(to, e.Name()))
-		must(t, err)
+		testutil.Must(t, err)
 		for what, key := range map[string][]byte{"the root key": root, "the data keys": secret} {
 			if bytes.Contains(p, key) || bytes.Contains(archive.Bytes(), key) {
 				t.Errorf("%s holds %s", e.Name(), what)
@@ -116,11 +117,11 @@ func TestNeitherHalfIsEnough(t *testing.T) {
 	}
 	// The export, to whom it is not for.
 	id, err := age.GenerateX25519Identity()
-	must(t, err)
+	testutil.Must(t, err)
 	stranger, err := age.GenerateX25519Identity()
-	must(t, err)
+	testutil.Must(t, err)
 	var text bytes.Buffer
-	must(t, keys.Write(&text, false, id.Recipient()))
+	testutil.Must(t, keys.Write(&text, false, id.Recipient()))
 	if _, err := keyexport.Open(&text, stranger); err == nil {
 		t.Error("a stranger opened the export")
 	}
@@ -135,7 +136,7 @@ func TestErasureReachesBackups(t *testing.T) {
 	before, after := filepath.Join(t.TempDir(), "before"), filepath.Join(t.TempDir(), "after")
 	take(t, s, before)
 	old := export(t, s)
-	must(t, admin.ErasePrincipal(ctx, alice.Principal()))
+	testutil.Must(t, admin.ErasePrincipal(ctx, alice.Principal()))
 	put(t, admin, "later", "after the erasure")
 	take(t, s, after)
 	young := export(t, s)
@@ -173,7 +174,7 @@ func TestErasureReachesBackups(t *testing.T) {
 				t.Errorf("it holds %q, want %s", got, c.want)
 			}
 			p, err := again.Profile()
-			must(t, err)
+			testutil.Must(t, err)
 			hers := *alice
 			hers.Address, hers.CoreKey = p.Address, p.CoreKey
 			if cl, err := client.Dial(ctx, &hers); (err == nil) != strings.Contains(c.want, "hers") {
@@ -197,7 +198,7 @@ func TestRestoreLeavesAlone(t *testing.T) {
 	r := take(t, s, to)
 	keys := export(t, s)
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600))
+	testutil.Must(t, os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600))
 	cfg := restore.Config{From: to, Keys: keys, Dir: dir, RootKey: filepath.Join(t.TempDir(), "root.key")}
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, restore.ErrNotEmpty) {
 		t.Errorf("into a directory with a file: %v", err)
@@ -208,13 +209,13 @@ func TestRestoreLeavesAlone(t *testing.T) {
 	cfg.Dir = filepath.Join(t.TempDir(), "data")
 	path := filepath.Join(to, r.Manifest.Files[0].File)
 	p, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	p[len(p)/2] ^= 1
-	must(t, os.WriteFile(path, p, 0o600))
+	testutil.Must(t, os.WriteFile(path, p, 0o600))
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrAltered) {
 		t.Errorf("an altered backup: %v", err)
 	}
-	must(t, os.Truncate(path, int64(len(p)-8)))
+	testutil.Must(t, os.Truncate(path, int64(len(p)-8)))
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrAltered) {
 		t.Errorf("a backup that was cut: %v", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"motte/core/seal"
 	"motte/core/seglog"
 	"motte/core/server"
+	"motte/internal/testutil"
 	"motte/storetool/keyexport"
 	"motte/storetool/rotate"
 )
@@ -37,7 +38,7 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 	if _, err := keyexport.Read(s.Dir, root, exports[0].Made); !errors.Is(err, keyexport.ErrKeys) {
 		t.Errorf("the root key before: %v", err)
 	}
-	must(t, os.Rename(next, root))
+	testutil.Must(t, os.Rename(next, root))
 
 	dir := filepath.Dir(s.Dir)
 	s = serve(t, dir)
@@ -58,11 +59,11 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 			}
 		}
 	}
-	must(t, s.dial().ErasePrincipal(context.Background(), alice.Principal()))
+	testutil.Must(t, s.dial().ErasePrincipal(context.Background(), alice.Principal()))
 	s.stop()
 	turn(t, s, root, next)
 	keys, err := keyexport.Read(s.Dir, next, exports[0].Made)
-	must(t, err)
+	testutil.Must(t, err)
 	_, r := restored(t, keys, after, nil)
 	if !r.Erased {
 		t.Error("who was erased before the rotation is there behind it")
@@ -78,7 +79,7 @@ func TestARotationCutShort(t *testing.T) {
 	whole := make(map[string][]byte)
 	for _, name := range seglog.KeysNames {
 		p, err := os.ReadFile(filepath.Join(s.Dir, name))
-		must(t, err)
+		testutil.Must(t, err)
 		whole[name] = p
 	}
 	opens := func(rootKey string) bool {
@@ -93,12 +94,12 @@ func TestARotationCutShort(t *testing.T) {
 		if opens(root) || !opens(next) {
 			t.Fatalf("done: opens with the key before: %v, with the next one: %v", opens(root), opens(next))
 		}
-		must(t, os.WriteFile(filepath.Join(s.Dir, name), whole[name], 0o600))
+		testutil.Must(t, os.WriteFile(filepath.Join(s.Dir, name), whole[name], 0o600))
 		if !opens(root) || !opens(next) {
 			t.Fatalf("%s is not written: opens with the key before: %v, with the next one: %v", name, opens(root), opens(next))
 		}
 	}
-	must(t, os.Remove(root))
+	testutil.Must(t, os.Remove(root))
 	turn(t, s, root, next)
 	if !opens(next) {
 		t.Error("without the key before, it is not finished")
@@ -120,30 +121,30 @@ func turn(t *testing.T, s *testServer, root, next string) {
 // said: its own secret is the first root key.
 func TestAStoreOfOlderKeys(t *testing.T) {
 	text, err := os.ReadFile("../core/seglog/testdata/store-v3.hex")
-	must(t, err)
+	testutil.Must(t, err)
 	dir := t.TempDir()
 	for line := range strings.Lines(string(text)) {
 		name, data, _ := strings.Cut(strings.TrimSpace(line), " ")
 		p, err := hex.DecodeString(data)
-		must(t, err)
-		must(t, os.WriteFile(filepath.Join(dir, name), p, 0o600))
+		testutil.Must(t, err)
+		testutil.Must(t, os.WriteFile(filepath.Join(dir, name), p, 0o600))
 	}
 	root, next := filepath.Join(t.TempDir(), "root.key"), filepath.Join(t.TempDir(), "next.key")
-	must(t, server.WriteRootKey(root, seal.Root{1, 2, 3}))
+	testutil.Must(t, server.WriteRootKey(root, seal.Root{1, 2, 3}))
 	before, err := keyexport.Read(dir, root, time.Now())
-	must(t, err)
+	testutil.Must(t, err)
 	if remains, err := rotate.Root(dir, root, next); err != nil || !remains {
 		t.Errorf("%v; the secret is the key before: %v", err, remains)
 	}
 	after, err := keyexport.Read(dir, next, time.Now())
-	must(t, err)
+	testutil.Must(t, err)
 	if after.CoreKey() != before.CoreKey() {
 		t.Error("the Core's key is another")
 	}
 	k, err := rotate.Replace(dir, next)
-	must(t, err)
+	testutil.Must(t, err)
 	again, err := keyexport.Read(dir, next, time.Now())
-	if must(t, err); again.CoreKey() == before.CoreKey() || k.Next != nil || string(k.Now) != string(func() []byte { c := again.CoreKey(); return c[:] }()) {
+	if testutil.Must(t, err); again.CoreKey() == before.CoreKey() || k.Next != nil || string(k.Now) != string(func() []byte { c := again.CoreKey(); return c[:] }()) {
 		t.Error("the Core's key is as before")
 	}
 }
@@ -159,20 +160,20 @@ func TestARotationOfTheCoresKeyCutShort(t *testing.T) {
 			_, _ = rotate.Begin(s.Dir, root) // unless it has begun already
 		}
 		before, err := os.ReadFile(second)
-		must(t, err)
+		testutil.Must(t, err)
 		want, err := step(s.Dir, root)
-		must(t, err)
-		must(t, os.WriteFile(second, before, 0o600))
+		testutil.Must(t, err)
+		testutil.Must(t, os.WriteFile(second, before, 0o600))
 		got, err := step(s.Dir, root)
 		if err != nil || !got.Now.Equal(want.Now) || !bytes.Equal(got.Next, want.Next) {
 			t.Errorf("%s, again: %v", name, err)
 		}
-		must(t, os.Remove(filepath.Join(s.Dir, seglog.KeysNames[0])))
+		testutil.Must(t, os.Remove(filepath.Join(s.Dir, seglog.KeysNames[0])))
 		keys, err := keyexport.Read(s.Dir, root, time.Now())
-		if must(t, err); keys.CoreKey() != [32]byte(want.Now) {
+		if testutil.Must(t, err); keys.CoreKey() != [32]byte(want.Now) {
 			t.Errorf("%s: the second copy has the key before", name)
 		}
-		must(t, os.WriteFile(filepath.Join(s.Dir, seglog.KeysNames[0]), keys.Data, 0o600))
+		testutil.Must(t, os.WriteFile(filepath.Join(s.Dir, seglog.KeysNames[0]), keys.Data, 0o600))
 		if _, err := step(s.Dir, root); err == nil {
 			t.Errorf("%s: it is done a second time", name)
 		}
@@ -188,8 +189,8 @@ func TestNoKeyOfAnotherUserBecomesTheRootKey(t *testing.T) {
 	s, _, _ := peopled(t)
 	s.stop()
 	next := filepath.Join(t.TempDir(), "next.key")
-	must(t, server.WriteRootKey(next, seal.Root{1}))
-	must(t, os.Chown(next, 65534, 65534))
+	testutil.Must(t, server.WriteRootKey(next, seal.Root{1}))
+	testutil.Must(t, os.Chown(next, 65534, 65534))
 	if _, err := rotate.Root(s.Dir, filepath.Join(s.Dir, "root.key"), next); err == nil {
 		t.Error("it is the root key")
 	}

@@ -21,6 +21,7 @@ import (
 	"motte/core/identity"
 	"motte/core/seglog"
 	"motte/core/server"
+	"motte/internal/testutil"
 	"motte/mottetest"
 	"motte/storetool/fsck"
 )
@@ -50,18 +51,18 @@ func makeWorld(t *testing.T) *world {
 		n++
 		data := string(noise(fmt.Sprint(name, " ", n), 200+n%7*300))
 		r, err := c.Put(ctx, "people", []byte(data), client.Name(name))
-		must(t, err)
+		testutil.Must(t, err)
 		if w.versions[name] == nil {
 			w.versions[name] = make(map[string]bool)
 		}
 		w.now[name], w.names[hex.EncodeToString(r.Identity[:])], w.versions[name][data] = data, name, true
 	}
 	remove := func(name string) {
-		must(t, c.Delete(ctx, "people", name))
+		testutil.Must(t, c.Delete(ctx, "people", name))
 		delete(w.now, name)
 	}
 	phases := []func(){func() { // each start makes a segment
-		must(t, c.CreateCollection(ctx, "people"))
+		testutil.Must(t, c.CreateCollection(ctx, "people"))
 		for i := range 30 {
 			put(fmt.Sprint("a", i))
 		}
@@ -74,7 +75,7 @@ func makeWorld(t *testing.T) *world {
 			put(fmt.Sprint("b", i))
 		}
 	}, func() {
-		must(t, c.Compact(ctx)) // the first one is carried over
+		testutil.Must(t, c.Compact(ctx)) // the first one is carried over
 		for i := range 6 {
 			put(fmt.Sprint("a", i))
 			remove(fmt.Sprint("b", i))
@@ -85,7 +86,7 @@ func makeWorld(t *testing.T) *world {
 			remove(fmt.Sprint("a", i+6))
 			put(fmt.Sprint("c", i))
 		}
-		must(t, c.CreateCollection(ctx, "others"))
+		testutil.Must(t, c.CreateCollection(ctx, "others"))
 		put("last")
 	}}
 	for _, phase := range phases {
@@ -96,15 +97,15 @@ func makeWorld(t *testing.T) *world {
 		s.stop()
 	}
 	segments, err := filepath.Glob(filepath.Join(w.dir, "data", "*.seg"))
-	must(t, err)
+	testutil.Must(t, err)
 	w.newest = filepath.Base(segments[len(segments)-1])
 	l, _, closed, err := openAsCore(t, w.data())
-	must(t, err)
-	must(t, l.Walk(l.Position().Segment, func(_ seglog.Record, at seglog.Location) error {
+	testutil.Must(t, err)
+	testutil.Must(t, l.Walk(l.Position().Segment, func(_ seglog.Record, at seglog.Location) error {
 		w.tail = int64(at.Offset)
 		return nil
 	}))
-	must(t, closed())
+	testutil.Must(t, closed())
 	return w
 }
 
@@ -114,8 +115,8 @@ func (w *world) data() string { return filepath.Join(w.dir, "data") }
 func (w *world) copied(t *testing.T) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "data")
-	must(t, os.CopyFS(to, os.DirFS(w.data())))
-	must(t, os.Chmod(filepath.Join(to, "root.key"), 0o600))
+	testutil.Must(t, os.CopyFS(to, os.DirFS(w.data())))
+	testutil.Must(t, os.Chmod(filepath.Join(to, "root.key"), 0o600))
 	return to
 }
 
@@ -123,9 +124,9 @@ func (w *world) copied(t *testing.T) string {
 func openAsCore(t *testing.T, dir string) (l *seglog.Log, e *engine.Engine, closed func() error, err error) {
 	t.Helper()
 	root, err := server.ReadRootKey(filepath.Join(dir, "root.key"))
-	must(t, err)
+	testutil.Must(t, err)
 	d, err := seglog.OpenDir(dir)
-	must(t, err)
+	testutil.Must(t, err)
 	if l, err = seglog.Open(d, root, rand.Read, nil); err != nil {
 		return nil, nil, d.Close, err
 	}
@@ -154,9 +155,9 @@ func holds(t *testing.T, dir string) map[string]string {
 	for list := e.Scan(&c, 1000); len(list) > 0; list = e.Scan(&c, 1000) {
 		for _, o := range list {
 			r, _, err := l.Read(nil, o.Loc)
-			must(t, err)
+			testutil.Must(t, err)
 			x, err := engine.DecodeObject(r.Body)
-			must(t, err)
+			testutil.Must(t, err)
 			all[string(x.Name)] = string(x.Data)
 		}
 	}
@@ -169,12 +170,12 @@ func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64,
 	var files []string
 	for _, pattern := range []string{"*.seg", "*.seg", "*.seg", "*.ckp"} {
 		some, err := filepath.Glob(filepath.Join(dir, pattern))
-		must(t, err)
+		testutil.Must(t, err)
 		files = append(files, some...)
 	}
 	path := files[r.IntN(len(files))]
 	p, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	n := 1
 	switch k := r.IntN(20); {
 	case k < 12:
@@ -202,7 +203,7 @@ func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64,
 	default:
 		err = os.WriteFile(path, p, 0o600)
 	}
-	must(t, err)
+	testutil.Must(t, err)
 	return filepath.Base(path), offset, what
 }
 
@@ -242,9 +243,9 @@ func TestDamageCostsWhatLayThere(t *testing.T) {
 func (w *world) salvage(t *testing.T, dir string) *fsck.Report {
 	t.Helper()
 	root, err := server.ReadRootKey(filepath.Join(dir, "root.key"))
-	must(t, err)
+	testutil.Must(t, err)
 	s, err := fsck.Open(dir, root, true)
-	must(t, err)
+	testutil.Must(t, err)
 	defer s.Close()
 	r, err := s.Check(context.Background(), nil)
 	if err != nil {
@@ -256,9 +257,9 @@ func (w *world) salvage(t *testing.T, dir string) *fsck.Report {
 	if _, err := s.Salvage(time.Now()); err != nil {
 		t.Fatalf("salvage: %v", err)
 	}
-	must(t, s.Close())
+	testutil.Must(t, s.Close())
 	s, err = fsck.Open(dir, root, false)
-	must(t, err)
+	testutil.Must(t, err)
 	again, err := s.Check(context.Background(), nil)
 	if err = errors.Join(err, s.Close()); err != nil || again.Damaged() || len(again.Notes) > 0 {
 		t.Fatalf("what was salvaged: %v %+v", err, again)
@@ -299,10 +300,10 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 	w := makeWorld(t)
 	path := filepath.Join(w.data(), w.newest)
 	p, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	p[200] ^= 1 // in the first record
-	must(t, os.WriteFile(path, p, 0o600))
-	if _, err := mottetest.Start(w.dir, bin); err == nil {
+	testutil.Must(t, os.WriteFile(path, p, 0o600))
+	if _, err := mottetest.Start(w.dir, testutil.Executables(t)); err == nil {
 		t.Fatal("a damaged store was served")
 	}
 	r := w.salvage(t, w.data())
@@ -310,13 +311,13 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 	c := s.dial()
 	w.hold(t, contents(t, c, "people"), r, false)
 	alerts, err := c.Alerts(context.Background())
-	must(t, err)
+	testutil.Must(t, err)
 	if r.Loses() != slices.ContainsFunc(alerts, func(a client.Alert) bool { return client.ReasonName(a.Reason) == "loss-accepted" }) {
 		t.Errorf("loses %v; alerts: %v", r.Loses(), alerts)
 	}
 	_, err = c.Put(context.Background(), "people", []byte("new"), client.Name("new"))
-	must(t, err)
-	must(t, c.Compact(context.Background()))
+	testutil.Must(t, err)
+	testutil.Must(t, c.Compact(context.Background()))
 	s.stop()
 	_ = holds(t, w.data())
 }
@@ -325,14 +326,14 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 func (w *world) place(t *testing.T, kind seglog.Kind) (at seglog.Location, lsn uint64) {
 	t.Helper()
 	root, err := server.ReadRootKey(filepath.Join(w.data(), "root.key"))
-	must(t, err)
+	testutil.Must(t, err)
 	d, err := seglog.OpenDir(w.data())
-	must(t, err)
+	testutil.Must(t, err)
 	defer d.Close()
 	l, err := seglog.Open(d, root, rand.Read, nil)
-	must(t, err)
-	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
-	must(t, l.Replay(func(r seglog.Record, where seglog.Location) error {
+	testutil.Must(t, err)
+	testutil.Must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
+	testutil.Must(t, l.Replay(func(r seglog.Record, where seglog.Location) error {
 		if r.Kind == kind {
 			at, lsn = where, r.LSN
 		}
@@ -345,15 +346,15 @@ func (w *world) place(t *testing.T, kind seglog.Kind) (at seglog.Location, lsn u
 func spoil(t *testing.T, path string, offset int64) {
 	t.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	must(t, err)
+	testutil.Must(t, err)
 	p := make([]byte, 4)
 	_, err = f.ReadAt(p, offset)
-	must(t, err)
+	testutil.Must(t, err)
 	for i := range p {
 		p[i] ^= 0x55
 	}
 	_, err = f.WriteAt(p, offset)
-	must(t, errors.Join(err, f.Close()))
+	testutil.Must(t, errors.Join(err, f.Close()))
 }
 
 // TestLostChangesAreNamed: of the catalogue, of a deletion, and those that nothing
@@ -394,14 +395,14 @@ func TestLostChangesAreNamed(t *testing.T) {
 	t.Run("hopeless", func(t *testing.T) {
 		dir := w.copied(t)
 		list, err := filepath.Glob(filepath.Join(dir, "*.ckp"))
-		must(t, err)
+		testutil.Must(t, err)
 		for _, path := range list {
 			spoil(t, path, 60)
 		}
 		root, err := server.ReadRootKey(filepath.Join(dir, "root.key"))
-		must(t, err)
+		testutil.Must(t, err)
 		s, err := fsck.Open(dir, root, true)
-		must(t, err)
+		testutil.Must(t, err)
 		defer s.Close()
 		r, err := s.Check(context.Background(), nil)
 		if err != nil || r.Hopeless == "" || !r.Damaged() {
@@ -421,37 +422,37 @@ func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 	w := &world{dir: t.TempDir()}
 	s := serve(t, w.dir)
 	c := s.dial()
-	must(t, c.CreateCollection(ctx, "people"))
+	testutil.Must(t, c.CreateCollection(ctx, "people"))
 	put := func(from, to int) {
 		for i := from; i < to; i++ {
 			_, err := c.Put(ctx, "people", noise(fmt.Sprint(i), 500), client.Name(fmt.Sprint("n", i)))
-			must(t, err)
+			testutil.Must(t, err)
 		}
 	}
 	put(0, 20)
-	must(t, c.Compact(ctx)) // a segment that stays
+	testutil.Must(t, c.Compact(ctx)) // a segment that stays
 	c.Close()
 	s.stop()
 	s = serve(t, w.dir)
 	c = s.dial()
 	put(20, 30)
-	must(t, c.Delete(ctx, "people", "n20"))
-	must(t, c.Compact(ctx)) // the newest checkpoint has seen nine objects in the newest segment
+	testutil.Must(t, c.Delete(ctx, "people", "n20"))
+	testutil.Must(t, c.Compact(ctx)) // the newest checkpoint has seen nine objects in the newest segment
 	put(30, 60)
 	c.Close()
 	s.stop()
 	segments, err := filepath.Glob(filepath.Join(w.data(), "*.seg"))
-	must(t, err)
+	testutil.Must(t, err)
 	newest := filepath.Base(segments[len(segments)-1])
 	check := func(dir string) *fsck.Report {
 		t.Helper()
 		root, err := server.ReadRootKey(filepath.Join(dir, "root.key"))
-		must(t, err)
+		testutil.Must(t, err)
 		s, err := fsck.Open(dir, root, false)
-		must(t, err)
+		testutil.Must(t, err)
 		defer s.Close()
 		r, err := s.Check(ctx, nil)
-		must(t, err)
+		testutil.Must(t, err)
 		return r
 	}
 	whole := check(w.copied(t))
@@ -474,7 +475,7 @@ func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := w.copied(t)
-			must(t, spoil(filepath.Join(dir, newest)))
+			testutil.Must(t, spoil(filepath.Join(dir, newest)))
 			r := check(dir)
 			if !r.Damaged() || !r.Loses() || !r.Open() {
 				t.Errorf("damaged %v, loses %v, and it is said that more may be lost: %v", r.Damaged(), r.Loses(), r.Open())
@@ -498,13 +499,13 @@ func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 		s := serve(t, w.dir)
 		c := s.dial()
 		_, err := c.Put(ctx, "people", []byte("data"), client.Name("one more"))
-		must(t, err)
+		testutil.Must(t, err)
 		c.Close()
 		s.stop()
 		segments, err := filepath.Glob(filepath.Join(w.data(), "*.seg"))
-		must(t, err)
+		testutil.Must(t, err)
 		dir := w.copied(t)
-		must(t, os.Remove(filepath.Join(dir, filepath.Base(segments[len(segments)-1]))))
+		testutil.Must(t, os.Remove(filepath.Join(dir, filepath.Base(segments[len(segments)-1]))))
 		r := check(dir)
 		if r.Damaged() || r.LSN != whole.LSN || !strings.Contains(r.Unseen(), fmt.Sprintf("record %d is the last one here", r.LSN)) {
 			t.Errorf("%+v: %s", r, r.Unseen())
@@ -537,13 +538,13 @@ func TestVerifyLooksAtBothCopiesOfTheKeys(t *testing.T) {
 	} {
 		for _, name := range seglog.KeysNames {
 			dir := w.copied(t)
-			must(t, spoil(filepath.Join(dir, name)))
+			testutil.Must(t, spoil(filepath.Join(dir, name)))
 			root, err := server.ReadRootKey(filepath.Join(dir, "root.key"))
-			must(t, err)
+			testutil.Must(t, err)
 			s, err := fsck.Open(dir, root, false)
-			must(t, err)
+			testutil.Must(t, err)
 			r, err := s.Check(context.Background(), nil)
-			must(t, errors.Join(err, s.Close()))
+			testutil.Must(t, errors.Join(err, s.Close()))
 			if told := len(r.Notes) == 1 && strings.Contains(r.Notes[0], name); r.Damaged() || told == (what == "as it was") {
 				t.Errorf("%s is %s: %+v", name, what, r)
 			}

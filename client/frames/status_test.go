@@ -2,14 +2,12 @@ package frames
 
 import (
 	"bytes"
-	"encoding/hex"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"motte/core/codec"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // appendStatus encodes an item as the Core does.
@@ -102,16 +100,7 @@ func FuzzStatus(f *testing.F) {
 		f.Fatalf("no golden frames: %v", err)
 	}
 	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		_, digits, _ := strings.Cut(string(text), "\n")
-		p, err := hex.DecodeString(strings.ReplaceAll(digits, "\n", ""))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(p[wire.ReplyHeaderSize:])
+		f.Add(testutil.ReadGolden(f, path)[wire.ReplyHeaderSize:])
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		s, err := DecodeStatus(p)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/internal/testutil"
 )
 
 // cutReader calls cut before it gives the bytes from some place on.
@@ -58,8 +58,8 @@ type objectOfLine struct {
 // their order, and nothing of those behind it.
 func TestImportsAreExact(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	s := startServing(t, "--dir", dir)
-	s.await()
+	s := testutil.Serve(t, "--dir", dir)
+	s.Ready()
 	profile, err := client.ReadProfile(filepath.Join(dir, "admin.profile"))
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestImportsAreExact(t *testing.T) {
 			t.Errorf("round %d: told %.200q of lines, want %v", round, told, refused)
 		}
 	}
-	s.end(os.Interrupt)
+	s.Stop()
 }
 
 // file makes the lines of a file.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/internal/testutil"
 )
 
 // closedPipe is the end to write to of a pipe that nobody reads.
@@ -30,7 +31,7 @@ func closedPipe(t *testing.T) *os.File {
 // TestAPipeThatNobodyReadsEndsACommand without a word, by SIGPIPE, as it ends others.
 func TestAPipeThatNobodyReadsEndsACommand(t *testing.T) {
 	for _, line := range [][]string{{"help"}, {"put", "--help"}, {"version"}, {"version", "--json"}, {"completion", "bash"}, {"tcb"}} {
-		cmd := exec.Command(filepath.Join(bin, "motte"), line...)
+		cmd := exec.Command(filepath.Join(testutil.Executables(t), "motte"), line...)
 		var stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = closedPipe(t), &stderr
 		var exit *exec.ExitError
@@ -43,7 +44,7 @@ func TestAPipeThatNobodyReadsEndsACommand(t *testing.T) {
 // TestAServerOutlivesItsReaders: neither its log nor its output is worth its end.
 func TestAServerOutlivesItsReaders(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	cmd := exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", dir, "--listen", "127.0.0.1:0", "--json")
+	cmd := exec.Command(filepath.Join(testutil.Executables(t), "motte"), "serve", "--dir", dir, "--listen", "127.0.0.1:0", "--json")
 	cmd.Stdout, cmd.Stderr = closedPipe(t), closedPipe(t)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -1,98 +1,19 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"motte/client"
 	"motte/host/anchor"
-	"motte/internal/procfs"
+	"motte/internal/testutil"
 )
-
-// serving is "motte serve" as a process of its own.
-type serving struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	ready chan struct{} // each time that clients can connect; closed when it has ended
-	log   strings.Builder
-}
-
-func startServing(t *testing.T, args ...string) *serving {
-	t.Helper()
-	s := &serving{t: t, ready: make(chan struct{}, 16),
-		cmd: exec.Command(filepath.Join(bin, "motte"), append([]string{"serve", "--json", "--listen", "127.0.0.1:0"}, args...)...)}
-	s.cmd.Stderr = &s.log
-	out, err := s.cmd.StdoutPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	go func() {
-		defer close(s.ready)
-		for lines := bufio.NewScanner(out); lines.Scan(); {
-			if json.Valid(lines.Bytes()) {
-				s.ready <- struct{}{}
-			}
-		}
-	}()
-	return s
-}
-
-// await waits until clients can connect.
-func (s *serving) await() {
-	s.t.Helper()
-	select {
-	case _, ok := <-s.ready:
-		if !ok {
-			_ = s.cmd.Wait()
-			s.t.Fatalf("the server ended with %v:\n%s", s.cmd.ProcessState, s.log.String())
-		}
-	case <-time.After(time.Minute):
-		s.t.Fatal("the server is not ready")
-	}
-}
-
-// end sends the host a signal and waits for its end.
-func (s *serving) end(signal os.Signal) {
-	s.t.Helper()
-	if err := s.cmd.Process.Signal(signal); err != nil {
-		s.t.Fatal(err)
-	}
-	for range s.ready {
-	}
-	if err := s.cmd.Wait(); err != nil && signal != os.Kill {
-		s.t.Fatalf("the server ended with %v:\n%s", err, s.log.String())
-	}
-}
-
-// killCore kills the Core of this host.
-func (s *serving) killCore() { s.signalCore(syscall.SIGKILL) }
-
-func (s *serving) signalCore(signal syscall.Signal) {
-	s.t.Helper()
-	for _, p := range procfs.Children(s.cmd.Process.Pid) {
-		if p.Name == "motte-core" {
-			if err := syscall.Kill(p.PID, signal); err != nil {
-				s.t.Fatal(err)
-			}
-			return
-		}
-	}
-	s.t.Fatal("this host has no Core")
-}
 
 // remembered is the LSN that an anchor holds.
 func remembered(t *testing.T, spec string) uint64 {
@@ -116,20 +37,20 @@ func TestKillsDoNotMakeAStoreOlder(t *testing.T) {
 	store, spec := filepath.Join(dir, "store"), "file:"+filepath.Join(dir, "head")
 	ways := []struct {
 		name string
-		end  func(*serving)
+		end  func(*testutil.Server)
 	}{
-		{"the Core, then the host", func(s *serving) {
-			s.killCore()
-			s.await()
+		{"the Core, then the host", func(s *testutil.Server) {
+			s.SignalCore(syscall.SIGKILL)
+			s.Ready()
 			time.Sleep(rand.N(time.Second))
-			s.end(os.Kill)
+			s.End(os.Kill)
 		}},
-		{"the host", func(s *serving) { s.end(os.Kill) }},
-		{"both", func(s *serving) {
-			s.killCore()
-			s.end(os.Kill)
+		{"the host", func(s *testutil.Server) { s.End(os.Kill) }},
+		{"both", func(s *testutil.Server) {
+			s.SignalCore(syscall.SIGKILL)
+			s.End(os.Kill)
 		}},
-		{"nothing", func(s *serving) { s.end(os.Interrupt) }},
+		{"nothing", (*testutil.Server).Stop},
 	}
 	moved := 0
 	for round := range 2 * len(ways) {
@@ -138,8 +59,8 @@ func TestKillsDoNotMakeAStoreOlder(t *testing.T) {
 		if round > 0 {
 			before = remembered(t, spec)
 		}
-		s := startServing(t, "--dir", store, "--anchor", spec)
-		s.await()
+		s := testutil.Serve(t, "--dir", store, "--anchor", spec)
+		s.Ready()
 		wrote := writing(t, filepath.Join(store, "admin.profile"), fmt.Sprintf("round-%d", round))
 		time.Sleep(rand.N(2500 * time.Millisecond)) // the anchor is written each second
 		way.end(s)
@@ -196,9 +117,9 @@ func writing(t *testing.T, profile, collection string) func() uint64 {
 func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	dir := t.TempDir()
 	store, old, spec := filepath.Join(dir, "store"), filepath.Join(dir, "old"), "file:"+filepath.Join(dir, "head")
-	s := startServing(t, "--dir", store, "--anchor", spec)
-	s.await()
-	s.end(os.Interrupt)
+	s := testutil.Serve(t, "--dir", store, "--anchor", spec)
+	s.Ready()
+	s.Stop()
 	if err := os.CopyFS(old, os.DirFS(store)); err != nil {
 		t.Fatal(err)
 	}
@@ -210,8 +131,8 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	}
 	before := remembered(t, spec)
 
-	s = startServing(t, "--dir", store, "--anchor", spec)
-	s.await()
+	s = testutil.Serve(t, "--dir", store, "--anchor", spec)
+	s.Ready()
 	p, err := client.ReadProfile(filepath.Join(store, "admin.profile"))
 	if err != nil {
 		t.Fatal(err)
@@ -229,19 +150,19 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 			t.Fatal("the anchor does not move")
 		}
 	}
-	s.signalCore(syscall.SIGSTOP) // it would write into the other directory
+	s.SignalCore(syscall.SIGSTOP) // it would write into the other directory
 	if err := os.Rename(store, filepath.Join(dir, "right")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(old, store); err != nil {
 		t.Fatal(err)
 	}
-	s.killCore()
-	for range s.ready {
-		t.Error("the older store is served")
+	s.SignalCore(syscall.SIGKILL)
+	if _, ok := s.Serves(); ok {
+		t.Fatal("the older store is served")
 	}
-	if err := s.cmd.Wait(); s.cmd.ProcessState.ExitCode() != exitWentBack {
-		t.Errorf("the server ended with %v:\n%s", err, s.log.String())
+	if s.Process.ProcessState.ExitCode() != exitWentBack {
+		t.Errorf("the server ended with %v:\n%s", s.Process.ProcessState, s.Log())
 	}
 	if got := remembered(t, spec); got <= before {
 		t.Errorf("the anchor went back to record %d", got)

@@ -13,20 +13,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"motte/client"
-	"motte/internal/binaries"
+	"motte/internal/testutil"
 )
-
-// bin is where the executables are.
-var bin string
-
-// TestMain builds the executables, once: the scripts run real servers with real
-// Tasks.
-func TestMain(m *testing.M) { binaries.Main(m, &bin, nil) }
 
 // TestScripts runs the stories in testdata/script: what a user types, and what
 // comes back. A server that a story starts in the background is interrupted at
 // its end.
 func TestScripts(t *testing.T) {
+	bin := testutil.Executables(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {

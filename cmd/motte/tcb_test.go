@@ -2,20 +2,19 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"math"
 	"os"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
-)
 
-var rewrite = flag.Bool("rewrite", false, "write the output of motte tcb into the README anew")
+	"motte/internal/testutil"
+)
 
 // TestREADMEShowsTheSizeOfTheCore: the README shows the output of `motte tcb`. Its
 // numbers may lag behind by a hundredth, so that a small change does not need one of the
-// README as well; go test ./cmd/motte -run TestREADME -rewrite writes them anew.
+// README as well; go test ./cmd/motte -run TestREADME -update writes them anew.
 func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
 	const name, begin, end = "../../README.md", "$ motte tcb\n", "…\n```\n"
 	v, err := measureSource()
@@ -35,7 +34,7 @@ func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
 	if !ok || !closed {
 		t.Fatalf("the README has no output of motte tcb, between %q and %q", begin, end)
 	}
-	if *rewrite {
+	if testutil.Updating() {
 		text = []byte(before + begin + printed.String() + end + after)
 		if err := os.WriteFile(name, text, 0o644); err != nil {
 			t.Fatal(err)

@@ -1,9 +1,6 @@
 package engine
 
 import (
-	"encoding/hex"
-	"flag"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -14,9 +11,8 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // statusOf is the status that a principal gets, as a client reads it.
 func (w *world) statusOf(p access.Principal) (list []frames.StatusItem) {
@@ -123,33 +119,11 @@ func TestGoldenStatus(t *testing.T) {
 		head := pattern(0xc0)
 		p := append(wire.AppendReplyHeader(nil, &wire.ReplyHeader{Kind: a.kind, Number: 0x0102030405060708, BodyLen: len(body),
 			Head: wire.Head{LSN: 4711, Segment: [16]byte(head[:16]), Chain: [16]byte(head[16:])}}), body...)
-		golden(t, filepath.Join("..", "wire", "testdata", "reply-status-"+g.name+".hex"), g.comment, p)
+		testutil.Golden(t, filepath.Join("..", "wire", "testdata", "reply-status-"+g.name+".hex"), g.comment, p)
 		delete(items, g.want.Kind)
 	}
 	if len(items) > 0 {
 		t.Errorf("no vectors for %x", items)
-	}
-}
-
-// golden holds a frame against a file: a comment line, then the frame in hexadecimal,
-// 32 bytes a line.
-func golden(t *testing.T, path, comment string, frame []byte) {
-	t.Helper()
-	text := "# " + comment + "\n"
-	for p := range slices.Chunk(frame, 32) {
-		text += hex.EncodeToString(p) + "\n"
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(want) != text {
-		t.Errorf("%s is encoded differently now:\n got %s\nwant %s", path, text, want)
 	}
 }
 

@@ -2,9 +2,6 @@ package hostwire_test
 
 import (
 	"bytes"
-	"encoding/hex"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,9 +10,8 @@ import (
 	"motte/core/hostwire"
 	"motte/core/wire"
 	"motte/host/hostframes"
+	"motte/internal/testutil"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func pattern(first byte) (p [32]byte) {
 	for i := range p {
@@ -62,26 +58,11 @@ func decode(t *testing.T, p []byte) (hostwire.Message, error) {
 	return ofCore, errCore
 }
 
-// TestGoldenMessages pins every message. A golden file is a comment line and
-// the message in hexadecimal.
+// TestGoldenMessages pins every message.
 func TestGoldenMessages(t *testing.T) {
 	for name, m := range each {
 		p := encode(&m)
-		path := filepath.Join("testdata", name+".hex")
-		if *update {
-			text := "# " + strings.ToUpper(strings.ReplaceAll(name, "-", " ")) + "\n" + hex.EncodeToString(p) + "\n"
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, digits, _ := strings.Cut(string(text), "\n")
-		if want := strings.TrimSpace(digits); hex.EncodeToString(p) != want {
-			t.Errorf("%s is encoded differently now:\n got %x\nwant %s", name, p, want)
-		}
+		testutil.Golden(t, filepath.Join("testdata", name+".hex"), strings.ToUpper(strings.ReplaceAll(name, "-", " ")), p)
 		got, err := decode(t, p)
 		if err != nil || !bytes.Equal(encode(&got), p) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)

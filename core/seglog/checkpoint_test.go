@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // settled writes a store of six segments, two checkpoints, and records before,
@@ -17,11 +19,11 @@ func settled(t testing.TB) *disk {
 	t.Helper()
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(2), w.checkpoint(), w.write(1))
+	testutil.Must(t, w.write(2), w.checkpoint(), w.write(1))
 	w.l.Rotate()
-	must(t, w.write(1), w.checkpoint(), w.compact(1, 2), w.write(2))
+	testutil.Must(t, w.write(1), w.checkpoint(), w.compact(1, 2), w.write(2))
 	w = mustOpen(t, d, 4)
-	must(t, w.write(3))
+	testutil.Must(t, w.write(3))
 	w.check(t)
 	return d
 }
@@ -40,21 +42,21 @@ func same(t testing.TB, a, b *world) {
 func TestRestartFromAnyCheckpointIsTheSame(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.checkpoint()) // behind a segment that is not there yet
-	must(t, w.write(2), w.checkpoint(), w.write(1), w.l.Resume(), w.write(1), w.carry(1))
+	testutil.Must(t, w.checkpoint()) // behind a segment that is not there yet
+	testutil.Must(t, w.write(2), w.checkpoint(), w.write(1), w.l.Resume(), w.write(1), w.carry(1))
 	for _, n := range []uint32{2, 1, 0} {
 		again, err := openFrom(d.clone(), 4, n)
-		must(t, err)
+		testutil.Must(t, err)
 		again.check(t)
 		same(t, w, again)
-		must(t, again.write(2), again.checkpoint())
+		testutil.Must(t, again.write(2), again.checkpoint())
 		same(t, again, mustOpen(t, again.disk, 5))
 	}
 	d = settled(t)
 	w = mustOpen(t, d, 5)
 	for _, n := range w.l.Checkpoints()[:2] {
 		again, err := openFrom(d.clone(), 6, n)
-		must(t, err)
+		testutil.Must(t, err)
 		same(t, w, again)
 	}
 	if _, err := openFrom(d, 6, 0); !errors.Is(err, ErrDamaged) {
@@ -76,7 +78,7 @@ func TestAlteredCheckpoint(t *testing.T) {
 		d := good.clone()
 		d.files[newest] = p
 		w, err := open(d, 9)
-		must(t, err)
+		testutil.Must(t, err)
 		var damage *DamageError
 		if w.restored+1 != want.restored || len(w.refused) != 1 || !errors.As(w.refused[0], &damage) || damage.File != newest {
 			t.Fatalf("%s: restored %d, refused %v", what, w.restored, w.refused)
@@ -110,7 +112,7 @@ func TestPiecesOfCheckpointsInAnotherPlace(t *testing.T) {
 	names := good.names(checkpointSuffix)
 	older, newer := piecesOf(good.files[names[0]]), piecesOf(good.files[names[1]])
 	foreign, err := open(newDisk(), 99)
-	must(t, err, foreign.write(5), foreign.checkpoint(), foreign.checkpoint(), foreign.write(1))
+	testutil.Must(t, err, foreign.write(5), foreign.checkpoint(), foreign.checkpoint(), foreign.write(1))
 	other := piecesOf(foreign.disk.files[checkpointName(2)])
 	last := len(newer) - 1
 	if len(newer) != pieces+2 || len(older) != len(newer) || len(other) != len(newer) {
@@ -152,7 +154,7 @@ func TestPiecesOfCheckpointsInAnotherPlace(t *testing.T) {
 		d := good.clone()
 		d.files[names[1]] = slices.Concat(p...)
 		w, err := open(d, 9)
-		must(t, err)
+		testutil.Must(t, err)
 		if w.restored+1 != want.restored || !errors.Is(errors.Join(w.refused...), ErrDamaged) {
 			t.Errorf("%s: restored %d, refused %v", name, w.restored, w.refused)
 		}
@@ -165,7 +167,7 @@ func TestTwoCheckpointsAreKept(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
 	for n := range uint32(4) {
-		must(t, w.write(1), w.checkpoint())
+		testutil.Must(t, w.write(1), w.checkpoint())
 		want := []string{checkpointName(n + 1)}
 		if n > 0 {
 			want = []string{checkpointName(n), checkpointName(n + 1)}
@@ -179,7 +181,7 @@ func TestTwoCheckpointsAreKept(t *testing.T) {
 	}
 	d.files[checkpointName(4)][100] ^= 1
 	w, err := open(d, 4)
-	must(t, err, w.write(1), w.checkpoint())
+	testutil.Must(t, err, w.write(1), w.checkpoint())
 	if got, want := d.names(checkpointSuffix), []string{checkpointName(3), checkpointName(5)}; !slices.Equal(got, want) {
 		t.Errorf("after the newest was damaged: %v, want %v", got, want)
 	}
@@ -198,13 +200,13 @@ func TestRemovedFilesThatACrashBringsBack(t *testing.T) {
 	maps.Copy(back.files, back.removed)
 	w := mustOpen(t, back, 9)
 	same(t, want, w)
-	must(t, w.write(1), w.checkpoint())
+	testutil.Must(t, w.write(1), w.checkpoint())
 	for _, s := range w.l.Segments() {
 		if old := d.removed[segmentName(s.ID)]; (old != nil) && !s.Free {
 			t.Errorf("segment %d is needed again", s.ID)
 		}
 	}
-	must(t, w.l.Remove(1), w.l.Remove(2))
+	testutil.Must(t, w.l.Remove(1), w.l.Remove(2))
 	if len(back.names(checkpointSuffix)) != 2 {
 		t.Errorf("checkpoints %v", back.names(checkpointSuffix))
 	}
@@ -216,9 +218,9 @@ func TestRemovedFilesThatACrashBringsBack(t *testing.T) {
 func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(1), w.checkpoint())
+	testutil.Must(t, w.write(1), w.checkpoint())
 	at := w.l.Position()
-	must(t, w.write(2))
+	testutil.Must(t, w.write(2))
 	err := w.l.Checkpoint(at, inPieces(func(i int) ([]byte, error) {
 		if i == 1 {
 			w.l.Rotate()
@@ -229,14 +231,14 @@ func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 		p, err := w.piece(i)
 		return p, errors.Join(err, w.write(2))
 	}))
-	must(t, err, w.write(1))
+	testutil.Must(t, err, w.write(1))
 	again := mustOpen(t, d, 4)
 	if again.restored != 2 || again.replayed[0].LSN != at.LSN+1 {
 		t.Errorf("restored %d, replayed from record %d on", again.restored, again.replayed[0].LSN)
 	}
 	same(t, w, again)
 	w, err = openFrom(d, 4, 1)
-	must(t, err)
+	testutil.Must(t, err)
 	same(t, w, again)
 }
 
@@ -244,7 +246,7 @@ func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 func TestCheckpointThatFails(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	before := d.clone()
 	floor := w.l.Segments()
 	for name, err := range map[string]error{"disk full": syscall.ENOSPC, "bad disk": syscall.EIO} {
@@ -269,7 +271,7 @@ func TestCheckpointThatFails(t *testing.T) {
 	if !maps.EqualFunc(d.files, before.files, bytes.Equal) || !slices.Equal(floor, w.l.Segments()) {
 		t.Error("a checkpoint that failed changed something")
 	}
-	must(t, w.write(1), w.checkpoint(), w.checkpoint())
+	testutil.Must(t, w.write(1), w.checkpoint(), w.checkpoint())
 	same(t, w, mustOpen(t, d, 10))
 }
 
@@ -278,12 +280,12 @@ func TestCheckpointThatFails(t *testing.T) {
 func TestAlteredHistory(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(2), w.checkpoint(), w.checkpoint(), w.write(1))
+	testutil.Must(t, w.write(2), w.checkpoint(), w.checkpoint(), w.write(1))
 	for _, name := range d.names(segmentSuffix)[:3] {
 		for i := headerSize; i < len(d.files[name]); i += 3 {
 			d.files[name][i] ^= 0x10
 			w, err := open(d, 4)
-			must(t, append(w.refused, err)...)
+			testutil.Must(t, append(w.refused, err)...)
 			var damage *DamageError
 			if err := w.verify(); err != nil && (!errors.As(err, &damage) || damage.File != name || damage.Offset > int64(i)) {
 				t.Fatalf("%s byte %d: %v", name, i, err)
@@ -311,8 +313,8 @@ func TestCutHistory(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
 	at := w.l.Position()
-	must(t, w.write(2))
-	must(t, w.l.Checkpoint(at, inPieces(w.piece)))
+	testutil.Must(t, w.write(2))
+	testutil.Must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	for _, name := range d.names(segmentSuffix) {
 		for n := 0; n < len(d.files[name]); n += 3 {
 			cut := d.clone()
@@ -337,10 +339,10 @@ func TestCutHistory(t *testing.T) {
 func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	at := w.l.Position()
-	must(t, w.write(2))
-	must(t, w.l.Checkpoint(at, inPieces(w.piece)))
+	testutil.Must(t, w.write(2))
+	testutil.Must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	name := segmentName(4)
 	for i := int(at.End); i < len(d.files[name]); i++ {
 		d.files[name][i] ^= 1
@@ -349,8 +351,8 @@ func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 		}
 		d.files[name][i] ^= 1
 	}
-	must(t, w.l.Resume(), w.write(1))
-	must(t, w.l.Checkpoint(at, inPieces(w.piece)))
+	testutil.Must(t, w.l.Resume(), w.write(1))
+	testutil.Must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	delete(d.files, segmentName(5))
 	if w, err := openFrom(d, 4, 2); !errors.Is(err, ErrDamaged) {
 		t.Errorf("without the segment behind: %d records, %v", len(w.replayed), err)
@@ -362,9 +364,9 @@ func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 func TestWhatACheckpointSawIsNotForgotten(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(2), w.checkpoint(), w.write(1))
+	testutil.Must(t, w.write(2), w.checkpoint(), w.write(1))
 	seen := w.l.Position()
-	must(t, w.write(2), w.checkpoint(), w.l.Resume(), w.write(1), w.checkpoint())
+	testutil.Must(t, w.write(2), w.checkpoint(), w.l.Resume(), w.write(1), w.checkpoint())
 	older := d.clone()
 	delete(older.files, checkpointName(3))
 	for name, n := range map[string]int{segmentName(seen.Segment): int(seen.End), segmentName(seen.Segment + 1): 0} {
@@ -387,15 +389,15 @@ func TestCheckpointOfAnotherBranch(t *testing.T) {
 	a := store(t)
 	b := a.clone()
 	wa, wb := mustOpen(t, a, 3), mustOpen(t, b, 4)
-	must(t, wa.write(2), wa.checkpoint(), wa.write(1))
-	must(t, wb.write(2), wb.checkpoint(), wb.write(1))
+	testutil.Must(t, wa.write(2), wa.checkpoint(), wa.write(1))
+	testutil.Must(t, wb.write(2), wb.checkpoint(), wb.write(1))
 	a.files[checkpointName(1)] = b.files[checkpointName(1)]
 	if w, err := open(a, 5); !errors.Is(err, ErrLost) {
 		t.Errorf("from checkpoint %d: %v", w.restored, err)
 	}
 	delete(a.files, checkpointName(1))
 	w, err := open(a, 5)
-	must(t, err)
+	testutil.Must(t, err)
 	same(t, wa, w)
 }
 
@@ -404,11 +406,11 @@ func TestCheckpointOfAnotherBranch(t *testing.T) {
 func TestCheckpointKnowsTheEndOfAllItShows(t *testing.T) {
 	d := newDisk()
 	w := mustOpen(t, d, 1)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	end := len(d.files[d.current])
-	must(t, w.l.Checkpoint(w.l.Position(), inPieces(func(i int) ([]byte, error) {
+	testutil.Must(t, w.l.Checkpoint(w.l.Position(), inPieces(func(i int) ([]byte, error) {
 		if i == 1 {
-			must(t, w.append(group(w.l.Position().LSN+1)))
+			testutil.Must(t, w.append(group(w.l.Position().LSN+1)))
 		}
 		return w.piece(i)
 	})))
@@ -427,15 +429,15 @@ func TestACheckpointsNumberIsNobodyElsesChoice(t *testing.T) {
 		d.files[highest+checkpointSuffix] = []byte("no checkpoint")
 		genuine := d.names(checkpointSuffix)
 		w, err := openFrom(d, 9, 2)
-		must(t, err)
-		must(t, w.write(1), w.checkpoint())
+		testutil.Must(t, err)
+		testutil.Must(t, w.write(1), w.checkpoint())
 		numbers := w.l.Checkpoints()
 		if len(numbers) != 3 || numbers[1] != 2 || d.files[checkpointName(numbers[0])] == nil {
 			t.Fatalf("there were %v; the log has now %v, the disk %v", genuine, numbers, d.names(checkpointSuffix))
 		}
 		for _, n := range numbers[:2] {
 			again, err := openFrom(d.clone(), 10, n)
-			must(t, err)
+			testutil.Must(t, err)
 			same(t, w, again)
 		}
 	}
@@ -446,9 +448,9 @@ func TestACheckpointsNumberIsNobodyElsesChoice(t *testing.T) {
 func TestHistoryHoldsEachSegmentOnce(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(2))
+	testutil.Must(t, w.write(2))
 	at, i := w.l.Position(), 0
-	must(t, w.l.Checkpoint(at, func() ([]byte, error) {
+	testutil.Must(t, w.l.Checkpoint(at, func() ([]byte, error) {
 		if i++; i > 3 {
 			return nil, nil
 		}
@@ -457,9 +459,9 @@ func TestHistoryHoldsEachSegmentOnce(t *testing.T) {
 	}))
 	want := slices.Clone(w.l.history)
 	l, err := Open(d, root, w.l.random, nil)
-	must(t, err)
-	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
-	must(t, l.Replay(func(Record, Location) error { return nil }))
+	testutil.Must(t, err)
+	testutil.Must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
+	testutil.Must(t, l.Replay(func(Record, Location) error { return nil }))
 	if !slices.Equal(l.history, want) {
 		t.Errorf("after a start the history has %d segments, want %d:\n%v\n%v", len(l.history), len(want), l.history, want)
 	}

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // systemCall finds, in a line of strace, a call that changes a file or makes it
@@ -96,8 +98,8 @@ fsync data
 // directory again.
 func useDir(t *testing.T, path string) {
 	d := openDir(t, path)
-	must(t, d.Append("1", []byte("data")), d.Append("1", []byte("data")))
-	must(t, d.Create("made", func(w io.Writer) error {
+	testutil.Must(t, d.Append("1", []byte("data")), d.Append("1", []byte("data")))
+	testutil.Must(t, d.Create("made", func(w io.Writer) error {
 		for range 5 {
 			if _, err := w.Write(make([]byte, zeroAhead/4)); err != nil {
 				return err
@@ -105,7 +107,7 @@ func useDir(t *testing.T, path string) {
 		}
 		return nil
 	}))
-	must(t, d.Append("1", []byte("data")), d.Append("2", []byte("data")), d.Remove("made"), d.Close())
+	testutil.Must(t, d.Append("1", []byte("data")), d.Append("2", []byte("data")), d.Remove("made"), d.Close())
 	d = openDir(t, path)
-	must(t, d.Sync("2"), d.Close())
+	testutil.Must(t, d.Sync("2"), d.Close())
 }

@@ -13,12 +13,14 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 func openDir(t testing.TB, path string) *Dir {
 	t.Helper()
 	d, err := OpenDir(path)
-	must(t, err)
+	testutil.Must(t, err)
 	return d
 }
 
@@ -37,13 +39,13 @@ func TestDirKeepsFiles(t *testing.T) {
 		t.Fatalf("opened twice: %v", err)
 	}
 	want := []byte("header")
-	must(t, d.Append("1", want))
+	testutil.Must(t, d.Append("1", want))
 	for i := range 20 {
 		p := bytes.Repeat([]byte{byte(i + 1)}, 300_000)
-		must(t, d.Append("1", p))
+		testutil.Must(t, d.Append("1", p))
 		want = append(want, p...)
 	}
-	must(t, d.Create("made", contents(want)), d.Replace("made", contents(want[:10])), d.Append("2", []byte("second")), d.Sync("1"))
+	testutil.Must(t, d.Create("made", contents(want)), d.Replace("made", contents(want[:10])), d.Append("2", []byte("second")), d.Sync("1"))
 	for name, want := range map[string][]byte{"1": want, "2": []byte("second"), "made": want[:10]} {
 		got := make([]byte, len(want))
 		if err := d.ReadAt(name, got, 0); err != nil || !bytes.Equal(got, want) {
@@ -53,7 +55,7 @@ func TestDirKeepsFiles(t *testing.T) {
 	if err := d.ReadAt("made", make([]byte, 2), 9); !errors.Is(err, io.EOF) {
 		t.Errorf("read behind the end: %v", err)
 	}
-	must(t, d.Close())
+	testutil.Must(t, d.Close())
 	d = openDir(t, path)
 	defer d.Close()
 	list, err := d.Files()
@@ -67,9 +69,9 @@ func TestDirKeepsFiles(t *testing.T) {
 func TestDirRemovesWhatACrashLeftHalfMade(t *testing.T) {
 	path := t.TempDir()
 	for _, name := range []string{temporary + "1", temporary + "wrap.key", "anew-1", "other"} {
-		must(t, os.WriteFile(filepath.Join(path, name), []byte(name), 0o600))
+		testutil.Must(t, os.WriteFile(filepath.Join(path, name), []byte(name), 0o600))
 	}
-	must(t, os.Mkdir(filepath.Join(path, "directory"), 0o700))
+	testutil.Must(t, os.Mkdir(filepath.Join(path, "directory"), 0o700))
 	d := openDir(t, path+"/")
 	defer d.Close()
 	list, err := d.Files()
@@ -102,7 +104,7 @@ func TestDirReplacesWholeOrNotAtAll(t *testing.T) {
 	d := openDir(t, path)
 	defer d.Close()
 	want := []byte("as it was before")
-	must(t, d.Replace("made", contents(want)))
+	testutil.Must(t, d.Replace("made", contents(want)))
 	broken := errors.New("no more")
 	for _, n := range []int{0, 1, zeroAhead, 2*zeroAhead + 1} {
 		err := d.Replace("made", func(w io.Writer) error {
@@ -137,14 +139,14 @@ func TestDirRemoves(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	defer d.Close()
 	p := make([]byte, 3)
-	must(t, d.Append("1", []byte("old")), d.ReadAt("1", p, 0), d.Append("2", []byte("two")), d.Remove("1"))
+	testutil.Must(t, d.Append("1", []byte("old")), d.ReadAt("1", p, 0), d.Append("2", []byte("two")), d.Remove("1"))
 	if err := d.ReadAt("1", p, 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("read what was removed: %v", err)
 	}
 	if err := d.Remove("1"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("removed twice: %v", err)
 	}
-	must(t, d.Append("2", []byte("more")), d.Create("1", contents([]byte("new"))), d.ReadAt("1", p, 0))
+	testutil.Must(t, d.Append("2", []byte("more")), d.Create("1", contents([]byte("new"))), d.ReadAt("1", p, 0))
 	if string(p) != "new" {
 		t.Errorf("it holds %q", p)
 	}
@@ -156,13 +158,13 @@ func TestDirGivesBackWhatItRemoves(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	defer d.Close()
 	for range 100 {
-		must(t, d.Create("1", contents([]byte("old"))))
+		testutil.Must(t, d.Create("1", contents([]byte("old"))))
 		var reader sync.WaitGroup
 		reader.Go(func() {
 			for p := make([]byte, 3); d.ReadAt("1", p, 0) == nil; {
 			}
 		})
-		must(t, d.Remove("1"))
+		testutil.Must(t, d.Remove("1"))
 		reader.Wait()
 		if len(d.open) > 0 {
 			t.Fatal("a file that was removed is still open")
@@ -200,7 +202,7 @@ func TestDirReadsWhileItWrites(t *testing.T) {
 		}
 	})
 	for i := range 20 {
-		must(t, d.Append(fmt.Sprint("new", i/4), []byte("new")))
+		testutil.Must(t, d.Append(fmt.Sprint("new", i/4), []byte("new")))
 	}
 	close(done)
 	others.Wait()
@@ -215,8 +217,8 @@ func limitFiles(t *testing.T, size uint64) (undo func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
 	var old syscall.Rlimit
-	must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old), syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}))
-	return func() { must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }
+	testutil.Must(t, syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old), syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}))
+	return func() { testutil.Must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }
 }
 
 // TestDirOnAFullDisk: the space that is left is used to its end, though it is not
@@ -229,12 +231,12 @@ func TestDirOnAFullDisk(t *testing.T) {
 	const step, steps = 90, 10
 	want := bytes.Repeat([]byte("0123456789"), (fileLimit-10)/10)
 	first := len(want) - step*steps
-	must(t, d.Append("1", want[:first]), d.file.Truncate(int64(first)))
+	testutil.Must(t, d.Append("1", want[:first]), d.file.Truncate(int64(first)))
 	d.filled = int64(first) // as if the disk had been full by then
 	undo := limitFiles(t, fileLimit)
 	defer func() { undo() }()
 	for i := first; i < len(want); i += step {
-		must(t, d.Append("1", want[i:i+step]))
+		testutil.Must(t, d.Append("1", want[i:i+step]))
 	}
 	if err := d.Append("1", want[:step]); err == nil {
 		t.Fatal("written to a full disk")
@@ -251,7 +253,7 @@ func TestDirOnAFullDisk(t *testing.T) {
 	if err := d.Append("1", want[:step]); err == nil {
 		t.Fatal("the file takes data after a write that failed")
 	}
-	must(t, d.Append("2", want[:step]), d.Append("2", want[step:]), d.Close())
+	testutil.Must(t, d.Append("2", want[:step]), d.Append("2", want[step:]), d.Close())
 	for _, name := range []string{"1", "2"} {
 		if got, err := os.ReadFile(filepath.Join(path, name)); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%d bytes are left in %s, want %d; %v", len(got), name, len(want), err)
@@ -263,7 +265,7 @@ func TestDirOnAFullDisk(t *testing.T) {
 // fails; another one is begun anew.
 func TestDirNeverRetriesAFailedWrite(t *testing.T) {
 	d := openDir(t, t.TempDir())
-	must(t, d.Append("1", []byte("header")))
+	testutil.Must(t, d.Append("1", []byte("header")))
 	d.file.Close() // as good as a disk that is gone
 	for range 2 {
 		if err := d.Append("1", []byte("more")); err == nil {
@@ -271,7 +273,7 @@ func TestDirNeverRetriesAFailedWrite(t *testing.T) {
 		}
 	}
 	p := make([]byte, 10)
-	must(t, d.Append("2", []byte("header")), d.Append("2", []byte("more")), d.ReadAt("2", p, 0))
+	testutil.Must(t, d.Append("2", []byte("header")), d.Append("2", []byte("more")), d.ReadAt("2", p, 0))
 	if string(p) != "headermore" {
 		t.Errorf("it holds %q", p)
 	}
@@ -283,19 +285,19 @@ func TestLogInADir(t *testing.T) {
 	for seed := range uint64(4) {
 		d := openDir(t, path)
 		w, err := openOn(d, marks, seed)
-		must(t, append(w.refused, err, w.verify(), w.write(2), w.checkpoint(), w.write(3), w.l.Resume(), w.write(1), w.verify())...)
+		testutil.Must(t, append(w.refused, err, w.verify(), w.write(2), w.checkpoint(), w.write(3), w.l.Resume(), w.write(1), w.verify())...)
 		if seed == 2 {
-			must(t, w.checkpoint(), w.compact(1, 2), w.verify())
+			testutil.Must(t, w.checkpoint(), w.compact(1, 2), w.verify())
 		}
 		if seed != 3 { // else as if the process had been killed
-			must(t, d.Close())
+			testutil.Must(t, d.Close())
 		}
 		d.lock.Close()
 	}
 	d := openDir(t, path)
 	defer d.Close()
 	w, err := openOn(d, marks, 9)
-	must(t, append(w.refused, err, w.verify())...)
+	testutil.Must(t, append(w.refused, err, w.verify())...)
 }
 
 // TestDirNoticesThatItsFileIsCutOff at the next write, which makes the file long again,
@@ -304,11 +306,11 @@ func TestDirNoticesThatItsFileIsCutOff(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	for range 3 {
-		must(t, d.Append("00000001.seg", make([]byte, 1000)))
+		testutil.Must(t, d.Append("00000001.seg", make([]byte, 1000)))
 	}
-	must(t, os.Truncate(filepath.Join(path, "00000001.seg"), 64))
+	testutil.Must(t, os.Truncate(filepath.Join(path, "00000001.seg"), 64))
 	if err := d.Append("00000001.seg", make([]byte, 1000)); !errors.Is(err, errCutOff) {
 		t.Errorf("a write behind what was cut off: %v", err)
 	}
-	must(t, d.Append("00000002.seg", make([]byte, 1000)))
+	testutil.Must(t, d.Append("00000002.seg", make([]byte, 1000)))
 }

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // heads writes n times, and returns the head after each write.
 func heads(t testing.TB, w *world, n int) (list []wire.Head) {
 	t.Helper()
 	for range n {
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		at := w.l.Position()
 		list = append(list, at.Head())
 	}
@@ -54,15 +55,15 @@ func TestBranchesRefuseEachOther(t *testing.T) {
 	wa, wb = mustOpen(t, a, 6), mustOpen(t, b, 7)
 	both("after a restart")
 	for _, w := range []*world{wa, wb} {
-		must(t, w.write(1), w.checkpoint())
+		testutil.Must(t, w.write(1), w.checkpoint())
 		w.l.Rotate()
-		must(t, w.write(1), w.checkpoint(), w.checkpoint())
+		testutil.Must(t, w.write(1), w.checkpoint(), w.checkpoint())
 		for _, s := range w.l.Segments() {
 			if s.Free {
-				must(t, w.compact(s.ID))
+				testutil.Must(t, w.compact(s.ID))
 			}
 		}
-		must(t, w.checkpoint(), w.checkpoint())
+		testutil.Must(t, w.checkpoint(), w.checkpoint())
 	}
 	both("after history was removed")
 	if len(a.names(segmentSuffix)) > 3 {
@@ -73,7 +74,7 @@ func TestBranchesRefuseEachOther(t *testing.T) {
 	for _, n := range wa.l.Checkpoints()[:2] {
 		var err error
 		wa, err = openFrom(a, 10, n)
-		must(t, err)
+		testutil.Must(t, err)
 		both("from each checkpoint")
 	}
 	a.files[checkpointName(wa.l.Checkpoints()[0])] = b.files[checkpointName(wb.l.Checkpoints()[0])]
@@ -92,7 +93,7 @@ func TestCutBranch(t *testing.T) {
 	lost := heads(t, w, 3)
 	w = mustOpen(t, before, 4)
 	for range 5 {
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		knows(t, "kept", w, kept, true)
 		knows(t, "lost", w, lost, false)
 	}
@@ -138,11 +139,11 @@ func TestCarriedRecordsMoveNoHead(t *testing.T) {
 	w := mustOpen(t, d, 3)
 	all := heads(t, w, 2)
 	tag := w.l.Position().Tag
-	must(t, w.carry(1), w.l.Resume())
+	testutil.Must(t, w.carry(1), w.l.Resume())
 	if w.l.Position().Tag != tag {
 		t.Error("a segment without records has a head")
 	}
-	must(t, w.carry(2))
+	testutil.Must(t, w.carry(2))
 	all = append(all, heads(t, w, 2)...)
 	knows(t, "at once", w, all, true)
 	again := mustOpen(t, d, 4)
@@ -155,11 +156,11 @@ func TestCarriedRecordsMoveNoHead(t *testing.T) {
 // TestSegmentsOfAnotherBranch: they can't be mixed in.
 func TestSegmentsOfAnotherBranch(t *testing.T) {
 	a := store(t)
-	must(t, mustOpen(t, a, 3).write(1))
+	testutil.Must(t, mustOpen(t, a, 3).write(1))
 	b := a.clone()
 	wa, wb := mustOpen(t, a, 4), mustOpen(t, b, 5)
 	for _, w := range []*world{wa, wb} {
-		must(t, w.write(2), w.l.Resume(), w.write(1), w.l.Resume(), w.write(1), w.checkpoint())
+		testutil.Must(t, w.write(2), w.l.Resume(), w.write(1), w.l.Resume(), w.write(1), w.checkpoint())
 	}
 	for name, p := range b.files {
 		if old := a.files[name]; string(old) != string(p) && name != checkpointName(1) && !slices.Contains(KeysNames[:], name) {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // FuzzReplay puts anything in the place of a segment: the oldest, the newest, or
@@ -13,7 +15,7 @@ import (
 func FuzzReplay(f *testing.F) {
 	good := store(f)
 	w := mustOpen(f, good, 3)
-	must(f, w.write(2), w.carry(1), w.write(2), w.l.Resume(), w.write(1))
+	testutil.Must(f, w.write(2), w.carry(1), w.write(2), w.l.Resume(), w.write(1))
 	for i, name := range good.names(segmentSuffix) {
 		f.Add(good.files[name], uint8(i), false)
 		f.Add(good.files[name][:len(good.files[name])/2], uint8(i), true)
@@ -51,7 +53,7 @@ func FuzzReplay(f *testing.F) {
 func FuzzReadHeader(f *testing.F) {
 	good := store(f)
 	keys, _, err := OpenKeys(root, good.files[KeysNames[0]])
-	must(f, err)
+	testutil.Must(f, err)
 	for _, name := range good.names(segmentSuffix) {
 		f.Add(good.files[name], uint32(2))
 		f.Add(good.files[name][:headerSize], uint32(3))
@@ -102,7 +104,7 @@ func FuzzRestore(f *testing.F) {
 		d := good.clone()
 		d.files[newest] = p
 		w, err := open(d, 9)
-		must(t, err)
+		testutil.Must(t, err)
 		same(t, want, w)
 	})
 }
@@ -117,7 +119,7 @@ func FuzzRestorePlace(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		w, err := newWorld(good, good, 9, true)
-		must(t, err)
+		testutil.Must(t, err)
 		if w.l.restoreFooter(0, p) != nil {
 			return
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -12,21 +11,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write the golden files anew")
+	"motte/internal/testutil"
+)
 
 // golden reads a store from a file of lines, each a name and the bytes in
 // hexadecimal.
 func golden(t testing.TB, file string) *disk {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
-	must(t, err)
+	testutil.Must(t, err)
 	d := newDisk()
 	for line := range strings.Lines(string(text)) {
 		name, data, _ := strings.Cut(strings.TrimSpace(line), " ")
 		d.files[name], err = hex.DecodeString(data)
-		must(t, err)
+		testutil.Must(t, err)
 	}
 	return d
 }
@@ -38,13 +37,13 @@ func golden(t testing.TB, file string) *disk {
 func TestGoldenStore(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 5)
-	must(t, w.l.Erase(bob))
-	if *update {
+	testutil.Must(t, w.l.Erase(bob))
+	if testutil.Updating() {
 		var b strings.Builder
 		for _, name := range slices.Sorted(maps.Keys(d.files)) {
 			fmt.Fprintf(&b, "%s %x\n", name, d.files[name])
 		}
-		must(t, os.WriteFile(filepath.Join("testdata", "store-v3-keys-v3.hex"), []byte(b.String()), 0o644))
+		testutil.Must(t, os.WriteFile(filepath.Join("testdata", "store-v3-keys-v3.hex"), []byte(b.String()), 0o644))
 	}
 	stored := golden(t, "store-v3-keys-v3.hex")
 	if !maps.EqualFunc(d.files, stored.files, bytes.Equal) {
@@ -53,12 +52,12 @@ func TestGoldenStore(t *testing.T) {
 	readsGolden(t, stored, w)
 	old := golden(t, "store-v3.hex")
 	w, err := open(old.clone(), 5)
-	must(t, err)
+	testutil.Must(t, err)
 	readsGolden(t, old, w)
 	if w.l.keys.Own != root {
 		t.Error("the secrets of version 2 are not those that follow from the root key")
 	}
-	must(t, w.l.Erase(bob)) // which writes the keys, in the newest version
+	testutil.Must(t, w.l.Erase(bob)) // which writes the keys, in the newest version
 	readsGolden(t, w.disk, w)
 	for _, name := range KeysNames {
 		if w.disk.files[name][4] != KeysVersion {
@@ -72,7 +71,7 @@ func readsGolden(t *testing.T, stored *disk, w *world) {
 	t.Helper()
 	for _, n := range w.l.Checkpoints()[:2] {
 		again, err := openFrom(stored, 9, n)
-		must(t, err)
+		testutil.Must(t, err)
 		if again.l.Position() != w.l.Position() || !maps.Equal(again.objects, w.objects) {
 			t.Errorf("from checkpoint %d: %v, %d objects", n, again.l.Position(), len(again.objects))
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"motte/core/seal"
+	"motte/internal/testutil"
 )
 
 // ofOwner counts the objects of an owner that can be read, and those that can't.
@@ -53,18 +54,18 @@ func TestErase(t *testing.T) {
 			t.Errorf("%s: %d of his are readable, %d are gone", what, readable, gone)
 		}
 	}
-	must(t, w.l.Erase(alice))
+	testutil.Must(t, w.l.Erase(alice))
 	erased("at once", w)
 	for _, n := range w.l.Checkpoints()[:2] {
 		w, err := openFrom(d, 10, n)
-		must(t, err)
+		testutil.Must(t, err)
 		erased("after a restart", w)
 	}
 	w, err := open(d, 11)
-	must(t, err, w.checkpoint(), w.carry(4), w.l.Erase(alice), w.l.Erase(), w.l.Erase(99))
+	testutil.Must(t, err, w.checkpoint(), w.carry(4), w.l.Erase(alice), w.l.Erase(), w.l.Erase(99))
 	erased("carried", w)
 	w, err = open(d, 12)
-	must(t, err)
+	testutil.Must(t, err)
 	erased("carried, after a restart", w)
 	put := Record{LSN: w.l.Position().LSN + 1, Kind: KindPut, Owner: alice}
 	if _, _, err := w.l.Append([]Group{{put}}); err == nil {
@@ -77,10 +78,10 @@ func TestErase(t *testing.T) {
 func TestErasedObjectsAreGoneFromCopies(t *testing.T) {
 	d := settled(t)
 	backup := d.clone()
-	must(t, mustOpen(t, d, 9).l.Erase(alice))
+	testutil.Must(t, mustOpen(t, d, 9).l.Erase(alice))
 	backup.files[KeysNames[0]] = d.files[KeysNames[0]]
 	w, err := open(backup, 10)
-	must(t, err)
+	testutil.Must(t, err)
 	if readable, gone := ofOwner(t, w, alice); readable > 0 || gone == 0 {
 		t.Errorf("%d of hers are readable, %d are gone", readable, gone)
 	}
@@ -103,7 +104,7 @@ func TestEraseThatFails(t *testing.T) {
 	if w.check(t); !bytes.Equal(before, d.files[KeysNames[0]]) {
 		t.Error("the keys are others now")
 	}
-	must(t, w.l.Erase(alice))
+	testutil.Must(t, w.l.Erase(alice))
 	if readable, _ := ofOwner(t, w, alice); readable > 0 {
 		t.Errorf("%d of hers are readable", readable)
 	}
@@ -113,7 +114,7 @@ func TestEraseThatFails(t *testing.T) {
 // are missing, or another store's: the log is refused, and a file is named.
 func TestAlteredKeys(t *testing.T) {
 	good := settled(t)
-	must(t, mustOpen(t, good, 9).l.Erase(alice))
+	testutil.Must(t, mustOpen(t, good, 9).l.Erase(alice))
 	p := good.files[KeysNames[0]]
 	other := mustOpen(t, newDisk(), 99).disk.files[KeysNames[0]]
 	refused := func(what string, p []byte) {
@@ -162,7 +163,7 @@ func TestKeysOfANewStore(t *testing.T) {
 	if w.l.store != id || len(first) == 0 || !bytes.Equal(first, d.files[KeysNames[0]]) {
 		t.Error("the store is another one after a restart")
 	}
-	must(t, w.write(5))
+	testutil.Must(t, w.write(5))
 	same(t, w, mustOpen(t, d, 3))
 	backup := d.clone()
 	for _, name := range d.names(segmentSuffix) {
@@ -273,15 +274,15 @@ func TestTheNewerSecretsCount(t *testing.T) {
 	for i, name := range KeysNames {
 		d := settled(t)
 		w := mustOpen(t, d, 9)
-		must(t, w.l.Erase(alice))
+		testutil.Must(t, w.l.Erase(alice))
 		d.files[name] = w.under(root, func(s *seal.Secrets) { s.Core = [seal.KeySize]byte{1, 2} })
 		again, err := open(d, 10)
-		must(t, err)
+		testutil.Must(t, err)
 		if again.l.keys.Core != [seal.KeySize]byte{1, 2} || again.l.HasKey(alice) || !again.l.HasKey(bob) {
 			t.Errorf("copy %d: the older secrets count: %v; keys %v, %v", i, again.l.keys.Core, again.l.HasKey(alice), again.l.HasKey(bob))
 		}
 		_, err = again.l.watchKeys(map[string]int64{KeysNames[0]: int64(len(d.files[KeysNames[0]])), KeysNames[1]: int64(len(d.files[KeysNames[1]]))})
-		if must(t, err); !bytes.Equal(d.files[KeysNames[0]], d.files[KeysNames[1]]) {
+		if testutil.Must(t, err); !bytes.Equal(d.files[KeysNames[0]], d.files[KeysNames[1]]) {
 			t.Errorf("copy %d: they differ still", i)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"motte/core/seal"
+	"motte/internal/testutil"
 )
 
 // stored returns the bytes at a location.
@@ -21,7 +22,7 @@ func (d *disk) stored(at Location) []byte {
 func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(1), w.checkpoint(), w.write(1), w.checkpoint())
+	testutil.Must(t, w.write(1), w.checkpoint(), w.write(1), w.checkpoint())
 	was := make(map[uint64][]byte)
 	for _, o := range w.objects {
 		was[o.lsn] = bytes.Clone(d.stored(o.at))
@@ -31,14 +32,14 @@ func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 		w.l.Rotate()
 		segments := w.l.Segments()
 		for _, s := range segments {
-			must(t, w.carry(s.ID))
+			testutil.Must(t, w.carry(s.ID))
 		}
 		if got, want := w.l.Position().LSN, lsn+uint64(len(segments)); got != want {
 			t.Fatalf("carrying went on to record %d, want %d, the marks alone", got, want)
 		}
-		must(t, w.checkpoint(), w.checkpoint())
+		testutil.Must(t, w.checkpoint(), w.checkpoint())
 		for _, s := range segments {
-			must(t, w.l.Remove(s.ID))
+			testutil.Must(t, w.l.Remove(s.ID))
 		}
 		for v, o := range w.objects {
 			if o.at.Segment <= newest || !bytes.Equal(d.stored(o.at), was[o.lsn]) {
@@ -52,7 +53,7 @@ func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 	}
 	for _, n := range w.l.Checkpoints()[:2] {
 		again, err := openFrom(d, 20, n)
-		must(t, err)
+		testutil.Must(t, err)
 		again.check(t)
 	}
 }
@@ -62,7 +63,7 @@ func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 func TestReadOfWhatWasCarriedAway(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	old := maps.Clone(w.objects)
-	must(t, w.write(1), w.checkpoint(), w.checkpoint(), w.compact(1))
+	testutil.Must(t, w.write(1), w.checkpoint(), w.checkpoint(), w.compact(1))
 	for _, o := range old {
 		if _, _, err := w.l.Read(nil, o.at); o.at.Segment == 1 && !errors.Is(err, ErrMoved) || o.at.Segment > 1 && err != nil {
 			t.Errorf("%v: %v", o.at, err)
@@ -80,12 +81,12 @@ func TestReadOfWhatWasCarriedAway(t *testing.T) {
 // read from a place where all of it is.
 func TestCrashWhileCarrying(t *testing.T) {
 	good := store(t)
-	must(t, mustOpen(t, good, 3).write(2))
+	testutil.Must(t, mustOpen(t, good, 3).write(2))
 	try := func(left func(int64, []byte) []byte) {
 		t.Helper()
 		d := good.clone()
 		w := mustOpen(t, d, 4)
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		lsn := w.l.Position().LSN
 		d.fail, d.left = errors.New("power cut"), left
 		if w.carry(1) == nil || w.l.Position().LSN != lsn {
@@ -96,7 +97,7 @@ func TestCrashWhileCarrying(t *testing.T) {
 		if again.l.Position().LSN < lsn {
 			t.Fatalf("back at record %d of %d", again.l.Position().LSN, lsn)
 		}
-		must(t, again.write(1), again.carry(1), again.carry(2))
+		testutil.Must(t, again.write(1), again.carry(1), again.carry(2))
 		same(t, again, mustOpen(t, d, 6))
 	}
 	for n := 0; n < 1200; n += 7 {
@@ -113,7 +114,7 @@ func TestCrashWhileCarrying(t *testing.T) {
 func TestDamagedRecordStopsCompaction(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(1), w.checkpoint(), w.checkpoint())
+	testutil.Must(t, w.write(1), w.checkpoint(), w.checkpoint())
 	for i := headerSize; i < len(d.files["00000001.seg"]); i++ {
 		d.files["00000001.seg"][i] ^= 4
 		var damage *DamageError
@@ -134,7 +135,7 @@ func TestDamagedRecordStopsCompaction(t *testing.T) {
 func TestWalkShowsEachRecord(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(2), w.carry(1), w.carry(2), w.write(1), w.l.Erase(alice))
+	testutil.Must(t, w.write(2), w.carry(1), w.carry(2), w.write(1), w.l.Erase(alice))
 	var offsets []int
 	at, _, _ := 0, 0, 0
 	err := w.l.Walk(4, func(r Record, place Location) error {
@@ -145,7 +146,7 @@ func TestWalkShowsEachRecord(t *testing.T) {
 		at = int(place.Offset + place.Length)
 		return nil
 	})
-	must(t, err)
+	testutil.Must(t, err)
 	if !slices.Equal(append(offsets, at), recordsOf(d.files["00000004.seg"])) {
 		t.Errorf("records at %v", offsets)
 	}
@@ -157,7 +158,7 @@ func TestWalkShowsEachRecord(t *testing.T) {
 func TestCarriedRecordsInAnotherPlace(t *testing.T) {
 	good := store(t)
 	w := mustOpen(t, good, 3)
-	must(t, w.write(1), w.carry(1), w.write(1), w.l.Resume(), w.write(1))
+	testutil.Must(t, w.write(1), w.carry(1), w.write(1), w.l.Resume(), w.write(1))
 	const name = "00000004.seg"
 	p, at := good.files[name], recordsOf(good.files[name])
 	one := good.files["00000001.seg"]
@@ -212,9 +213,9 @@ func TestEachWriteProvesTheOneBefore(t *testing.T) {
 	} {
 		d := store(t)
 		w := mustOpen(t, d, 3)
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		start := w.l.Position().End
-		must(t, writes(w))
+		testutil.Must(t, writes(w))
 		const name = "00000004.seg"
 		for i := int(start); i < lastWriteAt(d.files[name]); i++ {
 			d.files[name][i] ^= 1
@@ -237,16 +238,16 @@ func TestEachWriteProvesTheOneBefore(t *testing.T) {
 func TestCarriedRecordsAlone(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	at := w.l.Position()
 	var g Group
-	must(t, w.l.Walk(1, func(r Record, _ Location) error {
+	testutil.Must(t, w.l.Walk(1, func(r Record, _ Location) error {
 		if r.Kind == KindPut {
 			g = append(g, r)
 		}
 		return nil
 	}))
-	must(t, w.append(g, g))
+	testutil.Must(t, w.append(g, g))
 	if got := w.l.Position(); got.Head() != at.Head() || got.End == at.End {
 		t.Errorf("it moved the head from %v to %v", at, got)
 	}
@@ -257,9 +258,9 @@ func TestCarriedRecordsAlone(t *testing.T) {
 // end of a group, does not make half of it a whole.
 func TestCarriedRecordEndsNoGroup(t *testing.T) {
 	d := newDisk()
-	must(t, mustOpen(t, d, 1).write(1))
+	testutil.Must(t, mustOpen(t, d, 1).write(1))
 	w := mustOpen(t, d, 2)
-	must(t, w.append(group(2)))
+	testutil.Must(t, w.append(group(2)))
 	p := d.files[d.current]
 	r, _, ok := w.l.openHead(p[headerSize:])
 	if !ok {

@@ -5,13 +5,15 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // allocated returns the size of a file, and the bytes of the disk that it has.
 func allocated(t *testing.T, path string) (size, disk int64) {
 	t.Helper()
 	info, err := os.Stat(path)
-	must(t, err)
+	testutil.Must(t, err)
 	return info.Size(), info.Sys().(*syscall.Stat_t).Blocks * blockSize
 }
 
@@ -22,16 +24,16 @@ func TestReserve(t *testing.T) {
 	d := openDir(t, path)
 	defer d.Close()
 	for _, size := range []int64{1 << 20, 3 << 20, 2 << 20} {
-		must(t, d.Reserve(size), d.Reserve(size))
+		testutil.Must(t, d.Reserve(size), d.Reserve(size))
 		if got, disk := allocated(t, filepath.Join(path, reserveName)); got < size || disk < size || got > 3<<20 {
 			t.Errorf("a reserve of %d bytes has %d, and %d of the disk", size, got, disk)
 		}
 	}
-	must(t, d.Append("1", []byte("data")))
+	testutil.Must(t, d.Append("1", []byte("data")))
 	if size, _ := allocated(t, filepath.Join(path, "1")); size < zeroAhead {
 		t.Errorf("nothing is filled ahead: %d bytes", size)
 	}
-	must(t, d.Reserve(0), d.Reserve(0), d.Append("2", []byte("data")), d.Append("2", []byte("more")))
+	testutil.Must(t, d.Reserve(0), d.Reserve(0), d.Append("2", []byte("data")), d.Append("2", []byte("more")))
 	if size, _ := allocated(t, filepath.Join(path, "2")); size != 8 {
 		t.Errorf("without a reserve a file of %d bytes is made", size)
 	}
@@ -51,7 +53,7 @@ func TestReserveThatCanNotBeMade(t *testing.T) {
 	if size, _ := allocated(t, filepath.Join(path, reserveName)); err == nil || size != 0 {
 		t.Errorf("a reserve of %d bytes is made: %v", size, err)
 	}
-	must(t, d.Reserve(fileLimit))
+	testutil.Must(t, d.Reserve(fileLimit))
 	undo = limitFiles(t, 2*fileLimit)
 	err = d.Reserve(4 * fileLimit)
 	undo()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // TestCrashKeepsWhatWasAcknowledged lets the last write fail, with anything of it
@@ -17,7 +19,7 @@ func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 		t.Helper()
 		d := good.clone()
 		w := mustOpen(t, d, 9)
-		must(t, w.write(2))
+		testutil.Must(t, w.write(2))
 		lsn := w.l.Position().LSN
 		d.fail, d.left = errors.New("power cut"), left
 		if err := w.write(6); !errors.Is(err, d.fail) {
@@ -34,7 +36,7 @@ func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 		if got := again.l.Position().LSN; got < lsn || got > lsn+9 {
 			t.Fatalf("position at record %d, acknowledged %d", got, lsn)
 		}
-		must(t, again.write(1))
+		testutil.Must(t, again.write(1))
 		same(t, again, mustOpen(t, d, 11))
 	}
 	for n := 0; n < 1300; n += 3 {
@@ -53,7 +55,7 @@ func TestResume(t *testing.T) {
 		t.Helper()
 		d := good.clone()
 		w := mustOpen(t, d, 9)
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		want, old := w.l.Position().LSN, w.l.last.id
 		d.fail, d.left = syscall.ENOSPC, left
 		if w.write(3) == nil || w.l.Resume() == nil || w.l.Resume() == nil {
@@ -64,11 +66,11 @@ func TestResume(t *testing.T) {
 		}
 		w.check(t) // what was there is read as before
 		d.fail = nil
-		must(t, w.l.Resume())
+		testutil.Must(t, w.l.Resume())
 		if got := mustOpen(t, d.clone(), 10).l.Position().LSN; got != want || w.l.Position().LSN != want || w.l.last.id != old+1 {
 			t.Fatalf("after Resume: position at record %d, found at %d, want %d", w.l.Position().LSN, got, want)
 		}
-		must(t, w.write(2), w.carry(1), w.checkpoint(), w.write(1))
+		testutil.Must(t, w.write(2), w.carry(1), w.checkpoint(), w.write(1))
 		w.check(t)
 		same(t, w, mustOpen(t, d, 11))
 	}
@@ -85,7 +87,7 @@ func TestResume(t *testing.T) {
 func TestWhatAFailedWriteLeftStaysGone(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	name, before := segmentName(w.l.last.id), len(d.files[segmentName(w.l.last.id)])
 	d.fail, d.left = syscall.EIO, first(1<<20)
 	if w.write(3) == nil {
@@ -97,7 +99,7 @@ func TestWhatAFailedWriteLeftStaysGone(t *testing.T) {
 		late := d.clone()
 		late.files[name] = bytes.Clone(all[:before])
 		w := mustOpen(t, late, 10) // the crash took it
-		must(t, w.write(2), w.checkpoint(), w.write(1))
+		testutil.Must(t, w.write(2), w.checkpoint(), w.write(1))
 		late.files[name] = bytes.Clone(all[:n]) // and another one brings it back
 		same(t, w, mustOpen(t, late, 11))
 	}
@@ -108,12 +110,12 @@ func TestResumeTwice(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
 	for range 3 {
-		must(t, w.l.Resume(), w.l.Resume(), w.checkpoint(), w.write(1))
+		testutil.Must(t, w.l.Resume(), w.l.Resume(), w.checkpoint(), w.write(1))
 	}
-	must(t, w.l.Resume())
+	testutil.Must(t, w.l.Resume())
 	same(t, w, mustOpen(t, d, 10))
 	again, err := openFrom(d, 11, 0)
-	must(t, err)
+	testutil.Must(t, err)
 	same(t, w, again)
 }
 
@@ -123,7 +125,7 @@ func TestNewSegmentThatFails(t *testing.T) {
 	for _, there := range []bool{false, true} {
 		d := store(t)
 		w := mustOpen(t, d, 9)
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		w.l.Rotate()
 		d.fail = syscall.ENOSPC
 		if err := w.write(1); !errors.Is(err, syscall.ENOSPC) {
@@ -133,7 +135,7 @@ func TestNewSegmentThatFails(t *testing.T) {
 		if there {
 			clone := d.clone()
 			late := mustOpen(t, clone, 10)
-			must(t, late.l.Resume())
+			testutil.Must(t, late.l.Resume())
 			for _, name := range clone.names(segmentSuffix) {
 				d.files[name] = clone.files[name]
 			}
@@ -143,7 +145,7 @@ func TestNewSegmentThatFails(t *testing.T) {
 		if got, want := mustOpen(t, d.clone(), 11).l.Position().LSN, w.l.Position().LSN; got != want {
 			t.Fatalf("found at record %d, want %d", got, want)
 		}
-		must(t, w.l.Resume(), w.write(2), w.checkpoint(), w.write(1))
+		testutil.Must(t, w.l.Resume(), w.write(2), w.checkpoint(), w.write(1))
 		same(t, w, mustOpen(t, d, 12))
 	}
 }

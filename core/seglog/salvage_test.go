@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // salvage opens a store though it is damaged.
 func salvage(t testing.TB, d *disk) *world {
 	t.Helper()
 	w, err := openWith(d, 9, true)
-	must(t, err)
+	testutil.Must(t, err)
 	return w
 }
 
@@ -106,7 +108,7 @@ func TestDamagedHeaderCostsItsSegment(t *testing.T) {
 				t.Errorf("%s, %s: not reported", name, what)
 			}
 			r := Record{LSN: w.l.Position().LSN + 1, Kind: KindAlert}
-			must(t, w.append(Group{r}))
+			testutil.Must(t, w.append(Group{r}))
 			again := salvage(t, d)
 			if got, want := again.lsns(), append(without(lost...), r.LSN); !slices.Equal(got, want) {
 				t.Fatalf("%s, %s, and one more: left %v", name, what, got)
@@ -161,7 +163,7 @@ func TestCutSegmentsCostTheirEnd(t *testing.T) {
 func TestSalvageOfWhatWasCarried(t *testing.T) {
 	good := store(t)
 	w := mustOpen(t, good, 3)
-	must(t, w.write(2), w.carry(1), w.write(2), w.carry(2), w.write(1), w.write(1))
+	testutil.Must(t, w.write(2), w.carry(1), w.write(2), w.carry(2), w.write(1), w.write(1))
 	all := mustOpen(t, good.clone(), 4)
 	const name = "00000004.seg"
 	at := recordsOf(good.files[name])
@@ -188,7 +190,7 @@ func TestSalvageStopsWhenAsked(t *testing.T) {
 		asked++
 		return stop
 	})
-	must(t, err, l.Restore(0, nil))
+	testutil.Must(t, err, l.Restore(0, nil))
 	if err := l.Replay(func(Record, Location) error { return nil }); !errors.Is(err, stop) || asked != 1 {
 		t.Errorf("asked %d times, %v", asked, err)
 	}
@@ -199,7 +201,7 @@ func TestRecordThatCannotBeApplied(t *testing.T) {
 	for _, accept := range []bool{false, true} {
 		d := store(t)
 		w, err := newWorld(d, d, 9, accept)
-		must(t, err, w.l.Restore(0, nil))
+		testutil.Must(t, err, w.l.Restore(0, nil))
 		at := recordsOf(d.files["00000001.seg"])[2]
 		err = w.l.Replay(func(r Record, at Location) error {
 			if r.LSN == 3 {

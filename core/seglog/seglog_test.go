@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"motte/core/seal"
+	"motte/internal/testutil"
 )
 
 func TestReplayBringsWhatWasAppended(t *testing.T) {
@@ -124,7 +125,7 @@ func TestPiecesInAnotherPlaceAreNoticed(t *testing.T) {
 		},
 		"segment of another store": func(d *disk) {
 			other, err := open(newDisk(), 99)
-			must(t, err, other.write(1))
+			testutil.Must(t, err, other.write(1))
 			d.files["00000004.seg"] = other.disk.files[one]
 		},
 	} {
@@ -158,9 +159,9 @@ func TestWhatACrashTookStaysGone(t *testing.T) {
 	for _, where := range []string{"behind all", "behind a torn half"} {
 		d := store(t)
 		w := mustOpen(t, d, 9)
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		before := d.clone()
-		must(t, w.write(2))
+		testutil.Must(t, w.write(2))
 		const name = "00000004.seg"
 		taken := d.files[name]
 		d = before
@@ -170,7 +171,7 @@ func TestWhatACrashTookStaysGone(t *testing.T) {
 		if w = mustOpen(t, d, 10); len(w.replayed) != storeRecords+1 {
 			t.Fatalf("%s: %d records", where, len(w.replayed))
 		}
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		lsn := w.l.Position().LSN
 		d.files[name] = taken
 		if w = mustOpen(t, d, 11); w.l.Position().LSN != lsn {
@@ -187,12 +188,12 @@ func TestNoSaltServesTwoStarts(t *testing.T) {
 	for start := range 5 {
 		w := mustOpen(t, d.clone(), uint64(100+start))
 		for range 3 {
-			must(t, w.write(1))
+			testutil.Must(t, w.write(1))
 			if seen[w.l.last.salt] || w.l.last.id < 4 {
 				t.Fatal("a salt was used twice, or an old segment was appended to")
 			}
 			seen[w.l.last.salt] = true
-			must(t, w.l.Resume())
+			testutil.Must(t, w.l.Resume())
 		}
 	}
 }
@@ -202,7 +203,7 @@ func TestSegmentsRotate(t *testing.T) {
 	w := mustOpen(t, d, 1)
 	body := make([]byte, segmentTarget/5*2) // of which a segment takes two
 	for lsn := uint64(1); lsn <= 3; lsn++ {
-		must(t, w.append(Group{{LSN: lsn, Kind: KindAlert, Body: body}}))
+		testutil.Must(t, w.append(Group{{LSN: lsn, Kind: KindAlert, Body: body}}))
 	}
 	if n := len(d.names(segmentSuffix)); n != 2 {
 		t.Fatalf("%d segments", n)
@@ -217,9 +218,9 @@ func TestSegmentsRotate(t *testing.T) {
 func TestRotateMakesASegment(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	w.l.Rotate()
-	must(t, w.write(1), w.write(1))
+	testutil.Must(t, w.write(1), w.write(1))
 	if n := len(d.names(segmentSuffix)); n != 5 {
 		t.Errorf("%d segments, want 5", n)
 	}
@@ -239,7 +240,7 @@ func TestAppendRefusesGapsAndGiants(t *testing.T) {
 		if _, _, err := w.l.Append([]Group{{{LSN: 1, Kind: KindAlert}}}); !errors.Is(err, ErrFailed) {
 			t.Errorf("%s: then %v", name, err)
 		}
-		must(t, w.l.Resume(), w.append(Group{{LSN: 1, Kind: KindAlert}}))
+		testutil.Must(t, w.l.Resume(), w.append(Group{{LSN: 1, Kind: KindAlert}}))
 	}
 }
 
@@ -264,7 +265,7 @@ func TestReadRefusesWhatIsNoRecord(t *testing.T) {
 func TestReadersMeetAWriter(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
-	must(t, w.checkpoint(), w.checkpoint())
+	testutil.Must(t, w.checkpoint(), w.checkpoint())
 	w.l.random = cryptorand.Read // which many may read
 	at := w.l.Position()
 	places := make([]Location, 0, len(w.objects))
@@ -303,7 +304,7 @@ func TestReadersMeetAWriter(t *testing.T) {
 		}
 		done <- err
 	}()
-	must(t, <-done, <-done, <-done)
+	testutil.Must(t, <-done, <-done, <-done)
 }
 
 func BenchmarkRead1KiB(b *testing.B) {

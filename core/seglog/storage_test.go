@@ -15,6 +15,7 @@ import (
 	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/seal"
+	"motte/internal/testutil"
 )
 
 // disk is a Storage in memory that a test can tear, alter, roll back, and let
@@ -309,7 +310,7 @@ func newWorld(s Storage, d *disk, seed uint64, accept bool) (w *world, err error
 func mustOpen(t testing.TB, d *disk, seed uint64) *world {
 	t.Helper()
 	w, err := open(d, seed)
-	must(t, append(w.refused, err)...)
+	testutil.Must(t, append(w.refused, err)...)
 	w.check(t)
 	return w
 }
@@ -502,14 +503,6 @@ func (w *world) check(t testing.TB) {
 	}
 }
 
-// must fails the test on an error.
-func must(t testing.TB, errs ...error) {
-	t.Helper()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // store writes a store of three log segments, 24 records in groups of one and two,
 // one to three groups a write.
 func store(t testing.TB) *disk {
@@ -517,7 +510,7 @@ func store(t testing.TB) *disk {
 	d := newDisk()
 	for start := range 3 {
 		w := mustOpen(t, d, uint64(start))
-		must(t, w.write(1), w.write(2), w.write(3))
+		testutil.Must(t, w.write(1), w.write(2), w.write(3))
 		w.check(t)
 	}
 	return d

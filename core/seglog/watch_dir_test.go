@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"motte/internal/testutil"
 )
 
 // TestNobodyTakesTheLockAway: whatever is removed from a directory that is open, no other
@@ -20,11 +22,11 @@ func TestNobodyTakesTheLockAway(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	defer d.Close()
-	must(t, d.Append("1", []byte("data")))
+	testutil.Must(t, d.Append("1", []byte("data")))
 	entries, err := os.ReadDir(path)
-	must(t, err)
+	testutil.Must(t, err)
 	for _, e := range entries {
-		must(t, os.Remove(filepath.Join(path, e.Name())))
+		testutil.Must(t, os.Remove(filepath.Join(path, e.Name())))
 	}
 	_ = os.Remove(filepath.Join(path, "LOCK"))
 	if _, err := OpenDir(path); !errors.Is(err, ErrLocked) {
@@ -36,9 +38,9 @@ func TestNobodyTakesTheLockAway(t *testing.T) {
 func unlocked(t *testing.T, path string) *Dir {
 	t.Helper()
 	root, err := os.OpenRoot(path)
-	must(t, err)
+	testutil.Must(t, err)
 	lock, err := root.Open(".")
-	must(t, err)
+	testutil.Must(t, err)
 	return newDir(path, root, lock)
 }
 
@@ -49,14 +51,14 @@ func TestTwoDirsReplaceNothing(t *testing.T) {
 	a, b := unlocked(t, path), unlocked(t, path)
 	defer a.Close()
 	defer b.Close()
-	must(t, a.Append("1.seg", []byte("of a")), a.Create("1.ckp", contents([]byte("of a"))))
+	testutil.Must(t, a.Append("1.seg", []byte("of a")), a.Create("1.ckp", contents([]byte("of a"))))
 	if err := b.Append("1.seg", []byte("of b")); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a segment of the same name is made: %v", err)
 	}
 	if err := b.Create("1.ckp", contents([]byte("of b"))); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a checkpoint of the same name is made: %v", err)
 	}
-	must(t, a.Append("1.seg", []byte(", more")), b.Append("2.seg", []byte("of b")), a.Close(), b.Close())
+	testutil.Must(t, a.Append("1.seg", []byte(", more")), b.Append("2.seg", []byte("of b")), a.Close(), b.Close())
 	for name, want := range map[string]string{"1.seg": "of a, more", "1.ckp": "of a", "2.seg": "of b"} {
 		if got, err := os.ReadFile(filepath.Join(path, name)); err != nil || string(got) != want {
 			t.Errorf("%s holds %q, want %q; %v", name, got, want, err)
@@ -76,16 +78,16 @@ func TestAFileWithoutANameTakesNothing(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "data")
 		d := openDir(t, path)
-		must(t, d.Append("1", []byte("acknowledged")), lose(filepath.Join(path, "1")))
+		testutil.Must(t, d.Append("1", []byte("acknowledged")), lose(filepath.Join(path, "1")))
 		if err := d.Append("1", []byte(", not this")); err == nil && what == "removed" {
 			t.Errorf("%s: written to a file without a name", what)
 		}
 		want := string(mustRead(t, d))
-		must(t, d.Append("2", []byte("two")))
+		testutil.Must(t, d.Append("2", []byte("two")))
 		if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != want {
 			t.Errorf("%s: it holds %q, %v, want %q", what, got, err, want)
 		}
-		must(t, d.Close())
+		testutil.Must(t, d.Close())
 	}
 }
 
@@ -94,7 +96,7 @@ func mustRead(t *testing.T, d *Dir) []byte {
 	t.Helper()
 	p := make([]byte, d.end)
 	_, err := d.file.ReadAt(p, 0)
-	must(t, err)
+	testutil.Must(t, err)
 	return p
 }
 
@@ -106,17 +108,17 @@ func TestAFileThatIsCutOffTakesNothing(t *testing.T) {
 			path := t.TempDir()
 			d := openDir(t, path)
 			if lean {
-				must(t, d.Reserve(0))
+				testutil.Must(t, d.Reserve(0))
 			}
-			must(t, d.Append("1", []byte("acknowledged")), os.Truncate(filepath.Join(path, "1"), 3))
+			testutil.Must(t, d.Append("1", []byte("acknowledged")), os.Truncate(filepath.Join(path, "1"), 3))
 			if err := d.Append("1", make([]byte, more)); !errors.Is(err, errCutOff) {
 				t.Errorf("%s, %d bytes: %v", what, more, err)
 			}
-			must(t, d.Append("2", []byte("two")))
+			testutil.Must(t, d.Append("2", []byte("two")))
 			if list, _, err := d.Watch(); err != nil || list[0] != (File{"1", 3}) {
 				t.Errorf("%s, %d bytes: what is lost looks like %v, %v", what, more, list[0], err)
 			}
-			must(t, d.Close())
+			testutil.Must(t, d.Close())
 		}
 	}
 }
@@ -126,8 +128,8 @@ func TestRescueMakesNoCopyInVain(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	defer d.Close()
-	must(t, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.ReadAt("1", make([]byte, 3), 0))
-	must(t, os.Truncate(filepath.Join(path, "1"), 2))
+	testutil.Must(t, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.ReadAt("1", make([]byte, 3), 0))
+	testutil.Must(t, os.Truncate(filepath.Join(path, "1"), 2))
 	undo := limitFiles(t, 0)
 	err := d.Rescue("1")
 	undo()
@@ -143,9 +145,9 @@ func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	defer d.Close()
-	must(t, d.Append("1", []byte("acknowledged")), os.WriteFile(filepath.Join(path, "other"), []byte("other"), 0o600),
+	testutil.Must(t, d.Append("1", []byte("acknowledged")), os.WriteFile(filepath.Join(path, "other"), []byte("other"), 0o600),
 		os.Rename(filepath.Join(path, "other"), filepath.Join(path, "1")))
-	must(t, d.Append("1", []byte(", and this")))
+	testutil.Must(t, d.Append("1", []byte(", and this")))
 	if list, _, err := d.Watch(); err != nil || len(list) > 0 {
 		t.Errorf("Watch takes it for the file: %v, %v", list, err)
 	}
@@ -155,7 +157,7 @@ func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "other" {
 		t.Errorf("the other file holds %q, %v", got, err)
 	}
-	must(t, os.Remove(filepath.Join(path, "1")), d.Append("2", []byte("more")))
+	testutil.Must(t, os.Remove(filepath.Join(path, "1")), d.Append("2", []byte("more")))
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "acknowledged, and this" {
 		t.Errorf("it holds %q, %v", got, err)
 	}
@@ -166,22 +168,22 @@ func TestADirectoryThatIsAnotherOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	d := openDir(t, path)
 	defer d.Close()
-	must(t, d.Append("1", []byte("data")))
+	testutil.Must(t, d.Append("1", []byte("data")))
 	if list, _, err := d.Watch(); err != nil || len(list) != 1 {
 		t.Fatalf("%v, %v", list, err)
 	}
-	must(t, os.Rename(path, path+".old"))
+	testutil.Must(t, os.Rename(path, path+".old"))
 	for _, what := range []string{"moved", "replaced"} {
 		if _, _, err := d.Watch(); !errors.Is(err, ErrAdrift) {
 			t.Errorf("%s: %v", what, err)
 		}
-		must(t, os.MkdirAll(path, 0o700))
+		testutil.Must(t, os.MkdirAll(path, 0o700))
 	}
-	must(t, d.Append("2", []byte("data")), d.Create("made", contents(nil)), d.Replace("made", contents(nil)))
+	testutil.Must(t, d.Append("2", []byte("data")), d.Create("made", contents(nil)), d.Replace("made", contents(nil)))
 	if entries, err := os.ReadDir(path); err != nil || len(entries) > 0 {
 		t.Errorf("something is written into another directory: %v, %v", entries, err)
 	}
-	must(t, os.Remove(path), os.Rename(path+".old", path))
+	testutil.Must(t, os.Remove(path), os.Rename(path+".old", path))
 	if list, _, err := d.Watch(); err != nil || len(list) != 3 {
 		t.Errorf("it is back: %v, %v", list, err)
 	}
@@ -195,13 +197,13 @@ func TestASegmentOfAnotherCore(t *testing.T) {
 	d := openDir(t, path)
 	defer d.Close()
 	_, err := d.Files()
-	must(t, err, d.Append(segmentName(1), []byte("its own")))
+	testutil.Must(t, err, d.Append(segmentName(1), []byte("its own")))
 	foreign := filepath.Join(path, segmentName(2))
-	must(t, os.WriteFile(foreign, []byte("of another one"), 0o600))
+	testutil.Must(t, os.WriteFile(foreign, []byte("of another one"), 0o600))
 	if _, _, err := d.Watch(); !errors.Is(err, ErrAdrift) || !strings.Contains(err.Error(), segmentName(2)) {
 		t.Errorf("%v", err)
 	}
-	must(t, os.Remove(foreign), d.Append(segmentName(2), []byte("its own")), d.Remove(segmentName(1)))
+	testutil.Must(t, os.Remove(foreign), d.Append(segmentName(2), []byte("its own")), d.Remove(segmentName(1)))
 	if list, _, err := d.Watch(); err != nil || len(list) != 1 {
 		t.Errorf("its own segments: %v, %v", list, err)
 	}
@@ -211,15 +213,15 @@ func TestASegmentOfAnotherCore(t *testing.T) {
 // a file that was removed while it was open is made again.
 func TestWatchKnowsTheFiles(t *testing.T) {
 	path := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(path, "old"), []byte("of an earlier start"), 0o600))
+	testutil.Must(t, os.WriteFile(filepath.Join(path, "old"), []byte("of an earlier start"), 0o600))
 	d := openDir(t, path)
 	defer d.Close()
 	_, err := d.Files()
-	must(t, err, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.Create("made", contents([]byte("made"))),
+	testutil.Must(t, err, d.Append("1", []byte("one")), d.Append("2", []byte("two")), d.Create("made", contents([]byte("made"))),
 		d.Replace("made", contents([]byte("again"))))
 	listed := func() (names string) {
 		list, disk, err := d.Watch()
-		must(t, err)
+		testutil.Must(t, err)
 		if disk < zeroAhead {
 			t.Errorf("the files take %d bytes of the disk", disk)
 		}
@@ -232,15 +234,15 @@ func TestWatchKnowsTheFiles(t *testing.T) {
 		t.Errorf("listed %q", got)
 	}
 	p := make([]byte, 3)
-	must(t, d.ReadAt("1", p, 0))
+	testutil.Must(t, d.ReadAt("1", p, 0))
 	for _, name := range []string{"1", "made"} {
-		must(t, os.Remove(filepath.Join(path, name)))
+		testutil.Must(t, os.Remove(filepath.Join(path, name)))
 	}
-	must(t, os.WriteFile(filepath.Join(path, "x"), nil, 0o600), os.Rename(filepath.Join(path, "x"), filepath.Join(path, "old")))
+	testutil.Must(t, os.WriteFile(filepath.Join(path, "x"), nil, 0o600), os.Rename(filepath.Join(path, "x"), filepath.Join(path, "old")))
 	if got := listed(); got != "2 " {
 		t.Errorf("listed %q", got)
 	}
-	must(t, d.Rescue("1"))
+	testutil.Must(t, d.Rescue("1"))
 	if err := d.Rescue("made"); err == nil {
 		t.Error("a file is made of nothing")
 	}
@@ -254,13 +256,13 @@ func TestWatchKnowsTheFiles(t *testing.T) {
 func TestALinkIsNoSegment(t *testing.T) {
 	for _, name := range []string{segmentName(1), checkpointName(1), KeysNames[0], KeysNames[1]} {
 		path := t.TempDir()
-		must(t, os.WriteFile(filepath.Join(path, "elsewhere"), nil, 0o600), os.Symlink("elsewhere", filepath.Join(path, name)),
+		testutil.Must(t, os.WriteFile(filepath.Join(path, "elsewhere"), nil, 0o600), os.Symlink("elsewhere", filepath.Join(path, name)),
 			os.Symlink("elsewhere", filepath.Join(path, "unknown")), os.Mkdir(filepath.Join(path, "lost+found"), 0o700))
 		d := openDir(t, path)
 		if list, err := d.Files(); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, %v", name, list, err)
 		}
-		must(t, d.Close())
+		testutil.Must(t, d.Close())
 	}
 }
 
@@ -272,7 +274,7 @@ func TestFewFilesAreOpen(t *testing.T) {
 	const files = 2*maxOpen + 10
 	name := func(n int) string { return fmt.Sprint("file ", n) }
 	for n := range files {
-		must(t, os.WriteFile(filepath.Join(path, name(n)), []byte(name(n)), 0o600))
+		testutil.Must(t, os.WriteFile(filepath.Join(path, name(n)), []byte(name(n)), 0o600))
 	}
 	var readers sync.WaitGroup
 	for r := range 4 {
@@ -301,12 +303,12 @@ func TestDirMakesWhatFailedAgain(t *testing.T) {
 	d := openDir(t, path)
 	defer d.Close()
 	broken := errors.New("the directory can't be synced")
-	must(t, d.Create("1", contents([]byte("first"))))
+	testutil.Must(t, d.Create("1", contents([]byte("first"))))
 	d.unsure["1"] = d.known["1"] // as it is after a failure
 	if _, err := d.make("1", false, func(w io.Writer) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
-	must(t, d.Create("1", contents([]byte("second"))))
+	testutil.Must(t, d.Create("1", contents([]byte("second"))))
 	if err := d.Create("1", contents([]byte("third"))); !errors.Is(err, os.ErrExist) {
 		t.Errorf("what is durable is replaced: %v", err)
 	}
@@ -322,16 +324,16 @@ func TestAPipeHoldsNobodyUp(t *testing.T) {
 	d := openDir(t, path)
 	defer d.Close()
 	pipe := filepath.Join(path, KeysNames[0])
-	must(t, d.Append("1", []byte("one")), syscall.Mkfifo(pipe, 0o600))
+	testutil.Must(t, d.Append("1", []byte("one")), syscall.Mkfifo(pipe, 0o600))
 	done := make(chan error, 1)
 	go func() { done <- d.ReadAt(KeysNames[0], nil, 0) }()
 	select {
 	case <-done:
-		must(t, d.ReadAt("1", make([]byte, 3), 0))
+		testutil.Must(t, d.ReadAt("1", make([]byte, 3), 0))
 	case <-time.After(10 * time.Second):
 		t.Error("it waits")
 		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
-		must(t, err)
+		testutil.Must(t, err)
 		defer f.Close()
 		<-done
 	}
@@ -346,19 +348,19 @@ func TestCutSparesACopy(t *testing.T) {
 	path := t.TempDir()
 	a := openDir(t, filepath.Join(path, "a"))
 	defer a.Close()
-	must(t, a.Append("1", []byte("one")))
+	testutil.Must(t, a.Append("1", []byte("one")))
 	b := openDir(t, filepath.Join(path, "b"))
 	defer b.Close()
-	must(t, os.Link(filepath.Join(path, "a", "1"), filepath.Join(path, "b", "1")), a.Append("1", []byte(", two")))
-	must(t, b.Cut("1", 3), a.Append("1", []byte(", three")))
+	testutil.Must(t, os.Link(filepath.Join(path, "a", "1"), filepath.Join(path, "b", "1")), a.Append("1", []byte(", two")))
+	testutil.Must(t, b.Cut("1", 3), a.Append("1", []byte(", three")))
 	if got := string(mustRead(t, a)); got != "one, two, three" {
 		t.Errorf("it holds %q", got)
 	}
-	must(t, os.Remove(filepath.Join(path, "a", "1")), b.Cut("1", 3))
+	testutil.Must(t, os.Remove(filepath.Join(path, "a", "1")), b.Cut("1", 3))
 	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
 		t.Errorf("the only file holds %q, %v", got, err)
 	}
-	must(t, b.Cut("1", 5)) // it is shorter: somebody has cut it off
+	testutil.Must(t, b.Cut("1", 5)) // it is shorter: somebody has cut it off
 	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
 		t.Errorf("cut to more bytes than it has, it holds %q, %v", got, err)
 	}

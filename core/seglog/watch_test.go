@@ -8,13 +8,15 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // watch looks at the files, and returns the names of those that are lost.
 func watch(t testing.TB, w *world) (names []string) {
 	t.Helper()
 	lost, _, err := w.l.Watch()
-	must(t, err)
+	testutil.Must(t, err)
 	for _, x := range lost {
 		names = append(names, x.File)
 	}
@@ -45,7 +47,7 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 		for _, which := range [][]string{KeysNames[:1], KeysNames[1:], KeysNames[:]} {
 			d := settled(t)
 			w := mustOpen(t, d, 9)
-			must(t, w.l.Erase(alice))
+			testutil.Must(t, w.l.Erase(alice))
 			if lost := watch(t, w); len(lost) > 0 {
 				t.Fatalf("lost are %v", lost)
 			}
@@ -59,7 +61,7 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 			spoilIt()
 			if len(which) == 1 {
 				other, err := open(d.clone(), 10)
-				must(t, err)
+				testutil.Must(t, err)
 				if lost := watch(t, other); !slices.Equal(lost, which) {
 					t.Errorf("%s: a start finds that %v are lost, want %v", what, lost, which)
 				}
@@ -73,7 +75,7 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 				t.Errorf("%s: lost are %v again", what, lost)
 			}
 			spoilIt()
-			must(t, w.l.Erase(bob)) // which writes both
+			testutil.Must(t, w.l.Erase(bob)) // which writes both
 			bothKeys(t, what, d)
 		}
 	}
@@ -90,7 +92,7 @@ func TestLostKeysAreReportedOnce(t *testing.T) {
 		if start {
 			var err error
 			w, err = open(d, 10)
-			must(t, err)
+			testutil.Must(t, err)
 		}
 		d.fail = syscall.ENOSPC
 		for i, want := range [][]string{KeysNames[1:], nil, nil} {
@@ -117,10 +119,10 @@ func TestAKeyIsGoneIfItIsGoneFromEither(t *testing.T) {
 	for i := range KeysNames {
 		d := settled(t)
 		before := d.clone()
-		must(t, mustOpen(t, d, 9).l.Erase(alice))
+		testutil.Must(t, mustOpen(t, d, 9).l.Erase(alice))
 		d.files[KeysNames[i]] = before.files[KeysNames[i]]
 		w, err := open(d, 10)
-		must(t, err)
+		testutil.Must(t, err)
 		if readable, gone := ofOwner(t, w, alice); readable > 0 || gone == 0 {
 			t.Errorf("with an older copy %d, %d of hers are readable", i, readable)
 		}
@@ -142,7 +144,7 @@ func TestEraseCutShort(t *testing.T) {
 	}
 	d.fail = nil
 	crashed, err := open(d.clone(), 10)
-	must(t, err)
+	testutil.Must(t, err)
 	watch(t, w)
 	for _, w := range []*world{w, crashed} {
 		if readable, _ := ofOwner(t, w, alice); readable > 0 {
@@ -150,7 +152,7 @@ func TestEraseCutShort(t *testing.T) {
 		}
 	}
 	bothKeys(t, "after Watch", d)
-	must(t, w.l.Erase(alice))
+	testutil.Must(t, w.l.Erase(alice))
 }
 
 // TestOlderKeysAreNoticed: a checkpoint remembers the generation of the keys.
@@ -158,9 +160,9 @@ func TestOlderKeysAreNoticed(t *testing.T) {
 	d := settled(t)
 	before := d.clone()
 	w := mustOpen(t, d, 9)
-	must(t, w.l.Erase(alice), w.checkpoint())
+	testutil.Must(t, w.l.Erase(alice), w.checkpoint())
 	good, err := open(d.clone(), 10)
-	must(t, err)
+	testutil.Must(t, err)
 	if good.l.KeysOlder() {
 		t.Error("the newest keys are taken for older ones")
 	}
@@ -169,7 +171,7 @@ func TestOlderKeysAreNoticed(t *testing.T) {
 	}
 	for start := range 2 {
 		w, err := open(d, 11)
-		must(t, err)
+		testutil.Must(t, err)
 		if older := w.l.KeysOlder(); older != (start == 0) {
 			t.Errorf("start %d: older keys: %v", start, older)
 		}
@@ -183,7 +185,7 @@ func TestLostCheckpoints(t *testing.T) {
 	for lost := range 4 {
 		d := settled(t)
 		w := mustOpen(t, d, 9)
-		must(t, w.write(1), w.checkpoint())
+		testutil.Must(t, w.write(1), w.checkpoint())
 		names := d.names(checkpointSuffix)
 		var want []string
 		for i, name := range names {
@@ -198,12 +200,12 @@ func TestLostCheckpoints(t *testing.T) {
 		if got := watch(t, w); len(got) > 0 {
 			t.Errorf("%v are lost again", got)
 		}
-		must(t, w.write(1), w.checkpoint(), w.write(1))
+		testutil.Must(t, w.write(1), w.checkpoint(), w.write(1))
 		same(t, w, mustOpen(t, d, 10))
 		if n := len(d.names(checkpointSuffix)); n != 2 && lost != 3 {
 			t.Errorf("%d checkpoints are there", n)
 		}
-		must(t, w.checkpoint(), w.write(1))
+		testutil.Must(t, w.checkpoint(), w.write(1))
 		same(t, w, mustOpen(t, d, 11))
 	}
 }
@@ -217,7 +219,7 @@ func TestLostSegments(t *testing.T) {
 	} {
 		d := store(t)
 		w := mustOpen(t, d, 9)
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		names := d.names(segmentSuffix)
 		if got := watch(t, w); len(got) > 0 {
 			t.Fatalf("%s: lost are %v", what, got)
@@ -232,7 +234,7 @@ func TestLostSegments(t *testing.T) {
 				t.Errorf("%s: %v are lost again", what, got)
 			}
 		}
-		if must(t, w.write(1)); w.l.Position().Segment == newest {
+		if testutil.Must(t, w.write(1)); w.l.Position().Segment == newest {
 			t.Errorf("%s: it is appended to", what)
 		}
 	}
@@ -255,7 +257,7 @@ func (d *adriftDisk) Watch() ([]File, int64, error) {
 func TestNothingIsAppendedAdrift(t *testing.T) {
 	d := &adriftDisk{disk: newDisk()}
 	w, err := openOn(d, d.disk, 1)
-	must(t, err, w.write(1))
+	testutil.Must(t, err, w.write(1))
 	d.adrift = true
 	if _, _, err := w.l.Watch(); !errors.Is(err, ErrAdrift) {
 		t.Fatalf("%v", err)
@@ -268,7 +270,7 @@ func TestNothingIsAppendedAdrift(t *testing.T) {
 	}
 	d.adrift = false
 	watch(t, w)
-	must(t, w.l.Resume(), w.write(1))
+	testutil.Must(t, w.l.Resume(), w.write(1))
 	w.check(t)
 }
 
@@ -281,7 +283,7 @@ func TestTrim(t *testing.T) {
 	}
 	before := d.clone()
 	w := mustOpen(t, d, 9)
-	must(t, w.l.Trim())
+	testutil.Must(t, w.l.Trim())
 	same(t, w, mustOpen(t, d, 10))
 	names := d.names(segmentSuffix)
 	for i, name := range names {
@@ -299,11 +301,11 @@ func TestAnyNumberOfACheckpoint(t *testing.T) {
 		d := settled(t)
 		d.files[checkpointName(number)] = []byte("no checkpoint")
 		w, err := open(d, 9)
-		must(t, err)
-		must(t, w.write(1), w.checkpoint(), w.write(1))
+		testutil.Must(t, err)
+		testutil.Must(t, w.write(1), w.checkpoint(), w.write(1))
 		again := mustOpen(t, d, 10)
 		same(t, w, again)
-		must(t, again.write(1), again.checkpoint())
+		testutil.Must(t, again.write(1), again.checkpoint())
 		names := d.names(checkpointSuffix)
 		if len(names) != 2 || slices.Contains(names, checkpointName(number)) {
 			t.Errorf("%d: there are %v", number, names)
@@ -312,7 +314,7 @@ func TestAnyNumberOfACheckpoint(t *testing.T) {
 		p := d.files[checkpointName(again.l.Checkpoints()[0])]
 		p[len(p)-1] ^= 1
 		other, err := open(d, 11)
-		must(t, err)
+		testutil.Must(t, err)
 		if len(other.refused) != 1 || other.restored != again.l.Checkpoints()[1] {
 			t.Errorf("%d: the checkpoint before is not used: %v", number, other.refused)
 		}
@@ -326,14 +328,14 @@ func TestAnyNumberOfACheckpoint(t *testing.T) {
 func TestASegmentStandsOnceInTheHistory(t *testing.T) {
 	d := newDisk()
 	w := mustOpen(t, d, 1)
-	must(t, w.write(1))
+	testutil.Must(t, w.write(1))
 	for start := range uint64(4) {
 		err := w.l.Checkpoint(w.l.Position(), inPieces(func(i int) ([]byte, error) {
 			err := errors.Join(w.l.Resume(), w.write(1))
 			p, errPiece := w.piece(i)
 			return p, errors.Join(err, errPiece)
 		}))
-		must(t, err)
+		testutil.Must(t, err)
 		again := mustOpen(t, d, 2+start)
 		if !slices.Equal(again.l.history, w.l.history) {
 			t.Fatalf("start %d: the history has %d entries, it had %d", start, len(again.l.history), len(w.l.history))
@@ -354,7 +356,7 @@ func TestACheckpointFindsAFreeNumber(t *testing.T) {
 	} {
 		d := settled(t)
 		w := mustOpen(t, d, 9)
-		must(t, w.write(1), w.checkpoint())
+		testutil.Must(t, w.write(1), w.checkpoint())
 		spoil(d, w.l.Checkpoints()[0])
 		watch(t, w)
 		before := d.clone()
@@ -369,7 +371,7 @@ func TestACheckpointFindsAFreeNumber(t *testing.T) {
 				t.Errorf("%s: %s was replaced", what, name)
 			}
 		}
-		must(t, w.write(1))
+		testutil.Must(t, w.write(1))
 		same(t, w, mustOpen(t, d, 10))
 	}
 }
@@ -401,11 +403,11 @@ func TestTrimAfterRotation(t *testing.T) {
 	if tail := list[len(list)-1].Tail; tail < 4000 {
 		t.Errorf("the tail has %d bytes; 4000 were added", tail)
 	}
-	must(t, w.l.Trim())
+	testutil.Must(t, w.l.Trim())
 	if len(d.files[newest]) < end+4000 {
 		t.Fatal("the newest segment was cut: a write may be under way")
 	}
-	must(t, w.write(1), w.l.Trim())
+	testutil.Must(t, w.write(1), w.l.Trim())
 	if len(d.files[newest]) > end {
 		t.Errorf("%s has %d bytes, of which %d are data", newest, len(d.files[newest]), end)
 	}

@@ -2,21 +2,16 @@ package taskwire
 
 import (
 	"bytes"
-	"encoding/hex"
-	"flag"
 	"io"
-	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
 	"testing"
 
 	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // pattern is a field of 32 different bytes, the first of which is first.
 func pattern(first byte) (p [32]byte) {
@@ -82,35 +77,11 @@ var fromTask = []struct {
 	{"failed", "FAILED: the input of number 2 is refused", Answer{Type: Failed, Seq: 2, Failure: FailInput}},
 }
 
-// golden holds a frame against testdata/NAME.hex: a comment line, then the
-// frame in hexadecimal, 32 bytes a line.
-func golden(t *testing.T, name, comment string, frame []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".hex")
-	if *update {
-		text := "# " + comment + "\n"
-		for p := frame; len(p) > 0; p = p[min(32, len(p)):] {
-			text += hex.EncodeToString(p[:min(32, len(p))]) + "\n"
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, digits, _ := strings.Cut(string(text), "\n")
-	if want := strings.ReplaceAll(digits, "\n", ""); hex.EncodeToString(frame) != want {
-		t.Errorf("%s is encoded differently now:\n got %x\nwant %s", name, frame, want)
-	}
-}
-
 // TestGoldenFramesToTasks pins every frame that the Core sends. That a Task
 // reads the same files is tested in sdk.
 func TestGoldenFramesToTasks(t *testing.T) {
 	for _, g := range toTask {
-		golden(t, g.name, g.comment, g.frame)
+		testutil.Golden(t, filepath.Join("testdata", g.name+".hex"), g.comment, g.frame)
 		h, err := DecodeHeader(g.frame[:HeaderSize])
 		if err != nil || h != g.want || len(g.frame) != HeaderSize+h.Len {
 			t.Errorf("%s: %v, %d bytes with the header %+v, want %+v", g.name, err, len(g.frame), h, g.want)
@@ -126,7 +97,7 @@ func TestGoldenFramesToTasks(t *testing.T) {
 func TestGoldenFramesFromTasks(t *testing.T) {
 	for _, g := range fromTask {
 		p := appendAnswer(nil, g.answer)
-		golden(t, g.name, g.comment, p)
+		testutil.Golden(t, filepath.Join("testdata", g.name+".hex"), g.comment, p)
 		if a, err := decodeAnswer(p); err != nil || !reflect.DeepEqual(a, g.answer) {
 			t.Errorf("%s: %v, decoded as %+v", g.name, err, a)
 		}

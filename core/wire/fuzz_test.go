@@ -10,6 +10,7 @@ import (
 	"motte/client/frames"
 	"motte/core/identity"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // Each message has exactly one encoding: what a decoder accepts is, encoded
@@ -23,11 +24,7 @@ func seeds(f *testing.F, glob string, skip int) {
 		f.Fatalf("no golden frames %s: %v", glob, err)
 	}
 	for _, path := range paths {
-		p, err := readGolden(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(p[skip:])
+		f.Add(testutil.ReadGolden(f, path)[skip:])
 	}
 }
 
@@ -52,11 +49,7 @@ func FuzzRequest(f *testing.F) {
 }
 
 func FuzzAttributes(f *testing.F) {
-	p, err := readGolden("testdata/request-put-name.hex")
-	if err != nil {
-		f.Fatal(err)
-	}
-	r, _ := decodeRequest(p)
+	r, _ := decodeRequest(testutil.ReadGolden(f, "testdata/request-put-name.hex"))
 	f.Add(r.Query)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		attributes, err := wire.DecodeAttributes(p)

@@ -2,51 +2,14 @@ package wire_test
 
 import (
 	"bytes"
-	"encoding/hex"
-	"flag"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"motte/client/frames"
 	"motte/core/identity"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden holds a frame against testdata/NAME.hex: a comment line, then the
-// frame in hexadecimal, 32 bytes a line.
-func golden(t *testing.T, name, comment string, frame []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".hex")
-	if *update {
-		text := "# " + comment + "\n"
-		for p := frame; len(p) > 0; p = p[min(32, len(p)):] {
-			text += hex.EncodeToString(p[:min(32, len(p))]) + "\n"
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := readGolden(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(frame, want) {
-		t.Errorf("%s is encoded differently now:\n got %x\nwant %x", name, frame, want)
-	}
-}
-
-func readGolden(path string) ([]byte, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	_, digits, _ := strings.Cut(string(text), "\n")
-	return hex.DecodeString(strings.ReplaceAll(digits, "\n", ""))
-}
 
 // pattern is a field of 32 different bytes, the first of which is first.
 func pattern(first byte) (p [32]byte) {
@@ -126,7 +89,7 @@ func TestGoldenRequests(t *testing.T) {
 	seen := make(map[wire.Operation]bool)
 	for _, g := range goldenRequests() {
 		p := frames.AppendRequest(nil, &g.Request)
-		golden(t, "request-"+g.name, g.comment, p)
+		testutil.Golden(t, filepath.Join("testdata", "request-"+g.name+".hex"), g.comment, p)
 		seen[g.Op] = true
 		r, code := decodeRequest(p)
 		if code != wire.OK {
@@ -241,7 +204,7 @@ func TestGoldenReplies(t *testing.T) {
 		g.header.Number, g.header.BodyLen = 0x0102030405060708, len(g.body)
 		g.header.Head = head
 		p := append(wire.AppendReplyHeader(nil, &g.header), g.body...)
-		golden(t, "reply-"+g.name, g.comment, p)
+		testutil.Golden(t, filepath.Join("testdata", "reply-"+g.name+".hex"), g.comment, p)
 		if h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != wire.OK || h != g.header {
 			t.Errorf("%s: code %d, header %+v, want %+v", g.name, code, h, g.header)
 		}
@@ -266,7 +229,7 @@ func TestGoldenReplies(t *testing.T) {
 func TestGoldenRefusal(t *testing.T) {
 	h := wire.ReplyHeader{Kind: wire.KindEnd, Code: wire.UnknownPrincipal, Flags: wire.ReplyLast}
 	p := wire.AppendReplyHeader(nil, &h)
-	golden(t, "reply-refused", "End of a connection that is refused as a whole", p)
+	testutil.Golden(t, filepath.Join("testdata", "reply-refused"+".hex"), "End of a connection that is refused as a whole", p)
 	if got, code := frames.DecodeReplyHeader(p); code != wire.OK || got != h {
 		t.Errorf("code %d, header %+v", code, got)
 	}

@@ -11,19 +11,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 var (
 	before = bytes.Repeat([]byte("old\n"), 1000)
 	after  = bytes.Repeat([]byte("new\n"), 5000)
 )
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // only checks that the directory holds one file, named "file", with that content.
 func only(t *testing.T, dir string, content []byte) {
@@ -41,13 +36,13 @@ func only(t *testing.T, dir string, content []byte) {
 func TestReplaceAndCreate(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	must(t, Create(path, 0o600, before))
+	testutil.Must(t, Create(path, 0o600, before))
 	only(t, dir, before)
 	if err := Create(path, 0o600, after); !errors.Is(err, os.ErrExist) || strings.Contains(err.Error(), suffix) {
 		t.Errorf("Create of a file that is there: %v", err)
 	}
 	only(t, dir, before)
-	must(t, Replace(path, 0o640, after))
+	testutil.Must(t, Replace(path, 0o640, after))
 	only(t, dir, after)
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
 		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
@@ -57,12 +52,12 @@ func TestReplaceAndCreate(t *testing.T) {
 // TestModeHoldsFromTheFirstByte: nobody can open the new file before its mode is set.
 func TestModeHoldsFromTheFirstByte(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(Temporary(path), []byte("anybody may read this"), 0o666))
+	testutil.Must(t, os.WriteFile(Temporary(path), []byte("anybody may read this"), 0o666))
 	reader, err := os.Open(Temporary(path))
-	must(t, err)
+	testutil.Must(t, err)
 	defer reader.Close()
 	f, err := Begin(path, 0o600)
-	must(t, err)
+	testutil.Must(t, err)
 	defer f.Close()
 	if _, err := f.Write([]byte("a secret")); err != nil {
 		t.Fatal(err)
@@ -80,15 +75,15 @@ func TestModeHoldsFromTheFirstByte(t *testing.T) {
 func TestAWriteThatIsGivenUpLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	must(t, Replace(path, 0o600, before))
+	testutil.Must(t, Replace(path, 0o600, before))
 	for written := 0; written <= len(after); written += 1000 {
 		f, err := Begin(path, 0o600)
-		must(t, err)
+		testutil.Must(t, err)
 		if _, err := f.Write(after[:written]); err != nil {
 			t.Fatal(err)
 		}
-		must(t, f.Close())
-		must(t, f.Close())
+		testutil.Must(t, f.Close())
+		testutil.Must(t, f.Close())
 		only(t, dir, before)
 	}
 }
@@ -101,7 +96,7 @@ func TestWhatIsInTheWayStays(t *testing.T) {
 		"pipe":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
 	} {
 		path := filepath.Join(t.TempDir(), "file")
-		must(t, make(Temporary(path)))
+		testutil.Must(t, make(Temporary(path)))
 		if err := Replace(path, 0o600, after); err == nil || !strings.Contains(err.Error(), Temporary(path)) {
 			t.Errorf("%s: %v; want an error that names the file", name, err)
 		}
@@ -123,10 +118,10 @@ func TestFilesOfOthersStay(t *testing.T) {
 		if _, ok := Begun(name); ok {
 			t.Errorf("%s is taken for a temporary name", name)
 		}
-		must(t, os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600))
+		testutil.Must(t, os.WriteFile(filepath.Join(dir, name), []byte("mine"), 0o600))
 	}
-	must(t, Create(path, 0o600, before))
-	must(t, Replace(path, 0o600, after))
+	testutil.Must(t, Create(path, 0o600, before))
+	testutil.Must(t, Replace(path, 0o600, after))
 	for _, name := range mine {
 		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != "mine" {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -149,11 +144,11 @@ func TestErrorsNameThePath(t *testing.T) {
 func TestReplaceAt(t *testing.T) {
 	dir := t.TempDir()
 	f, err := Begin(filepath.Join(dir, "unknown"), 0o600)
-	must(t, err)
+	testutil.Must(t, err)
 	_, err = f.Write(after)
-	must(t, err)
-	must(t, f.ReplaceAt(filepath.Join(dir, "file")))
-	must(t, f.Close())
+	testutil.Must(t, err)
+	testutil.Must(t, f.ReplaceAt(filepath.Join(dir, "file")))
+	testutil.Must(t, f.Close())
 	only(t, dir, after)
 }
 
@@ -206,7 +201,7 @@ func process(do, path string) *exec.Cmd {
 func TestAWriteThatIsCutShortLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	must(t, Replace(path, 0o600, before))
+	testutil.Must(t, Replace(path, 0o600, before))
 	if err := process("limit", path).Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +211,7 @@ func TestAWriteThatIsCutShortLeavesTheOldFile(t *testing.T) {
 func TestAKilledWriteLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	must(t, Replace(path, 0o600, before))
+	testutil.Must(t, Replace(path, 0o600, before))
 	c := process("kill", path)
 	if err := c.Run(); err == nil || c.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("the process was not killed: %v", err)
@@ -227,7 +222,7 @@ func TestAKilledWriteLeavesTheOldFile(t *testing.T) {
 	if _, err := os.Stat(Temporary(path)); err != nil {
 		t.Fatalf("the process was killed before its write: %v", err)
 	}
-	must(t, Replace(path, 0o600, after)) // which also removes what the other process left
+	testutil.Must(t, Replace(path, 0o600, after)) // which also removes what the other process left
 	only(t, dir, after)
 }
 
@@ -237,10 +232,10 @@ func TestProcessesWriteOneAfterTheOther(t *testing.T) {
 	var all []*exec.Cmd
 	for range 4 {
 		c := process("many", path)
-		must(t, c.Start())
+		testutil.Must(t, c.Start())
 		all = append(all, c)
 	}
-	must(t, Replace(path, 0o600, after))
+	testutil.Must(t, Replace(path, 0o600, after))
 	for range 200 {
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, after) {
 			t.Fatalf("the file has %d bytes, %v", len(got), err)
@@ -260,7 +255,7 @@ func TestOneOfManyCreates(t *testing.T) {
 	var all []*exec.Cmd
 	for range 8 {
 		c := process("first", path)
-		must(t, c.Start())
+		testutil.Must(t, c.Start())
 		all = append(all, c)
 	}
 	made := 0

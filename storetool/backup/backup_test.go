@@ -15,6 +15,7 @@ import (
 
 	"motte/core/seal"
 	"motte/core/seglog"
+	"motte/internal/testutil"
 )
 
 // store is a data directory being written.
@@ -29,20 +30,13 @@ func newStore(t *testing.T) *store {
 	t.Helper()
 	s := &store{t: t, dir: filepath.Join(t.TempDir(), "data")}
 	d, err := seglog.OpenDir(s.dir)
-	must(t, err)
+	testutil.Must(t, err)
 	t.Cleanup(func() { d.Close() })
 	s.log, err = seglog.Open(d, seal.Root{1}, rand.Read, nil)
-	must(t, err)
-	must(t, s.log.Restore(0, nil))
-	must(t, s.log.Replay(nil))
+	testutil.Must(t, err)
+	testutil.Must(t, s.log.Restore(0, nil))
+	testutil.Must(t, s.log.Replay(nil))
 	return s
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // write appends a group of n records.
@@ -54,13 +48,13 @@ func (s *store) write(n int) {
 		g = append(g, seglog.Record{LSN: s.lsn, Kind: seglog.KindBarrier, Body: bytes.Repeat([]byte{byte(s.lsn)}, int(s.lsn%50))})
 	}
 	_, _, err := s.log.Append([]seglog.Group{g})
-	must(s.t, err)
+	testutil.Must(s.t, err)
 }
 
 func (s *store) checkpoint() {
 	s.t.Helper()
 	pieces := [][]byte{[]byte("state"), nil}
-	must(s.t, s.log.Checkpoint(s.log.Position(), func() (p []byte, err error) {
+	testutil.Must(s.t, s.log.Checkpoint(s.log.Position(), func() (p []byte, err error) {
 		p, pieces = pieces[0], pieces[1:]
 		return p, nil
 	}))
@@ -75,15 +69,15 @@ func (s *store) backup(to string, o Options) (*Report, error) {
 func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	t.Helper()
 	keys, err := os.ReadFile(filepath.Join(s.dir, seglog.KeysNames[0]))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, seglog.KeysNames[0]), keys, 0o600))
+	testutil.Must(t, err)
+	testutil.Must(t, os.WriteFile(filepath.Join(dir, seglog.KeysNames[0]), keys, 0o600))
 	d, err := seglog.OpenDir(dir)
-	must(t, err)
+	testutil.Must(t, err)
 	defer d.Close()
 	l, err := seglog.Open(d, seal.Root{1}, rand.Read, nil)
-	must(t, err)
-	must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
-	must(t, l.Replay(func(seglog.Record, seglog.Location) error { return nil }))
+	testutil.Must(t, err)
+	testutil.Must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
+	testutil.Must(t, l.Replay(func(seglog.Record, seglog.Location) error { return nil }))
 	if l.Position().LSN != m.LSN {
 		t.Errorf("the manifest says %d records; there are %d", m.LSN, l.Position().LSN)
 	}
@@ -95,7 +89,7 @@ func (s *store) restore(from string) uint64 {
 	s.t.Helper()
 	dir := s.t.TempDir()
 	m, err := FromDirectory(context.Background(), from, dir, nil)
-	must(s.t, err)
+	testutil.Must(s.t, err)
 	return records(s.t, m, dir, s)
 }
 
@@ -115,16 +109,16 @@ func TestOnlyWhatChangedIsCopied(t *testing.T) {
 		{func() { s.checkpoint() }, 2, 0, 3},
 		{func() { s.checkpoint() }, 2, 0, 4},
 		{func() { s.checkpoint() }, 2, 1, 4}, // two are kept
-		{func() { must(t, s.log.Remove(1)) }, 1, 1, 3},
+		{func() { testutil.Must(t, s.log.Remove(1)) }, 1, 1, 3},
 	} {
 		step.do()
 		r, err := s.backup(to, Options{})
-		must(t, err)
+		testutil.Must(t, err)
 		if r.Copied != step.copied || r.Removed != step.removed || r.Files != step.files || r.Unclear {
 			t.Errorf("step %d: %+v", i, r)
 		}
 		entries, err := os.ReadDir(to)
-		must(t, err)
+		testutil.Must(t, err)
 		if len(entries) != step.files+2 {
 			t.Errorf("step %d: the directory has %v", i, entries)
 		}
@@ -139,7 +133,7 @@ func TestInterruptedBackupChangesNothing(t *testing.T) {
 	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
 	s.write(5)
 	_, err := s.backup(to, Options{})
-	must(t, err)
+	testutil.Must(t, err)
 	before := s.lsn
 	s.write(5)
 	s.log.Rotate()
@@ -176,24 +170,24 @@ func TestBehindTheLastRecord(t *testing.T) {
 	s.write(4)
 	path := filepath.Join(s.dir, "00000001.seg")
 	p, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	end := int(s.log.Position().End)
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	must(t, err)
+	testutil.Must(t, err)
 	defer f.Close()
 	h, err := readSegmentHeader(f, path)
-	must(t, err)
+	testutil.Must(t, err)
 	for cut := headerSize; cut < end; cut += 8 {
 		got, lsn, behind, err := walk(bytes.NewReader(append(p[:cut:cut], make([]byte, 4096)...)), 1<<20, h)
-		must(t, err)
+		testutil.Must(t, err)
 		if got > int64(end) || got < int64(cut)-1024 || behind != nil && got >= int64(cut) || lsn > 4 {
 			t.Errorf("cut at %d of %d: end %d, record %d, behind it %x", cut, end, got, lsn, behind)
 		}
 	}
 	_, err = f.WriteAt([]byte("something"), int64(end))
-	must(t, err)
+	testutil.Must(t, err)
 	r, err := s.backup(filepath.Join(t.TempDir(), "backup"), Options{})
-	must(t, err)
+	testutil.Must(t, err)
 	if !r.Unclear || r.Manifest.LSN != 4 || r.Manifest.Files[0].Size <= int64(end) {
 		t.Errorf("%+v", r.Manifest)
 	}
@@ -206,14 +200,14 @@ func TestAlteredBackupIsNoticed(t *testing.T) {
 	s.log.Rotate()
 	s.write(3)
 	r, err := s.backup(to, Options{})
-	must(t, err)
+	testutil.Must(t, err)
 	path := filepath.Join(to, r.Manifest.Files[0].File)
 	p, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	p[200] ^= 1
-	must(t, os.WriteFile(path, p, 0o600))
+	testutil.Must(t, os.WriteFile(path, p, 0o600))
 	_, err = s.backup(to, Options{})
-	must(t, err)
+	testutil.Must(t, err)
 	if _, err := FromDirectory(context.Background(), to, t.TempDir(), nil); !errors.Is(err, ErrAltered) {
 		t.Errorf("altered: %v", err)
 	}
@@ -231,10 +225,10 @@ func TestNewerBackupIsNotReplaced(t *testing.T) {
 	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
 	s.write(3)
 	old := filepath.Join(t.TempDir(), "old")
-	must(t, os.CopyFS(old, os.DirFS(s.dir)))
+	testutil.Must(t, os.CopyFS(old, os.DirFS(s.dir)))
 	s.write(3)
 	_, err := s.backup(to, Options{})
-	must(t, err)
+	testutil.Must(t, err)
 	back := &store{t: t, dir: old}
 	if _, err := back.backup(to, Options{}); !errors.Is(err, ErrOlder) {
 		t.Errorf("an older store: %v", err)
@@ -243,7 +237,7 @@ func TestNewerBackupIsNotReplaced(t *testing.T) {
 		t.Errorf("%d records", n)
 	}
 	_, err = back.backup(to, Options{AcceptOlder: true})
-	must(t, err)
+	testutil.Must(t, err)
 	other := newStore(t)
 	other.write(9)
 	if _, err := other.backup(to, Options{AcceptOlder: true}); err == nil {
@@ -258,7 +252,7 @@ func TestArchiveIsWholeOrNothing(t *testing.T) {
 	s.checkpoint()
 	var b bytes.Buffer
 	m, err := ToTar(context.Background(), s.dir, &b, Options{Now: time.Now()})
-	must(t, err)
+	testutil.Must(t, err)
 	for _, n := range []int{0, 1, 512, 1000, b.Len() / 2, b.Len() - 3000} {
 		if _, err := FromTar(context.Background(), io.LimitReader(bytes.NewReader(b.Bytes()), int64(n)), t.TempDir(), nil); err == nil {
 			t.Errorf("%d bytes of %d were restored", n, b.Len())
@@ -266,7 +260,7 @@ func TestArchiveIsWholeOrNothing(t *testing.T) {
 	}
 	dir := t.TempDir()
 	_, err = FromTar(context.Background(), &b, dir, nil)
-	must(t, err)
+	testutil.Must(t, err)
 	if n := records(t, m.Manifest, dir, s); n != 3 {
 		t.Errorf("%d records", n)
 	}
@@ -277,7 +271,7 @@ func TestAManifestSaysEachThingOnce(t *testing.T) {
 	good := Manifest{Format: manifestFormat, Version: manifestVersion, Made: time.Now(), LSN: 7, Files: []Entry{
 		{Name: "00000001.seg", File: "00000001.seg.0123456789abcdef", Size: 1, SHA256: strings.Repeat("00", 32)}}}
 	text, err := good.encode()
-	must(t, err)
+	testutil.Must(t, err)
 	if m, err := decodeManifest(text); err != nil || m.LSN != 7 || !m.Made.Equal(good.Made) {
 		t.Fatalf("%+v, %v", m, err)
 	}

@@ -18,29 +18,23 @@ import (
 	"motte/core/seal"
 	"motte/core/seglog"
 	"motte/core/server"
+	"motte/internal/testutil"
 )
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 // made are the keys of a store that package seglog made.
 func made(t *testing.T) *Keys {
 	t.Helper()
 	dir := t.TempDir()
 	d, err := seglog.OpenDir(dir)
-	must(t, err)
+	testutil.Must(t, err)
 	defer d.Close()
 	root := seal.Root{1, 2, 3}
 	l, err := seglog.Open(d, root, rand.Read, nil)
-	must(t, err)
+	testutil.Must(t, err)
 	path := filepath.Join(dir, "root.key")
-	must(t, server.WriteRootKey(path, root))
+	testutil.Must(t, server.WriteRootKey(path, root))
 	k, err := Read(dir, path, time.Unix(1_800_000_000, 0))
-	must(t, err)
+	testutil.Must(t, err)
 	if want := ed25519.NewKeyFromSeed(l.Keys().Core[:]).Public().(ed25519.PublicKey); !bytes.Equal(want, func() []byte { k := k.CoreKey(); return k[:] }()) {
 		t.Error("the Core key is another")
 	}
@@ -51,16 +45,16 @@ func made(t *testing.T) *Keys {
 func sshKey(t *testing.T, passphrase string) (private []byte, public string) {
 	t.Helper()
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
-	must(t, err)
+	testutil.Must(t, err)
 	var block *pem.Block
 	if passphrase == "" {
 		block, err = ssh.MarshalPrivateKey(key, "")
 	} else {
 		block, err = ssh.MarshalPrivateKeyWithPassphrase(key, "", []byte(passphrase))
 	}
-	must(t, err)
+	testutil.Must(t, err)
 	p, err := ssh.NewPublicKey(pub)
-	must(t, err)
+	testutil.Must(t, err)
 	return pem.EncodeToMemory(block), string(ssh.MarshalAuthorizedKey(p))
 }
 
@@ -68,26 +62,26 @@ func sshKey(t *testing.T, passphrase string) (private []byte, public string) {
 func TestEachRecipientOpensIt(t *testing.T) {
 	k := made(t)
 	x, err := age.GenerateX25519Identity()
-	must(t, err)
+	testutil.Must(t, err)
 	hybrid, err := age.GenerateHybridIdentity()
-	must(t, err)
+	testutil.Must(t, err)
 	private, public := sshKey(t, "")
 	identities := [][]byte{[]byte("# mine\n" + x.String() + "\n"), private}
 	to := []age.Recipient{}
 	for _, s := range []string{x.Recipient().String(), public} {
 		r, err := ParseRecipient(s)
-		must(t, err)
+		testutil.Must(t, err)
 		to = append(to, r)
 	}
 	for _, armored := range []bool{false, true} {
 		var b bytes.Buffer
-		must(t, k.Write(&b, armored, to...))
+		testutil.Must(t, k.Write(&b, armored, to...))
 		if root := []byte(hex.EncodeToString(k.Root[:])); bytes.Contains(b.Bytes(), root) || bytes.Contains(b.Bytes(), k.Root[:]) || bytes.Contains(b.Bytes(), k.Data) {
 			t.Error("the keys are in the clear")
 		}
 		for i, file := range identities {
 			list, err := ParseIdentities(file)
-			must(t, err)
+			testutil.Must(t, err)
 			got, err := Open(bytes.NewReader(b.Bytes()), list...)
 			if err != nil || got.Root != k.Root || !bytes.Equal(got.Data, k.Data) || !got.Made.Equal(k.Made) {
 				t.Errorf("identity %d: %v", i, err)
@@ -105,9 +99,9 @@ func TestEachRecipientOpensIt(t *testing.T) {
 		}
 	}
 	r, err := ParseRecipient(hybrid.Recipient().String())
-	must(t, err)
+	testutil.Must(t, err)
 	var b bytes.Buffer
-	must(t, k.Write(&b, false, r))
+	testutil.Must(t, k.Write(&b, false, r))
 	if _, err := Open(&b, hybrid); err != nil {
 		t.Error(err)
 	}
@@ -117,23 +111,23 @@ func TestEachRecipientOpensIt(t *testing.T) {
 func TestKeysBelongTogether(t *testing.T) {
 	k := made(t)
 	x, err := age.GenerateX25519Identity()
-	must(t, err)
+	testutil.Must(t, err)
 	for what, bad := range map[string]*Keys{
 		"another root key": {Root: seal.Root{9}, Data: k.Data},
 		"cut":              {Root: k.Root, Data: k.Data[:30]},
 		"empty":            {Root: k.Root, Data: make([]byte, 24)},
 	} {
 		var b bytes.Buffer
-		must(t, bad.Write(&b, false, x.Recipient()))
+		testutil.Must(t, bad.Write(&b, false, x.Recipient()))
 		if _, err := Open(&b, x); !errors.Is(err, ErrKeys) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	var b bytes.Buffer
 	w, err := age.Encrypt(&b, x.Recipient())
-	must(t, err)
+	testutil.Must(t, err)
 	_, err = w.Write([]byte(`{"format":"something else"}`))
-	must(t, errors.Join(err, w.Close()))
+	testutil.Must(t, errors.Join(err, w.Close()))
 	if _, err := Open(&b, x); !errors.Is(err, ErrNoExport) {
 		t.Errorf("something else: %v", err)
 	}
@@ -142,7 +136,7 @@ func TestKeysBelongTogether(t *testing.T) {
 // TestWhatIsNoKeyIsNotRepeated in an error, which may end up in a log.
 func TestWhatIsNoKeyIsNotRepeated(t *testing.T) {
 	x, err := age.GenerateX25519Identity()
-	must(t, err)
+	testutil.Must(t, err)
 	locked, _ := sshKey(t, "secret")
 	for what, file := range map[string]string{
 		"a typing error": "AGE-SECRET-KEY-1QQQQQQQQ", "an SSH key with a passphrase": string(locked),

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"motte/internal/atomicfile"
+	"motte/internal/testutil"
 )
 
 // TestAtomicFilesSurvivePowerCuts: whenever the power fails in a write, the file is
@@ -20,7 +21,7 @@ func TestAtomicFilesSurvivePowerCuts(t *testing.T) {
 			path := filepath.Join(m.dir(), "file")
 			before, after := make([]byte, 3*pageSize), make([]byte, 5*pageSize)
 			fillRandom(rng, before)
-			must(t, atomicfile.Create(path, 0o600, before))
+			testutil.Must(t, atomicfile.Create(path, 0o600, before))
 			kept, replaced := 0, 0
 			for cut := range 20 {
 				fillRandom(rng, after)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"motte/client"
+	"motte/internal/testutil"
 )
 
 const (
@@ -96,7 +97,7 @@ func (b *books) load(ctx context.Context, s *server) (wait func()) {
 	var all sync.WaitGroup
 	for w := range writers {
 		c, err := s.dial()
-		must(s.t, err)
+		testutil.Must(s.t, err)
 		all.Go(func() {
 			defer c.Close()
 			for ctx.Err() == nil && b.change(s.t.Context(), c, w) {
@@ -114,7 +115,7 @@ func (b *books) loadUntil(s *server, more int) {
 	defer wait()
 	defer cancel()
 	goal := b.count(&b.acknowledged, 0) + more
-	eventually(s.t, "acknowledgements", func() error {
+	testutil.Eventually(s.t, "acknowledgements", func() error {
 		if n := b.count(&b.acknowledged, 0); n < goal {
 			return fmt.Errorf("%d of %d", n, goal)
 		}
@@ -132,7 +133,7 @@ func (b *books) change(ctx context.Context, c *client.Client, w int) bool {
 	for _, i := range rand.Perm(namesEach)[:n] {
 		some = append(some, b.names[w][i])
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, testutil.Patience)
 	defer cancel()
 	wanted, err := send(ctx, c, some)
 	var network *net.OpError
@@ -151,7 +152,7 @@ func (b *books) change(ctx context.Context, c *client.Client, w int) bool {
 		b.doubts[w] = append(b.doubts[w], wanted)
 		return false
 	case client.Temporary(err):
-		pause() // it had no effect
+		testutil.Pause() // it had no effect
 	case errors.As(err, &network), errors.Is(err, io.EOF):
 		return false // nothing was sent
 	default:

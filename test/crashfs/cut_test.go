@@ -1,6 +1,10 @@
 package crashfs
 
-import "testing"
+import (
+	"testing"
+
+	"motte/internal/testutil"
+)
 
 // How many steps of the disk things take, about.
 const (
@@ -73,7 +77,7 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 	c := s.mustReady()
 	s.create(c)
 	for i := range max(1, *cuts/2) {
-		must(t, b.addTenant(t.Context(), s, c))
+		testutil.Must(t, b.addTenant(t.Context(), s, c))
 		b.loadUntil(s, 20)
 		off, answered := s.after(choreSteps, rng), make(chan struct{})
 		go func() {

@@ -13,6 +13,7 @@ import (
 
 	"motte/client"
 	"motte/internal/procfs"
+	"motte/internal/testutil"
 )
 
 // disturbance is a change of a served store, or of its server, by another program.
@@ -24,6 +25,9 @@ type disturbance struct {
 
 // gap is between two writes, so that they don't replace everything in a minute.
 const gap = 200 * time.Millisecond
+
+// noticedWithin is the time in which a server promises to notice a disturbance.
+const noticedWithin = time.Minute
 
 // brief is the time of a disturbance that loses nothing, and so need not be noticed.
 const brief = 5 * time.Second
@@ -37,17 +41,17 @@ var (
 )
 
 var disturbances = []disturbance{
-	{"an older segment vanishes", vanish(olderSegment), patience},
-	{"the newest segment vanishes", vanish(newest), patience},
-	{"the data keys vanish", vanish(dataKeys), patience},
+	{"an older segment vanishes", vanish(olderSegment), noticedWithin},
+	{"the newest segment vanishes", vanish(newest), noticedWithin},
+	{"the data keys vanish", vanish(dataKeys), noticedWithin},
 	{"a second server", secondServer, brief},
-	{"a checkpoint vanishes", vanish(checkpoint), patience},
-	{"an older segment is cut", cutOff(olderSegment), patience},
-	{"the newest segment is cut", cutOff(newest), patience},
-	{"the data keys are cut", cutOff(dataKeys), patience},
-	{"an older segment is replaced", replace(olderSegment), patience},
-	{"the newest segment is replaced", replace(newest), patience},
-	{"the data keys are replaced", replace(dataKeys), patience},
+	{"a checkpoint vanishes", vanish(checkpoint), noticedWithin},
+	{"an older segment is cut", cutOff(olderSegment), noticedWithin},
+	{"the newest segment is cut", cutOff(newest), noticedWithin},
+	{"the data keys are cut", cutOff(dataKeys), noticedWithin},
+	{"an older segment is replaced", replace(olderSegment), noticedWithin},
+	{"the newest segment is replaced", replace(newest), noticedWithin},
+	{"the data keys are replaced", replace(dataKeys), noticedWithin},
 	{"the Core hangs", hang, brief},
 }
 
@@ -55,7 +59,7 @@ var disturbances = []disturbance{
 func (s *server) file(pattern string, last bool) string {
 	s.t.Helper()
 	list, err := filepath.Glob(filepath.Join(s.medium.dir(), "store", pattern))
-	must(s.t, err)
+	testutil.Must(s.t, err)
 	if len(list) == 0 {
 		s.t.Fatalf("the store has no file %s", pattern)
 	}
@@ -66,11 +70,11 @@ func (s *server) file(pattern string, last bool) string {
 }
 
 func vanish(which func(*server) string) func(*testing.T, *server) {
-	return func(t *testing.T, s *server) { must(t, os.Remove(which(s))) }
+	return func(t *testing.T, s *server) { testutil.Must(t, os.Remove(which(s))) }
 }
 
 func cutOff(which func(*server) string) func(*testing.T, *server) {
-	return func(t *testing.T, s *server) { must(t, os.Truncate(which(s), 64)) }
+	return func(t *testing.T, s *server) { testutil.Must(t, os.Truncate(which(s), 64)) }
 }
 
 // replace puts another file in the place of one, of the same size.
@@ -78,12 +82,12 @@ func replace(which func(*server) string) func(*testing.T, *server) {
 	return func(t *testing.T, s *server) {
 		path := which(s)
 		data, err := os.ReadFile(path)
-		must(t, err)
+		testutil.Must(t, err)
 		for i := len(data) / 4; i < len(data)/2; i++ {
 			data[i] ^= 0x55
 		}
-		must(t, os.WriteFile(path+".other", data, 0o600))
-		must(t, os.Rename(path+".other", path))
+		testutil.Must(t, os.WriteFile(path+".other", data, 0o600))
+		testutil.Must(t, os.Rename(path+".other", path))
 	}
 }
 
@@ -91,12 +95,12 @@ func replace(which func(*server) string) func(*testing.T, *server) {
 // there is one. It has to end by itself; if it does not, it runs for a while.
 func secondServer(t *testing.T, s *server) {
 	if err := os.Remove(filepath.Join(s.medium.dir(), "store", "LOCK")); !errors.Is(err, os.ErrNotExist) {
-		must(t, err) // of this version there is none
+		testutil.Must(t, err) // of this version there is none
 	}
-	other := exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", "127.0.0.1:0")
+	other := exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", "127.0.0.1:0")
 	other.Stdout, other.Stderr = s.log, s.log
 	other.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	must(t, other.Start())
+	testutil.Must(t, other.Start())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -121,35 +125,32 @@ func hang(t *testing.T, s *server) {
 	if core == 0 {
 		t.Fatal("there is no Core")
 	}
-	must(t, syscall.Kill(core, syscall.SIGSTOP))
+	testutil.Must(t, syscall.Kill(core, syscall.SIGSTOP))
 	time.Sleep(2 * time.Second)
-	must(t, syscall.Kill(core, syscall.SIGCONT))
+	testutil.Must(t, syscall.Kill(core, syscall.SIGCONT))
 }
 
 // TestChangesOfTheEnvironment: what happens to a store while it is served is noticed
 // within a minute (by an alert, refused writes, or a server that ends), or nothing that
 // was acknowledged is lost, also by what was written after it.
 func TestChangesOfTheEnvironment(t *testing.T) {
-	for i, d := range disturbances {
+	for _, d := range disturbances {
 		t.Run(d.name, func(t *testing.T) {
-			if testing.Short() && i >= 4 {
-				t.Skip("short")
-			}
 			s, b := newServer(t, media["file system"](t)), newBooks()
 			c := s.mustReady()
 			s.create(c)
 			b.loadUntil(s, 40)
-			must(t, c.CreateCollection(t.Context(), quietCollection))
+			testutil.Must(t, c.CreateCollection(t.Context(), quietCollection))
 			cold(func(name string, data []byte) {
 				_, err := c.Put(t.Context(), quietCollection, data, client.Name(name))
-				must(t, err)
+				testutil.Must(t, err)
 			})
-			must(t, c.Compact(t.Context()))
+			testutil.Must(t, c.Compact(t.Context()))
 			s.stop()
 			c = s.mustReady() // which makes a segment of its own
 			b.loadUntil(s, 20)
 			alerts, err := c.Alerts(t.Context())
-			must(t, err)
+			testutil.Must(t, err)
 
 			d.make(t, s)
 			noticed := b.writeUntilNoticed(s, c, len(alerts), d.wait)

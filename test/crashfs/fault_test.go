@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"motte/client"
+	"motte/internal/testutil"
 )
 
 // fault is a way in which a medium fails.
@@ -28,7 +29,7 @@ var faultKinds = []fault{
 	{"syncs fail", media["file system"], func(_ *testing.T, m medium) { m.volume().FailSyncs() }, heal,
 		[]string{"heals", "the power is cut"}},
 	{"full ext4", media["ext4"], func(t *testing.T, m medium) { fill(t, ballast(m)) },
-		func(t *testing.T, m medium) { must(t, os.RemoveAll(ballast(m))) }, // a cut may have done it
+		func(t *testing.T, m medium) { testutil.Must(t, os.RemoveAll(ballast(m))) }, // a cut may have done it
 		[]string{"heals", "the server is started, then heals"}},
 	// Such an ext4 takes no writes until it is mounted again.
 	{"ext4 on a failing disk", media["ext4"], func(_ *testing.T, m medium) { m.volume().FailWrites() }, heal,
@@ -43,7 +44,7 @@ func ballast(m medium) string { return filepath.Join(m.dir(), "ballast") }
 func fill(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)
-	must(t, err)
+	testutil.Must(t, err)
 	defer f.Close()
 	end := int64(0)
 	for size := int64(diskSize); size >= pageSize; {
@@ -69,7 +70,7 @@ var ends = map[string]func(t *testing.T, f fault, s *server){
 		s.kill()
 		s.start()
 		if c, err := s.ready(); err == nil {
-			must(t, c.Close())
+			testutil.Must(t, c.Close())
 		}
 		s.kill()
 		f.heal(t, s.medium)
@@ -114,11 +115,11 @@ func TestDiskFaults(t *testing.T) {
 // writes waits until a write succeeds.
 func writes(t *testing.T, c *client.Client) {
 	t.Helper()
-	eventually(t, "a write", func() error {
+	testutil.Eventually(t, "a write", func() error {
 		_, err := c.Put(t.Context(), collection, []byte("data"), client.Name("another"))
 		return err
 	})
-	must(t, c.Delete(t.Context(), collection, "another"))
+	testutil.Must(t, c.Delete(t.Context(), collection, "another"))
 }
 
 // TestAFullDiskCanBeEmptied: on a disk that is full, the file system's own, and a real ext4,
@@ -132,14 +133,14 @@ func TestAFullDiskCanBeEmptied(t *testing.T) {
 			data := make([]byte, 1<<20)
 			for n := range 60 {
 				_, err := c.Put(t.Context(), collection, data, client.Name(fmt.Sprint("large ", n)))
-				must(t, err)
+				testutil.Must(t, err)
 			}
-			eventually(t, "a reserve", func() error {
+			testutil.Eventually(t, "a reserve", func() error {
 				_, err := os.Stat(filepath.Join(s.medium.dir(), "store", "reserve"))
 				return err
 			})
 			f.inflict(t, s.medium)
-			eventually(t, "a full disk", func() error {
+			testutil.Eventually(t, "a full disk", func() error {
 				_, err := c.Put(t.Context(), collection, data, client.Name("more"))
 				if !errors.Is(err, client.ErrDiskFull) {
 					return fmt.Errorf("a PUT is answered %v", err)
@@ -147,10 +148,10 @@ func TestAFullDiskCanBeEmptied(t *testing.T) {
 				return nil
 			})
 			for n := range 60 {
-				must(t, c.Delete(t.Context(), collection, fmt.Sprint("large ", n)))
+				testutil.Must(t, c.Delete(t.Context(), collection, fmt.Sprint("large ", n)))
 			}
-			must(t, c.Compact(t.Context()))
-			eventually(t, "room", func() error {
+			testutil.Must(t, c.Compact(t.Context()))
+			testutil.Eventually(t, "room", func() error {
 				_, err := c.Put(t.Context(), collection, data, client.Name("more"))
 				return err
 			})

@@ -11,17 +11,12 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"motte/internal/binaries"
 )
 
 var (
 	cuts = flag.Int("lossy.cuts", 8, "how often the power is cut in a test")
 	seed = flag.Uint64("lossy.seed", 0, "what decides what is lost; 0: another each time")
 )
-
-// bin is where the executables are.
-var bin string
 
 // within, in the environment, says that this process has mounts of its own.
 const within = "MOTTE_LOSSY_WITHIN"
@@ -39,7 +34,7 @@ func TestMain(m *testing.M) {
 	} else {
 		isolate()
 	}
-	binaries.Main(m, &bin, nil)
+	os.Exit(m.Run())
 }
 
 // again runs this executable in namespaces of its own, and returns its exit
@@ -81,11 +76,4 @@ func random(t *testing.T) *rand.Rand {
 	}
 	t.Logf("-lossy.seed=%d", s)
 	return rand.New(rand.NewPCG(s, 0))
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

@@ -8,9 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"motte/internal/testutil"
 )
 
 // medium is what a store lies on.
@@ -52,7 +53,7 @@ func (f *fileSystem) restore(rng *rand.Rand) Loss {
 	f.close()
 	left, l := f.mount.Left(rng)
 	m, err := left.MountAt(f.mount.Dir)
-	must(f.t, err)
+	testutil.Must(f.t, err)
 	f.mount, f.mounted = m, true
 	return l
 }
@@ -64,7 +65,7 @@ func (f *fileSystem) close() {
 	}
 	f.mounted = false
 	// What a killed process had open is closed a little later.
-	eventually(f.t, "unmount", f.mount.Unmount)
+	testutil.Eventually(f.t, "unmount", f.mount.Unmount)
 }
 
 // disk is an ext4 on a disk that is a file in a lossy file system: the kernel's
@@ -81,12 +82,12 @@ const diskSize = 512 << 20 // bytes
 func onDisk(t *testing.T) *disk {
 	t.Helper()
 	d := &disk{fileSystem: onFileSystem(t), at: t.TempDir()}
-	must(t, os.WriteFile(d.image(), nil, 0o600))
-	must(t, os.Truncate(d.image(), diskSize))
+	testutil.Must(t, os.WriteFile(d.image(), nil, 0o600))
+	testutil.Must(t, os.Truncate(d.image(), diskSize))
 	if out, err := exec.Command("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", d.image()).CombinedOutput(); err != nil {
 		t.Skipf("there is no mkfs.ext4 here: %v %s", err, out)
 	}
-	must(t, errors.Join(syncPath(d.image()), syncPath(d.fileSystem.dir())))
+	testutil.Must(t, errors.Join(syncPath(d.image()), syncPath(d.fileSystem.dir())))
 	if err := d.attach(modes[0]); err != nil {
 		t.Skipf("an ext4 of one's own can't be mounted here: %v", err)
 	}
@@ -112,7 +113,7 @@ func (d *disk) restore(rng *rand.Rand) Loss {
 	d.t.Helper()
 	d.detach()
 	l := d.fileSystem.restore(rng)
-	must(d.t, d.attach(modes[rng.IntN(len(modes))]))
+	testutil.Must(d.t, d.attach(modes[rng.IntN(len(modes))]))
 	return l
 }
 
@@ -125,7 +126,7 @@ func (d *disk) detach() {
 	d.t.Helper()
 	if d.on {
 		d.on = false
-		eventually(d.t, "unmount the ext4", func() error { return unix.Unmount(d.at, 0) })
+		testutil.Eventually(d.t, "unmount the ext4", func() error { return unix.Unmount(d.at, 0) })
 	}
 }
 
@@ -135,22 +136,4 @@ func syncPath(path string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// patience ends a wait for a state, or for an answer, that does not come.
-const patience = time.Minute
-
-// pause is taken before another try.
-func pause() { time.Sleep(5 * time.Millisecond) }
-
-// eventually tries until f succeeds.
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	err := errors.New("not tried")
-	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
-		if err = f(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("%s: %v", what, err)
 }

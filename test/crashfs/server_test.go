@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/internal/binaries"
 	"motte/internal/procfs"
+	"motte/internal/testutil"
 )
 
 // idle is longer than a disk waits for a server that has something to do.
@@ -26,6 +26,7 @@ const idle = 300 * time.Millisecond
 // server is "motte serve" on a store that lies on a medium.
 type server struct {
 	t       *testing.T
+	bin     string // where the executables are
 	medium  medium
 	address string // always the same
 	pages   string // address of its health
@@ -38,31 +39,19 @@ type server struct {
 
 func newServer(t *testing.T, m medium) *server {
 	t.Helper()
-	binaries.LookAtSources(t)
-	// An address of its own, among the millions of this machine's loopback: a
-	// port of 127.0.0.1 could be taken by others while nothing listens on it.
-	ip := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
-	s := &server{t: t, medium: m, address: ip + ":7433", pages: ip + ":9433"}
-	var err error
-	s.log, err = os.Create(filepath.Join(t.TempDir(), "server.log"))
-	must(t, err)
-	t.Cleanup(func() {
-		s.kill()
-		s.log.Close()
-		if text, _ := os.ReadFile(s.log.Name()); t.Failed() {
-			t.Logf("the end of the server's log:\n%s", text[max(0, len(text)-8<<10):])
-		}
-	})
+	ip := testutil.Loopback()
+	s := &server{t: t, bin: testutil.Executables(t), medium: m, address: ip + ":7433", pages: ip + ":9433", log: testutil.LogFile(t)}
+	t.Cleanup(s.kill)
 	return s
 }
 
 // start starts the host and waits for nothing.
 func (s *server) start() {
 	s.t.Helper()
-	s.host = exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", s.address, "--metrics", s.pages)
+	s.host = exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", s.address, "--metrics", s.pages)
 	s.host.Stdout, s.host.Stderr = s.log, s.log
 	s.host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	must(s.t, s.host.Start())
+	testutil.Must(s.t, s.host.Start())
 	s.ended = make(chan struct{})
 	go func() { // the host is always killed or stopped, and waited for
 		defer close(s.ended)
@@ -73,7 +62,7 @@ func (s *server) start() {
 // ready waits until the administrator can connect. It does not wait for a host
 // that has given up: the store must open by itself.
 func (s *server) ready() (*client.Client, error) {
-	for end := time.Now().Add(patience); ; pause() {
+	for end := time.Now().Add(testutil.Patience); ; testutil.Pause() {
 		c, err := s.dial()
 		if err == nil || errors.Is(err, client.ErrHistoryDiffers) {
 			return c, err
@@ -94,7 +83,7 @@ func (s *server) mustReady() *client.Client {
 	s.t.Helper()
 	s.start()
 	c, err := s.ready()
-	must(s.t, err)
+	testutil.Must(s.t, err)
 	s.t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -102,7 +91,7 @@ func (s *server) mustReady() *client.Client {
 // takesWrites waits until the server says whether its log takes writes.
 func (s *server) takesWrites(want bool) {
 	s.t.Helper()
-	eventually(s.t, fmt.Sprint("a log that takes writes: ", want), func() error {
+	testutil.Eventually(s.t, fmt.Sprint("a log that takes writes: ", want), func() error {
 		r, err := http.Get("http://" + s.pages + "/readyz")
 		if err != nil {
 			return err
@@ -136,7 +125,7 @@ func (s *server) dial() (*client.Client, error) {
 // create makes the collections.
 func (s *server) create(c *client.Client) {
 	s.t.Helper()
-	must(s.t, errors.Join(c.CreateCollection(s.t.Context(), collection), c.CreateCollection(s.t.Context(), tenants)))
+	testutil.Must(s.t, errors.Join(c.CreateCollection(s.t.Context(), collection), c.CreateCollection(s.t.Context(), tenants)))
 }
 
 // as connects with another principal's key.
@@ -219,7 +208,7 @@ func (s *server) kill() {
 			return
 		case pid == 0:
 			s.signal()
-			pause()
+			testutil.Pause()
 		}
 	}
 }
@@ -246,7 +235,7 @@ func (s *server) stop() {
 	_ = s.host.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.ended:
-	case <-time.After(patience):
+	case <-time.After(testutil.Patience):
 		s.t.Error("the server does not stop in order")
 	}
 	s.kill()

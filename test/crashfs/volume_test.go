@@ -11,6 +11,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // TestFilesKeepWhatWasSynced plays random changes of a file, with syncs, and
@@ -138,25 +140,25 @@ func TestSyncOfADirectoryKeepsWhatItsNamesNeed(t *testing.T) {
 func TestMountedVolumeIsAFileSystem(t *testing.T) {
 	m := onFileSystem(t)
 	a, b := filepath.Join(m.dir(), "dir", "a"), filepath.Join(m.dir(), "dir", "b")
-	must(t, os.MkdirAll(filepath.Dir(a), 0o700))
-	must(t, os.WriteFile(a, bytes.Repeat([]byte("a"), 300_000), 0o600))
-	must(t, os.WriteFile(b, []byte("b"), 0o640))
+	testutil.Must(t, os.MkdirAll(filepath.Dir(a), 0o700))
+	testutil.Must(t, os.WriteFile(a, bytes.Repeat([]byte("a"), 300_000), 0o600))
+	testutil.Must(t, os.WriteFile(b, []byte("b"), 0o640))
 	f, err := os.OpenFile(a, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	must(t, err)
+	testutil.Must(t, err)
 	defer f.Close()
 	g, err := os.Open(a)
-	must(t, err)
+	testutil.Must(t, err)
 	defer g.Close()
-	must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
+	testutil.Must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
 	if err := syscall.Flock(int(g.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
 		t.Errorf("a second lock: %v", err)
 	}
 	_, err = f.WriteAt([]byte("end"), 9000)
-	must(t, err)
-	must(t, f.Truncate(9002))
-	must(t, os.Rename(a, b))
+	testutil.Must(t, err)
+	testutil.Must(t, f.Truncate(9002))
+	testutil.Must(t, os.Rename(a, b))
 	got, err := os.ReadFile(b)
-	must(t, err)
+	testutil.Must(t, err)
 	if want := append(make([]byte, 9000), "en"...); !bytes.Equal(got, want) {
 		t.Errorf("%d bytes are read; want %d", len(got), len(want))
 	}
@@ -166,10 +168,10 @@ func TestMountedVolumeIsAFileSystem(t *testing.T) {
 	if err := os.Remove(filepath.Dir(b)); !errors.Is(err, syscall.ENOTEMPTY) {
 		t.Errorf("removing a directory that is not empty: %v", err)
 	}
-	must(t, os.Remove(b))
-	must(t, os.Remove(filepath.Dir(b)))
+	testutil.Must(t, os.Remove(b))
+	testutil.Must(t, os.Remove(filepath.Dir(b)))
 	list, err := os.ReadDir(m.dir())
-	must(t, err)
+	testutil.Must(t, err)
 	if len(list) > 0 {
 		t.Errorf("left are %v", list)
 	}
@@ -180,12 +182,12 @@ func TestMountedVolumeIsAFileSystem(t *testing.T) {
 func TestFaultsAreSeen(t *testing.T) {
 	m := onFileSystem(t)
 	f, err := os.Create(filepath.Join(m.dir(), "file"))
-	must(t, err)
+	testutil.Must(t, err)
 	defer f.Close()
 	old, data := bytes.Repeat([]byte("o"), 2*pageSize), bytes.Repeat([]byte("n"), 2*pageSize)
 	_, err = f.WriteAt(old, 0)
-	must(t, err)
-	must(t, errors.Join(f.Sync(), syncPath(m.dir())))
+	testutil.Must(t, err)
+	testutil.Must(t, errors.Join(f.Sync(), syncPath(m.dir())))
 
 	m.volume().Fill(pageSize)
 	if _, err := f.WriteAt(data, 2*pageSize); !errors.Is(err, syscall.ENOSPC) {
@@ -195,7 +197,7 @@ func TestFaultsAreSeen(t *testing.T) {
 		t.Errorf("the file has %d bytes, %v; want the three pages that there was space for", info.Size(), err)
 	}
 	_, err = f.WriteAt(old, 0)
-	must(t, err)
+	testutil.Must(t, err)
 
 	m.volume().FailWrites()
 	if _, err := f.WriteAt(data, 0); !errors.Is(err, syscall.EIO) {
@@ -206,15 +208,15 @@ func TestFaultsAreSeen(t *testing.T) {
 	lost := false
 	for range 50 { // a failed sync may happen to lose nothing
 		_, err = f.WriteAt(old, 0)
-		must(t, errors.Join(err, f.Sync()))
+		testutil.Must(t, errors.Join(err, f.Sync()))
 		_, err = f.WriteAt(data, 0)
-		must(t, err)
+		testutil.Must(t, err)
 		m.volume().FailSyncs()
 		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("a sync: %v", err)
 		}
 		m.volume().Heal()
-		must(t, f.Sync())
+		testutil.Must(t, f.Sync())
 		p := make([]byte, len(data))
 		if _, err := f.ReadAt(p, 0); err != nil || !bytes.Equal(p, data) {
 			t.Errorf("after a failed sync processes don't see what they wrote: %v", err)
@@ -239,9 +241,9 @@ func TestPowerCutsTakeWhatWasNotSynced(t *testing.T) {
 			lost := 0
 			for i := range 10 {
 				fillRandom(rng, data)
-				must(t, os.WriteFile(synced, data, 0o600))
-				must(t, errors.Join(syncPath(synced), syncPath(m.dir())))
-				must(t, os.WriteFile(volatile, data, 0o600))
+				testutil.Must(t, os.WriteFile(synced, data, 0o600))
+				testutil.Must(t, errors.Join(syncPath(synced), syncPath(m.dir())))
+				testutil.Must(t, os.WriteFile(volatile, data, 0o600))
 				m.volume().Cut()
 				m.volume().Fail()
 				m.restore(rng)

@@ -9,13 +9,14 @@ import (
 	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
+	"motte/internal/testutil"
 )
 
 // told is what the status says of the leak meter of the index "x" of the collection "c".
 func told(t *testing.T, c *client.Client) (drawn, inAll uint64) {
 	t.Helper()
 	list, err := c.Status(t.Context())
-	must(t, err)
+	testutil.Must(t, err)
 	for _, s := range list {
 		if s.Kind == frames.StatusIndex && s.Collection == "c" && s.Index == "x" {
 			return s.LeakedBits, s.IndexBits
@@ -36,17 +37,17 @@ func TestADrawnBudgetStaysDrawn(t *testing.T) {
 			c, ctx := s.admin(), t.Context()
 			capped := name == "capped"
 			if capped {
-				sum, err := host.Measure(bin + "/motte-task-ordered")
-				must(t, err)
+				sum, err := host.Measure(testutil.Executables(t) + "/motte-task-ordered")
+				testutil.Must(t, err)
 				row.Measurement, row.LeakBudget, row.IndexBudget = sum, budget, budget
-				must(t, c.RegisterTask(ctx, "ordered", row))
+				testutil.Must(t, c.RegisterTask(ctx, "ordered", row))
 			}
-			must(t, c.CreateCollection(ctx, "c"))
-			must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "ordered", Type: wire.TypeInt64, Config: []byte(`{"type":"int64"}`)}))
-			eventually(t, "index", serving(c, "c", "x"))
+			testutil.Must(t, c.CreateCollection(ctx, "c"))
+			testutil.Must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "ordered", Type: wire.TypeInt64, Config: []byte(`{"type":"int64"}`)}))
+			testutil.Eventually(t, "index", serving(c, "c", "x"))
 			for range 20 {
 				_, err := c.Count(ctx, client.Query{Collection: "c", Index: "x", Predicate: "all"})
-				must(t, err)
+				testutil.Must(t, err)
 			}
 			drawn, inAll := told(t, c)
 			if drawn < 20*2 || inAll < drawn {
@@ -62,7 +63,7 @@ func TestADrawnBudgetStaysDrawn(t *testing.T) {
 				return
 			}
 			for _, pid := range processIDs("motte-core") {
-				must(t, syscall.Kill(pid, syscall.SIGKILL))
+				testutil.Must(t, syscall.Kill(pid, syscall.SIGKILL))
 			}
 			select {
 			case <-s.ready:

@@ -10,6 +10,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // TestDamageWhileServingCostsOneObject: a byte that changes on the disk under a
@@ -21,12 +22,12 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 	ctx := t.Context()
 	path := filepath.Join(dir, "00000001.seg")
 	data, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	at := len(bytes.TrimRight(data, "\x00")) - 5000 // among the objects
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	must(t, err)
+	testutil.Must(t, err)
 	_, err = f.WriteAt([]byte{data[at] ^ 1}, int64(at))
-	must(t, errors.Join(err, f.Close()))
+	testutil.Must(t, errors.Join(err, f.Close()))
 
 	damaged := 0
 	for range 2 { // what is damaged stays damaged, and is reported once
@@ -54,7 +55,7 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 			t.Errorf("a list shows %d objects, and ends with %v", shown, err)
 		}
 	}
-	eventually(t, "alert", func() error {
+	testutil.Eventually(t, "alert", func() error {
 		alerts, err := c.Alerts(ctx)
 		if err != nil || len(alerts) != 1 {
 			return fmt.Errorf("%d alerts, %v", len(alerts), err)

@@ -25,16 +25,13 @@ import (
 	"motte/core/wire"
 	"motte/host"
 	"motte/host/sandbox"
-	"motte/internal/binaries"
 	"motte/internal/procfs"
+	"motte/internal/testutil"
 )
-
-// bin is where the executables are.
-var bin string
 
 func TestMain(m *testing.M) {
 	sandbox.ReexecInit()
-	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/test/hostiletask"})
+	os.Exit(m.Run())
 }
 
 // server is a running host with its Core and Tasks.
@@ -81,7 +78,8 @@ func launchWith(t *testing.T, cfg host.Config) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{t: t, dir: cfg.Dir, log: &bytes.Buffer{}, ready: make(chan host.Ready, 16), ended: make(chan error, 1)}
 	var mu sync.Mutex
-	cfg.Listen, cfg.Bin, cfg.Logger = "127.0.0.1:0", bin, slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
+	cfg.TaskDirs = append(cfg.TaskDirs, testutil.HostileTask(t))
+	cfg.Listen, cfg.Bin, cfg.Logger = "127.0.0.1:0", testutil.Executables(t), slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
 	cfg.Ready = func(r host.Ready) {
 		mu.Lock()
 		_, rest, _ := strings.Cut(s.log.String(), "msg=metrics address=")
@@ -150,28 +148,9 @@ func (s *server) person(c *client.Client, label, collection string, r client.Rig
 	seed := make([]byte, ed25519.SeedSize)
 	copy(seed, label)
 	p.Key = ed25519.NewKeyFromSeed(seed)
-	must(s.t, c.AddPrincipal(s.t.Context(), p.Principal(), label))
-	must(s.t, c.Grant(s.t.Context(), collection, p.Principal(), r))
+	testutil.Must(s.t, c.AddPrincipal(s.t.Context(), p.Principal(), label))
+	testutil.Must(s.t, c.Grant(s.t.Context(), collection, p.Principal(), r))
 	return s.dial(p)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually tries until f succeeds.
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	var err error
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if err = f(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("%s: %v", what, err)
 }
 
 // names searches and returns the names of what is found, sorted.
@@ -203,8 +182,8 @@ func serving(c *client.Client, collection, index string) func() error {
 
 // hostileRow is what the hostile Task is registered with.
 func hostileRow(t *testing.T) client.Row {
-	sum, err := host.Measure(filepath.Join(bin, "motte-task-hostile"))
-	must(t, err)
+	sum, err := host.Measure(filepath.Join(testutil.HostileTask(t), "motte-task-hostile"))
+	testutil.Must(t, err)
 	return client.Row{Measurement: sum, Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 		MaxInput: 1 << 20, MaxResults: 100, Deadline: 1000, Memory: 1 << 30}
 }
@@ -216,18 +195,18 @@ func hostileRow(t *testing.T) client.Row {
 func TestHostileTask(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
-	must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
 	prepare := func(t *testing.T, collection string) {
-		must(t, c.CreateCollection(ctx, collection))
-		must(t, c.CreateIndex(ctx, collection, "x", client.Index{Task: "hostile"}))
-		eventually(t, collection, serving(c, collection, "x"))
+		testutil.Must(t, c.CreateCollection(ctx, collection))
+		testutil.Must(t, c.CreateIndex(ctx, collection, "x", client.Index{Task: "hostile"}))
+		testutil.Eventually(t, collection, serving(c, collection, "x"))
 	}
 	content := func(name string) []byte {
 		return []byte("the secret content of object " + name + ", longer than an identity")
 	}
 	prepare(t, "bystander")
 	other, err := c.Put(ctx, "bystander", content("o"), client.Name("o"))
-	must(t, err)
+	testutil.Must(t, err)
 
 	lies := []struct {
 		predicate string
@@ -259,9 +238,9 @@ func TestHostileTask(t *testing.T) {
 			// Something must be dead for the Task to name it.
 			for _, name := range []string{"a", "b", "c", "d"} {
 				_, err := c.Put(ctx, victim, content(name), client.Name(name))
-				must(t, err)
+				testutil.Must(t, err)
 			}
-			must(t, c.Delete(ctx, victim, "d"))
+			testutil.Must(t, c.Delete(ctx, victim, "d"))
 
 			found, err := names(c, client.Query{Collection: victim, Index: "x", Predicate: lie.predicate})
 			if len(found) > 0 {
@@ -272,7 +251,7 @@ func TestHostileTask(t *testing.T) {
 				(lie.reason != wire.ReasonTooSlow || !errors.Is(err, client.ErrTooSlow)) {
 				t.Fatalf("the client got %v", err)
 			}
-			eventually(t, "alert", func() error {
+			testutil.Eventually(t, "alert", func() error {
 				alerts, err := c.Alerts(ctx)
 				if err != nil {
 					return err
@@ -290,7 +269,7 @@ func TestHostileTask(t *testing.T) {
 			if _, err := c.Get(ctx, victim, "a"); err != nil {
 				t.Fatalf("the collection itself: %v", err)
 			}
-			eventually(t, "the index is back", func() error {
+			testutil.Eventually(t, "the index is back", func() error {
 				found, err := names(c, client.Query{Collection: victim, Index: "x", Predicate: "all"})
 				if err == nil && !slices.Equal(found, []string{"a", "b", "c"}) {
 					t.Fatalf("the index came back with %q", found)
@@ -306,15 +285,15 @@ func TestHostileTask(t *testing.T) {
 func TestOthersObjectsDoNotLeave(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
-	must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
-	must(t, c.CreateCollection(ctx, "shared"))
-	must(t, c.CreateIndex(ctx, "shared", "x", client.Index{Task: "hostile"}))
-	eventually(t, "index", serving(c, "shared", "x"))
+	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	testutil.Must(t, c.CreateCollection(ctx, "shared"))
+	testutil.Must(t, c.CreateIndex(ctx, "shared", "x", client.Index{Task: "hostile"}))
+	testutil.Eventually(t, "index", serving(c, "shared", "x"))
 	alice := s.person(c, "alice", "shared", wire.RightReadOwn|wire.RightWrite)
 	_, err := c.Put(ctx, "shared", []byte("not alice's"), client.Name("hers-not"))
-	must(t, err)
+	testutil.Must(t, err)
 	_, err = alice.Put(ctx, "shared", []byte("alice's"), client.Name("hers"))
-	must(t, err)
+	testutil.Must(t, err)
 	q := client.Query{Collection: "shared", Index: "x", Predicate: "all"}
 	if found, err := names(alice, q); err != nil || !slices.Equal(found, []string{"hers"}) {
 		t.Errorf("alice finds %q, %v", found, err)
@@ -334,18 +313,18 @@ func TestOthersObjectsDoNotLeave(t *testing.T) {
 func TestBuiltInTasks(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
-	must(t, c.CreateCollection(ctx, "people"))
-	must(t, c.CreateIndex(ctx, "people", "by_age", client.Index{Task: "ordered", Type: wire.TypeInt64, Ordered: true,
+	testutil.Must(t, c.CreateCollection(ctx, "people"))
+	testutil.Must(t, c.CreateIndex(ctx, "people", "by_age", client.Index{Task: "ordered", Type: wire.TypeInt64, Ordered: true,
 		Config: []byte(`{"path":"/age","type":"int64"}`)}))
-	must(t, c.CreateIndex(ctx, "people", "notes", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/note"}`)}))
+	testutil.Must(t, c.CreateIndex(ctx, "people", "notes", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/note"}`)}))
 	for i, note := range []string{"likes the castle on the hill", "keeps bees", "walks up the hill to the castle keep"} {
 		_, err := c.Put(ctx, "people", fmt.Appendf(nil, `{"age":%d,"note":%q}`, 30+i, note), client.Name(fmt.Sprint("p", i)))
-		must(t, err)
+		testutil.Must(t, err)
 	}
 	_, err := c.Put(ctx, "people", []byte("not JSON at all"), client.Name("odd"))
-	must(t, err)
+	testutil.Must(t, err)
 	for _, index := range []string{"by_age", "notes"} {
-		eventually(t, index, serving(c, "people", index))
+		testutil.Eventually(t, index, serving(c, "people", index))
 	}
 	for _, tc := range []struct {
 		index, predicate string
@@ -386,9 +365,9 @@ func processIDs(name string) (list []int) {
 func TestKilledProcessesLoseNothing(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
-	must(t, c.CreateCollection(ctx, "c"))
-	must(t, c.CreateIndex(ctx, "c", "n", client.Index{Task: "ordered", Type: wire.TypeInt64, Attribute: true, Config: []byte(`{"type":"int64"}`)}))
-	eventually(t, "index", serving(c, "c", "n"))
+	testutil.Must(t, c.CreateCollection(ctx, "c"))
+	testutil.Must(t, c.CreateIndex(ctx, "c", "n", client.Index{Task: "ordered", Type: wire.TypeInt64, Attribute: true, Config: []byte(`{"type":"int64"}`)}))
+	testutil.Eventually(t, "index", serving(c, "c", "n"))
 
 	var mu sync.Mutex
 	acknowledged := map[string]int{}
@@ -433,7 +412,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 		time.Sleep(150 * time.Millisecond)
 		name := []string{"motte-core", "memfd:"}[round%2] // a Task runs from memory
 		var pids []int
-		eventually(t, "a process to kill", func() error {
+		testutil.Eventually(t, "a process to kill", func() error {
 			if pids = processIDs(name); len(pids) == 0 {
 				return errors.New("none")
 			}
@@ -458,14 +437,14 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 			t.Fatalf("%s was acknowledged, and now: %q, %v", name, o.Data, err)
 		}
 	}
-	eventually(t, "index", serving(c, "c", "n"))
+	testutil.Eventually(t, "index", serving(c, "c", "n"))
 	listed := map[string]bool{}
 	for o, err := range c.List(ctx, "c") {
-		must(t, err)
+		testutil.Must(t, err)
 		listed[o.Name] = true
 	}
 	found, err := names(c, client.Query{Collection: "c", Index: "n", Predicate: ">= 0"})
-	must(t, err)
+	testutil.Must(t, err)
 	if !slices.Equal(found, slices.Sorted(maps.Keys(listed))) {
 		t.Errorf("the index finds %d objects of %d", len(found), len(listed))
 	}
@@ -480,7 +459,7 @@ func TestACoreThatGoEndsIsStartedAgain(t *testing.T) {
 	if len(pids) != 1 {
 		t.Fatalf("%d Cores run", len(pids))
 	}
-	must(t, syscall.Kill(pids[0], syscall.SIGQUIT))
+	testutil.Must(t, syscall.Kill(pids[0], syscall.SIGQUIT))
 	select {
 	case <-s.ready:
 	case err := <-s.ended:
@@ -488,7 +467,7 @@ func TestACoreThatGoEndsIsStartedAgain(t *testing.T) {
 		t.Fatalf("the host gives up: %v", err)
 	}
 	_, err := s.admin().Get(t.Context(), "c", "7")
-	must(t, err)
+	testutil.Must(t, err)
 }
 
 // twenty starts a server whose collection "c" has twenty objects, each named by a
@@ -497,10 +476,10 @@ func twenty(t *testing.T, dir string) (*server, *client.Client) {
 	t.Helper()
 	s := serve(t, dir)
 	c, ctx := s.admin(), t.Context()
-	must(t, c.CreateCollection(ctx, "c"))
+	testutil.Must(t, c.CreateCollection(ctx, "c"))
 	for i := range 20 {
 		_, err := c.Put(ctx, "c", bytes.Repeat([]byte{byte(i)}, 500), client.Name(fmt.Sprint(i)))
-		must(t, err)
+		testutil.Must(t, err)
 	}
 	return s, c
 }
@@ -514,14 +493,14 @@ func TestAlteredStoreIsRefused(t *testing.T) {
 	s.stop()
 	path := filepath.Join(dir, "00000001.seg")
 	good, err := os.ReadFile(path)
-	must(t, err)
+	testutil.Must(t, err)
 	for name, alter := range map[string]func([]byte) []byte{
 		"a byte altered":   func(p []byte) []byte { p[len(p)/2] ^= 1; return p },
 		"a piece cut out":  func(p []byte) []byte { return slices.Delete(p, 3000, 3800) },
 		"a piece repeated": func(p []byte) []byte { return slices.Concat(p[:4000], p[3200:4000], p[4000:]) },
 		"header altered":   func(p []byte) []byte { p[60] ^= 1; return p },
 	} {
-		must(t, os.WriteFile(path, alter(bytes.Clone(good)), 0o600))
+		testutil.Must(t, os.WriteFile(path, alter(bytes.Clone(good)), 0o600))
 		s := launch(t, dir)
 		select {
 		case err := <-s.ended:
@@ -533,7 +512,7 @@ func TestAlteredStoreIsRefused(t *testing.T) {
 			t.Errorf("%s: the store is served", name)
 		}
 	}
-	must(t, os.WriteFile(path, good, 0o600))
+	testutil.Must(t, os.WriteFile(path, good, 0o600))
 	s = serve(t, dir)
 	if o, err := s.admin().Get(ctx, "c", "7"); err != nil || !bytes.Equal(o.Data, bytes.Repeat([]byte{7}, 500)) {
 		t.Errorf("the store as it was: %v", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"motte/host"
+	"motte/internal/testutil"
 )
 
 // TestACoreThatHangsIsReplaced: a server is ready as long as its Core answers. When the Core
@@ -48,17 +49,17 @@ func TestACoreThatHangsIsReplaced(t *testing.T) {
 		}
 	}
 	const allIsWell = "core: ok\ncounters: ok\nlog: ok\ntasks: ok\n"
-	eventually(t, "the server is ready", shows("/readyz", http.StatusOK, allIsWell))
+	testutil.Eventually(t, "the server is ready", shows("/readyz", http.StatusOK, allIsWell))
 	cores := processIDs("motte-core")
 	if len(cores) != 1 {
 		t.Fatalf("%d Cores run", len(cores))
 	}
-	must(t, syscall.Kill(cores[0], syscall.SIGSTOP))
-	eventually(t, "its counters are old", shows("/readyz", http.StatusServiceUnavailable, "counters: the Core's counters are older than 5 seconds"))
-	must(t, shows("/livez", http.StatusOK, "ok")())
+	testutil.Must(t, syscall.Kill(cores[0], syscall.SIGSTOP))
+	testutil.Eventually(t, "its counters are old", shows("/readyz", http.StatusServiceUnavailable, "counters: the Core's counters are older than 5 seconds"))
+	testutil.Must(t, shows("/livez", http.StatusOK, "ok")())
 	started()
 	if next := processIDs("motte-core"); len(next) != 1 || next[0] == cores[0] {
 		t.Errorf("after Core %d come %d", cores[0], next)
 	}
-	eventually(t, "the server is ready again", shows("/readyz", http.StatusOK, allIsWell))
+	testutil.Eventually(t, "the server is ready again", shows("/readyz", http.StatusOK, allIsWell))
 }

@@ -10,6 +10,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
+	"motte/internal/testutil"
 )
 
 // TestHowATaskEndsIsNotLogged: a Task that was taken over would tell a byte of
@@ -17,10 +18,10 @@ import (
 func TestHowATaskEndsIsNotLogged(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
-	must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
-	must(t, c.CreateCollection(ctx, "p"))
-	must(t, c.CreateIndex(ctx, "p", "x", client.Index{Task: "hostile"}))
-	eventually(t, "index", serving(c, "p", "x"))
+	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	testutil.Must(t, c.CreateCollection(ctx, "p"))
+	testutil.Must(t, c.CreateIndex(ctx, "p", "x", client.Index{Task: "hostile"}))
+	testutil.Eventually(t, "index", serving(c, "p", "x"))
 	if _, err := c.Count(ctx, client.Query{Collection: "p", Index: "x", Predicate: "exit"}); !errors.Is(err, client.ErrIndexViolated) {
 		t.Fatalf("the client got %v", err)
 	}
@@ -46,12 +47,12 @@ func TestHowATaskEndsIsNotLogged(t *testing.T) {
 // in the place of a built-in one. A restart of the host does not bring back the
 // one with the hole, but one whose executable is gone is upgraded.
 func TestTheRegisteredExecutableStays(t *testing.T) {
-	built, err := os.ReadFile(filepath.Join(bin, "motte-task-ordered"))
-	must(t, err)
+	built, err := os.ReadFile(filepath.Join(testutil.Executables(t), "motte-task-ordered"))
+	testutil.Must(t, err)
 	patched := append(built, "patched"...)
 	dir, tasks := t.TempDir(), t.TempDir()
 	file := filepath.Join(tasks, "motte-task-ordered")
-	must(t, os.WriteFile(file, patched, 0o755))
+	testutil.Must(t, os.WriteFile(file, patched, 0o755))
 
 	s := serve(t, dir, tasks)
 	row := measured(t, s.admin())
@@ -59,7 +60,7 @@ func TestTheRegisteredExecutableStays(t *testing.T) {
 		t.Fatal("the built-in Task is not registered")
 	}
 	row.Measurement, row.MaxResults = sha256.Sum256(patched), 7
-	must(t, s.admin().RegisterTask(t.Context(), "ordered", row))
+	testutil.Must(t, s.admin().RegisterTask(t.Context(), "ordered", row))
 	s.stop()
 
 	s = serve(t, dir, tasks)
@@ -68,7 +69,7 @@ func TestTheRegisteredExecutableStays(t *testing.T) {
 	}
 	s.stop()
 
-	must(t, os.Remove(file))
+	testutil.Must(t, os.Remove(file))
 	s = serve(t, dir, tasks)
 	row.Measurement = sha256.Sum256(built)
 	if got := measured(t, s.admin()); got != row {
@@ -80,7 +81,7 @@ func TestTheRegisteredExecutableStays(t *testing.T) {
 func measured(t *testing.T, c *client.Client) client.Row {
 	t.Helper()
 	list, err := c.Status(t.Context())
-	must(t, err)
+	testutil.Must(t, err)
 	for _, s := range list {
 		if s.Kind == frames.StatusTask && s.Task == "ordered" {
 			return *s.Row

@@ -18,6 +18,7 @@ import (
 	"motte/client/frames"
 	"motte/core/wire"
 	"motte/host"
+	"motte/internal/testutil"
 )
 
 // metricsServer starts a server with all that metrics can be about, and waits until they are.
@@ -29,22 +30,22 @@ func metricsServer(t *testing.T, names bool) (s *server, page func(path string) 
 	page = func(path string) (string, int) {
 		t.Helper()
 		r, err := http.Get("http://" + s.pages + path)
-		must(t, err)
+		testutil.Must(t, err)
 		defer r.Body.Close()
 		text, err := io.ReadAll(r.Body)
-		must(t, err)
+		testutil.Must(t, err)
 		return string(text), r.StatusCode
 	}
 	c, ctx := s.admin(), t.Context()
-	must(t, c.CreateCollection(ctx, "secretive"))
-	must(t, c.CreateIndex(ctx, "secretive", "hidden", client.Index{Task: "ordered", Config: []byte(`{"type":"int64"}`)}))
-	eventually(t, "the index", serving(c, "secretive", "hidden"))
+	testutil.Must(t, c.CreateCollection(ctx, "secretive"))
+	testutil.Must(t, c.CreateIndex(ctx, "secretive", "hidden", client.Index{Task: "ordered", Config: []byte(`{"type":"int64"}`)}))
+	testutil.Eventually(t, "the index", serving(c, "secretive", "hidden"))
 	_, err := c.Put(ctx, "secretive", []byte("1"))
-	must(t, err)
-	must(t, c.Compact(ctx)) // which writes checkpoints
-	_, err = c.Verify(ctx)  // which is a pass of the scrub
-	must(t, err)
-	eventually(t, "all metrics", func() error {
+	testutil.Must(t, err)
+	testutil.Must(t, c.Compact(ctx)) // which writes checkpoints
+	_, err = c.Verify(ctx)           // which is a pass of the scrub
+	testutil.Must(t, err)
+	testutil.Eventually(t, "all metrics", func() error {
 		text, _ := page("/metrics")
 		for _, want := range []string{`motte_index_state{index="1",state="serving"} 1`, "motte_index_start_seconds",
 			"motte_checkpoint_lsn", "motte_scrub_pass_timestamp_seconds", "motte_disk_free_bytes", `motte_index_memory_limit_bytes{index="1"}`} {
@@ -99,7 +100,7 @@ func exported(page string) map[string]metric {
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "docs", path))
-	must(t, err)
+	testutil.Must(t, err)
 	return string(text)
 }
 
@@ -243,7 +244,7 @@ func TestAnIndexHasANumber(t *testing.T) {
 	c := s.admin()
 	numbers := func(c *client.Client) (list []uint64) {
 		status, err := c.Status(t.Context())
-		must(t, err)
+		testutil.Must(t, err)
 		for _, x := range status {
 			if x.Kind == frames.StatusIndex {
 				list = append(list, x.Number)

@@ -3,6 +3,8 @@ package losedata
 import (
 	"bytes"
 	"os"
+
+	"motte/internal/testutil"
 )
 
 var bytesAreChanged = map[string]func(w *world){
@@ -92,7 +94,7 @@ var bytesAreChanged = map[string]func(w *world){
 		s.stop()
 	},
 	"cut-old-segment": func(w *world) {
-		w.must(os.Truncate(w.segment(oldSegment), 700))
+		testutil.Must(w.t, os.Truncate(w.segment(oldSegment), 700))
 		w.refused()
 		w.verified()
 		s := w.salvaged()
@@ -102,7 +104,7 @@ var bytesAreChanged = map[string]func(w *world){
 		s.stop()
 	},
 	"cut-newest-segment": func(w *world) {
-		w.must(os.Truncate(w.newestSegment(), 300))
+		testutil.Must(w.t, os.Truncate(w.newestSegment(), 300))
 		s := w.again()
 		w.wentBack()
 		w.motte("head", "accept", "--yes")
@@ -112,7 +114,7 @@ var bytesAreChanged = map[string]func(w *world){
 	},
 	"cut-served-segment": func(w *world) {
 		s := w.again()
-		w.must(os.Truncate(w.segment(oldSegment), 700))
+		testutil.Must(w.t, os.Truncate(w.segment(oldSegment), 700))
 		w.alerts("file-lost")
 		w.fails("get", "people", "--name", "fay")
 		w.has(late...)
@@ -120,7 +122,7 @@ var bytesAreChanged = map[string]func(w *world){
 		s.stop()
 	},
 	"flip-head-file": func(w *world) {
-		w.must(os.Truncate(w.path("admin.profile.head"), 40))
+		testutil.Must(w.t, os.Truncate(w.path("admin.profile.head"), 40))
 		s := w.again()
 		w.fails("status")
 		w.motte("head", "accept", "--yes")

@@ -2,6 +2,8 @@ package losedata
 
 import (
 	"os"
+
+	"motte/internal/testutil"
 )
 
 var copiesAreMade = map[string]func(w *world){
@@ -52,7 +54,7 @@ var copiesAreMade = map[string]func(w *world){
 		w.copy("store/00000005.seg", "kept")
 		w.copy("copy/00000005.seg", "store/00000005.seg")
 		w.refused()
-		w.must(os.Rename(w.path("kept"), w.path("store/00000005.seg")))
+		testutil.Must(w.t, os.Rename(w.path("kept"), w.path("store/00000005.seg")))
 		s := w.again()
 		w.motte("head", "accept", "--yes")
 		w.has(all()...)
@@ -72,8 +74,8 @@ var copiesAreMade = map[string]func(w *world){
 		w.motte("principal", "remove", "alice", "--erase", "--yes")
 		w.motte("compact")
 		s.stop()
-		w.must(os.Rename(w.path("data.keys"), w.path("store/data.keys")))
-		w.must(os.Rename(w.path("data.keys.copy"), w.path("store/data.keys.copy")))
+		testutil.Must(w.t, os.Rename(w.path("data.keys"), w.path("store/data.keys")))
+		testutil.Must(w.t, os.Rename(w.path("data.keys.copy"), w.path("store/data.keys.copy")))
 		s = w.again()
 		w.alerts("keys-older")
 		w.gone(hers...)
@@ -120,7 +122,7 @@ var copiesAreMade = map[string]func(w *world){
 		w.put("admin.profile", "kim")
 		w.motte("backup", "--dir", "store", "--to", "backup")
 		s.stop()
-		w.must(os.RemoveAll(w.path("store")))
+		testutil.Must(w.t, os.RemoveAll(w.path("store")))
 		w.move("old", "store")
 		w.fails("backup", "--dir", "store", "--to", "backup")
 		s = w.restored("backup")

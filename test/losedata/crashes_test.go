@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"motte/client"
+	"motte/internal/testutil"
 )
 
 var processesAreKilled = map[string]func(w *world){
 	"kill-server": func(w *world) {
 		s := w.again()
 		w.put("admin.profile", "kim")
-		s.kill()
+		s.Kill()
 		s = w.again()
 		w.has(all()...)
 		w.has("kim")
@@ -23,7 +24,7 @@ var processesAreKilled = map[string]func(w *world){
 	"kill-core": func(w *world) {
 		s := w.again()
 		w.put("admin.profile", "kim")
-		s.signalCore(syscall.SIGKILL)
+		s.SignalCore(syscall.SIGKILL)
 		w.saysLater("the Core ended and is started again")
 		s.ready()
 		w.has(all()...)
@@ -31,7 +32,7 @@ var processesAreKilled = map[string]func(w *world){
 		s.stop()
 	},
 	"kill-first-start-key": func(w *world) {
-		w.must(os.WriteFile(w.path("new-new.key"), []byte("half"), 0o600)) // of a key, which the Core left
+		testutil.Must(w.t, os.WriteFile(w.path("new-new.key"), []byte("half"), 0o600)) // of a key, which the Core left
 		w.refuses("new", "--root-key", "new.key")
 		w.remove("new-new.key")
 		w.serve("new", "--root-key", "new.key").stop()
@@ -42,12 +43,12 @@ var processesAreKilled = map[string]func(w *world){
 	"kill-first-start": func(w *world) {
 		for range 5 {
 			s := w.begin("new")
-			for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+			for end := time.Now().Add(testutil.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 				if list, _ := filepath.Glob(w.path("new/admin.profile*")); len(list) > 0 {
 					break
 				}
 			}
-			s.kill()
+			s.Kill()
 			if p, err := client.ReadProfile(w.path("new/admin.profile")); !errors.Is(err, os.ErrNotExist) && (err != nil || !p.Complete()) {
 				w.t.Errorf("a start that was killed left half a profile: %+v, %v", p, err)
 			}

@@ -3,6 +3,8 @@ package losedata
 import (
 	"path/filepath"
 	"strings"
+
+	"motte/internal/testutil"
 )
 
 var ordersAreGiven = map[string]func(w *world){
@@ -45,12 +47,12 @@ var ordersAreGiven = map[string]func(w *world){
 	},
 	"delete-by-predicate": func(w *world) {
 		s := w.again()
-		w.motte("task", "register", "hostile", "--file", filepath.Join(bin, "motte-task-hostile"))
+		w.motte("task", "register", "hostile", "--file", filepath.Join(testutil.HostileTask(w.t), "motte-task-hostile"))
 		w.motte("index", "create", "people", "x", "--task", "hostile")
 		c := w.command("motte", "put", "people", "-", "--name", "ada")
 		c.Stdin = strings.NewReader(content("ada"))
 		id, err := c.Output()
-		w.must(err)
+		testutil.Must(w.t, err)
 		// This Task names the object that the predicate tells it to.
 		w.motte("delete", "people", "--where", "x", "given "+strings.TrimSpace(string(id)))
 		w.gone("ada")

@@ -3,6 +3,8 @@ package losedata
 import (
 	"os"
 	"path/filepath"
+
+	"motte/internal/testutil"
 )
 
 var serversAndPlaces = map[string]func(w *world){
@@ -52,7 +54,7 @@ var serversAndPlaces = map[string]func(w *world){
 	},
 	"symbolic-link": func(w *world) {
 		w.move("store", "real")
-		w.must(os.Symlink("real", w.path("store")))
+		testutil.Must(w.t, os.Symlink("real", w.path("store")))
 		s := w.again()
 		w.has(all()...)
 		s.stop()
@@ -65,30 +67,30 @@ var serversAndPlaces = map[string]func(w *world){
 			return p
 		})
 		w.refused()
-		w.must(os.RemoveAll(w.path("store")))
+		testutil.Must(w.t, os.RemoveAll(w.path("store")))
 		w.move("kept", "store")
 		s := w.again()
 		w.has(all()...)
 		s.stop()
 	},
 	"open-root-key": func(w *world) {
-		w.must(os.Chmod(w.path("root.key"), 0o644))
+		testutil.Must(w.t, os.Chmod(w.path("root.key"), 0o644))
 		w.refused()
-		w.must(os.Chmod(w.path("root.key"), 0o600))
+		testutil.Must(w.t, os.Chmod(w.path("root.key"), 0o600))
 		s := w.again()
 		w.has(all()...)
 		s.stop()
 	},
 	"open-profile": func(w *world) {
 		s := w.again()
-		w.must(os.Chmod(w.path("admin.profile"), 0o644))
+		testutil.Must(w.t, os.Chmod(w.path("admin.profile"), 0o644))
 		w.fails("status")
-		w.must(os.Chmod(w.path("admin.profile"), 0o600))
+		testutil.Must(w.t, os.Chmod(w.path("admin.profile"), 0o600))
 		w.has(all()...)
 		s.stop()
 	},
 	"open-directory": func(w *world) {
-		w.must(os.Chmod(w.path("store"), 0o777))
+		testutil.Must(w.t, os.Chmod(w.path("store"), 0o777))
 		s := w.again()
 		w.saysLater("others can write in the data directory")
 		w.has(all()...)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"regexp"
+
+	"motte/internal/testutil"
 )
 
 var filesAreRemoved = map[string]func(w *world){
@@ -136,7 +138,7 @@ var filesAreRemoved = map[string]func(w *world){
 	"rotate-cut-short": func(w *world) {
 		w.copy("store/data.keys.copy", "kept")
 		w.rotated()
-		w.must(os.Rename(w.path("kept"), w.path("store/data.keys.copy"))) // which a crash leaves as it was
+		testutil.Must(w.t, os.Rename(w.path("kept"), w.path("store/data.keys.copy"))) // which a crash leaves as it was
 		s := w.again()
 		w.has(all()...)
 		s.stop()
@@ -200,7 +202,7 @@ var filesAreRemoved = map[string]func(w *world){
 	},
 	"rm-all-anchored": func(w *world) {
 		w.anchored()
-		w.must(os.RemoveAll(w.path("store")))
+		testutil.Must(w.t, os.RemoveAll(w.path("store")))
 		w.refused("--anchor", "file:anchor")
 		w.lost = true
 	},
@@ -245,7 +247,7 @@ var filesAreRemoved = map[string]func(w *world){
 	},
 	"rm-served-directory": func(w *world) {
 		s := w.again()
-		w.must(os.RemoveAll(w.path("store")))
+		testutil.Must(w.t, os.RemoveAll(w.path("store")))
 		w.until("put", "people", "me.key", "--name", "kim")
 		w.lost = true
 		s.stop()

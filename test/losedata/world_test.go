@@ -14,18 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"motte/internal/binaries"
+	"motte/internal/testutil"
 )
-
-// bin is the directory with the executables.
-var bin string
-
-func TestMain(m *testing.M) {
-	binaries.Main(m, &bin, map[string]string{"motte-task-hostile": "motte/test/hostiletask"})
-}
-
-// patience is how long anything may take on a busy machine.
-const patience = 2 * time.Minute
 
 // world is a directory with a store in it, in which one case of the page happens. It
 // keeps all that the processes of the case print, and which objects were seen to be
@@ -54,18 +44,12 @@ func (w *world) text() string {
 	return w.said.String()
 }
 
-func (w *world) must(err error) {
-	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 // path is that of a file in the world.
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 // command is a program that runs in the world.
 func (w *world) command(name string, args ...string) *exec.Cmd {
+	bin := testutil.Executables(w.t)
 	if name == "motte" {
 		name = filepath.Join(bin, name)
 	}
@@ -164,7 +148,7 @@ func (w *world) put(profile string, names ...string) {
 // saysLater waits until the processes said a text.
 func (w *world) saysLater(text string) {
 	w.t.Helper()
-	for end := time.Now().Add(patience); !strings.Contains(w.text(), text); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience); !strings.Contains(w.text(), text); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("no process says %q:\n%s", text, w.text())
 		}
@@ -174,7 +158,7 @@ func (w *world) saysLater(text string) {
 // alerts waits until the store has an alert with that reason.
 func (w *world) alerts(reason string) {
 	w.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience); ; time.Sleep(50 * time.Millisecond) {
 		if said, code := w.run("alerts"); code == 0 && strings.Contains(said, reason) {
 			return
 		} else if time.Now().After(end) {
@@ -187,7 +171,7 @@ func (w *world) alerts(reason string) {
 func (w *world) files(pattern string) []string {
 	w.t.Helper()
 	list, err := filepath.Glob(w.path(pattern))
-	w.must(err)
+	testutil.Must(w.t, err)
 	if len(list) == 0 {
 		w.t.Fatalf("there is no %s", pattern)
 	}
@@ -202,7 +186,7 @@ func (w *world) remove(paths ...string) {
 		if !filepath.IsAbs(path) {
 			path = w.path(path)
 		}
-		w.must(os.Remove(path))
+		testutil.Must(w.t, os.Remove(path))
 	}
 }
 
@@ -217,15 +201,15 @@ func (w *world) copy(from, to string) {
 
 func (w *world) move(from, to string) {
 	w.t.Helper()
-	w.must(os.Rename(w.path(from), w.path(to)))
+	testutil.Must(w.t, os.Rename(w.path(from), w.path(to)))
 }
 
 // change changes a file by a function.
 func (w *world) change(path string, f func(p []byte) []byte) {
 	w.t.Helper()
 	p, err := os.ReadFile(path)
-	w.must(err)
-	w.must(os.WriteFile(path, f(p), 0o600))
+	testutil.Must(w.t, err)
+	testutil.Must(w.t, os.WriteFile(path, f(p), 0o600))
 }
 
 // flip changes a bit of a file, so many bytes behind its begin or before the end of
@@ -274,7 +258,7 @@ func build(t *testing.T) string {
 	s = w.serve("store", "--root-key", "root.key")
 	w.put("admin.profile", late...)
 	s.stop()
-	w.must(os.WriteFile(w.path("me.key"), []byte(identity+"\n"), 0o600))
+	testutil.Must(w.t, os.WriteFile(w.path("me.key"), []byte(identity+"\n"), 0o600))
 	w.export("keys.age", recipient)
 	w.motte("backup", "--dir", "store", "--to", "backup")
 	w.remove("store/reserve") // 32 MiB that the next start makes again
@@ -288,7 +272,7 @@ func build(t *testing.T) string {
 func newWorld(t *testing.T, from string) *world {
 	w := &world{t: t, dir: t.TempDir(), seen: make(map[string]bool)}
 	list, err := os.ReadDir(from)
-	w.must(err)
+	testutil.Must(w.t, err)
 	for _, e := range list {
 		w.copy(filepath.Join(from, e.Name()), ".")
 	}
@@ -388,7 +372,7 @@ func (w *world) newestSegment() string { list := w.files("store/*.seg"); return 
 // until runs motte until it fails: what happened to the store is noticed.
 func (w *world) until(args ...string) {
 	w.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience); ; time.Sleep(50 * time.Millisecond) {
 		if _, code := w.run(args...); code != 0 {
 			return
 		} else if time.Now().After(end) {
@@ -401,6 +385,6 @@ func (w *world) until(args ...string) {
 func (w *world) principal() string {
 	w.t.Helper()
 	var p struct{ Principal string }
-	w.must(json.Unmarshal([]byte(w.motte("profile", "show", "admin.profile", "--json")), &p))
+	testutil.Must(w.t, json.Unmarshal([]byte(w.motte("profile", "show", "admin.profile", "--json")), &p))
 	return p.Principal
 }

@@ -15,6 +15,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // The load of the kill test.
@@ -157,7 +158,7 @@ func (l *load) change(c *client.Client, some []*account) {
 	case unknown:
 		f, results = l.resolve(c, some)
 	case refused:
-		pause()
+		testutil.Pause()
 	case wrong:
 		l.t.Errorf("change of %s: %v", some[0].name, err)
 	}
@@ -238,7 +239,7 @@ func (l *load) resolve(c *client.Client, some []*account) (fate, []client.Result
 
 // look reads a name, however long it takes to be answered.
 func (l *load) look(c *client.Client, a *account) (o client.Object, seen int) {
-	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
+	for end := time.Now().Add(testutil.Patience); time.Now().Before(end); testutil.Pause() {
 		ctx, cancel := limited(l.t)
 		o, err := c.Get(ctx, collection, a.name)
 		cancel()
@@ -294,7 +295,7 @@ func (l *load) readOne(c *client.Client, a *account) {
 	case wrong:
 		l.t.Errorf("get %s: %v", a.name, err)
 	default:
-		pause()
+		testutil.Pause()
 	}
 }
 
@@ -313,7 +314,7 @@ func (l *load) readMany(c *client.Client, index string, own []*account) {
 			l.t.Errorf("search by %s: %v", index, err)
 		}
 		if err != nil {
-			pause()
+			testutil.Pause()
 			return
 		}
 		a, number, err := l.ledger.number(o)
@@ -348,7 +349,7 @@ func (l *load) account(c *client.Client) {
 		q := client.Query{Collection: collection, Index: index, Predicate: "all"}
 		l.shows(index, want, func(ctx context.Context) iter.Seq2[client.Object, error] { return c.Search(ctx, q) })
 		var n client.Found
-		eventually(l.t, "count by "+index, func() (err error) { n, err = c.Count(l.t.Context(), q); return err })
+		testutil.Eventually(l.t, "count by "+index, func() (err error) { n, err = c.Count(l.t.Context(), q); return err })
 		if int(n.Count) != len(want) {
 			l.t.Errorf("%s counts %d; want %d", index, n.Count, len(want))
 		}
@@ -368,7 +369,7 @@ func (l *load) account(c *client.Client) {
 // shows reads objects until an answer comes whole, and wants exactly these.
 func (l *load) shows(what string, want map[string]string, read func(context.Context) iter.Seq2[client.Object, error]) {
 	got := make(map[string]string)
-	eventually(l.t, what, func() error {
+	testutil.Eventually(l.t, what, func() error {
 		clear(got)
 		for o, err := range read(l.t.Context()) {
 			if err != nil {
@@ -390,7 +391,7 @@ func (l *load) shows(what string, want map[string]string, read func(context.Cont
 // a frame; it told no lie. Nothing stored is damaged.
 func (l *load) alerts(c *client.Client) {
 	var list []client.Alert
-	eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
+	testutil.Eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
 	for _, a := range list {
 		switch a.Reason {
 		case wire.ReasonTaskEnded, wire.ReasonBadFrame, wire.ReasonTooSlow:

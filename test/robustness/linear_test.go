@@ -20,6 +20,7 @@ import (
 
 	"motte/client"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // TestHistoriesAreLinearizable records what clients do with two collections at
@@ -92,7 +93,7 @@ func report(t *testing.T, what string, history []porcupine.Operation) {
 		fmt.Fprintf(&b, "%10d %19d  client %d: %s\n", o.Call, o.Return, o.ClientId, model.DescribeOperation(o.Input, o.Output))
 	}
 	t.Errorf("%s is not linearizable (call, return in ns):\n%s", what, &b)
-	_, info := porcupine.CheckOperationsVerbose(model, history, patience)
+	_, info := porcupine.CheckOperationsVerbose(model, history, testutil.Patience)
 	path := filepath.Join(t.ArtifactDir(), "history.html")
 	if err := porcupine.VisualizePath(model, info, path); err == nil {
 		t.Logf("a drawing of it is in %s, and stays there with -artifacts", path)
@@ -215,7 +216,7 @@ func (h *recording) serving(s *server, c *client.Client) {
 func (h *recording) look(c *client.Client) {
 	w := &worker{recording: h, client: c, number: 6, known: make(map[[2]int]uint32)}
 	answered := func(f func() bool) {
-		eventually(h.t, "a last look", func() error {
+		testutil.Eventually(h.t, "a last look", func() error {
 			if !f() {
 				return errors.New("no answer")
 			}

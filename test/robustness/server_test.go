@@ -17,7 +17,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -28,12 +27,11 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"motte/client"
 	"motte/core/wire"
-	"motte/internal/binaries"
 	"motte/internal/procfs"
+	"motte/internal/testutil"
 )
 
 var (
@@ -42,21 +40,11 @@ var (
 	kills     = flag.Int("kills", 10, "how often the kill test kills")
 )
 
-// bin is where the executables are.
-var bin string
-
-func TestMain(m *testing.M) {
-	flag.Parse()
-	binaries.Main(m, &bin, nil)
-}
-
-// patience ends a wait for a state, or for an answer, that does not come.
-const patience = time.Minute
-
 // server is a host process with its Core and Tasks, started again whenever it
 // ends. It is always found at the same address.
 type server struct {
 	t       *testing.T
+	bin     string // where the executables are
 	dir     string
 	address string
 	profile *client.Profile
@@ -71,18 +59,11 @@ type server struct {
 // start starts a server on a new store, and waits until clients can connect.
 func start(t *testing.T) *server {
 	t.Helper()
-	binaries.LookAtSources(t)
-	dir := t.TempDir()
-	// An address of its own, among the millions of this machine's loopback: a
-	// port of 127.0.0.1 could be taken by others while nothing listens on it.
-	address := fmt.Sprintf("127.%d.%d.%d:7433", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
-	s := &server{t: t, dir: filepath.Join(dir, "store"), address: address, ended: make(chan struct{})}
-	var err error
-	s.log, err = os.Create(filepath.Join(dir, "server.log"))
-	must(t, err)
+	s := &server{t: t, bin: testutil.Executables(t), dir: filepath.Join(t.TempDir(), "store"),
+		address: testutil.Loopback() + ":7433", log: testutil.LogFile(t), ended: make(chan struct{})}
 	go s.supervise()
 	t.Cleanup(s.stop)
-	eventually(t, "the server", func() (err error) {
+	testutil.Eventually(t, "the server", func() (err error) {
 		if s.profile, err = client.ReadProfile(filepath.Join(s.dir, "admin.profile")); err != nil {
 			return err
 		}
@@ -113,7 +94,7 @@ func (s *server) supervise() {
 		s.mu.Lock()
 		s.pid = 0
 		s.mu.Unlock()
-		pause()
+		testutil.Pause()
 	}
 }
 
@@ -124,7 +105,7 @@ func (s *server) startHost() (*exec.Cmd, error) {
 	if s.stopping {
 		return nil, nil
 	}
-	host := exec.Command(filepath.Join(bin, "motte"), "serve", "--dir", s.dir, "--listen", s.address)
+	host := exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", s.dir, "--listen", s.address)
 	host.Stdout, host.Stderr = s.log, s.log
 	host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := host.Start(); err != nil {
@@ -134,7 +115,7 @@ func (s *server) startHost() (*exec.Cmd, error) {
 	return host, nil
 }
 
-// stop stops the server in order, and shows its log if the test failed.
+// stop stops the server in order.
 func (s *server) stop() {
 	s.mu.Lock()
 	s.stopping = true
@@ -143,10 +124,6 @@ func (s *server) stop() {
 	}
 	s.mu.Unlock()
 	<-s.ended
-	s.log.Close()
-	if text, _ := os.ReadFile(s.log.Name()); s.t.Failed() {
-		s.t.Logf("the end of the server's log:\n%s", text[max(0, len(text)-8<<10):])
-	}
 }
 
 // victim is what is killed.
@@ -162,7 +139,7 @@ const (
 // kill kills a victim as soon as there is one.
 func (s *server) kill(v victim) {
 	s.t.Helper()
-	eventually(s.t, "kill "+string(v), func() error {
+	testutil.Eventually(s.t, "kill "+string(v), func() error {
 		s.mu.Lock() // no other process gets the host's number meanwhile
 		defer s.mu.Unlock()
 		if s.pid == 0 {
@@ -223,7 +200,7 @@ func victims(all ...victim) func() victim {
 // each start.
 func (s *server) dial() (c *client.Client) {
 	s.t.Helper()
-	eventually(s.t, "connect", func() (err error) {
+	testutil.Eventually(s.t, "connect", func() (err error) {
 		c, err = client.Dial(s.t.Context(), s.profile)
 		return err
 	})
@@ -246,7 +223,7 @@ func (s *server) create(c *client.Client, collection string, indexes map[string]
 // change changes the catalogue, however often the server goes away meanwhile.
 func (s *server) change(what string, f func(context.Context) error) {
 	s.t.Helper()
-	eventually(s.t, what, func() error {
+	testutil.Eventually(s.t, what, func() error {
 		err := f(s.t.Context())
 		if errors.Is(err, client.ErrExists) || errors.Is(err, client.ErrNoCollection) {
 			return nil // an earlier try took effect
@@ -258,7 +235,7 @@ func (s *server) change(what string, f func(context.Context) error) {
 // serving waits until an index answers.
 func (s *server) serving(c *client.Client, collection, index string) {
 	s.t.Helper()
-	eventually(s.t, "index "+index, func() error {
+	testutil.Eventually(s.t, "index "+index, func() error {
 		_, err := c.Count(s.t.Context(), client.Query{Collection: collection, Index: index})
 		return err
 	})
@@ -291,27 +268,5 @@ func judge(err error) verdict {
 
 // limited bounds one request.
 func limited(t *testing.T) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), patience)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// pause is taken before another try.
-func pause() { time.Sleep(5 * time.Millisecond) }
-
-// eventually tries until f succeeds.
-func eventually(t *testing.T, what string, f func() error) {
-	t.Helper()
-	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
-		if err = f(); err == nil {
-			return
-		}
-	}
-	t.Fatalf("%s: %v", what, err)
+	return context.WithTimeout(t.Context(), testutil.Patience)
 }

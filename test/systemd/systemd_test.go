@@ -24,14 +24,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"motte/internal/binaries"
 	"motte/internal/procfs"
+	"motte/internal/testutil"
 )
-
-// bin is where the executables are.
-var bin string
-
-func TestMain(m *testing.M) { binaries.Main(m, &bin, nil) }
 
 const (
 	units    = "../../systemd"
@@ -83,7 +78,7 @@ func TestSystemdVerifiesTheUnits(t *testing.T) {
 			t.Fatal(err)
 		}
 		paths = append(paths, filepath.Join(dir, name))
-		text := strings.ReplaceAll(string(unit), "/usr/local/bin/motte", filepath.Join(bin, "motte"))
+		text := strings.ReplaceAll(string(unit), "/usr/local/bin/motte", filepath.Join(testutil.Executables(t), "motte"))
 		if err := os.WriteFile(paths[len(paths)-1], []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -97,9 +92,6 @@ func TestSystemdVerifiesTheUnits(t *testing.T) {
 // TestTheUnitUnderSystemd starts the unit, and lets fail what can: what systemd shows and does
 // about it is what an operator relies on.
 func TestTheUnitUnderSystemd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("a Core has 30 seconds before it is taken for one that hangs")
-	}
 	c := boot(t)
 	c.systemctl("start", "motte") // it returns when the unit is ready
 	if code, text, err := c.page("/readyz"); err != nil || !strings.Contains(text, "core: ok\ncounters: ok\n") {
@@ -170,7 +162,7 @@ func boot(t *testing.T) *container {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nspawn := exec.Command("systemd-nspawn", "--quiet", "--directory="+c.root, "--bind-ro=/usr", "--bind-ro="+bin+":/usr/local/bin",
+	nspawn := exec.Command("systemd-nspawn", "--quiet", "--directory="+c.root, "--bind-ro=/usr", "--bind-ro="+testutil.Executables(t)+":/usr/local/bin",
 		"--private-network", "--register=no", "--keep-unit", "--console=pipe", "--boot", "systemd.unit=basic.target")
 	nspawn.Stdout, nspawn.Stderr = console, console
 	if err := nspawn.Start(); err != nil {
@@ -205,11 +197,7 @@ func boot(t *testing.T) *container {
 // made quicker.
 func (c *container) furnish() {
 	c.t.Helper()
-	for _, dir := range []string{c.root, bin} { // that the user motte comes to
-		if err := os.Chmod(dir, 0o755); err != nil {
-			c.t.Fatal(err)
-		}
-	}
+	testutil.Must(c.t, os.Chmod(c.root, 0o755)) // the user motte comes to it
 	for _, dir := range []string{"etc/systemd/system/motte.service.d", "usr", "var", "run", "tmp", "proc", "sys", "dev", "media/key", "mnt/backup"} {
 		if err := os.MkdirAll(filepath.Join(c.root, dir), 0o755); err != nil {
 			c.t.Fatal(err)

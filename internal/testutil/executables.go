@@ -1,0 +1,189 @@
+package testutil
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// sources are the parts of the tree that the executables are built from.
+var sources = []string{"go.mod", "go.sum", "source.go", "client", "cmd", "core", "host", "internal", "mottetest", "sdk",
+	"storetool", "tasks", "test/hostiletask"}
+
+// programs are the packages of the executables, by the name of the executable below
+// the directory in which all of them are.
+var programs = map[string]string{
+	"product/motte":              "motte/cmd/motte",
+	"product/motte-core":         "motte/cmd/motte-core",
+	"product/motte-task-ordered": "motte/tasks/ordered",
+	"product/motte-task-text":    "motte/tasks/text",
+	"hostile/motte-task-hostile": "motte/test/hostiletask",
+}
+
+// keptFor is how long the executables of other sources are kept.
+const keptFor = 24 * time.Hour
+
+// built builds the executables once in a process.
+var built = sync.OnceValues(build)
+
+// Executables returns a directory with motte, motte-core and the built-in Tasks, built
+// from the sources as they are. A test that calls it starts real processes, so it is
+// skipped under -short.
+func Executables(t testing.TB) string { return filepath.Join(executables(t), "product") }
+
+// HostileTask returns a directory with motte-task-hostile, the Task that only tests
+// have. It skips the test under -short, as [Executables] does.
+func HostileTask(t testing.TB) string { return filepath.Join(executables(t), "hostile") }
+
+func executables(t testing.TB) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("this test starts real processes")
+	}
+	dir, err := built()
+	Must(t, err)
+	return dir
+}
+
+// build returns the directory of the executables. Its name is a hash of the sources:
+// one test process builds them, and those of other packages find them.
+//
+// Go's cache of test results knows only the sources that a test imports and the files
+// that it reads. Since this function reads the sources of the executables, a result is
+// not shown again after one of them has changed.
+func build() (string, error) {
+	base, err := cache()
+	if err != nil {
+		return "", err
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		return "", err
+	}
+	sum, err := sumOfSources(root)
+	if err != nil {
+		return "", fmt.Errorf("read the sources: %w", err)
+	}
+	unlock, err := lock(base)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	dir := filepath.Join(base, sum)
+	now := time.Now()
+	if os.Chtimes(dir, now, now) == nil { // it is there, and is in use
+		return dir, nil
+	}
+	removeOld(base, now)
+	unfinished := filepath.Join(base, "unfinished")
+	if err := os.RemoveAll(unfinished); err != nil {
+		return "", err
+	}
+	for name, pkg := range programs {
+		if err := buildOne(root, filepath.Join(unfinished, name), pkg); err != nil {
+			return "", err
+		}
+	}
+	return dir, os.Rename(unfinished, dir)
+}
+
+// buildOne builds an executable as "make build" does, but for the commit.
+func buildOne(root, path, pkg string) error {
+	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", path, pkg)
+	c.Dir, c.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return os.Chmod(filepath.Dir(path), 0o755) // a container's user reads it, whatever the umask is
+}
+
+// cache is a directory that is the user's own.
+func cache() (string, error) {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	base = filepath.Join(base, "motte-test")
+	return base, os.MkdirAll(base, 0o700)
+}
+
+// moduleRoot finds the directory of go.mod above the package that is tested.
+func moduleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("no go.mod above the package")
+		}
+	}
+}
+
+// sumOfSources hashes all that decides how the executables come out.
+func sumOfSources(root string) (string, error) {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s %q %q\n", runtime.Version(), os.Getenv("GOFLAGS"), os.Getenv("GOAMD64"))
+	add := func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if d.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		p, err := os.ReadFile(path)
+		fmt.Fprintf(sum, "%s %d\n", strings.TrimPrefix(path, root), len(p))
+		sum.Write(p)
+		return err
+	}
+	for _, name := range sources {
+		if err := filepath.WalkDir(filepath.Join(root, name), add); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
+}
+
+// lock makes the test processes of several packages build one after the other.
+func lock(base string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(base, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// removeOld removes executables that no test has used for long.
+func removeOld(base string, now time.Time) {
+	list, err := os.ReadDir(base)
+	if err != nil {
+		return
+	}
+	for _, d := range list {
+		info, err := d.Info()
+		if err == nil && d.IsDir() && now.Sub(info.ModTime()) > keptFor {
+			_ = os.RemoveAll(filepath.Join(base, d.Name())) // or the next build does it
+		}
+	}
+}
