@@ -9,6 +9,7 @@ import (
 
 	"motte/bench/timing"
 	"motte/client"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/mottetest"
 )
@@ -63,7 +64,7 @@ func (s *server) collection(ctx context.Context, name, index string) error {
 	if err := s.admin.CreateCollection(ctx, name); err != nil || index == "" {
 		return err
 	}
-	err := s.admin.CreateIndex(ctx, name, index, client.Index{Task: "ordered", Type: wire.TypeInt64,
+	err := s.admin.CreateIndex(ctx, name, index, client.Index{Task: "ordered", Type: model.TypeInt64,
 		Attribute: true, Config: []byte(`{"type":"int64"}`)})
 	for err == nil {
 		_, err = s.admin.Count(ctx, client.Query{Collection: name, Index: index, Predicate: "all"})

@@ -6,18 +6,19 @@ import (
 
 	"motte/client/frames"
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
 // Rights, data types and states as in package wire, status items as in package
 // frames, for callers that import only this one.
 type (
-	Rights     = wire.Rights
-	DataType   = wire.DataType
-	Row        = wire.Row
+	Rights     = model.Rights
+	DataType   = model.DataType
+	Row        = model.Row
 	StatusItem = frames.StatusItem
-	Alert      = wire.Alert
-	Quota      = wire.Quota
+	Alert      = model.Alert
+	Quota      = model.Quota
 )
 
 // admin sends a request that is answered by a code alone.
@@ -30,19 +31,19 @@ func (c *Client) admin(ctx context.Context, r wire.Request) error {
 // Collections, indexes and Tasks are named by 1 to 32 of a–z, 0–9, '_' and
 // '-', a letter first.
 func (c *Client) CreateCollection(ctx context.Context, collection string) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpCreateCollection, Collection: collection})
+	return c.admin(ctx, wire.Request{Op: model.OpCreateCollection, Collection: collection})
 }
 
 // DropCollection removes a collection with all of its objects and indexes.
 func (c *Client) DropCollection(ctx context.Context, collection string) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpDropCollection, Collection: collection})
+	return c.admin(ctx, wire.Request{Op: model.OpDropCollection, Collection: collection})
 }
 
 // SetQuota sets the most that a collection may hold. A write that would let it grow beyond
 // fails with ErrQuota; what is over a lowered quota stays, and can be deleted. Only for
 // server administrators. Status shows the quota, and what counts against it.
 func (c *Client) SetQuota(ctx context.Context, collection string, q Quota) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpQuota, Collection: collection, Query: wire.AppendQuota(nil, q)})
+	return c.admin(ctx, wire.Request{Op: model.OpQuota, Collection: collection, Query: model.AppendQuota(nil, q)})
 }
 
 // Index describes an index to be made.
@@ -64,31 +65,31 @@ func (c *Client) CreateIndex(ctx context.Context, collection, index string, x In
 		}
 	}
 	return c.admin(ctx, wire.Request{Name: []byte(x.Task), Query: x.Config,
-		Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f})
+		Op: model.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f})
 }
 
 // DropIndex removes an index.
 func (c *Client) DropIndex(ctx context.Context, collection, index string) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpDropIndex, Collection: collection, Index: index})
+	return c.admin(ctx, wire.Request{Op: model.OpDropIndex, Collection: collection, Index: index})
 }
 
 // RegisterTask writes a Task's row in the API format table. If the Task was
 // registered before, its indexes are rebuilt by the new executable.
 func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
 	return c.admin(ctx, wire.Request{Name: []byte(task), Query: frames.AppendRow(nil, &row),
-		Op: wire.OpRegisterTask})
+		Op: model.OpRegisterTask})
 }
 
 // AddPrincipal registers a client by the SHA-256 of its public key, under a
 // label of 1 to 64 printable ASCII characters.
 func (c *Client) AddPrincipal(ctx context.Context, id [32]byte, label string) error {
-	return c.admin(ctx, wire.Request{Name: []byte(label), Op: wire.OpAddPrincipal, Identity: id})
+	return c.admin(ctx, wire.Request{Name: []byte(label), Op: model.OpAddPrincipal, Identity: id})
 }
 
 // RemovePrincipal ends a principal's access and all of its rights. Its objects
 // stay; see ErasePrincipal.
 func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpRemovePrincipal, Identity: id})
+	return c.admin(ctx, wire.Request{Op: model.OpRemovePrincipal, Identity: id})
 }
 
 // RotatePrincipal gives a principal another key: next is the SHA-256 of its public half. The
@@ -96,7 +97,7 @@ func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
 // from then on, and its connections end. So the answer does not come if the principal is
 // this client: then connect with the new key. Only for server administrators.
 func (c *Client) RotatePrincipal(ctx context.Context, id, next [32]byte) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpRotatePrincipal, Identity: id, Query: next[:]})
+	return c.admin(ctx, wire.Request{Op: model.OpRotatePrincipal, Identity: id, Query: next[:]})
 }
 
 // ErasePrincipal removes a principal and all that it put, in every collection,
@@ -105,7 +106,7 @@ func (c *Client) RotatePrincipal(ctx context.Context, id, next [32]byte) error {
 // since the key is in none of them either. It is in every export of the Core's
 // keys from before: make a new one, and destroy those.
 func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase})
+	return c.admin(ctx, wire.Request{Op: model.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase})
 }
 
 // Compact gives the disk back all space that nothing needs, and returns when
@@ -114,7 +115,7 @@ func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
 // for the space. Ending the context ends the waiting, not the work. Only for
 // server administrators. What it came to is in the server's item of Status.
 func (c *Client) Compact(ctx context.Context) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpCompact})
+	return c.admin(ctx, wire.Request{Op: model.OpCompact})
 }
 
 // Verified says what Verify came to.
@@ -129,7 +130,7 @@ type Verified struct {
 // itself, slowly; this is for a person who wants to know now. Ending the context ends the
 // waiting, not the work. Only for server administrators.
 func (c *Client) Verify(ctx context.Context) (Verified, error) {
-	p, err := c.do(ctx, &wire.Request{Op: wire.OpVerify})
+	p, err := c.do(ctx, &wire.Request{Op: model.OpVerify})
 	if err != nil {
 		return Verified{}, err
 	}
@@ -142,33 +143,33 @@ func (c *Client) Verify(ctx context.Context) (Verified, error) {
 }
 
 // Grant gives a principal rights in a collection; in "", the server, only
-// wire.RightAdmin makes sense.
+// model.RightAdmin makes sense.
 func (c *Client) Grant(ctx context.Context, collection string, id [32]byte, r Rights) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpGrant, Collection: collection, Identity: id, Flags: wire.Flags(r)})
+	return c.admin(ctx, wire.Request{Op: model.OpGrant, Collection: collection, Identity: id, Flags: wire.Flags(r)})
 }
 
 // Revoke takes rights back.
 func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r Rights) error {
-	return c.admin(ctx, wire.Request{Op: wire.OpRevoke, Collection: collection, Identity: id, Flags: wire.Flags(r)})
+	return c.admin(ctx, wire.Request{Op: model.OpRevoke, Collection: collection, Identity: id, Flags: wire.Flags(r)})
 }
 
 // Status describes the server, as far as the principal may know.
 func (c *Client) Status(ctx context.Context) ([]StatusItem, error) {
-	return items(ctx, c, wire.OpStatus, frames.DecodeStatus)
+	return items(ctx, c, model.OpStatus, frames.DecodeStatus)
 }
 
 // Alerts returns the newest alerts, oldest first.
 func (c *Client) Alerts(ctx context.Context) ([]Alert, error) {
-	return items(ctx, c, wire.OpAlerts, frames.DecodeAlert)
+	return items(ctx, c, model.OpAlerts, frames.DecodeAlert)
 }
 
 // Ping asks for the head of the log.
 func (c *Client) Ping(ctx context.Context) (Head, error) {
-	p, err := c.do(ctx, &wire.Request{Op: wire.OpHead})
+	p, err := c.do(ctx, &wire.Request{Op: model.OpHead})
 	return p.Head, err
 }
 
-func items[T any](ctx context.Context, c *Client, op wire.Operation, decode func([]byte) (T, error)) ([]T, error) {
+func items[T any](ctx context.Context, c *Client, op model.Operation, decode func([]byte) (T, error)) ([]T, error) {
 	k, err := c.collect(ctx, &wire.Request{Op: op})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -70,11 +71,11 @@ func serveObject(c conn) {
 		q, _ := wire.DecodeHeader(header)
 		_, _ = in.Discard(q.BodyLen())
 		h := wire.ReplyHeader{Kind: wire.KindEnd, Flags: wire.ReplyLast, Number: q.Number}
-		if q.Op == wire.OpGet {
+		if q.Op == model.OpGet {
 			h.Kind, h.BodyLen = wire.KindObject, len(body)
 		}
 		_, _ = out.Write(wire.AppendReplyHeader(nil, &h))
-		if q.Op == wire.OpGet {
+		if q.Op == model.OpGet {
 			_, _ = out.Write(body)
 		}
 		if in.Buffered() < wire.RequestHeaderSize && out.Flush() != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -16,7 +17,7 @@ func check(r *wire.Request) error {
 
 // checkParts is check for the body of a request or of an operation of a batch.
 func checkParts(name, query, object []byte) error {
-	return cmp.Or(checkLength(name, wire.MaxName), checkLength(query, wire.MaxSubQuery), checkLength(object, wire.MaxObject))
+	return cmp.Or(checkLength(name, model.MaxName), checkLength(query, model.MaxSubQuery), checkLength(object, model.MaxObject))
 }
 
 func checkLength(p []byte, limit int) error {
@@ -29,7 +30,7 @@ func checkLength(p []byte, limit int) error {
 // checkIdentifier refuses what its field would not give back as it is: a zero
 // byte at the end would vanish in the padding.
 func checkIdentifier(s string) error {
-	if len(s) > wire.MaxIdentifier || strings.IndexByte(s, 0) >= 0 {
+	if len(s) > model.MaxIdentifier || strings.IndexByte(s, 0) >= 0 {
 		return ErrInvalidRequest
 	}
 	return nil

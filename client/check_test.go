@@ -9,6 +9,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -21,7 +22,7 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 			if !ok {
 				return
 			}
-			if !first || r.Op != wire.OpHead {
+			if !first || r.Op != model.OpHead {
 				t.Errorf("%s was sent", OperationName(r.Op))
 			}
 			c.reply(r.Number, wire.KindEnd, 0, nil)
@@ -56,10 +57,10 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 		"drop collection": func(n, _ string) error { return c.DropCollection(ctx, n) },
 		"new index":       func(n, i string) error { return c.CreateIndex(ctx, n, i, Index{Task: "t"}) },
 		"drop index":      func(n, i string) error { return c.DropIndex(ctx, n, i) },
-		"grant":           func(n, _ string) error { return c.Grant(ctx, n, id, wire.RightRead) },
-		"revoke":          func(n, _ string) error { return c.Revoke(ctx, n, id, wire.RightRead) },
+		"grant":           func(n, _ string) error { return c.Grant(ctx, n, id, model.RightRead) },
+		"revoke":          func(n, _ string) error { return c.Revoke(ctx, n, id, model.RightRead) },
 	}
-	long := strings.Repeat("a", wire.MaxIdentifier+1)
+	long := strings.Repeat("a", model.MaxIdentifier+1)
 	for name, do := range operations {
 		for _, bad := range []string{long, "people\x00"} {
 			if err := do(bad, bad); !errors.Is(err, ErrInvalidRequest) {
@@ -67,7 +68,7 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 			}
 		}
 	}
-	name, text, data := strings.Repeat("n", wire.MaxName+1), strings.Repeat("q", wire.MaxSubQuery+1), make([]byte, wire.MaxObject+1)
+	name, text, data := strings.Repeat("n", model.MaxName+1), strings.Repeat("q", model.MaxSubQuery+1), make([]byte, model.MaxObject+1)
 	for what, do := range map[string]func() error{
 		"object":        func() error { _, err := c.Put(ctx, "c", data); return err },
 		"name":          func() error { _, err := c.Put(ctx, "c", nil, Name(name)); return err },
@@ -88,14 +89,14 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 // TestBatchIsWhatWasAdded: a name longer than its length field would make the
 // Core read the rest of it as operations of the batch.
 func TestBatchIsWhatWasAdded(t *testing.T) {
-	smuggled := frames.AppendBatchOp(nil, &wire.Request{Op: wire.OpDelete, Name: []byte("payroll")})
+	smuggled := frames.AppendBatchOp(nil, &wire.Request{Op: model.OpDelete, Name: []byte("payroll")})
 	name := string(append(bytes.Repeat([]byte("n"), 1<<16), smuggled...))
 	for what, add := range map[string]func(*Batch){
 		"name to put":    func(b *Batch) { b.Put(nil, Name(name)) },
 		"name to delete": func(b *Batch) { b.Delete(name) },
-		"name, by one":   func(b *Batch) { b.Delete(strings.Repeat("n", wire.MaxName+1)) },
-		"attributes":     func(b *Batch) { b.Put(nil, Attribute("i", make([]byte, wire.MaxSubQuery))) },
-		"object":         func(b *Batch) { b.Put(make([]byte, wire.MaxObject+1)) },
+		"name, by one":   func(b *Batch) { b.Delete(strings.Repeat("n", model.MaxName+1)) },
+		"attributes":     func(b *Batch) { b.Put(nil, Attribute("i", make([]byte, model.MaxSubQuery))) },
+		"object":         func(b *Batch) { b.Put(make([]byte, model.MaxObject+1)) },
 	} {
 		var b Batch
 		b.Put([]byte("before"))
@@ -130,7 +131,7 @@ func TestEachOperationHasOneResult(t *testing.T) {
 		c := connect(t, fake(t, func(c conn) {
 			for r, ok := c.request(); ok; r, ok = c.request() {
 				count := n
-				if r.Op == wire.OpHead {
+				if r.Op == model.OpHead {
 					count = 0
 				}
 				c.reply(r.Number, wire.KindEnd, count, make([]byte, count*identity.Size))

@@ -34,6 +34,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -41,7 +42,7 @@ import (
 type Identity = identity.ID
 
 // Head is a position in the Core's log, and commits to all before it.
-type Head = wire.Head
+type Head = model.Head
 
 // Limits that keep within the Core's own, for one connection.
 const (
@@ -203,9 +204,9 @@ func (l *connection) over() bool {
 
 // reads reports whether an operation changes nothing, so that it can be sent
 // twice.
-func reads(o wire.Operation) bool {
+func reads(o model.Operation) bool {
 	switch o {
-	case wire.OpGet, wire.OpSearch, wire.OpCount, wire.OpList, wire.OpStatus, wire.OpAlerts, wire.OpHead:
+	case model.OpGet, model.OpSearch, model.OpCount, model.OpList, model.OpStatus, model.OpAlerts, model.OpHead:
 		return true
 	}
 	return false

@@ -17,6 +17,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/server"
 	"motte/core/wire"
 	"motte/host/hostframes"
@@ -215,7 +216,7 @@ func TestABatchTellsWhichOperationsAreNotIndexed(t *testing.T) {
 		c := connect(t, fake(t, func(s conn) {
 			for r, ok := s.request(); ok; r, ok = s.request() {
 				h := wire.ReplyHeader{Kind: wire.KindEnd, Flags: wire.ReplyLast, Number: r.Number}
-				if r.Op != wire.OpBatch {
+				if r.Op != model.OpBatch {
 					s.send(h, nil)
 					continue
 				}
@@ -327,7 +328,7 @@ func TestStatusShowsWhatConcernsThePrincipal(t *testing.T) {
 	if err := c.AddPrincipal(ctx, alice, "alice"); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Grant(ctx, "c", alice, wire.RightRead|wire.RightWrite); err != nil {
+	if err := c.Grant(ctx, "c", alice, model.RightRead|model.RightWrite); err != nil {
 		t.Fatal(err)
 	}
 	list, err := c.Status(ctx)
@@ -336,7 +337,7 @@ func TestStatusShowsWhatConcernsThePrincipal(t *testing.T) {
 	}
 	found := 0
 	for _, s := range list {
-		if s.Kind == frames.StatusGrant && s.Principal == alice && Rights(s.Flags) == wire.RightRead|wire.RightWrite ||
+		if s.Kind == frames.StatusGrant && s.Principal == alice && Rights(s.Flags) == model.RightRead|model.RightWrite ||
 			s.Kind == frames.StatusServer && s.Flags&wire.StatusKeyInStore != 0 ||
 			s.Kind == frames.StatusPrincipal && s.Label == "alice" {
 			found++

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"motte/client/frames"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -26,12 +27,12 @@ type connection struct {
 	net  net.Conn
 	key  ed25519.PublicKey // that the Core has proved
 	wake chan struct{}
-	seen func(wire.Head) error // takes the head of an answer; an error ends the link
+	seen func(model.Head) error // takes the head of an answer; an error ends the link
 	all  sync.WaitGroup
 
 	// These are the reader's alone.
-	head  wire.Head // the last that seen took
-	woken []*call   // by the frames of one read
+	head  model.Head // the last that seen took
+	woken []*call    // by the frames of one read
 
 	mu      sync.Mutex
 	out     []byte // requests that nobody has written
@@ -137,7 +138,7 @@ func shown(s tls.ConnectionState) ed25519.PublicKey {
 	return k
 }
 
-func dial(ctx context.Context, address string, config *tls.Config, seen func(wire.Head) error) (*connection, error) {
+func dial(ctx context.Context, address string, config *tls.Config, seen func(model.Head) error) (*connection, error) {
 	d := tls.Dialer{Config: config, NetDialer: &net.Dialer{Timeout: 10 * time.Second}}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -319,7 +320,7 @@ func readParts(in *bufio.Reader, batch []part) ([]part, error) {
 			return batch, err
 		}
 		h, code := frames.DecodeReplyHeader(head)
-		if code != wire.OK {
+		if code != model.OK {
 			return batch, fmt.Errorf("the Core's reply can't be decoded: %w", failure(code))
 		}
 		if len(batch) > 0 && in.Buffered() < wire.ReplyHeaderSize+h.BodyLen {
@@ -348,7 +349,7 @@ func (l *connection) admit(batch []part) (good int, err error) {
 		if p.Number == 0 {
 			return i, failure(p.Code) // the connection as a whole is refused
 		}
-		if p.Code == wire.HistoryDiffers || p.Head == l.head {
+		if p.Code == model.HistoryDiffers || p.Head == l.head {
 			continue // a head of a history that is not ours, or one that was looked at
 		}
 		if err := l.seen(p.Head); err != nil {

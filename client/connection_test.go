@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -29,7 +30,7 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 				<-answer
 			}
 			ids := uint32(1)
-			if r.Op == wire.OpHead {
+			if r.Op == model.OpHead {
 				ids = 0
 			}
 			c.reply(r.Number, wire.KindEnd, ids, make([]byte, ids*identity.Size))
@@ -63,7 +64,7 @@ func TestLargeAnswerIsNotGathered(t *testing.T) {
 	sent := make([]atomic.Int64, 8) // objects, by connection
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
-			if r.Op == wire.OpSearch {
+			if r.Op == model.OpSearch {
 				for range objects {
 					if !c.reply(r.Number, wire.KindObject, 0, body) {
 						return
@@ -101,7 +102,7 @@ func TestAnswerWithoutEndFails(t *testing.T) {
 	body := make([]byte, 1<<20)
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
-			for n := 0; r.Op == wire.OpGet && n < 100; n++ {
+			for n := 0; r.Op == model.OpGet && n < 100; n++ {
 				if !c.reply(r.Number, wire.KindObject, 0, body) {
 					return
 				}
@@ -121,7 +122,7 @@ func TestAnswerWithoutEndFails(t *testing.T) {
 func TestCloseEndsStreams(t *testing.T) {
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
-			if r.Op == wire.OpHead {
+			if r.Op == model.OpHead {
 				c.reply(r.Number, wire.KindEnd, 0, nil)
 			} else {
 				c.reply(r.Number, wire.KindObject, 0, make([]byte, identity.Size+2))
@@ -219,7 +220,7 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 			if !ok {
 				return
 			}
-			if r.Op == wire.OpHead {
+			if r.Op == model.OpHead {
 				if !c.reply(r.Number, wire.KindEnd, 0, nil) {
 					return
 				}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -129,7 +130,7 @@ func TestAClientLearnsTheNextKey(t *testing.T) {
 	p := fake(t, func(c conn) {
 		for {
 			r, ok := c.request()
-			if !ok || r.Op != wire.OpHead || !c.reply(r.Number, wire.KindEnd, 0, told) {
+			if !ok || r.Op != model.OpHead || !c.reply(r.Number, wire.KindEnd, 0, told) {
 				return
 			}
 		}

@@ -4,43 +4,43 @@ import (
 	"errors"
 	"fmt"
 
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Error is an outcome other than OK that the Core answered with. Compare with
 // errors.Is and the sentinels below.
-type Error struct{ Code wire.Code }
+type Error struct{ Code model.Code }
 
 // The Core's outcomes as errors. Where nothing else is said, nothing was
 // changed.
 var (
-	ErrInvalidRequest     = &Error{wire.InvalidRequest}
-	ErrUnknownPrincipal   = &Error{wire.UnknownPrincipal}
-	ErrDenied             = &Error{wire.Denied}
-	ErrNotFound           = &Error{wire.NotFound}
-	ErrNoCollection       = &Error{wire.NoCollection}
-	ErrNoIndex            = &Error{wire.NoIndex}
-	ErrNoTask             = &Error{wire.NoTask}
-	ErrNoPrincipal        = &Error{wire.NoPrincipal}
-	ErrExists             = &Error{wire.Exists}
-	ErrPreconditionFailed = &Error{wire.PreconditionFailed}
-	ErrTooLarge           = &Error{wire.TooLarge}
-	ErrTooManyConnections = &Error{wire.TooManyConnections}
-	ErrLimitReached       = &Error{wire.LimitReached}
-	ErrIndexUnavailable   = &Error{wire.IndexUnavailable}
-	ErrQueryRefused       = &Error{wire.QueryRefused}
-	ErrDamaged            = &Error{wire.Damaged}
-	ErrStorageFailed      = &Error{wire.StorageFailed}
-	ErrLeakBudget         = &Error{wire.LeakBudgetExhausted}
-	ErrShuttingDown       = &Error{wire.ShuttingDown}
-	ErrOverloaded         = &Error{wire.Overloaded}
-	ErrIndexViolated      = &Error{wire.IndexViolated}
-	ErrTooSlow            = &Error{wire.TooSlow}
-	ErrHistoryDiffers     = &Error{wire.HistoryDiffers} // a *RolledBackError says more
-	ErrExpired            = &Error{wire.Expired}
-	ErrReadFailed         = &Error{wire.ReadFailed}
-	ErrQuota              = &Error{wire.QuotaExceeded}
-	ErrDiskFull           = &Error{wire.DiskFull}
+	ErrInvalidRequest     = &Error{model.InvalidRequest}
+	ErrUnknownPrincipal   = &Error{model.UnknownPrincipal}
+	ErrDenied             = &Error{model.Denied}
+	ErrNotFound           = &Error{model.NotFound}
+	ErrNoCollection       = &Error{model.NoCollection}
+	ErrNoIndex            = &Error{model.NoIndex}
+	ErrNoTask             = &Error{model.NoTask}
+	ErrNoPrincipal        = &Error{model.NoPrincipal}
+	ErrExists             = &Error{model.Exists}
+	ErrPreconditionFailed = &Error{model.PreconditionFailed}
+	ErrTooLarge           = &Error{model.TooLarge}
+	ErrTooManyConnections = &Error{model.TooManyConnections}
+	ErrLimitReached       = &Error{model.LimitReached}
+	ErrIndexUnavailable   = &Error{model.IndexUnavailable}
+	ErrQueryRefused       = &Error{model.QueryRefused}
+	ErrDamaged            = &Error{model.Damaged}
+	ErrStorageFailed      = &Error{model.StorageFailed}
+	ErrLeakBudget         = &Error{model.LeakBudgetExhausted}
+	ErrShuttingDown       = &Error{model.ShuttingDown}
+	ErrOverloaded         = &Error{model.Overloaded}
+	ErrIndexViolated      = &Error{model.IndexViolated}
+	ErrTooSlow            = &Error{model.TooSlow}
+	ErrHistoryDiffers     = &Error{model.HistoryDiffers} // a *RolledBackError says more
+	ErrExpired            = &Error{model.Expired}
+	ErrReadFailed         = &Error{model.ReadFailed}
+	ErrQuota              = &Error{model.QuotaExceeded}
+	ErrDiskFull           = &Error{model.DiskFull}
 )
 
 // RolledBackError says that the Core's log does not have a head in its history
@@ -137,36 +137,36 @@ var (
 	ErrSlowReader     = errors.New("the answer is larger than the client keeps for a reader that does not read it")
 )
 
-var texts = map[wire.Code]string{
-	wire.Malformed:           "the Core could not decode the request",
-	wire.UnsupportedVersion:  "the Core speaks another version of the protocol",
-	wire.InvalidRequest:      "the request makes no sense",
-	wire.UnknownPrincipal:    "this key is not registered with the Core",
-	wire.Denied:              "the principal lacks the right",
-	wire.NotFound:            "no such object",
-	wire.NoCollection:        "no such collection",
-	wire.NoIndex:             "no such index",
-	wire.NoTask:              "no Task of that name is registered",
-	wire.NoPrincipal:         "no such principal",
-	wire.Exists:              "it exists already",
-	wire.PreconditionFailed:  "the precondition does not hold",
-	wire.TooLarge:            "over a limit of size",
-	wire.TooManyConnections:  "the Core has too many connections",
-	wire.LimitReached:        "the Core has as many of these as it can have",
-	wire.IndexUnavailable:    "the index is being built or rebuilt; try again",
-	wire.QueryRefused:        "the index does not understand the predicate",
-	wire.Damaged:             "a stored record fails its check",
-	wire.StorageFailed:       "the Core's disk refused a write; it only reads until the disk takes writes again",
-	wire.LeakBudgetExhausted: "a leak budget of this index does not cover the question or its answer",
-	wire.ShuttingDown:        "the Core is shutting down; try again",
-	wire.Overloaded:          "the Core is overloaded; try again",
-	wire.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
-	wire.TooSlow:             "the index took too long over the query; try again",
-	wire.HistoryDiffers:      "the store went back, or is another branch of its history",
-	wire.DiskFull:            "the Core's disk is full: what deletes is still done; delete objects and compact, or give it a larger disk",
-	wire.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
-	wire.ReadFailed:          "the Core's disk did not give a stored record back; try again",
-	wire.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",
+var texts = map[model.Code]string{
+	model.Malformed:           "the Core could not decode the request",
+	model.UnsupportedVersion:  "the Core speaks another version of the protocol",
+	model.InvalidRequest:      "the request makes no sense",
+	model.UnknownPrincipal:    "this key is not registered with the Core",
+	model.Denied:              "the principal lacks the right",
+	model.NotFound:            "no such object",
+	model.NoCollection:        "no such collection",
+	model.NoIndex:             "no such index",
+	model.NoTask:              "no Task of that name is registered",
+	model.NoPrincipal:         "no such principal",
+	model.Exists:              "it exists already",
+	model.PreconditionFailed:  "the precondition does not hold",
+	model.TooLarge:            "over a limit of size",
+	model.TooManyConnections:  "the Core has too many connections",
+	model.LimitReached:        "the Core has as many of these as it can have",
+	model.IndexUnavailable:    "the index is being built or rebuilt; try again",
+	model.QueryRefused:        "the index does not understand the predicate",
+	model.Damaged:             "a stored record fails its check",
+	model.StorageFailed:       "the Core's disk refused a write; it only reads until the disk takes writes again",
+	model.LeakBudgetExhausted: "a leak budget of this index does not cover the question or its answer",
+	model.ShuttingDown:        "the Core is shutting down; try again",
+	model.Overloaded:          "the Core is overloaded; try again",
+	model.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
+	model.TooSlow:             "the index took too long over the query; try again",
+	model.HistoryDiffers:      "the store went back, or is another branch of its history",
+	model.DiskFull:            "the Core's disk is full: what deletes is still done; delete objects and compact, or give it a larger disk",
+	model.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
+	model.ReadFailed:          "the Core's disk did not give a stored record back; try again",
+	model.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",
 }
 
 // Error says what the code means.
@@ -190,15 +190,15 @@ func Temporary(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case wire.IndexUnavailable, wire.IndexViolated, wire.TooSlow, wire.Overloaded, wire.ShuttingDown,
-		wire.TooManyConnections, wire.Expired, wire.ReadFailed:
+	case model.IndexUnavailable, model.IndexViolated, model.TooSlow, model.Overloaded, model.ShuttingDown,
+		model.TooManyConnections, model.Expired, model.ReadFailed:
 		return true
 	}
 	return false
 }
 
-func failure(code wire.Code) error {
-	if code == wire.OK {
+func failure(code model.Code) error {
+	if code == model.OK {
 		return nil
 	}
 	return &Error{code}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -67,7 +68,7 @@ func (c conn) request() (wire.Request, bool) {
 	h, code := wire.DecodeHeader(head)
 	body := make([]byte, h.BodyLen())
 	_, err := io.ReadFull(c, body)
-	return wire.SplitBody(h, body), code == wire.OK && err == nil
+	return wire.SplitBody(h, body), code == model.OK && err == nil
 }
 
 // reply writes one frame; false: the connection ended.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"motte/client/frames"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -157,7 +158,7 @@ func (c *Client) greet(ctx context.Context, l *connection) error {
 	if err != nil {
 		return err
 	}
-	r := &wire.Request{Op: wire.OpHead}
+	r := &wire.Request{Op: model.OpHead}
 	if h.LSN > 0 {
 		r.Query = frames.AppendHead(nil, &h)
 	}
@@ -177,9 +178,9 @@ func (c *Client) greet(ctx context.Context, l *connection) error {
 	defer k.reuse()
 	last := k.parts[len(k.parts)-1]
 	switch last.Code {
-	case wire.OK:
+	case model.OK:
 		return c.pins.saw(l.key, nextKey(last.body))
-	case wire.HistoryDiffers:
+	case model.HistoryDiffers:
 		return &RolledBackError{h, last.Head}
 	}
 	return failure(last.Code)

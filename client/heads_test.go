@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -20,7 +21,7 @@ import (
 type history struct {
 	mu    sync.Mutex
 	heads []Head // heads[n] has the LSN n+1
-	ops   []wire.Operation
+	ops   []model.Operation
 	conns []conn
 }
 
@@ -60,10 +61,10 @@ func (h *history) serve(c conn) {
 		reply := wire.ReplyHeader{Kind: wire.KindEnd, Flags: wire.ReplyLast, Number: r.Number}
 		h.mu.Lock()
 		h.ops = append(h.ops, r.Op)
-		if asked, err := wire.DecodeHead(r.Query); err == nil && !slices.Contains(h.heads, asked) {
-			reply.Code = wire.HistoryDiffers
+		if asked, err := model.DecodeHead(r.Query); err == nil && !slices.Contains(h.heads, asked) {
+			reply.Code = model.HistoryDiffers
 		}
-		if r.Op != wire.OpHead {
+		if r.Op != model.OpHead {
 			h.grow(h.last().Segment[0], 1)
 		}
 		reply.Head = h.last()
@@ -128,7 +129,7 @@ func TestStoreThatWentBackIsRefused(t *testing.T) {
 					t.Errorf("the error is %q", err)
 				}
 			}
-			if slices.ContainsFunc(h.ops, func(o wire.Operation) bool { return o != wire.OpHead }) {
+			if slices.ContainsFunc(h.ops, func(o model.Operation) bool { return o != model.OpHead }) {
 				t.Errorf("operations %v reached another history", h.ops)
 			}
 			if client.Head() != good[10] {

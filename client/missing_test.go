@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -23,28 +24,28 @@ func objectOf(first byte) []byte {
 // the first of them; the truncated one says that there is more.
 func lacking(c conn) {
 	for q, ok := c.request(); ok; q, ok = c.request() {
-		missing := func(first byte, code wire.Code) {
+		missing := func(first byte, code model.Code) {
 			c.send(wire.ReplyHeader{Kind: wire.KindMissing, Number: q.Number}, wire.AppendMissing(nil, Identity{first}, code))
 		}
 		next := Identity{}
 		end := wire.ReplyHeader{Kind: wire.KindEnd, Number: q.Number, Flags: wire.ReplyLast}
 		switch {
-		case q.Op == wire.OpHead:
+		case q.Op == model.OpHead:
 		case q.Identity != Identity{128}:
 			c.reply(q.Number, wire.KindObject, 0, objectOf(1))
-			missing(2, wire.Expired)
-			missing(3, wire.Damaged)
+			missing(2, model.Expired)
+			missing(3, model.Damaged)
 			c.reply(q.Number, wire.KindObject, 0, objectOf(4))
-			end.Code, next = wire.Damaged, Identity{128}
+			end.Code, next = model.Damaged, Identity{128}
 			if string(q.Query) == "more" {
 				end.Flags |= wire.ReplyTruncated
 			}
 		default:
 			c.reply(q.Number, wire.KindObject, 0, objectOf(130))
-			missing(131, wire.ReadFailed)
-			end.Code = wire.ReadFailed
+			missing(131, model.ReadFailed)
+			end.Code = model.ReadFailed
 		}
-		if q.Op != wire.OpList {
+		if q.Op != model.OpList {
 			c.send(end, nil)
 		} else {
 			c.send(end, next[:])

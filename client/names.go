@@ -4,58 +4,58 @@ import (
 	"fmt"
 	"strings"
 
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Names of what the Core numbers, for people and programs. They are stable.
 var (
-	operationNames = map[wire.Operation]string{
-		wire.OpPut: "put", wire.OpGet: "get", wire.OpSearch: "search", wire.OpDelete: "delete",
-		wire.OpDeleteWhere: "delete-where", wire.OpCount: "count", wire.OpList: "list", wire.OpBatch: "batch",
-		wire.OpCreateCollection: "create-collection", wire.OpDropCollection: "drop-collection",
-		wire.OpCreateIndex: "create-index", wire.OpDropIndex: "drop-index", wire.OpRegisterTask: "register-task",
-		wire.OpAddPrincipal: "add-principal", wire.OpRemovePrincipal: "remove-principal",
-		wire.OpGrant: "grant", wire.OpRevoke: "revoke", wire.OpStatus: "status", wire.OpAlerts: "alerts", wire.OpHead: "head",
-		wire.OpCompact: "compact", wire.OpVerify: "verify", wire.OpQuota: "quota", wire.OpRotatePrincipal: "rotate-principal",
+	operationNames = map[model.Operation]string{
+		model.OpPut: "put", model.OpGet: "get", model.OpSearch: "search", model.OpDelete: "delete",
+		model.OpDeleteWhere: "delete-where", model.OpCount: "count", model.OpList: "list", model.OpBatch: "batch",
+		model.OpCreateCollection: "create-collection", model.OpDropCollection: "drop-collection",
+		model.OpCreateIndex: "create-index", model.OpDropIndex: "drop-index", model.OpRegisterTask: "register-task",
+		model.OpAddPrincipal: "add-principal", model.OpRemovePrincipal: "remove-principal",
+		model.OpGrant: "grant", model.OpRevoke: "revoke", model.OpStatus: "status", model.OpAlerts: "alerts", model.OpHead: "head",
+		model.OpCompact: "compact", model.OpVerify: "verify", model.OpQuota: "quota", model.OpRotatePrincipal: "rotate-principal",
 	}
-	reasonNames = map[wire.Reason]string{
-		wire.ReasonInvalidIdentity: "invalid-identity", wire.ReasonOtherCollection: "other-collection",
-		wire.ReasonBadFrame: "bad-frame", wire.ReasonUnasked: "unasked", wire.ReasonTooManyResults: "too-many-results",
-		wire.ReasonTooSlow: "too-slow", wire.ReasonTaskEnded: "task-ended",
-		wire.ReasonDamagedRecord: "damaged-record", wire.ReasonStorage: "storage",
-		wire.ReasonCheckpoint: "checkpoint", wire.ReasonLossAccepted: "loss-accepted",
-		wire.ReasonFileLost: "file-lost", wire.ReasonKeysOlder: "keys-older", wire.ReasonAdrift: "directory-moved",
-		wire.ReasonReadFailed: "read-failed", wire.ReasonNewAdmin: "new-administrator",
+	reasonNames = map[model.Reason]string{
+		model.ReasonInvalidIdentity: "invalid-identity", model.ReasonOtherCollection: "other-collection",
+		model.ReasonBadFrame: "bad-frame", model.ReasonUnasked: "unasked", model.ReasonTooManyResults: "too-many-results",
+		model.ReasonTooSlow: "too-slow", model.ReasonTaskEnded: "task-ended",
+		model.ReasonDamagedRecord: "damaged-record", model.ReasonStorage: "storage",
+		model.ReasonCheckpoint: "checkpoint", model.ReasonLossAccepted: "loss-accepted",
+		model.ReasonFileLost: "file-lost", model.ReasonKeysOlder: "keys-older", model.ReasonAdrift: "directory-moved",
+		model.ReasonReadFailed: "read-failed", model.ReasonNewAdmin: "new-administrator",
 	}
-	stateNames = map[wire.IndexState]string{
-		wire.IndexNotShown: "not-shown", wire.IndexStarting: "starting", wire.IndexBuilding: "building", wire.IndexServing: "serving",
-		wire.IndexQuarantined: "quarantined", wire.IndexRefused: "refused",
+	stateNames = map[model.IndexState]string{
+		model.IndexNotShown: "not-shown", model.IndexStarting: "starting", model.IndexBuilding: "building", model.IndexServing: "serving",
+		model.IndexQuarantined: "quarantined", model.IndexRefused: "refused",
 	}
-	typeNames = map[wire.DataType]string{
-		wire.TypeAny: "any", wire.TypeBytes: "bytes", wire.TypeText: "text", wire.TypeInt64: "int64",
-		wire.TypeFloat64: "float64", wire.TypeString: "string", wire.TypeTime: "time",
+	typeNames = map[model.DataType]string{
+		model.TypeAny: "any", model.TypeBytes: "bytes", model.TypeText: "text", model.TypeInt64: "int64",
+		model.TypeFloat64: "float64", model.TypeString: "string", model.TypeTime: "time",
 	}
-	codeNames = map[wire.Code]string{
-		wire.OK: "ok", wire.Malformed: "malformed", wire.UnsupportedVersion: "unsupported-version",
-		wire.InvalidRequest: "invalid-request", wire.UnknownPrincipal: "unknown-principal", wire.Denied: "denied",
-		wire.NotFound: "not-found", wire.NoCollection: "no-collection", wire.NoIndex: "no-index", wire.NoTask: "no-task",
-		wire.NoPrincipal: "no-principal", wire.Exists: "exists", wire.PreconditionFailed: "precondition-failed",
-		wire.TooLarge: "too-large", wire.TooManyConnections: "too-many-connections",
-		wire.LimitReached: "limit-reached", wire.IndexUnavailable: "index-unavailable", wire.QueryRefused: "query-refused",
-		wire.Damaged: "damaged", wire.StorageFailed: "storage-failed",
-		wire.LeakBudgetExhausted: "leak-budget-exhausted", wire.ShuttingDown: "shutting-down",
-		wire.Overloaded: "overloaded", wire.IndexViolated: "index-violated",
-		wire.HistoryDiffers: "history-differs", wire.Expired: "expired",
-		wire.QuotaExceeded: "quota-exceeded", wire.ReadFailed: "read-failed", wire.TooSlow: "too-slow",
-		wire.DiskFull: "disk-full",
+	codeNames = map[model.Code]string{
+		model.OK: "ok", model.Malformed: "malformed", model.UnsupportedVersion: "unsupported-version",
+		model.InvalidRequest: "invalid-request", model.UnknownPrincipal: "unknown-principal", model.Denied: "denied",
+		model.NotFound: "not-found", model.NoCollection: "no-collection", model.NoIndex: "no-index", model.NoTask: "no-task",
+		model.NoPrincipal: "no-principal", model.Exists: "exists", model.PreconditionFailed: "precondition-failed",
+		model.TooLarge: "too-large", model.TooManyConnections: "too-many-connections",
+		model.LimitReached: "limit-reached", model.IndexUnavailable: "index-unavailable", model.QueryRefused: "query-refused",
+		model.Damaged: "damaged", model.StorageFailed: "storage-failed",
+		model.LeakBudgetExhausted: "leak-budget-exhausted", model.ShuttingDown: "shutting-down",
+		model.Overloaded: "overloaded", model.IndexViolated: "index-violated",
+		model.HistoryDiffers: "history-differs", model.Expired: "expired",
+		model.QuotaExceeded: "quota-exceeded", model.ReadFailed: "read-failed", model.TooSlow: "too-slow",
+		model.DiskFull: "disk-full",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {
-		right wire.Rights
+		right model.Rights
 		name  string
 	}{
-		{wire.RightRead, "read"}, {wire.RightReadOwn, "read-own"}, {wire.RightWrite, "write"},
-		{wire.RightDelete, "delete"}, {wire.RightAdmin, "admin"},
+		{model.RightRead, "read"}, {model.RightReadOwn, "read-own"}, {model.RightWrite, "write"},
+		{model.RightDelete, "delete"}, {model.RightAdmin, "admin"},
 	}
 )
 
@@ -67,16 +67,16 @@ func name[T interface{ ~uint8 }](names map[T]string, v T) string {
 }
 
 // OperationName returns the name of an operation.
-func OperationName(o wire.Operation) string { return name(operationNames, o) }
+func OperationName(o model.Operation) string { return name(operationNames, o) }
 
 // CodeName returns the name of a code.
-func CodeName(c wire.Code) string { return name(codeNames, c) }
+func CodeName(c model.Code) string { return name(codeNames, c) }
 
 // ReasonName returns the name of an alert's reason.
-func ReasonName(r wire.Reason) string { return name(reasonNames, r) }
+func ReasonName(r model.Reason) string { return name(reasonNames, r) }
 
 // StateName returns the name of an index's state.
-func StateName(s wire.IndexState) string { return name(stateNames, s) }
+func StateName(s model.IndexState) string { return name(stateNames, s) }
 
 // TypeName returns the name of a data type.
 func TypeName(t DataType) string { return name(typeNames, t) }
@@ -107,7 +107,7 @@ func ParseRights(s string) (r Rights, err error) {
 	for _, word := range strings.Split(s, ",") {
 		known := word == "all"
 		if known {
-			r |= wire.RightsAll
+			r |= model.RightsAll
 		}
 		for _, n := range rightNames {
 			if n.name == word {

@@ -6,7 +6,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // TestEveryNumberHasAName: what the Core can answer, a person can read. What
@@ -17,11 +17,11 @@ func TestEveryNumberHasAName(t *testing.T) {
 		valid func(uint8) bool
 		name  func(uint8) string
 	}{
-		{"operation", func(n uint8) bool { return frames.ValidOperation(wire.Operation(n)) }, func(n uint8) string { return client.OperationName(wire.Operation(n)) }},
-		{"code", func(n uint8) bool { return frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return client.CodeName(wire.Code(n)) }},
-		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(wire.Code(n)) }, func(n uint8) string { return (&client.Error{Code: wire.Code(n)}).Error() }},
-		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(wire.LastReason) }, func(n uint8) string { return client.ReasonName(wire.Reason(n)) }},
-		{"state", func(n uint8) bool { return n <= uint8(wire.IndexRefused) }, func(n uint8) string { return client.StateName(wire.IndexState(n)) }},
+		{"operation", func(n uint8) bool { return frames.ValidOperation(model.Operation(n)) }, func(n uint8) string { return client.OperationName(model.Operation(n)) }},
+		{"code", func(n uint8) bool { return frames.ValidCode(model.Code(n)) }, func(n uint8) string { return client.CodeName(model.Code(n)) }},
+		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(model.Code(n)) }, func(n uint8) string { return (&client.Error{Code: model.Code(n)}).Error() }},
+		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(model.LastReason) }, func(n uint8) string { return client.ReasonName(model.Reason(n)) }},
+		{"state", func(n uint8) bool { return n <= uint8(model.IndexRefused) }, func(n uint8) string { return client.StateName(model.IndexState(n)) }},
 	} {
 		for n := range 256 {
 			name := c.name(uint8(n))

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"motte/client/frames"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -44,7 +45,7 @@ type attribute struct {
 }
 
 func newPut(data []byte, options []PutOption) *put {
-	o := &put{Request: wire.Request{Op: wire.OpPut, Object: data}}
+	o := &put{Request: wire.Request{Op: model.OpPut, Object: data}}
 	for _, f := range options {
 		f(o)
 	}
@@ -69,7 +70,7 @@ func Name(name string) PutOption {
 // Attribute gives the index of that name its input, beside the object.
 func Attribute(index string, data []byte) PutOption {
 	return func(o *put) {
-		if o.err = cmp.Or(o.err, checkIdentifier(index), checkLength(data, wire.MaxSubQuery)); o.err == nil {
+		if o.err = cmp.Or(o.err, checkIdentifier(index), checkLength(data, model.MaxSubQuery)); o.err == nil {
 			o.attributes = append(o.attributes, attribute{index, data})
 		}
 	}
@@ -113,12 +114,12 @@ func (b *Batch) Put(data []byte, options ...PutOption) { b.add(newPut(data, opti
 
 // Delete adds the deletion of the object that has the name.
 func (b *Batch) Delete(name string) {
-	b.add(&put{Request: wire.Request{Op: wire.OpDelete, Name: []byte(name)}})
+	b.add(&put{Request: wire.Request{Op: model.OpDelete, Name: []byte(name)}})
 }
 
 // DeleteIdentity adds the deletion of an object by identity.
 func (b *Batch) DeleteIdentity(id Identity) {
-	b.add(&put{Request: wire.Request{Op: wire.OpDelete, Identity: id}})
+	b.add(&put{Request: wire.Request{Op: model.OpDelete, Identity: id}})
 }
 
 // add appends an operation. Its lengths are checked here: one that did not fit
@@ -146,7 +147,7 @@ func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]R
 	case b.n == 0:
 		return nil, nil
 	}
-	return c.write(ctx, &wire.Request{Op: wire.OpBatch, Collection: collection, Object: b.ops}, b.n)
+	return c.write(ctx, &wire.Request{Op: model.OpBatch, Collection: collection, Object: b.ops}, b.n)
 }
 
 // write sends a request that is answered with as many results as it has
@@ -156,7 +157,7 @@ func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]
 	if err != nil {
 		return nil, err
 	}
-	list, err := frames.DecodeResults(p.body, &p.ReplyHeader, r.Op == wire.OpBatch)
+	list, err := frames.DecodeResults(p.body, &p.ReplyHeader, r.Op == model.OpBatch)
 	if err == nil && len(list) != operations {
 		err = fmt.Errorf("%d results of %d operations", len(list), operations)
 	}
@@ -173,12 +174,12 @@ func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]
 // Get returns the object that has the name; ErrNotFound if there is none that
 // the principal may read.
 func (c *Client) Get(ctx context.Context, collection, name string) (Object, error) {
-	return c.get(ctx, &wire.Request{Op: wire.OpGet, Collection: collection, Name: []byte(name)})
+	return c.get(ctx, &wire.Request{Op: model.OpGet, Collection: collection, Name: []byte(name)})
 }
 
 // GetIdentity returns an object by identity.
 func (c *Client) GetIdentity(ctx context.Context, collection string, id Identity) (Object, error) {
-	return c.get(ctx, &wire.Request{Op: wire.OpGet, Collection: collection, Identity: id})
+	return c.get(ctx, &wire.Request{Op: model.OpGet, Collection: collection, Identity: id})
 }
 
 func (c *Client) get(ctx context.Context, r *wire.Request) (Object, error) {
@@ -215,7 +216,7 @@ func (c *Client) DeleteIf(ctx context.Context, collection, name string, id Ident
 }
 
 func (c *Client) delete(ctx context.Context, r *wire.Request) error {
-	r.Op = wire.OpDelete
+	r.Op = model.OpDelete
 	_, err := c.do(ctx, r)
 	return err
 }
@@ -228,7 +229,7 @@ type Query struct {
 	Limit      uint32 // most results; 0: as many as the index may give
 }
 
-func (q *Query) request(op wire.Operation) *wire.Request {
+func (q *Query) request(op model.Operation) *wire.Request {
 	return &wire.Request{Query: []byte(q.Predicate),
 		Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}
 }
@@ -243,16 +244,16 @@ type Found struct {
 // Count returns how many objects the predicate finds that the principal may
 // read.
 func (c *Client) Count(ctx context.Context, q Query) (Found, error) {
-	return c.counted(ctx, q, wire.OpCount)
+	return c.counted(ctx, q, model.OpCount)
 }
 
 // DeleteWhere removes the objects that the predicate finds, and says how many.
 // If it fails or is interrupted, some of them may be gone.
 func (c *Client) DeleteWhere(ctx context.Context, q Query) (Found, error) {
-	return c.counted(ctx, q, wire.OpDeleteWhere)
+	return c.counted(ctx, q, model.OpDeleteWhere)
 }
 
-func (c *Client) counted(ctx context.Context, q Query, op wire.Operation) (Found, error) {
+func (c *Client) counted(ctx context.Context, q Query, op model.Operation) (Found, error) {
 	p, err := c.do(ctx, q.request(op))
 	return Found{p.Count, p.Flags&wire.ReplyTruncated != 0}, err
 }
@@ -272,7 +273,7 @@ const smallLimit = 1000
 // on one of its own, no faster than it is read.
 func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		if _, err := c.objects(ctx, q.request(wire.OpSearch), yield); err != nil && err != errStopped {
+		if _, err := c.objects(ctx, q.request(model.OpSearch), yield); err != nil && err != errStopped {
 			yield(Object{}, err)
 		}
 	}
@@ -281,7 +282,7 @@ func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 // SearchIdentities yields identities instead of objects.
 func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identity, error] {
 	return func(yield func(Identity, error) bool) {
-		r := q.request(wire.OpSearch)
+		r := q.request(model.OpSearch)
 		r.Flags |= wire.FlagIDsOnly
 		_, err := c.stream(ctx, r, func(p part) error {
 			ids, err := frames.DecodeIdentities(p.body, p.Count)
@@ -304,7 +305,7 @@ func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identi
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		// The Core lists in parts: each answer says behind which identity the next begins.
-		r := &wire.Request{Op: wire.OpList, Collection: collection}
+		r := &wire.Request{Op: model.OpList, Collection: collection}
 		var missing *MissingError
 		for again := true; again; again = r.Identity != (Identity{}) {
 			end, err := c.objects(ctx, r, yield)
@@ -352,7 +353,7 @@ var errStopped = errors.New("stopped")
 // *MissingError tells of the objects that are not in it.
 func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
 	a := answer{request: r, take: take}
-	if r.Op == wire.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
+	if r.Op == model.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
 		k, err := c.collect(ctx, r)
 		if errors.Is(err, ErrSlowReader) {
 			return c.streamAlone(ctx, &a) // few objects, but large ones; take has seen none

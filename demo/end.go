@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // until waits until something is so. What may be otherwise a little later is
@@ -47,7 +47,7 @@ func (d *demo) record(ctx context.Context) error {
 	d.say("Alerts are kept in the sealed log, with all the rest.")
 	d.gap()
 	d.row("%-10s %-10s %-20s %s", "record", "time", "index", "reason")
-	reasons := make(map[wire.Reason]int)
+	reasons := make(map[model.Reason]int)
 	for _, a := range alerts {
 		reasons[a.Reason]++
 		d.row("%-10d %-10s %-20s %s", a.LSN, time.Unix(a.Time, 0).Format(time.TimeOnly), a.Collection+" "+a.Index, client.ReasonName(a.Reason))
@@ -59,8 +59,8 @@ func (d *demo) record(ctx context.Context) error {
 	d.gap()
 	d.say("What a Task that was taken over could tell by choosing and ordering what it names is counted, for each index and "+
 		"principal: so far at most %d bits to admin through doc. An index can be given a budget.", s.LeakedBits)
-	return check(reasons[wire.ReasonTaskEnded] >= 1 && reasons[wire.ReasonInvalidIdentity] >= 3 &&
-		reasons[wire.ReasonOtherCollection] >= 1 && reasons[wire.ReasonBadFrame] >= 1, "the alerts are %v", reasons)
+	return check(reasons[model.ReasonTaskEnded] >= 1 && reasons[model.ReasonInvalidIdentity] >= 3 &&
+		reasons[model.ReasonOtherCollection] >= 1 && reasons[model.ReasonBadFrame] >= 1, "the alerts are %v", reasons)
 }
 
 // restart stops the whole server, starts it on what it stored, and looks

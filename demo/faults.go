@@ -18,7 +18,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 )
 
@@ -184,13 +184,13 @@ func (d *demo) hostile(ctx context.Context) error {
 	d.row("%-46s %-20s %s", "the Task answers with", "the Core's alert", "objects that left")
 	for _, lie := range []struct {
 		what, predicate string
-		reason          wire.Reason
+		reason          model.Reason
 	}{
-		{"the first bytes of a secret, as an identity", "secret", wire.ReasonInvalidIdentity},
-		{"an identity that it made up", "forged", wire.ReasonInvalidIdentity},
-		{"a real one with one bit changed", "altered", wire.ReasonInvalidIdentity},
-		{"a real one of the collection “go”", "given " + hex.EncodeToString(other.Identity[:]), wire.ReasonOtherCollection},
-		{"a frame that says it has 1 GiB", "long", wire.ReasonBadFrame},
+		{"the first bytes of a secret, as an identity", "secret", model.ReasonInvalidIdentity},
+		{"an identity that it made up", "forged", model.ReasonInvalidIdentity},
+		{"a real one with one bit changed", "altered", model.ReasonInvalidIdentity},
+		{"a real one of the collection “go”", "given " + hex.EncodeToString(other.Identity[:]), model.ReasonOtherCollection},
+		{"a frame that says it has 1 GiB", "long", model.ReasonBadFrame},
 	} {
 		left, reason, err := d.lie(ctx, client.Query{Collection: vault, Index: "taken", Predicate: lie.predicate})
 		if err != nil {
@@ -239,7 +239,7 @@ func (d *demo) startHostile(ctx context.Context, vault string) error {
 
 // lie asks the hostile Task once it serves, and returns how many objects left
 // and why the Core raised an alert.
-func (d *demo) lie(ctx context.Context, q client.Query) (left int, reason wire.Reason, err error) {
+func (d *demo) lie(ctx context.Context, q client.Query) (left int, reason model.Reason, err error) {
 	honest := q
 	honest.Predicate = "all"
 	if err := d.until(ctx, "the hostile Task to serve", func() (bool, error) {

@@ -11,6 +11,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/host/sandbox"
 	"motte/mottetest"
@@ -39,10 +40,10 @@ func (d *demo) start(ctx context.Context) (err error) {
 	if err := d.admin.CreateCollection(ctx, collection); err != nil {
 		return err
 	}
-	if err := d.admin.Grant(ctx, collection, d.networkID, wire.RightReadOwn|wire.RightWrite); err != nil {
+	if err := d.admin.Grant(ctx, collection, d.networkID, model.RightReadOwn|model.RightWrite); err != nil {
 		return err
 	}
-	if err := d.admin.Grant(ctx, collection, d.readerID, wire.RightRead); err != nil {
+	if err := d.admin.Grant(ctx, collection, d.readerID, model.RightRead); err != nil {
 		return err
 	}
 	d.gap()
@@ -157,8 +158,8 @@ var indexes = []struct {
 	name, what string
 	client.Index
 }{
-	{"by_lines", "a B-tree on the lines of the declaration", client.Index{Task: "ordered", Type: wire.TypeInt64, Ordered: true, Config: []byte(`{"path":"/lines"}`)}},
-	{"by_package", "a B-tree on the package", client.Index{Task: "ordered", Type: wire.TypeString, Ordered: true, Config: []byte(`{"path":"/package"}`)}},
+	{"by_lines", "a B-tree on the lines of the declaration", client.Index{Task: "ordered", Type: model.TypeInt64, Ordered: true, Config: []byte(`{"path":"/lines"}`)}},
+	{"by_package", "a B-tree on the package", client.Index{Task: "ordered", Type: model.TypeString, Ordered: true, Config: []byte(`{"path":"/package"}`)}},
 	{"doc", "full text of the comment (Bleve), best matches first", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/doc"}`)}},
 }
 
@@ -198,10 +199,10 @@ func (d *demo) serving(ctx context.Context, index string) error {
 		if err != nil {
 			return err
 		}
-		if s.State == wire.IndexServing {
+		if s.State == model.IndexServing {
 			return nil
 		}
-		if err := check(s.State != wire.IndexRefused, "the Task refuses the configuration of %s", index); err != nil {
+		if err := check(s.State != model.IndexRefused, "the Task refuses the configuration of %s", index); err != nil {
 			return err
 		}
 		_ = b.Set(int(min(s.Fed, uint64(len(d.library)))))

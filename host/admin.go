@@ -15,7 +15,7 @@ import (
 	"motte/client"
 	"motte/client/frames"
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // The administrator of a new store is made by the host. admin.profile in the data
@@ -133,9 +133,9 @@ func reachable(address string) string {
 
 // BuiltIn are the rows that the built-in Tasks are registered with; the
 // measurement is that of the executable found.
-var BuiltIn = map[string]wire.Row{
+var BuiltIn = map[string]model.Row{
 	"ordered": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
-		MaxInput: 1 << 20, MaxResults: wire.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30},
+		MaxInput: 1 << 20, MaxResults: model.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30},
 	"text": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
 		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30},
 }
@@ -158,7 +158,7 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 	if err != nil {
 		return err
 	}
-	registered := make(map[string]*wire.Row)
+	registered := make(map[string]*model.Row)
 	for _, s := range status {
 		if s.Kind == frames.StatusTask {
 			registered[s.Task] = s.Row

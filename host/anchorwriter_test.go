@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host/anchor"
 )
 
@@ -82,9 +82,9 @@ func keeping(m *medium) (k *anchorWriter, log *bytes.Buffer) {
 
 // TestHeadIsWhatTheCoreTells: in the bytes that the Core reads again.
 func TestHeadIsWhatTheCoreTells(t *testing.T) {
-	want := wire.Head{LSN: 0x0102030405060708, Segment: [16]byte{9, 10}, Chain: [16]byte{15: 11}}
+	want := model.Head{LSN: 0x0102030405060708, Segment: [16]byte{9, 10}, Chain: [16]byte{15: 11}}
 	h := headOf(hostwire.Message{Type: hostwire.Anchor, Instance: want.LSN, Key: [32]byte(slices.Concat(want.Segment[:], want.Chain[:]))})
-	if got, err := wire.DecodeHead(h[:]); err != nil || got != want {
+	if got, err := model.DecodeHead(h[:]); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"motte/client"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/internal/build"
 )
@@ -137,21 +138,21 @@ func (m *metrics) collectStorage(out sink) {
 // collectAlerts shows each reason, so that a rule sees the first alert, too.
 func (m *metrics) collectAlerts(out sink) {
 	broken := uint64(0)
-	for reason := wire.ReasonInvalidIdentity; reason <= wire.LastReason; reason++ {
+	for reason := model.ReasonInvalidIdentity; reason <= model.LastReason; reason++ {
 		n := m.alerts[reason]
 		out.counter(alerts, n, client.ReasonName(reason))
-		if reason <= wire.ReasonTaskEnded && reason != wire.ReasonTooSlow { // those above are the disk's
+		if reason <= model.ReasonTaskEnded && reason != model.ReasonTooSlow { // those above are the disk's
 			broken += n
 		}
 	}
 	out.counter(taskStarts, m.taskStarts)
 	out.counter(quarantines, broken)
-	out.counter(slowTasks, m.alerts[wire.ReasonTooSlow])
+	out.counter(slowTasks, m.alerts[model.ReasonTooSlow])
 }
 
 func (m *metrics) collectIndex(out sink, number uint64, x standing) {
 	index := strconv.FormatUint(number, 10)
-	for state := wire.IndexStarting; state <= wire.IndexRefused; state++ {
+	for state := model.IndexStarting; state <= model.IndexRefused; state++ {
 		out.gauge(indexState, flag(x.state == state), index, client.StateName(state))
 	}
 	out.counter(indexRestarts, x.restarts, index)
@@ -172,11 +173,11 @@ func (m *metrics) collectRequests(out sink) {
 	s := &m.stats
 	out.histogram(commits, s[hostwire.SyncLatency:hostwire.SyncLatency+hostwire.Buckets], s[hostwire.SyncMicros])
 	for op := range hostwire.MaxOp {
-		name, first := client.OperationName(wire.Operation(op)), hostwire.Latency(op, 0)
+		name, first := client.OperationName(model.Operation(op)), hostwire.Latency(op, 0)
 		out.histogram(latency, s[first:first+hostwire.Buckets], s[hostwire.Micros(op)], name)
 		for code := range hostwire.MaxCode {
 			if n := s[hostwire.Requests(op, code)]; n > 0 {
-				out.counter(requests, n, name, client.CodeName(wire.Code(code)))
+				out.counter(requests, n, name, client.CodeName(model.Code(code)))
 			}
 		}
 	}

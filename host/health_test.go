@@ -21,6 +21,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/host/notify"
 	"motte/host/sandbox"
@@ -436,9 +437,9 @@ func TestAlertsAreLoggedWithTheirPlaceAlone(t *testing.T) {
 		m    hostwire.Message
 		want []any
 	}{
-		{hostwire.Message{Reason: wire.ReasonTooSlow}, []any{"reason", "too-slow"}},
-		{hostwire.Message{Reason: wire.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
-		{hostwire.Message{Reason: wire.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
+		{hostwire.Message{Reason: model.ReasonTooSlow}, []any{"reason", "too-slow"}},
+		{hostwire.Message{Reason: model.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
+		{hostwire.Message{Reason: model.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
 	} {
 		if got := alertOf(c.m); !slices.Equal(got, c.want) {
 			t.Errorf("%v, want %v", got, c.want)

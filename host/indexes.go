@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // The metrics of an index. Its Task decides about some of them, and the reader of the
@@ -25,7 +25,7 @@ const (
 
 // standing is how an index stands.
 type standing struct {
-	state    wire.IndexState
+	state    model.IndexState
 	restarts uint64
 	queue    uint64        // changes and questions, in steps
 	memory   uint64        // bytes, in steps; 0: there was no process
@@ -51,14 +51,14 @@ func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, l
 	for _, msg := range m.coming {
 		number, queue := msg.Values[0], msg.Values[3]
 		x := m.indexes[number]
-		x.state, x.restarts = wire.IndexState(msg.Values[1]), msg.Values[2]
+		x.state, x.restarts = model.IndexState(msg.Values[1]), msg.Values[2]
 		if now.Sub(x.sampled) >= sampleEvery {
 			x.sampled = now
 			x.queue = coarseQueue(queue)
 			bytes, limit := resident(msg.Instance)
 			x.memory, x.limit = coarseMemory(bytes, limit), limit
 		}
-		if began, ok := m.began[msg.Instance]; ok && x.state == wire.IndexServing {
+		if began, ok := m.began[msg.Instance]; ok && x.state == model.IndexServing {
 			x.start = coarseTime(now.Sub(began))
 			delete(m.began, msg.Instance)
 		}

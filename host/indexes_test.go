@@ -5,11 +5,11 @@ import (
 	"time"
 
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // about is what the Core says of index 7.
-func about(instance uint64, state wire.IndexState, queue uint64) hostwire.Message {
+func about(instance uint64, state model.IndexState, queue uint64) hostwire.Message {
 	return hostwire.Message{Type: hostwire.Index, Instance: instance, Values: []uint64{7, uint64(state), 0, queue}}
 }
 
@@ -21,7 +21,7 @@ func TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps(t *testing.T) {
 	var m metrics
 	now, bytes := time.Unix(1_700_000_000, 0), uint64(0)
 	tell := func(instance, queue uint64) standing {
-		m.seen(about(instance, wire.IndexServing, queue))
+		m.seen(about(instance, model.IndexServing, queue))
 		m.settle(now, func(uint64) (uint64, uint64) { return bytes, limit })
 		return m.indexes[7]
 	}
@@ -59,16 +59,16 @@ func TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps(t *testing.T) {
 func TestAnIndexThatIsDroppedIsShownNoMore(t *testing.T) {
 	var m metrics
 	none := func(uint64) (uint64, uint64) { return 0, 0 }
-	m.saw(about(1, wire.IndexBuilding, 5))
+	m.saw(about(1, model.IndexBuilding, 5))
 	m.set(nil, none)
-	if len(m.indexes) != 1 || m.indexes[7].state != wire.IndexBuilding {
+	if len(m.indexes) != 1 || m.indexes[7].state != model.IndexBuilding {
 		t.Fatalf("%+v", m.indexes)
 	}
 	m.set(nil, none)
 	if len(m.indexes) != 0 {
 		t.Errorf("the Core does not tell of it any more, and it is shown: %+v", m.indexes)
 	}
-	m.saw(about(1, wire.IndexServing, 5))
+	m.saw(about(1, model.IndexServing, 5))
 	m.set(nil, none)
 	m.down()
 	if len(m.indexes) != 0 {
@@ -84,13 +84,13 @@ func TestTheStartOfATaskIsTimed(t *testing.T) {
 	began := m.began[3]
 	for _, c := range []struct {
 		after time.Duration
-		state wire.IndexState
+		state model.IndexState
 		want  time.Duration
 	}{
-		{time.Second, wire.IndexStarting, 0},
-		{3 * time.Second, wire.IndexBuilding, 0},
-		{5 * time.Second, wire.IndexServing, 8 * time.Second},
-		{50 * time.Second, wire.IndexServing, 8 * time.Second},
+		{time.Second, model.IndexStarting, 0},
+		{3 * time.Second, model.IndexBuilding, 0},
+		{5 * time.Second, model.IndexServing, 8 * time.Second},
+		{50 * time.Second, model.IndexServing, 8 * time.Second},
 	} {
 		m.seen(about(3, c.state, 0))
 		if m.settle(began.Add(c.after), none); m.indexes[7].start != c.want {

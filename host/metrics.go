@@ -15,7 +15,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/build"
 )
 
@@ -32,7 +32,7 @@ type metrics struct {
 	serving    bool
 	starts     uint64
 	taskStarts uint64
-	alerts     [wire.LastReason + 1]uint64 // by reason
+	alerts     [model.LastReason + 1]uint64 // by reason
 
 	coming  []hostwire.Message // about indexes, since the last counters
 	indexes map[uint64]standing
@@ -91,7 +91,7 @@ func (m *metrics) saw(msg hostwire.Message) {
 	case hostwire.Anchor:
 		m.lsn = msg.Instance
 	case hostwire.Event:
-		if msg.Reason <= wire.LastReason {
+		if msg.Reason <= model.LastReason {
 			m.alerts[msg.Reason]++
 		}
 	}

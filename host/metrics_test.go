@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // TestMetricsCountTasks: each Task asked for, each one that broke its contract and each
@@ -18,11 +18,11 @@ func TestMetricsCountTasks(t *testing.T) {
 		{Type: hostwire.StartTask, Instance: 2},
 		{Type: hostwire.StartTask, Instance: 3},
 		{Type: hostwire.StopTask, Instance: 1},
-		{Type: hostwire.Event, Reason: wire.ReasonInvalidIdentity},
-		{Type: hostwire.Event, Reason: wire.ReasonTooSlow},
-		{Type: hostwire.Event, Reason: wire.ReasonTaskEnded},
-		{Type: hostwire.Event, Reason: wire.ReasonDamagedRecord},
-		{Type: hostwire.Event, Reason: wire.ReasonStorage},
+		{Type: hostwire.Event, Reason: model.ReasonInvalidIdentity},
+		{Type: hostwire.Event, Reason: model.ReasonTooSlow},
+		{Type: hostwire.Event, Reason: model.ReasonTaskEnded},
+		{Type: hostwire.Event, Reason: model.ReasonDamagedRecord},
+		{Type: hostwire.Event, Reason: model.ReasonStorage},
 	} {
 		m.saw(msg)
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // dryRun is a start of the Core for what it finds out or records, not to serve:
@@ -30,7 +30,7 @@ func (t *dryRun) saw(m hostwire.Message) {
 		t.ready, t.key = true, m.Key
 	case m.Type == hostwire.Counters && len(m.Values) > hostwire.Synced:
 		t.wrote = t.wrote || m.Values[hostwire.Synced] > 0
-	case m.Type == hostwire.Event && m.Reason == wire.ReasonStorage:
+	case m.Type == hostwire.Event && m.Reason == model.ReasonStorage:
 		t.failed = true
 	}
 	if t.failed || t.ready && (t.wrote || !t.accept) {

@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // TestWhenATrialEnds: to verify, when the Core is ready; to accept, not before
 // what says so is durable, or can't be made so.
 func TestWhenATrialEnds(t *testing.T) {
 	ready := hostwire.Message{Type: hostwire.Ready}
-	event := func(r wire.Reason) hostwire.Message { return hostwire.Message{Type: hostwire.Event, Reason: r} }
+	event := func(r model.Reason) hostwire.Message { return hostwire.Message{Type: hostwire.Event, Reason: r} }
 	counted := func(records uint64) hostwire.Message {
 		var s hostwire.Stats
 		s[hostwire.Synced] = records
@@ -26,9 +26,9 @@ func TestWhenATrialEnds(t *testing.T) {
 	}{
 		{"verify", false, []hostwire.Message{{Type: hostwire.StartTask}, ready}, 2, false},
 		{"not verified yet", false, []hostwire.Message{{Type: hostwire.StartTask}}, 0, false},
-		{"accept", true, []hostwire.Message{event(wire.ReasonLossAccepted), ready, counted(0), counted(1)}, 4, false},
-		{"not durable yet", true, []hostwire.Message{event(wire.ReasonLossAccepted), ready, counted(0)}, 0, false},
-		{"the disk refuses it", true, []hostwire.Message{event(wire.ReasonLossAccepted), ready, event(wire.ReasonStorage)}, 3, true},
+		{"accept", true, []hostwire.Message{event(model.ReasonLossAccepted), ready, counted(0), counted(1)}, 4, false},
+		{"not durable yet", true, []hostwire.Message{event(model.ReasonLossAccepted), ready, counted(0)}, 0, false},
+		{"the disk refuses it", true, []hostwire.Message{event(model.ReasonLossAccepted), ready, event(model.ReasonStorage)}, 3, true},
 		{"counters of another version", true, []hostwire.Message{ready, {Type: hostwire.Counters}}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

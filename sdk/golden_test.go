@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"testing"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 	"motte/sdk"
 )
@@ -68,7 +68,7 @@ func TestGoldenConversation(t *testing.T) {
 		return id
 	}
 	want := &witness{
-		config: sdk.Config{Type: wire.TypeInt64, Ordered: true, MaxResults: 1000, Options: []byte(`{"path":"/age"}`)},
+		config: sdk.Config{Type: model.TypeInt64, Ordered: true, MaxResults: 1000, Options: []byte(`{"path":"/age"}`)},
 		changes: []sdk.Change{
 			{Identity: pattern(0x20), LSN: 41, Input: []byte(`{"age":36}`)},
 			{Identity: pattern(0x60), LSN: 42, Remove: true, Input: []byte{}},

@@ -6,8 +6,8 @@ import (
 	"io"
 
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/taskwire"
-	"motte/core/wire"
 )
 
 // readSize is the usual size of the buffer in bytes: what a socket buffer of
@@ -54,13 +54,13 @@ func (r *reader) next() (h taskwire.Header, payload []byte, ok bool, err error) 
 func allowed(h taskwire.Header) bool {
 	switch h.Type {
 	case taskwire.Configure:
-		return h.Len >= configureHead && h.Len <= configureHead+wire.MaxSubQuery
+		return h.Len >= configureHead && h.Len <= configureHead+model.MaxSubQuery
 	case taskwire.Insert:
-		return h.Len >= changeHead && h.Len <= changeHead+wire.MaxObject
+		return h.Len >= changeHead && h.Len <= changeHead+model.MaxObject
 	case taskwire.Remove:
 		return h.Len == changeHead
 	case taskwire.Search:
-		return h.Len >= searchHead && h.Len <= searchHead+wire.MaxSubQuery
+		return h.Len >= searchHead && h.Len <= searchHead+model.MaxSubQuery
 	}
 	return false
 }
@@ -97,7 +97,7 @@ const (
 
 func decodeConfigure(p []byte) (c Config, err error) {
 	r := codec.NewReader(p)
-	c.Type = wire.DataType(r.U8())
+	c.Type = model.DataType(r.U8())
 	ordered := r.U8()
 	r.Require(ordered <= 1)
 	c.Ordered, c.MaxResults = ordered == 1, int(r.U32())

@@ -33,7 +33,7 @@ import (
 	"os"
 
 	"motte/core/identity"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Identity names one object with one content. The first half, its Value, names
@@ -63,10 +63,10 @@ type Index interface {
 
 // Config is what an index was declared to be.
 type Config struct {
-	Type       wire.DataType // of inputs and predicates; TypeAny: not declared
-	Ordered    bool          // the order of answers is kept
-	MaxResults int           // most identities in one answer
-	Options    []byte        // the configuration given when the index was created, as it was given
+	Type       model.DataType // of inputs and predicates; TypeAny: not declared
+	Ordered    bool           // the order of answers is kept
+	MaxResults int            // most identities in one answer
+	Options    []byte         // the configuration given when the index was created, as it was given
 }
 
 // Change says that an object was put, or is gone.

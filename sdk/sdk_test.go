@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
-	"motte/core/wire"
 	"motte/sdk"
 	"motte/sdk/sdktest"
 )
@@ -59,12 +59,12 @@ func (r *recorder) Search(predicate []byte, limit int) (found []sdk.Identity, er
 	return found, nil
 }
 
-var config = sdk.Config{Type: wire.TypeText, Ordered: true, MaxResults: 10_000, Options: []byte("options")}
+var config = sdk.Config{Type: model.TypeText, Ordered: true, MaxResults: 10_000, Options: []byte("options")}
 
 func TestIndexIsToldItsConfiguration(t *testing.T) {
 	r := &recorder{}
 	sdktest.Start(t, r, config)
-	if c := r.config; c.Type != wire.TypeText || !c.Ordered || c.MaxResults != 10_000 || string(c.Options) != "options" {
+	if c := r.config; c.Type != model.TypeText || !c.Ordered || c.MaxResults != 10_000 || string(c.Options) != "options" {
 		t.Errorf("configured as %+v", r.config)
 	}
 }
@@ -118,7 +118,7 @@ func TestLargeAnswerComesInChunksAndKeepsTheLimit(t *testing.T) {
 func TestLargestInput(t *testing.T) {
 	r := &recorder{}
 	c := sdktest.Start(t, r, config)
-	large := strings.Repeat("x", wire.MaxObject)
+	large := strings.Repeat("x", model.MaxObject)
 	c.Insert(sdktest.ID(1), large)
 	c.Insert(sdktest.ID(2), "small")
 	if r.inputs[sdktest.ID(1).Value()] != large || r.inputs[sdktest.ID(2).Value()] != "small" {
@@ -140,7 +140,7 @@ func serve(x sdk.Index, input []byte) (answers []byte, err error) {
 	return c.Bytes(), err
 }
 
-func configure() []byte { return taskwire.AppendConfigure(nil, 1, wire.TypeText, 0, 10, nil) }
+func configure() []byte { return taskwire.AppendConfigure(nil, 1, model.TypeText, 0, 10, nil) }
 
 // TestFramesThatArrivedTogetherAreOneBatchAndOneWrite pins what is sent for a
 // mixture of frames: refusals first, answers in order, one number for all.
@@ -187,14 +187,14 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"a number again":           append(configure(), taskwire.AppendSearch(nil, 1, 1, nil)...),
 		"a frame of the Task":      header(taskwire.Applied, 0, 2),
 		"an unknown type":          header(99, 0, 2),
-		"an input too long":        header(taskwire.Insert, 40+wire.MaxObject+1, 2),
-		"a predicate too long":     header(taskwire.Search, 4+wire.MaxSubQuery+1, 2),
+		"an input too long":        header(taskwire.Insert, 40+model.MaxObject+1, 2),
+		"a predicate too long":     header(taskwire.Search, 4+model.MaxSubQuery+1, 2),
 		"an insert too short":      header(taskwire.Insert, 39, 2),
 		"a removal with an input":  header(taskwire.Remove, 41, 2),
 		"an end in a header":       configure()[:10],
 		"an end in a frame":        configure()[:20],
 		"ordered neither 0 nor 1":  {'M', 'T', 1, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0},
-		"a configuration too long": taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Configure, Len: 7 + wire.MaxSubQuery, Seq: 1}),
+		"a configuration too long": taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Configure, Len: 7 + model.MaxSubQuery, Seq: 1}),
 	} {
 		if _, err := serve(&recorder{}, in); err == nil {
 			t.Errorf("%s: no error", name)

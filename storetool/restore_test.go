@@ -13,7 +13,7 @@ import (
 	"filippo.io/age"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 	"motte/mottetest"
 	"motte/storetool/backup"
@@ -30,7 +30,7 @@ func peopled(t *testing.T) (s *testServer, admin *client.Client, alice *client.P
 	testutil.Must(t, admin.CreateCollection(ctx, "people"))
 	key, id, err := mottetest.NewPrincipal(ctx, admin, "alice")
 	testutil.Must(t, err)
-	testutil.Must(t, admin.Grant(ctx, "people", id, wire.RightRead|wire.RightWrite))
+	testutil.Must(t, admin.Grant(ctx, "people", id, model.RightRead|model.RightWrite))
 	alice = &client.Profile{Key: key}
 	put(t, s.dial(alice), "hers", "of alice")
 	put(t, admin, "his", "of the administrator")

@@ -6,6 +6,7 @@ package frames
 import (
 	"motte/core/codec"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -14,7 +15,7 @@ import (
 func AppendRequest(p []byte, r *wire.Request) []byte {
 	return codec.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
 		U64(r.Number).U32(r.Limit).U32(0).
-		Text(r.Collection, wire.MaxIdentifier).Text(r.Index, wire.MaxIdentifier).Bytes(r.Identity[:]).
+		Text(r.Collection, model.MaxIdentifier).Text(r.Index, model.MaxIdentifier).Bytes(r.Identity[:]).
 		U32(uint32(len(r.Name))).U32(uint32(len(r.Query))).U32(uint32(len(r.Object))).U32(0).
 		Bytes(r.Name).Bytes(r.Query).Bytes(r.Object)
 }
@@ -22,7 +23,7 @@ func AppendRequest(p []byte, r *wire.Request) []byte {
 // AppendAttribute appends one attribute, which goes to the index of that name:
 // index 32 | len(data) 4 | data …. A PUT has its attributes in the order of these names.
 func AppendAttribute(p []byte, index string, data []byte) []byte {
-	return codec.Writer(p).Text(index, wire.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
+	return codec.Writer(p).Text(index, model.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
 }
 
 // AppendBatchOp appends one operation, OpPut or OpDelete, to the object part of an
@@ -36,8 +37,8 @@ func AppendBatchOp(p []byte, o *wire.Request) []byte {
 		Bytes(o.Name).Bytes(o.Query).Bytes(o.Object)
 }
 
-// AppendRow appends the fixed layout of a row: see wire.DecodeRow.
-func AppendRow(p []byte, w *wire.Row) []byte {
+// AppendRow appends the fixed layout of a row: see model.DecodeRow.
+func AppendRow(p []byte, w *model.Row) []byte {
 	ordered := byte(0)
 	if w.Ordered {
 		ordered = 1
@@ -47,53 +48,53 @@ func AppendRow(p []byte, w *wire.Row) []byte {
 }
 
 // AppendHead appends a head: LSN 8 | segment's tag 16 | chain value 16.
-func AppendHead(p []byte, h *wire.Head) []byte {
+func AppendHead(p []byte, h *model.Head) []byte {
 	return codec.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
 }
 
 // The operations in a Task's row, a bit for each.
 const (
-	TaskSearch = 1 << wire.OpSearch
-	TaskCount  = 1 << wire.OpCount
-	TaskDelete = 1 << wire.OpDeleteWhere
+	TaskSearch = 1 << model.OpSearch
+	TaskCount  = 1 << model.OpCount
+	TaskDelete = 1 << model.OpDeleteWhere
 )
 
 // MaxReplyBody bounds the body of a reply in bytes.
-const MaxReplyBody = wire.MaxObject + wire.MaxName + 64
+const MaxReplyBody = model.MaxObject + model.MaxName + 64
 
 const headSize = 40 // bytes
 
 // ValidOperation reports whether o is an operation of this version.
-func ValidOperation(o wire.Operation) bool {
-	return o >= wire.OpPut && o <= wire.OpBatch || o >= wire.OpCreateCollection && o <= wire.OpQuota ||
-		o >= wire.OpStatus && o <= wire.LastOperation
+func ValidOperation(o model.Operation) bool {
+	return o >= model.OpPut && o <= model.OpBatch || o >= model.OpCreateCollection && o <= model.OpQuota ||
+		o >= model.OpStatus && o <= model.LastOperation
 }
 
 // ValidCode reports whether c is a code of this version.
-func ValidCode(c wire.Code) bool {
-	return c <= wire.LastCode
+func ValidCode(c model.Code) bool {
+	return c <= model.LastCode
 }
 
 // DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes
-// of p: wire.Malformed or wire.UnsupportedVersion otherwise.
-func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code wire.Code) {
+// of p: model.Malformed or model.UnsupportedVersion otherwise.
+func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code model.Code) {
 	r := codec.NewReader(p)
 	if magic := r.Take(4); string(magic) != wire.ReplyMagic {
-		return h, wire.Malformed
+		return h, model.Malformed
 	}
 	if r.U8() != wire.Version {
-		return h, wire.UnsupportedVersion
+		return h, model.UnsupportedVersion
 	}
-	h.Kind, h.Code, h.Flags = wire.Kind(r.U8()), wire.Code(r.U8()), wire.ReplyFlags(r.U8())
+	h.Kind, h.Code, h.Flags = wire.Kind(r.U8()), model.Code(r.U8()), wire.ReplyFlags(r.U8())
 	h.Number = r.U64()
 	h.BodyLen = int(r.U32())
 	h.Count = r.U32()
-	h.Head, _ = wire.DecodeHead(r.Take(headSize))
+	h.Head, _ = model.DecodeHead(r.Take(headSize))
 	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindMissing && ValidCode(h.Code) && h.BodyLen <= MaxReplyBody)
 	if r.Done() != nil {
-		return h, wire.Malformed
+		return h, model.Malformed
 	}
-	return h, wire.OK
+	return h, model.OK
 }
 
 // Object is the body of a KindObject frame.
@@ -109,7 +110,7 @@ func DecodeObject(p []byte) (o Object, err error) {
 	r.Copy(o.Identity[:])
 	o.Name = r.Take(int(r.U16()))
 	o.Data = r.Rest()
-	r.Require(len(o.Name) <= wire.MaxName && len(o.Data) <= wire.MaxObject)
+	r.Require(len(o.Name) <= model.MaxName && len(o.Data) <= model.MaxObject)
 	return o, r.Done()
 }
 
@@ -163,19 +164,19 @@ func DecodeResults(body []byte, h *wire.ReplyHeader, batch bool) ([]Result, erro
 }
 
 // DecodeMissing reads the body of a KindMissing frame.
-func DecodeMissing(p []byte) (id identity.ID, code wire.Code, err error) {
+func DecodeMissing(p []byte) (id identity.ID, code model.Code, err error) {
 	r := codec.NewReader(p)
 	r.Copy(id[:])
-	code = wire.Code(r.U8())
-	r.Require(code == wire.Damaged || code == wire.ReadFailed || code == wire.Expired)
+	code = model.Code(r.U8())
+	r.Require(code == model.Damaged || code == model.ReadFailed || code == model.Expired)
 	return id, code, r.Done()
 }
 
 // DecodeAlert reads the body of a KindAlert frame.
-func DecodeAlert(p []byte) (a wire.Alert, err error) {
+func DecodeAlert(p []byte) (a model.Alert, err error) {
 	r := codec.NewReader(p)
-	a = wire.Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: wire.Reason(r.U8()),
-		Collection: r.Text(wire.MaxIdentifier), Index: r.Text(wire.MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
-	r.Require(a.Reason > 0 && a.Reason <= wire.LastReason)
+	a = model.Alert{LSN: r.U64(), Time: int64(r.U64()), Reason: model.Reason(r.U8()),
+		Collection: r.Text(model.MaxIdentifier), Index: r.Text(model.MaxIdentifier), Segment: r.U32(), Offset: r.U32()}
+	r.Require(a.Reason > 0 && a.Reason <= model.LastReason)
 	return a, r.Done()
 }

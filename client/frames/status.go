@@ -2,6 +2,7 @@ package frames
 
 import (
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -24,18 +25,18 @@ const (
 type StatusItem struct {
 	Kind                    StatusKind
 	Collection, Index, Task string
-	Type                    wire.DataType
+	Type                    model.DataType
 	Flags                   wire.Flags // or rights; of the server StatusKeyInStore, StatusReadOnly
-	State                   wire.IndexState
+	State                   model.IndexState
 	Principal               [32]byte
 	Label                   string
-	Row                     *wire.Row
+	Row                     *model.Row
 
 	Objects uint64 // of a collection, or of the server
 
 	// Of a collection.
-	Bytes uint64     // of the objects' records as they are stored
-	Quota wire.Quota // 0: none
+	Bytes uint64      // of the objects' records as they are stored
+	Quota model.Quota // 0: none
 
 	// Of an index. For the principal that asks; math.MaxUint64 is left if no budget
 	// caps it.
@@ -116,25 +117,25 @@ func (s *StatusItem) Age(time uint64) uint64 {
 //	zero 4 | label 64 | row …
 func DecodeStatus(p []byte) (s StatusItem, err error) {
 	r := codec.NewReader(p)
-	s.Kind, s.State = StatusKind(r.U8()), wire.IndexState(r.U8())
+	s.Kind, s.State = StatusKind(r.U8()), model.IndexState(r.U8())
 	numbers := s.numbers()
 	r.Require(int(r.U8()) == len(numbers))
 	for _, n := range numbers {
 		*n = r.U64()
 	}
-	s.Collection = r.Text(wire.MaxIdentifier)
-	name, task := r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
-	s.Type, s.Flags = wire.DataType(r.U8()), wire.Flags(r.U8())
+	s.Collection = r.Text(model.MaxIdentifier)
+	name, task := r.Text(model.MaxIdentifier), r.Text(model.MaxIdentifier)
+	s.Type, s.Flags = model.DataType(r.U8()), wire.Flags(r.U8())
 	r.Copy(s.Principal[:])
 	r.Require(r.U32() == 0)
-	s.Label = r.Text(wire.MaxLabel)
+	s.Label = r.Text(model.MaxLabel)
 	switch s.Kind {
 	case StatusCollection:
 		r.Require(name == s.Collection && task == "")
 	case StatusIndex:
 		s.Index, s.Task = name, task
 	case StatusTask:
-		row, err := wire.DecodeRow(r.Rest())
+		row, err := model.DecodeRow(r.Rest())
 		r.Require(err == nil && task == "")
 		s.Task, s.Row = name, &row
 	case StatusPrincipal, StatusGrant, StatusServer:

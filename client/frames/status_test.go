@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/internal/testutil"
 )
@@ -26,15 +27,15 @@ func appendStatus(s *StatusItem) []byte {
 	case StatusTask:
 		name = s.Task
 	}
-	w = w.Text(s.Collection, wire.MaxIdentifier).Text(name, wire.MaxIdentifier).Text(task, wire.MaxIdentifier).
-		U8(byte(s.Type), byte(s.Flags)).Bytes(s.Principal[:]).U32(0).Text(s.Label, wire.MaxLabel)
+	w = w.Text(s.Collection, model.MaxIdentifier).Text(name, model.MaxIdentifier).Text(task, model.MaxIdentifier).
+		U8(byte(s.Type), byte(s.Flags)).Bytes(s.Principal[:]).U32(0).Text(s.Label, model.MaxLabel)
 	if s.Row != nil {
 		w = AppendRow(w, s.Row)
 	}
 	return w
 }
 
-var row = wire.Row{Operations: TaskSearch | TaskCount, MaxInput: 1, MaxResults: 1, Deadline: 1, Memory: 1}
+var row = model.Row{Operations: TaskSearch | TaskCount, MaxInput: 1, MaxResults: 1, Deadline: 1, Memory: 1}
 
 func TestStatusLimits(t *testing.T) {
 	of := func(s StatusItem) []byte { return appendStatus(&s) }
@@ -57,7 +58,7 @@ func TestStatusLimits(t *testing.T) {
 		{"a collection", of(StatusItem{Kind: StatusCollection, Collection: "c", Objects: 1}), true},
 		{"a collection of another name", set(of(StatusItem{Kind: StatusCollection, Collection: "c"}), atName+number, 'd'), false},
 		{"a collection with a Task", set(of(StatusItem{Kind: StatusCollection, Collection: "c"}), atTask+number, 't'), false},
-		{"an index", of(StatusItem{Kind: StatusIndex, Collection: "c", Index: "i", Task: "t", State: wire.IndexServing}), true},
+		{"an index", of(StatusItem{Kind: StatusIndex, Collection: "c", Index: "i", Task: "t", State: model.IndexServing}), true},
 		{"an index with a configuration", append(of(StatusItem{Kind: StatusIndex, Collection: "c", Index: "i", Task: "t"}), 0), false},
 		{"a principal", of(StatusItem{Kind: StatusPrincipal, Label: "alice"}), true},
 		{"a principal with an owner", set(of(StatusItem{Kind: StatusPrincipal}), atOwner+3, 1), false},

@@ -20,9 +20,9 @@ import (
 
 	"motte/core/access"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/server"
-	"motte/core/wire"
 )
 
 func main() {
@@ -55,7 +55,7 @@ func main() {
 	}
 	if *anchor != "" {
 		p, errHex := hex.DecodeString(*anchor)
-		if cfg.Anchor, err = wire.DecodeHead(p); errors.Join(err, errHex) != nil {
+		if cfg.Anchor, err = model.DecodeHead(p); errors.Join(err, errHex) != nil {
 			fmt.Fprintln(os.Stderr, "motte-core: -anchor is no head")
 			os.Exit(hostwire.ExitUsage)
 		}

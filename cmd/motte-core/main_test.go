@@ -18,8 +18,8 @@ import (
 
 	"motte/client/frames"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/server"
-	"motte/core/wire"
 	"motte/host/hostframes"
 	"motte/internal/tcb"
 )
@@ -155,7 +155,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 
 // stop stops a Core, and returns the head that it asked the host to remember
 // last.
-func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
+func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last model.Head) {
 	t.Helper()
 	if _, err := host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last wire.Head) {
 		if m, err := hostframes.Decode(p[:n]); err != nil {
 			t.Fatal(err)
 		} else if m.Type == hostwire.Anchor {
-			last = wire.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
+			last = model.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
 		}
 	}
 	if err := cmd.Wait(); err != nil {
@@ -190,7 +190,7 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 	later, other := last, last
 	later.LSN++
 	other.Segment[0] ^= 1
-	anchor := func(h wire.Head) string { return "-anchor=" + hex.EncodeToString(frames.AppendHead(nil, &h)) }
+	anchor := func(h model.Head) string { return "-anchor=" + hex.EncodeToString(frames.AppendHead(nil, &h)) }
 	for _, c := range []struct {
 		name  string
 		flags []string

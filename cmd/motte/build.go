@@ -8,7 +8,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // While an index is built, or something else is waited for.
@@ -45,12 +45,12 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 		switch {
 		case err != nil:
 			return err
-		case x.State == client.StateName(wire.IndexServing):
+		case x.State == client.StateName(model.IndexServing):
 			return nil
-		case x.State == client.StateName(wire.IndexRefused):
+		case x.State == client.StateName(model.IndexRefused):
 			err := fmt.Errorf("index %s %s: the Task %s %w; the index is dropped again", collection, index, x.Task, errNotAccepted)
 			return errors.Join(err, c.DropIndex(ctx, collection, index))
-		case x.State == client.StateName(wire.IndexStarting) && x.Restarts == 0 && time.Since(began) > startWithin:
+		case x.State == client.StateName(model.IndexStarting) && x.Restarts == 0 && time.Since(began) > startWithin:
 			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and goes on trying; its log says why: %w",
 				collection, index, startWithin, client.ErrIndexUnavailable)
 		case x.Restarts >= maxRestarts:

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 	"motte/storetool/rotate"
 )
@@ -95,19 +95,19 @@ func exitCode(err error) int {
 }
 
 // codeExit is the exit code for an outcome that the Core answered with.
-func codeExit(c wire.Code) int {
+func codeExit(c model.Code) int {
 	switch c {
-	case wire.NotFound, wire.NoCollection, wire.NoIndex, wire.NoTask, wire.NoPrincipal:
+	case model.NotFound, model.NoCollection, model.NoIndex, model.NoTask, model.NoPrincipal:
 		return exitNotFound
-	case wire.Denied, wire.UnknownPrincipal:
+	case model.Denied, model.UnknownPrincipal:
 		return exitDenied
-	case wire.PreconditionFailed, wire.Exists:
+	case model.PreconditionFailed, model.Exists:
 		return exitConflict
-	case wire.HistoryDiffers:
+	case model.HistoryDiffers:
 		return exitWentBack
-	case wire.QuotaExceeded:
+	case model.QuotaExceeded:
 		return exitQuota
-	case wire.Damaged:
+	case model.Damaged:
 		return exitDamaged
 	}
 	if client.Temporary(&client.Error{Code: c}) {
@@ -139,29 +139,29 @@ func hint(err error) string {
 		return ""
 	}
 	switch refused.Code {
-	case wire.UnknownPrincipal:
+	case model.UnknownPrincipal:
 		return "An administrator registers a key with: motte principal add LABEL --public-key KEY ('motte profile show' prints yours)."
-	case wire.Denied:
+	case model.Denied:
 		return "'motte status' shows your rights; an administrator gives more with: motte grant COLLECTION PRINCIPAL RIGHTS."
-	case wire.NoCollection:
+	case model.NoCollection:
 		return "'motte collection list' shows those in which you have a right."
-	case wire.NoIndex:
+	case model.NoIndex:
 		return "'motte index list' shows those there are; only indexes made with --attribute take attributes."
-	case wire.NoTask:
+	case model.NoTask:
 		return "'motte task list' shows those there are."
-	case wire.IndexUnavailable, wire.IndexViolated:
+	case model.IndexUnavailable, model.IndexViolated:
 		return "'motte index list' shows how far it is."
-	case wire.TooSlow:
+	case model.TooSlow:
 		return "The index lives, and gets more time next time. A narrower predicate or a limit helps; so does a longer --deadline: 'motte task register'."
-	case wire.QueryRefused:
+	case model.QueryRefused:
 		return "'motte help predicates' shows what can be asked."
-	case wire.Damaged:
+	case model.Damaged:
 		return "'motte alerts' shows where; 'motte help verify' says what can be done."
-	case wire.StorageFailed:
+	case model.StorageFailed:
 		return "Free or repair the server's disk: the server tries again all the time, and goes on by itself."
-	case wire.QuotaExceeded:
+	case model.QuotaExceeded:
 		return "'motte collection list' shows what there is; a server administrator sets more with: motte collection quota COLLECTION."
-	case wire.HistoryDiffers:
+	case model.HistoryDiffers:
 		return "'motte help head accept' says what that means."
 	}
 	return ""
@@ -213,11 +213,11 @@ func codeName(err error) string {
 	case exitNoConnection:
 		return "no-connection"
 	case exitWentBack:
-		return client.CodeName(wire.HistoryDiffers)
+		return client.CodeName(model.HistoryDiffers)
 	case exitRefused:
 		return "refused"
 	case exitDamaged:
-		return client.CodeName(wire.Damaged)
+		return client.CodeName(model.Damaged)
 	case exitLeftOut:
 		return "left-out"
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 const rightsHelp = `RIGHTS is a list with commas:
@@ -54,7 +54,7 @@ func (a *app) changeRights(c *cobra.Command, now string,
 		collection := args[0]
 		if collection == theServer {
 			collection = ""
-			if rights != wire.RightAdmin {
+			if rights != model.RightAdmin {
 				return usage("on the server itself there is only the right admin")
 			}
 		}

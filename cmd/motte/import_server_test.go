@@ -90,7 +90,7 @@ func TestImportsAreExact(t *testing.T) {
 		if err != nil && !errors.Is(err, errInterrupted) || i.through > len(lines) || err == nil && i.through != len(lines) || i.failure != nil {
 			t.Fatalf("round %d: %v, through line %d of %d, failure %v", round, err, i.through, len(lines), i.failure)
 		}
-		want, refused := model(lines[:i.through], i)
+		want, refused := expected(lines[:i.through], i)
 		got := make(map[string]int)
 		for o, err := range c.List(t.Context(), i.collection) {
 			if err != nil {
@@ -133,7 +133,7 @@ func file(rng *rand.Rand, names int, broken bool) (lines []written, text []byte)
 }
 
 // model says which line each name should be of, and which lines are refused.
-func model(lines []written, i *importer) (want map[string]int, refused []int) {
+func expected(lines []written, i *importer) (want map[string]int, refused []int) {
 	want = make(map[string]int)
 	for k, w := range lines {
 		_, used := want[w.name]

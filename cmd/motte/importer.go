@@ -12,7 +12,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // How lines are sent.
@@ -230,7 +230,7 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 			return errors.Join(flush(), lineError{it.line, it.err})
 		}
 		n := len(it.name) + len(it.data) + opOverhead
-		if len(l.items) > 0 && l.size+n > wire.MaxObject {
+		if len(l.items) > 0 && l.size+n > model.MaxObject {
 			if err := flush(); err != nil {
 				return err
 			}

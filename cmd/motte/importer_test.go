@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // loads returns what an import would send.
@@ -67,7 +67,7 @@ func TestLinesFillBatches(t *testing.T) {
 // TestBatchesKeepWithinTheLimit: the Core ends the connection of who sends more.
 func TestBatchesKeepWithinTheLimit(t *testing.T) {
 	line := func(n int) []byte { return append(append([]byte{'"'}, bytes.Repeat([]byte("x"), n-2)...), '"', '\n') }
-	text := slices.Concat(line(100), line(wire.MaxObject-200), line(wire.MaxObject-opOverhead), line(wire.MaxObject), line(100))
+	text := slices.Concat(line(100), line(model.MaxObject-200), line(model.MaxObject-opOverhead), line(model.MaxObject), line(100))
 	list, err := loads(t, &importer{}, bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
@@ -82,14 +82,14 @@ func TestBatchesKeepWithinTheLimit(t *testing.T) {
 		for _, it := range l.items {
 			b.Put(it.data)
 		}
-		if b.Size() > wire.MaxObject {
+		if b.Size() > model.MaxObject {
 			t.Errorf("the lines up to %d make %d bytes", l.last, b.Size())
 		}
 	}
 	if objects != 5 {
 		t.Errorf("%d objects; want 5", objects)
 	}
-	_, err = loads(t, &importer{}, bytes.NewReader(line(wire.MaxObject+1)))
+	_, err = loads(t, &importer{}, bytes.NewReader(line(model.MaxObject+1)))
 	if !errors.Is(err, client.ErrTooLarge) || !strings.Contains(err.Error(), "line 1:") {
 		t.Errorf("a line over the limit: %v", err)
 	}
@@ -228,7 +228,7 @@ func TestNamesAreNotInFlightTwice(t *testing.T) {
 
 // TestNamesOfLines: two lines have one name only if they say the same text, or number.
 func TestNamesOfLines(t *testing.T) {
-	long := strings.Repeat("n", wire.MaxName)
+	long := strings.Repeat("n", model.MaxName)
 	byID, wrapped := parsing{nameField: "id"}, parsing{envelope: true}
 	for _, c := range []struct {
 		parsing    parsing

@@ -15,7 +15,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 	"motte/sdk/ijson"
 )
@@ -94,15 +94,15 @@ func (a *app) configuration(s string) ([]byte, error) {
 			return nil, usage("--config %q: the name of the file is missing", s)
 		}
 		var err error
-		if text, err = a.readText(file, wire.MaxSubQuery); err != nil {
+		if text, err = a.readText(file, model.MaxSubQuery); err != nil {
 			return nil, fmt.Errorf("--config: %w", err)
 		}
 		if len(bytes.TrimSpace(text)) == 0 {
 			return nil, usage("--config: %s is empty: leave the flag out if there is no configuration", file)
 		}
 	}
-	if len(text) > wire.MaxSubQuery {
-		return nil, usage("--config has more than %s", size(wire.MaxSubQuery))
+	if len(text) > model.MaxSubQuery {
+		return nil, usage("--config has more than %s", size(model.MaxSubQuery))
 	}
 	// What is no JSON may be one for a Task that is not built in.
 	if err := ijson.Check(text); errors.Is(err, ijson.ErrAmbiguous) {

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 func (a *app) put() *cobra.Command {
@@ -80,8 +80,8 @@ type putView struct {
 
 func putOptions(name string, attributes []string, absent bool, identity string) (options []client.PutOption, err error) {
 	switch {
-	case len(name) > wire.MaxName:
-		return nil, usage("--name has more than %d bytes", wire.MaxName)
+	case len(name) > model.MaxName:
+		return nil, usage("--name has more than %d bytes", model.MaxName)
 	case name == "" && (absent || identity != ""):
 		return nil, usage("--if-absent and --if-identity are about a name: --name is missing")
 	case absent && identity != "":
@@ -136,9 +136,9 @@ func (a *app) readObject(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, wire.MaxObject+1))
-	if err == nil && len(data) > wire.MaxObject {
-		err = fmt.Errorf("%s is larger than an object may be, %s: %w", f.Name(), size(wire.MaxObject), client.ErrTooLarge)
+	data, err := io.ReadAll(io.LimitReader(f, model.MaxObject+1))
+	if err == nil && len(data) > model.MaxObject {
+		err = fmt.Errorf("%s is larger than an object may be, %s: %w", f.Name(), size(model.MaxObject), client.ErrTooLarge)
 	}
 	return data, err
 }

@@ -8,7 +8,7 @@ import (
 	"fmt"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk/ijson"
 	"motte/sdk/pointer"
 )
@@ -30,13 +30,13 @@ const (
 
 // maxEnvelope is what an envelope adds to its contents: the names of its
 // members, an identity, and a name of which every byte is escaped.
-const maxEnvelope = 256 + 6*wire.MaxName
+const maxEnvelope = 256 + 6*model.MaxName
 
 func (p parsing) maxLine() int {
 	if p.envelope {
-		return base64.StdEncoding.EncodedLen(wire.MaxObject) + maxEnvelope
+		return base64.StdEncoding.EncodedLen(model.MaxObject) + maxEnvelope
 	}
-	return wire.MaxObject
+	return model.MaxObject
 }
 
 // jsonSpace is the white space of JSON.
@@ -59,10 +59,10 @@ func (p parsing) line(text []byte) (name string, from naming, data []byte, err e
 	switch {
 	case err != nil:
 		return "", unnamed, nil, err
-	case len(name) > wire.MaxName:
-		err = fmt.Errorf("the name has %d bytes, and the most is %d: %w", len(name), wire.MaxName, client.ErrTooLarge)
-	case len(data) > wire.MaxObject:
-		err = fmt.Errorf("the object has %d bytes, and the most is %d: %w", len(data), wire.MaxObject, client.ErrTooLarge)
+	case len(name) > model.MaxName:
+		err = fmt.Errorf("the name has %d bytes, and the most is %d: %w", len(name), model.MaxName, client.ErrTooLarge)
+	case len(data) > model.MaxObject:
+		err = fmt.Errorf("the object has %d bytes, and the most is %d: %w", len(data), model.MaxObject, client.ErrTooLarge)
 	}
 	return name, from, data, err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // app is one run of the command: its streams, and the flags that all commands
@@ -224,9 +224,9 @@ const theServer = "@server"
 func argument(name, value string) error {
 	switch name {
 	case "COLLECTION", "INDEX", "TASK", "NAME":
-		if !wire.ValidIdentifier(value) {
+		if !model.ValidIdentifier(value) {
 			return usage("%q can't be the name of a collection, index or Task: 1 to %d of a–z, 0–9, '_' and '-', a letter first",
-				value, wire.MaxIdentifier)
+				value, model.MaxIdentifier)
 		}
 	case "COLLECTION|" + theServer:
 		if value != theServer {
@@ -237,8 +237,8 @@ func argument(name, value string) error {
 			return usage("%v", err)
 		}
 	case "LABEL":
-		if !wire.ValidLabel(value) {
-			return usage("%q can't label a principal: 1 to %d printable ASCII characters without space", value, wire.MaxLabel)
+		if !model.ValidLabel(value) {
+			return usage("%q can't label a principal: 1 to %d printable ASCII characters without space", value, model.MaxLabel)
 		}
 		if _, err := parseHex(value); err == nil {
 			return usage("%q can't label a principal: 64 hexadecimal digits are the name of a principal itself", value)

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // takenBack exports objects, and returns the items that an import of the lines would store.
@@ -42,7 +42,7 @@ func TestEnvelopesKeepEachByte(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var objects []client.Object
 		for range rapid.IntRange(0, 5).Draw(t, "objects") {
-			name := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, wire.MaxName), rapid.Map(rapid.StringN(0, 100, wire.MaxName), func(s string) []byte { return []byte(s) }))
+			name := rapid.OneOf(rapid.SliceOfN(rapid.Byte(), 0, model.MaxName), rapid.Map(rapid.StringN(0, 100, model.MaxName), func(s string) []byte { return []byte(s) }))
 			objects = append(objects, client.Object{Name: string(name.Draw(t, "name")), Data: bytesOf.Draw(t, "data")})
 		}
 		list, left := takenBack(t, objects, true)

@@ -10,7 +10,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // rowFlags are the flags that change a row.
@@ -28,7 +28,7 @@ type rowFlags struct {
 }
 
 // apply changes what the flags that were given say.
-func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error) {
+func (r *rowFlags) apply(row *model.Row, given func(flag string) bool) (err error) {
 	if given("operations") {
 		if row.Operations, err = parseOperations(r.operations); err != nil {
 			return usage("--operations: %v", err)
@@ -43,8 +43,8 @@ func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error
 		row.Ordered = r.ordered
 	}
 	if given("max-input") {
-		if r.maxInput < 1 || r.maxInput > wire.MaxObject {
-			return usage("--max-input must be from 1 to %s", size(wire.MaxObject))
+		if r.maxInput < 1 || r.maxInput > model.MaxObject {
+			return usage("--max-input must be from 1 to %s", size(model.MaxObject))
 		}
 		row.MaxInput = uint32(r.maxInput)
 	}
@@ -52,8 +52,8 @@ func (r *rowFlags) apply(row *wire.Row, given func(flag string) bool) (err error
 		row.MaxResults = r.maxResults
 	}
 	if given("deadline") {
-		if r.deadline < time.Millisecond || r.deadline > wire.MaxDeadline*time.Millisecond {
-			return usage("--deadline must be from 1ms to %v", wire.MaxDeadline*time.Millisecond)
+		if r.deadline < time.Millisecond || r.deadline > model.MaxDeadline*time.Millisecond {
+			return usage("--deadline must be from 1ms to %v", model.MaxDeadline*time.Millisecond)
 		}
 		if r.deadline%time.Millisecond != 0 {
 			return usage("--deadline must be in whole milliseconds")

@@ -11,7 +11,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 	"motte/host/sandbox"
 )
@@ -56,7 +56,7 @@ func budgetText(bits uint64) string {
 }
 
 // defaultRow is what a Task that nobody knows is registered with.
-var defaultRow = wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
+var defaultRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
 
 func (a *app) taskRegister() *cobra.Command {
@@ -80,7 +80,7 @@ built anew: that is how it is upgraded.`,
 		if r.file == "" {
 			return usage("--file is missing: the Task's executable")
 		}
-		if err := r.apply(&wire.Row{}, given); err != nil { // a mistake is told before anything is asked
+		if err := r.apply(&model.Row{}, given); err != nil { // a mistake is told before anything is asked
 			return err
 		}
 		if err := sandbox.CheckExecutable(r.file); err != nil {
@@ -114,7 +114,7 @@ built anew: that is how it is upgraded.`,
 	f.StringVar(&r.dataType, "type", r.dataType, "data `TYPE` of its inputs; any: each index says so itself")
 	f.BoolVar(&r.ordered, "ordered", false, "an index may keep its order")
 	f.Var(&r.maxInput, "max-input", "largest input; larger ones are stored and not indexed")
-	f.Var(whole[uint32]{&r.maxResults, 1, wire.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
+	f.Var(whole[uint32]{&r.maxResults, 1, model.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
 	f.DurationVar(&r.deadline, "deadline", r.deadline, "`TIME` to confirm a write or answer a query")
 	f.Var(&r.memory, "memory", "memory that it may have")
 	f.Var(whole[uint64]{&r.leakBudget, 0, math.MaxUint64}, "leak-budget", "`BITS` that one principal may draw through one index; 0: not capped")
@@ -124,10 +124,10 @@ built anew: that is how it is upgraded.`,
 
 // registered returns the row of a Task: the registered one, or else what it
 // starts from.
-func registered(ctx context.Context, c *client.Client, task string) (wire.Row, error) {
+func registered(ctx context.Context, c *client.Client, task string) (model.Row, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
-		return wire.Row{}, err
+		return model.Row{}, err
 	}
 	for _, s := range status {
 		if s.Kind == frames.StatusTask && s.Task == task {

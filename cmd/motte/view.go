@@ -9,6 +9,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -190,7 +191,7 @@ func newIndex(s *client.StatusItem) indexView {
 
 // shown reports whether the server shows the state of the index, and the numbers that
 // are for administrators.
-func (x *indexView) shown() bool { return x.State != client.StateName(wire.IndexNotShown) }
+func (x *indexView) shown() bool { return x.State != client.StateName(model.IndexNotShown) }
 
 // capped returns what is left of a budget, or nil if there is none.
 func capped(left uint64) *uint64 {
@@ -200,7 +201,7 @@ func capped(left uint64) *uint64 {
 	return &left
 }
 
-func newTask(name string, row *wire.Row) taskView {
+func newTask(name string, row *model.Row) taskView {
 	return taskView{Task: name, Measurement: identifier(row.Measurement), Operations: operationNames(row.Operations),
 		Type: client.TypeName(row.Type), Ordered: row.Ordered, MaxInput: row.MaxInput, MaxResults: row.MaxResults,
 		DeadlineMS: row.Deadline, Memory: row.Memory, LeakBudget: row.LeakBudget, IndexLeakBudget: row.IndexBudget}

@@ -4,15 +4,15 @@ import (
 	"encoding/hex"
 	"testing"
 
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 const (
-	r = wire.RightRead
-	o = wire.RightReadOwn
-	w = wire.RightWrite
-	d = wire.RightDelete
-	a = wire.RightAdmin
+	r = model.RightRead
+	o = model.RightReadOwn
+	w = model.RightWrite
+	d = model.RightDelete
+	a = model.RightAdmin
 )
 
 // TestDecisions is the whole table: every set of rights is a row, once for
@@ -21,7 +21,7 @@ const (
 func TestDecisions(t *testing.T) {
 	type decision struct{ read, remove, replace bool }
 	const yes, no = true, false
-	table := map[wire.Rights]struct{ others, own decision }{
+	table := map[model.Rights]struct{ others, own decision }{
 		//             read remove replace     read remove replace
 		0:             {decision{no, no, no}, decision{no, no, no}},
 		r:             {decision{yes, no, no}, decision{yes, no, no}},
@@ -40,7 +40,7 @@ func TestDecisions(t *testing.T) {
 		o | w | d:     {decision{no, no, no}, decision{yes, yes, yes}},
 		r | o | w | d: {decision{yes, yes, yes}, decision{yes, yes, yes}},
 	}
-	for rights := range wire.RightsAll + 1 {
+	for rights := range model.RightsAll + 1 {
 		row, listed := table[rights&^a]
 		if !listed {
 			t.Fatalf("rights %05b are not in the table", rights)
@@ -54,13 +54,13 @@ func TestDecisions(t *testing.T) {
 }
 
 func TestAnyWantsAtLeastOne(t *testing.T) {
-	for rights := range wire.RightsAll + 1 {
+	for rights := range model.RightsAll + 1 {
 		if Any(rights, 0) || Any(0, rights) {
 			t.Errorf("rights %05b: nothing is enough", rights)
 		}
-		for want := range wire.RightsAll + 1 {
+		for want := range model.RightsAll + 1 {
 			shared := false
-			for bit := wire.Rights(1); bit < wire.RightsAll; bit <<= 1 {
+			for bit := model.Rights(1); bit < model.RightsAll; bit <<= 1 {
 				shared = shared || rights&bit != 0 && want&bit != 0
 			}
 			if Any(rights, want) != shared {

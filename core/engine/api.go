@@ -8,6 +8,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -67,7 +68,7 @@ type TaskFrame struct {
 
 // History is what the log alone knows.
 type History interface {
-	Contains(wire.Head) bool  // whether it had this head, which is not beyond the present one
+	Contains(model.Head) bool // whether it had this head, which is not beyond the present one
 	HasKey(owner uint32) bool // whether what an owner put can be opened
 }
 
@@ -93,60 +94,60 @@ const (
 // anyRead and anyChange are the rights of which one at least lets a principal read, or
 // change, some objects of a collection.
 const (
-	anyRead   = wire.RightRead | wire.RightReadOwn
-	anyChange = wire.RightWrite | wire.RightDelete
+	anyRead   = model.RightRead | model.RightReadOwn
+	anyChange = model.RightWrite | model.RightDelete
 )
 
 // operations says which parts each operation needs and which it may have. What it
 // does not use must be empty, so that a request has one meaning. Of the rights the
 // principal needs one at least; then the flow begins.
-var operations = map[wire.Operation]struct {
+var operations = map[model.Operation]struct {
 	needs, allows uint8
 	flags         wire.Flags
-	rights        wire.Rights                       // see mayUse
-	flow          func(*Engine, *Request) wire.Code // a code other than OK is the answer
+	rights        model.Rights                       // see mayUse
+	flow          func(*Engine, *Request) model.Code // a code other than OK is the answer
 }{
-	wire.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
+	model.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
 		wire.FlagIfAbsent | wire.FlagIfIdentity, anyChange, (*Engine).write},
-	wire.OpGet: {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
-	wire.OpSearch: {aCollection | anIndex, aQuery | aType | aLimit,
+	model.OpGet: {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
+	model.OpSearch: {aCollection | anIndex, aQuery | aType | aLimit,
 		wire.FlagIDsOnly, anyRead, (*Engine).search},
-	wire.OpDelete: {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
-	wire.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit,
-		0, wire.RightDelete, (*Engine).search},
-	wire.OpCount: {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
-	wire.OpList:  {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
-	wire.OpBatch: {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
+	model.OpDelete: {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
+	model.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit,
+		0, model.RightDelete, (*Engine).search},
+	model.OpCount: {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
+	model.OpList:  {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
+	model.OpBatch: {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
 
-	wire.OpCreateCollection: {aCollection, 0, 0, wire.RightAdmin, (*Engine).createCollection},
-	wire.OpDropCollection:   {aCollection, 0, 0, wire.RightAdmin, (*Engine).dropCollection},
-	wire.OpCreateIndex: {aCollection | anIndex | aName, aQuery | aType,
-		wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, wire.RightAdmin, (*Engine).createIndex},
-	wire.OpDropIndex:       {aCollection | anIndex, 0, 0, wire.RightAdmin, (*Engine).dropIndex},
-	wire.OpRegisterTask:    {aName | aQuery, 0, 0, wire.RightAdmin, (*Engine).registerTask},
-	wire.OpAddPrincipal:    {anIdentity | aName, 0, 0, wire.RightAdmin, (*Engine).addPrincipal},
-	wire.OpRemovePrincipal: {anIdentity, 0, wire.FlagErase, wire.RightAdmin, (*Engine).removePrincipal},
-	wire.OpRotatePrincipal: {anIdentity | aQuery, 0, 0, wire.RightAdmin, (*Engine).rotate},
-	wire.OpGrant: {anIdentity, aCollection,
-		wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
-	wire.OpRevoke: {anIdentity, aCollection,
-		wire.Flags(wire.RightsAll), wire.RightAdmin, (*Engine).grant},
-	wire.OpQuota: {aCollection | aQuery, 0, 0, wire.RightAdmin, (*Engine).setQuota},
+	model.OpCreateCollection: {aCollection, 0, 0, model.RightAdmin, (*Engine).createCollection},
+	model.OpDropCollection:   {aCollection, 0, 0, model.RightAdmin, (*Engine).dropCollection},
+	model.OpCreateIndex: {aCollection | anIndex | aName, aQuery | aType,
+		wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, model.RightAdmin, (*Engine).createIndex},
+	model.OpDropIndex:       {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).dropIndex},
+	model.OpRegisterTask:    {aName | aQuery, 0, 0, model.RightAdmin, (*Engine).registerTask},
+	model.OpAddPrincipal:    {anIdentity | aName, 0, 0, model.RightAdmin, (*Engine).addPrincipal},
+	model.OpRemovePrincipal: {anIdentity, 0, wire.FlagErase, model.RightAdmin, (*Engine).removePrincipal},
+	model.OpRotatePrincipal: {anIdentity | aQuery, 0, 0, model.RightAdmin, (*Engine).rotate},
+	model.OpGrant: {anIdentity, aCollection,
+		wire.Flags(model.RightsAll), model.RightAdmin, (*Engine).grant},
+	model.OpRevoke: {anIdentity, aCollection,
+		wire.Flags(model.RightsAll), model.RightAdmin, (*Engine).grant},
+	model.OpQuota: {aCollection | aQuery, 0, 0, model.RightAdmin, (*Engine).setQuota},
 
-	wire.OpStatus:  {0, 0, 0, 0, (*Engine).report},
-	wire.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},
-	wire.OpAlerts:  {0, 0, 0, wire.RightAdmin, (*Engine).reportAlerts},
-	wire.OpCompact: {0, 0, 0, wire.RightAdmin, (*Engine).requestCompaction},
-	wire.OpVerify:  {0, 0, 0, wire.RightAdmin, (*Engine).verifyAll},
+	model.OpStatus:  {0, 0, 0, 0, (*Engine).report},
+	model.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},
+	model.OpAlerts:  {0, 0, 0, model.RightAdmin, (*Engine).reportAlerts},
+	model.OpCompact: {0, 0, 0, model.RightAdmin, (*Engine).requestCompaction},
+	model.OpVerify:  {0, 0, 0, model.RightAdmin, (*Engine).verifyAll},
 }
 
 // Prepare checks the parts of a request against its operation, decodes the
 // writes of a PUT, DELETE or batch, and hashes their contents. It needs no
 // state, so each connection does it on its own.
-func Prepare(r wire.Request) (*Request, wire.Code) {
+func Prepare(r wire.Request) (*Request, model.Code) {
 	s, p := operations[r.Op], uint8(0)
 	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
-		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != wire.TypeAny, r.Limit != 0} {
+		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != model.TypeAny, r.Limit != 0} {
 		if present {
 			p |= 1 << i
 		}
@@ -155,11 +156,11 @@ func Prepare(r wire.Request) (*Request, wire.Code) {
 	var ops []wire.Request
 	var err error
 	switch r.Op {
-	case wire.OpPut, wire.OpDelete:
+	case model.OpPut, model.OpDelete:
 		ops = []wire.Request{r}
-	case wire.OpBatch:
+	case model.OpBatch:
 		ops, err = wire.DecodeBatch(r.Object)
-	case wire.OpGet:
+	case model.OpGet:
 		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)
 	}
 	q := &Request{Request: r, Writes: make([]Write, len(ops))}
@@ -168,16 +169,16 @@ func Prepare(r wire.Request) (*Request, wire.Code) {
 		ok = ok && q.Writes[i].prepare()
 	}
 	if !ok || err != nil {
-		return nil, wire.InvalidRequest
+		return nil, model.InvalidRequest
 	}
-	return q, wire.OK
+	return q, model.OK
 }
 
 // prepare checks one write and fills in what can be computed from it alone.
 func (w *Write) prepare() bool {
 	given, named := w.Identity != identity.ID{}, len(w.Name) > 0
 	absent, expects := w.Flags&wire.FlagIfAbsent != 0, w.Flags&wire.FlagIfIdentity != 0
-	if w.Op == wire.OpDelete {
+	if w.Op == model.OpDelete {
 		// By identity, or by name, or by name with the identity it must have.
 		return w.Flags&^wire.FlagIfIdentity == 0 && len(w.Query) == 0 && len(w.Object) == 0 &&
 			(given || named) && (given && named) == expects
@@ -203,7 +204,7 @@ func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 // Relocate appends those of the records, which lie where at says, that are live, once
 // more, behind a mark; done hears when all this, and all before it, is durable and
 // applied, or can't be. It keeps what they hold until then.
-func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done func(wire.Code)) {
+func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done func(model.Code)) {
 	// The mark proves that all records before it are durable: a carried record can't.
 	alive := seglog.Group{{Kind: seglog.KindBarrier}}
 	for i := range records {
@@ -234,7 +235,7 @@ func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) 
 func (e *Engine) Cleaned(at time.Time) { e.cleaned = at.Unix() }
 
 // CompactionDone answers the first n that wait for dead records to be given back.
-func (e *Engine) CompactionDone(n int, code wire.Code) {
+func (e *Engine) CompactionDone(n int, code model.Code) {
 	for range n {
 		e.end(pop(&e.compact), code)
 	}

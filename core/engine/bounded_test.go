@@ -11,6 +11,7 @@ import (
 	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -35,7 +36,7 @@ func full(t testing.TB, n int) *world {
 	w.settle()
 	w.registerFake()
 	for _, name := range []string{"c", "full"} {
-		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: name}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: name}, model.OK)
 	}
 	w.stuff("full", 1, n)
 	return w
@@ -43,7 +44,7 @@ func full(t testing.TB, n int) *world {
 
 // part asks for one part of a LIST, and returns the answer, if it is there.
 func (w *world) part(p access.Principal, collection string, after identity.ID) (r Reply, done bool) {
-	q, _ := Prepare(wire.Request{Op: wire.OpList, Collection: collection, Number: 1, Identity: after})
+	q, _ := Prepare(wire.Request{Op: model.OpList, Collection: collection, Number: 1, Identity: after})
 	q.Principal = p
 	w.e.Request(q)
 	return w.reply()
@@ -62,7 +63,7 @@ func TestAListOfAnEmptyCollectionIsOnePart(t *testing.T) {
 	w := full(t, 200_000)
 	w.byHand = true
 	r, done := w.part(admin, "c", identity.ID{})
-	if !done || r.Code != wire.OK || r.Count != 0 || len(objectsOf(r)) != 0 || identity.ID(r.Body) != (identity.ID{}) {
+	if !done || r.Code != model.OK || r.Count != 0 || len(objectsOf(r)) != 0 || identity.ID(r.Body) != (identity.ID{}) {
 		t.Fatalf("answered %v: %+v", done, r)
 	}
 	if w.e.Work() {
@@ -76,20 +77,20 @@ func TestAListOfAnEmptyCollectionIsOnePart(t *testing.T) {
 func TestAPartOfAListIsMadeInSteps(t *testing.T) {
 	const others, steps = 20 * stride, 20
 	w := full(t, 0)
-	w.must(admin, put("c", "admin's", "data"), wire.OK)
+	w.must(admin, put("c", "admin's", "data"), model.OK)
 	w.stuff("c", 1, others)
-	alice := w.person("alice", wire.RightReadOwn|wire.RightWrite|wire.RightDelete)
+	alice := w.person("alice", model.RightReadOwn|model.RightWrite|model.RightDelete)
 	for i := range 40 {
-		w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), wire.OK)
+		w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), model.OK)
 	}
 	w.byHand = true
-	list := w.ask(alice, wire.Request{Op: wire.OpList, Collection: "c"})
+	list := w.ask(alice, wire.Request{Op: model.OpList, Collection: "c"})
 	n := 0
 	for more := true; more; n++ {
 		if _, done := w.answered(list); done || n > steps {
 			t.Fatalf("after %d steps: answered %v, and there is more to do", n, done)
 		}
-		if w.must2(w.ask(admin, get("c", "admin's")), wire.OK); n == 0 {
+		if w.must2(w.ask(admin, get("c", "admin's")), model.OK); n == 0 {
 			w.ask(alice, remove("mine 0"))
 			w.ask(alice, put("c", "mine 1", "changed"))
 			w.commit(len(w.pending))
@@ -97,7 +98,7 @@ func TestAPartOfAListIsMadeInSteps(t *testing.T) {
 		more = w.work()
 	}
 	a, done := w.answered(list)
-	if !done || a.code != wire.OK || len(a.objects) != 39 || a.count != 39 || n < steps {
+	if !done || a.code != model.OK || len(a.objects) != 39 || a.count != 39 || n < steps {
 		t.Fatalf("answered %v after %d steps, code %d, %d objects, count %d", done, n, a.code, len(a.objects), a.count)
 	}
 	for _, o := range a.objects {
@@ -113,26 +114,26 @@ func TestAListHoldsForTheRightsAtItsEnd(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(alice access.Principal) []wire.Request
-		want   wire.Code
+		want   model.Code
 	}{
 		{"revoked", func(p access.Principal) []wire.Request {
-			return []wire.Request{rightsOf(wire.OpRevoke, p, wire.RightsAll)}
-		}, wire.Denied},
-		{"removed", func(p access.Principal) []wire.Request { return []wire.Request{removal(p, 0)} }, wire.UnknownPrincipal},
+			return []wire.Request{rightsOf(model.OpRevoke, p, model.RightsAll)}
+		}, model.Denied},
+		{"removed", func(p access.Principal) []wire.Request { return []wire.Request{removal(p, 0)} }, model.UnknownPrincipal},
 		{"dropped", func(access.Principal) []wire.Request {
-			return []wire.Request{{Op: wire.OpDropCollection, Collection: "c"}}
-		}, wire.NoCollection},
+			return []wire.Request{{Op: model.OpDropCollection, Collection: "c"}}
+		}, model.NoCollection},
 		{"dropped and made again", func(p access.Principal) []wire.Request {
-			return []wire.Request{{Op: wire.OpDropCollection, Collection: "c"}, {Op: wire.OpCreateCollection, Collection: "c"},
-				rightsOf(wire.OpGrant, p, wire.RightsAll)}
-		}, wire.NoCollection},
+			return []wire.Request{{Op: model.OpDropCollection, Collection: "c"}, {Op: model.OpCreateCollection, Collection: "c"},
+				rightsOf(model.OpGrant, p, model.RightsAll)}
+		}, model.NoCollection},
 	} {
 		w := full(t, 0)
-		alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
-		w.must(alice, put("c", "mine", "data"), wire.OK)
+		alice := w.person("alice", model.RightReadOwn|model.RightWrite)
+		w.must(alice, put("c", "mine", "data"), model.OK)
 		w.stuff("c", 1, 3*stride)
 		w.byHand = true
-		list := w.ask(alice, wire.Request{Op: wire.OpList, Collection: "c"})
+		list := w.ask(alice, wire.Request{Op: model.OpList, Collection: "c"})
 		for _, r := range tc.change(alice) {
 			w.ask(admin, r)
 			w.commit(len(w.pending))
@@ -153,13 +154,13 @@ func TestAListHoldsForTheRightsAtItsEnd(t *testing.T) {
 // refused.
 func TestListsOfAPrincipalTakeTurns(t *testing.T) {
 	w := full(t, 0)
-	alice := w.person("alice", wire.RightReadOwn)
-	bob := w.person("bob", wire.RightReadOwn)
+	alice := w.person("alice", model.RightReadOwn)
+	bob := w.person("bob", model.RightReadOwn)
 	w.stuff("c", 1, 3*stride)
 	w.byHand = true
 	refused := 0
 	for range maxInTurn + 7 {
-		if r, done := w.part(alice, "c", identity.ID{}); done && r.Code == wire.Overloaded {
+		if r, done := w.part(alice, "c", identity.ID{}); done && r.Code == model.Overloaded {
 			refused++
 		}
 	}
@@ -185,13 +186,13 @@ func TestListsOfAPrincipalTakeTurns(t *testing.T) {
 // Task has accepted its configuration, whatever other collections hold.
 func TestAnIndexBuildLooksAtItsCollectionAlone(t *testing.T) {
 	w := full(t, 300_000)
-	w.ask(admin, createIndex("c", "x", wire.TypeAny, 0))
+	w.ask(admin, createIndex("c", "x", model.TypeAny, 0))
 	w.commit(1)
 	x := w.x()
 	w.e.TaskStarted(x.instance)
 	w.take()
 	w.step(w.task(x.instance))
-	if x.state != wire.IndexServing {
+	if x.state != model.IndexServing {
 		t.Errorf("an index of nothing is in state %d when its Task has accepted it", x.state)
 	}
 }
@@ -200,7 +201,7 @@ func TestAnIndexBuildLooksAtItsCollectionAlone(t *testing.T) {
 func TestAnIndexBuildQueuesFewObjects(t *testing.T) {
 	w := full(t, 0)
 	w.stuff("c", 1, 30_000)
-	w.ask(admin, createIndex("c", "x", wire.TypeAny, 0))
+	w.ask(admin, createIndex("c", "x", model.TypeAny, 0))
 	w.commit(1)
 	w.e.TaskStarted(w.x().instance)
 	if n := len(w.x().queue) + len(w.x().sent); n > fetchAhead {
@@ -215,12 +216,12 @@ func TestACommitGoesToTheIndexesThatItTouches(t *testing.T) {
 	w.register("d", "x", 0)
 	w.settle()
 	other := w.e.byName["d"].index("x")
-	w.e.TaskEnded(other.instance, wire.ReasonTaskEnded)
+	w.e.TaskEnded(other.instance, model.ReasonTaskEnded)
 	w.take()
 	w.settle()
 	w.now = w.now.Add(maxBackoff)
 	w.e.Now = w.now // it could start again, and will with the next tick
-	w.must(admin, put("c", "four", "data of four"), wire.OK)
+	w.must(admin, put("c", "four", "data of four"), model.OK)
 	if other.instance != 0 {
 		t.Error("a commit to one collection started the Task of another")
 	}
@@ -234,7 +235,7 @@ func TestADropIsOneStep(t *testing.T) {
 	w := full(t, 50_000)
 	before := w.e.Live()[1]
 	w.byHand = true
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "full"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "full"}, model.OK)
 	if live := w.e.Live()[1]; live != before-50_000*160 {
 		t.Errorf("%d bytes of segment 1 are alive, of %d", live, before)
 	}
@@ -252,9 +253,9 @@ func TestADropIsOneStep(t *testing.T) {
 func TestAnErasureIsDoneInSteps(t *testing.T) {
 	const n = 10 * stride
 	w := full(t, n/2)
-	alice := w.person("alice", wire.RightsAll)
+	alice := w.person("alice", model.RightsAll)
 	for _, name := range []string{"hers", "hers, too"} {
-		w.must(alice, put("c", name, "data"), wire.OK)
+		w.must(alice, put("c", name, "data"), model.OK)
 	}
 	owner := w.e.principals[alice].owner
 	w.stuff("c", owner, n)
@@ -262,21 +263,21 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 	w.byHand = true
 	request := w.ask(admin, removal(alice, wire.FlagErase))
 	w.commit(1)
-	compact := w.ask(admin, op(wire.OpCompact))
+	compact := w.ask(admin, op(model.OpCompact))
 	steps := 0
 	for more := true; more; steps++ {
 		if erase, _, clean := w.e.PendingMaintenance(); len(erase) > 0 || clean {
 			t.Fatalf("after %d steps the keys of %v are to be destroyed, or the store to be cleaned", steps, erase)
 		}
-		w.must2(w.ask(admin, get("c", "hers")), wire.NotFound)
+		w.must2(w.ask(admin, get("c", "hers")), model.NotFound)
 		if steps == 0 { // a name is free at once
 			free := put("c", "hers, too", "not hers any more")
 			free.Flags = wire.FlagIfAbsent
 			n := w.ask(admin, free)
 			w.commit(1)
-			w.must2(n, wire.OK)
+			w.must2(n, model.OK)
 		}
-		w.must2(w.ask(admin, get("c", "hers, too")), wire.OK)
+		w.must2(w.ask(admin, get("c", "hers, too")), model.OK)
 		if steps%7 == 0 {
 			again := w.replay(w.checkpoint())
 			if erase, _, _ := again.PendingMaintenance(); !slices.Equal(erase, []uint32{owner}) {
@@ -302,7 +303,7 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 		t.Error("nobody waits for a compaction")
 	}
 	w.eraseKeys()
-	w.must2(request, wire.OK)
+	w.must2(request, model.OK)
 	if _, done := w.answered(compact); done {
 		t.Error("the compaction is answered before it is done")
 	}
@@ -312,7 +313,7 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 // had been applied.
 func TestErasuresThatOverlap(t *testing.T) {
 	w := full(t, 0)
-	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
+	alice, bob := w.person("alice", model.RightsAll), w.person("bob", model.RightsAll)
 	for _, p := range []access.Principal{alice, bob} {
 		w.stuff("c", w.e.principals[p].owner, 4*stride)
 	}
@@ -351,8 +352,8 @@ func TestErasuresThatOverlap(t *testing.T) {
 // goes on with a tick when less is. What was erased is hidden all the time.
 func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightsAll)
-	w.must(alice, put("c", "hers", "data"), wire.OK)
+	alice := w.person("alice", model.RightsAll)
+	w.must(alice, put("c", "hers", "data"), model.OK)
 	w.stuff("c", w.e.principals[alice].owner, 3*stride)
 	w.byHand = true
 	w.ask(admin, removal(alice, wire.FlagErase))
@@ -368,7 +369,7 @@ func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 	if now, _ := w.e.Objects(); now != before || len(erase) > 0 || w.e.Work() {
 		t.Fatalf("of %d objects %d are left, and the keys of %v are to be destroyed", before, now, erase)
 	}
-	w.must2(w.ask(admin, get("c", "hers")), wire.NotFound)
+	w.must2(w.ask(admin, get("c", "hers")), model.NotFound)
 	w.e.backlog -= more
 	w.tick(0)
 	for w.work() {
@@ -386,10 +387,10 @@ func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 func TestPiecesOfACheckpoint(t *testing.T) {
 	w := full(t, 2*4096+1)
 	for i := range 300 {
-		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: fmt.Sprint("empty-", i)}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: fmt.Sprint("empty-", i)}, model.OK)
 	}
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "one"}, wire.OK)
-	w.must(admin, put("one", "x", "data"), wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "one"}, model.OK)
+	w.must(admin, put("one", "x", "data"), model.OK)
 	_, _, rest := w.e.Checkpoint()
 	var entries []int
 	for piece := w.e.Section(&rest, 4096); piece != nil; piece = w.e.Section(&rest, 4096) {
@@ -404,16 +405,16 @@ func TestPiecesOfACheckpoint(t *testing.T) {
 // in the records behind it alone.
 func TestCollectionsComeAndGoWhileACheckpointIsTaken(t *testing.T) {
 	w := full(t, 10)
-	w.must(admin, put("c", "one", "data"), wire.OK)
+	w.must(admin, put("c", "one", "data"), model.OK)
 	c := w.begin()
 	c.more(w.e)
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
 	for _, name := range []string{"c", "d"} {
-		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: name}, wire.OK)
-		w.must(admin, put(name, "two", "data"), wire.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: name}, model.OK)
+		w.must(admin, put(name, "two", "data"), model.OK)
 	}
 	c.more(w.e)
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "full"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "full"}, model.OK)
 	for c.more(w.e) {
 	}
 	same(t, w.replay(c), w.replay(nil))
@@ -461,7 +462,7 @@ func TestPiecesThatAreNoneAreRefused(t *testing.T) {
 func TestWhatWaitsForAChangeGoesOnInSteps(t *testing.T) {
 	w := full(t, 0)
 	w.byHand = true
-	w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"})
+	w.ask(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"})
 	const n = 3*stride + 7
 	var names []string
 	for i := range n {
@@ -476,7 +477,7 @@ func TestWhatWaitsForAChangeGoesOnInSteps(t *testing.T) {
 			t.Fatalf("%d writes are decided in one event", more)
 		}
 		before = len(w.pending)
-		w.must2(w.ask(admin, get("c", "none")), wire.NotFound)
+		w.must2(w.ask(admin, get("c", "none")), model.NotFound)
 		if !w.work() {
 			break
 		}
@@ -495,15 +496,15 @@ func TestWhatWaitsForAChangeGoesOnInSteps(t *testing.T) {
 func TestALabelIsTakenWhileItsPrincipalIsThere(t *testing.T) {
 	w := full(t, 0)
 	alice := w.person("alice", 0)
-	another := wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID{0: 8}, Name: []byte("alice")}
-	w.must(admin, another, wire.Exists)
+	another := wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID{0: 8}, Name: []byte("alice")}
+	w.must(admin, another, model.Exists)
 	w.start(w.replay(w.checkpoint()))
 	w.settle()
-	w.must(admin, another, wire.Exists)
-	w.must(admin, removal(alice, 0), wire.OK)
-	w.must(admin, another, wire.OK)
+	w.must(admin, another, model.Exists)
+	w.must(admin, removal(alice, 0), model.OK)
+	w.must(admin, another, model.OK)
 	another.Identity[0] = 7
-	w.must(admin, another, wire.Exists)
+	w.must(admin, another, model.Exists)
 }
 
 // TestAStatusIsMadeInSteps: neither the principals nor the grants of a collection are gone
@@ -516,10 +517,10 @@ func TestAStatusIsMadeInSteps(t *testing.T) {
 	for i := range n {
 		p := access.Principal{0: 5, 1: byte(i), 2: byte(i >> 8)}
 		w.e.principals[p] = &principal{id: p, owner: uint32(100 + i), label: fmt.Sprint("somebody-", i)}
-		c.grants.Set(p, wire.RightRead)
+		c.grants.Set(p, model.RightRead)
 	}
 	w.byHand = true
-	first, second := w.ask(admin, op(wire.OpStatus)), w.ask(admin, op(wire.OpStatus))
+	first, second := w.ask(admin, op(model.OpStatus)), w.ask(admin, op(model.OpStatus))
 	if len(w.e.work) != 1 {
 		t.Fatalf("%d pieces of work", len(w.e.work))
 	}
@@ -528,12 +529,12 @@ func TestAStatusIsMadeInSteps(t *testing.T) {
 		if _, done := w.answered(first); done {
 			break
 		}
-		w.must2(w.ask(admin, get("c", "none")), wire.NotFound)
+		w.must2(w.ask(admin, get("c", "none")), model.NotFound)
 		if steps == 1 { // it was not there when they were asked for, or will not be
 			delete(w.e.principals, access.Principal{0: 5, 1: 0xff, 2: byte(n>>8) - 1})
 		}
 		more = w.work()
-		if a := slices.IndexFunc(w.answers, func(a answer) bool { return a.number == first && a.code == wire.OK }); a >= 0 {
+		if a := slices.IndexFunc(w.answers, func(a answer) bool { return a.number == first && a.code == model.OK }); a >= 0 {
 			seen := make(map[string]int)
 			for _, item := range w.answers[a].items {
 				seen[string(item)]++
@@ -548,5 +549,5 @@ func TestAStatusIsMadeInSteps(t *testing.T) {
 	}
 	for w.work() {
 	}
-	w.must2(second, wire.OK)
+	w.must2(second, model.OK)
 }

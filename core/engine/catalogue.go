@@ -10,6 +10,7 @@ import (
 	"motte/core/codec"
 	"motte/core/hostwire"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -45,7 +46,7 @@ type principal = entry
 // executable is a Task that is registered, with its row, which its entry holds, too.
 type executable struct {
 	entry
-	wire.Row
+	model.Row
 }
 
 type collection struct {
@@ -57,7 +58,7 @@ type collection struct {
 	used    map[uint32]int64 // bytes of its live records, by segment
 	bytes   uint64           // of all of them
 	coming  usage            // objects and bytes when all records on their way are durable; only with a quota
-	quota   wire.Quota       // the limit of those
+	quota   model.Quota      // the limit of those
 	touched bool             // see touch
 
 	versions uint64 // of objects that have appeared since the start
@@ -84,7 +85,7 @@ func (c *catalogue) indexes() (all []*index) {
 }
 
 func (c *catalogue) isAdmin(p access.Principal) bool {
-	return access.Any(c.byID[0].grants.Rights(p), wire.RightAdmin)
+	return access.Any(c.byID[0].grants.Rights(p), model.RightAdmin)
 }
 
 // entry is the body of every record of the catalogue, in one layout for all
@@ -94,7 +95,7 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 //	owner, or number of an index, 4 | label 64 | configuration or row …
 type entry struct {
 	name, task, label string
-	dataType          wire.DataType
+	dataType          model.DataType
 	flags             wire.Flags // or rights
 	id                access.Principal
 	owner             uint32 // or number of an index
@@ -103,16 +104,17 @@ type entry struct {
 
 func (n entry) record(kind seglog.Kind, collection uint32) seglog.Record {
 	return seglog.Record{Kind: kind, Collection: collection, Body: codec.Writer(nil).
-		Text(n.name, wire.MaxIdentifier).Text(n.task, wire.MaxIdentifier).U8(byte(n.dataType), byte(n.flags)).
-		Bytes(n.id[:]).U32(n.owner).Text(n.label, wire.MaxLabel).Bytes(n.rest)}
+		Text(n.name, model.MaxIdentifier).Text(n.task, model.MaxIdentifier).
+		U8(byte(n.dataType), byte(n.flags)).
+		Bytes(n.id[:]).U32(n.owner).Text(n.label, model.MaxLabel).Bytes(n.rest)}
 }
 
 func decodeEntry(p []byte) (n entry, err error) {
 	r := codec.NewReader(p)
-	n.name, n.task = r.Text(wire.MaxIdentifier), r.Text(wire.MaxIdentifier)
-	n.dataType, n.flags = wire.DataType(r.U8()), wire.Flags(r.U8())
+	n.name, n.task = r.Text(model.MaxIdentifier), r.Text(model.MaxIdentifier)
+	n.dataType, n.flags = model.DataType(r.U8()), wire.Flags(r.U8())
 	r.Copy(n.id[:])
-	n.owner, n.label, n.rest = r.U32(), r.Text(wire.MaxLabel), r.Rest()
+	n.owner, n.label, n.rest = r.U32(), r.Text(model.MaxLabel), r.Rest()
 	return n, r.Done()
 }
 
@@ -120,99 +122,99 @@ func decodeEntry(p []byte) (n entry, err error) {
 // makes sense, and then appends one record. The parts that an operation does not use are
 // empty: see Prepare.
 
-func (e *Engine) createCollection(q *Request) wire.Code {
+func (e *Engine) createCollection(q *Request) model.Code {
 	switch {
-	case !wire.ValidIdentifier(q.Collection):
-		return wire.InvalidRequest
+	case !model.ValidIdentifier(q.Collection):
+		return model.InvalidRequest
 	case q.in != nil:
-		return wire.Exists
+		return model.Exists
 	case len(e.collections) > MaxCollections, e.identifiers+1 >= mapping.Limit:
-		return wire.LimitReached
+		return model.LimitReached
 	}
-	n := entry{name: q.Collection, id: q.by.id, flags: wire.Flags(wire.RightsAll)}
+	n := entry{name: q.Collection, id: q.by.id, flags: wire.Flags(model.RightsAll)}
 	return e.change(q, n.record(seglog.KindCreateCollection, e.identifiers+1))
 }
 
-func (e *Engine) dropCollection(q *Request) wire.Code {
+func (e *Engine) dropCollection(q *Request) model.Code {
 	return e.change(q, entry{}.record(seglog.KindDropCollection, q.in.id))
 }
 
-func (e *Engine) createIndex(q *Request) wire.Code {
+func (e *Engine) createIndex(q *Request) model.Code {
 	n := entry{name: q.Index, task: string(q.Name), dataType: q.Type, flags: q.Flags,
 		owner: e.numbered + 1, rest: q.Query}
 	row := e.tasks[n.task]
 	switch {
-	case !wire.ValidIdentifier(n.name):
-		return wire.InvalidRequest
+	case !model.ValidIdentifier(n.name):
+		return model.InvalidRequest
 	case row == nil:
-		return wire.NoTask
+		return model.NoTask
 	case q.in.index(n.name) != nil:
-		return wire.Exists
+		return model.Exists
 	case len(q.in.indexes) >= MaxIndexes:
-		return wire.LimitReached
+		return model.LimitReached
 	case q.Flags&wire.FlagOrdered != 0 && !row.Ordered, !compatible(row.Type, n.dataType):
-		return wire.InvalidRequest
+		return model.InvalidRequest
 	}
 	return e.change(q, n.record(seglog.KindCreateIndex, q.in.id))
 }
 
-func (e *Engine) dropIndex(q *Request) wire.Code {
+func (e *Engine) dropIndex(q *Request) model.Code {
 	if q.in.index(q.Index) == nil {
-		return wire.NoIndex
+		return model.NoIndex
 	}
 	return e.change(q, entry{name: q.Index}.record(seglog.KindDropIndex, q.in.id))
 }
 
-func (e *Engine) registerTask(q *Request) wire.Code {
+func (e *Engine) registerTask(q *Request) model.Code {
 	n := entry{name: string(q.Name), rest: q.Query}
-	_, err := wire.DecodeRow(n.rest)
+	_, err := model.DecodeRow(n.rest)
 	switch {
-	case err != nil, !wire.ValidIdentifier(n.name):
-		return wire.InvalidRequest
+	case err != nil, !model.ValidIdentifier(n.name):
+		return model.InvalidRequest
 	case e.tasks[n.name] == nil && len(e.tasks) >= MaxTasks:
-		return wire.LimitReached
+		return model.LimitReached
 	}
 	return e.change(q, n.record(seglog.KindRegisterTask, 0))
 }
 
-func (e *Engine) addPrincipal(q *Request) wire.Code {
+func (e *Engine) addPrincipal(q *Request) model.Code {
 	id, label := access.Principal(q.Identity), string(q.Name)
 	switch {
-	case !wire.ValidLabel(label):
-		return wire.InvalidRequest
+	case !model.ValidLabel(label):
+		return model.InvalidRequest
 	case e.principals[id] != nil, e.labels[label]:
-		return wire.Exists
+		return model.Exists
 	case len(e.principals) >= MaxPrincipals, e.owners+1 >= mapping.Limit:
-		return wire.LimitReached
+		return model.LimitReached
 	}
 	return e.change(q, e.newPrincipal(id, label).record(seglog.KindAddPrincipal, 0))
 }
 
-func (e *Engine) removePrincipal(q *Request) wire.Code {
+func (e *Engine) removePrincipal(q *Request) model.Code {
 	subject := e.principals[access.Principal(q.Identity)]
 	switch {
 	case subject == nil:
-		return wire.NoPrincipal
+		return model.NoPrincipal
 	case e.lastAdmin(subject):
-		return wire.InvalidRequest
+		return model.InvalidRequest
 	}
 	n := entry{id: subject.id, owner: subject.owner, flags: q.Flags}
 	return e.change(q, n.record(seglog.KindRemovePrincipal, 0))
 }
 
 // grant decides a GRANT or a REVOKE. On the server itself there is but one right.
-func (e *Engine) grant(q *Request) wire.Code {
-	kind, rights := seglog.KindGrant, wire.Rights(q.Flags)
-	if q.Op == wire.OpRevoke {
+func (e *Engine) grant(q *Request) model.Code {
+	kind, rights := seglog.KindGrant, model.Rights(q.Flags)
+	if q.Op == model.OpRevoke {
 		kind = seglog.KindRevoke
 	}
 	subject := e.principals[access.Principal(q.Identity)]
 	switch {
 	case subject == nil:
-		return wire.NoPrincipal
-	case rights == 0, q.in.id == 0 && rights != wire.RightAdmin,
+		return model.NoPrincipal
+	case rights == 0, q.in.id == 0 && rights != model.RightAdmin,
 		q.in.id == 0 && kind == seglog.KindRevoke && e.lastAdmin(subject):
-		return wire.InvalidRequest
+		return model.InvalidRequest
 	}
 	return e.change(q, entry{id: subject.id, flags: q.Flags}.record(kind, q.in.id))
 }
@@ -237,16 +239,16 @@ func (e *Engine) newPrincipal(id access.Principal, label string) entry {
 
 // change begins a change of the catalogue. While it is on its way to the disk, later
 // changes and writes wait, so that each is decided on what the one before it made.
-func (e *Engine) change(q *Request, group ...seglog.Record) wire.Code {
+func (e *Engine) change(q *Request, group ...seglog.Record) model.Code {
 	e.changing = true
 	w := &write{req: q}
 	e.append(w, group...)
 	w.wait(e)
-	e.afterDurable(func(wire.Code) {
+	e.afterDurable(func(model.Code) {
 		e.changing = false
 		e.later(e.runDeferred)
 	})
-	return wire.OK
+	return model.OK
 }
 
 // runDeferred continues the requests that waited for a change of the catalogue, some in
@@ -292,15 +294,15 @@ func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
 // applyTask adds or replaces a row of the API format table. The indexes of a Task that is
 // replaced are rebuilt by the new executable: so a Task is upgraded.
 func (e *Engine) applyTask(n entry) error {
-	row, err := wire.DecodeRow(n.rest)
+	row, err := model.DecodeRow(n.rest)
 	if err != nil {
 		return err
 	}
 	e.tasks[n.name] = &executable{n, row}
 	for _, x := range e.indexes() {
 		if x.task == n.name {
-			e.stopIndex(x, wire.IndexUnavailable)
-			x.state, x.accepted, x.retryAt = wire.IndexStarting, false, time.Time{}
+			e.stopIndex(x, model.IndexUnavailable)
+			x.state, x.accepted, x.retryAt = model.IndexStarting, false, time.Time{}
 			e.touch(x.c)
 		}
 	}
@@ -311,12 +313,12 @@ func (e *Engine) applyTask(n entry) error {
 func (e *Engine) applyToCollection(c *collection, kind seglog.Kind, n entry) (err error) {
 	switch kind {
 	case seglog.KindGrant:
-		c.grants.Set(n.id, c.grants.Rights(n.id)|wire.Rights(n.flags))
+		c.grants.Set(n.id, c.grants.Rights(n.id)|model.Rights(n.flags))
 	case seglog.KindRevoke:
-		c.grants.Set(n.id, c.grants.Rights(n.id)&^wire.Rights(n.flags))
+		c.grants.Set(n.id, c.grants.Rights(n.id)&^model.Rights(n.flags))
 		e.out.Ended = append(e.out.Ended, n.id)
 	case seglog.KindQuota:
-		if c.quota, err = wire.DecodeQuota(n.rest); err != nil {
+		if c.quota, err = model.DecodeQuota(n.rest); err != nil {
 			return err
 		}
 		e.recount(c)
@@ -326,7 +328,7 @@ func (e *Engine) applyToCollection(c *collection, kind seglog.Kind, n entry) (er
 		e.applyIndex(c, n)
 	case seglog.KindDropIndex:
 		if x := c.index(n.name); x != nil {
-			e.stopIndex(x, wire.NoIndex)
+			e.stopIndex(x, model.NoIndex)
 			c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
 		}
 	}
@@ -339,7 +341,7 @@ func (e *Engine) applyCreate(id uint32, n entry) error {
 		return codec.ErrMalformed
 	}
 	c := newCollection(id, n.name)
-	c.grants.Set(n.id, wire.Rights(n.flags))
+	c.grants.Set(n.id, model.Rights(n.flags))
 	e.byName[c.name], e.byID[c.id] = c, c
 	e.collections = append(e.collections, c)
 	e.identifiers = max(e.identifiers, c.id)
@@ -352,14 +354,14 @@ func (e *Engine) applyIndex(c *collection, n entry) {
 		n.owner = e.numbered + 1
 	}
 	e.numbered = max(e.numbered, n.owner)
-	c.indexes = append(c.indexes, &index{c: c, entry: n, state: wire.IndexStarting})
+	c.indexes = append(c.indexes, &index{c: c, entry: n, state: model.IndexStarting})
 }
 
 // applyDrop takes a collection away with all its objects, however many they are: their
 // records are dead at once, and the memory of their entries is garbage.
 func (e *Engine) applyDrop(c *collection) {
 	for _, x := range c.indexes {
-		e.stopIndex(x, wire.NoCollection)
+		e.stopIndex(x, model.NoCollection)
 	}
 	c.indexes = nil
 	for segment, bytes := range c.used {
@@ -425,10 +427,10 @@ func (e *Engine) collectionSection(c *collection, p access.Principal, all bool) 
 			if c.id != 0 {
 				yield(c, seglog.KindCreateCollection, entry{name: c.name})
 			}
-			if c.quota != (wire.Quota{}) {
-				yield(c, seglog.KindQuota, entry{rest: wire.AppendQuota(nil, c.quota)})
+			if c.quota != (model.Quota{}) {
+				yield(c, seglog.KindQuota, entry{rest: model.AppendQuota(nil, c.quota)})
 			}
-			ids := visible(c.grants, p, all || access.Any(rights, wire.RightAdmin))
+			ids := visible(c.grants, p, all || access.Any(rights, model.RightAdmin))
 			grants = e.principalSection(ids, func(id access.Principal, yield visitor) {
 				if rights := c.grants.Rights(id); rights != 0 {
 					yield(c, seglog.KindGrant, entry{id: id, flags: wire.Flags(rights)})
@@ -461,7 +463,7 @@ func (e *Engine) tasksFor(p access.Principal, all bool) []string {
 	known := make(map[string]bool)
 	for _, c := range e.collections {
 		rights := c.grants.Rights(p)
-		all = all || access.Any(rights, wire.RightAdmin)
+		all = all || access.Any(rights, model.RightAdmin)
 		for _, x := range c.indexes {
 			known[x.task] = known[x.task] || rights != 0
 		}
@@ -490,9 +492,9 @@ func visible[M ~map[access.Principal]V, V any](m M, self access.Principal, all b
 //	collection 32 | entry, without its owner or number, and an index's configuration …
 //
 // Its kind is that of the record that makes the entry; KindCounters is the server.
-func (e *Engine) report(q *Request) wire.Code {
+func (e *Engine) report(q *Request) model.Code {
 	r := &reporting{Request: q}
-	return e.inTurn(q, func() (wire.Code, bool) { return e.reportStep(r) })
+	return e.inTurn(q, func() (model.Code, bool) { return e.reportStep(r) })
 }
 
 // reporting is a STATUS that is being answered.
@@ -504,10 +506,10 @@ type reporting struct {
 }
 
 // reportStep makes the next items, and answers when there are no more.
-func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
+func (e *Engine) reportStep(r *reporting) (code model.Code, more bool) {
 	p, admin := e.principals[r.Principal], e.isAdmin(r.Principal)
 	if p == nil {
-		return wire.UnknownPrincipal, false
+		return model.UnknownPrincipal, false
 	}
 	show := func(c *collection, kind seglog.Kind, n entry) {
 		if kind != seglog.KindQuota { // its collection's item has it
@@ -522,7 +524,7 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 	}
 	for most := len(r.items) + e.stride; len(r.left) > 0; {
 		if len(r.items) >= most {
-			return wire.OK, true
+			return model.OK, true
 		}
 		if r.left[0](show) {
 			pop(&r.left)
@@ -535,8 +537,8 @@ func (e *Engine) reportStep(r *reporting) (code wire.Code, more bool) {
 // statusItem makes an item of a status for p.
 func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind seglog.Kind, n entry) []byte {
 	rights := c.grants.Rights(p.id)
-	all := admin || access.Any(rights, wire.RightRead)
-	var state wire.IndexState
+	all := admin || access.Any(rights, model.RightRead)
+	var state model.IndexState
 	var numbers []uint64 // 0 if p may not know them
 	n.owner = 0
 	switch kind {
@@ -555,7 +557,7 @@ func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind seglog
 	for _, v := range numbers {
 		w = w.U64(v)
 	}
-	return w.Text(c.name, wire.MaxIdentifier).Bytes(n.record(kind, c.id).Body)
+	return w.Text(c.name, model.MaxIdentifier).Bytes(n.record(kind, c.id).Body)
 }
 
 // Server returns the flags and the numbers of the server, for a status.
@@ -592,27 +594,27 @@ func (e *Engine) Indexes() (list []hostwire.Message) {
 
 // indexView returns the state and the numbers of an index for a status. Numbers that
 // its Task can move, but for metered answers, are for administrators.
-func (e *Engine) indexView(x *index, p *principal, admin bool) (state wire.IndexState, numbers []uint64) {
+func (e *Engine) indexView(x *index, p *principal, admin bool) (state model.IndexState, numbers []uint64) {
 	rights := x.c.grants.Rights(p.id)
-	all := admin || access.Any(rights, wire.RightRead)
-	meter := e.meterView(x, p, rights, all, admin || access.Any(rights, wire.RightAdmin))
+	all := admin || access.Any(rights, model.RightRead)
+	meter := e.meterView(x, p, rights, all, admin || access.Any(rights, model.RightAdmin))
 	numbers = append([]uint64{0, 0}, meter[:]...)
 	numbers = append(numbers, 0, 0, 0)
-	if !admin && !access.Any(rights, wire.RightAdmin) {
-		return wire.IndexNotShown, numbers
+	if !admin && !access.Any(rights, model.RightAdmin) {
+		return model.IndexNotShown, numbers
 	}
 	numbers[6], numbers[8] = x.restarts, uint64(x.owner)
 	if all {
 		numbers[7] = x.refused
 	}
-	if all && x.state == wire.IndexBuilding {
+	if all && x.state == model.IndexBuilding {
 		numbers[0], numbers[1] = x.fed, max(uint64(x.c.objects.Len()), x.fed)
 	}
 	return x.state, numbers
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
-func (e *Engine) reportAlerts(q *Request) wire.Code {
+func (e *Engine) reportAlerts(q *Request) model.Code {
 	alerts := slices.Clone(e.alerts)
 	return e.answer(q, Reply{Content: Frames{wire.KindAlert, alerts}, End: End{Count: uint32(len(alerts))}})
 }

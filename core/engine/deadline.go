@@ -3,7 +3,7 @@ package engine
 import (
 	"time"
 
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // A Task is slow if it exceeds its deadline. That may be the fault of a busy machine,
@@ -54,7 +54,7 @@ func (x *index) registered() time.Duration {
 
 // deadline is the time that the Task has for one frame now.
 func (x *index) deadline() time.Duration {
-	return min(x.registered()<<x.stretched, wire.MaxDeadline*time.Millisecond)
+	return min(x.registered()<<x.stretched, model.MaxDeadline*time.Millisecond)
 }
 
 // checkDeadline looks whether a Task is slow.
@@ -67,7 +67,7 @@ func (e *Engine) checkDeadline(x *index) {
 	switch {
 	case e.overdue(x, lastPatience*limit):
 		e.stretchDeadline(x)
-		e.quarantine(x, wire.ReasonTooSlow)
+		e.quarantine(x, model.ReasonTooSlow)
 		return
 	case e.overdue(x, limit):
 		e.missDeadline(x)
@@ -118,7 +118,7 @@ func (e *Engine) missDeadline(x *index) {
 	x.late = true
 	e.waitNoMore(x)
 	if s := x.sent[0].search; s != nil {
-		e.fail(s, wire.TooSlow)
+		e.fail(s, model.TooSlow)
 		s.req, s.seen, s.found = nil, nil, nil
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
 )
@@ -13,17 +14,17 @@ import (
 // process is the Task's process of the index "x", and count asks it.
 func (w *world) process() *fakeTask { return w.task(w.x().instance) }
 
-func (w *world) count() uint64 { return w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data")) }
+func (w *world) count() uint64 { return w.ask(admin, byPredicate(model.OpCount, "c", "x", "data")) }
 
 // TestTimeInWhichTheEngineStandsStillDoesNotCount: a Task is not slow because the engine
 // was held up, or the machine suspended, between two ticks.
 func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
 	for _, deadline := range []uint32{1, 1000} {
 		w := indexed(t, 0)
-		w.retable(func(r *wire.Row) { r.Deadline = deadline })
+		w.retable(func(r *model.Row) { r.Deadline = deadline })
 		w.count()
 		w.tick(usualTick)
-		if w.jump(time.Minute); w.x().late || w.x().state != wire.IndexServing {
+		if w.jump(time.Minute); w.x().late || w.x().state != model.IndexServing {
 			t.Fatalf("with a deadline of %d ms, the first stall makes the Task slow", deadline)
 		}
 	}
@@ -35,11 +36,11 @@ func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
 	for range 5 {
 		w.jump(10 * w.x().registered())
 	}
-	w.must2(one, wire.OK)
+	w.must2(one, model.OK)
 	if w.step(k); w.lastReason() != 0 {
 		t.Fatalf("an alert for reason %d", w.lastReason())
 	}
-	w.must2(two, wire.OK)
+	w.must2(two, model.OK)
 	if w.process() != k || w.x().late || w.x().stretched > 0 {
 		t.Fatal("the Task is taken for slow")
 	}
@@ -64,7 +65,7 @@ func TestTimeRunsFromWhenAFrameHasLeft(t *testing.T) {
 	if w.step(k); w.x().late || w.lastReason() != 0 {
 		t.Fatalf("too slow: %v, alert for reason %d", w.x().late, w.lastReason())
 	}
-	w.must2(n, wire.OK)
+	w.must2(n, model.OK)
 }
 
 // TestATaskThatDoesNotReadIsSlow from when the Core has something for it.
@@ -76,12 +77,12 @@ func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
 	for ; !w.x().late; ticks++ {
 		w.jump(usualTick)
 	}
-	w.must2(n, wire.TooSlow)
+	w.must2(n, model.TooSlow)
 	for ; !k.stopped; ticks++ {
 		w.jump(usualTick)
 	}
 	w.settle()
-	if took := time.Duration(ticks) * usualTick; took > lastPatience*w.x().registered()+2*usualTick || w.lastReason() != wire.ReasonTooSlow {
+	if took := time.Duration(ticks) * usualTick; took > lastPatience*w.x().registered()+2*usualTick || w.lastReason() != model.ReasonTooSlow {
 		t.Fatalf("ended after %v, for reason %d", took, w.lastReason())
 	}
 }
@@ -92,7 +93,7 @@ func (w *world) crawl(interval time.Duration, batch bool) {
 	w.t.Helper()
 	var answers []taskwire.Answer
 	last := w.process()
-	for frames := 0; w.x().state != wire.IndexServing; frames++ {
+	for frames := 0; w.x().state != model.IndexServing; frames++ {
 		if frames > 20_000 {
 			w.t.Fatalf("after %d frames the index is in state %d", frames, w.x().state)
 		}
@@ -107,7 +108,7 @@ func (w *world) crawl(interval time.Duration, batch bool) {
 		if k == nil {
 			continue
 		}
-		if w.x().state == wire.IndexStarting {
+		if w.x().state == model.IndexStarting {
 			w.e.TaskStarted(k.instance)
 			w.take()
 			continue
@@ -143,21 +144,21 @@ func TestAnIndexComesUpOnABusyMachine(t *testing.T) {
 			w := newWorld(t, 1)
 			w.settle()
 			w.registerFake()
-			w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
+			w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"}, model.OK)
 			objects := 200
 			if tc.batch {
 				objects = 900
 			}
 			for i := range objects {
-				w.must(admin, put("c", fmt.Sprint("object ", i), "data"), wire.OK)
+				w.must(admin, put("c", fmt.Sprint("object ", i), "data"), model.OK)
 			}
-			w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Name: []byte("fake")})
+			w.ask(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "x", Name: []byte("fake")})
 			w.commit(1)
 			w.crawl(tc.interval, tc.batch)
 			if n := w.x().restarts; n > tc.restarts {
 				t.Errorf("%d restarts, want %d at most", n, tc.restarts)
 			}
-			if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); int(a.count) != objects {
+			if a := w.must(admin, byPredicate(model.OpCount, "c", "x", "data"), model.OK); int(a.count) != objects {
 				t.Errorf("it finds %d objects of %d", a.count, objects)
 			}
 		})
@@ -172,7 +173,7 @@ func TestASlowTaskLosesTheQueryAlone(t *testing.T) {
 		k := w.process()
 		lost, next := w.count(), w.count()
 		w.tick(w.x().registered() + 2*usualTick)
-		w.must2(lost, wire.TooSlow)
+		w.must2(lost, model.TooSlow)
 		if refuses {
 			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: w.questions()[0], Failure: taskwire.FailQuery})
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.x().seq})
@@ -180,7 +181,7 @@ func TestASlowTaskLosesTheQueryAlone(t *testing.T) {
 			w.step(k)
 			w.step(k)
 		}
-		w.must2(next, wire.OK)
+		w.must2(next, model.OK)
 		if len(w.answers) != 0 || w.lastReason() != 0 || w.process() != k {
 			t.Fatalf("%d more answers, alert for reason %d", len(w.answers), w.lastReason())
 		}
@@ -201,9 +202,9 @@ func TestALateAnswerIsStillChecked(t *testing.T) {
 	w := indexed(t, 0)
 	lost := w.count()
 	w.tick(w.x().registered() + 2*usualTick)
-	w.must2(lost, wire.TooSlow)
+	w.must2(lost, model.TooSlow)
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{{1, 2, 3}}})
-	if w.settle(); w.x().state != wire.IndexQuarantined || w.lastReason() != wire.ReasonInvalidIdentity {
+	if w.settle(); w.x().state != model.IndexQuarantined || w.lastReason() != model.ReasonInvalidIdentity {
 		t.Fatalf("state %d, alert for reason %d", w.x().state, w.lastReason())
 	}
 }
@@ -216,16 +217,16 @@ func TestAPutWaitsLittleForASlowTask(t *testing.T) {
 	first := w.ask(admin, put("c", "four", "data of four"))
 	w.commit(1)
 	w.tick(w.x().registered() + 2*usualTick)
-	w.must2(first, wire.OK)
+	w.must2(first, model.OK)
 	second := w.ask(admin, put("c", "five", "data of five"))
 	w.commit(1)
-	w.must2(second, wire.OK)
+	w.must2(second, model.OK)
 	// A query sees both, though no Task had confirmed them.
 	n := w.count()
 	for len(k.frames) > 0 {
 		w.step(k)
 	}
-	if a, _ := w.answered(n); a.code != wire.OK || a.count != 5 {
+	if a, _ := w.answered(n); a.code != model.OK || a.count != 5 {
 		t.Fatalf("code %d, count %d", a.code, a.count)
 	}
 

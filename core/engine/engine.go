@@ -36,6 +36,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -49,7 +50,7 @@ type Config struct {
 	NewAdmin   access.Principal // to be the only one from this start on; zero: all stay
 	NextKey    []byte           // the public key that will follow the Core's own; empty: none
 	KeyInStore bool             // for status: the root key lies beside the data
-	Notes      []wire.Reason    // alerts to be recorded at the start
+	Notes      []model.Reason   // alerts to be recorded at the start
 	Now        time.Time
 }
 
@@ -109,8 +110,8 @@ const (
 // uncommitted is a record on its way to the disk.
 type uncommitted struct {
 	record       seglog.Record
-	write        *write            // that it is part of, if any
-	afterDurable []func(wire.Code) // see there
+	write        *write             // that it is part of, if any
+	afterDurable []func(model.Code) // see there
 }
 
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
@@ -174,10 +175,10 @@ func (e *Engine) open() {
 // openWith makes a principal a server administrator, behind other changes, all or nothing.
 // Clients can come when that is durable.
 func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
-	grant := entry{id: admin, flags: wire.Flags(wire.RightAdmin)}.record(seglog.KindGrant, 0)
+	grant := entry{id: admin, flags: wire.Flags(model.RightAdmin)}.record(seglog.KindGrant, 0)
 	e.change(nil, append(group, grant)...)
-	e.afterDurable(func(code wire.Code) {
-		if code == wire.OK {
+	e.afterDurable(func(code model.Code) {
+		if code == model.OK {
 			e.open()
 		}
 	})
@@ -250,7 +251,7 @@ const (
 func (e *Engine) Observe(which int, number uint64) { e.observed[which] = number }
 
 // Head returns the head of the log.
-func (e *Engine) Head() wire.Head { return e.position.Head() }
+func (e *Engine) Head() model.Head { return e.position.Head() }
 
 // Objects returns how many objects the store holds, and the bytes of memory that
 // the mapping takes.
@@ -285,14 +286,14 @@ func (e *Engine) append(w *write, group ...seglog.Record) {
 
 // afterDurable calls f when all that is on its way now is durable and applied: with OK, or
 // with another code when it will never be.
-func (e *Engine) afterDurable(f func(wire.Code)) {
+func (e *Engine) afterDurable(f func(model.Code)) {
 	switch n := len(e.uncommitted); {
 	case n > 0:
 		e.uncommitted[n-1].afterDurable = append(e.uncommitted[n-1].afterDurable, f)
 	case e.readOnly:
-		f(wire.StorageFailed)
+		f(model.StorageFailed)
 	default:
-		f(wire.OK)
+		f(model.OK)
 	}
 }
 
@@ -313,7 +314,7 @@ func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
 		_ = e.apply(&u.record, loc, u.write)
 		e.touch(e.byID[u.record.Collection])
 		for _, f := range u.afterDurable {
-			f(wire.OK)
+			f(model.OK)
 		}
 	}
 	e.pumpTouched()
@@ -348,16 +349,16 @@ func (e *Engine) WriteFailed() {
 	}
 	for len(e.uncommitted) > 0 {
 		for _, f := range pop(&e.uncommitted).afterDurable {
-			f(wire.StorageFailed)
+			f(model.StorageFailed)
 		}
 	}
-	e.Note(wire.ReasonStorage)
+	e.Note(model.ReasonStorage)
 }
 
 // Resumed says that the log takes records again.
 func (e *Engine) Resumed(at seglog.Position) {
 	e.readOnly, e.position = false, at
-	if e.Note(wire.ReasonStorage); len(e.principals) == 0 {
+	if e.Note(model.ReasonStorage); len(e.principals) == 0 {
 		e.open()
 	}
 }
@@ -367,12 +368,12 @@ func (e *Engine) Resumed(at seglog.Position) {
 func (e *Engine) SetFull(full bool) { e.diskFull = full }
 
 // Note records an alert that says no more than its reason.
-func (e *Engine) Note(r wire.Reason) { e.alert(wire.Alert{Reason: r}) }
+func (e *Engine) Note(r model.Reason) { e.alert(model.Alert{Reason: r}) }
 
 // Lost says that another program has removed, cut off or replaced a segment, or, if it
 // is 0, another file that the Core needs.
 func (e *Engine) Lost(segment uint32) {
-	e.alert(wire.Alert{Reason: wire.ReasonFileLost, Segment: segment})
+	e.alert(model.Alert{Reason: model.ReasonFileLost, Segment: segment})
 }
 
 // Damaged says that a stored record failed its check when it was read.
@@ -381,7 +382,7 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 		return
 	}
 	e.damaged[entry.Loc] = true
-	e.alertAt(wire.ReasonDamagedRecord, entry)
+	e.alertAt(model.ReasonDamagedRecord, entry)
 }
 
 // Unreadable says that the disk did not give a stored record back. The record may be
@@ -391,12 +392,12 @@ func (e *Engine) Unreadable(entry mapping.Entry) {
 		return
 	}
 	e.unreadable = e.Now
-	e.alertAt(wire.ReasonReadFailed, entry)
+	e.alertAt(model.ReasonReadFailed, entry)
 }
 
 // alertAt records an alert that names the place of a record.
-func (e *Engine) alertAt(reason wire.Reason, entry mapping.Entry) {
-	a := wire.Alert{Reason: reason, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
+func (e *Engine) alertAt(reason model.Reason, entry mapping.Entry) {
+	a := model.Alert{Reason: reason, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
 	if c := e.byID[entry.Collection]; c != nil {
 		a.Collection = c.name
 	}
@@ -404,16 +405,16 @@ func (e *Engine) alertAt(reason wire.Reason, entry mapping.Entry) {
 }
 
 // raise tells the host's operator the reason of an alert, and returns its record.
-func (e *Engine) raise(a wire.Alert) seglog.Record {
+func (e *Engine) raise(a model.Alert) seglog.Record {
 	a.Time = e.Now.Unix()
 	e.tellHost(hostwire.Message{Type: hostwire.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
-	return seglog.Record{Kind: seglog.KindAlert, Body: wire.AppendAlert(nil, &a)}
+	return seglog.Record{Kind: seglog.KindAlert, Body: model.AppendAlert(nil, &a)}
 }
 
 func (e *Engine) tellHost(m hostwire.Message) { e.out.Host = append(e.out.Host, m) }
 
 // alert raises an alert, and records it in the log if that takes it.
-func (e *Engine) alert(a wire.Alert) {
+func (e *Engine) alert(a model.Alert) {
 	rec := e.raise(a)
 	if e.readOnly {
 		_ = e.apply(&rec, seglog.Location{}, nil) // so that it is known until the next start

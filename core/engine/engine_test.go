@@ -8,6 +8,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -20,23 +21,23 @@ func indexed(t testing.TB, flags wire.Flags) *world {
 	w.settle()
 	w.register("c", "x", flags)
 	for _, name := range []string{"one", "two", "three"} {
-		w.must(admin, put("c", name, "data of "+name), wire.OK)
+		w.must(admin, put("c", name, "data of "+name), model.OK)
 	}
 	return w
 }
 
 func (w *world) serving(collection, index string) bool {
-	return w.e.byName[collection].index(index).state == wire.IndexServing
+	return w.e.byName[collection].index(index).state == model.IndexServing
 }
 
-func (w *world) lastReason() wire.Reason {
+func (w *world) lastReason() model.Reason {
 	if len(w.e.alerts) == 0 {
 		return 0
 	}
 	return decodeAlert(w.e.alerts[len(w.e.alerts)-1]).Reason
 }
 
-func decodeAlert(body []byte) wire.Alert {
+func decodeAlert(body []byte) model.Alert {
 	a, err := frames.DecodeAlert(body)
 	if err != nil {
 		panic(err)
@@ -56,60 +57,60 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		lie    func(w *world) func(seq uint64) []taskwire.Answer
-		reason wire.Reason
+		reason model.Reason
 	}{
 		{"forged identity", func(w *world) func(uint64) []taskwire.Answer {
 			return found(identity.ID{1, 2, 3})
-		}, wire.ReasonInvalidIdentity},
+		}, model.ReasonInvalidIdentity},
 		{"altered tag", func(w *world) func(uint64) []taskwire.Answer {
 			id := w.id("c", "one")
 			id[31] ^= 1
 			return found(id)
-		}, wire.ReasonInvalidIdentity},
+		}, model.ReasonInvalidIdentity},
 		{"deleted object", func(w *world) func(uint64) []taskwire.Answer {
 			id := w.id("c", "two")
-			w.must(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")}, wire.OK)
+			w.must(admin, wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte("two")}, model.OK)
 			return found(id)
-		}, wire.ReasonInvalidIdentity},
+		}, model.ReasonInvalidIdentity},
 		{"replaced object", func(w *world) func(uint64) []taskwire.Answer {
 			id := w.id("c", "two")
-			w.must(admin, put("c", "two", "data of two, anew"), wire.OK)
+			w.must(admin, put("c", "two", "data of two, anew"), model.OK)
 			return found(id)
-		}, wire.ReasonInvalidIdentity},
+		}, model.ReasonInvalidIdentity},
 		{"other collection", func(w *world) func(uint64) []taskwire.Answer {
 			return found(w.id("d", "other"))
-		}, wire.ReasonOtherCollection},
+		}, model.ReasonOtherCollection},
 		{"too many results", func(w *world) func(uint64) []taskwire.Answer {
 			return found(w.id("c", "one"), w.id("c", "two"), w.id("c", "three"))
-		}, wire.ReasonTooManyResults},
+		}, model.ReasonTooManyResults},
 		{"answer to nothing", func(w *world) func(uint64) []taskwire.Answer {
 			return func(seq uint64) []taskwire.Answer { return []taskwire.Answer{{Type: taskwire.Found, Seq: seq + 7}} }
-		}, wire.ReasonUnasked},
+		}, model.ReasonUnasked},
 		{"same answer twice", func(w *world) func(uint64) []taskwire.Answer {
 			return func(seq uint64) []taskwire.Answer {
 				return []taskwire.Answer{{Type: taskwire.Found, Seq: seq}, {Type: taskwire.Found, Seq: seq}}
 			}
-		}, wire.ReasonUnasked},
+		}, model.ReasonUnasked},
 		{"confirms what it was not sent", func(w *world) func(uint64) []taskwire.Answer {
 			return func(seq uint64) []taskwire.Answer { return []taskwire.Answer{{Type: taskwire.Applied, Seq: seq + 1}} }
-		}, wire.ReasonUnasked},
+		}, model.ReasonUnasked},
 		{"endless empty answer", func(w *world) func(uint64) []taskwire.Answer {
 			return func(seq uint64) []taskwire.Answer {
 				return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, More: true}}
 			}
-		}, wire.ReasonBadFrame},
+		}, model.ReasonBadFrame},
 		{"silence", func(w *world) func(uint64) []taskwire.Answer {
 			return func(uint64) []taskwire.Answer { return nil }
-		}, wire.ReasonTooSlow},
+		}, model.ReasonTooSlow},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := indexed(t, 0)
-			w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
-			w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "d", Index: "x", Name: []byte("fake")}, wire.OK)
-			w.must(admin, put("d", "other", "data of other"), wire.OK)
+			w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
+			w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "d", Index: "x", Name: []byte("fake")}, model.OK)
+			w.must(admin, put("d", "other", "data of other"), model.OK)
 			lie := tc.lie(w)
 
-			q := byPredicate(wire.OpSearch, "c", "x", "data")
+			q := byPredicate(model.OpSearch, "c", "x", "data")
 			q.Limit = 2
 			n := w.ask(admin, q)
 			k := w.task(w.e.byName["c"].index("x").instance)
@@ -120,12 +121,12 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 			w.take()
 			w.tick(2 * time.Second) // past the deadline, not past the pause
 			a, ok := w.answered(n)
-			violation := wire.IndexViolated
-			if tc.reason == wire.ReasonTooSlow {
-				violation = wire.TooSlow
+			violation := model.IndexViolated
+			if tc.reason == model.ReasonTooSlow {
+				violation = model.TooSlow
 				w.tick(lastPatience * time.Second)
 			}
-			if !ok || len(a.objects) != 0 || a.code != violation && a.code != wire.OK {
+			if !ok || len(a.objects) != 0 || a.code != violation && a.code != model.OK {
 				t.Fatalf("answer %v: code %d, %d objects", ok, a.code, len(a.objects))
 			}
 			w.settle()
@@ -141,7 +142,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 			w.tick(maxBackoff)
 			w.settle()
 			want := uint32(w.e.byName["c"].objects.Len())
-			if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != want {
+			if a := w.must(admin, byPredicate(model.OpCount, "c", "x", "data"), model.OK); a.count != want {
 				t.Fatalf("the rebuilt index counts %d, want %d", a.count, want)
 			}
 		})
@@ -163,23 +164,23 @@ func (w *world) id(collection, name string) identity.ID {
 func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
-	w.must(alice, byPredicate(wire.OpSearch, "c", "x", ""), wire.NoCollection)
-	rights := wire.Flags(wire.RightReadOwn | wire.RightWrite)
-	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: rights}, wire.OK)
-	w.must(alice, put("c", "mine", "data of mine"), wire.OK)
-	q := byPredicate(wire.OpSearch, "c", "x", "data")
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
+	w.must(alice, byPredicate(model.OpSearch, "c", "x", ""), model.NoCollection)
+	rights := wire.Flags(model.RightReadOwn | model.RightWrite)
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: rights}, model.OK)
+	w.must(alice, put("c", "mine", "data of mine"), model.OK)
+	q := byPredicate(model.OpSearch, "c", "x", "data")
 	q.Limit = 1 // one of her own, though the Task may name three others first
-	a := w.must(alice, q, wire.OK)
+	a := w.must(alice, q, model.OK)
 	if len(a.objects) != 1 || a.objects[0].ID != w.id("c", "mine") {
 		t.Fatalf("alice sees %d objects", len(a.objects))
 	}
-	if a := w.must(alice, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != 1 {
+	if a := w.must(alice, byPredicate(model.OpCount, "c", "x", "data"), model.OK); a.count != 1 {
 		t.Fatalf("alice counts %d", a.count)
 	}
-	w.must(alice, get("c", "one"), wire.NotFound)
-	w.must(alice, put("c", "one", "overwritten"), wire.Denied)
-	w.must(alice, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("one")}, wire.NotFound)
+	w.must(alice, get("c", "one"), model.NotFound)
+	w.must(alice, put("c", "one", "overwritten"), model.Denied)
+	w.must(alice, wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte("one")}, model.NotFound)
 	if w.lastReason() != 0 || !w.serving("c", "x") {
 		t.Fatal("an honest answer raised an alert")
 	}
@@ -193,15 +194,15 @@ func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 	w.settle()
 	w.register("c", "x", wire.FlagAttribute)
 	bob := access.Principal{0: 9}
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, wire.OK)
-	grant := wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(bob), Flags: wire.Flags(wire.RightsAll)}
-	w.must(admin, grant, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, model.OK)
+	grant := wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(bob), Flags: wire.Flags(model.RightsAll)}
+	w.must(admin, grant, model.OK)
 	version := func(attribute string) wire.Request {
 		q := put("c", "one", "the same bytes")
 		q.Query = frames.AppendAttribute(nil, "x", []byte(attribute))
 		return q
 	}
-	first := identity.ID(w.must(admin, version("red"), wire.OK).body)
+	first := identity.ID(w.must(admin, version("red"), model.OK).body)
 	steps := []struct {
 		by        access.Principal
 		attribute string
@@ -215,7 +216,7 @@ func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 	for _, s := range steps {
 		q := version(s.attribute)
 		q.Flags, q.Identity = wire.FlagIfIdentity, before
-		now := identity.ID(w.must(s.by, q, wire.OK).body)
+		now := identity.ID(w.must(s.by, q, model.OK).body)
 		if now.Value() != before.Value() || (now != before) != s.differs {
 			t.Fatalf("put by %x with %s: identity %x, before %x", s.by[:1], s.attribute, now, before)
 		}
@@ -223,8 +224,8 @@ func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 	}
 	stale := version("green")
 	stale.Flags, stale.Identity = wire.FlagIfIdentity, first
-	w.must(admin, stale, wire.PreconditionFailed)
-	a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "blue"), wire.OK)
+	w.must(admin, stale, model.PreconditionFailed)
+	a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "blue"), model.OK)
 	if len(a.objects) != 1 || a.objects[0].ID != before {
 		t.Fatalf("the index shows %v, want version %x", a.objects, before)
 	}
@@ -239,19 +240,19 @@ func TestReadsSeeAcknowledgedWrites(t *testing.T) {
 		if _, ok := w.answered(n); ok {
 			t.Fatal("acknowledged before the disk")
 		}
-		w.must2(w.ask(admin, get("c", "four")), wire.NotFound)
+		w.must2(w.ask(admin, get("c", "four")), model.NotFound)
 		w.commit(len(w.pending))
 		if _, ok := w.answered(n); ok != (lazy != 0) {
 			t.Fatalf("lazy %d: acknowledged before the Task confirmed: %v", lazy, ok)
 		}
-		a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of four"), wire.OK)
+		a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "data of four"), model.OK)
 		if len(a.objects) != 1 {
 			t.Fatalf("lazy %d: the search shows %d objects", lazy, len(a.objects))
 		}
 	}
 }
 
-func (w *world) must2(number uint64, want wire.Code) {
+func (w *world) must2(number uint64, want model.Code) {
 	w.t.Helper()
 	if a, ok := w.answered(number); !ok || a.code != want {
 		w.t.Fatalf("code %d, want %d", a.code, want)
@@ -264,12 +265,12 @@ func (w *world) must2(number uint64, want wire.Code) {
 func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
 	w := indexed(t, 0)
 	old := w.id("c", "one")
-	n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data of one"))
 	w.ask(admin, put("c", "one", "data of one, anew"))
 	w.commit(len(w.pending)) // durable, while the Task still works on the query
 	w.settle()
 	a, _ := w.answered(n)
-	if a.code != wire.OK || len(a.objects) != 1 || a.objects[0].ID != old {
+	if a.code != model.OK || len(a.objects) != 1 || a.objects[0].ID != old {
 		t.Fatalf("code %d, %d objects", a.code, len(a.objects))
 	}
 	if w.lastReason() != 0 {
@@ -281,69 +282,69 @@ func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
 // version, though its bytes are the same. Who may see its own objects alone sees it until the Task has followed.
 func TestAnObjectThatIsPutAgainByAnotherShowsAsItStood(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
-	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	alice := w.person("alice", model.RightReadOwn|model.RightWrite)
+	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	id, owner := w.id("c", "hers"), w.e.principals[alice].owner
-	n := w.ask(alice, byPredicate(wire.OpSearch, "c", "x", "data of hers"))
+	n := w.ask(alice, byPredicate(model.OpSearch, "c", "x", "data of hers"))
 	w.ask(admin, put("c", "hers", "data of hers"))
 	w.commit(len(w.pending)) // durable, while the Task still works on the query
 	w.settle()
 	a, _ := w.answered(n)
-	shown := a.code == wire.OK && len(a.objects) == 1
+	shown := a.code == model.OK && len(a.objects) == 1
 	if !shown || a.objects[0].ID != id || a.objects[0].Owner != owner || w.id("c", "hers").Value() != id.Value() {
 		t.Fatalf("code %d, %d objects", a.code, len(a.objects))
 	}
-	if a := w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data of hers"), wire.OK); len(a.objects) != 0 {
+	if a := w.must(alice, byPredicate(model.OpSearch, "c", "x", "data of hers"), model.OK); len(a.objects) != 0 {
 		t.Fatal("she still sees it")
 	}
 }
 
 func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 	w := indexed(t, 0)
-	if a := w.must(admin, put("c", "odd", "refuse"), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {
+	if a := w.must(admin, put("c", "odd", "refuse"), model.OK); a.flags&wire.ReplyNotIndexed == 0 {
 		t.Fatal("a refused input was not reported")
 	}
-	if a := w.must(admin, put("c", "long", string(make([]byte, 65))), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {
+	if a := w.must(admin, put("c", "long", string(make([]byte, 65))), model.OK); a.flags&wire.ReplyNotIndexed == 0 {
 		t.Fatal("an input over the Task's limit was not reported")
 	}
-	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "refuse"), wire.QueryRefused)
-	q := wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "bad", Name: []byte("fake"), Query: []byte("refuse")}
-	w.must(admin, q, wire.OK)
-	if got := w.e.byName["c"].index("bad").state; got != wire.IndexRefused {
+	w.must(admin, byPredicate(model.OpSearch, "c", "x", "refuse"), model.QueryRefused)
+	q := wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "bad", Name: []byte("fake"), Query: []byte("refuse")}
+	w.must(admin, q, model.OK)
+	if got := w.e.byName["c"].index("bad").state; got != model.IndexRefused {
 		t.Fatalf("state %d", got)
 	}
-	w.must(admin, put("c", "one", "data"), wire.OK)
+	w.must(admin, put("c", "one", "data"), model.OK)
 }
 
 func TestBatchIsAllOrNothing(t *testing.T) {
 	w := indexed(t, 0)
 	var ops []byte
-	ops = frames.AppendBatchOp(ops, &wire.Request{Op: wire.OpPut, Name: []byte("new"), Object: []byte("data")})
-	ops = frames.AppendBatchOp(ops, &wire.Request{Op: wire.OpDelete, Name: []byte("absent")})
-	w.must(admin, wire.Request{Op: wire.OpBatch, Collection: "c", Object: ops}, wire.NotFound)
-	w.must(admin, get("c", "new"), wire.NotFound)
+	ops = frames.AppendBatchOp(ops, &wire.Request{Op: model.OpPut, Name: []byte("new"), Object: []byte("data")})
+	ops = frames.AppendBatchOp(ops, &wire.Request{Op: model.OpDelete, Name: []byte("absent")})
+	w.must(admin, wire.Request{Op: model.OpBatch, Collection: "c", Object: ops}, model.NotFound)
+	w.must(admin, get("c", "new"), model.NotFound)
 }
 
 func TestFailedDiskStopsWritesAndKeepsReads(t *testing.T) {
 	w := indexed(t, 0)
 	n := w.ask(admin, put("c", "lost", "data"))
 	w.fail()
-	w.must2(n, wire.StorageFailed)
-	w.must(admin, put("c", "later", "data"), wire.StorageFailed)
-	w.must(admin, get("c", "lost"), wire.NotFound)
-	w.must(admin, get("c", "one"), wire.OK)
-	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != 3 {
+	w.must2(n, model.StorageFailed)
+	w.must(admin, put("c", "later", "data"), model.StorageFailed)
+	w.must(admin, get("c", "lost"), model.NotFound)
+	w.must(admin, get("c", "one"), model.OK)
+	if a := w.must(admin, byPredicate(model.OpCount, "c", "x", ""), model.OK); a.count != 3 {
 		t.Fatalf("count %d", a.count)
 	}
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "z"}, wire.StorageFailed)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "z"}, model.StorageFailed)
 }
 
 func TestTheLastAdministratorStays(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	w.must(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(admin)}, wire.InvalidRequest)
-	r := wire.Request{Op: wire.OpRevoke, Identity: identity.ID(admin), Flags: wire.Flags(wire.RightAdmin)}
-	w.must(admin, r, wire.InvalidRequest)
+	w.must(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(admin)}, model.InvalidRequest)
+	r := wire.Request{Op: model.OpRevoke, Identity: identity.ID(admin), Flags: wire.Flags(model.RightAdmin)}
+	w.must(admin, r, model.InvalidRequest)
 }
 
 // TestRemovedPrincipalComesBackWithNothing: rights and ownership end with the
@@ -351,35 +352,35 @@ func TestTheLastAdministratorStays(t *testing.T) {
 func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 	w := indexed(t, 0)
 	alice := identity.ID{0: 9}
-	add := wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")}
-	grant := wire.Request{Op: wire.OpGrant, Collection: "c", Identity: alice,
-		Flags: wire.Flags(wire.RightReadOwn | wire.RightWrite)}
-	w.must(admin, add, wire.OK)
-	w.must(admin, grant, wire.OK)
-	w.must(access.Principal(alice), put("c", "mine", "data"), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: alice}, wire.OK)
-	w.must(access.Principal(alice), get("c", "mine"), wire.UnknownPrincipal)
-	w.must(admin, add, wire.OK)
-	w.must(access.Principal(alice), get("c", "mine"), wire.NoCollection)
-	w.must(admin, grant, wire.OK)
-	w.must(access.Principal(alice), get("c", "mine"), wire.NotFound)
+	add := wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")}
+	grant := wire.Request{Op: model.OpGrant, Collection: "c", Identity: alice,
+		Flags: wire.Flags(model.RightReadOwn | model.RightWrite)}
+	w.must(admin, add, model.OK)
+	w.must(admin, grant, model.OK)
+	w.must(access.Principal(alice), put("c", "mine", "data"), model.OK)
+	w.must(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: alice}, model.OK)
+	w.must(access.Principal(alice), get("c", "mine"), model.UnknownPrincipal)
+	w.must(admin, add, model.OK)
+	w.must(access.Principal(alice), get("c", "mine"), model.NoCollection)
+	w.must(admin, grant, model.OK)
+	w.must(access.Principal(alice), get("c", "mine"), model.NotFound)
 }
 
 // TestReplayGivesTheSameState: what the engine knows after a restart is what it
 // knew before.
 func TestReplayGivesTheSameState(t *testing.T) {
 	w := indexed(t, wire.FlagOrdered)
-	status := wire.Request{Op: wire.OpStatus}
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
+	status := wire.Request{Op: model.OpStatus}
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
 	w.register("d", "y", 0)
-	w.must(admin, put("d", "one", "data"), wire.OK)
-	w.e.SettleLedgers(func(wire.Code) {}) // as a clean stop does
+	w.must(admin, put("d", "one", "data"), model.OK)
+	w.e.SettleLedgers(func(model.Code) {}) // as a clean stop does
 	w.take()
 	w.settle()
-	before := w.must(admin, status, wire.OK)
+	before := w.must(admin, status, model.OK)
 	w.boot()
 	w.settle()
-	after := w.must(admin, status, wire.OK)
+	after := w.must(admin, status, model.OK)
 	if len(before.items) != len(after.items) {
 		t.Fatalf("%d items, then %d", len(before.items), len(after.items))
 	}
@@ -395,10 +396,10 @@ func TestReplayGivesTheSameState(t *testing.T) {
 func TestDroppedCollectionIsGone(t *testing.T) {
 	w := indexed(t, 0)
 	id := w.id("c", "one")
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
-	w.must(admin, get("c", "one"), wire.NoCollection)
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpGet, Collection: "c", Identity: id}, wire.NotFound)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
+	w.must(admin, get("c", "one"), model.NoCollection)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGet, Collection: "c", Identity: id}, model.NotFound)
 	if n, _ := w.e.Objects(); n != 0 {
 		t.Fatalf("%d objects left", n)
 	}
@@ -409,30 +410,30 @@ func TestDroppedCollectionIsGone(t *testing.T) {
 func TestChangesOfTheCatalogueHoldWhatComesAfter(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	a := w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"})
+	a := w.ask(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"})
 	b := w.ask(admin, put("c", "one", "data"))
-	c := w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"})
+	c := w.ask(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"})
 	w.settle()
-	w.must2(a, wire.OK)
-	w.must2(b, wire.OK)
-	w.must2(c, wire.Exists)
+	w.must2(a, model.OK)
+	w.must2(b, model.OK)
+	w.must2(c, model.Exists)
 }
 
 // TestIndexIsBuiltBesideWrites: an index made on a full collection finds what
 // was there and what was put, replaced and deleted while it was built.
 func TestIndexIsBuiltBesideWrites(t *testing.T) {
 	w := indexed(t, 0)
-	w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
+	w.ask(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
 	w.commit(len(w.pending))
 	late := w.e.byName["c"].index("late")
 	w.e.TaskStarted(late.instance)
 	w.take()
-	w.must2(w.ask(admin, byPredicate(wire.OpSearch, "c", "late", "")), wire.IndexUnavailable)
+	w.must2(w.ask(admin, byPredicate(model.OpSearch, "c", "late", "")), model.IndexUnavailable)
 	w.ask(admin, put("c", "four", "data of four"))
 	w.ask(admin, put("c", "one", "changed"))
-	w.ask(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")})
+	w.ask(admin, wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte("two")})
 	w.settle()
-	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "late", "data"), wire.OK); len(a.objects) != 2 {
+	if a := w.must(admin, byPredicate(model.OpSearch, "c", "late", "data"), model.OK); len(a.objects) != 2 {
 		t.Fatalf("%d objects, want three and four", len(a.objects))
 	}
 }
@@ -440,7 +441,7 @@ func TestIndexIsBuiltBesideWrites(t *testing.T) {
 // TestDamagedRecordIsReportedOnce, however often it is read.
 func TestDamagedRecordIsReportedOnce(t *testing.T) {
 	w := indexed(t, 0)
-	a := w.must(admin, get("c", "one"), wire.OK)
+	a := w.must(admin, get("c", "one"), model.OK)
 	for range 3 {
 		w.e.Damaged(a.objects[0])
 		w.take()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -44,9 +45,9 @@ func lagging(t *testing.T, indexes ...string) *world {
 	w.settle()
 	w.register("c", indexes[0], wire.FlagLazy)
 	for _, name := range indexes[1:] {
-		w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: name, Flags: wire.FlagLazy, Name: []byte("fake")}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: name, Flags: wire.FlagLazy, Name: []byte("fake")}, model.OK)
 	}
-	w.retable(func(r *wire.Row) { r.MaxInput = wire.MaxObject })
+	w.retable(func(r *model.Row) { r.MaxInput = model.MaxObject })
 	return w
 }
 
@@ -59,7 +60,7 @@ func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 	for i := range puts {
 		n := w.ask(admin, put("c", fmt.Sprint(i), fmt.Sprintf("%03d", i)+strings.Repeat("x", size-3)))
 		w.commit(len(w.pending))
-		w.must2(n, wire.OK)
+		w.must2(n, model.OK)
 		if x := w.x(); x.inputBytes > keepBytes || x.bytes > windowBytes+size+1024 {
 			t.Fatalf("after %d PUTs the queue keeps %d bytes, and %d are with the Task", i+1, x.inputBytes, x.bytes)
 		}
@@ -84,7 +85,7 @@ func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 	if len(got) != puts || !slices.IsSorted(got) || !w.idle() {
 		t.Fatalf("the Task got %d of %d inputs, in the order %v", len(got), puts, got)
 	}
-	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != puts {
+	if a := w.must(admin, byPredicate(model.OpCount, "c", "x", ""), model.OK); a.count != puts {
 		t.Fatalf("it finds %d", a.count)
 	}
 }
@@ -109,7 +110,7 @@ func TestAnInputOverTheBudgetIsFed(t *testing.T) {
 		}
 		w.checkFeeds()
 	}
-	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", ""), wire.OK); a.count != puts {
+	if a := w.must(admin, byPredicate(model.OpCount, "c", "x", ""), model.OK); a.count != puts {
 		t.Fatalf("the Task got %d of %d inputs", a.count, puts)
 	}
 }
@@ -132,7 +133,7 @@ func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 	}
 	w.settle()
 	for _, name := range names {
-		if a := w.must(admin, byPredicate(wire.OpCount, "c", name, ""), wire.OK); a.count != 24 {
+		if a := w.must(admin, byPredicate(model.OpCount, "c", name, ""), model.OK); a.count != 24 {
 			t.Errorf("index %s finds %d", name, a.count)
 		}
 	}
@@ -144,7 +145,7 @@ func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 // TestIndexesShareALargeInput: one PUT is not copied for each index that it is for.
 func TestIndexesShareALargeInput(t *testing.T) {
 	w := lagging(t, "x", "y", "z")
-	object := bytes.Repeat([]byte("x"), wire.MaxObject)
+	object := bytes.Repeat([]byte("x"), model.MaxObject)
 	w.ask(admin, put("c", "one", string(object)))
 	record := w.pending[0][0].Body
 	r := w.store(w.pending[0][0])
@@ -181,15 +182,15 @@ func TestManySmallInputsAreCounted(t *testing.T) {
 // behind with all that may be queued are refused, others' are not.
 func TestALaggingIndexRefusesWritesForItselfAlone(t *testing.T) {
 	w := lagging(t, "x")
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "d", Index: "y", Name: []byte("fake")}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "d", Index: "y", Name: []byte("fake")}, model.OK)
 	for len(w.x().queue) <= maxBacklog {
 		w.e.enqueue(w.x(), &delivery{step: taskwire.Remove})
 	}
-	w.must2(w.ask(admin, put("c", "one", "data")), wire.Overloaded)
-	w.must2(w.ask(admin, byPredicate(wire.OpCount, "c", "x", "")), wire.Overloaded)
+	w.must2(w.ask(admin, put("c", "one", "data")), model.Overloaded)
+	w.must2(w.ask(admin, byPredicate(model.OpCount, "c", "x", "")), model.Overloaded)
 	n := w.ask(admin, put("d", "one", "data"))
 	w.commit(len(w.pending))
 	w.step(w.task(w.e.byName["d"].index("y").instance))
-	w.must2(n, wire.OK)
+	w.must2(n, model.OK)
 }

@@ -6,6 +6,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -14,7 +15,7 @@ import (
 // left, in steps. The rights that count are those when the last step ends.
 type finishing struct {
 	*search
-	rights wire.Rights
+	rights model.Rights
 	stage  int
 	kept   sortedBlocks // objects of found that the principal may see, or delete
 	merger
@@ -48,7 +49,7 @@ func (e *Engine) finished(s *search) {
 }
 
 // rightsOf returns the rights by which the answer to a search is judged now.
-func (e *Engine) rightsOf(s *search) wire.Rights {
+func (e *Engine) rightsOf(s *search) model.Rights {
 	if e.principals[s.req.Principal] != s.p {
 		return 0 // removed, or it has another key; whoever has that key now is another principal
 	}
@@ -68,9 +69,9 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	rights := e.rightsOf(f.search)
 	switch {
 	case e.byID[f.x.c.id] != f.x.c:
-		e.end(f.req, wire.NoCollection)
+		e.end(f.req, model.NoCollection)
 		e.finished(f.search)
-	case f.req.Op == wire.OpDeleteWhere && e.changing:
+	case f.req.Op == model.OpDeleteWhere && e.changing:
 		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
 	case f.rights != rights: // objects left out before stay out
 		f.found = f.kept
@@ -90,7 +91,7 @@ func (f *finishing) sift() (looked int, done bool) {
 		return 0, true
 	}
 	allowed := access.Read
-	if f.req.Op == wire.OpDeleteWhere {
+	if f.req.Op == model.OpDeleteWhere {
 		allowed = access.Delete
 	}
 	if allowed(f.rights, false) { // all objects
@@ -108,7 +109,7 @@ func (f *finishing) sift() (looked int, done bool) {
 
 // sort puts each chunk in order, unless the Task's order is kept, or the answer shows no order.
 func (f *finishing) sort() (looked int, done bool) {
-	if len(f.kept) == 0 || f.x.ordered() || f.req.Op == wire.OpCount {
+	if len(f.kept) == 0 || f.x.ordered() || f.req.Op == model.OpCount {
 		return 0, true
 	}
 	chunk := pop(&f.kept)
@@ -140,7 +141,7 @@ func (f *finishing) count() int {
 // pack makes the items of the answer from the objects.
 func (f *finishing) pack() (looked int, done bool) {
 	n := f.count()
-	if f.packed == n || f.req.Op != wire.OpSearch {
+	if f.packed == n || f.req.Op != model.OpSearch {
 		return 0, true
 	}
 	chunk := f.kept[f.packed/stride]
@@ -181,11 +182,11 @@ func (e *Engine) conclude(f *finishing) {
 	switch {
 	case wait:
 		return
-	case code != wire.OK:
+	case code != model.OK:
 		e.end(f.req, code)
-	case f.req.Op == wire.OpCount:
+	case f.req.Op == model.OpCount:
 		e.reply(f.req, r)
-	case f.req.Op == wire.OpDeleteWhere:
+	case f.req.Op == model.OpDeleteWhere:
 		r.Count = 0
 		d := &deletions{search: f.search, list: f.kept, left: n}
 		d.write = write{req: f.req, answer: r, acksMissing: 1}
@@ -196,7 +197,7 @@ func (e *Engine) conclude(f *finishing) {
 		if f.req.Flags&wire.FlagIDsOnly != 0 {
 			r.Content = Frames{wire.KindIdentities, f.items}
 		}
-		if code := e.answer(f.req, r); code != wire.OK {
+		if code := e.answer(f.req, r); code != model.OK {
 			e.end(f.req, code)
 		}
 	}
@@ -222,16 +223,16 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 		return false
 	}
 	if slices.ContainsFunc(d.x.c.indexes, e.full) {
-		d.answer.Code = wire.Overloaded
+		d.answer.Code = model.Overloaded
 	}
-	if e.rightsOf(d.search) == 0 || e.byID[d.x.c.id] != d.x.c || d.answer.Code != wire.OK {
+	if e.rightsOf(d.search) == 0 || e.byID[d.x.c.id] != d.x.c || d.answer.Code != model.OK {
 		d.left = 0
 	}
 	var group seglog.Group
 	for range min(d.left, e.stride) {
 		o := d.list.take()
-		w := Write{Request: wire.Request{Op: wire.OpDelete, Identity: o.ID}}
-		if rec, code := e.decide(&w, d.p, d.x.c, nil); code == wire.OK {
+		w := Write{Request: wire.Request{Op: model.OpDelete, Identity: o.ID}}
+		if rec, code := e.decide(&w, d.p, d.x.c, nil); code == model.OK {
 			group = append(group, rec)
 		}
 		d.left--
@@ -249,7 +250,7 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 	case len(group) == 0:
 		return true
 	default:
-		e.afterDurable(func(code wire.Code) {
+		e.afterDurable(func(code model.Code) {
 			d.answer.Code = max(d.answer.Code, code)
 			next()
 		})

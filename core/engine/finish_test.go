@@ -8,6 +8,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
 )
@@ -16,15 +17,15 @@ import (
 // Their identities are returned in order.
 func crowded(t *testing.T, flags wire.Flags, n int) (*world, []identity.ID) {
 	w := indexed(t, flags)
-	w.retable(func(r *wire.Row) { r.MaxResults = wire.MaxResultsLimit })
+	w.retable(func(r *model.Row) { r.MaxResults = model.MaxResultsLimit })
 	var ids []identity.ID
 	for i := 0; i < n; i += wire.MaxBatch {
-		batch := wire.Request{Op: wire.OpBatch, Collection: "c"}
+		batch := wire.Request{Op: model.OpBatch, Collection: "c"}
 		for k := i; k < min(n, i+wire.MaxBatch); k++ {
 			o := put("c", fmt.Sprint("many ", k), "many")
 			batch.Object = frames.AppendBatchOp(batch.Object, &o)
 		}
-		a := w.must(admin, batch, wire.OK)
+		a := w.must(admin, batch, model.OK)
 		for p := range slices.Chunk(a.body, identity.Size) {
 			ids = append(ids, identity.ID(p))
 		}
@@ -57,13 +58,13 @@ func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
 		limit uint32
 		steps int // at least
 	}{
-		{"count", 0, byPredicate(wire.OpCount, "c", "x", ""), 0, 0},                // who sees all needs no look at each
-		{"search", 0, byPredicate(wire.OpSearch, "c", "x", ""), 0, 5 * n / stride}, // each object is sorted, merged three times and packed
-		{"search with a limit", 0, byPredicate(wire.OpSearch, "c", "x", ""), 3*stride + 7, 3},
-		{"search in the Task's order", wire.FlagOrdered, byPredicate(wire.OpSearch, "c", "x", ""), 0, n / stride},
+		{"count", 0, byPredicate(model.OpCount, "c", "x", ""), 0, 0},                // who sees all needs no look at each
+		{"search", 0, byPredicate(model.OpSearch, "c", "x", ""), 0, 5 * n / stride}, // each object is sorted, merged three times and packed
+		{"search with a limit", 0, byPredicate(model.OpSearch, "c", "x", ""), 3*stride + 7, 3},
+		{"search in the Task's order", wire.FlagOrdered, byPredicate(model.OpSearch, "c", "x", ""), 0, n / stride},
 	} {
 		for _, idsOnly := range []bool{false, true} {
-			if idsOnly && tc.q.Op != wire.OpSearch {
+			if idsOnly && tc.q.Op != model.OpSearch {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s, identities only %v", tc.name, idsOnly), func(t *testing.T) {
@@ -82,17 +83,17 @@ func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
 					if _, done := w.answered(number); done {
 						t.Fatalf("answered after %d steps, though others are left", steps)
 					}
-					w.must2(w.ask(admin, get("c", "one")), wire.OK)
+					w.must2(w.ask(admin, get("c", "one")), model.OK)
 					more = w.work()
 				}
 				a, done := w.answered(number)
-				if !done || a.code != wire.OK || int(a.count) != len(asks) {
+				if !done || a.code != model.OK || int(a.count) != len(asks) {
 					t.Fatalf("answered %v, code %d, count %d, want %d", done, a.code, a.count, len(asks))
 				}
 				if steps < tc.steps {
 					t.Errorf("an answer of %d objects took %d steps, want %d at least", len(asks), steps, tc.steps)
 				}
-				if want := asks; tc.q.Op == wire.OpSearch {
+				if want := asks; tc.q.Op == model.OpSearch {
 					if !w.x().ordered() {
 						want = slices.Clone(want)
 						slices.Reverse(want)
@@ -127,7 +128,7 @@ func shownBy(a answer) (ids []identity.ID) {
 func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
 	const n = 5*stride + 10
 	w, ids := crowded(t, 0, n)
-	number := w.named(byPredicate(wire.OpDeleteWhere, "c", "x", ""), ids)
+	number := w.named(byPredicate(model.OpDeleteWhere, "c", "x", ""), ids)
 	between := 0
 	for round := 0; ; round++ {
 		for before := len(w.pending); ; before = len(w.pending) {
@@ -159,15 +160,15 @@ func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
 			}
 			w.says(taskwire.Answer{Type: taskwire.Applied, Seq: w.x().seq})
 		}
-		w.must2(another, wire.OK)
+		w.must2(another, model.OK)
 		between++
 	}
 	a, done := w.answered(number)
-	if !done || a.code != wire.OK || a.count != n || between < 3 {
+	if !done || a.code != model.OK || a.count != n || between < 3 {
 		t.Fatalf("answered %v, code %d, %d deleted of %d, %d writes in between", done, a.code, a.count, n, between)
 	}
-	w.must2(w.ask(admin, get("c", "many 0")), wire.NotFound)
-	w.must2(w.ask(admin, get("c", "one")), wire.OK)
+	w.must2(w.ask(admin, get("c", "many 0")), model.NotFound)
+	w.must2(w.ask(admin, get("c", "one")), model.OK)
 }
 
 // TestARevocationEndsADeletion: objects that are not deleted yet stay, the answer tells
@@ -176,9 +177,9 @@ func TestARevocationEndsADeletion(t *testing.T) {
 	const n = 5 * stride
 	w, ids := crowded(t, 0, n)
 	w.byHand = false
-	alice := w.person("alice", wire.RightRead|wire.RightDelete)
+	alice := w.person("alice", model.RightRead|model.RightDelete)
 	w.byHand = true
-	number := w.ask(alice, byPredicate(wire.OpDeleteWhere, "c", "x", ""))
+	number := w.ask(alice, byPredicate(model.OpDeleteWhere, "c", "x", ""))
 	seq := w.questions()[0]
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: ids})
 	for w.work() {
@@ -190,14 +191,14 @@ func TestARevocationEndsADeletion(t *testing.T) {
 	if deleted == 0 || deleted == n {
 		t.Fatalf("%d deletions are on their way", deleted)
 	}
-	revocation := w.ask(admin, rightsOf(wire.OpRevoke, alice, wire.RightDelete))
+	revocation := w.ask(admin, rightsOf(model.OpRevoke, alice, model.RightDelete))
 	w.settle()
-	w.must2(revocation, wire.OK)
-	w.must(admin, rightsOf(wire.OpGrant, alice, wire.RightDelete), wire.OK)
-	if a, done := w.answered(number); !done || a.code != wire.OK || int(a.count) != deleted {
+	w.must2(revocation, model.OK)
+	w.must(admin, rightsOf(model.OpGrant, alice, model.RightDelete), model.OK)
+	if a, done := w.answered(number); !done || a.code != model.OK || int(a.count) != deleted {
 		t.Fatalf("answered %v, code %d, %d deleted, want %d", done, a.code, a.count, deleted)
 	}
-	if c := w.must(admin, byPredicate(wire.OpCount, "c", "x", "many"), wire.OK).count; int(c) != n-deleted {
+	if c := w.must(admin, byPredicate(model.OpCount, "c", "x", "many"), model.OK).count; int(c) != n-deleted {
 		t.Fatalf("%d objects are left of %d", c, n)
 	}
 }
@@ -206,14 +207,14 @@ func TestARevocationEndsADeletion(t *testing.T) {
 func TestADiskThatFailsEndsADeletion(t *testing.T) {
 	const n = 5 * stride
 	w, ids := crowded(t, 0, n)
-	number := w.named(byPredicate(wire.OpDeleteWhere, "c", "x", ""), ids)
+	number := w.named(byPredicate(model.OpDeleteWhere, "c", "x", ""), ids)
 	for w.work() {
 	}
 	w.commit(1)
 	w.fail()
 	w.resume()
 	w.settle()
-	w.must2(number, wire.StorageFailed)
+	w.must2(number, model.StorageFailed)
 	if left := len(w.e.pending); left != 0 || !w.idle() {
 		t.Fatalf("%d changes are still on their way", left)
 	}
@@ -224,29 +225,29 @@ func TestADiskThatFailsEndsADeletion(t *testing.T) {
 func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
 	const n = 5 * stride
 	for _, tc := range []struct {
-		op         wire.Operation
-		has, loses wire.Rights
+		op         model.Operation
+		has, loses model.Rights
 		want       uint32
 	}{
-		{wire.OpSearch, wire.RightRead | wire.RightReadOwn | wire.RightWrite, wire.RightRead, 1},
-		{wire.OpSearch, wire.RightReadOwn | wire.RightWrite, wire.RightReadOwn, 0},
-		{wire.OpCount, wire.RightReadOwn | wire.RightWrite, wire.RightReadOwn, 0},
+		{model.OpSearch, model.RightRead | model.RightReadOwn | model.RightWrite, model.RightRead, 1},
+		{model.OpSearch, model.RightReadOwn | model.RightWrite, model.RightReadOwn, 0},
+		{model.OpCount, model.RightReadOwn | model.RightWrite, model.RightReadOwn, 0},
 	} {
 		w, ids := crowded(t, 0, n)
 		w.byHand = false
 		alice := w.person("alice", tc.has)
-		w.must(alice, put("c", "mine", "data of mine"), wire.OK)
+		w.must(alice, put("c", "mine", "data of mine"), model.OK)
 		w.byHand = true
 		number := w.ask(alice, byPredicate(tc.op, "c", "x", ""))
 		w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: append(ids, w.id("c", "mine"))})
 		for range 4 {
 			w.work()
 		}
-		w.ask(admin, rightsOf(wire.OpRevoke, alice, tc.loses))
+		w.ask(admin, rightsOf(model.OpRevoke, alice, tc.loses))
 		w.commit(1)
 		for w.work() {
 		}
-		if a, done := w.answered(number); !done || a.code != wire.OK || a.count != tc.want {
+		if a, done := w.answered(number); !done || a.code != model.OK || a.count != tc.want {
 			t.Errorf("operation %d: answered %v, code %d, count %d, want %d", tc.op, done, a.code, a.count, tc.want)
 		}
 	}
@@ -257,7 +258,7 @@ func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
 // answer holds all that it names, and a client may have asked thousands.
 func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 	const queries = 5 * windowOpen
-	for _, op := range []wire.Operation{wire.OpSearch, wire.OpDeleteWhere} {
+	for _, op := range []model.Operation{model.OpSearch, model.OpDeleteWhere} {
 		w, ids := crowded(t, 0, 3*stride)
 		var numbers []uint64
 		for range queries {
@@ -272,7 +273,7 @@ func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 				}
 			}
 			// The answer to a later deletion waits for the first ones, and holds nothing.
-			if sent-answered > windowOpen && (op == wire.OpSearch || round == 0) {
+			if sent-answered > windowOpen && (op == model.OpSearch || round == 0) {
 				t.Fatalf("operation %d: %d answers are held", op, sent-answered)
 			}
 			w.commit(len(w.pending))
@@ -282,13 +283,13 @@ func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 				w.says(taskwire.Answer{Type: taskwire.Applied, Seq: w.x().seq})
 				k.frames = slices.DeleteFunc(k.frames, func(f []byte) bool { return taskwire.Type(f[3]) != taskwire.Search })
 			}
-			if op == wire.OpDeleteWhere {
+			if op == model.OpDeleteWhere {
 				ids = nil
 			}
 			before := answered
 			for _, n := range numbers {
 				if a, ok := w.answered(n); ok {
-					if answered++; a.code != wire.OK {
+					if answered++; a.code != model.OK {
 						t.Errorf("operation %d: code %d", op, a.code)
 					}
 				}

@@ -8,6 +8,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -20,12 +21,12 @@ func written(f *testing.F, want func(seglog.Kind) bool) (bodies [][]byte) {
 	w.settle()
 	w.register("c", "x", wire.FlagAttribute|wire.FlagOrdered)
 	alice := access.Principal{0: 9}
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
 	named := put("c", "one", "data of one")
 	named.Query = frames.AppendAttribute(nil, "x", []byte("input"))
-	w.must(admin, named, wire.OK)
-	w.must(admin, put("c", "", "no name"), wire.OK)
-	w.must(admin, put("c", "empty", ""), wire.OK)
+	w.must(admin, named, model.OK)
+	w.must(admin, put("c", "", "no name"), model.OK)
+	w.must(admin, put("c", "empty", ""), model.OK)
 	for _, r := range w.disk {
 		if want(r.Kind) {
 			bodies = append(bodies, r.Body)

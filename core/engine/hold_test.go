@@ -12,6 +12,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -21,30 +22,30 @@ import (
 // way to hurt others, or to learn of them, that must stay closed.
 
 // retable puts the Task "fake" under a changed row: its indexes are rebuilt.
-func (w *world) retable(change func(*wire.Row)) {
+func (w *world) retable(change func(*model.Row)) {
 	row := w.e.tasks["fake"].Row
 	change(&row)
-	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	w.settle()
 }
 
 // person registers a principal and gives it rights in the collection "c".
-func (w *world) person(label string, rights wire.Rights) access.Principal {
+func (w *world) person(label string, rights model.Rights) access.Principal {
 	p := identity.ID{0: 9}
 	copy(p[1:], label)
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: p, Name: []byte(label)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: p, Name: []byte(label)}, model.OK)
 	if rights != 0 {
-		w.must(admin, rightsOf(wire.OpGrant, access.Principal(p), rights), wire.OK)
+		w.must(admin, rightsOf(model.OpGrant, access.Principal(p), rights), model.OK)
 	}
 	return access.Principal(p)
 }
 
-func rightsOf(op wire.Operation, p access.Principal, rights wire.Rights) wire.Request {
+func rightsOf(op model.Operation, p access.Principal, rights model.Rights) wire.Request {
 	return wire.Request{Op: op, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(rights)}
 }
 
 func remove(name string) wire.Request {
-	return wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte(name)}
+	return wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte(name)}
 }
 
 // x is the index "x" of the collection "c".
@@ -75,7 +76,7 @@ func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
 	k := w.task(w.x().instance)
 	var asked []uint64
 	for range 200 {
-		asked = append(asked, w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data")))
+		asked = append(asked, w.ask(admin, byPredicate(model.OpCount, "c", "x", "data")))
 	}
 	for _, n := range asked {
 		w.tick(time.Duration(w.x().row.Deadline) * time.Millisecond)
@@ -83,7 +84,7 @@ func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
 			t.Fatal("the Task was quarantined")
 		}
 		w.step(k)
-		if a, ok := w.answered(n); !ok || a.code != wire.OK || a.count != 3 {
+		if a, ok := w.answered(n); !ok || a.code != model.OK || a.count != 3 {
 			t.Fatalf("request %d: answered %v, code %d, count %d", n, ok, a.code, a.count)
 		}
 	}
@@ -99,14 +100,14 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		w := indexed(t, 0)
 		k := w.task(w.x().instance)
-		n := w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
+		n := w.ask(admin, byPredicate(model.OpCount, "c", "x", "data"))
 		w.questions() // it never answers
 		w.tick(usualTick)
 		deadlines := func(n int) {
 			for range n {
 				w.tick(w.x().registered())
 				if busy {
-					w.must(admin, put("c", "four", "data of four"), wire.OK)
+					w.must(admin, put("c", "four", "data of four"), model.OK)
 				}
 			}
 		}
@@ -118,7 +119,7 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 			t.Fatalf("busy %v: too slow within its time", busy)
 		}
 		w.tick(usualTick)
-		if a, ok := w.answered(n); k.stopped || !ok || a.code != wire.TooSlow {
+		if a, ok := w.answered(n); k.stopped || !ok || a.code != model.TooSlow {
 			t.Fatalf("busy %v: stopped %v, answered %v, code %d", busy, k.stopped, ok, a.code)
 		}
 		if deadlines((lastPatience-1)*limit - 1); k.stopped {
@@ -127,7 +128,7 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 		if deadlines(1); !k.stopped {
 			t.Fatalf("busy %v: not ended", busy)
 		}
-		if w.settle(); w.lastReason() != wire.ReasonTooSlow {
+		if w.settle(); w.lastReason() != model.ReasonTooSlow {
 			t.Fatalf("busy %v: alert for reason %d", busy, w.lastReason())
 		}
 	}
@@ -141,12 +142,12 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 	for _, tc := range []struct {
 		name        string
 		first, then wire.Request
-		want        wire.Code
+		want        model.Code
 	}{
-		{"it is there", put("c", "four", "data of four"), absent, wire.PreconditionFailed},
-		{"it is another", put("c", "one", "anew"), changed, wire.PreconditionFailed},
-		{"it is gone", remove("one"), remove("one"), wire.NotFound},
-		{"nothing is left", remove("one"), byPredicate(wire.OpDeleteWhere, "c", "x", "data of one"), wire.OK},
+		{"it is there", put("c", "four", "data of four"), absent, model.PreconditionFailed},
+		{"it is another", put("c", "one", "anew"), changed, model.PreconditionFailed},
+		{"it is gone", remove("one"), remove("one"), model.NotFound},
+		{"nothing is left", remove("one"), byPredicate(model.OpDeleteWhere, "c", "x", "data of one"), model.OK},
 	} {
 		for _, fails := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, the disk fails %v", tc.name, fails), func(t *testing.T) {
@@ -156,7 +157,7 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 				}
 				w.ask(admin, tc.first)
 				n := w.ask(admin, tc.then)
-				if k := w.task(w.x().instance); tc.want == wire.OK {
+				if k := w.task(w.x().instance); tc.want == model.OK {
 					w.step(k)
 				}
 				if a, ok := w.answered(n); ok {
@@ -164,7 +165,7 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 				}
 				want := tc.want
 				if fails {
-					want = wire.StorageFailed
+					want = model.StorageFailed
 					w.fail()
 				} else {
 					w.commit(1)
@@ -174,18 +175,18 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 		}
 	}
 	w := indexed(t, 0) // what depends on nothing that is on its way waits for nothing
-	w.must2(w.ask(admin, remove("four")), wire.NotFound)
+	w.must2(w.ask(admin, remove("four")), model.NotFound)
 }
 
 // TestFewQueriesAreSentAhead: no more than the Task may answer in its patience,
 // nor than the bytes of its window.
 func TestFewQueriesAreSentAhead(t *testing.T) {
-	for _, tc := range []struct{ size, most int }{{1, windowOpen}, {wire.MaxSubQuery, windowBytes / wire.MaxSubQuery}} {
+	for _, tc := range []struct{ size, most int }{{1, windowOpen}, {model.MaxSubQuery, windowBytes / model.MaxSubQuery}} {
 		w := indexed(t, 0)
 		k := w.task(w.x().instance)
 		var asked []uint64
 		for range 2 * windowOpen {
-			q := byPredicate(wire.OpCount, "c", "x", "")
+			q := byPredicate(model.OpCount, "c", "x", "")
 			q.Query = bytes.Repeat([]byte("d"), tc.size)
 			asked = append(asked, w.ask(admin, q))
 		}
@@ -194,7 +195,7 @@ func TestFewQueriesAreSentAhead(t *testing.T) {
 				t.Fatalf("%d queries of %d bytes are with the Task, want %d", len(k.frames), tc.size, want)
 			}
 			w.step(k)
-			w.must2(n, wire.OK)
+			w.must2(n, model.OK)
 		}
 		if w.x().bytes != 0 {
 			t.Fatalf("%d bytes are counted when nothing is with the Task", w.x().bytes)
@@ -207,7 +208,7 @@ func TestFewQueriesAreSentAhead(t *testing.T) {
 // the Task named it.
 func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 	none := func(w *world, p access.Principal) {
-		w.must(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(p)}, model.OK)
 	}
 	for _, tc := range []struct {
 		name   string
@@ -218,26 +219,26 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 		{"removed", none, 0},
 		{"removed, and somebody else with the same key", func(w *world, p access.Principal) {
 			none(w, p)
-			w.person("alice", wire.RightRead)
+			w.person("alice", model.RightRead)
 		}, 0},
 		{"revoked", func(w *world, p access.Principal) {
-			w.must(admin, rightsOf(wire.OpRevoke, p, wire.RightsAll), wire.OK)
+			w.must(admin, rightsOf(model.OpRevoke, p, model.RightsAll), model.OK)
 		}, 0},
 		{"its own are left", func(w *world, p access.Principal) {
-			w.must(admin, rightsOf(wire.OpRevoke, p, wire.RightRead), wire.OK)
+			w.must(admin, rightsOf(model.OpRevoke, p, model.RightRead), model.OK)
 		}, 1},
 	} {
-		for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount} {
+		for _, op := range []model.Operation{model.OpSearch, model.OpCount} {
 			w := indexed(t, 0)
-			alice := w.person("alice", wire.RightRead|wire.RightReadOwn|wire.RightWrite)
-			w.must(alice, put("c", "mine", "data of mine"), wire.OK)
+			alice := w.person("alice", model.RightRead|model.RightReadOwn|model.RightWrite)
+			w.must(alice, put("c", "mine", "data of mine"), model.OK)
 			n := w.ask(alice, byPredicate(op, "c", "x", "data"))
 			seq := w.questions()[0]
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, More: true, Found: []identity.ID{w.id("c", "one"), w.id("c", "mine")}})
 			tc.change(w, alice)
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq})
 			a, ok := w.answered(n)
-			if objects := len(a.objects); !ok || int(a.count) != tc.want || op == wire.OpSearch && objects != tc.want {
+			if objects := len(a.objects); !ok || int(a.count) != tc.want || op == model.OpSearch && objects != tc.want {
 				t.Errorf("%s: answered %v, code %d, count %d, %d objects, want %d", tc.name, ok, a.code, a.count, objects, tc.want)
 			}
 		}
@@ -247,28 +248,28 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 // TestNothingIsDeletedAfterARevocation: a DELETE WHERE whose Task answers while
 // the right to it is being taken away is decided after that.
 func TestNothingIsDeletedAfterARevocation(t *testing.T) {
-	revoke := func(p access.Principal) wire.Request { return rightsOf(wire.OpRevoke, p, wire.RightDelete) }
+	revoke := func(p access.Principal) wire.Request { return rightsOf(model.OpRevoke, p, model.RightDelete) }
 	removal := func(p access.Principal) wire.Request {
-		return wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p)}
+		return wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(p)}
 	}
 	rotated := func(p access.Principal) wire.Request { return rotation(p, access.Principal{0: 8}) }
 	for _, change := range []func(access.Principal) wire.Request{revoke, removal, rotated} {
 		w := indexed(t, 0)
-		alice := w.person("alice", wire.RightRead|wire.RightDelete)
-		deletion := w.ask(alice, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
+		alice := w.person("alice", model.RightRead|model.RightDelete)
+		deletion := w.ask(alice, byPredicate(model.OpDeleteWhere, "c", "x", "data"))
 		revocation := w.ask(admin, change(alice))
 		w.step(w.task(w.x().instance))
 		if _, ok := w.answered(deletion); ok || len(w.pending) != 1 {
 			t.Fatalf("answered %v, %d groups on their way, want the revocation alone", ok, len(w.pending))
 		}
 		w.commit(1)
-		w.must2(revocation, wire.OK)
+		w.must2(revocation, model.OK)
 		w.settle()
 		if a, ok := w.answered(deletion); !ok || a.count != 0 {
 			t.Fatalf("answered %v, code %d, %d deleted", ok, a.code, a.count)
 		}
 		for _, name := range []string{"one", "two", "three"} {
-			w.must(admin, get("c", name), wire.OK)
+			w.must(admin, get("c", name), model.OK)
 		}
 	}
 }
@@ -279,9 +280,9 @@ func TestDuplicatesKeepNoMemory(t *testing.T) {
 	const parts = 16
 	for _, flags := range []wire.Flags{0, wire.FlagOrdered} {
 		w := indexed(t, flags)
-		w.retable(func(r *wire.Row) { r.MaxResults = parts * taskwire.MaxChunk })
-		w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
-		w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
+		w.retable(func(r *model.Row) { r.MaxResults = parts * taskwire.MaxChunk })
+		w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+		w.ask(admin, byPredicate(model.OpCount, "c", "x", "data"))
 		open := w.x().sent
 		same := slices.Repeat([]identity.ID{w.id("c", "one")}, taskwire.MaxChunk)
 		for _, seq := range w.questions() {
@@ -308,11 +309,11 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
 	w.registerFake()
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"}, model.OK)
 	for i := range 2 * fetchAhead {
-		w.must(admin, put("c", fmt.Sprint("object ", i), "data"), wire.OK)
+		w.must(admin, put("c", fmt.Sprint("object ", i), "data"), model.OK)
 	}
-	w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Name: []byte("fake")})
+	w.ask(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "x", Name: []byte("fake")})
 	w.commit(1)
 	w.e.TaskStarted(w.x().instance)
 	w.take()
@@ -323,7 +324,7 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 	for range windowFrames + 2*fetchAhead { // more than can be with the Task
 		overwrite()
 	}
-	for rounds := 0; w.x().state != wire.IndexServing; rounds++ {
+	for rounds := 0; w.x().state != model.IndexServing; rounds++ {
 		if rounds == 10*windowFrames {
 			t.Fatalf("after %d changes %d objects are fed", rounds, w.x().fed)
 		}
@@ -335,7 +336,7 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 			w.step(k)
 		}
 	}
-	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != 2*fetchAhead+1 {
+	if a := w.must(admin, byPredicate(model.OpCount, "c", "x", "data"), model.OK); a.count != 2*fetchAhead+1 {
 		t.Fatalf("count %d", a.count)
 	}
 }
@@ -344,7 +345,7 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 // refuses, is a violation like any other. Another executable may refuse it.
 func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	w := indexed(t, 0)
-	w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 	w.take()
 	w.settle()
 	refuse := func() {
@@ -354,10 +355,10 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 		w.says(taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
 	}
 	alerts := w.e.alertCount
-	if refuse(); w.x().state != wire.IndexQuarantined {
+	if refuse(); w.x().state != model.IndexQuarantined {
 		t.Fatalf("state %d, want quarantined", w.x().state)
 	}
-	if w.settle(); w.e.alertCount != alerts+1 || w.lastReason() != wire.ReasonUnasked {
+	if w.settle(); w.e.alertCount != alerts+1 || w.lastReason() != model.ReasonUnasked {
 		t.Fatalf("%d alerts, the last for reason %d", w.e.alertCount-alerts, w.lastReason())
 	}
 	w.tick(maxBackoff)
@@ -365,9 +366,9 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 		t.Fatal("the index did not come back")
 	}
 	row := w.e.tasks["fake"].Row
-	w.ask(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 	w.commit(1)
-	if refuse(); w.x().state != wire.IndexRefused {
+	if refuse(); w.x().state != model.IndexRefused {
 		t.Fatalf("state %d, want refused", w.x().state)
 	}
 }
@@ -377,16 +378,16 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 	for _, others := range []int{0, 300} {
 		w := indexed(t, 0)
-		alice := w.person("alice", wire.RightReadOwn|wire.RightWrite)
-		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
+		alice := w.person("alice", model.RightReadOwn|model.RightWrite)
+		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
 		for i := range 5 {
-			w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), wire.OK)
+			w.must(alice, put("c", fmt.Sprint("mine ", i), "data"), model.OK)
 		}
 		for i := range others {
-			w.must(admin, put("c", fmt.Sprint("other ", i), "data"), wire.OK)
+			w.must(admin, put("c", fmt.Sprint("other ", i), "data"), model.OK)
 		}
 		if others > 0 {
-			w.must(admin, put("c", "odd", "refuse"), wire.OK)
+			w.must(admin, put("c", "odd", "refuse"), model.OK)
 			for i := range uint32(100_000) { // in another collection, more than one part of a LIST could pass over
 				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
 				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: seglog.Location{Segment: 1, Offset: 8 * i, Length: 8}})
@@ -403,7 +404,7 @@ func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 	beside(t, func(w *world, alice access.Principal) {
 		var parts []string
 		for next := (identity.ID{}); next != (identity.ID{}) || len(parts) == 0; {
-			q, _ := Prepare(wire.Request{Op: wire.OpList, Collection: "c", Number: 1, Identity: next})
+			q, _ := Prepare(wire.Request{Op: model.OpList, Collection: "c", Number: 1, Identity: next})
 			q.Principal = alice
 			w.e.Request(q)
 			r := w.e.Take().Replies[0]
@@ -424,16 +425,16 @@ func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 	var first [][]byte
 	beside(t, func(w *world, alice access.Principal) {
-		w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK)
-		w.ask(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
+		w.must(alice, byPredicate(model.OpSearch, "c", "x", "data"), model.OK)
+		w.ask(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
 		w.commit(1)
 		late := w.e.byName["c"].index("late")
 		w.e.TaskStarted(late.instance)
 		w.take()
 		w.step(w.task(late.instance)) // its configuration, and all that is read by now
-		n := w.ask(alice, wire.Request{Op: wire.OpStatus})
+		n := w.ask(alice, wire.Request{Op: model.OpStatus})
 		a, _ := w.answered(n)
-		if late.state != wire.IndexBuilding || len(a.items) == 0 {
+		if late.state != model.IndexBuilding || len(a.items) == 0 {
 			t.Fatalf("the index is in state %d, %d items", late.state, len(a.items))
 		}
 		if first == nil {
@@ -451,7 +452,7 @@ func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 	w := indexed(t, 0)
 	for i := range 50 {
-		w.person(fmt.Sprint("somebody-", i), wire.RightRead)
+		w.person(fmt.Sprint("somebody-", i), model.RightRead)
 	}
 	alice := w.person("alice", 0)
 	want := []frames.StatusItem{{Kind: frames.StatusPrincipal, Principal: alice, Label: "alice"}}
@@ -465,11 +466,11 @@ func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	w := indexed(t, 0)
 	for i := range 9 {
-		w.must(admin, put("c", fmt.Sprint(i), "data"), wire.OK)
+		w.must(admin, put("c", fmt.Sprint(i), "data"), model.OK)
 	}
-	alice, bob := w.person("alice", wire.RightRead), w.person("bob", wire.RightRead)
+	alice, bob := w.person("alice", model.RightRead), w.person("bob", model.RightRead)
 	show := func(p access.Principal, conn Conn, flags wire.Flags) Reply {
-		q, _ := Prepare(byPredicate(wire.OpSearch, "c", "x", "data"))
+		q, _ := Prepare(byPredicate(model.OpSearch, "c", "x", "data"))
 		q.Principal, q.Conn, q.Flags = p, conn, flags
 		w.e.Request(q)
 		k, o := w.task(w.x().instance), w.e.Take()
@@ -490,15 +491,15 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	}
 	hold := func(p access.Principal, n int) { w.e.unsent[p] += n; w.e.allUnsent += n } // on other connections
 	hold(alice, maxUnsent/2-w.e.allUnsent)
-	if r := show(alice, 9, 0); r.Code != wire.Overloaded || len(objectsOf(r)) != 0 || r.Unsent != 0 {
+	if r := show(alice, 9, 0); r.Code != model.Overloaded || len(objectsOf(r)) != 0 || r.Unsent != 0 {
 		t.Fatalf("code %d, %d objects", r.Code, len(objectsOf(r)))
 	}
-	if r := show(bob, 1, 0); r.Code != wire.OK {
+	if r := show(bob, 1, 0); r.Code != model.OK {
 		t.Fatalf("another principal gets code %d", r.Code)
 	}
 	w.e.Sent(bob, w.e.unsent[bob])
 	w.e.Sent(alice, 2*objects)
-	if r := show(alice, 9, 0); r.Code != wire.OK {
+	if r := show(alice, 9, 0); r.Code != model.OK {
 		t.Fatalf("code %d, though there is room", r.Code)
 	}
 	w.e.Sent(alice, w.e.unsent[alice])
@@ -514,7 +515,7 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 	long := Reply{Content: Frames{wire.KindStatus, [][]byte{make([]byte, 1<<20)}}}
 	for i := range byte(100) {
 		q := &Request{Principal: access.Principal{1, i}}
-		for w.e.answer(q, long) == wire.OK {
+		for w.e.answer(q, long) == model.OK {
 			w.e.Take()
 		}
 		left := maxUnsent - w.e.allUnsent
@@ -524,23 +525,23 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 	}
 	left := maxUnsent - w.e.allUnsent
 	w.e.countUnsent(&Reply{Principal: access.Principal{2}, End: End{Body: make([]byte, left)}})
-	batch := wire.Request{Op: wire.OpBatch, Collection: "c"}
+	batch := wire.Request{Op: model.OpBatch, Collection: "c"}
 	for range shortAnswer {
-		batch.Object = frames.AppendBatchOp(batch.Object, &wire.Request{Op: wire.OpPut})
+		batch.Object = frames.AppendBatchOp(batch.Object, &wire.Request{Op: model.OpPut})
 	}
-	for _, r := range []wire.Request{batch, {Op: wire.OpStatus}, {Op: wire.OpList, Collection: "c"}} {
+	for _, r := range []wire.Request{batch, {Op: model.OpStatus}, {Op: model.OpList, Collection: "c"}} {
 		before := w.e.Head()
-		want := wire.Overloaded
-		if r.Op == wire.OpList { // of so few objects is short
-			want = wire.OK
+		want := model.Overloaded
+		if r.Op == model.OpList { // of so few objects is short
+			want = model.OK
 		}
 		if w.must(admin, r, want); w.e.Head() != before {
 			t.Fatalf("operation %d was refused, and changed something", r.Op)
 		}
 	}
-	w.must(admin, put("c", "one", "data"), wire.OK)
-	w.must(admin, get("c", "one"), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpHead}, wire.OK)
+	w.must(admin, put("c", "one", "data"), model.OK)
+	w.must(admin, get("c", "one"), model.OK)
+	w.must(admin, wire.Request{Op: model.OpHead}, model.OK)
 	if w.e.allUnsent != maxUnsent {
 		t.Fatalf("%d bytes are counted, want %d", w.e.allUnsent, maxUnsent)
 	}
@@ -550,14 +551,14 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 // beside the record meanwhile.
 func TestARequestGivesItsRoomBackOnce(t *testing.T) {
 	w := indexed(t, 0)
-	batch := wire.Request{Op: wire.OpBatch, Collection: "c", Object: frames.AppendBatchOp(nil, &wire.Request{Op: wire.OpPut, Object: []byte("data")})}
+	batch := wire.Request{Op: model.OpBatch, Collection: "c", Object: frames.AppendBatchOp(nil, &wire.Request{Op: model.OpPut, Object: []byte("data")})}
 	for i, r := range []wire.Request{
-		put("c", "one", "other"), batch, put("d", "one", "data"), get("c", "one"), byPredicate(wire.OpCount, "c", "x", "data"),
-		byPredicate(wire.OpSearch, "c", "x", "data"), byPredicate(wire.OpDeleteWhere, "c", "x", "data"),
-		{Op: wire.OpStatus}, {Op: wire.OpCreateCollection, Collection: "e"}, {Op: wire.OpDropCollection, Collection: "c"},
+		put("c", "one", "other"), batch, put("d", "one", "data"), get("c", "one"), byPredicate(model.OpCount, "c", "x", "data"),
+		byPredicate(model.OpSearch, "c", "x", "data"), byPredicate(model.OpDeleteWhere, "c", "x", "data"),
+		{Op: model.OpStatus}, {Op: model.OpCreateCollection, Collection: "e"}, {Op: model.OpDropCollection, Collection: "c"},
 	} {
 		q, code := Prepare(r)
-		if code != wire.OK {
+		if code != model.OK {
 			t.Fatalf("operation %d: code %d", r.Op, code)
 		}
 		q.Principal, q.Conn, q.Number, q.Reserved = admin, 1, 1000+uint64(i), 70+i
@@ -592,16 +593,16 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 // collection, not even while it is being written again.
 func TestWhatIsOnItsWayIsOfItsCollection(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
 	bob := w.person("bob", 0)
-	grant := rightsOf(wire.OpGrant, bob, wire.RightRead|wire.RightDelete)
+	grant := rightsOf(model.OpGrant, bob, model.RightRead|model.RightDelete)
 	grant.Collection = "d"
-	w.must(admin, grant, wire.OK)
+	w.must(admin, grant, model.OK)
 	w.ask(admin, put("c", "one", "data of one"))
-	n := w.ask(bob, wire.Request{Op: wire.OpDelete, Collection: "d", Identity: w.id("c", "one")})
+	n := w.ask(bob, wire.Request{Op: model.OpDelete, Collection: "d", Identity: w.id("c", "one")})
 	w.settle()
-	w.must2(n, wire.NotFound)
-	w.must(admin, get("c", "one"), wire.OK)
+	w.must2(n, model.NotFound)
+	w.must(admin, get("c", "one"), model.OK)
 }
 
 // TestADeletionByPredicateSeesWhatIsOnItsWay, as one by identity does: what is written
@@ -611,12 +612,12 @@ func TestADeletionByPredicateSeesWhatIsOnItsWay(t *testing.T) {
 	w.ask(admin, put("c", "one", "data of one"))
 	w.ask(admin, put("c", "two", "anew"))
 	w.ask(admin, remove("three"))
-	n := w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
+	n := w.ask(admin, byPredicate(model.OpDeleteWhere, "c", "x", "data"))
 	w.step(w.task(w.x().instance))
 	w.settle()
-	if a, ok := w.answered(n); !ok || a.code != wire.OK || a.count != 1 {
+	if a, ok := w.answered(n); !ok || a.code != model.OK || a.count != 1 {
 		t.Fatalf("answered %v, code %d, %d deleted, want one", ok, a.code, a.count)
 	}
-	w.must(admin, get("c", "one"), wire.NotFound)
-	w.must(admin, get("c", "two"), wire.OK)
+	w.must(admin, get("c", "one"), model.NotFound)
+	w.must(admin, get("c", "two"), model.OK)
 }

@@ -9,6 +9,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -43,8 +44,8 @@ type index struct {
 	c     *collection
 	entry // as it was created: name, Task, data type, flags, configuration
 
-	state wire.IndexState
-	row   *wire.Row // in force for the process
+	state model.IndexState
+	row   *model.Row // in force for the process
 	session
 
 	stretched int           // how often its deadline is doubled
@@ -209,7 +210,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.step == taskwire.Remove && !d.hasReplaced {
 		return
 	}
-	if w != nil && x.state == wire.IndexServing && x.flags&wire.FlagLazy == 0 && !x.late {
+	if w != nil && x.state == model.IndexServing && x.flags&wire.FlagLazy == 0 && !x.late {
 		d.waiter, d.choice, d.queued = w, d.step == taskwire.Insert, e.uptime
 		w.acksMissing++
 		x.waiting = append(x.waiting, &d)
@@ -220,10 +221,10 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 // pump starts what is to be started, sends what may be sent, reads inputs ahead, and
 // goes on with a build. An index that is not up has nothing in its queue.
 func (e *Engine) pump(x *index) {
-	if x.instance == 0 && x.state != wire.IndexRefused && !e.Now.Before(x.retryAt) {
+	if x.instance == 0 && x.state != model.IndexRefused && !e.Now.Before(x.retryAt) {
 		e.startIndex(x)
 	}
-	if x.state == wire.IndexBuilding && !x.scanned && x.building < fetchAhead {
+	if x.state == model.IndexBuilding && !x.scanned && x.building < fetchAhead {
 		e.build(x)
 	}
 	for len(x.queue) > 0 && x.maySend(x.queue[0]) {
@@ -231,8 +232,8 @@ func (e *Engine) pump(x *index) {
 		e.send(x, pop(&x.queue))
 	}
 	e.readAhead(x)
-	if x.state == wire.IndexBuilding && x.scanned && x.building == 0 {
-		x.state, x.served, x.accepted = wire.IndexServing, e.Now, true
+	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
+		x.state, x.served, x.accepted = model.IndexServing, e.Now, true
 	}
 }
 
@@ -243,7 +244,7 @@ func (e *Engine) startIndex(x *index) {
 		return // a salvaged log may not know the Task any more
 	}
 	e.lastInstance++
-	x.row, x.instance, x.state = &row.Row, e.lastInstance, wire.IndexStarting
+	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
 	e.instances[x.instance] = x
 	e.tellHost(hostwire.Message{Type: hostwire.StartTask, Instance: x.instance,
 		Measurement: row.Measurement, Memory: row.Memory, Values: []uint64{uint64(x.owner)}})
@@ -343,8 +344,8 @@ func (e *Engine) keepMissed(x *index, o mapping.Entry) bool {
 	if x.missed = append(x.missed, o); len(x.missed) <= maxMissed {
 		return true
 	}
-	e.stopIndex(x, wire.IndexUnavailable)
-	x.state, x.retryAt = wire.IndexStarting, e.Now.Add(maxBackoff)
+	e.stopIndex(x, model.IndexUnavailable)
+	x.state, x.retryAt = model.IndexStarting, e.Now.Add(maxBackoff)
 	return false
 }
 
@@ -420,18 +421,18 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 // configuration and then fed.
 func (e *Engine) TaskStarted(instance uint64) {
 	x := e.instances[instance]
-	if x == nil || x.state != wire.IndexStarting {
+	if x == nil || x.state != model.IndexStarting {
 		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: instance})
 		return
 	}
-	x.state, x.superseded = wire.IndexBuilding, make(map[identity.ID][]*delivery)
+	x.state, x.superseded = model.IndexBuilding, make(map[identity.ID][]*delivery)
 	x.building = 1
 	e.enqueue(x, &delivery{step: taskwire.Configure, build: true})
 	e.pump(x)
 }
 
 // TaskEnded says that a process is gone, or that what it sent can't be decoded.
-func (e *Engine) TaskEnded(instance uint64, reason wire.Reason) {
+func (e *Engine) TaskEnded(instance uint64, reason model.Reason) {
 	if x := e.instances[instance]; x != nil {
 		e.quarantine(x, reason)
 	}
@@ -445,14 +446,14 @@ func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 	if x == nil {
 		return // it was stopped; its last words don't matter
 	}
-	var reason wire.Reason
+	var reason model.Reason
 	switch {
 	case a.Type == taskwire.Found:
 		reason = e.found(x, a)
 	case a.Type == taskwire.Failed:
 		reason = e.refuse(x, a)
 	case a.Seq <= x.applied || a.Seq > x.seq:
-		reason = wire.ReasonUnasked
+		reason = model.ReasonUnasked
 	default: // every change up to that number is done
 		x.applied = a.Seq
 		e.ackDeliveries(x, func(d *delivery) bool { return d.search == nil && d.seq <= a.Seq })
@@ -464,16 +465,16 @@ func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 }
 
 // refuse: the Task does not accept its configuration, an input, or a query.
-func (e *Engine) refuse(x *index, a taskwire.Answer) wire.Reason {
+func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	is := func(d *delivery) bool { return d.seq == a.Seq }
 	i := slices.IndexFunc(x.sent, is)
 	if i < 0 {
-		return wire.ReasonUnasked
+		return model.ReasonUnasked
 	}
 	switch d := x.sent[i]; {
 	case a.Failure == taskwire.FailConfiguration && d.step == taskwire.Configure && !x.accepted:
-		e.stopIndex(x, wire.IndexUnavailable)
-		x.state = wire.IndexRefused
+		e.stopIndex(x, model.IndexUnavailable)
+		x.state = model.IndexRefused
 		e.outage(x)
 	case a.Failure == taskwire.FailInput && d.step == taskwire.Insert:
 		d.step = taskwire.Remove // as what it counts now, so that it can't be refused again
@@ -482,9 +483,9 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) wire.Reason {
 	case a.Failure == taskwire.FailQuery && d.search != nil &&
 		d.search == x.asked(a.Seq) && d.search.named == 0:
 		e.ackDeliveries(x, is)
-		e.fail(d.search, wire.QueryRefused)
+		e.fail(d.search, model.QueryRefused)
 	default:
-		return wire.ReasonUnasked
+		return model.ReasonUnasked
 	}
 	return 0
 }
@@ -493,28 +494,28 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) wire.Reason {
 // alert in the sealed log, those that waited told by a fixed code, and after a
 // pause a fresh Task is fed from the Core's copy (design, section 5). One that
 // ended before it was told anything is only tried again.
-func (e *Engine) quarantine(x *index, r wire.Reason) {
+func (e *Engine) quarantine(x *index, r model.Reason) {
 	if !x.served.IsZero() && e.Now.Sub(x.served) > time.Minute {
 		x.failures = 0
 	}
 	x.retryAt = e.Now.Add(min(minBackoff<<min(x.failures, 20), maxBackoff))
 	x.failures++
-	code, state := wire.IndexViolated, wire.IndexQuarantined
-	if r == wire.ReasonTooSlow {
-		code, state = wire.TooSlow, wire.IndexStarting
+	code, state := model.IndexViolated, model.IndexQuarantined
+	if r == model.ReasonTooSlow {
+		code, state = model.TooSlow, model.IndexStarting
 	}
 	e.stopIndex(x, code)
-	if x.state != wire.IndexStarting || r != wire.ReasonTaskEnded {
+	if x.state != model.IndexStarting || r != model.ReasonTaskEnded {
 		x.state = state
 		x.restarts++
 		e.outage(x)
-		e.alert(wire.Alert{Reason: r, Collection: x.c.name, Index: x.name})
+		e.alert(model.Alert{Reason: r, Collection: x.c.name, Index: x.name})
 	}
 }
 
 // stopIndex ends a Task, if there is one, and forgets all that was on its way
 // to it: queries get the code, writes no longer wait.
-func (e *Engine) stopIndex(x *index, code wire.Code) {
+func (e *Engine) stopIndex(x *index, code model.Code) {
 	if x.instance != 0 {
 		delete(e.instances, x.instance)
 		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: x.instance})

@@ -12,6 +12,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/leak"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
 )
@@ -24,10 +25,10 @@ import (
 // scene is a question in a situation.
 type scene struct {
 	name    string
-	op      wire.Operation
+	op      model.Operation
 	flags   wire.Flags // of the index
 	limit   uint32
-	rights  wire.Rights      // of who asks
+	rights  model.Rights     // of who asks
 	objects []string         // names, put by the administrator
 	own     []string         // and by who asks
 	during  []func(w *world) // happens behind the question, step by step
@@ -77,23 +78,23 @@ func confirm(w *world) {
 func scenes() (list []scene) {
 	some := []string{"one", "two", "three"}
 	both := []string{"one", "two"}
-	for _, op := range []wire.Operation{wire.OpSearch, wire.OpCount, wire.OpDeleteWhere} {
+	for _, op := range []model.Operation{model.OpSearch, model.OpCount, model.OpDeleteWhere} {
 		least := func(search, count, deleted int) int {
-			return map[wire.Operation]int{wire.OpSearch: search, wire.OpCount: count, wire.OpDeleteWhere: deleted}[op]
+			return map[model.Operation]int{model.OpSearch: search, model.OpCount: count, model.OpDeleteWhere: deleted}[op]
 		}
 		add := func(s scene) {
-			s.op, s.rights = op, cmpOr(s.rights, wire.RightRead|wire.RightDelete)
-			s.name = fmt.Sprintf("%v/%s", map[wire.Operation]string{wire.OpSearch: "search", wire.OpCount: "count", wire.OpDeleteWhere: "delete"}[op], s.name)
+			s.op, s.rights = op, cmpOr(s.rights, model.RightRead|model.RightDelete)
+			s.name = fmt.Sprintf("%v/%s", map[model.Operation]string{model.OpSearch: "search", model.OpCount: "count", model.OpDeleteWhere: "delete"}[op], s.name)
 			list = append(list, s)
 		}
 		add(scene{name: "nothing", least: 3})
 		add(scene{name: "quiet", tight: true, objects: some, least: least(16, 8, 16)})
 		add(scene{name: "ordered", flags: wire.FlagOrdered, objects: some, least: least(27, 8, 16)})
-		add(scene{name: "limit", tight: op == wire.OpSearch, limit: 1, objects: some, least: least(6, 4, 6)})
+		add(scene{name: "limit", tight: op == model.OpSearch, limit: 1, objects: some, least: least(6, 4, 6)})
 		add(scene{name: "limit of an order", limit: 2, flags: wire.FlagOrdered, objects: some, least: least(15, 6, 12)})
-		add(scene{name: "own", rights: wire.RightReadOwn | wire.RightDelete, objects: []string{"one"}, own: []string{"two"}, least: least(6, 6, 6)})
+		add(scene{name: "own", rights: model.RightReadOwn | model.RightDelete, objects: []string{"one"}, own: []string{"two"}, least: least(6, 6, 6)})
 		add(scene{name: "overwritten", objects: both, during: []func(*world){overwrite("one"), overwrite("two"), confirm}, least: least(15, 6, 13)})
-		if op == wire.OpCount {
+		if op == model.OpCount {
 			continue // in which order, and which versions, is not told
 		}
 		add(scene{name: "overwritten, ordered", flags: wire.FlagOrdered, objects: both,
@@ -107,7 +108,7 @@ func scenes() (list []scene) {
 	return list
 }
 
-func cmpOr(a, b wire.Rights) wire.Rights {
+func cmpOr(a, b model.Rights) model.Rights {
 	if a != 0 {
 		return a
 	}
@@ -121,14 +122,14 @@ func (s *scene) stage(t *testing.T, budget, indexBudget uint64) *world {
 	w := newWorld(t, 1)
 	w.settle()
 	w.register("c", "x", s.flags)
-	w.person("a", s.rights|wire.RightWrite)
+	w.person("a", s.rights|model.RightWrite)
 	for _, name := range s.objects {
-		w.must(admin, put("c", name, "data"), wire.OK)
+		w.must(admin, put("c", name, "data"), model.OK)
 	}
 	for _, name := range s.own {
-		w.must(asker, put("c", name, "data"), wire.OK)
+		w.must(asker, put("c", name, "data"), model.OK)
 	}
-	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget, r.MaxResults = budget, indexBudget, uint32(s.most()) })
+	w.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget, r.MaxResults = budget, indexBudget, uint32(s.most()) })
 	return w
 }
 
@@ -189,7 +190,7 @@ func (s *scene) describe(w *world, a answer) string {
 	for _, o := range a.objects {
 		fmt.Fprintf(&text, " %x", o.ID[:])
 	}
-	if s.op == wire.OpDeleteWhere {
+	if s.op == model.OpDeleteWhere {
 		for o := range w.e.byName["c"].objects.After(identity.Value{}) {
 			fmt.Fprintf(&text, " %x is there", o.ID[:])
 		}
@@ -249,7 +250,7 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailQuery})
 		}},
 		behaviour{"dies", func(w *world, _ uint64, _ func()) {
-			w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+			w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 			w.take()
 		}},
 		behaviour{"is silent", func(w *world, _ uint64, _ func()) {
@@ -301,7 +302,7 @@ func TestOutcomesOfAQueryAreCharged(t *testing.T) {
 				if budget == 0 && len(outcomes) < s.least {
 					t.Errorf("there are %d outcomes, want at least %d: %v", len(outcomes), s.least, outcomes)
 				}
-				if budget == 1 && len(outcomes) > 1 && s.op != wire.OpDeleteWhere {
+				if budget == 1 && len(outcomes) > 1 && s.op != model.OpDeleteWhere {
 					t.Errorf("with nothing left there are %d outcomes: %v", len(outcomes), outcomes)
 				}
 			}
@@ -312,7 +313,7 @@ func TestOutcomesOfAQueryAreCharged(t *testing.T) {
 // TestHistoriesOfTwoQueriesAreCharged: what the second tells may depend on the first. A
 // budget of B bits lets no more than 2^B histories through.
 func TestHistoriesOfTwoQueriesAreCharged(t *testing.T) {
-	s := scene{op: wire.OpSearch, limit: 1, rights: wire.RightRead, objects: []string{"one", "two"}, named: 1}
+	s := scene{op: model.OpSearch, limit: 1, rights: model.RightRead, objects: []string{"one", "two"}, named: 1}
 	probe := s
 	all := probe.behaviours(t)
 	for _, budget := range []uint64{0, 9, 12, 17, 30} {

@@ -4,6 +4,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -24,25 +25,25 @@ type listing struct {
 // ends. The body of the answer is the identity behind which the next part begins, or
 // zero after the last part. So the Core keeps no state between two parts; all of them
 // together show each object at most once, and every object that was there all the time.
-func (e *Engine) list(q *Request) wire.Code {
+func (e *Engine) list(q *Request) model.Code {
 	l := &listing{Request: q, after: q.Identity.Value()}
-	return e.inTurn(q, func() (wire.Code, bool) { return e.listStep(l) })
+	return e.inTurn(q, func() (model.Code, bool) { return e.listStep(l) })
 }
 
 // listStep looks at the next objects, and answers if it has found enough, or all. Where
 // the part ends must not depend on objects that the principal may not see.
-func (e *Engine) listStep(l *listing) (code wire.Code, more bool) {
+func (e *Engine) listStep(l *listing) (code model.Code, more bool) {
 	p, c, begun := e.principals[l.Principal], e.byName[l.Collection], l.c != nil
 	switch {
 	case p == nil:
-		return wire.UnknownPrincipal, false
+		return model.UnknownPrincipal, false
 	case c == nil, begun && l.c != c: // another one may have the name now
-		return wire.NoCollection, false
+		return model.NoCollection, false
 	case !access.Any(c.grants.Rights(p.id), anyRead):
-		return wire.Denied, false
+		return model.Denied, false
 	}
 	if l.c = c; e.scanOwn(l, p) {
-		return wire.OK, true
+		return model.OK, true
 	}
 	return e.showPart(l, p, begun), false
 }
@@ -74,7 +75,7 @@ func (e *Engine) scanOwn(l *listing, p *principal) (more bool) {
 
 // showPart answers a LIST with its part. If that took several events, objects may have
 // changed, or the principal may have lost the right to them.
-func (e *Engine) showPart(l *listing, p *principal, again bool) wire.Code {
+func (e *Engine) showPart(l *listing, p *principal, again bool) model.Code {
 	var next identity.ID
 	if len(l.part) == listPart {
 		next = l.part[listPart-1].ID

@@ -8,6 +8,7 @@ import (
 	"motte/core/access"
 	"motte/core/codec"
 	"motte/core/leak"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -169,8 +170,8 @@ func (e *Engine) enter(l budgetLine, up leak.Bits) {
 	}
 	l.ahead = up
 	e.append(nil, drawn(l.x, l.owner, up))
-	e.afterDurable(func(code wire.Code) {
-		if code != wire.OK {
+	e.afterDurable(func(code model.Code) {
+		if code != model.OK {
 			l.ahead = l.durable
 		}
 	})
@@ -178,13 +179,13 @@ func (e *Engine) enter(l budgetLine, up leak.Bits) {
 
 func drawn(x *index, owner uint32, up leak.Bits) seglog.Record {
 	return seglog.Record{Kind: seglog.KindDrawn, Collection: x.c.id,
-		Body: codec.Writer(nil).Text(x.name, wire.MaxIdentifier).U32(owner).U64(uint64(up))}
+		Body: codec.Writer(nil).Text(x.name, model.MaxIdentifier).U32(owner).U64(uint64(up))}
 }
 
 // applyDrawn applies a durable record of an account. Its index may be gone.
 func (e *Engine) applyDrawn(rec *seglog.Record) error {
 	r := codec.NewReader(rec.Body)
-	name, owner, up := r.Text(wire.MaxIdentifier), r.U32(), leak.Bits(r.U64())
+	name, owner, up := r.Text(model.MaxIdentifier), r.U32(), leak.Bits(r.U64())
 	if err := r.Done(); err != nil {
 		return err
 	}
@@ -232,7 +233,7 @@ func (e *Engine) releaseHolds() {
 
 // SettleLedgers lets the log say exactly what was drawn, no more, when no query is on
 // its way any more; done hears when that is durable, or can't be.
-func (e *Engine) SettleLedgers(done func(wire.Code)) {
+func (e *Engine) SettleLedgers(done func(model.Code)) {
 	for _, l := range e.accounts() {
 		if l.ahead != l.drawn {
 			e.enter(l, l.drawn)
@@ -243,42 +244,42 @@ func (e *Engine) SettleLedgers(done func(wire.Code)) {
 
 // admit decides whether a query may be put to the Task: with a code other than OK it is
 // refused, with wait it is decided anew when the log covers it.
-func (e *Engine) admit(q *Request, x *index, p *principal) (code wire.Code, wait bool) {
-	full := e.full(x) || q.Op == wire.OpDeleteWhere && slices.ContainsFunc(x.c.indexes, e.full)
+func (e *Engine) admit(q *Request, x *index, p *principal) (code model.Code, wait bool) {
+	full := e.full(x) || q.Op == model.OpDeleteWhere && slices.ContainsFunc(x.c.indexes, e.full)
 	switch {
 	case e.leftFor(x, p) < leak.Rare:
-		return wire.LeakBudgetExhausted, false
-	case x.state != wire.IndexServing && x.told.of(p.owner).outages == x.outages:
-		return wire.IndexUnavailable, false
-	case x.state == wire.IndexServing && full:
-		return wire.Overloaded, false
+		return model.LeakBudgetExhausted, false
+	case x.state != model.IndexServing && x.told.of(p.owner).outages == x.outages:
+		return model.IndexUnavailable, false
+	case x.state == model.IndexServing && full:
+		return model.Overloaded, false
 	case !e.setAside(x, p):
 		return e.admitLater(q)
-	case x.state != wire.IndexServing: // an outage is charged once to each principal that is told of it
+	case x.state != model.IndexServing: // an outage is charged once to each principal that is told of it
 		x.told.of(p.owner).outages = x.outages
 		e.draw(x, p, leak.Rare, leak.Rare)
-		return wire.IndexUnavailable, false
+		return model.IndexUnavailable, false
 	}
-	return wire.OK, false
+	return model.OK, false
 }
 
-func (e *Engine) admitLater(q *Request) (code wire.Code, wait bool) {
+func (e *Engine) admitLater(q *Request) (code model.Code, wait bool) {
 	if len(e.uncommitted) == 0 {
-		return wire.StorageFailed, false
+		return model.StorageFailed, false
 	}
-	e.afterDurable(func(code wire.Code) {
-		if code != wire.OK {
+	e.afterDurable(func(code model.Code) {
+		if code != model.OK {
 			e.end(q, code)
 			return
 		}
 		e.retryRequest(q) // as if it came now
 	})
-	return wire.OK, true
+	return model.OK, true
 }
 
 // fail ends a query with a code. Each query ends here or with pay, once; one that its Task
 // lost before has ended.
-func (e *Engine) fail(s *search, code wire.Code) {
+func (e *Engine) fail(s *search, code model.Code) {
 	if s.req == nil {
 		return
 	}
@@ -289,9 +290,9 @@ func (e *Engine) fail(s *search, code wire.Code) {
 // pay charges a query for an answer with k objects; with a code other than OK the answer
 // is withheld. With wait the query goes on with then, when the log covers the charge. A
 // deletion need not wait, since its records follow that of the charge, if the log takes any.
-func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait bool) {
+func (e *Engine) pay(s *search, k uint64, then func()) (code model.Code, wait bool) {
 	if s.paid {
-		return wire.OK, false
+		return model.OK, false
 	}
 	s.paid = true
 	limit := uint64(s.ask)
@@ -299,23 +300,23 @@ func (e *Engine) pay(s *search, k uint64, then func()) (code wire.Code, wait boo
 		limit = min(limit, uint64(s.req.Limit))
 	}
 	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: limit, Shown: k,
-		Which: s.req.Op != wire.OpCount, Ordered: s.x.ordered()}.Charge()
+		Which: s.req.Op != model.OpCount, Ordered: s.x.ordered()}.Charge()
 	if charge > e.leftFor(s.x, s.p).Plus(leak.Rare) { // which is held for this query
 		e.draw(s.x, s.p, leak.Rare, leak.Rare)
-		return wire.LeakBudgetExhausted, false
+		return model.LeakBudgetExhausted, false
 	}
-	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == wire.OpDeleteWhere && !e.readOnly {
-		return wire.OK, false
+	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == model.OpDeleteWhere && !e.readOnly {
+		return model.OK, false
 	}
-	e.afterDurable(func(code wire.Code) {
-		if code != wire.OK {
+	e.afterDurable(func(code model.Code) {
+		if code != model.OK {
 			e.end(s.req, code)
 			e.finished(s)
 			return
 		}
 		then()
 	})
-	return wire.OK, true
+	return model.OK, true
 }
 
 // acknowledge tells a write that its change is done in an index. If the Task could refuse
@@ -336,8 +337,8 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 			w.mark(d.op, flag)
 		} else {
 			w.acksMissing++
-			e.afterDurable(func(code wire.Code) {
-				if code == wire.OK {
+			e.afterDurable(func(code model.Code) {
+				if code == model.OK {
 					w.mark(d.op, flag)
 				}
 				w.acked(e)
@@ -368,13 +369,13 @@ func (e *Engine) outage(x *index) {
 // principal, left to it, drawn in all, left in all. A principal that may not read all
 // objects sees the rest of its budget in sixteenths, since a charge depends on the
 // number of all objects. The amounts of others are for administrators.
-func (e *Engine) meterView(x *index, p *principal, rights wire.Rights, all, administers bool) (n [4]uint64) {
+func (e *Engine) meterView(x *index, p *principal, rights model.Rights, all, administers bool) (n [4]uint64) {
 	list := e.lines(x, p)
 	index, own := list[0], list[1]
 	switch {
 	case all:
 		n[0], n[1] = own.drawn.Up(), own.remaining(1)
-	case access.Any(rights, wire.RightReadOwn|wire.RightDelete):
+	case access.Any(rights, model.RightReadOwn|model.RightDelete):
 		n[1] = own.remaining(max(1, own.budget/aheadParts))
 	}
 	if all && administers {

@@ -14,6 +14,7 @@ import (
 	"motte/core/identity"
 	"motte/core/leak"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -45,11 +46,11 @@ func TestVersionsInFlightAreCharged(t *testing.T) {
 			w.register("c", "x", 0)
 			var old []identity.ID
 			for i := range objects {
-				w.must(admin, put("c", fmt.Sprint(i), "data"), wire.OK)
+				w.must(admin, put("c", fmt.Sprint(i), "data"), model.OK)
 				old = append(old, w.id("c", fmt.Sprint(i)))
 			}
 			before := w.metered(admin).LeakedBits
-			n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
+			n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
 			for i := range objects {
 				w.ask(admin, change(fmt.Sprint(i)))
 			}
@@ -63,7 +64,7 @@ func TestVersionsInFlightAreCharged(t *testing.T) {
 				}
 			}
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: secret})
-			w.must2(n, wire.OK)
+			w.must2(n, model.OK)
 			w.settle()
 			bits := exactChoices(objects, len(secret))
 			if name == "overwritten" {
@@ -91,19 +92,19 @@ func TestACodeIsCharged(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		do     func(seq uint64)
-		code   wire.Code
+		code   model.Code
 		charge uint64
 	}{
 		{"refused", func(seq uint64) {
 			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailQuery})
-		}, wire.QueryRefused, 8},
+		}, model.QueryRefused, 8},
 		{"ended", func(uint64) {
-			w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+			w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 			w.take()
-		}, wire.IndexViolated, 8},
+		}, model.IndexViolated, 8},
 	} {
 		before := w.drawn(admin)
-		n := w.ask(admin, byPredicate(wire.OpCount, "c", "x", "data"))
+		n := w.ask(admin, byPredicate(model.OpCount, "c", "x", "data"))
 		tc.do(w.questions()[0])
 		w.must2(n, tc.code)
 		if told := w.drawn(admin) - before; told != leak.Whole(tc.charge) {
@@ -112,10 +113,10 @@ func TestACodeIsCharged(t *testing.T) {
 	}
 	// That the index is away was told with the last outcome. To another principal it is news,
 	// once.
-	alice := w.person("alice", wire.RightRead)
+	alice := w.person("alice", model.RightRead)
 	for range 3 {
-		n := w.ask(alice, byPredicate(wire.OpCount, "c", "x", "data"))
-		w.must2(n, wire.IndexUnavailable)
+		n := w.ask(alice, byPredicate(model.OpCount, "c", "x", "data"))
+		w.must2(n, model.IndexUnavailable)
 	}
 	if told := w.drawn(alice); told != leak.Rare {
 		t.Errorf("an outage is charged with %d units", told)
@@ -127,21 +128,21 @@ func TestACodeIsCharged(t *testing.T) {
 func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		w := indexed(t, 0)
-		alice, bob := w.person("alice", wire.RightRead), w.person("bob", wire.RightRead)
-		w.retable(func(r *wire.Row) {
+		alice, bob := w.person("alice", model.RightRead), w.person("bob", model.RightRead)
+		w.retable(func(r *model.Row) {
 			if r.LeakBudget = 30; shared {
 				r.LeakBudget, r.IndexBudget = 0, 30
 			}
 		})
-		search := func(p access.Principal) wire.Code {
-			n := w.ask(p, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+		search := func(p access.Principal) model.Code {
+			n := w.ask(p, byPredicate(model.OpSearch, "c", "x", "data of one"))
 			w.settle()
 			a, _ := w.answered(n)
 			return a.code
 		}
 		answers := 0
 		for range 20 {
-			if search(alice) == wire.OK {
+			if search(alice) == model.OK {
 				answers++
 			}
 		}
@@ -150,21 +151,21 @@ func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
 			t.Errorf("shared %v: %d answers, %d units drawn", shared, answers, w.drawn(alice))
 		}
 		w.questions()
-		n := w.ask(alice, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+		n := w.ask(alice, byPredicate(model.OpSearch, "c", "x", "data of one"))
 		if asked := w.questions(); len(asked) > 0 {
 			t.Error("the Task was asked")
 		}
-		w.must2(n, wire.LeakBudgetExhausted)
-		w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+		w.must2(n, model.LeakBudgetExhausted)
+		w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 		w.take()
-		if code := search(alice); code != wire.LeakBudgetExhausted {
+		if code := search(alice); code != model.LeakBudgetExhausted {
 			t.Errorf("the Task is dead: code %d", code)
 		}
 		w.tick(time.Minute)
 		w.settle()
-		want := wire.OK
+		want := model.OK
 		if shared {
-			want = wire.LeakBudgetExhausted
+			want = model.LeakBudgetExhausted
 		}
 		if code := search(bob); code != want {
 			t.Errorf("shared %v: another principal gets code %d", shared, code)
@@ -176,9 +177,9 @@ func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
 // neither. What the Core refuses, by its size, is no choice of the Task's.
 func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightRead|wire.RightWrite)
+	alice := w.person("alice", model.RightRead|model.RightWrite)
 	puts := func(object string) wire.ReplyFlags {
-		return w.must(alice, put("c", "hers", object), wire.OK).flags & wire.ReplyNotIndexed
+		return w.must(alice, put("c", "hers", object), model.OK).flags & wire.ReplyNotIndexed
 	}
 	if flags := puts("data"); flags != 0 || w.drawn(alice) != leak.Indexed {
 		t.Errorf("indexed: flags %d, %d units", flags, w.drawn(alice))
@@ -190,28 +191,28 @@ func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
 	if flags := puts(fmt.Sprintf("%65d", 1)); flags != wire.ReplyNotIndexed || w.drawn(alice) != before {
 		t.Errorf("too large: flags %d, %d units", flags, w.drawn(alice)-before)
 	}
-	w.retable(func(r *wire.Row) { r.LeakBudget = 30 }) // PUTs have a half, less than twice 12
+	w.retable(func(r *model.Row) { r.LeakBudget = 30 }) // PUTs have a half, less than twice 12
 	if flags := puts("refuse"); flags != 0 || w.drawn(alice) != before {
 		t.Errorf("over budget: flags %d, %d units", flags, w.drawn(alice)-before)
 	}
-	w.must(alice, get("c", "hers"), wire.OK)
+	w.must(alice, get("c", "hers"), model.OK)
 }
 
 // TestPutsLeaveQuestionsAHalf of a budget: what writers do must not end searches.
 func TestPutsLeaveQuestionsAHalf(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightRead|wire.RightWrite)
-	w.retable(func(r *wire.Row) { r.IndexBudget = 100 })
+	alice := w.person("alice", model.RightRead|model.RightWrite)
+	w.retable(func(r *model.Row) { r.IndexBudget = 100 })
 	told := 0
 	for range 20 {
-		if w.must(alice, put("c", "hers", "refuse"), wire.OK).flags&wire.ReplyNotIndexed != 0 {
+		if w.must(alice, put("c", "hers", "refuse"), model.OK).flags&wire.ReplyNotIndexed != 0 {
 			told++
 		}
 	}
 	if drawn := w.drawn(alice); told < 3 || told > 4 || drawn > leak.Whole(50) {
 		t.Errorf("%d of 20 refusals are told, for %d units", told, drawn)
 	}
-	w.must(alice, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK)
+	w.must(alice, byPredicate(model.OpSearch, "c", "x", "data"), model.OK)
 }
 
 // inputs is how many PUTs threePuts has.
@@ -221,7 +222,7 @@ const inputs = 3
 var ends = map[string]func(w *world){
 	"confirms": func(w *world) { confirm(w) },
 	"dies": func(w *world) {
-		w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+		w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 		w.take()
 	},
 	"is silent": func(w *world) {
@@ -249,8 +250,8 @@ func TestOutcomesOfAPutAreCharged(t *testing.T) {
 			for refused := range 1 << inputs {
 				for name, end := range ends {
 					w := indexed(t, 0)
-					w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "y", Name: []byte("fake")}, wire.OK)
-					w.retable(func(r *wire.Row) { r.LeakBudget = budget })
+					w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "y", Name: []byte("fake")}, model.OK)
+					w.retable(func(r *model.Row) { r.LeakBudget = budget })
 					before := w.x().told.total.drawn
 					n := w.ask(admin, threePuts())
 					w.commit(len(w.pending))
@@ -306,10 +307,10 @@ func (w *world) confirmAll(index string) {
 // of another object.
 func TestABatchTellsOfEachOperation(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, put("c", "1", "was there"), wire.OK)
+	w.must(admin, put("c", "1", "was there"), model.OK)
 	gone := put("c", "2", "data")
-	w.must(admin, gone, wire.OK)
-	w.must(admin, remove("2"), wire.OK)
+	w.must(admin, gone, model.OK)
+	w.must(admin, remove("2"), model.OK)
 	for refused := range 1 << inputs {
 		n := w.ask(admin, threePuts())
 		w.commit(len(w.pending))
@@ -335,7 +336,7 @@ func TestABatchTellsOfEachOperation(t *testing.T) {
 // TestABatchWithNothingToTellHasIdentitiesAlone: so it was before there were marks.
 func TestABatchWithNothingToTellHasIdentitiesAlone(t *testing.T) {
 	w := indexed(t, 0)
-	if a := w.must(admin, threePuts(), wire.OK); a.flags != 0 || len(a.body) != inputs*identity.Size {
+	if a := w.must(admin, threePuts(), model.OK); a.flags != 0 || len(a.body) != inputs*identity.Size {
 		t.Errorf("flags %d, %d bytes", a.flags, len(a.body))
 	}
 }
@@ -344,9 +345,9 @@ func TestABatchWithNothingToTellHasIdentitiesAlone(t *testing.T) {
 // for that, and a restart begins with it. Nor does a checkpoint, or a new executable.
 func TestACrashGivesNothingBack(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightRead)
-	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 10_000, 20_000 })
-	count := func() { w.must(alice, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK) }
+	alice := w.person("alice", model.RightRead)
+	w.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 10_000, 20_000 })
+	count := func() { w.must(alice, byPredicate(model.OpCount, "c", "x", "data"), model.OK) }
 	owner := w.e.principals[alice].owner
 	for range 100 {
 		count()
@@ -375,11 +376,11 @@ func TestACrashGivesNothingBack(t *testing.T) {
 			t.Errorf("from %s: %d units drawn in all, before %d", name, again, total)
 		}
 	}
-	w.retable(func(r *wire.Row) { r.Measurement[0]++ })
+	w.retable(func(r *model.Row) { r.Measurement[0]++ })
 	if w.drawn(alice) != own {
 		t.Error("a new executable begins anew")
 	}
-	w.e.SettleLedgers(func(wire.Code) {})
+	w.e.SettleLedgers(func(model.Code) {})
 	w.take()
 	w.settle()
 	w.boot()
@@ -392,15 +393,15 @@ func TestACrashGivesNothingBack(t *testing.T) {
 // when the disk takes no record of it, it does not leave.
 func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 	w := indexed(t, 0)
-	w.retable(func(r *wire.Row) { r.LeakBudget = 160 })
-	q := byPredicate(wire.OpSearch, "c", "x", "data of one")
+	w.retable(func(r *model.Row) { r.LeakBudget = 160 })
+	q := byPredicate(model.OpSearch, "c", "x", "data of one")
 	n := w.ask(admin, q)
 	if len(w.questions()) > 0 {
 		t.Error("the Task was asked before the log could pay")
 	}
 	w.commit(len(w.pending))
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
-	w.must2(n, wire.OK)
+	w.must2(n, model.OK)
 	for range 9 { // at 160/16 bits, until the next record is due
 		n = w.ask(admin, q)
 		for len(w.pending) > 0 {
@@ -412,14 +413,14 @@ func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 				t.Fatal("it waits for nothing")
 			}
 			w.commit(len(w.pending))
-			w.must2(n, wire.OK)
-		} else if a.code != wire.OK {
+			w.must2(n, model.OK)
+		} else if a.code != model.OK {
 			t.Fatalf("code %d", a.code)
 		}
 	}
 	n = w.ask(admin, q)
 	w.fail()
-	if a, ok := w.answered(n); ok && a.code != wire.StorageFailed {
+	if a, ok := w.answered(n); ok && a.code != model.StorageFailed {
 		t.Errorf("code %d", a.code)
 	}
 }
@@ -428,16 +429,16 @@ func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 // have one, and a principal that comes back does not make the index forget.
 func TestColludingPrincipalsShareTheIndexBudget(t *testing.T) {
 	w := indexed(t, 0)
-	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 40, 100 })
+	w.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 40, 100 })
 	answers := 0
 	for i := range 30 {
-		p := w.person(fmt.Sprint("p", i), wire.RightRead)
-		n := w.ask(p, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+		p := w.person(fmt.Sprint("p", i), model.RightRead)
+		n := w.ask(p, byPredicate(model.OpSearch, "c", "x", "data of one"))
 		w.settle()
-		if a, _ := w.answered(n); a.code == wire.OK {
+		if a, _ := w.answered(n); a.code == model.OK {
 			answers++
 		}
-		w.must(admin, removal(p, 0), wire.OK)
+		w.must(admin, removal(p, 0), model.OK)
 	}
 	if answers == 0 || answers > 100/5 {
 		t.Errorf("%d answers", answers)
@@ -452,18 +453,18 @@ func TestColludingPrincipalsShareTheIndexBudget(t *testing.T) {
 // may not read all objects only roughly what is left, since a charge tells their number.
 func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 	w := indexed(t, 0)
-	reader, own := w.person("reader", wire.RightRead), w.person("own", wire.RightReadOwn|wire.RightWrite)
-	writer, owner := w.person("writer", wire.RightWrite), w.person("owner", wire.RightRead|wire.RightAdmin)
-	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 1600, 4000 })
-	w.must(own, put("c", "refused", "refuse"), wire.OK)
+	reader, own := w.person("reader", model.RightRead), w.person("own", model.RightReadOwn|model.RightWrite)
+	writer, owner := w.person("writer", model.RightWrite), w.person("owner", model.RightRead|model.RightAdmin)
+	w.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 1600, 4000 })
+	w.must(own, put("c", "refused", "refuse"), model.OK)
 	for _, p := range []access.Principal{reader, own, owner} {
-		w.must(p, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK)
+		w.must(p, byPredicate(model.OpCount, "c", "x", "data"), model.OK)
 	}
-	w.e.TaskEnded(w.x().instance, wire.ReasonTaskEnded)
+	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 	w.take()
 	drawn := w.drawn(reader)
 	for name, s := range map[string]frames.StatusItem{"reader": w.metered(reader), "own": w.metered(own), "writer": w.metered(writer)} {
-		if s.State != wire.IndexNotShown || s.Restarts != 0 || s.Refused != 0 || s.IndexBits != 0 || s.IndexLeftBits != 0 || s.Fed != 0 {
+		if s.State != model.IndexNotShown || s.Restarts != 0 || s.Refused != 0 || s.IndexBits != 0 || s.IndexLeftBits != 0 || s.Fed != 0 {
 			t.Errorf("%s sees %+v", name, s)
 		}
 	}
@@ -476,7 +477,7 @@ func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 	if s := w.metered(writer); s.LeakedBits != 0 || s.LeftBits != 0 {
 		t.Errorf("the writer sees %+v", s)
 	}
-	if s := w.metered(owner); s.State != wire.IndexQuarantined || s.Restarts != 1 || s.IndexBits == 0 || s.IndexLeftBits == 0 {
+	if s := w.metered(owner); s.State != model.IndexQuarantined || s.Restarts != 1 || s.IndexBits == 0 || s.IndexLeftBits == 0 {
 		t.Errorf("the administrator of the collection sees %+v", s)
 	}
 }
@@ -485,15 +486,15 @@ func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 	w := indexed(t, 0)
 	row := w.e.tasks["fake"].Row
-	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	for _, tc := range []struct {
 		label  string
-		rights wire.Rights
+		rights model.Rights
 		want   []string
 	}{
 		{"nobody", 0, nil},
-		{"reader", wire.RightRead, []string{"fake"}},
-		{"owner", wire.RightAdmin, []string{"another", "fake"}}, // it may make an index
+		{"reader", model.RightRead, []string{"fake"}},
+		{"owner", model.RightAdmin, []string{"another", "fake"}}, // it may make an index
 	} {
 		var names []string
 		for _, s := range w.statusOf(w.person(tc.label, tc.rights)) {
@@ -511,7 +512,7 @@ func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 // that says that its answer tells something. After a restart that would be forgotten.
 func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 	w := indexed(t, 0)
-	w.retable(func(r *wire.Row) { r.LeakBudget = 160 })
+	w.retable(func(r *model.Row) { r.LeakBudget = 160 })
 	n := w.ask(admin, put("c", "one", "refuse"))
 	w.commit(len(w.pending))
 	w.refuseInputs("x", 1)
@@ -521,7 +522,7 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 	}
 	w.fail()
 	a, ok := w.answered(n)
-	if !ok || a.code != wire.OK || a.flags&wire.ReplyNotIndexed != 0 {
+	if !ok || a.code != model.OK || a.flags&wire.ReplyNotIndexed != 0 {
 		t.Errorf("answered %v, code %d, flags %d", ok, a.code, a.flags)
 	}
 	told := w.drawn(admin)
@@ -534,8 +535,8 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 	w := indexed(t, 0)
 	w.x().told.total.drawn, w.x().told.of(w.e.principals[admin].owner).drawn = leak.Unlimited, leak.Unlimited-1
-	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"), wire.OK)
-	if a := w.must(admin, put("c", "one", "refuse"), wire.OK); a.flags&wire.ReplyNotIndexed == 0 {
+	w.must(admin, byPredicate(model.OpSearch, "c", "x", "data of one"), model.OK)
+	if a := w.must(admin, put("c", "one", "refuse"), model.OK); a.flags&wire.ReplyNotIndexed == 0 {
 		t.Errorf("a PUT has flags %d", a.flags)
 	}
 }
@@ -544,14 +545,14 @@ func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 // while it goes on: a start would forget the charge and see what was deleted.
 func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	w := indexed(t, 0)
-	w.retable(func(r *wire.Row) { r.LeakBudget = 20 })
+	w.retable(func(r *model.Row) { r.LeakBudget = 20 })
 	names := []string{"one", "two", "three"} // in the order of their identities
 	slices.SortFunc(names, func(a, b string) int {
 		return compare(mapping.Entry{ID: w.id("c", a)}, mapping.Entry{ID: w.id("c", b)})
 	})
 	named := []identity.ID{w.id("c", names[0]), w.id("c", names[1])}
 	w.byHand, w.e.stride = true, 1
-	n := w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data"))
+	n := w.ask(admin, byPredicate(model.OpDeleteWhere, "c", "x", "data"))
 	w.commit(len(w.pending))
 	seq := w.questions()[0]
 	for i := range 4 { // the first is gone when its turn comes; and the answer is dear
@@ -569,7 +570,7 @@ func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	}
 	w.resume()
 	w.settle()
-	if a, ok := w.answered(n); !ok || a.code != wire.StorageFailed {
+	if a, ok := w.answered(n); !ok || a.code != model.StorageFailed {
 		t.Errorf("answered %v, code %d", ok, a.code)
 	}
 	for _, r := range w.disk {

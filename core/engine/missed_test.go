@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -26,7 +27,7 @@ func (w *world) misread(err error) (n int) {
 // finds wants a number of objects with data that begins so.
 func (w *world) finds(prefix string, want int) {
 	w.t.Helper()
-	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", prefix), wire.OK); len(a.objects) != want {
+	if a := w.must(admin, byPredicate(model.OpSearch, "c", "x", prefix), model.OK); len(a.objects) != want {
 		w.t.Fatalf("the index finds %d objects, want %d", len(a.objects), want)
 	}
 }
@@ -37,11 +38,11 @@ func rebuilt(t *testing.T) *world {
 	w.settle()
 	w.register("c", "x", 0)
 	for i := range 3 {
-		w.must(admin, put("c", fmt.Sprint("n", i), fmt.Sprint("data ", i)), wire.OK)
+		w.must(admin, put("c", fmt.Sprint("n", i), fmt.Sprint("data ", i)), model.OK)
 	}
 	w.finds("data", 3)
 	x := w.e.byName["c"].index("x")
-	w.e.TaskEnded(x.instance, wire.ReasonTaskEnded)
+	w.e.TaskEnded(x.instance, model.ReasonTaskEnded)
 	w.take()
 	w.commit(len(w.pending))
 	w.tick(maxBackoff)
@@ -54,8 +55,8 @@ func rebuilt(t *testing.T) *world {
 }
 
 // reasons counts the alerts by their reason.
-func (w *world) reasons() map[wire.Reason]int {
-	n := make(map[wire.Reason]int)
+func (w *world) reasons() map[model.Reason]int {
+	n := make(map[model.Reason]int)
 	for _, body := range w.e.alerts {
 		n[decodeAlert(body).Reason]++
 	}
@@ -71,9 +72,9 @@ func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
 		want      int // found at the end, by "data"
 	}{
 		{"nothing", func(*world) {}, 3},
-		{"one is deleted", func(w *world) { w.must(admin, deleting("n1"), wire.OK) }, 2},
-		{"one is replaced", func(w *world) { w.must(admin, put("c", "n1", "other"), wire.OK) }, 2},
-		{"one is put again", func(w *world) { w.must(admin, put("c", "n1", "data 1"), wire.OK) }, 3},
+		{"one is deleted", func(w *world) { w.must(admin, deleting("n1"), model.OK) }, 2},
+		{"one is replaced", func(w *world) { w.must(admin, put("c", "n1", "other"), model.OK) }, 2},
+		{"one is put again", func(w *world) { w.must(admin, put("c", "n1", "data 1"), model.OK) }, 3},
 		{"it fails again", func(w *world) {
 			w.tick(missedEvery)
 			if n := w.misread(errDisk); n != 3 {
@@ -82,7 +83,7 @@ func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
 			w.settle()
 			w.finds("data", 0)
 		}, 3},
-		{"the index is built again", func(w *world) { w.e.TaskEnded(w.e.byName["c"].index("x").instance, wire.ReasonTaskEnded) }, 3},
+		{"the index is built again", func(w *world) { w.e.TaskEnded(w.e.byName["c"].index("x").instance, model.ReasonTaskEnded) }, 3},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := rebuilt(t)
@@ -97,7 +98,7 @@ func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
 				w.settle()
 			}
 			w.finds("data", c.want)
-			if n := w.reasons(); n[wire.ReasonReadFailed] == 0 || n[wire.ReasonDamagedRecord] > 0 {
+			if n := w.reasons(); n[model.ReasonReadFailed] == 0 || n[model.ReasonDamagedRecord] > 0 {
 				t.Errorf("alerts: %v", n)
 			}
 		})
@@ -115,7 +116,7 @@ func TestDamageIsNotReadAgain(t *testing.T) {
 	}
 	w.settle()
 	w.finds("data", 0)
-	if n := w.reasons(); n[wire.ReasonReadFailed] > 0 || n[wire.ReasonDamagedRecord] != 3 {
+	if n := w.reasons(); n[model.ReasonReadFailed] > 0 || n[model.ReasonDamagedRecord] != 3 {
 		t.Errorf("alerts: %v", n)
 	}
 }
@@ -131,7 +132,7 @@ func TestADiskThatIsGoneDoesNotFillTheMemory(t *testing.T) {
 	}
 	instance := x.instance
 	w.misread(errDisk)
-	if x.instance == instance || x.state != wire.IndexStarting || len(x.missed) > 0 {
+	if x.instance == instance || x.state != model.IndexStarting || len(x.missed) > 0 {
 		t.Fatalf("state %d, %d objects are remembered", x.state, len(x.missed))
 	}
 	w.tick(time.Second)
@@ -162,7 +163,7 @@ func TestAPutSaysThatItIsNotIndexed(t *testing.T) {
 	w.take()
 	w.task(x.instance).frames = w.task(x.instance).frames[1:]
 	w.settle()
-	if a, ok := w.answered(n); !ok || a.code != wire.OK || a.flags&wire.ReplyNotIndexed == 0 {
+	if a, ok := w.answered(n); !ok || a.code != model.OK || a.flags&wire.ReplyNotIndexed == 0 {
 		t.Errorf("answered %v, code %d, flags %d", ok, a.code, a.flags)
 	}
 	w.tick(missedEvery)

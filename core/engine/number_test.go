@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -34,7 +35,7 @@ func (w *world) numbers() map[string]uint64 {
 }
 
 func (w *world) createIndex(name string) {
-	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: name, Name: []byte("fake")}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: name, Name: []byte("fake")}, model.OK)
 }
 
 // TestAnIndexKeepsItsNumberForGood: over starts, from the log and from a checkpoint, and
@@ -45,7 +46,7 @@ func TestAnIndexKeepsItsNumberForGood(t *testing.T) {
 	w.register("c", "first", 0)
 	w.createIndex("second")
 	w.createIndex("third")
-	w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "c", Index: "third"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpDropIndex, Collection: "c", Index: "third"}, model.OK)
 	before := w.numbers()
 	if before["first"] == 0 || before["second"] <= before["first"] {
 		t.Fatalf("numbers %v, want two of their own", before)
@@ -60,7 +61,7 @@ func TestAnIndexKeepsItsNumberForGood(t *testing.T) {
 		if n := w.numbers()["fourth"]; n <= before["second"]+1 {
 			t.Errorf("started from %s: the index that was made last has number %d, which the dropped one had", name, n)
 		}
-		w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "c", Index: "fourth"}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpDropIndex, Collection: "c", Index: "fourth"}, model.OK)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -30,17 +31,17 @@ import (
 // the engine to the design, and its comment says so.
 
 // createIndex asks for an index of the Task "fake".
-func createIndex(collection, index string, t wire.DataType, flags wire.Flags) wire.Request {
-	return wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: index, Type: t, Flags: flags, Name: []byte("fake")}
+func createIndex(collection, index string, t model.DataType, flags wire.Flags) wire.Request {
+	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Type: t, Flags: flags, Name: []byte("fake")}
 }
 
 // add registers a principal.
 func (w *world) add(p access.Principal, label string) {
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(label)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(label)}, model.OK)
 }
 
 // grant gives or takes rights in a collection; op says which.
-func grant(op wire.Operation, collection string, p access.Principal, r wire.Rights) wire.Request {
+func grant(op model.Operation, collection string, p access.Principal, r model.Rights) wire.Request {
 	return wire.Request{Op: op, Collection: collection, Identity: identity.ID(p), Flags: wire.Flags(r)}
 }
 
@@ -74,15 +75,15 @@ func (w *world) instead(k *fakeTask, say func(seq uint64) []taskwire.Answer) {
 // and DELETE data with predicate."
 func TestPaperPutGetAndDeleteWithPredicate(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, put("c", "four", "data of the fourth"), wire.OK)
-	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of t"), wire.OK); len(a.objects) != 3 {
+	w.must(admin, put("c", "four", "data of the fourth"), model.OK)
+	if a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "data of t"), model.OK); len(a.objects) != 3 {
 		t.Fatalf("%d objects, want two, three and four", len(a.objects))
 	}
-	if a := w.must(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data of th"), wire.OK); a.count != 2 {
+	if a := w.must(admin, byPredicate(model.OpDeleteWhere, "c", "x", "data of th"), model.OK); a.count != 2 {
 		t.Fatalf("%d deleted, want three and four", a.count)
 	}
-	w.must(admin, get("c", "four"), wire.NotFound)
-	if a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data of t"), wire.OK); len(a.objects) != 1 || a.objects[0].ID != w.id("c", "two") {
+	w.must(admin, get("c", "four"), model.NotFound)
+	if a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "data of t"), model.OK); len(a.objects) != 1 || a.objects[0].ID != w.id("c", "two") {
 		t.Fatalf("%d objects, want two alone", len(a.objects))
 	}
 }
@@ -95,11 +96,11 @@ func TestPaperPutGetAndDeleteWithPredicate(t *testing.T) {
 // to the designated Task enclave."
 func TestPaperSubQueryIsRoutedToTheAppropriateTask(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, createIndex("c", "y", wire.TypeInt64, 0), wire.OK)
+	w.must(admin, createIndex("c", "y", model.TypeInt64, 0), model.OK)
 	x, y := w.tasks[0], w.tasks[1]
 
-	q := byPredicate(wire.OpSearch, "c", "y", "\x00 anything \xff at all")
-	q.Type = wire.TypeInt64
+	q := byPredicate(model.OpSearch, "c", "y", "\x00 anything \xff at all")
+	q.Type = model.TypeInt64
 	n := w.ask(admin, q)
 	if got := y.waiting(taskwire.Search); len(x.frames) != 0 || len(got) != 1 || string(got[0][4:]) != string(q.Query) {
 		t.Fatalf("%d frames for another Task, for the right one %q", len(x.frames), got)
@@ -108,12 +109,12 @@ func TestPaperSubQueryIsRoutedToTheAppropriateTask(t *testing.T) {
 		t.Fatal("answered without the Task's response")
 	}
 	w.settle()
-	w.must2(n, wire.OK)
+	w.must2(n, model.OK)
 
-	q.Type = wire.TypeText
-	w.must2(w.ask(admin, q), wire.InvalidRequest)
+	q.Type = model.TypeText
+	w.must2(w.ask(admin, q), model.InvalidRequest)
 	q.Index = "z"
-	w.must2(w.ask(admin, q), wire.NoIndex)
+	w.must2(w.ask(admin, q), model.NoIndex)
 	if len(x.frames)+len(y.frames) != 0 {
 		t.Fatal("a query that fits no index reached a Task")
 	}
@@ -127,7 +128,7 @@ func TestPaperEachObjectHasAUniqueIdentity(t *testing.T) {
 	m := identity.NewMaker([]byte("a key"))
 	values, tags := make(map[identity.Value]bool), make(map[[16]byte]bool)
 	for range 100 {
-		id := identity.ID(w.must(admin, put("c", "", "the same content"), wire.OK).body)
+		id := identity.ID(w.must(admin, put("c", "", "the same content"), model.OK).body)
 		values[id.Value()], tags[[16]byte(id[identity.ValueSize:])] = true, true
 		last := w.disk[len(w.disk)-1]
 		c, owner := last.Collection, last.Owner
@@ -153,7 +154,7 @@ func TestPaperIdentityIsAValueAndAHash(t *testing.T) {
 	m := identity.NewMaker([]byte("a key"))
 	c, owner := w.disk[len(w.disk)-1].Collection, w.e.principals[admin].owner
 	made := func(name, object string) identity.ID {
-		return identity.ID(w.must(admin, put("c", name, object), wire.OK).body)
+		return identity.ID(w.must(admin, put("c", name, object), model.OK).body)
 	}
 	random := identity.Value([]byte("random, 16 bytes"))
 	w.e.Random = bytes.NewReader(random[:]).Read
@@ -179,11 +180,11 @@ func TestPaperMappingFindsWhatStorageKeeps(t *testing.T) {
 	if err != nil || r.Kind != seglog.KindPut || string(o.Data) != "new content" {
 		t.Fatalf("%v: a record of kind %d with %q is to be stored", err, r.Kind, o.Data)
 	}
-	byID := wire.Request{Op: wire.OpGet, Collection: "c", Identity: r.ID}
-	w.must2(w.ask(admin, byID), wire.NotFound) // not stored yet
+	byID := wire.Request{Op: model.OpGet, Collection: "c", Identity: r.ID}
+	w.must2(w.ask(admin, byID), model.NotFound) // not stored yet
 	w.settle()
-	w.must2(n, wire.OK)
-	a := w.must(admin, byID, wire.OK)
+	w.must2(n, model.OK)
+	a := w.must(admin, byID, model.OK)
 	if want := w.places[len(w.places)-1]; len(a.objects) != 1 || a.objects[0].ID != r.ID || a.objects[0].Loc != want {
 		t.Fatalf("found %+v, stored at %+v", a.objects, want)
 	}
@@ -197,9 +198,9 @@ func TestPaperMappingFindsWhatStorageKeeps(t *testing.T) {
 // is among the Tasks: each has the input before any has confirmed.
 func TestPaperInsertionIsSentToEveryTask(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, createIndex("c", "y", wire.TypeAny, 0), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, wire.OK)
-	w.must(admin, createIndex("d", "x", wire.TypeAny, 0), wire.OK)
+	w.must(admin, createIndex("c", "y", model.TypeAny, 0), model.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
+	w.must(admin, createIndex("d", "x", model.TypeAny, 0), model.OK)
 	w.ask(admin, put("c", "four", "data of four"))
 	w.commit(1)
 	id := w.id("c", "four")
@@ -220,7 +221,7 @@ func TestPaperInsertionIsSentToEveryTask(t *testing.T) {
 // Of several Tasks, each; TestReadsSeeAcknowledgedWrites has a lazy one.
 func TestPaperPutIsAnsweredUponConfirmation(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, createIndex("c", "y", wire.TypeAny, 0), wire.OK)
+	w.must(admin, createIndex("c", "y", model.TypeAny, 0), model.OK)
 	n := w.ask(admin, put("c", "four", "data of four"))
 	w.commit(1)
 	for i, k := range slices.Clone(w.tasks) {
@@ -229,7 +230,7 @@ func TestPaperPutIsAnsweredUponConfirmation(t *testing.T) {
 		}
 		w.step(k)
 	}
-	w.must2(n, wire.OK)
+	w.must2(n, model.OK)
 }
 
 // "The Task processes the query and sends back data object identities, which
@@ -250,8 +251,8 @@ func TestPaperOriginalDataIsRetrievedByIdentity(t *testing.T) {
 		}
 	}
 	w.settle()
-	w.must2(n, wire.OK)
-	a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "an attribute"), wire.OK)
+	w.must2(n, model.OK)
+	a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "an attribute"), model.OK)
 	if len(a.objects) != 1 {
 		t.Fatalf("%d objects", len(a.objects))
 	}
@@ -269,15 +270,15 @@ func TestPaperEachBitOfAnIdentityIsChecked(t *testing.T) {
 	for bit := range 8 * identity.Size {
 		id := w.id("c", "one")
 		id[bit/8] ^= 1 << (bit % 8)
-		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data of one"))
+		n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data of one"))
 		w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer {
 			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{id}}}
 		})
-		if a, answered := w.answered(n); !answered || a.code != wire.IndexViolated || len(a.objects) != 0 {
+		if a, answered := w.answered(n); !answered || a.code != model.IndexViolated || len(a.objects) != 0 {
 			t.Fatalf("bit %d altered: answered %v with code %d and %d objects", bit, answered, a.code, len(a.objects))
 		}
 		w.settle()
-		if w.lastReason() != wire.ReasonInvalidIdentity {
+		if w.lastReason() != model.ReasonInvalidIdentity {
 			t.Fatalf("bit %d altered: alert for reason %d", bit, w.lastReason())
 		}
 		w.tick(time.Minute)
@@ -292,14 +293,14 @@ func TestPaperEachBitOfAnIdentityIsChecked(t *testing.T) {
 func TestPaperRightsAreVerifiedBeforeDataIsSent(t *testing.T) {
 	alice := access.Principal{0: 9}
 	for name, taken := range map[string]wire.Request{
-		"revoked": grant(wire.OpRevoke, "c", alice, wire.RightRead),
-		"removed": {Op: wire.OpRemovePrincipal, Identity: identity.ID(alice)},
+		"revoked": grant(model.OpRevoke, "c", alice, model.RightRead),
+		"removed": {Op: model.OpRemovePrincipal, Identity: identity.ID(alice)},
 		"rotated": rotation(alice, access.Principal{0: 8}),
 	} {
 		w := indexed(t, 0)
 		w.add(alice, "alice")
-		w.must(admin, grant(wire.OpGrant, "c", alice, wire.RightRead), wire.OK)
-		n := w.ask(alice, byPredicate(wire.OpSearch, "c", "x", "data"))
+		w.must(admin, grant(model.OpGrant, "c", alice, model.RightRead), model.OK)
+		n := w.ask(alice, byPredicate(model.OpSearch, "c", "x", "data"))
 		w.ask(admin, taken)
 		w.commit(1)
 		w.settle() // now the Task answers
@@ -318,18 +319,18 @@ func TestPaperRightsAreVerifiedBeforeDataIsSent(t *testing.T) {
 // copy a fresh Task learns all of it.
 func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 	w := indexed(t, 0)
-	w.e.TaskEnded(w.tasks[0].instance, wire.ReasonBadFrame)
+	w.e.TaskEnded(w.tasks[0].instance, model.ReasonBadFrame)
 	w.take()
-	w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data"), wire.IndexUnavailable)
-	w.must(admin, put("c", "four", "data of four"), wire.OK)
-	w.must(admin, put("c", "one", "data of one, anew"), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte("two")}, wire.OK)
-	w.must(admin, get("c", "four"), wire.OK)
-	list := wire.Request{Op: wire.OpList, Collection: "c"}
-	copied := w.must(admin, list, wire.OK).objects
+	w.must(admin, byPredicate(model.OpSearch, "c", "x", "data"), model.IndexUnavailable)
+	w.must(admin, put("c", "four", "data of four"), model.OK)
+	w.must(admin, put("c", "one", "data of one, anew"), model.OK)
+	w.must(admin, wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte("two")}, model.OK)
+	w.must(admin, get("c", "four"), model.OK)
+	list := wire.Request{Op: model.OpList, Collection: "c"}
+	copied := w.must(admin, list, model.OK).objects
 	w.tick(time.Minute)
 	w.settle()
-	found := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "data"), wire.OK).objects
+	found := w.must(admin, byPredicate(model.OpSearch, "c", "x", "data"), model.OK).objects
 	if len(copied) != 3 || len(found) != 3 {
 		t.Fatalf("%d objects without the Task, %d with it", len(copied), len(found))
 	}
@@ -347,23 +348,23 @@ func TestPaperCoreAloneHoldsATrustworthyCopy(t *testing.T) {
 // TestRefusalsOfTheTaskAreFixedCodes has its largest input.
 func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 	w := indexed(t, 0)
-	row := wire.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
-	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	row := model.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	for _, when := range []string{"registered", "read from the log again"} {
-		w.must(admin, createIndex("c", "ordered", wire.TypeAny, wire.FlagOrdered), wire.InvalidRequest)
-		w.must2(w.ask(admin, byPredicate(wire.OpCount, "c", "x", "")), wire.InvalidRequest)
-		w.must2(w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "")), wire.InvalidRequest)
+		w.must(admin, createIndex("c", "ordered", model.TypeAny, wire.FlagOrdered), model.InvalidRequest)
+		w.must2(w.ask(admin, byPredicate(model.OpCount, "c", "x", "")), model.InvalidRequest)
+		w.must2(w.ask(admin, byPredicate(model.OpDeleteWhere, "c", "x", "")), model.InvalidRequest)
 		if len(w.tasks[0].frames) != 0 {
 			t.Fatalf("%s: an operation that is not in the table reached the Task", when)
 		}
-		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", ""))
+		n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", ""))
 		w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer {
 			three := []identity.ID{w.id("c", "one"), w.id("c", "two"), w.id("c", "three")}
 			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: three}}
 		})
-		w.must2(n, wire.IndexViolated)
+		w.must2(n, model.IndexViolated)
 		w.settle()
-		if w.lastReason() != wire.ReasonTooManyResults {
+		if w.lastReason() != model.ReasonTooManyResults {
 			t.Fatalf("%s: alert for reason %d", when, w.lastReason())
 		}
 		w.boot()
@@ -383,17 +384,17 @@ func TestPaperLeakedKeyTriggersASystemAlert(t *testing.T) {
 		"half of it first": identity.ID(slices.Concat(key[:16], one[16:])),
 		"half of it last":  identity.ID(slices.Concat(one[:16], key[:16])),
 	} {
-		n := w.ask(admin, byPredicate(wire.OpSearch, "c", "x", "data"))
+		n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
 		w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer {
 			return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, Found: []identity.ID{w.id("c", "two"), leak}}}
 		})
 		a, answered := w.answered(n)
-		if !answered || a.code != wire.IndexViolated || len(a.objects)+len(a.items)+len(a.body) != 0 {
+		if !answered || a.code != model.IndexViolated || len(a.objects)+len(a.items)+len(a.body) != 0 {
 			t.Errorf("%s: answered %v: %+v", name, answered, a)
 		}
 		w.settle()
 		last := w.disk[len(w.disk)-1]
-		if alert, err := frames.DecodeAlert(last.Body); last.Kind != seglog.KindAlert || err != nil || alert.Reason != wire.ReasonInvalidIdentity {
+		if alert, err := frames.DecodeAlert(last.Body); last.Kind != seglog.KindAlert || err != nil || alert.Reason != model.ReasonInvalidIdentity {
 			t.Errorf("%s: %v, the log ends with %+v", name, err, last)
 		}
 		for _, r := range w.disk {
@@ -451,13 +452,13 @@ func TestPaperOnlyInNeverOut(t *testing.T) {
 	for name, shape := range smuggled {
 		play := func(secret byte) ([]answer, []seglog.Record) {
 			w := indexed(t, 0)
-			q := byPredicate(wire.OpSearch, "c", "x", "data")
+			q := byPredicate(model.OpSearch, "c", "x", "data")
 			q.Limit = 2
 			w.ask(admin, q)
 			w.instead(w.tasks[0], func(seq uint64) []taskwire.Answer { return shape(w, secret, seq) })
 			w.tick(2 * time.Second) // past the deadline, for answers to nothing
 			w.settle()
-			w.ask(admin, wire.Request{Op: wire.OpAlerts})
+			w.ask(admin, wire.Request{Op: model.OpAlerts})
 			return w.answers, w.disk
 		}
 		answers, records := play(1)
@@ -478,7 +479,7 @@ func TestPaperOnlyStoredDataIsSentBack(t *testing.T) {
 	w := indexed(t, 0)
 	one := w.id("c", "one")
 	w.tasks[0].held[one.Value()] = held{one, "an encryption key in place of the object"}
-	a := w.must(admin, byPredicate(wire.OpSearch, "c", "x", "an encryption key"), wire.OK)
+	a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "an encryption key"), model.OK)
 	if len(a.objects) != 1 {
 		t.Fatalf("%d objects", len(a.objects))
 	}
@@ -495,47 +496,47 @@ func TestPaperOnlyStoredDataIsSentBack(t *testing.T) {
 func TestPaperAccessControlVerifiesEveryRequest(t *testing.T) {
 	alice := access.Principal{0: 9}
 	remove := func(name string) wire.Request {
-		return wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte(name)}
+		return wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte(name)}
 	}
-	has := func(r, want wire.Rights) bool { return r&want != 0 }
-	never := func(wire.Rights) bool { return false }
+	has := func(r, want model.Rights) bool { return r&want != 0 }
+	never := func(model.Rights) bool { return false }
 	cases := []struct {
 		name    string
 		request wire.Request
-		allowed func(r wire.Rights) bool
+		allowed func(r model.Rights) bool
 	}{
-		{"get own", get("c", "own"), func(r wire.Rights) bool { return has(r, wire.RightRead|wire.RightReadOwn) }},
-		{"get another's", get("c", "one"), func(r wire.Rights) bool { return has(r, wire.RightRead) }},
-		{"put anew", put("c", "new", "data"), func(r wire.Rights) bool { return has(r, wire.RightWrite) }},
-		{"replace own", put("c", "own", "data, anew"), func(r wire.Rights) bool { return has(r, wire.RightWrite) }},
-		{"replace another's", put("c", "one", "data, anew"), func(r wire.Rights) bool {
-			return has(r, wire.RightWrite) && has(r, wire.RightDelete) && has(r, wire.RightRead)
+		{"get own", get("c", "own"), func(r model.Rights) bool { return has(r, model.RightRead|model.RightReadOwn) }},
+		{"get another's", get("c", "one"), func(r model.Rights) bool { return has(r, model.RightRead) }},
+		{"put anew", put("c", "new", "data"), func(r model.Rights) bool { return has(r, model.RightWrite) }},
+		{"replace own", put("c", "own", "data, anew"), func(r model.Rights) bool { return has(r, model.RightWrite) }},
+		{"replace another's", put("c", "one", "data, anew"), func(r model.Rights) bool {
+			return has(r, model.RightWrite) && has(r, model.RightDelete) && has(r, model.RightRead)
 		}},
-		{"delete own", remove("own"), func(r wire.Rights) bool { return has(r, wire.RightDelete) }},
-		{"delete another's", remove("one"), func(r wire.Rights) bool { return has(r, wire.RightDelete) && has(r, wire.RightRead) }},
-		{"create an index", createIndex("c", "y", wire.TypeAny, 0), func(r wire.Rights) bool { return has(r, wire.RightAdmin) }},
-		{"grant", grant(wire.OpGrant, "c", alice, wire.RightRead), func(r wire.Rights) bool { return has(r, wire.RightAdmin) }},
-		{"create a collection", wire.Request{Op: wire.OpCreateCollection, Collection: "d"}, never},
-		{"read the alerts", wire.Request{Op: wire.OpAlerts}, never},
+		{"delete own", remove("own"), func(r model.Rights) bool { return has(r, model.RightDelete) }},
+		{"delete another's", remove("one"), func(r model.Rights) bool { return has(r, model.RightDelete) && has(r, model.RightRead) }},
+		{"create an index", createIndex("c", "y", model.TypeAny, 0), func(r model.Rights) bool { return has(r, model.RightAdmin) }},
+		{"grant", grant(model.OpGrant, "c", alice, model.RightRead), func(r model.Rights) bool { return has(r, model.RightAdmin) }},
+		{"create a collection", wire.Request{Op: model.OpCreateCollection, Collection: "d"}, never},
+		{"read the alerts", wire.Request{Op: model.OpAlerts}, never},
 	}
-	for r := range wire.RightsAll + 1 {
+	for r := range model.RightsAll + 1 {
 		for _, c := range cases {
 			w := withRights(t, alice, r)
 			n := w.ask(alice, c.request)
 			w.settle()
-			if a, answered := w.answered(n); !answered || (a.code == wire.OK) != c.allowed(r) {
+			if a, answered := w.answered(n); !answered || (a.code == model.OK) != c.allowed(r) {
 				t.Errorf("rights %05b: %s: code %d", r, c.name, a.code)
 			}
 		}
 		w := withRights(t, alice, r)
-		n := w.ask(alice, byPredicate(wire.OpSearch, "c", "x", "data"))
+		n := w.ask(alice, byPredicate(model.OpSearch, "c", "x", "data"))
 		w.settle()
 		a, _ := w.answered(n)
 		want := 0
 		switch {
-		case has(r, wire.RightRead):
+		case has(r, model.RightRead):
 			want = 4
-		case has(r, wire.RightReadOwn):
+		case has(r, model.RightReadOwn):
 			want = 1
 		}
 		if len(a.objects) != want {
@@ -546,14 +547,14 @@ func TestPaperAccessControlVerifiesEveryRequest(t *testing.T) {
 
 // withRights returns an indexed world in which a principal put one object, and
 // has rights r now.
-func withRights(t *testing.T, p access.Principal, r wire.Rights) *world {
+func withRights(t *testing.T, p access.Principal, r model.Rights) *world {
 	w := indexed(t, 0)
 	w.add(p, "alice")
-	w.must(admin, grant(wire.OpGrant, "c", p, wire.RightWrite), wire.OK)
-	w.must(p, put("c", "own", "data of her own"), wire.OK)
-	w.must(admin, grant(wire.OpRevoke, "c", p, wire.RightWrite), wire.OK)
+	w.must(admin, grant(model.OpGrant, "c", p, model.RightWrite), model.OK)
+	w.must(p, put("c", "own", "data of her own"), model.OK)
+	w.must(admin, grant(model.OpRevoke, "c", p, model.RightWrite), model.OK)
 	if r != 0 {
-		w.must(admin, grant(wire.OpGrant, "c", p, r), wire.OK)
+		w.must(admin, grant(model.OpGrant, "c", p, r), model.OK)
 	}
 	return w
 }
@@ -570,10 +571,10 @@ func TestPaperTasksKnowNothingOfAccessControl(t *testing.T) {
 	w.register("the-collection", "the-index", 0)
 	alice := access.Principal(sha([]byte("alice")))
 	w.add(alice, "the-label")
-	w.must(admin, grant(wire.OpGrant, "the-collection", alice, wire.RightsAll), wire.OK)
+	w.must(admin, grant(model.OpGrant, "the-collection", alice, model.RightsAll), model.OK)
 	for _, q := range []wire.Request{
 		put("the-collection", "the-name", "data"), put("the-collection", "the-name", "data, anew"),
-		byPredicate(wire.OpSearch, "the-collection", "the-index", "data"), byPredicate(wire.OpDeleteWhere, "the-collection", "the-index", "data"),
+		byPredicate(model.OpSearch, "the-collection", "the-index", "data"), byPredicate(model.OpDeleteWhere, "the-collection", "the-index", "data"),
 	} {
 		w.ask(alice, q)
 		for len(w.pending) > 0 {

@@ -5,6 +5,7 @@ import (
 
 	"motte/core/access"
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -14,9 +15,9 @@ import (
 // lose that right alone, since somebody else may have their keys. Clients can come when
 // this is durable.
 func (e *Engine) takeOver(id access.Principal) {
-	group := seglog.Group{e.raise(wire.Alert{Reason: wire.ReasonNewAdmin})}
+	group := seglog.Group{e.raise(model.Alert{Reason: model.ReasonNewAdmin})}
 	for _, other := range visible(e.byID[0].grants, id, true) {
-		revoked := entry{id: other, flags: wire.Flags(wire.RightAdmin)}
+		revoked := entry{id: other, flags: wire.Flags(model.RightAdmin)}
 		group = append(group, revoked.record(seglog.KindRevoke, 0))
 	}
 	if e.principals[id] == nil {
@@ -28,15 +29,15 @@ func (e *Engine) takeOver(id access.Principal) {
 
 // rotate is the flow of a ROTATE PRINCIPAL: an administrator gives a principal another key.
 // A principal can't do it itself, since whoever stole its key could.
-func (e *Engine) rotate(q *Request) wire.Code {
+func (e *Engine) rotate(q *Request) model.Code {
 	next, err := decodePrincipal(q.Query)
 	switch {
 	case err != nil, next == access.Principal{}:
-		return wire.InvalidRequest
+		return model.InvalidRequest
 	case e.principals[access.Principal(q.Identity)] == nil:
-		return wire.NoPrincipal
+		return model.NoPrincipal
 	case e.principals[next] != nil:
-		return wire.Exists
+		return model.Exists
 	}
 	n := entry{id: access.Principal(q.Identity), rest: q.Query}
 	return e.change(q, n.record(seglog.KindRotatePrincipal, 0))

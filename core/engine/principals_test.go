@@ -6,17 +6,18 @@ import (
 	"motte/core/access"
 	"motte/core/hostwire"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
 
 // registered adds a principal with rights in the collection "c".
-func (w *world) registered(label string, id byte, rights wire.Rights) access.Principal {
+func (w *world) registered(label string, id byte, rights model.Rights) access.Principal {
 	w.t.Helper()
 	p := identity.ID{0: id}
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: p, Name: []byte(label)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: p, Name: []byte(label)}, model.OK)
 	if rights != 0 {
-		w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: p, Flags: wire.Flags(rights)}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: p, Flags: wire.Flags(rights)}, model.OK)
 	}
 	return access.Principal(p)
 }
@@ -33,10 +34,10 @@ func (w *world) startWith(id access.Principal) {
 // when that is durable, and an alert says so.
 func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	w := indexed(t, 0)
-	bob := w.registered("bob", 9, wire.RightReadOwn|wire.RightWrite)
-	w.must(admin, wire.Request{Op: wire.OpGrant, Identity: identity.ID(bob), Flags: wire.Flags(wire.RightAdmin)}, wire.OK)
-	w.must(bob, put("c", "his", "data"), wire.OK)
-	w.must(admin, put("c", "hers", "data"), wire.OK)
+	bob := w.registered("bob", 9, model.RightReadOwn|model.RightWrite)
+	w.must(admin, wire.Request{Op: model.OpGrant, Identity: identity.ID(bob), Flags: wire.Flags(model.RightAdmin)}, model.OK)
+	w.must(bob, put("c", "his", "data"), model.OK)
+	w.must(admin, put("c", "hers", "data"), model.OK)
 
 	carol := access.Principal{0: 10}
 	e := w.replay(nil)
@@ -67,18 +68,18 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	w.settle()
 
 	for again := range 2 {
-		alerts := wire.Request{Op: wire.OpAlerts}
-		if got := w.must(carol, alerts, wire.OK); got.count != 1 || w.lastReason() != wire.ReasonNewAdmin {
+		alerts := wire.Request{Op: model.OpAlerts}
+		if got := w.must(carol, alerts, model.OK); got.count != 1 || w.lastReason() != model.ReasonNewAdmin {
 			t.Errorf("start %d: %d alerts, the last for reason %d", again, got.count, w.lastReason())
 		}
 		for _, p := range []access.Principal{admin, bob} {
-			w.must(p, alerts, wire.Denied)
+			w.must(p, alerts, model.Denied)
 		}
-		w.must(admin, get("c", "hers"), wire.OK)
-		w.must(bob, get("c", "his"), wire.OK)
-		w.must(bob, get("c", "hers"), wire.NotFound)
-		w.must(carol, get("c", "his"), wire.Denied)
-		w.must(carol, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(carol)}, wire.InvalidRequest)
+		w.must(admin, get("c", "hers"), model.OK)
+		w.must(bob, get("c", "his"), model.OK)
+		w.must(bob, get("c", "hers"), model.NotFound)
+		w.must(carol, get("c", "his"), model.Denied)
+		w.must(carol, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(carol)}, model.InvalidRequest)
 		w.boot()
 	}
 
@@ -92,7 +93,7 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	if n := len(w.e.byID[0].grants); n != 1 || !w.e.isAdmin(bob) || len(w.e.principals) != 3 {
 		t.Errorf("bob: %d administrators, %d principals", n, len(w.e.principals))
 	}
-	w.must(bob, get("c", "his"), wire.OK)
+	w.must(bob, get("c", "his"), model.OK)
 }
 
 // TestANewAdministratorIsMadeWholeOrNot: a disk that refuses the records leaves the
@@ -103,7 +104,7 @@ func TestANewAdministratorIsMadeWholeOrNot(t *testing.T) {
 	w.fail()
 	w.boot()
 	w.settle()
-	w.must(admin, wire.Request{Op: wire.OpAlerts}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAlerts}, model.OK)
 	if n := len(w.e.principals); n != 1 {
 		t.Errorf("%d principals", n)
 	}
@@ -111,19 +112,19 @@ func TestANewAdministratorIsMadeWholeOrNot(t *testing.T) {
 
 // rotation gives a principal another key.
 func rotation(who, next access.Principal) wire.Request {
-	return wire.Request{Op: wire.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]}
+	return wire.Request{Op: model.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]}
 }
 
 // TestARotatedKeyKeepsAllButTheKey: the principal has what it had, by its next key: objects,
 // rights, label, and what an index told it. The key before is refused, and its connections end.
 func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w := indexed(t, wire.FlagOrdered)
-	w.retable(func(r *wire.Row) { r.LeakBudget = 1 << 10 })
+	w.retable(func(r *model.Row) { r.LeakBudget = 1 << 10 })
 	w.settle()
-	bob := w.registered("bob", 9, wire.RightReadOwn|wire.RightWrite|wire.RightDelete)
-	w.must(admin, put("c", "hers", "data"), wire.OK)
-	w.must(bob, put("c", "his", "data"), wire.OK)
-	w.must(bob, byPredicate(wire.OpSearch, "c", "x", ""), wire.OK)
+	bob := w.registered("bob", 9, model.RightReadOwn|model.RightWrite|model.RightDelete)
+	w.must(admin, put("c", "hers", "data"), model.OK)
+	w.must(bob, put("c", "his", "data"), model.OK)
+	w.must(bob, byPredicate(model.OpSearch, "c", "x", ""), model.OK)
 	owner, told := w.e.principals[bob].owner, *w.e.byName["c"].index("x").told.of(w.e.principals[bob].owner)
 	if told.drawn == 0 {
 		t.Fatal("no bit was drawn")
@@ -131,18 +132,18 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 
 	next := access.Principal{0: 10}
 	for _, p := range []access.Principal{bob, admin} { // nobody takes another's name, nor a principal its own anew
-		w.must(admin, rotation(bob, p), wire.Exists)
+		w.must(admin, rotation(bob, p), model.Exists)
 	}
-	w.must(bob, rotation(bob, next), wire.Denied)
-	w.must(admin, rotation(next, access.Principal{0: 11}), wire.NoPrincipal)
-	w.must(admin, rotation(bob, access.Principal{}), wire.InvalidRequest)
+	w.must(bob, rotation(bob, next), model.Denied)
+	w.must(admin, rotation(next, access.Principal{0: 11}), model.NoPrincipal)
+	w.must(admin, rotation(bob, access.Principal{}), model.InvalidRequest)
 	for _, query := range [][]byte{nil, next[:31], append(next[:], 0)} {
 		r := rotation(bob, next)
 		r.Query = query
-		w.must(admin, r, wire.InvalidRequest)
+		w.must(admin, r, model.InvalidRequest)
 	}
 
-	question := w.ask(bob, byPredicate(wire.OpSearch, "c", "x", "")) // that is with the Task
+	question := w.ask(bob, byPredicate(model.OpSearch, "c", "x", "")) // that is with the Task
 	n := w.ask(admin, rotation(bob, next))
 	waits := w.ask(bob, put("c", "his", "more"))
 	if _, done := w.answered(n); done {
@@ -159,19 +160,19 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	}
 	w.take()
 	w.settle()
-	w.must2(n, wire.OK)
-	w.must2(waits, wire.UnknownPrincipal)
+	w.must2(n, model.OK)
+	w.must2(waits, model.UnknownPrincipal)
 	if a, ok := w.answered(question); !ok || a.count != 0 {
 		t.Errorf("a question of the key before: answered %v, with %d objects", ok, a.count)
 	}
 
-	status := wire.Request{Op: wire.OpStatus}
+	status := wire.Request{Op: model.OpStatus}
 	for again := range 3 {
 		x := w.e.byName["c"].index("x")
-		w.must(bob, get("c", "his"), wire.UnknownPrincipal)
-		w.must(next, get("c", "his"), wire.OK)
-		w.must(next, get("c", "hers"), wire.NotFound)
-		w.must(next, put("c", "his", "new data"), wire.OK)
+		w.must(bob, get("c", "his"), model.UnknownPrincipal)
+		w.must(next, get("c", "his"), model.OK)
+		w.must(next, get("c", "hers"), model.NotFound)
+		w.must(next, put("c", "his", "new data"), model.OK)
 		p := w.e.principals[next]
 		if p == nil || p.owner != owner || p.label != "bob" || p.id != next || len(w.e.principals) != 2 {
 			t.Fatalf("start %d: it is %+v, of %d", again, p, len(w.e.principals))
@@ -179,7 +180,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 		if a := x.told.of(owner); a.drawn < told.drawn || a.held != 0 {
 			t.Errorf("start %d: it drew %d of its budget, and %d before; %d are held", again, a.drawn, told.drawn, a.held)
 		}
-		w.must(next, status, wire.OK)
+		w.must(next, status, model.OK)
 		if again == 0 {
 			w.boot()
 		} else {
@@ -189,22 +190,22 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	}
 
 	// The key before can be registered: as another principal, that owns nothing.
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, wire.Exists) // the label
-	if again := w.registered("robert", 9, wire.RightReadOwn); again != bob {
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, model.Exists) // the label
+	if again := w.registered("robert", 9, model.RightReadOwn); again != bob {
 		t.Fatal("it is another key")
 	}
-	w.must(bob, get("c", "his"), wire.NotFound)
+	w.must(bob, get("c", "his"), model.NotFound)
 
 	// What the principal put is erased with its next key, and a rotated administrator is the last one.
 	w.ask(admin, removal(next, wire.FlagErase))
 	w.settle()
 	w.eraseKeys()
-	w.must(admin, get("c", "his"), wire.NotFound)
+	w.must(admin, get("c", "his"), model.NotFound)
 	root := access.Principal{0: 12}
-	w.must(admin, rotation(admin, root), wire.OK)
-	w.must(admin, status, wire.UnknownPrincipal)
-	w.must(root, removal(root, 0), wire.InvalidRequest)
-	w.must(root, get("c", "hers"), wire.OK)
+	w.must(admin, rotation(admin, root), model.OK)
+	w.must(admin, status, model.UnknownPrincipal)
+	w.must(root, removal(root, 0), model.InvalidRequest)
+	w.must(root, get("c", "hers"), model.OK)
 }
 
 // TestAHeadTellsTheNextKey: any principal hears which key will follow the Core's own, and
@@ -212,15 +213,15 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 func TestAHeadTellsTheNextKey(t *testing.T) {
 	w := indexed(t, 0)
 	bob := w.registered("bob", 9, 0)
-	ask := wire.Request{Op: wire.OpHead}
+	ask := wire.Request{Op: model.OpHead}
 	for _, key := range [][]byte{nil, make([]byte, 32)} {
 		w.e.NextKey = key
 		for _, p := range []access.Principal{admin, bob} {
-			if a := w.must(p, ask, wire.OK); string(a.body) != string(key) {
+			if a := w.must(p, ask, model.OK); string(a.body) != string(key) {
 				t.Errorf("it is told %x", a.body)
 			}
 		}
-		if a := w.must(access.Principal{0: 99}, ask, wire.UnknownPrincipal); len(a.body) > 0 {
+		if a := w.must(access.Principal{0: 99}, ask, model.UnknownPrincipal); len(a.body) > 0 {
 			t.Errorf("a stranger is told %x", a.body)
 		}
 	}

@@ -3,18 +3,18 @@ package engine
 import (
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // setQuota decides a QUOTA. It is not for a collection's own administrator: the disk is
 // the server's.
-func (e *Engine) setQuota(q *Request) wire.Code {
+func (e *Engine) setQuota(q *Request) model.Code {
 	if !e.isAdmin(q.by.id) {
-		return wire.Denied
+		return model.Denied
 	}
-	if _, err := wire.DecodeQuota(q.Query); err != nil {
-		return wire.InvalidRequest
+	if _, err := model.DecodeQuota(q.Query); err != nil {
+		return model.InvalidRequest
 	}
 	return e.change(q, entry{rest: q.Query}.record(seglog.KindQuota, q.in.id))
 }
@@ -59,7 +59,7 @@ func within(there, grows int64, quota uint64) bool {
 
 // limited reports whether a collection has a quota. Only then does the Core count the
 // coming objects, since that costs each write two more look-ups in the mapping.
-func (c *collection) limited() bool { return c != nil && c.quota != (wire.Quota{}) }
+func (c *collection) limited() bool { return c != nil && c.quota != (model.Quota{}) }
 
 // recount counts the size of a collection as it will be when all records on their way
 // are durable.

@@ -7,6 +7,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -33,7 +34,7 @@ func (s *simulation) randomQuota() {
 		s.commit(len(s.pending))
 	}
 	c := collections[s.rng.IntN(2)]
-	there, quota := s.current(c).total(), wire.Quota{}
+	there, quota := s.current(c).total(), model.Quota{}
 	if s.rng.IntN(3) > 0 {
 		quota.Objects = uint64(max(0, there.objects+s.rng.Int64N(9)-2))
 	}
@@ -58,8 +59,8 @@ func (s *simulation) checkUsage(name string) {
 	}
 }
 
-func quotaRequest(collection string, q wire.Quota) wire.Request {
-	return wire.Request{Op: wire.OpQuota, Collection: collection, Query: wire.AppendQuota(nil, q)}
+func quotaRequest(collection string, q model.Quota) wire.Request {
+	return wire.Request{Op: model.OpQuota, Collection: collection, Query: model.AppendQuota(nil, q)}
 }
 
 // recordOf is the bytes that an object takes.
@@ -68,7 +69,7 @@ func recordOf(r wire.Request) uint64 {
 }
 
 func batch(collection string, ops ...wire.Request) wire.Request {
-	r := wire.Request{Op: wire.OpBatch, Collection: collection}
+	r := wire.Request{Op: model.OpBatch, Collection: collection}
 	for i := range ops {
 		r.Object = frames.AppendBatchOp(r.Object, &ops[i])
 	}
@@ -80,9 +81,9 @@ func quotaWorld(t *testing.T) (*world, access.Principal) {
 	w := newWorld(t, 1)
 	w.settle()
 	p := access.Principal{0: 7}
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte("p")}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(wire.RightsAll)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte("p")}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(model.RightsAll)}, model.OK)
 	return w, p
 }
 
@@ -92,44 +93,44 @@ func TestAQuotaHoldsAtItsLimit(t *testing.T) {
 	longer := put("c", "n0", "some object"+string(make([]byte, 8)))
 	for _, c := range []struct {
 		name  string
-		quota wire.Quota
+		quota model.Quota
 	}{
-		{"objects", wire.Quota{Objects: 3}},
-		{"bytes", wire.Quota{Bytes: 3 * size}},
-		{"both", wire.Quota{Objects: 3, Bytes: 3 * size}},
-		{"bytes, almost another object", wire.Quota{Bytes: 4*size - 1}},
+		{"objects", model.Quota{Objects: 3}},
+		{"bytes", model.Quota{Bytes: 3 * size}},
+		{"both", model.Quota{Objects: 3, Bytes: 3 * size}},
+		{"bytes, almost another object", model.Quota{Bytes: 4*size - 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, p := quotaWorld(t)
-			w.must(admin, quotaRequest("c", c.quota), wire.OK)
+			w.must(admin, quotaRequest("c", c.quota), model.OK)
 			for i := range 3 {
-				w.must(p, put("c", fmt.Sprint("n", i), "some object"), wire.OK)
+				w.must(p, put("c", fmt.Sprint("n", i), "some object"), model.OK)
 			}
-			w.must(p, put("c", "n3", "some object"), wire.QuotaExceeded)
-			w.must(p, wire.Request{Op: wire.OpPut, Collection: "c", Object: []byte("some object")}, wire.QuotaExceeded)
-			w.must(p, put("c", "n2", "same length"), wire.OK) // which takes no more than what it replaces
+			w.must(p, put("c", "n3", "some object"), model.QuotaExceeded)
+			w.must(p, wire.Request{Op: model.OpPut, Collection: "c", Object: []byte("some object")}, model.QuotaExceeded)
+			w.must(p, put("c", "n2", "same length"), model.OK) // which takes no more than what it replaces
 			if c.quota.Bytes == 3*size {
-				w.must(p, longer, wire.QuotaExceeded)
+				w.must(p, longer, model.QuotaExceeded)
 			}
-			w.must(p, deleting("n1"), wire.OK)
-			w.must(p, put("c", "n3", "some object"), wire.OK)
-			w.must(p, put("c", "n4", "some object"), wire.QuotaExceeded)
+			w.must(p, deleting("n1"), model.OK)
+			w.must(p, put("c", "n3", "some object"), model.OK)
+			w.must(p, put("c", "n4", "some object"), model.QuotaExceeded)
 			// A start knows the quota and what counts against it, from the log and from a checkpoint.
 			for _, from := range []*checkpoint{nil, w.checkpoint()} {
 				w.start(w.replay(from))
 				w.settle()
-				w.must(p, put("c", "n4", "some object"), wire.QuotaExceeded)
+				w.must(p, put("c", "n4", "some object"), model.QuotaExceeded)
 			}
 			// What is over a lowered quota stays, and can be read, replaced and deleted.
-			w.must(admin, quotaRequest("c", wire.Quota{Objects: 1, Bytes: 1}), wire.OK)
-			w.must(p, get("c", "n0"), wire.OK)
-			w.must(p, put("c", "n0", "same length"), wire.OK)
-			w.must(p, longer, wire.QuotaExceeded)
-			w.must(p, batch("c", deleting("n2"), put("", "n5", "some object")), wire.OK)
-			w.must(p, batch("c", deleting("n3"), put("", "n6", "some"), put("", "n7", "some")), wire.QuotaExceeded)
-			w.must(p, deleting("n3"), wire.OK)
-			w.must(admin, quotaRequest("c", wire.Quota{}), wire.OK)
-			w.must(p, put("c", "n9", "some object"), wire.OK)
+			w.must(admin, quotaRequest("c", model.Quota{Objects: 1, Bytes: 1}), model.OK)
+			w.must(p, get("c", "n0"), model.OK)
+			w.must(p, put("c", "n0", "same length"), model.OK)
+			w.must(p, longer, model.QuotaExceeded)
+			w.must(p, batch("c", deleting("n2"), put("", "n5", "some object")), model.OK)
+			w.must(p, batch("c", deleting("n3"), put("", "n6", "some"), put("", "n7", "some")), model.QuotaExceeded)
+			w.must(p, deleting("n3"), model.OK)
+			w.must(admin, quotaRequest("c", model.Quota{}), model.OK)
+			w.must(p, put("c", "n9", "some object"), model.OK)
 		})
 	}
 }
@@ -138,8 +139,8 @@ func TestAQuotaHoldsAtItsLimit(t *testing.T) {
 // durable. Each counts, a batch as a whole; one that the disk refuses does not count.
 func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 	w, p := quotaWorld(t)
-	w.must(admin, quotaRequest("c", wire.Quota{Objects: 3}), wire.OK)
-	answered := func(numbers ...uint64) (codes []wire.Code) {
+	w.must(admin, quotaRequest("c", model.Quota{Objects: 3}), model.OK)
+	answered := func(numbers ...uint64) (codes []model.Code) {
 		t.Helper()
 		for _, n := range numbers {
 			a, ok := w.answered(n)
@@ -150,7 +151,7 @@ func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 		}
 		return codes
 	}
-	same := func(got []wire.Code, want ...wire.Code) {
+	same := func(got []model.Code, want ...model.Code) {
 		t.Helper()
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("answers %d, want %d", got, want)
@@ -167,45 +168,45 @@ func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 		w.ask(p, put("c", "a", "1")),
 	}
 	w.settle()
-	same(answered(numbers...), wire.OK, wire.QuotaExceeded, wire.OK, wire.QuotaExceeded, wire.OK, wire.OK, wire.OK, wire.QuotaExceeded)
-	if a := w.must(p, get("c", "b"), wire.OK); w.data(a.objects[0]) != "2" {
+	same(answered(numbers...), model.OK, model.QuotaExceeded, model.OK, model.QuotaExceeded, model.OK, model.OK, model.OK, model.QuotaExceeded)
+	if a := w.must(p, get("c", "b"), model.OK); w.data(a.objects[0]) != "2" {
 		t.Error("the batch that fitted did not do what it says")
 	}
 	// A quota is set between two writes: the later one is held against it.
-	numbers = []uint64{w.ask(p, put("c", "b", "3")), w.ask(admin, quotaRequest("c", wire.Quota{Objects: 4})), w.ask(p, put("c", "e", "1")), w.ask(p, put("c", "f", "1"))}
+	numbers = []uint64{w.ask(p, put("c", "b", "3")), w.ask(admin, quotaRequest("c", model.Quota{Objects: 4})), w.ask(p, put("c", "e", "1")), w.ask(p, put("c", "f", "1"))}
 	w.settle()
-	same(answered(numbers...), wire.OK, wire.OK, wire.OK, wire.QuotaExceeded)
+	same(answered(numbers...), model.OK, model.OK, model.OK, model.QuotaExceeded)
 	// What the disk refused is not there, and takes nothing.
-	w.must(p, deleting("e"), wire.OK)
+	w.must(p, deleting("e"), model.OK)
 	n := w.ask(p, put("c", "f", "1"))
 	w.fail()
-	same(answered(n), wire.StorageFailed)
+	same(answered(n), model.StorageFailed)
 	w.resume()
-	w.must(p, put("c", "g", "1"), wire.OK)
-	w.must(p, put("c", "h", "1"), wire.QuotaExceeded)
+	w.must(p, put("c", "g", "1"), model.OK)
+	w.must(p, put("c", "h", "1"), model.QuotaExceeded)
 }
 
 // deleting is the deletion of a named object.
 func deleting(name string) wire.Request {
-	return wire.Request{Op: wire.OpDelete, Collection: "c", Name: []byte(name)}
+	return wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte(name)}
 }
 
 // TestAQuotaIsTheServersAdministrators: a collection's own administrator would give
 // itself the disk. Who may read all of the collection sees the quota, others do not.
 func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 	w, p := quotaWorld(t)
-	w.must(p, quotaRequest("c", wire.Quota{Objects: 1}), wire.Denied)
-	w.must(access.Principal{0: 9}, quotaRequest("c", wire.Quota{Objects: 1}), wire.UnknownPrincipal)
-	w.must(admin, quotaRequest("d", wire.Quota{Objects: 1}), wire.NoCollection)
-	w.must(admin, quotaRequest("", wire.Quota{Objects: 1}), wire.InvalidRequest)
-	short := quotaRequest("c", wire.Quota{Objects: 1})
+	w.must(p, quotaRequest("c", model.Quota{Objects: 1}), model.Denied)
+	w.must(access.Principal{0: 9}, quotaRequest("c", model.Quota{Objects: 1}), model.UnknownPrincipal)
+	w.must(admin, quotaRequest("d", model.Quota{Objects: 1}), model.NoCollection)
+	w.must(admin, quotaRequest("", model.Quota{Objects: 1}), model.InvalidRequest)
+	short := quotaRequest("c", model.Quota{Objects: 1})
 	short.Query = short.Query[:15]
-	w.must(admin, short, wire.InvalidRequest)
+	w.must(admin, short, model.InvalidRequest)
 	short.Query = append(short.Query, 0, 0)
-	w.must(admin, short, wire.InvalidRequest)
-	quota := wire.Quota{Bytes: 1 << 40, Objects: 1<<64 - 1}
-	w.must(admin, quotaRequest("c", quota), wire.OK)
-	w.must(p, put("c", "n", "some object"), wire.OK)
+	w.must(admin, short, model.InvalidRequest)
+	quota := model.Quota{Bytes: 1 << 40, Objects: 1<<64 - 1}
+	w.must(admin, quotaRequest("c", quota), model.OK)
+	w.must(p, put("c", "n", "some object"), model.OK)
 	see := func(who access.Principal) frames.StatusItem {
 		t.Helper()
 		for _, s := range w.statusOf(who) {
@@ -219,8 +220,8 @@ func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 	if s := see(p); s.Quota != quota || s.Bytes != recordOf(put("c", "n", "some object")) || s.Objects != 1 {
 		t.Errorf("who may read the collection sees %+v", s)
 	}
-	w.must(admin, wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(wire.RightRead)}, wire.OK)
-	if s := see(p); s.Quota != (wire.Quota{}) || s.Bytes != 0 || s.Objects != 0 {
+	w.must(admin, wire.Request{Op: model.OpRevoke, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(model.RightRead)}, model.OK)
+	if s := see(p); s.Quota != (model.Quota{}) || s.Bytes != 0 || s.Objects != 0 {
 		t.Errorf("who may not read all of the collection sees %+v", s)
 	}
 }
@@ -229,19 +230,19 @@ func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 // deletion names, and compaction moves records, which frees nothing.
 func TestWhatEndsWithoutARequestFreesItsQuota(t *testing.T) {
 	w, p := quotaWorld(t)
-	w.must(admin, quotaRequest("c", wire.Quota{Objects: 2}), wire.OK)
-	w.must(p, put("c", "a", "1"), wire.OK)
-	w.must(admin, put("c", "b", "1"), wire.OK)
+	w.must(admin, quotaRequest("c", model.Quota{Objects: 2}), model.OK)
+	w.must(p, put("c", "a", "1"), model.OK)
+	w.must(admin, put("c", "b", "1"), model.OK)
 	w.start(w.replay(nil)) // which begins a new segment
 	w.settle()
 	w.compact(1)
-	w.must(admin, put("c", "d", "1"), wire.QuotaExceeded)
-	n := w.ask(admin, wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p), Flags: wire.FlagErase})
+	w.must(admin, put("c", "d", "1"), model.QuotaExceeded)
+	n := w.ask(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(p), Flags: wire.FlagErase})
 	w.settle()
 	w.eraseKeys()
-	if a, ok := w.answered(n); !ok || a.code != wire.OK {
+	if a, ok := w.answered(n); !ok || a.code != model.OK {
 		t.Fatalf("the erasure is not done: %v, %d", ok, a.code)
 	}
-	w.must(admin, put("c", "d", "1"), wire.OK)
-	w.must(admin, put("c", "e", "1"), wire.QuotaExceeded)
+	w.must(admin, put("c", "d", "1"), model.OK)
+	w.must(admin, put("c", "e", "1"), model.QuotaExceeded)
 }

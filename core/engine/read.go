@@ -6,7 +6,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Request takes a prepared request; its answer comes with a later Take.
@@ -23,28 +23,28 @@ func (e *Engine) Request(q *Request) {
 // begin decides a request, or begins the work that its answer needs.
 func (e *Engine) begin(q *Request) {
 	code := e.mayBegin(q)
-	if code == wire.OK {
+	if code == model.OK {
 		code = operations[q.Op].flow(e, q)
 	}
-	if code != wire.OK {
+	if code != model.OK {
 		e.end(q, code)
 	}
 }
 
 // mayBegin finds the principal and the collection of a request, and checks what can be
 // said of it before its flow begins.
-func (e *Engine) mayBegin(q *Request) wire.Code {
+func (e *Engine) mayBegin(q *Request) model.Code {
 	q.by, q.in = e.principals[q.Principal], e.byName[q.Collection]
 	code := e.mayUse(q)
 	switch {
 	case q.by == nil:
-		return wire.UnknownPrincipal
+		return model.UnknownPrincipal
 	case e.stopping:
-		return wire.ShuttingDown
+		return model.ShuttingDown
 	case e.readOnly && changes(q.Op):
-		return wire.StorageFailed
-	case code == wire.OK && e.diskFull && q.grows():
-		return wire.DiskFull
+		return model.StorageFailed
+	case code == model.OK && e.diskFull && q.grows():
+		return model.DiskFull
 	}
 	return code
 }
@@ -53,11 +53,11 @@ func (e *Engine) mayBegin(q *Request) wire.Code {
 // done on a full disk as well.
 func (q *Request) grows() bool {
 	switch q.Op {
-	case wire.OpPut, wire.OpCreateCollection, wire.OpCreateIndex,
-		wire.OpRegisterTask, wire.OpAddPrincipal, wire.OpGrant:
+	case model.OpPut, model.OpCreateCollection, model.OpCreateIndex,
+		model.OpRegisterTask, model.OpAddPrincipal, model.OpGrant:
 		return true
-	case wire.OpBatch:
-		return slices.ContainsFunc(q.Writes, func(w Write) bool { return w.Op == wire.OpPut })
+	case model.OpBatch:
+		return slices.ContainsFunc(q.Writes, func(w Write) bool { return w.Op == model.OpPut })
 	}
 	return false
 }
@@ -66,39 +66,39 @@ func (q *Request) grows() bool {
 // operation needs: in its collection, or on the server; what it needs for an object is
 // another question. A collection in which it has none does not exist for it. A server
 // administrator may administer all collections, and make them.
-func (e *Engine) mayUse(q *Request) wire.Code {
+func (e *Engine) mayUse(q *Request) model.Code {
 	c := q.in
-	if q.Op == wire.OpCreateCollection {
+	if q.Op == model.OpCreateCollection {
 		c = e.byID[0]
 	}
 	switch need, admin := operations[q.Op].rights, e.isAdmin(q.Principal); {
 	case need == 0:
-		return wire.OK
+		return model.OK
 	case c == nil, c.id != 0 && c.grants.Rights(q.Principal) == 0 && !admin:
-		return wire.NoCollection
-	case need == wire.RightAdmin && admin, access.Any(c.grants.Rights(q.Principal), need):
-		return wire.OK
+		return model.NoCollection
+	case need == model.RightAdmin && admin, access.Any(c.grants.Rights(q.Principal), need):
+		return model.OK
 	}
-	return wire.Denied
+	return model.Denied
 }
 
 // compare answers a HEAD: the head that the client remembers, if it sent one, has
 // to be part of the log's history. The answer tells the key that will follow the Core's.
-func (e *Engine) compare(q *Request) wire.Code {
-	switch h, err := wire.DecodeHead(q.Query); {
+func (e *Engine) compare(q *Request) model.Code {
+	switch h, err := model.DecodeHead(q.Query); {
 	case len(q.Query) == 0:
 	case err != nil:
-		return wire.InvalidRequest
+		return model.InvalidRequest
 	case h.LSN > e.position.LSN || !e.History.Contains(h):
-		return wire.HistoryDiffers
+		return model.HistoryDiffers
 	}
 	return e.answer(q, Reply{End: End{Body: e.NextKey}})
 }
 
 // requestCompaction lets a COMPACT wait until all that is dead is given back.
-func (e *Engine) requestCompaction(q *Request) wire.Code {
+func (e *Engine) requestCompaction(q *Request) model.Code {
 	e.compact = append(e.compact, q)
-	return wire.OK
+	return model.OK
 }
 
 // Current returns the entry of an object whose record is not any more where an
@@ -128,9 +128,9 @@ func (e *Engine) live(collection uint32, v identity.Value) (o mapping.Entry, ok 
 func (e *Engine) Knows(p access.Principal) bool { return e.principals[p] != nil }
 
 // changes reports whether an operation appends to the log when it is decided.
-func changes(o wire.Operation) bool {
-	catalogue := o >= wire.OpCreateCollection && o <= wire.OpQuota || o == wire.OpRotatePrincipal
-	return catalogue || o == wire.OpPut || o == wire.OpDelete || o == wire.OpBatch
+func changes(o model.Operation) bool {
+	catalogue := o >= model.OpCreateCollection && o <= model.OpQuota || o == model.OpRotatePrincipal
+	return catalogue || o == model.OpPut || o == model.OpDelete || o == model.OpBatch
 }
 
 // Get decides a GET by name or by identity. Then the server reads and checks the record.
@@ -139,33 +139,33 @@ func changes(o wire.Operation) bool {
 func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
 	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Reserved: q.Reserved}
 	r.Code = e.mayBegin(q)
-	if r.Code != wire.OK {
+	if r.Code != model.OK {
 		return r
 	}
 	o, code := e.find(m, q)
-	if r.Code = code; code == wire.OK {
+	if r.Code = code; code == model.OK {
 		r.Content = Single{o}
 	}
 	return r
 }
 
 // find returns the object of a GET: header, rights, mapping.
-func (e *Engine) find(m *identity.Maker, q *Request) (o mapping.Entry, code wire.Code) {
+func (e *Engine) find(m *identity.Maker, q *Request) (o mapping.Entry, code model.Code) {
 	v := q.Identity.Value()
 	if len(q.Name) > 0 {
 		v = m.Named(q.in.id, q.Name)
 	}
 	o, ok := q.in.objects.Get(v)
 	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !e.readable(q.by, q.in, o) {
-		return mapping.Entry{}, wire.NotFound
+		return mapping.Entry{}, model.NotFound
 	}
-	return o, wire.OK
+	return o, model.OK
 }
 
 // get answers a GET in its turn among other requests.
-func (e *Engine) get(q *Request) wire.Code {
+func (e *Engine) get(q *Request) model.Code {
 	o, code := e.find(e.Maker, q)
-	if code == wire.OK {
+	if code == model.OK {
 		e.reply(q, Reply{Content: Single{o}})
 	}
 	return code

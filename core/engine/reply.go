@@ -3,6 +3,7 @@ package engine
 import (
 	"motte/core/access"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -12,7 +13,7 @@ type Reply struct {
 	Conn      Conn
 	Principal access.Principal
 	Number    uint64
-	Head      wire.Head
+	Head      model.Head
 	Reserved  int // bytes of the request, which the engine keeps no longer
 	Unsent    int // bytes; if not 0: call Sent with it when all is sent, or never will be
 
@@ -22,7 +23,7 @@ type Reply struct {
 
 // End is the end frame of an answer.
 type End struct {
-	Code  wire.Code
+	Code  model.Code
 	Flags wire.ReplyFlags
 	Count uint32
 	Body  []byte // results of writes, for one
@@ -74,4 +75,4 @@ func (e *Engine) reply(q *Request, r Reply) {
 }
 
 // end answers q with a code alone.
-func (e *Engine) end(q *Request, code wire.Code) { e.reply(q, Reply{End: End{Code: code}}) }
+func (e *Engine) end(q *Request, code model.Code) { e.reply(q, Reply{End: End{Code: code}}) }

@@ -5,8 +5,8 @@ import (
 
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
-	"motte/core/wire"
 )
 
 // search is the flow of a SEARCH, COUNT or DELETE by predicate.
@@ -28,33 +28,33 @@ type search struct {
 
 // search decides a request by predicate and queues the sub-query for the Task
 // (paper, section 5, "GET Operation"; design, section 5).
-func (e *Engine) search(q *Request) wire.Code {
+func (e *Engine) search(q *Request) model.Code {
 	p, c := q.by, q.in
 	x := c.index(q.Index)
 	switch {
 	case x == nil:
-		return wire.NoIndex
+		return model.NoIndex
 	case !compatible(q.Type, x.dataType), e.tasks[x.task] != nil && e.tasks[x.task].Operations>>q.Op&1 == 0:
-		return wire.InvalidRequest
+		return model.InvalidRequest
 	}
-	if code, wait := e.admit(q, x, p); code != wire.OK || wait {
+	if code, wait := e.admit(q, x, p); code != model.OK || wait {
 		return code
 	}
 	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}),
 		erasures: len(e.erasures), live: uint64(c.objects.Len()), versions: c.versions}
 	// Who may not read everything may need more of the Task's answers than
 	// the limit to get as many of its own.
-	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), wire.RightRead) {
+	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), model.RightRead) {
 		s.ask = min(s.ask, q.Limit)
 	}
 	e.enqueue(x, &delivery{step: taskwire.Search, search: s})
 	e.pump(x)
-	return wire.OK
+	return model.OK
 }
 
 // compatible reports whether two data types may meet: they are the same, or
 // one says nothing.
-func compatible(a, b wire.DataType) bool { return a == b || a == wire.TypeAny || b == wire.TypeAny }
+func compatible(a, b model.DataType) bool { return a == b || a == model.TypeAny || b == model.TypeAny }
 
 // asked returns the query that a Task may answer now: the oldest that is open,
 // if it has this number. So at most one answer is in the making for each Task.
@@ -69,15 +69,15 @@ func (x *index) asked(seq uint64) *search {
 // live, of this collection? Whoever fails here breaks the Task's contract. It may
 // name an object as it stood, if a change is taking that away that it was sent after
 // the query, or not yet.
-func (e *Engine) found(x *index, a taskwire.Answer) wire.Reason {
+func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 	s := x.asked(a.Seq)
 	switch {
 	case s == nil:
-		return wire.ReasonUnasked
+		return model.ReasonUnasked
 	case len(a.Found) > int(s.ask-s.named):
-		return wire.ReasonTooManyResults
+		return model.ReasonTooManyResults
 	case a.More && len(a.Found) == 0:
-		return wire.ReasonBadFrame // an endless answer without content
+		return model.ReasonBadFrame // an endless answer without content
 	}
 	s.named += uint32(len(a.Found))
 	for _, id := range a.Found {
@@ -103,13 +103,13 @@ func (e *Engine) found(x *index, a taskwire.Answer) wire.Reason {
 }
 
 // foreign returns the reason for an alert about an identity that its collection lacks.
-func (e *Engine) foreign(its *collection, id identity.ID) wire.Reason {
+func (e *Engine) foreign(its *collection, id identity.ID) model.Reason {
 	for _, c := range e.collections {
 		if _, ok := c.objects.Get(id.Value()); ok && c != its {
-			return wire.ReasonOtherCollection
+			return model.ReasonOtherCollection
 		}
 	}
-	return wire.ReasonInvalidIdentity
+	return model.ReasonInvalidIdentity
 }
 
 // replacing returns the first change that takes an identity away and that the Task was sent

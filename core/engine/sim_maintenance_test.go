@@ -8,6 +8,7 @@ import (
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -70,9 +71,9 @@ func (s *simulation) randomCarry() {
 	if n := min(1+s.rng.IntN(8), len(s.left)); n > 0 {
 		s.carried++
 		moving := s.moving
-		s.e.Relocate(s.left[:n], s.at[:n], func(code wire.Code) {
+		s.e.Relocate(s.left[:n], s.at[:n], func(code model.Code) {
 			if s.moving == moving {
-				s.carried, s.lost = s.carried-1, s.lost || code != wire.OK
+				s.carried, s.lost = s.carried-1, s.lost || code != model.OK
 			}
 		})
 		first := s.left[0]
@@ -154,7 +155,7 @@ func (s *simulation) failDisk() {
 	}
 	for n, lsn := range s.writes {
 		a, done := s.answered(n)
-		if lost := lsn > s.lsn; lost && (!done || a.code != wire.StorageFailed) || !lost && done && a.code != wire.OK {
+		if lost := lsn > s.lsn; lost && (!done || a.code != model.StorageFailed) || !lost && done && a.code != model.OK {
 			s.t.Fatalf("seed %d: a write of record %d is answered with code %d (%v), %d are durable", s.seed, lsn, a.code, done, s.lsn)
 		}
 	}
@@ -168,7 +169,7 @@ func (s *simulation) failDisk() {
 	s.randomTask()
 	s.tick(time.Duration(s.rng.IntN(100)) * time.Millisecond)
 	who, c := s.pick()
-	if a, done := s.answered(s.ask(who, put(c, "m", "lost"))); !done || a.code != wire.StorageFailed || len(s.pending) != 0 {
+	if a, done := s.answered(s.ask(who, put(c, "m", "lost"))); !done || a.code != model.StorageFailed || len(s.pending) != 0 {
 		s.t.Fatalf("seed %d: a write to a disk that takes none: %v, code %d", s.seed, done, a.code)
 	}
 	s.checkSearches()
@@ -194,7 +195,7 @@ func (s *simulation) randomErasure() {
 		return
 	case 1:
 		s.failDisk()
-		if a, done := s.answered(n); done && a.code != wire.StorageFailed {
+		if a, done := s.answered(n); done && a.code != model.StorageFailed {
 			s.t.Fatalf("seed %d: an erasure that is not durable is answered with code %d", s.seed, a.code)
 		}
 		return
@@ -221,13 +222,13 @@ func (s *simulation) randomErasure() {
 		}
 	}
 	s.eraseKeys()
-	if a, done := s.answered(n); done == crashed || done && a.code != wire.OK || !s.erased[s.owners[who]] {
+	if a, done := s.answered(n); done == crashed || done && a.code != model.OK || !s.erased[s.owners[who]] {
 		s.t.Fatalf("seed %d: after an erasure: answered %v, code %d, the key is gone: %v", s.seed, done, a.code, s.erased[s.owners[who]])
 	}
-	s.change(wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(who), Name: []byte{'p', byte('0' + i)}})
+	s.change(wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(who), Name: []byte{'p', byte('0' + i)}})
 	for _, c := range collections {
 		if r := s.rights[c][who]; r != 0 {
-			s.change(grant(wire.OpGrant, c, who, r))
+			s.change(grant(model.OpGrant, c, who, r))
 		}
 	}
 	owner := s.e.principals[who].owner
@@ -244,7 +245,7 @@ func (s *simulation) randomErasure() {
 func (s *simulation) change(r wire.Request) {
 	n := s.ask(admin, r)
 	s.commit(len(s.pending))
-	if a, done := s.answered(n); !done || a.code != wire.OK {
+	if a, done := s.answered(n); !done || a.code != model.OK {
 		s.t.Fatalf("seed %d: operation %d: %v, code %d", s.seed, r.Op, done, a.code)
 	}
 }
@@ -259,20 +260,20 @@ func (s *simulation) randomRotation() {
 	who := s.people[i]
 	s.rotations++
 	next := access.Principal{0: 3, 1: byte(s.rotations >> 8), 2: byte(s.rotations)}
-	n := s.ask(admin, wire.Request{Op: wire.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]})
+	n := s.ask(admin, wire.Request{Op: model.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]})
 	switch s.rng.IntN(6) {
 	case 0:
 		s.crash()
 		return
 	case 1:
 		s.failDisk()
-		if a, done := s.answered(n); done && a.code != wire.StorageFailed {
+		if a, done := s.answered(n); done && a.code != model.StorageFailed {
 			s.t.Fatalf("seed %d: a rotation that is not durable is answered with code %d", s.seed, a.code)
 		}
 		return
 	}
 	s.commit(1)
-	if a, done := s.answered(n); !done || a.code != wire.OK {
+	if a, done := s.answered(n); !done || a.code != model.OK {
 		s.t.Fatalf("seed %d: a rotation: answered %v, code %d", s.seed, done, a.code)
 	}
 	maps.DeleteFunc(s.searches, func(_ uint64, q pendingSearch) bool { return q.who == who })

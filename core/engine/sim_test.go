@@ -11,6 +11,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -60,8 +61,8 @@ type simulation struct {
 	*world
 	seed      uint64
 	people    []access.Principal
-	rights    map[string]map[access.Principal]wire.Rights
-	quotas    map[string]wire.Quota
+	rights    map[string]map[access.Principal]model.Rights
+	quotas    map[string]model.Quota
 	decided   map[string]state            // what the next write is decided on
 	versions  map[string][]state          // committed, oldest first
 	seen      int                         // groups of world.pending whose effect is in decided
@@ -78,7 +79,7 @@ type pendingSearch struct {
 	who        access.Principal
 	collection string
 	predicate  string
-	op         wire.Operation
+	op         model.Operation
 	from       int // version when asked
 }
 
@@ -86,27 +87,27 @@ var collections = []string{"a", "b"}
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	s := &simulation{world: newWorld(t, seed), seed: seed,
-		rights: map[string]map[access.Principal]wire.Rights{"a": {}, "b": {}}, decided: map[string]state{"a": {}, "b": {}},
-		versions: map[string][]state{"a": {{}}, "b": {{}}}, quotas: map[string]wire.Quota{}, searches: map[uint64]pendingSearch{}, house: house{writes: map[uint64]uint64{}},
+		rights: map[string]map[access.Principal]model.Rights{"a": {}, "b": {}}, decided: map[string]state{"a": {}, "b": {}},
+		versions: map[string][]state{"a": {{}}, "b": {{}}}, quotas: map[string]model.Quota{}, searches: map[uint64]pendingSearch{}, house: house{writes: map[uint64]uint64{}},
 		ids: map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
 	s.settle()
 	s.register("a", "x", 0)
 	s.register("b", "x", wire.FlagLazy)
 	if seed%5 == 2 { // some questions and answers wait for the log, some are withheld
-		s.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 1<<9, 1<<10 })
+		s.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 1<<9, 1<<10 })
 	}
 	if seed%3 == 0 {
 		s.hostility = 0.3
 	}
-	choices := []wire.Rights{wire.RightsAll, wire.RightReadOwn | wire.RightWrite | wire.RightDelete, wire.RightWrite | wire.RightRead, 0}
+	choices := []model.Rights{model.RightsAll, model.RightReadOwn | model.RightWrite | model.RightDelete, model.RightWrite | model.RightRead, 0}
 	for i := range 4 {
 		p := access.Principal{0: 2, 1: byte(i)}
-		s.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte{'p', byte('0' + i)}}, wire.OK)
+		s.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte{'p', byte('0' + i)}}, model.OK)
 		s.people = append(s.people, p)
 		for _, c := range collections {
 			r := choices[s.rng.IntN(len(choices))]
 			if r != 0 {
-				s.must(admin, wire.Request{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(r)}, wire.OK)
+				s.must(admin, wire.Request{Op: model.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(r)}, model.OK)
 			}
 			s.rights[c][p] = r
 		}
@@ -149,7 +150,7 @@ func (s *simulation) step() {
 	case k < 98:
 		s.tick(time.Duration(s.rng.IntN(300)) * time.Millisecond)
 	case k < 99 && len(s.tasks) > 0:
-		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance, wire.ReasonTaskEnded) // killed
+		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance, model.ReasonTaskEnded) // killed
 		s.take()
 	case k < 100:
 		s.crash()
@@ -178,7 +179,7 @@ func (s *simulation) step() {
 		s.checkUsage(c)
 	}
 	for _, body := range s.e.alerts {
-		if a := decodeAlert(body); s.hostility == 0 && a.Reason != wire.ReasonTaskEnded && a.Reason != wire.ReasonTooSlow && a.Reason != wire.ReasonStorage {
+		if a := decodeAlert(body); s.hostility == 0 && a.Reason != model.ReasonTaskEnded && a.Reason != model.ReasonTooSlow && a.Reason != model.ReasonStorage {
 			s.t.Fatalf("seed %d: an alert for reason %d without a cause", s.seed, a.Reason)
 		}
 	}
@@ -258,16 +259,16 @@ func (s *simulation) current(c string) state { return s.versions[c][len(s.versio
 // what is there already, and wants the outcome and the records that the model says.
 func (s *simulation) randomWrite(who access.Principal, c string, again *Object) {
 	s.absorb()
-	want, model := wire.OK, maps.Clone(s.decided[c])
-	r := wire.Request{Op: wire.OpBatch, Collection: c}
+	want, next := model.OK, maps.Clone(s.decided[c])
+	r := wire.Request{Op: model.OpBatch, Collection: c}
 	var changed int
 	for range 1 + s.rng.IntN(3)*s.rng.IntN(2) {
-		op := wire.Request{Op: wire.OpPut, Name: s.name(), Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(4))}}
+		op := wire.Request{Op: model.OpPut, Name: s.name(), Object: []byte{byte('0' + s.rng.IntN(3)), byte('a' + s.rng.IntN(4))}}
 		if again != nil {
 			op.Name, op.Object, again = again.Name, again.Data, nil
 		}
 		v := s.maker.Named(s.collectionID(c), op.Name)
-		cur, exists := model[v]
+		cur, exists := next[v]
 		switch s.rng.IntN(8) {
 		case 0:
 			op.Flags = wire.FlagIfAbsent
@@ -277,108 +278,108 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 				op.Identity = identity.ID{1: 1}
 			}
 		case 2, 3:
-			op.Op, op.Object = wire.OpDelete, nil
+			op.Op, op.Object = model.OpDelete, nil
 		}
-		if code := s.predict(who, c, op, cur, exists); want == wire.OK {
+		if code := s.predict(who, c, op, cur, exists); want == model.OK {
 			want = code
 		}
-		if want == wire.OK && op.Op == wire.OpPut {
+		if want == model.OK && op.Op == model.OpPut {
 			content := identity.Digest(op.Query, op.Object)
 			id := s.maker.ID(s.collectionID(c), s.owners[who], v, content)
 			size := seglog.RecordSize(len(appendObject(op.Name, nil, op.Object)))
-			model[v] = modelObject{id, s.owners[who], string(op.Object), size}
-		} else if want == wire.OK {
-			delete(model, v)
+			next[v] = modelObject{id, s.owners[who], string(op.Object), size}
+		} else if want == model.OK {
+			delete(next, v)
 		}
 		changed++
 		r.Object = frames.AppendBatchOp(r.Object, &op)
 	}
-	if want == wire.OK && !s.allowed(c, model) {
-		want = wire.QuotaExceeded
+	if want == model.OK && !s.allowed(c, next) {
+		want = model.QuotaExceeded
 	}
 	before := len(s.pending)
 	n := s.ask(who, r)
 	a, done := s.answered(n)
 	switch {
-	case want == wire.OK && (done || len(s.pending) != before+1 || len(s.pending[before]) != changed):
+	case want == model.OK && (done || len(s.pending) != before+1 || len(s.pending[before]) != changed):
 		s.t.Fatalf("seed %d: a batch of %d should be on its way; answer %d, %d new groups", s.seed, changed, a.code, len(s.pending)-before)
-	case want != wire.OK && (!done && before == 0 || done && a.code != want || len(s.pending) != before):
+	case want != model.OK && (!done && before == 0 || done && a.code != want || len(s.pending) != before):
 		s.t.Fatalf("seed %d: batch got code %d, want %d", s.seed, a.code, want)
 	}
-	if want == wire.OK {
+	if want == model.OK {
 		s.writes[n] = s.pending[before][changed-1].LSN
 	}
 	s.absorb()
-	if want == wire.OK && !maps.Equal(model, s.decided[c]) {
+	if want == model.OK && !maps.Equal(next, s.decided[c]) {
 		s.t.Fatalf("seed %d: the batch did something else than asked", s.seed)
 	}
 }
 
 // predict says what a write has to come to: the rules of package access, told
 // once more.
-func (s *simulation) predict(who access.Principal, c string, op wire.Request, cur modelObject, exists bool) wire.Code {
+func (s *simulation) predict(who access.Principal, c string, op wire.Request, cur modelObject, exists bool) model.Code {
 	r := s.rights[c][who]
 	own := exists && cur.owner == s.owners[who]
-	sees := r&wire.RightRead != 0 || own && r&wire.RightReadOwn != 0
-	deletes := r&wire.RightDelete != 0 && (own || r&wire.RightRead != 0)
+	sees := r&model.RightRead != 0 || own && r&model.RightReadOwn != 0
+	deletes := r&model.RightDelete != 0 && (own || r&model.RightRead != 0)
 	switch {
 	case r == 0:
-		return wire.NoCollection
-	case r&(wire.RightWrite|wire.RightDelete) == 0:
-		return wire.Denied
-	case op.Op == wire.OpDelete && (!exists || !sees && !deletes):
-		return wire.NotFound
-	case op.Op == wire.OpDelete && !deletes:
-		return wire.Denied
-	case op.Op == wire.OpDelete:
-		return wire.OK
-	case r&wire.RightWrite == 0:
-		return wire.Denied
+		return model.NoCollection
+	case r&(model.RightWrite|model.RightDelete) == 0:
+		return model.Denied
+	case op.Op == model.OpDelete && (!exists || !sees && !deletes):
+		return model.NotFound
+	case op.Op == model.OpDelete && !deletes:
+		return model.Denied
+	case op.Op == model.OpDelete:
+		return model.OK
+	case r&model.RightWrite == 0:
+		return model.Denied
 	case op.Flags&wire.FlagIfAbsent != 0 && exists, op.Flags&wire.FlagIfIdentity != 0 && (!exists || cur.id != op.Identity):
-		return wire.PreconditionFailed
+		return model.PreconditionFailed
 	case exists && !own && !deletes:
-		return wire.Denied
+		return model.Denied
 	}
-	return wire.OK
+	return model.OK
 }
 
 func (s *simulation) collectionID(c string) uint32 { return s.e.byName[c].id }
 
 func (s *simulation) mayRead(who access.Principal, c string, o modelObject) bool {
 	r := s.rights[c][who]
-	return r&wire.RightRead != 0 || o.owner == s.owners[who] && r&wire.RightReadOwn != 0
+	return r&model.RightRead != 0 || o.owner == s.owners[who] && r&model.RightReadOwn != 0
 }
 
 // randomGet wants exactly what is committed.
 func (s *simulation) randomGet() {
 	who, c := s.pick()
 	name := s.name()
-	a, done := s.answered(s.ask(who, wire.Request{Op: wire.OpGet, Collection: c, Name: name}))
+	a, done := s.answered(s.ask(who, wire.Request{Op: model.OpGet, Collection: c, Name: name}))
 	o, exists := s.current(c)[s.maker.Named(s.collectionID(c), name)]
-	want := wire.OK
+	want := model.OK
 	switch r := s.rights[c][who]; {
 	case r == 0:
-		want = wire.NoCollection
-	case r&(wire.RightRead|wire.RightReadOwn) == 0:
-		want = wire.Denied
+		want = model.NoCollection
+	case r&(model.RightRead|model.RightReadOwn) == 0:
+		want = model.Denied
 	case !exists || !s.mayRead(who, c, o):
-		want = wire.NotFound
+		want = model.NotFound
 	}
 	if !done || a.code != want {
 		s.t.Fatalf("seed %d: GET: code %d, want %d", s.seed, a.code, want)
 	}
-	if want == wire.OK && (len(a.objects) != 1 || a.objects[0].ID != o.id || s.data(a.objects[0]) != o.data) {
+	if want == model.OK && (len(a.objects) != 1 || a.objects[0].ID != o.id || s.data(a.objects[0]) != o.data) {
 		s.t.Fatalf("seed %d: GET: another object", s.seed)
 	}
-	if want == wire.OK {
+	if want == model.OK {
 		s.shown = append(s.shown, a.objects[0])
 	}
 }
 
 func (s *simulation) randomList() {
 	who, c := s.pick()
-	n := s.ask(who, wire.Request{Op: wire.OpList, Collection: c})
-	s.searches[n] = pendingSearch{who, c, "", wire.OpList, len(s.versions[c]) - 1}
+	n := s.ask(who, wire.Request{Op: model.OpList, Collection: c})
+	s.searches[n] = pendingSearch{who, c, "", model.OpList, len(s.versions[c]) - 1}
 }
 
 // lists reports whether the answer to a LIST shows what was there at one moment between
@@ -411,9 +412,9 @@ func (s *simulation) lists(q pendingSearch, a answer) bool {
 
 func (s *simulation) randomSearch() {
 	who, c := s.pick()
-	op := []wire.Operation{wire.OpSearch, wire.OpCount, wire.OpDeleteWhere}[s.rng.IntN(3)]
+	op := []model.Operation{model.OpSearch, model.OpCount, model.OpDeleteWhere}[s.rng.IntN(3)]
 	predicate := string(byte('0' + s.rng.IntN(3)))
-	if op == wire.OpDeleteWhere && s.rng.IntN(2) == 0 {
+	if op == model.OpDeleteWhere && s.rng.IntN(2) == 0 {
 		return
 	}
 	n := s.ask(who, byPredicate(op, c, "x", predicate))
@@ -430,17 +431,17 @@ func (s *simulation) checkSearches() {
 			continue
 		}
 		delete(s.searches, n)
-		if a.code != wire.OK || q.op == wire.OpDeleteWhere {
+		if a.code != model.OK || q.op == model.OpDeleteWhere {
 			continue
 		}
-		ok := q.op == wire.OpList && s.lists(q, a)
+		ok := q.op == model.OpList && s.lists(q, a)
 		for _, v := range s.versions[q.collection][q.from:] {
-			ok = ok || q.op != wire.OpList && s.matches(v, q.who, q.collection, q.predicate, a)
+			ok = ok || q.op != model.OpList && s.matches(v, q.who, q.collection, q.predicate, a)
 		}
-		if !ok && s.hostility > 0 && q.op == wire.OpSearch {
+		if !ok && s.hostility > 0 && q.op == model.OpSearch {
 			ok = s.isSubset(q, a)
 		}
-		if !ok && !(s.hostility > 0 && q.op == wire.OpCount) {
+		if !ok && !(s.hostility > 0 && q.op == model.OpCount) {
 			s.t.Fatalf("seed %d: %v of %q by %x shows %d objects: no moment since it was asked looked like that",
 				s.seed, q.op, q.predicate, q.who[:2], len(a.objects))
 		}
@@ -501,7 +502,7 @@ func (s *simulation) randomTask() {
 	k := s.tasks[s.rng.IntN(len(s.tasks))]
 	switch x := s.e.instances[k.instance]; {
 	case x == nil:
-	case x.state == wire.IndexStarting:
+	case x.state == model.IndexStarting:
 		k.hostile = s.rng.Float64() < s.hostility
 		s.e.TaskStarted(k.instance)
 		s.take()
@@ -572,7 +573,7 @@ func (s *simulation) crash() {
 // waits for an administrator: the Task is registered anew, as in an upgrade.
 func (s *simulation) finish() {
 	for _, c := range collections {
-		if s.e.byName[c].index("x").state == wire.IndexRefused {
+		if s.e.byName[c].index("x").state == model.IndexRefused {
 			s.settle()
 			s.registerFake()
 		}
@@ -581,7 +582,7 @@ func (s *simulation) finish() {
 		for _, k := range s.tasks {
 			if k.hostile {
 				k.hostile = false
-				s.e.TaskEnded(k.instance, wire.ReasonBadFrame)
+				s.e.TaskEnded(k.instance, model.ReasonBadFrame)
 			}
 		}
 		s.take()
@@ -602,10 +603,10 @@ func (s *simulation) finish() {
 	clear(s.searches)
 	for _, c := range collections {
 		for _, who := range s.people {
-			n := s.ask(who, byPredicate(wire.OpSearch, c, "x", ""))
+			n := s.ask(who, byPredicate(model.OpSearch, c, "x", ""))
 			s.settle()
 			a, done := s.answered(n)
-			if !done || a.code == wire.OK && !s.matches(s.current(c), who, c, "", a) || a.code == wire.IndexUnavailable {
+			if !done || a.code == model.OK && !s.matches(s.current(c), who, c, "", a) || a.code == model.IndexUnavailable {
 				s.t.Fatalf("seed %d: at the end, index of %q: code %d, %d objects", s.seed, c, a.code, len(a.objects))
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/internal/testutil"
 )
@@ -17,7 +18,7 @@ import (
 // statusOf is the status that a principal gets, as a client reads it.
 func (w *world) statusOf(p access.Principal) (list []frames.StatusItem) {
 	w.t.Helper()
-	for _, body := range w.must(p, op(wire.OpStatus), wire.OK).items {
+	for _, body := range w.must(p, op(model.OpStatus), model.OK).items {
 		s, err := frames.DecodeStatus(body)
 		if err != nil {
 			w.t.Fatalf("item %x: %v", body, err)
@@ -34,21 +35,21 @@ func building(t *testing.T) *world {
 	w.e.KeyInStore = true
 	w.settle()
 	w.registerFake()
-	w.retable(func(r *wire.Row) { r.LeakBudget, r.IndexBudget = 1600, 4000 })
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "people"}, wire.OK)
-	w.must(admin, quotaRequest("people", wire.Quota{Bytes: 1 << 30, Objects: 1000}), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: "people", Index: "by_age", Type: wire.TypeInt64,
-		Flags: wire.FlagOrdered, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, wire.OK)
+	w.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 1600, 4000 })
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "people"}, model.OK)
+	w.must(admin, quotaRequest("people", model.Quota{Bytes: 1 << 30, Objects: 1000}), model.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "people", Index: "by_age", Type: model.TypeInt64,
+		Flags: wire.FlagOrdered, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, model.OK)
 	for _, o := range [][2]string{{"ada", "refuse"}, {"grace", "85"}, {"edsger", "72"}} {
-		w.must(admin, put("people", o[0], o[1]), wire.OK)
+		w.must(admin, put("people", o[0], o[1]), model.OK)
 	}
-	w.must(admin, byPredicate(wire.OpSearch, "people", "by_age", "8"), wire.OK)
+	w.must(admin, byPredicate(model.OpSearch, "people", "by_age", "8"), model.OK)
 	alice := identity.ID(pattern(0x80))
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "people", Identity: alice,
-		Flags: wire.Flags(wire.RightRead | wire.RightWrite)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "people", Identity: alice,
+		Flags: wire.Flags(model.RightRead | model.RightWrite)}, model.OK)
 	x := w.e.byName["people"].index("by_age")
-	w.e.TaskEnded(x.instance, wire.ReasonTaskEnded)
+	w.e.TaskEnded(x.instance, model.ReasonTaskEnded)
 	w.take()
 	w.commit(len(w.pending))
 	w.tick(time.Minute)
@@ -84,13 +85,13 @@ func pattern(first byte) (p [32]byte) {
 // frames of package wire have there, from both sides.
 func TestGoldenStatus(t *testing.T) {
 	w := building(t)
-	n := w.ask(admin, op(wire.OpStatus))
+	n := w.ask(admin, op(model.OpStatus))
 	a, _ := w.answered(n)
 	items := make(map[frames.StatusKind][]byte) // the last of each kind
 	for _, body := range a.items {
 		items[frames.StatusKind(body[0])] = body
 	}
-	rights := wire.Flags(wire.RightRead | wire.RightWrite)
+	rights := wire.Flags(model.RightRead | model.RightWrite)
 	now, live := uint64(w.now.Unix()), uint64(0)
 	for _, o := range all(w.e) {
 		live += uint64(o.Loc.Length)
@@ -104,9 +105,9 @@ func TestGoldenStatus(t *testing.T) {
 			CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: now - 12, MovedBytes: 1_000_000, GivenBackBytes: 2_000_000,
 			Scrubbed: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: now - 50, ScrubDamaged: 1, DiskBytes: 8 << 20}},
 		{"collection", "Status of a collection", frames.StatusItem{Kind: frames.StatusCollection, Collection: "people",
-			Flags: wire.Flags(wire.RightsAll), Objects: 3, Bytes: live, Quota: wire.Quota{Bytes: 1 << 30, Objects: 1000}}},
+			Flags: wire.Flags(model.RightsAll), Objects: 3, Bytes: live, Quota: model.Quota{Bytes: 1 << 30, Objects: 1000}}},
 		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
-			Index: "by_age", Task: "fake", Type: wire.TypeInt64, Flags: wire.FlagOrdered, State: wire.IndexBuilding,
+			Index: "by_age", Task: "fake", Type: model.TypeInt64, Flags: wire.FlagOrdered, State: model.IndexBuilding,
 			Fed: 2, ToFeed: 3, LeakedBits: 18, LeftBits: 1582, IndexBits: 26, IndexLeftBits: 3974, Restarts: 1, Refused: 1, Number: 1}},
 		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row}},
 		{"principal", "Status of a principal", frames.StatusItem{Kind: frames.StatusPrincipal, Principal: pattern(0x80), Label: "alice"}},
@@ -118,7 +119,7 @@ func TestGoldenStatus(t *testing.T) {
 		}
 		head := pattern(0xc0)
 		p := append(wire.AppendReplyHeader(nil, &wire.ReplyHeader{Kind: a.kind, Number: 0x0102030405060708, BodyLen: len(body),
-			Head: wire.Head{LSN: 4711, Segment: [16]byte(head[:16]), Chain: [16]byte(head[16:])}}), body...)
+			Head: model.Head{LSN: 4711, Segment: [16]byte(head[:16]), Chain: [16]byte(head[16:])}}), body...)
 		testutil.Golden(t, filepath.Join("..", "wire", "testdata", "reply-status-"+g.name+".hex"), g.comment, p)
 		delete(items, g.want.Kind)
 	}

@@ -15,15 +15,16 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
 
 func removal(p access.Principal, flags wire.Flags) wire.Request {
-	return wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(p), Flags: flags}
+	return wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(p), Flags: flags}
 }
 
-func op(o wire.Operation) wire.Request { return wire.Request{Op: o} }
+func op(o model.Operation) wire.Request { return wire.Request{Op: o} }
 
 // erase takes a principal with all that it put, as far as the engine is
 // concerned: whoever asked is not answered yet.
@@ -96,12 +97,12 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 	old := w.head()
 	w.fail()
 	w.resume()
-	w.must(admin, put("c", "four", "data of four"), wire.OK)
+	w.must(admin, put("c", "four", "data of four"), model.OK)
 	now := w.head()
 	if old.Segment == now.Segment {
 		t.Fatal("the log goes on in the segment to which a write failed")
 	}
-	change := func(h wire.Head, change func(*wire.Head)) wire.Head {
+	change := func(h model.Head, change func(*model.Head)) model.Head {
 		change(&h)
 		return h
 	}
@@ -110,20 +111,20 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 		name  string
 		who   access.Principal
 		query []byte
-		want  wire.Code
+		want  model.Code
 	}{
-		{"none", admin, nil, wire.OK},
-		{"the newest", admin, frames.AppendHead(nil, &now), wire.OK},
-		{"one of an earlier segment", admin, frames.AppendHead(nil, &old), wire.OK},
-		{"one before that", admin, frames.AppendHead(nil, &wire.Head{LSN: 1, Segment: w.tag(1)}), wire.OK},
-		{"one that is to come", admin, frames.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
-		{"one of another branch", admin, frames.AppendHead(nil, ptr(change(now, func(h *wire.Head) { h.Segment[0] ^= 1 }))), wire.HistoryDiffers},
-		{"one of a record that was lost", admin, frames.AppendHead(nil, ptr(change(old, func(h *wire.Head) { h.LSN++ }))), wire.HistoryDiffers},
-		{"half of one", admin, frames.AppendHead(nil, &now)[:20], wire.InvalidRequest},
-		{"more than one", admin, append(frames.AppendHead(nil, &now), 0), wire.InvalidRequest},
-		{"a stranger's", nobody, frames.AppendHead(nil, &now), wire.UnknownPrincipal},
+		{"none", admin, nil, model.OK},
+		{"the newest", admin, frames.AppendHead(nil, &now), model.OK},
+		{"one of an earlier segment", admin, frames.AppendHead(nil, &old), model.OK},
+		{"one before that", admin, frames.AppendHead(nil, &model.Head{LSN: 1, Segment: w.tag(1)}), model.OK},
+		{"one that is to come", admin, frames.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
+		{"one of another branch", admin, frames.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
+		{"one of a record that was lost", admin, frames.AppendHead(nil, ptr(change(old, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
+		{"half of one", admin, frames.AppendHead(nil, &now)[:20], model.InvalidRequest},
+		{"more than one", admin, append(frames.AppendHead(nil, &now), 0), model.InvalidRequest},
+		{"a stranger's", nobody, frames.AppendHead(nil, &now), model.UnknownPrincipal},
 	} {
-		n := w.ask(tc.who, wire.Request{Op: wire.OpHead, Query: tc.query})
+		n := w.ask(tc.who, wire.Request{Op: model.OpHead, Query: tc.query})
 		if a, done := w.answered(n); !done || a.code != tc.want {
 			t.Errorf("%s: answered %v with code %d, want %d", tc.name, done, a.code, tc.want)
 		}
@@ -136,19 +137,19 @@ func ptr[T any](v T) *T { return &v }
 // administrator alone.
 func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightsAll)
-	w.must2(w.ask(alice, op(wire.OpCompact)), wire.Denied)
+	alice := w.person("alice", model.RightsAll)
+	w.must2(w.ask(alice, op(model.OpCompact)), model.Denied)
 	if _, _, clean := w.e.PendingMaintenance(); clean {
 		t.Fatal("what was denied is to be done")
 	}
-	for _, want := range []wire.Code{wire.OK, wire.StorageFailed} {
-		first, second := w.ask(admin, op(wire.OpCompact)), w.ask(admin, op(wire.OpCompact))
+	for _, want := range []model.Code{model.OK, model.StorageFailed} {
+		first, second := w.ask(admin, op(model.OpCompact)), w.ask(admin, op(model.OpCompact))
 		w.settle()
 		erase, waiting, clean := w.e.PendingMaintenance()
 		if waiting != 2 || !clean || len(erase) != 0 || len(w.answers) != 0 {
 			t.Fatalf("%d wait for a compaction, to be done: %v; %d for an erasure, %d are answered", waiting, clean, len(erase), len(w.answers))
 		}
-		late := w.ask(admin, op(wire.OpCompact))
+		late := w.ask(admin, op(model.OpCompact))
 		w.e.CompactionDone(waiting, want)
 		w.take()
 		w.must2(first, want)
@@ -159,15 +160,15 @@ func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 1 || !clean {
 			t.Fatal("who came later is forgotten")
 		}
-		w.e.CompactionDone(waiting, wire.OK)
+		w.e.CompactionDone(waiting, model.OK)
 		w.take()
-		w.must2(late, wire.OK)
+		w.must2(late, model.OK)
 		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 0 || clean {
 			t.Fatal("it is to be done twice")
 		}
 	}
 	w.e.Stop()
-	w.must2(w.ask(admin, op(wire.OpCompact)), wire.ShuttingDown)
+	w.must2(w.ask(admin, op(model.OpCompact)), model.ShuttingDown)
 }
 
 // TestWhoMayErase: a server administrator, and nobody the last of them.
@@ -176,38 +177,38 @@ func TestWhoMayErase(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		by, who access.Principal
-		want    wire.Code
+		want    model.Code
 	}{
-		{"an administrator", admin, alice, wire.OK},
-		{"an administrator, another one", admin, bob, wire.OK},
-		{"an administrator, itself", bob, bob, wire.OK},
-		{"who administers a collection", alice, bob, wire.Denied},
-		{"who administers a collection, itself", alice, alice, wire.Denied},
-		{"a stranger", nobody, alice, wire.UnknownPrincipal},
-		{"an administrator, who is not there", admin, nobody, wire.NoPrincipal},
+		{"an administrator", admin, alice, model.OK},
+		{"an administrator, another one", admin, bob, model.OK},
+		{"an administrator, itself", bob, bob, model.OK},
+		{"who administers a collection", alice, bob, model.Denied},
+		{"who administers a collection, itself", alice, alice, model.Denied},
+		{"a stranger", nobody, alice, model.UnknownPrincipal},
+		{"an administrator, who is not there", admin, nobody, model.NoPrincipal},
 	} {
 		w := indexed(t, 0)
 		w.add(alice, "alice")
 		w.add(bob, "bob")
-		w.must(admin, grant(wire.OpGrant, "c", alice, wire.RightsAll), wire.OK)
-		w.must(admin, grant(wire.OpGrant, "", bob, wire.RightAdmin), wire.OK)
+		w.must(admin, grant(model.OpGrant, "c", alice, model.RightsAll), model.OK)
+		w.must(admin, grant(model.OpGrant, "", bob, model.RightAdmin), model.OK)
 		n := w.ask(tc.by, removal(tc.who, wire.FlagErase))
 		w.settle()
 		erase, _, _ := w.e.PendingMaintenance()
-		if len(erase) != 0 != (tc.want == wire.OK) {
+		if len(erase) != 0 != (tc.want == model.OK) {
 			t.Errorf("%s: %d keys are to be destroyed", tc.name, len(erase))
 		}
 		w.eraseKeys()
 		if a, done := w.answered(n); !done || a.code != tc.want {
 			t.Errorf("%s: answered %v with code %d, want %d", tc.name, done, a.code, tc.want)
 		}
-		if w.e.Knows(tc.who) != (tc.want != wire.OK && tc.who != nobody) {
+		if w.e.Knows(tc.who) != (tc.want != model.OK && tc.who != nobody) {
 			t.Errorf("%s: known is %v", tc.name, w.e.Knows(tc.who))
 		}
 	}
 	w := indexed(t, 0)
-	w.must(admin, removal(admin, wire.FlagErase), wire.InvalidRequest)
-	w.must(admin, removal(admin, wire.FlagErase|1), wire.InvalidRequest)
+	w.must(admin, removal(admin, wire.FlagErase), model.InvalidRequest)
+	w.must(admin, removal(admin, wire.FlagErase|1), model.InvalidRequest)
 }
 
 // TestAnErasureTakesAllThatAPrincipalPut at once, and nothing else; and is
@@ -215,33 +216,33 @@ func TestWhoMayErase(t *testing.T) {
 func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	w := indexed(t, 0)
 	w.register("d", "y", wire.FlagLazy)
-	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
-	w.must(admin, grant(wire.OpGrant, "d", alice, wire.RightsAll), wire.OK)
-	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
-	w.must(alice, put("d", "hers", "data of hers"), wire.OK)
-	w.must(alice, put("c", "two", "data of hers, too"), wire.OK) // was the administrator's
-	w.must(bob, put("c", "his", "data of his"), wire.OK)
+	alice, bob := w.person("alice", model.RightsAll), w.person("bob", model.RightsAll)
+	w.must(admin, grant(model.OpGrant, "d", alice, model.RightsAll), model.OK)
+	w.must(alice, put("c", "hers", "data of hers"), model.OK)
+	w.must(alice, put("d", "hers", "data of hers"), model.OK)
+	w.must(alice, put("c", "two", "data of hers, too"), model.OK) // was the administrator's
+	w.must(bob, put("c", "his", "data of his"), model.OK)
 	id, owner := w.id("c", "hers"), w.e.principals[alice].owner
 
 	n := w.ask(admin, removal(alice, wire.FlagErase))
 	late := w.ask(bob, put("c", "hers", "data of his, now")) // waits until that is decided
-	w.must2(w.ask(admin, get("c", "hers")), wire.OK)         // not durable yet
+	w.must2(w.ask(admin, get("c", "hers")), model.OK)        // not durable yet
 	w.commit(1)
 	if len(w.pending) != 1 || w.pending[0][0].Owner != w.e.principals[bob].owner {
 		t.Fatalf("%d groups are on their way, want what waited", len(w.pending))
 	}
-	w.must2(w.ask(admin, get("c", "hers")), wire.NotFound) // though no Task has heard of it
-	w.must2(w.ask(admin, wire.Request{Op: wire.OpGet, Collection: "c", Identity: id}), wire.NotFound)
-	w.must2(w.ask(admin, get("d", "hers")), wire.NotFound)
-	w.must2(w.ask(admin, get("c", "two")), wire.NotFound)
-	if a := w.must(admin, wire.Request{Op: wire.OpList, Collection: "d"}, wire.OK); len(a.objects) != 0 {
+	w.must2(w.ask(admin, get("c", "hers")), model.NotFound) // though no Task has heard of it
+	w.must2(w.ask(admin, wire.Request{Op: model.OpGet, Collection: "c", Identity: id}), model.NotFound)
+	w.must2(w.ask(admin, get("d", "hers")), model.NotFound)
+	w.must2(w.ask(admin, get("c", "two")), model.NotFound)
+	if a := w.must(admin, wire.Request{Op: model.OpList, Collection: "d"}, model.OK); len(a.objects) != 0 {
 		t.Errorf("a LIST shows %d objects", len(a.objects))
 	}
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 1 || erase[0] != owner {
 		t.Errorf("the keys of %v are to be destroyed", erase)
 	}
 	w.settle()
-	w.must2(late, wire.OK)
+	w.must2(late, model.OK)
 	for _, tc := range []struct {
 		collection, index string
 		want              []identity.ID
@@ -249,15 +250,15 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 		{"c", "x", []identity.ID{w.id("c", "one"), w.id("c", "three"), w.id("c", "his"), w.id("c", "hers")}},
 		{"d", "y", nil},
 	} {
-		found := w.must(admin, byPredicate(wire.OpSearch, tc.collection, tc.index, "data"), wire.OK)
+		found := w.must(admin, byPredicate(model.OpSearch, tc.collection, tc.index, "data"), model.OK)
 		if got := ids(found.objects); !slices.Equal(got, sorted(tc.want)) {
 			t.Errorf("a SEARCH in %q shows %x", tc.collection, got)
 		}
-		listed := w.must(admin, wire.Request{Op: wire.OpList, Collection: tc.collection}, wire.OK)
+		listed := w.must(admin, wire.Request{Op: model.OpList, Collection: tc.collection}, model.OK)
 		if got := ids(listed.objects); !slices.Equal(got, sorted(tc.want)) {
 			t.Errorf("a LIST of %q shows %x", tc.collection, got)
 		}
-		if a := w.must(admin, byPredicate(wire.OpCount, tc.collection, tc.index, ""), wire.OK); int(a.count) != len(tc.want) {
+		if a := w.must(admin, byPredicate(model.OpCount, tc.collection, tc.index, ""), model.OK); int(a.count) != len(tc.want) {
 			t.Errorf("a COUNT in %q says %d", tc.collection, a.count)
 		}
 		if n := w.e.byName[tc.collection].objects.Len(); n != len(tc.want) {
@@ -284,7 +285,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 		t.Error("a checkpoint keeps what was erased")
 	}
 	w.eraseKeys()
-	w.must2(n, wire.OK)
+	w.must2(n, model.OK)
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
 		t.Error("the key is to be destroyed once more")
 	}
@@ -305,11 +306,11 @@ func sorted(list []identity.ID) []identity.ID {
 // TestARemovalAloneKeepsWhatWasPut, and the key that opens it.
 func TestARemovalAloneKeepsWhatWasPut(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightsAll)
-	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
-	w.must(admin, removal(alice, 0), wire.OK)
+	alice := w.person("alice", model.RightsAll)
+	w.must(alice, put("c", "hers", "data of hers"), model.OK)
+	w.must(admin, removal(alice, 0), model.OK)
 	for range 2 {
-		w.must(admin, get("c", "hers"), wire.OK)
+		w.must(admin, get("c", "hers"), model.OK)
 		if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
 			t.Fatal("the key is to be destroyed")
 		}
@@ -321,19 +322,19 @@ func TestARemovalAloneKeepsWhatWasPut(t *testing.T) {
 // TestAnErasureThatIsNotDurableIsNone: it fails at once, and nothing is gone.
 func TestAnErasureThatIsNotDurableIsNone(t *testing.T) {
 	w := indexed(t, 0)
-	alice := w.person("alice", wire.RightsAll)
-	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	alice := w.person("alice", model.RightsAll)
+	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	n := w.ask(admin, removal(alice, wire.FlagErase))
 	w.fail()
-	w.must2(n, wire.StorageFailed)
+	w.must2(n, model.StorageFailed)
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
 		t.Fatal("there is a key to be destroyed")
 	}
-	w.must(admin, removal(alice, wire.FlagErase), wire.StorageFailed)
+	w.must(admin, removal(alice, wire.FlagErase), model.StorageFailed)
 	w.resume()
-	w.must(alice, get("c", "hers"), wire.OK)
+	w.must(alice, get("c", "hers"), model.OK)
 	w.erase(alice)
-	w.must(admin, get("c", "hers"), wire.NotFound)
+	w.must(admin, get("c", "hers"), model.NotFound)
 }
 
 // TestTheNumberOfAnErasedOwnerNeverComesBack: whoever comes next, also after a
@@ -345,18 +346,18 @@ func TestTheNumberOfAnErasedOwnerNeverComesBack(t *testing.T) {
 		"from a checkpoint": func(w *world) { w.start(w.replay(w.checkpoint())) },
 	} {
 		w := indexed(t, 0)
-		alice := w.person("alice", wire.RightsAll)
-		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+		alice := w.person("alice", model.RightsAll)
+		w.must(alice, put("c", "hers", "data of hers"), model.OK)
 		owner := w.e.principals[alice].owner
 		w.erase(alice)
 		w.eraseKeys()
 		restart(w)
 		w.settle()
-		w.person("alice", wire.RightsAll)
+		w.person("alice", model.RightsAll)
 		if got := w.e.principals[alice].owner; got != owner+1 {
 			t.Errorf("%s: owner %d came after %d", name, got, owner)
 		}
-		w.must(alice, get("c", "hers"), wire.NotFound)
+		w.must(alice, get("c", "hers"), model.NotFound)
 	}
 }
 
@@ -364,8 +365,8 @@ func TestTheNumberOfAnErasedOwnerNeverComesBack(t *testing.T) {
 // finished, though nobody waits for it any more; one that a checkpoint knows was.
 func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	w := indexed(t, 0)
-	alice, bob := w.person("alice", wire.RightsAll), w.person("bob", wire.RightsAll)
-	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	alice, bob := w.person("alice", model.RightsAll), w.person("bob", model.RightsAll)
+	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	both := []uint32{w.e.principals[alice].owner, w.e.principals[bob].owner}
 	before := w.checkpoint()
 	w.erase(alice)
@@ -393,7 +394,7 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 			t.Errorf("%s: somebody was answered", tc.name)
 		}
 		w.settle()
-		w.must(admin, get("c", "hers"), wire.NotFound)
+		w.must(admin, get("c", "hers"), model.NotFound)
 	}
 }
 
@@ -402,32 +403,32 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w := indexed(t, wire.FlagOrdered)
 	row := w.e.tasks["fake"].Row
-	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, wire.TypeInt64, false
-	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, model.TypeInt64, false
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped, "z" comes before "b"
-		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: name}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: name}, model.OK)
 	}
-	q := createIndex("z", "second", wire.TypeInt64, wire.FlagLazy|wire.FlagAttribute)
+	q := createIndex("z", "second", model.TypeInt64, wire.FlagLazy|wire.FlagAttribute)
 	q.Name, q.Query = []byte("another"), []byte("a configuration")
-	w.must(admin, q, wire.OK)
-	w.must(admin, createIndex("z", "first", wire.TypeAny, 0), wire.OK)
-	w.must(admin, createIndex("b", "gone", wire.TypeAny, 0), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "b", Index: "gone"}, wire.OK)
+	w.must(admin, q, model.OK)
+	w.must(admin, createIndex("z", "first", model.TypeAny, 0), model.OK)
+	w.must(admin, createIndex("b", "gone", model.TypeAny, 0), model.OK)
+	w.must(admin, wire.Request{Op: model.OpDropIndex, Collection: "b", Index: "gone"}, model.OK)
 
-	alice, bob, carol := w.person("alice", wire.RightRead|wire.RightWrite), w.person("bob", wire.RightsAll), w.person("carol", wire.RightsAll)
-	w.must(admin, grant(wire.OpGrant, "", bob, wire.RightAdmin), wire.OK)
-	w.must(admin, grant(wire.OpRevoke, "b", admin, wire.RightsAll), wire.OK) // nobody has any right there
-	w.must(admin, grant(wire.OpRevoke, "c", alice, wire.RightWrite), wire.OK)
+	alice, bob, carol := w.person("alice", model.RightRead|model.RightWrite), w.person("bob", model.RightsAll), w.person("carol", model.RightsAll)
+	w.must(admin, grant(model.OpGrant, "", bob, model.RightAdmin), model.OK)
+	w.must(admin, grant(model.OpRevoke, "b", admin, model.RightsAll), model.OK) // nobody has any right there
+	w.must(admin, grant(model.OpRevoke, "c", alice, model.RightWrite), model.OK)
 	for i, p := range []access.Principal{bob, carol} {
-		w.must(p, put("c", fmt.Sprint("of ", i), "data"), wire.OK)
+		w.must(p, put("c", fmt.Sprint("of ", i), "data"), model.OK)
 	}
-	w.must(admin, removal(bob, 0), wire.OK) // what he put stays
+	w.must(admin, removal(bob, 0), model.OK) // what he put stays
 	w.erase(carol)
 	w.eraseKeys()
-	w.person("carol", wire.RightReadOwn)
-	w.must(admin, put("y", "swept", "data"), wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "y"}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "a"}, wire.OK)
+	w.person("carol", model.RightReadOwn)
+	w.must(admin, put("y", "swept", "data"), model.OK)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "y"}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "a"}, model.OK)
 	for i := range MaxAlerts + 5 {
 		w.e.Damaged(mapping.Entry{Collection: 1, Loc: seglog.Location{Segment: 1, Offset: uint32(8 * i), Length: 8}})
 		w.take()
@@ -476,7 +477,7 @@ func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {
 func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
 	w := indexed(t, 0)
 	for w.segment().id < 3 {
-		w.must(admin, put("c", "", "data"), wire.OK)
+		w.must(admin, put("c", "", "data"), model.OK)
 	}
 	e := w.replay(nil)
 	if err := e.Check(func(id uint32) bool { return id != 2 }); !errors.Is(err, seglog.ErrDamaged) {
@@ -493,11 +494,11 @@ func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
 // collection that were swept since; then nothing kept their segment.
 func TestWhatWasSweptIsNotMissed(t *testing.T) {
 	w := indexed(t, 0)
-	w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
 	c := w.checkpoint()
 	for w.segment().id < 3 {
-		w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "c"}, wire.OK)
-		w.must(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"}, wire.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"}, model.OK)
+		w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
 	}
 	for id := uint32(1); id < 3; id++ {
 		w.compact(id)
@@ -560,21 +561,21 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 		}, false, "data of hers"},
 		{"and erased", func(w *world, alice access.Principal) { w.ask(admin, removal(alice, wire.FlagErase)) }, false, ""},
 		{"and dropped", func(w *world, alice access.Principal) {
-			w.ask(admin, wire.Request{Op: wire.OpDropCollection, Collection: "c"})
+			w.ask(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"})
 		}, false, ""},
 	} {
 		// Its change may be appended before the record that is carried, or after.
 		for _, first := range []bool{true, false} {
 			w := indexed(t, 0)
-			alice := w.person("alice", wire.RightsAll)
-			w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+			alice := w.person("alice", model.RightsAll)
+			w.must(alice, put("c", "hers", "data of hers"), model.OK)
 			old, _ := w.e.byName["c"].objects.Get(w.id("c", "hers").Value())
 			list, at := w.records(old.Loc.Segment)
 			if first {
 				tc.meanwhile(w, alice)
 			}
-			code := wire.Code(255)
-			w.e.Relocate(list, at, func(c wire.Code) { code = c })
+			code := model.Code(255)
+			w.e.Relocate(list, at, func(c model.Code) { code = c })
 			if w.take(); !first {
 				tc.meanwhile(w, alice)
 			}
@@ -588,7 +589,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 			if c := w.e.byName["c"]; c != nil {
 				now, ok = c.objects.Get(old.ID.Value())
 			}
-			if code != wire.OK || ok != (tc.moved || tc.want != "") || tc.want != "" && w.data(now) != tc.want {
+			if code != model.OK || ok != (tc.moved || tc.want != "") || tc.want != "" && w.data(now) != tc.want {
 				t.Errorf("%s: code %d, there is %v", tc.name, code, ok)
 			}
 			wasCarried := ok && w.stored(now.Loc).Sealed != nil
@@ -615,8 +616,8 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 func TestCarryingFailsWithTheDisk(t *testing.T) {
 	w := indexed(t, 0)
 	list, at := w.records(1)
-	var codes []wire.Code
-	note := func(c wire.Code) { codes = append(codes, c) }
+	var codes []model.Code
+	note := func(c model.Code) { codes = append(codes, c) }
 	w.e.Relocate(list, at, note)
 	w.e.Relocate(nil, nil, note)
 	w.take()
@@ -624,7 +625,7 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 	w.e.Relocate(list, at, note)
 	w.e.Relocate(nil, nil, note)
 	w.take()
-	if want := slices.Repeat([]wire.Code{wire.StorageFailed}, 4); !slices.Equal(codes, want) || len(w.pending) != 0 {
+	if want := slices.Repeat([]model.Code{model.StorageFailed}, 4); !slices.Equal(codes, want) || len(w.pending) != 0 {
 		t.Fatalf("codes %v, %d groups on their way", codes, len(w.pending))
 	}
 	w.resume()
@@ -644,11 +645,11 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 			t.Fatalf("%d records are on their way, the first of kind %d", len(g), g[0].Kind)
 		}
 	}
-	if w.settle(); !slices.Equal(codes, []wire.Code{wire.OK, wire.OK, wire.OK}) {
+	if w.settle(); !slices.Equal(codes, []model.Code{model.OK, model.OK, model.OK}) {
 		t.Fatalf("codes %v", codes)
 	}
 	for _, name := range []string{"one", "two", "three"} {
-		w.must(admin, get("c", name), wire.OK)
+		w.must(admin, get("c", name), model.OK)
 	}
 }
 
@@ -667,15 +668,15 @@ func TestAnAnswerFindsWhatWasMoved(t *testing.T) {
 			w.compact(w.where("hers").Segment)
 		}, true},
 		{"not moved", func(*world, access.Principal) {}, false},
-		{"deleted", func(w *world, _ access.Principal) { w.must(admin, remove("hers"), wire.OK) }, false},
-		{"replaced", func(w *world, _ access.Principal) { w.must(admin, put("c", "hers", "changed"), wire.OK) }, false},
+		{"deleted", func(w *world, _ access.Principal) { w.must(admin, remove("hers"), model.OK) }, false},
+		{"replaced", func(w *world, _ access.Principal) { w.must(admin, put("c", "hers", "changed"), model.OK) }, false},
 		{"erased", func(w *world, alice access.Principal) { w.erase(alice) }, false},
 	} {
 		w := indexed(t, 0)
-		alice := w.person("alice", wire.RightsAll)
-		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+		alice := w.person("alice", model.RightsAll)
+		w.must(alice, put("c", "hers", "data of hers"), model.OK)
 		w.newSegment()
-		old := w.must(alice, get("c", "hers"), wire.OK).objects[0]
+		old := w.must(alice, get("c", "hers"), model.OK).objects[0]
 		tc.meanwhile(w, alice)
 		now, ok := w.e.Current(old)
 		if ok != tc.want || ok && (!w.readable(now) || w.data(now) != "data of hers") {
@@ -718,13 +719,13 @@ func TestAnIndexIsFedWhatWasMoved(t *testing.T) {
 		}, 3},
 	} {
 		w := indexed(t, 0)
-		alice := w.person("alice", wire.RightsAll)
-		w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+		alice := w.person("alice", model.RightsAll)
+		w.must(alice, put("c", "hers", "data of hers"), model.OK)
 		for w.segment().id < 3 {
-			w.must(admin, createIndex("c", "late", wire.TypeAny, 0), wire.OK)
-			w.must(admin, wire.Request{Op: wire.OpDropIndex, Collection: "c", Index: "late"}, wire.OK)
+			w.must(admin, createIndex("c", "late", model.TypeAny, 0), model.OK)
+			w.must(admin, wire.Request{Op: model.OpDropIndex, Collection: "c", Index: "late"}, model.OK)
 		}
-		w.ask(admin, createIndex("c", "late", wire.TypeAny, 0))
+		w.ask(admin, createIndex("c", "late", model.TypeAny, 0))
 		w.commit(1)
 		late := w.e.byName["c"].index("late")
 		w.e.TaskStarted(late.instance)
@@ -733,7 +734,7 @@ func TestAnIndexIsFedWhatWasMoved(t *testing.T) {
 		}
 		tc.meanwhile(w, alice)
 		w.settle()
-		a := w.must(admin, byPredicate(wire.OpSearch, "c", "late", "data"), wire.OK)
+		a := w.must(admin, byPredicate(model.OpSearch, "c", "late", "data"), model.OK)
 		if len(a.objects) != tc.want || w.lastReason() != 0 {
 			t.Errorf("%s: %d objects, alert for reason %d", tc.name, len(a.objects), w.lastReason())
 		}
@@ -746,32 +747,32 @@ func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
 	w := indexed(t, 0)
 	last := w.lsn
 	lost := []uint64{w.ask(admin, put("c", "four", "data of four")), w.ask(admin, remove("one")),
-		w.ask(admin, byPredicate(wire.OpDeleteWhere, "c", "x", "data of two"))}
+		w.ask(admin, byPredicate(model.OpDeleteWhere, "c", "x", "data of two"))}
 	for k := w.task(w.x().instance); len(k.frames) > 0; {
 		w.step(k)
 	}
-	lost = append(lost, w.ask(admin, wire.Request{Op: wire.OpCreateCollection, Collection: "d"}),
+	lost = append(lost, w.ask(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}),
 		w.ask(admin, put("d", "one", "waits for its collection")))
 	w.fail()
 	for _, n := range lost {
-		w.must2(n, wire.StorageFailed)
+		w.must2(n, model.StorageFailed)
 	}
 	if len(w.pending) != 0 {
 		t.Fatalf("%d groups are appended to a log that takes none", len(w.pending))
 	}
-	w.e.Damaged(w.must(admin, get("c", "one"), wire.OK).objects[0])
+	w.e.Damaged(w.must(admin, get("c", "one"), model.OK).objects[0])
 	w.take()
-	w.must(admin, put("c", "four", "data of four"), wire.StorageFailed)
+	w.must(admin, put("c", "four", "data of four"), model.StorageFailed)
 	w.resume()
 	if n := w.ask(admin, put("c", "four", "data of four")); w.pending[0][0].Kind != seglog.KindAlert || w.pending[0][0].LSN != last+1 {
 		t.Fatalf("request %d, after that record %d of kind %d", n, w.pending[0][0].LSN, w.pending[0][0].Kind)
 	}
 	w.settle()
-	for name, want := range map[string]wire.Code{"one": wire.OK, "two": wire.OK, "four": wire.OK} {
+	for name, want := range map[string]model.Code{"one": model.OK, "two": model.OK, "four": model.OK} {
 		w.must(admin, get("c", name), want)
 	}
-	w.must(admin, get("d", "one"), wire.NoCollection)
-	if a := w.must(admin, byPredicate(wire.OpCount, "c", "x", "data"), wire.OK); a.count != 4 {
+	w.must(admin, get("d", "one"), model.NoCollection)
+	if a := w.must(admin, byPredicate(model.OpCount, "c", "x", "data"), model.OK); a.count != 4 {
 		t.Errorf("count %d", a.count)
 	}
 	same(t, w.replay(w.checkpoint()), w.replay(nil))
@@ -818,15 +819,15 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(wire.RightsAll)}, wire.OK)
-	w.must(alice, put("c", "hers", "data of hers"), wire.OK)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(model.RightsAll)}, model.OK)
+	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	owner := w.e.principals[alice].owner
 	w.erased[owner], w.erased[owner+1] = true, true
 	w.boot()
-	w.must(alice, put("c", "more", "data"), wire.UnknownPrincipal)
-	w.must(admin, get("c", "hers"), wire.NotFound)
-	w.must(admin, wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, wire.OK)
+	w.must(alice, put("c", "more", "data"), model.UnknownPrincipal)
+	w.must(admin, get("c", "hers"), model.NotFound)
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
 	if got := w.e.principals[alice].owner; got != owner+2 {
 		t.Errorf("who comes back is owner %d, want %d", got, owner+2)
 	}
@@ -838,7 +839,7 @@ func TestAnAlertHasTheNumberOfItsRecord(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
 	w.lsn++
-	w.disk = append(w.disk, seglog.Record{LSN: w.lsn, Kind: seglog.KindAlert, Body: wire.AppendAlert(nil, &wire.Alert{Reason: wire.ReasonStorage})})
+	w.disk = append(w.disk, seglog.Record{LSN: w.lsn, Kind: seglog.KindAlert, Body: model.AppendAlert(nil, &model.Alert{Reason: model.ReasonStorage})})
 	w.places = append(w.places, seglog.Location{})
 	want := w.lsn
 	w.boot()
@@ -862,7 +863,7 @@ func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
 	if len(w.tasks) != 0 {
 		t.Fatal("a Task that nobody knows was started")
 	}
-	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte(w.e.indexes()[0].task), Query: lost.Body[166:]}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte(w.e.indexes()[0].task), Query: lost.Body[166:]}, model.OK)
 	if w.e.Tick(w.now); len(w.e.instances) != 1 {
 		t.Fatal("a Task that is known again is not started")
 	}

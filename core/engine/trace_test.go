@@ -8,6 +8,7 @@ import (
 	"motte/client"
 	"motte/client/frames"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -159,7 +160,7 @@ func (r *trace) name(rec seglog.Record) {
 	}
 }
 
-func alertText(a wire.Alert) string {
+func alertText(a model.Alert) string {
 	text := "alert: " + client.ReasonName(a.Reason)
 	if a.Index != "" {
 		text += " by " + a.Collection + "/" + a.Index
@@ -215,7 +216,7 @@ func (r *trace) reply(w *world, text string, a answer) {
 	for body := a.body; len(body) > 0; body = body[identity.Size:] {
 		line += " " + r.names[identity.ID(body[:identity.Size])]
 	}
-	if a.code == wire.OK && (strings.Contains(text, ", count") || strings.Contains(text, ", delete-where")) {
+	if a.code == model.OK && (strings.Contains(text, ", count") || strings.Contains(text, ", delete-where")) {
 		line += fmt.Sprintf(", %d of them", a.count)
 	}
 	if a.flags&wire.ReplyTruncated != 0 {

@@ -12,6 +12,7 @@ import (
 	"motte/client"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
 )
@@ -102,7 +103,7 @@ func (s *story) request(who, text string, r wire.Request) {
 func (s *story) principal(words []string) {
 	p := access.Principal(sha([]byte(words[1])))
 	s.principals[words[1]] = p
-	s.request("admin", "principal "+words[1], wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(words[1])})
+	s.request("admin", "principal "+words[1], wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(words[1])})
 }
 
 // erase NAME: remove the principal, with all that it put.
@@ -119,19 +120,19 @@ func (s *story) grant(words []string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	op := map[string]wire.Operation{"grant": wire.OpGrant, "revoke": wire.OpRevoke}[words[0]]
+	op := map[string]model.Operation{"grant": model.OpGrant, "revoke": model.OpRevoke}[words[0]]
 	s.request("admin", words[0]+" "+words[2]+" "+words[3], grant(op, words[1], s.principals[words[2]], rights))
 }
 
 // collection NAME
 func (s *story) collection(words []string) {
-	s.request("admin", "collection "+words[1], wire.Request{Op: wire.OpCreateCollection, Collection: words[1]})
+	s.request("admin", "collection "+words[1], wire.Request{Op: model.OpCreateCollection, Collection: words[1]})
 }
 
 // index COLLECTION NAME [lazy | ordered]
 func (s *story) index(words []string) {
 	flags := map[string]wire.Flags{"lazy": wire.FlagLazy, "ordered": wire.FlagOrdered}[words[3]]
-	s.request("admin", "index "+words[2], createIndex(words[1], words[2], wire.TypeAny, flags))
+	s.request("admin", "index "+words[2], createIndex(words[1], words[2], model.TypeAny, flags))
 }
 
 // put PRINCIPAL COLLECTION NAME OBJECT [if=absent | if=IDENTITY]
@@ -147,14 +148,14 @@ func (s *story) put(words []string) {
 
 // get PRINCIPAL COLLECTION NAME; delete; list without a name
 func (s *story) get(words []string) {
-	op := map[string]wire.Operation{"get": wire.OpGet, "delete": wire.OpDelete, "list": wire.OpList}[words[0]]
+	op := map[string]model.Operation{"get": model.OpGet, "delete": model.OpDelete, "list": model.OpList}[words[0]]
 	s.request(words[1], words[0]+" "+words[3], wire.Request{Op: op, Collection: words[2], Name: []byte(words[3])})
 }
 
 // search PRINCIPAL COLLECTION INDEX PREDICATE [limit=N];
 // count; delete-where
 func (s *story) search(words []string) {
-	op := map[string]wire.Operation{"search": wire.OpSearch, "count": wire.OpCount, "delete-where": wire.OpDeleteWhere}[words[0]]
+	op := map[string]model.Operation{"search": model.OpSearch, "count": model.OpCount, "delete-where": model.OpDeleteWhere}[words[0]]
 	r := byPredicate(op, words[2], words[3], words[4])
 	if n, found := strings.CutPrefix(words[5], "limit="); found {
 		r.Limit = uint32(s.parse(n))
@@ -228,7 +229,7 @@ func (s *story) taskSays(words []string) {
 
 // task-dies N: the host reports that its process is gone.
 func (s *story) taskDies(words []string) {
-	s.e.TaskEnded(s.process(words[1]).instance, wire.ReasonTaskEnded)
+	s.e.TaskEnded(s.process(words[1]).instance, model.ReasonTaskEnded)
 	s.take()
 }
 
@@ -264,11 +265,11 @@ func (s *story) settleAll([]string) {
 
 // status and alerts, as an administrator sees them
 func (s *story) status([]string) {
-	s.request("admin", "status", wire.Request{Op: wire.OpStatus})
+	s.request("admin", "status", wire.Request{Op: model.OpStatus})
 }
 
 func (s *story) alerts([]string) {
-	s.request("admin", "alerts", wire.Request{Op: wire.OpAlerts})
+	s.request("admin", "alerts", wire.Request{Op: model.OpAlerts})
 }
 
 // process is the Task that the story calls by this number.

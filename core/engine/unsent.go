@@ -2,7 +2,7 @@ package engine
 
 import (
 	"motte/core/access"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // An answer takes memory until its client has taken it, and the client may be slow. So
@@ -34,12 +34,12 @@ func (e *Engine) tooMuchUnsent(p access.Principal, n int) bool {
 
 // answer sends r as the answer to q, unless its principal has too many answers that it
 // has not taken.
-func (e *Engine) answer(q *Request, r Reply) wire.Code {
+func (e *Engine) answer(q *Request, r Reply) model.Code {
 	if e.tooMuchUnsent(q.Principal, r.size()) {
-		return wire.Overloaded
+		return model.Overloaded
 	}
 	e.reply(q, r)
-	return wire.OK
+	return model.OK
 }
 
 // countUnsent counts an answer that is to be sent.

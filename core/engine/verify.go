@@ -2,16 +2,16 @@ package engine
 
 import (
 	"motte/core/codec"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Verify is the result of a pass over all live records.
 type Verify struct{ Objects, Bytes, Damaged uint64 }
 
 // verifyAll lets a VERIFY wait until every live record was read.
-func (e *Engine) verifyAll(q *Request) wire.Code {
+func (e *Engine) verifyAll(q *Request) model.Code {
 	e.verify = append(e.verify, q)
-	return wire.OK
+	return model.OK
 }
 
 // Verifying returns how many requests wait until every live record was read.

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"motte/core/access"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Work that grows with the size of the store is divided into steps of a bounded size,
@@ -39,14 +39,14 @@ type turns []func() (more bool)
 
 // inTurn answers a request by steps, when the principal's requests before it are answered.
 // The last step answers it, unless it returns another code than OK.
-func (e *Engine) inTurn(q *Request, step func() (code wire.Code, more bool)) wire.Code {
+func (e *Engine) inTurn(q *Request, step func() (code model.Code, more bool)) model.Code {
 	p := q.Principal
 	if len(e.turns[p]) >= maxInTurn {
-		return wire.Overloaded
+		return model.Overloaded
 	}
 	e.turns[p] = append(e.turns[p], func() (more bool) {
 		code, more := step()
-		if code != wire.OK {
+		if code != model.OK {
 			e.end(q, code)
 		}
 		return more
@@ -54,7 +54,7 @@ func (e *Engine) inTurn(q *Request, step func() (code wire.Code, more bool)) wir
 	if len(e.turns[p]) == 1 {
 		e.later(func() bool { return e.nextTurn(p) })
 	}
-	return wire.OK
+	return model.OK
 }
 
 // nextTurn runs one step of the first request.

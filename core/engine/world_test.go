@@ -15,6 +15,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -55,7 +56,7 @@ type segment struct {
 // answer is what a client got, all parts of it.
 type answer struct {
 	number  uint64
-	code    wire.Code
+	code    model.Code
 	flags   wire.ReplyFlags
 	count   uint32
 	body    []byte
@@ -244,7 +245,7 @@ func (w *world) tag(lsn uint64) (t seglog.SegmentID) {
 	return t
 }
 
-func (w *world) head() wire.Head {
+func (w *world) head() model.Head {
 	p := w.position()
 	return p.Head()
 }
@@ -253,7 +254,7 @@ func (w *world) head() wire.Head {
 func (w *world) HasKey(owner uint32) bool { return !w.erased[owner] }
 
 // Contains makes a History of the world.
-func (w *world) Contains(h wire.Head) bool { return h.LSN == 0 || h.Segment == w.tag(h.LSN) }
+func (w *world) Contains(h model.Head) bool { return h.LSN == 0 || h.Segment == w.tag(h.LSN) }
 
 // take carries out what can be done without a decision of the test's.
 func (w *world) take() {
@@ -334,7 +335,7 @@ func (w *world) deliver(r Reply) (again bool) {
 		a.kind, a.items = f.Kind, append(a.items, f.Bodies...)
 	}
 	a.objects = append(a.objects, objectsOf(r)...)
-	if list := w.list; list != nil && list.Number == r.Number && r.Code == wire.OK {
+	if list := w.list; list != nil && list.Number == r.Number && r.Code == model.OK {
 		if list.Identity = identity.ID(r.Body); list.Identity != (identity.ID{}) {
 			w.e.Request(list)
 			return true
@@ -362,12 +363,12 @@ func (w *world) ask(p access.Principal, r wire.Request) uint64 {
 	r.Number = w.number
 	r.NameLen, r.QueryLen, r.ObjectLen = len(r.Name), len(r.Query), len(r.Object)
 	q, code := Prepare(r)
-	if code != wire.OK {
+	if code != model.OK {
 		w.answers = append(w.answers, answer{number: w.number, code: code})
 		return w.number
 	}
 	q.Principal, q.Conn = p, 1
-	if q.Op == wire.OpList {
+	if q.Op == model.OpList {
 		w.list = q
 	}
 	w.e.Request(q)
@@ -453,13 +454,13 @@ func (w *world) records(segment uint32) (list []seglog.Record, at []seglog.Locat
 func (w *world) compact(segment uint32) {
 	w.t.Helper()
 	list, at := w.records(segment)
-	code := wire.Code(255)
-	w.e.Relocate(list, at, func(c wire.Code) { code = c })
+	code := model.Code(255)
+	w.e.Relocate(list, at, func(c model.Code) { code = c })
 	w.take()
 	for len(w.pending) > 0 {
 		w.commit(1)
 	}
-	if live := w.e.Live()[segment]; code != wire.OK || live != 0 {
+	if live := w.e.Live()[segment]; code != model.OK || live != 0 {
 		w.t.Fatalf("carried over with code %d; %d bytes of segment %d are alive", code, live, segment)
 	}
 	w.history[segment-1].gone = true
@@ -526,7 +527,7 @@ func (w *world) settle() {
 			moved = true
 		}
 		for _, k := range slices.Clone(w.tasks) {
-			if x := w.e.instances[k.instance]; x != nil && x.state == wire.IndexStarting {
+			if x := w.e.instances[k.instance]; x != nil && x.state == model.IndexStarting {
 				w.e.TaskStarted(k.instance)
 				w.take()
 				moved = true
@@ -590,7 +591,7 @@ func (w *world) idle() bool {
 }
 
 // must sends a request, lets everything run, and wants a code.
-func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer {
+func (w *world) must(p access.Principal, r wire.Request, want model.Code) answer {
 	w.t.Helper()
 	n := w.ask(p, r)
 	w.settle()
@@ -606,27 +607,27 @@ func (w *world) must(p access.Principal, r wire.Request, want wire.Code) answer 
 
 // registerFake makes the Task "fake" known.
 func (w *world) registerFake() {
-	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 64, MaxResults: 1000,
+	row := model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 64, MaxResults: 1000,
 		Deadline: 1000, Memory: 1, Ordered: true}
-	w.must(admin, wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
 }
 
 // register makes the Task "fake" known, and a collection with an index on it.
 func (w *world) register(collection, index string, flags wire.Flags) {
 	w.registerFake()
-	w.must(admin, wire.Request{Op: wire.OpCreateCollection, Collection: collection}, wire.OK)
-	w.must(admin, wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: index, Flags: flags, Name: []byte("fake")}, wire.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: collection}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Flags: flags, Name: []byte("fake")}, model.OK)
 }
 
 func put(collection, name, object string) wire.Request {
-	return wire.Request{Op: wire.OpPut, Collection: collection, Name: []byte(name), Object: []byte(object)}
+	return wire.Request{Op: model.OpPut, Collection: collection, Name: []byte(name), Object: []byte(object)}
 }
 
 func get(collection, name string) wire.Request {
-	return wire.Request{Op: wire.OpGet, Collection: collection, Name: []byte(name)}
+	return wire.Request{Op: model.OpGet, Collection: collection, Name: []byte(name)}
 }
 
-func byPredicate(op wire.Operation, collection, index, predicate string) wire.Request {
+func byPredicate(op model.Operation, collection, index, predicate string) wire.Request {
 	return wire.Request{Op: op, Collection: collection, Index: index, Query: []byte(predicate)}
 }
 

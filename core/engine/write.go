@@ -7,6 +7,7 @@ import (
 	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -28,10 +29,10 @@ type write struct {
 // Operation"; design, section 5). Either all of its writes are appended as
 // one group, or the first that is not allowed decides the answer and nothing
 // is changed.
-func (e *Engine) write(q *Request) wire.Code {
+func (e *Engine) write(q *Request) model.Code {
 	p, c := q.by, q.in
 	if slices.ContainsFunc(c.indexes, e.full) || e.tooMuchUnsent(p.id, len(q.Writes)*(identity.Size+1)) {
-		return wire.Overloaded
+		return model.Overloaded
 	}
 	n := len(q.Writes)
 	w := &write{req: q, answer: Reply{End: End{Count: uint32(n)}}, marks: make([]byte, n)}
@@ -39,29 +40,29 @@ func (e *Engine) write(q *Request) wire.Code {
 	// As pending: each write sees what those before it will do.
 	staged := make(map[identity.Value]mapping.Entry)
 	for i := range q.Writes {
-		if group[i], w.answer.Code = e.decide(&q.Writes[i], p, c, staged); w.answer.Code != wire.OK {
+		if group[i], w.answer.Code = e.decide(&q.Writes[i], p, c, staged); w.answer.Code != model.OK {
 			w.wait(e)
-			return wire.OK
+			return model.OK
 		}
 		id := group[i].ID
 		staged[id.Value()] = mapping.Entry{ID: id, Collection: c.id,
 			Owner: group[i].Owner, Loc: size(&group[i])}
 		w.answer.Body = append(w.answer.Body, id[:]...)
 	}
-	if w.answer.Code = wire.QuotaExceeded; e.fits(c, staged) {
-		w.answer.Code = wire.OK
+	if w.answer.Code = model.QuotaExceeded; e.fits(c, staged) {
+		w.answer.Code = model.OK
 		e.append(w, group...)
 	}
 	q.Writes, q.Request.Name, q.Request.Query, q.Request.Object = nil, nil, nil, nil // the records hold it
 	w.wait(e)
-	return wire.OK
+	return model.OK
 }
 
 // wait holds the answer back until all that is on its way now is durable: what
 // was decided depends on it.
 func (w *write) wait(e *Engine) {
 	w.acksMissing++
-	e.afterDurable(func(code wire.Code) {
+	e.afterDurable(func(code model.Code) {
 		w.answer.Code = max(w.answer.Code, code)
 		w.acked(e)
 	})
@@ -70,11 +71,11 @@ func (w *write) wait(e *Engine) {
 // decide makes the record of one write, if it is allowed on the object as it will be
 // once all that is on its way, and staged, is durable.
 func (e *Engine) decide(w *Write, p *principal, c *collection,
-	staged map[identity.Value]mapping.Entry) (rec seglog.Record, code wire.Code) {
+	staged map[identity.Value]mapping.Entry) (rec seglog.Record, code model.Code) {
 	v := w.Identity.Value()
 	if len(w.Name) > 0 {
 		v = e.Maker.Named(c.id, w.Name)
-	} else if w.Op == wire.OpPut {
+	} else if w.Op == model.OpPut {
 		_, _ = e.Random(v[:])
 	}
 	cur, exists := e.expected(c, v)
@@ -83,20 +84,20 @@ func (e *Engine) decide(w *Write, p *principal, c *collection,
 	}
 	exists = exists && !e.erased[cur.Owner]
 	rights, own := c.grants.Rights(p.id), cur.Owner == p.owner
-	if w.Op == wire.OpDelete {
+	if w.Op == model.OpDelete {
 		return deletion(cur), w.mayDelete(cur, exists, rights, own)
 	}
-	if code = w.mayPut(cur, exists, rights, own); code != wire.OK {
+	if code = w.mayPut(cur, exists, rights, own); code != model.OK {
 		return rec, code
 	}
 	for name := range w.Attributes {
 		if x := c.index(name); x == nil || x.flags&wire.FlagAttribute == 0 {
-			return rec, wire.NoIndex
+			return rec, model.NoIndex
 		}
 	}
 	id := e.Maker.ID(c.id, p.owner, v, w.Content)
 	body := appendObject(w.Name, w.Query, w.Object)
-	return seglog.Record{Kind: seglog.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, wire.OK
+	return seglog.Record{Kind: seglog.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, model.OK
 }
 
 // expected returns the entry that an object of a collection will have once all that is on
@@ -115,30 +116,30 @@ func (w *Write) differs(cur mapping.Entry, exists bool) bool {
 
 // mayDelete decides a DELETE. An object that the principal may not see does not exist for
 // it.
-func (w *Write) mayDelete(cur mapping.Entry, exists bool, rights wire.Rights, own bool) wire.Code {
+func (w *Write) mayDelete(cur mapping.Entry, exists bool, rights model.Rights, own bool) model.Code {
 	deletes := access.Delete(rights, own)
 	switch {
 	case !exists, !access.Read(rights, own) && !deletes, len(w.Name) == 0 && cur.ID != w.Identity:
-		return wire.NotFound
+		return model.NotFound
 	case !deletes:
-		return wire.Denied
+		return model.Denied
 	case w.differs(cur, exists):
-		return wire.PreconditionFailed
+		return model.PreconditionFailed
 	}
-	return wire.OK
+	return model.OK
 }
 
 // mayPut decides a PUT, save for its attributes.
-func (w *Write) mayPut(cur mapping.Entry, exists bool, rights wire.Rights, own bool) wire.Code {
+func (w *Write) mayPut(cur mapping.Entry, exists bool, rights model.Rights, own bool) model.Code {
 	switch {
-	case !access.Any(rights, wire.RightWrite):
-		return wire.Denied
+	case !access.Any(rights, model.RightWrite):
+		return model.Denied
 	case w.Flags&wire.FlagIfAbsent != 0 && exists, w.differs(cur, exists):
-		return wire.PreconditionFailed
+		return model.PreconditionFailed
 	case exists && !access.Replace(rights, own):
-		return wire.Denied
+		return model.Denied
 	}
-	return wire.OK
+	return model.OK
 }
 
 func deletion(o mapping.Entry) seglog.Record {
@@ -223,9 +224,9 @@ func (w *write) acked(e *Engine) {
 	if w.acksMissing--; w.acksMissing > 0 {
 		return
 	}
-	if w.answer.Code != wire.OK {
+	if w.answer.Code != model.OK {
 		w.answer = Reply{End: End{Code: w.answer.Code}}
-	} else if w.answer.Flags != 0 && w.req.Op == wire.OpBatch {
+	} else if w.answer.Flags != 0 && w.req.Op == model.OpBatch {
 		w.answer.Body = append(w.answer.Body, w.marks...)
 	}
 	e.reply(w.req, w.answer)

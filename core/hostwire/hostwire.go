@@ -24,7 +24,7 @@ package hostwire
 
 import (
 	"motte/core/codec"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Version is the only version of the control protocol spoken.
@@ -75,7 +75,7 @@ type Message struct {
 	Memory          uint64 // bytes
 	Key             [32]byte
 	Address         string
-	Reason          wire.Reason
+	Reason          model.Reason
 	Segment, Offset uint32
 	Values          []uint64
 }
@@ -101,7 +101,7 @@ func Decode(p []byte) (m Message, err error) {
 }
 
 // MaxOp and MaxCode are one more than the highest operation and code counted.
-const MaxOp, MaxCode = int(wire.LastOperation) + 1, int(wire.LastCode) + 1
+const MaxOp, MaxCode = int(model.LastOperation) + 1, int(model.LastCode) + 1
 
 // Buckets is the number of buckets of a latency histogram: bucket i counts
 // what took less than 2^i × 16 µs; the last one counts the rest.

@@ -8,7 +8,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host/hostframes"
 	"motte/internal/testutil"
 )
@@ -26,7 +26,7 @@ var each = map[string]hostwire.Message{
 	"start-task":   {Type: hostwire.StartTask, Instance: 7, Measurement: pattern(0x40), Memory: 256 << 20, Values: []uint64{12}},
 	"stop-task":    {Type: hostwire.StopTask, Instance: 7},
 	"counters":     {Type: hostwire.Counters, Values: []uint64{1, 2, 1 << 40}},
-	"event":        {Type: hostwire.Event, Reason: wire.ReasonDamagedRecord, Segment: 3, Offset: 4096},
+	"event":        {Type: hostwire.Event, Reason: model.ReasonDamagedRecord, Segment: 3, Offset: 4096},
 	"index":        {Type: hostwire.Index, Instance: 7, Values: []uint64{12, 3, 1, 4096}},
 	"anchor":       {Type: hostwire.Anchor, Instance: 4711, Key: pattern(0xc0)},
 	"task-started": {Type: hostwire.TaskStarted, Instance: 7},
@@ -163,14 +163,14 @@ func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
 		}
 	}
 	for v := range 256 {
-		if frames.ValidOperation(wire.Operation(v)) && v >= hostwire.MaxOp {
+		if frames.ValidOperation(model.Operation(v)) && v >= hostwire.MaxOp {
 			t.Errorf("operation %d is not counted", v)
 		}
-		if frames.ValidCode(wire.Code(v)) != (v < hostwire.MaxCode) {
-			t.Errorf("code %d: valid %v, and codes up to %d are counted", v, frames.ValidCode(wire.Code(v)), hostwire.MaxCode-1)
+		if frames.ValidCode(model.Code(v)) != (v < hostwire.MaxCode) {
+			t.Errorf("code %d: valid %v, and codes up to %d are counted", v, frames.ValidCode(model.Code(v)), hostwire.MaxCode-1)
 		}
 	}
-	if !frames.ValidOperation(wire.Operation(hostwire.MaxOp - 1)) {
+	if !frames.ValidOperation(model.Operation(hostwire.MaxOp - 1)) {
 		t.Errorf("%d is counted as the highest operation, and is none", hostwire.MaxOp-1)
 	}
 }

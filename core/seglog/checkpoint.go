@@ -10,8 +10,8 @@ import (
 	"slices"
 
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/seal"
-	"motte/core/wire"
 )
 
 // A checkpoint is the state that all records up to a position led to, in pieces,
@@ -244,7 +244,7 @@ func (l *Log) restoreFooter(_ int, p []byte) error {
 		}
 	}
 	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
-		h := wire.Head{LSN: r.U64()}
+		h := model.Head{LSN: r.U64()}
 		r.Copy(h.Segment[:])
 		l.history = append(l.history, h)
 	}

@@ -6,12 +6,12 @@ import (
 	"slices"
 	"testing"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 )
 
 // heads writes n times, and returns the head after each write.
-func heads(t testing.TB, w *world, n int) (list []wire.Head) {
+func heads(t testing.TB, w *world, n int) (list []model.Head) {
 	t.Helper()
 	for range n {
 		testutil.Must(t, w.write(1))
@@ -23,7 +23,7 @@ func heads(t testing.TB, w *world, n int) (list []wire.Head) {
 
 // knows fails the test unless a log takes each head for part of its history, or
 // none of them.
-func knows(t testing.TB, what string, w *world, heads []wire.Head, want bool) {
+func knows(t testing.TB, what string, w *world, heads []model.Head, want bool) {
 	t.Helper()
 	for _, h := range heads {
 		if h.LSN <= w.l.Position().LSN && w.l.Contains(h) != want {
@@ -103,15 +103,15 @@ func TestCutBranch(t *testing.T) {
 func TestContains(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	if !w.l.Contains(wire.Head{}) {
+	if !w.l.Contains(model.Head{}) {
 		t.Error("the head of an empty log is refused")
 	}
-	if w.l.Contains(wire.Head{LSN: 1}) || w.l.Contains(wire.Head{LSN: 5, Segment: w.l.segments[2].tag}) {
+	if w.l.Contains(model.Head{LSN: 1}) || w.l.Contains(model.Head{LSN: 5, Segment: w.l.segments[2].tag}) {
 		t.Error("a head of no segment, or of another one, is taken")
 	}
 	for _, s := range w.l.segments {
 		for _, lsn := range []uint64{s.firstLSN - 1, s.firstLSN} {
-			if got, want := w.l.Contains(wire.Head{LSN: lsn, Segment: s.tag}), lsn == s.firstLSN || lsn == 0; got != want {
+			if got, want := w.l.Contains(model.Head{LSN: lsn, Segment: s.tag}), lsn == s.firstLSN || lsn == 0; got != want {
 				t.Errorf("record %d of segment %d: %v", lsn, s.id, got)
 			}
 		}
@@ -124,10 +124,10 @@ func TestContains(t *testing.T) {
 	}
 	last := uint64(100 + maxHistory + 4)
 	tag := w.l.history[len(w.l.history)-1].Segment
-	if !w.l.Contains(wire.Head{LSN: last, Segment: tag}) || w.l.Contains(wire.Head{LSN: last - 1, Segment: tag}) {
+	if !w.l.Contains(model.Head{LSN: last, Segment: tag}) || w.l.Contains(model.Head{LSN: last - 1, Segment: tag}) {
 		t.Error("the newest branches are not known any more")
 	}
-	if !w.l.Contains(wire.Head{LSN: 3}) {
+	if !w.l.Contains(model.Head{LSN: 3}) {
 		t.Error("a head older than what is kept is refused")
 	}
 }

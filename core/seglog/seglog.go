@@ -51,8 +51,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"motte/core/model"
 	"motte/core/seal"
-	"motte/core/wire"
 )
 
 // Errors that callers can tell apart.
@@ -139,8 +139,8 @@ type Position struct {
 }
 
 // Head is what clients see of a position.
-func (p Position) Head() wire.Head {
-	return wire.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
+func (p Position) Head() model.Head {
+	return model.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
 }
 
 // Log is an open log. Append, Resume and Position have one caller at a time,
@@ -174,7 +174,7 @@ type Log struct {
 
 	mu          sync.RWMutex
 	segments    map[uint32]*segment
-	history     []wire.Head      // of segments: the first LSN and the tag of each, no chain value
+	history     []model.Head     // of segments: the first LSN and the tag of each, no chain value
 	floor       uint32           // segments before this one are needed by no checkpoint to replay
 	base        uint32           // the number of the newest one; 0: none, the empty state
 	from        uint32           // the segment from which on Replay would read behind it
@@ -257,7 +257,7 @@ func (l *Log) Position() Position { return l.pos }
 
 // Contains reports whether a head, which is not beyond the log's own, is part of
 // its history: whether its LSN was written to the segment that it names.
-func (l *Log) Contains(h wire.Head) bool {
+func (l *Log) Contains(h model.Head) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	i := len(l.history) - 1
@@ -443,7 +443,7 @@ func (l *Log) newSegment() error {
 // begin notes that the records from now on are those of a segment.
 func (l *Log) begin(s *segment) {
 	newest := l.history[max(0, len(l.history)-maxHistory+1):]
-	l.history = append(newest, wire.Head{LSN: s.firstLSN, Segment: s.tag})
+	l.history = append(newest, model.Head{LSN: s.firstLSN, Segment: s.tag})
 }
 
 // Read reads and opens the record at a location into buf, which it may grow and

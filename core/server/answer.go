@@ -8,6 +8,7 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -58,7 +59,7 @@ func (c *conn) sendEnd(r *engine.Reply) {
 // sendSingle sends the object of a GET, or, if that can't be read, the code that says why.
 func (c *conn) sendSingle(r *engine.Reply, o engine.Single) {
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject, Flags: wire.ReplyLast}
-	if r.Code = c.object(h, o.Entry, true); r.Code != wire.OK {
+	if r.Code = c.object(h, o.Entry, true); r.Code != model.OK {
 		c.sendEnd(r)
 	}
 }
@@ -85,7 +86,7 @@ func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content 
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject}
 	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
 		sent += int(rest[0].Loc.Length)
-		if code := c.object(h, rest[0], r.Code != wire.ReadFailed); code != wire.OK {
+		if code := c.object(h, rest[0], r.Code != model.ReadFailed); code != model.OK {
 			r.Code = worse(r.Code, code) // the objects behind it are shown all the same
 			c.missing(h, rest[0].ID, code)
 			sent = bufferSize // reads that fail take their time: other answers come first
@@ -98,7 +99,7 @@ func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content 
 }
 
 // missing appends the frame of an object that can't be shown.
-func (c *conn) missing(h wire.ReplyHeader, id identity.ID, code wire.Code) {
+func (c *conn) missing(h wire.ReplyHeader, id identity.ID, code model.Code) {
 	h.Kind = wire.KindMissing
 	c.frame(h, wire.AppendMissing(nil, id, code))
 }
@@ -112,8 +113,8 @@ func (c *conn) frame(h wire.ReplyHeader, body []byte) {
 // worse returns the code for the End of an answer in which two objects are missing for
 // these reasons. Damage is for good, a failed read may pass, and an expired object can
 // be asked for again.
-func worse(a, b wire.Code) wire.Code {
-	for _, code := range []wire.Code{wire.Damaged, wire.ReadFailed} {
+func worse(a, b model.Code) model.Code {
+	for _, code := range []model.Code{model.Damaged, model.ReadFailed} {
 		if a == code || b == code {
 			return code
 		}
@@ -126,7 +127,7 @@ func worse(a, b wire.Code) wire.Code {
 // room first, while the writer holds no other room. A read that fails is repeated if
 // again is set. An answer clears it after a failed read, so that it does not wait for
 // the disk at each object.
-func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.Code {
+func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model.Code {
 	tries := 1
 	if again {
 		tries = readTries
@@ -136,7 +137,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 		n := 2 * int(entry.Loc.Length)
 		if !c.s.answerBudget.acquire(c.life, c.principal, n, func() {}, nil) {
 			c.err = c.life.Err() // nil: it waited too long
-			return wire.Overloaded
+			return model.Overloaded
 		}
 		c.reserved = n
 	}
@@ -144,17 +145,17 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) wire.
 		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
 		if c.record = buf; err == nil {
 			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
-			return wire.OK
+			return model.OK
 		} else if errors.Is(err, seglog.ErrDamaged) {
 			c.s.events.put(func(e *engine.Engine) { e.Damaged(entry) })
-			return wire.Damaged
+			return model.Damaged
 		} else if !errors.Is(err, seglog.ErrMoved) {
 			c.s.events.put(func(e *engine.Engine) { e.Unreadable(entry) })
-			return wire.ReadFailed
+			return model.ReadFailed
 		}
 		c.s.runOnEngine(func(e *engine.Engine) { entry, there = e.Current(entry) })
 	}
-	return wire.Expired
+	return model.Expired
 }
 
 // A read that fails may succeed when it is repeated: the disk was busy, descriptors were

@@ -11,6 +11,7 @@ import (
 	"motte/core/access"
 	"motte/core/codec"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -20,24 +21,24 @@ import (
 func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	s := start(t, t.TempDir())
 	admin := s.dial(key(1))
-	row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: wire.MaxDeadline, Memory: 1})
-	attributes := codec.Writer(nil).Text("x", wire.MaxIdentifier).U32(1<<20 - 36).Bytes(make([]byte, 1<<20-36))
-	put := request(4, wire.OpPut, "c", "one", "")
+	row := frames.AppendRow(nil, &model.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: model.MaxDeadline, Memory: 1})
+	attributes := codec.Writer(nil).Text("x", model.MaxIdentifier).U32(1<<20 - 36).Bytes(make([]byte, 1<<20-36))
+	put := request(4, model.OpPut, "c", "one", "")
 	put.Query = attributes
 	for _, q := range []*wire.Request{
-		request(1, wire.OpCreateCollection, "c", "", ""),
-		{Op: wire.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
-		{Op: wire.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: wire.TypeText, Flags: wire.FlagAttribute | wire.FlagLazy, Name: []byte("t")},
+		request(1, model.OpCreateCollection, "c", "", ""),
+		{Op: model.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
+		{Op: model.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: model.TypeText, Flags: wire.FlagAttribute | wire.FlagLazy, Name: []byte("t")},
 		put,
 	} {
-		do(t, admin, wire.OK, q)
+		do(t, admin, model.OK, q)
 	}
 	s.add(admin)
 	c := s.dial(key(5))
 	const gets = 160 // of 2 MiB each, as room is counted: more than there is
 	var p []byte
 	for i := range uint64(gets) {
-		p = frames.AppendRequest(p, request(100+i, wire.OpGet, "c", "one", ""))
+		p = frames.AppendRequest(p, request(100+i, model.OpGet, "c", "one", ""))
 	}
 	if _, err := c.Write(p); err != nil {
 		t.Fatal(err)
@@ -134,27 +135,27 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 		}
 		end, ended := r.join(5)
 		for i, q := range []*wire.Request{
-			request(0, wire.OpHead, "", "", ""), request(0, wire.OpStatus, "", "", ""), request(0, wire.OpGet, "c", "one", ""),
-			request(0, wire.OpList, "c", "", ""), request(0, wire.OpPut, "c", "mine", "small"),
+			request(0, model.OpHead, "", "", ""), request(0, model.OpStatus, "", "", ""), request(0, model.OpGet, "c", "one", ""),
+			request(0, model.OpList, "c", "", ""), request(0, model.OpPut, "c", "mine", "small"),
 		} {
 			q.Number = uint64(1 + i)
-			if code, err := ask(end, q); code != wire.OK || err != nil {
+			if code, err := ask(end, q); code != model.OK || err != nil {
 				t.Errorf("operation %d: code %d, %v", q.Op, code, err)
 			}
 		}
 		// Of two that come together, the second waits until the first is answered.
-		q := frames.AppendRequest(nil, request(6, wire.OpPut, "c", "mine", "small"))
-		go end.Write(frames.AppendRequest(q, request(7, wire.OpGet, "c", "one", "")))
+		q := frames.AppendRequest(nil, request(6, model.OpPut, "c", "mine", "small"))
+		go end.Write(frames.AppendRequest(q, request(7, model.OpGet, "c", "one", "")))
 		for range 2 {
-			if h, _ := reply(t, end); h.Code != wire.OK {
+			if h, _ := reply(t, end); h.Code != model.OK {
 				t.Errorf("request %d: code %d", h.Number, h.Code)
 			}
 		}
 		_ = end.SetDeadline(time.Time{})
 		began := time.Now()
-		go end.Write(frames.AppendRequest(nil, request(9, wire.OpPut, "c", "mine", string(make([]byte, 100<<10)))))
+		go end.Write(frames.AppendRequest(nil, request(9, model.OpPut, "c", "mine", string(make([]byte, 100<<10)))))
 		h, _ := reply(t, end)
-		if h.Number != 9 || h.Code != wire.Overloaded || time.Since(began) != budgetTimeout {
+		if h.Number != 9 || h.Code != model.Overloaded || time.Since(began) != budgetTimeout {
 			t.Errorf("what there is no room for has code %d after %v", h.Code, time.Since(began))
 		}
 		<-ended
@@ -164,14 +165,14 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 // TestWhoLosesItsConnectionWaitsForNoRoom, neither its reader nor its writer.
 func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 	for name, q := range map[string]*wire.Request{
-		"reader": request(1, wire.OpPut, "c", "mine", string(make([]byte, 100<<10))),
-		"writer": request(1, wire.OpGet, "c", "large", ""),
+		"reader": request(1, model.OpPut, "c", "mine", string(make([]byte, 100<<10))),
+		"writer": request(1, model.OpGet, "c", "large", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
-				r.must(wire.OK, request(0, wire.OpPut, "c", "large", string(make([]byte, 100<<10))))
+				r.must(model.OK, request(0, model.OpPut, "c", "large", string(make([]byte, 100<<10))))
 				r.largeBudget.free, r.server.answerBudget.free = 0, 0
 				end, ended := r.join(5)
 				go end.Write(frames.AppendRequest(nil, q))
@@ -181,7 +182,7 @@ func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 				}
 				began := time.Now()
 				p := identity.ID(principalOf(key(5)))
-				r.must(wire.OK, &wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+				r.must(model.OK, &wire.Request{Op: model.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
 				<-ended
 				end.Close()
 				if time.Since(began) > time.Second || len(r.largeBudget.waiting)+len(r.server.answerBudget.waiting) != 0 {

@@ -14,6 +14,7 @@ import (
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -94,7 +95,7 @@ func newConn(s *server, secure, raw net.Conn, p access.Principal) *conn {
 
 // inflightRequest is a request that is not answered.
 type inflightRequest struct {
-	op    wire.Operation
+	op    model.Operation
 	began time.Time
 	bytes int // of its body
 }
@@ -106,7 +107,7 @@ func weight(bytes int) int { return max(bytes, maxConnBodies/MaxInFlight) }
 // cost returns about how many bytes a request holds until it is answered.
 func cost(q *wire.Request) int {
 	n := requestCost + q.BodyLen()
-	if q.Op == wire.OpBatch {
+	if q.Op == model.OpBatch {
 		n += writeCost * min(wire.MaxBatch, q.BodyLen()/batchOpSize)
 	}
 	return n
@@ -153,10 +154,10 @@ func (s *server) accept() {
 // serveConn serves a connection until it ends. One whose principal is not known,
 // or that is one too many, is told so in one frame.
 func (s *server) serveConn(c *conn) {
-	refused := wire.OK
+	refused := model.OK
 	s.runOnEngine(func(e *engine.Engine) { refused = s.admit(e, c) })
 	go c.write()
-	if refused == wire.OK {
+	if refused == model.OK {
 		c.read()
 	} else {
 		s.stats[hostwire.Refused].Add(1)
@@ -175,9 +176,9 @@ func (s *server) serveConn(c *conn) {
 }
 
 // admit counts a connection, unless that is refused.
-func (s *server) admit(e *engine.Engine, c *conn) wire.Code {
+func (s *server) admit(e *engine.Engine, c *conn) model.Code {
 	if !e.Knows(c.principal) {
-		return wire.UnknownPrincipal
+		return model.UnknownPrincipal
 	}
 	own := 0
 	for _, other := range s.conns {
@@ -186,7 +187,7 @@ func (s *server) admit(e *engine.Engine, c *conn) wire.Code {
 		}
 	}
 	if own >= MaxConnections-len(s.conns) {
-		return wire.TooManyConnections
+		return model.TooManyConnections
 	}
 	if s.stopping.Load() {
 		c.stopReading()
@@ -194,7 +195,7 @@ func (s *server) admit(e *engine.Engine, c *conn) wire.Code {
 	s.last++
 	c.id = s.last
 	s.conns[c.id] = c
-	return wire.OK
+	return model.OK
 }
 
 // forget stops counting a connection that has ended, when the engine holds no request of
@@ -250,30 +251,30 @@ func (c *conn) read() {
 			return
 		}
 		q, code := wire.DecodeHeader(header)
-		if code != wire.OK { // the body is not read, so nothing after it can be
+		if code != model.OK { // the body is not read, so nothing after it can be
 			c.refuse(q.Number, code)
 			return
 		}
 		if !c.begin(&q) {
 			if c.reading.Err() == nil {
-				c.refuse(0, wire.InvalidRequest)
+				c.refuse(0, model.InvalidRequest)
 			}
 			return
 		}
 		room, ok := 0, true
-		if q.Op != wire.OpGet || q.BodyLen() > wire.MaxName { // of other GETs few wait: see answerGets
+		if q.Op != model.OpGet || q.BodyLen() > model.MaxName { // of other GETs few wait: see answerGets
 			room, ok = c.reserve(&q)
 		}
 		if !ok { // likewise
-			c.refuse(q.Number, wire.Overloaded)
+			c.refuse(q.Number, model.Overloaded)
 			return
 		}
-		if code = c.readBody(q, room); code != wire.OK {
+		if code = c.readBody(q, room); code != model.OK {
 			c.s.budgetFor(room).release(c.principal, room)
 		}
 		switch code {
-		case wire.OK:
-		case wire.Malformed: // the connection ends
+		case model.OK:
+		case model.Malformed: // the connection ends
 			c.finish(q.Number, code) // the engine does not get it
 			return
 		default:
@@ -310,7 +311,7 @@ func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 
 // readBody reads the body of a request, and adds the request to the batch. It returns
 // Malformed if the body does not come, and another code if its parts do not fit it.
-func (c *conn) readBody(q wire.Request, room int) wire.Code {
+func (c *conn) readBody(q wire.Request, room int) model.Code {
 	body := make([]byte, q.BodyLen())
 	began := time.Now()
 	for got := 0; got < len(body); {
@@ -320,27 +321,27 @@ func (c *conn) readBody(q wire.Request, room int) wire.Code {
 			_ = c.net.SetReadDeadline(began.Add(writeTimeout(bodyTime, got)))
 		}
 		if c.reading.Err() != nil {
-			return wire.Malformed
+			return model.Malformed
 		}
 		if _, err := io.ReadFull(c.in, piece); err != nil {
-			return wire.Malformed
+			return model.Malformed
 		}
 		got += len(piece)
 	}
 	r, code := engine.Prepare(wire.SplitBody(q, body))
-	if code != wire.OK {
+	if code != model.OK {
 		return code
 	}
 	r.Conn, r.Principal, r.Reserved = c.id, c.principal, room
-	if r.Op == wire.OpGet {
+	if r.Op == model.OpGet {
 		if c.gets = append(c.gets, r); len(c.gets) == maxGets {
 			c.handOver()
 		}
-		return wire.OK
+		return model.OK
 	}
 	c.unanswered.Add(1)
 	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(r) })
-	return wire.OK
+	return model.OK
 }
 
 // handOver hands the complete requests to the engine, all at once, and answers the GETs.
@@ -391,7 +392,7 @@ func (c *conn) answerGets() {
 }
 
 // refuse answers a request, or with number 0 the connection, with a code alone.
-func (c *conn) refuse(number uint64, code wire.Code) {
+func (c *conn) refuse(number uint64, code model.Code) {
 	c.out.put(engine.Reply{Number: number, End: engine.End{Code: code}})
 }
 
@@ -421,7 +422,7 @@ func (c *conn) begin(q *wire.Request) bool {
 }
 
 // finish notes a request as answered.
-func (c *conn) finish(number uint64, code wire.Code) {
+func (c *conn) finish(number uint64, code model.Code) {
 	c.mu.Lock()
 	f, ok := c.inflight[number]
 	if ok {

@@ -18,6 +18,7 @@ import (
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
 )
@@ -113,34 +114,34 @@ func runCrowd(t *testing.T, seed uint64) {
 
 // setUp makes two collections with an index each, and the principals.
 func (c *crowd) setUp() {
-	row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch | frames.TaskCount, MaxInput: 1 << 20, MaxResults: 100, Deadline: 10_000, Memory: 1})
-	c.must(wire.OK, &wire.Request{Op: wire.OpRegisterTask, Name: []byte("t"), Query: row})
-	c.must(wire.OK, request(0, wire.OpCreateCollection, "quiet", "", ""))
+	row := frames.AppendRow(nil, &model.Row{Operations: frames.TaskSearch | frames.TaskCount, MaxInput: 1 << 20, MaxResults: 100, Deadline: 10_000, Memory: 1})
+	c.must(model.OK, &wire.Request{Op: model.OpRegisterTask, Name: []byte("t"), Query: row})
+	c.must(model.OK, request(0, model.OpCreateCollection, "quiet", "", ""))
 	for _, collection := range []string{"c", "quiet"} {
-		c.must(wire.OK, &wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: "x", Type: wire.TypeText, Name: []byte("t")})
+		c.must(model.OK, &wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: "x", Type: model.TypeText, Name: []byte("t")})
 	}
-	c.must(wire.OK, &wire.Request{Op: wire.OpGrant, Collection: "quiet", Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(wire.RightWrite | wire.RightRead)})
+	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "quiet", Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(model.RightWrite | model.RightRead)})
 	for k := byte(10); k < 13; k++ {
-		c.must(wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(principalOf(key(k))), Name: fmt.Append(nil, "eve", k)})
+		c.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(principalOf(key(k))), Name: fmt.Append(nil, "eve", k)})
 		c.grant(k)
 	}
 	for i := range 8 {
-		c.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("large", i), strings.Repeat("x", 100<<10)))
+		c.must(model.OK, request(0, model.OpPut, "c", fmt.Sprint("large", i), strings.Repeat("x", 100<<10)))
 	}
 }
 
 func (c *crowd) grant(k byte) {
-	c.must(wire.OK, &wire.Request{Op: wire.OpGrant, Collection: "c", Identity: identity.ID(principalOf(key(k))), Flags: wire.Flags(wire.RightWrite | wire.RightRead)})
+	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(principalOf(key(k))), Flags: wire.Flags(model.RightWrite | model.RightRead)})
 }
 
 // revoke takes a hostile principal's rights, or all of it, and gives it back.
 func (c *crowd) revoke(k byte) {
 	p := identity.ID(principalOf(key(k)))
 	if c.rng.IntN(2) == 0 {
-		c.must(wire.OK, &wire.Request{Op: wire.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+		c.must(model.OK, &wire.Request{Op: model.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
 	} else {
-		c.must(wire.OK, &wire.Request{Op: wire.OpRemovePrincipal, Identity: p})
-		c.must(wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Identity: p, Name: fmt.Append(nil, "eve", k)})
+		c.must(model.OK, &wire.Request{Op: model.OpRemovePrincipal, Identity: p})
+		c.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: p, Name: fmt.Append(nil, "eve", k)})
 	}
 	c.grant(k)
 }
@@ -231,7 +232,7 @@ func (c *crowd) hostile(k byte, rng *rand.Rand) {
 		end := c.dial(principalOf(key(k)))
 		_ = end.SetDeadline(time.Now().Add(time.Duration(1+rng.IntN(300)) * time.Second))
 		size := []int{100, 2000, 50 << 10, 100 << 10, 200 << 10}[rng.IntN(5)]
-		put := frames.AppendRequest(nil, request(number, wire.OpPut, "c", "", strings.Repeat("b", size)))
+		put := frames.AppendRequest(nil, request(number, model.OpPut, "c", "", strings.Repeat("b", size)))
 		switch rng.IntN(6) {
 		case 0: // half a body
 			_, _ = end.Write(put[:wire.RequestHeaderSize+rng.IntN(size)])
@@ -244,7 +245,7 @@ func (c *crowd) hostile(k byte, rng *rand.Rand) {
 			}
 		case 2: // a full window
 			for i := range uint64(MaxInFlight + 10) {
-				p := frames.AppendRequest(nil, request(number+i, wire.OpPut, "c", fmt.Sprint(i%20), strings.Repeat("w", min(size, 2000))))
+				p := frames.AppendRequest(nil, request(number+i, model.OpPut, "c", fmt.Sprint(i%20), strings.Repeat("w", min(size, 2000))))
 				if _, err := end.Write(p); err != nil {
 					break
 				}
@@ -252,11 +253,11 @@ func (c *crowd) hostile(k byte, rng *rand.Rand) {
 		case 3, 4: // answers that nobody takes
 			var p []byte
 			for i := range uint64(40) {
-				p = frames.AppendRequest(p, request(number+i, wire.OpGet, "c", fmt.Sprint("large", i%8), ""))
+				p = frames.AppendRequest(p, request(number+i, model.OpGet, "c", fmt.Sprint("large", i%8), ""))
 			}
 			_, _ = end.Write(p)
 		case 5: // or only a byte now and then
-			_, err := end.Write(frames.AppendRequest(nil, request(number, wire.OpGet, "c", "large0", "")))
+			_, err := end.Write(frames.AppendRequest(nil, request(number, model.OpGet, "c", "large0", "")))
 			for p := make([]byte, 1); err == nil && !c.isOver(); _, err = end.Read(p) {
 				c.pause(time.Second)
 			}
@@ -278,13 +279,13 @@ func (c *crowd) honest(k byte, rng *rand.Rand) {
 			end = c.dial(who)
 		}
 		q := []*wire.Request{
-			request(number, wire.OpHead, "", "", ""),
-			request(number, wire.OpStatus, "", "", ""),
-			request(number, wire.OpGet, "c", "one", ""),
-			request(number, wire.OpGet, "c", "large1", ""),
-			request(number, wire.OpPut, "quiet", "mine", "small"),
-			request(number, wire.OpPut, "quiet", "mine", strings.Repeat("x", 100<<10)),
-			{Op: wire.OpCount, Number: number, Collection: "quiet", Index: "x", Query: []byte("x")},
+			request(number, model.OpHead, "", "", ""),
+			request(number, model.OpStatus, "", "", ""),
+			request(number, model.OpGet, "c", "one", ""),
+			request(number, model.OpGet, "c", "large1", ""),
+			request(number, model.OpPut, "quiet", "mine", "small"),
+			request(number, model.OpPut, "quiet", "mine", strings.Repeat("x", 100<<10)),
+			{Op: model.OpCount, Number: number, Collection: "quiet", Index: "x", Query: []byte("x")},
 		}[rng.IntN(7)]
 		began := time.Now()
 		code, err := ask(end, q)
@@ -293,7 +294,7 @@ func (c *crowd) honest(k byte, rng *rand.Rand) {
 		case err != nil:
 			c.t.Errorf("operation %d of %d bytes is not answered after %v: %v", q.Op, len(q.Object), time.Since(began), err)
 			return
-		case code != wire.OK && !(q.Op == wire.OpCount && code == wire.IndexUnavailable):
+		case code != model.OK && !(q.Op == model.OpCount && code == model.IndexUnavailable):
 			c.t.Errorf("operation %d of %d bytes is answered with code %d after %v", q.Op, len(q.Object), code, time.Since(began))
 			return
 		}
@@ -305,7 +306,7 @@ func (c *crowd) honest(k byte, rng *rand.Rand) {
 }
 
 // ask sends a request and waits for its whole answer, as long as the bound says.
-func ask(end net.Conn, q *wire.Request) (wire.Code, error) {
+func ask(end net.Conn, q *wire.Request) (model.Code, error) {
 	_ = end.SetDeadline(time.Now().Add(crowdBound))
 	if _, err := end.Write(frames.AppendRequest(nil, q)); err != nil {
 		return 0, err
@@ -315,7 +316,7 @@ func ask(end net.Conn, q *wire.Request) (wire.Code, error) {
 			return 0, err
 		}
 		h, code := frames.DecodeReplyHeader(header)
-		if code != wire.OK || h.Number != q.Number {
+		if code != model.OK || h.Number != q.Number {
 			return h.Code, fmt.Errorf("this is no answer: %d, %+v, %x", code, h, header)
 		}
 		if _, err := io.CopyN(io.Discard, end, int64(h.BodyLen)); err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // TestAFullDiskTakesWhatGivesSpaceBack: writes that grow the store are refused; deletions
@@ -20,22 +20,22 @@ func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 		r.all.Go(func() { r.maintain(r.ctx) })
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		synctest.Wait()
-		r.must(wire.OK, request(0, wire.OpPut, "c", "two", "data"))
+		r.must(model.OK, request(0, model.OpPut, "c", "two", "data"))
 		for range 2 {
 			r.fill(true)
-			r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "three", "finds that it is full"))
+			r.must(model.StorageFailed, request(0, model.OpPut, "c", "three", "finds that it is full"))
 			for range 3 {
 				time.Sleep(2 * watchEvery)
-				r.must(wire.DiskFull, request(0, wire.OpPut, "c", "three", "refused"))
-				r.must(wire.DiskFull, request(0, wire.OpCreateCollection, "another", "", ""))
-				r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
+				r.must(model.DiskFull, request(0, model.OpPut, "c", "three", "refused"))
+				r.must(model.DiskFull, request(0, model.OpCreateCollection, "another", "", ""))
+				r.must(model.OK, request(0, model.OpGet, "c", "one", ""))
 			}
-			r.must(wire.OK, request(0, wire.OpDelete, "c", "two", ""))
-			r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
-			r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
+			r.must(model.OK, request(0, model.OpDelete, "c", "two", ""))
+			r.must(model.OK, request(0, model.OpCompact, "", "", ""))
+			r.must(model.NotFound, request(0, model.OpGet, "c", "two", ""))
 			r.fill(false)
 			time.Sleep(2 * watchEvery)
-			r.must(wire.OK, request(0, wire.OpPut, "c", "two", "there is room again"))
+			r.must(model.OK, request(0, model.OpPut, "c", "two", "there is room again"))
 		}
 	})
 }
@@ -54,7 +54,7 @@ func TestACheckpointFindsTheReserve(t *testing.T) {
 		if n := r.log.CheckpointBytes(); n == 0 {
 			t.Error("no checkpoint was written")
 		}
-		r.must(wire.DiskFull, request(0, wire.OpPut, "c", "two", "refused"))
+		r.must(model.DiskFull, request(0, model.OpPut, "c", "two", "refused"))
 	})
 }
 
@@ -74,12 +74,12 @@ func TestADiskThatFillsUpWhileItRefuses(t *testing.T) {
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		synctest.Wait()
 		r.disk.refuse(true)
-		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
+		r.must(model.StorageFailed, request(0, model.OpPut, "c", "two", "refused"))
 		r.fill(true)
 		r.disk.refuse(false)
 		time.Sleep(3 * resumeEvery)
-		r.must(wire.DiskFull, request(0, wire.OpPut, "c", "two", "refused"))
-		r.must(wire.OK, request(0, wire.OpDelete, "c", "one", ""))
+		r.must(model.DiskFull, request(0, model.OpPut, "c", "two", "refused"))
+		r.must(model.OK, request(0, model.OpDelete, "c", "one", ""))
 	})
 }
 
@@ -125,7 +125,7 @@ func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 		check("at first", false)
 		r.disk.delay(time.Hour)
 		began := time.Now()
-		r.send(1, request(0, wire.OpPut, "c", "slow", ""))
+		r.send(1, request(0, model.OpPut, "c", "slow", ""))
 		time.Sleep(time.Minute)
 		check("a write hangs", true)
 		if at := r.stats[hostwire.WriteBegan].Load(); at != uint64(began.UnixMilli()) {
@@ -136,7 +136,7 @@ func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 		r.answers()
 		check("the write is done", false)
 		r.disk.refuse(true)
-		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
+		r.must(model.StorageFailed, request(0, model.OpPut, "c", "two", "refused"))
 		time.Sleep(time.Minute)
 		check("the disk refuses writes", true)
 		r.disk.refuse(false)

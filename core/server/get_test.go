@@ -9,6 +9,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/engine"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -20,7 +21,7 @@ func TestAGetThatIsTooLargeTakesRoom(t *testing.T) {
 		defer r.close()
 		r.largeBudget.free = 0
 		end, ended := r.join(1)
-		q := frames.AppendRequest(nil, &wire.Request{Op: wire.OpGet, Number: 1, Collection: "c", Name: []byte("one"), Object: make([]byte, 1<<20)})
+		q := frames.AppendRequest(nil, &wire.Request{Op: model.OpGet, Number: 1, Collection: "c", Name: []byte("one"), Object: make([]byte, 1<<20)})
 		go end.Write(q)
 		synctest.Wait()
 		r.largeBudget.mu.Lock()
@@ -70,13 +71,13 @@ func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
-		r.must(wire.OK, request(0, wire.OpPut, "c", "large", strings.Repeat("x", 2*bufferSize)))
+		r.must(model.OK, request(0, model.OpPut, "c", "large", strings.Repeat("x", 2*bufferSize)))
 		end, ended := r.join(5)
-		go end.Write(frames.AppendRequest(nil, request(1, wire.OpGet, "c", "large", "")))
+		go end.Write(frames.AppendRequest(nil, request(1, model.OpGet, "c", "large", "")))
 		synctest.Wait() // the writer has it
 		var p []byte
 		for n := range uint64(MaxInFlight - 1) {
-			p = frames.AppendRequest(p, request(2+n, wire.OpGet, "c", "one", ""))
+			p = frames.AppendRequest(p, request(2+n, model.OpGet, "c", "one", ""))
 		}
 		go end.Write(p)
 		synctest.Wait()

@@ -15,6 +15,7 @@ import (
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/host/hostframes"
 )
@@ -28,12 +29,12 @@ func filled(t *testing.T) (s *testServer, admin *tls.Conn) {
 	t.Helper()
 	s = start(t, t.TempDir())
 	admin = s.dial(key(1))
-	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, admin, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	var puts []*wire.Request
 	for i := range uint64(24) {
-		puts = append(puts, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
+		puts = append(puts, request(10+i, model.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
 	}
-	do(t, admin, wire.OK, puts...)
+	do(t, admin, model.OK, puts...)
 	s.add(admin)
 	return s, admin
 }
@@ -42,12 +43,12 @@ func filled(t *testing.T) (s *testServer, admin *tls.Conn) {
 func (s *testServer) add(admin net.Conn) {
 	s.t.Helper()
 	p := identity.ID(principalOf(key(5)))
-	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("alice")},
-		&wire.Request{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+	do(s.t, admin, model.OK, &wire.Request{Op: model.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("alice")},
+		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
 }
 
 // list is a request for all that filled has made.
-func list() []byte { return frames.AppendRequest(nil, request(100, wire.OpList, "c", "", "")) }
+func list() []byte { return frames.AppendRequest(nil, request(100, model.OpList, "c", "", "")) }
 
 // send writes p, and waits until the first frame of an answer is there.
 func (s *testServer) send(c *tls.Conn, p []byte) {
@@ -62,8 +63,8 @@ func (s *testServer) send(c *tls.Conn, p []byte) {
 // ends when its time is up. A Core that does not has this test's time-out.
 func TestNoClientHoldsUpAStop(t *testing.T) {
 	s, _ := filled(t)
-	head := frames.AppendRequest(nil, request(7, wire.OpHead, "", "", ""))
-	large := frames.AppendRequest(nil, request(8, wire.OpPut, "c", "", strings.Repeat("b", wire.MaxObject)))
+	head := frames.AppendRequest(nil, request(7, model.OpHead, "", "", ""))
+	large := frames.AppendRequest(nil, request(8, model.OpPut, "c", "", strings.Repeat("b", model.MaxObject)))
 
 	reads := s.dial(key(5)) // as slowly as it can, and does not end within the time
 	s.send(reads, list())
@@ -79,14 +80,14 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 	s.send(s.dial(key(5)), list())                       // and then it reads nothing any more
 	s.send(s.dial(key(5)), append(head, large[:200]...)) // it is in the middle of a body
 	s.send(s.dial(key(5)), append(head, large[:100]...)) // or of a header
-	for range bodyBudget/wire.MaxObject + 2 {            // some wait for room, and get it when the others end
+	for range bodyBudget/model.MaxObject + 2 {           // some wait for room, and get it when the others end
 		s.send(s.dial(key(5)), append(head, large[:wire.RequestHeaderSize]...))
 	}
 	floods := s.dial(key(5)) // the next header is always there, and never the next body
 	go io.Copy(io.Discard, floods)
 	go func() {
 		next := func(number uint64) []byte {
-			return frames.AppendRequest(nil, request(number, wire.OpPut, "d", "", "body"))
+			return frames.AppendRequest(nil, request(number, model.OpPut, "d", "", "body"))
 		}
 		const cut = wire.RequestHeaderSize + 2
 		_, err := floods.Write(next(1)[:cut])
@@ -118,14 +119,14 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	p := identity.ID(principalOf(key(5)))
 	next := principalOf(key(6))
 	for name, change := range map[string]*wire.Request{
-		"rotated": {Op: wire.OpRotatePrincipal, Number: 3, Identity: p, Query: next[:]},
-		"removed": {Op: wire.OpRemovePrincipal, Number: 3, Identity: p},
-		"revoked": {Op: wire.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)},
+		"rotated": {Op: model.OpRotatePrincipal, Number: 3, Identity: p, Query: next[:]},
+		"removed": {Op: model.OpRemovePrincipal, Number: 3, Identity: p},
+		"revoked": {Op: model.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)},
 	} {
 		busy, idle := s.dial(key(5)), s.dial(key(5))
 		s.send(busy, list())
-		do(t, idle, wire.OK, request(1, wire.OpHead, "", "", ""))
-		do(t, admin, wire.OK, change)
+		do(t, idle, model.OK, request(1, model.OpHead, "", "", ""))
+		do(t, admin, model.OK, change)
 		if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: an idle connection goes on: %v", name, err)
 		}
@@ -135,22 +136,22 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 		}
 		again := s.dial(key(5))
 		if name == "removed" {
-			if h, _ := reply(t, again); h.Code != wire.UnknownPrincipal {
+			if h, _ := reply(t, again); h.Code != model.UnknownPrincipal {
 				t.Errorf("code %d", h.Code)
 			}
 			s.add(admin)
 			continue
 		}
 		if name == "rotated" {
-			if h, _ := reply(t, again); h.Code != wire.UnknownPrincipal {
+			if h, _ := reply(t, again); h.Code != model.UnknownPrincipal {
 				t.Errorf("code %d", h.Code)
 			}
-			do(t, s.dial(key(6)), wire.OK, request(1, wire.OpHead, "", "", ""))
-			do(t, admin, wire.OK, &wire.Request{Op: wire.OpRotatePrincipal, Number: 4, Identity: identity.ID(next), Query: p[:]})
+			do(t, s.dial(key(6)), model.OK, request(1, model.OpHead, "", "", ""))
+			do(t, admin, model.OK, &wire.Request{Op: model.OpRotatePrincipal, Number: 4, Identity: identity.ID(next), Query: p[:]})
 			continue
 		}
-		do(t, again, wire.NoCollection, request(1, wire.OpGet, "c", "a", ""))
-		do(t, admin, wire.OK, &wire.Request{Op: wire.OpGrant, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightRead)})
+		do(t, again, model.NoCollection, request(1, model.OpGet, "c", "a", ""))
+		do(t, admin, model.OK, &wire.Request{Op: model.OpGrant, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
 	}
 }
 
@@ -168,8 +169,8 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 		defer close(ended)
 		c.read()
 	}()
-	p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "name", strings.Repeat("x", 64<<10)))
-	if _, err := client.Write(frames.AppendRequest(p, request(2, wire.OpDelete, "c", "name", ""))); err != nil {
+	p := frames.AppendRequest(nil, request(1, model.OpPut, "c", "name", strings.Repeat("x", 64<<10)))
+	if _, err := client.Write(frames.AppendRequest(p, request(2, model.OpDelete, "c", "name", ""))); err != nil {
 		t.Fatalf("a small body waits for large ones: %v", err)
 	}
 	client.Close()

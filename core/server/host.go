@@ -12,7 +12,7 @@ import (
 
 	"motte/core/engine"
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // readHost takes the host's messages until it asks to stop, goes away, or says
@@ -77,7 +77,7 @@ func (s *server) takeChannel(instance uint64, descriptor int) {
 }
 
 // anchorMessage is the message that asks the host to remember a head.
-func anchorMessage(h wire.Head) *hostwire.Message {
+func anchorMessage(h model.Head) *hostwire.Message {
 	key := [32]byte(append(h.Segment[:], h.Chain[:]...))
 	return &hostwire.Message{Type: hostwire.Anchor, Instance: h.LSN, Key: key}
 }

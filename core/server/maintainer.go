@@ -11,8 +11,8 @@ import (
 
 	"motte/core/engine"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // When the storage is put in order.
@@ -104,7 +104,7 @@ func (h *maintainer) runStep() (more bool, err error) {
 		answer = h.pass.waiting // those that came since wait for the next pass, also if this one failed
 		err = h.endPass()
 	}
-	code := wire.OK
+	code := model.OK
 	if err != nil && h.ctx.Err() == nil { // after that nobody waits
 		say("putting the storage in order: %v", err)
 		h.s.useReserve(err)
@@ -112,9 +112,9 @@ func (h *maintainer) runStep() (more bool, err error) {
 		if !over {
 			answer = waiting
 		}
-		code = wire.StorageFailed
+		code = model.StorageFailed
 		if errors.Is(err, seglog.ErrDamaged) {
-			code = wire.Damaged
+			code = model.Damaged
 		}
 	}
 	h.s.runOnEngine(func(e *engine.Engine) {
@@ -212,11 +212,11 @@ func (h *maintainer) endPass() error {
 // relocate appends those of the records that are alive once more, and waits until
 // that, and all before it, is durable and applied.
 func (h *maintainer) relocate(records []seglog.Record, at []seglog.Location) error {
-	code := make(chan wire.Code, 1)
-	h.s.events.put(func(e *engine.Engine) { e.Relocate(records, at, func(c wire.Code) { code <- c }) })
+	code := make(chan model.Code, 1)
+	h.s.events.put(func(e *engine.Engine) { e.Relocate(records, at, func(c model.Code) { code <- c }) })
 	select {
 	case c := <-code:
-		if c != wire.OK {
+		if c != model.OK {
 			return seglog.ErrFailed
 		}
 		return nil
@@ -292,7 +292,7 @@ func (h *maintainer) setAside(segment uint32, err error) {
 	damaged := errors.Is(err, seglog.ErrDamaged)
 	h.failed[segment] = failure{time.Now(), damaged}
 	if damaged {
-		h.s.runOnEngine(func(e *engine.Engine) { e.Note(wire.ReasonDamagedRecord) })
+		h.s.runOnEngine(func(e *engine.Engine) { e.Note(model.ReasonDamagedRecord) })
 	}
 }
 

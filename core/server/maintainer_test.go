@@ -17,6 +17,7 @@ import (
 	"motte/client/frames"
 	"motte/core/engine"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -24,7 +25,7 @@ import (
 // erase asks for the principal of key(5) to be erased.
 func (s *testServer) erase(admin *tls.Conn) {
 	s.t.Helper()
-	do(s.t, admin, wire.OK, &wire.Request{Op: wire.OpRemovePrincipal, Number: 9, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
+	do(s.t, admin, model.OK, &wire.Request{Op: model.OpRemovePrincipal, Number: 9, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
 }
 
 // TestAStoreOpensAfterAnErasure, though the log behind the checkpoint holds what
@@ -33,21 +34,21 @@ func TestAStoreOpensAfterAnErasure(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
 	admin := s.dial(key(1))
-	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, admin, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	s.add(admin)
-	do(t, admin, wire.OK, &wire.Request{Op: wire.OpGrant, Number: 3, Collection: "c",
-		Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(wire.RightWrite)})
-	do(t, s.dial(key(5)), wire.OK, request(1, wire.OpPut, "c", "hers", "data of hers"))
-	do(t, admin, wire.OK, request(4, wire.OpPut, "c", "before", "data"))
+	do(t, admin, model.OK, &wire.Request{Op: model.OpGrant, Number: 3, Collection: "c",
+		Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(model.RightWrite)})
+	do(t, s.dial(key(5)), model.OK, request(1, model.OpPut, "c", "hers", "data of hers"))
+	do(t, admin, model.OK, request(4, model.OpPut, "c", "before", "data"))
 	s.erase(admin)
-	do(t, admin, wire.OK, request(5, wire.OpPut, "c", "after", "data"))
+	do(t, admin, model.OK, request(5, model.OpPut, "c", "after", "data"))
 	for range 2 {
 		s.stop()
 		s = start(t, dir)
 		admin = s.dial(key(1))
-		do(t, admin, wire.OK, request(1, wire.OpGet, "c", "before", ""), request(2, wire.OpGet, "c", "after", ""))
-		do(t, admin, wire.NotFound, request(3, wire.OpGet, "c", "hers", ""))
-		do(t, admin, wire.OK, request(4, wire.OpCompact, "", "", ""))
+		do(t, admin, model.OK, request(1, model.OpGet, "c", "before", ""), request(2, model.OpGet, "c", "after", ""))
+		do(t, admin, model.NotFound, request(3, model.OpGet, "c", "hers", ""))
+		do(t, admin, model.OK, request(4, model.OpCompact, "", "", ""))
 	}
 	s.stop()
 }
@@ -74,13 +75,13 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 	whole := t.TempDir()
 	s := start(t, whole)
 	admin := s.dial(key(1))
-	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, admin, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	var gets []*wire.Request
 	for i := range uint64(10) {
 		name := fmt.Sprint("object ", i)
-		do(t, admin, wire.OK, request(10+i, wire.OpPut, "c", name, "data of "+name), request(50+i, wire.OpPut, "c", name, "changed"))
-		if gets = append(gets, request(100+i, wire.OpGet, "c", name, "")); i == 5 {
-			do(t, admin, wire.OK, request(2, wire.OpCompact, "", "", ""))
+		do(t, admin, model.OK, request(10+i, model.OpPut, "c", name, "data of "+name), request(50+i, model.OpPut, "c", name, "changed"))
+		if gets = append(gets, request(100+i, model.OpGet, "c", name, "")); i == 5 {
+			do(t, admin, model.OK, request(2, model.OpCompact, "", "", ""))
 		}
 	}
 	s.stop()
@@ -127,10 +128,10 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 		}
 		s := start(t, dir)
 		admin := s.dial(key(1))
-		do(t, admin, wire.OK, gets...)
-		do(t, admin, wire.OK, request(4, wire.OpPut, "c", "another", "data")) // it goes on
-		var reasons []wire.Reason
-		if _, err := admin.Write(frames.AppendRequest(nil, request(3, wire.OpAlerts, "", "", ""))); err != nil {
+		do(t, admin, model.OK, gets...)
+		do(t, admin, model.OK, request(4, model.OpPut, "c", "another", "data")) // it goes on
+		var reasons []model.Reason
+		if _, err := admin.Write(frames.AppendRequest(nil, request(3, model.OpAlerts, "", "", ""))); err != nil {
 			t.Fatal(err)
 		}
 		for h, body := reply(t, admin); h.Kind == wire.KindAlert; h, body = reply(t, admin) {
@@ -140,7 +141,7 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 			}
 			reasons = append(reasons, a.Reason)
 		}
-		if !slices.Equal(reasons, slices.Repeat([]wire.Reason{wire.ReasonCheckpoint}, c.alerts)) {
+		if !slices.Equal(reasons, slices.Repeat([]model.Reason{model.ReasonCheckpoint}, c.alerts)) {
 			t.Errorf("%s: alerts for %v", c.name, reasons)
 		}
 		s.stop()
@@ -209,9 +210,9 @@ func (r *rig) fillSegments(n int) {
 	r.t.Helper()
 	for i := range n {
 		r.log.Rotate()
-		r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("stays ", i), strings.Repeat("data", 100)))
-		r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("goes ", i), "data"))
-		r.must(wire.OK, request(0, wire.OpDelete, "c", fmt.Sprint("goes ", i), ""))
+		r.must(model.OK, request(0, model.OpPut, "c", fmt.Sprint("stays ", i), strings.Repeat("data", 100)))
+		r.must(model.OK, request(0, model.OpPut, "c", fmt.Sprint("goes ", i), "data"))
+		r.must(model.OK, request(0, model.OpDelete, "c", fmt.Sprint("goes ", i), ""))
 	}
 }
 
@@ -272,7 +273,7 @@ func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 				r.close()
 				r = openRig(t, r.disk.copy())
 				h = newMaintainer(r.server, r.ctx)
-				r.must(wire.OK, request(0, wire.OpGet, "c", "stays 0", ""))
+				r.must(model.OK, request(0, model.OpGet, "c", "stays 0", ""))
 			}
 		}
 	})
@@ -304,14 +305,14 @@ func TestAPassYields(t *testing.T) {
 		if n := left(); n < 2 {
 			t.Fatalf("after the first step %d segments are still to be cleaned", n)
 		}
-		erasure := &wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase}
+		erasure := &wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase}
 		r.send(1, erasure)
 		for r.knows(5) {
 			synctest.Wait()
 		}
 		written := h.s.observed[engine.CheckpointLSN].Load()
 		r.written.Add(1 << 40)
-		compaction := request(0, wire.OpCompact, "", "", "")
+		compaction := request(0, model.OpCompact, "", "", "")
 		r.send(1, compaction)
 		if _, err := h.runStep(); err != nil {
 			t.Fatal(err)
@@ -320,7 +321,7 @@ func TestAPassYields(t *testing.T) {
 			t.Error("a checkpoint that is due during a pass is not written")
 		}
 		answers := r.answers()
-		if code, done := answers[erasure.Number]; !done || code != wire.OK {
+		if code, done := answers[erasure.Number]; !done || code != model.OK {
 			t.Errorf("an erasure during a pass is answered: %v, code %d", done, code)
 		}
 		if left() == 0 || !h.pass.active {
@@ -335,7 +336,7 @@ func TestAPassYields(t *testing.T) {
 			t.Fatalf("a compaction that was asked for during a pass is answered, with code %d, at the end of that pass", code)
 		}
 		r.rounds(h)
-		if code, done := r.answers()[compaction.Number]; !done || code != wire.OK {
+		if code, done := r.answers()[compaction.Number]; !done || code != model.OK {
 			t.Errorf("a compaction is answered: %v, code %d", done, code)
 		}
 		for _, s := range r.log.Segments() {
@@ -352,7 +353,7 @@ func TestManyStartsLeaveFewSegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		for i := range 40 {
-			r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("object ", i), "data"))
+			r.must(model.OK, request(0, model.OpPut, "c", fmt.Sprint("object ", i), "data"))
 			r.rounds(newMaintainer(r.server, r.ctx))
 			r.close()
 			r = openRig(t, r.disk.copy())
@@ -362,7 +363,7 @@ func TestManyStartsLeaveFewSegments(t *testing.T) {
 			t.Errorf("after 40 starts there are %d segments", n)
 		}
 		for i := range 40 {
-			r.must(wire.OK, request(0, wire.OpGet, "c", fmt.Sprint("object ", i), ""))
+			r.must(model.OK, request(0, model.OpGet, "c", fmt.Sprint("object ", i), ""))
 		}
 	})
 }
@@ -375,12 +376,12 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(3)
-		at := found(r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))).Loc
+		at := found(r.must(model.OK, request(0, model.OpGet, "c", "stays 1", ""))).Loc
 		r.all.Go(func() { r.maintain(r.ctx) })
 		name := fmt.Sprintf("%08d.seg", at.Segment)
 		r.disk.flip(name, int(at.Offset+at.Length/2))
 		for range 2 {
-			r.must(wire.Damaged, request(0, wire.OpCompact, "", "", ""))
+			r.must(model.Damaged, request(0, model.OpCompact, "", "", ""))
 			for _, s := range r.log.Segments() {
 				if s.Free && s.ID != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
 					t.Errorf("one segment is damaged, and segment %d is not cleaned", s.ID)
@@ -388,11 +389,11 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 			}
 		}
 		r.disk.flip(name, int(at.Offset+at.Length/2))
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		if r.log.Has(at.Segment) {
 			t.Error("the segment was not compacted")
 		}
-		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
+		r.must(model.OK, request(0, model.OpGet, "c", "stays 1", ""))
 	})
 }
 
@@ -403,7 +404,7 @@ func TestASegmentThatCantBeRemoved(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(3)
-		at := found(r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))).Loc
+		at := found(r.must(model.OK, request(0, model.OpGet, "c", "stays 1", ""))).Loc
 		keep := func(name string) {
 			r.disk.mu.Lock()
 			defer r.disk.mu.Unlock()
@@ -411,18 +412,18 @@ func TestASegmentThatCantBeRemoved(t *testing.T) {
 		}
 		keep(fmt.Sprintf("%08d.seg", at.Segment))
 		r.all.Go(func() { r.maintain(r.ctx) })
-		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.StorageFailed, request(0, model.OpCompact, "", "", ""))
 		for _, s := range r.log.Segments() {
 			if s.Free && s.ID != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
 				t.Errorf("one segment can't be removed, and segment %d is not cleaned", s.ID)
 			}
 		}
 		keep("")
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		if r.log.Has(at.Segment) {
 			t.Error("the segment is still there")
 		}
-		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
+		r.must(model.OK, request(0, model.OpGet, "c", "stays 1", ""))
 	})
 }
 
@@ -448,13 +449,13 @@ func TestAPassTakesWhatCameBack(t *testing.T) {
 		r = openRig(t, disk)
 		defer r.close()
 		r.all.Go(func() { r.maintain(r.ctx) })
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		for _, name := range back {
 			if disk.copy().files[name] != nil {
 				t.Errorf("%s came back, and a compaction leaves it there", name)
 			}
 		}
-		r.must(wire.OK, request(0, wire.OpGet, "c", "stays 1", ""))
+		r.must(model.OK, request(0, model.OpGet, "c", "stays 1", ""))
 	})
 }
 

@@ -15,15 +15,16 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/wire"
 )
 
 // reasons lists those of all alerts.
-func (r *rig) reasons() (reasons []wire.Reason) {
+func (r *rig) reasons() (reasons []model.Reason) {
 	r.t.Helper()
 	synctest.Wait() // some are on their way to the disk
-	for _, body := range bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", ""))) {
+	for _, body := range bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", ""))) {
 		a, err := frames.DecodeAlert(body)
 		if err != nil {
 			r.t.Fatal(err)
@@ -36,7 +37,7 @@ func (r *rig) reasons() (reasons []wire.Reason) {
 // entry is where an object lies.
 func (r *rig) entry(name string) mapping.Entry {
 	r.t.Helper()
-	return found(r.must(wire.OK, request(0, wire.OpGet, "c", name, "")))
+	return found(r.must(model.OK, request(0, model.OpGet, "c", name, "")))
 }
 
 // show sends an answer as a connection does, and returns its frames: of each object the
@@ -49,7 +50,7 @@ func (r *rig) show(a engine.Reply) (list []string, end wire.ReplyHeader) {
 	}
 	for p := w.p; len(p) > 0; {
 		h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize])
-		if code != wire.OK {
+		if code != model.OK {
 			r.t.Fatalf("a frame can't be decoded: code %d", code)
 		}
 		body := p[wire.ReplyHeaderSize:][:h.BodyLen]
@@ -78,7 +79,7 @@ func (r *rig) show(a engine.Reply) (list []string, end wire.ReplyHeader) {
 	return list, end
 }
 
-func missing(id identity.ID, code wire.Code) string { return fmt.Sprintf("%x %d", id[:4], code) }
+func missing(id identity.ID, code model.Code) string { return fmt.Sprintf("%x %d", id[:4], code) }
 
 // TestAReadThatFailsOnceIsNoDamage: only a record that two reads found damaged is. What
 // the disk does not give back may be as it was written: it is read again, the client is
@@ -91,16 +92,16 @@ func TestAReadThatFailsOnceIsNoDamage(t *testing.T) {
 		name  string
 		spoil func(p []byte) error
 		times int
-		want  wire.Code
-		alert []wire.Reason
+		want  model.Code
+		alert []model.Reason
 	}{
-		{"a bit flips once", flip, 1, wire.OK, nil},
-		{"a read is short once", short, 1, wire.OK, nil},
-		{"the disk fails once", disk, 1, wire.OK, nil},
-		{"the disk fails thrice", disk, 3, wire.OK, nil},
-		{"the disk fails", disk, 1 << 20, wire.ReadFailed, []wire.Reason{wire.ReasonReadFailed}},
-		{"a bit stays flipped", flip, 1 << 20, wire.Damaged, []wire.Reason{wire.ReasonDamagedRecord}},
-		{"the file was cut", short, 1 << 20, wire.Damaged, []wire.Reason{wire.ReasonDamagedRecord}},
+		{"a bit flips once", flip, 1, model.OK, nil},
+		{"a read is short once", short, 1, model.OK, nil},
+		{"the disk fails once", disk, 1, model.OK, nil},
+		{"the disk fails thrice", disk, 3, model.OK, nil},
+		{"the disk fails", disk, 1 << 20, model.ReadFailed, []model.Reason{model.ReasonReadFailed}},
+		{"a bit stays flipped", flip, 1 << 20, model.Damaged, []model.Reason{model.ReasonDamagedRecord}},
+		{"the file was cut", short, 1 << 20, model.Damaged, []model.Reason{model.ReasonDamagedRecord}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -125,11 +126,11 @@ func TestAReadThatFailsOnceIsNoDamage(t *testing.T) {
 				time.Sleep(2 * time.Minute)
 				r.runOnEngine(func(e *engine.Engine) { e.Tick(time.Now()) })
 				r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true)
-				if n := len(r.reasons()) - len(c.alert); n > 0 != (c.want == wire.ReadFailed) {
+				if n := len(r.reasons()) - len(c.alert); n > 0 != (c.want == model.ReadFailed) {
 					t.Errorf("%d alerts more, two minutes later", n)
 				}
 				r.disk.spoiled(nil)
-				if code := r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true); code != wire.OK {
+				if code := r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true); code != model.OK {
 					t.Errorf("the disk gives the record back: code %d", code)
 				}
 			})
@@ -150,10 +151,10 @@ func TestACompactionGoesOnWhenReadsDo(t *testing.T) {
 			}
 			return nil
 		})
-		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.StorageFailed, request(0, model.OpCompact, "", "", ""))
 		r.disk.spoiled(nil)
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
-		if got := r.reasons(); slices.Contains(got, wire.ReasonDamagedRecord) {
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
+		if got := r.reasons(); slices.Contains(got, model.ReasonDamagedRecord) {
 			t.Errorf("alerts for reasons %d", got)
 		}
 	})
@@ -167,42 +168,42 @@ func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
 		defer r.close()
 		var all []mapping.Entry
 		for i := range 6 {
-			r.must(wire.OK, request(0, wire.OpPut, "c", fmt.Sprint("o", i), "some data"))
+			r.must(model.OK, request(0, model.OpPut, "c", fmt.Sprint("o", i), "some data"))
 			all = append(all, r.entry(fmt.Sprint("o", i)))
 		}
 		answer := func() engine.Reply {
 			return engine.Reply{Number: 7, Content: engine.Objects(slices.Clone(all)), End: engine.End{Count: 42, Flags: wire.ReplyTruncated, Body: []byte("cursor")}}
 		}
-		want := func(what string, code wire.Code, names ...string) {
+		want := func(what string, code model.Code, names ...string) {
 			t.Helper()
 			list, end := r.show(answer())
 			if !slices.Equal(list, names) || end.Code != code || end.Count != 42 || end.Flags != wire.ReplyTruncated|wire.ReplyLast || end.BodyLen != 6 {
 				t.Errorf("%s: shown are %q, end %+v; want %q, code %d", what, list, end, names, code)
 			}
 		}
-		id := func(i int, code wire.Code) string { return missing(all[i].ID, code) }
-		want("all is well", wire.OK, "o0", "o1", "o2", "o3", "o4", "o5")
+		id := func(i int, code model.Code) string { return missing(all[i].ID, code) }
+		want("all is well", model.OK, "o0", "o1", "o2", "o3", "o4", "o5")
 
 		// One expires: it is deleted, and its segment is removed.
-		r.must(wire.OK, request(0, wire.OpDelete, "c", "o4", ""))
+		r.must(model.OK, request(0, model.OpDelete, "c", "o4", ""))
 		r.tidy()
-		want("one is gone", wire.Expired, "o0", "o1", "o2", "o3", id(4, wire.Expired), "o5")
+		want("one is gone", model.Expired, "o0", "o1", "o2", "o3", id(4, model.Expired), "o5")
 
 		// One is damaged, and for a while the disk gives back no other one either.
 		for _, name := range []string{"o0", "o5"} {
 			at := r.entry(name).Loc
 			r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
 		}
-		want("two are damaged", wire.Damaged, id(0, wire.Damaged), "o1", "o2", "o3", id(4, wire.Expired), id(5, wire.Damaged))
+		want("two are damaged", model.Damaged, id(0, model.Damaged), "o1", "o2", "o3", id(4, model.Expired), id(5, model.Damaged))
 		reads := 0
 		r.disk.spoiled(func(string, []byte) error { reads++; return syscall.EIO })
-		want("the disk fails", wire.ReadFailed, id(0, wire.ReadFailed), id(1, wire.ReadFailed), id(2, wire.ReadFailed),
-			id(3, wire.ReadFailed), id(4, wire.Expired), id(5, wire.ReadFailed))
+		want("the disk fails", model.ReadFailed, id(0, model.ReadFailed), id(1, model.ReadFailed), id(2, model.ReadFailed),
+			id(3, model.ReadFailed), id(4, model.Expired), id(5, model.ReadFailed))
 		if reads != readTries+4 {
 			t.Errorf("%d reads: an answer waits for a disk that fails once, not at each object", reads)
 		}
 		r.disk.spoiled(nil)
-		want("it works again", wire.Damaged, id(0, wire.Damaged), "o1", "o2", "o3", id(4, wire.Expired), id(5, wire.Damaged))
+		want("it works again", model.Damaged, id(0, model.Damaged), "o1", "o2", "o3", id(4, model.Expired), id(5, model.Damaged))
 	})
 }
 
@@ -215,12 +216,12 @@ func TestACheckpointThatCantBeReadOnce(t *testing.T) {
 		name  string
 		spoil func(p []byte) error
 		times int
-		notes []wire.Reason
+		notes []model.Reason
 	}{
 		{"a bit flips once", flip, 1, nil},
 		{"the disk fails once", disk, 1, nil},
-		{"the disk fails", disk, 1 << 20, []wire.Reason{wire.ReasonReadFailed}},
-		{"a bit stays flipped", flip, 1 << 20, []wire.Reason{wire.ReasonCheckpoint}},
+		{"the disk fails", disk, 1 << 20, []model.Reason{model.ReasonReadFailed}},
+		{"a bit stays flipped", flip, 1 << 20, []model.Reason{model.ReasonCheckpoint}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/engine"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -32,8 +33,8 @@ func (r *rig) join(who byte) (end net.Conn, ended chan struct{}) {
 func TestProgressRenewsADeadline(t *testing.T) {
 	const size = 10 << 20
 	object := strings.Repeat("x", size)
-	put := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "new", object))
-	get := frames.AppendRequest(nil, request(1, wire.OpGet, "c", "large", ""))
+	put := frames.AppendRequest(nil, request(1, model.OpPut, "c", "new", object))
+	get := frames.AppendRequest(nil, request(1, model.OpGet, "c", "large", ""))
 	for _, c := range []struct {
 		name  string
 		sends bool
@@ -53,7 +54,7 @@ func TestProgressRenewsADeadline(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
-				r.must(wire.OK, request(0, wire.OpPut, "c", "large", object))
+				r.must(model.OK, request(0, model.OpPut, "c", "large", object))
 				end, ended := r.join(5)
 				var took time.Duration // until the Core ended the connection
 				began := time.Now()
@@ -98,7 +99,7 @@ func okay(end net.Conn) bool {
 	header := make([]byte, wire.ReplyHeaderSize)
 	_, err := io.ReadFull(end, header)
 	h, code := frames.DecodeReplyHeader(header)
-	return err == nil && code == wire.OK && h.Code == wire.OK
+	return err == nil && code == model.OK && h.Code == model.OK
 }
 
 // TestWhoComesAgainHoldsNoMore: a client that sends a request, goes, and comes again,
@@ -113,7 +114,7 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 				const room = 1 << 20
 				r.largeBudget, r.smallBudget = newByteBudget(room), newByteBudget(room)
 				r.disk.delay(24 * time.Hour)
-				p := frames.AppendRequest(nil, request(1, wire.OpPut, "c", "", strings.Repeat("x", size)))
+				p := frames.AppendRequest(nil, request(1, model.OpPut, "c", "", strings.Repeat("x", size)))
 				for i := range 600 {
 					end, _ := r.join(5)
 					_ = end.SetDeadline(time.Now().Add(100 * time.Millisecond))

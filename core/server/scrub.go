@@ -7,8 +7,8 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // How fast the store is scrubbed.
@@ -118,9 +118,9 @@ func (c *scrubber) checkpoints() {
 		say("two other checkpoints follow: %v", err)
 		damaged = true
 		c.count(0, true)
-		reason := wire.ReasonCheckpoint
+		reason := model.ReasonCheckpoint
 		if !errors.Is(err, seglog.ErrDamaged) {
-			reason = wire.ReasonReadFailed
+			reason = model.ReasonReadFailed
 		}
 		h.s.runOnEngine(func(e *engine.Engine) { e.Note(reason) })
 	}

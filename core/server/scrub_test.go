@@ -10,21 +10,21 @@ import (
 	"time"
 
 	"motte/core/engine"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // rot alters the record of an object where it lies, and returns its place.
 func (r *rig) rot(name string) seglog.Location {
 	r.t.Helper()
-	at := found(r.must(wire.OK, request(0, wire.OpGet, "c", name, ""))).Loc
+	at := found(r.must(model.OK, request(0, model.OpGet, "c", name, ""))).Loc
 	r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
 	return at
 }
 
 func (r *rig) alerts() (n int) {
 	synctest.Wait()
-	return len(bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", ""))))
+	return len(bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", ""))))
 }
 
 // TestTheScrubFindsARecordThatRots, though nobody asks for it, within a pass, at the
@@ -95,7 +95,7 @@ func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
 		}
 		verify := func(damaged uint64) {
 			t.Helper()
-			body := r.must(wire.OK, request(0, wire.OpVerify, "", "", "")).Body
+			body := r.must(model.OK, request(0, model.OpVerify, "", "", "")).Body
 			if len(body) != 24 {
 				t.Fatalf("the answer has %d bytes", len(body))
 			}
@@ -113,13 +113,13 @@ func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
 		if n := r.alerts(); n != 2 {
 			t.Errorf("%d alerts, want one for each damaged record", n)
 		}
-		r.send(1, request(0, wire.OpVerify, "", "", ""))
-		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		r.send(1, request(0, model.OpVerify, "", "", ""))
+		r.send(1, request(0, model.OpVerify, "", "", ""))
 		time.Sleep(time.Minute)
 		if n := len(r.answers()); n != 2 {
 			t.Errorf("%d of two verifications are answered", n)
 		}
-		if a := r.ask(5, request(0, wire.OpVerify, "", "", "")); a.Code != wire.Denied {
+		if a := r.ask(5, request(0, model.OpVerify, "", "", "")); a.Code != model.Denied {
 			t.Errorf("a principal that is no administrator gets code %d", a.Code)
 		}
 	})
@@ -136,8 +136,8 @@ func TestAScrubFollowsWhatIsMoved(t *testing.T) {
 		if c.begin(); !c.fill() || len(c.list) != 7 {
 			t.Fatalf("%d entries", len(c.list))
 		}
-		r.must(wire.OK, request(0, wire.OpDelete, "c", "stays 1", ""))
-		r.must(wire.OK, request(0, wire.OpPut, "c", "stays 2", "changed"))
+		r.must(model.OK, request(0, model.OpDelete, "c", "stays 1", ""))
+		r.must(model.OK, request(0, model.OpPut, "c", "stays 2", "changed"))
 		r.tidy()
 		for _, o := range c.list {
 			c.read(o)
@@ -155,10 +155,10 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.all.Go(func() { r.maintain(r.ctx) })
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		verify := func() (damaged uint64) {
 			t.Helper()
-			return binary.BigEndian.Uint64(r.must(wire.OK, request(0, wire.OpVerify, "", "", "")).Body[16:])
+			return binary.BigEndian.Uint64(r.must(model.OK, request(0, model.OpVerify, "", "", "")).Body[16:])
 		}
 		if n := verify(); n != 0 {
 			t.Fatalf("%d of what was just written is damaged", n)
@@ -180,7 +180,7 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 			t.Errorf("then %d are damaged", n)
 		}
 		again := openRig(t, r.disk.copy())
-		again.must(wire.OK, request(0, wire.OpGet, "c", "hers", ""))
+		again.must(model.OK, request(0, model.OpGet, "c", "hers", ""))
 		again.close()
 	})
 }
@@ -192,7 +192,7 @@ func TestTheScrubReplacesACheckpointThatCanNotBeRead(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.all.Go(func() { r.maintain(r.ctx) })
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		before := r.log.Checkpoints()
 		newest := fmt.Sprintf("%08d.ckp", before[0])
 		for _, failures := range []int{1, 1 << 30} {
@@ -204,7 +204,7 @@ func TestTheScrubReplacesACheckpointThatCanNotBeRead(t *testing.T) {
 				clear(p)
 				return syscall.EIO
 			})
-			r.must(wire.OK, request(0, wire.OpVerify, "", "", ""))
+			r.must(model.OK, request(0, model.OpVerify, "", "", ""))
 		}
 		if n := r.alerts(); n != 1 {
 			t.Errorf("%d alerts for a checkpoint that can't be read", n)
@@ -247,7 +247,7 @@ func TestAScrubOfAFailingDiskYields(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(30)
-		r.send(1, request(0, wire.OpVerify, "", "", ""))
+		r.send(1, request(0, model.OpVerify, "", "", ""))
 		synctest.Wait()
 		c := newScrubber(newMaintainer(r.server, r.ctx))
 		r.disk.spoiled(func(string, []byte) error { return syscall.EIO })

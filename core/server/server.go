@@ -41,10 +41,10 @@ import (
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/seglog"
 	"motte/core/tlsauth"
-	"motte/core/wire"
 )
 
 // Config says what a Core works on.
@@ -54,7 +54,7 @@ type Config struct {
 	RootKey  string           // file; made with a new store if it is not there
 	Admin    access.Principal // the first administrator of a new store
 	NewAdmin access.Principal // to be the only administrator from this start on; zero: all stay
-	Anchor   wire.Head        // the head that was anchored last; LSN 0: none
+	Anchor   model.Head       // the head that was anchored last; LSN 0: none
 	Accept   bool             // serve a store that lacks what was written to it, this once
 	Control  *net.UnixConn    // SOCK_SEQPACKET, to the host
 }
@@ -201,9 +201,9 @@ func (s *server) restore(
 			return err
 		}
 		say("going back to the checkpoint before: %v", err)
-		damage, cfg.Notes = err, []wire.Reason{wire.ReasonCheckpoint}
+		damage, cfg.Notes = err, []model.Reason{model.ReasonCheckpoint}
 		if !errors.Is(err, seglog.ErrDamaged) {
-			cfg.Notes[0] = wire.ReasonReadFailed
+			cfg.Notes[0] = model.ReasonReadFailed
 		}
 	}
 	err = s.log.Replay(func(r seglog.Record, at seglog.Location) error {
@@ -217,7 +217,7 @@ func (s *server) restore(
 		return errors.Join(err, damage)
 	}
 	if s.log.KeysOlder() {
-		s.engine.Notes = append(s.engine.Notes, wire.ReasonKeysOlder)
+		s.engine.Notes = append(s.engine.Notes, model.ReasonKeysOlder)
 	}
 	return s.compareWithAnchor()
 }
@@ -226,7 +226,7 @@ func (s *server) restore(
 func (s *server) compareWithAnchor() error {
 	at := s.log.Position()
 	if s.Accept {
-		s.engine.Notes = append(s.engine.Notes, wire.ReasonLossAccepted)
+		s.engine.Notes = append(s.engine.Notes, model.ReasonLossAccepted)
 	} else if s.Anchor.LSN > at.LSN || !s.log.Contains(s.Anchor) {
 		return fmt.Errorf("%w: the anchor remembers record %d of segment %x…, "+
 			"the store ends with record %d of segment %x…",
@@ -270,7 +270,7 @@ func (s *server) serve() {
 // query is on its way any more.
 func (s *server) settleLedgers() {
 	done := make(chan struct{})
-	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(wire.Code) { close(done) }) })
+	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(model.Code) { close(done) }) })
 	select {
 	case <-done:
 	case <-time.After(drainTime):

@@ -23,6 +23,7 @@ import (
 	"motte/core/access"
 	"motte/core/engine"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/tlsauth"
 	"motte/core/wire"
@@ -120,7 +121,7 @@ func reply(t *testing.T, c io.Reader) (wire.ReplyHeader, []byte) {
 		t.Fatalf("no reply: %v", err)
 	}
 	h, code := frames.DecodeReplyHeader(p)
-	if code != wire.OK {
+	if code != model.OK {
 		t.Fatalf("reply: %x", p)
 	}
 	body := make([]byte, h.BodyLen)
@@ -130,12 +131,12 @@ func reply(t *testing.T, c io.Reader) (wire.ReplyHeader, []byte) {
 	return h, body
 }
 
-func request(number uint64, op wire.Operation, collection, name, object string) *wire.Request {
+func request(number uint64, op model.Operation, collection, name, object string) *wire.Request {
 	return &wire.Request{Op: op, Number: number, Collection: collection, Name: []byte(name), Object: []byte(object)}
 }
 
 // do sends requests in one write, and wants their codes, in any order.
-func do(t *testing.T, c net.Conn, want wire.Code, requests ...*wire.Request) map[uint64][]byte {
+func do(t *testing.T, c net.Conn, want model.Code, requests ...*wire.Request) map[uint64][]byte {
 	t.Helper()
 	var p []byte
 	for _, r := range requests {
@@ -160,21 +161,21 @@ func TestAcknowledgedWritesSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
 	c := s.dial(key(1))
-	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	var puts []*wire.Request
 	for i := range uint64(200) {
-		puts = append(puts, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", int(i*97))))
+		puts = append(puts, request(10+i, model.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", int(i*97))))
 	}
-	do(t, c, wire.OK, puts...)
+	do(t, c, model.OK, puts...)
 	s.stop()
 	s = start(t, dir)
 	defer s.stop()
 	c = s.dial(key(1))
 	var gets []*wire.Request
 	for i := range uint64(200) {
-		gets = append(gets, request(1000+i, wire.OpGet, "c", string(rune('a'+i)), ""))
+		gets = append(gets, request(1000+i, model.OpGet, "c", string(rune('a'+i)), ""))
 	}
-	for number, body := range do(t, c, wire.OK, gets...) {
+	for number, body := range do(t, c, model.OK, gets...) {
 		o, err := frames.DecodeObject(body)
 		if err != nil || len(o.Data) != int((number-1000)*97) || string(o.Name) != string(rune('a'+number-1000)) {
 			t.Fatalf("object %d: %d bytes, %v", number, len(o.Data), err)
@@ -186,7 +187,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
 	c := s.dial(key(2))
-	if h, _ := reply(t, c); h.Code != wire.UnknownPrincipal || h.Number != 0 {
+	if h, _ := reply(t, c); h.Code != model.UnknownPrincipal || h.Number != 0 {
 		t.Fatalf("code %d", h.Code)
 	}
 	if _, err := c.Read(make([]byte, 1)); err == nil {
@@ -220,25 +221,25 @@ func TestLimitsOfFrames(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
 	c := s.dial(key(1))
-	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
-	largest := strings.Repeat("x", wire.MaxObject)
-	do(t, c, wire.OK, request(2, wire.OpPut, "c", strings.Repeat("n", wire.MaxName), largest))
-	body := do(t, c, wire.OK, request(3, wire.OpGet, "c", strings.Repeat("n", wire.MaxName), ""))[3]
+	do(t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
+	largest := strings.Repeat("x", model.MaxObject)
+	do(t, c, model.OK, request(2, model.OpPut, "c", strings.Repeat("n", model.MaxName), largest))
+	body := do(t, c, model.OK, request(3, model.OpGet, "c", strings.Repeat("n", model.MaxName), ""))[3]
 	if o, err := frames.DecodeObject(body); err != nil || string(o.Data) != largest {
 		t.Fatalf("the largest object came back different: %v", err)
 	}
-	do(t, c, wire.InvalidRequest, request(4, wire.OpGet, "c", "name", "object"))
-	do(t, c, wire.InvalidRequest, &wire.Request{Op: 99, Number: 5, Object: []byte("skipped")})
-	do(t, c, wire.NoCollection, request(6, wire.OpGet, "d", "name", ""))
+	do(t, c, model.InvalidRequest, request(4, model.OpGet, "c", "name", "object"))
+	do(t, c, model.InvalidRequest, &wire.Request{Op: 99, Number: 5, Object: []byte("skipped")})
+	do(t, c, model.NoCollection, request(6, model.OpGet, "d", "name", ""))
 	for name, p := range map[string][]byte{
-		"object too large": frames.AppendRequest(nil, request(7, wire.OpPut, "c", "n", largest+"x"))[:200],
-		"name too long":    frames.AppendRequest(nil, request(7, wire.OpPut, "c", strings.Repeat("n", wire.MaxName+1), ""))[:200],
+		"object too large": frames.AppendRequest(nil, request(7, model.OpPut, "c", "n", largest+"x"))[:200],
+		"name too long":    frames.AppendRequest(nil, request(7, model.OpPut, "c", strings.Repeat("n", model.MaxName+1), ""))[:200],
 		"no request":       []byte(strings.Repeat("GET / HTTP/1.1\r\n", 20)),
 		"another version":  append([]byte("MTRQ\x02"), make([]byte, 200)...),
 	} {
-		want := map[string]wire.Code{"no request": wire.Malformed, "another version": wire.UnsupportedVersion}[name]
-		if want == wire.OK {
-			want = wire.TooLarge
+		want := map[string]model.Code{"no request": model.Malformed, "another version": model.UnsupportedVersion}[name]
+		if want == model.OK {
+			want = model.TooLarge
 		}
 		c := s.dial(key(1))
 		if _, err := c.Write(p); err != nil {
@@ -252,7 +253,7 @@ func TestLimitsOfFrames(t *testing.T) {
 			t.Errorf("%s: the connection did not end: %v", name, err)
 		}
 	}
-	do(t, c, wire.OK, request(8, wire.OpHead, "", "", ""))
+	do(t, c, model.OK, request(8, model.OpHead, "", "", ""))
 }
 
 // TestInFlightLimit: of what a client asks beyond what it may have in flight, the Core
@@ -261,17 +262,17 @@ func TestInFlightLimit(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
 	c := s.dial(key(1))
-	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	var p []byte
 	const n = 4 * MaxInFlight
 	for i := range uint64(n) {
-		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
+		p = frames.AppendRequest(p, request(10+i, model.OpPut, "c", "name", "object"))
 	}
 	go c.Write(p)
 	seen := map[uint64]bool{}
 	for range n {
 		h, _ := reply(t, c)
-		if h.Code != wire.OK || seen[h.Number] {
+		if h.Code != model.OK || seen[h.Number] {
 			t.Fatalf("request %d: code %d", h.Number, h.Code)
 		}
 		seen[h.Number] = true
@@ -284,14 +285,14 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
 	c := s.dial(key(1))
-	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	for i := range uint64(6) {
-		do(t, c, wire.OK, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
+		do(t, c, model.OK, request(10+i, model.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<20)))
 	}
-	for _, second := range []wire.Operation{wire.OpPut, 255} {
+	for _, second := range []model.Operation{model.OpPut, 255} {
 		c := s.dial(key(1))
 		// The answer to the first is in flight as long as nobody reads it.
-		p := frames.AppendRequest(nil, request(7, wire.OpList, "c", "", ""))
+		p := frames.AppendRequest(nil, request(7, model.OpList, "c", "", ""))
 		p = frames.AppendRequest(p, request(7, second, "c", "name", "object"))
 		if _, err := c.Write(p); err != nil {
 			t.Fatal(err)
@@ -299,10 +300,10 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 		time.Sleep(20 * time.Millisecond) // gives a Core that took it the time to
 		for {
 			h, _ := reply(t, c)
-			if h.Number == 0 && h.Code == wire.InvalidRequest {
+			if h.Number == 0 && h.Code == model.InvalidRequest {
 				break
 			}
-			if h.Number != 7 || h.Kind == wire.KindEnd && h.Code != wire.OK {
+			if h.Number != 7 || h.Kind == wire.KindEnd && h.Code != model.OK {
 				t.Fatalf("number %d, code %d", h.Number, h.Code)
 			}
 		}
@@ -310,7 +311,7 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 			t.Fatalf("the connection goes on: %v", err)
 		}
 	}
-	do(t, c, wire.OK, request(2, wire.OpHead, "", "", ""))
+	do(t, c, model.OK, request(2, model.OpHead, "", "", ""))
 }
 
 // TestWhoSaysNoMoreGetsItsAnswers, and then the connection ends at once.
@@ -318,10 +319,10 @@ func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
 	c := s.dial(key(1))
-	p := frames.AppendRequest(nil, request(1, wire.OpCreateCollection, "c", "", ""))
+	p := frames.AppendRequest(nil, request(1, model.OpCreateCollection, "c", "", ""))
 	const n = 100
 	for i := range uint64(n) {
-		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "name", "object"))
+		p = frames.AppendRequest(p, request(10+i, model.OpPut, "c", "name", "object"))
 	}
 	if _, err := c.Write(p); err != nil {
 		t.Fatal(err)
@@ -331,7 +332,7 @@ func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
 	}
 	began := time.Now()
 	for range 1 + n {
-		if h, _ := reply(t, c); h.Code != wire.OK {
+		if h, _ := reply(t, c); h.Code != model.OK {
 			t.Fatalf("number %d: code %d", h.Number, h.Code)
 		}
 	}
@@ -345,14 +346,14 @@ func TestLongAnswersDoNotHoldUpAGet(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
 	c := s.dial(key(1))
-	do(t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	for i := range uint64(64) {
-		do(t, c, wire.OK, request(10+i, wire.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<18)))
+		do(t, c, model.OK, request(10+i, model.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<18)))
 	}
 	// A LIST, and then the GET.
 	const get = 1000
-	p := frames.AppendRequest(nil, request(100, wire.OpList, "c", "", ""))
-	p = frames.AppendRequest(p, request(get, wire.OpGet, "c", "a", ""))
+	p := frames.AppendRequest(nil, request(100, model.OpList, "c", "", ""))
+	p = frames.AppendRequest(p, request(get, model.OpGet, "c", "a", ""))
 	if _, err := c.Write(p); err != nil {
 		t.Fatal(err)
 	}
@@ -462,12 +463,12 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 func TestTheFirstStatusCountsTheLog(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
-	do(t, s.dial(key(1)), wire.OK, request(1, wire.OpCreateCollection, "c", "", ""))
+	do(t, s.dial(key(1)), model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	s.stop()
 	s = start(t, dir)
 	defer s.stop()
 	c := s.dial(key(1))
-	if _, err := c.Write(frames.AppendRequest(nil, request(1, wire.OpStatus, "", "", ""))); err != nil {
+	if _, err := c.Write(frames.AppendRequest(nil, request(1, model.OpStatus, "", "", ""))); err != nil {
 		t.Fatal(err)
 	}
 	for h, body := reply(t, c); h.Kind == wire.KindStatus; h, body = reply(t, c) {

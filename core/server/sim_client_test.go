@@ -11,6 +11,7 @@ import (
 	"motte/core/access"
 	"motte/core/codec"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -45,28 +46,28 @@ const (
 	simNames    = 10
 )
 
-func (q *simRequest) where() bool { return q.r.Op == wire.OpDeleteWhere }
+func (q *simRequest) where() bool { return q.r.Op == model.OpDeleteWhere }
 func (q *simRequest) changes() bool {
-	return q.writes != nil || q.r.Op >= 16 && q.r.Op < 32 || q.r.Op == wire.OpRotatePrincipal
+	return q.writes != nil || q.r.Op >= 16 && q.r.Op < 32 || q.r.Op == model.OpRotatePrincipal
 }
 
 // says reports whether the record of a change is what the request says.
 func (q *simRequest) says(n simEntry) bool {
 	want := simEntry{}
 	switch r := &q.r; r.Op {
-	case wire.OpCreateCollection:
-		want = simEntry{name: r.Collection, principal: q.who, flags: byte(wire.RightsAll)}
-	case wire.OpCreateIndex:
+	case model.OpCreateCollection:
+		want = simEntry{name: r.Collection, principal: q.who, flags: byte(model.RightsAll)}
+	case model.OpCreateIndex:
 		want = simEntry{name: r.Index, task: string(r.Name), flags: byte(r.Flags)}
-	case wire.OpDropIndex:
+	case model.OpDropIndex:
 		want.name = r.Index
-	case wire.OpRegisterTask:
+	case model.OpRegisterTask:
 		want.name = string(r.Name)
-	case wire.OpAddPrincipal:
+	case model.OpAddPrincipal:
 		want = simEntry{principal: access.Principal(r.Identity), label: string(r.Name)}
-	case wire.OpRemovePrincipal, wire.OpGrant, wire.OpRevoke:
+	case model.OpRemovePrincipal, model.OpGrant, model.OpRevoke:
 		want = simEntry{principal: access.Principal(r.Identity), flags: byte(r.Flags)}
-	case wire.OpRotatePrincipal:
+	case model.OpRotatePrincipal:
 		if want.principal = access.Principal(r.Identity); n.rest != string(r.Query) {
 			return false
 		}
@@ -105,12 +106,12 @@ func (s *sim) ask(c *simClient, r wire.Request) *simRequest {
 	r.Number = s.number
 	q := &simRequest{client: c, who: c.who, r: r, from: s.model.decided(), durable: s.model.durable, faults: s.faults, refused: s.refused}
 	switch r.Op {
-	case wire.OpPut, wire.OpDelete:
+	case model.OpPut, model.OpDelete:
 		q.writes = []wire.Request{r}
-	case wire.OpBatch:
+	case model.OpBatch:
 		q.writes, _ = wire.DecodeBatch(r.Object)
 	}
-	q.unique = slices.ContainsFunc(q.writes, func(w wire.Request) bool { return w.Op == wire.OpPut && !s.repeated[string(w.Object)] })
+	q.unique = slices.ContainsFunc(q.writes, func(w wire.Request) bool { return w.Op == model.OpPut && !s.repeated[string(w.Object)] })
 	s.asked = append(s.asked, q)
 	s.note("%x asks %d: %v %s/%s %q", c.who[0], r.Number, r.Op, r.Collection, r.Index, r.Name)
 	c.net.send(frames.AppendRequest(nil, &r))
@@ -124,7 +125,7 @@ func (s *sim) collect() {
 		c.in = append(c.in, c.net.take()...)
 		for len(c.in) >= wire.ReplyHeaderSize {
 			h, code := frames.DecodeReplyHeader(c.in[:wire.ReplyHeaderSize])
-			if code != wire.OK || len(c.in) < wire.ReplyHeaderSize+h.BodyLen {
+			if code != model.OK || len(c.in) < wire.ReplyHeaderSize+h.BodyLen {
 				s.fail("the Core sent a frame that is none: %d %+v", code, h)
 			}
 			body := c.in[wire.ReplyHeaderSize:][:h.BodyLen]
@@ -140,7 +141,7 @@ func (s *sim) collect() {
 // reply takes a frame.
 func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
 	i := slices.IndexFunc(s.asked, func(q *simRequest) bool { return q.client == c && q.r.Number == h.Number })
-	if i < 0 && h.Number == 0 && h.Code == wire.UnknownPrincipal {
+	if i < 0 && h.Number == 0 && h.Code == model.UnknownPrincipal {
 		return
 	}
 	if i < 0 {
@@ -163,7 +164,7 @@ func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
 		q.ids = append(q.ids, ids...)
 	case wire.KindMissing:
 		id, code, err := frames.DecodeMissing(body)
-		if err != nil || code != wire.Expired {
+		if err != nil || code != model.Expired {
 			s.fail("request %d: a missing object, code %d, %v", h.Number, code, err)
 		}
 		q.ids, q.gone = append(q.ids, id), append(q.gone, id)
@@ -194,31 +195,31 @@ func (s *sim) answered(q *simRequest, h *wire.ReplyHeader, body []byte) {
 	wrong := func(format string, args ...any) {
 		s.fail("request %d (%v by %x, sent at record %d, head %d): code %d: %s", h.Number, q.r.Op, q.who[0], q.from, h.Head.LSN, h.Code, fmt.Sprintf(format, args...))
 	}
-	if h.Code == wire.StorageFailed {
+	if h.Code == model.StorageFailed {
 		switch {
-		case s.faults == q.faults && !s.refused && !q.refused && !(q.r.Op == wire.OpCompact && s.model.erasedSince(q.from)):
+		case s.faults == q.faults && !s.refused && !q.refused && !(q.r.Op == model.OpCompact && s.model.erasedSince(q.from)):
 			wrong("no write was refused")
-		case q.group != nil && !q.where() && q.r.Op != wire.OpRemovePrincipal:
+		case q.group != nil && !q.where() && q.r.Op != model.OpRemovePrincipal:
 			wrong("its records %d to %d were appended", q.group.first, q.group.last)
 		}
 		return
 	}
 	_, known := s.model.catalogue(h.Head.LSN).principals[q.who]
 	switch {
-	case !q.changes() && h.Code == wire.UnknownPrincipal && !known:
+	case !q.changes() && h.Code == model.UnknownPrincipal && !known:
 	case q.changes():
 		s.changed(q, h, body, wrong)
-	case q.r.Op == wire.OpGet || q.r.Op == wire.OpList:
+	case q.r.Op == model.OpGet || q.r.Op == model.OpList:
 		s.shown(q, h, wrong)
-	case q.r.Op == wire.OpHead:
-		h2, err := wire.DecodeHead(q.r.Query)
-		if own := err != nil || !slices.Contains(s.foreign, h2); own != (h.Code == wire.OK) {
+	case q.r.Op == model.OpHead:
+		h2, err := model.DecodeHead(q.r.Query)
+		if own := err != nil || !slices.Contains(s.foreign, h2); own != (h.Code == model.OK) {
 			wrong("a head that is the store's own: %v", own)
 		}
-	case q.r.Op == wire.OpCompact:
-		if _, _, admin := s.model.catalogue(h.Head.LSN).rights(q.who, ""); h.Code == wire.OK {
+	case q.r.Op == model.OpCompact:
+		if _, _, admin := s.model.catalogue(h.Head.LSN).rights(q.who, ""); h.Code == model.OK {
 			s.compacted(q)
-		} else if h.Code != wire.Denied || admin {
+		} else if h.Code != model.Denied || admin {
 			wrong("compaction")
 		}
 	default:
@@ -230,14 +231,14 @@ func (s *sim) answered(q *simRequest, h *wire.ReplyHeader, body []byte) {
 // whole, and is durable; or there was a moment at which it had to be refused.
 func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong func(string, ...any)) {
 	m := s.model
-	if h.Code != wire.OK {
+	if h.Code != model.OK {
 		if q.group != nil {
 			wrong("its records %d to %d were appended", q.group.first, q.group.last)
 		}
 		// What it depends on is durable; what was on its way when it was sent
 		// counts, save for rights, which are those that are in force.
 		from := q.from
-		if h.Code != wire.NotFound && h.Code != wire.PreconditionFailed {
+		if h.Code != model.NotFound && h.Code != model.PreconditionFailed {
 			from = min(from, q.durable)
 		}
 		for _, v := range m.versions(from, h.Head.LSN) {
@@ -262,7 +263,7 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 	if g.open = false; g.last > m.durable {
 		wrong("its records %d to %d are not durable", g.first, g.last)
 	}
-	results, err := frames.DecodeResults(body, h, q.r.Op == wire.OpBatch)
+	results, err := frames.DecodeResults(body, h, q.r.Op == model.OpBatch)
 	appended := func(r frames.Result, rec seglog.Record) bool { return r.Identity == rec.ID }
 	if q.writes != nil && (err != nil || !slices.EqualFunc(results, g.records, appended)) {
 		wrong("the answer names other identities than those appended, %v", err)
@@ -274,7 +275,7 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 			wrong("operation %d replaced an object: %v, which the answer does not say", i, replaced)
 		}
 	}
-	if q.r.Op == wire.OpRemovePrincipal && q.r.Flags != 0 {
+	if q.r.Op == model.OpRemovePrincipal && q.r.Flags != 0 {
 		owner := decodeSimEntry(g.records[0].Body).owner
 		s.checkErased(map[uint32]uint64{owner: g.last}, "an erase was answered")
 		s.counts["erasures checked"]++
@@ -296,8 +297,8 @@ func (s *sim) sees(who access.Principal, collection string, lsn uint64, show fun
 // shown: a GET, or a part of a LIST, shows what was there at its head.
 func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	m, at := s.model, h.Head.LSN
-	if h.Code != wire.Expired && h.Code != wire.OK && h.Code != wire.NotFound {
-		if code := m.catalogue(at).enters(q.who, q.r.Collection, wire.RightRead|wire.RightReadOwn); code != h.Code {
+	if h.Code != model.Expired && h.Code != model.OK && h.Code != model.NotFound {
+		if code := m.catalogue(at).enters(q.who, q.r.Collection, model.RightRead|model.RightReadOwn); code != h.Code {
 			wrong("it should be %d", code)
 		}
 		return
@@ -305,7 +306,7 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 	id := m.catalogue(at).collections[q.r.Collection]
 	want := s.sees(q.who, q.r.Collection, at, func(o *simObject) bool {
 		switch {
-		case q.r.Op == wire.OpList:
+		case q.r.Op == model.OpList:
 			// There are few: this part is the last.
 			return bytes.Compare(o.id[:identity.ValueSize], q.r.Identity[:identity.ValueSize]) > 0
 		case len(q.r.Name) > 0:
@@ -313,15 +314,15 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		}
 		return o.id == q.r.Identity
 	})
-	if h.Code == wire.Expired && q.r.Op == wire.OpGet {
+	if h.Code == model.Expired && q.r.Op == model.OpGet {
 		s.expired(want, wrong)
 		return
 	}
 	s.allExpired(q, want, wrong)
-	if (h.Code == wire.Expired) != (len(q.gone) > 0) {
+	if (h.Code == model.Expired) != (len(q.gone) > 0) {
 		wrong("%d objects are missing", len(q.gone))
 	}
-	if (h.Code == wire.NotFound) != (q.r.Op == wire.OpGet && len(want) == 0) {
+	if (h.Code == model.NotFound) != (q.r.Op == model.OpGet && len(want) == 0) {
 		wrong("%d objects should be shown", len(want))
 	}
 	s.same(q, want, wrong)
@@ -368,30 +369,30 @@ func (s *sim) same(q *simRequest, want []*simObject, wrong func(string, ...any))
 func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	m := s.model
 	versions := m.versions(q.durable, h.Head.LSN)
-	want := wire.RightRead | wire.RightReadOwn
+	want := model.RightRead | model.RightReadOwn
 	if q.where() {
-		want = wire.RightDelete
+		want = model.RightDelete
 	}
-	if h.Code != wire.OK && (h.Code != wire.Expired || q.r.Op != wire.OpSearch) {
+	if h.Code != model.OK && (h.Code != model.Expired || q.r.Op != model.OpSearch) {
 		for _, v := range versions {
 			c := m.catalogue(v)
 			code := c.enters(q.who, q.r.Collection, want)
-			if code == wire.OK && !c.hasIndex(c.collections[q.r.Collection], q.r.Index) {
-				code = wire.NoIndex
+			if code == model.OK && !c.hasIndex(c.collections[q.r.Collection], q.r.Index) {
+				code = model.NoIndex
 			}
 			switch h.Code {
 			case code:
 				return
-			case wire.IndexUnavailable, wire.IndexViolated, wire.TooSlow:
-				if code == wire.OK {
+			case model.IndexUnavailable, model.IndexViolated, model.TooSlow:
+				if code == model.OK {
 					return
 				}
-			case wire.LeakBudgetExhausted, wire.StorageFailed: // the last: the log does not take the charge
-				if code == wire.OK && s.capped() {
+			case model.LeakBudgetExhausted, model.StorageFailed: // the last: the log does not take the charge
+				if code == model.OK && s.capped() {
 					return
 				}
-			case wire.QueryRefused:
-				if code == wire.OK && s.hostile {
+			case model.QueryRefused:
+				if code == model.OK && s.hostile {
 					return
 				}
 			}
@@ -407,10 +408,10 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 	}
 	for _, v := range versions {
 		list := s.sees(q.who, q.r.Collection, v, matches)
-		if q.r.Op == wire.OpCount && int(h.Count) == len(list) {
+		if q.r.Op == model.OpCount && int(h.Count) == len(list) {
 			return
 		}
-		if q.r.Op == wire.OpSearch && len(list) == len(q.ids) && !slices.ContainsFunc(list, func(o *simObject) bool { return !slices.Contains(q.ids, o.id) }) {
+		if q.r.Op == model.OpSearch && len(list) == len(q.ids) && !slices.ContainsFunc(list, func(o *simObject) bool { return !slices.Contains(q.ids, o.id) }) {
 			s.same(q, list, wrong)
 			s.allExpired(q, list, wrong)
 			return
@@ -457,36 +458,36 @@ func (s *sim) randomRequest() {
 	r := wire.Request{Collection: []string{"a", "a", "a", "b", "b", "c"}[s.rng.IntN(6)]}
 	switch k := s.rng.IntN(100); {
 	case k < 30:
-		r.Op = wire.OpPut
+		r.Op = model.OpPut
 		w := s.randomWrite(r.Collection)
 		r.Op, r.Name, r.Object, r.Flags, r.Identity = w.Op, w.Name, w.Object, w.Flags, w.Identity
 	case k < 42:
-		r.Op = wire.OpBatch
+		r.Op = model.OpBatch
 		for range 1 + s.rng.IntN(5) {
 			w := s.randomWrite(r.Collection)
 			r.Object = frames.AppendBatchOp(r.Object, &w)
 		}
 	case k < 62:
-		r.Op, r.Name = wire.OpGet, s.name()
+		r.Op, r.Name = model.OpGet, s.name()
 		if s.chance(40) {
 			if o := s.someObject(r.Collection); o != nil {
 				r.Name, r.Identity = nil, o.id
 			}
 		}
 	case k < 70:
-		r.Op, r.Flags = wire.OpList, []wire.Flags{0, wire.FlagIDsOnly}[s.rng.IntN(2)]
+		r.Op, r.Flags = model.OpList, []wire.Flags{0, wire.FlagIDsOnly}[s.rng.IntN(2)]
 		r.Identity[0] = byte(s.rng.IntN(256))
 	case k < 82:
-		r.Op, r.Index, r.Query = wire.OpSearch, "x", []byte{byte('0' + s.rng.IntN(3))}
+		r.Op, r.Index, r.Query = model.OpSearch, "x", []byte{byte('0' + s.rng.IntN(3))}
 		switch s.rng.IntN(4) {
 		case 0:
-			r.Op = wire.OpCount
+			r.Op = model.OpCount
 		case 1:
-			r.Op = wire.OpDeleteWhere
+			r.Op = model.OpDeleteWhere
 			r.Query = append(r.Query, byte('0'+s.rng.IntN(10)))
 		}
 	case k < 86:
-		r = wire.Request{Op: wire.OpHead}
+		r = wire.Request{Op: model.OpHead}
 		if len(s.heads) > 0 && s.chance(80) {
 			h := s.heads[s.rng.IntN(len(s.heads))]
 			if len(s.foreign) > 0 && s.chance(30) {
@@ -495,7 +496,7 @@ func (s *sim) randomRequest() {
 			r.Query = frames.AppendHead(nil, &h)
 		}
 	case k < 89:
-		r = wire.Request{Op: wire.OpCompact}
+		r = wire.Request{Op: model.OpCompact}
 	default:
 		r = s.randomChange(r.Collection)
 	}
@@ -525,7 +526,7 @@ func (s *sim) someObject(collection string) *simObject {
 }
 
 func (s *sim) randomWrite(collection string) wire.Request {
-	w := wire.Request{Op: wire.OpPut, Name: s.name(), Object: s.content()}
+	w := wire.Request{Op: model.OpPut, Name: s.name(), Object: s.content()}
 	o := s.someObject(collection)
 	switch k := s.rng.IntN(20); {
 	case k < 2:
@@ -538,9 +539,9 @@ func (s *sim) randomWrite(collection string) wire.Request {
 	case k < 7:
 		w.Name = nil
 	case k < 10:
-		w.Op, w.Object = wire.OpDelete, nil
+		w.Op, w.Object = model.OpDelete, nil
 	case k < 14 && o != nil:
-		w.Op, w.Object, w.Identity, w.Name = wire.OpDelete, nil, o.id, nil
+		w.Op, w.Object, w.Identity, w.Name = model.OpDelete, nil, o.id, nil
 		if o.name != "" && s.chance(30) {
 			w.Name, w.Flags = []byte(o.name), wire.FlagIfIdentity
 		}
@@ -564,49 +565,49 @@ func (s *sim) randomChange(collection string) wire.Request {
 	r := wire.Request{Identity: identity.ID(p)}
 	switch k := s.rng.IntN(100); {
 	case k < 18:
-		r.Op, r.Name = wire.OpAddPrincipal, fmt.Appendf(nil, "p%d", p[0])
+		r.Op, r.Name = model.OpAddPrincipal, fmt.Appendf(nil, "p%d", p[0])
 	case k < 22:
-		r.Op = wire.OpRemovePrincipal
+		r.Op = model.OpRemovePrincipal
 	case k < 34:
-		r.Op, r.Flags = wire.OpRemovePrincipal, wire.FlagErase
+		r.Op, r.Flags = model.OpRemovePrincipal, wire.FlagErase
 	case k < 42:
 		next := s.people[1+s.rng.IntN(len(s.people)-1)]
-		r.Op, r.Query = wire.OpRotatePrincipal, next[:]
+		r.Op, r.Query = model.OpRotatePrincipal, next[:]
 	case k < 66:
-		r.Op, r.Collection, r.Flags = wire.OpGrant, collection, wire.Flags(1+s.rng.IntN(31))
+		r.Op, r.Collection, r.Flags = model.OpGrant, collection, wire.Flags(1+s.rng.IntN(31))
 		if s.chance(10) {
-			r.Collection, r.Flags = "", wire.Flags(wire.RightAdmin)
+			r.Collection, r.Flags = "", wire.Flags(model.RightAdmin)
 		}
 	case k < 78:
-		r.Op, r.Collection, r.Flags = wire.OpRevoke, collection, wire.Flags(1+s.rng.IntN(31))
+		r.Op, r.Collection, r.Flags = model.OpRevoke, collection, wire.Flags(1+s.rng.IntN(31))
 		if s.chance(20) {
-			r.Collection, r.Flags, r.Identity = "", wire.Flags(wire.RightAdmin), identity.ID(s.people[s.rng.IntN(len(s.people))])
+			r.Collection, r.Flags, r.Identity = "", wire.Flags(model.RightAdmin), identity.ID(s.people[s.rng.IntN(len(s.people))])
 		}
 	case k < 85:
-		r = wire.Request{Op: wire.OpCreateCollection, Collection: collection}
+		r = wire.Request{Op: model.OpCreateCollection, Collection: collection}
 	case k < 90:
-		r = wire.Request{Op: wire.OpDropCollection, Collection: collection}
+		r = wire.Request{Op: model.OpDropCollection, Collection: collection}
 	case k < 97:
 		r = s.createIndex(collection)
 	default:
-		r = wire.Request{Op: wire.OpDropIndex, Collection: collection, Index: "x"}
+		r = wire.Request{Op: model.OpDropIndex, Collection: collection, Index: "x"}
 	}
 	return r
 }
 
 func (s *sim) createIndex(collection string) wire.Request {
-	return wire.Request{Op: wire.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)], Name: []byte("fake")}
+	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)], Name: []byte("fake")}
 }
 
 // capped reports whether the indexes have leak budgets.
 func (s *sim) capped() bool { return s.seed%8 == 3 }
 
 func (s *sim) registerFake() wire.Request {
-	row := wire.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
+	row := model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
 	if s.capped() {
 		row.LeakBudget, row.IndexBudget = 1<<12, 1<<13
 	}
-	return wire.Request{Op: wire.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
+	return wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
 }
 
 // decodePieces reads the first piece of a checkpoint.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -23,7 +24,7 @@ var simDisturbances = []struct {
 	{"is left alone while the Core hangs", func(*sim, string) { time.Sleep(10 * time.Minute) }},
 	{"is left alone while a second Core serves", func(s *sim, _ string) {
 		// As if the lock had failed: it opens the store, and makes the next segment.
-		second, _, err := s.open(s.disk, s.rng, 1<<30, wire.Head{})
+		second, _, err := s.open(s.disk, s.rng, 1<<30, model.Head{})
 		if err != nil {
 			s.fail("a second Core: %v", err)
 		}
@@ -88,7 +89,7 @@ func disturb(s *sim, what string, do func(*sim, string)) string {
 	do(s, file)
 	for i := range 60 {
 		if i%20 == 10 && !s.refused {
-			s.must(wire.Request{Op: wire.OpPut, Collection: "a", Name: []byte("during"), Object: fmt.Append(nil, i)})
+			s.must(wire.Request{Op: model.OpPut, Collection: "a", Name: []byte("during"), Object: fmt.Append(nil, i)})
 		}
 		s.pass(time.Second)
 		s.quieten()

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // simCopy is a copy of the disk that the host kept: of this store, or of another
@@ -145,7 +145,7 @@ func (s *sim) flip() {
 		s.fail("with a bit of %s altered, the other copy should do: %v", name, err)
 	case kind == ".seg" && s.lastWrite.name != "" && (name != s.lastWrite.name || at < s.lastWrite.at):
 		// Not the last write, so that it need not be remembered to be missed.
-		sh, _, err := s.open(copied, s.rng, 1<<30, wire.Head{})
+		sh, _, err := s.open(copied, s.rng, 1<<30, model.Head{})
 		if err == nil && sh.log.Position().LSN < s.model.durable {
 			s.fail("a bit of %s is altered, at %d, before the last write at %+v, and what is behind it is not missed: the log ends with record %d instead of %d",
 				name, at, s.lastWrite, sh.log.Position().LSN, s.model.durable)

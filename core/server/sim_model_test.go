@@ -10,6 +10,7 @@ import (
 
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
 )
@@ -55,8 +56,8 @@ type simCatalogue struct {
 	lsn                           uint64
 	principals                    map[access.Principal]simPrincipal
 	collections                   map[string]uint32
-	grants                        map[uint32]map[access.Principal]wire.Rights // 0: the server
-	indexes                       map[uint32][]string                         // name and flags
+	grants                        map[uint32]map[access.Principal]model.Rights // 0: the server
+	indexes                       map[uint32][]string                          // name and flags
 	tasks                         map[string]bool
 	owners, identifiers, numbered uint32
 }
@@ -68,7 +69,7 @@ type simPrincipal struct {
 
 func newSimCatalogue() *simCatalogue {
 	return &simCatalogue{principals: map[access.Principal]simPrincipal{}, collections: map[string]uint32{},
-		grants: map[uint32]map[access.Principal]wire.Rights{0: {}}, indexes: map[uint32][]string{}, tasks: map[string]bool{}}
+		grants: map[uint32]map[access.Principal]model.Rights{0: {}}, indexes: map[uint32][]string{}, tasks: map[string]bool{}}
 }
 
 func newSimModel() *simModel {
@@ -78,7 +79,7 @@ func newSimModel() *simModel {
 func (c *simCatalogue) clone() *simCatalogue {
 	n := *c
 	n.principals, n.collections, n.tasks = maps.Clone(c.principals), maps.Clone(c.collections), maps.Clone(c.tasks)
-	n.grants, n.indexes = make(map[uint32]map[access.Principal]wire.Rights), make(map[uint32][]string)
+	n.grants, n.indexes = make(map[uint32]map[access.Principal]model.Rights), make(map[uint32][]string)
 	for id, g := range c.grants {
 		n.grants[id] = maps.Clone(g)
 	}
@@ -257,7 +258,7 @@ func (m *simModel) change(r *seglog.Record, is *simObject) {
 }
 
 func (c *simCatalogue) apply(kind seglog.Kind, collection uint32, n simEntry) {
-	give := func(to wire.Rights) {
+	give := func(to model.Rights) {
 		if c.grants[collection][n.principal] = to; to == 0 {
 			delete(c.grants[collection], n.principal)
 		}
@@ -265,8 +266,8 @@ func (c *simCatalogue) apply(kind seglog.Kind, collection uint32, n simEntry) {
 	switch kind {
 	case seglog.KindCreateCollection:
 		c.collections[n.name], c.identifiers = collection, max(c.identifiers, collection)
-		c.grants[collection] = map[access.Principal]wire.Rights{}
-		give(wire.Rights(n.flags))
+		c.grants[collection] = map[access.Principal]model.Rights{}
+		give(model.Rights(n.flags))
 	case seglog.KindDropCollection:
 		maps.DeleteFunc(c.collections, func(_ string, id uint32) bool { return id == collection })
 		delete(c.grants, collection)
@@ -296,56 +297,56 @@ func (c *simCatalogue) apply(kind seglog.Kind, collection uint32, n simEntry) {
 			}
 		}
 	case seglog.KindGrant:
-		give(c.grants[collection][n.principal] | wire.Rights(n.flags))
+		give(c.grants[collection][n.principal] | model.Rights(n.flags))
 	case seglog.KindRevoke:
-		give(c.grants[collection][n.principal] &^ wire.Rights(n.flags))
+		give(c.grants[collection][n.principal] &^ model.Rights(n.flags))
 	}
 }
 
 // rights are those of a principal in a collection, and whether it administers the
 // server.
-func (c *simCatalogue) rights(p access.Principal, collection string) (id uint32, r wire.Rights, admin bool) {
+func (c *simCatalogue) rights(p access.Principal, collection string) (id uint32, r model.Rights, admin bool) {
 	id = c.collections[collection]
 	if id != 0 {
 		r = c.grants[id][p]
 	}
-	return id, r, c.grants[0][p]&wire.RightAdmin != 0
+	return id, r, c.grants[0][p]&model.RightAdmin != 0
 }
 
 // enters is the code for a principal that needs one of some rights.
-func (c *simCatalogue) enters(p access.Principal, collection string, want wire.Rights) wire.Code {
+func (c *simCatalogue) enters(p access.Principal, collection string, want model.Rights) model.Code {
 	id, r, admin := c.rights(p, collection)
 	_, known := c.principals[p]
 	switch {
 	case !known:
-		return wire.UnknownPrincipal
+		return model.UnknownPrincipal
 	case id == 0:
-		return wire.NoCollection
+		return model.NoCollection
 	case r&want != 0:
-		return wire.OK
+		return model.OK
 	case r == 0 && !admin:
-		return wire.NoCollection
+		return model.NoCollection
 	}
-	return wire.Denied
+	return model.Denied
 }
 
-func simMayRead(r wire.Rights, own bool) bool {
-	return r&wire.RightRead != 0 || own && r&wire.RightReadOwn != 0
+func simMayRead(r model.Rights, own bool) bool {
+	return r&model.RightRead != 0 || own && r&model.RightReadOwn != 0
 }
 
-func simMayDelete(r wire.Rights, own bool) bool {
-	return r&wire.RightDelete != 0 && (own || r&wire.RightRead != 0)
+func simMayDelete(r model.Rights, own bool) bool {
+	return r&model.RightDelete != 0 && (own || r&model.RightRead != 0)
 }
 
 // predict says what a request comes to if it is decided on the state as of an LSN:
 // its code, and the records, of which the value is not told if it is random.
-func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, code wire.Code) {
+func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, code model.Code) {
 	c := m.catalogue(lsn)
 	if q.writes == nil {
 		r, code := c.predictChange(q)
 		return []seglog.Record{r}, code
 	}
-	if code := c.enters(q.who, q.r.Collection, wire.RightWrite|wire.RightDelete); code != wire.OK {
+	if code := c.enters(q.who, q.r.Collection, model.RightWrite|model.RightDelete); code != model.OK {
 		return nil, code
 	}
 	id, rights, _ := c.rights(q.who, q.r.Collection)
@@ -363,12 +364,12 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, co
 				cur = nil
 			}
 		}
-		if code := mayWrite(w, rights, cur, cur != nil && cur.owner == owner); code != wire.OK {
+		if code := mayWrite(w, rights, cur, cur != nil && cur.owner == owner); code != model.OK {
 			return nil, code
 		}
 		rec := seglog.Record{Kind: seglog.KindDelete, Collection: id}
 		staged[v] = nil
-		if w.Op == wire.OpPut {
+		if w.Op == model.OpPut {
 			rec.Kind, rec.Owner, rec.Body = seglog.KindPut, owner, []byte(w.Object)
 			if len(w.Name) > 0 {
 				rec.ID = m.maker.ID(id, owner, v, identity.Digest(w.Query, w.Object))
@@ -379,119 +380,119 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, co
 		}
 		group = append(group, rec)
 	}
-	return group, wire.OK
+	return group, model.OK
 }
 
 // mayWrite tells the rules for one write.
-func mayWrite(w *wire.Request, r wire.Rights, cur *simObject, own bool) wire.Code {
+func mayWrite(w *wire.Request, r model.Rights, cur *simObject, own bool) model.Code {
 	exists := cur != nil
 	is := exists && cur.id == w.Identity
-	if w.Op == wire.OpDelete {
+	if w.Op == model.OpDelete {
 		switch {
 		case !exists, !simMayRead(r, own) && !simMayDelete(r, own), len(w.Name) == 0 && !is:
-			return wire.NotFound
+			return model.NotFound
 		case !simMayDelete(r, own):
-			return wire.Denied
+			return model.Denied
 		case w.Flags&wire.FlagIfIdentity != 0 && !is:
-			return wire.PreconditionFailed
+			return model.PreconditionFailed
 		}
-		return wire.OK
+		return model.OK
 	}
 	switch {
-	case r&wire.RightWrite == 0:
-		return wire.Denied
+	case r&model.RightWrite == 0:
+		return model.Denied
 	case w.Flags&wire.FlagIfAbsent != 0 && exists, w.Flags&wire.FlagIfIdentity != 0 && !is:
-		return wire.PreconditionFailed
+		return model.PreconditionFailed
 	case exists && !own && !simMayDelete(r, own):
-		return wire.Denied
+		return model.Denied
 	}
-	return wire.OK
+	return model.OK
 }
 
 // predictChange tells the rules for changes of the catalogue.
-func (c *simCatalogue) predictChange(q *simRequest) (rec seglog.Record, code wire.Code) {
+func (c *simCatalogue) predictChange(q *simRequest) (rec seglog.Record, code model.Code) {
 	id, _, admin := c.rights(q.who, q.r.Collection)
 	_, asks := c.principals[q.who]
-	ofCollection := q.r.Collection != "" && q.r.Op != wire.OpCreateCollection
+	ofCollection := q.r.Collection != "" && q.r.Op != model.OpCreateCollection
 	switch {
 	case !asks:
-		return rec, wire.UnknownPrincipal
+		return rec, model.UnknownPrincipal
 	case !admin && !ofCollection:
-		return rec, wire.Denied
-	case !admin && c.enters(q.who, q.r.Collection, wire.RightAdmin) != wire.OK:
-		return rec, c.enters(q.who, q.r.Collection, wire.RightAdmin)
+		return rec, model.Denied
+	case !admin && c.enters(q.who, q.r.Collection, model.RightAdmin) != model.OK:
+		return rec, c.enters(q.who, q.r.Collection, model.RightAdmin)
 	case ofCollection && id == 0:
-		return rec, wire.NoCollection
+		return rec, model.NoCollection
 	}
 	rec.Collection = id
 	switch q.r.Op {
-	case wire.OpCreateCollection:
+	case model.OpCreateCollection:
 		rec.Kind, rec.Collection = seglog.KindCreateCollection, c.identifiers+1
 		if id != 0 {
-			return rec, wire.Exists
+			return rec, model.Exists
 		}
-	case wire.OpDropCollection:
+	case model.OpDropCollection:
 		rec.Kind = seglog.KindDropCollection
-	case wire.OpCreateIndex:
+	case model.OpCreateIndex:
 		rec.Kind, rec.Owner = seglog.KindCreateIndex, c.numbered+1 // its number
 		switch has := c.hasIndex(id, q.r.Index); {
 		case !c.tasks[string(q.r.Name)]:
-			return rec, wire.NoTask
+			return rec, model.NoTask
 		case has:
-			return rec, wire.Exists
+			return rec, model.Exists
 		}
-	case wire.OpDropIndex:
+	case model.OpDropIndex:
 		if rec.Kind = seglog.KindDropIndex; !c.hasIndex(id, q.r.Index) {
-			return rec, wire.NoIndex
+			return rec, model.NoIndex
 		}
-	case wire.OpRegisterTask:
+	case model.OpRegisterTask:
 		rec.Kind = seglog.KindRegisterTask
 	default:
 		return c.predictPrincipal(q, rec)
 	}
-	return rec, wire.OK
+	return rec, model.OK
 }
 
 // predictPrincipal tells those for principals and their rights.
-func (c *simCatalogue) predictPrincipal(q *simRequest, rec seglog.Record) (seglog.Record, wire.Code) {
-	subject, rights := access.Principal(q.r.Identity), wire.Rights(q.r.Flags)
+func (c *simCatalogue) predictPrincipal(q *simRequest, rec seglog.Record) (seglog.Record, model.Code) {
+	subject, rights := access.Principal(q.r.Identity), model.Rights(q.r.Flags)
 	_, known := c.principals[subject]
-	last := c.grants[0][subject]&wire.RightAdmin != 0 && len(c.grants[0]) == 1
+	last := c.grants[0][subject]&model.RightAdmin != 0 && len(c.grants[0]) == 1
 	switch q.r.Op {
-	case wire.OpAddPrincipal:
+	case model.OpAddPrincipal:
 		rec.Kind, rec.Owner = seglog.KindAddPrincipal, c.owners+1
 		for _, p := range c.principals {
 			known = known || p.label == string(q.r.Name)
 		}
 		if known {
-			return rec, wire.Exists
+			return rec, model.Exists
 		}
-	case wire.OpRemovePrincipal:
+	case model.OpRemovePrincipal:
 		switch rec.Kind, rec.Owner = seglog.KindRemovePrincipal, c.principals[subject].owner; {
 		case !known:
-			return rec, wire.NoPrincipal
+			return rec, model.NoPrincipal
 		case last:
-			return rec, wire.InvalidRequest
+			return rec, model.InvalidRequest
 		}
-	case wire.OpRotatePrincipal:
+	case model.OpRotatePrincipal:
 		rec.Kind = seglog.KindRotatePrincipal
 		if _, taken := c.principals[access.Principal(q.r.Query)]; !known {
-			return rec, wire.NoPrincipal
+			return rec, model.NoPrincipal
 		} else if taken {
-			return rec, wire.Exists
+			return rec, model.Exists
 		}
-	case wire.OpGrant, wire.OpRevoke:
-		if rec.Kind = seglog.KindGrant; q.r.Op == wire.OpRevoke {
+	case model.OpGrant, model.OpRevoke:
+		if rec.Kind = seglog.KindGrant; q.r.Op == model.OpRevoke {
 			rec.Kind = seglog.KindRevoke
 		}
 		switch {
 		case !known:
-			return rec, wire.NoPrincipal
-		case rights == 0, rec.Collection == 0 && rights != wire.RightAdmin, q.r.Op == wire.OpRevoke && rec.Collection == 0 && last:
-			return rec, wire.InvalidRequest
+			return rec, model.NoPrincipal
+		case rights == 0, rec.Collection == 0 && rights != model.RightAdmin, q.r.Op == model.OpRevoke && rec.Collection == 0 && last:
+			return rec, model.InvalidRequest
 		}
 	}
-	return rec, wire.OK
+	return rec, model.OK
 }
 
 func (c *simCatalogue) hasIndex(collection uint32, name string) bool {
@@ -501,7 +502,7 @@ func (c *simCatalogue) hasIndex(collection uint32, name string) bool {
 // explains reports whether a group is what a request comes to.
 func (m *simModel) explains(q *simRequest, g []seglog.Record) bool {
 	want, code := m.predict(q, g[0].LSN-1)
-	if code != wire.OK || len(want) != len(g) {
+	if code != model.OK || len(want) != len(g) {
 		return false
 	}
 	for i := range g {
@@ -519,7 +520,7 @@ func (m *simModel) explains(q *simRequest, g []seglog.Record) bool {
 		if g[i].Owner != want[i].Owner || want[i].ID != (identity.ID{}) && g[i].ID != want[i].ID {
 			return false
 		}
-		if w.Op == wire.OpPut && !bytes.Equal(g[i].Body[6:], slices.Concat(w.Name, w.Query, w.Object)) {
+		if w.Op == model.OpPut && !bytes.Equal(g[i].Body[6:], slices.Concat(w.Name, w.Query, w.Object)) {
 			return false
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"motte/core/access"
 	"motte/core/engine"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -221,14 +222,14 @@ func (s *sim) setUp() {
 	s.until(func() bool { return s.ready })
 	s.must(s.registerFake())
 	for _, c := range []string{"a", "b"} {
-		s.must(wire.Request{Op: wire.OpCreateCollection, Collection: c})
+		s.must(wire.Request{Op: model.OpCreateCollection, Collection: c})
 		s.must(s.createIndex(c))
 	}
-	rights := []wire.Rights{wire.RightsAll, wire.RightsAll, wire.RightReadOwn | wire.RightWrite | wire.RightDelete, wire.RightWrite | wire.RightRead, wire.RightRead}
+	rights := []model.Rights{model.RightsAll, model.RightsAll, model.RightReadOwn | model.RightWrite | model.RightDelete, model.RightWrite | model.RightRead, model.RightRead}
 	for _, p := range s.people[1:] {
-		s.must(wire.Request{Op: wire.OpAddPrincipal, Identity: identity.ID(p), Name: fmt.Appendf(nil, "p%d", p[0])})
+		s.must(wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: fmt.Appendf(nil, "p%d", p[0])})
 		for _, c := range []string{"a", "b"} {
-			s.must(wire.Request{Op: wire.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(rights[s.rng.IntN(len(rights))])})
+			s.must(wire.Request{Op: model.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(rights[s.rng.IntN(len(rights))])})
 		}
 	}
 }
@@ -359,7 +360,7 @@ func (s *sim) finish() {
 	s.hostile = false
 	s.until(func() bool { return s.waiting() == 0 && !s.refused })
 	s.quieten()
-	s.must(wire.Request{Op: wire.OpCompact})
+	s.must(wire.Request{Op: model.OpCompact})
 	s.until(func() bool { return s.waiting() == 0 })
 	s.checkRoom()
 	s.pass(time.Minute)

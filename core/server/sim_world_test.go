@@ -19,9 +19,9 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // simFailure is what a history fails with.
@@ -39,11 +39,11 @@ type sim struct {
 	trace      []string
 	disk       *simDisk
 	model      *simModel
-	newest     wire.Head           // that any client saw
-	heads      []wire.Head         // some that clients saw
+	newest     model.Head          // that any client saw
+	heads      []model.Head        // some that clients saw
 	chains     map[uint64][16]byte // of heads, by LSN
 	repeated   map[string]bool     // contents that were put more than once
-	foreign    []wire.Head         // heads of other branches
+	foreign    []model.Head        // heads of other branches
 	copies     []simCopy
 	people     []access.Principal
 	number     uint64 // of the last request
@@ -139,7 +139,7 @@ func (s *sim) rest() {
 
 // open opens a store from a disk, and returns its shell; the
 // process may die at any call of the storage.
-func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor wire.Head) (*server, *simStorage, error) {
+func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor model.Head) (*server, *simStorage, error) {
 	st := &simStorage{rng: rng, disk: disk, direct: true, left: calls}
 	sh := newServer(Config{Admin: s.people[0], Anchor: anchor})
 	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
@@ -341,14 +341,14 @@ func (s *sim) hear(m hostwire.Message) {
 		s.ready = true
 	case m.Type == hostwire.Event:
 		s.note("event: reason %d", m.Reason)
-		if s.disturbed && m.Reason != wire.ReasonStorage {
+		if s.disturbed && m.Reason != model.ReasonStorage {
 			s.noticed++
 			return
 		}
-		if m.Reason == wire.ReasonDamagedRecord || m.Reason == wire.ReasonReadFailed || m.Reason < wire.ReasonTooSlow && !s.hostile {
+		if m.Reason == model.ReasonDamagedRecord || m.Reason == model.ReasonReadFailed || m.Reason < model.ReasonTooSlow && !s.hostile {
 			s.fail("an alert for reason %d", m.Reason)
 		}
-		if m.Reason == wire.ReasonStorage {
+		if m.Reason == model.ReasonStorage {
 			if s.refused = !s.refused; s.refused {
 				// What is on its way will not become durable; what of it
 				// the failed write left may come back with a restart.

@@ -21,6 +21,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/seglog"
 	"motte/core/tlsauth"
@@ -279,7 +280,7 @@ func (r *rig) send(as byte, q *wire.Request) {
 	q.Number = r.number
 	q.NameLen, q.QueryLen, q.ObjectLen = len(q.Name), len(q.Query), len(q.Object)
 	prepared, code := engine.Prepare(*q)
-	if code != wire.OK {
+	if code != model.OK {
 		r.t.Fatalf("operation %d: code %d", q.Op, code)
 	}
 	prepared.Conn, prepared.Principal = 1, principalOf(key(as))
@@ -287,16 +288,16 @@ func (r *rig) send(as byte, q *wire.Request) {
 }
 
 // answers takes the answers that have come so far: their codes, by the request's number.
-func (r *rig) answers() map[uint64]wire.Code {
+func (r *rig) answers() map[uint64]model.Code {
 	synctest.Wait()
-	codes := make(map[uint64]wire.Code)
+	codes := make(map[uint64]model.Code)
 	for _, a := range r.conn.out.take() {
 		codes[a.Number] = a.Code
 	}
 	return codes
 }
 
-func (r *rig) must(want wire.Code, q *wire.Request) engine.Reply {
+func (r *rig) must(want model.Code, q *wire.Request) engine.Reply {
 	r.t.Helper()
 	a := r.ask(1, q)
 	if a.Code != want {
@@ -314,11 +315,11 @@ func filledRig(t *testing.T) *rig {
 	for !r.knows(1) {
 		synctest.Wait() // the first administrator is on its way to the disk
 	}
-	r.must(wire.OK, request(0, wire.OpCreateCollection, "c", "", ""))
-	r.must(wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Identity: alice, Name: []byte("alice")})
-	r.must(wire.OK, &wire.Request{Op: wire.OpGrant, Collection: "c", Identity: alice, Flags: wire.Flags(wire.RightWrite | wire.RightRead)})
-	r.must(wire.OK, request(0, wire.OpPut, "c", "one", "data of one"))
-	if a := r.ask(5, request(0, wire.OpPut, "c", "hers", "data of hers")); a.Code != wire.OK {
+	r.must(model.OK, request(0, model.OpCreateCollection, "c", "", ""))
+	r.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")})
+	r.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: alice, Flags: wire.Flags(model.RightWrite | model.RightRead)})
+	r.must(model.OK, request(0, model.OpPut, "c", "one", "data of one"))
+	if a := r.ask(5, request(0, model.OpPut, "c", "hers", "data of hers")); a.Code != model.OK {
 		t.Fatalf("code %d", a.Code)
 	}
 	return r
@@ -360,38 +361,38 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		meanwhile func(r *rig)
-		want      wire.Code
+		want      model.Code
 	}{
-		{"nothing", func(*rig) {}, wire.OK},
-		{"moved", (*rig).tidy, wire.OK},
+		{"nothing", func(*rig) {}, model.OK},
+		{"moved", (*rig).tidy, model.OK},
 		{"moved twice", func(r *rig) {
 			r.tidy()
-			r.must(wire.OK, request(0, wire.OpPut, "c", "two", "data of two")) // to the same segment
-			r.must(wire.OK, request(0, wire.OpDelete, "c", "two", ""))
+			r.must(model.OK, request(0, model.OpPut, "c", "two", "data of two")) // to the same segment
+			r.must(model.OK, request(0, model.OpDelete, "c", "two", ""))
 			r.tidy()
-		}, wire.OK},
-		{"replaced", func(r *rig) { r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "changed")) }, wire.OK}, // as it stood
+		}, model.OK},
+		{"replaced", func(r *rig) { r.must(model.OK, request(0, model.OpPut, "c", "hers", "changed")) }, model.OK}, // as it stood
 		{"replaced, and its segment removed", func(r *rig) {
-			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "changed"))
+			r.must(model.OK, request(0, model.OpPut, "c", "hers", "changed"))
 			r.tidy()
-		}, wire.Expired},
+		}, model.Expired},
 		{"put again by its owner, and its segment removed", func(r *rig) {
-			if a := r.ask(5, request(0, wire.OpPut, "c", "hers", "data of hers")); a.Code != wire.OK {
+			if a := r.ask(5, request(0, model.OpPut, "c", "hers", "data of hers")); a.Code != model.OK {
 				r.t.Fatalf("code %d", a.Code)
 			}
 			r.tidy()
-		}, wire.OK},
+		}, model.OK},
 		{"put again by another, and its segment removed", func(r *rig) {
-			r.must(wire.OK, request(0, wire.OpPut, "c", "hers", "data of hers"))
+			r.must(model.OK, request(0, model.OpPut, "c", "hers", "data of hers"))
 			r.tidy()
-		}, wire.Expired},
+		}, model.Expired},
 		{"deleted, and its segment removed", func(r *rig) {
-			r.must(wire.OK, request(0, wire.OpDelete, "c", "hers", ""))
+			r.must(model.OK, request(0, model.OpDelete, "c", "hers", ""))
 			r.tidy()
-		}, wire.Expired},
+		}, model.Expired},
 		{"its owner erased", func(r *rig) {
 			r.events.put(func(e *engine.Engine) {
-				q, _ := engine.Prepare(wire.Request{Op: wire.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
+				q, _ := engine.Prepare(wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
 				q.Principal = principalOf(key(1)) // its answer goes nowhere
 				e.Request(q)
 			})
@@ -403,34 +404,34 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 			} else if err := r.log.Erase(erase[0]); err != nil {
 				r.t.Fatal(err)
 			}
-		}, wire.Expired},
+		}, model.Expired},
 		{"damaged", func(r *rig) {
-			at := found(r.must(wire.OK, request(0, wire.OpGet, "c", "hers", ""))).Loc
+			at := found(r.must(model.OK, request(0, model.OpGet, "c", "hers", ""))).Loc
 			r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
-		}, wire.Damaged},
+		}, model.Damaged},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
-				r.must(wire.OK, request(0, wire.OpDelete, "c", "one", "")) // so that something is dead
-				o := found(r.must(wire.OK, request(0, wire.OpGet, "c", "hers", "")))
-				r.must(wire.NotFound, request(0, wire.OpGet, "c", "one", ""))
+				r.must(model.OK, request(0, model.OpDelete, "c", "one", "")) // so that something is dead
+				o := found(r.must(model.OK, request(0, model.OpGet, "c", "hers", "")))
+				r.must(model.NotFound, request(0, model.OpGet, "c", "one", ""))
 				c.meanwhile(r)
 				w := r.conn
 				code := w.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true)
-				if code != c.want || (len(w.p) > 0) != (code == wire.OK) {
+				if code != c.want || (len(w.p) > 0) != (code == model.OK) {
 					t.Fatalf("code %d, want %d; buffered %d", code, c.want, len(w.p))
 				}
-				if code == wire.OK {
+				if code == model.OK {
 					got, err := frames.DecodeObject(w.p[wire.ReplyHeaderSize:])
 					if err != nil || got.Identity != o.ID || string(got.Name) != "hers" || string(got.Data) != "data of hers" {
 						t.Fatalf("%v: %q holds %q", err, got.Name, got.Data)
 					}
 				}
 				synctest.Wait() // an alert is on its way to the disk
-				alerts := bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", "")))
-				if (len(alerts) > 0) != (c.want == wire.Damaged) {
+				alerts := bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", "")))
+				if (len(alerts) > 0) != (c.want == model.Damaged) {
 					t.Fatalf("%d alerts", len(alerts))
 				}
 			})
@@ -446,41 +447,41 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 		r := filledRig(t)
 		segments := len(r.log.Segments())
 		r.disk.refuse(true)
-		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "lost"))
+		r.must(model.StorageFailed, request(0, model.OpPut, "c", "two", "lost"))
 		for range 3 {
 			time.Sleep(2 * resumeEvery)
-			r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "refused"))
-			r.must(wire.StorageFailed, request(0, wire.OpDelete, "c", "one", ""))
-			r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
-			r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
+			r.must(model.StorageFailed, request(0, model.OpPut, "c", "two", "refused"))
+			r.must(model.StorageFailed, request(0, model.OpDelete, "c", "one", ""))
+			r.must(model.OK, request(0, model.OpGet, "c", "one", ""))
+			r.must(model.NotFound, request(0, model.OpGet, "c", "two", ""))
 		}
 		if n := r.disk.refuse(true); n != 1+6 && n != 1+5 { // the last may be about to
 			t.Errorf("the disk was tried %d times in %v, want once a second", n, 6*resumeEvery)
 		}
 		r.all.Go(func() { r.maintain(r.ctx) })
-		r.must(wire.StorageFailed, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.StorageFailed, request(0, model.OpCompact, "", "", ""))
 		r.disk.refuse(false)
 		time.Sleep(2 * resumeEvery)
-		r.must(wire.OK, request(0, wire.OpPut, "c", "three", "data of three"))
+		r.must(model.OK, request(0, model.OpPut, "c", "three", "data of three"))
 		if n := len(r.log.Segments()); n != segments+1 {
 			t.Errorf("%d segments, then %d", segments, n)
 		}
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
-		var reasons []wire.Reason
-		for _, item := range bodies(r.must(wire.OK, request(0, wire.OpAlerts, "", "", ""))) {
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
+		var reasons []model.Reason
+		for _, item := range bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", ""))) {
 			a, _ := frames.DecodeAlert(item)
 			reasons = append(reasons, a.Reason)
 		}
-		if want := []wire.Reason{wire.ReasonStorage, wire.ReasonStorage}; !slices.Equal(reasons, want) {
+		if want := []model.Reason{model.ReasonStorage, model.ReasonStorage}; !slices.Equal(reasons, want) {
 			t.Errorf("alerts for %v, want one when it failed and one when it went on", reasons)
 		}
 		r.close()
 
 		r = openRig(t, r.disk.copy())
 		defer r.close()
-		r.must(wire.OK, request(0, wire.OpGet, "c", "one", ""))
-		r.must(wire.OK, request(0, wire.OpGet, "c", "three", ""))
-		r.must(wire.NotFound, request(0, wire.OpGet, "c", "two", ""))
+		r.must(model.OK, request(0, model.OpGet, "c", "one", ""))
+		r.must(model.OK, request(0, model.OpGet, "c", "three", ""))
+		r.must(model.NotFound, request(0, model.OpGet, "c", "two", ""))
 	})
 }
 
@@ -491,7 +492,7 @@ func TestACoreEndsThoughTheDiskRefuses(t *testing.T) {
 		r := filledRig(t)
 		r.all.Go(func() { r.maintain(r.ctx) })
 		r.disk.refuse(true)
-		r.must(wire.StorageFailed, request(0, wire.OpPut, "c", "two", "lost"))
+		r.must(model.StorageFailed, request(0, model.OpPut, "c", "two", "lost"))
 		time.Sleep(resumeEvery / 2)
 		r.close()
 	})
@@ -504,7 +505,7 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var heads []wire.Head
+	var heads []model.Head
 	for lsn := uint64(1); lsn <= 6; lsn++ { // two in each segment
 		if _, _, err := l.Append([]seglog.Group{{{LSN: lsn, Kind: seglog.KindBarrier}}}); err != nil {
 			t.Fatal(err)
@@ -516,18 +517,18 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 			}
 		}
 	}
-	change := func(h wire.Head, lsn uint64, segment byte) wire.Head {
+	change := func(h model.Head, lsn uint64, segment byte) model.Head {
 		h.LSN += lsn
 		h.Segment[0] ^= segment
 		return h
 	}
 	for _, c := range []struct {
 		name   string
-		anchor wire.Head
+		anchor model.Head
 		accept bool
 		ok     bool
 	}{
-		{"none", wire.Head{}, false, true},
+		{"none", model.Head{}, false, true},
 		{"the first record", heads[0], false, true},
 		{"the last of a segment", heads[1], false, true},
 		{"the first of the next", heads[2], false, true},
@@ -543,7 +544,7 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 		if err := s.compareWithAnchor(); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOlder) {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if noted := slices.Contains(s.engine.Notes, wire.ReasonLossAccepted); noted != c.accept {
+		if noted := slices.Contains(s.engine.Notes, model.ReasonLossAccepted); noted != c.accept {
 			t.Errorf("%s: it is noted that a loss was accepted: %v", c.name, noted)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 
 	"motte/core/codec"
 	"motte/core/engine"
+	"motte/core/model"
 	"motte/core/taskwire"
-	"motte/core/wire"
 )
 
 // answerBatch is how many of a Task's frames are handed to the engine in one event. Once
@@ -58,7 +58,7 @@ func (s *server) endTask(instance uint64) {
 		_ = t.net.CloseRead() // an error means that it is closed
 		return
 	}
-	s.engine.TaskEnded(instance, wire.ReasonTaskEnded)
+	s.engine.TaskEnded(instance, model.ReasonTaskEnded)
 }
 
 func (t *taskChannel) close() {
@@ -115,9 +115,9 @@ func (t *taskChannel) read(ctx context.Context) {
 				e.TaskAnswer(t.instance, a)
 			}
 			if errors.Is(failed, codec.ErrMalformed) || errors.Is(failed, io.ErrUnexpectedEOF) {
-				e.TaskEnded(t.instance, wire.ReasonBadFrame)
+				e.TaskEnded(t.instance, model.ReasonBadFrame)
 			} else if failed != nil {
-				e.TaskEnded(t.instance, wire.ReasonTaskEnded)
+				e.TaskEnded(t.instance, model.ReasonTaskEnded)
 			}
 		})
 	}

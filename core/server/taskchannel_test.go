@@ -12,6 +12,7 @@ import (
 	"motte/client/frames"
 	"motte/core/engine"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
 )
@@ -51,18 +52,18 @@ func TestTheLastWordsOfATaskAreRead(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		sent []byte
-		want []wire.Reason
+		want []model.Reason
 	}{
-		{"half a frame", taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 33, Seq: 1})[:9], []wire.Reason{wire.ReasonBadFrame}},
-		{"nothing", nil, []wire.Reason{wire.ReasonTaskEnded}},
+		{"half a frame", taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 33, Seq: 1})[:9], []model.Reason{model.ReasonBadFrame}},
+		{"nothing", nil, []model.Reason{model.ReasonTaskEnded}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
-				row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: 1000, Memory: 1})
-				r.must(wire.OK, &wire.Request{Op: wire.OpRegisterTask, Name: []byte("t"), Query: row})
-				r.must(wire.OK, &wire.Request{Op: wire.OpCreateIndex, Collection: "c", Index: "x", Type: wire.TypeText, Name: []byte("t")})
+				row := frames.AppendRow(nil, &model.Row{Operations: frames.TaskSearch, MaxInput: 1, MaxResults: 1, Deadline: 1000, Memory: 1})
+				r.must(model.OK, &wire.Request{Op: model.OpRegisterTask, Name: []byte("t"), Query: row})
+				r.must(model.OK, &wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "x", Type: model.TypeText, Name: []byte("t")})
 				synctest.Wait()
 				asked := slices.DeleteFunc(r.toHost.take(), func(m hostwire.Message) bool { return m.Type != hostwire.StartTask })
 				if len(asked) != 1 {

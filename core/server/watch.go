@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"motte/core/engine"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // watchEvery is how often the files are compared with what the Core needs of them. A
@@ -47,7 +47,7 @@ func (w *watcher) look() {
 	switch {
 	case adrift && !w.adrift:
 		say("nothing is written until the data directory is back: %v", err)
-		w.s.runOnEngine(func(e *engine.Engine) { e.Note(wire.ReasonAdrift) })
+		w.s.runOnEngine(func(e *engine.Engine) { e.Note(model.ReasonAdrift) })
 	case err != nil && !adrift:
 		say("watching the files of the store: %v", err)
 		w.s.useReserve(err) // the keys may have to be written again

@@ -12,8 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // TestASecondCoreIsRefused: also when whatever lies in the directory beside the log was
@@ -23,7 +23,7 @@ func TestASecondCoreIsRefused(t *testing.T) {
 	s := start(t, dir)
 	defer s.stop()
 	admin := s.dial(key(1))
-	do(t, admin, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""), request(2, wire.OpPut, "c", "one", "data"))
+	do(t, admin, model.OK, request(1, model.OpCreateCollection, "c", "", ""), request(2, model.OpPut, "c", "one", "data"))
 	_ = os.Remove(filepath.Join(dir, "LOCK"))
 	ends := pair(t)
 	defer ends[0].Close()
@@ -32,7 +32,7 @@ func TestASecondCoreIsRefused(t *testing.T) {
 	if !errors.Is(err, seglog.ErrLocked) {
 		t.Errorf("a second Core: %v", err)
 	}
-	do(t, admin, wire.OK, request(3, wire.OpPut, "c", "two", "data"), request(4, wire.OpGet, "c", "one", ""))
+	do(t, admin, model.OK, request(3, model.OpPut, "c", "two", "data"), request(4, model.OpGet, "c", "one", ""))
 }
 
 // TestLostFilesAreNoticedWithinAMinute: the keys are written again, a checkpoint is followed
@@ -43,7 +43,7 @@ func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
 		defer r.close()
 		r.all.Go(func() { r.maintain(r.ctx) })
 		r.all.Go(func() { r.watchFiles(r.ctx) })
-		r.must(wire.OK, request(0, wire.OpCompact, "", "", ""))
+		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		lose := func(name string) []byte {
 			r.disk.mu.Lock()
 			defer r.disk.mu.Unlock()
@@ -70,7 +70,7 @@ func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
 		lose(segmentFile(r.log.Position().Segment))
 		time.Sleep(time.Minute)
 		reasons := r.reasons()
-		if !slices.Equal(reasons, slices.Repeat([]wire.Reason{wire.ReasonFileLost}, 3)) {
+		if !slices.Equal(reasons, slices.Repeat([]model.Reason{model.ReasonFileLost}, 3)) {
 			t.Errorf("alerts for %v", reasons)
 		}
 	})
@@ -81,7 +81,7 @@ func TestAStartGivesBackWhatCrashesLeft(t *testing.T) {
 	dir := t.TempDir()
 	for n := range uint64(3) { // each start makes a segment
 		s := start(t, dir)
-		do(t, s.dial(key(1)), wire.OK, request(1, wire.OpCreateCollection, fmt.Sprint("c", n), "", ""))
+		do(t, s.dial(key(1)), model.OK, request(1, model.OpCreateCollection, fmt.Sprint("c", n), "", ""))
 		s.stop()
 	}
 	segments, err := filepath.Glob(filepath.Join(dir, "*.seg"))
@@ -100,7 +100,7 @@ func TestAStartGivesBackWhatCrashesLeft(t *testing.T) {
 		}
 	}
 	s := start(t, dir)
-	do(t, s.dial(key(1)), wire.OK, request(1, wire.OpHead, "", "", ""))
+	do(t, s.dial(key(1)), model.OK, request(1, model.OpHead, "", "", ""))
 	s.stop()
 	for i, path := range segments[:2] {
 		if info, err := os.Stat(path); err != nil || info.Size() != sizes[i] {

@@ -17,6 +17,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/seglog"
 	"motte/core/taskwire"
@@ -29,10 +30,10 @@ import (
 func (s *testServer) silent() (admin net.Conn) {
 	s.t.Helper()
 	c := s.dial(key(1))
-	row := frames.AppendRow(nil, &wire.Row{Operations: frames.TaskSearch, MaxInput: wire.MaxObject, MaxResults: 1, Deadline: wire.MaxDeadline, Memory: 1})
-	do(s.t, c, wire.OK, request(1, wire.OpCreateCollection, "c", "", ""),
-		&wire.Request{Op: wire.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
-		&wire.Request{Op: wire.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: wire.TypeText, Name: []byte("t")})
+	row := frames.AppendRow(nil, &model.Row{Operations: frames.TaskSearch, MaxInput: model.MaxObject, MaxResults: 1, Deadline: model.MaxDeadline, Memory: 1})
+	do(s.t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""),
+		&wire.Request{Op: model.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
+		&wire.Request{Op: model.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: model.TypeText, Name: []byte("t")})
 	m := s.next(hostwire.StartTask)
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -53,14 +54,14 @@ func (s *testServer) silent() (admin net.Conn) {
 	}
 	go io.Copy(io.Discard, f)
 	for number := uint64(100); ; number++ { // until it serves
-		if _, err := c.Write(frames.AppendRequest(nil, request(number, wire.OpStatus, "", "", ""))); err != nil {
+		if _, err := c.Write(frames.AppendRequest(nil, request(number, model.OpStatus, "", "", ""))); err != nil {
 			s.t.Fatal(err)
 		}
 		serves := false
 		h, body := reply(s.t, c)
 		for ; h.Kind == wire.KindStatus; h, body = reply(s.t, c) {
 			x, err := frames.DecodeStatus(body)
-			serves = serves || err == nil && x.Kind == frames.StatusIndex && x.State == wire.IndexServing
+			serves = serves || err == nil && x.Kind == frames.StatusIndex && x.State == model.IndexServing
 		}
 		if serves {
 			return c
@@ -73,10 +74,10 @@ func (s *testServer) silent() (admin net.Conn) {
 func tooMany(large bool) (p []byte) {
 	n, object := uint64(MaxInFlight+10), "x"
 	if large {
-		n, object = 3, strings.Repeat("x", wire.MaxObject)
+		n, object = 3, strings.Repeat("x", model.MaxObject)
 	}
 	for i := range n {
-		p = frames.AppendRequest(p, request(10+i, wire.OpPut, "c", "", object))
+		p = frames.AppendRequest(p, request(10+i, model.OpPut, "c", "", object))
 	}
 	return p
 }
@@ -116,14 +117,14 @@ func TestWhoIsRemovedKeepsNoPlace(t *testing.T) {
 	s := start(t, t.TempDir())
 	admin := s.silent()
 	p := identity.ID(principalOf(key(5)))
-	do(t, admin, wire.OK, &wire.Request{Op: wire.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("eve")},
-		&wire.Request{Op: wire.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(wire.RightWrite)})
+	do(t, admin, model.OK, &wire.Request{Op: model.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("eve")},
+		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(model.RightWrite)})
 	c := s.dial(key(5))
 	go c.Write(tooMany(false))
 	for connections(s.next(hostwire.Counters)) != 2 {
 	}
 	time.Sleep(time.Second) // gives the Core the time to read what it takes
-	do(t, admin, wire.OK, &wire.Request{Op: wire.OpRemovePrincipal, Number: 3, Identity: p})
+	do(t, admin, model.OK, &wire.Request{Op: model.OpRemovePrincipal, Number: 3, Identity: p})
 	for began := time.Now(); connections(s.next(hostwire.Counters)) != 1; {
 		if time.Since(began) > time.Minute {
 			t.Fatal("its connection is counted still")

@@ -23,7 +23,7 @@ import (
 
 	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Version is the only version of the Task protocol spoken.
@@ -142,7 +142,7 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 }
 
 // AppendConfigure appends a Configure frame to p; ordered is 0 or 1.
-func AppendConfigure(p []byte, seq uint64, t wire.DataType, ordered byte,
+func AppendConfigure(p []byte, seq uint64, t model.DataType, ordered byte,
 	maxResults uint32, config []byte) []byte {
 	w := codec.Writer(AppendHeader(p, Header{Configure, 6 + len(config), seq}))
 	return w.U8(byte(t), ordered).U32(maxResults).Bytes(config)

@@ -9,7 +9,7 @@ import (
 
 	"motte/core/codec"
 	"motte/core/identity"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 )
 
@@ -57,7 +57,7 @@ var toTask = []struct {
 	want          Header
 }{
 	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, and the configuration of its maker",
-		AppendConfigure(nil, 1, wire.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
+		AppendConfigure(nil, 1, model.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
 	{"insert", "INSERT of record 41: an identity and its input",
 		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 50, 2}},
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
@@ -152,7 +152,7 @@ func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
 		Found:   {1: true, 1 + identity.Size: true, longest - identity.Size: true, longest: true},
 	}
 	lengths := []int{0, 1, 2, identity.Size - 1, identity.Size, 1 + identity.Size, 2 + identity.Size, longest - identity.Size,
-		longest - 1, longest, longest + 1, longest + identity.Size, wire.MaxObject, 1<<31 - 1, 1 << 31, 1<<32 - 1}
+		longest - 1, longest, longest + 1, longest + identity.Size, model.MaxObject, 1<<31 - 1, 1 << 31, 1<<32 - 1}
 	for v := range 256 {
 		for _, n := range lengths {
 			f, want := Type(v), allowed[Type(v)][n]
@@ -260,9 +260,9 @@ func TestAnswerDoesNotAlias(t *testing.T) {
 // TestLongestFrames: an Insert of the largest input is the longest frame that a Task has
 // to be ready for.
 func TestLongestFrames(t *testing.T) {
-	const longest = HeaderSize + 40 + wire.MaxObject
-	query := make([]byte, wire.MaxSubQuery)
-	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, wire.MaxObject))); n != longest {
+	const longest = HeaderSize + 40 + model.MaxObject
+	query := make([]byte, model.MaxSubQuery)
+	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, model.MaxObject))); n != longest {
 		t.Errorf("the longest Insert has %d bytes, want %d", n, longest)
 	}
 	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, 0, 1, query), AppendSearch(nil, 1, 1, query), AppendRemove(nil, 1, 1, identity.ID{})} {
@@ -275,7 +275,7 @@ func TestLongestFrames(t *testing.T) {
 // TestFramesAreAppended: many frames are gathered in one buffer, for one write.
 func TestFramesAreAppended(t *testing.T) {
 	p := []byte("before")
-	p = AppendConfigure(p, 1, wire.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`))
+	p = AppendConfigure(p, 1, model.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`))
 	p = appendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
 	p = AppendRemove(p, 3, 42, pattern(0x60))
 	p = AppendSearch(p, 4, 10, []byte(">= 30 and < 40"))

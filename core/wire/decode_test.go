@@ -11,6 +11,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/codec"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -19,7 +20,7 @@ const (
 	atMagic, atVersion, atOp, atType      = 0, 4, 5, 6
 	atNumber, atCollection, atIndex       = 8, 24, 56
 	atName, atQuery, atObject, atReserved = 120, 124, 128, 132
-	lastOfIdentifier                      = wire.MaxIdentifier - 1
+	lastOfIdentifier                      = model.MaxIdentifier - 1
 )
 
 func TestRequestHeaderLimits(t *testing.T) {
@@ -32,44 +33,44 @@ func TestRequestHeaderLimits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(p []byte) []byte
-		want  wire.Code
+		want  model.Code
 	}{
-		{"as it is", func(p []byte) []byte { return p }, wire.OK},
-		{"empty", func(p []byte) []byte { return nil }, wire.Malformed},
-		{"one byte short", func(p []byte) []byte { return p[:len(p)-1] }, wire.Malformed},
-		{"one byte long", func(p []byte) []byte { return append(p, 0) }, wire.Malformed},
-		{"another magic", u8(atMagic+3, 'P'), wire.Malformed},
-		{"version 0", u8(atVersion, 0), wire.UnsupportedVersion},
-		{"version 2", u8(atVersion, wire.Version+1), wire.UnsupportedVersion},
-		{"version 2 with what is malformed in version 1", func(p []byte) []byte { p[atVersion], p[atReserved] = 2, 1; return p }, wire.UnsupportedVersion},
-		{"number 0", u8(atNumber+7, 0), wire.Malformed},
-		{"reserved byte set", u8(atReserved+3, 1), wire.Malformed},
-		{"collection of full width", func(p []byte) []byte { copy(p[atCollection:], strings.Repeat("c", wire.MaxIdentifier)); return p }, wire.OK},
-		{"zero byte inside collection", u8(atCollection+lastOfIdentifier, 'c'), wire.Malformed},
-		{"zero byte inside index", u8(atIndex+lastOfIdentifier, 'i'), wire.Malformed},
-		{"operation 0", u8(atOp, 0), wire.OK},
-		{"highest data type", u8(atType, byte(wire.TypeTime)), wire.OK},
-		{"operation of no version", u8(atOp, 255), wire.OK},
-		{"data type over it", u8(atType, byte(wire.TypeTime)+1), wire.OK},
-		{"longest name", u32(atName, wire.MaxName), wire.OK},
-		{"name over it", u32(atName, wire.MaxName+1), wire.TooLarge},
-		{"longest sub-query", u32(atQuery, wire.MaxSubQuery), wire.OK},
-		{"sub-query over it", u32(atQuery, wire.MaxSubQuery+1), wire.TooLarge},
-		{"longest object", u32(atObject, wire.MaxObject), wire.OK},
-		{"object over it", u32(atObject, wire.MaxObject+1), wire.TooLarge},
-		{"longest length there is", u32(atObject, 1<<32-1), wire.TooLarge},
-		{"too large and no operation", func(p []byte) []byte { p[atOp] = 0; return u32(atObject, 1<<32-1)(p) }, wire.TooLarge},
+		{"as it is", func(p []byte) []byte { return p }, model.OK},
+		{"empty", func(p []byte) []byte { return nil }, model.Malformed},
+		{"one byte short", func(p []byte) []byte { return p[:len(p)-1] }, model.Malformed},
+		{"one byte long", func(p []byte) []byte { return append(p, 0) }, model.Malformed},
+		{"another magic", u8(atMagic+3, 'P'), model.Malformed},
+		{"version 0", u8(atVersion, 0), model.UnsupportedVersion},
+		{"version 2", u8(atVersion, wire.Version+1), model.UnsupportedVersion},
+		{"version 2 with what is malformed in version 1", func(p []byte) []byte { p[atVersion], p[atReserved] = 2, 1; return p }, model.UnsupportedVersion},
+		{"number 0", u8(atNumber+7, 0), model.Malformed},
+		{"reserved byte set", u8(atReserved+3, 1), model.Malformed},
+		{"collection of full width", func(p []byte) []byte { copy(p[atCollection:], strings.Repeat("c", model.MaxIdentifier)); return p }, model.OK},
+		{"zero byte inside collection", u8(atCollection+lastOfIdentifier, 'c'), model.Malformed},
+		{"zero byte inside index", u8(atIndex+lastOfIdentifier, 'i'), model.Malformed},
+		{"operation 0", u8(atOp, 0), model.OK},
+		{"highest data type", u8(atType, byte(model.TypeTime)), model.OK},
+		{"operation of no version", u8(atOp, 255), model.OK},
+		{"data type over it", u8(atType, byte(model.TypeTime)+1), model.OK},
+		{"longest name", u32(atName, model.MaxName), model.OK},
+		{"name over it", u32(atName, model.MaxName+1), model.TooLarge},
+		{"longest sub-query", u32(atQuery, model.MaxSubQuery), model.OK},
+		{"sub-query over it", u32(atQuery, model.MaxSubQuery+1), model.TooLarge},
+		{"longest object", u32(atObject, model.MaxObject), model.OK},
+		{"object over it", u32(atObject, model.MaxObject+1), model.TooLarge},
+		{"longest length there is", u32(atObject, 1<<32-1), model.TooLarge},
+		{"too large and no operation", func(p []byte) []byte { p[atOp] = 0; return u32(atObject, 1<<32-1)(p) }, model.TooLarge},
 	} {
-		p := frames.AppendRequest(nil, &wire.Request{Op: wire.OpPut, Number: 1, Limit: 2})
+		p := frames.AppendRequest(nil, &wire.Request{Op: model.OpPut, Number: 1, Limit: 2})
 		h, code := wire.DecodeHeader(c.spoil(p))
 		if code != c.want {
 			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
 		}
 		// The answer needs the number.
-		if (code == wire.TooLarge || code == wire.OK) && (h.Number != 1 || h.Limit != 2) {
+		if (code == model.TooLarge || code == model.OK) && (h.Number != 1 || h.Limit != 2) {
 			t.Errorf("%s: the header is not whole: %+v", c.name, h)
 		}
-		if known := p[atOp] == byte(wire.OpPut) && p[atType] <= byte(wire.TypeTime); code == wire.OK && (h.Op == wire.OpPut) != known || !known && h.Op != 0 {
+		if known := p[atOp] == byte(model.OpPut) && p[atType] <= byte(model.TypeTime); code == model.OK && (h.Op == model.OpPut) != known || !known && h.Op != 0 {
 			t.Errorf("%s: operation %d", c.name, h.Op)
 		}
 	}
@@ -78,12 +79,12 @@ func TestRequestHeaderLimits(t *testing.T) {
 // TestLengthsDoNotWrap: three lengths of 32 bits have a sum that is still what
 // it is, and is refused.
 func TestLengthsDoNotWrap(t *testing.T) {
-	p := frames.AppendRequest(nil, &wire.Request{Op: wire.OpPut, Number: 1})
+	p := frames.AppendRequest(nil, &wire.Request{Op: model.OpPut, Number: 1})
 	for i := atName; i < atReserved; i++ {
 		p[i] = 0xff
 	}
 	h, code := wire.DecodeHeader(p)
-	if code != wire.TooLarge || h.BodyLen() != 3*(1<<32-1) {
+	if code != model.TooLarge || h.BodyLen() != 3*(1<<32-1) {
 		t.Errorf("code %d, body of %d bytes", code, h.BodyLen())
 	}
 }
@@ -98,10 +99,10 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 		return list
 	}
 	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 25 32 33 34 35 36 37 "
-	if got := valid(256, func(b byte) bool { return frames.ValidOperation(wire.Operation(b)) }); got != operations {
+	if got := valid(256, func(b byte) bool { return frames.ValidOperation(model.Operation(b)) }); got != operations {
 		t.Errorf("operations %s", got)
 	}
-	if !frames.ValidCode(wire.LastCode) || frames.ValidCode(wire.LastCode+1) || frames.ValidCode(255) {
+	if !frames.ValidCode(model.LastCode) || frames.ValidCode(model.LastCode+1) || frames.ValidCode(255) {
 		t.Error("codes end elsewhere than at LastCode")
 	}
 }
@@ -110,9 +111,9 @@ func TestIdentifiersAndLabels(t *testing.T) {
 	for s, want := range map[string]bool{
 		"": false, "a": true, "people": true, "by_age-2": true, "z9": true,
 		"9a": false, "_a": false, "-a": false, "A": false, "aB": false, "a b": false, "a.b": false, "ä": false, "a\x00": false,
-		strings.Repeat("a", wire.MaxIdentifier): true, strings.Repeat("a", wire.MaxIdentifier+1): false,
+		strings.Repeat("a", model.MaxIdentifier): true, strings.Repeat("a", model.MaxIdentifier+1): false,
 	} {
-		if wire.ValidIdentifier(s) != want {
+		if model.ValidIdentifier(s) != want {
 			t.Errorf("identifier %q: %v", s, !want)
 		}
 	}
@@ -121,19 +122,19 @@ func TestIdentifiersAndLabels(t *testing.T) {
 		first := b >= 'a' && b <= 'z'
 		later := first || b >= '0' && b <= '9' || b == '_' || b == '-'
 		one, two := string([]byte{byte(b)}), string([]byte{'a', byte(b), 'a'})
-		if wire.ValidIdentifier(one) != first || wire.ValidIdentifier(two) != later {
+		if model.ValidIdentifier(one) != first || model.ValidIdentifier(two) != later {
 			t.Errorf("identifier %q or %q", one, two)
 		}
-		if printable := b > ' ' && b <= '~'; wire.ValidLabel(one) != printable || wire.ValidLabel(two) != printable {
+		if printable := b > ' ' && b <= '~'; model.ValidLabel(one) != printable || model.ValidLabel(two) != printable {
 			t.Errorf("label %q or %q", one, two)
 		}
 	}
 	for s, want := range map[string]bool{
 		"": false, "a": true, "Alice@example.org": true, "!": true, "~": true,
 		"a b": false, "\x7f": false, "a\n": false, "é": false,
-		strings.Repeat("a", wire.MaxLabel): true, strings.Repeat("a", wire.MaxLabel+1): false,
+		strings.Repeat("a", model.MaxLabel): true, strings.Repeat("a", model.MaxLabel+1): false,
 	} {
-		if wire.ValidLabel(s) != want {
+		if model.ValidLabel(s) != want {
 			t.Errorf("label %q: %v", s, !want)
 		}
 	}
@@ -148,7 +149,7 @@ func TestAttributeLimits(t *testing.T) {
 	}
 	one := frames.AppendAttribute(nil, "a", []byte("data"))
 	tooLong := bytes.Clone(one)
-	binary.BigEndian.PutUint32(tooLong[wire.MaxIdentifier:], 5)
+	binary.BigEndian.PutUint32(tooLong[model.MaxIdentifier:], 5)
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAttributes(p); return err }, []decoding{
 		{"none", nil, true},
 		{"one", one, true},
@@ -167,19 +168,19 @@ func TestAttributeLimits(t *testing.T) {
 
 func TestBatchLimits(t *testing.T) {
 	op := func(o wire.Request) []byte { return frames.AppendBatchOp(nil, &o) }
-	put := op(wire.Request{Op: wire.OpPut, Object: []byte("x")})
+	put := op(wire.Request{Op: model.OpPut, Object: []byte("x")})
 	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeBatch(p); return err }, []decoding{
 		{"none", nil, false},
 		{"a put", put, true},
-		{"a delete", op(wire.Request{Op: wire.OpDelete, Identity: pattern(1)}), true},
-		{"a get", op(wire.Request{Op: wire.OpGet}), false},
-		{"a batch", op(wire.Request{Op: wire.OpBatch}), false},
+		{"a delete", op(wire.Request{Op: model.OpDelete, Identity: pattern(1)}), true},
+		{"a get", op(wire.Request{Op: model.OpGet}), false},
+		{"a batch", op(wire.Request{Op: model.OpBatch}), false},
 		{"most operations", bytes.Repeat(put, wire.MaxBatch), true},
 		{"one more", bytes.Repeat(put, wire.MaxBatch+1), false},
-		{"longest name", op(wire.Request{Op: wire.OpPut, Name: make([]byte, wire.MaxName)}), true},
-		{"name over it", op(wire.Request{Op: wire.OpPut, Name: make([]byte, wire.MaxName+1)}), false},
-		{"longest attributes", op(wire.Request{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery)}), true},
-		{"attributes over it", op(wire.Request{Op: wire.OpPut, Query: make([]byte, wire.MaxSubQuery+1)}), false},
+		{"longest name", op(wire.Request{Op: model.OpPut, Name: make([]byte, model.MaxName)}), true},
+		{"name over it", op(wire.Request{Op: model.OpPut, Name: make([]byte, model.MaxName+1)}), false},
+		{"longest attributes", op(wire.Request{Op: model.OpPut, Query: make([]byte, model.MaxSubQuery)}), true},
+		{"attributes over it", op(wire.Request{Op: model.OpPut, Query: make([]byte, model.MaxSubQuery+1)}), false},
 		{"cut in an object", put[:len(put)-1], false},
 		{"cut in a header", put[:20], false},
 		{"a byte left over", append(bytes.Clone(put), 0), false},
@@ -187,7 +188,7 @@ func TestBatchLimits(t *testing.T) {
 }
 
 func TestRowLimits(t *testing.T) {
-	with := func(change func(w *wire.Row)) []byte {
+	with := func(change func(w *model.Row)) []byte {
 		w := row
 		change(&w)
 		return frames.AppendRow(nil, &w)
@@ -201,40 +202,40 @@ func TestRowLimits(t *testing.T) {
 	if len(whole) != 72 {
 		t.Fatalf("a row has %d bytes", len(whole))
 	}
-	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeRow(p); return err }, []decoding{
+	checkDecoder(t, func(p []byte) error { _, err := model.DecodeRow(p); return err }, []decoding{
 		{"as it is", whole, true},
 		{"a byte short", whole[:len(whole)-1], false},
 		{"a byte long", append(bytes.Clone(whole), 0), false},
-		{"no operation", with(func(w *wire.Row) { w.Operations = 0 }), false},
-		{"unknown operation", with(func(w *wire.Row) { w.Operations |= 1 << wire.OpGet }), false},
-		{"highest data type", with(func(w *wire.Row) { w.Type = wire.TypeTime }), true},
-		{"data type over it", with(func(w *wire.Row) { w.Type = wire.TypeTime + 1 }), false},
+		{"no operation", with(func(w *model.Row) { w.Operations = 0 }), false},
+		{"unknown operation", with(func(w *model.Row) { w.Operations |= 1 << model.OpGet }), false},
+		{"highest data type", with(func(w *model.Row) { w.Type = model.TypeTime }), true},
+		{"data type over it", with(func(w *model.Row) { w.Type = model.TypeTime + 1 }), false},
 		{"not ordered", set(34, 0), true},
 		{"ordered 2", set(34, 2), false},
 		{"reserved byte set", set(35, 1), false},
-		{"no input", with(func(w *wire.Row) { w.MaxInput = 0 }), false},
-		{"largest input", with(func(w *wire.Row) { w.MaxInput = wire.MaxObject }), true},
-		{"input over it", with(func(w *wire.Row) { w.MaxInput = wire.MaxObject + 1 }), false},
-		{"no results", with(func(w *wire.Row) { w.MaxResults = 0 }), false},
-		{"most results", with(func(w *wire.Row) { w.MaxResults = wire.MaxResultsLimit }), true},
-		{"results over it", with(func(w *wire.Row) { w.MaxResults = wire.MaxResultsLimit + 1 }), false},
-		{"no deadline", with(func(w *wire.Row) { w.Deadline = 0 }), false},
-		{"longest deadline", with(func(w *wire.Row) { w.Deadline = wire.MaxDeadline }), true},
-		{"deadline over it", with(func(w *wire.Row) { w.Deadline = wire.MaxDeadline + 1 }), false},
-		{"no memory", with(func(w *wire.Row) { w.Memory = 0 }), false},
-		{"leaks not capped", with(func(w *wire.Row) { w.LeakBudget, w.IndexBudget = 0, 0 }), true},
-		{"leaks capped for all", with(func(w *wire.Row) { w.IndexBudget = math.MaxUint64 }), true},
+		{"no input", with(func(w *model.Row) { w.MaxInput = 0 }), false},
+		{"largest input", with(func(w *model.Row) { w.MaxInput = model.MaxObject }), true},
+		{"input over it", with(func(w *model.Row) { w.MaxInput = model.MaxObject + 1 }), false},
+		{"no results", with(func(w *model.Row) { w.MaxResults = 0 }), false},
+		{"most results", with(func(w *model.Row) { w.MaxResults = model.MaxResultsLimit }), true},
+		{"results over it", with(func(w *model.Row) { w.MaxResults = model.MaxResultsLimit + 1 }), false},
+		{"no deadline", with(func(w *model.Row) { w.Deadline = 0 }), false},
+		{"longest deadline", with(func(w *model.Row) { w.Deadline = model.MaxDeadline }), true},
+		{"deadline over it", with(func(w *model.Row) { w.Deadline = model.MaxDeadline + 1 }), false},
+		{"no memory", with(func(w *model.Row) { w.Memory = 0 }), false},
+		{"leaks not capped", with(func(w *model.Row) { w.LeakBudget, w.IndexBudget = 0, 0 }), true},
+		{"leaks capped for all", with(func(w *model.Row) { w.IndexBudget = math.MaxUint64 }), true},
 	})
 }
 
 func TestAlertLimits(t *testing.T) {
-	of := func(r wire.Reason) []byte { return wire.AppendAlert(nil, &wire.Alert{Reason: r, Collection: "c"}) }
-	whole := of(wire.LastReason)
+	of := func(r model.Reason) []byte { return model.AppendAlert(nil, &model.Alert{Reason: r, Collection: "c"}) }
+	whole := of(model.LastReason)
 	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeAlert(p); return err }, []decoding{
 		{"no reason", of(0), false},
-		{"first reason", of(wire.ReasonInvalidIdentity), true},
+		{"first reason", of(model.ReasonInvalidIdentity), true},
 		{"last reason", whole, true},
-		{"reason over it", of(wire.LastReason + 1), false},
+		{"reason over it", of(model.LastReason + 1), false},
 		{"a byte short", whole[:len(whole)-1], false},
 		{"a byte long", append(bytes.Clone(whole), 0), false},
 	})

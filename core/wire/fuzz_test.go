@@ -9,6 +9,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/internal/testutil"
 )
@@ -42,7 +43,7 @@ func FuzzRequest(f *testing.F) {
 		if !frames.ValidCode(code) {
 			t.Fatalf("code %d", code)
 		}
-		if code == wire.OK && r.Op != 0 { // that names no operation of this version
+		if code == model.OK && r.Op != 0 { // that names no operation of this version
 			same(t, frames.AppendRequest(nil, &r), p)
 		}
 	})
@@ -82,7 +83,7 @@ func FuzzBatch(f *testing.F) {
 func FuzzRow(f *testing.F) {
 	f.Add(frames.AppendRow(nil, &row))
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if w, err := wire.DecodeRow(p); err == nil {
+		if w, err := model.DecodeRow(p); err == nil {
 			same(t, frames.AppendRow(nil, &w), p)
 		}
 	})
@@ -98,11 +99,11 @@ func FuzzMissing(f *testing.F) {
 }
 
 func FuzzQuota(f *testing.F) {
-	f.Add(wire.AppendQuota(nil, wire.Quota{Bytes: 1, Objects: 2}))
+	f.Add(model.AppendQuota(nil, model.Quota{Bytes: 1, Objects: 2}))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if q, err := wire.DecodeQuota(p); err == nil {
-			same(t, wire.AppendQuota(nil, q), p)
+		if q, err := model.DecodeQuota(p); err == nil {
+			same(t, model.AppendQuota(nil, q), p)
 		}
 	})
 }
@@ -111,7 +112,7 @@ func FuzzAlert(f *testing.F) {
 	seeds(f, "reply-alert*.hex", wire.ReplyHeaderSize)
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if a, err := frames.DecodeAlert(p); err == nil {
-			same(t, wire.AppendAlert(nil, &a), p)
+			same(t, model.AppendAlert(nil, &a), p)
 		}
 	})
 }
@@ -119,7 +120,7 @@ func FuzzAlert(f *testing.F) {
 func FuzzReplyHeader(f *testing.F) {
 	seeds(f, "reply-refused.hex", 0)
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if h, code := frames.DecodeReplyHeader(p); code == wire.OK {
+		if h, code := frames.DecodeReplyHeader(p); code == model.OK {
 			same(t, wire.AppendReplyHeader(nil, &h), p)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 	"motte/internal/testutil"
 )
@@ -19,7 +20,7 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-var row = wire.Row{Measurement: pattern(0x40), Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
+var row = model.Row{Measurement: pattern(0x40), Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30, IndexBudget: 1 << 40}
 
 // goldenRequest is a request that the Core accepts, with all that its
@@ -32,51 +33,51 @@ type goldenRequest struct {
 func goldenRequests() []goldenRequest {
 	attributes := frames.AppendAttribute(nil, "by_age", []byte("36"))
 	attributes = frames.AppendAttribute(attributes, "text", []byte("Ada of London"))
-	batch := frames.AppendBatchOp(nil, &wire.Request{Op: wire.OpPut, Flags: wire.FlagIfAbsent, Name: []byte("grace"), Query: attributes, Object: []byte(`{"age":85}`)})
-	batch = frames.AppendBatchOp(batch, &wire.Request{Op: wire.OpPut, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: []byte("ada"), Object: []byte(`{"age":37}`)})
-	batch = frames.AppendBatchOp(batch, &wire.Request{Op: wire.OpDelete, Identity: pattern(0x60)})
+	batch := frames.AppendBatchOp(nil, &wire.Request{Op: model.OpPut, Flags: wire.FlagIfAbsent, Name: []byte("grace"), Query: attributes, Object: []byte(`{"age":85}`)})
+	batch = frames.AppendBatchOp(batch, &wire.Request{Op: model.OpPut, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: []byte("ada"), Object: []byte(`{"age":37}`)})
+	batch = frames.AppendBatchOp(batch, &wire.Request{Op: model.OpDelete, Identity: pattern(0x60)})
 	name, object, people := []byte("ada"), []byte(`{"age":36}`), "people"
 	query := []byte(">= 30 and < 40")
 	next := pattern(0x60)
 	list := []goldenRequest{
-		{"put", "PUT without a name", wire.Request{Op: wire.OpPut, Collection: people, Object: object}},
+		{"put", "PUT without a name", wire.Request{Op: model.OpPut, Collection: people, Object: object}},
 		{"put-name", "PUT by name, if absent, with two attributes", wire.Request{
-			Op: wire.OpPut, Collection: people, Flags: wire.FlagIfAbsent, Name: name, Query: attributes, Object: object}},
+			Op: model.OpPut, Collection: people, Flags: wire.FlagIfAbsent, Name: name, Query: attributes, Object: object}},
 		{"put-if-identity", "PUT by name, if the object's identity still is the header's", wire.Request{
-			Op: wire.OpPut, Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: name, Object: object}},
-		{"get-name", "GET by name", wire.Request{Op: wire.OpGet, Collection: people, Name: name}},
-		{"get-identity", "GET by identity", wire.Request{Op: wire.OpGet, Collection: people, Identity: pattern(0x20)}},
-		{"search", "SEARCH for at most 10 identities", wire.Request{Op: wire.OpSearch, Collection: people,
-			Index: "by_age", Type: wire.TypeInt64, Limit: 10, Flags: wire.FlagIDsOnly, Query: query}},
+			Op: model.OpPut, Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: name, Object: object}},
+		{"get-name", "GET by name", wire.Request{Op: model.OpGet, Collection: people, Name: name}},
+		{"get-identity", "GET by identity", wire.Request{Op: model.OpGet, Collection: people, Identity: pattern(0x20)}},
+		{"search", "SEARCH for at most 10 identities", wire.Request{Op: model.OpSearch, Collection: people,
+			Index: "by_age", Type: model.TypeInt64, Limit: 10, Flags: wire.FlagIDsOnly, Query: query}},
 		{"delete-name", "DELETE by name, if the object's identity still is the header's", wire.Request{
-			Op: wire.OpDelete, Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: name}},
-		{"delete-identity", "DELETE by identity", wire.Request{Op: wire.OpDelete, Collection: people, Identity: pattern(0x20)}},
-		{"delete-where", "DELETE by predicate", wire.Request{Op: wire.OpDeleteWhere, Collection: people, Index: "by_age", Query: query}},
-		{"count", "COUNT by predicate", wire.Request{Op: wire.OpCount, Collection: people, Index: "by_age", Query: query}},
-		{"list", "LIST of identities", wire.Request{Op: wire.OpList, Collection: people, Flags: wire.FlagIDsOnly}},
-		{"batch", "BATCH: two PUTs and a DELETE", wire.Request{Op: wire.OpBatch, Collection: people, Object: batch}},
-		{"create-collection", "CREATE COLLECTION", wire.Request{Op: wire.OpCreateCollection, Collection: people}},
-		{"drop-collection", "DROP COLLECTION", wire.Request{Op: wire.OpDropCollection, Collection: people}},
-		{"create-index", "CREATE INDEX, ordered and fed an attribute", wire.Request{Op: wire.OpCreateIndex, Collection: people, Index: "by_age",
-			Type: wire.TypeInt64, Flags: wire.FlagOrdered | wire.FlagAttribute, Name: []byte("ordered"), Query: []byte(`{"type":"int64"}`)}},
-		{"drop-index", "DROP INDEX", wire.Request{Op: wire.OpDropIndex, Collection: people, Index: "by_age"}},
-		{"register-task", "REGISTER TASK with its row of the API format table", wire.Request{Op: wire.OpRegisterTask,
+			Op: model.OpDelete, Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: name}},
+		{"delete-identity", "DELETE by identity", wire.Request{Op: model.OpDelete, Collection: people, Identity: pattern(0x20)}},
+		{"delete-where", "DELETE by predicate", wire.Request{Op: model.OpDeleteWhere, Collection: people, Index: "by_age", Query: query}},
+		{"count", "COUNT by predicate", wire.Request{Op: model.OpCount, Collection: people, Index: "by_age", Query: query}},
+		{"list", "LIST of identities", wire.Request{Op: model.OpList, Collection: people, Flags: wire.FlagIDsOnly}},
+		{"batch", "BATCH: two PUTs and a DELETE", wire.Request{Op: model.OpBatch, Collection: people, Object: batch}},
+		{"create-collection", "CREATE COLLECTION", wire.Request{Op: model.OpCreateCollection, Collection: people}},
+		{"drop-collection", "DROP COLLECTION", wire.Request{Op: model.OpDropCollection, Collection: people}},
+		{"create-index", "CREATE INDEX, ordered and fed an attribute", wire.Request{Op: model.OpCreateIndex, Collection: people, Index: "by_age",
+			Type: model.TypeInt64, Flags: wire.FlagOrdered | wire.FlagAttribute, Name: []byte("ordered"), Query: []byte(`{"type":"int64"}`)}},
+		{"drop-index", "DROP INDEX", wire.Request{Op: model.OpDropIndex, Collection: people, Index: "by_age"}},
+		{"register-task", "REGISTER TASK with its row of the API format table", wire.Request{Op: model.OpRegisterTask,
 			Name: []byte("ordered"), Query: frames.AppendRow(nil, &row)}},
-		{"add-principal", "ADD PRINCIPAL", wire.Request{Op: wire.OpAddPrincipal, Identity: pattern(0x80), Name: []byte("alice")}},
-		{"remove-principal", "REMOVE PRINCIPAL", wire.Request{Op: wire.OpRemovePrincipal, Identity: pattern(0x80)}},
-		{"erase-principal", "REMOVE PRINCIPAL with all that it put", wire.Request{Op: wire.OpRemovePrincipal, Identity: pattern(0x80), Flags: wire.FlagErase}},
-		{"rotate-principal", "ROTATE PRINCIPAL", wire.Request{Op: wire.OpRotatePrincipal, Identity: pattern(0x80), Query: next[:]}},
-		{"grant", "GRANT of read and write in a collection", wire.Request{Op: wire.OpGrant, Collection: people,
-			Identity: pattern(0x80), Flags: wire.Flags(wire.RightRead | wire.RightWrite)}},
-		{"revoke", "REVOKE of admin on the server", wire.Request{Op: wire.OpRevoke, Identity: pattern(0x80), Flags: wire.Flags(wire.RightAdmin)}},
-		{"quota", "QUOTA: a GiB, and a million objects", wire.Request{Op: wire.OpQuota, Collection: people,
-			Query: wire.AppendQuota(nil, wire.Quota{Bytes: 1 << 30, Objects: 1_000_000})}},
-		{"status", "STATUS", wire.Request{Op: wire.OpStatus}},
-		{"alerts", "ALERTS", wire.Request{Op: wire.OpAlerts}},
-		{"head", "HEAD", wire.Request{Op: wire.OpHead}},
-		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Op: wire.OpHead, Query: frames.AppendHead(nil, &head)}},
-		{"compact", "COMPACT", wire.Request{Op: wire.OpCompact}},
-		{"verify", "VERIFY", wire.Request{Op: wire.OpVerify}},
+		{"add-principal", "ADD PRINCIPAL", wire.Request{Op: model.OpAddPrincipal, Identity: pattern(0x80), Name: []byte("alice")}},
+		{"remove-principal", "REMOVE PRINCIPAL", wire.Request{Op: model.OpRemovePrincipal, Identity: pattern(0x80)}},
+		{"erase-principal", "REMOVE PRINCIPAL with all that it put", wire.Request{Op: model.OpRemovePrincipal, Identity: pattern(0x80), Flags: wire.FlagErase}},
+		{"rotate-principal", "ROTATE PRINCIPAL", wire.Request{Op: model.OpRotatePrincipal, Identity: pattern(0x80), Query: next[:]}},
+		{"grant", "GRANT of read and write in a collection", wire.Request{Op: model.OpGrant, Collection: people,
+			Identity: pattern(0x80), Flags: wire.Flags(model.RightRead | model.RightWrite)}},
+		{"revoke", "REVOKE of admin on the server", wire.Request{Op: model.OpRevoke, Identity: pattern(0x80), Flags: wire.Flags(model.RightAdmin)}},
+		{"quota", "QUOTA: a GiB, and a million objects", wire.Request{Op: model.OpQuota, Collection: people,
+			Query: model.AppendQuota(nil, model.Quota{Bytes: 1 << 30, Objects: 1_000_000})}},
+		{"status", "STATUS", wire.Request{Op: model.OpStatus}},
+		{"alerts", "ALERTS", wire.Request{Op: model.OpAlerts}},
+		{"head", "HEAD", wire.Request{Op: model.OpHead}},
+		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Op: model.OpHead, Query: frames.AppendHead(nil, &head)}},
+		{"compact", "COMPACT", wire.Request{Op: model.OpCompact}},
+		{"verify", "VERIFY", wire.Request{Op: model.OpVerify}},
 	}
 	for i := range list {
 		list[i].Number = 0x0102030405060708
@@ -86,32 +87,32 @@ func goldenRequests() []goldenRequest {
 
 // TestGoldenRequests pins the frame of every operation, from both sides.
 func TestGoldenRequests(t *testing.T) {
-	seen := make(map[wire.Operation]bool)
+	seen := make(map[model.Operation]bool)
 	for _, g := range goldenRequests() {
 		p := frames.AppendRequest(nil, &g.Request)
 		testutil.Golden(t, filepath.Join("testdata", "request-"+g.name+".hex"), g.comment, p)
 		seen[g.Op] = true
 		r, code := decodeRequest(p)
-		if code != wire.OK {
+		if code != model.OK {
 			t.Errorf("%s: code %d", g.name, code)
 		} else if again := frames.AppendRequest(nil, &r); !bytes.Equal(again, p) {
 			t.Errorf("%s: decoded as %+v", g.name, r)
 		}
 	}
 	for o := range 256 {
-		if op := wire.Operation(o); frames.ValidOperation(op) && !seen[op] {
+		if op := model.Operation(o); frames.ValidOperation(op) && !seen[op] {
 			t.Errorf("operation %d has no golden vector", o)
 		}
 	}
 }
 
 // decodeRequest decodes a whole frame as the Core does.
-func decodeRequest(p []byte) (r wire.Request, code wire.Code) {
+func decodeRequest(p []byte) (r wire.Request, code model.Code) {
 	r, code = wire.DecodeHeader(p[:min(len(p), wire.RequestHeaderSize)])
-	if code == wire.OK && len(p) != wire.RequestHeaderSize+r.BodyLen() {
-		code = wire.Malformed
+	if code == model.OK && len(p) != wire.RequestHeaderSize+r.BodyLen() {
+		code = model.Malformed
 	}
-	if code == wire.OK {
+	if code == model.OK {
 		r = wire.SplitBody(r, p[wire.RequestHeaderSize:])
 	}
 	return r, code
@@ -156,7 +157,7 @@ func objectBody(id identity.ID, name, data []byte) []byte {
 
 func alert(body []byte, _ uint32) ([]byte, error) {
 	a, err := frames.DecodeAlert(body)
-	return wire.AppendAlert(nil, &a), err
+	return model.AppendAlert(nil, &a), err
 }
 
 func missing(body []byte, _ uint32) ([]byte, error) {
@@ -177,24 +178,24 @@ func goldenReplies() []goldenReply {
 			append(append(one[:], two[:]...), byte(wire.ReplyNotIndexed), byte(wire.ReplyReplaced)), results},
 		{"end-head", "End of a HEAD: the key that will follow the Core's own", wire.ReplyHeader{Kind: end, Flags: last}, one[:], nil},
 		{"end-search", "End of a SEARCH that reached its limit", wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, nil, nil},
-		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: wire.NotFound}, nil, nil},
+		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: model.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
 		{"missing", "An object that belongs to the answer of a SEARCH or LIST, and is damaged", wire.ReplyHeader{Kind: wire.KindMissing},
-			wire.AppendMissing(nil, two, wire.Damaged), missing},
+			wire.AppendMissing(nil, two, model.Damaged), missing},
 		{"object", "One object of a SEARCH or LIST, put without a name", wire.ReplyHeader{Kind: wire.KindObject},
 			objectBody(two, nil, []byte("bytes")), object},
 		{"identities", "Identities of a SEARCH or LIST", wire.ReplyHeader{Kind: wire.KindIdentities, Count: 2}, append(one[:], two[:]...), identities},
 		{"alert", "An alert: a Task named an identity that was never made", wire.ReplyHeader{Kind: wire.KindAlert},
-			wire.AppendAlert(nil, &wire.Alert{LSN: 41, Time: 1_800_000_000, Reason: wire.ReasonInvalidIdentity, Collection: "people", Index: "by_age"}), alert},
+			model.AppendAlert(nil, &model.Alert{LSN: 41, Time: 1_800_000_000, Reason: model.ReasonInvalidIdentity, Collection: "people", Index: "by_age"}), alert},
 		{"alert-damaged", "An alert: a stored record failed its check", wire.ReplyHeader{Kind: wire.KindAlert},
-			wire.AppendAlert(nil, &wire.Alert{LSN: 42, Time: 1_800_000_001, Reason: wire.ReasonDamagedRecord, Collection: "people", Segment: 3, Offset: 4096}), alert},
+			model.AppendAlert(nil, &model.Alert{LSN: 42, Time: 1_800_000_001, Reason: model.ReasonDamagedRecord, Collection: "people", Segment: 3, Offset: 4096}), alert},
 	}
 }
 
 // head is the head in the vectors: the bytes from 0xc0 to 0xdf, in two halves.
-var head = func() wire.Head {
+var head = func() model.Head {
 	p := pattern(0xc0)
-	return wire.Head{LSN: 4711, Segment: [16]byte(p[:16]), Chain: [16]byte(p[16:])}
+	return model.Head{LSN: 4711, Segment: [16]byte(p[:16]), Chain: [16]byte(p[16:])}
 }()
 
 // TestGoldenReplies pins every kind of reply frame, from both sides; those of a status
@@ -205,7 +206,7 @@ func TestGoldenReplies(t *testing.T) {
 		g.header.Head = head
 		p := append(wire.AppendReplyHeader(nil, &g.header), g.body...)
 		testutil.Golden(t, filepath.Join("testdata", "reply-"+g.name+".hex"), g.comment, p)
-		if h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != wire.OK || h != g.header {
+		if h, code := frames.DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != model.OK || h != g.header {
 			t.Errorf("%s: code %d, header %+v, want %+v", g.name, code, h, g.header)
 		}
 		if o, _ := frames.DecodeObject(g.body); g.header.Kind == wire.KindObject {
@@ -227,10 +228,10 @@ func TestGoldenReplies(t *testing.T) {
 // TestGoldenRefusal pins what a client gets whose connection is refused as a
 // whole: no request has this number, and no head is told to strangers.
 func TestGoldenRefusal(t *testing.T) {
-	h := wire.ReplyHeader{Kind: wire.KindEnd, Code: wire.UnknownPrincipal, Flags: wire.ReplyLast}
+	h := wire.ReplyHeader{Kind: wire.KindEnd, Code: model.UnknownPrincipal, Flags: wire.ReplyLast}
 	p := wire.AppendReplyHeader(nil, &h)
 	testutil.Golden(t, filepath.Join("testdata", "reply-refused"+".hex"), "End of a connection that is refused as a whole", p)
-	if got, code := frames.DecodeReplyHeader(p); code != wire.OK || got != h {
+	if got, code := frames.DecodeReplyHeader(p); code != model.OK || got != h {
 		t.Errorf("code %d, header %+v", code, got)
 	}
 }

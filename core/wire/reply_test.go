@@ -6,6 +6,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/wire"
 )
 
@@ -13,16 +14,16 @@ func TestReplyHeaderLimits(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		spoil func(h *wire.ReplyHeader)
-		want  wire.Code
+		want  model.Code
 	}{
-		{"as it is", func(*wire.ReplyHeader) {}, wire.OK},
-		{"kind 0", func(h *wire.ReplyHeader) { h.Kind = 0 }, wire.Malformed},
-		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindMissing }, wire.OK},
-		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindMissing + 1 }, wire.Malformed},
-		{"highest code", func(h *wire.ReplyHeader) { h.Code = wire.LastCode }, wire.OK},
-		{"code over it", func(h *wire.ReplyHeader) { h.Code = wire.LastCode + 1 }, wire.Malformed},
-		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody }, wire.OK},
-		{"body over it", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody + 1 }, wire.Malformed},
+		{"as it is", func(*wire.ReplyHeader) {}, model.OK},
+		{"kind 0", func(h *wire.ReplyHeader) { h.Kind = 0 }, model.Malformed},
+		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindMissing }, model.OK},
+		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindMissing + 1 }, model.Malformed},
+		{"highest code", func(h *wire.ReplyHeader) { h.Code = model.LastCode }, model.OK},
+		{"code over it", func(h *wire.ReplyHeader) { h.Code = model.LastCode + 1 }, model.Malformed},
+		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody }, model.OK},
+		{"body over it", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody + 1 }, model.Malformed},
 	} {
 		h := wire.ReplyHeader{Kind: wire.KindEnd, Number: 1}
 		c.spoil(&h)
@@ -30,20 +31,20 @@ func TestReplyHeaderLimits(t *testing.T) {
 		if len(p) != wire.ReplyHeaderSize {
 			t.Fatalf("a reply header has %d bytes", len(p))
 		}
-		if got, code := frames.DecodeReplyHeader(p); code != c.want || code == wire.OK && got != h {
+		if got, code := frames.DecodeReplyHeader(p); code != c.want || code == model.OK && got != h {
 			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
 		}
 	}
 	p := wire.AppendReplyHeader(nil, &wire.ReplyHeader{Kind: wire.KindEnd})
 	for name, c := range map[string]struct {
 		input []byte
-		want  wire.Code
+		want  model.Code
 	}{
-		"empty":           {nil, wire.Malformed},
-		"a byte short":    {p[:len(p)-1], wire.Malformed},
-		"a byte long":     {append(bytes.Clone(p), 0), wire.Malformed},
-		"a request":       {append([]byte(wire.RequestMagic), p[4:]...), wire.Malformed},
-		"another version": {append([]byte(wire.ReplyMagic+"\x02"), p[5:]...), wire.UnsupportedVersion},
+		"empty":           {nil, model.Malformed},
+		"a byte short":    {p[:len(p)-1], model.Malformed},
+		"a byte long":     {append(bytes.Clone(p), 0), model.Malformed},
+		"a request":       {append([]byte(wire.RequestMagic), p[4:]...), model.Malformed},
+		"another version": {append([]byte(wire.ReplyMagic+"\x02"), p[5:]...), model.UnsupportedVersion},
 	} {
 		if _, code := frames.DecodeReplyHeader(c.input); code != c.want {
 			t.Errorf("%s: code %d, want %d", name, code, c.want)
@@ -62,13 +63,13 @@ func TestObjectLimits(t *testing.T) {
 	checkDecoder(t, func(p []byte) error { _, err := frames.DecodeObject(p); return err }, []decoding{
 		{"empty object without a name", of(0, 0), true},
 		{"shorter than that", of(0, 0)[:identity.Size+1], false},
-		{"longest name", of(wire.MaxName, 0), true},
-		{"name over it", of(wire.MaxName+1, 0), false},
-		{"largest object", of(wire.MaxName, wire.MaxObject), true},
-		{"object over it", of(0, wire.MaxObject+1), false},
+		{"longest name", of(model.MaxName, 0), true},
+		{"name over it", of(model.MaxName+1, 0), false},
+		{"largest object", of(model.MaxName, model.MaxObject), true},
+		{"object over it", of(0, model.MaxObject+1), false},
 		{"cut in the name", of(2, 0)[:identity.Size+3], false},
 	})
-	if largest := len(of(wire.MaxName, wire.MaxObject)); largest > frames.MaxReplyBody {
+	if largest := len(of(model.MaxName, model.MaxObject)); largest > frames.MaxReplyBody {
 		t.Errorf("the largest object needs a body of %d bytes", largest)
 	}
 }

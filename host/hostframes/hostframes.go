@@ -6,7 +6,7 @@ package hostframes
 import (
 	"motte/core/codec"
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // Append appends the encoding of a message of the host to p: its type and
@@ -25,7 +25,7 @@ func Decode(p []byte) (m hostwire.Message, err error) {
 	m.Memory = r.U64()
 	r.Copy(m.Key[:])
 	m.Address = r.Text(hostwire.MaxAddress)
-	m.Reason, m.Segment, m.Offset = wire.Reason(r.U8()), r.U32(), r.U32()
+	m.Reason, m.Segment, m.Offset = model.Reason(r.U8()), r.U32(), r.U32()
 	m.Values = make([]uint64, r.Len()/8)
 	for i := range m.Values {
 		m.Values[i] = r.U64()

@@ -32,9 +32,9 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seal"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // Errors that callers can tell apart.
@@ -293,9 +293,9 @@ func (s *Store) catalogue() {
 		body := codec.NewReader(r.Take(int(r.U32())))
 		switch kind {
 		case seglog.KindCreateCollection:
-			s.names[collection] = body.Text(wire.MaxIdentifier)
+			s.names[collection] = body.Text(model.MaxIdentifier)
 		case seglog.KindAddPrincipal:
-			body.Take(2*wire.MaxIdentifier + 2)
+			body.Take(2*model.MaxIdentifier + 2)
 			body.Take(32)
 			s.erased = s.erased || !s.log.HasKey(body.U32())
 		}

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"motte/core/mapping"
+	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // Salvaged says what Salvage did.
@@ -137,7 +137,7 @@ func (s *Store) Erased() bool { return s.erased }
 func (s *Store) settle(now time.Time, lossy bool) error {
 	r := seglog.Record{LSN: s.log.Position().LSN + 1, Kind: seglog.KindBarrier}
 	if lossy {
-		r.Kind, r.Body = seglog.KindAlert, wire.AppendAlert(nil, &wire.Alert{Time: now.Unix(), Reason: wire.ReasonLossAccepted})
+		r.Kind, r.Body = seglog.KindAlert, model.AppendAlert(nil, &model.Alert{Time: now.Unix(), Reason: model.ReasonLossAccepted})
 	}
 	s.log.Rotate()
 	at, _, err := s.log.Append([]seglog.Group{{r}})

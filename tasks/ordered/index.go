@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 	"motte/sdk/ijson"
 	"motte/sdk/pointer"
@@ -48,13 +48,13 @@ func (x *index) Configure(c sdk.Config) error {
 		}
 	}
 	switch t {
-	case wire.TypeInt64:
+	case model.TypeInt64:
 		x.keys = newTree(int64Domain, path, c.Ordered)
-	case wire.TypeFloat64:
+	case model.TypeFloat64:
 		x.keys = newTree(float64Domain, path, c.Ordered)
-	case wire.TypeString:
+	case model.TypeString:
 		x.keys = newTree(stringDomain, path, c.Ordered)
-	case wire.TypeTime:
+	case model.TypeTime:
 		x.keys = newTree(timeDomain, path, c.Ordered)
 	}
 	return nil
@@ -62,9 +62,9 @@ func (x *index) Configure(c sdk.Config) error {
 
 // dataType returns the type of the keys: as configured, as declared, or both
 // if they agree.
-func dataType(configured *string, declared wire.DataType) (wire.DataType, error) {
-	types := map[string]wire.DataType{
-		"int64": wire.TypeInt64, "float64": wire.TypeFloat64, "string": wire.TypeString, "time": wire.TypeTime,
+func dataType(configured *string, declared model.DataType) (model.DataType, error) {
+	types := map[string]model.DataType{
+		"int64": model.TypeInt64, "float64": model.TypeFloat64, "string": model.TypeString, "time": model.TypeTime,
 	}
 	t := declared
 	if configured != nil {
@@ -72,7 +72,7 @@ func dataType(configured *string, declared wire.DataType) (wire.DataType, error)
 		if t, known = types[*configured]; !known {
 			return 0, fmt.Errorf("%w: type %q", errOptions, *configured)
 		}
-		if declared != wire.TypeAny && declared != t {
+		if declared != model.TypeAny && declared != t {
 			return 0, fmt.Errorf("%w: the index is declared to be of another type than %q", errOptions, *configured)
 		}
 	}

@@ -8,16 +8,16 @@ import (
 
 	"pgregory.net/rapid"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 	"motte/sdk/sdktest"
 )
 
 // model is the index as a person would write it down: a list.
-type model map[sdk.Identity][]int64
+type entriesOf map[sdk.Identity][]int64
 
 // find returns what a predicate finds, in order, as the documentation says it.
-func (m model) find(match func(int64) bool, descending bool) []sdk.Identity {
+func (m entriesOf) find(match func(int64) bool, descending bool) []sdk.Identity {
 	type hit struct {
 		key int64
 		id  sdk.Identity
@@ -93,10 +93,10 @@ func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 func TestIndexAgreesWithAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := &index{}
-		if err := x.Configure(sdk.Config{Type: wire.TypeInt64, Ordered: true, Options: []byte(`{"path":""}`)}); err != nil {
+		if err := x.Configure(sdk.Config{Type: model.TypeInt64, Ordered: true, Options: []byte(`{"path":""}`)}); err != nil {
 			t.Fatal(err)
 		}
-		m := make(model)
+		m := make(entriesOf)
 		change := func(t *rapid.T) sdk.Change {
 			n := rapid.IntRange(0, 20).Draw(t, "object")
 			id := sdktest.Version(n, rapid.IntRange(0, 3).Draw(t, "version"))
@@ -182,7 +182,7 @@ func checkParse[K any](t *testing.T, d *domain[K], s string) {
 // BenchmarkInsert and BenchmarkRange show what an entry costs.
 func BenchmarkInsert(b *testing.B) {
 	x := &index{}
-	if err := x.Configure(sdk.Config{Type: wire.TypeInt64, Options: []byte(`{"path":"/age"}`)}); err != nil {
+	if err := x.Configure(sdk.Config{Type: model.TypeInt64, Options: []byte(`{"path":"/age"}`)}); err != nil {
 		b.Fatal(err)
 	}
 	for n := 0; b.Loop(); n++ {
@@ -192,7 +192,7 @@ func BenchmarkInsert(b *testing.B) {
 
 func BenchmarkRange(b *testing.B) {
 	x := &index{}
-	if err := x.Configure(sdk.Config{Type: wire.TypeInt64}); err != nil {
+	if err := x.Configure(sdk.Config{Type: model.TypeInt64}); err != nil {
 		b.Fatal(err)
 	}
 	for n := range 100_000 {

@@ -5,12 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 	"motte/sdk/sdktest"
 )
 
-func start(t *testing.T, dataType wire.DataType, ordered bool, options string) *sdktest.Core {
+func start(t *testing.T, dataType model.DataType, ordered bool, options string) *sdktest.Core {
 	t.Helper()
 	return sdktest.Start(t, &index{}, sdk.Config{Type: dataType, Ordered: ordered, MaxResults: 1000, Options: []byte(options)})
 }
@@ -29,33 +29,33 @@ func numbers(ids []sdk.Identity, count int) (list []int) {
 
 func TestConfigurations(t *testing.T) {
 	for _, c := range []struct {
-		dataType wire.DataType
+		dataType model.DataType
 		options  string
 		accepted bool
 	}{
-		{wire.TypeInt64, ``, true},
-		{wire.TypeTime, `{}`, true},
-		{wire.TypeAny, `{"type":"float64"}`, true},
-		{wire.TypeString, `{"type":"string","path":"/a~1b/0"}`, true},
-		{wire.TypeInt64, `{"path":""}`, true},
-		{wire.TypeAny, ``, false},
-		{wire.TypeText, ``, false},
-		{wire.TypeInt64, `{"type":"string"}`, false},
-		{wire.TypeAny, `{"type":"int"}`, false},
-		{wire.TypeInt64, `{"pth":"/age"}`, false},
-		{wire.TypeInt64, `{"path":"age"}`, false},
-		{wire.TypeInt64, `{} {}`, false},
-		{wire.TypeInt64, `{`, false},
-		{wire.TypeInt64, `[]`, false},
-		{wire.TypeInt64, `null`, false},
-		{wire.TypeInt64, `{"Path":"/age"}`, false},
-		{wire.TypeInt64, `{"path":"/age","PATH":"/size"}`, false},
-		{wire.TypeInt64, `{"path":"/age","path":"/size"}`, false},
-		{wire.TypeInt64, `{"path":null}`, false},
-		{wire.TypeInt64, `{"type":""}`, false},
-		{wire.TypeInt64, "{\"path\":\"/\xff\"}", false},
-		{wire.TypeInt64, `{"path":"/\ud800"}`, false},
-		{wire.TypeInt64, "\ufeff{}", false},
+		{model.TypeInt64, ``, true},
+		{model.TypeTime, `{}`, true},
+		{model.TypeAny, `{"type":"float64"}`, true},
+		{model.TypeString, `{"type":"string","path":"/a~1b/0"}`, true},
+		{model.TypeInt64, `{"path":""}`, true},
+		{model.TypeAny, ``, false},
+		{model.TypeText, ``, false},
+		{model.TypeInt64, `{"type":"string"}`, false},
+		{model.TypeAny, `{"type":"int"}`, false},
+		{model.TypeInt64, `{"pth":"/age"}`, false},
+		{model.TypeInt64, `{"path":"age"}`, false},
+		{model.TypeInt64, `{} {}`, false},
+		{model.TypeInt64, `{`, false},
+		{model.TypeInt64, `[]`, false},
+		{model.TypeInt64, `null`, false},
+		{model.TypeInt64, `{"Path":"/age"}`, false},
+		{model.TypeInt64, `{"path":"/age","PATH":"/size"}`, false},
+		{model.TypeInt64, `{"path":"/age","path":"/size"}`, false},
+		{model.TypeInt64, `{"path":null}`, false},
+		{model.TypeInt64, `{"type":""}`, false},
+		{model.TypeInt64, "{\"path\":\"/\xff\"}", false},
+		{model.TypeInt64, `{"path":"/\ud800"}`, false},
+		{model.TypeInt64, "\ufeff{}", false},
 	} {
 		if got := start(t, c.dataType, false, c.options) != nil; got != c.accepted {
 			t.Errorf("type %d, %s: accepted %v, want %v", c.dataType, c.options, got, c.accepted)
@@ -65,22 +65,22 @@ func TestConfigurations(t *testing.T) {
 
 func TestPredicates(t *testing.T) {
 	for _, c := range []struct {
-		dataType wire.DataType
+		dataType model.DataType
 		inputs   []string
 		answers  map[string]string // predicate → objects in ascending order of their keys
 	}{
-		{wire.TypeInt64, []string{"-9223372036854775808", "-1", "0", "30", "35", "40", "9223372036854775807"}, map[string]string{
+		{model.TypeInt64, []string{"-9223372036854775808", "-1", "0", "30", "35", "40", "9223372036854775807"}, map[string]string{
 			"": "0 1 2 3 4 5 6", "all": "0 1 2 3 4 5 6", ">= 30 and < 40": "3 4", "between 30 and 40": "3 4 5",
 			"> 9223372036854775807": "", ">=9223372036854775807": "6", "<=-9223372036854775808": "0",
 			"= 30": "3", "!= 30": "0 1 2 4 5 6", "in (40, 0, 7)": "2 5", "< 0 or > 35": "0 1 5 6",
 			"(< 0 or > 35) and != 40": "0 1 6", "< 0 or > 35 AND != 40": "0 1 6", "> 3 and < 2": "", "between 5 and 1": "",
 			"!= -1 and != 0 and <= 35": "0 3 4", "< 35 or >= 35": "0 1 2 3 4 5 6"}},
-		{wire.TypeFloat64, []string{"-1e308", "-0", "0", "1.5", "15e-1", "2"}, map[string]string{
+		{model.TypeFloat64, []string{"-1e308", "-0", "0", "1.5", "15e-1", "2"}, map[string]string{
 			"= 0": "1 2", "= -0.0": "1 2", "> 0": "3 4 5", "= 1.5": "3 4", "<= 1.5": "0 1 2 3 4", "< -1e307": "0"}},
-		{wire.TypeString, []string{"", "Luz", "Ly", "Lyon", "Lyon\xff", "Lz", "\xff\xff"}, map[string]string{
+		{model.TypeString, []string{"", "Luz", "Ly", "Lyon", "Lyon\xff", "Lz", "\xff\xff"}, map[string]string{
 			`prefix "Ly"`: "2 3 4", `prefix ""`: "0 1 2 3 4 5 6", `= "Lyon"`: "3", `> "Lyon" and < "M"`: "4 5", `= ""`: "0",
 			`in("Ly","Luz")`: "1 2", `prefix "L" and != "Ly"`: "1 3 4 5", `= "L\u0079"`: "2", `prefix "Lyon" or = "Luz"`: "1 3 4"}},
-		{wire.TypeTime, []string{"0000-01-01T00:00:00Z", "2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00Z", "2024-05-01T10:00:00.000000001Z", "9999-12-31T23:59:59Z"}, map[string]string{
+		{model.TypeTime, []string{"0000-01-01T00:00:00Z", "2024-05-01T12:00:00+02:00", "2024-05-01T10:00:00Z", "2024-05-01T10:00:00.000000001Z", "9999-12-31T23:59:59Z"}, map[string]string{
 			"= 2024-05-01T10:00:00Z": "1 2", `> "2024-05-01T11:00:00+01:00"`: "3 4", "< 1970-01-01T00:00:00Z": "0",
 			"between 2024-05-01T00:00:00Z and 2024-05-02T00:00:00Z": "1 2 3"}},
 	} {
@@ -96,13 +96,13 @@ func TestPredicates(t *testing.T) {
 }
 
 func TestRefusedPredicates(t *testing.T) {
-	refused := map[wire.DataType][]string{
-		wire.TypeInt64: {"30", ">", "> 1.5", "> 1e3", "> +1", `> "1"`, "> 9223372036854775808", "= 1 2", "= 1 and", "and = 1", "(= 1", "= 1)",
+	refused := map[model.DataType][]string{
+		model.TypeInt64: {"30", ">", "> 1.5", "> 1e3", "> +1", `> "1"`, "> 9223372036854775808", "= 1 2", "= 1 and", "and = 1", "(= 1", "= 1)",
 			"between 1", "between 1 2", "in ()", "in (1,)", "in 1", "prefix 1", "=> 1", "! 1", "order", "order up", "all = 1", "= 1 order desc asc",
 			"\xff", `= "`, `= "\`, strings.Repeat("(", 65) + "= 1" + strings.Repeat(")", 65), "in (0" + strings.Repeat(",1", maxTerms) + ")"},
-		wire.TypeFloat64: {"> NaN", "> Inf", "> 1e999", "> 0x1p2", "> 1_0", "> .5", "> 1."},
-		wire.TypeString:  {"= Lyon", "= 1", `= "\ud800"`, `= "\x"`, `= "` + strings.Repeat("x", maxString+1) + `"`},
-		wire.TypeTime:    {"> 2024", "> 2024-05-01", "> 2024-05-01T1:00:00Z", "> 2024-13-01T00:00:00Z", "> 2024-05-01T10:00:00,5Z"},
+		model.TypeFloat64: {"> NaN", "> Inf", "> 1e999", "> 0x1p2", "> 1_0", "> .5", "> 1."},
+		model.TypeString:  {"= Lyon", "= 1", `= "\ud800"`, `= "\x"`, `= "` + strings.Repeat("x", maxString+1) + `"`},
+		model.TypeTime:    {"> 2024", "> 2024-05-01", "> 2024-05-01T1:00:00Z", "> 2024-13-01T00:00:00Z", "> 2024-05-01T10:00:00,5Z"},
 	}
 	for dataType, predicates := range refused {
 		core := start(t, dataType, true, "")
@@ -116,7 +116,7 @@ func TestRefusedPredicates(t *testing.T) {
 
 func TestOrderNeedsAnOrderedIndex(t *testing.T) {
 	inputs := []string{"2", "1", "3"}
-	plain, ordered := start(t, wire.TypeInt64, false, ""), start(t, wire.TypeInt64, true, "")
+	plain, ordered := start(t, model.TypeInt64, false, ""), start(t, model.TypeInt64, true, "")
 	plain.InsertAll(0, inputs)
 	ordered.InsertAll(0, inputs)
 	if _, err := plain.Search("order asc", 10); err != sdktest.ErrQueryRefused {
@@ -135,7 +135,7 @@ func TestOrderNeedsAnOrderedIndex(t *testing.T) {
 // TestObjectHasFewKeys: all that is fed must fit into the Task's memory, again
 // at each rebuild.
 func TestObjectHasFewKeys(t *testing.T) {
-	core := start(t, wire.TypeInt64, false, `{"path":""}`)
+	core := start(t, model.TypeInt64, false, `{"path":""}`)
 	for n, accepted := range map[int]bool{64: true, 65: false} {
 		input := strings.ReplaceAll(strings.Trim(fmt.Sprint(make([]int, n)), "[]"), " ", ",")
 		if got := core.Insert(sdktest.ID(n), "["+input+"]"); got != accepted {
@@ -146,34 +146,34 @@ func TestObjectHasFewKeys(t *testing.T) {
 
 func TestInputsFromObjects(t *testing.T) {
 	for _, c := range []struct {
-		dataType wire.DataType
+		dataType model.DataType
 		input    string
 		accepted bool
 		keys     string // predicate that finds it, or none
 	}{
-		{wire.TypeInt64, `{"age": 30 }`, true, "= 30"},
-		{wire.TypeInt64, `{"age": 9007199254740993}`, true, "= 9007199254740993"},
-		{wire.TypeInt64, `{"age":[30,40,30]}`, true, "= 40 and = 40 or = 30"},
-		{wire.TypeInt64, `{"age":[]}`, true, ""},
-		{wire.TypeInt64, `{"age":[null]}`, true, ""},
-		{wire.TypeInt64, `{"age":null}`, true, ""},
-		{wire.TypeInt64, `{"name":"x"}`, true, ""},
-		{wire.TypeInt64, `not JSON`, true, ""},
-		{wire.TypeInt64, `{"age":30`, true, ""},
-		{wire.TypeInt64, ``, true, ""},
-		{wire.TypeInt64, `{"age":"30"}`, false, ""},
-		{wire.TypeInt64, `{"age":30.5}`, false, ""},
-		{wire.TypeInt64, `{"age":true}`, false, ""},
-		{wire.TypeInt64, `{"age":{}}`, false, ""},
-		{wire.TypeInt64, `{"age":[1,"2"]}`, false, ""},
-		{wire.TypeInt64, `{"age":[[1]]}`, false, ""},
-		{wire.TypeInt64, `{"age":[0` + strings.Repeat(",1", maxKeys) + `]}`, false, ""},
-		{wire.TypeFloat64, `{"age":3}`, true, "= 3.0"},
-		{wire.TypeFloat64, `{"age":1e999}`, false, ""},
-		{wire.TypeString, `{"age":"L\u0079on"}`, true, `= "Lyon"`},
-		{wire.TypeString, `{"age":5}`, false, ""},
-		{wire.TypeTime, `{"age":"2024-05-01T10:00:00Z"}`, true, "= 2024-05-01T10:00:00Z"},
-		{wire.TypeTime, `{"age":"yesterday"}`, false, ""},
+		{model.TypeInt64, `{"age": 30 }`, true, "= 30"},
+		{model.TypeInt64, `{"age": 9007199254740993}`, true, "= 9007199254740993"},
+		{model.TypeInt64, `{"age":[30,40,30]}`, true, "= 40 and = 40 or = 30"},
+		{model.TypeInt64, `{"age":[]}`, true, ""},
+		{model.TypeInt64, `{"age":[null]}`, true, ""},
+		{model.TypeInt64, `{"age":null}`, true, ""},
+		{model.TypeInt64, `{"name":"x"}`, true, ""},
+		{model.TypeInt64, `not JSON`, true, ""},
+		{model.TypeInt64, `{"age":30`, true, ""},
+		{model.TypeInt64, ``, true, ""},
+		{model.TypeInt64, `{"age":"30"}`, false, ""},
+		{model.TypeInt64, `{"age":30.5}`, false, ""},
+		{model.TypeInt64, `{"age":true}`, false, ""},
+		{model.TypeInt64, `{"age":{}}`, false, ""},
+		{model.TypeInt64, `{"age":[1,"2"]}`, false, ""},
+		{model.TypeInt64, `{"age":[[1]]}`, false, ""},
+		{model.TypeInt64, `{"age":[0` + strings.Repeat(",1", maxKeys) + `]}`, false, ""},
+		{model.TypeFloat64, `{"age":3}`, true, "= 3.0"},
+		{model.TypeFloat64, `{"age":1e999}`, false, ""},
+		{model.TypeString, `{"age":"L\u0079on"}`, true, `= "Lyon"`},
+		{model.TypeString, `{"age":5}`, false, ""},
+		{model.TypeTime, `{"age":"2024-05-01T10:00:00Z"}`, true, "= 2024-05-01T10:00:00Z"},
+		{model.TypeTime, `{"age":"yesterday"}`, false, ""},
 	} {
 		core := start(t, c.dataType, false, `{"path":"/age"}`)
 		if got := core.Insert(sdktest.ID(1), c.input); got != c.accepted {
@@ -190,11 +190,11 @@ func TestInputsFromObjects(t *testing.T) {
 }
 
 func TestRawInputOfAnotherTypeIsRefused(t *testing.T) {
-	for dataType, inputs := range map[wire.DataType][]string{
-		wire.TypeInt64:   {"", " 1", "1 ", "1.0", "+1", "x", "9223372036854775808"},
-		wire.TypeFloat64: {"", "NaN", "-Inf", "1e999", "0x1p2", "1_0", " 1", strings.Repeat("1", 65)},
-		wire.TypeString:  {strings.Repeat("x", maxString+1)},
-		wire.TypeTime:    {"", "2024-05-01", "now"},
+	for dataType, inputs := range map[model.DataType][]string{
+		model.TypeInt64:   {"", " 1", "1 ", "1.0", "+1", "x", "9223372036854775808"},
+		model.TypeFloat64: {"", "NaN", "-Inf", "1e999", "0x1p2", "1_0", " 1", strings.Repeat("1", 65)},
+		model.TypeString:  {strings.Repeat("x", maxString+1)},
+		model.TypeTime:    {"", "2024-05-01", "now"},
 	} {
 		core := start(t, dataType, false, "")
 		for _, input := range inputs {
@@ -212,7 +212,7 @@ func TestAmbiguousInputIsRefused(t *testing.T) {
 		`{"a":"x","a":"y"}`, `{"a":"x","\u0061":"x"}`, `{"a":"x","b":{"c":1,"c":1}}`, `{"a":"\ud800"}`, "{\"a\":\"\xe9\"}",
 		`{"a":"x","b":"\udfff"}`, "{\"a\":\"x\",\"\xff\":1}",
 	} {
-		core := start(t, wire.TypeString, false, `{"path":"/a"}`)
+		core := start(t, model.TypeString, false, `{"path":"/a"}`)
 		if core.Insert(sdktest.ID(1), input) {
 			t.Errorf("%q is accepted", input)
 		}
@@ -222,7 +222,7 @@ func TestAmbiguousInputIsRefused(t *testing.T) {
 // TestInputThatIsNotJSONHasNoValue: an index need not be about each object.
 func TestInputThatIsNotJSONHasNoValue(t *testing.T) {
 	for _, input := range []string{"", "a picture", `{"a":"x"`, `{"a":"x","a":"y"`, "\xff\xd8", "\ufeff{\"a\":\"x\"}"} {
-		core := start(t, wire.TypeString, false, `{"path":"/a"}`)
+		core := start(t, model.TypeString, false, `{"path":"/a"}`)
 		if !core.Insert(sdktest.ID(1), input) {
 			t.Errorf("%q is refused", input)
 		}
@@ -235,7 +235,7 @@ func TestInputThatIsNotJSONHasNoValue(t *testing.T) {
 // TestRefusedInputEndsWhatWasThere: the identity that was indexed is no longer
 // valid, and naming it would be a violation.
 func TestRefusedInputEndsWhatWasThere(t *testing.T) {
-	core := start(t, wire.TypeInt64, false, "")
+	core := start(t, model.TypeInt64, false, "")
 	core.Insert(sdktest.ID(1), "1")
 	if core.Insert(sdktest.Version(1, 1), "x") {
 		t.Fatal("accepted")

@@ -15,7 +15,7 @@ import (
 	bleveindex "github.com/blevesearch/bleve_index_api"
 
 	"motte/core/identity"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 )
 
@@ -33,7 +33,7 @@ type index struct {
 // Configure implements sdk.Index.
 func (x *index) Configure(c sdk.Config) error {
 	switch c.Type {
-	case wire.TypeAny, wire.TypeText, wire.TypeString:
+	case model.TypeAny, model.TypeText, model.TypeString:
 	default:
 		return fmt.Errorf("%w: data type %d is not text", errOptions, c.Type)
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/blevesearch/bleve/v2/search"
 	"pgregory.net/rapid"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 	"motte/sdk/sdktest"
 )
 
 func start(t testing.TB, ordered bool, options string) *sdktest.Core {
 	t.Helper()
-	return sdktest.Start(t, &index{}, sdk.Config{Type: wire.TypeText, Ordered: ordered, MaxResults: 1 << 20, Options: []byte(options)})
+	return sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeText, Ordered: ordered, MaxResults: 1 << 20, Options: []byte(options)})
 }
 
 func numbers(ids []sdk.Identity, count int) string {
@@ -62,7 +62,7 @@ func TestConfigurations(t *testing.T) {
 			t.Errorf("%.60s: accepted %v, want %v", options, got, accepted)
 		}
 	}
-	if sdktest.Start(t, &index{}, sdk.Config{Type: wire.TypeInt64}) != nil {
+	if sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeInt64}) != nil {
 		t.Error("an index of numbers was accepted")
 	}
 }
@@ -184,7 +184,7 @@ func TestPlacesOfAWordAreBounded(t *testing.T) {
 // that holds the phrase.
 func TestPhraseEndsWithItsContext(t *testing.T) {
 	x := &index{}
-	if err := x.Configure(sdk.Config{Type: wire.TypeText}); err != nil {
+	if err := x.Configure(sdk.Config{Type: model.TypeText}); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 20 {
@@ -277,7 +277,7 @@ func TestPrefixOfMoreWordsThanCanBeRankedStillFinds(t *testing.T) {
 func TestIndexAgreesWithAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := &index{}
-		if err := x.Configure(sdk.Config{Type: wire.TypeText, Options: []byte(`{"analyzer":"simple"}`)}); err != nil {
+		if err := x.Configure(sdk.Config{Type: model.TypeText, Options: []byte(`{"analyzer":"simple"}`)}); err != nil {
 			t.Fatal(err)
 		}
 		defer x.bleve.Close()
@@ -328,7 +328,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 // TestLoneInsertsLeaveFewRuns: else each search would visit thousands.
 func TestLoneInsertsLeaveFewRuns(t *testing.T) {
 	x := &index{}
-	if err := x.Configure(sdk.Config{Type: wire.TypeText}); err != nil {
+	if err := x.Configure(sdk.Config{Type: model.TypeText}); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 1000 {
@@ -351,7 +351,7 @@ func FuzzPredicate(f *testing.F) {
 		f.Add(s)
 	}
 	x := &index{}
-	if err := x.Configure(sdk.Config{Type: wire.TypeText, Ordered: true}); err != nil {
+	if err := x.Configure(sdk.Config{Type: model.TypeText, Ordered: true}); err != nil {
 		f.Fatal(err)
 	}
 	x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Input: []byte("the quick brown fox 1.5")}, {Identity: sdktest.ID(2), Input: []byte("lazy dog ~ ^ \\")}})
@@ -367,7 +367,7 @@ func BenchmarkInsert(b *testing.B) {
 	for _, size := range []int{1, 100} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {
 			x := &index{}
-			if err := x.Configure(sdk.Config{Type: wire.TypeText}); err != nil {
+			if err := x.Configure(sdk.Config{Type: model.TypeText}); err != nil {
 				b.Fatal(err)
 			}
 			n := 0

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 const (
@@ -45,7 +45,7 @@ func (b *books) addTenant(ctx context.Context, s *server, admin *client.Client) 
 	if err := admin.AddPrincipal(ctx, n.id, fmt.Sprintf("tenant-%x", n.id[:4])); err != nil {
 		return err
 	}
-	if err := admin.Grant(ctx, tenants, n.id, wire.RightWrite); err != nil {
+	if err := admin.Grant(ctx, tenants, n.id, model.RightWrite); err != nil {
 		return err
 	}
 	c, err := s.as(key)

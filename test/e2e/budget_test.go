@@ -7,7 +7,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 	"motte/internal/testutil"
 )
@@ -43,7 +43,7 @@ func TestADrawnBudgetStaysDrawn(t *testing.T) {
 				testutil.Must(t, c.RegisterTask(ctx, "ordered", row))
 			}
 			testutil.Must(t, c.CreateCollection(ctx, "c"))
-			testutil.Must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "ordered", Type: wire.TypeInt64, Config: []byte(`{"type":"int64"}`)}))
+			testutil.Must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "ordered", Type: model.TypeInt64, Config: []byte(`{"type":"int64"}`)}))
 			testutil.Eventually(t, "index", serving(c, "c", "x"))
 			for range 20 {
 				_, err := c.Count(ctx, client.Query{Collection: "c", Index: "x", Predicate: "all"})

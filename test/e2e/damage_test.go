@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 )
 
@@ -60,7 +60,7 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 		if err != nil || len(alerts) != 1 {
 			return fmt.Errorf("%d alerts, %v", len(alerts), err)
 		}
-		if a := alerts[0]; a.Reason != wire.ReasonDamagedRecord || a.Segment != 1 || int(a.Offset) > at || a.Collection != "c" {
+		if a := alerts[0]; a.Reason != model.ReasonDamagedRecord || a.Segment != 1 || int(a.Offset) > at || a.Collection != "c" {
 			t.Fatalf("%+v", a)
 		}
 		return nil

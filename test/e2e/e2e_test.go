@@ -22,7 +22,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 	"motte/host/sandbox"
 	"motte/internal/procfs"
@@ -172,7 +172,7 @@ func serving(c *client.Client, collection, index string) func() error {
 			return err
 		}
 		for _, s := range list {
-			if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index && s.State == wire.IndexServing {
+			if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index && s.State == model.IndexServing {
 				return nil
 			}
 		}
@@ -210,25 +210,25 @@ func TestHostileTask(t *testing.T) {
 
 	lies := []struct {
 		predicate string
-		reason    wire.Reason
+		reason    model.Reason
 	}{
-		{"forged", wire.ReasonInvalidIdentity},
-		{"given " + hex.EncodeToString(other.Identity[:]), wire.ReasonOtherCollection},
-		{"deleted", wire.ReasonInvalidIdentity},
-		{"altered", wire.ReasonInvalidIdentity},
-		{"secret", wire.ReasonInvalidIdentity},
-		{"long", wire.ReasonBadFrame},
-		{"short", wire.ReasonInvalidIdentity}, // what follows is taken for the identities that are missing
-		{"type", wire.ReasonBadFrame},
-		{"unasked", wire.ReasonUnasked},
-		{"twice", wire.ReasonUnasked},
-		{"many", wire.ReasonTooManyResults},
-		{"silence", wire.ReasonTooSlow},
-		{"endless", wire.ReasonTooManyResults},
-		{"flood", wire.ReasonUnasked},
-		{"half", wire.ReasonBadFrame},
-		{"exit", wire.ReasonTaskEnded},
-		{"text", wire.ReasonBadFrame},
+		{"forged", model.ReasonInvalidIdentity},
+		{"given " + hex.EncodeToString(other.Identity[:]), model.ReasonOtherCollection},
+		{"deleted", model.ReasonInvalidIdentity},
+		{"altered", model.ReasonInvalidIdentity},
+		{"secret", model.ReasonInvalidIdentity},
+		{"long", model.ReasonBadFrame},
+		{"short", model.ReasonInvalidIdentity}, // what follows is taken for the identities that are missing
+		{"type", model.ReasonBadFrame},
+		{"unasked", model.ReasonUnasked},
+		{"twice", model.ReasonUnasked},
+		{"many", model.ReasonTooManyResults},
+		{"silence", model.ReasonTooSlow},
+		{"endless", model.ReasonTooManyResults},
+		{"flood", model.ReasonUnasked},
+		{"half", model.ReasonBadFrame},
+		{"exit", model.ReasonTaskEnded},
+		{"text", model.ReasonBadFrame},
 	}
 	for _, lie := range lies {
 		victim := strings.Fields(lie.predicate)[0]
@@ -248,7 +248,7 @@ func TestHostileTask(t *testing.T) {
 			}
 			// An answer may be whole and right before the lie comes ("twice").
 			if err != nil && !errors.Is(err, client.ErrIndexViolated) && !errors.Is(err, client.ErrIndexUnavailable) &&
-				(lie.reason != wire.ReasonTooSlow || !errors.Is(err, client.ErrTooSlow)) {
+				(lie.reason != model.ReasonTooSlow || !errors.Is(err, client.ErrTooSlow)) {
 				t.Fatalf("the client got %v", err)
 			}
 			testutil.Eventually(t, "alert", func() error {
@@ -289,7 +289,7 @@ func TestOthersObjectsDoNotLeave(t *testing.T) {
 	testutil.Must(t, c.CreateCollection(ctx, "shared"))
 	testutil.Must(t, c.CreateIndex(ctx, "shared", "x", client.Index{Task: "hostile"}))
 	testutil.Eventually(t, "index", serving(c, "shared", "x"))
-	alice := s.person(c, "alice", "shared", wire.RightReadOwn|wire.RightWrite)
+	alice := s.person(c, "alice", "shared", model.RightReadOwn|model.RightWrite)
 	_, err := c.Put(ctx, "shared", []byte("not alice's"), client.Name("hers-not"))
 	testutil.Must(t, err)
 	_, err = alice.Put(ctx, "shared", []byte("alice's"), client.Name("hers"))
@@ -314,7 +314,7 @@ func TestBuiltInTasks(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
 	testutil.Must(t, c.CreateCollection(ctx, "people"))
-	testutil.Must(t, c.CreateIndex(ctx, "people", "by_age", client.Index{Task: "ordered", Type: wire.TypeInt64, Ordered: true,
+	testutil.Must(t, c.CreateIndex(ctx, "people", "by_age", client.Index{Task: "ordered", Type: model.TypeInt64, Ordered: true,
 		Config: []byte(`{"path":"/age","type":"int64"}`)}))
 	testutil.Must(t, c.CreateIndex(ctx, "people", "notes", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/note"}`)}))
 	for i, note := range []string{"likes the castle on the hill", "keeps bees", "walks up the hill to the castle keep"} {
@@ -366,7 +366,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
 	testutil.Must(t, c.CreateCollection(ctx, "c"))
-	testutil.Must(t, c.CreateIndex(ctx, "c", "n", client.Index{Task: "ordered", Type: wire.TypeInt64, Attribute: true, Config: []byte(`{"type":"int64"}`)}))
+	testutil.Must(t, c.CreateIndex(ctx, "c", "n", client.Index{Task: "ordered", Type: model.TypeInt64, Attribute: true, Config: []byte(`{"type":"int64"}`)}))
 	testutil.Eventually(t, "index", serving(c, "c", "n"))
 
 	var mu sync.Mutex

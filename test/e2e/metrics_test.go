@@ -16,7 +16,7 @@ import (
 
 	"motte/client"
 	"motte/client/frames"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/host"
 	"motte/internal/testutil"
 )
@@ -184,9 +184,9 @@ func TestEachAlertSaysWhatToDo(t *testing.T) {
 // names no reason that there is not.
 func TestEachReasonHasARule(t *testing.T) {
 	watched := map[string]string{ // by another metric
-		client.ReasonName(wire.ReasonTooSlow):   "motte_index_restarts_total",
-		client.ReasonName(wire.ReasonTaskEnded): "motte_index_restarts_total",
-		client.ReasonName(wire.ReasonStorage):   "motte_read_only",
+		client.ReasonName(model.ReasonTooSlow):   "motte_index_restarts_total",
+		client.ReasonName(model.ReasonTaskEnded): "motte_index_restarts_total",
+		client.ReasonName(model.ReasonStorage):   "motte_read_only",
 	}
 	rules, named := read(t, "monitoring/alerts.yml"), make(map[string]bool)
 	for _, m := range regexp.MustCompile(`reason=~?"([^"]+)"`).FindAllStringSubmatch(rules, -1) {
@@ -194,7 +194,7 @@ func TestEachReasonHasARule(t *testing.T) {
 			named[reason] = true
 		}
 	}
-	for r := wire.ReasonInvalidIdentity; r <= wire.LastReason; r++ {
+	for r := model.ReasonInvalidIdentity; r <= model.LastReason; r++ {
 		name := client.ReasonName(r)
 		if metric := watched[name]; !named[name] && (metric == "" || !strings.Contains(rules, metric)) {
 			t.Errorf("no rule watches the reason %s", name)
@@ -255,7 +255,7 @@ func TestAnIndexHasANumber(t *testing.T) {
 	if got := numbers(c); !slices.Equal(got, []uint64{1}) {
 		t.Errorf("numbers %v", got)
 	}
-	if got := numbers(s.person(c, "reader", "secretive", wire.RightRead)); !slices.Equal(got, []uint64{0}) {
+	if got := numbers(s.person(c, "reader", "secretive", model.RightRead)); !slices.Equal(got, []uint64{0}) {
 		t.Errorf("who may read sees numbers %v", got)
 	}
 }

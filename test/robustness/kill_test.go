@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 )
 
@@ -394,7 +394,7 @@ func (l *load) alerts(c *client.Client) {
 	testutil.Eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
 	for _, a := range list {
 		switch a.Reason {
-		case wire.ReasonTaskEnded, wire.ReasonBadFrame, wire.ReasonTooSlow:
+		case model.ReasonTaskEnded, model.ReasonBadFrame, model.ReasonTooSlow:
 		default:
 			l.t.Errorf("alert: %s, collection %q, index %q, segment %d, offset %d", client.ReasonName(a.Reason), a.Collection, a.Index, a.Segment, a.Offset)
 		}

@@ -19,7 +19,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/testutil"
 )
 
@@ -36,12 +36,12 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 		h := record(s, n, next)
 		for c, operations := range h.operations {
 			all.add(operations)
-			if !porcupine.CheckOperations(model, operations) {
+			if !porcupine.CheckOperations(storeModel, operations) {
 				report(t, fmt.Sprintf("history %d of %s", n, h.collections[c]), operations)
 			}
 			if stale, ok := withStaleRead(operations); ok {
 				all.spoiled++
-				if porcupine.CheckOperations(model, stale) {
+				if porcupine.CheckOperations(storeModel, stale) {
 					t.Errorf("history %d of %s is accepted with a stale read in it", n, h.collections[c])
 				}
 			}
@@ -90,12 +90,12 @@ func report(t *testing.T, what string, history []porcupine.Operation) {
 	slices.SortFunc(history, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
 	var b strings.Builder
 	for _, o := range history {
-		fmt.Fprintf(&b, "%10d %19d  client %d: %s\n", o.Call, o.Return, o.ClientId, model.DescribeOperation(o.Input, o.Output))
+		fmt.Fprintf(&b, "%10d %19d  client %d: %s\n", o.Call, o.Return, o.ClientId, storeModel.DescribeOperation(o.Input, o.Output))
 	}
 	t.Errorf("%s is not linearizable (call, return in ns):\n%s", what, &b)
-	_, info := porcupine.CheckOperationsVerbose(model, history, testutil.Patience)
+	_, info := porcupine.CheckOperationsVerbose(storeModel, history, testutil.Patience)
 	path := filepath.Join(t.ArtifactDir(), "history.html")
-	if err := porcupine.VisualizePath(model, info, path); err == nil {
+	if err := porcupine.VisualizePath(storeModel, info, path); err == nil {
 		t.Logf("a drawing of it is in %s, and stays there with -artifacts", path)
 	}
 }
@@ -114,7 +114,7 @@ func withStaleRead(history []porcupine.Operation) ([]porcupine.Operation, bool) 
 		for _, c := range in.changes {
 			writers[put{c.name, c.put}]++
 		}
-		if len(in.changes) == 1 && !out.unknown && out.code == wire.OK {
+		if len(in.changes) == 1 && !out.unknown && out.code == model.OK {
 			acknowledged = append(acknowledged, o)
 		}
 	}

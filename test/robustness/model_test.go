@@ -7,7 +7,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // The model of a collection: a register for each name, read and written alone
@@ -52,9 +52,9 @@ type change struct {
 
 // outcome is what a client was answered.
 type outcome struct {
-	unknown bool      // nothing: the connection was lost
-	code    wire.Code // of a write
-	seen    state     // by a get or search
+	unknown bool       // nothing: the connection was lost
+	code    model.Code // of a write
+	seen    state      // by a get or search
 	count   int
 }
 
@@ -62,7 +62,7 @@ type outcome struct {
 // at any time, or after all that anybody sees, which is never.
 const forever = math.MaxInt64
 
-var model = porcupine.Model{
+var storeModel = porcupine.Model{
 	Init: func() any { return state{} },
 	Step: func(s, in, out any) (bool, any) { return step(s.(state), in.(operation), out.(outcome)) },
 	Hash: func(s any) (h uint64) {
@@ -107,19 +107,19 @@ func key(content uint32) uint32 { return content % keys }
 
 // apply makes changes, in order. The first that is not allowed decides,
 // and nothing is changed.
-func (s state) apply(changes []change) (state, wire.Code) {
+func (s state) apply(changes []change) (state, model.Code) {
 	next := s
 	for _, c := range changes {
 		cur := next[c.name]
 		switch {
 		case c.put == 0 && cur == 0:
-			return s, wire.NotFound
+			return s, model.NotFound
 		case c.absent && cur != 0, c.is != 0 && c.is != cur:
-			return s, wire.PreconditionFailed
+			return s, model.PreconditionFailed
 		}
 		next[c.name] = c.put
 	}
-	return next, wire.OK
+	return next, model.OK
 }
 
 func describe(in operation, out outcome) string {
@@ -144,7 +144,7 @@ func TestModelTellsHistoriesApart(t *testing.T) {
 	type event = porcupine.Operation
 	put := func(name int, content uint32) change { return change{name: name, put: content} }
 	remove := func(name int) change { return change{name: name} }
-	write := func(code wire.Code, c ...change) event {
+	write := func(code model.Code, c ...change) event {
 		return event{Input: operation{kind: aWrite, changes: c}, Output: outcome{code: code}}
 	}
 	lost := func(c ...change) event {
@@ -165,7 +165,7 @@ func TestModelTellsHistoriesApart(t *testing.T) {
 	}
 	first := func(content uint32) change { return change{put: content, absent: true} }
 	instead := func(is, content uint32) change { return change{put: content, is: is} }
-	const ok, absent, failed = wire.OK, wire.NotFound, wire.PreconditionFailed
+	const ok, absent, failed = model.OK, model.NotFound, model.PreconditionFailed
 
 	for _, tc := range []struct {
 		name    string
@@ -204,7 +204,7 @@ func TestModelTellsHistoriesApart(t *testing.T) {
 				e.Return = e.Call + 1
 			}
 		}
-		if legal := porcupine.CheckOperations(model, tc.history); legal != tc.legal {
+		if legal := porcupine.CheckOperations(storeModel, tc.history); legal != tc.legal {
 			t.Errorf("%s: legal is %v, want %v", tc.name, legal, tc.legal)
 		}
 	}

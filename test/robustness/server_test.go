@@ -29,7 +29,7 @@ import (
 	"testing"
 
 	"motte/client"
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/internal/procfs"
 	"motte/internal/testutil"
 )
@@ -212,7 +212,7 @@ func (s *server) create(c *client.Client, collection string, indexes map[string]
 	s.t.Helper()
 	s.change("create "+collection, func(ctx context.Context) error { return c.CreateCollection(ctx, collection) })
 	for name, x := range indexes {
-		x.Task, x.Type = "ordered", wire.TypeInt64
+		x.Task, x.Type = "ordered", model.TypeInt64
 		if !x.Attribute {
 			x.Config = []byte(`{"path":"/n"}`)
 		}

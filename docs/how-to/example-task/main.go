@@ -14,7 +14,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 )
 
@@ -44,7 +44,7 @@ func (x *index) Configure(c sdk.Config) error {
 	switch {
 	case len(c.Options) > 0:
 		return errConfig
-	case c.Type != wire.TypeAny && c.Type != wire.TypeText && c.Type != wire.TypeString:
+	case c.Type != model.TypeAny && c.Type != model.TypeText && c.Type != model.TypeString:
 		return errConfig
 	}
 	x.texts, x.holders = make(map[sdk.Value]document), make(map[trigram]map[sdk.Value]bool)

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"motte/core/wire"
+	"motte/core/model"
 	"motte/sdk"
 	"motte/sdk/sdktest"
 )
@@ -12,7 +12,7 @@ import (
 // start runs the index as the Core would, behind the Task protocol.
 func start(t *testing.T) *sdktest.Core {
 	t.Helper()
-	return sdktest.Start(t, &index{}, sdk.Config{Type: wire.TypeText, MaxResults: 100})
+	return sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeText, MaxResults: 100})
 }
 
 func TestPiecesAreFound(t *testing.T) {
@@ -69,7 +69,7 @@ func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 			t.Errorf("%q: %v", piece, err)
 		}
 	}
-	if sdktest.Start(t, &index{}, sdk.Config{Type: wire.TypeInt64}) != nil || sdktest.Start(t, &index{}, sdk.Config{Options: []byte("{}")}) != nil {
+	if sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeInt64}) != nil || sdktest.Start(t, &index{}, sdk.Config{Options: []byte("{}")}) != nil {
 		t.Error("a configuration without sense was accepted")
 	}
 }

@@ -1,0 +1,85 @@
+// Package model holds the types that every boundary of the Core shares: the protocols of
+// clients, Tasks and the host, and the records in the log.
+//
+// A type is here if at least two of those packages use it. The package also decodes the
+// types that are encoded alike at each boundary.
+//
+// Invariants:
+//
+//  1. An enumeration is fixed and its numbers are stable: a number is never used again for
+//     another meaning. The last value of an enumeration has a name, so that a decoder can
+//     refuse higher ones.
+//  2. A limit is checked where data enter the Core, before memory is allocated for them.
+//  3. A value has exactly one encoding, and a decoder refuses every other one.
+//
+// The package does no input or output and imports package codec alone.
+package model
+
+import (
+	"strings"
+
+	"motte/core/codec"
+)
+
+// Limits of the parts of requests and rows.
+const (
+	MaxObject     = 16 << 20 // bytes: an object is held in memory whole while it is sealed or opened
+	MaxName       = 512      // bytes
+	MaxSubQuery   = 1 << 20  // bytes: also the limit of a configuration and of all attributes of a PUT
+	MaxIdentifier = 32       // bytes: the name of a collection, index or Task
+	MaxLabel      = 64       // bytes: the label of a principal
+
+	MaxResultsLimit = 1 << 20 // identities that a row lets a Task answer: 32 MiB
+	MaxDeadline     = 600_000 // milliseconds that a row gives a Task
+)
+
+// ValidIdentifier reports whether s may name a collection, an index or a
+// Task: 1 to MaxIdentifier of a–z, 0–9, '_' and '-', the first a letter.
+func ValidIdentifier(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz"
+	begins := strings.TrimLeft(s, letters) != s
+	return len(s) <= MaxIdentifier && begins && strings.Trim(s, letters+"0123456789_-") == ""
+}
+
+// ValidLabel reports whether s may label a principal: 1 to MaxLabel printable
+// ASCII characters without space.
+func ValidLabel(s string) bool {
+	unprintable := func(c rune) bool { return c <= ' ' || c > '~' }
+	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, unprintable)
+}
+
+// DataType says what an index's inputs and predicates hold. The Core compares
+// it with the index's own and does nothing else with it.
+type DataType uint8
+
+// The data types. TypeAny in a request matches every index.
+const (
+	TypeAny DataType = iota
+	TypeBytes
+	TypeText
+	TypeInt64
+	TypeFloat64
+	TypeString
+	TypeTime // RFC 3339
+
+	LastType = TypeTime // no data type has a higher number
+)
+
+// Head is a position in the sealed log: the sequence number of the last
+// durable record, the tag of the segment in which it was written, and the chain
+// value that commits to all up to it. A tag is the first half of the MAC of the
+// segment's header, which holds a random salt: two branches of a store's history
+// have no segment in common behind the place where they part.
+type Head struct {
+	LSN            uint64
+	Segment, Chain [16]byte // of the chain value the first half
+}
+
+// DecodeHead reads a head: LSN 8 | segment's tag 16 | chain value 16.
+func DecodeHead(p []byte) (h Head, err error) {
+	r := codec.NewReader(p)
+	h.LSN = r.U64()
+	r.Copy(h.Segment[:])
+	r.Copy(h.Chain[:])
+	return h, r.Done()
+}
