@@ -1,0 +1,105 @@
+// Package pages does what the pages tell their readers to type: the README, the tutorial,
+// each how-to, and whatever else has a block of commands. A block is run, in an empty
+// directory, in the order of its page, and what the page shows is what has to come out. A
+// block that can't be run here says so in the page's source, with the reason.
+package pages
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+
+	"motte/internal/testutil"
+)
+
+// root is the repository's, as the tests see it.
+const root = "../.."
+
+// keygen is the name under which this executable makes keys for age.
+const keygen = "age-keygen"
+
+func TestMain(m *testing.M) {
+	var err error
+	switch {
+	case os.Getenv(asInit) != "":
+		err = becomeShell()
+	case filepath.Base(os.Args[0]) == keygen:
+		err = makeKey(os.Args[1:])
+	default:
+		os.Exit(m.Run())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// makeKey makes a key for age in a file, or prints its recipient: age-keygen -o FILE, and
+// age-keygen -y FILE.
+func makeKey(args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "-y":
+		text, err := os.ReadFile(args[1])
+		if err != nil {
+			return err
+		}
+		_, line, _ := strings.Cut(string(text), "public key: ")
+		recipient, _, _ := strings.Cut(line, "\n")
+		_, err = fmt.Println(recipient)
+		return err
+	case len(args) != 2 || args[0] != "-o":
+		return fmt.Errorf("this %s knows -o FILE and -y FILE, and not %q", keygen, args)
+	}
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("# public key: %s\n%s\n", key.Recipient(), key)
+	if err := os.WriteFile(args[1], []byte(text), 0o600); err != nil {
+		return err
+	}
+	_, err = fmt.Printf("Public key: %s\n", key.Recipient())
+	return err
+}
+
+// TestPagesAreTrue: each command of each page does what the page shows.
+func TestPagesAreTrue(t *testing.T) {
+	left := 0
+	for _, name := range all(t) {
+		steps, err := readPage(filepath.Join(root, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		runs, builds := 0, false
+		for _, s := range steps {
+			switch s.kind {
+			case notRun:
+				left++
+				t.Logf("%s:%d is not run: %s", name, s.line, s.reason)
+			case commands, console:
+				runs++
+				builds = builds || strings.Contains(s.text, "make build")
+			}
+		}
+		if runs == 0 {
+			continue
+		}
+		t.Run(strings.TrimSuffix(name, ".md"), func(t *testing.T) {
+			bin := testutil.Executables(t)
+			t.Parallel()
+			r := newReader(t, bin, !builds)
+			r.send("PATH0=$PATH\n")
+			for _, s := range steps {
+				if err := r.do(&s); err != nil {
+					t.Fatalf("%s:%d: %v", name, s.line, err)
+				}
+			}
+		})
+	}
+	t.Logf("%d blocks are not run", left)
+}

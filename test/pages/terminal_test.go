@@ -1,0 +1,349 @@
+package pages
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// patience is how long a command may take. It bounds a test that hangs, and decides
+	// nothing else.
+	patience = 2 * time.Minute
+	// asInit is set for the process that makes a machine of its own for a page.
+	asInit = "MOTTE_PAGES_INIT"
+)
+
+// A reader types the commands of a page. The shell has a network, process numbers and a
+// process list of its own, so that each page can use the default port, and kill what it
+// finds. The absolute paths of a page lie below a directory of the test.
+type reader struct {
+	t      *testing.T
+	dir    string // below it the page's absolute paths
+	input  *os.File
+	report *bufio.Reader // a line for each command
+	answer *os.File      // the terminal at which questions are answered
+	values *values
+	status int // exit code of the last command
+	server int // its process number, in the page's machine; 0 for none
+	output string
+	starts int // of servers
+}
+
+var (
+	// places are the absolute paths that pages name.
+	places = regexp.MustCompile(`(^|[\s='":(>])(/tmp/|/var/lib/motte|/mnt/|/media/|/run/keys|/safe)`)
+	serves = regexp.MustCompile(`^(bin/)?motte (--?[a-z-]+ )*serve\b`)
+	// says begins the line in which a command says why it fails.
+	says = regexp.MustCompile(`(?m)^motte( [a-z-]+)*: `)
+	asks = "Type yes to go on: yes\n"
+)
+
+// newReader starts the shell in which a page is read. The executables in bin are there
+// from the beginning, or when the page has built them.
+func newReader(t *testing.T, bin string, installed bool) *reader {
+	t.Helper()
+	r := &reader{t: t, dir: t.TempDir(), values: newValues()}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"tmp", "var/lib", "mnt", "media", "run", "safe", "home", "checkout", "stand-ins"} {
+		must(os.MkdirAll(filepath.Join(r.dir, name), 0o700))
+	}
+	must(r.furnish())
+	script, input, err := os.Pipe()
+	must(err)
+	reports, report, err := os.Pipe()
+	must(err)
+	answer, question, err := openTerminal()
+	must(err)
+	r.input, r.report, r.answer = input, bufio.NewReader(reports), answer
+	said, err := os.Create(filepath.Join(r.dir, "shell"))
+	must(err)
+	self, err := os.Executable()
+	must(err)
+	path := filepath.Join(r.dir, "stand-ins") + ":" + os.Getenv("PATH")
+	if installed {
+		path = bin + ":" + path
+	}
+	cmd := exec.Command(self)
+	cmd.Dir = filepath.Join(r.dir, "checkout")
+	cmd.Env = append(goEnv(), asInit+"=1", "PATH="+path, "HOME="+filepath.Join(r.dir, "home"), "BIN="+bin, "LC_ALL=C.UTF-8")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = script, said, said
+	cmd.ExtraFiles = []*os.File{report, question} // 3 and 4
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWNS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	if os.Geteuid() != 0 {
+		cmd.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}
+		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
+	}
+	if err := cmd.Start(); errors.Is(err, syscall.EPERM) {
+		t.Skipf("this machine gives a test no network and process numbers of its own: %v", err)
+	} else {
+		must(err)
+	}
+	for _, f := range []*os.File{script, report, question} {
+		f.Close()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			text, _ := os.ReadFile(said.Name())
+			log, _ := os.ReadFile(r.output)
+			t.Logf("the shell said %s\nthe last server said %s", text, log)
+		}
+		_ = cmd.Process.Kill() // its end is that of all that it started
+		_ = cmd.Wait()
+		for _, f := range []*os.File{input, reports, answer, said} {
+			f.Close()
+		}
+	})
+	return r
+}
+
+// goEnv says where the compiler keeps what it has compiled before.
+func goEnv() (list []string) {
+	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
+		out, err := exec.Command("go", "env", name).Output()
+		if err == nil {
+			list = append(list, name+"="+strings.TrimSpace(string(out)))
+		}
+	}
+	return list
+}
+
+// furnish makes the directory in which a page begins: a checkout without executables.
+// Two programs stand in for others. "make build" hands out the executables that the test
+// has built, and age-keygen makes keys as the program of this name does.
+func (r *reader) furnish() error {
+	top, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
+	list, err := os.ReadDir(top)
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if e.Name() == "bin" || e.Name() == ".git" {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(top, e.Name()), filepath.Join(r.dir, "checkout", e.Name())); err != nil {
+			return err
+		}
+	}
+	script := "#!/bin/sh\n[ \"$*\" = build ] && mkdir -p bin && cp \"$BIN\"/* bin/\n"
+	if err := os.WriteFile(filepath.Join(r.dir, "stand-ins/make"), []byte(script), 0o700); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return os.Symlink(self, filepath.Join(r.dir, "stand-ins", keygen))
+}
+
+// becomeShell makes the machine that newReader asks for, from inside, and becomes its shell.
+func becomeShell() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("take the mounts for itself: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
+		return fmt.Errorf("switch the loopback interface on: %w", err)
+	}
+	shell, err := exec.LookPath("bash")
+	if err != nil {
+		return err
+	}
+	if err := os.Unsetenv(asInit); err != nil {
+		return err
+	}
+	return unix.Exec(shell, []string{"bash", "--norc"}, os.Environ())
+}
+
+// openTerminal opens a terminal: the side that answers, and the side that asks.
+func openTerminal() (answer, question *os.File, err error) {
+	answer, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := unix.IoctlSetPointerInt(int(answer.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		return nil, nil, err
+	}
+	n, err := unix.IoctlGetInt(int(answer.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		return nil, nil, err
+	}
+	question, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	return answer, question, err
+}
+
+// do does one step of a page.
+func (r *reader) do(s *step) error {
+	switch s.kind {
+	case notRun:
+		return nil
+	case terminal:
+		r.send("cd %s\nexec env -i PATH=\"$PATH0\" HOME=\"$HOME\" BIN=\"$BIN\" LC_ALL=C.UTF-8 $(env | grep ^GO) bash --norc\nPATH0=$PATH\n", filepath.Join(r.dir, "checkout"))
+		return nil
+	case interrupt:
+		return r.stop()
+	}
+	for _, c := range s.typed() {
+		if err := r.execute(s, c); err != nil {
+			return fmt.Errorf("$ %s\n%w", c.command, err)
+		}
+	}
+	return nil
+}
+
+// execute types one command, and holds what it prints against what the page shows.
+func (r *reader) execute(s *step, c typed) error {
+	command := places.ReplaceAllString(r.values.replace(c.command), "${1}"+r.dir+"${2}")
+	if serves.MatchString(c.command) {
+		return r.serve(command, c.shown, s.vary)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		printed, err := r.run(command, strings.Contains(c.shown, asks))
+		if err != nil {
+			return err
+		}
+		err = r.holds(s, c, printed)
+		if err == nil || !s.retry || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
+// holds reports what the page says otherwise than it is.
+func (r *reader) holds(s *step, c typed, printed string) error {
+	if fails := says.MatchString(c.shown); fails != (r.status != 0) {
+		return fmt.Errorf("the exit code is %d, it prints\n%s", r.status, printed)
+	}
+	if c.shown == "" {
+		return nil
+	}
+	return r.values.match(strings.Replace(c.shown, asks, strings.TrimSuffix(asks, "yes\n"), 1), printed, s.vary)
+}
+
+// send writes to the shell.
+func (r *reader) send(format string, args ...any) {
+	if _, err := fmt.Fprintf(r.input, format, args...); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// told reads the number that the shell reports.
+func (r *reader) told() (int, error) {
+	timer := time.AfterFunc(patience, func() { r.input.Close() })
+	defer timer.Stop()
+	line, err := r.report.ReadString('\n')
+	if err != nil {
+		return 0, fmt.Errorf("the shell ended: %w", err)
+	}
+	return strconv.Atoi(strings.TrimSpace(line))
+}
+
+// run runs a command, and returns what it prints.
+func (r *reader) run(command string, answered bool) (printed string, err error) {
+	out := filepath.Join(r.dir, "printed")
+	stdin := "/dev/null"
+	if answered {
+		stdin = "&4"
+		if _, err := r.answer.WriteString("yes\n"); err != nil {
+			return "", err
+		}
+	}
+	r.send("(exit %d)\n{\n%s\n} >%s 2>&1 <%s 3>&-\necho $? >&3\n", r.status, command, out, stdin)
+	if r.status, err = r.told(); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(out)
+	return strings.ReplaceAll(string(text), r.dir, ""), err
+}
+
+// serve starts a server, and waits until it serves, or has ended.
+func (r *reader) serve(command, shown string, vary bool) error {
+	r.starts++
+	r.output = filepath.Join(r.dir, fmt.Sprintf("served-%d", r.starts))
+	r.send("%s >%s 2>&1 </dev/null 3>&- 4>&- &\necho $! >&3\n", command, r.output)
+	pid, err := r.told()
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		ended, err := r.ended(pid)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(r.output)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		said := strings.ReplaceAll(string(text), r.dir, "")
+		serving := strings.Contains(said, "Serving on ")
+		if serving {
+			r.server = pid
+		}
+		switch {
+		case !ended && !serving && time.Now().Before(end):
+			continue
+		case ended == !says.MatchString(shown):
+			return fmt.Errorf("the server has ended: %v; it says\n%s", ended, said)
+		case shown == "":
+			return nil
+		}
+		r.status = 1
+		return r.values.match("…\n"+shown+"…", said, vary) // among lines of its log
+	}
+}
+
+// ended reports whether a process has ended.
+func (r *reader) ended(pid int) (bool, error) {
+	r.send("kill -0 %d 2>/dev/null; echo $? >&3\n", pid)
+	code, err := r.told()
+	return code != 0, err
+}
+
+// stop interrupts the server, and waits for its end.
+func (r *reader) stop() error {
+	if r.server == 0 {
+		return errors.New("no server is there to be stopped")
+	}
+	r.send("kill -INT %d\n", r.server)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ended, err := r.ended(r.server); err != nil || ended {
+			r.server = 0
+			return err
+		}
+	}
+	return errors.New("the server does not stop")
+}
