@@ -28,11 +28,21 @@ var errUnlinked = errors.New("the file was removed while it was written")
 // errCutOff says that another program has cut off the file being appended to.
 var errCutOff = errors.New("the file was cut off while it was written")
 
-// zeroAhead is how much of a segment is filled with zeros before it is needed:
-// a sync of data that does not change the length of its file takes about half
-// the time. A file that is written whole is synced as often, so that what is
-// appended meanwhile need not wait for all of it.
-const zeroAhead = 4 << 20 // bytes
+// Sizes of what is written, in bytes.
+const (
+	// zeroAhead is how much of a segment is filled with zeros before it is needed: a sync of
+	// data that does not change the length of its file takes about half the time.
+	zeroAhead = 1 << 20
+	// largeWrite is the size from which on the zeros behind a write would cost more than they
+	// save: the disk writes all that lies on them twice.
+	largeWrite = 64 << 10
+	// pieceSize is the size of one write of zeros, and of small writes together. The kernel may
+	// keep what one call wrote as one unit, which a later small write and its sync walk through.
+	pieceSize = 64 << 10
+	// syncEvery is how much of a file that is written whole is synced at once, so that an
+	// append need not wait for all of the file.
+	syncEvery = 4 << 20
+)
 
 // maxOpen bounds the files that are open for reading.
 const maxOpen = 256
@@ -106,7 +116,7 @@ func OpenDir(path string) (*Dir, error) {
 }
 
 func newDir(path string, root *os.Root, lock *os.File) *Dir {
-	return &Dir{path: path, root: root, lock: lock, zeros: make([]byte, zeroAhead),
+	return &Dir{path: path, root: root, lock: lock, zeros: make([]byte, pieceSize),
 		known: make(map[string]fileID), unsure: make(map[string]fileID), open: make(map[string]*reading)}
 }
 
@@ -205,15 +215,21 @@ func (d *Dir) Append(name string, p []byte) error {
 	if err := d.leave(); err != nil {
 		return err
 	}
-	whole := slices.Concat(p, d.ahead())
-	f, err := d.make(name, false, content(whole))
+	filled := int64(len(p))
+	f, err := d.make(name, false, func(w io.Writer) error {
+		_, err := w.Write(p)
+		for ; err == nil && filled < int64(len(p))+d.ahead(); filled += pieceSize {
+			_, err = w.Write(d.zeros)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	d.naming.Lock()
 	defer d.naming.Unlock()
 	d.current, d.file, d.failed = name, f, nil
-	d.end, d.filled = int64(len(p)), int64(len(whole))
+	d.end, d.filled = int64(len(p)), filled
 	return nil
 }
 
@@ -235,10 +251,10 @@ func (d *Dir) extend(p []byte) error {
 	}
 	end := d.end + int64(len(p))
 	if end > d.filled {
-		// This only saves time: what can't be filled now is written, or
-		// refused, when there is data for it.
-		n, _ := d.file.WriteAt(d.ahead(), end)
-		d.filled = end + int64(n)
+		d.filled = end
+		if len(p) < largeWrite {
+			d.fill(end + d.ahead())
+		}
 	}
 	if err := syscall.Fdatasync(int(d.file.Fd())); err != nil {
 		return err
@@ -248,6 +264,17 @@ func (d *Dir) extend(p []byte) error {
 	}
 	d.end = end
 	return nil
+}
+
+// fill writes zeros behind the current file, up to a length. This only saves time: what
+// can't be filled now is written, or refused, when there is data for it.
+func (d *Dir) fill(length int64) {
+	for d.filled < length {
+		n, err := d.file.WriteAt(d.zeros, d.filled)
+		if d.filled += int64(n); err != nil {
+			return
+		}
+	}
 }
 
 // intact is an error unless the current file's name is there, and the file has at least so
@@ -380,7 +407,7 @@ func create(root *os.Root, name string, write func(io.Writer) error,
 	if err != nil {
 		return nil, err
 	}
-	w := bufio.NewWriterSize(syncing{f}, zeroAhead)
+	w := bufio.NewWriterSize(&syncing{File: f}, pieceSize)
 	if err = cmp.Or(write(w), w.Flush(), f.Sync()); err == nil {
 		err = place(temporary+name, name)
 	}
@@ -405,12 +432,19 @@ func syncNames(root *os.Root) error {
 	return f.Sync()
 }
 
-// syncing is a file of which each write is durable.
-type syncing struct{ *os.File }
+// syncing is a file that is synced again and again while it is written.
+type syncing struct {
+	*os.File
+	dirty int // bytes that were written since the last sync
+}
 
-func (s syncing) Write(p []byte) (int, error) {
+func (s *syncing) Write(p []byte) (int, error) {
 	n, err := s.File.Write(p)
-	return n, cmp.Or(err, syscall.Fdatasync(int(s.Fd())))
+	if s.dirty += n; err == nil && s.dirty >= syncEvery {
+		s.dirty = 0
+		err = syscall.Fdatasync(int(s.Fd()))
+	}
+	return n, err
 }
 
 // Remove removes a file.

@@ -45,7 +45,11 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 			if strings.HasSuffix(m[1], "at") {
 				name += "/" + m[3] // the name that the file gets, or loses
 			}
-			got += fmt.Sprintln(m[1], name)
+			call := fmt.Sprintln(m[1], name)
+			if m[1] == "write" && strings.HasSuffix(got, call) {
+				continue // a file is written piece by piece
+			}
+			got += call
 		}
 	}
 	// A file that has its name by a link is known to strace by the one that it had first.
@@ -53,7 +57,6 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 unlinkat data/new-1
 unlinkat data/new-1
 write data/new-1
-fdatasync data/new-1
 fsync data/new-1
 linkat data/1
 unlinkat data/new-1
@@ -65,7 +68,6 @@ unlinkat data/new-made
 write data/new-made
 fdatasync data/new-made
 write data/new-made
-fdatasync data/new-made
 fsync data/new-made
 linkat data/made
 unlinkat data/new-made
@@ -76,7 +78,6 @@ ftruncate data/new-1
 unlinkat data/new-2
 unlinkat data/new-2
 write data/new-2
-fdatasync data/new-2
 fsync data/new-2
 linkat data/2
 unlinkat data/new-2
@@ -101,7 +102,7 @@ func useDir(t *testing.T, path string) {
 	testutil.Must(t, d.Append("1", []byte("data")), d.Append("1", []byte("data")))
 	testutil.Must(t, d.Create("made", func(w io.Writer) error {
 		for range 5 {
-			if _, err := w.Write(make([]byte, zeroAhead/4)); err != nil {
+			if _, err := w.Write(make([]byte, syncEvery/4)); err != nil {
 				return err
 			}
 		}

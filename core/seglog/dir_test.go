@@ -106,7 +106,7 @@ func TestDirReplacesWholeOrNotAtAll(t *testing.T) {
 	want := []byte("as it was before")
 	testutil.Must(t, d.Replace("made", contents(want)))
 	broken := errors.New("no more")
-	for _, n := range []int{0, 1, zeroAhead, 2*zeroAhead + 1} {
+	for _, n := range []int{0, 1, syncEvery, 2*syncEvery + 1} {
 		err := d.Replace("made", func(w io.Writer) error {
 			_, err := w.Write(make([]byte, n))
 			return errors.Join(err, broken)

@@ -95,11 +95,11 @@ func (d *Dir) allocate(f *os.File, size int64) error {
 	return nil
 }
 
-// ahead returns the zeros that are written behind the data, so that the space is there
+// ahead returns how many zeros are written behind the data, so that the space is there
 // before it is needed.
-func (d *Dir) ahead() []byte {
+func (d *Dir) ahead() int64 {
 	if d.lean.Load() {
-		return nil
+		return 0
 	}
-	return d.zeros
+	return zeroAhead
 }

@@ -42,6 +42,29 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// TestLargeWritesFillNothingAhead: the disk would write their place twice. The next small write
+// fills what is behind it.
+func TestLargeWritesFillNothingAhead(t *testing.T) {
+	path := t.TempDir()
+	d := openDir(t, path)
+	defer d.Close()
+	testutil.Must(t, d.Append("1", []byte("data")))
+	size := func() int64 {
+		n, _ := allocated(t, filepath.Join(path, "1"))
+		return n
+	}
+	end := int64(len("data"))
+	for _, step := range []struct {
+		write, ahead int64
+	}{{zeroAhead, 0}, {largeWrite, 0}, {largeWrite - 1, zeroAhead}} {
+		testutil.Must(t, d.Append("1", make([]byte, step.write)))
+		end += step.write
+		if got := size(); got < end+step.ahead || got > end+step.ahead+pieceSize {
+			t.Errorf("behind a write of %d bytes the file has %d bytes of data, and %d in all", step.write, end, got)
+		}
+	}
+}
+
 // TestReserveThatCanNotBeMade says so, and takes nothing; one that can't grow is kept.
 func TestReserveThatCanNotBeMade(t *testing.T) {
 	path := t.TempDir()
