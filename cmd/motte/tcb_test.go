@@ -12,11 +12,11 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestREADMEShowsTheSizeOfTheCore: the README shows the output of `motte tcb`. Its
+// TestREADMEShowsTheSizeOfTheCore: the README shows the sum that `motte tcb` prints. Its
 // numbers may lag behind by a hundredth, so that a small change does not need one of the
 // README as well; go test ./cmd/motte -run TestREADME -update writes them anew.
 func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
-	const name, begin, end = "../../README.md", "$ motte tcb\n", "…\n```\n"
+	const name, begin, end = "../../README.md", "$ motte tcb | grep tokens\n", "```\n"
 	v, err := measureSource()
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +25,8 @@ func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
 	if err := printSizes(&printed, v); err != nil {
 		t.Fatal(err)
 	}
+	table := strings.TrimSpace(printed.String())
+	sum := table[strings.LastIndex(table, "\n")+1:] + "\n"
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -32,18 +34,18 @@ func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
 	before, rest, ok := strings.Cut(string(text), begin)
 	shown, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("the README has no output of motte tcb, between %q and %q", begin, end)
+		t.Fatalf("the README has no sum of motte tcb, between %q and %q", begin, end)
 	}
 	if testutil.Updating() {
-		text = []byte(before + begin + printed.String() + end + after)
+		text = []byte(before + begin + sum + end + after)
 		if err := os.WriteFile(name, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	got, want := strings.Fields(shown), strings.Fields(printed.String())
+	got, want := strings.Fields(shown), strings.Fields(sum)
 	if len(got) != len(want) {
-		t.Fatalf("the README shows\n%s\nmotte tcb prints\n%s", shown, &printed)
+		t.Fatalf("the README shows\n%s\nmotte tcb prints\n%s", shown, sum)
 	}
 	for i := range want {
 		if got[i] != want[i] && !alike(got[i], want[i]) {
