@@ -44,9 +44,6 @@ type Salt [SaltSize]byte
 // StoreID is the random identifier of a store.
 type StoreID [16]byte
 
-// maxCached bounds the derived keys kept ready; one takes about 1 KiB.
-const maxCached = 4096
-
 // Secrets are what a store's keys come from, but for the principals'.
 type Secrets struct {
 	Own  [KeySize]byte // of the Core's own keys
@@ -61,20 +58,16 @@ type Keys struct {
 	root  Root
 	store StoreID
 
-	mu     sync.Mutex
-	data   DataKeys
-	cached map[cacheKey]cipher.AEAD
-}
+	ready readyKeys // changed under mu
 
-type cacheKey struct {
-	owner uint32
-	salt  Salt
+	mu   sync.Mutex
+	data DataKeys
 }
 
 // Derive returns the keys of a store whose Secrets follow from its root key, as in files
 // of version 2. OpenDataKeys sets those of version 3.
 func Derive(root Root, store StoreID) *Keys {
-	k := &Keys{root: root, store: store, cached: make(map[cacheKey]cipher.AEAD)}
+	k := &Keys{root: root, store: store}
 	k.Own = root
 	k.Core = [KeySize]byte(k.derive("tls ed25519 seed"))
 	return k
@@ -260,7 +253,7 @@ func (k *Keys) Use(keys DataKeys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.data = keys
-	clear(k.cached)
+	k.ready.drop()
 }
 
 // CoreOwner is the owner of all records that are not objects; HeadOwner stands for
@@ -276,9 +269,12 @@ func (k *Keys) Has(owner uint32) bool { return owner == CoreOwner || k.Data().ab
 // Bodies returns what seals the bodies of an owner's records in a segment, or
 // nil if the owner has no key.
 func (k *Keys) Bodies(owner uint32, s Salt) cipher.AEAD {
-	k.mu.Lock() // also while it is derived: what is taken away meanwhile is not kept
+	if a := k.ready.get(owner, s); a != nil {
+		return a
+	}
+	k.mu.Lock() // also while it is derived: a key that is taken away meanwhile is not kept
 	defer k.mu.Unlock()
-	if a := k.cached[cacheKey{owner, s}]; a != nil {
+	if a := k.ready.get(owner, s); a != nil { // another goroutine has derived it
 		return a
 	}
 	var secret []byte
@@ -291,11 +287,8 @@ func (k *Keys) Bodies(owner uint32, s Salt) cipher.AEAD {
 	} else {
 		return nil
 	}
-	if len(k.cached) >= maxCached {
-		clear(k.cached)
-	}
 	a := newAEAD(derive(secret, s[:], "motte/v1/record body"))
-	k.cached[cacheKey{owner, s}] = a
+	k.ready.put(owner, s, a)
 	return a
 }
 

@@ -121,11 +121,32 @@ func TestOwnersAndSegmentsAreKeptApart(t *testing.T) {
 			t.Errorf("owner %d, which can't be, has a key", owner)
 		}
 	}
-	for i := range maxCached + 10 {
-		r.Bodies(1, Salt{byte(i), byte(i >> 8), 1})
+}
+
+// TestReadyKeysAreTheDerivedOnes, however many there are, and whichever places they share.
+func TestReadyKeysAreTheDerivedOnes(t *testing.T) {
+	r := with(fixed)
+	salts := make([]Salt, maxReady+10)
+	for i := range salts {
+		salts[i] = Salt{byte(i), byte(i >> 8), byte(i >> 3), 9, byte(i), byte(i >> 8)}
+		r.Bodies(1, salts[i])
+		r.Bodies(HeadOwner, salts[i])
 	}
-	if len(r.cached) > maxCached {
-		t.Errorf("%d derived keys are kept", len(r.cached))
+	one, two := Salt{}, Salt{15: 1} // of the same two places
+	if place(1, one) != place(1, two) {
+		t.Fatal("the salts choose other places")
+	}
+	r.Bodies(1, one)
+	r.Bodies(1, two)
+	if r.ready.get(1, one) == nil || r.ready.get(1, two) == nil {
+		t.Error("of two keys with the same places both are not kept")
+	}
+	fresh := with(fixed)
+	for _, s := range append(salts, one, two) {
+		sealed := fresh.Bodies(1, s).Seal(nil, Nonce(1), []byte("text"), nil)
+		if text, err := r.Bodies(1, s).Open(nil, Nonce(1), sealed, nil); err != nil || string(text) != "text" {
+			t.Fatalf("salt %x: another key is kept: %v", s, err)
+		}
 	}
 }
 
@@ -303,8 +324,8 @@ func TestWhatWasTakenAwayIsForgotten(t *testing.T) {
 		t.Error("the key is there")
 	}
 	others.Wait()
-	for k := range r.cached {
-		if k.owner == 5 {
+	for i := range r.ready {
+		if k := r.ready[i].Load(); k != nil && k.owner == 5 {
 			t.Error("something derived from the key is kept")
 		}
 	}

@@ -72,15 +72,36 @@ type Dir struct {
 	known   map[string]fileID // what each name means: a file that this Dir made, or listed first
 	unsure  map[string]fileID // files that were made, but may not be durable
 
-	mu    sync.Mutex
-	open  map[string]*reading
-	reads uint64
+	reads atomic.Uint64 // see reading
+
+	mu   sync.RWMutex
+	open map[string]*reading
 }
 
-// reading is a file that is open for reading.
+// reading is a file for reading. Its first reader opens it, and no lock of the Dir is held
+// meanwhile: a disk that is slow to open one file holds up no reader of another.
 type reading struct {
-	*os.File
-	last uint64 // read that used it, to close the one that was not used for longest
+	last atomic.Uint64 // read that used it, to close the one that was not used for longest
+	once sync.Once
+	file *os.File // nil: it could not be opened, or was closed before
+	err  error
+}
+
+// opened returns the file, which the first caller opens.
+func (r *reading) opened(root *os.Root, name string) (*os.File, error) {
+	r.once.Do(func() {
+		// An open of a pipe must not wait for its writer.
+		r.file, r.err = root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	})
+	return r.file, r.err
+}
+
+// close closes the file for all readers. Those that come later find an os.ErrClosed.
+func (r *reading) close() {
+	r.once.Do(func() { r.err = os.ErrClosed })
+	if r.file != nil {
+		r.file.Close()
+	}
 }
 
 // fileID tells a file from others that have or had its name.
@@ -462,11 +483,19 @@ func (d *Dir) Remove(name string) error {
 // forget closes what was opened under a name that means no file any more, or
 // another one.
 func (d *Dir) forget(name string) {
+	d.drop(name, nil)
+}
+
+// drop closes what is open under a name, if that is r, or r is nil.
+func (d *Dir) drop(name string, r *reading) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if f := d.open[name]; f != nil {
-		f.Close()
+	f := d.open[name]
+	if f != nil && (r == nil || f == r) {
 		delete(d.open, name)
+	}
+	d.mu.Unlock()
+	if f != nil && (r == nil || f == r) {
+		f.close() // without the lock: it may be about to be opened
 	}
 }
 
@@ -499,9 +528,12 @@ func SyncPath(path string) error {
 // ReadAt fills p from an offset of a file.
 func (d *Dir) ReadAt(name string, p []byte, offset int64) error {
 	for {
-		f, err := d.reading(name)
+		r := d.reading(name)
+		f, err := r.opened(d.root, name)
 		if err == nil {
 			_, err = f.ReadAt(p, offset)
+		} else {
+			d.drop(name, r) // the next reader tries again
 		}
 		if !errors.Is(err, os.ErrClosed) { // by a goroutine that needed room for another file, or removed it
 			return err
@@ -509,30 +541,51 @@ func (d *Dir) ReadAt(name string, p []byte, offset int64) error {
 	}
 }
 
-// reading returns a file that is open for reading: others may close it at any time.
-func (d *Dir) reading(name string) (*os.File, error) {
+// reading returns a file for reading. Others may close it at any time.
+func (d *Dir) reading(name string) *reading {
+	now := d.reads.Add(1)
+	d.mu.RLock()
+	r := d.open[name]
+	d.mu.RUnlock()
+	if r == nil {
+		r = d.addReading(name, now)
+	}
+	r.last.Store(now)
+	return r
+}
+
+// addReading notes a file for reading. If maxOpen files are noted, it closes the one that
+// was not used for longest.
+func (d *Dir) addReading(name string, now uint64) *reading {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.reads++
-	if f := d.open[name]; f != nil {
-		f.last = d.reads
-		return f.File, nil
+	if r := d.open[name]; r != nil { // another reader has noted it
+		d.mu.Unlock()
+		return r
 	}
-	// An open of a pipe must not wait for its writer.
-	f, err := d.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
+	var oldest *reading
+	if len(d.open) >= maxOpen {
+		oldest = d.takeOldest()
 	}
-	for len(d.open) >= maxOpen {
-		oldest, last := "", d.reads
-		for other, r := range d.open {
-			if r.last < last {
-				oldest, last = other, r.last
-			}
+	r := new(reading)
+	r.last.Store(now)
+	d.open[name] = r
+	d.mu.Unlock()
+	if oldest != nil {
+		oldest.close()
+	}
+	return r
+}
+
+// takeOldest takes the file that was not used for longest from the open ones. The caller
+// holds the lock.
+func (d *Dir) takeOldest() *reading {
+	oldest := ""
+	for name, r := range d.open {
+		if oldest == "" || r.last.Load() < d.open[oldest].last.Load() {
+			oldest = name
 		}
-		d.open[oldest].Close()
-		delete(d.open, oldest)
 	}
-	d.open[name] = &reading{f, d.reads}
-	return f, nil
+	r := d.open[oldest]
+	delete(d.open, oldest)
+	return r
 }

@@ -173,6 +173,7 @@ func (l *Log) Erase(owners ...uint32) error {
 	for _, o := range owners {
 		keys = keys.Puncture(o)
 	}
+	defer l.cache.clear()
 	return l.writeKeys(keys, l.generation+1)
 }
 

@@ -179,6 +179,8 @@ type Log struct {
 	base        uint32           // the number of the newest one; 0: none, the empty state
 	from        uint32           // the segment from which on Replay would read behind it
 	checkpoints map[uint32]int64 // the size of each that is there, by number
+
+	cache cache
 }
 
 // maxHistory bounds the history that is kept, 40 bytes of each segment: older heads
@@ -423,6 +425,7 @@ func (l *Log) newSegment() error {
 	for l.taken[s.id] {
 		s.id++
 	}
+	s.name = segmentName(s.id)
 	if s.id >= maxSegments {
 		return errors.New("the store has had as many segments as it can have")
 	}
@@ -444,39 +447,6 @@ func (l *Log) newSegment() error {
 func (l *Log) begin(s *segment) {
 	newest := l.history[max(0, len(l.history)-maxHistory+1):]
 	l.history = append(newest, model.Head{LSN: s.firstLSN, Segment: s.tag})
-}
-
-// Read reads and opens the record at a location into buf, which it may grow and
-// returns: the record's body lies in it. Any number of goroutines may read. What
-// was moved since the location was learnt is an ErrMoved.
-func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
-	s, name := l.segment(at.Segment), segmentName(at.Segment)
-	if s.id == 0 {
-		return Record{}, buf, ErrMoved
-	}
-	damaged := func(what string) (Record, []byte, error) {
-		return Record{}, buf, &DamageError{name, int64(at.Offset), what}
-	}
-	if int64(at.Offset)+int64(at.Length) > s.end || at.Length < minRecord {
-		return damaged("no record lies here")
-	}
-	buf = slices.Grow(buf[:0], int(at.Length))[:at.Length]
-	if err := l.storage.ReadAt(name, buf, int64(at.Offset)); err != nil {
-		if !l.Has(at.Segment) {
-			err = ErrMoved
-		} else if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return damaged("the file ends before the record does")
-		}
-		return Record{}, buf, fmt.Errorf("read %s at %d: %w", name, at.Offset, err)
-	}
-	r, what := l.open(buf, buf[bodyAt:bodyAt])
-	if what == ownerGone {
-		return Record{}, buf, ErrMoved
-	}
-	if what != "" {
-		return damaged(what)
-	}
-	return r, buf, nil
 }
 
 // Has reports whether a segment is there.

@@ -32,6 +32,7 @@ type SegmentID [16]byte
 // segment is what is known of a segment: its header, and where its data ends.
 type segment struct {
 	id           uint32
+	name         string // of its file
 	previous     uint32 // 0: none
 	previousEnd  uint32 // bytes of data in the previous one
 	firstLSN     uint64
@@ -70,7 +71,7 @@ func (l *Log) readHeader(id uint32, f File) error {
 	if err := l.storage.ReadAt(f.Name, p, 0); err != nil {
 		return fmt.Errorf("read %s: %w", f.Name, err)
 	}
-	r, s := codec.NewReader(p), &segment{size: f.Size}
+	r, s := codec.NewReader(p), &segment{name: f.Name, size: f.Size}
 	magic, version := string(r.Take(4)), r.U8()
 	if magic == segmentMagic && version != SegmentVersion {
 		return fmt.Errorf("%w: %s has version %d; this Core reads version %d",

@@ -46,11 +46,15 @@ func (d *Dir) Rescue(name string) error {
 	if current {
 		return nil // Append does, before it makes the next one
 	}
-	d.mu.Lock()
-	f := d.open[name]
-	d.mu.Unlock()
-	if f == nil {
+	d.mu.RLock()
+	r := d.open[name]
+	d.mu.RUnlock()
+	if r == nil {
 		return os.ErrNotExist
+	}
+	f, err := r.opened(d.root, name)
+	if err != nil {
+		return err
 	}
 	info, err := f.Stat()
 	if err != nil {

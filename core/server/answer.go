@@ -142,7 +142,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model
 		c.reserved = n
 	}
 	for there := true; there; {
-		o, _, buf, err := c.s.readObject(tries, c.maker, c.record, entry)
+		o, _, buf, err := c.s.readObject(tries, c.s.log.ReadCached, c.maker, c.record, entry)
 		if c.record = buf; err == nil {
 			c.p = wire.AppendObject(c.p, h, entry.ID, o.Name, o.Data)
 			return model.OK
@@ -183,13 +183,17 @@ func retry(tries int, read func() error) (err error) {
 	return err
 }
 
+// reader is Log.ReadCached for an object that a client asks for, and Log.Read if it is the
+// disk that is asked.
+type reader func(buf []byte, at seglog.Location) (seglog.Record, []byte, error)
+
 // readObject reads the object of an entry into buf, and holds its content against its
 // identity, as often as retry says. The object aliases the buffer that is returned.
-func (s *server) readObject(tries int, m *identity.Maker, buf []byte,
+func (s *server) readObject(tries int, read reader, m *identity.Maker, buf []byte,
 	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
 	err = retry(tries, func() (err error) {
 		var rec seglog.Record
-		rec, buf, err = s.log.Read(buf, entry.Loc)
+		rec, buf, err = read(buf, entry.Loc)
 		if err != nil {
 			return err
 		}

@@ -447,7 +447,7 @@ func (s *server) readFetches(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			o, lsn, _, err := s.readObject(readTries, maker, nil, f.Entry)
+			o, lsn, _, err := s.readObject(readTries, s.log.Read, maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
 			if ahead += int(f.Entry.Loc.Length); ahead > fetchBudget {
 				s.runOnEngine(func(*engine.Engine) {}) // which took what is there

@@ -151,7 +151,7 @@ func (c *scrubber) end() {
 // the record's bytes. 0: there is no such entry any more.
 func (c *scrubber) read(o mapping.Entry) (n int64) {
 	for there := true; there; {
-		_, _, buf, err := c.s.readObject(readTries, c.maker, c.buf, o)
+		_, _, buf, err := c.s.readObject(readTries, c.s.log.Read, c.maker, c.buf, o)
 		if c.buf = buf; cap(buf) > scrubMost {
 			c.buf = nil
 		}

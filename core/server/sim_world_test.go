@@ -484,7 +484,7 @@ func (s *sim) compareCatalogue(sh *server, m *simModel, lsn uint64) {
 func (s *sim) readAll(sh *server, m *simModel, lsn uint64, damaged func(mapping.Entry) bool) {
 	maker := identity.NewMaker(sh.log.Keys().Identity())
 	for v, e := range s.compareState(sh, m, lsn) {
-		o, _, _, err := sh.readObject(readTries, maker, nil, e)
+		o, _, _, err := sh.readObject(readTries, sh.log.Read, maker, nil, e)
 		want := m.object(v, lsn)
 		if may := damaged != nil && damaged(e); err != nil && !may {
 			s.fail("object %x of record %d, at %+v, can't be read: %v", v[:4], want.lsn, e.Loc, err)

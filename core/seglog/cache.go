@@ -1,0 +1,147 @@
+package seglog
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Bounds of the cache, in bytes. It lies beside what the engine keeps of each object, and
+// is to hold the records that many clients ask for again and again. Its maps take up to a
+// sixth more, if records are small.
+const (
+	cacheBytes      = 64 << 20
+	cacheShards     = 16 // readers on as many processors seldom meet
+	generationBytes = cacheBytes / cacheShards / 2
+	maxCachedRecord = 65 << 10 // of one record: a larger one is read in less time than it takes to send
+)
+
+// cache keeps records that were read, as they are stored: sealed. So it holds nothing that
+// the disk does not, and whatever changes in it is found as damage of the disk is, when the
+// record is opened. A reader gets a copy: nobody else writes to it while it is opened.
+//
+// Entries of segments that were removed are not asked for any more, as numbers of segments
+// are not used twice, and are pushed out in time. An erasure drops all entries, since it
+// can't be seen whose they are while they are sealed.
+type cache struct {
+	epoch  atomic.Uint64 // erasures: what was read before the last of them is not kept
+	shards [cacheShards]cacheShard
+}
+
+// cacheShard keeps records in two generations. Records are added to the young one. When it
+// is full, it becomes the old one, and the old one is forgotten, but for the records that
+// were asked for meanwhile: each of them was added to the young one again.
+type cacheShard struct {
+	mu         sync.Mutex
+	young, old generation
+}
+
+type generation struct {
+	places map[Location]uint32 // where in bytes each record begins
+	bytes  []byte
+}
+
+// shard returns the shard of a location: neighbours lie in different ones.
+func (c *cache) shard(at Location) *cacheShard {
+	return &c.shards[(at.Offset/alignment*0x9E3779B1^at.Segment*0x85EBCA6B)>>16%cacheShards]
+}
+
+// get copies a record into a buffer, which it may grow, if the record is there.
+func (c *cache) get(buf *[]byte, at Location) bool {
+	s := c.shard(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p, ok := s.young.find(at); ok {
+		*buf = append((*buf)[:0], p...)
+		return true
+	}
+	p, ok := s.old.find(at)
+	if !ok {
+		return false
+	}
+	*buf = append((*buf)[:0], p...)
+	s.add(at, *buf)
+	return true
+}
+
+// has reports whether a record is there.
+func (c *cache) has(at Location) bool {
+	s := c.shard(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, young := s.young.places[at]
+	_, old := s.old.places[at]
+	return young || old
+}
+
+// put keeps a copy of a record that was read in an epoch.
+func (c *cache) put(at Location, p []byte, epoch uint64) {
+	if len(p) > maxCachedRecord {
+		return
+	}
+	s := c.shard(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.epoch.Load() == epoch { // else clear may have been here
+		s.add(at, p)
+	}
+}
+
+// drop forgets a record.
+func (c *cache) drop(at Location) {
+	s := c.shard(at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.young.places, at)
+	delete(s.old.places, at)
+}
+
+// clear forgets all records, also those that are being read now.
+func (c *cache) clear() {
+	c.epoch.Add(1)
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.young, s.old = generation{}, generation{}
+		s.mu.Unlock()
+	}
+}
+
+// add adds a record to the young generation.
+func (s *cacheShard) add(at Location, p []byte) {
+	if s.young.places == nil || len(s.young.bytes)+len(p) > generationBytes {
+		s.young, s.old = s.old, s.young
+		s.young.reset()
+	}
+	s.young.add(at, p)
+}
+
+// add adds a record, for which there is room, unless it is there.
+func (g *generation) add(at Location, p []byte) {
+	if _, ok := g.places[at]; ok {
+		return
+	}
+	have := len(g.bytes)
+	if need := have + len(p); need > cap(g.bytes) {
+		room := min(max(need, 2*cap(g.bytes)), generationBytes)
+		g.bytes = append(make([]byte, 0, room), g.bytes...)
+	}
+	g.places[at] = uint32(have)
+	g.bytes = append(g.bytes, p...)
+}
+
+// reset forgets all records, and keeps the memory.
+func (g *generation) reset() {
+	if g.places == nil {
+		g.places = make(map[Location]uint32)
+	}
+	clear(g.places)
+	g.bytes = g.bytes[:0]
+}
+
+func (g *generation) find(at Location) ([]byte, bool) {
+	i, ok := g.places[at]
+	if !ok {
+		return nil, false
+	}
+	return g.bytes[i:][:at.Length], true
+}
