@@ -22,33 +22,16 @@ import (
 	"motte/core/server"
 	"motte/host/hostframes"
 	"motte/internal/tcb"
+	"motte/internal/testutil"
 )
 
 // binary is motte-core, built as "make build" does.
-var binary string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "motte-core-")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(dir, "motte-core")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", binary, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	code := 1
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build motte-core: %v\n%s", err, out)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+func binary(t *testing.T) string { return filepath.Join(testutil.Executables(t), "motte-core") }
 
 // TestNothingElseIsLinked reads what the linker wrote down about the
 // executable. A module in it would be trusted with every key.
 func TestNothingElseIsLinked(t *testing.T) {
-	info, err := buildinfo.ReadFile(binary)
+	info, err := buildinfo.ReadFile(binary(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +44,7 @@ func TestNothingElseIsLinked(t *testing.T) {
 	if !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "CGO_ENABLED" && s.Value == "0" }) {
 		t.Errorf("motte-core was built with cgo: %v", info.Settings)
 	}
-	f, err := os.Open(binary)
+	f, err := os.Open(binary(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +69,7 @@ func TestNothingElseIsLinked(t *testing.T) {
 }
 
 func TestBinaryIsStatic(t *testing.T) {
-	f, err := elf.Open(binary)
+	f, err := elf.Open(binary(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +101,7 @@ func start(t *testing.T, dir string, flags ...string) (*exec.Cmd, *net.UnixConn)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	cmd := exec.Command(binary, "-dir", dir, "-listen", "127.0.0.1:0", "-admin", hex.EncodeToString(make([]byte, 32)))
+	cmd := exec.Command(binary(t), "-dir", dir, "-listen", "127.0.0.1:0", "-admin", hex.EncodeToString(make([]byte, 32)))
 	cmd.Args = append(cmd.Args, flags...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
@@ -239,7 +222,7 @@ func TestExitStatusTellsWhy(t *testing.T) {
 	if code := exitCode(t, other); code != hostwire.ExitRefused {
 		t.Errorf("a Core with another root key ends with %d; want %d", code, hostwire.ExitRefused)
 	}
-	idle := exec.Command(binary)
+	idle := exec.Command(binary(t))
 	if err := idle.Start(); err != nil {
 		t.Fatal(err)
 	}

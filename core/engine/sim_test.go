@@ -15,10 +15,11 @@ import (
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 var (
-	simSeeds = flag.Uint64("sim.seeds", 1200, "how many random histories to drive the engine through")
+	simSeeds = flag.Uint64("sim.seeds", 400, "how many random histories to drive the engine through")
 	simFirst = flag.Uint64("sim.first", 1, "the seed of the first history")
 	simSteps = flag.Int("sim.steps", 600, "inputs in one history")
 )
@@ -31,7 +32,7 @@ var (
 //
 //	go test ./core/engine -run TestRandomHistories -sim.first=SEED -sim.seeds=1
 func TestRandomHistories(t *testing.T) {
-	for seed := *simFirst; seed < *simFirst+*simSeeds; seed++ {
+	for seed := *simFirst; seed < *simFirst+testutil.Repeats(*simSeeds, 30); seed++ {
 		history(t, seed)
 	}
 }

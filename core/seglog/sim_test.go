@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"motte/internal/testutil"
 )
 
 // TestSimulation runs random histories: writes, carrying, removing, checkpoints,
@@ -16,11 +18,7 @@ import (
 // write and bring back what was removed. After each step every object is read, and
 // at each restart nothing that was acknowledged is missing.
 func TestSimulation(t *testing.T) {
-	histories := 40
-	if testing.Short() {
-		histories = 10
-	}
-	for seed := range uint64(histories) {
+	for seed := range testutil.Repeats(40, uint64(10)) {
 		s := simulation{r: rand.New(rand.NewPCG(seed, 1)), d: newDisk()}
 		if err := s.run(120); err != nil {
 			t.Fatalf("history %d:\n%s\n%v", seed, bytes.Join(s.done, []byte("\n")), err)

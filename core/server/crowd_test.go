@@ -21,6 +21,7 @@ import (
 	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 var crowdSeeds = flag.Uint64("crowd.seeds", 6, "how many crowds of hostile clients to run")
@@ -51,7 +52,7 @@ type crowd struct {
 // and COUNT are answered in time. When the others are gone nothing of them is left.
 func TestACrowdHoldsUpNobody(t *testing.T) {
 	quiet(t)
-	for seed := range *crowdSeeds {
+	for seed := range testutil.Repeats(*crowdSeeds, 1) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runCrowd(t, seed) })
 		})

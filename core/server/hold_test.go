@@ -62,6 +62,10 @@ func (s *testServer) send(c *tls.Conn, p []byte) {
 // TestNoClientHoldsUpAStop, whatever it has begun and does not end: the Core
 // ends when its time is up. A Core that does not has this test's time-out.
 func TestNoClientHoldsUpAStop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the Core waits for its clients as long as it may")
+	}
+	t.Parallel()
 	s, _ := filled(t)
 	head := frames.AppendRequest(nil, request(7, model.OpHead, "", "", ""))
 	large := frames.AppendRequest(nil, request(8, model.OpPut, "c", "", strings.Repeat("b", model.MaxObject)))

@@ -427,6 +427,10 @@ func pair(t *testing.T) (ends [2]*net.UnixConn) {
 
 // TestTheLastAnchorIsSent though the last write takes longer than the host is waited for.
 func TestTheLastAnchorIsSent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the Core waits for the disk longer than for its clients")
+	}
+	t.Parallel()
 	disk, ends := newMemory(), pair(t)
 	defer ends[0].Close()
 	s := newServer(Config{Admin: principalOf(key(1)), Control: ends[1]})

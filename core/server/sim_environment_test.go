@@ -13,6 +13,7 @@ import (
 	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // simDisturbances are changes of the environment while the Core runs: of a file, or of the
@@ -51,7 +52,7 @@ var simDisturbances = []struct {
 func TestSimulatedDisturbances(t *testing.T) {
 	quiet(t)
 	counts := make(map[string]int)
-	for seed := *simFirst; seed < *simFirst+min(*simSeeds, 20); seed++ {
+	for seed := *simFirst; seed < *simFirst+testutil.Repeats(min(*simSeeds, 20), 1); seed++ {
 		for _, d := range simDisturbances {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(seed)

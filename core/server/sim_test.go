@@ -20,6 +20,7 @@ import (
 	"motte/core/identity"
 	"motte/core/model"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 var (
@@ -39,9 +40,10 @@ var (
 //	go test ./core/server -run TestSimulatedHistories -sim.first=SEED -sim.seeds=1 -sim.trace
 func TestSimulatedHistories(t *testing.T) {
 	quiet(t)
+	seeds := testutil.Repeats(*simSeeds, 6)
 	began := time.Now()
 	for seed := *simFirst; ; {
-		if *simFor == 0 && seed >= *simFirst+*simSeeds || *simFor > 0 && time.Since(began) > *simFor || t.Failed() {
+		if *simFor == 0 && seed >= *simFirst+seeds || *simFor > 0 && time.Since(began) > *simFor || t.Failed() {
 			break
 		}
 		t.Run("", func(t *testing.T) { // two at a time: a history runs one goroutine at a time
@@ -92,7 +94,7 @@ func TestSimulatedHistoriesThatFoundABug(t *testing.T) {
 // TestASeedReproducesItsHistory: two runs of a seed do the same, step by step.
 func TestASeedReproducesItsHistory(t *testing.T) {
 	quiet(t)
-	for seed := range uint64(4) {
+	for seed := range testutil.Repeats(4, uint64(1)) {
 		a, b := history(t, seed), history(t, seed)
 		if a != b {
 			t.Errorf("seed %d: two runs differ: %x, %x", seed, a, b)

@@ -39,10 +39,13 @@ var built struct {
 	paths map[string]string
 }
 
-// build returns the path of a Task of the tests. Where its compiler is missing,
-// the test is skipped.
+// build returns the path of a Task of the tests. Where its compiler is missing, and
+// under -short, the test is skipped.
 func build(t *testing.T, name string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("this test starts real processes")
+	}
 	if dir := os.Getenv(prebuilt); dir != "" {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err != nil {

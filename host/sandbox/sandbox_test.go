@@ -112,6 +112,7 @@ const asAnother = "TestEveryAttemptFails|TestProbe|TestTheProcess|TestTheTask|Te
 func again(t *testing.T, tests string, attributes *syscall.SysProcAttr) string {
 	t.Helper()
 	dir := t.TempDir()
+	hostile(t) // which skips a test of real processes
 	tasksIn(t, dir)
 	self, err := os.Executable()
 	if err != nil {

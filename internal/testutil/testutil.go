@@ -30,6 +30,15 @@ func Must(t testing.TB, errs ...error) {
 	}
 }
 
+// Repeats returns how often a test repeats what it does with other random choices: n
+// times, and no more than short times under -short.
+func Repeats[N int | uint64](n, short N) N {
+	if testing.Short() {
+		return min(n, short)
+	}
+	return n
+}
+
 // Pause is taken before another look at a state.
 func Pause() { time.Sleep(between) }
 

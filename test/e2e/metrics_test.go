@@ -99,7 +99,7 @@ func exported(page string) map[string]metric {
 
 func read(t *testing.T, path string) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "docs", path))
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", path))
 	testutil.Must(t, err)
 	return string(text)
 }
