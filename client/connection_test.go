@@ -14,6 +14,7 @@ import (
 	"motte/core/identity"
 	"motte/core/model"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // TestGivenUpCallsCountUntilTheyAreAnswered: the Core holds their bodies, and
@@ -129,7 +130,7 @@ func TestCloseEndsStreams(t *testing.T) {
 			}
 		}
 	}))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // else the stream would wait for ever
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience) // else the stream would wait for ever
 	defer cancel()
 	var last error
 	for _, err := range c.List(ctx, "c") {
@@ -310,7 +311,7 @@ func TestACoreThatAnswersWithoutReadingHoldsNobody(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(testutil.Patience):
 		t.Fatalf("a caller is held by request %d", next.Load())
 	}
 }

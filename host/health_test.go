@@ -25,6 +25,7 @@ import (
 	"motte/core/wire"
 	"motte/host/notify"
 	"motte/host/sandbox"
+	"motte/internal/testutil"
 )
 
 // TestACoreThatHangsIsKilledAndStartedAgain: its process is there, and says nothing.
@@ -79,7 +80,7 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 		var err error
 		select {
 		case err = <-ended:
-		case <-time.After(time.Minute):
+		case <-time.After(testutil.Patience):
 			_ = h.health.core.cmd.Process.Kill()
 			err = <-ended
 			t.Errorf("%s: it is there after %v", part, passed)

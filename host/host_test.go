@@ -16,6 +16,7 @@ import (
 	"motte/core/hostwire"
 	"motte/host/sandbox"
 	"motte/internal/atomicfile"
+	"motte/internal/testutil"
 )
 
 // TestMain is this test, or a Core that plays the part of which the name stands in the
@@ -165,7 +166,7 @@ func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
 		if err == nil {
 			t.Error("the Core's exit status is lost")
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(testutil.Patience):
 		_ = s.cmd.Process.Kill()
 		t.Fatalf("the host still waits; the Core then ended with %v", <-ended)
 	}

@@ -10,9 +10,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"motte/internal/testutil"
 )
 
 // TestProcessesAreToldByASocket, also in a directory whose path is longer than an
@@ -40,13 +41,10 @@ func TestProcessesAreToldByASocket(t *testing.T) {
 	}
 	look := func() (r Running) {
 		t.Helper()
-		var err error
-		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if r, err = LookAt(t.Context(), dir); err == nil {
-				return r
-			}
-		}
-		t.Fatal(err)
+		testutil.Eventually(t, "the host's socket", func() (err error) {
+			r, err = LookAt(t.Context(), dir)
+			return err
+		})
 		return r
 	}
 	stop := serve()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -90,7 +91,7 @@ func writing(t *testing.T, profile, collection string) func() uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience)
 	c, err := client.Dial(ctx, p)
 	if err == nil {
 		err = c.CreateCollection(ctx, collection)
@@ -145,11 +146,12 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(time.Minute); remembered(t, spec) <= before; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the anchor does not move")
+	testutil.Eventually(t, "the anchor", func() error {
+		if remembered(t, spec) <= before {
+			return errors.New("it does not move")
 		}
-	}
+		return nil
+	})
 	s.SignalCore(syscall.SIGSTOP) // it would write into the other directory
 	if err := os.Rename(store, filepath.Join(dir, "right")); err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: until PROGRAM ARG…")
 	}
 	var err error
-	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience); time.Now().Before(end); testutil.Pause() {
 		if err = ts.Exec(args[0], args[1:]...); err == nil {
 			return
 		}
@@ -61,7 +61,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: await PROFILE")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Patience)
 	defer cancel()
 	for {
 		p, err := client.ReadProfile(ts.MkAbs(args[0]))

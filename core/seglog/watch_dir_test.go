@@ -330,7 +330,7 @@ func TestAPipeHoldsNobodyUp(t *testing.T) {
 	select {
 	case <-done:
 		testutil.Must(t, d.ReadAt("1", make([]byte, 3), 0))
-	case <-time.After(10 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Error("it waits")
 		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
 		testutil.Must(t, err)

@@ -18,6 +18,7 @@ import (
 	"motte/core/model"
 	"motte/core/wire"
 	"motte/host/hostframes"
+	"motte/internal/testutil"
 )
 
 // What stands here was tried against the Core once and worked: see
@@ -108,7 +109,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(60 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Fatal("the Core goes on")
 	}
 	reads.Close()
@@ -165,7 +166,7 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 	s := &server{events: newQueue[event](), largeBudget: newByteBudget(bodyBudget), smallBudget: newByteBudget(smallBudget)}
 	s.largeBudget.free = 0
 	client, server := net.Pipe()
-	_ = client.SetDeadline(time.Now().Add(60 * time.Second)) // of a test that fails
+	_ = client.SetDeadline(time.Now().Add(testutil.Patience)) // of a test that fails
 	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newQueue[engine.Reply](), written: make(chan struct{}),
 		freed: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), life: t.Context(), reading: t.Context()}
 	ended := make(chan struct{})

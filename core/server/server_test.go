@@ -28,6 +28,7 @@ import (
 	"motte/core/tlsauth"
 	"motte/core/wire"
 	"motte/host/hostframes"
+	"motte/internal/testutil"
 )
 
 // server is a Core in this process, and the host's end of its channel.
@@ -110,7 +111,7 @@ func (s *testServer) dial(k ed25519.PrivateKey) *tls.Conn {
 	if got := c.ConnectionState().PeerCertificates[0].PublicKey.(ed25519.PublicKey); !got.Equal(s.key) {
 		s.t.Fatal("the Core shows another key than it told the host")
 	}
-	_ = c.SetDeadline(time.Now().Add(60 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(testutil.Patience))
 	return c
 }
 
@@ -205,7 +206,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		config.InsecureSkipVerify = true
 		c, err := tls.Dial("tcp", s.address, config)
 		if err == nil {
-			_ = c.SetDeadline(time.Now().Add(60 * time.Second))
+			_ = c.SetDeadline(time.Now().Add(testutil.Patience))
 			_, err = c.Read(make([]byte, 1))
 			c.Close()
 		}
@@ -330,14 +331,13 @@ func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	for range 1 + n {
 		if h, _ := reply(t, c); h.Code != model.OK {
 			t.Fatalf("number %d: code %d", h.Number, h.Code)
 		}
 	}
-	if left, err := io.Copy(io.Discard, c); err != nil || left > 0 || time.Since(began) > stopWithin {
-		t.Fatalf("%d bytes more, %v, after %v", left, err, time.Since(began))
+	if left, err := io.Copy(io.Discard, c); err != nil || left > 0 {
+		t.Fatalf("%d bytes more, %v", left, err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"motte/core/model"
 	"motte/core/seglog"
+	"motte/internal/testutil"
 )
 
 // TestASecondCoreIsRefused: also when whatever lies in the directory beside the log was
@@ -126,7 +127,7 @@ func TestAPipeIsNoRootKey(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Error("it waits")
 		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
 		if err == nil {

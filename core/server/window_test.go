@@ -23,6 +23,7 @@ import (
 	"motte/core/taskwire"
 	"motte/core/wire"
 	"motte/host/hostframes"
+	"motte/internal/testutil"
 )
 
 // silent makes an index whose Task confirms its configuration, and then nothing: so no
@@ -103,7 +104,7 @@ func TestNoTaskHoldsUpAStop(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-			case <-time.After(time.Minute):
+			case <-time.After(testutil.Patience):
 				t.Fatal("it does not end")
 			}
 		})
@@ -126,7 +127,7 @@ func TestWhoIsRemovedKeepsNoPlace(t *testing.T) {
 	time.Sleep(time.Second) // gives the Core the time to read what it takes
 	do(t, admin, model.OK, &wire.Request{Op: model.OpRemovePrincipal, Number: 3, Identity: p})
 	for began := time.Now(); connections(s.next(hostwire.Counters)) != 1; {
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > testutil.Patience {
 			t.Fatal("its connection is counted still")
 		}
 	}

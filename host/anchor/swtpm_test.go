@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"motte/internal/testutil"
 )
 
 // softTPM is a process of swtpm, with a directory for its state, as a machine
@@ -63,7 +65,7 @@ func (s *softTPM) start() {
 		_ = s.cmd.Wait()
 		close(s.ended)
 	}()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testutil.Patience); ; time.Sleep(5 * time.Millisecond) {
 		c, err := net.Dial("unix", s.socket())
 		if err == nil {
 			_ = c.Close()

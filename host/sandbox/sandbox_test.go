@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"motte/internal/testutil"
 )
 
 // TestMain: the stage of a program may run on any of its threads. Here it is
@@ -309,7 +311,7 @@ func TestTheTaskDiesWithItsHost(t *testing.T) {
 
 // ends waits for the end of a process that is nobody's child here.
 func ends(pid int) bool {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil || strings.Contains(string(stat), ") Z ") {
 			return true

@@ -67,7 +67,7 @@ func TestADrawnBudgetStaysDrawn(t *testing.T) {
 			}
 			select {
 			case <-s.ready:
-			case <-time.After(30 * time.Second):
+			case <-time.After(testutil.Patience):
 				t.Fatal("the Core is not started again")
 			}
 			c = s.admin()

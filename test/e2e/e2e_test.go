@@ -59,7 +59,7 @@ func (s *server) awaitReady() *server {
 	case <-s.ready:
 	case err := <-s.ended:
 		t.Fatalf("the server ended: %v\n%s", err, s.log)
-	case <-time.After(30 * time.Second):
+	case <-time.After(testutil.Patience):
 		t.Fatalf("the server is not ready\n%s", s.log)
 	}
 	return s

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"motte/internal/testutil"
 )
@@ -148,23 +147,23 @@ func (w *world) put(profile string, names ...string) {
 // saysLater waits until the processes said a text.
 func (w *world) saysLater(text string) {
 	w.t.Helper()
-	for end := time.Now().Add(testutil.Patience); !strings.Contains(w.text(), text); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("no process says %q:\n%s", text, w.text())
+	testutil.Eventually(w.t, "a process says "+text, func() error {
+		if said := w.text(); !strings.Contains(said, text) {
+			return errors.New(said)
 		}
-	}
+		return nil
+	})
 }
 
 // alerts waits until the store has an alert with that reason.
 func (w *world) alerts(reason string) {
 	w.t.Helper()
-	for end := time.Now().Add(testutil.Patience); ; time.Sleep(50 * time.Millisecond) {
-		if said, code := w.run("alerts"); code == 0 && strings.Contains(said, reason) {
-			return
-		} else if time.Now().After(end) {
-			w.t.Fatalf("no alert %s: %s", reason, said)
+	testutil.Eventually(w.t, "an alert "+reason, func() error {
+		if said, code := w.run("alerts"); code != 0 || !strings.Contains(said, reason) {
+			return errors.New(said)
 		}
-	}
+		return nil
+	})
 }
 
 // files lists the files of the store that match, the oldest first.
@@ -372,13 +371,12 @@ func (w *world) newestSegment() string { list := w.files("store/*.seg"); return 
 // until runs motte until it fails: what happened to the store is noticed.
 func (w *world) until(args ...string) {
 	w.t.Helper()
-	for end := time.Now().Add(testutil.Patience); ; time.Sleep(50 * time.Millisecond) {
-		if _, code := w.run(args...); code != 0 {
-			return
-		} else if time.Now().After(end) {
-			w.t.Fatalf("motte %v goes on succeeding:\n%s", args, w.text())
+	testutil.Eventually(w.t, fmt.Sprintf("motte %v fails", args), func() error {
+		if said, code := w.run(args...); code == 0 {
+			return errors.New(said)
 		}
-	}
+		return nil
+	})
 }
 
 // principal is that of the administrator's profile.
