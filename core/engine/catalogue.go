@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // Limits of the catalogue, which is held in memory.
 const (
-	MaxCollections = 1024
+	MaxCollections = 16384
 	MaxIndexes     = wire.MaxAttributes // of one collection
 	MaxTasks       = 256
 	MaxPrincipals  = 65536
@@ -32,6 +33,7 @@ type catalogue struct {
 	byName      map[string]*collection
 	byID        map[uint32]*collection
 	collections []*collection   // by identifier; 0, without a name, is the server itself: it has but grants
+	indexes     []*index        // of all collections, in the order of their making
 	owners      uint32          // the highest owner given out
 	identifiers uint32          // the highest given to a collection; never given again
 	numbered    uint32          // likewise, of indexes
@@ -74,14 +76,6 @@ func (c *collection) index(name string) *index {
 		return c.indexes[i]
 	}
 	return nil
-}
-
-// indexes lists all indexes in a fixed order.
-func (c *catalogue) indexes() (all []*index) {
-	for _, k := range c.collections {
-		all = append(all, k.indexes...)
-	}
-	return all
 }
 
 func (c *catalogue) isAdmin(p access.Principal) bool {
@@ -299,7 +293,7 @@ func (e *Engine) applyTask(n entry) error {
 		return err
 	}
 	e.tasks[n.name] = &executable{n, row}
-	for _, x := range e.indexes() {
+	for _, x := range e.indexes {
 		if x.task == n.name {
 			e.stopIndex(x, model.IndexUnavailable)
 			x.state, x.accepted, x.retryAt = model.IndexStarting, false, time.Time{}
@@ -330,6 +324,7 @@ func (e *Engine) applyToCollection(c *collection, kind seglog.Kind, n entry) (er
 		if x := c.index(n.name); x != nil {
 			e.stopIndex(x, model.NoIndex)
 			c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
+			e.indexes = slices.DeleteFunc(e.indexes, func(other *index) bool { return other == x })
 		}
 	}
 	return nil
@@ -354,7 +349,12 @@ func (e *Engine) applyIndex(c *collection, n entry) {
 		n.owner = e.numbered + 1
 	}
 	e.numbered = max(e.numbered, n.owner)
-	c.indexes = append(c.indexes, &index{c: c, entry: n, state: model.IndexStarting})
+	x := &index{c: c, entry: n, state: model.IndexStarting}
+	c.indexes = append(c.indexes, x)
+	i, _ := slices.BinarySearchFunc(e.indexes, x.owner, func(other *index, number uint32) int {
+		return cmp.Compare(other.owner, number)
+	})
+	e.indexes = slices.Insert(e.indexes, i, x) // a checkpoint names them by collection
 }
 
 // applyDrop takes a collection away with all its objects, however many they are: their
@@ -364,6 +364,7 @@ func (e *Engine) applyDrop(c *collection) {
 		e.stopIndex(x, model.NoCollection)
 	}
 	c.indexes = nil
+	e.indexes = slices.DeleteFunc(e.indexes, func(x *index) bool { return x.c == c })
 	for segment, bytes := range c.used {
 		count(e.used, segment, -bytes)
 	}
@@ -376,7 +377,7 @@ func (e *Engine) applyDrop(c *collection) {
 func (e *Engine) forget(p access.Principal) {
 	if old := e.principals[p]; old != nil {
 		delete(e.labels, old.label)
-		for _, x := range e.indexes() {
+		for _, x := range e.indexes {
 			delete(x.told.owners, old.owner)
 		}
 	}
@@ -582,7 +583,7 @@ func (e *Engine) Server() (flags wire.Flags, numbers []uint64) {
 
 // Indexes tells the host how each index stands. See control.Index.
 func (e *Engine) Indexes() (list []hostwire.Message) {
-	for _, x := range e.indexes() {
+	for _, x := range e.indexes {
 		list = append(list, hostwire.Message{Type: hostwire.Index, Instance: x.instance,
 			Values: []uint64{
 				uint64(x.owner), uint64(x.state), x.restarts, uint64(len(x.queue) + len(x.sent)),

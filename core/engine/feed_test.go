@@ -18,7 +18,7 @@ import (
 func (w *world) checkFeeds() {
 	w.t.Helper()
 	backlog, all := 0, 0
-	for _, x := range w.e.indexes() {
+	for _, x := range w.e.indexes {
 		unread, kept, held := 0, 0, 0
 		for _, d := range x.queue {
 			if kept += d.counted; d.step == taskwire.Insert && d.input == nil {

@@ -537,7 +537,7 @@ func (e *Engine) Tick(now time.Time) {
 	if e.sweepWaits && e.backlog <= maxBacklog {
 		e.startSweep()
 	}
-	for _, x := range e.indexes() {
+	for _, x := range e.indexes {
 		e.checkDeadline(x)
 		e.readMissed(x)
 		e.pump(x)

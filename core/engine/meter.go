@@ -197,7 +197,7 @@ func (e *Engine) applyDrawn(rec *seglog.Record) error {
 
 // accounts lists all accounts, in a fixed order, without their budgets.
 func (e *Engine) accounts() (list []budgetLine) {
-	for _, x := range e.indexes() {
+	for _, x := range e.indexes {
 		list = append(list, budgetLine{account: &x.told.total, x: x, owner: seglog.CoreOwner})
 		for _, owner := range slices.Sorted(maps.Keys(x.told.owners)) {
 			list = append(list, budgetLine{account: x.told.owners[owner], x: x, owner: owner})

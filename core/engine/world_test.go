@@ -582,7 +582,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 
 // idle reports whether nothing is in flight.
 func (w *world) idle() bool {
-	for _, x := range w.e.indexes() {
+	for _, x := range w.e.indexes {
 		if len(x.queue)+len(x.sent) > 0 {
 			return false
 		}
