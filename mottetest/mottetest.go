@@ -1,7 +1,49 @@
-// Package mottetest runs a whole server inside a program that shows or measures
-// one: the host that "motte serve" runs, the Core and the Tasks as processes of
-// their own, Tasks behind their walls. Data and log lie in a directory that the
-// caller gives. A program that uses it calls sandbox.ReexecInit first in main.
+// Package mottetest runs a whole Motte server for a test, a demonstration or a benchmark:
+// the host that "motte serve" runs, the Core and the Tasks as processes of their own, and
+// each Task confined. Nothing is faked, so a test sees what users will see.
+//
+// [Start] starts a server in a directory and waits until clients can connect.
+// [Server.Admin] connects as its administrator, and [Server.As] as a principal that
+// [NewPrincipal] made. [Server.Stop] ends all of its processes:
+//
+//	func TestMain(m *testing.M) {
+//		sandbox.ReexecInit()
+//		os.Exit(m.Run())
+//	}
+//
+//	func TestParts(t *testing.T) {
+//		server, err := mottetest.Start(t.TempDir(), "bin")
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		defer server.Stop()
+//		c, err := server.Admin(t.Context())
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		defer c.Close()
+//		// Test what uses c, a *client.Client.
+//	}
+//
+// # What it needs
+//
+// The executables motte-core and those of the Tasks: "make build" puts them into bin.
+//
+// A call of [motte/host/sandbox.ReexecInit] first in main, or in TestMain. The host
+// starts this executable again to confine a Task, and that call takes over there.
+//
+// Linux, and the right to make user namespaces. "motte doctor" says whether it is there.
+//
+// # Restarts
+//
+// The data stays in the directory. A second Start in the same directory, after Stop, is a
+// restart: it opens the store that is there. Each start listens on a new port of the
+// loopback, which only Admin, As and [Server.Profile] know.
+//
+// # What it is not for
+//
+// The test of an index needs no server: package [motte/sdk/sdktest] runs it behind the
+// Task protocol in a millisecond.
 package mottetest
 
 import (
@@ -22,10 +64,11 @@ import (
 // readyWithin bounds how long a server may take until clients can connect.
 const readyWithin = 60 * time.Second
 
-// Server is a running server. Use Start.
+// Server is a running server, which [Start] makes. It is safe for concurrent use, but for
+// [Server.Stop].
 type Server struct {
-	Dir string // of the data
-	Log string // file
+	Dir string // the data directory
+	Log string // the file to which the host logs
 
 	log     *os.File
 	running *running
@@ -34,9 +77,10 @@ type Server struct {
 	ended   chan error
 }
 
-// Start starts a server with the executables in bin, and more Tasks' in
-// taskDirs. Its data is in dir/data, new or from an earlier start. It waits
-// until clients can connect.
+// Start starts a server with the executables in the directory bin, and waits until
+// clients can connect. Further Tasks are looked for in taskDirs. The data is in dir/data,
+// new or from an earlier start, and the log in dir/server.log. If the server ends, or
+// takes too long, Start stops it, and the error names the log.
 func Start(dir, bin string, taskDirs ...string) (*Server, error) {
 	s := &Server{Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "server.log"),
 		running: &running{tasks: make(map[uint64]task)}, ended: make(chan error, 1)}
@@ -69,17 +113,19 @@ func Start(dir, bin string, taskDirs ...string) (*Server, error) {
 	}
 }
 
-// Stop stops the server in order and waits for all of its processes.
+// Stop stops the server in order and waits for all of its processes. It is called once.
 func (s *Server) Stop() error {
 	s.cancel()
 	err := <-s.ended
 	return errors.Join(err, s.log.Close())
 }
 
-// Profile is the administrator's.
+// Profile reads the administrator's profile: the address of this start, the Core's public
+// key and the administrator's private key.
 func (s *Server) Profile() (*client.Profile, error) { return client.ReadProfile(s.profile) }
 
-// Admin connects as the administrator.
+// Admin connects as the administrator, who may do everything. The caller closes the
+// client.
 func (s *Server) Admin(ctx context.Context) (*client.Client, error) {
 	p, err := s.Profile()
 	if err != nil {
@@ -88,8 +134,8 @@ func (s *Server) Admin(ctx context.Context) (*client.Client, error) {
 	return client.Dial(ctx, p)
 }
 
-// As connects with another principal's key. Where the server is, the
-// administrator's profile says: its port changes with each start.
+// As connects with the key of another principal, such as [NewPrincipal] returns. The
+// caller closes the client.
 func (s *Server) As(ctx context.Context, key ed25519.PrivateKey) (*client.Client, error) {
 	p, err := s.Profile()
 	if err != nil {
@@ -99,7 +145,9 @@ func (s *Server) As(ctx context.Context, key ed25519.PrivateKey) (*client.Client
 	return client.Dial(ctx, p)
 }
 
-// NewPrincipal makes a key and registers it under a label.
+// NewPrincipal makes a key and registers its principal under a label. It returns the key
+// for [Server.As] and the principal for [client.Client.Grant], without which the principal
+// may do nothing.
 func NewPrincipal(ctx context.Context, admin *client.Client, label string) (ed25519.PrivateKey, [32]byte, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

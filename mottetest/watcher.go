@@ -19,7 +19,8 @@ type running struct {
 	tasks map[uint64]task
 }
 
-// Task returns the process of a running Task, if there is one.
+// Task returns the number of the process of a Task that runs, by the name under which the
+// Task is registered. If several indexes use the Task it is any of them.
 func (s *Server) Task(name string) (pid int, ok bool) {
 	s.running.mu.Lock()
 	defer s.running.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package sdk is what the author of a Task uses: implement Index, call Serve
-// from main, and the index runs in a process of its own that is told of every
-// change and answers predicates with identities.
+// Package sdk is for the author of a Task. Implement [Index], and call [Serve] from main:
+// the index then runs in a process of its own. The Core tells it of every change, and asks
+// it for the objects that a predicate finds.
 //
-// What the package guarantees to an Index:
+// # What an Index can rely on
 //
 //  1. One call at a time, in the order in which the Core sent the frames: a
 //     Search sees every change sent before it, and none sent after it.
@@ -11,21 +11,28 @@
 //  3. The protocol with the Core is kept whatever the index does: answers have
 //     the right numbers, chunks and limits, and are written many at a time.
 //
-// What it asks of one:
+// # What an Index must do
 //
-//  1. All state in memory: a Task has no files, no network and no clock that
-//     it may rely on. Whatever it holds is lost with the process; the Core
-//     then feeds a fresh one from the objects it keeps.
-//  2. No goroutine that outlives a call may touch the input of a change or a
-//     predicate: both are valid only during the call.
-//  3. An input or a predicate that makes no sense is refused, not a reason to
-//     panic. A panic ends the process. That is safe, the Core quarantines the
-//     Task and builds the index anew, but the same object would end the next
-//     process too; Serve recovers none, since an index that is half changed
-//     gives wrong answers.
+//  1. Keep all state in memory: a Task has no files, no network and no clock that
+//     it may rely on. The state is lost with the process; the Core then feeds a
+//     fresh process from the objects that it keeps.
+//  2. Copy what it keeps: the input of a change and the predicate are valid only
+//     during the call, also for goroutines.
+//  3. Refuse an input or a predicate that makes no sense, and never panic. A panic
+//     ends the process. That is safe: the Core quarantines the Task and builds the
+//     index anew. But the same object would end the next process, too. Serve
+//     recovers no panic, since an index that is half changed gives wrong answers.
+//  4. Answer with identities that it holds. The Core checks each of them, and a
+//     Task that names another is ended, however honest its mistake.
 //
-// docs/how-to/write-a-task.md is the way in; docs/reference/task-protocol.md
-// says what happens on the channel.
+// # Other packages
+//
+// Package [motte/sdk/sdktest] tests an Index behind the Task protocol. Package
+// [motte/sdk/pointer] finds a value in a JSON text, and [motte/sdk/ijson] says which texts
+// are JSON.
+//
+// docs/how-to/write-a-task.md builds a Task from nothing;
+// docs/reference/task-protocol.md says what happens on the channel.
 package sdk
 
 import (
@@ -36,11 +43,11 @@ import (
 	"motte/core/model"
 )
 
-// Identity names one object with one content. The first half, its Value, names
+// Identity names one object with one content. The first half, its [Value], names
 // the object: a changed object keeps it and gets another second half.
 type Identity = identity.ID
 
-// Value is the first half of an Identity.
+// Value is the first half of an [Identity]: the object, whatever its content.
 type Value = identity.Value
 
 // Index is an index or any other search code: all that a Task author writes.
@@ -61,7 +68,7 @@ type Index interface {
 	Search(predicate []byte, limit int) ([]Identity, error)
 }
 
-// Config is what an index was declared to be.
+// Config is what an index was declared to be. [Index.Configure] gets it.
 type Config struct {
 	Type       model.DataType // of inputs and predicates; TypeAny: not declared
 	Ordered    bool           // the order of answers is kept
@@ -69,7 +76,7 @@ type Config struct {
 	Options    []byte         // the configuration given when the index was created, as it was given
 }
 
-// Change says that an object was put, or is gone.
+// Change says that an object was put, or is gone. [Index.Apply] gets them.
 type Change struct {
 	Identity Identity
 	LSN      uint64 // position in the Core's log; while an index is built it does not ascend

@@ -24,7 +24,7 @@ import (
 	"motte/internal/testutil"
 )
 
-var crowdSeeds = flag.Uint64("crowd.seeds", 6, "how many crowds of hostile clients to run")
+var crowdSeeds = flag.Uint64("crowd.seeds", 3, "how many crowds of hostile clients to run")
 
 const (
 	crowdTime  = 8 * time.Minute // that a crowd lasts

@@ -52,7 +52,7 @@ var simDisturbances = []struct {
 func TestSimulatedDisturbances(t *testing.T) {
 	quiet(t)
 	counts := make(map[string]int)
-	for seed := *simFirst; seed < *simFirst+testutil.Repeats(min(*simSeeds, 20), 1); seed++ {
+	for seed := *simFirst; seed < *simFirst+testutil.Repeats(max(*simSeeds/5, 1), 1); seed++ {
 		for _, d := range simDisturbances {
 			synctest.Test(t, func(t *testing.T) {
 				s := newSim(seed)

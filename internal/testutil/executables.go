@@ -56,6 +56,12 @@ func executables(t testing.TB) string {
 	return dir
 }
 
+// BuildExecutables does as [Executables] for an example, which has no test to end.
+func BuildExecutables() (dir string, err error) {
+	dir, err = built()
+	return filepath.Join(dir, "product"), err
+}
+
 // build returns the directory of the executables. Its name is a hash of the sources:
 // one test process builds them, and those of other packages find them.
 //

@@ -2,7 +2,7 @@
 // without decoding the rest of it.
 //
 // It returns the value as it stands in the text, so that a number keeps all
-// its digits. Package ijson says which texts are JSON. A text that is none has no
+// its digits. Package [motte/sdk/ijson] says which texts are JSON. A text that is none has no
 // values, and one that is ambiguous is an error: an index would otherwise take
 // another value from it than the reader of the object. No input makes it panic,
 // or use more memory than some 20 times its length.

@@ -1,10 +1,19 @@
-// Package sdktest tests an Index the way it will be used: behind the Task
-// protocol, with a stand-in for the Core at the other end of a socket pair.
+// Package sdktest tests an [sdk.Index] the way it will be used: behind the Task protocol.
+// A stand-in for the Core is at the other end of a socket pair.
 //
-// The stand-in checks what the real Core checks of the frames themselves, and
-// fails the test on what would be quarantined: a frame that can't be decoded,
-// a number never sent or already answered, more identities than were asked
-// for, one that was never inserted or is gone.
+// [Start] configures the index. [Core.Insert], [Core.Remove] and [Core.Search] tell it of
+// objects and ask it. [ID] and [Version] make identities, so that a test can say which
+// object, and which content of it, should be found.
+//
+// The stand-in checks what the real Core checks, and the test fails on all for which the
+// Core would quarantine a Task:
+//
+//   - a frame that can't be decoded;
+//   - an answer with a number that was never sent, or is answered already;
+//   - more identities than were asked for, or one twice;
+//   - the identity of an object that was never inserted, or is gone.
+//
+// What the index does not find, only the test can know.
 package sdktest
 
 import (
@@ -35,10 +44,10 @@ type Core struct {
 	live    map[identity.Value]identity.ID
 }
 
-// ErrQueryRefused is what Search returns if the index refuses the predicate.
+// ErrQueryRefused is what [Core.Search] returns if the index refuses the predicate.
 var ErrQueryRefused = errors.New("the index refused the predicate")
 
-// Start runs the index behind a channel and configures it. It returns nil if
+// Start runs an index behind a channel and configures it. It returns nil if
 // the index refuses the configuration. The channel is closed when the test
 // ends, and the index must end well then.
 func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
@@ -86,7 +95,8 @@ func Pair(tb testing.TB) (a, b net.Conn) {
 	return ends[0], ends[1]
 }
 
-// Insert sends an object and reports whether the index accepted it.
+// Insert sends an object and reports whether the index accepted it. An object with the
+// same value, another [Version] of it, is replaced, also by one that is refused.
 func (c *Core) Insert(id identity.ID, input string) bool {
 	c.tb.Helper()
 	c.seq++
@@ -137,7 +147,7 @@ func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
 	return ids
 }
 
-// Remove sends the end of an object.
+// Remove says that an object is gone, and waits until the index has confirmed it.
 func (c *Core) Remove(id identity.ID) {
 	c.tb.Helper()
 	c.seq++
@@ -148,7 +158,8 @@ func (c *Core) Remove(id identity.ID) {
 	}
 }
 
-// Search sends a predicate and returns the whole answer.
+// Search sends a predicate and returns the whole answer, in the order of the index. The
+// error is [ErrQueryRefused] or nil.
 func (c *Core) Search(predicate string, limit int) ([]identity.ID, error) {
 	c.tb.Helper()
 	c.seq++

@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	cuts = flag.Int("lossy.cuts", 8, "how often the power is cut in a test")
+	cuts = flag.Int("lossy.cuts", 6, "how often the power is cut in a test")
 	seed = flag.Uint64("lossy.seed", 0, "what decides what is lost; 0: another each time")
 )
 

@@ -1,0 +1,85 @@
+package sdk_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"motte/core/model"
+	"motte/sdk"
+)
+
+// lengths is an index that finds texts by their number of bytes.
+type lengths struct {
+	held map[sdk.Value]text
+}
+
+type text struct {
+	id     sdk.Identity
+	length int
+}
+
+// Configure makes the empty index. This one takes no configuration.
+func (x *lengths) Configure(c sdk.Config) error {
+	if len(c.Options) > 0 {
+		return errors.New("this index takes no configuration")
+	}
+	x.held = make(map[sdk.Value]text)
+	return nil
+}
+
+// Apply holds one text under each value: that of the last change.
+func (x *lengths) Apply(changes []sdk.Change) {
+	for i := range changes {
+		c := &changes[i] // not a copy: Refuse marks the change itself
+		delete(x.held, c.Identity.Value())
+		switch {
+		case c.Remove:
+		case len(c.Input) == 0:
+			c.Refuse()
+		default:
+			x.held[c.Identity.Value()] = text{c.Identity, len(c.Input)}
+		}
+	}
+}
+
+// Search takes a number in decimal.
+func (x *lengths) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
+	length, err := strconv.Atoi(string(predicate))
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range x.held {
+		if t.length == length && len(found) < limit {
+			found = append(found, t.id)
+		}
+	}
+	return found, nil
+}
+
+// A whole index. The main function of its Task is one line:
+//
+//	func main() { sdk.Serve(&lengths{}) }
+//
+// Here the example calls the index as Serve does.
+func Example() {
+	x := &lengths{}
+	if err := x.Configure(sdk.Config{Type: model.TypeText, MaxResults: 10}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	motte, keep := sdk.Identity{1}, sdk.Identity{2}
+	x.Apply([]sdk.Change{
+		{Identity: motte, Input: []byte("motte")},
+		{Identity: keep, Input: []byte("keep")},
+	})
+	found, err := x.Search([]byte("5"), 10)
+	fmt.Println(len(found), found[0] == motte, err)
+
+	x.Apply([]sdk.Change{{Identity: motte, Remove: true}})
+	found, err = x.Search([]byte("5"), 10)
+	fmt.Println(len(found), err)
+	// Output:
+	// 1 true <nil>
+	// 0 <nil>
+}

@@ -1,0 +1,85 @@
+package sdktest_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"motte/core/model"
+	"motte/sdk"
+	"motte/sdk/sdktest"
+)
+
+// exact is an index that finds the texts that are equal to the predicate.
+type exact struct {
+	held map[sdk.Value]text
+}
+
+type text struct {
+	id   sdk.Identity
+	text string
+}
+
+func (x *exact) Configure(sdk.Config) error {
+	x.held = make(map[sdk.Value]text)
+	return nil
+}
+
+func (x *exact) Apply(changes []sdk.Change) {
+	for i := range changes {
+		c := &changes[i]
+		delete(x.held, c.Identity.Value())
+		switch {
+		case c.Remove:
+		case len(c.Input) == 0:
+			c.Refuse()
+		default:
+			x.held[c.Identity.Value()] = text{c.Identity, string(c.Input)}
+		}
+	}
+}
+
+func (x *exact) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
+	if len(predicate) == 0 {
+		return nil, errors.New("there is no empty text")
+	}
+	for _, t := range x.held {
+		if t.text == string(predicate) && len(found) < limit {
+			found = append(found, t.id)
+		}
+	}
+	return found, nil
+}
+
+// testExact is the test of the index: call it TestExact.
+func testExact(t *testing.T) {
+	core := sdktest.Start(t, &exact{}, sdk.Config{Type: model.TypeText, MaxResults: 10})
+	core.Insert(sdktest.ID(1), "motte")
+	core.Insert(sdktest.ID(2), "bailey")
+	core.Insert(sdktest.Version(2, 1), "keep") // the same object with another content
+	for predicate, want := range map[string][]sdk.Identity{
+		"motte":  {sdktest.ID(1)},
+		"bailey": nil,
+		"keep":   {sdktest.Version(2, 1)},
+	} {
+		if found, err := core.Search(predicate, 10); err != nil || !slices.Equal(found, want) {
+			t.Errorf("%q finds %x (%v), want %x", predicate, found, err, want)
+		}
+	}
+	if core.Insert(sdktest.ID(1), "") {
+		t.Error("an empty text is accepted")
+	}
+	// A refused input takes the place of the one before, all the same.
+	if found, err := core.Search("motte", 10); err != nil || len(found) > 0 {
+		t.Errorf("%x is found (%v), want nothing", found, err)
+	}
+	if _, err := core.Search("", 10); !errors.Is(err, sdktest.ErrQueryRefused) {
+		t.Errorf("the empty predicate: %v, want %v", err, sdktest.ErrQueryRefused)
+	}
+}
+
+// An index, and the test that runs it behind the Task protocol.
+func Example() {
+	var t *testing.T // of the test; TestExample runs it
+	testExact(t)
+}
