@@ -42,10 +42,14 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 	return done
 }
 
-// sent notes that an answer is sent.
+// sent notes that an answer is sent. If it was short, no goroutine is woken to count that:
+// the next tick is early enough.
 func (c *conn) sent(r *engine.Reply) {
 	if held := r.Unsent; held > 0 {
-		c.s.events.put(func(e *engine.Engine) { e.Sent(c.principal, held) })
+		c.s.events.add(func(e *engine.Engine) { e.Sent(c.principal, held) })
+		if held > shortReply {
+			c.s.events.signal()
+		}
 	}
 	c.finish(r.Number, r.Code)
 }

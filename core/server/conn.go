@@ -31,7 +31,8 @@ const (
 	writeTime      = 30 * time.Second // to take a part of an answer, likewise
 	drainTime      = 2 * time.Second  // instead, when the Core stops
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
-	pieceSize      = 256 << 10        // bytes that are read or written with one deadline
+	pieceSize      = 256 << 10        // bytes that are read with one deadline
+	recordSize     = 16 << 10         // bytes of a TLS record
 	bufferSize     = 64 << 10
 	maxGets        = 64 // GETs that are decided together
 )
@@ -48,7 +49,7 @@ type conn struct {
 	s         *server
 	id        engine.Conn
 	net       net.Conn
-	raw       net.Conn // under it
+	raw       *socket // under it
 	principal access.Principal
 	in        *bufio.Reader     // the reader's
 	batch     []event           // the reader's: complete requests, not handed over
@@ -66,7 +67,7 @@ type conn struct {
 
 	unanswered atomic.Int64  // requests that the engine has, or is about to get, and has not answered
 	idle       chan struct{} // holds a token when no request is unanswered any more
-	ended      bool          // the loop's: reader and writer are gone
+	ended      bool          // guarded by the server's state: reader and writer are gone
 
 	mu       sync.Mutex
 	inflight map[uint64]inflightRequest // requests of which the client has no answer yet
@@ -83,7 +84,7 @@ type conn struct {
 	err      error  // the client takes no more
 }
 
-func newConn(s *server, secure, raw net.Conn, p access.Principal) *conn {
+func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn {
 	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
 		out: newQueue[engine.Reply](), written: make(chan struct{}), freed: make(chan struct{}, 1),
 		idle: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), maker: s.newMaker(),
@@ -139,14 +140,16 @@ func (s *server) accept() {
 		}
 		all.Go(func() {
 			defer raw.Close()
-			_ = raw.SetDeadline(time.Now().Add(patience)) // each read and write sets its own afterwards
-			secure, p, err := s.listener.Handshake(raw)
+			_ = raw.SetDeadline(time.Now().Add(patience)) // each read sets its own afterwards
+			under := newSocket(raw)
+			secure, p, err := s.listener.Handshake(under)
+			under.established()
 			<-handshakes
 			if err != nil {
 				s.stats[hostwire.Refused].Add(1)
 				return
 			}
-			s.serveConn(newConn(s, secure, raw, p))
+			s.serveConn(newConn(s, secure, under, p))
 		})
 	}
 }
@@ -207,9 +210,10 @@ func (s *server) forget(c *conn) {
 	}
 }
 
-// deliver hands an answer to its connection, if that is still there. What the request
-// held is free: neither the engine nor the log keeps it.
-func (s *server) deliver(r engine.Reply) {
+// deliver hands an answer to its connection, if that is still there, and returns the
+// connection if it has to be woken. What the request held is free: neither the engine nor the
+// log keeps it.
+func (s *server) deliver(r engine.Reply) (waits *conn) {
 	s.budgetFor(r.Reserved).release(r.Principal, r.Reserved)
 	c := s.conns[r.Conn]
 	if c != nil && c.unanswered.Add(-1) == 0 { // before the client can have the answer, and ask the next
@@ -221,11 +225,13 @@ func (s *server) deliver(r engine.Reply) {
 	if c == nil || c.ended {
 		s.engine.Sent(r.Principal, r.Unsent)
 	} else {
-		c.out.put(r)
+		c.out.add(r)
+		waits = c
 	}
 	if c != nil {
 		s.forget(c)
 	}
+	return waits
 }
 
 // shut ends a connection at once.
@@ -346,7 +352,7 @@ func (c *conn) readBody(q wire.Request, room int) model.Code {
 
 // handOver hands the complete requests to the engine, all at once, and answers the GETs.
 func (c *conn) handOver() {
-	c.s.events.put(c.batch...)
+	c.s.submit(c.batch...)
 	c.batch = nil
 	c.answerGets()
 }
@@ -471,16 +477,14 @@ func (c *conn) sendAll(answers []engine.Reply) (more bool) {
 	return c.err == nil && !(last && len(c.out.wake)+len(c.inflight) == 0)
 }
 
-// flush writes the buffer, piece by piece.
+// flush writes the buffer, a TLS record at a time, and waits until the client has taken it.
 func (c *conn) flush() {
-	patience, began := writeTime, time.Now()
-	if c.s.stopping.Load() {
-		patience = drainTime
-	}
+	began := time.Now()
+	c.drain(began, 0) // what answerNow left
 	for sent := 0; sent < len(c.p) && c.err == nil; {
 		var n int
-		_ = c.net.SetWriteDeadline(began.Add(writeTimeout(patience, sent)))
-		n, c.err = c.net.Write(c.p[sent:min(sent+pieceSize, len(c.p))])
+		n, c.err = c.net.Write(c.p[sent:min(sent+recordSize, len(c.p))])
+		c.drain(began, sent)
 		sent += n
 	}
 	if c.p = c.p[:0]; c.reserved > 0 {
@@ -488,4 +492,16 @@ func (c *conn) flush() {
 		c.s.answerBudget.release(c.principal, c.reserved)
 		c.reserved = 0
 	}
+}
+
+// drain waits for a client that was sent n bytes since a flush began.
+func (c *conn) drain(began time.Time, n int) {
+	if c.err != nil || !c.raw.keeps() {
+		return
+	}
+	patience := writeTime
+	if c.s.stopping.Load() {
+		patience = drainTime
+	}
+	c.err = c.raw.drain(began.Add(writeTimeout(patience, n)))
 }

@@ -195,7 +195,9 @@ func (c *crowd) dial(who access.Principal) net.Conn {
 	go func() {
 		defer c.serving.Add(-1)
 		defer core.Close() // as accept does
-		c.serveConn(newConn(c.server, core, core, who))
+		under := newSocket(core)
+		under.established()
+		c.serveConn(newConn(c.server, under, under, who))
 	}()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -52,12 +52,12 @@ func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
 	admin, other := access.Principal{1}, access.Principal{2}
 	teller := &conn{s: s, id: 1, principal: admin, out: newQueue[engine.Reply]()}
 	ended := false
-	loser := &conn{s: s, id: 2, principal: other, end: func() {}, raw: closing{closed: func() {
+	loser := &conn{s: s, id: 2, principal: other, end: func() {}, raw: newSocket(closing{closed: func() {
 		ended = true
 		if len(teller.out.take()) > 0 {
 			t.Error("the REVOKE was answered before the connection ended")
 		}
-	}}}
+	}})}
 	s.conns[1], s.conns[2] = teller, loser
 	s.dispatch(engine.Output{Replies: []engine.Reply{{Conn: 1, Principal: admin}}, Ended: []access.Principal{other}})
 	if told := len(teller.out.take()); !ended || told != 1 {

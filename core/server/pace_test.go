@@ -23,7 +23,9 @@ func (r *rig) join(who byte) (end net.Conn, ended chan struct{}) {
 	go func() {
 		defer close(ended)
 		defer core.Close()
-		r.serveConn(newConn(r.server, core, core, principalOf(key(who))))
+		under := newSocket(core)
+		under.established()
+		r.serveConn(newConn(r.server, under, under, principalOf(key(who))))
 	}()
 	return own, ended
 }

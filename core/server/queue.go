@@ -21,10 +21,15 @@ func (m *queue[T]) put(items ...T) {
 	if len(items) == 0 {
 		return
 	}
-	m.mu.Lock()
-	m.items = append(m.items, items...)
-	m.mu.Unlock()
+	m.add(items...)
 	m.signal()
+}
+
+// add puts items whose taker is signalled later, or takes them at once.
+func (m *queue[T]) add(items ...T) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.items = append(m.items, items...)
 }
 
 // signal wakes the one who takes, even if there is nothing.
@@ -49,15 +54,38 @@ func (m *queue[T]) len() int {
 	return len(m.items)
 }
 
-// batches yields what is there to take, at every signal, until done is closed.
-func (m *queue[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
-	return func(yield func([]T) bool) {
+// lone takes the only item; false: there is none, or there are more.
+func (m *queue[T]) lone() (item T, ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.items) != 1 {
+		return item, false
+	}
+	item = m.items[0]
+	m.items = nil
+	return item, true
+}
+
+// signals yields at every signal, until done is closed.
+func (m *queue[T]) signals(done <-chan struct{}) iter.Seq[struct{}] {
+	return func(yield func(struct{}) bool) {
 		for {
 			select {
 			case <-m.wake:
 			case <-done:
 				return
 			}
+			if !yield(struct{}{}) {
+				return
+			}
+		}
+	}
+}
+
+// batches yields what is there to take, at every signal, until done is closed.
+func (m *queue[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for range m.signals(done) {
 			if !yield(m.take()) {
 				return
 			}

@@ -2,12 +2,12 @@
 // decides, and around it the shell of this package, which owns sockets, files
 // and goroutines and decides nothing.
 //
-// Goroutines: Run starts and waits for the engine's owner (loop), the log's writer,
-// the reader of fetches, the house's keeper, the watcher of files, the two ends of the channel to the host,
-// and, for each Task channel, a reader and a writer; it is the listener itself, and
-// waits for connections, likewise two each. They pass items through mailboxes; the
-// engine's owner never blocks on anything but its own mailbox, and outlives all others,
-// who may wait for it.
+// Goroutines: Run starts and waits for the engine's loop, the log's writer, the reader of
+// fetches, the maintainer, the watcher of files, the two ends of the channel to the host,
+// and, for each Task channel, a reader and a writer; it is the listener itself, and waits for
+// connections, likewise two each. They pass items through queues. The loop outlives all
+// others, who may wait for it. A goroutine that finds the engine free applies its event in
+// place of the loop (submit). Neither it nor the loop waits for a client or a Task then.
 //
 // The shell makes sure of what the engine can't see:
 //
@@ -93,15 +93,15 @@ type server struct {
 	log      *seglog.Log
 	listener *tlsauth.Listener
 
-	// state guards the engine. The loop holds it to change the engine, and readers of
+	// state guards the engine, and what is named here. Whoever changes the engine holds it: the
+	// loop, or in its place the goroutine that brings an event (see submit). Readers of
 	// connections share it to decide a GET.
-	state  sync.RWMutex
-	engine *engine.Engine
-
-	// These are loop's alone.
-	tasks map[uint64]*taskChannel
-	conns map[engine.Conn]*conn
-	last  engine.Conn
+	state   sync.RWMutex
+	engine  *engine.Engine
+	looping bool // the loop runs: others may apply events in its place
+	tasks   map[uint64]*taskChannel
+	conns   map[engine.Conn]*conn
+	last    engine.Conn
 
 	events       *queue[event]
 	appends      *queue[seglog.Group]
@@ -294,11 +294,33 @@ func (s *server) stop() {
 // runOnEngine does something between two events, and waits until it is done.
 func (s *server) runOnEngine(do event) {
 	done := make(chan struct{})
-	s.events.put(func(e *engine.Engine) {
+	s.submit(func(e *engine.Engine) {
 		do(e)
 		close(done)
 	})
 	<-done
+}
+
+// submit hands events to the engine. If no other goroutine uses the engine at this moment, the
+// caller applies them, behind all that wait, and hands on what follows: so a lone event wakes
+// no goroutine on its way. Otherwise the loop does.
+func (s *server) submit(events ...event) {
+	if len(events) == 0 {
+		return
+	}
+	s.events.add(events...)
+	if !s.state.TryLock() {
+		s.events.signal()
+		return
+	}
+	if !s.looping {
+		s.state.Unlock()
+		s.events.signal()
+		return
+	}
+	next := s.apply(time.Time{})
+	s.state.Unlock()
+	next.serve()
 }
 
 // loop owns the engine: it applies what happened, and hands out what follows.
@@ -306,7 +328,7 @@ func (s *server) loop(over <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
 	counted := time.Now()
-	s.apply(time.Time{})
+	s.turn(time.Time{}, false)
 	for {
 		var now time.Time // of a tick
 		select {
@@ -315,21 +337,30 @@ func (s *server) loop(over <-chan struct{}) {
 		case <-over:
 			return
 		}
-		s.apply(now)
-		if now.Sub(counted) >= countEvery {
+		count := now.Sub(counted) >= countEvery
+		if count {
 			counted = now
-			s.state.Lock()
-			s.countObserved()
-			s.state.Unlock()
 		}
+		s.turn(now, count)
 	}
 }
 
-// apply lets the engine take what happened, and the time if it is not zero, and carries
-// out what follows.
-func (s *server) apply(now time.Time) {
+// turn is one turn of the loop. It lets the engine take the time if that is not zero, and
+// counts for the host if count is set.
+func (s *server) turn(now time.Time, count bool) {
 	s.state.Lock()
-	defer s.state.Unlock()
+	s.looping = true
+	next := s.apply(now)
+	if count {
+		s.countObserved()
+	}
+	s.state.Unlock()
+	next.wake()
+}
+
+// apply lets the engine take what happened, and the time if it is not zero, and carries
+// out what follows, but for what is next. The caller holds the state.
+func (s *server) apply(now time.Time) (next recipients) {
 	for _, happened := range s.events.take() {
 		happened(s.engine)
 	}
@@ -339,11 +370,44 @@ func (s *server) apply(now time.Time) {
 	if s.engine.Work() {
 		s.events.signal() // more is left
 	}
-	s.dispatch(s.engine.Take())
+	return s.dispatch(s.engine.Take())
 }
 
-// dispatch hands the engine's outputs to those who do the work.
-func (s *server) dispatch(o engine.Output) {
+// recipients are those for whom something was put into a queue of theirs, and who were not
+// woken.
+type recipients struct {
+	conns []*conn
+	tasks []*taskChannel
+}
+
+// wake wakes their writers.
+func (r *recipients) wake() {
+	for _, t := range r.tasks {
+		t.out.signal()
+	}
+	for _, c := range r.conns {
+		c.out.signal()
+	}
+}
+
+// serve writes to Tasks what their channels take at once, and sends a lone short answer. It
+// waits for no Task and no client, and wakes the writers of all that is left.
+func (r *recipients) serve() {
+	for _, t := range r.tasks {
+		t.writeNow()
+	}
+	if len(r.conns) == 1 {
+		r.conns[0].answerNow()
+		return
+	}
+	for _, c := range r.conns {
+		c.out.signal()
+	}
+}
+
+// dispatch hands the engine's outputs to those who do the work, and returns those who have to
+// be woken when the state is free.
+func (s *server) dispatch(o engine.Output) (next recipients) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
 	// Before anybody is told that a right is lost: no answer that was decided by it leaves then.
@@ -356,11 +420,14 @@ func (s *server) dispatch(o engine.Output) {
 		}
 	}
 	for _, r := range o.Replies {
-		s.deliver(r)
+		if c := s.deliver(r); c != nil {
+			next.conns = append(next.conns, c)
+		}
 	}
 	for _, f := range o.Frames {
 		if t := s.tasks[f.Instance]; t != nil {
-			t.out.put(f)
+			t.out.add(f)
+			next.tasks = append(next.tasks, t)
 		}
 	}
 	for i := range o.Host {
@@ -374,6 +441,7 @@ func (s *server) dispatch(o engine.Output) {
 		}
 	}
 	s.toHost.put(o.Host...)
+	return next
 }
 
 // newMaker returns a maker of identities for a goroutine of its own.

@@ -78,7 +78,9 @@ func (q *simRequest) says(n simEntry) bool {
 // connect makes a connection, as accept does behind the handshake.
 func (s *sim) connect(who access.Principal) *simClient {
 	fake, sh := newSimConn(), s.server
-	s.all.Go(func() { sh.serveConn(newConn(sh, fake, fake, who)) })
+	under := newSocket(fake)
+	under.established()
+	s.all.Go(func() { sh.serveConn(newConn(sh, under, under, who)) })
 	client := &simClient{net: fake, who: who}
 	s.clients = append(s.clients, client)
 	s.note("%x connects", who[0])

@@ -299,7 +299,8 @@ func (s *sim) pump(n int) {
 func (s *sim) carry() (any bool) {
 	one := func(o engine.Output) {
 		any = true
-		s.dispatch(o)
+		next := s.dispatch(o)
+		next.wake()
 		s.rest()
 	}
 	o := s.engine.Take()

@@ -231,6 +231,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 	r.listener.Close()
 	r.conn = newConn(r.server, nil, nil, principalOf(key(1)))
 	r.conn.id = 1
+	r.conn.sending <- struct{}{} // the test stands in for its writer
 	r.conns[1], r.last = r.conn, 1
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.engine.Start(time.Now(), l.Position())

@@ -21,7 +21,7 @@ import (
 // channel has taken it with its input, and not when it is handed to the channel.
 func TestAFrameCountsWhenItHasLeft(t *testing.T) {
 	here, there := net.Pipe()
-	c := &taskChannel{net: taskPipe{here}, out: newQueue[engine.TaskFrame]()}
+	c := newTaskChannel(nil, 1, taskPipe{here})
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
 	go func() {
