@@ -3,6 +3,7 @@ package docs
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -84,6 +85,33 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			}
 			if page, ok := all[to]; ok && place != "" && !anchors(page)[place] {
 				t.Errorf("%s: %s has no place %q", path, to, place)
+			}
+		}
+	}
+}
+
+// TestNamedTestsExist: a test that a page names is in the sources.
+func TestNamedTestsExist(t *testing.T) {
+	defined := make(map[string]bool)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range function.FindAllStringSubmatch(string(text), -1) {
+			defined[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := regexp.MustCompile("`((?:Test|Fuzz)\\w+)[/`]")
+	for path, text := range pages(t) {
+		for _, m := range name.FindAllStringSubmatch(text, -1) {
+			if !defined[m[1]] {
+				t.Errorf("%s names %s, which no source has", path, m[1])
 			}
 		}
 	}
