@@ -11,7 +11,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
 # An archive that lies in another repository must not be named by the commit of that one.
 STAMP := -buildvcs=$(if $(filter $(CURDIR),$(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && git rev-parse --show-toplevel)),true,false)
 
-.PHONY: help build install demo test test-long lint bench sim kills cuts linear fuzz cover clean
+.PHONY: help build install demo test test-long lint bench sim kills cuts linear damage fuzz cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,12 +30,12 @@ demo: build ## show everything on a real data set, in a temporary directory
 	@$(GO) run ./demo -bin $(BIN)
 
 # Four packages at a time: some of them wait more than they work.
-test: build lint ## run all tests: unit, race detector, fuzz seeds, end to end
+test: build lint ## run all tests, with the race detector; the inner loop is 'go test -short ./...'
 	$(GO) test -race -count=1 -p 4 -timeout 15m ./...
 
 # One after the other, also under make -j: each loads all processors.
-test-long: ## run sim, cuts, kills, linear and fuzz, each as long as its own variables say
-	@set -e; for t in sim cuts kills linear fuzz; do $(MAKE) --no-print-directory $$t; done
+test-long: ## run sim, cuts, kills, linear, damage and fuzz, each as long as its own variables say
+	@set -e; for t in sim cuts kills linear damage fuzz; do $(MAKE) --no-print-directory $$t; done
 
 lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
@@ -51,6 +51,7 @@ FIRST ?= $(shell date +%s)
 sim: ## run a whole Core, and the engine alone, through random histories for FOR, from seed FIRST
 	$(GO) test ./core/server -v -count=1 -timeout 0 -run 'TestSimulatedHistories$$' -sim.first=$(FIRST) -sim.for=$(FOR) | grep -v -e '^=== ' -e '--- PASS: .*/'
 	$(GO) test ./core/engine -count=1 -timeout 0 -run TestRandomHistories -sim.first=$(FIRST) -sim.seeds=20000
+	$(GO) test ./core/server -count=1 -timeout 0 -run 'TestSimulatedDisturbances|TestACrowdHoldsUpNobody' -sim.first=$(FIRST) -sim.seeds=500 -crowd.seeds=50
 
 KILLS ?= 100
 kills: ## kill a loaded server KILLS times, and account for every write
@@ -60,8 +61,13 @@ linear: ## record and check concurrent histories for FOR
 	$(GO) test ./test/robustness -v -timeout 0 -count=1 -run TestHistoriesAreLinearizable -linear.for=$(FOR)
 
 CUTS ?= 200
-cuts: ## cut the power of a loaded server CUTS times, and account for every write
-	$(GO) test ./test/crashfs -v -timeout 0 -count=1 -run TestAcknowledgedWritesSurvivePowerCuts -lossy.cuts=$(CUTS)
+cuts: ## cut the power CUTS times: of a loaded server, of its chores and its starts; account for every write
+	$(GO) test ./test/crashfs -v -timeout 0 -count=1 -run 'SurvivePowerCuts|TestWhatKilledServersLeave' -lossy.cuts=$(CUTS)
+
+DAMAGES ?= 500
+BACKUPS ?= 40
+damage: ## damage DAMAGES stores and salvage them, and restore BACKUPS backups of a busy server
+	$(GO) test ./storetool -v -timeout 0 -count=1 -run 'TestDamageCostsWhatLayThere|TestBackupsOfABusyServer' -damages=$(DAMAGES) -backups=$(BACKUPS)
 
 FUZZTIME ?= 20s
 fuzz: ## fuzz every decoder for FUZZTIME

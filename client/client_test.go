@@ -6,12 +6,10 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"motte/core/server"
 	"motte/core/wire"
 	"motte/host/hostframes"
+	"motte/internal/testutil"
 )
 
 // serve runs a Core in this process and returns its administrator's profile.
@@ -34,20 +33,7 @@ func serve(t *testing.T) *Profile {
 func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	t.Helper()
 	p := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ends [2]*net.UnixConn
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "control")
-		c, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-	}
+	ends := testutil.Control(t)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- server.Run(server.Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: address, Admin: p.Principal(), Control: ends[1]})

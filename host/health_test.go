@@ -6,13 +6,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,20 +117,12 @@ func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 
 // TestAHostThatDoesNotListenKillsNoCore: what it has not read is a sign of life.
 func TestAHostThatDoesNotListenKillsNoCore(t *testing.T) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	theirs, ours := os.NewFile(uintptr(fds[0]), "Core"), os.NewFile(uintptr(fds[1]), "host")
-	defer theirs.Close()
+	ends := testutil.Control(t)
+	ours, theirs := ends[0], ends[1]
 	defer ours.Close()
-	c, err := net.FileConn(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	defer theirs.Close()
 	h := serves()
-	h.core = &session{control: c.(*net.UnixConn)}
+	h.core = &session{control: ours}
 	if _, err := theirs.Write([]byte("a message")); err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +137,7 @@ func TestAHostThatDoesNotListenKillsNoCore(t *testing.T) {
 	if minute() != nil || !h.live() {
 		t.Error("a Core is taken for one that hangs, though there is a message of it")
 	}
-	if _, err := c.Read(make([]byte, 16)); err != nil {
+	if _, err := ours.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}
 	if minute() == nil {

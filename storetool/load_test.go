@@ -19,7 +19,7 @@ import (
 	"motte/storetool/keyexport"
 )
 
-var backups = flag.Int("backups", 8, "backups that the load test takes, and restores")
+var backups = flag.Int("backups", 4, "backups that the load test takes, and restores")
 
 // history is what became of one name: what its versions are, put or deleted, how
 // many were asked for, and how many of those were acknowledged.

@@ -26,7 +26,7 @@ import (
 	"motte/storetool/fsck"
 )
 
-var damages = flag.Int("damages", 60, "stores that the damage test damages, and salvages")
+var damages = flag.Int("damages", 30, "stores that the damage test damages, and salvages")
 
 // world is a store that was stopped, and all that ever was in it.
 type world struct {

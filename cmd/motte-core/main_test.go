@@ -89,25 +89,22 @@ func TestBinaryIsStatic(t *testing.T) {
 // host's end of its channel.
 func start(t *testing.T, dir string, flags ...string) (*exec.Cmd, *net.UnixConn) {
 	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	ends := testutil.Control(t)
+	host := ends[0]
+	t.Cleanup(func() { host.Close() })
+	defer ends[1].Close()
+	theirs, err := ends[1].File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "control"), os.NewFile(uintptr(fds[1]), "control")
-	defer ours.Close()
 	defer theirs.Close()
-	c, err := net.FileConn(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
 	cmd := exec.Command(binary(t), "-dir", dir, "-listen", "127.0.0.1:0", "-admin", hex.EncodeToString(make([]byte, 32)))
 	cmd.Args = append(cmd.Args, flags...)
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd, c.(*net.UnixConn)
+	return cmd, host
 }
 
 // exitCode waits for a process that must fail.

@@ -57,6 +57,7 @@ type objectOfLine struct {
 // again and lines are refused, has done what the lines say up to the one that it tells, in
 // their order, and nothing of those behind it.
 func TestImportsAreExact(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
 	s := testutil.Serve(t, "--dir", dir)
 	s.Ready()

@@ -34,6 +34,7 @@ func remembered(t *testing.T, spec string) uint64 {
 // never ahead of the disk, so the store is served again; and an orderly stop
 // leaves nothing that the anchor does not remember.
 func TestKillsDoNotMakeAStoreOlder(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	store, spec := filepath.Join(dir, "store"), "file:"+filepath.Join(dir, "head")
 	ways := []struct {
@@ -116,6 +117,7 @@ func writing(t *testing.T, profile, collection string) func() uint64 {
 // TestAStoreSetBackUnderItsHost: the Core that is started in place of one that
 // ended is held against what the host knows by then.
 func TestAStoreSetBackUnderItsHost(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	store, old, spec := filepath.Join(dir, "store"), filepath.Join(dir, "old"), "file:"+filepath.Join(dir, "head")
 	s := testutil.Serve(t, "--dir", store, "--anchor", spec)

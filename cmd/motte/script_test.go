@@ -20,6 +20,7 @@ import (
 // comes back. A server that a story starts in the background is interrupted at
 // its end.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	bin := testutil.Executables(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",

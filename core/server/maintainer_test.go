@@ -20,6 +20,7 @@ import (
 	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // erase asks for the principal of key(5) to be erased.
@@ -117,7 +118,7 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !c.opens {
-			ends := pair(t)
+			ends := testutil.Control(t)
 			err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
 			if !errors.Is(err, seglog.ErrDamaged) {
 				t.Errorf("%s: %v", c.name, err)

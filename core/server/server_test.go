@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -50,7 +49,7 @@ func principalOf(k ed25519.PrivateKey) access.Principal {
 
 func start(t *testing.T, dir string) *testServer {
 	t.Helper()
-	ends := pair(t)
+	ends := testutil.Control(t)
 	s := &testServer{t: t, host: ends[0], ended: make(chan error, 1)}
 	go func() {
 		s.ended <- Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
@@ -395,7 +394,7 @@ func TestRootKeyMustBeThereAndPrivate(t *testing.T) {
 			if err := c.spoil(); err != nil {
 				t.Fatal(err)
 			}
-			ends := pair(t)
+			ends := testutil.Control(t)
 			defer ends[0].Close()
 			defer ends[1].Close()
 			err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
@@ -406,32 +405,13 @@ func TestRootKeyMustBeThereAndPrivate(t *testing.T) {
 	}
 }
 
-// pair is a channel between a Core and a host.
-func pair(t *testing.T) (ends [2]*net.UnixConn) {
-	t.Helper()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, fd := range fds {
-		f := os.NewFile(uintptr(fd), "control")
-		c, err := net.FileConn(f)
-		f.Close()
-		if err != nil {
-			t.Fatal(err)
-		}
-		ends[i] = c.(*net.UnixConn)
-	}
-	return ends
-}
-
 // TestTheLastAnchorIsSent though the last write takes longer than the host is waited for.
 func TestTheLastAnchorIsSent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the Core waits for the disk longer than for its clients")
 	}
 	t.Parallel()
-	disk, ends := newMemory(), pair(t)
+	disk, ends := newMemory(), testutil.Control(t)
 	defer ends[0].Close()
 	s := newServer(Config{Admin: principalOf(key(1)), Control: ends[1]})
 	err := s.restore(disk, seal.Root{1}, rand.Read, engine.Config{Random: rand.Read})

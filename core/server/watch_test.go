@@ -26,7 +26,7 @@ func TestASecondCoreIsRefused(t *testing.T) {
 	admin := s.dial(key(1))
 	do(t, admin, model.OK, request(1, model.OpCreateCollection, "c", "", ""), request(2, model.OpPut, "c", "one", "data"))
 	_ = os.Remove(filepath.Join(dir, "LOCK"))
-	ends := pair(t)
+	ends := testutil.Control(t)
 	defer ends[0].Close()
 	defer ends[1].Close()
 	err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
