@@ -10,15 +10,14 @@ import (
 	"motte/core/wire"
 )
 
-// Rights, data types and states as in package wire, status items as in package
-// frames, for callers that import only this one.
+// Types of other packages, for programs that import this package alone.
 type (
-	Rights     = model.Rights
-	DataType   = model.DataType
-	Row        = model.Row
-	StatusItem = frames.StatusItem
-	Alert      = model.Alert
-	Quota      = model.Quota
+	Rights   = model.Rights
+	DataType = model.DataType
+	Row      = model.Row
+	Status   = frames.Status
+	Alert    = model.Alert
+	Quota    = model.Quota
 )
 
 // admin sends a request that is answered by a code alone.
@@ -154,8 +153,13 @@ func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r R
 }
 
 // Status describes the server, as far as the principal may know.
-func (c *Client) Status(ctx context.Context) ([]StatusItem, error) {
-	return items(ctx, c, model.OpStatus, frames.DecodeStatus)
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	s := new(Status)
+	_, err := items(ctx, c, model.OpStatus, func(p []byte) (struct{}, error) { return struct{}{}, s.Add(p) })
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Alerts returns the newest alerts, oldest first.

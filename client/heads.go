@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"motte/client/frames"
 	"motte/core/model"
 	"motte/core/wire"
 )
@@ -160,7 +159,7 @@ func (c *Client) greet(ctx context.Context, l *connection) error {
 	}
 	r := &wire.Request{Op: model.OpHead}
 	if h.LSN > 0 {
-		r.Query = frames.AppendHead(nil, &h)
+		r.Query = model.AppendHead(nil, &h)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, greetWithin, fmt.Errorf("the Core does not answer within %v", greetWithin))
 	defer cancel()

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/model"
 	"motte/core/wire"
 	"motte/host/sandbox"
@@ -216,15 +215,13 @@ func (d *demo) serving(ctx context.Context, index string) error {
 }
 
 // status is how an index of the collection stands.
-func (d *demo) status(ctx context.Context, index string) (client.StatusItem, error) {
-	list, err := d.admin.Status(ctx)
-	for _, s := range list {
-		if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index {
-			return s, nil
-		}
+func (d *demo) status(ctx context.Context, index string) (*wire.IndexStatus, error) {
+	status, err := d.admin.Status(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = fmt.Errorf("index %s: %w", index, client.ErrNoIndex)
+	if s := status.Index(collection, index); s != nil {
+		return s, nil
 	}
-	return client.StatusItem{}, err
+	return nil, fmt.Errorf("index %s: %w", index, client.ErrNoIndex)
 }

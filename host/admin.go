@@ -86,7 +86,7 @@ func (h *host) completeAdmin(p *client.Profile) error {
 // announce registers the built-in Tasks when the Core is ready, and then
 // completes the administrator's profile: a program that waits for that finds
 // all there is.
-func (s *session) announce(ctx context.Context, m hostwire.Message) {
+func (s *session) announce(ctx context.Context, m hostwire.Ready) {
 	h := s.h
 	h.log.Info("ready", "address", m.Address, "core-key", fmt.Sprintf("%x", m.Key))
 	if h.RootKey == "" {
@@ -159,10 +159,8 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 		return err
 	}
 	registered := make(map[string]*model.Row)
-	for _, s := range status {
-		if s.Kind == frames.StatusTask {
-			registered[s.Task] = s.Row
-		}
+	for i := range status.Tasks {
+		registered[status.Tasks[i].Task] = &status.Tasks[i].Row
 	}
 	for _, m := range list {
 		row, builtIn := BuiltIn[m.Name]

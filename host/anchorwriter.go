@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/host/anchor"
 )
 
@@ -258,12 +257,8 @@ func (k *anchorWriter) mayWrite(ctx context.Context, h anchor.Head) error {
 	return nil
 }
 
-// headOf is the head in a message of the Core.
-func headOf(m hostwire.Message) (h anchor.Head) {
-	binary.BigEndian.PutUint64(h[:8], m.Instance)
-	copy(h[8:], m.Key[:])
-	return h
-}
+// headOf encodes a head as an anchor stores it.
+func headOf(h model.Head) anchor.Head { return anchor.Head(model.AppendHead(nil, &h)) }
 
 // headText names a head as the Core does.
 func headText(h anchor.Head) string {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"motte/core/hostwire"
 	"motte/core/model"
 	"motte/host/anchor"
 )
@@ -70,7 +69,7 @@ func (m *medium) fail(err error) {
 
 // at is a head with an LSN.
 func at(lsn uint64) anchor.Head {
-	return headOf(hostwire.Message{Type: hostwire.Anchor, Instance: lsn, Key: [32]byte{0xab, byte(lsn)}})
+	return headOf(model.Head{LSN: lsn, Segment: [16]byte{0xab, byte(lsn)}})
 }
 
 // keeping makes a keeper of a medium; log collects what it says.
@@ -83,7 +82,7 @@ func keeping(m *medium) (k *anchorWriter, log *bytes.Buffer) {
 // TestHeadIsWhatTheCoreTells: in the bytes that the Core reads again.
 func TestHeadIsWhatTheCoreTells(t *testing.T) {
 	want := model.Head{LSN: 0x0102030405060708, Segment: [16]byte{9, 10}, Chain: [16]byte{15: 11}}
-	h := headOf(hostwire.Message{Type: hostwire.Anchor, Instance: want.LSN, Key: [32]byte(slices.Concat(want.Segment[:], want.Chain[:]))})
+	h := headOf(want)
 	if got, err := model.DecodeHead(h[:]); err != nil || got != want {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}

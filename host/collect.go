@@ -9,7 +9,6 @@ import (
 	"motte/client"
 	"motte/core/hostwire"
 	"motte/core/model"
-	"motte/core/wire"
 	"motte/internal/build"
 )
 
@@ -104,12 +103,12 @@ func (m *metrics) collectCore(out sink) {
 	if m.starts > 0 {
 		out.seconds(startTime, m.core.start)
 	}
-	out.gauge(readOnly, flag(m.server.Flags&wire.StatusReadOnly != 0))
-	out.gauge(diskFull, flag(m.server.Flags&wire.StatusDiskFull != 0))
+	out.gauge(readOnly, flag(m.server.Flags&model.ServerReadOnly != 0))
+	out.gauge(diskFull, flag(m.server.Flags&model.ServerDiskFull != 0))
 	out.gauge(objects, m.server.Objects)
 	out.gauge(connections, m.server.Connections)
-	out.counter(refusals, m.stats[hostwire.Refused])
-	out.counter(records, m.stats[hostwire.Synced])
+	out.counter(refusals, m.stats.Refused)
+	out.counter(records, m.stats.Synced)
 }
 
 func (m *metrics) collectStorage(out sink) {
@@ -125,8 +124,8 @@ func (m *metrics) collectStorage(out sink) {
 		out.gauge(checkpointTime, s.CheckpointTime)
 	}
 	out.counter(movedBytes, s.MovedBytes)
-	out.counter(freedBytes, s.GivenBackBytes)
-	out.counter(scrubRecords, s.Scrubbed)
+	out.counter(freedBytes, s.FreedBytes)
+	out.counter(scrubRecords, s.ScrubbedRecords)
 	out.counter(scrubBytes, s.ScrubbedBytes)
 	out.counter(scrubPasses, s.ScrubPasses)
 	out.counter(scrubBad, s.ScrubDamaged)
@@ -170,13 +169,12 @@ func (m *metrics) collectIndex(out sink, number uint64, x standing) {
 }
 
 func (m *metrics) collectRequests(out sink) {
-	s := &m.stats
-	out.histogram(commits, s[hostwire.SyncLatency:hostwire.SyncLatency+hostwire.Buckets], s[hostwire.SyncMicros])
-	for op := range hostwire.MaxOp {
-		name, first := client.OperationName(model.Operation(op)), hostwire.Latency(op, 0)
-		out.histogram(latency, s[first:first+hostwire.Buckets], s[hostwire.Micros(op)], name)
-		for code := range hostwire.MaxCode {
-			if n := s[hostwire.Requests(op, code)]; n > 0 {
+	out.histogram(commits, &m.stats.Commits)
+	for op := range m.stats.Requests {
+		name := client.OperationName(model.Operation(op))
+		out.histogram(latency, &m.stats.Latency[op], name)
+		for code, n := range m.stats.Requests[op] {
+			if n > 0 {
 				out.counter(requests, n, name, client.CodeName(model.Code(code)))
 			}
 		}
@@ -206,17 +204,17 @@ func (s sink) seconds(d *prometheus.Desc, v time.Duration, labels ...string) {
 }
 
 // histogram sends a histogram that has anything in it.
-func (s sink) histogram(d *prometheus.Desc, counts []uint64, micros uint64, labels ...string) {
+func (s sink) histogram(d *prometheus.Desc, h *hostwire.Histogram, labels ...string) {
 	total, buckets := uint64(0), make(map[float64]uint64)
 	limit := 16 * time.Microsecond
-	for i, n := range counts {
+	for i, n := range h.Counts {
 		total += n
-		if i < len(counts)-1 {
+		if i < len(h.Counts)-1 {
 			buckets[limit.Seconds()] = total
 			limit *= 2
 		}
 	}
 	if total > 0 {
-		s <- prometheus.MustNewConstHistogram(d, total, float64(micros)/1e6, buckets, labels...)
+		s <- prometheus.MustNewConstHistogram(d, total, float64(h.Micros)/1e6, buckets, labels...)
 	}
 }

@@ -104,7 +104,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 		s.h.health.enter(stopping)
 		_ = s.control.SetWriteDeadline(time.Now().Add(stopWithin)) // one that hangs takes nothing
-		s.send(&hostwire.Message{Type: hostwire.Stop}, nil)
+		s.send(hostwire.HostMessage{Type: hostwire.TypeStop}, nil)
 		select {
 		case <-time.After(stopWithin):
 			s.h.log.Error("the Core does not stop in order and is killed")
@@ -162,14 +162,14 @@ func (s *session) listen(ctx context.Context) {
 		if err != nil || n == 0 {
 			return
 		}
-		m, err := hostframes.Decode(p[:n])
+		message, err := hostframes.Decode(p[:n])
 		if err != nil {
 			s.h.log.Error("the Core sent a message that can't be understood")
 			return
 		}
-		s.h.metrics.saw(m)
-		s.h.health.hear(m, time.Now())
-		switch m.Type {
+		s.h.metrics.saw(message)
+		s.h.health.hear(message, time.Now())
+		switch m := message.(type) {
 		case hostwire.Ready:
 			s.ready = true
 			s.h.metrics.up()
@@ -180,7 +180,7 @@ func (s *session) listen(ctx context.Context) {
 			}
 		case hostwire.Anchor:
 			if s.h.keeper != nil {
-				s.h.keeper.update(headOf(m))
+				s.h.keeper.update(headOf(m.Head))
 			}
 		case hostwire.StartTask:
 			if s.h.trial == nil { // which is over before a Task is of use
@@ -193,18 +193,18 @@ func (s *session) listen(ctx context.Context) {
 			}
 			s.mu.Unlock()
 		case hostwire.Counters:
-			s.h.metrics.set(m.Values, s.memory)
+			s.h.metrics.set(m, s.memory)
 		case hostwire.Event:
 			s.h.log.Warn("alert", alertOf(m)...)
 		}
 		if s.h.trial != nil {
-			s.h.trial.saw(m)
+			s.h.trial.saw(message)
 		}
 	}
 }
 
 // alertOf is what is logged of an alert: its reason, and its place, if it has one.
-func alertOf(m hostwire.Message) []any {
+func alertOf(m hostwire.Event) []any {
 	args := []any{"reason", client.ReasonName(m.Reason)}
 	if m.Segment > 0 {
 		args = append(args, "segment", m.Segment)
@@ -226,7 +226,7 @@ func (s *session) end() {
 }
 
 // send sends one message, with a descriptor if there is one.
-func (s *session) send(m *hostwire.Message, f *os.File) {
+func (s *session) send(m hostwire.HostMessage, f *os.File) {
 	var rights []byte
 	if f != nil {
 		rights = syscall.UnixRights(int(f.Fd()))

@@ -5,9 +5,8 @@ import (
 	"sync"
 	"time"
 
-	"motte/client/frames"
 	"motte/core/hostwire"
-	"motte/core/wire"
+	"motte/core/model"
 )
 
 // When a host is not ready, and when its Core is given up.
@@ -114,21 +113,21 @@ func (h *health) hear(m hostwire.Message, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.silent = 0
-	if m.Type != hostwire.Counters {
+	c, counts := m.(hostwire.Counters)
+	if !counts {
 		return
 	}
 	h.counted, h.writes = now, ""
-	if len(m.Values) < len(hostwire.Stats{}) {
-		return // it is of another version
+	if c.Stats == nil {
+		return // the Core is of another version
 	}
-	server, _ := frames.Server(m.Values[len(hostwire.Stats{}):]) // of another version: no flags
-	began := time.UnixMilli(int64(m.Values[hostwire.WriteBegan]))
+	began := time.UnixMilli(int64(c.Stats.WriteBegan))
 	switch {
-	case server.Flags&wire.StatusReadOnly != 0:
+	case c.Server.Flags&model.ServerReadOnly != 0:
 		h.writes = diskRefuses
-	case server.Flags&wire.StatusDiskFull != 0:
+	case c.Server.Flags&model.ServerDiskFull != 0:
 		h.writes = diskIsFull
-	case m.Values[hostwire.WriteBegan] > 0 && now.Sub(began) >= waitsTooLong:
+	case c.Stats.WriteBegan > 0 && now.Sub(began) >= waitsTooLong:
 		h.writes = diskHangs
 	}
 }

@@ -17,10 +17,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"motte/client/frames"
 	"motte/core/hostwire"
 	"motte/core/model"
-	"motte/core/wire"
 	"motte/host/notify"
 	"motte/host/sandbox"
 	"motte/internal/testutil"
@@ -183,18 +181,12 @@ func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 
 // counters are those of a Core whose server has these flags, and whose log takes a write since
 // that time, if it is not zero.
-func counters(flags wire.Flags, since time.Time) hostwire.Message {
-	values := make([]uint64, len(hostwire.Stats{}))
+func counters(flags model.ServerFlags, since time.Time) hostwire.Message {
+	stats := new(hostwire.Stats)
 	if !since.IsZero() {
-		values[hostwire.WriteBegan] = uint64(since.UnixMilli())
+		stats.WriteBegan = uint64(since.UnixMilli())
 	}
-	values = append(values, uint64(flags))
-	for {
-		if _, err := frames.Server(values[len(hostwire.Stats{}):]); err == nil {
-			return hostwire.Message{Type: hostwire.Counters, Values: values}
-		}
-		values = append(values, 0)
-	}
+	return hostwire.Counters{Stats: stats, Server: &model.ServerStatus{Flags: flags}}
 }
 
 // TestReadinessNamesWhatIsMissing: each condition, by name and a reason of a fixed list.
@@ -210,11 +202,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		{"a write is under way", func(h *host) { h.health.hear(counters(0, now.Add(-4*time.Second)), now) }, nil},
 		{"a Core of another version counts", func(h *host) {
 			h.health.counted = time.Time{}
-			h.health.hear(hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, 3)}, now)
-		}, nil},
-		{"it counts more", func(h *host) {
-			h.health.counted = time.Time{}
-			h.health.hear(hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, len(hostwire.Stats{})+3)}, now)
+			h.health.hear(hostwire.Counters{}, now)
 		}, nil},
 		{"the counters are as old as they may be", func(h *host) { h.health.counted = now.Add(-staleAfter) }, nil},
 		{"the counters are old", func(h *host) { h.health.counted = now.Add(-staleAfter - 1) }, []string{"counters: " + isStale}},
@@ -223,11 +211,11 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		{"the Core ended", func(h *host) { h.health.enter(pausing) }, []string{"core: " + notServing}},
 		{"the host stops", func(h *host) { h.health.enter(stopping) }, []string{"core: " + notServing}},
 		{"the disk hangs", func(h *host) { h.health.hear(counters(0, now.Add(-5*time.Second)), now) }, []string{"log: " + diskHangs}},
-		{"the disk is full", func(h *host) { h.health.hear(counters(wire.StatusDiskFull, none), now) }, []string{"log: " + diskIsFull}},
-		{"the disk refuses writes", func(h *host) { h.health.hear(counters(wire.StatusReadOnly, now), now) }, []string{"log: " + diskRefuses}},
-		{"the root key lies in the store", func(h *host) { h.health.hear(counters(wire.StatusKeyInStore, none), now) }, nil},
+		{"the disk is full", func(h *host) { h.health.hear(counters(model.ServerDiskFull, none), now) }, []string{"log: " + diskIsFull}},
+		{"the disk refuses writes", func(h *host) { h.health.hear(counters(model.ServerReadOnly, now), now) }, []string{"log: " + diskRefuses}},
+		{"the root key lies in the store", func(h *host) { h.health.hear(counters(model.ServerKeyInStore, none), now) }, nil},
 		{"it was full", func(h *host) {
-			h.health.hear(counters(wire.StatusDiskFull, none), now)
+			h.health.hear(counters(model.ServerDiskFull, none), now)
 			h.health.hear(counters(0, time.Time{}), now)
 		}, nil},
 		{"the directory can't be written", func(h *host) { h.health.found("", cantWrite) }, []string{"log: " + cantWrite}},
@@ -425,12 +413,12 @@ func TestThePulseIsFastEnoughForTheWatchdog(t *testing.T) {
 // TestAlertsAreLoggedWithTheirPlaceAlone: an alert that has no place has no segment 0.
 func TestAlertsAreLoggedWithTheirPlaceAlone(t *testing.T) {
 	for _, c := range []struct {
-		m    hostwire.Message
+		m    hostwire.Event
 		want []any
 	}{
-		{hostwire.Message{Reason: model.ReasonTooSlow}, []any{"reason", "too-slow"}},
-		{hostwire.Message{Reason: model.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
-		{hostwire.Message{Reason: model.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
+		{hostwire.Event{Reason: model.ReasonTooSlow}, []any{"reason", "too-slow"}},
+		{hostwire.Event{Reason: model.ReasonFileLost, Segment: 7}, []any{"reason", "file-lost", "segment", uint32(7)}},
+		{hostwire.Event{Reason: model.ReasonDamagedRecord, Segment: 7, Offset: 128}, []any{"reason", "damaged-record", "segment", uint32(7), "offset", uint32(128)}},
 	} {
 		if got := alertOf(c.m); !slices.Equal(got, c.want) {
 			t.Errorf("%v, want %v", got, c.want)

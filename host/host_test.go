@@ -14,6 +14,7 @@ import (
 
 	"motte/client"
 	"motte/core/hostwire"
+	"motte/core/model"
 	"motte/host/sandbox"
 	"motte/internal/atomicfile"
 	"motte/internal/testutil"
@@ -40,7 +41,7 @@ func playCore(channel *os.File, dir string) {
 	if err != nil {
 		os.Exit(1)
 	}
-	ready := func() { _, _ = channel.Write(hostwire.Append(nil, &hostwire.Message{Type: hostwire.Ready})) }
+	ready := func() { _, _ = channel.Write(hostwire.Ready{}.Append(nil)) }
 	part, _ := os.ReadFile(filepath.Join(dir, "part"))
 	switch string(part) {
 	case "panics":
@@ -65,7 +66,7 @@ func playCore(channel *os.File, dir string) {
 		}
 		if string(part) == "hangs while it serves" {
 			ready()
-			_, _ = channel.Write(hostwire.Append(nil, &hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, len(hostwire.Stats{}))}))
+			_, _ = channel.Write(hostwire.Counters{Stats: new(hostwire.Stats), Server: new(model.ServerStatus)}.Append(nil))
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 		_, _ = channel.Read(make([]byte, 1)) // the signal may stop this thread a little later

@@ -5,7 +5,6 @@ import (
 	"math/bits"
 	"time"
 
-	"motte/core/hostwire"
 	"motte/core/model"
 )
 
@@ -37,24 +36,17 @@ type standing struct {
 // indexName is what an operator may call an index.
 type indexName struct{ collection, index string }
 
-// seen notes how an index stands. The counters that follow show it.
-func (m *metrics) seen(msg hostwire.Message) {
-	if len(msg.Values) == 4 {
-		m.coming = append(m.coming, msg)
-	}
-}
-
 // settle shows the indexes that the Core has told of since the counters before. The
 // memory of an instance's process is resident's to tell.
 func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, limit uint64)) {
 	indexes := make(map[uint64]standing)
 	for _, msg := range m.coming {
-		number, queue := msg.Values[0], msg.Values[3]
+		number := uint64(msg.Index)
 		x := m.indexes[number]
-		x.state, x.restarts = model.IndexState(msg.Values[1]), msg.Values[2]
+		x.state, x.restarts = msg.State, msg.Restarts
 		if now.Sub(x.sampled) >= sampleEvery {
 			x.sampled = now
-			x.queue = coarseQueue(queue)
+			x.queue = coarseQueue(msg.Queued)
 			bytes, limit := resident(msg.Instance)
 			x.memory, x.limit = coarseMemory(bytes, limit), limit
 		}

@@ -9,8 +9,8 @@ import (
 )
 
 // about is what the Core says of index 7.
-func about(instance uint64, state model.IndexState, queue uint64) hostwire.Message {
-	return hostwire.Message{Type: hostwire.Index, Instance: instance, Values: []uint64{7, uint64(state), 0, queue}}
+func about(instance uint64, state model.IndexState, queue uint64) hostwire.Index {
+	return hostwire.Index{Index: 7, Instance: instance, State: state, Queued: queue}
 }
 
 // TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps: what a Task decides about shows a
@@ -21,7 +21,7 @@ func TestATaskMovesTheMetricsOfItsIndexSeldomAndInFewSteps(t *testing.T) {
 	var m metrics
 	now, bytes := time.Unix(1_700_000_000, 0), uint64(0)
 	tell := func(instance, queue uint64) standing {
-		m.seen(about(instance, model.IndexServing, queue))
+		m.saw(about(instance, model.IndexServing, queue))
 		m.settle(now, func(uint64) (uint64, uint64) { return bytes, limit })
 		return m.indexes[7]
 	}
@@ -60,16 +60,16 @@ func TestAnIndexThatIsDroppedIsShownNoMore(t *testing.T) {
 	var m metrics
 	none := func(uint64) (uint64, uint64) { return 0, 0 }
 	m.saw(about(1, model.IndexBuilding, 5))
-	m.set(nil, none)
+	m.set(hostwire.Counters{}, none)
 	if len(m.indexes) != 1 || m.indexes[7].state != model.IndexBuilding {
 		t.Fatalf("%+v", m.indexes)
 	}
-	m.set(nil, none)
+	m.set(hostwire.Counters{}, none)
 	if len(m.indexes) != 0 {
 		t.Errorf("the Core does not tell of it any more, and it is shown: %+v", m.indexes)
 	}
 	m.saw(about(1, model.IndexServing, 5))
-	m.set(nil, none)
+	m.set(hostwire.Counters{}, none)
 	m.down()
 	if len(m.indexes) != 0 {
 		t.Errorf("there is no Core, and an index is shown: %+v", m.indexes)
@@ -80,7 +80,7 @@ func TestAnIndexThatIsDroppedIsShownNoMore(t *testing.T) {
 func TestTheStartOfATaskIsTimed(t *testing.T) {
 	var m metrics
 	none := func(uint64) (uint64, uint64) { return 0, 0 }
-	m.saw(hostwire.Message{Type: hostwire.StartTask, Instance: 3})
+	m.saw(hostwire.StartTask{Instance: 3})
 	began := m.began[3]
 	for _, c := range []struct {
 		after time.Duration
@@ -92,7 +92,7 @@ func TestTheStartOfATaskIsTimed(t *testing.T) {
 		{5 * time.Second, model.IndexServing, 8 * time.Second},
 		{50 * time.Second, model.IndexServing, 8 * time.Second},
 	} {
-		m.seen(about(3, c.state, 0))
+		m.saw(about(3, c.state, 0))
 		if m.settle(began.Add(c.after), none); m.indexes[7].start != c.want {
 			t.Errorf("after %v, in state %d: %v, want %v", c.after, c.state, m.indexes[7].start, c.want)
 		}

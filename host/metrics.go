@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"motte/client/frames"
 	"motte/core/hostwire"
 	"motte/core/model"
 	"motte/internal/build"
@@ -26,7 +25,7 @@ type metrics struct {
 
 	mu         sync.Mutex
 	stats      hostwire.Stats
-	server     frames.StatusItem
+	server     model.ServerStatus
 	lsn        uint64 // of the log's last record
 	core       coreProcess
 	serving    bool
@@ -34,7 +33,7 @@ type metrics struct {
 	taskStarts uint64
 	alerts     [model.LastReason + 1]uint64 // by reason
 
-	coming  []hostwire.Message // about indexes, since the last counters
+	coming  []hostwire.Index // about indexes, since the last counters
 	indexes map[uint64]standing
 	began   map[uint64]time.Time // when an instance was to be started that has not served yet
 	names   map[uint64]indexName // if they are asked for
@@ -76,10 +75,10 @@ func (m *metrics) down() {
 }
 
 // saw counts what the Core asks for and tells of.
-func (m *metrics) saw(msg hostwire.Message) {
+func (m *metrics) saw(message hostwire.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch msg.Type {
+	switch msg := message.(type) {
 	case hostwire.StartTask:
 		m.taskStarts++
 		if m.began == nil {
@@ -87,9 +86,9 @@ func (m *metrics) saw(msg hostwire.Message) {
 		}
 		m.began[msg.Instance] = time.Now()
 	case hostwire.Index:
-		m.seen(msg)
+		m.coming = append(m.coming, msg) // the counters that follow show it
 	case hostwire.Anchor:
-		m.lsn = msg.Instance
+		m.lsn = msg.Head.LSN
 	case hostwire.Event:
 		if msg.Reason <= model.LastReason {
 			m.alerts[msg.Reason]++
@@ -128,16 +127,12 @@ func (m *metrics) anchorFailed() {
 }
 
 // set takes the Core's counters.
-func (m *metrics) set(values []uint64, resident func(instance uint64) (bytes, limit uint64)) {
+func (m *metrics) set(c hostwire.Counters, resident func(instance uint64) (bytes, limit uint64)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(time.Now(), resident)
-	if len(values) < len(m.stats) {
-		return
-	}
-	server, err := frames.Server(values[len(m.stats):])
-	if err == nil {
-		m.stats, m.server = hostwire.Stats(values[:len(m.stats)]), server
+	if c.Stats != nil {
+		m.stats, m.server = *c.Stats, *c.Server
 	}
 }
 

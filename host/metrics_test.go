@@ -14,15 +14,15 @@ import (
 func TestMetricsCountTasks(t *testing.T) {
 	var m metrics
 	for _, msg := range []hostwire.Message{
-		{Type: hostwire.StartTask, Instance: 1},
-		{Type: hostwire.StartTask, Instance: 2},
-		{Type: hostwire.StartTask, Instance: 3},
-		{Type: hostwire.StopTask, Instance: 1},
-		{Type: hostwire.Event, Reason: model.ReasonInvalidIdentity},
-		{Type: hostwire.Event, Reason: model.ReasonTooSlow},
-		{Type: hostwire.Event, Reason: model.ReasonTaskEnded},
-		{Type: hostwire.Event, Reason: model.ReasonDamagedRecord},
-		{Type: hostwire.Event, Reason: model.ReasonStorage},
+		hostwire.StartTask{Instance: 1},
+		hostwire.StartTask{Instance: 2},
+		hostwire.StartTask{Instance: 3},
+		hostwire.StopTask{Instance: 1},
+		hostwire.Event{Reason: model.ReasonInvalidIdentity},
+		hostwire.Event{Reason: model.ReasonTooSlow},
+		hostwire.Event{Reason: model.ReasonTaskEnded},
+		hostwire.Event{Reason: model.ReasonDamagedRecord},
+		hostwire.Event{Reason: model.ReasonStorage},
 	} {
 		m.saw(msg)
 	}

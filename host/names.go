@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 )
 
 // namesAgain is how soon names that could not be read are asked for again.
@@ -63,10 +62,8 @@ func (h *host) readNames(ctx context.Context) (map[uint64]indexName, error) {
 		return nil, err
 	}
 	names := make(map[uint64]indexName)
-	for _, s := range status {
-		if s.Kind == frames.StatusIndex {
-			names[s.Number] = indexName{s.Collection, s.Index}
-		}
+	for _, s := range status.Indexes {
+		names[uint64(s.Number)] = indexName{s.Collection, s.Index}
 	}
 	return names, nil
 }

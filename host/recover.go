@@ -24,14 +24,14 @@ type dryRun struct {
 // saw takes what the Core tells. An alert goes to disk behind Ready, and the
 // Core does not say when; but the records that it made durable are counted, and
 // here nobody else writes any before.
-func (t *dryRun) saw(m hostwire.Message) {
-	switch {
-	case m.Type == hostwire.Ready:
+func (t *dryRun) saw(message hostwire.Message) {
+	switch m := message.(type) {
+	case hostwire.Ready:
 		t.ready, t.key = true, m.Key
-	case m.Type == hostwire.Counters && len(m.Values) > hostwire.Synced:
-		t.wrote = t.wrote || m.Values[hostwire.Synced] > 0
-	case m.Type == hostwire.Event && m.Reason == model.ReasonStorage:
-		t.failed = true
+	case hostwire.Counters:
+		t.wrote = t.wrote || m.Stats != nil && m.Stats.Synced > 0
+	case hostwire.Event:
+		t.failed = t.failed || m.Reason == model.ReasonStorage
 	}
 	if t.failed || t.ready && (t.wrote || !t.accept) {
 		t.end()

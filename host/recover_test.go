@@ -10,12 +10,10 @@ import (
 // TestWhenATrialEnds: to verify, when the Core is ready; to accept, not before
 // what says so is durable, or can't be made so.
 func TestWhenATrialEnds(t *testing.T) {
-	ready := hostwire.Message{Type: hostwire.Ready}
-	event := func(r model.Reason) hostwire.Message { return hostwire.Message{Type: hostwire.Event, Reason: r} }
+	ready := hostwire.Ready{}
+	event := func(r model.Reason) hostwire.Message { return hostwire.Event{Reason: r} }
 	counted := func(records uint64) hostwire.Message {
-		var s hostwire.Stats
-		s[hostwire.Synced] = records
-		return hostwire.Message{Type: hostwire.Counters, Values: s[:]}
+		return hostwire.Counters{Stats: &hostwire.Stats{Synced: records}}
 	}
 	for _, tt := range []struct {
 		name   string
@@ -24,12 +22,12 @@ func TestWhenATrialEnds(t *testing.T) {
 		ends   int // after how many; 0: not
 		failed bool
 	}{
-		{"verify", false, []hostwire.Message{{Type: hostwire.StartTask}, ready}, 2, false},
-		{"not verified yet", false, []hostwire.Message{{Type: hostwire.StartTask}}, 0, false},
+		{"verify", false, []hostwire.Message{hostwire.StartTask{}, ready}, 2, false},
+		{"not verified yet", false, []hostwire.Message{hostwire.StartTask{}}, 0, false},
 		{"accept", true, []hostwire.Message{event(model.ReasonLossAccepted), ready, counted(0), counted(1)}, 4, false},
 		{"not durable yet", true, []hostwire.Message{event(model.ReasonLossAccepted), ready, counted(0)}, 0, false},
 		{"the disk refuses it", true, []hostwire.Message{event(model.ReasonLossAccepted), ready, event(model.ReasonStorage)}, 3, true},
-		{"counters of another version", true, []hostwire.Message{ready, {Type: hostwire.Counters}}, 0, false},
+		{"counters of another version", true, []hostwire.Message{ready, hostwire.Counters{}}, 0, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ended, n := 0, 0

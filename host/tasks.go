@@ -20,12 +20,9 @@ import (
 const taskPrefix = "motte-task-"
 
 // runTask starts a Task, gives the Core its channel, and waits for its end.
-func (s *session) runTask(m hostwire.Message) {
-	defer s.send(&hostwire.Message{Type: hostwire.TaskEnded, Instance: m.Instance}, nil)
-	t := &task{limit: m.Memory}
-	if len(m.Values) > 0 {
-		t.index = m.Values[0]
-	}
+func (s *session) runTask(m hostwire.StartTask) {
+	defer s.send(hostwire.HostMessage{Type: hostwire.TypeTaskEnded, Instance: m.Instance}, nil)
+	t := &task{limit: m.Memory, index: uint64(m.Index)}
 	log := s.h.log.With("instance", m.Instance, "index", t.index)
 	image, err := s.h.images.find(m.Measurement)
 	if err != nil {
@@ -47,7 +44,7 @@ func (s *session) runTask(m hostwire.Message) {
 		t.Kill()
 	}
 	s.mu.Unlock()
-	s.send(&hostwire.Message{Type: hostwire.TaskStarted, Instance: m.Instance}, t.Channel())
+	s.send(hostwire.HostMessage{Type: hostwire.TypeTaskStarted, Instance: m.Instance}, t.Channel())
 	t.Channel().Close() // the Core has it now
 	log.Info("task started", "pid", t.PID())
 	t.Wait()

@@ -47,11 +47,6 @@ func AppendRow(p []byte, w *model.Row) []byte {
 		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget).U64(w.IndexBudget)
 }
 
-// AppendHead appends a head: LSN 8 | segment's tag 16 | chain value 16.
-func AppendHead(p []byte, h *model.Head) []byte {
-	return codec.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
-}
-
 // The operations in a Task's row, a bit for each.
 const (
 	TaskSearch = 1 << model.OpSearch

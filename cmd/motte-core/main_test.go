@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"testing"
 
-	"motte/client/frames"
 	"motte/core/hostwire"
 	"motte/core/model"
 	"motte/core/server"
@@ -125,9 +124,11 @@ func ready(t *testing.T, host *net.UnixConn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m, err := hostframes.Decode(p[:n]); err != nil {
+		m, err := hostframes.Decode(p[:n])
+		if err != nil {
 			t.Fatal(err)
-		} else if m.Type == hostwire.Ready {
+		}
+		if _, is := m.(hostwire.Ready); is {
 			return
 		}
 	}
@@ -137,7 +138,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 // last.
 func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last model.Head) {
 	t.Helper()
-	if _, err := host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+	if _, err := host.Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 		t.Fatal(err)
 	}
 	for p := make([]byte, hostwire.MaxMessage); ; {
@@ -145,10 +146,12 @@ func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last model.Head) {
 		if n == 0 || err != nil {
 			break
 		}
-		if m, err := hostframes.Decode(p[:n]); err != nil {
+		m, err := hostframes.Decode(p[:n])
+		if err != nil {
 			t.Fatal(err)
-		} else if m.Type == hostwire.Anchor {
-			last = model.Head{LSN: m.Instance, Segment: [16]byte(m.Key[:16]), Chain: [16]byte(m.Key[16:])}
+		}
+		if anchor, is := m.(hostwire.Anchor); is {
+			last = anchor.Head
 		}
 	}
 	if err := cmd.Wait(); err != nil {
@@ -170,7 +173,7 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 	later, other := last, last
 	later.LSN++
 	other.Segment[0] ^= 1
-	anchor := func(h model.Head) string { return "-anchor=" + hex.EncodeToString(frames.AppendHead(nil, &h)) }
+	anchor := func(h model.Head) string { return "-anchor=" + hex.EncodeToString(model.AppendHead(nil, &h)) }
 	for _, c := range []struct {
 		name  string
 		flags []string

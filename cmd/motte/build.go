@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/model"
 )
 
@@ -24,10 +23,8 @@ func (a *app) findIndex(ctx context.Context, c *client.Client, collection, index
 	if err != nil {
 		return indexView{}, err
 	}
-	for i := range status {
-		if s := &status[i]; s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index {
-			return newIndex(s), nil
-		}
+	if s := status.Index(collection, index); s != nil {
+		return newIndex(s), nil
 	}
 	return indexView{}, fmt.Errorf("index %s %s: %w", collection, index, client.ErrNoIndex)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/client/frames"
 )
 
 func (a *app) collection() *cobra.Command {
@@ -130,12 +129,15 @@ always go on: so a quota may be lower than the present size.`,
 // quotaOf asks for the quota that a collection has.
 func quotaOf(ctx context.Context, c *client.Client, collection string) (client.Quota, error) {
 	status, err := c.Status(ctx)
-	for _, s := range status {
-		if s.Kind == frames.StatusCollection && s.Collection == collection {
-			return s.Quota, err
+	if err != nil {
+		return client.Quota{}, err
+	}
+	for _, s := range status.Collections {
+		if s.Collection == collection {
+			return s.Quota, nil
 		}
 	}
-	return client.Quota{}, err
+	return client.Quota{}, nil
 }
 
 func (a *app) collectionDrop() *cobra.Command {

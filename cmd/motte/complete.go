@@ -7,8 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"motte/client"
-	"motte/client/frames"
+	"motte/core/wire"
 )
 
 // completeWithin bounds how long the shell waits for a server.
@@ -28,21 +27,21 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 	case "RIGHTS":
 		return []string{"read", "read-own", "write", "delete", "admin", "read,write", "all"}, cobra.ShellCompDirectiveNoFileComp
 	case "COLLECTION|" + theServer:
-		return append(a.known(cmd, frames.StatusCollection, nil), theServer), cobra.ShellCompDirectiveNoFileComp
+		return append(a.known(cmd, wire.StatusCollection, nil), theServer), cobra.ShellCompDirectiveNoFileComp
 	case "COLLECTION":
-		return a.known(cmd, frames.StatusCollection, nil), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, wire.StatusCollection, nil), cobra.ShellCompDirectiveNoFileComp
 	case "INDEX":
-		return a.known(cmd, frames.StatusIndex, args), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, wire.StatusIndex, args), cobra.ShellCompDirectiveNoFileComp
 	case "TASK":
-		return a.known(cmd, frames.StatusTask, nil), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, wire.StatusTask, nil), cobra.ShellCompDirectiveNoFileComp
 	case "PRINCIPAL":
-		return a.known(cmd, frames.StatusPrincipal, nil), cobra.ShellCompDirectiveNoFileComp
+		return a.known(cmd, wire.StatusPrincipal, nil), cobra.ShellCompDirectiveNoFileComp
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
 // offer completes a flag with what the server knows.
-func (a *app) offer(cmd *cobra.Command, flag string, kind frames.StatusKind) {
+func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.known(cmd, kind, args), cobra.ShellCompDirectiveNoFileComp
 	})
@@ -53,7 +52,7 @@ func (a *app) offer(cmd *cobra.Command, flag string, kind frames.StatusKind) {
 
 // known lists the names of one kind that the server knows; indexes only those
 // of the collection args[0], if there is one.
-func (a *app) known(cmd *cobra.Command, kind frames.StatusKind, args []string) (names []string) {
+func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (names []string) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 	defer cancel()
 	c, err := a.connect(ctx)
@@ -65,23 +64,25 @@ func (a *app) known(cmd *cobra.Command, kind frames.StatusKind, args []string) (
 	if err != nil {
 		return nil
 	}
-	for _, s := range status {
-		if s.Kind == kind && (kind != frames.StatusIndex || len(args) == 0 || s.Collection == args[0]) {
-			names = append(names, nameOf(s))
+	switch kind {
+	case wire.StatusCollection:
+		for _, s := range status.Collections {
+			names = append(names, s.Collection)
+		}
+	case wire.StatusIndex:
+		for _, s := range status.Indexes {
+			if len(args) == 0 || s.Collection == args[0] {
+				names = append(names, s.Index)
+			}
+		}
+	case wire.StatusTask:
+		for _, s := range status.Tasks {
+			names = append(names, s.Task)
+		}
+	case wire.StatusPrincipal:
+		for _, s := range status.Principals {
+			names = append(names, s.Label)
 		}
 	}
 	return slices.Compact(names)
-}
-
-// nameOf is the name of what a status item describes.
-func nameOf(s client.StatusItem) string {
-	switch s.Kind {
-	case frames.StatusCollection:
-		return s.Collection
-	case frames.StatusIndex:
-		return s.Index
-	case frames.StatusTask:
-		return s.Task
-	}
-	return s.Label
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 )
 
 // connectWithin bounds how long a server may take to answer at first.
@@ -96,8 +95,8 @@ func principalID(ctx context.Context, c *client.Client, name string) (id [32]byt
 	if err != nil {
 		return id, err
 	}
-	for _, s := range status {
-		if s.Kind == frames.StatusPrincipal && s.Label == name {
+	for _, s := range status.Principals {
+		if s.Label == name {
 			return s.Principal, nil
 		}
 	}

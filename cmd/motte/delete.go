@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/client/frames"
+	"motte/core/wire"
 )
 
 // deletion says what to delete.
@@ -57,7 +57,7 @@ index finds and you may delete.`,
 	f.StringVar(&d.identity, "id", "", "identity `ID` of the object")
 	f.StringVar(&d.ifIdentity, "if-identity", "", "only if the object that has the name still is the one with this identity `ID`")
 	f.StringVar(&d.where, "where", "", "`INDEX` that is asked the predicate")
-	a.offer(cmd, "where", frames.StatusIndex)
+	a.offer(cmd, "where", wire.StatusIndex)
 	return cmd
 }
 

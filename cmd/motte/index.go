@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/model"
+	"motte/core/wire"
 	"motte/host"
 	"motte/sdk/ijson"
 )
@@ -82,7 +82,7 @@ Without a path the whole input is indexed. The input is the object, or with
 	f.BoolVar(&x.Attribute, "attribute", false, "index the attribute given beside an object instead of the object")
 	f.BoolVar(&wait, "wait", true, "wait until the index is built")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait until the index is built")
-	a.offer(cmd, "task", frames.StatusTask)
+	a.offer(cmd, "task", wire.StatusTask)
 	return cmd
 }
 

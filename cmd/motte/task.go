@@ -129,9 +129,9 @@ func registered(ctx context.Context, c *client.Client, task string) (model.Row, 
 	if err != nil {
 		return model.Row{}, err
 	}
-	for _, s := range status {
-		if s.Kind == frames.StatusTask && s.Task == task {
-			return *s.Row, nil
+	for _, s := range status.Tasks {
+		if s.Task == task {
+			return s.Row, nil
 		}
 	}
 	if row, ok := host.BuiltIn[task]; ok {

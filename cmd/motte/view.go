@@ -126,34 +126,30 @@ func look(ctx context.Context, c *client.Client) (*view, error) {
 	v := &view{Head: newHead(c.Head()), Collections: []collectionView{}, Indexes: []indexView{},
 		Tasks: []taskView{}, Principals: []principalView{}, Grants: []grantView{}}
 	labels, indexes := make(map[[32]byte]string), make(map[string]int)
-	for _, s := range status {
-		switch s.Kind {
-		case frames.StatusPrincipal:
-			labels[s.Principal] = s.Label
-		case frames.StatusIndex:
-			indexes[s.Collection]++
-		}
+	if s := status.Server; s != nil {
+		v.Server, v.Storage = newServer(s), newStorage(s)
 	}
-	for i := range status {
-		switch s := &status[i]; s.Kind {
-		case frames.StatusServer:
-			v.Server, v.Storage = newServer(s), newStorage(s)
-		case frames.StatusCollection:
-			v.Collections = append(v.Collections, collectionView{s.Collection, s.Objects, s.Bytes, s.Quota.Bytes, s.Quota.Objects,
-				indexes[s.Collection], rightNames(client.Rights(s.Flags))})
-		case frames.StatusIndex:
-			v.Indexes = append(v.Indexes, newIndex(s))
-		case frames.StatusTask:
-			v.Tasks = append(v.Tasks, newTask(s.Task, s.Row))
-		case frames.StatusPrincipal:
-			v.Principals = append(v.Principals, principalView{s.Label, identifier(s.Principal)})
-		case frames.StatusGrant:
-			g := grantView{s.Collection, labels[s.Principal], identifier(s.Principal), rightNames(client.Rights(s.Flags))}
-			if g.Collection == "" {
-				g.Collection = theServer
-			}
-			v.Grants = append(v.Grants, g)
+	for i := range status.Tasks {
+		v.Tasks = append(v.Tasks, newTask(status.Tasks[i].Task, &status.Tasks[i].Row))
+	}
+	for _, s := range status.Principals {
+		labels[s.Principal] = s.Label
+		v.Principals = append(v.Principals, principalView{s.Label, identifier(s.Principal)})
+	}
+	for i := range status.Indexes {
+		indexes[status.Indexes[i].Collection]++
+		v.Indexes = append(v.Indexes, newIndex(&status.Indexes[i]))
+	}
+	for _, s := range status.Collections {
+		v.Collections = append(v.Collections, collectionView{s.Collection, s.Objects, s.Bytes, s.Quota.Bytes, s.Quota.Objects,
+			indexes[s.Collection], rightNames(s.Rights)})
+	}
+	for _, s := range status.Grants {
+		g := grantView{s.Collection, labels[s.Principal], identifier(s.Principal), rightNames(s.Rights)}
+		if g.Collection == "" {
+			g.Collection = theServer
 		}
+		v.Grants = append(v.Grants, g)
 	}
 	return v, nil
 }
@@ -165,24 +161,24 @@ func newHead(h client.Head) headView {
 // String writes a head as "motte head" does.
 func (h headView) String() string { return fmt.Sprintf("%d %s %s", h.LSN, h.Segment, h.Chain) }
 
-func newStorage(s *client.StatusItem) *storageView {
+func newStorage(s *model.ServerStatus) *storageView {
 	return &storageView{LiveBytes: s.LiveBytes, CheckpointBytes: s.CheckpointBytes, CheckpointLSN: s.CheckpointLSN,
-		CheckpointSeconds: s.Age(s.CheckpointTime), MovedBytes: s.MovedBytes, GivenBackBytes: s.GivenBackBytes,
-		ScrubbedBytes: s.ScrubbedBytes, ScrubPasses: s.ScrubPasses, ScrubSeconds: s.Age(s.ScrubTime), ScrubDamaged: s.ScrubDamaged}
+		CheckpointSeconds: frames.Age(s, s.CheckpointTime), MovedBytes: s.MovedBytes, GivenBackBytes: s.FreedBytes,
+		ScrubbedBytes: s.ScrubbedBytes, ScrubPasses: s.ScrubPasses, ScrubSeconds: frames.Age(s, s.ScrubTime), ScrubDamaged: s.ScrubDamaged}
 }
 
-func newServer(s *client.StatusItem) *serverView {
+func newServer(s *model.ServerStatus) *serverView {
 	return &serverView{Objects: s.Objects, LogBytes: s.LogBytes, DiskBytes: s.DiskBytes, Segments: s.Segments, Alerts: s.Alerts,
-		Connections: s.Connections, UptimeSeconds: s.Age(s.Started),
-		RootKeyInStore: s.Flags&wire.StatusKeyInStore != 0, ReadOnly: s.Flags&wire.StatusReadOnly != 0,
-		DiskFull: s.Flags&wire.StatusDiskFull != 0}
+		Connections: s.Connections, UptimeSeconds: frames.Age(s, s.Started),
+		RootKeyInStore: s.Flags&model.ServerKeyInStore != 0, ReadOnly: s.Flags&model.ServerReadOnly != 0,
+		DiskFull: s.Flags&model.ServerDiskFull != 0}
 }
 
-func newIndex(s *client.StatusItem) indexView {
+func newIndex(s *wire.IndexStatus) indexView {
 	x := indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
-		Ordered: s.Flags&wire.FlagOrdered != 0, Lazy: s.Flags&wire.FlagLazy != 0, Attribute: s.Flags&wire.FlagAttribute != 0,
+		Ordered: s.Options&model.OptionOrdered != 0, Lazy: s.Options&model.OptionLazy != 0, Attribute: s.Options&model.OptionAttribute != 0,
 		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused,
-		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: s.Number}
+		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: uint64(s.Number)}
 	if !x.shown() {
 		x.IndexLeftBits = nil
 	}

@@ -486,13 +486,9 @@ func visible[M ~map[access.Principal]V, V any](m M, self access.Principal, all b
 	return nil
 }
 
-// report is the flow of a STATUS: all to a server administrator, to others what
-// concerns them. An item is an entry of the catalogue, with how it stands now:
-//
-//	kind 1 | state 1 | number of numbers 1 | numbers 8 each
-//	collection 32 | entry, without its owner or number, and an index's configuration …
-//
-// Its kind is that of the record that makes the entry; KindCounters is the server.
+// report is the flow of a STATUS: a server administrator sees all of the catalogue, other
+// principals see the part that concerns them. The body of each frame is a status item of
+// package wire.
 func (e *Engine) report(q *Request) model.Code {
 	r := &reporting{Request: q}
 	return e.inTurn(q, func() (model.Code, bool) { return e.reportStep(r) })
@@ -513,14 +509,15 @@ func (e *Engine) reportStep(r *reporting) (code model.Code, more bool) {
 		return model.UnknownPrincipal, false
 	}
 	show := func(c *collection, kind seglog.Kind, n entry) {
-		if kind != seglog.KindQuota { // its collection's item has it
-			r.items = append(r.items, e.statusItem(p, admin, c, kind, n))
+		if item := e.statusItem(p, admin, c, kind, n); item != nil {
+			r.items = append(r.items, item)
 		}
 	}
 	if !r.begun || r.admin != admin { // begin again if that has changed
 		*r = reporting{Request: r.Request, begun: true, admin: admin, left: e.sections(p.id, admin)}
 		if admin {
-			show(e.byID[0], seglog.KindCounters, entry{})
+			server := e.Server()
+			r.items = append(r.items, wire.AppendServerStatus(nil, &server))
 		}
 	}
 	for most := len(r.items) + e.stride; len(r.left) > 0; {
@@ -535,83 +532,83 @@ func (e *Engine) reportStep(r *reporting) (code model.Code, more bool) {
 	return e.answer(r.Request, status), false
 }
 
-// statusItem makes an item of a status for p.
+// statusItem makes a status item for p. A quota has no item of its own: that of its
+// collection shows it.
 func (e *Engine) statusItem(p *principal, admin bool, c *collection, kind seglog.Kind, n entry) []byte {
-	rights := c.grants.Rights(p.id)
-	all := admin || access.Any(rights, model.RightRead)
-	var state model.IndexState
-	var numbers []uint64 // 0 if p may not know them
-	n.owner = 0
 	switch kind {
-	case seglog.KindCounters:
-		n.flags, numbers = e.Server()
+	case seglog.KindRegisterTask:
+		return wire.AppendTaskStatus(nil, n.name, n.rest)
+	case seglog.KindAddPrincipal:
+		return wire.AppendPrincipalStatus(nil, &wire.PrincipalStatus{Principal: n.id, Label: n.label})
 	case seglog.KindCreateCollection:
-		n.flags, numbers = wire.Flags(rights), []uint64{3: 0}
-		if all {
-			numbers = []uint64{uint64(c.objects.Len()), c.bytes, c.quota.Bytes, c.quota.Objects}
-		}
+		return collectionItem(c, c.grants.Rights(p.id), admin)
+	case seglog.KindGrant:
+		grant := wire.GrantStatus{Collection: c.name, Principal: n.id, Rights: model.Rights(n.flags)}
+		return wire.AppendGrantStatus(nil, &grant)
 	case seglog.KindCreateIndex:
-		n.rest = nil
-		state, numbers = e.indexView(c.index(n.name), p, admin)
+		return e.indexItem(c.index(n.name), p, admin)
 	}
-	w := codec.Writer(nil).U8(byte(kind), byte(state), byte(len(numbers)))
-	for _, v := range numbers {
-		w = w.U64(v)
-	}
-	return w.Text(c.name, model.MaxIdentifier).Bytes(n.record(kind, c.id).Body)
+	return nil
 }
 
-// Server returns the flags and the numbers of the server, for a status.
-func (e *Engine) Server() (flags wire.Flags, numbers []uint64) {
+func collectionItem(c *collection, rights model.Rights, admin bool) []byte {
+	s := wire.CollectionStatus{Collection: c.name, Rights: rights}
+	if admin || access.Any(rights, model.RightRead) {
+		s.Objects, s.Bytes, s.Quota = uint64(c.objects.Len()), c.bytes, c.quota
+	}
+	return wire.AppendCollectionStatus(nil, &s)
+}
+
+// indexItem makes the status item of an index. Numbers that the Task can influence are for
+// administrators, except the amounts of the leak meter.
+func (e *Engine) indexItem(x *index, p *principal, admin bool) []byte {
+	rights := x.c.grants.Rights(p.id)
+	readsAll := admin || access.Any(rights, model.RightRead)
+	administers := admin || access.Any(rights, model.RightAdmin)
+	s := wire.IndexStatus{Collection: x.c.name, Index: x.name, Task: x.task,
+		Type: x.dataType, Options: model.IndexOptions(x.flags)}
+	e.showMeter(&s, x, p)
+	if administers {
+		s.State, s.Restarts, s.Number = x.state, x.restarts, x.owner
+	}
+	if administers && readsAll {
+		s.Refused = x.refused
+		if x.state == model.IndexBuilding {
+			s.Fed, s.ToFeed = x.fed, max(uint64(x.c.objects.Len()), x.fed)
+		}
+	}
+	return wire.AppendIndexStatus(nil, &s)
+}
+
+// Server returns the state of the server, for a STATUS and for the host.
+func (e *Engine) Server() (s model.ServerStatus) {
 	if e.KeyInStore {
-		flags |= wire.StatusKeyInStore
+		s.Flags |= model.ServerKeyInStore
 	}
 	if e.diskFull {
-		flags |= wire.StatusDiskFull
+		s.Flags |= model.ServerDiskFull
 	}
 	if e.readOnly {
-		flags |= wire.StatusReadOnly
+		s.Flags |= model.ServerReadOnly
 	}
 	objects, _ := e.Objects()
-	now, live := uint64(e.Now.Unix()), uint64(0)
+	s.Objects, s.Alerts = uint64(objects), e.alertCount
+	s.Now = uint64(e.Now.Unix())
+	s.Started = s.Now - uint64(e.Now.Sub(e.began)/time.Second)
 	for _, n := range e.used {
-		live += uint64(n)
+		s.LiveBytes += uint64(n)
 	}
-	numbers = []uint64{uint64(objects), e.alertCount, now, now - uint64(e.Now.Sub(e.began)/time.Second), live}
-	return flags, append(numbers, e.observed[:]...)
+	s.Measurements = e.measured
+	return s
 }
 
-// Indexes tells the host how each index stands. See control.Index.
+// Indexes returns the state of each index, for the host.
 func (e *Engine) Indexes() (list []hostwire.Message) {
 	for _, x := range e.indexes {
-		list = append(list, hostwire.Message{Type: hostwire.Index, Instance: x.instance,
-			Values: []uint64{
-				uint64(x.owner), uint64(x.state), x.restarts, uint64(len(x.queue) + len(x.sent)),
-			},
-		})
+		list = append(list, hostwire.Index{Index: x.owner, Instance: x.instance, State: x.state,
+			Restarts: x.restarts, Queued: uint64(len(x.queue) + len(x.sent))})
 	}
 	return list
-}
-
-// indexView returns the state and the numbers of an index for a status. Numbers that
-// its Task can move, but for metered answers, are for administrators.
-func (e *Engine) indexView(x *index, p *principal, admin bool) (state model.IndexState, numbers []uint64) {
-	rights := x.c.grants.Rights(p.id)
-	all := admin || access.Any(rights, model.RightRead)
-	meter := e.meterView(x, p, rights, all, admin || access.Any(rights, model.RightAdmin))
-	numbers = append([]uint64{0, 0}, meter[:]...)
-	numbers = append(numbers, 0, 0, 0)
-	if !admin && !access.Any(rights, model.RightAdmin) {
-		return model.IndexNotShown, numbers
-	}
-	numbers[6], numbers[8] = x.restarts, uint64(x.owner)
-	if all {
-		numbers[7] = x.refused
-	}
-	if all && x.state == model.IndexBuilding {
-		numbers[0], numbers[1] = x.fed, max(uint64(x.c.objects.Len()), x.fed)
-	}
-	return x.state, numbers
 }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.

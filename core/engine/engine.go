@@ -88,7 +88,7 @@ type Engine struct {
 	unreadable         time.Time                // when a read that failed was reported last
 	stopping, readOnly bool
 	diskFull           bool // see SetFull
-	observed           [ObservedNumbers]uint64
+	measured           model.Measurements
 	compact            []*Request // to be answered when all that is dead is given back
 	verify             []*Request // to be answered when every live record was read
 	erase              []*write   // to be confirmed when the data key of their owner is destroyed
@@ -165,7 +165,7 @@ func (e *Engine) Start(now time.Time, at seglog.Position) {
 // administrator is made before.
 func (e *Engine) open() {
 	if len(e.principals) > 0 {
-		e.tellHost(hostwire.Message{Type: hostwire.Ready})
+		e.tellHost(hostwire.Ready{})
 		return
 	}
 	e.cleaned = e.Now.Unix() // there is nothing
@@ -227,28 +227,8 @@ func (e *Engine) Take() (o Output) {
 // Stop refuses all further requests; what is in flight goes on.
 func (e *Engine) Stop() { e.stopping = true }
 
-// The numbers of a status that only the shell knows, in their order there. Sums begin with
-// the start.
-const (
-	LogBytes = iota
-	Segments
-	Connections
-	CheckpointBytes // of the newest one
-	CheckpointLSN
-	CheckpointTime  // Unix seconds
-	MovedBytes      // by compaction
-	GivenBackBytes  // likewise
-	ScrubbedRecords // that the scrub has read
-	ScrubbedBytes
-	ScrubPasses
-	ScrubTime // Unix seconds at which the last pass ended
-	ScrubDamaged
-	DiskBytes // of all files
-	ObservedNumbers
-)
-
-// Observe notes one of these numbers.
-func (e *Engine) Observe(which int, number uint64) { e.observed[which] = number }
+// Observe takes the numbers that package server measures, for a STATUS.
+func (e *Engine) Observe(m model.Measurements) { e.measured = m }
 
 // Head returns the head of the log.
 func (e *Engine) Head() model.Head { return e.position.Head() }
@@ -407,7 +387,7 @@ func (e *Engine) alertAt(reason model.Reason, entry mapping.Entry) {
 // raise tells the host's operator the reason of an alert, and returns its record.
 func (e *Engine) raise(a model.Alert) seglog.Record {
 	a.Time = e.Now.Unix()
-	e.tellHost(hostwire.Message{Type: hostwire.Event, Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
+	e.tellHost(hostwire.Event{Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
 	return seglog.Record{Kind: seglog.KindAlert, Body: model.AppendAlert(nil, &a)}
 }
 

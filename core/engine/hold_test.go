@@ -455,9 +455,9 @@ func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 		w.person(fmt.Sprint("somebody-", i), model.RightRead)
 	}
 	alice := w.person("alice", 0)
-	want := []frames.StatusItem{{Kind: frames.StatusPrincipal, Principal: alice, Label: "alice"}}
-	if list := w.statusOf(alice); !reflect.DeepEqual(list, want) {
-		t.Fatalf("%d items: %+v", len(list), list)
+	want := &frames.Status{Principals: []wire.PrincipalStatus{{Principal: alice, Label: "alice"}}}
+	if got := w.statusOf(alice); !reflect.DeepEqual(got, want) {
+		t.Fatalf("%+v", got)
 	}
 }
 

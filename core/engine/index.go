@@ -246,8 +246,8 @@ func (e *Engine) startIndex(x *index) {
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
 	e.instances[x.instance] = x
-	e.tellHost(hostwire.Message{Type: hostwire.StartTask, Instance: x.instance,
-		Measurement: row.Measurement, Memory: row.Memory, Values: []uint64{uint64(x.owner)}})
+	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.owner,
+		Measurement: row.Measurement, Memory: row.Memory})
 }
 
 // build queues the next objects of the collection for an index that is being built. What
@@ -422,7 +422,7 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 func (e *Engine) TaskStarted(instance uint64) {
 	x := e.instances[instance]
 	if x == nil || x.state != model.IndexStarting {
-		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: instance})
+		e.tellHost(hostwire.StopTask{Instance: instance})
 		return
 	}
 	x.state, x.superseded = model.IndexBuilding, make(map[identity.ID][]*delivery)
@@ -518,7 +518,7 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 func (e *Engine) stopIndex(x *index, code model.Code) {
 	if x.instance != 0 {
 		delete(e.instances, x.instance)
-		e.tellHost(hostwire.Message{Type: hostwire.StopTask, Instance: x.instance})
+		e.tellHost(hostwire.StopTask{Instance: x.instance})
 	}
 	e.waitNoMore(x)
 	for _, d := range x.queries {

@@ -365,23 +365,24 @@ func (e *Engine) outage(x *index) {
 	e.draw(x, nil, leak.Rare, 0)
 }
 
-// meterView returns the numbers of a status about what an index told: drawn by the
-// principal, left to it, drawn in all, left in all. A principal that may not read all
-// objects sees the rest of its budget in sixteenths, since a charge depends on the
-// number of all objects. The amounts of others are for administrators.
-func (e *Engine) meterView(x *index, p *principal, rights model.Rights, all, administers bool) (n [4]uint64) {
+// showMeter fills in the amounts that an index told: those of the principal, and, for an
+// administrator, those of all principals. A principal that may not read all objects sees
+// the rest of its budget in sixteenths, since a charge depends on the number of all
+// objects.
+func (e *Engine) showMeter(s *wire.IndexStatus, x *index, p *principal) {
+	rights, admin := x.c.grants.Rights(p.id), e.isAdmin(p.id)
 	list := e.lines(x, p)
 	index, own := list[0], list[1]
+	readsAll := admin || access.Any(rights, model.RightRead)
 	switch {
-	case all:
-		n[0], n[1] = own.drawn.Up(), own.remaining(1)
+	case readsAll:
+		s.LeakedBits, s.LeftBits = own.drawn.Up(), own.remaining(1)
 	case access.Any(rights, model.RightReadOwn|model.RightDelete):
-		n[1] = own.remaining(max(1, own.budget/aheadParts))
+		s.LeftBits = own.remaining(max(1, own.budget/aheadParts))
 	}
-	if all && administers {
-		n[2], n[3] = index.drawn.Up(), index.remaining(1)
+	if readsAll && (admin || access.Any(rights, model.RightAdmin)) {
+		s.IndexBits, s.IndexLeftBits = index.drawn.Up(), index.remaining(1)
 	}
-	return n
 }
 
 // remaining returns the rest of a budget in whole bits, rounded down to a multiple of step;

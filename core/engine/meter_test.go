@@ -21,14 +21,14 @@ import (
 )
 
 // metered is what a status says of the index "x" to a principal.
-func (w *world) metered(p access.Principal) frames.StatusItem {
+func (w *world) metered(p access.Principal) wire.IndexStatus {
 	w.t.Helper()
-	list := w.statusOf(p)
-	i := slices.IndexFunc(list, func(s frames.StatusItem) bool { return s.Kind == frames.StatusIndex && s.Index == "x" })
-	if i < 0 {
-		w.t.Fatalf("no index in %+v", list)
+	status := w.statusOf(p)
+	s := status.Index("c", "x")
+	if s == nil {
+		w.t.Fatalf("no index in %+v", status)
 	}
-	return list[i]
+	return *s
 }
 
 // TestVersionsInFlightAreCharged: a client that changes 256 objects while its question is
@@ -463,7 +463,7 @@ func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 	w.take()
 	drawn := w.drawn(reader)
-	for name, s := range map[string]frames.StatusItem{"reader": w.metered(reader), "own": w.metered(own), "writer": w.metered(writer)} {
+	for name, s := range map[string]wire.IndexStatus{"reader": w.metered(reader), "own": w.metered(own), "writer": w.metered(writer)} {
 		if s.State != model.IndexNotShown || s.Restarts != 0 || s.Refused != 0 || s.IndexBits != 0 || s.IndexLeftBits != 0 || s.Fed != 0 {
 			t.Errorf("%s sees %+v", name, s)
 		}
@@ -497,10 +497,8 @@ func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 		{"owner", model.RightAdmin, []string{"another", "fake"}}, // it may make an index
 	} {
 		var names []string
-		for _, s := range w.statusOf(w.person(tc.label, tc.rights)) {
-			if s.Kind == frames.StatusTask {
-				names = append(names, s.Task)
-			}
+		for _, s := range w.statusOf(w.person(tc.label, tc.rights)).Tasks {
+			names = append(names, s.Task)
 		}
 		if !slices.Equal(names, tc.want) {
 			t.Errorf("%s sees the Tasks %v, want %v", tc.label, names, tc.want)

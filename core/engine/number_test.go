@@ -15,16 +15,15 @@ import (
 func (w *world) numbers() map[string]uint64 {
 	w.t.Helper()
 	shown, told := make(map[string]uint64), make(map[uint64]bool)
-	for _, s := range w.statusOf(admin) {
-		if s.Index != "" {
-			shown[s.Index] = s.Number
-		}
+	for _, s := range w.statusOf(admin).Indexes {
+		shown[s.Index] = uint64(s.Number)
 	}
 	for _, m := range w.e.Indexes() {
-		if m.Type != hostwire.Index || told[m.Values[0]] {
+		number := uint64(m.(hostwire.Index).Index)
+		if told[number] {
 			w.t.Fatalf("the host is told %+v, after %v", m, told)
 		}
-		told[m.Values[0]] = true
+		told[number] = true
 	}
 	for name, n := range shown {
 		if !told[n] || len(told) != len(shown) {

@@ -47,7 +47,7 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	e.Start(w.now, w.position())
 	ready := func() (n int) {
 		for _, m := range e.out.Host {
-			if m.Type == hostwire.Ready {
+			if _, is := m.(hostwire.Ready); is {
 				n++
 			}
 		}

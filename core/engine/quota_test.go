@@ -207,15 +207,13 @@ func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 	quota := model.Quota{Bytes: 1 << 40, Objects: 1<<64 - 1}
 	w.must(admin, quotaRequest("c", quota), model.OK)
 	w.must(p, put("c", "n", "some object"), model.OK)
-	see := func(who access.Principal) frames.StatusItem {
+	see := func(who access.Principal) wire.CollectionStatus {
 		t.Helper()
-		for _, s := range w.statusOf(who) {
-			if s.Kind == frames.StatusCollection {
-				return s
-			}
+		list := w.statusOf(who).Collections
+		if len(list) == 0 {
+			t.Fatal("the collection is not shown")
 		}
-		t.Fatal("the collection is not shown")
-		panic("not reached")
+		return list[0]
 	}
 	if s := see(p); s.Quota != quota || s.Bytes != recordOf(put("c", "n", "some object")) || s.Objects != 1 {
 		t.Errorf("who may read the collection sees %+v", s)

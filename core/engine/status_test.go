@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"bytes"
+	"fmt"
 	"path/filepath"
 	"reflect"
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,16 +18,15 @@ import (
 )
 
 // statusOf is the status that a principal gets, as a client reads it.
-func (w *world) statusOf(p access.Principal) (list []frames.StatusItem) {
+func (w *world) statusOf(p access.Principal) *frames.Status {
 	w.t.Helper()
+	s := new(frames.Status)
 	for _, body := range w.must(p, op(model.OpStatus), model.OK).items {
-		s, err := frames.DecodeStatus(body)
-		if err != nil {
+		if err := s.Add(body); err != nil {
 			w.t.Fatalf("item %x: %v", body, err)
 		}
-		list = append(list, s)
 	}
-	return list
+	return s
 }
 
 // building returns a world in which each kind of item has something to show: an index
@@ -61,16 +62,19 @@ func building(t *testing.T) *world {
 		}
 		w.step(w.task(x.instance))
 	}
-	for which, number := range [ObservedNumbers]uint64{
-		LogBytes: 1 << 20, Segments: 3, Connections: 5,
-		CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: uint64(w.now.Unix()) - 12,
-		MovedBytes: 1_000_000, GivenBackBytes: 2_000_000,
-		ScrubbedRecords: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: uint64(w.now.Unix()) - 50, ScrubDamaged: 1,
-		DiskBytes: 8 << 20,
-	} {
-		w.e.Observe(which, number)
-	}
+	w.e.Observe(measurements(w.now))
 	return w
+}
+
+// measurements are different numbers, taken at a time.
+func measurements(now time.Time) model.Measurements {
+	return model.Measurements{
+		LogBytes: 1 << 20, Segments: 3, Connections: 5,
+		CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: uint64(now.Unix()) - 12,
+		MovedBytes: 1_000_000, FreedBytes: 2_000_000,
+		ScrubbedRecords: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: uint64(now.Unix()) - 50, ScrubDamaged: 1,
+		DiskBytes: 8 << 20,
+	}
 }
 
 // pattern is a field of 32 different bytes, the first of which is first.
@@ -87,85 +91,89 @@ func TestGoldenStatus(t *testing.T) {
 	w := building(t)
 	n := w.ask(admin, op(model.OpStatus))
 	a, _ := w.answered(n)
-	items := make(map[frames.StatusKind][]byte) // the last of each kind
+	items := make(map[wire.StatusKind][]byte) // the last of each kind
 	for _, body := range a.items {
-		items[frames.StatusKind(body[0])] = body
+		items[wire.StatusKind(body[0])] = body
 	}
-	rights := wire.Flags(model.RightRead | model.RightWrite)
 	now, live := uint64(w.now.Unix()), uint64(0)
 	for _, o := range all(w.e) {
 		live += uint64(o.Loc.Length)
 	}
 	for _, g := range []struct {
 		name, comment string
-		want          frames.StatusItem
+		kind          wire.StatusKind
+		want          frames.Status
 	}{
-		{"server", "Status of the server", frames.StatusItem{Kind: frames.StatusServer, Flags: wire.StatusKeyInStore,
-			Objects: 3, Alerts: 1, Now: now, Started: now - 60, LiveBytes: live, LogBytes: 1 << 20, Segments: 3, Connections: 5,
-			CheckpointBytes: 52_000, CheckpointLSN: 4700, CheckpointTime: now - 12, MovedBytes: 1_000_000, GivenBackBytes: 2_000_000,
-			Scrubbed: 7, ScrubbedBytes: 7000, ScrubPasses: 2, ScrubTime: now - 50, ScrubDamaged: 1, DiskBytes: 8 << 20}},
-		{"collection", "Status of a collection", frames.StatusItem{Kind: frames.StatusCollection, Collection: "people",
-			Flags: wire.Flags(model.RightsAll), Objects: 3, Bytes: live, Quota: model.Quota{Bytes: 1 << 30, Objects: 1000}}},
-		{"index", "Status of an index that is being built", frames.StatusItem{Kind: frames.StatusIndex, Collection: "people",
-			Index: "by_age", Task: "fake", Type: model.TypeInt64, Flags: wire.FlagOrdered, State: model.IndexBuilding,
-			Fed: 2, ToFeed: 3, LeakedBits: 18, LeftBits: 1582, IndexBits: 26, IndexLeftBits: 3974, Restarts: 1, Refused: 1, Number: 1}},
-		{"task", "Status of a Task, with its row", frames.StatusItem{Kind: frames.StatusTask, Task: "fake", Row: &w.e.tasks["fake"].Row}},
-		{"principal", "Status of a principal", frames.StatusItem{Kind: frames.StatusPrincipal, Principal: pattern(0x80), Label: "alice"}},
-		{"grant", "Status of a grant", frames.StatusItem{Kind: frames.StatusGrant, Collection: "people", Principal: pattern(0x80), Flags: rights}},
+		{"server", "Status of the server", wire.StatusServer, frames.Status{Server: &model.ServerStatus{Flags: model.ServerKeyInStore,
+			Objects: 3, Alerts: 1, Now: now, Started: now - 60, LiveBytes: live, Measurements: measurements(w.now)}}},
+		{"collection", "Status of a collection", wire.StatusCollection, frames.Status{Collections: []wire.CollectionStatus{{Collection: "people",
+			Rights: model.RightsAll, Objects: 3, Bytes: live, Quota: model.Quota{Bytes: 1 << 30, Objects: 1000}}}}},
+		{"index", "Status of an index that is being built", wire.StatusIndex, frames.Status{Indexes: []wire.IndexStatus{{Collection: "people",
+			Index: "by_age", Task: "fake", Type: model.TypeInt64, Options: model.OptionOrdered, State: model.IndexBuilding,
+			Fed: 2, ToFeed: 3, LeakedBits: 18, LeftBits: 1582, IndexBits: 26, IndexLeftBits: 3974, Restarts: 1, Refused: 1, Number: 1}}}},
+		{"task", "Status of a Task, with its row", wire.StatusTask,
+			frames.Status{Tasks: []frames.TaskStatus{{Task: "fake", Row: w.e.tasks["fake"].Row}}}},
+		{"principal", "Status of a principal", wire.StatusPrincipal,
+			frames.Status{Principals: []wire.PrincipalStatus{{Principal: pattern(0x80), Label: "alice"}}}},
+		{"grant", "Status of a grant", wire.StatusGrant, frames.Status{Grants: []wire.GrantStatus{{Collection: "people",
+			Principal: pattern(0x80), Rights: model.RightRead | model.RightWrite}}}},
 	} {
-		body := items[g.want.Kind]
-		if got, err := frames.DecodeStatus(body); err != nil || !reflect.DeepEqual(got, g.want) {
+		body := items[g.kind]
+		var got frames.Status
+		if err := got.Add(body); err != nil || !reflect.DeepEqual(got, g.want) {
 			t.Errorf("%s: %v\n got %+v\nwant %+v", g.name, err, got, g.want)
 		}
 		head := pattern(0xc0)
 		p := append(wire.AppendReplyHeader(nil, &wire.ReplyHeader{Kind: a.kind, Number: 0x0102030405060708, BodyLen: len(body),
 			Head: model.Head{LSN: 4711, Segment: [16]byte(head[:16]), Chain: [16]byte(head[16:])}}), body...)
 		testutil.Golden(t, filepath.Join("..", "wire", "testdata", "reply-status-"+g.name+".hex"), g.comment, p)
-		delete(items, g.want.Kind)
+		delete(items, g.kind)
 	}
 	if len(items) > 0 {
 		t.Errorf("no vectors for %x", items)
 	}
 }
 
-// TestAStatusHidesConfigurations, and which data key is whose.
+// TestAStatusHidesConfigurations, which may tell about objects.
 func TestAStatusHidesConfigurations(t *testing.T) {
 	w := building(t)
-	if x := w.e.byName["people"].index("by_age"); len(x.rest) == 0 || w.e.principals[pattern(0x80)].owner == 0 {
-		t.Fatal("there is nothing to hide")
+	const config = `{"type":"int64"}`
+	for _, item := range w.must(admin, op(model.OpStatus), model.OK).items {
+		if bytes.Contains(item, []byte(config)) {
+			t.Errorf("item %x holds the configuration of an index", item)
+		}
 	}
-	w.statusOf(admin) // which refuses both
+	if !strings.Contains(fmt.Sprintf("%s", w.e.byName["people"].index("by_age").rest), config) {
+		t.Error("the index has no configuration")
+	}
 }
 
-// TestStatusOfTheServer: what the shell told, and what the engine counts, for a
+// TestStatusOfTheServer: the measurements, and the numbers that the engine counts, for a
 // server administrator alone.
 func TestStatusOfTheServer(t *testing.T) {
 	w := building(t)
-	is := func(s frames.StatusItem) bool { return s.Kind == frames.StatusServer }
 	w.settle()
 	w.fail()
-	list := w.statusOf(admin)
-	i := slices.IndexFunc(list, is)
-	if i < 0 {
-		t.Fatalf("%+v", list)
+	s := w.statusOf(admin).Server
+	if s == nil {
+		t.Fatal("an administrator does not see the server")
 	}
-	s := &list[i]
-	if want := wire.StatusKeyInStore | wire.StatusReadOnly; s.Flags != want || s.Alerts != w.e.alertCount || s.Alerts < 2 {
+	if want := model.ServerKeyInStore | model.ServerReadOnly; s.Flags != want || s.Alerts != w.e.alertCount || s.Alerts < 2 {
 		t.Errorf("flags %d, %d alerts", s.Flags, s.Alerts)
 	}
-	if up, age := s.Age(s.Started), s.Age(s.CheckpointTime); up != 60 || age != 12 || s.Age(0) != 0 || s.Age(s.Now+1) != 0 {
+	if up, age := frames.Age(s, s.Started), frames.Age(s, s.CheckpointTime); up != 60 || age != 12 || frames.Age(s, 0) != 0 || frames.Age(s, s.Now+1) != 0 {
 		t.Errorf("up since %d seconds, the checkpoint is %d old", up, age)
 	}
-	if slices.ContainsFunc(w.statusOf(pattern(0x80)), is) {
+	if w.statusOf(pattern(0x80)).Server != nil {
 		t.Error("a user sees the server")
 	}
 }
 
-// TestAStatusBeforeTheShellToldAnything has all of its numbers.
-func TestAStatusBeforeTheShellToldAnything(t *testing.T) {
+// TestAStatusBeforeMeasurements has zeros in their place.
+func TestAStatusBeforeMeasurements(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	if s := w.statusOf(admin)[0]; s.Kind != frames.StatusServer || s.LogBytes != 0 || s.Age(s.CheckpointTime) != 0 {
+	if s := w.statusOf(admin).Server; s == nil || s.LogBytes != 0 || frames.Age(s, s.CheckpointTime) != 0 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -119,15 +119,15 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 		want  model.Code
 	}{
 		{"none", admin, nil, model.OK},
-		{"the newest", admin, frames.AppendHead(nil, &now), model.OK},
-		{"one of an earlier segment", admin, frames.AppendHead(nil, &old), model.OK},
-		{"one before that", admin, frames.AppendHead(nil, &model.Head{LSN: 1, Segment: w.tag(1)}), model.OK},
-		{"one that is to come", admin, frames.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
-		{"one of another branch", admin, frames.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
-		{"one of a record that was lost", admin, frames.AppendHead(nil, ptr(change(old, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
-		{"half of one", admin, frames.AppendHead(nil, &now)[:20], model.InvalidRequest},
-		{"more than one", admin, append(frames.AppendHead(nil, &now), 0), model.InvalidRequest},
-		{"a stranger's", nobody, frames.AppendHead(nil, &now), model.UnknownPrincipal},
+		{"the newest", admin, model.AppendHead(nil, &now), model.OK},
+		{"one of an earlier segment", admin, model.AppendHead(nil, &old), model.OK},
+		{"one before that", admin, model.AppendHead(nil, &model.Head{LSN: 1, Segment: w.tag(1)}), model.OK},
+		{"one that is to come", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
+		{"one of another branch", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
+		{"one of a record that was lost", admin, model.AppendHead(nil, ptr(change(old, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
+		{"half of one", admin, model.AppendHead(nil, &now)[:20], model.InvalidRequest},
+		{"more than one", admin, append(model.AppendHead(nil, &now), 0), model.InvalidRequest},
+		{"a stranger's", nobody, model.AppendHead(nil, &now), model.UnknownPrincipal},
 	} {
 		n := w.ask(tc.who, wire.Request{Op: model.OpHead, Query: tc.query})
 		if a, done := w.answered(n); !done || a.code != tc.want {
@@ -798,7 +798,7 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 		o := w.e.Take()
 		w.pending = append(w.pending, o.Append...)
 		for _, m := range o.Host {
-			if m.Type == hostwire.Ready {
+			if _, is := m.(hostwire.Ready); is {
 				ready++
 			}
 		}

@@ -241,16 +241,18 @@ func (r *trace) item(kind wire.Kind, body []byte) {
 		r.tell("  %d %s", a.LSN, alertText(a))
 		return
 	}
-	s, _ := frames.DecodeStatus(body)
-	switch s.Kind {
-	case frames.StatusServer:
-		if s.Flags&wire.StatusReadOnly != 0 {
+	var status frames.Status
+	_ = status.Add(body)
+	if s := status.Server; s != nil {
+		if s.Flags&model.ServerReadOnly != 0 {
 			r.tell("  the server only reads")
 		}
 		r.tell("  alerts: %d", s.Alerts)
-	case frames.StatusCollection:
+	}
+	for _, s := range status.Collections {
 		r.tell("  objects in %s: %d", s.Collection, s.Objects)
-	case frames.StatusIndex:
+	}
+	for _, s := range status.Indexes {
 		r.tell("  index %s/%s: %s", s.Collection, s.Index, client.StateName(s.State))
 	}
 }

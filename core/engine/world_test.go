@@ -264,12 +264,14 @@ func (w *world) take() {
 		o := w.e.Take()
 		w.pending = append(w.pending, o.Append...)
 		w.fetch = append(w.fetch, o.Fetch...)
-		for _, m := range o.Host {
-			switch k := w.task(m.Instance); {
-			case m.Type == hostwire.StartTask:
+		for _, message := range o.Host {
+			switch m := message.(type) {
+			case hostwire.StartTask:
 				w.tasks = append(w.tasks, &fakeTask{instance: m.Instance, held: make(map[identity.Value]held)})
-			case m.Type == hostwire.StopTask && k != nil:
-				k.stopped = true
+			case hostwire.StopTask:
+				if k := w.task(m.Instance); k != nil {
+					k.stopped = true
+				}
 			}
 		}
 		for _, f := range o.Frames {

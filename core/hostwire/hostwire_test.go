@@ -3,6 +3,7 @@ package hostwire_test
 import (
 	"bytes"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -20,72 +21,109 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-// each holds one message of each type.
-var each = map[string]hostwire.Message{
-	"ready":        {Type: hostwire.Ready, Key: pattern(0x20), Address: "127.0.0.1:7433"},
-	"start-task":   {Type: hostwire.StartTask, Instance: 7, Measurement: pattern(0x40), Memory: 256 << 20, Values: []uint64{12}},
-	"stop-task":    {Type: hostwire.StopTask, Instance: 7},
-	"counters":     {Type: hostwire.Counters, Values: []uint64{1, 2, 1 << 40}},
-	"event":        {Type: hostwire.Event, Reason: model.ReasonDamagedRecord, Segment: 3, Offset: 4096},
-	"index":        {Type: hostwire.Index, Instance: 7, Values: []uint64{12, 3, 1, 4096}},
-	"anchor":       {Type: hostwire.Anchor, Instance: 4711, Key: pattern(0xc0)},
-	"task-started": {Type: hostwire.TaskStarted, Instance: 7},
-	"task-ended":   {Type: hostwire.TaskEnded, Instance: 7},
-	"stop":         {Type: hostwire.Stop},
+// fromCore holds one message of each type of the Core.
+var fromCore = map[string]hostwire.Message{
+	"ready":      hostwire.Ready{Key: pattern(0x20), Address: "127.0.0.1:7433"},
+	"start-task": hostwire.StartTask{Instance: 7, Index: 12, Measurement: pattern(0x40), Memory: 256 << 20},
+	"stop-task":  hostwire.StopTask{Instance: 7},
+	"counters":   hostwire.Counters{Stats: numbered(), Server: server()},
+	"event":      hostwire.Event{Reason: model.ReasonDamagedRecord, Segment: 3, Offset: 4096},
+	"anchor":     hostwire.Anchor{Head: model.Head{LSN: 4711, Segment: half(0xc0), Chain: half(0xd0)}},
+	"index":      hostwire.Index{Index: 12, Instance: 7, State: model.IndexServing, Restarts: 1, Queued: 4096},
 }
 
-// encode encodes a message as the side does that sends it.
-func encode(m *hostwire.Message) []byte {
-	if m.Type <= hostwire.Index {
-		return hostwire.Append(nil, m)
+// fromHost holds one message of each type of the host.
+var fromHost = map[string]hostwire.HostMessage{
+	"task-started": {Type: hostwire.TypeTaskStarted, Instance: 7},
+	"task-ended":   {Type: hostwire.TypeTaskEnded, Instance: 7},
+	"stop":         {Type: hostwire.TypeStop},
+}
+
+func half(first byte) [16]byte {
+	p := pattern(first)
+	return [16]byte(p[:16])
+}
+
+// numbered returns Stats in which each counter has another value, in the order of the
+// encoding.
+func numbered() *hostwire.Stats {
+	s := new(hostwire.Stats)
+	next := uint64(0)
+	set := func(counters ...*uint64) {
+		for _, n := range counters {
+			next++
+			*n = next
+		}
 	}
-	return hostframes.Append(nil, m)
-}
-
-// decode decodes a message as the side does that may get it: never both.
-func decode(t *testing.T, p []byte) (hostwire.Message, error) {
-	t.Helper()
-	ofHost, err := hostwire.Decode(p)
-	ofCore, errCore := hostframes.Decode(p)
-	switch {
-	case err == nil && errCore == nil:
-		t.Fatalf("%x is taken by both sides", p)
-	case err == nil && ofHost.Type < hostwire.TaskStarted, errCore == nil && ofCore.Type >= hostwire.TaskStarted:
-		t.Fatalf("%x is taken by the side that sends it", p)
-	case err == nil:
-		return ofHost, nil
+	histogram := func(h *hostwire.Histogram) {
+		for i := range h.Counts {
+			set(&h.Counts[i])
+		}
+		set(&h.Micros)
 	}
-	return ofCore, errCore
+	set(&s.Synced, &s.Refused, &s.WriteBegan)
+	histogram(&s.Commits)
+	for op := range s.Requests {
+		for code := range s.Requests[op] {
+			set(&s.Requests[op][code])
+		}
+	}
+	for op := range s.Latency {
+		histogram(&s.Latency[op])
+	}
+	return s
 }
 
-// TestGoldenMessages pins every message.
+func server() *model.ServerStatus {
+	return &model.ServerStatus{Flags: model.ServerReadOnly, Objects: 1, Alerts: 2, Now: 3, Started: 4, LiveBytes: 5,
+		Measurements: model.Measurements{LogBytes: 6, Segments: 7, Connections: 8, CheckpointBytes: 9, CheckpointLSN: 10,
+			CheckpointTime: 11, MovedBytes: 12, FreedBytes: 13, ScrubbedRecords: 14, ScrubbedBytes: 15, ScrubPasses: 16,
+			ScrubTime: 17, ScrubDamaged: 18, DiskBytes: 1 << 40}}
+}
+
+// TestGoldenMessages pins every message, from both sides.
 func TestGoldenMessages(t *testing.T) {
-	for name, m := range each {
-		p := encode(&m)
+	for name, m := range fromCore {
+		p := m.Append(nil)
 		testutil.Golden(t, filepath.Join("testdata", name+".hex"), strings.ToUpper(strings.ReplaceAll(name, "-", " ")), p)
-		got, err := decode(t, p)
-		if err != nil || !bytes.Equal(encode(&got), p) {
+		got, err := hostframes.Decode(p)
+		if err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
-		if m.Type <= hostwire.Index {
-			p = p[:coreSize] // a shorter list of values is one, too
+		if _, err := hostwire.Decode(p); err == nil {
+			t.Errorf("%s: the Core accepts its own message", name)
+		}
+		if name == "counters" {
+			continue // of any length: see TestCountersOfAnotherVersion
 		}
 		for n := range p {
-			if _, err := decode(t, p[:n]); err == nil {
+			if _, err := hostframes.Decode(p[:n]); err == nil {
 				t.Errorf("%s: cut to %d bytes, and accepted", name, n)
 			}
 		}
-		if _, err := decode(t, append(p, 0)); err == nil {
+		if _, err := hostframes.Decode(append(p, 0)); err == nil {
+			t.Errorf("%s: a byte long, and accepted", name)
+		}
+	}
+	for name, m := range fromHost {
+		p := hostframes.Append(nil, m)
+		testutil.Golden(t, filepath.Join("testdata", name+".hex"), strings.ToUpper(strings.ReplaceAll(name, "-", " ")), p)
+		if got, err := hostwire.Decode(p); err != nil || got != m {
+			t.Errorf("%s: %v, decoded as %+v", name, err, got)
+		}
+		if _, err := hostframes.Decode(p); err == nil {
+			t.Errorf("%s: the host accepts its own message", name)
+		}
+		for n := range p {
+			if _, err := hostwire.Decode(p[:n]); err == nil {
+				t.Errorf("%s: cut to %d bytes, and accepted", name, n)
+			}
+		}
+		if _, err := hostwire.Decode(append(p, 0)); err == nil {
 			t.Errorf("%s: a byte long, and accepted", name)
 		}
 	}
 }
-
-// Sizes of messages: of the host, and of the Core without values.
-const (
-	hostSize = 12
-	coreSize = hostSize + 32 + 8 + 32 + 64 + 1 + 4 + 4
-)
 
 func altered(p []byte, at int, b byte) []byte {
 	p = bytes.Clone(p)
@@ -93,95 +131,111 @@ func altered(p []byte, at int, b byte) []byte {
 	return p
 }
 
+// TestMessageLimits: each side refuses headers that the other side never sends.
 func TestMessageLimits(t *testing.T) {
-	counters := func(n int) []byte {
-		return encode(&hostwire.Message{Type: hostwire.Counters, Values: make([]uint64, n)})
+	stop := hostframes.Append(nil, fromHost["stop"])
+	ended := hostframes.Append(nil, fromHost["task-ended"])
+	for name, p := range map[string][]byte{
+		"the type before the host's first": altered(ended, 3, byte(hostwire.TypeTaskStarted)-1),
+		"the type after the host's last":   altered(ended, 3, byte(hostwire.TypeStop)+1),
+		"another version":                  altered(stop, 2, hostwire.Version+1),
+		"another magic":                    altered(stop, 1, 'T'),
+		"a stop of an instance":            append(bytes.Clone(stop), make([]byte, 8)...),
+	} {
+		if _, err := hostwire.Decode(p); err == nil {
+			t.Errorf("the Core accepts %s", name)
+		}
 	}
-	most := (hostwire.MaxMessage - coreSize) / 8
-	event := encode(&hostwire.Message{Type: hostwire.Event})
-	host := func(t hostwire.Type, instance uint64) []byte {
-		return encode(&hostwire.Message{Type: t, Instance: instance})
-	}
-	for _, c := range []struct {
-		name  string
+	event := fromCore["event"].Append(nil)
+	for name, c := range map[string]struct {
 		input []byte
 		ok    bool
 	}{
-		{"longest message", counters(most), true},
-		{"longer", counters(most + 1), false},
-		{"half a value", counters(1)[:coreSize+4], false},
-		{"all counters", counters(len(hostwire.Stats{})), true},
-		{"no type", altered(event, 3, 0), false},
-		{"the Core's last type and one", altered(event, 3, byte(hostwire.Index)+1), false},
-		{"a type before the host's first", altered(host(hostwire.Stop, 0), 3, byte(hostwire.TaskStarted)-1), false},
-		{"the host's last type and one", altered(host(hostwire.Stop, 0), 3, byte(hostwire.Stop)+1), false},
-		{"another version", altered(host(hostwire.Stop, 0), 2, hostwire.Version+1), false},
-		{"another magic", altered(host(hostwire.Stop, 0), 1, 'T'), false},
-		{"the host's with a field of the Core's", append(host(hostwire.TaskEnded, 7), event[hostSize:]...), false},
-		{"to stop an instance", host(hostwire.Stop, 7), false},
-		{"longest address", encode(&hostwire.Message{Type: hostwire.Ready, Address: strings.Repeat("a", hostwire.MaxAddress)}), true},
-		{"zero byte inside address", encode(&hostwire.Message{Type: hostwire.Ready, Address: "a\x00b"}), false},
+		"type 0":                            {altered(event, 3, 0), false},
+		"the type after the Core's last":    {altered(event, 3, byte(hostwire.TypeIndex)+1), false},
+		"another version":                   {altered(event, 2, hostwire.Version+1), false},
+		"the longest address":               {hostwire.Ready{Address: strings.Repeat("a", hostwire.MaxAddress)}.Append(nil), true},
+		"a zero byte inside an address":     {hostwire.Ready{Address: "a\x00b"}.Append(nil), false},
+		"the longest message":               {counters(hostwire.MaxMessage), true},
+		"a message that is a byte too long": {counters(hostwire.MaxMessage + 1), false},
 	} {
-		if _, err := decode(t, c.input); (err == nil) != c.ok {
-			t.Errorf("%s: %v", c.name, err)
+		if _, err := hostframes.Decode(c.input); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// counters is a message of n bytes that claims to hold counters.
+func counters(n int) []byte {
+	return append(fromCore["counters"].Append(nil)[:4], make([]byte, n-4)...)
+}
+
+// TestCountersOfAnotherVersion do not end a Core: the host only lacks the numbers.
+func TestCountersOfAnotherVersion(t *testing.T) {
+	whole := len(fromCore["counters"].Append(nil))
+	if whole > hostwire.MaxMessage {
+		t.Fatalf("counters have %d bytes, and a message at most %d", whole, hostwire.MaxMessage)
+	}
+	for _, n := range []int{4, whole - 1, whole + 1} {
+		m, err := hostframes.Decode(counters(n))
+		if c, is := m.(hostwire.Counters); err != nil || !is || c.Stats != nil || c.Server != nil {
+			t.Errorf("%d bytes: %v, %+v", n, err, m)
 		}
 	}
 }
 
 // TestDecodeDoesNotAlias: the buffer of a message is read into again.
 func TestDecodeDoesNotAlias(t *testing.T) {
-	for name, m := range each {
-		p := encode(&m)
-		want := bytes.Clone(p)
-		got, err := decode(t, p)
+	for name, m := range fromCore {
+		p := m.Append(nil)
+		got, err := hostframes.Decode(p)
 		clear(p)
-		if err != nil || !bytes.Equal(encode(&got), want) {
+		if err != nil || !reflect.DeepEqual(got, m) {
 			t.Errorf("%s changed with its buffer", name)
 		}
 	}
 }
 
-// TestStatsCountEachThingInItsOwnPlace: no two counters share an index, all
-// operations and codes have one.
-func TestStatsCountEachThingInItsOwnPlace(t *testing.T) {
-	var s hostwire.Stats
-	for i := range hostwire.SyncLatency + hostwire.Buckets {
-		s[i]++
-	}
-	for op := range hostwire.MaxOp {
-		for code := range hostwire.MaxCode {
-			s[hostwire.Requests(op, code)]++
-		}
-		for b := range hostwire.Buckets {
-			s[hostwire.Latency(op, b)]++
-		}
-		s[hostwire.Micros(op)]++
-	}
-	for i, n := range s {
-		if n != 1 {
-			t.Fatalf("index %d is used %d times", i, n)
-		}
-	}
+// TestEachOperationAndCodeIsCounted in Stats.
+func TestEachOperationAndCodeIsCounted(t *testing.T) {
 	for v := range 256 {
-		if frames.ValidOperation(model.Operation(v)) && v >= hostwire.MaxOp {
+		if frames.ValidOperation(model.Operation(v)) && v >= hostwire.Operations {
 			t.Errorf("operation %d is not counted", v)
 		}
-		if frames.ValidCode(model.Code(v)) != (v < hostwire.MaxCode) {
-			t.Errorf("code %d: valid %v, and codes up to %d are counted", v, frames.ValidCode(model.Code(v)), hostwire.MaxCode-1)
+		if frames.ValidCode(model.Code(v)) != (v < hostwire.Codes) {
+			t.Errorf("code %d: valid %v, and codes up to %d are counted", v, frames.ValidCode(model.Code(v)), hostwire.Codes-1)
 		}
 	}
-	if !frames.ValidOperation(model.Operation(hostwire.MaxOp - 1)) {
-		t.Errorf("%d is counted as the highest operation, and is none", hostwire.MaxOp-1)
+	if last := hostwire.Operations - 1; !frames.ValidOperation(model.Operation(last)) {
+		t.Errorf("%d is counted as the highest operation, and is none", last)
 	}
 }
 
+// FuzzDecode: a message that the Core accepts has one encoding.
 func FuzzDecode(f *testing.F) {
-	for _, m := range each {
-		f.Add(encode(&m))
+	for _, m := range fromHost {
+		f.Add(hostframes.Append(nil, m))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if m, err := decode(t, p); err == nil && !bytes.Equal(encode(&m), p) {
-			t.Fatalf("%+v encoded again as\n%x, was\n%x", m, encode(&m), p)
+		if m, err := hostwire.Decode(p); err == nil && !bytes.Equal(hostframes.Append(nil, m), p) {
+			t.Fatalf("%+v encoded again as\n%x, was\n%x", m, hostframes.Append(nil, m), p)
+		}
+	})
+}
+
+// FuzzDecodeOfCore: so has a message that the host accepts, unless it is counters of another
+// version.
+func FuzzDecodeOfCore(f *testing.F) {
+	for _, m := range fromCore {
+		f.Add(m.Append(nil))
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		m, err := hostframes.Decode(p)
+		if c, is := m.(hostwire.Counters); err != nil || is && c.Stats == nil {
+			return
+		}
+		if again := m.Append(nil); !bytes.Equal(again, p) {
+			t.Fatalf("%+v encoded again as\n%x, was\n%x", m, again, p)
 		}
 	})
 }

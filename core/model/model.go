@@ -65,21 +65,25 @@ const (
 	LastType = TypeTime // no data type has a higher number
 )
 
-// Head is a position in the sealed log: the sequence number of the last
-// durable record, the tag of the segment in which it was written, and the chain
-// value that commits to all up to it. A tag is the first half of the MAC of the
-// segment's header, which holds a random salt: two branches of a store's history
-// have no segment in common behind the place where they part.
+// Head is a position in the sealed log. It commits to all records up to that position. A
+// segment ID is derived from a random salt, so two forks of a store have no segment in
+// common after the record at which they part.
 type Head struct {
-	LSN            uint64
-	Segment, Chain [16]byte // of the chain value the first half
+	LSN     uint64   // sequence number of the last durable record
+	Segment [16]byte // ID of the segment that holds this record: the first half of its header's MAC
+	Chain   [16]byte // first half of the chain value after this record
 }
 
-// DecodeHead reads a head: LSN 8 | segment's tag 16 | chain value 16.
+// DecodeHead reads a head: see AppendHead.
 func DecodeHead(p []byte) (h Head, err error) {
 	r := codec.NewReader(p)
 	h.LSN = r.U64()
 	r.Copy(h.Segment[:])
 	r.Copy(h.Chain[:])
 	return h, r.Done()
+}
+
+// AppendHead appends the encoding of a head to p: LSN 8 | segment ID 16 | chain value 16.
+func AppendHead(p []byte, h *Head) []byte {
+	return codec.Writer(p).U64(h.LSN).Bytes(h.Segment[:]).Bytes(h.Chain[:])
 }

@@ -12,7 +12,6 @@ import (
 
 	"motte/core/access"
 	"motte/core/engine"
-	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/model"
 	"motte/core/wire"
@@ -146,7 +145,7 @@ func (s *server) accept() {
 			under.established()
 			<-handshakes
 			if err != nil {
-				s.stats[hostwire.Refused].Add(1)
+				s.stats.refused.Add(1)
 				return
 			}
 			s.serveConn(newConn(s, secure, under, p))
@@ -163,7 +162,7 @@ func (s *server) serveConn(c *conn) {
 	if refused == model.OK {
 		c.read()
 	} else {
-		s.stats[hostwire.Refused].Add(1)
+		s.stats.refused.Add(1)
 		c.refuse(0, refused)
 	}
 	c.readAll.Store(true)
@@ -443,8 +442,8 @@ func (c *conn) finish(number uint64, code model.Code) {
 	case c.freed <- struct{}{}:
 	default:
 	}
-	c.s.stats[hostwire.Requests(int(f.op), int(code))].Add(1)
-	c.s.stats.took(time.Since(f.began), hostwire.Latency(int(f.op), 0), hostwire.Micros(int(f.op)))
+	c.s.stats.requests[f.op][code].Add(1)
+	c.s.stats.latency[f.op].add(time.Since(f.began))
 }
 
 // write sends answers until the reader has ended and all are sent, or the client

@@ -150,8 +150,8 @@ func (c *crowd) revoke(k byte) {
 // host starts Tasks.
 func (c *crowd) host() {
 	for messages := range c.toHost.batches(c.ctx.Done()) {
-		for _, m := range messages {
-			if m.Type == hostwire.StartTask {
+		for _, message := range messages {
+			if m, starts := message.(hostwire.StartTask); starts {
 				core, own := net.Pipe()
 				c.events.put(func(*engine.Engine) { c.startTask(m.Instance, taskPipe{core}) })
 				c.all.Go(func() { work(own) })

@@ -5,7 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"motte/core/hostwire"
 	"motte/core/model"
 	"motte/core/seglog"
 )
@@ -118,7 +117,7 @@ func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 		check := func(when string, waits bool) {
 			t.Helper()
 			synctest.Wait()
-			if at := r.stats[hostwire.WriteBegan].Load(); at > 0 != waits {
+			if at := r.stats.writeBegan.Load(); at > 0 != waits {
 				t.Errorf("%s: a write waits since %d; want one that waits: %v", when, at, waits)
 			}
 		}
@@ -128,7 +127,7 @@ func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 		r.send(1, request(0, model.OpPut, "c", "slow", ""))
 		time.Sleep(time.Minute)
 		check("a write hangs", true)
-		if at := r.stats[hostwire.WriteBegan].Load(); at != uint64(began.UnixMilli()) {
+		if at := r.stats.writeBegan.Load(); at != uint64(began.UnixMilli()) {
 			t.Errorf("the write waits since %d, the counter says %d", began.UnixMilli(), at)
 		}
 		r.disk.delay(0)

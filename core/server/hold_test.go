@@ -101,7 +101,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 		}
 	}()
 
-	if _, err := s.host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+	if _, err := s.host.Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -28,7 +28,7 @@ func (s *server) readHost() {
 		descriptors := descriptorsIn(oob[:m])
 		expected := 0
 		msg, err := hostwire.Decode(p[:n])
-		if msg.Type == hostwire.TaskStarted {
+		if msg.Type == hostwire.TypeTaskStarted {
 			expected = 1
 		}
 		cut := flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0
@@ -39,9 +39,9 @@ func (s *server) readHost() {
 				syscall.Close(fd)
 			}
 			return
-		case msg.Type == hostwire.Stop:
+		case msg.Type == hostwire.TypeStop:
 			return
-		case msg.Type == hostwire.TaskStarted:
+		case msg.Type == hostwire.TypeTaskStarted:
 			s.takeChannel(msg.Instance, descriptors[0])
 		default:
 			s.events.put(func(*engine.Engine) { s.endTask(msg.Instance) })
@@ -76,64 +76,107 @@ func (s *server) takeChannel(instance uint64, descriptor int) {
 	})
 }
 
-// anchorMessage is the message that asks the host to remember a head.
-func anchorMessage(h model.Head) *hostwire.Message {
-	key := [32]byte(append(h.Segment[:], h.Chain[:]...))
-	return &hostwire.Message{Type: hostwire.Anchor, Instance: h.LSN, Key: key}
-}
-
 // writeHost sends the host what it is to do and to count.
 func (s *server) writeHost(ctx context.Context) {
 	for messages := range s.toHost.batches(ctx.Done()) {
 		for _, m := range messages {
-			if _, err := s.Control.Write(hostwire.Append(nil, &m)); err != nil {
+			if _, err := s.Control.Write(m.Append(nil)); err != nil {
 				return // readHost sees the end of the host
 			}
 		}
 	}
 }
 
-// counters are the Core's statistics: see control.Stats.
-type counters [len(hostwire.Stats{})]atomic.Uint64
+// counters are hostwire.Stats while they are counted, by many goroutines.
+type counters struct {
+	synced, refused, writeBegan atomic.Uint64
 
-// took counts a duration in a histogram, whose first bucket is given, and in a sum.
-func (c *counters) took(d time.Duration, histogram, micros int) {
+	commits  histogram
+	requests [hostwire.Operations][hostwire.Codes]atomic.Uint64
+	latency  [hostwire.Operations]histogram
+}
+
+// histogram is a hostwire.Histogram while it is counted.
+type histogram struct {
+	counts [hostwire.Buckets]atomic.Uint64
+	micros atomic.Uint64
+}
+
+// add counts a duration.
+func (h *histogram) add(d time.Duration) {
 	bucket := min(bits.Len64(uint64(d/(16*time.Microsecond))), hostwire.Buckets-1)
-	c[histogram+bucket].Add(1)
-	c[micros].Add(uint64(d.Microseconds()))
+	h.counts[bucket].Add(1)
+	h.micros.Add(uint64(d.Microseconds()))
 }
 
-// observe tells the engine what only the shell knows.
+func (h *histogram) snapshot() (s hostwire.Histogram) {
+	for i := range h.counts {
+		s.Counts[i] = h.counts[i].Load()
+	}
+	s.Micros = h.micros.Load()
+	return s
+}
+
+// snapshot returns the present values. They may be of slightly different times.
+func (c *counters) snapshot() *hostwire.Stats {
+	s := &hostwire.Stats{Synced: c.synced.Load(), Refused: c.refused.Load(), WriteBegan: c.writeBegan.Load()}
+	s.Commits = c.commits.snapshot()
+	for op := range c.requests {
+		for code := range c.requests[op] {
+			s.Requests[op][code] = c.requests[op][code].Load()
+		}
+		s.Latency[op] = c.latency[op].snapshot()
+	}
+	return s
+}
+
+// measured are the model.Measurements that goroutines beside the event loop take.
+type measured struct {
+	checkpointLSN, checkpointTime atomic.Uint64
+	movedBytes, freedBytes        atomic.Uint64
+	scrubbedRecords               atomic.Uint64
+	scrubbedBytes                 atomic.Uint64
+	scrubPasses, scrubTime        atomic.Uint64
+	scrubDamaged                  atomic.Uint64
+	diskBytes                     atomic.Uint64
+}
+
+// observe tells the engine the numbers that it does not see itself.
 func (s *server) observe() {
-	segments, size := s.log.Segments(), uint64(0)
-	for _, x := range segments {
-		size += uint64(x.Bytes)
+	segments := s.log.Segments()
+	m := model.Measurements{
+		Segments:        uint64(len(segments)),
+		Connections:     uint64(len(s.conns)),
+		CheckpointBytes: uint64(s.log.CheckpointBytes()),
+		CheckpointLSN:   s.measured.checkpointLSN.Load(),
+		CheckpointTime:  s.measured.checkpointTime.Load(),
+		MovedBytes:      s.measured.movedBytes.Load(),
+		FreedBytes:      s.measured.freedBytes.Load(),
+		ScrubbedRecords: s.measured.scrubbedRecords.Load(),
+		ScrubbedBytes:   s.measured.scrubbedBytes.Load(),
+		ScrubPasses:     s.measured.scrubPasses.Load(),
+		ScrubTime:       s.measured.scrubTime.Load(),
+		ScrubDamaged:    s.measured.scrubDamaged.Load(),
+		DiskBytes:       s.measured.diskBytes.Load(),
 	}
-	s.observed[engine.LogBytes].Store(size)
-	s.observed[engine.Segments].Store(uint64(len(segments)))
-	s.observed[engine.Connections].Store(uint64(len(s.conns)))
-	s.observed[engine.CheckpointBytes].Store(uint64(s.log.CheckpointBytes()))
-	for i := range s.observed {
-		s.engine.Observe(i, s.observed[i].Load())
+	for _, segment := range segments {
+		m.LogBytes += uint64(segment.Bytes)
 	}
+	s.engine.Observe(m)
 }
 
-// countObserved tells the host how much there is, and the engine what only the shell knows.
+// countObserved tells the engine its measurements, and the host the state of the server.
 func (s *server) countObserved() {
 	s.observe()
 	_, bytes := s.engine.Objects()
 	s.collect(bytes)
 	if len(s.toHost.wake) > 0 {
-		return // the host takes nothing, and the next numbers will do
+		return // the host has not read the messages before; later counters will do
 	}
-	var values []uint64
-	for i := range s.stats {
-		values = append(values, s.stats[i].Load())
-	}
-	flags, numbers := s.engine.Server()
-	values = append(append(values, uint64(flags)), numbers...)
+	server := s.engine.Server()
 	s.toHost.put(s.engine.Indexes()...)
-	s.toHost.put(hostwire.Message{Type: hostwire.Counters, Values: values}, *anchorMessage(s.engine.Head()))
+	s.toHost.put(hostwire.Counters{Stats: s.stats.snapshot(), Server: &server})
+	s.toHost.put(hostwire.Anchor{Head: s.engine.Head()})
 }
 
 // headroom is the memory for garbage beside a large mapping, which has no

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"motte/core/engine"
-	"motte/core/hostwire"
 	"motte/core/model"
 	"motte/core/seglog"
 )
@@ -241,8 +240,8 @@ func (h *maintainer) checkpoint() error {
 	h.uncleaned = err != nil
 	if err == nil {
 		h.s.written.Add(-written)
-		h.s.observed[engine.CheckpointLSN].Store(at.LSN)
-		h.s.observed[engine.CheckpointTime].Store(uint64(time.Now().Unix()))
+		h.s.measured.checkpointLSN.Store(at.LSN)
+		h.s.measured.checkpointTime.Store(uint64(time.Now().Unix()))
 	}
 	return err
 }
@@ -280,8 +279,8 @@ func (h *maintainer) compact() (more bool, err error) {
 		return true, nil
 	}
 	if err == nil {
-		h.s.observed[engine.MovedBytes].Add(uint64(carried))
-		h.s.observed[engine.GivenBackBytes].Add(uint64(s.Bytes - carried))
+		h.s.measured.movedBytes.Add(uint64(carried))
+		h.s.measured.freedBytes.Add(uint64(s.Bytes - carried))
 	}
 	return err == nil, err
 }
@@ -397,7 +396,7 @@ func (s *server) writeLog(ctx context.Context) {
 	for groups := range s.appends.batches(ctx.Done()) {
 		for len(groups) > 0 {
 			began := time.Now()
-			s.stats[hostwire.WriteBegan].Store(uint64(began.UnixMilli()))
+			s.stats.writeBegan.Store(uint64(began.UnixMilli()))
 			at, rest, err := s.log.Append(groups)
 			if groups = rest; err != nil {
 				if !s.resume(ctx, err) {
@@ -405,15 +404,15 @@ func (s *server) writeLog(ctx context.Context) {
 				}
 				break
 			}
-			s.stats.took(time.Since(began), hostwire.SyncLatency, hostwire.SyncMicros)
-			s.stats[hostwire.Synced].Add(uint64(len(at)))
+			s.stats.commits.add(time.Since(began))
+			s.stats.synced.Add(uint64(len(at)))
 			for i := range at {
 				s.written.Add(int64(at[i].Length) + replayCost)
 			}
 			end := s.log.Position()
 			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
 		}
-		s.stats[hostwire.WriteBegan].Store(0)
+		s.stats.writeBegan.Store(0)
 	}
 }
 

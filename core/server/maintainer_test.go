@@ -254,18 +254,18 @@ func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 			t.Fatal("after a week no pass is due")
 		}
 		r.rounds(h)
-		if h.s.observed[engine.MovedBytes].Load() == 0 || r.passDue() {
-			t.Fatalf("the first pass moved %d bytes; another is due: %v", h.s.observed[engine.MovedBytes].Load(), r.passDue())
+		if h.s.measured.movedBytes.Load() == 0 || r.passDue() {
+			t.Fatalf("the first pass moved %d bytes; another is due: %v", h.s.measured.movedBytes.Load(), r.passDue())
 		}
 		for restarted := range 2 {
-			moved, files := h.s.observed[engine.MovedBytes].Load(), r.disk.copy().files
+			moved, files := h.s.measured.movedBytes.Load(), r.disk.copy().files
 			r.weekLater()
 			if !r.passDue() {
 				t.Fatal("after another week no pass is due")
 			}
 			r.rounds(h)
-			if h.s.observed[engine.MovedBytes].Load() != moved || r.passDue() {
-				t.Errorf("a pass over a clean store moved %d bytes; another is due: %v", h.s.observed[engine.MovedBytes].Load()-moved, r.passDue())
+			if h.s.measured.movedBytes.Load() != moved || r.passDue() {
+				t.Errorf("a pass over a clean store moved %d bytes; another is due: %v", h.s.measured.movedBytes.Load()-moved, r.passDue())
 			}
 			if !maps.EqualFunc(files, r.disk.copy().files, bytes.Equal) {
 				t.Error("a pass over a clean store wrote something")
@@ -311,14 +311,14 @@ func TestAPassYields(t *testing.T) {
 		for r.knows(5) {
 			synctest.Wait()
 		}
-		written := h.s.observed[engine.CheckpointLSN].Load()
+		written := h.s.measured.checkpointLSN.Load()
 		r.written.Add(1 << 40)
 		compaction := request(0, model.OpCompact, "", "", "")
 		r.send(1, compaction)
 		if _, err := h.runStep(); err != nil {
 			t.Fatal(err)
 		}
-		if h.s.observed[engine.CheckpointLSN].Load() <= written {
+		if h.s.measured.checkpointLSN.Load() <= written {
 			t.Error("a checkpoint that is due during a pass is not written")
 		}
 		answers := r.answers()

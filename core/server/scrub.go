@@ -135,8 +135,8 @@ func (c *scrubber) checkpoints() {
 func (c *scrubber) end() {
 	c.checkpoints()
 	s := c.s
-	s.observed[engine.ScrubPasses].Add(1)
-	s.observed[engine.ScrubTime].Store(uint64(time.Now().Unix()))
+	s.measured.scrubPasses.Add(1)
+	s.measured.scrubTime.Store(uint64(time.Now().Unix()))
 	found, waiting := c.found, c.waiting
 	c.waiting = 0
 	c.begin()
@@ -173,15 +173,15 @@ func (c *scrubber) read(o mapping.Entry) (n int64) {
 
 // count counts a record that was read, or, with n 0, a checkpoint that is damaged.
 func (c *scrubber) count(n int64, damaged bool) {
-	sums := &c.s.observed
+	sums := &c.s.measured
 	if n > 0 {
 		c.found.Objects++
-		sums[engine.ScrubbedRecords].Add(1)
+		sums.scrubbedRecords.Add(1)
 	}
 	c.found.Bytes += uint64(n)
-	sums[engine.ScrubbedBytes].Add(uint64(n))
+	sums.scrubbedBytes.Add(uint64(n))
 	if damaged {
 		c.found.Damaged++
-		sums[engine.ScrubDamaged].Add(1)
+		sums.scrubDamaged.Add(1)
 	}
 }

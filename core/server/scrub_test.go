@@ -43,21 +43,21 @@ func TestTheScrubFindsARecordThatRots(t *testing.T) {
 		at := r.rot("stays 3")
 		for pass := uint64(1); pass <= 3; pass++ {
 			var due time.Duration // that all records together may take
-			for c.maintainer.s.observed[engine.ScrubPasses].Load() < pass {
+			for c.maintainer.s.measured.scrubPasses.Load() < pass {
 				began := time.Now()
 				c.next = began
 				if c.step() {
 					t.Fatal("the scrub hurries, though nobody waits for it")
 				}
-				if c.maintainer.s.observed[engine.ScrubPasses].Load() < pass {
+				if c.maintainer.s.measured.scrubPasses.Load() < pass {
 					due += c.next.Sub(began)
 				}
 			}
 			if due < scrubWithin*9/10 || due > scrubWithin*11/10 {
 				t.Errorf("pass %d takes %v, want %v", pass, due, scrubWithin)
 			}
-			if c.maintainer.s.observed[engine.ScrubDamaged].Load() != pass {
-				t.Errorf("after %d passes %d damaged records were found", pass, c.maintainer.s.observed[engine.ScrubDamaged].Load())
+			if c.maintainer.s.measured.scrubDamaged.Load() != pass {
+				t.Errorf("after %d passes %d damaged records were found", pass, c.maintainer.s.measured.scrubDamaged.Load())
 			}
 			if n := r.alerts(); n != 1 {
 				t.Errorf("after %d passes there are %d alerts, want 1", pass, n)

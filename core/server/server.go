@@ -112,7 +112,7 @@ type server struct {
 	answerBudget *byteBudget    // of large objects
 	producers    sync.WaitGroup // who may wait for the loop
 	stats        counters
-	observed     [engine.ObservedNumbers]atomic.Uint64
+	measured     measured
 	garbage      int          // loop's: percent of what is alive, see collect
 	written      atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
 	full         bool         // loop's: see setFull
@@ -262,7 +262,7 @@ func (s *server) serve() {
 	}()
 	s.loop(over)
 	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime)) // the log may have used up the one before
-	_, _ = s.Control.Write(hostwire.Append(nil, anchorMessage(s.log.Position().Head())))
+	_, _ = s.Control.Write(hostwire.Anchor{Head: s.log.Position().Head()}.Append(nil))
 	s.Control.Close()
 }
 
@@ -430,14 +430,16 @@ func (s *server) dispatch(o engine.Output) (next recipients) {
 			next.tasks = append(next.tasks, t)
 		}
 	}
-	for i := range o.Host {
-		m := &o.Host[i]
-		if m.Type == hostwire.Ready {
+	for i, message := range o.Host {
+		switch m := message.(type) {
+		case hostwire.Ready:
 			m.Key, m.Address = [32]byte(s.listener.Public), s.listener.Addr().String()
-		}
-		if t := s.tasks[m.Instance]; t != nil && m.Type == hostwire.StopTask {
-			t.close()
-			delete(s.tasks, m.Instance)
+			o.Host[i] = m
+		case hostwire.StopTask:
+			if t := s.tasks[m.Instance]; t != nil {
+				t.close()
+				delete(s.tasks, m.Instance)
+			}
 		}
 	}
 	s.toHost.put(o.Host...)

@@ -55,13 +55,13 @@ func start(t *testing.T, dir string) *testServer {
 		s.ended <- Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
 		ends[1].Close()
 	}()
-	m := s.next(hostwire.Ready)
+	m := next[hostwire.Ready](s)
 	s.address, s.key = m.Address, m.Key[:]
 	return s
 }
 
-// next reads messages of the Core until one of the type comes.
-func (s *testServer) next(want hostwire.Type) hostwire.Message {
+// next reads messages of the Core up to the next one of type M.
+func next[M hostwire.Message](s *testServer) M {
 	s.t.Helper()
 	p := make([]byte, hostwire.MaxMessage)
 	for {
@@ -69,11 +69,11 @@ func (s *testServer) next(want hostwire.Type) hostwire.Message {
 		if err != nil {
 			s.t.Fatalf("the Core ended: %v, %v", err, <-s.ended)
 		}
-		m, err := hostframes.Decode(p[:n])
+		message, err := hostframes.Decode(p[:n])
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if m.Type == want {
+		if m, is := message.(M); is {
 			return m
 		}
 	}
@@ -81,7 +81,7 @@ func (s *testServer) next(want hostwire.Type) hostwire.Message {
 
 func (s *testServer) stop() {
 	s.t.Helper()
-	if _, err := s.host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+	if _, err := s.host.Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := <-s.ended; err != nil {
@@ -422,7 +422,7 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	disk.delay(drainTime + time.Second)
-	if _, err := ends[0].Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+	if _, err := ends[0].Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 		t.Fatal(err)
 	}
 	s.serve() // the first write names the administrator
@@ -432,10 +432,12 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 		if err != nil || n == 0 {
 			break
 		}
-		if m, err := hostframes.Decode(p[:n]); err != nil {
+		m, err := hostframes.Decode(p[:n])
+		if err != nil {
 			t.Fatal(err)
-		} else if m.Type == hostwire.Anchor {
-			anchored = m.Instance
+		}
+		if anchor, is := m.(hostwire.Anchor); is {
+			anchored = anchor.Head.LSN
 		}
 	}
 	if at := s.log.Position().LSN; at == 0 || anchored != at {
@@ -455,17 +457,17 @@ func TestTheFirstStatusCountsTheLog(t *testing.T) {
 	if _, err := c.Write(frames.AppendRequest(nil, request(1, model.OpStatus, "", "", ""))); err != nil {
 		t.Fatal(err)
 	}
+	var status frames.Status
 	for h, body := reply(t, c); h.Kind == wire.KindStatus; h, body = reply(t, c) {
-		x, err := frames.DecodeStatus(body)
-		if err != nil {
+		if err := status.Add(body); err != nil {
 			t.Fatal(err)
 		}
-		if x.Kind == frames.StatusServer {
-			if x.Segments == 0 || x.LogBytes == 0 {
-				t.Errorf("a store with a log has %d segments of %d bytes", x.Segments, x.LogBytes)
-			}
-			return
-		}
 	}
-	t.Error("an administrator is not shown the server")
+	x := status.Server
+	if x == nil {
+		t.Fatal("an administrator is not shown the server")
+	}
+	if x.Segments == 0 || x.LogBytes == 0 {
+		t.Errorf("a store with a log has %d segments of %d bytes", x.Segments, x.LogBytes)
+	}
 }

@@ -495,7 +495,7 @@ func (s *sim) randomRequest() {
 			if len(s.foreign) > 0 && s.chance(30) {
 				h = s.foreign[s.rng.IntN(len(s.foreign))]
 			}
-			r.Query = frames.AppendHead(nil, &h)
+			r.Query = model.AppendHead(nil, &h)
 		}
 	case k < 89:
 		r = wire.Request{Op: model.OpCompact}

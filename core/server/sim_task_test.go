@@ -28,8 +28,8 @@ type simHeld struct {
 }
 
 // host does what the Core asks of the host.
-func (s *sim) host(m hostwire.Message) {
-	switch m.Type {
+func (s *sim) host(message hostwire.Message) {
+	switch m := message.(type) {
 	case hostwire.StartTask:
 		s.note("to start Task %d", m.Instance)
 		s.fakes = append(s.fakes, &simTask{instance: m.Instance, held: make(map[identity.Value]simHeld)})

@@ -324,7 +324,7 @@ func (s *sim) carry() (any bool) {
 		one(engine.Output{Frames: []engine.TaskFrame{f}})
 	}
 	for _, m := range o.Host {
-		if m.Type != hostwire.Ready {
+		if _, ready := m.(hostwire.Ready); !ready {
 			one(engine.Output{Host: []hostwire.Message{m}})
 		}
 	}
@@ -336,11 +336,11 @@ func (s *sim) carry() (any bool) {
 }
 
 // hear notes what a message to the host says of the engine.
-func (s *sim) hear(m hostwire.Message) {
-	switch {
-	case m.Type == hostwire.Ready:
+func (s *sim) hear(message hostwire.Message) {
+	switch m := message.(type) {
+	case hostwire.Ready:
 		s.ready = true
-	case m.Type == hostwire.Event:
+	case hostwire.Event:
 		s.note("event: reason %d", m.Reason)
 		if s.disturbed && m.Reason != model.ReasonStorage {
 			s.noticed++

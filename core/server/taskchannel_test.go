@@ -65,7 +65,12 @@ func TestTheLastWordsOfATaskAreRead(t *testing.T) {
 				r.must(model.OK, &wire.Request{Op: model.OpRegisterTask, Name: []byte("t"), Query: row})
 				r.must(model.OK, &wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "x", Type: model.TypeText, Name: []byte("t")})
 				synctest.Wait()
-				asked := slices.DeleteFunc(r.toHost.take(), func(m hostwire.Message) bool { return m.Type != hostwire.StartTask })
+				var asked []hostwire.StartTask
+				for _, message := range r.toHost.take() {
+					if m, starts := message.(hostwire.StartTask); starts {
+						asked = append(asked, m)
+					}
+				}
 				if len(asked) != 1 {
 					t.Fatalf("the host is asked for %d Tasks, want 1", len(asked))
 				}

@@ -52,7 +52,7 @@ func (w *watcher) look() {
 		say("watching the files of the store: %v", err)
 		w.s.useReserve(err) // the keys may have to be written again
 	case err == nil && disk > 0:
-		w.s.observed[engine.DiskBytes].Store(uint64(disk))
+		w.s.measured.diskBytes.Store(uint64(disk))
 	}
 	w.adrift = adrift
 	for _, x := range lost {

@@ -1,25 +1,18 @@
 package server
 
 import (
-	"context"
-	"crypto/rand"
 	"io"
 	"net"
 	"os"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"motte/client/frames"
-	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
-	"motte/core/mapping"
 	"motte/core/model"
-	"motte/core/seal"
-	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
 	"motte/host/hostframes"
@@ -35,12 +28,12 @@ func (s *testServer) silent() (admin net.Conn) {
 	do(s.t, c, model.OK, request(1, model.OpCreateCollection, "c", "", ""),
 		&wire.Request{Op: model.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
 		&wire.Request{Op: model.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: model.TypeText, Name: []byte("t")})
-	m := s.next(hostwire.StartTask)
+	m := next[hostwire.StartTask](s)
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	message := hostframes.Append(nil, &hostwire.Message{Type: hostwire.TaskStarted, Instance: m.Instance})
+	message := hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeTaskStarted, Instance: m.Instance})
 	if _, _, err := s.host.WriteMsgUnix(message, syscall.UnixRights(fds[1]), nil); err != nil {
 		s.t.Fatal(err)
 	}
@@ -58,13 +51,13 @@ func (s *testServer) silent() (admin net.Conn) {
 		if _, err := c.Write(frames.AppendRequest(nil, request(number, model.OpStatus, "", "", ""))); err != nil {
 			s.t.Fatal(err)
 		}
-		serves := false
-		h, body := reply(s.t, c)
-		for ; h.Kind == wire.KindStatus; h, body = reply(s.t, c) {
-			x, err := frames.DecodeStatus(body)
-			serves = serves || err == nil && x.Kind == frames.StatusIndex && x.State == model.IndexServing
+		var status frames.Status
+		for h, body := reply(s.t, c); h.Kind == wire.KindStatus; h, body = reply(s.t, c) {
+			if err := status.Add(body); err != nil {
+				s.t.Fatal(err)
+			}
 		}
-		if serves {
+		if x := status.Index("c", "x"); x != nil && x.State == model.IndexServing {
 			return c
 		}
 	}
@@ -95,7 +88,7 @@ func TestNoTaskHoldsUpAStop(t *testing.T) {
 			go c.Write(tooMany(large))
 			go io.Copy(io.Discard, c)
 			time.Sleep(time.Second) // gives the Core the time to read what it takes
-			if _, err := s.host.Write(hostframes.Append(nil, &hostwire.Message{Type: hostwire.Stop})); err != nil {
+			if _, err := s.host.Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 				t.Fatal(err)
 			}
 			go io.Copy(io.Discard, s.host)
@@ -122,68 +115,13 @@ func TestWhoIsRemovedKeepsNoPlace(t *testing.T) {
 		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(model.RightWrite)})
 	c := s.dial(key(5))
 	go c.Write(tooMany(false))
-	for connections(s.next(hostwire.Counters)) != 2 {
+	for next[hostwire.Counters](s).Server.Connections != 2 {
 	}
 	time.Sleep(time.Second) // gives the Core the time to read what it takes
 	do(t, admin, model.OK, &wire.Request{Op: model.OpRemovePrincipal, Number: 3, Identity: p})
-	for began := time.Now(); connections(s.next(hostwire.Counters)) != 1; {
+	for began := time.Now(); next[hostwire.Counters](s).Server.Connections != 1; {
 		if time.Since(began) > testutil.Patience {
 			t.Fatal("its connection is counted still")
 		}
-	}
-}
-
-// connections is their number in a message with counters.
-func connections(m hostwire.Message) uint64 {
-	const inStatus = 1 + 7 // behind the flags
-	return m.Values[len(hostwire.Stats{})+inStatus]
-}
-
-// lame is a disk on which each read waits until it is told to go on.
-type lame struct {
-	*memory
-	reads  atomic.Int32
-	goesOn chan struct{}
-}
-
-func (l *lame) ReadAt(name string, p []byte, at int64) error {
-	l.reads.Add(1)
-	<-l.goesOn
-	return l.memory.ReadAt(name, p, at)
-}
-
-// TestReadsForTasksEndWithTheCore, however many there are still to be made.
-func TestReadsForTasksEndWithTheCore(t *testing.T) {
-	disk := &lame{memory: newMemory(), goesOn: make(chan struct{})}
-	l, err := seglog.Open(disk, seal.Root{1}, rand.Read, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// An object of 94 bytes without a name: one that fails its check is read twice.
-	id := identity.NewMaker(l.Keys().Identity()).ID(0, 0, identity.Value{1}, identity.Digest(nil, make([]byte, 94)))
-	at, _, err := l.Append([]seglog.Group{{{LSN: 1, Kind: seglog.KindPut, ID: id, Body: make([]byte, 100)}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(Config{})
-	s.log, s.engine = l, engine.New(engine.Config{})
-	for range 500 {
-		s.fetches.put(engine.Fetch{Entry: mapping.Entry{ID: id, LSN: 1, Loc: at[0]}})
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	over := make(chan struct{})
-	go func() {
-		for disk.reads.Load() == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-		close(disk.goesOn)
-		s.producers.Wait()
-		close(over)
-	}()
-	s.producers.Go(func() { s.readFetches(ctx) })
-	s.loop(over)
-	if n := disk.reads.Load(); n != 1 {
-		t.Errorf("%d reads, want the one that was under way", n)
 	}
 }

@@ -75,7 +75,7 @@ func goldenRequests() []goldenRequest {
 		{"status", "STATUS", wire.Request{Op: model.OpStatus}},
 		{"alerts", "ALERTS", wire.Request{Op: model.OpAlerts}},
 		{"head", "HEAD", wire.Request{Op: model.OpHead}},
-		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Op: model.OpHead, Query: frames.AppendHead(nil, &head)}},
+		{"head-remembered", "HEAD, with a head that the client remembers", wire.Request{Op: model.OpHead, Query: model.AppendHead(nil, &head)}},
 		{"compact", "COMPACT", wire.Request{Op: model.OpCompact}},
 		{"verify", "VERIFY", wire.Request{Op: model.OpVerify}},
 	}

@@ -45,7 +45,7 @@ type ReplyHeader struct {
 func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
 	w := codec.Writer(p).Text(ReplyMagic, 4).U8(Version, byte(h.Kind), byte(h.Code), byte(h.Flags))
 	w = w.U64(h.Number).U32(uint32(h.BodyLen)).U32(h.Count)
-	return w.U64(h.Head.LSN).Bytes(h.Head.Segment[:]).Bytes(h.Head.Chain[:])
+	return model.AppendHead(w, &h.Head)
 }
 
 // AppendObject appends a frame of KindObject with this header, whose length it

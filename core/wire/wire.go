@@ -42,7 +42,7 @@ const (
 // Flags qualify an operation. OpGrant and OpRevoke carry rights instead.
 type Flags uint8
 
-// Flags of requests, and of the server in a status. Bits that an operation does
+// Flags of requests. Bits that an operation does
 // not list are refused.
 const (
 	FlagIfAbsent   Flags = 1 << 0 // put: only if the name is not in use
@@ -54,8 +54,4 @@ const (
 	FlagAttribute Flags = 1 << 2 // create index: fed the attribute of its name, not the object
 
 	FlagErase Flags = 1 << 0 // remove principal: and all that it put, for good
-
-	StatusKeyInStore Flags = 1 << 0 // the root key lies in the data directory: a stolen disk is readable
-	StatusReadOnly   Flags = 1 << 1 // the disk refused a write
-	StatusDiskFull   Flags = 1 << 2 // the reserve of the disk is used: see DiskFull
 )

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/model"
 	"motte/host"
 	"motte/internal/testutil"
@@ -15,12 +14,10 @@ import (
 // told is what the status says of the leak meter of the index "x" of the collection "c".
 func told(t *testing.T, c *client.Client) (drawn, inAll uint64) {
 	t.Helper()
-	list, err := c.Status(t.Context())
+	status, err := c.Status(t.Context())
 	testutil.Must(t, err)
-	for _, s := range list {
-		if s.Kind == frames.StatusIndex && s.Collection == "c" && s.Index == "x" {
-			return s.LeakedBits, s.IndexBits
-		}
+	if s := status.Index("c", "x"); s != nil {
+		return s.LeakedBits, s.IndexBits
 	}
 	t.Fatal("the status has no index")
 	return 0, 0

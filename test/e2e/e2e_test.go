@@ -167,14 +167,12 @@ func names(c *client.Client, q client.Query) (list []string, err error) {
 
 func serving(c *client.Client, collection, index string) func() error {
 	return func() error {
-		list, err := c.Status(context.Background())
+		status, err := c.Status(context.Background())
 		if err != nil {
 			return err
 		}
-		for _, s := range list {
-			if s.Kind == frames.StatusIndex && s.Collection == collection && s.Index == index && s.State == model.IndexServing {
-				return nil
-			}
+		if s := status.Index(collection, index); s != nil && s.State == model.IndexServing {
+			return nil
 		}
 		return errors.New("not serving")
 	}

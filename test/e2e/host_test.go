@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/internal/testutil"
 )
 
@@ -80,11 +79,11 @@ func TestTheRegisteredExecutableStays(t *testing.T) {
 // measured returns the row of the Task ordered.
 func measured(t *testing.T, c *client.Client) client.Row {
 	t.Helper()
-	list, err := c.Status(t.Context())
+	status, err := c.Status(t.Context())
 	testutil.Must(t, err)
-	for _, s := range list {
-		if s.Kind == frames.StatusTask && s.Task == "ordered" {
-			return *s.Row
+	for _, s := range status.Tasks {
+		if s.Task == "ordered" {
+			return s.Row
 		}
 	}
 	t.Fatal("ordered is not registered")

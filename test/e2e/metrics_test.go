@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/model"
 	"motte/host"
 	"motte/internal/testutil"
@@ -245,10 +244,8 @@ func TestAnIndexHasANumber(t *testing.T) {
 	numbers := func(c *client.Client) (list []uint64) {
 		status, err := c.Status(t.Context())
 		testutil.Must(t, err)
-		for _, x := range status {
-			if x.Kind == frames.StatusIndex {
-				list = append(list, x.Number)
-			}
+		for _, x := range status.Indexes {
+			list = append(list, uint64(x.Number))
 		}
 		return list
 	}
