@@ -18,20 +18,8 @@ type Process struct {
 
 // All lists the processes of this machine that can be seen.
 func All() (all []Process) {
-	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // it has ended
-		}
-		stat := string(text)
-		name, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
-		fields := strings.Fields(stat[end+1:]) // state, parent …
-		pid, errPID := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		parent, errParent := strconv.Atoi(fields[1])
-		if errPID == nil && errParent == nil {
-			all = append(all, Process{pid, parent, stat[name+1 : end]})
-		}
+	for _, s := range stats() {
+		all = append(all, s.Process)
 	}
 	return all
 }
@@ -39,4 +27,29 @@ func All() (all []Process) {
 // Children lists the processes that one has started, and that have not ended.
 func Children(parent int) []Process {
 	return slices.DeleteFunc(All(), func(p Process) bool { return p.Parent != parent })
+}
+
+// stat is a process and the fields of its line in /proc that follow the name, the state first.
+type stat struct {
+	Process
+	fields []string
+}
+
+func stats() (all []stat) {
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		line := string(text)
+		name, end := strings.IndexByte(line, '('), strings.LastIndexByte(line, ')')
+		fields := strings.Fields(line[end+1:])
+		pid, errPID := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		parent, errParent := strconv.Atoi(fields[1])
+		if errPID == nil && errParent == nil {
+			all = append(all, stat{Process{pid, parent, line[name+1 : end]}, fields})
+		}
+	}
+	return all
 }
