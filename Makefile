@@ -11,10 +11,10 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
 # An archive that lies in another repository must not be named by the commit of that one.
 STAMP := -buildvcs=$(if $(filter $(CURDIR),$(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && git rev-parse --show-toplevel)),true,false)
 
-.PHONY: help build install demo test test-long lint bench sim kills cuts linear damage fuzz cover clean
+.PHONY: help build install demo test test-long lint bench bench-peers sim kills cuts linear damage fuzz cover clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## build motte, motte-core and the Tasks into bin/
 	@mkdir -p $(BIN)
@@ -32,6 +32,7 @@ demo: build ## show everything on a real data set, in a temporary directory
 # Four packages at a time: some of them wait more than they work.
 test: build lint ## run all tests, with the race detector; the inner loop is 'go test -short ./...'
 	$(GO) test -race -count=1 -p 4 -timeout 15m ./...
+	$(GO) test -C bench/peers -race -count=1 ./...
 
 # One after the other, also under make -j: each loads all processors.
 test-long: ## run sim, cuts, kills, linear, damage and fuzz, each as long as its own variables say
@@ -41,10 +42,17 @@ lint: ## formatting, vet, staticcheck, known vulnerabilities
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	cd bench/peers && $(GO) vet ./... && $(GO) tool -modfile=../../tools/go.mod staticcheck ./...
 	@GO="$(GO)" tools/vulncheck
 
 bench: build ## measure, beside peers in the same run
 	$(GO) run ./bench -bin $(BIN)
+
+PEERS ?= -for 5m
+bench-peers: build ## install PostgreSQL and Redis, and measure beside them, with the flags PEERS
+	bench/peers/install
+	$(GO) build -C bench/peers -o $(abspath $(BIN))/motte-bench-peers .
+	$(BIN)/motte-bench-peers -bin $(BIN) $(PEERS)
 
 FOR ?= 10m
 FIRST ?= $(shell date +%s)

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"motte/bench/echo"
+	"motte/bench/timing"
+)
+
+// wanted is how many objects a range query finds.
+const wanted = 10
+
+// loadBatch is how many objects are stored at once when a system is filled.
+const loadBatch = 256
+
+// objectName is the name of the n-th object in every system.
+func objectName(n int) string { return fmt.Sprintf("object-%08d", n) }
+
+// The systems, as the lines use them. Each method opens one connection for each of n workers, unless it
+// says otherwise, and returns the operation and how to close the connections. Operations check what comes
+// back.
+type (
+	getter interface {
+		gets(ctx context.Context, n int) (timing.Operation, func() error, error)
+	}
+	ranger interface {
+		ranges(ctx context.Context, n int) (timing.Operation, func() error, error)
+	}
+	putter interface {
+		puts(ctx context.Context, n int) (timing.Operation, func() error, error)
+	}
+	server interface{ pid() int }
+)
+
+// errNotIn says that a line lists a system that can't do its work.
+var errNotIn = errors.New("this system does not take part in this line")
+
+// get reads objects by name, picked at random, one in flight on each of n connections.
+func get(n int) func(context.Context, *arena, string) (contender, error) {
+	return func(ctx context.Context, a *arena, system string) (contender, error) {
+		if system == bareEcho {
+			return a.echoes(n)
+		}
+		s, err := a.open(ctx, system)
+		if err != nil {
+			return contender{}, err
+		}
+		g, ok := s.(getter)
+		if !ok {
+			return contender{}, errNotIn
+		}
+		op, done, err := g.gets(ctx, n)
+		return workers(s, n, op, done), err
+	}
+}
+
+// ranges asks an index for ten neighbours, one query in flight on each of n connections.
+func ranges(n int) func(context.Context, *arena, string) (contender, error) {
+	return func(ctx context.Context, a *arena, system string) (contender, error) {
+		if system == bareEcho {
+			return a.echoes(n)
+		}
+		s, err := a.open(ctx, system)
+		if err != nil {
+			return contender{}, err
+		}
+		r, ok := s.(ranger)
+		if !ok {
+			return contender{}, errNotIn
+		}
+		op, done, err := r.ranges(ctx, n)
+		return workers(s, n, op, done), err
+	}
+}
+
+// puts stores new objects in an empty collection with an index, n in flight.
+func puts(n int) func(context.Context, *arena, string) (contender, error) {
+	return func(ctx context.Context, a *arena, system string) (contender, error) {
+		s, err := a.open(ctx, system)
+		if err != nil {
+			return contender{}, err
+		}
+		p, ok := s.(putter)
+		if !ok {
+			return contender{}, errNotIn
+		}
+		op, done, err := p.puts(ctx, n)
+		return workers(s, n, op, done), err
+	}
+}
+
+// getInFlight reads objects by name, n in flight on one connection. The echo has as many in flight, and
+// tells none of them from another, so it sends and takes many at once.
+func getInFlight(n int) func(context.Context, *arena, string) (contender, error) {
+	return func(ctx context.Context, a *arena, system string) (contender, error) {
+		if system == bareEcho {
+			return a.pipelined(n)
+		}
+		m, err := a.theMotte(ctx)
+		if err != nil {
+			return contender{}, err
+		}
+		op, done, err := m.getsOnOne(ctx)
+		return workers(m, n, op, done), err
+	}
+}
+
+// workers makes a contender of an operation that n workers call.
+func workers(s server, n int, op timing.Operation, done func() error) contender {
+	run := func(ctx context.Context, d time.Duration) (timing.Sample, error) { return timing.Run(ctx, d, n, op) }
+	return contender{pid: s.pid(), close: done, run: run}
+}
+
+// echoes sends and takes an object on each of n connections.
+func (a *arena) echoes(n int) (contender, error) {
+	conns, err := a.echo.Dial(n)
+	run := func(ctx context.Context, d time.Duration) (timing.Sample, error) {
+		return echo.Alternate(ctx, d, conns)
+	}
+	return contender{pid: a.echo.PID(), close: closer(conns...), run: run}, err
+}
+
+// pipelined keeps n objects in flight on one connection.
+func (a *arena) pipelined(n int) (contender, error) {
+	conns, err := a.echo.Dial(1)
+	run := func(ctx context.Context, d time.Duration) (timing.Sample, error) {
+		return echo.Pipeline(ctx, d, conns[0], n)
+	}
+	return contender{pid: a.echo.PID(), close: closer(conns...), run: run}, err
+}
+
+func closer(conns ...net.Conn) func() error {
+	return func() error {
+		var errs []error
+		for _, c := range conns {
+			errs = append(errs, c.Close())
+		}
+		return errors.Join(errs...)
+	}
+}
+
+// anyObject picks one of the stored objects.
+func (s settings) anyObject() int { return rand.IntN(s.objects) }
+
+// anyRange picks where a range query begins.
+func (s settings) anyRange() int { return rand.IntN(s.objects - wanted) }
+
+// checkSize reports an object that is not as large as all are.
+func checkSize(object []byte) error {
+	if len(object) != timing.ObjectSize {
+		return fmt.Errorf("an object of %d bytes came back", len(object))
+	}
+	return nil
+}
+
+// checkFound reports a range query that found another number of objects than there are.
+func checkFound(n int) error {
+	if n != wanted {
+		return fmt.Errorf("a range query found %d objects, not %d", n, wanted)
+	}
+	return nil
+}
