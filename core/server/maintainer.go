@@ -410,7 +410,12 @@ func (s *server) writeLog(ctx context.Context) {
 				s.written.Add(int64(at[i].Length) + replayCost)
 			}
 			end := s.log.Position()
-			s.events.put(func(e *engine.Engine) { e.Committed(at, end) })
+			committed := func(e *engine.Engine) { e.Committed(at, end) }
+			if len(at) == 1 && s.appends.len() == 0 {
+				s.submit(committed)
+			} else {
+				s.events.put(committed) // the disk does not wait for the engine
+			}
 		}
 		s.stats.writeBegan.Store(0)
 	}
