@@ -35,6 +35,7 @@ type Write struct {
 	wire.Request
 	Content    identity.Content  // of Object and its attributes
 	Attributes map[string][]byte // by index
+	body       []byte            // of the record, if it is made already
 }
 
 // Output is what the engine wants done. The shell takes it after each batch of
@@ -172,6 +173,18 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		return nil, model.InvalidRequest
 	}
 	return q, model.OK
+}
+
+// PrepareBody is Prepare for a request whose body stands in p behind RecordFront free bytes. A
+// PUT fills these, so that p is the body of its record and the object is not copied: p belongs
+// to the request from now on.
+func PrepareBody(r wire.Request, p []byte) (*Request, model.Code) {
+	q, code := Prepare(wire.SplitBody(r, p[RecordFront:]))
+	if code == model.OK && q.Op == model.OpPut {
+		objectFront(p[:0], q.Name, q.Query)
+		q.Writes[0].body = p
+	}
+	return q, code
 }
 
 // prepare checks one write and fills in what can be computed from it alone.

@@ -96,7 +96,10 @@ func (e *Engine) decide(w *Write, p *principal, c *collection,
 		}
 	}
 	id := e.Maker.ID(c.id, p.owner, v, w.Content)
-	body := appendObject(w.Name, w.Query, w.Object)
+	body := w.body
+	if body == nil {
+		body = appendObject(w.Name, w.Query, w.Object)
+	}
 	return seglog.Record{Kind: seglog.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, model.OK
 }
 
@@ -241,8 +244,16 @@ func (w *write) mark(op int, flag wire.ReplyFlags) {
 // appendObject encodes the body of a KindPut record:
 // len(name) 2 | len(attributes) 4 | name … | attributes … | object ….
 func appendObject(name, attributes, data []byte) []byte {
-	return make(codec.Writer, 0, 6+len(name)+len(attributes)+len(data)).
-		U16(uint16(len(name))).U32(uint32(len(attributes))).Bytes(name).Bytes(attributes).Bytes(data)
+	p := make(codec.Writer, 0, RecordFront+len(name)+len(attributes)+len(data))
+	return objectFront(p, name, attributes).Bytes(name).Bytes(attributes).Bytes(data)
+}
+
+// RecordFront is how many bytes of the body of a KindPut record stand before the name. The rest is
+// what the body of a PUT holds, in the same order.
+const RecordFront = 6
+
+func objectFront(p codec.Writer, name, attributes []byte) codec.Writer {
+	return p.U16(uint16(len(name))).U32(uint32(len(attributes)))
 }
 
 // DecodeObject reads the body of a KindPut record; the result aliases it.

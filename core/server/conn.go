@@ -317,7 +317,8 @@ func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 // readBody reads the body of a request, and adds the request to the batch. It returns
 // Malformed if the body does not come, and another code if its parts do not fit it.
 func (c *conn) readBody(q wire.Request, room int) model.Code {
-	body := make([]byte, q.BodyLen())
+	p := make([]byte, engine.RecordFront+q.BodyLen())
+	body := p[engine.RecordFront:]
 	began := time.Now()
 	for got := 0; got < len(body); {
 		piece := body[got:min(got+pieceSize, len(body))]
@@ -333,7 +334,7 @@ func (c *conn) readBody(q wire.Request, room int) model.Code {
 		}
 		got += len(piece)
 	}
-	r, code := engine.Prepare(wire.SplitBody(q, body))
+	r, code := engine.PrepareBody(q, p)
 	if code != model.OK {
 		return code
 	}
