@@ -37,14 +37,10 @@ func sealedCopy(path, name string, measurement [32]byte) (*os.File, error) {
 	if err := checkSize(from); err != nil {
 		return nil, err
 	}
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
-	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3
-		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	}
+	f, err := newMemory(name)
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), name)
 	if err := fill(f, from, measurement); err != nil {
 		f.Close()
 		return nil, err
@@ -66,7 +62,24 @@ func fill(f, from *os.File, measurement [32]byte) error {
 	}
 	// A process whose executable it can't read itself is not dumpable: it
 	// leaves no core, and other users, and Tasks, can't look into its memory.
-	if err := f.Chmod(0o111); err != nil {
+	return seal(f, 0o111)
+}
+
+// newMemory returns an empty file in memory, from which a program can be executed.
+func newMemory(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // a kernel before 6.3
+		fd, err = unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// seal gives a file in memory its mode, and lets nobody change it any more.
+func seal(f *os.File, mode os.FileMode) error {
+	if err := f.Chmod(mode); err != nil {
 		return err
 	}
 	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)

@@ -32,6 +32,7 @@ const (
 	channelFD = 3
 	imageFD   = 4
 	reportFD  = 5
+	programFD = 6
 )
 
 // ReexecInit takes over, and does not return, if this process was started as a

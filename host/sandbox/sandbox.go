@@ -255,11 +255,18 @@ func launch(mode string, memory uint64, title string, channel, image *os.File) (
 		report.Close()
 		return nil, nil, err
 	}
+	program, err := stagePrograms.open(ownProgram, o.own)
+	if err != nil {
+		o.leave()
+		report.Close()
+		return nil, nil, fmt.Errorf("open this program: %w", err)
+	}
+	defer program.Close()
 	cmd := &exec.Cmd{
-		Path:       "/proc/self/exe",
+		Path:       fmt.Sprintf("/proc/self/fd/%d", programFD), // resolved in the new process
 		Args:       []string{stageName, mode, fmt.Sprint(memory), namespaceLinks(), title},
 		Env:        []string{},
-		ExtraFiles: []*os.File{channel, image, theirs}, // 3, 4, 5; 0 to 2 are /dev/null, opened here
+		ExtraFiles: []*os.File{channel, image, theirs, program}, // 3, 4, 5, 6; 0 to 2 are /dev/null, opened here
 		SysProcAttr: &syscall.SysProcAttr{
 			Cloneflags:  namespaces,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: o.user, Size: 1}},

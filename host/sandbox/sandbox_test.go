@@ -124,17 +124,21 @@ func again(t *testing.T, tests string, attributes *syscall.SysProcAttr) string {
 	if out, err := exec.Command("cp", self, binary).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for d := dir; d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
-		if err := os.Chmod(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	source, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("cp", "-r", filepath.Join(source, "testdata"), dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+	// The other user reads and executes all of it, whatever the umask is.
+	if out, err := exec.Command("chmod", "-R", "a+rX", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for d := filepath.Dir(dir); d != "/" && d != os.TempDir(); d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cmd := exec.Command(binary, "-test.run", tests, "-test.v")
 	cmd.Dir = dir

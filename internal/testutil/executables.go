@@ -111,7 +111,11 @@ func buildOne(root, path, pkg string) error {
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
-	return os.Chmod(filepath.Dir(path), 0o755) // a container's user reads it, whatever the umask is
+	// A container's user reads the directory and executes the file, whatever the umask is.
+	if err := os.Chmod(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(filepath.Dir(path), 0o755)
 }
 
 // cache is a directory that is the user's own.
