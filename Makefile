@@ -11,7 +11,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
 # An archive that lies in another repository must not be named by the commit of that one.
 STAMP := -buildvcs=$(if $(filter $(CURDIR),$(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && git rev-parse --show-toplevel)),true,false)
 
-.PHONY: help build install demo test test-long lint bench bench-peers sim kills cuts linear damage fuzz cover clean
+.PHONY: help build install release demo test test-long lint bench bench-peers sim kills cuts linear damage fuzz cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,11 @@ build: ## build motte, motte-core and the Tasks into bin/
 install: build ## install them into $(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 0755 $(BIN)/motte $(BIN)/motte-core $(foreach t,$(TASKS),$(BIN)/motte-task-$(t)) $(DESTDIR)$(PREFIX)/bin
+
+DIST ?= dist
+# The toolchain decides how the archive is compressed, too.
+release: ## make the archive of the commit into $(DIST)/, and print the measurements
+	@GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' go.mod) $(GO) run ./internal/release -go $(GO) -out $(DIST)
 
 demo: build ## show everything on a real data set, in a temporary directory
 	@$(GO) run ./demo -bin $(BIN)
@@ -88,4 +93,4 @@ cover: ## coverage of all packages
 	$(GO) test -coverprofile=cover.out -coverpkg=./... ./... && $(GO) tool cover -func=cover.out | tail -1
 
 clean: ## remove what was built
-	rm -rf $(BIN) cover.out
+	rm -rf $(BIN) $(DIST) cover.out
