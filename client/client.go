@@ -1,24 +1,44 @@
-// Package client talks to a Core.
+// Package client is the Go client of Motte: it stores, finds and administers objects through
+// one Core.
 //
-// Start with ReadProfile and Dial; then Put, Get, Search, Delete, Count, List.
-// A Client is safe for concurrent use, and all goroutines that use it share
-// one connection: calls are pipelined and answered out of order, so many of
-// them in flight are the way to be fast. Answers without a small limit (see
-// Search) travel on a connection of their own, so that a slow reader holds up
-// nobody but itself and the Core sends no faster than it reads.
+// [ReadProfile] reads who the caller is and where the Core listens, and [Dial] connects:
 //
-// A Client remembers the head of the log that answers carry, and asks each new
-// connection first whether the Core still has that head in its history. If not,
-// the store went back or is another branch: then every call fails with a
-// *RolledBackError, and nothing else is sent. A profile that was read from a
-// file remembers the head beside it, for the processes that come after.
+//	p, err := client.ReadProfile("admin.profile")
+//	...
+//	c, err := client.Dial(ctx, p)
+//	...
+//	defer c.Close()
+//	_, err = c.Put(ctx, "parts", data, client.Name("bolt-m6"))
 //
-// Every method ends when its context does. A lost connection is made anew by
-// the next call. A call that was under way then fails with ErrConnectionLost,
-// unless it only reads: then it is tried once more.
+// # Objects and queries
 //
-// Errors of the Core are *Error; compare them with errors.Is and the sentinels
-// of this package.
+// [Client.Put], [Client.PutBatch], [Client.Get] and [Client.Delete] work on objects by name or
+// by [Identity]. [Client.Search], [Client.Count] and [Client.DeleteWhere] ask an index with a
+// [Query]. [Client.List] yields all objects of a collection.
+//
+// # Connections
+//
+// A [Client] is safe for concurrent use. All goroutines that use it share one connection, on
+// which the Core answers calls out of order. So many calls in flight are the way to be fast.
+// An answer without a small limit travels on a connection of its own: see [Client.Search].
+// There a slow reader holds up only itself, and the Core sends no faster than it reads.
+//
+// Every method ends when its context does. The next call makes a lost connection anew. A call
+// that was under way then fails with [ErrConnectionLost]. A call that only reads is tried once
+// more before it fails.
+//
+// # A store that went back
+//
+// Each answer carries the [Head] of the Core's log, and a Client remembers the newest. It asks
+// each new connection first whether the Core still has that head in its history. If not, the
+// store went back or is another branch. Then every call fails with a [*RolledBackError], and
+// nothing else is sent. A profile that was read from a file keeps the head beside it, for the
+// processes that come after: see [HeadStore].
+//
+// # Errors
+//
+// An error of the Core is an [*Error]. Compare it with [errors.Is] and the sentinels of this
+// package, such as [ErrNotFound]. [Temporary] reports whether the same call may succeed later.
 package client
 
 import (

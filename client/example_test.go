@@ -61,6 +61,32 @@ func ExampleIfIdentity() {
 	}
 }
 
+// An error of the Core is compared with the sentinels of the package.
+func ExampleClient_Get() {
+	var c *client.Client // from Dial
+	o, err := c.Get(context.Background(), "parts", "bolt-m6")
+	switch {
+	case errors.Is(err, client.ErrNotFound):
+		fmt.Println("there is no such part")
+	case err != nil:
+		log.Fatal(err)
+	default:
+		fmt.Printf("%s\n", o.Data)
+	}
+}
+
+// The first ten of an ordered index. Leaving the loop ends the search.
+func ExampleClient_Search() {
+	var c *client.Client // from Dial
+	q := client.Query{Collection: "parts", Index: "by_weight", Predicate: "< 100", Limit: 10}
+	for o, err := range c.Search(context.Background(), q) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", o.Name, o.Data)
+	}
+}
+
 // Several changes that take effect together or not at all.
 func ExampleClient_PutBatch() {
 	var c *client.Client // from Dial

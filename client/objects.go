@@ -76,16 +76,17 @@ func Attribute(index string, data []byte) PutOption {
 	}
 }
 
-// IfAbsent makes the Put fail with ErrPreconditionFailed if the name is in use.
+// IfAbsent makes the Put fail with [ErrPreconditionFailed] if the name is in use.
 func IfAbsent() PutOption { return func(o *put) { o.Flags |= wire.FlagIfAbsent } }
 
-// IfIdentity makes the Put fail with ErrPreconditionFailed unless this is the
+// IfIdentity makes the Put fail with [ErrPreconditionFailed] unless this is the
 // identity of the object that has the name.
 func IfIdentity(id Identity) PutOption {
 	return func(o *put) { o.Flags, o.Identity = o.Flags|wire.FlagIfIdentity, id }
 }
 
-// Put stores an object of 16 MiB at most. When it returns, the object is
+// Put stores an object of 16 MiB at most. [Name], [Attribute], [IfAbsent] and [IfIdentity]
+// qualify it. When it returns, the object is
 // durable and every index that is not lazy finds it.
 func (c *Client) Put(ctx context.Context, collection string, data []byte, options ...PutOption) (Result, error) {
 	o := newPut(data, options)
@@ -171,7 +172,7 @@ func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]
 	return results, nil
 }
 
-// Get returns the object that has the name; ErrNotFound if there is none that
+// Get returns the object that has the name. The error is [ErrNotFound] if there is none that
 // the principal may read.
 func (c *Client) Get(ctx context.Context, collection, name string) (Object, error) {
 	return c.get(ctx, &wire.Request{Op: model.OpGet, Collection: collection, Name: []byte(name)})
