@@ -117,7 +117,11 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 				r.largeBudget, r.smallBudget = newByteBudget(room), newByteBudget(room)
 				r.disk.delay(24 * time.Hour)
 				p := frames.AppendRequest(nil, request(1, model.OpPut, "c", "", strings.Repeat("x", size)))
-				for i := range 600 {
+				clients := 600 // more than half of all connections
+				if size > smallRequest {
+					clients = 60 // far more than the room takes
+				}
+				for i := range clients {
 					end, _ := r.join(5)
 					_ = end.SetDeadline(time.Now().Add(100 * time.Millisecond))
 					_, _ = end.Write(p)
