@@ -86,7 +86,7 @@ func TestOtherUsersAreToldNoProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(path, 0o777)); err != nil {
+	if err := errors.Join(os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Chmod(path, 0o777)); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

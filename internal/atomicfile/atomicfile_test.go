@@ -42,10 +42,10 @@ func TestReplaceAndCreate(t *testing.T) {
 		t.Errorf("Create of a file that is there: %v", err)
 	}
 	only(t, dir, before)
-	testutil.Must(t, Replace(path, 0o640, after))
+	testutil.Must(t, Replace(path, 0o400, after))
 	only(t, dir, after)
-	if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
-		t.Errorf("mode %v, %v; want 0640", info.Mode(), err)
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o400 {
+		t.Errorf("mode %v, %v; want 0400", info.Mode(), err)
 	}
 }
 
