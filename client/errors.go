@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"motte/core/model"
 )
@@ -79,10 +80,11 @@ type MissingError struct {
 	Count   int       // how many there are
 }
 
-// Missing is an object that is not in an answer, and why: ErrDamaged, ErrReadFailed or
-// ErrExpired.
+// Missing is an object that is not in an answer, and why: ErrDamaged, ErrReadFailed,
+// ErrExpired, or, of those that GetAll asks for, ErrNotFound.
 type Missing struct {
-	Identity Identity
+	Identity Identity // zero: GetAll asked for the Name, and no object has it
+	Name     string   // that GetAll asked for; "": it was none
 	Err      error
 }
 
@@ -100,9 +102,17 @@ func (e *MissingError) Error() string {
 		if i == named {
 			return text + fmt.Sprintf("; and %d more", e.Count-named)
 		}
-		text += fmt.Sprintf("%s %x: %v", [...]string{":", ";"}[min(i, 1)], m.Identity, m.Err)
+		text += fmt.Sprintf("%s %s: %v", [...]string{":", ";"}[min(i, 1)], m.label(), m.Err)
 	}
 	return text
+}
+
+// label names the object to people.
+func (m *Missing) label() string {
+	if m.Name != "" {
+		return strconv.Quote(m.Name)
+	}
+	return fmt.Sprintf("%x", m.Identity)
 }
 
 // Unwrap returns what is said of the objects, damage first: it is for good.

@@ -120,6 +120,25 @@ func ExampleAttribute() {
 	}
 }
 
+// Many objects at once, by name. Names that no object has are told at the end.
+func ExampleClient_GetAll() {
+	var c *client.Client // from Dial
+	ctx := context.Background()
+	for o, err := range c.GetAll(ctx, "parts", "bolt-m6", "nut-m6", "washer-m6") {
+		var missing *client.MissingError
+		switch {
+		case errors.As(err, &missing):
+			for _, m := range missing.Objects {
+				fmt.Printf("%s: %v\n", m.Name, m.Err)
+			}
+		case err != nil:
+			log.Fatal(err)
+		default:
+			fmt.Printf("%s: %d bytes\n", o.Name, len(o.Data))
+		}
+	}
+}
+
 // An index that is being built, or that was quarantined a moment ago, is worth
 // another try.
 func ExampleTemporary() {

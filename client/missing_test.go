@@ -104,7 +104,7 @@ func TestWhatIsMissingComesLast(t *testing.T) {
 func TestAMissingErrorIsBounded(t *testing.T) {
 	var m *MissingError
 	for range maxMissing + 5 {
-		m = m.join(&MissingError{Objects: []Missing{{Identity{1}, ErrReadFailed}}, Count: 1})
+		m = m.join(&MissingError{Objects: []Missing{{Identity: Identity{1}, Err: ErrReadFailed}}, Count: 1})
 	}
 	if len(m.Objects) != maxMissing || m.Count != maxMissing+5 || len(m.Error()) > 1000 || !Temporary(m) {
 		t.Errorf("%d of %d objects are named: %v", len(m.Objects), m.Count, m)

@@ -11,7 +11,7 @@ import (
 var (
 	operationNames = map[model.Operation]string{
 		model.OpPut: "put", model.OpGet: "get", model.OpSearch: "search", model.OpDelete: "delete",
-		model.OpDeleteWhere: "delete-where", model.OpCount: "count", model.OpList: "list", model.OpBatch: "batch",
+		model.OpDeleteWhere: "delete-where", model.OpCount: "count", model.OpList: "list", model.OpBatch: "batch", model.OpGetMany: "get-many",
 		model.OpCreateCollection: "create-collection", model.OpDropCollection: "drop-collection",
 		model.OpCreateIndex: "create-index", model.OpDropIndex: "drop-index", model.OpRegisterTask: "register-task",
 		model.OpAddPrincipal: "add-principal", model.OpRemovePrincipal: "remove-principal",

@@ -354,7 +354,7 @@ var errStopped = errors.New("stopped")
 // *MissingError tells of the objects that are not in it.
 func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
 	a := answer{request: r, take: take}
-	if r.Op == model.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
+	if r.Op == model.OpGetMany || r.Op == model.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
 		k, err := c.collect(ctx, r)
 		if errors.Is(err, ErrSlowReader) {
 			return c.streamAlone(ctx, &a) // few objects, but large ones; take has seen none
@@ -412,7 +412,7 @@ func (a *answer) next(p part) (done bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("the Core's reply can't be decoded: %w", err)
 		}
-		a.missing = a.missing.join(&MissingError{Objects: []Missing{{id, &Error{code}}}, Count: 1})
+		a.missing = a.missing.join(&MissingError{Objects: []Missing{{Identity: id, Err: &Error{code}}}, Count: 1})
 		return false, nil
 	case wire.KindEnd:
 		err = failure(p.Code)

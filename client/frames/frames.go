@@ -37,6 +37,17 @@ func AppendBatchOp(p []byte, o *wire.Request) []byte {
 		Bytes(o.Name).Bytes(o.Query).Bytes(o.Object)
 }
 
+// AppendWantedName appends an object that is asked for by name, of 1 byte at least, to the
+// sub-query of an OpGetMany: len(name) 2 | name ….
+func AppendWantedName(p, name []byte) []byte {
+	return codec.Writer(p).U16(uint16(len(name))).Bytes(name)
+}
+
+// AppendWantedIdentity appends one that is asked for by identity: zero 2 | identity 32.
+func AppendWantedIdentity(p []byte, id identity.ID) []byte {
+	return codec.Writer(p).U16(0).Bytes(id[:])
+}
+
 // AppendRow appends the fixed layout of a row: see model.DecodeRow.
 func AppendRow(p []byte, w *model.Row) []byte {
 	ordered := byte(0)
@@ -61,7 +72,7 @@ const headSize = 40 // bytes
 
 // ValidOperation reports whether o is an operation of this version.
 func ValidOperation(o model.Operation) bool {
-	return o >= model.OpPut && o <= model.OpBatch || o >= model.OpCreateCollection && o <= model.OpQuota ||
+	return o >= model.OpPut && o <= model.OpGetMany || o >= model.OpCreateCollection && o <= model.OpQuota ||
 		o >= model.OpStatus && o <= model.LastOperation
 }
 
@@ -163,7 +174,7 @@ func DecodeMissing(p []byte) (id identity.ID, code model.Code, err error) {
 	r := codec.NewReader(p)
 	r.Copy(id[:])
 	code = model.Code(r.U8())
-	r.Require(code == model.Damaged || code == model.ReadFailed || code == model.Expired)
+	r.Require(code == model.Damaged || code == model.ReadFailed || code == model.Expired || code == model.NotFound)
 	return id, code, r.Done()
 }
 

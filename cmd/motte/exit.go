@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -180,8 +181,27 @@ type failure struct {
 
 // missingView is an object that is not in an answer, as programs get it.
 type missingView struct {
-	ID   string `json:"id"`
-	Code string `json:"code"`
+	ID         string `json:"id,omitempty"`
+	Name       string `json:"name,omitempty"`
+	NameBase64 []byte `json:"name_base64,omitempty"`
+	Code       string `json:"code"`
+}
+
+func newMissing(m client.Missing) missingView {
+	v := missingView{Code: codeName(m.Err)}
+	if m.Identity != (client.Identity{}) {
+		v.ID = identifier(m.Identity)
+	}
+	v.Name, v.NameBase64 = textOrBytes(m.Name)
+	return v
+}
+
+// missingName names a missing object to people: by the name that was asked for, if one was.
+func missingName(m client.Missing) string {
+	if m.Name != "" {
+		return strconv.Quote(m.Name)
+	}
+	return identifier(m.Identity)
 }
 
 // newFailure describes an error to a program.
@@ -195,7 +215,7 @@ func newFailure(err error) failure {
 	if errors.As(err, &missing) {
 		f.Count = missing.Count
 		for _, m := range missing.Objects {
-			f.Missing = append(f.Missing, missingView{identifier(m.Identity), codeName(m.Err)})
+			f.Missing = append(f.Missing, newMissing(m))
 		}
 	}
 	return f
@@ -244,7 +264,7 @@ func (a *app) fail(cmd *cobra.Command, err error) {
 	var missing *client.MissingError
 	if errors.As(err, &missing) {
 		for _, m := range missing.Objects {
-			a.say("missing: %s (%s)\n", identifier(m.Identity), codeName(m.Err))
+			a.say("missing: %s (%s)\n", missingName(m), codeName(m.Err))
 		}
 	}
 	if h := hint(err); h != "" {

@@ -144,20 +144,31 @@ func (a *app) readObject(path string) ([]byte, error) {
 }
 
 func (a *app) get() *cobra.Command {
-	var name, identity, out string
+	var name, identity, names, out string
 	cmd := a.leaf(&cobra.Command{
 		Use:   "get COLLECTION",
-		Short: "Print an object",
+		Short: "Print an object, or many",
 		Long: `Print an object, its exact bytes; on a terminal only if it is text that can do it no harm.
 
 With --out the file is there whole or not at all, and only you can read it, also if there was
 one before. A link stays, and the file that it points to is replaced; a pipe or a device is
-written to.`,
+written to.
+
+With --names it prints the objects of many names, as 'motte search' does: one on a line, in
+the order of the names. A name that no object has is named on standard error, and the exit
+code is 3; an object that is not one line is left out, and the exit code is 11.`,
 		Example: `  motte get people --name ada
+  motte get people --names names.txt --json
   motte get photos --id 6f1c… --out ada.jpg`,
 	}, func(ctx context.Context, args []string) error {
+		if names != "" && name == "" && identity == "" && out == "" {
+			return a.getNames(ctx, args[0], names)
+		}
+		if names != "" {
+			return usage("--names goes with no other flag of these")
+		}
 		if (name == "") == (identity == "") {
-			return usage("either --name or --id is needed")
+			return usage("either --name or --id is needed, or --names")
 		}
 		var id client.Identity
 		var err error
@@ -185,6 +196,7 @@ written to.`,
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "`NAME` of the object")
 	f.StringVar(&identity, "id", "", "identity `ID` of the object")
+	f.StringVar(&names, "names", "", "`FILE` with a name on each line (-: standard input)")
 	f.StringVar(&out, "out", "", "`FILE` to write it to, readable for you alone (-: standard output)")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"iter"
 	"math"
 
 	"github.com/spf13/cobra"
@@ -37,7 +38,7 @@ nothing. A predicate that begins with - is given after --.`,
 		if ids {
 			err = a.printIdentities(ctx, c, q, out)
 		} else {
-			left, err = a.printObjects(ctx, c, q, out)
+			left, err = a.printObjects(c.Search(ctx, q), out)
 		}
 		if err != nil {
 			err = fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
@@ -45,8 +46,8 @@ nothing. A predicate that begins with - is given after --.`,
 		if flush := out.Flush(); err == nil {
 			err = flush
 		}
-		if err == nil && left > 0 {
-			err = leftOutError{fmt.Sprintf("left out what is not one line, %s: use --json", plural(left, "object"))}
+		if err == nil {
+			err = notOneLine(left)
 		}
 		return err
 	})
@@ -55,10 +56,18 @@ nothing. A predicate that begins with - is given after --.`,
 	return cmd
 }
 
+// notOneLine is the error of a command that left out objects; nil: it left out none.
+func notOneLine(left int) error {
+	if left == 0 {
+		return nil
+	}
+	return leftOutError{fmt.Sprintf("left out what is not one line, %s: use --json", plural(left, "object"))}
+}
+
 // printObjects prints objects, and counts those that it left out.
-func (a *app) printObjects(ctx context.Context, c *client.Client, q client.Query, out *bufio.Writer) (left int, err error) {
+func (a *app) printObjects(objects iter.Seq2[client.Object, error], out *bufio.Writer) (left int, err error) {
 	person := isTerminal(a.stdout)
-	for o, err := range c.Search(ctx, q) {
+	for o, err := range objects {
 		if err != nil {
 			return left, err
 		}

@@ -22,8 +22,9 @@ type Request struct {
 	wire.Request
 	Conn      Conn
 	Principal access.Principal
-	Reserved  int     // bytes that the shell counts for it: its answer carries them back
-	Writes    []Write // of a put, delete or batch
+	Reserved  int           // bytes that the shell counts for it: its answer carries them back
+	Writes    []Write       // of a put, delete or batch
+	Wanted    []wire.Wanted // of a GETMANY
 
 	// As they were when the request was begun. A later step looks at them anew.
 	by *principal  // nil: not registered
@@ -116,9 +117,10 @@ var operations = map[model.Operation]struct {
 	model.OpDelete: {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
 	model.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit,
 		0, model.RightDelete, (*Engine).search},
-	model.OpCount: {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
-	model.OpList:  {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
-	model.OpBatch: {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
+	model.OpCount:   {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
+	model.OpList:    {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
+	model.OpBatch:   {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
+	model.OpGetMany: {aCollection | aQuery, 0, 0, anyRead, (*Engine).get},
 
 	model.OpCreateCollection: {aCollection, 0, 0, model.RightAdmin, (*Engine).createCollection},
 	model.OpDropCollection:   {aCollection, 0, 0, model.RightAdmin, (*Engine).dropCollection},
@@ -146,13 +148,7 @@ var operations = map[model.Operation]struct {
 // writes of a PUT, DELETE or batch, and hashes their contents. It needs no
 // state, so each connection does it on its own.
 func Prepare(r wire.Request) (*Request, model.Code) {
-	s, p := operations[r.Op], uint8(0)
-	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
-		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != model.TypeAny, r.Limit != 0} {
-		if present {
-			p |= 1 << i
-		}
-	}
+	s, p := operations[r.Op], partsOf(&r)
 	ok := s.flow != nil && p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
 	var ops []wire.Request
 	var err error
@@ -165,6 +161,9 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)
 	}
 	q := &Request{Request: r, Writes: make([]Write, len(ops))}
+	if r.Op == model.OpGetMany {
+		q.Wanted, err = wire.DecodeGetMany(r.Query)
+	}
 	for i := range ops {
 		q.Writes[i].Request = ops[i]
 		ok = ok && q.Writes[i].prepare()
@@ -185,6 +184,17 @@ func PrepareBody(r wire.Request, p []byte) (*Request, model.Code) {
 		q.Writes[0].body = p
 	}
 	return q, code
+}
+
+// partsOf returns the set of the parts that a request has.
+func partsOf(r *wire.Request) (p uint8) {
+	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
+		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != model.TypeAny, r.Limit != 0} {
+		if present {
+			p |= 1 << i
+		}
+	}
+	return p
 }
 
 // prepare checks one write and fills in what can be computed from it alone.

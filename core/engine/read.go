@@ -7,6 +7,7 @@ import (
 	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/model"
+	"motte/core/wire"
 )
 
 // Request takes a prepared request; its answer comes with a later Take.
@@ -133,42 +134,63 @@ func changes(o model.Operation) bool {
 	return catalogue || o == model.OpPut || o == model.OpDelete || o == model.OpBatch
 }
 
-// Get decides a GET by name or by identity. Then the server reads and checks the record.
-// Get changes nothing but the request: any number of goroutines may call it at the same
-// time, each with a maker of its own, while no other method runs.
+// Get decides a GET or a GETMANY. Then the server reads and checks the records. Get changes
+// nothing but the request: any number of goroutines may call it at the same time, each with
+// a maker of its own, while no other method runs.
 func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
 	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Reserved: q.Reserved}
-	r.Code = e.mayBegin(q)
-	if r.Code != model.OK {
-		return r
-	}
-	o, code := e.find(m, q)
-	if r.Code = code; code == model.OK {
-		r.Content = Single{o}
+	if r.Code = e.mayBegin(q); r.Code == model.OK {
+		e.show(m, q, &r)
 	}
 	return r
 }
 
+// show makes the content of the answer to a GET or GETMANY that may begin.
+func (e *Engine) show(m *identity.Maker, q *Request, r *Reply) {
+	if q.Op == model.OpGetMany {
+		many := e.findMany(m, q)
+		r.Content, r.Count = many, uint32(len(many))
+		return
+	}
+	o, code := e.find(m, q, wire.Wanted{Name: q.Name, Identity: q.Identity})
+	if r.Code = code; code == model.OK {
+		r.Content = Single{o}
+	}
+}
+
 // find returns the object of a GET: header, rights, mapping.
-func (e *Engine) find(m *identity.Maker, q *Request) (o mapping.Entry, code model.Code) {
-	v := q.Identity.Value()
-	if len(q.Name) > 0 {
-		v = m.Named(q.in.id, q.Name)
+func (e *Engine) find(m *identity.Maker, q *Request, w wire.Wanted) (o mapping.Entry, code model.Code) {
+	v := w.Identity.Value()
+	if len(w.Name) > 0 {
+		v = m.Named(q.in.id, w.Name)
 	}
 	o, ok := q.in.objects.Get(v)
-	if !ok || len(q.Name) == 0 && o.ID != q.Identity || !e.readable(q.by, q.in, o) {
+	if !ok || len(w.Name) == 0 && o.ID != w.Identity || !e.readable(q.by, q.in, o) {
 		return mapping.Entry{}, model.NotFound
 	}
 	return o, model.OK
 }
 
-// get answers a GET in its turn among other requests.
-func (e *Engine) get(q *Request) model.Code {
-	o, code := e.find(e.Maker, q)
-	if code == model.OK {
-		e.reply(q, Reply{Content: Single{o}})
+// findMany returns the objects of a GETMANY, in the order asked. In the place of an object
+// that is not found stands the identity that the client gave, so that it learns no other.
+func (e *Engine) findMany(m *identity.Maker, q *Request) Many {
+	many := make(Many, len(q.Wanted))
+	for i, w := range q.Wanted {
+		f := &many[i]
+		if f.Entry, f.Code = e.find(m, q, w); f.Code != model.OK {
+			f.ID = w.Identity
+		}
 	}
-	return code
+	return many
+}
+
+// get answers a GET or GETMANY in its turn among other requests.
+func (e *Engine) get(q *Request) model.Code {
+	var r Reply
+	if e.show(e.Maker, q, &r); r.Code != model.OK {
+		return r.Code
+	}
+	return e.answer(q, r)
 }
 
 const idsPerFrame = 2048 // 64 KiB

@@ -29,7 +29,7 @@ type End struct {
 	Body  []byte // results of writes, for one
 }
 
-// Content is what an answer shows before its end frame: Frames, Objects, a Single, or, if
+// Content is what an answer shows before its end frame: Frames, Objects, Many, a Single, or, if
 // there is nothing to show, nil.
 type Content interface {
 	size() int // bytes of memory, about, until it is sent
@@ -47,9 +47,19 @@ type Objects []mapping.Entry
 // Single is the object of a GET.
 type Single struct{ mapping.Entry }
 
+// Many are the objects of a GETMANY, in the order asked.
+type Many []Found
+
+// Found is what a GETMANY has found for one of its names or identities.
+type Found struct {
+	mapping.Entry
+	Code model.Code // OK: the object is to be read; else the Entry has at most an identity
+}
+
 // Bytes of memory that parts of an answer take.
 const (
 	entrySize = 64 // of an object that is still to be read
+	foundSize = 72 // of one that is asked for by a GETMANY
 	bodySize  = 24 // of a frame's body, beside the body
 )
 
@@ -61,6 +71,8 @@ func (f Frames) size() (n int) {
 }
 
 func (o Objects) size() int { return len(o) * entrySize }
+
+func (m Many) size() int { return len(m) * foundSize }
 
 func (Single) size() int { return entrySize }
 

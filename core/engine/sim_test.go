@@ -11,6 +11,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/taskwire"
@@ -132,8 +133,10 @@ func (s *simulation) step() {
 	case k < 30:
 		who, c := s.pick()
 		s.randomWrite(who, c, nil)
-	case k < 45:
+	case k < 40:
 		s.randomGet()
+	case k < 45:
+		s.randomGetMany()
 	case k < 55:
 		s.randomSearch()
 	case k < 58:
@@ -349,6 +352,50 @@ func (s *simulation) collectionID(c string) uint32 { return s.e.byName[c].id }
 func (s *simulation) mayRead(who access.Principal, c string, o modelObject) bool {
 	r := s.rights[c][who]
 	return r&model.RightRead != 0 || o.owner == s.owners[who] && r&model.RightReadOwn != 0
+}
+
+// randomGetMany wants what as many GETs would find, in the order asked.
+func (s *simulation) randomGetMany() {
+	who, c := s.pick()
+	var query []byte
+	var wanted []wire.Wanted
+	for range 1 + s.rng.IntN(6) {
+		w := wire.Wanted{Name: s.name()}
+		if o, ok := s.current(c)[s.maker.Named(s.collectionID(c), w.Name)]; ok && s.rng.IntN(2) == 0 {
+			w = wire.Wanted{Identity: o.id}
+			w.Identity[identity.Size-1] ^= byte(s.rng.IntN(2))
+			query = frames.AppendWantedIdentity(query, w.Identity)
+		} else {
+			query = frames.AppendWantedName(query, w.Name)
+		}
+		wanted = append(wanted, w)
+	}
+	a, done := s.answered(s.ask(who, wire.Request{Op: model.OpGetMany, Collection: c, Query: query}))
+	want := model.OK
+	switch r := s.rights[c][who]; {
+	case r == 0:
+		want = model.NoCollection
+	case r&(model.RightRead|model.RightReadOwn) == 0:
+		want = model.Denied
+	}
+	if !done || a.code != want || want == model.OK && len(a.many) != len(wanted) {
+		s.t.Fatalf("seed %d: GETMANY: code %d, want %d; %d of %d", s.seed, a.code, want, len(a.many), len(wanted))
+	}
+	for i, f := range a.many {
+		w := wanted[i]
+		v := w.Identity.Value()
+		if len(w.Name) > 0 {
+			v = s.maker.Named(s.collectionID(c), w.Name)
+		}
+		o, exists := s.current(c)[v]
+		there := exists && s.mayRead(who, c, o) && (len(w.Name) > 0 || o.id == w.Identity)
+		if there != (f.Code == model.OK) || there && (f.ID != o.id || s.data(f.Entry) != o.data) {
+			s.t.Fatalf("seed %d: GETMANY: object %d, there %v: %+v", s.seed, i, there, f)
+		}
+		if !there && (f.Code != model.NotFound || f.Entry != mapping.Entry{ID: w.Identity}) {
+			s.t.Fatalf("seed %d: GETMANY: object %d is not there, and told is %+v", s.seed, i, f)
+		}
+	}
 }
 
 // randomGet wants exactly what is committed.

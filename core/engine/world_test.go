@@ -63,6 +63,7 @@ type answer struct {
 	kind    wire.Kind // of items
 	items   [][]byte
 	objects []mapping.Entry
+	many    Many
 }
 
 // fakeTask is a Task's process: it keeps what it is fed and finds what begins
@@ -337,6 +338,7 @@ func (w *world) deliver(r Reply) (again bool) {
 		a.kind, a.items = f.Kind, append(a.items, f.Bodies...)
 	}
 	a.objects = append(a.objects, objectsOf(r)...)
+	a.many, _ = r.Content.(Many)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == model.OK {
 		if list.Identity = identity.ID(r.Body); list.Identity != (identity.ID{}) {
 			w.e.Request(list)

@@ -14,6 +14,7 @@ const (
 	OpCount       Operation = 6 // index, predicate → count of checked identities
 	OpList        Operation = 7 // → every object of the collection that the principal may read
 	OpBatch       Operation = 8 // puts and deletes, all or none → identities
+	OpGetMany     Operation = 9 // sub-query: names and identities → the object of each
 
 	OpCreateCollection Operation = 16
 	OpDropCollection   Operation = 17

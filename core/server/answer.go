@@ -28,6 +28,8 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 		r.Content = c.sendFrames(r, content)
 	case engine.Objects:
 		r.Content = c.sendObjects(r, content)
+	case engine.Many:
+		r.Content = c.sendMany(r, content)
 	}
 	if !done && r.Content == nil {
 		c.sendEnd(r)
@@ -87,13 +89,26 @@ func (c *conn) sendFrames(r *engine.Reply, f engine.Frames) engine.Content {
 
 // sendObjects sends objects until a buffer is full, and returns the rest, or nil.
 func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content {
-	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject}
+	c.prefetch(len(rest), func(i int) seglog.Location { return rest[i].Loc })
 	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
-		sent += int(rest[0].Loc.Length)
-		if code := c.object(h, rest[0], r.Code != model.ReadFailed); code != model.OK {
-			r.Code = worse(r.Code, code) // the objects behind it are shown all the same
-			c.missing(h, rest[0].ID, code)
-			sent = bufferSize // reads that fail take their time: other answers come first
+		sent += c.sendOne(r, rest[0])
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
+}
+
+// sendMany sends objects of a GETMANY until a buffer is full, and returns the rest, or nil.
+// In the place of an object that can't be shown it sends the code that says why.
+func (c *conn) sendMany(r *engine.Reply, rest engine.Many) engine.Content {
+	c.prefetch(len(rest), func(i int) seglog.Location { return rest[i].Loc })
+	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
+		if found := rest[0]; found.Code == model.OK {
+			sent += c.sendOne(r, found.Entry)
+		} else {
+			sent += missingSize
+			c.missing(r, found.ID, found.Code)
 		}
 	}
 	if len(rest) == 0 {
@@ -102,9 +117,42 @@ func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content 
 	return rest
 }
 
+// prefetch reads the records that fill the next buffer of an answer with n objects, of
+// which neighbours are read together.
+func (c *conn) prefetch(n int, at func(int) seglog.Location) {
+	c.places = c.places[:0]
+	bytes := 0
+	for i := 0; i < n && bytes < bufferSize; i++ {
+		if loc := at(i); loc.Length > 0 { // else there is no object
+			c.places = append(c.places, loc)
+			bytes += int(loc.Length)
+		}
+	}
+	if len(c.places) > 1 {
+		c.s.log.Prefetch(c.places)
+	}
+}
+
+// missingSize is about the bytes of a frame in the place of an object.
+const missingSize = 100
+
+// sendOne sends one of the objects of an answer, or in its place the code that says why it
+// can't be shown: those behind it are shown all the same. It returns the bytes that count as
+// sent.
+func (c *conn) sendOne(r *engine.Reply, o mapping.Entry) (sent int) {
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject}
+	code := c.object(h, o, r.Code != model.ReadFailed)
+	if code == model.OK {
+		return int(o.Loc.Length)
+	}
+	c.missing(r, o.ID, code)
+	return bufferSize // reads that fail take their time: other answers come first
+}
+
 // missing appends the frame of an object that can't be shown.
-func (c *conn) missing(h wire.ReplyHeader, id identity.ID, code model.Code) {
-	h.Kind = wire.KindMissing
+func (c *conn) missing(r *engine.Reply, id identity.ID, code model.Code) {
+	r.Code = worse(r.Code, code)
+	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindMissing}
 	c.frame(h, wire.AppendMissing(nil, id, code))
 }
 
@@ -115,10 +163,10 @@ func (c *conn) frame(h wire.ReplyHeader, body []byte) {
 }
 
 // worse returns the code for the End of an answer in which two objects are missing for
-// these reasons. Damage is for good, a failed read may pass, and an expired object can
-// be asked for again.
+// these reasons. Damage is for good, a failed read may pass, an expired object can be asked
+// for again, and an object that is not found is missing for no other reason.
 func worse(a, b model.Code) model.Code {
-	for _, code := range []model.Code{model.Damaged, model.ReadFailed} {
+	for _, code := range []model.Code{model.Damaged, model.ReadFailed, model.Expired} {
 		if a == code || b == code {
 			return code
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"motte/core/engine"
 	"motte/core/identity"
 	"motte/core/model"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -33,7 +35,8 @@ const (
 	pieceSize      = 256 << 10        // bytes that are read with one deadline
 	recordSize     = 16 << 10         // bytes of a TLS record
 	bufferSize     = 64 << 10
-	maxGets        = 64 // GETs that are decided together
+	maxGets        = 64 // objects of GETs that are decided together, with those of one GETMANY
+	maxFirst       = 4  // parts of an answer that the reader sends: 256 objects of 1 KiB
 )
 
 // The memory of a request beside its body, in bytes.
@@ -41,6 +44,8 @@ const (
 	requestCost = 1 << 10 // for itself
 	writeCost   = 512     // for each write of a batch
 	batchOpSize = 44      // bytes of a batch for each of its writes, at least
+	wantedCost  = 128     // for each object of a GETMANY, also in its answer
+	wantedSize  = 3       // bytes of a GETMANY for each of its objects, at least
 )
 
 // conn is one client's connection: a reader and a writer.
@@ -52,7 +57,8 @@ type conn struct {
 	principal access.Principal
 	in        *bufio.Reader     // the reader's
 	batch     []event           // the reader's: complete requests, not handed over
-	gets      []*engine.Request // the reader's: complete GETs, not answered
+	gets      []*engine.Request // the reader's: complete GETs and GETMANYs, not answered
+	wanted    int               // the reader's: objects that they ask for
 	finder    *identity.Maker   // the reader's
 	out       *queue[engine.Reply]
 	written   chan struct{} // closed when the writer has ended
@@ -78,9 +84,10 @@ type conn struct {
 	sending  chan struct{}
 	maker    *identity.Maker
 	p        []byte
-	record   []byte // the last one read
-	reserved int    // bytes of room for a large object
-	err      error  // the client takes no more
+	record   []byte            // the last one read
+	places   []seglog.Location // of the records that are read together
+	reserved int               // bytes of room for a large object
+	err      error             // the client takes no more
 }
 
 func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn {
@@ -97,7 +104,9 @@ func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn 
 type inflightRequest struct {
 	op    model.Operation
 	began time.Time
-	bytes int // of its body
+	bytes int  // of its body
+	held  bool // it is a GETMANY, which is unanswered and holds room until its answer is sent
+	room  int  // bytes
 }
 
 // weight is what a request with a body of so many bytes takes of its connection's
@@ -109,6 +118,9 @@ func cost(q *wire.Request) int {
 	n := requestCost + q.BodyLen()
 	if q.Op == model.OpBatch {
 		n += writeCost * min(wire.MaxBatch, q.BodyLen()/batchOpSize)
+	}
+	if q.Op == model.OpGetMany {
+		n += wantedCost * min(wire.MaxGetMany, q.BodyLen()/wantedSize)
 	}
 	return n
 }
@@ -168,6 +180,7 @@ func (s *server) serveConn(c *conn) {
 	c.readAll.Store(true)
 	c.out.signal()
 	<-c.written
+	c.abandon()
 	s.events.put(func(e *engine.Engine) {
 		for _, r := range c.out.take() {
 			e.Sent(c.principal, r.Unsent) // nobody reads them any more
@@ -215,11 +228,8 @@ func (s *server) forget(c *conn) {
 func (s *server) deliver(r engine.Reply) (waits *conn) {
 	s.budgetFor(r.Reserved).release(r.Principal, r.Reserved)
 	c := s.conns[r.Conn]
-	if c != nil && c.unanswered.Add(-1) == 0 { // before the client can have the answer, and ask the next
-		select {
-		case c.idle <- struct{}{}:
-		default:
-		}
+	if c != nil {
+		c.answered() // before the client can have the answer, and ask the next
 	}
 	if c == nil || c.ended {
 		s.engine.Sent(r.Principal, r.Unsent)
@@ -340,14 +350,25 @@ func (c *conn) readBody(q wire.Request, room int) model.Code {
 	}
 	r.Conn, r.Principal, r.Reserved = c.id, c.principal, room
 	if r.Op == model.OpGet {
-		if c.gets = append(c.gets, r); len(c.gets) == maxGets {
-			c.handOver()
-		}
+		c.addGet(r, 1)
 		return model.OK
 	}
 	c.unanswered.Add(1)
+	if r.Op == model.OpGetMany {
+		c.hold(r.Number, room)
+		c.addGet(r, len(r.Wanted))
+		return model.OK
+	}
 	c.batch = append(c.batch, func(e *engine.Engine) { e.Request(r) })
 	return model.OK
+}
+
+// addGet adds a GET or GETMANY to those that are decided together.
+func (c *conn) addGet(r *engine.Request, wanted int) {
+	c.gets = append(c.gets, r)
+	if c.wanted += wanted; c.wanted >= maxGets {
+		c.handOver()
+	}
 }
 
 // handOver hands the complete requests to the engine, all at once, and answers the GETs.
@@ -372,7 +393,7 @@ func (c *conn) answerGets() {
 	}
 	c.s.state.RUnlock()
 	clear(c.gets)
-	c.gets = c.gets[:0]
+	c.gets, c.wanted = c.gets[:0], 0
 	select {
 	case c.sending <- struct{}{}:
 	default:
@@ -385,9 +406,7 @@ func (c *conn) answerGets() {
 	defer func() { <-c.sending }()
 	for i := range replies {
 		r := &replies[i]
-		o, found := r.Content.(engine.Single)
-		large := found && o.Loc.Length > bufferSize
-		if c.err != nil || large || !c.send(r) {
+		if c.err != nil || large(r) || !c.sendFirst(r) {
 			c.out.put(*r)
 		}
 	}
@@ -395,6 +414,28 @@ func (c *conn) answerGets() {
 	if c.err != nil {
 		c.out.signal() // the writer ends the connection
 	}
+}
+
+// large reports whether an answer has an object for which its sender may have to wait.
+func large(r *engine.Reply) bool {
+	switch content := r.Content.(type) {
+	case engine.Single:
+		return content.Loc.Length > bufferSize
+	case engine.Many:
+		return slices.ContainsFunc(content, func(f engine.Found) bool { return f.Loc.Length > bufferSize })
+	}
+	return false
+}
+
+// sendFirst sends the first parts of an answer to a GET or GETMANY, and reports whether
+// that was all. The writer sends the rest.
+func (c *conn) sendFirst(r *engine.Reply) (done bool) {
+	for range maxFirst {
+		if done = c.send(r); done || c.err != nil {
+			break
+		}
+	}
+	return done
 }
 
 // refuse answers a request, or with number 0 the connection, with a code alone.
@@ -411,7 +452,7 @@ func (c *conn) begin(q *wire.Request) bool {
 		_, twice := c.inflight[q.Number]
 		fits := c.window+n <= maxConnBodies
 		if fits && !twice {
-			c.inflight[q.Number] = inflightRequest{q.Op, time.Now(), q.BodyLen()}
+			c.inflight[q.Number] = inflightRequest{op: q.Op, began: time.Now(), bytes: q.BodyLen()}
 			c.window += n
 		}
 		c.mu.Unlock()
@@ -439,12 +480,53 @@ func (c *conn) finish(number uint64, code model.Code) {
 	if !ok {
 		return
 	}
+	if f.held {
+		c.letGo(f.room)
+	}
 	select {
 	case c.freed <- struct{}{}:
 	default:
 	}
 	c.s.stats.requests[f.op][code].Add(1)
 	c.s.stats.latency[f.op].add(time.Since(f.began))
+}
+
+// hold notes the room of a GETMANY. It is given back when the answer is sent, since the
+// answer takes memory as well; or when the connection ends.
+func (c *conn) hold(number uint64, room int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.inflight[number]
+	f.room, f.held = room, true
+	c.inflight[number] = f
+}
+
+// letGo gives back the room of a GETMANY.
+func (c *conn) letGo(room int) {
+	c.s.budgetFor(room).release(c.principal, room)
+	c.answered()
+}
+
+// answered notes that a request is not unanswered any more.
+func (c *conn) answered() {
+	if c.unanswered.Add(-1) == 0 {
+		select {
+		case c.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// abandon gives back what GETMANYs hold that are not answered.
+func (c *conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for number, f := range c.inflight {
+		if f.held {
+			delete(c.inflight, number)
+			c.letGo(f.room)
+		}
+	}
 }
 
 // write sends answers until the reader has ended and all are sent, or the client

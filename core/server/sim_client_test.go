@@ -38,6 +38,7 @@ type simRequest struct {
 
 	ids     []identity.ID
 	gone    []identity.ID // of them those that could not be shown any more
+	absent  []int         // places in ids of those that a GETMANY did not find
 	objects []simObject   // as they came
 }
 
@@ -166,10 +167,15 @@ func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
 		q.ids = append(q.ids, ids...)
 	case wire.KindMissing:
 		id, code, err := frames.DecodeMissing(body)
-		if err != nil || code != model.Expired {
+		switch {
+		case err == nil && code == model.NotFound && q.r.Op == model.OpGetMany:
+			q.absent = append(q.absent, len(q.ids))
+		case err != nil || code != model.Expired:
 			s.fail("request %d: a missing object, code %d, %v", h.Number, code, err)
+		default:
+			q.gone = append(q.gone, id)
 		}
-		q.ids, q.gone = append(q.ids, id), append(q.gone, id)
+		q.ids = append(q.ids, id)
 	}
 	if h.Flags&wire.ReplyLast == 0 {
 		return
@@ -213,6 +219,8 @@ func (s *sim) answered(q *simRequest, h *wire.ReplyHeader, body []byte) {
 		s.changed(q, h, body, wrong)
 	case q.r.Op == model.OpGet || q.r.Op == model.OpList:
 		s.shown(q, h, wrong)
+	case q.r.Op == model.OpGetMany:
+		s.shownMany(q, h, wrong)
 	case q.r.Op == model.OpHead:
 		h2, err := model.DecodeHead(q.r.Query)
 		if own := err != nil || !slices.Contains(s.foreign, h2); own != (h.Code == model.OK) {
@@ -328,6 +336,52 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		wrong("%d objects should be shown", len(want))
 	}
 	s.same(q, want, wrong)
+}
+
+// shownMany: a GETMANY shows in the order asked what was there at its head.
+func (s *sim) shownMany(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
+	m, at := s.model, h.Head.LSN
+	if code := m.catalogue(at).enters(q.who, q.r.Collection, model.RightRead|model.RightReadOwn); code != model.OK {
+		if code != h.Code {
+			wrong("it should be %d", code)
+		}
+		return
+	}
+	list, _ := wire.DecodeGetMany(q.r.Query)
+	if len(q.ids) != len(list) || int(h.Count) != len(list) {
+		wrong("%d of %d objects, count %d", len(q.ids), len(list), h.Count)
+	}
+	want := model.OK
+	var shown []*simObject
+	for i, w := range list {
+		id := m.catalogue(at).collections[q.r.Collection]
+		found := s.sees(q.who, q.r.Collection, at, func(o *simObject) bool {
+			return len(w.Name) > 0 && o.id.Value() == m.maker.Named(id, w.Name) || o.id == w.Identity
+		})
+		switch absent := slices.Contains(q.absent, i); {
+		case absent != (len(found) == 0):
+			wrong("object %d: absent %v, there are %d", i, absent, len(found))
+		case absent && q.ids[i] != w.Identity:
+			wrong("object %d is absent, and told is %x", i, q.ids[i])
+		case absent:
+			want = worse(want, model.NotFound)
+		case q.ids[i] != found[0].id:
+			wrong("object %d is %x, want %x", i, q.ids[i], found[0].id)
+		default:
+			shown = append(shown, found[0])
+		}
+	}
+	s.allExpired(q, shown, wrong)
+	if len(q.gone) > 0 {
+		want = model.Expired
+	}
+	if h.Code != want {
+		wrong("it should be %d", want)
+	}
+	q.ids = slices.DeleteFunc(q.ids, func(id identity.ID) bool {
+		return !slices.ContainsFunc(shown, func(o *simObject) bool { return o.id == id })
+	})
+	s.same(q, shown, wrong)
 }
 
 // expired: something that was to be shown is gone.
@@ -468,6 +522,15 @@ func (s *sim) randomRequest() {
 		for range 1 + s.rng.IntN(5) {
 			w := s.randomWrite(r.Collection)
 			r.Object = frames.AppendBatchOp(r.Object, &w)
+		}
+	case k < 46:
+		r.Op = model.OpGetMany
+		for range 1 + s.rng.IntN(8) {
+			if o := s.someObject(r.Collection); o != nil && s.chance(40) {
+				r.Query = frames.AppendWantedIdentity(r.Query, o.id)
+			} else {
+				r.Query = frames.AppendWantedName(r.Query, s.name())
+			}
 		}
 	case k < 62:
 		r.Op, r.Name = model.OpGet, s.name()

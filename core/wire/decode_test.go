@@ -11,6 +11,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/codec"
+	"motte/core/identity"
 	"motte/core/model"
 	"motte/core/wire"
 )
@@ -98,7 +99,7 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 		}
 		return list
 	}
-	const operations = "1 2 3 4 5 6 7 8 16 17 18 19 20 21 22 23 24 25 32 33 34 35 36 37 "
+	const operations = "1 2 3 4 5 6 7 8 9 16 17 18 19 20 21 22 23 24 25 32 33 34 35 36 37 "
 	if got := valid(256, func(b byte) bool { return frames.ValidOperation(model.Operation(b)) }); got != operations {
 		t.Errorf("operations %s", got)
 	}
@@ -184,6 +185,28 @@ func TestBatchLimits(t *testing.T) {
 		{"cut in an object", put[:len(put)-1], false},
 		{"cut in a header", put[:20], false},
 		{"a byte left over", append(bytes.Clone(put), 0), false},
+	})
+}
+
+func TestGetManyLimits(t *testing.T) {
+	name := frames.AppendWantedName(nil, []byte("n"))
+	id := frames.AppendWantedIdentity(nil, pattern(1))
+	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeGetMany(p); return err }, []decoding{
+		{"none", nil, false},
+		{"a name", name, true},
+		{"an identity", id, true},
+		{"both", append(bytes.Clone(name), id...), true},
+		{"the identity of no object", frames.AppendWantedIdentity(nil, identity.ID{}), false},
+		{"most names", bytes.Repeat(name, wire.MaxGetMany), true},
+		{"one more", bytes.Repeat(name, wire.MaxGetMany+1), false},
+		{"most identities", bytes.Repeat(id, wire.MaxGetMany), true},
+		{"one identity more", bytes.Repeat(id, wire.MaxGetMany+1), false},
+		{"longest name", frames.AppendWantedName(nil, make([]byte, model.MaxName)), true},
+		{"name over it", frames.AppendWantedName(nil, make([]byte, model.MaxName+1)), false},
+		{"cut in a name", name[:len(name)-1], false},
+		{"cut in an identity", id[:len(id)-1], false},
+		{"cut in a length", name[:1], false},
+		{"a byte left over", append(bytes.Clone(id), 0), false},
 	})
 }
 

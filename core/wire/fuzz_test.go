@@ -80,6 +80,25 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
+func FuzzGetMany(f *testing.F) {
+	seeds(f, "request-get-many.hex", wire.RequestHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		list, err := wire.DecodeGetMany(p)
+		if err != nil {
+			return
+		}
+		var again []byte
+		for _, w := range list {
+			if len(w.Name) > 0 {
+				again = frames.AppendWantedName(again, w.Name)
+			} else {
+				again = frames.AppendWantedIdentity(again, w.Identity)
+			}
+		}
+		same(t, again, p)
+	})
+}
+
 func FuzzRow(f *testing.F) {
 	f.Add(frames.AppendRow(nil, &row))
 	f.Fuzz(func(t *testing.T, p []byte) {

@@ -46,6 +46,8 @@ func goldenRequests() []goldenRequest {
 		{"put-if-identity", "PUT by name, if the object's identity still is the header's", wire.Request{
 			Op: model.OpPut, Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: name, Object: object}},
 		{"get-name", "GET by name", wire.Request{Op: model.OpGet, Collection: people, Name: name}},
+		{"get-many", "GETMANY: by name, and by identity", wire.Request{Op: model.OpGetMany, Collection: people,
+			Query: frames.AppendWantedIdentity(frames.AppendWantedName(nil, name), pattern(0x20))}},
 		{"get-identity", "GET by identity", wire.Request{Op: model.OpGet, Collection: people, Identity: pattern(0x20)}},
 		{"search", "SEARCH for at most 10 identities", wire.Request{Op: model.OpSearch, Collection: people,
 			Index: "by_age", Type: model.TypeInt64, Limit: 10, Flags: wire.FlagIDsOnly, Query: query}},
@@ -180,6 +182,8 @@ func goldenReplies() []goldenReply {
 		{"end-search", "End of a SEARCH that reached its limit", wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, nil, nil},
 		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: model.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
+		{"missing-not-found", "In the answer to a GETMANY: a name that no object has", wire.ReplyHeader{Kind: wire.KindMissing},
+			wire.AppendMissing(nil, identity.ID{}, model.NotFound), missing},
 		{"missing", "An object that belongs to the answer of a SEARCH or LIST, and is damaged", wire.ReplyHeader{Kind: wire.KindMissing},
 			wire.AppendMissing(nil, two, model.Damaged), missing},
 		{"object", "One object of a SEARCH or LIST, put without a name", wire.ReplyHeader{Kind: wire.KindObject},

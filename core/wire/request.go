@@ -83,6 +83,34 @@ func DecodeAttributes(p []byte) (map[string][]byte, error) {
 	return attributes, r.Done()
 }
 
+// Wanted says which object is asked for: the one that has a name, or an identity.
+type Wanted struct {
+	Name     []byte // empty: by identity
+	Identity identity.ID
+}
+
+// DecodeGetMany reads the sub-query of an OpGetMany: for each object, which has a name, or
+// with a length of 0 an identity,
+//
+//	len(name) 2 | name … or identity 32
+//
+// The result aliases p. It holds at least one object and at most MaxGetMany.
+func DecodeGetMany(p []byte) (list []Wanted, err error) {
+	r := codec.NewReader(p)
+	r.Require(len(p) > 0)
+	for r.Len() > 0 {
+		var w Wanted
+		length := int(r.U16())
+		if w.Name = r.Take(length); length == 0 {
+			r.Copy(w.Identity[:])
+			r.Require(w.Identity != identity.ID{})
+		}
+		r.Require(len(list) < MaxGetMany && length <= model.MaxName)
+		list = append(list, w)
+	}
+	return list, r.Done()
+}
+
 // DecodeBatch reads the object part of an OpBatch: for each operation, which is
 // OpPut or OpDelete, what a request for it alone would hold,
 //

@@ -36,6 +36,7 @@ const (
 	ReplyHeaderSize   = 64  // bytes
 
 	MaxBatch      = 1024 // operations in one atomic batch: they become durable in one write
+	MaxGetMany    = 256  // objects that one GETMANY asks for: they are decided under one lock
 	MaxAttributes = 16   // of one PUT: one for each index that a collection can have
 )
 

@@ -1,0 +1,128 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"motte/client/frames"
+	"motte/core/codec"
+	"motte/core/model"
+	"motte/core/wire"
+)
+
+// GetAll yields the objects that have these names, in their order: one request for each 256
+// of them, which shows the collection as it is at one moment. Objects that can't be shown are
+// left out. Then the last element is an error, a *MissingError that names them, with
+// ErrNotFound for a name under which there is no object that the principal may read.
+func (c *Client) GetAll(ctx context.Context, collection string, names ...string) iter.Seq2[Object, error] {
+	return getAll(ctx, c, collection, names, wantedName)
+}
+
+// GetAllIdentities is GetAll for objects by identity.
+func (c *Client) GetAllIdentities(ctx context.Context, collection string, ids ...Identity) iter.Seq2[Object, error] {
+	return getAll(ctx, c, collection, ids, wantedIdentity)
+}
+
+// wanted is an object that is asked for: as the request has it, and as an error names it.
+type wanted struct {
+	encoded []byte
+	missing Missing
+	err     error // it can't be asked for
+}
+
+func wantedName(name string) (w wanted) {
+	if name == "" {
+		w.err = ErrInvalidRequest
+	} else {
+		w.err = checkLength([]byte(name), model.MaxName)
+	}
+	w.encoded = frames.AppendWantedName(nil, []byte(name))
+	w.missing.Name = name
+	return w
+}
+
+func wantedIdentity(id Identity) (w wanted) {
+	if id == (Identity{}) {
+		w.err = ErrInvalidRequest
+	}
+	w.encoded = frames.AppendWantedIdentity(nil, id)
+	w.missing.Identity = id
+	return w
+}
+
+// is reports whether o is the object that was asked for.
+func (w *wanted) is(o *Object) bool {
+	if w.missing.Name != "" {
+		return o.Name == w.missing.Name
+	}
+	return o.Identity == w.missing.Identity
+}
+
+// getAll asks for objects in groups that one request takes.
+func getAll[T any](ctx context.Context, c *Client, collection string, keys []T, want func(T) wanted) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		var missing *MissingError
+		for group := range slices.Chunk(keys, wire.MaxGetMany) {
+			list := make([]wanted, len(group))
+			for i, key := range group {
+				list[i] = want(key)
+			}
+			var some *MissingError
+			err := c.getMany(ctx, collection, list, yield)
+			switch {
+			case errors.As(err, &some):
+				missing = missing.join(some)
+			case err == errStopped:
+				return
+			case err != nil:
+				yield(Object{}, err)
+				return
+			}
+		}
+		if missing != nil {
+			yield(Object{}, missing)
+		}
+	}
+}
+
+// getMany sends one request. The answer has the objects in the order asked, so those that
+// are passed over are the missing ones.
+func (c *Client) getMany(ctx context.Context, collection string, list []wanted, yield func(Object, error) bool) error {
+	r := &wire.Request{Op: model.OpGetMany, Collection: collection}
+	for i := range list {
+		if err := list[i].err; err != nil {
+			return err
+		}
+		r.Query = append(r.Query, list[i].encoded...)
+	}
+	var passed []Missing
+	malformed := fmt.Errorf("the Core's reply can't be decoded: %w", codec.ErrMalformed)
+	unasked := false
+	_, err := c.objects(ctx, r, func(o Object, err error) bool {
+		for len(list) > 0 && !list[0].is(&o) {
+			passed, list = append(passed, list[0].missing), list[1:]
+		}
+		if unasked = len(list) == 0; unasked {
+			return false
+		}
+		list = list[1:]
+		return yield(o, err)
+	})
+	for _, w := range list {
+		passed = append(passed, w.missing)
+	}
+	var missing *MissingError
+	switch whole := errors.As(err, &missing); {
+	case unasked, err == nil && len(passed) > 0, whole && len(passed) != missing.Count:
+		return malformed
+	case !whole:
+		return err
+	}
+	for i := range missing.Objects {
+		missing.Objects[i].Name = passed[i].Name
+	}
+	return missing
+}
