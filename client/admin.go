@@ -57,14 +57,14 @@ type Index struct {
 
 // CreateIndex makes an index. It is built in the background; see Status.
 func (c *Client) CreateIndex(ctx context.Context, collection, index string, x Index) error {
-	var f wire.Flags
-	for flag, on := range map[wire.Flags]bool{wire.FlagOrdered: x.Ordered, wire.FlagLazy: x.Lazy, wire.FlagAttribute: x.Attribute} {
+	var o model.IndexOptions
+	for option, on := range map[model.IndexOptions]bool{model.OptionOrdered: x.Ordered, model.OptionLazy: x.Lazy, model.OptionAttribute: x.Attribute} {
 		if on {
-			f |= flag
+			o |= option
 		}
 	}
 	return c.admin(ctx, wire.Request{Name: []byte(x.Task), Query: x.Config,
-		Op: model.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Flags: f})
+		Op: model.OpCreateIndex, Collection: collection, Index: index, Type: x.Type, Options: o})
 }
 
 // DropIndex removes an index.
@@ -144,12 +144,12 @@ func (c *Client) Verify(ctx context.Context) (Verified, error) {
 // Grant gives a principal rights in a collection; in "", the server, only
 // model.RightAdmin makes sense.
 func (c *Client) Grant(ctx context.Context, collection string, id [32]byte, r Rights) error {
-	return c.admin(ctx, wire.Request{Op: model.OpGrant, Collection: collection, Identity: id, Flags: wire.Flags(r)})
+	return c.admin(ctx, wire.Request{Op: model.OpGrant, Collection: collection, Identity: id, Rights: r})
 }
 
 // Revoke takes rights back.
 func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r Rights) error {
-	return c.admin(ctx, wire.Request{Op: model.OpRevoke, Collection: collection, Identity: id, Flags: wire.Flags(r)})
+	return c.admin(ctx, wire.Request{Op: model.OpRevoke, Collection: collection, Identity: id, Rights: r})
 }
 
 // Status describes the server, as far as the principal may know.

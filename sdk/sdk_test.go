@@ -140,7 +140,7 @@ func serve(x sdk.Index, input []byte) (answers []byte, err error) {
 	return c.Bytes(), err
 }
 
-func configure() []byte { return taskwire.AppendConfigure(nil, 1, model.TypeText, 0, 10, nil) }
+func configure() []byte { return taskwire.AppendConfigure(nil, 1, model.TypeText, false, 10, nil) }
 
 // TestFramesThatArrivedTogetherAreOneBatchAndOneWrite pins what is sent for a
 // mixture of frames: refusals first, answers in order, one number for all.
@@ -182,7 +182,7 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"garbage":                  bytes.Repeat([]byte{0xff}, 100),
 		"another version":          {'M', 'T', 2, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0},
 		"no configuration first":   taskwire.AppendSearch(nil, 1, 1, nil),
-		"a second configuration":   append(configure(), taskwire.AppendConfigure(nil, 2, 0, 0, 1, nil)...),
+		"a second configuration":   append(configure(), taskwire.AppendConfigure(nil, 2, 0, false, 1, nil)...),
 		"a number left out":        append(configure(), taskwire.AppendSearch(nil, 3, 1, nil)...),
 		"a number again":           append(configure(), taskwire.AppendSearch(nil, 1, 1, nil)...),
 		"a frame of the Task":      header(taskwire.Applied, 0, 2),

@@ -14,7 +14,7 @@ import (
 // parts, not those in r; the caller keeps within the limits.
 func AppendRequest(p []byte, r *wire.Request) []byte {
 	return codec.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
-		U64(r.Number).U32(r.Limit).U32(0).
+		U64(r.Number).U32(r.Limit).U8(byte(r.Rights), byte(r.Options)).Zero(2).
 		Text(r.Collection, model.MaxIdentifier).Text(r.Index, model.MaxIdentifier).Bytes(r.Identity[:]).
 		U32(uint32(len(r.Name))).U32(uint32(len(r.Query))).U32(uint32(len(r.Object))).U32(0).
 		Bytes(r.Name).Bytes(r.Query).Bytes(r.Object)

@@ -81,6 +81,11 @@ func (r *Reader) Text(width int) string {
 	return string(p)
 }
 
+// Zero reads n bytes, each of which must be zero.
+func (r *Reader) Zero(n int) {
+	r.Require(len(bytes.Trim(r.Take(n), "\x00")) == 0)
+}
+
 // Require notes a failure unless ok holds.
 func (r *Reader) Require(ok bool) {
 	if !ok {
@@ -109,6 +114,14 @@ type Writer []byte
 // U8 appends single bytes.
 func (w Writer) U8(b ...uint8) Writer { return append(w, b...) }
 
+// Bool appends one byte, 0 or 1.
+func (w Writer) Bool(b bool) Writer {
+	if b {
+		return append(w, 1)
+	}
+	return append(w, 0)
+}
+
 // U16 appends two bytes.
 func (w Writer) U16(n uint16) Writer { return binary.BigEndian.AppendUint16(w, n) }
 
@@ -120,6 +133,9 @@ func (w Writer) U64(n uint64) Writer { return binary.BigEndian.AppendUint64(w, n
 
 // Bytes appends p as it is.
 func (w Writer) Bytes(p []byte) Writer { return append(w, p...) }
+
+// Zero appends n zero bytes.
+func (w Writer) Zero(n int) Writer { return append(w, make([]byte, n)...) }
 
 // Text appends s, padded with zero bytes to width. A longer s is cut: callers
 // bound it first.

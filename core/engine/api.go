@@ -31,6 +31,9 @@ type Request struct {
 	in *collection // nil: there is none
 }
 
+// subject returns the principal that an operation on principals is about.
+func (q *Request) subject() access.Principal { return access.Principal(q.Identity) }
+
 // Write is one object to put or to delete.
 type Write struct {
 	wire.Request
@@ -81,9 +84,12 @@ type Object struct {
 	Data       []byte
 }
 
-// The parts of a request, of which there are sets.
+// parts is a set of parts of a request.
+type parts uint16
+
+// The parts of a request.
 const (
-	aCollection = 1 << iota
+	aCollection parts = 1 << iota
 	anIndex
 	anObject
 	aName
@@ -91,6 +97,8 @@ const (
 	aQuery
 	aType
 	aLimit
+	someRights
+	someOptions
 )
 
 // anyRead and anyChange are the rights of which one at least lets a principal read, or
@@ -104,7 +112,7 @@ const (
 // does not use must be empty, so that a request has one meaning. Of the rights the
 // principal needs one at least; then the flow begins.
 var operations = map[model.Operation]struct {
-	needs, allows uint8
+	needs, allows parts
 	flags         wire.Flags
 	rights        model.Rights                       // see mayUse
 	flow          func(*Engine, *Request) model.Code // a code other than OK is the answer
@@ -124,18 +132,16 @@ var operations = map[model.Operation]struct {
 
 	model.OpCreateCollection: {aCollection, 0, 0, model.RightAdmin, (*Engine).createCollection},
 	model.OpDropCollection:   {aCollection, 0, 0, model.RightAdmin, (*Engine).dropCollection},
-	model.OpCreateIndex: {aCollection | anIndex | aName, aQuery | aType,
-		wire.FlagOrdered | wire.FlagLazy | wire.FlagAttribute, model.RightAdmin, (*Engine).createIndex},
+	model.OpCreateIndex: {aCollection | anIndex | aName, aQuery | aType | someOptions,
+		0, model.RightAdmin, (*Engine).createIndex},
 	model.OpDropIndex:       {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).dropIndex},
 	model.OpRegisterTask:    {aName | aQuery, 0, 0, model.RightAdmin, (*Engine).registerTask},
 	model.OpAddPrincipal:    {anIdentity | aName, 0, 0, model.RightAdmin, (*Engine).addPrincipal},
 	model.OpRemovePrincipal: {anIdentity, 0, wire.FlagErase, model.RightAdmin, (*Engine).removePrincipal},
 	model.OpRotatePrincipal: {anIdentity | aQuery, 0, 0, model.RightAdmin, (*Engine).rotate},
-	model.OpGrant: {anIdentity, aCollection,
-		wire.Flags(model.RightsAll), model.RightAdmin, (*Engine).grant},
-	model.OpRevoke: {anIdentity, aCollection,
-		wire.Flags(model.RightsAll), model.RightAdmin, (*Engine).grant},
-	model.OpQuota: {aCollection | aQuery, 0, 0, model.RightAdmin, (*Engine).setQuota},
+	model.OpGrant:           {anIdentity | someRights, aCollection, 0, model.RightAdmin, (*Engine).grant},
+	model.OpRevoke:          {anIdentity | someRights, aCollection, 0, model.RightAdmin, (*Engine).grant},
+	model.OpQuota:           {aCollection | aQuery, 0, 0, model.RightAdmin, (*Engine).setQuota},
 
 	model.OpStatus:  {0, 0, 0, 0, (*Engine).report},
 	model.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},
@@ -148,8 +154,10 @@ var operations = map[model.Operation]struct {
 // writes of a PUT, DELETE or batch, and hashes their contents. It needs no
 // state, so each connection does it on its own.
 func Prepare(r wire.Request) (*Request, model.Code) {
-	s, p := operations[r.Op], partsOf(&r)
-	ok := s.flow != nil && p&s.needs == s.needs && p&^(s.needs|s.allows) == 0 && r.Flags&^s.flags == 0
+	if !valid(&r) {
+		return nil, model.InvalidRequest
+	}
+	q := &Request{Request: r}
 	var ops []wire.Request
 	var err error
 	switch r.Op {
@@ -157,19 +165,18 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		ops = []wire.Request{r}
 	case model.OpBatch:
 		ops, err = wire.DecodeBatch(r.Object)
-	case model.OpGet:
-		ok = ok && (p == aCollection|aName || p == aCollection|anIdentity)
-	}
-	q := &Request{Request: r, Writes: make([]Write, len(ops))}
-	if r.Op == model.OpGetMany {
+	case model.OpGetMany:
 		q.Wanted, err = wire.DecodeGetMany(r.Query)
 	}
+	if err != nil {
+		return nil, model.InvalidRequest
+	}
+	q.Writes = make([]Write, len(ops))
 	for i := range ops {
 		q.Writes[i].Request = ops[i]
-		ok = ok && q.Writes[i].prepare()
-	}
-	if !ok || err != nil {
-		return nil, model.InvalidRequest
+		if !q.Writes[i].prepare() {
+			return nil, model.InvalidRequest
+		}
 	}
 	return q, model.OK
 }
@@ -186,15 +193,37 @@ func PrepareBody(r wire.Request, p []byte) (*Request, model.Code) {
 	return q, code
 }
 
-// partsOf returns the set of the parts that a request has.
-func partsOf(r *wire.Request) (p uint8) {
-	for i, present := range [...]bool{r.Collection != "", r.Index != "", len(r.Object) > 0, len(r.Name) > 0,
-		r.Identity != identity.ID{}, len(r.Query) > 0, r.Type != model.TypeAny, r.Limit != 0} {
+// partsOf returns the parts that a request has.
+func partsOf(r *wire.Request) (p parts) {
+	for i, present := range [...]bool{
+		r.Collection != "",
+		r.Index != "",
+		len(r.Object) > 0,
+		len(r.Name) > 0,
+		r.Identity != identity.ID{},
+		len(r.Query) > 0,
+		r.Type != model.TypeAny,
+		r.Limit != 0,
+		r.Rights != 0,
+		r.Options != 0,
+	} {
 		if present {
 			p |= 1 << i
 		}
 	}
 	return p
+}
+
+// valid reports whether a request has the parts that its operation needs, and no others.
+func valid(r *wire.Request) bool {
+	s, p := operations[r.Op], partsOf(r)
+	switch {
+	case s.flow == nil, p&s.needs != s.needs, p&^(s.needs|s.allows) != 0:
+		return false
+	case r.Op == model.OpGet && p != aCollection|aName && p != aCollection|anIdentity:
+		return false
+	}
+	return r.Flags&^s.flags == 0 && r.Rights&^model.RightsAll == 0 && r.Options&^model.OptionsAll == 0
 }
 
 // prepare checks one write and fills in what can be computed from it alone.

@@ -10,7 +10,6 @@ import (
 	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // Cursor is a place in the order of all objects of the store: by collection, then by
@@ -66,14 +65,14 @@ func (e *Engine) Checkpoint() (at seglog.Position, piece []byte, rest Cursor) {
 		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
 	}
 	for _, next := range e.sections(access.Principal{}, true) {
-		for !next(func(c *collection, kind seglog.Kind, n entry) { add(n.record(kind, c.id)) }) {
+		for !next(func(c *collection, n item) { add(n.record(c.id)) }) {
 		}
 	}
 	for _, rec := range e.ledgerRecords() {
 		add(rec)
 	}
 	for _, w := range e.erase { // their keys are still to be destroyed
-		add(entry{flags: wire.FlagErase, owner: w.owner}.record(seglog.KindRemovePrincipal, 0))
+		add(principalRemoval{owner: w.owner, erase: true}.record(serverID))
 	}
 	for _, body := range e.alerts {
 		add(seglog.Record{Kind: seglog.KindAlert, Body: body})

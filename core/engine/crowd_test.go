@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"motte/core/model"
-	"motte/core/seglog"
 	"motte/core/wire"
 )
 
@@ -15,8 +14,7 @@ import (
 func (w *world) fill(collections int) {
 	w.t.Helper()
 	for i := len(w.e.collections) - 1; i < collections; i++ {
-		group := entry{name: fmt.Sprintf("c%d", i), id: admin, flags: wire.Flags(model.RightsAll)}.
-			record(seglog.KindCreateCollection, w.e.identifiers+1)
+		group := creation{name: fmt.Sprintf("c%d", i), creator: admin, rights: model.RightsAll}.record(w.e.identifiers + 1)
 		w.e.append(nil, group)
 		w.take()
 		w.commit(len(w.pending))

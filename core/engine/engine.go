@@ -38,7 +38,6 @@ import (
 	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // Config is what an engine starts from.
@@ -169,14 +168,14 @@ func (e *Engine) open() {
 		return
 	}
 	e.cleaned = e.Now.Unix() // there is nothing
-	e.openWith(e.Admin, e.newPrincipal(e.Admin, "admin").record(seglog.KindAddPrincipal, 0))
+	e.openWith(e.Admin, e.newPrincipal(e.Admin, "admin").record(serverID))
 }
 
 // openWith makes a principal a server administrator, behind other changes, all or nothing.
 // Clients can come when that is durable.
 func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
-	grant := entry{id: admin, flags: wire.Flags(model.RightAdmin)}.record(seglog.KindGrant, 0)
-	e.change(nil, append(group, grant)...)
+	granted := grant{to: admin, rights: model.RightAdmin}.record(serverID)
+	e.change(nil, append(group, granted)...)
 	e.afterDurable(func(code model.Code) {
 		if code == model.OK {
 			e.open()
@@ -424,8 +423,6 @@ func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 		e.alertCount++
 	case r.Kind == seglog.KindDrawn:
 		return e.applyDrawn(r)
-	case r.Kind == seglog.KindRotatePrincipal:
-		return e.applyRotate(r)
 	case r.Kind != seglog.KindBarrier:
 		return e.applyChange(r, w)
 	}

@@ -16,7 +16,7 @@ import (
 
 // indexed returns a world with a collection "c", an index "x" on it that
 // serves, and three objects.
-func indexed(t testing.TB, flags wire.Flags) *world {
+func indexed(t testing.TB, flags model.IndexOptions) *world {
 	w := newWorld(t, 1)
 	w.settle()
 	w.register("c", "x", flags)
@@ -166,8 +166,8 @@ func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	alice := access.Principal{0: 9}
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
 	w.must(alice, byPredicate(model.OpSearch, "c", "x", ""), model.NoCollection)
-	rights := wire.Flags(model.RightReadOwn | model.RightWrite)
-	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: rights}, model.OK)
+	rights := model.RightReadOwn | model.RightWrite
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Rights: rights}, model.OK)
 	w.must(alice, put("c", "mine", "data of mine"), model.OK)
 	q := byPredicate(model.OpSearch, "c", "x", "data")
 	q.Limit = 1 // one of her own, though the Task may name three others first
@@ -192,10 +192,10 @@ func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	w.register("c", "x", wire.FlagAttribute)
+	w.register("c", "x", model.OptionAttribute)
 	bob := access.Principal{0: 9}
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, model.OK)
-	grant := wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(bob), Flags: wire.Flags(model.RightsAll)}
+	grant := wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(bob), Rights: model.RightsAll}
 	w.must(admin, grant, model.OK)
 	version := func(attribute string) wire.Request {
 		q := put("c", "one", "the same bytes")
@@ -234,7 +234,7 @@ func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 // TestReadsSeeAcknowledgedWrites: the answer to a PUT comes after the disk and
 // the Task; a lazy index is waited for by the SEARCH instead.
 func TestReadsSeeAcknowledgedWrites(t *testing.T) {
-	for _, lazy := range []wire.Flags{0, wire.FlagLazy} {
+	for _, lazy := range []model.IndexOptions{0, model.OptionLazy} {
 		w := indexed(t, lazy)
 		n := w.ask(admin, put("c", "four", "data of four"))
 		if _, ok := w.answered(n); ok {
@@ -343,7 +343,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
 	w.must(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(admin)}, model.InvalidRequest)
-	r := wire.Request{Op: model.OpRevoke, Identity: identity.ID(admin), Flags: wire.Flags(model.RightAdmin)}
+	r := wire.Request{Op: model.OpRevoke, Identity: identity.ID(admin), Rights: model.RightAdmin}
 	w.must(admin, r, model.InvalidRequest)
 }
 
@@ -354,7 +354,7 @@ func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 	alice := identity.ID{0: 9}
 	add := wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")}
 	grant := wire.Request{Op: model.OpGrant, Collection: "c", Identity: alice,
-		Flags: wire.Flags(model.RightReadOwn | model.RightWrite)}
+		Rights: model.RightReadOwn | model.RightWrite}
 	w.must(admin, add, model.OK)
 	w.must(admin, grant, model.OK)
 	w.must(access.Principal(alice), put("c", "mine", "data"), model.OK)
@@ -369,7 +369,7 @@ func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 // TestReplayGivesTheSameState: what the engine knows after a restart is what it
 // knew before.
 func TestReplayGivesTheSameState(t *testing.T) {
-	w := indexed(t, wire.FlagOrdered)
+	w := indexed(t, model.OptionOrdered)
 	status := wire.Request{Op: model.OpStatus}
 	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
 	w.register("d", "y", 0)

@@ -43,9 +43,9 @@ func (w *world) checkFeeds() {
 func lagging(t *testing.T, indexes ...string) *world {
 	w := newWorld(t, 1)
 	w.settle()
-	w.register("c", indexes[0], wire.FlagLazy)
+	w.register("c", indexes[0], model.OptionLazy)
 	for _, name := range indexes[1:] {
-		w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: name, Flags: wire.FlagLazy, Name: []byte("fake")}, model.OK)
+		w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: name, Options: model.OptionLazy, Name: []byte("fake")}, model.OK)
 	}
 	w.retable(func(r *model.Row) { r.MaxInput = model.MaxObject })
 	return w

@@ -15,7 +15,7 @@ import (
 
 // crowded is an indexed world whose collection has n objects more, "many 0" and so on.
 // Their identities are returned in order.
-func crowded(t *testing.T, flags wire.Flags, n int) (*world, []identity.ID) {
+func crowded(t *testing.T, flags model.IndexOptions, n int) (*world, []identity.ID) {
 	w := indexed(t, flags)
 	w.retable(func(r *model.Row) { r.MaxResults = model.MaxResultsLimit })
 	var ids []identity.ID
@@ -53,7 +53,7 @@ func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
 	const n = 10*stride + 100
 	for _, tc := range []struct {
 		name  string
-		flags wire.Flags // of the index
+		flags model.IndexOptions // of the index
 		q     wire.Request
 		limit uint32
 		steps int // at least
@@ -61,7 +61,7 @@ func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
 		{"count", 0, byPredicate(model.OpCount, "c", "x", ""), 0, 0},                // who sees all needs no look at each
 		{"search", 0, byPredicate(model.OpSearch, "c", "x", ""), 0, 5 * n / stride}, // each object is sorted, merged three times and packed
 		{"search with a limit", 0, byPredicate(model.OpSearch, "c", "x", ""), 3*stride + 7, 3},
-		{"search in the Task's order", wire.FlagOrdered, byPredicate(model.OpSearch, "c", "x", ""), 0, n / stride},
+		{"search in the Task's order", model.OptionOrdered, byPredicate(model.OpSearch, "c", "x", ""), 0, n / stride},
 	} {
 		for _, idsOnly := range []bool{false, true} {
 			if idsOnly && tc.q.Op != model.OpSearch {

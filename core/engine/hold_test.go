@@ -41,7 +41,7 @@ func (w *world) person(label string, rights model.Rights) access.Principal {
 }
 
 func rightsOf(op model.Operation, p access.Principal, rights model.Rights) wire.Request {
-	return wire.Request{Op: op, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(rights)}
+	return wire.Request{Op: op, Collection: "c", Identity: identity.ID(p), Rights: rights}
 }
 
 func remove(name string) wire.Request {
@@ -252,7 +252,7 @@ func TestNothingIsDeletedAfterARevocation(t *testing.T) {
 	removal := func(p access.Principal) wire.Request {
 		return wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(p)}
 	}
-	rotated := func(p access.Principal) wire.Request { return rotation(p, access.Principal{0: 8}) }
+	rotated := func(p access.Principal) wire.Request { return rotationRequest(p, access.Principal{0: 8}) }
 	for _, change := range []func(access.Principal) wire.Request{revoke, removal, rotated} {
 		w := indexed(t, 0)
 		alice := w.person("alice", model.RightRead|model.RightDelete)
@@ -278,7 +278,7 @@ func TestNothingIsDeletedAfterARevocation(t *testing.T) {
 // answered, hold no more than what is left of what the Task named.
 func TestDuplicatesKeepNoMemory(t *testing.T) {
 	const parts = 16
-	for _, flags := range []wire.Flags{0, wire.FlagOrdered} {
+	for _, flags := range []model.IndexOptions{0, model.OptionOrdered} {
 		w := indexed(t, flags)
 		w.retable(func(r *model.Row) { r.MaxResults = parts * taskwire.MaxChunk })
 		w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
@@ -577,7 +577,7 @@ func TestARequestGivesItsRoomBackOnce(t *testing.T) {
 // TestAKeptInputIsNotItsRecord: a lazy index may keep many small inputs, and must
 // not keep the large objects beside which they were put.
 func TestAKeptInputIsNotItsRecord(t *testing.T) {
-	w := indexed(t, wire.FlagLazy|wire.FlagAttribute)
+	w := indexed(t, model.OptionLazy|model.OptionAttribute)
 	x := w.x()
 	attributes := frames.AppendAttribute(nil, "x", []byte("input"))
 	body := appendObject([]byte("name"), attributes, make([]byte, 1<<20))

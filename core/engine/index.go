@@ -41,8 +41,8 @@ const (
 // Changes and queries go to the Task through one queue, in log order, so that
 // a query sees all that was committed before it.
 type index struct {
-	c     *collection
-	entry // as it was created: name, Task, data type, flags, configuration
+	c *collection
+	definition
 
 	state model.IndexState
 	row   *model.Row // in force for the process
@@ -166,13 +166,13 @@ func own(input []byte, body int) []byte {
 	return bytes.Clone(input)
 }
 
-func (x *index) ordered() bool { return x.flags&wire.FlagOrdered != 0 }
+func (x *index) ordered() bool { return x.options&model.OptionOrdered != 0 }
 
 // input returns what the index is fed of an object; nil: nothing. An input over
 // the Task's limit is refused.
 func (x *index) input(o Object) (input []byte, refused bool) {
 	input = o.Data
-	if x.flags&wire.FlagAttribute != 0 {
+	if x.options&model.OptionAttribute != 0 {
 		// The Core checked the attributes when it stored them.
 		attributes, _ := wire.DecodeAttributes(o.Attributes)
 		input = attributes[x.name]
@@ -210,7 +210,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.step == taskwire.Remove && !d.hasReplaced {
 		return
 	}
-	if w != nil && x.state == model.IndexServing && x.flags&wire.FlagLazy == 0 && !x.late {
+	if w != nil && x.state == model.IndexServing && x.options&model.OptionLazy == 0 && !x.late {
 		d.waiter, d.choice, d.queued = w, d.step == taskwire.Insert, e.uptime
 		w.acksMissing++
 		x.waiting = append(x.waiting, &d)
@@ -246,7 +246,7 @@ func (e *Engine) startIndex(x *index) {
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
 	e.instances[x.instance] = x
-	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.owner,
+	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.number,
 		Measurement: row.Measurement, Memory: row.Memory})
 }
 
@@ -371,8 +371,7 @@ func (e *Engine) send(x *index, d *delivery) {
 	var f, input []byte
 	switch d.step {
 	case taskwire.Configure:
-		ordered := byte(x.flags & wire.FlagOrdered)
-		f = taskwire.AppendConfigure(nil, d.seq, x.dataType, ordered, x.row.MaxResults, x.rest)
+		f = taskwire.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
 	case taskwire.Insert:
 		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
 		d.input = nil

@@ -14,7 +14,6 @@ import (
 	"motte/core/leak"
 	"motte/core/model"
 	"motte/core/taskwire"
-	"motte/core/wire"
 )
 
 // The tests of this file let a Task do everything that it can do, one thing after the
@@ -26,7 +25,7 @@ import (
 type scene struct {
 	name    string
 	op      model.Operation
-	flags   wire.Flags // of the index
+	flags   model.IndexOptions // of the index
 	limit   uint32
 	rights  model.Rights     // of who asks
 	objects []string         // names, put by the administrator
@@ -89,17 +88,17 @@ func scenes() (list []scene) {
 		}
 		add(scene{name: "nothing", least: 3})
 		add(scene{name: "quiet", tight: true, objects: some, least: least(16, 8, 16)})
-		add(scene{name: "ordered", flags: wire.FlagOrdered, objects: some, least: least(27, 8, 16)})
+		add(scene{name: "ordered", flags: model.OptionOrdered, objects: some, least: least(27, 8, 16)})
 		add(scene{name: "limit", tight: op == model.OpSearch, limit: 1, objects: some, least: least(6, 4, 6)})
-		add(scene{name: "limit of an order", limit: 2, flags: wire.FlagOrdered, objects: some, least: least(15, 6, 12)})
+		add(scene{name: "limit of an order", limit: 2, flags: model.OptionOrdered, objects: some, least: least(15, 6, 12)})
 		add(scene{name: "own", rights: model.RightReadOwn | model.RightDelete, objects: []string{"one"}, own: []string{"two"}, least: least(6, 6, 6)})
 		add(scene{name: "overwritten", objects: both, during: []func(*world){overwrite("one"), overwrite("two"), confirm}, least: least(15, 6, 13)})
 		if op == model.OpCount {
 			continue // in which order, and which versions, is not told
 		}
-		add(scene{name: "overwritten, ordered", flags: wire.FlagOrdered, objects: both,
+		add(scene{name: "overwritten, ordered", flags: model.OptionOrdered, objects: both,
 			during: []func(*world){overwrite("one"), overwrite("two")}, least: least(19, 6, 13)})
-		add(scene{name: "overwritten, lazy", flags: wire.FlagLazy, objects: both,
+		add(scene{name: "overwritten, lazy", flags: model.OptionLazy, objects: both,
 			during: []func(*world){overwrite("one"), overwrite("one"), confirm}, least: least(11, 6, 12)})
 		add(scene{name: "deleted", objects: some, during: []func(*world){takeAway("one"), takeAway("two"), takeAway("three"), confirm}, least: least(12, 6, 7)})
 		add(scene{name: "new", objects: []string{"one"}, during: []func(*world){overwrite("two"), overwrite("three")}, least: least(12, 6, 12)})

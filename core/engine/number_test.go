@@ -72,12 +72,12 @@ func TestAnIndexFromBeforeNumbersGetsOne(t *testing.T) {
 	w.createIndex("second")
 	for i := range w.disk {
 		if w.disk[i].Kind == seglog.KindCreateIndex {
-			n, err := decodeEntry(w.disk[i].Body)
+			n, err := decodeDefinition(w.disk[i].Body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			n.owner = 0
-			w.disk[i].Body = n.record(seglog.KindCreateIndex, w.disk[i].Collection).Body
+			n.number = 0
+			w.disk[i].Body = n.record(w.disk[i].Collection).Body
 		}
 	}
 	w.boot()

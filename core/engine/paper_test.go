@@ -31,8 +31,8 @@ import (
 // the engine to the design, and its comment says so.
 
 // createIndex asks for an index of the Task "fake".
-func createIndex(collection, index string, t model.DataType, flags wire.Flags) wire.Request {
-	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Type: t, Flags: flags, Name: []byte("fake")}
+func createIndex(collection, index string, t model.DataType, flags model.IndexOptions) wire.Request {
+	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Type: t, Options: flags, Name: []byte("fake")}
 }
 
 // add registers a principal.
@@ -40,9 +40,9 @@ func (w *world) add(p access.Principal, label string) {
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(label)}, model.OK)
 }
 
-// grant gives or takes rights in a collection; op says which.
-func grant(op model.Operation, collection string, p access.Principal, r model.Rights) wire.Request {
-	return wire.Request{Op: op, Collection: collection, Identity: identity.ID(p), Flags: wire.Flags(r)}
+// grantRequest gives or takes rights in a collection, as op says.
+func grantRequest(op model.Operation, collection string, p access.Principal, r model.Rights) wire.Request {
+	return wire.Request{Op: op, Collection: collection, Identity: identity.ID(p), Rights: r}
 }
 
 // waiting returns the payloads of the frames of a type that wait for a Task.
@@ -240,7 +240,7 @@ func TestPaperPutIsAnsweredUponConfirmation(t *testing.T) {
 func TestPaperOriginalDataIsRetrievedByIdentity(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
-	w.register("c", "x", wire.FlagAttribute)
+	w.register("c", "x", model.OptionAttribute)
 	q := put("c", "one", "the original data")
 	q.Query = frames.AppendAttribute(nil, "x", []byte("an attribute"))
 	n := w.ask(admin, q)
@@ -293,13 +293,13 @@ func TestPaperEachBitOfAnIdentityIsChecked(t *testing.T) {
 func TestPaperRightsAreVerifiedBeforeDataIsSent(t *testing.T) {
 	alice := access.Principal{0: 9}
 	for name, taken := range map[string]wire.Request{
-		"revoked": grant(model.OpRevoke, "c", alice, model.RightRead),
+		"revoked": grantRequest(model.OpRevoke, "c", alice, model.RightRead),
 		"removed": {Op: model.OpRemovePrincipal, Identity: identity.ID(alice)},
-		"rotated": rotation(alice, access.Principal{0: 8}),
+		"rotated": rotationRequest(alice, access.Principal{0: 8}),
 	} {
 		w := indexed(t, 0)
 		w.add(alice, "alice")
-		w.must(admin, grant(model.OpGrant, "c", alice, model.RightRead), model.OK)
+		w.must(admin, grantRequest(model.OpGrant, "c", alice, model.RightRead), model.OK)
 		n := w.ask(alice, byPredicate(model.OpSearch, "c", "x", "data"))
 		w.ask(admin, taken)
 		w.commit(1)
@@ -351,7 +351,7 @@ func TestPaperAPIFormatTableBoundsATask(t *testing.T) {
 	row := model.Row{Operations: frames.TaskSearch, MaxInput: 64, MaxResults: 2, Deadline: 1000, Memory: 1}
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	for _, when := range []string{"registered", "read from the log again"} {
-		w.must(admin, createIndex("c", "ordered", model.TypeAny, wire.FlagOrdered), model.InvalidRequest)
+		w.must(admin, createIndex("c", "ordered", model.TypeAny, model.OptionOrdered), model.InvalidRequest)
 		w.must2(w.ask(admin, byPredicate(model.OpCount, "c", "x", "")), model.InvalidRequest)
 		w.must2(w.ask(admin, byPredicate(model.OpDeleteWhere, "c", "x", "")), model.InvalidRequest)
 		if len(w.tasks[0].frames) != 0 {
@@ -515,7 +515,7 @@ func TestPaperAccessControlVerifiesEveryRequest(t *testing.T) {
 		{"delete own", remove("own"), func(r model.Rights) bool { return has(r, model.RightDelete) }},
 		{"delete another's", remove("one"), func(r model.Rights) bool { return has(r, model.RightDelete) && has(r, model.RightRead) }},
 		{"create an index", createIndex("c", "y", model.TypeAny, 0), func(r model.Rights) bool { return has(r, model.RightAdmin) }},
-		{"grant", grant(model.OpGrant, "c", alice, model.RightRead), func(r model.Rights) bool { return has(r, model.RightAdmin) }},
+		{"grant", grantRequest(model.OpGrant, "c", alice, model.RightRead), func(r model.Rights) bool { return has(r, model.RightAdmin) }},
 		{"create a collection", wire.Request{Op: model.OpCreateCollection, Collection: "d"}, never},
 		{"read the alerts", wire.Request{Op: model.OpAlerts}, never},
 	}
@@ -550,11 +550,11 @@ func TestPaperAccessControlVerifiesEveryRequest(t *testing.T) {
 func withRights(t *testing.T, p access.Principal, r model.Rights) *world {
 	w := indexed(t, 0)
 	w.add(p, "alice")
-	w.must(admin, grant(model.OpGrant, "c", p, model.RightWrite), model.OK)
+	w.must(admin, grantRequest(model.OpGrant, "c", p, model.RightWrite), model.OK)
 	w.must(p, put("c", "own", "data of her own"), model.OK)
-	w.must(admin, grant(model.OpRevoke, "c", p, model.RightWrite), model.OK)
+	w.must(admin, grantRequest(model.OpRevoke, "c", p, model.RightWrite), model.OK)
 	if r != 0 {
-		w.must(admin, grant(model.OpGrant, "c", p, r), model.OK)
+		w.must(admin, grantRequest(model.OpGrant, "c", p, r), model.OK)
 	}
 	return w
 }
@@ -571,7 +571,7 @@ func TestPaperTasksKnowNothingOfAccessControl(t *testing.T) {
 	w.register("the-collection", "the-index", 0)
 	alice := access.Principal(sha([]byte("alice")))
 	w.add(alice, "the-label")
-	w.must(admin, grant(model.OpGrant, "the-collection", alice, model.RightsAll), model.OK)
+	w.must(admin, grantRequest(model.OpGrant, "the-collection", alice, model.RightsAll), model.OK)
 	for _, q := range []wire.Request{
 		put("the-collection", "the-name", "data"), put("the-collection", "the-name", "data, anew"),
 		byPredicate(model.OpSearch, "the-collection", "the-index", "data"), byPredicate(model.OpDeleteWhere, "the-collection", "the-index", "data"),

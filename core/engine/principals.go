@@ -7,7 +7,6 @@ import (
 	"motte/core/codec"
 	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/wire"
 )
 
 // takeOver makes a principal the only administrator of the server, for an operator who
@@ -16,13 +15,13 @@ import (
 // this is durable.
 func (e *Engine) takeOver(id access.Principal) {
 	group := seglog.Group{e.raise(model.Alert{Reason: model.ReasonNewAdmin})}
-	for _, other := range visible(e.byID[0].grants, id, true) {
-		revoked := entry{id: other, flags: wire.Flags(model.RightAdmin)}
-		group = append(group, revoked.record(seglog.KindRevoke, 0))
+	for _, other := range visible(e.byID[serverID].grants, id, true) {
+		revoked := grant{to: other, rights: model.RightAdmin}
+		group = append(group, revoked.revocation(serverID))
 	}
 	if e.principals[id] == nil {
 		admin := e.newPrincipal(id, fmt.Sprintf("admin-%x", id[:8]))
-		group = append(group, admin.record(seglog.KindAddPrincipal, 0))
+		group = append(group, admin.record(serverID))
 	}
 	e.openWith(id, group...)
 }
@@ -30,43 +29,34 @@ func (e *Engine) takeOver(id access.Principal) {
 // rotate is the flow of a ROTATE PRINCIPAL: an administrator gives a principal another key.
 // A principal can't do it itself, since whoever stole its key could.
 func (e *Engine) rotate(q *Request) model.Code {
-	next, err := decodePrincipal(q.Query)
+	var next access.Principal
+	r := codec.NewReader(q.Query)
+	r.Copy(next[:])
 	switch {
-	case err != nil, next == access.Principal{}:
+	case r.Done() != nil, next == access.Principal{}:
 		return model.InvalidRequest
-	case e.principals[access.Principal(q.Identity)] == nil:
+	case e.principals[q.subject()] == nil:
 		return model.NoPrincipal
 	case e.principals[next] != nil:
 		return model.Exists
 	}
-	n := entry{id: access.Principal(q.Identity), rest: q.Query}
-	return e.change(q, n.record(seglog.KindRotatePrincipal, 0))
-}
-
-func decodePrincipal(p []byte) (id access.Principal, err error) {
-	r := codec.NewReader(p)
-	r.Copy(id[:])
-	return id, r.Done()
+	return e.change(q, rotation{id: q.subject(), next: next}.record(serverID))
 }
 
 // applyRotate gives a principal its next name, and ends what the old key has open. Objects,
 // data key and what indexes told belong to the owner's number, which stays.
-func (e *Engine) applyRotate(rec *seglog.Record) error {
-	n, err := decodeEntry(rec.Body)
-	if err != nil {
-		return err
-	}
-	next, err := decodePrincipal(n.rest)
+func (e *Engine) applyRotate(body []byte) error {
+	n, err := decodeRotation(body)
 	p := e.principals[n.id]
-	if err != nil || p == nil || e.principals[next] != nil {
-		return err // a principal that a damaged record has made is not known
+	if err != nil || p == nil || e.principals[n.next] != nil {
+		return err // a principal whose record is damaged is not known
 	}
-	p.id = next
-	e.principals[next] = p
+	p.id = n.next
+	e.principals[n.next] = p
 	delete(e.principals, n.id)
 	e.out.Ended = append(e.out.Ended, n.id)
 	for _, c := range e.collections {
-		c.grants.Set(next, c.grants.Rights(n.id))
+		c.grants.Set(n.next, c.grants.Rights(n.id))
 		c.grants.Set(n.id, 0)
 	}
 	return nil

@@ -17,7 +17,7 @@ func (w *world) registered(label string, id byte, rights model.Rights) access.Pr
 	p := identity.ID{0: id}
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: p, Name: []byte(label)}, model.OK)
 	if rights != 0 {
-		w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: p, Flags: wire.Flags(rights)}, model.OK)
+		w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: p, Rights: rights}, model.OK)
 	}
 	return access.Principal(p)
 }
@@ -35,7 +35,7 @@ func (w *world) startWith(id access.Principal) {
 func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	w := indexed(t, 0)
 	bob := w.registered("bob", 9, model.RightReadOwn|model.RightWrite)
-	w.must(admin, wire.Request{Op: model.OpGrant, Identity: identity.ID(bob), Flags: wire.Flags(model.RightAdmin)}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGrant, Identity: identity.ID(bob), Rights: model.RightAdmin}, model.OK)
 	w.must(bob, put("c", "his", "data"), model.OK)
 	w.must(admin, put("c", "hers", "data"), model.OK)
 
@@ -110,15 +110,15 @@ func TestANewAdministratorIsMadeWholeOrNot(t *testing.T) {
 	}
 }
 
-// rotation gives a principal another key.
-func rotation(who, next access.Principal) wire.Request {
+// rotationRequest gives a principal another key.
+func rotationRequest(who, next access.Principal) wire.Request {
 	return wire.Request{Op: model.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]}
 }
 
 // TestARotatedKeyKeepsAllButTheKey: the principal has what it had, by its next key: objects,
 // rights, label, and what an index told it. The key before is refused, and its connections end.
 func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
-	w := indexed(t, wire.FlagOrdered)
+	w := indexed(t, model.OptionOrdered)
 	w.retable(func(r *model.Row) { r.LeakBudget = 1 << 10 })
 	w.settle()
 	bob := w.registered("bob", 9, model.RightReadOwn|model.RightWrite|model.RightDelete)
@@ -132,19 +132,19 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 
 	next := access.Principal{0: 10}
 	for _, p := range []access.Principal{bob, admin} { // nobody takes another's name, nor a principal its own anew
-		w.must(admin, rotation(bob, p), model.Exists)
+		w.must(admin, rotationRequest(bob, p), model.Exists)
 	}
-	w.must(bob, rotation(bob, next), model.Denied)
-	w.must(admin, rotation(next, access.Principal{0: 11}), model.NoPrincipal)
-	w.must(admin, rotation(bob, access.Principal{}), model.InvalidRequest)
+	w.must(bob, rotationRequest(bob, next), model.Denied)
+	w.must(admin, rotationRequest(next, access.Principal{0: 11}), model.NoPrincipal)
+	w.must(admin, rotationRequest(bob, access.Principal{}), model.InvalidRequest)
 	for _, query := range [][]byte{nil, next[:31], append(next[:], 0)} {
-		r := rotation(bob, next)
+		r := rotationRequest(bob, next)
 		r.Query = query
 		w.must(admin, r, model.InvalidRequest)
 	}
 
 	question := w.ask(bob, byPredicate(model.OpSearch, "c", "x", "")) // that is with the Task
-	n := w.ask(admin, rotation(bob, next))
+	n := w.ask(admin, rotationRequest(bob, next))
 	waits := w.ask(bob, put("c", "his", "more"))
 	if _, done := w.answered(n); done {
 		t.Error("the rotation is answered before it is durable")
@@ -202,7 +202,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w.eraseKeys()
 	w.must(admin, get("c", "his"), model.NotFound)
 	root := access.Principal{0: 12}
-	w.must(admin, rotation(admin, root), model.OK)
+	w.must(admin, rotationRequest(admin, root), model.OK)
 	w.must(admin, status, model.UnknownPrincipal)
 	w.must(root, removal(root, 0), model.InvalidRequest)
 	w.must(root, get("c", "hers"), model.OK)

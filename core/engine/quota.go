@@ -13,10 +13,11 @@ func (e *Engine) setQuota(q *Request) model.Code {
 	if !e.isAdmin(q.by.id) {
 		return model.Denied
 	}
-	if _, err := model.DecodeQuota(q.Query); err != nil {
+	quota, err := model.DecodeQuota(q.Query)
+	if err != nil {
 		return model.InvalidRequest
 	}
-	return e.change(q, entry{rest: q.Query}.record(seglog.KindQuota, q.in.id))
+	return e.change(q, quotaLimit(quota).record(q.in.id))
 }
 
 // usage is the size of a collection: objects, and the bytes of their records as the log

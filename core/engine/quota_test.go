@@ -83,7 +83,7 @@ func quotaWorld(t *testing.T) (*world, access.Principal) {
 	p := access.Principal{0: 7}
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "c"}, model.OK)
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte("p")}, model.OK)
-	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(model.RightsAll)}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(p), Rights: model.RightsAll}, model.OK)
 	return w, p
 }
 
@@ -218,7 +218,7 @@ func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 	if s := see(p); s.Quota != quota || s.Bytes != recordOf(put("c", "n", "some object")) || s.Objects != 1 {
 		t.Errorf("who may read the collection sees %+v", s)
 	}
-	w.must(admin, wire.Request{Op: model.OpRevoke, Collection: "c", Identity: identity.ID(p), Flags: wire.Flags(model.RightRead)}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpRevoke, Collection: "c", Identity: identity.ID(p), Rights: model.RightRead}, model.OK)
 	if s := see(p); s.Quota != (model.Quota{}) || s.Bytes != 0 || s.Objects != 0 {
 		t.Errorf("who may not read all of the collection sees %+v", s)
 	}

@@ -228,7 +228,7 @@ func (s *simulation) randomErasure() {
 	s.change(wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(who), Name: []byte{'p', byte('0' + i)}})
 	for _, c := range collections {
 		if r := s.rights[c][who]; r != 0 {
-			s.change(grant(model.OpGrant, c, who, r))
+			s.change(grantRequest(model.OpGrant, c, who, r))
 		}
 	}
 	owner := s.e.principals[who].owner

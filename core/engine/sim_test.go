@@ -94,7 +94,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		ids: map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
 	s.settle()
 	s.register("a", "x", 0)
-	s.register("b", "x", wire.FlagLazy)
+	s.register("b", "x", model.OptionLazy)
 	if seed%5 == 2 { // some questions and answers wait for the log, some are withheld
 		s.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 1<<9, 1<<10 })
 	}
@@ -109,7 +109,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		for _, c := range collections {
 			r := choices[s.rng.IntN(len(choices))]
 			if r != 0 {
-				s.must(admin, wire.Request{Op: model.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(r)}, model.OK)
+				s.must(admin, wire.Request{Op: model.OpGrant, Collection: c, Identity: identity.ID(p), Rights: r}, model.OK)
 			}
 			s.rights[c][p] = r
 		}
@@ -214,9 +214,9 @@ func (s *simulation) effect(to map[string]state, r seglog.Record) {
 	c := s.ids[r.Collection]
 	switch r.Kind {
 	case seglog.KindRemovePrincipal:
-		n, err := decodeEntry(r.Body)
-		if err != nil || n.flags != wire.FlagErase {
-			s.t.Fatalf("seed %d: a removal with flags %d, %v", s.seed, n.flags, err)
+		n, err := decodePrincipalRemoval(r.Body)
+		if err != nil || !n.erase {
+			s.t.Fatalf("seed %d: a removal %+v, %v", s.seed, n, err)
 		}
 		for _, c := range collections {
 			maps.DeleteFunc(to[c], func(_ identity.Value, o modelObject) bool { return o.owner == n.owner })

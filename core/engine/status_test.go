@@ -40,7 +40,7 @@ func building(t *testing.T) *world {
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "people"}, model.OK)
 	w.must(admin, quotaRequest("people", model.Quota{Bytes: 1 << 30, Objects: 1000}), model.OK)
 	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "people", Index: "by_age", Type: model.TypeInt64,
-		Flags: wire.FlagOrdered, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, model.OK)
+		Options: model.OptionOrdered, Name: []byte("fake"), Query: []byte(`{"type":"int64"}`)}, model.OK)
 	for _, o := range [][2]string{{"ada", "refuse"}, {"grace", "85"}, {"edsger", "72"}} {
 		w.must(admin, put("people", o[0], o[1]), model.OK)
 	}
@@ -48,7 +48,7 @@ func building(t *testing.T) *world {
 	alice := identity.ID(pattern(0x80))
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")}, model.OK)
 	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "people", Identity: alice,
-		Flags: wire.Flags(model.RightRead | model.RightWrite)}, model.OK)
+		Rights: model.RightRead | model.RightWrite}, model.OK)
 	x := w.e.byName["people"].index("by_age")
 	w.e.TaskEnded(x.instance, model.ReasonTaskEnded)
 	w.take()
@@ -143,7 +143,7 @@ func TestAStatusHidesConfigurations(t *testing.T) {
 			t.Errorf("item %x holds the configuration of an index", item)
 		}
 	}
-	if !strings.Contains(fmt.Sprintf("%s", w.e.byName["people"].index("by_age").rest), config) {
+	if !strings.Contains(fmt.Sprintf("%s", w.e.byName["people"].index("by_age").config), config) {
 		t.Error("the index has no configuration")
 	}
 }

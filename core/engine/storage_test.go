@@ -195,8 +195,8 @@ func TestWhoMayErase(t *testing.T) {
 		w := indexed(t, 0)
 		w.add(alice, "alice")
 		w.add(bob, "bob")
-		w.must(admin, grant(model.OpGrant, "c", alice, model.RightsAll), model.OK)
-		w.must(admin, grant(model.OpGrant, "", bob, model.RightAdmin), model.OK)
+		w.must(admin, grantRequest(model.OpGrant, "c", alice, model.RightsAll), model.OK)
+		w.must(admin, grantRequest(model.OpGrant, "", bob, model.RightAdmin), model.OK)
 		n := w.ask(tc.by, removal(tc.who, wire.FlagErase))
 		w.settle()
 		erase, _, _ := w.e.PendingMaintenance()
@@ -220,9 +220,9 @@ func TestWhoMayErase(t *testing.T) {
 // answered when no file holds the key any more.
 func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	w := indexed(t, 0)
-	w.register("d", "y", wire.FlagLazy)
+	w.register("d", "y", model.OptionLazy)
 	alice, bob := w.person("alice", model.RightsAll), w.person("bob", model.RightsAll)
-	w.must(admin, grant(model.OpGrant, "d", alice, model.RightsAll), model.OK)
+	w.must(admin, grantRequest(model.OpGrant, "d", alice, model.RightsAll), model.OK)
 	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	w.must(alice, put("d", "hers", "data of hers"), model.OK)
 	w.must(alice, put("c", "two", "data of hers, too"), model.OK) // was the administrator's
@@ -406,14 +406,14 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 // TestACheckpointHoldsTheWholeCatalogue: whatever there can be in it is as it
 // was, in an engine that never saw the records.
 func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
-	w := indexed(t, wire.FlagOrdered)
+	w := indexed(t, model.OptionOrdered)
 	row := w.e.tasks["fake"].Row
 	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, model.TypeInt64, false
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped, "z" comes before "b"
 		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: name}, model.OK)
 	}
-	q := createIndex("z", "second", model.TypeInt64, wire.FlagLazy|wire.FlagAttribute)
+	q := createIndex("z", "second", model.TypeInt64, model.OptionLazy|model.OptionAttribute)
 	q.Name, q.Query = []byte("another"), []byte("a configuration")
 	w.must(admin, q, model.OK)
 	w.must(admin, createIndex("z", "first", model.TypeAny, 0), model.OK)
@@ -421,9 +421,9 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w.must(admin, wire.Request{Op: model.OpDropIndex, Collection: "b", Index: "gone"}, model.OK)
 
 	alice, bob, carol := w.person("alice", model.RightRead|model.RightWrite), w.person("bob", model.RightsAll), w.person("carol", model.RightsAll)
-	w.must(admin, grant(model.OpGrant, "", bob, model.RightAdmin), model.OK)
-	w.must(admin, grant(model.OpRevoke, "b", admin, model.RightsAll), model.OK) // nobody has any right there
-	w.must(admin, grant(model.OpRevoke, "c", alice, model.RightWrite), model.OK)
+	w.must(admin, grantRequest(model.OpGrant, "", bob, model.RightAdmin), model.OK)
+	w.must(admin, grantRequest(model.OpRevoke, "b", admin, model.RightsAll), model.OK) // nobody has any right there
+	w.must(admin, grantRequest(model.OpRevoke, "c", alice, model.RightWrite), model.OK)
 	for i, p := range []access.Principal{bob, carol} {
 		w.must(p, put("c", fmt.Sprint("of ", i), "data"), model.OK)
 	}
@@ -825,7 +825,7 @@ func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
-	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Flags: wire.Flags(model.RightsAll)}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Rights: model.RightsAll}, model.OK)
 	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	owner := w.e.principals[alice].owner
 	w.erased[owner], w.erased[owner+1] = true, true

@@ -121,7 +121,7 @@ func (s *story) grant(words []string) {
 		s.t.Fatal(err)
 	}
 	op := map[string]model.Operation{"grant": model.OpGrant, "revoke": model.OpRevoke}[words[0]]
-	s.request("admin", words[0]+" "+words[2]+" "+words[3], grant(op, words[1], s.principals[words[2]], rights))
+	s.request("admin", words[0]+" "+words[2]+" "+words[3], grantRequest(op, words[1], s.principals[words[2]], rights))
 }
 
 // collection NAME
@@ -131,7 +131,7 @@ func (s *story) collection(words []string) {
 
 // index COLLECTION NAME [lazy | ordered]
 func (s *story) index(words []string) {
-	flags := map[string]wire.Flags{"lazy": wire.FlagLazy, "ordered": wire.FlagOrdered}[words[3]]
+	flags := map[string]model.IndexOptions{"lazy": model.OptionLazy, "ordered": model.OptionOrdered}[words[3]]
 	s.request("admin", "index "+words[2], createIndex(words[1], words[2], model.TypeAny, flags))
 }
 

@@ -617,10 +617,10 @@ func (w *world) registerFake() {
 }
 
 // register makes the Task "fake" known, and a collection with an index on it.
-func (w *world) register(collection, index string, flags wire.Flags) {
+func (w *world) register(collection, index string, flags model.IndexOptions) {
 	w.registerFake()
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: collection}, model.OK)
-	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Flags: flags, Name: []byte("fake")}, model.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Options: flags, Name: []byte("fake")}, model.OK)
 }
 
 func put(collection, name, object string) wire.Request {

@@ -91,7 +91,7 @@ func (e *Engine) decide(w *Write, p *principal, c *collection,
 		return rec, code
 	}
 	for name := range w.Attributes {
-		if x := c.index(name); x == nil || x.flags&wire.FlagAttribute == 0 {
+		if x := c.index(name); x == nil || x.options&model.OptionAttribute == 0 {
 			return rec, model.NoIndex
 		}
 	}

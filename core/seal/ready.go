@@ -6,44 +6,54 @@ import (
 	"sync/atomic"
 )
 
-// readyKeys keeps keys that were derived, at most maxReady of them, for readers that take
-// no lock: readers of all connections ask for two keys with each record. Each key has two
-// places, which its owner and salt choose. Changes have one caller at a time.
+// readyKeys is a cache of derived keys that is read without a lock: the readers of all
+// connections need two keys for each record. A key can stand in two slots, which its
+// recordKey chooses. Changes have one caller at a time.
 type readyKeys [maxReady]atomic.Pointer[readyKey]
 
-// maxReady is a power of two. A key takes about 1 KiB, so all of them take about 4 MiB.
+// maxReady is a power of two. A key takes about 1 KiB, so a full cache takes about 4 MiB.
 const maxReady = 4096
 
+// recordKey names a key that seals records.
+type recordKey struct {
+	heads bool   // it seals heads; otherwise bodies
+	owner uint32 // of the bodies
+	salt  Salt   // of the segment
+}
+
 type readyKey struct {
-	owner uint32
-	salt  Salt
-	aead  cipher.AEAD
+	recordKey
+	aead cipher.AEAD
 }
 
-// place returns the first place of a key. The second one is beside it.
-func place(owner uint32, s Salt) uint32 {
-	return (binary.BigEndian.Uint32(s[:]) + owner*0x9E3779B1) % maxReady
+// slot returns the first slot of a key. The second slot is slot ^ 1.
+func (n recordKey) slot() uint32 {
+	owner := n.owner
+	if n.heads {
+		owner = 1<<32 - 1 // not the slots of the Core's bodies
+	}
+	return (binary.BigEndian.Uint32(n.salt[:]) + owner*0x9E3779B1) % maxReady
 }
 
-// get returns a key, if it is kept.
-func (r *readyKeys) get(owner uint32, s Salt) cipher.AEAD {
-	first := place(owner, s)
+// get returns a key, or nil if it is not in the cache.
+func (r *readyKeys) get(n recordKey) cipher.AEAD {
+	first := n.slot()
 	for _, i := range [...]uint32{first, first ^ 1} {
-		if k := r[i].Load(); k != nil && k.owner == owner && k.salt == s {
+		if k := r[i].Load(); k != nil && k.recordKey == n {
 			return k.aead
 		}
 	}
 	return nil
 }
 
-// put keeps a key instead of the older one of those that have its places.
-func (r *readyKeys) put(owner uint32, s Salt, a cipher.AEAD) {
-	i := place(owner, s)
+// put adds a key in the place of the older key of its two slots.
+func (r *readyKeys) put(n recordKey, a cipher.AEAD) {
+	i := n.slot()
 	r[i^1].Store(r[i].Load())
-	r[i].Store(&readyKey{owner, s, a})
+	r[i].Store(&readyKey{n, a})
 }
 
-// drop keeps no key any more.
+// drop removes all keys.
 func (r *readyKeys) drop() {
 	for i := range r {
 		r[i].Store(nil)

@@ -256,40 +256,54 @@ func (k *Keys) Use(keys DataKeys) {
 	k.ready.drop()
 }
 
-// CoreOwner is the owner of all records that are not objects; HeadOwner stands for
-// the heads of all. Their keys are the Core's own: no principal has either number.
-const (
-	CoreOwner = 0
-	HeadOwner = 1<<32 - 1
-)
+// CoreOwner is the owner of all records that are not objects. No principal has this number.
+const CoreOwner = 0
 
 // Has reports whether an owner of records has a data key.
 func (k *Keys) Has(owner uint32) bool { return owner == CoreOwner || k.Data().above(owner) >= 0 }
 
-// Bodies returns what seals the bodies of an owner's records in a segment, or
-// nil if the owner has no key.
+// Heads returns the AEAD that seals the heads of all records of a segment.
+func (k *Keys) Heads(s Salt) cipher.AEAD { return k.record(recordKey{heads: true, salt: s}) }
+
+// Bodies returns the AEAD that seals the bodies of an owner's records in a segment, or nil
+// if the owner has no data key.
 func (k *Keys) Bodies(owner uint32, s Salt) cipher.AEAD {
-	if a := k.ready.get(owner, s); a != nil {
+	return k.record(recordKey{owner: owner, salt: s})
+}
+
+func (k *Keys) record(n recordKey) cipher.AEAD {
+	if a := k.ready.get(n); a != nil {
 		return a
 	}
-	k.mu.Lock() // also while it is derived: a key that is taken away meanwhile is not kept
+	// The lock is held during the derivation, so that a key whose secret is taken away
+	// meanwhile does not come into the cache.
+	k.mu.Lock()
 	defer k.mu.Unlock()
-	if a := k.ready.get(owner, s); a != nil { // another goroutine has derived it
+	if a := k.ready.get(n); a != nil { // another goroutine has derived it
 		return a
 	}
-	var secret []byte
-	if owner == CoreOwner {
-		secret = k.derive("data")
-	} else if owner == HeadOwner {
-		secret = k.derive("record head")
-	} else if key, ok := k.data.Key(owner); ok {
-		secret = key[:]
-	} else {
+	secret := k.secretOf(n)
+	if secret == nil {
 		return nil
 	}
-	a := newAEAD(derive(secret, s[:], "motte/v1/record body"))
-	k.ready.put(owner, s, a)
+	a := newAEAD(derive(secret, n.salt[:], "motte/v1/record body"))
+	k.ready.put(n, a)
 	return a
+}
+
+// secretOf returns the secret from which a key is derived, or nil if there is none. The
+// lock is held.
+func (k *Keys) secretOf(n recordKey) []byte {
+	if n.heads {
+		return k.derive("record head")
+	}
+	if n.owner == CoreOwner {
+		return k.derive("data")
+	}
+	if key, ok := k.data.Key(n.owner); ok {
+		return key[:]
+	}
+	return nil
 }
 
 func derive(secret, salt []byte, info string) []byte {

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/hex"
 	"maps"
 	"slices"
@@ -14,7 +15,7 @@ func TestKeysAreIndependent(t *testing.T) {
 	seen := map[string]bool{}
 	for _, k := range []*Keys{Derive(Root{1}, StoreID{1}), Derive(Root{1}, StoreID{2}), Derive(Root{2}, StoreID{1})} {
 		for _, key := range [][]byte{k.Identity(), k.Core[:], k.derive("data"), k.derive("record head"), k.MAC(nil),
-			k.Bodies(CoreOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil),
+			k.Bodies(CoreOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.Heads(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil),
 			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, 0, nil)[SaltSize:], k.wrap(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
 			if seen[string(key)] {
 				t.Fatalf("key %x", key)
@@ -37,7 +38,7 @@ func with(keys DataKeys) *Keys {
 // TestDerivationIsFixed pins what stored data depends on.
 func TestDerivationIsFixed(t *testing.T) {
 	k, nonce := with(fixed), Nonce(7)
-	head := k.Bodies(HeadOwner, Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
+	head := k.Heads(Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
 	bodies := k.Bodies(0, Salt{8}).Seal(nil, nonce, []byte("body"), []byte("all before"))
 	bodies = k.Bodies(0x123456, Salt{8}).Seal(bodies, nonce, []byte("body"), []byte("all before"))
 	leaf, _ := fixed.Key(0x123456)
@@ -88,7 +89,7 @@ func TestTheRootKeySealsOneFile(t *testing.T) {
 		{k.Identity(), next.Identity()}, {k.MAC(nil), next.MAC(nil)},
 		{k.Checkpoint(Salt{}).Seal(nil, Nonce(0), nil, nil), next.Checkpoint(Salt{}).Seal(nil, Nonce(0), nil, nil)},
 		{k.Bodies(0, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(0, Salt{}).Seal(nil, Nonce(0), nil, nil)},
-		{k.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(HeadOwner, Salt{}).Seal(nil, Nonce(0), nil, nil)},
+		{k.Heads(Salt{}).Seal(nil, Nonce(0), nil, nil), next.Heads(Salt{}).Seal(nil, Nonce(0), nil, nil)},
 		{k.Bodies(7, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(7, Salt{}).Seal(nil, Nonce(0), nil, nil)},
 	} {
 		if !bytes.Equal(x[0], x[1]) {
@@ -123,26 +124,26 @@ func TestOwnersAndSegmentsAreKeptApart(t *testing.T) {
 	}
 }
 
-// TestReadyKeysAreTheDerivedOnes, however many there are, and whichever places they share.
+// TestReadyKeysAreTheDerivedOnes, however many there are, and whichever slots they share.
 func TestReadyKeysAreTheDerivedOnes(t *testing.T) {
 	r := with(fixed)
 	salts := make([]Salt, maxReady+10)
 	for i := range salts {
 		salts[i] = Salt{byte(i), byte(i >> 8), byte(i >> 3), 9, byte(i), byte(i >> 8)}
 		r.Bodies(1, salts[i])
-		r.Bodies(HeadOwner, salts[i])
+		r.Heads(salts[i])
 	}
-	one, two := Salt{}, Salt{15: 1} // of the same two places
-	if place(1, one) != place(1, two) {
-		t.Fatal("the salts choose other places")
+	first, second := recordKey{owner: 1}, recordKey{owner: 1, salt: Salt{15: 1}}
+	if first.slot() != second.slot() {
+		t.Fatal("the keys choose other slots")
 	}
-	r.Bodies(1, one)
-	r.Bodies(1, two)
-	if r.ready.get(1, one) == nil || r.ready.get(1, two) == nil {
-		t.Error("of two keys with the same places both are not kept")
+	r.Bodies(1, first.salt)
+	r.Bodies(1, second.salt)
+	if r.ready.get(first) == nil || r.ready.get(second) == nil {
+		t.Error("of two keys with the same slots both are not kept")
 	}
 	fresh := with(fixed)
-	for _, s := range append(salts, one, two) {
+	for _, s := range append(salts, first.salt, second.salt) {
 		sealed := fresh.Bodies(1, s).Seal(nil, Nonce(1), []byte("text"), nil)
 		if text, err := r.Bodies(1, s).Open(nil, Nonce(1), sealed, nil); err != nil || string(text) != "text" {
 			t.Fatalf("salt %x: another key is kept: %v", s, err)
@@ -157,13 +158,15 @@ func TestOwnKeysComeFirst(t *testing.T) {
 	if r.Bodies(4, Salt{}) != nil || r.Has(4) {
 		t.Error("an owner has a key though there is no secret")
 	}
-	for _, own := range []uint32{CoreOwner, HeadOwner} {
+	core := func() cipher.AEAD { return r.Bodies(CoreOwner, Salt{}) }
+	heads := func() cipher.AEAD { return r.Heads(Salt{}) }
+	for name, own := range map[string]func() cipher.AEAD{"the Core's bodies": core, "heads": heads} {
 		r.Use(nil)
-		sealed := r.Bodies(own, Salt{}).Seal(nil, Nonce(1), nil, nil)
+		sealed := own().Seal(nil, Nonce(1), nil, nil)
 		r.Use(fixed)
-		r.Use(fixed.Puncture(own))
-		if _, err := r.Bodies(own, Salt{}).Open(nil, Nonce(1), sealed, nil); err != nil {
-			t.Errorf("the key of %d is another one now", own)
+		r.Use(fixed.Puncture(CoreOwner))
+		if _, err := own().Open(nil, Nonce(1), sealed, nil); err != nil {
+			t.Errorf("%s have another key now", name)
 		}
 	}
 	if !r.Has(CoreOwner) || !r.Has(4) || r.Has(1<<levels) {

@@ -103,7 +103,7 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	plain = plain.U32(uint32(len(r.Body))).Bytes(r.ID[:])
 	end := len(p) + size
 	p = append(slices.Grow(p, size), plain[:frontSize]...)
-	p = l.keys.Bodies(seal.HeadOwner, s.salt).Seal(p, nonce, plain[frontSize:], plain[:frontSize])
+	p = l.keys.Heads(s.salt).Seal(p, nonce, plain[frontSize:], plain[:frontSize])
 	p = bodies.Seal(p, nonce, r.Body, plain)
 	return append(p, make([]byte, end-len(p))...), nil
 }
@@ -126,7 +126,7 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	r.flags, r.length, r.LSN = f.U8(), int64(f.U32()), f.U64()
 	f.Copy(r.salt[:])
 	copy(plain[:], p[:frontSize])
-	heads := l.keys.Bodies(seal.HeadOwner, r.salt)
+	heads := l.keys.Heads(r.salt)
 	_, err := heads.Open(plain[frontSize:frontSize], seal.Nonce(r.LSN), p[frontSize:bodyAt], p[:frontSize])
 	h := codec.NewReader(plain[frontSize:])
 	r.Kind = Kind(h.U8())

@@ -28,7 +28,7 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	for _, q := range []*wire.Request{
 		request(1, model.OpCreateCollection, "c", "", ""),
 		{Op: model.OpRegisterTask, Number: 2, Name: []byte("t"), Query: row},
-		{Op: model.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: model.TypeText, Flags: wire.FlagAttribute | wire.FlagLazy, Name: []byte("t")},
+		{Op: model.OpCreateIndex, Number: 3, Collection: "c", Index: "x", Type: model.TypeText, Options: model.OptionAttribute | model.OptionLazy, Name: []byte("t")},
 		put,
 	} {
 		do(t, admin, model.OK, q)
@@ -182,7 +182,7 @@ func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 				}
 				began := time.Now()
 				p := identity.ID(principalOf(key(5)))
-				r.must(model.OK, &wire.Request{Op: model.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
+				r.must(model.OK, &wire.Request{Op: model.OpRevoke, Collection: "c", Identity: p, Rights: model.RightRead})
 				<-ended
 				end.Close()
 				if time.Since(began) > time.Second || len(r.largeBudget.waiting)+len(r.server.answerBudget.waiting) != 0 {

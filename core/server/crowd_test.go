@@ -121,7 +121,7 @@ func (c *crowd) setUp() {
 	for _, collection := range []string{"c", "quiet"} {
 		c.must(model.OK, &wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: "x", Type: model.TypeText, Name: []byte("t")})
 	}
-	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "quiet", Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(model.RightWrite | model.RightRead)})
+	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "quiet", Identity: identity.ID(principalOf(key(5))), Rights: model.RightWrite | model.RightRead})
 	for k := byte(10); k < 13; k++ {
 		c.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(principalOf(key(k))), Name: fmt.Append(nil, "eve", k)})
 		c.grant(k)
@@ -132,14 +132,14 @@ func (c *crowd) setUp() {
 }
 
 func (c *crowd) grant(k byte) {
-	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(principalOf(key(k))), Flags: wire.Flags(model.RightWrite | model.RightRead)})
+	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(principalOf(key(k))), Rights: model.RightWrite | model.RightRead})
 }
 
 // revoke takes a hostile principal's rights, or all of it, and gives it back.
 func (c *crowd) revoke(k byte) {
 	p := identity.ID(principalOf(key(k)))
 	if c.rng.IntN(2) == 0 {
-		c.must(model.OK, &wire.Request{Op: model.OpRevoke, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
+		c.must(model.OK, &wire.Request{Op: model.OpRevoke, Collection: "c", Identity: p, Rights: model.RightRead})
 	} else {
 		c.must(model.OK, &wire.Request{Op: model.OpRemovePrincipal, Identity: p})
 		c.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: p, Name: fmt.Append(nil, "eve", k)})

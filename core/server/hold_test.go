@@ -45,7 +45,7 @@ func (s *testServer) add(admin net.Conn) {
 	s.t.Helper()
 	p := identity.ID(principalOf(key(5)))
 	do(s.t, admin, model.OK, &wire.Request{Op: model.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("alice")},
-		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
+		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Rights: model.RightRead})
 }
 
 // list is a request for all that filled has made.
@@ -126,7 +126,7 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	for name, change := range map[string]*wire.Request{
 		"rotated": {Op: model.OpRotatePrincipal, Number: 3, Identity: p, Query: next[:]},
 		"removed": {Op: model.OpRemovePrincipal, Number: 3, Identity: p},
-		"revoked": {Op: model.OpRevoke, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)},
+		"revoked": {Op: model.OpRevoke, Number: 3, Collection: "c", Identity: p, Rights: model.RightRead},
 	} {
 		busy, idle := s.dial(key(5)), s.dial(key(5))
 		s.send(busy, list())
@@ -156,7 +156,7 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 			continue
 		}
 		do(t, again, model.NoCollection, request(1, model.OpGet, "c", "a", ""))
-		do(t, admin, model.OK, &wire.Request{Op: model.OpGrant, Number: 3, Collection: "c", Identity: p, Flags: wire.Flags(model.RightRead)})
+		do(t, admin, model.OK, &wire.Request{Op: model.OpGrant, Number: 3, Collection: "c", Identity: p, Rights: model.RightRead})
 	}
 }
 

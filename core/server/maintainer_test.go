@@ -38,7 +38,7 @@ func TestAStoreOpensAfterAnErasure(t *testing.T) {
 	do(t, admin, model.OK, request(1, model.OpCreateCollection, "c", "", ""))
 	s.add(admin)
 	do(t, admin, model.OK, &wire.Request{Op: model.OpGrant, Number: 3, Collection: "c",
-		Identity: identity.ID(principalOf(key(5))), Flags: wire.Flags(model.RightWrite)})
+		Identity: identity.ID(principalOf(key(5))), Rights: model.RightWrite})
 	do(t, s.dial(key(5)), model.OK, request(1, model.OpPut, "c", "hers", "data of hers"))
 	do(t, admin, model.OK, request(4, model.OpPut, "c", "before", "data"))
 	s.erase(admin)

@@ -59,15 +59,20 @@ func (q *simRequest) says(n simEntry) bool {
 	case model.OpCreateCollection:
 		want = simEntry{name: r.Collection, principal: q.who, flags: byte(model.RightsAll)}
 	case model.OpCreateIndex:
-		want = simEntry{name: r.Index, task: string(r.Name), flags: byte(r.Flags)}
+		want = simEntry{name: r.Index, task: string(r.Name), flags: byte(r.Options)}
 	case model.OpDropIndex:
 		want.name = r.Index
 	case model.OpRegisterTask:
 		want.name = string(r.Name)
 	case model.OpAddPrincipal:
 		want = simEntry{principal: access.Principal(r.Identity), label: string(r.Name)}
-	case model.OpRemovePrincipal, model.OpGrant, model.OpRevoke:
-		want = simEntry{principal: access.Principal(r.Identity), flags: byte(r.Flags)}
+	case model.OpRemovePrincipal:
+		want.principal = access.Principal(r.Identity)
+		if r.Flags == wire.FlagErase {
+			want.flags = 1
+		}
+	case model.OpGrant, model.OpRevoke:
+		want = simEntry{principal: access.Principal(r.Identity), flags: byte(r.Rights)}
 	case model.OpRotatePrincipal:
 		if want.principal = access.Principal(r.Identity); n.rest != string(r.Query) {
 			return false
@@ -639,14 +644,14 @@ func (s *sim) randomChange(collection string) wire.Request {
 		next := s.people[1+s.rng.IntN(len(s.people)-1)]
 		r.Op, r.Query = model.OpRotatePrincipal, next[:]
 	case k < 66:
-		r.Op, r.Collection, r.Flags = model.OpGrant, collection, wire.Flags(1+s.rng.IntN(31))
+		r.Op, r.Collection, r.Rights = model.OpGrant, collection, model.Rights(1+s.rng.IntN(31))
 		if s.chance(10) {
-			r.Collection, r.Flags = "", wire.Flags(model.RightAdmin)
+			r.Collection, r.Rights = "", model.RightAdmin
 		}
 	case k < 78:
-		r.Op, r.Collection, r.Flags = model.OpRevoke, collection, wire.Flags(1+s.rng.IntN(31))
+		r.Op, r.Collection, r.Rights = model.OpRevoke, collection, model.Rights(1+s.rng.IntN(31))
 		if s.chance(20) {
-			r.Collection, r.Flags, r.Identity = "", wire.Flags(model.RightAdmin), identity.ID(s.people[s.rng.IntN(len(s.people))])
+			r.Collection, r.Rights, r.Identity = "", model.RightAdmin, identity.ID(s.people[s.rng.IntN(len(s.people))])
 		}
 	case k < 85:
 		r = wire.Request{Op: model.OpCreateCollection, Collection: collection}
@@ -661,7 +666,7 @@ func (s *sim) randomChange(collection string) wire.Request {
 }
 
 func (s *sim) createIndex(collection string) wire.Request {
-	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: "x", Flags: []wire.Flags{0, wire.FlagLazy}[s.rng.IntN(2)], Name: []byte("fake")}
+	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: "x", Options: []model.IndexOptions{0, model.OptionLazy}[s.rng.IntN(2)], Name: []byte("fake")}
 }
 
 // capped reports whether the indexes have leak budgets.

@@ -455,7 +455,7 @@ func (c *simCatalogue) predictChange(q *simRequest) (rec seglog.Record, code mod
 
 // predictPrincipal tells those for principals and their rights.
 func (c *simCatalogue) predictPrincipal(q *simRequest, rec seglog.Record) (seglog.Record, model.Code) {
-	subject, rights := access.Principal(q.r.Identity), model.Rights(q.r.Flags)
+	subject, rights := access.Principal(q.r.Identity), q.r.Rights
 	_, known := c.principals[subject]
 	last := c.grants[0][subject]&model.RightAdmin != 0 && len(c.grants[0]) == 1
 	switch q.r.Op {

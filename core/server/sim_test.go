@@ -231,7 +231,7 @@ func (s *sim) setUp() {
 	for _, p := range s.people[1:] {
 		s.must(wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: fmt.Appendf(nil, "p%d", p[0])})
 		for _, c := range []string{"a", "b"} {
-			s.must(wire.Request{Op: model.OpGrant, Collection: c, Identity: identity.ID(p), Flags: wire.Flags(rights[s.rng.IntN(len(rights))])})
+			s.must(wire.Request{Op: model.OpGrant, Collection: c, Identity: identity.ID(p), Rights: rights[s.rng.IntN(len(rights))]})
 		}
 	}
 }

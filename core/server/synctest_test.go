@@ -318,7 +318,7 @@ func filledRig(t *testing.T) *rig {
 	}
 	r.must(model.OK, request(0, model.OpCreateCollection, "c", "", ""))
 	r.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")})
-	r.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: alice, Flags: wire.Flags(model.RightWrite | model.RightRead)})
+	r.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: alice, Rights: model.RightWrite | model.RightRead})
 	r.must(model.OK, request(0, model.OpPut, "c", "one", "data of one"))
 	if a := r.ask(5, request(0, model.OpPut, "c", "hers", "data of hers")); a.Code != model.OK {
 		t.Fatalf("code %d", a.Code)

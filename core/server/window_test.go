@@ -112,7 +112,7 @@ func TestWhoIsRemovedKeepsNoPlace(t *testing.T) {
 	admin := s.silent()
 	p := identity.ID(principalOf(key(5)))
 	do(t, admin, model.OK, &wire.Request{Op: model.OpAddPrincipal, Number: 1, Identity: p, Name: []byte("eve")},
-		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Flags: wire.Flags(model.RightWrite)})
+		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Rights: model.RightWrite})
 	c := s.dial(key(5))
 	go c.Write(tooMany(false))
 	for next[hostwire.Counters](s).Server.Connections != 2 {

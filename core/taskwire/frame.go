@@ -141,11 +141,11 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 	return a, r.Done()
 }
 
-// AppendConfigure appends a Configure frame to p; ordered is 0 or 1.
-func AppendConfigure(p []byte, seq uint64, t model.DataType, ordered byte,
+// AppendConfigure appends a Configure frame to p.
+func AppendConfigure(p []byte, seq uint64, t model.DataType, ordered bool,
 	maxResults uint32, config []byte) []byte {
 	w := codec.Writer(AppendHeader(p, Header{Configure, 6 + len(config), seq}))
-	return w.U8(byte(t), ordered).U32(maxResults).Bytes(config)
+	return w.U8(byte(t)).Bool(ordered).U32(maxResults).Bytes(config)
 }
 
 // AppendInsertHead appends an Insert frame to p, but for its input of n bytes.

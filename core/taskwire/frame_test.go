@@ -57,7 +57,7 @@ var toTask = []struct {
 	want          Header
 }{
 	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, and the configuration of its maker",
-		AppendConfigure(nil, 1, model.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
+		AppendConfigure(nil, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
 	{"insert", "INSERT of record 41: an identity and its input",
 		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 50, 2}},
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
@@ -265,7 +265,7 @@ func TestLongestFrames(t *testing.T) {
 	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, model.MaxObject))); n != longest {
 		t.Errorf("the longest Insert has %d bytes, want %d", n, longest)
 	}
-	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, 0, 1, query), AppendSearch(nil, 1, 1, query), AppendRemove(nil, 1, 1, identity.ID{})} {
+	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, false, 1, query), AppendSearch(nil, 1, 1, query), AppendRemove(nil, 1, 1, identity.ID{})} {
 		if len(f) >= longest {
 			t.Errorf("a frame of type %d has %d bytes", f[3], len(f))
 		}
@@ -275,7 +275,7 @@ func TestLongestFrames(t *testing.T) {
 // TestFramesAreAppended: many frames are gathered in one buffer, for one write.
 func TestFramesAreAppended(t *testing.T) {
 	p := []byte("before")
-	p = AppendConfigure(p, 1, model.TypeInt64, 1, 1000, []byte(`{"path":"/age"}`))
+	p = AppendConfigure(p, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`))
 	p = appendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
 	p = AppendRemove(p, 3, 42, pattern(0x60))
 	p = AppendSearch(p, 4, 10, []byte(">= 30 and < 40"))

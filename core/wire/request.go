@@ -12,10 +12,12 @@ type Request struct {
 	Op                model.Operation
 	Type              model.DataType
 	Flags             Flags
-	Number            uint64      // chosen by the client, not 0, not in flight on this connection
-	Limit             uint32      // most results; 0: as many as the index may return
-	Collection, Index string      // MaxIdentifier bytes at most
-	Identity          identity.ID // in operations on principals: a principal
+	Number            uint64             // chosen by the client, not 0, not in flight on this connection
+	Limit             uint32             // most results; 0: as many as the index may return
+	Rights            model.Rights       // of OpGrant and OpRevoke
+	Options           model.IndexOptions // of OpCreateIndex
+	Collection, Index string             // MaxIdentifier bytes at most
+	Identity          identity.ID        // in operations on principals: a principal
 
 	NameLen, QueryLen, ObjectLen int // bytes
 
@@ -38,7 +40,8 @@ func DecodeHeader(p []byte) (q Request, code model.Code) {
 	}
 	q.Op, q.Type, q.Flags = model.Operation(r.U8()), model.DataType(r.U8()), Flags(r.U8())
 	q.Number, q.Limit = r.U64(), r.U32()
-	r.Require(r.U32() == 0)
+	q.Rights, q.Options = model.Rights(r.U8()), model.IndexOptions(r.U8())
+	r.Zero(2)
 	q.Collection, q.Index = r.Text(model.MaxIdentifier), r.Text(model.MaxIdentifier)
 	r.Copy(q.Identity[:])
 	// int is 64 bits wide on every platform that Motte runs on, so the sum of

@@ -6,7 +6,8 @@
 // each of the length that the header names:
 //
 //	magic "MTRQ" | version 1 | operation 1 | data type 1 | flags 1
-//	number 8 | limit 4 | reserved 4 | collection 32 | index 32 | identity 32
+//	number 8 | limit 4 | rights 1 | index options 1 | reserved 2
+//	collection 32 | index 32 | identity 32
 //	len(name) 4 | len(sub-query) 4 | len(object) 4 | reserved 4
 //	name … | sub-query … | object …
 //
@@ -40,7 +41,7 @@ const (
 	MaxAttributes = 16   // of one PUT: one for each index that a collection can have
 )
 
-// Flags qualify an operation. OpGrant and OpRevoke carry rights instead.
+// Flags qualify an operation.
 type Flags uint8
 
 // Flags of requests. Bits that an operation does
@@ -49,10 +50,5 @@ const (
 	FlagIfAbsent   Flags = 1 << 0 // put: only if the name is not in use
 	FlagIfIdentity Flags = 1 << 1 // put, delete: only if the object's identity still is the header's
 	FlagIDsOnly    Flags = 1 << 2 // search, list: identities without the objects
-
-	FlagOrdered   Flags = 1 << 0 // create index: the Task's order is kept
-	FlagLazy      Flags = 1 << 1 // create index: a PUT does not wait for it
-	FlagAttribute Flags = 1 << 2 // create index: fed the attribute of its name, not the object
-
-	FlagErase Flags = 1 << 0 // remove principal: and all that it put, for good
+	FlagErase      Flags = 1 << 3 // remove principal: and all that it put, for good
 )

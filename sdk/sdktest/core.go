@@ -66,11 +66,7 @@ func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 		}
 	})
 	c.seq++
-	ordered := byte(0)
-	if config.Ordered {
-		ordered = 1
-	}
-	c.send(taskwire.AppendConfigure(nil, c.seq, config.Type, ordered, uint32(config.MaxResults), config.Options))
+	c.send(taskwire.AppendConfigure(nil, c.seq, config.Type, config.Ordered, uint32(config.MaxResults), config.Options))
 	if !c.confirmed() {
 		return nil
 	}

@@ -14,16 +14,14 @@ const (
 	headSize  = 48 // and sealed
 )
 
-// head opens the head of a record of which the rest is damaged: whose it was. The
-// heads of all records are sealed with one key, as if they were bodies of an owner
-// of their own.
+// head opens the head of a damaged record, which names its collection and owner.
 func (s *Store) head(file string, offset int64) (r seglog.Record, length int64, ok bool) {
 	p := make([]byte, frontSize+headSize+seal.Overhead)
 	if err := s.disk.ReadAt(file, p, offset); err != nil || string(p[:2]) != "MR" {
 		return r, 0, false
 	}
 	length, r.LSN = int64(binary.BigEndian.Uint32(p[4:])), binary.BigEndian.Uint64(p[8:])
-	plain, err := s.log.Keys().Bodies(seal.HeadOwner, seal.Salt(p[16:frontSize])).Open(nil, seal.Nonce(r.LSN), p[frontSize:], p[:frontSize])
+	plain, err := s.log.Keys().Heads(seal.Salt(p[16:frontSize])).Open(nil, seal.Nonce(r.LSN), p[frontSize:], p[:frontSize])
 	h := codec.NewReader(plain)
 	r.Kind = seglog.Kind(h.U8())
 	h.Take(3)

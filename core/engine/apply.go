@@ -1,0 +1,200 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"motte/core/access"
+	"motte/core/codec"
+	"motte/core/model"
+	"motte/core/seglog"
+)
+
+// applyChange applies a durable record of the catalogue; w, if not nil, waits for the
+// data key that an erasure destroys.
+func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
+	switch rec.Kind {
+	case seglog.KindRegisterTask:
+		return e.applyTask(rec.Body)
+	case seglog.KindAddPrincipal:
+		return e.applyPrincipal(rec.Body)
+	case seglog.KindRemovePrincipal:
+		return e.applyRemoval(rec.Body, w)
+	case seglog.KindRotatePrincipal:
+		return e.applyRotate(rec.Body)
+	case seglog.KindGrant, seglog.KindRevoke:
+		return e.applyGrant(rec)
+	}
+	if rec.Collection == serverID {
+		return codec.ErrMalformed
+	}
+	if rec.Kind == seglog.KindCreateCollection {
+		return e.applyCreate(rec)
+	}
+	return e.applyToCollection(rec)
+}
+
+// applyTask adds or replaces a row of the API format table. The indexes of a Task that is
+// replaced are built again by the new executable: so a Task is upgraded.
+func (e *Engine) applyTask(body []byte) error {
+	n, err := decodeRegistered(body)
+	if err != nil {
+		return err
+	}
+	row, err := model.DecodeRow(n.row)
+	if err != nil {
+		return err
+	}
+	e.tasks[n.task] = &executable{n, row}
+	for _, x := range e.indexes {
+		if x.task == n.task {
+			e.stopIndex(x, model.IndexUnavailable)
+			x.state, x.accepted, x.retryAt = model.IndexStarting, false, time.Time{}
+			e.touch(x.c)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) applyPrincipal(body []byte) error {
+	n, err := decodePrincipal(body)
+	if err != nil {
+		return err
+	}
+	e.owners = max(e.owners, n.owner)
+	e.principals[n.id] = &n
+	e.labels[n.label] = true
+	return nil
+}
+
+func (e *Engine) applyRemoval(body []byte, w *write) error {
+	n, err := decodePrincipalRemoval(body)
+	if err != nil {
+		return err
+	}
+	e.forget(n.id)
+	if n.erase {
+		e.applyErase(n.owner, w)
+	}
+	return nil
+}
+
+// applyGrant applies a GRANT or a REVOKE. The collection may have been dropped by a record
+// before it; then the record changes nothing.
+func (e *Engine) applyGrant(rec *seglog.Record) error {
+	n, err := decodeGrant(rec.Body)
+	c := e.byID[rec.Collection]
+	if err != nil || c == nil {
+		return err
+	}
+	if rec.Kind == seglog.KindGrant {
+		c.grants.Set(n.to, c.grants.Rights(n.to)|n.rights)
+		return nil
+	}
+	c.grants.Set(n.to, c.grants.Rights(n.to)&^n.rights)
+	e.out.Ended = append(e.out.Ended, n.to)
+	return nil
+}
+
+// applyToCollection applies a change of a collection. The collection may have been dropped
+// by a record before it; then the record changes nothing.
+func (e *Engine) applyToCollection(rec *seglog.Record) error {
+	c := e.byID[rec.Collection]
+	if c == nil {
+		return nil
+	}
+	switch rec.Kind {
+	case seglog.KindQuota:
+		quota, err := decodeQuotaLimit(rec.Body)
+		if err != nil {
+			return err
+		}
+		c.quota = quota
+		e.recount(c)
+	case seglog.KindDropCollection:
+		e.applyDrop(c)
+	case seglog.KindCreateIndex:
+		return e.applyIndex(c, rec.Body)
+	case seglog.KindDropIndex:
+		return e.applyIndexDrop(c, rec.Body)
+	}
+	return nil
+}
+
+// applyCreate makes a collection. Collections are numbered in the order of their creation.
+func (e *Engine) applyCreate(rec *seglog.Record) error {
+	n, err := decodeCreation(rec.Body)
+	if err != nil || rec.Collection <= e.collections[len(e.collections)-1].id {
+		return codec.ErrMalformed
+	}
+	c := newCollection(rec.Collection, n.name)
+	c.grants.Set(n.creator, n.rights)
+	e.byName[c.name], e.byID[c.id] = c, c
+	e.collections = append(e.collections, c)
+	e.identifiers = max(e.identifiers, c.id)
+	return nil
+}
+
+// applyIndex makes an index. Indexes are numbered in the order of their creation.
+func (e *Engine) applyIndex(c *collection, body []byte) error {
+	n, err := decodeDefinition(body)
+	if err != nil {
+		return err
+	}
+	if n.number == 0 {
+		n.number = e.numbered + 1
+	}
+	e.numbered = max(e.numbered, n.number)
+	x := &index{c: c, definition: n, state: model.IndexStarting}
+	c.indexes = append(c.indexes, x)
+	i, _ := slices.BinarySearchFunc(e.indexes, x.number, func(other *index, number uint32) int {
+		return cmp.Compare(other.number, number)
+	})
+	e.indexes = slices.Insert(e.indexes, i, x) // a checkpoint lists the indexes by collection
+	return nil
+}
+
+// applyIndexDrop drops an index.
+func (e *Engine) applyIndexDrop(c *collection, body []byte) error {
+	n, err := decodeIndexDrop(body)
+	x := c.index(n.name)
+	if err != nil || x == nil {
+		return err
+	}
+	e.stopIndex(x, model.NoIndex)
+	c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
+	e.indexes = slices.DeleteFunc(e.indexes, func(other *index) bool { return other == x })
+	return nil
+}
+
+// applyDrop removes a collection with all its objects in one step: their records are dead
+// at once, and the memory of their entries is garbage.
+func (e *Engine) applyDrop(c *collection) {
+	for _, x := range c.indexes {
+		e.stopIndex(x, model.NoCollection)
+	}
+	c.indexes = nil
+	e.indexes = slices.DeleteFunc(e.indexes, func(x *index) bool { return x.c == c })
+	for segment, bytes := range c.used {
+		count(e.used, segment, -bytes)
+	}
+	delete(e.byName, c.name)
+	delete(e.byID, c.id)
+	e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
+}
+
+// forget removes a principal, with all its rights and connections.
+func (e *Engine) forget(p access.Principal) {
+	if old := e.principals[p]; old != nil {
+		delete(e.labels, old.label)
+		for _, x := range e.indexes {
+			delete(x.told.owners, old.owner)
+		}
+	}
+	delete(e.principals, p)
+	e.out.Ended = append(e.out.Ended, p)
+	for _, c := range e.collections {
+		c.grants.Set(p, 0)
+	}
+}
