@@ -46,8 +46,9 @@ var ordersAreGiven = map[string]func(w *world){
 		s.stop()
 	},
 	"delete-by-predicate": func(w *world) {
-		s := w.again()
-		w.motte("task", "register", "hostile", "--file", filepath.Join(testutil.HostileTask(w.t), "motte-task-hostile"))
+		tasks := testutil.HostileTask(w.t)
+		s := w.again("--task-dir", tasks)
+		w.motte("task", "register", "hostile", "--file", filepath.Join(tasks, "motte-task-hostile"))
 		w.motte("index", "create", "people", "x", "--task", "hostile")
 		c := w.command("motte", "put", "people", "-", "--name", "ada")
 		c.Stdin = strings.NewReader(content("ada"))
