@@ -18,20 +18,20 @@ import (
 	"motte/core/model"
 )
 
-// The administrator of a new store is made by the host. admin.profile in the data
-// directory has what a client needs, from the first moment that the file is there.
-// Before, the key lies in admin.profile.part. The operator may take admin.profile
-// away: the host then no longer registers built-in Tasks by itself.
+// The host makes the administrator of a new store. admin.profile in the data directory is complete
+// from the moment that the file is there: a client needs no more. Before that, the key is in
+// admin.profile.part. The operator may remove admin.profile. Then the host no longer registers
+// built-in Tasks.
 
 func (h *host) adminPath() string { return filepath.Join(h.Dir, "admin.profile") }
 
-// partPath is the administrator's profile while it does not say where the Core is.
+// partPath is the path of the administrator's profile while it lacks the Core's address.
 func (h *host) partPath() string { return h.adminPath() + ".part" }
 
-// prepareAdmin makes the administrator's key of a new store, and keeps the
-// principal that the Core is to know: nobody, if the store is older and its
-// operator took the profile away. The key is on disk, whole, before the Core
-// hears of it, or a crash in between would lose the only one who can administer.
+// prepareAdmin makes the administrator's key of a new store, and sets the principal that the Core
+// gets. The principal is zero if the operator of an older store removed the profile. The whole key
+// is on disk before the Core hears of it. Otherwise a crash could lose the key of the only
+// administrator.
 func (h *host) prepareAdmin() error {
 	p, err := h.readAdmin()
 	if errors.Is(err, os.ErrNotExist) {
@@ -46,8 +46,8 @@ func (h *host) prepareAdmin() error {
 	return nil
 }
 
-// readAdmin reads the administrator's profile, or its part if the first start of
-// the store was not completed.
+// readAdmin reads the administrator's profile, or its part if the store's first start did not
+// complete it.
 func (h *host) readAdmin() (*client.Profile, error) {
 	p, err := client.ReadProfile(h.adminPath())
 	if errors.Is(err, os.ErrNotExist) {
@@ -58,7 +58,7 @@ func (h *host) readAdmin() (*client.Profile, error) {
 	return p, err
 }
 
-// makeAdmin keeps a new key for the administrator, if the store is new.
+// makeAdmin makes and stores the administrator's key, if the store is new.
 func (h *host) makeAdmin() (*client.Profile, error) {
 	if empty, err := h.empty(); err != nil || !empty {
 		return nil, err
@@ -71,8 +71,7 @@ func (h *host) makeAdmin() (*client.Profile, error) {
 	return p, p.Replace(h.partPath())
 }
 
-// completeAdmin writes the administrator's profile, which takes the place of its
-// part.
+// completeAdmin writes the administrator's profile, which replaces its part.
 func (h *host) completeAdmin(p *client.Profile) error {
 	if err := p.Replace(h.adminPath()); err != nil {
 		return err
@@ -83,9 +82,8 @@ func (h *host) completeAdmin(p *client.Profile) error {
 	return nil
 }
 
-// announce registers the built-in Tasks when the Core is ready, and then
-// completes the administrator's profile: a program that waits for that finds
-// all there is.
+// announce registers the built-in Tasks when the Core is ready, and then completes the
+// administrator's profile. So a program that waits for the profile finds the Tasks registered.
 func (s *session) announce(ctx context.Context, m hostwire.Ready) {
 	h := s.h
 	h.log.Info("ready", "address", m.Address, "core-key", fmt.Sprintf("%x", m.Key))
@@ -122,7 +120,7 @@ func (s *session) announce(ctx context.Context, m hostwire.Ready) {
 	}
 }
 
-// reachable is the address that a client on this machine can use.
+// reachable returns an address that a client on this machine can use.
 func reachable(address string) string {
 	hostname, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(hostname); err == nil && ip != nil && ip.IsUnspecified() {
@@ -131,8 +129,8 @@ func reachable(address string) string {
 	return address
 }
 
-// BuiltIn are the rows that the built-in Tasks are registered with; the
-// measurement is that of the executable found.
+// BuiltIn are the rows that the host registers the built-in Tasks with. The host fills in the
+// measurement of the executable that it finds.
 var BuiltIn = map[string]model.Row{
 	"ordered": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
 		MaxInput: 1 << 20, MaxResults: model.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30},
@@ -140,9 +138,9 @@ var BuiltIn = map[string]model.Row{
 		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30},
 }
 
-// registerTasks registers the built-in Tasks beside this executable that are
-// new, and those whose registered executable is gone: an upgrade. One that an
-// administrator registered in the built-in one's place, wherever it lies, stays.
+// registerTasks registers the new built-in Tasks beside this executable. It also registers a Task
+// again whose registered executable is gone, as after an upgrade. It keeps a Task that an
+// administrator registered in place of a built-in one, wherever its executable lies.
 func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -171,7 +169,7 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 			if present(list, old.Measurement) {
 				continue
 			}
-			row = *old // with what its operator may have changed
+			row = *old // with the changes that the operator may have made
 		}
 		row.Measurement = m.Measurement
 		if err := c.RegisterTask(ctx, m.Name, row); err != nil {

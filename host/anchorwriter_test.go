@@ -76,7 +76,7 @@ func at(lsn uint64) anchor.Head {
 func keeping(m *medium) (k *anchorWriter, log *bytes.Buffer) {
 	log = &bytes.Buffer{}
 	return &anchorWriter{anchor: m, log: slog.New(slog.NewTextHandler(log, nil)), metrics: &metrics{},
-		offers: make(chan struct{}, 1), done: make(chan struct{})}, log
+		updates: make(chan struct{}, 1), done: make(chan struct{})}, log
 }
 
 // TestHeadIsWhatTheCoreTells: in the bytes that the Core reads again.

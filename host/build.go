@@ -6,12 +6,12 @@ import (
 	"motte/internal/build"
 )
 
-// tellBuild logs what this host and its Core were built from. A Core of another
-// build may speak another version of the channel between the two.
+// tellBuild logs the builds of this host and of its Core. A Core of another build may speak another
+// version of the control channel.
 func (h *host) tellBuild() {
 	self, err := build.Self()
 	if err != nil {
-		return // the host is part of another program, which has versions of its own
+		return // the host is part of another program, with versions of its own
 	}
 	h.log.Info("motte", "build", self.String())
 	core, err := build.Of(filepath.Join(h.Bin, "motte-core"))

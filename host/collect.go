@@ -134,13 +134,14 @@ func (m *metrics) collectStorage(out sink) {
 	}
 }
 
-// collectAlerts shows each reason, so that a rule sees the first alert, too.
+// collectAlerts shows each reason, also with a count of 0. So an alerting rule sees the first
+// alert.
 func (m *metrics) collectAlerts(out sink) {
 	broken := uint64(0)
 	for reason := model.ReasonInvalidIdentity; reason <= model.LastReason; reason++ {
 		n := m.alerts[reason]
 		out.counter(alerts, n, client.ReasonName(reason))
-		if reason <= model.ReasonTaskEnded && reason != model.ReasonTooSlow { // those above are the disk's
+		if reason <= model.ReasonTaskEnded && reason != model.ReasonTooSlow { // the reasons above are the disk's
 			broken += n
 		}
 	}
@@ -203,7 +204,7 @@ func (s sink) seconds(d *prometheus.Desc, v time.Duration, labels ...string) {
 	s <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v.Seconds(), labels...)
 }
 
-// histogram sends a histogram that has anything in it.
+// histogram sends a histogram that is not empty.
 func (s sink) histogram(d *prometheus.Desc, h *hostwire.Histogram, labels ...string) {
 	total, buckets := uint64(0), make(map[float64]uint64)
 	limit := 16 * time.Microsecond

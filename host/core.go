@@ -23,19 +23,19 @@ import (
 	"motte/internal/build"
 )
 
-// session is one process of the Core, and the Tasks that it asked for.
+// session is one process of the Core, with the Tasks that this Core asked for.
 type session struct {
 	h       *host
 	cmd     *exec.Cmd
 	control *net.UnixConn
-	words   stderrTail // what the Core last said on its standard error
+	words   stderrTail // the last line of the Core's standard error
 	ready   bool
-	hung    atomic.Bool // it was killed for that
+	hung    atomic.Bool // the host killed this Core because it hung
 	all     sync.WaitGroup
 
 	mu    sync.Mutex
 	tasks map[uint64]*task
-	over  bool // the Core is gone: start no more
+	over  bool // the Core has ended: start no more Tasks
 }
 
 var (
@@ -43,7 +43,7 @@ var (
 	errHung   = errors.New("the Core hung, and was killed")
 )
 
-// startCore starts the Core with one end of a channel to it.
+// startCore starts the Core with one end of a control channel.
 func (h *host) startCore() (*session, error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -58,9 +58,9 @@ func (h *host) startCore() (*session, error) {
 	}
 	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*task)}
 	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), h.coreArgs()...)
-	s.cmd.Env = []string{} // the Core reads none
+	s.cmd.Env = []string{} // the Core reads no environment variable
 	s.cmd.ExtraFiles = []*os.File{theirs}
-	// A Ctrl-C in the terminal is for the host, which then stops the Core.
+	// A Ctrl-C in the terminal reaches the host alone, which then stops the Core.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stderr, err := s.cmd.StderrPipe()
 	if err == nil {
@@ -70,7 +70,7 @@ func (h *host) startCore() (*session, error) {
 		c.Close()
 		return nil, fmt.Errorf("start the Core: %w", err)
 	}
-	built, _ := build.Of(s.cmd.Path) // what is not known is left out
+	built, _ := build.Of(s.cmd.Path) // without an answer, the page does not show the build
 	h.metrics.started(s.cmd.Process.Pid, built)
 	s.all.Go(func() { s.words.follow(stderr, h) })
 	h.health.begin(s)
@@ -80,20 +80,20 @@ func (h *host) startCore() (*session, error) {
 func (h *host) coreArgs() []string {
 	args := []string{"-dir", h.Dir, "-listen", h.Listen, "-root-key", h.RootKey,
 		"-admin", hex.EncodeToString(h.admin[:]), "-control-fd", "3"}
-	if h.trial != nil && h.trial.accept {
+	if h.dryRun != nil && h.dryRun.accept {
 		return append(args, "-accept-loss")
 	}
-	if h.trial != nil && h.trial.admin != [32]byte{} {
-		args = append(args, "-new-admin", hex.EncodeToString(h.trial.admin[:]))
+	if h.dryRun != nil && h.dryRun.admin != [32]byte{} {
+		args = append(args, "-new-admin", hex.EncodeToString(h.dryRun.admin[:]))
 	}
-	if h.keeper != nil {
-		head := h.keeper.head()
+	if h.anchorWriter != nil {
+		head := h.anchorWriter.head()
 		args = append(args, "-anchor", hex.EncodeToString(head[:]))
 	}
 	return args
 }
 
-// run serves the Core until it ends; when the context ends, it is asked to.
+// run serves the Core until it ends. When the context ends, run asks the Core to stop.
 func (s *session) run(ctx context.Context) error {
 	ended := make(chan struct{})
 	s.all.Go(func() {
@@ -103,7 +103,7 @@ func (s *session) run(ctx context.Context) error {
 			return
 		}
 		s.h.health.enter(stopping)
-		_ = s.control.SetWriteDeadline(time.Now().Add(stopWithin)) // one that hangs takes nothing
+		_ = s.control.SetWriteDeadline(time.Now().Add(stopWithin)) // a Core that hangs reads no message
 		s.send(hostwire.HostMessage{Type: hostwire.TypeStop}, nil)
 		select {
 		case <-time.After(stopWithin):
@@ -116,9 +116,9 @@ func (s *session) run(ctx context.Context) error {
 	s.listen(alive)
 	over()
 	s.h.health.enter(ending)
-	// A Core that listen gave up on ends by that, too.
+	// The closed channel also ends a Core that listen gave up on.
 	s.control.Close()
-	// Its standard error ends with it; only then may Wait close the pipe.
+	// The Core's standard error ends with the Core. Wait closes the pipe, so the reader ends first.
 	s.words.wait()
 	err := s.cmd.Wait()
 	close(ended)
@@ -127,7 +127,7 @@ func (s *session) run(ctx context.Context) error {
 	return s.judge(ctx, err)
 }
 
-// judge says how the Core ended, by what Wait returned.
+// judge tells how the Core ended, from the error that Wait returned.
 func (s *session) judge(ctx context.Context, err error) error {
 	var exit *exec.ExitError
 	switch {
@@ -154,7 +154,7 @@ func (s *session) judge(ctx context.Context, err error) error {
 	return fmt.Errorf("the Core ended: %w%s", err, words)
 }
 
-// listen takes the Core's messages until the Core is gone.
+// listen reads the Core's messages until the Core is gone.
 func (s *session) listen(ctx context.Context) {
 	p := make([]byte, hostwire.MaxMessage)
 	for {
@@ -174,16 +174,16 @@ func (s *session) listen(ctx context.Context) {
 			s.ready = true
 			s.h.metrics.up()
 			s.h.health.enter(serving)
-			if s.h.trial == nil {
+			if s.h.dryRun == nil {
 				s.all.Go(func() { s.announce(ctx, m) })
 				s.all.Go(func() { s.tellProcesses(ctx, m.Key) })
 			}
 		case hostwire.Anchor:
-			if s.h.keeper != nil {
-				s.h.keeper.update(headOf(m.Head))
+			if s.h.anchorWriter != nil {
+				s.h.anchorWriter.update(headOf(m.Head))
 			}
 		case hostwire.StartTask:
-			if s.h.trial == nil { // which is over before a Task is of use
+			if s.h.dryRun == nil { // a dry run ends before it needs a Task
 				s.all.Go(func() { s.runTask(m) })
 			}
 		case hostwire.StopTask:
@@ -197,13 +197,13 @@ func (s *session) listen(ctx context.Context) {
 		case hostwire.Event:
 			s.h.log.Warn("alert", alertOf(m)...)
 		}
-		if s.h.trial != nil {
-			s.h.trial.saw(message)
+		if s.h.dryRun != nil {
+			s.h.dryRun.saw(message)
 		}
 	}
 }
 
-// alertOf is what is logged of an alert: its reason, and its place, if it has one.
+// alertOf returns the attributes of an alert's log line: its reason, and its place if it has one.
 func alertOf(m hostwire.Event) []any {
 	args := []any{"reason", client.ReasonName(m.Reason)}
 	if m.Segment > 0 {
@@ -215,7 +215,7 @@ func alertOf(m hostwire.Event) []any {
 	return args
 }
 
-// end kills what the Core left behind.
+// end kills the Tasks that the Core left.
 func (s *session) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,17 +225,17 @@ func (s *session) end() {
 	}
 }
 
-// send sends one message, with a descriptor if there is one.
+// send sends one message, with a descriptor if f is not nil.
 func (s *session) send(m hostwire.HostMessage, f *os.File) {
 	var rights []byte
 	if f != nil {
 		rights = syscall.UnixRights(int(f.Fd()))
 	}
-	// An error means that the Core is gone, which listen sees.
+	// An error means that the Core is gone. Then listen ends.
 	_, _, _ = s.control.WriteMsgUnix(hostframes.Append(nil, m), rights, nil)
 }
 
-// stderrTail keeps the last line of a stream that is logged.
+// stderrTail logs each line of the Core's standard error, and keeps the last line.
 type stderrTail struct {
 	mu   sync.Mutex
 	line string

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// examine finds out now and then what nobody tells, until the context ends: whether the data
-// directory can be written; and whether Tasks can be started, at first, and after each start
-// that its walls prevented, until they can.
+// examine checks conditions of which no message tells, until the context ends. It checks every time
+// that the data directory can be written. It checks at first that Tasks can start, and again after
+// each start that failed for lack of confinement, until Tasks can start.
 func (h *host) examine(ctx context.Context) {
 	var tasks string
 	for look := true; ; {
@@ -23,7 +23,7 @@ func (h *host) examine(ctx context.Context) {
 		h.health.found(tasks, directory)
 		unconfined := h.unconfined
 		if tasks != "" {
-			unconfined = nil // it is known
+			unconfined = nil // the next look is due anyway
 		}
 		select {
 		case <-unconfined:
@@ -36,9 +36,9 @@ func (h *host) examine(ctx context.Context) {
 	}
 }
 
-// tryTasks finds out whether Tasks can be started; before is what was found the last time.
+// tryTasks checks that Tasks can start; before is the result of the check before.
 func (h *host) tryTasks(before string) string {
-	if err := h.checkWalls(); err != nil {
+	if err := h.checkConfinement(); err != nil {
 		if before == "" {
 			h.log.Error("no Task can be started, and it is tried again", "error", err)
 		}
@@ -50,10 +50,10 @@ func (h *host) tryTasks(before string) string {
 	return ""
 }
 
-// notConfined says that the walls of a Task could not be put up.
+// notConfined notes that a Task could not be confined.
 func (h *host) notConfined() {
 	select {
 	case h.unconfined <- struct{}{}:
-	default: // it will look anyway
+	default: // the token of an earlier call is still there
 	}
 }

@@ -9,28 +9,28 @@ import (
 	"motte/core/model"
 )
 
-// When a host is not ready, and when its Core is given up.
+// When a host is not ready, and when it gives up its Core.
 const (
 	staleAfter   = 5 * time.Second  // the Core sends its counters once a second
-	waitsTooLong = 5 * time.Second  // a write of the log
-	anchorsIn    = 30 * time.Second // a write of the anchor
-	examineEvery = 10 * time.Second // whether Tasks can be started, and whether the directory can be written
+	waitsTooLong = 5 * time.Second  // for a write of the log
+	anchorsIn    = 30 * time.Second // for a write of the anchor
+	examineEvery = 10 * time.Second // how often the host checks that Tasks can start, and that the directory can be written
 
-	// A Core that serves, and sends nothing for so long, hangs. It is killed and started again.
+	// A serving Core that sends nothing for silentFor hangs. The host kills it and starts it again.
 	silentFor = 30 * time.Second
-	// So is one that starts, and takes no processor time for so long: it neither reads nor checks
-	// its store.
+	// A starting Core that takes no processor time for stallsFor hangs, too. It neither reads nor
+	// checks its store.
 	stallsFor = 5 * time.Minute
-	// A Core that was killed is gone by then, or the host can't help itself.
+	// A killed Core has ended after goneWithin. Otherwise only a restart of the host can help.
 	goneWithin = 30 * time.Second
 
 	watchEvery = time.Second
-	// A tick counts no more than this: while the host itself was stopped, or had no processor, its
-	// Core's messages were not read.
+	// The most that one tick counts. While the host itself was stopped, or had no processor, it
+	// read no message of its Core.
 	longestTick = 2 * watchEvery
 )
 
-// The reasons why a host is not ready. They are all that /readyz tells: the log has the rest.
+// The reasons why a host is not ready. /readyz tells no more than these: the log has the details.
 const (
 	notServing    = "no Core is serving"
 	isStale       = "the Core's counters are older than 5 seconds"
@@ -46,42 +46,42 @@ const (
 	aliveAndWell  = "ok"
 )
 
-// condition is one of those that hold while a host is ready.
+// condition is one of the conditions of a ready host.
 type condition struct {
 	name string
-	why  string // it does not hold; "": it does
+	why  string // why it does not hold; "": it holds
 }
 
-// phase is what a host's Core does.
+// phase is the phase of the host's Core.
 type phase int
 
 const (
-	pausing  phase = iota // there is none; the host starts the next one
-	starting              // it opens its store
+	pausing  phase = iota // no Core runs; the host starts the next one
+	starting              // the Core opens its store
 	serving
-	ending   // it has closed its channel, or was killed
-	stopping // as it was asked to
+	ending   // the Core has closed its channel, or was killed
+	stopping // the host has asked the Core to stop
 )
 
-// health is what is known of how a host and its Core are. A host is
+// health is the known state of a host and its Core. A host is
 //
 //   - ready, while all conditions hold;
-//   - live, unless its Core hangs and can't be ended. A Core that hangs is killed and
-//     started again first: a restart of the host is the last that is left.
+//   - live, unless its Core hangs and the host can't end it. First the host kills a hung Core and
+//     starts it again. A restart of the host is the last resort.
 type health struct {
 	mu        sync.Mutex
 	phase     phase
-	core      *session      // unless pausing
-	silent    time.Duration // since a sign of life, as far as this host ran meanwhile
-	processor uint64        // ticks that the Core has taken, while it is starting
-	announced bool          // built-in Tasks are registered, and clients told
+	core      *session      // nil while pausing
+	silent    time.Duration // time since the Core's last sign of life, while this host ran
+	processor uint64        // ticks of processor time that the Core has taken while starting
+	announced bool          // the built-in Tasks are registered, and clients can connect
 	counted   time.Time     // when the newest counters came
 	writes    string        // why the log takes no writes, by the newest counters
-	directory string        // why it can't be written
-	tasks     string        // why none can be started
+	directory string        // why the data directory can't be written
+	tasks     string        // why no Task can be started
 }
 
-// begin says that a Core was started.
+// begin notes the start of a Core.
 func (h *health) begin(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -89,7 +89,7 @@ func (h *health) begin(s *session) {
 	h.announced, h.counted, h.writes = false, time.Time{}, ""
 }
 
-// enter says that the Core does something else now. What is stopping only ends.
+// enter notes the Core's next phase. From stopping, only pausing follows.
 func (h *health) enter(p phase) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -101,14 +101,14 @@ func (h *health) enter(p phase) {
 	}
 }
 
-// announce says that clients can connect, and find all there is.
+// announce notes that clients can connect, and that the built-in Tasks are registered.
 func (h *health) announce() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.announced = true
 }
 
-// hear takes any message of the Core for a sign of life, whatever its version says with it.
+// hear takes each message of the Core as a sign of life, also a message of another version.
 func (h *health) hear(m hostwire.Message, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -132,14 +132,14 @@ func (h *health) hear(m hostwire.Message, now time.Time) {
 	}
 }
 
-// found takes what an examination found.
+// found takes the results of an examination.
 func (h *health) found(tasks, directory string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tasks, h.directory = tasks, directory
 }
 
-// conditions are all but that of the anchor.
+// conditions returns all conditions but the anchor's.
 func (h *health) conditions(now time.Time) []condition {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -153,7 +153,7 @@ func (h *health) conditions(now time.Time) []condition {
 	return []condition{{"core", core}, {"counters", counters}, {"log", cmp.Or(h.directory, h.writes)}, {"tasks", h.tasks}}
 }
 
-// live reports whether a restart of the host would not help.
+// live reports whether the host needs no restart.
 func (h *health) live() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -171,8 +171,8 @@ func patience(p phase) time.Duration {
 	return 0
 }
 
-// tick says that the host ran for a while. It returns the Core that has been silent for too
-// long, once, and for how long.
+// tick notes that the host ran for the duration d. If a Core was silent for too long, tick returns
+// that Core once, and for how long it was silent.
 func (h *health) tick(d time.Duration) (hung *session, silent time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -185,7 +185,7 @@ func (h *health) tick(d time.Duration) (hung *session, silent time.Duration) {
 	if h.phase != starting && h.phase != serving || h.silent < patience(h.phase) {
 		return nil, 0
 	}
-	if h.core.unread() { // the host does not listen: it may wait for whoever takes its log
+	if h.core.unread() { // the host does not read: its log's reader may be slow
 		h.silent = 0
 		return nil, 0
 	}
@@ -194,11 +194,11 @@ func (h *health) tick(d time.Duration) (hung *session, silent time.Duration) {
 	return h.core, silent
 }
 
-// conditions are all that have to hold while the host is ready.
+// conditions returns all conditions of a ready host.
 func (h *host) conditions(now time.Time) []condition {
 	list := h.health.conditions(now)
-	if h.keeper != nil {
-		list = append(list, condition{"anchor", h.keeper.trouble(now)})
+	if h.anchorWriter != nil {
+		list = append(list, condition{"anchor", h.anchorWriter.trouble(now)})
 	}
 	return list
 }

@@ -220,11 +220,11 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 		}, nil},
 		{"the directory can't be written", func(h *host) { h.health.found("", cantWrite) }, []string{"log: " + cantWrite}},
 		{"no Task can start", func(h *host) { h.health.found(noTask, "") }, []string{"tasks: " + noTask}},
-		{"the anchor fails", func(h *host) { h.keeper.failing = true }, []string{"anchor: " + anchorRefuses}},
-		{"the anchor hangs", func(h *host) { h.keeper.writing = now.Add(-anchorsIn - 1) }, []string{"anchor: " + anchorHangs}},
-		{"the anchor is slow", func(h *host) { h.keeper.writing = now.Add(-anchorsIn) }, nil},
+		{"the anchor fails", func(h *host) { h.anchorWriter.failing = true }, []string{"anchor: " + anchorRefuses}},
+		{"the anchor hangs", func(h *host) { h.anchorWriter.writing = now.Add(-anchorsIn - 1) }, []string{"anchor: " + anchorHangs}},
+		{"the anchor is slow", func(h *host) { h.anchorWriter.writing = now.Add(-anchorsIn) }, nil},
 	} {
-		h := &host{keeper: &anchorWriter{}}
+		h := &host{anchorWriter: &anchorWriter{}}
 		h.health.announced, h.health.phase = true, serving
 		h.health.hear(counters(0, time.Time{}), now)
 		c.change(h)
@@ -237,7 +237,7 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 // TestThePagesOfHealth: 200 while all is well, 503 when it is not, and a line for each
 // condition. Numbers of them are a metric.
 func TestThePagesOfHealth(t *testing.T) {
-	h := &host{keeper: &anchorWriter{}}
+	h := &host{anchorWriter: &anchorWriter{}}
 	h.health.announced, h.health.phase = true, serving
 	h.health.hear(counters(0, time.Time{}), time.Now())
 	get := func(page http.HandlerFunc) (int, string) {
@@ -248,7 +248,7 @@ func TestThePagesOfHealth(t *testing.T) {
 	if code, text := get(h.serveReady); code != http.StatusOK || text != "core: ok\ncounters: ok\nlog: ok\ntasks: ok\nanchor: ok\n" {
 		t.Errorf("%d %q", code, text)
 	}
-	h.keeper.failing = true
+	h.anchorWriter.failing = true
 	h.health.found(noTask, "")
 	if code, text := get(h.serveReady); code != http.StatusServiceUnavailable ||
 		text != "core: ok\ncounters: ok\nlog: ok\ntasks: "+noTask+"\nanchor: "+anchorRefuses+"\n" {
@@ -278,17 +278,17 @@ func TestThePagesOfHealth(t *testing.T) {
 
 // TestOnlyTheWallsMakeAHostNotReady: one executable that can't be started says nothing of
 // the others. When the walls can be put up again, the host finds out by itself.
-func TestOnlyTheWallsMakeAHostNotReady(t *testing.T) {
+func TestOnlyConfinementMakesAHostNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, text := playing(t, "", "")
 		h.health.tasks = notTried
 		h.unconfined = make(chan struct{}, 1)
 		var checks atomic.Int64
 		var fail atomic.Bool
-		h.checkWalls = func() error {
+		h.checkConfinement = func() error {
 			checks.Add(1)
 			if fail.Load() {
-				return sandbox.ErrWalls
+				return sandbox.ErrConfinement
 			}
 			return nil
 		}

@@ -1,10 +1,9 @@
-// Package host runs a Core and its Tasks: it starts and restarts their
-// processes, hands the Core one end of each Task's channel, counts, and shuts
-// down in order.
+// Package host runs a Core and its Tasks. It starts and restarts their processes, and shuts them
+// down in order. It hands the Core one end of each Task's channel, and counts.
 //
-// The host is not trusted with content: keys, objects and predicates never
-// pass through it. In the process backend it is trusted to run what it says it
-// runs, as everything is that root can do (docs/threat-model.md).
+// The host is not trusted with content: keys, objects and predicates never pass through it. In the
+// process backend the host is trusted to run the programs that it claims to run. So is everything
+// that root can do (docs/threat-model.md).
 package host
 
 import (
@@ -22,49 +21,47 @@ import (
 	"motte/host/sandbox"
 )
 
-// Config says what to run. Zero values of the optional fields have the meaning
-// given.
+// Config tells which store to serve, and how. The comments give the meaning of a zero value.
 type Config struct {
-	Dir          string         // data directory; made if it is not there
+	Dir          string         // data directory; the host makes a missing directory
 	Listen       string         // TCP address of the Core
 	RootKey      string         // file with the root key; "": root.key in Dir
-	Anchor       string         // place that remembers the head of the log, as anchor.Open takes it; "": none
-	Metrics      string         // TCP address for /metrics, /readyz and /livez; "": none
-	MetricsNames bool           // /metrics says what indexes are called; that needs the administrator's profile
-	Bin          string         // directory of motte-core and the Tasks' executables; "": that of this executable
-	TaskDirs     []string       // directories of more Tasks' executables
+	Anchor       string         // where the head of the log is kept, as anchor.Open takes it; "": no anchor
+	Metrics      string         // TCP address for /metrics, /readyz and /livez; "": no such pages
+	MetricsNames bool           // /metrics shows the names of indexes, which needs the administrator's profile
+	Bin          string         // directory of motte-core and the Tasks' executables; "": the directory of this executable
+	TaskDirs     []string       // further directories of Tasks' executables
 	Logger       *slog.Logger   // nil: slog.Default()
-	Ready        func(Ready)    // called, if set, each time that clients can connect
-	Manager      notify.Manager // service manager that is told how the host is; zero: none
+	Ready        func(Ready)    // if not nil, called each time that clients can connect
+	Manager      notify.Manager // service manager that hears of the host's state; zero: no manager
 }
 
-// Ready says how clients reach a Core.
+// Ready tells how clients reach a Core.
 type Ready struct {
 	Address string
 	CoreKey [32]byte
 	Profile string // file of the administrator's profile, or ""
 }
 
-// How processes are started again.
+// How often the host starts a process again, and how long it waits.
 const (
 	minPause   = 100 * time.Millisecond
 	maxPause   = 10 * time.Second
-	steadyTime = time.Minute      // a Core that ran so long starts again without pause
-	lockWait   = 15 * time.Second // for a Core of an earlier host to finish
+	steadyTime = time.Minute      // a Core that ran this long is started again without a pause
+	lockWait   = 15 * time.Second // for the end of an earlier host's Core
 	firstTries = 6                // starts of a first Core, if each crashes before it serves
-	stopWithin = 15 * time.Second // for the Core to stop in order
+	stopWithin = 15 * time.Second // for the Core's stop in order
 )
 
-// ErrRefused says that the Core does not serve this store, and why; starting
-// it again would not help.
+// ErrRefused says that the Core does not serve this store, and why. Another start would not help.
 var ErrRefused = errors.New("the Core refuses to start")
 
-// ErrOlder says that the store lacks what its anchor remembers: it is not served
-// until somebody accepts that (AcceptLoss).
+// ErrOlder says that the store lacks the head that its anchor holds. The host does not serve such a
+// store until an operator accepts the loss (AcceptLoss).
 var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
 
-// Run serves until the context ends, and then stops in order. It returns an
-// error if the Core can't be started at all, or refuses the store.
+// Run serves until the context ends, and then stops in order. It returns an error if the host can't
+// start the Core at all, or if the Core refuses the store.
 func Run(ctx context.Context, cfg Config) error {
 	h, err := newHost(cfg)
 	if err != nil {
@@ -80,14 +77,14 @@ func Run(ctx context.Context, cfg Config) error {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	h.warnOfMode()
-	if h.keeper, err = h.openAnchors(); err != nil {
+	if h.anchorWriter, err = h.openAnchors(); err != nil {
 		return err
 	}
-	if h.keeper != nil {
-		// Before anything is made: what is there may not be the store.
+	if h.anchorWriter != nil {
+		// Before the host makes any file: the directory may not hold the store that is meant.
 		empty, err := h.empty()
 		if err == nil {
-			err = h.keeper.load(ctx, h.Dir, empty)
+			err = h.anchorWriter.load(ctx, h.Dir, empty)
 		}
 		if err != nil {
 			return err
@@ -103,19 +100,19 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if h.keeper != nil {
-		h.keeper.start()
+	if h.anchorWriter != nil {
+		h.anchorWriter.start()
 	}
 	stopWatch := h.startWatch(ctx)
 	err = h.supervise(ctx)
 	stopWatch()
-	if h.keeper != nil {
-		h.keeper.stop() // what it writes matters more than a page of numbers
+	if h.anchorWriter != nil {
+		h.anchorWriter.stop() // the last write of the anchor matters more than the metrics
 	}
 	return errors.Join(err, stopMetrics())
 }
 
-// startWatch watches over the host until the context ends, or stop is called.
+// startWatch watches the host until the context ends, or until the caller calls stop.
 func (h *host) startWatch(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	ticker := time.NewTicker(h.pulse())
@@ -139,18 +136,19 @@ func (h *host) startWatch(ctx context.Context) (stop func()) {
 	}
 }
 
-// warnOfMode says so if others can write in the data directory: they could exchange the
-// store, or fill its disk.
+// warnOfMode warns if other users can write in the data directory. They could replace the store, or
+// fill its disk.
 func (h *host) warnOfMode() {
 	if info, err := os.Stat(h.Dir); err == nil && info.Mode().Perm()&0o022 != 0 {
 		h.log.Warn("others can write in the data directory: its mode should be 0700", "dir", h.Dir, "mode", fmt.Sprintf("%#o", info.Mode().Perm()))
 	}
 }
 
-// lookAtNewStore says so if a store is about to be made, which may not be meant: the
-// directory may be the wrong one, or have lost its files. It is an error if a first
-// start was cut short while it made the root key in another directory: what it left may
-// be somebody's key, so nothing removes it.
+// lookAtNewStore logs that the host is about to make a new store. The operator may not mean that:
+// the directory may be the wrong one, or may have lost its files.
+//
+// It returns an error if an interrupted first start left the temporary file of a root key in
+// another directory. That file may be a user's key, so the host does not remove it.
 func (h *host) lookAtNewStore() error {
 	if empty, err := h.empty(); err != nil || !empty {
 		return err
@@ -176,7 +174,7 @@ func (h *host) lookAtNewStore() error {
 	return nil
 }
 
-// newHost is a host that has not begun.
+// newHost returns a host that is not started.
 func newHost(cfg Config) (*host, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -188,14 +186,14 @@ func newHost(cfg Config) (*host, error) {
 		}
 	}
 	h := &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)},
-		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkWalls: sandbox.Check}
+		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkConfinement: sandbox.Check}
 	if cfg.MetricsNames {
 		h.metrics.unnamed = make(chan struct{}, 1)
 	}
 	return h, nil
 }
 
-// empty reports whether the data directory holds no store yet.
+// empty reports whether the data directory holds no segment, and so no store.
 func (h *host) empty() (bool, error) {
 	files, err := os.ReadDir(h.Dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -204,8 +202,7 @@ func (h *host) empty() (bool, error) {
 	return !slices.ContainsFunc(files, func(f os.DirEntry) bool { return filepath.Ext(f.Name()) == ".seg" }), err
 }
 
-// Bin is the directory of this executable, beside which motte-core and the
-// Tasks' executables lie.
+// Bin is the directory of this executable. motte-core and the Tasks' executables are beside it.
 func Bin() (string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -217,20 +214,20 @@ func Bin() (string, error) {
 // host is a running host.
 type host struct {
 	Config
-	log     *slog.Logger
-	admin   [32]byte // principal of the administrator; zero: nobody that the host knows
-	images  images
-	metrics metrics
-	health  health
-	keeper  *anchorWriter // nil: there is no anchor
-	trial   *dryRun       // nil: serve
+	log          *slog.Logger
+	admin        [32]byte // principal of the administrator; zero: the host has no profile
+	images       images
+	metrics      metrics
+	health       health
+	anchorWriter *anchorWriter // nil: no anchor is configured
+	dryRun       *dryRun       // nil: the host serves
 
-	unconfined chan struct{} // the walls of a Task could not be put up
-	checkWalls func() error  // sandbox.Check, or a test's
+	unconfined       chan struct{} // a start of a Task failed because it could not be confined
+	checkConfinement func() error  // sandbox.Check, or a test's function
 }
 
-// supervise runs one Core after the other. A Core that crashes is started again; until one has
-// served, only so often.
+// supervise runs one Core after the other. It starts a crashed Core again. Until a Core has served,
+// it gives up after firstTries starts.
 func (h *host) supervise(ctx context.Context) error {
 	pause, ready, first, tries := minPause, false, time.Now(), 0
 	for {
@@ -248,8 +245,8 @@ func (h *host) supervise(ctx context.Context) error {
 			return err
 		case errors.Is(err, ErrRefused):
 			return err
-		case errors.Is(err, errLocked) && h.trial == nil && time.Since(first) < lockWait:
-		case !served: // once a Core served, also having no process for the next is a passing error
+		case errors.Is(err, errLocked) && h.dryRun == nil && time.Since(first) < lockWait:
+		case !served: // after a Core has served, a failed start is a passing error, too
 			tries++
 			if ctx.Err() != nil || lasts(err) {
 				return err

@@ -8,36 +8,37 @@ import (
 	"motte/core/model"
 )
 
-// The metrics of an index. Its Task decides about some of them, and the reader of the
-// page may not be one who may read the collection. So the page shows:
+// The metrics of an index. Its Task decides some of them, and a reader of the page may have no
+// right to read the collection. So the page shows:
 //
-//  1. the index's number, and no name, unless the operator asks for names;
-//  2. the Task's memory and queue in few steps, a new value each sampleEvery at most: less
-//     than a bit a second (docs/threat-model.md);
-//  3. the time that a start took as a power of two;
-//  4. the state and the number of restarts as they are: a Task can end, or be slow, and
-//     an alert tells that as well.
+//  1. the index's number. It shows names only if the operator asks for names;
+//  2. the Task's memory and queue in few steps, with a new value at most each sampleEvery: less
+//     than
+//     a bit a second (docs/threat-model.md);
+//  3. the duration of a start as a power of two;
+//  4. the exact state and number of restarts. A Task can end, or be slow, and an alert tells that
+//     as well.
 const (
 	sampleEvery = 15 * time.Second
-	memorySteps = 16 // of the limit; a Task can take more than that
+	memorySteps = 16 // of the limit; a Task can take more than its limit
 )
 
-// standing is how an index stands.
+// standing is the state of an index, as the page shows it.
 type standing struct {
 	state    model.IndexState
 	restarts uint64
 	queue    uint64        // changes and questions, in steps
-	memory   uint64        // bytes, in steps; 0: there was no process
-	limit    uint64        // bytes; likewise
-	start    time.Duration // from the last start of its Task until it served, in steps; 0: it has not yet
-	sampled  time.Time     // when queue and memory were looked at
+	memory   uint64        // bytes, in steps; 0: the index had no process
+	limit    uint64        // bytes; 0: the index had no process
+	start    time.Duration // from the last start of its Task until it served, in steps; 0: it does not serve yet
+	sampled  time.Time     // when queue and memory were read
 }
 
-// indexName is what an operator may call an index.
+// indexName is the name of an index, for operators.
 type indexName struct{ collection, index string }
 
-// settle shows the indexes that the Core has told of since the counters before. The
-// memory of an instance's process is resident's to tell.
+// settle shows the indexes that the Core reported since the counters before. resident returns the
+// memory of an instance's process.
 func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, limit uint64)) {
 	indexes := make(map[uint64]standing)
 	for _, msg := range m.coming {
@@ -56,7 +57,7 @@ func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, l
 		}
 		indexes[number] = x
 	}
-	for instance := range m.began { // of processes that never served
+	for instance := range m.began { // drop the starts of processes that never served
 		if now.Sub(m.began[instance]) > longestStart {
 			delete(m.began, instance)
 		}
@@ -65,23 +66,23 @@ func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, l
 	m.askForNames()
 }
 
-// longestStart is the time after which the start of a Task is not timed any more.
+// longestStart is the time after which a Task's start is no longer timed.
 const longestStart = 24 * time.Hour
 
-// askForNames has the names read again, if that is wanted and one is missing.
+// askForNames asks for the names again, if the operator wants names and one is missing.
 func (m *metrics) askForNames() {
 	for number := range m.indexes {
 		if _, known := m.names[number]; !known {
 			select {
 			case m.unnamed <- struct{}{}:
-			default: // nobody wants them, or it was said already
+			default: // the operator wants no names, or the token is still there
 			}
 			return
 		}
 	}
 }
 
-// coarseQueue rounds up to a power of four: 12 steps up to all that queues can hold.
+// coarseQueue rounds up to a power of four: 12 steps up to the limit of all queues.
 func coarseQueue(n uint64) uint64 {
 	if n == 0 {
 		return 0

@@ -18,8 +18,8 @@ import (
 	"motte/internal/build"
 )
 
-// metrics shows the Core's counters to Prometheus, and whether it is up. They count
-// requests; nothing in them depends on content. indexes.go says what they show of an index.
+// metrics shows to Prometheus the Core's counters, and whether the Core is up. The counters count
+// requests, and do not depend on content. indexes.go describes the metrics of an index.
 type metrics struct {
 	space space
 
@@ -33,11 +33,11 @@ type metrics struct {
 	taskStarts uint64
 	alerts     [model.LastReason + 1]uint64 // by reason
 
-	coming  []hostwire.Index // about indexes, since the last counters
+	coming  []hostwire.Index // the indexes' messages since the last counters
 	indexes map[uint64]standing
-	began   map[uint64]time.Time // when an instance was to be started that has not served yet
-	names   map[uint64]indexName // if they are asked for
-	unnamed chan struct{}        // has a token when a name is missing; nil: names are not asked for
+	began   map[uint64]time.Time // when the Core asked for an instance, until the instance serves
+	names   map[uint64]indexName // empty unless the operator asks for names
+	unnamed chan struct{}        // has a token when a name is missing; nil: the operator asks for no names
 
 	hasAnchor      bool
 	anchorLSN      uint64
@@ -46,10 +46,10 @@ type metrics struct {
 
 // coreProcess is the process of the Core.
 type coreProcess struct {
-	pid   int // 0: there is none
+	pid   int // 0: no Core runs
 	built build.Info
 	began time.Time
-	start time.Duration // that it took until clients could connect; of the last one that came so far
+	start time.Duration // from the Core's start until clients could connect; of the last Core that became ready
 }
 
 // started notes a new process of the Core.
@@ -74,7 +74,7 @@ func (m *metrics) down() {
 	m.indexes, m.coming, m.began = nil, nil, nil
 }
 
-// saw counts what the Core asks for and tells of.
+// saw counts a message of the Core.
 func (m *metrics) saw(message hostwire.Message) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -86,7 +86,7 @@ func (m *metrics) saw(message hostwire.Message) {
 		}
 		m.began[msg.Instance] = time.Now()
 	case hostwire.Index:
-		m.coming = append(m.coming, msg) // the counters that follow show it
+		m.coming = append(m.coming, msg) // set shows it with the next counters
 	case hostwire.Anchor:
 		m.lsn = msg.Head.LSN
 	case hostwire.Event:
@@ -103,7 +103,7 @@ func (m *metrics) name(names map[uint64]indexName) {
 	m.names = names
 }
 
-// corePID is the process of the Core, for what the system says of it.
+// corePID returns the process number of the Core, for the process metrics.
 func (m *metrics) corePID() (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -113,7 +113,7 @@ func (m *metrics) corePID() (int, error) {
 	return m.core.pid, nil
 }
 
-// anchored notes what the anchor now holds.
+// anchored notes the LSN of the head that the anchor now holds.
 func (m *metrics) anchored(lsn uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -154,13 +154,13 @@ func (h *host) serveMetrics() (stop func() error, err error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", h.serveLive)
 	mux.HandleFunc("GET /readyz", h.serveReady)
-	mux.HandleFunc("GET /healthz", h.serveReady) // its name in earlier versions
+	mux.HandleFunc("GET /healthz", h.serveReady) // the path of /readyz in earlier versions
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	h.log.Info("metrics", "address", l.Addr().String())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(l) }()
 	return func() error {
-		done() // it is not waited for: the file system may not answer
+		done() // without a wait for the goroutine: the file system may not answer
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		if err := server.Shutdown(ctx); err != nil {

@@ -10,11 +10,11 @@ import (
 	"motte/client"
 )
 
-// namesAgain is how soon names that could not be read are asked for again.
+// namesAgain is the pause before the host asks again for names that it could not read.
 const namesAgain = time.Minute
 
-// learnNames reads what the indexes are called, each time that the metrics miss a name.
-// The host asks as the administrator: it does not know by itself.
+// learnNames reads the names of the indexes, each time that the metrics miss a name. The host asks
+// as the administrator, because it does not know the names itself.
 func (s *session) learnNames(ctx context.Context) {
 	said := false
 	for {
@@ -41,7 +41,7 @@ func (s *session) learnNames(ctx context.Context) {
 	}
 }
 
-// readNames asks the Core, as the administrator, what its indexes are called.
+// readNames asks the Core, as the administrator, for the names of its indexes.
 func (h *host) readNames(ctx context.Context) (map[uint64]indexName, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

@@ -29,14 +29,14 @@ func (h *host) serveLive(w http.ResponseWriter, _ *http.Request) {
 	answer(w, live, text+"\n")
 }
 
-// answer answers a request for a page on which somebody's next step depends.
+// answer answers a request for /readyz or /livez. The status code tells programs the answer.
 func answer(w http.ResponseWriter, good bool, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if !good {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
-	_, _ = w.Write([]byte(text)) // whoever asked may have gone
+	_, _ = w.Write([]byte(text)) // the client may have closed the connection
 }
 
 var ready = desc("ready", "Whether a condition of readiness holds.", "condition")

@@ -19,10 +19,11 @@ import (
 	"motte/host/sandbox"
 )
 
-// A host tells which processes serve its indexes, and how much memory they take, to who
-// connects to a socket in the data directory: its own user and root, who can see as much
-// in /proc. The Core has no part in this: a Task decides how much memory it takes, and
-// no such number goes through the Core to a client.
+// A host lists the processes of its indexes and their memory at a socket in the data directory.
+// Only the host's own user and root may ask. They can see as much in /proc.
+//
+// The Core has no part in this. A Task decides how much memory it takes, so no such number may go
+// through the Core to a client.
 
 // socketName is the name of that socket in the data directory.
 const socketName = "host.sock"
@@ -30,7 +31,7 @@ const socketName = "host.sock"
 // Limits of an answer.
 const (
 	answerWithin = 5 * time.Second
-	maxAnswer    = 8 << 20 // bytes: more than all indexes that a store can have
+	maxAnswer    = 8 << 20 // bytes: more than the list of the most indexes that a store can have
 )
 
 // task is the process of a Task.
@@ -48,16 +49,16 @@ type Process struct {
 	Limit  uint64 `json:"limit"`  // bytes that it may write
 }
 
-// Running is what runs for a store.
+// Running lists the processes of a store.
 type Running struct {
-	CoreKey   string    `json:"core_key"` // hexadecimal: whose processes these are
+	CoreKey   string    `json:"core_key"` // hexadecimal: the Core that asked for these processes
 	Processes []Process `json:"processes"`
 }
 
-// ErrNoHost says that no host runs a store that lies in a directory.
+// ErrNoHost says that no host runs the store of a directory.
 var ErrNoHost = errors.New("no server runs there")
 
-// LookAt asks the host that runs the store in a directory what runs for it.
+// LookAt asks the host of the store in a directory for its processes.
 func LookAt(ctx context.Context, dir string) (r Running, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
@@ -68,7 +69,7 @@ func LookAt(ctx context.Context, dir string) (r Running, err error) {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
 			return ErrNoHost
 		case err != nil:
-			return errors.Unwrap(err) // without the path, which means nothing to the reader
+			return errors.Unwrap(err) // without the path, which is a temporary name
 		}
 		defer c.Close()
 		if deadline, ok := ctx.Deadline(); ok {
@@ -84,8 +85,8 @@ func LookAt(ctx context.Context, dir string) (r Running, err error) {
 	return r, nil
 }
 
-// inDirectory calls do with a path of the socket in dir. The path is short, however long
-// that of dir is: the address of a socket has 107 bytes at most.
+// inDirectory calls do with a short path of the socket in dir. The address of a socket has at most
+// 107 bytes, and the path of dir may be longer.
 func inDirectory(dir string, do func(path string) error) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -95,8 +96,8 @@ func inDirectory(dir string, do func(path string) error) error {
 	return do(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), socketName))
 }
 
-// tellProcesses answers at the socket until the context ends. Only the host whose Core
-// has the store open gets here, so a socket that is there already is an old one.
+// tellProcesses answers at the socket until the context ends. Only the host whose Core has the
+// store open calls it, so a socket that is there already is an old one.
 func (s *session) tellProcesses(ctx context.Context, coreKey [32]byte) {
 	path := filepath.Join(s.h.Dir, socketName)
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
@@ -116,7 +117,7 @@ func (s *session) tellProcesses(ctx context.Context, coreKey [32]byte) {
 		}
 		return
 	}
-	l.SetUnlinkOnClose(false) // its path was good for inDirectory alone
+	l.SetUnlinkOnClose(false) // the path is valid inside inDirectory alone
 	defer os.Remove(path)
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -162,8 +163,8 @@ func (s *session) processes() []Process {
 	return list
 }
 
-// memory returns the memory that the process of an instance takes, and how much it may;
-// 0: there is none.
+// memory returns the memory that the process of an instance takes, and its limit. 0: the instance
+// has no process.
 func (s *session) memory(instance uint64) (bytes, limit uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,9 +175,9 @@ func (s *session) memory(instance uint64) (bytes, limit uint64) {
 	return resident(t.PID()), t.limit
 }
 
-// resident returns the bytes of memory that a process takes; 0: not known. The share of
-// what it has in common with others can't be read for another user's process. There is
-// nothing in common between Tasks: each has an image of its own.
+// resident returns the bytes of memory that a process takes; 0: not known. For another user's
+// process the host can't read how much of them is shared. Tasks share no memory: each has its own
+// image.
 func resident(pid int) uint64 {
 	p, err := procfs.NewProc(pid)
 	if err != nil {

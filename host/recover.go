@@ -9,21 +9,21 @@ import (
 	"motte/core/model"
 )
 
-// dryRun is a start of the Core for what it finds out or records, not to serve:
-// it ends as soon as that is done, in order.
+// dryRun is a start of the Core that does not serve. It verifies the store, or records a change,
+// and then stops the Core in order.
 type dryRun struct {
-	accept bool               // let the Core serve a store that lacks what its anchor remembers
-	admin  [32]byte           // to be made the only administrator; zero: nobody
+	accept bool               // let the Core serve a store that lacks the head that its anchor holds
+	admin  [32]byte           // the principal that becomes the only administrator; zero: no change
 	end    context.CancelFunc // asks the Core to stop
-	ready  bool               // the store was verified, and the administrator is made for good
-	key    [32]byte           // the Core's
-	wrote  bool               // and the record that it was accepted is durable
-	failed bool               // a write was refused, by which that record may be lost
+	ready  bool               // the Core verified the store, and the change of administrator is durable
+	key    [32]byte           // the Core's key
+	wrote  bool               // the record of the accepted loss is durable
+	failed bool               // the Core refused a write, so that record may be lost
 }
 
-// saw takes what the Core tells. An alert goes to disk behind Ready, and the
-// Core does not say when; but the records that it made durable are counted, and
-// here nobody else writes any before.
+// saw takes a message of the Core. The Core writes the alert's record after Ready, and does not
+// tell when it is durable. But the Core counts its durable records, and a dry run has no other
+// writer before.
 func (t *dryRun) saw(message hostwire.Message) {
 	switch m := message.(type) {
 	case hostwire.Ready:
@@ -38,34 +38,33 @@ func (t *dryRun) saw(message hostwire.Message) {
 	}
 }
 
-// Verify finds out whether a store has what its anchor remembers: it starts the
-// Core, and stops it again. Nil means that Run would serve; ErrOlder and
-// ErrForgotten say what AcceptLoss would accept. Nothing is changed.
+// Verify tells whether a store has the head that its anchor holds. It starts the Core, and stops it
+// again. It changes nothing. Nil means that Run would serve. ErrOlder and ErrForgotten name the
+// loss that AcceptLoss would accept.
 func Verify(ctx context.Context, cfg Config) error {
 	h, err := newHost(cfg)
 	if err != nil {
 		return err
 	}
-	forgotten := h.recallStore(ctx)
+	forgotten := h.loadAnchor(ctx)
 	if forgotten != nil && !errors.Is(forgotten, ErrForgotten) {
 		return forgotten
 	}
 	if err := h.try(ctx, &dryRun{}); err != nil || forgotten == nil {
 		return err
 	}
-	return fmt.Errorf("%w; the store ends with %s", forgotten, headText(h.keeper.head()))
+	return fmt.Errorf("%w; the store ends with %s", forgotten, headText(h.anchorWriter.head()))
 }
 
-// AcceptLoss lets a store be served, from now on, that lacks what its anchor
-// remembers, or whose anchor was emptied: it has the Core record an alert in the
-// log, and then the anchor remember the head of what is there. If it fails,
-// Verify says whether it has to be done once more.
+// AcceptLoss lets the host serve a store that lacks the anchor's head, or whose anchor was emptied.
+// First the Core records an alert in the log. Then the anchor stores the current head of the log.
+// If AcceptLoss fails, Verify tells whether the operator has to call it again.
 func AcceptLoss(ctx context.Context, cfg Config) error {
 	h, err := newHost(cfg)
 	if err != nil {
 		return err
 	}
-	if err := h.recallStore(ctx); err != nil && !errors.Is(err, ErrForgotten) {
+	if err := h.loadAnchor(ctx); err != nil && !errors.Is(err, ErrForgotten) {
 		return err
 	}
 	t := &dryRun{accept: true}
@@ -77,24 +76,24 @@ func AcceptLoss(ctx context.Context, cfg Config) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastWithin)
 	defer cancel()
-	h.keeper.replace = true
-	if err := h.keeper.store(ctx); err != nil {
+	h.anchorWriter.replace = true
+	if err := h.anchorWriter.store(ctx); err != nil {
 		return fmt.Errorf("that the loss was accepted is recorded, but the anchor still remembers what it did: %w", err)
 	}
 	return nil
 }
 
-// NewAdmin makes a principal the only administrator of a store, for an operator who
-// lost the keys of all others, and returns the Core's key. The Core records an alert. The
-// store has to have what its anchor remembers, if one is given, and the anchor then
-// remembers the change. An error that is ErrRefused says that nothing was changed.
+// NewAdmin makes a principal the only administrator of a store, and returns the Core's key. It is
+// for an operator who lost the keys of all administrators. The Core records an alert. If an anchor
+// is given, the store must have the anchor's head, and the anchor then stores the new head. An
+// error that is ErrRefused says that NewAdmin changed nothing.
 func NewAdmin(ctx context.Context, cfg Config, admin [32]byte) (coreKey [32]byte, err error) {
 	h, err := newHost(cfg)
 	if err != nil {
 		return coreKey, err
 	}
 	if h.Anchor != "" {
-		err = h.recallStore(ctx)
+		err = h.loadAnchor(ctx)
 	} else {
 		err = Find(h.Dir)
 	}
@@ -110,18 +109,18 @@ func NewAdmin(ctx context.Context, cfg Config, admin [32]byte) (coreKey [32]byte
 	if t.failed || !t.ready {
 		return coreKey, errors.New("the disk refused the record of the new administrator")
 	}
-	if h.keeper == nil {
+	if h.anchorWriter == nil {
 		return t.key, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastWithin)
 	defer cancel()
-	if err := h.keeper.store(ctx); err != nil {
+	if err := h.anchorWriter.store(ctx); err != nil {
 		h.log.Error("the anchor lacks the record of the new administrator; 'motte serve' writes it", "error", err)
 	}
 	return t.key, nil
 }
 
-// Find is an error if there is no store in a directory.
+// Find returns an error if a directory holds no store.
 func Find(dir string) error {
 	h := host{Config: Config{Dir: dir}}
 	empty, err := h.empty()
@@ -131,28 +130,28 @@ func Find(dir string) error {
 	return err
 }
 
-// recallStore opens the anchor of a store that is there, and reads it.
-func (h *host) recallStore(ctx context.Context) (err error) {
+// loadAnchor opens and reads the anchor of an existing store.
+func (h *host) loadAnchor(ctx context.Context) (err error) {
 	if h.Anchor == "" {
 		return errors.New("no anchor is given")
 	}
 	if err := Find(h.Dir); err != nil {
 		return err
 	}
-	if h.keeper, err = h.openAnchors(); err != nil {
+	if h.anchorWriter, err = h.openAnchors(); err != nil {
 		return err
 	}
-	return h.keeper.load(ctx, h.Dir, false)
+	return h.anchorWriter.load(ctx, h.Dir, false)
 }
 
-// try starts the Core for a trial, and waits for its end. Nothing is written to
-// the anchor: the keeper's goroutine does not run.
+// try starts the Core for a dry run, and waits for its end. It does not start the anchor writer's
+// goroutine, so the anchor stays as it is.
 func (h *host) try(ctx context.Context, t *dryRun) error {
 	trying, end := context.WithCancel(ctx)
 	defer end()
 	t.end = end
-	h.trial = t
-	if t.admin == [32]byte{} { // else the profile that is there may be what was lost
+	h.dryRun = t
+	if t.admin == [32]byte{} { // the operator may have lost just the key in the present profile
 		if err := h.prepareAdmin(); err != nil {
 			return err
 		}

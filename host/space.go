@@ -8,22 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spaceEvery is how often the file system of the data directory is asked for its size, and
-// spaceStale how long an answer counts: a disk that hangs does not answer.
+// spaceEvery is how often the host asks the file system of the data directory for its size. After
+// spaceStale an answer no longer counts, because a disk that hangs does not answer.
 const (
 	spaceEvery = 10 * time.Second
 	spaceStale = time.Minute
 )
 
-// space is what the file system of the data directory says of itself. One that hangs holds
-// up nothing but the goroutine that asks it.
+// space is the size of the data directory's file system. If that file system hangs, only the
+// goroutine that asks it waits.
 type space struct {
 	mu         sync.Mutex
-	free, size uint64 // bytes; free: for other users than root
+	free, size uint64 // bytes; free: for users other than root
 	at         time.Time
 }
 
-// watch asks again and again, until the context ends.
+// watch asks the file system again and again, until the context ends.
 func (s *space) watch(ctx context.Context, dir string) {
 	for {
 		var f unix.Statfs_t

@@ -32,7 +32,7 @@ func (s *session) runTask(m hostwire.StartTask) {
 	log = log.With("task", image.Name)
 	t.Process, err = sandbox.Start(sandbox.Config{Executable: image.Path, Measurement: m.Measurement, Memory: m.Memory, Index: t.index})
 	if err != nil {
-		if errors.Is(err, sandbox.ErrWalls) {
+		if errors.Is(err, sandbox.ErrConfinement) {
 			s.h.notConfined()
 		}
 		log.Error("a Task can't be started", "error", err)
@@ -45,7 +45,7 @@ func (s *session) runTask(m hostwire.StartTask) {
 	}
 	s.mu.Unlock()
 	s.send(hostwire.HostMessage{Type: hostwire.TypeTaskStarted, Instance: m.Instance}, t.Channel())
-	t.Channel().Close() // the Core has it now
+	t.Channel().Close() // the Core has the channel now
 	log.Info("task started", "pid", t.PID())
 	t.Wait()
 	s.mu.Lock()
@@ -54,8 +54,8 @@ func (s *session) runTask(m hostwire.StartTask) {
 	log.Info("task ended")
 }
 
-// images finds Tasks' executables by measurement, the SHA-256 of the file. The
-// sandbox measures again what it starts.
+// images finds Tasks' executables by measurement, the SHA-256 of the file. The sandbox measures the
+// file again before it starts it.
 type images struct {
 	dirs []string
 
@@ -71,7 +71,7 @@ type image struct {
 
 // Executable is a Task's executable that was found.
 type Executable struct {
-	Name        string // its file's without "motte-task-"
+	Name        string // the file's name without "motte-task-"
 	Path        string
 	Measurement [32]byte
 }
@@ -93,8 +93,8 @@ func (i *images) find(measurement [32]byte) (Executable, error) {
 		taskPrefix, strings.Join(i.dirs, ", "), hex.EncodeToString(measurement[:])), err)
 }
 
-// list measures the executables that are there; what has not changed is not
-// measured again. An error is about those that are missing from the list.
+// list measures the executables in the directories. It does not measure an unchanged file again. An
+// error tells which executables are missing from the list.
 func (i *images) list() (list []Executable, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -119,7 +119,7 @@ func (i *images) list() (list []Executable, err error) {
 	return list, errors.Join(errs...)
 }
 
-// look measures one executable, if there is one.
+// look measures the file at path, if it is an executable.
 func (i *images) look(path string) (x Executable, ok bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {

@@ -15,8 +15,8 @@ import (
 	"motte/host/notify"
 )
 
-// watch gives up a Core that hangs, and keeps the service manager informed, until the context
-// ends. A tick says what time it is.
+// watch gives up a Core that hangs, and keeps the service manager informed, until the context ends.
+// A tick carries the current time.
 func (h *host) watch(ctx context.Context, ticks <-chan time.Time) {
 	t := teller{h: h}
 	for last := time.Now(); ; {
@@ -34,8 +34,7 @@ func (h *host) watch(ctx context.Context, ticks <-chan time.Time) {
 	}
 }
 
-// pulse is how often the host is watched: as often as the service manager wants to hear of it, at
-// least.
+// pulse is how often the host is watched: three times in the service manager's interval at least.
 func (h *host) pulse() time.Duration {
 	if w := h.Manager.Watchdog; w > 0 {
 		return max(min(watchEvery, w/3), time.Millisecond)
@@ -46,14 +45,14 @@ func (h *host) pulse() time.Duration {
 // teller keeps the service manager informed.
 type teller struct {
 	h      *host
-	ready  bool   // the manager was told
-	status string // that it was told last
-	failed bool   // which was logged
+	ready  bool   // the manager heard that the host is ready
+	status string // the last status that the manager heard
+	failed bool   // the last message failed, and a log line said so
 }
 
-// tell says whether the host is live, that it is ready when it is that for the first time, and
-// what it does. The manager takes a host for ready that serves, also if Tasks, the disk or the
-// anchor fail: it would end what does not become ready, and end the service of reads by that.
+// tell reports to the manager that the host is live, its first readiness, and its status. A serving
+// host counts as ready for the manager, even if Tasks, the disk or the anchor fail. Otherwise the
+// manager would end the host, and reads would end with it.
 func (t *teller) tell(now time.Time) {
 	var states []string
 	if t.h.Manager.Watchdog > 0 && t.h.health.live() {
@@ -86,25 +85,25 @@ func (t *teller) send(states ...string) {
 	t.failed = err != nil
 }
 
-// processorTime returns what the Core has taken of the processor, in ticks of the kernel's clock.
+// processorTime returns the Core's processor time, in ticks of the kernel's clock.
 func (s *session) processorTime() (uint64, error) {
 	fields, err := statOf(s.cmd.Process.Pid)
 	if err != nil {
 		return 0, err
 	}
-	const user, system = 11, 12 // utime and stime, of those behind the name
+	const user, system = 11, 12 // utime and stime, counted from the field after the name
 	u, errUser := strconv.ParseUint(fields[user], 10, 64)
 	k, errSystem := strconv.ParseUint(fields[system], 10, 64)
 	return u + k, cmp.Or(errUser, errSystem)
 }
 
-// statOf returns what /proc tells of a process behind its name: proc_pid_stat(5).
+// statOf returns the fields of a process's stat line that follow its name: proc_pid_stat(5).
 func statOf(pid int) (fields []string, err error) {
 	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return nil, err
 	}
-	const least = 13 // fields that are needed
+	const least = 13 // the number of fields that the callers use
 	fields = strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	if len(fields) < least {
 		return nil, fmt.Errorf("/proc tells too little of process %d", pid)
@@ -125,11 +124,11 @@ func (s *session) unread() (is bool) {
 	return is && err == nil
 }
 
-// giveUp ends a Core that hangs.
+// giveUp kills a Core that hangs.
 func (s *session) giveUp(silent time.Duration) {
 	state := "unknown"
 	if fields, err := statOf(s.cmd.Process.Pid); err == nil {
-		state = fields[0] // T: stopped, D: it waits for the disk, R: it runs, S: it waits
+		state = fields[0] // T: stopped, D: waits for the disk, R: runs, S: waits
 	}
 	s.hung.Store(true)
 	s.h.log.Error("the Core hangs: it is killed and started again", "pid", s.cmd.Process.Pid, "silent", silent.Round(time.Second).String(), "state", state)

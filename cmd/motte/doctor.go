@@ -70,7 +70,7 @@ without which a Task is not started, or an anchor that was named can't be used.`
 		if err != nil {
 			return err
 		}
-		checks := append(wallChecks(), coreCheck(bin))
+		checks := append(confinementChecks(), coreCheck(bin))
 		checks = append(checks, taskChecks(append([]string{bin}, taskDirs...))...)
 		checks = append(checks, anchorCheck(ctx, place))
 		if dir != "" {
@@ -94,7 +94,7 @@ without which a Task is not started, or an anchor that was named can't be used.`
 	return cmd
 }
 
-func wallChecks() (list []checkView) {
+func confinementChecks() (list []checkView) {
 	for _, w := range sandbox.Probe() {
 		list = append(list, checkView{About: "wall", Name: w.Name, Problem: w.Broken,
 			Mandatory: w.Mandatory, OK: w.Holds, Detail: w.Detail})

@@ -64,7 +64,7 @@ func TestDoctorsLinesAreTrueEitherWay(t *testing.T) {
 
 // TestEveryCheckHasBothForms: also those that pass on this machine.
 func TestEveryCheckHasBothForms(t *testing.T) {
-	list := append(wallChecks(), coreCheck(t.TempDir()))
+	list := append(confinementChecks(), coreCheck(t.TempDir()))
 	list = append(list, taskChecks([]string{t.TempDir()})...)
 	list = append(list, taskChecks([]string{"/nonexistent"})...)
 	list = append(list, anchorCheck(t.Context(), ""), anchorCheck(t.Context(), "file:/nonexistent/head"))

@@ -1,6 +1,6 @@
-// Package hostframes is the host's half of the protocol of package hostwire: it
-// encodes the messages that the Core decodes, and decodes those that the Core encodes. It is
-// outside the Core because the host is not trusted.
+// Package hostframes is the host's half of the protocol of package hostwire. It encodes the host's
+// messages, and decodes the Core's messages. It is outside the Core because the host is not
+// trusted.
 package hostframes
 
 import (
@@ -10,7 +10,7 @@ import (
 	"motte/core/model"
 )
 
-// Append appends the encoding of a message of the host to p.
+// Append appends the encoding of a host's message to p.
 func Append(p []byte, m hostwire.HostMessage) []byte {
 	w := codec.Writer(p).U8('M', 'C', hostwire.Version, byte(m.Type))
 	if m.Type == hostwire.TypeStop {
@@ -19,9 +19,9 @@ func Append(p []byte, m hostwire.HostMessage) []byte {
 	return w.U64(m.Instance)
 }
 
-// Decode reads one message of the Core. The result does not alias p. Counters of another
-// length come from a Core that has other counters, so their fields are nil: the host can
-// still supervise that Core.
+// Decode reads one message of the Core. The result does not alias p. Counters of another length
+// come from a Core of another version. Their fields are nil, so the host can still supervise that
+// Core.
 func Decode(p []byte) (hostwire.Message, error) {
 	r := codec.NewReader(p)
 	r.Require(len(p) <= hostwire.MaxMessage && string(r.Take(2)) == "MC" && r.U8() == hostwire.Version)

@@ -1,7 +1,6 @@
-// Package notify speaks to the service manager that started this process, as
-// sd_notify(3) describes: one datagram a message, to the Unix socket that
-// NOTIFY_SOCKET names. Nothing is held between two messages, so a manager that
-// is started anew meanwhile gets the next one.
+// Package notify sends messages to the service manager that started this process, as sd_notify(3)
+// describes. Each message is one datagram to the Unix socket that NOTIFY_SOCKET names. The package
+// keeps no connection, so a restarted manager gets the next message.
 package notify
 
 import (
@@ -13,22 +12,22 @@ import (
 	"time"
 )
 
-// States that a manager is told.
+// The states that a message can tell.
 const (
 	Ready    = "READY=1"
 	Alive    = "WATCHDOG=1"
 	Stopping = "STOPPING=1"
 )
 
-// Status is the state that shows one line of text to whoever asks the manager.
+// Status is the state that shows one line of text to the manager's users.
 func Status(text string) string { return "STATUS=" + strings.ReplaceAll(text, "\n", " ") }
 
-// tellWithin bounds how long a manager that reads nothing holds this process up.
+// tellWithin bounds how long a manager that reads nothing delays this process.
 const tellWithin = time.Second
 
-// Manager is a service manager. The zero value is none, which is told nothing.
+// Manager is a service manager. The zero value is no manager: Tell sends nothing.
 type Manager struct {
-	Watchdog time.Duration // it ends this process unless it hears Alive so often; 0: it does not
+	Watchdog time.Duration // the manager ends this process if it hears no Alive for this long; 0: it does not
 	socket   string
 }
 
@@ -48,12 +47,12 @@ func FromEnvironment() (Manager, error) {
 	return m, nil
 }
 
-// Tell sends states, in one message.
+// Tell sends states in one message.
 func (m Manager) Tell(states ...string) error {
 	if m.socket == "" {
 		return nil
 	}
-	c, err := net.DialTimeout("unixgram", m.socket, tellWithin) // which knows abstract sockets by their "@"
+	c, err := net.DialTimeout("unixgram", m.socket, tellWithin) // net takes a leading "@" for an abstract socket
 	if err != nil {
 		return fmt.Errorf("tell the service manager: %w", err)
 	}

@@ -16,7 +16,7 @@ type confinement struct {
 	name      string // what holds behind it
 	broken    string // what is the case if it doesn't
 	mandatory bool
-	raise     func() error
+	apply     func() error
 }
 
 // confinements lists them in the order in which they must be raised: each may need

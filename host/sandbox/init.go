@@ -14,14 +14,14 @@ import (
 // The stage is this program, started again inside the new namespaces. It puts
 // up the walls one by one and then becomes the Task.
 const (
-	stageName = "motte-sandbox-stage"
+	initName  = "motte-sandbox-stage"
 	modeTask  = "task"  // become the Task
 	modeCheck = "check" // put up the walls, and end
 	modeProbe = "probe" // say of each wall whether it holds
 )
 
 // raised is the last that the stage reports, if all went well.
-const raised = "all walls are up\n"
+const confined = "all walls are up\n"
 
 // executeFailed is what it reports if it can't become the Task, before the number
 // of the error, in three digits.
@@ -38,7 +38,7 @@ const (
 // ReexecInit takes over, and does not return, if this process was started as a
 // stage. A program calls it first in main; a test in TestMain.
 func ReexecInit() {
-	if len(os.Args) != 5 || os.Args[0] != stageName {
+	if len(os.Args) != 5 || os.Args[0] != initName {
 		return
 	}
 	// Capabilities, no_new_privs and the filter belong to a thread: it is this
@@ -64,9 +64,9 @@ func ReexecInit() {
 	}
 	switch os.Args[1] {
 	case modeTask, modeCheck:
-		last, failed, execute := []byte(raised), []byte(executeFailed+"000\n"), become(imageFD, os.Args[4])
+		last, failed, execute := []byte(confined), []byte(executeFailed+"000\n"), become(imageFD, os.Args[4])
 		for _, w := range confinements(memory, os.Args[3]) {
-			if err := w.raise(); err != nil && w.mandatory {
+			if err := w.apply(); err != nil && w.mandatory {
 				fmt.Fprintf(report, "%s: %v\n", w.name, err)
 				os.Exit(1)
 			}

@@ -22,11 +22,11 @@ type Confinement struct {
 
 // Walls that the stage does not raise, but the host or the kernel.
 const (
-	wallNamespaces = "user, PID, mount, network, IPC, UTS and cgroup namespaces"
-	wallUser       = "a user of its own for each Task"
-	wallRoom       = "room for all that a Task may take"
-	wallTried      = "what is forbidden fails behind the walls"
-	wallSeen       = "the filter sees every system call"
+	nameNamespaces = "user, PID, mount, network, IPC, UTS and cgroup namespaces"
+	nameUser       = "a user of its own for each Task"
+	nameCapacity   = "room for all that a Task may take"
+	nameForbidden  = "what is forbidden fails behind the walls"
+	nameFilter     = "the filter sees every system call"
 )
 
 // probeMemory is what a probe may have, which lives on behind the walls: under
@@ -48,15 +48,15 @@ func Probe() []Confinement {
 const notTried = "it was not tried"
 
 func probeAll() []Confinement {
-	list := []Confinement{{Name: wallNamespaces, Broken: "a Task can't have namespaces of its own", Mandatory: true}}
+	list := []Confinement{{Name: nameNamespaces, Broken: "a Task can't have namespaces of its own", Mandatory: true}}
 	for _, w := range confinements(0, "") {
 		list = append(list, Confinement{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: notTried})
 	}
 	list = append(list,
-		Confinement{Name: wallTried, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: notTried},
-		Confinement{Name: wallSeen, Broken: "the kernel lets system calls pass the filter", Detail: notTried},
-		Confinement{Name: wallUser, Broken: "all Tasks share the host's user", Detail: notTried},
-		Confinement{Name: wallRoom, Broken: "no room for all that a Task may take", Mandatory: true, Detail: notTried})
+		Confinement{Name: nameForbidden, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: notTried},
+		Confinement{Name: nameFilter, Broken: "the kernel lets system calls pass the filter", Detail: notTried},
+		Confinement{Name: nameUser, Broken: "all Tasks share the host's user", Detail: notTried},
+		Confinement{Name: nameCapacity, Broken: "no room for all that a Task may take", Mandatory: true, Detail: notTried})
 	set := func(name string, holds bool, detail string) {
 		for i := range list {
 			if list[i].Name == name {
@@ -66,16 +66,16 @@ func probeAll() []Confinement {
 	}
 	nothing, err := os.Open(os.DevNull)
 	if err != nil {
-		set(wallNamespaces, false, err.Error())
+		set(nameNamespaces, false, err.Error())
 		return list
 	}
 	defer nothing.Close()
 	p, report, err := launch(modeProbe, probeMemory, "", nothing, nothing)
 	if err != nil {
-		set(wallNamespaces, false, strings.TrimPrefix(err.Error(), wallNamespaces+": "))
+		set(nameNamespaces, false, strings.TrimPrefix(err.Error(), nameNamespaces+": "))
 		return list
 	}
-	set(wallNamespaces, true, "")
+	set(nameNamespaces, true, "")
 	text, err := readReport(report)
 	if err != nil {
 		text = err.Error()
@@ -86,8 +86,8 @@ func probeAll() []Confinement {
 		name, detail, _ := strings.Cut(rest, ": ")
 		set(name, word == "ok", detail)
 	}
-	if strings.Contains(text, "ok "+wallSeen) && ended != nil {
-		set(wallSeen, false, afterUretprobe(p))
+	if strings.Contains(text, "ok "+nameFilter) && ended != nil {
+		set(nameFilter, false, afterUretprobe(p))
 	}
 	own := "the host is not root: what is counted for each user is bounded for each Task, and counted together"
 	if os.Geteuid() == 0 {
@@ -96,9 +96,9 @@ func probeAll() []Confinement {
 	if p.owner.own {
 		own = ""
 	}
-	set(wallUser, p.owner.own, own)
-	tasks, what := room(p.owner.own)
-	set(wallRoom, tasks > 0, fmt.Sprintf("%d Tasks fit (%s)", tasks, what))
+	set(nameUser, p.owner.own, own)
+	tasks, limit := capacity(p.owner.own)
+	set(nameCapacity, tasks > 0, fmt.Sprintf("%d Tasks fit (%s)", tasks, limit))
 	return list
 }
 
@@ -121,11 +121,11 @@ func probe(report *os.File, memory uint64) {
 		}
 	}
 	for _, w := range confinements(memory, os.Args[3]) {
-		say(w.name, w.raise())
+		say(w.name, w.apply())
 	}
-	say(wallTried, tryForbidden())
+	say(nameForbidden, tryForbidden())
 	err := tryUprobe()
-	say(wallSeen, err)
+	say(nameFilter, err)
 	if err == nil && sysUretprobe != 0 {
 		raiseDefault(unix.SIGILL)
 		_, _, _ = unix.RawSyscall(sysUretprobe, 0, 0, 0)

@@ -18,7 +18,7 @@ type programs struct {
 	copy *os.File // in sealed memory; nil: none was needed yet
 }
 
-var stagePrograms programs
+var initPrograms programs
 
 // open returns this program, to be executed. A stage that has a user of its own needs a
 // file that every user may execute. Where this program's file is none, because it was

@@ -97,7 +97,7 @@ const startTime = 20 * time.Second
 
 // ErrWalls says that a Task isn't started because its walls can't be put up, whatever its
 // executable is.
-var ErrWalls = errors.New("the Task can't be confined, so it isn't started")
+var ErrConfinement = errors.New("the Task can't be confined, so it isn't started")
 
 // Start starts a Task. What runs is what was measured: the executable is copied
 // into sealed memory, hashed there, and executed from there.
@@ -112,7 +112,7 @@ func Start(c Config) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	p, err := raise(modeTask, c.Memory, c.title(), theirs, image)
+	p, err := confine(modeTask, c.Memory, c.title(), theirs, image)
 	if err != nil {
 		ours.Close()
 		return nil, err
@@ -126,33 +126,33 @@ func Start(c Config) (*Process, error) {
 func Check() error {
 	nothing, err := os.Open(os.DevNull)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrWalls, err)
+		return fmt.Errorf("%w: %w", ErrConfinement, err)
 	}
 	defer nothing.Close()
-	p, err := raise(modeCheck, probeMemory, "", nothing, nothing)
+	p, err := confine(modeCheck, probeMemory, "", nothing, nothing)
 	if err != nil {
 		return err
 	}
 	p.Wait()
-	if tasks, what := room(p.owner.own); tasks == 0 {
-		return fmt.Errorf("%w: %d Tasks fit on this machine (%s)", ErrWalls, tasks, what)
+	if tasks, limit := capacity(p.owner.own); tasks == 0 {
+		return fmt.Errorf("%w: %d Tasks fit on this machine (%s)", ErrConfinement, tasks, limit)
 	}
 	return nil
 }
 
 // raise starts the stage and waits until all walls are up.
-func raise(mode string, memory uint64, title string, channel, image *os.File) (*Process, error) {
+func confine(mode string, memory uint64, title string, channel, image *os.File) (*Process, error) {
 	p, report, err := launch(mode, memory, title, channel, image)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrWalls, err)
+		return nil, fmt.Errorf("%w: %w", ErrConfinement, err)
 	}
 	text, err := readReport(report)
-	if err == nil && text == raised {
+	if err == nil && text == confined {
 		return p, nil
 	}
 	p.Kill()
 	ended := p.wait()
-	why := strings.TrimSpace(strings.TrimPrefix(text, raised))
+	why := strings.TrimSpace(strings.TrimPrefix(text, confined))
 	if digits, ok := strings.CutPrefix(why, executeFailed); ok {
 		n, _ := strconv.ParseUint(digits, 10, 16)
 		return nil, fmt.Errorf("the Task's executable can't be executed: %w", unix.Errno(n))
@@ -162,7 +162,7 @@ func raise(mode string, memory uint64, title string, channel, image *os.File) (*
 	} else if err == nil {
 		err = fmt.Errorf("what puts up its walls ended without a word: %w", ended)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrWalls, err)
+	return nil, fmt.Errorf("%w: %w", ErrConfinement, err)
 }
 
 // Channel is the other end of the Task's descriptor 3: a Unix stream socket.
@@ -255,7 +255,7 @@ func launch(mode string, memory uint64, title string, channel, image *os.File) (
 		report.Close()
 		return nil, nil, err
 	}
-	program, err := stagePrograms.open(ownProgram, o.own)
+	program, err := initPrograms.open(ownProgram, o.own)
 	if err != nil {
 		o.leave()
 		report.Close()
@@ -264,7 +264,7 @@ func launch(mode string, memory uint64, title string, channel, image *os.File) (
 	defer program.Close()
 	cmd := &exec.Cmd{
 		Path:       fmt.Sprintf("/proc/self/fd/%d", programFD), // resolved in the new process
-		Args:       []string{stageName, mode, fmt.Sprint(memory), namespaceLinks(), title},
+		Args:       []string{initName, mode, fmt.Sprint(memory), namespaceLinks(), title},
 		Env:        []string{},
 		ExtraFiles: []*os.File{channel, image, theirs, program}, // 3, 4, 5, 6; 0 to 2 are /dev/null, opened here
 		SysProcAttr: &syscall.SysProcAttr{
@@ -286,7 +286,7 @@ func launch(mode string, memory uint64, title string, channel, image *os.File) (
 	if err := cmd.Start(); err != nil {
 		o.leave()
 		report.Close()
-		return nil, nil, fmt.Errorf("%s: %w", wallNamespaces, err)
+		return nil, nil, fmt.Errorf("%s: %w", nameNamespaces, err)
 	}
 	return &Process{cmd: cmd, owner: o}, report, nil
 }

@@ -385,16 +385,16 @@ func TestProbeWithoutNamespaces(t *testing.T) {
 	if err := os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := Check(); !errors.Is(err, ErrWalls) {
+	if err := Check(); !errors.Is(err, ErrConfinement) {
 		t.Errorf("the check says %v", err)
 	}
 	for _, w := range Probe() {
 		switch {
 		case w.Holds:
 			t.Errorf("%s: it can't hold", w.Name)
-		case w.Name == wallNamespaces && (w.Broken == "" || w.Detail == ""):
+		case w.Name == nameNamespaces && (w.Broken == "" || w.Detail == ""):
 			t.Errorf("no reason: %+v", w)
-		case w.Name != wallNamespaces && w.Broken != notTried+": "+w.Name:
+		case w.Name != nameNamespaces && w.Broken != notTried+": "+w.Name:
 			t.Errorf("%q is said of what was not tried", w.Broken)
 		}
 	}
@@ -418,7 +418,7 @@ func TestProbe(t *testing.T) {
 
 // TestCheckTellsTheWallsFromTheExecutable: what keeps one executable from being started is
 // not what keeps every Task from it.
-func TestCheckTellsTheWallsFromTheExecutable(t *testing.T) {
+func TestCheckTellsConfinementFromTheExecutable(t *testing.T) {
 	if err := Check(); err != nil {
 		t.Errorf("on a machine where Tasks start: %v", err)
 	}
@@ -435,15 +435,15 @@ func TestCheckTellsTheWallsFromTheExecutable(t *testing.T) {
 	if err := os.WriteFile(path, image, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Start(Config{Executable: path, Measurement: sha256.Sum256(image), Memory: 1 << 30}); err == nil || errors.Is(err, ErrWalls) {
+	if _, err := Start(Config{Executable: path, Measurement: sha256.Sum256(image), Memory: 1 << 30}); err == nil || errors.Is(err, ErrConfinement) {
 		t.Errorf("a broken executable: %v", err)
 	}
 	defer func(list []sharedResource) { sharedResources = list }(sharedResources)
 	sharedResources = []sharedResource{{"acorns", 5, func(bool) []sharedLimit { return []sharedLimit{{"the winter's store", 9}} }}}
-	if err := Check(); !errors.Is(err, ErrWalls) || !strings.Contains(err.Error(), "0 Tasks fit on this machine (acorns: the winter's store is 9") {
+	if err := Check(); !errors.Is(err, ErrConfinement) || !strings.Contains(err.Error(), "0 Tasks fit on this machine (acorns: the winter's store is 9") {
 		t.Errorf("there is no room for a Task: %v", err)
 	}
-	if _, err := Start(hostile(t)); !errors.Is(err, ErrWalls) {
+	if _, err := Start(hostile(t)); !errors.Is(err, ErrConfinement) {
 		t.Errorf("a Task is started without room: %v", err)
 	}
 }

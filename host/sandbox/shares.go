@@ -49,7 +49,7 @@ var sharedResources = []sharedResource{
 var living atomic.Int64
 
 // room is how many Tasks fit, and the limit that says so.
-func room(ownUser bool) (tasks uint64, what string) {
+func capacity(ownUser bool) (tasks uint64, by string) {
 	tasks = 1 << 32
 	for _, r := range sharedResources {
 		for _, l := range r.limits(ownUser) {
@@ -59,19 +59,19 @@ func room(ownUser bool) (tasks uint64, what string) {
 				fit--
 			}
 			if fit < tasks {
-				tasks, what = fit, fmt.Sprintf("%s: %s is %d, a Task takes up to %d", r.name, l.where, l.most, r.each)
+				tasks, by = fit, fmt.Sprintf("%s: %s is %d, a Task takes up to %d", r.name, l.where, l.most, r.each)
 			}
 		}
 	}
-	return tasks, what
+	return tasks, by
 }
 
 // enter counts one more Task, if its share fits.
 func enter(ownUser bool) error {
 	now := living.Add(1)
-	if tasks, what := room(ownUser); uint64(now) > tasks {
+	if tasks, by := capacity(ownUser); uint64(now) > tasks {
 		living.Add(-1)
-		return fmt.Errorf("%d Tasks fit on this machine (%s)", tasks, what)
+		return fmt.Errorf("%d Tasks fit on this machine (%s)", tasks, by)
 	}
 	return nil
 }

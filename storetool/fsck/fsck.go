@@ -268,7 +268,7 @@ func (s *Store) take() error {
 	_ = s.engine.Check(func(uint32) bool { return true }) // takes away what erased owners put
 	s.objects, s.digest = make(objects), [sha256.Size]byte{}
 	_, _, rest := s.engine.Checkpoint()
-	for piece := s.engine.Section(&rest, pieceEntries); piece != nil; piece = s.engine.Section(&rest, pieceEntries) {
+	for piece := s.engine.Section(&rest, sectionEntries); piece != nil; piece = s.engine.Section(&rest, sectionEntries) {
 		if err := s.objects.add(piece); err != nil {
 			return err
 		}

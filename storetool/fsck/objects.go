@@ -54,15 +54,15 @@ func (m objects) all() iter.Seq[mapping.Entry] {
 }
 
 // pieceEntries is how many entries a piece of a checkpoint has at most.
-const pieceEntries = 4096
+const sectionEntries = 4096
 
 // pieces returns a function that yields the pieces of a checkpoint, behind its catalogue,
 // one after the other, and then nothing. See package engine.
-func (m objects) pieces() func() []byte {
+func (m objects) sections() func() []byte {
 	left, after := slices.Sorted(maps.Keys(m)), identity.Value{}
 	return func() []byte {
 		for len(left) > 0 {
-			piece, last := m[left[0]].Append(codec.Writer(nil).U32(left[0]), after, pieceEntries)
+			piece, last := m[left[0]].Append(codec.Writer(nil).U32(left[0]), after, sectionEntries)
 			if last != after {
 				after = last
 				return piece

@@ -27,7 +27,7 @@ type Salvaged struct {
 // setAside begins the name of a damaged file that was replaced.
 const setAside = "damaged-"
 
-const carryPiece = 1 << 20 // bytes of records that are carried over at once, about
+const relocateBatch = 1 << 20 // bytes of records that are carried over at once, about
 
 // Salvage makes of what Check could read a store that a Core opens. Objects whose
 // newest record can't be read are gone from it, whatever can be read of older ones.
@@ -69,7 +69,7 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 		}
 	}
 	slices.Sort(out.SetAside)
-	if err := s.leave(now); err != nil {
+	if err := s.replaceDamaged(now); err != nil {
 		return nil, err
 	}
 	out.Objects = s.objects.size()
@@ -77,7 +77,7 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 }
 
 // leave carries what is alive over from damaged segments, and removes them.
-func (s *Store) leave(now time.Time) error {
+func (s *Store) replaceDamaged(now time.Time) error {
 	damaged := make(map[uint32]string)
 	for name := range s.bad {
 		if digits, ok := strings.CutSuffix(name, ".seg"); ok {
@@ -91,7 +91,7 @@ func (s *Store) leave(now time.Time) error {
 	}
 	for _, x := range list {
 		if damaged[x.ID] != "" {
-			if err := s.carry(x.ID); err != nil {
+			if err := s.relocate(x.ID); err != nil {
 				return err
 			}
 		}
@@ -148,7 +148,7 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 }
 
 // carry carries what is alive in a segment over to the newest one.
-func (s *Store) carry(segment uint32) error {
+func (s *Store) relocate(segment uint32) error {
 	var group seglog.Group
 	var entries []mapping.Entry
 	size := 0
@@ -174,7 +174,7 @@ func (s *Store) carry(segment uint32) error {
 		}
 		r.Sealed = slices.Clone(r.Sealed)
 		group, entries = append(group, r), append(entries, o)
-		if size += len(r.Sealed); size < carryPiece {
+		if size += len(r.Sealed); size < relocateBatch {
 			return nil
 		}
 		return flush()
@@ -191,7 +191,7 @@ func (s *Store) checkpoint(now time.Time, times int) error {
 	s.engine.Start(now, at)
 	_, catalogue, _ := s.engine.Checkpoint()
 	for range times {
-		piece, pieces := catalogue, s.objects.pieces()
+		piece, pieces := catalogue, s.objects.sections()
 		err := s.log.Checkpoint(at, func() (next []byte, err error) {
 			if next, piece = piece, nil; next == nil {
 				next = pieces()

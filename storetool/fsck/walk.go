@@ -27,7 +27,7 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	w := &walker{Store: s, unseen: make(objects), copies: make(map[identity.Value]mapping.Entry), progress: progress}
 	s.walking = w
 	defer func() { s.walking = nil }()
-	pieces := s.objects.pieces()
+	pieces := s.objects.sections()
 	for piece := pieces(); piece != nil; piece = pieces() {
 		if err := w.unseen.add(piece); err != nil {
 			return err
