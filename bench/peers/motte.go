@@ -50,13 +50,17 @@ func (a *arena) startMotte(ctx context.Context) (system, error) {
 		<-m.ended
 		_ = said.Close()
 	}()
-	if m.profile, err = readProfileName(ready); err != nil {
-		return m, fmt.Errorf("motte serve did not become ready, its log is %s: %w", m.log.Name(), err)
+	m.profile, err = readProfileName(ready)
+	if errors.Is(err, io.EOF) { // the server has ended
+		return m, m.notReady(err)
 	}
-	if m.admin, err = m.dial(ctx); err != nil {
-		return m, err
+	if err == nil {
+		m.admin, err = m.dial(ctx)
 	}
-	return m, m.fill(ctx)
+	if err == nil {
+		err = m.fill(ctx)
+	}
+	return m, err
 }
 
 // readProfileName reads the line by which the server says that clients can connect, and goes on reading, so that

@@ -77,14 +77,21 @@ func (p *process) untilReady(ready func() error) error {
 		}
 		select {
 		case <-p.ended:
-			said, _ := os.ReadFile(p.log.Name()) // only makes the error clearer
-			return fmt.Errorf("%s ended before it answered: %w\n%s", p.cmd.Args[0], errors.Join(p.err, err), said)
+			return p.notReady(err)
 		case <-time.After(50 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s did not answer within %v: %w", p.cmd.Args[0], startWithin, err)
 		}
 	}
+}
+
+// notReady says why a server that has ended did not come so far that clients can connect. Its log goes with its
+// directory, so the error has it.
+func (p *process) notReady(err error) error {
+	<-p.ended
+	said, _ := os.ReadFile(p.log.Name()) // only makes the error clearer
+	return fmt.Errorf("%s ended before it answered: %w\n%s", p.cmd.Args[0], errors.Join(p.err, err), said)
 }
 
 // account is another user that a server runs as; nil: the one that this program runs as.
