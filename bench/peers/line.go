@@ -60,6 +60,8 @@ var lines = []line{
 		targets: []target{{peer: bareEcho, least: 0.7}}},
 	{name: "GET, 1 connection × 64", systems: []string{motte, bareEcho}, prepare: getInFlight(64),
 		targets: []target{{peer: bareEcho, least: 0.4}}},
+	{name: "GETMANY of 64, 1 connection × 1", systems: []string{motte, bareEcho}, prepare: getMany(64),
+		targets: []target{{peer: bareEcho, least: 0.6}}},
 	{name: "range of 10, 1 connection × 1", systems: []string{motte, bareEcho, postgres}, prepare: ranges(1),
 		targets: []target{{peer: bareEcho, figure: latency, most: 4}, {peer: postgres, figure: latency, most: 1}}},
 	{name: "range of 10, 16 connections × 1", systems: []string{motte, postgres}, prepare: ranges(16),

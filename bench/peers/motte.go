@@ -176,6 +176,31 @@ func (m *motteServer) getsOnOne(ctx context.Context) (timing.Operation, func() e
 	return func(ctx context.Context, _, _ int) error { return m.get(ctx, clients[0]) }, done, err
 }
 
+// getsMany asks for n objects in one request.
+func (m *motteServer) getsMany(ctx context.Context, n int) (timing.Operation, func() error, error) {
+	clients, done, err := m.connect(ctx, 1)
+	return func(ctx context.Context, _, _ int) error {
+		names := make([]string, n)
+		for i := range names {
+			names[i] = objectName(m.anyObject())
+		}
+		found := 0
+		for o, err := range clients[0].GetAll(ctx, motteObjects, names...) {
+			if err == nil {
+				err = checkSize(o.Data)
+			}
+			if err != nil {
+				return err
+			}
+			found++
+		}
+		if found != n {
+			return fmt.Errorf("%d of %d objects came back", found, n)
+		}
+		return nil
+	}, done, err
+}
+
 func (m *motteServer) get(ctx context.Context, c *client.Client) error {
 	o, err := c.Get(ctx, motteObjects, objectName(m.anyObject()))
 	if err != nil {

@@ -110,6 +110,26 @@ func getInFlight(n int) func(context.Context, *arena, string) (contender, error)
 	}
 }
 
+// getMany reads n objects by name in one request, and the next n when they have come. An operation is an object. The
+// echo has as many in flight.
+func getMany(n int) func(context.Context, *arena, string) (contender, error) {
+	return func(ctx context.Context, a *arena, system string) (contender, error) {
+		if system == bareEcho {
+			return a.pipelined(n)
+		}
+		m, err := a.theMotte(ctx)
+		if err != nil {
+			return contender{}, err
+		}
+		op, done, err := m.getsMany(ctx, n)
+		run := func(ctx context.Context, d time.Duration) (timing.Sample, error) {
+			s, err := timing.Run(ctx, d, 1, op)
+			return s.Each(n), err
+		}
+		return contender{pid: m.pid(), close: done, run: run}, err
+	}
+}
+
 // workers makes a contender of an operation that n workers call.
 func workers(s server, n int, op timing.Operation, done func() error) contender {
 	run := func(ctx context.Context, d time.Duration) (timing.Sample, error) { return timing.Run(ctx, d, n, op) }

@@ -71,6 +71,18 @@ func NewSample(took time.Duration, latencies []time.Duration) Sample {
 	return Sample{Took: took, Latencies: latencies}
 }
 
+// Each makes the sample of a run whose calls did n operations each into one of the operations: each
+// took as long as its call.
+func (s Sample) Each(n int) Sample {
+	each := make([]time.Duration, 0, n*len(s.Latencies))
+	for _, l := range s.Latencies {
+		for range n {
+			each = append(each, l)
+		}
+	}
+	return Sample{Took: s.Took, Latencies: each}
+}
+
 // Rate returns calls a second.
 func (s Sample) Rate() float64 {
 	if s.Took <= 0 {

@@ -37,6 +37,14 @@ func TestQuantileIsTheNearestRank(t *testing.T) {
 	}
 }
 
+// TestEachOperationCounts: a call of three operations is three of as long.
+func TestEachOperationCounts(t *testing.T) {
+	s := NewSample(2*time.Second, []time.Duration{4, 2}).Each(3)
+	if s.Rate() != 3 || s.Quantile(500) != 2 || s.Quantile(501) != 4 {
+		t.Errorf("two calls of three operations each: %+v", s)
+	}
+}
+
 func TestRate(t *testing.T) {
 	if got := NewSample(2*time.Second, make([]time.Duration, 10)).Rate(); got != 5 {
 		t.Errorf("10 calls in 2 s are %g a second, not 5", got)
