@@ -21,7 +21,7 @@ import (
 
 // Limits of connections.
 const (
-	MaxConnections = 1024     // a principal may have no more of them than it leaves to the others
+	MaxConnections = 16384    // a principal may have no more of them than it leaves to the others
 	MaxInFlight    = 512      // requests of one connection that are not answered: then no more is read
 	maxConnBodies  = 35 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
 	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
@@ -35,8 +35,9 @@ const (
 	pieceSize      = 256 << 10        // bytes that are read with one deadline
 	recordSize     = 16 << 10         // bytes of a TLS record
 	bufferSize     = 64 << 10
-	maxGets        = 64 // objects of GETs that are decided together, with those of one GETMANY
-	maxFirst       = 4  // parts of an answer that the reader sends: 256 objects of 1 KiB
+	inputSize      = 16 << 10 // what a TLS record brings: each connection has a buffer for it
+	maxGets        = 64       // objects of GETs that are decided together, with those of one GETMANY
+	maxFirst       = 4        // parts of an answer that the reader sends: 256 objects of 1 KiB
 )
 
 // The memory of a request beside its body, in bytes.
@@ -91,7 +92,7 @@ type conn struct {
 }
 
 func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn {
-	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, bufferSize),
+	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, inputSize),
 		out: newQueue[engine.Reply](), written: make(chan struct{}), freed: make(chan struct{}, 1),
 		idle: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), maker: s.newMaker(),
 		finder: s.newMaker(), sending: make(chan struct{}, 1)}
@@ -195,13 +196,7 @@ func (s *server) admit(e *engine.Engine, c *conn) model.Code {
 	if !e.Knows(c.principal) {
 		return model.UnknownPrincipal
 	}
-	own := 0
-	for _, other := range s.conns {
-		if other.principal == c.principal {
-			own++
-		}
-	}
-	if own >= MaxConnections-len(s.conns) {
+	if s.connsOf[c.principal] >= MaxConnections-len(s.conns) {
 		return model.TooManyConnections
 	}
 	if s.stopping.Load() {
@@ -210,6 +205,7 @@ func (s *server) admit(e *engine.Engine, c *conn) model.Code {
 	s.last++
 	c.id = s.last
 	s.conns[c.id] = c
+	s.connsOf[c.principal]++
 	return model.OK
 }
 
@@ -217,8 +213,14 @@ func (s *server) admit(e *engine.Engine, c *conn) model.Code {
 // it any more: a client that comes again and again leaves no more behind than fits
 // MaxConnections. A principal that was removed can't come again.
 func (s *server) forget(c *conn) {
-	if c.ended && (c.unanswered.Load() <= 0 || !s.engine.Knows(c.principal)) {
-		delete(s.conns, c.id)
+	over := c.ended && (c.unanswered.Load() <= 0 || !s.engine.Knows(c.principal))
+	if !over || s.conns[c.id] != c {
+		return
+	}
+	delete(s.conns, c.id)
+	s.connsOf[c.principal]--
+	if s.connsOf[c.principal] <= 0 {
+		delete(s.connsOf, c.principal)
 	}
 }
 
@@ -299,12 +301,12 @@ func (c *conn) read() {
 }
 
 // reserve waits until there is room for a request, and returns its bytes: 0 if the
-// request is small and the only one of its connection that is not answered. There is
-// always room for such a request, so no client keeps others from asking.
+// request has ownRequest bytes at most and is the only one of its connection that is not
+// answered. There is always room for such a request, so no client keeps others from asking.
 func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 	n := cost(q)
-	if n > smallRequest {
-		return n, c.s.largeBudget.acquire(c.reading, c.principal, n, c.handOver, nil)
+	if n > ownRequest {
+		return n, c.s.budgetFor(n).acquire(c.reading, c.principal, n, c.handOver, nil)
 	}
 	for began := time.Now(); ; {
 		select {

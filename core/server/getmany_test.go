@@ -124,11 +124,11 @@ func TestAGetManyHoldsItsRoomUntilItsAnswerIsSent(t *testing.T) {
 		if waiting < maxGets || waiting > requests {
 			t.Errorf("%d requests wait for their answers to be sent", waiting)
 		}
-		// The first is the one for which each connection has room.
+		// None is so small that its connection has room for it.
 		one := requestCost + len(byNames(names...)) + wantedCost*wire.MaxGetMany
 		r.smallBudget.mu.Lock()
-		if held := before - r.smallBudget.free; held != (waiting-1)*one {
-			t.Errorf("%d bytes are held, want %d for each of %d requests", held, one, waiting-1)
+		if held := before - r.smallBudget.free; held != waiting*one {
+			t.Errorf("%d bytes are held, want %d for each of %d requests", held, one, waiting)
 		}
 		r.smallBudget.mu.Unlock()
 		end.Close()

@@ -183,8 +183,7 @@ func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 	if len(c.inflight) != 2 || len(s.events.take()) == 0 {
 		t.Fatalf("%d requests are in flight", len(c.inflight))
 	}
-	// The first is the one for which each connection has room.
-	if want := smallBudget - requestCost - len("name"); s.largeBudget.free != 0 || s.smallBudget.free != want {
+	if want := smallBudget - 2*(requestCost+len("name")) - 64<<10; s.largeBudget.free != 0 || s.smallBudget.free != want {
 		t.Fatalf("room is left for %d bytes of large requests, and %d of small ones, want %d", s.largeBudget.free, s.smallBudget.free, want)
 	}
 }

@@ -78,7 +78,8 @@ const (
 	stopWithin   = 10 * time.Second
 	bodyBudget   = 256 << 20 // bytes of large requests that are not answered
 	smallRequest = 66 << 10  // bytes of a request that is not large: it has a body of 64 KiB
-	smallBudget  = 64 << 20  // bytes of small ones; and each connection has room for one
+	ownRequest   = 5 << 10   // bytes of a request for which its connection always has room: a body of 4 KiB
+	smallBudget  = 128 << 20 // bytes of the other small ones
 	answerBudget = 256 << 20 // bytes of large objects being sent
 	fetchBudget  = 16 << 20  // bytes of records read for Tasks that the engine has not taken
 )
@@ -101,6 +102,7 @@ type server struct {
 	looping bool // the loop runs: others may apply events in its place
 	tasks   map[uint64]*taskChannel
 	conns   map[engine.Conn]*conn
+	connsOf map[access.Principal]int // how many of them a principal has
 	last    engine.Conn
 
 	events       *queue[event]
@@ -142,7 +144,8 @@ func Run(cfg Config) error {
 
 func newServer(cfg Config) *server {
 	return &server{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
-		events: newQueue[event](), appends: newQueue[seglog.Group](), fetches: newQueue[engine.Fetch](),
+		connsOf: make(map[access.Principal]int),
+		events:  newQueue[event](), appends: newQueue[seglog.Group](), fetches: newQueue[engine.Fetch](),
 		toHost: newQueue[hostwire.Message](), largeBudget: newByteBudget(bodyBudget),
 		smallBudget: newByteBudget(smallBudget), answerBudget: newByteBudget(answerBudget)}
 }
