@@ -1,13 +1,17 @@
 // Package access decides what a principal may do.
 //
-// A principal is named by the SHA-256 of its public key. A grant gives it
-// rights in one collection, or on the server itself. What no grant gives is
-// denied: every decision here is a positive test that falls through to "no",
-// and the zero value of every type allows nothing.
+// The identifier of a principal is the SHA-256 of its public key. A grant gives a
+// principal rights in one collection, or on the server itself.
 //
-// A caller that lets a principal touch an object must have asked Read, Delete
-// or Replace about that object, whoever found it: a Task can't know rights
-// (paper, section 5, "Access Control").
+// Invariants:
+//
+//  1. An action without a grant is denied. Every decision here is a positive test that
+//     falls through to "no".
+//  2. The zero value of every type denies every action.
+//
+// The caller's duty: before a principal reads, deletes or replaces an object, ask Read,
+// Delete or Replace about that object. This holds also for an object that a Task found,
+// since a Task does not know rights (paper, section 5, "Access Control").
 package access
 
 import (
@@ -16,7 +20,7 @@ import (
 	"motte/core/model"
 )
 
-// Principal names a client: the SHA-256 of its 32-byte Ed25519 public key.
+// Principal identifies a client: the SHA-256 of its 32-byte Ed25519 public key.
 type Principal [sha256.Size]byte
 
 // Of returns the principal that owns the public key.
@@ -26,7 +30,7 @@ func Of(publicKey []byte) Principal { return sha256.Sum256(publicKey) }
 // The zero value can be read, and denies everything.
 type Grants map[Principal]model.Rights
 
-// Rights returns what p was granted.
+// Rights returns the rights of p.
 func (g Grants) Rights(p Principal) model.Rights { return g[p] }
 
 // Set gives p these rights, and no others.
@@ -39,20 +43,19 @@ func (g Grants) Set(p Principal, r model.Rights) {
 // Any reports whether any of the rights in want is granted.
 func Any(r, want model.Rights) bool { return r&want != 0 }
 
-// Read reports whether an object may be read; own says that the principal
-// put it itself.
+// Read reports whether an object may be read; own says that the principal put it.
 func Read(r model.Rights, own bool) bool {
 	return Any(r, model.RightRead) || own && Any(r, model.RightReadOwn)
 }
 
-// Delete reports whether an object may be deleted: what a principal can't
-// see, another's object, it can't delete.
+// Delete reports whether an object may be deleted. A principal deletes an object of
+// another principal only if it may read it.
 func Delete(r model.Rights, own bool) bool {
 	return Any(r, model.RightDelete) && (own || Any(r, model.RightRead))
 }
 
-// Replace reports whether a PUT may take the place of an object: writing over
-// another principal's object destroys it, and so needs the right to.
+// Replace reports whether a PUT may replace an object. Replacing another principal's
+// object destroys it, so it needs the right to delete as well.
 func Replace(r model.Rights, own bool) bool {
 	return Any(r, model.RightWrite) && (own || Delete(r, own))
 }

@@ -1,16 +1,15 @@
-// Package codec reads and writes the fixed layouts of which every format of
-// the Core is made: client frames, Task frames, control messages, log records.
+// Package codec reads and writes fixed layouts. All formats of the Core consist of them:
+// client frames, Task frames, host messages, log records.
 //
 // Guarantees:
 //
-//  1. A Reader never reads outside its input and allocates nothing but the
-//     string of Text: each method either returns what was asked for or notes
-//     the failure and returns zero.
-//  2. A failure sticks: after the first one every method returns zero, so a
-//     decoder reads all its fields in order and asks Done once, at the end.
+//  1. A Reader never reads outside its input. It allocates only the string of Text.
+//     A method that fails returns zero, and the Reader remembers the failure.
+//  2. After a failure every method returns zero. So a decoder reads all its fields in
+//     order, and calls Done once, at the end.
 //  3. All integers are big-endian. A Writer writes what a Reader reads.
 //
-// The package knows nothing of what the bytes mean.
+// The package does not know the meaning of the fields.
 package codec
 
 import (
@@ -19,8 +18,8 @@ import (
 	"errors"
 )
 
-// ErrMalformed is the one error of all decoders built on Reader: the input is
-// too short, too long, or holds a value that the format does not allow.
+// ErrMalformed is the only error of decoders that use a Reader: the input is too short,
+// too long, or has a value that the format does not allow.
 var ErrMalformed = errors.New("malformed")
 
 // Reader takes fields off the front of a byte slice. The zero value reads an
@@ -70,9 +69,8 @@ func (r *Reader) Bool() bool {
 	return b == 1
 }
 
-// Text reads a field of width bytes that holds a string padded with zero
-// bytes. A zero byte inside the string is a failure, so each string has one
-// encoding.
+// Text reads a field of width bytes: a string, padded with zero bytes. A zero byte
+// inside the string is a failure, so each string has exactly one encoding.
 func (r *Reader) Text(width int) string {
 	p := bytes.TrimRight(r.Take(width), "\x00")
 	if r.Require(bytes.IndexByte(p, 0) < 0); r.bad {
@@ -93,13 +91,13 @@ func (r *Reader) Require(ok bool) {
 	}
 }
 
-// Len returns how many bytes are left.
+// Len returns the number of remaining bytes.
 func (r *Reader) Len() int { return len(r.rest) }
 
-// Rest takes all that is left.
+// Rest returns all remaining bytes, aliasing the input.
 func (r *Reader) Rest() []byte { return r.Take(r.Len()) }
 
-// Done returns ErrMalformed if anything failed or if bytes are left over.
+// Done returns ErrMalformed if a method failed or bytes remain.
 func (r *Reader) Done() error {
 	if r.bad || len(r.rest) > 0 {
 		return ErrMalformed
@@ -107,8 +105,8 @@ func (r *Reader) Done() error {
 	return nil
 }
 
-// Writer is a frame being written: each method returns it with one more field
-// at its end.
+// Writer is a frame under construction. Each method returns it with one more field at the
+// end.
 type Writer []byte
 
 // U8 appends single bytes.
@@ -137,8 +135,8 @@ func (w Writer) Bytes(p []byte) Writer { return append(w, p...) }
 // Zero appends n zero bytes.
 func (w Writer) Zero(n int) Writer { return append(w, make([]byte, n)...) }
 
-// Text appends s, padded with zero bytes to width. A longer s is cut: callers
-// bound it first.
+// Text appends s, padded with zero bytes to width. A longer s is cut, so callers check
+// its length first.
 func (w Writer) Text(s string, width int) Writer {
 	s = s[:min(len(s), width)]
 	return append(append(w, s...), make([]byte, width-len(s))...)

@@ -1,13 +1,15 @@
-// Package leak says how much an outcome can tell: the charges of the leak meter
-// (design, section 7).
+// Package leak computes the charges of the leak meter: bounds of the information that an
+// outcome of a query can carry (design, section 7).
 //
-// A Task that was taken over chooses the outcome of a query, and a client that works
-// with it reads the choice. So each outcome has a charge, and the charges of a query
-// obey Kraft's inequality: the sum of 2^-charge over all outcomes that a client can
-// tell apart is at most 1. Then at most 2^B different histories cost B bits or less,
-// however the questions depend on earlier answers.
+// The attacker controls a Task, which chooses the outcome of a query, and a client, which
+// reads it. So each outcome has a charge.
 //
-// Every charge is rounded up, never down.
+// Invariants:
+//
+//  1. The charges of a query obey Kraft's inequality: the sum of 2^-charge over all
+//     outcomes that a client can tell apart is at most 1. So at most 2^B different
+//     histories cost B bits or less, also if questions depend on earlier answers.
+//  2. Every charge is rounded up.
 package leak
 
 import (
@@ -24,17 +26,17 @@ const Bit Bits = 1 << 20
 // Unlimited is more than any charge: a budget that is not capped.
 const Unlimited Bits = math.MaxUint64
 
-// The charges that do not depend on an answer. Sixteen codes at most share the rest
-// beside the answers: 16 * 2^-8 and 15/16 make 1. Each PUT, alone or of a batch, has two
-// outcomes.
+// The charges that do not depend on an answer. Answers have the share 15/16 of the sum in
+// Kraft's inequality. At most sixteen codes share the rest: 16 * 2^-8 = 1/16. Each PUT,
+// alone or in a batch, has two outcomes.
 const (
-	Rare       Bits = 8 * Bit          // an outcome of a query that is a code and no answer
-	answered   Bits = 97_633           // that there is an answer: log2 (16/15)
-	Indexed    Bits = 370              // that a PUT is indexed: log2 (1 + 2^-12)
-	NotIndexed Bits = 12*Bit + Indexed // that the Task refused its input
+	Rare       Bits = 8 * Bit          // the outcome of a query is a code
+	answered   Bits = 97_633           // the outcome of a query is an answer: log2 (16/15)
+	Indexed    Bits = 370              // an index accepted the input of a PUT: log2 (1 + 2^-12)
+	NotIndexed Bits = 12*Bit + Indexed // an index refused the input of a PUT
 )
 
-// Whole returns a number of whole bits.
+// Whole returns n bits.
 func Whole(n uint64) Bits {
 	if n > uint64(Unlimited/Bit) {
 		return Unlimited
@@ -56,28 +58,28 @@ func (b Bits) Plus(c Bits) Bits {
 	return b + c
 }
 
-// Minus returns b - c, and 0 if that is less.
+// Minus returns b - c, or 0 if c is larger.
 func (b Bits) Minus(c Bits) Bits { return b - min(b, c) }
 
 // Choice describes an answer, and the answers that the Task could have given instead.
 type Choice struct {
-	Versions uint64 // that the Core would have accepted when the question was put
-	Since    uint64 // versions that have appeared since then
+	Versions uint64 // object versions that the Core would have accepted when it sent the query
+	Since    uint64 // versions added since then
 	Limit    uint64 // the most objects that the answer could show
-	Shown    uint64 // that it shows
-	Which    bool   // it tells which objects, not only how many
-	Ordered  bool   // in an order that the Task chose
+	Shown    uint64 // objects that the answer shows
+	Which    bool   // the answer names the objects; otherwise it is their number
+	Ordered  bool   // the Task chose the order of the objects
 }
 
-// Charge returns the cost of an answer. It is the sum for being an answer, for its
-// number of objects and whether it was cut off, for the number of versions that have
-// appeared meanwhile, and for the choice among all versions.
+// Charge returns the cost of an answer. It is the sum of the costs of being an answer, of
+// its number of objects, of being truncated or not, of the number of versions added
+// meanwhile, and of the choice among all versions.
 func (c Choice) Charge() Bits {
 	versions := c.Versions + min(c.Since, math.MaxUint64-c.Versions)
 	most := min(c.Limit, versions)
-	charge := answered + Bit.Plus(Log(most+1)) // of two ways, cut off or not, most+1 numbers
-	// The parts 1/((n+1)(n+2)) of all n make 1: an answer that waits for more versions
-	// to choose among pays for it.
+	charge := answered + Bit.Plus(Log(most+1)) // a bit for being truncated; most+1 numbers
+	// The shares 1/((n+1)(n+2)) of all n add up to 1. So a Task that delays its answer, to
+	// choose among more versions, pays for them.
 	charge = charge.Plus(Log(c.Since + 1)).Plus(Log(c.Since + 2))
 	if c.Which {
 		charge = charge.Plus(Selection(versions, c.Shown, c.Ordered))
@@ -85,7 +87,7 @@ func (c Choice) Charge() Bits {
 	return charge
 }
 
-// Log returns log2 n; of 0, which stands for 2^64, 64 bits.
+// Log returns log2 n. An n of 0 stands for 2^64: the result is 64 bits.
 func Log(n uint64) Bits {
 	if n == 0 {
 		return 64 * Bit
@@ -98,10 +100,10 @@ func Log(n uint64) Bits {
 	return max(whole, Bits(math.Ceil(math.Log2(float64(n))*float64(Bit)+1.0/(1<<20))))
 }
 
-// Selection returns log2 C(n,k), for the choice of k out of n, and log2 k! more if their
-// order is the Task's.
+// Selection returns the cost of a choice of k out of n: log2 C(n,k), and log2 k! more if
+// the Task chose their order.
 func Selection(n, k uint64, ordered bool) Bits {
-	if k > n { // whoever counted n was wrong: the charge must not become small
+	if k > n { // n was counted wrong; the charge must not become small
 		n = k + min(k, math.MaxUint64-k)
 	}
 	if k == 0 || k == n && !ordered {
@@ -113,7 +115,7 @@ func Selection(n, k uint64, ordered bool) Bits {
 		chosen := lnFactorial(k)
 		nats, size = nats-chosen, size+chosen
 	}
-	// Each logarithm is right to a few units in its last place, 2^-52 of it.
+	// The error of each logarithm is a few units in its last place, 2^-52 of it.
 	nats += size / (1 << 48)
 	units := math.Ceil(nats / math.Ln2 * float64(Bit))
 	if units >= 1<<63 {

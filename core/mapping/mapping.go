@@ -1,28 +1,31 @@
-// Package mapping keeps, in memory, where each live object of a collection lies
-// (paper, section 5, "Mapping module"): identity value → entry.
+// Package mapping maps, in memory, the identity value of each live object of a collection
+// to the location of its record (paper, section 5, "Mapping module").
 //
-// A Map is a sequence of runs, each of which holds the entries of one range of values
-// in their order. The ranges are equal, save that some are divided in two already:
-// the number of runs follows the number of entries, one run at a time (linear hashing,
-// by the leading bits of a value, which keep the order).
+// A Map is a sequence of runs. A run holds the entries of a range of values, in their order.
+// The number of runs follows the number of entries by linear hashing on the leading bits of
+// a value, which keeps the order: each step splits or merges one range.
+//
+// An entry has 47 bytes in a run, and the same bytes in a checkpoint; numbers are the low
+// bytes, big-endian:
+//
+//	value 16 | tag 16 | LSN 3 | segment 3 | offset/8 3 | length/8 3 | owner 3
 //
 // Guarantees:
 //
-//  1. An entry takes 47 bytes, in a run that has room for an eighth more, or for the
-//     allocator's next size, and no pointer: the garbage collector has next to nothing
-//     to follow, however many objects there are. A Map without entries has no runs.
-//  2. A run holds 128 entries on average, between 32 and 256 as the number of entries
-//     changes. No operation moves more than two runs; but about each time that the
-//     number of entries doubles, Put makes a new table of runs, of 24 bytes for each.
-//  3. What Put took is what Get returns, but for the high bits of the LSN.
+//  1. An entry has no pointer, so the cost of a garbage collection does not grow with the
+//     number of objects. A run has spare capacity for an eighth of its entries, or up to
+//     the allocator's next size. A Map without entries has no runs.
+//  2. A run holds 128 entries on average, and between 32 and 256 while the number of
+//     entries changes. No operation moves more than two runs. When the number of entries
+//     has doubled, Put makes a new table of runs, 24 bytes for each run.
+//  3. Get returns the entry that Put stored, without the high bits of the LSN.
 //
-// Values are random, or a keyed pseudo-random function of a name, so the bytes of a
-// value are a hash already. Without the key no client can choose values of one run. A
-// client that puts and deletes objects until their values fall into one run needs, for
-// each such value, about as many objects as there are runs. No object has the value
-// zero.
+// Values are random, or a keyed pseudo-random function of a name, so they are spread like
+// hashes. Without the key a client can't choose values of one run. A client that puts
+// objects until their values fall into one run needs, for each such value, about as many
+// objects as there are runs. No object has the value zero.
 //
-// A Map has one owner; it is not safe for concurrent use.
+// A Map is not safe for concurrent use.
 package mapping
 
 import (
@@ -35,37 +38,37 @@ import (
 	"motte/core/seglog"
 )
 
-// Entry says what a live object is and where its record lies.
+// Entry is a live object and the location of its record.
 type Entry struct {
 	ID         identity.ID
-	LSN        uint64          // of the record, but for its high bits: see Wrote
+	LSN        uint64          // of the record, without its high bits: see Wrote
 	Loc        seglog.Location // Offset and Length: multiples of 8, below 8*Limit; Length is not 0
-	Collection uint32          // the Map's
+	Collection uint32          // that the Map belongs to
 	Owner      uint32
 }
 
-// Limit is what segment, collection and owner are below. Whoever numbers them keeps
-// to it; here a number that is cut off would give one owner's object to
-// another. An LSN is cut off: what it is modulo Limit is kept.
+// Limit is the upper bound of the numbers of segments, collections and owners. Their callers
+// check it, since a truncated number could give an owner's object to another owner. Of an
+// LSN the Map stores the remainder modulo Limit.
 const Limit = 1 << 24
 
-// Wrote reports whether the record with this LSN may be the one at e's place:
-// another record that lay there has the same low bits once in Limit LSNs.
+// Wrote reports whether the record at e's location may have this LSN. A false "true" needs
+// two records at one location whose LSNs differ by a multiple of Limit.
 func (e Entry) Wrote(lsn uint64) bool { return (e.LSN^lsn)%Limit == 0 }
 
-// perRun is the number of entries for each run beyond which there is one run more.
-// There is one less when only half as many are left.
+// perRun is the average number of entries of a run above which a run is split. Below half of
+// it two runs are merged.
 const perRun = 128
 
 // Map is the mapping of one collection.
 type Map struct {
 	collection uint32
 	entries    int
-	bytes      int64 // that all runs take
+	bytes      int64 // of the capacity of all runs
 
-	// A run holds the values that begin with the same bits: depth of them, in low, or
-	// one more, in high. The first runs of low, as many as split says, are empty,
-	// since each was divided into two of high; the others of high are empty.
+	// The values of a run begin with the same bits: depth bits in low, depth+1 bits in
+	// high. Each of the first split runs of low was split into two runs of high, and is
+	// empty. The other runs of high are empty.
 	low, high [][]packed
 	depth     uint
 	split     int
@@ -80,11 +83,11 @@ func (m *Map) Len() int { return m.entries }
 // Bytes returns the bytes of memory that the entries take.
 func (m *Map) Bytes() int64 { return m.bytes + int64(len(m.low)+len(m.high))*headerSize }
 
-// headerSize is the bytes that a run takes in a table, beside its entries.
+// headerSize is the size of a run in a table, in bytes, without its entries.
 const headerSize = 24
 
-// run returns the run that a value belongs to, by its first eight bytes, and how many
-// bits all values in it begin with. There are runs.
+// run returns the run of a value, given by its first eight bytes, and the number of leading
+// bits that the values of the run share. The Map has entries.
 func (m *Map) run(first uint64) (run *[]packed, depth uint) {
 	i := first >> (64 - m.depth)
 	if i < uint64(m.split) {
@@ -93,8 +96,8 @@ func (m *Map) run(first uint64) (run *[]packed, depth uint) {
 	return &m.low[i], m.depth
 }
 
-// find returns the run of a value, and the place where it is, or where it would go:
-// near its share of the run, as values are random.
+// find returns the run of a value, and the index at which it is or would be inserted. Values
+// are random, so the search begins near the expected index.
 func (m *Map) find(v identity.Value) (run *[]packed, i int, ok bool) {
 	if len(m.low) == 0 {
 		return nil, 0, false
@@ -121,8 +124,8 @@ func (m *Map) Get(v identity.Value) (e Entry, ok bool) {
 	return e, ok
 }
 
-// Put sets the entry of the object with e's value. It panics if e is over the limits
-// of an entry, or of another collection.
+// Put sets the entry of the object with e's value. It panics if e exceeds the limits of an
+// entry, or belongs to another collection.
 func (m *Map) Put(e Entry) {
 	p := pack(e)
 	if e.Collection != m.collection {
@@ -161,35 +164,35 @@ func (m *Map) Delete(v identity.Value) (e Entry, ok bool) {
 	return e, true
 }
 
-// room returns the capacity in entries, at least, of a run that has n.
-func room(n int) int { return n + n/8 + 1 }
+// capacity returns the capacity, at least, of a run with n entries.
+func capacity(n int) int { return n + n/8 + 1 }
 
-// resize gives a run room for so many more entries, and takes back room that is too much.
+// resize adjusts the capacity of a run to its entries and more of them.
 func (m *Map) resize(run *[]packed, more int) {
 	n := len(*run) + more
-	if n > cap(*run) || room(n)*4 < cap(*run)*3 {
+	if n > cap(*run) || capacity(n)*4 < cap(*run)*3 {
 		m.set(run, *run, nil, n)
 	}
 }
 
-// set makes a run of the entries of two, with room for n.
+// set replaces a run by the entries of two runs, with capacity for n entries.
 func (m *Map) set(run *[]packed, a, b []packed, n int) {
 	var made []packed
 	if n > 0 {
-		made = slices.Grow(made, room(n)) // or as much more as the allocator would give anyway
+		made = slices.Grow(made, capacity(n)) // or as much more as the allocator would give anyway
 		made = append(append(made, a...), b...)
 	}
 	m.bytes += int64(cap(made)-cap(*run)) * packedSize
 	*run = made
 }
 
-// grow divides the next run, if there are too few for the entries.
+// grow splits the next run, if there are too few runs for the entries.
 func (m *Map) grow() {
 	if m.entries <= perRun*(len(m.low)+m.split) {
 		return
 	}
 	run, pair := &m.low[m.split], m.high[2*m.split:]
-	half := (2*uint64(m.split) + 1) << (63 - m.depth) // begins the values of the second
+	half := (2*uint64(m.split) + 1) << (63 - m.depth) // the first value of the second run
 	k, _ := slices.BinarySearchFunc(*run, half, func(p packed, half uint64) int {
 		if p.before(half, 0) {
 			return -1
@@ -207,8 +210,8 @@ func (m *Map) grow() {
 	}
 }
 
-// shrink makes one run of the two that were divided last, if there are too many for
-// the entries.
+// shrink merges the two runs that were split last, if there are too many runs for the
+// entries.
 func (m *Map) shrink() {
 	if m.entries == 0 {
 		*m = Map{collection: m.collection}
@@ -228,8 +231,8 @@ func (m *Map) shrink() {
 	m.set(&pair[1], nil, nil, 0)
 }
 
-// after yields the entries with values behind v, in their order. The Map must not
-// change meanwhile.
+// after yields the entries with values above v, in their order. The Map must not change
+// meanwhile.
 func (m *Map) after(v identity.Value) iter.Seq[*packed] {
 	return func(yield func(*packed) bool) {
 		if m.entries == 0 {
@@ -237,7 +240,7 @@ func (m *Map) after(v identity.Value) iter.Seq[*packed] {
 		}
 		_, i, ok := m.find(v)
 		if ok {
-			i++ // behind v itself
+			i++ // after v itself
 		}
 		first, _ := halves(v[:])
 		at := int(first >> (64 - m.depth))
@@ -253,8 +256,8 @@ func (m *Map) after(v identity.Value) iter.Seq[*packed] {
 	}
 }
 
-// yieldRuns yields the entries of runs, from the one with this number on; false: the
-// caller wants no more.
+// yieldRuns yields the entries of runs; from is the index of the first entry in the first
+// run. It returns false if the caller stopped.
 func yieldRuns(runs [][]packed, from int, yield func(*packed) bool) bool {
 	for _, run := range runs {
 		for i := from; i < len(run); i++ {
@@ -267,8 +270,8 @@ func yieldRuns(runs [][]packed, from int, yield func(*packed) bool) bool {
 	return true
 }
 
-// After yields the entries of the objects with values behind v, in their order: all,
-// if v is zero. The Map must not change meanwhile.
+// After yields the entries with values above v, in their order. With v zero it yields all
+// entries. The Map must not change meanwhile.
 func (m *Map) After(v identity.Value) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for p := range m.after(v) {
@@ -279,8 +282,8 @@ func (m *Map) After(v identity.Value) iter.Seq[Entry] {
 	}
 }
 
-// Append appends the packed entries of the first objects with values behind v, most of
-// them at most, and returns the last value.
+// Append appends up to most packed entries, the first with values above v, and returns the
+// last value.
 func (m *Map) Append(b []byte, v identity.Value, most int) ([]byte, identity.Value) {
 	n := 0
 	for p := range m.after(v) {
@@ -294,10 +297,10 @@ func (m *Map) Append(b []byte, v identity.Value, most int) ([]byte, identity.Val
 	return b, v
 }
 
-// Load adds packed entries, as Append made them, to a Map that holds no values behind
-// v, and returns the last value. They are in the order of their values, all behind v;
-// otherwise, or if b is something else (a part of an entry, an entry without a length),
-// Load returns frame.ErrMalformed, and the Map may have some of them.
+// Load adds packed entries, as Append made them, to a Map without values above v, and
+// returns the last value. The entries must be complete, have a length, and have values above
+// v in ascending order. Otherwise Load returns codec.ErrMalformed, and the Map may have some
+// of the entries.
 func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 	if len(b)%packedSize > 0 {
 		return v, codec.ErrMalformed
@@ -305,7 +308,7 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 	if len(b) > 0 {
 		m.prepare()
 	}
-	var before packed // the entry before, or one of v
+	var before packed // the previous entry, or an entry with the value v
 	copy(before[:], v[:])
 	for at := 0; at < len(b); {
 		first, second := halves(b[at:])
@@ -314,7 +317,7 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 			return v, codec.ErrMalformed
 		}
 		from := at
-		for at < len(b) { // as far as entries belong to this run
+		for at < len(b) { // while entries belong to this run
 			p := packed(b[at:][:packedSize])
 			first, second := halves(p[:])
 			if other, _ := m.run(first); other != run {
@@ -339,16 +342,12 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 	return before.value(), nil
 }
 
-// packed is an entry, in a run and in a checkpoint:
-//
-//	value 16 | tag 16 | LSN 3 | segment 3 | offset/8 3 | length/8 3 | owner 3
-//
-// with the low bytes of numbers, big-endian. The length is not 0.
+// packed is an entry in the layout of the package comment. Its length is not 0.
 type packed [packedSize]byte
 
 const packedSize = 47
 
-// pack panics if e is over its limits.
+// pack encodes an entry. It panics if e exceeds the limits of an entry.
 func pack(e Entry) (p packed) {
 	e.LSN %= Limit
 	copy(p[:], e.ID[:])
@@ -356,7 +355,7 @@ func pack(e Entry) (p packed) {
 		p[32+3*i], p[33+3*i], p[34+3*i] = byte(x>>16), byte(x>>8), byte(x)
 	}
 	if p.free() || p.value() == (identity.Value{}) || p.entry(e.Collection) != e {
-		panic("mapping: an entry over its limits")
+		panic("mapping: an entry exceeds its limits")
 	}
 	return p
 }
@@ -376,12 +375,12 @@ func (p *packed) value() identity.Value { return identity.Value(p[:identity.Valu
 
 func (p *packed) free() bool { return p.number(3) == 0 }
 
-// halves returns a value, at the beginning of p, as two numbers.
+// halves returns the value at the beginning of p as two numbers.
 func halves(p []byte) (first, second uint64) {
 	return binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:])
 }
 
-// before reports whether p's value is before that of two numbers.
+// before reports whether p's value is below the value of two numbers.
 func (p *packed) before(first, second uint64) bool {
 	a, b := halves(p[:])
 	return a < first || a == first && b < second

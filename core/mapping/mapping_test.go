@@ -70,7 +70,7 @@ func check(t testing.TB, m *Map) {
 				t.Fatalf("run %d: entry %d is not found where it is", k, i)
 			}
 		}
-		if room(len(run))*4 < cap(run)*3 {
+		if capacity(len(run))*4 < cap(run)*3 {
 			t.Fatalf("run %d: %d entries in %d places", k, len(run), cap(run))
 		}
 		n += len(run)

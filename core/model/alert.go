@@ -2,38 +2,38 @@ package model
 
 import "motte/core/codec"
 
-// Reason says why an alert was recorded.
+// Reason is the reason of an alert.
 type Reason uint8
 
 // The reasons.
 const (
-	ReasonInvalidIdentity Reason = 1  // never made, altered, or deleted or replaced as the Task had confirmed
-	ReasonOtherCollection Reason = 2  // an identity of another collection
-	ReasonBadFrame        Reason = 3  // too long, too short, unknown type, wrong version
-	ReasonUnasked         Reason = 4  // an answer to a request never made, or a second answer
-	ReasonTooManyResults  Reason = 5  // more identities than the table or the request allows
-	ReasonTooSlow         Reason = 6  // the Task let its deadline pass, and did not recover
-	ReasonTaskEnded       Reason = 7  // the process ended or closed its channel
-	ReasonDamagedRecord   Reason = 8  // a stored record failed its check when it was read
-	ReasonStorage         Reason = 9  // the disk refused a write
-	ReasonCheckpoint      Reason = 10 // a checkpoint failed its check: another one was used or written
-	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks what was written to it
-	ReasonFileLost        Reason = 12 // a file of the store was removed, cut off or replaced; Segment: or 0
-	ReasonKeysOlder       Reason = 13 // older data keys were put back, and so some that had been destroyed
-	ReasonAdrift          Reason = 14 // the data directory is not the Core's any more: no records are written
-	ReasonReadFailed      Reason = 15 // the disk did not give a stored record back, though it was asked again
-	ReasonNewAdmin        Reason = 16 // the operator made a new administrator, the only one of the server
+	ReasonInvalidIdentity Reason = 1  // the Task named a forged or a removed identity
+	ReasonOtherCollection Reason = 2  // the Task named an identity of another collection
+	ReasonBadFrame        Reason = 3  // a Task's frame has a wrong length, type or version
+	ReasonUnasked         Reason = 4  // the Task answered without a request, or twice
+	ReasonTooManyResults  Reason = 5  // the answer has more identities than the row or the request allows
+	ReasonTooSlow         Reason = 6  // the Task missed its deadline and did not recover
+	ReasonTaskEnded       Reason = 7  // the Task's process ended or closed its channel
+	ReasonDamagedRecord   Reason = 8  // a stored record failed its check
+	ReasonStorage         Reason = 9  // the disk refused a write, or takes writes again
+	ReasonCheckpoint      Reason = 10 // a checkpoint failed its check; the Core used or wrote another
+	ReasonLossAccepted    Reason = 11 // the operator accepted a store that lacks durable records
+	ReasonFileLost        Reason = 12 // a file of the store was removed, cut off or replaced
+	ReasonKeysOlder       Reason = 13 // an older file of data keys was put back; it may hold destroyed keys
+	ReasonAdrift          Reason = 14 // the data directory was moved or replaced; no records are written
+	ReasonReadFailed      Reason = 15 // repeated reads of a stored record failed
+	ReasonNewAdmin        Reason = 16 // the operator made a new and only server administrator
 
 	LastReason = ReasonNewAdmin // no reason has a higher number
 )
 
-// Alert is one entry of the record of alerts, which is part of the sealed log.
+// Alert is an alert. The sealed log holds all alerts.
 type Alert struct {
-	LSN               uint64 // of its record; 0: it is not in the log
+	LSN               uint64 // of its record; 0: the log does not hold it
 	Time              int64  // Unix seconds by the Core's clock, which the host controls
 	Reason            Reason
 	Collection, Index string
-	Segment, Offset   uint32 // ReasonDamagedRecord, ReasonReadFailed: where the record lies
+	Segment, Offset   uint32 // of the record or file that the alert is about, or 0
 }
 
 // AppendAlert appends the encoding of an alert to p:

@@ -1,15 +1,15 @@
 package model
 
-// IndexState is where an index stands.
+// IndexState is the state of an index.
 type IndexState uint8
 
 // The states of an index. Only a serving index answers predicates.
 const (
-	IndexNotShown    IndexState = 0 // a status hides the state from others than administrators
-	IndexStarting    IndexState = 1 // waiting for its Task's process
-	IndexBuilding    IndexState = 2 // being fed from the Core's copy
-	IndexServing     IndexState = 3
-	IndexQuarantined IndexState = 4 // its Task broke the contract; a fresh one is about to start
+	IndexNotShown    IndexState = 0 // a status shows the state to administrators alone
+	IndexStarting    IndexState = 1 // the Task's process is about to start
+	IndexBuilding    IndexState = 2 // the Core feeds the stored objects to the Task
+	IndexServing     IndexState = 3 // the index is complete
+	IndexQuarantined IndexState = 4 // the Task broke its contract; a new process is about to start
 	IndexRefused     IndexState = 5 // the Task does not accept the configuration: drop the index
 )
 

@@ -23,7 +23,7 @@ import (
 
 // Limits of the parts of requests and rows.
 const (
-	MaxObject     = 16 << 20 // bytes: an object is held in memory whole while it is sealed or opened
+	MaxObject     = 16 << 20 // bytes: a whole object is in memory while it is sealed or opened
 	MaxName       = 512      // bytes
 	MaxSubQuery   = 1 << 20  // bytes: also the limit of a configuration and of all attributes of a PUT
 	MaxIdentifier = 32       // bytes: the name of a collection, index or Task
@@ -48,8 +48,8 @@ func ValidLabel(s string) bool {
 	return s != "" && len(s) <= MaxLabel && !strings.ContainsFunc(s, unprintable)
 }
 
-// DataType says what an index's inputs and predicates hold. The Core compares
-// it with the index's own and does nothing else with it.
+// DataType is the type of the inputs and predicates of an index. The Core compares the type
+// of a query with that of the index, and has no other use for it.
 type DataType uint8
 
 // The data types. TypeAny in a request matches every index.

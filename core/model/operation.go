@@ -1,10 +1,10 @@
 package model
 
-// Operation says what a request asks for.
+// Operation is the operation of a request.
 type Operation uint8
 
-// The operations. Which parts of the request each one uses is listed in
-// docs/reference/wire-protocol.md; a part that is not used must be empty.
+// The operations. docs/reference/wire-protocol.md lists the parts of the request that each
+// of them uses. An unused part must be empty.
 const (
 	OpPut         Operation = 1 // name?, attributes, object → identity
 	OpGet         Operation = 2 // name or identity → object
@@ -23,16 +23,16 @@ const (
 	OpRegisterTask     Operation = 20 // name: Task; sub-query: row of the API format table
 	OpAddPrincipal     Operation = 21 // identity: principal; name: label
 	OpRemovePrincipal  Operation = 22
-	OpGrant            Operation = 23 // flags: rights; no collection: the server itself
+	OpGrant            Operation = 23 // rights; identity: principal; no collection: the server itself
 	OpRevoke           Operation = 24
-	OpQuota            Operation = 25 // sub-query: the most bytes and objects that the collection may hold
+	OpQuota            Operation = 25 // sub-query: quota
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts
-	OpHead   Operation = 34 // sub-query: a head to be found in the log's history, or nothing; also a ping
+	OpHead   Operation = 34 // sub-query: a head that the log's history must have, or empty
 
-	OpCompact Operation = 35 // give back all space that nothing needs
-	OpVerify  Operation = 36 // read every live record → objects, bytes, damaged ones
+	OpCompact Operation = 35 // remove all dead records
+	OpVerify  Operation = 36 // read every live record → objects, bytes, damaged records
 
 	OpRotatePrincipal Operation = 37 // identity: principal; sub-query: the principal of its next key
 

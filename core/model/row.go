@@ -2,19 +2,17 @@ package model
 
 import "motte/core/codec"
 
-// Row is a Task's row in the API format table (paper, section 5): what the
-// Core lets the Task receive and answer. It is fixed when the Task is
-// registered; every Task frame is checked against it before its length is
-// believed.
+// Row is a Task's row in the API format table (paper, section 5): the inputs and answers
+// that the Core allows. It is set when the Task is registered.
 type Row struct {
 	Measurement [32]byte // SHA-256 of the Task's executable
-	Operations  uint8    // that the Task answers: bit o stands for Operation o
-	Type        DataType // of its inputs; TypeAny: each index says so itself
+	Operations  uint8    // that the Task answers: bit n stands for Operation n
+	Type        DataType // of its inputs; TypeAny: each index has a type of its own
 	Ordered     bool     // an index may keep the Task's order
 	MaxInput    uint32   // bytes; larger inputs are stored and not indexed; at most MaxObject
 	MaxResults  uint32   // identities in one answer; at most MaxResultsLimit
-	Deadline    uint32   // milliseconds to confirm a write or answer a query; at most MaxDeadline
-	Memory      uint64   // bytes of address space or data, as the sandbox can limit it
+	Deadline    uint32   // milliseconds to acknowledge a write or answer a query; at most MaxDeadline
+	Memory      uint64   // bytes of data that the process may allocate
 	LeakBudget  uint64   // bits that one principal may draw through one index; 0: not capped
 	IndexBudget uint64   // bits that all principals together may draw through one index; 0: not capped
 }
@@ -25,8 +23,8 @@ type Row struct {
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
 //	index budget 8
 //
-// and refuses one without sense: no operation, no results, no deadline, or a value over
-// its limit.
+// and refuses a row without an operation, results, a deadline or memory, and values over
+// their limits.
 func DecodeRow(p []byte) (w Row, err error) {
 	r := codec.NewReader(p)
 	r.Copy(w.Measurement[:])
@@ -42,8 +40,8 @@ func DecodeRow(p []byte) (w Row, err error) {
 	return w, r.Done()
 }
 
-// Quota is the most that a collection may hold, counted over all principals; 0 is no
-// limit.
+// Quota limits the size of a collection, counted over all principals. A limit of 0 does not
+// apply.
 type Quota struct {
 	Bytes   uint64 // of the objects' records as they are stored
 	Objects uint64

@@ -1,20 +1,21 @@
-// Package seal holds the Core's keys and seals with them.
+// Package seal derives the Core's keys and seals with them.
 //
-// One root key (from the deployment) seals one file, and nothing else: so it can be
-// replaced. The file holds the Secrets and the DataKeys of a store. A secret and the
-// store's random identifier give, by HKDF-SHA-256 (RFC 5869), every key of the Core but
-// the principals' data keys: keys of two stores, or for two purposes, are independent.
-// The data key that seals what a principal puts comes from a secret of its own, from
-// which single keys can be taken away for good: see DataKeys.
+// The deployment provides one root key. It seals a single file, which holds the Secrets and
+// the DataKeys of a store, so the operator can replace the root key. HKDF-SHA-256 (RFC
+// 5869) derives the Core's keys from a secret, the store's random identifier and a purpose.
+// So keys of two stores, or for two purposes, are independent. The data keys of principals
+// come from DataKeys, from which single keys can be removed for good.
 //
-// All sealing is AES-256-GCM. Its one danger is a nonce that repeats under a
-// key, and the attacker keeps every version of the disk: after a rollback the
-// Core would count from the same number again, so a number read from the disk
-// is no nonce. Therefore a record is never sealed under a data key itself, but
-// under HKDF(data key, salt), where the salt is 16 random bytes made for the
-// segment in which the record is first written, and no start ever appends to a
-// segment of an earlier one. Under such a key the log sequence number, which
-// occurs once in a segment, is the nonce (design, section 6).
+// All sealing is AES-256-GCM. Invariant: no nonce is used twice under one key. The attacker
+// keeps every version of the disk, and after a rollback the Core would count from the same
+// number again. So a number read from the disk must not be a nonce under a key that
+// survives a restart. Therefore:
+//
+//  1. A record is sealed under HKDF(data key, salt). The salt is 16 random bytes, made for
+//     the segment in which the record is first written.
+//  2. After a start the Core never appends to a segment of an earlier start.
+//  3. The nonce is the log sequence number, which occurs once in a segment (design,
+//     section 6).
 package seal
 
 import (
@@ -32,7 +33,7 @@ import (
 const (
 	KeySize  = 32
 	SaltSize = 16
-	Overhead = 16 // that a sealed text is longer than the text
+	Overhead = 16 // difference between a sealed text and its plain text
 )
 
 // Root is the root sealing key.
@@ -44,15 +45,15 @@ type Salt [SaltSize]byte
 // StoreID is the random identifier of a store.
 type StoreID [16]byte
 
-// Secrets are what a store's keys come from, but for the principals'.
+// Secrets are the secrets of a store, except those of principals.
 type Secrets struct {
-	Own  [KeySize]byte // of the Core's own keys
+	Own  [KeySize]byte // from which the Core's own keys are derived
 	Core [KeySize]byte // seed of the Ed25519 key by which clients know the Core
-	Next [KeySize]byte // seed of the key that will follow it; zero: none
+	Next [KeySize]byte // seed of the key that will replace it; zero: no key is planned
 }
 
-// Keys are the keys of one store: the Core's own, and, from Use on, the principals'.
-// They are safe for concurrent use, unless somebody sets the Secrets.
+// Keys are the keys of one store: the Core's own, and, after Use, those of principals. They
+// are safe for concurrent use, except while the Secrets are set.
 type Keys struct {
 	Secrets
 	root  Root
@@ -64,8 +65,8 @@ type Keys struct {
 	data DataKeys
 }
 
-// Derive returns the keys of a store whose Secrets follow from its root key, as in files
-// of version 2. OpenDataKeys sets those of version 3.
+// Derive returns the keys of a store. Its Secrets are derived from the root key, as in
+// files of version 2. OpenDataKeys sets the Secrets of version 3.
 func Derive(root Root, store StoreID) *Keys {
 	k := &Keys{root: root, store: store}
 	k.Own = root
@@ -83,20 +84,20 @@ func (k *Keys) derive(purpose string) []byte {
 // Identity returns the key of object identities.
 func (k *Keys) Identity() []byte { return k.derive("identity") }
 
-// salted returns what seals the file of a purpose that has this salt.
+// salted returns the AEAD of a file with this purpose and salt.
 func salted(secret []byte, purpose string, s Salt) cipher.AEAD {
 	return newAEAD(derive(secret, s[:], "motte/v1/"+purpose))
 }
 
-// Checkpoint returns what seals the checkpoint with this salt.
+// Checkpoint returns the AEAD of the checkpoint with this salt.
 func (k *Keys) Checkpoint(s Salt) cipher.AEAD { return salted(k.derive("checkpoint"), "checkpoint", s) }
 
-// wrap returns what seals the file of the data keys with this salt.
+// wrap returns the AEAD of the file of data keys with this salt.
 func (k *Keys) wrap(s Salt) cipher.AEAD {
 	return salted(derive(k.root[:], k.store[:], "motte/v1/data keys"), "data keys", s)
 }
 
-// MAC returns the authenticator of a segment's header.
+// MAC returns the message authentication code of a segment's header.
 func (k *Keys) MAC(header []byte) []byte {
 	m := hmac.New(sha256.New, k.derive("segment header"))
 	m.Write(header)
@@ -106,31 +107,32 @@ func (k *Keys) MAC(header []byte) []byte {
 // Nonce returns the nonce of the record with this log sequence number.
 func Nonce(lsn uint64) []byte { return binary.BigEndian.AppendUint64(make([]byte, 4, 12), lsn) }
 
-// DataKeys is the secret from which the data key of each owner comes: a tree of
-// pseudo-random functions, whose leaves are the keys (Goldreich, Goldwasser, Micali:
-// How to construct random functions, JACM 1986). A node gives all that is below it.
-// Without an owner's leaf and the nodes above it, that is punctured (Boneh, Waters:
-// Constrained pseudorandom functions, ASIACRYPT 2013), it gives every other key, and
-// nothing of that one.
+// DataKeys is the secret from which the data key of each owner is derived. It is a tree of
+// pseudo-random functions whose leaves are the keys (Goldreich, Goldwasser, Micali: How to
+// construct random functions, JACM 1986). From a node every key below it can be derived.
+//
+// The secret is punctured at an owner if its leaf and all nodes above that leaf are removed
+// (Boneh, Waters: Constrained pseudorandom functions, ASIACRYPT 2013). Then it yields every
+// key except that of this owner.
 //
 // The nodes are in the order of their owners.
 type DataKeys []node
 
 type node struct {
-	owner  uint32 // the first below it
-	levels uint8  // to the leaves
+	owner  uint32 // the first owner below the node
+	levels uint8  // from the node to the leaves
 	seed   [KeySize]byte
 }
 
 func byOwner(a, b node) int { return int(a.owner) - int(b.owner) }
 
-// levels of a whole tree: owners are below 1<<24.
+// levels is the height of a whole tree: owners are below 1<<24.
 const levels = 24
 
 // NewDataKeys returns a whole tree.
 func NewDataKeys(seed [KeySize]byte) DataKeys { return DataKeys{{0, levels, seed}} }
 
-// above returns which node is above an owner's leaf, or -1.
+// above returns the index of the node above an owner's leaf, or -1.
 func (k DataKeys) above(owner uint32) int {
 	i, found := slices.BinarySearchFunc(k, owner, func(n node, o uint32) int { return int(n.owner) - int(o) })
 	if !found {
@@ -142,7 +144,7 @@ func (k DataKeys) above(owner uint32) int {
 	return i
 }
 
-// Key returns the data key of an owner, unless it was taken away.
+// Key returns the data key of an owner, unless the secret is punctured there.
 func (k DataKeys) Key(owner uint32) (key [KeySize]byte, ok bool) {
 	i := k.above(owner)
 	if i < 0 {
@@ -155,7 +157,7 @@ func (k DataKeys) Key(owner uint32) (key [KeySize]byte, ok bool) {
 	return n.seed, true
 }
 
-// Puncture returns k without the key of an owner.
+// Puncture returns the secret, punctured at an owner.
 func (k DataKeys) Puncture(owner uint32) DataKeys {
 	i := k.above(owner)
 	if i < 0 {
@@ -169,7 +171,7 @@ func (k DataKeys) Puncture(owner uint32) DataKeys {
 	return rest
 }
 
-// below returns that node of the two right below n which is above an owner's leaf.
+// below returns the child of n that is above an owner's leaf.
 func (n node) below(owner uint32) node {
 	bit := owner >> (n.levels - 1) & 1
 	m := hmac.New(sha256.New, n.seed[:])
@@ -184,8 +186,7 @@ const (
 	nodeSize       = 4 + 1 + KeySize
 )
 
-// Common returns the secret of the keys that both secrets give: a key that was taken
-// away from either is taken away.
+// Common returns the secret that yields the keys which both secrets yield.
 func (k DataKeys) Common(other DataKeys) (both DataKeys) {
 	for _, n := range k {
 		if i := other.above(n.owner); i >= 0 && other[i].levels >= n.levels {
@@ -201,8 +202,10 @@ func (k DataKeys) Common(other DataKeys) (both DataKeys) {
 	return both
 }
 
-// SealDataKeys seals the secrets under the root key: salt 16, and, sealed, the
-// generation 8, the Secrets 96, and of each node owner 4 | levels 1 | seed 32.
+// SealDataKeys seals the secrets under the root key. The result is the salt, 16 bytes,
+// followed by the sealed text
+//
+//	generation 8 | Secrets 96 | for each node: owner 4, levels 1, seed 32
 func (k *Keys) SealDataKeys(s Salt, generation uint64, keys DataKeys) []byte {
 	plain := binary.BigEndian.AppendUint64(nil, generation)
 	plain = slices.Concat(plain, k.Own[:], k.Core[:], k.Next[:])
@@ -213,8 +216,8 @@ func (k *Keys) SealDataKeys(s Salt, generation uint64, keys DataKeys) []byte {
 	return k.wrap(s).Seal(s[:], Nonce(0), plain, nil)
 }
 
-// OpenDataKeys opens what SealDataKeys made, and uses it; false: it is something else. A
-// file of version 2 has no Secrets, and those of Derive stay.
+// OpenDataKeys opens and uses the result of SealDataKeys. It returns false if p is not such
+// a result. A file of version 2 has no Secrets; those of Derive stay.
 func (k *Keys) OpenDataKeys(version byte, p []byte) (generation uint64, ok bool) {
 	if len(p) < SaltSize {
 		return 0, false
@@ -224,7 +227,7 @@ func (k *Keys) OpenDataKeys(version byte, p []byte) (generation uint64, ok bool)
 	if version == 2 {
 		front = generationSize
 	}
-	// A length that fits one version fits no other, so the version can't be altered.
+	// No length is valid in both versions, so the attacker can't change the version.
 	if err != nil || len(plain) < front || (len(plain)-front)%nodeSize != 0 {
 		return 0, false
 	}
@@ -241,14 +244,14 @@ func (k *Keys) OpenDataKeys(version byte, p []byte) (generation uint64, ok bool)
 	return binary.BigEndian.Uint64(plain), true
 }
 
-// Data returns where the principals' data keys come from.
+// Data returns the secret of the principals' data keys.
 func (k *Keys) Data() DataKeys {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.data
 }
 
-// Use sets where the principals' data keys come from, and forgets what was derived.
+// Use sets the secret of the principals' data keys, and empties the cache of derived keys.
 func (k *Keys) Use(keys DataKeys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -312,8 +315,8 @@ func derive(secret, salt []byte, info string) []byte {
 
 func newAEAD(key []byte) cipher.AEAD { return must(cipher.NewGCM(must(aes.NewCipher(key)))) }
 
-// must is for errors that only a wrong length of a key, block or output can
-// cause: all of them are constants here.
+// must panics on an error. The errors here come from a wrong length of a key, block or
+// output, and all these lengths are constants.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic("seal: " + err.Error())

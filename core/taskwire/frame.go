@@ -1,21 +1,19 @@
-// Package taskwire is the Core's side of the channel to a Task: the frames, what
-// of them is believed, and how much an answer can tell.
+// Package taskwire is the Core's half of the protocol between the Core and a Task: it
+// encodes the Core's frames and decodes those of a Task.
 //
-// A Task is the attacker's (paper, section 4). So:
+// The attacker controls every Task (paper, section 4). Invariants:
 //
-//  1. A frame from a Task is bounded by its type before its length is
-//     believed: the longest has MaxAnswerFrame bytes, and fits a buffer that
-//     exists before the frame arrives.
-//  2. A frame carries numbers from fixed enumerations and identities, nothing
-//     else; no byte of it is ever copied into a reply (Only-In-Never-Out).
-//  3. Whoever sends a frame that is not allowed is not asked again: every
-//     violation ends in quarantine.
+//  1. The type of a Task's frame bounds its length. The longest frame has MaxAnswerFrame
+//     bytes, and fits a buffer that exists before the frame arrives.
+//  2. A Task's frame holds identities and numbers from fixed enumerations, and no other
+//     data. No byte of it is ever copied into a reply (Only-In-Never-Out).
+//  3. Every frame that this package refuses ends in quarantine of the Task.
 //
 // A frame is a header of HeaderSize bytes and a payload:
 //
 //	magic "MT" | version 1 | type 1 | len(payload) 4 | sequence number 8
 //
-// docs/reference/task-protocol.md is the full text.
+// docs/reference/task-protocol.md describes the protocol in full.
 package taskwire
 
 import (
@@ -37,30 +35,30 @@ const (
 	insertHead     = 8 + identity.Size
 )
 
-// Type says what a frame is.
+// Type is the type of a frame.
 type Type uint8
 
-// Frames from the Core to a Task. Each has the next sequence number, counting
-// from 1; a Task handles them in that order, as if one after the other.
+// Frames from the Core to a Task. Their sequence numbers count from 1. A Task handles the
+// frames as if in this order, one after the other.
 const (
-	Configure Type = 1 // first, once: data type 1 | ordered 1 | max results 4 | configuration …
-	Insert    Type = 2 // LSN 8 | identity 32 | input …: replaces what the Task has under the same value
-	Remove    Type = 3 // LSN 8 | identity 32: drops what the Task has under the same value, if anything
+	Configure Type = 1 // the first frame: data type 1 | ordered 1 | max results 4 | configuration …
+	Insert    Type = 2 // LSN 8 | identity 32 | input …: replaces the Task's entry of the same value
+	Remove    Type = 3 // LSN 8 | identity 32: removes the Task's entry of the same value, if it has one
 	Search    Type = 4 // limit 4 | predicate …
 )
 
 // Frames from a Task to the Core.
 const (
-	Applied Type = 64 // no payload: every Configure, Insert and Remove up to this sequence number is done
+	Applied Type = 64 // no payload: acknowledges each Configure, Insert and Remove up to this sequence number
 	Found   Type = 65 // more 1 | identities …: answers the Search of this sequence number
 	Failed  Type = 66 // failure 1: the frame of this sequence number was refused
 )
 
-// Failure says what a Task refuses.
+// Failure names the part that a Task refuses.
 type Failure uint8
 
-// The failures. A refused configuration ends the index; a refused input is
-// not indexed, and Applied must still follow; a refused query is an answer.
+// The failures. After a refused configuration the index is not built. A refused input is
+// not indexed, and Applied must still acknowledge its frame. A refused query is answered.
 const (
 	FailConfiguration Failure = 1
 	FailInput         Failure = 2
@@ -79,8 +77,8 @@ func AppendHeader(p []byte, h Header) []byte {
 	return codec.Writer(p).U8('M', 'T', Version, byte(h.Type)).U32(uint32(h.Len)).U64(h.Seq)
 }
 
-// DecodeHeader reads the header in the first HeaderSize bytes of p. It does
-// not bound the length: see ReadAnswer.
+// DecodeHeader reads a header from the first HeaderSize bytes of p. It does not check the
+// length: ReadAnswer does.
 func DecodeHeader(p []byte) (Header, error) {
 	r := codec.NewReader(p)
 	r.Require(string(r.Take(2)) == "MT" && r.U8() == Version)
@@ -88,16 +86,16 @@ func DecodeHeader(p []byte) (Header, error) {
 	return h, r.Done()
 }
 
-// Answer is a frame from a Task, decoded and copied.
+// Answer is a decoded frame from a Task.
 type Answer struct {
 	Type    Type
 	Seq     uint64
 	More    bool          // Found: another frame of this answer follows
-	Found   []identity.ID // Found: as the Task sent them; nothing is checked yet
+	Found   []identity.ID // Found: unchecked, as the Task sent them
 	Failure Failure       // Failed
 }
 
-// allowed reports whether a Task may send a frame of this type and length.
+// allowed reports whether a Task may send a frame with this header.
 func (h Header) allowed() bool {
 	switch h.Type {
 	case Applied:
@@ -110,10 +108,9 @@ func (h Header) allowed() bool {
 	return false
 }
 
-// ReadAnswer reads a frame from a Task into buf, which has MaxAnswerFrame bytes; the
-// result does not alias it. An unknown type, and a length that its type does not allow,
-// are refused before the payload is read. io.EOF says that the channel ended between
-// two frames.
+// ReadAnswer reads a frame from a Task into buf, which has MaxAnswerFrame bytes. The result
+// does not alias buf. It refuses an unknown type or a wrong length before it reads the
+// payload. io.EOF means that the channel ended between two frames.
 func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 	if _, err = io.ReadFull(in, buf[:HeaderSize]); err != nil {
 		return a, err
@@ -148,7 +145,7 @@ func AppendConfigure(p []byte, seq uint64, t model.DataType, ordered bool,
 	return w.U8(byte(t)).Bool(ordered).U32(maxResults).Bytes(config)
 }
 
-// AppendInsertHead appends an Insert frame to p, but for its input of n bytes.
+// AppendInsertHead appends an Insert frame without its input, which has n bytes.
 func AppendInsertHead(p []byte, seq, lsn uint64, id identity.ID, n int) []byte {
 	w := codec.Writer(AppendHeader(p, Header{Insert, insertHead + n, seq}))
 	return w.U64(lsn).Bytes(id[:])

@@ -3,15 +3,14 @@
 //
 // Guarantees of a connection that Handshake returned:
 //
-//  1. Confidential, authentic and forward secret; no other protocol version,
-//     no session resumption, no plaintext.
-//  2. The peer holds the private key of the certificate it sent, and the
-//     principal is the SHA-256 of that public key. Nothing else in the
-//     certificate is looked at.
+//  1. The connection is confidential, authentic and forward secret. There is no other
+//     protocol version, no session resumption and no plaintext.
+//  2. The peer holds the private key of the certificate that it sent. The principal is
+//     the SHA-256 of that public key; no other field of the certificate is used.
 //
-// It does not say whether the principal is registered: the engine does. A
-// client knows the Core by its public key alone; evidence of what code holds
-// that key (attestation) is not part of this version.
+// The package does not check that the principal is registered: the engine does. A client
+// knows the Core by its public key alone. Evidence of the code that holds this key
+// (attestation) is not part of this version.
 package tlsauth
 
 import (
@@ -27,19 +26,18 @@ import (
 	"motte/core/access"
 )
 
-// Listener accepts connections, each of which a Handshake makes secure. Use Listen.
+// Listener accepts TCP connections; Handshake secures each of them. Use Listen.
 type Listener struct {
 	net.Listener
 	config *tls.Config
 	Public ed25519.PublicKey // by which clients know this Core
 }
 
-// Listen listens on a TCP address, unless there is an error; the seed gives the
-// Core's Ed25519 key.
+// Listen listens on a TCP address. The Core's Ed25519 key is made from the seed.
 func Listen(address string, seed []byte) (*Listener, error) {
 	key := ed25519.NewKeyFromSeed(seed)
-	// Clients pin the key and ignore the rest, so the certificate says no more
-	// than X.509 requires.
+	// Clients pin the key and ignore the rest of the certificate, so it has only the
+	// fields that X.509 requires.
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<37, 0)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -60,8 +58,8 @@ func Public(seed []byte) ed25519.PublicKey {
 	return ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
 }
 
-// Handshake makes a client's TCP connection a secure one, and says who the
-// client is. The caller sets raw's deadline, and closes it if that fails.
+// Handshake secures a client's TCP connection, and returns the client's principal. The
+// caller sets the deadline of raw, and closes raw if Handshake fails.
 func (l *Listener) Handshake(raw net.Conn) (net.Conn, access.Principal, error) {
 	c := tls.Server(raw, l.config)
 	if err := c.Handshake(); err != nil {

@@ -6,17 +6,17 @@ import (
 	"motte/core/model"
 )
 
-// Kind says what the body of a reply frame holds.
+// Kind is the kind of a reply frame.
 type Kind uint8
 
 // The kinds of reply frames.
 const (
-	KindEnd        Kind = 1 // the outcome: code, count; for a PUT, DELETE or batch the results
+	KindEnd        Kind = 1 // the outcome: code and count; the body depends on the operation
 	KindObject     Kind = 2 // identity, name, object
 	KindIdentities Kind = 3 // count identities
-	KindStatus     Kind = 4 // one status item: see engine
-	KindAlert      Kind = 5 // one alert
-	KindMissing    Kind = 6 // an object of the answer that can't be shown: identity, code that says why
+	KindStatus     Kind = 4 // a status item: see StatusKind
+	KindAlert      Kind = 5 // an alert: see model.AppendAlert
+	KindMissing    Kind = 6 // an object of the answer that can't be shown: identity, code
 )
 
 // ReplyFlags qualify a reply frame.
@@ -25,9 +25,9 @@ type ReplyFlags uint8
 // The reply flags.
 const (
 	ReplyLast       ReplyFlags = 1 << 0 // no further frame answers this request
-	ReplyTruncated  ReplyFlags = 1 << 1 // the limit was reached: there may be more results
-	ReplyNotIndexed ReplyFlags = 1 << 2 // stored, but at least one Task refused its input
-	ReplyReplaced   ReplyFlags = 1 << 3 // a put took the place of the object that had its name
+	ReplyTruncated  ReplyFlags = 1 << 1 // the answer ends at a limit: there may be more results
+	ReplyNotIndexed ReplyFlags = 1 << 2 // the object is stored, but at least one Task refused its input
+	ReplyReplaced   ReplyFlags = 1 << 3 // the put replaced the object of this name
 )
 
 // ReplyHeader is the fixed part of a reply frame.
@@ -35,10 +35,10 @@ type ReplyHeader struct {
 	Kind    Kind
 	Code    model.Code
 	Flags   ReplyFlags
-	Number  uint64 // of the request; 0 when the connection is refused as a whole
+	Number  uint64 // of the request; 0: the whole connection is refused
 	BodyLen int    // bytes
 	Count   uint32
-	Head    model.Head // as of the time of the reply
+	Head    model.Head // at the time of the reply
 }
 
 // AppendReplyHeader appends the header of a reply frame to p.
@@ -48,8 +48,8 @@ func AppendReplyHeader(p []byte, h *ReplyHeader) []byte {
 	return model.AppendHead(w, &h.Head)
 }
 
-// AppendObject appends a frame of KindObject with this header, whose length it
-// fills in, and this body: identity 32 | len(name) 2 | name … | object ….
+// AppendObject appends a frame of KindObject, and sets the length in its header. The body is
+// identity 32 | len(name) 2 | name … | object ….
 func AppendObject(p []byte, h ReplyHeader, id identity.ID, name, object []byte) []byte {
 	h.BodyLen = identity.Size + 2 + len(name) + len(object)
 	w := codec.Writer(AppendReplyHeader(p, &h))

@@ -6,8 +6,8 @@ import (
 	"motte/core/model"
 )
 
-// Request is the uni-format request header, which is all that the Core reads of a request
-// before it decides what to do with it, and the three parts of its body.
+// Request is a request: the uni-format header and the three parts of the body. The Core
+// reads the header alone before it decides whether to accept the body.
 type Request struct {
 	Op                model.Operation
 	Type              model.DataType
@@ -17,19 +17,19 @@ type Request struct {
 	Rights            model.Rights       // of OpGrant and OpRevoke
 	Options           model.IndexOptions // of OpCreateIndex
 	Collection, Index string             // MaxIdentifier bytes at most
-	Identity          identity.ID        // in operations on principals: a principal
+	Identity          identity.ID        // of an object; a principal in operations on principals
 
 	NameLen, QueryLen, ObjectLen int // bytes
 
-	Name, Query, Object []byte // alias the buffer that was decoded; the Query of a Task is opaque to the Core
+	Name, Query, Object []byte // alias the decoded buffer
 }
 
 // BodyLen is the number of bytes that follow the header.
 func (q *Request) BodyLen() int { return q.NameLen + q.QueryLen + q.ObjectLen }
 
-// DecodeHeader reads a request header from the first RequestHeaderSize bytes
-// of p. A code other than OK ends the connection. If the operation is higher than all of
-// this version, or the data type, then the operation is 0, which there is not.
+// DecodeHeader reads a request header from the first RequestHeaderSize bytes of p. A code
+// other than OK ends the connection. If this version does not have the operation or the
+// data type, the operation is set to 0, which is invalid.
 func DecodeHeader(p []byte) (q Request, code model.Code) {
 	r := codec.NewReader(p)
 	if string(r.Take(4)) != RequestMagic {
@@ -44,8 +44,8 @@ func DecodeHeader(p []byte) (q Request, code model.Code) {
 	r.Zero(2)
 	q.Collection, q.Index = r.Text(model.MaxIdentifier), r.Text(model.MaxIdentifier)
 	r.Copy(q.Identity[:])
-	// int is 64 bits wide on every platform that Motte runs on, so the sum of
-	// three 32-bit lengths can't wrap.
+	// int has 64 bits on every platform of Motte, so the sum of three 32-bit lengths
+	// can't overflow.
 	q.NameLen, q.QueryLen, q.ObjectLen = int(r.U32()), int(r.U32()), int(r.U32())
 	r.Require(r.U32() == 0 && q.Number != 0)
 	switch {
@@ -66,12 +66,14 @@ func SplitBody(q Request, body []byte) Request {
 	return q
 }
 
-// DecodeAttributes reads the sub-query of a PUT, for each attribute
-// index 32 | len(data) 4 | data …, into a map from index to data. An attribute is
-// an input given beside the object: it goes to the index of that name and nowhere
-// else. The attributes stand in the order of their indexes' names, each once, so that
-// a set of attributes has one encoding, which the identity binds. Another order is
-// malformed. The data alias p.
+// DecodeAttributes reads the sub-query of a PUT into a map from index to data. For each
+// attribute the sub-query has
+//
+//	index 32 | len(data) 4 | data …
+//
+// An attribute is an input for the index of this name alone. The attributes are in the order
+// of their indexes' names, each index at most once; every other order is malformed. So a set
+// of attributes has one encoding, which the identity binds. The data alias p.
 func DecodeAttributes(p []byte) (map[string][]byte, error) {
 	r := codec.NewReader(p)
 	attributes := make(map[string][]byte)
@@ -86,14 +88,14 @@ func DecodeAttributes(p []byte) (map[string][]byte, error) {
 	return attributes, r.Done()
 }
 
-// Wanted says which object is asked for: the one that has a name, or an identity.
+// Wanted names an object of an OpGetMany: by its name or by its identity.
 type Wanted struct {
 	Name     []byte // empty: by identity
 	Identity identity.ID
 }
 
-// DecodeGetMany reads the sub-query of an OpGetMany: for each object, which has a name, or
-// with a length of 0 an identity,
+// DecodeGetMany reads the sub-query of an OpGetMany. For each object it has a name, or, if
+// the length is 0, an identity:
 //
 //	len(name) 2 | name … or identity 32
 //
@@ -114,8 +116,8 @@ func DecodeGetMany(p []byte) (list []Wanted, err error) {
 	return list, r.Done()
 }
 
-// DecodeBatch reads the object part of an OpBatch: for each operation, which is
-// OpPut or OpDelete, what a request for it alone would hold,
+// DecodeBatch reads the object part of an OpBatch. For each operation, OpPut or OpDelete, it
+// has the parts of a request:
 //
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …

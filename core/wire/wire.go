@@ -1,9 +1,9 @@
-// Package wire is the protocol between clients and the Core: the uni-format
-// request header that the Core reads (paper, section 5, "Query Handling"), the
-// sub-query behind it that only a Task understands, and the replies.
+// Package wire is the protocol between clients and the Core: requests with the uni-format
+// header (paper, section 5, "Query Handling"), and replies. It encodes replies and decodes
+// requests; package client/frames is the client's half.
 //
-// A request is a header of RequestHeaderSize bytes and a body of three parts,
-// each of the length that the header names:
+// A request is a header of RequestHeaderSize bytes and a body of three parts. The header
+// gives the length of each part:
 //
 //	magic "MTRQ" | version 1 | operation 1 | data type 1 | flags 1
 //	number 8 | limit 4 | rights 1 | index options 1 | reserved 2
@@ -17,21 +17,24 @@
 //	number 8 | len(body) 4 | count 4 | head 40
 //	body …
 //
-// Invariants: a length is checked against its limit before anything is
-// allocated for it; each message has exactly one encoding; reserved bytes are
-// zero; an unknown version is refused by name. docs/reference/wire-protocol.md
-// is the full text, testdata/ holds a golden vector of every frame.
+// Invariants:
+//
+//  1. A length is checked against its limit before memory is allocated for it.
+//  2. Each message has exactly one encoding, and reserved bytes are zero.
+//  3. A message of another version is refused with a code of its own.
+//
+// docs/reference/wire-protocol.md describes the protocol in full; testdata/ has a golden
+// vector of every frame.
 package wire
 
-// Version is the only protocol version spoken; the magics are what requests and
-// replies begin with.
+// Version is the only protocol version spoken. A request and a reply begin with their magic.
 const (
 	Version      = 1
 	RequestMagic = "MTRQ"
 	ReplyMagic   = "MTRP"
 )
 
-// Sizes and limits, checked before anything is allocated.
+// Sizes and limits.
 const (
 	RequestHeaderSize = 136 // bytes
 	ReplyHeaderSize   = 64  // bytes
@@ -44,11 +47,10 @@ const (
 // Flags qualify an operation.
 type Flags uint8
 
-// Flags of requests. Bits that an operation does
-// not list are refused.
+// Flags of requests. A flag that does not belong to the operation is refused.
 const (
 	FlagIfAbsent   Flags = 1 << 0 // put: only if the name is not in use
-	FlagIfIdentity Flags = 1 << 1 // put, delete: only if the object's identity still is the header's
+	FlagIfIdentity Flags = 1 << 1 // put, delete: only if the object has the identity in the header
 	FlagIDsOnly    Flags = 1 << 2 // search, list: identities without the objects
-	FlagErase      Flags = 1 << 3 // remove principal: and all that it put, for good
+	FlagErase      Flags = 1 << 3 // remove principal: and destroy the objects that it put
 )
