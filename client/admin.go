@@ -10,7 +10,7 @@ import (
 	"motte/core/wire"
 )
 
-// Types of other packages, for programs that import this package alone.
+// Types of other packages, so that a program needs to import only this package.
 type (
 	Rights   = model.Rights
 	DataType = model.DataType
@@ -20,15 +20,15 @@ type (
 	Quota    = model.Quota
 )
 
-// admin sends a request that is answered by a code alone.
+// admin sends a request whose answer is only a code.
 func (c *Client) admin(ctx context.Context, r wire.Request) error {
 	_, err := c.do(ctx, &r)
 	return err
 }
 
-// CreateCollection makes a collection, in which the caller gets all rights.
-// Collections, indexes and Tasks are named by 1 to 32 of a–z, 0–9, '_' and
-// '-', a letter first.
+// CreateCollection makes a collection and gives the caller all rights in it. The name of a
+// collection, an index or a Task has 1 to 32 characters. They are a–z, 0–9, '_' and '-', and
+// the first is a letter.
 func (c *Client) CreateCollection(ctx context.Context, collection string) error {
 	return c.admin(ctx, wire.Request{Op: model.OpCreateCollection, Collection: collection})
 }
@@ -38,9 +38,9 @@ func (c *Client) DropCollection(ctx context.Context, collection string) error {
 	return c.admin(ctx, wire.Request{Op: model.OpDropCollection, Collection: collection})
 }
 
-// SetQuota sets the most that a collection may hold. A write that would let it grow beyond
-// fails with ErrQuota; what is over a lowered quota stays, and can be deleted. Only for
-// server administrators. Status shows the quota, and what counts against it.
+// SetQuota sets the quota of a collection. A write that would exceed the quota fails with
+// [ErrQuota]. Objects over a lowered quota stay and can be deleted. Only a server
+// administrator may set a quota. [Client.Status] shows the quota and its use.
 func (c *Client) SetQuota(ctx context.Context, collection string, q Quota) error {
 	return c.admin(ctx, wire.Request{Op: model.OpQuota, Collection: collection, Query: model.AppendQuota(nil, q)})
 }
@@ -48,14 +48,15 @@ func (c *Client) SetQuota(ctx context.Context, collection string, q Quota) error
 // Index describes an index to be made.
 type Index struct {
 	Task      string   // as registered
-	Config    []byte   // for the Task alone
-	Type      DataType // of its inputs
-	Ordered   bool     // keep the Task's order in answers
-	Lazy      bool     // Put does not wait for it; Search does
-	Attribute bool     // fed the attribute of its name instead of the object
+	Config    []byte   // in the format of the Task
+	Type      DataType // of the inputs
+	Ordered   bool     // answers keep the order of the Task
+	Lazy      bool     // a Put does not wait for the index; a Search does
+	Attribute bool     // the input is the attribute with the index's name, not the object
 }
 
-// CreateIndex makes an index. It is built in the background; see Status.
+// CreateIndex makes an index. The Core builds it in the background. [Client.Status] shows the
+// progress.
 func (c *Client) CreateIndex(ctx context.Context, collection, index string, x Index) error {
 	var o model.IndexOptions
 	for option, on := range map[model.IndexOptions]bool{model.OptionOrdered: x.Ordered, model.OptionLazy: x.Lazy, model.OptionAttribute: x.Attribute} {
@@ -72,62 +73,62 @@ func (c *Client) DropIndex(ctx context.Context, collection, index string) error 
 	return c.admin(ctx, wire.Request{Op: model.OpDropIndex, Collection: collection, Index: index})
 }
 
-// RegisterTask writes a Task's row in the API format table. If the Task was
-// registered before, its indexes are rebuilt by the new executable.
+// RegisterTask writes a Task's row in the API format table. If the Task was registered
+// before, the new executable rebuilds its indexes.
 func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
 	return c.admin(ctx, wire.Request{Name: []byte(task), Query: frames.AppendRow(nil, &row),
 		Op: model.OpRegisterTask})
 }
 
-// AddPrincipal registers a client by the SHA-256 of its public key, under a
-// label of 1 to 64 printable ASCII characters.
+// AddPrincipal registers a principal under a label of 1 to 64 printable ASCII characters. The
+// id is the SHA-256 of the principal's public key: see [Profile.Principal].
 func (c *Client) AddPrincipal(ctx context.Context, id [32]byte, label string) error {
 	return c.admin(ctx, wire.Request{Name: []byte(label), Op: model.OpAddPrincipal, Identity: id})
 }
 
-// RemovePrincipal ends a principal's access and all of its rights. Its objects
-// stay; see ErasePrincipal.
+// RemovePrincipal ends a principal's access and all of its rights. Its objects stay:
+// [Client.ErasePrincipal] removes them, too.
 func (c *Client) RemovePrincipal(ctx context.Context, id [32]byte) error {
 	return c.admin(ctx, wire.Request{Op: model.OpRemovePrincipal, Identity: id})
 }
 
-// RotatePrincipal gives a principal another key: next is the SHA-256 of its public half. The
-// principal keeps its label, its rights and all that it put; the key that it had is refused
-// from then on, and its connections end. So the answer does not come if the principal is
-// this client: then connect with the new key. Only for server administrators.
+// RotatePrincipal gives a principal another key. The parameter next is the SHA-256 of the new
+// public key. The principal keeps its label, its rights and its objects. The Core refuses the
+// old key from then on, and ends the principal's connections. So a client that rotates its
+// own principal gets no answer, and must connect with the new key. Only a server
+// administrator may rotate a principal.
 func (c *Client) RotatePrincipal(ctx context.Context, id, next [32]byte) error {
 	return c.admin(ctx, wire.Request{Op: model.OpRotatePrincipal, Identity: id, Query: next[:]})
 }
 
-// ErasePrincipal removes a principal and all that it put, in every collection,
-// for good: the Core destroys the key of that principal's objects, and returns
-// when it is in none of its files. Backups stay good, and lose the same objects,
-// since the key is in none of them either. It is in every export of the Core's
-// keys from before: make a new one, and destroy those.
+// ErasePrincipal removes a principal and its objects in every collection, permanently. The
+// Core destroys the key of these objects, and returns when no file of the store has the key.
+// Backups stay usable and lose the same objects, since no backup has the key. Older key
+// exports have it: make a new key export and destroy the older ones.
 func (c *Client) ErasePrincipal(ctx context.Context, id [32]byte) error {
 	return c.admin(ctx, wire.Request{Op: model.OpRemovePrincipal, Identity: id, Flags: wire.FlagErase})
 }
 
-// Compact gives the disk back all space that nothing needs, and returns when
-// that is done, which may take as long as to read and write all live records.
-// The Core does so by itself, a little at a time; this is for a person who waits
-// for the space. Ending the context ends the waiting, not the work. Only for
-// server administrators. What it came to is in the server's item of Status.
+// Compact frees the disk space of all dead records, and returns when that is done. It may
+// take as long as reading and writing all live records. The Core also compacts by itself, a
+// little at a time. Call Compact when somebody waits for the space. The end of the context
+// ends the waiting, not the work. Only a server administrator may compact. [Client.Status]
+// shows the result in the measurements of the server.
 func (c *Client) Compact(ctx context.Context) error {
 	return c.admin(ctx, wire.Request{Op: model.OpCompact})
 }
 
-// Verified says what Verify came to.
+// Verified is the result of [Client.Verify].
 type Verified struct {
-	Objects, Bytes uint64 // of live records that were read
-	Damaged        uint64 // of these, records that are not what was written
+	Objects, Bytes uint64 // of the live records that the Core read
+	Damaged        uint64 // records among them that failed their check
 }
 
-// Verify lets the Core read every live record and hold it against its identity, and
-// returns when that is done, which may take as long as to read the whole store twice:
-// the Core rests half of the time. Damaged records are in the alerts. The Core scrubs by
-// itself, slowly; this is for a person who wants to know now. Ending the context ends the
-// waiting, not the work. Only for server administrators.
+// Verify lets the Core read every live record and compare it with its identity. It returns
+// when that is done. It may take as long as reading the whole store twice, since the Core
+// rests half of the time. An alert names each damaged record: see [Client.Alerts]. The Core
+// also scrubs by itself, slowly. Call Verify when the result is needed now. The end of the
+// context ends the waiting, not the work. Only a server administrator may verify.
 func (c *Client) Verify(ctx context.Context) (Verified, error) {
 	p, err := c.do(ctx, &wire.Request{Op: model.OpVerify})
 	if err != nil {
@@ -141,18 +142,18 @@ func (c *Client) Verify(ctx context.Context) (Verified, error) {
 	return v, nil
 }
 
-// Grant gives a principal rights in a collection; in "", the server, only
-// model.RightAdmin makes sense.
+// Grant gives a principal rights in a collection. The collection "" means the server, where
+// only the right model.RightAdmin has a meaning.
 func (c *Client) Grant(ctx context.Context, collection string, id [32]byte, r Rights) error {
 	return c.admin(ctx, wire.Request{Op: model.OpGrant, Collection: collection, Identity: id, Rights: r})
 }
 
-// Revoke takes rights back.
+// Revoke takes rights in a collection from a principal. See [Client.Grant].
 func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r Rights) error {
 	return c.admin(ctx, wire.Request{Op: model.OpRevoke, Collection: collection, Identity: id, Rights: r})
 }
 
-// Status describes the server, as far as the principal may know.
+// Status describes the parts of the server that the principal may see.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s := new(Status)
 	_, err := items(ctx, c, model.OpStatus, func(p []byte) (struct{}, error) { return struct{}{}, s.Add(p) })
@@ -167,7 +168,7 @@ func (c *Client) Alerts(ctx context.Context) ([]Alert, error) {
 	return items(ctx, c, model.OpAlerts, frames.DecodeAlert)
 }
 
-// Ping asks for the head of the log.
+// Ping asks the Core for the head of the log.
 func (c *Client) Ping(ctx context.Context) (Head, error) {
 	p, err := c.do(ctx, &wire.Request{Op: model.OpHead})
 	return p.Head, err

@@ -8,14 +8,13 @@ import (
 	"motte/core/wire"
 )
 
-// check refuses a request whose parts do not fit their fields. The encoders
-// rely on it: they would cut a name, and the request would reach something
-// else than was meant.
+// check refuses a request whose parts do not fit their fields. The encoders rely on it. They
+// would cut a long name, and the request would address another object.
 func check(r *wire.Request) error {
 	return cmp.Or(checkIdentifier(r.Collection), checkIdentifier(r.Index), checkParts(r.Name, r.Query, r.Object))
 }
 
-// checkParts is check for the body of a request or of an operation of a batch.
+// checkParts does the same for the body of a request, or of an operation of a batch.
 func checkParts(name, query, object []byte) error {
 	return cmp.Or(checkLength(name, model.MaxName), checkLength(query, model.MaxSubQuery), checkLength(object, model.MaxObject))
 }
@@ -27,8 +26,8 @@ func checkLength(p []byte, limit int) error {
 	return nil
 }
 
-// checkIdentifier refuses what its field would not give back as it is: a zero
-// byte at the end would vanish in the padding.
+// checkIdentifier refuses an identifier that its field can't hold. A zero byte is refused,
+// since at the end it would vanish in the padding.
 func checkIdentifier(s string) error {
 	if len(s) > model.MaxIdentifier || strings.IndexByte(s, 0) >= 0 {
 		return ErrInvalidRequest

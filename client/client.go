@@ -1,7 +1,8 @@
 // Package client is the Go client of Motte: it stores, finds and administers objects through
 // one Core.
 //
-// [ReadProfile] reads who the caller is and where the Core listens, and [Dial] connects:
+// Begin with [ReadProfile] and [Dial]. A [Profile] names the Core, its address and the
+// caller's private key:
 //
 //	p, err := client.ReadProfile("admin.profile")
 //	...
@@ -18,22 +19,22 @@
 //
 // # Connections
 //
-// A [Client] is safe for concurrent use. All goroutines that use it share one connection, on
-// which the Core answers calls out of order. So many calls in flight are the way to be fast.
-// An answer without a small limit travels on a connection of its own: see [Client.Search].
-// There a slow reader holds up only itself, and the Core sends no faster than it reads.
+// A [Client] is safe for concurrent use. All its goroutines share one connection, on which
+// the Core answers calls out of order. To be fast, keep many calls in flight. An answer
+// without a small limit travels on a connection of its own: see [Client.Search]. There a slow
+// reader delays only its own answer, and the Core sends no faster than the reader takes.
 //
-// Every method ends when its context does. The next call makes a lost connection anew. A call
-// that was under way then fails with [ErrConnectionLost]. A call that only reads is tried once
-// more before it fails.
+// Every method returns when its context ends. If the connection is lost, the calls in flight
+// fail with [ErrConnectionLost]. The client first tries a call that only reads once more. The
+// next call connects again.
 //
-// # A store that went back
+// # Rollback
 //
-// Each answer carries the [Head] of the Core's log, and a Client remembers the newest. It asks
-// each new connection first whether the Core still has that head in its history. If not, the
-// store went back or is another branch. Then every call fails with a [*RolledBackError], and
-// nothing else is sent. A profile that was read from a file keeps the head beside it, for the
-// processes that come after: see [HeadStore].
+// Each answer carries the [Head] of the Core's log, and a Client remembers the newest head.
+// On each new connection it first asks whether the Core has that head in its history. If not,
+// the store was rolled back or is a fork. Then every call fails with a [*RolledBackError], and
+// no request is sent. [ReadProfile] arranges that the head is kept in a file, so that later
+// processes check it too: see [HeadStore].
 //
 // # Errors
 //
@@ -61,38 +62,38 @@ import (
 // Identity names one object with one content.
 type Identity = identity.ID
 
-// Head is a position in the Core's log, and commits to all before it.
+// Head is a position in the Core's log. It commits to all records up to that position.
 type Head = model.Head
 
-// Limits that keep within the Core's own, for one connection.
+// Limits for one connection. They keep the client within the limits of the Core.
 const (
 	maxInFlight  = 200
 	largeBody    = 64 << 10 // bytes; larger bodies share maxLarge
 	maxLarge     = 20 << 20 // bytes
-	maxIdleLinks = 4        // connections of their own kept for the next stream
+	maxIdleLinks = 4        // dedicated connections that are kept for later answers
 )
 
-// Client is a principal's access to a Core. Use Dial.
+// Client is the access of one principal to one Core. [Dial] returns one.
 type Client struct {
 	profile *Profile
 	config  *tls.Config
 	slots   slots
 	life    context.Context // ends with Close
 	end     context.CancelFunc
-	dials   singleflight.Group // attempts to make the shared link
+	dials   singleflight.Group // attempts to make the shared connection
 	memory  headTracker
 	pins    pins
 	keeps   sync.WaitGroup // the goroutine that keeps the head
 
 	mu     sync.Mutex
-	link   *connection              // the shared one
-	idle   []*connection            // of those of their own
-	links  map[*connection]struct{} // all that have not ended
+	link   *connection              // the shared connection; nil: not connected
+	idle   []*connection            // dedicated connections without a call
+	links  map[*connection]struct{} // all connections that have not ended
 	closed bool
 }
 
-// Dial connects to the Core of a profile. The context bounds the connecting
-// only.
+// Dial connects to the Core of a profile. The context bounds only the connecting, not the
+// life of the client. The caller closes the client.
 func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	if !p.Complete() {
 		return nil, errors.New("the profile does not say where the Core is: ask its administrator for 'address' and 'core-key'")
@@ -109,17 +110,17 @@ func Dial(ctx context.Context, p *Profile) (*Client, error) {
 	if p.Heads != nil {
 		c.keeps.Go(func() { c.memory.saveOften(c.life) })
 	}
-	// The first connection tells whether the Core knows us, and has the history
-	// that we know.
+	// Connect now: the Core must know the principal, and must have the client's head in
+	// its history.
 	if _, err := c.connect(ctx); err != nil {
-		_ = c.Close() // nothing was seen that is to be kept
+		_ = c.Close() // there is no new head to keep
 		return nil, err
 	}
 	return c, nil
 }
 
-// Close ends all connections; calls and streams in flight fail with ErrClosed.
-// Its error says why the newest head of the log could not be kept.
+// Close ends all connections. Calls and searches in flight fail with [ErrClosed]. Close
+// returns an error if the newest head of the log could not be stored.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	links := slices.Collect(maps.Keys(c.links))
@@ -134,8 +135,9 @@ func (c *Client) Close() error {
 	return c.memory.save()
 }
 
-// connect returns the shared link, made anew if it has ended. All calls that
-// need it wait for one and the same attempt, which none of them can end.
+// connect returns the shared connection, and makes a new one if it has ended. All callers
+// wait for the same attempt. The context of a caller does not end the attempt, since the
+// others still need it.
 func (c *Client) connect(ctx context.Context) (*connection, error) {
 	if l, err := c.shared(); l != nil || err != nil {
 		return l, err
@@ -165,7 +167,7 @@ func (c *Client) connect(ctx context.Context) (*connection, error) {
 	}
 }
 
-// shared returns the shared link; nil: there is none at the moment.
+// shared returns the shared connection, or nil if the client is not connected.
 func (c *Client) shared() (*connection, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,8 +180,8 @@ func (c *Client) shared() (*connection, error) {
 	return c.link, nil
 }
 
-// open makes a link that Close ends, to a Core whose log has the history that
-// this client knows.
+// open makes a connection, which Close ends. It fails if the Core does not have the client's
+// head in its history.
 func (c *Client) open(ctx context.Context) (*connection, error) {
 	l, err := dial(ctx, c.profile.Address, c.config, c.memory.seen)
 	if err != nil {
@@ -196,7 +198,7 @@ func (c *Client) open(ctx context.Context) (*connection, error) {
 	return l, nil
 }
 
-// adopt notes a link until it ends; false: the client is closed.
+// adopt registers a connection until it ends. It returns false if the client is closed.
 func (c *Client) adopt(l *connection) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,8 +248,8 @@ func (c *Client) do(ctx context.Context, r *wire.Request) (part, error) {
 	return last, nil
 }
 
-// collect sends a request on the shared link and waits for all frames of the answer,
-// which are the call's parts. The caller that has read them may call reuse.
+// collect sends a request on the shared connection and waits for the whole answer. The frames
+// of the answer are the parts of the call. After reading them the caller may call reuse.
 func (c *Client) collect(ctx context.Context, r *wire.Request) (*call, error) {
 	for again := reads(r.Op); ; again = false {
 		k, err := c.once(ctx, r)
@@ -284,8 +286,8 @@ func (c *Client) once(ctx context.Context, r *wire.Request) (*call, error) {
 	return k, nil
 }
 
-// retire takes a link out of sharing on which too large an answer still comes:
-// it serves the calls that it has, and no more.
+// retire stops sharing a connection, on which too large an answer still arrives. The
+// connection serves the calls in flight and takes no new ones.
 func (c *Client) retire(l *connection) {
 	c.mu.Lock()
 	if c.link == l {
@@ -297,16 +299,15 @@ func (c *Client) retire(l *connection) {
 	l.mu.Unlock()
 }
 
-// slots bound what the shared connection may have in flight. A request gives back what
-// it takes when the Core is done with it, which may be long after the caller stopped
-// waiting.
+// slots bound the requests in flight on the shared connection. A request gives its slot back
+// when the Core has answered it. That may be long after the caller stopped waiting.
 type slots struct {
 	requests *semaphore.Weighted
 	bytes    *semaphore.Weighted // of large bodies
 }
 
-// reserve waits until one more request keeps within the bounds, and returns how many
-// bytes it takes.
+// reserve waits until the bounds allow one more request. It returns the bytes that the
+// request takes of the bound for large bodies.
 func (s *slots) reserve(ctx context.Context, r *wire.Request) (large int64, err error) {
 	if err := s.requests.Acquire(ctx, 1); err != nil {
 		return 0, err
@@ -330,7 +331,7 @@ func (s *slots) release(large int64) {
 	s.requests.Release(1)
 }
 
-// dedicated returns a link that nobody else uses.
+// dedicated returns a connection for one answer alone.
 func (c *Client) dedicated(ctx context.Context) (*connection, error) {
 	c.mu.Lock()
 	for len(c.idle) > 0 {
@@ -349,7 +350,7 @@ func (c *Client) dedicated(ctx context.Context) (*connection, error) {
 	return c.open(ctx)
 }
 
-// release keeps a link for the next stream, or closes it.
+// release keeps a dedicated connection for a later answer, or closes it.
 func (c *Client) release(l *connection, clean bool) {
 	c.mu.Lock()
 	keep := clean && !c.closed && len(c.idle) < maxIdleLinks && !l.over()

@@ -292,7 +292,7 @@ func TestReconnects(t *testing.T) {
 	}
 	(<-stop)()
 	if _, err := c.Get(ctx, "c", "n"); err == nil {
-		t.Fatal("answered by nobody")
+		t.Fatal("the call succeeded without an answer")
 	}
 	serveAt(t, dir, p.Address, stop)
 	deadline := time.Now().Add(10 * time.Second)

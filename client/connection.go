@@ -21,27 +21,27 @@ import (
 	"motte/core/wire"
 )
 
-// connection is one connection, on which any number of calls are in flight. Its
-// reader hands frames to calls, its writer sends all that waits in one write.
+// connection carries any number of calls in flight. Its reader hands frames to their calls.
+// Its writer sends all waiting requests in one write.
 type connection struct {
 	net  net.Conn
-	key  ed25519.PublicKey // that the Core has proved
-	wake chan struct{}
-	seen func(model.Head) error // takes the head of an answer; an error ends the link
+	key  ed25519.PublicKey      // the key that the Core has proved
+	wake chan struct{}          // wakes the writer
+	seen func(model.Head) error // takes the head of an answer; an error ends the connection
 	all  sync.WaitGroup
 
-	// These are the reader's alone.
-	head  model.Head // the last that seen took
-	woken []*call    // by the frames of one read
+	// Only the reader uses these two.
+	head  model.Head // the last head that seen accepted
+	woken []*call    // calls to wake for the frames of one read
 
 	mu      sync.Mutex
-	out     []byte // requests that nobody has written
+	out     []byte // requests to be written
 	spare   []byte // the buffer that was written last
-	writing bool   // somebody is in net.Write
+	writing bool   // a goroutine is in net.Write
 	calls   map[uint64]*call
-	retired bool          // it ends when nobody waits for a call any more
-	err     error         // why it ended
-	ended   chan struct{} // closed with err
+	retired bool          // the connection ends when all callers have stopped waiting
+	err     error         // why the connection ended
+	ended   chan struct{} // closed when err is set
 }
 
 // part is one reply frame.
@@ -50,45 +50,45 @@ type part struct {
 	body []byte
 }
 
-// call is a request in flight, and the frames of its answer that were not taken yet.
-// Whoever waits for a call on a shared link is woken once, when the answer is whole.
-// On a link of its own a call hands out each frame as it comes.
+// call is a request in flight, with the frames of its answer that the caller has not taken.
+// On the shared connection the caller wakes once, when the answer is whole. On a dedicated
+// connection the caller takes each frame as it arrives.
 type call struct {
-	slots *slots // that the request takes; nil: none
-	large int64  // bytes of them
+	slots *slots // slots that the request takes; nil: it takes no slot
+	large int64  // bytes taken of slots.bytes
 	ready chan struct{}
 
 	mu      sync.Mutex
 	parts   []part
-	bytes   int // of the parts; on a shared link of all that have come
+	bytes   int // bytes in parts; on the shared connection bytes of all frames so far
 	err     error
-	dropped bool          // nobody reads any more
-	blocks  chan struct{} // of a link of its own: the link waits here for a slow reader
+	dropped bool          // the caller has stopped reading
+	blocks  chan struct{} // only on a dedicated connection, which waits here for a slow reader
 }
 
-// Limits of what a link keeps of an answer.
+// Limits of the frames that a connection keeps for a caller.
 const (
-	maxShared    = 64 << 20 // bytes of one answer on a shared link; then the call fails
-	maxDedicated = 4 << 20  // bytes for the call of a link of its own; then the link waits
-	maxSpare     = 1 << 20  // bytes of a buffer for writing that is kept
+	maxShared    = 64 << 20 // bytes of one answer on the shared connection; then the call fails
+	maxDedicated = 4 << 20  // bytes of frames on a dedicated connection; then it stops reading
+	maxSpare     = 1 << 20  // bytes of the write buffer that is kept
 )
 
-// idleCalls holds calls that have ended, on shared links, to be used again.
+// idleCalls holds ended calls of shared connections, to be used again.
 var idleCalls = sync.Pool{New: func() any { return &call{ready: make(chan struct{}, 1)} }}
 
-// newCall returns a call for a shared link. The caller that got the whole answer, and has
-// read it, may give the call back with reuse.
+// newCall returns a call for the shared connection. After reading the whole answer the caller
+// may give the call back with reuse.
 func newCall() *call { return idleCalls.Get().(*call) }
 
-// newStream returns a call for a link of its own.
+// newStream returns a call for a dedicated connection.
 func newStream() *call {
 	return &call{ready: make(chan struct{}, 1), blocks: make(chan struct{}, 1)}
 }
 
-// maxIdleParts bounds the frames that an idle call has room for.
+// maxIdleParts bounds the capacity for frames that an idle call keeps.
 const maxIdleParts = 64
 
-// reuse takes a call that the link has ended and nobody waits for.
+// reuse takes back a call that the connection has ended and whose caller is done.
 func (c *call) reuse() {
 	clear(c.parts)
 	if cap(c.parts) > maxIdleParts {
@@ -99,14 +99,14 @@ func (c *call) reuse() {
 	idleCalls.Put(c)
 }
 
-// release gives back what the request took of the client's slots.
+// release gives the slots of the request back.
 func (c *call) release() {
 	if c.slots != nil {
 		c.slots.release(c.large)
 	}
 }
 
-// tlsConfig pins the keys that fit, and shows ours.
+// tlsConfig accepts only a Core whose key fits, and shows the principal's key.
 func tlsConfig(p *Profile, fit func(ed25519.PublicKey) bool) (*tls.Config, error) {
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Unix(1<<37, 0)}
 	der, err := x509.CreateCertificate(nil, template, template, p.Key.Public(), p.Key)
@@ -116,9 +116,8 @@ func tlsConfig(p *Profile, fit func(ed25519.PublicKey) bool) (*tls.Config, error
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: p.Key}},
-		// There is no certificate authority: what counts is the Core's key, and
-		// VerifyConnection compares all of it. TLS 1.3 proves that the peer
-		// holds it.
+		// There is no certificate authority. VerifyConnection compares the Core's
+		// whole key instead, and TLS 1.3 proves that the peer holds it.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
 			if k := shown(s); k != nil && fit(k) {
@@ -129,7 +128,7 @@ func tlsConfig(p *Profile, fit func(ed25519.PublicKey) bool) (*tls.Config, error
 	}, nil
 }
 
-// shown returns the key that a Core shows; nil: none that it may.
+// shown returns the key that a Core shows, or nil if its certificate is not valid here.
 func shown(s tls.ConnectionState) ed25519.PublicKey {
 	if len(s.PeerCertificates) != 1 {
 		return nil
@@ -150,13 +149,13 @@ func dial(ctx context.Context, address string, config *tls.Config, seen func(mod
 	return l, nil
 }
 
-// close ends the link and waits for its goroutines.
+// close ends the connection and waits for its goroutines.
 func (l *connection) close() {
 	l.fail(ErrClosed)
 	l.all.Wait()
 }
 
-// fail ends the link: every call in flight gets err.
+// fail ends the connection: every call in flight gets err.
 func (l *connection) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,8 +172,7 @@ func (l *connection) fail(err error) {
 	l.calls = nil
 }
 
-// endIfSpent ends a retired link when only calls that were given up are left:
-// nobody wants the rest of their answers.
+// endIfSpent ends a retired connection when no caller waits for one of its calls.
 func (l *connection) endIfSpent() {
 	l.mu.Lock()
 	spent := l.retired
@@ -189,13 +187,14 @@ func (l *connection) endIfSpent() {
 	}
 }
 
-// smallWrite bounds what is written without the writer: the socket of a connection on
-// which nothing is under way takes that many bytes at once. A Core that has answered all
-// requests has read them, since it can't guess their numbers.
+// smallWrite bounds in bytes the requests that a caller writes itself. The write must not
+// block, and the socket of an idle connection takes that many bytes at once. A connection is
+// idle if the Core has answered all requests: then it has read them, since it can't guess
+// their numbers.
 const smallWrite = 4 << 10
 
-// start sends a request; its frames come to c. Nothing else sends one, so
-// what does not fit a frame is stopped here.
+// start sends a request, whose answer goes to c. All requests pass here, so start checks that
+// they fit a frame.
 func (l *connection) start(r *wire.Request, c *call) error {
 	if err := check(r); err != nil {
 		return err
@@ -214,17 +213,16 @@ func (l *connection) start(r *wire.Request, c *call) error {
 		l.wakeWriter()
 		return nil
 	}
-	p := l.takeOut() // without what others add from now on, for which the socket may have no room
+	p := l.takeOut() // only this request: the socket may have no space for later ones
 	l.mu.Unlock()
 	l.send(p) // a lone request need not wait until the writer runs
 	return nil
 }
 
-// newNumber returns a number for a request that nobody can guess, whose caller holds the
-// lock.
+// newNumber returns an unpredictable number for a request. The caller holds the lock.
 func (l *connection) newNumber() uint64 {
 	for {
-		// The numbers of this source are those of a cipher, ChaCha8, with a secret key.
+		// This source is a cipher, ChaCha8, with a secret key.
 		if n := rand.Uint64(); n != 0 && l.calls[n] == nil {
 			return n
 		}
@@ -238,26 +236,26 @@ func (l *connection) wakeWriter() {
 	}
 }
 
-// flush writes all that waits, unless somebody else does.
+// flush writes all waiting requests, unless another goroutine writes.
 func (l *connection) flush() {
 	l.mu.Lock()
 	if l.writing {
 		l.mu.Unlock()
-		return // who writes looks again
+		return // the writing goroutine looks again afterwards
 	}
 	p := l.takeOut()
 	l.mu.Unlock()
 	l.send(p)
 }
 
-// takeOut returns all that waits, for a caller that holds the lock and then sends it.
+// takeOut returns all waiting requests. The caller holds the lock, and must call send next.
 func (l *connection) takeOut() []byte {
 	p := l.out
 	l.writing, l.out = true, l.spare[:0]
 	return p
 }
 
-// send writes what takeOut returned.
+// send writes the requests that takeOut returned.
 func (l *connection) send(p []byte) {
 	_, err := l.net.Write(p)
 	l.mu.Lock()
@@ -282,8 +280,8 @@ func (l *connection) write() {
 		case <-l.ended:
 			return
 		}
-		// The reader wakes many callers at once, and each of them is about to
-		// send its next request: let them, and one write takes them all.
+		// The reader wakes many callers at once, and each may send its next request.
+		// Let them run first, so that one write sends all of these requests.
 		runtime.Gosched()
 		l.flush()
 	}
@@ -312,7 +310,7 @@ func (l *connection) read() {
 	}
 }
 
-// readParts waits for a frame, and appends it and all others that have come whole.
+// readParts waits for a frame. It appends this frame, and all others that have arrived whole.
 func readParts(in *bufio.Reader, batch []part) ([]part, error) {
 	for {
 		head, err := in.Peek(wire.ReplyHeaderSize)
@@ -326,7 +324,7 @@ func readParts(in *bufio.Reader, batch []part) ([]part, error) {
 		if len(batch) > 0 && in.Buffered() < wire.ReplyHeaderSize+h.BodyLen {
 			return batch, nil
 		}
-		_, _ = in.Discard(wire.ReplyHeaderSize) // it was peeked at
+		_, _ = in.Discard(wire.ReplyHeaderSize) // can't fail: Peek has buffered these bytes
 		p := part{ReplyHeader: h}
 		if h.BodyLen > 0 {
 			p.body = make([]byte, h.BodyLen)
@@ -341,16 +339,16 @@ func readParts(in *bufio.Reader, batch []part) ([]part, error) {
 	}
 }
 
-// admit returns how many of the frames may be handed to calls, and why the next one
-// ends the link.
+// admit returns how many of the frames may be handed to calls. The error says why the next
+// frame ends the connection.
 func (l *connection) admit(batch []part) (good int, err error) {
 	for i := range batch {
 		p := &batch[i]
 		if p.Number == 0 {
-			return i, failure(p.Code) // the connection as a whole is refused
+			return i, failure(p.Code) // the Core refuses the whole connection
 		}
 		if p.Code == model.HistoryDiffers || p.Head == l.head {
-			continue // a head of a history that is not ours, or one that was looked at
+			continue // a head of another history, or the head that was just accepted
 		}
 		if err := l.seen(p.Head); err != nil {
 			return i, err
@@ -360,8 +358,7 @@ func (l *connection) admit(batch []part) (good int, err error) {
 	return len(batch), nil
 }
 
-// deliver hands frames to their calls, and wakes whoever waits for them when all are
-// handed out.
+// deliver hands all frames to their calls, and then wakes the callers.
 func (l *connection) deliver(batch []part) {
 	var full *call
 	l.woken = l.woken[:0]
@@ -383,7 +380,7 @@ func (l *connection) deliver(batch []part) {
 			l.woken = append(l.woken, c)
 		}
 		if waits {
-			full = c // it is the only call of the link
+			full = c // a dedicated connection has only this call
 		}
 	}
 	l.mu.Unlock()
@@ -402,10 +399,10 @@ func (l *connection) deliver(batch []part) {
 	}
 }
 
-// push adds a frame. On a shared link a call whose answer grows too large
-// fails, since its caller gathers all of it. On a link of its own the call makes the
-// link wait for its reader, and so, in the end, the Core. wake: who waits for the call
-// has something to do; full: so has the link, to wait.
+// push adds a frame. On the shared connection a call fails if its answer grows too large,
+// since its caller gathers the whole answer. On a dedicated connection push returns full, and
+// the connection waits for its reader. So the Core waits, too. If wake is true, the caller
+// must be woken.
 func (c *call) push(p *part, last bool) (wake, full bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -440,7 +437,7 @@ func (c *call) fail(err error) {
 	c.signal()
 }
 
-// whole waits until all frames of an answer on a shared link are in parts.
+// whole waits until all frames of an answer on the shared connection are in parts.
 func (c *call) whole(ctx context.Context) error {
 	select {
 	case <-c.ready:
@@ -452,7 +449,7 @@ func (c *call) whole(ctx context.Context) error {
 	return c.err
 }
 
-// next waits for the next frame of an answer on a link of its own.
+// next waits for the next frame of an answer on a dedicated connection.
 func (c *call) next(ctx context.Context) (part, error) {
 	for {
 		c.mu.Lock()
@@ -486,7 +483,7 @@ func (c *call) unblock() {
 	}
 }
 
-// drop says that nobody reads any more: what still comes is discarded.
+// drop says that the caller has stopped reading. Further frames are discarded.
 func (c *call) drop() {
 	c.mu.Lock()
 	c.dropped, c.parts, c.bytes = true, nil, 0

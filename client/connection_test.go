@@ -41,7 +41,7 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 	for range 8 {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if _, err := c.Put(ctx, "c", data); err == nil {
-			t.Error("answered by nobody")
+			t.Error("the call succeeded without an answer")
 		}
 		cancel()
 	}
@@ -94,7 +94,7 @@ func TestLargeAnswerIsNotGathered(t *testing.T) {
 		t.Errorf("%d objects, want %d", got, objects)
 	}
 	if n := sent[0].Load(); n == objects {
-		t.Error("the whole answer came on the shared link")
+		t.Error("the whole answer came on the shared connection")
 	}
 }
 
@@ -119,7 +119,7 @@ func TestAnswerWithoutEndFails(t *testing.T) {
 	}
 }
 
-// TestCloseEndsStreams: also those whose link is their own.
+// TestCloseEndsStreams: Close also ends searches on dedicated connections.
 func TestCloseEndsStreams(t *testing.T) {
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
@@ -142,7 +142,7 @@ func TestCloseEndsStreams(t *testing.T) {
 		t.Errorf("the stream ended with %v", last)
 	}
 	if len(c.links) != 0 {
-		t.Errorf("%d links are left", len(c.links))
+		t.Errorf("%d connections are left", len(c.links))
 	}
 }
 
@@ -195,7 +195,7 @@ func TestCallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("answered by nobody: %v", err)
+		t.Errorf("the call ended with: %v", err)
 	}
 	close(listen)
 	if _, err := c.Ping(t.Context()); err != nil {
@@ -270,7 +270,7 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 		select {
 		case <-done:
 			if got.Load() == 0 {
-				t.Error("nobody got an answer")
+				t.Error("no call got an answer")
 			}
 			return
 		default:

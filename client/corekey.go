@@ -13,22 +13,22 @@ import (
 
 // CoreKeys are the keys by which a client knows a Core.
 type CoreKeys struct {
-	Now  ed25519.PublicKey // that the Core shows
-	Next ed25519.PublicKey // that the Core said will follow it; nil: none
-	Log  ed25519.PublicKey // that names the log: the first key of this Core
+	Now  ed25519.PublicKey // the key that the Core shows
+	Next ed25519.PublicKey // the next key that the Core announced; nil: not announced
+	Log  ed25519.PublicKey // the first key of the Core, which names its log
 }
 
-// ErrNextKey says that a Core tells another key than before that will follow its own. Either
-// its operator has begun anew, or somebody else has the Core's key.
+// ErrNextKey says that a Core announced a next key that differs from its earlier
+// announcement. Either its operator discarded the earlier key, or a thief has the Core's key.
 var ErrNextKey = errors.New("the server says that another key will follow its own than it said before: " +
 	"ask its operator which key is right, and set it: motte profile set FILE --core-key KEY")
 
-// pins are the keys that a Core may show. What holds:
+// pins are the keys that a Core may show. Invariants:
 //
-//  1. The next key is learnt from a Core that has proved the present one, once.
-//  2. When a Core has proved the next key, the one before is refused, for good.
+//  1. The client learns the next key once, from a Core that has proved the present key.
+//  2. After a Core has proved the next key, the client refuses the key before it forever.
 type pins struct {
-	keep func(CoreKeys) error // nil: they are kept for this client alone
+	keep func(CoreKeys) error // nil: only this client remembers the keys
 
 	mu      sync.Mutex
 	keys    CoreKeys
@@ -43,7 +43,7 @@ func (p *pins) fit(key ed25519.PublicKey) bool {
 	return key.Equal(p.keys.Now) || p.keys.Next != nil && key.Equal(p.keys.Next)
 }
 
-// saw takes the key that a Core has proved, and the one that it says will follow; nil: none.
+// saw takes the key that a Core has proved, and the next key that it announces, if any.
 func (p *pins) saw(key, told ed25519.PublicKey) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *pins) saw(key, told ed25519.PublicKey) error {
 		p.keys.Now, p.keys.Next, p.unsaved = p.keys.Next, nil, true
 	}
 	switch {
-	case !key.Equal(p.keys.Now): // another connection has seen the next one meanwhile
+	case !key.Equal(p.keys.Now): // another connection has seen the next key meanwhile
 		return ErrWrongCore
 	case told == nil:
 	case p.keys.Next == nil:
@@ -66,9 +66,9 @@ func (p *pins) saw(key, told ed25519.PublicKey) error {
 	return nil
 }
 
-// CoreKeys returns the keys by which this client knows its Core now, and why they could not
-// be kept where the profile says, if so: then the next client may not know a Core whose key
-// has been replaced meanwhile.
+// CoreKeys returns the keys by which this client knows its Core now. The error says why
+// [Profile].Learned could not store them. Then the next client may not recognise the Core
+// after its key was replaced.
 func (c *Client) CoreKeys() (CoreKeys, error) {
 	c.pins.mu.Lock()
 	defer c.pins.mu.Unlock()
@@ -80,11 +80,11 @@ func nextKey(body []byte) ed25519.PublicKey {
 	if len(body) != ed25519.PublicKeySize {
 		return nil
 	}
-	return bytes.Clone(body) // which is used again
+	return bytes.Clone(body) // the buffer of body is used again
 }
 
-// LogKey returns the key that names the log: Heads keeps its head under that name, also when
-// the Core has another key by now.
+// LogKey returns the first key of the Core. It names the log in a [HeadStore], also after the
+// Core's key was replaced.
 func (p *Profile) LogKey() ed25519.PublicKey {
 	if p.FirstCoreKey != nil {
 		return p.FirstCoreKey
@@ -92,8 +92,8 @@ func (p *Profile) LogKey() ed25519.PublicKey {
 	return p.CoreKey
 }
 
-// SetCoreKey sets the key that the Core shows. If it is not the one that the Core said will
-// follow, it is taken for that of another store.
+// SetCoreKey sets the key of the Core. A key other than the present key and NextCoreKey
+// counts as the key of another store.
 func (p *Profile) SetCoreKey(key ed25519.PublicKey) {
 	switch {
 	case key.Equal(p.CoreKey):
@@ -106,8 +106,8 @@ func (p *Profile) SetCoreKey(key ed25519.PublicKey) {
 	p.CoreKey, p.NextCoreKey = key, nil
 }
 
-// keepKeys returns what keeps the keys of a Core in a profile file. It changes nothing if
-// the file is of another principal or Core by now, or has a newer key.
+// keepKeys returns a function that stores the keys of a Core in a profile file. The function
+// changes no file that belongs to another Core by now, or has a newer key.
 func keepKeys(path string) func(CoreKeys) error {
 	return func(k CoreKeys) error {
 		if err := updateKeys(path, k); err != nil {
@@ -118,11 +118,11 @@ func keepKeys(path string) func(CoreKeys) error {
 }
 
 func updateKeys(path string, k CoreKeys) error {
-	path, err := filepath.EvalSymlinks(path) // a link stays
+	path, err := filepath.EvalSymlinks(path) // a symbolic link stays
 	if err != nil {
 		return err
 	}
-	f, err := atomicfile.Begin(path, 0o600) // while others wait
+	f, err := atomicfile.Begin(path, 0o600) // takes the lock of the file
 	if err != nil {
 		return err
 	}

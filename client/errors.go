@@ -8,12 +8,12 @@ import (
 	"motte/core/model"
 )
 
-// Error is an outcome other than OK that the Core answered with. Compare with
-// errors.Is and the sentinels below.
+// Error is an outcome other than OK in an answer of the Core. Compare it with [errors.Is] and
+// the sentinels of this package.
 type Error struct{ Code model.Code }
 
-// The Core's outcomes as errors. Where nothing else is said, nothing was
-// changed.
+// The outcomes of the Core as errors. Unless a method says otherwise, a request that failed
+// with one of them changed no data.
 var (
 	ErrInvalidRequest     = &Error{model.InvalidRequest}
 	ErrUnknownPrincipal   = &Error{model.UnknownPrincipal}
@@ -44,16 +44,15 @@ var (
 	ErrDiskFull           = &Error{model.DiskFull}
 )
 
-// RolledBackError says that the Core's log does not have a head in its history
-// that the client saw: the store went back to an older state, or it is a branch,
-// as when two copies of a store were run. Nothing was sent to that Core but the
-// question. errors.Is finds ErrHistoryDiffers in it.
+// RolledBackError says that the history of the Core's log lacks a head that the client saw.
+// Either the store was rolled back, or it is a fork: two copies of one store were served. The
+// client asks a Core like that only for its head. [errors.Is] finds [ErrHistoryDiffers] in it.
 type RolledBackError struct {
-	Remembered Head // what the Core, or another copy of it, said was durable
-	Found      Head // what it has now
+	Remembered Head // the head that the Core, or another copy of it, said was durable
+	Found      Head // the head of the Core's log now
 }
 
-// Error says which states, and what can be done.
+// Error names both heads and says what to do.
 func (e *RolledBackError) Error() string {
 	what := "the store is another branch of its history"
 	if e.Found.LSN < e.Remembered.LSN {
@@ -64,27 +63,27 @@ func (e *RolledBackError) Error() string {
 		what, describe(e.Remembered), describe(e.Found))
 }
 
-// describe writes a head for people: enough of it to tell two apart.
+// describe writes a head for people, with enough digits to tell two heads apart.
 func describe(h Head) string {
 	return fmt.Sprintf("%d (segment %x…, chain %x…)", h.LSN, h.Segment[:4], h.Chain[:4])
 }
 
-// Unwrap returns the Core's answer.
+// Unwrap returns [ErrHistoryDiffers].
 func (e *RolledBackError) Unwrap() error { return ErrHistoryDiffers }
 
-// MissingError says that single objects are not in an answer that is otherwise whole:
-// their records are damaged, or could not be read, or went while the answer was taken.
-// errors.Is finds the outcome of each of the Objects in it.
+// MissingError says that an answer lacks single objects and is otherwise whole. The record of
+// a missing object is damaged, or could not be read, or was removed during the answer.
+// [errors.Is] finds the Err of each of the Objects in it.
 type MissingError struct {
-	Objects []Missing // the first maxMissing of them
-	Count   int       // how many there are
+	Objects []Missing // the first 1024 missing objects
+	Count   int       // the number of all missing objects
 }
 
-// Missing is an object that is not in an answer, and why: ErrDamaged, ErrReadFailed,
-// ErrExpired, or, of those that GetAll asks for, ErrNotFound.
+// Missing is an object that an answer lacks. Err is [ErrDamaged], [ErrReadFailed] or
+// [ErrExpired], and after [Client.GetAll] also [ErrNotFound].
 type Missing struct {
-	Identity Identity // zero: GetAll asked for the Name, and no object has it
-	Name     string   // that GetAll asked for; "": it was none
+	Identity Identity // zero if GetAll asked for a name that no object has
+	Name     string   // the name that GetAll asked for; otherwise ""
 	Err      error
 }
 
@@ -115,7 +114,7 @@ func (m *Missing) label() string {
 	return fmt.Sprintf("%x", m.Identity)
 }
 
-// Unwrap returns what is said of the objects, damage first: it is for good.
+// Unwrap returns the errors of the objects. Damage comes first, since it is permanent.
 func (e *MissingError) Unwrap() []error {
 	var damaged, others []error
 	for _, m := range e.Objects {
@@ -128,18 +127,18 @@ func (e *MissingError) Unwrap() []error {
 	return append(damaged, others...)
 }
 
-// join adds to e, which may be nil, what another answer lacks.
+// join adds the missing objects of another answer to e, which may be nil.
 func (e *MissingError) join(other *MissingError) *MissingError {
 	if e == nil {
 		return other
 	}
-	room := max(0, maxMissing-len(e.Objects))
-	e.Objects = append(e.Objects, other.Objects[:min(room, len(other.Objects))]...)
+	space := max(0, maxMissing-len(e.Objects))
+	e.Objects = append(e.Objects, other.Objects[:min(space, len(other.Objects))]...)
 	e.Count += other.Count
 	return e
 }
 
-// Errors of the client's own.
+// Errors that the client finds itself.
 var (
 	ErrClosed         = errors.New("the client is closed")
 	ErrConnectionLost = errors.New("the connection was lost before the answer came: whether the request took effect is not known")
@@ -179,7 +178,7 @@ var texts = map[model.Code]string{
 	model.Expired:             "the answer was taken so slowly that something it was to show is gone; try again",
 }
 
-// Error says what the code means.
+// Error returns the meaning of the code.
 func (e *Error) Error() string {
 	if t, ok := texts[e.Code]; ok {
 		return t
@@ -193,7 +192,7 @@ func (e *Error) Is(target error) bool {
 	return ok && t.Code == e.Code
 }
 
-// Temporary reports whether the same request may succeed a little later.
+// Temporary reports whether the same call may succeed a little later.
 func Temporary(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {

@@ -39,8 +39,8 @@ func Example() {
 	}
 }
 
-// A change that depends on what was there: read, change, put if it is still the
-// same, and begin again if somebody was quicker.
+// Change an object that other clients may change, too. Read it, and put the changed object
+// only if the stored one is still the same. Otherwise begin again.
 func ExampleIfIdentity() {
 	var c *client.Client // from Dial
 	ctx := context.Background()
@@ -61,7 +61,7 @@ func ExampleIfIdentity() {
 	}
 }
 
-// An error of the Core is compared with the sentinels of the package.
+// Compare an error of the Core with the sentinels of the package.
 func ExampleClient_Get() {
 	var c *client.Client // from Dial
 	o, err := c.Get(context.Background(), "parts", "bolt-m6")
@@ -75,7 +75,7 @@ func ExampleClient_Get() {
 	}
 }
 
-// The first ten of an ordered index. Leaving the loop ends the search.
+// Read the first ten objects of an ordered index. Leaving the loop ends the search.
 func ExampleClient_Search() {
 	var c *client.Client // from Dial
 	q := client.Query{Collection: "parts", Index: "by_weight", Predicate: "< 100", Limit: 10}
@@ -87,7 +87,7 @@ func ExampleClient_Search() {
 	}
 }
 
-// Several changes that take effect together or not at all.
+// Make several changes together, or none of them.
 func ExampleClient_PutBatch() {
 	var c *client.Client // from Dial
 	var b client.Batch
@@ -100,8 +100,8 @@ func ExampleClient_PutBatch() {
 	fmt.Printf("%x is new, %x is gone\n", results[0].Identity, results[1].Identity)
 }
 
-// An index that is fed beside the object, for objects that are not JSON, or are
-// encrypted by their owner.
+// Give an index its input beside the object, which the index does not see. Use this for
+// objects that are not JSON, or that the client has encrypted.
 func ExampleAttribute() {
 	var c *client.Client // from Dial
 	ctx := context.Background()
@@ -120,7 +120,7 @@ func ExampleAttribute() {
 	}
 }
 
-// Many objects at once, by name. Names that no object has are told at the end.
+// Get many objects at once, by name. The last element names those that do not exist.
 func ExampleClient_GetAll() {
 	var c *client.Client // from Dial
 	ctx := context.Background()
@@ -139,8 +139,7 @@ func ExampleClient_GetAll() {
 	}
 }
 
-// An index that is being built, or that was quarantined a moment ago, is worth
-// another try.
+// Try again while an index is being built, or is started again after a quarantine.
 func ExampleTemporary() {
 	var c *client.Client // from Dial
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -14,17 +14,17 @@ import (
 	"motte/internal/atomicfile"
 )
 
-// HeadFile is a HeadStore in the file of that name, which any number of
-// processes may share. Its text is one line, all numbers but the LSN in
-// hexadecimal:
+// HeadFile is a [HeadStore] in the file of that name. Processes may share it. The file has
+// one line, with all numbers but the LSN in hexadecimal:
 //
 //	motte-head-v1 CORE-KEY LSN SEGMENT CHAIN
 //
-// A file that names another Core counts as none, since the key is the store's
-// identity; one that is anything else is an error, never a head that was not
-// seen. Invariants: the file is whole at every moment, also after a crash, and
-// its LSN never goes down except by Replace. Who writes holds the lock of package
-// atomicfile from the look at the old head to the new one's place.
+// A file with the key of another Core counts as empty, since the key names the log. Any other
+// content is an error ([ErrHeadFile]).
+//
+// Invariants: the file is whole at every moment, also after a crash. Only [HeadFile.Replace]
+// lowers its LSN. A writer holds the lock of package atomicfile while it reads the old head
+// and writes the new one.
 type HeadFile string
 
 const (
@@ -32,10 +32,10 @@ const (
 	maxHead   = 512 // bytes of the file: more than its line can have
 )
 
-// ErrHeadFile says that a file is not one that keeps a head.
+// ErrHeadFile says that a file does not have the format of a [HeadFile].
 var ErrHeadFile = errors.New("this is no file with the head of a log")
 
-// LoadHead implements HeadStore.
+// LoadHead implements [HeadStore].
 func (f HeadFile) LoadHead(core ed25519.PublicKey) (Head, error) {
 	file, err := os.Open(string(f))
 	if errors.Is(err, os.ErrNotExist) {
@@ -59,7 +59,7 @@ func (f HeadFile) LoadHead(core ed25519.PublicKey) (Head, error) {
 	return h, nil
 }
 
-// StoreHead implements HeadStore. A damaged file stays as it is.
+// StoreHead implements [HeadStore]. It never overwrites a damaged file.
 func (f HeadFile) StoreHead(core ed25519.PublicKey, h Head) error {
 	return f.update(core, h, func() (bool, error) {
 		kept, err := f.LoadHead(core)
@@ -70,13 +70,13 @@ func (f HeadFile) StoreHead(core ed25519.PublicKey, h Head) error {
 	})
 }
 
-// Replace keeps h, whatever was kept before: for an operator who knows that
-// what is missing in the log was lost, and goes on without it.
+// Replace stores h in place of any stored head. It is for an operator who accepts that the
+// records missing in the log are lost.
 func (f HeadFile) Replace(core ed25519.PublicKey, h Head) error {
 	return f.update(core, h, func() (bool, error) { return true, nil })
 }
 
-// update writes the file if wanted says so, while nobody else does.
+// update writes the file if wanted returns true. It holds the lock of the file meanwhile.
 func (f HeadFile) update(core ed25519.PublicKey, h Head, wanted func() (bool, error)) error {
 	next, err := atomicfile.Begin(string(f), 0o600)
 	if err != nil {
@@ -98,7 +98,7 @@ func formatHead(core ed25519.PublicKey, h Head) []byte {
 	return fmt.Appendf(nil, "%s %x %d %x %x\n", headMagic, []byte(core), h.LSN, h.Segment, h.Chain)
 }
 
-// parseHead reads what formatHead writes, and nothing else.
+// parseHead accepts only texts that formatHead writes.
 func parseHead(text []byte) (core ed25519.PublicKey, h Head, err error) {
 	words := strings.Fields(string(text))
 	if len(text) > maxHead || len(words) != 5 {

@@ -12,39 +12,41 @@ import (
 	"motte/core/wire"
 )
 
-// HeadStore keeps the newest head of a log that a client saw, for the clients
-// that come after it: a Core that no longer has that head in its history went
-// back or is a branch. A log is named by its Core's key, and has no other name.
-// HeadFile is one; a program may bring its own, and shares it as it likes.
+// HeadStore keeps the newest head of each log that its clients saw. Later clients require
+// that head of the Core: if its history lacks the head, the store was rolled back or is a
+// fork. A log is named by the first key of its Core: see [Profile.LogKey].
+//
+// [HeadFile] implements HeadStore. A program may bring another implementation, and clients
+// may share it.
 type HeadStore interface {
-	// LoadHead returns the head that is kept for a Core; the zero Head: none.
+	// LoadHead returns the stored head for a Core, or the zero Head if there is none.
 	LoadHead(core ed25519.PublicKey) (Head, error)
-	// StoreHead keeps h, unless a head with a higher LSN is kept: others may
-	// have stored theirs meanwhile. One with the same LSN stays, and is the
-	// Remembered of a *RolledBackError if it is in another segment.
+	// StoreHead stores h if its LSN is higher than that of the stored head. Other
+	// clients may have stored a newer head meanwhile. A different head with the same
+	// LSN stays, and StoreHead returns a *RolledBackError.
 	StoreHead(core ed25519.PublicKey, h Head) error
 }
 
-// keepEvery is how old the head in the store may be while a client is in use,
-// and so how much of the log may be lost without being noticed if the client's
-// machine crashes at the same time.
+// keepEvery bounds the age of the stored head while a client is in use. If the client's
+// machine crashes, the client does not notice the loss of records younger than that.
 const keepEvery = 2 * time.Second
 
-// headTracker is what a client knows of the head of the log.
+// headTracker tracks the newest head of the log that a client saw. Invariants:
 //
-// Invariants: head is the one with the highest LSN of all that were seen, since
-// the store was last asked; what was seen is stored before the store is asked.
-// So the store decides what a Core must have in its history, and an operator who
-// has accepted a loss says so there once, for all clients.
+//  1. head has the highest LSN of all heads seen since the store was last read.
+//  2. The tracker stores its head before it reads the store.
+//
+// So the store decides which head a Core must have in its history. An operator who accepts
+// a loss changes the store once, for all clients.
 type headTracker struct {
 	core  ed25519.PublicKey
-	store HeadStore // nil: none
+	store HeadStore // nil: heads are not stored
 
 	saving sync.Mutex // held while the store is used, which may take long
 
 	mu    sync.Mutex
 	head  Head
-	saved Head // what the store has
+	saved Head // the stored head
 }
 
 // newest returns the head.
@@ -54,9 +56,8 @@ func (m *headTracker) newest() Head {
 	return m.head
 }
 
-// seen takes the head of an answer. One that is older says nothing: answers to
-// several requests overtake one another. One with the same LSN in another
-// segment is a *RolledBackError.
+// seen takes the head of an answer. It ignores an older head, since answers overtake one
+// another. A different head with the same LSN is a *RolledBackError.
 func (m *headTracker) seen(h Head) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -69,9 +70,8 @@ func (m *headTracker) seen(h Head) error {
 	return nil
 }
 
-// parted reports whether two heads can't be of one history. A record is in one
-// segment, and no two branches have a segment in common; in a segment, one chain
-// value belongs to it.
+// parted reports whether two heads can't belong to one history. In one history a record has
+// one segment and one chain value.
 func parted(a, b Head) bool { return a.LSN == b.LSN && a.LSN != 0 && a != b }
 
 // save stores the head if the store does not have it.
@@ -98,9 +98,9 @@ func (m *headTracker) saveLocked() error {
 	return nil
 }
 
-// load returns the head that a Core must have in its history. A store that
-// can't be written is no reason to refuse one; a store that can't be read is,
-// and so is another head with the same LSN in it.
+// load returns the head that a Core must have in its history. It fails if the store can't be
+// read, or holds a different head with the same LSN. It does not fail if the store can't be
+// written.
 func (m *headTracker) load() (Head, error) {
 	if m.store == nil {
 		return m.newest(), nil
@@ -129,29 +129,28 @@ func (m *headTracker) saveOften(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
-			_ = m.save() // tried again, and told of by SaveHead and Close
+			_ = m.save() // tried again; SaveHead and Close report the error
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// Head returns the newest head of the log that an answer carried: what the
-// Core told this client was durable.
+// Head returns the newest head of the log that an answer carried. The Core said that all
+// records up to this head are durable.
 func (c *Client) Head() Head { return c.memory.newest() }
 
-// SaveHead stores the newest head where the profile says that it is kept. That
-// happens by itself every few seconds and with Close; the error tells a program
-// that cares why heads are not kept, and so why the next client may not notice
-// that the store went back.
+// SaveHead stores the newest head in the [HeadStore] of the profile. The client also does so
+// every few seconds and in [Client.Close]. After an error the next client may not notice that
+// the store was rolled back.
 func (c *Client) SaveHead() error { return c.memory.save() }
 
 // greetWithin bounds how long the Core may take to answer the first request on
 // a connection, which needs nothing but its memory.
 const greetWithin = 30 * time.Second
 
-// greet asks the Core at the other end of a new link whether the log still has
-// the newest head in its history. Nothing else is sent before.
+// greet asks the Core on a new connection whether its history has the client's newest head.
+// This is the first request of each connection.
 func (c *Client) greet(ctx context.Context, l *connection) error {
 	h, err := c.memory.load()
 	if err != nil {

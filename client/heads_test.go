@@ -232,7 +232,7 @@ func TestStoreThatWentBackIsRefusedByTheNextClient(t *testing.T) {
 	h.change(func() { h.heads = h.heads[:4] })
 	var back *RolledBackError
 	if err := use(); !errors.As(err, &back) || back.Remembered != kept || back.Found.LSN != 4 {
-		t.Fatalf("after the store went back: %v", err)
+		t.Fatalf("after the rollback: %v", err)
 	}
 	if err := HeadFileOf(path).Replace(p.CoreKey, back.Found); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,7 @@ import (
 	"motte/core/model"
 )
 
-// Names of what the Core numbers, for people and programs. They are stable.
+// Names of the Core's numbers, for people and programs. A name never changes.
 var (
 	operationNames = map[model.Operation]string{
 		model.OpPut: "put", model.OpGet: "get", model.OpSearch: "search", model.OpDelete: "delete",
@@ -81,7 +81,7 @@ func StateName(s model.IndexState) string { return name(stateNames, s) }
 // TypeName returns the name of a data type.
 func TypeName(t DataType) string { return name(typeNames, t) }
 
-// ParseType returns the data type of a name.
+// ParseType returns the data type with a name.
 func ParseType(s string) (DataType, error) {
 	for t, n := range typeNames {
 		if n == s {
@@ -102,7 +102,7 @@ func RightsName(r Rights) string {
 	return strings.Join(list, ",")
 }
 
-// ParseRights reads rights as RightsName writes them; "all" is every right.
+// ParseRights reads rights as [RightsName] writes them. "all" means every right.
 func ParseRights(s string) (r Rights, err error) {
 	for _, word := range strings.Split(s, ",") {
 		known := word == "all"

@@ -17,21 +17,21 @@ import (
 // Object is a stored object.
 type Object struct {
 	Identity Identity
-	Name     string // "" if it was put without one
+	Name     string // "" if it was put without a name
 	Data     []byte
 }
 
-// Result is what a write came to.
+// Result describes a write that succeeded.
 type Result struct {
-	Identity   Identity
-	NotIndexed bool // stored, but at least one index does not take its input
-	Replaced   bool // it took the place of the object that had its name
+	Identity   Identity // of the object that was put or deleted
+	NotIndexed bool     // the object is stored, but at least one index refused its input
+	Replaced   bool     // the object replaced an older one with the same name
 }
 
-// PutOption qualifies a Put.
+// PutOption qualifies a [Client.Put] or [Batch.Put].
 type PutOption func(*put)
 
-// put is a Put in the making.
+// put is a Put with its options.
 type put struct {
 	wire.Request
 	attributes []attribute
@@ -49,7 +49,7 @@ func newPut(data []byte, options []PutOption) *put {
 	for _, f := range options {
 		f(o)
 	}
-	// The order of their indexes' names is the one encoding that the Core takes.
+	// The Core accepts attributes only in the order of their index names.
 	slices.SortStableFunc(o.attributes, func(a, b attribute) int { return strings.Compare(a.index, b.index) })
 	for _, a := range o.attributes {
 		o.Query = frames.AppendAttribute(o.Query, a.index, a.data)
@@ -57,8 +57,8 @@ func newPut(data []byte, options []PutOption) *put {
 	return o
 }
 
-// Name gives the object a name, of 1 to 512 bytes: a later Put under it replaces the
-// object. An empty name is refused with ErrInvalidRequest: the object would have none.
+// Name gives the object a name of 1 to 512 bytes. A later Put under that name replaces the
+// object. An empty name fails with [ErrInvalidRequest].
 func Name(name string) PutOption {
 	return func(o *put) {
 		if o.Name = []byte(name); name == "" {
@@ -67,7 +67,8 @@ func Name(name string) PutOption {
 	}
 }
 
-// Attribute gives the index of that name its input, beside the object.
+// Attribute gives data to the index of that name as its input. Other indexes get the object.
+// An index takes attributes if it was created with [Index].Attribute.
 func Attribute(index string, data []byte) PutOption {
 	return func(o *put) {
 		if o.err = cmp.Or(o.err, checkIdentifier(index), checkLength(data, model.MaxSubQuery)); o.err == nil {
@@ -79,15 +80,15 @@ func Attribute(index string, data []byte) PutOption {
 // IfAbsent makes the Put fail with [ErrPreconditionFailed] if the name is in use.
 func IfAbsent() PutOption { return func(o *put) { o.Flags |= wire.FlagIfAbsent } }
 
-// IfIdentity makes the Put fail with [ErrPreconditionFailed] unless this is the
-// identity of the object that has the name.
+// IfIdentity makes the Put fail with [ErrPreconditionFailed] unless the object under the name
+// has this identity.
 func IfIdentity(id Identity) PutOption {
 	return func(o *put) { o.Flags, o.Identity = o.Flags|wire.FlagIfIdentity, id }
 }
 
 // Put stores an object of 16 MiB at most. [Name], [Attribute], [IfAbsent] and [IfIdentity]
-// qualify it. When it returns, the object is
-// durable and every index that is not lazy finds it.
+// qualify it. When Put returns, the object is durable, and every index that is not lazy finds
+// it.
 func (c *Client) Put(ctx context.Context, collection string, data []byte, options ...PutOption) (Result, error) {
 	o := newPut(data, options)
 	if o.err != nil {
@@ -101,9 +102,9 @@ func (c *Client) Put(ctx context.Context, collection string, data []byte, option
 	return results[0], nil
 }
 
-// Batch collects puts and deletes of one collection that take effect together
-// or not at all: 1024 of them, of 16 MiB together, at most. If one can't be
-// encoded, PutBatch says so and sends nothing.
+// Batch collects puts and deletes of one collection. [Client.PutBatch] makes all of them or
+// none. A batch has 1024 operations at most, of 16 MiB together. If an operation can't be
+// encoded, PutBatch returns an error and sends no request.
 type Batch struct {
 	ops []byte
 	n   int
@@ -113,7 +114,7 @@ type Batch struct {
 // Put adds a Put.
 func (b *Batch) Put(data []byte, options ...PutOption) { b.add(newPut(data, options)) }
 
-// Delete adds the deletion of the object that has the name.
+// Delete adds the deletion of the object with the name.
 func (b *Batch) Delete(name string) {
 	b.add(&put{Request: wire.Request{Op: model.OpDelete, Name: []byte(name)}})
 }
@@ -123,22 +124,22 @@ func (b *Batch) DeleteIdentity(id Identity) {
 	b.add(&put{Request: wire.Request{Op: model.OpDelete, Identity: id}})
 }
 
-// add appends an operation. Its lengths are checked here: one that did not fit
-// its field would turn the rest of the operation into others.
+// add appends an operation and checks its lengths. A length that did not fit its field would
+// make the Core read the rest as other operations.
 func (b *Batch) add(o *put) {
 	if b.err = cmp.Or(b.err, o.err, checkParts(o.Name, o.Query, o.Object)); b.err == nil {
 		b.ops, b.n = frames.AppendBatchOp(b.ops, &o.Request), b.n+1
 	}
 }
 
-// Len returns the number of operations, Size their bytes.
+// Len returns the number of operations.
 func (b *Batch) Len() int { return b.n }
 
-// Size returns the bytes of the batch as it is sent.
+// Size returns the length of the encoded batch in bytes.
 func (b *Batch) Size() int { return len(b.ops) }
 
-// PutBatch carries out a batch, and returns one Result for each operation in
-// order; that of a deletion is the identity deleted.
+// PutBatch makes all changes of a batch or none. It returns one Result for each operation, in
+// order. The Result of a deletion has the identity of the deleted object.
 func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]Result, error) {
 	switch {
 	case b.err != nil:
@@ -151,8 +152,7 @@ func (c *Client) PutBatch(ctx context.Context, collection string, b *Batch) ([]R
 	return c.write(ctx, &wire.Request{Op: model.OpBatch, Collection: collection, Object: b.ops}, b.n)
 }
 
-// write sends a request that is answered with as many results as it has
-// operations.
+// write sends a request whose answer has one result for each operation.
 func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]Result, error) {
 	p, err := c.do(ctx, r)
 	if err != nil {
@@ -172,8 +172,8 @@ func (c *Client) write(ctx context.Context, r *wire.Request, operations int) ([]
 	return results, nil
 }
 
-// Get returns the object that has the name. The error is [ErrNotFound] if there is none that
-// the principal may read.
+// Get returns the object with the name. The error is [ErrNotFound] if there is no object of
+// that name, or the principal may not read it.
 func (c *Client) Get(ctx context.Context, collection, name string) (Object, error) {
 	return c.get(ctx, &wire.Request{Op: model.OpGet, Collection: collection, Name: []byte(name)})
 }
@@ -199,7 +199,7 @@ func decodeObject(p []byte) (Object, error) {
 	return Object{o.Identity, string(o.Name), o.Data}, nil
 }
 
-// Delete removes the object that has the name.
+// Delete removes the object with the name.
 func (c *Client) Delete(ctx context.Context, collection, name string) error {
 	return c.delete(ctx, &wire.Request{Collection: collection, Name: []byte(name)})
 }
@@ -209,8 +209,8 @@ func (c *Client) DeleteIdentity(ctx context.Context, collection string, id Ident
 	return c.delete(ctx, &wire.Request{Collection: collection, Identity: id})
 }
 
-// DeleteIf removes the object that has the name if it still has the identity;
-// ErrPreconditionFailed if it has another.
+// DeleteIf removes the object with the name if it still has the identity. The error is
+// [ErrPreconditionFailed] if it has another identity.
 func (c *Client) DeleteIf(ctx context.Context, collection, name string, id Identity) error {
 	return c.delete(ctx, &wire.Request{Name: []byte(name),
 		Collection: collection, Identity: id, Flags: wire.FlagIfIdentity})
@@ -222,12 +222,12 @@ func (c *Client) delete(ctx context.Context, r *wire.Request) error {
 	return err
 }
 
-// Query asks an index for what a predicate finds.
+// Query asks an index for the objects that match a predicate.
 type Query struct {
 	Collection string
 	Index      string
-	Predicate  string // in the index's own language, of 1 MiB at most
-	Limit      uint32 // most results; 0: as many as the index may give
+	Predicate  string // in the language of the index, 1 MiB at most
+	Limit      uint32 // most results; 0: the limit of the index
 }
 
 func (q *Query) request(op model.Operation) *wire.Request {
@@ -235,21 +235,20 @@ func (q *Query) request(op model.Operation) *wire.Request {
 		Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}
 }
 
-// Found is a number of results; Truncated says that there may be more than the
-// limit let through.
+// Found is a number of objects. If Truncated is true, a limit was reached, and there may be
+// more objects.
 type Found struct {
 	Count     uint32
 	Truncated bool
 }
 
-// Count returns how many objects the predicate finds that the principal may
-// read.
+// Count returns how many objects match the predicate and may be read by the principal.
 func (c *Client) Count(ctx context.Context, q Query) (Found, error) {
 	return c.counted(ctx, q, model.OpCount)
 }
 
-// DeleteWhere removes the objects that the predicate finds, and says how many.
-// If it fails or is interrupted, some of them may be gone.
+// DeleteWhere removes the objects that match the predicate, and returns their number. If it
+// fails or is interrupted, some of them may be gone.
 func (c *Client) DeleteWhere(ctx context.Context, q Query) (Found, error) {
 	return c.counted(ctx, q, model.OpDeleteWhere)
 }
@@ -259,19 +258,19 @@ func (c *Client) counted(ctx context.Context, q Query, op model.Operation) (Foun
 	return Found{p.Count, p.Flags&wire.ReplyTruncated != 0}, err
 }
 
-// smallLimit is the most results that an answer on the shared connection may
-// have.
+// smallLimit is the highest limit of a search that uses the shared connection.
 const smallLimit = 1000
 
-// Search yields the objects that the predicate finds and the principal may
-// read: in the Task's order if the index is ordered, otherwise in an order
-// that tells nothing. It ends with an error as its last element if it could
-// not be completed: ErrTruncated if the limit of the index cut it off, a
-// *MissingError if single objects can't be shown, after all others.
+// Search yields the objects that match the predicate and may be read by the principal. An
+// ordered index keeps the order of its Task. Any other order means nothing.
 //
-// With a limit of 1000 or less the answer comes on the shared connection and
-// is kept in memory until it is read, if it is not larger than 64 MiB; otherwise
-// on one of its own, no faster than it is read.
+// If the answer is not complete, the last element is an error. It is [ErrTruncated] if the
+// limit of the index cut the answer off. It is a [*MissingError] if single objects could not
+// be read; the sequence has all others.
+//
+// With a Limit from 1 to 1000, an answer of up to 64 MiB uses the shared connection, and is
+// kept in memory until the caller has read it. Any other answer uses a connection of its own,
+// and the Core sends it no faster than the caller reads.
 func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		if _, err := c.objects(ctx, q.request(model.OpSearch), yield); err != nil && err != errStopped {
@@ -280,7 +279,7 @@ func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
 	}
 }
 
-// SearchIdentities yields identities instead of objects.
+// SearchIdentities is like [Client.Search], but yields only the identities of the objects.
 func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identity, error] {
 	return func(yield func(Identity, error) bool) {
 		r := q.request(model.OpSearch)
@@ -300,12 +299,13 @@ func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identi
 	}
 }
 
-// List yields every object of the collection that the principal may read, in
-// no particular order. Objects put or deleted meanwhile may be among them. A
-// *MissingError comes after all others, if single objects can't be shown.
+// List yields every object of the collection that the principal may read, in no particular
+// order. Objects put or deleted meanwhile may be among them. If single objects could not be
+// read, the last element is a [*MissingError].
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
-		// The Core lists in parts: each answer says behind which identity the next begins.
+		// The Core lists in parts. Each answer ends with the identity after which the next
+		// part begins.
 		r := &wire.Request{Op: model.OpList, Collection: collection}
 		var missing *MissingError
 		for again := true; again; again = r.Identity != (Identity{}) {
@@ -342,16 +342,16 @@ func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object
 	})
 }
 
-// ErrTruncated says that a search without a limit found more than its index
-// may give in one answer.
+// ErrTruncated says that a search without a limit found more objects than its index may
+// return in one answer.
 var ErrTruncated = fmt.Errorf("the index found more than it may give in one answer: narrow the predicate")
 
-// errStopped says that the caller wants no more of an answer.
+// errStopped says that the caller has left the loop over an answer.
 var errStopped = errors.New("stopped")
 
-// stream sends a request and hands each frame of its answer to take, until that returns
-// an error. It returns the last frame, which is an End if the answer came whole: then a
-// *MissingError tells of the objects that are not in it.
+// stream sends a request and hands each frame of its answer to take, until take returns an
+// error. It returns the last frame, which is an End if the whole answer came. Then the error
+// may be a *MissingError.
 func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
 	a := answer{request: r, take: take}
 	if r.Op == model.OpGetMany || r.Op == model.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
@@ -373,15 +373,14 @@ func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) er
 	return c.streamAlone(ctx, &a)
 }
 
-// streamAlone does so on a link that nobody else uses, no faster than take
-// takes.
+// streamAlone does the same on a dedicated connection, no faster than take returns.
 func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err error) {
 	l, err := c.dedicated(ctx)
 	if err != nil {
 		return end, err
 	}
 	defer func() { c.release(l, end.Kind == wire.KindEnd) }()
-	k := newStream() // a link of its own has room for it
+	k := newStream() // takes no slot: the connection has only this call
 	defer k.drop()
 	if err := l.start(a.request, k); err != nil {
 		return end, err
@@ -397,14 +396,15 @@ func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err erro
 	}
 }
 
-// answer is an answer of several frames that is being taken.
+// answer is the state of an answer of several frames.
 type answer struct {
 	request *wire.Request
 	take    func(part) error
-	missing *MissingError // what is not in it, so far
+	missing *MissingError // objects that the answer lacks so far; nil: no object
 }
 
-// next takes a frame; done: it was the last one, and the error is the answer's.
+// next takes a frame. If done is true it was the last frame, and err is the error of the
+// whole answer.
 func (a *answer) next(p part) (done bool, err error) {
 	switch p.Kind {
 	case wire.KindMissing:

@@ -14,30 +14,30 @@ import (
 	"motte/internal/atomicfile"
 )
 
-// Profile is all that a client needs to reach one Core as one principal. Its
-// file is text: the line "motte-profile-v1", then "key value" lines. It holds
-// a private key, so only its owner may read it.
+// Profile tells a client how to reach one Core as one principal. Its file is text: the line
+// "motte-profile-v1", then "key value" lines. The file holds a private key, so only its owner
+// may read it.
 type Profile struct {
 	Address string             // host:port
-	CoreKey ed25519.PublicKey  // the only key that the Core may show, but for NextCoreKey
-	Key     ed25519.PrivateKey // the client's own
+	CoreKey ed25519.PublicKey  // the key of the Core; the Core may show this key or NextCoreKey
+	Key     ed25519.PrivateKey // the key of the principal
 
-	NextCoreKey  ed25519.PublicKey // that the Core said will follow; nil: none
-	FirstCoreKey ed25519.PublicKey // see LogKey; nil: CoreKey
+	NextCoreKey  ed25519.PublicKey // the key that the Core announced as its next; nil: not announced
+	FirstCoreKey ed25519.PublicKey // the first key of the Core, see LogKey; nil: CoreKey
 
-	// These are not part of the file; ReadProfile sets both to what keeps in files.
-	Heads   HeadStore            // keeps the newest head of the log; nil: each Client remembers it for itself
-	Learned func(CoreKeys) error // keeps the Core's keys when they have changed; nil: likewise
+	// The file does not hold these two. ReadProfile sets both, so that they store in files.
+	// If one is nil, each Client remembers for itself.
+	Heads   HeadStore            // stores the newest head of the log
+	Learned func(CoreKeys) error // stores the Core's keys after a change
 }
 
 const profileMagic = "motte-profile-v1"
 
-// Principal is the name that the Core knows the profile's key by: the SHA-256
-// of the public key.
+// Principal returns the SHA-256 of the public half of Key. The Core knows the principal by it.
 func (p *Profile) Principal() [32]byte { return sha256.Sum256(p.Key.Public().(ed25519.PublicKey)) }
 
-// ReadProfile reads a profile file. It refuses one that others than the owner
-// can read. The head of the log is kept beside it: see HeadFileOf.
+// ReadProfile reads a profile file. It refuses a file that others than its owner can read.
+// The client keeps the head of the log in a file beside it: see [HeadFileOf].
 func ReadProfile(path string) (*Profile, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -58,11 +58,11 @@ func ReadProfile(path string) (*Profile, error) {
 	return p, nil
 }
 
-// HeadFileOf is where the head of the log is kept for the profile in a file.
+// HeadFileOf returns the file with the head of the log for a profile file.
 func HeadFileOf(profile string) HeadFile { return HeadFile(profile + ".head") }
 
-// ParseProfile reads the text of a profile file. Each key may be there once, and
-// has a value.
+// ParseProfile reads the text of a profile file. Each key occurs once at most, and has a
+// value.
 func ParseProfile(text []byte) (*Profile, error) {
 	text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors put a byte order mark there
 	lines := bufio.NewScanner(bytes.NewReader(text))
@@ -125,8 +125,8 @@ func (p *Profile) coreKeys() map[string]*ed25519.PublicKey {
 		"core-key": &p.CoreKey, "next-core-key": &p.NextCoreKey, "first-core-key": &p.FirstCoreKey}
 }
 
-// Complete reports whether the profile says where the Core is and who it is;
-// one that was just made by a key's owner does not yet.
+// Complete reports whether the profile has the address and the key of a Core. A profile that
+// "motte keygen" has just made lacks both.
 func (p *Profile) Complete() bool { return p.Address != "" && len(p.CoreKey) == ed25519.PublicKeySize }
 
 // Marshal returns the text of a profile file.
@@ -145,9 +145,9 @@ func (p *Profile) Marshal() []byte {
 	return b.Bytes()
 }
 
-// Write makes a new profile file with mode 0600, whole or not at all; it never
-// overwrites one.
+// Write makes a new profile file with mode 0600, whole or not at all. It never overwrites a
+// file.
 func (p *Profile) Write(path string) error { return atomicfile.Create(path, 0o600, p.Marshal()) }
 
-// Replace puts the profile in the place of a file, whole or not at all.
+// Replace writes the profile over a file, whole or not at all.
 func (p *Profile) Replace(path string) error { return atomicfile.Replace(path, 0o600, p.Marshal()) }

@@ -1,6 +1,5 @@
-// Package frames is the client's half of the protocol of package wire: it
-// encodes what the Core decodes and decodes what the Core encodes. It lives
-// outside the Core so that nobody has to trust it.
+// Package frames is the client's half of the protocol of package wire. It encodes requests
+// and decodes answers. It is not part of the Core, so it need not be trusted.
 package frames
 
 import (
@@ -10,8 +9,8 @@ import (
 	"motte/core/wire"
 )
 
-// AppendRequest appends the frame of r to p. The lengths are those of the
-// parts, not those in r; the caller keeps within the limits.
+// AppendRequest appends the frame of r to p. It takes the lengths from the parts, not from
+// the length fields of r. The caller keeps within the limits.
 func AppendRequest(p []byte, r *wire.Request) []byte {
 	return codec.Writer(p).Bytes([]byte(wire.RequestMagic)).U8(wire.Version, byte(r.Op), byte(r.Type), byte(r.Flags)).
 		U64(r.Number).U32(r.Limit).U8(byte(r.Rights), byte(r.Options)).Zero(2).
@@ -20,14 +19,14 @@ func AppendRequest(p []byte, r *wire.Request) []byte {
 		Bytes(r.Name).Bytes(r.Query).Bytes(r.Object)
 }
 
-// AppendAttribute appends one attribute, which goes to the index of that name:
-// index 32 | len(data) 4 | data …. A PUT has its attributes in the order of these names.
+// AppendAttribute appends one attribute, the input for the index of that name:
+// index 32 | len(data) 4 | data …. A PUT has its attributes in the order of the index names.
 func AppendAttribute(p []byte, index string, data []byte) []byte {
 	return codec.Writer(p).Text(index, model.MaxIdentifier).U32(uint32(len(data))).Bytes(data)
 }
 
-// AppendBatchOp appends one operation, OpPut or OpDelete, to the object part of an
-// OpBatch. What it does not hold of a request is the same for all of the batch.
+// AppendBatchOp appends one operation, OpPut or OpDelete, to the object part of an OpBatch.
+// The operations share all other fields of the batch's request.
 //
 //	operation 1 | flags 1 | len(name) 2 | len(attributes) 4 | len(object) 4
 //	identity 32 | name … | attributes … | object …
@@ -58,7 +57,7 @@ func AppendRow(p []byte, w *model.Row) []byte {
 		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget).U64(w.IndexBudget)
 }
 
-// The operations in a Task's row, a bit for each.
+// The operations in a Task's row, one bit for each.
 const (
 	TaskSearch = 1 << model.OpSearch
 	TaskCount  = 1 << model.OpCount
@@ -81,8 +80,8 @@ func ValidCode(c model.Code) bool {
 	return c <= model.LastCode
 }
 
-// DecodeReplyHeader reads a reply header from the first wire.ReplyHeaderSize bytes
-// of p: model.Malformed or model.UnsupportedVersion otherwise.
+// DecodeReplyHeader reads a reply header from p, which has wire.ReplyHeaderSize bytes. The
+// code is model.OK, model.Malformed or model.UnsupportedVersion.
 func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code model.Code) {
 	r := codec.NewReader(p)
 	if magic := r.Take(4); string(magic) != wire.ReplyMagic {
@@ -106,7 +105,7 @@ func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code model.Code) {
 // Object is the body of a KindObject frame.
 type Object struct {
 	Identity identity.ID
-	Name     []byte // empty if it was put without one
+	Name     []byte // empty if it was put without a name
 	Data     []byte
 }
 
@@ -132,18 +131,19 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	return ids, nil
 }
 
-// Result is what one operation of a PUT, DELETE or batch came to.
+// Result is the result of a PUT or a DELETE, alone or in a BATCH.
 type Result struct {
 	Identity identity.ID
 	Flags    wire.ReplyFlags // ReplyNotIndexed, ReplyReplaced
 }
 
-// resultFlags are the flags of a reply that are about its operations.
+// resultFlags are the flags of a reply that describe its operations.
 const resultFlags = wire.ReplyNotIndexed | wire.ReplyReplaced
 
-// DecodeResults reads the body of the End frame that answers a PUT, a DELETE or, with
-// batch, a BATCH: count identities. If one of the flags is set, those of each operation of
-// a BATCH follow, one byte each; together they are the flags of the reply.
+// DecodeResults reads the body of the End frame that answers a PUT, a DELETE or, if batch is
+// true, a BATCH. The body has h.Count identities. If h has one of resultFlags, the answer to
+// a BATCH goes on with one byte of flags for each operation. These bytes together must have
+// the flags of h.
 func DecodeResults(body []byte, h *wire.ReplyHeader, batch bool) ([]Result, error) {
 	flags := h.Flags & resultFlags
 	var marks []byte

@@ -5,7 +5,7 @@ import (
 	"motte/core/model"
 )
 
-// DecodeServerStatus reads what model.AppendServerStatus wrote.
+// DecodeServerStatus reads the layout of model.AppendServerStatus.
 func DecodeServerStatus(p []byte) (s model.ServerStatus, err error) {
 	r := codec.NewReader(p)
 	s.Flags = model.ServerFlags(r.U8())

@@ -6,8 +6,8 @@ import (
 	"motte/core/wire"
 )
 
-// Status is the answer to a STATUS: the parts of the catalogue that concern the asking
-// principal, in a fixed order.
+// Status is the answer to a STATUS: the parts of the catalogue that the asking principal may
+// see, in a fixed order.
 type Status struct {
 	Server      *model.ServerStatus // nil, unless the principal is a server administrator
 	Tasks       []TaskStatus
@@ -33,8 +33,8 @@ func (s *Status) Index(collection, index string) *wire.IndexStatus {
 	return nil
 }
 
-// Add decodes a status item, the body of a KindStatus frame, and adds it to s. The
-// functions of package wire that append the items give their layouts.
+// Add decodes a status item, the body of a KindStatus frame, and adds it to s. Package wire
+// has the layouts, at the functions that append the items.
 func (s *Status) Add(p []byte) (err error) {
 	r := codec.NewReader(p)
 	switch wire.StatusKind(r.U8()) {
@@ -81,8 +81,8 @@ func decodeIndexStatus(r *codec.Reader) (x wire.IndexStatus) {
 	return x
 }
 
-// Age returns how many seconds before s.Now a time of s was. It is 0 for a time of 0, and if
-// the clock was set back since that time.
+// Age returns the seconds from a time of s to s.Now. It returns 0 if time is 0 or lies in the
+// future.
 func Age(s *model.ServerStatus, time uint64) uint64 {
 	if time == 0 || time > s.Now {
 		return 0
