@@ -14,8 +14,9 @@
 // # Objects and queries
 //
 // [Client.Put], [Client.PutBatch], [Client.Get] and [Client.Delete] work on objects by name or
-// by [Identity]. [Client.Search], [Client.Count] and [Client.DeleteWhere] ask an index with a
-// [Query]. [Client.List] yields all objects of a collection.
+// by [Identity]. [Client.GetAll] gets many objects at once. [Client.Search], [Client.Count]
+// and [Client.DeleteWhere] ask an index with a [Query]. [Client.List] yields all objects of a
+// collection.
 //
 // # Connections
 //

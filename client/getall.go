@@ -13,24 +13,24 @@ import (
 	"motte/core/wire"
 )
 
-// GetAll yields the objects that have these names, in their order: one request for each 256
-// of them, which shows the collection as it is at one moment. Objects that can't be shown are
-// left out. Then the last element is an error, a *MissingError that names them, with
-// ErrNotFound for a name under which there is no object that the principal may read.
+// GetAll yields the objects with these names, in the order of the names. It sends one request
+// for each 256 names, and each request sees the collection at one moment. If objects are
+// missing, the last element is a [*MissingError] that names them. Its error for a name is
+// [ErrNotFound] if the principal may read no object of that name.
 func (c *Client) GetAll(ctx context.Context, collection string, names ...string) iter.Seq2[Object, error] {
 	return getAll(ctx, c, collection, names, wantedName)
 }
 
-// GetAllIdentities is GetAll for objects by identity.
+// GetAllIdentities is like [Client.GetAll], but takes identities.
 func (c *Client) GetAllIdentities(ctx context.Context, collection string, ids ...Identity) iter.Seq2[Object, error] {
 	return getAll(ctx, c, collection, ids, wantedIdentity)
 }
 
-// wanted is an object that is asked for: as the request has it, and as an error names it.
+// wanted is an object that the caller asks for.
 type wanted struct {
-	encoded []byte
-	missing Missing
-	err     error // it can't be asked for
+	encoded []byte  // its entry in the request
+	missing Missing // its entry in a MissingError
+	err     error   // why it can't be requested; nil: it can
 }
 
 func wantedName(name string) (w wanted) {
@@ -53,7 +53,7 @@ func wantedIdentity(id Identity) (w wanted) {
 	return w
 }
 
-// is reports whether o is the object that was asked for.
+// is reports whether o is the wanted object.
 func (w *wanted) is(o *Object) bool {
 	if w.missing.Name != "" {
 		return o.Name == w.missing.Name

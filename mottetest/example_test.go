@@ -12,9 +12,8 @@ import (
 	"motte/mottetest"
 )
 
-// A server, its administrator, and one object. The server needs the executables that
-// "make build" makes; a test takes its directory from t.TempDir, and its context from
-// t.Context.
+// Start a server, connect as its administrator, and store one object. The server needs the
+// executables of "make build". A test uses t.TempDir and t.Context.
 func ExampleStart() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {
@@ -47,7 +46,7 @@ func ExampleStart() {
 	// Output: {"name":"M6 bolt","weight":12}
 }
 
-// A principal of its own, who may read what others put, and may not put anything.
+// Connect as a principal that may read the objects of others, and may not put objects.
 func ExampleServer_As() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {

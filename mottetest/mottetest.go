@@ -1,6 +1,6 @@
-// Package mottetest runs a whole Motte server for a test, a demonstration or a benchmark:
-// the host that "motte serve" runs, the Core and the Tasks as processes of their own, and
-// each Task confined. Nothing is faked, so a test sees what users will see.
+// Package mottetest runs a whole Motte server for a test, a demonstration or a benchmark. It
+// is the server of "motte serve": the Core and each Task run in processes of their own, and
+// each Task is confined. No part is a stand-in.
 //
 // [Start] starts a server in a directory and waits until clients can connect.
 // [Server.Admin] connects as its administrator, and [Server.As] as a principal that
@@ -22,27 +22,25 @@
 //			t.Fatal(err)
 //		}
 //		defer c.Close()
-//		// Test what uses c, a *client.Client.
+//		// Test the code that uses c, a *client.Client.
 //	}
 //
 // # What it needs
 //
-// The executables motte-core and those of the Tasks: "make build" puts them into bin.
-//
-// A call of [motte/host/sandbox.ReexecInit] first in main, or in TestMain. The host
-// starts this executable again to confine a Task, and that call takes over there.
-//
-// Linux, and the right to make user namespaces. "motte doctor" says whether it is there.
+//   - The executables of the Core and the Tasks: "make build" puts them into bin.
+//   - A call of [motte/host/sandbox.ReexecInit] at the start of main or TestMain. The host
+//     starts the same executable again to confine a Task, and ReexecInit takes over there.
+//   - Linux, and the right to make user namespaces: "motte doctor" checks it.
 //
 // # Restarts
 //
-// The data stays in the directory. A second Start in the same directory, after Stop, is a
-// restart: it opens the store that is there. Each start listens on a new port of the
-// loopback, which only Admin, As and [Server.Profile] know.
+// The data stays in the directory. After Stop, another Start in the same directory opens the
+// same store. Each start listens on a new port of the loopback interface. Admin, As and
+// [Server.Profile] use that port.
 //
-// # What it is not for
+// # Tests without a server
 //
-// The test of an index needs no server: package [motte/sdk/sdktest] runs it behind the
+// The test of an index needs no server. Package [motte/sdk/sdktest] runs an index behind the
 // Task protocol in a millisecond.
 package mottetest
 
@@ -64,8 +62,8 @@ import (
 // readyWithin bounds how long a server may take until clients can connect.
 const readyWithin = 60 * time.Second
 
-// Server is a running server, which [Start] makes. It is safe for concurrent use, but for
-// [Server.Stop].
+// Server is a running server. [Start] returns one. All methods but [Server.Stop] are safe for
+// concurrent use.
 type Server struct {
 	Dir string // the data directory
 	Log string // the file to which the host logs
@@ -77,10 +75,10 @@ type Server struct {
 	ended   chan error
 }
 
-// Start starts a server with the executables in the directory bin, and waits until
-// clients can connect. Further Tasks are looked for in taskDirs. The data is in dir/data,
-// new or from an earlier start, and the log in dir/server.log. If the server ends, or
-// takes too long, Start stops it, and the error names the log.
+// Start starts a server with the executables in the directory bin, and waits until clients
+// can connect. The directories taskDirs may have more Tasks. The data is in dir/data, new or
+// from an earlier start. The log is in dir/server.log. If the server does not become ready,
+// Start stops it and returns an error that names the log.
 func Start(dir, bin string, taskDirs ...string) (*Server, error) {
 	s := &Server{Dir: filepath.Join(dir, "data"), Log: filepath.Join(dir, "server.log"),
 		running: &running{tasks: make(map[uint64]task)}, ended: make(chan error, 1)}
@@ -97,7 +95,7 @@ func Start(dir, bin string, taskDirs ...string) (*Server, error) {
 			Ready: func(r host.Ready) {
 				select {
 				case ready <- r:
-				default: // a Core that was started again: nobody waits
+				default: // the Core was started again, and Start has returned
 				}
 			}})
 	}()
@@ -113,7 +111,7 @@ func Start(dir, bin string, taskDirs ...string) (*Server, error) {
 	}
 }
 
-// Stop stops the server in order and waits for all of its processes. It is called once.
+// Stop stops the server in order and waits for all of its processes. Call it once.
 func (s *Server) Stop() error {
 	s.cancel()
 	err := <-s.ended
@@ -124,8 +122,7 @@ func (s *Server) Stop() error {
 // key and the administrator's private key.
 func (s *Server) Profile() (*client.Profile, error) { return client.ReadProfile(s.profile) }
 
-// Admin connects as the administrator, who may do everything. The caller closes the
-// client.
+// Admin connects as the administrator, who has all rights. The caller closes the client.
 func (s *Server) Admin(ctx context.Context) (*client.Client, error) {
 	p, err := s.Profile()
 	if err != nil {
@@ -134,8 +131,8 @@ func (s *Server) Admin(ctx context.Context) (*client.Client, error) {
 	return client.Dial(ctx, p)
 }
 
-// As connects with the key of another principal, such as [NewPrincipal] returns. The
-// caller closes the client.
+// As connects with the key of another principal, for example from [NewPrincipal]. The caller
+// closes the client.
 func (s *Server) As(ctx context.Context, key ed25519.PrivateKey) (*client.Client, error) {
 	p, err := s.Profile()
 	if err != nil {
@@ -145,9 +142,9 @@ func (s *Server) As(ctx context.Context, key ed25519.PrivateKey) (*client.Client
 	return client.Dial(ctx, p)
 }
 
-// NewPrincipal makes a key and registers its principal under a label. It returns the key
-// for [Server.As] and the principal for [client.Client.Grant], without which the principal
-// may do nothing.
+// NewPrincipal makes a key and registers its principal under a label. It returns the key for
+// [Server.As] and the principal for [client.Client.Grant]. Without a grant the principal has
+// no rights.
 func NewPrincipal(ctx context.Context, admin *client.Client, label string) (ed25519.PrivateKey, [32]byte, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -28,7 +28,7 @@ func (x *lengths) Configure(c sdk.Config) error {
 	return nil
 }
 
-// Apply holds one text under each value: that of the last change.
+// Apply holds one text under each value: the text of the last change.
 func (x *lengths) Apply(changes []sdk.Change) {
 	for i := range changes {
 		c := &changes[i] // not a copy: Refuse marks the change itself

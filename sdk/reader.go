@@ -10,22 +10,21 @@ import (
 	"motte/core/taskwire"
 )
 
-// readSize is the usual size of the buffer in bytes: what a socket buffer of
-// Linux holds by default, so that one read empties it.
+// readSize is the usual size of the buffer in bytes. It is the default size of a socket buffer
+// of Linux, so one read empties that.
 const readSize = 256 << 10
 
-// errProtocol says that the Core sent what the protocol does not allow, which
-// a Task can only take for the end of its service.
+// errProtocol says that the Core broke the Task protocol. The Task then ends.
 var errProtocol = errors.New("the Core broke the Task protocol")
 
-// reader cuts the stream from the Core into frames without copying them. What
-// next returns is valid until fill is called.
+// reader splits the stream from the Core into frames without copying them. A frame that next
+// returned is valid until the next call of fill.
 type reader struct {
 	from io.Reader
 	buf  []byte
-	at   int // start of what next has not returned yet
-	end  int // end of what was read
-	need int // bytes of the frame at the start, as far as is known
+	at   int // start of the bytes that next has not returned
+	end  int // end of the bytes that were read
+	need int // length of the frame at at, as far as is known
 }
 
 // next returns the next frame if all of it was read.
@@ -49,8 +48,8 @@ func (r *reader) next() (h taskwire.Header, payload []byte, ok bool, err error) 
 	return h, rest[taskwire.HeaderSize:r.need:r.need], true, nil
 }
 
-// allowed reports whether a frame of this type may have this length. It bounds
-// what the buffer grows to before the frame has arrived.
+// allowed reports whether a frame of this type may have this length. So it bounds the buffer
+// before the frame has arrived.
 func allowed(h taskwire.Header) bool {
 	switch h.Type {
 	case taskwire.Configure:
@@ -65,7 +64,7 @@ func allowed(h taskwire.Header) bool {
 	return false
 }
 
-// fill reads more, after next had nothing. It returns io.EOF only between two
+// fill reads more bytes after next found no whole frame. It returns io.EOF only between two
 // frames.
 func (r *reader) fill() error {
 	rest := r.buf[r.at:r.end]

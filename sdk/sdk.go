@@ -1,38 +1,36 @@
-// Package sdk is for the author of a Task. Implement [Index], and call [Serve] from main:
-// the index then runs in a process of its own. The Core tells it of every change, and asks
-// it for the objects that a predicate finds.
+// Package sdk is for the author of a Task. Implement [Index], and call [Serve] from main.
+// The index then runs in a confined process of its own. The Core sends it every change of
+// the collection, and asks it for the objects that match a predicate.
 //
-// # What an Index can rely on
+// # What the package guarantees
 //
-//  1. One call at a time, in the order in which the Core sent the frames: a
-//     Search sees every change sent before it, and none sent after it.
-//  2. Changes come in batches: all that have arrived when the index is ready
-//     for more. A lone change is a batch of one and waits for nothing.
-//  3. The protocol with the Core is kept whatever the index does: answers have
-//     the right numbers, chunks and limits, and are written many at a time.
+//  1. It makes one call at a time, in the order in which the Core sent the frames. So a
+//     Search sees every change that the Core sent before it, and no later change.
+//  2. A call of Apply has all changes that have arrived. A lone change comes at once, in
+//     a batch of one.
+//  3. The answers of any index keep the Task protocol: numbers, chunks and limits are
+//     right.
 //
 // # What an Index must do
 //
-//  1. Keep all state in memory: a Task has no files, no network and no clock that
-//     it may rely on. The state is lost with the process; the Core then feeds a
-//     fresh process from the objects that it keeps.
-//  2. Copy what it keeps: the input of a change and the predicate are valid only
+//  1. Keep all state in memory. A Task has no files, no network and no reliable clock.
+//     When its process ends, the Core feeds all objects to a fresh process.
+//  2. Copy the bytes that it keeps. The input of a change and the predicate are valid only
 //     during the call, also for goroutines.
-//  3. Refuse an input or a predicate that makes no sense, and never panic. A panic
-//     ends the process. That is safe: the Core quarantines the Task and builds the
-//     index anew. But the same object would end the next process, too. Serve
-//     recovers no panic, since an index that is half changed gives wrong answers.
-//  4. Answer with identities that it holds. The Core checks each of them, and a
-//     Task that names another is ended, however honest its mistake.
+//  3. Refuse an input or a predicate that it can't use, and never panic. A panic ends the
+//     process, and the Core builds the index anew, but the same object would end the next
+//     process, too. Serve recovers no panic, since a half-changed index gives wrong answers.
+//  4. Answer only with identities that it holds. The Core checks each identity. It ends a
+//     Task that returns a wrong identity, even by mistake.
 //
 // # Other packages
 //
 // Package [motte/sdk/sdktest] tests an Index behind the Task protocol. Package
-// [motte/sdk/pointer] finds a value in a JSON text, and [motte/sdk/ijson] says which texts
-// are JSON.
+// [motte/sdk/pointer] finds a value in a JSON text. Package [motte/sdk/ijson] decides which
+// texts are JSON.
 //
-// docs/how-to/write-a-task.md builds a Task from nothing;
-// docs/reference/task-protocol.md says what happens on the channel.
+// docs/how-to/write-a-task.md builds a Task step by step. docs/reference/task-protocol.md
+// describes the channel.
 package sdk
 
 import (
@@ -43,59 +41,57 @@ import (
 	"motte/core/model"
 )
 
-// Identity names one object with one content. The first half, its [Value], names
-// the object: a changed object keeps it and gets another second half.
+// Identity names one object with one content. Its first half, the [Value], names the object.
+// A changed object keeps the Value and gets another second half.
 type Identity = identity.ID
 
-// Value is the first half of an [Identity]: the object, whatever its content.
+// Value is the first half of an [Identity]. It names the object, whatever its content.
 type Value = identity.Value
 
-// Index is an index or any other search code: all that a Task author writes.
+// Index is the code that a Task author writes: an index, or any other kind of search.
 type Index interface {
-	// Configure comes first, once. An error says that the index can't be what
-	// it was declared to be: the Core ends it for good.
+	// Configure is the first call, and is made once. An error says that the index
+	// can't use its configuration. The Core then ends the Task for good.
 	Configure(Config) error
 
-	// Apply makes the changes, in order. It calls Refuse on those whose input
-	// it does not accept, and must forget what it had under the same value
-	// all the same: that identity is no longer valid.
+	// Apply makes the changes, in order. For each change it first drops the entry
+	// under the same Value, whose identity is no longer valid. It calls
+	// [Change.Refuse] if it does not accept the input.
 	Apply([]Change)
 
-	// Search returns at most limit identities, each object once. In an ordered
-	// index the best come first; else the order does not matter, as the Core
-	// sorts. An error says that the predicate was refused; nobody is told its
-	// text.
+	// Search returns at most limit identities, each object once. An ordered index
+	// returns the best first. For other indexes the Core sorts the answer. An error
+	// refuses the predicate; its text stays in the Task.
 	Search(predicate []byte, limit int) ([]Identity, error)
 }
 
-// Config is what an index was declared to be. [Index.Configure] gets it.
+// Config is the declaration of an index. [Index.Configure] gets it.
 type Config struct {
 	Type       model.DataType // of inputs and predicates; TypeAny: not declared
-	Ordered    bool           // the order of answers is kept
+	Ordered    bool           // answers keep the order of the Task
 	MaxResults int            // most identities in one answer
-	Options    []byte         // the configuration given when the index was created, as it was given
+	Options    []byte         // the configuration, byte for byte as the creator of the index gave it
 }
 
-// Change says that an object was put, or is gone. [Index.Apply] gets them.
+// Change is one object that was put or removed. [Index.Apply] gets changes.
 type Change struct {
 	Identity Identity
-	LSN      uint64 // position in the Core's log; while an index is built it does not ascend
-	Remove   bool   // drop what is held under Identity.Value(), if anything
-	Input    []byte // else hold this in its place; valid until Apply returns
+	LSN      uint64 // position in the Core's log; it does not ascend while an index is built
+	Remove   bool   // drop the entry under Identity.Value(), if there is one
+	Input    []byte // otherwise hold this input in its place; valid until Apply returns
 
 	refused bool
 }
 
-// Refuse says that the input is not accepted: the object stays stored, is not
-// in the index, and the client that put it is told so.
+// Refuse says that the index does not accept the input. The object stays stored, but the
+// index does not find it. The Core tells the client that put the object.
 func (c *Change) Refuse() { c.refused = true }
 
-// channel is the descriptor on which a Task finds the Core.
+// channel is the descriptor of the channel to the Core.
 const channel = 3
 
-// Serve runs the index until the Core closes the channel, then ends the
-// process: with status 0, or 1 if the Core broke the protocol. It is all that
-// the main function of a Task does.
+// Serve runs the index until the Core closes the channel, and then ends the process. The
+// status is 0, or 1 after an error. The main function of a Task only calls Serve.
 func Serve(x Index) {
 	if err := serve(x); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -110,8 +106,7 @@ func serve(x Index) error {
 		return err
 	}
 	prepareRuntime()
-	// From here on the process reads and writes one descriptor, and the
-	// runtime needs what it always needs. Whatever confines it further from
-	// inside belongs between these two lines.
+	// From here on the process uses only this descriptor, and the system calls of the
+	// Go runtime. Code that confines the process further belongs here.
 	return ServeChannel(f, x)
 }

@@ -8,12 +8,12 @@ import (
 	"motte/core/taskwire"
 )
 
-// writeSize is how many bytes of answers are gathered before they are written
-// although more frames wait to be handled.
+// writeSize is the size of the answers, in bytes, that are written at once even if more
+// frames wait.
 const writeSize = 64 << 10
 
-// ServeChannel runs the index on a channel to the Core until that is closed,
-// and returns nil then. Serve calls it; tests do, with a channel of their own.
+// ServeChannel runs the index on a channel to the Core. It returns nil when the channel is
+// closed. [Serve] calls it; a test may call it with a channel of its own.
 func ServeChannel(channel io.ReadWriter, x Index) error {
 	s := server{index: x, in: reader{from: channel}, to: channel}
 	for {
@@ -27,7 +27,8 @@ func ServeChannel(channel io.ReadWriter, x Index) error {
 			}
 			continue
 		}
-		// Nothing more has arrived: do what is due, tell, and wait.
+		// All frames that have arrived are handled. Apply their changes, write the
+		// answers, and wait for more.
 		s.apply()
 		if err := s.flush(); err != nil {
 			return err
@@ -51,8 +52,8 @@ type server struct {
 	changes []Change // adjacent ones, not applied yet; inputs alias the reader's buffer
 	first   uint64   // number of changes[0]
 	applied uint64   // every change up to this number is done
-	told    uint64   // and this is what the Core knows
-	refused bool     // the configuration: the Core is about to close the channel
+	told    uint64   // the value of applied that the Core was told last
+	refused bool     // the index refused its configuration; the Core will close the channel
 }
 
 func (s *server) handle(h taskwire.Header, payload []byte) error {
@@ -61,7 +62,7 @@ func (s *server) handle(h taskwire.Header, payload []byte) error {
 	}
 	s.seq = h.Seq
 	if s.refused {
-		return nil // sent before the Core read the refusal
+		return nil // the Core sent this frame before it read the refusal
 	}
 	switch h.Type {
 	case taskwire.Configure:
@@ -72,7 +73,7 @@ func (s *server) handle(h taskwire.Header, payload []byte) error {
 		}
 		s.changes = append(s.changes, decodeChange(h, payload))
 		return nil
-	default: // the reader lets no other type through
+	default: // Search: the reader refuses all other types
 		return s.search(payload)
 	}
 }
@@ -92,8 +93,8 @@ func (s *server) configure(payload []byte) error {
 	return nil
 }
 
-// apply makes all changes that were handled. Refusals are told before the
-// number that covers them, which flush tells.
+// apply makes all changes that were handled. It writes refusals before flush writes the
+// number that confirms them.
 func (s *server) apply() {
 	if len(s.changes) == 0 {
 		return
@@ -151,7 +152,7 @@ func (s *server) fail(seq uint64, f taskwire.Failure) {
 	s.out = append(taskwire.AppendHeader(s.out, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: seq}), byte(f))
 }
 
-// flush writes all answers, and one number for all changes that are done.
+// flush writes all answers, and one number that confirms all changes that are done.
 func (s *server) flush() error {
 	if s.applied > s.told {
 		s.out = taskwire.AppendHeader(s.out, taskwire.Header{Type: taskwire.Applied, Seq: s.applied})

@@ -23,7 +23,7 @@ func ExampleDecode() {
 		Path string `json:"path"`
 	}
 	fmt.Println(ijson.Decode([]byte(`{"path": "/weight"}`), &options), options.Path)
-	fmt.Println(ijson.Decode([]byte(`{"pth": "/weight"}`), &options) == nil) // it would be taken for one not given
+	fmt.Println(ijson.Decode([]byte(`{"pth": "/weight"}`), &options) == nil) // a misspelt member is an error
 	// Output:
 	// <nil> /weight
 	// false

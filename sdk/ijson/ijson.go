@@ -1,14 +1,15 @@
-// Package ijson decides which texts Motte takes for JSON: those of I-JSON (RFC 7493), of
-// which all readers see the same values. It is RFC 8259 with three rules more:
+// Package ijson decides which texts Motte accepts as JSON. These are the texts of I-JSON (RFC
+// 7493), in which all readers see the same values. [Check] checks a text, and [Decode] reads a
+// configuration. I-JSON is RFC 8259 with three more rules:
 //
-//  1. An object has each member once. Of two members with one name, some readers take the
-//     first and others the last.
+//  1. An object has each member once. If two members have the same name, some readers take
+//     the first and others the last.
 //  2. The text is UTF-8, without a byte order mark.
 //  3. An escape in a string stands for a character: \ud83d\ude00 does, \ud800 alone does
-//     not. Many readers put the same character in the place of all that are none.
+//     not. Many readers replace all invalid escapes by the same character.
 //
-// Numbers may have any size and any number of digits: what they are is for their reader to
-// decide. The rules hold for names as for values, and at every depth.
+// Numbers may have any size and any number of digits. Their reader decides which values they
+// have. The rules hold for names and values, at every depth.
 package ijson
 
 import (
@@ -24,17 +25,17 @@ import (
 )
 
 var (
-	// ErrSyntax says that a text is no JSON for any reader.
+	// ErrSyntax says that a text is not JSON by RFC 8259.
 	ErrSyntax = errors.New("not JSON")
-	// ErrAmbiguous says that readers may take a JSON text for different values.
+	// ErrAmbiguous says that different readers may see different values in a JSON text.
 	ErrAmbiguous = errors.New("ambiguous JSON")
 )
 
 // shownPointer bounds the characters of a JSON Pointer in an error.
 const shownPointer = 200
 
-// Check returns nil if text is one JSON value, and white space. Otherwise the error wraps
-// ErrAmbiguous or ErrSyntax and says where.
+// Check returns nil if text is one JSON value, with white space around it. Otherwise the error
+// wraps [ErrAmbiguous] or [ErrSyntax] and names the place.
 func Check(text []byte) error {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text))
 	err := d.SkipValue()
@@ -59,9 +60,9 @@ func Check(text []byte) error {
 	return fmt.Errorf("%w: the escape at byte %d stands for no character", ErrAmbiguous, at.ByteOffset+1)
 }
 
-// Decode reads the members of an object into the struct that v points to. The object must
-// pass Check. Each member must be one of the struct, written like it, and not be null: one
-// that is misspelt would be taken for one that is not given.
+// Decode reads the members of an object into the struct that v points to. The object must pass
+// [Check]. Each member must belong to the struct, in the same spelling, and must not be null.
+// Otherwise a misspelt member would count as a member that is not given.
 func Decode(text []byte, v any) error {
 	if err := Check(text); err != nil {
 		return err

@@ -1,11 +1,11 @@
-// Package pointer finds a value in a JSON text by JSON Pointer (RFC 6901)
-// without decoding the rest of it.
+// Package pointer finds a value in a JSON text by JSON Pointer (RFC 6901), without decoding
+// the rest of the text. Use [Parse] once, and [Pointer.Find] for each text.
 //
-// It returns the value as it stands in the text, so that a number keeps all
-// its digits. Package [motte/sdk/ijson] says which texts are JSON. A text that is none has no
-// values, and one that is ambiguous is an error: an index would otherwise take
-// another value from it than the reader of the object. No input makes it panic,
-// or use more memory than some 20 times its length.
+// Find returns the bytes of the value as they stand in the text, so a number keeps all its
+// digits. Package [motte/sdk/ijson] decides which texts are JSON. A text that is not JSON has
+// no values. Ambiguous JSON is an error, since an index and the reader of the object might
+// see different values. For any input, Find does not panic and uses at most some 20 times
+// the memory of the input.
 package pointer
 
 import (
@@ -24,7 +24,7 @@ var ErrSyntax = errors.New("not a JSON Pointer (RFC 6901): want \"\" or \"/membe
 // Pointer is a parsed JSON Pointer: its reference tokens, unescaped.
 type Pointer []string
 
-// Parse reads the string form.
+// Parse reads the string form of a JSON Pointer.
 func Parse(s string) (Pointer, error) {
 	if s == "" {
 		return Pointer{}, nil
@@ -43,8 +43,8 @@ func Parse(s string) (Pointer, error) {
 	return tokens, nil
 }
 
-// Find returns the value that p points to, aliasing text, and whether there is
-// one. The error is of a text that ijson.Check calls ambiguous.
+// Find returns the value that p points to, and whether there is such a value. The value
+// aliases text. The error wraps [ijson.ErrAmbiguous].
 func (p Pointer) Find(text []byte) (value []byte, ok bool, err error) {
 	switch err := ijson.Check(text); {
 	case errors.Is(err, ijson.ErrAmbiguous):
@@ -56,8 +56,8 @@ func (p Pointer) Find(text []byte) (value []byte, ok bool, err error) {
 	return value, ok, nil
 }
 
-// Value is Find for a text that ijson.Check accepted, and may panic on another: for who looks
-// for several values in one text.
+// Value is like Find for a text that [ijson.Check] has accepted. It may panic on any other
+// text. Use it to find several values in one text.
 func (p Pointer) Value(text []byte) (value []byte, ok bool) {
 	value = text
 	for _, token := range p {
@@ -68,8 +68,8 @@ func (p Pointer) Value(text []byte) (value []byte, ok bool) {
 	return bytes.TrimSpace(value), true
 }
 
-// Elements calls f with each element of a valid JSON array, and returns false
-// if value is something else.
+// Elements calls f with each element of a valid JSON array. It returns false if value is not
+// an array.
 func Elements(value []byte, f func(element []byte)) bool {
 	s := scanner{rest: value}
 	if s.next() != '[' {
@@ -127,11 +127,11 @@ func equal(quoted []byte, token string) bool {
 	return json.Unmarshal(quoted, &name) == nil && name == token
 }
 
-// scanner walks over a text that ijson.Check accepted, so it has nothing to
-// check: it only has to know where a value ends.
+// scanner walks over a text that ijson.Check has accepted. So it checks no syntax and only
+// finds where values end.
 type scanner struct{ rest []byte }
 
-// next skips white space and returns the byte behind it, which stays.
+// next skips white space and returns the next byte without taking it.
 func (s *scanner) next() byte {
 	n := 0
 	for isSpace(s.rest[n]) {

@@ -1,19 +1,19 @@
-// Package sdktest tests an [sdk.Index] the way it will be used: behind the Task protocol.
-// A stand-in for the Core is at the other end of a socket pair.
+// Package sdktest tests an [sdk.Index] behind the Task protocol, where it is used. A stand-in
+// for the Core is at the other end of a socket pair.
 //
-// [Start] configures the index. [Core.Insert], [Core.Remove] and [Core.Search] tell it of
-// objects and ask it. [ID] and [Version] make identities, so that a test can say which
-// object, and which content of it, should be found.
+// [Start] configures the index. [Core.Insert] and [Core.Remove] send it changes, and
+// [Core.Search] asks it. [ID] and [Version] make identities, so that a test can name an object
+// and a content of it.
 //
-// The stand-in checks what the real Core checks, and the test fails on all for which the
-// Core would quarantine a Task:
+// The test fails on each answer for which the real Core would quarantine a Task:
 //
 //   - a frame that can't be decoded;
-//   - an answer with a number that was never sent, or is answered already;
-//   - more identities than were asked for, or one twice;
-//   - the identity of an object that was never inserted, or is gone.
+//   - an answer to a frame that was never sent, or is answered already;
+//   - more identities than the limit, or the same identity twice;
+//   - the identity of an object that was never inserted, or was removed.
 //
-// What the index does not find, only the test can know.
+// The stand-in does not notice objects that the index should have found. The test compares
+// those.
 package sdktest
 
 import (
@@ -29,14 +29,14 @@ import (
 	"motte/sdk"
 )
 
-// Core is the other end of an Index's channel. It is not safe for concurrent
-// use.
+// Core is the stand-in for the Core, at the other end of the channel of an index. It is not
+// safe for concurrent use.
 type Core struct {
 	tb   testing.TB
 	conn net.Conn
 	in   *bufio.Reader
 	buf  []byte
-	done chan error // what ServeChannel returned
+	done chan error // the result of ServeChannel
 
 	seq     uint64
 	applied uint64
@@ -44,12 +44,12 @@ type Core struct {
 	live    map[identity.Value]identity.ID
 }
 
-// ErrQueryRefused is what [Core.Search] returns if the index refuses the predicate.
+// ErrQueryRefused says that the index refused the predicate of [Core.Search].
 var ErrQueryRefused = errors.New("the index refused the predicate")
 
-// Start runs an index behind a channel and configures it. It returns nil if
-// the index refuses the configuration. The channel is closed when the test
-// ends, and the index must end well then.
+// Start runs an index behind a channel and configures it. It returns nil if the index refuses
+// the configuration. Start closes the channel when the test ends. The index must then end
+// without an error.
 func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 	tb.Helper()
 	ours, theirs := Pair(tb)
@@ -91,8 +91,8 @@ func Pair(tb testing.TB) (a, b net.Conn) {
 	return ends[0], ends[1]
 }
 
-// Insert sends an object and reports whether the index accepted it. An object with the
-// same value, another [Version] of it, is replaced, also by one that is refused.
+// Insert sends an object and reports whether the index accepted it. It replaces any other
+// [Version] of the object, even if the index refuses the new one.
 func (c *Core) Insert(id identity.ID, input string) bool {
 	c.tb.Helper()
 	c.seq++
@@ -110,8 +110,8 @@ func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byt
 	return append(taskwire.AppendInsertHead(p, seq, lsn, id, len(input)), input...)
 }
 
-// InsertAll sends many objects at once, one for each input, and returns their
-// identities: ID(from), ID(from+1), … All must be accepted.
+// InsertAll sends many objects at once, one for each input. It returns their identities:
+// ID(from), ID(from+1), … The test fails if the index refuses an input.
 func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
 	c.tb.Helper()
 	var frames []byte
@@ -143,7 +143,7 @@ func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
 	return ids
 }
 
-// Remove says that an object is gone, and waits until the index has confirmed it.
+// Remove removes an object, and waits until the index has confirmed that.
 func (c *Core) Remove(id identity.ID) {
 	c.tb.Helper()
 	c.seq++
@@ -216,7 +216,7 @@ func (c *Core) confirmed() bool {
 	return c.refused[c.seq] == 0
 }
 
-// read takes one frame and notes what it confirms.
+// read takes one frame and notes the changes that it confirms.
 func (c *Core) read() taskwire.Answer {
 	c.tb.Helper()
 	a, err := taskwire.ReadAnswer(c.in, c.buf)
