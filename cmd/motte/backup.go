@@ -33,16 +33,16 @@ func (a *app) backup() *cobra.Command {
 	cmd := a.leaf(&cobra.Command{
 		Use:   "backup",
 		Short: "Copy a store, sealed as it is, while it is served",
-		Long: `Copy the data of a store, sealed as it is: a server may run on it, and nothing of it stops
-or waits. All that was acknowledged before the backup began is in it.
+		Long: `Copy the data of a store, sealed as it is. The server may run, and does not stop or wait
+for it. The backup has every write that was acknowledged before the backup began.
 
-The directory given with --to is the backup. The next backup into it copies what has changed,
-and removes what is not needed any more; if it is interrupted, what was there before can still
-be restored. Use another directory, or snapshots of this one, to keep older states. With --to -
-a whole backup goes to standard output, as a tar archive.
+The directory given with --to is the backup. The next backup into it copies only new files,
+and removes files that are not needed any more. If it is interrupted, the backup before can
+still be restored. Use another directory, or snapshots of this one, to keep older states. With
+--to - a whole backup goes to standard output, as a tar archive.
 
-No key is in it: a backup alone is worth nothing to whoever takes it, and to you. Export the
-keys once, and again after each erasure: see 'motte help key export'.`,
+A backup holds no key. So it is useless to a thief, and alone it is useless to you, too.
+Export the keys once, and again after each erasure: see 'motte help key export'.`,
 		Example: `  motte backup --dir store --to /mnt/backup/store
   motte backup --dir store --to - | ssh backup.example 'cat >store.tar'`,
 	}, func(ctx context.Context, _ []string) error {

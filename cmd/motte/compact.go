@@ -21,13 +21,13 @@ type compactView struct {
 func (a *app) compact() *cobra.Command {
 	return a.remote(&cobra.Command{
 		Use:   "compact",
-		Short: "Give the disk back all space that nothing needs",
-		Long: `Give the disk back all space that nothing needs: that of objects that were deleted or
-replaced. The server does so by itself, a little at a time; this does all of it now, and
-returns when it is done. The server answers meanwhile.
+		Short: "Free the disk space of deleted and replaced objects",
+		Long: `Free the disk space of deleted and replaced objects. The server also does so by itself, a
+little at a time. This command does all of it now, and returns when it is done. The server
+answers requests meanwhile.
 
-The moved bytes are those of live records that had to be written anew; the server needs that
-much space until it is done.`,
+The moved bytes are live records that had to be written again. The server needs that much
+free space until it is done.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
 		before, err := look(ctx, c)
 		if err != nil {

@@ -22,9 +22,9 @@ func (a *app) delete() *cobra.Command {
 	var d deletion
 	cmd := a.leaf(&cobra.Command{
 		Use:   "delete COLLECTION [PREDICATE]",
-		Short: "Delete an object, or all that a predicate finds",
-		Long: `Delete an object by name or identity, or with --where all that a predicate of an
-index finds and you may delete.`,
+		Short: "Delete an object, or all objects that match a predicate",
+		Long: `Delete an object by name or identity. With --where INDEX, delete all objects that match
+a predicate of the index and that you may delete.`,
 		Example: `  motte delete people --name ada
   motte delete people --name ada --if-identity 6f1c…
   motte delete people --where by_age '< 18'`,

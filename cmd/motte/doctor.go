@@ -251,7 +251,7 @@ func storeChecks(dir string) []checkView {
 	return list
 }
 
-// headCheck looks whether a store that went back would be noticed with a profile.
+// headCheck checks whether a client with the profile would notice a rollback of the store.
 func headCheck(path string) checkView {
 	file := string(client.HeadFileOf(path))
 	c := checkView{About: "profile", Name: "head of the log", Problem: "the head of the log can't be kept",

@@ -24,9 +24,9 @@ particular order. Objects that are not JSON, or ambiguous JSON such as a member 
 twice, are left out and make it fail at the end with the exit code 11; objects that are
 damaged are named, and make it fail as well.
 
-With --envelope nothing is left out: each line is {"name":…,"id":…,"base64":…}, and
-'motte import --envelope' takes names and contents back, byte for byte. Attributes
-given beside an object can't be read, and so are not exported, which is told.`,
+With --envelope no object is left out. Each line is {"name":…,"id":…,"base64":…}, and
+'motte import --envelope' restores names and contents byte for byte. Attributes can't be
+read, so they are not exported; a note says so.`,
 		Example: `  motte export people > people.jsonl
   motte export photos --envelope | gzip > photos.jsonl.gz`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {

@@ -13,15 +13,15 @@ import (
 func (a *app) head() *cobra.Command {
 	cmd := a.remote(&cobra.Command{
 		Use:   "head",
-		Short: "Print the head of the log, by which a store that went back is noticed",
-		Long: `Print the head of the log: the sequence number of the last durable record, the tag of
-the segment that has it, and the chain value that commits to all records up to it.
+		Short: "Print the head of the log, which shows whether a store was rolled back",
+		Long: `Print the head of the log: the sequence number of the last durable record, the ID of
+its segment, and the chain value that commits to all records up to it.
 
-Every answer of a server has it, and every command keeps the newest one it saw in FILE.head,
+Every answer of a server has the head. Every command keeps the newest head in FILE.head,
 beside the profile FILE. The next command first asks the server whether its log still has
-that head in its history. A server that does not, because an older copy of the store was put
-in its place or because two copies went different ways, is sent nothing else: the command ends
-with exit code 8. See 'motte help head accept'.`,
+that head in its history. If not, the store was rolled back, or is a fork: two copies of it
+were served. Then the command sends no request and ends with exit code 8. See 'motte help
+head accept'.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
 		h, err := c.Ping(ctx)
 		if err != nil {
@@ -37,28 +37,29 @@ with exit code 8. See 'motte help head accept'.`,
 	return cmd
 }
 
-// acceptedView is what a profile remembered of the log, and what it does now.
+// acceptedView shows the head that a profile remembered, and the head that it remembers now.
 type acceptedView struct {
-	Remembered *headView `json:"remembered,omitempty"` // if there was one that could be read
-	Accepted   *headView `json:"accepted,omitempty"`   // if anything had to be
+	Remembered *headView `json:"remembered,omitempty"` // nil: no head could be read
+	Accepted   *headView `json:"accepted,omitempty"`   // nil: there was nothing to accept
 }
 
 func (a *app) headAccept() *cobra.Command {
 	var yes bool
 	cmd := a.leaf(&cobra.Command{
 		Use:   "accept",
-		Short: "Go on with a store that lacks what was seen in it",
-		Long: `Go on with a store that lacks what was seen in it: make the server's present head the
-one that FILE.head, beside the profile FILE, remembers.
+		Short: "Go on with a store that was rolled back, or is a fork",
+		Long: `Go on with a store that was rolled back, or is a fork: replace the remembered head in
+FILE.head, beside the profile FILE, by the server's present head.
 
-A command that ends with exit code 8 has found that the log lacks what the server, or another
-copy of it, had said was on its disk. Either somebody put an older copy of the store in its
-place, or two copies of it went different ways. Ask the store's operator, over a way that
-is not the server. If it was restored from a backup after a loss, accept it; what was written
-after the backup has to be written again. Otherwise it may be an attack: what was deleted,
-revoked or erased in the meantime is there again.
+Use it after exit code 8: the log lacks a head that the server, or another copy of it, had
+said was on its disk. Either somebody put an older copy of the store in its place, or two
+copies of it were served. First ask the store's operator, not through the server. If the
+store was restored from a backup after a loss, accept it, and write again what was written
+after the backup. Otherwise it may be an attack: deleted objects, revoked rights and erased
+principals since then are there again.
 
-It is accepted for this profile only. Programs that run with it go on by themselves.`,
+This accepts the store for this profile only. Running programs with this profile go on by
+themselves.`,
 		Example: `  motte head accept
   motte head accept --yes`,
 	}, func(ctx context.Context, _ []string) error {
@@ -94,8 +95,7 @@ It is accepted for this profile only. Programs that run with it go on by themsel
 	return cmd
 }
 
-// compareHeads asks the server for its head, and whether it has the one that is
-// remembered.
+// compareHeads asks the server for its head, and whether it has the remembered head.
 func compareHeads(ctx context.Context, p *client.Profile) (found client.Head, v acceptedView, err error) {
 	c, err := dial(ctx, p)
 	var back *client.RolledBackError

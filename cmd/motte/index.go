@@ -25,8 +25,8 @@ func (a *app) index() *cobra.Command {
 		Use:   "index",
 		Short: "Create, list and drop indexes",
 		Long: `An index is a Task that follows one collection and answers predicates about it. It
-runs sandboxed, in a process of its own, and holds nothing that could not be made
-again: if it breaks, the Core drops it and has it built anew.`,
+runs confined, in a process of its own. The Core can build it again from the objects at any
+time, and does so if the Task breaks a rule.`,
 	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexDrop()})
 }
 
@@ -38,8 +38,8 @@ func (a *app) indexCreate() *cobra.Command {
 	cmd = a.leaf(&cobra.Command{
 		Use:   "create COLLECTION NAME",
 		Short: "Make an index, and wait until it answers",
-		Long: `Make an index, and wait until it answers. What there is to configure is the Task's
-affair. For the built-in ones ('motte help predicates' shows what they can be asked):
+		Long: `Make an index, and wait until it answers. Each Task defines its own configuration. The
+built-in Tasks ('motte help predicates' shows their predicates) take:
 
   ordered  {"path":JSON POINTER,"type":"int64"|"float64"|"string"|"time"}
   text     {"path":JSON POINTER} or {"fields":[JSON POINTER,…]}, "analyzer":"standard"|"en"|"simple"

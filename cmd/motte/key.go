@@ -44,14 +44,14 @@ func (a *app) keyExport() *cobra.Command {
 	var c exporting
 	cmd := a.leaf(&cobra.Command{
 		Use:   "export",
-		Short: "Write the keys of a store, encrypted to who may restore it",
-		Long: `Write the keys of a store, encrypted with age to the recipients given: each of them alone can
-decrypt them, and so restore any backup of the store ('motte restore'). A recipient is an age
-recipient (age1…, of age-keygen) or an SSH public key. The server may run.
+		Short: "Write the keys of a store, encrypted to the given recipients",
+		Long: `Write a key export: the keys of a store, encrypted with age to the given recipients. Each
+recipient alone can decrypt it and so restore any backup of the store ('motte restore'). A
+recipient is an age recipient (age1…, from age-keygen) or an SSH public key. The server may run.
 
-Keep exports apart from backups: the two together are the store, unsealed. An export stays
-good until a principal is erased: one made before still opens what was erased, in any older
-copy of the store. So after 'motte principal remove --erase' make a new one, and destroy those.`,
+Keep key exports apart from backups: whoever has both can read the store. After 'motte
+principal remove --erase' make a new export, and destroy the older ones: they still open the
+erased objects in older copies of the store.`,
 		Example: `  motte key export --dir store --recipient age1u4l9… --out store.keys.age
   motte key export --dir store --root-key /run/keys/motte --recipients-file admins.txt --armor >store.keys.asc
   motte key export --dir store --recipient "$(cat ~/.ssh/id_ed25519.pub)" --out store.keys.age`,

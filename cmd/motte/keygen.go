@@ -128,9 +128,9 @@ func (a *app) profileSet() *cobra.Command {
 	cmd := a.leaf(&cobra.Command{
 		Use:   "set [FILE]",
 		Short: "Say in a profile where the server is, and what the Core's key is",
-		Long: `Say in a profile where the server is, and what the Core's key is: the only key that
-the server may show. Get both from its administrator, over a way that nobody else
-can write to.`,
+		Long: `Set the server's address and the Core's key in a profile. The profile accepts no server
+with another key. Get both from the administrator, over a channel that an attacker can't
+write to.`,
 		Example: `  motte profile set alice.profile --address motte.example:7433 --core-key 8f0c…`,
 	}, func(_ context.Context, args []string) error {
 		path, p, err := a.profileArgument(args)

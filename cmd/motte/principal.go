@@ -17,9 +17,8 @@ func (a *app) principal() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "principal",
 		Short: "Add, list and remove those who may connect",
-		Long: `A principal is who holds a key; to the server its name is the SHA-256 of the public
-key, 64 hexadecimal digits. An administrator gives it a label as well. Commands
-take either.`,
+		Long: `A principal is a client as the server knows it: by the SHA-256 of its public key, 64
+hexadecimal digits, and by a label that an administrator chose. Commands take either.`,
 	}, []*cobra.Command{a.principalAdd(), a.principalList(), a.principalRotate(), a.principalRemove()})
 }
 
@@ -127,13 +126,13 @@ func (a *app) principalRemove() *cobra.Command {
 		Short: "End a principal's access and all of its rights; with --erase, destroy what it put",
 		Long: `End a principal's access and all of its rights. Its objects stay.
 
-With --erase all that it put, in every collection, is destroyed with it: not only
-deleted, but made unreadable, by destroying the key of its objects. The command returns
-when the key is in no file of the server. Backups stay good, and lose the same objects:
-the key is in none of them. What others have read, they have.
+With --erase all objects that it put, in every collection, become unreadable: the server
+destroys their key. The command returns when no file of the server holds the key. Backups
+stay usable and lose the same objects, since no backup holds the key. Copies that others
+have read stay with them.
 
-The key is in every export of the server's keys from before, and in every copy of its file
-data.keys: make a new export (motte key export), and destroy those.`,
+Older key exports and copies of the file data.keys still hold the key: make a new key export
+(motte key export), and destroy the older ones.`,
 		Example: `  motte principal remove alice
   motte principal remove alice --erase`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {

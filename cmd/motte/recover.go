@@ -26,30 +26,32 @@ func (a *app) recover() *cobra.Command {
 	cmd := a.leaf(&cobra.Command{
 		Use:   "recover",
 		Short: "Go on with a store that is refused, or that has lost its administrators",
-		Long: `Make a store that 'motte serve' refuses one that it serves again, or give one a new
-administrator. The server has to be stopped.
+		Long: `Change a store that 'motte serve' refuses so that it is served again, or give a store a
+new administrator. The server has to be stopped.
 
 With --accept-loss: go on with a store that its anchor does not know. 'motte serve' ends
-with exit code 8 if the store lacks what its anchor remembers: somebody put an older copy
-in its place, the disk lost what it had promised to keep, or two copies went different ways.
-It does, too, if the anchor holds nothing and the store is not new: either it is used with
+with exit code 8 if the log lacks the head that the anchor remembers. Then somebody put an
+older copy of the store in its place, the disk lost writes, or two copies were served. It
+also ends so if the anchor is empty and the store is not new. Then the anchor is used with
 this store for the first time, or somebody emptied it.
 
-If you have not restored a backup, and have not set up this anchor just now, stop here, keep a
-copy of the store, and find out who can write its disk: what was deleted, revoked or erased in
-the meantime is there again. If the right store is somewhere else, put it in its place instead.
+If you did not restore a backup, and did not set up this anchor just now, stop here. Keep a
+copy of the store, and find out who can write its disk. Deleted objects, revoked rights and
+erased principals since then are there again. If the right store is somewhere else, put it in
+this place instead.
 
-What is known about both is printed first. Then an alert, loss-accepted, is recorded in the
-log for good, and the anchor remembers the head of what is there. Clients notice as well that
-the store went back, and each accepts that for itself: 'motte head accept'.
+The command first prints what is known about the store and the anchor. Then it records an
+alert, loss-accepted, in the log for good, and the anchor remembers the present head. Clients
+also notice that the store was rolled back: each accepts it with 'motte head accept'.
 
-With --new-admin: the profiles of all administrators are lost, or stolen. A key is made, and
-its owner is the only administrator of the server from then on; the profile is --out. All
-other administrators lose the right admin on the server. They stay principals, with their
-objects and their rights in collections: remove those whose keys were stolen ('motte
-principal remove'). This takes the root key, and an alert, new-administrator, is
-recorded in the log for good. Give --anchor as 'motte serve' is given it: then a store that
-went back is not changed. If the command was cut short, run it again.`,
+With --new-admin: make a new administrator if the profiles of all administrators are lost or
+stolen. The command makes a key, whose owner is then the only administrator of the server, and
+writes the profile to --out. All other administrators lose the right admin on the server. They
+stay principals, with their objects and their rights in collections: remove those whose keys
+were stolen ('motte principal remove'). The command needs the root key, and records an alert,
+new-administrator, in the log for good. Give the same --anchor as to 'motte serve': then the
+command does not change a store that was rolled back. If the command was cut short, run it
+again.`,
 		Example: `  motte recover --dir store --new-admin
   motte recover --dir store --anchor file:/mnt/other/motte.head --accept-loss
   motte recover --dir /var/lib/motte --root-key /run/keys/motte --anchor tpm:/dev/tpmrm0 --accept-loss --yes`,

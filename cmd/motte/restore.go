@@ -39,18 +39,18 @@ func (a *app) restore() *cobra.Command {
 	var c restoring
 	cmd := a.leaf(&cobra.Command{
 		Use:   "restore",
-		Short: "Make a store of a backup and an export of its keys",
-		Long: `Make a data directory of a backup ('motte backup') and an export of the keys ('motte key
-export'), which the identity given decrypts: an age identity or an SSH private key. 'motte
-serve' then serves it with all objects, principals and rights, under the same Core key, so
-that profiles stay valid. Neither backup nor export alone is enough.
+		Short: "Make a store from a backup and a key export",
+		Long: `Make a data directory from a backup ('motte backup') and a key export ('motte key
+export'). The identity given, an age identity or an SSH private key, decrypts the export.
+'motte serve' then serves all objects, principals and rights under the same Core key, so
+profiles stay valid. Neither the backup nor the export alone is enough.
 
-Any export of the store opens any backup of it, save what was erased before the export was
-made: the principals who were erased are then gone from the older backup, too.
+Any export of a store opens any backup of it, except for erased principals: a principal that
+was erased before the export is gone from older backups, too.
 
-What was written after the backup is not there. Clients notice that the store went back:
-each accepts it with 'motte head accept', and a server with an anchor with 'motte recover
---accept-loss'. The administrator's profile is no part of a backup: keep a copy of it.`,
+The store lacks all writes after the backup. Clients notice that it was rolled back, and
+each accepts that with 'motte head accept'. For a server with an anchor, use 'motte recover
+--accept-loss'. A backup does not hold the administrator's profile: keep a copy of it.`,
 		Example: `  motte restore --from /mnt/backup/store --dir store --key store.keys.age --identity me.key
   motte restore --from - --dir /var/lib/motte --root-key /run/keys/motte --key store.keys.age --identity ~/.ssh/id_ed25519 <store.tar
   age -d me.key.age | motte restore --from /mnt/backup/store --dir store --key store.keys.age --identity -`,
@@ -66,7 +66,7 @@ each accepts it with 'motte head accept', and a server with an anchor with 'mott
 	f := cmd.Flags()
 	f.StringVar(&c.from, "from", "", "directory `DEST` of the backup; -: a tar archive on standard input")
 	f.StringVar(&c.dir, "dir", "", "data directory `DIR` to make, or to fill if it is empty")
-	f.StringVar(&c.key, "key", "", "`FILE` with the export of the keys")
+	f.StringVar(&c.key, "key", "", "`FILE` with the key export")
 	f.StringArrayVar(&c.identities, "identity", nil, "`FILE` with what decrypts the export; may be given several times; -: standard input")
 	f.StringVar(&c.rootKey, "root-key", "", "`FILE` to put the root key into (default: root.key in the data directory)")
 	f.BoolVar(&c.damaged, "damaged", false, "restore also what has to be salvaged before it can be served")

@@ -34,9 +34,9 @@ func (a *app) principalRotate() *cobra.Command {
 	cmd := a.leaf(&cobra.Command{
 		Use:   "rotate PRINCIPAL",
 		Short: "Give a principal another key; it keeps its objects, rights and label",
-		Long: `Give a principal another key. It keeps its label, its rights, and all that it put. The key
-that it had is refused from then on, and what it has open ends. For administrators of the
-server; a principal can't rotate its own key, since a thief of that key could.
+		Long: `Give a principal another key. It keeps its label, its rights and its objects. The server
+refuses the old key from then on, and ends its connections. For administrators of the server:
+a principal can't rotate its own key, since a thief of that key could do so, too.
 
 With --out the next key is made here, and FILE is the complete profile for the principal:
 hand it over safely. With --public-key the key was made by its owner ('motte keygen') and

@@ -24,17 +24,17 @@ func (a *app) keyRotateRoot() *cobra.Command {
 	var dir, rootKey, next string
 	cmd := a.leaf(&cobra.Command{
 		Use:   "rotate-root",
-		Short: "Let another root key take the place of a store's",
-		Long: `Let another root key take the place of a store's. The server has to be stopped. The root key
-seals the file data.keys and its copy, and nothing else; both are written again.
+		Short: "Replace the root key of a store",
+		Long: `Replace the root key of a store. The server has to be stopped. The root key seals only the
+file data.keys and its copy, and both are written again.
 
 The next key is made in the file --new-root-key, unless it is there. If the command is cut
 short, the store opens with one of the two keys, or with both: run it again before the server
 starts. Then give the next file to 'motte serve --root-key'.
 
-Backups stay good, and so do exports of the keys (motte key export). So whoever has an
-export, or a copy of data.keys together with the key before, can still open the store and its
-backups: destroy those, and make a new export.`,
+Backups and key exports (motte key export) stay usable. So whoever has an export, or a copy
+of data.keys with the old root key, can still open the store and its backups. Destroy those,
+and make a new export.`,
 		Example: `  motte key rotate-root --dir store --root-key /run/keys/motte --new-root-key /run/keys/motte-2`,
 	}, func(context.Context, []string) error {
 		if dir == "" {
@@ -81,18 +81,18 @@ func (a *app) keyRotateCore() *cobra.Command {
 	var finish, now bool
 	cmd := a.leaf(&cobra.Command{
 		Use:   "rotate-core",
-		Short: "Let another key take the place of the one by which clients know the Core",
-		Long: `Let another key take the place of the one by which clients know the Core. The server has to be
-stopped for each of two steps.
+		Short: "Replace the Core key, by which clients know the Core",
+		Long: `Replace the Core key, by which clients know the Core. There are two steps, and the server has
+to be stopped for each.
 
 The first step makes the next key. From the next start on, the Core tells it to each client that
-connects, and clients write it into their profiles. Wait until all have been there. The second step,
-with --finish, destroys the key before: from the next start on the Core shows the next one. A
-client that was not there in between refuses the Core until somebody says: motte profile set FILE
+connects, and clients write it into their profiles. Wait until all clients have connected. The second
+step, with --finish, destroys the old key. From the next start on, the Core shows the new key. A client
+that did not connect in between refuses the Core until its owner runs: motte profile set FILE
 --core-key KEY.
 
-If the key was stolen, say --now: a thief in the middle could tell clients any key. Then each client
-gets the new key by hand. Make a new export of the keys after a rotation (motte key export).`,
+If the old key was stolen, use --now instead: a thief in the middle could tell clients any key. Then
+give each client the new key by hand. Make a new key export after a rotation (motte key export).`,
 		Example: `  motte key rotate-core --dir store
   motte key rotate-core --dir store --finish
   motte key rotate-core --dir store --root-key /run/keys/motte --now`,
@@ -110,8 +110,8 @@ gets the new key by hand. Make a new export of the keys after a rotation (motte 
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "data directory `DIR`")
 	f.StringVar(&rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
-	f.BoolVar(&finish, "finish", false, "destroy the key before: clients have learnt the next one")
-	f.BoolVar(&now, "now", false, "destroy the key at once: no client learns the new one by itself")
+	f.BoolVar(&finish, "finish", false, "destroy the old key: clients have learnt the new key")
+	f.BoolVar(&now, "now", false, "destroy the old key at once: no client learns the new key by itself")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
 	return cmd
 }

@@ -39,24 +39,23 @@ DIR/admin.profile: all that a client needs. Give it to the other commands by
 --profile or MOTTE_PROFILE. You may move it elsewhere; the built-in Tasks are then
 no longer registered by themselves after an upgrade.
 
-Without --root-key the key that seals the store lies in the store: whoever takes
-the disk can read it. Put the file on another medium; nobody but its owner may be
-able to read it.
+Without --root-key the root key lies in the store, so whoever takes the disk can read the
+store. Put the file on another medium. Only its owner may be able to read it.
 
-With --anchor the head of the log is remembered in a place outside the store: a file on
-another volume, or this machine's TPM. A store that lacks what its anchor remembers, because
-an older copy was put in its place, is not served: the command ends with exit code 8, and
-'motte help recover' says how to go on. A store that was begun without an anchor gets one by
-'motte recover --accept-loss', once. docs/how-to/protect-against-rollback.md has the rest.
+With --anchor a place outside the store remembers the head of the log: a file on another
+volume, or this machine's TPM. If the log lacks that head, because an older copy was put in
+the store's place, the store is not served. The command ends with exit code 8, and 'motte help
+recover' says how to go on. To give an anchor to an existing store, run 'motte recover
+--accept-loss' once. See docs/how-to/protect-against-rollback.md.
 
 The Core, motte-core, and the Tasks' executables, motte-task-NAME, are those
 beside this executable; --task-dir names directories of more Tasks, which are used
 once they are registered: motte task register NAME --file FILE.
 
-A Core that ends or hangs is started again. One that refuses the store or its key is not, nor
-is the first one after six crashes: the command ends. A service manager that follows
-sd_notify(3), as systemd does, is told when clients can connect and how the server is;
-docs/how-to/run-as-a-service.md has a unit.
+A Core that ends or hangs is started again. The command ends if the Core refuses the store or
+its key, or if the first Core crashes six times before it serves. A service manager with
+sd_notify(3), such as systemd, learns when clients can connect and how the server is. See
+docs/how-to/run-as-a-service.md for a unit.
 
 SIGTERM or Ctrl-C stops the server in order, a second one at once. The log goes to
 standard error. With --json, a line on standard output tells each time that
@@ -77,8 +76,8 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 		}
 		cfg.Logger = a.logger(jsonLog)
 		cfg.Ready = a.ready(cfg.Logger)
-		// A server outlives who reads its log or its output: a write to them fails then, and
-		// does not end the process.
+		// The server outlives the readers of its log and its output. Without a reader a
+		// write fails, and does not end the process.
 		broken := make(chan os.Signal, 1)
 		signal.Notify(broken, syscall.SIGPIPE)
 		defer signal.Stop(broken)
@@ -100,7 +99,7 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 	return cmd
 }
 
-// logger writes the server's log; with --quiet only what somebody should see to.
+// logger writes the server's log. With --quiet it writes only warnings and errors.
 func (a *app) logger(asJSON bool) *slog.Logger {
 	o := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if a.quiet {
@@ -126,9 +125,9 @@ func (a *app) ready(log *slog.Logger) func(host.Ready) {
 		}
 		switch {
 		case errors.Is(err, syscall.EPIPE):
-			a.stdout.forget() // who read it needs no more
+			a.stdout.forget() // the reader has closed the pipe
 		case err != nil:
-			log.Warn("nobody was told that clients can connect", "error", err)
+			log.Warn("can't print that clients can connect", "error", err)
 		}
 	}
 }

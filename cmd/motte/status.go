@@ -14,7 +14,7 @@ import (
 func (a *app) status() *cobra.Command {
 	return a.remote(&cobra.Command{
 		Use:   "status",
-		Short: "Show the server, and all that you may know of it",
+		Short: "Show the server, as far as you may see it",
 		Long: `Show the server, its collections, indexes, Tasks, principals and grants: all of it to
 a server administrator, to others what concerns them. With --json one value has it all.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {
@@ -64,7 +64,7 @@ func (a *app) overview(v *view, me string) error {
 		fmt.Fprintln(a.stdout, s)
 	}
 	if v.HeadNotKept != "" {
-		fmt.Fprintf(a.stdout, "The head of the log is not kept, so a store that goes back may not be noticed: %s.\n", v.HeadNotKept)
+		fmt.Fprintf(a.stdout, "The head of the log is not kept, so a rollback of the store may not be noticed: %s.\n", v.HeadNotKept)
 	}
 	fmt.Fprintln(a.stdout)
 	for _, part := range []struct {
@@ -142,7 +142,7 @@ func unlessZero[N uint32 | uint64](n N) string {
 func (a *app) alerts() *cobra.Command {
 	return a.remote(&cobra.Command{
 		Use:   "alerts",
-		Short: "List the newest alerts: what Tasks and the disk did that they must not",
+		Short: "List the newest alerts about Tasks, the disk and the operator",
 		Long: `List the newest alerts, oldest first; for server administrators. An alert is recorded
 in the sealed log when a Task breaks its contract or is much too slow, which also ends that Task and has its
 index built anew, or when the disk gives back something else than was written:
@@ -150,7 +150,7 @@ index built anew, or when the disk gives back something else than was written:
   invalid-identity   the Task returned an identity that the Core never made, or one that is gone
   other-collection   it returned an identity of another collection
   bad-frame          it sent something that can't be decoded
-  unasked            it answered what nobody asked, or twice
+  unasked            it answered a question that was not asked, or answered it twice
   too-many-results   it returned more identities than it may
   too-slow           it exceeded its deadline, and did not recover: the machine may be busy
   task-ended         its process ended

@@ -20,9 +20,9 @@ func (a *app) task() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "task",
 		Short: "List and register Tasks",
-		Long: `A Task is the algorithm of an index: an executable that runs sandboxed. To register
-it writes its row in the API format table, which says what it may be sent and may
-answer. A Task is known by the SHA-256 of its executable.`,
+		Long: `A Task is the algorithm of an index: an executable that runs confined. Registering a
+Task writes its row in the API format table. The row has the SHA-256 of the executable, and
+limits what the Core sends to the Task and accepts from it.`,
 	}, []*cobra.Command{a.taskList(), a.taskRegister()})
 }
 
@@ -55,7 +55,7 @@ func budgetText(bits uint64) string {
 	return fmt.Sprint(bits, " bits")
 }
 
-// defaultRow is what a Task that nobody knows is registered with.
+// defaultRow is the row of a Task that is not a built-in one.
 var defaultRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
 

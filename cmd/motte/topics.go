@@ -10,19 +10,19 @@ func topics() []*cobra.Command {
 		Long: `Exit codes, for scripts:
 
   0  it is done
-  1  an error that no other code is for; output that can't be written, too
+  1  any other error, also if the output can't be written
   3  not found: an object, collection, index, Task or principal
   4  denied, or the key is not registered with the server
   5  a precondition does not hold, or it exists already
   6  temporary: the index is being built, the server is overloaded or stops; try again
   7  no connection to the server, or it is not the one of the profile
-  8  the store lacks what this profile has seen in it, or what its anchor remembers: it went
-     back, or is another branch
+  8  the log of the store lacks the head that this profile or the anchor remembers: the store
+     was rolled back, or is a fork
   9  an object, a store or a backup is damaged: 'motte help verify'
  10  the collection's quota is used up: delete objects, or have it raised
  11  an import left out lines, or an export or a search objects; all others are stored,
      or printed
- 12  the Core refuses the store, its key or its command line: a start as it is does not help
+ 12  the Core refuses the store, its key or its command line: another start does not help
  64  the command line is wrong
 
 2 is the code of a program that crashed: report it.
@@ -30,7 +30,7 @@ func topics() []*cobra.Command {
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code
 (docs/reference/wire-protocol.md: not-found, no-index, …), or else usage,
-no-connection, refused, left-out or error. One about a line of an import has its number as "line".`,
+no-connection, refused, left-out or error. An error about a line of an import has "line", its number.`,
 	}, {
 		Use:   "predicates",
 		Short: "What the built-in Tasks can be asked",
@@ -50,7 +50,7 @@ The predicate of an index with the Task text is what people type into a search b
 
   engine analytical       either word, best matches first if the index is ordered
   +engine +analytical     both
-  engine -babbage         the first and not the second; one that begins with - goes after --
+  engine -babbage         the first and not the second; put a predicate that begins with - after --
   "analytical engine"     a phrase
   analy*                  words that begin so
   analitical~1            up to one letter (or two) different
@@ -60,15 +60,15 @@ docs/reference/predicates.md has all of it, and the configurations.`,
 	}, {
 		Use:   "environment",
 		Short: "The environment variable and files that motte uses",
-		Long: `MOTTE_PROFILE names the file of the profile, if --profile does not. It may be unset, and
-not empty.
+		Long: `MOTTE_PROFILE names the file of the profile, if --profile does not. It may be unset, but
+must not be empty.
 
 A profile is a text file with mode 0600: the line motte-profile-v1, then address, core-key
 and client-key, each with its value. It holds a private key. 'motte serve' writes
 DIR/admin.profile, 'motte principal add' and 'motte keygen' write others.
 
-Beside a profile FILE lies FILE.head: the newest state of the store that was seen with it,
-by which a store that went back is noticed. See 'motte help head'.
+FILE.head, beside a profile FILE, holds the newest head of the log that was seen with the
+profile. By it motte notices a store that was rolled back. See 'motte help head'.
 
 'motte serve' finds motte-core and the Tasks' executables, motte-task-NAME, beside
 itself.`,

@@ -41,21 +41,21 @@ func (a *app) verify() *cobra.Command {
 	var salvage, yes, online bool
 	cmd := a.leaf(&cobra.Command{
 		Use:   "verify",
-		Short: "Read all of a store, and say what is damaged",
-		Long: `Open every file and every record of a store that no server has open: of a stopped one, or of
-a restored backup. Each object's content is held against its identity; both checkpoints have
-to lead to the same state. Nothing is changed. If anything is damaged, what it was and what is
-lost with it is printed, and the exit code is 9.
+		Short: "Read all of a store, and print the damage",
+		Long: `Read every file and every record of a store, while no server runs on it. The store may also be
+a restored backup. The command compares each object's content with its identity. Both
+checkpoints have to lead to the same state. It changes no file. If it finds damage, it prints
+the damage and the losses, and the exit code is 9.
 
-With --salvage the store is made one that can be served again. What is damaged costs what lay
-there and nothing else: an object whose newest version can't be read is gone, also if an older
-one can be; live records in damaged files are carried over to new ones, and those files are
-kept under the name damaged-…, to be removed when nobody wants to look at them any more. What
-will be lost is printed first. If there is a backup that has it, restore that instead.
+With --salvage the command repairs the store so that it can be served again. Only damaged
+records are lost. An object whose newest version can't be read is gone, even if an older
+version can be read. Live records in damaged files are relocated to new files. The damaged files
+are kept under the name damaged-…: remove them when they are not needed any more. The command
+prints the losses first. If a backup has the lost objects, restore it instead.
 
-With --online the running server reads every live record, as it would for a client, and says
-how many are damaged; 'motte alerts' says where. It reads the checkpoints, too, and replaces one
-that is damaged. It rests half of the time. It does not look at dead records.`,
+With --online the running server reads every live record, as for a client, and says how many are
+damaged. 'motte alerts' says where. The server also reads the checkpoints, and replaces a
+damaged one. It rests half of the time. It does not read dead records.`,
 		Example: `  motte verify --dir store
   motte verify --dir /var/lib/motte --root-key /run/keys/motte --json
   motte verify --dir store --salvage
@@ -91,7 +91,7 @@ that is damaged. It rests half of the time. It does not look at dead records.`,
 	f := cmd.Flags()
 	f.StringVar(&dir, "dir", "", "data directory `DIR`")
 	f.StringVar(&rootKey, "root-key", "", "`FILE` with the root key (default: root.key in the data directory)")
-	f.BoolVar(&salvage, "salvage", false, "make of what can be read a store that can be served")
+	f.BoolVar(&salvage, "salvage", false, "keep all readable records, and accept the loss of the others")
 	f.BoolVar(&online, "online", false, "let the running server read every live record")
 	f.BoolVar(&yes, "yes", false, "do not ask")
 	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
