@@ -1,30 +1,29 @@
-// Package anchor remembers the head of a store's log in a place outside the
-// store, so that a store that was set back can be told from one that was not.
+// Package anchor keeps the head of a store's log outside the store. With it, a host can detect that
+// the store was rolled back.
 //
-// A disk can always show an older copy of a whole store: all of it is genuine,
-// so nothing in it gives the lie. A head that was kept elsewhere does: the store
-// that it came from can tell whether that head is part of its history. One
-// anchor serves one store, and this package only keeps the value; what a head
-// means, and what follows from one that does not fit, is for its callers.
+// A disk can always present an older copy of a whole store. All data in the copy is genuine, so the
+// copy alone does not reveal its age. With a head from elsewhere, the store can tell whether that
+// head is part of its history. An anchor serves one store. This package only keeps the head. Its
+// callers interpret it, and decide about a head that does not fit.
 //
-// What each medium is good for:
+// Each medium protects against different attackers:
 //
-//   - file:PATH, a file, protects against accidents only: an old copy that was
-//     restored by mistake, a mixed-up volume, a snapshot rolled back. Whoever can
-//     set back the store on purpose sets back this file as well, if it can reach
-//     it. It has to lie on another volume than the store, or it goes with it.
-//   - tpm:PLACE, an index in the non-volatile memory of a TPM 2.0, protects
-//     against who has the disk, or a copy of it, or its backups, but not the run
-//     of this machine: see the type tpm for what that includes, and what not.
+//   - file:PATH is a file. It protects against accidents only: an old copy that was restored by
+//     mistake, a mixed-up volume, a snapshot that was rolled back. An attacker who rolls back the
+//     store and can reach this file rolls it back, too. The file must be on another volume than the
+//     store. Otherwise it is rolled back with the store.
+//   - tpm:DEVICE and tpm:unix:SOCKET are an index in the non-volatile memory of a TPM 2.0. It
+//     protects
+//     against an attacker with the disk, a copy of it, or its backups, but without control of this
+//     running machine. The type tpm gives the limits.
 //
-// Two things neither can do. Heads are written at a pace that spares the medium
-// (Anchor.Pace), so a store that is set back by less than that goes unnoticed,
-// unless its host writes the last head when it stops. And a medium that holds no
-// head says the same whether it is new or was emptied: to take "not found" for
-// a new store, when the store is not new, would give the protection away.
+// Two limits hold for both media. Heads are written at a pace that spares the medium (Anchor.Pace).
+// So a rollback by less than that goes unnoticed, unless the host wrote the last head when it
+// stopped. And an emptied medium looks like a new medium. A caller must not take "not found" for a
+// new store if the store is not new: that would give up the protection.
 //
-// Both keep the same 48 bytes (frame.go). What is not such a value is refused
-// by name, and never overwritten: ErrForeign, ErrDamaged.
+// Both media keep the same 48 bytes (frame.go). A write never overwrites any other value. Read and
+// Write then return ErrForeign or ErrDamaged.
 package anchor
 
 import (
@@ -36,50 +35,49 @@ import (
 	"time"
 )
 
-// Head is the head of a log, as the store gives it:
+// Head is the head of a log, as the store encodes it:
 //
 //	LSN of the last record   8 bytes, big-endian
-//	tag of its segment       16
+//	ID of its segment        16
 //	chain value              16
 //
-// Only the LSN is looked at here, and only to be shown.
+// This package reads only the LSN, and only to show it.
 type Head [40]byte
 
 // LSN is the number of the last record that the head commits to.
 func (h Head) LSN() uint64 { return binary.BigEndian.Uint64(h[:8]) }
 
-// Anchor is a place that keeps one head. Its methods are called by one goroutine
-// at a time. Nothing is held between two calls, so there is nothing to close.
+// Anchor keeps one head. Only one goroutine at a time may call its methods. It holds no resource
+// between two calls, so it has no Close.
 type Anchor interface {
-	// Read returns the head that was written last. If found is false, the place
-	// can be used, and holds none.
+	// Read returns the last head that was written. If found is false, the medium can be used, and
+	// holds no head yet.
 	Read(ctx context.Context) (h Head, found bool, err error)
 
-	// Write puts a head in the place of the one before, whatever their LSNs
-	// are. When it returns nil, the new one lasts; when it fails, either does.
+	// Write replaces the stored head, whatever the two LSNs are. If it returns nil, the new head is
+	// durable. If it fails, the medium holds the old head or the new one.
 	Write(ctx context.Context, h Head) error
 
-	// Pace is the least time between two writes that the medium is made for.
+	// Pace is the shortest time between two writes that the medium is made for.
 	Pace() time.Duration
 
-	// String names the place, as Open takes it.
+	// String names the medium, as Open takes it.
 	String() string
 }
 
 var (
-	// ErrForeign says that the place holds something that is not a head. It is
-	// left as it is.
+	// ErrForeign says that the medium holds a value that is not a head. It is never overwritten.
 	ErrForeign = errors.New("holds something else than the head of a log")
 
-	// ErrDamaged says that the place holds a head that was altered.
+	// ErrDamaged says that the medium holds a head that was altered.
 	ErrDamaged = errors.New("holds a head that is damaged")
 )
 
-// Specs is what Open understands, for messages and help texts.
+// Specs are the specs that Open takes, for messages and help texts.
 const Specs = "file:PATH, or tpm:DEVICE or tpm:unix:SOCKET, with ,index=0x… and ,pace=… if wanted"
 
-// Open names the place that a spec describes, and looks whether it can be
-// reached. It reads and changes nothing there.
+// Open returns the anchor that a spec describes, and checks that its medium can be reached. It
+// reads and changes no data there.
 func Open(spec string) (Anchor, error) {
 	medium, rest, ok := strings.Cut(spec, ":")
 	switch {

@@ -14,19 +14,19 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// connection is the way to a TPM: a device, or the Unix socket of a software TPM. It
-// is opened for each command, so that nobody else is kept from the TPM
-// meanwhile, and a TPM that comes back is found again.
+// connection is the way to a TPM: a device, or the Unix socket of a software TPM. It is opened for
+// each command. So other programs can use the TPM in between, and a TPM that restarts is found
+// again.
 type connection struct {
 	path   string
 	socket bool
 }
 
-// maxAnswer is the most that a TPM says at once: TPM2_MAX_RESPONSE_SIZE of the
-// PC Client profile, and what Linux has room for.
+// maxAnswer is the largest answer of a TPM: TPM2_MAX_RESPONSE_SIZE of the PC Client profile, and
+// the size of Linux's buffer.
 const maxAnswer = 4096 // bytes
 
-// How a TPM that is busy is asked again.
+// Pauses before a command is sent again to a busy TPM.
 const (
 	firstPause   = 20 * time.Millisecond
 	longestPause = time.Second
@@ -43,8 +43,8 @@ func (l connection) open(ctx context.Context) (io.ReadWriteCloser, error) {
 	if info.Mode()&os.ModeCharDevice == 0 {
 		return nil, fmt.Errorf("%s is not a device", l.path)
 	}
-	// Not os.OpenFile, which would make it non-blocking: Linux then runs the
-	// command in the background, and a read that comes too early reads nothing.
+	// Not os.OpenFile, which would make the device non-blocking. Then Linux runs the command in the
+	// background, and an early read returns no bytes.
 	fd, err := syscall.Open(l.path, syscall.O_RDWR|syscall.O_CLOEXEC|syscall.O_NOCTTY, 0)
 	switch {
 	case errors.Is(err, syscall.EBUSY):
@@ -55,8 +55,8 @@ func (l connection) open(ctx context.Context) (io.ReadWriteCloser, error) {
 	return os.NewFile(uintptr(fd), l.path), nil
 }
 
-// dial waits for its turn: a software TPM serves one connection at a time, has
-// one or two more queued, and none of the others.
+// dial waits for its turn. A software TPM serves one connection at a time, queues one or two more,
+// and refuses the rest.
 func (l connection) dial(ctx context.Context) (net.Conn, error) {
 	var d net.Dialer
 	for pause := time.Millisecond; ; pause = min(2*pause, longestPause) {
@@ -70,7 +70,7 @@ func (l connection) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// wait returns after some time, or with the reason why the context ended.
+// wait returns after d, or earlier with the cause of the context's end.
 func wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -80,14 +80,14 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// call is a link for as long as a context lasts: what go-tpm sends through.
+// call is a connection for the duration of a context. go-tpm sends its commands through it.
 type call struct {
 	ctx context.Context
 	connection
 }
 
-// Send gives the TPM a command and returns the answer. While the TPM says that
-// it is busy, the command was not begun, and is sent again.
+// Send sends a command to the TPM and returns the answer. A busy TPM has not begun the command, so
+// Send sends it again.
 func (c call) Send(command []byte) ([]byte, error) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		answer, err := c.exchange(command)
@@ -104,7 +104,7 @@ func (c call) Send(command []byte) ([]byte, error) {
 	}
 }
 
-// busy tells the codes that say "not now".
+// busy reports whether a code asks for another try.
 func busy(code tpm2.TPMRC) bool {
 	switch code {
 	case tpm2.TPMRCRetry, tpm2.TPMRCYielded, tpm2.TPMRCTesting, tpm2.TPMRCNVRate, tpm2.TPMRCNVUnavailable:
@@ -113,8 +113,8 @@ func busy(code tpm2.TPMRC) bool {
 	return false
 }
 
-// exchange ends with the context on a socket. A command that a device has begun
-// can't be called back; the kernel limits how long it takes.
+// exchange sends one command. On a socket it ends with the context. A command that a device has
+// begun can't be cancelled, but the kernel limits its duration.
 func (c call) exchange(command []byte) ([]byte, error) {
 	if c.ctx.Err() != nil {
 		return nil, context.Cause(c.ctx)
@@ -138,8 +138,8 @@ func (c call) exchange(command []byte) ([]byte, error) {
 
 var errNoTPM = errors.New("what answers is not a TPM")
 
-// readAnswer reads one answer: a tag of 2 bytes, the size of all of it in 4, a
-// code in 4, and what belongs to it. A device wants to be asked for all at once.
+// readAnswer reads one answer: a tag of 2 bytes, the total size in 4, a code in 4, and the
+// parameters. A device must be asked for the whole answer at once.
 func readAnswer(r io.Reader) ([]byte, error) {
 	const header = 10
 	p := make([]byte, maxAnswer)

@@ -13,16 +13,16 @@ import (
 	"motte/internal/atomicfile"
 )
 
-// file keeps a head in a file, against accidents only: whoever can set back the
-// store on purpose, and reaches this file, sets it back as well.
+// file keeps a head in a file. It protects against accidents only: an attacker who rolls back the
+// store and reaches this file rolls it back, too.
 //
-// A write makes a new file and puts it in the old one's place, so that a crash
-// leaves the one or the other. Hence a file that is not whole was altered.
+// A write makes a new file that replaces the old one, so a crash leaves one of the two whole. Hence
+// a file that is not whole was altered.
 type file struct {
 	path string
 }
 
-// filePace is for the disk's other users: a write is two syncs.
+// filePace spares the disk's other users: a write takes two syncs.
 const filePace = time.Second
 
 func openFile(path string) (Anchor, error) {
@@ -64,9 +64,9 @@ func (f *file) Read(ctx context.Context) (h Head, found bool, err error) {
 	return h, true, nil
 }
 
-// content reads the file, up to a byte more than it should have.
+// content reads the file, up to one byte more than a frame has.
 func (f *file) content() ([]byte, error) {
-	// A link would be replaced, not what it points to; a pipe would be waited for.
+	// A write would replace a link, not its target. A read of a pipe would wait.
 	info, err := os.Lstat(f.path)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (f *file) content() ([]byte, error) {
 }
 
 func (f *file) Write(ctx context.Context, h Head) error {
-	// What is no anchor is not overwritten.
+	// A file that is not an anchor is not overwritten.
 	if _, _, err := f.Read(ctx); err != nil {
 		return err
 	}

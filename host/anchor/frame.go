@@ -6,15 +6,15 @@ import (
 	"hash/crc32"
 )
 
-// A frame is what a medium keeps:
+// A frame is the value that a medium stores:
 //
 //	0   "MTA"                                 3 bytes
 //	3   version, 1                            1
 //	4   head                                  40
 //	44  CRC-32C of all before, big-endian     4
 //
-// The check value finds accidents: torn writes and other programs' data. It
-// authenticates nothing. Who can write to the medium can write any head.
+// The check value detects accidents: torn writes and other programs' data. It authenticates no
+// frame: whoever can write to the medium can write any head.
 const frameSize = 48 // bytes
 
 const (

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// password of the index. It is no secret, and stops no attacker: it keeps other
-// programs from writing there by mistake, and tells their indices from ours.
+// password of the index. It is not secret, and stops no attacker. It keeps other programs from
+// writing there by mistake, and distinguishes Motte's index from theirs.
 const password = "motte-anchor"
 
 // state of the index.
@@ -55,8 +55,8 @@ func (t *tpm) write(c call, h Head) error {
 	return nil
 }
 
-// find looks what the index is now: its name, which go-tpm wants to know, is a
-// hash over its attributes, and changes when it is written for the first time.
+// find reads the public area of the index. go-tpm needs the index's name. The name is a hash over
+// the attributes, so the first write changes it.
 func (t *tpm) find(c call) (index tpm2.NamedHandle, is state, err error) {
 	answer, err := tpm2.NVReadPublic{NVIndex: t.index}.Execute(c)
 	if errors.Is(err, tpm2.TPMRCHandle) {
@@ -100,7 +100,7 @@ func (t *tpm) define(c call) error {
 	return nil
 }
 
-// public is the index as it is defined.
+// public is the public area of the index, as define makes it.
 func (t *tpm) public() tpm2.TPMSNVPublic {
 	return tpm2.TPMSNVPublic{
 		NVIndex: t.index,
@@ -125,7 +125,7 @@ func authorized(index tpm2.NamedHandle) tpm2.AuthHandle {
 	}
 }
 
-// notOurs names the reason when an index has another password.
+// notOurs turns a refused password into ErrForeign.
 func notOurs(err error) error {
 	if refused(err) {
 		return fmt.Errorf("%w: its password is another (%w)", ErrForeign, err)

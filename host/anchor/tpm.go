@@ -12,69 +12,69 @@ import (
 
 // tpm keeps a head in an index of a TPM's non-volatile memory.
 //
-// It protects against who can set back the disk, but can't give commands to
-// this machine's TPM: who has the disk in another machine, writes to a network
-// volume, restores an old backup or snapshot. The TPM is another chip. What it
-// holds does not go back with the disk.
+// It protects against an attacker who can roll back the disk, but can't give commands to this
+// machine's TPM. Such an attacker has the disk in another machine, writes to a network volume, or
+// restores an old backup or snapshot. The TPM is another chip, so its memory is not rolled back
+// with the disk.
 //
 // It does not protect against:
 //
-//   - root on this machine, and who else may open the device (the group tss, on
-//     many systems): they can write any head, and can remove the index. A counter,
-//     which only goes up, would not help: it has no room for a head, so a head
-//     would have to be tied to it by a key that root does not have.
-//   - who can start this machine with a system of their own, or clear the TPM in
-//     its firmware's set-up. A cleared TPM holds no head, which is not the same
-//     as an old one, and which the host has to ask about.
-//   - who sits between processor and TPM: its answers are not authenticated.
-//   - who can set back the TPM: that of a virtual machine is often a plain file
-//     beside the virtual disk.
+//   - root on this machine, and every user who may open the device (the group tss, on many
+//     systems).
+//     They can write any head, and can remove the index. A counter, which only goes up, would not
+//     help. It has no space for a head, so a key that root does not have would have to bind the head
+//     to it.
+//   - an attacker who can start this machine with another system, or clear the TPM in its
+//     firmware's
+//     set-up. A cleared TPM holds no head, which differs from an old head. Then the host asks the
+//     operator.
+//   - an attacker between processor and TPM: the TPM's answers are not authenticated.
+//   - an attacker who can roll back the TPM. The TPM of a virtual machine is often a plain file
+//     beside
+//     the virtual disk.
 //
-// The index belongs to the owner hierarchy, whose password is empty on most
-// machines. On one where it is not, its operator defines the index by hand, and
-// then it takes that password, or clearing the TPM, to remove it:
+// The index belongs to the owner hierarchy, whose password is empty on most machines. If it is not
+// empty, the operator defines the index by hand. Then only that password, or clearing the TPM, can
+// remove the index:
 //
 //	tpm2_nvdefine -C o -P OWNER-PASSWORD -s 48 -p motte-anchor \
 //	    -a 'authread|authwrite|ownerread|writeall|no_da' 0x1804d54
 //
-// Attributes: read and written with the password of the index; readable for the
-// owner, to be looked at with tpm2_nvread; only written whole; no part of the
-// protection against dictionary attacks, since there is nothing to guess. An
-// index that differs in any of that, in size or type, is someone else's, and
-// stays as it is. A TPM that loses power in a write, and has no guard against
-// that, shows half a head: ErrDamaged.
+// Attributes of the index: it is read and written with its password. The owner can read it, with
+// tpm2_nvread. It is only written whole. It has no protection against dictionary attacks, because
+// the password is not secret. An index with another attribute, size or type belongs to another
+// program, and stays as it is. A TPM that loses power during a write, and has no guard against
+// that, returns half a head: ErrDamaged.
 type tpm struct {
 	connection
 	index tpm2.TPMHandle
 	pace  time.Duration
 }
 
-// Indices that the owner of a machine gives out: the rest is its makers'.
+// Indices that the owner of a machine assigns. All others belong to its makers.
 const (
 	firstIndex   tpm2.TPMHandle = 0x0180_0000
 	lastIndex    tpm2.TPMHandle = 0x01bf_ffff
 	defaultIndex tpm2.TPMHandle = 0x0180_4d54
 )
 
-// Flash memory takes some 100,000 writes, that of TPMs up to 500,000 by their
-// data sheets, and what else of the machine depends on its TPM lies in the same
-// chip. One write in a quarter of an hour, without end, is 35,000 a year: 3 years
-// for the worst, without any wear levelling, 14 for the better. Nothing is
-// written while the store is idle.
+// Flash memory takes some 100,000 writes, and that of TPMs up to 500,000 by their data sheets.
+// Other data that the machine depends on is in the same chip. One write each quarter of an hour is
+// 35,000 writes a year. That is 3 years for the worst chip, without any wear levelling, and 14 for
+// the best. An idle store causes no writes.
 const (
 	defaultPace = 15 * time.Minute
 	minPace     = time.Minute    // 525,000 writes a year
-	maxPace     = 24 * time.Hour // a day's work that is not protected
+	maxPace     = 24 * time.Hour // a rollback within this time goes unnoticed
 )
 
-// tpmPatience is how long Read and Write wait for a TPM that says nothing, or
-// that it is busy. A write takes about a tenth of a second.
+// tpmPatience bounds how long Read and Write wait for a TPM that is silent or busy. A write takes
+// about a tenth of a second.
 const tpmPatience = 20 * time.Second
 
 var errPatience = fmt.Errorf("the TPM was not ready within %v", tpmPatience)
 
-// openTPM understands PLACE[,index=N][,pace=D], where PLACE is a device or
-// unix:SOCKET.
+// openTPM parses PLACE[,index=N][,pace=D]. PLACE is a device or unix:SOCKET.
 func openTPM(spec string) (Anchor, error) {
 	options := strings.Split(spec, ",")
 	t := &tpm{index: defaultIndex, pace: defaultPace}
@@ -148,7 +148,7 @@ func (t *tpm) Write(ctx context.Context, h Head) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, tpmPatience, errPatience)
 	defer cancel()
 	c := call{ctx, t.connection}
-	// This also refuses what is there and is no head.
+	// This read also refuses an index that holds a value other than a head.
 	_, is, err := t.read(c)
 	if err == nil && is == missing {
 		err = t.define(c)

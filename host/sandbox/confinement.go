@@ -11,20 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confinement is one step of the stage. Each checks that it holds.
+// confinement is one step of the re-executed init. Each step checks its own effect.
 type confinement struct {
-	name      string // what holds behind it
-	broken    string // what is the case if it doesn't
+	name      string // the state after the step
+	broken    string // the state without the step
 	mandatory bool
 	apply     func() error
 }
 
-// confinements lists them in the order in which they must be raised: each may need
-// what a later one takes away. The stage has a Go runtime of its own, and under
-// the race detector takes far more address space than a Task may have: so the
-// limits of memory are last but for the filter, which is made before it is
-// raised, and from there on the stage allocates nothing.
-// outer names the host's namespaces.
+// confinements lists the steps in the order in which they must be applied. A step may need a right
+// that a later step takes away. outer names the host's namespaces.
+//
+// The memory limits come second to last. The init has its own Go runtime, which under the race
+// detector takes far more address space than a Task may have. Only the filter follows. It is built
+// before, so the init allocates no memory after the limits.
 func confinements(memory uint64, outer string) []confinement {
 	return []confinement{
 		{"separate namespaces, seen from inside", "a Task is in a namespace of the host",
@@ -38,8 +38,8 @@ func confinements(memory uint64, outer string) []confinement {
 		{"no capabilities", "a Task has capabilities", true, dropCapabilities},
 		{"no new privileges", "a Task can gain privileges", true, noNewPrivileges},
 		{"Landlock", "Landlock does not refuse files and connections once more", false, restrict},
-		// Landlock is put on all threads of the stage, which Go's runtime tells
-		// by a signal that must be queued: so signals are limited behind it.
+		// Go's runtime puts Landlock on all threads by a signal that must be queued. So the limit
+		// of queued signals follows Landlock.
 		{"no queued signals", "a Task can queue signals", true, func() error { return limit(signals) }},
 		{"memory limits", "a Task's memory is not limited",
 			true, func() error { return limit(space(memory)) }},
@@ -67,11 +67,11 @@ func separate(outer string) error {
 // nullDevice is the number of /dev/null (Documentation/admin-guide/devices.txt).
 var nullDevice = unix.Mkdev(1, 3)
 
-// standardDescriptors checks descriptors 0, 1 and 2, of which os/exec made
-// /dev/null: runtimes look at them and end, or open files, if they are missing.
-// A read finds the end, a write is dropped, and neither leaves a trace that
-// another process could see. The descriptors are opened anew for each Task: one
-// that two Tasks share has a position and flags that both can set and read.
+// standardDescriptors checks that descriptors 0, 1 and 2 are /dev/null, as os/exec made them. If
+// they are missing, runtimes end or open files in their place. A read of /dev/null returns end of
+// file, and a write is dropped, so neither leaves a trace for another process. Each Task gets newly
+// opened descriptors. Two Tasks with the same open file could both set and read its position and
+// flags.
 func standardDescriptors() error {
 	for fd := range channelFD {
 		var s unix.Stat_t
@@ -85,8 +85,8 @@ func standardDescriptors() error {
 	return nil
 }
 
-// emptyRoot makes an empty file system, which can't be written, the only one
-// that is left. It lies over /proc at first because every machine has that.
+// emptyRoot makes an empty, read-only file system the only one in the namespace. It is mounted over
+// /proc at first, because every machine has that directory.
 func emptyRoot() error {
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	for _, step := range []func() error{
@@ -111,17 +111,16 @@ func emptyRoot() error {
 	return nil
 }
 
-// niceness lets others go first: a thread of a Task that spins gets a tenth of
-// what one of the Core gets. 19 would be a sixtieth, and made PUTs, which wait for
-// Tasks, measurably slower.
+// niceness lowers a Task's priority: a spinning thread of a Task gets a tenth of a Core thread's
+// time. 19 would give a sixtieth, and made PUTs, which wait for Tasks, measurably slower.
 const niceness = 10
 
-// yield lets the Core and everybody else go before the Task.
+// yield gives the Task a lower priority than the Core and all other processes.
 func yield() error {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {
 		return err
 	}
-	// The system call counts backwards, from 20.
+	// The system call returns 20 minus the nice value.
 	if n, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || 20-n < niceness {
 		return fmt.Errorf("it is %d: %v", 20-n, err)
 	}
@@ -130,13 +129,13 @@ func yield() error {
 
 // Limits of a Task.
 const (
-	maxDescriptors = 16        // the channel, and what a runtime's poller needs
-	maxThreads     = 64        // of a runtime; processes it can't make. Counted in its namespace alone since Linux 5.14
-	minMemory      = 256 << 20 // bytes: less, and Go's runtime does not start
-	maxStack       = 8 << 20   // bytes that the first thread's stack grows to, beside that memory
+	maxDescriptors = 16        // for the channel, and a runtime's poller
+	maxThreads     = 64        // of a runtime; a Task can't make processes. Counted in the Task's namespace alone since Linux 5.14
+	minMemory      = 256 << 20 // bytes: with less, Go's runtime does not start
+	maxStack       = 8 << 20   // bytes beside that memory, for the first thread's stack
 	maxReserved    = 2 << 30   // bytes of address space beside that memory: Go's runtime reserves 1.3 GiB and does not use them
-	maxSignals     = 0         // queued: a signal comes without its details, or, if it must be queued, not at all
-	maxCore        = 1         // byte of a core dump: 0 would still start the program that core_pattern may name
+	maxSignals     = 0         // queued signals: the kernel delivers a signal without its details, or drops one that must be queued
+	maxCore        = 1         // byte of a core dump: with 0 the kernel would still start the program of core_pattern
 )
 
 // bound is a resource limit.
@@ -160,10 +159,9 @@ var resources = []bound{
 
 var signals = []bound{{unix.RLIMIT_SIGPENDING, maxSignals}}
 
-// space bounds the memory of a Task. RLIMIT_DATA counts private memory while it
-// can be written. What was filled and then made read-only, and the page tables
-// of what is merely reserved, only RLIMIT_AS holds: so a Task can take as much
-// as both together, and no more.
+// space bounds the memory of a Task. RLIMIT_DATA counts private memory only while it is writable.
+// Only RLIMIT_AS bounds memory that was filled and then made read-only, and page tables of reserved
+// memory. So a Task can take at most the sum of both limits.
 func space(memory uint64) []bound {
 	memory = min(max(memory, minMemory), math.MaxInt64)
 	return []bound{
@@ -172,8 +170,8 @@ func space(memory uint64) []bound {
 	}
 }
 
-// limit sets resource limits. Where the host itself has a lower one, which
-// nobody in a user namespace can raise, that one stays.
+// limit sets resource limits. It keeps a lower limit of the host, because no process in a user
+// namespace can raise it.
 func limit(list []bound) error {
 	for _, b := range list {
 		var r unix.Rlimit
@@ -192,16 +190,15 @@ func limit(list []bound) error {
 	return nil
 }
 
-// Secure bits (linux/securebits.h): user 0 is nobody special, for good, and
-// capabilities can't be kept or raised in other ways.
+// Secure bits (linux/securebits.h): user 0 has no special rights, for good. Capabilities can't be
+// kept or raised in other ways.
 const secureBits = 1<<0 | 1<<1 | 1<<2 | 1<<3 | 1<<5 | 1<<6 | 1<<7
 
-// dropCapabilities takes all capabilities from this thread, and from whatever
-// it executes.
+// dropCapabilities takes all capabilities from this thread, and from each program that it executes.
 func dropCapabilities() error {
 	for c := uintptr(0); ; c++ {
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); errors.Is(err, unix.EINVAL) && c > 0 {
-			break // the last one that this kernel knows was the one before
+			break // the number before was the last capability that this kernel knows
 		} else if err != nil {
 			return fmt.Errorf("drop capability %d: %w", c, err)
 		}
@@ -233,8 +230,8 @@ func noNewPrivileges() error {
 	return nil
 }
 
-// restrict refuses all file access and all TCP connections once more, by
-// another mechanism of the kernel.
+// restrict refuses all file access and all TCP connections a second time, by another mechanism of
+// the kernel.
 func restrict() error {
 	if err := landlock.V4.Restrict(); err != nil {
 		return err

@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// ErrExecutable says that a file can't be a Task's executable, and why.
+// ErrExecutable says why a file can't be a Task's executable.
 var ErrExecutable = errors.New("not a Task's executable")
 
-// machines are the processors for which the walls are built, by GOARCH.
+// machines are the processors that the confinement supports, by GOARCH.
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
-// CheckExecutable returns an error that wraps ErrExecutable if the file at path
-// can't run behind the walls: there it finds no loader, no library and no
-// interpreter, and no memory that can be written and executed.
+// CheckExecutable returns an error that wraps ErrExecutable if the file at path can't run in
+// confinement. A Task has no loader, no library and no interpreter there, and no memory that is
+// both writable and executable.
 func CheckExecutable(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -35,7 +35,7 @@ func CheckExecutable(path string) error {
 	return nil
 }
 
-// checkSize refuses what an instance can't take in memory, before it is read.
+// checkSize refuses a file that is too large for an instance's memory, before it is read.
 func checkSize(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -73,7 +73,7 @@ func checkExecutable(file io.ReaderAt) error {
 	if libraries, err := f.ImportedLibraries(); err != nil || len(libraries) > 0 {
 		return refuse("it needs the libraries %s: %s", strings.Join(libraries, ", "), remedy)
 	}
-	// Kernels before 5.8 make the stack executable if nothing is said of it.
+	// Without this header, kernels before 5.8 make the stack executable.
 	plainStack := false
 	for _, p := range f.Progs {
 		both := elf.PF_W | elf.PF_X

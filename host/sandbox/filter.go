@@ -9,41 +9,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The system calls of a Task. A call that fits no rule fails with EPERM, and
-// does nothing: to end the process would write the call's number and address,
-// which the Task chooses, into the kernel's log (decision 11). Names that an
-// architecture does not have are left out.
+// The system calls of a Task. A call that matches no rule fails with EPERM and has no effect. The
+// filter does not end the process: that would write the call's number and address, which the Task
+// chooses, into the kernel's log (decision 11). The filter leaves out names that an architecture
+// does not have.
 //
-// A rule names the values that an argument may have, and forbids no bits: the
-// next kernel's new flag is refused like any other. An argument without a
-// condition is an address, a length, a time, or a descriptor of the Task's own.
-// Each value is there for a runtime of Go, C, C++ or Rust (glibc and musl).
+// A rule lists the values that an argument may have, and forbids no single bits. So it also refuses
+// a new flag of a later kernel. An argument without a condition is an address, a length, a time, or
+// one of the Task's own descriptors. Each listed value serves a runtime of Go, C, C++ or Rust
+// (glibc and musl).
 
-// condition is a test of one argument, of all 64 bits: it is one of these
-// values, or at most this value.
+// condition is a test of one argument, of all 64 bits: it is one of these values, or at most most.
 type condition struct {
 	arg    uint32
 	values []uint64
-	most   uint64 // where there are no values
+	most   uint64 // used if values is nil
 }
 
 func oneOf(arg uint32, values ...uint64) condition { return condition{arg: arg, values: values} }
 func atMost(arg uint32, most uint64) condition     { return condition{arg: arg, most: most} }
 
-// rule says what becomes of a call whose arguments meet all conditions.
+// rule is the action for a call whose arguments meet all conditions.
 type rule struct {
 	name       string
 	conditions []condition
 	action     uint32
 }
 
-// Flags of clone for a thread. Go's runtime uses one of the first two, the
-// third is glibc's, the fourth musl's.
+// Flags of clone for a thread. Go's runtime uses the first or the second, glibc the third, and musl
+// the fourth.
 var threadFlags = []uint64{0x50f00, 0xd0f00, 0x3d0f00, 0x7d0f00}
 
-// Kinds of memory: private and anonymous alone. Other kinds are shared, are not
-// counted by RLIMIT_DATA, come from a pool of the machine (MAP_HUGETLB), or tell
-// how much memory the machine has left (MAP_DROPPABLE).
+// Kinds of memory: only private and anonymous memory. Other kinds are shared, escape RLIMIT_DATA,
+// come from a pool of the machine (MAP_HUGETLB), or reveal the machine's free memory
+// (MAP_DROPPABLE).
 var memoryKinds = func() (kinds []uint64) {
 	const plain = unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 	for _, reserve := range []uint64{0, unix.MAP_NORESERVE} {
@@ -59,9 +58,9 @@ var memoryKinds = func() (kinds []uint64) {
 // Memory never becomes executable: injected code stays data.
 var protections = []uint64{unix.PROT_NONE, unix.PROT_READ, unix.PROT_READ | unix.PROT_WRITE}
 
-// Operations of futex, with and without the private flag. glibc and musl wait
-// for the end of a thread without it, libstdc++ for static variables. So no two
-// Tasks may map the same page (image.go).
+// Operations of futex, with and without the private flag. glibc and musl wait for a thread's end
+// without the flag, and libstdc++ for static variables. So no two Tasks may map the same page
+// (image.go).
 const (
 	futexWait       = 0
 	futexWake       = 1
@@ -77,22 +76,21 @@ var futexOperations = []uint64{
 	futexWaitBitset, futexWaitBitset | futexRealtime, futexRequeue | futexPrivate,
 }
 
-// Advices about memory that change nothing but the Task's own. MADV_MERGEABLE
-// shares pages with other processes. MADV_FREE, by which pages are dropped only
-// when the machine needs memory, and MADV_COLLAPSE, which succeeds when the
-// machine has a huge page left, tell what others use: they are answered as if
-// the kernel did not know them.
+// Advices that affect only the Task's own memory. MADV_MERGEABLE shares pages with other processes,
+// so it is refused. MADV_FREE drops pages only when the machine needs memory. MADV_COLLAPSE
+// succeeds only when the machine has a free huge page. Both reveal the memory use of others, so the
+// filter answers EINVAL, like a kernel that does not know them.
 var (
 	advices        = []uint64{unix.MADV_DONTNEED, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_DONTDUMP}
 	unknownAdvices = []uint64{unix.MADV_FREE, unix.MADV_COLLAPSE}
 )
 
-// Clocks of the machine, and of the Task's own process and thread. Others belong
-// to a device, wake the machine up, or have another process's number in them.
+// Clocks of the machine, and of the Task's own process and thread. Other clocks belong to a device,
+// wake the machine up, or contain another process's number.
 var clocks = []uint64{unix.CLOCK_REALTIME, unix.CLOCK_MONOTONIC, unix.CLOCK_PROCESS_CPUTIME_ID, unix.CLOCK_THREAD_CPUTIME_ID,
 	unix.CLOCK_MONOTONIC_RAW, unix.CLOCK_REALTIME_COARSE, unix.CLOCK_MONOTONIC_COARSE, unix.CLOCK_BOOTTIME}
 
-// Codes of arch_prctl: where a thread's own variables lie.
+// Codes of arch_prctl, which sets and reads the address of a thread's own variables.
 const (
 	archSetFS = 0x1002
 	archGetFS = 0x1003
@@ -101,15 +99,15 @@ const (
 const (
 	ownProcess   = 1       // a Task is the first process of its PID namespace
 	maxThreadID  = 1 << 22 // PID_MAX_LIMIT
-	signalSet    = 8       // bytes of a set of signals
+	signalSet    = 8       // bytes of a signal set
 	robustHead   = 24      // bytes of struct robust_list_head
 	maxResource  = 15      // RLIMIT_RTTIME, the last
 	maxSignal    = 64
-	maxOperation = 2 // of shutdown, and of rt_sigprocmask
+	maxOperation = 2 // for shutdown and rt_sigprocmask
 )
 
-// rules lists what the filter knows; the first that fits decides. What is
-// called most often comes first: the kernel goes through the list.
+// rules lists the rules of the filter. The first matching rule decides. The kernel checks the list
+// in order, so the most frequent calls come first.
 func rules() (list []rule) {
 	allow := func(name string, c ...condition) { list = append(list, rule{name, c, unix.SECCOMP_RET_ALLOW}) }
 	answer := func(e unix.Errno, name string, c ...condition) {
@@ -140,32 +138,32 @@ func rules() (list []rule) {
 	allow("clone", oneOf(0, threadFlags...))
 	// Libraries fall back to clone, which is filtered by its flags.
 	answer(unix.ENOSYS, "clone3")
-	// What Rust's standard library does in place of read and write. Without an
-	// address it is the same; descriptors come by other calls.
+	// Rust's standard library uses these in place of read and write. Without an address they have
+	// the same effect. A Task receives descriptors only by other calls.
 	allow("recvfrom", oneOf(3, 0), oneOf(4, 0))
 	allow("sendto", oneOf(3, 0, unix.MSG_NOSIGNAL), oneOf(4, 0))
-	// C's streams want to hear of a channel that it has no position.
+	// C's streams expect ESPIPE from a channel, which has no position.
 	answer(unix.ESPIPE, "lseek")
 	allow("set_robust_list", oneOf(1, robustHead))
-	allow("rseq", oneOf(2, 0, 1)) // register, or end that
+	allow("rseq", oneOf(2, 0, 1)) // register, or unregister
 	allow("arch_prctl", oneOf(0, archSetFS, archGetFS))
-	// glibc asks by a thread's number; the PID namespace has no other process.
+	// glibc passes a thread's number. The PID namespace has no other process.
 	allow("sched_getaffinity", atMost(0, maxThreadID))
-	// Of itself, and changing nothing.
+	// The Task may only read its own limits.
 	allow("prlimit64", oneOf(0, 0), atMost(1, maxResource), oneOf(2, 0))
 	allow("getrandom", oneOf(2, 0, unix.GRND_NONBLOCK, unix.GRND_INSECURE))
 	allow("epoll_create1", oneOf(0, 0, unix.EPOLL_CLOEXEC))
 	allow("eventfd2", oneOf(1, 0, unix.EFD_CLOEXEC, unix.EFD_NONBLOCK, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK))
 	allow("shutdown", atMost(1, maxOperation))
-	// What a runtime asks of a channel. Other options make descriptors:
-	// SO_PEERPIDFD one of the host's process.
+	// A runtime asks for these two options of a channel. Other options make descriptors:
+	// SO_PEERPIDFD makes one of the host's process.
 	allow("getsockopt", oneOf(1, unix.SOL_SOCKET), oneOf(2, unix.SO_TYPE, unix.SO_ERROR))
 	allow("fcntl", oneOf(1, unix.F_GETFD, unix.F_GETFL))
 	allow("fcntl", oneOf(1, unix.F_SETFD), oneOf(2, 0, unix.FD_CLOEXEC))
 	allow("fcntl", oneOf(1, unix.F_SETFL), oneOf(2, 0, unix.O_NONBLOCK, unix.O_RDWR, unix.O_RDWR|unix.O_NONBLOCK))
 	allow("fcntl", oneOf(1, unix.F_DUPFD_CLOEXEC), atMost(2, maxDescriptors))
-	// The one execution by which the stage becomes the Task. Afterwards the
-	// descriptor is closed, and no descriptor of a Task's is executable.
+	// The re-executed init becomes the Task by this single execution. Then the descriptor is
+	// closed, and no descriptor of the Task is executable.
 	allow("execveat", oneOf(0, imageFD), oneOf(4, unix.AT_EMPTY_PATH))
 	return list
 }
@@ -177,12 +175,12 @@ const (
 	argsAt   = 16
 )
 
-// refused is the answer to a call that fits no rule.
+// refused is the answer to a call that matches no rule.
 const refused = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 
-// program compiles the rules. A call that fits none is refused, and so is one by
-// another calling convention: those for 32 bits name another architecture, and
-// those of x32 have other numbers.
+// program compiles the rules. It refuses a call that matches no rule, and each call by another
+// calling convention. The 32-bit conventions have another architecture value, and x32 has other
+// call numbers.
 func program() ([]bpf.Instruction, error) {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -208,8 +206,8 @@ func program() ([]bpf.Instruction, error) {
 		if !ok {
 			continue // this architecture has no such call
 		}
-		// Behind its rules a call is refused, so the number stays loaded for
-		// the calls that come after.
+		// After a call's own rules the call is refused. So the call number stays loaded for the
+		// calls that follow.
 		body = append(body, bpf.RetConstant{Val: refused})
 		code = append(code,
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(number), SkipTrue: 1},
@@ -219,8 +217,7 @@ func program() ([]bpf.Instruction, error) {
 	return append(code, bpf.RetConstant{Val: refused}), nil
 }
 
-// compile tests the conditions one after the other; if one does not hold, the
-// code goes on behind the rule.
+// compile tests the conditions in order. If one fails, the code goes on after the rule.
 func (r rule) compile() []bpf.Instruction {
 	code := []bpf.Instruction{bpf.RetConstant{Val: r.action}}
 	for _, c := range r.conditions {
@@ -229,8 +226,7 @@ func (r rule) compile() []bpf.Instruction {
 	return code
 }
 
-// compile tests one argument. If it fails, the code skips that many instructions
-// behind the test.
+// compile tests one argument. If the test fails, the code skips that many instructions after it.
 func (c condition) compile(skip uint8) []bpf.Instruction {
 	var test []bpf.Instruction
 	for i, v := range c.values {
@@ -244,8 +240,7 @@ func (c condition) compile(skip uint8) []bpf.Instruction {
 	if c.values == nil {
 		test = []bpf.Instruction{bpf.JumpIf{Cond: bpf.JumpLessOrEqual, Val: uint32(c.most), SkipFalse: skip}}
 	}
-	// Little endian: the low half lies first. The high half must be zero, as it
-	// is in all values.
+	// Little endian: the low half comes first. The high half must be zero, as it is in all values.
 	low := argsAt + 8*c.arg
 	return append([]bpf.Instruction{
 		bpf.LoadAbsolute{Off: low + 4, Size: 4},
@@ -254,8 +249,8 @@ func (c condition) compile(skip uint8) []bpf.Instruction {
 	}, test...)
 }
 
-// filter makes the system call filter. What it returns puts it on this thread,
-// and takes no memory for that.
+// filter builds the system call filter. The returned function installs it on this thread, and
+// allocates no memory.
 func filter() (raise func() error) {
 	var raw []bpf.RawInstruction
 	list, err := program()

@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxImage bounds an executable, in bytes: each instance takes it in memory.
+// maxImage bounds an executable, in bytes, because each instance holds a copy in memory.
 const maxImage = 1 << 30
 
-// ErrMeasurement says that an executable is not the one that was registered.
+// ErrMeasurement says that an executable's SHA-256 differs from the registered one.
 var ErrMeasurement = errors.New("the executable's SHA-256 is not the registered one")
 
-// measured returns a copy of the executable at path in sealed memory, which
-// nobody can change any more. The copy has the measurement, and belongs to one
-// instance alone, whose name it bears: processes that map the same page can wake each other there
-// with a futex, and see in its cache lines who ran which code (decision 25).
+// measured returns a sealed copy in memory of the executable at path. No process can change the
+// copy. It has the given measurement and name, and belongs to one instance alone. Processes that
+// map the same page can wake each other there with a futex. They also see in its cache lines which
+// code the other ran (decision 25).
 func measured(path, name string, measurement [32]byte) (*os.File, error) {
 	f, err := sealedCopy(path, name, measurement)
 	if err != nil {
@@ -60,8 +60,8 @@ func fill(f, from *os.File, measurement [32]byte) error {
 	if err := checkExecutable(f); err != nil {
 		return err
 	}
-	// A process whose executable it can't read itself is not dumpable: it
-	// leaves no core, and other users, and Tasks, can't look into its memory.
+	// A process that can't read its own executable is not dumpable. It leaves no core dump, and
+	// other users and Tasks can't read its memory.
 	return seal(f, 0o111)
 }
 
@@ -77,7 +77,7 @@ func newMemory(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// seal gives a file in memory its mode, and lets nobody change it any more.
+// seal sets the mode of a file in memory, and then forbids all changes.
 func seal(f *os.File, mode os.FileMode) error {
 	if err := f.Chmod(mode); err != nil {
 		return err

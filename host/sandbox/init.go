@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The stage is this program, started again inside the new namespaces. It puts
-// up the walls one by one and then becomes the Task.
+// The re-executed init is this program, started again inside the new namespaces. It applies the
+// confinement step by step, and then becomes the Task.
 const (
 	initName  = "motte-sandbox-stage"
 	modeTask  = "task"  // become the Task
-	modeCheck = "check" // put up the walls, and end
-	modeProbe = "probe" // say of each wall whether it holds
+	modeCheck = "check" // apply the confinement, and end
+	modeProbe = "probe" // report for each step whether it holds
 )
 
-// raised is the last that the stage reports, if all went well.
+// confined is the last line of a successful report.
 const confined = "all walls are up\n"
 
-// executeFailed is what it reports if it can't become the Task, before the number
-// of the error, in three digits.
+// executeFailed begins the report of an init that can't become the Task. The error number follows,
+// in three digits.
 const executeFailed = "execute: errno "
 
-// Descriptors of the stage.
+// Descriptors of the re-executed init.
 const (
 	channelFD = 3
 	imageFD   = 4
@@ -35,29 +35,28 @@ const (
 	programFD = 6
 )
 
-// ReexecInit takes over, and does not return, if this process was started as a
-// stage. A program calls it first in main; a test in TestMain.
+// ReexecInit takes over, and does not return, if this process was started as a re-executed init. A
+// program calls it first in main, a test in TestMain.
 func ReexecInit() {
 	if len(os.Args) != 5 || os.Args[0] != initName {
 		return
 	}
-	// Capabilities, no_new_privs and the filter belong to a thread: it is this
-	// one that becomes the Task; the others end then.
+	// Capabilities, no_new_privs and the filter belong to a thread. This thread becomes the Task,
+	// and the other threads end then.
 	runtime.LockOSThread()
-	// So does the signal at the host's end, which the host set for the first
-	// thread. A host that has ended already is noticed by the report.
+	// The signal at the host's end also belongs to a thread, and the host set it for the first
+	// thread. If the host has ended already, the write of the report fails.
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		os.Exit(1)
 	}
-	// The collector's threads would take memory when there is none any more.
+	// Without this, the collector's threads would take memory after the memory limits.
 	debug.SetGCPercent(-1)
 	memory, err := strconv.ParseUint(os.Args[2], 10, 64)
 	if err != nil {
 		os.Exit(2)
 	}
 	report := os.NewFile(reportFD, "report")
-	// The Task gets /dev/null three times, the channel, and nothing else that is
-	// open here.
+	// The Task gets /dev/null three times and the channel, and no other descriptor of this process.
 	if err := unix.CloseRange(channelFD+1, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		fmt.Fprintf(report, "close inherited descriptors: %v\n", err)
 		os.Exit(1)
@@ -72,12 +71,12 @@ func ReexecInit() {
 			}
 		}
 		if _, err := unix.Write(reportFD, last); err != nil {
-			os.Exit(1) // there is no host
+			os.Exit(1) // the host has ended
 		}
 		if os.Args[1] == modeCheck {
 			os.Exit(0)
 		}
-		// Nothing that takes memory can be done here any more.
+		// From here on no call may allocate memory.
 		for n, i := execute(), len(executeFailed)+2; n > 0; n, i = n/10, i-1 {
 			failed[i] = byte('0' + n%10)
 		}
@@ -89,9 +88,8 @@ func ReexecInit() {
 	os.Exit(0)
 }
 
-// become prepares the execution of the image. Its name is its descriptor; the
-// filter allows this one execution, of this one descriptor, and the descriptor
-// ends with it. The title is its only argument.
+// become prepares the execution of the image. The filter allows this single execution, of this
+// descriptor alone, and the descriptor closes with it. The title is the only argument.
 func become(fd int, title string) func() unix.Errno {
 	empty, argv0 := []byte("\x00"), append([]byte(title), 0)
 	argv, envv := []*byte{&argv0[0], nil}, []*byte{nil}

@@ -11,16 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Confinement is one of the walls around a Task, and whether it holds on this machine.
+// Confinement is one step of a Task's confinement, and whether it holds on this machine.
 type Confinement struct {
-	Name      string // what is the case if it holds
-	Broken    string // what is the case if it does not
+	Name      string // the state if it holds
+	Broken    string // the state if it does not hold
 	Mandatory bool
 	Holds     bool
 	Detail    string // why it does not hold
 }
 
-// Walls that the stage does not raise, but the host or the kernel.
+// Names of the steps that the host or the kernel applies, not the re-executed init.
 const (
 	nameNamespaces = "user, PID, mount, network, IPC, UTS and cgroup namespaces"
 	nameUser       = "a user of its own for each Task"
@@ -29,11 +29,11 @@ const (
 	nameFilter     = "the filter sees every system call"
 )
 
-// probeMemory is what a probe may have, which lives on behind the walls: under
-// the race detector it needs terabytes of address space.
+// probeMemory is the memory limit of a probe. A probe runs on in confinement, and under the race
+// detector needs terabytes of address space.
 const probeMemory = 1 << 47
 
-// Probe puts up every wall once, around nothing, and says which ones hold.
+// Probe applies each step once, to a probe process, and reports which steps hold.
 func Probe() []Confinement {
 	list := probeAll()
 	for i, w := range list {
@@ -44,7 +44,7 @@ func Probe() []Confinement {
 	return list
 }
 
-// notTried is the state of a wall before it is tried.
+// notTried is the detail of a step before the probe has applied it.
 const notTried = "it was not tried"
 
 func probeAll() []Confinement {
@@ -102,7 +102,7 @@ func probeAll() []Confinement {
 	return list
 }
 
-// afterUretprobe says how the probe ended whose last deed was that call.
+// afterUretprobe describes the end of a probe process whose last call was uretprobe.
 func afterUretprobe(p *Process) string {
 	if s, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && s.Signaled() && s.Signal() == unix.SIGILL {
 		return "uretprobe is run whatever a filter says; in a process that is not probed it raises SIGILL, and does nothing else"
@@ -110,8 +110,8 @@ func afterUretprobe(p *Process) string {
 	return p.cmd.ProcessState.String()
 }
 
-// probe raises every wall and reports on each: a line "ok NAME" or "no NAME:
-// why". Then, behind all of them, it tries what must fail.
+// probe applies each step, and reports on each: a line "ok NAME" or "no NAME: why". Then it tries
+// forbidden calls.
 func probe(report *os.File, memory uint64) {
 	say := func(name string, err error) {
 		if err != nil {
@@ -132,8 +132,8 @@ func probe(report *os.File, memory uint64) {
 	}
 }
 
-// forbidden are system calls of every kind that the filter refuses, with
-// arguments that the kernel alone would take, or answer otherwise.
+// forbidden are system calls of every kind that the filter refuses. The kernel alone would run
+// them, or return another error than EPERM.
 func forbidden() map[string][7]uintptr {
 	const readWrite, plain = unix.PROT_READ | unix.PROT_WRITE, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS
 	root := append([]byte("/"), 0)
@@ -168,10 +168,10 @@ func forbidden() map[string][7]uintptr {
 // futexUnlockPI is an operation that no Task needs.
 const futexUnlockPI = 7
 
-// probeWord is memory that forbidden calls are given.
+// probeWord is memory for the arguments of forbidden calls.
 var probeWord [64]byte
 
-// tryForbidden makes all of those calls. Each must be refused by the filter.
+// tryForbidden makes all forbidden calls. The filter must refuse each.
 func tryForbidden() error {
 	var not []string
 	for what, c := range forbidden() {
@@ -185,8 +185,8 @@ func tryForbidden() error {
 	return errors.New(strings.Join(not, ", "))
 }
 
-// tryUprobe makes the other call that current kernels for x86-64 run whatever a
-// filter says. In a process that is not probed it fails with ENXIO.
+// tryUprobe calls uprobe. Like uretprobe, current kernels for x86-64 run it whatever the filter
+// says. In a process that is not probed it fails with ENXIO.
 func tryUprobe() error {
 	if sysUprobe == 0 {
 		return nil
@@ -198,7 +198,7 @@ func tryUprobe() error {
 	return nil
 }
 
-// raiseDefault lets a signal end this process, without a word of the runtime.
+// raiseDefault lets a signal end this process, without a message of Go's runtime.
 func raiseDefault(s unix.Signal) {
 	var action [32]byte // struct sigaction: SIG_DFL
 	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&action)), 0, signalSet, 0, 0)

@@ -12,17 +12,17 @@ import (
 // ownProgram is the file of this program.
 const ownProgram = "/proc/self/exe"
 
-// programs opens this program for the stage.
+// programs opens this program for the re-executed init.
 type programs struct {
 	mu   sync.Mutex
-	copy *os.File // in sealed memory; nil: none was needed yet
+	copy *os.File // in sealed memory; nil: no start needed a copy yet
 }
 
 var initPrograms programs
 
-// open returns this program, to be executed. A stage that has a user of its own needs a
-// file that every user may execute. Where this program's file is none, because it was
-// written under umask 077, open returns a copy in memory.
+// open returns this program's file for execution. An init with its own user needs a file that every
+// user may execute. If this program's file is not executable for all, as after umask 077, open
+// returns a copy in memory.
 func (p *programs) open(path string, ownUser bool) (*os.File, error) {
 	f, err := openPath(path)
 	if err != nil || !ownUser {
@@ -46,7 +46,7 @@ func (p *programs) open(path string, ownUser bool) (*os.File, error) {
 	return openPath(fmt.Sprintf("/proc/self/fd/%d", p.copy.Fd()))
 }
 
-// openPath opens a file that is executed and not read.
+// openPath opens a file for execution, not for reading.
 func openPath(path string) (*os.File, error) {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -55,7 +55,7 @@ func openPath(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
-// copyProgram copies a program into sealed memory, which every user may execute.
+// copyProgram copies a program into sealed memory. Every user may execute the copy.
 func copyProgram(path string) (*os.File, error) {
 	from, err := os.Open(path)
 	if err != nil {

@@ -1,43 +1,46 @@
-// Package sandbox starts a Task's process behind walls (design, section 8). The
-// code of a Task is the attacker's: what counts is what the kernel lets the
-// process do, not what its program means to do.
+// Package sandbox starts a Task's process in confinement (design, section 8). The attacker may have
+// written the Task's code. So the kernel's limits on the process count, not the program's intent.
 //
 // A started Task has
 //
-//   - its own user, PID, mount, network, IPC, UTS and cgroup namespaces: it sees
-//     no other process, no network device, no shared memory of others;
+//   - its own user, PID, mount, network, IPC, UTS and cgroup namespaces: it sees no other process,
+//     no
+//     network device and no shared memory of other processes;
 //   - an empty, read-only file tree;
-//   - no capability, no way to gain one (no_new_privs, empty bounding set), and,
-//     where the host is root, a user and group of its own outside (users.go);
-//   - an image of its own: no page of memory is another process's (image.go);
-//   - a system call filter that lists calls and the values of their arguments,
-//     and answers "not permitted" to all others (filter.go);
-//   - limits on memory, address space, threads, descriptors, files, queued
-//     signals, and no core dump; only the user that runs the host, or root, can
-//     trace it;
-//   - a share of what the kernel counts for the machine or for the host's user,
-//     which it can't exceed; a Task is started only while all fit (shares.go);
+//   - no capability, and no way to gain one (no_new_privs, empty bounding set);
+//   - if the host is root, its own user and group outside the user namespace (users.go);
+//   - its own image: no page of its memory is another process's (image.go);
+//   - a system call filter that lists calls and the values of their arguments, and refuses all
+//     others
+//     with EPERM (filter.go);
+//   - limits on memory, address space, threads, descriptors, files and queued signals, and no core
+//     dump; only the host's user or root can trace it;
+//   - a share of each resource that the kernel counts for the machine or the host's user; a Task is
+//     started only while all shares fit (shares.go);
 //   - a lower priority than the Core;
-//   - Landlock, where the kernel has it, refusing all files and connections again;
-//   - four descriptors: 3 is its end of the channel, 0 to 2 are /dev/null, opened
-//     for it alone. No argument but its title, no environment.
+//   - Landlock, where the kernel has it, which refuses all files and connections a second time;
+//   - four descriptors: 3 is its end of the channel, and 0 to 2 are /dev/null, opened for this Task
+//     alone;
+//   - its title as the only argument, and no environment.
 //
-// So two Tasks share nothing that one can change and the other can read or count,
-// but the machine's time. All walls but Landlock, and the user of its own, are
-// mandatory: if one can't be put up, Start fails, says which, and no byte of the
-// Task runs. The memory limit is not precise: 2 GiB more can be filled and made
-// read-only. What is left to an attacker inside: the channel, the processor (and
-// what its shared parts give away about others, which is out of scope), the
-// kernel's log, where that tells how processes crash, two system calls of probed
-// processes that no filter sees and that do nothing in a Task, and bugs of the
-// kernel behind the few calls that are allowed.
+// So two Tasks share no object that one can change and the other can read or count, except the
+// machine's time. Landlock and the Task's own user are optional; all other confinement is
+// mandatory. If a mandatory step fails, Start names it, and no byte of the Task runs.
 //
-// A Task ends with the host, and does not see the terminal's Ctrl-C: the host
-// ends it.
+// The memory limit is not precise: a Task can fill 2 GiB more and make them read-only. An attacker
+// inside still has
 //
-// A program that uses this package calls ReexecInit first in main: the walls are
-// put up by a copy of the program itself, in the new namespaces, which then
-// becomes the Task.
+//   - the channel;
+//   - the processor, whose shared parts reveal other processes, which is out of scope;
+//   - the kernel's log, where it tells how processes crash;
+//   - two system calls of probed processes that no filter sees, and that have no effect in a Task;
+//   - bugs of the kernel in the few allowed calls.
+//
+// A Task ends with the host. It does not get the terminal's Ctrl-C: the host ends it.
+//
+// A program that uses this package calls ReexecInit first in main. The host starts a copy of the
+// program itself in the new namespaces. This re-executed init confines itself, and then becomes the
+// Task.
 package sandbox
 
 import (
@@ -55,17 +58,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Config says what to start.
+// Config describes the Task to start.
 type Config struct {
 	Executable  string   // path of a static executable
-	Measurement [32]byte // SHA-256 that it must have
-	Memory      uint64   // bytes of memory that it may write: RLIMIT_DATA
-	Index       uint64   // number of the index that it serves, for a list of processes; 0: none
+	Measurement [32]byte // SHA-256 that the executable must have
+	Memory      uint64   // limit of writable memory, in bytes: RLIMIT_DATA
+	Index       uint64   // number of the Task's index, shown in process lists; 0: no index
 }
 
-// title is the command line of the Task's process. It holds a number and no name: every
-// user of the machine can read it. So can the Task, which can also write something else
-// over it. The Task's image bears its number, too, where the Task can't change it.
+// title is the command line of the Task's process. It holds a number and no name, because every
+// user of the machine can read it. The Task can read and overwrite it. The Task's image also has
+// the number, and the Task can't change that.
 func (c Config) title() string {
 	if c.Index == 0 {
 		return "task"
@@ -73,9 +76,8 @@ func (c Config) title() string {
 	return fmt.Sprintf("motte-task: index %d", c.Index)
 }
 
-// imageName is the name of the Task's image. Kernels from 6.14 on show it as the name of
-// the process, behind "memfd:", cut off after 15 bytes: a number that does not fit is left
-// out.
+// imageName is the name of the Task's image. Kernels since 6.14 show "memfd:" and this name as the
+// name of the process, cut off after 15 bytes. So imageName leaves out a number that does not fit.
 func (c Config) imageName() string {
 	if c.Index == 0 || c.Index > 9999 {
 		return "task"
@@ -92,15 +94,14 @@ type Process struct {
 	owner   owner
 }
 
-// startTime bounds how long putting up the walls may take.
+// startTime bounds the duration of the confinement.
 const startTime = 20 * time.Second
 
-// ErrWalls says that a Task isn't started because its walls can't be put up, whatever its
-// executable is.
+// ErrConfinement says that the machine can't confine a Task. It does not depend on the executable.
 var ErrConfinement = errors.New("the Task can't be confined, so it isn't started")
 
-// Start starts a Task. What runs is what was measured: the executable is copied
-// into sealed memory, hashed there, and executed from there.
+// Start starts a Task. It copies the executable into sealed memory, hashes the copy, and executes
+// the copy. So the process runs exactly the measured bytes.
 func Start(c Config) (*Process, error) {
 	image, err := measured(c.Executable, c.imageName(), c.Measurement)
 	if err != nil {
@@ -121,8 +122,8 @@ func Start(c Config) (*Process, error) {
 	return p, nil
 }
 
-// Check returns an error that wraps ErrWalls if no Task can be started here: a mandatory
-// wall can't be put up, or there is no room for a Task.
+// Check returns an error that wraps ErrConfinement if no Task can be started here: a mandatory
+// confinement fails, or no share for a Task is left.
 func Check() error {
 	nothing, err := os.Open(os.DevNull)
 	if err != nil {
@@ -140,7 +141,7 @@ func Check() error {
 	return nil
 }
 
-// raise starts the stage and waits until all walls are up.
+// confine starts the re-executed init, and waits until it has confined itself.
 func confine(mode string, memory uint64, title string, channel, image *os.File) (*Process, error) {
 	p, report, err := launch(mode, memory, title, channel, image)
 	if err != nil {
@@ -168,18 +169,17 @@ func confine(mode string, memory uint64, title string, channel, image *os.File) 
 // Channel is the other end of the Task's descriptor 3: a Unix stream socket.
 func (p *Process) Channel() *os.File { return p.channel }
 
-// PID is the process's number outside its namespace.
+// PID is the process number outside the Task's namespace.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Kill ends the Task at once.
 func (p *Process) Kill() { p.killed.Do(func() { _ = p.cmd.Process.Kill() }) }
 
-// Wait waits for the end of the Task. It does not say how that came: a Task
-// chooses its exit status and the signal that ends it, and would tell what it
-// knows by them, a byte each time, to whoever reads the host's log.
+// Wait waits for the end of the Task. It does not return the exit status or the signal. A Task
+// chooses both, and could leak a byte of its data with each end to readers of the host's log.
 func (p *Process) Wait() { _ = p.wait() }
 
-// wait waits for the end, and gives back what the Task alone had.
+// wait waits for the end, and returns the Task's user and share.
 func (p *Process) wait() error {
 	err := p.cmd.Wait()
 	p.ended.Do(p.owner.leave)
@@ -191,26 +191,26 @@ func channel() (ours, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("make a Task's channel: %w", err)
 	}
-	// Ours takes deadlines; the Task's blocks, as simple programs expect.
+	// A host's end takes deadlines. The Task's end blocks, as simple programs expect.
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		return nil, nil, fmt.Errorf("make a Task's channel: %w", err)
 	}
 	return os.NewFile(uintptr(fds[0]), "channel"), os.NewFile(uintptr(fds[1]), "channel"), nil
 }
 
-// namespaces are those that a Task gets of its own.
+// namespaces are the kinds of namespaces that each Task gets anew.
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
 
-// owner is who a Task is outside its user namespace: where the host is root and
-// has numbers to give, a user and group of its own; else the host's.
+// owner is a Task's user and group outside its user namespace. If the host is root and has numbers
+// left, they are the Task's own. Otherwise they are the host's.
 type owner struct {
 	user, group int
 	own         bool
-	counted     bool // among the living, since it is a Task and no probe
+	counted     bool // this Task counts as living; false for a probe
 }
 
-// newOwner returns an owner for one more Task, and counts that, or for a probe.
+// newOwner returns an owner for a Task, and counts the Task, or an owner for a probe.
 func newOwner(mode string) (owner, error) {
 	o := owner{user: os.Geteuid(), group: os.Getegid()}
 	if o.user == 0 {
@@ -232,7 +232,7 @@ func newOwner(mode string) (owner, error) {
 	return o, nil
 }
 
-// leave says that the Task's process is gone.
+// leave notes that the Task's process has ended.
 func (o owner) leave() {
 	if o.counted {
 		leave()
@@ -242,8 +242,8 @@ func (o owner) leave() {
 	}
 }
 
-// launch starts the stage in new namespaces. It reports through a pipe, which
-// ends without a word when the stage has become the Task.
+// launch starts the re-executed init in new namespaces. The init reports through a pipe. The pipe
+// ends when the init has become the Task.
 func launch(mode string, memory uint64, title string, channel, image *os.File) (*Process, *os.File, error) {
 	report, theirs, err := os.Pipe()
 	if err != nil {
@@ -271,15 +271,15 @@ func launch(mode string, memory uint64, title string, channel, image *os.File) (
 			Cloneflags:  namespaces,
 			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: o.user, Size: 1}},
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: o.group, Size: 1}},
-			// Without this, exec would drop the capabilities that the stage
-			// needs inside its namespaces. It also takes root's supplementary
-			// groups away; an ordinary user can't give up its own.
+			// Without this, exec would drop the capabilities that the init needs inside its
+			// namespaces. It also drops root's supplementary groups. An ordinary user can't give up
+			// its groups.
 			Credential:                 &syscall.Credential{Uid: 0, Gid: 0, NoSetGroups: !o.own},
 			GidMappingsEnableSetgroups: o.own,
 			Pdeathsig:                  syscall.SIGKILL,
-			// A Ctrl-C in the terminal is for the host, which ends Tasks in
-			// order. Not a session of its own: where the kernel groups threads
-			// by session to schedule them, the lower priority would be lost.
+			// The terminal's Ctrl-C is for the host, which ends Tasks in order. The Task gets no
+			// session of its own: where the kernel schedules threads by session, the lower priority
+			// would have no effect.
 			Setpgid: true,
 		},
 	}
@@ -291,7 +291,7 @@ func launch(mode string, memory uint64, title string, channel, image *os.File) (
 	return &Process{cmd: cmd, owner: o}, report, nil
 }
 
-// readReport reads what the stage has to say.
+// readReport reads the report of the re-executed init.
 func readReport(r *os.File) (string, error) {
 	defer r.Close()
 	if err := r.SetReadDeadline(time.Now().Add(startTime)); err != nil {
@@ -304,8 +304,7 @@ func readReport(r *os.File) (string, error) {
 	return string(text), err
 }
 
-// namespaceLinks names the namespaces that this process is in, for the stage to
-// see that it is in others.
+// namespaceLinks names this process's namespaces. The re-executed init compares its own with them.
 func namespaceLinks() string {
 	var links []string
 	for _, n := range namespaceNames {

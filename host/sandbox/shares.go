@@ -11,26 +11,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Some resources are counted for the machine, for a control group, or for the
-// host's user, and a Task that gets no more of them learns what other Tasks
-// have. So a Task has a share, the most that its limits let it take, and is
-// started only while the shares of all fit. Then no Task meets a limit but its
-// own. Other programs of the machine are not counted.
+// The kernel counts some resources for the machine, for a control group, or for the host's user. A
+// Task that meets such a limit would learn what other Tasks use. So each Task has a share: the most
+// that its own limits let it take. A Task is started only while the shares of all Tasks fit. Then a
+// Task meets only its own limits. Other programs of the machine are not counted.
 
-// sharedResource is such a resource.
+// sharedResource is a resource that the kernel counts for more than one Task.
 type sharedResource struct {
 	name   string
 	each   uint64 // what one Task can take
 	limits func(ownUser bool) []sharedLimit
 }
 
-// sharedLimit is a limit of the machine, and where it is set.
+// sharedLimit is a limit of the machine, and the file that sets it.
 type sharedLimit struct {
 	where string
 	most  uint64
 }
 
-// maxWatches is how many epoll watches a Task can make: one for each descriptor
+// maxWatches is the most epoll watches that a Task can make: one for each combination of descriptor
 // number, open file and epoll.
 const maxWatches = maxDescriptors * maxDescriptors * maxDescriptors
 
@@ -39,7 +38,7 @@ var sharedResources = []sharedResource{
 	{"open files", maxDescriptors, func(bool) []sharedLimit { return sysctl("fs.file-max") }},
 	{"epoll watches", maxWatches, func(ownUser bool) []sharedLimit {
 		if ownUser {
-			return nil // counted for the Task's user alone
+			return nil // the kernel counts it for the Task's own user
 		}
 		return sysctl("fs.epoll.max_user_watches")
 	}},
@@ -48,12 +47,12 @@ var sharedResources = []sharedResource{
 // living counts the Tasks of this process.
 var living atomic.Int64
 
-// room is how many Tasks fit, and the limit that says so.
+// capacity is the number of Tasks that fit, and the limit that decides this.
 func capacity(ownUser bool) (tasks uint64, by string) {
 	tasks = 1 << 32
 	for _, r := range sharedResources {
 		for _, l := range r.limits(ownUser) {
-			// The host, the Core and the shell have the share of one Task.
+			// The host, the Core and the shell that started them have the share of one Task.
 			fit := l.most / r.each
 			if fit > 0 {
 				fit--
@@ -79,7 +78,7 @@ func enter(ownUser bool) error {
 // leave counts one Task less.
 func leave() { living.Add(-1) }
 
-// threadLimits are those of threads. Root's number is not limited.
+// threadLimits are the limits of threads. Root's number of threads is not limited.
 func threadLimits(ownUser bool) []sharedLimit {
 	list := append(sysctl("kernel.threads-max"), sysctl("kernel.pid_max")...)
 	var r unix.Rlimit
@@ -96,7 +95,7 @@ func threadLimits(ownUser bool) []sharedLimit {
 	return list
 }
 
-// groupLimits are those of a control group and of the groups around it.
+// groupLimits are the limits of a control group and of the groups above it.
 func groupLimits(line string) (list []sharedLimit) {
 	parts := strings.SplitN(line, ":", 3)
 	if len(parts) != 3 || parts[1] != "" && parts[1] != "pids" {
@@ -119,8 +118,7 @@ func sysctl(name string) []sharedLimit {
 	return list
 }
 
-// numberIn reads a limit from a file. A file that is not there, or says "max", is
-// no limit.
+// numberIn reads a limit from a file. It returns no limit if the file is missing, or says "max".
 func numberIn(path string) []sharedLimit {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -11,35 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A host that is root gives each Task a user and a group of its own, of one
-// number: resources that the kernel counts for a user (signals, processes,
-// epoll watches, keys, pipes) are then each Task's own. Numbers are taken from
-// blocks, each of which one host holds on the machine.
+// A host that is root gives each Task a user and a group with one number. Then the kernel counts
+// signals, processes, epoll watches, keys and pipes for each Task alone. The numbers come from
+// blocks. On a machine, one host at a time holds a block.
 const (
 	blockSize = 256
-	maxTries  = 1000 // to find a block that the namespace has and no host holds
+	maxTries  = 1000 // random tries for a block that is in the namespace and that no host holds
 )
 
 // idRange is a range of numbers of users or groups.
 type idRange struct{ first, end uint64 }
 
-// freeIDs are ranges whose numbers nobody should have, the better one first: the
-// one that systemd calls unused, and, where the host's user namespace has only
-// 65536 numbers, those behind usual users and before those of dynamic ones.
+// freeIDs are ranges of numbers without users, the best range first. systemd calls the first range
+// unused. The second range is for a user namespace with only 65536 numbers. It lies after usual
+// users and before dynamic users.
 var freeIDs = []idRange{{0x7000_0000, 0x7ff0_0000}, {0x8000, 0xee00}}
 
 // users hands out numbers.
 type users struct {
 	mu     sync.Mutex
 	blocks []uint64        // first numbers of the blocks that this host holds
-	locks  []int           // a descriptor for each block that keeps other hosts away
-	next   uint64          // where the search for a number goes on
-	taken  map[uint64]bool // by Tasks that live
+	locks  []int           // one descriptor for each block, which keeps other hosts away
+	next   uint64          // where the next search for a number begins
+	taken  map[uint64]bool // numbers of living Tasks
 }
 
 var taskUsers users
 
-// errNoUsers says that the host's user namespace has no numbers to give.
+// errNoUsers says that the host's user namespace has no numbers left.
 var errNoUsers = errors.New("the host's user namespace has no free user numbers: see /proc/self/uid_map")
 
 // take returns a number that no living Task has.
@@ -54,7 +53,7 @@ func (u *users) take() (int, error) {
 			return 0, err
 		}
 	}
-	// Going round, a number comes back as late as possible.
+	// The search goes round, so a released number comes back as late as possible.
 	for {
 		n := u.next % (uint64(len(u.blocks)) * blockSize)
 		u.next++
@@ -66,15 +65,15 @@ func (u *users) take() (int, error) {
 	}
 }
 
-// release gives a number back. Its Task's process is gone.
+// release gives a number back, after its Task's process has ended.
 func (u *users) release(id int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.taken, uint64(id))
 }
 
-// extend takes another block, at random, so that hosts that can't see each
-// other's locks hardly ever take the same.
+// extend takes another block at random. So hosts that can't see each other's locks hardly ever take
+// the same block.
 func (u *users) extend() error {
 	people, err := mapped("/proc/self/uid_map")
 	if err != nil {
@@ -93,7 +92,7 @@ func (u *users) extend() error {
 			}
 			lock, err := lockBlock(first)
 			if errors.Is(err, unix.EADDRINUSE) {
-				continue // another host's, or ours
+				continue // another host holds the block, or this host
 			}
 			if err != nil {
 				return fmt.Errorf("reserve users: %w", err)
@@ -106,8 +105,8 @@ func (u *users) extend() error {
 	return errNoUsers
 }
 
-// lockBlock binds a name that stands for a block: one process of the network
-// namespace can have it, and loses it when it ends.
+// lockBlock binds a socket name that stands for a block. In a network namespace only one process
+// can bind the name. The kernel releases it when the process ends.
 func lockBlock(first uint64) (fd int, err error) {
 	fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -120,7 +119,7 @@ func lockBlock(first uint64) (fd int, err error) {
 	return fd, nil
 }
 
-// within says whether a block lies in one of the ranges.
+// within reports whether a block lies in one of the ranges.
 func within(first uint64, ranges []idRange) bool {
 	for _, r := range ranges {
 		if r.first <= first && first+blockSize <= r.end {
@@ -130,8 +129,8 @@ func within(first uint64, ranges []idRange) bool {
 	return false
 }
 
-// mapped reads the numbers that a user namespace has: lines of the first number
-// inside, the first outside, and how many.
+// mapped reads the numbers of a user namespace. Each line has the first number inside, the first
+// number outside, and the count.
 func mapped(path string) (list []idRange, err error) {
 	f, err := os.Open(path)
 	if err != nil {
