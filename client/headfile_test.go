@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"motte/internal/atomicfile"
@@ -39,6 +40,7 @@ var (
 )
 
 func TestHeadFile(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0)) // the file's mode is not the umask's doing
 	dir := t.TempDir()
 	f := HeadFile(filepath.Join(dir, "head"))
 	expect := func(what string, want Head) {

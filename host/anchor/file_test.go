@@ -10,6 +10,7 @@ import (
 )
 
 func TestFileRemembers(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0)) // the file's mode is not the umask's doing
 	path := filepath.Join(t.TempDir(), "head")
 	a := open(t, "file:"+path)
 	holdsNone(t, a)

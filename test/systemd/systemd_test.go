@@ -197,7 +197,6 @@ func boot(t *testing.T) *container {
 // made quicker.
 func (c *container) furnish() {
 	c.t.Helper()
-	testutil.Must(c.t, os.Chmod(c.root, 0o755)) // the user motte comes to it
 	for _, dir := range []string{"etc/systemd/system/motte.service.d", "usr", "var", "run", "tmp", "proc", "sys", "dev", "media/key", "mnt/backup"} {
 		if err := os.MkdirAll(filepath.Join(c.root, dir), 0o755); err != nil {
 			c.t.Fatal(err)
@@ -225,6 +224,10 @@ func (c *container) furnish() {
 		if err := os.WriteFile(filepath.Join(c.root, name), []byte(text), 0o644); err != nil {
 			c.t.Fatal(err)
 		}
+	}
+	// The user motte reads all of it, whatever the umask is.
+	if out, err := exec.Command("chmod", "-R", "a+rX", c.root).CombinedOutput(); err != nil {
+		c.t.Fatalf("%v: %s", err, out)
 	}
 	if err := os.Chown(filepath.Join(c.root, "mnt/backup"), userID, userID); err != nil {
 		c.t.Fatal(err)
