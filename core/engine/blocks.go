@@ -6,12 +6,12 @@ import (
 	"motte/core/mapping"
 )
 
-// stride is the number of objects that one step of a piece of work looks at: a
-// fraction of a millisecond. See later.
+// stride is the number of objects that one step of work looks at. A step takes a fraction
+// of a millisecond: see later.
 const stride = 1024
 
-// sortedBlocks is a list of objects in chunks, all full but the last: it grows, and is taken
-// apart, without a step that moves all of it.
+// sortedBlocks is a sorted list of objects in blocks, all full except the last. So it grows
+// and shrinks without a step that moves all of it.
 type sortedBlocks [][]mapping.Entry
 
 func (l *sortedBlocks) add(o mapping.Entry) {
@@ -23,7 +23,7 @@ func (l *sortedBlocks) add(o mapping.Entry) {
 	(*l)[last] = append((*l)[last], o)
 }
 
-// len returns the number of objects. No chunk but the last may have been taken from.
+// len returns the number of objects. It must be called before the first take.
 func (l sortedBlocks) len() int {
 	if len(l) == 0 {
 		return 0
@@ -31,7 +31,7 @@ func (l sortedBlocks) len() int {
 	return (len(l)-1)*stride + len(l[len(l)-1])
 }
 
-// take removes the first object. The pile is not empty.
+// take removes the first object. The list is not empty.
 func (l *sortedBlocks) take() mapping.Entry {
 	first := (*l)[0]
 	o := first[0]
@@ -41,22 +41,22 @@ func (l *sortedBlocks) take() mapping.Entry {
 	return o
 }
 
-// merger puts piles, each of which is in the order of its identities, in one order.
+// merger merges lists, each in the order of identities, into one list.
 type merger struct {
-	piles []sortedBlocks
-	out   sortedBlocks // of the first two
+	lists []sortedBlocks
+	out   sortedBlocks // merged so far of the first two lists
 }
 
-// step moves at most n objects, and returns how many it moved; done: one pile at most
-// is left.
+// step moves at most n objects, and returns their number. It reports done when at most one
+// list is left.
 func (m *merger) step(n int) (moved int, done bool) {
-	for moved < n && len(m.piles) > 1 {
-		a, b := &m.piles[0], &m.piles[1]
+	for moved < n && len(m.lists) > 1 {
+		a, b := &m.lists[0], &m.lists[1]
 		switch {
 		case len(*a)+len(*b) == 0:
-			pop(&m.piles)
-			pop(&m.piles)
-			m.piles = append(m.piles, m.out)
+			pop(&m.lists)
+			pop(&m.lists)
+			m.lists = append(m.lists, m.out)
 			m.out = nil
 			continue
 		case len(*b) == 0 || len(*a) > 0 && compare((*a)[0][0], (*b)[0][0]) < 0:
@@ -66,7 +66,7 @@ func (m *merger) step(n int) (moved int, done bool) {
 		}
 		moved++
 	}
-	return moved, len(m.piles) <= 1
+	return moved, len(m.lists) <= 1
 }
 
 func compare(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) }

@@ -12,16 +12,16 @@ import (
 	"motte/core/seglog"
 )
 
-// Cursor is a place in the order of all objects of the store: by collection, then by
-// value. It is behind the object that it names. The zero Cursor is the beginning.
+// Cursor is a position in the order of all objects of the store, by collection and value:
+// the position after the object that it names. The zero Cursor is the beginning.
 type Cursor struct {
 	Collection uint32
 	Value      identity.Value
-	last       uint32 // of a checkpoint: the highest number of a collection that its catalogue may have
+	last       uint32 // of a checkpoint: the highest number of a collection in its catalogue
 }
 
-// from returns the collections that are not passed, and moves a cursor to the first of
-// them: the one that it names, or, if that was dropped, the next one.
+// from returns the collections that a cursor has not passed, and moves the cursor to the
+// first of them: the collection that it names, or, if that was dropped, the next.
 func (e *Engine) from(c *Cursor) []*collection {
 	i, _ := slices.BinarySearchFunc(e.collections, c.Collection, func(k *collection, id uint32) int {
 		return cmp.Compare(k.id, id)
@@ -39,9 +39,9 @@ func (c *Cursor) enter(k *collection) {
 	}
 }
 
-// Scan returns up to most objects behind the cursor, and moves the cursor behind them.
-// An empty result is the end. An object that is there all the time comes once. Objects
-// of erased owners that are not taken away yet come, too.
+// Scan returns up to most objects after the cursor, and moves the cursor past them. An
+// empty result is the end. An object that exists during all calls is returned once. Objects
+// of erased owners are returned until they are removed.
 func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
 	for _, k := range e.from(c) {
 		c.enter(k)
@@ -56,10 +56,10 @@ func (e *Engine) Scan(c *Cursor, most int) (list []mapping.Entry) {
 	return list
 }
 
-// Checkpoint returns the first piece of a checkpoint, the catalogue, the position as of
-// which it holds, and where the other pieces begin. They are taken with Piece, any time
-// later: records behind the position have the later changes of their objects.
-func (e *Engine) Checkpoint() (at seglog.Position, piece []byte, rest Cursor) {
+// Checkpoint returns the position of a checkpoint, its first section, the catalogue, and
+// the cursor of the other sections. Section returns these, at any later time: the records
+// after the position hold the later changes of their objects.
+func (e *Engine) Checkpoint() (at seglog.Position, catalogue []byte, rest Cursor) {
 	w := codec.Writer(nil)
 	add := func(rec seglog.Record) {
 		w = w.U64(0).U8(byte(rec.Kind)).U32(rec.Collection).U32(uint32(len(rec.Body))).Bytes(rec.Body)
@@ -71,7 +71,7 @@ func (e *Engine) Checkpoint() (at seglog.Position, piece []byte, rest Cursor) {
 	for _, rec := range e.ledgerRecords() {
 		add(rec)
 	}
-	for _, w := range e.erase { // their keys are still to be destroyed
+	for _, w := range e.erase { // their data keys still exist
 		add(principalRemoval{owner: w.owner, erase: true}.record(serverID))
 	}
 	for _, body := range e.alerts {
@@ -82,34 +82,34 @@ func (e *Engine) Checkpoint() (at seglog.Position, piece []byte, rest Cursor) {
 	return e.position, w, Cursor{last: e.identifiers}
 }
 
-// Section returns the next piece of a checkpoint, of so many entries at most, and moves the
-// cursor behind it. An empty piece is the end. A piece is
+// Section returns the next section of a checkpoint, with at most most entries, and moves
+// the cursor past it. An empty section is the end. A section is
 //
 //	collection 4 | entries, as package mapping packs them, in the order of their values …
 //
-// and pieces are in the order of collections and values. Objects of a collection that
-// was made since the catalogue was taken have records behind the position alone.
+// Sections are in the order of collections and values. A collection that was created after
+// the catalogue was written has no section: all its records are after the position.
 func (e *Engine) Section(c *Cursor, most int) []byte {
 	for _, k := range e.from(c) {
 		c.enter(k)
 		if k.id > c.last {
 			break
 		}
-		piece, last := k.objects.Append(codec.Writer(nil).U32(k.id), c.Value, most)
+		section, last := k.objects.Append(codec.Writer(nil).U32(k.id), c.Value, most)
 		if last != c.Value {
 			c.Value = last
-			return piece
+			return section
 		}
 	}
 	return nil
 }
 
-// Restore takes piece i of a checkpoint, one after the other.
-func (e *Engine) Restore(i int, piece []byte) (err error) {
+// Restore applies section i of a checkpoint. The sections come in their order.
+func (e *Engine) Restore(i int, section []byte) (err error) {
 	if i == 0 {
-		return e.restoreCatalogue(piece)
+		return e.restoreCatalogue(section)
 	}
-	r := codec.NewReader(piece)
+	r := codec.NewReader(section)
 	id := r.U32()
 	c, entries := e.byID[id], r.Rest()
 	if r.Done() != nil || c == nil || len(entries) == 0 || id < e.restored.Collection {
@@ -120,19 +120,19 @@ func (e *Engine) Restore(i int, piece []byte) (err error) {
 	return err
 }
 
-// restoreCatalogue takes the first piece, a list of
+// restoreCatalogue applies the first section, a list of
 //
 //	reserved 8 | kind 1 | collection 4 | length 4 | body …
-func (e *Engine) restoreCatalogue(piece []byte) error {
-	r := codec.NewReader(piece)
+func (e *Engine) restoreCatalogue(section []byte) error {
+	r := codec.NewReader(section)
 	for r.Len() > 0 {
 		rec := seglog.Record{LSN: r.U64(), Kind: seglog.Kind(r.U8()), Collection: r.U32()}
 		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == seglog.KindCounters {
 			c := codec.NewReader(rec.Body)
 			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
-			e.numbered = max(e.numbered, c.U32()) // 0 if it was written before indexes had numbers
+			e.numbered = max(e.numbered, c.U32()) // 0 in checkpoints from before indexes had numbers
 		} else if rec.Kind < seglog.KindCreateCollection {
-			return codec.ErrMalformed // objects are in the other pieces alone
+			return codec.ErrMalformed // objects are in the other sections
 		} else if err := e.apply(&rec, seglog.Location{}, nil); err != nil {
 			return err
 		}

@@ -6,58 +6,58 @@ import (
 	"motte/core/model"
 )
 
-// A Task is slow if it exceeds its deadline. That may be the fault of a busy machine,
-// so it first loses the query at which it works, and PUTs no longer wait for it. If
-// that does not help, it is ended, and the next process gets more time.
+// A Task is slow if it exceeds its deadline. The cause may be a busy machine. So the first
+// consequence is mild: the Task's current query fails, and PUTs no longer wait for the
+// index. If the Task does not recover, its process is ended, and the next process gets more
+// time.
 const (
-	// maxTick is the most that counts of the time between two ticks: twice the usual. More
-	// has passed if the engine did not run, and then perhaps no Task did.
+	// maxTick is the longest time that a tick adds to the engine's clock: twice the usual
+	// tick. If more time passed, the engine did not run, and perhaps no Task did.
 	maxTick = 100 * time.Millisecond
-	// maxPatience is how many deadlines the oldest frame may take though the Task finishes
-	// others meanwhile, and how many a PUT waits at most.
+	// maxPatience is the longest time, in deadlines, for the oldest frame of a Task that
+	// finishes other frames meanwhile. A PUT waits no longer than that either.
 	maxPatience = 8
-	// lastPatience is how many times longer a Task may take before it is ended.
+	// lastPatience is the time, in deadlines, after which a Task is ended.
 	lastPatience = 4
-	// maxStretch is how often the deadline of an index is doubled at most.
+	// maxStretch bounds how often the deadline of an index is doubled.
 	maxStretch = 3
-	// calmTime is the time without a miss after which it is halved again.
+	// calmTime is the time without a missed deadline after which it is halved again.
 	calmTime = time.Minute
 )
 
-// deadlineWatch says how fast a Task works, as of the last tick. Times are those
-// of the engine's clock: see Tick. All of them are late by up to a tick, in the Task's
-// favour.
+// deadlineWatch is the progress of a Task at the last tick, by the engine's clock: see Tick.
+// Times are up to a tick too late, in the Task's favour.
 type deadlineWatch struct {
 	left    uint64        // frames that have left the Core
-	oldest  uint64        // number of the oldest frame that is not confirmed or answered
+	oldest  uint64        // number of the oldest frame that is not acknowledged or answered
 	begun   bool          // that frame has left the Core
-	since   time.Duration // then the Task could begin it; or, if it has not left, read it
+	since   time.Duration // when the Task could begin it; if it has not left, read it
 	moved   bool          // the Task finished a frame since the last tick
 	heard   time.Duration // when the Task last finished a frame
 	late    bool          // it has exceeded its deadline on the oldest frame
-	waiting []*delivery   // with a waiter, in order; some have lost theirs
+	waiting []*delivery   // on which a write waited, in order
 }
 
-// Left says how many of its frames a Task's channel has taken. The shell tells it before
-// each tick: time runs against a Task from when it can read.
+// Left sets the number of frames that a Task's channel has taken. The server calls it before
+// each tick: the time of a frame begins when the Task can read it.
 func (e *Engine) Left(instance, frames uint64) {
 	if x := e.instances[instance]; x != nil {
 		x.left = frames
 	}
 }
 
-// registered is the deadline of the Task's row. One that is shorter than a tick may take
-// can't be told from a stall.
+// registered returns the deadline of the Task's row, but at least maxTick: a shorter time
+// can't be distinguished from a stall of the engine.
 func (x *index) registered() time.Duration {
 	return max(time.Duration(x.row.Deadline)*time.Millisecond, maxTick)
 }
 
-// deadline is the time that the Task has for one frame now.
+// deadline returns the time that the Task has for one frame now.
 func (x *index) deadline() time.Duration {
 	return min(x.registered()<<x.stretched, model.MaxDeadline*time.Millisecond)
 }
 
-// checkDeadline looks whether a Task is slow.
+// checkDeadline handles a Task that is slow, or has recovered.
 func (e *Engine) checkDeadline(x *index) {
 	if x.instance == 0 {
 		return
@@ -86,7 +86,7 @@ func (e *Engine) checkDeadline(x *index) {
 	}
 }
 
-// progress notes what the Task has done since the last tick.
+// progress updates the deadlineWatch at a tick.
 func (x *index) progress(now time.Duration) {
 	if x.moved {
 		x.moved, x.heard = false, now
@@ -101,9 +101,9 @@ func (x *index) progress(now time.Duration) {
 	}
 }
 
-// overdue reports whether a Task has let a limit pass: on its oldest frame without
-// finishing any, or, some times as long, whatever it finished meanwhile. It begins a frame
-// when that has left the Core and the frames before it are finished.
+// overdue reports whether a Task has exceeded a limit: on its oldest frame while it finished
+// no other frame, or maxPatience limits in any case. A Task begins a frame when the frame has
+// left the Core and the frames before it are finished.
 func (e *Engine) overdue(x *index, limit time.Duration) bool {
 	if len(x.sent) == 0 {
 		return false
@@ -111,9 +111,8 @@ func (e *Engine) overdue(x *index, limit time.Duration) bool {
 	return e.uptime-max(x.since, x.heard) > limit || e.uptime-x.since > maxPatience*limit
 }
 
-// missDeadline notes that a Task has exceeded its deadline. The query at which it works is
-// answered; a later answer of the Task to it is checked, and dropped. Writes wait for the
-// index no more: queries wait behind them, as with a lazy index.
+// missDeadline handles a missed deadline. The Task's current query fails; a later answer to
+// it is checked and dropped. Writes no longer wait for the index, as with a lazy index.
 func (e *Engine) missDeadline(x *index) {
 	x.late = true
 	e.waitNoMore(x)
@@ -123,17 +122,18 @@ func (e *Engine) missDeadline(x *index) {
 	}
 }
 
-// stretchDeadline gives a Task more time, after a miss. It is sent less at a time, too: it may
-// answer all that it has read at once.
+// stretchDeadline gives a Task more time, after a miss. It also makes the Task's window
+// smaller: see window.
 func (e *Engine) stretchDeadline(x *index) {
 	x.stretched = min(x.stretched+1, maxStretch)
 	x.slowAt = e.uptime
 }
 
-// window lowers a limit of the frames, or their bytes, with a Task that was too slow.
+// window returns a limit of the unacknowledged frames, or of their bytes. It is lower for a Task
+// that was too slow.
 func (x *index) window(most int) int { return most >> (2 * x.stretched) }
 
-// waitNoMore lets writes wait for an index no more.
+// waitNoMore acknowledges all writes that wait for an index.
 func (e *Engine) waitNoMore(x *index) {
 	for _, d := range x.waiting {
 		e.acknowledge(x, d)

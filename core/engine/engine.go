@@ -1,30 +1,30 @@
 // Package engine is the Core's state machine: it decides, and does no I/O.
 //
-// Inputs are method calls: a prepared request, a frame from a Task, records
-// made durable, a record read, a tick. Outputs are collected and taken with
-// Take: records to append, answers to send, frames for Tasks, processes to
-// start and stop. The engine has one owner, who calls one method at a time;
-// it starts no goroutine, reads no clock and no randomness but what it is
-// given, so a history of inputs has exactly one outcome.
+// Inputs are method calls: a prepared request, a frame from a Task, records that became
+// durable, a record that was read, a tick. Take returns the outputs: records to append,
+// answers to send, frames for Tasks, processes to start and stop. The engine starts no
+// goroutine, and gets time and randomness from its caller. So a history of inputs has exactly
+// one outcome.
 //
-// What holds between any two inputs:
+// Invariants between any two inputs:
 //
-//  1. The mapping and the catalogue are what the durable log says, and nothing
-//     else: a record is applied when it has become durable, in log order.
-//     Decisions on writes also see what is on its way (pending).
-//  2. An answer leaves only after all that it depends on is durable.
-//  3. An object leaves only if its identity is live in the collection asked,
-//     and the principal may read it now, whoever named it (Only-In-Never-Out).
-//  4. A Task is believed only while it keeps its contract; whoever breaks it
-//     is quarantined and the index is rebuilt from the Core's copy.
-//  5. A SEARCH sees every write that was acknowledged before it began: a query is
-//     queued behind all that was committed before. A write is acknowledged after
-//     the serving Tasks confirmed it, unless the index is lazy or the Task is slow.
-//  6. One input costs a bounded amount of work. More is divided into steps (work.go).
+//  1. The mapping and the catalogue result from the durable records alone. A record is
+//     applied when it has become durable, in log order. Decisions on writes also see
+//     uncommitted records (pending).
+//  2. An answer leaves only after every record that it depends on is durable.
+//  3. An object leaves only if its identity is live in the collection of the request, and
+//     the principal may read it now. This holds also for an object that a Task named
+//     (Only-In-Never-Out).
+//  4. A Task that breaks its contract is quarantined, and its index is rebuilt from the
+//     stored objects.
+//  5. A SEARCH sees every write that was acknowledged before it began: a query is queued
+//     behind all committed changes. A write is acknowledged after the serving Tasks have
+//     acknowledged it, unless the index is lazy or the Task is slow.
+//  6. One input costs a bounded amount of work. Longer work is divided into steps (work.go).
 //
-// Each flow stands in one file, its steps in order: write.go, read.go,
-// search.go with finish.go, catalogue.go; index.go follows the log for one index,
-// and holds its Task to its contract, deadline.go to its deadline.
+// Each flow is in one file, its steps in order: write.go, read.go, search.go with finish.go,
+// catalogue.go with records.go and apply.go, status.go. index.go feeds one index from the log
+// and enforces the contract of its Task; deadline.go enforces the deadline.
 package engine
 
 import (
@@ -40,15 +40,15 @@ import (
 	"motte/core/seglog"
 )
 
-// Config is what an engine starts from.
+// Config configures an engine.
 type Config struct {
 	Maker      *identity.Maker
 	Random     seglog.Random
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
-	NewAdmin   access.Principal // to be the only one from this start on; zero: all stay
-	NextKey    []byte           // the public key that will follow the Core's own; empty: none
-	KeyInStore bool             // for status: the root key lies beside the data
+	NewAdmin   access.Principal // to become the only server administrator at this start; zero: no change
+	NextKey    []byte           // the public key that will replace the Core's own; empty: no key is planned
+	KeyInStore bool             // the root key is in the data directory
 	Notes      []model.Reason   // alerts to be recorded at the start
 	Now        time.Time
 }
@@ -59,39 +59,39 @@ type Engine struct {
 	catalogue
 	used         map[uint32]int64 // bytes of live records, by segment, over all collections
 	out          Output
-	position     seglog.Position // up to which all is applied
+	position     seglog.Position // of the last applied record
 	retryRequest func(*Request)
 	began        time.Time
-	uptime       time.Duration // since then, but for what Tick leaves out
+	uptime       time.Duration // the engine's clock: see Tick
 
 	lsn         uint64                           // of the last record appended
 	uncommitted []uncommitted                    // appended, not yet durable, in order
-	pending     map[identity.Value]mapping.Entry // on its way, the newest by value; of CoreOwner: a deletion
-	changing    bool                             // a change of the catalogue is on its way
-	deferred    []func()                         // waiting until it is not
-	work        []func() (more bool)             // begun, and to be continued: see later
-	stride      int                              // objects that a step of work looks at, about
-	touched     []*collection                    // whose indexes have something new, to be pumped
+	pending     map[identity.Value]mapping.Entry // uncommitted, the newest by value; of CoreOwner: a deletion
+	changing    bool                             // a change of the catalogue is uncommitted
+	deferred    []func()                         // requests that wait for the end of changing
+	work        []func() (more bool)             // unfinished work: see later
+	stride      int                              // objects that a step of work scans, about
+	touched     []*collection                    // collections whose indexes must be pumped
 	turns       map[access.Principal]turns       // requests that take several events
 
 	instances        map[uint64]*index // by the Task's process
 	lastInstance     uint64
 	backlog          int                      // deliveries in the queues of all indexes
-	queuedInputBytes int                      // bytes of inputs in them
-	unsent           map[access.Principal]int // bytes of long answers that are not sent
+	queuedInputBytes int                      // bytes of inputs in these queues
+	unsent           map[access.Principal]int // bytes of unsent long answers
 	allUnsent        int                      // of all principals
 
 	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
 	alertCount         uint64
-	damaged            map[seglog.Location]bool // reported already
-	unreadable         time.Time                // when a read that failed was reported last
+	damaged            map[seglog.Location]bool // records that were reported
+	unreadable         time.Time                // when a failed read was reported last
 	stopping, readOnly bool
 	diskFull           bool // see SetFull
 	measured           model.Measurements
-	compact            []*Request // to be answered when all that is dead is given back
+	compact            []*Request // to be answered when all dead records are removed
 	verify             []*Request // to be answered when every live record was read
-	erase              []*write   // to be confirmed when the data key of their owner is destroyed
-	swept, sweeping    int        // of these, in order: whose objects are gone; and those being taken away
+	erase              []*write   // to be acknowledged when the data key of their owner is destroyed
+	swept, sweeping    int        // erasures: with all objects removed; in this pass
 	sweptTo            Cursor
 	sweepWaits         bool           // for indexes that lag behind
 	erasures           map[uint32]int // their owners since the start, and which erasure it was
@@ -103,10 +103,10 @@ const (
 	MaxAlerts  = 1000 // alerts that can be listed; all are in the log
 	maxDamaged = 4096 // damaged records reported once each
 
-	unreadableEvery = time.Minute // reads that fail are reported: a disk that is gone fails all of them
+	unreadableEvery = time.Minute // between two reports of failed reads: a lost disk fails all of them
 )
 
-// uncommitted is a record on its way to the disk.
+// uncommitted is a record that is not durable yet.
 type uncommitted struct {
 	record       seglog.Record
 	write        *write             // that it is part of, if any
@@ -145,8 +145,8 @@ func New(c Config) *Engine {
 // Replay applies a record that was durable before the start.
 func (e *Engine) Replay(r seglog.Record, at seglog.Location) error { return e.apply(&r, at, nil) }
 
-// Start begins to work on what was replayed; an empty log gets its first
-// administrator. The host is told when clients can come.
+// Start ends the replay. An empty log gets its first administrator. The host is told when
+// clients can connect.
 func (e *Engine) Start(now time.Time, at seglog.Position) {
 	e.position, e.lsn = at, at.LSN
 	e.Tick(now)
@@ -160,19 +160,19 @@ func (e *Engine) Start(now time.Time, at seglog.Position) {
 	e.open()
 }
 
-// open tells the host that clients can come. If there is nobody, the first
-// administrator is made before.
+// open tells the host that clients can connect. If there is no principal, it makes the first
+// administrator before that.
 func (e *Engine) open() {
 	if len(e.principals) > 0 {
 		e.tellHost(hostwire.Ready{})
 		return
 	}
-	e.cleaned = e.Now.Unix() // there is nothing
+	e.cleaned = e.Now.Unix() // the log has no dead records
 	e.openWith(e.Admin, e.newPrincipal(e.Admin, "admin").record(serverID))
 }
 
-// openWith makes a principal a server administrator, behind other changes, all or nothing.
-// Clients can come when that is durable.
+// openWith appends changes of the catalogue, and makes a principal a server administrator, in
+// one group. Clients can connect when the group is durable.
 func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
 	granted := grant{to: admin, rights: model.RightAdmin}.record(serverID)
 	e.change(nil, append(group, granted)...)
@@ -183,10 +183,11 @@ func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
 	})
 }
 
-// Check counts what the log led to; the segment of each live record has to be
-// there. That of what was swept since the checkpoint may not be.
+// Check ends the replay: it removes objects of erased owners and counts the live records. The
+// segment of each live record must exist. Segments of objects that were reclaimed since the
+// checkpoint may be missing.
 func (e *Engine) Check(has func(segment uint32) bool) error {
-	// An older copy of the log may not know yet who was erased.
+	// An older copy of the log may lack the records of erasures.
 	for owner := range e.owners + 1 {
 		if !e.History.HasKey(owner) {
 			e.erased[owner] = true
@@ -217,13 +218,13 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	return nil
 }
 
-// Take returns what is to be done, and forgets it.
+// Take returns the outputs since the last call.
 func (e *Engine) Take() (o Output) {
 	o, e.out = e.out, o
 	return o
 }
 
-// Stop refuses all further requests; what is in flight goes on.
+// Stop refuses all further requests. Requests in flight are still answered.
 func (e *Engine) Stop() { e.stopping = true }
 
 // Observe takes the numbers that package server measures, for a STATUS.
@@ -232,8 +233,8 @@ func (e *Engine) Observe(m model.Measurements) { e.measured = m }
 // Head returns the head of the log.
 func (e *Engine) Head() model.Head { return e.position.Head() }
 
-// Objects returns how many objects the store holds, and the bytes of memory that
-// the mapping takes.
+// Objects returns the number of objects in the store, and the bytes of memory of the
+// mapping.
 func (e *Engine) Objects() (n int, bytes int64) {
 	for _, c := range e.collections {
 		n += c.objects.Len()
@@ -242,9 +243,9 @@ func (e *Engine) Objects() (n int, bytes int64) {
 	return n, bytes
 }
 
-// append hands a group to the log, if that takes any. The Tasks that have to follow it
-// have w, if not nil, wait for them. Until the group is durable, decisions on writes see
-// what it will do.
+// append hands a group to the log, unless the log takes no records. If w is not nil, it waits
+// for the Tasks that must acknowledge the group. Until the group is durable, decisions on
+// writes see its effect.
 func (e *Engine) append(w *write, group ...seglog.Record) {
 	if e.readOnly {
 		return
@@ -263,8 +264,8 @@ func (e *Engine) append(w *write, group ...seglog.Record) {
 	e.out.Append = append(e.out.Append, group)
 }
 
-// afterDurable calls f when all that is on its way now is durable and applied: with OK, or
-// with another code when it will never be.
+// afterDurable calls f with OK when all records that are uncommitted now are durable and
+// applied, or with another code when they can't become durable.
 func (e *Engine) afterDurable(f func(model.Code)) {
 	switch n := len(e.uncommitted); {
 	case n > 0:
@@ -276,15 +277,15 @@ func (e *Engine) afterDurable(f func(model.Code)) {
 	}
 }
 
-// pop takes the first off a queue, which then keeps nothing of it.
+// pop removes and returns the first element of a queue, and clears its slot.
 func pop[S ~[]T, T any](queue *S) (first T) {
 	first, (*queue)[0] = (*queue)[0], first
 	*queue = (*queue)[1:]
 	return first
 }
 
-// Committed says that the oldest records on their way are durable, where they
-// lie, and where the log ends now.
+// Committed says that the oldest uncommitted records are durable: their locations, and the
+// end of the log.
 func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
 	e.position = end
 	for _, loc := range at {
@@ -299,8 +300,8 @@ func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
 	e.pumpTouched()
 }
 
-// touch notes that the indexes of a collection may have something new; pumpTouched hands
-// that on. So a commit costs nothing for the indexes of other collections.
+// touch notes that the queues of a collection's indexes may have changed; pumpTouched pumps
+// them. So a commit has no cost for the indexes of other collections.
 func (e *Engine) touch(c *collection) {
 	if c != nil && len(c.indexes) > 0 && !c.touched {
 		c.touched = true
@@ -318,8 +319,8 @@ func (e *Engine) pumpTouched() {
 	}
 }
 
-// WriteFailed says that what is on its way will not become durable: until Resumed
-// the engine answers reads and refuses writes.
+// WriteFailed says that the uncommitted records will not become durable. Until Resumed the
+// engine answers reads and refuses writes.
 func (e *Engine) WriteFailed() {
 	e.readOnly, e.out.Append, e.lsn = true, nil, e.position.LSN
 	clear(e.pending)
@@ -342,11 +343,11 @@ func (e *Engine) Resumed(at seglog.Position) {
 	}
 }
 
-// SetFull says whether the disk is full but for the reserve: then requests that make
-// the store grow are refused.
+// SetFull says whether the disk is full except for the reserve. Then requests that make the
+// store grow are refused.
 func (e *Engine) SetFull(full bool) { e.diskFull = full }
 
-// Note records an alert that says no more than its reason.
+// Note records an alert that has only a reason.
 func (e *Engine) Note(r model.Reason) { e.alert(model.Alert{Reason: r}) }
 
 // Lost says that another program has removed, cut off or replaced a segment, or, if it
@@ -364,8 +365,8 @@ func (e *Engine) Damaged(entry mapping.Entry) {
 	e.alertAt(model.ReasonDamagedRecord, entry)
 }
 
-// Unreadable says that the disk did not give a stored record back. The record may be
-// whole, so this is no damage.
+// Unreadable says that the disk failed to read a stored record. The record may be intact, so
+// this is not reported as damage.
 func (e *Engine) Unreadable(entry mapping.Entry) {
 	if e.Now.Sub(e.unreadable) < unreadableEvery {
 		return
@@ -374,7 +375,7 @@ func (e *Engine) Unreadable(entry mapping.Entry) {
 	e.alertAt(model.ReasonReadFailed, entry)
 }
 
-// alertAt records an alert that names the place of a record.
+// alertAt records an alert with the location of a record.
 func (e *Engine) alertAt(reason model.Reason, entry mapping.Entry) {
 	a := model.Alert{Reason: reason, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
 	if c := e.byID[entry.Collection]; c != nil {
@@ -383,7 +384,7 @@ func (e *Engine) alertAt(reason model.Reason, entry mapping.Entry) {
 	e.alert(a)
 }
 
-// raise tells the host's operator the reason of an alert, and returns its record.
+// raise tells the host about an alert, and returns the record of the alert.
 func (e *Engine) raise(a model.Alert) seglog.Record {
 	a.Time = e.Now.Unix()
 	e.tellHost(hostwire.Event{Reason: a.Reason, Segment: a.Segment, Offset: a.Offset})
@@ -392,20 +393,20 @@ func (e *Engine) raise(a model.Alert) seglog.Record {
 
 func (e *Engine) tellHost(m hostwire.Message) { e.out.Host = append(e.out.Host, m) }
 
-// alert raises an alert, and records it in the log if that takes it.
+// alert raises an alert, and records it in the log, unless the log takes no records.
 func (e *Engine) alert(a model.Alert) {
 	rec := e.raise(a)
 	if e.readOnly {
-		_ = e.apply(&rec, seglog.Location{}, nil) // so that it is known until the next start
+		_ = e.apply(&rec, seglog.Location{}, nil) // so that ALERTS shows it until the next start
 	}
 	e.append(nil, rec)
 }
 
-// apply makes a durable record part of the state; w, if not nil, waits for the
-// Tasks that have to follow.
+// apply makes a durable record part of the state. If w is not nil, it waits for the Tasks that
+// must acknowledge the record.
 func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 	switch {
-	case r.Sealed != nil: // carried: a new place, unless the object was changed meanwhile
+	case r.Sealed != nil: // relocated: a new location, unless the object was changed meanwhile
 		o, ok := e.live(r.Collection, r.ID.Value())
 		if ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
 			c := e.byID[r.Collection]

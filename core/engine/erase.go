@@ -5,14 +5,19 @@ import (
 	"motte/core/seglog"
 )
 
-// An erasure takes effect when its record is durable: from then on no object of the
-// owner is looked up, listed or found. Then its objects are taken away in steps, of
-// which the indexes hear, then its data key is destroyed, and then the request is
-// answered. A query that was asked before and is answered meanwhile may show some of the
-// owner's objects and not others: an input that was not read yet can't be read any more.
+// An erasure has four stages:
+//
+//  1. Its record becomes durable. From then on no object of the owner is looked up, listed
+//     or found.
+//  2. The owner's objects are removed in steps, and the indexes are told.
+//  3. The owner's data key is destroyed.
+//  4. The request is answered.
+//
+// A query that was sent to a Task before the erasure may show some of the owner's objects
+// and not others, since records that were not read yet can't be read any more.
 
-// applyErase begins to take away all that an owner put. Before the start, when there is no
-// w, Check does that.
+// applyErase begins to remove the objects of an owner. Before the start, w is nil, and Check
+// removes them.
 func (e *Engine) applyErase(owner uint32, w *write) {
 	e.erased[owner] = true
 	e.erasures[owner] = len(e.erasures) + 1
@@ -28,8 +33,8 @@ func (e *Engine) applyErase(owner uint32, w *write) {
 	}
 }
 
-// startSweep goes on with a sweep, in later events. It stops while indexes lag too far behind,
-// since each removal is queued for them; Tick begins it again.
+// startSweep continues a sweep in later events. The sweep pauses while the queues of indexes
+// are too long, since each removal is queued for them; Tick continues it.
 func (e *Engine) startSweep() {
 	e.sweepWaits = false
 	e.work = append(e.work, func() (more bool) {
@@ -43,16 +48,16 @@ func (e *Engine) startSweep() {
 	})
 }
 
-// hides reports whether an erasure hides an object from a query: one that was queued
-// before the erasure may show the collection as it stood then, like one that was queued
-// before a deletion.
+// hides reports whether an erasure hides an object from a query. A query that was queued
+// before the erasure may still show the object, as it may show an object that was deleted
+// later.
 func (e *Engine) hides(s *search, o mapping.Entry) bool {
 	return e.erased[o.Owner] && e.erasures[o.Owner] <= s.erasures
 }
 
-// sweep looks at the next objects of the store, and takes away those of erased owners. A
-// pass over all of them serves the erasures that there were when it began; others have
-// the next one.
+// sweep scans the next objects of the store, and removes those of erased owners. A pass over
+// all objects completes the erasures that were durable when the pass began. Later erasures
+// need another pass.
 func (e *Engine) sweep() (more bool) {
 	if e.sweptTo == (Cursor{}) {
 		e.sweeping = len(e.erase)
@@ -69,7 +74,7 @@ func (e *Engine) sweep() (more bool) {
 	return len(list) > 0 || e.swept < len(e.erase)
 }
 
-// reclaim removes an object as if it were deleted at the end of the log.
+// reclaim removes an object as a deletion at the end of the log would.
 func (e *Engine) reclaim(o mapping.Entry) {
 	rec := deletion(o)
 	rec.LSN = e.position.LSN
@@ -77,7 +82,7 @@ func (e *Engine) reclaim(o mapping.Entry) {
 	e.touch(e.byID[o.Collection])
 }
 
-// Erased says that the data keys of the first n erasures are destroyed.
+// Erased completes the first n erasures: their data keys are destroyed.
 func (e *Engine) Erased(n int) {
 	e.swept -= n
 	e.sweeping -= n

@@ -114,17 +114,17 @@ func (f *finishing) sort() (looked int, done bool) {
 	}
 	chunk := pop(&f.kept)
 	slices.SortFunc(chunk, compare)
-	f.piles = append(f.piles, sortedBlocks{chunk})
+	f.lists = append(f.lists, sortedBlocks{chunk})
 	return len(chunk), len(f.kept) == 0
 }
 
 // merge puts the chunks that are in order into one order.
 func (f *finishing) merge() (looked int, done bool) {
-	if len(f.piles) == 0 {
+	if len(f.lists) == 0 {
 		return 0, true
 	}
 	if looked, done = f.step(stride); done {
-		f.kept = f.piles[0]
+		f.kept = f.lists[0]
 	}
 	return looked, done
 }

@@ -8,36 +8,36 @@ import (
 	"motte/core/wire"
 )
 
-// listPart is the number of objects after which a part of a LIST ends, so that neither
-// the size of a collection nor a slow reader takes memory.
+// listPart is the number of objects in a part of a LIST. It bounds the memory of an answer,
+// whatever the size of the collection and the speed of the client.
 const listPart = 512
 
 // listing is a LIST that is being answered.
 type listing struct {
 	*Request
 	c     *collection
-	after identity.Value  // the object that was looked at last
-	part  []mapping.Entry // that the principal may read
+	after identity.Value  // of the last object that was scanned
+	part  []mapping.Entry // objects that the principal may read
 }
 
-// list answers a LIST: the first objects of the collection that the principal may read,
-// with values behind that of the identity that the request names, up to where the part
-// ends. The body of the answer is the identity behind which the next part begins, or
-// zero after the last part. So the Core keeps no state between two parts; all of them
-// together show each object at most once, and every object that was there all the time.
+// list answers a LIST with one part: the next objects of the collection that the principal
+// may read, in the order of their values, after the object that the request names. The body
+// of the answer is the identity from which the next part continues, or zero after the last
+// part. So the Core keeps no state between two parts. All parts together show each object at
+// most once, and every object that existed all the time.
 func (e *Engine) list(q *Request) model.Code {
 	l := &listing{Request: q, after: q.Identity.Value()}
 	return e.inTurn(q, func() (model.Code, bool) { return e.listStep(l) })
 }
 
-// listStep looks at the next objects, and answers if it has found enough, or all. Where
-// the part ends must not depend on objects that the principal may not see.
+// listStep scans the next objects, and answers when the part is full or the collection ends.
+// The end of a part must not depend on objects that the principal may not read.
 func (e *Engine) listStep(l *listing) (code model.Code, more bool) {
 	p, c, begun := e.principals[l.Principal], e.byName[l.Collection], l.c != nil
 	switch {
 	case p == nil:
 		return model.UnknownPrincipal, false
-	case c == nil, begun && l.c != c: // another one may have the name now
+	case c == nil, begun && l.c != c: // another collection may have the name now
 		return model.NoCollection, false
 	case !access.Any(c.grants.Rights(p.id), anyRead):
 		return model.Denied, false
@@ -53,8 +53,8 @@ func (e *Engine) readable(p *principal, c *collection, o mapping.Entry) bool {
 	return !e.erased[o.Owner] && access.Read(c.grants.Rights(p.id), o.Owner == p.owner)
 }
 
-// scanOwn looks at the next objects, stride of them at most; more: the part has room, and
-// there may be more objects.
+// scanOwn scans up to stride objects. It returns more if the part is not full and the
+// collection may have more objects.
 func (e *Engine) scanOwn(l *listing, p *principal) (more bool) {
 	looked := 0
 	for o := range l.c.objects.After(l.after) {
@@ -73,8 +73,8 @@ func (e *Engine) scanOwn(l *listing, p *principal) (more bool) {
 	return false
 }
 
-// showPart answers a LIST with its part. If that took several events, objects may have
-// changed, or the principal may have lost the right to them.
+// showPart answers a LIST with its part. With again it checks each object once more, since the
+// scan took several events: objects and rights may have changed.
 func (e *Engine) showPart(l *listing, p *principal, again bool) model.Code {
 	var next identity.ID
 	if len(l.part) == listPart {

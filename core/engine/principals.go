@@ -9,10 +9,9 @@ import (
 	"motte/core/seglog"
 )
 
-// takeOver makes a principal the only administrator of the server, for an operator who
-// lost the keys of all others, and records an alert with it, all or nothing. The others
-// lose that right alone, since somebody else may have their keys. Clients can come when
-// this is durable.
+// takeOver makes a principal the only administrator of the server, for an operator who lost
+// the keys of all others. An alert is part of the same group of records. The others lose
+// this right alone. Clients can connect when the group is durable.
 func (e *Engine) takeOver(id access.Principal) {
 	group := seglog.Group{e.raise(model.Alert{Reason: model.ReasonNewAdmin})}
 	for _, other := range visible(e.byID[serverID].grants, id, true) {
@@ -26,8 +25,8 @@ func (e *Engine) takeOver(id access.Principal) {
 	e.openWith(id, group...)
 }
 
-// rotate is the flow of a ROTATE PRINCIPAL: an administrator gives a principal another key.
-// A principal can't do it itself, since whoever stole its key could.
+// rotate is the flow of a ROTATE PRINCIPAL: an administrator gives a principal another key. A
+// principal can't rotate its own key, since a thief of the key could do the same.
 func (e *Engine) rotate(q *Request) model.Code {
 	var next access.Principal
 	r := codec.NewReader(q.Query)
@@ -43,8 +42,8 @@ func (e *Engine) rotate(q *Request) model.Code {
 	return e.change(q, rotation{id: q.subject(), next: next}.record(serverID))
 }
 
-// applyRotate gives a principal its next name, and ends what the old key has open. Objects,
-// data key and what indexes told belong to the owner's number, which stays.
+// applyRotate gives a principal its next identifier, and ends the connections of the old
+// key. Objects, data key and ledgers belong to the owner's number, which stays.
 func (e *Engine) applyRotate(body []byte) error {
 	n, err := decodeRotation(body)
 	p := e.principals[n.id]

@@ -7,8 +7,8 @@ import (
 	"motte/core/seglog"
 )
 
-// setQuota decides a QUOTA. It is not for a collection's own administrator: the disk is
-// the server's.
+// setQuota decides a QUOTA. Only a server administrator sets quotas, since the disk belongs to
+// the server.
 func (e *Engine) setQuota(q *Request) model.Code {
 	if !e.isAdmin(q.by.id) {
 		return model.Denied
@@ -20,12 +20,11 @@ func (e *Engine) setQuota(q *Request) model.Code {
 	return e.change(q, quotaLimit(quota).record(q.in.id))
 }
 
-// usage is the size of a collection: objects, and the bytes of their records as the log
-// stores them, seals and padding included. So it is the cost of the objects on the
-// disk, however small they are.
+// usage is the size of a collection: the number of objects, and the bytes of their records in
+// the log, with seals and padding. So it is the disk space that the objects take.
 type usage struct{ objects, bytes int64 }
 
-// count adds an object n times; with n -1 it takes one away. A deletion is no object.
+// count adds an object, if n is 1, or subtracts it, if n is -1. It ignores a deletion.
 func (u *usage) count(o mapping.Entry, n int64) {
 	if o.Owner == seglog.CoreOwner {
 		return
@@ -34,10 +33,10 @@ func (u *usage) count(o mapping.Entry, n int64) {
 	u.bytes += n * int64(o.Loc.Length)
 }
 
-// fits reports whether a collection stays within its quota when the staged objects have
-// replaced those of the same values. Records on their way count as if they were
-// durable, and a write that does not grow the collection always fits: so a quota below
-// the present size stops growth alone, and a deletion is never refused.
+// fits reports whether a collection stays within its quota after the staged objects replace
+// the objects of the same values. Uncommitted records count as if they were durable. A write
+// that does not grow the collection always fits. So a quota below the present size stops
+// growth alone, and a deletion is never refused.
 func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bool {
 	if !c.limited() {
 		return true
@@ -53,17 +52,17 @@ func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bo
 		within(c.coming.bytes, grows.bytes, c.quota.Bytes)
 }
 
-// within reports whether a size may grow by so much; a quota of 0 is no limit.
+// within reports whether a size may grow by that amount. A quota of 0 does not limit it.
 func within(there, grows int64, quota uint64) bool {
 	return quota == 0 || grows <= 0 || uint64(there+grows) <= quota
 }
 
-// limited reports whether a collection has a quota. Only then does the Core count the
-// coming objects, since that costs each write two more look-ups in the mapping.
+// limited reports whether a collection has a quota. Only then does the engine maintain
+// coming, since that costs two more look-ups in the mapping for each write.
 func (c *collection) limited() bool { return c != nil && c.quota != (model.Quota{}) }
 
-// recount counts the size of a collection as it will be when all records on their way
-// are durable.
+// recount computes coming, the size of a collection once all uncommitted records are
+// durable.
 func (e *Engine) recount(c *collection) {
 	c.coming = usage{int64(c.objects.Len()), int64(c.bytes)}
 	for v, o := range e.pending {
@@ -77,8 +76,8 @@ func (e *Engine) recount(c *collection) {
 	}
 }
 
-// addPending notes the state that an object will have after a record on its way: decisions on
-// writes see that state, and the quota counts it.
+// addPending adds the state of an object after an uncommitted record. Decisions on writes and
+// quotas use that state.
 func (e *Engine) addPending(r *seglog.Record) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
@@ -91,7 +90,7 @@ func (e *Engine) addPending(r *seglog.Record) {
 	e.pending[v] = o
 }
 
-// size is the location of a record that has none yet: its length alone.
+// size returns a location with the length of a record, which is not stored yet.
 func size(r *seglog.Record) seglog.Location {
 	return seglog.Location{Length: uint32(seglog.RecordSize(len(r.Body)))}
 }

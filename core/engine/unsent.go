@@ -5,15 +5,16 @@ import (
 	"motte/core/model"
 )
 
-// An answer takes memory until its client has taken it, and the client may be slow. So
-// the engine counts the bytes of long answers, for each principal and in all. Short
+// An answer takes memory until its client has read it, and the client may be slow. So the
+// engine counts the bytes of unsent long answers, of each principal and of all. Short
 // answers are bounded by the number of requests in flight.
 const (
-	maxUnsent   = 256 << 20 // bytes of long answers that are not sent, of all principals
-	shortAnswer = 256       // bytes of an answer that is not counted
+	maxUnsent   = 256 << 20 // bytes of unsent long answers of all principals
+	shortAnswer = 256       // bytes: answers up to this size are not counted
 )
 
-// size returns how many bytes of memory an answer takes until it is sent, if it is long.
+// size returns the bytes of memory that a long answer takes until it is sent, and 0 for a
+// short answer.
 func (r *Reply) size() int {
 	n := len(r.Body)
 	if r.Content != nil {
@@ -25,15 +26,15 @@ func (r *Reply) size() int {
 	return n
 }
 
-// tooMuchUnsent reports whether a long answer of n bytes would be too much for a
-// principal: it would then hold more bytes of answers than were left before. So no
-// principal uses up what there is, and all together hold at most maxUnsent.
+// tooMuchUnsent reports whether an answer of n bytes exceeds the share of a principal: with
+// it, the principal's unsent answers would take more bytes than the budget has left. So no
+// principal takes the whole budget, and all together take at most maxUnsent.
 func (e *Engine) tooMuchUnsent(p access.Principal, n int) bool {
 	return n > shortAnswer && e.unsent[p]+n > maxUnsent-e.allUnsent
 }
 
-// answer sends r as the answer to q, unless its principal has too many answers that it
-// has not taken.
+// answer sends r as the answer to q, unless the principal has too many bytes of unsent
+// answers.
 func (e *Engine) answer(q *Request, r Reply) model.Code {
 	if e.tooMuchUnsent(q.Principal, r.size()) {
 		return model.Overloaded
@@ -42,7 +43,7 @@ func (e *Engine) answer(q *Request, r Reply) model.Code {
 	return model.OK
 }
 
-// countUnsent counts an answer that is to be sent.
+// countUnsent counts the bytes of an answer until Sent.
 func (e *Engine) countUnsent(r *Reply) {
 	if r.Unsent = r.size(); r.Unsent > 0 {
 		e.unsent[r.Principal] += r.Unsent
@@ -50,7 +51,8 @@ func (e *Engine) countUnsent(r *Reply) {
 	}
 }
 
-// Sent says that an answer to a principal that held n bytes is sent, or never will be.
+// Sent returns the n bytes that were counted for an answer to p. The answer is sent, or never
+// will be.
 func (e *Engine) Sent(p access.Principal, n int) {
 	e.allUnsent -= n
 	if e.unsent[p] -= n; e.unsent[p] <= 0 {

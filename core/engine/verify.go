@@ -8,17 +8,17 @@ import (
 // Verify is the result of a pass over all live records.
 type Verify struct{ Objects, Bytes, Damaged uint64 }
 
-// verifyAll lets a VERIFY wait until every live record was read.
+// verifyAll queues a VERIFY until a pass has read every live record.
 func (e *Engine) verifyAll(q *Request) model.Code {
 	e.verify = append(e.verify, q)
 	return model.OK
 }
 
-// Verifying returns how many requests wait until every live record was read.
+// Verifying returns the number of queued VERIFY requests.
 func (e *Engine) Verifying() int { return len(e.verify) }
 
-// Verified answers the first n of them with what the pass, which began after they had
-// come, came to: objects 8 | bytes 8 | damaged ones 8.
+// Verified answers the first n queued requests with the result of a pass, which began after
+// they were queued: objects 8 | bytes 8 | damaged records 8.
 func (e *Engine) Verified(n int, v Verify) {
 	for range n {
 		counts := codec.Writer(nil).U64(v.Objects).U64(v.Bytes).U64(v.Damaged)

@@ -5,23 +5,22 @@ import (
 	"motte/core/model"
 )
 
-// Work that grows with the size of the store is divided into steps of a bounded size,
-// so that no event holds up those behind it. The first step is part of the event that
-// asked for the work; the others run between later events, a step of each piece of
-// work in turn.
+// Work that grows with the size of the store is divided into steps of bounded size, so that
+// no event delays later events for long. The first step is part of the event that caused the
+// work. The other steps run between later events, in turn with the steps of other work.
 
-// later runs the first step of a piece of work; while a step returns true, Work runs
-// another one. A step must look at everything anew: rights and objects, also its
-// collection, may have changed since the step before.
+// later runs the first step of some work. While a step returns true, Work runs another step.
+// Each step must check rights, objects and collections again, since they may have changed
+// since the step before.
 func (e *Engine) later(step func() (more bool)) {
 	if step() {
 		e.work = append(e.work, step)
 	}
 }
 
-// Work runs one step of the work that earlier events left, and reports whether steps
-// are left. The shell calls it after each batch of events, and again, without waiting
-// for an event, while it returns true.
+// Work runs one step of unfinished work, and reports whether steps are left. The server calls
+// it after each batch of events, and again, without waiting for an event, while it returns
+// true.
 func (e *Engine) Work() (more bool) {
 	if len(e.work) > 0 {
 		e.later(pop(&e.work))
@@ -29,16 +28,16 @@ func (e *Engine) Work() (more bool) {
 	return len(e.work) > 0
 }
 
-// maxInTurn is how many requests of one principal may wait for their turn.
+// maxInTurn bounds the requests of one principal that wait for their turn.
 const maxInTurn = 1024
 
-// turns are the requests of one principal that may take several events, LIST and STATUS:
-// the first is being answered, and the others wait. So they are one piece of work, and
-// hold the results of one answer, however many a principal asks for.
+// turns are the requests of one principal that take several events, LIST and STATUS. The first
+// is being answered, and the others wait. So they take one share of the work and the memory of
+// one answer, whatever their number.
 type turns []func() (more bool)
 
-// inTurn answers a request by steps, when the principal's requests before it are answered.
-// The last step answers it, unless it returns another code than OK.
+// inTurn answers a request in steps, after the principal's earlier requests. The last step
+// answers it, or returns the code of a failure.
 func (e *Engine) inTurn(q *Request, step func() (code model.Code, more bool)) model.Code {
 	p := q.Principal
 	if len(e.turns[p]) >= maxInTurn {
