@@ -18,7 +18,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// store is a data directory being written.
+// store is a data directory that the test writes to.
 type store struct {
 	t   *testing.T
 	dir string
@@ -65,7 +65,7 @@ func (s *store) backup(to string, o Options) (*Report, error) {
 	return ToDirectory(context.Background(), s.dir, to, o)
 }
 
-// records counts what a backup leads to, which has to be whole.
+// records counts the records of a backup, which must be whole.
 func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	t.Helper()
 	keys, err := os.ReadFile(filepath.Join(s.dir, seglog.KeysNames[0]))
@@ -84,7 +84,7 @@ func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	return l.Position().LSN
 }
 
-// restore unpacks a backup, and counts.
+// restore unpacks a backup, and counts its records.
 func (s *store) restore(from string) uint64 {
 	s.t.Helper()
 	dir := s.t.TempDir()
@@ -93,7 +93,7 @@ func (s *store) restore(from string) uint64 {
 	return records(s.t, m, dir, s)
 }
 
-// TestOnlyWhatChangedIsCopied and what is not needed any more is removed.
+// TestOnlyWhatChangedIsCopied: a backup copies only new files, and removes unneeded files.
 func TestOnlyWhatChangedIsCopied(t *testing.T) {
 	s, to := newStore(t), filepath.Join(t.TempDir(), "deep", "backup")
 	for i, step := range []struct {
@@ -102,13 +102,13 @@ func TestOnlyWhatChangedIsCopied(t *testing.T) {
 		files           int
 	}{
 		{func() { s.write(3) }, 1, 0, 1},
-		{func() {}, 1, 0, 1}, // it may have grown
+		{func() {}, 1, 0, 1}, // the newest segment may have grown
 		{func() { s.write(2) }, 1, 1, 1},
 		{func() { s.log.Rotate(); s.write(1) }, 2, 0, 2}, // the first has the same bytes
-		{func() { s.write(1) }, 1, 1, 2},                 // the first is as it was
+		{func() { s.write(1) }, 1, 1, 2},                 // the first is unchanged
 		{func() { s.checkpoint() }, 2, 0, 3},
 		{func() { s.checkpoint() }, 2, 0, 4},
-		{func() { s.checkpoint() }, 2, 1, 4}, // two are kept
+		{func() { s.checkpoint() }, 2, 1, 4}, // a backup keeps two checkpoints
 		{func() { testutil.Must(t, s.log.Remove(1)) }, 1, 1, 3},
 	} {
 		step.do()
@@ -128,7 +128,7 @@ func TestOnlyWhatChangedIsCopied(t *testing.T) {
 	}
 }
 
-// TestInterruptedBackupChangesNothing wherever it ends.
+// TestInterruptedBackupChangesNothing interrupts a backup at each step.
 func TestInterruptedBackupChangesNothing(t *testing.T) {
 	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
 	s.write(5)
@@ -163,8 +163,8 @@ func TestInterruptedBackupChangesNothing(t *testing.T) {
 	}
 }
 
-// TestBehindTheLastRecord: a later record is never copied behind a hole, and what
-// is no record is copied with the rest, if it stays.
+// TestBehindTheLastRecord: a backup never copies a record after a hole. It copies unrecognised
+// bytes if they do not change.
 func TestBehindTheLastRecord(t *testing.T) {
 	s := newStore(t)
 	s.write(4)
@@ -193,7 +193,7 @@ func TestBehindTheLastRecord(t *testing.T) {
 	}
 }
 
-// TestAlteredBackupIsNoticed, and copied again if that is asked for.
+// TestAlteredBackupIsNoticed: with Recheck, a backup copies an altered file again.
 func TestAlteredBackupIsNoticed(t *testing.T) {
 	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
 	s.write(3)
@@ -219,8 +219,8 @@ func TestAlteredBackupIsNoticed(t *testing.T) {
 	}
 }
 
-// TestNewerBackupIsNotReplaced by one of the same store, set back, unless that is
-// asked for; and never by one of another store.
+// TestNewerBackupIsNotReplaced: a store that was rolled back replaces its newer backup only with
+// AcceptOlder. Another store never does.
 func TestNewerBackupIsNotReplaced(t *testing.T) {
 	s, to := newStore(t), filepath.Join(t.TempDir(), "backup")
 	s.write(3)
@@ -266,7 +266,7 @@ func TestArchiveIsWholeOrNothing(t *testing.T) {
 	}
 }
 
-// TestAManifestSaysEachThingOnce, in the words of its version.
+// TestAManifestSaysEachThingOnce: a manifest with a member given twice, or unknown, is refused.
 func TestAManifestSaysEachThingOnce(t *testing.T) {
 	good := Manifest{Format: manifestFormat, Version: manifestVersion, Made: time.Now(), LSN: 7, Files: []Entry{
 		{Name: "00000001.seg", File: "00000001.seg.0123456789abcdef", Size: 1, SHA256: strings.Repeat("00", 32)}}}
@@ -292,8 +292,8 @@ func TestAManifestSaysEachThingOnce(t *testing.T) {
 	}
 }
 
-// FuzzManifest: whatever a manifest says, its names stay in the directory, and are
-// those of files of a store.
+// FuzzManifest: the names of any accepted manifest stay in the directory, and are names of a
+// store's files.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(`{"format":"motte-backup","version":1,"files":[{"name":"00000001.seg","file":"00000001.seg.0123456789abcdef","size":1,"sha256":"` + strings.Repeat("00", 32) + `"}]}`))
 	f.Add([]byte(`{"format":"motte-backup","version":1,"files":[{"name":"../x","file":"/etc/passwd"}]}`))

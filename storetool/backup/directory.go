@@ -21,9 +21,9 @@ var ErrBusy = errors.New("another backup into this directory is under way")
 
 const lockName = "LOCK"
 
-// ToDirectory makes the backup in a directory one of the store as it is now. It
-// copies what is not there; a file that the manifest names is never changed, but
-// removed when a later manifest, which is in its place by then, does not name it.
+// ToDirectory updates the backup in a directory to the store's current state. It copies missing
+// files. It never changes a file that the manifest names. It removes such a file only after a newer
+// manifest without that name is in place.
 func ToDirectory(ctx context.Context, dir, to string, o Options) (*Report, error) {
 	lock, had, err := openTarget(dir, to)
 	if err != nil {
@@ -72,8 +72,8 @@ func ToDirectory(ctx context.Context, dir, to string, o Options) (*Report, error
 	return r, err
 }
 
-// openTarget makes or locks the directory of a backup, and reads its manifest. A
-// directory that holds anything else is not to be cleaned by accident.
+// openTarget makes or locks the directory of a backup, and reads its manifest. It refuses a
+// directory with other files, because clean could remove them.
 func openTarget(dir, to string) (lock *os.File, had *Manifest, err error) {
 	if err := apart(dir, to); err != nil {
 		return nil, nil, err
@@ -106,7 +106,7 @@ func openTarget(dir, to string) (lock *os.File, had *Manifest, err error) {
 	return lock, had, nil
 }
 
-// apart makes sure that a backup does not lie in what it is of.
+// apart makes sure that the backup and the data directory do not contain each other.
 func apart(dir, to string) error {
 	dir, err := filepath.EvalSymlinks(dir)
 	if err == nil {
@@ -127,8 +127,8 @@ func apart(dir, to string) error {
 	return nil
 }
 
-// ours reports whether a file in the directory is one that a backup makes, or
-// began to make: a crash leaves that, and so did backups of earlier versions, as new-NAME.
+// ours reports whether a name is that of a file or temporary file of a backup. A crash leaves
+// temporary files. Earlier versions named them new-NAME.
 func ours(name string) bool {
 	final := strings.TrimPrefix(name, "new-")
 	if begun, ok := atomicfile.Begun(name); ok {
@@ -137,17 +137,17 @@ func ours(name string) bool {
 	return inBackup.MatchString(final) || final == ManifestName
 }
 
-// target is the directory that a backup is made in.
+// target is the directory of a backup.
 type target struct {
 	path    string
-	had     map[string]Entry // what is there, by the name in the store
+	had     map[string]Entry // the files of the existing backup, by their names in the store
 	recheck bool
 }
 
 func (t *target) name(file string) string { return filepath.Join(t.path, file) }
 
-// known finds what is there of a file already. One that was growing may have
-// been copied with a part of its last write missing; all others are written once.
+// known finds a file in the existing backup. The copy of a growing segment may lack a part of its
+// last write. All other files are written once.
 func (t *target) known(e Entry) (Entry, bool) {
 	had, ok := t.had[e.Name]
 	if !ok || had.Growing || had.Size != e.Size || had.Header != e.Header {
@@ -173,7 +173,7 @@ func hashFile(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), err
 }
 
-// copy makes a file, durable, under a name that says what is in it.
+// copy makes a durable file whose name tells its content.
 func (t *target) copy(f *source, p *progress) error {
 	out, err := atomicfile.Begin(t.name(f.Name), 0o600)
 	if err != nil {
@@ -181,14 +181,14 @@ func (t *target) copy(f *source, p *progress) error {
 	}
 	if err = f.copy(out, p); err == nil {
 		f.File = f.Name + "." + f.SHA256[:16]
-		// One that is there, and is named, has these bytes: it was altered, or it is
-		// the same. Either way this replaces it whole.
+		// A file of that name and content may be there, perhaps altered. In both cases the new file
+		// replaces it whole.
 		err = out.ReplaceAt(t.name(f.File))
 	}
 	return errors.Join(err, out.Close())
 }
 
-// finish writes the manifest, which makes the backup what is there now.
+// finish writes the manifest, which makes the new backup valid.
 func (t *target) finish(m *Manifest) error {
 	p, err := m.encode()
 	if err != nil {
@@ -198,13 +198,13 @@ func (t *target) finish(m *Manifest) error {
 		return err
 	}
 	err = seglog.SyncPath(filepath.Join(t.path, ".."))
-	if errors.Is(err, os.ErrPermission) { // a parent that may not be read was there before
+	if errors.Is(err, os.ErrPermission) { // the parent existed before if it may not be read
 		err = nil
 	}
 	return err
 }
 
-// clean removes what the manifest does not name.
+// clean removes files that the manifest does not name.
 func (t *target) clean(m *Manifest) (n int, err error) {
 	named := map[string]bool{ManifestName: true}
 	for _, e := range m.Files {

@@ -15,21 +15,21 @@ import (
 	"motte/sdk/ijson"
 )
 
-// ManifestName is the file that makes a backup of a directory of files: it is
-// written last.
+// ManifestName is the name of a backup's manifest. It is written last: without it, a directory is
+// not a backup.
 const ManifestName = "MANIFEST"
 
-// ErrManifest says that there is no manifest, or none that can be believed.
+// ErrManifest says that a manifest is missing or invalid.
 var ErrManifest = errors.New("not a whole backup")
 
 // The format of a manifest.
 const (
 	manifestFormat  = "motte-backup"
 	manifestVersion = 1
-	maxManifest     = 64 << 20 // bytes: more files than a store can have
+	maxManifest     = 64 << 20 // bytes: more than a manifest of the largest store
 )
 
-// Manifest says what a backup holds.
+// Manifest lists the files of a backup.
 type Manifest struct {
 	Format  string    `json:"format"`
 	Version int       `json:"version"`
@@ -42,19 +42,19 @@ type Manifest struct {
 // Entry is a file of a backup.
 type Entry struct {
 	Name    string `json:"name"`              // in a data directory
-	File    string `json:"file"`              // in the backup: never that of another content
+	File    string `json:"file"`              // in the backup: files with other content have other names
 	Size    int64  `json:"size"`              // bytes
-	SHA256  string `json:"sha256"`            // of them
-	Header  string `json:"header"`            // SHA-256 of the first bytes, which no two segments or checkpoints share
-	Growing bool   `json:"growing,omitempty"` // it was being appended to: the last write may not be whole
+	SHA256  string `json:"sha256"`            // of the file
+	Header  string `json:"header"`            // SHA-256 of the first bytes, which differ between all segments and checkpoints
+	Growing bool   `json:"growing,omitempty"` // the Core was appending to it: the last write may not be whole
 }
 
-// inBackup are the names that files may have in a backup: the name in the store,
-// and in a directory the beginning of the SHA-256.
+// inBackup matches the names of files in a backup: the name in the store, and in a directory the
+// first digits of the SHA-256.
 var inBackup = regexp.MustCompile(`^[0-9]{8}\.(seg|ckp)(\.[0-9a-f]{16})?$`)
 
-// decodeManifest reads a manifest. It may come from anywhere: its names are
-// those of files of a store, and nothing else.
+// decodeManifest reads a manifest from an untrusted source. It accepts only names of a store's
+// files.
 func decodeManifest(p []byte) (*Manifest, error) {
 	m := new(Manifest)
 	if err := json.Unmarshal(p, m); err != nil {
@@ -66,7 +66,8 @@ func decodeManifest(p []byte) (*Manifest, error) {
 	if m.Version != manifestVersion {
 		return nil, fmt.Errorf("%w: the backup has version %d; this is for version %d", ErrManifest, m.Version, manifestVersion)
 	}
-	// Of this version each member is known: one that is given twice or misspelt was not written here.
+	// This version knows all members. Another program wrote a manifest with a repeated or unknown
+	// member.
 	m = new(Manifest)
 	if err := ijson.Decode(p, m); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrManifest, ManifestName, err)
@@ -87,7 +88,7 @@ func (m *Manifest) encode() ([]byte, error) {
 	return append(p, '\n'), err
 }
 
-// Bytes returns how many bytes the files have.
+// Bytes returns the total size of the files, in bytes.
 func (m *Manifest) Bytes() (n int64) {
 	for i := range m.Files {
 		n += m.Files[i].Size

@@ -11,16 +11,15 @@ import (
 	"motte/core/seglog"
 )
 
-// What is clear of the files: see package seglog, which describes all of it.
+// The clear parts of the files: package seglog describes them.
 const (
 	headerSize   = 128 // bytes
 	frontSize    = 32  // bytes at the front of each record
 	minRecord    = 112 // bytes
-	identifyWith = 128 // bytes at the beginning of a file that no other one shares: they have a random salt
+	identifyWith = 128 // bytes at the beginning of a file, which have a random salt and so identify it
 )
 
-// segmentHeader is the header of a segment. Nothing of it is checked: who restores
-// the backup has the key.
+// segmentHeader is the header of a segment. This package does not check it, because it has no key.
 type segmentHeader struct {
 	store    [16]byte
 	firstLSN uint64
@@ -38,8 +37,8 @@ func readSegmentHeader(r io.ReaderAt, name string) (h segmentHeader, err error) 
 	return segmentHeader{[16]byte(p[8:]), binary.BigEndian.Uint64(p[40:]), [16]byte(p[48:])}, nil
 }
 
-// front reads the front of a record that may follow the one with this LSN; its own
-// is the next, unless it is carried. False: it is none.
+// front reads the front of a record that may follow the record with this LSN. It has the next LSN,
+// unless the record was relocated. False: there is no front.
 func (h *segmentHeader) front(p []byte, lsn uint64) (length int64, next uint64, ok bool) {
 	length, next = int64(binary.BigEndian.Uint32(p[4:])), binary.BigEndian.Uint64(p[8:])
 	ok = string(p[:2]) == "MR" && p[2] == seglog.RecordVersion && length >= minRecord && length%8 == 0
@@ -49,8 +48,8 @@ func (h *segmentHeader) front(p []byte, lsn uint64) (length int64, next uint64, 
 	return length, next, ok && next == lsn+1
 }
 
-// walk follows the fronts of the records of a segment: where the last one ends,
-// the LSN there, and what lies behind it, if anything.
+// walk follows the fronts of the records of a segment. It returns where the last record ends, the
+// LSN there, and the bytes after it.
 func walk(r io.ReaderAt, size int64, h segmentHeader) (end int64, lsn uint64, behind []byte, err error) {
 	const ahead = 1 << 20
 	buf, at := []byte(nil), int64(0)
@@ -78,16 +77,15 @@ func walk(r io.ReaderAt, size int64, h segmentHeader) (end int64, lsn uint64, be
 	}
 }
 
-// What is there of a write that is under way is soon more.
+// A write under way grows soon. Bytes that stay the same are not such a write.
 const (
 	settlePause = 50 * time.Millisecond
 	settleTries = 40
 )
 
-// settle finds the end of the newest segment: see the package comment. What
-// lies behind the last record, and stays as it is, is no write that is under way,
-// but one that a crash cut short, or damage. It is copied with the rest: who
-// restores it sees what there is.
+// settle finds the end of the newest segment: see the package comment. Unchanging bytes after the
+// last record are a write that a crash cut short, or damage. The backup copies them with the rest,
+// so that a restore sees the same bytes.
 func settle(f *source, h segmentHeader) (lsn uint64, unclear bool, err error) {
 	var last []byte
 	for same := 0; ; same++ {

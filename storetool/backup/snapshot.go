@@ -14,15 +14,13 @@ import (
 	"time"
 )
 
-// source is a file of the store. What is of it in a backup already is not kept
-// open.
+// source is a file of the store. A file that the existing backup has is not kept open.
 type source struct {
 	Entry
 	file *os.File
 }
 
-// snapshot is all that is to be in a backup, as of one moment: see the package
-// comment.
+// snapshot is the content of a backup, as of one moment: see the package comment.
 type snapshot struct {
 	store   string
 	lsn     uint64
@@ -32,16 +30,15 @@ type snapshot struct {
 
 // Limits of a snapshot.
 const (
-	snapshotTries = 1000 // until no file comes or goes while all are opened, which takes milliseconds
+	snapshotTries = 1000 // until no file is made or removed while all are opened, which takes milliseconds
 	snapshotPause = 20 * time.Millisecond
-	keptBoth      = 2 // checkpoints: if the newest is damaged, the one before is used
+	keptBoth      = 2 // checkpoints: if the newest is damaged, a start uses the one before
 )
 
-// errAgain says that files came or went meanwhile.
+// errAgain says that files were made or removed meanwhile.
 var errAgain = errors.New("the directory changes all the time")
 
-// take opens a snapshot of a data directory. What known accepts is in the backup
-// already.
+// take opens a snapshot of a data directory. known accepts files that the existing backup has.
 func take(ctx context.Context, dir string, known func(Entry) (Entry, bool)) (s *snapshot, err error) {
 	for range snapshotTries {
 		s = new(snapshot)
@@ -69,8 +66,8 @@ func (s *snapshot) close() {
 	}
 }
 
-// open lists and opens the files, fixes the end of the newest segment, and makes
-// sure that there is no newer one: see the package comment.
+// open lists and opens the files, and fixes the end of the newest segment. It makes sure that no
+// newer segment is there: see the package comment.
 func (s *snapshot) open(dir string, known func(Entry) (Entry, bool)) error {
 	segments, checkpoints, err := names(dir)
 	if err != nil {
@@ -157,9 +154,8 @@ func sum(p []byte) string {
 	return hex.EncodeToString(h[:])
 }
 
-// copy writes the bytes of a file to w, and notes their number and SHA-256. A file
-// may have got shorter: of a segment that is no longer appended to, what lies
-// behind its records is cut off.
+// copy writes the bytes of a file to w, and notes their number and SHA-256. The file may have
+// become shorter: the Core cuts off bytes after the last record of a finished segment.
 func (f *source) copy(w io.Writer, p *progress) error {
 	h := sha256.New()
 	n, err := io.Copy(io.MultiWriter(w, h, p), io.NewSectionReader(f.file, 0, f.Size))

@@ -9,9 +9,9 @@ import (
 	"io"
 )
 
-// ToTar writes a whole backup to w, as a tar archive, the manifest last: without
-// it the archive is not whole, and is not restored. Unpacked in an empty
-// directory it is a backup as ToDirectory makes it.
+// ToTar writes a whole backup to w, as a tar archive with the manifest last. An archive without the
+// manifest is not whole, and is not restored. Unpacked in an empty directory, it is a backup like
+// those of ToDirectory.
 func ToTar(ctx context.Context, dir string, w io.Writer, o Options) (*Report, error) {
 	s, err := take(ctx, dir, func(Entry) (Entry, bool) { return Entry{}, false })
 	if err != nil {
@@ -31,7 +31,7 @@ func ToTar(ctx context.Context, dir string, w io.Writer, o Options) (*Report, er
 		if err := f.copy(t, p); err != nil {
 			return nil, err
 		}
-		if f.Size < size { // it got shorter: the archive has to have what it says
+		if f.Size < size { // the file became shorter: the archive must have the announced size
 			if _, err := io.CopyN(t, zeros{}, size-f.Size); err != nil {
 				return nil, err
 			}

@@ -14,11 +14,11 @@ import (
 	"motte/core/seglog"
 )
 
-// ErrAltered says that a file of a backup is not what its manifest says.
+// ErrAltered says that a file of a backup differs from its manifest.
 var ErrAltered = errors.New("the backup was altered or damaged")
 
-// FromDirectory puts the files of the backup in a directory into a data
-// directory, where they are durable when it returns, and as the manifest says.
+// FromDirectory copies the files of the backup in a directory into a data directory. When it
+// returns, they are durable and match the manifest.
 func FromDirectory(ctx context.Context, from, dir string, tell func(done, total int64)) (*Manifest, error) {
 	m, err := ReadManifest(from)
 	if err != nil {
@@ -42,8 +42,8 @@ func FromDirectory(ctx context.Context, from, dir string, tell func(done, total 
 	return m, seglog.SyncPath(dir)
 }
 
-// FromTar is FromDirectory for an archive that ToTar wrote. The manifest, at its
-// end, decides what stays.
+// FromTar is FromDirectory for an archive that ToTar wrote. The manifest is at the end, and decides
+// which files stay.
 func FromTar(ctx context.Context, r io.Reader, dir string, tell func(done, total int64)) (*Manifest, error) {
 	t, p := tar.NewReader(r), &progress{ctx: ctx, tell: tell, total: -1}
 	type file struct {
@@ -80,7 +80,7 @@ func FromTar(ctx context.Context, r io.Reader, dir string, tell func(done, total
 	}
 	for _, e := range m.Files {
 		f, ok := got[e.Name]
-		if ok && f.size > e.Size { // it got shorter while it was copied
+		if ok && f.size > e.Size { // the file became shorter while it was copied
 			if f.sum, err = cut(filepath.Join(dir, e.Name), e.Size); err != nil {
 				return nil, err
 			}
@@ -97,8 +97,7 @@ func FromTar(ctx context.Context, r io.Reader, dir string, tell func(done, total
 	return m, seglog.SyncPath(dir)
 }
 
-// unpack makes a durable file of what r has, up to one byte more than there
-// should be.
+// unpack makes a durable file of r's bytes, and reads at most one byte more than size.
 func unpack(r io.Reader, path string, size int64, p *progress) (sum string, n int64, err error) {
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -115,7 +114,7 @@ func unpack(r io.Reader, path string, size int64, p *progress) (sum string, n in
 	return hex.EncodeToString(h.Sum(nil)), n, nil
 }
 
-// cut shortens a file, and returns the SHA-256 of the rest.
+// cut shortens a file, and returns the SHA-256 of its bytes.
 func cut(path string, size int64) (string, error) {
 	if err := os.Truncate(path, size); err != nil {
 		return "", err

@@ -17,15 +17,15 @@ import (
 
 var errReadOnly = errors.New("nothing is changed here")
 
-// directory is a log.Storage that changes nothing.
+// directory is a log.Storage that refuses changes.
 type directory struct {
 	path string
 	lock *os.File
 	open map[string]*os.File
 }
 
-// openDirectory opens a data directory, which no Core may have open, and none can
-// open until it is closed.
+// openDirectory opens a data directory that no Core has open. No Core can open it until it is
+// closed.
 func openDirectory(path string) (*directory, error) {
 	if info, err := os.Stat(path); err != nil {
 		return nil, err
@@ -41,8 +41,8 @@ func openDirectory(path string) (*directory, error) {
 	return d, nil
 }
 
-// lockDirectory locks a data directory against Cores; other readers may share the lock.
-// It lasts until the file that it returns is closed.
+// lockDirectory locks a data directory against Cores. Other readers may share the lock. The lock
+// lasts until the returned file is closed.
 func lockDirectory(path string) (*os.File, error) {
 	lock, err := os.Open(path)
 	if err != nil {
@@ -102,14 +102,14 @@ func (d *directory) Reserve(int64) error                         { return errRea
 func (d *directory) Rescue(string) error                         { return errReadOnly }
 func (d *directory) Watch() ([]seglog.File, int64, error)        { return nil, 0, errReadOnly }
 
-// patient is a Storage that reads what can be read: sectors that the disk does not
-// give, and what is missing of a file that was cut off, are zeros, which no check
-// passes. What is lost is then what lay there, and nothing else.
+// patient is a Storage that reads as much as it can. Unreadable sectors, and the missing end of a
+// file that was cut off, read as zeros. No check accepts zeros, so exactly the data there counts as
+// lost.
 type patient struct {
 	seglog.Storage
 	whole   map[string]int64  // bytes that a file had before it was cut off, or more
-	sizes   map[string]int64  // that it has
-	memory  map[string][]byte // files that are not there yet
+	sizes   map[string]int64  // sizes of the files, in bytes
+	memory  map[string][]byte // files that are not on the disk yet
 	refused func(name string, offset int64, err error)
 }
 

@@ -11,7 +11,7 @@ import (
 	"motte/core/seglog"
 )
 
-// worn is a disk some of whose sectors can't be read.
+// worn is a disk with unreadable sectors.
 type worn struct {
 	seglog.Storage
 	bad map[int64]bool // offsets of sectors
@@ -26,7 +26,8 @@ func (w *worn) ReadAt(name string, p []byte, offset int64) error {
 	return w.Storage.ReadAt(name, p, offset)
 }
 
-// TestPatientReadsAroundBadSectors: they are zeros, and all else is what it is.
+// TestPatientReadsAroundBadSectors: unreadable sectors read as zeros, and all other bytes
+// unchanged.
 func TestPatientReadsAroundBadSectors(t *testing.T) {
 	dir := t.TempDir()
 	data := bytes.Repeat([]byte("motte"), 10_000)
@@ -59,7 +60,7 @@ func TestPatientReadsAroundBadSectors(t *testing.T) {
 		t.Error("read beyond the end")
 	}
 
-	// What is missing of a file that was cut off is zeros, too.
+	// The missing end of a file that was cut off reads as zeros, too.
 	p.whole["f"] = int64(len(data)) + 100
 	got := make([]byte, 50)
 	if err := p.ReadAt("f", got, int64(len(data))-20); err != nil || !bytes.Equal(got[:20], data[len(data)-20:]) || !bytes.Equal(got[20:], make([]byte, 30)) {
@@ -67,7 +68,7 @@ func TestPatientReadsAroundBadSectors(t *testing.T) {
 	}
 }
 
-// TestVerifyChangesNothing and does not look while a Core does.
+// TestVerifyChangesNothing: it also refuses a store that a Core has open.
 func TestVerifyChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	d, err := openDirectory(dir)

@@ -13,8 +13,7 @@ import (
 	"motte/core/seglog"
 )
 
-// finish says of each damage what is lost with it, and looks at what lies there
-// beside the store.
+// finish assigns the lost objects to each damage, and examines the files beside the store.
 func (s *Store) finish() (*Report, error) {
 	r := &s.report
 	if s.base == 0 && len(r.Unknown) > 0 && r.Unknown[0].From == 1 {
@@ -22,7 +21,7 @@ func (s *Store) finish() (*Report, error) {
 	}
 	at := s.log.Position()
 	r.CheckpointLSN = s.baseLSN
-	for name := range s.bad { // a newer segment, of which not even the header can be read
+	for name := range s.bad { // a newer segment with an unreadable header
 		s.endLost = s.endLost || name > segmentName(at.Segment) && strings.HasSuffix(name, ".seg")
 	}
 	touched, err := s.touchesEnd(at)
@@ -73,8 +72,8 @@ func (s *Store) finish() (*Report, error) {
 	return &s.report, err
 }
 
-// touchesEnd reports whether the newest segment was cut off, or is damaged up to the end
-// of what a start reads of it, so that what lies behind that may not be a torn write.
+// touchesEnd reports whether the newest segment was cut off, or is damaged up to the end that a
+// start reads. If so, the bytes after that end may be more than a torn write.
 func (s *Store) touchesEnd(at seglog.Position) (bool, error) {
 	name := segmentName(at.Segment)
 	if s.cutOff[name] > 0 {
@@ -92,8 +91,7 @@ func (s *Store) touchesEnd(at seglog.Position) (bool, error) {
 	return false, nil
 }
 
-// covers reports whether the record of an object that is lost lies, in part, where
-// the damage is.
+// covers reports whether the damage overlaps the record of a lost object.
 func (s *Store) covers(d *Damage, o mapping.Entry) bool {
 	from, to := int64(o.Loc.Offset), int64(o.Loc.Offset)+int64(o.Loc.Length)
 	return !s.log.Has(o.Loc.Segment) || from < d.Offset+max(d.Bytes, 1) && d.Offset < to
@@ -103,7 +101,7 @@ func (s *Store) note(o mapping.Entry, why string) {
 	s.report.Gone = append(s.report.Gone, Object{idText(o.ID), s.collection(o.Collection), why})
 }
 
-// say says what is lost with a damage.
+// say names the objects that are lost with a damage.
 func (s *Store) say(d *Damage, lost []mapping.Entry) {
 	r := &s.report
 	switch {
@@ -121,7 +119,7 @@ func (s *Store) say(d *Damage, lost []mapping.Entry) {
 	}
 }
 
-// behind reports whether a segment may have records behind a checkpoint.
+// behind reports whether a segment may have records after a checkpoint.
 func (s *Store) behind(file string) bool {
 	for _, x := range s.log.Segments() {
 		if segmentName(x.ID) == file {
@@ -131,7 +129,7 @@ func (s *Store) behind(file string) bool {
 	return true
 }
 
-// beside notes what is no damage.
+// beside notes irregularities that are not damage.
 func (s *Store) beside() error {
 	r := &s.report
 	if n := len(s.moved); n > 0 {
@@ -156,8 +154,8 @@ func (s *Store) beside() error {
 	return err
 }
 
-// compareKeys notes if the two copies of the data keys are not what they should be. One of
-// them can be opened, or the store could not be.
+// compareKeys notes if one of the two copies of the data keys is missing or wrong. The other copy
+// can be opened: otherwise the store could not be.
 func (s *Store) compareKeys() {
 	var copies [len(seglog.KeysNames)][]byte
 	for i, name := range seglog.KeysNames {
@@ -173,7 +171,7 @@ func (s *Store) compareKeys() {
 	}
 }
 
-// somethingBehind reports whether there is anything but zeros behind an offset.
+// somethingBehind reports whether bytes other than zero follow an offset.
 func (s *Store) somethingBehind(name string, offset int64) (bool, error) {
 	p := make([]byte, 1<<20)
 	for size := s.disk.sizes[name]; offset < size; {

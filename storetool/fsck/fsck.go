@@ -1,20 +1,21 @@
-// Package fsck reads all of a store that no Core has open, and says of each
-// place that is not what was written where it is and what is lost with it. Salvage
-// makes a store of the rest that a Core opens again.
+// Package fsck reads all of a store that no Core has open. For each damage it reports where it is,
+// and which data is lost with it. Salvage makes a store of the rest, which a Core opens again.
 //
-// It uses the Core's own code to read: package seglog opens headers, checkpoints and
-// records, package engine makes of them the state that a Core would start with.
-// What is done beyond that is to look at what no start looks at: both checkpoints,
-// every record of every segment, every object's content against its identity.
+// It uses the Core's own code to read. Package seglog opens headers, checkpoints and records.
+// Package engine makes of them the state that a Core would start with. In addition, fsck reads data
+// that no start reads: both checkpoints, every record of every segment, and every object's content
+// against its identity.
 //
-// What holds of a report:
+// Invariants of a report:
 //
-//  1. Every byte of a file that the Core wrote and may read again was checked,
-//     except bodies of records whose owner was erased: nobody can.
-//  2. What is damaged but needed by nobody is told apart from what is lost.
-//  3. An object whose newest record is damaged counts as lost, also if an older one
-//     can be read. Where nothing at all can be told of a record, its number is
-//     listed: it may have replaced, deleted or revoked anything.
+//  1. Every byte of a file that the Core wrote and may read again was checked. The exception is
+//     bodies
+//     of records with an erased owner, which no key opens.
+//  2. Damage to unneeded data is told apart from loss.
+//  3. An object whose newest record is damaged counts as lost, even if an older record can be read.
+//     A
+//     record that is wholly unreadable is listed by its number. It may have replaced, deleted or
+//     revoked any object.
 package fsck
 
 import (
@@ -43,7 +44,7 @@ var (
 	ErrHopeless = errors.New("nothing can be salvaged")
 )
 
-const leftover = "new-" // begins the name of a file that a crash left half made
+const leftover = "new-" // begins the name of a temporary file that a crash left
 
 // Store is a store that is being verified.
 type Store struct {
@@ -51,33 +52,32 @@ type Store struct {
 	root    seal.Root
 	disk    *patient
 	close   func() error
-	changes bool // the storage takes them
+	changes bool // the storage takes changes
 
 	log      *seglog.Log
 	engine   *engine.Engine
 	maker    *identity.Maker
 	objects  objects // all of them
 	names    map[uint32]string
-	erased   bool   // there were principals without a key
-	base     uint32 // the checkpoint that it starts from
+	erased   bool   // some principals have no key
+	base     uint32 // number of the checkpoint that the start used; 0: no checkpoint
 	baseLSN  uint64
-	applied  ranges               // LSNs behind it
-	broken   []seglog.DamageError // that the start passed over
-	lastSeen uint64               // the highest LSN of a record of which the head was opened, if it is behind the checkpoint
-	endLost  bool                 // the end of the log can't be read: nothing tells what was there
-	digest   [sha256.Size]byte    // of the objects' places, to compare
+	applied  ranges               // LSNs of applied records after that checkpoint
+	broken   []seglog.DamageError // damage that the start passed over
+	lastSeen uint64               // the highest LSN of a record with a readable head, if it is after the checkpoint
+	endLost  bool                 // the end of the log is unreadable, so the number of its records is unknown
+	digest   [sha256.Size]byte    // of the objects' locations, to compare two states
 
 	walking *walker
 	found   found
 	report  Report
-	cutOff  map[string]int64 // bytes that files had which have fewer
+	cutOff  map[string]int64 // the original sizes of files that were cut off, in bytes
 	bad     map[string]bool
-	gone    map[identity.ID]mapping.Entry // live objects that can't be read, or are not current
-	moved   map[identity.ID]mapping.Entry // those that can be read in another place
+	gone    map[identity.ID]mapping.Entry // live objects that are unreadable, or have only an outdated record
+	moved   map[identity.ID]mapping.Entry // live objects that are readable at another location
 }
 
-// Open opens a store to be verified. Nobody else can have it open; with change,
-// Salvage is possible.
+// Open opens a store to be verified, and locks it against others. With change, Salvage is possible.
 func Open(path string, root seal.Root, change bool) (*Store, error) {
 	s := &Store{path: path, root: root, changes: change, bad: make(map[string]bool), cutOff: make(map[string]int64)}
 	var storage seglog.Storage
@@ -111,7 +111,7 @@ func Open(path string, root seal.Root, change bool) (*Store, error) {
 	return s, nil
 }
 
-// OpenWith opens, to be changed, a store that has no file of data keys yet.
+// OpenWith opens, for changes, a store that has no file of data keys yet.
 func OpenWith(path string, root seal.Root, keys []byte) (*Store, error) {
 	s, err := Open(path, root, true)
 	if err == nil {
@@ -125,7 +125,7 @@ func OpenWith(path string, root seal.Root, keys []byte) (*Store, error) {
 // Close ends the use of the directory.
 func (s *Store) Close() error { return s.close() }
 
-// accept notes damage, and goes on.
+// accept notes damage, and lets the start go on.
 func (s *Store) accept(e *seglog.DamageError) error {
 	if s.walking == nil {
 		s.broken = append(s.broken, *e)
@@ -139,7 +139,7 @@ func (s *Store) accept(e *seglog.DamageError) error {
 		}
 	}
 	if whole := s.disk.whole[e.File]; whole > 0 && e.Offset >= s.disk.sizes[e.File] {
-		return nil // said already: it was cut off
+		return nil // already noted: the file was cut off
 	}
 	s.bad[e.File] = true
 	if s.walking != nil {
@@ -150,13 +150,13 @@ func (s *Store) accept(e *seglog.DamageError) error {
 	return nil
 }
 
-// Check reads all of the store. Progress hears of bytes of records.
+// Check reads all of the store. Progress gets the bytes of records done, and the total.
 func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*Report, error) {
 	s.report = Report{Damage: []Damage{}, Gone: []Object{}, Changes: []Change{}, Unknown: []Range{}, Notes: []string{}}
 	if err := s.load(ctx); err != nil {
 		return nil, err
 	}
-	if len(s.cutOff) > 0 { // again, with zeros for what is missing, to see the rest
+	if len(s.cutOff) > 0 { // again, with zeros for the missing bytes, to read the rest
 		s.disk.whole = s.cutOff
 		if err := s.load(ctx); err != nil {
 			return nil, err
@@ -168,9 +168,9 @@ func (s *Store) Check(ctx context.Context, progress func(done, total int64)) (*R
 	return s.finish()
 }
 
-// load starts as a Core would, from each checkpoint, the newest last. Each has to
-// lead to the same state. If the newest can't be read, the last of the others
-// counts, or else the log from its beginning.
+// load starts as a Core would, from each checkpoint, the newest last. All starts must lead to the
+// same state. If the newest checkpoint is unreadable, the next older one counts, and at last the
+// log from its beginning.
 func (s *Store) load(ctx context.Context) error {
 	l, err := s.open()
 	if err != nil {
@@ -178,7 +178,7 @@ func (s *Store) load(ctx context.Context) error {
 	}
 	numbers := l.Checkpoints()
 	s.report.Checkpoints = len(numbers) - 1
-	slices.Reverse(numbers) // and so the first is 0, the beginning
+	slices.Reverse(numbers) // so the first is 0, the beginning of the log
 	good := uint32(0)
 	var before *[sha256.Size]byte
 	for _, n := range numbers[min(1, len(numbers)-1):] {
@@ -215,10 +215,10 @@ func (s *Store) open() (*seglog.Log, error) {
 	return l, err
 }
 
-// start starts from one checkpoint, replays what is behind it, and keeps what that
-// led to, if it does not fail.
+// start starts from one checkpoint, and replays the records after it. If it succeeds, it keeps the
+// resulting state.
 func (s *Store) start(n uint32) error {
-	s.log, s.engine, s.objects = nil, nil, nil // there may not be memory for two
+	s.log, s.engine, s.objects = nil, nil, nil // memory may not suffice for two states
 	s.broken = nil
 	l, err := s.open()
 	if err != nil {
@@ -229,7 +229,7 @@ func (s *Store) start(n uint32) error {
 		return err
 	}
 	at := l.Position()
-	end := seglog.Location{Segment: at.Segment, Offset: at.End} // of what can be read
+	end := seglog.Location{Segment: at.Segment, Offset: at.End} // of the readable log
 	var applied ranges
 	err = l.Replay(func(r seglog.Record, at seglog.Location) error {
 		err := e.Replay(r, at)
@@ -247,9 +247,8 @@ func (s *Store) start(n uint32) error {
 	return s.take()
 }
 
-// hidesEnd reports whether a damage that a start passed over lies behind all that can
-// be read of the log, and does not even tell which record lay there: then nothing tells
-// how many there were.
+// hidesEnd reports whether a damage lies after all that can be read of the log, and does not even
+// tell which record lay there. Then the number of lost records is unknown.
 func (s *Store) hidesEnd(d seglog.DamageError, end seglog.Location) bool {
 	last := segmentName(end.Segment)
 	if !strings.HasSuffix(d.File, ".seg") || d.File < last || d.File == last && d.Offset > 0 && d.Offset < int64(end.Offset) {
@@ -262,10 +261,10 @@ func (s *Store) hidesEnd(d seglog.DamageError, end seglog.Location) bool {
 	return !ok
 }
 
-// take takes the state out of the engine.
+// take copies the state out of the engine.
 func (s *Store) take() error {
-	s.catalogue()                                         // as the log has it; Check takes off who has no key
-	_ = s.engine.Check(func(uint32) bool { return true }) // takes away what erased owners put
+	s.catalogue()                                         // as the log has it; Check removes principals without a key
+	_ = s.engine.Check(func(uint32) bool { return true }) // drops the objects of erased owners
 	s.objects, s.digest = make(objects), [sha256.Size]byte{}
 	_, _, rest := s.engine.Checkpoint()
 	for piece := s.engine.Section(&rest, sectionEntries); piece != nil; piece = s.engine.Section(&rest, sectionEntries) {
@@ -275,15 +274,15 @@ func (s *Store) take() error {
 	}
 	for o := range s.objects.all() {
 		row := codec.Writer(o.ID[:]).U64(o.LSN).U32(o.Loc.Segment).U32(o.Loc.Offset).U32(o.Loc.Length).U32(o.Collection).U32(o.Owner)
-		for j, b := range sha256.Sum256(row) { // in whatever order
+		for j, b := range sha256.Sum256(row) { // independent of the order
 			s.digest[j] ^= b
 		}
 	}
 	return nil
 }
 
-// catalogue reads names out of the first piece of a checkpoint, of each record
-// reserved 8 | kind 1 | collection 4 | length 4 | body. See package engine.
+// catalogue reads names out of the first section of a checkpoint, of each record reserved 8 | kind
+// 1 | collection 4 | length 4 | body. See package engine.
 func (s *Store) catalogue() {
 	_, piece, _ := s.engine.Checkpoint()
 	s.maker, s.names, s.erased = identity.NewMaker(s.log.Keys().Identity()), make(map[uint32]string), false
@@ -302,7 +301,7 @@ func (s *Store) catalogue() {
 	}
 }
 
-// collection names a collection for people.
+// collection returns the name of a collection for people.
 func (s *Store) collection(id uint32) string {
 	if name := s.names[id]; name != "" {
 		return name

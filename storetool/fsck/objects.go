@@ -10,7 +10,7 @@ import (
 	"motte/core/mapping"
 )
 
-// objects says where the objects of each collection lie.
+// objects holds the locations of each collection's objects.
 type objects map[uint32]*mapping.Map
 
 func (m objects) get(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
@@ -53,11 +53,11 @@ func (m objects) all() iter.Seq[mapping.Entry] {
 	}
 }
 
-// pieceEntries is how many entries a piece of a checkpoint has at most.
+// sectionEntries is the most entries that a section of a checkpoint has.
 const sectionEntries = 4096
 
-// pieces returns a function that yields the pieces of a checkpoint, behind its catalogue,
-// one after the other, and then nothing. See package engine.
+// sections returns a function that yields the sections of a checkpoint after its catalogue, in
+// order, and then nil. See package engine.
 func (m objects) sections() func() []byte {
 	left, after := slices.Sorted(maps.Keys(m)), identity.Value{}
 	return func() []byte {
@@ -73,7 +73,7 @@ func (m objects) sections() func() []byte {
 	}
 }
 
-// add adds the objects of pieces that come in order.
+// add adds the objects of sections that come in order.
 func (m objects) add(piece []byte) error {
 	r := codec.NewReader(piece)
 	id, entries := r.U32(), r.Rest()

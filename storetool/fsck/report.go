@@ -9,35 +9,35 @@ import (
 	"motte/core/seglog"
 )
 
-// Report is what was found in a store.
+// Report is the result of a check.
 type Report struct {
 	LSN           uint64   `json:"lsn"`            // of the last record
-	CheckpointLSN uint64   `json:"checkpoint_lsn"` // up to which the newest checkpoint that can be read has seen the log; 0: there is none
+	CheckpointLSN uint64   `json:"checkpoint_lsn"` // LSN of the newest readable checkpoint; 0: there is no checkpoint
 	Segments      int      `json:"segments"`
 	Checkpoints   int      `json:"checkpoints"`
 	Objects       int      `json:"objects"`
-	Records       int64    `json:"records"` // of which the head was opened
-	Bodies        int64    `json:"bodies"`  // opened, too
-	Erased        int64    `json:"erased"`  // records whose owner's key is gone
+	Records       int64    `json:"records"` // with a readable head
+	Bodies        int64    `json:"bodies"`  // with a readable body
+	Erased        int64    `json:"erased"`  // records of owners whose key is erased
 	Bytes         int64    `json:"bytes"`   // of records
 	Damage        []Damage `json:"damage"`
-	Gone          []Object `json:"gone"`    // live objects that can't be read
-	Changes       []Change `json:"changes"` // of the catalogue that can't be read
-	Unknown       []Range  `json:"unknown"` // records of which nothing can be told
-	Notes         []string `json:"notes"`   // what is no damage
+	Gone          []Object `json:"gone"`    // live objects that are unreadable
+	Changes       []Change `json:"changes"` // unreadable changes of the catalogue
+	Unknown       []Range  `json:"unknown"` // records that are wholly unreadable
+	Notes         []string `json:"notes"`   // irregularities that are not damage
 	Hopeless      string   `json:"hopeless,omitempty"`
 }
 
-// Damage is a place that is not what was written.
+// Damage is a range of a file whose bytes differ from those written.
 type Damage struct {
 	File   string `json:"file"`
 	Offset int64  `json:"offset"`
-	Bytes  int64  `json:"bytes,omitempty"` // if it is known
+	Bytes  int64  `json:"bytes,omitempty"` // 0: not known
 	What   string `json:"what"`
 	Lost   string `json:"lost"`
 }
 
-// nothing is said to be lost where a record lay that nobody needs.
+// nothing is the loss text for a damaged record that no state needs.
 const nothing = "nothing: nobody needs this record"
 
 // Object is an object that is lost.
@@ -53,7 +53,7 @@ type Change struct {
 	What string `json:"what"`
 }
 
-// Range is a range of records, both ends included; To is 0 if it is not known.
+// Range is a range of LSNs, with both ends; To is 0 if the end is not known.
 type Range struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to,omitempty"`
@@ -69,18 +69,18 @@ func (r Range) String() string {
 	return fmt.Sprintf("records %d to %d", r.From, r.To)
 }
 
-// Damaged reports whether anything is not what was written.
+// Damaged reports whether there is any damage.
 func (r *Report) Damaged() bool {
 	return len(r.Damage)+len(r.Gone)+len(r.Changes)+len(r.Unknown) > 0 || r.Hopeless != ""
 }
 
-// Open reports whether nothing tells how many records are lost: the end of the log is
-// not there.
+// Open reports whether the end of the log is missing, so that the number of lost records is
+// unknown.
 func (r *Report) Open() bool {
 	return slices.ContainsFunc(r.Unknown, func(x Range) bool { return x.To == 0 })
 }
 
-// Count counts the records of which nothing can be told, but for those of an open range.
+// Count counts the wholly unreadable records, except those of an open range.
 func (r *Report) Count() (n uint64) {
 	for _, x := range r.Unknown {
 		if x.To != 0 {
@@ -90,8 +90,8 @@ func (r *Report) Count() (n uint64) {
 	return n
 }
 
-// Unseen says what the files can't tell, however whole they are: whether records behind
-// the last one were taken away.
+// Unseen describes a loss that even whole files can't show: records may have been removed from the
+// end of the log.
 func (r *Report) Unseen() string {
 	seen := fmt.Sprintf("No checkpoint has seen records %d to %d", r.CheckpointLSN+1, r.LSN)
 	switch {
@@ -104,12 +104,12 @@ func (r *Report) Unseen() string {
 		"an anchor tells, or a client that remembers a head of the log", seen, r.LSN)
 }
 
-// Loses reports whether anything that somebody needs is lost.
+// Loses reports whether any needed data is lost.
 func (r *Report) Loses() bool {
 	return len(r.Gone)+len(r.Changes)+len(r.Unknown) > 0
 }
 
-// found collects damage: each place once, and what lies side by side as one.
+// found collects damage. It lists each range once, and joins adjacent ranges.
 type found struct {
 	list []Damage
 	seen map[string]bool
@@ -117,8 +117,7 @@ type found struct {
 
 const step = 8 // bytes: records begin at multiples of it
 
-// add notes damage. Places that are looked at one after the other, because no
-// record could be found, are one.
+// add notes damage. It joins adjacent ranges of a search in which no record was found.
 func (f *found) add(file string, offset, bytes int64, what string) *Damage {
 	if n := len(f.list); n > 0 {
 		if d := &f.list[n-1]; d.File == file && d.What == what && d.Bytes > 0 && offset == d.Offset+d.Bytes {
@@ -128,7 +127,7 @@ func (f *found) add(file string, offset, bytes int64, what string) *Damage {
 	}
 	key := fmt.Sprint(file, offset)
 	d := Damage{File: file, Offset: offset, Bytes: bytes, What: what}
-	if f.seen[key] { // it goes on from there
+	if f.seen[key] { // it continues the range
 		if i := slices.IndexFunc(f.list, func(d Damage) bool { return d.File == file && d.Offset == offset }); i >= 0 {
 			d = f.list[i]
 			d.Bytes = max(d.Bytes, bytes)
@@ -142,7 +141,7 @@ func (f *found) add(file string, offset, bytes int64, what string) *Damage {
 
 func idText(id identity.ID) string { return hex.EncodeToString(id[:]) }
 
-// changeNames says what the records of the catalogue did.
+// changeNames describes the changes of the catalogue's records.
 var changeNames = map[seglog.Kind]string{
 	seglog.KindCreateCollection: "a collection was made: its objects are not shown",
 	seglog.KindDropCollection:   "a collection was dropped: it is there again",
@@ -159,7 +158,7 @@ var changeNames = map[seglog.Kind]string{
 	seglog.KindDrawn:            "what an index told was recorded: it counts as not told",
 }
 
-// ranges are LSNs that were seen, in order.
+// ranges are LSNs of records that were read, in order.
 type ranges []Range
 
 func (r *ranges) add(lsn uint64) {
@@ -174,7 +173,7 @@ func (r ranges) has(lsn uint64) bool {
 	return slices.ContainsFunc(r, func(x Range) bool { return x.From <= lsn && lsn <= x.To })
 }
 
-// missing lists the LSNs after from, up to to, that were not seen.
+// missing lists the unread LSNs after from, up to to.
 func (r ranges) missing(from, to uint64) (list []Range) {
 	slices.SortFunc(r, func(a, b Range) int { return int(int64(a.From - b.From)) })
 	for _, x := range append(r, Range{to + 1, to + 1}) {

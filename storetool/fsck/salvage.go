@@ -16,29 +16,30 @@ import (
 	"motte/core/seglog"
 )
 
-// Salvaged says what Salvage did.
+// Salvaged is the result of Salvage.
 type Salvaged struct {
 	Objects  int      `json:"objects"`   // in the store now
-	Gone     int      `json:"gone"`      // that are not
-	Found    int      `json:"found"`     // again, in another place
-	SetAside []string `json:"set_aside"` // files, as they are called now
+	Gone     int      `json:"gone"`      // live objects that are lost
+	Found    int      `json:"found"`     // objects that were found again, at another location
+	SetAside []string `json:"set_aside"` // files, by their new names
 }
 
 // setAside begins the name of a damaged file that was replaced.
 const setAside = "damaged-"
 
-const relocateBatch = 1 << 20 // bytes of records that are carried over at once, about
+const relocateBatch = 1 << 20 // bytes of records that are relocated in one write, about
 
-// Salvage makes of what Check could read a store that a Core opens. Objects whose
-// newest record can't be read are gone from it, whatever can be read of older ones.
+// Salvage makes a store that a Core opens, of all that Check could read. It drops each object whose
+// newest record is unreadable, even if an older record can be read.
 //
-//  1. A checkpoint of that state, at the end of what can be read, makes it the
-//     state: from then on no start looks at damaged records, or it refuses, as before.
-//  2. Live records in damaged segments are carried over to a new one.
-//  3. Two checkpoints behind that make all that is damaged unneeded. It is kept
-//     under other names.
+//  1. It writes a checkpoint of that state at the end of the readable log. From then on a start
+//     either
+//     reads no damaged record, or refuses the store as before.
+//  2. It relocates the live records of damaged segments to a new segment.
+//  3. It writes two further checkpoints, so that no start needs a damaged file. Salvage keeps those
+//     files under other names.
 //
-// If it ends early, it can be done again.
+// If it ends early, the caller can repeat it.
 func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	if !s.changes {
 		return nil, errReadOnly
@@ -76,7 +77,7 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	return out, seglog.SyncPath(s.path)
 }
 
-// leave carries what is alive over from damaged segments, and removes them.
+// replaceDamaged relocates the live records of damaged segments, and removes the segments.
 func (s *Store) replaceDamaged(now time.Time) error {
 	damaged := make(map[uint32]string)
 	for name := range s.bad {
@@ -101,7 +102,7 @@ func (s *Store) replaceDamaged(now time.Time) error {
 	}
 	for id, name := range damaged {
 		if s.log.Has(id) && !slices.ContainsFunc(list, func(x seglog.SegmentInfo) bool { return x.ID == id }) {
-			continue // a new one has its number
+			continue // a new segment has its number
 		}
 		if err := os.Remove(filepath.Join(s.path, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -110,13 +111,13 @@ func (s *Store) replaceDamaged(now time.Time) error {
 	return nil
 }
 
-// Load only starts as a Core would, without looking at every record.
+// Load only starts as a Core would, and does not read every record.
 func (s *Store) Load(ctx context.Context) error {
 	s.report = Report{}
 	return s.load(ctx)
 }
 
-// Damage is an error if Load or Check found any.
+// Damage returns an error if Load or Check found damage.
 func (s *Store) Damage() error {
 	if len(s.found.list) == 0 {
 		return nil
@@ -125,12 +126,12 @@ func (s *Store) Damage() error {
 	return &seglog.DamageError{File: d.File, Offset: d.Offset, What: d.What}
 }
 
-// LSN is that of the last record.
+// LSN is the LSN of the last record.
 func (s *Store) LSN() uint64 { return s.log.Position().LSN }
 
-// Erased reports whether the state has owners whose key is gone, because it is of
-// a backup made before they were erased. The Core takes them, and all that they
-// put, for erased. Load or Check comes before.
+// Erased reports whether the state has owners without a key. Then it comes from a backup that is
+// older than an erasure. The Core takes those owners and all of their objects for erased. The
+// caller calls Load or Check before.
 func (s *Store) Erased() bool { return s.erased }
 
 // settle begins a new segment of the log, with an alert if anything was lost.
@@ -147,7 +148,7 @@ func (s *Store) settle(now time.Time, lossy bool) error {
 	return s.engine.Replay(r, at[0])
 }
 
-// carry carries what is alive in a segment over to the newest one.
+// relocate relocates the live records of a segment to the newest segment.
 func (s *Store) relocate(segment uint32) error {
 	var group seglog.Group
 	var entries []mapping.Entry
@@ -205,7 +206,7 @@ func (s *Store) checkpoint(now time.Time, times int) error {
 	return nil
 }
 
-// keep gives a damaged segment, if it is there, another name beside its own.
+// keep renames a damaged segment, if it is there, in the same directory.
 func (s *Store) keep(name string) (to string, err error) {
 	from := filepath.Join(s.path, name)
 	if _, err := os.Stat(from); errors.Is(err, os.ErrNotExist) || !strings.HasSuffix(name, ".seg") {

@@ -11,13 +11,13 @@ import (
 	"motte/core/seglog"
 )
 
-// walker looks at every record of every segment.
+// walker reads every record of every segment.
 type walker struct {
 	*Store
 	unseen   objects                          // live objects whose record was not found yet
-	copies   map[identity.Value]mapping.Entry // readable ones of live records, in other places
-	lost     []seglog.Record                  // behind the checkpoint, that a start does not apply
-	present  ranges                           // LSNs of records behind the checkpoint of which a head was opened
+	copies   map[identity.Value]mapping.Entry // readable copies of live records at other locations
+	lost     []seglog.Record                  // records after the checkpoint that a start does not apply
+	present  ranges                           // LSNs of records after the checkpoint with a readable head
 	progress func(done, total int64)
 	total    int64
 	buf      []byte
@@ -55,7 +55,7 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	return w.tail()
 }
 
-// visit looks at a record that can be opened, if its owner has a key.
+// visit examines a record that can be opened, if its owner has a key.
 func (w *walker) visit(r seglog.Record, at seglog.Location) error {
 	w.report.Records++
 	if w.report.Bytes += int64(at.Length); w.progress != nil {
@@ -87,7 +87,7 @@ func (w *walker) visit(r seglog.Record, at seglog.Location) error {
 	return nil
 }
 
-// damaged looks at a record that can't be opened.
+// damaged examines a record that can't be opened.
 func (w *walker) damaged(e *seglog.DamageError) {
 	r, length, ok := w.head(e.File, e.Offset)
 	if !ok {
@@ -98,7 +98,7 @@ func (w *walker) damaged(e *seglog.DamageError) {
 	w.lose(r)
 }
 
-// behind notes a record that was found, if it is behind the checkpoint.
+// behind notes a found record, if it is after the checkpoint.
 func (w *walker) behind(r seglog.Record) (is bool) {
 	if is = r.LSN > w.baseLSN; is {
 		w.present.add(r.LSN)
@@ -106,8 +106,8 @@ func (w *walker) behind(r seglog.Record) (is bool) {
 	return is
 }
 
-// lose notes a record that can't be opened, but for its head. What it did counts,
-// if a start would have to do it.
+// lose notes a record of which only the head is readable. Its change counts if a start would have
+// to apply it.
 func (w *walker) lose(r seglog.Record) {
 	if w.behind(r) && !w.applied.has(r.LSN) {
 		r.Sealed = nil
@@ -115,8 +115,8 @@ func (w *walker) lose(r seglog.Record) {
 	}
 }
 
-// body opens the body of a record, and holds what it says against its identity:
-// what is wrong, or nothing.
+// body opens the body of a record, and compares its content with its identity. It returns the
+// fault, or "".
 func (w *walker) body(r seglog.Record, at seglog.Location) (what string, err error) {
 	got, buf, err := w.log.Read(w.buf, at)
 	w.buf = buf
@@ -137,8 +137,7 @@ func (w *walker) body(r seglog.Record, at seglog.Location) (what string, err err
 	return "", nil
 }
 
-// rest looks at the live objects whose record was not found, whole, where it
-// should be.
+// rest examines the live objects whose record was not found whole at its location.
 func (w *walker) rest() {
 	for o := range w.unseen.all() {
 		if other, ok := w.copies[o.ID.Value()]; ok {
@@ -149,8 +148,8 @@ func (w *walker) rest() {
 	}
 }
 
-// tail looks at records that a start does not apply, because they are damaged: at
-// what they did, if their heads can be opened, and which they were, if not.
+// tail examines damaged records that a start does not apply. A readable head tells the change, and
+// otherwise tail lists the LSNs.
 func (w *walker) tail() error {
 	for i := range w.lost {
 		if err := w.superseded(&w.lost[i]); err != nil {
@@ -164,8 +163,8 @@ func (w *walker) tail() error {
 	return nil
 }
 
-// superseded notes what a damaged record did. What an older one says of its object
-// does not hold any more.
+// superseded notes the change of a damaged record. An older record of the same object is then
+// outdated.
 func (w *walker) superseded(r *seglog.Record) error {
 	if r.Kind != seglog.KindPut && r.Kind != seglog.KindDelete {
 		if what := changeNames[r.Kind]; what != "" {
@@ -188,9 +187,9 @@ func (w *walker) superseded(r *seglog.Record) error {
 	current, buf, err := w.log.Read(w.buf, at)
 	w.buf = buf
 	if err == nil && current.LSN > r.LSN {
-		return nil // it was put again since
+		return nil // the object was put again since
 	}
-	// Also if it can't be read: then it is lost, whichever is newer.
+	// Also if the newer record is unreadable: the object is lost, whichever record is newer.
 	if r.Kind == seglog.KindDelete {
 		why = fmt.Sprintf("record %d, which is damaged, deleted it", r.LSN)
 	} else if o.ID != r.ID {

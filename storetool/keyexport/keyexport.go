@@ -1,15 +1,14 @@
-// Package keyexport exports the keys of a store, encrypted to people who may restore
-// it: the root key and the file of the data keys' secret, in the format of age
+// Package keyexport exports the keys of a store: the root key and the file of the data keys'
+// secret. An export is encrypted to the given recipients, in the format of age
 // (age-encryption.org/v1).
 //
-// A backup and an export together are the store; neither alone is anything. An
-// export opens all backups of the store, older and newer, but nothing of a principal
-// that was erased before the export was made. One made before still opens what was
-// erased, as far as a copy of it is left: for the erasure to be one, such exports
-// have to be destroyed.
+// A backup and an export together are the store, and neither alone opens anything. An export opens
+// all backups of the store, older and newer. It opens no data of a principal that was erased before
+// the export. An older export still opens such data in remaining copies. So an erasure is complete
+// only when older exports are destroyed.
 //
-// This package and those that use it hold keys of a store in a process that is not
-// the Core's: its operator's, who has them anyway, while no client can reach it.
+// This package and its users hold keys of a store in a process other than the Core. That process
+// belongs to the store's operator, who has the keys anyway, and no client can reach it.
 package keyexport
 
 import (
@@ -52,7 +51,7 @@ type Keys struct {
 	Made time.Time
 }
 
-// export is what is encrypted.
+// export is the plaintext of an export.
 type export struct {
 	Format  string    `json:"format"`
 	Version int       `json:"version"`
@@ -68,7 +67,7 @@ func Read(dir, rootKey string, now time.Time) (*Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the root key: %w", err)
 	}
-	// Of the two copies the newer one: while an erasure is under way, that is one more.
+	// Read takes the newer of the two copies. During an erasure its generation is higher by 1.
 	var newest *Keys
 	var generation uint64
 	var failed error
@@ -109,13 +108,13 @@ func (k *Keys) Store() seal.StoreID { return seal.StoreID(k.Data[8:24]) }
 
 // CoreKey returns the public key by which clients know the store's Core.
 func (k *Keys) CoreKey() (key [ed25519.PublicKeySize]byte) {
-	if keys, _, err := k.open(); err == nil { // Read and Open have made sure
+	if keys, _, err := k.open(); err == nil { // Read and Open have opened it before
 		copy(key[:], ed25519.NewKeyFromSeed(keys.Core[:]).Public().(ed25519.PublicKey))
 	}
 	return key
 }
 
-// Write encrypts the keys to all of the recipients, each of whom can decrypt them.
+// Write encrypts the keys to the recipients. Each of them can decrypt the export.
 func (k *Keys) Write(w io.Writer, armored bool, to ...age.Recipient) error {
 	store := k.Store()
 	text, err := json.Marshal(export{exportFormat, exportVersion, hex.EncodeToString(store[:]), k.Made, hex.EncodeToString(k.Root[:]), k.Data})
@@ -163,7 +162,7 @@ func Open(r io.Reader, identities ...age.Identity) (*Keys, error) {
 	return decode(text)
 }
 
-// decode reads what was encrypted. No error of it says what it read.
+// decode reads the plaintext of an export. No error of it quotes the plaintext.
 func decode(text []byte) (*Keys, error) {
 	var x export
 	if err := json.Unmarshal(text, &x); err != nil || x.Format != exportFormat {

@@ -41,7 +41,7 @@ func made(t *testing.T) *Keys {
 	return k
 }
 
-// sshKey makes an SSH key, in its file, and what is public of it.
+// sshKey makes an SSH key, and returns its private file and its public key.
 func sshKey(t *testing.T, passphrase string) (private []byte, public string) {
 	t.Helper()
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
@@ -58,7 +58,7 @@ func sshKey(t *testing.T, passphrase string) (private []byte, public string) {
 	return pem.EncodeToMemory(block), string(ssh.MarshalAuthorizedKey(p))
 }
 
-// TestEachRecipientOpensIt, armored or not: of age, of its hybrid kind, of SSH.
+// TestEachRecipientOpensIt tests recipients of age, of its hybrid kind and of SSH, armored and not.
 func TestEachRecipientOpensIt(t *testing.T) {
 	k := made(t)
 	x, err := age.GenerateX25519Identity()
@@ -107,7 +107,7 @@ func TestEachRecipientOpensIt(t *testing.T) {
 	}
 }
 
-// TestKeysBelongTogether: keys of which one does not open the other are none.
+// TestKeysBelongTogether: an export is refused if its root key does not open its data keys.
 func TestKeysBelongTogether(t *testing.T) {
 	k := made(t)
 	x, err := age.GenerateX25519Identity()
@@ -133,7 +133,7 @@ func TestKeysBelongTogether(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoKeyIsNotRepeated in an error, which may end up in a log.
+// TestWhatIsNoKeyIsNotRepeated: an error may end up in a log, so it does not quote the text.
 func TestWhatIsNoKeyIsNotRepeated(t *testing.T) {
 	x, err := age.GenerateX25519Identity()
 	testutil.Must(t, err)

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// ParseRecipient reads whom to encrypt to: an age recipient ("age1…", "age1pq1…")
-// or an SSH public key ("ssh-ed25519 …", "ssh-rsa …").
+// ParseRecipient parses a recipient: an age recipient ("age1…", "age1pq1…") or an SSH public key
+// ("ssh-ed25519 …", "ssh-rsa …").
 func ParseRecipient(s string) (age.Recipient, error) {
 	if s = strings.TrimSpace(s); strings.HasPrefix(s, "ssh-") {
 		r, err := agessh.ParseRecipient(s)
@@ -31,8 +31,8 @@ func ParseRecipient(s string) (age.Recipient, error) {
 	return list[0], nil
 }
 
-// ParseIdentities reads what to decrypt with: age's file of private keys, or an
-// SSH private key. No error of it says what it read.
+// ParseIdentities parses age's file of private keys, or an SSH private key. No error of it quotes
+// the file.
 func ParseIdentities(file []byte) ([]age.Identity, error) {
 	if bytes.HasPrefix(bytes.TrimSpace(file), []byte("-----BEGIN")) {
 		id, err := agessh.ParseIdentity(file)
