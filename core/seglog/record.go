@@ -11,8 +11,7 @@ import (
 	"motte/core/seal"
 )
 
-// Kind says what a record does when it is applied. Log only keeps it; the
-// engine gives it its meaning.
+// Kind is the kind of a record. The log stores it; the engine applies the record.
 type Kind uint8
 
 // The kinds of records.
@@ -29,20 +28,20 @@ const (
 	KindGrant            Kind = 10
 	KindRevoke           Kind = 11
 	KindAlert            Kind = 12
-	KindBarrier          Kind = 13 // nothing: all before it is durable
-	KindCounters         Kind = 14 // in checkpoints only: what the catalogue counts
-	KindDrawn            Kind = 15 // the bits that clients may have learnt of an index, at most
+	KindBarrier          Kind = 13 // no effect; all records before it are durable
+	KindCounters         Kind = 14 // in checkpoints only: the counters of the catalogue
+	KindDrawn            Kind = 15 // an upper bound of the bits that clients have learnt from an index
 	KindQuota            Kind = 16 // of a collection
 	KindRotatePrincipal  Kind = 17
 	kindEnd              Kind = 18
 )
 
-// Record is one entry of the log.
+// Record is a record of the log.
 type Record struct {
 	LSN        uint64 // log sequence number: one more than that of the record before
 	Kind       Kind
-	Collection uint32      // 0: none
-	Owner      uint32      // whose data key seals the body; CoreOwner: the Core's own
+	Collection uint32      // 0: the record belongs to no collection
+	Owner      uint32      // whose data key seals the body; CoreOwner: the Core itself
 	ID         identity.ID // of the object, or zero
 	Body       []byte
 

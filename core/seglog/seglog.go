@@ -1,5 +1,5 @@
-// Package seglog is the sealed log: the one truth that everything else follows
-// (design, section 6). It keeps in a Storage
+// Package seglog is the sealed log, from which all state of the Core follows (design, section
+// 6). Its Storage holds
 //
 //   - segments, to which records are appended: NNNNNNNN.seg
 //   - checkpoints of the state that the records led to: NNNNNNNN.ckp
@@ -11,34 +11,39 @@
 //	        previous segment 4 | its end 4 | reserved 4 | first LSN 8
 //	        salt 16 | chain value before the first record 32 | MAC 32
 //
-//	record  magic "MR" | version 3 | flags 1 | length of it all 4 | LSN 8
+//	record  magic "MR" | version 3 | flags 1 | length of the record 4 | LSN 8
 //	        salt 16
 //	        sealed head: kind 1 | reserved 3 | collection 4 | owner 4
 //	                     len(body) 4 | identity 32, and 16 of seal
 //	        sealed body: the body, and 16 of seal
 //	        zero bytes up to a multiple of 8
 //
-// The first 32 bytes of a record are the associated data of its head, those and
-// the head that of its body: so a body opens only with its LSN, collection and
-// identity. Its salt is that of the segment in which it was first written. With
-// another segment's it is carried: compaction appended it again as it was, so that
-// the old segment can be removed. The chain value after a record, unless it is
-// carried, is the SHA-256 of the one before, the record's first 32 bytes, its sealed
-// head and the seal of its body.
+// The first 32 bytes of a record are the associated data of its head. These bytes and the
+// head are the associated data of its body. So a body opens only with its LSN, collection and
+// identity.
+//
+// The salt of a record is that of the segment in which it was first written. A record with
+// the salt of another segment is relocated: compaction appended it again, byte for byte, so
+// that the old segment can be removed.
+//
+// The chain value after a record is the SHA-256 of the chain value before it, the record's
+// first 32 bytes, its sealed head and the seal of its body. A relocated record does not change
+// the chain value.
 //
 // Guarantees:
 //
-//  1. What Append returned for is durable, whole groups of it or nothing.
-//  2. A segment names the end of the one before, its own first LSN and the
-//     chain value there: a record that is altered, cut, swapped, repeated or
-//     missing is noticed when the log is opened, if it is behind the checkpoint,
-//     else when it is read, and named by segment and offset. One thing can't be
-//     seen from the disk alone: that all from some group on was taken away. It
-//     looks like a crash before that group was written; who remembers the head of
-//     the log can tell (Contains).
-//  3. Nothing is sealed twice under one key and nonce: see package seal.
-//  4. After a failed write nothing is appended until Resume has made a new segment,
-//     whose header cuts off what the failed write may have left.
+//  1. When Append returns, the groups that it took are durable. After a crash each group is
+//     there completely or not at all.
+//  2. A segment header names the end of the segment before, the first LSN and the chain value
+//     there. So a record that is altered, cut, swapped, repeated or missing is detected, and
+//     reported by segment and offset: when the log is opened, if the record follows the
+//     checkpoint, otherwise when it is read.
+//  3. Removal of all groups from some group on can't be detected from the disk alone: it looks
+//     like a crash before that group was written. A client or an anchor that remembers a head
+//     of the log detects it (Contains).
+//  4. No nonce is used twice under one key: see package seal.
+//  5. After a failed write no record is appended until Resume has made a new segment. Its
+//     header excludes the remains of the failed write.
 package seglog
 
 import (
@@ -59,12 +64,12 @@ import (
 var (
 	ErrDamaged = errors.New("the log is damaged")
 	ErrFailed  = errors.New("the log takes no more records: a write failed")
-	ErrLost    = errors.New("what a checkpoint has seen of the log is gone")
+	ErrLost    = errors.New("records that a checkpoint includes are missing from the log")
 	ErrMoved   = errors.New("the record is not there any more: " +
-		"it was moved, or nothing needed it, or its owner was erased")
+		"it was relocated or removed, or its owner was erased")
 )
 
-// DamageError says where a stored log is not what was written. It is an
+// DamageError is damage of the stored log at a position. errors.Is reports that it is
 // ErrDamaged.
 type DamageError struct {
 	File   string
@@ -72,46 +77,44 @@ type DamageError struct {
 	What   string
 }
 
-// Error says where and what, for the operator.
+// Error names the position and the damage, for the operator.
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("%s, offset %d: %s", e.File, e.Offset, e.What)
 }
 
-// Is makes errors.Is(err, ErrDamaged) hold.
+// Is implements the interface of errors.Is.
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
 
-// Storage keeps the bytes of files. It is not trusted with anything but their
-// durability. All but Append, which has one caller at a time, are safe for
-// concurrent use.
+// Storage stores files. The Core trusts it with their durability alone. Append has one caller at
+// a time; all other methods are safe for concurrent use.
 type Storage interface {
 	// Files lists the files in the order of their names.
 	Files() ([]File, error)
-	// Append adds p to the end of the file that was made last by Append, and
-	// returns when it is durable. Another name makes a new file, with all of p
-	// or not at all; if there is one with this name, it is an error.
+	// Append appends p to the file that Append made last, and returns when p is durable. With
+	// another name it makes a new file, with all of p or not at all. It is an error if a file
+	// has this name already.
 	Append(name string, p []byte) error
-	// Create makes a file, which is there whole and durable when it returns nil.
-	// If there is one with this name, it is an error: it is never replaced.
+	// Create makes a file, which is complete and durable when Create returns nil. It is an
+	// error if a file has this name already: no file is replaced.
 	Create(name string, write func(io.Writer) error) error
-	// Replace makes or replaces a file, likewise.
+	// Replace makes or replaces a file, which is complete and durable when it returns nil.
 	Replace(name string, write func(io.Writer) error) error
 	// Remove removes a file. A crash may bring it back.
 	Remove(name string) error
-	// Cut takes off what lies behind the first bytes of a file that is not appended to.
+	// Cut truncates a file to a size. Append no longer writes to this file.
 	Cut(name string, size int64) error
-	// Watch lists the files as Files does, but none that took the place of one that
-	// was made or listed before, and the bytes of the disk that they take. It is an
-	// ErrAdrift if this is another directory now, or another Core writes in it.
+	// Watch lists the files as Files does, and returns the disk space that they take. It omits
+	// a file that replaced a file which was made or listed before. It returns ErrAdrift if
+	// the directory is another one now, or another Core writes in it.
 	Watch() (list []File, disk int64, err error)
-	// Reserve keeps so many bytes of the disk for later, or, with 0, gives them back.
+	// Reserve reserves bytes of disk space. With 0 it releases them.
 	Reserve(size int64) error
-	// Rescue makes a file again that another program has removed, if it can.
+	// Rescue restores a file that another program has removed, if possible.
 	Rescue(name string) error
-	// Sync makes durable what a file holds, and that it is there: a process
-	// that was killed may have left both in memory alone, and what is built on
-	// them must not outlive them.
+	// Sync makes the content and the name of a file durable. A process that was killed may have
+	// left both in memory alone, and records that depend on them must not outlive them.
 	Sync(name string) error
-	// ReadAt fills p from an offset.
+	// ReadAt fills p with the bytes at an offset.
 	ReadAt(name string, p []byte, offset int64) error
 }
 
@@ -123,14 +126,14 @@ type File struct {
 
 // Sizes of segments, in bytes.
 const (
-	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new one
-	segmentMax    = 96 << 20 // no segment is longer: one write is at most half of that
+	segmentTarget = 32 << 20 // a segment that would grow beyond is followed by a new segment
+	segmentMax    = 96 << 20 // no segment is longer; a write is at most half of it
 	writeTarget   = 8 << 20  // a write of this size takes no further group
-	writeRecords  = 4096     // nor does one of so many records: the engine applies a write in one event
+	writeRecords  = 4096     // nor does a write of this many records, which the engine applies in one event
 	maxSegments   = 1 << 24  // as many as the mapping can name
 )
 
-// Position is a place between two records.
+// Position is a position between two records.
 type Position struct {
 	LSN          uint64 // of the record before
 	Chain        [sha256.Size]byte
@@ -138,7 +141,7 @@ type Position struct {
 	Segment, End uint32    // where the next record would lie, if it lies in the same segment
 }
 
-// Head is what clients see of a position.
+// Head returns the part of a position that clients see.
 func (p Position) Head() model.Head {
 	return model.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
 }
