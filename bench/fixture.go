@@ -8,7 +8,7 @@ import (
 	"motte/bench/echo"
 )
 
-// fixture is what lines share, each part made when the first line needs it.
+// fixture holds the parts that lines share. Each part is made when the first line needs it.
 type fixture struct {
 	settings
 	server    *server

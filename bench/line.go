@@ -51,7 +51,7 @@ const (
 	peerAlone = "not counting"
 )
 
-// target is what a line should reach; all zero: nothing.
+// target is the figure that a line should reach. The zero value means that it has no target.
 type target struct {
 	ratio       bool // to the peer; otherwise of the value itself
 	least, most float64

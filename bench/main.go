@@ -1,10 +1,9 @@
-// Command bench measures Motte beside peers in the same run and prints one
-// table. It is a benchmark, never a test: nothing fails because it is slow.
+// Command bench measures Motte beside peers in the same run and prints one table. It is a
+// benchmark, never a test: a slow run does not fail.
 //
-// Motte is what users run: real processes, real walls, TLS, a disk. For lines
-// with a peer the two take turns, run by run, so that whatever else the machine
-// does meets both; the ratio is taken within each turn.
-// docs/reference/benchmarks.md says what each line means.
+// Motte runs as its users run it: real processes, confined Tasks, TLS, a disk. On lines with
+// a peer, Motte and the peer take turns, so that other load of the machine meets both. The
+// ratio is taken within each turn. docs/reference/benchmarks.md explains each line.
 package main
 
 import (

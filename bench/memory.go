@@ -22,8 +22,8 @@ import (
 	"motte/internal/procfs"
 )
 
-// residency is how much resident memory the Core takes for an object, in
-// bytes, beyond what it takes empty.
+// residency is the resident memory of the Core for each object, in bytes. The memory of an
+// empty Core does not count.
 type residency struct{ loaded, idle float64 }
 
 // memory picks one of the figures, which are measured once for all, with factor
@@ -131,12 +131,11 @@ func resident(pid int) (float64, error) {
 	return 0, errors.New("/proc tells no resident memory")
 }
 
-// mappingName is what this program is called when it is started to fill a
-// mapping and nothing else.
+// mappingName is the name under which this program is started to fill only a mapping.
 const mappingName = "motte-bench-mapping"
 
-// alone is what a process finds that only fills core/mapping: the live heap, in
-// bytes an object, and the longest pause of a garbage collection, in microseconds.
+// alone is the result of a process that only fills core/mapping: bytes of live heap for each
+// object, and the longest pause of a garbage collection in microseconds.
 type alone struct{ bytes, pause float64 }
 
 // mappingAlone measures what the Core must keep of each of factor times -objects

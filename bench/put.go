@@ -44,9 +44,9 @@ func put(n int) func(context.Context, *fixture) (motte, beside measure, err erro
 	}
 }
 
-// appendAndSync is the peer of PUT: append as many bytes to a file on the same
-// file system, wait until they are durable, and do it again. Nothing is
-// gathered, so it is what durability costs one writer alone.
+// appendAndSync is the peer of PUT. It appends as many bytes to a file on the same file
+// system, waits until they are durable, and begins again. Writes are not gathered, so this is
+// the cost of durability for a single writer.
 func (s *server) appendAndSync(ctx context.Context, d time.Duration) (float64, error) {
 	file, err := os.Create(s.Dir + ".peer")
 	if err != nil {

@@ -134,7 +134,7 @@ func space(pick func() func() int) func(context.Context, *fixture) (motte, besid
 					return 0, err
 				}
 				_ = bar.Add(b.Len())
-				// At first what was written before is made room for.
+				// Skip the first half of the overwrites: the disk space is not steady yet.
 				if i < overwrites*liveObjects/2 {
 					continue
 				}
@@ -150,7 +150,7 @@ func space(pick func() func() int) func(context.Context, *fixture) (motte, besid
 	}
 }
 
-// recordOverhead is what a record takes beside the content of one of the objects.
+// recordOverhead is the bytes of a record beyond the content of its object.
 const recordOverhead = 144 // bytes
 
 func uniform() func() int { return func() int { return randv2.IntN(liveObjects) } }

@@ -68,7 +68,7 @@ func (d *demo) listsOwn(ctx context.Context) error {
 	return check(slices.Equal(listed, d.library.where(ofNetwork)), "network lists %d objects", len(listed))
 }
 
-// refusals are what the three may not do.
+// refusals are the calls that the three principals may not make.
 func (d *demo) refusals(ctx context.Context) error {
 	for _, try := range []struct {
 		what string
@@ -135,7 +135,7 @@ func (d *demo) overwrite(ctx context.Context) error {
 		check(errors.Is(gone, client.ErrNotFound) && errors.Is(stale, client.ErrPreconditionFailed), "%v; %v", gone, stale))
 }
 
-// deleteWhere deletes what a predicate finds.
+// deleteWhere deletes the objects that match a predicate.
 func (d *demo) deleteWhere(ctx context.Context) error {
 	const predicate = "deprecated"
 	d.say("The Core deletes what the index names, if it is there and admin may delete it, and every other index forgets it.")

@@ -104,7 +104,7 @@ func (d *demo) restart(ctx context.Context) error {
 	return d.allThere(ctx, answers, alerts)
 }
 
-// allThere holds the restarted server against what was before.
+// allThere compares the restarted server with its state before the restart.
 func (d *demo) allThere(ctx context.Context, answers []map[client.Identity]bool, alerts []client.Alert) error {
 	again, err := d.ask(ctx)
 	if err != nil {

@@ -107,7 +107,7 @@ func (d *demo) comesBack(ctx context.Context, old int) (pid int, err error) {
 	return 0, check(false, "no new process has started")
 }
 
-// traffic is what clients ask while a Task is killed, and what they got.
+// traffic is the queries of clients while a Task is killed, with their results.
 type traffic struct {
 	right, later, others atomic.Int64
 }

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// library is what the demo knows of the collection by itself: the answers are
-// held against it.
+// library is the demo's own copy of the collection. The demo compares answers with it.
 type library map[string]symbol // by name
 
 // where returns the names of the symbols of which is true, sorted.

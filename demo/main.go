@@ -1,7 +1,6 @@
-// Command demo shows Motte at work: a real server with real Tasks behind their
-// walls, on a data set that every machine with Go has. It prints a story in
-// numbered steps, checks each of them, and ends with an error if one does not
-// come out as told.
+// Command demo shows Motte at work: a real server with confined Tasks, on a data set that
+// every machine with Go has. It prints a story in numbered steps and checks each step. It ends
+// with an error if a check fails.
 package main
 
 import (
@@ -21,7 +20,7 @@ import (
 	"motte/mottetest"
 )
 
-// demo is what the steps share.
+// demo is the state that the steps share.
 type demo struct {
 	story
 	bin    string

@@ -17,8 +17,8 @@ import (
 	"strings"
 )
 
-// The data set is one that every machine with Go has: what the standard
-// library exports, read from its source.
+// The data set is the exported names of the standard library, read from its source. Every
+// machine with Go has it.
 
 // symbol is an exported name; its JSON is an object of the demo.
 type symbol struct {

@@ -28,8 +28,7 @@ func Alternate(ctx context.Context, d time.Duration, conns []net.Conn) (timing.S
 	})
 }
 
-// Pipeline keeps n objects in flight on one connection. A writer sends as many as there is room for
-// in one write.
+// Pipeline keeps n objects in flight on one connection. One write sends as many as the window allows.
 func Pipeline(ctx context.Context, d time.Duration, c net.Conn, n int) (timing.Sample, error) {
 	p := &pipe{conn: c, room: make(chan struct{}, n), writes: make(chan write, n), stop: make(chan struct{})}
 	for range n {
@@ -87,8 +86,8 @@ func (p *pipe) send(n int) (sent int64, err error) {
 	}
 }
 
-// receive takes answers until the end, makes room for each object that came back whole, and returns
-// the bytes that came.
+// receive takes answers until the end and returns the received bytes. Each object that came back
+// whole frees its place in the window.
 func (p *pipe) receive(ctx context.Context, end time.Time) (latencies []time.Duration, received int64, err error) {
 	buffer := make([]byte, 64<<10)
 	var w write

@@ -1,5 +1,5 @@
-// Package echo is the least that a TLS service in Go can do: send back what came. Benchmarks hold
-// the time of a request to Motte against the time of an echo.
+// Package echo is the simplest TLS service in Go: it sends back the bytes that it receives.
+// Benchmarks compare the time of a request to Motte with the time of an echo.
 //
 // The echo runs as a process of its own, as the Core does, under the same protocol: TLS 1.3, Ed25519
 // keys on both sides, the cipher suite that Go chooses. A program that uses it calls Serve first in
@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// Name is what a program is called when it is started as the echo.
+// Name is the name under which a program is started as the echo.
 const Name = "motte-bench-echo"
 
 // recordSize is the largest TLS record: a busy connection is echoed in as few

@@ -30,7 +30,7 @@ func Object(n int) []byte {
 // Operation is one call. Workers are numbered from 0, and so are the calls of each.
 type Operation func(ctx context.Context, worker, call int) error
 
-// Sample is what came of one run.
+// Sample is the result of one run.
 type Sample struct {
 	Took      time.Duration   // the whole run
 	Latencies []time.Duration // of each call, ascending

@@ -1,6 +1,5 @@
-// Command motte-core is the Core's own process. It links motte/core and the
-// standard library, nothing else, so that its measurement means something. The
-// host starts it; users don't.
+// Command motte-core is the Core's process. It links only motte/core and the standard
+// library, so its SHA-256 measures the whole trusted code. The host starts it, not a user.
 //
 // Exit status: 0 after an orderly stop; one of control's Exit constants if the Core
 // refuses to start, so that starting it again as it is won't help; 1 for every other
@@ -128,10 +127,10 @@ func harden() error {
 	return nil
 }
 
-// lock keeps the memory of this process out of swap: all of it, since keys, and what
-// follows from them, are in many places.
+// lock keeps the whole memory of this process out of swap. Keys, and values derived from
+// them, are in many places.
 func lock() error {
-	const memlock, onFault = 8, 4 // RLIMIT_MEMLOCK, MCL_ONFAULT: what is only reserved takes no memory
+	const memlock, onFault = 8, 4 // RLIMIT_MEMLOCK, MCL_ONFAULT: reserved pages take no memory until they are used
 	// A heap that grows would meet a limit, and the runtime would end the process. Where no
 	// limit can be lifted, one of 0 allows the call to those alone whom none holds.
 	if syscall.Setrlimit(memlock, &syscall.Rlimit{Cur: 1<<64 - 1, Max: 1<<64 - 1}) != nil {

@@ -11,7 +11,7 @@ import (
 	"motte/storetool/backup"
 )
 
-// backupView is what a backup came to.
+// backupView is the result of a backup.
 type backupView struct {
 	Store       string    `json:"store"`
 	Made        time.Time `json:"made"`
@@ -103,7 +103,7 @@ func (a *app) byteBar(what string, hide bool) *byteBar {
 	return &byteBar{bar: a.bar(-1, what, append(hidden(hide && isTerminal(a.stdout)), progressbar.OptionShowBytes(true))...)}
 }
 
-// tell moves the bar. What can't be shown is no error.
+// tell moves the progress bar. It ignores errors of the terminal.
 func (b *byteBar) tell(done, total int64) {
 	if total != b.total && total > 0 {
 		b.total = total

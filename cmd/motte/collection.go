@@ -20,7 +20,7 @@ and indexes that find them.`,
 	}, []*cobra.Command{a.collectionCreate(), a.collectionList(), a.collectionQuota(), a.collectionDrop()})
 }
 
-// collectionName is what was done to a collection, for programs.
+// collectionName is the result of a change to a collection, for programs.
 type collectionName struct {
 	Collection string `json:"collection"`
 }

@@ -10,7 +10,7 @@ import (
 	"motte/client"
 )
 
-// compactView is what a compaction came to.
+// compactView is the result of a compaction.
 type compactView struct {
 	MovedBytes     uint64 `json:"moved_bytes"`
 	GivenBackBytes uint64 `json:"given_back_bytes"`
@@ -83,7 +83,7 @@ func (a *app) await(ctx context.Context, c *client.Client, what string, total in
 		case err := <-ended:
 			return err
 		case <-tick.C:
-			// What can't be shown is not worth an error: the answer itself is awaited.
+			// Ignore an error: only the progress is lost, and the answer still comes.
 			if v, err := look(ctx, c); err == nil && v.Storage != nil {
 				_ = bar.Set64(min(done(v), max(total, 0))) // only shown
 			}

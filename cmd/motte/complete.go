@@ -13,9 +13,8 @@ import (
 // completeWithin bounds how long the shell waits for a server.
 const completeWithin = 2 * time.Second
 
-// complete offers what the next argument of a command can be, by its name in
-// the Use line. What only the server knows is asked there; without one, nothing
-// is offered.
+// complete offers values for the next argument of a command, by the argument's name in the
+// Use line. It asks the server for names. If there is no server, it offers no value.
 func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	list := words(cmd)
 	if len(args) >= len(list) {
@@ -40,7 +39,7 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// offer completes a flag with what the server knows.
+// offer completes a flag with names that the server knows.
 func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.known(cmd, kind, args), cobra.ShellCompDirectiveNoFileComp

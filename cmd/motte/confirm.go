@@ -9,8 +9,8 @@ import (
 
 var errNotConfirmed = errors.New("not confirmed: nothing was changed")
 
-// confirm asks who sits at the terminal whether to go on with what can't be
-// undone. A script has to have said so before: --yes.
+// confirm asks the person at the terminal before a step that can't be undone. A script
+// confirms with --yes instead.
 func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil

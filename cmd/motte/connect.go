@@ -85,8 +85,7 @@ func dial(ctx context.Context, p *client.Profile) (*client.Client, error) {
 	return nil, connectionError{err}
 }
 
-// principalID finds a principal by what a person calls it: its label, or its
-// 64 hexadecimal digits.
+// principalID finds a principal by its label, or by its 64 hexadecimal digits.
 func principalID(ctx context.Context, c *client.Client, name string) (id [32]byte, err error) {
 	if id, err := parseHex(name); err == nil {
 		return id, nil

@@ -29,7 +29,7 @@ type checkView struct {
 	SHA256    string `json:"sha256,omitempty"`
 }
 
-// finding is what was found, as a phrase that is true.
+// finding returns the result of the check as a phrase.
 func (c *checkView) finding() string {
 	if c.OK {
 		return c.Name
@@ -102,9 +102,9 @@ func confinementChecks() (list []checkView) {
 	return append(list, kernelChecks("/proc/sys", "/proc/cpuinfo")...)
 }
 
-// kernelChecks look at what the kernel writes into its log of what a Task does,
-// and at counters of the machine that no wall keeps from Tasks. sys and
-// processor are /proc/sys and /proc/cpuinfo.
+// kernelChecks check whether a Task can write into the kernel's log, and whether it can read
+// counters of the machine that confinement does not hide. sys and processor are /proc/sys
+// and /proc/cpuinfo.
 func kernelChecks(sys, processor string) []checkView {
 	list := []checkView{
 		settingCheck(filepath.Join(sys, "debug/exception-trace"), "0", checkView{
@@ -199,11 +199,11 @@ func taskChecks(dirs []string) (list []checkView) {
 	return list
 }
 
-// theTPM is what a machine's own TPM is called.
+// theTPM names the machine's own TPM.
 const theTPM = "tpm:/dev/tpmrm0"
 
-// anchorCheck looks whether an anchor can be read; without one that was named,
-// whether there is a TPM to be one.
+// anchorCheck checks whether the given anchor can be read. If no anchor was given, it checks
+// for a TPM.
 func anchorCheck(ctx context.Context, spec string) checkView {
 	c := checkView{About: "anchor", Name: "anchor", Problem: "the anchor can't be used", Mandatory: true}
 	if spec == "" {
@@ -226,7 +226,7 @@ func anchorCheck(ctx context.Context, spec string) checkView {
 	return c
 }
 
-// storeChecks looks for what opens a store to whoever takes its disk.
+// storeChecks checks for files that open the store to a thief of its disk.
 func storeChecks(dir string) []checkView {
 	list := []checkView{{About: "store", Name: "data directory", Problem: "the data directory is open or missing", OK: true, Detail: dir}}
 	if info, err := os.Stat(dir); err != nil {

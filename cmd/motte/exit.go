@@ -33,7 +33,7 @@ const (
 	exitUsage        = 64
 )
 
-// usageError is a command line that can't be carried out.
+// usageError is a mistake in the command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
@@ -45,13 +45,13 @@ type connectionError struct{ error }
 
 func (e connectionError) Unwrap() error { return e.error }
 
-// leftOutError is an import, export or search that left out what can't be taken, and did the rest.
+// leftOutError says that an import, export or search left out lines or objects, and did the rest.
 type leftOutError struct{ text string }
 
 func (e leftOutError) Error() string { return e.text }
 
-// hostError is an error of a server that is run here: what it can't reach is not
-// the server of a profile.
+// hostError is an error of a server that runs in this process. So an address that it can't
+// reach is not the server of a profile.
 type hostError struct{ error }
 
 func (e hostError) Unwrap() error { return e.error }
@@ -117,7 +117,7 @@ func codeExit(c model.Code) int {
 	return exitError
 }
 
-// hint says what can be done about an error, if its text does not.
+// hint says how to go on after an error, if the error's text does not.
 func hint(err error) string {
 	var refused *client.Error
 	if !errors.As(err, &refused) {
@@ -253,7 +253,7 @@ func (a *app) tell(who string, err error) {
 	}
 }
 
-// fail tells of the error that ended a command, and what can be done about it.
+// fail prints the error that ended a command, and how to go on.
 func (a *app) fail(cmd *cobra.Command, err error) {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")

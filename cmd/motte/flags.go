@@ -163,8 +163,8 @@ func checkListen(s string) error {
 	return nil
 }
 
-// splitAddress takes HOST:PORT apart. A host is an IP address, or the name of a
-// machine: what is neither could put more than an address into a profile.
+// splitAddress splits HOST:PORT. A host is an IP address or the name of a machine. Any other
+// text could put more than an address into a profile.
 func splitAddress(s string) (host string, port uint64, ok bool) {
 	host, digits, err := net.SplitHostPort(s)
 	if err != nil {

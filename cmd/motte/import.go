@@ -146,7 +146,7 @@ func newListed(it item) listed {
 	return x
 }
 
-// importView is what an import came to, for programs.
+// importView is the result of an import, for programs.
 type importView struct {
 	Imported   int               `json:"imported"`
 	Replaced   int               `json:"replaced"` // of them: took the place of objects that had their names
@@ -156,7 +156,7 @@ type importView struct {
 	NextLine   int               `json:"next_line,omitempty"` // to go on with, if the import ended early
 }
 
-// summarize tells what an import came to, also if it failed.
+// summarize prints the result of an import, also if it failed.
 func (a *app) summarize(ctx context.Context, x *importing, before map[string]uint64, failed error) error {
 	v := importView{Imported: x.stored, Replaced: x.replaced, LeftOut: x.leftOut, NotIndexed: x.unindexed}
 	v.Refused = a.refusals(ctx, x, before)
@@ -181,7 +181,7 @@ func (a *app) summarize(ctx context.Context, x *importing, before map[string]uin
 	return nil
 }
 
-// objects says how many objects are stored, and what they replaced.
+// objects says how many objects were stored, and how many of them replaced others.
 func (x *importing) objects() string {
 	text := plural(x.stored, "object")
 	if x.replaced > 0 {
@@ -190,7 +190,7 @@ func (x *importing) objects() string {
 	return text
 }
 
-// rest says how to go on behind what is done.
+// rest says with which line to go on.
 func (x *importing) rest() string {
 	text := ""
 	if x.leftOut > 0 {

@@ -30,11 +30,11 @@ const (
 //
 // Invariants:
 //
-//  1. Two batches that write the same name are never in flight together, so that the
-//     last line with a name is the one that stays.
-//  2. What became of the lines is told in their order.
-//  3. If an import ends early, what was sent before is waited for. So all lines up to
-//     one are done, and none behind it, unless the server failed.
+//  1. Two batches that write the same name are never in flight together. So the last
+//     line with a name wins.
+//  2. The importer reports results in the order of the lines.
+//  3. If an import ends early, the importer waits for all batches in flight. So all lines
+//     up to some line are stored, and no later line, unless the server failed.
 type importer struct {
 	client     *client.Client
 	collection string
@@ -54,7 +54,7 @@ type importer struct {
 	tally // belongs to collect
 }
 
-// tally is what became of the lines.
+// tally counts the results of the lines.
 type tally struct {
 	stored, replaced, leftOut, unindexed int
 
@@ -74,7 +74,7 @@ type item struct {
 	result client.Result
 }
 
-// load is what is sent together.
+// load is the lines that are sent together.
 type load struct {
 	items []item
 	size  int           // bytes of the items as they are sent
@@ -84,7 +84,7 @@ type load struct {
 	err   error         // then: why it is not whole
 }
 
-// lineError is what is wrong with a line.
+// lineError is the error of one line.
 type lineError struct {
 	line int
 	err  error
@@ -248,7 +248,7 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 	}
 }
 
-// parse fills in what a line holds, or why it can't be imported.
+// parse fills in the content of a line, or why it can't be imported.
 func (i *importer) parse(it *item, text []byte) {
 	name, kind, data, err := i.parsing.line(text)
 	if err != nil {
@@ -360,8 +360,8 @@ func (i *importer) options(it *item) (list []client.PutOption) {
 	return list
 }
 
-// collect adds up what became of the lines of a load, and tells of those that were left
-// out or are not indexed. Loads come in the order of their lines.
+// collect counts the results of a load. It reports lines that were left out or are not
+// indexed. Loads come in the order of their lines.
 func (i *importer) collect(l *load) {
 	failed := i.failure != nil
 	for k := range l.items {
@@ -386,8 +386,8 @@ func (i *importer) collect(l *load) {
 	_ = i.bar.Add64(l.read) // only shown
 }
 
-// leaveOut notes a line that was left out. The first one is what the import fails with,
-// unless it keeps going.
+// leaveOut notes a line that was left out. Unless the import keeps going, it fails with the
+// error of the first such line.
 func (i *importer) leaveOut(err lineError) {
 	i.leftOut++
 	first := i.refusal == nil

@@ -86,7 +86,7 @@ Without a path the whole input is indexed. The input is the object, or with
 	return cmd
 }
 
-// configuration reads what --config names.
+// configuration reads the configuration that --config names.
 func (a *app) configuration(s string) ([]byte, error) {
 	text := []byte(s)
 	if file, ok := strings.CutPrefix(s, "@"); ok {
@@ -137,8 +137,8 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 	return a.done(v, "Index %s of %s is %s.", index, collection, v.State)
 }
 
-// capital returns the name of a member that no built-in Task has in its configuration, as
-// it has capital letters; "" if there is none, or the Task is another.
+// capital returns a member of the configuration whose name has capital letters. No built-in
+// Task has such a member. It returns "" if there is no such member, or for other Tasks.
 func capital(x client.Index) string {
 	var members map[string]json.RawMessage
 	if _, builtIn := host.BuiltIn[x.Task]; !builtIn || json.Unmarshal(x.Config, &members) != nil {
@@ -275,7 +275,7 @@ func (a *app) indexes(v *view) error {
 	})
 }
 
-// leftText writes what is left of a budget, if there is one.
+// leftText writes the rest of a budget, if there is a budget.
 func leftText(bits *uint64) string {
 	if bits == nil {
 		return ""

@@ -13,7 +13,7 @@ import (
 	"motte/client"
 )
 
-// profileView is what may be shown of a profile.
+// profileView is a profile without its private key.
 type profileView struct {
 	Profile       string `json:"profile,omitempty"` // file
 	ProfileBase64 []byte `json:"profile_base64,omitempty"`
@@ -150,7 +150,7 @@ write to.`,
 			}
 			p.SetCoreKey(key[:])
 		}
-		file, err := filepath.EvalSymlinks(path) // a link stays
+		file, err := filepath.EvalSymlinks(path) // a symbolic link stays
 		if err != nil {
 			return err
 		}

@@ -88,7 +88,7 @@ func (l *lines) next() ([]byte, error) {
 	return line, nil
 }
 
-// signatures are what files begin with that are no text in UTF-8.
+// signatures are first bytes of files that are not text in UTF-8.
 var signatures = []struct{ begin, what, remedy string }{
 	{"\x1f\x8b", "compressed with gzip", "gunzip -c"},
 	{"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc"},
@@ -167,7 +167,7 @@ func awaitInput(ctx context.Context, f *os.File) error {
 }
 
 // openInput opens a file to be read with awaitInput, or standard input for "-". Opening a
-// FIFO does not wait for who writes into it.
+// FIFO does not wait for a writer.
 func (a *app) openInput(path string) (*os.File, error) {
 	if path == "-" {
 		return a.open(path)

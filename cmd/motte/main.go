@@ -1,10 +1,10 @@
-// Command motte is what people and scripts type: it serves a store ("motte
-// serve" is the host), and it is a client of one (nearly all the rest).
+// Command motte is the command line of Motte. "motte serve" is the host, which serves a
+// store. Nearly all other commands are clients of a server.
 //
-// It is not trusted: what it shows of a store is what the Core let its
-// principal have. Results go to standard output, everything else (notes,
-// progress, errors, the server's log) to standard error. "motte help exit-codes"
-// says what its exit codes mean; docs/reference/cli.md is the full text.
+// The command is not trusted: it gets only the data that the Core gives to its principal.
+// Results go to standard output. Notes, progress, errors and the server's log go to standard
+// error. "motte help exit-codes" explains the exit codes, and docs/reference/cli.md all
+// commands.
 package main
 
 import (

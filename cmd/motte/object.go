@@ -129,7 +129,7 @@ func (a *app) open(path string) (*os.File, error) {
 	return a.stdin, nil
 }
 
-// readObject reads what is to be an object.
+// readObject reads the content of an object to be put.
 func (a *app) readObject(path string) ([]byte, error) {
 	f, err := a.open(path)
 	if err != nil {

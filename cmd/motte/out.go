@@ -10,10 +10,9 @@ import (
 	"motte/internal/atomicfile"
 )
 
-// writeOut puts an object into the file that --out names. A file is there whole or not at
-// all, and only its owner may read it, also if there was one that others could read. A link
-// stays, and the file that it points to is replaced. What is no file, a pipe or a device,
-// is written to.
+// writeOut writes an object to the file that --out names. The file is written whole or not at
+// all. Only its owner may read it, even if it replaces a file that others could read. A
+// symbolic link stays, and its target is replaced. A pipe or a device is written to.
 func (a *app) writeOut(path string, data []byte) (err error) {
 	// Opening it also asks the kernel whether it may be written, and a link be followed.
 	there, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -46,7 +45,7 @@ func (a *app) writeOut(path string, data []byte) (err error) {
 	return atomicfile.Replace(file, 0o600, data)
 }
 
-// fileAt returns the path of a file without links. The file must be the one of info.
+// fileAt returns the path of a file without symbolic links. The file must be the one of info.
 func fileAt(path string, info os.FileInfo) (string, error) {
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err != nil {
 		return "", err

@@ -19,9 +19,9 @@ import (
 	"motte/sdk/ijson"
 )
 
-// output is standard output. It remembers the first write that failed, so that no
-// command, help or completion ends well without its result. A pipe that nobody reads
-// any more ends the process without a word, as it ends others: Go's runtime sees to that.
+// output is standard output. It remembers the first write that failed, so that a command,
+// help or completion without its result fails. If the reader closes a pipe, Go's runtime ends
+// the process silently, as is usual.
 type output struct {
 	file     *os.File
 	terminal bool // what could do it harm is escaped
@@ -103,7 +103,7 @@ func harmless(line []byte) []byte {
 	return b.Bytes()
 }
 
-// done prints what was done: v for programs, the text for people.
+// done prints the result of a command: v for programs, the text for people.
 func (a *app) done(v any, format string, args ...any) error {
 	if a.json {
 		return a.emit(v)
@@ -254,8 +254,8 @@ func envelope(o client.Object) object {
 	return x
 }
 
-// textOrBytes divides what is mostly text, the name of an object or of a file, for
-// programs: JSON can't hold it if it is not UTF-8, and has its bytes in base64 then.
+// textOrBytes returns a name of an object or a file for JSON. A name in UTF-8 is text. JSON
+// can't hold any other name, so raw has its bytes, which JSON shows in base64.
 func textOrBytes(s string) (text string, raw []byte) {
 	if utf8.ValidString(s) {
 		return s, nil

@@ -13,7 +13,7 @@ import (
 	"motte/sdk/pointer"
 )
 
-// parsing says what a line of an import is.
+// parsing says how an import reads a line.
 type parsing struct {
 	nameField string // member that names the object, or ""
 	envelope  bool   // the line is an envelope, not the object
@@ -28,8 +28,8 @@ const (
 	byNumber
 )
 
-// maxEnvelope is what an envelope adds to its contents: the names of its
-// members, an identity, and a name of which every byte is escaped.
+// maxEnvelope bounds the bytes that an envelope adds to its contents: the names of its
+// members, an identity, and a name with every byte escaped.
 const maxEnvelope = 256 + 6*model.MaxName
 
 func (p parsing) maxLine() int {

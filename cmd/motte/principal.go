@@ -22,7 +22,7 @@ hexadecimal digits, and by a label that an administrator chose. Commands take ei
 	}, []*cobra.Command{a.principalAdd(), a.principalList(), a.principalRotate(), a.principalRemove()})
 }
 
-// addedView is a principal that was added, and what the owner of its key needs.
+// addedView is a principal that was added, with the values that the owner of its key needs.
 type addedView struct {
 	principalView
 	Profile       string `json:"profile,omitempty"` // file

@@ -13,7 +13,7 @@ import (
 
 const anchorUsage = "`PLACE` outside the store that remembers the head of its log: " + anchor.Specs
 
-// acceptedLossView says what was accepted.
+// acceptedLossView is the result of 'motte recover --accept-loss'.
 type acceptedLossView struct {
 	Accepted string `json:"accepted"` // what is known about store and anchor
 }

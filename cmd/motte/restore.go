@@ -15,7 +15,7 @@ import (
 	"motte/storetool/restore"
 )
 
-// restoredView is what a restore came to.
+// restoredView is the result of a restore.
 type restoredView struct {
 	Dir           string    `json:"dir,omitempty"`
 	DirBase64     []byte    `json:"dir_base64,omitempty"`

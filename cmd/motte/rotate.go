@@ -101,8 +101,8 @@ func (a *app) rotate(ctx context.Context, c *client.Client, name string, id [32]
 	return err
 }
 
-// prepare returns the name of the next key: of one that is made here, and is on disk before
-// the Core hears of it, or of its owner's.
+// prepare returns the name of the next key. The key is made here or was made by its owner. A
+// key that is made here is on disk before the Core learns its name.
 func (k nextKey) prepare(p client.Profile) (id [32]byte, err error) {
 	if k.out != "" {
 		made, err := makeKey(k.out, p)
@@ -118,8 +118,8 @@ func (k nextKey) prepare(p client.Profile) (id [32]byte, err error) {
 	return sha256.Sum256(public[:ed25519.PublicKeySize]), nil
 }
 
-// gone returns nil if the Core does not know a profile's key any more, and otherwise what was
-// lost: a principal that gives itself another key gets no answer, since its connection ends.
+// gone returns nil if the Core does not know a profile's key any more, and otherwise the error
+// lost. A principal that rotates its own key gets no answer, since its connection ends.
 func gone(ctx context.Context, p *client.Profile, lost error) error {
 	c, err := client.Dial(ctx, p)
 	if errors.Is(err, client.ErrUnknownPrincipal) {

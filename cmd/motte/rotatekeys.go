@@ -13,7 +13,7 @@ import (
 	"motte/storetool/rotate"
 )
 
-// rotatedKeysView is what a rotation of a key of the store came to.
+// rotatedKeysView is the result of a rotation of a key of the store.
 type rotatedKeysView struct {
 	RootKey     string `json:"root_key,omitempty"` // file
 	CoreKey     string `json:"core_key,omitempty"`

@@ -27,7 +27,7 @@ type rowFlags struct {
 	indexBudget uint64
 }
 
-// apply changes what the flags that were given say.
+// apply changes the fields of the row for which flags were given.
 func (r *rowFlags) apply(row *model.Row, given func(flag string) bool) (err error) {
 	if given("operations") {
 		if row.Operations, err = parseOperations(r.operations); err != nil {

@@ -56,7 +56,7 @@ nothing. A predicate that begins with - is given after --.`,
 	return cmd
 }
 
-// notOneLine is the error of a command that left out objects; nil: it left out none.
+// notOneLine returns the error of a command that left out objects, or nil if it left out no object.
 func notOneLine(left int) error {
 	if left == 0 {
 		return nil

@@ -122,8 +122,7 @@ built anew: that is how it is upgraded.`,
 	return cmd
 }
 
-// registered returns the row of a Task: the registered one, or else what it
-// starts from.
+// registered returns the row of a registered Task, or the default row of a new Task.
 func registered(ctx context.Context, c *client.Client, task string) (model.Row, error) {
 	status, err := c.Status(ctx)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"motte/storetool/fsck"
 )
 
-// damageError is a store, or a backup, that is not what was written to it.
+// damageError says that a store or a backup is damaged.
 type damageError struct{ error }
 
 func (e damageError) Unwrap() error { return e.error }
@@ -30,7 +30,7 @@ func damaged(err error) error {
 	return err
 }
 
-// salvagedView is what was salvaged, and what was lost.
+// salvagedView is the result of a salvage, with the losses.
 type salvagedView struct {
 	*fsck.Report
 	Salvaged *fsck.Salvaged `json:"salvaged"`
@@ -98,7 +98,7 @@ damaged one. It rests half of the time. It does not read dead records.`,
 	return cmd
 }
 
-// onlineView is what the server found in its live records.
+// onlineView is the result of 'motte verify --online'.
 type onlineView struct {
 	Objects uint64 `json:"objects"`
 	Bytes   uint64 `json:"bytes"`
@@ -170,7 +170,7 @@ func (a *app) verifyStore(ctx context.Context, s *fsck.Store, salvage, yes bool)
 		plural(out.Objects, "object"), out.Gone, map[bool]string{true: "is", false: "are"}[out.Gone == 1], out.Found, orNothing(out.SetAside))
 }
 
-// losses says for people what is lost.
+// losses lists the losses, for people.
 func losses(r *fsck.Report) string {
 	text := known(r)
 	if r.Open() {
@@ -179,7 +179,7 @@ func losses(r *fsck.Report) string {
 	return text
 }
 
-// known says for people what is known to be lost.
+// known lists the known losses, for people.
 func known(r *fsck.Report) string {
 	var parts []string
 	if n := len(r.Gone); n > 0 {
@@ -232,7 +232,7 @@ func (a *app) noJSON(r *fsck.Report) error {
 		plural(r.Records, "record"), plural(r.Segments, "segment"), plural(r.Checkpoints, "checkpoint"), r.Unseen())
 }
 
-// printReport prints what was found, for people.
+// printReport prints the findings, for people.
 func (a *app) printReport(r *fsck.Report) {
 	for _, d := range r.Damage {
 		extent := ""

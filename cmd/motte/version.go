@@ -14,7 +14,7 @@ import (
 	"motte/internal/build"
 )
 
-// versionView is what this executable is, for programs.
+// versionView describes this executable, for programs.
 type versionView struct {
 	buildView
 	Core     coreView `json:"core"`
@@ -24,7 +24,7 @@ type versionView struct {
 	Protocol int      `json:"protocol"`
 }
 
-// buildView is what an executable was built from.
+// buildView describes the source of an executable.
 type buildView struct {
 	Version  string `json:"version,omitempty"` // missing: not known; so is the commit
 	Commit   string `json:"commit,omitempty"`

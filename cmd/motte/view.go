@@ -189,7 +189,7 @@ func newIndex(s *wire.IndexStatus) indexView {
 // are for administrators.
 func (x *indexView) shown() bool { return x.State != client.StateName(model.IndexNotShown) }
 
-// capped returns what is left of a budget, or nil if there is none.
+// capped returns the rest of a budget, or nil if there is no budget.
 func capped(left uint64) *uint64 {
 	if left == math.MaxUint64 {
 		return nil

@@ -10,18 +10,17 @@ import (
 	"motte/sdk/pointer"
 )
 
-// index is the Task: what its configuration says, around a tree of the keys'
-// type.
-type index struct{ keys keeper }
+// index is the Task. Its configuration determines the type of its tree of keys.
+type index struct{ keys keyTree }
 
-// keeper is a tree of keys of some type.
-type keeper interface {
+// keyTree is a tree of keys of some type.
+type keyTree interface {
 	Apply([]sdk.Change)
 	Search(predicate []byte, limit int) ([]sdk.Identity, error)
 }
 
-// options is the configuration. A member that is not known, or is null or given
-// twice, is refused: a misspelt one would otherwise make an index of something else.
+// options is the configuration. A member that is unknown, null or given twice is refused.
+// Otherwise a misspelt member would make an index of other values.
 type options struct {
 	Path *string `json:"path"`
 	Type *string `json:"type"`

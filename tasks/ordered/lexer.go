@@ -11,7 +11,7 @@ import (
 // errPredicate says that a predicate is not one of the grammar.
 var errPredicate = errors.New("not a predicate")
 
-// kind says what a token is.
+// kind is the kind of a token.
 type kind int
 
 const (

@@ -11,13 +11,12 @@
 //
 // Invariants:
 //
-//  1. Under each identity value the index holds the keys of one identity, the
-//     last that was inserted, or none.
-//  2. A predicate is a set of keys (see set); an object is found if at least
-//     one of its keys is in the set, once, however many are.
-//  3. Without a value there is no key: an input that is not JSON, has nothing
-//     at the path, or null, is not indexed and not refused. A value of another
-//     type is refused.
+//  1. Under each identity value the index holds the keys of at most one identity: the
+//     last that was inserted.
+//  2. A predicate is a set of keys (see set). A search finds an object once if at least
+//     one of its keys is in the set.
+//  3. An input without a value is neither indexed nor refused. It is not JSON, or has no
+//     value at the path, or null. A value of another type is refused.
 package main
 
 import "motte/sdk"

@@ -2,9 +2,9 @@ package main
 
 import "slices"
 
-// A set of keys is a list of intervals, ascending, none empty, no two of them
-// touching. Every predicate is one, and every combination of predicates too:
-// so a search is a walk along the tree, and finds no key twice.
+// A set of keys is an ascending list of intervals. No interval is empty, and no two intervals
+// touch. Every predicate is a set, and so is every combination of predicates. So a search
+// walks along the tree once and finds no key twice.
 type set[K any] []interval[K]
 
 // interval holds the keys between two cuts.
@@ -53,8 +53,7 @@ func all[K any]() set[K] { return set[K]{{cut[K]{side: bottom}, cut[K]{side: top
 
 func point[K any](k K) set[K] { return set[K]{{cut[K]{below, k}, cut[K]{above, k}}} }
 
-// between returns the keys between two cuts, none if they are the wrong way
-// round.
+// between returns the keys between two cuts. The set is empty if from is above to.
 func (d *domain[K]) between(from, to cut[K]) set[K] {
 	if d.compareCuts(from, to) >= 0 {
 		return nil
@@ -90,8 +89,8 @@ func (d *domain[K]) complement(s set[K]) set[K] {
 	return append(rest, d.between(from, cut[K]{side: top})...)
 }
 
-// intersection returns the keys that are in all of the sets: those that are
-// not in the complement of any.
+// intersection returns the keys that are in all sets: the keys that are not in the
+// complement of any set.
 func (d *domain[K]) intersection(sets []set[K]) set[K] {
 	if len(sets) == 1 {
 		return sets[0]

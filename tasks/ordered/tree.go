@@ -11,9 +11,9 @@ import (
 	"motte/sdk/pointer"
 )
 
-// maxKeys bounds the keys of one object, when its value is an array. A key takes
-// many times the bytes of its text here, and a Task that has not the memory for
-// what it is fed can't be built again.
+// maxKeys bounds the keys of one object whose value is an array. A key takes many times the
+// bytes of its text in memory. A Task without enough memory for its objects could not be
+// built again.
 const maxKeys = 64
 
 // tree keeps the keys of one type in order, and knows of each object which
@@ -48,8 +48,7 @@ func newTree[K any](d domain[K], path pointer.Pointer, ordered bool) *tree[K] {
 	return t
 }
 
-// Apply makes changes, in order. What was held under the same value goes in
-// any case.
+// Apply makes changes, in order. It always drops the old keys under the same value.
 func (t *tree[K]) Apply(changes []sdk.Change) {
 	for i := range changes {
 		c := &changes[i]

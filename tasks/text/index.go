@@ -19,8 +19,7 @@ import (
 	"motte/sdk"
 )
 
-// index is the Task: a Bleve index in memory, and what ties its documents to
-// identities.
+// index is the Task: a Bleve index in memory, and the identities of its documents.
 type index struct {
 	fields   []field
 	ordered  bool

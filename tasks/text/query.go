@@ -87,7 +87,7 @@ func (c *checker) list(list []query.Query) {
 	}
 }
 
-// clause checks one clause and returns what takes its place.
+// clause checks one clause and returns the clause to use instead.
 func (c *checker) clause(q query.Query) query.Query {
 	if w, ok := q.(query.BoostableQuery); ok {
 		c.refused = c.refused || !(w.Boost() >= 0 && w.Boost() <= maxWeight) // NaN is neither
@@ -123,8 +123,8 @@ func (c *checker) clause(q query.Query) query.Query {
 	return q
 }
 
-// pattern counts one, and refuses those for which Bleve would build an
-// automaton of thousands of states.
+// pattern counts a pattern. It refuses a pattern for which Bleve would build an automaton of
+// thousands of states.
 func (c *checker) pattern(text string) {
 	c.patterns++
 	c.refused = c.refused || len(text) > maxPattern || strings.Count(text, "*")+strings.Count(text, "?") > maxWild

@@ -66,7 +66,7 @@ func (r *runs) drop(v identity.Value) {
 	}
 }
 
-// merge rewrites runs until none is left that should be.
+// merge rewrites runs until no more are due.
 func (r *runs) merge() {
 	for {
 		r.list = slices.DeleteFunc(r.list, func(n *run) bool { return n.live == 0 })
@@ -78,8 +78,8 @@ func (r *runs) merge() {
 	}
 }
 
-// due returns runs to become one: one of which more than half is gone, or as
-// many as fanout of a level.
+// due returns runs to merge into one: a run of which more than half is gone, or fanout runs
+// of one level.
 func (r *runs) due() []*run {
 	levels := make(map[int][]*run)
 	for _, n := range r.list {
