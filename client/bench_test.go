@@ -14,8 +14,8 @@ import (
 	"motte/core/wire"
 )
 
-// BenchmarkGet gets an object of 1 KiB again and again, from a Core that is none and
-// costs next to nothing: what is measured is the client, and TLS at both ends.
+// BenchmarkGet gets an object of 1 KiB again and again from a stand-in for the Core that does
+// almost no work. So it measures the client, and TLS at both ends.
 func BenchmarkGet(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -53,8 +53,8 @@ func BenchmarkGet(b *testing.B) {
 	}
 }
 
-// BenchmarkFloor moves the bytes of BenchmarkGet by hand, 64 GETs in one write: the difference
-// between the two is what the client takes beside TLS and the Core that is none.
+// BenchmarkFloor moves the bytes of BenchmarkGet by hand, 64 GETs in one write. The difference
+// between the two benchmarks is the cost of the client alone.
 func BenchmarkFloor(b *testing.B) {
 	const many = 64
 	p := fake(b, serveObject)
@@ -89,7 +89,7 @@ func BenchmarkFloor(b *testing.B) {
 // objectBody is the size of a frame's body in bytes that shows an object of 1 KiB.
 const objectBody = 32 + 2 + 1<<10
 
-// processorTime is what this process has used of the processors, in nanoseconds.
+// processorTime returns the processor time of this process in nanoseconds.
 func processorTime(b *testing.B) int64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

@@ -20,13 +20,13 @@
 //
 // # Connections
 //
-// A [Client] is safe for concurrent use. All its goroutines share one connection, on which
-// the Core answers calls out of order. To be fast, keep many calls in flight. An answer
+// A [Client] is safe for concurrent use. All goroutines that use it share one connection, on
+// which the Core answers calls out of order. To be fast, keep many calls in flight. An answer
 // without a small limit travels on a connection of its own: see [Client.Search]. There a slow
 // reader delays only its own answer, and the Core sends no faster than the reader takes.
 //
 // Every method returns when its context ends. If the connection is lost, the calls in flight
-// fail with [ErrConnectionLost]. The client first tries a call that only reads once more. The
+// fail with [ErrConnectionLost]. A call that changes no data is first tried once more. The
 // next call connects again.
 //
 // # Rollback

@@ -17,8 +17,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestGivenUpCallsCountUntilTheyAreAnswered: the Core holds their bodies, and
-// so does the link; a caller that gives up must not make room for the next.
+// TestGivenUpCallsCountUntilTheyAreAnswered: a caller that gives up must not free its slot,
+// since the Core and the connection still hold the body of its request.
 func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 	answer := make(chan struct{})
 	c := connect(t, fake(t, func(c conn) {
@@ -56,9 +56,8 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 	}
 }
 
-// TestLargeAnswerIsNotGathered: a search for few objects, but large ones, goes
-// on with a link of its own, where the Core waits for the reader. What else is
-// asked meanwhile is answered.
+// TestLargeAnswerIsNotGathered: a search for few but large objects moves to a dedicated
+// connection, where the Core waits for the reader. Other calls go on meanwhile.
 func TestLargeAnswerIsNotGathered(t *testing.T) {
 	const objects = 100
 	body := make([]byte, identity.Size+2+1<<20)
@@ -98,7 +97,7 @@ func TestLargeAnswerIsNotGathered(t *testing.T) {
 	}
 }
 
-// TestAnswerWithoutEndFails: what is gathered for one call is bounded.
+// TestAnswerWithoutEndFails: the frames kept for one call are bounded.
 func TestAnswerWithoutEndFails(t *testing.T) {
 	body := make([]byte, 1<<20)
 	c := connect(t, fake(t, func(c conn) {
@@ -146,7 +145,7 @@ func TestCloseEndsStreams(t *testing.T) {
 	}
 }
 
-// TestLostConnectionIsMadeAnewOnce: however many calls were on it.
+// TestLostConnectionIsMadeAnewOnce, for any number of calls that used it.
 func TestLostConnectionIsMadeAnewOnce(t *testing.T) {
 	var connections atomic.Int64
 	c := connect(t, fake(t, func(c conn) {

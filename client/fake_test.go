@@ -13,8 +13,8 @@ import (
 	"motte/core/wire"
 )
 
-// conn is a connection to a Core that is none: a test reads requests and
-// answers what it likes. Its number counts the connections from 0.
+// conn is a connection to a stand-in for the Core. A test reads the requests and chooses the
+// answers. The number counts connections from 0.
 type conn struct {
 	net.Conn
 	number int

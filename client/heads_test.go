@@ -25,7 +25,7 @@ type history struct {
 	conns []conn
 }
 
-// grow adds records, in a segment that no other branch has.
+// grow adds records, in a segment that no other fork has.
 func (h *history) grow(segment byte, records int) *history {
 	for range records {
 		n := len(h.heads) + 1
@@ -34,8 +34,8 @@ func (h *history) grow(segment byte, records int) *history {
 	return h
 }
 
-// change does something to the log while nobody is connected: all connections
-// end, as when a server is stopped and started again.
+// change edits the log while no client is connected. All connections end, as when a server is
+// stopped and started again.
 func (h *history) change(f func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -181,8 +181,8 @@ func TestOtherHeadWithTheSameNumberEndsTheConnection(t *testing.T) {
 	}
 }
 
-// TestAnswersMayOvertakeOneAnother: an answer with an older head is no sign of
-// anything, nor is one that does not tell the head.
+// TestAnswersMayOvertakeOneAnother: the client ignores an older head in an answer, and an
+// answer without a head.
 func TestAnswersMayOvertakeOneAnother(t *testing.T) {
 	heads := []Head{{LSN: 5}, {LSN: 7}, {LSN: 6}, {}, {LSN: 7}}
 	c := connect(t, fake(t, func(c conn) {
@@ -295,7 +295,7 @@ func TestHeadThatCannotBeKeptIsRemembered(t *testing.T) {
 	}
 }
 
-// TestDamagedHeadFileIsNoHead: it might have been the one that matters.
+// TestDamagedHeadFileIsNoHead: the file might have held the newest head.
 func TestDamagedHeadFileIsNoHead(t *testing.T) {
 	h := (&history{}).grow(1, 10)
 	p := fake(t, h.serve)
@@ -330,8 +330,8 @@ func (k *kept) StoreHead(_ ed25519.PublicKey, h Head) error {
 	return nil
 }
 
-// TestRecall: what a Core is asked for is the newest that anybody saw, except
-// where the store says that an older one will do.
+// TestRecall: a client asks for the newest head that any client saw, unless the HeadStore has
+// an older head by now.
 func TestRecall(t *testing.T) {
 	at := func(n uint64) Head { return Head{LSN: n} }
 	broken := errors.New("broken")

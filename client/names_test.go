@@ -9,8 +9,8 @@ import (
 	"motte/core/model"
 )
 
-// TestEveryNumberHasAName: what the Core can answer, a person can read. What
-// has no name is called by its number.
+// TestEveryNumberHasAName: every number in an answer of the Core has a name for people. An
+// unknown number is shown as a number.
 func TestEveryNumberHasAName(t *testing.T) {
 	for _, c := range []struct {
 		what  string

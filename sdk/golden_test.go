@@ -20,7 +20,7 @@ func vectors(t *testing.T, names ...string) (frames []byte) {
 	return frames
 }
 
-// witness finds one identity, and notes what it was told.
+// witness finds one identity, and records its calls.
 type witness struct {
 	config    sdk.Config
 	changes   []sdk.Change

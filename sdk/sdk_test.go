@@ -14,7 +14,7 @@ import (
 	"motte/sdk/sdktest"
 )
 
-// recorder keeps inputs and what was asked of it.
+// recorder keeps its inputs and its calls.
 type recorder struct {
 	config  sdk.Config
 	held    map[sdk.Value]sdk.Identity
@@ -46,7 +46,7 @@ func (r *recorder) Apply(changes []sdk.Change) {
 	}
 }
 
-// Search finds the inputs that contain the predicate, and cares for no limit.
+// Search finds the inputs that contain the predicate. It ignores the limit.
 func (r *recorder) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
 	if string(predicate) == "bad" {
 		return nil, errors.New("bad")

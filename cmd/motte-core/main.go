@@ -1,9 +1,9 @@
 // Command motte-core is the Core's process. It links only motte/core and the standard
 // library, so its SHA-256 measures the whole trusted code. The host starts it, not a user.
 //
-// Exit status: 0 after an orderly stop; one of control's Exit constants if the Core
-// refuses to start, so that starting it again as it is won't help; 1 for every other
-// error. Go's runtime itself ends the process with 2 after a panic.
+// The exit status is 0 after an orderly stop. It is one of hostwire's Exit constants if the
+// Core refuses to start, and another start would not help. It is 1 after any other error. Go's
+// runtime ends the process with 2 after a panic.
 package main
 
 import (
