@@ -14,7 +14,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// closedPipe is the end to write to of a pipe that nobody reads.
+// closedPipe returns the write end of a pipe without a reader.
 func closedPipe(t *testing.T) *os.File {
 	t.Helper()
 	read, write, err := os.Pipe()

@@ -7,7 +7,7 @@ import (
 )
 
 // TestLossesSayWhatCantBeKnown: the question that salvage asks, and the error of verify,
-// name what is known to be lost, and say so if nobody can tell how much more is.
+// name the known losses, and say so if there may be unknown ones.
 func TestLossesSayWhatCantBeKnown(t *testing.T) {
 	gone := make([]fsck.Object, 106)
 	for _, c := range []struct {
