@@ -72,7 +72,7 @@ func at(lsn uint64) anchor.Head {
 	return headOf(model.Head{LSN: lsn, Segment: [16]byte{0xab, byte(lsn)}})
 }
 
-// keeping makes a keeper of a medium; log collects what it says.
+// keeping makes an anchor writer of a medium; log collects its log lines.
 func keeping(m *medium) (k *anchorWriter, log *bytes.Buffer) {
 	log = &bytes.Buffer{}
 	return &anchorWriter{anchor: m, log: slog.New(slog.NewTextHandler(log, nil)), metrics: &metrics{},
@@ -208,7 +208,7 @@ func TestNoHeadIsReplacedByALower(t *testing.T) {
 	})
 }
 
-// TestAcceptedLossGoesBack: then, and only once, a lower head is written.
+// TestAcceptedLossGoesBack: after an accepted loss, a lower head is written, and only once.
 func TestAcceptedLossGoesBack(t *testing.T) {
 	m := &medium{head: at(50), found: true}
 	k, _ := keeping(m)

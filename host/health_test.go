@@ -276,8 +276,8 @@ func TestThePagesOfHealth(t *testing.T) {
 	}
 }
 
-// TestOnlyTheWallsMakeAHostNotReady: one executable that can't be started says nothing of
-// the others. When the walls can be put up again, the host finds out by itself.
+// TestOnlyConfinementMakesAHostNotReady: a single executable that can't start leaves the host
+// ready. When Tasks can be confined again, the host detects it.
 func TestOnlyConfinementMakesAHostNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, text := playing(t, "", "")

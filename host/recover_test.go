@@ -7,8 +7,8 @@ import (
 	"motte/core/model"
 )
 
-// TestWhenATrialEnds: to verify, when the Core is ready; to accept, not before
-// what says so is durable, or can't be made so.
+// TestWhenATrialEnds: a dry run that verifies ends when the Core is ready. A dry run that accepts a
+// loss ends when the record is durable, or was refused.
 func TestWhenATrialEnds(t *testing.T) {
 	ready := hostwire.Ready{}
 	event := func(r model.Reason) hostwire.Message { return hostwire.Event{Reason: r} }

@@ -39,7 +39,7 @@ type world struct {
 }
 
 // makeWorld makes a store with segments of all kinds: with records that are dead,
-// that were carried, and, behind the newest checkpoint, that replaced and deleted
+// that were relocated, and, after the newest checkpoint, that replaced and deleted
 // others.
 func makeWorld(t *testing.T) *world {
 	t.Helper()
@@ -75,7 +75,7 @@ func makeWorld(t *testing.T) *world {
 			put(fmt.Sprint("b", i))
 		}
 	}, func() {
-		testutil.Must(t, c.Compact(ctx)) // the first one is carried over
+		testutil.Must(t, c.Compact(ctx)) // relocates the live records of the first segment
 		for i := range 6 {
 			put(fmt.Sprint("a", i))
 			remove(fmt.Sprint("b", i))

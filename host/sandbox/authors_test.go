@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTasksOfOtherLanguagesRun: threads, condition variables and the standard
-// streams work behind the walls for what authors link into a Task.
+// TestTasksOfOtherLanguagesRun: threads, condition variables and the standard streams of other
+// languages work in confinement.
 func TestTasksOfOtherLanguagesRun(t *testing.T) {
 	for _, name := range []string{"glibc", "musl", "cpp", "rust"} {
 		t.Run(name, func(t *testing.T) {

@@ -29,9 +29,8 @@ func copySelf(t *testing.T, mode os.FileMode) string {
 	return path
 }
 
-// TestAProgramThatOthersMayNotExecuteStartsTasks: a file that was written under umask 077
-// may be executed by its owner alone, and a host that is root starts the stage as another
-// user.
+// TestAProgramThatOthersMayNotExecuteStartsTasks: under umask 077 only the owner may execute a
+// file. A host that is root starts the re-executed init as another user.
 func TestAProgramThatOthersMayNotExecuteStartsTasks(t *testing.T) {
 	cmd := exec.Command(copySelf(t, 0o700), "-test.run", "TestTheProcessFromOutside", "-test.v")
 	cmd.Env = append(os.Environ(), prebuilt+"="+filepath.Dir(hostile(t).Executable))

@@ -23,9 +23,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestMain: the stage of a program may run on any of its threads. Here it is
-// never the first, which is the harder case: what the host set for that one the
-// Task would not have.
+// TestMain: the re-executed init may run on any thread. Here it never runs on the first thread,
+// which is the harder case: the host's settings for the first thread would not reach the Task.
 func TestMain(m *testing.M) {
 	runtime.LockOSThread()
 	var stage sync.WaitGroup
@@ -367,8 +366,8 @@ func TestKillEndsTheTask(t *testing.T) {
 	}
 }
 
-// TestProbeWithoutNamespaces: where the kernel gives no namespaces, the probe says
-// so, and of the walls that were not tried it does not say that they are broken.
+// TestProbeWithoutNamespaces: where the kernel gives no namespaces, the probe reports that. It does
+// not report untried steps as broken.
 func TestProbeWithoutNamespaces(t *testing.T) {
 	const denied = "MOTTE_TEST_NO_NAMESPACES"
 	if os.Getenv(denied) == "" {
@@ -400,7 +399,7 @@ func TestProbeWithoutNamespaces(t *testing.T) {
 	}
 }
 
-// TestProbe: on a machine where the attempts fail, the walls are said to hold.
+// TestProbe: on a machine where the attempts fail, the probe reports that each step holds.
 func TestProbe(t *testing.T) {
 	walls := Probe()
 	if len(walls) < 8 {
@@ -416,8 +415,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestCheckTellsTheWallsFromTheExecutable: what keeps one executable from being started is
-// not what keeps every Task from it.
+// TestCheckTellsConfinementFromTheExecutable: an error of a single executable differs from an error
+// that stops every Task.
 func TestCheckTellsConfinementFromTheExecutable(t *testing.T) {
 	if err := Check(); err != nil {
 		t.Errorf("on a machine where Tasks start: %v", err)

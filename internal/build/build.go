@@ -1,10 +1,9 @@
-// Package build says what an executable of Motte was built from: a version and a
-// commit, or that they are not known.
+// Package build tells from which version and commit an executable of Motte was built, if known.
 //
-// Go's linker puts the commit into an executable that is built in a git repository.
-// The Makefile lets it do so for motte and motte-core alone: a Task's identity is
-// the SHA-256 of its executable, which a commit elsewhere must not change. A source
-// archive that git made names its commit in archive.txt.
+// Go's linker puts the commit into an executable that is built in a git repository. The Makefile
+// allows that for motte and motte-core alone. A Task's identity is the SHA-256 of its executable,
+// which a commit elsewhere must not change. A source archive that git made names its commit in
+// archive.txt.
 package build
 
 import (

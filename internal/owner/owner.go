@@ -1,5 +1,5 @@
-// Package owner says whose a file is. A key that lies ready may be taken only from a file
-// whose owner could do as much without it: in a directory like /tmp others can put one there.
+// Package owner checks the owner of a file. A prepared key file is used only if its owner could do
+// as much without it. In a directory like /tmp another user can put a key file there.
 package owner
 
 import (

@@ -1,5 +1,4 @@
-// Package procfs finds processes, for tests and measurements that have to do
-// with what the processes that they started have started.
+// Package procfs finds processes, for tests and measurements of their own child processes.
 package procfs
 
 import (

@@ -16,7 +16,7 @@ import (
 	"motte/internal/build"
 )
 
-// A release is for the one platform on which the walls around Tasks are tested.
+// A release is for the single platform on which the confinement of Tasks is tested.
 const (
 	targetOS   = "linux"
 	targetArch = "amd64"

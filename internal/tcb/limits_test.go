@@ -16,9 +16,9 @@ func core(t *testing.T) *tcb.Code {
 	return code
 }
 
-// TestTheCoreIsSmall holds the trusted code to its size. Somebody has to verify every
-// token of it: make it smaller, or leave out what you add. A commit that has to raise
-// the limit says why in its message.
+// TestTheCoreIsSmall limits the size of the trusted code, because reviewers must verify every
+// token. Make the code smaller, or leave the addition out. A commit that raises the limit gives the
+// reason in its message.
 func TestTheCoreIsSmall(t *testing.T) {
 	code := core(t)
 	if n := code.Tokens(); n > tcb.MaxTokens {

@@ -1,16 +1,16 @@
-// Package restore makes a data directory of a backup and an export of the keys,
-// from which a Core serves the store again: the same objects, principals, grants and
-// key by which clients know it.
+// Package restore makes a data directory of a backup and an export of the keys. A Core serves the
+// store from it again, with the same objects, principals, grants and Core key.
 //
 // Guarantees:
 //
-//  1. A directory that holds anything is left alone. One that can't be restored
-//     whole is left empty.
-//  2. The file of the data keys comes last, when all else is durable and was opened
-//     with the keys: without it no Core opens the directory. A crash before leaves
-//     files that have to be removed.
-//  3. What was erased before the export was made stays erased: the Core takes
-//     owners without a key for erased, whatever an older backup says.
+//  1. A directory that is not empty is left alone. After a failed restore the directory is empty.
+//  2. The file of the data keys comes last, when all other files are durable and were opened with
+//     the
+//     keys. Without that file no Core opens the directory. A crash before leaves files that the
+//     operator has to remove.
+//  3. An erasure before the export stays an erasure. The Core takes owners without a key for
+//     erased,
+//     even if the backup is older.
 package restore
 
 import (
@@ -29,10 +29,10 @@ import (
 	"motte/storetool/keyexport"
 )
 
-// ErrNotEmpty says that there is something where a store is to be restored.
+// ErrNotEmpty says that the directory for the restored store is not empty.
 var ErrNotEmpty = errors.New("it is not empty")
 
-// Config says what to restore.
+// Config describes the restore.
 type Config struct {
 	From     string    // directory of the backup, unless
 	Archive  io.Reader // is not nil: a backup as backup.ToTar writes it
@@ -43,11 +43,11 @@ type Config struct {
 	Progress func(done, total int64) // of bytes; a total of -1 is not known
 }
 
-// Report says what was restored.
+// Report describes the restored store.
 type Report struct {
 	Manifest *backup.Manifest
 	LSN      uint64 // of the last record
-	Erased   bool   // owners were erased since the backup was made: what they put is not there
+	Erased   bool   // owners were erased since the backup was made: their objects are missing
 	Damage   error  // if the store has to be salvaged
 }
 

@@ -38,10 +38,10 @@ var (
 	ErrNotBegun = errors.New("no rotation of the Core's key has begun")
 )
 
-// Root lets the root key in one file take the place of that in another. It makes the file of
-// the next key, unless that is there. ErrDone: there was nothing to do. It reports whether
-// the store's own secret is the key before, as it is in stores whose keys had version 2: then
-// that key still opens all but what is sealed for a principal.
+// Root replaces the root key in one file by the root key in another. It makes a missing file of the
+// next key. It returns ErrDone if the rotation was done before. remains is true in stores whose
+// keys had version 2: there the old root key is the store's own secret. That key still opens all
+// data but the data sealed for a principal.
 func Root(dir, rootKey, nextKey string) (remains bool, err error) {
 	d, err := open(dir)
 	if err != nil {
@@ -90,11 +90,11 @@ func Root(dir, rootKey, nextKey string) (remains bool, err error) {
 // CoreKeys are those by which clients know a Core.
 type CoreKeys struct {
 	Now  ed25519.PublicKey
-	Next ed25519.PublicKey // nil: none
+	Next ed25519.PublicKey // nil: no next key
 }
 
-// Begin makes the key that will follow the Core's own. The Core tells it to each client that
-// connects, until Finish.
+// Begin makes the next key of the Core. The Core announces it to each client that connects, until
+// Finish.
 func Begin(dir, rootKey string) (CoreKeys, error) {
 	return rotateCore(dir, rootKey, func(s *seal.Secrets) error {
 		if s.Next != [seal.KeySize]byte{} {
@@ -105,7 +105,7 @@ func Begin(dir, rootKey string) (CoreKeys, error) {
 	})
 }
 
-// Finish lets the key that Begin made take the place of the Core's own, which is destroyed.
+// Finish replaces the Core's key by the key that Begin made, and destroys the old key.
 func Finish(dir, rootKey string) (CoreKeys, error) {
 	return rotateCore(dir, rootKey, func(s *seal.Secrets) error {
 		if s.Next == [seal.KeySize]byte{} {
@@ -116,7 +116,7 @@ func Finish(dir, rootKey string) (CoreKeys, error) {
 	})
 }
 
-// Replace makes a new key of the Core at once, of which no client knows.
+// Replace makes a new key of the Core at once. No client knows the new key.
 func Replace(dir, rootKey string) (CoreKeys, error) {
 	return rotateCore(dir, rootKey, func(s *seal.Secrets) error {
 		s.Next = [seal.KeySize]byte{}
