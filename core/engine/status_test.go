@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -143,7 +142,7 @@ func TestAStatusHidesConfigurations(t *testing.T) {
 			t.Errorf("item %x holds the configuration of an index", item)
 		}
 	}
-	if !strings.Contains(fmt.Sprintf("%s", w.e.byName["people"].index("by_age").config), config) {
+	if !strings.Contains(string(w.e.byName["people"].index("by_age").config), config) {
 		t.Error("the index has no configuration")
 	}
 }
