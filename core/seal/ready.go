@@ -8,8 +8,11 @@ import (
 
 // readyKeys is a cache of derived keys that is read without a lock: the readers of all
 // connections need two keys for each record. A key can stand in two slots, which its
-// recordKey chooses. Changes have one caller at a time.
-type readyKeys [maxReady]atomic.Pointer[readyKey]
+// recordKey chooses. Changes have one caller at a time. A table is made with its first key,
+// since most uses of Keys need few records or none.
+type readyKeys struct{ table atomic.Pointer[readyTable] }
+
+type readyTable [maxReady]atomic.Pointer[readyKey]
 
 // maxReady is a power of two. A key takes about 1 KiB, so a full cache takes about 4 MiB.
 const maxReady = 4096
@@ -37,9 +40,13 @@ func (n recordKey) slot() uint32 {
 
 // get returns a key, or nil if it is not in the cache.
 func (r *readyKeys) get(n recordKey) cipher.AEAD {
+	table := r.table.Load()
+	if table == nil {
+		return nil
+	}
 	first := n.slot()
 	for _, i := range [...]uint32{first, first ^ 1} {
-		if k := r[i].Load(); k != nil && k.recordKey == n {
+		if k := table[i].Load(); k != nil && k.recordKey == n {
 			return k.aead
 		}
 	}
@@ -48,14 +55,15 @@ func (r *readyKeys) get(n recordKey) cipher.AEAD {
 
 // put adds a key in the place of the older key of its two slots.
 func (r *readyKeys) put(n recordKey, a cipher.AEAD) {
+	table := r.table.Load()
+	if table == nil {
+		table = new(readyTable)
+		r.table.Store(table)
+	}
 	i := n.slot()
-	r[i^1].Store(r[i].Load())
-	r[i].Store(&readyKey{n, a})
+	table[i^1].Store(table[i].Load())
+	table[i].Store(&readyKey{n, a})
 }
 
 // drop removes all keys.
-func (r *readyKeys) drop() {
-	for i := range r {
-		r[i].Store(nil)
-	}
-}
+func (r *readyKeys) drop() { r.table.Store(nil) }

@@ -216,7 +216,7 @@ func promtool(t *testing.T, input string, args ...string) {
 		t.Skip("promtool is missing; .ci/install installs it")
 	}
 	cmd := exec.Command(path, args...)
-	cmd.Dir = filepath.Join("..", "docs", "monitoring")
+	cmd.Dir = filepath.Join("..", "..", "docs", "monitoring")
 	cmd.Stdin = strings.NewReader(input)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("promtool %q: %v\n%s", args, err, out)
