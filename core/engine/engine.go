@@ -46,7 +46,7 @@ type Config struct {
 	Random     seglog.Random
 	History    History
 	Admin      access.Principal // the first server administrator, if the log is empty
-	NewAdmin   access.Principal // to become the only server administrator at this start; zero: no change
+	NewAdmin   access.Principal // becomes the only server administrator at this start; zero: no change
 	NextKey    []byte           // the public key that will replace the Core's own; empty: no key is planned
 	KeyInStore bool             // the root key is in the data directory
 	Notes      []model.Reason   // alerts to be recorded at the start
@@ -59,58 +59,58 @@ type Engine struct {
 	catalogue
 	used         map[uint32]int64 // bytes of live records, by segment, over all collections
 	out          Output
-	position     seglog.Position // of the last applied record
+	position     seglog.Position // behind the last applied record
 	retryRequest func(*Request)
 	began        time.Time
 	uptime       time.Duration // the engine's clock: see Tick
 
-	lsn         uint64                           // of the last record appended
-	uncommitted []uncommitted                    // appended, not yet durable, in order
-	pending     map[identity.Value]mapping.Entry // uncommitted, the newest by value; of CoreOwner: a deletion
+	lsn         uint64                           // LSN of the last record appended
+	uncommitted []uncommitted                    // records that are appended and not yet durable, in order
+	pending     map[identity.Value]mapping.Entry // newest uncommitted entry by value; CoreOwner: deleted
 	changing    bool                             // a change of the catalogue is uncommitted
-	deferred    []func()                         // requests that wait for the end of changing
-	work        []func() (more bool)             // unfinished work: see later
-	stride      int                              // objects that a step of work scans, about
+	deferred    []func()                         // calls that wait until changing is false
+	work        []func() (more bool)             // unfinished work: see the method later
+	stride      int                              // about how many objects a step of work scans
 	touched     []*collection                    // collections whose indexes must be pumped
 	turns       map[access.Principal]turns       // requests that take several events
 
-	instances        map[uint64]*index // by the Task's process
+	instances        map[uint64]*index // the index of each Task process, by instance
 	lastInstance     uint64
 	backlog          int                      // deliveries in the queues of all indexes
 	queuedInputBytes int                      // bytes of inputs in these queues
 	unsent           map[access.Principal]int // bytes of unsent long answers
-	allUnsent        int                      // of all principals
+	allUnsent        int                      // the same bytes, of all principals
 
-	alerts             [][]byte // the newest MaxAlerts, as AppendAlert made them
+	alerts             [][]byte // the newest MaxAlerts alerts, encoded by AppendAlert
 	alertCount         uint64
-	damaged            map[seglog.Location]bool // records that were reported
+	damaged            map[seglog.Location]bool // damaged records that were reported
 	unreadable         time.Time                // when a failed read was reported last
 	stopping, readOnly bool
 	diskFull           bool // see SetFull
 	measured           model.Measurements
-	compact            []*Request // to be answered when all dead records are removed
-	verify             []*Request // to be answered when every live record was read
-	erase              []*write   // to be acknowledged when the data key of their owner is destroyed
-	swept, sweeping    int        // erasures: with all objects removed; in this pass
+	compact            []*Request // answered when all dead records are removed
+	verify             []*Request // answered when every live record was read
+	erase              []*write   // acknowledged when the data key of their owner is destroyed
+	swept, sweeping    int        // erasures whose objects are all removed; those that this pass completes
 	sweptTo            Cursor
-	sweepWaits         bool           // for indexes that lag behind
-	erasures           map[uint32]int // their owners since the start, and which erasure it was
+	sweepWaits         bool           // the sweep waits for indexes that lag behind
+	erasures           map[uint32]int // by erased owner: the number of its erasure, counted from the start
 	restored           Cursor         // of the checkpoint from which the engine starts
 }
 
-// Limits of what is kept in memory.
+// Limits of alerts.
 const (
 	MaxAlerts  = 1000 // alerts that can be listed; all are in the log
 	maxDamaged = 4096 // damaged records reported once each
 
-	unreadableEvery = time.Minute // between two reports of failed reads: a lost disk fails all of them
+	unreadableEvery = time.Minute // time between two reports of failed reads: a lost disk fails all reads
 )
 
 // uncommitted is a record that is not durable yet.
 type uncommitted struct {
 	record       seglog.Record
-	write        *write             // that it is part of, if any
-	afterDurable []func(model.Code) // see there
+	write        *write             // the write that the record belongs to; nil: none
+	afterDurable []func(model.Code) // called when the record is durable, or can't be: see Engine.afterDurable
 }
 
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
@@ -171,8 +171,8 @@ func (e *Engine) open() {
 	e.openWith(e.Admin, e.newPrincipal(e.Admin, "admin").record(serverID))
 }
 
-// openWith appends changes of the catalogue, and makes a principal a server administrator, in
-// one group. Clients can connect when the group is durable.
+// openWith appends changes of the catalogue, and a grant that makes admin a server
+// administrator, as one group. Clients can connect when the group is durable.
 func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
 	granted := grant{to: admin, rights: model.RightAdmin}.record(serverID)
 	e.change(nil, append(group, granted)...)
@@ -300,8 +300,8 @@ func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
 	e.pumpTouched()
 }
 
-// touch notes that the queues of a collection's indexes may have changed; pumpTouched pumps
-// them. So a commit has no cost for the indexes of other collections.
+// touch notes that the queues of a collection's indexes may have changed. pumpTouched pumps
+// only such indexes, so a commit has no cost for the indexes of other collections.
 func (e *Engine) touch(c *collection) {
 	if c != nil && len(c.indexes) > 0 && !c.touched {
 		c.touched = true
@@ -343,15 +343,15 @@ func (e *Engine) Resumed(at seglog.Position) {
 	}
 }
 
-// SetFull says whether the disk is full except for the reserve. Then requests that make the
-// store grow are refused.
+// SetFull sets whether the disk is full except for the reserve. While it is full, requests
+// that make the store grow are refused.
 func (e *Engine) SetFull(full bool) { e.diskFull = full }
 
 // Note records an alert that has only a reason.
 func (e *Engine) Note(r model.Reason) { e.alert(model.Alert{Reason: r}) }
 
-// Lost says that another program has removed, cut off or replaced a segment, or, if it
-// is 0, another file that the Core needs.
+// Lost reports that another program removed, cut or replaced a file that the Core needs: the
+// segment with this number, or, if it is 0, another file.
 func (e *Engine) Lost(segment uint32) {
 	e.alert(model.Alert{Reason: model.ReasonFileLost, Segment: segment})
 }
@@ -417,7 +417,7 @@ func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 	case r.Kind == seglog.KindPut, r.Kind == seglog.KindDelete:
 		e.applyObject(r, at, w)
 	case r.Kind == seglog.KindAlert:
-		if r.LSN > 0 { // 0: from a checkpoint, which has it, or not in the log
+		if r.LSN > 0 { // 0: a checkpoint has set the LSN, or the alert is not in the log
 			copy(r.Body, codec.Writer(nil).U64(r.LSN))
 		}
 		e.alerts = append(e.alerts[max(0, len(e.alerts)-MaxAlerts+1):], r.Body)

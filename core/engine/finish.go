@@ -11,8 +11,8 @@ import (
 	"motte/core/wire"
 )
 
-// finishing is a search whose Task has named all identities, with the work that is
-// left, in steps. The rights that count are those when the last step ends.
+// finishing is a search whose Task has named all identities. The remaining work runs in
+// steps. The rights of the principal at the end of the last step decide the answer.
 type finishing struct {
 	*search
 	rights model.Rights
@@ -21,27 +21,28 @@ type finishing struct {
 	merger
 	items   [][]byte
 	objects []mapping.Entry
-	packed  int // objects of kept
+	packed  int // objects of kept that are in items or in objects
 }
 
-// stages are gone through one after the other, each as often as it takes. Each time it
-// looks at stride objects, about, and returns how many it looked at.
+// stages run one after the other, each until it is done. A call looks at about stride
+// objects, and returns how many it looked at.
 var stages = [...]func(*finishing) (looked int, done bool){
 	(*finishing).sift, (*finishing).sort, (*finishing).merge, (*finishing).pack,
 }
 
-// finish leaves out the objects that the principal may not see, puts the rest in order,
-// keeps to the limit, charges the answer to the leak meter, and answers, or deletes.
+// finish removes the objects that the principal may not see, sorts the rest, applies the
+// limit, and charges the leak meter. Then it answers, or deletes.
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
 	s.x.finishing++
 	e.continueFinish(f)
 }
 
-// continueFinish runs the next step of a search, and those behind it in later events.
+// continueFinish runs the next step of a search now, and the further steps in later events.
 func (e *Engine) continueFinish(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
 
-// finished says that a search holds no memory any more: its Task may be sent another one.
+// finished notes that a search holds no memory any more, so its Task may be sent another
+// query.
 func (e *Engine) finished(s *search) {
 	if s.x.finishing--; s.x.instance != 0 {
 		e.pump(s.x)
@@ -51,7 +52,7 @@ func (e *Engine) finished(s *search) {
 // rightsOf returns the rights by which the answer to a search is judged now.
 func (e *Engine) rightsOf(s *search) model.Rights {
 	if e.principals[s.req.Principal] != s.p {
-		return 0 // removed, or it has another key; whoever has that key now is another principal
+		return 0 // removed, or its key was replaced; a principal that has this key now is another one
 	}
 	return s.x.c.grants.Rights(s.p.id)
 }
@@ -73,7 +74,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 		e.finished(f.search)
 	case f.req.Op == model.OpDeleteWhere && e.changing:
 		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
-	case f.rights != rights: // objects left out before stay out
+	case f.rights != rights: // sift again; objects removed before stay out
 		f.found = f.kept
 		*f = finishing{search: f.search, rights: rights}
 		return true
@@ -83,9 +84,9 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	return false
 }
 
-// sift leaves out the objects that the principal may not see, or delete: the Task can't
-// know rights. It fills new chunks, so that their lengths do not tell how many objects
-// were left out.
+// sift removes the objects that the principal may not see, or delete: the Task can't know
+// rights. It fills new chunks, so that their lengths do not tell how many objects were
+// removed.
 func (f *finishing) sift() (looked int, done bool) {
 	if len(f.found) == 0 {
 		return 0, true
@@ -107,7 +108,8 @@ func (f *finishing) sift() (looked int, done bool) {
 	return len(chunk), len(f.found) == 0
 }
 
-// sort puts each chunk in order, unless the Task's order is kept, or the answer shows no order.
+// sort sorts each chunk. It does nothing if the index keeps the Task's order, or for a
+// COUNT, whose answer shows no order.
 func (f *finishing) sort() (looked int, done bool) {
 	if len(f.kept) == 0 || f.x.ordered() || f.req.Op == model.OpCount {
 		return 0, true
@@ -118,7 +120,7 @@ func (f *finishing) sort() (looked int, done bool) {
 	return len(chunk), len(f.kept) == 0
 }
 
-// merge puts the chunks that are in order into one order.
+// merge merges the sorted chunks into one list.
 func (f *finishing) merge() (looked int, done bool) {
 	if len(f.lists) == 0 {
 		return 0, true
@@ -129,7 +131,7 @@ func (f *finishing) merge() (looked int, done bool) {
 	return looked, done
 }
 
-// count is how many objects the answer has, or concerns.
+// count returns the number of objects that the answer shows or concerns: at most the limit.
 func (f *finishing) count() int {
 	n := f.kept.len()
 	if limit := f.req.Limit; limit > 0 && uint64(n) > uint64(limit) {
@@ -158,7 +160,7 @@ func (f *finishing) pack() (looked int, done bool) {
 	return len(chunk), f.packed == n
 }
 
-// appendIdentities appends identities to frames, of idsPerFrame each.
+// appendIdentities appends identities to frames, idsPerFrame in each frame.
 func appendIdentities(frames [][]byte, objects []mapping.Entry) [][]byte {
 	for i := range objects {
 		last := len(frames) - 1
@@ -171,7 +173,7 @@ func appendIdentities(frames [][]byte, objects []mapping.Entry) [][]byte {
 	return frames
 }
 
-// conclude answers a search for which all stages are done, or begins to delete.
+// conclude answers a search whose stages are all done, or begins its deletions.
 func (e *Engine) conclude(f *finishing) {
 	n := f.count()
 	r := Reply{End: End{Count: uint32(n)}}
@@ -208,14 +210,14 @@ func (e *Engine) conclude(f *finishing) {
 type deletions struct {
 	*search
 	list  sortedBlocks
-	left  int // how many of the list, from its first
-	write     // of all groups; its first confirmation is that the last is appended
+	left  int // objects still to be deleted, from the first of list
+	write     // of all groups; its first confirmation is the append of the last group
 }
 
-// deleteStep appends a group of deletions: of the next objects those that a DELETE of
-// their identity would delete now. So the loss of a right ends it, as does a disk that
-// takes no more. When the group is durable, the next one follows. A crash in between
-// leaves some of the objects deleted.
+// deleteStep appends a group of deletions for the next objects. It deletes an object only if
+// a DELETE of its identity would delete it now. So the loss of a right ends the deletions,
+// as does a disk that takes no more writes. When the group is durable, the next group
+// follows. A crash in between leaves only some of the objects deleted.
 func (e *Engine) deleteStep(d *deletions) (more bool) {
 	next := func() { e.later(func() bool { return e.deleteStep(d) }) }
 	if e.changing {

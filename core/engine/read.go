@@ -13,8 +13,8 @@ import (
 // Request takes a prepared request; its answer comes with a later Take.
 func (e *Engine) Request(q *Request) {
 	if changes(q.Op) && (e.changing || len(e.deferred) > 0) {
-		// A change of the catalogue is on its way; what comes after it must
-		// see it, and follow what came before.
+		// A change of the catalogue is uncommitted. A later request must be decided on its
+		// result, and after the earlier requests.
 		e.deferred = append(e.deferred, func() { e.begin(q) })
 		return
 	}
@@ -32,8 +32,8 @@ func (e *Engine) begin(q *Request) {
 	}
 }
 
-// mayBegin finds the principal and the collection of a request, and checks what can be
-// said of it before its flow begins.
+// mayBegin finds the principal and the collection of a request, and makes the checks that
+// come before its flow.
 func (e *Engine) mayBegin(q *Request) model.Code {
 	q.by, q.in = e.principals[q.Principal], e.byName[q.Collection]
 	code := e.mayUse(q)
@@ -50,8 +50,8 @@ func (e *Engine) mayBegin(q *Request) model.Code {
 	return code
 }
 
-// grows reports whether a request makes the store grow for good. Other requests are
-// done on a full disk as well.
+// grows reports whether a request makes the store grow for good. A full disk refuses such
+// requests only.
 func (q *Request) grows() bool {
 	switch q.Op {
 	case model.OpPut, model.OpCreateCollection, model.OpCreateIndex,
@@ -63,10 +63,10 @@ func (q *Request) grows() bool {
 	return false
 }
 
-// mayUse checks that the principal of a request has one at least of the rights that its
-// operation needs: in its collection, or on the server; what it needs for an object is
-// another question. A collection in which it has none does not exist for it. A server
-// administrator may administer all collections, and make them.
+// mayUse checks that the principal has at least one of the rights that its operation needs,
+// in the collection or on the server. Rights on single objects are checked later. For a
+// principal without any right in a collection, the collection does not exist. A server
+// administrator may administer all collections, and make new ones.
 func (e *Engine) mayUse(q *Request) model.Code {
 	c := q.in
 	if q.Op == model.OpCreateCollection {
@@ -83,8 +83,9 @@ func (e *Engine) mayUse(q *Request) model.Code {
 	return model.Denied
 }
 
-// compare answers a HEAD: the head that the client remembers, if it sent one, has
-// to be part of the log's history. The answer tells the key that will follow the Core's.
+// compare answers a HEAD. If the client sent the head that it remembers, that head must be
+// part of the log's history. The answer holds the public key that will replace the Core's
+// own.
 func (e *Engine) compare(q *Request) model.Code {
 	switch h, err := model.DecodeHead(q.Query); {
 	case len(q.Query) == 0:
@@ -96,28 +97,28 @@ func (e *Engine) compare(q *Request) model.Code {
 	return e.answer(q, Reply{End: End{Body: e.NextKey}})
 }
 
-// requestCompaction lets a COMPACT wait until all that is dead is given back.
+// requestCompaction lets a COMPACT wait until all dead records are removed.
 func (e *Engine) requestCompaction(q *Request) model.Code {
 	e.compact = append(e.compact, q)
 	return model.OK
 }
 
-// Current returns the entry of an object whose record is not any more where an
-// earlier entry said, unless the object is gone, too.
+// Current returns the present entry of an object whose record has moved since an earlier
+// entry. It returns false if the object is gone or changed, or if its record has not moved.
 func (e *Engine) Current(o mapping.Entry) (mapping.Entry, bool) {
 	cur, ok := e.live(o.Collection, o.ID.Value())
 	return cur, ok && !e.erased[cur.Owner] && cur.ID == o.ID && cur.Loc != o.Loc
 }
 
 // lookup returns the entry of an object of a collection. Objects of an erased owner are
-// hidden, also while they are being taken away.
+// hidden, also before they are removed.
 func (e *Engine) lookup(c *collection, v identity.Value) (o mapping.Entry, ok bool) {
 	o, ok = c.objects.Get(v)
 	return o, ok && !e.erased[o.Owner]
 }
 
-// live returns the entry of an object in the collection with this number, if there
-// are both. The owner may be erased.
+// live returns the entry of an object in the collection with this number. It returns false
+// if the collection or the object does not exist. The owner may be erased.
 func (e *Engine) live(collection uint32, v identity.Value) (o mapping.Entry, ok bool) {
 	if c := e.byID[collection]; c != nil {
 		o, ok = c.objects.Get(v)
@@ -135,8 +136,8 @@ func changes(o model.Operation) bool {
 }
 
 // Get decides a GET or a GETMANY. Then the server reads and checks the records. Get changes
-// nothing but the request: any number of goroutines may call it at the same time, each with
-// a maker of its own, while no other method runs.
+// the request alone. Any number of goroutines may call it at the same time, each with its
+// own maker, while no other method runs.
 func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
 	r := Reply{Conn: q.Conn, Principal: q.Principal, Number: q.Number, Head: e.Head(), Reserved: q.Reserved}
 	if r.Code = e.mayBegin(q); r.Code == model.OK {
@@ -145,7 +146,7 @@ func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
 	return r
 }
 
-// show makes the content of the answer to a GET or GETMANY that may begin.
+// show sets the content of the answer to a GET or GETMANY that mayBegin accepted.
 func (e *Engine) show(m *identity.Maker, q *Request, r *Reply) {
 	if q.Op == model.OpGetMany {
 		many := e.findMany(m, q)
@@ -171,8 +172,9 @@ func (e *Engine) find(m *identity.Maker, q *Request, w wire.Wanted) (o mapping.E
 	return o, model.OK
 }
 
-// findMany returns the objects of a GETMANY, in the order asked. In the place of an object
-// that is not found stands the identity that the client gave, so that it learns no other.
+// findMany returns the objects of a GETMANY, in the order of the request. For an object that
+// is not found, it returns the identity that the client gave, so that the client learns no
+// other identity.
 func (e *Engine) findMany(m *identity.Maker, q *Request) Many {
 	many := make(Many, len(q.Wanted))
 	for i, w := range q.Wanted {

@@ -11,19 +11,19 @@ import (
 
 // search is the flow of a SEARCH, COUNT or DELETE by predicate.
 type search struct {
-	req   *Request // nil: it was answered, since the Task is too slow
+	req   *Request // nil: the query was answered before, since the Task was too slow
 	p     *principal
 	x     *index
-	ask   uint32                      // the most identities the Task may name
-	named uint32                      // so far, duplicates too
-	seen  map[identity.Value]struct{} // their values
-	found sortedBlocks                // each object once, as the Task named it first
+	ask   uint32                      // the most identities that the Task may name
+	named uint32                      // identities named so far, with duplicates
+	seen  map[identity.Value]struct{} // values of the objects in found
+	found sortedBlocks                // each object once, where the Task named it first
 
-	erasures int // that there had been when the query was queued
+	erasures int // erasures that had been applied when the query was queued
 
-	live     uint64 // objects of the collection, when the query was queued
-	versions uint64 // that had ever appeared in it by then
-	paid     bool   // the leak meter has its charge
+	live     uint64 // live objects of the collection when the query was queued
+	versions uint64 // versions that had appeared in the collection by then, since the start
+	paid     bool   // the leak meter has charged the query
 }
 
 // search decides a request by predicate and queues the sub-query for the Task
@@ -42,8 +42,8 @@ func (e *Engine) search(q *Request) model.Code {
 	}
 	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}),
 		erasures: len(e.erasures), live: uint64(c.objects.Len()), versions: c.versions}
-	// Who may not read everything may need more of the Task's answers than
-	// the limit to get as many of its own.
+	// A principal that may not read all objects may need more identities than the limit, to
+	// get as many of its own objects.
 	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), model.RightRead) {
 		s.ask = min(s.ask, q.Limit)
 	}
@@ -52,12 +52,12 @@ func (e *Engine) search(q *Request) model.Code {
 	return model.OK
 }
 
-// compatible reports whether two data types may meet: they are the same, or
-// one says nothing.
+// compatible reports whether two data types match: they are equal, or one of them is
+// TypeAny.
 func compatible(a, b model.DataType) bool { return a == b || a == model.TypeAny || b == model.TypeAny }
 
-// asked returns the query that a Task may answer now: the oldest that is open,
-// if it has this number. So at most one answer is in the making for each Task.
+// asked returns the query that a Task may answer now: the oldest open query, if it has this
+// number. So each Task gives at most one answer at a time.
 func (x *index) asked(seq uint64) *search {
 	if x.open == 0 || x.queries[0].seq != seq {
 		return nil
@@ -65,10 +65,10 @@ func (x *index) asked(seq uint64) *search {
 	return x.queries[0].search
 }
 
-// found checks every identity of an answer: asked for? not too many? known,
-// live, of this collection? Whoever fails here breaks the Task's contract. It may
-// name an object as it stood, if a change is taking that away that it was sent after
-// the query, or not yet.
+// found checks each identity of an answer: it must be asked for, within the number allowed,
+// known, live, and in this collection. A violation breaks the Task's contract. The Task may
+// name the old version of an object, if the change was sent to it after the query, or is not
+// sent yet.
 func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 	s := x.asked(a.Seq)
 	switch {
@@ -112,10 +112,10 @@ func (e *Engine) foreign(its *collection, id identity.ID) model.Reason {
 	return model.ReasonInvalidIdentity
 }
 
-// replacing returns the first change that takes an identity away and that the Task was sent
-// after a frame, or not yet.
+// replacing returns the first change that replaces or deletes an identity, and that was sent
+// to the Task after a frame, or is not sent yet.
 func (x *index) replacing(id identity.ID, frame uint64) *delivery {
-	// They are in the order of their numbers; those that are not sent follow.
+	// The changes are in the order of their frame numbers; unsent changes follow.
 	list := x.superseded[id]
 	i, _ := slices.BinarySearchFunc(list, frame, func(d *delivery, frame uint64) int {
 		if d.seq == 0 || d.seq > frame {

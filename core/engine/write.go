@@ -13,22 +13,21 @@ import (
 	"motte/core/wire"
 )
 
-// write is the flow of a PUT, a DELETE, a batch, the deletions of a DELETE by
-// predicate, or a change of the catalogue: decide, append, apply, let the Tasks
-// follow, or the data key be destroyed, answer.
+// write is the flow of a PUT, a DELETE, a batch, the deletions of a DELETE by predicate, or
+// a change of the catalogue. Its steps are: decide, append, apply, wait for the Tasks, or
+// for the destruction of a data key, and answer.
 type write struct {
 	req         *Request
-	answer      Reply  // when nothing is missing any more; of one with another code than OK that alone
-	acksMissing int    // missing: of the disk, and of Tasks
+	answer      Reply  // sent when acksMissing is 0; if its code is not OK, only the code is sent
+	acksMissing int    // confirmations that are missing: see acked
 	marks       []byte // the flags of each operation of a PUT, DELETE or batch
 	applied     int    // operations that are durable and applied
-	owner       uint32 // who is erased
+	owner       uint32 // the owner that is erased
 }
 
-// write decides a request that changes objects (paper, section 5, "PUT
-// Operation"; design, section 5). Either all of its writes are appended as
-// one group, or the first that is not allowed decides the answer and nothing
-// is changed.
+// write decides a request that changes objects (paper, section 5, "PUT Operation"; design,
+// section 5). All of its writes are appended as one group. If a write is not allowed, no
+// record is appended, and the first such write decides the answer.
 func (e *Engine) write(q *Request) model.Code {
 	p, c := q.by, q.in
 	if slices.ContainsFunc(c.indexes, e.full) || e.tooMuchUnsent(p.id, len(q.Writes)*(identity.Size+1)) {
@@ -37,7 +36,7 @@ func (e *Engine) write(q *Request) model.Code {
 	n := len(q.Writes)
 	w := &write{req: q, answer: Reply{End: End{Count: uint32(n)}}, marks: make([]byte, n)}
 	group := make(seglog.Group, n)
-	// As pending: each write sees what those before it will do.
+	// Like pending: each write of the batch sees the effect of the writes before it.
 	staged := make(map[identity.Value]mapping.Entry)
 	for i := range q.Writes {
 		if group[i], w.answer.Code = e.decide(&q.Writes[i], p, c, staged); w.answer.Code != model.OK {
@@ -53,13 +52,13 @@ func (e *Engine) write(q *Request) model.Code {
 		w.answer.Code = model.OK
 		e.append(w, group...)
 	}
-	q.Writes, q.Request.Name, q.Request.Query, q.Request.Object = nil, nil, nil, nil // the records hold it
+	q.Writes, q.Request.Name, q.Request.Query, q.Request.Object = nil, nil, nil, nil // the records hold them
 	w.wait(e)
 	return model.OK
 }
 
-// wait holds the answer back until all that is on its way now is durable: what
-// was decided depends on it.
+// wait delays the answer until all uncommitted records are durable, since the decision
+// depends on them.
 func (w *write) wait(e *Engine) {
 	w.acksMissing++
 	e.afterDurable(func(code model.Code) {
@@ -68,8 +67,8 @@ func (w *write) wait(e *Engine) {
 	})
 }
 
-// decide makes the record of one write, if it is allowed on the object as it will be
-// once all that is on its way, and staged, is durable.
+// decide makes the record of one write, if the write is allowed. It decides on the object as
+// it will be when all uncommitted records, and the staged writes, are durable.
 func (e *Engine) decide(w *Write, p *principal, c *collection,
 	staged map[identity.Value]mapping.Entry) (rec seglog.Record, code model.Code) {
 	v := w.Identity.Value()
@@ -103,8 +102,8 @@ func (e *Engine) decide(w *Write, p *principal, c *collection,
 	return seglog.Record{Kind: seglog.KindPut, Collection: c.id, Owner: p.owner, ID: id, Body: body}, model.OK
 }
 
-// expected returns the entry that an object of a collection will have once all that is on
-// its way is durable. Objects of an erased owner count until they are taken away.
+// expected returns the entry that an object of a collection will have when all uncommitted
+// records are durable. Objects of an erased owner are included until they are removed.
 func (e *Engine) expected(c *collection, v identity.Value) (o mapping.Entry, exists bool) {
 	if o, pending := e.pending[v]; pending {
 		return o, o.Owner != seglog.CoreOwner && o.Collection == c.id
@@ -112,13 +111,13 @@ func (e *Engine) expected(c *collection, v identity.Value) (o mapping.Entry, exi
 	return c.objects.Get(v)
 }
 
-// differs reports whether an object is not the one that the client expects, if it does.
+// differs reports whether the client requires an identity that the object does not have.
 func (w *Write) differs(cur mapping.Entry, exists bool) bool {
 	return w.Flags&wire.FlagIfIdentity != 0 && !(exists && cur.ID == w.Identity)
 }
 
-// mayDelete decides a DELETE. An object that the principal may not see does not exist for
-// it.
+// mayDelete decides a DELETE. An object that the principal may neither read nor delete does
+// not exist for it.
 func (w *Write) mayDelete(cur mapping.Entry, exists bool, rights model.Rights, own bool) model.Code {
 	deletes := access.Delete(rights, own)
 	switch {
@@ -132,7 +131,7 @@ func (w *Write) mayDelete(cur mapping.Entry, exists bool, rights model.Rights, o
 	return model.OK
 }
 
-// mayPut decides a PUT, save for its attributes.
+// mayPut decides a PUT, except for its attributes.
 func (w *Write) mayPut(cur mapping.Entry, exists bool, rights model.Rights, own bool) model.Code {
 	switch {
 	case !access.Any(rights, model.RightWrite):
@@ -149,8 +148,8 @@ func deletion(o mapping.Entry) seglog.Record {
 	return seglog.Record{Kind: seglog.KindDelete, Collection: o.Collection, Owner: seglog.CoreOwner, ID: o.ID}
 }
 
-// applyObject makes a durable PUT or deletion visible and feeds it to the
-// indexes. What a collection was dropped under is not kept.
+// applyObject makes a durable PUT or deletion visible, and feeds it to the indexes. It does
+// not apply a record whose collection was dropped by an earlier record.
 func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	if c != nil {
@@ -161,8 +160,8 @@ func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 	}
 }
 
-// applyTo makes the record visible in its collection. What the collection will hold was
-// counted when the record was appended: see use.
+// applyTo makes the record visible in its collection. The coming objects and bytes of the
+// collection were counted when the record was appended: see use.
 func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w *write) {
 	d := delivery{step: taskwire.Remove, lsn: r.LSN}
 	d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
@@ -198,8 +197,8 @@ func (e *Engine) remove(c *collection, v identity.Value) (gone mapping.Entry, ha
 	return gone, had
 }
 
-// use adds the bytes of an object to those that are alive, with n 1, or takes them off,
-// with n -1.
+// use adds the bytes of an object to the live bytes, if n is 1, or subtracts them, if n is
+// -1.
 func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	bytes := n * int64(o.Loc.Length)
 	count(c.used, o.Loc.Segment, bytes)
@@ -208,21 +207,22 @@ func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	if !c.limited() {
 		return
 	}
-	if _, pending := e.pending[o.ID.Value()]; !pending { // else pend has counted the coming state
+	if _, pending := e.pending[o.ID.Value()]; !pending { // otherwise addPending has counted it
 		c.coming.count(o, n)
 	}
 }
 
-// count adds to the live bytes of a segment. A segment without live bytes is not kept.
+// count adds to the live bytes of a segment. It removes the entry of a segment without live
+// bytes.
 func count(used map[uint32]int64, segment uint32, bytes int64) {
 	if used[segment] += bytes; used[segment] == 0 {
 		delete(used, segment)
 	}
 }
 
-// acked: a Task has followed one change, or need not any more; or all that w
-// waited for is durable, or never will be; or a data key is destroyed. The last of
-// them sends the answer.
+// acked takes one confirmation: a Task has followed a change, or need not follow it any
+// more; all records that w waited for are durable, or can't be; or a data key is destroyed.
+// The last confirmation sends the answer.
 func (w *write) acked(e *Engine) {
 	if w.acksMissing--; w.acksMissing > 0 {
 		return
@@ -235,7 +235,7 @@ func (w *write) acked(e *Engine) {
 	e.reply(w.req, w.answer)
 }
 
-// mark sets a flag of the answer, for one of the operations.
+// mark sets a flag of the answer, and of one of its operations.
 func (w *write) mark(op int, flag wire.ReplyFlags) {
 	w.answer.Flags |= flag
 	w.marks[op] |= byte(flag)
@@ -248,8 +248,8 @@ func appendObject(name, attributes, data []byte) []byte {
 	return objectFront(p, name, attributes).Bytes(name).Bytes(attributes).Bytes(data)
 }
 
-// RecordFront is how many bytes of the body of a KindPut record stand before the name. The rest is
-// what the body of a PUT holds, in the same order.
+// RecordFront is the number of bytes before the name in the body of a KindPut record. The
+// rest of the body has the bytes of the body of a PUT, in the same order.
 const RecordFront = 6
 
 func objectFront(p codec.Writer, name, attributes []byte) codec.Writer {
