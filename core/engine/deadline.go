@@ -30,12 +30,12 @@ const (
 type deadlineWatch struct {
 	left    uint64        // frames that have left the Core
 	oldest  uint64        // number of the oldest frame that is not acknowledged or answered
-	begun   bool          // that frame has left the Core
-	since   time.Duration // when the Task could begin it; if it has not left, read it
+	begun   bool          // the oldest frame has left the Core
+	since   time.Duration // when it became the oldest frame, or later left the Core
 	moved   bool          // the Task finished a frame since the last tick
 	heard   time.Duration // when the Task last finished a frame
 	late    bool          // it has exceeded its deadline on the oldest frame
-	waiting []*delivery   // on which a write waited, in order
+	waiting []*delivery   // deliveries for which a write waited, in order
 }
 
 // Left sets the number of frames that a Task's channel has taken. The server calls it before
@@ -129,8 +129,8 @@ func (e *Engine) stretchDeadline(x *index) {
 	x.slowAt = e.uptime
 }
 
-// window returns a limit of the unacknowledged frames, or of their bytes. It is lower for a Task
-// that was too slow.
+// window returns a limit of the unacknowledged frames, or of their bytes. It is lower for a
+// Task that was too slow.
 func (x *index) window(most int) int { return most >> (2 * x.stretched) }
 
 // waitNoMore acknowledges all writes that wait for an index.

@@ -15,81 +15,81 @@ import (
 	"motte/core/wire"
 )
 
-// Limits of what is on its way to one Task.
+// Limits of the frames that are on their way to one Task.
 const (
-	windowFrames = 1024    // frames sent and not confirmed or answered
-	windowOpen   = 8       // queries sent and not finished: each holds its results, and may take its deadline
-	windowBytes  = 4 << 20 // bytes of them, save that one frame may always go
-	fetchAhead   = 128     // inputs being read for the front of the queue
+	windowFrames = 1024    // frames that are sent and not confirmed or answered
+	windowOpen   = 8       // queries sent and not finished: each holds results, and may take a deadline
+	windowBytes  = 4 << 20 // bytes of sent frames; a single frame may be larger
+	fetchAhead   = 128     // deliveries at the front of the queue whose inputs are read
 	maxBackoff   = 30 * time.Second
 	minBackoff   = 100 * time.Millisecond
 )
 
 // Limits of the queues for Tasks that lag behind.
 const (
-	// keepBytes is how many bytes of inputs the queue of one index holds: two windows, so
-	// that a Task that keeps up waits for no read. Other inputs are read again from the log.
-	// The first in the queue may always be held, whatever its size.
+	// keepBytes is the most bytes of inputs in the queue of one index: two windows, so that
+	// a Task that keeps up waits for no read. Inputs beyond it are read from the log later.
+	// The first input in a queue may always be held, whatever its size.
 	keepBytes   = 8 << 20
-	keepAll     = 64 << 20 // bytes that all queues hold, beside the first input of each
-	inputCost   = 64       // bytes that an input in a queue takes beside its content
-	maxBacklog  = 1 << 20  // queued changes, of all indexes, after which writes are refused
-	fairBacklog = 1 << 12  // as Overloaded, unless no index of the collection has as many as this
+	keepAll     = 64 << 20 // bytes of inputs in all queues, without the first input of each
+	inputCost   = 64       // bytes of memory that an input in a queue takes beside its content
+	maxBacklog  = 1 << 20  // queued changes of all indexes, beyond which writes are refused: see full
+	fairBacklog = 1 << 12  // an index with no more queued changes than this refuses no write
 )
 
-// index is one Task instance bound to one collection: a follower of the log.
-// Changes and queries go to the Task through one queue, in log order, so that
-// a query sees all that was committed before it.
+// index is a Task instance bound to one collection. It follows the log: changes and queries
+// go to the Task through one queue, in log order. So a query sees all changes that were
+// committed before it.
 type index struct {
 	c *collection
 	definition
 
 	state model.IndexState
-	row   *model.Row // in force for the process
+	row   *model.Row // the Task's row when its process was started
 	session
 
-	stretched int           // how often its deadline is doubled
-	slowAt    time.Duration // when that changed last
+	stretched int           // how often its deadline was doubled
+	slowAt    time.Duration // when stretched changed last, by the clock of the engine
 
-	accepted bool // its configuration, by this executable: to refuse it now is a violation
-	failures int  // in a row: the next start waits longer
+	accepted bool // this executable accepted the configuration; to refuse it now is a violation
+	failures int  // failures in a row; each makes the pause before the next start longer
 	retryAt  time.Time
 	restarts uint64
-	outages  uint64 // by the Task's doing
+	outages  uint64 // outages that the Task caused
 	told     ledger
 
-	finishing int // queries that a Task has answered, and that hold their results
+	finishing int // queries that the Task has answered, and whose results are in memory
 }
 
-// session is where an index stands with its Task's process; it ends with that.
+// session is the state of an index with one Task process. It ends with the process.
 type session struct {
-	instance   uint64 // 0: no process
-	seq        uint64 // of the last frame sent
-	applied    uint64 // as the Task confirmed
+	instance   uint64 // number of the process; 0: no process
+	seq        uint64 // number of the last frame sent
+	applied    uint64 // number up to which the Task has confirmed all changes
 	queue      []*delivery
-	unread     int         // Inserts in the queue without their input
+	unread     int         // Inserts in the queue whose inputs are not read yet
 	inputBytes int         // bytes of inputs in the queue, or being read for it
 	sent       []*delivery // changes not confirmed and queries not answered, in the order of their numbers
-	queries    []*delivery // of both lists, in order
-	open       int         // of the queries, sent
-	bytes      int         // of the frames in sent
-	served     time.Time   // since when the index does
-	refused    uint64      // inputs
+	queries    []*delivery // queries of queue and sent, in order
+	open       int         // queries in sent
+	bytes      int         // bytes of the frames in sent
+	served     time.Time   // when the index began to serve
+	refused    uint64      // inputs that the Task refused
 
-	// superseded holds the changes that the Task has not confirmed, oldest first,
-	// by the identity that they replace or delete. It may still name that in
-	// answer to a query that it was sent before such a change; the answer then
-	// shows the object as it stood. Nobody has been told yet that the change is
-	// done, so the query comes before it (docs/decisions).
+	// superseded holds the changes that the Task has not confirmed, oldest first, by the
+	// identity that they replace or delete. The Task may still name this identity in the
+	// answer to a query that was sent before such a change. The answer then shows the old
+	// version of the object. No client has been told yet that the change is done, so the
+	// query counts as earlier (docs/decisions).
 	superseded map[identity.ID][]*delivery
 
-	missed   []mapping.Entry // objects that it lacks, as their records could not be read
-	missedAt time.Time       // when some of them are read again
+	missed   []mapping.Entry // objects that the index lacks, since their records could not be read
+	missedAt time.Time       // when some of missed are read again
 
-	scannedTo identity.Value // up to which the objects are queued while building
-	scanned   bool           // all are
-	building  int            // deliveries of the build not yet confirmed
-	fed       uint64         // and those that are
+	scannedTo identity.Value // value up to which the objects are queued for the build
+	scanned   bool           // all objects are queued
+	building  int            // deliveries of the build that are not confirmed
+	fed       uint64         // deliveries of the build that are confirmed
 	deadlineWatch
 }
 
@@ -98,28 +98,27 @@ type session struct {
 type delivery struct {
 	step        taskwire.Type
 	lsn         uint64
-	put         mapping.Entry // Insert
-	replaced    mapping.Entry // what it replaces or removes, if hasReplaced
+	put         mapping.Entry // the object of an Insert
+	replaced    mapping.Entry // the entry that the change replaces or removes, if hasReplaced
 	hasReplaced bool
-	input       []byte // of an Insert; nil until fetched
-	counted     int    // bytes that it is counted with in kept
-	fetched     bool   // or being fetched
+	input       []byte // the input of an Insert; nil until it is read
+	counted     int    // bytes that inputBytes of the session counts for it
+	fetched     bool   // the input is read, or is being read
 	build       bool
-	waiter      *write        // told when it is confirmed, or too late
-	op          int           // which of the waiter's operations it is
+	waiter      *write        // the write that is told when the delivery is confirmed, or too late
+	op          int           // number of the waiter's operation
 	choice      bool          // the Task may refuse the input, and the waiter is told
 	refused     bool          // the Task refused it
-	queued      time.Duration // since when it waits
-	search      *search       // Search
+	queued      time.Duration // when the waiter began to wait, by the clock of the engine
+	search      *search       // the query of a Search
 
-	// Since it was sent:
-	seq  uint64 // 0 before
+	// Set when the frame is sent:
+	seq  uint64 // number of the frame; 0: not sent
 	size int
 }
 
-// full reports whether the queues are so long that no write should be added. One index
-// may fill them; then writes are refused only in collections with an index that lags
-// behind.
+// full reports whether the queues are so long that writes must be refused. A single index
+// may fill them. Then writes are refused only in collections with an index that lags behind.
 func (e *Engine) full(x *index) bool { return e.backlog > maxBacklog && len(x.queue) > fairBacklog }
 
 // enqueue adds a delivery to the queue of an index.
@@ -134,23 +133,23 @@ func (e *Engine) enqueue(x *index, d *delivery) {
 	}
 }
 
-// mayCountInput reports whether the queue of an index may hold another input of n bytes. If
-// it holds none, it may: so each index goes on, whatever the size of its inputs and of
-// other queues.
+// mayCountInput reports whether the queue of an index may hold another input of n bytes. A
+// queue without inputs may always hold one input. So each index makes progress, whatever the
+// size of its inputs and of other queues.
 func (e *Engine) mayCountInput(x *index, n int) bool {
 	return x.inputBytes == 0 || x.inputBytes+n <= keepBytes && e.queuedInputBytes+n <= keepAll
 }
 
-// keep counts n bytes for a delivery, in place of the bytes that were counted for it.
+// countInput counts n bytes for a delivery, in place of the bytes that were counted for it.
 func (e *Engine) countInput(x *index, d *delivery, n int) {
 	x.inputBytes += n - d.counted
 	e.queuedInputBytes += n - d.counted
 	d.counted = n
 }
 
-// holds returns how many bytes it takes to keep an input that is part of a record with
-// such a body: all of the record, which several indexes can share, or a copy, if the
-// record is more than twice as much.
+// inputBytes returns how many bytes an input keeps in memory, if it is part of a record with
+// a body of this size. The whole record is kept, since several indexes can share it. If the
+// body is more than twice as long as the input, a copy of the input is kept.
 func inputBytes(input, body int) int {
 	if 2*input >= body {
 		return inputCost + body
@@ -158,7 +157,7 @@ func inputBytes(input, body int) int {
 	return inputCost + input
 }
 
-// own returns an input that holds no more than that.
+// own returns the input, or a copy of it, as inputBytes counts it.
 func own(input []byte, body int) []byte {
 	if 2*len(input) >= body {
 		return input
@@ -168,8 +167,8 @@ func own(input []byte, body int) []byte {
 
 func (x *index) ordered() bool { return x.options&model.OptionOrdered != 0 }
 
-// input returns what the index is fed of an object; nil: nothing. An input over
-// the Task's limit is refused.
+// input returns the bytes of an object that the index is fed; nil: it has no input. An input
+// over the limit of the Task is refused.
 func (x *index) input(o Object) (input []byte, refused bool) {
 	input = o.Data
 	if x.options&model.OptionAttribute != 0 {
@@ -183,8 +182,8 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 	return input, false
 }
 
-// follow queues what a durable record, with this body, means for the index. An
-// index that is not up gets it from the mapping, when it is built.
+// follow queues the change that a durable record, with this body, means for the index. An
+// index that is not up skips it: it gets the object from the mapping, when it is built.
 func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if x.superseded == nil {
 		return
@@ -202,7 +201,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		if input == nil {
 			d.step = taskwire.Remove
 		} else if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {
-			// No input before it has still to be read.
+			// All inputs before it have been read.
 			d.input = own(input, len(body))
 			e.countInput(x, &d, n)
 		}
@@ -218,8 +217,8 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	e.enqueue(x, &d)
 }
 
-// pump starts what is to be started, sends what may be sent, reads inputs ahead, and
-// goes on with a build. An index that is not up has nothing in its queue.
+// pump starts a process if one is due, continues a build, sends the deliveries that may be
+// sent, and reads inputs ahead. The queue of an index that is not up is empty.
 func (e *Engine) pump(x *index) {
 	if x.instance == 0 && x.state != model.IndexRefused && !e.Now.Before(x.retryAt) {
 		e.startIndex(x)
@@ -250,9 +249,9 @@ func (e *Engine) startIndex(x *index) {
 		Measurement: row.Measurement, Memory: row.Memory})
 }
 
-// build queues the next objects of the collection for an index that is being built. What
-// is put or deleted meanwhile is queued as it happens: at the time an object is queued
-// here, all changes of it are either in the mapping or behind.
+// build queues the next objects of the collection for an index that is being built. A change
+// during the build is queued when it happens. So when an object is queued here, each change
+// of it is either in the mapping, or is queued behind the object.
 func (e *Engine) build(x *index) {
 	for o := range x.c.objects.After(x.scannedTo) {
 		if x.building >= fetchAhead {
@@ -265,7 +264,7 @@ func (e *Engine) build(x *index) {
 	x.scanned = true
 }
 
-// maySend reports whether the Task may be sent the first delivery of its queue now.
+// maySend reports whether the first delivery of the queue may be sent now.
 func (x *index) maySend(d *delivery) bool {
 	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
 	return !full && x.open+x.finishing < windowOpen && !d.unread()
@@ -274,7 +273,7 @@ func (x *index) maySend(d *delivery) bool {
 // unread reports whether the input of a delivery has not been read.
 func (d *delivery) unread() bool { return d.step == taskwire.Insert && d.input == nil }
 
-// readAhead reads the inputs of the front of the queue.
+// readAhead asks for the inputs of the deliveries at the front of the queue.
 func (e *Engine) readAhead(x *index) {
 	for _, d := range x.queue[:min(len(x.queue), fetchAhead)] {
 		if d.fetched || !d.unread() {
@@ -282,7 +281,7 @@ func (e *Engine) readAhead(x *index) {
 		}
 		size := int(d.put.Loc.Length)
 		if !e.mayCountInput(x, size) {
-			return // when those before it are sent
+			return // pump tries again when earlier inputs are sent
 		}
 		d.fetched = true
 		e.countInput(x, d, size)
@@ -290,13 +289,13 @@ func (e *Engine) readAhead(x *index) {
 	}
 }
 
-// Fetched brings a record that Fetch asked for, or tells that it can't be read. The
-// engine may keep what o is part of. An object that the index must not have is removed,
-// in case that the Task holds an older version of it.
+// Fetched brings a record that Fetch asked for, or the error of the read. The engine may
+// keep the memory of which o is a part. If there is no input for the index, the object is
+// removed from it, since the Task may hold an older version.
 func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	x, d := e.instances[f.instance], f.delivery
 	if x == nil {
-		return // the process that it was for is gone
+		return // the process is gone
 	}
 	var input []byte
 	if errors.Is(err, seglog.ErrMoved) {
@@ -305,7 +304,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 			e.out.Fetch = append(e.out.Fetch, Fetch{cur, f.instance, d})
 			return
 		}
-		// A change behind this one says what became of it.
+		// A later change in the queue replaces or removes the object.
 	} else if err != nil {
 		if d.waiter != nil {
 			d.waiter.mark(d.op, wire.ReplyNotIndexed)
@@ -329,16 +328,17 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	e.pump(x)
 }
 
-// Objects whose records could not be read, though they may be as they were written, are
-// missing in an index until they can be.
+// An index lacks an object while its record can't be read. The record may be intact, so it is
+// read again.
 const (
-	maxMissed   = 4096             // in one index; beyond it, the index is built again
-	missedEvery = 10 * time.Second // some of them are read again
-	missedPart  = 8                // so many: each one may hold up the reads of all indexes
+	maxMissed   = 4096             // objects that one index lacks; with more, it is built again
+	missedEvery = 10 * time.Second // time between two attempts to read some of them
+	missedPart  = 8                // objects of an attempt: each may delay the reads of all indexes
 )
 
 // keepMissed notes that an index lacks an object whose record could not be read. It returns
-// false if the index lacks too much: then it waits, and is built from the beginning.
+// false if the index lacks too many objects. Then the index waits, and is built from the
+// beginning.
 func (e *Engine) keepMissed(x *index, o mapping.Entry) bool {
 	e.Unreadable(o)
 	if x.missed = append(x.missed, o); len(x.missed) <= maxMissed {
@@ -349,8 +349,8 @@ func (e *Engine) keepMissed(x *index, o mapping.Entry) bool {
 	return false
 }
 
-// readMissed queues some of the objects that an index lacks once more, unless they are
-// gone: then a later change in the queue says so.
+// readMissed queues some of the objects again that an index lacks. It skips an object that
+// is gone: a later change in the queue says so.
 func (e *Engine) readMissed(x *index) {
 	if len(x.missed) == 0 || e.Now.Before(x.missedAt) {
 		return
@@ -388,8 +388,8 @@ func (e *Engine) send(x *index, d *delivery) {
 	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f, input})
 }
 
-// ackDeliveries takes off what was sent that for which is holds: the Task has confirmed or
-// answered it.
+// ackDeliveries removes the sent deliveries for which is returns true, since the Task has
+// confirmed or answered them. It acknowledges the writes that wait for them.
 func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 	x.sent = slices.DeleteFunc(x.sent, func(d *delivery) bool {
 		if !is(d) {
@@ -416,8 +416,8 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 	})
 }
 
-// TaskStarted says that the channel to a process is up: the Task is told its
-// configuration and then fed.
+// TaskStarted says that the channel to a process is up. The Task gets its configuration, and
+// then the objects.
 func (e *Engine) TaskStarted(instance uint64) {
 	x := e.instances[instance]
 	if x == nil || x.state != model.IndexStarting {
@@ -430,20 +430,20 @@ func (e *Engine) TaskStarted(instance uint64) {
 	e.pump(x)
 }
 
-// TaskEnded says that a process is gone, or that what it sent can't be decoded.
+// TaskEnded says that a process is gone, or that its bytes can't be decoded.
 func (e *Engine) TaskEnded(instance uint64, reason model.Reason) {
 	if x := e.instances[instance]; x != nil {
 		e.quarantine(x, reason)
 	}
 }
 
-// TaskAnswer takes a frame from a Task. Nothing in it is believed: it must
-// answer what was asked, once, and name only what the Core itself keeps
-// (paper, section 5: "enabling simple verification on returned results").
+// TaskAnswer takes a frame from a Task. The engine believes no part of it: the Task must
+// answer a frame that it was sent, once, and name only objects that the Core keeps (paper,
+// section 5: "enabling simple verification on returned results").
 func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 	x := e.instances[instance]
 	if x == nil {
-		return // it was stopped; its last words don't matter
+		return // the process was stopped; its late frames are dropped
 	}
 	var reason model.Reason
 	switch {
@@ -463,7 +463,7 @@ func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 	e.pump(x)
 }
 
-// refuse: the Task does not accept its configuration, an input, or a query.
+// refuse handles a Task that does not accept its configuration, an input, or a query.
 func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	is := func(d *delivery) bool { return d.seq == a.Seq }
 	i := slices.IndexFunc(x.sent, is)
@@ -476,7 +476,7 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 		x.state = model.IndexRefused
 		e.outage(x)
 	case a.Failure == taskwire.FailInput && d.step == taskwire.Insert:
-		d.step = taskwire.Remove // as what it counts now, so that it can't be refused again
+		d.step = taskwire.Remove // so that it can't be refused again
 		d.refused = true
 		x.refused++
 	case a.Failure == taskwire.FailQuery && d.search != nil &&
@@ -489,10 +489,10 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	return 0
 }
 
-// quarantine ends a Task that broke its contract, or was too slow: killed, its memory gone, the
-// alert in the sealed log, those that waited told by a fixed code, and after a
-// pause a fresh Task is fed from the Core's copy (design, section 5). One that
-// ended before it was told anything is only tried again.
+// quarantine ends a Task that broke its contract, or was too slow. The Task is killed, and
+// its memory is gone. An alert goes into the sealed log. Requests that waited get a fixed
+// code. After a pause, a new Task is fed from the Core's copy (design, section 5). A Task
+// that ended before it got its configuration is only started again.
 func (e *Engine) quarantine(x *index, r model.Reason) {
 	if !x.served.IsZero() && e.Now.Sub(x.served) > time.Minute {
 		x.failures = 0
@@ -512,8 +512,8 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 	}
 }
 
-// stopIndex ends a Task, if there is one, and forgets all that was on its way
-// to it: queries get the code, writes no longer wait.
+// stopIndex ends a Task, if there is one, and drops all deliveries for it. Its queries fail
+// with the code, and writes no longer wait for it.
 func (e *Engine) stopIndex(x *index, code model.Code) {
 	if x.instance != 0 {
 		delete(e.instances, x.instance)
@@ -528,8 +528,9 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 	x.session = session{}
 }
 
-// Tick says what time it is: slow Tasks lose queries or are ended, ended ones started
-// again. The engine's own clock does not count the time in which the engine stood still.
+// Tick tells the engine the time. Slow Tasks lose queries or are ended, and ended Tasks are
+// started again. The clock of the engine leaves out the time in which the engine did not
+// run.
 func (e *Engine) Tick(now time.Time) {
 	e.uptime += min(max(now.Sub(e.Now), 0), maxTick)
 	e.Now = now

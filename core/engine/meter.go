@@ -13,18 +13,18 @@ import (
 	"motte/core/wire"
 )
 
-// The leak meter counts what a Task can tell clients by its choices, in package
-// leak's charges. Each index has a ledger: an account of its own, and one of each
-// principal that drew on it. What holds:
+// The leak meter counts the bits that a Task can tell clients by its choices. Package leak
+// computes the charges. Each index has a ledger: an account of its own, and an account of each
+// principal that was charged. Invariants:
 //
-//  1. A query is put to the Task only while both accounts can pay for an outcome that
-//     is no answer. An answer that costs more than what is left is withheld. So an
-//     exhausted budget tells nothing.
-//  2. An outcome that a budget caps leaves only when the log says, as durable, that its
-//     charge was drawn. A start takes what the log says for drawn, so a crash gives
-//     nothing back.
-//  3. Whether an input was refused is charged for each PUT that waited for the Task, also
-//     for each PUT of a batch. If a budget does not cover it, the answer does not tell it.
+//  1. A query is sent to the Task only while both accounts can pay for an outcome without an
+//     answer. An answer that costs more than the rest of a budget is withheld. So an exhausted
+//     budget tells nothing.
+//  2. An outcome of a capped account leaves only when a durable record covers its charge. A
+//     start takes the amount in the log as drawn, so a crash gives no bits back.
+//  3. Each PUT that waited for the Task, also each PUT of a batch, is charged for telling
+//     whether its input was refused. If a budget does not cover the charge, the answer does
+//     not tell it.
 //
 // The time of an outcome is not counted.
 
@@ -36,18 +36,18 @@ type ledger struct {
 
 // account is one line of a ledger.
 type account struct {
-	drawn   leak.Bits // by outcomes
-	held    leak.Bits // set aside for queries on their way
-	ahead   leak.Bits // drawn as the log will say
-	durable leak.Bits // drawn as the log says
-	outages uint64    // of the index: that the principal was told of
+	drawn   leak.Bits // charges of outcomes
+	held    leak.Bits // charges set aside for queries that are on their way
+	ahead   leak.Bits // amount in the last record that was appended
+	durable leak.Bits // amount in the last record that is durable
+	outages uint64    // outages of the index when the principal was last told of an outage
 }
 
-// A record says that a capped account has drawn this much more than it has, so that few
-// queries wait for the disk. Accounts that no budget caps are recorded afterwards.
+// The record of a capped account is ahead of its charges by up to this amount, so that few
+// queries wait for the disk. Accounts without a budget are recorded after their charges.
 const (
 	mostAhead  = 65536 * leak.Bit
-	aheadParts = 16 // of the budget, one part at most
+	aheadParts = 16 // a record is ahead by at most one of so many parts of the budget
 )
 
 // of returns the account of an owner; log.CoreOwner stands for the index itself.
@@ -75,14 +75,14 @@ type budgetLine struct {
 }
 
 func (l budgetLine) left() leak.Bits {
-	if l.budget == leak.Unlimited { // the sum may have reached that
+	if l.budget == leak.Unlimited { // the sum may have reached Unlimited
 		return leak.Unlimited
 	}
 	return l.budget.Minus(l.drawn.Plus(l.held))
 }
 
-// covered reports whether the log has all charges as drawn. No outcome waits for a
-// record of an account that is not capped.
+// covered reports whether the log has all charges of an account. For an account without a
+// budget, no outcome waits for a record.
 func (l budgetLine) covered() bool {
 	return l.budget == leak.Unlimited || l.drawn.Plus(l.held) <= l.durable
 }
@@ -101,7 +101,7 @@ func (e *Engine) lines(x *index, p *principal) []budgetLine {
 	return list
 }
 
-// budget returns a budget of a row as an amount; 0 in a row does not cap.
+// budget returns a budget of a row as an amount; 0 in a row means unlimited.
 func budget(bits uint64) leak.Bits {
 	if bits == 0 {
 		return leak.Unlimited
@@ -130,8 +130,8 @@ func (e *Engine) draw(x *index, p *principal, charge, held leak.Bits) (covered b
 	return covered
 }
 
-// setAside holds the charge of an outcome that is no answer, and reports whether the
-// log covers it; otherwise nothing is set aside, and the log is about to cover it.
+// setAside holds the charge of an outcome without an answer, and reports whether the log
+// covers it. If not, it holds no charge, and a record that covers it is on its way.
 func (e *Engine) setAside(x *index, p *principal) bool {
 	covered, list := true, e.lines(x, p)
 	for _, l := range list {
@@ -147,7 +147,7 @@ func (e *Engine) setAside(x *index, p *principal) bool {
 	return covered
 }
 
-// record appends a record of an account, if it is time.
+// record appends a record of an account, if one is due.
 func (e *Engine) record(l budgetLine) {
 	now, up := l.drawn.Plus(l.held), l.ahead
 	if l.budget == leak.Unlimited {
@@ -162,11 +162,11 @@ func (e *Engine) record(l budgetLine) {
 	}
 }
 
-// enter appends the record that an account has drawn up to here:
+// enter appends a record, which says that an account has drawn the amount up:
 // name of the index 32 | owner 4, CoreOwner for the index itself | 2^-20 bits 8.
 func (e *Engine) enter(l budgetLine, up leak.Bits) {
 	if l.x.c.index(l.x.name) != l.x {
-		return // dropped: another one may have its name now
+		return // dropped: another index may have its name now
 	}
 	l.ahead = up
 	e.append(nil, drawn(l.x, l.owner, up))
@@ -216,7 +216,7 @@ func (e *Engine) ledgerRecords() (list []seglog.Record) {
 	return list
 }
 
-// recall sets each account to the amount in the log, as a start has to, and drops the
+// releaseHolds sets each account to the amount in the log, as a start has to, and drops the
 // accounts of principals that are gone.
 func (e *Engine) releaseHolds() {
 	known := map[uint32]bool{seglog.CoreOwner: true}
@@ -231,8 +231,8 @@ func (e *Engine) releaseHolds() {
 	}
 }
 
-// SettleLedgers lets the log say exactly what was drawn, no more, when no query is on
-// its way any more; done hears when that is durable, or can't be.
+// SettleLedgers writes the exact amounts to the log, when no query is on its way any more.
+// It calls done when they are durable, or can't be.
 func (e *Engine) SettleLedgers(done func(model.Code)) {
 	for _, l := range e.accounts() {
 		if l.ahead != l.drawn {
@@ -242,8 +242,8 @@ func (e *Engine) SettleLedgers(done func(model.Code)) {
 	e.afterDurable(done)
 }
 
-// admit decides whether a query may be put to the Task: with a code other than OK it is
-// refused, with wait it is decided anew when the log covers it.
+// admit decides whether a query may be sent to the Task. A code other than OK refuses the
+// query. With wait, it is decided again when the log covers its charge.
 func (e *Engine) admit(q *Request, x *index, p *principal) (code model.Code, wait bool) {
 	full := e.full(x) || q.Op == model.OpDeleteWhere && slices.ContainsFunc(x.c.indexes, e.full)
 	switch {
@@ -277,8 +277,8 @@ func (e *Engine) admitLater(q *Request) (code model.Code, wait bool) {
 	return model.OK, true
 }
 
-// fail ends a query with a code. Each query ends here or with pay, once; one that its Task
-// lost before has ended.
+// fail ends a query with a code. Each query ends once, here or with pay. A query that its
+// Task lost before has ended already.
 func (e *Engine) fail(s *search, code model.Code) {
 	if s.req == nil {
 		return
@@ -287,9 +287,9 @@ func (e *Engine) fail(s *search, code model.Code) {
 	e.end(s.req, code)
 }
 
-// pay charges a query for an answer with k objects; with a code other than OK the answer
-// is withheld. With wait the query goes on with then, when the log covers the charge. A
-// deletion need not wait, since its records follow that of the charge, if the log takes any.
+// pay charges a query for an answer with k objects. A code other than OK withholds the
+// answer. With wait, pay calls then when the log covers the charge. A deletion need not wait
+// while the log takes records, since its records follow the record of the charge.
 func (e *Engine) pay(s *search, k uint64, then func()) (code model.Code, wait bool) {
 	if s.paid {
 		return model.OK, false
@@ -301,7 +301,7 @@ func (e *Engine) pay(s *search, k uint64, then func()) (code model.Code, wait bo
 	}
 	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: limit, Shown: k,
 		Which: s.req.Op != model.OpCount, Ordered: s.x.ordered()}.Charge()
-	if charge > e.leftFor(s.x, s.p).Plus(leak.Rare) { // which is held for this query
+	if charge > e.leftFor(s.x, s.p).Plus(leak.Rare) { // Rare is held for this query
 		e.draw(s.x, s.p, leak.Rare, leak.Rare)
 		return model.LeakBudgetExhausted, false
 	}
@@ -319,8 +319,8 @@ func (e *Engine) pay(s *search, k uint64, then func()) (code model.Code, wait bo
 	return model.OK, true
 }
 
-// acknowledge tells a write that its change is done in an index. If the Task could refuse
-// the input, the PUT tells whether it did, where the budgets cover that.
+// acknowledge tells a write that an index has its change. If the Task could refuse the
+// input, the answer to the PUT tells whether it did, if the budgets cover that.
 func (e *Engine) acknowledge(x *index, d *delivery) {
 	w := d.waiter
 	if w == nil {
@@ -348,8 +348,8 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 	w.acked(e)
 }
 
-// coversPut reports whether the budgets cover the outcome of a PUT. PUTs draw on the first
-// half of a budget, so that writes can't use up the budget of questions.
+// coversPut reports whether the budgets cover the outcome of a PUT. PUTs use at most the
+// first half of a budget, so that writes can't use up the budget of queries.
 func (e *Engine) coversPut(x *index, p *principal) bool {
 	for _, l := range e.lines(x, p) {
 		if l.left() < leak.NotIndexed.Plus(l.budget/2) {
@@ -359,7 +359,7 @@ func (e *Engine) coversPut(x *index, p *principal) bool {
 	return true
 }
 
-// outage charges an index for having ended by its Task's doing.
+// outage charges an index for an outage that its Task caused.
 func (e *Engine) outage(x *index) {
 	x.outages++
 	e.draw(x, nil, leak.Rare, 0)

@@ -29,8 +29,8 @@ const (
 
 // item is a part of the catalogue.
 type item interface {
-	// record returns the record that makes the item. A kind of items that belongs to a
-	// collection uses its number.
+	// record returns the record that makes the item. An item of a
+	// collection uses the number of the collection.
 	record(collection uint32) seglog.Record
 }
 
@@ -78,8 +78,8 @@ func decodePrincipal(p []byte) (n principal, err error) {
 	return n, r.Done()
 }
 
-// principalRemoval takes a principal away. With erase, the objects of its owner's number and their
-// data key go, too.
+// principalRemoval removes a principal. With erase, it also removes the objects of its owner
+// number and their data key.
 type principalRemoval struct {
 	id    access.Principal
 	owner uint32
