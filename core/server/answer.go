@@ -13,9 +13,9 @@ import (
 	"motte/core/wire"
 )
 
-// send sends what fills a buffer of an answer, or one large object, before the next
-// one's turn, so that a long answer does not hold up short ones, and takes what it
-// sent off r; done: that was all.
+// send sends the next part of an answer: about one buffer, or one large object. It removes
+// this part from r, and reports whether the answer is complete. Then the next answer has its
+// turn, so a long answer does not delay short answers.
 func (c *conn) send(r *engine.Reply) (done bool) {
 	switch content := r.Content.(type) {
 	case nil:
@@ -39,13 +39,13 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 		c.sent(r)
 	}
 	if len(c.p) >= bufferSize || c.reserved > 0 {
-		c.flush() // after the request has landed: then its number may come again
+		c.flush() // after finish, since the client may use the number again when it has the answer
 	}
 	return done
 }
 
-// sent notes that an answer is sent. If it was short, no goroutine is woken to count that:
-// the next tick is early enough.
+// sent notes that an answer is sent. For a short answer it wakes no goroutine to count the
+// bytes: the next tick is early enough.
 func (c *conn) sent(r *engine.Reply) {
 	if held := r.Unsent; held > 0 {
 		c.s.events.add(func(e *engine.Engine) { e.Sent(c.principal, held) })
@@ -62,7 +62,8 @@ func (c *conn) sendEnd(r *engine.Reply) {
 		Flags: r.Flags | wire.ReplyLast, Count: r.Count}, r.Body)
 }
 
-// sendSingle sends the object of a GET, or, if that can't be read, the code that says why.
+// sendSingle sends the object of a GET, or the code of the failure if the object can't be
+// read.
 func (c *conn) sendSingle(r *engine.Reply, o engine.Single) {
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject, Flags: wire.ReplyLast}
 	if r.Code = c.object(h, o.Entry, true); r.Code != model.OK {
@@ -100,7 +101,7 @@ func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content 
 }
 
 // sendMany sends objects of a GETMANY until a buffer is full, and returns the rest, or nil.
-// In the place of an object that can't be shown it sends the code that says why.
+// For an object that can't be shown it sends the code of the failure.
 func (c *conn) sendMany(r *engine.Reply, rest engine.Many) engine.Content {
 	c.prefetch(len(rest), func(i int) seglog.Location { return rest[i].Loc })
 	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
@@ -117,13 +118,13 @@ func (c *conn) sendMany(r *engine.Reply, rest engine.Many) engine.Content {
 	return rest
 }
 
-// prefetch reads the records that fill the next buffer of an answer with n objects, of
-// which neighbours are read together.
+// prefetch reads the records that fill the next buffer of an answer with n objects. It reads
+// neighbouring records together.
 func (c *conn) prefetch(n int, at func(int) seglog.Location) {
 	c.places = c.places[:0]
 	bytes := 0
 	for i := 0; i < n && bytes < bufferSize; i++ {
-		if loc := at(i); loc.Length > 0 { // else there is no object
+		if loc := at(i); loc.Length > 0 { // 0: an object that was not found
 			c.places = append(c.places, loc)
 			bytes += int(loc.Length)
 		}
@@ -133,11 +134,11 @@ func (c *conn) prefetch(n int, at func(int) seglog.Location) {
 	}
 }
 
-// missingSize is about the bytes of a frame in the place of an object.
+// missingSize is about the bytes of the frame for an object that can't be shown.
 const missingSize = 100
 
-// sendOne sends one of the objects of an answer, or in its place the code that says why it
-// can't be shown: those behind it are shown all the same. It returns the bytes that count as
+// sendOne sends an object of an answer, or the code of the failure if the object can't be
+// shown. The objects behind it are shown in any case. It returns the bytes that count as
 // sent.
 func (c *conn) sendOne(r *engine.Reply, o mapping.Entry) (sent int) {
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject}
@@ -174,18 +175,18 @@ func worse(a, b model.Code) model.Code {
 	return b
 }
 
-// object reads an object and appends its frame. An object that does not fit its
-// identity does not leave. A large object is held twice until it is sent, so it takes
-// room first, while the writer holds no other room. A read that fails is repeated if
-// again is set. An answer clears it after a failed read, so that it does not wait for
-// the disk at each object.
+// object reads an object and appends its frame. An object whose content does not match its
+// identity is not sent. A large object is in memory twice until it is sent, so object first
+// waits for the answer budget, while the writer holds no other bytes of it. If again is set,
+// a failed read is repeated. An answer clears again after a failed read, so that it does not
+// wait for the disk at each object.
 func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model.Code {
 	tries := 1
 	if again {
 		tries = readTries
 	}
 	if entry.Loc.Length > bufferSize {
-		c.flush() // what is there need not wait
+		c.flush() // complete frames need not wait
 		n := 2 * int(entry.Loc.Length)
 		if !c.s.answerBudget.acquire(c.life, c.principal, n, func() {}, nil) {
 			c.err = c.life.Err() // nil: it waited too long
@@ -214,12 +215,12 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model
 // used up, a bit was wrong in memory.
 const (
 	readTries = 4
-	readPause = 10 * time.Millisecond // before the second one; four times as long before each further one
+	readPause = 10 * time.Millisecond // before the second read; four times as long before each further read
 )
 
-// retry repeats a read that fails, a number of times. The error that it returns is
-// log.ErrMoved, or log.ErrDamaged if two reads in a row found damage, or else the disk's:
-// then the record may be as it was written.
+// retry repeats a failed read, up to this number of tries. It ends at once with ErrMoved, or
+// if two reads in a row found damage. Otherwise it returns the error of the last read. If
+// that is an error of the disk, the record may be intact.
 func retry(tries int, read func() error) (err error) {
 	damaged := false
 	for try := range tries {
@@ -235,12 +236,13 @@ func retry(tries int, read func() error) (err error) {
 	return err
 }
 
-// reader is Log.ReadCached for an object that a client asks for, and Log.Read if it is the
-// disk that is asked.
+// reader is Log.ReadCached for an object that a client asks for, or Log.Read for a read that
+// must reach the disk.
 type reader func(buf []byte, at seglog.Location) (seglog.Record, []byte, error)
 
-// readObject reads the object of an entry into buf, and holds its content against its
-// identity, as often as retry says. The object aliases the buffer that is returned.
+// readObject reads the object of an entry into buf, and compares its content with its
+// identity. It repeats a failed read as retry does. The object aliases the buffer that is
+// returned.
 func (s *server) readObject(tries int, read reader, m *identity.Maker, buf []byte,
 	entry mapping.Entry) (o engine.Object, lsn uint64, _ []byte, err error) {
 	err = retry(tries, func() (err error) {

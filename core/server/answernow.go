@@ -5,13 +5,13 @@ import (
 	"motte/core/wire"
 )
 
-// shortReply is how many bytes of records an answer may show that is sent by the goroutine
-// that brought it about.
+// shortReply is the most bytes of records in an answer that is sent by the goroutine that
+// caused the answer.
 const shortReply = 32 << 10
 
-// answerNow sends the only answer that waits, if it is short, in the goroutine that brought
-// it about, which may be one of another connection or of a Task. So it waits for no client,
-// and for the disk not longer than one try takes. It leaves all else to the writer.
+// answerNow sends the only waiting answer, if it is short, in the goroutine that caused it.
+// This goroutine may belong to another connection or to a Task. So it waits for no client,
+// and for the disk no longer than one try takes. It leaves all other answers to the writer.
 func (c *conn) answerNow() {
 	select {
 	case c.sending <- struct{}{}:
@@ -21,13 +21,13 @@ func (c *conn) answerNow() {
 	}
 	sent := c.tryAnswer()
 	<-c.sending
-	// A reader that has ended by now lets the writer see what is the last answer.
+	// If the reader has ended by now, the writer must check whether this was the last answer.
 	if !sent || c.readAll.Load() {
 		c.out.signal()
 	}
 }
 
-// tryAnswer reports whether all is sent that waits.
+// tryAnswer reports whether all waiting answers are sent.
 func (c *conn) tryAnswer() bool {
 	if c.err != nil || len(c.p) > 0 || c.raw.keeps() {
 		return false
@@ -46,8 +46,8 @@ func (c *conn) tryAnswer() bool {
 	return c.err == nil && !c.raw.keeps()
 }
 
-// readNow appends the frames of an answer's objects, and takes these off it, if it is short.
-// It returns false if the writer has to do so, or has to read the rest of them.
+// readNow appends the frames of the objects of a short answer, and removes these objects
+// from the answer. It returns false if the writer must send the answer, or the rest of it.
 func (c *conn) readNow(r *engine.Reply) bool {
 	if len(r.Body) > shortReply {
 		return false
@@ -65,8 +65,8 @@ func (c *conn) readNow(r *engine.Reply) bool {
 	return false
 }
 
-// readObjectsNow appends the frames of some objects, if they are short, and returns those
-// that are left to the writer.
+// readObjectsNow appends the frames of the objects, if they are short together. It returns
+// the objects that are left to the writer.
 func (c *conn) readObjectsNow(r *engine.Reply, list engine.Objects) (rest engine.Objects) {
 	size := 0
 	for _, o := range list {

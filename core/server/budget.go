@@ -9,15 +9,15 @@ import (
 	"motte/core/access"
 )
 
-// budgetTimeout is how long a request, or an object on its way out, waits for room. Then the
-// Core refuses it. Its client may be gone, which the Core does not notice while it does
-// not read from the connection.
+// budgetTimeout is how long a request, or an object to be sent, waits for a byte budget.
+// Then the Core refuses it. Its client may be gone, which the Core does not notice while it
+// does not read from the connection.
 const budgetTimeout = 2 * time.Minute
 
-// room bounds the bytes of one kind that all connections hold together. A principal may
-// hold no more of them than it leaves to the others, so no principal uses up a room.
-// Room goes next to the waiter whose principal holds least, and among equals to the
-// waiter that came first.
+// byteBudget bounds the bytes of one kind that all connections hold together. A principal
+// may hold no more of them than it leaves to the others, so no principal uses up a budget.
+// Bytes go next to the waiter whose principal holds least, and among equals to the waiter
+// that came first.
 type byteBudget struct {
 	mu      sync.Mutex
 	free    int
@@ -25,11 +25,11 @@ type byteBudget struct {
 	waiting []*waiter // in the order of their arrival
 }
 
-// waiter is a request, or an object on its way out, that waits for room.
+// waiter is a request, or an object to be sent, that waits for bytes of a budget.
 type waiter struct {
 	principal access.Principal
 	bytes     int
-	granted   chan struct{} // closed when the room is taken for it
+	granted   chan struct{} // closed when the bytes are taken for it
 }
 
 func newByteBudget(bytes int) *byteBudget {
@@ -95,8 +95,8 @@ func (r *byteBudget) take(p access.Principal, n int) bool {
 	return true
 }
 
-// grant gives room to the waiters in their order. No waiter overtakes the next one, so
-// small requests do not hold up a large one for ever.
+// grant gives bytes to the waiters in their order. It stops at a waiter whose bytes are not
+// free, so small requests can't delay a large request for ever.
 func (r *byteBudget) grant() {
 	for len(r.waiting) > 0 {
 		next := slices.MinFunc(r.waiting, func(a, b *waiter) int {

@@ -22,21 +22,21 @@ import (
 // Limits of connections.
 const (
 	MaxConnections = 16384    // a principal may have no more of them than it leaves to the others
-	MaxInFlight    = 512      // requests of one connection that are not answered: then no more is read
-	maxConnBodies  = 35 << 20 // bytes of their bodies: two of the largest, or MaxInFlight small ones
-	maxHandshakes  = 64       // at a time: they are the work that strangers can cause
+	MaxInFlight    = 512      // unanswered requests of a connection, beyond which it is not read from
+	maxConnBodies  = 35 << 20 // bytes of the bodies of these: two of the largest, or MaxInFlight small ones
+	maxHandshakes  = 64       // handshakes at a time: they are the work that strangers can cause
 	handshakeTime  = 10 * time.Second
-	handshakeHurry = 2 * time.Second  // instead, while half of the handshakes are under way
-	idleTime       = 10 * time.Minute // without a request
-	bodyTime       = 30 * time.Second // to send a body, and what leastRate allows for the bytes that came
-	writeTime      = 30 * time.Second // to take a part of an answer, likewise
-	drainTime      = 2 * time.Second  // instead, when the Core stops
+	handshakeHurry = 2 * time.Second  // instead, while more than half of maxHandshakes are under way
+	idleTime       = 10 * time.Minute // without a request; then the connection ends
+	bodyTime       = 30 * time.Second // to send a body, and as long as leastRate allows for the bytes read
+	writeTime      = 30 * time.Second // to take a part of an answer, and the same for the bytes sent
+	drainTime      = 2 * time.Second  // instead of writeTime, when the Core stops
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
-	pieceSize      = 256 << 10        // bytes that are read with one deadline
+	pieceSize      = 256 << 10        // bytes of a body that are read with one deadline
 	recordSize     = 16 << 10         // bytes of a TLS record
 	bufferSize     = 64 << 10
-	inputSize      = 16 << 10 // what a TLS record brings: each connection has a buffer for it
-	maxGets        = 64       // objects of GETs that are decided together, with those of one GETMANY
+	inputSize      = 16 << 10 // bytes of the input buffer of a connection: one TLS record
+	maxGets        = 64       // wanted objects at which the collected GETs are decided together
 	maxFirst       = 4        // parts of an answer that the reader sends: 256 objects of 1 KiB
 )
 
@@ -54,20 +54,20 @@ type conn struct {
 	s         *server
 	id        engine.Conn
 	net       net.Conn
-	raw       *socket // under it
+	raw       *socket // the socket under net
 	principal access.Principal
 	in        *bufio.Reader     // the reader's
 	batch     []event           // the reader's: complete requests, not handed over
 	gets      []*engine.Request // the reader's: complete GETs and GETMANYs, not answered
-	wanted    int               // the reader's: objects that they ask for
-	finder    *identity.Maker   // the reader's
+	wanted    int               // the reader's: objects that gets ask for
+	finder    *identity.Maker   // the reader's: it computes the values of named objects
 	out       *queue[engine.Reply]
 	written   chan struct{} // closed when the writer has ended
 	readAll   atomic.Bool   // the reader has ended
-	freed     chan struct{} // holds a token when the window has got room
+	freed     chan struct{} // holds a token when a request has left the window
 
-	life        context.Context    // the connection's: none of its requests waits for room longer
-	end         context.CancelFunc // of the life
+	life        context.Context    // ends with the connection; then no request waits for a byte budget
+	end         context.CancelFunc // ends life
 	reading     context.Context    // the reader's, which ends earlier when the Core stops
 	stopReading context.CancelFunc
 
@@ -76,19 +76,20 @@ type conn struct {
 	ended      bool          // guarded by the server's state: reader and writer are gone
 
 	mu       sync.Mutex
-	inflight map[uint64]inflightRequest // requests of which the client has no answer yet
-	window   int                        // bytes that they take of maxConnBodies
+	inflight map[uint64]inflightRequest // requests whose answers are not sent
+	window   int                        // bytes of maxConnBodies that these requests take
 
-	// Whoever encodes and writes answers holds the token of sending: the writer, or the
-	// reader for small answers to GETs. Answers are encoded into a buffer that is flushed when
-	// it is full or nothing else is to be sent: many small ones leave in one write.
+	// The goroutine that encodes and writes answers holds the token of sending: the writer,
+	// the reader for small answers to GETs, or another goroutine in answerNow. Answers are
+	// encoded into the buffer p. It is flushed when it is full, or when no other answer is
+	// to be sent, so many small answers leave in one write.
 	sending  chan struct{}
 	maker    *identity.Maker
 	p        []byte
-	record   []byte            // the last one read
-	places   []seglog.Location // of the records that are read together
-	reserved int               // bytes of room for a large object
-	err      error             // the client takes no more
+	record   []byte            // buffer of the last record read
+	places   []seglog.Location // locations of the records that are read together
+	reserved int               // bytes of answerBudget that a large object takes
+	err      error             // not nil: the client takes no more bytes
 }
 
 func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn {
@@ -106,12 +107,11 @@ type inflightRequest struct {
 	op    model.Operation
 	began time.Time
 	bytes int  // of its body
-	held  bool // it is a GETMANY, which is unanswered and holds room until its answer is sent
-	room  int  // bytes
+	held  bool // a GETMANY: it counts as unanswered, and keeps its budget, until its answer is sent
+	room  int  // bytes of the budget
 }
 
-// weight is what a request with a body of so many bytes takes of its connection's
-// window.
+// weight returns the bytes of the window that a request with a body of this size takes.
 func weight(bytes int) int { return max(bytes, maxConnBodies/MaxInFlight) }
 
 // cost returns about how many bytes a request holds until it is answered.
@@ -127,7 +127,7 @@ func cost(q *wire.Request) int {
 }
 
 // writeTimeout returns how long a client may take for n bytes and for the rest behind them.
-// So progress renews a deadline, but no slow client holds its room for ever.
+// So progress extends a deadline, but a slow client can't keep its byte budget for ever.
 func writeTimeout(patience time.Duration, n int) time.Duration {
 	return patience + time.Duration(n)*time.Second/leastRate
 }
@@ -142,13 +142,13 @@ func (s *server) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		} else if err != nil {
-			time.Sleep(tickEvery) // out of descriptors, for one: it passes
+			time.Sleep(tickEvery) // for example, no descriptor is free: this passes
 			continue
 		}
 		handshakes <- struct{}{}
 		patience := handshakeTime
 		if len(handshakes) > maxHandshakes/2 {
-			patience = handshakeHurry // slow handshakes must not take all places
+			patience = handshakeHurry // slow handshakes must not use up maxHandshakes
 		}
 		all.Go(func() {
 			defer raw.Close()
@@ -166,8 +166,8 @@ func (s *server) accept() {
 	}
 }
 
-// serveConn serves a connection until it ends. One whose principal is not known,
-// or that is one too many, is told so in one frame.
+// serveConn serves a connection until it ends. A refused connection gets one frame with the
+// code: its principal is not known, or there are too many connections.
 func (s *server) serveConn(c *conn) {
 	refused := model.OK
 	s.runOnEngine(func(e *engine.Engine) { refused = s.admit(e, c) })
@@ -184,14 +184,14 @@ func (s *server) serveConn(c *conn) {
 	c.abandon()
 	s.events.put(func(e *engine.Engine) {
 		for _, r := range c.out.take() {
-			e.Sent(c.principal, r.Unsent) // nobody reads them any more
+			e.Sent(c.principal, r.Unsent) // these answers are not sent any more
 		}
 		c.ended = true
 		s.forget(c)
 	})
 }
 
-// admit counts a connection, unless that is refused.
+// admit counts a connection, or returns the code that refuses it.
 func (s *server) admit(e *engine.Engine, c *conn) model.Code {
 	if !e.Knows(c.principal) {
 		return model.UnknownPrincipal
@@ -209,9 +209,10 @@ func (s *server) admit(e *engine.Engine, c *conn) model.Code {
 	return model.OK
 }
 
-// forget stops counting a connection that has ended, when the engine holds no request of
-// it any more: a client that comes again and again leaves no more behind than fits
-// MaxConnections. A principal that was removed can't come again.
+// forget stops counting a connection that has ended, when the engine holds no request of it
+// any more. So a client that connects again and again leaves no more requests behind than
+// fit MaxConnections. A principal that was removed can't connect again, so its requests do
+// not matter here.
 func (s *server) forget(c *conn) {
 	over := c.ended && (c.unanswered.Load() <= 0 || !s.engine.Knows(c.principal))
 	if !over || s.conns[c.id] != c {
@@ -224,9 +225,9 @@ func (s *server) forget(c *conn) {
 	}
 }
 
-// deliver hands an answer to its connection, if that is still there, and returns the
-// connection if it has to be woken. What the request held is free: neither the engine nor the
-// log keeps it.
+// deliver hands an answer to its connection, if that still exists, and returns the
+// connection if its writer must be woken. It releases the byte budget of the request, since
+// neither the engine nor the log keeps the request.
 func (s *server) deliver(r engine.Reply) (waits *conn) {
 	s.budgetFor(r.Reserved).release(r.Principal, r.Reserved)
 	c := s.conns[r.Conn]
@@ -251,24 +252,24 @@ func (c *conn) shut() {
 	c.raw.Close()
 }
 
-// read takes requests until the connection ends, or one comes behind which there
-// can be none.
+// read takes requests until the connection ends, or until a request behind which no other
+// request can be read.
 func (c *conn) read() {
 	defer c.handOver()
 	header := make([]byte, wire.RequestHeaderSize)
 	for {
 		if c.in.Buffered() < wire.RequestHeaderSize {
-			c.handOver() // the next read may block: hand over what is complete
+			c.handOver() // the next read may block: hand over the complete requests
 			_ = c.net.SetReadDeadline(time.Now().Add(idleTime))
 		}
-		if c.reading.Err() != nil { // checked behind the deadline, which the end sets after it
+		if c.reading.Err() != nil { // after the deadline, since stop sets its own last
 			return
 		}
 		if _, err := io.ReadFull(c.in, header); err != nil {
 			return
 		}
 		q, code := wire.DecodeHeader(header)
-		if code != model.OK { // the body is not read, so nothing after it can be
+		if code != model.OK { // the body is not read, so no later request can be
 			c.refuse(q.Number, code)
 			return
 		}
@@ -279,10 +280,10 @@ func (c *conn) read() {
 			return
 		}
 		room, ok := 0, true
-		if q.Op != model.OpGet || q.BodyLen() > model.MaxName { // of other GETs few wait: see answerGets
+		if q.Op != model.OpGet || q.BodyLen() > model.MaxName { // answerGets bounds the other GETs
 			room, ok = c.reserve(&q)
 		}
-		if !ok { // likewise
+		if !ok { // the body is not read
 			c.refuse(q.Number, model.Overloaded)
 			return
 		}
@@ -300,9 +301,10 @@ func (c *conn) read() {
 	}
 }
 
-// reserve waits until there is room for a request, and returns its bytes: 0 if the
-// request has ownRequest bytes at most and is the only one of its connection that is not
-// answered. There is always room for such a request, so no client keeps others from asking.
+// reserve waits until the byte budget has room for a request, and returns its bytes. It
+// returns 0 if the request has at most ownRequest bytes and is the only unanswered request
+// of its connection. There is always room for such a request, so no client keeps others from
+// asking.
 func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 	n := cost(q)
 	if n > ownRequest {
@@ -310,7 +312,7 @@ func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 	}
 	for began := time.Now(); ; {
 		select {
-		case <-c.idle: // from before
+		case <-c.idle: // left from an earlier request
 		default:
 		}
 		if c.unanswered.Load() <= 0 {
@@ -319,7 +321,7 @@ func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 		if c.s.smallBudget.acquire(c.reading, c.principal, n, c.handOver, c.idle) {
 			return n, true
 		}
-		// It is alone now, or was when the token was made, or it has waited long enough.
+		// The request is alone now, or was when the token was made, or has waited enough.
 		if c.reading.Err() != nil || c.unanswered.Load() > 0 && time.Since(began) >= budgetTimeout {
 			return 0, false
 		}
@@ -335,7 +337,7 @@ func (c *conn) readBody(q wire.Request, room int) model.Code {
 	for got := 0; got < len(body); {
 		piece := body[got:min(got+pieceSize, len(body))]
 		if c.in.Buffered() < len(piece) {
-			c.handOver() // requests that are held back must not wait for this body
+			c.handOver() // complete requests must not wait for this body
 			_ = c.net.SetReadDeadline(began.Add(writeTimeout(bodyTime, got)))
 		}
 		if c.reading.Err() != nil {
@@ -380,10 +382,11 @@ func (c *conn) handOver() {
 	c.answerGets()
 }
 
-// answerGets decides the GETs that have come, together, and answers them if their objects
-// are small, in one write. Large objects, for which the client may have to wait, are left
-// to the writer. So is all if the writer is at work: it may wait for the client. But of
-// answers that count in no room only so many may wait.
+// answerGets decides the collected GETs together, and sends the answers with small objects
+// in one write. It leaves large objects to the writer, since the client may have to wait for
+// them. If the writer is at work, answerGets leaves all answers to it, since the writer may
+// wait for the client. But at most maxGets answers may wait there, since small GETs take no
+// byte budget.
 func (c *conn) answerGets() {
 	if len(c.gets) == 0 {
 		return
@@ -429,8 +432,8 @@ func large(r *engine.Reply) bool {
 	return false
 }
 
-// sendFirst sends the first parts of an answer to a GET or GETMANY, and reports whether
-// that was all. The writer sends the rest.
+// sendFirst sends the first parts of an answer to a GET or GETMANY, and reports whether the
+// answer is complete. The writer sends the rest.
 func (c *conn) sendFirst(r *engine.Reply) (done bool) {
 	for range maxFirst {
 		if done = c.send(r); done || c.err != nil {
@@ -440,13 +443,14 @@ func (c *conn) sendFirst(r *engine.Reply) (done bool) {
 	return done
 }
 
-// refuse answers a request, or with number 0 the connection, with a code alone.
+// refuse answers a request with a code alone. Number 0 stands for the connection.
 func (c *conn) refuse(number uint64, code model.Code) {
 	c.out.put(engine.Reply{Number: number, End: engine.End{Code: code}})
 }
 
-// begin notes a request as in flight, when the window has room for it; false: its
-// number is in flight, and would be answered twice, or the connection ends.
+// begin notes a request as in flight, when the window has room for it. It returns false if
+// its number is in flight already, since the number would be answered twice, or if the
+// connection ends.
 func (c *conn) begin(q *wire.Request) bool {
 	n := weight(q.BodyLen())
 	for {
@@ -493,8 +497,8 @@ func (c *conn) finish(number uint64, code model.Code) {
 	c.s.stats.latency[f.op].add(time.Since(f.began))
 }
 
-// hold notes the room of a GETMANY. It is given back when the answer is sent, since the
-// answer takes memory as well; or when the connection ends.
+// hold keeps the byte budget of a GETMANY until its answer is sent, or the connection ends,
+// since the answer takes memory as well.
 func (c *conn) hold(number uint64, room int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -503,7 +507,7 @@ func (c *conn) hold(number uint64, room int) {
 	c.inflight[number] = f
 }
 
-// letGo gives back the room of a GETMANY.
+// letGo releases the byte budget of a GETMANY.
 func (c *conn) letGo(room int) {
 	c.s.budgetFor(room).release(c.principal, room)
 	c.answered()
@@ -519,7 +523,7 @@ func (c *conn) answered() {
 	}
 }
 
-// abandon gives back what GETMANYs hold that are not answered.
+// abandon releases the byte budgets of GETMANYs whose answers were not sent.
 func (c *conn) abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -531,8 +535,8 @@ func (c *conn) abandon() {
 	}
 }
 
-// write sends answers until the reader has ended and all are sent, or the client
-// takes no more.
+// write sends answers until the reader has ended and all answers are sent, or until a write
+// fails.
 func (c *conn) write() {
 	defer close(c.written)
 	defer c.end()
@@ -544,17 +548,18 @@ func (c *conn) write() {
 	}
 }
 
-// sendAll sends the next part of each answer; false: it was the last of the connection.
+// sendAll sends the next part of each answer. It returns false after the last answer of the
+// connection, or after a failed write.
 func (c *conn) sendAll(answers []engine.Reply) (more bool) {
 	c.sending <- struct{}{}
 	defer func() { <-c.sending }()
 	for i, r := range answers {
-		answers[i] = engine.Reply{} // not even what it held
+		answers[i] = engine.Reply{} // free its memory
 		if c.err != nil || !c.send(&r) {
 			c.out.put(r) // the others come first
 		}
 	}
-	last := c.readAll.Load() // then the reader has put its last
+	last := c.readAll.Load() // then the reader has put its last answer
 	if len(c.out.wake) == 0 {
 		c.flush()
 	}
@@ -564,7 +569,7 @@ func (c *conn) sendAll(answers []engine.Reply) (more bool) {
 // flush writes the buffer, a TLS record at a time, and waits until the client has taken it.
 func (c *conn) flush() {
 	began := time.Now()
-	c.drain(began, 0) // what answerNow left
+	c.drain(began, 0) // bytes that answerNow left
 	for sent := 0; sent < len(c.p) && c.err == nil; {
 		var n int
 		n, c.err = c.net.Write(c.p[sent:min(sent+recordSize, len(c.p))])
@@ -578,7 +583,8 @@ func (c *conn) flush() {
 	}
 }
 
-// drain waits for a client that was sent n bytes since a flush began.
+// drain waits until the client takes the bytes that the socket keeps. The client was sent n
+// bytes since the flush began.
 func (c *conn) drain(began time.Time, n int) {
 	if c.err != nil || !c.raw.keeps() {
 		return

@@ -14,24 +14,24 @@ import (
 	"motte/core/seglog"
 )
 
-// When the storage is put in order.
+// Times and sizes of maintenance.
 const (
 	houseEvery   = time.Second
 	freeEvery    = time.Minute
 	housePause   = 10 * time.Second // after an error
-	retryEvery   = time.Hour        // a segment that could not be compacted is tried again
-	leastPace    = 8 << 20          // bytes of records after which a checkpoint is due: a 32nd of
-	mostPace     = 64 << 20         // what is alive, between these, or as much as the checkpoint takes
-	replayCost   = 256              // bytes that take as long to replay as a record does beside its own
-	pieceEntries = 4096             // of a piece of a checkpoint, at most: 188 KiB
-	carryPiece   = 256 << 10        // bytes of records that are carried over at once, about
+	retryEvery   = time.Hour        // until a segment that could not be compacted is tried again
+	leastPace    = 8 << 20          // least bytes of records after which a checkpoint is due
+	mostPace     = 64 << 20         // most bytes, unless a checkpoint is larger: see maintainOnce
+	replayCost   = 256              // bytes whose replay takes as long as the fixed work for one record
+	pieceEntries = 4096             // entries in a section of a checkpoint, at most: 188 KiB
+	carryPiece   = 256 << 10        // bytes of records that are relocated at once, about
 	smallSegment = 16 << 20         // bytes: two neighbours of this size fit into one segment
 	spareSmall   = 8                // small segments that are tolerated
 )
 
-// maintainer puts the storage in order, beside traffic: it writes checkpoints, moves live
-// records out of segments that are mostly dead, and merges small segments. Now and then
-// it cleans the whole store. It finishes erasures, and scrubs.
+// maintainer keeps the storage in order, beside traffic. It writes checkpoints, relocates
+// live records out of segments that are mostly dead, and merges small segments. It finishes
+// erasures, and scrubs. At times it cleans the whole store.
 type maintainer struct {
 	s         *server
 	ctx       context.Context
@@ -49,11 +49,11 @@ type failure struct {
 	damaged bool
 }
 
-// cleaningPass is a cleaning of the whole store, of which each round does one segment: when it
+// cleaningPass is a pass that cleans the whole store, one segment in each step. When it
 // ends, no record that was dead when it began is on the disk.
 type cleaningPass struct {
 	active  bool
-	works   bool   // there was something to be cleaned
+	works   bool   // the pass has segments or checkpoints to clean
 	last    uint32 // the newest segment to be cleaned
 	began   time.Time
 	waiting int // requests to be answered at its end
@@ -63,8 +63,8 @@ func newMaintainer(s *server, ctx context.Context) *maintainer {
 	return &maintainer{s: s, ctx: ctx, failed: make(map[uint32]failure)}
 }
 
-// maintain does what is due, until the context ends. It gives memory that nobody
-// uses back to the system, too: the runtime would keep a tenth of all.
+// maintain does the maintenance that is due, until the context ends. It also gives unused
+// memory back to the system: the runtime would keep a tenth of all memory.
 func (s *server) maintain(ctx context.Context) {
 	h := newMaintainer(s, ctx)
 	h.scrub = newScrubber(h)
@@ -89,9 +89,9 @@ func (s *server) maintain(ctx context.Context) {
 	}
 }
 
-// round does one step of what is due: it destroys the data keys of erased owners,
-// writes a checkpoint, and compacts one segment. Then it answers the requests that
-// waited. more: there is another step.
+// runStep does one step of maintenance: it destroys the data keys of erased owners, writes a
+// checkpoint, and compacts one segment, if these are due. Then it answers the requests that
+// waited. It returns more if there is another step.
 func (h *maintainer) runStep() (more bool, err error) {
 	waiting, clean, err := h.erase()
 	answer := 0
@@ -100,11 +100,11 @@ func (h *maintainer) runStep() (more bool, err error) {
 	}
 	over := err == nil && h.pass.active && h.passIsOver()
 	if over {
-		answer = h.pass.waiting // those that came since wait for the next pass, also if this one failed
+		answer = h.pass.waiting // later requests wait for the next pass, also if this pass failed
 		err = h.endPass()
 	}
 	code := model.OK
-	if err != nil && h.ctx.Err() == nil { // after that nobody waits
+	if err != nil && h.ctx.Err() == nil { // when the context has ended, no request waits
 		say("putting the storage in order: %v", err)
 		h.s.useReserve(err)
 		h.pass = cleaningPass{}
@@ -118,15 +118,15 @@ func (h *maintainer) runStep() (more bool, err error) {
 	}
 	h.s.runOnEngine(func(e *engine.Engine) {
 		if answer > 0 {
-			h.s.countObserved() // so that they see what it came to
+			h.s.countObserved() // so that the clients see the result
 		}
 		e.CompactionDone(answer, code)
 	})
 	return more, err
 }
 
-// erase destroys the data keys of erased owners. It returns how many requests wait for
-// a pass, and whether one is due.
+// erase destroys the data keys of erased owners. It returns how many requests wait for a
+// pass, and whether a pass is due.
 func (h *maintainer) erase() (waiting int, clean bool, err error) {
 	var erase []uint32
 	h.s.runOnEngine(func(e *engine.Engine) { erase, waiting, clean = e.PendingMaintenance() })
@@ -139,8 +139,12 @@ func (h *maintainer) erase() (waiting int, clean bool, err error) {
 	return waiting, clean, err
 }
 
-// maintainOnce writes a checkpoint, if one is due, begins a pass, if one is due and none is
-// under way, and compacts one segment; more: there may be another one.
+// maintainOnce writes a checkpoint if one is due, begins a pass if one is due and none is
+// under way, and compacts one segment. It returns more if another segment may be due.
+//
+// A checkpoint is due after as many bytes of records as a 32nd of the live bytes, but
+// between leastPace and mostPace, or as many as a checkpoint takes, if that is more. It is
+// also due if small segments crowd the store.
 func (h *maintainer) maintainOnce(waiting int, clean bool) (more bool, err error) {
 	due := max(h.s.log.CheckpointBytes(), leastPace, min(mostPace, h.liveBytes/32))
 	if h.s.written.Load() > due || h.crowded() {
@@ -153,9 +157,9 @@ func (h *maintainer) maintainOnce(waiting int, clean bool) (more bool, err error
 	return moved, errors.Join(err, errCompact)
 }
 
-// beginPass begins a pass. If there is anything to be cleaned, a new segment and two
-// checkpoints come first, so that no checkpoint needs the segments before it, nor what
-// lies behind their data.
+// beginPass begins a pass. If there is anything to clean, it first makes a new segment and
+// two checkpoints. So no checkpoint needs the segments before the new segment, nor the bytes
+// behind the data of these segments.
 func (h *maintainer) beginPass(waiting int) error {
 	if waiting > 0 {
 		clear(h.failed)
@@ -165,7 +169,8 @@ func (h *maintainer) beginPass(waiting int) error {
 	segments := slices.ContainsFunc(list, func(s seglog.SegmentInfo) bool {
 		return dirty(s, live[s.ID]) || s.Tail > 0
 	})
-	// An older checkpoint was not removed, or came back; the last of the list is the empty state.
+	// More than two checkpoint files: an older one was not removed, or came back. The last
+	// entry of the list is the empty state.
 	checkpoints := len(h.s.log.Checkpoints()) > 3
 	works := segments || checkpoints || h.uncleaned
 	h.pass = cleaningPass{active: true, works: works, began: began, waiting: waiting}
@@ -177,7 +182,7 @@ func (h *maintainer) beginPass(waiting int) error {
 	return errors.Join(h.relocate(nil, nil), h.checkpoint(), h.checkpoint(), h.s.log.Trim())
 }
 
-// passIsOver reports whether the pass has nothing left to clean.
+// passIsOver reports whether the pass has no segment left to clean.
 func (h *maintainer) passIsOver() bool {
 	list, live := h.segments()
 	return !slices.ContainsFunc(list, func(s seglog.SegmentInfo) bool {
@@ -186,8 +191,8 @@ func (h *maintainer) passIsOver() bool {
 	})
 }
 
-// endPass notes that a pass is over, with a checkpoint that remembers it, if the pass
-// cleaned anything.
+// endPass ends a pass. If the pass cleaned anything, it writes a checkpoint that remembers
+// the pass.
 func (h *maintainer) endPass() error {
 	over := h.pass
 	h.pass = cleaningPass{}
@@ -208,8 +213,8 @@ func (h *maintainer) endPass() error {
 	return nil
 }
 
-// relocate appends those of the records that are alive once more, and waits until
-// that, and all before it, is durable and applied.
+// relocate appends the live records among these to the log again. It waits until they, and
+// all records before them, are durable and applied.
 func (h *maintainer) relocate(records []seglog.Record, at []seglog.Location) error {
 	code := make(chan model.Code, 1)
 	h.s.events.put(func(e *engine.Engine) { e.Relocate(records, at, func(c model.Code) { code <- c }) })
@@ -224,7 +229,7 @@ func (h *maintainer) relocate(records []seglog.Record, at []seglog.Location) err
 	}
 }
 
-// checkpoint writes a checkpoint, a piece of the mapping between two events.
+// checkpoint writes a checkpoint. It takes one section of the mapping between two events.
 func (h *maintainer) checkpoint() error {
 	var at seglog.Position
 	var catalogue []byte
@@ -252,9 +257,9 @@ func (h *maintainer) segments() (list []seglog.SegmentInfo, live map[uint32]int6
 	return h.s.log.Segments(), live
 }
 
-// compact carries the live records of a segment over to the newest one, and removes
-// it; more: it may be worth while again. A segment that can't be read or removed is left
-// alone for a while.
+// compact relocates the live records of a segment to the newest segment, and removes the
+// segment. It returns more if another segment may be due. A segment that can't be read or
+// removed is left alone for retryEvery.
 func (h *maintainer) compact() (more bool, err error) {
 	list, live := h.segments()
 	maps.DeleteFunc(h.failed, func(_ uint32, f failure) bool { return time.Since(f.at) > retryEvery })
@@ -295,18 +300,18 @@ func (h *maintainer) setAside(segment uint32, err error) {
 	}
 }
 
-// compactSegment carries a segment over, piece by piece. It takes as long again as each
-// piece took, so that half of the time is traffic's alone; but the more there is to
-// be given back, the larger the pieces are, and then it does not rest.
+// compactSegment relocates the live records of a segment in parts. After each part it rests
+// as long as the part took, so half of the time is left to traffic alone. With a debt, the
+// parts are larger, and it does not rest.
 func (h *maintainer) compactSegment(segment uint32, debt int64) error {
 	var records []seglog.Record
 	var at []seglog.Location
 	size, piece, began := 0, carryPiece<<min(debt, 5), time.Now()
 	flush := func() error {
 		err := h.relocate(records, at)
-		records, at, size = nil, nil, 0 // others: those may be looked at after that gave up
+		records, at, size = nil, nil, 0 // new slices: the engine may use the old ones after relocate gave up
 		if debt == 0 {
-			time.Sleep(min(time.Since(began), houseEvery)) // it may have waited for a disk that refused it
+			time.Sleep(min(time.Since(began), houseEvery)) // at most: relocate may wait for a failed disk
 			began = time.Now()
 		}
 		return err
@@ -327,20 +332,23 @@ func (h *maintainer) compactSegment(segment uint32, debt int64) error {
 	return err
 }
 
-// dirty reports whether a segment with so many bytes of live records holds a record
-// that is to be given back: of an object that is not alive, or of a kind that
-// checkpoints hold as well. BarrierBytes do not count.
+// dirty reports whether a segment with this many live bytes has a record to reclaim: a
+// record of an object that is not live, or of a kind that checkpoints hold as well. Barriers
+// do not count.
 func dirty(s seglog.SegmentInfo, live int64) bool { return s.Bytes-s.BarrierBytes > live }
 
-// pickSegment chooses what to compact: the segment with the smallest part alive, of those
-// with nothing alive, and those that are dirty if they are not behind last, or if what
-// could be given back in all is more than a sixth of what is alive. If there is none of
-// these, it is the smallest, as long as too many are small. The debt is how many
-// twentieths there are to be given back beyond the sixth.
+// pickSegment chooses the segment to compact: of the candidates, the one with the smallest
+// live part. A candidate is free, and has not failed. It has no live bytes, or it is dirty
+// and not behind last. If the dead bytes of the free segments are more than a sixth of all
+// live bytes, each segment whose live part is less than nine tenths is a candidate, too.
+// Without a candidate, pickSegment returns the smallest free segment, while too many
+// segments are small.
+//
+// The debt is by how many twentieths of the live bytes the dead bytes exceed this sixth.
 func pickSegment(list []seglog.SegmentInfo, live map[uint32]int64, last uint32,
 	failed map[uint32]failure) (best seglog.SegmentInfo, alive, debt int64) {
 	dead := int64(0)
-	alive = 1 // not 0: it divides
+	alive = 1 // not 0: it is a divisor
 	for _, s := range list {
 		if alive += live[s.ID]; s.Free {
 			dead += s.Bytes - live[s.ID]
@@ -360,9 +368,9 @@ func pickSegment(list []seglog.SegmentInfo, live map[uint32]int64, last uint32,
 	return best, alive, max(0, (dead-alive/6)*20/alive)
 }
 
-// smallestSegment returns the smallest of the small segments for which is holds, if there are
-// more segments than their bytes need: each start makes one, and so does each failed
-// write. The newest one, to which the others are carried, is not looked at.
+// smallestSegment returns the smallest of the small segments for which is returns true, if
+// there are more segments than their bytes need: each start makes a segment, and so does
+// each failed write. It leaves out the newest segment, to which the others are relocated.
 func smallestSegment(list []seglog.SegmentInfo, failed map[uint32]failure,
 	is func(seglog.SegmentInfo) bool) (best seglog.SegmentInfo) {
 	count, size := int64(0), int64(0)
@@ -382,8 +390,8 @@ func smallestSegment(list []seglog.SegmentInfo, failed map[uint32]failure,
 	return best
 }
 
-// crowded reports whether a checkpoint is due because there are too many small segments,
-// and the checkpoints need all of them.
+// crowded reports whether a checkpoint is due because too many segments are small, and all
+// of them are needed by the checkpoints.
 func (h *maintainer) crowded() bool {
 	list := h.s.log.Segments()
 	free := smallestSegment(list, h.failed, func(s seglog.SegmentInfo) bool { return s.Free })
@@ -391,7 +399,7 @@ func (h *maintainer) crowded() bool {
 	return free.ID == 0 && needed.ID != 0
 }
 
-// writeLog makes groups durable: as many as a write takes.
+// writeLog makes groups durable: as many in each write as fit.
 func (s *server) writeLog(ctx context.Context) {
 	for groups := range s.appends.batches(ctx.Done()) {
 		for len(groups) > 0 {
@@ -421,11 +429,11 @@ func (s *server) writeLog(ctx context.Context) {
 	}
 }
 
-// resume says that a write failed, drops what was to be written with it, and goes
-// on when a new segment can be made; false: the context ended first.
+// resume handles a failed write: it drops the waiting groups, and returns true when a new
+// segment is made. It returns false if the context ended first.
 func (s *server) resume(ctx context.Context, err error) bool {
 	say("the disk refused a write; only reads are served until it takes one: %v", err)
-	s.runOnEngine((*engine.Engine).WriteFailed) // it appends nothing more
+	s.runOnEngine((*engine.Engine).WriteFailed) // the engine appends no more groups
 	s.appends.take()
 	for err != nil {
 		s.useReserve(err) // also if the disk has become full since the write failed
@@ -442,7 +450,7 @@ func (s *server) resume(ctx context.Context, err error) bool {
 	return true
 }
 
-// readFetches reads the records that Tasks are to be fed.
+// readFetches reads the records whose inputs Tasks are to be fed.
 func (s *server) readFetches(ctx context.Context) {
 	maker := s.newMaker()
 	ahead := 0 // bytes of records that the engine may not have taken
@@ -454,7 +462,7 @@ func (s *server) readFetches(ctx context.Context) {
 			o, lsn, _, err := s.readObject(readTries, s.log.Read, maker, nil, f.Entry)
 			s.events.put(func(e *engine.Engine) { e.Fetched(f, o, lsn, err) })
 			if ahead += int(f.Entry.Loc.Length); ahead > fetchBudget {
-				s.runOnEngine(func(*engine.Engine) {}) // which took what is there
+				s.runOnEngine(func(*engine.Engine) {}) // the engine has taken the records before it runs this
 				ahead = 0
 			}
 		}

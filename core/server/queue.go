@@ -5,9 +5,9 @@ import (
 	"sync"
 )
 
-// queue hands items from any number of goroutines to one, which takes all
-// that are there at once. It is not bounded: whoever puts is bounded by what
-// it may have in flight.
+// queue hands items from any number of goroutines to one goroutine, which takes all items at
+// once. It has no bound of its own: a goroutine that puts items is bounded by the requests
+// that it may have in flight.
 type queue[T any] struct {
 	wake chan struct{} // holds a token while there is something to take
 
@@ -25,14 +25,14 @@ func (m *queue[T]) put(items ...T) {
 	m.signal()
 }
 
-// add puts items whose taker is signalled later, or takes them at once.
+// add puts items without a signal. The caller signals later, or takes the items itself.
 func (m *queue[T]) add(items ...T) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.items = append(m.items, items...)
 }
 
-// signal wakes the one who takes, even if there is nothing.
+// signal wakes the goroutine that takes, even if the queue is empty.
 func (m *queue[T]) signal() {
 	select {
 	case m.wake <- struct{}{}:
@@ -54,7 +54,7 @@ func (m *queue[T]) len() int {
 	return len(m.items)
 }
 
-// lone takes the only item; false: there is none, or there are more.
+// lone takes the only item. It returns false if the queue has no item, or several.
 func (m *queue[T]) lone() (item T, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,7 +82,7 @@ func (m *queue[T]) signals(done <-chan struct{}) iter.Seq[struct{}] {
 	}
 }
 
-// batches yields what is there to take, at every signal, until done is closed.
+// batches yields the items of the queue, at every signal, until done is closed.
 func (m *queue[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
 		for range m.signals(done) {

@@ -1,23 +1,22 @@
-// Package server is the trusted part of Motte, put together: the engine, which
-// decides, and around it the shell of this package, which owns sockets, files
-// and goroutines and decides nothing.
+// Package server runs the Core. The engine decides. The server around it owns sockets, files
+// and goroutines, and decides nothing about objects or rights.
 //
-// Goroutines: Run starts and waits for the engine's loop, the log's writer, the reader of
-// fetches, the maintainer, the watcher of files, the two ends of the channel to the host,
-// and, for each Task channel, a reader and a writer; it is the listener itself, and waits for
-// connections, likewise two each. They pass items through queues. The loop outlives all
-// others, who may wait for it. A goroutine that finds the engine free applies its event in
-// place of the loop (submit). Neither it nor the loop waits for a client or a Task then.
+// Goroutines: Run itself runs the engine's loop. It starts and waits for the listener, the
+// log's writer, the reader of fetches, the maintainer, the watcher of files, and the reader
+// and the writer of the channel to the host. Each Task channel and each connection has a
+// reader and a writer. They pass items through queues. The loop ends last, since the others
+// may wait for it. A goroutine that finds the engine free applies its event in place of the
+// loop (submit). Neither it nor the loop waits for a client or a Task then.
 //
-// The shell makes sure of what the engine can't see:
+// The server guarantees these rules, which the engine can't check:
 //
-//  1. No length is believed before it is bounded, and no memory taken for a
-//     request before there is room for it.
-//  2. A record is read, opened, and its content held against its identity,
-//     each time before it leaves (paper, section 5: "the Hash value of object
-//     is also involved to prevent alteration of the sealed blocks").
-//  3. What a Task sends is decoded into a buffer that exists already; what
-//     can't be decoded ends the Task.
+//  1. No length is believed before it is bounded. No memory is taken for a request before the
+//     byte budget has room for it.
+//  2. Each time before a record is sent, it is read and opened, and its content is compared
+//     with its identity (paper, section 5: "the Hash value of object is also involved to
+//     prevent alteration of the sealed blocks").
+//  3. The bytes of a Task are decoded into a buffer that exists already. Bytes that can't be
+//     decoded end the Task.
 package server
 
 import (
@@ -53,38 +52,38 @@ type Config struct {
 	Listen   string           // TCP address
 	RootKey  string           // file; made with a new store if it is not there
 	Admin    access.Principal // the first administrator of a new store
-	NewAdmin access.Principal // to be the only administrator from this start on; zero: all stay
-	Anchor   model.Head       // the head that was anchored last; LSN 0: none
-	Accept   bool             // serve a store that lacks what was written to it, this once
+	NewAdmin access.Principal // the only administrator from this start on; zero: no change
+	Anchor   model.Head       // the head that was anchored last; LSN 0: no head
+	Accept   bool             // serve a store that has lost records, this once
 	Control  *net.UnixConn    // SOCK_SEQPACKET, to the host
 }
 
-// ErrOlder says that a store is not what its anchor remembers.
+// ErrOlder says that the history of a store lacks the head that its anchor remembers.
 var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
 
-// ErrKey says that the root key can't be had: it is missing, readable by
-// others, or no root key.
+// ErrKey says that the root key can't be used: its file is missing or readable by others, or
+// holds no root key.
 var ErrKey = errors.New("root key")
 
 // keyPrefix begins a root key file, before 64 hexadecimal digits: magic and
 // version in one.
 const keyPrefix = "motte-root-key-v1 "
 
-// Limits of the shell.
+// Limits of the server.
 const (
 	tickEvery    = 50 * time.Millisecond
 	countEvery   = time.Second
 	resumeEvery  = time.Second // after a failed write
 	stopWithin   = 10 * time.Second
 	bodyBudget   = 256 << 20 // bytes of large requests that are not answered
-	smallRequest = 66 << 10  // bytes of a request that is not large: it has a body of 64 KiB
+	smallRequest = 66 << 10  // bytes of a request that is not large: its body has at most 64 KiB
 	ownRequest   = 5 << 10   // bytes of a request for which its connection always has room: a body of 4 KiB
-	smallBudget  = 128 << 20 // bytes of the other small ones
+	smallBudget  = 128 << 20 // bytes of small requests that are not answered
 	answerBudget = 256 << 20 // bytes of large objects being sent
 	fetchBudget  = 16 << 20  // bytes of records read for Tasks that the engine has not taken
 )
 
-// event is something that happened, for the engine.
+// event is an input of the engine.
 type event func(*engine.Engine)
 
 // server is a running Core.
@@ -94,29 +93,29 @@ type server struct {
 	log      *seglog.Log
 	listener *tlsauth.Listener
 
-	// state guards the engine, and what is named here. Whoever changes the engine holds it: the
-	// loop, or in its place the goroutine that brings an event (see submit). Readers of
-	// connections share it to decide a GET.
+	// state guards the engine, and the fields of this block. A goroutine that changes the
+	// engine holds it: the loop, or in its place the goroutine that brings an event (see
+	// submit). Readers of connections share it to decide a GET.
 	state   sync.RWMutex
 	engine  *engine.Engine
 	looping bool // the loop runs: others may apply events in its place
 	tasks   map[uint64]*taskChannel
 	conns   map[engine.Conn]*conn
-	connsOf map[access.Principal]int // how many of them a principal has
+	connsOf map[access.Principal]int // number of connections of each principal
 	last    engine.Conn
 
 	events       *queue[event]
 	appends      *queue[seglog.Group]
 	fetches      *queue[engine.Fetch]
 	toHost       *queue[hostwire.Message]
-	largeBudget  *byteBudget    // of large requests
-	smallBudget  *byteBudget    // of the others, which large ones can't hold up
-	answerBudget *byteBudget    // of large objects
-	producers    sync.WaitGroup // who may wait for the loop
+	largeBudget  *byteBudget    // bytes of large requests
+	smallBudget  *byteBudget    // bytes of small requests, which large requests can't delay
+	answerBudget *byteBudget    // bytes of large objects being sent
+	producers    sync.WaitGroup // goroutines that may wait for the loop
 	stats        counters
 	measured     measured
-	garbage      int          // loop's: percent of what is alive, see collect
-	written      atomic.Int64 // since the newest checkpoint: bytes of records, and replayCost for each
+	garbage      int          // the loop's: percent of garbage that collect has set
+	written      atomic.Int64 // bytes of records since the newest checkpoint, and replayCost for each record
 	full         bool         // loop's: see setFull
 	stopping     atomic.Bool  // connections end when they are idle
 }
@@ -162,8 +161,9 @@ func (s *server) open(dir *seglog.Dir) error {
 		err = WriteRootKey(s.RootKey, root)
 	}
 	if err == nil && empty {
-		// Nothing may depend on a key that a crash can take, also one that a killed start
-		// made. Where the directory can't be synced, no start can have made it.
+		// A store must not depend on a key file that a crash can remove. A start that was
+		// killed may have left such a file, too. If the directory can't be synced, no start
+		// can have made the file.
 		err = seglog.SyncPath(filepath.Dir(s.RootKey))
 		if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EINVAL) {
 			err = nil
@@ -177,9 +177,8 @@ func (s *server) open(dir *seglog.Dir) error {
 	return s.restore(dir, root, rand.Read, config)
 }
 
-// restore opens the log in a storage, makes of the newest checkpoint that is whole,
-// and of what is behind it, an engine with the rest of its configuration, and holds
-// all against the anchor.
+// restore opens the log in a storage. It makes an engine from the newest intact checkpoint,
+// and replays the records behind it. Then it compares the log with the anchor.
 func (s *server) restore(
 	st seglog.Storage, root seal.Root, random seglog.Random, cfg engine.Config,
 ) (err error) {
@@ -225,7 +224,8 @@ func (s *server) restore(
 	return s.compareWithAnchor()
 }
 
-// compareWithAnchor holds the store against its anchor.
+// compareWithAnchor checks that the log contains the head that its anchor remembers. It
+// makes no check if the operator accepts a loss.
 func (s *server) compareWithAnchor() error {
 	at := s.log.Position()
 	if s.Accept {
@@ -251,7 +251,7 @@ func (s *server) serve() {
 	s.producers.Go(s.readHost)
 	over := make(chan struct{})
 	go func() {
-		s.accept() // until every connection has its answers, or their time is up
+		s.accept() // returns when all connections have their answers, or their time is up
 		s.runOnEngine(func(*engine.Engine) {
 			for _, t := range s.tasks {
 				t.close()
@@ -264,13 +264,13 @@ func (s *server) serve() {
 		close(over)
 	}()
 	s.loop(over)
-	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime)) // the log may have used up the one before
+	_ = s.Control.SetWriteDeadline(time.Now().Add(drainTime)) // the first one may have passed by now
 	_, _ = s.Control.Write(hostwire.Anchor{Head: s.log.Position().Head()}.Append(nil))
 	s.Control.Close()
 }
 
-// settleLedgers lets the log have the exact amounts drawn, if the disk takes them in time: no
-// query is on its way any more.
+// settleLedgers writes the exact amounts of the leak meter to the log, if the disk takes
+// them in time. No query is on its way any more.
 func (s *server) settleLedgers() {
 	done := make(chan struct{})
 	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(model.Code) { close(done) }) })
@@ -280,7 +280,8 @@ func (s *server) settleLedgers() {
 	}
 }
 
-// stop lets accept return: soon, but not before what is in flight is answered.
+// stop makes accept return soon, but only after the requests in flight are answered, or
+// their time is up.
 func (s *server) stop() {
 	s.stopping.Store(true)
 	s.runOnEngine(func(e *engine.Engine) { // before accept can return, and the loop ends
@@ -288,13 +289,13 @@ func (s *server) stop() {
 		for _, c := range s.conns {
 			c.stopReading()
 			_ = c.net.SetReadDeadline(time.Now())
-			time.AfterFunc(stopWithin, c.shut) // whatever it still reads or writes
+			time.AfterFunc(stopWithin, c.shut) // even if it still reads or writes
 		}
 	})
 	s.listener.Close()
 }
 
-// runOnEngine does something between two events, and waits until it is done.
+// runOnEngine runs do between two events, and waits until it is done.
 func (s *server) runOnEngine(do event) {
 	done := make(chan struct{})
 	s.submit(func(e *engine.Engine) {
@@ -304,9 +305,9 @@ func (s *server) runOnEngine(do event) {
 	<-done
 }
 
-// submit hands events to the engine. If no other goroutine uses the engine at this moment, the
-// caller applies them, behind all that wait, and hands on what follows: so a lone event wakes
-// no goroutine on its way. Otherwise the loop does.
+// submit hands events to the engine. If no other goroutine uses the engine at this moment,
+// the caller applies them, after all waiting events, and hands on the outputs. So a lone
+// event wakes no other goroutine on its way. Otherwise the loop applies them.
 func (s *server) submit(events ...event) {
 	if len(events) == 0 {
 		return
@@ -326,7 +327,7 @@ func (s *server) submit(events ...event) {
 	next.serve()
 }
 
-// loop owns the engine: it applies what happened, and hands out what follows.
+// loop owns the engine: it applies events, and hands on the outputs.
 func (s *server) loop(over <-chan struct{}) {
 	ticker := time.NewTicker(tickEvery)
 	defer ticker.Stop()
@@ -348,8 +349,8 @@ func (s *server) loop(over <-chan struct{}) {
 	}
 }
 
-// turn is one turn of the loop. It lets the engine take the time if that is not zero, and
-// counts for the host if count is set.
+// turn is one turn of the loop. It applies the waiting events, and a tick if now is not
+// zero. With count it also counts for the host.
 func (s *server) turn(now time.Time, count bool) {
 	s.state.Lock()
 	s.looping = true
@@ -361,13 +362,14 @@ func (s *server) turn(now time.Time, count bool) {
 	next.wake()
 }
 
-// apply lets the engine take what happened, and the time if it is not zero, and carries
-// out what follows, but for what is next. The caller holds the state.
+// apply lets the engine take the waiting events, and a tick if now is not zero. It hands on
+// the outputs, and returns the recipients that must still be woken. The caller holds the
+// state.
 func (s *server) apply(now time.Time) (next recipients) {
 	for _, happened := range s.events.take() {
 		happened(s.engine)
 	}
-	if !now.IsZero() { // what has come before is not late
+	if !now.IsZero() { // an answer that came before the tick is not late
 		s.tick(now)
 	}
 	if s.engine.Work() {
@@ -376,8 +378,8 @@ func (s *server) apply(now time.Time) (next recipients) {
 	return s.dispatch(s.engine.Take())
 }
 
-// recipients are those for whom something was put into a queue of theirs, and who were not
-// woken.
+// recipients are the connections and Tasks whose queues have got items, and whose writers
+// were not woken.
 type recipients struct {
 	conns []*conn
 	tasks []*taskChannel
@@ -393,8 +395,8 @@ func (r *recipients) wake() {
 	}
 }
 
-// serve writes to Tasks what their channels take at once, and sends a lone short answer. It
-// waits for no Task and no client, and wakes the writers of all that is left.
+// serve writes to Tasks the bytes that their channels take at once, and sends a lone short
+// answer. It waits for no Task and no client, and wakes the writers for the rest.
 func (r *recipients) serve() {
 	for _, t := range r.tasks {
 		t.writeNow()
@@ -408,12 +410,13 @@ func (r *recipients) serve() {
 	}
 }
 
-// dispatch hands the engine's outputs to those who do the work, and returns those who have to
-// be woken when the state is free.
+// dispatch hands the outputs of the engine to the goroutines that do the work. It returns
+// the recipients that must be woken when the state is free.
 func (s *server) dispatch(o engine.Output) (next recipients) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
-	// Before anybody is told that a right is lost: no answer that was decided by it leaves then.
+	// The connections of principals that lost a right end first. So no answer that was
+	// decided by this right leaves after a client is told of the loss.
 	for _, p := range o.Ended {
 		for _, c := range s.conns {
 			if c.principal == p {
@@ -455,7 +458,7 @@ func (s *server) newMaker() *identity.Maker { return identity.NewMaker(s.log.Key
 // say tells the operator something, on a line of standard error.
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "motte-core: "+format+"\n", args...) }
 
-// room is where a request of n bytes counts.
+// budgetFor returns the byte budget in which a request of n bytes counts.
 func (s *server) budgetFor(n int) *byteBudget {
 	if n <= smallRequest {
 		return s.smallBudget
@@ -463,8 +466,8 @@ func (s *server) budgetFor(n int) *byteBudget {
 	return s.largeBudget
 }
 
-// ReadRootKey reads the root key. Others than the owner must not be able to:
-// a key that the machine's other users could have read seals nothing.
+// ReadRootKey reads the root key. It refuses a file that other users of the machine may
+// read, since a key that others may know protects no data.
 func ReadRootKey(path string) (root seal.Root, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -487,15 +490,15 @@ func ReadRootKey(path string) (root seal.Root, err error) {
 	return seal.Root(key), nil
 }
 
-// WriteRootKey makes the file that ReadRootKey reads, whole and durable, or not at all.
-// It replaces none: that is an os.ErrExist, as it is if another one is in the making, or
-// a crash left such a one.
+// WriteRootKey makes the file that ReadRootKey reads, whole and durable, or not at all. It
+// replaces no file. It returns os.ErrExist if the file exists, if another program is making
+// it, or if a crash left an unfinished file.
 func WriteRootKey(path string, root seal.Root) error {
-	if err := seglog.SyncPath(filepath.Dir(path)); err != nil { // no name would be durable there
+	if err := seglog.SyncPath(filepath.Dir(path)); err != nil { // the name would not be durable
 		return err
 	}
 	return seglog.WriteFile(path, func(w io.Writer) error {
-		// Of two programs that make it only one is here at a time.
+		// Only one program at a time gets here to make the file.
 		if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 			return cmp.Or(err, os.ErrExist)
 		}

@@ -8,35 +8,35 @@ import (
 	"time"
 )
 
-// maxKept bounds the bytes that a socket keeps: a short answer or a TLS record, and what TLS
-// itself says, such as its answers to key updates, of which a client can ask for any number.
+// maxKept bounds the bytes that a socket keeps: a short answer or a TLS record, and messages
+// of TLS itself. A client can ask for any number of these, such as answers to key updates.
 const maxKept = 128 << 10
 
 var errTakesNothing = errors.New("the client takes nothing")
 
-// socket is a client's TCP connection, under TLS. Behind the handshake a write never waits for
-// the client: bytes that the kernel does not take at once are kept until drain sends them. So no goroutine
-// waits for a client while it holds a lock of TLS, and a goroutine that works for all clients
-// may write to each of them.
+// socket is the TCP connection of a client, under TLS. After the handshake a write never
+// waits for the client: bytes that the kernel does not take at once are kept until drain
+// sends them. So no goroutine waits for a client while it holds a lock of TLS, and a
+// goroutine that works for all clients may write to each of them.
 type socket struct {
 	net.Conn
-	raw  syscall.RawConn // nil: the kernel takes nothing at once
+	raw  syscall.RawConn // nil: all bytes are kept until drain
 	open bool            // the handshake is over
 
 	mu       sync.Mutex
-	kept     []byte // in order
+	kept     []byte // bytes for drain, in order
 	draining bool   // bytes before those kept are being written
 }
 
 func newSocket(c net.Conn) *socket { return &socket{Conn: c, raw: rawOf(c)} }
 
-// established says that the handshake is over. Its deadline for writes ends.
+// established notes that the handshake is over. Its deadline for writes ends.
 func (s *socket) established() {
 	s.open = true
 	_ = s.SetWriteDeadline(time.Time{})
 }
 
-// rawOf returns a connection's descriptor; nil: it has none.
+// rawOf returns the descriptor of a connection, or nil if the connection has no descriptor.
 func rawOf(c net.Conn) syscall.RawConn {
 	if s, ok := c.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
@@ -46,8 +46,8 @@ func rawOf(c net.Conn) syscall.RawConn {
 	return nil
 }
 
-// tryWrite writes what the kernel takes at once, and returns the number of these bytes. If it
-// is an error that keeps the kernel from taking more, the next write that waits returns it.
+// tryWrite writes the bytes that the kernel takes at once, and returns their number. It
+// drops an error, which the next waiting write returns.
 func tryWrite(raw syscall.RawConn, p []byte) (n int) {
 	if raw == nil {
 		return 0
@@ -62,7 +62,7 @@ func tryWrite(raw syscall.RawConn, p []byte) (n int) {
 	return max(n, 0)
 }
 
-// Write writes p, or keeps what of it the kernel does not take at once.
+// Write writes p, and keeps the bytes that the kernel does not take at once.
 func (s *socket) Write(p []byte) (int, error) {
 	if !s.open {
 		return s.Conn.Write(p)
@@ -80,14 +80,14 @@ func (s *socket) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keeps reports whether there is something to drain.
+// keeps reports whether there are bytes to drain.
 func (s *socket) keeps() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.kept) > 0
 }
 
-// drain writes what is kept, and waits until the client has taken it or the deadline has
+// drain writes the kept bytes, and waits until the client has taken them or the deadline has
 // passed. Only one goroutine drains at a time.
 func (s *socket) drain(deadline time.Time) (err error) {
 	_ = s.SetWriteDeadline(deadline)
@@ -101,6 +101,6 @@ func (s *socket) drain(deadline time.Time) (err error) {
 		s.mu.Lock()
 		s.draining = false
 	}
-	_ = s.SetWriteDeadline(time.Time{}) // one that has passed would let no later write be tried
+	_ = s.SetWriteDeadline(time.Time{}) // a deadline that has passed would fail all later writes
 	return err
 }

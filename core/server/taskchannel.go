@@ -17,29 +17,31 @@ import (
 	"motte/core/taskwire"
 )
 
-// answerBatch is how many of a Task's frames are handed to the engine in one event. Once
-// they name task.MaxChunk identities, none is added: the engine looks each of them up.
+// answerBatch is the most frames of a Task that the engine gets in one event. When these
+// frames name taskwire.MaxChunk identities, no further frame is added, since the engine
+// looks up each identity.
 const answerBatch = 16
 
-// shortFrames is how many bytes of frames are written to a Task by the goroutine that brings
-// them about.
+// shortFrames is the most bytes of frames that are written to a Task by the goroutine that
+// caused the frames.
 const shortFrames = 16 << 10
 
-// taskChannel is the Core's end of the channel to one Task: a reader and a
-// writer. It is closed by whoever holds the server's state.
+// taskChannel is the Core's end of the channel to one Task: a reader and a writer. A
+// goroutine that closes it holds the server's state.
 type taskChannel struct {
 	s        *server
 	instance uint64
 	net      taskConn
-	raw      syscall.RawConn // under net; nil: it takes nothing at once
+	raw      syscall.RawConn // the descriptor of net; nil: writeNow writes no bytes
 	out      *queue[engine.TaskFrame]
 	left     atomic.Uint64 // frames that the channel has taken
 	end      context.CancelFunc
 
-	// Whoever writes holds the token of writing: the writer, or in writeNow another goroutine.
+	// A goroutine that writes holds the token of writing: the writer, or another goroutine
+	// in writeNow.
 	writing chan struct{}
-	parts   net.Buffers // of frames that were taken from out, and not written
-	frames  int         // in parts
+	parts   net.Buffers // bytes of frames that were taken from out, and not written
+	frames  int         // number of frames in parts
 }
 
 // taskConn is a connection whose reading end can be closed alone. Bytes that the Task sent
@@ -69,8 +71,8 @@ func (s *server) startTask(instance uint64, c taskConn) {
 	s.engine.TaskStarted(instance)
 }
 
-// endTask is called when the host says that a process has ended. The Task's last bytes are
-// read first: only they tell a broken frame from a clean end.
+// endTask takes the message of the host that a process has ended. The Task's last bytes are
+// read first, since only they tell a broken frame from a clean end.
 func (s *server) endTask(instance uint64) {
 	if t := s.tasks[instance]; t != nil {
 		_ = t.net.CloseRead() // an error means that it is closed
@@ -84,7 +86,7 @@ func (t *taskChannel) close() {
 	t.net.Close()
 }
 
-// write sends frames: all that wait, in one write.
+// write sends all waiting frames in one write.
 func (t *taskChannel) write(ctx context.Context) {
 	for range t.out.signals(ctx.Done()) {
 		if err := t.writeAll(); err != nil {
@@ -105,8 +107,8 @@ func (t *taskChannel) writeAll() error {
 	return nil
 }
 
-// writeNow sends frames without waiting for the Task. It leaves to the writer the frames that
-// the channel does not take at once, and all if they are long.
+// writeNow sends frames without waiting for the Task. It leaves the bytes to the writer that
+// the channel does not take at once, and all frames if they are long.
 func (t *taskChannel) writeNow() {
 	select {
 	case t.writing <- struct{}{}:
@@ -138,7 +140,7 @@ func (t *taskChannel) writeNow() {
 	}
 }
 
-// gather takes the frames that wait, if all taken before are written.
+// gather takes the waiting frames, if all frames that it took before are written.
 func (t *taskChannel) gather() {
 	if len(t.parts) > 0 {
 		return
@@ -152,13 +154,13 @@ func (t *taskChannel) gather() {
 	}
 }
 
-// count notes that the channel has taken all that was gathered.
+// count notes that the channel has taken all gathered frames.
 func (t *taskChannel) count() {
 	t.left.Add(uint64(t.frames))
 	t.frames = 0
 }
 
-// tick tells the engine what time it is, and how far the Tasks' channels are.
+// tick tells the engine the time, and how many frames each Task's channel has taken.
 func (s *server) tick(now time.Time) {
 	for _, t := range s.tasks {
 		s.engine.Left(t.instance, t.left.Load())
@@ -166,8 +168,8 @@ func (s *server) tick(now time.Time) {
 	s.engine.Tick(now)
 }
 
-// read takes answers. Whatever can't be decoded is the last that is read. A
-// Task that floods waits until the engine has taken what it sent.
+// read takes answers, until an answer can't be decoded. It reads no further answer until the
+// engine has taken the batch, so a Task that floods has to wait.
 func (t *taskChannel) read(ctx context.Context) {
 	in, buf := bufio.NewReaderSize(t.net, bufferSize), make([]byte, taskwire.MaxAnswerFrame)
 	for failed := error(nil); failed == nil; {
@@ -184,7 +186,7 @@ func (t *taskChannel) read(ctx context.Context) {
 			}
 		}
 		if ctx.Err() != nil {
-			return // what the loop ended has not failed
+			return // the Core has closed the channel: the Task did not fail
 		}
 		t.s.runOnEngine(func(e *engine.Engine) {
 			for _, a := range batch {
