@@ -5,47 +5,50 @@ import (
 	"sync/atomic"
 )
 
-// Bounds of the cache, in bytes. It lies beside what the engine keeps of each object, and
-// is to hold the records that many clients ask for again and again. Its maps take up to a
-// sixth more, if records are small.
+// Bounds of the cache, in bytes. The cache takes memory beside the engine's mapping. It is
+// made for records that many clients ask for again and again. Its maps take up to a sixth
+// more memory, if records are small.
 const (
 	cacheBytes      = 64 << 20
-	cacheShards     = 16 // readers on as many processors seldom meet
+	cacheShards     = 16 // readers on as many processors seldom need the same lock
 	generationBytes = cacheBytes / cacheShards / 2
-	maxCachedRecord = 65 << 10 // of one record: a larger one is read in less time than it takes to send
+	maxCachedRecord = 65 << 10 // of one record: a larger record takes less time to read than to send
 )
 
-// cache keeps records that were read, as they are stored: sealed. So it holds nothing that
-// the disk does not, and whatever changes in it is found as damage of the disk is, when the
-// record is opened. A reader gets a copy: nobody else writes to it while it is opened.
+// cache keeps records that were read, in their stored, sealed form. So it holds no bytes
+// that the disk does not hold. A change of its memory is detected when the record is opened,
+// like damage of the disk. A reader gets a copy, to which no other goroutine writes while it
+// is opened.
 //
-// Entries of segments that were removed are not asked for any more, as numbers of segments
-// are not used twice, and are pushed out in time. An erasure drops all entries, since it
-// can't be seen whose they are while they are sealed.
+// Entries of removed segments are not asked for any more, since segment numbers are not used
+// twice. Newer entries push them out in time. An erasure drops all entries, since a sealed
+// entry does not show its owner.
 type cache struct {
-	epoch  atomic.Uint64 // erasures: what was read before the last of them is not kept
+	epoch  atomic.Uint64 // number of erasures: a record that was read before the last erasure is not kept
 	shards [cacheShards]cacheShard
 }
 
-// cacheShard keeps records in two generations. Records are added to the young one. When it
-// is full, it becomes the old one, and the old one is forgotten, but for the records that
-// were asked for meanwhile: each of them was added to the young one again.
+// cacheShard keeps records in two generations. Records are added to the young generation.
+// When it is full, it becomes the old generation, and the former old generation is dropped.
+// A record that is found in the old generation is added to the young one again, so it is
+// kept.
 type cacheShard struct {
 	mu         sync.Mutex
 	young, old generation
 }
 
 type generation struct {
-	places map[Location]uint32 // where in bytes each record begins
+	places map[Location]uint32 // offset in bytes where each record begins
 	bytes  []byte
 }
 
-// shard returns the shard of a location: neighbours lie in different ones.
+// shard returns the shard of a location. Neighbouring locations have different shards.
 func (c *cache) shard(at Location) *cacheShard {
 	return &c.shards[(at.Offset/alignment*0x9E3779B1^at.Segment*0x85EBCA6B)>>16%cacheShards]
 }
 
-// get copies a record into a buffer, which it may grow, if the record is there.
+// get copies a record into a buffer, which it may grow. It returns false if the cache lacks
+// the record.
 func (c *cache) get(buf *[]byte, at Location) bool {
 	s := c.shard(at)
 	s.mu.Lock()
@@ -63,7 +66,7 @@ func (c *cache) get(buf *[]byte, at Location) bool {
 	return true
 }
 
-// has reports whether a record is there.
+// has reports whether the cache has a record.
 func (c *cache) has(at Location) bool {
 	s := c.shard(at)
 	s.mu.Lock()
@@ -81,7 +84,7 @@ func (c *cache) put(at Location, p []byte, epoch uint64) {
 	s := c.shard(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.epoch.Load() == epoch { // else clear may have been here
+	if c.epoch.Load() == epoch { // otherwise clear may have run since the read
 		s.add(at, p)
 	}
 }
@@ -115,7 +118,7 @@ func (s *cacheShard) add(at Location, p []byte) {
 	s.young.add(at, p)
 }
 
-// add adds a record, for which there is room, unless it is there.
+// add adds a record, unless the generation has it. The caller has made sure of its room.
 func (g *generation) add(at Location, p []byte) {
 	if _, ok := g.places[at]; ok {
 		return

@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// Read reads the record at a location from the storage into buf, which it may grow and
-// returns, and opens it: the record's body lies in buf. Any number of goroutines may read.
-// What was moved since the location was learnt is an ErrMoved.
+// Read reads the record at a location from the storage into buf, and opens it. Read may grow
+// buf, and returns it; the body of the record lies in it. Any number of goroutines may read.
+// If the record is no longer at the location, Read returns ErrMoved.
 func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	name, buf, err := l.readSealed(buf, at)
 	if err != nil {
@@ -20,9 +20,9 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 	return r, buf, err
 }
 
-// ReadCached is Read for records that clients ask for: a sealed record that is in memory
-// comes from there, and others are kept there. A record from memory is opened as every
-// other, from a copy of its own. If it does not open, the storage decides.
+// ReadCached is Read for records that clients ask for. It takes the sealed record from the
+// cache, or reads it and adds it to the cache. A record from the cache is opened as any
+// other, in a copy. If it does not open, the record is read from the storage.
 func (l *Log) ReadCached(buf []byte, at Location) (Record, []byte, error) {
 	if l.cache.get(&buf, at) {
 		r, what := l.open(buf, buf[bodyAt:bodyAt])
@@ -39,7 +39,7 @@ func (l *Log) ReadCached(buf []byte, at Location) (Record, []byte, error) {
 	if err != nil {
 		return Record{}, buf, err
 	}
-	l.cache.put(at, buf, epoch) // before it is opened in its place
+	l.cache.put(at, buf, epoch) // before it is opened in place, and is no longer sealed
 	r, err := l.openAt(name, at, buf)
 	if err != nil {
 		l.cache.drop(at)
@@ -47,7 +47,7 @@ func (l *Log) ReadCached(buf []byte, at Location) (Record, []byte, error) {
 	return r, buf, err
 }
 
-// readSealed reads a record, and does not open it. It returns the name of the file.
+// readSealed reads a record without opening it. It returns the name of the file.
 func (l *Log) readSealed(buf []byte, at Location) (name string, _ []byte, _ error) {
 	s, err := l.holds(at)
 	if err != nil {
@@ -60,7 +60,8 @@ func (l *Log) readSealed(buf []byte, at Location) (name string, _ []byte, _ erro
 	return s.name, buf, nil
 }
 
-// holds returns the segment of a location, within which the location lies.
+// holds returns the segment of a location. It fails if the location is not inside the
+// segment.
 func (l *Log) holds(at Location) (segment, error) {
 	s := l.segment(at.Segment)
 	switch {
@@ -72,7 +73,7 @@ func (l *Log) holds(at Location) (segment, error) {
 	return s, nil
 }
 
-// unreadable returns the error of a read that the storage has refused.
+// unreadable returns the error for a read that the storage refused.
 func (l *Log) unreadable(s segment, at Location, err error) error {
 	if !l.Has(at.Segment) {
 		err = ErrMoved
@@ -82,7 +83,7 @@ func (l *Log) unreadable(s segment, at Location, err error) error {
 	return fmt.Errorf("read %s at %d: %w", s.name, at.Offset, err)
 }
 
-// openAt opens the record that was read from a location, in its place.
+// openAt opens, in place, a record that was read from a location.
 func (l *Log) openAt(name string, at Location, p []byte) (Record, error) {
 	r, what := l.open(p, p[bodyAt:bodyAt])
 	switch what {
@@ -94,15 +95,15 @@ func (l *Log) openAt(name string, at Location, p []byte) (Record, error) {
 	return Record{}, &DamageError{name, int64(at.Offset), what}
 }
 
-// Limits of what is read together.
+// Limits of a read of several records.
 const (
-	maxGap  = 4 << 10   // bytes between two records: to read them takes less time than another call
-	maxSpan = 256 << 10 // bytes of one read: an object that somebody waits for is not held up by all others
+	maxGap  = 4 << 10   // bytes between two records: reading them takes less time than another call
+	maxSpan = 256 << 10 // bytes of one read: a longer read would delay an object that a client waits for
 )
 
 // Prefetch reads the records at these locations into the cache, so that ReadCached finds
-// them there. It reads neighbours together. It puts the list in order. What it can't read
-// is left to ReadCached.
+// them there. It sorts the list, and reads neighbouring records together. ReadCached reads
+// the records that Prefetch does not read.
 func (l *Log) Prefetch(list []Location) {
 	list = slices.DeleteFunc(list, func(at Location) bool {
 		return at.Length > maxCachedRecord || l.cache.has(at)
@@ -120,7 +121,7 @@ func (l *Log) Prefetch(list []Location) {
 	}
 }
 
-// neighbours returns how many of the first locations, which are in order, one read takes.
+// neighbours returns how many of the first locations one read takes. The list is sorted.
 func neighbours(list []Location) (n int) {
 	first := list[0]
 	end := first.Offset + first.Length

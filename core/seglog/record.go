@@ -41,25 +41,26 @@ type Record struct {
 	LSN        uint64 // log sequence number: one more than that of the record before
 	Kind       Kind
 	Collection uint32      // 0: the record belongs to no collection
-	Owner      uint32      // whose data key seals the body; CoreOwner: the Core itself
+	Owner      uint32      // the owner whose data key seals the body; CoreOwner: the Core
 	ID         identity.ID // of the object, or zero
 	Body       []byte
 
-	// Sealed is a record as it is stored: one that is carried, from the segment in
-	// which it was first written or carried to last, or was.
+	// Sealed is the stored form of a relocated record, or of a record that may be relocated.
+	// In a relocated record that Replay reads, it is empty, but not nil. In a new record it
+	// is nil.
 	Sealed []byte
 
 	salt   seal.Salt
-	flags  byte  // as it is stored
-	length int64 // bytes that it takes there
-	size   int   // bytes of its body
+	flags  byte  // as stored
+	length int64 // bytes of the stored record
+	size   int   // bytes of the body
 }
 
 // CoreOwner is the owner of all records that are not objects. No principal has this
 // number.
 const CoreOwner = seal.CoreOwner
 
-// Location is where a record lies.
+// Location says where the stored form of a record lies.
 type Location struct {
 	Segment uint32
 	Offset  uint32 // bytes from the start of the segment
@@ -82,8 +83,8 @@ const (
 )
 
 const (
-	flagFirst  = 1 << 0 // first of a write: all before it was durable when it was written
-	flagCommit = 1 << 1 // last of its group
+	flagFirst  = 1 << 0 // first of a write: all records before it were durable when it was written
+	flagCommit = 1 << 1 // last record of its group
 )
 
 // RecordSize returns the bytes that a record with a body of n bytes takes in the log.
@@ -107,16 +108,16 @@ func (l *Log) seal(p []byte, s *segment, r *Record, flags byte) ([]byte, error) 
 	return append(p, make([]byte, end-len(p))...), nil
 }
 
-// What can be wrong with a record. The first says that there is none; the last, that
-// its owner was erased, which is no damage.
+// Reasons why a record can't be opened. With badHead, there is no record. With ownerGone, its
+// owner was erased, which is no damage.
 const (
 	badHead   = "the record's head fails its check"
 	badBody   = "the record's body, or the padding behind it, fails its check"
 	ownerGone = "the key of the record's owner is gone"
 )
 
-// openHead reads the front of the record at the front of p, and opens its head:
-// proof that the Core wrote both. Of r all but the body is set.
+// openHead reads the first 32 bytes of the record at the start of p, and opens its head.
+// With ok, the Core wrote both. All fields of r are set, except the body.
 func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok bool) {
 	f := codec.NewReader(p)
 	if string(f.Take(2)) != recordMagic || f.U8() != RecordVersion || len(p) < bodyAt {
@@ -135,8 +136,8 @@ func (l *Log) openHead(p []byte) (r Record, plain [frontSize + headSize]byte, ok
 	return r, plain, err == nil && r.Kind > 0 && r.Kind < kindEnd && RecordSize(r.size) == r.length
 }
 
-// open checks and opens the record at the front of p, its body into dst, which may be
-// its place in p. It says what is wrong, or nothing.
+// open checks and opens the record at the start of p. It writes the body to dst, which may
+// be the place of the body in p. It returns the reason of a failure, or an empty string.
 func (l *Log) open(p, dst []byte) (r Record, what string) {
 	r, plain, ok := l.openHead(p)
 	if !ok || r.length > int64(len(p)) {
@@ -155,8 +156,8 @@ func (l *Log) open(p, dst []byte) (r Record, what string) {
 	return r, ""
 }
 
-// pass moves p behind a record. One that is carried is no part of the chain: it says
-// nothing new.
+// pass moves p behind a record. A relocated record does not change the chain value, since
+// the chain has this record already.
 func (p *Position) pass(s *segment, stored []byte, r *Record) {
 	p.Segment, p.End = s.id, p.End+uint32(len(stored))
 	if r.Sealed == nil {

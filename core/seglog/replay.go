@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// content reads a segment up to an end.
+// content reads a segment from its start up to an end.
 func (l *Log) content(id uint32, end int64) ([]byte, error) {
 	p := make([]byte, end)
 	if err := l.storage.ReadAt(segmentName(id), p, 0); err != nil {
@@ -18,20 +18,19 @@ func (l *Log) content(id uint32, end int64) ([]byte, error) {
 	return p, nil
 }
 
-// Replay reads the log behind the checkpoint, checks all of it, and hands each
-// record of each whole group to apply, in order; r.Body is apply's to keep. Sealed is
-// empty, but not nil, in one that is carried. What an owner put who was erased has
-// no body: it can't be opened, and that is no damage. Replay is called once, after
-// Restore and before Append.
+// Replay reads the log behind the checkpoint, and checks all of it. It hands each record of
+// each whole group to apply, in order; apply may keep r.Body. In a relocated record, Sealed
+// is empty, but not nil. An object of an erased owner has no body: its record can't be
+// opened, and that is no damage. Replay is called once, after Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
 	ids := slices.Sorted(maps.Keys(l.segments))
-	from, _ := slices.BinarySearch(ids, l.pos.Segment) // Restore has said so if that is missing
+	from, _ := slices.BinarySearch(ids, l.pos.Segment) // Restore has reported a missing segment
 	ids = append(ids[from:], 0)
 	for i, id := range ids[:len(ids)-1] {
-		s, next := l.segments[id], l.segments[ids[i+1]] // nil: none
+		s, next := l.segments[id], l.segments[ids[i+1]] // nil: no segment follows
 		if id != l.pos.Segment {
-			// All of the segment before must have been there, up to the end that
-			// this header names.
+			// The log must have all of the segment before, up to the end that this header
+			// names.
 			follows := s.firstLSN == l.pos.LSN+1 && s.chain == l.pos.Chain
 			if !follows || s.previous != l.pos.Segment || s.previousEnd != l.pos.End {
 				before, at := segmentName(l.pos.Segment), int64(l.pos.End)
@@ -50,15 +49,16 @@ func (l *Log) Replay(apply func(Record, Location) error) error {
 	return nil
 }
 
-// replaySegment applies the whole groups of a segment, from the position on.
-// What is no record that follows on is damage, save in the newest segment, where
-// it may be the end of the data, or a write that a crash cut short: a later
-// record that the Core marked as the first of a write proves that it was durable
-// once, since a write begins only when all before it is; and so does a checkpoint
-// that knows a later end.
+// replaySegment applies the whole groups of a segment, from the position on. A record that
+// does not follow the records before it is damage, and so are bytes that are no record.
+//
+// In the newest segment, such bytes may also be the end of the data, or a write that a crash
+// cut short. They are damage there if a later record has the flag of the first record of a
+// write: a write begins only when all records before it are durable. They are damage, too,
+// if a checkpoint names a later end.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
 	end := s.size
-	if next != nil && next.previous == s.id { // behind the end that it names lies a torn tail
+	if next != nil && next.previous == s.id { // a torn write may lie behind the end that its header names
 		end = min(end, int64(next.previousEnd))
 	}
 	data, err := l.content(s.id, end)
@@ -66,9 +66,9 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		return err
 	}
 	if int64(l.pos.End) < s.end || l.pos.End == headerSize {
-		s.barrierBytes = 0 // those before the position are not known, and those behind it come now
+		s.barrierBytes = 0 // barriers before the position are not known; the others are counted now
 	}
-	var g Group // that is not whole yet
+	var g Group // records of a group that is not whole yet
 	var places []Location
 	pos := l.pos
 	for int64(pos.End) < end {
@@ -89,7 +89,7 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			if err := l.damage(segmentName(s.id), int64(at.Offset), what); err != nil {
 				return err
 			}
-			// What can be read is kept, though the group is not whole.
+			// Readable records are kept, though the group is not whole.
 			lsn, place := l.find(data, s, from, pos.LSN, 0)
 			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, place
 		}
@@ -102,8 +102,9 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 	return nil
 }
 
-// following opens the record at a position, inside a group or not, if it follows on what
-// is before it. Otherwise it says what is wrong, and where a later record may lie.
+// following opens the record at a position, and checks that it follows the record before it.
+// inGroup says whether a group is not whole there. On a failure, following returns the
+// reason, and the offset from which on a later record may lie.
 func (l *Log) following(data []byte, s *segment, pos Position,
 	inGroup bool) (r Record, what string, from uint32) {
 	r, what = l.open(data[pos.End:], nil)
@@ -117,7 +118,7 @@ func (l *Log) following(data []byte, s *segment, pos Position,
 	if carried {
 		r.Sealed = []byte{}
 	}
-	if what == ownerGone { // as a record behind this one says
+	if what == ownerGone { // a later record says that the owner is erased
 		what = ""
 	}
 	return r, what, pos.End + alignment
@@ -140,9 +141,9 @@ func (l *Log) applyGroup(s *segment, g Group, places []Location, apply func(Reco
 	return nil
 }
 
-// find looks, from an offset on, for a record that was written in this segment
-// after lsn, with these flags, or without flags also for a carried one: its LSN and
-// place, or 0 and the end.
+// find looks for a record, from an offset on. The record must have been written to this
+// segment first, after lsn, with these flags. Without flags, find also accepts a relocated
+// record. It returns the LSN and the offset of the record, or 0 and the end of the data.
 func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byte) (uint64, uint32) {
 	for ; int(offset)+minRecord <= len(data); offset += alignment {
 		r, _, ok := l.openHead(data[offset:])
@@ -154,10 +155,10 @@ func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byt
 	return 0, uint32(len(data))
 }
 
-// Walk hands each record of a segment, checked, and as it is stored but without its
-// body, to visit, in order; r.Sealed is visit's to keep. Anything else is an
-// ErrDamaged: it must not be taken for dead, nor carried to where it could be taken
-// for a torn write.
+// Walk hands each record of a segment to visit, in order. It has checked the record. The
+// record has its stored form in Sealed, which visit may keep, and no body. Bytes that are no
+// record are an ErrDamaged: they must not be taken for a dead record, nor be relocated to a
+// place where they look like a torn write.
 func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) error {
 	s := l.segment(segment)
 	if s.id == 0 {
@@ -177,13 +178,14 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 	return err
 }
 
-// Remove removes a segment that nothing needs; somebody else may have done so.
+// Remove removes a segment that is no longer needed. It is no error if the file is gone
+// already.
 func (l *Log) Remove(segment uint32) error {
 	return removeFrom(l, l.segments, segment, segmentName(segment))
 }
 
-// removeFrom removes a file, and takes it off the list of those that are there. If that
-// fails, it is still there, to be removed another time.
+// removeFrom removes a file, and its entry in the list of files. If the removal fails, the
+// entry stays, so that the file can be removed later.
 func removeFrom[V any](l *Log, files map[uint32]V, number uint32, name string) error {
 	l.mu.Lock()
 	file := files[number]

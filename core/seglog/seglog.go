@@ -135,9 +135,9 @@ const (
 
 // Position is a position between two records.
 type Position struct {
-	LSN          uint64 // of the record before
+	LSN          uint64 // LSN of the record before
 	Chain        [sha256.Size]byte
-	Tag          SegmentID // of the segment that holds the record before
+	Tag          SegmentID // ID of the segment that holds the record before
 	Segment, End uint32    // where the next record would lie, if it lies in the same segment
 }
 
@@ -146,9 +146,8 @@ func (p Position) Head() model.Head {
 	return model.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
 }
 
-// Log is an open log. Append, Resume and Position have one caller at a time,
-// Checkpoint, Remove and Erase another; any number of goroutines
-// may Read and Walk.
+// Log is an open log. Append, Resume and Position have one caller at a time, and Checkpoint,
+// Remove and Erase have another. Any number of goroutines may call Read and Walk.
 type Log struct {
 	storage Storage
 	root    seal.Root
@@ -158,36 +157,36 @@ type Log struct {
 	damaged func(*DamageError) error // nil: all damage is an error
 
 	pos    Position
-	last   *segment // that Append adds to; nil: the next one makes a segment
+	last   *segment // the segment that Append adds to; nil: the next Append makes a segment
 	buf    []byte
 	failed bool
 	rotate atomic.Bool // the next Append makes a new segment
 	adrift atomic.Bool // the directory is another one: no records are appended
 
 	writing    chan struct{}     // full while a goroutine changes the files of the keys
-	generation uint64            // of the keys
-	stored     [sha256.Size]byte // of the files of the keys as they were written last; zero: not yet
+	generation uint64            // generation of the keys
+	stored     [sha256.Size]byte // hash of the files of the keys as written last; zero: not written yet
 	keysOlder  bool
 	unread     []string // files of the keys that could not be read, and were not reported
 
-	numbered uint32 // Checkpoint's: the number that it used last, or that it found in use
+	numbered uint32 // Checkpoint's: the number of a file that it used last, or found in use
 
-	taken   map[uint32]bool // numbers of files that are no segments of this log: see damaged
-	missing map[string]bool // Watch's: files that are lost, and were reported
+	taken   map[uint32]bool // numbers of files that hold no segment of this log: no new segment gets them
+	missing map[string]bool // Watch's: lost files that were reported
 
 	mu          sync.RWMutex
 	segments    map[uint32]*segment
-	history     []model.Head     // of segments: the first LSN and the tag of each, no chain value
-	floor       uint32           // segments before this one are needed by no checkpoint to replay
-	base        uint32           // the number of the newest one; 0: none, the empty state
-	from        uint32           // the segment from which on Replay would read behind it
-	checkpoints map[uint32]int64 // the size of each that is there, by number
+	history     []model.Head     // first LSN and segment ID of each segment, without chain values
+	floor       uint32           // no checkpoint needs segments before this one for a replay
+	base        uint32           // number of the newest checkpoint; 0: no checkpoint, the empty state
+	from        uint32           // first segment that Replay would read after this checkpoint
+	checkpoints map[uint32]int64 // bytes of each checkpoint file, by number
 
 	cache cache
 }
 
-// maxHistory bounds the history that is kept, 40 bytes of each segment: older heads
-// than its oldest can't be told from those of another history.
+// maxHistory bounds the segments in the history, which take 40 bytes each. Heads older than
+// the oldest of them can't be told from heads of another history.
 const maxHistory = 1 << 16
 
 // Random fills p with unpredictable bytes. It never fails: see crypto/rand.Read.
@@ -202,10 +201,10 @@ func Empty(s Storage) (bool, error) {
 	}), err
 }
 
-// Open reads the keys in a storage, which the root key opens, and the headers of all
-// segments, and checks each against the keys. An empty storage becomes a new store.
-// Restore and Replay follow. Damage that damaged accepts, by returning nil, is passed
-// over, here and by Replay; nil accepts none.
+// Open reads the keys in a storage with the root key. It reads the headers of all segments,
+// and checks each header against the keys. An empty storage becomes a new store. Restore and
+// Replay follow. If damaged returns nil for a damage, Open and Replay pass over it. If
+// damaged is nil, each damage is an error.
 func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
 	l := &Log{storage: s, root: root, random: random, damaged: damaged,
 		writing: make(chan struct{}, 1), taken: make(map[uint32]bool), missing: make(map[string]bool),
@@ -227,7 +226,7 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 	}
 	if empty := len(segments) == 0 && len(l.checkpoints) == 0; empty && len(keys) == 0 {
 		return l, l.makeKeys()
-	} else if empty { // nothing was written, or all is gone: clients tell
+	} else if empty { // no record was written, or all are lost: clients notice a loss
 		err = l.openKeys(copies, keys)
 	} else if err = l.openKeys(segments, keys); err == nil {
 		err = l.readHeaders(segments)
@@ -238,8 +237,8 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 	return l, nil
 }
 
-// readHeaders reads the headers of all segments, in order, and makes the newest one durable:
-// the others were before it was made.
+// readHeaders reads the headers of all segments, in order, and makes the newest segment
+// durable. The older segments were durable before it was made.
 func (l *Log) readHeaders(list []File) error {
 	for _, f := range list {
 		id, _ := number(f.Name, segmentSuffix)
@@ -260,8 +259,8 @@ func (l *Log) Keys() *seal.Keys { return l.keys }
 // Position returns where the last durable record ends.
 func (l *Log) Position() Position { return l.pos }
 
-// Contains reports whether a head, which is not beyond the log's own, is part of
-// its history: whether its LSN was written to the segment that it names.
+// Contains reports whether a head is part of the log's history: whether its LSN was written
+// to the segment that it names. The head must not be beyond the log's own head.
 func (l *Log) Contains(h model.Head) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -274,10 +273,10 @@ func (l *Log) Contains(h model.Head) bool {
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
 	ID           uint32
-	Bytes        int64 // of records; if nothing refers to it, so that its end is not known, of its file
-	BarrierBytes int64 // of those, bytes of marks, which hold nothing: at least so many
-	Tail         int64 // bytes of its file behind the records: of a write that a crash or a failure cut short
-	Free         bool  // only the mapping needs it
+	Bytes        int64 // bytes of records; if the end of the data is not known, of the file
+	BarrierBytes int64 // bytes of barriers among these records, at least
+	Tail         int64 // bytes of the file behind the records: of a write that a crash or a failure cut short
+	Free         bool  // no checkpoint needs it for a replay, only the mapping may
 }
 
 // Segments lists the segments in order.
@@ -299,10 +298,10 @@ func (l *Log) Segments() (list []SegmentInfo) {
 // Rotate lets the next Append make a new segment.
 func (l *Log) Rotate() { l.rotate.Store(true) }
 
-// Append makes groups durable in one write: as many as that takes, one at least. It
-// returns where each of their records lies, in order, and the other groups. Their LSNs
-// must follow on. After an error, which may leave any part of them on the disk, the Log
-// takes no more until Resume.
+// Append makes groups durable in one write: at least one group, and as many as the write
+// takes. It returns the locations of their records, in order, and the other groups. The LSNs
+// of new records must be consecutive. After an error, any part of the groups may be on the
+// disk. The Log takes no more records until Resume.
 func (l *Log) Append(groups []Group) (at []Location, rest []Group, err error) {
 	if err := l.mayAppend(); err != nil {
 		return nil, nil, err
@@ -348,14 +347,14 @@ func fitting(groups []Group) (n int, need int64) {
 // pendingWrite is a write that is being encoded.
 type pendingWrite struct {
 	segment      *segment
-	pos          Position // behind it
+	pos          Position // position behind the write
 	p            []byte
 	at           []Location // of its records
-	barrierBytes int64      // bytes of marks
+	barrierBytes int64      // bytes of barriers
 	flags        byte       // of the next record
 }
 
-// encode adds a group to a write. A carried record stays as it is stored.
+// encode adds a group to a write. A relocated record stays as it is stored.
 func (l *Log) encode(w *pendingWrite, g Group) (err error) {
 	for i := range g {
 		r, start := &g[i], len(w.p)
@@ -372,7 +371,7 @@ func (l *Log) encode(w *pendingWrite, g Group) (err error) {
 			}
 			r.size = len(r.Body)
 		}
-		w.flags = 0 // what follows is not the first
+		w.flags = 0 // the next record is not the first
 		stored := w.p[start:]
 		w.at = append(w.at, Location{w.segment.id, w.pos.End, uint32(len(stored))})
 		if r.Kind == KindBarrier {
@@ -383,7 +382,7 @@ func (l *Log) encode(w *pendingWrite, g Group) (err error) {
 	return nil
 }
 
-// extend adds a write to its segment. One that fails may leave any part of it.
+// extend appends a write to its segment. A write that fails may leave any part of its bytes.
 func (l *Log) extend(w *pendingWrite) error {
 	s := w.segment
 	err := l.storage.Append(segmentName(s.id), w.p)
@@ -398,7 +397,7 @@ func (l *Log) extend(w *pendingWrite) error {
 	return nil
 }
 
-// mayAppend says why the log takes no records, if it does not.
+// mayAppend returns the reason why the log takes no records, or nil if it takes them.
 func (l *Log) mayAppend() error {
 	if l.failed {
 		return ErrFailed
@@ -409,8 +408,8 @@ func (l *Log) mayAppend() error {
 	return nil
 }
 
-// Resume makes a new segment, after a failed write: what follows is not mixed
-// with what that may have left.
+// Resume makes a new segment after a failed write, so that new records are not mixed with
+// the remains of that write.
 func (l *Log) Resume() error {
 	if l.adrift.Load() {
 		return ErrAdrift
@@ -420,8 +419,8 @@ func (l *Log) Resume() error {
 	return err
 }
 
-// newSegment makes the next segment, with a salt of its own, bound to the
-// end of the one before.
+// newSegment makes the next segment, with its own salt. Its header names the end of the
+// segment before.
 func (l *Log) newSegment() error {
 	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End,
 		firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
@@ -446,7 +445,7 @@ func (l *Log) newSegment() error {
 	return nil
 }
 
-// begin notes that the records from now on are those of a segment.
+// begin adds a segment to the history. Later records belong to this segment.
 func (l *Log) begin(s *segment) {
 	newest := l.history[max(0, len(l.history)-maxHistory+1):]
 	l.history = append(newest, model.Head{LSN: s.firstLSN, Segment: s.tag})
@@ -455,7 +454,8 @@ func (l *Log) begin(s *segment) {
 // Has reports whether a segment is there.
 func (l *Log) Has(id uint32) bool { return l.segment(id).id != 0 }
 
-// segment returns what is known of a segment now; number 0: it is not there.
+// segment returns a copy of the present state of a segment. If the segment does not exist,
+// its id is 0.
 func (l *Log) segment(id uint32) segment {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
