@@ -22,7 +22,7 @@ type Request struct {
 	wire.Request
 	Conn      Conn
 	Principal access.Principal
-	Reserved  int           // bytes that the shell counts for it: its answer carries them back
+	Reserved  int           // bytes of budget that the server counts for it: its answer returns them
 	Writes    []Write       // of a put, delete or batch
 	Wanted    []wire.Wanted // of a GETMANY
 
