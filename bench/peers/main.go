@@ -2,7 +2,8 @@
 //
 // All systems hold the same objects, are reached over TLS 1.3 on the loopback interface, and acknowledge a
 // write when it is on the disk. They take turns, so whatever else the machine does meets all of them; ratios
-// are taken within each turn. docs/explanation/performance.md says what is measured and what the figures mean.
+// are taken within each turn. docs/explanation/performance.md
+// explains the measurements and the figures.
 //
 // The servers are started in a directory of their own, with configurations, keys and certificates made for
 // this run. Nothing of them is left behind, and no server of the machine is touched.

@@ -40,19 +40,29 @@ type (
 // errNotIn says that a line lists a system that can't do its work.
 var errNotIn = errors.New("this system does not take part in this line")
 
+// opened returns a running system twice: as a T, which does the work of a line, and as a
+// server. A system that is no T takes no part in the line: errNotIn.
+func opened[T any](ctx context.Context, a *arena, name string) (worker T, s server, err error) {
+	running, err := a.open(ctx, name)
+	if err != nil {
+		return worker, nil, err
+	}
+	worker, ok := running.(T)
+	if !ok {
+		return worker, nil, errNotIn
+	}
+	return worker, running, nil
+}
+
 // get reads objects by name, picked at random, one in flight on each of n connections.
 func get(n int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, system string) (contender, error) {
 		if system == bareEcho {
 			return a.echoes(n)
 		}
-		s, err := a.open(ctx, system)
+		g, s, err := opened[getter](ctx, a, system)
 		if err != nil {
 			return contender{}, err
-		}
-		g, ok := s.(getter)
-		if !ok {
-			return contender{}, errNotIn
 		}
 		op, done, err := g.gets(ctx, n)
 		return workers(s, n, op, done), err
@@ -65,13 +75,9 @@ func ranges(n int) func(context.Context, *arena, string) (contender, error) {
 		if system == bareEcho {
 			return a.echoes(n)
 		}
-		s, err := a.open(ctx, system)
+		r, s, err := opened[ranger](ctx, a, system)
 		if err != nil {
 			return contender{}, err
-		}
-		r, ok := s.(ranger)
-		if !ok {
-			return contender{}, errNotIn
 		}
 		op, done, err := r.ranges(ctx, n)
 		return workers(s, n, op, done), err
@@ -81,13 +87,9 @@ func ranges(n int) func(context.Context, *arena, string) (contender, error) {
 // puts stores new objects in an empty collection with an index, n in flight.
 func puts(n int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, system string) (contender, error) {
-		s, err := a.open(ctx, system)
+		p, s, err := opened[putter](ctx, a, system)
 		if err != nil {
 			return contender{}, err
-		}
-		p, ok := s.(putter)
-		if !ok {
-			return contender{}, errNotIn
 		}
 		op, done, err := p.puts(ctx, n)
 		return workers(s, n, op, done), err

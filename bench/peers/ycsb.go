@@ -100,13 +100,9 @@ type recordDB interface {
 // workload runs one of YCSB's workloads, with one transaction in flight in each of so many threads.
 func workload(letter string, threads int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, name string) (contender, error) {
-		s, err := a.open(ctx, name)
+		r, s, err := opened[recordStore](ctx, a, name)
 		if err != nil {
 			return contender{}, err
-		}
-		r, ok := s.(recordStore)
-		if !ok {
-			return contender{}, errNotIn
 		}
 		db, err := r.records(ctx, threads)
 		if err != nil {
@@ -119,7 +115,7 @@ func workload(letter string, threads int) func(context.Context, *arena, string) 
 		if err != nil {
 			return contender{}, errors.Join(err, db.Close())
 		}
-		// What a thread of YCSB keeps, its source of randomness above all, is in its context.
+		// A context holds the state of one YCSB thread, above all its source of randomness.
 		contexts := make([]context.Context, threads)
 		for i := range contexts {
 			contexts[i] = db.InitThread(g.InitThread(context.WithoutCancel(ctx), i, threads), i, threads)
