@@ -25,14 +25,11 @@ func (l *Log) Read(buf []byte, at Location) (Record, []byte, error) {
 // other, in a copy. If it does not open, the record is read from the storage.
 func (l *Log) ReadCached(buf []byte, at Location) (Record, []byte, error) {
 	if l.cache.get(&buf, at) {
-		r, what := l.open(buf, buf[bodyAt:bodyAt])
-		switch what {
-		case "":
-			return r, buf, nil
-		case ownerGone:
-			return Record{}, buf, ErrMoved
+		r, err := l.openAt("", at, buf)
+		if err == nil || errors.Is(err, ErrMoved) {
+			return r, buf, err
 		}
-		l.cache.drop(at)
+		l.cache.drop(at) // the error is dropped, too: it may be of the memory alone
 	}
 	epoch := l.cache.epoch.Load()
 	name, buf, err := l.readSealed(buf, at)
