@@ -39,7 +39,7 @@ func TestAProgramThatOthersMayNotExecuteStartsTasks(t *testing.T) {
 	}
 }
 
-// TestACopyIsMadeOnlyForAnotherUser: whoever may execute the program's file gets that file.
+// TestACopyIsMadeOnlyForAnotherUser: a user that may execute the program's file gets that file.
 // A copy is made once, and can't be changed.
 func TestACopyIsMadeOnlyForAnotherUser(t *testing.T) {
 	for _, c := range []struct {

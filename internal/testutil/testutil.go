@@ -1,4 +1,4 @@
-// Package testutil holds what the tests of several packages share: a check that ends
+// Package testutil holds the tools that several packages' tests share: a check that ends
 // the test, a wait for a state, golden files, the executables, and a server as a
 // process of its own.
 //
