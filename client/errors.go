@@ -54,12 +54,12 @@ type RolledBackError struct {
 
 // Error names both heads and says what to do.
 func (e *RolledBackError) Error() string {
-	what := "the store is another branch of its history"
+	what := "the store is a fork"
 	if e.Found.LSN < e.Remembered.LSN {
-		what = "the store went back, or is another branch of its history"
+		what = "the store was rolled back, or is a fork"
 	}
-	return fmt.Sprintf("%s: this client saw the log at %s, and the server, whose log is at %s, does not have that in its history. "+
-		"Ask the operator; 'motte head accept' goes on with the store as it is, if what is missing was lost and that is accepted",
+	return fmt.Sprintf("%s: this client saw the log at %s. The server's log is at %s, and its history lacks that head. "+
+		"Ask the operator; 'motte head accept' accepts the loss, and goes on with the store as it is",
 		what, describe(e.Remembered), describe(e.Found))
 }
 
@@ -171,7 +171,7 @@ var texts = map[model.Code]string{
 	model.Overloaded:          "the Core is overloaded; try again",
 	model.IndexViolated:       "the index broke its contract while answering and was quarantined; try again",
 	model.TooSlow:             "the index took too long over the query; try again",
-	model.HistoryDiffers:      "the store went back, or is another branch of its history",
+	model.HistoryDiffers:      "the store was rolled back, or is a fork",
 	model.DiskFull:            "the Core's disk is full: what deletes is still done; delete objects and compact, or give it a larger disk",
 	model.QuotaExceeded:       "the collection would hold more than its quota lets it: delete objects, or ask a server administrator for more",
 	model.ReadFailed:          "the Core's disk did not give a stored record back; try again",

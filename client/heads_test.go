@@ -16,8 +16,8 @@ import (
 	"motte/core/wire"
 )
 
-// history is a Core with a log and nothing else. Each answer but that to HEAD
-// comes after one more record.
+// history is a Core that only has a log. Each answer, except to HEAD, comes after another
+// record.
 type history struct {
 	mu    sync.Mutex
 	heads []Head // heads[n] has the LSN n+1
@@ -75,13 +75,13 @@ func (h *history) serve(c conn) {
 	}
 }
 
-// write makes a change that is acknowledged, of which only the head matters.
+// write makes an acknowledged change. Only its head matters.
 func write(t *testing.T, c *Client) error {
 	t.Helper()
 	return c.CreateCollection(t.Context(), "c")
 }
 
-// until repeats a call while the connection on which it was is found to be lost.
+// until repeats a call while it fails because its connection was lost.
 func until(t *testing.T, call func() error) error {
 	t.Helper()
 	for {
@@ -91,17 +91,17 @@ func until(t *testing.T, call func() error) error {
 	}
 }
 
-func TestStoreThatWentBackIsRefused(t *testing.T) {
+func TestRolledBackStoreIsRefused(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		found func(h *history) // what is served instead
+		found func(h *history) // changes the log to the one served instead
 		says  string
 	}{
-		{"went back", func(h *history) { h.heads = h.heads[:5] }, "went back"},
-		{"went back to nothing", func(h *history) { h.heads = nil }, "went back"},
-		{"another branch, shorter", func(h *history) { h.heads = h.heads[:5]; h.grow(2, 3) }, "went back, or is another branch"},
-		{"another branch, as long", func(h *history) { h.heads = h.heads[:5]; h.grow(2, 6) }, "another branch"},
-		{"another branch, longer", func(h *history) { h.heads = h.heads[:5]; h.grow(2, 20) }, "another branch"},
+		{"rolled back", func(h *history) { h.heads = h.heads[:5] }, "was rolled back"},
+		{"rolled back to an empty log", func(h *history) { h.heads = nil }, "was rolled back"},
+		{"a shorter fork", func(h *history) { h.heads = h.heads[:5]; h.grow(2, 3) }, "was rolled back, or is a fork"},
+		{"a fork of the same length", func(h *history) { h.heads = h.heads[:5]; h.grow(2, 6) }, "is a fork"},
+		{"a longer fork", func(h *history) { h.heads = h.heads[:5]; h.grow(2, 20) }, "is a fork"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := (&history{}).grow(1, 10)
@@ -126,25 +126,25 @@ func TestStoreThatWentBackIsRefused(t *testing.T) {
 				if !errors.As(err, &back) || back.Remembered != good[10] || back.Found != found || !errors.Is(err, ErrHistoryDiffers) {
 					t.Errorf("%s: %v; want it refused", name, err)
 				} else if !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "motte head accept") {
-					t.Errorf("the error is %q", err)
+					t.Errorf("the error is %q; want that it names the rollback or fork, and the command to accept it", err)
 				}
 			}
 			if slices.ContainsFunc(h.ops, func(o model.Operation) bool { return o != model.OpHead }) {
-				t.Errorf("operations %v reached another history", h.ops)
+				t.Errorf("operations %v were sent to a store with another history; want only HEAD", h.ops)
 			}
 			if client.Head() != good[10] {
-				t.Errorf("the client now remembers %+v", client.Head())
+				t.Errorf("the client now remembers the head %+v; want the older one kept", client.Head())
 			}
-			h.change(func() { h.heads = good; h.grow(3, 1) }) // a start opens a new segment
+			h.change(func() { h.heads = good; h.grow(3, 1) }) // each start opens a new segment
 			if err := until(t, func() error { return write(t, client) }); err != nil {
-				t.Errorf("the store is back: %v", err)
+				t.Errorf("the right store is back, but a write returns %v", err)
 			}
 		})
 	}
 }
 
-// TestOtherHeadWithTheSameNumberEndsTheConnection: one record is not in two,
-// and has one chain value.
+// TestOtherHeadWithTheSameNumberEndsTheConnection: a record is in one segment, and has one chain
+// value.
 func TestOtherHeadWithTheSameNumberEndsTheConnection(t *testing.T) {
 	head := Head{LSN: 7, Segment: [16]byte{1}, Chain: [16]byte{1}}
 	for _, other := range []struct {
@@ -173,16 +173,16 @@ func TestOtherHeadWithTheSameNumberEndsTheConnection(t *testing.T) {
 		var back *RolledBackError
 		err := write(t, c)
 		if is := errors.As(err, &back) && back.Remembered == head; is != other.parted || !is && err != nil {
-			t.Errorf("another %s: %v", other.name, err)
+			t.Errorf("a head with the same LSN and another %s: a call returns %v", other.name, err)
 		}
 		if l.over() != other.parted {
-			t.Errorf("another %s: the connection has ended: %v", other.name, l.over())
+			t.Errorf("a head with the same LSN and another %s: the connection has ended: %v", other.name, l.over())
 		}
 	}
 }
 
-// TestAnswersMayOvertakeOneAnother: the client ignores an older head in an answer, and an
-// answer without a head.
+// TestAnswersMayOvertakeOneAnother: the client ignores an older head in an answer, and accepts
+// an answer without a head.
 func TestAnswersMayOvertakeOneAnother(t *testing.T) {
 	heads := []Head{{LSN: 5}, {LSN: 7}, {LSN: 6}, {}, {LSN: 7}}
 	c := connect(t, fake(t, func(c conn) {
@@ -198,12 +198,12 @@ func TestAnswersMayOvertakeOneAnother(t *testing.T) {
 		}
 	}
 	if c.Head().LSN != 7 {
-		t.Errorf("the newest is said to be %d", c.Head().LSN)
+		t.Errorf("the client remembers head %d; want the newest", c.Head().LSN)
 	}
 }
 
-// TestStoreThatWentBackIsRefusedByTheNextClient: the head outlives the process.
-func TestStoreThatWentBackIsRefusedByTheNextClient(t *testing.T) {
+// TestRolledBackStoreIsRefusedByTheNextClient: the remembered head survives the process.
+func TestRolledBackStoreIsRefusedByTheNextClient(t *testing.T) {
 	h := (&history{}).grow(1, 3)
 	p, path := fake(t, h.serve), filepath.Join(t.TempDir(), "p.profile")
 	if err := p.Write(path); err != nil {
@@ -232,17 +232,17 @@ func TestStoreThatWentBackIsRefusedByTheNextClient(t *testing.T) {
 	h.change(func() { h.heads = h.heads[:4] })
 	var back *RolledBackError
 	if err := use(); !errors.As(err, &back) || back.Remembered != kept || back.Found.LSN != 4 {
-		t.Fatalf("after the rollback: %v", err)
+		t.Fatalf("the next client gets %v from the rolled back store; want ErrHistoryDiffers", err)
 	}
 	if err := HeadFileOf(path).Replace(p.CoreKey, back.Found); err != nil {
 		t.Fatal(err)
 	}
 	if err := use(); err != nil {
-		t.Errorf("after that was accepted: %v", err)
+		t.Errorf("after the rollback was accepted a client gets %v; want no error", err)
 	}
 }
 
-// TestAcceptedLossIsAcceptedByClientsThatRun: they ask the file, too.
+// TestAcceptedLossIsAcceptedByClientsThatRun, since they also read the file.
 func TestAcceptedLossIsAcceptedByClientsThatRun(t *testing.T) {
 	h := (&history{}).grow(1, 10)
 	p := fake(t, h.serve)
@@ -254,7 +254,7 @@ func TestAcceptedLossIsAcceptedByClientsThatRun(t *testing.T) {
 	}
 	h.change(func() { h.heads = h.heads[:5]; h.grow(2, 1) })
 	if err := until(t, func() error { return write(t, c) }); !errors.Is(err, ErrHistoryDiffers) {
-		t.Fatalf("%v; want it refused", err)
+		t.Fatalf("a write to the rolled back store returns %v; want it refused", err)
 	}
 	if err := file.Replace(p.CoreKey, h.last()); err != nil {
 		t.Fatal(err)
@@ -270,8 +270,8 @@ func TestAcceptedLossIsAcceptedByClientsThatRun(t *testing.T) {
 	}
 }
 
-// TestHeadThatCannotBeKeptIsRemembered: the client works, knows the head as long
-// as it lives, and says what is wrong.
+// TestHeadThatCannotBeKeptIsRemembered: the client works, remembers the head while it runs, and
+// reports the error.
 func TestHeadThatCannotBeKeptIsRemembered(t *testing.T) {
 	h := (&history{}).grow(1, 10)
 	p := fake(t, h.serve)
@@ -288,14 +288,15 @@ func TestHeadThatCannotBeKeptIsRemembered(t *testing.T) {
 	}
 	h.change(func() { h.heads = h.heads[:5] })
 	if err := until(t, func() error { return write(t, c) }); !errors.Is(err, ErrHistoryDiffers) {
-		t.Errorf("%v; want it refused", err)
+		t.Errorf("a write to the rolled back store returns %v; want it refused", err)
 	}
 	if err := c.Close(); err == nil {
-		t.Error("Close does not say that the head is not kept")
+		t.Error("Close returns no error, though the head could not be saved")
 	}
 }
 
-// TestDamagedHeadFileIsNoHead: the file might have held the newest head.
+// TestDamagedHeadFileIsNoHead: a damaged file is an error, since it may have held the newest
+// head.
 func TestDamagedHeadFileIsNoHead(t *testing.T) {
 	h := (&history{}).grow(1, 10)
 	p := fake(t, h.serve)
@@ -310,7 +311,7 @@ func TestDamagedHeadFileIsNoHead(t *testing.T) {
 	}
 }
 
-// kept is a HeadStore in memory, which may fail.
+// kept is a HeadStore in memory. It can be made to fail.
 type kept struct {
 	Head
 	err error
@@ -330,8 +331,8 @@ func (k *kept) StoreHead(_ ed25519.PublicKey, h Head) error {
 	return nil
 }
 
-// TestRecall: a client asks for the newest head that any client saw, unless the HeadStore has
-// an older head by now.
+// TestRecall: a client asks for the newest head that any client saw, except that an older head
+// in the HeadStore has been accepted and counts.
 func TestRecall(t *testing.T) {
 	at := func(n uint64) Head { return Head{LSN: n} }
 	broken := errors.New("broken")
@@ -351,8 +352,8 @@ func TestRecall(t *testing.T) {
 		{"removed", at(9), at(9), at(0), nil, at(9), nil},
 		{"can't be saved", at(9), at(7), at(7), broken, at(9), nil},
 		{"can't be saved, another saw more", at(9), at(7), at(12), broken, at(12), nil},
-		{"another process saw another branch", at(7), at(5), other, nil, at(0), ErrHistoryDiffers},
-		{"another branch, accepted", at(7), at(7), other, nil, other, nil},
+		{"another process saw a fork", at(7), at(5), other, nil, at(0), ErrHistoryDiffers},
+		{"an accepted fork", at(7), at(7), other, nil, other, nil},
 	} {
 		m := headTracker{store: &kept{c.kept, c.fails}, head: c.head, saved: c.saved}
 		if got, err := m.load(); got != c.want || !errors.Is(err, c.err) {
@@ -361,7 +362,8 @@ func TestRecall(t *testing.T) {
 	}
 }
 
-// TestHeadIsKeptMeanwhile: a process that is killed loses little.
+// TestHeadIsKeptMeanwhile: the client saves the head while it runs, so a killed process loses
+// little.
 func TestHeadIsKeptMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &kept{}

@@ -24,7 +24,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestACoreThatHangsIsKilledAndStartedAgain: its process is there, and says nothing.
+// TestACoreThatHangsIsKilledAndStartedAgain: its process exists, but sends no message.
 func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 	bin := players(t)
 	for part, c := range map[string]struct {
@@ -49,7 +49,7 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 		for !hangs() {
 			select {
 			case err := <-ended:
-				t.Fatalf("%s: the host ended before: %v", part, err)
+				t.Fatalf("%s: the host ended before it killed the Core: %v", part, err)
 			case <-time.After(time.Millisecond):
 			}
 		}
@@ -68,7 +68,7 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 			tick()
 		}
 		if !hangs() {
-			t.Errorf("%s: it is not left alone for %v", part, c.within)
+			t.Errorf("%s: the host kills the Core before %v have passed", part, c.within)
 		}
 		for hangs() && passed < c.within+time.Minute {
 			tick()
@@ -79,7 +79,7 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 		case <-time.After(testutil.Patience):
 			_ = h.health.core.cmd.Process.Kill()
 			err = <-ended
-			t.Errorf("%s: it is there after %v", part, passed)
+			t.Errorf("%s: the Core still runs after %v", part, passed)
 		}
 		cancel()
 		watching.Wait()
@@ -94,17 +94,17 @@ func TestACoreThatHangsIsKilledAndStartedAgain(t *testing.T) {
 	}
 }
 
-// serves is the health of a host whose Core serves.
+// serves returns the health of a host whose Core serves.
 func serves() *health {
 	return &health{phase: serving, core: &session{control: &net.UnixConn{}}, announced: true, counted: time.Now()}
 }
 
-// TestAHostThatStoodStillKillsNoCore: its Core said what the host did not read.
+// TestAHostThatStoodStillKillsNoCore: a host that was stopped has not read its Core's messages.
 func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 	h := serves()
 	for range 10 {
 		if hung, _ := h.tick(time.Hour); hung != nil {
-			t.Fatal("a Core is taken for one that hangs, though its host was stopped")
+			t.Fatal("a host that was stopped itself treats its Core as hanging")
 		}
 		h.hear(counters(0, time.Time{}), time.Now())
 	}
@@ -113,7 +113,7 @@ func TestAHostThatStoodStillKillsNoCore(t *testing.T) {
 	}
 }
 
-// TestAHostThatDoesNotListenKillsNoCore: what it has not read is a sign of life.
+// TestAHostThatDoesNotListenKillsNoCore: an unread message is a sign of life.
 func TestAHostThatDoesNotListenKillsNoCore(t *testing.T) {
 	ends := testutil.Control(t)
 	ours, theirs := ends[0], ends[1]
@@ -133,18 +133,18 @@ func TestAHostThatDoesNotListenKillsNoCore(t *testing.T) {
 		return hung
 	}
 	if minute() != nil || !h.live() {
-		t.Error("a Core is taken for one that hangs, though there is a message of it")
+		t.Error("the host treats a Core as hanging, though an unread message of it is there")
 	}
 	if _, err := ours.Read(make([]byte, 16)); err != nil {
 		t.Fatal(err)
 	}
 	if minute() == nil {
-		t.Error("all is read, the Core is silent, and is left alone")
+		t.Error("the Core is silent and all messages are read, but the host does not treat it as hanging")
 	}
 }
 
-// TestAHostIsLiveUntilItCantHelpItself: a Core that hangs is the host's to restart, and so
-// is a long start; one that can't be ended is not.
+// TestAHostIsLiveUntilItCantHelpItself: the host itself restarts a Core that hangs, or that
+// starts too slowly. It is not live if it can't end its Core.
 func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 	pass := func(h *health, d time.Duration) (killed int) {
 		for ; d > 0; d -= watchEvery {
@@ -159,28 +159,28 @@ func TestAHostIsLiveUntilItCantHelpItself(t *testing.T) {
 		t.Errorf("killed %d times, live: %v", n, h.live())
 	}
 	if n := pass(h, watchEvery); n != 1 || !h.live() {
-		t.Errorf("a Core that hangs: killed %d times, live: %v", n, h.live())
+		t.Errorf("a Core that hangs is killed %d times, live: %v", n, h.live())
 	}
 	if n := pass(h, goneWithin-watchEvery); n != 0 || !h.live() {
-		t.Errorf("the host does not wait for its end: killed %d times more, live: %v", n, h.live())
+		t.Errorf("while the Core ends, it is killed %d times more, live: %v; want no second kill", n, h.live())
 	}
 	if pass(h, watchEvery); h.live() {
-		t.Error("live, though its Core can't be ended")
+		t.Error("the host is live, though it can't end its Core")
 	}
 	h.enter(pausing)
 	if pass(h, time.Hour); !h.live() {
-		t.Error("the Core is gone, and the host can start the next one: it is live")
+		t.Error("the Core has ended and the host can start another, but it is not live")
 	}
 	h = serves()
 	h.enter(stopping)
 	h.enter(ending)
 	if n := pass(h, time.Hour); n != 0 || !h.live() || h.phase != stopping {
-		t.Errorf("a host that stops is its manager's to end: killed %d times, live: %v", n, h.live())
+		t.Errorf("a host that is stopping: killed %d times, live: %v; want no kill, since its service manager can end it", n, h.live())
 	}
 }
 
-// counters are those of a Core whose server has these flags, and whose log takes a write since
-// that time, if it is not zero.
+// counters returns a message of counters with these flags. The log has a write in progress since
+// the given time, unless it is zero.
 func counters(flags model.ServerFlags, since time.Time) hostwire.Message {
 	stats := new(hostwire.Stats)
 	if !since.IsZero() {
@@ -189,7 +189,8 @@ func counters(flags model.ServerFlags, since time.Time) hostwire.Message {
 	return hostwire.Counters{Stats: stats, Server: &model.ServerStatus{Flags: flags}}
 }
 
-// TestReadinessNamesWhatIsMissing: each condition, by name and a reason of a fixed list.
+// TestReadinessNamesWhatIsMissing: each unmet condition has a name, and a reason from a fixed
+// list.
 func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	now := time.Now()
 	none := time.Time{}
@@ -234,8 +235,8 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestThePagesOfHealth: 200 while all is well, 503 when it is not, and a line for each
-// condition. Numbers of them are a metric.
+// TestThePagesOfHealth: the status is 200 if all conditions are met, and 503 otherwise. The page
+// has a line for each condition, and the metrics have a number for each.
 func TestThePagesOfHealth(t *testing.T) {
 	h := &host{anchorWriter: &anchorWriter{}}
 	h.health.announced, h.health.phase = true, serving
@@ -246,13 +247,13 @@ func TestThePagesOfHealth(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 	if code, text := get(h.serveReady); code != http.StatusOK || text != "core: ok\ncounters: ok\nlog: ok\ntasks: ok\nanchor: ok\n" {
-		t.Errorf("%d %q", code, text)
+		t.Errorf("/readyz of a host that is ready returns %d %q", code, text)
 	}
 	h.anchorWriter.failing = true
 	h.health.found(noTask, "")
 	if code, text := get(h.serveReady); code != http.StatusServiceUnavailable ||
 		text != "core: ok\ncounters: ok\nlog: ok\ntasks: "+noTask+"\nanchor: "+anchorRefuses+"\n" {
-		t.Errorf("%d %q", code, text)
+		t.Errorf("/readyz of a host that is not ready returns %d %q", code, text)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(readiness{h})
@@ -268,11 +269,11 @@ func TestThePagesOfHealth(t *testing.T) {
 		t.Errorf("%v", families)
 	}
 	if code, text := get(h.serveLive); code != http.StatusOK || text != "ok\n" {
-		t.Errorf("%d %q", code, text)
+		t.Errorf("/livez of a live host returns %d %q", code, text)
 	}
 	h.health.phase, h.health.silent = ending, goneWithin
 	if code, text := get(h.serveLive); code != http.StatusServiceUnavailable || text != coreIsHung+"\n" {
-		t.Errorf("%d %q", code, text)
+		t.Errorf("/livez of a host that is not live returns %d %q", code, text)
 	}
 }
 
@@ -300,34 +301,34 @@ func TestOnlyConfinementMakesAHostNotReady(t *testing.T) {
 			}
 		}
 		if list := h.health.conditions(time.Now()); list[3].why != notTried {
-			t.Errorf("before the first check: %q", list[3].why)
+			t.Errorf("before the first check the condition tasks is %q", list[3].why)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() { h.examine(ctx) })
 		tasks("at first", "", 1)
 		time.Sleep(time.Hour)
-		tasks("nobody complains", "", 1)
+		tasks("no failure was reported", "", 1)
 		h.notConfined()
-		tasks("the walls failed once", "", 2)
+		tasks("the confinement failed once", "", 2)
 		fail.Store(true)
 		h.notConfined()
-		tasks("the walls fail", noTask, 3)
+		tasks("the confinement fails", noTask, 3)
 		time.Sleep(10 * examineEvery)
-		tasks("they still fail", noTask, 13)
+		tasks("the confinement still fails", noTask, 13)
 		fail.Store(false)
 		time.Sleep(examineEvery)
-		tasks("they can be put up again", "", 14)
+		tasks("the confinement works again", "", 14)
 		cancel()
 		all.Wait()
 		if n := strings.Count(text.String(), "no Task can be started"); n != 1 {
-			t.Errorf("the log says it %d times:\n%s", n, text)
+			t.Errorf("the log reports the failed confinement %d times; want once:\n%s", n, text)
 		}
 	})
 }
 
-// TestTheServiceManagerIsToldTheTruth: ready when clients can connect, and not before;
-// alive as long as the host is; and what is missing.
+// TestTheServiceManagerIsToldTheTruth: ready once clients can connect, and not before; alive
+// while the host is live; and the unmet conditions.
 func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -366,26 +367,26 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	}
 	gone := "core: " + notServing
 	stale := "counters: " + isStale
-	tick("nothing has started", notify.Alive, notify.Status("Not ready: "+gone+"; "+stale))
+	tick("no Core has started", notify.Alive, notify.Status("Not ready: "+gone+"; "+stale))
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
 	tick("the Core is ready", notify.Alive)
 	h.health.hear(counters(0, time.Time{}), time.Now())
 	h.health.found("", "")
-	tick("it counts", notify.Alive, notify.Status("Not ready: "+gone))
+	tick("its counters arrive", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.announce()
 	h.health.found(noTask, "")
 	tick("clients can connect", notify.Alive, notify.Ready, notify.Status("Not ready: tasks: "+noTask))
 	h.health.found("", "")
 	tick("Tasks start", notify.Alive, notify.Status("Serving"))
-	tick("nothing changes", notify.Alive)
+	tick("no change", notify.Alive)
 	h.health.enter(pausing)
 	tick("the Core ended", notify.Alive, notify.Status("Not ready: "+gone))
 	h.health.begin(&session{h: h})
 	h.health.enter(serving)
 	h.health.hear(counters(0, time.Time{}), time.Now())
 	h.health.announce()
-	tick("the next one serves", notify.Alive, notify.Status("Serving"))
+	tick("the next Core serves", notify.Alive, notify.Status("Serving"))
 	h.health.mu.Lock()
 	h.health.phase, h.health.silent = ending, goneWithin
 	h.health.mu.Unlock()
@@ -393,11 +394,11 @@ func TestTheServiceManagerIsToldTheTruth(t *testing.T) {
 	cancel()
 	watching.Wait()
 	if got := told(); !slices.Equal(got, []string{notify.Stopping, notify.Status("Stopping")}) {
-		t.Errorf("at the end: told %q", got)
+		t.Errorf("at the end the manager is told %q", got)
 	}
 }
 
-// TestThePulseIsFastEnoughForTheWatchdog, whatever its interval.
+// TestThePulseIsFastEnoughForTheWatchdog, for any interval.
 func TestThePulseIsFastEnoughForTheWatchdog(t *testing.T) {
 	for interval, want := range map[time.Duration]time.Duration{
 		0: watchEvery, time.Hour: watchEvery, 3 * watchEvery: watchEvery, time.Second: time.Second / 3, time.Microsecond: time.Millisecond,
@@ -405,12 +406,12 @@ func TestThePulseIsFastEnoughForTheWatchdog(t *testing.T) {
 		h := &host{}
 		h.Manager.Watchdog = interval
 		if got := h.pulse(); got != want {
-			t.Errorf("a watchdog of %v: a pulse of %v, want %v", interval, got, want)
+			t.Errorf("with a watchdog of %v the pulse is %v, want %v", interval, got, want)
 		}
 	}
 }
 
-// TestAlertsAreLoggedWithTheirPlaceAlone: an alert that has no place has no segment 0.
+// TestAlertsAreLoggedWithTheirPlaceAlone: an alert without a place is logged without a segment.
 func TestAlertsAreLoggedWithTheirPlaceAlone(t *testing.T) {
 	for _, c := range []struct {
 		m    hostwire.Event

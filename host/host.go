@@ -58,7 +58,7 @@ var ErrRefused = errors.New("the Core refuses to start")
 
 // ErrOlder says that the store lacks the head that its anchor holds. The host does not serve such a
 // store until an operator accepts the loss (AcceptLoss).
-var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
+var ErrOlder = errors.New("the store is older than its anchor, or is a fork")
 
 // Run serves until the context ends, and then stops in order. It returns an error if the host can't
 // start the Core at all, or if the Core refuses the store.

@@ -26,16 +26,16 @@ import (
 
 func main() {
 	var cfg server.Config
-	flags := flag.NewFlagSet("motte-core", flag.ContinueOnError) // flag.Parse would end with 2, as a panic does
+	flags := flag.NewFlagSet("motte-core", flag.ContinueOnError) // flag.Parse would exit with 2, as after a panic
 	flags.StringVar(&cfg.Dir, "dir", "", "data directory")
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:7433", "address to listen on")
 	flags.StringVar(&cfg.RootKey, "root-key", "", "file with the root key (default: root.key in the data directory)")
 	admin := flags.String("admin", "", "first administrator of a new store: SHA-256 of its public key, in hexadecimal")
-	newAdmin := flags.String("new-admin", "", "principal that is to be the only administrator from this start on, likewise")
+	newAdmin := flags.String("new-admin", "", "the only administrator from this start on: SHA-256 of its public key, in hexadecimal")
 	anchor := flags.String("anchor", "", "head that the store's anchor remembers, in hexadecimal")
-	flags.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks what was written to it, and record an alert")
+	flags.BoolVar(&cfg.Accept, "accept-loss", false, "serve a store that lacks acknowledged writes, and record an alert")
 	fd := flags.Uint("control-fd", 3, "descriptor of the channel to the host")
-	if err := flags.Parse(os.Args[1:]); err != nil { // which it has printed
+	if err := flags.Parse(os.Args[1:]); err != nil { // flags has printed the error
 		os.Exit(hostwire.ExitUsage)
 	}
 	id, err := hex.DecodeString(*admin)
@@ -47,7 +47,7 @@ func main() {
 	if *newAdmin != "" {
 		id, err := hex.DecodeString(*newAdmin)
 		if err != nil || len(id) != len(cfg.NewAdmin) {
-			fmt.Fprintln(os.Stderr, "motte-core: -new-admin is no principal")
+			fmt.Fprintln(os.Stderr, "motte-core: -new-admin is not 64 hexadecimal digits")
 			os.Exit(hostwire.ExitUsage)
 		}
 		cfg.NewAdmin = access.Principal(id)
@@ -55,7 +55,7 @@ func main() {
 	if *anchor != "" {
 		p, errHex := hex.DecodeString(*anchor)
 		if cfg.Anchor, err = model.DecodeHead(p); errors.Join(err, errHex) != nil {
-			fmt.Fprintln(os.Stderr, "motte-core: -anchor is no head")
+			fmt.Fprintln(os.Stderr, "motte-core: -anchor is not a head in hexadecimal")
 			os.Exit(hostwire.ExitUsage)
 		}
 	}
@@ -68,7 +68,7 @@ func main() {
 	}
 }
 
-// status is what the host learns of an error.
+// status returns the exit status for an error. The host learns only this status.
 func status(err error) int {
 	var passing syscall.Errno
 	switch {
@@ -84,8 +84,8 @@ func status(err error) int {
 	return 1
 }
 
-// passes reports whether an error of a system call tells nothing of the store: the next
-// start may not meet it.
+// passes reports whether an error of a system call is temporary: it says nothing about the
+// store, and the next start may succeed.
 func passes(e syscall.Errno) bool {
 	switch e {
 	case syscall.EIO, syscall.EINTR, syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ENOSPC:
@@ -122,17 +122,18 @@ func harden() error {
 		return fmt.Errorf("make the process not dumpable: %w", e)
 	}
 	if err := lock(); err != nil && swaps() {
-		fmt.Fprintln(os.Stderr, "motte-core: this machine swaps, and memory with keys in it is not kept out of that:", err)
+		fmt.Fprintln(os.Stderr, "motte-core: this machine swaps, and memory with keys can't be kept out of swap:", err)
 	}
 	return nil
 }
 
-// lock keeps the whole memory of this process out of swap. Keys, and values derived from
-// them, are in many places.
+// lock keeps the whole memory of this process out of swap. Keys, and values derived from keys,
+// are in many places of it.
 func lock() error {
 	const memlock, onFault = 8, 4 // RLIMIT_MEMLOCK, MCL_ONFAULT: reserved pages take no memory until they are used
-	// A heap that grows would meet a limit, and the runtime would end the process. Where no
-	// limit can be lifted, one of 0 allows the call to those alone whom none holds.
+	// If the heap grew beyond the limit, the runtime would end the process. So the limit is lifted.
+	// If that is forbidden, a limit of 0 makes mlockall fail, except for a process with
+	// CAP_IPC_LOCK, to which no limit applies.
 	if syscall.Setrlimit(memlock, &syscall.Rlimit{Cur: 1<<64 - 1, Max: 1<<64 - 1}) != nil {
 		if err := syscall.Setrlimit(memlock, &syscall.Rlimit{}); err != nil {
 			return fmt.Errorf("limit locked memory: %w", err)
@@ -144,5 +145,5 @@ func lock() error {
 // swaps reports whether the machine may write memory to a disk.
 func swaps() bool {
 	list, err := os.ReadFile("/proc/swaps")
-	return err != nil || bytes.Count(list, []byte("\n")) > 1 // behind the heading
+	return err != nil || bytes.Count(list, []byte("\n")) > 1 // the first line is a heading
 }

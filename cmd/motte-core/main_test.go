@@ -27,18 +27,18 @@ import (
 // binary is motte-core, built as "make build" does.
 func binary(t *testing.T) string { return filepath.Join(testutil.Executables(t), "motte-core") }
 
-// TestNothingElseIsLinked reads what the linker wrote down about the
-// executable. A module in it would be trusted with every key.
+// TestNothingElseIsLinked reads the build information of the executable. Code of any linked
+// module would have access to every key.
 func TestNothingElseIsLinked(t *testing.T) {
 	info, err := buildinfo.ReadFile(binary(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info.Path != "motte/cmd/motte-core" {
-		t.Errorf("this is %s", info.Path)
+		t.Errorf("the executable is %s; want motte-core", info.Path)
 	}
 	for _, m := range info.Deps {
-		t.Errorf("motte-core links the module %s", m.Path)
+		t.Errorf("motte-core links the module %s; want none but its own", m.Path)
 	}
 	if !slices.ContainsFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == "CGO_ENABLED" && s.Value == "0" }) {
 		t.Errorf("motte-core was built with cgo: %v", info.Settings)
@@ -57,7 +57,7 @@ func TestNothingElseIsLinked(t *testing.T) {
 		switch {
 		case p == "main", p == "motte/core", strings.HasPrefix(p, "motte/core/"):
 		case first == "motte", strings.Contains(first, "."):
-			t.Errorf("motte-core links %s", p)
+			t.Errorf("motte-core links %s, which is neither a package of the Core nor of the standard library", p)
 		}
 	}
 	for _, p := range []string{"runtime", "crypto/tls", "motte/core/engine"} {
@@ -75,17 +75,17 @@ func TestBinaryIsStatic(t *testing.T) {
 	defer f.Close()
 	libraries, err := f.ImportedLibraries()
 	if err != nil || len(libraries) > 0 {
-		t.Errorf("motte-core needs libraries: %v, %v", libraries, err)
+		t.Errorf("motte-core needs shared libraries: %v, %v; want a static executable", libraries, err)
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
-			t.Error("motte-core needs a program interpreter")
+			t.Error("motte-core needs a program interpreter; want a static executable")
 		}
 	}
 }
 
-// start starts motte-core on a directory, with further flags, and returns the
-// host's end of its channel.
+// start starts motte-core on a directory with extra flags. It returns the host's end of its
+// channel.
 func start(t *testing.T, dir string, flags ...string) (*exec.Cmd, *net.UnixConn) {
 	t.Helper()
 	ends := testutil.Control(t)
@@ -106,17 +106,17 @@ func start(t *testing.T, dir string, flags ...string) (*exec.Cmd, *net.UnixConn)
 	return cmd, host
 }
 
-// exitCode waits for a process that must fail.
+// exitCode waits for a process that must fail, and returns its exit code.
 func exitCode(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) {
-		t.Fatalf("motte-core ended with %v", err)
+		t.Fatalf("motte-core ended with %v; want an exit code other than 0", err)
 	}
 	return exit.ExitCode()
 }
 
-// ready waits until the Core takes clients.
+// ready waits until the Core accepts clients.
 func ready(t *testing.T, host *net.UnixConn) {
 	t.Helper()
 	for p := make([]byte, hostwire.MaxMessage); ; {
@@ -134,8 +134,7 @@ func ready(t *testing.T, host *net.UnixConn) {
 	}
 }
 
-// stop stops a Core, and returns the head that it asked the host to remember
-// last.
+// stop stops a Core. It returns the last head that the Core asked the host to remember.
 func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last model.Head) {
 	t.Helper()
 	if _, err := host.Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
@@ -160,8 +159,7 @@ func stop(t *testing.T, cmd *exec.Cmd, host *net.UnixConn) (last model.Head) {
 	return last
 }
 
-// TestAStoreThatIsNotWhatItsAnchorRemembers is not served, unless somebody says
-// that it is to be.
+// TestAStoreThatIsNotWhatItsAnchorRemembers is refused, unless the operator accepts the loss.
 func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 	dir := t.TempDir()
 	cmd, host := start(t, dir)
@@ -177,15 +175,15 @@ func TestAStoreThatIsNotWhatItsAnchorRemembers(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		flags []string
-		want  int // exit status; 0: it is served
+		want  int // exit status; 0: the store is served
 	}{
 		{"its last head", []string{anchor(last)}, 0},
 		{"a later head", []string{anchor(later)}, hostwire.ExitOlder},
-		{"a head of another branch", []string{anchor(other)}, hostwire.ExitOlder},
+		{"a head of a fork", []string{anchor(other)}, hostwire.ExitOlder},
 		{"a later head, and the loss accepted", []string{anchor(later), "-accept-loss"}, 0},
 		{"no head", []string{"-anchor=6d6f747465"}, hostwire.ExitUsage},
 		{"no hexadecimal digits", []string{"-anchor=motte"}, hostwire.ExitUsage},
-		{"a flag that there is not", []string{"-no-such-flag"}, hostwire.ExitUsage},
+		{"an unknown flag", []string{"-no-such-flag"}, hostwire.ExitUsage},
 	} {
 		cmd, host := start(t, dir, c.flags...)
 		if c.want != 0 {
@@ -241,15 +239,15 @@ func TestNoRefusalLooksLikeACrash(t *testing.T) {
 	}
 	for _, e := range []error{syscall.EIO, syscall.EMFILE, syscall.ENOMEM} {
 		if s := status(fmt.Errorf("%w: %w", server.ErrKey, &os.PathError{Op: "open", Path: "root.key", Err: e})); s != 1 {
-			t.Errorf("a root key that could not be read for once (%v) ends the Core with %d, a refusal", e, s)
+			t.Errorf("a temporary error (%v) when reading the root key ends the Core with %d, a refusal; want a status after which the host tries again", e, s)
 		}
 	}
 	if s := status(fmt.Errorf("%w: %w", server.ErrKey, os.ErrNotExist)); s != hostwire.ExitRefused {
-		t.Errorf("a root key that is not there ends the Core with %d; want %d", s, hostwire.ExitRefused)
+		t.Errorf("a missing root key ends the Core with %d; want %d", s, hostwire.ExitRefused)
 	}
 }
 
-// TestKeysAreNotSwapped: where memory can be locked, all that the Core has is.
+// TestKeysAreNotSwapped: if memory can be locked, all memory of the Core is locked.
 func TestKeysAreNotSwapped(t *testing.T) {
 	var limit syscall.Rlimit
 	const memlock = 8
@@ -279,7 +277,7 @@ func TestKeysAreNotSwapped(t *testing.T) {
 		return n
 	}
 	if locked, resident := kilobytes("VmLck"), kilobytes("RssAnon"); locked < resident || resident == 0 {
-		t.Errorf("%d kB are locked, %d kB of private memory are there", locked, resident)
+		t.Errorf("%d kB are locked; want all %d kB of private memory", locked, resident)
 	}
 	stop(t, cmd, host)
 }

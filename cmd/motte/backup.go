@@ -24,7 +24,7 @@ type backupView struct {
 	Unclear     bool      `json:"unclear"`
 }
 
-// toStream stands for standard output or input where a directory is asked for.
+// toStream, in the place of a directory, stands for standard output or input.
 const toStream = "-"
 
 func (a *app) backup() *cobra.Command {
@@ -71,17 +71,18 @@ Export the keys once, and again after each erasure: see 'motte help key export'.
 	f.StringVar(&dir, "dir", "", "data directory `DIR`")
 	f.StringVar(&to, "to", "", "directory `DEST` of the backup, made if it is not there; -: a tar archive to standard output")
 	f.BoolVar(&o.AcceptOlder, "accept-older", false, "replace a backup of a newer state of the store")
-	f.BoolVar(&o.Recheck, "recheck", false, "read what is in the backup already, too, and copy again what was altered")
+	f.BoolVar(&o.Recheck, "recheck", false, "read the files of the backup, too, and copy altered ones again")
 	for _, name := range []string{"dir", "to"} {
 		_ = cmd.MarkFlagDirname(name) // of the shell's completion
 	}
 	return cmd
 }
 
-// backedUp tells of a backup; on standard error, if it is itself on the output.
+// backedUp prints the result of a backup. If the backup went to standard output, it prints to
+// standard error.
 func (a *app) backedUp(r *backup.Report, to string) error {
 	if r.Unclear {
-		a.note("Behind the newest record of the store lies something else: a write that a crash cut short, or damage. 'motte verify' of the backup, once it is restored, or of the store, once it is stopped, tells more.")
+		a.note("Unrecognised bytes follow the newest record of the store: a write that a crash cut short, or damage. To find out, run 'motte verify' on the restored backup, or on the stopped store.")
 	}
 	if to == toStream {
 		a.note("Wrote a backup of %s, up to record %d.", size(uint64(r.Bytes)), r.Manifest.LSN)
@@ -93,7 +94,7 @@ func (a *app) backedUp(r *backup.Report, to string) error {
 		filepath.Clean(to), m.LSN, size(uint64(r.Bytes)), plural(r.Files, "file"), size(uint64(r.CopiedBytes)))
 }
 
-// byteBar is a bar for code that says how far it is.
+// byteBar is a progress bar that counts bytes.
 type byteBar struct {
 	bar   *progressbar.ProgressBar
 	total int64

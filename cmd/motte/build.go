@@ -10,11 +10,11 @@ import (
 	"motte/core/model"
 )
 
-// While an index is built, or something else is waited for.
+// Limits of waiting for an index to be built.
 const (
 	lookEvery   = 100 * time.Millisecond
 	startWithin = 30 * time.Second // for the Task's process: the sandbox needs some milliseconds
-	maxRestarts = 5                // after which there is more wrong than a Task that broke once, or is slow: a Core gives it more time thrice
+	maxRestarts = 5                // restarts. More have another cause than one crash or a slow Task: the Core extends a deadline three times
 )
 
 // findIndex asks for the state of one index.
@@ -32,8 +32,8 @@ func (a *app) findIndex(ctx context.Context, c *client.Client, collection, index
 // errNotAccepted says that a Task refused its configuration. It can't say why.
 var errNotAccepted = errors.New("does not accept this configuration or data type")
 
-// build waits until an index that was just made is built. One that its Task
-// refuses is dropped again: it would never answer.
+// build waits until a new index is built. If the Task refuses the configuration, build drops the
+// index again, since it would never answer.
 func (a *app) build(ctx context.Context, c *client.Client, collection, index string) error {
 	bar := a.bar(-1, "building "+index)
 	defer bar.Finish()
@@ -56,7 +56,7 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 		}
 		if x.ToFeed > 0 {
 			bar.ChangeMax64(int64(x.ToFeed))
-			_ = bar.Set64(int64(x.Fed)) // only shown
+			_ = bar.Set64(int64(x.Fed)) // ignore errors of the display
 		}
 		select {
 		case <-time.After(lookEvery):

@@ -120,8 +120,8 @@ always go on: so a quota may be lower than the present size.`,
 		}
 		return a.done(quotaView{args[0], q.Bytes, q.Objects}, "Collection %s may hold %s.", args[0], v.quota())
 	})
-	cmd.Flags().Var(&bytes, "bytes", "the most bytes: 64MiB, 10GiB")
-	cmd.Flags().Lookup("bytes").DefValue = "" // none: a limit that is not given stays
+	cmd.Flags().Var(&bytes, "bytes", "the most bytes, such as 64MiB or 10GiB")
+	cmd.Flags().Lookup("bytes").DefValue = "" // no default: a limit that is not given stays
 	cmd.Flags().Var(whole[uint64]{&objects, 0, math.MaxUint64}, "objects", "the most objects")
 	return cmd
 }

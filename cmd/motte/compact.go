@@ -44,7 +44,7 @@ free space until it is done.`,
 			return err
 		}
 		if after.Storage == nil || after.Server == nil {
-			return client.ErrDenied // it was taken away meanwhile
+			return client.ErrDenied // the right was revoked meanwhile
 		}
 		v := compactView{after.Storage.MovedBytes - before.Storage.MovedBytes,
 			after.Storage.GivenBackBytes - before.Storage.GivenBackBytes, after.Server.LogBytes, after.Storage.LiveBytes}
@@ -53,9 +53,9 @@ free space until it is done.`,
 	})
 }
 
-// compacting compacts, and shows how far it is.
+// compacting compacts, and shows the progress.
 func (a *app) compacting(ctx context.Context, c *client.Client, before *view) error {
-	total := int64(-1) // there may be nothing to give back, or nothing that we may know
+	total := int64(-1) // unknown: there may be nothing to free, or this principal may not see it
 	if s := before.Storage; s != nil && before.Server != nil && before.Server.LogBytes > s.LiveBytes {
 		total = int64(before.Server.LogBytes - s.LiveBytes)
 	}
@@ -68,8 +68,8 @@ func (a *app) compacting(ctx context.Context, c *client.Client, before *view) er
 	return err
 }
 
-// await runs work that takes the server long, and shows how many bytes of a total are
-// done; total -1: it is not known.
+// await runs long work of the server, and shows how many bytes of a total are done. A total of
+// -1 is unknown.
 func (a *app) await(ctx context.Context, c *client.Client, what string, total int64, done func(*view) int64,
 	work func(context.Context) error) error {
 	bar := a.bar(total, what, progressbar.OptionShowBytes(true))
@@ -85,7 +85,7 @@ func (a *app) await(ctx context.Context, c *client.Client, what string, total in
 		case <-tick.C:
 			// Ignore an error: only the progress is lost, and the answer still comes.
 			if v, err := look(ctx, c); err == nil && v.Storage != nil {
-				_ = bar.Set64(min(done(v), max(total, 0))) // only shown
+				_ = bar.Set64(min(done(v), max(total, 0))) // ignore errors of the display
 			}
 		}
 	}

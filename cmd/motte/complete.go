@@ -39,7 +39,7 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// offer completes a flag with names that the server knows.
+// offer completes a flag with names that the server has.
 func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		return a.known(cmd, kind, args), cobra.ShellCompDirectiveNoFileComp
@@ -49,8 +49,8 @@ func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 	}
 }
 
-// known lists the names of one kind that the server knows; indexes only those
-// of the collection args[0], if there is one.
+// known lists the names of one kind that the server has. If args names a collection, it lists
+// only indexes of that collection.
 func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (names []string) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 	defer cancel()

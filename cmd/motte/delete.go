@@ -11,7 +11,7 @@ import (
 	"motte/core/wire"
 )
 
-// deletion says what to delete.
+// deletion is the command line of a deletion.
 type deletion struct {
 	name, identity, ifIdentity string
 	where                      string // index
@@ -90,7 +90,7 @@ func (d *deletion) check() error {
 	return nil
 }
 
-// dispatch deletes, and says how many objects.
+// carryOut deletes, and returns the number of deleted objects.
 func (d *deletion) carryOut(ctx context.Context, c *client.Client, collection string) (n uint64, err error) {
 	switch {
 	case d.where != "":
@@ -110,8 +110,7 @@ func (d *deletion) carryOut(ctx context.Context, c *client.Client, collection st
 	return 1, nil
 }
 
-// deleteWhere asks again as long as the index has more than it may give in one
-// answer.
+// deleteWhere repeats the request while the index finds more objects than one answer may have.
 func deleteWhere(ctx context.Context, c *client.Client, q client.Query) (n uint64, err error) {
 	for {
 		found, err := c.DeleteWhere(ctx, q)
@@ -119,7 +118,7 @@ func deleteWhere(ctx context.Context, c *client.Client, q client.Query) (n uint6
 		if err != nil || !found.Truncated {
 			return n, err
 		}
-		if found.Count == 0 { // all that it gives may not be deleted
+		if found.Count == 0 { // this principal may not delete the objects found
 			return n, client.ErrTruncated
 		}
 	}

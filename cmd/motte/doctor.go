@@ -18,11 +18,11 @@ import (
 	"motte/host/sandbox"
 )
 
-// checkView is one thing that the doctor looked at.
+// checkView is the result of one check.
 type checkView struct {
-	About     string `json:"about"`             // wall, executable, anchor, store or profile
-	Name      string `json:"name"`              // what is the case if it is as it should be
-	Problem   string `json:"problem,omitempty"` // what is the case otherwise
+	About     string `json:"about"`             // confinement, executable, anchor, store or profile
+	Name      string `json:"name"`              // statement that is true if the check passes
+	Problem   string `json:"problem,omitempty"` // statement that is true if it fails
 	Mandatory bool   `json:"mandatory"`
 	OK        bool   `json:"ok"`
 	Detail    string `json:"detail,omitempty"`
@@ -37,7 +37,7 @@ func (c *checkView) finding() string {
 	return c.Problem
 }
 
-// mark says whether a check is passed, whether it must be.
+// mark returns the word before a finding: ok, or whether the failure is fatal.
 func (c *checkView) mark() string {
 	switch {
 	case c.OK:
@@ -53,12 +53,12 @@ func (a *app) doctor() *cobra.Command {
 	var taskDirs []string
 	cmd := a.leaf(&cobra.Command{
 		Use:   "doctor",
-		Short: "Say whether this machine can serve, and which walls hold around a Task",
-		Long: `Put up every wall around a Task once, and say of each whether it holds on this machine;
-look for the executables that 'motte serve' needs, and for a TPM, or another anchor that
---anchor names; with --dir say what lies in a data directory that should not, and of your
-profile whether the head of the log is kept beside it. It fails if something is missing
-without which a Task is not started, or an anchor that was named can't be used.`,
+		Short: "Say whether this machine can serve, and how far it can confine a Task",
+		Long: `Apply every step of a Task's confinement once, and say of each whether it holds on this
+machine. Look for the executables that 'motte serve' needs, and for a TPM, or another anchor
+that --anchor names. With --dir, look for keys in a data directory that belong elsewhere. Say
+whether the head of the log can be kept beside your profile. The command fails if a mandatory
+step of the confinement or an executable is missing, or if the named anchor can't be used.`,
 		Example: `  motte doctor
   motte doctor --dir /var/lib/motte --anchor file:/mnt/other/motte.head`,
 	}, func(ctx context.Context, _ []string) error {
@@ -96,7 +96,7 @@ without which a Task is not started, or an anchor that was named can't be used.`
 
 func confinementChecks() (list []checkView) {
 	for _, w := range sandbox.Probe() {
-		list = append(list, checkView{About: "wall", Name: w.Name, Problem: w.Broken,
+		list = append(list, checkView{About: "confinement", Name: w.Name, Problem: w.Broken,
 			Mandatory: w.Mandatory, OK: w.Holds, Detail: w.Detail})
 	}
 	return append(list, kernelChecks("/proc/sys", "/proc/cpuinfo")...)
@@ -120,17 +120,17 @@ func kernelChecks(sys, processor string) []checkView {
 			Problem: "everybody can read the kernel's log",
 			Detail:  "kernel.dmesg_restrict is %s; some instructions of a Task are logged whatever is set: sysctl kernel.dmesg_restrict=1"}),
 		settingCheck(filepath.Join(sys, "vm/overcommit_memory"), "0 1", checkView{
-			Name:    "no Task sees how much memory is promised",
-			Problem: "a Task sees how much memory is promised to others",
-			Detail:  "vm.overcommit_memory is %s; memory is then refused by a count of the whole machine: sysctl vm.overcommit_memory=0"}),
+			Name:    "no Task sees how much memory the kernel has promised",
+			Problem: "a Task sees how much memory the kernel has promised to others",
+			Detail:  "vm.overcommit_memory is %s; the kernel then refuses memory by a count of the whole machine: sysctl vm.overcommit_memory=0"}),
 	}
 	return append(list, instructionCheck(processor))
 }
 
-// settingCheck looks whether a setting of the kernel has one of the values that
-// are listed. The detail of a failure has a place for the value.
+// settingCheck checks whether a setting of the kernel has one of the given values. The detail of
+// a failure has a place for the value.
 func settingCheck(path, values string, c checkView) checkView {
-	c.About = "wall"
+	c.About = "confinement"
 	text, err := os.ReadFile(path)
 	value := strings.TrimSpace(string(text))
 	switch {
@@ -144,11 +144,11 @@ func settingCheck(path, values string, c checkView) checkView {
 	return c
 }
 
-// instructionCheck looks whether the processor reports instructions to the
-// kernel, which logs them with registers that a Task chooses, and lets the Task
-// go on: those that UMIP forbids, and locks that cross a cache line.
+// instructionCheck checks for instructions that the processor reports to the kernel: those that
+// UMIP forbids, and locks across a cache line. The kernel logs them, with registers that a Task
+// chooses, and lets the Task go on.
 func instructionCheck(processor string) checkView {
-	c := checkView{About: "wall", Name: "no instruction is written into the kernel's log",
+	c := checkView{About: "confinement", Name: "no instruction is written into the kernel's log",
 		Problem: "instructions are written into the kernel's log"}
 	text, err := os.ReadFile(processor)
 	if err != nil {
@@ -167,7 +167,7 @@ func instructionCheck(processor string) checkView {
 	}
 	c.Detail = "the processor has " + strings.Join(logged, ", ") +
 		", and the kernel logs such an instruction with registers that a Task chooses; no setting of a running kernel stops that: " +
-		"let nobody read the kernel's log who may not know what Tasks know"
+		"let only those read the kernel's log who may read all objects"
 	return c
 }
 
@@ -226,9 +226,9 @@ func anchorCheck(ctx context.Context, spec string) checkView {
 	return c
 }
 
-// storeChecks checks for files that open the store to a thief of its disk.
+// storeChecks checks the data directory for keys, which a thief of the disk would get.
 func storeChecks(dir string) []checkView {
-	list := []checkView{{About: "store", Name: "data directory", Problem: "the data directory is open or missing", OK: true, Detail: dir}}
+	list := []checkView{{About: "store", Name: "data directory", Problem: "the data directory is missing, or open to others", OK: true, Detail: dir}}
 	if info, err := os.Stat(dir); err != nil {
 		list[0].OK, list[0].Detail = false, err.Error()
 		return list
@@ -272,7 +272,7 @@ func headCheck(path string) checkView {
 }
 
 func (a *app) printChecks(list []checkView) error {
-	titles := map[string]string{"wall": "Walls around a Task", "executable": "Executables", "anchor": "The anchor", "store": "The store", "profile": "The profile"}
+	titles := map[string]string{"confinement": "Confinement of a Task", "executable": "Executables", "anchor": "The anchor", "store": "The store", "profile": "The profile"}
 	last := ""
 	for _, c := range list {
 		if a.json {
@@ -296,7 +296,7 @@ func (a *app) printChecks(list []checkView) error {
 	return nil
 }
 
-// failedChecks is an error if something does not hold that must.
+// failedChecks returns an error if a mandatory check failed.
 func failedChecks(list []checkView) error {
 	var names []string
 	for _, c := range list {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// kernel writes what the kernel would say into files.
+// kernel writes files with the given kernel settings, and runs the checks on them.
 func kernel(t *testing.T, settings map[string]string, flags string) []checkView {
 	t.Helper()
 	dir := t.TempDir()
@@ -27,8 +27,8 @@ func kernel(t *testing.T, settings map[string]string, flags string) []checkView 
 	return kernelChecks(dir, processor)
 }
 
-// TestDoctorsLinesAreTrueEitherWay: a line says what is the case, whether it is as
-// it should be or not, and names the setting.
+// TestDoctorsLinesAreTrueEitherWay: each line is a true statement, whether its check passes or
+// fails. A failure names the setting.
 func TestDoctorsLinesAreTrueEitherWay(t *testing.T) {
 	good := map[string]string{"debug/exception-trace": "0", "kernel/print-fatal-signals": "0",
 		"kernel/dmesg_restrict": "1", "vm/overcommit_memory": "1"}
@@ -43,13 +43,13 @@ func TestDoctorsLinesAreTrueEitherWay(t *testing.T) {
 			"ok   crashes do not reach the kernel's log\n",
 			"ok   fatal signals do not reach the kernel's log\n",
 			"ok   only root reads the kernel's log\n",
-			"ok   no Task sees how much memory is promised\n",
+			"ok   no Task sees how much memory the kernel has promised\n",
 			"ok   no instruction is written into the kernel's log\n"}},
 		{bad, "umip", []string{
 			"warn crashes reach the kernel's log: debug.exception-trace is 1; ",
 			"warn fatal signals reach the kernel's log: kernel.print-fatal-signals is 1; ",
 			"warn everybody can read the kernel's log: kernel.dmesg_restrict is 0; ",
-			"warn a Task sees how much memory is promised to others: vm.overcommit_memory is 2; ",
+			"warn a Task sees how much memory the kernel has promised to others: vm.overcommit_memory is 2; ",
 			"warn instructions are written into the kernel's log: the processor has umip, "}},
 		{nil, "", []string{"warn it is not known whether crashes do not reach the kernel's log: open "}},
 	} {
@@ -62,7 +62,7 @@ func TestDoctorsLinesAreTrueEitherWay(t *testing.T) {
 	}
 }
 
-// TestEveryCheckHasBothForms: also those that pass on this machine.
+// TestEveryCheckHasBothForms also covers the checks that pass on this machine.
 func TestEveryCheckHasBothForms(t *testing.T) {
 	list := append(confinementChecks(), coreCheck(t.TempDir()))
 	list = append(list, taskChecks([]string{t.TempDir()})...)
@@ -72,7 +72,7 @@ func TestEveryCheckHasBothForms(t *testing.T) {
 	list = append(list, headCheck("/nonexistent/profile"))
 	for _, c := range list {
 		if c.Name == "" || c.Problem == "" || c.Name == c.Problem {
-			t.Errorf("one form alone: %+v", c)
+			t.Errorf("a check lacks the statement for a pass or for a failure: %+v", c)
 		}
 		c.OK, c.Mandatory, c.Detail = false, true, "why"
 		if got, want := printed(t, []checkView{c}), "  FAIL "+c.Problem+": why"; !strings.Contains(got, want) {

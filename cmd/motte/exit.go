@@ -56,7 +56,7 @@ type hostError struct{ error }
 
 func (e hostError) Unwrap() error { return e.error }
 
-// runs tells the errors of a host.
+// runs marks an error as one of a host that runs in this process.
 func runs(err error) error {
 	if err == nil {
 		return nil
@@ -64,7 +64,7 @@ func runs(err error) error {
 	return hostError{err}
 }
 
-// exitCode says what kind of error it is.
+// exitCode returns the exit code for an error.
 func exitCode(err error) int {
 	var wrong usageError
 	var unreachable connectionError
@@ -95,7 +95,7 @@ func exitCode(err error) int {
 	return exitError
 }
 
-// codeExit is the exit code for an outcome that the Core answered with.
+// codeExit returns the exit code for a code of the Core.
 func codeExit(c model.Code) int {
 	switch c {
 	case model.NotFound, model.NoCollection, model.NoIndex, model.NoTask, model.NoPrincipal:
@@ -117,7 +117,7 @@ func codeExit(c model.Code) int {
 	return exitError
 }
 
-// hint says how to go on after an error, if the error's text does not.
+// hint says how to go on after an error, unless the error's text says so.
 func hint(err error) string {
 	var refused *client.Error
 	if !errors.As(err, &refused) {
@@ -127,13 +127,13 @@ func hint(err error) string {
 		case errors.Is(err, client.ErrHeadFile):
 			return "The file keeps the newest state of the store that was seen, and is damaged: 'motte head accept' makes it anew."
 		case errors.Is(err, errNotAccepted):
-			return "'motte index create --help' says what the built-in Tasks take; no Task can tell what it misses."
+			return "'motte index create --help' says what the built-in Tasks take; a Task can't say what is wrong with a configuration."
 		case errors.Is(err, rotate.ErrBegun):
 			return "When all clients have been told, --finish ends it; if the key was stolen, say --now."
 		case exitCode(err) == exitWentBack:
 			return "'motte help recover' says what that means, and how to go on."
 		case exitCode(err) == exitRefused:
-			return "Starting it again does not help: first mend what it says."
+			return "Starting it again does not help: first remove the cause."
 		case exitCode(err) == exitNoConnection:
 			return "Is 'motte serve' running there? 'motte profile show' prints the address that the profile has."
 		}
@@ -168,7 +168,7 @@ func hint(err error) string {
 	return ""
 }
 
-// failure is an error as programs get it.
+// failure is an error as JSON.
 type failure struct {
 	Error string `json:"error"`
 	Code  string `json:"code"`
@@ -179,7 +179,7 @@ type failure struct {
 	Count   int           `json:"missing_count,omitempty"`
 }
 
-// missingView is an object that is not in an answer, as programs get it.
+// missingView is an object that is missing from an answer, as JSON.
 type missingView struct {
 	ID         string `json:"id,omitempty"`
 	Name       string `json:"name,omitempty"`
@@ -196,7 +196,8 @@ func newMissing(m client.Missing) missingView {
 	return v
 }
 
-// missingName names a missing object to people: by the name that was asked for, if one was.
+// missingName names a missing object to people: by its requested name, if it was requested by
+// name.
 func missingName(m client.Missing) string {
 	if m.Name != "" {
 		return strconv.Quote(m.Name)
@@ -221,7 +222,7 @@ func newFailure(err error) failure {
 	return f
 }
 
-// codeName names an error: as the Core's code is named, or by its exit code.
+// codeName names an error: by the Core's code, or else by its exit code.
 func codeName(err error) string {
 	var refused *client.Error
 	if errors.As(err, &refused) {

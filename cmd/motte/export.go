@@ -31,7 +31,7 @@ read, so they are not exported; a note says so.`,
   motte export photos --envelope | gzip > photos.jsonl.gz`,
 	}, func(ctx context.Context, c *client.Client, args []string) error {
 		total := int64(-1)
-		if v, err := look(ctx, c); err == nil { // only for the bar and the note
+		if v, err := look(ctx, c); err == nil { // an error costs only the progress bar and the note
 			for _, k := range v.Collections {
 				if k.Collection == args[0] && k.Objects > 0 {
 					total = int64(k.Objects)
@@ -45,7 +45,7 @@ read, so they are not exported; a note says so.`,
 		}
 		out := bufio.NewWriterSize(a.stdout, 1<<20)
 		n, left, err := a.exportTo(ctx, c, args[0], out, total, wrap)
-		if flush := out.Flush(); err == nil { // what there is counts, also if something is missing
+		if flush := out.Flush(); err == nil { // objects are printed also if some are missing
 			err = flush
 		}
 		switch {
@@ -82,13 +82,13 @@ func (a *app) exportTo(ctx context.Context, c *client.Client, collection string,
 			return n, left, err
 		}
 		n++
-		_ = bar.Add(1) // only shown
+		_ = bar.Add(1) // ignore errors of the display
 	}
 	return n, left, nil
 }
 
-// exportLine writes an object as an import takes it back. An object that a line of JSON can't
-// hold is not whole without an envelope.
+// exportLine writes an object as a line that an import reads. Without an envelope, whole is
+// false for an object that JSON can't hold on one line.
 func exportLine(line *bytes.Buffer, o client.Object, wrap bool) (whole bool, err error) {
 	if wrap {
 		return true, encode(line, envelope(o))

@@ -19,11 +19,11 @@ var (
 
 // strict is the value of a flag, with the rules that all flags obey:
 //
-//  1. An empty value is an error. It comes from a variable of a script that was
-//     not set, and would otherwise count as a flag that was not given: a
-//     precondition would not be checked, or a key put into another place.
-//  2. A second value is an error, unless the flag takes a list. Taking the last
-//     one would leave the first undone without a word.
+//  1. An empty value is an error. It comes from an unset variable of a script. Otherwise
+//     it would count as a flag that was not given: a precondition would not be checked,
+//     or a key would be put into another place.
+//  2. A second value is an error, unless the flag takes a list. Otherwise the last value
+//     would silently replace the first.
 type strict struct {
 	pflag.Value
 	list  bool
@@ -42,7 +42,7 @@ func (v *strict) Set(s string) error {
 	return v.Value.Set(s)
 }
 
-// strictly puts the rules on every flag of a command and of those below it.
+// strictly applies the rules to every flag of a command and of its subcommands.
 func strictly(c *cobra.Command) {
 	c.InitDefaultHelpFlag()
 	rules := func(f *pflag.Flag) {
@@ -51,7 +51,7 @@ func strictly(c *cobra.Command) {
 		}
 		list := f.Value.Type() == "stringArray"
 		if list && f.DefValue == "[]" {
-			f.DefValue = "" // pflag shows no default only for its own type
+			f.DefValue = "" // pflag omits an empty default only for its own types
 		}
 		f.Value = &strict{Value: f.Value, list: list}
 	}
@@ -62,7 +62,7 @@ func strictly(c *cobra.Command) {
 	}
 }
 
-// wrongFlag says for people what is wrong with a flag.
+// wrongFlag explains to people why a flag is wrong.
 func wrongFlag(_ *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var unknown *pflag.NotExistError
@@ -77,15 +77,15 @@ func wrongFlag(_ *cobra.Command, err error) error {
 	switch name := invalid.GetFlag().Name; {
 	case errors.Is(cause, errEmpty):
 		return usage("--%s: %v", name, cause)
-	case errors.As(cause, &number): // of a flag that is on or off: whole has an error of its own
+	case errors.As(cause, &number): // a flag that is on or off, since whole returns an error of its own
 		return usage("--%s %q: it has to be true or false", name, invalid.GetValue())
 	default:
 		return usage("--%s %q: %v", name, invalid.GetValue(), cause)
 	}
 }
 
-// whole is a whole number as a flag. It is decimal digits and nothing else:
-// pflag's own numbers take 010 for 8, and 1_0 for 10.
+// whole is a whole number as a flag, in decimal digits only. The number flags of pflag take 010
+// for 8, and 1_0 for 10.
 type whole[T int | uint32 | uint64] struct {
 	to       *T
 	min, max T
@@ -115,7 +115,7 @@ func (n whole[T]) Set(s string) error {
 // address is HOST:PORT as a flag.
 type address struct {
 	to     *string
-	listen bool // it is one to listen on: the host may be left out, and the port be 0
+	listen bool // an address to listen on: it needs no host, and the port may be 0
 }
 
 // String implements pflag.Value.

@@ -13,13 +13,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// typed runs a command line in this process. Nothing may be asked of it that needs a
-// server.
+// typed runs a command line in this process. The command must not need a server.
 func typed(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv("MOTTE_PROFILE", "no-such-profile")
 	dir := t.TempDir()
-	t.Chdir(dir) // a line that should be refused leaves nothing among the sources
+	t.Chdir(dir) // a command that is not refused must not write among the sources
 	open := func(name string) *os.File {
 		f, err := os.Create(filepath.Join(dir, name))
 		if err != nil {
@@ -41,7 +40,7 @@ func typed(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, read(out), read(diagnosis)
 }
 
-// commands calls f with every command that does something, and the words that name it.
+// commands calls f with every command that does work, and with the words that name it.
 func commands(f func(c *cobra.Command, path []string)) {
 	var walk func(c *cobra.Command, path []string)
 	walk = func(c *cobra.Command, path []string) {
@@ -55,14 +54,14 @@ func commands(f func(c *cobra.Command, path []string)) {
 	walk((&app{}).root(), nil)
 }
 
-// flags calls f with every flag that a command takes.
+// flags calls f with every flag of a command.
 func flags(c *cobra.Command, f func(*pflag.Flag)) {
 	c.NonInheritedFlags().VisitAll(f)
 	c.InheritedFlags().VisitAll(f)
 }
 
-// TestEveryFlagRefusesAnEmptyValue: a script whose variable is empty must not do
-// something else than it says. There is no flag for which an empty value has a meaning.
+// TestEveryFlagRefusesAnEmptyValue: an empty variable in a script must not change the meaning of
+// a command. No flag gives a meaning to an empty value.
 func TestEveryFlagRefusesAnEmptyValue(t *testing.T) {
 	n := 0
 	commands(func(c *cobra.Command, path []string) {
@@ -81,12 +80,12 @@ func TestEveryFlagRefusesAnEmptyValue(t *testing.T) {
 		})
 	})
 	if n < 100 {
-		t.Errorf("only %d flags were seen", n)
+		t.Errorf("the test saw only %d flags; want all flags of the command", n)
 	}
 }
 
-// TestEveryArgumentRefusesAnEmptyValue. Only a predicate may be empty: it finds all
-// objects of an index. That of delete may not, as it would delete them.
+// TestEveryArgumentRefusesAnEmptyValue: only a predicate may be empty. Then it finds all objects
+// of an index. The predicate of delete must not be empty, since delete would remove all objects.
 func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
 	good := map[string]string{"COLLECTION": "people", "INDEX": "by_age", "TASK": "ordered", "NAME": "people", "FILE": "file",
 		"PREDICATE": "all", "PRINCIPAL": "alice", "LABEL": "alice", "RIGHTS": "read", "COLLECTION|@server": "people"}
@@ -116,12 +115,12 @@ func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
 			code, _, stderr := typed(t, line...)
 			refused := code == exitUsage && strings.Contains(stderr, "empty")
 			if name, _ := word(w); refused == (name == "PREDICATE") {
-				t.Errorf("motte %q ends with %d and says %q", line, code, stderr)
+				t.Errorf("motte %q with an empty argument ends with %d and says %q", line, code, stderr)
 			}
 		}
 	})
 	if n < 25 {
-		t.Errorf("only %d arguments were seen", n)
+		t.Errorf("the test saw only %d arguments; want all arguments of the command", n)
 	}
 	for _, predicate := range []string{"", " \t"} {
 		if code, _, stderr := typed(t, "delete", "people", "--where", "by_age", predicate); code != exitUsage || !strings.Contains(stderr, "empty") {
@@ -130,7 +129,7 @@ func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
 	}
 }
 
-// TestAFlagTakesOneValue: the last one must not undo the first without a word.
+// TestAFlagTakesOneValue: a second value must not silently replace the first.
 func TestAFlagTakesOneValue(t *testing.T) {
 	values := map[string][2]string{"string": {"a", "b"}, "bool": {"true", "false"}, "number": {"1", "2"}, "size": {"1KiB", "2KiB"},
 		"duration": {"1s", "2s"}, "address": {"a:1", "b:1"}, "stringArray": {"a", "b"}}
@@ -144,7 +143,7 @@ func TestAFlagTakesOneValue(t *testing.T) {
 				t.Errorf("--%s of %q takes %s, and is of type %s", f.Name, path, name, f.Value.Type())
 			}
 			if f.Name == "help" && !c.HasParent() {
-				return // it prints the help
+				return // --help ends the parsing
 			}
 			const text = "another value was given before"
 			code, _, stderr := typed(t, append(slices.Clone(path), "--"+f.Name+"="+v[0], "--"+f.Name+"="+v[1])...)
@@ -155,12 +154,12 @@ func TestAFlagTakesOneValue(t *testing.T) {
 	})
 	_, _, stderr := typed(t, "get", "people", "--name", "a", "--name", "a", "--json", "--json")
 	if strings.Contains(stderr, "given before") {
-		t.Errorf("the same value twice: %q", stderr)
+		t.Errorf("the same value given twice is refused: %q", stderr)
 	}
 }
 
-// TestAnEmptyVariableIsNoProfile: doctor goes on without a profile, but not with one that
-// was meant to be given.
+// TestAnEmptyVariableIsNoProfile: doctor runs without a profile, but not with an empty
+// MOTTE_PROFILE, which was meant to name one.
 func TestAnEmptyVariableIsNoProfile(t *testing.T) {
 	for _, line := range [][]string{{"status"}, {"doctor"}, {"profile", "show"}} {
 		t.Setenv("MOTTE_PROFILE", "")
@@ -175,7 +174,7 @@ func TestAnEmptyVariableIsNoProfile(t *testing.T) {
 }
 
 func TestAddressesAreChecked(t *testing.T) {
-	for s, want := range map[string][2]bool{ // of a server, to listen on
+	for s, want := range map[string][2]bool{ // valid for a server, valid to listen on
 		"motte.example:7433": {true, true}, "127.0.0.1:1": {true, true}, "[::1]:65535": {true, true}, "[fe80::1%eth0]:7433": {true, true},
 		":7433": {false, true}, "127.0.0.1:0": {false, true}, "[::]:0": {false, true},
 		"host": {}, "host:": {}, "host:99999": {}, "host:65536": {}, "host:-1": {}, "host:+1": {}, "host:0x10": {}, "host:http": {}, "host:٣": {},
@@ -203,7 +202,7 @@ func TestNumbersAreDecimal(t *testing.T) {
 	}
 }
 
-// TestMistakesAreToldFirst: each of these ends before a profile is read.
+// TestMistakesAreToldFirst: each of these commands fails before it reads a profile.
 func TestMistakesAreToldFirst(t *testing.T) {
 	for _, c := range []struct {
 		line []string
@@ -241,7 +240,7 @@ func TestMistakesAreToldFirst(t *testing.T) {
 	}
 }
 
-// TestLostOutputIsAnError: whatever a command prints, and its help, too.
+// TestLostOutputIsAnError for the output of any command, and for its help.
 func TestLostOutputIsAnError(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
@@ -263,7 +262,7 @@ func TestLostOutputIsAnError(t *testing.T) {
 		n, _ := read.Read(text)
 		read.Close()
 		if code != exitError || strings.Count(string(text[:n]), "no space left on device") != 1 {
-			t.Errorf("motte %q ends with %d and says %q; want %d, and why once", line, code, text[:n], exitError)
+			t.Errorf("motte %q ends with %d and says %q; want %d, and the reason once", line, code, text[:n], exitError)
 		}
 	}
 }

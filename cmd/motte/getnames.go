@@ -10,7 +10,7 @@ import (
 	"motte/core/model"
 )
 
-// getNames prints the objects whose names stand in a file.
+// getNames prints the objects whose names a file lists.
 func (a *app) getNames(ctx context.Context, collection, path string) error {
 	names, err := a.readNames(ctx, path)
 	if err != nil {

@@ -78,7 +78,7 @@ themselves.`,
 		if v.Accepted == nil {
 			return a.done(v, "The server's log has all that was seen: there is nothing to accept.")
 		}
-		remembered := "what cannot be read any more"
+		remembered := "unreadable"
 		if v.Remembered != nil {
 			remembered = v.Remembered.String()
 		}
@@ -104,12 +104,12 @@ func compareHeads(ctx context.Context, p *client.Profile) (found client.Head, v 
 		found = back.Found
 		v.Remembered = new(newHead(back.Remembered))
 	case errors.Is(err, client.ErrHeadFile):
-		p.Heads = nil // nothing can be compared
+		p.Heads = nil // without a remembered head there is no comparison
 		if c, err = dial(ctx, p); err != nil {
 			return found, v, err
 		}
 		found = c.Head()
-		_ = c.Close() // it keeps nothing
+		_ = c.Close() // an error of Close loses nothing: the connection stores no head
 	case err != nil:
 		return found, v, err
 	default:

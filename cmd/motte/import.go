@@ -15,7 +15,7 @@ import (
 	"motte/client"
 )
 
-// importing is an import as the command line asks for it.
+// importing is the command line of an import.
 type importing struct {
 	importer
 	file string // to import
@@ -82,7 +82,7 @@ func (a *app) importFile(ctx context.Context, x *importing) error {
 	}
 	x.notIndexed = func(item) error { return nil }
 	if x.list != "" {
-		// One that is there is not replaced: it may be the file that is imported.
+		// A file that exists is not replaced: it may be the input of this import.
 		list, err := os.OpenFile(x.list, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return fmt.Errorf("make the list of lines that are not indexed: %w", err)
@@ -93,7 +93,7 @@ func (a *app) importFile(ctx context.Context, x *importing) error {
 	x.bar = a.importBar(f)
 	x.refused = func(err error) { a.tell(x.file, err) }
 	failed := x.run(ctx, func(ctx context.Context) io.Reader { return input{ctx, f} })
-	_ = x.bar.Finish() // only shown
+	_ = x.bar.Finish() // ignore errors of the display
 	return a.summarize(ctx, x, before, failed)
 }
 
@@ -107,14 +107,14 @@ func (a *app) mayImport(ctx context.Context, x *importing) (before map[string]ui
 		return nil, err
 	}
 	for _, k := range v.Collections {
-		if k.Collection == x.collection && !slices.Contains(k.Rights, "write") { // or each line would be refused
+		if k.Collection == x.collection && !slices.Contains(k.Rights, "write") { // otherwise the Core would refuse each line
 			return nil, fmt.Errorf("collection %s: %w", x.collection, client.ErrDenied)
 		}
 	}
 	return refusedInputs(v), nil
 }
 
-// refusedInputs says how many inputs each index of a view has refused.
+// refusedInputs returns how many inputs each index of a view has refused.
 func refusedInputs(v *view) map[string]uint64 {
 	counts := make(map[string]uint64)
 	for _, x := range v.Indexes {
@@ -123,7 +123,7 @@ func refusedInputs(v *view) map[string]uint64 {
 	return counts
 }
 
-// importBar shows the bytes read, of those of the file if it is one.
+// importBar shows the bytes that were read. The total is the size of a file, or unknown.
 func (a *app) importBar(f *os.File) *progressbar.ProgressBar {
 	total := int64(-1)
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
@@ -146,14 +146,14 @@ func newListed(it item) listed {
 	return x
 }
 
-// importView is the result of an import, for programs.
+// importView is the result of an import, as JSON.
 type importView struct {
 	Imported   int               `json:"imported"`
-	Replaced   int               `json:"replaced"` // of them: took the place of objects that had their names
+	Replaced   int               `json:"replaced"` // of the imported objects: they replaced objects with their names
 	LeftOut    int               `json:"left_out"`
-	Refused    map[string]uint64 `json:"not_indexed"`         // objects, by index
-	NotIndexed int               `json:"not_indexed_lines"`   // lines of them that the server told
-	NextLine   int               `json:"next_line,omitempty"` // to go on with, if the import ended early
+	Refused    map[string]uint64 `json:"not_indexed"`         // objects, by index that refused their input
+	NotIndexed int               `json:"not_indexed_lines"`   // lines of these objects, as far as the server told them
+	NextLine   int               `json:"next_line,omitempty"` // first line that is not imported, if the import ended early
 }
 
 // summarize prints the result of an import, also if it failed.
@@ -181,16 +181,17 @@ func (a *app) summarize(ctx context.Context, x *importing, before map[string]uin
 	return nil
 }
 
-// objects says how many objects were stored, and how many of them replaced others.
+// objects returns how many objects were stored, and how many of them replaced others, for
+// people.
 func (x *importing) objects() string {
 	text := plural(x.stored, "object")
 	if x.replaced > 0 {
-		text += fmt.Sprintf(", %d of them in the place of others with their names", x.replaced)
+		text += fmt.Sprintf(", %d of them in the place of objects with the same names", x.replaced)
 	}
 	return text
 }
 
-// rest says with which line to go on.
+// rest says from which line an import should go on.
 func (x *importing) rest() string {
 	text := ""
 	if x.leftOut > 0 {
@@ -203,9 +204,9 @@ func (x *importing) rest() string {
 	return text
 }
 
-// refusals returns how many inputs each index refused since before, and tells of them. The
-// server tells of a line only if a leak budget covers it; a difference of two counts is of
-// all, and exact unless others write too.
+// refusals returns how many inputs each index refused since before, and prints these numbers.
+// The server names a line only if a leak budget covers it. The difference of the counts covers
+// all lines; it is exact unless others write too.
 func (a *app) refusals(ctx context.Context, x *importing, before map[string]uint64) map[string]uint64 {
 	since := make(map[string]uint64)
 	if len(before) == 0 { // no index
@@ -220,7 +221,7 @@ func (a *app) refusals(ctx context.Context, x *importing, before map[string]uint
 		}
 	}
 	if len(since) == 0 && x.unindexed > 0 {
-		a.note("%s stored, but an index does not take the input.", plural(x.unindexed, "object"))
+		a.note("%s stored whose input an index does not take.", plural(x.unindexed, "object"))
 	}
 	if x.list == "" && x.unindexed > 0 {
 		a.note("--not-indexed FILE lists such lines.")

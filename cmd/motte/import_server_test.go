@@ -18,10 +18,10 @@ import (
 	"motte/internal/testutil"
 )
 
-// cutReader calls cut before it gives the bytes from some place on.
+// cutReader calls cut before it returns the bytes after a given position.
 type cutReader struct {
 	text []byte
-	at   int // bytes until then
+	at   int // bytes before the cut
 	cut  func()
 	ctx  context.Context
 }
@@ -47,15 +47,15 @@ type written struct {
 	broken bool
 }
 
-// objectOfLine is what a collection should hold under a name.
+// objectOfLine is the content that a collection should have under a name.
 type objectOfLine struct {
 	ID   string `json:"id"`
 	Line int    `json:"line"`
 }
 
-// TestImportsAreExact: an import that is interrupted anywhere, of a file in which names come
-// again and lines are refused, has done what the lines say up to the one that it tells, in
-// their order, and nothing of those behind it.
+// TestImportsAreExact interrupts an import anywhere. The file repeats names, and some lines are
+// refused. The collection must then be as if the lines had been stored in order, up to the line
+// that the import reports, and no later line.
 func TestImportsAreExact(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "store")
@@ -84,7 +84,7 @@ func TestImportsAreExact(t *testing.T) {
 		i.refused = func(err error) { told = append(told, err.Error()) }
 		i.notIndexed = func(item) error { return nil }
 		lines, text := file(rng, names, i.keepGoing)
-		cut := rng.IntN(2 * len(text)) // half of them are not interrupted
+		cut := rng.IntN(2 * len(text)) // half of the imports are not interrupted
 		ctx, cancel := context.WithCancel(t.Context())
 		err := i.run(ctx, func(ctx context.Context) io.Reader { return &cutReader{text: text, at: cut, cut: cancel, ctx: ctx} })
 		cancel()
@@ -118,7 +118,7 @@ func TestImportsAreExact(t *testing.T) {
 	s.Stop()
 }
 
-// file makes the lines of a file.
+// file makes a file of lines.
 func file(rng *rand.Rand, names int, broken bool) (lines []written, text []byte) {
 	var b bytes.Buffer
 	for line := range 2000 + rng.IntN(3000) {
@@ -133,7 +133,7 @@ func file(rng *rand.Rand, names int, broken bool) (lines []written, text []byte)
 	return lines, b.Bytes()
 }
 
-// model says which line each name should be of, and which lines are refused.
+// expected returns the line whose object each name should have, and the refused lines.
 func expected(lines []written, i *importer) (want map[string]int, refused []int) {
 	want = make(map[string]int)
 	for k, w := range lines {

@@ -15,15 +15,15 @@ import (
 	"motte/core/model"
 )
 
-// How lines are sent.
+// Limits of sending.
 const (
-	batchLines = 512     // of the wire.MaxBatch that a batch may have
-	batchBytes = 1 << 20 // after which a batch is sent: more would not make it quicker
+	batchLines = 512     // lines in a batch at most: fewer than wire.MaxBatch
+	batchBytes = 1 << 20 // bytes after which a batch is sent: larger batches are no faster
 	inFlight   = 4       // batches
-	opOverhead = 64      // bytes at most that an operation adds to its name and object
+	opOverhead = 64      // bytes: bound on an operation without its name and object
 	retryEvery = 200 * time.Millisecond
-	retryFor   = time.Minute      // while the server is overloaded
-	graceTime  = 10 * time.Second // for what is in flight at an interrupt
+	retryFor   = time.Minute      // how long to retry while the server is overloaded
+	graceTime  = 10 * time.Second // how long to wait for batches in flight after an interrupt
 )
 
 // importer sends lines in batches, several in flight.
@@ -43,45 +43,45 @@ type importer struct {
 	keepGoing  bool // a refused line does not end the import
 	from       int  // the first line that is imported
 	bar        *progressbar.ProgressBar
-	refused    func(error)      // told of each line that is left out
-	notIndexed func(item) error // told of each line that an index does not take
+	refused    func(error)      // called for each line that is left out
+	notIndexed func(item) error // called for each line that an index does not take
 
-	first [byNumber + 1]int // line with a name of that kind, by naming
+	first [byNumber + 1]int // first line whose name is of this kind, by naming
 
 	mu    sync.Mutex
-	names map[string]bool // in flight
+	names map[string]bool // names in flight
 
-	tally // belongs to collect
+	tally // only collect uses it
 }
 
 // tally counts the results of the lines.
 type tally struct {
 	stored, replaced, leftOut, unindexed int
 
-	through int   // all lines up to this one are done
-	beyond  int   // objects of lines behind it that are stored
+	through int   // the last line up to which all lines are done
+	beyond  int   // stored objects of lines after through
 	refusal error // of the first line that was left out
-	failure error // for which nothing was stored of a batch
+	failure error // why a batch was not stored
 }
 
-// item is a line that is to become an object.
+// item is a line that becomes an object.
 type item struct {
 	line   int
 	name   string
 	data   []byte
-	err    error // why it is left out
+	err    error // why the line is left out, or nil
 	stored bool
 	result client.Result
 }
 
-// load is the lines that are sent together.
+// load is a batch of lines.
 type load struct {
 	items []item
 	size  int           // bytes of the items as they are sent
-	last  int           // line that was read for it
-	read  int64         // bytes of the input
-	done  chan struct{} // closed when it was sent, or was not to be
-	err   error         // then: why it is not whole
+	last  int           // number of the last line that was read for it
+	read  int64         // bytes of the input that were read for it
+	done  chan struct{} // closed when the batch was answered, or given up
+	err   error         // set before done is closed: why the batch is not stored whole
 }
 
 // lineError is the error of one line.
@@ -94,14 +94,14 @@ func (e lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.
 
 func (e lineError) Unwrap() error { return e.err }
 
-// errInterrupted says that somebody ended the import.
+// errInterrupted says that the user ended the import.
 var errInterrupted = errors.New("interrupted")
 
-// errEnough ends the reading of lines: collect knows why.
+// errEnough ends the reading of lines, after a failure that collect has recorded.
 var errEnough = errors.New("no more lines are wanted")
 
-// run sends all lines of an input, and returns when they are done or something failed.
-// open makes a reader whose reads end with a context.
+// run sends all lines of an input. It returns when all are done, or after a failure. open makes
+// a reader whose reads end with a context.
 func (i *importer) run(ctx context.Context, open func(context.Context) io.Reader) error {
 	i.through = i.from - 1
 	reading, enough := context.WithCancelCause(ctx)
@@ -140,7 +140,7 @@ func (i *importer) run(ctx context.Context, open func(context.Context) io.Reader
 	return err
 }
 
-// send reads lines and sends them, and returns when all that was sent is done.
+// send reads lines and sends them. It returns when all batches that it sent are done.
 func (i *importer) send(reading, sending context.Context, r io.Reader, sent chan<- *load) error {
 	slots := make(chan struct{}, inFlight)
 	var all sync.WaitGroup
@@ -167,7 +167,8 @@ func (i *importer) send(reading, sending context.Context, r io.Reader, sent chan
 	})
 }
 
-// claim notes the names of a load as in flight, unless one of them is already.
+// claim marks the names of a load as in flight. It returns false, and marks no name, if one of
+// them is in flight already.
 func (i *importer) claim(l *load) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -192,12 +193,12 @@ func (i *importer) release(l *load) {
 	defer i.mu.Unlock()
 	for k := range l.items {
 		delete(i.names, l.items[k].name)
-		l.items[k].data = nil // not needed any more
+		l.items[k].data = nil // frees the memory
 	}
 }
 
-// read makes loads of lines. A line that can't be imported ends it, or is an item of
-// its load; the lines before it are sent.
+// read makes loads of lines. A line that can't be imported ends the reading, or becomes an item
+// of its load. The lines before it are sent.
 func (i *importer) read(lines *lines, send func(*load) error) error {
 	l := &load{}
 	flush := func() error {
@@ -219,7 +220,7 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 		case err != nil && !errors.As(err, &long):
 			return errors.Join(flush(), fmt.Errorf("behind line %d: %w", lines.number, err))
 		case lines.number < i.from:
-			_ = i.bar.Add64(lines.read - before) // only shown
+			_ = i.bar.Add64(lines.read - before) // ignore errors of the display
 			continue
 		}
 		it := item{line: lines.number, err: err}
@@ -248,7 +249,7 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 	}
 }
 
-// parse fills in the content of a line, or why it can't be imported.
+// parse sets the content of a line, or the reason why the line can't be imported.
 func (i *importer) parse(it *item, text []byte) {
 	name, kind, data, err := i.parsing.line(text)
 	if err != nil {
@@ -268,7 +269,7 @@ func (i *importer) parse(it *item, text []byte) {
 	}
 }
 
-// pending lists the items that are to be stored.
+// pending lists the items of a load that are not left out.
 func (l *load) pending() (list []*item) {
 	for k := range l.items {
 		if l.items[k].err == nil {
@@ -278,8 +279,8 @@ func (l *load) pending() (list []*item) {
 	return list
 }
 
-// store stores items. If the Core refuses them together, it stores each half alone: so
-// only the lines are left out that the Core refuses alone.
+// store stores items. If the Core refuses them together, store tries each half alone. So only
+// lines are left out that the Core refuses alone.
 func (i *importer) store(reading, sending context.Context, items []*item) error {
 	if len(items) == 0 {
 		return nil
@@ -296,7 +297,7 @@ func (i *importer) store(reading, sending context.Context, items []*item) error 
 		return nil
 	case len(items) == 1:
 		return lineError{items[0].line, err}
-	case !aboutLine(err) && !errors.Is(err, client.ErrQuota): // of a quota some may be left
+	case !aboutLine(err) && !errors.Is(err, client.ErrQuota): // with a quota, smaller parts may still fit
 		return fmt.Errorf("lines %d to %d: %w", items[0].line, items[len(items)-1].line, err)
 	}
 	half := len(items) / 2
@@ -306,8 +307,8 @@ func (i *importer) store(reading, sending context.Context, items []*item) error 
 	return i.store(reading, sending, items[half:])
 }
 
-// aboutLine reports whether the Core refused a write for its own sake: others may be
-// stored.
+// aboutLine reports whether the Core refused a write because of its content. Then other lines
+// may be stored.
 func aboutLine(err error) bool {
 	for _, refusal := range []error{client.ErrDenied, client.ErrPreconditionFailed, client.ErrTooLarge, client.ErrInvalidRequest} {
 		if errors.Is(err, refusal) {
@@ -317,8 +318,8 @@ func aboutLine(err error) bool {
 	return false
 }
 
-// try sends items once. As long as the server is overloaded it tries again: nothing was
-// changed then.
+// try sends items. While the server is overloaded, try sends them again: an overloaded server
+// changes nothing.
 func (i *importer) try(reading, sending context.Context, items []*item) ([]client.Result, error) {
 	for began := time.Now(); ; {
 		results, err := i.put(sending, items)
@@ -338,7 +339,7 @@ func (i *importer) try(reading, sending context.Context, items []*item) ([]clien
 
 // put stores items with one request.
 func (i *importer) put(ctx context.Context, items []*item) ([]client.Result, error) {
-	if len(items) == 1 { // which may not fit a batch
+	if len(items) == 1 { // a large object fits a PUT, but not a batch
 		r, err := i.client.Put(ctx, i.collection, items[0].data, i.options(items[0])...)
 		return []client.Result{r}, err
 	}
@@ -360,8 +361,8 @@ func (i *importer) options(it *item) (list []client.PutOption) {
 	return list
 }
 
-// collect counts the results of a load. It reports lines that were left out or are not
-// indexed. Loads come in the order of their lines.
+// collect counts the results of a load, and reports lines that were left out or not indexed.
+// Loads must come in the order of their lines.
 func (i *importer) collect(l *load) {
 	failed := i.failure != nil
 	for k := range l.items {
@@ -383,7 +384,7 @@ func (i *importer) collect(l *load) {
 		i.through = l.last
 	}
 	i.bar.Describe(fmt.Sprintf("importing, line %d", l.last))
-	_ = i.bar.Add64(l.read) // only shown
+	_ = i.bar.Add64(l.read) // ignore errors of the display
 }
 
 // leaveOut notes a line that was left out. Unless the import keeps going, it fails with the
@@ -399,7 +400,7 @@ func (i *importer) leaveOut(err lineError) {
 	}
 }
 
-// count adds a stored object.
+// count adds a stored object to the tally.
 func (i *importer) count(it *item) {
 	i.stored++
 	if it.result.Replaced {

@@ -16,7 +16,7 @@ import (
 	"motte/core/model"
 )
 
-// loads returns what an import would send.
+// loads returns the batches that an import would send.
 func loads(t *testing.T, i *importer, text io.Reader) (list []*load, err error) {
 	t.Helper()
 	i.bar = (&app{quiet: true}).bar(-1, "")
@@ -28,7 +28,7 @@ func loads(t *testing.T, i *importer, text io.Reader) (list []*load, err error) 
 	return list, err
 }
 
-// stored lists the numbers of the lines that would be stored, and those refused.
+// outcomes lists the numbers of the lines that would be stored, and of those refused.
 func outcomes(list []*load) (stored, refused []int) {
 	for _, l := range list {
 		for _, it := range l.items {
@@ -64,7 +64,8 @@ func TestLinesFillBatches(t *testing.T) {
 	}
 }
 
-// TestBatchesKeepWithinTheLimit: the Core ends the connection of who sends more.
+// TestBatchesKeepWithinTheLimit: the Core ends the connection of a client that sends a larger
+// batch.
 func TestBatchesKeepWithinTheLimit(t *testing.T) {
 	line := func(n int) []byte { return append(append([]byte{'"'}, bytes.Repeat([]byte("x"), n-2)...), '"', '\n') }
 	text := slices.Concat(line(100), line(model.MaxObject-200), line(model.MaxObject-opOverhead), line(model.MaxObject), line(100))
@@ -107,7 +108,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestALongLineIsSkipped in memory that is bounded by the longest line that may be.
+// TestALongLineIsSkipped checks that a long line is skipped, and that the memory stays bounded
+// by the longest allowed line.
 func TestALongLineIsSkipped(t *testing.T) {
 	text := io.MultiReader(strings.NewReader("1\n\""), &endless{n: 512 << 20}, strings.NewReader("\"\n3\n"))
 	var before, after runtime.MemStats
@@ -122,7 +124,7 @@ func TestALongLineIsSkipped(t *testing.T) {
 		t.Errorf("stored are lines %v, refused are %v; want 1 and 3, and 2", stored, refused)
 	}
 	if taken := after.TotalAlloc - before.TotalAlloc; taken > 128<<20 {
-		t.Errorf("a line of 512 MiB takes %s", size(taken))
+		t.Errorf("a line of 512 MiB takes %s of memory; want 128 MiB at most", size(taken))
 	}
 }
 
@@ -153,7 +155,8 @@ func TestLinesEndAsTextDoes(t *testing.T) {
 	}
 }
 
-// TestInputsWithoutLinesAreNamed, and not refused line by line.
+// TestInputsWithoutLinesAreNamed checks that an input that is not text is refused as a whole,
+// with a remedy.
 func TestInputsWithoutLinesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"\x1f\x8b\x08\x00\x00\x00\x00": "gunzip -c", "BZh91AY": "bunzip2", "\x28\xb5\x2f\xfdxx": "zstd -dc", "\xfd7zXZ\x00": "xz -dc", "PK\x03\x04xx": "unzip",
@@ -167,7 +170,8 @@ func TestInputsWithoutLinesAreNamed(t *testing.T) {
 	}
 }
 
-// TestLinesThatAreNoJSONAreRefused, each with its number.
+// TestLinesThatAreNoJSONAreRefused checks that each line that is not JSON is refused with its
+// number.
 func TestLinesThatAreNoJSONAreRefused(t *testing.T) {
 	for _, line := range []string{
 		"{", "1 2", "\x00", "\u00a0", "\"\xe9\"", `"\ud800"`, `{"a":1,"a":2}`, `{"a":{"b":1,"b":1}}`, "\ufeff1", "NaN", "'a'", "1\x00",
@@ -187,7 +191,7 @@ func TestLinesThatAreNoJSONAreRefused(t *testing.T) {
 func TestLinesBeforeABrokenOneAreSent(t *testing.T) {
 	list, err := loads(t, &importer{}, strings.NewReader("1\n2\n\n{\n5\n"))
 	if err == nil || !strings.HasPrefix(err.Error(), "line 4: not JSON") {
-		t.Errorf("the error is %v; want one about line 4", err)
+		t.Errorf("the error is %v; want an error about line 4", err)
 	}
 	if len(list) != 1 || len(list[0].items) != 2 || list[0].last != 3 {
 		t.Errorf("%d loads; want one of 2 objects, up to line 3", len(list))
@@ -212,21 +216,22 @@ func TestNamesAreNotInFlightTwice(t *testing.T) {
 	i := new(importer)
 	first := named("a", "b", "b", "")
 	if !i.claim(first) {
-		t.Fatal("nothing is in flight, and yet there is a clash")
+		t.Fatal("claim fails, though no name is in flight")
 	}
 	if i.claim(named("c", "b")) {
-		t.Error("b is in flight twice")
+		t.Error("claim succeeds for b, which is in flight already")
 	}
 	if !i.claim(named("c", "")) {
-		t.Error("what was not claimed whole was claimed in part")
+		t.Error("a failed claim has claimed one of its names")
 	}
 	i.release(first)
 	if !i.claim(named("a", "b")) {
-		t.Error("what was released is still in flight")
+		t.Error("a released name is still in flight")
 	}
 }
 
-// TestNamesOfLines: two lines have one name only if they say the same text, or number.
+// TestNamesOfLines: two lines have one name only if their members have the same text, or the
+// same number.
 func TestNamesOfLines(t *testing.T) {
 	long := strings.Repeat("n", model.MaxName)
 	byID, wrapped := parsing{nameField: "id"}, parsing{envelope: true}
@@ -274,7 +279,8 @@ func TestNamesOfLines(t *testing.T) {
 	}
 }
 
-// TestAStringAndANumberDoNotShareAName: of {"id":1} and {"id":"1"} one would be lost.
+// TestAStringAndANumberDoNotShareAName: otherwise {"id":1} and {"id":"1"} would have one name,
+// and one object would be lost.
 func TestAStringAndANumberDoNotShareAName(t *testing.T) {
 	for _, text := range []string{"{\"id\":1}\n{\"id\":\"1\"}\n{\"id\":2}\n", "{\"id\":\"a\"}\n{\"id\":5}\n{\"id\":\"5\"}\n"} {
 		list, err := loads(t, &importer{keepGoing: true, parsing: parsing{nameField: "id"}}, strings.NewReader(text))
@@ -288,17 +294,17 @@ func TestAStringAndANumberDoNotShareAName(t *testing.T) {
 func TestEmptyObjectsStayObjects(t *testing.T) {
 	_, _, data, err := parsing{envelope: true}.line([]byte(`{"base64":""}`))
 	if err != nil || data == nil {
-		t.Errorf("an empty object is %v, %v; want one of no bytes", data, err)
+		t.Errorf("an empty object is %v, %v; want an object of 0 bytes", data, err)
 	}
 }
 
-// TestAReadEndsWithItsContext, also of a pipe in which nobody writes.
+// TestAReadEndsWithItsContext also checks a pipe to which no process writes.
 func TestAReadEndsWithItsContext(t *testing.T) {
 	r, w := pipe(t)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errEnough)
 	if n, err := (input{ctx, r}).Read(make([]byte, 1)); n != 0 || !errors.Is(err, errEnough) {
-		t.Errorf("%d bytes, %v", n, err)
+		t.Errorf("a read whose context has ended returns %d bytes, %v; want 0 and the context's error", n, err)
 	}
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatal(err)

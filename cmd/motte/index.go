@@ -77,8 +77,8 @@ Without a path the whole input is indexed. The input is the object, or with
 	f.StringVar(&x.Task, "task", "", "registered `Task` that the index runs")
 	f.StringVar(&config, "config", "", "configuration for the Task: `JSON`, or @FILE, or @- for standard input")
 	f.StringVar(&dataType, "type", "any", "data `TYPE` of the inputs: int64, float64, string, time, text, bytes or any")
-	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise it tells nothing")
-	f.BoolVar(&x.Lazy, "lazy", false, "let a put not wait for the index; searches still see all that was put before")
+	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise their order is random")
+	f.BoolVar(&x.Lazy, "lazy", false, "let no put wait for the index; a search still sees every earlier put")
 	f.BoolVar(&x.Attribute, "attribute", false, "index the attribute given beside an object instead of the object")
 	f.BoolVar(&wait, "wait", true, "wait until the index is built")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait until the index is built")
@@ -104,7 +104,7 @@ func (a *app) configuration(s string) ([]byte, error) {
 	if len(text) > model.MaxSubQuery {
 		return nil, usage("--config has more than %s", size(model.MaxSubQuery))
 	}
-	// What is no JSON may be one for a Task that is not built in.
+	// Text that is not JSON may be a configuration for a Task that is not built in.
 	if err := ijson.Check(text); errors.Is(err, ijson.ErrAmbiguous) {
 		return nil, usage("--config: %v", err)
 	}
@@ -137,8 +137,8 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 	return a.done(v, "Index %s of %s is %s.", index, collection, v.State)
 }
 
-// capital returns a member of the configuration whose name has capital letters. No built-in
-// Task has such a member. It returns "" if there is no such member, or for other Tasks.
+// capital returns a member of the configuration that has capital letters in its name. No
+// built-in Task knows such a member. For other Tasks it returns "".
 func capital(x client.Index) string {
 	var members map[string]json.RawMessage
 	if _, builtIn := host.BuiltIn[x.Task]; !builtIn || json.Unmarshal(x.Config, &members) != nil {
@@ -161,14 +161,14 @@ func (a *app) indexList() *cobra.Command {
 Task has), serving, quarantined (its Task broke the contract; a fresh one starts) or
 refused (the Task does not accept the configuration). Since the server started:
 RESTARTS of its Task and REFUSED inputs. State and both numbers are for administrators.
-BITS is what your answers could at most have told beyond what you asked for, since the
-index was made; LEFT is what your budget leaves, if there is one. ALL BITS and ALL LEFT
-are the same for all principals together, and for administrators.
+BITS bounds the information that the Task can have hidden in your answers since the index
+was made; LEFT is the rest of your budget, if there is one. ALL BITS and ALL LEFT are the
+same for all principals together, and for administrators.
 
-NUMBER is what /metrics, the server's log and 'ps' call the index; it is for
-administrators. PROCESS and MEMORY are those of its Task, for who runs this command on the
-server's machine, as the server's user or as root: the server tells them by a socket in its
-data directory. That is where the profile lies, or --dir.`,
+NUMBER identifies the index in /metrics, the server's log and 'ps'; it is for administrators.
+PROCESS and MEMORY are those of its Task. They are shown if this command runs on the server's
+machine, as the server's user or as root: the server gives them by a socket in its data
+directory. That is the directory of the profile, or --dir.`,
 		Example: `  motte index list people
   sudo -u motte motte --profile /var/lib/motte/admin.profile index list
   motte index list --dir /var/lib/motte`,
@@ -192,8 +192,8 @@ data directory. That is where the profile lies, or --dir.`,
 	return cmd
 }
 
-// addProcesses adds the processes of indexes to a view, if the server that the profile is
-// for runs on this machine. What can't be had is left out, unless a directory is named.
+// addProcesses adds the processes of indexes to a view, if the server runs on this machine. It
+// leaves out processes that it can't read, unless a directory is named.
 func (a *app) addProcesses(ctx context.Context, v *view, dir string) error {
 	me, err := a.readProfile()
 	if err != nil {
@@ -228,7 +228,7 @@ func (a *app) addProcesses(ctx context.Context, v *view, dir string) error {
 	return nil
 }
 
-// only keeps the indexes of one collection.
+// only removes the indexes of other collections from a view.
 func (v *view) only(collection string) error {
 	known := false
 	for _, c := range v.Collections {

@@ -16,13 +16,13 @@ import (
 	"motte/storetool/keyexport"
 )
 
-// exportedView is an export of the keys, without them.
+// exportedView is the result of a key export, without the keys.
 type exportedView struct {
 	Store      string    `json:"store"`
 	CoreKey    string    `json:"core_key"`
 	Made       time.Time `json:"made"`
 	Recipients int       `json:"recipients"`
-	Out        string    `json:"out,omitempty"` // standard output, if it is missing
+	Out        string    `json:"out,omitempty"` // file; missing if the export went to standard output
 	OutBase64  []byte    `json:"out_base64,omitempty"`
 }
 
@@ -120,7 +120,7 @@ func (a *app) parseRecipients(c *exporting) (list []age.Recipient, err error) {
 				lines = append(lines, line)
 			}
 		}
-		if len(lines) == before { // those whom it should name could not restore the store
+		if len(lines) == before { // the expected recipients could not restore the store
 			return nil, fmt.Errorf("%s names no recipient", path)
 		}
 	}

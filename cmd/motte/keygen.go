@@ -111,8 +111,8 @@ func orNone(s string) string {
 	return s
 }
 
-// profileArgument reads the profile that an argument names, or else the usual
-// one.
+// profileArgument reads the profile that an argument names. Without an argument it reads the
+// profile of --profile or MOTTE_PROFILE.
 func (a *app) profileArgument(args []string) (path string, p *client.Profile, err error) {
 	if len(args) > 0 {
 		path = args[0]
@@ -150,7 +150,7 @@ write to.`,
 			}
 			p.SetCoreKey(key[:])
 		}
-		file, err := filepath.EvalSymlinks(path) // a symbolic link stays
+		file, err := filepath.EvalSymlinks(path) // replace the file that a symbolic link points to, not the link
 		if err != nil {
 			return err
 		}

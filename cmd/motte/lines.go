@@ -14,28 +14,28 @@ import (
 	"motte/client"
 )
 
-// lines splits an input into lines. It keeps no more of a line than a line may have, so
-// that the input can't take up the memory, whatever it holds.
+// lines splits an input into lines. It keeps no more of a line than the longest allowed line
+// has, so that no input can exhaust the memory.
 //
-// A line ends with "\n" or "\r\n", which are no part of it; the last one may end with the
+// A line ends with "\n" or "\r\n", which do not belong to it. The last line may end with the
 // input. A byte order mark at the beginning of the input is skipped.
 type lines struct {
 	r      *bufio.Reader
 	max    int    // bytes of a line
 	number int    // of the last line
-	read   int64  // bytes, with all that is no part of a line
+	read   int64  // bytes of the input, including line ends and skipped bytes
 	buf    []byte // of the last line
 	begun  bool
 }
 
-// lineBuffer is how much is read at once.
+// lineBuffer is the size of one read.
 const lineBuffer = 64 << 10 // bytes
 
 func newLines(r io.Reader, most int) *lines {
 	return &lines{r: bufio.NewReaderSize(r, lineBuffer), max: most}
 }
 
-// longLineError is a line of more bytes than a line may have.
+// longLineError says that a line is longer than allowed.
 type longLineError struct {
 	bytes int64
 	max   int
@@ -47,8 +47,8 @@ func (e longLineError) Error() string {
 
 func (e longLineError) Unwrap() error { return client.ErrTooLarge }
 
-// next returns the next line, which stays until the call after, or a longLineError in its
-// place. The error is io.EOF behind the last line.
+// next returns the next line, which is valid until the next call, or a longLineError. After the
+// last line it returns io.EOF.
 func (l *lines) next() ([]byte, error) {
 	if !l.begun {
 		l.begun = true
@@ -88,7 +88,7 @@ func (l *lines) next() ([]byte, error) {
 	return line, nil
 }
 
-// signatures are first bytes of files that are not text in UTF-8.
+// signatures are the first bytes of files that are not text in UTF-8.
 var signatures = []struct{ begin, what, remedy string }{
 	{"\x1f\x8b", "compressed with gzip", "gunzip -c"},
 	{"\x28\xb5\x2f\xfd", "compressed with zstd", "zstd -dc"},
@@ -102,22 +102,22 @@ var signatures = []struct{ begin, what, remedy string }{
 	{"\x00{", "text in UTF-16", "iconv -f UTF-16BE -t UTF-8"},
 }
 
-// foreignError is an input that does not hold lines of text.
+// foreignError says that an input does not hold lines of text.
 type foreignError struct{ what, remedy string }
 
 func (e foreignError) Error() string {
 	return fmt.Sprintf("the input is %s, no lines of JSON: pass it through '%s', and import - (standard input)", e.what, e.remedy)
 }
 
-// A tar archive has its name in the middle of its first header, behind the name of a file.
+// The first header of a tar archive has the format's name after the name of a file.
 const (
 	tarName   = "ustar"
 	tarOffset = 257
 )
 
-// begin skips a byte order mark, and names an input that can't hold lines.
+// begin skips a byte order mark, and detects an input that can't hold lines.
 func (l *lines) begin() error {
-	start, err := l.r.Peek(tarOffset + len(tarName)) // or what there is
+	start, err := l.r.Peek(tarOffset + len(tarName)) // fewer bytes if the input is short
 	if err != nil && len(start) == 0 {
 		return err
 	}
@@ -137,7 +137,7 @@ func (l *lines) begin() error {
 	return nil
 }
 
-// input reads a file until a context ends: a read of a pipe or a terminal can't be
+// input reads a file, until a context ends. A plain read of a pipe or a terminal can't be
 // interrupted.
 type input struct {
 	ctx  context.Context
@@ -154,7 +154,7 @@ func (i input) Read(p []byte) (int, error) {
 
 // awaitInput waits until a file can be read, or the context ends.
 func awaitInput(ctx context.Context, f *os.File) error {
-	for ctx.Err() == nil { // looked at now and then
+	for ctx.Err() == nil { // poll ends now and then, to check the context
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLIN}}, int(lookEvery.Milliseconds()))
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			return fmt.Errorf("wait for input: %w", err)

@@ -12,19 +12,19 @@ import (
 	"motte/internal/owner"
 )
 
-// newAdminFile is where the profile of a new administrator goes.
+// newAdminFile is the file for the profile of a new administrator.
 type newAdminFile struct {
 	path    string
-	replace bool // a file that is there
+	replace bool // an existing file may be replaced
 	address string
 }
 
-// making is where the profile lies until the Core knows its key. A run that was cut short
-// leaves it there, and the next run goes on with that key: the Core may know it already.
+// making is the path of the profile until the Core knows its key. An interrupted run leaves it
+// there. The next run uses the same key, since the Core may know it already.
 func (f newAdminFile) making() string { return f.path + ".recovered" }
 
-// newAdmin makes a new administrator, the only one of the server. Its key is on disk, whole,
-// before the Core hears of it.
+// newAdmin makes a new administrator, the only one of the server. The profile is complete on
+// disk before the Core learns the key.
 func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, yes bool) error {
 	if out.path == "" {
 		out.path = filepath.Join(cfg.Dir, "admin.profile")
@@ -41,7 +41,7 @@ func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, y
 		return fmt.Errorf("make the profile: %w", err)
 	}
 	key, err := host.NewAdmin(ctx, cfg, p.Principal())
-	if errors.Is(err, host.ErrRefused) && made { // the Core never heard of this key
+	if errors.Is(err, host.ErrRefused) && made { // the Core never learned this key
 		return runs(errors.Join(err, os.Remove(out.making())))
 	}
 	if err != nil {
@@ -54,11 +54,11 @@ func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, y
 	if err := a.done(newProfile(out.path, p), "The only administrator of the server is %s now; its profile is %s.", identifier(p.Principal()), out.path); err != nil {
 		return err
 	}
-	a.note("Those before keep their objects, and their rights in collections. If a key was stolen: motte principal remove NAME")
+	a.note("The former administrators keep their objects, and their rights in collections. If a key was stolen: motte principal remove NAME")
 	return nil
 }
 
-// free is an error if there is a file that must not be replaced.
+// free returns an error if a file exists that must not be replaced.
 func (f newAdminFile) free() error {
 	if _, err := os.Lstat(f.path); !errors.Is(err, os.ErrNotExist) && !f.replace {
 		return errors.Join(err, fmt.Errorf("%s is there: say --out OTHER, or --replace if nobody needs the key in it", f.path))
@@ -66,7 +66,7 @@ func (f newAdminFile) free() error {
 	return nil
 }
 
-// make makes the key, or takes that of a run that was cut short.
+// make makes a key, or reads the key of an interrupted run.
 func (f newAdminFile) make(store string) (p *client.Profile, made bool, err error) {
 	if err = owner.Check(f.making(), store); err == nil {
 		p, err = client.ReadProfile(f.making())
@@ -78,8 +78,8 @@ func (f newAdminFile) make(store string) (p *client.Profile, made bool, err erro
 	return p, true, err
 }
 
-// place gives the profile its name. It replaces a file only if that was asked for, also one
-// that somebody has made in the meantime.
+// place renames the profile to its final name. It replaces a file, even one that appeared
+// meanwhile, only with --replace.
 func (f newAdminFile) place(p *client.Profile) error {
 	write := p.Write
 	if f.replace {

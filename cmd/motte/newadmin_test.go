@@ -8,8 +8,8 @@ import (
 	"motte/client"
 )
 
-// TestNoKeyOfAnotherUserBecomesTheAdministrators: a run that was cut short leaves its key, with
-// which the next one goes on; but not with a key that another user put there.
+// TestNoKeyOfAnotherUserBecomesTheAdministrators: an interrupted run leaves its key, and the
+// next run uses it. The next run must not use a key that another user put there.
 func TestNoKeyOfAnotherUserBecomesTheAdministrators(t *testing.T) {
 	out := newAdminFile{path: filepath.Join(t.TempDir(), "admin.profile")}
 	made, _, err := out.make(t.TempDir())
@@ -18,7 +18,7 @@ func TestNoKeyOfAnotherUserBecomesTheAdministrators(t *testing.T) {
 	}
 	var again *client.Profile
 	if again, _, err = out.make(t.TempDir()); err != nil || again.Principal() != made.Principal() {
-		t.Errorf("its own key is not taken: %v", err)
+		t.Errorf("a run refuses the key that an interrupted run of the same user left: %v", err)
 	}
 	if os.Geteuid() != 0 {
 		return // only root can give a file away
@@ -27,6 +27,6 @@ func TestNoKeyOfAnotherUserBecomesTheAdministrators(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := out.make(t.TempDir()); err == nil {
-		t.Error("another user's key is taken")
+		t.Error("a run uses a key that another user put there")
 	}
 }

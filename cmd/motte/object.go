@@ -210,8 +210,8 @@ type gotView struct {
 	OutBase64  []byte `json:"out_base64,omitempty"`
 }
 
-// show writes an object to a file, or prints it as it is. What could harm a
-// terminal is not printed on one.
+// show writes an object to a file, or prints it unchanged. On a terminal it prints only harmless
+// text.
 func (a *app) show(o client.Object, out string) error {
 	switch {
 	case out != "" && out != toStream:

@@ -14,7 +14,8 @@ import (
 // all. Only its owner may read it, even if it replaces a file that others could read. A
 // symbolic link stays, and its target is replaced. A pipe or a device is written to.
 func (a *app) writeOut(path string, data []byte) (err error) {
-	// Opening it also asks the kernel whether it may be written, and a link be followed.
+	// Opening the file also asks the kernel whether it may be written, and whether a link may be
+	// followed.
 	there, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Lstat(path); err == nil {
@@ -35,7 +36,7 @@ func (a *app) writeOut(path string, data []byte) (err error) {
 		return err
 	}
 	if own, err := a.stdout.file.Stat(); err == nil && os.SameFile(own, info) {
-		_, err := a.stdout.Write(data) // /dev/stdout: what the file has already is to stay
+		_, err := a.stdout.Write(data) // /dev/stdout: keep the present content of the file
 		return err
 	}
 	file, err := fileAt(path, info)
@@ -45,7 +46,7 @@ func (a *app) writeOut(path string, data []byte) (err error) {
 	return atomicfile.Replace(file, 0o600, data)
 }
 
-// fileAt returns the path of a file without symbolic links. The file must be the one of info.
+// fileAt returns the path of a file without symbolic links. It must lead to the file of info.
 func fileAt(path string, info os.FileInfo) (string, error) {
 	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err != nil {
 		return "", err

@@ -24,11 +24,11 @@ import (
 // the process silently, as is usual.
 type output struct {
 	file     *os.File
-	terminal bool // what could do it harm is escaped
+	terminal bool // control characters are escaped
 	err      error
 }
 
-// newOutput makes a file standard output.
+// newOutput returns a file as standard output.
 func newOutput(f *os.File) *output { return &output{file: f, terminal: isTerminal(f)} }
 
 // Write implements io.Writer.
@@ -58,11 +58,11 @@ func (o *output) Fd() uintptr { return o.file.Fd() }
 // failed returns the first error of a write.
 func (o *output) failed() error { return o.err }
 
-// forget takes back that a write failed.
+// forget forgets a failed write.
 func (o *output) forget() { o.err = nil }
 
-// sink is standard output for cobra, which would print an error of its own: that of
-// the output comes at the end.
+// sink is standard output for cobra. It hides errors, which cobra would print in its own way.
+// The command reports the error of the output at its end.
 type sink struct{ *output }
 
 // Write implements io.Writer.
@@ -85,8 +85,8 @@ func encode(w io.Writer, v any) error {
 	return err
 }
 
-// harmless escapes the control characters that JSON may have as they are, from U+007F to
-// U+009F: a terminal obeys some of them. The value stays the same.
+// harmless escapes the control characters U+007F to U+009F, which JSON may contain unescaped. A
+// terminal obeys some of them. The value stays the same.
 func harmless(line []byte) []byte {
 	obeyed := func(r rune) bool { return r >= 0x7f && r <= 0x9f }
 	if !bytes.ContainsFunc(line, obeyed) {
@@ -115,20 +115,20 @@ func (a *app) done(v any, format string, args ...any) error {
 	return err
 }
 
-// note tells people something beside the result.
+// note prints a note for people on standard error.
 func (a *app) note(format string, args ...any) {
 	if !a.quiet {
 		a.say(format+"\n", args...)
 	}
 }
 
-// say writes to standard error. An error or a note may have text in it that somebody else
-// chose, such as the name of a file.
+// say writes to standard error. Errors and notes may contain text of another person, such as the
+// name of a file, so control characters are escaped.
 func (a *app) say(format string, args ...any) {
 	_, _ = io.WriteString(a.stderr, harmlessText(fmt.Sprintf(format, args...)))
 }
 
-// harmlessText escapes the control characters of a text, but for line breaks and tabs.
+// harmlessText escapes the control characters of a text, except line breaks and tabs.
 func harmlessText(text string) string {
 	if printable([]byte(text), "\n\t") {
 		return text
@@ -138,7 +138,7 @@ func harmlessText(text string) string {
 		r, width := utf8.DecodeRuneInString(text[n:])
 		part := text[n : n+width]
 		switch {
-		case width == 1 && part[0] >= 0x80 && part[0] <= 0x9f: // alone; or behind what another write has
+		case width == 1 && part[0] >= 0x80 && part[0] <= 0x9f: // a lone byte, or one that continues the byte of another write
 			fmt.Fprintf(&b, "\\x%02x", part[0])
 		case r != '\n' && r != '\t' && unicode.IsControl(r):
 			fmt.Fprintf(&b, "\\u%04x", r)
@@ -172,7 +172,7 @@ func table[T any](a *app, items []T, header string, row func(T) []any) error {
 	return w.Flush()
 }
 
-// isTerminal reports whether a person sits behind a stream.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(f interface{ Fd() uintptr }) bool { return term.IsTerminal(int(f.Fd())) }
 
 // size writes a number of bytes for people.
@@ -188,7 +188,7 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.4g %ciB", v, units[unit])
 }
 
-// plural writes a number of things for people.
+// plural writes a number and a noun for people.
 func plural[N ~int | ~int64 | ~uint64](n N, thing string) string {
 	if n == 1 {
 		return "1 " + thing
@@ -196,7 +196,7 @@ func plural[N ~int | ~int64 | ~uint64](n N, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// yes writes a flag for people: its name, or nothing.
+// yes writes a flag for people: its name, or "" if it is off.
 func yes(on bool, name string) string {
 	if on {
 		return name
@@ -207,8 +207,8 @@ func yes(on bool, name string) string {
 // identifier writes an identity, a principal or a key.
 func identifier(id [32]byte) string { return hex.EncodeToString(id[:]) }
 
-// oneLine returns an object as one line, JSON compacted; false if it is more. For a
-// terminal it has to be text that can do it no harm.
+// oneLine returns an object as one line, with JSON compacted. It returns false if the object has
+// several lines, or control characters and is for a terminal.
 func oneLine(data []byte, terminal bool) (line []byte, ok bool) {
 	var b bytes.Buffer
 	if json.Compact(&b, data) == nil {
@@ -217,16 +217,15 @@ func oneLine(data []byte, terminal bool) (line []byte, ok bool) {
 	return data, bytes.IndexByte(data, '\n') < 0 && (!terminal || printable(data, "\t"))
 }
 
-// printable reports whether data is text without control characters, except
-// some.
+// printable reports whether data is text without control characters, other than those in except.
 func printable(data []byte, except string) bool {
 	return utf8.Valid(data) && !bytes.ContainsFunc(data, func(r rune) bool {
 		return unicode.IsControl(r) && !strings.ContainsRune(except, r)
 	})
 }
 
-// object is an object as programs get it: its content as JSON if all readers see the
-// same in it, otherwise in base64; likewise its name, if it is text.
+// object is an object as JSON. Its content is JSON if all readers understand it alike, and
+// base64 otherwise. Its name is text, or base64 if it is not UTF-8.
 type object struct {
 	ID         string          `json:"id"`
 	Name       string          `json:"name,omitempty"`
@@ -243,8 +242,7 @@ func newObject(o client.Object) object {
 	return x
 }
 
-// envelope is an object from which its bytes and those of its name come back
-// exactly.
+// envelope returns an object in a form that preserves its bytes and the bytes of its name.
 func envelope(o client.Object) object {
 	x := object{ID: identifier(o.Identity), Base64: o.Data}
 	if x.Base64 == nil {

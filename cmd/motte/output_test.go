@@ -40,8 +40,8 @@ func TestSizesAreRead(t *testing.T) {
 	}
 }
 
-// TestObjectsDoTerminalsNoHarm: an object is another principal's, and may hold
-// what moves a cursor or sets a title.
+// TestObjectsDoTerminalsNoHarm: an object may be from another principal, and contain control
+// characters that move the cursor or set a title.
 func TestObjectsDoTerminalsNoHarm(t *testing.T) {
 	for data, want := range map[string]string{
 		"{ \"a\": 1,\n\"b\": 2 }": `{"a":1,"b":2}`,
@@ -57,14 +57,14 @@ func TestObjectsDoTerminalsNoHarm(t *testing.T) {
 	}
 	for _, data := range []string{"\x1b[2J", "{\"a\":\"\u009b2J\"}", "\x7f", "\xff", "{\"a\":\"\xff\"}", "a\rb", "\x00"} {
 		if line, ok := oneLine([]byte(data), true); ok {
-			t.Errorf("%q is shown as %q; want it not shown", data, line)
+			t.Errorf("a terminal is shown %q as %q; want the object left out", data, line)
 		}
 		if line, ok := oneLine([]byte(data), false); !ok || string(line) != data {
-			t.Errorf("%q goes into a pipe as %q, %v; want it as it is", data, line, ok)
+			t.Errorf("%q goes into a pipe as %q, %v; want it unchanged", data, line, ok)
 		}
 	}
 	if line, ok := oneLine([]byte("two\nlines"), false); ok {
-		t.Errorf("two lines are shown as %q; want them not shown", line)
+		t.Errorf("two lines are shown as %q; want the object left out", line)
 	}
 }
 
@@ -105,7 +105,7 @@ func TestWordsAreSetInLines(t *testing.T) {
 	}
 }
 
-// TestTextDoesTerminalsNoHarm: an error may name a file that somebody else made.
+// TestTextDoesTerminalsNoHarm: an error may contain the name of a file that another person made.
 func TestTextDoesTerminalsNoHarm(t *testing.T) {
 	for text, want := range map[string]string{
 		"Ångström\n\tor not":     "Ångström\n\tor not",
@@ -133,7 +133,7 @@ func TestTextDoesTerminalsNoHarm(t *testing.T) {
 	}
 }
 
-// TestAmbiguousJSONStaysBytes: readers would take it for different values.
+// TestAmbiguousJSONStaysBytes: readers would understand ambiguous JSON differently.
 func TestAmbiguousJSONStaysBytes(t *testing.T) {
 	for data, want := range map[string]bool{`{"a":1}`: true, `{"a":1,"a":2}`: false, `"\ud800"`: false, "\"\xff\"": false, "\ufeff1": false, "": false} {
 		x := newObject(client.Object{Data: []byte(data)})
@@ -143,7 +143,7 @@ func TestAmbiguousJSONStaysBytes(t *testing.T) {
 	}
 }
 
-// TestJSONDoesTerminalsNoHarm: JSON may hold U+007F to U+009F as they are.
+// TestJSONDoesTerminalsNoHarm: JSON may contain U+007F to U+009F unescaped.
 func TestJSONDoesTerminalsNoHarm(t *testing.T) {
 	const name = "a\u009b2J\x7f\x1bé"
 	var b strings.Builder
@@ -167,7 +167,8 @@ func TestAPathIsOneWord(t *testing.T) {
 	}
 }
 
-// TestAnUnknownAgeIsNoAge: the Core does not know when a checkpoint was written that is older than its start.
+// TestAnUnknownAgeIsNoAge: the Core does not know the age of a checkpoint that was written
+// before its start.
 func TestAnUnknownAgeIsNoAge(t *testing.T) {
 	for want, s := range map[string]storageView{
 		"there is no checkpoint":                                 {},

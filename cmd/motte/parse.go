@@ -13,10 +13,10 @@ import (
 	"motte/sdk/pointer"
 )
 
-// parsing says how an import reads a line.
+// parsing says how to read the lines of an import.
 type parsing struct {
 	nameField string // member that names the object, or ""
-	envelope  bool   // the line is an envelope, not the object
+	envelope  bool   // each line is an envelope, not the object itself
 }
 
 // naming is where the name of an object comes from.
@@ -28,8 +28,8 @@ const (
 	byNumber
 )
 
-// maxEnvelope bounds the bytes that an envelope adds to its contents: the names of its
-// members, an identity, and a name with every byte escaped.
+// maxEnvelope bounds the bytes that an envelope adds to its content: the member names, an
+// identity, and a name with every byte escaped.
 const maxEnvelope = 256 + 6*model.MaxName
 
 func (p parsing) maxLine() int {
@@ -42,8 +42,8 @@ func (p parsing) maxLine() int {
 // jsonSpace is the white space of JSON.
 const jsonSpace = " \t\r\n"
 
-// line returns the object in a line and its name, if it has one; no object if the
-// line is empty. The object may alias the line.
+// line returns the object in a line, and its name if it has one. For an empty line it returns no
+// object. The object may alias the line.
 func (p parsing) line(text []byte) (name string, from naming, data []byte, err error) {
 	switch {
 	case len(bytes.Trim(text, jsonSpace)) == 0:
@@ -67,8 +67,8 @@ func (p parsing) line(text []byte) (name string, from naming, data []byte, err e
 	return name, from, data, err
 }
 
-// name takes an object's name from one of its members. A number has one way to be
-// written as a name: of 1, 1.0 and 1e0 the last two are refused.
+// name returns an object's name from one of its members. A number must have one spelling: of 1,
+// 1.0 and 1e0, the last two are refused.
 func (p parsing) name(text []byte) (name string, from naming, err error) {
 	if bytes.TrimLeft(text, jsonSpace)[0] != '{' {
 		return "", unnamed, fmt.Errorf("not a JSON object, so it has no member %q", p.nameField)

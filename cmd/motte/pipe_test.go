@@ -28,7 +28,8 @@ func closedPipe(t *testing.T) *os.File {
 	return write
 }
 
-// TestAPipeThatNobodyReadsEndsACommand without a word, by SIGPIPE, as it ends others.
+// TestAPipeThatNobodyReadsEndsACommand checks that SIGPIPE ends a command silently, like other
+// commands.
 func TestAPipeThatNobodyReadsEndsACommand(t *testing.T) {
 	for _, line := range [][]string{{"help"}, {"put", "--help"}, {"version"}, {"version", "--json"}, {"completion", "bash"}, {"tcb"}} {
 		cmd := exec.Command(filepath.Join(testutil.Executables(t), "motte"), line...)
@@ -36,12 +37,13 @@ func TestAPipeThatNobodyReadsEndsACommand(t *testing.T) {
 		cmd.Stdout, cmd.Stderr = closedPipe(t), &stderr
 		var exit *exec.ExitError
 		if err := cmd.Run(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGPIPE || stderr.Len() > 0 {
-			t.Errorf("motte %q ends with %v and says %q; want SIGPIPE, and no word", line, err, stderr.String())
+			t.Errorf("motte %q whose reader has closed the pipe ends with %v and says %q; want SIGPIPE and no output", line, err, stderr.String())
 		}
 	}
 }
 
-// TestAServerOutlivesItsReaders: neither its log nor its output is worth its end.
+// TestAServerOutlivesItsReaders checks that a server goes on if the readers of its log and its
+// output are gone.
 func TestAServerOutlivesItsReaders(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
 	cmd := exec.Command(filepath.Join(testutil.Executables(t), "motte"), "serve", "--dir", dir, "--listen", "127.0.0.1:0", "--json")
@@ -63,7 +65,7 @@ func TestAServerOutlivesItsReaders(t *testing.T) {
 		}
 		select {
 		case err := <-ended:
-			t.Fatalf("the server ended: %v", err)
+			t.Fatalf("a server without readers of its log ended: %v; want it to go on", err)
 		case <-time.After(20 * time.Millisecond):
 		case <-t.Context().Done():
 			t.Fatal(err)
@@ -73,6 +75,6 @@ func TestAServerOutlivesItsReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {
-		t.Errorf("the server ends with %v; want no error", err)
+		t.Errorf("an interrupted server without readers of its log ends with %v; want no error", err)
 	}
 }

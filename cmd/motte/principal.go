@@ -16,7 +16,7 @@ import (
 func (a *app) principal() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "principal",
-		Short: "Add, list and remove those who may connect",
+		Short: "Add, list and remove the clients that may connect",
 		Long: `A principal is a client as the server knows it: by the SHA-256 of its public key, 64
 hexadecimal digits, and by a label that an administrator chose. Commands take either.`,
 	}, []*cobra.Command{a.principalAdd(), a.principalList(), a.principalRotate(), a.principalRemove()})
@@ -73,7 +73,7 @@ profile.`,
 	return cmd
 }
 
-// addWithKey makes a key, and registers it when it is on disk.
+// addWithKey makes a key, and registers it once the key is on disk.
 func (a *app) addWithKey(ctx context.Context, c *client.Client, label, out string, p client.Profile) error {
 	made, err := makeKey(out, p)
 	if err != nil {
@@ -151,29 +151,29 @@ Older key exports and copies of the file data.keys still hold the key: make a ne
 		}
 		return a.done(removedView{Principal: identifier(id)}, "Principal %s is removed.", args[0])
 	})
-	cmd.Flags().BoolVar(&erase, "erase", false, "destroy all that the principal put, for good")
+	cmd.Flags().BoolVar(&erase, "erase", false, "destroy all objects that the principal put, for good")
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask before --erase")
 	return cmd
 }
 
-// removedView is a principal that was removed.
+// removedView is a principal that was removed, as JSON.
 type removedView struct {
 	Principal string `json:"principal"`
 	Erased    bool   `json:"erased,omitempty"`
 }
 
 func (a *app) erasePrincipal(ctx context.Context, c *client.Client, name string, id [32]byte, yes bool) error {
-	question := fmt.Sprintf("This removes principal %s, and destroys all that it put, in every collection. Nobody can undo it.", name)
+	question := fmt.Sprintf("This removes principal %s, and destroys all objects that it put, in every collection. This can't be undone.", name)
 	if err := a.confirm(ctx, yes, question); err != nil {
 		return err
 	}
 	if err := removed(name, c.ErasePrincipal(ctx, id)); err != nil {
 		return err
 	}
-	if err := a.done(removedView{identifier(id), true}, "Principal %s is removed, and what it put is destroyed.", name); err != nil {
+	if err := a.done(removedView{identifier(id), true}, "Principal %s is removed, and the objects that it put are destroyed.", name); err != nil {
 		return err
 	}
-	a.note("Key exports from before still open it where a copy is left: make a new one, 'motte key export', and destroy those.")
+	a.note("Older key exports still open copies of these objects: make a new key export ('motte key export'), and destroy the older ones.")
 	return nil
 }
 

@@ -6,8 +6,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// bar shows how far long work is, on standard error if a person sits there. A
-// total of -1 is not known yet.
+// bar shows the progress of long work on standard error, if that is a terminal. A total of -1 is
+// unknown.
 func (a *app) bar(total int64, what string, options ...progressbar.Option) *progressbar.ProgressBar {
 	return progressbar.NewOptions64(total, append([]progressbar.Option{
 		progressbar.OptionSetWriter(a.stderr),
@@ -21,7 +21,7 @@ func (a *app) bar(total int64, what string, options ...progressbar.Option) *prog
 	}, options...)...)
 }
 
-// hidden keeps a bar off a terminal to which the result goes as well.
+// hidden hides a bar on a terminal that also shows the result.
 func hidden(hide bool) []progressbar.Option {
 	if hide {
 		return []progressbar.Option{progressbar.OptionSetVisibility(false)}

@@ -15,11 +15,11 @@ const anchorUsage = "`PLACE` outside the store that remembers the head of its lo
 
 // acceptedLossView is the result of 'motte recover --accept-loss'.
 type acceptedLossView struct {
-	Accepted string `json:"accepted"` // what is known about store and anchor
+	Accepted string `json:"accepted"` // difference between store and anchor
 }
 
 func (a *app) recover() *cobra.Command {
-	// The Core is started to look and to record, not for clients.
+	// The Core is started to check and record, not for clients.
 	cfg := host.Config{Listen: "127.0.0.1:0"}
 	var acceptLoss, newAdmin, yes bool
 	var made newAdminFile
@@ -56,7 +56,7 @@ again.`,
   motte recover --dir store --anchor file:/mnt/other/motte.head --accept-loss
   motte recover --dir /var/lib/motte --root-key /run/keys/motte --anchor tpm:/dev/tpmrm0 --accept-loss --yes`,
 	}, func(ctx context.Context, _ []string) error {
-		// What the Core says comes back as an error, or is what was asked for.
+		// Errors of the Core are returned, and its other lines are expected.
 		cfg.Logger = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 		switch {
 		case cfg.Dir == "":
@@ -97,7 +97,7 @@ func (a *app) acceptLoss(ctx context.Context, cfg host.Config, yes bool) error {
 		return why
 	}
 	if !a.json {
-		a.say("%v\n", why) // also with --quiet: it is what is decided about
+		a.say("%v\n", why) // also with --quiet, since the user decides about it
 	}
 	if err := a.confirm(ctx, yes, "Go on with the store as it is?"); err != nil {
 		return err
@@ -105,5 +105,5 @@ func (a *app) acceptLoss(ctx context.Context, cfg host.Config, yes bool) error {
 	if err := host.AcceptLoss(ctx, cfg); err != nil {
 		return runs(err)
 	}
-	return a.done(acceptedLossView{why.Error()}, "It is accepted, and recorded as an alert. The anchor remembers the store as it is.")
+	return a.done(acceptedLossView{why.Error()}, "The loss is accepted, and recorded as an alert. The anchor remembers the present head.")
 }

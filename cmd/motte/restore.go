@@ -69,7 +69,7 @@ each accepts that with 'motte head accept'. For a server with an anchor, use 'mo
 	f.StringVar(&c.key, "key", "", "`FILE` with the key export")
 	f.StringArrayVar(&c.identities, "identity", nil, "`FILE` with what decrypts the export; may be given several times; -: standard input")
 	f.StringVar(&c.rootKey, "root-key", "", "`FILE` to put the root key into (default: root.key in the data directory)")
-	f.BoolVar(&c.damaged, "damaged", false, "restore also what has to be salvaged before it can be served")
+	f.BoolVar(&c.damaged, "damaged", false, "restore also a damaged store, which must be salvaged before it can be served")
 	for _, name := range []string{"dir", "from"} {
 		_ = cmd.MarkFlagDirname(name) // of the shell's completion
 	}
@@ -99,7 +99,7 @@ func (a *app) restoreStore(ctx context.Context, c *restoring) error {
 		a.note("The store is damaged, and is not served before 'motte verify --dir %s --salvage': %v", c.dir, r.Damage)
 	}
 	if r.Erased {
-		a.note("Principals were erased after this backup was made: they, and all that they put, are not in it any more.")
+		a.note("Principals were erased after this backup was made: the restored store lacks them, and all objects that they put.")
 	}
 	return a.done(v, "%s is the store as of %s, up to record %d. Its root key is %s.",
 		filepath.Clean(c.dir), r.Manifest.Made.Format(time.DateTime+" MST"), r.LSN, c.rootKey)

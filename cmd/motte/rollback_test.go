@@ -16,7 +16,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// remembered is the LSN that an anchor holds.
+// remembered returns the LSN that an anchor holds.
 func remembered(t *testing.T, spec string) uint64 {
 	t.Helper()
 	a, err := anchor.Open(spec)
@@ -30,9 +30,9 @@ func remembered(t *testing.T, spec string) uint64 {
 	return h.LSN()
 }
 
-// TestKillsDoNotMakeAStoreOlder: whatever is killed, and whenever, the anchor is
-// never ahead of the disk, so the store is served again; and an orderly stop
-// leaves nothing that the anchor does not remember.
+// TestKillsDoNotMakeAStoreOlder kills processes at random moments. The anchor must never be
+// ahead of the disk, so the store is always served again. After an orderly stop the anchor must
+// hold the last head.
 func TestKillsDoNotMakeAStoreOlder(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -70,22 +70,22 @@ func TestKillsDoNotMakeAStoreOlder(t *testing.T) {
 		after := remembered(t, spec)
 		t.Logf("killed: %s; the anchor went from record %d to %d, a client saw %d", way.name, before, after, head)
 		if after < before {
-			t.Errorf("the anchor went back from record %d to %d", before, after)
+			t.Errorf("the anchor went back from record %d to %d; want it only to advance", before, after)
 		}
 		if after > before {
 			moved++
 		}
 		if way.name == "nothing" && after < head {
-			t.Errorf("the server stopped in order, and the anchor remembers record %d, though a client saw %d", after, head)
+			t.Errorf("after an orderly stop the anchor remembers record %d; want at least %d, which a client saw", after, head)
 		}
 	}
 	if moved < 2 {
-		t.Errorf("the anchor moved in %d rounds", moved)
+		t.Errorf("the anchor advanced in %d rounds; want more, or the test checks too little", moved)
 	}
 }
 
-// writing puts objects until the server is gone; what it returns says which head
-// was seen last.
+// writing puts objects until the server ends. The returned function waits for that, and returns
+// the LSN of the last head seen.
 func writing(t *testing.T, profile, collection string) func() uint64 {
 	t.Helper()
 	p, err := client.ReadProfile(profile)
@@ -114,8 +114,8 @@ func writing(t *testing.T, profile, collection string) func() uint64 {
 	}
 }
 
-// TestAStoreSetBackUnderItsHost: the Core that is started in place of one that
-// ended is held against what the host knows by then.
+// TestAStoreSetBackUnderItsHost rolls a store back while its host runs. The host must check the
+// next Core against the newest head that it knows.
 func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -126,7 +126,7 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	if err := os.CopyFS(old, os.DirFS(store)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(filepath.Join(old, "root.key"), 0o600); err != nil { // CopyFS lets others read
+	if err := os.Chmod(filepath.Join(old, "root.key"), 0o600); err != nil { // CopyFS makes it readable for others
 		t.Fatal(err)
 	}
 	if err := os.Chmod(filepath.Join(old, "admin.profile"), 0o600); err != nil {
@@ -150,11 +150,11 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	}
 	testutil.Eventually(t, "the anchor", func() error {
 		if remembered(t, spec) <= before {
-			return errors.New("it does not move")
+			return errors.New("the anchor does not advance")
 		}
 		return nil
 	})
-	s.SignalCore(syscall.SIGSTOP) // it would write into the other directory
+	s.SignalCore(syscall.SIGSTOP) // otherwise it would write into the older copy
 	if err := os.Rename(store, filepath.Join(dir, "right")); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestAStoreSetBackUnderItsHost(t *testing.T) {
 	}
 	s.SignalCore(syscall.SIGKILL)
 	if _, ok := s.Serves(); ok {
-		t.Fatal("the older store is served")
+		t.Fatal("the host serves the older store; want it to refuse")
 	}
 	if s.Process.ProcessState.ExitCode() != exitWentBack {
 		t.Errorf("the server ended with %v:\n%s", s.Process.ProcessState, s.Log())

@@ -12,8 +12,7 @@ import (
 	"motte/core/model"
 )
 
-// app is one run of the command: its streams, and the flags that all commands
-// have.
+// app is one run of the command: its streams, and the flags that all commands have.
 type app struct {
 	stdin  *os.File
 	stdout *output
@@ -30,7 +29,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		err = a.stdout.failed() // also if the command itself did not look
+		err = a.stdout.failed() // also if the command ignored the error
 	}
 	if err == nil {
 		return exitOK
@@ -40,7 +39,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	return exitCode(err)
 }
 
-// asksForJSON looks for --json where a mistake before it kept it from being seen.
+// asksForJSON looks for --json if an earlier mistake kept the parser from reading it.
 func asksForJSON(args []string) bool {
 	if end := slices.Index(args, "--"); end >= 0 {
 		args = args[:end]
@@ -101,7 +100,7 @@ Use it from another terminal:
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print results and errors only: no confirmations, notes or progress")
 	root.InitDefaultCompletionCmd()
 	if c, _, err := root.Find([]string{"completion"}); err == nil {
-		a.group(c) // a shell that is not known is an error
+		a.group(c) // so an unknown shell is an error
 		for _, shell := range c.Commands() {
 			shell.Args = arguments
 		}
@@ -118,7 +117,7 @@ func in(group string, list ...*cobra.Command) []*cobra.Command {
 	return list
 }
 
-// help is cobra's own command, but that a page which is not there is an error.
+// help is cobra's help command, except that an unknown page is an error.
 func (a *app) help() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
@@ -143,7 +142,7 @@ func (a *app) help() *cobra.Command {
 	}
 }
 
-// group finishes a command that only has commands below it.
+// group finishes a command that only has subcommands.
 func (a *app) group(c *cobra.Command, lists ...[]*cobra.Command) *cobra.Command {
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -163,8 +162,7 @@ func (a *app) group(c *cobra.Command, lists ...[]*cobra.Command) *cobra.Command 
 	return c
 }
 
-// leaf finishes a command that does something. Its arguments are those that its
-// Use line names.
+// leaf finishes a command that does work. The Use line names its arguments.
 func (a *app) leaf(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
 	c.Args = arguments
 	c.ValidArgsFunction = a.complete
@@ -184,8 +182,8 @@ func (a *app) remote(c *cobra.Command, run func(ctx context.Context, c *client.C
 	})
 }
 
-// words are the arguments that the Use line of a command names; those in square
-// brackets may be left out.
+// words returns the arguments that the Use line of a command names. Optional arguments are in
+// square brackets.
 func words(c *cobra.Command) []string { return strings.Fields(c.Use)[1:] }
 
 func word(w string) (name string, optional bool) {
@@ -217,10 +215,10 @@ func arguments(cmd *cobra.Command, args []string) error {
 	return usage("%q is one argument too many: %s", args[len(list)], cmd.UseLine())
 }
 
-// theServer stands for the server itself where a collection is asked for.
+// theServer is the name of the server itself in the place of a collection.
 const theServer = "@server"
 
-// argument checks one argument by its name.
+// argument checks one argument by its name in the Use line.
 func argument(name, value string) error {
 	switch name {
 	case "COLLECTION", "INDEX", "TASK", "NAME":

@@ -14,17 +14,17 @@ import (
 	"motte/client"
 )
 
-// rotatedView is a principal that has another key.
+// rotatedView is a principal that has another key, as JSON.
 type rotatedView struct {
 	principalView
-	Former        string `json:"former"`            // what it was called before
+	Former        string `json:"former"`            // its former 64 hexadecimal digits
 	Profile       string `json:"profile,omitempty"` // file
 	ProfileBase64 []byte `json:"profile_base64,omitempty"`
 	Address       string `json:"address"`
 	CoreKey       string `json:"core_key"`
 }
 
-// nextKey is the key that a principal is given.
+// nextKey is the command line of a rotation.
 type nextKey struct {
 	out, public, address string
 }
@@ -101,8 +101,8 @@ func (a *app) rotate(ctx context.Context, c *client.Client, name string, id [32]
 	return err
 }
 
-// prepare returns the name of the next key. The key is made here or was made by its owner. A
-// key that is made here is on disk before the Core learns its name.
+// prepare returns the principal's next 64 hexadecimal digits, from a key that is made here or by
+// its owner. A key that is made here is on disk before the Core learns of it.
 func (k nextKey) prepare(p client.Profile) (id [32]byte, err error) {
 	if k.out != "" {
 		made, err := makeKey(k.out, p)
@@ -118,8 +118,8 @@ func (k nextKey) prepare(p client.Profile) (id [32]byte, err error) {
 	return sha256.Sum256(public[:ed25519.PublicKeySize]), nil
 }
 
-// gone returns nil if the Core does not know a profile's key any more, and otherwise the error
-// lost. A principal that rotates its own key gets no answer, since its connection ends.
+// gone returns nil if the Core no longer knows a profile's key, and otherwise the error lost. A
+// principal that rotates its own key gets no answer, since the Core ends its connection.
 func gone(ctx context.Context, p *client.Profile, lost error) error {
 	c, err := client.Dial(ctx, p)
 	if errors.Is(err, client.ErrUnknownPrincipal) {

@@ -52,7 +52,7 @@ and make a new export.`,
 		}
 		v := rotatedKeysView{RootKey: next}
 		if remains {
-			fmt.Fprintf(a.stderr, "The store's own secret is the key in %s, for good: it opens and can forge all but objects. See docs/how-to/rotate-keys.md.\n", rootKey)
+			fmt.Fprintf(a.stderr, "The secret of this store was derived from the key in %s, and stays the same: it opens all data except objects, and can forge it. See docs/how-to/rotate-keys.md.\n", rootKey)
 		}
 		if err != nil {
 			return a.done(v, "The store has the root key in %s already.", next)
@@ -60,7 +60,7 @@ and make a new export.`,
 		if err := a.done(v, "The store opens with the root key in %s, and no longer with that in %s.", next, rootKey); err != nil {
 			return err
 		}
-		a.note("Next: motte serve --root-key %s; a new export of the keys, 'motte key export'; and destroy the key before, and exports from before.", next)
+		a.note("Next: motte serve --root-key %s; make a new key export, 'motte key export'; destroy the old root key and the older exports.", next)
 		return nil
 	})
 	f := cmd.Flags()
@@ -71,7 +71,7 @@ and make a new export.`,
 	return cmd
 }
 
-// shows reports whether a Core with this key, in hexadecimal, is that of a profile.
+// shows reports whether a Core with this key, in hexadecimal, is the Core of a profile.
 func shows(p *client.Profile, key string) bool {
 	return key == hex.EncodeToString(p.CoreKey) || p.NextCoreKey != nil && key == hex.EncodeToString(p.NextCoreKey)
 }
@@ -117,9 +117,9 @@ give each client the new key by hand. Make a new key export after a rotation (mo
 }
 
 func (a *app) rotateCore(dir, rootKey string, finish, now bool) error {
-	step, text := rotate.Begin, "From the next start on the Core tells clients its next key. When all have been there: motte key rotate-core --finish"
+	step, text := rotate.Begin, "From the next start on the Core tells clients its next key. When all clients have connected: motte key rotate-core --finish"
 	if finish {
-		step, text = rotate.Finish, "From the next start on the Core shows this key, and the one before is destroyed:"
+		step, text = rotate.Finish, "From the next start on the Core shows this key, and the old key is destroyed:"
 	} else if now {
 		step, text = rotate.Replace, "From the next start on the Core shows this key. Each client needs: motte profile set FILE --core-key"
 	}

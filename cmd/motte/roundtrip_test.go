@@ -36,7 +36,7 @@ func takenBack(t *rapid.T, objects []client.Object, wrap bool) (list []item, lef
 	return list, left
 }
 
-// TestEnvelopesKeepEachByte of a name and of an object, whatever they are.
+// TestEnvelopesKeepEachByte of any name and any object.
 func TestEnvelopesKeepEachByte(t *testing.T) {
 	bytesOf := rapid.SliceOf(rapid.Byte())
 	rapid.Check(t, func(t *rapid.T) {
@@ -51,7 +51,7 @@ func TestEnvelopesKeepEachByte(t *testing.T) {
 		}
 		for k, it := range list {
 			if it.name != objects[k].Name || !bytes.Equal(it.data, objects[k].Data) {
-				t.Fatalf("%q of %d bytes becomes %q of %d", objects[k].Name, len(objects[k].Data), it.name, len(it.data))
+				t.Fatalf("the object %q of %d bytes comes back as %q of %d bytes", objects[k].Name, len(objects[k].Data), it.name, len(it.data))
 			}
 		}
 	})
@@ -101,7 +101,8 @@ func value(t *rapid.T, depth int) (spaced, compact string) {
 	return space() + spaced + space(), compact
 }
 
-// TestLinesKeepEachValue: all digits of a number, all escapes of a string, the order of members.
+// TestLinesKeepEachValue: all digits of a number, all escapes of a string, and the order of
+// members.
 func TestLinesKeepEachValue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spaced, compact := value(t, 3)
@@ -112,7 +113,8 @@ func TestLinesKeepEachValue(t *testing.T) {
 	})
 }
 
-// TestWhatNoLineHoldsIsLeftOut, and counted: it does not come back as something else.
+// TestWhatNoLineHoldsIsLeftOut checks that an object that no line can hold is counted as left
+// out, and does not come back as another object.
 func TestWhatNoLineHoldsIsLeftOut(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		data := rapid.SliceOf(rapid.SampledFrom([]byte("{}[]\":,a1\\ud80 \n\xff\x00"))).Draw(t, "data")

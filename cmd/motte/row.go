@@ -13,7 +13,7 @@ import (
 	"motte/core/model"
 )
 
-// rowFlags are the flags that change a row.
+// rowFlags holds the values of flags that change a row.
 type rowFlags struct {
 	file        string
 	operations  string
@@ -27,7 +27,7 @@ type rowFlags struct {
 	indexBudget uint64
 }
 
-// apply changes the fields of the row for which flags were given.
+// apply sets the fields of the row whose flags were given.
 func (r *rowFlags) apply(row *model.Row, given func(flag string) bool) (err error) {
 	if given("operations") {
 		if row.Operations, err = parseOperations(r.operations); err != nil {
@@ -117,7 +117,7 @@ func (b *byteSize) Type() string { return "size" }
 
 var errSize = errors.New("a size is a whole number of bytes, KiB, MiB or GiB: 64MiB")
 
-// units of a size. The last one is the end of all others.
+// units of a size. The last one, B, is a suffix of the others.
 var units = []struct {
 	name  string
 	shift int

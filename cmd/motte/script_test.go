@@ -16,9 +16,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestScripts runs the stories in testdata/script: what a user types, and what
-// comes back. A server that a story starts in the background is interrupted at
-// its end.
+// TestScripts runs the scripts in testdata/script. Each is a story of commands that a user
+// types, and their output. At its end, servers in the background are interrupted.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := testutil.Executables(t)

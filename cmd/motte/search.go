@@ -79,7 +79,7 @@ func (a *app) printObjects(objects iter.Seq2[client.Object, error], out *bufio.W
 			_, err = fmt.Fprintf(out, "%s\n", line)
 		case person:
 			_, err = fmt.Fprintf(out, "<%s: %s, not one line of text>\n", identifier(o.Identity), size(uint64(len(o.Data))))
-		default: // whoever reads the lines could not tell it from one
+		default: // a reader of the lines could not tell a placeholder from an object
 			left++
 			a.say("left out: %s (%s, not one line)\n", identifier(o.Identity), size(uint64(len(o.Data))))
 		}
@@ -124,7 +124,7 @@ func (a *app) count() *cobra.Command {
 	})
 }
 
-// printCount prints a count; if it is not all, it is an error too.
+// printCount prints a count. If the count is incomplete, it also returns an error.
 func (a *app) printCount(found client.Found) (err error) {
 	if a.json {
 		err = a.emit(struct {

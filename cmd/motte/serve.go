@@ -18,7 +18,7 @@ import (
 	"motte/host/notify"
 )
 
-// readyView says how clients reach a server.
+// readyView is the line that says how clients reach a server, as JSON.
 type readyView struct {
 	Address       string `json:"address"`
 	CoreKey       string `json:"core_key"`
@@ -111,7 +111,8 @@ func (a *app) logger(asJSON bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.stderr, o))
 }
 
-// ready tells that clients can connect: programs each time, people once.
+// ready prints that clients can connect: for programs at each start of the Core, for people
+// once.
 func (a *app) ready(log *slog.Logger) func(host.Ready) {
 	var once sync.Once
 	return func(r host.Ready) {
@@ -132,7 +133,7 @@ func (a *app) ready(log *slog.Logger) func(host.Ready) {
 	}
 }
 
-// welcome tells a person how to go on.
+// welcome tells a person how to continue.
 func (a *app) welcome(r host.Ready) error {
 	_, err := fmt.Fprintf(a.stdout, "Serving on %s.\n", r.Address)
 	if path, errPath := filepath.Abs(r.Profile); err == nil && errPath == nil && r.Profile != "" {
@@ -141,7 +142,7 @@ func (a *app) welcome(r host.Ready) error {
 	return err
 }
 
-// shellWord writes a path so that a shell takes it for one word.
+// shellWord quotes a path for a shell, if that is necessary.
 func shellWord(path string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@%:,"
 	if strings.Trim(path, plain) == "" {

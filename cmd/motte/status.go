@@ -44,7 +44,7 @@ func (a *app) overview(v *view, me string) error {
 	}
 	if s := v.Server; s != nil {
 		disk := ""
-		if s.DiskBytes > 0 { // else not counted yet
+		if s.DiskBytes > 0 { // 0: not counted yet
 			disk = fmt.Sprintf(", which take %s of the disk with all else", size(s.DiskBytes))
 		}
 		fmt.Fprintf(a.stdout, "The server has run for %v: %s, %s of log in %s%s, %s, %s.\n",
@@ -54,11 +54,11 @@ func (a *app) overview(v *view, me string) error {
 			fmt.Fprintln(a.stdout, "The root key lies in the data directory: a stolen disk is readable. See 'motte help serve', --root-key.")
 		}
 		if s.ReadOnly {
-			fmt.Fprintln(a.stdout, "THE DISK REFUSED A WRITE: the server only reads until the disk takes writes again, which it tries all the time.")
+			fmt.Fprintln(a.stdout, "THE DISK REFUSED A WRITE: the server serves reads only. It retries the write until the disk accepts it.")
 		}
 	}
 	if s := v.Server; s != nil && s.DiskFull {
-		fmt.Fprintln(a.stdout, "THE DISK IS FULL: the server takes nothing that grows. Delete objects and 'motte compact', or give it a larger disk.")
+		fmt.Fprintln(a.stdout, "THE DISK IS FULL: the server refuses writes that need more space. Delete objects and 'motte compact', or give it a larger disk.")
 	}
 	if s := v.Storage; s != nil {
 		fmt.Fprintln(a.stdout, s)
@@ -119,7 +119,7 @@ func (a *app) grants(v *view) error {
 	})
 }
 
-// alertView is an alert as programs get it.
+// alertView is an alert as JSON.
 type alertView struct {
 	LSN        uint64 `json:"lsn"`
 	Time       string `json:"time"`
@@ -130,8 +130,8 @@ type alertView struct {
 	Offset     uint32 `json:"offset,omitempty"`
 }
 
-// unlessZero is a number that an alert has, or a dash: few have a place, and none is in the log
-// while the log takes no writes.
+// unlessZero returns a number of an alert, or a dash for 0. Few alerts have a segment and an
+// offset. An alert has no LSN while the log takes no writes.
 func unlessZero[N uint32 | uint64](n N) string {
 	if n == 0 {
 		return "-"
@@ -144,10 +144,11 @@ func (a *app) alerts() *cobra.Command {
 		Use:   "alerts",
 		Short: "List the newest alerts about Tasks, the disk and the operator",
 		Long: `List the newest alerts, oldest first; for server administrators. An alert is recorded
-in the sealed log when a Task breaks its contract or is much too slow, which also ends that Task and has its
-index built anew, or when the disk gives back something else than was written:
+in the sealed log when a Task breaks its contract or is much too slow; the server then ends that
+Task and builds its index anew. It is also recorded when the disk returns other data than were
+written:
 
-  invalid-identity   the Task returned an identity that the Core never made, or one that is gone
+  invalid-identity   the Task returned an identity that the Core never made, or one of an object that is gone
   other-collection   it returned an identity of another collection
   bad-frame          it sent something that can't be decoded
   unasked            it answered a question that was not asked, or answered it twice
@@ -157,10 +158,10 @@ index built anew, or when the disk gives back something else than was written:
   damaged-record     a stored record failed its check; SEGMENT and OFFSET say where
   storage            the disk refused a write
   checkpoint         a checkpoint failed its check: at a start the one before was used, later others were written
-  loss-accepted      the operator accepted a store that lacks what was written to it
-  read-failed        the disk did not give a stored record back; it may be as it was written.
+  loss-accepted      the operator accepted a store that lacks acknowledged writes
+  read-failed        the disk did not return a stored record, which may still be intact.
                      SEGMENT and OFFSET say where; at most one alert a minute
-  new-administrator  the operator made a new administrator of the server, and all others ceased to be one
+  new-administrator  the operator made a new administrator of the server, and all others lost that right
 
 The time is that of a clock which the host controls.`,
 	}, func(ctx context.Context, c *client.Client, _ []string) error {

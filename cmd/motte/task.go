@@ -55,7 +55,7 @@ func budgetText(bits uint64) string {
 	return fmt.Sprint(bits, " bits")
 }
 
-// defaultRow is the row of a Task that is not a built-in one.
+// defaultRow is the row of a Task that is not built in, unless flags change it.
 var defaultRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
 
@@ -66,13 +66,13 @@ func (a *app) taskRegister() *cobra.Command {
 	cmd = a.leaf(&cobra.Command{
 		Use:   "register TASK",
 		Short: "Register a Task, or its new executable or limits",
-		Long: `Register a Task: the executable's SHA-256, and what the Core lets it receive and
-answer. The server must find the executable by that: as motte-task-NAME beside
-motte, or in a directory that 'motte serve --task-dir' names. It must be linked
-statically, and for this machine's processor.
+		Long: `Register a Task: the SHA-256 of its executable, and limits of what the Core sends to it and
+accepts from it. The server finds the executable by its SHA-256: as motte-task-NAME beside
+motte, or in a directory that 'motte serve --task-dir' names. The executable must be linked
+statically, for this machine's processor.
 
-A Task that is registered already keeps what no flag changes, and its indexes are
-built anew: that is how it is upgraded.`,
+To upgrade a Task, register it again. It keeps each setting that no flag changes, and its
+indexes are built anew.`,
 		Example: `  motte task register near --file motte-task-near --deadline 2s --max-results 1000
   motte task register near --file motte-task-near --leak-budget 100000 --index-leak-budget 1000000`,
 	}, func(ctx context.Context, args []string) error {
@@ -80,7 +80,7 @@ built anew: that is how it is upgraded.`,
 		if r.file == "" {
 			return usage("--file is missing: the Task's executable")
 		}
-		if err := r.apply(&model.Row{}, given); err != nil { // a mistake is told before anything is asked
+		if err := r.apply(&model.Row{}, given); err != nil { // report mistakes before any request is sent
 			return err
 		}
 		if err := sandbox.CheckExecutable(r.file); err != nil {
@@ -110,8 +110,8 @@ built anew: that is how it is upgraded.`,
 	})
 	f := cmd.Flags()
 	f.StringVar(&r.file, "file", "", "the Task's executable `FILE`")
-	f.StringVar(&r.operations, "operations", r.operations, "`LIST` of what it may answer, with commas")
-	f.StringVar(&r.dataType, "type", r.dataType, "data `TYPE` of its inputs; any: each index says so itself")
+	f.StringVar(&r.operations, "operations", r.operations, "`LIST` of the operations that it may answer, with commas")
+	f.StringVar(&r.dataType, "type", r.dataType, "data `TYPE` of its inputs; any: each index sets its type")
 	f.BoolVar(&r.ordered, "ordered", false, "an index may keep its order")
 	f.Var(&r.maxInput, "max-input", "largest input; larger ones are stored and not indexed")
 	f.Var(whole[uint32]{&r.maxResults, 1, model.MaxResultsLimit}, "max-results", "`N` results of one answer at most")

@@ -45,7 +45,7 @@ type functionView struct {
 	Complexity int    `json:"complexity"`
 }
 
-// shownFunctions is the number of functions that each list of the largest ones has.
+// shownFunctions is the length of each list of the largest functions.
 const shownFunctions = 5
 
 func (a *app) tcb() *cobra.Command {
@@ -167,7 +167,7 @@ func printFunctions(to io.Writer, title string, list []functionView) error {
 	return w.Flush()
 }
 
-// wrap sets words in lines of a width, indented by two.
+// wrap breaks words into lines of at most width, indented by two.
 func wrap(words []string, width int) string {
 	var b strings.Builder
 	column := width + 1

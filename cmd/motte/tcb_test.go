@@ -12,9 +12,9 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestREADMEShowsTheSizeOfTheCore: the README shows the sum that `motte tcb` prints. Its
-// numbers may lag behind by a hundredth, so that a small change does not need one of the
-// README as well; go test ./cmd/motte -run TestREADME -update writes them anew.
+// TestREADMEShowsTheSizeOfTheCore: the README shows the sum that `motte tcb` prints. Its numbers
+// may differ by 1 %, so that a small change of the Core needs no change of the README. To update
+// it: go test ./cmd/motte -run TestREADME -update
 func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
 	const name, begin, end = "../../README.md", "$ motte tcb | grep tokens\n", "```\n"
 	v, err := measureSource()
@@ -56,7 +56,7 @@ func TestREADMEShowsTheSizeOfTheCore(t *testing.T) {
 
 var digits = regexp.MustCompile(`[0-9]+`)
 
-// alike reports whether two words differ in their number alone, and by little.
+// alike reports whether two words differ only in their number, and by little.
 func alike(a, b string) bool {
 	if digits.ReplaceAllString(a, "") != digits.ReplaceAllString(b, "") {
 		return false

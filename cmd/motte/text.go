@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// readText reads a text of at most so many bytes that a person wrote, from a file or,
-// for "-", from standard input.
+// readText reads a text of at most limit bytes that a person wrote. For "-" it reads standard
+// input.
 func (a *app) readText(path string, limit int) ([]byte, error) {
 	in, err := a.input(path)
 	if err != nil {
@@ -18,7 +18,7 @@ func (a *app) readText(path string, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > limit { // a part of it could be taken for the whole
+	if len(text) > limit { // a truncated text could be valid, too
 		return nil, fmt.Errorf("%s has more than %s", path, size(uint64(limit)))
 	}
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
@@ -29,7 +29,7 @@ func (a *app) readText(path string, limit int) ([]byte, error) {
 	return withoutMark(text), nil
 }
 
-// byteOrderMark stands before a text that some editors write. It is no part of the text.
+// byteOrderMark is a mark that some editors put before a text. It does not belong to the text.
 const byteOrderMark = "\ufeff"
 
 func withoutMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte(byteOrderMark)) }

@@ -15,13 +15,13 @@ func topics() []*cobra.Command {
   4  denied, or the key is not registered with the server
   5  a precondition does not hold, or it exists already
   6  temporary: the index is being built, the server is overloaded or stops; try again
-  7  no connection to the server, or it is not the one of the profile
+  7  no connection to the server, or another server than the profile's
   8  the log of the store lacks the head that this profile or the anchor remembers: the store
      was rolled back, or is a fork
   9  an object, a store or a backup is damaged: 'motte help verify'
  10  the collection's quota is used up: delete objects, or have it raised
- 11  an import left out lines, or an export or a search objects; all others are stored,
-     or printed
+ 11  an import left out lines, or an export or a search left out objects; all others are
+     stored, or printed
  12  the Core refuses the store, its key or its command line: another start does not help
  64  the command line is wrong
 

@@ -22,7 +22,7 @@ type damageError struct{ error }
 
 func (e damageError) Unwrap() error { return e.error }
 
-// damaged gives errors that speak of damage their exit code.
+// damaged turns an error about damage into a damageError, for its exit code.
 func damaged(err error) error {
 	if errors.Is(err, seglog.ErrDamaged) || errors.Is(err, fsck.ErrHopeless) || errors.Is(err, backup.ErrAltered) {
 		return damageError{err}
@@ -105,7 +105,7 @@ type onlineView struct {
 	Damaged uint64 `json:"damaged"`
 }
 
-// verifyOnline lets the server read all that is alive, and shows how far it is.
+// verifyOnline lets the server read every live record, and shows the progress.
 func (a *app) verifyOnline(ctx context.Context) error {
 	c, err := a.connect(ctx)
 	if err != nil {
@@ -153,7 +153,7 @@ func (a *app) verifyStore(ctx context.Context, s *fsck.Store, salvage, yes bool)
 	if !a.json {
 		a.printReport(r)
 	}
-	if r.Hopeless == "" { // else Salvage says so
+	if r.Hopeless == "" { // otherwise Salvage returns an error
 		question := fmt.Sprintf("Go on, and lose %s?", losses(r))
 		if err := a.confirm(ctx, yes, question); err != nil {
 			return err
@@ -189,7 +189,7 @@ func known(r *fsck.Report) string {
 		parts = append(parts, plural(n, "change")+" of the catalogue")
 	}
 	if n := r.Count(); n > 0 {
-		parts = append(parts, plural(n, "record")+" of which nothing can be told")
+		parts = append(parts, plural(n, "unreadable record"))
 	}
 	if len(parts) == 0 {
 		return "nothing"
@@ -223,7 +223,7 @@ func (a *app) verified(r *fsck.Report) error {
 	return a.noJSON(r)
 }
 
-// noJSON says that all is well, to people.
+// noJSON prints that the store is undamaged, for people.
 func (a *app) noJSON(r *fsck.Report) error {
 	if a.json {
 		return nil
@@ -248,7 +248,7 @@ func (a *app) printReport(r *fsck.Report) {
 		fmt.Fprintf(a.stdout, "lost: record %d, by which %s\n", c.LSN, c.What)
 	}
 	for _, x := range r.Unknown {
-		fmt.Fprintf(a.stdout, "lost: %s, of which nothing can be told: what they put, deleted, granted or revoked is as it was before\n", x)
+		fmt.Fprintf(a.stdout, "lost: %s, which can't be read: their puts, deletions, grants and revocations have no effect\n", x)
 	}
 	if r.Hopeless != "" {
 		fmt.Fprintf(a.stdout, "lost: %s\n", r.Hopeless)

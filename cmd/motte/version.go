@@ -29,8 +29,8 @@ type buildView struct {
 	Version  string `json:"version,omitempty"` // missing: not known; so is the commit
 	Commit   string `json:"commit,omitempty"`
 	Date     string `json:"date,omitempty"`
-	Modified bool   `json:"modified"`          // with what is not committed
-	Archive  bool   `json:"archive,omitempty"` // from a source archive, which may have been changed
+	Modified bool   `json:"modified"`          // with uncommitted changes
+	Archive  bool   `json:"archive,omitempty"` // built from a source archive, whose changes are unknown
 }
 
 // coreView is the motte-core that 'motte serve' would start.
@@ -47,10 +47,10 @@ func newBuild(i build.Info) buildView {
 func (a *app) version() *cobra.Command {
 	return a.leaf(&cobra.Command{
 		Use:   "version",
-		Short: "Print the version, the commit, and whether motte-core is of the same",
-		Long: `Print which version and commit this motte was built from, and which the motte-core beside
-it, that 'motte serve' starts. Both belong together: another motte-core may not understand
-this motte.`,
+		Short: "Print the version, the commit, and whether motte-core has the same",
+		Long: `Print the version and the commit of this motte, and those of the motte-core beside it, which
+'motte serve' starts. Both must be of one build: another motte-core may not understand this
+motte.`,
 	}, func(context.Context, []string) error {
 		self, err := build.Self()
 		if err != nil {
@@ -68,7 +68,7 @@ this motte.`,
 	})
 }
 
-// lookAtCore says which motte-core lies beside this executable.
+// lookAtCore says whether the motte-core beside this executable is of the same build.
 func (v *versionView) lookAtCore(self build.Info) string {
 	bin, err := host.Bin()
 	var core build.Info

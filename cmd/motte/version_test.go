@@ -12,13 +12,13 @@ import (
 	"testing"
 )
 
-// tree is a copy of the source, as somebody gets it.
+// tree is a copy of the source.
 type tree struct {
 	t   *testing.T
 	dir string
 }
 
-// newTree copies what the executables are built from.
+// newTree copies the files from which the executables are built.
 func newTree(t *testing.T) tree {
 	t.Helper()
 	tr := tree{t, t.TempDir()}
@@ -53,7 +53,7 @@ func (tr tree) run(name string, args ...string) string {
 	tr.t.Helper()
 	c := exec.Command(name, args...)
 	c.Dir = tr.dir
-	// Nothing of the one who runs the test: neither git's settings nor make's.
+	// Ignore the git and make settings of the user who runs the test.
 	c.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null", "MAKEFLAGS=",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.org", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.org")
 	var out, errs bytes.Buffer
@@ -64,7 +64,7 @@ func (tr tree) run(name string, args ...string) string {
 	return strings.TrimSpace(out.String())
 }
 
-// commit makes a commit, of which no two are the same, and returns its hash.
+// commit makes a commit with a new hash, and returns the hash.
 func (tr tree) commit(message string) string {
 	tr.t.Helper()
 	tr.run("git", "add", "-A")
@@ -72,7 +72,7 @@ func (tr tree) commit(message string) string {
 	return tr.run("git", "rev-parse", "HEAD")
 }
 
-// built is what 'make build' leaves.
+// built is the result of 'make build'.
 type built struct {
 	text string // 'motte version'
 	view versionView
@@ -94,15 +94,15 @@ func (tr tree) build() (b built) {
 	return b
 }
 
-// TestVersionNamesWhatItWasBuiltFrom, as 'make build' builds it: from a commit, with
-// changes, and without git. A Task's executable is the same each time.
+// TestVersionNamesWhatItWasBuiltFrom builds with 'make build': from a commit, with uncommitted
+// changes, and without git. A Task's executable must be the same each time.
 func TestVersionNamesWhatItWasBuiltFrom(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it builds all executables several times")
 	}
 	tr := newTree(t)
-	if plan := tr.run("make", "-n", "build"); strings.Contains(plan, "buildvcs=true") { // of which Go makes an error
-		t.Errorf("without a repository, make asks for its commit:\n%s", plan)
+	if plan := tr.run("make", "-n", "build"); strings.Contains(plan, "buildvcs=true") { // Go would fail
+		t.Errorf("without a repository, make passes buildvcs=true, with which Go fails:\n%s", plan)
 	}
 	tr.run("git", "init", "-q")
 	hash := tr.commit("one")
@@ -115,7 +115,7 @@ func TestVersionNamesWhatItWasBuiltFrom(t *testing.T) {
 		t.Errorf("from %s:\n%s", hash, clean.text)
 	}
 
-	// The Core of another commit.
+	// motte-core is of another commit.
 	tr.run("cp", "bin/motte-core", "older-core")
 	if err := os.WriteFile(filepath.Join(tr.dir, "notes"), []byte("a change"), 0o644); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestVersionNamesWhatItWasBuiltFrom(t *testing.T) {
 	tag := tr.commit("two")
 	tr.run("git", "tag", "v0.9.0")
 
-	// A source archive of the second commit, which lies in another repository.
+	// A source archive of the second commit, inside another repository.
 	outer := tree{t, t.TempDir()}
 	outer.run("git", "init", "-q")
 	outer.commit("of something else")

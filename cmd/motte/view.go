@@ -13,12 +13,12 @@ import (
 	"motte/core/wire"
 )
 
-// view is a status as programs get it.
+// view is a status as JSON.
 type view struct {
 	Server      *serverView      `json:"server,omitempty"`  // for server administrators
 	Storage     *storageView     `json:"storage,omitempty"` // likewise
 	Head        headView         `json:"head"`
-	HeadNotKept string           `json:"head_not_kept,omitempty"` // why
+	HeadNotKept string           `json:"head_not_kept,omitempty"` // why the head is not kept
 	Collections []collectionView `json:"collections"`
 	Indexes     []indexView      `json:"indexes"`
 	Tasks       []taskView       `json:"tasks"`
@@ -29,7 +29,7 @@ type view struct {
 type serverView struct {
 	Objects        uint64 `json:"objects"`
 	LogBytes       uint64 `json:"log_bytes"`
-	DiskBytes      uint64 `json:"disk_bytes"` // that all files of the data directory take of the disk
+	DiskBytes      uint64 `json:"disk_bytes"` // taken by all files of the data directory
 	Segments       uint64 `json:"segments"`
 	Alerts         uint64 `json:"alerts"`
 	Connections    uint64 `json:"connections"`
@@ -43,12 +43,12 @@ type storageView struct {
 	LiveBytes         uint64 `json:"live_bytes"`
 	CheckpointBytes   uint64 `json:"checkpoint_bytes"`
 	CheckpointLSN     uint64 `json:"checkpoint_lsn"`
-	CheckpointSeconds uint64 `json:"checkpoint_seconds"` // since it was written
+	CheckpointSeconds uint64 `json:"checkpoint_seconds"` // age of the newest checkpoint
 	MovedBytes        uint64 `json:"moved_bytes"`        // since the server started
 	GivenBackBytes    uint64 `json:"given_back_bytes"`   // likewise
 	ScrubbedBytes     uint64 `json:"scrubbed_bytes"`     // likewise
 	ScrubPasses       uint64 `json:"scrub_passes"`       // likewise
-	ScrubSeconds      uint64 `json:"scrub_seconds"`      // since the last pass ended; 0: none has since the start
+	ScrubSeconds      uint64 `json:"scrub_seconds"`      // since the last pass ended; 0: no pass has ended since the start
 	ScrubDamaged      uint64 `json:"scrub_damaged"`      // records that the scrub found damaged, since the start
 }
 
@@ -62,7 +62,7 @@ type collectionView struct {
 	Collection   string   `json:"collection"`
 	Objects      uint64   `json:"objects"`
 	Bytes        uint64   `json:"bytes"`
-	QuotaBytes   uint64   `json:"quota_bytes"`   // 0: none
+	QuotaBytes   uint64   `json:"quota_bytes"`   // 0: no limit
 	QuotaObjects uint64   `json:"quota_objects"` // likewise
 	Indexes      int      `json:"indexes"`
 	Rights       []string `json:"rights"`
@@ -81,14 +81,14 @@ type indexView struct {
 	ToFeed        uint64  `json:"to_feed"` // likewise
 	Restarts      uint64  `json:"restarts"`
 	Refused       uint64  `json:"refused"`
-	LeakedBits    uint64  `json:"leaked_bits"`               // drawn by who asks
-	LeftBits      *uint64 `json:"left_bits,omitempty"`       // of its budget
-	IndexBits     uint64  `json:"index_bits"`                // drawn by all
-	IndexLeftBits *uint64 `json:"index_left_bits,omitempty"` // of the budget of all
+	LeakedBits    uint64  `json:"leaked_bits"`               // drawn by this principal
+	LeftBits      *uint64 `json:"left_bits,omitempty"`       // rest of this principal's budget
+	IndexBits     uint64  `json:"index_bits"`                // drawn by all principals
+	IndexLeftBits *uint64 `json:"index_left_bits,omitempty"` // rest of the budget of all principals
 	Number        uint64  `json:"number,omitempty"`          // 0: not shown
-	Process       int     `json:"process,omitempty"`         // number of its Task's process, if the server runs on this machine
-	Memory        uint64  `json:"memory,omitempty"`          // bytes that this takes; likewise
-	MemoryLimit   uint64  `json:"memory_limit,omitempty"`    // bytes that it may take; likewise
+	Process       int     `json:"process,omitempty"`         // process number of its Task, if the server runs on this machine
+	Memory        uint64  `json:"memory,omitempty"`          // bytes that its Task takes; likewise
+	MemoryLimit   uint64  `json:"memory_limit,omitempty"`    // bytes that its Task may take; likewise
 }
 
 type taskView struct {
@@ -185,8 +185,8 @@ func newIndex(s *wire.IndexStatus) indexView {
 	return x
 }
 
-// shown reports whether the server shows the state of the index, and the numbers that
-// are for administrators.
+// shown reports whether the server shows this principal the state of the index, and the numbers
+// for administrators.
 func (x *indexView) shown() bool { return x.State != client.StateName(model.IndexNotShown) }
 
 // capped returns the rest of a budget, or nil if there is no budget.

@@ -21,7 +21,7 @@ const (
 )
 
 // confined is the last line of a successful report.
-const confined = "all walls are up\n"
+const confined = "the process is confined\n"
 
 // executeFailed begins the report of an init that can't become the Task. The error number follows,
 // in three digits.

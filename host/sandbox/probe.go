@@ -24,8 +24,8 @@ type Confinement struct {
 const (
 	nameNamespaces = "user, PID, mount, network, IPC, UTS and cgroup namespaces"
 	nameUser       = "a user of its own for each Task"
-	nameCapacity   = "room for all that a Task may take"
-	nameForbidden  = "what is forbidden fails behind the walls"
+	nameCapacity   = "enough resources for one Task at its limits"
+	nameForbidden  = "the filter refuses forbidden system calls"
 	nameFilter     = "the filter sees every system call"
 )
 
@@ -53,10 +53,10 @@ func probeAll() []Confinement {
 		list = append(list, Confinement{Name: w.name, Broken: w.broken, Mandatory: w.mandatory, Detail: notTried})
 	}
 	list = append(list,
-		Confinement{Name: nameForbidden, Broken: "what is forbidden works behind the walls", Mandatory: true, Detail: notTried},
+		Confinement{Name: nameForbidden, Broken: "the filter allows forbidden system calls", Mandatory: true, Detail: notTried},
 		Confinement{Name: nameFilter, Broken: "the kernel lets system calls pass the filter", Detail: notTried},
 		Confinement{Name: nameUser, Broken: "all Tasks share the host's user", Detail: notTried},
-		Confinement{Name: nameCapacity, Broken: "no room for all that a Task may take", Mandatory: true, Detail: notTried})
+		Confinement{Name: nameCapacity, Broken: "not enough resources for one Task at its limits", Mandatory: true, Detail: notTried})
 	set := func(name string, holds bool, detail string) {
 		for i := range list {
 			if list[i].Name == name {
@@ -89,7 +89,7 @@ func probeAll() []Confinement {
 	if strings.Contains(text, "ok "+nameFilter) && ended != nil {
 		set(nameFilter, false, afterUretprobe(p))
 	}
-	own := "the host is not root: what is counted for each user is bounded for each Task, and counted together"
+	own := "the host is not root: limits that the kernel counts for each user are shared by all Tasks"
 	if os.Geteuid() == 0 {
 		own = errNoUsers.Error()
 	}

@@ -161,7 +161,7 @@ func confine(mode string, memory uint64, title string, channel, image *os.File) 
 	if err == nil && why != "" {
 		err = errors.New(why)
 	} else if err == nil {
-		err = fmt.Errorf("what puts up its walls ended without a word: %w", ended)
+		err = fmt.Errorf("the process that applies the confinement ended without a report: %w", ended)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrConfinement, err)
 }
@@ -299,7 +299,7 @@ func readReport(r *os.File) (string, error) {
 	}
 	text, err := io.ReadAll(io.LimitReader(r, 64<<10))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errors.New("putting up the Task's walls took too long")
+		err = errors.New("applying the confinement took too long")
 	}
 	return string(text), err
 }

@@ -23,8 +23,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestMain: the re-executed init may run on any thread. Here it never runs on the first thread,
-// which is the harder case: the host's settings for the first thread would not reach the Task.
+// TestMain runs the re-executed init on a thread that is not the first, which is the harder
+// case. The host's settings for the first thread would not reach the Task.
 func TestMain(m *testing.M) {
 	runtime.LockOSThread()
 	var stage sync.WaitGroup
@@ -36,8 +36,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// attempt starts the Task, lets it try one thing, and returns its answer, or
-// how it ended.
+// attempt starts the Task, and lets it make one attempt. It returns the answer, or how the Task
+// ended.
 func attempt(t *testing.T, c Config, what string) string {
 	t.Helper()
 	p, err := Start(c)
@@ -64,8 +64,8 @@ func attempt(t *testing.T, c Config, what string) string {
 	return strings.TrimSpace(answer)
 }
 
-// attempts reads the names of the attempts from the Task's source, so that none
-// is forgotten here.
+// attempts reads the names of the attempts from the Task's source, so that the test covers all
+// of them.
 func attempts(t *testing.T) []string {
 	t.Helper()
 	source, err := os.ReadFile("testdata/hostile/main.go")
@@ -79,18 +79,17 @@ func attempts(t *testing.T) []string {
 		}
 	}
 	if len(names) < 40 {
-		t.Fatalf("only %d attempts found", len(names))
+		t.Fatalf("found only %d attempts in the Task's source", len(names))
 	}
 	return names
 }
 
-// TestEveryAttemptFails lets a Task try each way out that we know. The kernel
-// refuses each, and the Task goes on: an end by the filter would be a line in
-// the kernel's log.
+// TestEveryAttemptFails lets a Task try each known way out. The kernel must refuse each, and the
+// Task must live: if the filter ended it, the kernel's log would get a line.
 func TestEveryAttemptFails(t *testing.T) {
 	c := hostile(t)
 	if got := attempt(t, c, "nothing"); got != "done" {
-		t.Fatalf("a Task that tries nothing: %q", got)
+		t.Fatalf("a Task without an attempt answers %q", got)
 	}
 	for _, name := range attempts(t) {
 		t.Run(name, func(t *testing.T) {
@@ -102,18 +101,17 @@ func TestEveryAttemptFails(t *testing.T) {
 	}
 }
 
-// nobody is a user without rights of its own on any machine.
+// nobody is a user without special rights on any machine.
 const nobody = 65534
 
-// asAnother is run again by another user: all but what needs compilers.
+// asAnother matches the tests to run again as another user: those that need no compilers.
 const asAnother = "TestEveryAttemptFails|TestProbe|TestTheProcess|TestTheTask|TestAGoTask|TestNoTask|TestTasksOf|TestATaskIs|TestCallsThat"
 
-// again runs tests in a process of their own, with the Tasks that are built, and
-// returns what it says.
+// again runs tests in another process, with the prebuilt Tasks. It returns the output.
 func again(t *testing.T, tests string, attributes *syscall.SysProcAttr) string {
 	t.Helper()
 	dir := t.TempDir()
-	hostile(t) // which skips a test of real processes
+	hostile(t) // skips the test if it may not start real processes
 	tasksIn(t, dir)
 	self, err := os.Executable()
 	if err != nil {
@@ -130,7 +128,7 @@ func again(t *testing.T, tests string, attributes *syscall.SysProcAttr) string {
 	if out, err := exec.Command("cp", "-r", filepath.Join(source, "testdata"), dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	// The other user reads and executes all of it, whatever the umask is.
+	// The other user must be able to read and execute all files, whatever the umask is.
 	if out, err := exec.Command("chmod", "-R", "a+rX", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -150,10 +148,10 @@ func again(t *testing.T, tests string, attributes *syscall.SysProcAttr) string {
 	return string(out)
 }
 
-// TestAsAnOrdinaryUser repeats the attempts without root's rights.
+// TestAsAnOrdinaryUser repeats the attempts as a user without root's rights.
 func TestAsAnOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("this is an ordinary user already")
+		t.Skip("the tests already run as an ordinary user")
 	}
 	out := again(t, asAnother, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}})
 	if !strings.Contains(out, "--- PASS: TestEveryAttemptFails/") {
@@ -161,12 +159,12 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	}
 }
 
-// TestInAUserNamespace: a host that is root in a user namespace alone, as in a
-// container. With enough numbers each Task has a user of its own there, too; with
-// one number all have the host's, and are confined all the same.
+// TestInAUserNamespace: the host is root only in a user namespace, as in a container. With
+// enough user numbers, each Task has its own user. With a single number, all Tasks have the
+// host's user, and are still confined.
 func TestInAUserNamespace(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("an ordinary user can't map others")
+		t.Skip("only root can map other users")
 	}
 	for numbers, tests := range map[int]string{65536: "TestProbe|TestEachTask|TestNoTaskSees", 1: "TestProbe|TestNoTaskSees"} {
 		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 1 << 20, Size: numbers}}
@@ -178,7 +176,7 @@ func TestInAUserNamespace(t *testing.T) {
 	}
 }
 
-// TestTheProcessFromOutside looks at a Task's process as its host can.
+// TestTheProcessFromOutside checks a Task's process from the host.
 func TestTheProcessFromOutside(t *testing.T) {
 	p, err := Start(hostile(t))
 	if err != nil {
@@ -203,12 +201,12 @@ func TestTheProcessFromOutside(t *testing.T) {
 	}
 	outsideLimits(t, p.PID())
 	if os.Geteuid() != 0 {
-		return // the user that made a user namespace may look into it
+		return // the creator of a user namespace may inspect its processes
 	}
 	if !regexp.MustCompile(`(?m)^Groups:\s*$`).Match(status) {
-		t.Errorf("groups are left in\n%s", status)
+		t.Errorf("the Task has supplementary groups:\n%s", status)
 	}
-	// The files of a process that is not dumpable belong to root.
+	// The /proc files of a process that is not dumpable belong to root.
 	info, err := os.Stat(proc + "status")
 	if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
 		t.Errorf("the process is dumpable: %v", err)
@@ -225,22 +223,22 @@ func TestTheProcessFromOutside(t *testing.T) {
 			good = fd < channelFD && link == os.DevNull || fd == channelFD && strings.HasPrefix(link, "socket:")
 		}
 		if !good {
-			t.Errorf("descriptor %s is %s", f.Name(), link)
+			t.Errorf("the Task's descriptor %s is %s; want only the channel and /dev/null", f.Name(), link)
 		}
 	}
 	if list, err := os.ReadDir(proc + "root"); err != nil || len(list) != 0 {
-		t.Errorf("its root has %d entries, %v", len(list), err)
+		t.Errorf("the Task's root directory has %d entries, %v; want 0", len(list), err)
 	}
 	for _, n := range namespaceNames {
 		inner, err := os.Readlink(proc + "ns/" + n)
 		outer, _ := os.Readlink("/proc/self/ns/" + n)
 		if err != nil || inner == outer {
-			t.Errorf("its %s namespace is ours, or unknown: %v", n, err)
+			t.Errorf("the Task has the host's %s namespace, or it is unknown: %v", n, err)
 		}
 	}
 }
 
-// outsideLimits looks at the limits, the priority and the process group.
+// outsideLimits checks the limits, the priority and the process group of a Task.
 func outsideLimits(t *testing.T, pid int) {
 	t.Helper()
 	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", pid))
@@ -258,15 +256,15 @@ func outsideLimits(t *testing.T, pid int) {
 		}
 	}
 	if n, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || 20-n < niceness {
-		t.Errorf("its niceness is %d, %v", 20-n, err)
+		t.Errorf("the Task's niceness is %d, %v; want a lower priority than the host's", 20-n, err)
 	}
 	if group, err := unix.Getpgid(pid); err != nil || group != pid {
-		t.Errorf("it is in process group %d, %v: a Ctrl-C in the terminal reaches it", group, err)
+		t.Errorf("the Task is in process group %d, %v; want its own, so that Ctrl-C in the terminal does not reach it", group, err)
 	}
 }
 
-// TestRootsGroupsAreTakenAway: a host that root started with supplementary
-// groups does not pass them on.
+// TestRootsGroupsAreTakenAway: a host of root with supplementary groups must not pass them to
+// Tasks.
 func TestRootsGroupsAreTakenAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("an ordinary user can't give up its groups")
@@ -279,7 +277,7 @@ func TestRootsGroupsAreTakenAway(t *testing.T) {
 	}
 }
 
-// TestTheTaskDiesWithItsHost: also one that does not look at its channel.
+// TestTheTaskDiesWithItsHost, even if it never reads its channel.
 func TestTheTaskDiesWithItsHost(t *testing.T) {
 	const orphan = "MOTTE_TEST_ORPHAN"
 	if os.Getenv(orphan) != "" {
@@ -300,19 +298,19 @@ func TestTheTaskDiesWithItsHost(t *testing.T) {
 	for range 20 {
 		cmd := exec.Command("/proc/self/exe", "-test.run", "TestTheTaskDiesWithItsHost")
 		cmd.Env = append(os.Environ(), orphan+"=1", prebuilt+"="+filepath.Dir(c.Executable))
-		out, _ := cmd.Output() // it is killed
+		out, _ := cmd.Output() // an error is expected: the host was killed
 		var pid int
 		if _, err := fmt.Sscanf(string(out), "PID %d", &pid); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		if !ends(pid) {
 			_ = unix.Kill(pid, unix.SIGKILL)
-			t.Fatal("the Task lives on")
+			t.Fatal("the Task still runs after the end of its host")
 		}
 	}
 }
 
-// ends waits for the end of a process that is nobody's child here.
+// ends waits for the end of a process that is not a child of this one.
 func ends(pid int) bool {
 	for end := time.Now().Add(testutil.Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -323,14 +321,14 @@ func ends(pid int) bool {
 	return false
 }
 
-// TestAGoTaskGetsItsMemory: what Go's runtime reserves beside it does not hinder
-// a Task from filling what its row gives it.
+// TestAGoTaskGetsItsMemory: the address space that Go's runtime reserves must not keep a Task
+// from using all the memory of its row.
 func TestAGoTaskGetsItsMemory(t *testing.T) {
 	c := hostile(t)
 	for memory, size := range map[uint64]int{0: 192, 2 << 30: 1920, 4 << 30: 3968} {
 		c.Memory = memory
 		if got, want := attempt(t, c, fmt.Sprint("heap ", size)), fmt.Sprintf("has %d pieces", size/4); got != want {
-			t.Errorf("%d bytes: %q, not %q", memory, got, want)
+			t.Errorf("with a limit of %d bytes the Task answers %q; want %q", memory, got, want)
 		}
 	}
 }
@@ -385,33 +383,33 @@ func TestProbeWithoutNamespaces(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := Check(); !errors.Is(err, ErrConfinement) {
-		t.Errorf("the check says %v", err)
+		t.Errorf("without namespaces the check returns %v; want ErrConfinement", err)
 	}
 	for _, w := range Probe() {
 		switch {
 		case w.Holds:
-			t.Errorf("%s: it can't hold", w.Name)
+			t.Errorf("%s is reported to hold, though no process was confined", w.Name)
 		case w.Name == nameNamespaces && (w.Broken == "" || w.Detail == ""):
-			t.Errorf("no reason: %+v", w)
+			t.Errorf("the failed step has no reason: %+v", w)
 		case w.Name != nameNamespaces && w.Broken != notTried+": "+w.Name:
-			t.Errorf("%q is said of what was not tried", w.Broken)
+			t.Errorf("an untried step is reported as %q; want that it was not tried", w.Broken)
 		}
 	}
 }
 
-// TestProbe: on a machine where the attempts fail, the probe reports that each step holds.
+// TestProbe: on a machine where every attempt fails, the probe reports that each step holds.
 func TestProbe(t *testing.T) {
-	walls := Probe()
-	if len(walls) < 8 {
-		t.Fatalf("%d walls", len(walls))
+	steps := Probe()
+	if len(steps) < 8 {
+		t.Fatalf("the probe reports %d steps of the confinement; want at least 8", len(steps))
 	}
-	for _, w := range walls {
+	for _, w := range steps {
 		if w.Mandatory && !w.Holds {
 			t.Errorf("%s: %s", w.Name, w.Detail)
 		}
 	}
-	if !slices.ContainsFunc(walls, func(w Confinement) bool { return w.Name == "Landlock" && !w.Mandatory }) {
-		t.Error("Landlock is not named")
+	if !slices.ContainsFunc(steps, func(w Confinement) bool { return w.Name == "Landlock" && !w.Mandatory }) {
+		t.Error("the probe does not report Landlock as an optional step")
 	}
 }
 
@@ -419,14 +417,13 @@ func TestProbe(t *testing.T) {
 // that stops every Task.
 func TestCheckTellsConfinementFromTheExecutable(t *testing.T) {
 	if err := Check(); err != nil {
-		t.Errorf("on a machine where Tasks start: %v", err)
+		t.Errorf("on a machine where Tasks start, Check returns %v", err)
 	}
 	image, err := os.ReadFile(hostile(t).Executable)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One program header, which says that the stack is plain, of a size that the kernel does
-	// not know.
+	// A single program header, for a plain stack, with a size that the kernel refuses.
 	const headerSize, headers, first = 54, 56, 64 // offsets in an ELF file
 	image[headerSize], image[headers] = 64, 1
 	copy(image[first:], []byte{0x51, 0xe5, 0x74, 0x64, 6, 0, 0, 0})
@@ -435,20 +432,20 @@ func TestCheckTellsConfinementFromTheExecutable(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Start(Config{Executable: path, Measurement: sha256.Sum256(image), Memory: 1 << 30}); err == nil || errors.Is(err, ErrConfinement) {
-		t.Errorf("a broken executable: %v", err)
+		t.Errorf("the start of a broken executable returns %v; want ErrExecutable", err)
 	}
 	defer func(list []sharedResource) { sharedResources = list }(sharedResources)
 	sharedResources = []sharedResource{{"acorns", 5, func(bool) []sharedLimit { return []sharedLimit{{"the winter's store", 9}} }}}
 	if err := Check(); !errors.Is(err, ErrConfinement) || !strings.Contains(err.Error(), "0 Tasks fit on this machine (acorns: the winter's store is 9") {
-		t.Errorf("there is no room for a Task: %v", err)
+		t.Errorf("without resources for a Task, Check returns %v; want ErrConfinement and the limit", err)
 	}
 	if _, err := Start(hostile(t)); !errors.Is(err, ErrConfinement) {
-		t.Errorf("a Task is started without room: %v", err)
+		t.Errorf("without resources for a Task, Start returns %v; want ErrConfinement", err)
 	}
 }
 
-// TestAListOfProcessesShowsTheIndex by number, and in the name that the Task can't change
-// only as much as fits.
+// TestAListOfProcessesShowsTheIndex by its number. The name that the Task can't change shows it
+// only if it fits.
 func TestAListOfProcessesShowsTheIndex(t *testing.T) {
 	for _, c := range []struct {
 		index       uint64
