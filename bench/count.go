@@ -9,12 +9,12 @@ import (
 	"motte/core/wire"
 )
 
-// counted is how many objects one COUNT counts.
+// counted is the number of objects that one COUNT counts.
 const counted = 600_000
 
-// counting measures the longest latency of GETs, one in flight, while another client
-// counts all objects of a large collection, again and again. A percentile would not do:
-// one event that takes long holds up few GETs. Beside it are the same GETs without that.
+// counting measures the longest latency of GETs, one in flight, while another client repeatedly
+// counts all objects of a large collection. A percentile would hide the effect: one long event
+// delays only a few GETs. The peer is the same load of GETs without the counting.
 func counting(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 	clients, _, err := f.readers(ctx, 2)
 	if err != nil {
@@ -39,7 +39,7 @@ func counting(ctx context.Context, f *fixture) (motte, beside measure, err error
 				var found client.Found
 				found, failed = clients[1].Count(ctx, client.Query{Collection: "counted", Index: "n", Predicate: "all"})
 				if failed == nil && found.Count != counted {
-					failed = fmt.Errorf("%d objects are counted, not %d", found.Count, counted)
+					failed = fmt.Errorf("a COUNT returns %d objects; want %d", found.Count, counted)
 				}
 			}
 		})
@@ -54,7 +54,7 @@ func counting(ctx context.Context, f *fixture) (motte, beside measure, err error
 	return motte, gets, nil
 }
 
-// manySmall makes a collection with an index, and fills it with n objects of few bytes.
+// manySmall makes a collection with an index, and fills it with n small objects.
 func (s *server) manySmall(ctx context.Context, collection, index string, n int) error {
 	if err := s.collection(ctx, collection, index); err != nil {
 		return err

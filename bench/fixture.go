@@ -8,22 +8,22 @@ import (
 	"motte/bench/echo"
 )
 
-// fixture holds the parts that lines share. Each part is made when the first line needs it.
+// fixture holds the parts that several lines share. The first line that needs a part makes it.
 type fixture struct {
 	settings
 	server    *server
 	echo      *echo.Server
-	live      *server           // that holds liveObjects
+	live      *server           // server with liveObjects objects
 	residency map[int]residency // by the factor of -objects
 	ends      []func() error
 }
 
-// cleanup has end called when all lines are measured.
+// cleanup registers a function to be called after all lines.
 func (f *fixture) cleanup(end func() error) { f.ends = append(f.ends, end) }
 
 func (f *fixture) duration() time.Duration { return time.Duration(f.seconds * float64(time.Second)) }
 
-// theServer returns the server of all lines but those of memory.
+// theServer returns the server of all lines except the lines about memory.
 func (f *fixture) theServer(ctx context.Context) (s *server, err error) {
 	if f.server == nil {
 		f.server, err = startServer(ctx, f.dir, f.bin)

@@ -11,7 +11,7 @@ import (
 	"motte/client"
 )
 
-// stored is how many objects a GET or SEARCH picks from.
+// stored is the number of objects from which a GET or SEARCH picks.
 const stored = 10_000
 
 // getOnEach measures GET by name on n connections, one in flight on each.
@@ -70,7 +70,7 @@ func (f *fixture) readers(ctx context.Context, n int) ([]*client.Client, []net.C
 func get(ctx context.Context, c *client.Client) error {
 	o, err := c.Get(ctx, getCollection, objectName(rand.IntN(stored)))
 	if err == nil && len(o.Data) != timing.ObjectSize {
-		err = fmt.Errorf("an object of %d bytes came back", len(o.Data))
+		err = fmt.Errorf("GET returned an object of %d bytes", len(o.Data))
 	}
 	return err
 }

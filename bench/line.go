@@ -6,17 +6,17 @@ import (
 	"slices"
 )
 
-// measure takes one sample: calls a second, or bytes.
+// measure takes one sample: calls per second, or bytes.
 type measure func(context.Context) (float64, error)
 
 // line is one line of the table.
 type line struct {
 	name   string
 	unit   string
-	peer   string // what it is measured beside, or ""
+	peer   string // name of the peer, or ""
 	target target
-	once   bool // takes too long to be repeated
-	// prepare sets up what is measured; beside is nil if there is no peer.
+	once   bool // measure only once, since it takes long
+	// prepare sets up the line. beside is nil if the line has no peer.
 	prepare func(context.Context, *fixture) (motte, beside measure, err error)
 }
 
@@ -51,9 +51,10 @@ const (
 	peerAlone = "not counting"
 )
 
-// target is the figure that a line should reach. The zero value means that it has no target.
+// target is the value that a line should reach. The zero value means that the line has no
+// target.
 type target struct {
-	ratio       bool // to the peer; otherwise of the value itself
+	ratio       bool // the bounds are of the ratio to the peer, not of the value
 	least, most float64
 }
 
@@ -65,7 +66,7 @@ type result struct {
 	ratios samples
 }
 
-// measure takes the samples of a line: Motte, peer, Motte, peer …
+// measure takes the samples of a line, in turns: Motte, peer, Motte, peer …
 func (l line) measure(ctx context.Context, f *fixture) (r result, err error) {
 	r.line = l
 	runs := f.runs
@@ -78,7 +79,7 @@ func (l line) measure(ctx context.Context, f *fixture) (r result, err error) {
 	}
 	bar := progress(l.name, steps)
 	defer bar.Finish()
-	_ = bar.RenderBlank() // a bar that can't be drawn stops nothing
+	_ = bar.RenderBlank() // ignore errors of the display
 	motte, beside, err := l.prepare(ctx, f)
 	for i := 0; i < runs && err == nil; i++ {
 		var a, b float64
@@ -102,7 +103,7 @@ func (l line) measure(ctx context.Context, f *fixture) (r result, err error) {
 	return r, err
 }
 
-// samples are measured values of one thing.
+// samples are the measured values of a line or its peer.
 type samples []float64
 
 // spread returns the least, the median and the greatest.

@@ -18,8 +18,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestTargetsAreJudgedByMedians: one lucky run does not meet a target, one
-// unlucky run does not miss it, and a ratio is not mistaken for a value.
+// TestTargetsAreJudgedByMedians: one fast run does not meet a target, and one slow run does not
+// miss it. A bound of a ratio is not applied to a value.
 func TestTargetsAreJudgedByMedians(t *testing.T) {
 	for _, tc := range []struct {
 		target        target
@@ -36,7 +36,7 @@ func TestTargetsAreJudgedByMedians(t *testing.T) {
 	} {
 		r := result{line: line{target: tc.target}, motte: tc.motte, ratios: tc.ratios}
 		if r.reached() != tc.reached {
-			t.Errorf("%v with %v, %v: reached %v", tc.target, tc.motte, tc.ratios, r.reached())
+			t.Errorf("%v with %v, %v: reached is %v", tc.target, tc.motte, tc.ratios, r.reached())
 		}
 	}
 }

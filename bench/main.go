@@ -25,7 +25,7 @@ import (
 	"motte/host/sandbox"
 )
 
-// settings are the command line.
+// settings holds the command line.
 type settings struct {
 	bin     string
 	dir     string
@@ -52,7 +52,7 @@ func main() {
 	flag.Float64Var(&s.seconds, "seconds", 3, "how long one run takes")
 	flag.StringVar(&s.only, "only", "", "measure only lines whose name matches this regular expression")
 	flag.IntVar(&s.objects, "objects", 1_000_000, "objects stored to measure memory")
-	flag.DurationVar(&s.idle, "idle", 150*time.Second, "how long the Core is left alone before its memory is measured")
+	flag.DurationVar(&s.idle, "idle", 150*time.Second, "how long the Core is idle before its memory is measured")
 	flag.BoolVar(&s.json, "json", false, "print JSON")
 	flag.Parse()
 	exit(run(s))
@@ -68,7 +68,7 @@ func exit(err error) {
 
 func run(s settings) error {
 	if s.runs < 1 || s.seconds <= 0 || s.objects < 1 || flag.NArg() > 0 {
-		return errors.New("-runs, -seconds and -objects are positive, and there are no other arguments")
+		return errors.New("-runs, -seconds and -objects must be positive, and there must be no other arguments")
 	}
 	only, err := regexp.Compile(s.only)
 	if err != nil {
@@ -98,7 +98,7 @@ func run(s settings) error {
 	return printTable(os.Stdout, s, results)
 }
 
-// progress shows on standard error how far a line is, if somebody looks.
+// progress shows the progress of a line on standard error, if that is a terminal.
 func progress(name string, steps int) *progressbar.ProgressBar {
 	seen := term.IsTerminal(int(os.Stderr.Fd()))
 	if !seen {

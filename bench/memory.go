@@ -22,12 +22,12 @@ import (
 	"motte/internal/procfs"
 )
 
-// residency is the resident memory of the Core for each object, in bytes. The memory of an
-// empty Core does not count.
+// residency is the resident memory of the Core for each object, in bytes, without the memory of
+// an empty Core.
 type residency struct{ loaded, idle float64 }
 
-// memory picks one of the figures, which are measured once for all, with factor
-// times -objects objects.
+// memory returns one of the figures of residency, with factor times -objects objects. They are
+// measured only once.
 func memory(factor int, pick func(residency) float64) func(context.Context, *fixture) (motte, beside measure, err error) {
 	return func(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 		if _, measured := f.residency[factor]; !measured {
@@ -41,9 +41,9 @@ func memory(factor int, pick func(residency) float64) func(context.Context, *fix
 	}
 }
 
-// measureResidency loads n small objects into a server of its own, and then
-// leaves it alone: Go's runtime collects garbage two minutes after it did so
-// last, and gives memory back after that.
+// measureResidency loads n small objects into a new server, and then waits while the server is
+// idle. Two minutes after its last garbage collection, Go's runtime collects again, and returns
+// memory to the system after that.
 func (f *fixture) measureResidency(ctx context.Context, n int) (r residency, err error) {
 	s, err := startServer(ctx, f.dir, f.bin)
 	if err != nil {
@@ -102,16 +102,16 @@ func (s *server) loadSmall(ctx context.Context, n int) error {
 	return nil
 }
 
-// corePID finds the Core's process: a child of this one.
+// corePID returns the number of the Core's process, a child of this process.
 func corePID() (int, error) {
 	pid := 0
 	for _, p := range procfs.Children(os.Getpid()) {
 		if p.Name == "motte-core" {
-			pid = max(pid, p.PID) // the newest: another line's server may be running too
+			pid = max(pid, p.PID) // the newest, since the server of another line may also run
 		}
 	}
 	if pid == 0 {
-		return 0, errors.New("the Core's process is not to be found in /proc")
+		return 0, errors.New("/proc does not list the Core's process")
 	}
 	return pid, nil
 }
@@ -128,18 +128,18 @@ func resident(pid int) (float64, error) {
 			return kB * 1024, err
 		}
 	}
-	return 0, errors.New("/proc tells no resident memory")
+	return 0, errors.New("/proc does not show the resident memory")
 }
 
-// mappingName is the name under which this program is started to fill only a mapping.
+// mappingName is the name under which this program only fills a mapping.
 const mappingName = "motte-bench-mapping"
 
 // alone is the result of a process that only fills core/mapping: bytes of live heap for each
 // object, and the longest pause of a garbage collection in microseconds.
 type alone struct{ bytes, pause float64 }
 
-// mappingAlone measures what the Core must keep of each of factor times -objects
-// objects, and picks one of the figures.
+// mappingAlone measures the memory that the mapping needs for each of factor times -objects
+// objects. It returns one of the figures.
 func mappingAlone(factor int, pick func(alone) float64) func(context.Context, *fixture) (motte, beside measure, err error) {
 	return func(_ context.Context, f *fixture) (motte, beside measure, err error) {
 		motte = func(ctx context.Context) (float64, error) {
@@ -152,7 +152,7 @@ func mappingAlone(factor int, pick func(alone) float64) func(context.Context, *f
 			}
 			var m alone
 			if _, err := fmt.Sscan(string(out), &m.bytes, &m.pause); err != nil {
-				return 0, fmt.Errorf("fill a mapping: it says %q: %w", out, err)
+				return 0, fmt.Errorf("fill a mapping: the process prints %q: %w", out, err)
 			}
 			return pick(m), nil
 		}
@@ -160,7 +160,7 @@ func mappingAlone(factor int, pick func(alone) float64) func(context.Context, *f
 	}
 }
 
-// fillMapping is the process that mappingAlone starts.
+// fillMapping runs in the process that mappingAlone starts.
 func fillMapping(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {

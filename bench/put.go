@@ -44,9 +44,9 @@ func put(n int) func(context.Context, *fixture) (motte, beside measure, err erro
 	}
 }
 
-// appendAndSync is the peer of PUT. It appends as many bytes to a file on the same file
-// system, waits until they are durable, and begins again. Writes are not gathered, so this is
-// the cost of durability for a single writer.
+// appendAndSync is the peer of PUT. It appends the same number of bytes to a file on the same
+// file system, waits until they are durable, and repeats that. It does not group writes, so it
+// shows the cost of durability for a single writer.
 func (s *server) appendAndSync(ctx context.Context, d time.Duration) (float64, error) {
 	file, err := os.Create(s.Dir + ".peer")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"motte/client"
 )
 
-// wanted is how many objects a SEARCH finds.
+// wanted is the number of objects that a SEARCH finds.
 const wanted = 10
 
 // search measures range queries that return ten objects, n in flight on one
@@ -46,7 +46,7 @@ func searchOnce(ctx context.Context, c *client.Client) error {
 		}
 	}
 	if found != wanted {
-		return fmt.Errorf("a search found %d objects, not %d", found, wanted)
+		return fmt.Errorf("a search found %d objects; want %d", found, wanted)
 	}
 	return nil
 }

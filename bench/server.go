@@ -14,14 +14,14 @@ import (
 	"motte/mottetest"
 )
 
-// server is the server that GET, PUT and SEARCH are measured on.
+// server is the server on which GET, PUT and SEARCH are measured.
 type server struct {
 	*mottetest.Server
 	admin *client.Client
 	dir   string
 }
 
-// startServer starts an empty one in a new directory under dir.
+// startServer starts an empty server in a new directory under dir.
 func startServer(ctx context.Context, dir, bin string) (*server, error) {
 	dir, err := os.MkdirTemp(dir, "motte-bench-")
 	if err != nil {
@@ -29,7 +29,7 @@ func startServer(ctx context.Context, dir, bin string) (*server, error) {
 	}
 	s := &server{dir: dir}
 	if s.Server, err = mottetest.Start(dir, bin); err != nil {
-		return nil, err // with its log, which lies in dir
+		return nil, err // the error names the log, which stays in dir
 	}
 	if s.admin, err = s.Admin(ctx); err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -37,7 +37,7 @@ func startServer(ctx context.Context, dir, bin string) (*server, error) {
 	return s, nil
 }
 
-// stop ends the server and removes all that it stored.
+// stop ends the server, and removes its files.
 func (s *server) stop() error {
 	if s.admin != nil {
 		s.admin.Close()
@@ -45,8 +45,8 @@ func (s *server) stop() error {
 	return errors.Join(s.Stop(), os.RemoveAll(s.dir))
 }
 
-// filled makes a collection, with an index if one is named, and fills it, if it
-// was not made before.
+// filled makes a collection and fills it, unless an earlier call did so. If an index is named,
+// the collection has that index.
 func (s *server) filled(ctx context.Context, name, index string, n int) error {
 	err := s.collection(ctx, name, index)
 	if errors.Is(err, client.ErrExists) {
@@ -58,8 +58,8 @@ func (s *server) filled(ctx context.Context, name, index string, n int) error {
 	return s.fill(ctx, name, index, n)
 }
 
-// collection makes a collection, with an ordered index of an int64 attribute
-// if one is named, and waits until that serves.
+// collection makes a collection. If an index is named, it also makes an ordered index of an
+// int64 attribute, and waits until the index serves.
 func (s *server) collection(ctx context.Context, name, index string) error {
 	if err := s.admin.CreateCollection(ctx, name); err != nil || index == "" {
 		return err
@@ -79,7 +79,7 @@ func (s *server) collection(ctx context.Context, name, index string) error {
 	return fmt.Errorf("index %s of %s: %w", index, name, err)
 }
 
-// fill puts n objects, named by number, whose attribute is their number.
+// fill puts n objects. The number of an object is its name and its attribute.
 func (s *server) fill(ctx context.Context, collection, index string, n int) error {
 	for i := 0; i < n; {
 		var b client.Batch

@@ -13,16 +13,15 @@ import (
 	"motte/mottetest"
 )
 
-// What is overwritten, again and again, to measure the storage at work.
+// Sizes of the load that overwrites objects, to measure the storage at work.
 const (
-	liveObjects = 1 << 16 // of liveSize: 512 MiB
+	liveObjects = 1 << 16 // objects of liveSize, 512 MiB in all
 	liveSize    = 8 << 10 // bytes
-	overwrites  = 4       // of as many objects as there are
+	overwrites  = 4       // for each live object
 	writers     = 64      // PUTs in flight
 )
 
-// restart measures the time from the start of a server that holds -objects
-// objects until clients can connect.
+// restart measures the time of a start with -objects objects, until clients can connect.
 func restart(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 	s, err := startServer(ctx, f.dir, f.bin)
 	if err != nil {
@@ -48,7 +47,7 @@ func restart(ctx context.Context, f *fixture) (motte, beside measure, err error)
 	return motte, nil, nil
 }
 
-// theLive returns a server that holds liveObjects.
+// theLive returns the server with liveObjects objects.
 func (f *fixture) theLive(ctx context.Context) (*server, error) {
 	if f.live != nil {
 		return f.live, nil
@@ -77,16 +76,16 @@ func (f *fixture) theLive(ctx context.Context) (*server, error) {
 	return s, nil
 }
 
-// random is the content of an object that is overwritten.
+// random returns the content of an object to be overwritten.
 func random() []byte {
 	p := make([]byte, liveSize)
 	_, _ = rand.Read(p) // never fails
 	return p
 }
 
-// tail measures the 99th percentile of the latency of PUTs that overwrite, while
-// the storage is put in order all the time: one forced compaction, which begins with
-// two checkpoints, after the other. Beside it are the same PUTs without that.
+// tail measures the 99th percentile of the latency of overwriting PUTs during forced
+// compactions, one after another. Each compaction begins with two checkpoints. The peer is the
+// same load of PUTs without compactions.
 func tail(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 	s, err := f.theLive(ctx)
 	if err != nil {
@@ -112,9 +111,9 @@ func tail(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 	return motte, puts, nil
 }
 
-// space measures the bytes in the data directory for each byte of live records, the
-// most that is seen while overwrites times as many objects as there are live are
-// overwritten, chosen by pick.
+// space measures the size of the data directory for each byte of live records. It returns the
+// greatest value during the load, which overwrites each live object overwrites times on average.
+// pick chooses the objects.
 func space(pick func() func() int) func(context.Context, *fixture) (motte, beside measure, err error) {
 	return func(ctx context.Context, f *fixture) (motte, beside measure, err error) {
 		s, err := f.theLive(ctx)
@@ -150,13 +149,13 @@ func space(pick func() func() int) func(context.Context, *fixture) (motte, besid
 	}
 }
 
-// recordOverhead is the bytes of a record beyond the content of its object.
+// recordOverhead is the size of a record without the content of its object.
 const recordOverhead = 144 // bytes
 
 func uniform() func() int { return func() int { return randv2.IntN(liveObjects) } }
 
-// zipfian picks some objects far more often than others: the n-th by a share of
-// n^-1.1.
+// zipfian picks some objects far more often than others: the n-th with a probability
+// proportional to n^-1.1.
 func zipfian() func() int {
 	z := randv2.NewZipf(randv2.New(randv2.NewPCG(1, 2)), 1.1, 1, liveObjects-1)
 	return func() int { return int(z.Uint64()) }
@@ -168,7 +167,7 @@ func onDisk(dir string) (n int64, err error) {
 	for _, e := range entries {
 		info, err := e.Info()
 		if errors.Is(err, os.ErrNotExist) {
-			continue // it was removed meanwhile
+			continue // the file was removed meanwhile
 		}
 		if err != nil {
 			return 0, err

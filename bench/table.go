@@ -22,13 +22,13 @@ func printTable(w io.Writer, s settings, results []result) error {
 		m, b := r.motte.texts(), r.beside.texts()
 		fmt.Fprintf(w, row, r.line.name, m[0], m[1], m[2], b[0], b[1], b[2], ratio(r.ratios), r.line.target, r.verdict())
 	}
-	_, err := fmt.Fprintf(w, "\nCalls a second, of objects of 1 KiB; for latencies and RESTART, ms; for SPACE, bytes on disk for one that is alive;\n"+
-		"for MEMORY, bytes an object; for GC PAUSE, µs. Peers: of GET a bare TLS 1.3 echo of 1 KiB, of PUT one write of 1 KiB\n"+
-		"and one fdatasync after the other, of latencies the same without the other work. See docs/reference/benchmarks.md.\n")
+	_, err := fmt.Fprintf(w, "\nCalls per second, of objects of 1 KiB; for latencies and RESTART, ms; for SPACE, bytes on disk for each live byte;\n"+
+		"for MEMORY, bytes an object; for GC PAUSE, µs. Peers: of GET a bare TLS 1.3 echo of 1 KiB; of PUT one write of 1 KiB\n"+
+		"and one fdatasync, repeated; of latencies the same load without the other work. See docs/reference/benchmarks.md.\n")
 	return err
 }
 
-// inMemory warns of a file system on which durable means nothing.
+// inMemory warns of a file system in memory, on which no write is durable.
 func inMemory(dir string) string {
 	const tmpfs = 0x01021994 // TMPFS_MAGIC in linux/magic.h
 	var s syscall.Statfs_t
@@ -38,7 +38,7 @@ func inMemory(dir string) string {
 	return ""
 }
 
-// texts returns the least, the median and the greatest as people read them.
+// texts returns the least, the median and the greatest for people.
 func (s samples) texts() (t [3]string) {
 	if len(s) > 0 {
 		least, median, greatest := s.spread()
@@ -55,7 +55,7 @@ func ratio(s samples) string {
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", median, least, greatest)
 }
 
-// thousands writes a number as people read it.
+// thousands writes a number for people.
 func thousands(v float64) string {
 	if v < 10 {
 		return strconv.FormatFloat(v, 'f', 2, 64)
@@ -70,7 +70,7 @@ func thousands(v float64) string {
 	return s
 }
 
-// String says what is to be reached.
+// String returns the bound of the target.
 func (t target) String() string {
 	switch {
 	case t.ratio && t.most > 0:
@@ -95,7 +95,7 @@ func (r *result) verdict() string {
 	return "missed"
 }
 
-// figures is the JSON of samples.
+// figures are samples as JSON.
 type figures struct {
 	Min     float64   `json:"min"`
 	Median  float64   `json:"median"`
@@ -112,7 +112,7 @@ func (s samples) figures() *figures {
 	return f
 }
 
-// printJSON prints results for programs.
+// printJSON prints results as JSON.
 func printJSON(w io.Writer, s settings, results []result) error {
 	type line struct {
 		Name   string   `json:"name"`

@@ -13,13 +13,13 @@ import (
 
 // rights shows what each principal finds, gets and may do.
 func (d *demo) rights(ctx context.Context) error {
-	d.say("The same questions, asked by three principals. An index knows nothing of rights: it names what fits, " +
+	d.say("Three principals ask the same questions. An index knows nothing of rights: it names all matching objects, " +
 		"and the Core leaves out what the principal may not see.")
 	d.gap()
 	d.row("%-10s  %-36s %8s %8s %8s", "", "", "admin", "reader", "network")
 	for _, q := range []struct {
 		index, predicate string
-		is               func(symbol) bool // if it can be told exactly
+		is               func(symbol) bool // what the answer must hold, if the demo can compute it
 	}{
 		{"by_lines", "all", everything},
 		{"by_package", `prefix "net/"`, func(s symbol) bool { return strings.HasPrefix(s.Package, "net/") }},
@@ -43,7 +43,7 @@ func (d *demo) rights(ctx context.Context) error {
 		}
 		all := len(d.library.where(q.is))
 		own := len(d.library.where(func(s symbol) bool { return q.is(s) && ofNetwork(s) }))
-		if err := check(n == [3]int{all, all, own}, "the counts are %d, not %d, %d, %d", n, all, all, own); err != nil {
+		if err := check(n == [3]int{all, all, own}, "the counts are %d; want %d, %d, %d", n, all, all, own); err != nil {
 			return err
 		}
 	}
@@ -54,7 +54,7 @@ func (d *demo) rights(ctx context.Context) error {
 	return d.refusals(ctx)
 }
 
-// listsOwn: all that network can list is what it put.
+// listsOwn lists the collection as network, which sees only the objects that it put.
 func (d *demo) listsOwn(ctx context.Context) error {
 	var listed []string
 	for o, err := range d.network.List(ctx, collection) {
@@ -68,15 +68,15 @@ func (d *demo) listsOwn(ctx context.Context) error {
 	return check(slices.Equal(listed, d.library.where(ofNetwork)), "network lists %d objects", len(listed))
 }
 
-// refusals are the calls that the three principals may not make.
+// refusals makes calls that the three principals may not make. The Core must refuse each.
 func (d *demo) refusals(ctx context.Context) error {
 	for _, try := range []struct {
 		what string
 		do   func() error
 		want error
 	}{
-		{"network gets fmt.Println, which is admin's:", func() error { _, err := d.network.Get(ctx, collection, "fmt.Println"); return err }, client.ErrNotFound},
-		{"network gets fmt.Nothing, which is nobody's:", func() error { _, err := d.network.Get(ctx, collection, "fmt.Nothing"); return err }, client.ErrNotFound},
+		{"network gets fmt.Println, which admin put:", func() error { _, err := d.network.Get(ctx, collection, "fmt.Println"); return err }, client.ErrNotFound},
+		{"network gets fmt.Nothing, which no principal put:", func() error { _, err := d.network.Get(ctx, collection, "fmt.Nothing"); return err }, client.ErrNotFound},
 		{"reader puts an object:", func() error { _, err := d.reader.Put(ctx, collection, []byte("{}")); return err }, client.ErrDenied},
 		{"reader deletes by predicate:", func() error {
 			_, err := d.reader.DeleteWhere(ctx, client.Query{Collection: collection, Index: "by_lines", Predicate: "all"})
@@ -84,7 +84,7 @@ func (d *demo) refusals(ctx context.Context) error {
 		}, client.ErrDenied},
 	} {
 		err := try.do()
-		if err := check(errors.Is(err, try.want), "%s %v, not %v", try.what, err, try.want); err != nil {
+		if err := check(errors.Is(err, try.want), "%s %v; want %v", try.what, err, try.want); err != nil {
 			return err
 		}
 		d.row("%-46s %v", try.what, err)
@@ -92,11 +92,11 @@ func (d *demo) refusals(ctx context.Context) error {
 	return nil
 }
 
-// overwrite replaces an object and looks for it at once.
+// overwrite replaces an object, and searches for it immediately.
 func (d *demo) overwrite(ctx context.Context) error {
 	const name, word = "fmt.Println", "drawbridge"
-	d.say("A PUT returns when the object is on the disk and every index has confirmed it, so whoever searches then finds " +
-		"it. An identity names one content: the old one is worth nothing any more.")
+	d.say("A PUT returns when the object is on the disk and every index has confirmed it, so any later search finds " +
+		"it. An identity names one content, so the old identity is no longer valid.")
 	d.gap()
 	before, err := d.admin.Get(ctx, collection, name)
 	if err != nil {
@@ -120,25 +120,25 @@ func (d *demo) overwrite(ctx context.Context) error {
 	d.row("admin puts %s again, with a comment that says “%s”:", name, word)
 	d.row("  was  %x", before.Identity)
 	d.row("  is   %x", put.Identity)
-	d.row("  the first half says which object, the second half with which content")
+	d.row("  the first half names the object, the second half its content")
 	found, err := d.search(ctx, d.reader, "doc", word, 0)
 	if err != nil {
 		return err
 	}
 	_, gone := d.reader.GetIdentity(ctx, collection, before.Identity)
-	d.row("%-46s %v", "reader gets the old identity:", gone)
+	d.row("%-46s %v", "reader gets the object by its old identity:", gone)
 	_, stale := d.admin.Put(ctx, collection, data, client.Name(name), client.IfIdentity(before.Identity))
-	d.row("%-46s %v", "admin puts, if the old one is still current:", stale)
+	d.row("%-46s %v", "admin puts, if the old identity is still current:", stale)
 	return errors.Join(
-		check(none == 0 && len(found) == 1 && found[0].Symbol == name, "before the PUT %d were found, after it %d", none, len(found)),
-		check(before.Identity.Value() == put.Identity.Value() && before.Identity != put.Identity, "the identities are not as told"),
+		check(none == 0 && len(found) == 1 && found[0].Symbol == name, "before the PUT %d objects were found, after it %d; want 0 and 1", none, len(found)),
+		check(before.Identity.Value() == put.Identity.Value() && before.Identity != put.Identity, "the new identity must differ from the old one only in its second half"),
 		check(errors.Is(gone, client.ErrNotFound) && errors.Is(stale, client.ErrPreconditionFailed), "%v; %v", gone, stale))
 }
 
 // deleteWhere deletes the objects that match a predicate.
 func (d *demo) deleteWhere(ctx context.Context) error {
 	const predicate = "deprecated"
-	d.say("The Core deletes what the index names, if it is there and admin may delete it, and every other index forgets it.")
+	d.say("The Core deletes each named object that is live and that admin may delete. Then every other index forgets it.")
 	d.gap()
 	before, err := d.count(ctx, d.admin, "by_lines", "all")
 	if err != nil {
@@ -165,5 +165,5 @@ func (d *demo) deleteWhere(ctx context.Context) error {
 		return err
 	}
 	return check(int(deleted.Count) == len(list) && len(list) > 0 && none == 0 && after == before-len(list) && after == len(d.library),
-		"%d of %d deleted, %d left that should be, and %d of all", deleted.Count, len(list), none, after)
+		"deleted %d of %d; %d of these are left, and %d objects in all", deleted.Count, len(list), none, after)
 }

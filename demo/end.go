@@ -11,13 +11,13 @@ import (
 	"motte/core/model"
 )
 
-// until waits until something is so. What may be otherwise a little later is
-// asked again.
-func (d *demo) until(ctx context.Context, what string, is func() (bool, error)) error {
+// until waits until a condition holds. It repeats the check, also after an error that is
+// temporary.
+func (d *demo) until(ctx context.Context, what string, holds func() (bool, error)) error {
 	var err error
 	for end := time.Now().Add(time.Minute); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
 		var ok bool
-		if ok, err = is(); ok {
+		if ok, err = holds(); ok {
 			return nil
 		}
 		if err != nil && !client.Temporary(err) {
@@ -44,7 +44,7 @@ func (d *demo) record(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("Alerts are kept in the sealed log, with all the rest.")
+	d.say("The sealed log keeps all alerts.")
 	d.gap()
 	d.row("%-10s %-10s %-20s %s", "record", "time", "index", "reason")
 	reasons := make(map[model.Reason]int)
@@ -57,14 +57,13 @@ func (d *demo) record(ctx context.Context) error {
 		return err
 	}
 	d.gap()
-	d.say("What a Task that was taken over could tell by choosing and ordering what it names is counted, for each index and "+
-		"principal: so far at most %d bits to admin through doc. An index can be given a budget.", s.LeakedBits)
+	d.say("A Task that was taken over can hide a message in the choice and the order of the objects that it names. The Core counts "+
+		"these bits for each index and principal: so far at most %d bits to admin through doc. An index can be given a budget.", s.LeakedBits)
 	return check(reasons[model.ReasonTaskEnded] >= 1 && reasons[model.ReasonInvalidIdentity] >= 3 &&
-		reasons[model.ReasonOtherCollection] >= 1 && reasons[model.ReasonBadFrame] >= 1, "the alerts are %v", reasons)
+		reasons[model.ReasonOtherCollection] >= 1 && reasons[model.ReasonBadFrame] >= 1, "alerts of three kinds are expected, and the alerts are %v", reasons)
 }
 
-// restart stops the whole server, starts it on what it stored, and looks
-// whether all is there.
+// restart stops the whole server, starts it on the same data, and compares its state.
 func (d *demo) restart(ctx context.Context) error {
 	answers, err := d.ask(ctx)
 	if err != nil {
@@ -125,7 +124,7 @@ func (d *demo) allThere(ctx context.Context, answers []map[client.Identity]bool,
 	d.say("%d objects, of which network sees %d; %d alerts; the same answers to all %d questions.", n, own, len(kept), len(questions))
 	mine := len(d.library.where(ofNetwork))
 	return errors.Join(
-		check(same(answers, again), "the answers are not the same as before"),
-		check(len(kept) >= len(alerts), "of %d alerts %d are left", len(alerts), len(kept)),
-		check(n == len(d.library) && own == mine, "%d objects, %d of network, not %d and %d", n, own, len(d.library), mine))
+		check(same(answers, again), "the answers differ from those before the restart"),
+		check(len(kept) >= len(alerts), "of %d alerts %d are left; want all", len(alerts), len(kept)),
+		check(n == len(d.library) && own == mine, "%d objects, %d of network; want %d and %d", n, own, len(d.library), mine))
 }

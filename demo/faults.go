@@ -22,13 +22,13 @@ import (
 	"motte/host"
 )
 
-// questions are asked before and after something bad happens.
+// questions are asked before and after a fault. The answers must be the same.
 var questions = [][2]string{
 	{"doc", "goroutine"}, {"doc", `"concurrent use"`}, {"doc", "unmarshal*"}, {"doc", "drawbridge"},
 	{"by_lines", ">= 100"}, {"by_package", `prefix "net/"`},
 }
 
-// ask answers all questions: sets of identities.
+// ask asks all questions, and returns each answer as a set of identities.
 func (d *demo) ask(ctx context.Context) ([]map[client.Identity]bool, error) {
 	var answers []map[client.Identity]bool
 	for _, q := range questions {
@@ -53,15 +53,14 @@ func same(a, b []map[client.Identity]bool) bool {
 	return slices.EqualFunc(a, b, maps.Equal[map[client.Identity]bool, map[client.Identity]bool])
 }
 
-// kill ends the Task of the full-text index while it is searched, and sees
-// the index come back.
+// kill ends the Task of the full-text index during searches. It waits until the index is back.
 func (d *demo) kill(ctx context.Context) error {
 	before, err := d.ask(ctx)
 	if err != nil {
 		return err
 	}
 	pid, ok := d.server.Task("text")
-	if err := check(ok, "the host does not say that the Task runs"); err != nil {
+	if err := check(ok, "the host does not list the process of the Task"); err != nil {
 		return err
 	}
 	load, stop := d.traffic(ctx, before)
@@ -79,7 +78,7 @@ func (d *demo) kill(ctx context.Context) error {
 	}
 	d.row("%s later doc serves again, from process %d: a fresh Task, fed from the Core's copy.", brief(time.Since(began)), back)
 	d.gap()
-	d.say("What the clients got meanwhile:")
+	d.say("Results of the clients meanwhile:")
 	d.row("%8d  right answers of doc", load.right.Load())
 	d.row("%8d  times “the index is being rebuilt, try again”, of doc alone", load.later.Load())
 	d.row("%8d  right answers of by_lines and of GET", load.others.Load())
@@ -88,8 +87,8 @@ func (d *demo) kill(ctx context.Context) error {
 		return err
 	}
 	d.gap()
-	d.say("None of them got a wrong answer or another error, and now all %d questions have the same answers as before.", len(questions))
-	return check(same(before, after), "the answers are not the same as before")
+	d.say("No client got a wrong answer or another error. Now all %d questions have the same answers as before.", len(questions))
+	return check(same(before, after), "the answers differ from those before the Task was killed")
 }
 
 // comesBack waits until a new process serves the full-text index.
@@ -104,7 +103,7 @@ func (d *demo) comesBack(ctx context.Context, old int) (pid int, err error) {
 		pid, _ = d.server.Task("text")
 		return pid, nil
 	}
-	return 0, check(false, "no new process has started")
+	return 0, check(false, "no new process of the Task has started within the time limit")
 }
 
 // traffic is the queries of clients while a Task is killed, with their results.
@@ -112,8 +111,8 @@ type traffic struct {
 	right, later, others atomic.Int64
 }
 
-// traffic starts the clients; each answer must be the one of before, or say
-// "later" if it is about doc. stop ends them and tells whether one was wrong.
+// traffic starts the clients. Each answer must equal the answer from before; for doc it may be
+// "try again". stop ends the clients, and returns an error if an answer was wrong.
 func (d *demo) traffic(ctx context.Context, before []map[client.Identity]bool) (t *traffic, stop func() error) {
 	t = new(traffic)
 	ctx, cancel := context.WithCancel(ctx)
@@ -139,7 +138,7 @@ func (d *demo) traffic(ctx context.Context, before []map[client.Identity]bool) (
 	get := func() error {
 		o, err := d.reader.Get(ctx, collection, "strings.Cut")
 		if err == nil && o.Name != "strings.Cut" {
-			err = errors.New("another object came back")
+			err = errors.New("a GET returned another object than before")
 		}
 		t.others.Add(1)
 		return err
@@ -168,7 +167,7 @@ func (d *demo) traffic(ctx context.Context, before []map[client.Identity]bool) (
 	}
 }
 
-// hostile runs the Task that Motte's tests attack with, and has it lie.
+// hostile runs the hostile Task of Motte's tests, and makes it return forged answers.
 func (d *demo) hostile(ctx context.Context) error {
 	const vault = "vault"
 	if err := d.startHostile(ctx, vault); err != nil {
@@ -178,8 +177,8 @@ func (d *demo) hostile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("A second collection, with three secrets and an index whose Task does what its attacker wants. Behind the walls, " +
-		"the only way out is its answers; so it lies there. Each time the Task is killed, and a fresh one has the index back.")
+	d.say("A second collection, with three secrets and an index whose Task is under an attacker's control. In its confinement, " +
+		"its answers are the only way out; so it forges them. Each time the Core kills the Task, and a fresh process rebuilds the index.")
 	d.gap()
 	d.row("%-46s %-20s %s", "the Task answers with", "the Core's alert", "objects that left")
 	for _, lie := range []struct {
@@ -197,7 +196,7 @@ func (d *demo) hostile(ctx context.Context) error {
 			return err
 		}
 		d.row("%-46s %-20s %d", lie.what, client.ReasonName(reason), left)
-		if err := check(left == 0 && reason == lie.reason, "%d objects left, alert %s", left, client.ReasonName(reason)); err != nil {
+		if err := check(left == 0 && reason == lie.reason, "%d objects left the Core, with the alert %s; want no object, and the alert of the table", left, client.ReasonName(reason)); err != nil {
 			return err
 		}
 	}
@@ -206,11 +205,12 @@ func (d *demo) hostile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("The client got a fixed error each time. The collection “go” noticed nothing: by_lines counts %d objects.", found.Count)
-	return check(int(found.Count) == len(d.library), "by_lines counts %d objects, not %d", found.Count, len(d.library))
+	d.say("The client got a fixed error each time. The collection “go” was not affected: by_lines counts %d objects.", found.Count)
+	return check(int(found.Count) == len(d.library), "by_lines counts %d objects; want %d", found.Count, len(d.library))
 }
 
-// startHostile builds and registers the hostile Task and gives it a collection.
+// startHostile builds and registers the hostile Task, and makes a collection with an index of
+// it.
 func (d *demo) startHostile(ctx context.Context, vault string) error {
 	path := filepath.Join(d.taskDir(), "motte-task-hostile")
 	build := exec.CommandContext(ctx, "go", "build", "-o", path, "motte/test/hostiletask")
@@ -237,15 +237,15 @@ func (d *demo) startHostile(ctx context.Context, vault string) error {
 	return d.admin.CreateIndex(ctx, vault, "taken", client.Index{Task: "hostile"})
 }
 
-// lie asks the hostile Task once it serves, and returns how many objects left
-// and why the Core raised an alert.
+// lie asks the hostile Task once it serves. It returns the number of objects that left the Core,
+// and the reason of the alert.
 func (d *demo) lie(ctx context.Context, q client.Query) (left int, reason model.Reason, err error) {
 	honest := q
 	honest.Predicate = "all"
 	if err := d.until(ctx, "the hostile Task to serve", func() (bool, error) {
 		n, err := found(d.admin.Search(ctx, honest))
 		if err == nil {
-			err = check(n == 3, "the index came back with %d objects", n)
+			err = check(n == 3, "the rebuilt index has %d objects; want 3", n)
 		}
 		return err == nil, err
 	}); err != nil {
@@ -256,7 +256,7 @@ func (d *demo) lie(ctx context.Context, q client.Query) (left int, reason model.
 		return 0, 0, err
 	}
 	left, err = found(d.admin.Search(ctx, q))
-	if err := check(errors.Is(err, client.ErrIndexViolated) || errors.Is(err, client.ErrIndexUnavailable), "the client got %v", err); err != nil {
+	if err := check(errors.Is(err, client.ErrIndexViolated) || errors.Is(err, client.ErrIndexUnavailable), "the client got %v; want the error that the index broke its contract or is unavailable", err); err != nil {
 		return left, 0, err
 	}
 	err = d.until(ctx, "the alert", func() (bool, error) {

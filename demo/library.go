@@ -8,7 +8,7 @@ import (
 // library is the demo's own copy of the collection. The demo compares answers with it.
 type library map[string]symbol // by name
 
-// where returns the names of the symbols of which is true, sorted.
+// where returns the names of the symbols for which is returns true, sorted.
 func (l library) where(is func(symbol) bool) (names []string) {
 	for name, s := range l {
 		if is(s) {
@@ -26,7 +26,7 @@ func ofNetwork(s symbol) bool {
 	return s.Package == "net" || strings.HasPrefix(s.Package, "net/")
 }
 
-// mentions reports whether a comment contains a text, in whatever case.
+// mentions returns a test whether a comment contains a text, in upper or lower case.
 func mentions(text string) func(symbol) bool {
 	return func(s symbol) bool { return strings.Contains(strings.ToLower(s.Doc), text) }
 }

@@ -31,13 +31,13 @@ type demo struct {
 	networkKey, readerKey  ed25519.PrivateKey
 	networkID, readerID    [32]byte
 
-	library library // what the collection should hold
+	library library // the expected content of the collection
 }
 
 func main() {
 	sandbox.ReexecInit()
 	bin := flag.String("bin", "bin", "directory of motte-core and the Tasks")
-	keep := flag.Bool("keep", false, "leave the data where it is, to be looked at afterwards")
+	keep := flag.Bool("keep", false, "keep the data of the demo")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -60,24 +60,23 @@ func run(ctx context.Context, bin string, keep bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("%w\nThe data and the server's log are left in %s", err, d.dir)
 	}
-	fmt.Fprintf(d.w, "Everything came out as told, in %s.\n\n%s", brief(time.Since(began)), next)
+	fmt.Fprintf(d.w, "All checks passed, in %s.\n\n%s", brief(time.Since(began)), next)
 	if keep {
-		fmt.Fprintf(d.w, "\nThe data of this demo is left: bin/motte serve --dir %s\n", filepath.Join(d.dir, "data"))
+		fmt.Fprintf(d.w, "\nThe data of this demo is kept: bin/motte serve --dir %s\n", filepath.Join(d.dir, "data"))
 		return nil
 	}
 	return os.RemoveAll(d.dir)
 }
 
-const intro = `Motte keeps objects in a small trusted Core. The code that answers questions about them, indexes of
-any kind and quality, runs outside it, in sandboxed processes called Tasks. A Task may be full of
-bugs and may be taken over: all that it can do is to name objects, and the Core checks every name
-before a client gets one byte.
+const intro = `Motte keeps objects in a small trusted Core. Indexes of any kind and quality run outside it, in
+confined processes called Tasks. A Task may be full of bugs, and an attacker may take it over. A
+Task can only name objects, and the Core checks every name before a client gets one byte.
 
-This is the real thing, started for you in a temporary directory.
+This is a real server, started in a temporary directory.
 
 `
 
-const next = `Now you:
+const next = `To try it yourself, run:
 
   bin/motte serve --dir /tmp/motte
 
@@ -88,15 +87,15 @@ and in another terminal, as this server's administrator:
   motte index create parts by_weight --task ordered --config '{"path":"/grams","type":"int64"}'
   echo '{"name":"gate hinge","grams":410}' | motte put parts - --name hinge
   motte search parts by_weight '>= 100 and < 500'
-  motte principal add workshop --out workshop.profile     somebody else, who sees only what is
-  motte grant parts workshop read-own,write               its own
-  motte doctor                                            the walls around a Task on this machine
-  motte tcb                                               how much code has to be trusted
+  motte principal add workshop --out workshop.profile     another principal, which sees only
+  motte grant parts workshop read-own,write               its own objects
+  motte doctor                                            the confinement of a Task on this machine
+  motte tcb                                               the size of the trusted code
 
-README.md goes on from here; docs/threat-model.md says what is protected against whom.
+README.md continues from here; docs/threat-model.md says which attackers Motte protects against.
 `
 
-// tell goes through the steps.
+// tell runs all steps.
 func (d *demo) tell(ctx context.Context) error {
 	fmt.Fprint(d.w, intro)
 	for _, s := range []struct {
@@ -105,17 +104,17 @@ func (d *demo) tell(ctx context.Context) error {
 	}{
 		{"A server and three principals", d.start},
 		{"Real data: what Go's standard library exports", d.load},
-		{"Three indexes, each a process behind walls", d.index},
+		{"Three indexes, each a confined process", d.index},
 		{"Ranges", d.ranges},
 		{"Full text", d.text},
 		{"Both together", d.combined},
-		{"What is mine is not yours", d.rights},
-		{"A change is found at once", d.overwrite},
+		{"Rights", d.rights},
+		{"A change is found immediately", d.overwrite},
 		{"Deleting by predicate", d.deleteWhere},
 		{"kill -9 of a Task, in the middle of searching", d.kill},
 		{"A Task that was taken over", d.hostile},
 		{"What the Core has recorded", d.record},
-		{"All off, and on again", d.restart},
+		{"Stop and start", d.restart},
 	} {
 		if err := d.step(s.title, func() error { return s.do(ctx) }); err != nil {
 			return err

@@ -11,8 +11,8 @@ import (
 	"motte/client"
 )
 
-// search asks an index as one principal, tells of it, and returns what was
-// found, in the order of the answer.
+// search asks an index as a principal, and prints the number of results. It returns the objects
+// in the order of the answer.
 func (d *demo) search(ctx context.Context, c *client.Client, index, predicate string, limit uint32) (list []symbol, err error) {
 	began := time.Now()
 	for o, err := range c.Search(ctx, client.Query{Collection: collection, Index: index, Predicate: predicate, Limit: limit}) {
@@ -21,9 +21,9 @@ func (d *demo) search(ctx context.Context, c *client.Client, index, predicate st
 		}
 		var s symbol
 		if err := json.Unmarshal(o.Data, &s); err != nil {
-			return nil, fmt.Errorf("%s %s: an object is not what was put: %w", index, predicate, err)
+			return nil, fmt.Errorf("%s %s: an object is not JSON as it was put: %w", index, predicate, err)
 		}
-		if err := check(s.Symbol == o.Name, "object %q has the name %q", s.Symbol, o.Name); err != nil {
+		if err := check(s.Symbol == o.Name, "the object of symbol %q has the name %q", s.Symbol, o.Name); err != nil {
 			return nil, err
 		}
 		list = append(list, s)
@@ -32,7 +32,7 @@ func (d *demo) search(ctx context.Context, c *client.Client, index, predicate st
 	return list, nil
 }
 
-// count asks how many objects there are.
+// count asks for the number of objects.
 func (d *demo) count(ctx context.Context, c *client.Client, index, predicate string) (int, error) {
 	began := time.Now()
 	found, err := c.Count(ctx, client.Query{Collection: collection, Index: index, Predicate: predicate})
@@ -60,7 +60,7 @@ func (d *demo) answer(index, predicate string, n int, what string, began time.Ti
 
 // ranges asks the two B-trees.
 func (d *demo) ranges(ctx context.Context) error {
-	d.say("Every answer is held against what this program finds in the source by itself.")
+	d.say("This program also searches the source itself, and compares the answers.")
 	d.gap()
 	for _, q := range []struct {
 		index, predicate string
@@ -76,7 +76,7 @@ func (d *demo) ranges(ctx context.Context) error {
 			return err
 		}
 		want := d.library.where(q.is)
-		if err := check(slices.Equal(namesOf(found), want), "%s %s found %d objects, not %d", q.index, q.predicate, len(found), len(want)); err != nil {
+		if err := check(slices.Equal(namesOf(found), want), "%s %s found %d objects; want %d", q.index, q.predicate, len(found), len(want)); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (d *demo) ranges(ctx context.Context) error {
 	}
 	longer := d.library.where(func(s symbol) bool { return s.Lines > longest[len(longest)-1].Lines })
 	descending := slices.IsSortedFunc(longest, func(a, b symbol) int { return b.Lines - a.Lines })
-	return check(len(longest) == 4 && descending && len(longer) < 4, "these are not the four longest")
+	return check(len(longest) == 4 && descending && len(longer) < 4, "the answer is not the four longest declarations in descending order")
 }
 
 // text asks the full-text index.
@@ -99,7 +99,7 @@ func (d *demo) text(ctx context.Context) error {
 	var best []symbol
 	for _, q := range []struct {
 		predicate string
-		is        func(symbol) bool // true of all that may be found
+		is        func(symbol) bool // true for every symbol that the answer may have
 	}{
 		{"goroutine", mentions("goroutine")},
 		{`+"concurrent use" +goroutines`, mentions("concurrent use")},
@@ -111,7 +111,7 @@ func (d *demo) text(ctx context.Context) error {
 			return err
 		}
 		wrong := slices.IndexFunc(found, func(s symbol) bool { return !q.is(s) })
-		if err := check(len(found) > 0 && wrong < 0, "doc %s found %d objects, number %d wrongly", q.predicate, len(found), wrong); err != nil {
+		if err := check(len(found) > 0 && wrong < 0, "doc %s found %d objects; number %d does not match the question (-1: all match)", q.predicate, len(found), wrong); err != nil {
 			return err
 		}
 		if best == nil {
@@ -127,11 +127,11 @@ func (d *demo) text(ctx context.Context) error {
 	return nil
 }
 
-// combined asks three indexes one question, without any of them knowing.
+// combined asks three indexes parts of one question. Each index learns only its own part.
 func (d *demo) combined(ctx context.Context) error {
 	const words, lines, packages = "+concurrent* +safe", ">= 20", `prefix "net/"`
-	d.say("Which long declarations of net/… speak of safe concurrent use? Three indexes are asked for identities alone; " +
-		"the client keeps those that all three named, and gets these objects. No index learns what another was asked.")
+	d.say("Which long declarations of net/… mention safe concurrent use? The client asks three indexes for identities only, " +
+		"keeps those that all three named, and gets these objects. No index learns the questions to the others.")
 	d.gap()
 	matches := make(map[client.Identity]int)
 	var ranked []client.Identity
@@ -168,5 +168,5 @@ func (d *demo) combined(ctx context.Context) error {
 		return mentions("concurrent")(s) && mentions("safe")(s) && s.Lines >= 20 && strings.HasPrefix(s.Package, "net/")
 	})
 	within := !slices.ContainsFunc(got, func(name string) bool { return !slices.Contains(want, name) })
-	return check(len(got) > 0 && within, "found %q, and %q are possible", got, want)
+	return check(len(got) > 0 && within, "found %q; want a part of %q", got, want)
 }

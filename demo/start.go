@@ -18,7 +18,7 @@ import (
 
 const collection = "go"
 
-// start starts the server and registers who will use it.
+// start starts the server, and registers the principals.
 func (d *demo) start(ctx context.Context) (err error) {
 	if err := d.serve(ctx); err != nil {
 		return err
@@ -27,9 +27,9 @@ func (d *demo) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	d.say("The Core listens on %s, TLS 1.3 only. Clients know it by its key, %x…, and it knows clients by theirs: "+
-		"no passwords, no certificate authority. All that it stores, it seals; for this demo the root key lies beside the data, "+
-		"which --root-key would avoid.", p.Address, p.CoreKey[:8])
+	d.say("The Core listens on %s, TLS 1.3 only. Clients know it by its key, %x…, and it knows clients by their keys: "+
+		"no passwords, no certificate authority. The Core seals everything that it stores. In this demo the root key lies beside the data; "+
+		"--root-key would put it elsewhere.", p.Address, p.CoreKey[:8])
 	if d.networkKey, d.networkID, err = mottetest.NewPrincipal(ctx, d.admin, "network"); err != nil {
 		return err
 	}
@@ -47,14 +47,13 @@ func (d *demo) start(ctx context.Context) (err error) {
 	}
 	d.gap()
 	d.row("%-10s %s", "principal", "rights in the collection “go”")
-	d.row("%-10s %-24s %s", "admin", "all", "puts all packages but those of network")
-	d.row("%-10s %-24s %s", "network", "read-own, write", "puts net and what is below it")
+	d.row("%-10s %-24s %s", "admin", "all", "puts all packages except those of network")
+	d.row("%-10s %-24s %s", "network", "read-own, write", "puts net and its subpackages")
 	d.row("%-10s %-24s %s", "reader", "read", "puts nothing")
 	return d.connect(ctx)
 }
 
-// serve starts the server, new or on what an earlier one stored, and connects
-// its administrator.
+// serve starts the server on a new or an existing store, and connects its administrator.
 func (d *demo) serve(ctx context.Context) (err error) {
 	if err := os.MkdirAll(d.taskDir(), 0o700); err != nil {
 		return err
@@ -66,10 +65,10 @@ func (d *demo) serve(ctx context.Context) (err error) {
 	return err
 }
 
-// taskDir is where a Task lies that is not one of the built-in ones.
+// taskDir is the directory of Tasks that are not built in.
 func (d *demo) taskDir() string { return filepath.Join(d.dir, "tasks") }
 
-// connect connects the other two.
+// connect connects the other two principals.
 func (d *demo) connect(ctx context.Context) (err error) {
 	if d.network, err = d.server.As(ctx, d.networkKey); err != nil {
 		return err
@@ -81,7 +80,7 @@ func (d *demo) connect(ctx context.Context) (err error) {
 // load reads the source of the standard library and puts every symbol.
 func (d *demo) load(ctx context.Context) error {
 	b := bar(-1, "reading the source")
-	list, err := standardLibrary(func(string) { _ = b.Add(1) }) // a bar that can't be drawn stops nothing
+	list, err := standardLibrary(func(string) { _ = b.Add(1) }) // ignore errors of the display
 	_ = b.Finish()
 	if err != nil {
 		return err
@@ -96,7 +95,7 @@ func (d *demo) load(ctx context.Context) error {
 	if err := check(len(d.library) == len(list), "%d symbols have %d names", len(list), len(d.library)); err != nil {
 		return err
 	}
-	d.say("Each exported symbol becomes one object, a piece of JSON with a name. Under “strings.Cut”:")
+	d.say("Each exported symbol becomes one object: JSON with a name. The object “strings.Cut”:")
 	d.gap()
 	d.example(d.library["strings.Cut"])
 	d.gap()
@@ -111,7 +110,7 @@ func (d *demo) load(ctx context.Context) error {
 	return nil
 }
 
-// example shows what an object is, shortened.
+// example returns the JSON of an object, shortened.
 func (d *demo) example(s symbol) {
 	d.row(`{"symbol":%q, "package":%q, "kind":%q, "lines":%d,`, s.Symbol, s.Package, s.Kind, s.Lines)
 	d.row(` "signature":%q,`, s.Signature)
@@ -152,7 +151,7 @@ func (d *demo) put(ctx context.Context, list []symbol) (own, bytes int, err erro
 	return own, bytes, flush(d.network)
 }
 
-// indexes are those of the collection, in the order in which they are made.
+// indexes are the indexes of the collection, in the order in which they are made.
 var indexes = []struct {
 	name, what string
 	client.Index
@@ -164,17 +163,17 @@ var indexes = []struct {
 
 // index makes the indexes, which the Core feeds from its copy.
 func (d *demo) index(ctx context.Context) error {
-	walls := 0
+	steps := 0
 	for _, w := range sandbox.Probe() {
 		if w.Mandatory && !w.Holds {
 			return fmt.Errorf("a Task can't be confined on this machine: %s: %s; see: motte doctor", w.Broken, w.Detail)
 		}
 		if w.Holds {
-			walls++
+			steps++
 		}
 	}
-	d.say("A Task gets what it indexes from the Core through one socket. It has no file, no network, no sight of other "+
-		"processes, and no key. “motte doctor” lists its walls: %d hold on this machine.", walls)
+	d.say("A Task gets its input from the Core through one socket. It has no file, no network, no view of other "+
+		"processes, and no key. “motte doctor” lists the steps of this confinement: %d hold on this machine.", steps)
 	d.gap()
 	for _, x := range indexes {
 		began := time.Now()
@@ -214,7 +213,7 @@ func (d *demo) serving(ctx context.Context, index string) error {
 	return check(false, "index %s does not serve after two minutes", index)
 }
 
-// status is how an index of the collection stands.
+// status returns the state of an index of the collection.
 func (d *demo) status(ctx context.Context, index string) (*wire.IndexStatus, error) {
 	status, err := d.admin.Status(ctx)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/term"
 )
 
-// story is what the demo prints: numbered steps, readable at 100 columns.
+// story is the output of the demo: numbered steps, readable at 100 columns.
 type story struct {
 	w     io.Writer
 	steps int
@@ -22,7 +22,7 @@ const (
 	indent = "    "
 )
 
-// step tells of one step, and how long it took.
+// step runs one step, and prints its title and its duration.
 func (s *story) step(title string, f func() error) error {
 	s.steps++
 	fmt.Fprintf(s.w, "%2d. %s\n\n", s.steps, title)
@@ -47,7 +47,7 @@ func (s *story) say(format string, args ...any) {
 	fmt.Fprintln(s.w, strings.TrimRight(line, " "))
 }
 
-// row prints one line as it is.
+// row prints one line unchanged.
 func (s *story) row(format string, args ...any) {
 	fmt.Fprintln(s.w, indent+"  "+clip(fmt.Sprintf(format, args...), width-len(indent)-2))
 }
@@ -74,17 +74,17 @@ func brief(d time.Duration) string {
 	return fmt.Sprintf("%.1f s", d.Seconds())
 }
 
-// bar shows progress, if somebody looks.
+// bar shows progress on a terminal.
 func bar(steps int, what string) *progressbar.ProgressBar {
 	return progressbar.NewOptions(steps, progressbar.OptionSetDescription(indent+what), progressbar.OptionSetWriter(os.Stderr),
 		progressbar.OptionSetVisibility(term.IsTerminal(int(os.Stderr.Fd()))), progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetWidth(30), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(false))
 }
 
-// check is how the demo tests what it tells.
+// check returns an error if a claim of the demo does not hold.
 func check(holds bool, format string, args ...any) error {
 	if holds {
 		return nil
 	}
-	return fmt.Errorf("this should be otherwise: "+format, args...)
+	return fmt.Errorf("a check failed: "+format, args...)
 }

@@ -99,7 +99,7 @@ func exported(dir, path string) ([]symbol, error) {
 	return r.list, nil
 }
 
-// reader gathers the symbols of one package.
+// reader collects the symbols of one package.
 type reader struct {
 	fset *token.FileSet
 	path string
@@ -115,7 +115,7 @@ func (r *reader) add(name, kind, comment string, node ast.Node, signature any) {
 		Signature: r.firstLine(signature), Doc: strings.TrimSpace(comment), Lines: lines})
 }
 
-// firstLine prints a declaration as far as one line shows it.
+// firstLine returns the first line of a declaration.
 func (r *reader) firstLine(node any) string {
 	var b bytes.Buffer
 	if err := printer.Fprint(&b, r.fset, node); err != nil {
@@ -155,8 +155,7 @@ func (r *reader) typ(t *doc.Type) {
 	}
 }
 
-// values adds constants or variables. What a group says is said of each of its
-// names that has no comment of its own.
+// values adds constants or variables. A name without a comment gets the comment of its group.
 func (r *reader) values(groups []*doc.Value, kind string) {
 	for _, g := range groups {
 		for _, s := range g.Decl.Specs {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestExportedSymbols: of each kind, what can be named from outside is there,
-// with its own comment or that of its group, and nothing else is.
+// TestExportedSymbols checks that every exported symbol of each kind is found, with its own
+// comment or its group's, and no other symbol.
 func TestExportedSymbols(t *testing.T) {
 	want := []symbol{
 		{"x.Small", "x", "const", "const Small = 1", "Limits of things.", 1},

@@ -12,8 +12,8 @@ import (
 	"motte/bench/timing"
 )
 
-// Alternate sends an object on each connection and waits for it, again and again: one in flight on
-// each.
+// Alternate repeatedly sends an object on each connection and waits for its echo: one object in
+// flight on each connection.
 func Alternate(ctx context.Context, d time.Duration, conns []net.Conn) (timing.Sample, error) {
 	buffers := make([][]byte, len(conns))
 	for i := range buffers {
@@ -28,7 +28,8 @@ func Alternate(ctx context.Context, d time.Duration, conns []net.Conn) (timing.S
 	})
 }
 
-// Pipeline keeps n objects in flight on one connection. One write sends as many as the window allows.
+// Pipeline keeps n objects in flight on one connection. One write sends as many objects as the
+// window allows.
 func Pipeline(ctx context.Context, d time.Duration, c net.Conn, n int) (timing.Sample, error) {
 	p := &pipe{conn: c, room: make(chan struct{}, n), writes: make(chan write, n), stop: make(chan struct{})}
 	for range n {
@@ -43,7 +44,7 @@ func Pipeline(ctx context.Context, d time.Duration, c net.Conn, n int) (timing.S
 	took := time.Since(began)
 	close(p.stop)
 	writer.Wait()
-	if err == nil && failed == nil { // leave nothing behind for the next run
+	if err == nil && failed == nil { // leave no echo for the next run
 		_, err = io.CopyN(io.Discard, c, sent-received)
 	}
 	return timing.NewSample(took, latencies), errors.Join(err, failed)
@@ -52,12 +53,12 @@ func Pipeline(ctx context.Context, d time.Duration, c net.Conn, n int) (timing.S
 // pipe is a connection with objects in flight.
 type pipe struct {
 	conn   net.Conn
-	room   chan struct{} // an element for each object that may be sent
-	writes chan write    // those with objects in flight, the oldest first
+	room   chan struct{} // one element for each object that may be sent
+	writes chan write    // writes with objects in flight, the oldest first
 	stop   chan struct{}
 }
 
-// write is a number of objects that were sent at once.
+// write is a number of objects that were sent with one call.
 type write struct {
 	at      time.Time
 	objects int
@@ -86,8 +87,8 @@ func (p *pipe) send(n int) (sent int64, err error) {
 	}
 }
 
-// receive takes answers until the end and returns the received bytes. Each object that came back
-// whole frees its place in the window.
+// receive takes echoes until the end, and returns the received bytes. Each complete object frees
+// its place in the window.
 func (p *pipe) receive(ctx context.Context, end time.Time) (latencies []time.Duration, received int64, err error) {
 	buffer := make([]byte, 64<<10)
 	var w write

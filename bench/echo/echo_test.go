@@ -15,7 +15,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestEchoesComeBack: one in flight, or many, run after run on the same connection.
+// TestEchoesComeBack with one object in flight, and with many, in several runs on the same
+// connection.
 func TestEchoesComeBack(t *testing.T) {
 	s, err := Start()
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package echo is the simplest TLS service in Go: it sends back the bytes that it receives.
 // Benchmarks compare the time of a request to Motte with the time of an echo.
 //
-// The echo runs as a process of its own, as the Core does, under the same protocol: TLS 1.3, Ed25519
-// keys on both sides, the cipher suite that Go chooses. A program that uses it calls Serve first in
-// main if it was started under the name Name.
+// The echo is a process of its own, like the Core, and uses the same protocol: TLS 1.3, Ed25519
+// keys on both sides, the cipher suite that Go chooses. A program that uses the echo must call
+// Serve first in main, if its name is Name.
 package echo
 
 import (
@@ -21,15 +21,14 @@ import (
 	"time"
 )
 
-// Name is the name under which a program is started as the echo.
+// Name is the name under which a program runs as the echo.
 const Name = "motte-bench-echo"
 
-// recordSize is the largest TLS record: a busy connection is echoed in as few
-// calls as there can be.
+// recordSize is the largest TLS record, so that the echo needs as few calls as possible.
 const recordSize = 16 << 10 // bytes
 
-// Serve is the echo's process. It says on standard output where it listens, and ends with its
-// standard input.
+// Serve is the echo's process. It prints its address on standard output, and ends when its
+// standard input ends.
 func Serve() error {
 	config, err := bothEnds()
 	if err != nil {
@@ -67,8 +66,8 @@ func sendBack(c net.Conn) {
 	}
 }
 
-// bothEnds is the configuration of server and client. It trusts anybody, at no other cost than the
-// Core's.
+// bothEnds returns the configuration of server and client. It trusts any key, and costs as much
+// as the Core's configuration.
 func bothEnds() (*tls.Config, error) {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -117,7 +116,7 @@ func Start() (*Server, error) {
 	return s, nil
 }
 
-// PID is the echo's process.
+// PID is the process number of the echo.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
 // Stop ends the process and waits for it.

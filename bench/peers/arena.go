@@ -9,20 +9,20 @@ import (
 	"motte/bench/echo"
 )
 
-// arena holds the systems. Each is started, and filled, when the first line needs it.
+// arena holds the systems. The first line that needs a system starts and fills it.
 type arena struct {
 	settings
-	base     string // directory of all that the systems write
+	base     string // directory for all files of the systems
 	identity *identity
 	echo     *echo.Server
 	running  map[string]system
 	ycsb     *ycsbWorkloads
 }
 
-// system is a store that takes part.
+// system is a store to be measured.
 type system interface {
 	server
-	// version is the name and version of the program, and its settings that matter.
+	// version returns the name and version of the program, and its important settings.
 	version(ctx context.Context) (string, error)
 	// stop ends the server.
 	stop() error
@@ -34,7 +34,7 @@ func newArena(s settings) (*arena, error) {
 		return nil, err
 	}
 	a := &arena{settings: s, base: base, running: make(map[string]system), ycsb: newYCSBWorkloads(s.objects)}
-	// Servers run as users of their own and have to reach their directories.
+	// Servers run as other users, and must reach their directories.
 	err = os.Chmod(base, 0o711)
 	if err == nil {
 		a.identity, err = newIdentity()
@@ -48,7 +48,7 @@ func newArena(s settings) (*arena, error) {
 	return a, nil
 }
 
-// close ends all systems and removes what they wrote.
+// close ends all systems, and removes their files.
 func (a *arena) close() error {
 	var errs []error
 	for name, s := range a.running {
@@ -62,7 +62,7 @@ func (a *arena) close() error {
 	return errors.Join(append(errs, os.RemoveAll(a.base))...)
 }
 
-// open returns a system, which it starts and fills the first time.
+// open returns a system. The first call for a system starts and fills it.
 func (a *arena) open(ctx context.Context, name string) (system, error) {
 	if s := a.running[name]; s != nil {
 		return s, nil
@@ -74,7 +74,7 @@ func (a *arena) open(ctx context.Context, name string) (system, error) {
 	}
 	s, err := starters[name](ctx)
 	if s != nil {
-		a.running[name] = s // also to be stopped if it could not be filled
+		a.running[name] = s // so that close stops it, even if filling fails
 	}
 	return s, err
 }

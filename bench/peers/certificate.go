@@ -20,11 +20,11 @@ const (
 	keyFile         = "server.key"
 )
 
-// validFor is more than any run takes.
+// validFor is longer than any run.
 const validFor = 24 * time.Hour
 
-// identity is what PostgreSQL and Redis prove who they are with, and the password of their clients. It is made
-// for one run.
+// identity is the certificate and the key of PostgreSQL and Redis, and the password of their
+// clients. Each run makes a new one.
 type identity struct {
 	certificate []byte // PEM
 	key         []byte // PEM
@@ -59,7 +59,7 @@ func newIdentity() (*identity, error) {
 		password:    hex.EncodeToString(password),
 	}
 	if !id.roots.AppendCertsFromPEM(id.certificate) {
-		return nil, errors.New("the certificate can't be read back")
+		return nil, errors.New("the certificate that was made can't be parsed")
 	}
 	return id, nil
 }
@@ -69,7 +69,7 @@ func (id *identity) write(dir string, as *account) error {
 	return errors.Join(as.write(dir, certificateFile, id.certificate), as.write(dir, keyFile, id.key))
 }
 
-// client is the configuration of clients: TLS 1.3 with that server, and no other.
+// client is the configuration of clients: TLS 1.3, and no other server is trusted.
 func (id *identity) client() *tls.Config {
 	return &tls.Config{RootCAs: id.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
 }

@@ -8,21 +8,22 @@ import (
 	"os"
 )
 
-// The chart has a bar for each target. Ratios of different targets differ in size and in direction, so a bar does
-// not show the ratio itself but how far it goes towards its target: the target is the same vertical line for all, and a
-// bar that reaches the line has met it. A thin line shows the least and the greatest of the turns.
+// The chart has a bar for each target. Ratios of different targets differ in size and direction,
+// so a bar shows how far a ratio goes towards its target. All targets are on one vertical line.
+// A bar that reaches the line meets its target. A thin line shows the least and the greatest
+// ratio of the turns.
 const (
 	chartWidth = 760
 	barsAt     = 235 // x of the bars' beginning
 	targetAt   = 385 // x of the target
-	barsEnd    = 485 // x that no bar goes beyond
+	barsEnd    = 485 // greatest x of a bar
 	textAt     = 497 // x of the figures
 	rowHeight  = 26
 	barHeight  = 14
 	headHeight = 44
 )
 
-// chartStyle is readable on a light and on a dark page. Fonts are the reader's.
+// chartStyle is readable on a light and on a dark page. It uses the reader's fonts.
 const chartStyle = `<style>
 text { font: 13px system-ui, sans-serif; fill: #1f2328; }
 .small { font-size: 11px; fill: #59636e; }
@@ -34,7 +35,7 @@ text { fill: #e6edf3; } .small { fill: #9198a1; } .spread { stroke: #e6edf3; } .
 }
 </style>`
 
-// bar is a target and what came out.
+// bar is a target and its result.
 type bar struct {
 	line   string
 	target target
@@ -98,7 +99,7 @@ func (c bar) end(ratio float64) float64 {
 	return min(barsAt+c.target.reached(ratio)*(targetAt-barsAt), barsEnd)
 }
 
-// reached is how far a ratio goes towards the target: 1 is the target itself, and more is better.
+// reached says how far a ratio goes towards the target: 1 is the target, and more is better.
 func (t target) reached(ratio float64) float64 {
 	switch {
 	case t.least > 0:

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// describe says under which conditions the samples were taken.
+// describe describes the conditions of the measurement.
 func (a *arena) describe(ctx context.Context, each time.Duration, turns int) (string, error) {
-	kernel, _, _ := strings.Cut(output("uname", "-r"), "-") // what follows says who built it
+	kernel, _, _ := strings.Cut(output("uname", "-r"), "-") // the rest names the distribution's build
 	text := fmt.Sprintf("%d turns of %.1f s for each system, %d objects of 1 KiB, %d processors (%s), Linux %s, %s, %s\n",
 		turns, each.Seconds(), a.objects, runtime.NumCPU(), processor(), kernel, runtime.Version(), disk(a.base))
 	var names []string
@@ -31,7 +31,7 @@ func (a *arena) describe(ctx context.Context, each time.Duration, turns int) (st
 	return text, nil
 }
 
-// output is what a program says, or that it says nothing.
+// output returns the output of a program, or a note that there is none.
 func output(name string, arguments ...string) string {
 	out, err := exec.Command(name, arguments...).Output()
 	if err != nil {
@@ -40,7 +40,7 @@ func output(name string, arguments ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// processor is the model of the first one.
+// processor returns the model of the first processor.
 func processor() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
@@ -58,7 +58,8 @@ func modelName(cpuinfo string) string {
 	return "unknown"
 }
 
-// disk names the file system of the data, and warns of one on which durable means nothing.
+// disk names the file system of the data. It warns of a file system in memory, on which no write
+// is durable.
 func disk(dir string) string {
 	_, kind, _ := strings.Cut(output("df", "--output=fstype", dir), "\n")
 	if kind == "tmpfs" {

@@ -13,7 +13,7 @@ import (
 	"motte/internal/procfs"
 )
 
-// The systems. The echo stores nothing: it is what any service over TLS costs at least.
+// The systems. The echo stores no data. It shows the least cost of any service over TLS.
 const (
 	motte    = "Motte"
 	bareEcho = "echo"
@@ -21,38 +21,38 @@ const (
 	redis    = "Redis"
 )
 
-// line is one comparison: the same work by several systems.
+// line is a comparison: several systems do the same work.
 type line struct {
 	name    string
 	systems []string // Motte first
 	targets []target
-	// prepare connects to a system, and makes and fills what the work needs there.
+	// prepare connects to a system, and makes the tables and objects for the work.
 	prepare func(ctx context.Context, a *arena, system string) (contender, error)
 }
 
 // contender is a system that is ready for the work of a line.
 type contender struct {
-	pid   int // of the server; its descendants belong to it
+	pid   int // of the server, whose descendants count, too
 	run   func(ctx context.Context, d time.Duration) (timing.Sample, error)
-	close func() error // connections
+	close func() error // closes the connections
 }
 
-// figure is what a target compares.
+// figure is the value that a target compares.
 type figure int
 
 const (
-	rate    figure = iota // Motte's operations a second by the peer's
-	latency               // Motte's median latency by the peer's
+	rate    figure = iota // Motte's operations per second, divided by the peer's
+	latency               // Motte's median latency, divided by the peer's
 )
 
 // target is what Motte should reach beside a peer.
 type target struct {
 	peer        string
 	figure      figure
-	least, most float64 // one of them is 0: no bound
+	least, most float64 // one of them is 0, and is not a bound
 }
 
-// lines are all comparisons, in the order of the table.
+// lines lists all comparisons, in the order of the table.
 var lines = []line{
 	{name: "GET, 1 connection × 1", systems: []string{motte, bareEcho, postgres, redis}, prepare: get(1),
 		targets: []target{{peer: bareEcho, figure: latency, most: 2}}},
@@ -82,20 +82,21 @@ var lines = []line{
 		targets: []target{{peer: redis, least: 2.5}, {peer: postgres, least: 3}}},
 }
 
-// observation is what one turn of one system showed.
+// observation is the result of one turn of one system.
 type observation struct {
-	rate           float64       // operations a second
+	rate           float64       // operations per second
 	server, client time.Duration // processor time for each operation
 	p50, p99, p999 time.Duration // latencies
 }
 
-// result is a line with its observations, by system, one for each turn.
+// result is a line with its observations: for each system, one for each turn.
 type result struct {
 	line line
 	of   map[string][]observation
 }
 
-// warmUp is how long a system works before its first turn, to fill its caches. It does not count.
+// warmUp is how long a system works before its first turn, to fill its caches. These operations
+// do not count.
 const warmUp = 300 * time.Millisecond
 
 // measure lets the systems of a line take turns.
@@ -130,10 +131,10 @@ func (l line) measure(ctx context.Context, a *arena, each time.Duration, turns i
 	return r, nil
 }
 
-// observe takes one sample. Operations get a context that nobody can cancel: some clients pay for
-// one that can be with each operation, others don't.
+// observe takes one sample. The context of the operations can't be cancelled. With a context
+// that can be cancelled, some clients have a cost for each operation, and others have not.
 func (c contender) observe(ctx context.Context, d time.Duration) (o observation, err error) {
-	runtime.GC() // no system pays for the garbage of the one before
+	runtime.GC() // so that no system pays for the garbage of another
 	server, err := procfs.CPU(c.pid)
 	if err != nil {
 		return o, err
@@ -156,7 +157,7 @@ func (c contender) observe(ctx context.Context, d time.Duration) (o observation,
 	}
 	n := time.Duration(len(s.Latencies))
 	if n == 0 {
-		return o, errors.New("no operation came to an end")
+		return o, errors.New("no operation ended")
 	}
 	return observation{rate: s.Rate(), server: (serverAfter - server) / n, client: (clientAfter - client) / n,
 		p50: s.Quantile(500), p99: s.Quantile(990), p999: s.Quantile(999)}, nil
@@ -169,7 +170,7 @@ func ownCPU() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
 }
 
-// spread is the least, the median and the greatest of some values.
+// spread is the least, the median and the greatest of several values.
 type spread struct{ least, median, greatest float64 }
 
 func spreadOf(values []float64) (s spread) {
@@ -181,7 +182,7 @@ func spreadOf(values []float64) (s spread) {
 	return spread{values[0], (values[last/2] + values[len(values)/2]) / 2, values[last]}
 }
 
-// figures returns one figure of each turn of a system.
+// figures returns one figure of a system, over all turns.
 func (r result) figures(system string, of func(observation) float64) spread {
 	var values []float64
 	for _, o := range r.of[system] {
@@ -203,7 +204,7 @@ func (r result) ratio(peer string, f figure) spread {
 	return spreadOf(values)
 }
 
-// met reports whether a target is reached by the median of the ratios.
+// met reports whether the median of the ratios reaches a target.
 func (t target) met(r spread) bool {
 	return (t.least == 0 || r.median >= t.least) && (t.most == 0 || r.median <= t.most)
 }

@@ -1,12 +1,13 @@
 // Command peers measures Motte beside PostgreSQL, Redis and a bare TLS echo, in one run on one machine.
 //
-// All systems hold the same objects, are reached over TLS 1.3 on the loopback interface, and acknowledge a
-// write when it is on the disk. They take turns, so whatever else the machine does meets all of them; ratios
-// are taken within each turn. docs/explanation/performance.md
-// explains the measurements and the figures.
+// All systems have the same objects, use TLS 1.3 on the loopback interface, and acknowledge a
+// write when it is on the disk. They take turns, so that other load of the machine affects all
+// of them. Ratios are taken within each turn. docs/explanation/performance.md explains the
+// measurements and the figures.
 //
-// The servers are started in a directory of their own, with configurations, keys and certificates made for
-// this run. Nothing of them is left behind, and no server of the machine is touched.
+// The servers run in a temporary directory, with configurations, keys and certificates of this
+// run. The program removes all of their files at the end, and does not touch other servers of
+// the machine.
 package main
 
 import (
@@ -24,7 +25,7 @@ import (
 	"motte/bench/echo"
 )
 
-// settings are the command line.
+// settings holds the command line.
 type settings struct {
 	bin     string
 	dir     string
@@ -61,7 +62,7 @@ func exit(err error) {
 
 func run(s settings) error {
 	if s.turns < 1 || s.total <= 0 || s.objects < 10*wanted || flag.NArg() > 0 {
-		return fmt.Errorf("-turns and -for are positive, -objects is %d at least, and there are no other arguments", 10*wanted)
+		return fmt.Errorf("-turns and -for must be positive, -objects must be at least %d, and there must be no other arguments", 10*wanted)
 	}
 	only, err := regexp.Compile(s.only)
 	if err != nil {
@@ -72,7 +73,7 @@ func run(s settings) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// YCSB's generators say on standard output what they do, where the table alone belongs.
+	// YCSB's generators print on standard output. That is reserved for the table.
 	out := os.Stdout
 	if os.Stdout, err = os.OpenFile(os.DevNull, os.O_WRONLY, 0); err != nil {
 		return err
@@ -94,7 +95,7 @@ func run(s settings) error {
 	return writeChart(s.svg, results)
 }
 
-// compete starts the systems, measures the lines, and ends the systems.
+// compete starts the systems, measures the lines, and stops the systems.
 func compete(ctx context.Context, s settings, chosen []line) (results []result, about string, err error) {
 	a, err := newArena(s)
 	if err != nil {

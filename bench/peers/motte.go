@@ -19,17 +19,17 @@ import (
 	"motte/client"
 )
 
-// motteServer is what "motte serve" runs: host, Core and Tasks.
+// motteServer is a running "motte serve": host, Core and Tasks.
 type motteServer struct {
 	*process
 	settings
-	profile string // file of the administrator
+	profile string // file of the administrator's profile
 	admin   *client.Client
 }
 
 const (
-	motteObjects = "objects" // collection of the objects that are read
-	motteIndex   = "n"       // of their numbers, kept by the Task ordered
+	motteObjects = "objects" // collection of the objects for reads
+	motteIndex   = "n"       // index of their numbers, by the Task ordered
 	motteRecords = "ycsb"    // collection of YCSB's records
 )
 
@@ -63,8 +63,8 @@ func (a *arena) startMotte(ctx context.Context) (system, error) {
 	return m, err
 }
 
-// readProfileName reads the line by which the server says that clients can connect, and goes on reading, so that
-// the server never waits.
+// readProfileName reads the line by which the server says that clients can connect. It keeps
+// reading the output, so that the server never blocks.
 func readProfileName(r *io.PipeReader) (string, error) {
 	var ready struct {
 		Profile string `json:"profile"`
@@ -74,7 +74,7 @@ func readProfileName(r *io.PipeReader) (string, error) {
 	if err == nil {
 		err = json.Unmarshal(line, &ready)
 	}
-	go func() { _, _ = io.Copy(io.Discard, lines) }() // ends with the server
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // ends when the server ends
 	return ready.Profile, err
 }
 
@@ -93,7 +93,7 @@ func (m *motteServer) version(context.Context) (string, error) {
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	_, version, _ := strings.Cut(first, " ")
-	return "Motte " + strings.TrimSpace(version) + ", as it is by default", nil
+	return "Motte " + strings.TrimSpace(version) + ", default settings", nil
 }
 
 // dial connects as the administrator.
@@ -147,7 +147,7 @@ func (m *motteServer) collection(ctx context.Context, name string) error {
 	return fmt.Errorf("index of %s: %w", name, err)
 }
 
-// fill stores the objects that are read.
+// fill stores the objects for reads.
 func (m *motteServer) fill(ctx context.Context) error {
 	if err := m.collection(ctx, motteObjects); err != nil {
 		return err
@@ -170,7 +170,7 @@ func (m *motteServer) gets(ctx context.Context, n int) (timing.Operation, func()
 	return func(ctx context.Context, worker, _ int) error { return m.get(ctx, clients[worker]) }, done, err
 }
 
-// getsOnOne shares one connection between all workers.
+// getsOnOne lets all workers share one connection.
 func (m *motteServer) getsOnOne(ctx context.Context) (timing.Operation, func() error, error) {
 	clients, done, err := m.connect(ctx, 1)
 	return func(ctx context.Context, _, _ int) error { return m.get(ctx, clients[0]) }, done, err
@@ -195,7 +195,7 @@ func (m *motteServer) getsMany(ctx context.Context, n int) (timing.Operation, fu
 			found++
 		}
 		if found != n {
-			return fmt.Errorf("%d of %d objects came back", found, n)
+			return fmt.Errorf("GETMANY returned %d of %d objects", found, n)
 		}
 		return nil
 	}, done, err
@@ -229,7 +229,7 @@ func (m *motteServer) ranges(ctx context.Context, n int) (timing.Operation, func
 	}, done, err
 }
 
-// puts shares one connection between all workers, as the client of Motte is used.
+// puts lets all workers share one connection, which is the usual way to use Motte's client.
 func (m *motteServer) puts(ctx context.Context, n int) (timing.Operation, func() error, error) {
 	collection := fmt.Sprint("put-", n)
 	if err := m.collection(ctx, collection); err != nil {

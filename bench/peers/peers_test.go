@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// example is a line in which Motte is faster than one peer, and slower than another.
+// example returns a line in which Motte is faster than one peer, and slower than another.
 func example() result {
 	turn := func(rate float64, p50 time.Duration) observation {
 		return observation{rate: rate, server: 5 * time.Microsecond, client: 15 * time.Microsecond, p50: p50,
@@ -30,7 +30,8 @@ func example() result {
 	}
 }
 
-// TestRatiosAreOfTurns: the ratio is taken within each turn, so that what disturbs a turn disturbs both sides.
+// TestRatiosAreOfTurns: a ratio is taken within each turn, so that a disturbance affects both
+// sides.
 func TestRatiosAreOfTurns(t *testing.T) {
 	r := example()
 	if got, want := r.ratio(postgres, rate), (spread{0.5, 2, 4}); got != want {
@@ -74,7 +75,7 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestTableIsMarkdown: each row has as many cells as the head, and the figures are in their cells.
+// TestTableIsMarkdown: each row has as many cells as the head, and each figure is in its cell.
 func TestTableIsMarkdown(t *testing.T) {
 	var b bytes.Buffer
 	if err := printTable(&b, "conditions", []result{example()}); err != nil {
@@ -98,7 +99,8 @@ func TestTableIsMarkdown(t *testing.T) {
 	}
 }
 
-// TestEveryTargetIsInTheTable: a line lists each system once, Motte first, and has targets for its own systems alone.
+// TestEveryTargetIsInTheTable: a line lists each system once, with Motte first. It has targets
+// only for its own systems.
 func TestEveryTargetIsInTheTable(t *testing.T) {
 	for _, l := range lines {
 		seen := make(map[string]bool)
@@ -113,7 +115,7 @@ func TestEveryTargetIsInTheTable(t *testing.T) {
 		}
 		for _, want := range l.targets {
 			if got, ok := l.targetBeside(want.peer); !ok || got != want || !seen[want.peer] {
-				t.Errorf("%s: the target %v beside %s is not shown", l.name, want, want.peer)
+				t.Errorf("%s: the target %v beside %s is not in the table, since the line lacks that system", l.name, want, want.peer)
 			}
 			if (want.least == 0) == (want.most == 0) {
 				t.Errorf("%s: the target beside %s has no bound, or two", l.name, want.peer)
@@ -122,7 +124,7 @@ func TestEveryTargetIsInTheTable(t *testing.T) {
 	}
 }
 
-// TestBarsReachTheLineWithTheTarget: whichever direction is better, and no bar leaves the picture.
+// TestBarsReachTheLineWithTheTarget, for both directions of better. No bar leaves the picture.
 func TestBarsReachTheLineWithTheTarget(t *testing.T) {
 	for _, tc := range []struct {
 		target target
@@ -144,7 +146,7 @@ func TestBarsReachTheLineWithTheTarget(t *testing.T) {
 	}
 }
 
-// TestChartIsXML: whatever the lines are called, with a bar for each target, and nothing from elsewhere.
+// TestChartIsXML for any name of a line. It has a bar for each target, and loads no other file.
 func TestChartIsXML(t *testing.T) {
 	var b bytes.Buffer
 	if err := drawChart(&b, bars([]result{example()})); err != nil {
@@ -173,11 +175,11 @@ func TestChartIsXML(t *testing.T) {
 	}
 	own := strings.Replace(text, `xmlns="http://www.w3.org/2000/svg"`, "", 1)
 	if strings.Contains(own, "http") || strings.Contains(own, "url(") {
-		t.Errorf("the picture needs something from elsewhere:\n%s", text)
+		t.Errorf("the picture refers to another file:\n%s", text)
 	}
 }
 
-// TestSamplesShareTheTime: all together take as long as the run should.
+// TestSamplesShareTheTime: all samples together take as long as the run.
 func TestSamplesShareTheTime(t *testing.T) {
 	p := newProgress([]line{{systems: []string{motte, redis}}, {systems: []string{motte, redis, postgres}}}, 4)
 	if got := p.each(40 * time.Second); got != 2*time.Second {
@@ -200,14 +202,14 @@ func TestNumbers(t *testing.T) {
 
 func TestModelName(t *testing.T) {
 	if got := modelName("processor\t: 0\nmodel name\t: Some: CPU\nflags\t: fpu\n"); got != "Some: CPU" {
-		t.Errorf("the model is %q", got)
+		t.Errorf("the model is %q; want \"Some: CPU\"", got)
 	}
 	if got := modelName(""); got != "unknown" {
-		t.Errorf("without a model, the model is %q", got)
+		t.Errorf("without a model name, the model is %q", got)
 	}
 }
 
-// TestOwnCPUGrows: work counts, waiting does not have to.
+// TestOwnCPUGrows: the processor time includes work.
 func TestOwnCPUGrows(t *testing.T) {
 	before, err := ownCPU()
 	if err != nil {
@@ -219,11 +221,11 @@ func TestOwnCPUGrows(t *testing.T) {
 	}
 	after, err := ownCPU()
 	if err != nil || after <= before || math.IsNaN(x) {
-		t.Errorf("the work took %v, %v", after-before, err)
+		t.Errorf("the work took %v of processor time, %v; want more than 0", after-before, err)
 	}
 }
 
-// TestClientsTrustTheServerAlone: the certificate of one run says nothing in another.
+// TestClientsTrustTheServerAlone: clients do not trust the certificate of another run.
 func TestClientsTrustTheServerAlone(t *testing.T) {
 	a, err := newIdentity()
 	if err != nil {
@@ -234,7 +236,7 @@ func TestClientsTrustTheServerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if a.password == b.password || len(a.password) != 32 {
-		t.Errorf("the passwords are %q and %q", a.password, b.password)
+		t.Errorf("two runs have the passwords %q and %q; want different ones", a.password, b.password)
 	}
 	block, _ := pem.Decode(a.certificate)
 	c, err := x509.ParseCertificate(block.Bytes)
@@ -249,6 +251,6 @@ func TestClientsTrustTheServerAlone(t *testing.T) {
 		t.Errorf("clients of the same run: %v", err)
 	}
 	if verify(b) == nil {
-		t.Error("clients of another run trust the certificate as well")
+		t.Error("clients of another run trust the certificate, too; want an error")
 	}
 }

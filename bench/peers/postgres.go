@@ -14,7 +14,7 @@ import (
 	"motte/bench/timing"
 )
 
-// postgresBin is where Debian has the programs of PostgreSQL 15.
+// postgresBin is the directory of PostgreSQL 15 on Debian.
 const postgresBin = "/usr/lib/postgresql/15/bin"
 
 // postgresServer is a cluster of PostgreSQL in a directory of its own.
@@ -25,8 +25,9 @@ type postgresServer struct {
 	admin  *pgx.Conn
 }
 
-// postgresSettings are the settings of the server. Commits wait for the disk, as they do by default. Memory and
-// WAL have room for all that a run stores, so that few checkpoints fall into it. Only TLS gets in.
+// postgresSettings are the settings of the server. Commits wait for the disk, which is the
+// default. Memory and WAL are large enough for a whole run, so that few checkpoints occur during
+// it. Only connections over TLS are accepted.
 const postgresSettings = `
 listen_addresses = '127.0.0.1'
 port = %d
@@ -44,7 +45,7 @@ shared_buffers = 1GB
 max_wal_size = 4GB
 `
 
-// postgresAccess lets in who comes over TLS and knows the password.
+// postgresAccess accepts clients that connect over TLS and know the password.
 const postgresAccess = "hostssl all all 127.0.0.1/32 scram-sha-256\n"
 
 func (a *arena) startPostgres(ctx context.Context) (system, error) {
@@ -100,7 +101,7 @@ func (a *arena) initCluster(dir string, port int, as *account) error {
 		as.write(data, "pg_hba.conf", []byte(postgresAccess)))
 }
 
-// postgresClient is how clients connect.
+// postgresClient returns the configuration of clients.
 func (a *arena) postgresClient(port int) (*pgx.ConnConfig, error) {
 	where := fmt.Sprintf("host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=verify-full", port)
 	c, err := pgx.ParseConfig(where)
@@ -120,7 +121,7 @@ func (p *postgresServer) stop() error {
 	return errors.Join(append(errs, p.process.stop())...)
 }
 
-// version asks the server for the settings, rather than believing what was written into its file.
+// version asks the server for the settings, since the server may ignore its file.
 func (p *postgresServer) version(ctx context.Context) (string, error) {
 	var text string
 	if err := p.admin.QueryRow(ctx, "SELECT 'PostgreSQL ' || current_setting('server_version')").Scan(&text); err != nil {
@@ -155,7 +156,7 @@ func (p *postgresServer) connect(ctx context.Context, n int) (list []*pgx.Conn, 
 	}, nil
 }
 
-// table makes a table as the collection with an index is in Motte: a name, a number, an object.
+// table makes a table like a collection of Motte with an index: a name, a number, an object.
 func (p *postgresServer) table(ctx context.Context, name string) error {
 	_, err := p.admin.Exec(ctx, fmt.Sprintf(`
 		CREATE TABLE %[1]s (name text PRIMARY KEY, n bigint NOT NULL, object bytea NOT NULL);
@@ -163,7 +164,7 @@ func (p *postgresServer) table(ctx context.Context, name string) error {
 	return err
 }
 
-// fill stores the objects that are read.
+// fill stores the objects for reads.
 func (p *postgresServer) fill(ctx context.Context) error {
 	if err := p.table(ctx, "objects"); err != nil {
 		return err
@@ -177,7 +178,7 @@ func (p *postgresServer) fill(ctx context.Context) error {
 	return p.settle(ctx, "objects")
 }
 
-// settle does what the server would do by itself some time after a table was filled.
+// settle does the work that the server would do by itself some time after a table was filled.
 func (p *postgresServer) settle(ctx context.Context, table string) error {
 	if _, err := p.admin.Exec(ctx, "VACUUM (ANALYZE) "+table); err != nil {
 		return err

@@ -13,23 +13,24 @@ import (
 	"time"
 )
 
-// Bounds on how long a server may take.
+// Limits of waiting for a server.
 const (
-	startWithin = 60 * time.Second // until it answers
-	stopWithin  = 60 * time.Second // until it has ended after it was told to
+	startWithin = 60 * time.Second // until a started server answers
+	stopWithin  = 60 * time.Second // until a server has ended after a signal
 )
 
 // process is a running server.
 type process struct {
 	cmd   *exec.Cmd
-	end   syscall.Signal // that ends it in order
+	end   syscall.Signal // signal for an orderly stop
 	log   *os.File
-	ended chan struct{} // closed when it has ended, with the error in err
+	ended chan struct{} // closed when the process has ended; then err has the error
 	err   error
 }
 
-// start starts a server, with what it says in a log file in dir. It is killed if this program dies, and is in
-// a process group of its own, so that Ctrl-C reaches this program alone.
+// start starts a server, with its output in a log file in dir. The kernel kills the server if
+// this program dies. The server is in another process group, so that Ctrl-C reaches only this
+// program.
 func start(cmd *exec.Cmd, end syscall.Signal, dir string, as *account) (*process, error) {
 	p := &process{cmd: cmd, end: end, ended: make(chan struct{})}
 	var err error
@@ -54,9 +55,9 @@ func start(cmd *exec.Cmd, end syscall.Signal, dir string, as *account) (*process
 
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// stop ends the server, in order if it does so in time.
+// stop ends the server, in order if it does so in time, and by a kill otherwise.
 func (p *process) stop() error {
-	_ = p.cmd.Process.Signal(p.end) // fails if it has ended
+	_ = p.cmd.Process.Signal(p.end) // an error means that the process has ended
 	select {
 	case <-p.ended:
 	case <-time.After(stopWithin):
@@ -67,7 +68,7 @@ func (p *process) stop() error {
 	return errors.Join(p.err, p.log.Close())
 }
 
-// untilReady asks again and again whether a server answers.
+// untilReady repeatedly checks whether a server answers.
 func (p *process) untilReady(ready func() error) error {
 	deadline := time.Now().Add(startWithin)
 	for {
@@ -86,19 +87,20 @@ func (p *process) untilReady(ready func() error) error {
 	}
 }
 
-// notReady says why a server that has ended did not come so far that clients can connect. Its log goes with its
-// directory, so the error has it.
+// notReady returns an error for a server that ended before clients could connect. The error
+// includes the log, which is removed with its directory.
 func (p *process) notReady(err error) error {
 	<-p.ended
-	said, _ := os.ReadFile(p.log.Name()) // only makes the error clearer
+	said, _ := os.ReadFile(p.log.Name()) // an error costs only this detail
 	return fmt.Errorf("%s ended before it answered: %w\n%s", p.cmd.Args[0], errors.Join(p.err, err), said)
 }
 
-// account is another user that a server runs as; nil: the one that this program runs as.
+// account is another user for a server. With nil, the server runs as the same user as this
+// program.
 type account struct{ uid, gid int }
 
-// accountOf returns the account of a name, if this program is root and so can and should change to it:
-// PostgreSQL refuses to run as root.
+// accountOf returns the account with a name, if this program runs as root. PostgreSQL refuses to
+// run as root.
 func accountOf(name string) (*account, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -119,7 +121,7 @@ func (a *account) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(a.uid), Gid: uint32(a.gid)}
 }
 
-// own makes a file or directory the account's.
+// own changes the owner of a file or directory to the account.
 func (a *account) own(path string) error {
 	if a == nil {
 		return nil
@@ -127,7 +129,7 @@ func (a *account) own(path string) error {
 	return os.Chown(path, a.uid, a.gid)
 }
 
-// directory makes a directory for a server, which nobody else can read.
+// directory makes a directory for a server, which other users can't read.
 func (a *account) directory(parent, name string) (string, error) {
 	dir := filepath.Join(parent, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -145,7 +147,7 @@ func (a *account) write(dir, name string, content []byte) error {
 	return a.own(path)
 }
 
-// freePort returns a TCP port of the loopback interface that nobody uses now.
+// freePort returns a TCP port of the loopback interface that is not in use.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

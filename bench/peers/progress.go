@@ -6,13 +6,14 @@ import (
 	"time"
 )
 
-// progress says on standard error how far the run is: in one line on a terminal, in one after the other elsewhere.
+// progress shows the progress of the run on standard error: in one line on a terminal, and in a
+// new line for each step elsewhere.
 type progress struct {
 	steps, done int
 	terminal    bool
 }
 
-// newProgress counts the samples that are to be taken.
+// newProgress counts the samples of a run.
 func newProgress(chosen []line, turns int) *progress {
 	p := &progress{}
 	for _, l := range chosen {
@@ -24,12 +25,12 @@ func newProgress(chosen []line, turns int) *progress {
 	return p
 }
 
-// each is how long a sample takes, so that all together take so long.
+// each returns the time of one sample, so that all samples together take the given time.
 func (p *progress) each(total time.Duration) time.Duration {
 	return total / time.Duration(max(p.steps, 1))
 }
 
-// step says that the next sample begins.
+// step shows that the next sample begins.
 func (p *progress) step(text string) {
 	p.say(text)
 	p.done++

@@ -11,8 +11,8 @@ import (
 	"motte/client"
 )
 
-// motteRecordDB keeps a record as an object under the record's key. All threads share one connection, as the client
-// of Motte is used.
+// motteRecordDB stores a record as an object under the record's key. All threads share one
+// connection, which is the usual way to use Motte's client.
 type motteRecordDB struct {
 	unused
 	client *client.Client
@@ -50,7 +50,8 @@ func (d motteRecordDB) BatchInsert(ctx context.Context, _ string, keys []string,
 	return err
 }
 
-// redisRecordDB keeps a record as a string under the record's key. Each thread has a connection.
+// redisRecordDB stores a record as a string under the record's key. Each thread has a
+// connection.
 type redisRecordDB struct {
 	unused
 	client *goredis.Client
@@ -83,7 +84,8 @@ func (d redisRecordDB) BatchInsert(ctx context.Context, _ string, keys []string,
 	return err
 }
 
-// postgresRecordDB keeps a record as a row of a table with a primary key. Each thread has a connection.
+// postgresRecordDB stores a record as a row of a table with a primary key. Each thread has a
+// connection.
 type postgresRecordDB struct {
 	unused
 	server *postgresServer
@@ -91,7 +93,7 @@ type postgresRecordDB struct {
 	done   func() error
 }
 
-// threadKey is the key of a thread's connection in its context.
+// threadKey is the key of a thread's connection in the thread's context.
 type threadKey struct{}
 
 func (p *postgresServer) records(ctx context.Context, threads int) (recordDB, error) {

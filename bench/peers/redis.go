@@ -14,8 +14,9 @@ import (
 	"motte/bench/timing"
 )
 
-// redisProgram is the file that Debian's redis-server is a link to. The package redis-tools has it, and unlike
-// the package redis-server starts no service. It is a server if it is called one.
+// redisProgram is the file to which Debian's redis-server is a link. The package redis-tools
+// contains the file. Unlike the package redis-server, it starts no service. The program is a
+// server if its name is redis-server.
 const (
 	redisProgram = "/usr/bin/redis-check-rdb"
 	redisName    = "redis-server"
@@ -29,8 +30,8 @@ type redisServer struct {
 	admin   *goredis.Client
 }
 
-// redisSettings are the settings of the server. A write is answered when it is in the log and the log is on the
-// disk. Only TLS gets in.
+// redisSettings are the settings of the server. A write is acknowledged when it is in the log
+// and the log is on the disk. Only connections over TLS are accepted.
 const redisSettings = `
 bind 127.0.0.1
 port 0
@@ -89,7 +90,7 @@ func (r *redisServer) connect(n int) *goredis.Client {
 
 func (r *redisServer) stop() error { return errors.Join(r.admin.Close(), r.process.stop()) }
 
-// version asks the server for the settings, rather than believing what was written into its file.
+// version asks the server for the settings, since the server may ignore its file.
 func (r *redisServer) version(ctx context.Context) (string, error) {
 	info := r.admin.InfoMap(ctx, "server")
 	if err := info.Err(); err != nil {
@@ -106,7 +107,7 @@ func (r *redisServer) version(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-// fill stores the objects that are read.
+// fill stores the objects for reads.
 func (r *redisServer) fill(ctx context.Context) error {
 	for i := 0; i < r.objects; {
 		batch := r.admin.Pipeline()

@@ -31,7 +31,7 @@ func printTable(w io.Writer, about string, results []result) error {
 	return nil
 }
 
-// own are the cells of a system alone: medians but for the rate.
+// own returns the cells of a system alone. All except the rate are medians.
 func (r result) own(system string) string {
 	s := r.figures(system, func(o observation) float64 { return o.rate })
 	micros := func(of func(observation) time.Duration) string {
@@ -46,7 +46,7 @@ func (r result) own(system string) string {
 		millis(func(o observation) time.Duration { return o.p999 }))
 }
 
-// beside are the cells that compare Motte with a peer.
+// beside returns the cells that compare Motte with a peer.
 func (r result) beside(peer string) string {
 	if peer == motte {
 		return " | | "
@@ -67,7 +67,7 @@ func (f figure) String() string {
 	return "rate"
 }
 
-// String says what the ratio should be.
+// String returns the bound of the ratio.
 func (t target) String() string {
 	if t.most > 0 {
 		return "≤ " + significant(t.most)
@@ -82,7 +82,7 @@ func verdict(met bool) string {
 	return "**missed**"
 }
 
-// significant writes a number with three digits or so.
+// significant writes a number with about three digits.
 func significant(v float64) string {
 	switch {
 	case v >= 100:

@@ -12,18 +12,18 @@ import (
 	"motte/bench/timing"
 )
 
-// wanted is how many objects a range query finds.
+// wanted is the number of objects that a range query finds.
 const wanted = 10
 
-// loadBatch is how many objects are stored at once when a system is filled.
+// loadBatch is the number of objects in a batch while a system is filled.
 const loadBatch = 256
 
 // objectName is the name of the n-th object in every system.
 func objectName(n int) string { return fmt.Sprintf("object-%08d", n) }
 
-// The systems, as the lines use them. Each method opens one connection for each of n workers, unless it
-// says otherwise, and returns the operation and how to close the connections. Operations check what comes
-// back.
+// These interfaces are the work that a system can do. Each method opens one connection for each
+// of n workers, unless its comment says otherwise. It returns the operation, and a function that
+// closes the connections. Operations check the answers.
 type (
 	getter interface {
 		gets(ctx context.Context, n int) (timing.Operation, func() error, error)
@@ -40,8 +40,8 @@ type (
 // errNotIn says that a line lists a system that can't do its work.
 var errNotIn = errors.New("this system does not take part in this line")
 
-// opened returns a running system twice: as a T, which does the work of a line, and as a
-// server. A system that is no T takes no part in the line: errNotIn.
+// opened returns a running system as a T, which does the work of a line, and as a server. For a
+// system that does not implement T it returns errNotIn.
 func opened[T any](ctx context.Context, a *arena, name string) (worker T, s server, err error) {
 	running, err := a.open(ctx, name)
 	if err != nil {
@@ -69,7 +69,8 @@ func get(n int) func(context.Context, *arena, string) (contender, error) {
 	}
 }
 
-// ranges asks an index for ten neighbours, one query in flight on each of n connections.
+// ranges asks an index for ten adjacent objects, with one query in flight on each of n
+// connections.
 func ranges(n int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, system string) (contender, error) {
 		if system == bareEcho {
@@ -96,8 +97,8 @@ func puts(n int) func(context.Context, *arena, string) (contender, error) {
 	}
 }
 
-// getInFlight reads objects by name, n in flight on one connection. The echo has as many in flight, and
-// tells none of them from another, so it sends and takes many at once.
+// getInFlight reads objects by name, n in flight on one connection. The echo also has n in
+// flight. It does not distinguish them, so it sends and takes many at once.
 func getInFlight(n int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, system string) (contender, error) {
 		if system == bareEcho {
@@ -112,8 +113,8 @@ func getInFlight(n int) func(context.Context, *arena, string) (contender, error)
 	}
 }
 
-// getMany reads n objects by name in one request, and the next n when they have come. An operation is an object. The
-// echo has as many in flight.
+// getMany reads n objects by name in one request, and sends the next request after the answer.
+// One object is one operation. The echo has n objects in flight.
 func getMany(n int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, system string) (contender, error) {
 		if system == bareEcho {
@@ -132,7 +133,7 @@ func getMany(n int) func(context.Context, *arena, string) (contender, error) {
 	}
 }
 
-// workers makes a contender of an operation that n workers call.
+// workers makes a contender whose n workers call an operation.
 func workers(s server, n int, op timing.Operation, done func() error) contender {
 	run := func(ctx context.Context, d time.Duration) (timing.Sample, error) { return timing.Run(ctx, d, n, op) }
 	return contender{pid: s.pid(), close: done, run: run}
@@ -169,18 +170,18 @@ func closer(conns ...net.Conn) func() error {
 // anyObject picks one of the stored objects.
 func (s settings) anyObject() int { return rand.IntN(s.objects) }
 
-// anyRange picks where a range query begins.
+// anyRange picks the beginning of a range query.
 func (s settings) anyRange() int { return rand.IntN(s.objects - wanted) }
 
-// checkSize reports an object that is not as large as all are.
+// checkSize returns an error for an object of the wrong size.
 func checkSize(object []byte) error {
 	if len(object) != timing.ObjectSize {
-		return fmt.Errorf("an object of %d bytes came back", len(object))
+		return fmt.Errorf("the answer has an object of %d bytes", len(object))
 	}
 	return nil
 }
 
-// checkFound reports a range query that found another number of objects than there are.
+// checkFound returns an error for a range query with a wrong number of objects.
 func checkFound(n int) error {
 	if n != wanted {
 		return fmt.Errorf("a range query found %d objects, not %d", n, wanted)

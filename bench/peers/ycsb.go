@@ -15,12 +15,13 @@ import (
 	"motte/bench/timing"
 )
 
-// The workloads are YCSB's: A reads and updates, half and half; B reads 95 times of a hundred; C only reads; F reads,
-// or reads and then updates, half and half. Which records are popular follows YCSB's zipfian distribution.
-//
-// A record has one field of 1 KiB, so an update writes the whole record in every system, and each system stores it as
-// it stores the objects of the other lines. With YCSB's ten fields of 100 bytes an update would write a tenth of the
-// record: that is another question, to which a store of whole objects has no answer but to read and write it all.
+// The workloads are YCSB's. A reads and updates, half and half. B reads in 95 of 100 operations.
+// C only reads. F reads in half of the operations, and reads and then updates in the other half.
+// YCSB's zipfian distribution picks the records.
+// A record has one field of 1 KiB. So an update writes the whole record in every system, and
+// each system stores it like the objects of the other lines. With YCSB's ten fields of 100
+// bytes, an update would write a tenth of the record. A store of whole objects must read and
+// write the whole record for that, which is another comparison.
 var proportions = map[string]map[string]string{
 	"A": {prop.ReadProportion: "0.5", prop.UpdateProportion: "0.5"},
 	"B": {prop.ReadProportion: "0.95", prop.UpdateProportion: "0.05"},
@@ -28,17 +29,17 @@ var proportions = map[string]map[string]string{
 	"F": {prop.ReadProportion: "0.5", prop.UpdateProportion: "0", prop.ReadModifyWriteProportion: "0.5"},
 }
 
-// field is the name of the one field of a record.
+// field is the name of the only field of a record.
 const field = "field0"
 
-// ycsbWorkloads makes YCSB's generators, and remembers which systems hold the records.
+// ycsbWorkloads makes YCSB's generators, and records which systems have the records.
 type ycsbWorkloads struct {
 	records int
 	loaded  map[string]bool
 }
 
 func newYCSBWorkloads(records int) *ycsbWorkloads {
-	// A workload that reads, modifies and writes records that in YCSB's own measurement, which is global.
+	// YCSB records the times of read-modify-write operations in its own global measurement.
 	measurement.InitMeasure(properties.NewProperties())
 	return &ycsbWorkloads{records: records, loaded: make(map[string]bool)}
 }
@@ -70,7 +71,7 @@ func (y *ycsbWorkloads) load(ctx context.Context, system string, db ycsb.DB) err
 		return err
 	}
 	ctx = g.InitThread(ctx, 0, 1)
-	// The zipfian generator picks out of one record more than it was told that there are.
+	// The zipfian generator can pick one record more than the given number.
 	for left := y.records + 1; left > 0; left -= min(left, loadBatch) {
 		if err := g.DoBatchInsert(ctx, min(left, loadBatch), db); err != nil {
 			return fmt.Errorf("load: %w", err)
@@ -87,17 +88,19 @@ func (y *ycsbWorkloads) load(ctx context.Context, system string, db ycsb.DB) err
 
 // recordStore is a system that can hold YCSB's records.
 type recordStore interface {
-	// records makes room for the records if none is there, and returns the store for so many threads.
+	// records makes the table or collection of records if it is missing. It returns the store for
+	// this number of threads.
 	records(ctx context.Context, threads int) (recordDB, error)
 }
 
-// recordDB is YCSB's interface of a store, as far as the workloads use it. Scans and deletions are in none of them.
+// recordDB is the part of YCSB's interface of a store that the workloads use. No workload scans
+// or deletes.
 type recordDB interface {
 	ycsb.DB
 	ycsb.BatchDB
 }
 
-// workload runs one of YCSB's workloads, with one transaction in flight in each of so many threads.
+// workload runs one of YCSB's workloads, with one transaction in flight in each thread.
 func workload(letter string, threads int) func(context.Context, *arena, string) (contender, error) {
 	return func(ctx context.Context, a *arena, name string) (contender, error) {
 		r, s, err := opened[recordStore](ctx, a, name)
@@ -115,7 +118,7 @@ func workload(letter string, threads int) func(context.Context, *arena, string) 
 		if err != nil {
 			return contender{}, errors.Join(err, db.Close())
 		}
-		// A context holds the state of one YCSB thread, above all its source of randomness.
+		// A context holds the state of a YCSB thread, mainly its source of randomness.
 		contexts := make([]context.Context, threads)
 		for i := range contexts {
 			contexts[i] = db.InitThread(g.InitThread(context.WithoutCancel(ctx), i, threads), i, threads)
@@ -126,10 +129,10 @@ func workload(letter string, threads int) func(context.Context, *arena, string) 
 	}
 }
 
-// errNotUsed is the answer to what no workload asks for.
+// errNotUsed is the result of methods that no workload calls.
 var errNotUsed = errors.New("none of the workloads does that")
 
-// unused is the part of YCSB's interface that the workloads don't use.
+// unused is the part of YCSB's interface that the workloads do not use.
 type unused struct{}
 
 func (unused) InitThread(ctx context.Context, _, _ int) context.Context { return ctx }
@@ -147,7 +150,7 @@ func (unused) BatchUpdate(context.Context, string, []string, []map[string][]byte
 }
 func (unused) BatchDelete(context.Context, string, []string) error { return errNotUsed }
 
-// record makes YCSB's record of an object.
+// record returns an object as a record of YCSB.
 func record(object []byte) (map[string][]byte, error) {
 	return map[string][]byte{field: object}, checkSize(object)
 }

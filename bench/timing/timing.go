@@ -1,8 +1,9 @@
-// Package timing calls an operation again and again for a time, and keeps how long each call took.
+// Package timing calls an operation repeatedly for a time, and records the duration of each
+// call.
 //
-// The load is closed: each worker makes its next call when the one before has returned. So the
-// latencies are those of a system that is as busy as that many callers make it, and a slow call
-// holds back the calls behind it.
+// The load is closed: each worker makes its next call when its last call has returned. So the
+// latencies are those of a system with this number of callers, and a slow call delays the next
+// calls of its worker.
 package timing
 
 import (
@@ -18,7 +19,7 @@ import (
 // ObjectSize is the size of the objects that most benchmarks store.
 const ObjectSize = 1 << 10 // bytes
 
-// Object returns the content of the n-th object: ObjectSize bytes that differ from all others'
+// Object returns the content of the n-th object: ObjectSize bytes that are different for each n
 // and can't be compressed.
 func Object(n int) []byte {
 	r := rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
@@ -27,17 +28,17 @@ func Object(n int) []byte {
 	return p
 }
 
-// Operation is one call. Workers are numbered from 0, and so are the calls of each.
+// Operation is one call. Workers are numbered from 0, and so are the calls of each worker.
 type Operation func(ctx context.Context, worker, call int) error
 
 // Sample is the result of one run.
 type Sample struct {
-	Took      time.Duration   // the whole run
+	Took      time.Duration   // duration of the whole run
 	Latencies []time.Duration // of each call, ascending
 }
 
-// Run has workers call an operation until the time is up, each at least once, and waits for the calls
-// under way. The first error ends the run.
+// Run lets workers call an operation until the time is up. Each worker makes at least one call.
+// Run waits for calls in progress. The first error ends the run.
 func Run(ctx context.Context, d time.Duration, workers int, op Operation) (Sample, error) {
 	var all sync.WaitGroup
 	var over atomic.Bool
@@ -65,14 +66,14 @@ func Run(ctx context.Context, d time.Duration, workers int, op Operation) (Sampl
 	return NewSample(time.Since(began), slices.Concat(took...)), errors.Join(errs...)
 }
 
-// NewSample makes a sample of latencies in any order, which it sorts.
+// NewSample makes a sample of latencies in any order. It sorts them.
 func NewSample(took time.Duration, latencies []time.Duration) Sample {
 	slices.Sort(latencies)
 	return Sample{Took: took, Latencies: latencies}
 }
 
-// Each makes the sample of a run whose calls did n operations each into one of the operations: each
-// took as long as its call.
+// Each converts a sample of calls with n operations each into a sample of operations. Each
+// operation has the duration of its call.
 func (s Sample) Each(n int) Sample {
 	each := make([]time.Duration, 0, n*len(s.Latencies))
 	for _, l := range s.Latencies {
@@ -83,7 +84,7 @@ func (s Sample) Each(n int) Sample {
 	return Sample{Took: s.Took, Latencies: each}
 }
 
-// Rate returns calls a second.
+// Rate returns calls per second.
 func (s Sample) Rate() float64 {
 	if s.Took <= 0 {
 		return 0
@@ -91,8 +92,9 @@ func (s Sample) Rate() float64 {
 	return float64(len(s.Latencies)) / s.Took.Seconds()
 }
 
-// Quantile returns the shortest latency that so many of a thousand calls did not exceed, 500 for the
-// median; 0 if there were no calls. It is a latency that was measured, never one between two.
+// Quantile returns the shortest latency that perMille of a thousand calls did not exceed: 500 is
+// the median. It returns 0 if there were no calls. It returns a measured latency, and does not
+// interpolate.
 func (s Sample) Quantile(perMille int) time.Duration {
 	if len(s.Latencies) == 0 {
 		return 0

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestQuantileIsTheNearestRank: a latency that was measured, at the least rank that covers the share.
+// TestQuantileIsTheNearestRank: a quantile is a measured latency, at the least rank that covers
+// the share.
 func TestQuantileIsTheNearestRank(t *testing.T) {
 	var thousand []time.Duration
 	for i := 1000; i > 0; i-- {
@@ -37,7 +38,8 @@ func TestQuantileIsTheNearestRank(t *testing.T) {
 	}
 }
 
-// TestEachOperationCounts: a call of three operations is three of as long.
+// TestEachOperationCounts: a call of three operations counts as three operations with the call's
+// duration.
 func TestEachOperationCounts(t *testing.T) {
 	s := NewSample(2*time.Second, []time.Duration{4, 2}).Each(3)
 	if s.Rate() != 3 || s.Quantile(500) != 2 || s.Quantile(501) != 4 {
@@ -54,13 +56,13 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestRunCountsEachCall: of every worker, and of nothing else.
+// TestRunCountsEachCall of every worker, and no other call.
 func TestRunCountsEachCall(t *testing.T) {
 	const workers = 3
 	var calls [workers]atomic.Int64
 	s, err := Run(t.Context(), 5*time.Millisecond, workers, func(_ context.Context, worker, call int) error {
 		if got := calls[worker].Add(1); got != int64(call)+1 {
-			t.Errorf("worker %d made call %d as its call %d", worker, call, got-1)
+			t.Errorf("worker %d has call number %d; want %d", worker, call, got-1)
 		}
 		time.Sleep(100 * time.Microsecond)
 		return nil
@@ -74,7 +76,7 @@ func TestRunCountsEachCall(t *testing.T) {
 	}
 }
 
-// TestAnErrorEndsTheRun: of all workers, at once.
+// TestAnErrorEndsTheRun of all workers, immediately.
 func TestAnErrorEndsTheRun(t *testing.T) {
 	failed := errors.New("failed")
 	_, err := Run(t.Context(), time.Hour, 2, func(_ context.Context, worker, _ int) error {
@@ -84,12 +86,12 @@ func TestAnErrorEndsTheRun(t *testing.T) {
 		return nil
 	})
 	if !errors.Is(err, failed) {
-		t.Errorf("the run ended with %v", err)
+		t.Errorf("the run ended with %v; want the error of the call", err)
 	}
 }
 
 func TestObjectsDiffer(t *testing.T) {
 	if len(Object(1)) != ObjectSize || bytes.Equal(Object(1), Object(2)) || !bytes.Equal(Object(3), Object(3)) {
-		t.Error("objects are not what their number says")
+		t.Error("the content of an object must depend only on its number")
 	}
 }

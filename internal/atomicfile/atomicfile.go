@@ -3,17 +3,17 @@
 //
 // Guarantees:
 //
-//  1. A file is there whole or not at all, also after a crash or a power cut at any
-//     moment. Its content is durable before it gets its name.
+//  1. A file has its old or its new content, and never a part, also after a crash or a power
+//     cut at any moment. The content is durable before the file gets its name.
 //  2. When Replace, ReplaceAt or Create returns nil, the name is durable, too.
 //  3. Create never replaces a file.
-//  4. Processes that write the same file do it one after the other.
-//  5. The new file is never open to anybody but those whom its mode allows.
+//  4. Processes that write the same file do so one after the other.
+//  5. Only users whom the mode allows can open the new file at any time.
 //
-// A file is made beside its place under the name that Temporary tells, and under a
-// lock. A crash can leave that file behind; the next write of the path removes it. So
-// the name is one that nobody gives to a file of their own. A symbolic link at the
-// path is replaced, not the file that it points to.
+// A new file is made in the same directory, under the name that Temporary returns, and under a
+// lock. A crash can leave the temporary file behind. The next write of the path removes it. So
+// no user should give a file such a name. A symbolic link at the path is replaced, not the file
+// that it points to.
 //
 // The Core does not use this package: core/seglog writes the files of a store.
 package atomicfile
@@ -29,20 +29,20 @@ import (
 	"time"
 )
 
-// How long a process waits for others that write the same file; each needs some
+// Limits of waiting for other processes that write the same file. Each write takes some
 // milliseconds.
 const (
 	lockWithin = 10 * time.Second
 	lockAgain  = 2 * time.Millisecond
 )
 
-// Replace makes the file at path, or replaces it. Of the mode, the process's umask
-// takes bits away, as always.
+// Replace makes the file at path, or replaces it. As usual, the process's umask removes bits
+// from the mode.
 func Replace(path string, mode fs.FileMode, content []byte) error {
 	return whole(path, mode, content, (*File).Replace)
 }
 
-// Create makes the file at path. It returns an os.ErrExist if there is one.
+// Create makes the file at path. If the file exists, it returns an os.ErrExist.
 func Create(path string, mode fs.FileMode, content []byte) error {
 	return whole(path, mode, content, (*File).Create)
 }
@@ -60,25 +60,25 @@ func whole(path string, mode fs.FileMode, content []byte, place func(*File) erro
 
 const suffix = ".motte-new"
 
-// Temporary is the name of the file at path while it is being made.
+// Temporary returns the name under which the new file for path is made.
 func Temporary(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+suffix)
 }
 
-// Begun tells of which file in a directory a name is the temporary one.
+// Begun reports whether a name in a directory is a temporary one, and of which file.
 func Begun(name string) (final string, ok bool) {
 	final, dot := strings.CutPrefix(name, ".")
 	final, end := strings.CutSuffix(final, suffix)
 	return final, dot && end
 }
 
-// File is a new file that has no place yet. Close must be called in the end.
+// File is a new file under its temporary name. The caller must call Close in the end.
 type File struct {
 	file *os.File // named Temporary(path), and locked
 	path string
 }
 
-// Begin makes the new file for path. It waits while another process has one.
+// Begin makes the new file for path. It waits while another process is writing that file.
 func Begin(path string, mode fs.FileMode) (*File, error) {
 	name := Temporary(path)
 	for began := time.Now(); ; time.Sleep(lockAgain) {
@@ -95,8 +95,8 @@ func Begin(path string, mode fs.FileMode) (*File, error) {
 	}
 }
 
-// try makes and locks the file of that name, for path. It returns nil if another
-// process has it, or had it until now.
+// try makes and locks the temporary file for path. It returns nil if another process has locked
+// the file, or has just moved or removed it.
 func try(name string, mode fs.FileMode, path string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if errors.Is(err, fs.ErrExist) {
@@ -116,9 +116,9 @@ func try(name string, mode fs.FileMode, path string) (*os.File, error) {
 	return file, nil
 }
 
-// sweep removes a file that a crash left, and leaves one alone that is being made.
+// sweep removes a temporary file that a crash left. It leaves a file that a process is writing.
 func sweep(name string) error {
-	// An open of a pipe must not wait for a writer.
+	// Opening a pipe must not wait for a writer.
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -140,8 +140,8 @@ func sweep(name string) error {
 	return os.Remove(name)
 }
 
-// lock reports whether the file is this process's own, and still has its name:
-// another process may have removed it, or moved it to its place.
+// lock locks a new file, and reports whether this process owns it. The file must still have its
+// name: another process may have removed it, or moved it to its final name.
 func lock(file *os.File) (bool, error) {
 	switch err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
 	case errors.Is(err, syscall.EWOULDBLOCK), errors.Is(err, syscall.EINTR):
@@ -152,7 +152,7 @@ func lock(file *os.File) (bool, error) {
 	return named(file), nil
 }
 
-// named reports whether the file still has the name that it was opened under.
+// named reports whether the file still has the name under which it was opened.
 func named(file *os.File) bool {
 	have, err := file.Stat()
 	if err != nil {
@@ -165,14 +165,14 @@ func named(file *os.File) bool {
 // Write appends to the new file.
 func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
 
-// Replace puts the file into its place, durably, whatever is there.
+// Replace gives the file its final name, durably. It replaces any file of that name.
 func (f *File) Replace() error { return f.ReplaceAt(f.path) }
 
-// ReplaceAt is Replace for a name in the same directory that was not known before.
+// ReplaceAt is Replace with another final name in the same directory.
 func (f *File) ReplaceAt(path string) error { return f.place(path, os.Rename) }
 
-// Create puts the file into its place, durably. It returns an os.ErrExist if there
-// is one already.
+// Create gives the file its final name, durably. If a file has that name, it returns an
+// os.ErrExist.
 func (f *File) Create() error { return f.place(f.path, placeNew) }
 
 func (f *File) place(path string, move func(from, to string) error) error {
@@ -193,8 +193,8 @@ func (f *File) place(path string, move func(from, to string) error) error {
 	return nil
 }
 
-// placeNew gives a file its name, which must not be in use. Where a file system has
-// no hard links, only the lock keeps another process from taking the name meanwhile.
+// placeNew renames a file to a name that must not be in use. On a file system without hard
+// links, only the lock keeps other processes from taking the name meanwhile.
 func placeNew(from, to string) error {
 	exists := &fs.PathError{Op: "create", Path: to, Err: fs.ErrExist} // without the temporary name
 	err := os.Link(from, to)
@@ -215,8 +215,8 @@ func placeNew(from, to string) error {
 	return err
 }
 
-// Close removes the new file if it has no place, and lets others write theirs. A
-// second Close does nothing.
+// Close removes the new file if it is still temporary, and unlocks the path. A second Close does
+// nothing.
 func (f *File) Close() error {
 	if f.file == nil {
 		return nil
@@ -224,7 +224,7 @@ func (f *File) Close() error {
 	file := f.file
 	f.file = nil
 	var err error
-	if named(file) { // nobody else moves it while it is locked
+	if named(file) { // while it is locked, no other process moves it
 		err = os.Remove(file.Name())
 	}
 	return errors.Join(err, file.Close())

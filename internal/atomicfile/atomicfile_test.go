@@ -20,7 +20,7 @@ var (
 	after  = bytes.Repeat([]byte("new\n"), 5000)
 )
 
-// only checks that the directory holds one file, named "file", with that content.
+// only checks that the directory holds a single file, "file", with this content.
 func only(t *testing.T, dir string, content []byte) {
 	t.Helper()
 	got, err := os.ReadFile(filepath.Join(dir, "file"))
@@ -39,7 +39,7 @@ func TestReplaceAndCreate(t *testing.T) {
 	testutil.Must(t, Create(path, 0o600, before))
 	only(t, dir, before)
 	if err := Create(path, 0o600, after); !errors.Is(err, os.ErrExist) || strings.Contains(err.Error(), suffix) {
-		t.Errorf("Create of a file that is there: %v", err)
+		t.Errorf("Create of an existing file returns %v; want os.ErrExist", err)
 	}
 	only(t, dir, before)
 	testutil.Must(t, Replace(path, 0o400, after))
@@ -49,7 +49,7 @@ func TestReplaceAndCreate(t *testing.T) {
 	}
 }
 
-// TestModeHoldsFromTheFirstByte: nobody can open the new file before its mode is set.
+// TestModeHoldsFromTheFirstByte: before its mode is set, no other user can open the new file.
 func TestModeHoldsFromTheFirstByte(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	testutil.Must(t, os.WriteFile(Temporary(path), []byte("anybody may read this"), 0o666))
@@ -67,11 +67,11 @@ func TestModeHoldsFromTheFirstByte(t *testing.T) {
 	}
 	p := make([]byte, 100)
 	if n, _ := reader.Read(p); strings.Contains(string(p[:n]), "secret") {
-		t.Error("the new file was written into an old one that was open already")
+		t.Error("the secret was written into an older temporary file, which another process had open")
 	}
 }
 
-// TestAWriteThatIsGivenUpLeavesTheOldFile at each of its steps.
+// TestAWriteThatIsGivenUpLeavesTheOldFile, whichever step is the last.
 func TestAWriteThatIsGivenUpLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
@@ -88,7 +88,8 @@ func TestAWriteThatIsGivenUpLeavesTheOldFile(t *testing.T) {
 	}
 }
 
-// TestWhatIsInTheWayStays: a directory, a link and a pipe in the new file's place.
+// TestWhatIsInTheWayStays: a directory, a link or a pipe under the temporary name is not
+// removed.
 func TestWhatIsInTheWayStays(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
 		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
@@ -106,7 +107,7 @@ func TestWhatIsInTheWayStays(t *testing.T) {
 	}
 }
 
-// TestFilesOfOthersStay: what lies beside a file is not taken for what a crash left.
+// TestFilesOfOthersStay: files with similar names are not treated as temporary files.
 func TestFilesOfOthersStay(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
@@ -129,7 +130,7 @@ func TestFilesOfOthersStay(t *testing.T) {
 	}
 }
 
-// TestErrorsNameThePath, and not the temporary name, of which the user knows nothing.
+// TestErrorsNameThePath, and not the temporary name, which the user does not know.
 func TestErrorsNameThePath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "a")
 	for name, write := range map[string]func(string, fs.FileMode, []byte) error{"Replace": Replace, "Create": Create} {
@@ -140,7 +141,7 @@ func TestErrorsNameThePath(t *testing.T) {
 	}
 }
 
-// TestReplaceAt gives a file a name that is known when its content is.
+// TestReplaceAt: a caller may choose the final name after it has written the content.
 func TestReplaceAt(t *testing.T) {
 	dir := t.TempDir()
 	f, err := Begin(filepath.Join(dir, "unknown"), 0o600)
@@ -158,7 +159,7 @@ func TestMain(m *testing.M) {
 	switch os.Getenv("ATOMICFILE_DO") {
 	case "":
 		os.Exit(m.Run())
-	case "limit": // of the size of a file: the write is cut short
+	case "limit": // the size of a file is limited, so the write ends early
 		signal.Ignore(syscall.SIGXFSZ)
 		limit := syscall.Rlimit{Cur: 100, Max: 100}
 		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
@@ -167,20 +168,20 @@ func TestMain(m *testing.M) {
 		if err := Replace(path, 0o600, after); !errors.Is(err, syscall.EFBIG) {
 			os.Exit(3)
 		}
-	case "kill": // in the middle of a write
+	case "kill": // the process is killed in the middle of a write
 		f, err := Begin(path, 0o600)
 		if err != nil {
 			os.Exit(2)
 		}
 		f.Write(after[:len(after)/2])
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
-	case "many": // whoever replaces the file last, it is whole
+	case "many": // many processes replace the file, which is always whole
 		for range 50 {
 			if err := Replace(path, 0o600, after); err != nil {
 				os.Exit(2)
 			}
 		}
-	case "first": // of several, one makes the file
+	case "first": // of several processes, one makes the file
 		err := Create(path, 0o600, after)
 		if errors.Is(err, fs.ErrExist) {
 			os.Exit(1)
@@ -222,7 +223,7 @@ func TestAKilledWriteLeavesTheOldFile(t *testing.T) {
 	if _, err := os.Stat(Temporary(path)); err != nil {
 		t.Fatalf("the process was killed before its write: %v", err)
 	}
-	testutil.Must(t, Replace(path, 0o600, after)) // which also removes what the other process left
+	testutil.Must(t, Replace(path, 0o600, after)) // also removes the temporary file of the killed process
 	only(t, dir, after)
 }
 

@@ -1,4 +1,4 @@
-// Package build tells from which version and commit an executable of Motte was built, if known.
+// Package build reports the version and the commit from which an executable of Motte was built.
 //
 // Go's linker puts the commit into an executable that is built in a git repository. The Makefile
 // allows that for motte and motte-core alone. A Task's identity is the SHA-256 of its executable,
@@ -18,11 +18,11 @@ import (
 
 // Info says what an executable was built from.
 type Info struct {
-	Version  string // a tag, or one that names the time and hash of the commit; "": not known
-	Commit   string // its hash; "": not known
-	Date     string // of the commit, as YYYY-MM-DD
-	Modified bool   // the source had files or changes that are not in the commit
-	Archive  bool   // the source came from an archive: whether it was changed then is not known
+	Version  string // a tag, or a version with the time and hash of the commit; "": unknown
+	Commit   string // hash of the commit; "": unknown
+	Date     string // date of the commit, as YYYY-MM-DD
+	Modified bool   // the source had uncommitted files or changes
+	Archive  bool   // the source came from an archive, and may have been changed
 }
 
 // archive is the commit of a source archive, or the text that git replaces.
@@ -32,10 +32,10 @@ var archive string
 
 const module = "motte"
 
-// ErrForeign says that an executable is not one of Motte's.
+// ErrForeign says that an executable was not built from Motte's source.
 var ErrForeign = errors.New("it is not built from Motte's source")
 
-// Self is what the running executable was built from.
+// Self returns the build information of the running executable.
 func Self() (Info, error) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -48,7 +48,7 @@ func Self() (Info, error) {
 	return i, err
 }
 
-// Of is what another executable was built from.
+// Of returns the build information of another executable.
 func Of(path string) (Info, error) {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
@@ -95,7 +95,7 @@ func fromArchive(text string) (i Info) {
 	return i
 }
 
-// String is for people.
+// String describes the build for people.
 func (i Info) String() string {
 	version := i.Version
 	if version == "" {

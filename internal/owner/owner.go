@@ -1,5 +1,6 @@
-// Package owner checks the owner of a file. A prepared key file is used only if its owner could do
-// as much without it. In a directory like /tmp another user can put a key file there.
+// Package owner checks the owner of a file. A process may use an existing key file only if its
+// owner has the same access anyway. In a directory like /tmp, another user can put a key file
+// there.
 package owner
 
 import (
@@ -8,9 +9,9 @@ import (
 	"syscall"
 )
 
-// Check returns an error unless a file belongs to this process's user or to the owner
-// of the store in dir, and so does the link that leads to it, if there is one.
-// If there is no file, that is an os.ErrNotExist.
+// Check returns an error unless a file belongs to this process's user, or to the owner of the
+// store in dir. The same holds for a symbolic link that leads to the file. If there is no file,
+// Check returns an os.ErrNotExist.
 func Check(path, dir string) error {
 	store, err := os.Stat(dir)
 	if err != nil {
@@ -23,7 +24,7 @@ func Check(path, dir string) error {
 		}
 		if user := of(info); user != os.Geteuid() && user != of(store) {
 			return fmt.Errorf("%s belongs to another user, who may know the key in it: "+
-				"use a directory that nobody else can write to", path)
+				"use a directory that no other user can write to", path)
 		}
 	}
 	return nil

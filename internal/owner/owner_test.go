@@ -33,19 +33,19 @@ func TestCheck(t *testing.T) {
 	}
 	for _, path := range []string{file, link} {
 		if err := owner.Check(path, dir); err == nil {
-			t.Errorf("another user's file is taken at %s", path)
+			t.Errorf("a key file of another user is accepted at %s; want an error", path)
 		}
 	}
 	if err := errors.Join(os.Chown(file, 0, 0), os.Lchown(link, nobody, nobody)); err != nil {
 		t.Fatal(err)
 	}
 	if err := owner.Check(link, dir); err == nil {
-		t.Error("another user's link is taken")
+		t.Error("a link of another user is accepted; want an error")
 	}
 	if err := os.Chown(file, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
 	if err := owner.Check(file, store); err != nil {
-		t.Errorf("a file of the store's owner: %v", err)
+		t.Errorf("a file of the store's owner is refused: %v", err)
 	}
 }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// tick is the unit in which /proc tells processor time: USER_HZ is 100 on every architecture that Go
+// tick is the unit of processor time in /proc. USER_HZ is 100 on every architecture that Go
 // supports.
 const tick = 10 * time.Millisecond
 
-// The fields of a stat that hold processor time: the process's own in user mode and in the kernel,
-// and that of its children that have ended and that it has waited for.
+// The fields of a stat with processor time: of the process in user mode and in the kernel, and
+// of its children that have ended and that it has waited for.
 const (
 	userTime           = 11
 	kernelTime         = 12
@@ -19,9 +19,9 @@ const (
 	childrenKernelTime = 14
 )
 
-// CPU returns the processor time that a process and all of its descendants have used so far. Those that
-// have ended count if they have been waited for. So the sum never falls, but for a process that
-// ends while the sum is taken.
+// CPU returns the processor time that a process and all of its descendants have used. It
+// includes descendants that have ended and that a parent has waited for. So the sum never
+// decreases, unless a process ends during the calculation.
 func CPU(root int) (time.Duration, error) {
 	parents := make(map[int]int)
 	all := stats()
@@ -45,7 +45,7 @@ func CPU(root int) (time.Duration, error) {
 	return sum, nil
 }
 
-// descends reports whether a process is root, or one of its descendants.
+// descends reports whether a process is root or a descendant of root.
 func descends(parents map[int]int, pid, root int) bool {
 	for pid != root {
 		parent, ok := parents[pid]
@@ -59,7 +59,7 @@ func descends(parents map[int]int, pid, root int) bool {
 
 func (s stat) cpu() (t time.Duration, err error) {
 	if len(s.fields) <= childrenKernelTime {
-		return 0, fmt.Errorf("the kernel tells %d fields of process %d, too few", len(s.fields), s.PID)
+		return 0, fmt.Errorf("the stat of process %[2]d has %[1]d fields, too few", len(s.fields), s.PID)
 	}
 	for _, field := range []int{userTime, kernelTime, childrenUserTime, childrenKernelTime} {
 		ticks, err := strconv.ParseInt(s.fields[field], 10, 64)

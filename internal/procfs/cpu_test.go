@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestCPUCountsDescendants: a shell whose child works has used what the child used, while the child runs
-// and after it has ended.
+// TestCPUCountsDescendants: the time of a shell includes its child's time, while the child runs
+// and after the child has ended.
 func TestCPUCountsDescendants(t *testing.T) {
 	const work = `i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done`
 	shell := exec.Command("sh", "-c", `sh -c '`+work+`; echo; read x; exit'; echo; read x`)
@@ -29,7 +29,7 @@ func TestCPUCountsDescendants(t *testing.T) {
 	}()
 	line := make([]byte, 1)
 	var seen [2]time.Duration
-	for i := range seen { // the child has worked, the child has ended
+	for i := range seen { // after the child's work, and after its end
 		if _, err := stdout.Read(line); err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func TestCPUCountsDescendants(t *testing.T) {
 		}
 	}
 	if seen[0] == 0 || seen[1] < seen[0] {
-		t.Errorf("the child's work is %v while it runs and %v after its end", seen[0], seen[1])
+		t.Errorf("the shell's time with its child's is %v while the child runs and %v after its end; want it to include the work, and not to decrease", seen[0], seen[1])
 	}
 	own, err := CPU(os.Getpid())
 	if err != nil || own < seen[0] {
@@ -51,6 +51,6 @@ func TestCPUCountsDescendants(t *testing.T) {
 
 func TestCPUOfNoProcess(t *testing.T) {
 	if _, err := CPU(1 << 30); err == nil {
-		t.Error("a process that is not there has used processor time")
+		t.Error("CPU returns no error for a process that does not exist")
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// Process is a process, as /proc tells of it (proc_pid_stat(5)).
+// Process is a process, as described in /proc (proc_pid_stat(5)).
 type Process struct {
 	PID, Parent int
 	Name        string // of its executable, 15 bytes at most
 }
 
-// All lists the processes of this machine that can be seen.
+// All lists the processes of this machine that /proc shows.
 func All() (all []Process) {
 	for _, s := range stats() {
 		all = append(all, s.Process)
@@ -23,19 +23,20 @@ func All() (all []Process) {
 	return all
 }
 
-// Children lists the processes that one has started, and that have not ended.
+// Children lists the running processes whose parent is the given one.
 func Children(parent int) []Process {
 	return slices.DeleteFunc(All(), func(p Process) bool { return p.Parent != parent })
 }
 
-// stat is a process and the fields of its line in /proc that follow the name, the state first.
+// stat is a process, and the fields of its line in /proc after the name. The first of them is
+// the state.
 type stat struct {
 	Process
 	fields []string
 }
 
 func stats() (all []stat) {
-	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is a good one
+	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is valid
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
 		if err != nil {

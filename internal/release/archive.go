@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// executables and thirdParty are the directories of the archive for what the commit
-// itself does not hold.
+// executables and thirdParty are directories of the archive for files that are not in the
+// commit.
 const (
 	executables = "bin/"
 	thirdParty  = "third-party/"
@@ -51,7 +51,7 @@ func (b *builder) collect(a archive) error {
 	return b.addLicences(a)
 }
 
-// add adds a file, or all files of a directory but Go's tests, under a prefix.
+// add adds a file, or all files of a directory except Go's tests, under a prefix.
 func (a archive) add(from fs.FS, root, prefix string, mode int64) error {
 	return fs.WalkDir(from, root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasSuffix(name, "_test.go") {
@@ -66,13 +66,13 @@ func (a archive) add(from fs.FS, root, prefix string, mode int64) error {
 	})
 }
 
-// licence matches the names of files that say how code may be used.
+// licence matches the names of files with terms of use.
 var licence = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)`)
 
 var errNoLicence = errors.New("there is no licence")
 
-// addLicences adds the licences of Go and of all linked modules, which demand that a copy
-// goes with executables.
+// addLicences adds the licences of Go and of all linked modules. The licences demand that a copy
+// accompanies executables.
 func (b *builder) addLicences(a archive) error {
 	root, err := b.goOutput("env", "GOROOT")
 	if err != nil {
@@ -118,7 +118,7 @@ func (a archive) addLicence(name, dir string) error {
 	return err
 }
 
-// measured are the names of the executables that have a measurement.
+// measured lists the executables that have a measurement.
 func (a archive) measured() (names []string) {
 	for _, name := range slices.Sorted(maps.Keys(a)) {
 		name, ok := strings.CutPrefix(name, executables)
@@ -129,11 +129,11 @@ func (a archive) measured() (names []string) {
 	return names
 }
 
-// pack writes the archive as a compressed tar file, all in one directory. Its bytes
-// follow from the files, the name and the time alone.
+// pack writes the archive as a compressed tar file with a single top directory. Its bytes depend
+// only on the files, the name and the time.
 func (a archive) pack(name string, modified time.Time) ([]byte, error) {
 	var packed bytes.Buffer
-	z := gzip.NewWriter(&packed) // without a name and a time in its header
+	z := gzip.NewWriter(&packed) // its header has no name and no time
 	w := tar.NewWriter(z)
 	entries := a.directories()
 	maps.Copy(entries, a)
@@ -155,8 +155,8 @@ func (a archive) pack(name string, modified time.Time) ([]byte, error) {
 	return packed.Bytes(), err
 }
 
-// directories are those of all files. Without them the modes of directories would be those
-// that the umask of an unpacking user leaves.
+// directories returns the parent directories of all files. Without these entries, the modes of
+// directories would depend on the umask of the user who unpacks the archive.
 func (a archive) directories() archive {
 	list := archive{"": {mode: 0o755}}
 	for p := range a {

@@ -22,13 +22,13 @@ const (
 	targetArch = "amd64"
 )
 
-// inherited are the variables that a release takes from its environment: where programs
-// and temporary files are, and how the network is reached.
+// inherited lists the variables that a release takes from its environment: for finding programs
+// and temporary files, and for access to the network.
 var inherited = []string{"PATH", "HOME", "TMPDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
 	"https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
-// places are the settings of the go command that a release inherits: where modules and
-// caches lie. go.sum says what a module must hold, wherever it comes from.
+// places lists the settings of the go command that a release inherits: where modules and caches
+// are. Whatever their source, go.sum determines the content of modules.
 var places = []string{"GOPATH", "GOMODCACHE", "GOCACHE", "GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB"}
 
 // kept returns the inherited variables of an environment, and the C locale.
@@ -55,8 +55,8 @@ type builder struct {
 
 var toolchainLine = regexp.MustCompile(`(?m)^toolchain (go\S+)$`)
 
-// build runs the commit's own "make build", and returns the version that the linker put
-// into motte.
+// build runs the commit's own "make build". It returns the version that the linker put into
+// motte.
 func (b *builder) build() (version string, err error) {
 	if err := b.pin(); err != nil {
 		return "", err
@@ -74,7 +74,7 @@ func (b *builder) build() (version string, err error) {
 	return self.Version, err
 }
 
-// pin finds out with which toolchain the commit is built, and in which environment.
+// pin determines the toolchain and the environment of the build.
 func (b *builder) pin() error {
 	text, err := os.ReadFile(filepath.Join(b.source, "go.mod"))
 	if err != nil {
@@ -85,7 +85,7 @@ func (b *builder) pin() error {
 		return fmt.Errorf("go.mod names no toolchain")
 	}
 	b.toolchain = string(found[1])
-	// The version of Go decides how this program compresses the archive, too.
+	// The version of Go also determines how this program compresses the archive.
 	if runtime.Version() != b.toolchain {
 		return fmt.Errorf("this is %s, and go.mod names %s: set GOTOOLCHAIN=%[2]s", runtime.Version(), b.toolchain)
 	}
@@ -105,7 +105,7 @@ func (b *builder) pin() error {
 	return nil
 }
 
-// check holds an executable to what it should be built from.
+// check checks that an executable was built from the commit.
 func (b *builder) check(name string) (build.Info, error) {
 	i, err := build.Of(filepath.Join(b.bin, name))
 	if err != nil {
@@ -117,8 +117,8 @@ func (b *builder) check(name string) (build.Info, error) {
 	return i, nil
 }
 
-// modules returns the paths of the modules that the executables link, and holds each
-// executable to the toolchain.
+// modules returns the paths of the linked modules. It checks that each executable was built with
+// the toolchain.
 func (b *builder) modules() ([]string, error) {
 	list, err := os.ReadDir(b.bin)
 	if err != nil {

@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// ErrSource says that no release can be made of what is checked out.
+// ErrSource says that the working tree is not a clean commit.
 var ErrSource = errors.New("a release is made only from a clean tree at a commit")
 
-// commit is what a release is made of.
+// commit is the source of a release.
 type commit struct {
 	root string // the repository
 	hash string
 	time time.Time
 }
 
-// cleanCommit returns the commit that is checked out in a repository. Changes or files
-// that are not committed are an ErrSource: the release would not have them.
+// cleanCommit returns the commit that is checked out in a repository. For uncommitted changes or
+// files it returns an ErrSource, since the release would lack them.
 func cleanCommit(root string) (commit, error) {
 	root, err := filepath.Abs(root)
 	if err != nil {
@@ -54,8 +54,8 @@ func cleanCommit(root string) (commit, error) {
 	return commit{root, hash, time.Unix(unix, 0).UTC()}, nil
 }
 
-// clone checks the commit out in a new repository. There the linker names the commit,
-// which it does not do in a working tree that git added to a repository.
+// clone checks the commit out in a new repository. The linker names the commit there. It does
+// not do so in a working tree that "git worktree" added.
 func (c commit) clone(to string) error {
 	if _, err := git(c.root, "clone", "--quiet", "--no-checkout", c.root, to); err != nil {
 		return err
@@ -72,7 +72,7 @@ func git(dir string, args ...string) (string, error) {
 	return output(cmd)
 }
 
-// output runs a command. An error has the command's own words.
+// output runs a command. An error includes the command's standard error.
 func output(cmd *exec.Cmd) (string, error) {
 	text, err := cmd.Output()
 	var exit *exec.ExitError

@@ -1,15 +1,15 @@
 // Command release makes the archive of a release: the executables for Linux on x86-64,
 // the systemd units, the documentation, and the licences of all linked code.
 //
-// Two releases of one commit are equal byte for byte, wherever and by whom they are
-// made. So anybody can compare a published archive with the source:
+// Two releases of one commit are equal byte for byte, on any machine. So a reader can compare a
+// published archive with the source:
 //
-//  1. The source is a clone of the commit. Files of the working tree that are not in
-//     the commit, also those that git ignores, do not reach the archive.
-//  2. The build inherits no setting of the go command but where modules and caches lie.
-//     The toolchain is the one that go.mod names.
-//  3. Each file of the archive has a fixed owner and mode and the time of the commit,
-//     and the files are sorted by name.
+//  1. The source is a clone of the commit. Files of the working tree that are not in the
+//     commit, also ignored ones, do not reach the archive.
+//  2. The build inherits only those settings of the go command that say where modules and
+//     caches are. go.mod names the toolchain.
+//  3. Each file of the archive has a fixed owner and mode, and the time of the commit. The
+//     files are sorted by name.
 //
 // It prints the measurements of motte-core and of the Tasks.
 package main
@@ -80,8 +80,8 @@ func write(dir, name string, text []byte) error {
 	return os.WriteFile(filepath.Join(dir, "SHA256SUMS"), []byte(sums), 0o644)
 }
 
-// report prints the measurements: the SHA-256 of the executables that the Core is, and
-// by which the Core knows its Tasks.
+// report prints the measurements: the SHA-256 of motte-core and of each Task. The Core knows a
+// Task by its SHA-256.
 func report(to io.Writer, path string, a archive) error {
 	if _, err := fmt.Fprintf(to, "%s\n\nMeasurements (SHA-256):\n", path); err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// committed is when the tests commit.
+// committed is the time of the tests' commits.
 var committed = time.Date(2026, 11, 30, 12, 34, 56, 0, time.UTC)
 
 // gitIn runs a command of git, which must succeed.
@@ -34,7 +34,7 @@ func gitIn(t *testing.T, dir string, args ...string) {
 	}
 }
 
-// put writes a file, and the directories above it.
+// put writes a file, and makes its parent directories.
 func put(t *testing.T, path string, data []byte, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -45,8 +45,8 @@ func put(t *testing.T, path string, data []byte, mode os.FileMode) {
 	}
 }
 
-// snapshot returns a new repository whose one commit has the files of this working tree,
-// committed or not.
+// snapshot returns a new repository with one commit: the files of this working tree, also
+// uncommitted ones.
 func snapshot(t *testing.T) string {
 	t.Helper()
 	const root = "../.."
@@ -59,7 +59,7 @@ func snapshot(t *testing.T) string {
 		from := filepath.Join(root, name)
 		info, err := os.Stat(from)
 		if errors.Is(err, os.ErrNotExist) {
-			continue // removed, and not committed yet
+			continue // removed, but not yet in a commit
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -76,15 +76,15 @@ func snapshot(t *testing.T) string {
 	return dir
 }
 
-// made is what a release came to.
+// made is the result of a release.
 type made struct {
-	name    string // of the archive
+	name    string // name of the archive
 	archive []byte
 	sums    string
-	printed string // behind the path of the archive
+	printed string // output after the path of the archive
 }
 
-// makeRelease runs make release in a repository, under a umask and with more variables.
+// makeRelease runs make release in a repository, under a umask and with additional variables.
 func makeRelease(t *testing.T, root, umask string, variables ...string) (m made) {
 	t.Helper()
 	out := t.TempDir()
@@ -108,9 +108,9 @@ func makeRelease(t *testing.T, root, umask string, variables ...string) (m made)
 	return m
 }
 
-// TestReleasesOfACommitAreEqual: two releases of a commit are equal byte for byte. The
-// second one is made elsewhere, in a working tree that git added to the repository, with
-// an ignored source file, other settings of the go command, and another umask.
+// TestReleasesOfACommitAreEqual: two releases of a commit are equal byte for byte. The second
+// release is made in another working tree of the repository, with an ignored source file, other
+// settings of the go command, and another umask.
 func TestReleasesOfACommitAreEqual(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds all executables twice")
@@ -144,8 +144,7 @@ func TestReleasesOfACommitAreEqual(t *testing.T) {
 	}
 }
 
-// unpack unpacks a release, checks the form of its entries, and returns the directory that
-// all of them are in.
+// unpack unpacks a release, and checks the form of its entries. It returns the top directory.
 func unpack(t *testing.T, m made) string {
 	t.Helper()
 	z, err := gzip.NewReader(bytes.NewReader(m.archive))
@@ -191,14 +190,14 @@ func unpack(t *testing.T, m made) string {
 	return filepath.Join(dir, top)
 }
 
-// measurements are what the motte of a release computes of the executables beside it.
+// measurements returns the measurements that motte of the release prints.
 func measurements(t *testing.T, dir string) string {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(dir, "bin/motte"), "doctor", "--json")
 	cmd.Env = kept(os.Environ())
 	text, err := cmd.Output()
 	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) { // it also fails where no Task can be confined
+	if err != nil && !errors.As(err, &exit) { // doctor also fails if no Task can be confined
 		t.Fatal(err)
 	}
 	var lines []string
@@ -230,18 +229,18 @@ func TestOnlyACleanTreeAtACommitIsReleased(t *testing.T) {
 	gitIn(t, dir, "add", "--all")
 	gitIn(t, dir, "commit", "--quiet", "-m", "Begin")
 	if c, err := cleanCommit(dir); err != nil || !c.time.Equal(committed) || len(c.hash) < 40 {
-		t.Errorf("a clean tree: %+v, %v", c, err)
+		t.Errorf("cleanCommit of a clean tree returns %+v, %v; want the commit", c, err)
 	}
 	if _, err := cleanCommit(filepath.Join(dir, "sub")); !errors.Is(err, ErrSource) {
-		t.Errorf("a directory inside: %v; want %v", err, ErrSource)
+		t.Errorf("cleanCommit of a subdirectory returns %v; want %v", err, ErrSource)
 	}
 	put(t, filepath.Join(dir, "sub/new"), nil, 0o644)
-	refused("a file that is not committed")
+	refused("an uncommitted file")
 	if err := os.Remove(filepath.Join(dir, "sub/new")); err != nil {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(dir, "sub/file"), []byte("2"), 0o644)
-	refused("a change that is not committed")
+	refused("an uncommitted change")
 	gitIn(t, dir, "add", "--all")
-	refused("a change that is only staged")
+	refused("a staged change")
 }

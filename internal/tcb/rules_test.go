@@ -87,8 +87,8 @@ const (
 	}
 }
 
-// undocumented lists the exported names of a declaration that no comment
-// describes: neither one of their own nor, for a group, one above it.
+// undocumented lists the exported names of a declaration without a comment: neither their own,
+// nor that of their group.
 func undocumented(d ast.Decl) (names []string) {
 	missing := func(name string, docs ...*ast.CommentGroup) {
 		if !slices.ContainsFunc(docs, func(g *ast.CommentGroup) bool { return strings.TrimSpace(g.Text()) != "" }) {
@@ -121,7 +121,7 @@ func undocumented(d ast.Decl) (names []string) {
 	return names
 }
 
-// methods looks at the methods of an interface.
+// methods checks the methods of an interface.
 func methods(s *ast.TypeSpec, missing func(string, ...*ast.CommentGroup)) {
 	i, ok := s.Type.(*ast.InterfaceType)
 	if !ok {

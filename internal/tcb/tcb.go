@@ -1,11 +1,10 @@
-// Package tcb measures the trusted computing base: how much code somebody has to
-// verify, and which packages of the standard library stand behind it.
+// Package tcb measures the trusted computing base: the amount of code that a reviewer must
+// verify, and the packages of the standard library that it links.
 //
-// The measure is the number of Go tokens, as go/scanner reads them: names, literals,
-// keywords, operators and brackets. Comments, package and import clauses, and the
-// semicolons that the scanner inserts at the end of a line are not counted. So neither
-// short names nor long lines nor fewer files make code smaller. Tests don't count, nor
-// does the content of testdata.
+// The measure is the number of Go tokens, as go/scanner reads them: names, literals, keywords,
+// operators and brackets. It excludes comments, package and import clauses, and the semicolons
+// that the scanner inserts at line ends. So short names, long lines and fewer files do not make
+// code smaller. Tests and testdata do not count.
 package tcb
 
 import (
@@ -23,7 +22,7 @@ import (
 	"unicode/utf8"
 )
 
-// Core is the directory of the trusted code, and Main that of its main program.
+// Core is the directory of the trusted code. Main is the directory of its main program.
 const (
 	Core = "core"
 	Main = "cmd/motte-core"
@@ -31,10 +30,10 @@ const (
 
 // The limits of the code in Core.
 const (
-	MaxTokens     = 72250 // as much as one person can read and keep in mind: to shrink, not to grow
-	MaxComplexity = 15    // of a function: a reader can list the ways through it
-	MaxFunction   = 60    // lines of a function: it fits a screen
-	MaxColumns    = 110   // of a line: two files fit side by side
+	MaxTokens     = 72250 // as much as one person can read and remember; it should only decrease
+	MaxComplexity = 15    // of a function, so that a reader can list its paths
+	MaxFunction   = 60    // lines of a function, so that it fits a screen
+	MaxColumns    = 110   // of a line, so that two files fit side by side
 )
 
 // tabWidth is the number of columns of a tab.
@@ -45,10 +44,10 @@ type Package struct {
 	Path   string // from the root of the repository
 	Files  int
 	Tokens int
-	Lines  int // that hold at least a part of a token
+	Lines  int // lines with at least a part of a token
 }
 
-// Function is a function or a method, with the functions that are written inside it.
+// Function is a function or a method, including the function literals in it.
 type Function struct {
 	Name       string // with its package, and its receiver
 	File       string
@@ -64,7 +63,7 @@ type Line struct {
 	Columns int
 }
 
-// Code is what was measured.
+// Code is the result of a measurement.
 type Code struct {
 	Packages  []Package // by path
 	Functions []Function
@@ -138,8 +137,8 @@ func Measure(fsys fs.FS, root string) (*Code, error) {
 
 // file is a file that was measured.
 type file struct {
-	tokens    []int // that count: their offsets, in order
-	lines     int   // that hold code
+	tokens    []int // offsets of the counted tokens, in order
+	lines     int   // lines with code
 	functions []Function
 	wide      []Line
 }
@@ -192,12 +191,12 @@ func clauses(tree *ast.File) token.Pos {
 	return end
 }
 
-// scan finds the tokens of a file from an offset on, and counts its lines of code.
+// scan records the tokens of a file from an offset on, and counts its lines of code.
 func (f *file) scan(text []byte, from int) error {
 	var errs scanner.ErrorList
 	var s scanner.Scanner
 	source := token.NewFileSet().AddFile("", -1, len(text))
-	s.Init(source, text, errs.Add, 0) // without comments
+	s.Init(source, text, errs.Add, 0) // mode 0 skips comments
 	code := make(map[int]bool)
 	for {
 		pos, tok, literal := s.Scan()
@@ -206,7 +205,7 @@ func (f *file) scan(text []byte, from int) error {
 			return errs.Err()
 		}
 		if tok == token.SEMICOLON && literal == "\n" {
-			continue // the scanner's own, at the end of a line or of the file
+			continue // inserted by the scanner at the end of a line or of the file
 		}
 		first := source.Line(pos)
 		for line := range 1 + strings.Count(literal, "\n") {
@@ -225,8 +224,7 @@ func (f *file) between(from, to int) int {
 	return last - first
 }
 
-// complexity returns the cyclomatic complexity of a function. A default case adds
-// nothing: it is the way that is left.
+// complexity returns the cyclomatic complexity of a function. A default case adds no path.
 func complexity(f *ast.FuncDecl) int {
 	n := 1
 	ast.Inspect(f, func(node ast.Node) bool {
@@ -251,7 +249,7 @@ func complexity(f *ast.FuncDecl) int {
 	return n
 }
 
-// names returns the name of a function, after that of its receiver's type.
+// names returns the name of a function, preceded by its receiver's type.
 func names(f *ast.FuncDecl) []string {
 	if receiver := Receiver(f); receiver != "" {
 		return []string{receiver, f.Name.Name}
@@ -259,7 +257,7 @@ func names(f *ast.FuncDecl) []string {
 	return []string{f.Name.Name}
 }
 
-// Receiver returns the name of the type that a method belongs to; "" for a function.
+// Receiver returns the name of a method's receiver type, or "" for a function.
 func Receiver(f *ast.FuncDecl) string {
 	if f.Recv == nil {
 		return ""

@@ -43,7 +43,7 @@ func TestTokensAndLinesHoldCode(t *testing.T) {
 	}
 	files := fstest.MapFS{"core/p.go": {Data: []byte("package p\n\nvar s = \"open\n")}}
 	if code, err := tcb.Measure(files, "core"); err == nil {
-		t.Errorf("a file that is no Go has %v; want an error", code)
+		t.Errorf("a file that is not Go is measured as %v; want an error", code)
 	}
 }
 
@@ -110,8 +110,8 @@ func TestTestsDoNotCount(t *testing.T) {
 	}
 }
 
-// TestSourceIsWhole: the source in the binary is the source in the repository. A
-// package deeper than the patterns in source.go reach would be left out.
+// TestSourceIsWhole: the embedded source equals the source in the repository. The patterns in
+// source.go would miss a package that is nested more deeply.
 func TestSourceIsWhole(t *testing.T) {
 	for _, root := range []string{tcb.Core, tcb.Main} {
 		held, err := tcb.Measure(motte.Source, root)
@@ -123,7 +123,7 @@ func TestSourceIsWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !reflect.DeepEqual(held, there) {
-			t.Errorf("%s: the binary holds %v, the repository %v", root, held, there)
+			t.Errorf("%s: the binary embeds %v, and the repository has %v", root, held, there)
 		}
 	}
 }

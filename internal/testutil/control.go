@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Control returns the two ends of a channel between a host and a Core: a socket that
-// keeps messages apart. The caller closes them.
+// Control returns the two ends of a channel between a host and a Core: a socket that preserves
+// message boundaries. The caller closes them.
 func Control(t testing.TB) (ends [2]*net.UnixConn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)

@@ -17,12 +17,11 @@ import (
 	"time"
 )
 
-// sources are the parts of the tree that the executables are built from.
+// sources are the parts of the tree from which the executables are built.
 var sources = []string{"go.mod", "go.sum", "source.go", "client", "cmd", "core", "host", "internal", "mottetest", "sdk",
 	"storetool", "tasks", "test/hostiletask"}
 
-// programs are the packages of the executables, by the name of the executable below
-// the directory in which all of them are.
+// programs are the packages of the executables, by path below the common directory.
 var programs = map[string]string{
 	"product/motte":              "motte/cmd/motte",
 	"product/motte-core":         "motte/cmd/motte-core",
@@ -31,19 +30,18 @@ var programs = map[string]string{
 	"hostile/motte-task-hostile": "motte/test/hostiletask",
 }
 
-// keptFor is how long the executables of other sources are kept.
+// keptFor is how long executables of older sources are kept.
 const keptFor = 24 * time.Hour
 
-// built builds the executables once in a process.
+// built builds the executables once in each process.
 var built = sync.OnceValues(build)
 
-// Executables returns a directory with motte, motte-core and the built-in Tasks, built
-// from the sources as they are. A test that calls it starts real processes, so it is
-// skipped under -short.
+// Executables returns a directory with motte, motte-core and the built-in Tasks, built from the
+// present sources. Tests that call it start real processes, so it skips them under -short.
 func Executables(t testing.TB) string { return filepath.Join(executables(t), "product") }
 
-// HostileTask returns a directory with motte-task-hostile, the Task that only tests
-// have. It skips the test under -short, as [Executables] does.
+// HostileTask returns a directory with motte-task-hostile, a Task only for tests. Like
+// [Executables], it skips the test under -short.
 func HostileTask(t testing.TB) string { return filepath.Join(executables(t), "hostile") }
 
 func executables(t testing.TB) string {
@@ -56,18 +54,18 @@ func executables(t testing.TB) string {
 	return dir
 }
 
-// BuildExecutables does as [Executables] for an example, which has no test to end.
+// BuildExecutables does the same as [Executables] for an example, which has no testing.TB.
 func BuildExecutables() (dir string, err error) {
 	dir, err = built()
 	return filepath.Join(dir, "product"), err
 }
 
-// build returns the directory of the executables. Its name is a hash of the sources:
-// one test process builds them, and those of other packages find them.
+// build returns the directory of the executables. Its name is a hash of the sources. The first
+// test process builds them, and the processes of other packages use them.
 //
-// Go's cache of test results knows only the sources that a test imports and the files
-// that it reads. Since this function reads the sources of the executables, a result is
-// not shown again after one of them has changed.
+// Go's cache of test results depends on the sources that a test imports, and on the files that
+// it reads. This function reads the sources of the executables. So a cached result is not used
+// after a change of these sources.
 func build() (string, error) {
 	base, err := cache()
 	if err != nil {
@@ -88,7 +86,7 @@ func build() (string, error) {
 	defer unlock()
 	dir := filepath.Join(base, sum)
 	now := time.Now()
-	if os.Chtimes(dir, now, now) == nil { // it is there, and is in use
+	if os.Chtimes(dir, now, now) == nil { // the directory exists; the new time keeps it from being removed
 		return dir, nil
 	}
 	removeOld(base, now)
@@ -104,21 +102,22 @@ func build() (string, error) {
 	return dir, os.Rename(unfinished, dir)
 }
 
-// buildOne builds an executable as "make build" does, but for the commit.
+// buildOne builds an executable as "make build" does, except that it does not embed the commit.
 func buildOne(root, path, pkg string) error {
 	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-buildid=", "-o", path, pkg)
 	c.Dir, c.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
 	}
-	// A container's user reads the directory and executes the file, whatever the umask is.
+	// The user in a container must be able to read the directory and execute the file, whatever the
+	// umask is.
 	if err := os.Chmod(path, 0o755); err != nil {
 		return err
 	}
 	return os.Chmod(filepath.Dir(path), 0o755)
 }
 
-// cache is a directory that is the user's own.
+// cache returns a directory that belongs to this user.
 func cache() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
@@ -128,7 +127,7 @@ func cache() (string, error) {
 	return base, os.MkdirAll(base, 0o700)
 }
 
-// moduleRoot finds the directory of go.mod above the package that is tested.
+// moduleRoot returns the nearest directory with a go.mod above the tested package.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -144,7 +143,7 @@ func moduleRoot() (string, error) {
 	}
 }
 
-// sumOfSources hashes all that decides how the executables come out.
+// sumOfSources hashes everything that determines the executables.
 func sumOfSources(root string) (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %q %q\n", runtime.Version(), os.Getenv("GOFLAGS"), os.Getenv("GOAMD64"))
@@ -171,7 +170,7 @@ func sumOfSources(root string) (string, error) {
 	return hex.EncodeToString(sum.Sum(nil)[:16]), nil
 }
 
-// lock makes the test processes of several packages build one after the other.
+// lock lets one test process at a time build.
 func lock(base string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Join(base, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -184,7 +183,7 @@ func lock(base string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
-// removeOld removes executables that no test has used for long.
+// removeOld removes executables that no test has used for a long time.
 func removeOld(base string, now time.Time) {
 	list, err := os.ReadDir(base)
 	if err != nil {
@@ -193,7 +192,7 @@ func removeOld(base string, now time.Time) {
 	for _, d := range list {
 		info, err := d.Info()
 		if err == nil && d.IsDir() && now.Sub(info.ModTime()) > keptFor {
-			_ = os.RemoveAll(filepath.Join(base, d.Name())) // or the next build does it
+			_ = os.RemoveAll(filepath.Join(base, d.Name())) // on an error, the next build tries again
 		}
 	}
 }

@@ -11,12 +11,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// Updating reports whether the golden files are to be written anew: the tests run
-// with the flag -update.
+// Updating reports whether tests must write their golden files: the flag -update was given.
 func Updating() bool { return *update }
 
-// Golden holds bytes against a file: a line with a comment, then the bytes in
-// hexadecimal, 32 a line. With the flag -update it writes the file.
+// Golden compares bytes with a file: a comment line, then the bytes in hexadecimal, 32 on a
+// line. With the flag -update it writes the file instead.
 func Golden(t testing.TB, path, comment string, got []byte) {
 	t.Helper()
 	text := "# " + comment + "\n"
@@ -29,7 +28,7 @@ func Golden(t testing.TB, path, comment string, got []byte) {
 	want, err := os.ReadFile(path)
 	Must(t, err)
 	if string(want) != text {
-		t.Errorf("%s is different now:\n got %s\nwant %s", path, text, want)
+		t.Errorf("the bytes differ from the golden file %s:\n got %s\nwant %s", path, text, want)
 	}
 }
 

@@ -17,27 +17,27 @@ import (
 	"motte/internal/procfs"
 )
 
-// Server is "motte serve" as a process of its own.
+// Server is a process of "motte serve".
 type Server struct {
 	Process *exec.Cmd
 	Ended   <-chan struct{} // closed when the host and its output have ended
 
 	t     testing.TB
-	ready chan string // addresses, one each time that clients can connect; closed before Ended
+	ready chan string // an address for each start of the Core; closed before Ended
 	mu    sync.Mutex
 	log   strings.Builder
 }
 
-// Serve starts "motte serve" with further arguments, and waits for nothing. The test
-// kills the server at its end, if it still runs.
+// Serve starts "motte serve" with additional arguments, and returns immediately. If the server
+// still runs at the end of the test, Serve kills it.
 func Serve(t testing.TB, args ...string) *Server {
 	t.Helper()
 	args = append([]string{"serve", "--json", "--listen", "127.0.0.1:0"}, args...)
 	return ServeCommand(t, exec.Command(filepath.Join(Executables(t), "motte"), args...))
 }
 
-// ServeCommand does as [Serve] with a command of the caller's, which has the option
-// --json. If the command has a writer for the log, that gets the log, too.
+// ServeCommand is [Serve] for a command of the caller, which must have the option --json. If the
+// command has a writer for standard error, the log also goes there.
 func ServeCommand(t testing.TB, command *exec.Cmd) *Server {
 	t.Helper()
 	ended := make(chan struct{})
@@ -50,7 +50,7 @@ func ServeCommand(t testing.TB, command *exec.Cmd) *Server {
 	} else {
 		command.Stderr = io.MultiWriter(command.Stderr, logWriter{s})
 	}
-	command.WaitDelay = Patience // a Core whose host was killed may keep the log open
+	command.WaitDelay = Patience // a Core may keep the log open after its host was killed
 	err = command.Start()
 	in.Close()
 	if err != nil {
@@ -60,13 +60,13 @@ func ServeCommand(t testing.TB, command *exec.Cmd) *Server {
 	go func() {
 		defer close(ended)
 		s.readAddresses(out)
-		_ = command.Wait() // ProcessState tells how it ended
+		_ = command.Wait() // ProcessState says how it ended
 	}()
 	t.Cleanup(s.Kill)
 	return s
 }
 
-// readAddresses reads what the server prints until its end.
+// readAddresses reads the server's standard output until its end.
 func (s *Server) readAddresses(out *os.File) {
 	defer close(s.ready)
 	defer out.Close()
@@ -74,7 +74,7 @@ func (s *Server) readAddresses(out *os.File) {
 	for d := json.NewDecoder(out); d.Decode(&line) == nil; {
 		select {
 		case s.ready <- line.Address:
-		default: // a Core that was started again, for which no test waits
+		default: // a restarted Core, for which the test does not wait
 		}
 	}
 }
@@ -87,15 +87,15 @@ func (w logWriter) Write(p []byte) (int, error) {
 	return w.s.log.Write(p)
 }
 
-// Log is what the server has logged.
+// Log returns the log of the server so far.
 func (s *Server) Log() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log.String()
 }
 
-// Serves waits until clients can connect, and returns the address, or until the server
-// has ended. After another call it waits for the next Core of this host.
+// Serves waits until clients can connect, and returns the address. It returns false if the
+// server ends instead. Another call waits for the next start of the Core.
 func (s *Server) Serves() (address string, ok bool) {
 	s.t.Helper()
 	select {
@@ -110,8 +110,8 @@ func (s *Server) Serves() (address string, ok bool) {
 	}
 }
 
-// Ready waits until clients can connect, and returns the address. If the server ends
-// instead, the test does.
+// Ready waits until clients can connect, and returns the address. If the server ends instead,
+// Ready ends the test.
 func (s *Server) Ready() (address string) {
 	s.t.Helper()
 	address, ok := s.Serves()
@@ -121,10 +121,10 @@ func (s *Server) Ready() (address string) {
 	return address
 }
 
-// End sends the host a signal and waits for its end.
+// End sends a signal to the host, and waits until the host has ended.
 func (s *Server) End(signal os.Signal) {
 	s.t.Helper()
-	_ = s.Process.Process.Signal(signal) // or it has ended
+	_ = s.Process.Process.Signal(signal) // an error means that the process has ended
 	select {
 	case <-s.Ended:
 	case <-time.After(Patience):
@@ -148,11 +148,11 @@ func (s *Server) Kill() {
 	core := s.Core()
 	s.End(syscall.SIGKILL)
 	if core != 0 {
-		_ = syscall.Kill(core, syscall.SIGKILL) // or it has ended
+		_ = syscall.Kill(core, syscall.SIGKILL) // an error means that the process has ended
 	}
 }
 
-// Core is the process number of the host's Core, or 0.
+// Core returns the process number of the host's Core, or 0.
 func (s *Server) Core() int {
 	for _, p := range procfs.Children(s.Process.Process.Pid) {
 		if p.Name == "motte-core" {
@@ -172,13 +172,14 @@ func (s *Server) SignalCore(signal syscall.Signal) {
 	Must(s.t, syscall.Kill(pid, signal))
 }
 
-// Loopback returns an address of this machine that no other process has. A port of
-// 127.0.0.1 could be taken by others while nothing listens on it.
+// Loopback returns a loopback address that no other process uses. On 127.0.0.1, another process
+// could take a port while the test does not listen on it.
 func Loopback() string {
 	return fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(255), 1+rand.IntN(254))
 }
 
-// LogFile makes a file for the log of processes. A test that fails shows its end.
+// LogFile makes a file for the log of processes. If the test fails, it prints the end of the
+// log.
 func LogFile(t testing.TB) *os.File {
 	t.Helper()
 	const shown = 8 << 10 // bytes

@@ -1,12 +1,11 @@
-// Package testutil holds the tools that several packages' tests share: a check that ends
-// the test, a wait for a state, golden files, the executables, and a server as a
-// process of its own.
+// Package testutil holds tools for the tests of several packages: a check that ends the test, a
+// wait for a state, golden files, the executables, and a server process.
 //
-// No function here makes time an assertion. A wait ends with the state that it waits
-// for; [Patience] only bounds a wait for a state that never comes.
+// No function here asserts a time. A wait ends when its state is reached. [Patience] only bounds
+// a wait for a state that is never reached.
 //
-// Only tests import it. Package mottetest is for programs that show or measure a
-// server, and for the tests of users.
+// Only tests import it. Programs that show or measure a server, and tests of users, import
+// package mottetest.
 package testutil
 
 import (
@@ -15,11 +14,11 @@ import (
 	"time"
 )
 
-// Patience bounds the wait for a state that never comes. It is far longer than a busy
-// machine needs, since only a test that fails waits as long as this.
+// Patience bounds the wait for a state that is never reached. It is far longer than a busy
+// machine needs, since only a failing test waits that long.
 const Patience = 2 * time.Minute
 
-// between is the time between two looks at a state.
+// between is the time between two checks of a state.
 const between = 5 * time.Millisecond
 
 // Must ends the test if one of the errors is not nil.
@@ -30,8 +29,8 @@ func Must(t testing.TB, errs ...error) {
 	}
 }
 
-// Repeats returns how often a test repeats what it does with other random choices: n
-// times, and no more than short times under -short.
+// Repeats returns the number of repetitions of a randomised test: n, or at most short under
+// -short.
 func Repeats[N int | uint64](n, short N) N {
 	if testing.Short() {
 		return min(n, short)
@@ -39,11 +38,11 @@ func Repeats[N int | uint64](n, short N) N {
 	return n
 }
 
-// Pause is taken before another look at a state.
+// Pause waits before the next check of a state.
 func Pause() { time.Sleep(between) }
 
-// Eventually calls f until it returns nil. If that takes longer than [Patience], the
-// test ends, and tells what was waited for and the last error.
+// Eventually calls f until it returns nil. After [Patience] it ends the test, and prints the
+// state and the last error.
 func Eventually(t testing.TB, what string, f func() error) {
 	t.Helper()
 	for end := time.Now().Add(Patience); ; Pause() {

@@ -12,8 +12,8 @@ import (
 
 // Limits of a key in bytes, as text.
 const (
-	maxString = 4096 // the tree holds every key in memory
-	maxNumber = 64   // a longer float64 has no reason
+	maxString = 4096 // bytes: the tree keeps every key in memory
+	maxNumber = 64   // bytes: no float64 needs more
 )
 
 // errKey says that a text is not a key of the index's type.
@@ -22,9 +22,9 @@ var errKey = errors.New("not a value of the index's type")
 // domain is a type of keys: their total order, and how they are written.
 type domain[K any] struct {
 	compare func(a, b K) int
-	parse   func(text string) (K, error) // text as in a raw input, or a literal without its quotes
+	parse   func(text string) (K, error) // text is a raw input, or a literal without its quotes
 	quoted  quoting                      // how JSON and predicates write a key
-	upper   func(prefix K) (K, bool)     // the least key above all that begin so; false: there is none. nil: no prefixes
+	upper   func(prefix K) (K, bool)     // the least key above all keys with this prefix; false if there is no such key. nil: the type has no prefixes
 }
 
 // quoting says whether a key is written in quotation marks.
@@ -33,7 +33,7 @@ type quoting int
 const (
 	never  quoting = iota // numbers
 	always                // strings
-	inJSON                // times: a predicate may leave the marks out
+	inJSON                // times: in a predicate the marks are optional
 )
 
 var (
@@ -69,8 +69,8 @@ func parseInt64(s string) (int64, error) {
 	return k, nil
 }
 
-// parseFloat64 reads a finite number as JSON writes it. There is one zero: -0
-// equals 0 and must not stand before it.
+// parseFloat64 reads a finite number in the syntax of JSON. It turns -0 into 0, since the two
+// are equal and must not be ordered.
 func parseFloat64(s string) (float64, error) {
 	if s == "" || len(s) > maxNumber || strings.Trim(s, "+-.0123456789eE") != "" || !json.Valid([]byte(s)) {
 		return 0, errKey
@@ -89,8 +89,8 @@ func parseString(s string) (string, error) {
 	return s, nil
 }
 
-// upper returns prefix with its last byte that has a successor replaced by
-// that: strings are compared byte by byte.
+// upper returns the least string above all strings that begin with prefix. Strings are compared
+// byte by byte. So it increments the last byte below 0xff, and removes the bytes after it.
 func upper(prefix string) (string, bool) {
 	for n := len(prefix); n > 0; n-- {
 		if b := prefix[n-1]; b < 0xff {
@@ -100,8 +100,8 @@ func upper(prefix string) (string, bool) {
 	return "", false
 }
 
-// instant is a point in time, whatever the zone in which it was written.
-// Nanoseconds since an epoch would not reach all years of RFC 3339.
+// instant is a point in time, without a time zone. Nanoseconds since an epoch would not cover
+// all years of RFC 3339.
 type instant struct {
 	second     int64 // since 1970
 	nanosecond int32
@@ -113,7 +113,7 @@ func (a instant) compare(b instant) int {
 
 func parseInstant(s string) (instant, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	// Parse lets an hour of one digit and a decimal comma through.
+	// time.Parse also accepts an hour of one digit and a decimal comma. RFC 3339 does not.
 	if err != nil || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
 		return instant{}, errKey
 	}

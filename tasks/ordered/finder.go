@@ -5,21 +5,21 @@ import (
 	"motte/sdk"
 )
 
-// finder gathers the objects whose keys it comes across, each once.
+// finder collects the objects whose keys it visits, each object once.
 type finder[K any] struct {
 	tree  *tree[K]
 	limit int
 	found []sdk.Identity
-	seen  map[identity.Value]bool // those of several keys; nil: there are none
+	seen  map[identity.Value]bool // objects with several keys; nil: there are no such objects
 }
 
 func (f *finder[K]) ascend(i interval[K]) {
 	step := func(e entry[K]) bool {
 		switch {
-		case !f.tree.lies(e.key, i.to):
+		case !f.tree.isBelow(e.key, i.to):
 			return false
-		case f.tree.lies(e.key, i.from):
-			return true // right at the edge
+		case f.tree.isBelow(e.key, i.from):
+			return true // the cut is just above this key
 		}
 		return f.take(e.id)
 	}
@@ -33,10 +33,10 @@ func (f *finder[K]) ascend(i interval[K]) {
 func (f *finder[K]) descend(i interval[K]) {
 	step := func(e entry[K]) bool {
 		switch {
-		case f.tree.lies(e.key, i.from):
+		case f.tree.isBelow(e.key, i.from):
 			return false
-		case !f.tree.lies(e.key, i.to):
-			return true // right at the edge
+		case !f.tree.isBelow(e.key, i.to):
+			return true // the cut is just below this key
 		}
 		return f.take(e.id)
 	}
@@ -47,11 +47,11 @@ func (f *finder[K]) descend(i interval[K]) {
 	f.tree.entries.Descend(edge(i.to), step)
 }
 
-// lies reports whether a key lies below a cut.
-func (t *tree[K]) lies(k K, c cut[K]) bool { return t.domain.compareCuts(cut[K]{above, k}, c) <= 0 }
+// isBelow reports whether a key is below a cut.
+func (t *tree[K]) isBelow(k K, c cut[K]) bool { return t.domain.compareCuts(cut[K]{above, k}, c) <= 0 }
 
-// edge returns an entry next to the cut: no other entry of its key is between
-// it and the cut, save one whose value has the same bytes.
+// edge returns an entry next to the cut. No entry is between the two, except an entry of the
+// same key whose value equals the edge's.
 func edge[K any](c cut[K]) entry[K] {
 	e := entry[K]{key: c.key}
 	if c.side == above {
@@ -62,7 +62,7 @@ func edge[K any](c cut[K]) entry[K] {
 	return e
 }
 
-// take notes an object and reports whether more are wanted.
+// take collects an object, and reports whether the search needs more.
 func (f *finder[K]) take(id identity.ID) bool {
 	if len(f.found) >= f.limit {
 		return false

@@ -8,7 +8,7 @@ import (
 	"motte/sdk/ijson"
 )
 
-// errPredicate says that a predicate is not one of the grammar.
+// errPredicate says that a predicate does not match the grammar.
 var errPredicate = errors.New("not a predicate")
 
 // kind is the kind of a token.
@@ -21,14 +21,13 @@ const (
 	symbol         // an operator, a parenthesis or a comma
 )
 
-// token is one token of a predicate; text is without quotes and escapes.
+// token is a token of a predicate. Its text has no quotes and no escapes.
 type token struct {
 	kind kind
 	text string
 }
 
-// is reports whether t is this operator or keyword. Keywords may be written in
-// capitals.
+// is reports whether the token is this operator or keyword. Keywords are not case-sensitive.
 func (t token) is(text string) bool {
 	return t.kind == symbol && t.text == text || t.kind == word && strings.EqualFold(t.text, text)
 }
@@ -38,7 +37,7 @@ const (
 	symbols = "<>=!(),"
 )
 
-// lex takes the first token off a predicate.
+// lex splits the first token off a predicate.
 func lex(s string) (t token, rest string, err error) {
 	s = strings.TrimLeft(s, spaces)
 	if s == "" {

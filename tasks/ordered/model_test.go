@@ -13,10 +13,10 @@ import (
 	"motte/sdk/sdktest"
 )
 
-// model is the index as a person would write it down: a list.
+// entriesOf is a model of the index: the keys of each object.
 type entriesOf map[sdk.Identity][]int64
 
-// find returns what a predicate finds, in order, as the documentation says it.
+// find returns the answer to a predicate, as the documentation defines it.
 func (m entriesOf) find(match func(int64) bool, descending bool) []sdk.Identity {
 	type hit struct {
 		key int64
@@ -53,7 +53,7 @@ func (m entriesOf) find(match func(int64) bool, descending bool) []sdk.Identity 
 	return ids
 }
 
-// predicate draws a predicate and what it means.
+// predicate draws a predicate, and the function that it stands for.
 func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 	a, b := rapid.Int64Range(-5, 5).Draw(t, "a"), rapid.Int64Range(-5, 5).Draw(t, "b")
 	choices := 8
@@ -88,8 +88,8 @@ func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 	}
 }
 
-// TestIndexAgreesWithAList drives an index and a list through the same random
-// history and asks both the same questions.
+// TestIndexAgreesWithAList applies the same random history to an index and to the model. It asks
+// both the same questions.
 func TestIndexAgreesWithAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := &index{}
@@ -148,8 +148,8 @@ func TestIndexAgreesWithAList(t *testing.T) {
 	})
 }
 
-// FuzzPredicate: no predicate makes the parser panic, and the keys that it
-// names are in order, as the walk along the tree takes for granted.
+// FuzzPredicate: no predicate makes the parser panic. The intervals of its set must be
+// ascending, since the search relies on that.
 func FuzzPredicate(f *testing.F) {
 	for _, s := range []string{"", ">= 30 and < 40", `prefix "Ly" or in ("a","b") order desc`, "(((= 1", `= "\u0000"`, "between 2024-05-01T10:00:00Z and x", "!=1and!=2"} {
 		f.Add(s)
@@ -170,16 +170,16 @@ func checkParse[K any](t *testing.T, d *domain[K], s string) {
 	last := cut[K]{side: bottom}
 	for i, in := range q.keys {
 		if c := d.compareCuts(last, in.from); c > 0 || c == 0 && i > 0 {
-			t.Fatalf("%q: interval %d begins before the last ends", s, i)
+			t.Fatalf("%q: interval %d begins before the end of the one before; want ascending intervals", s, i)
 		}
 		if d.compareCuts(in.from, in.to) >= 0 {
-			t.Fatalf("%q: interval %d is empty", s, i)
+			t.Fatalf("%q: interval %d is empty; a set must not have empty intervals", s, i)
 		}
 		last = in.to
 	}
 }
 
-// BenchmarkInsert and BenchmarkRange show what an entry costs.
+// BenchmarkInsert and BenchmarkRange measure the cost of an entry.
 func BenchmarkInsert(b *testing.B) {
 	x := &index{}
 	if err := x.Configure(sdk.Config{Type: model.TypeInt64, Options: []byte(`{"path":"/age"}`)}); err != nil {

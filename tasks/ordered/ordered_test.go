@@ -15,7 +15,7 @@ func start(t *testing.T, dataType model.DataType, ordered bool, options string) 
 	return sdktest.Start(t, &index{}, sdk.Config{Type: dataType, Ordered: ordered, MaxResults: 1000, Options: []byte(options)})
 }
 
-// numbers returns which of the first objects an answer names, in its order.
+// numbers returns the numbers of the objects that an answer names, in its order.
 func numbers(ids []sdk.Identity, count int) (list []int) {
 	for _, id := range ids {
 		for n := range count {
@@ -120,7 +120,7 @@ func TestOrderNeedsAnOrderedIndex(t *testing.T) {
 	plain.InsertAll(0, inputs)
 	ordered.InsertAll(0, inputs)
 	if _, err := plain.Search("order asc", 10); err != sdktest.ErrQueryRefused {
-		t.Errorf("accepted by an index without order: %v", err)
+		t.Errorf("an index without order answers a predicate with order: %v; want it refused", err)
 	}
 	for predicate, want := range map[string]string{
 		"order asc": "[1 0]", "all order desc": "[2 0]", "< 3 ORDER DESC": "[0 1]", "!= 2 order desc": "[2 1]", ">= 2 order desc": "[2 0]",
@@ -132,8 +132,7 @@ func TestOrderNeedsAnOrderedIndex(t *testing.T) {
 	}
 }
 
-// TestObjectHasFewKeys: all that is fed must fit into the Task's memory, again
-// at each rebuild.
+// TestObjectHasFewKeys: all keys must fit into the Task's memory again at each rebuild.
 func TestObjectHasFewKeys(t *testing.T) {
 	core := start(t, model.TypeInt64, false, `{"path":""}`)
 	for n, accepted := range map[int]bool{64: true, 65: false} {
@@ -149,7 +148,7 @@ func TestInputsFromObjects(t *testing.T) {
 		dataType model.DataType
 		input    string
 		accepted bool
-		keys     string // predicate that finds it, or none
+		keys     string // predicate that finds the object, or "" if no predicate does
 	}{
 		{model.TypeInt64, `{"age": 30 }`, true, "= 30"},
 		{model.TypeInt64, `{"age": 9007199254740993}`, true, "= 9007199254740993"},
@@ -199,14 +198,15 @@ func TestRawInputOfAnotherTypeIsRefused(t *testing.T) {
 		core := start(t, dataType, false, "")
 		for _, input := range inputs {
 			if core.Insert(sdktest.ID(1), input) {
-				t.Errorf("%.40q was accepted", input)
+				t.Errorf("the input %.40q was accepted; want it refused", input)
 			}
 		}
 	}
 }
 
-// TestAmbiguousInputIsRefused: the index would take another value than the reader of the
-// object, so the PUT says that it is not indexed. The member need not be that of the path.
+// TestAmbiguousInputIsRefused: in ambiguous JSON, the index could read another value than the
+// reader of the object. So the PUT reports that the object is not indexed. This holds for any
+// ambiguous member, not only for the member of the path.
 func TestAmbiguousInputIsRefused(t *testing.T) {
 	for _, input := range []string{
 		`{"a":"x","a":"y"}`, `{"a":"x","\u0061":"x"}`, `{"a":"x","b":{"c":1,"c":1}}`, `{"a":"\ud800"}`, "{\"a\":\"\xe9\"}",
@@ -214,26 +214,26 @@ func TestAmbiguousInputIsRefused(t *testing.T) {
 	} {
 		core := start(t, model.TypeString, false, `{"path":"/a"}`)
 		if core.Insert(sdktest.ID(1), input) {
-			t.Errorf("%q is accepted", input)
+			t.Errorf("the ambiguous input %q is accepted; want it refused", input)
 		}
 	}
 }
 
-// TestInputThatIsNotJSONHasNoValue: an index need not be about each object.
+// TestInputThatIsNotJSONHasNoValue: an object without a value is not an error.
 func TestInputThatIsNotJSONHasNoValue(t *testing.T) {
 	for _, input := range []string{"", "a picture", `{"a":"x"`, `{"a":"x","a":"y"`, "\xff\xd8", "\ufeff{\"a\":\"x\"}"} {
 		core := start(t, model.TypeString, false, `{"path":"/a"}`)
 		if !core.Insert(sdktest.ID(1), input) {
-			t.Errorf("%q is refused", input)
+			t.Errorf("the input %q, which is not JSON, is refused; want it stored without a value", input)
 		}
 		if found, err := core.Search("all", 10); err != nil || len(found) != 0 {
-			t.Errorf("%q: %d found, %v", input, len(found), err)
+			t.Errorf("the input %q, which is not JSON: %d found, %v; want no object", input, len(found), err)
 		}
 	}
 }
 
-// TestRefusedInputEndsWhatWasThere: the identity that was indexed is no longer
-// valid, and naming it would be a violation.
+// TestRefusedInputEndsWhatWasThere: if an input is refused, the index must drop the older
+// identity. That identity is no longer valid, and an answer with it would break the contract.
 func TestRefusedInputEndsWhatWasThere(t *testing.T) {
 	core := start(t, model.TypeInt64, false, "")
 	core.Insert(sdktest.ID(1), "1")

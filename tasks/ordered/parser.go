@@ -5,8 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of a predicate. A client chooses it, so both bound what one answer
-// can cost.
+// Limits of a predicate, which a client chooses. They bound the cost of one answer.
 const (
 	maxTerms   = 10_000 // comparisons, and values in lists
 	maxNesting = 64     // parentheses inside one another
@@ -29,12 +28,11 @@ type query[K any] struct {
 //	            | "in" "(" value { "," value } ")"
 //	            | "prefix" value
 //
-// An error sticks, as in frame.Reader: each step goes on with nothing, and the
-// end reports it.
+// The first error is kept. Later steps then read an empty text, and the end returns the error.
 type parser[K any] struct {
 	domain  *domain[K]
 	rest    string
-	token   token // the next one
+	token   token // the next token
 	terms   int
 	nesting int
 	err     error
@@ -148,7 +146,7 @@ func (p *parser[K]) prefix() set[K] {
 	return p.domain.between(cut[K]{below, k}, to)
 }
 
-// value takes a key: quoted or not, as its type is written.
+// value reads a key, quoted as its type requires.
 func (p *parser[K]) value() (k K) {
 	p.terms++
 	p.require(p.terms <= maxTerms)
@@ -169,7 +167,7 @@ func (p *parser[K]) value() (k K) {
 	return k
 }
 
-// accept takes the next token if it is this operator or keyword.
+// accept skips the next token if it is this operator or keyword.
 func (p *parser[K]) accept(text string) bool {
 	if p.err != nil || !p.token.is(text) {
 		return false
@@ -193,5 +191,5 @@ func (p *parser[K]) require(ok bool) {
 	}
 }
 
-// fail ends the text, so that every loop ends too.
+// fail sets the error, and ends the text so that every loop ends.
 func (p *parser[K]) fail() { p.err, p.token = errPredicate, token{} }

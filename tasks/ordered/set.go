@@ -10,11 +10,10 @@ type set[K any] []interval[K]
 // interval holds the keys between two cuts.
 type interval[K any] struct{ from, to cut[K] }
 
-// cut is a place between two keys: right below a key, right above it, or at
-// one of the ends.
+// cut is a position between two keys: just below a key, just above it, or at one of the ends.
 type cut[K any] struct {
 	side side
-	key  K // unless at an end
+	key  K // unused at an end
 }
 
 type side int8
@@ -26,8 +25,7 @@ const (
 	top // above all keys
 )
 
-// compareCuts orders cuts. A cut below a key and one above it are the two sides of
-// that key.
+// compareCuts orders cuts. The cuts below and above the same key differ.
 func (d *domain[K]) compareCuts(a, b cut[K]) int {
 	if a.side == bottom || a.side == top || b.side == bottom || b.side == top {
 		return rank(a.side) - rank(b.side)
@@ -38,7 +36,7 @@ func (d *domain[K]) compareCuts(a, b cut[K]) int {
 	return int(a.side) - int(b.side)
 }
 
-// rank puts the ends around all that lies between.
+// rank orders the two ends below and above all other sides.
 func rank(s side) int {
 	switch s {
 	case bottom:

@@ -11,13 +11,12 @@ import (
 	"motte/sdk/pointer"
 )
 
-// maxKeys bounds the keys of one object whose value is an array. A key takes many times the
-// bytes of its text in memory. A Task without enough memory for its objects could not be
-// built again.
+// maxKeys bounds the keys of one object whose value is an array. A key in memory is many times
+// larger than its text. If an index outgrew the Task's memory, it could never be rebuilt.
 const maxKeys = 64
 
-// tree keeps the keys of one type in order, and knows of each object which
-// keys it has. Per object with one key of 8 bytes that takes about 120 bytes.
+// tree keeps the keys of one type in order, and the keys of each object. An object with one key
+// of 8 bytes takes about 120 bytes.
 type tree[K any] struct {
 	domain  domain[K]
 	path    pointer.Pointer // nil: the whole input is the key, as text
@@ -48,7 +47,7 @@ func newTree[K any](d domain[K], path pointer.Pointer, ordered bool) *tree[K] {
 	return t
 }
 
-// Apply makes changes, in order. It always drops the old keys under the same value.
+// Apply applies changes in order. Each change first drops the keys under the same value.
 func (t *tree[K]) Apply(changes []sdk.Change) {
 	for i := range changes {
 		c := &changes[i]
@@ -92,8 +91,8 @@ func (t *tree[K]) hold(id identity.ID, keys []K) {
 	}
 }
 
-// keys returns the keys of an input, each once: none if it has no value, one,
-// or one for each element of an array. Ambiguous JSON is an error.
+// keys returns the distinct keys of an input: no key if it has no value, one key, or a key for
+// each element of an array. Ambiguous JSON is an error.
 func (t *tree[K]) keys(input []byte) ([]K, error) {
 	if t.path == nil {
 		k, err := t.domain.parse(string(input))
@@ -123,8 +122,7 @@ func (t *tree[K]) keys(input []byte) ([]K, error) {
 	return keys, wrong
 }
 
-// Search walks over the keys that the predicate names, from the lowest, or
-// from the highest if they are asked for in descending order.
+// Search visits the keys in the predicate's set, in ascending or descending order.
 func (t *tree[K]) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	q, err := parse(&t.domain, predicate, t.ordered)
 	if err != nil {

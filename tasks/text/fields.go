@@ -11,7 +11,7 @@ import (
 	"motte/sdk/pointer"
 )
 
-// soleField is the name of the field if there is only one.
+// soleField is the name of the field of an index with one field.
 const soleField = "text"
 
 // maxFields bounds the fields of an index.
@@ -19,11 +19,10 @@ const maxFields = 16
 
 var (
 	errOptions = errors.New("the configuration does not make sense")
-	errInput   = errors.New("not a text")
+	errInput   = errors.New("the value is not a text")
 )
 
-// options is the configuration. A member that is not known, or is null or given twice, is
-// refused.
+// options is the configuration. An unknown member, a null, or a member given twice is refused.
 type options struct {
 	Path     *string  `json:"path"`
 	Fields   []string `json:"fields"`
@@ -69,26 +68,26 @@ func parseOptions(text []byte) (o options, fields []field, err error) {
 	return o, fields, nil
 }
 
-// validName reports whether a field can be named in a predicate without
-// quoting. Names that Bleve keeps for itself begin with '_'.
+// validName reports whether a predicate can name a field without quoting it. Names that begin
+// with '_' are reserved by Bleve.
 func validName(s string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 	return s != "" && s[0] != '_' && s[0] != '-' && strings.Trim(s, letters) == ""
 }
 
-// document is the texts of an input, by field, and their length in bytes.
+// document holds the texts of an input, by field, and their length in bytes.
 type document struct {
 	texts map[string][]string
 	size  int
 }
 
-// read returns the texts of an input; none if it is not JSON or nothing is at
-// the paths. A value there that is not text is an error, as is ambiguous JSON.
+// read returns the texts of an input: no text if the input is not JSON, or has no value at the
+// paths. A value that is not a text is an error, and so is ambiguous JSON.
 func read(fields []field, input []byte) (d document, err error) {
 	d.texts = make(map[string][]string, len(fields))
-	var wrong error // of a value
+	var wrong error // the error of a value that is not a text
 	if fields[0].path != nil {
-		// Once for all fields: a hostile text takes a second.
+		// Check once for all fields, since a hostile text takes a second.
 		if err := ijson.Check(input); errors.Is(err, ijson.ErrAmbiguous) {
 			return d, err
 		} else if err != nil {

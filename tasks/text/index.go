@@ -62,8 +62,8 @@ func (x *index) Configure(c sdk.Config) error {
 // allFields is Bleve's name for all fields together.
 const allFields = "_all"
 
-// newMapping says how Bleve reads predicates; what it keeps of an object says
-// document.
+// newMapping returns the mapping by which Bleve parses predicates. The method document decides
+// what Bleve stores of an object.
 func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, error) {
 	m := bleve.NewIndexMapping()
 	m.ScoringModel = bleveindex.BM25Scoring
@@ -85,11 +85,11 @@ func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, err
 	return m, nil
 }
 
-// Apply implements sdk.Index. All changes go into one segment, so that many
-// that arrive together cost little more than one.
+// Apply implements sdk.Index. All changes go into one segment, so a large batch costs little
+// more than a single change.
 func (x *index) Apply(changes []sdk.Change) {
 	b := x.bleve.NewBatch()
-	added := make(map[identity.Value]int) // bytes
+	added := make(map[identity.Value]int) // bytes of text, by document
 	for i := range changes {
 		c := &changes[i]
 		v := c.Identity.Value()
@@ -110,11 +110,11 @@ func (x *index) Apply(changes []sdk.Change) {
 		if len(d.texts) == 0 {
 			continue
 		}
-		must(b.IndexAdvanced(x.document(v, d.texts)))
+		panicOn(b.IndexAdvanced(x.document(v, d.texts)))
 		x.ids[v] = c.Identity
 		added[v] = d.size
 	}
-	must(x.bleve.Batch(b))
+	panicOn(x.bleve.Batch(b))
 	x.runs.add(added)
 	x.runs.merge()
 }
@@ -134,8 +134,7 @@ func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	defer cancel()
 	result, err := x.bleve.SearchInContext(ctx, r)
 	if err != nil && x.ordered && ctx.Err() == nil {
-		// A prefix of more words than can be ranked finds its objects all the
-		// same, in no special order.
+		// A prefix of too many words can't be ranked. Search again without ranking.
 		r.Score = unscored
 		result, err = x.bleve.SearchInContext(ctx, r)
 	}
@@ -150,12 +149,12 @@ func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	return found, nil
 }
 
-// unscored tells Bleve that no ranking is wanted.
+// unscored tells Bleve not to rank.
 const unscored = "none"
 
-// must ends the process when the index in memory can't be trusted any more:
-// the Core then builds it anew.
-func must(err error) {
+// panicOn ends the process after an error in which the index in memory may be wrong. The Core
+// then builds the index again.
+func panicOn(err error) {
 	if err != nil {
 		panic(err)
 	}

@@ -15,12 +15,11 @@
 //
 // Invariants:
 //
-//  1. Under each identity value there is one document, of the identity that was
-//     last inserted, or none.
-//  2. Nothing is written outside the memory of the process: Bleve's segments
-//     are merged here (see runs), since Bleve itself would do it in files.
-//  3. What one predicate can cost is bounded before it is asked; in any case it
-//     ends in time.
+//  1. For each identity value the index has at most one document: that of the identity
+//     inserted last.
+//  2. The Task writes only to its own memory. It merges Bleve's segments itself (see
+//     runs), since Bleve would do that in files.
+//  3. The cost of a predicate is bounded before the search begins, and so is its time.
 package main
 
 import "motte/sdk"

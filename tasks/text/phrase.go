@@ -11,9 +11,9 @@ import (
 	bleveindex "github.com/blevesearch/bleve_index_api"
 )
 
-// phrase is Bleve's search for a phrase that ends with its context. Bleve looks
-// at the context once in 1024 objects found, but may compare the places of
-// words in any number of objects between two that it finds.
+// phrase is Bleve's search for a phrase, except that it ends with its context. Bleve checks the
+// context once in 1024 objects found. Between two found objects it may compare the positions of
+// words in any number of objects.
 type phrase struct{ *query.MatchPhraseQuery }
 
 // Searcher implements query.Query.
@@ -25,7 +25,7 @@ func (p phrase) Searcher(ctx context.Context, r bleveindex.IndexReader, m mappin
 	return p.MatchPhraseQuery.Searcher(ctx, watched{snapshot}, m, o)
 }
 
-// watched is an index whose lists of objects end with the context.
+// watched is an index whose posting lists end with the context.
 type watched struct{ *scorch.IndexSnapshot }
 
 // TermFieldReader implements bleveindex.IndexReader.
@@ -37,7 +37,7 @@ func (w watched) TermFieldReader(ctx context.Context, word []byte, field string,
 	return watchedList{r, ctx}, nil
 }
 
-// watchedList is the objects that hold a word.
+// watchedList is the posting list of a word.
 type watchedList struct {
 	bleveindex.TermFieldReader
 	ctx context.Context
@@ -59,7 +59,7 @@ func (l watchedList) Advance(to bleveindex.IndexInternalID, into *bleveindex.Ter
 	return l.TermFieldReader.Advance(to, into)
 }
 
-// Optimize implements bleveindex.Optimizable: Bleve intersects the lists of
+// Optimize implements bleveindex.Optimizable, by which Bleve intersects the posting lists of
 // several words.
 func (l watchedList) Optimize(kind string, o bleveindex.OptimizableContext) (bleveindex.OptimizableContext, error) {
 	if r, ok := l.TermFieldReader.(bleveindex.Optimizable); ok {

@@ -11,27 +11,26 @@ import (
 	"github.com/blevesearch/bleve/v2/search/searcher"
 )
 
-// Limits of a predicate. A client chooses it, so they bound what one answer
-// can cost.
+// Limits of a predicate, which a client chooses. They bound the cost of one answer.
 const (
 	maxPredicate = 8 << 10 // bytes
 	maxClauses   = 256     // words and phrases
-	maxPatterns  = 8       // of them those that stand for many words
-	maxPattern   = 64      // bytes of one
-	maxWild      = 4       // * and ? in it: with each the automaton that finds the words may grow twofold
-	maxPhrases   = 1 << 10 // bytes of all phrases: the places of their words are all held at once
-	maxWeight    = 1000    // what stands behind ^: over it, or if it is no number, there is no best match
-	maxRanked    = 2048    // words that one pattern may stand for, to be ranked by them
+	maxPatterns  = 8       // words with wildcards, prefixes and misspellings
+	maxPattern   = 64      // bytes of one pattern
+	maxWild      = 4       // * and ? in one pattern: each may double the automaton that finds the words
+	maxPhrases   = 1 << 10 // bytes of all phrases: all positions of their words are in memory together
+	maxWeight    = 1000    // number after ^: with a larger weight, or one that is not a number, the ranking fails
+	maxRanked    = 2048    // words that a pattern may stand for in a ranked answer
 
-	maxTime = 5 * time.Second // for one answer: well below the deadline, since searches wait for each other
+	maxTime = 5 * time.Second // of one answer: far below the deadline, since searches wait for each other
 )
 
-// errPredicate says that a predicate is not one that the Task answers.
+// errPredicate says that the Task does not accept a predicate.
 var errPredicate = errors.New("not a predicate")
 
-// parse reads Bleve's query string and lets through what is documented: words,
-// phrases, wildcards and misspellings, each with or without a field, + and -
-// and boosts. An empty predicate finds everything.
+// parse parses Bleve's query string, and accepts only its documented part: words, phrases,
+// wildcards and misspellings, each with or without a field, + and -, and weights. An empty
+// predicate finds all objects.
 func parse(predicate []byte, fields []field) (query.Query, error) {
 	text := strings.TrimSpace(string(predicate))
 	if len(predicate) > maxPredicate || !utf8.ValidString(text) {
@@ -58,12 +57,12 @@ func parse(predicate []byte, fields []field) (query.Query, error) {
 	return b, nil
 }
 
-// checker goes over a parsed predicate.
+// checker checks a parsed predicate.
 type checker struct {
 	fields   []field
 	clauses  int
 	patterns int
-	phrases  int // bytes
+	phrases  int // bytes of all phrases
 	refused  bool
 }
 
@@ -90,7 +89,7 @@ func (c *checker) list(list []query.Query) {
 // clause checks one clause and returns the clause to use instead.
 func (c *checker) clause(q query.Query) query.Query {
 	if w, ok := q.(query.BoostableQuery); ok {
-		c.refused = c.refused || !(w.Boost() >= 0 && w.Boost() <= maxWeight) // NaN is neither
+		c.refused = c.refused || !(w.Boost() >= 0 && w.Boost() <= maxWeight) // false for NaN, too
 	}
 	switch q := q.(type) {
 	case *query.MatchQuery:
@@ -106,12 +105,12 @@ func (c *checker) clause(q query.Query) query.Query {
 		return phrase{q}
 	case *query.WildcardQuery:
 		c.field(q.FieldVal)
-		q.Wildcard = strings.ToLower(q.Wildcard) // as all analyzers do with words
+		q.Wildcard = strings.ToLower(q.Wildcard) // as all analyzers do
 		c.pattern(q.Wildcard)
 		return q
 	case *query.DisjunctionQuery:
-		// A number: Bleve would look for it as a word or as a numeric field. We
-		// have none of those.
+		// A number. Bleve would search it as a word or in a numeric field. This index has no
+		// numeric fields.
 		if len(q.Disjuncts) == 2 {
 			if word, ok := q.Disjuncts[0].(*query.MatchQuery); ok {
 				word.BoostVal = q.BoostVal
@@ -123,14 +122,13 @@ func (c *checker) clause(q query.Query) query.Query {
 	return q
 }
 
-// pattern counts a pattern. It refuses a pattern for which Bleve would build an automaton of
-// thousands of states.
+// pattern counts a pattern. It refuses a pattern whose automaton would have thousands of states.
 func (c *checker) pattern(text string) {
 	c.patterns++
 	c.refused = c.refused || len(text) > maxPattern || strings.Count(text, "*")+strings.Count(text, "?") > maxWild
 }
 
-// field refuses a field that the index does not have: its name is misspelt.
+// field refuses an unknown field: its name is misspelt.
 func (c *checker) field(name string) {
 	known := slices.ContainsFunc(c.fields, func(f field) bool { return f.name == name })
 	c.refused = c.refused || name != "" && !known

@@ -12,19 +12,18 @@ import (
 
 // Sizes of runs, in bytes of text.
 const (
-	documentCost = 256       // what a document counts beside its text
-	maxMerge     = 512 << 10 // larger runs stay: bounds how long one merge takes
-	fanout       = 8         // runs of about the same size that become one
+	documentCost = 256       // added to the text of each document
+	maxMerge     = 512 << 10 // larger runs are not merged: bounds the time of one merge
+	fanout       = 8         // number of runs of similar size that are merged into one
 )
 
-// runs knows which documents lie in which of Bleve's segments, and merges small
-// segments. Bleve's own merger works on files. Without one, each batch would
-// stay a segment for ever, and every search would visit each of them.
+// runs records which document is in which segment of Bleve, and merges small segments. Bleve's
+// own merger needs files. Without merging, each batch would remain a segment, and every search
+// would visit all of them.
 //
-// A run is the documents of one batch, and so of one segment. To merge runs is
-// to index their documents again, in one batch: Bleve lets go of a segment
-// when its last document has gone elsewhere. As in a log-structured merge tree
-// a document moves a logarithmic number of times.
+// A run is the set of documents of one batch, and so of one segment. To merge runs, their
+// documents are indexed again in one batch. Bleve drops a segment once all of its documents are
+// elsewhere. As in a log-structured merge tree, a document moves a logarithmic number of times.
 type runs struct {
 	index *index
 	list  []*run
@@ -32,19 +31,19 @@ type runs struct {
 }
 
 type run struct {
-	values []identity.Value // as they were; some may have gone
-	whole  int              // bytes, as it was
-	live   int              // bytes, of what is left
+	values []identity.Value // documents of the batch; some may have moved or been deleted
+	whole  int              // bytes of all documents of the batch
+	live   int              // bytes of the documents that are left
 }
 
 type place struct {
 	run  *run
-	size int // bytes
+	size int // bytes of text
 }
 
 func (r *runs) init(x *index) { r.index, r.of = x, make(map[identity.Value]place) }
 
-// add notes the documents of a batch, with the bytes of their texts.
+// add records a run of the documents of a batch, with the bytes of their texts.
 func (r *runs) add(documents map[identity.Value]int) {
 	if len(documents) == 0 {
 		return
@@ -58,7 +57,7 @@ func (r *runs) add(documents map[identity.Value]int) {
 	r.list = append(r.list, n)
 }
 
-// drop notes that a document is gone from where it was.
+// drop removes a document from its run.
 func (r *runs) drop(v identity.Value) {
 	if p, ok := r.of[v]; ok {
 		p.run.live -= p.size + documentCost
@@ -78,8 +77,8 @@ func (r *runs) merge() {
 	}
 }
 
-// due returns runs to merge into one: a run of which more than half is gone, or fanout runs
-// of one level.
+// due returns the runs to merge next: a run that has lost more than half, or fanout runs of one
+// level.
 func (r *runs) due() []*run {
 	levels := make(map[int][]*run)
 	for _, n := range r.list {
@@ -98,7 +97,7 @@ func (r *runs) due() []*run {
 	return nil
 }
 
-// rewrite indexes the documents of some runs again, as one.
+// rewrite indexes the documents of some runs again, as one run.
 func (r *runs) rewrite(group []*run) {
 	b := r.index.bleve.NewBatch()
 	moved := make(map[identity.Value]int)
@@ -108,21 +107,21 @@ func (r *runs) rewrite(group []*run) {
 			if p.run != n {
 				continue
 			}
-			must(b.IndexAdvanced(r.index.document(v, r.stored(v))))
+			panicOn(b.IndexAdvanced(r.index.document(v, r.stored(v))))
 			moved[v] = p.size
 		}
 	}
 	for v := range moved {
 		r.drop(v)
 	}
-	must(r.index.bleve.Batch(b))
+	panicOn(r.index.bleve.Batch(b))
 	r.add(moved)
 }
 
-// stored returns the texts of a document as Bleve keeps them.
+// stored returns the texts of a document that Bleve has stored.
 func (r *runs) stored(v identity.Value) map[string][]string {
 	d, err := r.index.bleve.Document(string(v[:]))
-	must(err)
+	panicOn(err)
 	texts := make(map[string][]string, len(r.index.fields))
 	d.VisitFields(func(f bleveindex.Field) {
 		if f.Name() != "_id" {

@@ -63,7 +63,7 @@ func TestConfigurations(t *testing.T) {
 		}
 	}
 	if sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeInt64}) != nil {
-		t.Error("an index of numbers was accepted")
+		t.Error("a text index of the type int64 was accepted; want it refused")
 	}
 }
 
@@ -81,8 +81,8 @@ func TestPredicates(t *testing.T) {
 	for predicate, want := range map[string]string{
 		"fox":                  "0",
 		"FOX":                  "0",
-		"brown":                "1 0", // more of it in fewer words
-		"quick lazy":           "2 0", // both have both; the shorter one first
+		"brown":                "1 0", // the text with more occurrences in fewer words first
+		"quick lazy":           "2 0", // both texts have both words; the shorter one first
 		"+quick +dog":          "0",
 		"+brown -fox":          "1",
 		"-brown":               "2 3 4 5",
@@ -103,7 +103,7 @@ func TestPredicates(t *testing.T) {
 		"bear^2 fox":           "1 0",
 		"bear^1e3 fox^0.5":     "1 0",
 		"nothing":              "",
-		"the":                  "", // a common word is not kept
+		"the":                  "", // the analyzer drops common words
 	} {
 		found, err := core.Search(predicate, 100)
 		if got := numbers(found, len(texts)); err != nil || got != want {
@@ -116,7 +116,7 @@ func TestPredicates(t *testing.T) {
 		}
 	}
 	if found, err := core.Search("brown", 1); err != nil || numbers(found, len(texts)) != "1" {
-		t.Errorf("the best one: %s (%v), want 1", numbers(found, len(texts)), err)
+		t.Errorf("limit 1 returns %s (%v); want the best match, 1", numbers(found, len(texts)), err)
 	}
 }
 
@@ -151,8 +151,8 @@ func TestPredicatesAtTheirLimits(t *testing.T) {
 	}
 }
 
-// TestPlacesOfAWordAreBounded: a phrase of two words that an object holds a
-// hundred thousand times would be looked for by comparing them all.
+// TestPlacesOfAWordAreBounded: without a bound, a phrase of two words would compare all
+// positions of both. One object may hold each word a hundred thousand times.
 func TestPlacesOfAWordAreBounded(t *testing.T) {
 	const before, behind = "aa cc", "aa bb"
 	words := func(n int) string { return strings.Repeat("aa ", n-2) }
@@ -167,7 +167,7 @@ func TestPlacesOfAWordAreBounded(t *testing.T) {
 		core := start(t, true, options)
 		core.Insert(sdktest.ID(0), text(maxOccurrences))
 		core.Insert(sdktest.ID(1), text(maxOccurrences+1))
-		for range fanout { // the two are indexed again when runs merge
+		for range fanout { // so that runs merge, and index the two objects again
 			core.Insert(sdktest.ID(2), "")
 		}
 		for predicate, want := range map[string]string{`"` + before + `"`: "0 1", `"` + behind + `"`: "0", "bb": "0 1"} {
@@ -180,8 +180,7 @@ func TestPlacesOfAWordAreBounded(t *testing.T) {
 	}
 }
 
-// TestPhraseEndsWithItsContext: Bleve itself would go on to the next object
-// that holds the phrase.
+// TestPhraseEndsWithItsContext: Bleve alone would go on to the next object with the phrase.
 func TestPhraseEndsWithItsContext(t *testing.T) {
 	x := &index{}
 	if err := x.Configure(sdk.Config{Type: model.TypeText}); err != nil {
@@ -214,11 +213,11 @@ func TestPhraseEndsWithItsContext(t *testing.T) {
 		t.Fatalf("%v, %v", hit, err)
 	}
 	cancel()
-	for hit := room.DocumentMatchPool.Get(); hit != nil && err == nil; { // it looks a few objects ahead
+	for hit := room.DocumentMatchPool.Get(); hit != nil && err == nil; { // Bleve reads a few objects ahead
 		hit, err = s.Next(room)
 	}
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("after the end of its context: %v", err)
+		t.Errorf("a phrase search whose context has ended returns %v; want the context's error", err)
 	}
 }
 
@@ -240,7 +239,7 @@ func TestFields(t *testing.T) {
 		}
 	}
 	if all, err := core.Search("", 100); err != nil || numbers(all, len(objects)) != "0 1 2" {
-		t.Errorf("%s are indexed (%v), want those with a text", numbers(all, len(objects)), err)
+		t.Errorf("objects %s are indexed (%v); want 0 1 2, which have a text", numbers(all, len(objects)), err)
 	}
 }
 
@@ -250,7 +249,7 @@ func TestInputThatIsNotTextIsRefusedAndEndsWhatWasThere(t *testing.T) {
 		core := start(t, false, options)
 		core.Insert(sdktest.ID(1), `{"a":"x","b":"x"}`)
 		if core.Insert(sdktest.Version(1, 1), input) {
-			t.Errorf("%q was accepted", input)
+			t.Errorf("the input %q was accepted; want it refused", input)
 		}
 		if found, err := core.Search("", 10); err != nil || len(found) != 0 {
 			t.Errorf("%d found (%v), want none", len(found), err)
@@ -272,8 +271,8 @@ func TestPrefixOfMoreWordsThanCanBeRankedStillFinds(t *testing.T) {
 	}
 }
 
-// TestIndexAgreesWithAList drives an index and a list through the same random
-// history, so small that runs are merged all the time.
+// TestIndexAgreesWithAList applies the same random history to an index and to a list. The
+// history is so small that runs merge all the time.
 func TestIndexAgreesWithAList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		x := &index{}
@@ -318,14 +317,14 @@ func TestIndexAgreesWithAList(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				if len(x.ids) != len(model) || len(x.runs.of) != len(model) {
-					t.Fatalf("%d tags and %d places of %d documents", len(x.ids), len(x.runs.of), len(model))
+					t.Fatalf("the index has %d identities and %d places; want one of each for %d documents", len(x.ids), len(x.runs.of), len(model))
 				}
 			},
 		})
 	})
 }
 
-// TestLoneInsertsLeaveFewRuns: else each search would visit thousands.
+// TestLoneInsertsLeaveFewRuns: otherwise each search would visit thousands of segments.
 func TestLoneInsertsLeaveFewRuns(t *testing.T) {
 	x := &index{}
 	if err := x.Configure(sdk.Config{Type: model.TypeText}); err != nil {
@@ -335,7 +334,7 @@ func TestLoneInsertsLeaveFewRuns(t *testing.T) {
 		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Input: fmt.Appendf(nil, "text number %d", n)}})
 	}
 	if len(x.runs.list) > 4*fanout {
-		t.Errorf("%d runs after 1000 inserts", len(x.runs.list))
+		t.Errorf("%d runs are left after 1000 single inserts; want few, since each search visits all", len(x.runs.list))
 	}
 	for n := range 990 {
 		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Remove: true}})
@@ -362,7 +361,7 @@ func FuzzPredicate(f *testing.F) {
 	})
 }
 
-// BenchmarkInsert shows what a text of 60 words costs, alone and in a batch.
+// BenchmarkInsert measures the cost of a text of 60 words, alone and in a batch.
 func BenchmarkInsert(b *testing.B) {
 	for _, size := range []int{1, 100} {
 		b.Run(fmt.Sprintf("batch=%d", size), func(b *testing.B) {

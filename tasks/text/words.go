@@ -10,20 +10,19 @@ import (
 	"motte/core/identity"
 )
 
-// maxOccurrences is how often a word is kept in one field of one object. To
-// check a phrase, Bleve loads all places of its words and compares each with
-// each.
+// maxOccurrences bounds the positions that are stored of a word in one field of one object. To
+// check a phrase, Bleve loads all positions of its words and compares each pair.
 const maxOccurrences = 256
 
-// Options of Bleve's fields: the texts themselves are kept for merging, the
-// places of words for phrases.
+// Options of Bleve's fields. The texts are stored for merging, and the positions of words for
+// phrases.
 const (
 	textOptions = bleveindex.IndexField | bleveindex.IncludeTermVectors | bleveindex.StoreField
 	allOptions  = bleveindex.IndexField | bleveindex.IncludeTermVectors
 )
 
-// document returns what Bleve is to index: the texts by field, and all of them
-// together if there are several fields.
+// document returns the document for Bleve: the texts by field, and all texts together if there
+// are several fields.
 func (x *index) document(v identity.Value, texts map[string][]string) *blevedocument.Document {
 	d := blevedocument.NewDocument(string(v[:]))
 	for _, f := range x.fields {
@@ -38,15 +37,14 @@ func (x *index) document(v identity.Value, texts map[string][]string) *blevedocu
 	return d
 }
 
-// sparing analyses the texts of one field of one object, and leaves out a word
-// that it has seen too often.
+// sparing analyses the texts of one field of one object. It drops further occurrences of a word
+// after maxOccurrences.
 type sparing struct {
 	analysis.Analyzer
 	seen map[string]int
 }
 
-// Analyze implements analysis.Analyzer. Bleve analyses a document in one
-// goroutine.
+// Analyze implements analysis.Analyzer. Bleve analyses each document in one goroutine.
 func (s sparing) Analyze(text []byte) analysis.TokenStream {
 	return slices.DeleteFunc(s.Analyzer.Analyze(text), func(t *analysis.Token) bool {
 		s.seen[string(t.Term)]++
