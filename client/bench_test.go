@@ -14,8 +14,8 @@ import (
 	"motte/core/wire"
 )
 
-// BenchmarkGet gets an object of 1 KiB again and again from a stand-in for the Core that does
-// almost no work. So it measures the client, and TLS at both ends.
+// BenchmarkGet repeatedly gets an object of 1 KiB from a stand-in for the Core that does almost
+// no work. So it measures the client, and TLS at both ends.
 func BenchmarkGet(b *testing.B) {
 	for _, c := range []struct {
 		name string
@@ -86,7 +86,7 @@ func BenchmarkFloor(b *testing.B) {
 	b.ReportMetric(float64(processorTime(b)-before)/float64(b.N), "cpu-ns/op")
 }
 
-// objectBody is the size of a frame's body in bytes that shows an object of 1 KiB.
+// objectBody is the size in bytes of the body of a frame with an object of 1 KiB.
 const objectBody = 32 + 2 + 1<<10
 
 // processorTime returns the processor time of this process in nanoseconds.
@@ -98,7 +98,8 @@ func processorTime(b *testing.B) int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-// serveObject answers every GET with the same object, and all else with nothing.
+// serveObject answers every GET with the same object, and every other request with an empty
+// reply.
 func serveObject(c conn) {
 	in, out := bufio.NewReaderSize(c, 64<<10), bufio.NewWriterSize(c, 64<<10)
 	body := make([]byte, objectBody)

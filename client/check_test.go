@@ -13,8 +13,8 @@ import (
 	"motte/core/wire"
 )
 
-// TestWhatDoesNotFitIsNotSent: a name that is cut to its field would reach
-// another collection or index.
+// TestWhatDoesNotFitIsNotSent: a name that is cut to the size of its field would name another
+// collection or index.
 func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 	c := connect(t, fake(t, func(c conn) {
 		for first := true; ; first = false {
@@ -23,7 +23,7 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 				return
 			}
 			if !first || r.Op != model.OpHead {
-				t.Errorf("%s was sent", OperationName(r.Op))
+				t.Errorf("%s was sent with a name that does not fit; want no request", OperationName(r.Op))
 			}
 			c.reply(r.Number, wire.KindEnd, 0, nil)
 		}
@@ -64,7 +64,7 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 	for name, do := range operations {
 		for _, bad := range []string{long, "people\x00"} {
 			if err := do(bad, bad); !errors.Is(err, ErrInvalidRequest) {
-				t.Errorf("%s of %q: %v", name, bad, err)
+				t.Errorf("%s of %q returns %v; want that the name is refused", name, bad, err)
 			}
 		}
 	}
@@ -86,8 +86,8 @@ func TestWhatDoesNotFitIsNotSent(t *testing.T) {
 	}
 }
 
-// TestBatchIsWhatWasAdded: a name longer than its length field would make the
-// Core read the rest of it as operations of the batch.
+// TestBatchIsWhatWasAdded: if a name were longer than its length field can say, the Core would
+// read the rest of it as operations.
 func TestBatchIsWhatWasAdded(t *testing.T) {
 	smuggled := frames.AppendBatchOp(nil, &wire.Request{Op: model.OpDelete, Name: []byte("payroll")})
 	name := string(append(bytes.Repeat([]byte("n"), 1<<16), smuggled...))
@@ -103,7 +103,7 @@ func TestBatchIsWhatWasAdded(t *testing.T) {
 		add(&b)
 		b.Put([]byte("after"))
 		if ops, err := wire.DecodeBatch(b.ops); err != nil || len(ops) != b.Len() {
-			t.Errorf("%s: %d operations were added, the Core reads %d (%v)", what, b.Len(), len(ops), err)
+			t.Errorf("%s too long: the batch has %d operations, and the Core reads %d (%v); want none", what, b.Len(), len(ops), err)
 		}
 		if _, err := (&Client{}).PutBatch(context.Background(), "c", &b); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v", what, err)
@@ -111,7 +111,7 @@ func TestBatchIsWhatWasAdded(t *testing.T) {
 	}
 }
 
-// TestAnEmptyNameIsRefused: the object would be stored without one.
+// TestAnEmptyNameIsRefused: the Core would store the object without a name.
 func TestAnEmptyNameIsRefused(t *testing.T) {
 	if _, err := (&Client{}).Put(context.Background(), "c", []byte("x"), Name("")); !errors.Is(err, ErrInvalidRequest) {
 		t.Errorf("PUT: %v", err)
@@ -124,7 +124,7 @@ func TestAnEmptyNameIsRefused(t *testing.T) {
 	}
 }
 
-// TestEachOperationHasOneResult: another number of them belongs to another
+// TestEachOperationHasOneResult: an answer with another number of results belongs to another
 // request.
 func TestEachOperationHasOneResult(t *testing.T) {
 	for _, n := range []uint32{0, 1, 3} {
@@ -141,7 +141,7 @@ func TestEachOperationHasOneResult(t *testing.T) {
 		b.Put([]byte("one"))
 		b.Put([]byte("two"))
 		if results, err := c.PutBatch(t.Context(), "c", &b); err == nil {
-			t.Errorf("%d results of 2 operations were taken", len(results))
+			t.Errorf("an answer with %d results for 2 operations was accepted; want an error", len(results))
 		}
 	}
 }

@@ -22,14 +22,15 @@ import (
 	"motte/internal/testutil"
 )
 
-// serve runs a Core in this process and returns its administrator's profile.
-// There is no host behind it, so no index ever serves.
+// serve runs a Core in this process, without a host, so no index ever serves. It returns the
+// administrator's profile.
 func serve(t *testing.T) *Profile {
 	t.Helper()
 	return serveAt(t, t.TempDir(), "127.0.0.1:0", make(chan func(), 1))
 }
 
-// serveAt does so in a directory, on an address; stop brings what stops it.
+// serveAt does the same in a given directory, on a given address. It sends a function that stops
+// the Core to the channel stop.
 func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	t.Helper()
 	p := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
@@ -47,7 +48,7 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 	t.Cleanup(end)
 	stop <- end
 	buf := make([]byte, hostwire.MaxMessage)
-	for p.Address == "" { // on a slow machine counters come before
+	for p.Address == "" { // on a slow machine, counters come before the address
 		n, err := ends[0].Read(buf)
 		if err != nil {
 			t.Fatalf("%v, %v", err, <-ended)
@@ -60,7 +61,7 @@ func serveAt(t *testing.T, dir, address string, stop chan func()) *Profile {
 			p.Address, p.CoreKey = ready.Address, ready.Key[:]
 		}
 	}
-	go func() { // a host that does nothing
+	go func() { // a host that ignores all messages
 		for {
 			if _, err := ends[0].Read(buf); err != nil {
 				return
@@ -94,26 +95,26 @@ func TestObjectsComeBack(t *testing.T) {
 		t.Fatalf("%+v, %v", o, err)
 	}
 	if _, err := c.Put(ctx, "c", []byte("second"), Name("n"), IfAbsent()); !errors.Is(err, ErrPreconditionFailed) {
-		t.Fatalf("if absent: %v", err)
+		t.Fatalf("a PUT with IfAbsent of an existing name returns %v; want ErrPreconditionFailed", err)
 	}
 	second, err := c.Put(ctx, "c", []byte("second"), Name("n"), IfIdentity(put.Identity))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.DeleteIf(ctx, "c", "n", put.Identity); !errors.Is(err, ErrPreconditionFailed) {
-		t.Fatalf("delete if: %v", err)
+		t.Fatalf("a DeleteIf of a replaced identity returns %v; want ErrPreconditionFailed", err)
 	}
 	if _, err := c.GetIdentity(ctx, "c", put.Identity); !errors.Is(err, ErrNotFound) {
-		t.Fatalf("the replaced object: %v", err)
+		t.Fatalf("a GET of a replaced identity returns %v; want ErrNotFound", err)
 	}
 	if err := c.DeleteIdentity(ctx, "c", second.Identity); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Get(ctx, "c", "n"); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrDenied) {
-		t.Fatalf("the deleted object: %v", err)
+		t.Fatalf("a GET of a deleted object returns %v; want ErrNotFound", err)
 	}
 	if head := c.Head(); head.LSN < 5 {
-		t.Fatalf("head %d", head.LSN)
+		t.Fatalf("the head is at %d; want more, after several writes", head.LSN)
 	}
 }
 
@@ -131,7 +132,7 @@ func TestBatchAndList(t *testing.T) {
 			want[name] = data
 		}
 		if results, err := c.PutBatch(ctx, "c", &b); err != nil || len(results) != b.Len() {
-			t.Fatalf("%d results, %v", len(results), err)
+			t.Fatalf("a batch returns %d results, %v; want one for each operation", len(results), err)
 		}
 	}
 	for o, err := range c.List(ctx, "c") {
@@ -147,17 +148,17 @@ func TestBatchAndList(t *testing.T) {
 		delete(want, o.Name)
 	}
 	if len(want) != 0 {
-		t.Fatalf("%d objects were not listed", len(want))
+		t.Fatalf("the list lacks %d objects", len(want))
 	}
 	for range c.List(ctx, "c") {
-		break // leaving a stream early is fine
+		break // a caller may leave a stream early
 	}
 	if _, err := c.Get(ctx, "c", "0-1"); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestWritesTellWhatTheyReplaced, each operation of a batch for itself.
+// TestWritesTellWhatTheyReplaced for single writes, and for each operation of a batch.
 func TestWritesTellWhatTheyReplaced(t *testing.T) {
 	c, ctx := connect(t, serve(t)), t.Context()
 	if err := c.CreateCollection(ctx, "c"); err != nil {
@@ -177,7 +178,7 @@ func TestWritesTellWhatTheyReplaced(t *testing.T) {
 	b.Put([]byte("3"), Name("new"))
 	results, err := c.PutBatch(ctx, "c", &b)
 	if err != nil || len(results) != b.Len() {
-		t.Fatalf("%d results, %v", len(results), err)
+		t.Fatalf("a batch returns %d results, %v; want one for each operation", len(results), err)
 	}
 	for i, want := range []bool{false, true, false, false, false, true} {
 		if results[i].Replaced != want || results[i].NotIndexed {
@@ -186,7 +187,7 @@ func TestWritesTellWhatTheyReplaced(t *testing.T) {
 	}
 }
 
-// TestABatchTellsWhichOperationsAreNotIndexed; a reply that contradicts itself is refused.
+// TestABatchTellsWhichOperationsAreNotIndexed also checks that a contradictory reply is refused.
 func TestABatchTellsWhichOperationsAreNotIndexed(t *testing.T) {
 	const notIndexed = wire.ReplyNotIndexed
 	for _, tc := range []struct {
@@ -279,7 +280,7 @@ func TestContextEndsACall(t *testing.T) {
 	}
 }
 
-// TestReconnects: a Core that was restarted is found again.
+// TestReconnects checks that a client finds a restarted Core again.
 func TestReconnects(t *testing.T) {
 	dir, stop := t.TempDir(), make(chan func(), 2)
 	p := serveAt(t, dir, "127.0.0.1:0", stop)
@@ -292,7 +293,7 @@ func TestReconnects(t *testing.T) {
 	}
 	(<-stop)()
 	if _, err := c.Get(ctx, "c", "n"); err == nil {
-		t.Fatal("the call succeeded without an answer")
+		t.Fatal("a call without an answer succeeded; want an error")
 	}
 	serveAt(t, dir, p.Address, stop)
 	deadline := time.Now().Add(10 * time.Second)
@@ -350,7 +351,7 @@ func TestProfileFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := ReadProfile(path); err == nil {
-		t.Error("a profile that others can read was accepted")
+		t.Error("a profile that other users can read was accepted; want an error")
 	}
 	good := string(p.Marshal())
 	for _, text := range []string{"\ufeff" + good, strings.ReplaceAll(good, "\n", "\r\n"), good + "\n# a comment\n#another\n"} {
@@ -362,7 +363,7 @@ func TestProfileFile(t *testing.T) {
 		good + "core-key \n", good + strings.Repeat("#", 1<<17),
 		"", "motte-profile-v2\n", "motte-profile-v1\n", "motte-profile-v1\nclient-key 12\n", "motte-profile-v1\nwhat is this\n"} {
 		if _, err := ParseProfile([]byte(text)); err == nil {
-			t.Errorf("%q was accepted", text)
+			t.Errorf("the profile %q was accepted; want an error", text)
 		}
 	}
 }

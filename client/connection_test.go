@@ -17,8 +17,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestGivenUpCallsCountUntilTheyAreAnswered: a caller that gives up must not free its slot,
-// since the Core and the connection still hold the body of its request.
+// TestGivenUpCallsCountUntilTheyAreAnswered: if a caller gives up, its slot must stay occupied.
+// The Core and the connection still hold the body of its request.
 func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 	answer := make(chan struct{})
 	c := connect(t, fake(t, func(c conn) {
@@ -41,27 +41,27 @@ func TestGivenUpCallsCountUntilTheyAreAnswered(t *testing.T) {
 	for range 8 {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		if _, err := c.Put(ctx, "c", data); err == nil {
-			t.Error("the call succeeded without an answer")
+			t.Error("a call without an answer succeeded; want an error")
 		}
 		cancel()
 	}
 	c.link.mu.Lock()
 	if n := len(c.link.calls); n > 2 {
-		t.Errorf("%d calls of half the budget each are in flight", n)
+		t.Errorf("%d calls of half the budget each are in flight; want 2", n)
 	}
 	c.link.mu.Unlock()
 	close(answer)
 	if _, err := c.Put(t.Context(), "c", data); err != nil {
-		t.Errorf("after the answers: %v", err)
+		t.Errorf("after the answers a new call returns %v; want that it succeeds", err)
 	}
 }
 
-// TestLargeAnswerIsNotGathered: a search for few but large objects moves to a dedicated
-// connection, where the Core waits for the reader. Other calls go on meanwhile.
+// TestLargeAnswerIsNotGathered: a search for a few large objects moves to a dedicated
+// connection, where the Core waits for the reader. Other calls must not wait for it.
 func TestLargeAnswerIsNotGathered(t *testing.T) {
 	const objects = 100
 	body := make([]byte, identity.Size+2+1<<20)
-	sent := make([]atomic.Int64, 8) // objects, by connection
+	sent := make([]atomic.Int64, 8) // objects sent, by connection
 	c := connect(t, fake(t, func(c conn) {
 		for r, ok := c.request(); ok; r, ok = c.request() {
 			if r.Op == model.OpSearch {
@@ -85,7 +85,7 @@ func TestLargeAnswerIsNotGathered(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := sent[1].Load(); n > objects/2 {
-				t.Errorf("%d objects were sent to a reader that took one", n)
+				t.Errorf("%d objects were sent to a reader that has read one; want few", n)
 			}
 		}
 	}
@@ -93,11 +93,11 @@ func TestLargeAnswerIsNotGathered(t *testing.T) {
 		t.Errorf("%d objects, want %d", got, objects)
 	}
 	if n := sent[0].Load(); n == objects {
-		t.Error("the whole answer came on the shared connection")
+		t.Error("the whole answer came on the shared connection; want a dedicated one")
 	}
 }
 
-// TestAnswerWithoutEndFails: the frames kept for one call are bounded.
+// TestAnswerWithoutEndFails: the number of frames kept for one call is bounded.
 func TestAnswerWithoutEndFails(t *testing.T) {
 	body := make([]byte, 1<<20)
 	c := connect(t, fake(t, func(c conn) {
@@ -111,10 +111,10 @@ func TestAnswerWithoutEndFails(t *testing.T) {
 		}
 	}))
 	if _, err := c.Get(t.Context(), "c", "n"); !errors.Is(err, ErrSlowReader) {
-		t.Errorf("after 100 frames: %v", err)
+		t.Errorf("an answer of 100 frames without an end returns %v; want an error", err)
 	}
 	if _, err := c.Ping(t.Context()); err != nil {
-		t.Errorf("the next call: %v", err)
+		t.Errorf("the next call returns %v; want that it succeeds on a new connection", err)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestCloseEndsStreams(t *testing.T) {
 			}
 		}
 	}))
-	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience) // else the stream would wait for ever
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience) // otherwise the stream would wait forever
 	defer cancel()
 	var last error
 	for _, err := range c.List(ctx, "c") {
@@ -138,14 +138,14 @@ func TestCloseEndsStreams(t *testing.T) {
 		}
 	}
 	if !errors.Is(last, ErrClosed) {
-		t.Errorf("the stream ended with %v", last)
+		t.Errorf("Close ended the stream with %v; want ErrClosed", last)
 	}
 	if len(c.links) != 0 {
-		t.Errorf("%d connections are left", len(c.links))
+		t.Errorf("%d connections are left after Close; want 0", len(c.links))
 	}
 }
 
-// TestLostConnectionIsMadeAnewOnce, for any number of calls that used it.
+// TestLostConnectionIsMadeAnewOnce, however many calls used it.
 func TestLostConnectionIsMadeAnewOnce(t *testing.T) {
 	var connections atomic.Int64
 	c := connect(t, fake(t, func(c conn) {
@@ -174,12 +174,12 @@ func TestLostConnectionIsMadeAnewOnce(t *testing.T) {
 	}
 }
 
-// TestCallerThatGivesUpDoesNotEndTheDial: others wait for it.
+// TestCallerThatGivesUpDoesNotEndTheDial, since other callers may wait for the connection.
 func TestCallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
 	lost, listen := make(chan struct{}), make(chan struct{})
 	c := connect(t, fake(t, func(c conn) {
 		if c.number > 0 {
-			<-listen // the handshake waits
+			<-listen // the handshake waits for the test
 		}
 		for r, ok := c.request(); ok; r, ok = c.request() {
 			c.reply(r.Number, wire.KindEnd, 0, nil)
@@ -194,7 +194,7 @@ func TestCallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := c.Ping(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the call ended with: %v", err)
+		t.Errorf("the caller that waits for the connection gets %v; want an answer", err)
 	}
 	close(listen)
 	if _, err := c.Ping(t.Context()); err != nil {
@@ -202,8 +202,8 @@ func TestCallerThatGivesUpDoesNotEndTheDial(t *testing.T) {
 	}
 }
 
-// TestNobodyGetsAnothersAnswer though callers give up at any moment, and the calls of
-// those who do not are used again.
+// TestNobodyGetsAnothersAnswer: callers give up at any moment, and the client reuses the memory
+// of finished calls. No caller may get the answer to another call.
 func TestNobodyGetsAnothersAnswer(t *testing.T) {
 	k := connect(t, fake(t, func(c conn) {
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -227,7 +227,7 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 				continue
 			}
 			asked = append(asked, r)
-			for len(asked) > 4 { // some are answered late, and not in order
+			for len(asked) > 4 { // answer some requests late, and out of order
 				if !answer(rng.IntN(len(asked))) {
 					return
 				}
@@ -242,7 +242,7 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 			for n := range 300 {
 				ctx, cancel := context.WithCancel(t.Context())
 				if rng.IntN(2) == 0 {
-					go cancel() // at any moment
+					go cancel() // cancel at a random moment
 				}
 				name := fmt.Sprint(i, " ", n)
 				o, err := k.Get(ctx, "c", name)
@@ -262,14 +262,14 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 		all.Wait()
 		close(done)
 	}()
-	for n := 0; ; n++ { // the last ones are answered when others ask
+	for n := 0; ; n++ { // further requests bring the last answers
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		_, _ = k.Get(ctx, "c", "more")
 		cancel()
 		select {
 		case <-done:
 			if got.Load() == 0 {
-				t.Error("no call got an answer")
+				t.Error("no call got an answer, so the test checks nothing")
 			}
 			return
 		default:
@@ -277,11 +277,11 @@ func TestNobodyGetsAnothersAnswer(t *testing.T) {
 	}
 }
 
-// TestACoreThatAnswersWithoutReadingHoldsNobody: a Core that guesses the numbers of requests
-// and answers them without reading any would fill the socket, and a caller that writes its
-// request itself would wait for ever, whatever its context says.
+// TestACoreThatAnswersWithoutReadingHoldsNobody: a malicious Core guesses the numbers of
+// requests, and answers without reading any. Then the socket fills up. A caller must still
+// return when its context ends.
 func TestACoreThatAnswersWithoutReadingHoldsNobody(t *testing.T) {
-	var next atomic.Uint64 // number that the next request would have if they were counted
+	var next atomic.Uint64 // estimate of the next request's number
 	next.Store(2)
 	c := connect(t, fake(t, func(c conn) {
 		if r, ok := c.request(); !ok || !c.reply(r.Number, wire.KindEnd, 0, nil) {
@@ -311,6 +311,6 @@ func TestACoreThatAnswersWithoutReadingHoldsNobody(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(testutil.Patience):
-		t.Fatalf("a caller is held by request %d", next.Load())
+		t.Fatalf("the caller of request %d does not return, though its context has ended", next.Load())
 	}
 }

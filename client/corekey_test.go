@@ -12,14 +12,14 @@ import (
 	"motte/core/wire"
 )
 
-// coreKey is a key of a Core.
+// coreKey returns a key of a Core.
 func coreKey(n byte) ed25519.PublicKey {
 	return ed25519.NewKeyFromSeed(bytes.Repeat([]byte{n}, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 }
 
-// TestTheNextKeyIsLearntOnce: from a Core that has proved the present one; and when a Core has
-// proved the next one, the key before is refused for good, so that a thief of it has no use
-// for it.
+// TestTheNextKeyIsLearntOnce: a client learns the next key only from a Core that has proved the
+// present key. Once a Core has proved the next key, the client refuses the former one for good.
+// Then a thief of the former key can't use it.
 func TestTheNextKeyIsLearntOnce(t *testing.T) {
 	a, b, c, d := coreKey(1), coreKey(2), coreKey(3), coreKey(4)
 	var kept CoreKeys
@@ -43,17 +43,17 @@ func TestTheNextKeyIsLearntOnce(t *testing.T) {
 	}{
 		{a, nil, nil, a, nil},
 		{b, nil, ErrWrongCore, a, nil},
-		{b, c, ErrWrongCore, a, nil}, // who has another key says nothing
+		{b, c, ErrWrongCore, a, nil}, // a Core with another key can't tell a next key
 		{a, b, nil, a, b},
 		{a, b, nil, a, b},
-		{a, c, ErrNextKey, a, b}, // a thief of the present key
+		{a, c, ErrNextKey, a, b}, // a thief of the present key tells another next key
 		{a, nil, nil, a, b},
 		{c, nil, ErrWrongCore, a, b},
 		{b, nil, nil, b, nil},
-		{a, nil, ErrWrongCore, b, nil}, // a thief of the key before
+		{a, nil, ErrWrongCore, b, nil}, // a thief of the former key
 		{a, d, ErrWrongCore, b, nil},
 		{b, c, nil, b, c},
-		{c, d, nil, c, d}, // the next rotation has begun already
+		{c, d, nil, c, d}, // another rotation has begun
 	} {
 		if err := p.saw(step.shown, step.told); !errors.Is(err, step.want) {
 			t.Errorf("step %d: %v", i, err)
@@ -64,21 +64,21 @@ func TestTheNextKeyIsLearntOnce(t *testing.T) {
 		fits(step.now, step.next)
 	}
 	if !kept.Now.Equal(c) || !kept.Next.Equal(d) {
-		t.Error("what was learnt is not kept")
+		t.Error("the learned key is not saved")
 	}
 	full := errors.New("the disk is full")
 	p = pins{keys: CoreKeys{Now: a, Log: a}, keep: func(CoreKeys) error { return full }}
 	if err := p.saw(a, b); err != nil || p.failed != full {
-		t.Errorf("what can't be kept: %v, %v", err, p.failed)
+		t.Errorf("saving the keys fails, and the client reports %v, %v; want the error of the disk", err, p.failed)
 	}
 	p.keep = func(CoreKeys) error { return nil }
 	if err := p.saw(a, b); err != nil || p.failed != nil {
-		t.Errorf("what can be kept again: %v, %v", err, p.failed)
+		t.Errorf("saving the keys works again, and the client reports %v, %v; want no error", err, p.failed)
 	}
 }
 
-// TestAProfileFileKeepsTheKeys: the head of the log keeps its name, and an older key takes
-// the place of none.
+// TestAProfileFileKeepsTheKeys: a rotation does not change the name of the head file's Core. A
+// late process must not write an older key.
 func TestAProfileFileKeepsTheKeys(t *testing.T) {
 	a, b, c := coreKey(1), coreKey(2), coreKey(3)
 	path := filepath.Join(t.TempDir(), "p")
@@ -93,10 +93,10 @@ func TestAProfileFileKeepsTheKeys(t *testing.T) {
 	}{
 		{CoreKeys{a, b, a}, nil, a, b, nil, a},
 		{CoreKeys{a, c, a}, ErrNextKey, a, b, nil, a},
-		{CoreKeys{c, nil, a}, nil, a, b, nil, a}, // somebody has set another one meanwhile
-		{CoreKeys{a, b, c}, nil, a, b, nil, a},   // of another store
+		{CoreKeys{c, nil, a}, nil, a, b, nil, a}, // another key was set meanwhile
+		{CoreKeys{a, b, c}, nil, a, b, nil, a},   // keys of another store
 		{CoreKeys{b, nil, a}, nil, b, nil, a, a},
-		{CoreKeys{a, b, a}, nil, b, nil, a, a}, // a process that was late
+		{CoreKeys{a, b, a}, nil, b, nil, a, a}, // a late process
 		{CoreKeys{b, c, a}, nil, b, c, a, a},
 		{CoreKeys{c, nil, a}, nil, c, nil, a, a},
 	} {
@@ -111,20 +111,21 @@ func TestAProfileFileKeepsTheKeys(t *testing.T) {
 			t.Errorf("step %d: %+v", i, p)
 		}
 		if p.Address != first.Address || !p.Key.Equal(first.Key) {
-			t.Errorf("step %d: the rest has changed: %+v", i, p)
+			t.Errorf("step %d: other fields of the profile have changed: %+v", i, p)
 		}
 	}
 	p, _ := ReadProfile(path)
-	p.SetCoreKey(b) // by hand: another store
+	p.SetCoreKey(b) // the user enters the key of another store
 	if !p.LogKey().Equal(b) || p.NextCoreKey != nil {
-		t.Errorf("set by hand: %+v", p)
+		t.Errorf("after a key was entered by hand the profile is %+v; want only that key", p)
 	}
 	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
-		t.Errorf("%d files are left", len(entries))
+		t.Errorf("the directory has %d files; want only the profile", len(entries))
 	}
 }
 
-// TestAClientLearnsTheNextKey: with its first answer; and fails if another one is told.
+// TestAClientLearnsTheNextKey from its first answer. The client fails if the Core later tells
+// another next key.
 func TestAClientLearnsTheNextKey(t *testing.T) {
 	told := coreKey(7)
 	p := fake(t, func(c conn) {
@@ -152,6 +153,6 @@ func TestAClientLearnsTheNextKey(t *testing.T) {
 	}
 	p.NextCoreKey = coreKey(8)
 	if _, err := Dial(t.Context(), p); !errors.Is(err, ErrNextKey) {
-		t.Errorf("another key is told: %v", err)
+		t.Errorf("the Core tells another next key, and the client returns %v; want an error", err)
 	}
 }

@@ -20,8 +20,8 @@ type conn struct {
 	number int
 }
 
-// fake listens like a Core and hands each connection to serve, which may run
-// for several at the same time and ends when its connection does.
+// fake listens like a Core, and calls serve for each connection. Several calls may run at the
+// same time. A call ends when its connection ends.
 func fake(t testing.TB, serve func(conn)) *Profile {
 	t.Helper()
 	core := &Profile{Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
@@ -59,7 +59,7 @@ func fake(t testing.TB, serve func(conn)) *Profile {
 		Key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
 }
 
-// request reads the next request; false: the connection ended.
+// request reads the next request. It returns false if the connection has ended.
 func (c conn) request() (wire.Request, bool) {
 	head := make([]byte, wire.RequestHeaderSize)
 	if _, err := io.ReadFull(c, head); err != nil {
@@ -71,7 +71,7 @@ func (c conn) request() (wire.Request, bool) {
 	return wire.SplitBody(h, body), code == model.OK && err == nil
 }
 
-// reply writes one frame; false: the connection ended.
+// reply writes one frame. It returns false if the connection has ended.
 func (c conn) reply(number uint64, kind wire.Kind, count uint32, body []byte) bool {
 	var last wire.ReplyFlags
 	if kind != wire.KindObject {
@@ -80,7 +80,7 @@ func (c conn) reply(number uint64, kind wire.Kind, count uint32, body []byte) bo
 	return c.send(wire.ReplyHeader{Kind: kind, Flags: last, Number: number, Count: count}, body)
 }
 
-// send writes one frame, which may have a head; false: the connection ended.
+// send writes one frame, which may have a head. It returns false if the connection has ended.
 func (c conn) send(h wire.ReplyHeader, body []byte) bool {
 	h.BodyLen = len(body)
 	_, err := c.Write(append(wire.AppendReplyHeader(nil, &h), body...))

@@ -11,16 +11,16 @@ import (
 	"motte/core/wire"
 )
 
-// named is the body of the frame of an object whose data is its name.
+// named returns the body of an object's frame. The object's data is its name.
 func named(name string) []byte {
 	p := binary.BigEndian.AppendUint16(make([]byte, 32), uint16(len(name)))
 	p[0] = name[0]
 	return append(append(p, name...), name...)
 }
 
-// many answers a GETMANY: names that begin with n are not found, and with d are damaged. It
-// shows what is asked for the other way round if the first is called "swapped", one object
-// more if it is "more", and one less if it is "less".
+// many answers a GETMANY. Names that begin with n are not found, and names that begin with d are
+// damaged. If the first name is "swapped", the answer is in reverse order. With "more" it has
+// one object too many, and with "less" one too few.
 func many(c conn) {
 	for q, ok := c.request(); ok; q, ok = c.request() {
 		if q.Op == model.OpHead {
@@ -63,7 +63,7 @@ func many(c conn) {
 	}
 }
 
-// TestGetAllKeepsTheOrder over several requests, and names what is missing at the end.
+// TestGetAllKeepsTheOrder over several requests. The last element names the missing objects.
 func TestGetAllKeepsTheOrder(t *testing.T) {
 	ctx := context.Background()
 	c, err := Dial(ctx, fake(t, many))
@@ -96,7 +96,7 @@ func TestGetAllKeepsTheOrder(t *testing.T) {
 			want = want[1:]
 		}
 		if len(gone) > 0 != (missing != nil) || len(want) > 0 {
-			t.Fatalf("%d names: %v; not shown are %q", n, missing, want)
+			t.Fatalf("%d names: the answer ends with %v; want an error about %q", n, missing, want)
 		}
 		for i, name := range gone {
 			m := missing.Objects[i]
@@ -118,11 +118,11 @@ func TestGetAllKeepsTheOrder(t *testing.T) {
 		i++
 	}
 	for range c.GetAll(ctx, "c", "a", "b") {
-		break // who wants no more gets no error
+		break // a caller that leaves the loop gets no error
 	}
 }
 
-// TestGetAllIsHeldAgainstWhatWasAsked: an answer that has other objects is an error.
+// TestGetAllIsHeldAgainstWhatWasAsked: an answer with other objects than requested is an error.
 func TestGetAllIsHeldAgainstWhatWasAsked(t *testing.T) {
 	ctx := context.Background()
 	c, err := Dial(ctx, fake(t, many))
@@ -142,7 +142,7 @@ func TestGetAllIsHeldAgainstWhatWasAsked(t *testing.T) {
 	}
 	for _, err := range c.GetAllIdentities(ctx, "c", Identity{}) {
 		if !errors.Is(err, ErrInvalidRequest) {
-			t.Errorf("no identity: %v", err)
+			t.Errorf("GetAll without an identity returns %v; want no error", err)
 		}
 	}
 }

@@ -40,7 +40,7 @@ var (
 )
 
 func TestHeadFile(t *testing.T) {
-	defer syscall.Umask(syscall.Umask(0)) // the file's mode is not the umask's doing
+	defer syscall.Umask(syscall.Umask(0)) // so that the umask does not set the file's mode
 	dir := t.TempDir()
 	f := HeadFile(filepath.Join(dir, "head"))
 	expect := func(what string, want Head) {
@@ -71,7 +71,7 @@ func TestHeadFile(t *testing.T) {
 	expect("an older one", headRead)
 	store(headRead)
 	expect("the same", headRead)
-	writeFile(t, atomicfile.Temporary(string(f)), headLine+headLine) // a process that was killed leaves it
+	writeFile(t, atomicfile.Temporary(string(f)), headLine+headLine) // a killed process leaves such a file
 	store(Head{LSN: 43})
 	expect("a newer one", Head{LSN: 43})
 	var back *RolledBackError
@@ -128,13 +128,13 @@ func TestDamagedHeadFiles(t *testing.T) {
 			t.Errorf("%s: not replaced, %v", name, err)
 		}
 	}
-	// A directory in its place is an error as well, of another kind.
+	// A directory in the place of the file is another kind of error.
 	if _, err := HeadFile(t.TempDir()).LoadHead(headKey); err == nil {
 		t.Error("a directory was read")
 	}
 }
 
-// FuzzHeadFile: what is read is exactly what is written.
+// FuzzHeadFile: every file that can be read equals the file that would be written.
 func FuzzHeadFile(f *testing.F) {
 	f.Add([]byte(headLine))
 	f.Add([]byte(""))
@@ -142,13 +142,13 @@ func FuzzHeadFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		key, h, err := parseHead(text)
 		if err == nil && !bytes.Equal(formatHead(key, h), text) {
-			t.Errorf("%q was read as %x, %+v", text, key, h)
+			t.Errorf("%q was read as %x, %+v, though no client writes such a file", text, key, h)
 		}
 	})
 }
 
-// TestProcessesShareAHeadFile: however many store at the same time, the newest
-// stays, and the file is whole whenever it is read.
+// TestProcessesShareAHeadFile: many processes store heads at the same time. The newest head
+// stays, and every read finds a whole file.
 func TestProcessesShareAHeadFile(t *testing.T) {
 	const processes, each = 4, 50
 	path := filepath.Join(t.TempDir(), "head")
@@ -185,7 +185,7 @@ func TestProcessesShareAHeadFile(t *testing.T) {
 func TestStoresHeads(t *testing.T) {
 	f := HeadFile(os.Getenv("HEAD_FILE"))
 	if f == "" {
-		t.Skip("it is not such a process")
+		t.Skip("only TestProcessesShareAHeadFile runs this")
 	}
 	number := func(name string) uint64 {
 		n, err := strconv.ParseUint(os.Getenv(name), 10, 64)
@@ -199,7 +199,7 @@ func TestStoresHeads(t *testing.T) {
 			t.Fatal(err)
 		}
 		if h, err := f.LoadHead(headKey); err != nil || h.LSN < n {
-			t.Fatalf("%d is kept after %d, %v", h.LSN, n, err)
+			t.Fatalf("the file has head %d after head %d was stored, %v; want the newest", h.LSN, n, err)
 		}
 	}
 }

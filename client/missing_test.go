@@ -13,15 +13,15 @@ import (
 	"motte/core/wire"
 )
 
-// objectOf is the body of an object's frame.
+// objectOf returns the body of an object's frame.
 func objectOf(first byte) []byte {
 	p := append([]byte{first}, make([]byte, 31)...)
 	p = binary.BigEndian.AppendUint16(p, 1)
 	return append(p, 'a'+first, '.')
 }
 
-// lacking answers a LIST in two parts, each of which lacks something, and a SEARCH with
-// the first of them; the truncated one says that there is more.
+// lacking answers a LIST in two parts. Each part lacks objects. It answers a SEARCH with the
+// first part. A truncated answer says that there are more objects.
 func lacking(c conn) {
 	for q, ok := c.request(); ok; q, ok = c.request() {
 		missing := func(first byte, code model.Code) {
@@ -53,8 +53,8 @@ func lacking(c conn) {
 	}
 }
 
-// TestWhatIsMissingComesLast: an answer that lacks single objects yields all others, of
-// all parts of a LIST; then an error names what it lacks.
+// TestWhatIsMissingComesLast: an answer that lacks objects yields all others, in all parts of a
+// LIST. Then an error names the missing objects.
 func TestWhatIsMissingComesLast(t *testing.T) {
 	ctx := context.Background()
 	c, err := Dial(ctx, fake(t, lacking))
@@ -79,7 +79,7 @@ func TestWhatIsMissingComesLast(t *testing.T) {
 		var last error
 		for o, err := range k.list {
 			if last != nil {
-				t.Fatalf("%s: something comes behind the error", k.name)
+				t.Fatalf("%s: an element follows the error", k.name)
 			}
 			if last = err; err == nil {
 				shown += fmt.Sprint(o.Identity[0], " ")
@@ -87,7 +87,7 @@ func TestWhatIsMissingComesLast(t *testing.T) {
 		}
 		var m *MissingError
 		if !errors.As(last, &m) || !errors.Is(last, ErrDamaged) || Temporary(last) || errors.Is(last, ErrTruncated) != k.truncated {
-			t.Fatalf("%s: ends with %v", k.name, last)
+			t.Fatalf("%s: the answer ends with %v; want a MissingError", k.name, last)
 		}
 		for _, o := range m.Objects {
 			lacks += fmt.Sprint(o.Identity[0], " ")
@@ -97,7 +97,7 @@ func TestWhatIsMissingComesLast(t *testing.T) {
 		}
 	}
 	for range c.List(ctx, "c") {
-		break // who wants no more gets no error
+		break // a caller that leaves the loop gets no error
 	}
 }
 
@@ -107,9 +107,9 @@ func TestAMissingErrorIsBounded(t *testing.T) {
 		m = m.join(&MissingError{Objects: []Missing{{Identity: Identity{1}, Err: ErrReadFailed}}, Count: 1})
 	}
 	if len(m.Objects) != maxMissing || m.Count != maxMissing+5 || len(m.Error()) > 1000 || !Temporary(m) {
-		t.Errorf("%d of %d objects are named: %v", len(m.Objects), m.Count, m)
+		t.Errorf("the error names %d of %d missing objects: %v", len(m.Objects), m.Count, m)
 	}
 	if damaged := m.join(&MissingError{}); !slices.Equal(damaged.Objects, m.Objects) {
-		t.Error("joining nothing changes something")
+		t.Error("joining with an empty error changes the error")
 	}
 }

@@ -27,12 +27,12 @@ type medium struct {
 	mu      sync.Mutex
 	head    anchor.Head
 	found   bool
-	broken  error       // what Read answers
-	failing error       // what Write answers
+	broken  error       // error that Read returns
+	failing error       // error that Write returns
 	silent  bool        // Write waits for the end of its context
-	writes  []uint64    // LSNs
-	at      []time.Time // of the writes
-	tries   int         // of writing
+	writes  []uint64    // LSNs of the written heads
+	at      []time.Time // times of the writes
+	tries   int         // calls of Write
 }
 
 func (m *medium) Read(context.Context) (anchor.Head, bool, error) {
@@ -60,26 +60,27 @@ func (m *medium) Write(ctx context.Context, h anchor.Head) error {
 func (m *medium) Pace() time.Duration { return m.pace }
 func (m *medium) String() string      { return "medium" }
 
-// fail sets what Write answers.
+// fail sets the error that Write returns.
 func (m *medium) fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failing = err
 }
 
-// at is a head with an LSN.
+// at returns a head with an LSN.
 func at(lsn uint64) anchor.Head {
 	return headOf(model.Head{LSN: lsn, Segment: [16]byte{0xab, byte(lsn)}})
 }
 
-// keeping makes an anchor writer of a medium; log collects its log lines.
+// keeping makes an anchor writer for a medium. log collects its log lines.
 func keeping(m *medium) (k *anchorWriter, log *bytes.Buffer) {
 	log = &bytes.Buffer{}
 	return &anchorWriter{anchor: m, log: slog.New(slog.NewTextHandler(log, nil)), metrics: &metrics{},
 		updates: make(chan struct{}, 1), done: make(chan struct{})}, log
 }
 
-// TestHeadIsWhatTheCoreTells: in the bytes that the Core reads again.
+// TestHeadIsWhatTheCoreTells: the host writes the bytes that the Core sent, which the Core can
+// read.
 func TestHeadIsWhatTheCoreTells(t *testing.T) {
 	want := model.Head{LSN: 0x0102030405060708, Segment: [16]byte{9, 10}, Chain: [16]byte{15: 11}}
 	h := headOf(want)
@@ -112,17 +113,17 @@ func TestWhatIsRecalled(t *testing.T) {
 				t.Fatalf("%v; want %v", err, tt.want)
 			}
 			if got := k.head().LSN(); got != tt.lsn {
-				t.Errorf("the Core is to have record %d; want %d", got, tt.lsn)
+				t.Errorf("the Core must have record %d; want %d", got, tt.lsn)
 			}
 			if tt.want == nil && !tt.m.found {
-				t.Error("the anchor still looks as if it was never used")
+				t.Error("the anchor is still empty, as if it was never used")
 			}
 		})
 	}
 }
 
-// TestPaceIsKept: a host that is busy for an hour writes after a minute, then at
-// the medium's pace, and the last head when it stops.
+// TestPaceIsKept: a busy host writes the first head after a minute, and then at the medium's
+// pace. When it stops, it writes the last head.
 func TestPaceIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: 15 * time.Minute, head: at(5), found: true}
@@ -140,17 +141,17 @@ func TestPaceIsKept(t *testing.T) {
 		k.stop()
 		want := []uint64{70, 970, 1870, 2770, 3609}
 		if !slices.Equal(m.writes, want) {
-			t.Errorf("written: %d; want %d", m.writes, want)
+			t.Errorf("written were the heads %d; want %d", m.writes, want)
 		}
 		for i, at := range m.at[:4] {
 			if d := at.Sub(began); d < settle+time.Duration(i)*m.pace {
-				t.Errorf("write %d comes after %v already", i, d)
+				t.Errorf("write %d comes %v after the one before, which is too early", i, d)
 			}
 		}
 	})
 }
 
-// TestAnIdleStoreIsNotWritten, and its first change is, at once.
+// TestAnIdleStoreIsNotWritten, and its first change is written immediately.
 func TestAnIdleStoreIsNotWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: 15 * time.Minute, head: at(5), found: true}
@@ -170,13 +171,13 @@ func TestAnIdleStoreIsNotWritten(t *testing.T) {
 		}
 		k.stop()
 		if len(m.writes) != 1 {
-			t.Errorf("the stop wrote what was there: %d", m.writes)
+			t.Errorf("a stop without a new head wrote: %d", m.writes)
 		}
 	})
 }
 
-// TestNoHeadIsReplacedByALower: neither the one that was read, nor one that
-// another store has written meanwhile.
+// TestNoHeadIsReplacedByALower: neither the head that the host read, nor a head that another
+// store has written meanwhile.
 func TestNoHeadIsReplacedByALower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: time.Second, head: at(50), found: true}
@@ -203,7 +204,7 @@ func TestNoHeadIsReplacedByALower(t *testing.T) {
 			t.Errorf("written: %d", m.writes)
 		}
 		if !strings.Contains(log.String(), "is another store writing there?") {
-			t.Errorf("nobody hears of it: %s", log)
+			t.Errorf("the log does not warn of another store: %s", log)
 		}
 	})
 }
@@ -226,8 +227,8 @@ func TestAcceptedLossGoesBack(t *testing.T) {
 	}
 }
 
-// TestAFailingMediumIsToldOfOnce in a row, counted, and tried again; the Core
-// that starts again meanwhile is held against the newest head all the same.
+// TestAFailingMediumIsToldOfOnce in each series of failures. Each failure is counted, and the
+// write is tried again. A Core that starts meanwhile is still checked against the newest head.
 func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: 15 * time.Minute, head: at(5), found: true}
@@ -246,10 +247,10 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			if why := k.trouble(time.Now()); why != anchorRefuses {
-				t.Errorf("while the medium is ill: %q", why)
+				t.Errorf("while the medium fails, readiness says %q", why)
 			}
 			if got := k.head().LSN(); got != lsn-1 {
-				t.Errorf("the Core is held against record %d, though %d is known", got, lsn-1)
+				t.Errorf("the Core is checked against record %d, though the host knows record %d", got, lsn-1)
 			}
 			m.fail(nil)
 			for range 60 {
@@ -258,22 +259,23 @@ func TestAFailingMediumIsToldOfOnce(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			if why := k.trouble(time.Now()); why != "" {
-				t.Errorf("when the medium is well again: %q", why)
+				t.Errorf("after the failures readiness says %q; want that the anchor works", why)
 			}
 		}
 		k.stop()
 		if bad, good := strings.Count(log.String(), "the anchor can't be written"), strings.Count(log.String(), "can be written again"); bad != 2 || good != 2 {
-			t.Errorf("told of %d failures and %d ends of them:\n%s", bad, good, log)
+			t.Errorf("the log reports %d series of failures and %d ends; want 2 of each:\n%s", bad, good, log)
 		}
-		// Every minute, not at the medium's pace. The second hour begins with the
+		// The writer tries every minute, not at the medium's pace. The second hour begins with the
 		// pause after a write.
 		if failures := k.metrics.anchorFailures; failures < 90 || failures > 120 || int(failures) != m.tries-len(m.writes) {
-			t.Errorf("%d failures of %d tries are counted, %d writes", failures, m.tries, len(m.writes))
+			t.Errorf("counted are %d failures of %d attempts, with %d writes", failures, m.tries, len(m.writes))
 		}
 	})
 }
 
-// TestASilentMediumHoldsNothingUp: heads are taken, and the stop comes in time.
+// TestASilentMediumHoldsNothingUp: while a write hangs, new heads are accepted, and a stop ends
+// in time.
 func TestASilentMediumHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &medium{pace: time.Second, head: at(5), found: true}
@@ -289,23 +291,23 @@ func TestASilentMediumHoldsNothingUp(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		if why := k.trouble(time.Now()); why != anchorHangs {
-			t.Errorf("while the medium does not answer: %q", why)
+			t.Errorf("while the medium does not answer, readiness says %q", why)
 		}
 		if d := time.Since(began); d != 100*time.Second {
-			t.Errorf("100 heads, one each second, take %v", d)
+			t.Errorf("accepting 100 heads, one each second, takes %v; want no wait for the medium", d)
 		}
 		began = time.Now()
 		k.stop()
 		if d := time.Since(began); d > lastWithin+time.Second {
-			t.Errorf("the stop takes %v", d)
+			t.Errorf("the stop takes %v; want a bounded wait for the medium", d)
 		}
 		if !strings.Contains(log.String(), "the anchor lacks the last head") {
-			t.Errorf("nobody hears of it: %s", log)
+			t.Errorf("the log does not say that the anchor lacks the last head: %s", log)
 		}
 	})
 }
 
-// TestAnEmptiedAnchorIsFilledAgain while the host that knows what it held runs.
+// TestAnEmptiedAnchorIsFilledAgain, while a host runs that knows its former content.
 func TestAnEmptiedAnchorIsFilledAgain(t *testing.T) {
 	m := &medium{head: at(5), found: true}
 	k, log := keeping(m)
@@ -315,10 +317,10 @@ func TestAnEmptiedAnchorIsFilledAgain(t *testing.T) {
 	m.head, m.found = anchor.Head{}, false
 	k.update(at(6))
 	if err := k.store(t.Context()); err != nil || m.head != at(6) {
-		t.Errorf("it holds %x: %v", m.head, err)
+		t.Errorf("the emptied anchor holds %x: %v; want the newest head", m.head, err)
 	}
 	if !strings.Contains(log.String(), "was emptied since") {
-		t.Errorf("nobody hears of it: %s", log)
+		t.Errorf("the log does not say that the anchor was emptied: %s", log)
 	}
 }
 
@@ -341,13 +343,13 @@ func TestMetricsOfTheAnchor(t *testing.T) {
 	m := &medium{head: at(5), found: true}
 	k, _ := keeping(m)
 	if got := gathered(k.metrics); len(got) > 0 {
-		t.Errorf("without an anchor there is %v", got)
+		t.Errorf("without an anchor the metrics have %v; want none about an anchor", got)
 	}
 	if err := k.load(t.Context(), "dir", false); err != nil {
 		t.Fatal(err)
 	}
 	if got := gathered(k.metrics); got["motte_anchor_lsn"] != 5 {
-		t.Errorf("at the start: %v", got)
+		t.Errorf("at the start the metrics are %v", got)
 	}
 	k.update(at(6))
 	m.failing = errors.New("the medium is ill")
@@ -355,14 +357,14 @@ func TestMetricsOfTheAnchor(t *testing.T) {
 		t.Error(err)
 	}
 	if got := gathered(k.metrics); got["motte_anchor_lsn"] != 5 || got["motte_anchor_failures_total"] != 1 {
-		t.Errorf("after a failure: %v", got)
+		t.Errorf("after a failure the metrics are %v", got)
 	}
 	m.failing = nil
 	if err := k.store(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if got := gathered(k.metrics); got["motte_anchor_lsn"] != 6 || got["motte_anchor_failures_total"] != 1 {
-		t.Errorf("after a success: %v", got)
+		t.Errorf("after a success the metrics are %v", got)
 	}
 }
 
@@ -394,7 +396,7 @@ func TestWhatLiesInTheDataDirectory(t *testing.T) {
 		{store, base + "/nowhere/head", false},
 	} {
 		if got := within(tt.dir, tt.path); got != tt.want {
-			t.Errorf("%s lies in %s: %v", tt.path, tt.dir, got)
+			t.Errorf("the answer whether %s lies in %s is %v", tt.path, tt.dir, got)
 		}
 	}
 }

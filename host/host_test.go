@@ -20,8 +20,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestMain is this test, or a Core that plays the part of which the name stands in the
-// file "part" of its data directory.
+// TestMain runs the tests. In a Core's process it acts as the Core: the file "part" in the data
+// directory names its behaviour.
 func TestMain(m *testing.M) {
 	sandbox.ReexecInit()
 	if filepath.Base(os.Args[0]) == "motte-core" {
@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// playCore adds a byte to the file "starts", so that the test can count, and ends.
+// playCore appends a byte to the file "starts", which the test counts. Then it acts as the file
+// "part" says.
 func playCore(channel *os.File, dir string) {
 	starts, err := os.OpenFile(filepath.Join(dir, "starts"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -46,7 +47,7 @@ func playCore(channel *os.File, dir string) {
 	switch string(part) {
 	case "panics":
 		if ready(); info.Size() < 3 {
-			panic("as a defect of the Core does")
+			panic("a simulated defect of the Core")
 		}
 		os.Exit(hostwire.ExitRefused)
 	case "refuses the command line":
@@ -69,21 +70,21 @@ func playCore(channel *os.File, dir string) {
 			_, _ = channel.Write(hostwire.Counters{Stats: new(hostwire.Stats), Server: new(model.ServerStatus)}.Append(nil))
 		}
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-		_, _ = channel.Read(make([]byte, 1)) // the signal may stop this thread a little later
+		_, _ = channel.Read(make([]byte, 1)) // the signal may stop this thread with a delay
 	case "ends without being asked to":
 		if ready(); info.Size() < 2 {
 			os.Exit(0)
 		}
 		os.Exit(hostwire.ExitRefused)
-	default: // says what can't be understood, and ends only when its host goes away
+	default: // sends an invalid message, and ends only when its host does
 		_, _ = channel.Write([]byte("no message"))
 		_, _ = channel.Read(make([]byte, 1))
 		os.Exit(hostwire.ExitRefused)
 	}
 }
 
-// TestACoreThatPanicsIsStartedAgain: Go ends a process with 2 after a panic. No refusal
-// may have that status, nor any other that Go gives by itself.
+// TestACoreThatPanicsIsStartedAgain: Go ends a process with status 2 after a panic. A refusal
+// must not have that status, nor any other status that Go or a shell uses.
 func TestACoreThatPanicsIsStartedAgain(t *testing.T) {
 	bin := players(t)
 	for _, c := range []struct {
@@ -91,9 +92,9 @@ func TestACoreThatPanicsIsStartedAgain(t *testing.T) {
 		refuses bool
 		starts  int64
 	}{
-		{"panics", true, 3}, // twice; the third one refuses
+		{"panics", true, 3}, // panics twice; the third start refuses
 		{"refuses the command line", true, 1},
-		{"ends at once", false, firstTries}, // never served: whoever started the host is told
+		{"ends at once", false, firstTries}, // never served, so the host returns an error
 		{"crashes twice before it is ready", true, 3},
 		{"ends without being asked to", true, 2},
 	} {
@@ -108,15 +109,15 @@ func TestACoreThatPanicsIsStartedAgain(t *testing.T) {
 	}
 }
 
-// TestWhatLastsIsNotTriedAgain: an executable that is missing will be missing the next time.
+// TestWhatLastsIsNotTriedAgain: a missing executable is an error without another start.
 func TestWhatLastsIsNotTriedAgain(t *testing.T) {
 	h, text := playing(t, t.TempDir(), "")
 	if err := h.supervise(t.Context()); !errors.Is(err, os.ErrNotExist) || text.String() != "" {
-		t.Errorf("%v; the log says %q", err, text.String())
+		t.Errorf("a host without an executable returns %v; the log says %q", err, text.String())
 	}
 }
 
-// playing is a host whose Core plays a part. It collects its log.
+// playing returns a host whose Core acts a part. It collects the host's log.
 func playing(t *testing.T, bin, part string) (*host, *strings.Builder) {
 	t.Helper()
 	text := &strings.Builder{}
@@ -127,7 +128,7 @@ func playing(t *testing.T, bin, part string) (*host, *strings.Builder) {
 	return h, text
 }
 
-// startsOf is how often a Core that plays a part was started.
+// startsOf returns how often the Core of a host was started.
 func startsOf(t *testing.T, h *host) int64 {
 	t.Helper()
 	info, err := os.Stat(filepath.Join(h.Dir, "starts"))
@@ -137,7 +138,7 @@ func startsOf(t *testing.T, h *host) int64 {
 	return info.Size()
 }
 
-// players is a directory with an executable that plays the Core's parts.
+// players returns a directory with an executable that acts the Core's parts.
 func players(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
@@ -151,8 +152,8 @@ func players(t *testing.T) string {
 	return bin
 }
 
-// TestACoreThatIsNotUnderstoodIsLeft: the host closes the channel, by which the
-// Core ends, and does not wait for it for ever.
+// TestACoreThatIsNotUnderstoodIsLeft: after an invalid message, the host closes the channel, so
+// that the Core ends. The host does not wait forever for that.
 func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
 	bin := players(t)
 	h := &host{Config: Config{Dir: t.TempDir(), Bin: bin}, log: slog.New(slog.DiscardHandler)}
@@ -173,13 +174,13 @@ func TestACoreThatIsNotUnderstoodIsLeft(t *testing.T) {
 	}
 }
 
-// TestAdministratorOfANewStore: the key is there before the Core hears of the
-// principal, and a start after a crash finds the same one. The profile is there
-// when it says where the Core is, and not before.
+// TestAdministratorOfANewStore: the key is on disk before the Core learns of the principal. A
+// start after a crash uses the same key. The profile appears only once it has the Core's
+// address.
 func TestAdministratorOfANewStore(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "admin.profile")
-	// What a crash in the middle of an earlier start has left.
+	// A crash during an earlier start has left this file.
 	if err := os.WriteFile(atomicfile.Temporary(path+".part"), []byte("motte-"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -189,10 +190,10 @@ func TestAdministratorOfANewStore(t *testing.T) {
 	}
 	second := &host{Config: Config{Dir: dir}}
 	if err := second.prepareAdmin(); err != nil || second.admin != first.admin || first.admin == [32]byte{} {
-		t.Errorf("the next start has another administrator: %v", err)
+		t.Errorf("the next start has another administrator (%v); want the same key", err)
 	}
 	if p, err := client.ReadProfile(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("there is a profile before there is a Core: %+v, %v", p, err)
+		t.Errorf("the profile exists before the Core has started: %+v, %v", p, err)
 	}
 	p, err := second.readAdmin()
 	if err != nil {
@@ -204,19 +205,19 @@ func TestAdministratorOfANewStore(t *testing.T) {
 	}
 	whole, err := client.ReadProfile(path)
 	if err != nil || !whole.Complete() || whole.Principal() != first.admin {
-		t.Errorf("the profile is %+v, %v", whole, err)
+		t.Errorf("the profile is %+v, %v; want it complete", whole, err)
 	}
 	if list, err := os.ReadDir(dir); err != nil || len(list) != 1 {
-		t.Errorf("the directory has %v, %v; want the profile alone", list, err)
+		t.Errorf("the directory has %v, %v; want only the profile", list, err)
 	}
 	third := &host{Config: Config{Dir: dir}}
 	if err := third.prepareAdmin(); err != nil || third.admin != first.admin {
-		t.Errorf("the start after that has another administrator: %v", err)
+		t.Errorf("a later start has another administrator: %v", err)
 	}
 }
 
-// TestDamagedAdministratorIsNotNobody: a new store whose profile can't be read
-// would be one that nobody can ever administer.
+// TestDamagedAdministratorIsNotNobody: if a new store had a profile that can't be read, it would
+// have no administrator for ever. So that is an error.
 func TestDamagedAdministratorIsNotNobody(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "admin.profile")
@@ -225,7 +226,7 @@ func TestDamagedAdministratorIsNotNobody(t *testing.T) {
 	}
 	h := &host{Config: Config{Dir: dir}}
 	if err := h.prepareAdmin(); err == nil {
-		t.Error("an empty profile is taken for none")
+		t.Error("an empty profile is treated as a missing one; want an error")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -234,32 +235,32 @@ func TestDamagedAdministratorIsNotNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := h.prepareAdmin(); err != nil || h.admin != [32]byte{} {
-		t.Errorf("a store whose operator took the profile away: %v", err)
+		t.Errorf("a store whose operator removed the profile is refused: %v", err)
 	}
 }
 
-// TestAStoreIsFoundWhateverItsDirectoryIsCalled: one that is not would get a new
+// TestAStoreIsFoundWhateverItsDirectoryIsCalled: otherwise an existing store would get a new
 // administrator.
 func TestAStoreIsFoundWhateverItsDirectoryIsCalled(t *testing.T) {
 	h := &host{Config: Config{Dir: filepath.Join(t.TempDir(), "store[1]*")}}
 	if empty, err := h.empty(); err != nil || !empty {
-		t.Errorf("there is nothing, and it is taken for a store: %v", err)
+		t.Errorf("a missing directory is treated as a store: %v", err)
 	}
 	if err := os.Mkdir(h.Dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if empty, err := h.empty(); err != nil || !empty {
-		t.Errorf("there is an empty directory, and it is taken for a store: %v", err)
+		t.Errorf("an empty directory is treated as a store: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(h.Dir, "00000001.seg"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if empty, err := h.empty(); err != nil || empty {
-		t.Errorf("there is a segment, and it is taken for a new store: %v", err)
+		t.Errorf("a directory with a segment is treated as a new store: %v", err)
 	}
 }
 
-// TestADirectoryThatOthersCanWriteInIsToldOf: they could exchange the store.
+// TestADirectoryThatOthersCanWriteInIsToldOf, since others could replace the store.
 func TestADirectoryThatOthersCanWriteInIsToldOf(t *testing.T) {
 	for mode, warns := range map[os.FileMode]bool{0o700: false, 0o750: false, 0o755: false, 0o770: true, 0o777: true} {
 		var text strings.Builder
@@ -268,7 +269,7 @@ func TestADirectoryThatOthersCanWriteInIsToldOf(t *testing.T) {
 			t.Fatal(err)
 		}
 		if h.warnOfMode(); (text.Len() > 0) != warns {
-			t.Errorf("mode %o: the host says %q", mode, text.String())
+			t.Errorf("a data directory with mode %o: the host logs %q", mode, text.String())
 		}
 	}
 }

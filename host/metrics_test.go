@@ -9,8 +9,8 @@ import (
 	"motte/core/model"
 )
 
-// TestMetricsCountTasks: each Task asked for, each one that broke its contract and each
-// one that was too slow is counted, an alert about the disk is none of them.
+// TestMetricsCountTasks counts each start of a Task, each Task that broke its contract, and each
+// that was too slow. It does not count alerts about the disk.
 func TestMetricsCountTasks(t *testing.T) {
 	var m metrics
 	for _, msg := range []hostwire.Message{

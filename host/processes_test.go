@@ -16,15 +16,15 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestProcessesAreToldByASocket, also in a directory whose path is longer than an
-// address can be, and in the place of one that a killed host left.
+// TestProcessesAreToldByASocket, also in a directory whose path is too long for a socket's
+// address, and in the place of a socket that a killed host left.
 func TestProcessesAreToldByASocket(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("deep", 30))
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
-		t.Errorf("without a host: %v", err)
+		t.Errorf("without a host the call returns %v; want that there is no socket", err)
 	}
 	s := &session{h: &host{Config: Config{Dir: dir}, log: slog.New(slog.DiscardHandler)}, tasks: make(map[uint64]*task)}
 	serve := func() (stop func()) {
@@ -64,17 +64,17 @@ func TestProcessesAreToldByASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := LookAt(t.Context(), dir); !errors.Is(err, ErrNoHost) {
-		t.Errorf("at the socket of a host that is gone: %v", err)
+		t.Errorf("the socket of a killed host returns %v; want a refused connection", err)
 	}
 	stop = serve()
 	look()
 	stop()
 	if _, err := os.Stat(filepath.Join(dir, socketName)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the host has ended, and its socket is there: %v", err)
+		t.Errorf("the host has ended, but its socket is still there: %v", err)
 	}
 }
 
-// TestOtherUsersAreToldNoProcesses, whatever the modes of directory and socket are.
+// TestOtherUsersAreToldNoProcesses, for any mode of directory and socket.
 func TestOtherUsersAreToldNoProcesses(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can connect as another user")
@@ -95,7 +95,7 @@ func TestOtherUsersAreToldNoProcesses(t *testing.T) {
 	}{{0, true}, {65534, false}} {
 		connected := make(chan error)
 		go func() {
-			runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+			runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
 			fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 			if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), c.user, ^uintptr(0)); e != 0 {
 				err = e
@@ -111,7 +111,7 @@ func TestOtherUsersAreToldNoProcesses(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := mayLook(conn); got != c.may {
-			t.Errorf("user %d may look: %v, want %v", c.user, got, c.may)
+			t.Errorf("user %d may see the processes: %v, want %v", c.user, got, c.may)
 		}
 		conn.Close()
 		if err := <-connected; err != nil {

@@ -7,8 +7,8 @@ import (
 	"motte/core/model"
 )
 
-// TestWhenATrialEnds: a dry run that verifies ends when the Core is ready. A dry run that accepts a
-// loss ends when the record is durable, or was refused.
+// TestWhenATrialEnds: a dry run that verifies ends when the Core is ready. A dry run that
+// accepts a loss ends when the record is durable, or was refused.
 func TestWhenATrialEnds(t *testing.T) {
 	ready := hostwire.Ready{}
 	event := func(r model.Reason) hostwire.Message { return hostwire.Event{Reason: r} }
@@ -19,7 +19,7 @@ func TestWhenATrialEnds(t *testing.T) {
 		name   string
 		accept bool
 		seen   []hostwire.Message
-		ends   int // after how many; 0: not
+		ends   int // number of messages after which it ends; 0: it does not end
 		failed bool
 	}{
 		{"verify", false, []hostwire.Message{hostwire.StartTask{}, ready}, 2, false},

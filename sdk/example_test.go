@@ -19,7 +19,7 @@ type text struct {
 	length int
 }
 
-// Configure makes the empty index. This one takes no configuration.
+// Configure makes the empty index. This index takes no configuration.
 func (x *lengths) Configure(c sdk.Config) error {
 	if len(c.Options) > 0 {
 		return errors.New("this index takes no configuration")
@@ -28,10 +28,10 @@ func (x *lengths) Configure(c sdk.Config) error {
 	return nil
 }
 
-// Apply holds one text under each value: the text of the last change.
+// Apply keeps one text under each value: the text of the last change.
 func (x *lengths) Apply(changes []sdk.Change) {
 	for i := range changes {
-		c := &changes[i] // not a copy: Refuse marks the change itself
+		c := &changes[i] // not a copy, since Refuse marks the change itself
 		delete(x.held, c.Identity.Value())
 		switch {
 		case c.Remove:
@@ -43,7 +43,7 @@ func (x *lengths) Apply(changes []sdk.Change) {
 	}
 }
 
-// Search takes a number in decimal.
+// Search takes a decimal number.
 func (x *lengths) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
 	length, err := strconv.Atoi(string(predicate))
 	if err != nil {

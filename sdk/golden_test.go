@@ -11,7 +11,7 @@ import (
 	"motte/sdk"
 )
 
-// vectors joins golden frames of the Core's.
+// vectors joins golden frames of the Core.
 func vectors(t *testing.T, names ...string) (frames []byte) {
 	t.Helper()
 	for _, name := range names {
@@ -20,7 +20,7 @@ func vectors(t *testing.T, names ...string) (frames []byte) {
 	return frames
 }
 
-// witness finds one identity, and records its calls.
+// witness is an index that finds one identity, and records its calls.
 type witness struct {
 	config    sdk.Config
 	changes   []sdk.Change
@@ -52,8 +52,8 @@ func (w *witness) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 	return []sdk.Identity{w.changes[0].Identity}, nil
 }
 
-// TestGoldenConversation plays the Core's golden frames to an index, which
-// understands them and answers in the Core's golden frames.
+// TestGoldenConversation sends the Core's golden frames to an index. Its answers must be the
+// Core's golden frames.
 func TestGoldenConversation(t *testing.T) {
 	said := vectors(t, "configure", "insert", "remove", "search")
 	w := &witness{}
@@ -77,10 +77,10 @@ func TestGoldenConversation(t *testing.T) {
 		limit:     10,
 	}
 	if !reflect.DeepEqual(w, want) {
-		t.Errorf("the index was told\n%+v, want\n%+v", w, want)
+		t.Errorf("the index received\n%+v, want\n%+v", w, want)
 	}
 	got, err = serve(&witness{refuse: true}, said)
 	if want := vectors(t, "failed", "found-nothing", "applied"); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%v, refused with\n%x, want\n%x", err, got, want)
+		t.Errorf("the end of the conversation: %v, and the answers are\n%x, want\n%x", err, got, want)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"motte/sdk/sdktest"
 )
 
-// recorder keeps its inputs and its calls.
+// recorder is an index that records its inputs and its calls.
 type recorder struct {
 	config  sdk.Config
 	held    map[sdk.Value]sdk.Identity
@@ -65,7 +65,7 @@ func TestIndexIsToldItsConfiguration(t *testing.T) {
 	r := &recorder{}
 	sdktest.Start(t, r, config)
 	if c := r.config; c.Type != model.TypeText || !c.Ordered || c.MaxResults != 10_000 || string(c.Options) != "options" {
-		t.Errorf("configured as %+v", r.config)
+		t.Errorf("the index was configured as %+v; want the configuration of the test", r.config)
 	}
 }
 
@@ -84,20 +84,20 @@ func TestSearchSeesWhatWasSentBefore(t *testing.T) {
 	c.Remove(sdktest.ID(3)) // never inserted
 	found, err := c.Search("e", 10)
 	if err != nil || len(found) != 1 || found[0] != sdktest.Version(1, 1) {
-		t.Errorf("found %x, %v", found, err)
+		t.Errorf("a search finds %x, %v; want only the live inputs that contain the predicate", found, err)
 	}
 }
 
 func TestRefusalIsToldAndServiceGoesOn(t *testing.T) {
 	c := sdktest.Start(t, &recorder{}, config)
 	if c.Insert(sdktest.ID(1), "bad") {
-		t.Error("a bad input was accepted")
+		t.Error("an input that the index refuses was accepted")
 	}
 	if _, err := c.Search("bad", 10); err != sdktest.ErrQueryRefused {
-		t.Errorf("a bad predicate: %v", err)
+		t.Errorf("a predicate that the index refuses returns %v; want ErrQueryRefused", err)
 	}
 	if !c.Insert(sdktest.ID(1), "good") {
-		t.Error("a good input was refused")
+		t.Error("a valid input was refused")
 	}
 }
 
@@ -111,7 +111,7 @@ func TestLargeAnswerComesInChunksAndKeepsTheLimit(t *testing.T) {
 		}
 	}
 	if found, err := c.Search("nothing has this", 5); err != nil || len(found) != 0 {
-		t.Errorf("%d found, %v", len(found), err)
+		t.Errorf("a search without matches finds %d, %v; want 0", len(found), err)
 	}
 }
 
@@ -122,11 +122,11 @@ func TestLargestInput(t *testing.T) {
 	c.Insert(sdktest.ID(1), large)
 	c.Insert(sdktest.ID(2), "small")
 	if r.inputs[sdktest.ID(1).Value()] != large || r.inputs[sdktest.ID(2).Value()] != "small" {
-		t.Error("an input arrived altered")
+		t.Error("the index received an altered input")
 	}
 }
 
-// channel plays frames to a Task and keeps what it answers.
+// channel sends frames to a Task, and records its answers.
 type channel struct {
 	io.Reader
 	bytes.Buffer
@@ -142,8 +142,8 @@ func serve(x sdk.Index, input []byte) (answers []byte, err error) {
 
 func configure() []byte { return taskwire.AppendConfigure(nil, 1, model.TypeText, false, 10, nil) }
 
-// TestFramesThatArrivedTogetherAreOneBatchAndOneWrite pins what is sent for a
-// mixture of frames: refusals first, answers in order, one number for all.
+// TestFramesThatArrivedTogetherAreOneBatchAndOneWrite fixes the answer to a mixture of frames:
+// refusals first, answers in order, and one confirmation for all.
 func TestFramesThatArrivedTogetherAreOneBatchAndOneWrite(t *testing.T) {
 	in := configure()
 	in = sdktest.AppendInsert(in, 2, 1, sdktest.ID(1), []byte("a"))
@@ -168,12 +168,12 @@ func TestFramesThatArrivedTogetherAreOneBatchAndOneWrite(t *testing.T) {
 		t.Errorf("answered\n% x, want\n% x", got, want)
 	}
 	if len(r.batches) != 2 || r.batches[0] != 3 || r.batches[1] != 1 {
-		t.Errorf("batches of %v, want 3 and 1", r.batches)
+		t.Errorf("the index got batches of %v changes; want 3 and 1", r.batches)
 	}
 }
 
-// TestMalformedFramesEndTheTask: with an error, not with a panic, and before
-// anything is allocated for a length that is not allowed.
+// TestMalformedFramesEndTheTask with an error, not with a panic, and before memory is allocated
+// for a forbidden length.
 func TestMalformedFramesEndTheTask(t *testing.T) {
 	header := func(f taskwire.Type, size int, seq uint64) []byte {
 		return append(configure(), taskwire.AppendHeader(nil, taskwire.Header{Type: f, Len: size, Seq: seq})...)
@@ -197,13 +197,12 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"a configuration too long": taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Configure, Len: 7 + model.MaxSubQuery, Seq: 1}),
 	} {
 		if _, err := serve(&recorder{}, in); err == nil {
-			t.Errorf("%s: no error", name)
+			t.Errorf("%s: Serve returns no error", name)
 		}
 	}
 }
 
-// FuzzServeChannel: no stream of bytes makes a Task panic, and whatever it
-// answers can be decoded.
+// FuzzServeChannel: no input makes a Task panic, and every answer can be decoded.
 func FuzzServeChannel(f *testing.F) {
 	f.Add(configure())
 	f.Add(sdktest.AppendInsert(configure(), 2, 1, sdktest.ID(1), []byte("x")))
@@ -218,7 +217,7 @@ func FuzzServeChannel(f *testing.F) {
 	})
 }
 
-// BenchmarkRoundTrip is the way of a lone insert to a Task and back.
+// BenchmarkRoundTrip measures a single insert, to a Task and back.
 func BenchmarkRoundTrip(b *testing.B) {
 	c := sdktest.Start(b, &recorder{}, config)
 	for b.Loop() {

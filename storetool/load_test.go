@@ -19,16 +19,16 @@ import (
 	"motte/storetool/keyexport"
 )
 
-var backups = flag.Int("backups", 4, "backups that the load test takes, and restores")
+var backups = flag.Int("backups", 4, "number of backups that the load test makes and restores")
 
-// history is what became of one name: what its versions are, put or deleted, how
-// many were asked for, and how many of those were acknowledged.
+// history is the record of one name: its versions, each put or deleted, and the number of
+// requested and of acknowledged versions.
 type history struct {
 	deleted      []bool // of version 1, 2, …
 	acknowledged int
 }
 
-// ledger is the history of all names. One worker writes a name.
+// ledger has the histories of all names. Each name has one worker.
 type ledger struct {
 	mu    sync.Mutex
 	names map[string]*history
@@ -52,7 +52,7 @@ func (l *ledger) settle(name string, version int) {
 	l.names[name].acknowledged = version
 }
 
-// acknowledged is what was acknowledged up to now.
+// acknowledged returns the number of acknowledged versions of each name so far.
 func (l *ledger) acknowledged() map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,8 +63,8 @@ func (l *ledger) acknowledged() map[string]int {
 	return all
 }
 
-// hold compares what a store shows with what it has to: of each name a version not
-// older than the one that was acknowledged, and none that nobody asked for.
+// hold compares a store with the ledger. Each name must have a requested version, not older than
+// the one acknowledged before the backup.
 func (l *ledger) hold(t *testing.T, at map[string]int, shown map[string]string) {
 	t.Helper()
 	l.mu.Lock()
@@ -74,7 +74,7 @@ func (l *ledger) hold(t *testing.T, at map[string]int, shown map[string]string) 
 			who, number, _ := strings.Cut(line(data), " ")
 			v, err := strconv.Atoi(number)
 			if err != nil || who != name || v < at[name] || v > len(h.deleted) || h.deleted[v-1] {
-				t.Errorf("%s is %q; %d versions, of which %d were acknowledged before the backup", name, line(data), len(h.deleted), at[name])
+				t.Errorf("%s has %q; want one of its %d versions, from version %d on, which was acknowledged before the backup", name, line(data), len(h.deleted), at[name])
 			}
 			continue
 		}
@@ -83,12 +83,12 @@ func (l *ledger) hold(t *testing.T, at map[string]int, shown map[string]string) 
 			may = may || h.deleted[v-1]
 		}
 		if !may {
-			t.Errorf("%s is missing: version %d was acknowledged before the backup, and none since deletes it", name, at[name])
+			t.Errorf("%s is missing: version %d was acknowledged before the backup, and no later version deletes it", name, at[name])
 		}
 	}
 }
 
-// work writes names of its own until the context ends.
+// work writes a worker's names until the context ends.
 func (l *ledger) work(ctx context.Context, c *client.Client, worker int) error {
 	r := rand.New(rand.NewPCG(uint64(worker), 1))
 	for {
@@ -106,7 +106,7 @@ func (l *ledger) work(ctx context.Context, c *client.Client, worker int) error {
 			_, err = c.Put(ctx, "people", noise(fmt.Sprint(name, " ", v), r.IntN(1<<r.IntN(18))), client.Name(name))
 		}
 		if ctx.Err() != nil {
-			return nil // whether it was done is not known
+			return nil // it is unknown whether the request took effect
 		}
 		if err != nil {
 			return fmt.Errorf("version %d of %s: %w", v, name, err)
@@ -115,9 +115,8 @@ func (l *ledger) work(ctx context.Context, c *client.Client, worker int) error {
 	}
 }
 
-// TestBackupsOfABusyServer takes backup after backup, while clients put and delete
-// and compaction rewrites all. Each of them is whole, and has all that was
-// acknowledged before it began.
+// TestBackupsOfABusyServer makes backups while clients put and delete, and compaction rewrites
+// everything. Each backup must be complete, and have every write acknowledged before it began.
 func TestBackupsOfABusyServer(t *testing.T) {
 	s := serve(t, t.TempDir())
 	testutil.Must(t, s.dial().CreateCollection(context.Background(), "people"))
@@ -147,7 +146,7 @@ func TestBackupsOfABusyServer(t *testing.T) {
 	defer all.Wait()
 	defer cancel()
 	for i := range *backups {
-		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // anywhere in a compaction
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // begin at a random moment of a compaction
 		at := l.acknowledged()
 		var archive *bytes.Buffer
 		var r *backup.Report
@@ -165,12 +164,11 @@ func TestBackupsOfABusyServer(t *testing.T) {
 	all.Wait()
 	t.Logf("%d backups, %d compactions, %d names", *backups, compactions, len(l.names))
 	if compactions == 0 {
-		t.Error("nothing was compacted")
+		t.Error("no compaction ran, so the test checks too little")
 	}
 }
 
-// compare restores a backup, verifies it, serves it, and holds it against what was
-// acknowledged before it.
+// compare restores a backup, verifies and serves it, and compares it with the ledger.
 func (l *ledger) compare(t *testing.T, s *testServer, r *backup.Report, at map[string]int, from string, archive *bytes.Buffer, keys *keyexport.Keys) {
 	t.Helper()
 	var dir string

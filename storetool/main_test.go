@@ -1,5 +1,5 @@
-// Package storetool_test holds what works on a store without its Core against real
-// servers: backups of one that is busy, stores made of them, erasures, damage.
+// Package storetool_test tests the tools that work on a store without its Core, with real
+// servers: backups of a busy server, restored stores, erasures, and damage.
 package storetool_test
 
 import (
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// testServer is a running server, which ends with the test at the latest.
+// testServer is a running server. It ends with the test at the latest.
 type testServer struct {
 	*mottetest.Server
 	t    *testing.T
@@ -59,7 +59,7 @@ func serve(t *testing.T, dir string) *testServer {
 	return s
 }
 
-// dial connects as the administrator, or as another.
+// dial connects as the administrator, or with the given profile.
 func (s *testServer) dial(as ...*client.Profile) *client.Client {
 	s.t.Helper()
 	p, err := s.Profile()
@@ -70,7 +70,7 @@ func (s *testServer) dial(as ...*client.Profile) *client.Client {
 		as[0].Address, as[0].CoreKey = p.Address, p.CoreKey
 		p = as[0]
 	}
-	p.Heads = nil // a restored store lacks what was seen
+	p.Heads = nil // a restored store may lack the remembered head
 	c, err := client.Dial(context.Background(), p)
 	if err != nil {
 		s.t.Fatal(err)
@@ -79,7 +79,7 @@ func (s *testServer) dial(as ...*client.Profile) *client.Client {
 	return c
 }
 
-// take makes a backup in a directory.
+// take makes a backup into a directory.
 func take(t *testing.T, s *testServer, to string) *backup.Report {
 	t.Helper()
 	r, err := backup.ToDirectory(context.Background(), s.Dir, to, backup.Options{Now: time.Now()})
@@ -87,12 +87,12 @@ func take(t *testing.T, s *testServer, to string) *backup.Report {
 		t.Fatalf("back up: %v", err)
 	}
 	if r.Unclear {
-		t.Error("the end of the newest segment is not clear")
+		t.Error("the backup reports unrecognised bytes after the newest record; want none")
 	}
 	return r
 }
 
-// export exports the keys, and reads them again.
+// export exports the keys, and reads the export.
 func export(t *testing.T, s *testServer) *keyexport.Keys {
 	t.Helper()
 	k, err := keyexport.Read(s.Dir, filepath.Join(s.Dir, "root.key"), time.Now())
@@ -106,7 +106,7 @@ func export(t *testing.T, s *testServer) *keyexport.Keys {
 	return again
 }
 
-// restored makes dir/data of a backup: of a directory, or an archive.
+// restored restores dir/data from a backup in a directory, or in an archive.
 func restored(t *testing.T, keys *keyexport.Keys, from string, archive io.Reader) (dir string, r *restore.Report) {
 	t.Helper()
 	dir = t.TempDir()
@@ -131,7 +131,7 @@ func check(t *testing.T, dir string, keys *keyexport.Keys) *fsck.Report {
 	return r
 }
 
-// lend gives a restored store the administrator's profile, which no backup has.
+// lend copies the administrator's profile into a restored store, since no backup has it.
 func lend(t *testing.T, s *testServer, dir string) {
 	t.Helper()
 	p, err := os.ReadFile(filepath.Join(s.Dir, "admin.profile"))
@@ -150,14 +150,14 @@ func contents(t *testing.T, c *client.Client, collection string) map[string]stri
 	return all
 }
 
-// noise is n random bytes behind a line.
+// noise returns a line, followed by n random bytes.
 func noise(line string, n int) []byte {
 	p := make([]byte, n)
 	_, _ = rand.Read(p)
 	return append([]byte(line+"\n"), p...)
 }
 
-// line is the line before the noise.
+// line returns the line before the noise.
 func line(data string) string {
 	text, _, _ := strings.Cut(data, "\n")
 	return text

@@ -21,7 +21,8 @@ import (
 	"motte/storetool/restore"
 )
 
-// peopled is a server with a collection, in which the administrator and alice put.
+// peopled returns a server with a collection, in which the administrator and alice have put
+// objects.
 func peopled(t *testing.T) (s *testServer, admin *client.Client, alice *client.Profile) {
 	t.Helper()
 	ctx := context.Background()
@@ -43,7 +44,7 @@ func put(t *testing.T, c *client.Client, name, data string) {
 	testutil.Must(t, err)
 }
 
-// TestRestoredStoreIsTheStore: all principals can go on, under the same Core key.
+// TestRestoredStoreIsTheStore: all principals can continue, with the same Core key.
 func TestRestoredStoreIsTheStore(t *testing.T) {
 	s, admin, alice := peopled(t)
 	to := filepath.Join(t.TempDir(), "backup")
@@ -53,26 +54,26 @@ func TestRestoredStoreIsTheStore(t *testing.T) {
 	p, err := s.Profile()
 	testutil.Must(t, err)
 	if key := keys.CoreKey(); !bytes.Equal(key[:], p.CoreKey) {
-		t.Error("the export has another Core key")
+		t.Error("the export has another Core key than the store")
 	}
 	dir, r := restored(t, keys, to, nil)
 	if r.Erased {
-		t.Error("somebody is said to have been erased")
+		t.Error("the report says that principals were erased; none was")
 	}
 	if v := check(t, dir, keys); v.Damaged() || v.Objects != 2 {
 		t.Errorf("restored: %+v", v)
 	}
 	lend(t, s, dir)
 	again := serve(t, dir)
-	c := again.dial(alice) // which fails if the Core has another key
+	c := again.dial(alice) // fails if the Core has another key
 	if got := contents(t, c, "people"); len(got) != 2 || got["hers"] != "of alice" {
 		t.Errorf("alice sees %q", got)
 	}
 	put(t, c, "more", "of alice")
 }
 
-// TestNeitherHalfIsEnough: nothing can be opened with a backup alone or an export
-// alone, and a backup has no file that could help.
+// TestNeitherHalfIsEnough: neither a backup alone nor an export alone opens any data, and a
+// backup has no file with a key.
 func TestNeitherHalfIsEnough(t *testing.T) {
 	s, _, _ := peopled(t)
 	to := filepath.Join(t.TempDir(), "backup")
@@ -91,12 +92,12 @@ func TestNeitherHalfIsEnough(t *testing.T) {
 		testutil.Must(t, err)
 		for what, key := range map[string][]byte{"the root key": root, "the data keys": secret} {
 			if bytes.Contains(p, key) || bytes.Contains(archive.Bytes(), key) {
-				t.Errorf("%s holds %s", e.Name(), what)
+				t.Errorf("the file %s of the backup holds %s", e.Name(), what)
 			}
 		}
 		for _, word := range []string{"of alice", "hers", "people"} {
 			if bytes.Contains(p, []byte(word)) {
-				t.Errorf("%s has %q in the clear", e.Name(), word)
+				t.Errorf("the file %s of the backup has %q in the clear", e.Name(), word)
 			}
 		}
 	}
@@ -106,16 +107,16 @@ func TestNeitherHalfIsEnough(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	cfg := restore.Config{From: to, Keys: &other, Dir: dir, RootKey: filepath.Join(dir, "root.key")}
 	if _, err := restore.Run(context.Background(), cfg); err == nil {
-		t.Error("restored with another root key")
+		t.Error("a backup was restored with another root key; want an error")
 	}
 	cfg.Keys, cfg.From = keys, t.TempDir()
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrManifest) {
-		t.Errorf("restored from nothing: %v", err)
+		t.Errorf("a restore without a backup returns %v; want an error", err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
-		t.Errorf("what could not be restored left %v", entries)
+		t.Errorf("a failed restore left the files %v", entries)
 	}
-	// The export, to whom it is not for.
+	// The export can't be opened by an identity that is not a recipient.
 	id, err := age.GenerateX25519Identity()
 	testutil.Must(t, err)
 	stranger, err := age.GenerateX25519Identity()
@@ -123,13 +124,13 @@ func TestNeitherHalfIsEnough(t *testing.T) {
 	var text bytes.Buffer
 	testutil.Must(t, keys.Write(&text, false, id.Recipient()))
 	if _, err := keyexport.Open(&text, stranger); err == nil {
-		t.Error("a stranger opened the export")
+		t.Error("an identity that is not a recipient opens the export")
 	}
 }
 
-// TestErasureReachesBackups: what a principal put, who was erased, can't be opened
-// in a backup from before, with an export from after; everything else can. With an
-// export from before it can, which is why that has to be destroyed.
+// TestErasureReachesBackups: with an export from after an erasure, the erased objects can't be
+// opened in any backup, and all other objects can. With an export from before, they can in older
+// backups. So the older export must be destroyed.
 func TestErasureReachesBackups(t *testing.T) {
 	ctx := context.Background()
 	s, admin, alice := peopled(t)
@@ -167,31 +168,32 @@ func TestErasureReachesBackups(t *testing.T) {
 			got := contents(t, a, "people")
 			for name := range got {
 				if !strings.Contains(c.want, name) {
-					t.Errorf("%s is there", name)
+					t.Errorf("the restored store has the file %s", name)
 				}
 			}
 			if len(got) != len(strings.Fields(c.want)) {
-				t.Errorf("it holds %q, want %s", got, c.want)
+				t.Errorf("the restored store holds %q, want %s", got, c.want)
 			}
 			p, err := again.Profile()
 			testutil.Must(t, err)
 			hers := *alice
 			hers.Address, hers.CoreKey = p.Address, p.CoreKey
 			if cl, err := client.Dial(ctx, &hers); (err == nil) != strings.Contains(c.want, "hers") {
-				t.Errorf("alice connects: %v", err)
+				t.Errorf("the erased alice connects: %v; want that she is denied", err)
 			} else if err == nil {
 				cl.Close()
 			}
 			put(t, a, "more", "the store takes writes")
 			again.stop()
 			if v := check(t, dir, c.keys); v.Damaged() {
-				t.Errorf("damaged after it was served: %+v", v)
+				t.Errorf("after the restored store was served it is damaged: %+v", v)
 			}
 		})
 	}
 }
 
-// TestRestoreLeavesAlone what is there, and a backup that was altered.
+// TestRestoreLeavesAlone checks that a restore changes no existing file, and refuses an altered
+// backup.
 func TestRestoreLeavesAlone(t *testing.T) {
 	s, _, _ := peopled(t)
 	to := filepath.Join(t.TempDir(), "backup")
@@ -201,7 +203,7 @@ func TestRestoreLeavesAlone(t *testing.T) {
 	testutil.Must(t, os.WriteFile(filepath.Join(dir, "mine"), nil, 0o600))
 	cfg := restore.Config{From: to, Keys: keys, Dir: dir, RootKey: filepath.Join(t.TempDir(), "root.key")}
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, restore.ErrNotEmpty) {
-		t.Errorf("into a directory with a file: %v", err)
+		t.Errorf("a restore into a directory with a file returns %v; want an error", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "mine")); err != nil {
 		t.Error(err)
@@ -213,24 +215,24 @@ func TestRestoreLeavesAlone(t *testing.T) {
 	p[len(p)/2] ^= 1
 	testutil.Must(t, os.WriteFile(path, p, 0o600))
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrAltered) {
-		t.Errorf("an altered backup: %v", err)
+		t.Errorf("a restore of an altered backup returns %v; want an error", err)
 	}
 	testutil.Must(t, os.Truncate(path, int64(len(p)-8)))
 	if _, err := restore.Run(context.Background(), cfg); !errors.Is(err, backup.ErrAltered) {
-		t.Errorf("a backup that was cut: %v", err)
+		t.Errorf("a restore of an incomplete backup returns %v; want an error", err)
 	}
 	for _, name := range []string{cfg.Dir, cfg.RootKey} {
 		if entries, err := os.ReadDir(name); err == nil && len(entries) > 0 {
-			t.Errorf("%s holds %v", name, entries)
+			t.Errorf("after a failed restore %s holds %v", name, entries)
 		}
 	}
 	if _, err := os.Stat(cfg.RootKey); err == nil {
-		t.Error("the root key is there")
+		t.Error("a failed restore left the root key")
 	}
-	// Another store's keys.
+	// The keys of another store.
 	cfg.Keys = export(t, serve(t, t.TempDir()))
 	take(t, s, filepath.Join(t.TempDir(), "again"))
 	if _, err := restore.Run(context.Background(), cfg); err == nil {
-		t.Error("restored with the keys of another store")
+		t.Error("a backup was restored with the keys of another store; want an error")
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"motte/storetool/rotate"
 )
 
-// TestBackupsAndExportsOutliveARotation: of the root key. Each backup opens with each export,
-// older or newer, and who was erased before stays so.
+// TestBackupsAndExportsOutliveARotation of the root key. Each backup opens with each export,
+// older or newer. A principal that was erased before stays erased.
 func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 	s, admin, alice := peopled(t)
 	before := filepath.Join(t.TempDir(), "backup")
@@ -36,7 +36,7 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	if _, err := keyexport.Read(s.Dir, root, exports[0].Made); !errors.Is(err, keyexport.ErrKeys) {
-		t.Errorf("the root key before: %v", err)
+		t.Errorf("verify with the old root key returns %v; want that it does not open the store", err)
 	}
 	testutil.Must(t, os.Rename(next, root))
 
@@ -49,7 +49,7 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 	take(t, s, after)
 	exports = append(exports, export(t, s))
 	if exports[0].Root == exports[1].Root || exports[0].CoreKey() != exports[1].CoreKey() {
-		t.Error("the root key is the same, or the Core's key is another")
+		t.Error("after a rotation the root key must be another, and the Core key the same")
 	}
 	for i, keys := range exports {
 		for from, objects := range map[string]int{before: 2, after: 3} {
@@ -66,12 +66,12 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 	testutil.Must(t, err)
 	_, r := restored(t, keys, after, nil)
 	if !r.Erased {
-		t.Error("who was erased before the rotation is there behind it")
+		t.Error("the restore does not report the principal that was erased before the rotation")
 	}
 }
 
-// TestARotationCutShort: a crash behind either copy leaves a store that opens; done again,
-// it is done.
+// TestARotationCutShort: after a crash between the copies, the store opens. A second run
+// finishes the rotation.
 func TestARotationCutShort(t *testing.T) {
 	s, _, _ := peopled(t)
 	s.stop()
@@ -92,33 +92,33 @@ func TestARotationCutShort(t *testing.T) {
 	for _, name := range seglog.KeysNames {
 		turn(t, s, root, next)
 		if opens(root) || !opens(next) {
-			t.Fatalf("done: opens with the key before: %v, with the next one: %v", opens(root), opens(next))
+			t.Fatalf("a finished rotation opens with the old key: %v, with the new key: %v; want false, true", opens(root), opens(next))
 		}
 		testutil.Must(t, os.WriteFile(filepath.Join(s.Dir, name), whole[name], 0o600))
 		if !opens(root) || !opens(next) {
-			t.Fatalf("%s is not written: opens with the key before: %v, with the next one: %v", name, opens(root), opens(next))
+			t.Fatalf("without the write of %s the store opens with the old key: %v, with the new key: %v", name, opens(root), opens(next))
 		}
 	}
 	testutil.Must(t, os.Remove(root))
 	turn(t, s, root, next)
 	if !opens(next) {
-		t.Error("without the key before, it is not finished")
+		t.Error("a second run without the old key does not finish the rotation")
 	}
 	if _, err := rotate.Root(s.Dir, root, filepath.Join(t.TempDir(), "third.key")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("without a key that opens the store: %v", err)
+		t.Errorf("a run without a key that opens the store returns %v; want an error", err)
 	}
 }
 
-// turn rotates the root key of a store whose secrets are its own.
+// turn rotates the root key of a store whose secrets do not follow from it.
 func turn(t *testing.T, s *testServer, root, next string) {
 	t.Helper()
 	if remains, err := rotate.Root(s.Dir, root, next); err != nil || remains {
-		t.Fatalf("rotate: %v; the secret is the key before: %v", err, remains)
+		t.Fatalf("rotate returns %v; the secrets follow from the old key: %v; want false", err, remains)
 	}
 }
 
-// TestAStoreOfOlderKeys: what a rotation can't do for a store whose keys have version 2 is
-// said: its own secret is the first root key.
+// TestAStoreOfOlderKeys: for a store whose keys have version 2, the rotation reports that the
+// secrets still follow from the first root key.
 func TestAStoreOfOlderKeys(t *testing.T) {
 	text, err := os.ReadFile("../core/seglog/testdata/store-v3.hex")
 	testutil.Must(t, err)
@@ -134,30 +134,30 @@ func TestAStoreOfOlderKeys(t *testing.T) {
 	before, err := keyexport.Read(dir, root, time.Now())
 	testutil.Must(t, err)
 	if remains, err := rotate.Root(dir, root, next); err != nil || !remains {
-		t.Errorf("%v; the secret is the key before: %v", err, remains)
+		t.Errorf("rotate returns %v; the secrets follow from the old key: %v; want true", err, remains)
 	}
 	after, err := keyexport.Read(dir, next, time.Now())
 	testutil.Must(t, err)
 	if after.CoreKey() != before.CoreKey() {
-		t.Error("the Core's key is another")
+		t.Error("the rotation of the root key changed the Core key")
 	}
 	k, err := rotate.Replace(dir, next)
 	testutil.Must(t, err)
 	again, err := keyexport.Read(dir, next, time.Now())
 	if testutil.Must(t, err); again.CoreKey() == before.CoreKey() || k.Next != nil || string(k.Now) != string(func() []byte { c := again.CoreKey(); return c[:] }()) {
-		t.Error("the Core's key is as before")
+		t.Error("the rotation of the Core key did not change it")
 	}
 }
 
-// TestARotationOfTheCoresKeyCutShort: a crash behind the first copy; done again, the step is
-// done, and its keys are told.
+// TestARotationOfTheCoresKeyCutShort: after a crash between the copies, a second run finishes
+// the step, and returns its keys.
 func TestARotationOfTheCoresKeyCutShort(t *testing.T) {
 	s, _, _ := peopled(t)
 	s.stop()
 	root, second := filepath.Join(s.Dir, "root.key"), filepath.Join(s.Dir, seglog.KeysNames[1])
 	for name, step := range map[string]func(string, string) (rotate.CoreKeys, error){"begin": rotate.Begin, "finish": rotate.Finish} {
 		if name == "finish" {
-			_, _ = rotate.Begin(s.Dir, root) // unless it has begun already
+			_, _ = rotate.Begin(s.Dir, root) // an error says that it has begun already
 		}
 		before, err := os.ReadFile(second)
 		testutil.Must(t, err)
@@ -171,20 +171,20 @@ func TestARotationOfTheCoresKeyCutShort(t *testing.T) {
 		testutil.Must(t, os.Remove(filepath.Join(s.Dir, seglog.KeysNames[0])))
 		keys, err := keyexport.Read(s.Dir, root, time.Now())
 		if testutil.Must(t, err); keys.CoreKey() != [32]byte(want.Now) {
-			t.Errorf("%s: the second copy has the key before", name)
+			t.Errorf("%s: the second copy has the old key", name)
 		}
 		testutil.Must(t, os.WriteFile(filepath.Join(s.Dir, seglog.KeysNames[0]), keys.Data, 0o600))
 		if _, err := step(s.Dir, root); err == nil {
-			t.Errorf("%s: it is done a second time", name)
+			t.Errorf("%s: a further run does the step again; want that it is done", name)
 		}
 	}
 }
 
-// TestNoKeyOfAnotherUserBecomesTheRootKey: one that somebody put where the next key was to be
-// made would open the store.
+// TestNoKeyOfAnotherUserBecomesTheRootKey: another user may put a key where the next root key
+// should be made. Such a key must be refused, since that user could open the store.
 func TestNoKeyOfAnotherUserBecomesTheRootKey(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
+		t.Skip("only root can make a file of another user")
 	}
 	s, _, _ := peopled(t)
 	s.stop()
@@ -192,6 +192,6 @@ func TestNoKeyOfAnotherUserBecomesTheRootKey(t *testing.T) {
 	testutil.Must(t, server.WriteRootKey(next, seal.Root{1}))
 	testutil.Must(t, os.Chown(next, 65534, 65534))
 	if _, err := rotate.Root(s.Dir, filepath.Join(s.Dir, "root.key"), next); err == nil {
-		t.Error("it is the root key")
+		t.Error("a key of another user becomes the root key; want an error")
 	}
 }

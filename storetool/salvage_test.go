@@ -26,21 +26,20 @@ import (
 	"motte/storetool/fsck"
 )
 
-var damages = flag.Int("damages", 30, "stores that the damage test damages, and salvages")
+var damages = flag.Int("damages", 30, "number of stores that the damage test damages and salvages")
 
-// world is a store that was stopped, and all that ever was in it.
+// world is a stopped store, with a record of its whole content.
 type world struct {
-	dir      string                     // with data in it
-	now      map[string]string          // what it holds, by name
+	dir      string                     // directory of the store's directory data
+	now      map[string]string          // present objects, by name
 	names    map[string]string          // by identity
-	versions map[string]map[string]bool // of each name, all data it ever had
-	tail     int64                      // where the last write of the newest segment begins
+	versions map[string]map[string]bool // all contents that each name ever had
+	tail     int64                      // offset of the last write in the newest segment
 	newest   string
 }
 
-// makeWorld makes a store with segments of all kinds: with records that are dead,
-// that were relocated, and, after the newest checkpoint, that replaced and deleted
-// others.
+// makeWorld makes a store with segments of all kinds: with dead records, with relocated records,
+// and, after the newest checkpoint, with records that replace and delete others.
 func makeWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := context.Background()
@@ -61,7 +60,7 @@ func makeWorld(t *testing.T) *world {
 		testutil.Must(t, c.Delete(ctx, "people", name))
 		delete(w.now, name)
 	}
-	phases := []func(){func() { // each start makes a segment
+	phases := []func(){func() { // each start makes a new segment
 		testutil.Must(t, c.CreateCollection(ctx, "people"))
 		for i := range 30 {
 			put(fmt.Sprint("a", i))
@@ -71,7 +70,7 @@ func makeWorld(t *testing.T) *world {
 			remove(fmt.Sprint("a", 29-i))
 		}
 	}, func() {
-		for i := range 30 { // and this one holds nothing that is dead
+		for i := range 30 { // this segment has no dead record
 			put(fmt.Sprint("b", i))
 		}
 	}, func() {
@@ -111,7 +110,7 @@ func makeWorld(t *testing.T) *world {
 
 func (w *world) data() string { return filepath.Join(w.dir, "data") }
 
-// copied is another copy of the store, as a Core that is not there left it.
+// copied returns a copy of the store, as a stopped Core left it.
 func (w *world) copied(t *testing.T) string {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "data")
@@ -120,7 +119,7 @@ func (w *world) copied(t *testing.T) string {
 	return to
 }
 
-// openAsCore opens a store as a Core does, which accepts no damage.
+// openAsCore opens a store like a Core, which accepts no damage.
 func openAsCore(t *testing.T, dir string) (l *seglog.Log, e *engine.Engine, closed func() error, err error) {
 	t.Helper()
 	root, err := server.ReadRootKey(filepath.Join(dir, "root.key"))
@@ -142,13 +141,13 @@ func openAsCore(t *testing.T, dir string) (l *seglog.Log, e *engine.Engine, clos
 	return l, e, d.Close, err
 }
 
-// holds reads what a Core would serve.
+// holds returns the objects that a Core would serve.
 func holds(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	l, e, closed, err := openAsCore(t, dir)
 	defer closed()
 	if err != nil {
-		t.Fatalf("no Core opens it: %v", err)
+		t.Fatalf("a Core can't open the store: %v", err)
 	}
 	all := make(map[string]string)
 	var c engine.Cursor
@@ -164,7 +163,7 @@ func holds(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// damage does something to a file of the store: what, and from where on.
+// damage damages a file of the store. It returns the file, the offset and the kind of damage.
 func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64, what string) {
 	t.Helper()
 	var files []string
@@ -179,14 +178,14 @@ func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64,
 	n := 1
 	switch k := r.IntN(20); {
 	case k < 12:
-		offset, what = r.Int64N(int64(len(p))), "one byte is another"
+		offset, what = r.Int64N(int64(len(p))), "one byte is altered"
 	case k < 17:
-		offset, n, what = r.Int64N(int64(len(p)))&^511, 512, "a sector is zeros"
+		offset, n, what = r.Int64N(int64(len(p)))&^511, 512, "a sector has zeros"
 	case k < 19:
 		offset, what = r.Int64N(int64(len(p))), "the rest is missing"
 		n = len(p)
 	default:
-		what, n = "it is missing", len(p)
+		what, n = "the file is missing", len(p)
 	}
 	for i := offset; i < min(offset+int64(n), int64(len(p))); i++ {
 		if n == 1 {
@@ -196,7 +195,7 @@ func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64,
 		}
 	}
 	switch what {
-	case "it is missing":
+	case "the file is missing":
 		err = os.Remove(path)
 	case "the rest is missing":
 		err = os.Truncate(path, offset)
@@ -207,12 +206,12 @@ func damage(t *testing.T, dir string, r *mrand.Rand) (file string, offset int64,
 	return filepath.Base(path), offset, what
 }
 
-// TestDamageCostsWhatLayThere damages stores at random, one place each, and
-// salvages them. What the report does not name is there, as it was.
+// TestDamageCostsWhatLayThere damages stores at random, in one place each, and salvages them.
+// All objects that the report does not name must be there, unchanged.
 func TestDamageCostsWhatLayThere(t *testing.T) {
 	w := makeWorld(t)
 	if got := holds(t, w.copied(t)); !maps.Equal(got, w.now) {
-		t.Fatalf("the store holds %d objects; want %d", len(got), len(w.now))
+		t.Fatalf("the undamaged store holds %d objects; want %d", len(got), len(w.now))
 	}
 	lost, silent := 0, 0
 	for seed := range *damages {
@@ -224,11 +223,11 @@ func TestDamageCostsWhatLayThere(t *testing.T) {
 			if r.Hopeless != "" {
 				t.Fatal(r.Hopeless)
 			}
-			// The last write is not known to have been one: nothing proves it. And a
-			// checkpoint, or what nobody refers to, can be missing.
-			last := file == w.newest && offset >= w.tail || file == w.newest && what == "the rest is missing" || what == "it is missing"
+			// Damage to the last write looks like a crash during it. A missing checkpoint, or a
+			// missing file without references, is no damage.
+			last := file == w.newest && offset >= w.tail || file == w.newest && what == "the rest is missing" || what == "the file is missing"
 			if !r.Damaged() && !last {
-				t.Error("the damage was not noticed")
+				t.Error("verify did not notice the damage")
 			}
 			if lost += len(r.Gone); !r.Damaged() {
 				silent++
@@ -262,12 +261,12 @@ func (w *world) salvage(t *testing.T, dir string) *fsck.Report {
 	testutil.Must(t, err)
 	again, err := s.Check(context.Background(), nil)
 	if err = errors.Join(err, s.Close()); err != nil || again.Damaged() || len(again.Notes) > 0 {
-		t.Fatalf("what was salvaged: %v %+v", err, again)
+		t.Fatalf("the salvaged store does not verify: %v %+v", err, again)
 	}
 	return r
 }
 
-// hold compares a store with what it held and what it is said to have lost.
+// hold compares a salvaged store with its former objects and the reported losses.
 func (w *world) hold(t *testing.T, got map[string]string, r *fsck.Report, last bool) {
 	t.Helper()
 	gone := make(map[string]bool)
@@ -280,31 +279,31 @@ func (w *world) hold(t *testing.T, got map[string]string, r *fsck.Report, last b
 	for name, data := range got {
 		switch {
 		case gone[name]:
-			t.Errorf("%s is said to be gone, and there", name)
+			t.Errorf("%s is reported as lost, but is there", name)
 		case data == w.now[name]:
-		case len(r.Unknown) > 0 && w.versions[name][data]: // it was said that this may be
-		case last && w.versions[name][data]: // it looks like a crash before that
+		case len(r.Unknown) > 0 && w.versions[name][data]: // the report says that this may happen
+		case last && w.versions[name][data]: // the damage looks like a crash before this write
 		default:
-			t.Errorf("%s is %q; it was %q", name, line(data), line(w.now[name]))
+			t.Errorf("%s has %q; want %q, as before, since the report does not name it", name, line(data), line(w.now[name]))
 		}
 	}
 	for name := range w.now {
 		if _, ok := got[name]; !ok && !gone[name] && len(r.Unknown) == 0 && !last {
-			t.Errorf("%s is gone, and nothing is said of it", name)
+			t.Errorf("%s is lost, but the report does not name it", name)
 		}
 	}
 }
 
-// TestSalvagedStoreIsServed: and its alert says that something is lost.
+// TestSalvagedStoreIsServed, and an alert records the loss.
 func TestSalvagedStoreIsServed(t *testing.T) {
 	w := makeWorld(t)
 	path := filepath.Join(w.data(), w.newest)
 	p, err := os.ReadFile(path)
 	testutil.Must(t, err)
-	p[200] ^= 1 // in the first record
+	p[200] ^= 1 // alter the first record
 	testutil.Must(t, os.WriteFile(path, p, 0o600))
 	if _, err := mottetest.Start(w.dir, testutil.Executables(t)); err == nil {
-		t.Fatal("a damaged store was served")
+		t.Fatal("a damaged store was served; want it refused")
 	}
 	r := w.salvage(t, w.data())
 	s := serve(t, w.dir)
@@ -313,7 +312,7 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 	alerts, err := c.Alerts(context.Background())
 	testutil.Must(t, err)
 	if r.Loses() != slices.ContainsFunc(alerts, func(a client.Alert) bool { return client.ReasonName(a.Reason) == "loss-accepted" }) {
-		t.Errorf("loses %v; alerts: %v", r.Loses(), alerts)
+		t.Errorf("the report loses data: %v; the alerts are %v; want one about the loss", r.Loses(), alerts)
 	}
 	_, err = c.Put(context.Background(), "people", []byte("new"), client.Name("new"))
 	testutil.Must(t, err)
@@ -322,7 +321,7 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 	_ = holds(t, w.data())
 }
 
-// place finds the newest record of a kind behind the checkpoint.
+// place finds the newest record of a kind after the checkpoint.
 func (w *world) place(t *testing.T, kind seglog.Kind) (at seglog.Location, lsn uint64) {
 	t.Helper()
 	root, err := server.ReadRootKey(filepath.Join(w.data(), "root.key"))
@@ -357,8 +356,8 @@ func spoil(t *testing.T, path string, offset int64) {
 	testutil.Must(t, errors.Join(err, f.Close()))
 }
 
-// TestLostChangesAreNamed: of the catalogue, of a deletion, and those that nothing
-// can be told of.
+// TestLostChangesAreNamed: lost changes of the catalogue, lost deletions, and unreadable
+// records.
 func TestLostChangesAreNamed(t *testing.T) {
 	w := makeWorld(t)
 	t.Run("change", func(t *testing.T) {
@@ -380,13 +379,13 @@ func TestLostChangesAreNamed(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 		if got := holds(t, dir); !maps.Equal(got, w.now) {
-			t.Error("what was deleted is there again, or something else is not")
+			t.Error("the salvaged store differs from the undamaged one; want no difference, since the lost record deleted the object")
 		}
 	})
 	t.Run("unknown", func(t *testing.T) {
 		at, lsn := w.place(t, seglog.KindDelete)
 		dir := w.copied(t)
-		spoil(t, filepath.Join(dir, w.newest), int64(at.Offset)+40) // its head
+		spoil(t, filepath.Join(dir, w.newest), int64(at.Offset)+40) // the head of the record
 		r := w.salvage(t, dir)
 		if len(r.Unknown) != 1 || r.Unknown[0] != (fsck.Range{From: lsn, To: lsn}) || !r.Loses() {
 			t.Errorf("%+v", r)
@@ -406,7 +405,7 @@ func TestLostChangesAreNamed(t *testing.T) {
 		defer s.Close()
 		r, err := s.Check(context.Background(), nil)
 		if err != nil || r.Hopeless == "" || !r.Damaged() {
-			t.Errorf("%v %+v", err, r)
+			t.Errorf("verify returns %v %+v; want the unreadable record", err, r)
 		}
 		if _, err := s.Salvage(time.Now()); !errors.Is(err, fsck.ErrHopeless) {
 			t.Errorf("salvaged: %v", err)
@@ -414,9 +413,9 @@ func TestLostChangesAreNamed(t *testing.T) {
 	})
 }
 
-// TestTheLossOfTheEndIsNotUnderstated: a newest segment that a checkpoint has seen, and
-// that is missing or cut, held more than the objects which the checkpoint knows. How
-// much more can't be known, and that is said, with the first record that may be lost.
+// TestTheLossOfTheEndIsNotUnderstated: the newest segment, which a checkpoint knows, is missing or
+// cut short. It may have had more objects than the checkpoint knows. The report must say that the
+// loss is unknown, and name the first record that may be lost.
 func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 	ctx := context.Background()
 	w := &world{dir: t.TempDir()}
@@ -430,14 +429,14 @@ func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 		}
 	}
 	put(0, 20)
-	testutil.Must(t, c.Compact(ctx)) // a segment that stays
+	testutil.Must(t, c.Compact(ctx)) // makes a segment that stays
 	c.Close()
 	s.stop()
 	s = serve(t, w.dir)
 	c = s.dial()
 	put(20, 30)
 	testutil.Must(t, c.Delete(ctx, "people", "n20"))
-	testutil.Must(t, c.Compact(ctx)) // the newest checkpoint has seen nine objects in the newest segment
+	testutil.Must(t, c.Compact(ctx)) // the newest checkpoint covers nine objects of the newest segment
 	put(30, 60)
 	c.Close()
 	s.stop()
@@ -458,14 +457,14 @@ func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 	whole := check(w.copied(t))
 	if whole.Damaged() || whole.Open() || whole.CheckpointLSN == 0 || whole.CheckpointLSN >= whole.LSN ||
 		!strings.Contains(whole.Unseen(), fmt.Sprintf("records %d to %d", whole.CheckpointLSN+1, whole.LSN)) {
-		t.Fatalf("the whole store: %+v: %s", whole, whole.Unseen())
+		t.Fatalf("the undamaged store: %+v: %s", whole, whole.Unseen())
 	}
 	for name, spoil := range map[string]func(path string) error{
-		"missing":      os.Remove,
-		"cut":          func(path string) error { return os.Truncate(path, 2000) },
-		"cut to none":  func(path string) error { return os.Truncate(path, 0) },
-		"a bad header": func(path string) error { return write(path, 40, 8) },
-		"a bad tail": func(path string) error { // from within what the checkpoint has seen
+		"missing":         os.Remove,
+		"cut":             func(path string) error { return os.Truncate(path, 2000) },
+		"cut to no bytes": func(path string) error { return os.Truncate(path, 0) },
+		"a bad header":    func(path string) error { return write(path, 40, 8) },
+		"a bad tail": func(path string) error { // begins in the part that the checkpoint covers
 			info, err := os.Stat(path)
 			if err != nil {
 				return err
@@ -478,24 +477,24 @@ func TestTheLossOfTheEndIsNotUnderstated(t *testing.T) {
 			testutil.Must(t, spoil(filepath.Join(dir, newest)))
 			r := check(dir)
 			if !r.Damaged() || !r.Loses() || !r.Open() {
-				t.Errorf("damaged %v, loses %v, and it is said that more may be lost: %v", r.Damaged(), r.Loses(), r.Open())
+				t.Errorf("damaged: %v, loses data: %v, more may be lost: %v; want true for all", r.Damaged(), r.Loses(), r.Open())
 			}
 			for _, x := range r.Unknown {
 				if x.To == 0 && (x.From > whole.LSN || x.From == 0) {
-					t.Errorf("unknown is %v, but record %d is lost", x, whole.LSN)
+					t.Errorf("the unknown records are %v, which do not include the lost record %d", x, whole.LSN)
 				}
 			}
 			if known := len(r.Gone); known == 0 || known > 50 {
-				t.Errorf("%d objects are known to be lost", known)
+				t.Errorf("the report names %d lost objects; want those that the checkpoint knows", known)
 			}
 			w := &world{dir: w.dir, now: map[string]string{}, names: map[string]string{}}
 			w.salvage(t, dir)
 			if r := check(dir); r.Damaged() {
-				t.Errorf("what was salvaged is damaged: %+v", r)
+				t.Errorf("the salvaged store is damaged: %+v", r)
 			}
 		})
 	}
-	t.Run("no checkpoint has seen it", func(t *testing.T) { // and so nothing tells, but this is said
+	t.Run("no checkpoint covers it", func(t *testing.T) { // verify can't detect the loss, but says so
 		s := serve(t, w.dir)
 		c := s.dial()
 		_, err := c.Put(ctx, "people", []byte("data"), client.Name("one more"))
@@ -523,8 +522,8 @@ func write(path string, offset, n int64) error {
 	return errors.Join(err, f.Close())
 }
 
-// TestVerifyLooksAtBothCopiesOfTheKeys: the loss of one costs nothing, but leaves the store with
-// one copy, which an operator has to know.
+// TestVerifyLooksAtBothCopiesOfTheKeys: the loss of one copy costs no data. But the store then
+// has a single copy, which the operator must know.
 func TestVerifyLooksAtBothCopiesOfTheKeys(t *testing.T) {
 	w := makeWorld(t)
 	for what, spoil := range map[string]func(path string) error{
@@ -534,7 +533,7 @@ func TestVerifyLooksAtBothCopiesOfTheKeys(t *testing.T) {
 			p[len(p)-1] ^= 1
 			return errors.Join(err, os.WriteFile(path, p, 0o600))
 		},
-		"as it was": func(string) error { return nil },
+		"unchanged": func(string) error { return nil },
 	} {
 		for _, name := range seglog.KeysNames {
 			dir := w.copied(t)
@@ -545,7 +544,7 @@ func TestVerifyLooksAtBothCopiesOfTheKeys(t *testing.T) {
 			testutil.Must(t, err)
 			r, err := s.Check(context.Background(), nil)
 			testutil.Must(t, errors.Join(err, s.Close()))
-			if told := len(r.Notes) == 1 && strings.Contains(r.Notes[0], name); r.Damaged() || told == (what == "as it was") {
+			if told := len(r.Notes) == 1 && strings.Contains(r.Notes[0], name); r.Damaged() || told == (what == "unchanged") {
 				t.Errorf("%s is %s: %+v", name, what, r)
 			}
 			if got := holds(t, dir); !maps.Equal(got, w.now) {

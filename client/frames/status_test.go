@@ -10,7 +10,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// appendStatus encodes the only item of a status as the Core does.
+// appendStatus encodes a single status item like the Core.
 func appendStatus(s *Status) []byte {
 	switch {
 	case s.Server != nil:
@@ -28,7 +28,7 @@ func appendStatus(s *Status) []byte {
 	}
 }
 
-// TestStatusLimits: an item has exactly the length of its kind, and valid fields.
+// TestStatusLimits: an item has exactly the length of its kind, and its fields are valid.
 func TestStatusLimits(t *testing.T) {
 	row := model.Row{Operations: TaskSearch | TaskCount, MaxInput: 1, MaxResults: 1, Deadline: 1, Memory: 1}
 	bad := row
@@ -53,7 +53,7 @@ func TestStatusLimits(t *testing.T) {
 		}
 	}
 	gap := bytes.Clone(items["a grant"])
-	gap[2] = 'c' // behind a zero byte
+	gap[2] = 'c' // after a zero byte
 	gap[1] = 0
 	for name, p := range map[string][]byte{
 		"nothing":                    nil,
@@ -68,8 +68,8 @@ func TestStatusLimits(t *testing.T) {
 	}
 }
 
-// FuzzStatus: an item that is accepted has one encoding. The corpus begins with the frames
-// that the Core made.
+// FuzzStatus: every accepted item has a single encoding. The corpus begins with golden frames of
+// the Core.
 func FuzzStatus(f *testing.F) {
 	paths, err := filepath.Glob("../../core/wire/testdata/reply-status-*.hex")
 	if err != nil || len(paths) == 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// numbered is a head with an LSN, different in each byte.
+// numbered returns a head with an LSN, with different bytes.
 func numbered(lsn byte) Head {
 	h := Head{7: lsn}
 	for i := 8; i < len(h); i++ {
@@ -19,19 +19,19 @@ func numbered(lsn byte) Head {
 	return h
 }
 
-// holds fails the test unless the place holds that head.
+// holds fails the test unless the anchor holds this head.
 func holds(t *testing.T, a Anchor, want Head) {
 	t.Helper()
 	if h, found, err := a.Read(context.Background()); err != nil || !found || h != want {
-		t.Fatalf("%s holds %x (found: %v, %v), and %x was written", a, h, found, err, want)
+		t.Fatalf("%s holds %x (found: %v, %v); want %x, as written", a, h, found, err, want)
 	}
 }
 
-// holdsNone fails the test unless the place can be used and holds no head.
+// holdsNone fails the test unless the anchor can be used, and is empty.
 func holdsNone(t *testing.T, a Anchor) {
 	t.Helper()
 	if h, found, err := a.Read(context.Background()); err != nil || found || h != (Head{}) {
-		t.Fatalf("%s holds %x (found: %v, %v), and nothing was written", a, h, found, err)
+		t.Fatalf("%s holds %x (found: %v, %v); want no head", a, h, found, err)
 	}
 }
 
@@ -54,11 +54,11 @@ func open(t *testing.T, spec string) Anchor {
 func TestLSNIsTheFirstEightBytes(t *testing.T) {
 	h := Head{1, 2, 3, 4, 5, 6, 7, 8, 9}
 	if h.LSN() != 0x0102030405060708 {
-		t.Errorf("it is %#x", h.LSN())
+		t.Errorf("the LSN of the head is %#x; want its first 8 bytes", h.LSN())
 	}
 }
 
-// shortDir is a directory for sockets, whose paths have 107 bytes at most.
+// shortDir returns a directory for sockets, whose paths are limited to 107 bytes.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tpm")
@@ -92,7 +92,7 @@ func TestSpecs(t *testing.T) {
 	} {
 		a := open(t, tt.spec)
 		if a.String() != tt.name || a.Pace() != tt.pace {
-			t.Errorf("%s is taken for %s with a pace of %v, not %s with %v", tt.spec, a, a.Pace(), tt.name, tt.pace)
+			t.Errorf("%s opens %s with a pace of %v; want %s with %v", tt.spec, a, a.Pace(), tt.name, tt.pace)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 		{"tpm:/dev/null,index=0x1c00000", "0x01800000 to 0x01bfffff"},
 		{"tpm:/dev/null,index=0x101800000", "0x01800000 to 0x01bfffff"},
 		{"tpm:/dev/null,index=0x18_00001", "0x01800000 to 0x01bfffff"},
-		{"tpm:/dev/null,index=0140000001", "0x01800000 to 0x01bfffff"}, // octal, it would be one
+		{"tpm:/dev/null,index=0140000001", "0x01800000 to 0x01bfffff"}, // would be valid as octal
 		{"tpm:/dev/null,index=0x1800001,index=0x1800002", "index is given twice"},
 		{"tpm:/dev/null,pace=15m,pace=1h", "pace is given twice"},
 		{"tpm:/dev/null,pace=59s", "1m0s to 24h0m0s"},
@@ -137,7 +137,7 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 	} {
 		a, err := Open(tt.spec)
 		if err == nil {
-			t.Errorf("%q is taken for %s", tt.spec, a)
+			t.Errorf("%q opens %s; want an error", tt.spec, a)
 		} else if !strings.Contains(err.Error(), tt.says) || !strings.HasPrefix(err.Error(), "anchor") && !strings.HasPrefix(err.Error(), "directory of the anchor") {
 			t.Errorf("%q: %q does not say %q", tt.spec, err, tt.says)
 		}

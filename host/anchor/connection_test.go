@@ -20,14 +20,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answer is one that is a code alone.
+// answer returns a TPM answer that is only a code.
 func answer(code tpm2.TPMRC) []byte {
 	p := binary.BigEndian.AppendUint32([]byte{0x80, 0x01}, 10)
 	return binary.BigEndian.AppendUint32(p, uint32(code))
 }
 
-// serve answers each connection by a function of how many there were before,
-// and hangs up. It gives the anchor that asks there.
+// serve accepts connections. It answers one request on each by a function of its number, and
+// closes it. It returns an anchor that uses this server.
 func serve(t *testing.T, respond func(n int) []byte) Anchor {
 	t.Helper()
 	path := filepath.Join(shortDir(t), "sock")
@@ -42,7 +42,7 @@ func serve(t *testing.T, respond func(n int) []byte) Anchor {
 			if err != nil {
 				return
 			}
-			// Open connects, and asks nothing.
+			// Open connects without a request.
 			if m, err := c.Read(make([]byte, maxAnswer)); err == nil && m > 0 {
 				_, _ = c.Write(respond(n))
 				n++
@@ -57,14 +57,14 @@ func serve(t *testing.T, respond func(n int) []byte) Anchor {
 	return open(t, "tpm:unix:"+path)
 }
 
-// TestABusyTPMIsAskedAgain, whatever it calls it.
+// TestABusyTPMIsAskedAgain for all codes that mean busy.
 func TestABusyTPMIsAskedAgain(t *testing.T) {
 	codes := []tpm2.TPMRC{tpm2.TPMRCRetry, tpm2.TPMRCNVRate, tpm2.TPMRCTesting, tpm2.TPMRCYielded, tpm2.TPMRCNVUnavailable}
 	holdsNone(t, serve(t, func(n int) []byte {
 		if n < len(codes) {
 			return answer(codes[n])
 		}
-		return answer(tpm2.TPMRCHandle) // no such index
+		return answer(tpm2.TPMRCHandle) // the index does not exist
 	}))
 }
 
@@ -78,7 +78,7 @@ func TestATPMThatStaysBusyIsGivenUp(t *testing.T) {
 	})
 	_, found, err := a.Read(ctx)
 	if !errors.Is(err, context.Canceled) || found {
-		t.Errorf("found %v, %v", found, err)
+		t.Errorf("a read of a TPM that was busy returns found %v, %v; want an empty anchor", found, err)
 	}
 	ctx, cancel = context.WithTimeoutCause(context.Background(), 100*time.Millisecond, errPatience)
 	defer cancel()
@@ -87,15 +87,16 @@ func TestATPMThatStaysBusyIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestWhatTheTPMSaysIsPassedOn: it is neither busy nor without the index.
+// TestWhatTheTPMSaysIsPassedOn: any other code is returned, not treated as busy or as a missing
+// index.
 func TestWhatTheTPMSaysIsPassedOn(t *testing.T) {
 	for _, code := range []tpm2.TPMRC{tpm2.TPMRCLockout, tpm2.TPMRCFailure, tpm2.TPMRCNVSpace, tpm2.TPMRCUpgrade} {
 		a := serve(t, func(int) []byte { return answer(code) })
 		if _, found, err := a.Read(context.Background()); !errors.Is(err, code) || found {
-			t.Errorf("read: found %v, %v, not %v", found, err, code)
+			t.Errorf("read: found %v, %v; want %v", found, err, code)
 		}
 		if err := a.Write(context.Background(), numbered(1)); !errors.Is(err, code) {
-			t.Errorf("write: %v, not %v", err, code)
+			t.Errorf("write: %v; want %v", err, code)
 		}
 	}
 }
@@ -103,7 +104,7 @@ func TestWhatTheTPMSaysIsPassedOn(t *testing.T) {
 func TestAFullTPMSaysSo(t *testing.T) {
 	a := serve(t, func(n int) []byte {
 		if n == 0 {
-			return answer(tpm2.TPMRCHandle) // no such index
+			return answer(tpm2.TPMRCHandle) // the index does not exist
 		}
 		return answer(tpm2.TPMRCNVSpace)
 	})
@@ -112,7 +113,7 @@ func TestAFullTPMSaysSo(t *testing.T) {
 	}
 }
 
-// TestWaitingEndsWithTheContext, when nobody answers.
+// TestWaitingEndsWithTheContext, if the TPM never answers.
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	path := filepath.Join(shortDir(t), "sock")
 	l, err := net.Listen("unix", path)
@@ -127,7 +128,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 		_, _, err := a.Read(ctx)
 		ended <- err
 	}()
-	if c, err := l.Accept(); err != nil { // that of Open
+	if c, err := l.Accept(); err != nil { // the connection of Open
 		t.Fatal(err)
 	} else {
 		defer c.Close()
@@ -145,7 +146,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if err := a.Write(ctx, numbered(1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("after the end: %v", err)
+		t.Errorf("a read after the end of its context returns %v; want the context's error", err)
 	}
 }
 
@@ -182,7 +183,7 @@ func TestAnswersAreReadWhole(t *testing.T) {
 			"with the end":    iotest.DataErrReader(bytes.NewReader(tt.p)),
 		} {
 			if tt.name == "more than it says" && way == "byte after byte" {
-				continue // what comes after an answer is not looked for
+				continue // read does not wait for bytes after an answer
 			}
 			p, err := readAnswer(r)
 			if !errors.Is(err, tt.want) || err == nil && !bytes.Equal(p, tt.p) {
@@ -198,13 +199,13 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		got, err := readAnswer(bytes.NewReader(p))
 		if err == nil && (len(got) < 10 || len(got) > maxAnswer || !bytes.Equal(got, p)) {
-			t.Fatalf("%x is taken from %x", got, p)
+			t.Fatalf("the answer %x was read from %x; want a prefix of it, as long as its header says", got, p)
 		}
 	})
 }
 
-// TestADevice is that of a terminal, behind which a TPM answers: bytes in, bytes
-// out, like /dev/tpm0.
+// TestADevice uses a terminal as the device of a TPM: it passes bytes in both directions, like
+// /dev/tpm0.
 func TestADevice(t *testing.T) {
 	s := startTPM(t)
 	master, device := terminal(t)
@@ -234,12 +235,12 @@ func TestADevice(t *testing.T) {
 		holds(t, a, numbered(lsn))
 	}
 	if !strings.HasPrefix(a.String(), "tpm:/dev/pts/") {
-		t.Errorf("it is called %s", a)
+		t.Errorf("the anchor's name is %s; want the device", a)
 	}
 	holds(t, open(t, s.spec("")), numbered(2))
 }
 
-// terminal makes one that passes all bytes as they are, both ways.
+// terminal makes a terminal that passes all bytes unchanged, in both directions.
 func terminal(t *testing.T) (master *os.File, device string) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
@@ -258,7 +259,7 @@ func terminal(t *testing.T) (master *os.File, device string) {
 		if number, err = unix.IoctlGetInt(int(fd), unix.TIOCGPTN); err != nil {
 			return
 		}
-		// One byte is enough to end a read; nothing is echoed or changed.
+		// One byte is enough to end a read. Bytes are neither echoed nor changed.
 		err = unix.IoctlSetTermios(int(fd), unix.TCSETS, &unix.Termios{
 			Cflag: unix.CS8 | unix.CREAD,
 			Cc:    [19]uint8{unix.VMIN: 1},
@@ -268,7 +269,7 @@ func terminal(t *testing.T) (master *os.File, device string) {
 		t.Fatal(err)
 	}
 	device = "/dev/pts/" + strconv.Itoa(number)
-	// While somebody has it open, the master's reads don't end.
+	// Reads from the master end only while the device is closed everywhere.
 	keep, err := os.OpenFile(device, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)

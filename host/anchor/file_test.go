@@ -10,11 +10,11 @@ import (
 )
 
 func TestFileRemembers(t *testing.T) {
-	defer syscall.Umask(syscall.Umask(0)) // the file's mode is not the umask's doing
+	defer syscall.Umask(syscall.Umask(0)) // so that the umask does not set the file's mode
 	path := filepath.Join(t.TempDir(), "head")
 	a := open(t, "file:"+path)
 	holdsNone(t, a)
-	// A later head may have a lower LSN: what that means is the caller's.
+	// A later head may have a lower LSN. The caller decides what that means.
 	for _, lsn := range []byte{1, 2, 200, 3} {
 		write(t, a, numbered(lsn))
 		holds(t, a, numbered(lsn))
@@ -26,7 +26,8 @@ func TestFileRemembers(t *testing.T) {
 	}
 }
 
-// TestFileLeavesNoOther: also none of what a crash in a write has left.
+// TestFileLeavesNoOther checks that a write leaves no other file, and removes the temporary file
+// of a crashed write.
 func TestFileLeavesNoOther(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, "file:"+filepath.Join(dir, "head"))
@@ -42,8 +43,8 @@ func TestFileLeavesNoOther(t *testing.T) {
 	}
 }
 
-// TestFileIsReplacedWhole: a reader that has it open sees the old head to the
-// end, so none ever sees parts of two.
+// TestFileIsReplacedWhole: a reader with the open file sees the old head to its end, and never
+// parts of two heads.
 func TestFileIsReplacedWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "head")
 	a := open(t, "file:"+path)
@@ -59,7 +60,7 @@ func TestFileIsReplacedWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	if h, err := decode(p); err != nil || h != numbered(1) {
-		t.Errorf("the old file has become %x: %v", p, err)
+		t.Errorf("the open old file has changed to %x: %v", p, err)
 	}
 }
 
@@ -86,13 +87,13 @@ func TestWhatIsNoAnchorIsNeitherReadNorReplaced(t *testing.T) {
 			}
 			a := open(t, "file:"+path)
 			if _, found, err := a.Read(context.Background()); !errors.Is(err, tt.want) || found {
-				t.Errorf("read: found %v, %v, not %v", found, err, tt.want)
+				t.Errorf("read: found %v, %v; want %v", found, err, tt.want)
 			}
 			if err := a.Write(context.Background(), numbered(2)); !errors.Is(err, tt.want) {
-				t.Errorf("write: %v, not %v", err, tt.want)
+				t.Errorf("write: %v; want %v", err, tt.want)
 			}
 			if now, err := os.ReadFile(path); err != nil || string(now) != string(tt.content) {
-				t.Errorf("it was changed to %q: %v", now, err)
+				t.Errorf("a write changed a foreign file to %q: %v", now, err)
 			}
 		})
 	}
@@ -111,29 +112,29 @@ func TestOnlyARegularFileIsAnAnchor(t *testing.T) {
 			}
 			a := open(t, "file:"+path)
 			if _, found, err := a.Read(context.Background()); !errors.Is(err, ErrForeign) || found {
-				t.Errorf("read: found %v, %v", found, err)
+				t.Errorf("a read of what is not a regular file: found %v, %v; want an error", found, err)
 			}
 			if err := a.Write(context.Background(), numbered(2)); !errors.Is(err, ErrForeign) {
 				t.Errorf("write: %v", err)
 			}
 			if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() {
-				t.Errorf("it was replaced: %v, %v", info, err)
+				t.Errorf("a write replaced what is not a regular file: %v, %v", info, err)
 			}
 		})
 	}
 }
 
-// TestFailedWriteKeepsTheOldHead, and says so.
+// TestFailedWriteKeepsTheOldHead, and returns an error.
 func TestFailedWriteKeepsTheOldHead(t *testing.T) {
 	dir := t.TempDir()
 	a := open(t, "file:"+filepath.Join(dir, "head"))
 	write(t, a, numbered(1))
-	// In the way of the new file, and not to be removed.
+	// A directory in the place of the temporary file, which can't be removed.
 	if err := os.MkdirAll(filepath.Join(dir, ".head.motte-new", "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.Write(context.Background(), numbered(2)); err == nil {
-		t.Error("the write failed, and nobody hears of it")
+		t.Error("a write that fails returns no error")
 	}
 	holds(t, a, numbered(1))
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// golden is what media in use hold: it never changes for this version.
+// golden is the content of anchors in use. It must never change for this version.
 const golden = "4d544101" + "000000000000002a" +
 	"22232021262724253a3b38393e3f3c3d" + "32333031363734350a0b08090e0f0c0d" + "dbcc0e87"
 
@@ -18,10 +18,10 @@ func TestGoldenFrame(t *testing.T) {
 	}
 	p := encode(numbered(42))
 	if !bytes.Equal(p[:], want) {
-		t.Errorf("a head is kept as\n%x, not as\n%x", p, want)
+		t.Errorf("a head is encoded as\n%x, want\n%x", p, want)
 	}
 	if h, err := decode(want); err != nil || h != numbered(42) {
-		t.Errorf("it is read as %x: %v", h, err)
+		t.Errorf("the golden bytes are decoded as %x: %v", h, err)
 	}
 }
 
@@ -35,7 +35,7 @@ func TestEveryAlteredBitIsNoticed(t *testing.T) {
 			want = ErrForeign
 		}
 		if h, err := decode(p[:]); !errors.Is(err, want) || h != (Head{}) {
-			t.Errorf("bit %d: %x, %v, and not %v", i, h, err, want)
+			t.Errorf("with bit %d changed, the bytes are decoded as %x, %v; want %v", i, h, err, want)
 		}
 	}
 }
@@ -44,11 +44,11 @@ func TestOtherSizesAreForeign(t *testing.T) {
 	good := encode(numbered(42))
 	for size := range len(good) {
 		if _, err := decode(good[:size]); !errors.Is(err, ErrForeign) {
-			t.Errorf("%d bytes: %v", size, err)
+			t.Errorf("%d bytes are decoded: %v; want an error", size, err)
 		}
 	}
 	if _, err := decode(append(good[:], 0)); !errors.Is(err, ErrForeign) {
-		t.Errorf("a byte too many: %v", err)
+		t.Errorf("a frame with an additional byte is decoded: %v; want an error", err)
 	}
 	if _, err := decode(make([]byte, frameSize)); !errors.Is(err, ErrForeign) {
 		t.Errorf("zeros: %v", err)

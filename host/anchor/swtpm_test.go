@@ -15,19 +15,18 @@ import (
 	"motte/internal/testutil"
 )
 
-// softTPM is a process of swtpm, with a directory for its state, as a machine
-// has a TPM. It stands for a real one in what it answers; what a real one keeps
-// from an attacker, a plain file does not.
+// softTPM is a process of swtpm, with a directory for its state. It replaces a real TPM in its
+// answers only: its state is a plain file, which does not protect from an attacker.
 type softTPM struct {
 	t      *testing.T
 	dir    string
 	flags  string
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	output strings.Builder // to be read when it ended
+	output strings.Builder // read it after the process has ended
 }
 
-// startTPM starts a new TPM, and skips the test where there is no swtpm.
+// startTPM starts a new TPM. It skips the test if swtpm is missing.
 func startTPM(t *testing.T) *softTPM {
 	t.Helper()
 	s := &softTPM{t: t, dir: shortDir(t), flags: "not-need-init,startup-clear"}
@@ -51,7 +50,7 @@ func (s *softTPM) start() {
 		if os.Getenv("MOTTE_REQUIRE_SWTPM") == "1" {
 			s.t.Fatal("swtpm is not installed, and MOTTE_REQUIRE_SWTPM asks for it: .ci/install installs it")
 		}
-		s.t.Skip("swtpm is not installed, so nothing is shown about TPMs: .ci/install installs it")
+		s.t.Skip("swtpm is not installed, so TPMs are not tested: .ci/install installs it")
 	}
 	s.output.Reset()
 	s.cmd = exec.Command(path, "socket", "--tpm2", "--tpmstate", "dir="+s.dir,
@@ -83,19 +82,19 @@ func (s *softTPM) start() {
 	}
 }
 
-// kill ends the TPM as a power cut does.
+// kill ends the TPM as a power cut would.
 func (s *softTPM) kill() {
 	_ = s.cmd.Process.Kill()
 	<-s.ended
 }
 
-// foreignIndex is an index that somebody defines and writes.
+// foreignIndex is an index that another program defines and writes.
 type foreignIndex struct {
 	index    tpm2.TPMHandle
 	size     uint16
-	alter    func(*tpm2.TPMSNVPublic) // of what would be ours
+	alter    func(*tpm2.TPMSNVPublic) // changes the public area that Motte would define
 	password string
-	content  []byte // nil: not written
+	content  []byte // nil: the index is not written
 }
 
 func (s *softTPM) define(x foreignIndex) {
@@ -129,7 +128,7 @@ func (s *softTPM) define(x foreignIndex) {
 	}
 }
 
-// authorized takes the index's name from the TPM.
+// authorized reads the index's name from the TPM, for a command with a password.
 func (s *softTPM) authorized(index tpm2.TPMHandle, password string) (tpm2.AuthHandle, tpm2.NamedHandle) {
 	s.t.Helper()
 	answer, err := tpm2.NVReadPublic{NVIndex: index}.Execute(s.call())
@@ -140,7 +139,7 @@ func (s *softTPM) authorized(index tpm2.TPMHandle, password string) (tpm2.AuthHa
 		tpm2.NamedHandle{Handle: index, Name: answer.NVName}
 }
 
-// content is what an index holds, and its attributes.
+// content returns the content of an index, and its attributes.
 func (s *softTPM) content(x foreignIndex) (string, tpm2.TPMANV) {
 	s.t.Helper()
 	answer, err := tpm2.NVReadPublic{NVIndex: x.index}.Execute(s.call())
@@ -162,7 +161,7 @@ func (s *softTPM) content(x foreignIndex) (string, tpm2.TPMANV) {
 	return string(read.Data.Buffer), public.Attributes
 }
 
-// undefine removes an index, as root can.
+// undefine removes an index, like root.
 func (s *softTPM) undefine(index tpm2.TPMHandle) {
 	s.t.Helper()
 	_, named := s.authorized(index, "")

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// TestTPMRemembers: over power cuts, also right after the index was defined.
+// TestTPMRemembers across power cuts, also just after the index was defined.
 func TestTPMRemembers(t *testing.T) {
 	s := startTPM(t)
 	a := open(t, s.spec(""))
@@ -43,8 +43,7 @@ func TestIndicesAreApart(t *testing.T) {
 	holds(t, b, numbered(2))
 }
 
-// TestAnIndexThatWasRemoved is like a new one. Who can remove it is said at the
-// type tpm.
+// TestAnIndexThatWasRemoved is like a new index. The type tpm documents who can remove an index.
 func TestAnIndexThatWasRemoved(t *testing.T) {
 	s := startTPM(t)
 	a := open(t, s.spec(""))
@@ -55,7 +54,7 @@ func TestAnIndexThatWasRemoved(t *testing.T) {
 	holds(t, a, numbered(2))
 }
 
-// TestCrashBetweenDefineAndWrite leaves an index that can be used.
+// TestCrashBetweenDefineAndWrite leaves an index that works.
 func TestCrashBetweenDefineAndWrite(t *testing.T) {
 	s := startTPM(t)
 	s.define(foreignIndex{index: defaultIndex, size: frameSize, password: password})
@@ -116,25 +115,25 @@ func TestForeignIndexIsNeitherReadNorWritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, found, err := a.Read(context.Background())
-			// Whose an empty one is, only a write finds out.
+			// Only a write shows to whom an empty index belongs.
 			if x.content != nil && !errors.Is(err, tt.want) || found {
-				t.Errorf("read: found %v, %v, not %v", found, err, tt.want)
+				t.Errorf("read: found %v, %v; want %v", found, err, tt.want)
 			}
 			err = a.Write(context.Background(), numbered(2))
 			if !errors.Is(err, tt.want) {
-				t.Errorf("write: %v, not %v", err, tt.want)
+				t.Errorf("write: %v; want %v", err, tt.want)
 			} else if !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), a.String()) {
 				t.Errorf("%q does not name %s, or does not say %q", err, a, tt.says)
 			}
 			if now, are := s.content(x); now != content || are != attributes {
-				t.Errorf("it was changed: %x, %+v", now, are)
+				t.Errorf("a refused write changed the index: %x, %+v", now, are)
 			}
 		})
 	}
 }
 
-// TestTheOwnersPassword: with it, an operator defines the index by hand. Without
-// the index, the error says how.
+// TestTheOwnersPassword: if the owner hierarchy has a password, an operator must define the
+// index by hand. The error of a missing index says how.
 func TestTheOwnersPassword(t *testing.T) {
 	s := startTPM(t)
 	s.define(foreignIndex{index: firstIndex, size: frameSize, password: password})
@@ -152,11 +151,11 @@ func TestTheOwnersPassword(t *testing.T) {
 	holdsNone(t, b)
 	err = b.Write(context.Background(), numbered(1))
 	if err == nil || !strings.Contains(err.Error(), "tpm2_nvdefine -C o") {
-		t.Errorf("%v does not say what to do", err)
+		t.Errorf("the error %q does not name the command that defines the index", err)
 	}
 }
 
-// TestPartsOfAFrameAreNotWritten: the TPM itself holds writers to whole ones.
+// TestPartsOfAFrameAreNotWritten: the TPM itself refuses partial writes.
 func TestPartsOfAFrameAreNotWritten(t *testing.T) {
 	s := startTPM(t)
 	a := open(t, s.spec(""))
@@ -165,12 +164,12 @@ func TestPartsOfAFrameAreNotWritten(t *testing.T) {
 	_, err := tpm2.NVWrite{AuthHandle: handle, NVIndex: named, Offset: 4,
 		Data: tpm2.TPM2BMaxNVBuffer{Buffer: make([]byte, 8)}}.Execute(s.call())
 	if !errors.Is(err, tpm2.TPMRCNVRange) {
-		t.Errorf("writing 8 bytes: %v", err)
+		t.Errorf("a write of 8 bytes to the index returns %v; want that the TPM refuses it", err)
 	}
 	holds(t, a, numbered(1))
 }
 
-// TestWrongPasswordsLockNothing: nobody locks the TPM by asking for our index.
+// TestWrongPasswordsLockNothing: wrong passwords for the index must not lock the TPM.
 func TestWrongPasswordsLockNothing(t *testing.T) {
 	s := startTPM(t)
 	a := open(t, s.spec(""))
@@ -179,7 +178,7 @@ func TestWrongPasswordsLockNothing(t *testing.T) {
 	for range 50 {
 		_, err := tpm2.NVRead{AuthHandle: handle, NVIndex: named, Size: frameSize}.Execute(s.call())
 		if !errors.Is(err, tpm2.TPMRCBadAuth) {
-			t.Fatalf("a wrong password: %v", err)
+			t.Fatalf("a wrong password returns %v; want a failed authorization without a lock", err)
 		}
 	}
 	write(t, a, numbered(2))
@@ -193,7 +192,7 @@ func TestTPMThatWasNotStarted(t *testing.T) {
 	s.start()
 	_, _, err := open(t, s.spec("")).Read(context.Background())
 	if !errors.Is(err, tpm2.TPMRCInitialize) || !strings.Contains(err.Error(), "TPM2_Startup") {
-		t.Errorf("%v does not say what is missing", err)
+		t.Errorf("the error %q does not say that the device lacks a TPM", err)
 	}
 }
 
@@ -202,10 +201,10 @@ func TestTPMThatIsGone(t *testing.T) {
 	a := open(t, s.spec(""))
 	s.kill()
 	if _, found, err := a.Read(context.Background()); err == nil || found {
-		t.Errorf("read: found %v, %v", found, err)
+		t.Errorf("a read without a TPM: found %v, %v; want an error", found, err)
 	}
 	if err := a.Write(context.Background(), numbered(1)); err == nil {
-		t.Error("a head was written to no TPM")
+		t.Error("a write without a TPM returns no error")
 	}
 	s.start()
 	holdsNone(t, a)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// listen makes the socket of a manager, which this process finds in its environment.
+// listen makes the socket of a service manager, and puts its address into the environment.
 func listen(t *testing.T, name string) *net.UnixConn {
 	t.Helper()
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
@@ -22,7 +22,7 @@ func listen(t *testing.T, name string) *net.UnixConn {
 	return c
 }
 
-// TestTheManagerIsTold through a socket in the file system and through an abstract one.
+// TestTheManagerIsTold through a socket in the file system, and through an abstract socket.
 func TestTheManagerIsTold(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), fmt.Sprintf("@motte-notify-test-%d", os.Getpid())} {
 		c := listen(t, name)
@@ -41,7 +41,7 @@ func TestTheManagerIsTold(t *testing.T) {
 	}
 }
 
-// TestWithoutAManagerNothingIsTold, and that is no error.
+// TestWithoutAManagerNothingIsTold, and that is not an error.
 func TestWithoutAManagerNothingIsTold(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	t.Setenv("WATCHDOG_USEC", "1000")
@@ -51,7 +51,7 @@ func TestWithoutAManagerNothingIsTold(t *testing.T) {
 	}
 }
 
-// TestAManagerThatIsGoneIsAnError that names what was tried.
+// TestAManagerThatIsGoneIsAnError that says which call failed.
 func TestAManagerThatIsGoneIsAnError(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "gone"))
 	m, err := FromEnvironment()
@@ -63,22 +63,22 @@ func TestAManagerThatIsGoneIsAnError(t *testing.T) {
 	}
 }
 
-// TestAManagerThatReadsNothingHoldsNobodyUp for ever.
+// TestAManagerThatReadsNothingHoldsNobodyUp: a call must fail, and not wait forever.
 func TestAManagerThatReadsNothingHoldsNobodyUp(t *testing.T) {
 	listen(t, filepath.Join(t.TempDir(), "notify"))
 	m, err := FromEnvironment()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 1 << 16 { // more than a socket keeps
+	for range 1 << 16 { // more messages than a socket holds
 		if m.Tell(Alive) != nil {
 			return
 		}
 	}
-	t.Error("a socket that is not read took everything")
+	t.Error("a socket that is never read accepted all messages; want an error")
 }
 
-// TestTheWatchdogsIntervalIsThisProcesss, or none.
+// TestTheWatchdogsIntervalIsThisProcesss: an interval for another process is ignored.
 func TestTheWatchdogsIntervalIsThisProcesss(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "@motte-no-such-socket")
 	for _, c := range []struct {
@@ -89,12 +89,12 @@ func TestTheWatchdogsIntervalIsThisProcesss(t *testing.T) {
 		{"", "", 0, false},
 		{"60000000", "", time.Minute, false},
 		{"60000000", fmt.Sprint(os.Getpid()), time.Minute, false},
-		{"60000000", fmt.Sprint(os.Getppid()), 0, false}, // another process's
+		{"60000000", fmt.Sprint(os.Getppid()), 0, false}, // for another process
 		{"0", "", 0, true},
 		{"-1", "", 0, true},
 		{"soon", "", 0, true},
 		{"9223372036854775", "", 9223372036854775 * time.Microsecond, false},
-		{"9223372036854776", "", 0, true}, // more than a duration holds
+		{"9223372036854776", "", 0, true}, // larger than a time.Duration
 	} {
 		t.Setenv("WATCHDOG_USEC", c.usec)
 		t.Setenv("WATCHDOG_PID", c.pid)

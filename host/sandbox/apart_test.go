@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// measuring is a started Task that measures.
+// measuring is a running Task of the program that measures.
 type measuring struct {
 	t       *testing.T
 	p       *Process
@@ -37,7 +37,7 @@ func startMeasuring(t *testing.T, c Config) *measuring {
 	return &measuring{t, p, bufio.NewReader(p.Channel())}
 }
 
-// ask gives a command and returns its answer, a number.
+// ask sends a command, and returns the answer, a number.
 func (m *measuring) ask(command string, a ...any) int {
 	m.t.Helper()
 	command = fmt.Sprintf(command, a...)
@@ -53,9 +53,9 @@ func (m *measuring) ask(command string, a ...any) int {
 	return n
 }
 
-// TestNoTaskWakesAnother: two instances of one executable wait on, and wake, the
-// same word of every page that could be the same page of memory, with every
-// operation. What a wake tells is how many others waited.
+// TestNoTaskWakesAnother: two instances of one executable wait on, and wake, the same word of
+// every page that they could share, with every operation. A wake returns the number of waiters.
+// It must not count the other instance's.
 func TestNoTaskWakesAnother(t *testing.T) {
 	const private = futexPrivate
 	c := task(t, "measure")
@@ -63,7 +63,7 @@ func TestNoTaskWakesAnother(t *testing.T) {
 		for _, wait := range []int{futexWait, futexWait | private, futexWaitBitset, futexWaitBitset | private} {
 			waits, wakes := startMeasuring(t, c), startMeasuring(t, c)
 			if waits.ask("wait %d %s", wait, place) != 0 {
-				t.Fatal("no thread")
+				t.Fatal("the Task could not start a waiting thread")
 			}
 			for range 20 {
 				for _, wake := range []int{futexWake, futexRequeue, 10 /* FUTEX_WAKE_BITSET */} {
@@ -75,7 +75,7 @@ func TestNoTaskWakesAnother(t *testing.T) {
 				}
 				time.Sleep(time.Millisecond)
 			}
-			// It did wait: its own process can wake it.
+			// The waiter exists, since its own process can wake it.
 			for own := place == "code" || place == "constants"; own && waits.ask("wake %d %s", futexWake|wait&private, place) != 1; {
 				time.Sleep(time.Millisecond)
 			}
@@ -83,8 +83,8 @@ func TestNoTaskWakesAnother(t *testing.T) {
 	}
 }
 
-// TestNoTaskSeesWhatAnotherUses: of every resource that the kernel counts, a Task
-// gets the same while another one holds all that it can get, as when it is alone.
+// TestNoTaskSeesWhatAnotherUses: for every resource that the kernel counts, a Task gets the same
+// amount alone and beside a Task that holds as much as it can.
 func TestNoTaskSeesWhatAnotherUses(t *testing.T) {
 	c := task(t, "measure")
 	c.Memory = minMemory
@@ -96,27 +96,26 @@ func TestNoTaskSeesWhatAnotherUses(t *testing.T) {
 			alone.p.Wait()
 			greedy, second := startMeasuring(t, c), startMeasuring(t, c)
 			if got := greedy.ask("take %s", resource); got != want {
-				t.Errorf("the first Task got %d, one alone %d", got, want)
+				t.Errorf("the first Task gets %d; want %d, as a Task alone", got, want)
 			}
 			if got := second.ask("take %s", resource); got != want {
-				t.Errorf("beside a Task that holds all it can, another gets %d, not %d", got, want)
+				t.Errorf("beside a Task that holds as much as it can, another gets %d; want %d", got, want)
 			}
 			switch resource {
 			case "threads", "descriptors", "epoll watches", "memory":
 				if want == 0 {
-					t.Error("none was to be had: this measures nothing")
+					t.Error("no Task could get this resource, so the test measures nothing")
 				}
 			default:
 				if want != 0 {
-					t.Errorf("a Task gets %d", want)
+					t.Errorf("a Task gets %d of a resource that is forbidden; want 0", want)
 				}
 			}
 		})
 	}
 }
 
-// resourceNames reads the resources from the Task's source, so that none is
-// forgotten here.
+// resourceNames reads the resources from the Task's source, so that the test covers all of them.
 func resourceNames(t *testing.T) (names []string) {
 	t.Helper()
 	source, err := os.ReadFile("testdata/measure/measure.c")
@@ -129,18 +128,18 @@ func resourceNames(t *testing.T) (names []string) {
 		names = append(names, m[1])
 	}
 	if len(names) < 25 {
-		t.Fatalf("only %d resources found", len(names))
+		t.Fatalf("found only %d resources in the Task's source", len(names))
 	}
 	return names
 }
 
-// TestCallsThatPassTheFilterDoNothing: current kernels for x86-64 run two calls
-// whatever a filter says. In a Task, which nobody probes, the first raises SIGILL,
-// the second fails with ENXIO, where they do not fail with EPERM. All other numbers
-// meet the filter, also by the convention of 32 bits, if the kernel has that.
+// TestCallsThatPassTheFilterDoNothing: current kernels for x86-64 run two system calls in spite
+// of the filter. In a Task, which has no probes, the first raises SIGILL and the second fails
+// with ENXIO, unless they fail with EPERM. The filter decides on all other numbers, also on
+// 32-bit calls.
 func TestCallsThatPassTheFilterDoNothing(t *testing.T) {
 	m := startMeasuring(t, task(t, "measure"))
-	const raised = 1000 // and the signal
+	const raised = 1000 // plus the number of the signal
 	for number, also := range map[int]int{335: raised + int(unix.SIGILL), 336: int(unix.ENXIO), 337: 0, 334 + 1000: 0, 16: 0} {
 		if e := m.ask("call %d", number); e != int(unix.EPERM) && (e != also || also == 0) {
 			t.Errorf("call %d: error %d", number, e)
@@ -151,13 +150,13 @@ func TestCallsThatPassTheFilterDoNothing(t *testing.T) {
 			t.Errorf("call %d of 32 bits: error %d", number, e)
 		}
 	}
-	if got := m.ask("take locked memory"); got != 0 { // it lives
+	if got := m.ask("take locked memory"); got != 0 { // the Task still answers
 		t.Errorf("%d", got)
 	}
 }
 
-// TestATaskIsStartedOnlyWhileAllFit: where the shares of all Tasks do not fit into
-// a limit of the machine, one more is not started, and the error names the limit.
+// TestATaskIsStartedOnlyWhileAllFit: if the shares of all Tasks exceed a limit of the machine, a
+// further Task is not started. The error names the limit.
 func TestATaskIsStartedOnlyWhileAllFit(t *testing.T) {
 	defer func(list []sharedResource) { sharedResources = list }(sharedResources)
 	sharedResources = append(sharedResources[:len(sharedResources):len(sharedResources)],
@@ -165,7 +164,7 @@ func TestATaskIsStartedOnlyWhileAllFit(t *testing.T) {
 	c := hostile(t)
 	var started []*Process
 	before := living.Load()
-	for range 2 - before { // the third share is the host's
+	for range 2 - before { // the host has the third share
 		p, err := Start(c)
 		if err != nil {
 			t.Fatal(err)
@@ -190,11 +189,11 @@ func TestATaskIsStartedOnlyWhileAllFit(t *testing.T) {
 	p.Wait()
 }
 
-// TestEachTaskHasAUserOfItsOwn where the host is root: no two that live at the
-// same time have the same, also if another host on the machine started one.
+// TestEachTaskHasAUserOfItsOwn if the host is root: no two running Tasks have the same user,
+// also not Tasks of another host on the machine.
 func TestEachTaskHasAUserOfItsOwn(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("an ordinary user has no others to give")
+		t.Skip("only root can start a process as another user")
 	}
 	var here, there users
 	seen := make(map[int]bool)
@@ -204,7 +203,7 @@ func TestEachTaskHasAUserOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		if seen[id] {
-			t.Fatalf("%d is another Task's", id)
+			t.Fatalf("user %d already belongs to another Task", id)
 		}
 		seen[id] = true
 		return id
@@ -213,13 +212,13 @@ func TestEachTaskHasAUserOfItsOwn(t *testing.T) {
 		take(&here)
 		take(&there)
 	}
-	// What was given back comes again, last of all.
+	// A freed number is used again after all others.
 	old := take(&here)
 	here.release(old)
 	delete(seen, old)
 	for range blockSize - 2 {
 		if take(&here) == old {
-			t.Fatal("a number comes back at once")
+			t.Fatal("a freed number is used again immediately; want other numbers first")
 		}
 	}
 	p, err := Start(hostile(t))

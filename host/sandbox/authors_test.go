@@ -21,8 +21,8 @@ func TestTasksOfOtherLanguagesRun(t *testing.T) {
 	}
 }
 
-// TestWhatCantRunIsRefusedWithTheReason: by the check that comes before a Task is
-// registered, and by the start.
+// TestWhatCantRunIsRefusedWithTheReason, by the check before a Task is registered, and by the
+// start.
 func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 	refused := func(path, why string) {
 		t.Helper()
@@ -39,7 +39,7 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 			p.Wait()
 		}
 		if !errors.Is(err, ErrExecutable) || !strings.Contains(err.Error(), why) {
-			t.Errorf("%s was started: %v, want: %s", path, err, why)
+			t.Errorf("the start of %s returns %v; want an error that says: %s", path, err, why)
 		}
 	}
 	for name, why := range map[string]string{
@@ -53,7 +53,7 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	const class, machine, programs = 4, 18, 64 // offsets in an ELF file
-	const load, flags = 1, 4                   // a program header's type, and where its flags lie
+	const load, flags = 1, 4                   // type of a program header, and offset of its flags
 	for why, change := range map[string]func(p []byte) []byte{
 		"not an ELF file (bad magic": func([]byte) []byte { return []byte("#!/bin/sh\n: a script of some length\n") },
 		"not an ELF file (EOF":       func([]byte) []byte { return nil },
@@ -82,10 +82,10 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Start(Config{Executable: large}); !errors.Is(err, ErrExecutable) || CheckExecutable(large) == nil {
-		t.Errorf("too large: %v", err)
+		t.Errorf("an executable that is too large: %v", err)
 	}
 	if err := CheckExecutable(t.TempDir()); !errors.Is(err, ErrExecutable) {
-		t.Errorf("a directory: %v", err)
+		t.Errorf("a directory as executable: %v", err)
 	}
 	for _, name := range []string{"hostile", "glibc", "musl", "cpp", "rust"} {
 		t.Run(name, func(t *testing.T) {

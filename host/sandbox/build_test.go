@@ -10,15 +10,14 @@ import (
 	"testing"
 )
 
-// prebuilt names a directory with the Tasks of the tests, for a run that has no
-// compilers: as another user.
+// prebuilt, in the environment, names a directory with the Tasks of the tests. A run as another
+// user needs it, since that user has no compilers.
 const prebuilt = "MOTTE_TEST_TASKS"
 
-// requireCompilers makes a missing compiler a failure.
+// requireCompilers, in the environment, turns a missing compiler into a failure.
 const requireCompilers = "MOTTE_REQUIRE_COMPILERS"
 
-// build is how a Task of the tests is made: a command to which the path of the
-// executable is appended.
+// builds holds the command for each Task of the tests. The path of the executable is appended.
 var builds = map[string][]string{
 	"hostile": {"go", "build", "-o"},
 	"measure": {"gcc", "-O1", "-static", "testdata/measure/measure.c", "-o"},
@@ -32,15 +31,15 @@ var builds = map[string][]string{
 	"stack":   {"gcc", "-O1", "-static", "-z", "execstack", "testdata/authors/threads.c", "-o"},
 }
 
-// built holds what was built in this run.
+// built holds the Tasks built in this run.
 var built struct {
 	sync.Mutex
 	dir   string
 	paths map[string]string
 }
 
-// build returns the path of a Task of the tests. Where its compiler is missing, and
-// under -short, the test is skipped.
+// build returns the path of a Task of the tests. It skips the test if the compiler is missing,
+// and under -short.
 func build(t *testing.T, name string) string {
 	t.Helper()
 	if testing.Short() {
@@ -49,7 +48,7 @@ func build(t *testing.T, name string) string {
 	if dir := os.Getenv(prebuilt); dir != "" {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err != nil {
-			t.Skipf("%s was not built", name)
+			t.Skipf("the Task %s was not built", name)
 		}
 		return path
 	}
@@ -63,7 +62,7 @@ func build(t *testing.T, name string) string {
 		if os.Getenv(requireCompilers) != "" {
 			t.Fatalf("%s: %v", requireCompilers, err)
 		}
-		t.Skipf("a Task is not tried: there is no %s", command[0])
+		t.Skipf("the compiler %s is missing, so a Task is not tested", command[0])
 	}
 	if built.dir == "" {
 		dir, err := os.MkdirTemp("", "motte-sandbox-test-")
@@ -86,7 +85,7 @@ func build(t *testing.T, name string) string {
 	return path
 }
 
-// task is the configuration of a Task of the tests.
+// task returns the configuration of a Task of the tests.
 func task(t *testing.T, name string) Config {
 	t.Helper()
 	path := build(t, name)
@@ -97,7 +96,7 @@ func task(t *testing.T, name string) Config {
 	return Config{Executable: path, Measurement: sha256.Sum256(image), Memory: 512 << 20}
 }
 
-// hostile is the Task that tries to get out.
+// hostile returns the configuration of the Task that tries to break out.
 func hostile(t *testing.T) Config {
 	t.Helper()
 	return task(t, "hostile")
@@ -119,7 +118,7 @@ func tasksIn(t *testing.T, dir string) {
 	}
 }
 
-// removeBuilt ends a run of the tests.
+// removeBuilt removes the Tasks at the end of the tests.
 func removeBuilt() {
 	if built.dir != "" {
 		if err := os.RemoveAll(built.dir); err != nil {

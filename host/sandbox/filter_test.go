@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// decide runs the filter on a call, as the kernel would.
+// decide runs the filter on a call, like the kernel.
 type decide func(architecture, number uint32, args [6]uint64) uint32
 
 func newDecide(t *testing.T) decide {
@@ -25,8 +25,8 @@ func newDecide(t *testing.T) decide {
 		t.Fatal(err)
 	}
 	return func(architecture, number uint32, args [6]uint64) uint32 {
-		// The machine loads words as a network does; the kernel as the
-		// processor does, so each half of an argument is a word of its own.
+		// The test's machine loads words in network byte order, and the kernel uses the
+		// processor's. So each half of an argument is stored as a word.
 		var call [64]byte
 		binary.BigEndian.PutUint32(call[numberAt:], number)
 		binary.BigEndian.PutUint32(call[archAt:], architecture)
@@ -42,7 +42,7 @@ func newDecide(t *testing.T) decide {
 	}
 }
 
-// holds says whether arguments meet the conditions, by their definition.
+// holds reports whether arguments meet the conditions of a rule, by their definition.
 func (r rule) holds(args [6]uint64) bool {
 	for _, c := range r.conditions {
 		if c.values != nil && !slices.Contains(c.values, args[c.arg]) || c.values == nil && args[c.arg] > c.most {
@@ -52,9 +52,9 @@ func (r rule) holds(args [6]uint64) bool {
 	return true
 }
 
-// TestTheFilterAllowsExactValues: from every allowed call each argument is changed
-// by every single bit, and to random values; the program that the kernel runs
-// decides as the list of rules says, whatever the machine's kernel makes of it.
+// TestTheFilterAllowsExactValues changes each argument of every allowed call by every single
+// bit, and to random values. The filter program must decide as the list of rules says,
+// independent of the kernel of this machine.
 func TestTheFilterAllowsExactValues(t *testing.T) {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -70,15 +70,15 @@ func TestTheFilterAllowsExactValues(t *testing.T) {
 		}
 		number := uint32(info.SyscallNames[name])
 		if got := run(uint32(info.ID), number, args); got != want {
-			t.Fatalf("%s %x: %x, not %x", name, args, got, want)
+			t.Fatalf("the filter decides on %s %x with %x; want %x", name, args, got, want)
 		}
 		for _, other := range []uint32{0, 0x40000003, 0x40000028, uint32(info.ID) + 1} {
 			if other != uint32(info.ID) && run(other, number, args) != refused {
-				t.Fatalf("%s passes by the calling convention %x", name, other)
+				t.Fatalf("%s passes with the calling convention %x; want it refused", name, other)
 			}
 		}
 		if got := run(uint32(info.ID), number|0x40000000, args); got != refused {
-			t.Fatalf("%s passes by the numbers of x32", name)
+			t.Fatalf("%s passes with its x32 number; want it refused", name)
 		}
 	}
 	for _, r := range list {
@@ -109,8 +109,8 @@ func TestTheFilterAllowsExactValues(t *testing.T) {
 	}
 }
 
-// TestTheFilterNamesItsCalls: a call that no rule names is refused, also one that
-// the kernel does not have yet.
+// TestTheFilterNamesItsCalls: a call without a rule is refused, also a number that the kernel
+// does not have yet.
 func TestTheFilterNamesItsCalls(t *testing.T) {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -125,14 +125,14 @@ func TestTheFilterNamesItsCalls(t *testing.T) {
 	for number := range uint32(4096) {
 		for _, args := range [][6]uint64{{}, {1, 1, 1, 1, 1, 1}, {3, 3, 3, 0x22, 3, 3}} {
 			if !named[number] && run(uint32(info.ID), number, args) != refused {
-				t.Errorf("call %d %v passes", number, args)
+				t.Errorf("call %d %v passes without a rule; want it refused", number, args)
 			}
 		}
 	}
 }
 
-// TestValuesThatReachFurtherAreNotAllowed: each was allowed by a rule that forbids
-// bits, or leaves an argument open.
+// TestValuesThatReachFurtherAreNotAllowed: a rule that only forbids some bits, or ignores an
+// argument, would allow each of these.
 func TestValuesThatReachFurtherAreNotAllowed(t *testing.T) {
 	info, err := arch.GetInfo("")
 	if err != nil {
@@ -162,7 +162,7 @@ func TestValuesThatReachFurtherAreNotAllowed(t *testing.T) {
 	} {
 		for _, args := range calls {
 			if run(uint32(info.ID), uint32(info.SyscallNames[name]), args) == unix.SECCOMP_RET_ALLOW {
-				t.Errorf("%s %x is allowed", name, args)
+				t.Errorf("%s %x is allowed; want it refused", name, args)
 			}
 		}
 	}

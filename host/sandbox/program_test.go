@@ -23,14 +23,14 @@ func copySelf(t *testing.T, mode os.FileMode) string {
 	if err := os.WriteFile(path, text, mode); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, mode); err != nil { // whatever the umask is
+	if err := os.Chmod(path, mode); err != nil { // independent of the umask
 		t.Fatal(err)
 	}
 	return path
 }
 
 // TestAProgramThatOthersMayNotExecuteStartsTasks: under umask 077 only the owner may execute a
-// file. A host that is root starts the re-executed init as another user.
+// file. But a host that is root starts the re-executed init as another user.
 func TestAProgramThatOthersMayNotExecuteStartsTasks(t *testing.T) {
 	cmd := exec.Command(copySelf(t, 0o700), "-test.run", "TestTheProcessFromOutside", "-test.v")
 	cmd.Env = append(os.Environ(), prebuilt+"="+filepath.Dir(hostile(t).Executable))
@@ -39,8 +39,8 @@ func TestAProgramThatOthersMayNotExecuteStartsTasks(t *testing.T) {
 	}
 }
 
-// TestACopyIsMadeOnlyForAnotherUser: a user that may execute the program's file gets that file.
-// A copy is made once, and can't be changed.
+// TestACopyIsMadeOnlyForAnotherUser: a user that may execute the program's file uses that file.
+// Otherwise one copy is made, which can't be changed.
 func TestACopyIsMadeOnlyForAnotherUser(t *testing.T) {
 	for _, c := range []struct {
 		mode    os.FileMode
@@ -57,7 +57,7 @@ func TestACopyIsMadeOnlyForAnotherUser(t *testing.T) {
 			}
 			f.Close()
 			if (p.copy != nil) != c.copied || before != nil && before != p.copy {
-				t.Errorf("mode %o, a user of its own %v: copied %v, again %v", c.mode, c.ownUser, p.copy != nil, before != p.copy)
+				t.Errorf("mode %o, with another user %v: a copy was made: %v, a second one: %v", c.mode, c.ownUser, p.copy != nil, before != p.copy)
 			}
 		}
 		if p.copy == nil {

@@ -49,7 +49,7 @@ func TestTextsThatReadersUnderstandDifferently(t *testing.T) {
 			t.Errorf("%.40q: %v; want %q", text, err, want)
 		}
 		if !json.Valid([]byte(text)) {
-			t.Errorf("%.40q is no case of this test: no reader takes it", text)
+			t.Errorf("%.40q must be JSON for the standard library; otherwise it is no case of this test", text)
 		}
 	}
 }
@@ -69,13 +69,13 @@ func TestDecodeTakesWhatTheStructHas(t *testing.T) {
 	} {
 		o = options{}
 		if err := Decode([]byte(text), &o); err == nil {
-			t.Errorf("%q: %+v; want an error", text, o)
+			t.Errorf("Decode accepts %q as %+v; want an error", text, o)
 		}
 	}
 }
 
-// FuzzCheck: what passes is JSON for the standard library and UTF-8, and stays the same value
-// when it is decoded and encoded again.
+// FuzzCheck: a text that passes is JSON for the standard library, and UTF-8. It keeps its value
+// when it is decoded and encoded.
 func FuzzCheck(f *testing.F) {
 	for _, text := range []string{`{"a":1,"a":2}`, `"\ud800"`, `[{"a":[1e400,"\ud83d\ude00"]},null]`, "\"\xff\"", "1 "} {
 		f.Add([]byte(text))
@@ -83,7 +83,7 @@ func FuzzCheck(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		err := Check(text)
 		if errors.Is(err, ErrSyntax) == json.Valid(text) {
-			t.Fatalf("%q: %v, and the standard library takes it: %v", text, err, json.Valid(text))
+			t.Fatalf("Check of %q returns %v, but for the standard library it is valid: %v", text, err, json.Valid(text))
 		}
 		if err != nil {
 			return

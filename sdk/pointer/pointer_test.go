@@ -66,13 +66,13 @@ func TestNothingFound(t *testing.T) {
 	}
 }
 
-// TestAmbiguousTextsHaveNoValues, wherever in the text the pointer leads.
+// TestAmbiguousTextsHaveNoValues, wherever the pointer leads.
 func TestAmbiguousTextsHaveNoValues(t *testing.T) {
 	for _, text := range []string{
 		`{"a":1,"a":2}`, `{"a":1,"\u0061":2}`, `{"a":1,"b":{"c":1,"c":1}}`, `{"a":"\ud800"}`, "{\"a\":\"\xe9\"}", `{"a":1,"b":"\udfff"}`,
 	} {
 		if got, ok, err := (Pointer{"a"}).Find([]byte(text)); ok || !errors.Is(err, ijson.ErrAmbiguous) {
-			t.Errorf("%q: found %q, %v", text, got, err)
+			t.Errorf("the ambiguous text %q: found %q, %v; want an error", text, got, err)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestStringsThatAreNoPointers(t *testing.T) {
 	}
 }
 
-// FuzzFind: whatever is found is a value, and part of the text.
+// FuzzFind: a found value is JSON, and a part of the text.
 func FuzzFind(f *testing.F) {
 	f.Add("/foo/0", []byte(rfcText))
 	f.Add("/a", []byte(`{"b":[{"c":"\""}],"a":[1,{"b":2}]}`))
@@ -100,14 +100,14 @@ func FuzzFind(f *testing.F) {
 			return
 		}
 		if !json.Valid(got) || !bytes.Contains(text, got) {
-			t.Fatalf("%q in %q: %q is not a value of it", s, text, got)
+			t.Fatalf("%q in %q finds %q, which is not a JSON value in the text", s, text, got)
 		}
 		if Elements(got, func(e []byte) {
 			if !json.Valid(e) {
-				t.Fatalf("%q in %q: element %q", s, text, e)
+				t.Fatalf("%q in %q: the element %q is not a JSON value in the text", s, text, e)
 			}
 		}) != (got[0] == '[') {
-			t.Fatalf("%q: array or not?", got)
+			t.Fatalf("%q: Elements and the first byte disagree whether this is an array", got)
 		}
 	})
 }

@@ -2,5 +2,5 @@ package sdktest_test
 
 import "testing"
 
-// TestExample: the example's test passes.
+// TestExample runs the test of the example.
 func TestExample(t *testing.T) { testExact(t) }

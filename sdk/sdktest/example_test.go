@@ -10,7 +10,7 @@ import (
 	"motte/sdk/sdktest"
 )
 
-// exact is an index that finds the texts that are equal to the predicate.
+// exact is an index that finds the texts equal to the predicate.
 type exact struct {
 	held map[sdk.Value]text
 }
@@ -51,7 +51,7 @@ func (x *exact) Search(predicate []byte, limit int) (found []sdk.Identity, err e
 	return found, nil
 }
 
-// testExact is the test of the index: call it TestExact.
+// testExact is the test of the index; a real one would be named TestExact.
 func testExact(t *testing.T) {
 	core := sdktest.Start(t, &exact{}, sdk.Config{Type: model.TypeText, MaxResults: 10})
 	core.Insert(sdktest.ID(1), "motte")
@@ -67,19 +67,19 @@ func testExact(t *testing.T) {
 		}
 	}
 	if core.Insert(sdktest.ID(1), "") {
-		t.Error("an empty text is accepted")
+		t.Error("an empty text is accepted; want it refused")
 	}
-	// A refused input takes the place of the one before, all the same.
+	// A refused input still removes the earlier version of the object.
 	if found, err := core.Search("motte", 10); err != nil || len(found) > 0 {
-		t.Errorf("%x is found (%v), want nothing", found, err)
+		t.Errorf("%x is found (%v), want no object", found, err)
 	}
 	if _, err := core.Search("", 10); !errors.Is(err, sdktest.ErrQueryRefused) {
-		t.Errorf("the empty predicate: %v, want %v", err, sdktest.ErrQueryRefused)
+		t.Errorf("the empty predicate returns %v, want %v", err, sdktest.ErrQueryRefused)
 	}
 }
 
 // An index, and the test that runs it behind the Task protocol.
 func Example() {
-	var t *testing.T // of the test; TestExample runs it
+	var t *testing.T // given by the test; TestExample runs it
 	testExact(t)
 }

@@ -18,7 +18,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// store is a data directory that the test writes to.
+// store is a data directory to which the test writes.
 type store struct {
 	t   *testing.T
 	dir string
@@ -65,7 +65,7 @@ func (s *store) backup(to string, o Options) (*Report, error) {
 	return ToDirectory(context.Background(), s.dir, to, o)
 }
 
-// records counts the records of a backup, which must be whole.
+// records counts the records of a complete backup.
 func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	t.Helper()
 	keys, err := os.ReadFile(filepath.Join(s.dir, seglog.KeysNames[0]))
@@ -79,7 +79,7 @@ func records(t *testing.T, m *Manifest, dir string, s *store) (n uint64) {
 	testutil.Must(t, l.Restore(l.Checkpoints()[0], func(int, []byte) error { return nil }))
 	testutil.Must(t, l.Replay(func(seglog.Record, seglog.Location) error { return nil }))
 	if l.Position().LSN != m.LSN {
-		t.Errorf("the manifest says %d records; there are %d", m.LSN, l.Position().LSN)
+		t.Errorf("the manifest has record %d as the last one; the backup ends with %d", m.LSN, l.Position().LSN)
 	}
 	return l.Position().LSN
 }
@@ -115,15 +115,15 @@ func TestOnlyWhatChangedIsCopied(t *testing.T) {
 		r, err := s.backup(to, Options{})
 		testutil.Must(t, err)
 		if r.Copied != step.copied || r.Removed != step.removed || r.Files != step.files || r.Unclear {
-			t.Errorf("step %d: %+v", i, r)
+			t.Errorf("step %d: the report is %+v; want other numbers of files", i, r)
 		}
 		entries, err := os.ReadDir(to)
 		testutil.Must(t, err)
 		if len(entries) != step.files+2 {
-			t.Errorf("step %d: the directory has %v", i, entries)
+			t.Errorf("step %d: the directory of the backup has unneeded files: %v", i, entries)
 		}
 		if n := s.restore(to); n != s.lsn {
-			t.Errorf("step %d: %d records of %d", i, n, s.lsn)
+			t.Errorf("step %d: the backup has %d of %d records; want all", i, n, s.lsn)
 		}
 	}
 }
@@ -155,11 +155,11 @@ func TestInterruptedBackupChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := s.restore(to); got != before {
-			t.Fatalf("interrupted after %d pieces: %d records; the backup before had %d", n, got, before)
+			t.Fatalf("interrupted after %d steps, the backup has %d records; want %d, as the backup before", n, got, before)
 		}
 	}
 	if got := s.restore(to); got != s.lsn {
-		t.Errorf("%d records of %d", got, s.lsn)
+		t.Errorf("the backup has %d of %d records; want all", got, s.lsn)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestBehindTheLastRecord(t *testing.T) {
 		got, lsn, behind, err := walk(bytes.NewReader(append(p[:cut:cut], make([]byte, 4096)...)), 1<<20, h)
 		testutil.Must(t, err)
 		if got > int64(end) || got < int64(cut)-1024 || behind != nil && got >= int64(cut) || lsn > 4 {
-			t.Errorf("cut at %d of %d: end %d, record %d, behind it %x", cut, end, got, lsn, behind)
+			t.Errorf("cut at %d of %d: the backup ends at %d with record %d, followed by %x", cut, end, got, lsn, behind)
 		}
 	}
 	_, err = f.WriteAt([]byte("something"), int64(end))
@@ -212,10 +212,10 @@ func TestAlteredBackupIsNoticed(t *testing.T) {
 		t.Errorf("altered: %v", err)
 	}
 	if r, err = s.backup(to, Options{Recheck: true}); err != nil || r.Copied != 2 {
-		t.Errorf("%+v %v", r, err)
+		t.Errorf("a backup with Recheck reports %+v, %v; want one file copied again", r, err)
 	}
 	if n := s.restore(to); n != 6 {
-		t.Errorf("%d records", n)
+		t.Errorf("after Recheck the backup has %d records; want all", n)
 	}
 }
 
@@ -231,17 +231,17 @@ func TestNewerBackupIsNotReplaced(t *testing.T) {
 	testutil.Must(t, err)
 	back := &store{t: t, dir: old}
 	if _, err := back.backup(to, Options{}); !errors.Is(err, ErrOlder) {
-		t.Errorf("an older store: %v", err)
+		t.Errorf("a backup of an older store returns %v; want ErrOlder", err)
 	}
 	if n := s.restore(to); n != 6 {
-		t.Errorf("%d records", n)
+		t.Errorf("with AcceptOlder the backup has %d records; want those of the older store", n)
 	}
 	_, err = back.backup(to, Options{AcceptOlder: true})
 	testutil.Must(t, err)
 	other := newStore(t)
 	other.write(9)
 	if _, err := other.backup(to, Options{AcceptOlder: true}); err == nil {
-		t.Error("another store")
+		t.Error("a backup of another store replaces this backup; want an error")
 	}
 }
 
@@ -255,14 +255,14 @@ func TestArchiveIsWholeOrNothing(t *testing.T) {
 	testutil.Must(t, err)
 	for _, n := range []int{0, 1, 512, 1000, b.Len() / 2, b.Len() - 3000} {
 		if _, err := FromTar(context.Background(), io.LimitReader(bytes.NewReader(b.Bytes()), int64(n)), t.TempDir(), nil); err == nil {
-			t.Errorf("%d bytes of %d were restored", n, b.Len())
+			t.Errorf("an archive cut to %d of %d bytes was restored; want an error", n, b.Len())
 		}
 	}
 	dir := t.TempDir()
 	_, err = FromTar(context.Background(), &b, dir, nil)
 	testutil.Must(t, err)
 	if n := records(t, m.Manifest, dir, s); n != 3 {
-		t.Errorf("%d records", n)
+		t.Errorf("the restored archive has %d records; want all", n)
 	}
 }
 

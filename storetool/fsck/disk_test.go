@@ -14,7 +14,7 @@ import (
 // worn is a disk with unreadable sectors.
 type worn struct {
 	seglog.Storage
-	bad map[int64]bool // offsets of sectors
+	bad map[int64]bool // offsets of unreadable sectors
 }
 
 func (w *worn) ReadAt(name string, p []byte, offset int64) error {
@@ -54,17 +54,17 @@ func TestPatientReadsAroundBadSectors(t *testing.T) {
 		}
 	}
 	if len(told) == 0 || told[0] != 2*sector {
-		t.Errorf("told of %v", told)
+		t.Errorf("the reported sectors are %v; want the unreadable ones", told)
 	}
 	if err := p.ReadAt("f", make([]byte, 10), int64(len(data))-5); err == nil {
-		t.Error("read beyond the end")
+		t.Error("a read beyond the end succeeds; want an error")
 	}
 
-	// The missing end of a file that was cut off reads as zeros, too.
+	// The missing end of a file that was cut short also reads as zeros.
 	p.whole["f"] = int64(len(data)) + 100
 	got := make([]byte, 50)
 	if err := p.ReadAt("f", got, int64(len(data))-20); err != nil || !bytes.Equal(got[:20], data[len(data)-20:]) || !bytes.Equal(got[20:], make([]byte, 30)) {
-		t.Errorf("across the end: %v", err)
+		t.Errorf("a read across the end of a short file: %v", err)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestVerifyChangesNothing(t *testing.T) {
 		}
 	}
 	if _, err := seglog.OpenDir(dir); !errors.Is(err, seglog.ErrLocked) {
-		t.Errorf("a Core opened it: %v", err)
+		t.Errorf("a Core opens a store that verify has open: %v; want ErrLocked", err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestVerifyChangesNothing(t *testing.T) {
 	}
 	defer core.Close()
 	if _, err := openDirectory(dir); !errors.Is(err, seglog.ErrLocked) {
-		t.Errorf("opened while a Core has it: %v", err)
+		t.Errorf("verify opens a store that a Core has open: %v; want an error", err)
 	}
 }
 
@@ -108,10 +108,10 @@ func TestRanges(t *testing.T) {
 	}
 	for i := range want {
 		if got[i] != want[i] {
-			t.Errorf("missing: %v; want %v", got, want)
+			t.Errorf("the missing numbers are %v; want %v", got, want)
 		}
 	}
 	if list := (ranges{}).missing(3, 3); len(list) > 0 {
-		t.Errorf("none are: %v", list)
+		t.Errorf("no number is missing, but the result is %v", list)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// made are the keys of a store that package seglog made.
+// made returns the keys of a store that package seglog made.
 func made(t *testing.T) *Keys {
 	t.Helper()
 	dir := t.TempDir()
@@ -36,7 +36,7 @@ func made(t *testing.T) *Keys {
 	k, err := Read(dir, path, time.Unix(1_800_000_000, 0))
 	testutil.Must(t, err)
 	if want := ed25519.NewKeyFromSeed(l.Keys().Core[:]).Public().(ed25519.PublicKey); !bytes.Equal(want, func() []byte { k := k.CoreKey(); return k[:] }()) {
-		t.Error("the Core key is another")
+		t.Error("the keys have another Core key than the store")
 	}
 	return k
 }
@@ -58,7 +58,8 @@ func sshKey(t *testing.T, passphrase string) (private []byte, public string) {
 	return pem.EncodeToMemory(block), string(ssh.MarshalAuthorizedKey(p))
 }
 
-// TestEachRecipientOpensIt tests recipients of age, of its hybrid kind and of SSH, armored and not.
+// TestEachRecipientOpensIt tests recipients of age, hybrid recipients of age, and SSH keys, with
+// and without armor.
 func TestEachRecipientOpensIt(t *testing.T) {
 	k := made(t)
 	x, err := age.GenerateX25519Identity()
@@ -77,7 +78,7 @@ func TestEachRecipientOpensIt(t *testing.T) {
 		var b bytes.Buffer
 		testutil.Must(t, k.Write(&b, armored, to...))
 		if root := []byte(hex.EncodeToString(k.Root[:])); bytes.Contains(b.Bytes(), root) || bytes.Contains(b.Bytes(), k.Root[:]) || bytes.Contains(b.Bytes(), k.Data) {
-			t.Error("the keys are in the clear")
+			t.Error("the export has the keys in the clear")
 		}
 		for i, file := range identities {
 			list, err := ParseIdentities(file)
@@ -88,13 +89,13 @@ func TestEachRecipientOpensIt(t *testing.T) {
 			}
 		}
 		if _, err := Open(bytes.NewReader(b.Bytes()), hybrid); err == nil {
-			t.Error("who is no recipient opened it")
+			t.Error("an identity that is not a recipient opens the export")
 		}
 		for i := 0; i < b.Len(); i += 13 {
 			p := bytes.Clone(b.Bytes())
 			p[i] ^= 1
 			if got, err := Open(bytes.NewReader(p), x); err == nil && got.Root != k.Root {
-				t.Errorf("byte %d altered: other keys", i)
+				t.Errorf("with byte %d altered the export opens with other keys; want an error", i)
 			}
 		}
 	}
@@ -129,7 +130,7 @@ func TestKeysBelongTogether(t *testing.T) {
 	_, err = w.Write([]byte(`{"format":"something else"}`))
 	testutil.Must(t, errors.Join(err, w.Close()))
 	if _, err := Open(&b, x); !errors.Is(err, ErrNoExport) {
-		t.Errorf("something else: %v", err)
+		t.Errorf("an encrypted file that is not a key export returns %v; want an error", err)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestAtomicFilesSurvivePowerCuts: whenever the power fails in a write, the file is
-// the one before or the new one, whole; and the new one if the write had returned.
+// TestAtomicFilesSurvivePowerCuts cuts the power during a write. The file must then have its old
+// or its new content, whole. If the write had returned, it must have the new content.
 func TestAtomicFilesSurvivePowerCuts(t *testing.T) {
 	for kind, on := range media {
 		t.Run(kind, func(t *testing.T) {
@@ -27,7 +27,7 @@ func TestAtomicFilesSurvivePowerCuts(t *testing.T) {
 				fillRandom(rng, after)
 				steps := cut
 				if cut >= 17 {
-					steps = 1 << 20 // the write returns before
+					steps = 1 << 20 // more steps than a write has, so that the write returns first
 				}
 				off := m.volume().CutAfter(steps)
 				written := make(chan error, 1)
@@ -50,12 +50,12 @@ func TestAtomicFilesSurvivePowerCuts(t *testing.T) {
 				case errRead == nil && bytes.Equal(got, before) && err != nil:
 					kept++
 				default:
-					t.Fatalf("cut %d: %d bytes, %v; the write returned %v", cut, len(got), errRead, err)
+					t.Fatalf("after cut %d the file has %d bytes (%v), which is neither the old nor the new content; the write returned %v", cut, len(got), errRead, err)
 				}
 			}
 			t.Logf("the file was replaced %d times, and kept %d times", replaced, kept)
 			if kept == 0 || replaced == 0 {
-				t.Error("the cuts are not where they tell anything")
+				t.Error("the cuts never, or always, kept the old file; want both outcomes, or the test checks too little")
 			}
 		})
 	}

@@ -18,21 +18,21 @@ import (
 
 const (
 	writers    = 4
-	namesEach  = 12 // of a writer
+	namesEach  = 12 // names of each writer
 	maxBatch   = 4
 	collection = "c"
 )
 
-// name is what its only writer knows of a name. Each content that it is given
-// has a number of its own.
+// name is a name with a single writer. The writer numbers the contents that it puts under the
+// name.
 type name struct {
 	key     string
-	current int // number of what is there; 0: nothing
-	asked   int // numbers given so far
+	current int // number of the acknowledged content; 0: no object
+	asked   int // numbers used so far
 }
 
-// content is what belongs to a number: all of its bytes, and their count,
-// follow from the name and the number. Most are small; some fill many pages.
+// content returns the content with a number. Its bytes and its length follow from the name and
+// the number. Most contents are small, and some fill many pages.
 func (n *name) content(number int) []byte {
 	var key [32]byte
 	copy(key[:], fmt.Sprint(n.key, " ", number))
@@ -44,32 +44,32 @@ func (n *name) content(number int) []byte {
 	return p
 }
 
-// number is the number of a content; an error if nobody ever wrote it.
+// number returns the number of an object's content, or an error if no request put that content.
 func (n *name) number(o client.Object) (int, error) {
 	var key string
 	var number int
 	if _, err := fmt.Sscanf(string(o.Data[:min(len(o.Data), 64)]), "%s %d\n", &key, &number); err != nil || key != n.key ||
 		number < 1 || number > n.asked || !bytes.Equal(o.Data, n.content(number)) {
-		return 0, fmt.Errorf("%s holds %d bytes that nobody wrote: %.40q", n.key, len(o.Data), o.Data)
+		return 0, fmt.Errorf("%s holds %d bytes that no request put: %.40q", n.key, len(o.Data), o.Data)
 	}
 	return number, nil
 }
 
-// wish is what a request asks for: that names hold these numbers, all of them or
-// none.
+// wish is what a request should change: the number that each name should have. All of it takes
+// effect, or no part.
 type wish map[*name]int
 
-// books is all that was asked for and answered.
+// books records all requests and their answers.
 type books struct {
 	names    [writers][]*name
-	doubts   [writers][]wish // without an answer
-	refusals [writers][]wish // because of the disk
+	doubts   [writers][]wish // requests without an answer
+	refusals [writers][]wish // requests refused because of the disk
 	tenants  []*tenant
 
 	mu                    sync.Mutex
 	acknowledged          int // requests
-	refused               int // because of the disk
-	took, tookNot         int // requests without an answer, as it turned out
+	refused               int // requests refused because of the disk
+	took, tookNot         int // requests without an answer that took effect, and that did not
 	erasures, compactions int
 	problems              []string
 }
@@ -90,8 +90,8 @@ func (b *books) problem(format string, args ...any) {
 	b.problems = append(b.problems, fmt.Sprintf(format, args...))
 }
 
-// load has all writers write until the context ends, or their connections do.
-// wait waits for them.
+// load lets all writers write until the context ends or their connections end. wait waits for
+// the writers.
 func (b *books) load(ctx context.Context, s *server) (wait func()) {
 	s.t.Helper()
 	var all sync.WaitGroup
@@ -107,7 +107,7 @@ func (b *books) load(ctx context.Context, s *server) (wait func()) {
 	return all.Wait
 }
 
-// loadUntil has the writers write until so many more requests were acknowledged.
+// loadUntil lets the writers write until a number of further requests is acknowledged.
 func (b *books) loadUntil(s *server, more int) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -117,7 +117,7 @@ func (b *books) loadUntil(s *server, more int) {
 	goal := b.count(&b.acknowledged, 0) + more
 	testutil.Eventually(s.t, "acknowledgements", func() error {
 		if n := b.count(&b.acknowledged, 0); n < goal {
-			return fmt.Errorf("%d of %d", n, goal)
+			return fmt.Errorf("%d of %d requests are acknowledged", n, goal)
 		}
 		return nil
 	})
@@ -147,14 +147,14 @@ func (b *books) change(ctx context.Context, c *client.Client, w int) bool {
 		return false
 	case errors.Is(err, client.ErrDiskFull):
 		b.count(&b.refused, 1)
-		return false // it had no effect
+		return false // the request had no effect
 	case errors.Is(err, client.ErrConnectionLost):
 		b.doubts[w] = append(b.doubts[w], wanted)
 		return false
 	case client.Temporary(err):
-		testutil.Pause() // it had no effect
+		testutil.Pause() // the request had no effect
 	case errors.As(err, &network), errors.Is(err, io.EOF):
-		return false // nothing was sent
+		return false // the request was not sent
 	default:
 		b.problem("change of %s: %v", some[0].key, err)
 		return false
@@ -169,7 +169,7 @@ func (b *books) count(n *int, more int) int {
 	return *n
 }
 
-// send asks for a new content of names, or that they be gone.
+// send sends a request: new contents for some names, or their deletion.
 func send(ctx context.Context, c *client.Client, some []*name) (wish, error) {
 	wanted := make(wish)
 	var batch client.Batch
@@ -200,11 +200,10 @@ func (w wish) granted() {
 	}
 }
 
-// account holds the store against the books, when nobody writes. What had no
-// answer is there as a whole, or not at all; everything else is exactly as it
-// was acknowledged; and the list shows the same. It reports whether that is so,
-// and was each time before. That the log has not gone back, the client sees to
-// when it connects.
+// account compares the store with the books, while no writer runs. A request without an answer
+// must have taken effect as a whole, or not at all. All other names must have the acknowledged
+// content, and the list must agree. account reports whether this holds now, and held at each
+// earlier call. When the client connects, it checks that the log was not rolled back.
 func (b *books) account(ctx context.Context, c *client.Client) bool {
 	shown := make(map[*name]int)
 	for _, own := range b.names {
@@ -226,7 +225,7 @@ func (b *books) account(ctx context.Context, c *client.Client) bool {
 	}
 	for _, n := range slices.Concat(b.names[:]...) {
 		if shown[n] != n.current {
-			b.problem("%s shows number %d (0: nothing); %d was acknowledged last, %d were asked for", n.key, shown[n], n.current, n.asked)
+			b.problem("%s has content %d (0: no object); want %d, which was acknowledged last, of %d that were requested", n.key, shown[n], n.current, n.asked)
 		}
 	}
 	b.list(ctx, c, shown)
@@ -234,7 +233,7 @@ func (b *books) account(ctx context.Context, c *client.Client) bool {
 	return len(b.problems) == 0
 }
 
-// resolve finds out whether a request without an answer took effect.
+// resolve determines whether a request without an answer took effect.
 func (b *books) resolve(wanted wish, shown map[*name]int) {
 	took := 0
 	for n, number := range wanted {
@@ -249,7 +248,7 @@ func (b *books) resolve(wanted wish, shown map[*name]int) {
 		b.took++
 		wanted.granted()
 	default:
-		b.problem("%d of the %d changes of a request took effect", took, len(wanted))
+		b.problem("%d of the %d changes of a request took effect; want all or none", took, len(wanted))
 	}
 }
 
@@ -264,16 +263,16 @@ func (b *books) list(ctx context.Context, c *client.Client, shown map[*name]int)
 	}
 	for n, number := range shown {
 		if size, ok := listed[n.key]; ok && size != len(n.content(number)) || ok != (number != 0) {
-			b.problem("the list shows %s with %d bytes, %v; a get shows number %d", n.key, size, ok, number)
+			b.problem("the list shows %s with %d bytes (listed: %v), but a GET shows content %d", n.key, size, ok, number)
 		}
 		delete(listed, n.key)
 	}
 	if len(listed) > 0 {
-		b.problem("the list shows names that a get does not: %v", listed)
+		b.problem("the list shows names without an object: %v", listed)
 	}
 }
 
-// balance fails the test for every problem, and says what was done.
+// balance fails the test for every problem, and logs the numbers of requests.
 func (b *books) balance(t *testing.T) {
 	t.Helper()
 	for _, p := range b.problems {

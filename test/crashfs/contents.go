@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	sectorSize = 512  // bytes: a disk writes a sector whole, or not at all
-	pageSize   = 4096 // bytes: what a system mostly writes whole
+	sectorSize = 512  // bytes: a disk writes a whole sector, or no part of it
+	pageSize   = 4096 // bytes: systems write whole pages most of the time
 	perPage    = pageSize / sectorSize
 )
 
-// page is never changed, but replaced: many contents share it.
+// page is never changed, but replaced, since many contents share it.
 type page [pageSize]byte
 
-// zeros is what every page of zeros is, and reads as what there is no page for.
+// zeros is a page of zeros. A missing page reads as zeros.
 var zeros page
 
-// contents is the bytes of a file. A page that was never written is not there.
+// contents is the bytes of a file. Pages that were never written are missing.
 type contents struct {
 	pages map[int64]*page
 	size  int64
@@ -36,7 +36,7 @@ func (c *contents) page(n int64) *page {
 	return &zeros
 }
 
-// readAt fills p and returns how much of it lies before the end.
+// readAt fills p, and returns the number of bytes before the end of the file.
 func (c *contents) readAt(p []byte, offset int64) int {
 	p = p[:max(0, min(int64(len(p)), c.size-offset))]
 	for done := 0; done < len(p); {
@@ -46,7 +46,7 @@ func (c *contents) readAt(p []byte, offset int64) int {
 	return len(p)
 }
 
-// writeAt returns the pages that it made.
+// writeAt writes, and returns the new pages.
 func (c *contents) writeAt(p []byte, offset int64) map[int64]*page {
 	made := make(map[int64]*page)
 	for len(p) > 0 {
@@ -64,8 +64,8 @@ func (c *contents) writeAt(p []byte, offset int64) map[int64]*page {
 	return made
 }
 
-// resize cuts off, or adds zeros. It returns the pages that it took away or
-// made.
+// resize truncates the file, or extends it with zeros. It returns the pages that it removed
+// (nil) or made.
 func (c *contents) resize(size int64) map[int64]*page {
 	made := make(map[int64]*page)
 	for n, old := range c.pages {
@@ -83,22 +83,22 @@ func (c *contents) resize(size int64) map[int64]*page {
 	return made
 }
 
-// file is a file as processes see it, and as the disk has it.
+// file is a file, in the state that processes see and in the durable state.
 type file struct {
 	now     contents
 	durable contents
 	changes []change // since the last sync, in order
 
-	allocated int64 // bytes of space that it holds without pages
+	allocated int64 // bytes of reserved space without pages
 }
 
-// change is a write, or a new length. It holds the pages that it replaced, as
-// they were afterwards; nil: taken away.
+// change is a write, or a new length. It has the new version of each page that it replaced; nil
+// for a removed page.
 type change struct {
 	pages    map[int64]*page
-	size     int64 // of the file afterwards
+	size     int64 // size of the file after the change
 	resizes  bool
-	truncate bool // it made the file shorter
+	truncate bool // the change made the file shorter
 }
 
 func newFile() *file { return &file{now: newContents(), durable: newContents()} }
@@ -115,7 +115,7 @@ func (f *file) truncate(size int64) {
 	}
 }
 
-// sync makes durable what changed since the last sync, as processes see it.
+// sync makes the state that processes see durable.
 func (f *file) sync() {
 	for _, c := range f.changes {
 		f.durable.size = c.size
@@ -134,23 +134,21 @@ func (c *contents) put(n int64, p *page) {
 	}
 }
 
-// Loss counts what was volatile when the power was cut, and what of it was lost.
+// Loss counts the volatile changes at a power cut, and how many of them were lost.
 type Loss struct {
-	Sectors, LostSectors int // written
-	Lengths, LostLengths int // changes of them
-	Names, LostNames     int // changes of directories
+	Sectors, LostSectors int // sectors that were written
+	Lengths, LostLengths int // changes of a length
+	Names, LostNames     int // changes of a directory
 }
 
-// drop replaces what is durable by what a power cut may leave, and forgets the
-// rest.
+// drop replaces the durable state by a state that a power cut may leave. It forgets all volatile
+// changes.
 //
-// Lengths change in the order in which they were changed: a random number of
-// these changes survives. Each sector is as it was after a random number of the
-// writes to it, whole pages more often than sectors alone; a truncation that
-// survived is one of these writes, and nothing from before it comes back; what
-// was written after one that did not survive has no place to be. Where a file
-// is longer now and none of the data survived there are zeros or, in some files,
-// whatever the disk had there before.
+// A random number of the changes of the length survives, in their order. Each sector has its
+// content after a random number of the writes to it. More often, a whole page has the same
+// number. A surviving truncation counts as one of these writes, and no earlier content returns.
+// Writes after a truncation that is lost are lost, too. If a file became longer and its data is
+// lost, the new part has zeros or, in some files, old bytes of the disk.
 func (f *file) drop(rng *rand.Rand, l *Loss) {
 	d := dropper{rng: rng, last: -1, pages: rng.IntN(4)}
 	var resizes, written = []int(nil), make(map[int64][]int)
@@ -171,23 +169,24 @@ func (f *file) drop(rng *rand.Rand, l *Loss) {
 		size = f.changes[d.last].size
 	}
 	d.old = d.rng.IntN(4) == 0
-	for _, n := range slices.Sorted(maps.Keys(written)) { // the same seed, the same loss
+	for _, n := range slices.Sorted(maps.Keys(written)) { // in order, so that the same seed gives the same loss
 		f.durable.put(n, d.page(f, n, written[n], n*pageSize >= before, l))
 	}
-	f.durable.size = math.MaxInt64 // nothing is left behind the end
+	f.durable.size = math.MaxInt64 // so that resize removes all pages after the end
 	f.durable.resize(size)
 	f.changes = nil
 }
 
-// dropper chooses what is left of a file.
+// dropper chooses the state that is left of a file.
 type dropper struct {
 	rng   *rand.Rand
-	last  int  // the last change of the length that survives; -1: none
-	pages int  // what is left of pages: 0 nothing, 1 everything, otherwise some
-	old   bool // the disk's old bytes show where nothing was written
+	last  int  // index of the last surviving change of the length; -1: no change survives
+	pages int  // which writes of pages survive: 0 none, 1 all, otherwise some
+	old   bool // new parts without data have old bytes of the disk
 }
 
-// prefix chooses how many of n things survive, none and all most often.
+// prefix chooses how many of n changes survive. No change and all changes are the most frequent
+// choices.
 func (d *dropper) prefix(n int) int {
 	switch d.rng.IntN(4) {
 	case 0:
@@ -198,10 +197,10 @@ func (d *dropper) prefix(n int) int {
 	return d.rng.IntN(n + 1)
 }
 
-// page chooses what is left of a page that some changes wrote. fresh: all of
-// it lies behind the durable end.
+// page chooses what is left of a page that some changes wrote. fresh says that the page lies
+// after the durable end.
 func (d *dropper) page(f *file, n int64, changes []int, fresh bool, l *Loss) *page {
-	// The versions of the page that can be left: versions[0] is the durable one.
+	// The versions of the page that can be left. versions[0] is the durable version.
 	versions, least := []*page{f.durable.page(n)}, 0
 	for _, i := range changes {
 		c := f.changes[i]

@@ -6,17 +6,17 @@ import (
 	"motte/internal/testutil"
 )
 
-// How many steps of the disk things take, about.
+// Approximate numbers of disk steps.
 const (
 	loadSteps       = 150 // enough for some dozens of requests
 	firstStartSteps = 40
 	startSteps      = 6
-	choreSteps      = 40 // compaction; an erasure takes fewer
+	choreSteps      = 40 // of a compaction; an erasure takes fewer
 )
 
-// TestAcknowledgedWritesSurvivePowerCuts loads a server and cuts the power, in
-// the middle of writes, and of what a start does. The store opens each time by
-// itself, and holds what was acknowledged, whole.
+// TestAcknowledgedWritesSurvivePowerCuts loads a server and cuts the power during writes, and
+// during starts. The store must open each time without repair, and must have every acknowledged
+// write, whole.
 func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 	for kind, on := range media {
 		t.Run(kind, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 			s.create(s.mustReady())
 			n := *cuts
 			if kind == "ext4" {
-				n = max(1, n/2) // slower, and mostly the kernel's work
+				n = max(1, n/2) // slower, and mainly a test of the kernel's code
 			}
 			for range n {
 				wait := b.load(t.Context(), s)
@@ -46,9 +46,9 @@ func TestAcknowledgedWritesSurvivePowerCuts(t *testing.T) {
 	}
 }
 
-// TestWhatKilledServersLeaveIsMadeDurable: a server that was killed leaves
-// writes that are not durable. The next one finds them, and may show them only
-// if a power cut can't take them away any more.
+// TestWhatKilledServersLeaveIsMadeDurable: a killed server leaves writes that are not durable.
+// The next server finds them. It must make them durable before it shows them, so that a power
+// cut can't remove them.
 func TestWhatKilledServersLeaveIsMadeDurable(t *testing.T) {
 	rng := random(t)
 	s, b := newServer(t, onFileSystem(t)), newBooks()
@@ -68,8 +68,8 @@ func TestWhatKilledServersLeaveIsMadeDurable(t *testing.T) {
 	}
 }
 
-// TestChoresSurvivePowerCuts cuts the power, or only kills everything, while the
-// Core compacts, or destroys the key of a principal that is erased.
+// TestChoresSurvivePowerCuts cuts the power, or only kills all processes, while the Core
+// compacts, or destroys the key of an erased principal.
 func TestChoresSurvivePowerCuts(t *testing.T) {
 	rng := random(t)
 	s, b := newServer(t, onFileSystem(t)), newBooks()
@@ -83,9 +83,9 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 		go func() {
 			defer close(answered)
 			if i%2 == 0 {
-				_ = b.compact(t.Context(), c) // the books show whether it did harm
+				_ = b.compact(t.Context(), c) // an error is allowed; the books find any harm
 			} else {
-				_ = b.eraseTenant(t.Context(), c) // they know whether it was answered
+				_ = b.eraseTenant(t.Context(), c) // the books record whether it was answered
 			}
 		}()
 		select {
@@ -107,9 +107,9 @@ func TestChoresSurvivePowerCuts(t *testing.T) {
 	}
 }
 
-// TestFirstStartSurvivesPowerCuts: whatever a first start had done when the power
-// was cut, or when it was killed, the next one makes a store that its
-// administrator can use, and that keeps what is acknowledged.
+// TestFirstStartSurvivesPowerCuts: a first start is interrupted by a power cut or a kill at any
+// step. The next start must make a store that its administrator can use, and that keeps
+// acknowledged writes.
 func TestFirstStartSurvivesPowerCuts(t *testing.T) {
 	rng := random(t)
 	for range max(1, *cuts/2) {
@@ -131,14 +131,13 @@ func TestFirstStartSurvivesPowerCuts(t *testing.T) {
 	}
 }
 
-// TestLyingDiskIsFoundOut: on a disk that makes nothing durable the same cuts do
-// lose what was acknowledged, and the books show it. So it is known that they
-// could.
+// TestLyingDiskIsFoundOut checks the test itself. On a disk whose syncs do nothing, the same
+// cuts lose acknowledged writes, and the books must notice the loss.
 func TestLyingDiskIsFoundOut(t *testing.T) {
 	rng := random(t)
 	s, b := newServer(t, onFileSystem(t)), newBooks()
 	s.create(s.mustReady())
-	for range 20 { // each cut may happen to lose nothing
+	for range 20 { // a single cut may happen to lose no write
 		s.medium.volume().Lie()
 		wait := b.load(t.Context(), s)
 		s.cutAt(s.medium.volume().CutAfter(rng.IntN(loadSteps)), rng)
@@ -155,5 +154,5 @@ func TestLyingDiskIsFoundOut(t *testing.T) {
 			return
 		}
 	}
-	t.Error("nothing was lost on a disk that makes nothing durable, or nothing noticed")
+	t.Error("20 cuts on a disk whose syncs do nothing lost no acknowledged write, or the books did not notice; so the tests check nothing")
 }

@@ -21,20 +21,21 @@ import (
 type disturbance struct {
 	name string
 	make func(t *testing.T, s *server)
-	wait time.Duration // for the server to notice it
+	wait time.Duration // how long the server may take to notice
 }
 
-// gap is between two writes, so that they don't replace everything in a minute.
+// gap is the pause between two writes, so that the writes do not replace all objects within a
+// minute.
 const gap = 200 * time.Millisecond
 
-// noticedWithin bounds the wait for a disturbance to be noticed. A server promises a
-// minute, which TestSimulatedDisturbances holds it to; a busy machine takes longer.
+// noticedWithin bounds the wait until a disturbance is noticed. A server must notice within a
+// minute, which TestSimulatedDisturbances checks. A busy machine takes longer.
 const noticedWithin = testutil.Patience
 
-// brief is the time of a disturbance that loses nothing, and so need not be noticed.
+// brief is the time of a disturbance that loses no data, and so need not be noticed.
 const brief = 5 * time.Second
 
-// The files that a disturbance is about.
+// The files to disturb.
 var (
 	olderSegment = func(s *server) string { return s.file("*.seg", false) }
 	newest       = func(s *server) string { return s.file("*.seg", true) }
@@ -57,7 +58,7 @@ var disturbances = []disturbance{
 	{"the Core hangs", hang, brief},
 }
 
-// file returns the first, or the last, of the store's files that match.
+// file returns the first or the last file of the store that matches the pattern.
 func (s *server) file(pattern string, last bool) string {
 	s.t.Helper()
 	list, err := filepath.Glob(filepath.Join(s.medium.dir(), "store", pattern))
@@ -79,7 +80,7 @@ func cutOff(which func(*server) string) func(*testing.T, *server) {
 	return func(t *testing.T, s *server) { testutil.Must(t, os.Truncate(which(s), 64)) }
 }
 
-// replace puts another file in the place of one, of the same size.
+// replace replaces a file by another file of the same size.
 func replace(which func(*server) string) func(*testing.T, *server) {
 	return func(t *testing.T, s *server) {
 		path := which(s)
@@ -93,11 +94,11 @@ func replace(which func(*server) string) func(*testing.T, *server) {
 	}
 }
 
-// secondServer starts another server on the store, where nothing tells any more that
-// there is one. It has to end by itself; if it does not, it runs for a while.
+// secondServer starts another server on the store, after removing any lock file. It must end by
+// itself. Otherwise it is stopped after a while.
 func secondServer(t *testing.T, s *server) {
 	if err := os.Remove(filepath.Join(s.medium.dir(), "store", "LOCK")); !errors.Is(err, os.ErrNotExist) {
-		testutil.Must(t, err) // of this version there is none
+		testutil.Must(t, err) // this version has no lock file
 	}
 	other := exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", "127.0.0.1:0")
 	other.Stdout, other.Stderr = s.log, s.log
@@ -116,7 +117,7 @@ func secondServer(t *testing.T, s *server) {
 	}
 }
 
-// hang stops the Core's process for a while, and lets it go on.
+// hang stops the Core's process for a while, and continues it.
 func hang(t *testing.T, s *server) {
 	core := 0
 	for _, p := range procfs.All() {
@@ -132,20 +133,20 @@ func hang(t *testing.T, s *server) {
 	testutil.Must(t, syscall.Kill(core, syscall.SIGCONT))
 }
 
-// disturbing, in the environment, names the one disturbance of this process.
+// disturbing, in the environment, names the disturbance of this process.
 const disturbing = "MOTTE_DISTURBANCE"
 
-// atOnce is how many disturbances are made at a time: most of their time is a wait.
+// atOnce is the number of simultaneous disturbances, which mostly wait.
 const atOnce = 4
 
-// TestChangesOfTheEnvironment: what happens to a store while it is served is noticed
-// within a minute (by an alert, refused writes, or a server that ends), or nothing that
-// was acknowledged is lost, also by what was written after it.
+// TestChangesOfTheEnvironment disturbs a served store. Either the disturbance is noticed within
+// a minute: by an alert, by refused writes, or by the end of the server. Or no acknowledged
+// write is lost, including writes after the disturbance.
 //
-// Each disturbance has a process of its own: a process of these tests kills all that
-// it started, so it has one server at a time.
+// Each disturbance has its own test process. Such a process kills all processes that it started,
+// so it can have only one server at a time.
 func TestChangesOfTheEnvironment(t *testing.T) {
-	testutil.Executables(t) // once, before the processes ask for them
+	testutil.Executables(t) // build once, before the test processes need them
 	one := os.Getenv(disturbing)
 	places := make(chan struct{}, atOnce)
 	type result struct {
@@ -154,7 +155,7 @@ func TestChangesOfTheEnvironment(t *testing.T) {
 	}
 	results := make(map[string]chan result)
 	var all sync.WaitGroup
-	t.Cleanup(all.Wait) // by then the context has ended what was not waited for
+	t.Cleanup(all.Wait) // the end of the context has ended the remaining processes by then
 	for _, d := range disturbances {
 		if one != "" {
 			if d.name == one {
@@ -187,7 +188,7 @@ func TestChangesOfTheEnvironment(t *testing.T) {
 	}
 }
 
-// disturbed makes a disturbance, and holds the store against the books.
+// disturbed makes a disturbance, and compares the store with the books.
 func disturbed(t *testing.T, d disturbance) {
 	s, b := newServer(t, media["file system"](t)), newBooks()
 	c := s.mustReady()
@@ -200,7 +201,7 @@ func disturbed(t *testing.T, d disturbance) {
 	})
 	testutil.Must(t, c.Compact(t.Context()))
 	s.stop()
-	c = s.mustReady() // which makes a segment of its own
+	c = s.mustReady() // the start makes a new segment
 	b.loadUntil(s, 20)
 	alerts, err := c.Alerts(t.Context())
 	testutil.Must(t, err)
@@ -218,23 +219,23 @@ func disturbed(t *testing.T, d disturbance) {
 	b.balance(t)
 	cold(func(name string, data []byte) {
 		if o, err := c.Get(t.Context(), quietCollection, name); err != nil || !bytes.Equal(o.Data, data) {
-			t.Errorf("%s, which nobody changed, is lost, and nothing was noticed: %v", name, err)
+			t.Errorf("object %s, which no request changed, is lost, and the server noticed no disturbance: %v", name, err)
 		}
 	})
 }
 
-// quietCollection holds objects that nobody changes.
+// quietCollection holds objects that no request changes.
 const quietCollection = "quiet"
 
-// cold visits those.
+// cold calls visit for each of these objects.
 func cold(visit func(name string, data []byte)) {
 	for i := range 20 {
 		visit(fmt.Sprint("cold ", i), bytes.Repeat([]byte{byte(i)}, 500))
 	}
 }
 
-// writeUntilNoticed writes until the server notices something, or some time has passed,
-// and says how the server showed it.
+// writeUntilNoticed writes until the server notices a disturbance, or until the time has passed.
+// It returns how the server showed that.
 func (b *books) writeUntilNoticed(s *server, c *client.Client, alerts int, most time.Duration) (noticed string) {
 	s.t.Helper()
 	refused := b.count(&b.refused, 0)
@@ -255,7 +256,8 @@ func (b *books) writeUntilNoticed(s *server, c *client.Client, alerts int, most 
 	return ""
 }
 
-// soundOrRefused wants of everything that can still be read that somebody wrote it.
+// soundOrRefused checks that every object that can still be read has a content that some request
+// put.
 func (b *books) soundOrRefused(t *testing.T, c *client.Client) {
 	t.Helper()
 	for w := range b.names {
@@ -265,7 +267,7 @@ func (b *books) soundOrRefused(t *testing.T, c *client.Client) {
 				continue
 			}
 			if _, err := n.number(o); err != nil {
-				t.Error(errors.Join(errors.New("what nobody wrote was served"), err))
+				t.Error(errors.Join(errors.New("the server returned content that no request put"), err))
 			}
 		}
 	}

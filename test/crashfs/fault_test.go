@@ -29,9 +29,9 @@ var faultKinds = []fault{
 	{"syncs fail", media["file system"], func(_ *testing.T, m medium) { m.volume().FailSyncs() }, heal,
 		[]string{"heals", "the power is cut"}},
 	{"full ext4", media["ext4"], func(t *testing.T, m medium) { fill(t, ballast(m)) },
-		func(t *testing.T, m medium) { testutil.Must(t, os.RemoveAll(ballast(m))) }, // a cut may have done it
+		func(t *testing.T, m medium) { testutil.Must(t, os.RemoveAll(ballast(m))) }, // a power cut may have removed the file already
 		[]string{"heals", "the server is started, then heals"}},
-	// Such an ext4 takes no writes until it is mounted again.
+	// After an error of its disk, such an ext4 takes no writes until it is mounted again.
 	{"ext4 on a failing disk", media["ext4"], func(_ *testing.T, m medium) { m.volume().FailWrites() }, heal,
 		[]string{"the power is cut"}},
 }
@@ -40,7 +40,7 @@ func heal(_ *testing.T, m medium) { m.volume().Heal() }
 
 func ballast(m medium) string { return filepath.Join(m.dir(), "ballast") }
 
-// fill makes a file that takes all the space that there is.
+// fill makes a file that takes all free space.
 func fill(t *testing.T, path string) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -59,7 +59,7 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// ends are ways in which a fault ends. After each the store is whole.
+// ends are the ways in which a fault ends. After each of them the store must be whole.
 var ends = map[string]func(t *testing.T, f fault, s *server){
 	"heals": func(t *testing.T, f fault, s *server) { f.heal(t, s.medium) },
 	"the power is cut": func(t *testing.T, f fault, s *server) {
@@ -77,9 +77,9 @@ var ends = map[string]func(t *testing.T, f fault, s *server){
 	},
 }
 
-// TestDiskFaults: writes are refused with the error for that, the server says that it is not
-// ready, reads go on, and however the fault ends, everything that was acknowledged is there, and the
-// server takes writes again. What was refused is not there, if the Core went on.
+// TestDiskFaults: during a fault the Core refuses writes with the matching error and serves
+// reads, and the server is not ready. After the fault, all acknowledged writes are there, and
+// the server takes writes again. If the Core ran on, no refused write is there.
 func TestDiskFaults(t *testing.T) {
 	for _, f := range faultKinds {
 		for _, end := range f.ends {
@@ -90,19 +90,19 @@ func TestDiskFaults(t *testing.T) {
 				s.create(c)
 				b.loadUntil(s, 50)
 				f.inflict(t, s.medium)
-				b.load(t.Context(), s)() // until each writer is refused
+				b.load(t.Context(), s)() // the load ends when each writer is refused
 				b.account(t.Context(), c)
 				s.takesWrites(false)
 				ends[end](t, f, s)
 				if s.host == nil {
-					// The Core ended before it could give up what it refused.
+					// The Core ended before it could undo the refused writes.
 					b.doubts = b.refusals
 					c = s.mustReady()
 				}
 				writes(t, c)
 				s.takesWrites(true)
 				b.account(t.Context(), c)
-				if end == "heals" { // and what it writes then is there
+				if end == "heals" { // later writes are kept, too
 					b.loadUntil(s, 50)
 					s.cut(random(t))
 					b.account(t.Context(), s.mustReady())
@@ -122,8 +122,8 @@ func writes(t *testing.T, c *client.Client) {
 	testutil.Must(t, c.Delete(t.Context(), collection, "another"))
 }
 
-// TestAFullDiskCanBeEmptied: on a disk that is full, the file system's own, and a real ext4,
-// what grows is refused, deletions and COMPACT are done, and then there is room again.
+// TestAFullDiskCanBeEmptied fills the disk, both of this file system and of a real ext4. Writes
+// that need space are refused. Deletions and COMPACT succeed, and then writes succeed again.
 func TestAFullDiskCanBeEmptied(t *testing.T) {
 	for _, f := range []fault{faultKinds[0], faultKinds[3]} {
 		t.Run(f.name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestAFullDiskCanBeEmptied(t *testing.T) {
 			testutil.Eventually(t, "a full disk", func() error {
 				_, err := c.Put(t.Context(), collection, data, client.Name("more"))
 				if !errors.Is(err, client.ErrDiskFull) {
-					return fmt.Errorf("a PUT is answered %v", err)
+					return fmt.Errorf("a PUT returns %v; want that the disk is full", err)
 				}
 				return nil
 			})

@@ -15,30 +15,28 @@ import (
 
 var (
 	cuts = flag.Int("lossy.cuts", 6, "how often the power is cut in a test")
-	seed = flag.Uint64("lossy.seed", 0, "what decides what is lost; 0: another each time")
+	seed = flag.Uint64("lossy.seed", 0, "seed of the choice of lost writes; 0: a new seed each time")
 )
 
-// within, in the environment, says that this process has mounts of its own.
+// within, in the environment, says that this process has its own mounts.
 const within = "MOTTE_LOSSY_WITHIN"
 
-// TestMain runs the tests in a process with mounts of its own: whatever
-// becomes of it, they are gone with it. Who isn't root becomes root of a user
-// namespace for that.
+// TestMain runs the tests in a process with its own mounts, so that the mounts end with it. A
+// user who is not root becomes root of a user namespace for that.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(within) == "" {
 		if code, err := again(); err == nil {
 			os.Exit(code)
 		}
-		// There are no namespaces here. The tests skip what needs them.
+		// There are no namespaces here. The tests that need them skip themselves.
 	} else {
 		isolate()
 	}
 	os.Exit(m.Run())
 }
 
-// again runs this executable in namespaces of its own, and returns its exit
-// code.
+// again runs this executable in its own namespaces, and returns its exit code.
 func again() (int, error) {
 	c := exec.Command("/proc/self/exe", os.Args[1:]...)
 	c.Env = append(os.Environ(), within+"=1")
@@ -49,25 +47,25 @@ func again() (int, error) {
 		c.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
 		c.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
 	}
-	runtime.LockOSThread() // when this thread ends, the process does
+	runtime.LockOSThread() // the end of this thread ends the process
 	if err := c.Start(); err != nil {
 		return 0, err
 	}
-	_ = c.Wait() // its exit code says it
+	_ = c.Wait() // the exit code has the result
 	return c.ProcessState.ExitCode(), nil
 }
 
-// isolate keeps the mounts of this process to itself, and makes it the parent
-// of whatever a process that it started leaves behind.
+// isolate hides the mounts of this process from others. It makes this process the parent of
+// orphans of the processes that it starts.
 func isolate() {
-	// Where this is refused, so is every mount, and the tests say so.
+	// If this is refused, every mount is refused too, and the tests report that.
 	_ = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		panic(fmt.Errorf("become the parent of orphans: %w", err))
 	}
 }
 
-// random is what decides what is lost in a test, and says how to have it again.
+// random returns the source of the choice of lost writes. It logs the seed, for a repetition.
 func random(t *testing.T) *rand.Rand {
 	t.Helper()
 	s := *seed

@@ -14,20 +14,20 @@ import (
 	"motte/internal/testutil"
 )
 
-// medium is what a store lies on.
+// medium is the storage of a store.
 type medium interface {
 	dir() string
-	volume() *Volume             // the one that is mounted
-	restore(rng *rand.Rand) Loss // after the power was cut, and no process runs any more: mount what is left
+	volume() *Volume             // the mounted volume
+	restore(rng *rand.Rand) Loss // mount what a power cut has left; all processes must have ended
 }
 
-// media are the media that tests use. Each skips the test where it can't be had.
+// media are the media of the tests. Each skips the test if it is not available.
 var media = map[string]func(t *testing.T) medium{
 	"file system": func(t *testing.T) medium { return onFileSystem(t) },
 	"ext4":        func(t *testing.T) medium { return onDisk(t) },
 }
 
-// fileSystem is a lossy file system by itself: it promises no more than POSIX.
+// fileSystem is a lossy file system. It promises no more than POSIX.
 type fileSystem struct {
 	t       *testing.T
 	mount   *Mount
@@ -64,19 +64,19 @@ func (f *fileSystem) close() {
 		return
 	}
 	f.mounted = false
-	// What a killed process had open is closed a little later.
+	// The kernel closes the files of a killed process a little later.
 	testutil.Eventually(f.t, "unmount", f.mount.Unmount)
 }
 
-// disk is an ext4 on a disk that is a file in a lossy file system: the kernel's
-// own code decides what is where on the disk, and in which order.
+// disk is an ext4 on a disk that is a file of a lossy file system. The kernel's own code decides
+// the places and the order of writes to the disk.
 type disk struct {
 	*fileSystem
-	at string // where the ext4 is mounted
+	at string // mount point of the ext4
 	on bool
 }
 
-// diskSize is more than the tests write, unless they fill the disk.
+// diskSize is larger than the tests need, unless they fill the disk.
 const diskSize = 512 << 20 // bytes
 
 func onDisk(t *testing.T) *disk {
@@ -98,7 +98,7 @@ func onDisk(t *testing.T) *disk {
 func (d *disk) image() string { return filepath.Join(d.fileSystem.dir(), "disk") }
 func (d *disk) dir() string   { return d.at }
 
-// modes are ways to mount an ext4, which differ in what they write when.
+// modes are mount options of ext4 that change the order of its writes.
 var modes = []string{"data=ordered", "data=writeback", "data=journal", "nodelalloc", "noauto_da_alloc", "commit=1"}
 
 func (d *disk) attach(mode string) error {

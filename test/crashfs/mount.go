@@ -15,12 +15,12 @@ type Mount struct {
 	server *fuse.Server
 }
 
-// MountAt mounts a volume on a directory. It needs the right to mount, in the
-// mount namespace at least, and /dev/fuse.
+// MountAt mounts a volume on a directory. It needs /dev/fuse, and the right to mount at least in
+// its mount namespace.
 func (v *Volume) MountAt(dir string) (*Mount, error) {
 	s, err := fuse.NewServer(kernel{fuse.NewDefaultRawFileSystem(), v}, dir, &fuse.MountOptions{
 		FsName: "lossy", Name: "lossy", DirectMountStrict: true, DisableXAttrs: true, DisableReadDirPlus: true, MaxWrite: 128 << 10,
-		Logger: log.New(io.Discard, "", 0), // it reports requests whose process was killed
+		Logger: log.New(io.Discard, "", 0), // it would log requests of killed processes
 	})
 	if err != nil {
 		return nil, fmt.Errorf("mount a lossy volume: %w", err)
@@ -32,8 +32,8 @@ func (v *Volume) MountAt(dir string) (*Mount, error) {
 	return &Mount{v, dir, s}, nil
 }
 
-// Unmount ends the mount, which nothing may use any more, and waits for it. If
-// the power was cut, what still waits for the disk fails.
+// Unmount ends the mount, and waits for that. No process may use the mount any more. If the
+// power was cut, requests that wait for the disk fail.
 func (m *Mount) Unmount() error {
 	if err := m.server.Unmount(); err != nil {
 		return fmt.Errorf("unmount %s: %w", m.Dir, err)

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// root is the node of the directory that is mounted.
+// root is the node of the mounted directory.
 const root = 1
 
 // entry is a name in a directory.
@@ -15,11 +15,11 @@ type entry struct {
 	name string
 }
 
-// move is one change of directories, which takes effect as a whole: the nodes
-// that entries have afterwards, 0 for none.
+// move is one change of directories, which takes effect as a whole. It has the new node of each
+// changed entry, and 0 for a removed one.
 type move map[entry]uint64
 
-// names is all directories, as processes see them and as the disk has them.
+// names holds all directories, in the state that processes see and in the durable state.
 type names struct {
 	now     map[entry]uint64
 	durable map[entry]uint64
@@ -40,9 +40,10 @@ func (m move) apply(to map[entry]uint64) {
 	}
 }
 
-// needs reports whether a move can't survive without an earlier one: that changed
-// one of the same names, or made a directory into which this one takes something
-// from another. What is only made in a directory may survive without a way to it.
+// needs reports whether a move can survive only with an earlier one. That is so if the earlier
+// move changed one of the same names. It is also so if it made a directory into which this move
+// takes an entry from elsewhere. An entry that is only created in a new directory may survive
+// alone.
 func (m move) needs(earlier move) bool {
 	for e := range m {
 		for other, node := range earlier {
@@ -54,7 +55,7 @@ func (m move) needs(earlier move) bool {
 	return false
 }
 
-// leaves reports whether a move concerns other directories than this one.
+// leaves reports whether a move changes entries of another directory.
 func (m move) leaves(dir uint64) bool {
 	for e := range m {
 		if e.dir != dir {
@@ -69,7 +70,7 @@ func (n *names) change(m move) {
 	n.moves = append(n.moves, m)
 }
 
-// count counts the names of a node.
+// count returns the number of names of a node.
 func (n *names) count(node uint64) (links uint32) {
 	for _, other := range n.now {
 		if other == node {
@@ -94,13 +95,13 @@ func (n *names) in(dir uint64) []entry {
 		if a.name < b.name {
 			return -1
 		}
-		return 1 // no two are the same
+		return 1 // names are unique
 	})
 	return list
 }
 
-// sync makes the names in a directory durable: all moves that touch it, and
-// what these need.
+// sync makes the names in a directory durable: all moves that change it, and all moves that
+// these need.
 func (n *names) sync(dir uint64) {
 	keep := make([]bool, len(n.moves))
 	for i, m := range slices.Backward(n.moves) {
@@ -122,8 +123,8 @@ func (n *names) sync(dir uint64) {
 	n.moves = left
 }
 
-// drop replaces what is durable by what a power cut may leave: each move
-// survives or not, but none without those that it needs.
+// drop replaces the durable state by a state that a power cut may leave. Each move survives or
+// not, but only together with the moves that it needs.
 func (n *names) drop(rng *rand.Rand, l *Loss) {
 	fate := rng.IntN(4)
 	var lost []move

@@ -7,11 +7,12 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// kernel answers the kernel's requests for a mounted volume. What is not here
-// (symbolic links, holes, extended attributes) the kernel refuses or does without.
+// kernel answers the kernel's requests for a mounted volume. It does not implement symbolic
+// links, holes and extended attributes. For these the kernel returns an error, or works without
+// them.
 //
-// Every file is opened for direct I/O and no name or attribute may be cached:
-// each system call comes here, in order, and nothing outlives the mount.
+// Every file is opened for direct I/O, and names and attributes are not cached. So each system
+// call arrives here, in order, and no data outlives the mount.
 type kernel struct {
 	fuse.RawFileSystem
 	*Volume
@@ -19,11 +20,10 @@ type kernel struct {
 
 func (k kernel) String() string { return "lossy" }
 
-// at locks the volume and finds a node; unless there is an error, the caller
-// unlocks.
+// at locks the volume, and finds a node. Unless it returns an error, the caller unlocks.
 func (k kernel) at(id uint64) (*node, fuse.Status) { return k.find(id, k.use()) }
 
-// change is at, for an operation that changes something or makes it durable.
+// change is like at, for an operation that changes the volume or syncs.
 func (k kernel) change(id uint64) (*node, fuse.Status) {
 	return k.find(id, k.step(position{}, position{}, false))
 }
@@ -72,7 +72,7 @@ func (k kernel) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut
 	return fuse.OK
 }
 
-// SetAttr changes attributes. But for the length they are durable at once.
+// SetAttr changes attributes. Except for the length, they are durable immediately.
 func (k kernel) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
 	n, code := k.change(in.NodeId)
 	if code != fuse.OK {
@@ -166,8 +166,8 @@ func (k kernel) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.St
 	return k.remove(entry{in.NodeId, name})
 }
 
-// remove takes a name away. The kernel has seen to it that it is one of a
-// directory for rmdir, and not for unlink.
+// remove removes a name. The kernel has checked that rmdir gets a directory, and unlink does
+// not.
 func (k kernel) remove(e entry) fuse.Status {
 	if _, code := k.change(e.dir); code != fuse.OK {
 		return code
@@ -187,7 +187,7 @@ func (k kernel) remove(e entry) fuse.Status {
 	return fuse.OK
 }
 
-// requestCompaction gives back the space of a file without a name.
+// giveBack frees the space of a file without a name.
 func (v *Volume) giveBack(id uint64) {
 	if n := v.nodes[id]; n != nil && n.file != nil && !v.names.has(id) {
 		v.space += n.allocated + int64(len(n.now.pages))*pageSize
@@ -195,7 +195,7 @@ func (v *Volume) giveBack(id uint64) {
 	}
 }
 
-// Fallocate takes space for a file from its beginning on, and makes it that long.
+// Fallocate reserves space from the beginning of a file, and sets its length.
 func (k kernel) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
 	n, code := k.change(in.NodeId)
 	if code != fuse.OK {
@@ -262,7 +262,7 @@ func (k kernel) Read(_ <-chan struct{}, in *fuse.ReadIn, p []byte) (fuse.ReadRes
 	return fuse.ReadResultData(p[:n.now.readAt(p[:min(len(p), int(in.Size))], int64(in.Offset))]), fuse.OK
 }
 
-// Write writes what there is space for.
+// Write writes as much as there is space for.
 func (k kernel) Write(_ <-chan struct{}, in *fuse.WriteIn, p []byte) (uint32, fuse.Status) {
 	end := int64(in.Offset) + int64(len(p))
 	n, code := k.find(in.NodeId, k.step(position{in.NodeId, int64(in.Offset)}, position{in.NodeId, end}, false))
@@ -282,7 +282,7 @@ func (k kernel) Write(_ <-chan struct{}, in *fuse.WriteIn, p []byte) (uint32, fu
 	return uint32(len(p)), fuse.OK
 }
 
-// room takes space for a write, and returns how much of it there is space for.
+// room reserves space for a write, and returns how many bytes may be written.
 func (f *faults) room(c *contents, offset int64, size int) int {
 	for at := offset; f.full && at < offset+int64(size); at = (at/pageSize + 1) * pageSize {
 		if c.pages[at/pageSize] != nil {
@@ -314,7 +314,7 @@ func (k kernel) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	return fuse.OK
 }
 
-// FsyncDir makes the names in a directory durable, but not what they name.
+// FsyncDir makes the names in a directory durable, but not the files.
 func (k kernel) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	if _, code := k.find(in.NodeId, k.step(position{}, position{}, true)); code != fuse.OK {
 		return code
@@ -330,7 +330,7 @@ func (k kernel) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	return fuse.OK
 }
 
-// Flush is what each close of a file asks for: nothing becomes durable by it.
+// Flush is called at each close of a file. It makes no change durable.
 func (k kernel) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
 
 func (k kernel) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {

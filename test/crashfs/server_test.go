@@ -20,21 +20,21 @@ import (
 	"motte/internal/testutil"
 )
 
-// idle is longer than a disk waits for a server that has something to do.
+// idle is longer than the disk is idle while a server works.
 const idle = 300 * time.Millisecond
 
-// server is "motte serve" on a store that lies on a medium.
+// server is "motte serve" with a store on a medium.
 type server struct {
 	t       *testing.T
-	bin     string // where the executables are
+	bin     string // directory of the executables
 	medium  medium
-	address string // always the same
-	pages   string // address of its health
+	address string // the same for all starts
+	pages   string // address of its health pages
 	log     *os.File
-	profile *client.Profile // of the administrator, once the server was ready
+	profile *client.Profile // the administrator's profile, once the server has been ready
 
 	host  *exec.Cmd
-	ended chan struct{} // closed when the host has
+	ended chan struct{} // closed when the host has ended
 }
 
 func newServer(t *testing.T, m medium) *server {
@@ -45,7 +45,7 @@ func newServer(t *testing.T, m medium) *server {
 	return s
 }
 
-// start starts the host and waits for nothing.
+// start starts the host, and returns immediately.
 func (s *server) start() {
 	s.t.Helper()
 	s.host = exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", filepath.Join(s.medium.dir(), "store"), "--listen", s.address, "--metrics", s.pages)
@@ -53,14 +53,14 @@ func (s *server) start() {
 	s.host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	testutil.Must(s.t, s.host.Start())
 	s.ended = make(chan struct{})
-	go func() { // the host is always killed or stopped, and waited for
+	go func() { // kill and stop wait for its end
 		defer close(s.ended)
 		_ = s.host.Wait()
 	}()
 }
 
-// ready waits until the administrator can connect. It does not wait for a host
-// that has given up: the store must open by itself.
+// ready waits until the administrator can connect. It fails if the host ends, since the store
+// must open without repair.
 func (s *server) ready() (*client.Client, error) {
 	for end := time.Now().Add(testutil.Patience); ; testutil.Pause() {
 		c, err := s.dial()
@@ -88,7 +88,7 @@ func (s *server) mustReady() *client.Client {
 	return c
 }
 
-// takesWrites waits until the server says whether its log takes writes.
+// takesWrites waits until the server reports that its log takes writes, or does not.
 func (s *server) takesWrites(want bool) {
 	s.t.Helper()
 	testutil.Eventually(s.t, fmt.Sprint("a log that takes writes: ", want), func() error {
@@ -112,12 +112,12 @@ func (s *server) dial() (*client.Client, error) {
 		if p, err = client.ReadProfile(filepath.Join(s.medium.dir(), "store", "admin.profile")); err != nil {
 			return nil, err
 		}
-		// What was acknowledged to one client, all of them remember.
+		// All clients share the remembered head of the log.
 		p.Heads = client.HeadFile(s.log.Name() + ".head")
 	}
 	c, err := client.Dial(s.t.Context(), p)
 	if err == nil {
-		s.profile = p // the power cut can't take it from the administrator any more
+		s.profile = p // kept in memory, so that no power cut removes it
 	}
 	return c, err
 }
@@ -128,22 +128,21 @@ func (s *server) create(c *client.Client) {
 	testutil.Must(s.t, errors.Join(c.CreateCollection(s.t.Context(), collection), c.CreateCollection(s.t.Context(), tenants)))
 }
 
-// as connects with another principal's key.
+// as connects with the key of another principal.
 func (s *server) as(key ed25519.PrivateKey) (*client.Client, error) {
 	p := *s.profile
 	p.Key = key
 	return client.Dial(s.t.Context(), &p)
 }
 
-// cutAt cuts the power when off says that it is, or when the disk has nothing to
-// do any more.
+// cutAt cuts the power when off is closed, or when the disk becomes idle.
 func (s *server) cutAt(off <-chan struct{}, rng *rand.Rand) {
 	s.t.Helper()
 	s.await(off)
 	s.cut(rng)
 }
 
-// killAt kills everything then, and the power stays.
+// killAt kills all processes at that moment, without losing writes.
 func (s *server) killAt(off <-chan struct{}) {
 	s.t.Helper()
 	s.await(off)
@@ -158,8 +157,8 @@ func (s *server) await(off <-chan struct{}) {
 	}
 }
 
-// after chooses when the power is cut or everything killed: after some steps of
-// the disk, or before a directory is synced.
+// after chooses the moment of a power cut or a kill: after some steps of the disk, or before a
+// directory is synced.
 func (s *server) after(steps int, rng *rand.Rand) <-chan struct{} {
 	if rng.IntN(3) == 0 {
 		return s.medium.volume().CutAfterNames(rng.IntN(1 + steps/nameSyncs))
@@ -167,20 +166,18 @@ func (s *server) after(steps int, rng *rand.Rand) <-chan struct{} {
 	return s.medium.volume().CutAfter(rng.IntN(steps))
 }
 
-// nameSyncs is how many steps come to one sync of a directory, about.
+// nameSyncs is the approximate number of steps for each sync of a directory.
 const nameSyncs = 6
 
-// killOnly kills everything and gives the disk the power again that was cut for
-// that, as if it had never been cut.
+// killOnly kills all processes. Then it undoes the power cut that stopped the disk for that.
 func (s *server) killOnly() {
 	s.t.Helper()
 	s.kill()
 	s.medium.volume().Revive()
 }
 
-// cut cuts the power, if it is not cut already: what happens to the disk from
-// then on is not there, and no process does anything any more. Then the power
-// is back, and what was left is mounted.
+// cut cuts the power, unless it is cut already, and kills all processes. The disk does not
+// change after the cut. Then cut mounts what is left.
 func (s *server) cut(rng *rand.Rand) {
 	s.t.Helper()
 	s.medium.volume().Cut()
@@ -190,9 +187,8 @@ func (s *server) cut(rng *rand.Rand) {
 		l.LostSectors, l.Sectors, l.LostLengths, l.Lengths, l.LostNames, l.Names)
 }
 
-// kill kills everything that was started and waits until it is gone. The dead
-// leave what they started to this process. What waits for a disk that has no
-// power can't die before the wait fails.
+// kill kills all processes that were started, and waits for their end. Orphans become children
+// of this process. A process that waits for the disk can't end before its request fails.
 func (s *server) kill() {
 	if s.host == nil {
 		return
@@ -203,7 +199,7 @@ func (s *server) kill() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		switch {
-		case err != nil: // no more children
+		case err != nil: // no children are left
 			s.host = nil
 			return
 		case pid == 0:
@@ -213,7 +209,7 @@ func (s *server) kill() {
 	}
 }
 
-// signal kills the host and what it started.
+// signal kills the host and its children.
 func (s *server) signal() {
 	_ = s.host.Process.Kill()
 	parents := make(map[int]int)

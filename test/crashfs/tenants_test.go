@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	tenants     = "tenants" // the collection of principals that come and go
-	tenantNames = 3         // of each
+	tenants     = "tenants" // collection of the tenants
+	tenantNames = 3         // objects of each tenant
 )
 
-// tenant is a principal that puts a few objects and is erased with them.
+// tenant is a principal that puts a few objects. It is later erased together with them.
 type tenant struct {
 	id    [32]byte
 	names []string
-	put   []string // acknowledged
+	put   []string // names of acknowledged objects
 	state erasure
 }
 
@@ -27,11 +27,11 @@ type erasure int
 
 const (
 	present erasure = iota
-	asked           // to be erased, without an answer
+	asked           // its erasure was requested, without an answer
 	erased
 )
 
-// addTenant adds a principal with objects of its own.
+// addTenant adds a principal with its own objects.
 func (b *books) addTenant(ctx context.Context, s *server, admin *client.Client) error {
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -62,7 +62,7 @@ func (b *books) addTenant(ctx context.Context, s *server, admin *client.Client) 
 	return nil
 }
 
-// eraseTenant erases the oldest of them.
+// eraseTenant erases the oldest tenant.
 func (b *books) eraseTenant(ctx context.Context, admin *client.Client) error {
 	oldest := b.tenants[slices.IndexFunc(b.tenants, func(n *tenant) bool { return n.state == present })]
 	oldest.state = asked
@@ -82,8 +82,8 @@ func (b *books) compact(ctx context.Context, admin *client.Client) error {
 	return err
 }
 
-// accountTenants holds the tenants' objects against the books: all that were
-// acknowledged are there, or none if the tenant is erased.
+// accountTenants compares the tenants' objects with the books. All acknowledged objects must be
+// there, or none if the tenant is erased.
 func (b *books) accountTenants(ctx context.Context, c *client.Client) {
 	listed := make(map[string]bool)
 	for o, err := range c.List(ctx, tenants) {
@@ -93,7 +93,7 @@ func (b *books) accountTenants(ctx context.Context, c *client.Client) {
 		}
 		listed[o.Name] = true
 		if string(o.Data) != o.Name {
-			b.problem("%s holds %q", o.Name, o.Data)
+			b.problem("object %s of a tenant holds %q, which the tenant did not put", o.Name, o.Data)
 		}
 	}
 	for _, n := range b.tenants {
@@ -111,9 +111,9 @@ func (b *books) accountTenants(ctx context.Context, c *client.Client) {
 		}
 		switch {
 		case n.state == erased && there > 0:
-			b.problem("tenant %x is erased; %d of its objects are there", n.id[:4], there)
+			b.problem("tenant %x is erased, but %d of its objects are there; want none", n.id[:4], there)
 		case n.state == present && there < len(n.put):
-			b.problem("of tenant %x %d objects are there; %d were acknowledged", n.id[:4], there, len(n.put))
+			b.problem("tenant %x has %d objects; want all %d acknowledged ones", n.id[:4], there, len(n.put))
 		}
 	}
 }

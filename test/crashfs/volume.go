@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Volume is what a disk holds, and what a system that uses it holds in memory.
-// It serves one mount.
+// Volume holds the content of a disk, and the volatile state of a system that uses it. It serves
+// one mount.
 type Volume struct {
 	mu    sync.Mutex
 	nodes map[uint64]*node
 	names names
-	next  uint64 // node
+	next  uint64 // number of the next node
 	faults
-	rng *rand.Rand // of failed syncs
+	rng *rand.Rand // chooses what failed syncs lose
 
 	power     bool
-	steps     int           // until the power is cut; 0: it is not going to be
-	last      position      // where the last write ended
-	onlyNames bool          // syncs of directories are all that counts as steps
+	steps     int           // steps until the power is cut; 0: no cut is planned
+	last      position      // end of the last write
+	onlyNames bool          // only syncs of directories count as steps
 	off       chan struct{} // closed when the power is cut
-	failed    chan struct{} // closed when what waits for a disk without power shall fail
+	failed    chan struct{} // closed when requests that wait for a disk without power should fail
 }
 
 // position is an offset of a file.
@@ -39,16 +39,16 @@ type node struct {
 	modified time.Time
 }
 
-// faults is how the disk fails at the moment.
+// faults are the present faults of the disk.
 type faults struct {
 	full       bool
-	space      int64         // bytes: of pages that files may still take, if it is full
+	space      int64         // bytes that files may still take, if full is set
 	writeError syscall.Errno // 0: writes succeed
 	syncError  syscall.Errno
 	lies       bool // syncs do nothing
 }
 
-// NewVolume makes an empty one.
+// NewVolume makes an empty volume.
 func NewVolume() *Volume {
 	v := blank(map[entry]uint64{})
 	v.nodes[root] = &node{mode: syscall.S_IFDIR | 0o755, modified: time.Now()}
@@ -60,15 +60,14 @@ func blank(durable map[entry]uint64) *Volume {
 		power: true, off: make(chan struct{}), failed: make(chan struct{})}
 }
 
-// Fill leaves space for so many bytes. What is written over takes none.
+// Fill leaves the given number of bytes free. Overwriting needs no space.
 func (v *Volume) Fill(space int64) { v.fault(faults{full: true, space: space}) }
 
 // FailWrites makes every write fail with EIO.
 func (v *Volume) FailWrites() { v.fault(faults{writeError: syscall.EIO}) }
 
-// FailSyncs makes every sync fail with EIO. As on Linux, what it should have
-// made durable is partly lost, no later sync tries it again, and processes see
-// it until the power is cut.
+// FailSyncs makes every sync fail with EIO. As on Linux, a failed sync loses a part of the
+// changes, and no later sync tries again. Processes see these changes until the power is cut.
 func (v *Volume) FailSyncs() { v.fault(faults{syncError: syscall.EIO}) }
 
 // Heal ends all faults.
@@ -80,16 +79,16 @@ func (v *Volume) fault(f faults) {
 	v.faults = f
 }
 
-// Lie makes every sync succeed and do nothing.
+// Lie makes every sync succeed without effect.
 func (v *Volume) Lie() { v.fault(faults{lies: true}) }
 
-// CutAfter cuts the power after so many steps: changes of files and of
-// directories, and syncs. A write that goes on where the one before it ended is
-// a part of that. The channel is closed when the power is cut.
+// CutAfter cuts the power after a number of steps: changes of files and directories, and syncs.
+// A write that continues the write before it is not a new step. The channel is closed when the
+// power is cut.
 func (v *Volume) CutAfter(steps int) <-chan struct{} { return v.cutLater(steps, false) }
 
-// CutAfterNames cuts the power before a sync of a directory, after so many of
-// them: then a name is volatile, and often there is only a moment in which it is.
+// CutAfterNames cuts the power before a sync of a directory, after a number of such syncs. At
+// that moment a name is volatile, which is rare otherwise.
 func (v *Volume) CutAfterNames(syncs int) <-chan struct{} { return v.cutLater(syncs, true) }
 
 func (v *Volume) cutLater(steps int, names bool) <-chan struct{} {
@@ -99,8 +98,8 @@ func (v *Volume) cutLater(steps int, names bool) <-chan struct{} {
 	return v.off
 }
 
-// Cut cuts the power, unless it is cut already: nothing is durable from then on
-// that was not before, and every use of the volume waits, until Fail.
+// Cut cuts the power, unless it is cut already. No later change is durable. Every use of the
+// volume waits until Fail.
 func (v *Volume) Cut() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -114,8 +113,7 @@ func (v *Volume) cut() {
 	}
 }
 
-// Fail makes fail whatever waits for the volume, and comes later, if the power
-// is cut.
+// Fail makes the waiting and later requests fail, if the power is cut.
 func (v *Volume) Fail() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -124,15 +122,15 @@ func (v *Volume) Fail() {
 	}
 }
 
-// Revive undoes the cut, after Fail, as if only the processes had been killed:
-// what was volatile still is.
+// Revive undoes the cut after Fail, as if only the processes had been killed. Volatile changes
+// stay volatile.
 func (v *Volume) Revive() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.power, v.steps, v.off, v.failed = true, 0, make(chan struct{}), make(chan struct{})
 }
 
-// Left returns the volume that is there when the power is back, after Fail.
+// Left returns the volume after the power is back. Call it after Fail.
 func (v *Volume) Left(rng *rand.Rand) (*Volume, Loss) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -140,7 +138,7 @@ func (v *Volume) Left(rng *rand.Rand) (*Volume, Loss) {
 	v.names.drop(rng, &l)
 	left := blank(v.names.durable)
 	left.next = v.next
-	for id := uint64(root); id < v.next; id++ { // in order: the same seed, the same loss
+	for id := uint64(root); id < v.next; id++ { // in order, so that the same seed gives the same loss
 		n := v.nodes[id]
 		if n == nil || id != root && !left.names.has(id) {
 			continue
@@ -155,16 +153,14 @@ func (v *Volume) Left(rng *rand.Rand) (*Volume, Loss) {
 	return left, l
 }
 
-// use locks the volume for one operation. If there is no power, it waits, and
-// fails.
+// use locks the volume for one operation. Without power, it waits and then fails.
 func (v *Volume) use() syscall.Errno {
 	v.mu.Lock()
 	return v.powered()
 }
 
-// step locks the volume for one operation that may be the one before which the
-// power is cut, and which goes from one position to another if it is a write.
-// names: it is a sync of a directory.
+// step locks the volume for one operation before which the power may be cut. A write covers the
+// bytes from begin to end. names says that the operation syncs a directory.
 func (v *Volume) step(begin, end position, names bool) syscall.Errno {
 	v.mu.Lock()
 	if v.steps > 0 && (begin != v.last || begin == end) && (names || !v.onlyNames) {

@@ -15,14 +15,14 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestFilesKeepWhatWasSynced plays random changes of a file, with syncs, and
-// looks at what a power cut leaves: each sector as it was at some time since the
-// last sync, a length of that time, and without a change since, the file itself.
+// TestFilesKeepWhatWasSynced makes random changes of a file, with syncs, and cuts the power.
+// Each sector must have a content since the last sync, and the length must be one since then. If
+// there was no change since then, the file must be unchanged.
 func TestFilesKeepWhatWasSynced(t *testing.T) {
 	rng := random(t)
 	var torn, lost, kept int
 	for range 1000 {
-		f, states := newFile(), [][]byte{nil} // as they were since the last sync
+		f, states := newFile(), [][]byte{nil} // states since the last sync
 		for range rng.IntN(12) {
 			now := slices.Clone(states[len(states)-1])
 			switch rng.IntN(6) {
@@ -60,18 +60,17 @@ func TestFilesKeepWhatWasSynced(t *testing.T) {
 			torn++
 		}
 	}
-	t.Logf("%d lost what was not synced, %d kept it, %d are between", lost, kept, torn)
+	t.Logf("%d cuts lost all unsynced changes, %d kept all, %d lost a part", lost, kept, torn)
 	if lost < 30 || kept < 30 || torn < 30 {
-		t.Error("what can be left is hardly ever left")
+		t.Error("one of these outcomes hardly ever occurs; want all three")
 	}
 }
 
-// possible says why a power cut can't leave this of a file with these states
-// since the last sync. Behind the end that it had then, a sector may hold
-// anything.
+// possible returns an error if a power cut can't leave these bytes of a file with these states
+// since the last sync. A sector after the end of a state may hold any bytes.
 func possible(left []byte, states [][]byte) error {
 	if !slices.ContainsFunc(states, func(s []byte) bool { return len(s) == len(left) }) {
-		return fmt.Errorf("%d bytes: a length that the file never had", len(left))
+		return fmt.Errorf("the file has %d bytes, a length that it never had since the last sync", len(left))
 	}
 	for at := 0; at < len(left); at += sectorSize {
 		sector := left[at:min(len(left), at+sectorSize)]
@@ -81,14 +80,14 @@ func possible(left []byte, states [][]byte) error {
 			return bytes.Equal(was, sector)
 		}
 		if len(states) == 1 && !as(states[0]) || at/pageSize*pageSize < len(states[0]) && !slices.ContainsFunc(states, as) {
-			return fmt.Errorf("the sector at %d of %d holds what it did not since the last sync, %d changes ago", at, len(left), len(states)-1)
+			return fmt.Errorf("the sector at %d of %d bytes has a content that it never had since the last sync, %d changes ago", at, len(left), len(states)-1)
 		}
 	}
 	return nil
 }
 
-// TestNamesKeepWhatWasSynced: names in a synced directory survive, others
-// survive or not, and a rename does as a whole.
+// TestNamesKeepWhatWasSynced: names in a synced directory survive. Other changes survive or not,
+// and a rename survives as a whole.
 func TestNamesKeepWhatWasSynced(t *testing.T) {
 	rng := random(t)
 	a, b, other := entry{root, "a"}, entry{root, "b"}, entry{2, "other"}
@@ -117,12 +116,12 @@ func TestNamesKeepWhatWasSynced(t *testing.T) {
 		t.Errorf("left are %v; want the old names, those after the rename, and those after all", got)
 	}
 	if ways[0] == 0 || ways[7] == 0 {
-		t.Errorf("the name of a directory that was synced itself is lost %d times and kept %d times", ways[0], ways[7])
+		t.Errorf("the name of a synced directory is lost %d times and kept %d times; want both, since its parent was not synced", ways[0], ways[7])
 	}
 }
 
-// TestSyncOfADirectoryKeepsWhatItsNamesNeed: a file that was moved into a new
-// directory is not lost with that.
+// TestSyncOfADirectoryKeepsWhatItsNamesNeed: a file that was moved into a new directory must not
+// be lost together with the directory's name.
 func TestSyncOfADirectoryKeepsWhatItsNamesNeed(t *testing.T) {
 	n := newNames(map[entry]uint64{})
 	n.change(move{entry{root, "file"}: 2})
@@ -135,8 +134,7 @@ func TestSyncOfADirectoryKeepsWhatItsNamesNeed(t *testing.T) {
 	}
 }
 
-// TestMountedVolumeIsAFileSystem: what the server uses works through the
-// kernel.
+// TestMountedVolumeIsAFileSystem: the operations that the server uses work through the kernel.
 func TestMountedVolumeIsAFileSystem(t *testing.T) {
 	m := onFileSystem(t)
 	a, b := filepath.Join(m.dir(), "dir", "a"), filepath.Join(m.dir(), "dir", "b")
@@ -151,7 +149,7 @@ func TestMountedVolumeIsAFileSystem(t *testing.T) {
 	defer g.Close()
 	testutil.Must(t, syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB))
 	if err := syscall.Flock(int(g.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
-		t.Errorf("a second lock: %v", err)
+		t.Errorf("a second lock of a locked file returns %v; want an error", err)
 	}
 	_, err = f.WriteAt([]byte("end"), 9000)
 	testutil.Must(t, err)
@@ -160,25 +158,25 @@ func TestMountedVolumeIsAFileSystem(t *testing.T) {
 	got, err := os.ReadFile(b)
 	testutil.Must(t, err)
 	if want := append(make([]byte, 9000), "en"...); !bytes.Equal(got, want) {
-		t.Errorf("%d bytes are read; want %d", len(got), len(want))
+		t.Errorf("a read returns %d bytes; want the %d that were written", len(got), len(want))
 	}
 	if _, err := os.Stat(a); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("what was renamed: %v", err)
+		t.Errorf("the old name of a renamed file: %v; want os.ErrNotExist", err)
 	}
 	if err := os.Remove(filepath.Dir(b)); !errors.Is(err, syscall.ENOTEMPTY) {
-		t.Errorf("removing a directory that is not empty: %v", err)
+		t.Errorf("removing a directory that is not empty returns %v; want an error", err)
 	}
 	testutil.Must(t, os.Remove(b))
 	testutil.Must(t, os.Remove(filepath.Dir(b)))
 	list, err := os.ReadDir(m.dir())
 	testutil.Must(t, err)
 	if len(list) > 0 {
-		t.Errorf("left are %v", list)
+		t.Errorf("the directory has %v left; want it empty", list)
 	}
 }
 
-// TestFaultsAreSeen: a file system that fails says so, and a sync that succeeds
-// after one that failed makes nothing durable that the other lost.
+// TestFaultsAreSeen: a failing file system returns errors. A sync that succeeds after a failed
+// one does not make the lost changes durable.
 func TestFaultsAreSeen(t *testing.T) {
 	m := onFileSystem(t)
 	f, err := os.Create(filepath.Join(m.dir(), "file"))
@@ -191,7 +189,7 @@ func TestFaultsAreSeen(t *testing.T) {
 
 	m.volume().Fill(pageSize)
 	if _, err := f.WriteAt(data, 2*pageSize); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("a write of two pages with space for one: %v", err)
+		t.Errorf("a write of two pages with space for one returns %v; want ENOSPC", err)
 	}
 	if info, err := f.Stat(); err != nil || info.Size() != 3*pageSize {
 		t.Errorf("the file has %d bytes, %v; want the three pages that there was space for", info.Size(), err)
@@ -201,36 +199,36 @@ func TestFaultsAreSeen(t *testing.T) {
 
 	m.volume().FailWrites()
 	if _, err := f.WriteAt(data, 0); !errors.Is(err, syscall.EIO) {
-		t.Errorf("a write: %v", err)
+		t.Errorf("a write to a failing disk returns %v; want EIO", err)
 	}
 
 	m.volume().Heal()
 	lost := false
-	for range 50 { // a failed sync may happen to lose nothing
+	for range 50 { // a single failed sync may happen to lose no change
 		_, err = f.WriteAt(old, 0)
 		testutil.Must(t, errors.Join(err, f.Sync()))
 		_, err = f.WriteAt(data, 0)
 		testutil.Must(t, err)
 		m.volume().FailSyncs()
 		if err := f.Sync(); !errors.Is(err, syscall.EIO) {
-			t.Errorf("a sync: %v", err)
+			t.Errorf("a sync on a failing disk returns %v; want EIO", err)
 		}
 		m.volume().Heal()
 		testutil.Must(t, f.Sync())
 		p := make([]byte, len(data))
 		if _, err := f.ReadAt(p, 0); err != nil || !bytes.Equal(p, data) {
-			t.Errorf("after a failed sync processes don't see what they wrote: %v", err)
+			t.Errorf("after a failed sync processes do not see their writes: %v", err)
 		}
 		n := m.volume().nodes[m.volume().names.now[entry{root, "file"}]]
 		n.durable.readAt(p, 0)
 		lost = lost || !bytes.Equal(p, data)
 	}
 	if !lost {
-		t.Error("no failed sync lost anything")
+		t.Error("50 failed syncs lost no change; want losses, or the tests check too little")
 	}
 }
 
-// TestPowerCutsTakeWhatWasNotSynced, of a file on each medium, and nothing else.
+// TestPowerCutsTakeWhatWasNotSynced of a file on each medium, and no synced data.
 func TestPowerCutsTakeWhatWasNotSynced(t *testing.T) {
 	for kind, on := range media {
 		t.Run(kind, func(t *testing.T) {
@@ -249,7 +247,7 @@ func TestPowerCutsTakeWhatWasNotSynced(t *testing.T) {
 				m.restore(rng)
 				got, err := os.ReadFile(synced)
 				if err != nil || !bytes.Equal(got, data) {
-					t.Fatalf("after cut %d: a synced file of %d bytes is lost: %d bytes, %v", i, len(data), len(got), err)
+					t.Fatalf("after cut %d a synced file of %d bytes has %d bytes, or other content (%v); want it unchanged", i, len(data), len(got), err)
 				}
 				if got, err := os.ReadFile(volatile); err != nil || !bytes.Equal(got, data) {
 					lost++
@@ -258,9 +256,9 @@ func TestPowerCutsTakeWhatWasNotSynced(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Logf("%d of 10 files that were not synced are lost or altered", lost)
+			t.Logf("%d of 10 unsynced files are lost or altered", lost)
 			if lost == 0 {
-				t.Error("no power cut took anything")
+				t.Error("no power cut lost an unsynced file; want losses, or the tests check too little")
 			}
 		})
 	}

@@ -11,7 +11,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// told is what the status says of the leak meter of the index "x" of the collection "c".
+// told returns the numbers of the leak meter in the status: of the index "x" of the collection
+// "c".
 func told(t *testing.T, c *client.Client) (drawn, inAll uint64) {
 	t.Helper()
 	status, err := c.Status(t.Context())
@@ -23,8 +24,8 @@ func told(t *testing.T, c *client.Client) (drawn, inAll uint64) {
 	return 0, 0
 }
 
-// TestADrawnBudgetStaysDrawn: a server that is stopped in order knows exactly what was
-// told, also where no budget caps it; one whose Core is killed takes no less for told.
+// TestADrawnBudgetStaysDrawn: after an orderly stop a server knows the exact number of drawn
+// bits, also without a budget. After its Core was killed, the number must not be lower.
 func TestADrawnBudgetStaysDrawn(t *testing.T) {
 	const budget = 16_000
 	for name, row := range map[string]client.Row{"capped": host.BuiltIn["ordered"], "not capped": host.BuiltIn["ordered"]} {
@@ -48,13 +49,13 @@ func TestADrawnBudgetStaysDrawn(t *testing.T) {
 			}
 			drawn, inAll := told(t, c)
 			if drawn < 20*2 || inAll < drawn {
-				t.Fatalf("20 answers told %d bits, all together %d", drawn, inAll)
+				t.Fatalf("20 answers draw %d bits, and %d of the index; want more than 0, and the same number", drawn, inAll)
 			}
 			s.stop()
 			s = serve(t, dir)
 			c = s.admin()
 			if again, all := told(t, c); again != drawn || all != inAll {
-				t.Errorf("after a stop %d bits, and %d in all; before %d and %d", again, all, drawn, inAll)
+				t.Errorf("after an orderly stop %d bits are drawn, and %d in all; want %d and %d, as before", again, all, drawn, inAll)
 			}
 			if !capped {
 				return
@@ -65,11 +66,11 @@ func TestADrawnBudgetStaysDrawn(t *testing.T) {
 			select {
 			case <-s.ready:
 			case <-time.After(testutil.Patience):
-				t.Fatal("the Core is not started again")
+				t.Fatal("the killed Core is not started again")
 			}
 			c = s.admin()
 			if again, all := told(t, c); again < drawn || all < inAll || again > drawn+budget/16 {
-				t.Errorf("after a crash %d bits, and %d in all; before %d and %d", again, all, drawn, inAll)
+				t.Errorf("after a crash %d bits are drawn, and %d in all; want at least %d and %d, as before", again, all, drawn, inAll)
 			}
 		})
 	}

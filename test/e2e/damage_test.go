@@ -13,9 +13,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestDamageWhileServingCostsOneObject: a byte that changes on the disk under a
-// running Core takes away the object that it belongs to, raises an alert that
-// names the place, and nothing else.
+// TestDamageWhileServingCostsOneObject changes a byte on the disk while the Core runs. Only the
+// object of that record must be lost, and an alert must name the place.
 func TestDamageWhileServingCostsOneObject(t *testing.T) {
 	dir := t.TempDir()
 	_, c := twenty(t, dir)
@@ -30,7 +29,7 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 	testutil.Must(t, errors.Join(err, f.Close()))
 
 	damaged := 0
-	for range 2 { // what is damaged stays damaged, and is reported once
+	for range 2 { // the second GET fails, too, and raises no second alert
 		for i := range 20 {
 			o, err := c.Get(ctx, "c", fmt.Sprint(i))
 			switch {
@@ -42,9 +41,9 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 		}
 	}
 	if damaged != 2 {
-		t.Errorf("%d answers said that the object is damaged, want 2", damaged)
+		t.Errorf("%d GETs say that the object is damaged; want 2", damaged)
 	}
-	// A LIST shows all others, and then says which one is missing.
+	// A LIST returns all other objects, and then an error that names the missing one.
 	shown := 0
 	for _, err := range c.List(ctx, "c") {
 		var missing *client.MissingError
@@ -52,7 +51,7 @@ func TestDamageWhileServingCostsOneObject(t *testing.T) {
 			continue
 		}
 		if shown--; shown != 19 || !errors.As(err, &missing) || missing.Count != 1 || !errors.Is(err, client.ErrDamaged) {
-			t.Errorf("a list shows %d objects, and ends with %v", shown, err)
+			t.Errorf("a LIST returns %d objects, and ends with %v; want all others, and an error about the damaged object", shown, err)
 		}
 	}
 	testutil.Eventually(t, "alert", func() error {

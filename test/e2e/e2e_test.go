@@ -1,5 +1,5 @@
-// Package e2e tests the whole with real processes: a Core, Tasks behind their
-// walls, a host, clients over TLS.
+// Package e2e tests a whole server with real processes: a Core, confined Tasks, a host, and
+// clients over TLS.
 package e2e
 
 import (
@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 type server struct {
 	t     *testing.T
 	dir   string
-	pages string // address of its metrics and health; "": none
+	pages string // address of its metrics and health; "": not served
 	log   *bytes.Buffer
 	ready chan host.Ready
 	ended chan error
@@ -71,8 +71,8 @@ func launch(t *testing.T, dir string, taskDirs ...string) *server {
 	return launchWith(t, host.Config{Dir: dir, TaskDirs: taskDirs})
 }
 
-// launchWith starts a server with this configuration, and the settings that all servers of
-// these tests share.
+// launchWith starts a server with this configuration, completed by the settings of all servers
+// in these tests.
 func launchWith(t *testing.T, cfg host.Config) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -138,7 +138,7 @@ func (s *server) dial(p *client.Profile) *client.Client {
 	return c
 }
 
-// person registers another principal with rights in a collection.
+// person registers another principal, with rights in a collection.
 func (s *server) person(c *client.Client, label, collection string, r client.Rights) *client.Client {
 	s.t.Helper()
 	p, err := client.ReadProfile(filepath.Join(s.dir, "admin.profile"))
@@ -153,7 +153,7 @@ func (s *server) person(c *client.Client, label, collection string, r client.Rig
 	return s.dial(p)
 }
 
-// names searches and returns the names of what is found, sorted.
+// names searches, and returns the sorted names of the found objects.
 func names(c *client.Client, q client.Query) (list []string, err error) {
 	for o, err := range c.Search(context.Background(), q) {
 		if err != nil {
@@ -178,7 +178,7 @@ func serving(c *client.Client, collection, index string) func() error {
 	}
 }
 
-// hostileRow is what the hostile Task is registered with.
+// hostileRow returns the row of the hostile Task.
 func hostileRow(t *testing.T) client.Row {
 	sum, err := host.Measure(filepath.Join(testutil.HostileTask(t), "motte-task-hostile"))
 	testutil.Must(t, err)
@@ -186,10 +186,9 @@ func hostileRow(t *testing.T) client.Row {
 		MaxInput: 1 << 20, MaxResults: 100, Deadline: 1000, Memory: 1 << 30}
 }
 
-// TestHostileTask has a Task, in a process of its own behind the walls, tell
-// every lie that we know. Each time: nothing leaves that should not, the client
-// gets a fixed error, an alert is recorded, other indexes go on, and a fresh
-// Task has the index back.
+// TestHostileTask lets a confined Task tell every known lie. For each lie: no object leaves that
+// should not, the client gets a fixed error, an alert is recorded, other indexes keep serving,
+// and a fresh Task rebuilds the index.
 func TestHostileTask(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
@@ -216,7 +215,7 @@ func TestHostileTask(t *testing.T) {
 		{"altered", model.ReasonInvalidIdentity},
 		{"secret", model.ReasonInvalidIdentity},
 		{"long", model.ReasonBadFrame},
-		{"short", model.ReasonInvalidIdentity}, // what follows is taken for the identities that are missing
+		{"short", model.ReasonInvalidIdentity}, // the next bytes are read as the missing identities
 		{"type", model.ReasonBadFrame},
 		{"unasked", model.ReasonUnasked},
 		{"twice", model.ReasonUnasked},
@@ -233,7 +232,7 @@ func TestHostileTask(t *testing.T) {
 		t.Run(victim, func(t *testing.T) {
 			t.Parallel()
 			prepare(t, victim)
-			// Something must be dead for the Task to name it.
+			// Make dead objects, which the Task can then name.
 			for _, name := range []string{"a", "b", "c", "d"} {
 				_, err := c.Put(ctx, victim, content(name), client.Name(name))
 				testutil.Must(t, err)
@@ -242,12 +241,12 @@ func TestHostileTask(t *testing.T) {
 
 			found, err := names(c, client.Query{Collection: victim, Index: "x", Predicate: lie.predicate})
 			if len(found) > 0 {
-				t.Fatalf("objects left: %q", found)
+				t.Fatalf("the lie got objects out of the Core: %q; want none", found)
 			}
-			// An answer may be whole and right before the lie comes ("twice").
+			// The first answer may be complete and correct before the lie comes ("twice").
 			if err != nil && !errors.Is(err, client.ErrIndexViolated) && !errors.Is(err, client.ErrIndexUnavailable) &&
 				(lie.reason != model.ReasonTooSlow || !errors.Is(err, client.ErrTooSlow)) {
-				t.Fatalf("the client got %v", err)
+				t.Fatalf("the client got %v; want a fixed error", err)
 			}
 			testutil.Eventually(t, "alert", func() error {
 				alerts, err := c.Alerts(ctx)
@@ -262,15 +261,15 @@ func TestHostileTask(t *testing.T) {
 				return fmt.Errorf("no alert for %s among %v", client.ReasonName(lie.reason), alerts)
 			})
 			if found, err := names(c, client.Query{Collection: "bystander", Index: "x", Predicate: "all"}); err != nil || !slices.Equal(found, []string{"o"}) {
-				t.Fatalf("the bystander answers %q, %v", found, err)
+				t.Fatalf("another index answers %q, %v; want that it is not affected", found, err)
 			}
 			if _, err := c.Get(ctx, victim, "a"); err != nil {
-				t.Fatalf("the collection itself: %v", err)
+				t.Fatalf("a GET from the collection fails: %v", err)
 			}
 			testutil.Eventually(t, "the index is back", func() error {
 				found, err := names(c, client.Query{Collection: victim, Index: "x", Predicate: "all"})
 				if err == nil && !slices.Equal(found, []string{"a", "b", "c"}) {
-					t.Fatalf("the index came back with %q", found)
+					t.Fatalf("the rebuilt index finds %q; want all objects", found)
 				}
 				return err
 			})
@@ -278,8 +277,8 @@ func TestHostileTask(t *testing.T) {
 	}
 }
 
-// TestOthersObjectsDoNotLeave: a Task that names another principal's objects
-// shows them to nobody who may not read them.
+// TestOthersObjectsDoNotLeave: a Task may name objects of another principal. A client that may
+// not read them must not get them.
 func TestOthersObjectsDoNotLeave(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
@@ -294,20 +293,20 @@ func TestOthersObjectsDoNotLeave(t *testing.T) {
 	testutil.Must(t, err)
 	q := client.Query{Collection: "shared", Index: "x", Predicate: "all"}
 	if found, err := names(alice, q); err != nil || !slices.Equal(found, []string{"hers"}) {
-		t.Errorf("alice finds %q, %v", found, err)
+		t.Errorf("alice finds %q, %v; want only her own object", found, err)
 	}
 	if n, err := alice.Count(ctx, q); err != nil || n.Count != 1 {
-		t.Errorf("alice counts %d, %v", n.Count, err)
+		t.Errorf("alice counts %d objects, %v; want 1, her own", n.Count, err)
 	}
 	if _, err := alice.Get(ctx, "shared", "hers-not"); !errors.Is(err, client.ErrNotFound) {
-		t.Errorf("alice gets another's object: %v", err)
+		t.Errorf("alice's GET of another principal's object returns %v; want no such object", err)
 	}
 	if found, err := names(c, q); err != nil || len(found) != 2 {
-		t.Errorf("the administrator finds %q, %v", found, err)
+		t.Errorf("the administrator finds %q, %v; want both objects", found, err)
 	}
 }
 
-// TestBuiltInTasks uses the two built-in Tasks as a client does.
+// TestBuiltInTasks uses the two built-in Tasks like a client.
 func TestBuiltInTasks(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
@@ -338,17 +337,17 @@ func TestBuiltInTasks(t *testing.T) {
 		}
 	}
 	if _, err := c.Count(ctx, client.Query{Collection: "people", Index: "by_age", Predicate: "what?"}); !errors.Is(err, client.ErrQueryRefused) {
-		t.Errorf("a predicate without sense: %v", err)
+		t.Errorf("an invalid predicate returns %v; want that it is refused", err)
 	}
 	if n, err := c.DeleteWhere(ctx, client.Query{Collection: "people", Index: "notes", Predicate: "castle"}); err != nil || n.Count != 2 {
-		t.Errorf("deleted %d, %v", n.Count, err)
+		t.Errorf("a deletion by predicate deletes %d objects, %v; want 2", n.Count, err)
 	}
 	if found, err := names(c, client.Query{Collection: "people", Index: "by_age", Predicate: "> 0"}); err != nil || !slices.Equal(found, []string{"p1"}) {
-		t.Errorf("after the deletion: %q, %v", found, err)
+		t.Errorf("after the deletion the index finds %q, %v; want p1", found, err)
 	}
 }
 
-// processIDs returns the numbers of the server's processes whose name begins like this.
+// processIDs returns the process numbers of the server's processes whose name has a prefix.
 func processIDs(name string) (list []int) {
 	for _, p := range procfs.Children(os.Getpid()) {
 		if strings.HasPrefix(p.Name, name) {
@@ -358,8 +357,8 @@ func processIDs(name string) (list []int) {
 	return list
 }
 
-// TestKilledProcessesLoseNothing kills the Core and the Tasks while clients
-// write: every acknowledged write is there afterwards, and the index finds it.
+// TestKilledProcessesLoseNothing kills the Core and the Tasks while clients write. Afterwards
+// every acknowledged write must be there, and the index must find it.
 func TestKilledProcessesLoseNothing(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
@@ -371,7 +370,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	acknowledged := map[string]int{}
 	stop := make(chan struct{})
 	var writers sync.WaitGroup
-	// The Core listens on a new port after each start: writers find it anew.
+	// The Core listens on a new port after each start, so writers read the address again.
 	for w := range 4 {
 		writers.Go(func() {
 			for i := 0; ; i++ {
@@ -408,7 +407,7 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	}
 	for round := range 6 {
 		time.Sleep(150 * time.Millisecond)
-		name := []string{"motte-core", "memfd:"}[round%2] // a Task runs from memory
+		name := []string{"motte-core", "memfd:"}[round%2] // the executable of a Task is in memory
 		var pids []int
 		testutil.Eventually(t, "a process to kill", func() error {
 			if pids = processIDs(name); len(pids) == 0 {
@@ -427,12 +426,12 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	writers.Wait()
 	c = s.admin()
 	if len(acknowledged) < 10 {
-		t.Fatalf("only %d writes were acknowledged", len(acknowledged))
+		t.Fatalf("only %d writes were acknowledged; want more, or the test checks too little", len(acknowledged))
 	}
 	for name := range maps.Keys(acknowledged) {
 		o, err := c.Get(ctx, "c", name)
 		if err != nil || string(o.Data) != name {
-			t.Fatalf("%s was acknowledged, and now: %q, %v", name, o.Data, err)
+			t.Fatalf("%s was acknowledged, but a GET returns %q, %v", name, o.Data, err)
 		}
 	}
 	testutil.Eventually(t, "index", serving(c, "c", "n"))
@@ -444,32 +443,32 @@ func TestKilledProcessesLoseNothing(t *testing.T) {
 	found, err := names(c, client.Query{Collection: "c", Index: "n", Predicate: ">= 0"})
 	testutil.Must(t, err)
 	if !slices.Equal(found, slices.Sorted(maps.Keys(listed))) {
-		t.Errorf("the index finds %d objects of %d", len(found), len(listed))
+		t.Errorf("the index finds %d of %d objects; want all", len(found), len(listed))
 	}
-	t.Logf("%d acknowledged writes, all there", len(acknowledged))
+	t.Logf("all %d acknowledged writes are there", len(acknowledged))
 }
 
-// TestACoreThatGoEndsIsStartedAgain: Go's runtime ends a process with status 2 after a
-// panic, and after this signal. That is a crash, and no refusal to start.
+// TestACoreThatGoEndsIsStartedAgain: Go's runtime ends a process with status 2 after a panic,
+// and after this signal. The host must treat that as a crash, not as a refusal to start.
 func TestACoreThatGoEndsIsStartedAgain(t *testing.T) {
 	s, _ := twenty(t, t.TempDir())
 	pids := processIDs("motte-core")
 	if len(pids) != 1 {
-		t.Fatalf("%d Cores run", len(pids))
+		t.Fatalf("%d Cores run; want 1", len(pids))
 	}
 	testutil.Must(t, syscall.Kill(pids[0], syscall.SIGQUIT))
 	select {
 	case <-s.ready:
 	case err := <-s.ended:
 		s.ended <- err
-		t.Fatalf("the host gives up: %v", err)
+		t.Fatalf("the host ends after a crash of its Core: %v; want it to start the Core again", err)
 	}
 	_, err := s.admin().Get(t.Context(), "c", "7")
 	testutil.Must(t, err)
 }
 
-// twenty starts a server whose collection "c" has twenty objects, each named by a
-// number and made of bytes with that value.
+// twenty starts a server whose collection "c" has twenty objects. The name of each is a number,
+// and its bytes have that value.
 func twenty(t *testing.T, dir string) (*server, *client.Client) {
 	t.Helper()
 	s := serve(t, dir)
@@ -482,8 +481,8 @@ func twenty(t *testing.T, dir string) (*server, *client.Client) {
 	return s, c
 }
 
-// TestAlteredStoreIsRefused: a host that alters the stored log between two
-// starts is told the segment and the offset, and nothing is served.
+// TestAlteredStoreIsRefused alters the log between two starts. The Core must refuse to start,
+// and its error must name the segment and the offset.
 func TestAlteredStoreIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := twenty(t, dir)
@@ -507,12 +506,12 @@ func TestAlteredStoreIsRefused(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		case <-s.ready:
-			t.Errorf("%s: the store is served", name)
+			t.Errorf("%s: the store is served; want it refused", name)
 		}
 	}
 	testutil.Must(t, os.WriteFile(path, good, 0o600))
 	s = serve(t, dir)
 	if o, err := s.admin().Get(ctx, "c", "7"); err != nil || !bytes.Equal(o.Data, bytes.Repeat([]byte{7}, 500)) {
-		t.Errorf("the store as it was: %v", err)
+		t.Errorf("the unaltered store is refused: %v", err)
 	}
 }

@@ -12,11 +12,11 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestACoreThatHangsIsReplaced: a server is ready as long as its Core answers. When the Core
-// stands still, /readyz says so, and another Core takes its place.
+// TestACoreThatHangsIsReplaced: a server is ready while its Core answers. When the Core hangs,
+// /readyz reports it, and the host starts another Core.
 func TestACoreThatHangsIsReplaced(t *testing.T) {
 	if testing.Short() {
-		t.Skip("a Core has 30 seconds before it is taken for one that hangs")
+		t.Skip("the host waits 30 seconds before it replaces a Core")
 	}
 	s := launchWith(t, host.Config{Dir: t.TempDir(), Metrics: "127.0.0.1:0"})
 	started := func() {
@@ -49,17 +49,17 @@ func TestACoreThatHangsIsReplaced(t *testing.T) {
 		}
 	}
 	const allIsWell = "core: ok\ncounters: ok\nlog: ok\ntasks: ok\n"
-	testutil.Eventually(t, "the server is ready", shows("/readyz", http.StatusOK, allIsWell))
+	testutil.Eventually(t, "/readyz to report that the server is ready", shows("/readyz", http.StatusOK, allIsWell))
 	cores := processIDs("motte-core")
 	if len(cores) != 1 {
-		t.Fatalf("%d Cores run", len(cores))
+		t.Fatalf("%d Cores run; want 1", len(cores))
 	}
 	testutil.Must(t, syscall.Kill(cores[0], syscall.SIGSTOP))
-	testutil.Eventually(t, "its counters are old", shows("/readyz", http.StatusServiceUnavailable, "counters: the Core's counters are older than 5 seconds"))
+	testutil.Eventually(t, "/readyz to report old counters", shows("/readyz", http.StatusServiceUnavailable, "counters: the Core's counters are older than 5 seconds"))
 	testutil.Must(t, shows("/livez", http.StatusOK, "ok")())
 	started()
 	if next := processIDs("motte-core"); len(next) != 1 || next[0] == cores[0] {
-		t.Errorf("after Core %d come %d", cores[0], next)
+		t.Errorf("after the end of Core %d the Cores %d run; want one other Core", cores[0], next)
 	}
-	testutil.Eventually(t, "the server is ready again", shows("/readyz", http.StatusOK, allIsWell))
+	testutil.Eventually(t, "/readyz to report that the server is ready again", shows("/readyz", http.StatusOK, allIsWell))
 }

@@ -12,8 +12,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestHowATaskEndsIsNotLogged: a Task that was taken over would tell a byte of
-// what it knows by each exit status.
+// TestHowATaskEndsIsNotLogged: otherwise a Task that was taken over could write a byte of its
+// data into the log with each exit status.
 func TestHowATaskEndsIsNotLogged(t *testing.T) {
 	s := serve(t, t.TempDir())
 	c, ctx := s.admin(), t.Context()
@@ -22,7 +22,7 @@ func TestHowATaskEndsIsNotLogged(t *testing.T) {
 	testutil.Must(t, c.CreateIndex(ctx, "p", "x", client.Index{Task: "hostile"}))
 	testutil.Eventually(t, "index", serving(c, "p", "x"))
 	if _, err := c.Count(ctx, client.Query{Collection: "p", Index: "x", Predicate: "exit"}); !errors.Is(err, client.ErrIndexViolated) {
-		t.Fatalf("the client got %v", err)
+		t.Fatalf("the client got %v; want that the index broke its contract or is unavailable", err)
 	}
 	s.stop()
 	ends := 0
@@ -38,13 +38,13 @@ func TestHowATaskEndsIsNotLogged(t *testing.T) {
 		}
 	}
 	if ends == 0 {
-		t.Error("no end of a Task is logged")
+		t.Error("the log has no end of a Task")
 	}
 }
 
-// TestTheRegisteredExecutableStays: an administrator puts a patched executable
-// in the place of a built-in one. A restart of the host does not bring back the
-// one with the hole, but one whose executable is gone is upgraded.
+// TestTheRegisteredExecutableStays: an administrator registers a patched executable in the place
+// of a built-in one. A restart of the host must not register the built-in executable again. If
+// the registered executable is missing, the host upgrades it.
 func TestTheRegisteredExecutableStays(t *testing.T) {
 	built, err := os.ReadFile(filepath.Join(testutil.Executables(t), "motte-task-ordered"))
 	testutil.Must(t, err)
@@ -64,7 +64,7 @@ func TestTheRegisteredExecutableStays(t *testing.T) {
 
 	s = serve(t, dir, tasks)
 	if got := measured(t, s.admin()); got != row {
-		t.Errorf("after a restart the row is %+v, not %+v", got, row)
+		t.Errorf("after a restart the row is %+v; want %+v, as registered", got, row)
 	}
 	s.stop()
 
@@ -72,7 +72,7 @@ func TestTheRegisteredExecutableStays(t *testing.T) {
 	s = serve(t, dir, tasks)
 	row.Measurement = sha256.Sum256(built)
 	if got := measured(t, s.admin()); got != row {
-		t.Errorf("after an upgrade the row is %+v, not %+v", got, row)
+		t.Errorf("after an upgrade the row is %+v; want %+v, of the built-in Task", got, row)
 	}
 }
 

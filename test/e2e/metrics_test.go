@@ -20,7 +20,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// metricsServer starts a server with all that metrics can be about, and waits until they are.
+// metricsServer starts a server, and waits until its page has every kind of metric.
 func metricsServer(t *testing.T, names bool) (s *server, page func(path string) (string, int)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,26 +41,26 @@ func metricsServer(t *testing.T, names bool) (s *server, page func(path string) 
 	testutil.Eventually(t, "the index", serving(c, "secretive", "hidden"))
 	_, err := c.Put(ctx, "secretive", []byte("1"))
 	testutil.Must(t, err)
-	testutil.Must(t, c.Compact(ctx)) // which writes checkpoints
-	_, err = c.Verify(ctx)           // which is a pass of the scrub
+	testutil.Must(t, c.Compact(ctx)) // writes checkpoints
+	_, err = c.Verify(ctx)           // makes a pass of the scrub
 	testutil.Must(t, err)
 	testutil.Eventually(t, "all metrics", func() error {
 		text, _ := page("/metrics")
 		for _, want := range []string{`motte_index_state{index="1",state="serving"} 1`, "motte_index_start_seconds",
 			"motte_checkpoint_lsn", "motte_scrub_pass_timestamp_seconds", "motte_disk_free_bytes", `motte_index_memory_limit_bytes{index="1"}`} {
 			if !strings.Contains(text, want) {
-				return fmt.Errorf("no %s", want)
+				return fmt.Errorf("the page lacks %s", want)
 			}
 		}
 		if names != strings.Contains(text, "motte_index_info") {
-			return fmt.Errorf("names are asked for: %v", names)
+			return fmt.Errorf("the page shows names, though --metrics-names is %v", names)
 		}
 		return nil
 	})
 	return s, page
 }
 
-// metric is what the page, or the documentation, says of a metric.
+// metric is a metric as the page or the documentation describes it.
 type metric struct {
 	kind   string
 	labels string // sorted
@@ -74,7 +74,8 @@ var (
 	named          = regexp.MustCompile(`\b(?:motte|process|go)_[a-z_]+\b`)
 )
 
-// ofSystem are the metrics that libraries know all about; the page lists them by their prefix.
+// ofSystem matches the metrics of libraries and of the process. The documentation lists only
+// their prefixes.
 var ofSystem = regexp.MustCompile(`^(go|process|motte_core_process)_`)
 
 func exported(page string) map[string]metric {
@@ -103,8 +104,8 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestEachMetricIsDocumented, with its type and its labels, and what is documented is
-// exported. The rules, their tests and the dashboard name only such.
+// TestEachMetricIsDocumented: the documentation has the type and labels of each exported metric,
+// and no other metric. The rules, their tests and the dashboard use only exported metrics.
 func TestEachMetricIsDocumented(t *testing.T) {
 	_, page := metricsServer(t, true)
 	text, _ := page("/metrics")
@@ -127,7 +128,7 @@ func TestEachMetricIsDocumented(t *testing.T) {
 	}
 	for _, name := range []string{"motte_core_process_resident_memory_bytes", "process_cpu_seconds_total", "go_goroutines"} {
 		if _, ok := got[name]; !ok {
-			t.Errorf("there is no %s", name)
+			t.Errorf("the page lacks %s", name)
 		}
 	}
 	for _, path := range []string{"reference/metrics.md", "how-to/monitor.md", "monitoring/alerts.yml",
@@ -149,16 +150,17 @@ func TestEachMetricIsDocumented(t *testing.T) {
 	}
 }
 
-// TestMetricsShowNoNameUnasked: who reads the page learns numbers of indexes.
+// TestMetricsShowNoNameUnasked: without --metrics-names, a reader of the page sees only numbers
+// of indexes.
 func TestMetricsShowNoNameUnasked(t *testing.T) {
 	_, page := metricsServer(t, false)
 	text, _ := page("/metrics")
 	if found := regexp.MustCompile(`.*(secretive|hidden).*`).FindString(text); found != "" {
-		t.Errorf("the page has %s", found)
+		t.Errorf("the page has the name %s; want only numbers", found)
 	}
 }
 
-// TestEachAlertSaysWhatToDo: every rule has a row in the how-to, and each row a rule.
+// TestEachAlertSaysWhatToDo: every rule has a row in the how-to, and each row has a rule.
 func TestEachAlertSaysWhatToDo(t *testing.T) {
 	names := func(path, pattern string) (list []string) {
 		for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, path), -1) {
@@ -169,20 +171,20 @@ func TestEachAlertSaysWhatToDo(t *testing.T) {
 	rules := names("monitoring/alerts.yml", `(?m)^ +- alert: (\w+)$`)
 	rows := names("how-to/monitor.md", "(?m)^\\| `(Motte\\w+)` \\|")
 	if len(rules) == 0 || !slices.Equal(rules, rows) {
-		t.Errorf("the rules are\n%q, the rows\n%q", rules, rows)
+		t.Errorf("the rules are\n%q, but the how-to has the rows\n%q", rules, rows)
 	}
 	tested := read(t, "monitoring/alerts_test.yml") + read(t, "monitoring/alerts_week_test.yml")
 	for _, name := range rules {
 		if !regexp.MustCompile(`(?m)^ +alertname: ` + name + `\n +exp_alerts:\n +- exp_labels`).MatchString(tested) {
-			t.Errorf("no test sees %s fire", name)
+			t.Errorf("no test of the rules expects %s to fire", name)
 		}
 	}
 }
 
-// TestEachReasonHasARule: an alert of the Core is an alert for whoever watches, and a rule
-// names no reason that there is not.
+// TestEachReasonHasARule: for each reason of the Core's alerts a rule exists, and a rule names
+// only existing reasons.
 func TestEachReasonHasARule(t *testing.T) {
-	watched := map[string]string{ // by another metric
+	watched := map[string]string{ // reasons that a rule watches by another metric
 		client.ReasonName(model.ReasonTooSlow):   "motte_index_restarts_total",
 		client.ReasonName(model.ReasonTaskEnded): "motte_index_restarts_total",
 		client.ReasonName(model.ReasonStorage):   "motte_read_only",
@@ -201,11 +203,11 @@ func TestEachReasonHasARule(t *testing.T) {
 		delete(named, name)
 	}
 	if len(named) > 0 {
-		t.Errorf("rules name reasons that there are not: %v", named)
+		t.Errorf("rules name unknown reasons: %v", named)
 	}
 }
 
-// promtool runs Prometheus's own checks, or skips the test where they are missing.
+// promtool runs Prometheus's own checks. It skips the test if promtool is missing.
 func promtool(t *testing.T, input string, args ...string) {
 	t.Helper()
 	path, err := exec.LookPath("promtool")
@@ -223,21 +225,22 @@ func promtool(t *testing.T, input string, args ...string) {
 	}
 }
 
-// TestPrometheusTakesTheMetrics: names, types and texts follow its rules.
+// TestPrometheusTakesTheMetrics: names, types and help texts follow Prometheus's rules.
 func TestPrometheusTakesTheMetrics(t *testing.T) {
 	_, page := metricsServer(t, true)
 	text, _ := page("/metrics")
 	promtool(t, text, "check", "metrics")
 }
 
-// TestAlertsFire: each rule when it should, and no rule on a healthy server.
+// TestAlertsFire checks that each rule fires when it should, and that no rule fires on a healthy
+// server.
 func TestAlertsFire(t *testing.T) {
 	promtool(t, "", "check", "rules", "alerts.yml")
 	promtool(t, "", "test", "rules", "alerts_test.yml", "alerts_week_test.yml")
 }
 
-// TestAnIndexHasANumber that an administrator can tell from all others, and whoever may
-// only read can't.
+// TestAnIndexHasANumber: an administrator sees a different number for each index. A principal
+// that may only read sees none.
 func TestAnIndexHasANumber(t *testing.T) {
 	s, _ := metricsServer(t, false)
 	c := s.admin()
@@ -250,9 +253,9 @@ func TestAnIndexHasANumber(t *testing.T) {
 		return list
 	}
 	if got := numbers(c); !slices.Equal(got, []uint64{1}) {
-		t.Errorf("numbers %v", got)
+		t.Errorf("an administrator sees the numbers %v; want different ones above 0", got)
 	}
 	if got := numbers(s.person(c, "reader", "secretive", model.RightRead)); !slices.Equal(got, []uint64{0}) {
-		t.Errorf("who may read sees numbers %v", got)
+		t.Errorf("a principal that may only read sees the numbers %v; want none", got)
 	}
 }

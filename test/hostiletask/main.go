@@ -1,5 +1,5 @@
-// Command hostile is a Task that was taken over. It keeps what it is fed, and
-// answers each query with the lie that the predicate names.
+// Command hostile is a Task under the control of an attacker. It keeps its input, and answers
+// each query with the lie that the predicate names.
 package main
 
 import (
@@ -85,7 +85,7 @@ func (h *hostile) lie(seq uint64, predicate string) {
 		h.found(seq, 0, h.live...)
 	case "forged":
 		h.found(seq, 0, h.live[0], identity.ID{1, 2, 3})
-	case "given": // an identity that the attacker learnt elsewhere
+	case "given": // an identity that the attacker knows from elsewhere
 		id, _ := hex.DecodeString(argument)
 		h.found(seq, 0, identity.ID(id))
 	case "deleted":

@@ -2,13 +2,14 @@ package losedata
 
 import "maps"
 
-// The segments of the store that every case begins with.
+// The segments of the store with which every case begins.
 const (
-	oldSegment    = 0 // before the newest checkpoint: early and hers
-	middleSegment = 1 // behind it: middle
+	oldSegment    = 0 // before the newest checkpoint; it has the objects early and hers
+	middleSegment = 1 // after the newest checkpoint; it has the objects middle
 )
 
-// cases does what each row of the page says, by the name of the row's place.
+// cases holds, for each row of the page, a function that makes its event, by the name of the
+// row.
 var cases = func() map[string]func(w *world) {
 	all := make(map[string]func(w *world))
 	for _, some := range []map[string]func(w *world){

@@ -28,7 +28,7 @@ var copiesAreMade = map[string]func(w *world){
 		s = w.again()
 		w.motte("head", "accept", "--yes")
 		w.gone("kim")
-		w.has("ada") // which was deleted
+		w.has("ada") // ada was deleted after the copy was made
 		s.stop()
 	},
 	"older-copy-anchored": func(w *world) {
@@ -109,7 +109,7 @@ var copiesAreMade = map[string]func(w *world){
 			w.gone("kim")
 			s.stop()
 		}
-		w.lost = true // what was put after the copy, or while it was made
+		w.lost = true // objects put after the copy, or during it
 		w.remove("admin.profile.head")
 		s = w.restored("now")
 		w.has(all()...)
@@ -173,7 +173,7 @@ var copiesAreMade = map[string]func(w *world){
 		w.motte("head", "accept", "--yes")
 		w.gone(hers...)
 		s.stop()
-		s = w.restored("backup") // with the export from before the erasure
+		s = w.restored("backup") // with a key export from before the erasure
 		w.has(hers...)
 		s.stop()
 	},

@@ -32,7 +32,7 @@ var processesAreKilled = map[string]func(w *world){
 		s.stop()
 	},
 	"kill-first-start-key": func(w *world) {
-		testutil.Must(w.t, os.WriteFile(w.path("new-new.key"), []byte("half"), 0o600)) // of a key, which the Core left
+		testutil.Must(w.t, os.WriteFile(w.path("new-new.key"), []byte("half"), 0o600)) // a part of a key that the Core left
 		w.refuses("new", "--root-key", "new.key")
 		w.remove("new-new.key")
 		w.serve("new", "--root-key", "new.key").stop()
@@ -50,7 +50,7 @@ var processesAreKilled = map[string]func(w *world){
 			}
 			s.Kill()
 			if p, err := client.ReadProfile(w.path("new/admin.profile")); !errors.Is(err, os.ErrNotExist) && (err != nil || !p.Complete()) {
-				w.t.Errorf("a start that was killed left half a profile: %+v, %v", p, err)
+				w.t.Errorf("a start that was killed left an incomplete profile: %+v, %v", p, err)
 			}
 		}
 		s := w.serve("new")

@@ -54,7 +54,7 @@ var ordersAreGiven = map[string]func(w *world){
 		c.Stdin = strings.NewReader(content("ada"))
 		id, err := c.Output()
 		testutil.Must(w.t, err)
-		// This Task names the object that the predicate tells it to.
+		// This Task names the object that the predicate names.
 		w.motte("delete", "people", "--where", "x", "given "+strings.TrimSpace(string(id)))
 		w.gone("ada")
 		w.has("bob")
@@ -100,7 +100,7 @@ var ordersAreGiven = map[string]func(w *world){
 		s.stop()
 		w.move("store", "right")
 		w.move("old", "store")
-		s = w.again("--anchor", "file:store/anchor") // it went back together with the store
+		s = w.again("--anchor", "file:store/anchor") // the anchor was rolled back together with the store
 		w.motte("head", "accept", "--yes")
 		w.gone("kim")
 		s.stop()

@@ -1,5 +1,5 @@
-// Package losedata holds the page "How to lose data" to what happens: each row of its
-// tables is done to a real store, by the case of that name.
+// Package losedata checks the page "How to lose data". For each row of its tables, the case with
+// the row's name makes the event in a real store.
 package losedata
 
 import (
@@ -16,14 +16,14 @@ import (
 
 const (
 	page  = "../../docs/reference/how-to-lose-data.md"
-	tests = "../../docs/testing.md" // names the tests of rows that have no case here
+	tests = "../../docs/testing.md" // lists the tests of rows without a case here
 )
 
-// row is one row of a table.
+// row is a row of a table.
 type row struct {
-	name  string   // of its place
+	name  string   // name of the row's anchor
 	cells []string // event, outcome, loss and remedy
-	other bool     // there is no remedy, and other tests try it
+	other bool     // the row has no remedy, and other tests check it
 }
 
 var (
@@ -50,7 +50,7 @@ func readPage(t *testing.T) (rows []row) {
 		if len(cells) != 3 && len(cells) != 4 {
 			t.Fatalf("line %d: a row has %d cells; want 3 or 4", n+1, len(cells))
 		}
-		if cells[0] == "event" { // the names of the columns
+		if cells[0] == "event" { // the head of the table
 			continue
 		}
 		name := place.FindStringSubmatch(cells[0])
@@ -62,8 +62,8 @@ func readPage(t *testing.T) (rows []row) {
 	return rows
 }
 
-// TestEveryRowHappens: every row has a case, every case a row, and what the row says
-// is what happens in its case.
+// TestEveryRowHappens: every row has a case, and every case has a row. The outcome of the case
+// must be the outcome in the row.
 func TestEveryRowHappens(t *testing.T) {
 	rows := readPage(t)
 	named := make(map[string]bool)
@@ -97,7 +97,7 @@ func TestEveryRowHappens(t *testing.T) {
 	}
 }
 
-// kinds are the files of a served store, and the rows that tell of their loss.
+// kinds are the files of a served store, and the rows about their loss.
 var kinds = map[string]string{
 	"*.seg":                    "rm-old-segment",
 	"*.ckp":                    "rm-checkpoint",
@@ -108,12 +108,11 @@ var kinds = map[string]string{
 	"root.key":                 "rm-root-key",
 	"admin.profile":            "rm-admin-profile",
 	"admin.profile.head":       "rm-head-file",
-	".admin.profile.motte-new": "kill-first-start", // while the profile is written
+	".admin.profile.motte-new": "kill-first-start", // exists while the profile is written
 	"admin.profile.part":       "kill-first-start",
 }
 
-// TestEveryFileHasARow: a new kind of file in a store needs a row that says what its
-// loss means.
+// TestEveryFileHasARow: for a new kind of file in a store, the page needs a row about its loss.
 func TestEveryFileHasARow(t *testing.T) {
 	var rows []string
 	for _, r := range readPage(t) {
@@ -124,7 +123,7 @@ func TestEveryFileHasARow(t *testing.T) {
 	testutil.Must(w.t, os.MkdirAll(w.path("all"), 0o700))
 	w.copy("store/.", "all")
 	s.stop()
-	w.serve("new").stop() // with all that lies elsewhere in the other one
+	w.serve("new").stop() // the other store keeps its root key and its profile elsewhere
 	w.copy("store/.", "all")
 	w.copy("new/.", "all")
 	list, err := os.ReadDir(w.path("all"))
@@ -144,25 +143,25 @@ func TestEveryFileHasARow(t *testing.T) {
 	}
 }
 
-// isWhatHappened holds the row to what was seen in its case.
+// isWhatHappened compares the row with the outcome of its case.
 func (r *row) isWhatHappened(w *world) {
 	w.t.Helper()
 	for _, m := range span.FindAllStringSubmatch(strings.Join(r.cells[1:], " "), -1) {
 		if !said(w.text(), m[1]) {
-			w.t.Errorf("nothing said or ran %q:\n%s", m[1], w.text())
+			w.t.Errorf("no process of the case printed or ran %q, which the row quotes:\n%s", m[1], w.text())
 		}
 	}
 	for _, name := range all() {
 		if !w.lost && !w.seen[name] {
-			w.t.Errorf("the case does not look for object %s", name)
+			w.t.Errorf("the case does not check whether object %s is there", name)
 		}
 	}
 	if strings.HasPrefix(r.cells[2], "no data") == w.lost {
-		w.t.Errorf("the row says that %q is lost; in its case something was lost: %v", r.cells[2], w.lost)
+		w.t.Errorf("the row says that %q is lost; in its case, an object was lost: %v", r.cells[2], w.lost)
 	}
 }
 
-// said reports whether a text has a phrase, in which … stands for any text of a line.
+// said reports whether a text has a phrase, in which … stands for any text within a line.
 func said(text, phrase string) bool {
 	parts := strings.Split(phrase, "…")
 	for i := range parts {
@@ -171,7 +170,7 @@ func said(text, phrase string) bool {
 	return regexp.MustCompile(strings.Join(parts, ".*")).MatchString(text)
 }
 
-// isShownElsewhere looks for the tests that the list of tests names for the row.
+// isShownElsewhere checks that the list of tests names existing tests for the row.
 func (r *row) isShownElsewhere(t *testing.T) {
 	list, err := os.ReadFile(tests)
 	if err != nil {

@@ -63,7 +63,7 @@ var serversAndPlaces = map[string]func(w *world){
 		older := filepath.Join(w.dir, "kept")
 		w.copy("store", older)
 		w.change(w.newestSegment(), func(p []byte) []byte {
-			p[4]++ // the version
+			p[4]++ // change the version
 			return p
 		})
 		w.refused()

@@ -138,7 +138,7 @@ var filesAreRemoved = map[string]func(w *world){
 	"rotate-cut-short": func(w *world) {
 		w.copy("store/data.keys.copy", "kept")
 		w.rotated()
-		testutil.Must(w.t, os.Rename(w.path("kept"), w.path("store/data.keys.copy"))) // which a crash leaves as it was
+		testutil.Must(w.t, os.Rename(w.path("kept"), w.path("store/data.keys.copy"))) // a crash can leave the older copy
 		s := w.again()
 		w.has(all()...)
 		s.stop()
@@ -171,7 +171,7 @@ var filesAreRemoved = map[string]func(w *world){
 		s.stop()
 		w.remove("admin.profile.head")
 		s = w.serve("old", "--root-key", "root.key")
-		w.motte("status") // the client notices nothing
+		w.motte("status") // the client finds no difference
 		w.has(all()...)
 		s.stop()
 	},
@@ -207,7 +207,7 @@ var filesAreRemoved = map[string]func(w *world){
 		w.lost = true
 	},
 	"rm-reserve": func(w *world) {
-		w.again().stop() // which makes it again
+		w.again().stop() // the start makes the file again
 		w.remove("store/reserve")
 		s := w.again()
 		w.has(all()...)

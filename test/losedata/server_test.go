@@ -15,7 +15,7 @@ type server struct {
 	w *world
 }
 
-// begin starts a server on a store, and waits for nothing.
+// begin starts a server on a store, and returns immediately.
 func (w *world) begin(dir string, args ...string) *server {
 	w.t.Helper()
 	args = append([]string{"serve", "--dir", dir, "--listen", "127.0.0.1:0", "--json"}, args...)
@@ -41,8 +41,8 @@ func (s *server) ready() {
 	}
 }
 
-// serves waits until clients can connect, and leads the profiles to the server, or until
-// the server has ended.
+// serves waits until clients can connect, and puts the server's address into the profiles. It
+// returns false if the server ends instead.
 func (s *server) serves() bool {
 	s.w.t.Helper()
 	address, ok := s.Serves()
@@ -57,17 +57,17 @@ func (s *server) serves() bool {
 	return true
 }
 
-// refuses starts a server on a store, which must end by itself.
+// refuses starts a server on a store that it must refuse: the server must end with an error.
 func (w *world) refuses(dir string, args ...string) {
 	w.t.Helper()
 	s := w.begin(dir, args...)
 	if s.serves() {
-		w.t.Fatalf("the store in %s is served:\n%s", dir, w.text())
+		w.t.Fatalf("the store in %s is served; want it refused:\n%s", dir, w.text())
 	}
 	if s.Process.ProcessState.ExitCode() == 0 {
-		w.t.Fatalf("the server of %s ended in order:\n%s", dir, w.text())
+		w.t.Fatalf("the server of %s ended without an error; want it to refuse the store:\n%s", dir, w.text())
 	}
 }
 
-// stop stops the server in order, if it still runs.
+// stop stops the server in order, unless it has ended.
 func (s *server) stop() { s.End(syscall.SIGTERM) }

@@ -16,37 +16,36 @@ import (
 	"motte/internal/testutil"
 )
 
-// world is a directory with a store in it, in which one case of the page happens. It
-// keeps all that the processes of the case print, and which objects were seen to be
-// there or gone.
+// world is a directory with a store, in which one case of the page takes place. It records the
+// output of all processes of the case, and which objects the case found or missed.
 type world struct {
 	t    *testing.T
 	dir  string
-	seen map[string]bool // objects that were there
-	lost bool            // something was gone
+	seen map[string]bool // objects that a check found or missed
+	lost bool            // an object was missing
 
 	mu   sync.Mutex
 	said bytes.Buffer
 }
 
-// Write appends to what the processes said.
+// Write appends to the output of the processes.
 func (w *world) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.said.Write(p)
 }
 
-// text is what the processes said until now.
+// text returns the output of the processes so far.
 func (w *world) text() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.said.String()
 }
 
-// path is that of a file in the world.
+// path returns the path of a file in the world.
 func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
-// command is a program that runs in the world.
+// command returns a program that runs in the world.
 func (w *world) command(name string, args ...string) *exec.Cmd {
 	bin := testutil.Executables(w.t)
 	if name == "motte" {
@@ -58,7 +57,7 @@ func (w *world) command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// run runs motte, which may fail, and returns what it said and its exit code.
+// run runs motte, which may fail. It returns the output and the exit code.
 func (w *world) run(args ...string) (said string, code int) {
 	w.t.Helper()
 	c := w.command("motte", args...)
@@ -93,46 +92,46 @@ func (w *world) fails(args ...string) string {
 	return said
 }
 
-// has checks that each of the objects is there, and is what was put.
+// has checks that each of the objects is there, with the content that was put.
 func (w *world) has(names ...string) {
 	w.t.Helper()
 	for _, name := range names {
 		if said, code := w.run("get", "people", "--name", name); code != 0 || said != content(name) {
-			w.t.Fatalf("object %s: exit %d, %q\n%s", name, code, said, w.text())
+			w.t.Fatalf("object %s should be there: exit code %d, %q\n%s", name, code, said, w.text())
 		}
 		w.seen[name] = true
 	}
 }
 
-// gone checks that none of the objects is there.
+// gone checks that each of the objects is missing.
 func (w *world) gone(names ...string) {
 	w.t.Helper()
 	w.lost = true
 	for _, name := range names {
 		if said, code := w.run("get", "people", "--name", name); code != exitNotFound {
-			w.t.Fatalf("object %s: exit %d, %q\n%s", name, code, said, w.text())
+			w.t.Fatalf("object %s should be missing: exit code %d, %q\n%s", name, code, said, w.text())
 		}
 	}
 }
 
-// wentBack checks that the client of the profile refuses the store.
+// wentBack checks that the client of the profile refuses the store as rolled back.
 func (w *world) wentBack() {
 	w.t.Helper()
 	if said, code := w.run("status"); code != exitWentBack {
-		w.t.Fatalf("status: exit %d, %q\n%s", code, said, w.text())
+		w.t.Fatalf("the client should refuse the store: exit code %d, %q\n%s", code, said, w.text())
 	}
 }
 
-// Exit codes of motte that do not change.
+// Exit codes of motte, which are stable.
 const (
 	exitNotFound = 3
 	exitWentBack = 8
 )
 
-// content is what every object of that name holds.
+// content returns the content of every object with a name.
 func content(name string) string { return fmt.Sprintf("{\"name\":%q}\n", name) }
 
-// put puts objects, as the administrator or as the owner of another profile.
+// put puts objects, as the administrator or as the principal of another profile.
 func (w *world) put(profile string, names ...string) {
 	w.t.Helper()
 	for _, name := range names {
@@ -144,7 +143,7 @@ func (w *world) put(profile string, names ...string) {
 	}
 }
 
-// saysLater waits until the processes said a text.
+// saysLater waits until a process has printed a text.
 func (w *world) saysLater(text string) {
 	w.t.Helper()
 	testutil.Eventually(w.t, "a process says "+text, func() error {
@@ -155,7 +154,7 @@ func (w *world) saysLater(text string) {
 	})
 }
 
-// alerts waits until the store has an alert with that reason.
+// alerts waits until the store has an alert with a reason.
 func (w *world) alerts(reason string) {
 	w.t.Helper()
 	testutil.Eventually(w.t, "an alert "+reason, func() error {
@@ -166,13 +165,13 @@ func (w *world) alerts(reason string) {
 	})
 }
 
-// files lists the files of the store that match, the oldest first.
+// files lists the files of the store that match the pattern, the oldest first.
 func (w *world) files(pattern string) []string {
 	w.t.Helper()
 	list, err := filepath.Glob(w.path(pattern))
 	testutil.Must(w.t, err)
 	if len(list) == 0 {
-		w.t.Fatalf("there is no %s", pattern)
+		w.t.Fatalf("the store has no file %s", pattern)
 	}
 	slices.Sort(list)
 	return list
@@ -203,7 +202,7 @@ func (w *world) move(from, to string) {
 	testutil.Must(w.t, os.Rename(w.path(from), w.path(to)))
 }
 
-// change changes a file by a function.
+// change replaces the content of a file by f of its content.
 func (w *world) change(path string, f func(p []byte) []byte) {
 	w.t.Helper()
 	p, err := os.ReadFile(path)
@@ -211,8 +210,8 @@ func (w *world) change(path string, f func(p []byte) []byte) {
 	testutil.Must(w.t, os.WriteFile(path, f(p), 0o600))
 }
 
-// flip changes a bit of a file, so many bytes behind its begin or before the end of
-// what is not zero.
+// flip changes a bit of a file. at counts bytes from the beginning or, if negative, from the end
+// of the data without trailing zeros.
 func (w *world) flip(path string, at int) {
 	w.t.Helper()
 	w.change(path, func(p []byte) []byte {
@@ -224,9 +223,9 @@ func (w *world) flip(path string, at int) {
 	})
 }
 
-// The objects of the store that every case begins with: those that were put before the
-// checkpoints, by the administrator and by alice; those behind them, in a segment that
-// is not the newest; and those in the newest segment.
+// The objects of the store with which every case begins: those put before the checkpoints, by
+// the administrator and by alice; those put after them, in a segment that is not the newest; and
+// those in the newest segment.
 var (
 	early  = []string{"ada", "bob", "cid"}
 	hers   = []string{"eva", "fay"}
@@ -234,10 +233,10 @@ var (
 	late   = []string{"ida", "jon"}
 )
 
-// all are the names of all objects.
+// all returns the names of all objects.
 func all() []string { return slices.Concat(early, hers, middle, late) }
 
-// build makes that store, and returns the directory in which it lies.
+// build makes this store, and returns its directory.
 func build(t *testing.T) string {
 	dir := t.TempDir()
 	w := &world{t: t, dir: dir, seen: make(map[string]bool)}
@@ -249,7 +248,7 @@ func build(t *testing.T) string {
 	w.motte("grant", "people", "alice", "read-own,write")
 	w.put("admin.profile", early...)
 	w.put("alice.profile", hers...)
-	w.motte("compact") // which writes two checkpoints
+	w.motte("compact") // writes two checkpoints
 	s.stop()
 	s = w.serve("store", "--root-key", "root.key")
 	w.put("admin.profile", middle...)
@@ -260,14 +259,14 @@ func build(t *testing.T) string {
 	testutil.Must(w.t, os.WriteFile(w.path("me.key"), []byte(identity+"\n"), 0o600))
 	w.export("keys.age", recipient)
 	w.motte("backup", "--dir", "store", "--to", "backup")
-	w.remove("store/reserve") // 32 MiB that the next start makes again
+	w.remove("store/reserve") // saves copying 32 MiB; the next start makes the file again
 	if n := len(w.files("store/*.ckp")); n != 2 {
 		t.Fatalf("the store has %d checkpoints; want 2", n)
 	}
 	return dir
 }
 
-// newWorld copies the store that every case begins with.
+// newWorld copies the store with which every case begins.
 func newWorld(t *testing.T, from string) *world {
 	w := &world{t: t, dir: t.TempDir(), seen: make(map[string]bool)}
 	list, err := os.ReadDir(from)
@@ -278,7 +277,7 @@ func newWorld(t *testing.T, from string) *world {
 	return w
 }
 
-// The keys of one who may restore the store, and the public half of one whom nobody is.
+// The key of a recipient who may restore the store, and a recipient without a known key.
 const (
 	identity  = "AGE-SECRET-KEY-18PU4JDHN8C96CCPXQHT274MUAD4FG6DX0XMW7RR53YR4M2E6M6ZQDP6UC3"
 	recipient = "age1n4f4rc35zgmjystk63hkj25daesa7rkka9kdulaj38w04v3y7ghqug6hl0"
@@ -291,45 +290,45 @@ func (w *world) export(out, to string) {
 	w.motte("key", "export", "--dir", "store", "--root-key", "root.key", "--recipient", to, "--out", out)
 }
 
-// restored makes the store "new" of a backup and of the export of its keys, and serves it.
+// restored restores a backup as the store "new", with its key export, and serves it.
 func (w *world) restored(from string) *server {
 	w.t.Helper()
 	w.motte("restore", "--from", from, "--dir", "new", "--key", "keys.age", "--identity", "me.key")
 	return w.serve("new")
 }
 
-// again serves the store.
+// again serves the store again.
 func (w *world) again(args ...string) *server {
 	w.t.Helper()
 	return w.serve("store", append([]string{"--root-key", "root.key"}, args...)...)
 }
 
-// refused checks that the store is not served.
+// refused checks that the server refuses the store.
 func (w *world) refused(args ...string) {
 	w.t.Helper()
 	w.refuses("store", append([]string{"--root-key", "root.key"}, args...)...)
 }
 
-// rotated gives the store another root key.
+// rotated replaces the root key of the store.
 func (w *world) rotated() {
 	w.t.Helper()
 	w.motte("key", "rotate-root", "--dir", "store", "--root-key", "root.key", "--new-root-key", "next.key")
 }
 
-// salvaged makes of the damaged store one that can be served, and serves it.
+// salvaged salvages the damaged store, and serves it.
 func (w *world) salvaged() *server {
 	w.t.Helper()
 	w.motte("verify", "--dir", "store", "--salvage", "--yes", "--root-key", "root.key")
 	return w.again()
 }
 
-// verified says what verify finds in the store, which is damaged.
+// verified runs verify on the store, which must report damage.
 func (w *world) verified() {
 	w.t.Helper()
 	w.fails("verify", "--dir", "store", "--root-key", "root.key")
 }
 
-// anchored gives the store an anchor, and puts one object more.
+// anchored starts the store with an anchor, and puts another object.
 func (w *world) anchored() {
 	w.t.Helper()
 	w.motte("recover", "--dir", "store", "--anchor", "file:anchor", "--root-key", "root.key", "--accept-loss", "--yes")
@@ -338,8 +337,8 @@ func (w *world) anchored() {
 	s.stop()
 }
 
-// rolledBack puts an older copy in the place of a store with an anchor: the copy lacks the
-// object "lea". The store that has it is in "right".
+// rolledBack replaces a store with an anchor by an older copy, which lacks the object "lea". The
+// newer store is in "right".
 func (w *world) rolledBack() {
 	w.t.Helper()
 	w.anchored()
@@ -351,7 +350,7 @@ func (w *world) rolledBack() {
 	w.move("old", "store")
 }
 
-// segment and checkpoint are files of the store by age, the oldest first.
+// segment and checkpoint return files of the store by age, the oldest first.
 func (w *world) segment(n int) string { return w.file("store/*.seg", n) }
 
 func (w *world) checkpoint(n int) string { return w.file("store/*.ckp", n) }
@@ -360,15 +359,15 @@ func (w *world) file(pattern string, n int) string {
 	w.t.Helper()
 	list := w.files(pattern)
 	if n >= len(list) {
-		w.t.Fatalf("there are only %q", list)
+		w.t.Fatalf("the store has only the files %q", list)
 	}
 	return list[n]
 }
 
-// newestSegment is the one that was written to last.
+// newestSegment is the segment that was written last.
 func (w *world) newestSegment() string { list := w.files("store/*.seg"); return list[len(list)-1] }
 
-// until runs motte until it fails: what happened to the store is noticed.
+// until runs motte until it fails, when the disturbance is noticed.
 func (w *world) until(args ...string) {
 	w.t.Helper()
 	testutil.Eventually(w.t, fmt.Sprintf("motte %v fails", args), func() error {
@@ -379,7 +378,7 @@ func (w *world) until(args ...string) {
 	})
 }
 
-// principal is that of the administrator's profile.
+// principal returns the principal of the administrator's profile.
 func (w *world) principal() string {
 	w.t.Helper()
 	var p struct{ Principal string }

@@ -7,26 +7,26 @@ import (
 	"testing"
 )
 
-// values are identities, keys and the like that a page shows, and those that came in
-// their place: the same value on the page is the same value here.
+// values are the identities, keys and similar values of a page, and the actual values of the
+// test. Each value of the page stands for one actual value.
 type values struct {
-	actual map[string]string // by the value shown
-	shown  map[string]string // by the actual value
+	actual map[string]string // by the value on the page
+	shown  map[string]string // value on the page, by the actual value
 }
 
 func newValues() *values { return &values{make(map[string]string), make(map[string]string)} }
 
 var (
-	// A part of what is shown: an ellipsis, a time, hexadecimal digits, a number with its
-	// unit, white space.
+	// A part of the output on a page: an ellipsis, a time, hexadecimal digits, a number with its
+	// unit, or white space.
 	part = regexp.MustCompile(`(?m)(?P<lines>^…$)|(?P<rest>[0-9a-f]{4,31}…[0-9a-f]*|…)` +
 		`|(?P<time>\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?)` +
 		`|(?P<hex>[0-9a-f]{32,})|(?P<number>\d+(\.\d+)?( [KMG]i?B| B\b)?)|(?P<space>\s+)`)
 	half = regexp.MustCompile(`[0-9a-f]{32}`)
 )
 
-// pattern turns what a page shows into a regular expression of what may be printed, and
-// returns the values that its groups stand for.
+// pattern turns the output on a page into a regular expression for the actual output. It returns
+// the value for which each group stands.
 func pattern(shown string, vary bool) (expression string, groups []string) {
 	var b strings.Builder
 	b.WriteString(`^\s*`)
@@ -62,26 +62,26 @@ func pattern(shown string, vary bool) (expression string, groups []string) {
 	return b.String(), groups
 }
 
-// match holds what was printed against what a page shows.
+// match compares the actual output with the output on a page.
 func (v *values) match(shown, printed string, vary bool) error {
 	expression, groups := pattern(shown, vary)
 	m := regexp.MustCompile(expression).FindStringSubmatch(printed)
 	if m == nil {
-		return fmt.Errorf("the page shows\n%s\nit prints\n%s", shown, printed)
+		return fmt.Errorf("the page shows\n%s\nbut the command prints\n%s", shown, printed)
 	}
 	for i, name := range groups {
 		if a, ok := v.actual[name]; ok && a != m[i+1] {
-			return fmt.Errorf("the page shows %s twice, it prints %s and %s", name, a, m[i+1])
+			return fmt.Errorf("the page shows %s twice, but the command prints %s and %s", name, a, m[i+1])
 		}
 		if s, ok := v.shown[m[i+1]]; ok && s != name {
-			return fmt.Errorf("it prints %s twice, the page shows %s and %s", m[i+1], s, name)
+			return fmt.Errorf("the command prints %s twice, but the page shows %s and %s", m[i+1], s, name)
 		}
 		v.actual[name], v.shown[m[i+1]] = m[i+1], name
 	}
 	return nil
 }
 
-// replace puts the actual values into a command.
+// replace puts the actual values into a command of a page.
 func (v *values) replace(command string) string {
 	return half.ReplaceAllStringFunc(command, func(s string) string {
 		if a, ok := v.actual[s]; ok {
@@ -91,8 +91,8 @@ func (v *values) replace(command string) string {
 	})
 }
 
-// TestOutputMatches: values and times differ, an ellipsis stands for anything; all else
-// is as the page shows it.
+// TestOutputMatches: values and times may differ, and an ellipsis stands for any text. All other
+// text must be equal.
 func TestOutputMatches(t *testing.T) {
 	a, b := strings.Repeat("a1", 16), strings.Repeat("b2", 16)
 	c, d := strings.Repeat("c3", 16), strings.Repeat("d4", 16)

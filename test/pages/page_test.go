@@ -9,14 +9,14 @@ import (
 	"testing"
 )
 
-// A step is one thing that a reader does, in the order of the page.
+// A step is an action of a reader, in the order of the page.
 type step struct {
 	line   int
 	kind   kind
-	reason string // of a block that is not run
-	text   string // of a block
+	reason string // why the block is not run
+	text   string // text of the block
 	vary   bool   // numbers that the block shows stand for any numbers
-	retry  bool   // its commands are repeated until they print what it shows
+	retry  bool   // its commands are repeated until they print the output on the page
 }
 
 type kind int
@@ -29,7 +29,7 @@ const (
 	notRun                // a block that can't be run here, for a reason
 )
 
-// languages are the names that a block may begin with, and whether it holds commands.
+// languages are the languages of blocks, and whether a block of the language holds commands.
 var languages = map[string]bool{"sh": true, "console": true, "go": false, "ini": false, "text": false, "yaml": false}
 
 var (
@@ -38,8 +38,8 @@ var (
 	prompt  = regexp.MustCompile(`^\$ `)
 )
 
-// readPage reads the steps of a page. Each comment in its source is a step, or belongs
-// to the block that follows:
+// readPage reads the steps of a page. Each comment in its source is a step, or describes the
+// next block:
 //
 //	<!-- run: COMMANDS -->      commands that a reader need not type here
 //	<!-- another terminal -->   a shell without what was exported before
@@ -52,7 +52,7 @@ func readPage(path string) (steps []step, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var next step // what the comments before a block say of it
+	var next step // description of the next block, from comments
 	lines := strings.Split(string(text), "\n")
 	for n := 0; n < len(lines); n++ {
 		at := n + 1
@@ -62,7 +62,7 @@ func readPage(path string) (steps []step, err error) {
 		if m := comment.FindStringSubmatch(strings.Join(lines[n:], "\n")); m != nil {
 			n += strings.Count(m[0], "\n")
 			if s, ok := next.read(m[1]); !ok {
-				return nil, wrong("the comment %q says nothing to the test", m[1])
+				return nil, wrong("the test does not know the comment %q", m[1])
 			} else if s != nil {
 				s.line = at
 				steps = append(steps, *s)
@@ -79,18 +79,18 @@ func readPage(path string) (steps []step, err error) {
 		}
 		runs, known := languages[m[1]]
 		if !known {
-			return nil, wrong("the block has the language %q; it is one of sh, console, go, ini, text, yaml", m[1])
+			return nil, wrong("the block has the language %q; want sh, console, go, ini, text or yaml", m[1])
 		}
 		if !runs {
 			for _, line := range block {
 				if prompt.MatchString(line) {
-					return nil, wrong("a block of %s has the command %q", m[1], line)
+					return nil, wrong("a block of %s has the command %q; use console", m[1], line)
 				}
 			}
 			continue
 		}
 		if m[1] == "console" && (len(block) == 0 || !prompt.MatchString(block[0])) {
-			return nil, wrong("a block of console begins with a command")
+			return nil, wrong("a block of console must begin with a command")
 		}
 		s := next
 		next = step{}
@@ -106,7 +106,7 @@ func readPage(path string) (steps []step, err error) {
 	return steps, nil
 }
 
-// read reads a comment: a step of its own, or something about the block that follows.
+// read reads a comment. It returns a step, or changes the description of the next block.
 func (next *step) read(text string) (s *step, ok bool) {
 	hidden, runs := strings.CutPrefix(text, "run:")
 	reason, not := strings.CutPrefix(text, "not run: ")
@@ -130,7 +130,7 @@ func (next *step) read(text string) (s *step, ok bool) {
 	return nil, false
 }
 
-// A typed line, or several that belong together, and what the page shows below it.
+// typed is a command, of one or more lines, and the output that the page shows for it.
 type typed struct {
 	command string
 	shown   string
@@ -138,7 +138,7 @@ type typed struct {
 
 var document = regexp.MustCompile(`<<'?([A-Z]+)'?`)
 
-// typed divides the text of a block into commands and their output.
+// typed divides a block into commands and their output.
 func (s *step) typed() (list []typed) {
 	lines := strings.Split(strings.TrimSuffix(s.text, "\n"), "\n")
 	for n := 0; n < len(lines); n++ {
@@ -188,7 +188,7 @@ func all(t *testing.T) (paths []string) {
 	return paths
 }
 
-// TestABlockIsReadAsAReaderDoes: commands, the lines that belong to them, and output.
+// TestABlockIsReadAsAReaderDoes: a block consists of commands, their further lines, and output.
 func TestABlockIsReadAsAReaderDoes(t *testing.T) {
 	page := filepath.Join(t.TempDir(), "page.md")
 	text := "<!-- run: a -->\n\n```sh\nb \\\n  c\nd <<'END'\n$ e\nEND\n```\n<!-- not run: it needs f -->\n```sh\nf\n```\n" +

@@ -1,7 +1,7 @@
-// Package pages does what the pages tell their readers to type: the README, the tutorial,
-// each how-to, and whatever else has a block of commands. A block is run, in an empty
-// directory, in the order of its page, and what the page shows is what has to come out. A
-// block that can't be run here says so in the page's source, with the reason.
+// Package pages runs the commands that pages tell their readers to type: in the README, the
+// tutorial, each how-to, and every other page with a block of commands. Blocks run in an empty
+// directory, in the order of their page, and must print the output on the page. If a block can't
+// run here, the page's source says so, with the reason.
 package pages
 
 import (
@@ -16,10 +16,10 @@ import (
 	"motte/internal/testutil"
 )
 
-// root is the repository's, as the tests see it.
+// root is the root of the repository, relative to the tests.
 const root = "../.."
 
-// keygen is the name under which this executable makes keys for age.
+// keygen is the name under which this executable acts as age-keygen.
 const keygen = "age-keygen"
 
 func TestMain(m *testing.M) {
@@ -38,8 +38,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// makeKey makes a key for age in a file, or prints its recipient: age-keygen -o FILE, and
-// age-keygen -y FILE.
+// makeKey acts as age-keygen: with -o FILE it makes a key in a file, and with -y FILE it prints
+// the recipient of a key.
 func makeKey(args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "-y":
@@ -52,7 +52,7 @@ func makeKey(args []string) error {
 		_, err = fmt.Println(recipient)
 		return err
 	case len(args) != 2 || args[0] != "-o":
-		return fmt.Errorf("this %s knows -o FILE and -y FILE, and not %q", keygen, args)
+		return fmt.Errorf("this %s accepts only -o FILE and -y FILE, not %q", keygen, args)
 	}
 	key, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -66,7 +66,7 @@ func makeKey(args []string) error {
 	return err
 }
 
-// TestPagesAreTrue: each command of each page does what the page shows.
+// TestPagesAreTrue: each command of each page must print the output on the page.
 func TestPagesAreTrue(t *testing.T) {
 	left := 0
 	for _, name := range all(t) {

@@ -18,40 +18,40 @@ import (
 )
 
 const (
-	// patience is how long a command may take. It bounds a test that hangs, and decides
-	// nothing else.
+	// patience bounds the time of a command. It only ends a test that hangs.
 	patience = 2 * time.Minute
-	// asInit is set for the process that makes a machine of its own for a page.
+	// asInit, in the environment, marks the process that sets up the isolated environment of a
+	// page.
 	asInit = "MOTTE_PAGES_INIT"
 )
 
-// A reader types the commands of a page. The shell has a network, process numbers and a
-// process list of its own, so that each page can use the default port, and kill what it
-// finds. The absolute paths of a page lie below a directory of the test.
+// A reader types the commands of a page. The shell has its own network, process numbers and
+// process list. So each page can use the default port, and can kill processes that it finds. The
+// absolute paths of a page are below a directory of the test.
 type reader struct {
 	t      *testing.T
-	dir    string // below it the page's absolute paths
+	dir    string // directory for the page's absolute paths
 	input  *os.File
-	report *bufio.Reader // a line for each command
-	answer *os.File      // the terminal at which questions are answered
+	report *bufio.Reader // gets a line for each command
+	answer *os.File      // terminal that answers questions
 	values *values
 	status int // exit code of the last command
-	server int // its process number, in the page's machine; 0 for none
+	server int // process number of the server, in the page's namespace; 0: no server
 	output string
-	starts int // of servers
+	starts int // number of servers started
 }
 
 var (
-	// places are the absolute paths that pages name.
+	// places matches the absolute paths that pages name.
 	places = regexp.MustCompile(`(^|[\s='":(>])(/tmp/|/var/lib/motte|/mnt/|/media/|/run/keys|/safe)`)
 	serves = regexp.MustCompile(`^(bin/)?motte (--?[a-z-]+ )*serve\b`)
-	// says begins the line in which a command says why it fails.
+	// says matches the beginning of a line in which a command reports an error.
 	says = regexp.MustCompile(`(?m)^motte( [a-z-]+)*: `)
 	asks = "Type yes to go on: yes\n"
 )
 
-// newReader starts the shell in which a page is read. The executables in bin are there
-// from the beginning, or when the page has built them.
+// newReader starts the shell for a page. If installed is set, the executables in bin are there
+// from the beginning; otherwise once the page has built them.
 func newReader(t *testing.T, bin string, installed bool) *reader {
 	t.Helper()
 	r := &reader{t: t, dir: t.TempDir(), values: newValues()}
@@ -95,7 +95,7 @@ func newReader(t *testing.T, bin string, installed bool) *reader {
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}
 	}
 	if err := cmd.Start(); errors.Is(err, syscall.EPERM) {
-		t.Skipf("this machine gives a test no network and process numbers of its own: %v", err)
+		t.Skipf("a test can't have its own network and process namespaces on this machine: %v", err)
 	} else {
 		must(err)
 	}
@@ -106,9 +106,9 @@ func newReader(t *testing.T, bin string, installed bool) *reader {
 		if t.Failed() {
 			text, _ := os.ReadFile(said.Name())
 			log, _ := os.ReadFile(r.output)
-			t.Logf("the shell said %s\nthe last server said %s", text, log)
+			t.Logf("output of the shell:\n%s\noutput of the last server:\n%s", text, log)
 		}
-		_ = cmd.Process.Kill() // its end is that of all that it started
+		_ = cmd.Process.Kill() // its end also ends all processes that it started
 		_ = cmd.Wait()
 		for _, f := range []*os.File{input, reports, answer, said} {
 			f.Close()
@@ -117,7 +117,7 @@ func newReader(t *testing.T, bin string, installed bool) *reader {
 	return r
 }
 
-// goEnv says where the compiler keeps what it has compiled before.
+// goEnv returns the settings of Go's caches.
 func goEnv() (list []string) {
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
 		out, err := exec.Command("go", "env", name).Output()
@@ -128,9 +128,9 @@ func goEnv() (list []string) {
 	return list
 }
 
-// furnish makes the directory in which a page begins: a checkout without executables.
-// Two programs stand in for others. "make build" hands out the executables that the test
-// has built, and age-keygen makes keys as the program of this name does.
+// furnish makes the directory in which a page begins: a checkout without executables. Two
+// programs are replaced. "make build" copies the executables that the test has built, and
+// age-keygen is this executable.
 func (r *reader) furnish() error {
 	top, err := filepath.Abs(root)
 	if err != nil {
@@ -159,10 +159,10 @@ func (r *reader) furnish() error {
 	return os.Symlink(self, filepath.Join(r.dir, "stand-ins", keygen))
 }
 
-// becomeShell makes the machine that newReader asks for, from inside, and becomes its shell.
+// becomeShell sets up the isolated environment from inside, and becomes its shell.
 func becomeShell() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("take the mounts for itself: %w", err)
+		return fmt.Errorf("make the mounts private: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
@@ -189,7 +189,7 @@ func becomeShell() error {
 	return unix.Exec(shell, []string{"bash", "--norc"}, os.Environ())
 }
 
-// openTerminal opens a terminal: the side that answers, and the side that asks.
+// openTerminal opens a terminal. It returns the side that answers and the side that asks.
 func openTerminal() (answer, question *os.File, err error) {
 	answer, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -206,7 +206,7 @@ func openTerminal() (answer, question *os.File, err error) {
 	return answer, question, err
 }
 
-// do does one step of a page.
+// do performs a step of a page.
 func (r *reader) do(s *step) error {
 	switch s.kind {
 	case notRun:
@@ -225,7 +225,7 @@ func (r *reader) do(s *step) error {
 	return nil
 }
 
-// execute types one command, and holds what it prints against what the page shows.
+// execute types a command, and compares its output with the page.
 func (r *reader) execute(s *step, c typed) error {
 	command := places.ReplaceAllString(r.values.replace(c.command), "${1}"+r.dir+"${2}")
 	if serves.MatchString(c.command) {
@@ -243,10 +243,10 @@ func (r *reader) execute(s *step, c typed) error {
 	}
 }
 
-// holds reports what the page says otherwise than it is.
+// holds returns an error if the page differs from the actual result.
 func (r *reader) holds(s *step, c typed, printed string) error {
 	if fails := says.MatchString(c.shown); fails != (r.status != 0) {
-		return fmt.Errorf("the exit code is %d, it prints\n%s", r.status, printed)
+		return fmt.Errorf("the exit code is %d, and the output is\n%s", r.status, printed)
 	}
 	if c.shown == "" {
 		return nil
@@ -254,14 +254,14 @@ func (r *reader) holds(s *step, c typed, printed string) error {
 	return r.values.match(strings.Replace(c.shown, asks, strings.TrimSuffix(asks, "yes\n"), 1), printed, s.vary)
 }
 
-// send writes to the shell.
+// send writes a line to the shell.
 func (r *reader) send(format string, args ...any) {
 	if _, err := fmt.Fprintf(r.input, format, args...); err != nil {
 		r.t.Fatal(err)
 	}
 }
 
-// told reads the number that the shell reports.
+// told reads a number that the shell reports.
 func (r *reader) told() (int, error) {
 	timer := time.AfterFunc(patience, func() { r.input.Close() })
 	defer timer.Stop()
@@ -272,7 +272,7 @@ func (r *reader) told() (int, error) {
 	return strconv.Atoi(strings.TrimSpace(line))
 }
 
-// run runs a command, and returns what it prints.
+// run runs a command, and returns its output.
 func (r *reader) run(command string, answered bool) (printed string, err error) {
 	out := filepath.Join(r.dir, "printed")
 	stdin := "/dev/null"
@@ -290,7 +290,7 @@ func (r *reader) run(command string, answered bool) (printed string, err error) 
 	return strings.ReplaceAll(string(text), r.dir, ""), err
 }
 
-// serve starts a server, and waits until it serves, or has ended.
+// serve starts a server, and waits until it serves or has ended.
 func (r *reader) serve(command, shown string, vary bool) error {
 	r.starts++
 	r.output = filepath.Join(r.dir, fmt.Sprintf("served-%d", r.starts))
@@ -317,12 +317,12 @@ func (r *reader) serve(command, shown string, vary bool) error {
 		case !ended && !serving && time.Now().Before(end):
 			continue
 		case ended == !says.MatchString(shown):
-			return fmt.Errorf("the server has ended: %v; it says\n%s", ended, said)
+			return fmt.Errorf("the server has ended: %v; its output is\n%s", ended, said)
 		case shown == "":
 			return nil
 		}
 		r.status = 1
-		return r.values.match("…\n"+shown+"…", said, vary) // among lines of its log
+		return r.values.match("…\n"+shown+"…", said, vary) // the output is among lines of the log
 	}
 }
 
@@ -333,10 +333,10 @@ func (r *reader) ended(pid int) (bool, error) {
 	return code != 0, err
 }
 
-// stop interrupts the server, and waits for its end.
+// stop interrupts the server, and waits until it has ended.
 func (r *reader) stop() error {
 	if r.server == 0 {
-		return errors.New("no server is there to be stopped")
+		return errors.New("the page stops a server, but no server runs")
 	}
 	r.send("kill -INT %d\n", r.server)
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {

@@ -18,11 +18,11 @@ import (
 	"motte/internal/testutil"
 )
 
-// The load of the kill test.
+// Sizes of the load of the kill test.
 const (
 	writers     = 4
 	readers     = 2
-	namesEach   = 32 // of a writer
+	namesEach   = 32 // names of each writer
 	collection  = "c"
 	eagerIndex  = "eager"
 	lazyIndex   = "lazy"
@@ -30,21 +30,21 @@ const (
 	mostWaiting = 250 * time.Millisecond // between two kills
 )
 
-// load is the clients of the kill test and what they know.
+// load is the clients of the kill test, with their records.
 type load struct {
 	*server
 	ledger   ledger
 	accounts [][]*account // by writer
 
-	acknowledged, batches, conditions atomic.Int64 // versions; requests; versions
-	tookUnanswered, lost              atomic.Int64 // versions whose request was not answered
-	gets, searches                    atomic.Int64 // answered, of the readers
+	acknowledged, batches, conditions atomic.Int64 // versions; requests with several changes; versions with a precondition
+	tookUnanswered, lost              atomic.Int64 // versions without an answer that took effect, and that did not
+	gets, searches                    atomic.Int64 // answered requests of readers
 }
 
-// TestAcknowledgedWritesSurvive loads a server and kills its processes at
-// random. Readers see, all the time, every write that was acknowledged before
-// they began; afterwards exactly what was written last is there. So it is once
-// more when all was killed and replayed, and when an index was built anew.
+// TestAcknowledgedWritesSurvive loads a server and kills its processes at random. Readers must
+// always see every write that was acknowledged before their read began. At the end, the store
+// must have exactly the last writes. This must still hold after all processes were killed and
+// the log was replayed, and after an index was rebuilt.
 func TestAcknowledgedWritesSurvive(t *testing.T) {
 	l := &load{server: start(t), ledger: make(ledger)}
 	admin := l.dial()
@@ -65,7 +65,7 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 	counts := make(map[victim]int)
 	next := victims(aTask, theCore, theHost, everything)
 	for range *kills {
-		if rand.IntN(4) > 0 { // otherwise kill what is just starting
+		if rand.IntN(4) > 0 { // otherwise kill a process that is starting
 			l.dial().Close()
 		}
 		time.Sleep(rand.N(mostWaiting))
@@ -86,7 +86,7 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 	l.report()
 }
 
-// begin starts the writers and readers; stop waits for their end.
+// begin starts the writers and readers. stop waits until they have ended.
 func (l *load) begin() (stop func()) {
 	ctx, cancel := context.WithCancel(l.t.Context())
 	var all sync.WaitGroup
@@ -116,8 +116,7 @@ func (l *load) settled(c *client.Client) {
 	l.serving(c, collection, lazyIndex)
 }
 
-// write changes a writer's names until the context ends, one request after the
-// other.
+// write changes a writer's names until the context ends, with one request at a time.
 func (l *load) write(ctx context.Context, c *client.Client, own []*account) {
 	for ctx.Err() == nil {
 		n := 1
@@ -132,8 +131,8 @@ func (l *load) write(ctx context.Context, c *client.Client, own []*account) {
 	}
 }
 
-// change gives each of some names a new version, in one request, and does not
-// rest until it knows whether that took.
+// change gives new versions to some names in one request. It returns once it knows whether the
+// request took effect.
 func (l *load) change(c *client.Client, some []*account) {
 	ctx, cancel := limited(l.t)
 	defer cancel()
@@ -145,7 +144,7 @@ func (l *load) change(c *client.Client, some []*account) {
 	f := tookNot
 	switch judge(err) {
 	case answered:
-		if err != nil { // nobody else writes these names
+		if err != nil { // no other writer writes these names
 			l.t.Errorf("change of %s: %v, though its precondition holds", some[0].name, err)
 			break
 		}
@@ -171,8 +170,8 @@ func (l *load) change(c *client.Client, some []*account) {
 	}
 }
 
-// send asks for the last version of some names. Half of the requests have
-// preconditions, which hold if everything acknowledged before is there.
+// send requests the last versions of some names. Half of the requests have preconditions. These
+// hold if every earlier acknowledged write is there.
 func (l *load) send(ctx context.Context, c *client.Client, some []*account) (results []client.Result, conditional int, err error) {
 	strict := rand.IntN(2) == 0
 	if strict {
@@ -209,7 +208,7 @@ func (l *load) send(ctx context.Context, c *client.Client, some []*account) (res
 	return results, conditional, err
 }
 
-// resolve finds out whether a change without an answer took. It took as a
+// resolve determines whether a request without an answer took effect. It must have done so as a
 // whole, or not at all.
 func (l *load) resolve(c *client.Client, some []*account) (fate, []client.Result) {
 	results, fates := make([]client.Result, len(some)), make(map[fate]int)
@@ -227,7 +226,7 @@ func (l *load) resolve(c *client.Client, some []*account) (fate, []client.Result
 		}
 	}
 	if len(fates) > 1 {
-		l.t.Errorf("%d changes of a batch took effect, %d of the same batch did not", fates[took], fates[tookNot])
+		l.t.Errorf("%d changes of a batch took effect, and %d did not; want all or none", fates[took], fates[tookNot])
 	}
 	if fates[took] > 0 {
 		l.tookUnanswered.Add(int64(len(some)))
@@ -237,7 +236,7 @@ func (l *load) resolve(c *client.Client, some []*account) (fate, []client.Result
 	return tookNot, nil
 }
 
-// look reads a name, however long it takes to be answered.
+// look reads a name, and repeats that until it is answered.
 func (l *load) look(c *client.Client, a *account) (o client.Object, seen int) {
 	for end := time.Now().Add(testutil.Patience); time.Now().Before(end); testutil.Pause() {
 		ctx, cancel := limited(l.t)
@@ -261,7 +260,7 @@ func (l *load) look(c *client.Client, a *account) (o client.Object, seen int) {
 	return o, 0
 }
 
-// read reads what others write, until the context ends.
+// read reads objects of all writers, until the context ends.
 func (l *load) read(ctx context.Context, c *client.Client) {
 	for ctx.Err() == nil {
 		own := l.accounts[rand.IntN(writers)]
@@ -323,7 +322,7 @@ func (l *load) readMany(c *client.Client, index string, own []*account) {
 			return
 		}
 		if _, twice := seen[a]; twice || !slices.Contains(own, a) {
-			l.t.Errorf("search by %s finds %s, twice or unasked", index, a.name)
+			l.t.Errorf("the search by %s returns %s twice, or outside of the predicate", index, a.name)
 		}
 		seen[a] = number
 	}
@@ -335,8 +334,8 @@ func (l *load) readMany(c *client.Client, index string, own []*account) {
 	}
 }
 
-// account holds the store against the books, when nobody writes: the list, both
-// indexes, and each name must show exactly what was written last.
+// account compares the store with the records, while no writer runs. The list, both indexes, and
+// a GET of each name must show exactly the last writes.
 func (l *load) account(c *client.Client) {
 	want := make(map[string]string)
 	for name, a := range l.ledger {
@@ -351,7 +350,7 @@ func (l *load) account(c *client.Client) {
 		var n client.Found
 		testutil.Eventually(l.t, "count by "+index, func() (err error) { n, err = c.Count(l.t.Context(), q); return err })
 		if int(n.Count) != len(want) {
-			l.t.Errorf("%s counts %d; want %d", index, n.Count, len(want))
+			l.t.Errorf("the index %s counts %d objects; want %d", index, n.Count, len(want))
 		}
 	}
 	for _, a := range l.ledger {
@@ -366,7 +365,7 @@ func (l *load) account(c *client.Client) {
 	}
 }
 
-// shows reads objects until an answer comes whole, and wants exactly these.
+// shows reads objects until an answer is complete. It must have exactly the given objects.
 func (l *load) shows(what string, want map[string]string, read func(context.Context) iter.Seq2[client.Object, error]) {
 	got := make(map[string]string)
 	testutil.Eventually(l.t, what, func() error {
@@ -376,19 +375,19 @@ func (l *load) shows(what string, want map[string]string, read func(context.Cont
 				return err
 			}
 			if _, twice := got[o.Name]; twice {
-				l.t.Errorf("%s shows %s twice", what, o.Name)
+				l.t.Errorf("%s returns %s twice", what, o.Name)
 			}
 			got[o.Name] = string(o.Data)
 		}
 		return nil
 	})
 	if !maps.Equal(got, want) {
-		l.t.Errorf("%s shows %d objects, not the %d that were written last", what, len(got), len(want))
+		l.t.Errorf("%s returns %d objects, which are not the %d of the last writes", what, len(got), len(want))
 	}
 }
 
-// alerts: an honest Task that is killed has ended, or stopped in the middle of
-// a frame; it told no lie. Nothing stored is damaged.
+// alerts checks the alerts. A killed honest Task has ended, or stopped in the middle of a frame.
+// It must not count as a lie, and no record may be damaged.
 func (l *load) alerts(c *client.Client) {
 	var list []client.Alert
 	testutil.Eventually(l.t, "alerts", func() (err error) { list, err = c.Alerts(l.t.Context()); return err })
@@ -396,12 +395,12 @@ func (l *load) alerts(c *client.Client) {
 		switch a.Reason {
 		case model.ReasonTaskEnded, model.ReasonBadFrame, model.ReasonTooSlow:
 		default:
-			l.t.Errorf("alert: %s, collection %q, index %q, segment %d, offset %d", client.ReasonName(a.Reason), a.Collection, a.Index, a.Segment, a.Offset)
+			l.t.Errorf("unexpected alert: %s, collection %q, index %q, segment %d, offset %d", client.ReasonName(a.Reason), a.Collection, a.Index, a.Segment, a.Offset)
 		}
 	}
 }
 
-// report says what became of every version that took effect.
+// report logs the fate of every version that took effect.
 func (l *load) report() {
 	var present, replaced, deleted int
 	for _, a := range l.ledger {
@@ -421,12 +420,12 @@ func (l *load) report() {
 			present++
 		}
 	}
-	l.t.Logf("%d changes were acknowledged, in %d requests with several, %d of them on a precondition; of those without an answer %d took effect and %d did not",
+	l.t.Logf("%d changes were acknowledged, in %d requests with several changes, %d of them with a precondition; of the changes without an answer %d took effect and %d did not",
 		l.acknowledged.Load(), l.batches.Load(), l.conditions.Load(), l.tookUnanswered.Load(), l.lost.Load())
-	l.t.Logf("they put %d objects, of which %d are there, %d were replaced and %d deleted", present+replaced+deleted, present, replaced, deleted)
-	l.t.Logf("the readers were answered %d gets and %d searches", l.gets.Load(), l.searches.Load())
-	// A deletion takes one object away, and is a change itself.
+	l.t.Logf("the changes put %d objects; %d of them are there, %d were replaced and %d deleted", present+replaced+deleted, present, replaced, deleted)
+	l.t.Logf("the readers got %d answers to GETs and %d to searches", l.gets.Load(), l.searches.Load())
+	// A deletion removes an object, and is itself a change.
 	if n := int64(present + replaced + 2*deleted); n != l.acknowledged.Load()+l.tookUnanswered.Load() {
-		l.t.Errorf("%d changes are accounted for, of %d that took effect", n, l.acknowledged.Load()+l.tookUnanswered.Load())
+		l.t.Errorf("the versions account for %d changes; want %d, as many as took effect", n, l.acknowledged.Load()+l.tookUnanswered.Load())
 	}
 }

@@ -23,10 +23,9 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestHistoriesAreLinearizable records what clients do with two collections at
-// the same time and what they are answered, while processes are killed. Each
-// collection's history must be one that a single thread could have seen. A copy
-// of it with one stale read must not: the check can fail.
+// TestHistoriesAreLinearizable records the concurrent requests of clients on two collections,
+// and their answers, while processes are killed. Each history must be linearizable. To show that
+// the check can fail, a copy with one stale read must not be.
 func TestHistoriesAreLinearizable(t *testing.T) {
 	s := start(t)
 	var all tally
@@ -42,7 +41,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 			if stale, ok := withStaleRead(operations); ok {
 				all.spoiled++
 				if porcupine.CheckOperations(storeModel, stale) {
-					t.Errorf("history %d of %s is accepted with a stale read in it", n, h.collections[c])
+					t.Errorf("history %d of %s is accepted with a stale read; want it rejected", n, h.collections[c])
 				}
 			}
 		}
@@ -53,15 +52,15 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	t.Log(all)
 	for _, k := range []operationKind{aGet, aSearch, aCount, aWrite} {
 		if all.kinds[k] == 0 {
-			t.Errorf("no %s was answered", k)
+			t.Errorf("no %s was answered, so the test checks too little", k)
 		}
 	}
 	if all.spoiled == 0 {
-		t.Error("no history had a read that could be made stale")
+		t.Error("no history has a read that can be made stale, so the check itself was not tested")
 	}
 }
 
-// tally counts what was checked.
+// tally counts the checked operations.
 type tally struct {
 	histories, spoiled, unknown int
 	kinds                       map[operationKind]int
@@ -85,7 +84,7 @@ func (a tally) String() string {
 		a.histories, a.kinds[aWrite], a.unknown, a.kinds[aGet], a.kinds[aSearch], a.kinds[aCount], a.spoiled)
 }
 
-// report shows a history that is not linearizable.
+// report prints a history that is not linearizable.
 func report(t *testing.T, what string, history []porcupine.Operation) {
 	slices.SortFunc(history, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
 	var b strings.Builder
@@ -96,19 +95,19 @@ func report(t *testing.T, what string, history []porcupine.Operation) {
 	_, info := porcupine.CheckOperationsVerbose(storeModel, history, testutil.Patience)
 	path := filepath.Join(t.ArtifactDir(), "history.html")
 	if err := porcupine.VisualizePath(storeModel, info, path); err == nil {
-		t.Logf("a drawing of it is in %s, and stays there with -artifacts", path)
+		t.Logf("a drawing of the history is in %s; -artifacts keeps it", path)
 	}
 }
 
-// withStaleRead returns a copy of a history with a get that sees what it must
-// not: a content that was put once, and had been replaced before the get began.
+// withStaleRead returns a copy of a history with one changed GET. It returns a content that had
+// been replaced before the GET began.
 func withStaleRead(history []porcupine.Operation) ([]porcupine.Operation, bool) {
 	type put struct {
 		name    int
 		content uint32
 	}
 	writers := make(map[put]int)
-	var acknowledged []porcupine.Operation // writes that do one thing
+	var acknowledged []porcupine.Operation // writes with a single change
 	for _, o := range history {
 		in, out := o.Input.(operation), o.Output.(outcome)
 		for _, c := range in.changes {
@@ -141,18 +140,18 @@ func withStaleRead(history []porcupine.Operation) ([]porcupine.Operation, bool) 
 	return nil, false
 }
 
-// indexes of each collection: one fed an attribute, one that reads the object.
+// indexes of each collection: the first gets an attribute, and the second reads the object.
 var indexes = []string{"attribute", "object"}
 
-// recording is a history in the making.
+// recording is a history while it is recorded.
 type recording struct {
 	t           *testing.T
 	began       time.Time
 	collections []string
 
 	mu         sync.Mutex
-	operations [][]porcupine.Operation // of each collection
-	contents   uint32                  // the newest
+	operations [][]porcupine.Operation // operations on each collection
+	contents   uint32                  // number of the newest content
 	identities map[thing]client.Identity
 }
 
@@ -162,8 +161,8 @@ type thing struct {
 	content          uint32
 }
 
-// record has clients work on two new collections until some processes were
-// killed, and then looks once more.
+// record lets clients work on two new collections while some processes are killed. Then it reads
+// everything once more.
 func record(s *server, n int, next func() victim) *recording {
 	h := &recording{t: s.t, began: time.Now(), identities: make(map[thing]client.Identity), operations: make([][]porcupine.Operation, 2)}
 	admin := s.dial()
@@ -212,11 +211,11 @@ func (h *recording) serving(s *server, c *client.Client) {
 	}
 }
 
-// look reads all there is, however often the server goes away meanwhile.
+// look reads all objects. It repeats that while the server is unavailable.
 func (h *recording) look(c *client.Client) {
 	w := &worker{recording: h, client: c, number: 6, known: make(map[[2]int]uint32)}
 	answered := func(f func() bool) {
-		testutil.Eventually(h.t, "a last look", func() error {
+		testutil.Eventually(h.t, "a last read of all objects", func() error {
 			if !f() {
 				return errors.New("no answer")
 			}
@@ -233,12 +232,12 @@ func (h *recording) look(c *client.Client) {
 	}
 }
 
-// worker is one client: it does one thing after the other.
+// worker is a client that sends one request at a time.
 type worker struct {
 	*recording
 	client *client.Client
 	number int
-	known  map[[2]int]uint32 // the content last seen, by collection and name
+	known  map[[2]int]uint32 // the last content seen, by collection and name
 }
 
 func (w *worker) run(ctx context.Context) {
@@ -268,7 +267,7 @@ func (w *worker) run(ctx context.Context) {
 	}
 }
 
-// change makes up a PUT or a deletion, perhaps with a precondition.
+// change makes a random PUT or deletion, perhaps with a precondition.
 func (w *worker) change(collection, name int) (c change) {
 	c.name = name
 	if rand.IntN(4) > 0 {
@@ -281,12 +280,12 @@ func (w *worker) change(collection, name int) (c change) {
 	case k < 3 && known > 0:
 		c.is = known
 	case k == 3 && c.put > 0 && known > 0:
-		c.put = known // the same content once more has the same identity
+		c.put = known // putting the same content again keeps the identity
 	}
 	return c
 }
 
-// content returns one that was not there yet.
+// content returns a new content.
 func (h *recording) content() uint32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -294,8 +293,8 @@ func (h *recording) content() uint32 {
 	return h.contents
 }
 
-// add notes an operation that began at a time and was answered just now, or
-// never will be.
+// add records an operation that began at a given time. It was answered just now, or never will
+// be.
 func (w *worker) add(collection int, call time.Duration, in operation, out outcome) {
 	end := int64(time.Since(w.began))
 	if out.unknown {
@@ -307,7 +306,7 @@ func (w *worker) add(collection int, call time.Duration, in operation, out outco
 		porcupine.Operation{ClientId: w.number, Input: in, Call: int64(call), Output: out, Return: end})
 }
 
-// answered reports whether a request was answered with something to check.
+// answered reports whether a request has an answer to check.
 func (w *worker) answered(what string, err error) bool {
 	v := judge(err)
 	if v == wrong {
@@ -348,7 +347,7 @@ func (w *worker) search(collection int, index string, from, to uint32) (done boo
 		}
 		name, err := strconv.Atoi(o.Name)
 		if err != nil || name < 0 || name >= names || out.seen[name] != 0 {
-			w.t.Errorf("found: %q, among %d", o.Name, out.seen)
+			w.t.Errorf("a search returns %q, among %d; want only requested contents", o.Name, out.seen)
 			return false
 		}
 		out.seen[name] = w.saw(collection, name, o)
@@ -367,7 +366,7 @@ func (w *worker) count(collection int, index string, from, to uint32) {
 	}
 }
 
-// write makes one change, or several in a batch.
+// write sends a change, or several changes in a batch.
 func (w *worker) write(collection int, changes ...change) {
 	ctx, cancel := limited(w.t)
 	defer cancel()
@@ -394,8 +393,8 @@ func (w *worker) write(collection int, changes ...change) {
 	}
 }
 
-// send sends changes. There is a result for each, if they are made; that of a
-// deletion alone is empty.
+// send sends changes. If they are made, it returns a result for each. The result of a single
+// deletion is empty.
 func (w *worker) send(ctx context.Context, collection int, changes []change) ([]client.Result, error) {
 	in := w.collections[collection]
 	if len(changes) > 1 {
@@ -435,29 +434,30 @@ func (w *worker) options(collection int, c change) []client.PutOption {
 	return o
 }
 
-// data is an object with a content, and its key for the index that reads it.
+// data returns an object with a content. The content is also its key in the index that reads the
+// object.
 func data(content uint32) []byte {
 	return fmt.Appendf(nil, `{"n":%d,"content":%d}`, key(content), content)
 }
 
-// saw returns the content of an object, of which nothing may be missing.
+// saw returns the content of an object, which must be complete.
 func (w *worker) saw(collection, name int, o client.Object) uint32 {
 	var d struct{ Content uint32 }
 	if err := json.Unmarshal(o.Data, &d); err != nil || o.Name != strconv.Itoa(name) || !bytes.Equal(o.Data, data(d.Content)) {
-		w.t.Errorf("under the name %d lies %q with %q", name, o.Name, o.Data)
+		w.t.Errorf("the name %d has the object %q with the content %q, which no request put", name, o.Name, o.Data)
 	}
 	w.identify(collection, name, d.Content, o.Identity)
 	return d.Content
 }
 
-// identify holds the Core to it that an identity names one content of one name,
-// and remembers it for preconditions.
+// identify checks that an identity always names the same content of the same name. It records
+// the identity for preconditions.
 func (w *worker) identify(collection, name int, content uint32, id client.Identity) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := thing{collection, name, content}
 	if old, ok := w.identities[k]; ok && old != id {
-		w.t.Errorf("content %d of name %d had the identity %x, and now has %x", content, name, old, id)
+		w.t.Errorf("content %d of name %d had the identity %x, and now has %x; want the same", content, name, old, id)
 	}
 	w.identities[k] = id
 	w.known[[2]int{collection, name}] = content

@@ -10,27 +10,26 @@ import (
 	"motte/core/model"
 )
 
-// The model of a collection: a register for each name, read and written alone
-// or together. A content is a number that is greater than 0; as an identity
-// names one name with one content, a precondition on an identity is one on a
-// content here. An index finds a content by its key.
+// The model of a collection has a register for each name, read and written alone or together. A
+// content is a number above 0. An identity names one name with one content. So a precondition on
+// an identity is a precondition on a content here. An index finds a content by its key.
 
-// names is how many names a history uses: few, or there is little to disagree
-// on, and the check takes long.
+// names is the number of names in a history. It is small, so that operations conflict, and the
+// check is fast.
 const names = 4
 
-// keys is how many keys there are.
+// keys is the number of keys.
 const keys = 8
 
-// state is the content under each name; 0: none.
+// state is the content under each name; 0: no object.
 type state [names]uint32
 
-// operation is what a client asks.
+// operation is a request.
 type operation struct {
 	kind     operationKind
-	name     int      // of a get
-	from, to uint32   // of a search or count: the keys, the last excluded
-	changes  []change // all or none
+	name     int      // name of a GET
+	from, to uint32   // keys of a search or count: from is included, to is not
+	changes  []change // made together or not at all
 }
 
 type operationKind string
@@ -42,24 +41,24 @@ const (
 	aWrite  operationKind = "write"
 )
 
-// change is a PUT, or a deletion, of one name.
+// change is a PUT or a deletion of one name.
 type change struct {
 	name   int
 	put    uint32 // content; 0: delete
-	absent bool   // only if there is none
-	is     uint32 // only if this is the content; 0: whatever it is
+	absent bool   // only if there is no object
+	is     uint32 // only if the object has this content; 0: no precondition
 }
 
-// outcome is what a client was answered.
+// outcome is an answer.
 type outcome struct {
-	unknown bool       // nothing: the connection was lost
-	code    model.Code // of a write
-	seen    state      // by a get or search
+	unknown bool       // no answer: the connection was lost
+	code    model.Code // code of a write
+	seen    state      // objects returned by a GET or search
 	count   int
 }
 
-// forever is when an operation ends that was not answered: it may take effect
-// at any time, or after all that anybody sees, which is never.
+// forever is the end of an operation without an answer. It may take effect at any time, or
+// never.
 const forever = math.MaxInt64
 
 var storeModel = porcupine.Model{
@@ -75,8 +74,7 @@ var storeModel = porcupine.Model{
 	DescribeState:     func(s any) string { return fmt.Sprint(s) },
 }
 
-// step says whether an operation can have this outcome in a state, and what the
-// state is after it.
+// step reports whether an operation can have this outcome in a state. It returns the next state.
 func step(s state, in operation, out outcome) (bool, state) {
 	switch in.kind {
 	case aGet:
@@ -92,7 +90,7 @@ func step(s state, in operation, out outcome) (bool, state) {
 	return out.unknown || out.code == code, next
 }
 
-// find is what an index finds.
+// find returns the objects that an index finds.
 func (s state) find(from, to uint32) (found state, n int) {
 	for name, content := range s {
 		if k := key(content); content > 0 && from <= k && k < to {
@@ -105,8 +103,8 @@ func (s state) find(from, to uint32) (found state, n int) {
 
 func key(content uint32) uint32 { return content % keys }
 
-// apply makes changes, in order. The first that is not allowed decides,
-// and nothing is changed.
+// apply makes changes in order. If one is not allowed, its code is returned and no change is
+// made.
 func (s state) apply(changes []change) (state, model.Code) {
 	next := s
 	for _, c := range changes {
@@ -138,8 +136,8 @@ func describe(in operation, out outcome) string {
 	return fmt.Sprintf("write %+v: %s", in.changes, answer)
 }
 
-// TestModelTellsHistoriesApart: the model accepts what clients may see, and
-// nothing else. Operations follow each other, but for those without an answer.
+// TestModelTellsHistoriesApart: the model accepts exactly the answers that clients may get.
+// Operations follow one another, except for those without an answer.
 func TestModelTellsHistoriesApart(t *testing.T) {
 	type event = porcupine.Operation
 	put := func(name int, content uint32) change { return change{name: name, put: content} }
@@ -172,30 +170,30 @@ func TestModelTellsHistoriesApart(t *testing.T) {
 		legal   bool
 		history []event
 	}{
-		{"what was put", true, []event{write(ok, put(0, 1)), get(0, 1), search(1), count(1)}},
+		{"an acknowledged put", true, []event{write(ok, put(0, 1)), get(0, 1), search(1), count(1)}},
 		{"a stale get", false, []event{write(ok, put(0, 1)), write(ok, put(0, 2)), get(0, 1)}},
 		{"a stale search", false, []event{write(ok, put(0, 1)), write(ok, put(0, 2)), get(0, 2), search(1)}},
 		{"a stale count", false, []event{write(ok, put(0, 1)), write(ok, put(1, 2)), count(1)}},
 		{"a lost write", false, []event{write(ok, put(0, 1)), get(0, 0)}},
 		{"an index that misses a write", false, []event{write(ok, put(0, 1)), search()}},
-		{"what nobody put", false, []event{write(ok, put(0, 1)), get(0, 7)}},
-		{"what was deleted", false, []event{write(ok, put(0, 1)), write(ok, remove(0)), get(0, 1)}},
-		{"nothing to delete", true, []event{write(absent, remove(0)), get(0, 0)}},
-		{"a search of two moments", false, []event{write(ok, put(0, 1)), write(ok, remove(0)), write(ok, put(1, 2)), search(1, 2)}},
+		{"a content that was never put", false, []event{write(ok, put(0, 1)), get(0, 7)}},
+		{"a read of a deleted object", false, []event{write(ok, put(0, 1)), write(ok, remove(0)), get(0, 1)}},
+		{"a deletion of a missing object", true, []event{write(absent, remove(0)), get(0, 0)}},
+		{"a search that mixes two moments", false, []event{write(ok, put(0, 1)), write(ok, remove(0)), write(ok, put(1, 2)), search(1, 2)}},
 		{"a batch", true, []event{write(ok, put(0, 1), put(1, 2)), search(1, 2)}},
-		{"a batch that sees itself", true, []event{write(ok, put(0, 1), instead(1, 2), remove(0)), search()}},
+		{"a batch whose changes depend on each other", true, []event{write(ok, put(0, 1), instead(1, 2), remove(0)), search()}},
 		{"half a batch", false, []event{write(ok, put(0, 1), put(1, 2)), search(1)}},
 		{"half a batch without an answer", false, []event{lost(put(0, 1), put(1, 2)), search(1)}},
 		{"a refused batch that changed something", false, []event{write(absent, put(0, 1), remove(1)), get(0, 1)}},
-		{"no answer, and no effect", true, []event{lost(put(0, 1)), get(0, 0), search()}},
-		{"no answer, and an effect", true, []event{lost(put(0, 1)), get(0, 1), search(1)}},
-		{"no answer, and a late effect", true, []event{lost(put(0, 1)), get(0, 0), write(ok, put(0, 2)), get(0, 1)}},
-		{"no answer, and an effect that is taken back", false, []event{lost(put(0, 1)), get(0, 1), get(0, 0)}},
+		{"no answer and no effect", true, []event{lost(put(0, 1)), get(0, 0), search()}},
+		{"no answer and an effect", true, []event{lost(put(0, 1)), get(0, 1), search(1)}},
+		{"no answer and a late effect", true, []event{lost(put(0, 1)), get(0, 0), write(ok, put(0, 2)), get(0, 1)}},
+		{"no answer and an effect that is undone", false, []event{lost(put(0, 1)), get(0, 1), get(0, 0)}},
 		{"a precondition that holds", true, []event{write(ok, put(0, 1)), write(ok, instead(1, 2)), get(0, 2)}},
-		{"a precondition that does not", false, []event{write(ok, put(0, 1)), write(ok, instead(3, 2))}},
-		{"refused for what is not so", false, []event{write(failed, first(1))}},
-		{"one of two who want to be first", true, []event{write(ok, first(1)), write(failed, first(2))}},
-		{"two who are first", false, []event{write(ok, first(1)), write(ok, first(2))}},
+		{"a write whose precondition does not hold", false, []event{write(ok, put(0, 1)), write(ok, instead(3, 2))}},
+		{"a refusal though the precondition holds", false, []event{write(failed, first(1))}},
+		{"one of two writes that require absence", true, []event{write(ok, first(1)), write(failed, first(2))}},
+		{"both of two writes that require absence", false, []event{write(ok, first(1)), write(ok, first(2))}},
 	} {
 		for i := range tc.history {
 			e := &tc.history[i]

@@ -1,16 +1,15 @@
-// Package robustness kills the processes of a server while clients use it, with
-// SIGKILL and at random moments: a Task, the Core, the host, or all of them at
-// once. What the clients saw is then held against two promises: a write that
-// was acknowledged is there, and a read sees every write that was acknowledged
-// before the read began.
+// Package robustness kills processes of a server while clients use it, with SIGKILL and at
+// random moments: a Task, the Core, the host, or all of them together. Then it checks two
+// promises. An acknowledged write is there. A read sees every write that was acknowledged before
+// the read began.
 //
-//   - TestHistoriesAreLinearizable records what a few clients do with a few
-//     names, and has every history checked against a sequential model.
-//   - TestAcknowledgedWritesSurvive loads the server, and accounts for every
-//     write afterwards.
+//   - TestHistoriesAreLinearizable records the requests of a few clients on a few names, and
+//     checks every history against a sequential model.
+//   - TestAcknowledgedWritesSurvive loads the server, and afterwards accounts for every
+//     write.
 //
-// The server is "motte serve" as a process of its own. Nothing here is
-// reproducible from a seed; the simulation of the engine is.
+// The server is a process of "motte serve". No test here can be reproduced from a seed; the
+// simulation of the engine can.
 package robustness
 
 import (
@@ -40,19 +39,19 @@ var (
 	kills     = flag.Int("kills", 10, "how often the kill test kills")
 )
 
-// server is a host process with its Core and Tasks, started again whenever it
-// ends. It is always found at the same address.
+// server is a host process with its Core and Tasks. It is started again whenever it ends, always
+// at the same address.
 type server struct {
 	t       *testing.T
-	bin     string // where the executables are
+	bin     string // directory of the executables
 	dir     string
 	address string
 	profile *client.Profile
 	log     *os.File
-	ended   chan struct{} // closed when it has stopped for good
+	ended   chan struct{} // closed when the server has finally stopped
 
 	mu       sync.Mutex
-	pid      int // of the host that runs now, or 0
+	pid      int // process number of the running host, or 0
 	stopping bool
 }
 
@@ -76,11 +75,11 @@ func start(t *testing.T) *server {
 	return s
 }
 
-// supervise runs one host after the other, as a service manager would.
+// supervise starts a host whenever the last one has ended, like a service manager.
 func (s *server) supervise() {
 	defer close(s.ended)
-	// The host shall not outlive the test, however that ends; the kernel sees
-	// to it when the thread that started the host is gone.
+	// The host must not outlive the test, however the test ends. The kernel kills the host when the
+	// thread that started it has ended.
 	runtime.LockOSThread()
 	for {
 		host, err := s.startHost()
@@ -90,7 +89,7 @@ func (s *server) supervise() {
 		if host == nil {
 			return
 		}
-		_ = host.Wait() // it is killed all the time
+		_ = host.Wait() // an error is expected, since tests kill the host
 		s.mu.Lock()
 		s.pid = 0
 		s.mu.Unlock()
@@ -98,7 +97,7 @@ func (s *server) supervise() {
 	}
 }
 
-// startHost starts a host, unless the server is to stop.
+// startHost starts a host, unless the server is stopping.
 func (s *server) startHost() (*exec.Cmd, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +125,7 @@ func (s *server) stop() {
 	<-s.ended
 }
 
-// victim is what is killed.
+// victim names the processes to kill.
 type victim string
 
 const (
@@ -136,18 +135,18 @@ const (
 	everything victim = "everything"
 )
 
-// kill kills a victim as soon as there is one.
+// kill kills a victim once it runs.
 func (s *server) kill(v victim) {
 	s.t.Helper()
 	testutil.Eventually(s.t, "kill "+string(v), func() error {
-		s.mu.Lock() // no other process gets the host's number meanwhile
+		s.mu.Lock() // meanwhile no other process can get the host's number
 		defer s.mu.Unlock()
 		if s.pid == 0 {
 			return errors.New("no host runs")
 		}
 		pids := s.pids(v)
 		if len(pids) == 0 {
-			return errors.New("it does not run")
+			return errors.New("the victim does not run")
 		}
 		for _, i := range rand.Perm(len(pids)) {
 			_ = syscall.Kill(pids[i], syscall.SIGKILL)
@@ -156,8 +155,8 @@ func (s *server) kill(v victim) {
 	})
 }
 
-// pids are the processes to kill. Whatever the host started is a Task, or is
-// about to become one, if it is not the Core.
+// pids returns the processes to kill. Every child of the host except the Core is a Task, or will
+// become one.
 func (s *server) pids(v victim) []int {
 	var core, tasks []int
 	for _, p := range procfs.Children(s.pid) {
@@ -180,9 +179,8 @@ func (s *server) pids(v victim) []int {
 	return nil
 }
 
-// victims is an endless list of them, in which each comes equally often. One
-// host waits longer each time that its Core ends; with this list none sees
-// many of its Cores end.
+// victims returns an endless sequence in which each victim is equally frequent. A host waits
+// longer after each end of its Core. In this sequence no host sees many ends of its Core.
 func victims(all ...victim) func() victim {
 	var next []victim
 	return func() (v victim) {
@@ -196,8 +194,7 @@ func victims(all ...victim) func() victim {
 	}
 }
 
-// dial connects as the administrator. The client finds the server again after
-// each start.
+// dial connects as the administrator. The client finds the server again after each start.
 func (s *server) dial() (c *client.Client) {
 	s.t.Helper()
 	testutil.Eventually(s.t, "connect", func() (err error) {
@@ -207,7 +204,7 @@ func (s *server) dial() (c *client.Client) {
 	return c
 }
 
-// create makes a collection and its indexes of integers, and waits for nothing.
+// create makes a collection and its indexes of integers, and returns immediately.
 func (s *server) create(c *client.Client, collection string, indexes map[string]client.Index) {
 	s.t.Helper()
 	s.change("create "+collection, func(ctx context.Context) error { return c.CreateCollection(ctx, collection) })
@@ -220,13 +217,13 @@ func (s *server) create(c *client.Client, collection string, indexes map[string]
 	}
 }
 
-// change changes the catalogue, however often the server goes away meanwhile.
+// change changes the catalogue. It tries again while the server is unavailable.
 func (s *server) change(what string, f func(context.Context) error) {
 	s.t.Helper()
 	testutil.Eventually(s.t, what, func() error {
 		err := f(s.t.Context())
 		if errors.Is(err, client.ErrExists) || errors.Is(err, client.ErrNoCollection) {
-			return nil // an earlier try took effect
+			return nil // an earlier attempt took effect
 		}
 		return err
 	})
@@ -241,18 +238,18 @@ func (s *server) serving(c *client.Client, collection, index string) {
 	})
 }
 
-// verdict is what an error says about a request.
+// verdict classifies the error of a request.
 type verdict int
 
 const (
-	answered verdict = iota // with success, or with a code that says what was there
-	refused                 // it had no effect and never will
-	unknown                 // the connection was lost: it may take effect, or have taken it
-	wrong                   // an answer that no client should get
+	answered verdict = iota // success, or a code that depends on the stored objects
+	refused                 // the request has no effect, now or later
+	unknown                 // the connection was lost: the request may take effect, or has done so
+	wrong                   // an answer that a client must never get
 )
 
-// judge sorts the error of a request. What never was sent, and what the Core
-// asks to be tried again, had no effect: the tests hold the Core to that.
+// judge classifies the error of a request. A request that was not sent, or that the Core asks to
+// repeat, must have no effect. The tests check that.
 func judge(err error) verdict {
 	var network *net.OpError
 	switch {
@@ -266,7 +263,7 @@ func judge(err error) verdict {
 	return wrong
 }
 
-// limited bounds one request.
+// limited returns a context that bounds one request.
 func limited(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), testutil.Patience)
 }

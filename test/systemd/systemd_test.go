@@ -1,6 +1,6 @@
-// Package systemd runs the units in /systemd under a systemd of its own, in a container with a
-// root of its own, and has systemd verify them. It needs root, systemd and systemd-nspawn, and a
-// machine that lets a container boot.
+// Package systemd runs the units in /systemd under systemd in a container with its own root, and
+// checks them with systemd-analyze verify. It needs root, systemd, systemd-nspawn, and a machine
+// that can boot a container.
 package systemd
 
 import (
@@ -30,14 +30,14 @@ import (
 
 const (
 	units    = "../../systemd"
-	required = "MOTTE_REQUIRE_SYSTEMD" // a missing program fails the test, instead of skipping it
-	userID   = 990                     // of the user motte in the container
+	required = "MOTTE_REQUIRE_SYSTEMD" // in the environment: a missing program fails the test, instead of skipping it
+	userID   = 990                     // user ID of motte in the container
 	bootTime = time.Minute
 )
 
 var unitNames = []string{"motte.service", "motte-backup.service", "motte-backup.timer"}
 
-// need skips a test, or fails it, if a program is missing.
+// need skips a test if a program is missing, or fails it if systemd is required.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, name := range programs {
@@ -45,12 +45,12 @@ func need(t *testing.T, programs ...string) {
 			if os.Getenv(required) == "1" {
 				t.Fatalf("%s asks for it: %v", required, err)
 			}
-			t.Skipf("without %s", name)
+			t.Skipf("the program %s is missing", name)
 		}
 	}
 }
 
-// TestTheUnitsAreInTheDocs: who reads the page sees what the file holds.
+// TestTheUnitsAreInTheDocs: the page must show the units as they are.
 func TestTheUnitsAreInTheDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/how-to/run-as-a-service.md")
 	if err != nil {
@@ -62,12 +62,13 @@ func TestTheUnitsAreInTheDocs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.Contains(string(page), "```ini\n"+string(unit)+"```\n") {
-			t.Errorf("docs/how-to/run-as-a-service.md does not show systemd/%s as it is", name)
+			t.Errorf("docs/how-to/run-as-a-service.md must show the content of systemd/%s", name)
 		}
 	}
 }
 
-// TestSystemdVerifiesTheUnits: it knows every setting, and finds what they name.
+// TestSystemdVerifiesTheUnits: systemd must know every setting, and find the files that the
+// units name.
 func TestSystemdVerifiesTheUnits(t *testing.T) {
 	need(t, "systemd-analyze")
 	dir := t.TempDir()
@@ -89,13 +90,13 @@ func TestSystemdVerifiesTheUnits(t *testing.T) {
 	}
 }
 
-// TestTheUnitUnderSystemd starts the unit, and lets fail what can: what systemd shows and does
-// about it is what an operator relies on.
+// TestTheUnitUnderSystemd starts the unit and makes its parts fail. Operators rely on the
+// reaction of systemd, and on the state that it shows.
 func TestTheUnitUnderSystemd(t *testing.T) {
 	c := boot(t)
-	c.systemctl("start", "motte") // it returns when the unit is ready
+	c.systemctl("start", "motte") // returns when the unit is ready
 	if code, text, err := c.page("/readyz"); err != nil || !strings.Contains(text, "core: ok\ncounters: ok\n") {
-		t.Fatalf("systemd takes the server for ready, which says %d %q, %v", code, text, err)
+		t.Fatalf("systemd reports that the unit is ready, but /readyz returns %d %q, %v", code, text, err)
 	}
 	c.eventually("the server is ready", func() error {
 		code, text, err := c.page("/readyz")
@@ -108,7 +109,7 @@ func TestTheUnitUnderSystemd(t *testing.T) {
 
 	c.systemctl("start", "motte-backup", "motte-backup.timer")
 	if files, err := os.ReadDir(filepath.Join(c.root, "mnt/backup/motte")); err != nil || len(files) == 0 {
-		t.Errorf("the backup's unit leaves %d files, %v", len(files), err)
+		t.Errorf("after a run of the backup's unit the backup has %d files, %v; want more", len(files), err)
 	}
 
 	host, core := c.server()
@@ -116,10 +117,10 @@ func TestTheUnitUnderSystemd(t *testing.T) {
 	c.eventually("another Core takes the place of the one that hangs", func() error {
 		h, next := c.server()
 		if next == core || next == 0 {
-			return errors.New("the Core that hangs is there, or none is")
+			return errors.New("the Core that hangs still runs, or no Core runs")
 		}
 		if h != host {
-			t.Fatalf("systemd restarted the host, process %d; now it is %d", host, h)
+			t.Fatalf("systemd restarted the host, process %d, as process %d; want only the Core to be replaced", host, h)
 		}
 		return nil
 	})
@@ -128,7 +129,7 @@ func TestTheUnitUnderSystemd(t *testing.T) {
 	c.signal(host, syscall.SIGSTOP)
 	c.shows(map[string]string{"StatusText": "Serving", "ActiveState": "active", "NRestarts": "1"})
 	if next, _ := c.server(); next == host {
-		t.Error("systemd does not miss a host that says nothing")
+		t.Error("systemd does not restart a host that stopped its watchdog messages")
 	}
 
 	c.systemctl("stop", "motte")
@@ -136,20 +137,20 @@ func TestTheUnitUnderSystemd(t *testing.T) {
 
 	c.writeKey()
 	if out, err := c.try("systemctl", "start", "motte"); err == nil {
-		t.Errorf("the unit starts with another root key: %s", out)
+		t.Errorf("the unit starts with a wrong root key: %s", out)
 	}
 	c.shows(map[string]string{"ActiveState": "failed", "Result": "exit-code", "ExecMainStatus": "12", "NRestarts": "0"})
 }
 
-// container is a systemd with a root of its own.
+// container is a systemd with its own root.
 type container struct {
 	t      *testing.T
 	root   string
 	leader int // process number of its systemd
 }
 
-// boot boots a container whose programs are this machine's, and whose /usr/local/bin holds Motte.
-// It skips the test where none can boot.
+// boot boots a container with the programs of this machine, and with Motte in /usr/local/bin. It
+// skips the test if no container can boot.
 func boot(t *testing.T) *container {
 	t.Helper()
 	need(t, "systemd", "systemd-nspawn", "nsenter", "systemctl")
@@ -173,7 +174,7 @@ func boot(t *testing.T) *container {
 			log, _ := c.try("journalctl", "--no-pager", "--lines=200")
 			t.Logf("the container's journal:\n%s", log)
 		}
-		_ = nspawn.Process.Signal(syscall.SIGTERM) // once: it halts the container
+		_ = nspawn.Process.Signal(syscall.SIGTERM) // a single SIGTERM halts the container
 		halted := time.AfterFunc(bootTime, func() { _ = nspawn.Process.Kill() })
 		_ = nspawn.Wait()
 		halted.Stop()
@@ -188,13 +189,13 @@ func boot(t *testing.T) *container {
 		}
 		if time.Now().After(end) || nspawn.Process.Signal(syscall.Signal(0)) != nil {
 			said, _ := os.ReadFile(console.Name())
-			t.Skipf("this machine lets no container boot: %s", said)
+			t.Skipf("no container can boot on this machine: %s", said)
 		}
 	}
 }
 
-// furnish makes the root: the little that systemd and the unit need, and the unit. Its watchdog is
-// made quicker.
+// furnish makes the root: the files that systemd and the unit need, and the unit with a shorter
+// watchdog time.
 func (c *container) furnish() {
 	c.t.Helper()
 	for _, dir := range []string{"etc/systemd/system/motte.service.d", "usr", "var", "run", "tmp", "proc", "sys", "dev", "media/key", "mnt/backup"} {
@@ -225,7 +226,7 @@ func (c *container) furnish() {
 			c.t.Fatal(err)
 		}
 	}
-	// The user motte reads all of it, whatever the umask is.
+	// The user motte must be able to read all files, whatever the umask is.
 	if out, err := exec.Command("chmod", "-R", "a+rX", c.root).CombinedOutput(); err != nil {
 		c.t.Fatalf("%v: %s", err, out)
 	}
@@ -235,7 +236,7 @@ func (c *container) furnish() {
 	c.writeKey()
 }
 
-// writeKey writes a new root key, as the page says.
+// writeKey writes a new root key, in the way that the page describes.
 func (c *container) writeKey() {
 	c.t.Helper()
 	var key [32]byte
@@ -281,7 +282,7 @@ func (c *container) shows(want map[string]string) {
 	})
 }
 
-// eventually tries until f succeeds.
+// eventually repeats f until it succeeds.
 func (c *container) eventually(what string, f func() error) {
 	c.t.Helper()
 	var err error
@@ -293,8 +294,8 @@ func (c *container) eventually(what string, f func() error) {
 	c.t.Fatalf("%s: %v", what, err)
 }
 
-// server returns the process numbers, outside of the container, of the Core and its host; 0: there
-// is none.
+// server returns the process numbers, outside of the container, of the host and its Core; 0: no
+// process.
 func (c *container) server() (host, core int) {
 	for _, p := range procfs.Children(c.leader) {
 		for _, child := range procfs.Children(p.PID) {
@@ -309,7 +310,7 @@ func (c *container) server() (host, core int) {
 func (c *container) signal(pid int, s syscall.Signal) {
 	c.t.Helper()
 	if pid == 0 {
-		c.t.Fatal("there is no process to be sent a signal")
+		c.t.Fatal("the process that should get a signal does not run")
 	}
 	if err := syscall.Kill(pid, s); err != nil {
 		c.t.Fatal(err)
@@ -328,12 +329,12 @@ func (c *container) page(name string) (code int, text string, err error) {
 	return r.StatusCode, string(body), err
 }
 
-// dial connects from a thread that is in the container's network, and that ends with it.
+// dial connects from a thread in the container's network. The thread ends afterwards.
 func (c *container) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked
+		runtime.LockOSThread() // never unlocked, so that the thread ends
 		var namespace *os.File
 		if namespace, err = os.Open(fmt.Sprintf("/proc/%d/ns/net", c.leader)); err != nil {
 			return
