@@ -71,6 +71,7 @@ type Dir struct {
 	current string            // the name of file
 	known   map[string]fileID // what each name means: a file that this Dir made, or listed first
 	unsure  map[string]fileID // files that were made, but may not be durable
+	remade  map[string]bool   // files that leave made again, and Rescue was not asked for since
 
 	reads atomic.Uint64 // see reading
 
@@ -138,7 +139,8 @@ func OpenDir(path string) (*Dir, error) {
 
 func newDir(path string, root *os.Root, lock *os.File) *Dir {
 	return &Dir{path: path, root: root, lock: lock, zeros: make([]byte, pieceSize),
-		known: make(map[string]fileID), unsure: make(map[string]fileID), open: make(map[string]*reading)}
+		known: make(map[string]fileID), unsure: make(map[string]fileID), remade: make(map[string]bool),
+		open: make(map[string]*reading)}
 }
 
 // lockDir locks a directory, which programs that only read it can lock with LOCK_SH.
@@ -334,6 +336,9 @@ func (d *Dir) leave() error {
 		if err := d.putBack(d.current, io.NewSectionReader(d.file, 0, d.end)); err != nil {
 			return err
 		}
+		d.naming.Lock()
+		d.remade[d.current] = true
+		d.naming.Unlock()
 	}
 	_ = d.file.Close()
 	d.naming.Lock()

@@ -9,10 +9,12 @@ import (
 	"syscall"
 )
 
-// Watch lists the files as Files does, save those that took the place of one that was
-// made or listed before, and the bytes of the disk that all of them take. It is an
-// ErrAdrift if the directory itself is another one now, or if it holds a segment that this
-// Dir neither made nor listed: then another Core writes here, in spite of the lock.
+// Watch lists the files as Files does, and returns the bytes of the disk that they take. It
+// leaves out a file that took the place of a file that this Dir made or listed. It also leaves
+// out a file that was removed and that this Dir made again, until Rescue is called: so the
+// caller always notices the removal. Watch returns ErrAdrift if the directory itself was
+// replaced, or if it holds a segment that this Dir neither made nor listed: then another Core
+// writes here, in spite of the lock.
 func (d *Dir) Watch() (list []File, disk int64, err error) {
 	d.naming.Lock()
 	defer d.naming.Unlock()
@@ -31,20 +33,23 @@ func (d *Dir) Watch() (list []File, disk int64, err error) {
 		if _, segment := number(info.Name(), segmentSuffix); segment && !ok {
 			return false, fmt.Errorf("%w: %s", ErrAdrift, info.Name())
 		}
-		return info.Mode().IsRegular() && (!ok || known == identify(info)), nil
+		its := !ok || known == identify(info)
+		return info.Mode().IsRegular() && its && !d.remade[info.Name()], nil
 	})
 	return list, disk, err
 }
 
 const blockSize = 512 // bytes that the system counts the space of a file in
 
-// Rescue makes a file again that was removed, if it is still open, and so still there.
+// Rescue makes a removed file again, if this Dir still has it open.
 func (d *Dir) Rescue(name string) error {
 	d.naming.Lock()
-	current := d.current == name
+	appended := d.current == name // Append makes it again before it makes the next file
+	remade := d.remade[name]
+	delete(d.remade, name)
 	d.naming.Unlock()
-	if current {
-		return nil // Append does, before it makes the next one
+	if appended || remade {
+		return nil
 	}
 	d.mu.RLock()
 	r := d.open[name]

@@ -87,6 +87,14 @@ func TestAFileWithoutANameTakesNothing(t *testing.T) {
 		if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != want {
 			t.Errorf("%s: it holds %q, %v, want %q", what, got, err, want)
 		}
+		// Watch must not miss the removal because the file is back already.
+		if list, _, err := d.Watch(); err != nil || len(list) != 1 || list[0].Name != "2" {
+			t.Errorf("%s: before Rescue, Watch lists %v, %v, want file 2 alone", what, list, err)
+		}
+		testutil.Must(t, d.Rescue("1"))
+		if list, _, err := d.Watch(); err != nil || len(list) != 2 {
+			t.Errorf("%s: after Rescue, Watch lists %v, %v, want both files", what, list, err)
+		}
 		testutil.Must(t, d.Close())
 	}
 }
