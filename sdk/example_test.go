@@ -44,17 +44,18 @@ func (x *lengths) Apply(changes []sdk.Change) {
 }
 
 // Search takes a decimal number.
-func (x *lengths) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
-	length, err := strconv.Atoi(string(predicate))
+func (x *lengths) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	length, err := strconv.Atoi(string(q.Predicate))
 	if err != nil {
 		return nil, err
 	}
+	var found []sdk.Identity
 	for _, t := range x.held {
-		if t.length == length && len(found) < limit {
+		if t.length == length {
 			found = append(found, t.id)
 		}
 	}
-	return found, nil
+	return sdk.Sorted(found, q.After)
 }
 
 // A whole index. The main function of its Task is one line:
@@ -73,12 +74,13 @@ func Example() {
 		{Identity: motte, Input: []byte("motte")},
 		{Identity: keep, Input: []byte("keep")},
 	})
-	found, err := x.Search([]byte("5"), 10)
+	answer, err := x.Search(sdk.Query{Predicate: []byte("5"), Limit: 10})
+	found := slices.Collect(answer)
 	fmt.Println(len(found), found[0] == motte, err)
 
 	x.Apply([]sdk.Change{{Identity: motte, Remove: true}})
-	found, err = x.Search([]byte("5"), 10)
-	fmt.Println(len(found), err)
+	answer, err = x.Search(sdk.Query{Predicate: []byte("5"), Limit: 10})
+	fmt.Println(len(slices.Collect(answer)), err)
 	// Output:
 	// 1 true <nil>
 	// 0 <nil>

@@ -44,12 +44,13 @@ func (w *witness) Apply(changes []sdk.Change) {
 	}
 }
 
-func (w *witness) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
-	w.predicate, w.limit = string(predicate), limit
+func (w *witness) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	q.Predicate = bytes.Clone(q.Predicate)
+	w.query = q
 	if w.refuse {
-		return nil, nil
+		return slices.Values([]sdk.Identity(nil)), nil
 	}
-	return []sdk.Identity{w.changes[0].Identity}, nil
+	return slices.Values([]sdk.Identity{w.changes[0].Identity}), nil
 }
 
 // TestGoldenConversation sends the Core's golden frames to an index. Its answers must be the

@@ -55,11 +55,11 @@ func allowed(h taskwire.Header) bool {
 	case taskwire.Configure:
 		return h.Len >= configureHead && h.Len <= configureHead+model.MaxSubQuery
 	case taskwire.Insert:
-		return h.Len >= changeHead && h.Len <= changeHead+model.MaxObject
+		return h.Len >= insertHead && h.Len <= insertHead+model.MaxObject
 	case taskwire.Remove:
-		return h.Len == changeHead
+		return h.Len == removeHead
 	case taskwire.Search:
-		return h.Len >= searchHead && h.Len <= searchHead+model.MaxSubQuery
+		return h.Len >= searchHead && h.Len <= searchHead+model.MaxAfter*len(Identity{})+model.MaxSubQuery
 	}
 	return false
 }
@@ -90,8 +90,9 @@ func (r *reader) fill() error {
 // Bytes before the variable part of each frame's payload.
 const (
 	configureHead = 1 + 1 + 4
-	changeHead    = 8 + len(Identity{})
-	searchHead    = 4
+	removeHead    = 8 + len(Identity{})
+	insertHead    = removeHead + 8
+	searchHead    = 4 + 8 + 1
 )
 
 func decodeConfigure(p []byte) (c Config, err error) {
@@ -109,6 +110,23 @@ func decodeChange(h taskwire.Header, p []byte) (c Change) {
 	r := codec.NewReader(p)
 	c.LSN = r.U64()
 	r.Copy(c.Identity[:])
-	c.Remove, c.Input = h.Type == taskwire.Remove, r.Rest()
+	if c.Remove = h.Type == taskwire.Remove; !c.Remove {
+		c.Owner, c.Input = Owner(r.U64()), r.Rest()
+	}
 	return c
+}
+
+func decodeQuery(p []byte) (q Query, err error) {
+	r := codec.NewReader(p)
+	q.Limit, q.Owner = int(r.U32()), Owner(r.U64())
+	n := int(r.U8())
+	r.Require(q.Limit > 0 && n <= model.MaxAfter)
+	for range min(n, r.Len()/len(Identity{})) {
+		var id Identity
+		r.Copy(id[:])
+		q.After = append(q.After, id)
+	}
+	r.Require(len(q.After) == n)
+	q.Predicate = r.Rest()
+	return q, r.Done()
 }

@@ -46,17 +46,21 @@ func (r *recorder) Apply(changes []sdk.Change) {
 	}
 }
 
-// Search finds the inputs that contain the predicate. It ignores the limit.
-func (r *recorder) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
-	if string(predicate) == "bad" {
+// Search finds the inputs that contain the predicate, unless the predicate asks for an error.
+func (r *recorder) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	switch string(q.Predicate) {
+	case "bad":
 		return nil, errors.New("bad")
+	case "expensive":
+		return nil, fmt.Errorf("here: %w", sdk.ErrTooExpensive)
 	}
+	var found []sdk.Identity
 	for v, id := range r.held {
-		if strings.Contains(r.inputs[v], string(predicate)) {
+		if strings.Contains(r.inputs[v], string(q.Predicate)) {
 			found = append(found, id)
 		}
 	}
-	return found, nil
+	return sdk.Sorted(found, q.After)
 }
 
 var config = sdk.Config{Type: model.TypeText, Ordered: true, MaxResults: 10_000, Options: []byte("options")}

@@ -1,7 +1,7 @@
 package sdk
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -46,7 +46,8 @@ type server struct {
 	index Index
 	in    reader
 	to    io.Writer
-	out   []byte // frames to be written
+	out   []byte     // frames to be written
+	chunk []Identity // of the answer to the present query, not in a frame yet
 
 	seq     uint64   // of the last frame handled
 	changes []Change // adjacent ones, not applied yet; inputs alias the reader's buffer
@@ -110,42 +111,56 @@ func (s *server) apply() {
 	s.changes = s.changes[:0]
 }
 
-// search answers a query, after all changes before it.
+// search answers a query, after all changes before it. It takes one identity more than the
+// limit from the index, to learn whether more match.
 func (s *server) search(payload []byte) error {
 	s.apply()
-	limit := int(binary.BigEndian.Uint32(payload))
-	found, err := s.index.Search(payload[searchHead:], limit)
+	q, err := decodeQuery(payload)
 	if err != nil {
+		return fmt.Errorf("%w: query: %w", errProtocol, err)
+	}
+	found, err := s.index.Search(q)
+	switch {
+	case errors.Is(err, ErrTooExpensive):
+		s.fail(s.seq, taskwire.FailExpensive)
+		return nil
+	case errors.Is(err, ErrGone) && len(q.After) > 0:
+		s.fail(s.seq, taskwire.FailGone)
+		return nil
+	case err != nil:
 		s.fail(s.seq, taskwire.FailQuery)
 		return nil
 	}
-	found = found[:min(len(found), limit)]
-	for {
-		chunk := found[:min(len(found), taskwire.MaxChunk)]
-		found = found[len(chunk):]
-		s.found(chunk, len(found) > 0)
-		if len(s.out) >= writeSize {
-			if err := s.flush(); err != nil {
+	n := 0
+	state := taskwire.StateLast
+	for id := range found {
+		if n == q.Limit {
+			state = taskwire.StateMore
+			break
+		}
+		if len(s.chunk) == taskwire.MaxChunk {
+			if err = s.found(taskwire.StateContinues); err != nil {
 				return err
 			}
 		}
-		if len(found) == 0 {
-			return nil
-		}
+		s.chunk = append(s.chunk, id)
+		n++
 	}
+	return s.found(state)
 }
 
-func (s *server) found(chunk []Identity, more bool) {
-	h := taskwire.Header{Type: taskwire.Found, Len: 1 + len(chunk)*len(Identity{}), Seq: s.seq}
-	s.out = taskwire.AppendHeader(s.out, h)
-	if more {
-		s.out = append(s.out, 1)
-	} else {
-		s.out = append(s.out, 0)
+// found writes the identities of chunk.
+func (s *server) found(state taskwire.State) error {
+	h := taskwire.Header{Type: taskwire.Found, Len: 1 + len(s.chunk)*len(Identity{}), Seq: s.seq}
+	s.out = append(taskwire.AppendHeader(s.out, h), byte(state))
+	for i := range s.chunk {
+		s.out = append(s.out, s.chunk[i][:]...)
 	}
-	for i := range chunk {
-		s.out = append(s.out, chunk[i][:]...)
+	s.chunk = s.chunk[:0]
+	if len(s.out) >= writeSize {
+		return s.flush()
 	}
+	return nil
 }
 
 func (s *server) fail(seq uint64, f taskwire.Failure) {

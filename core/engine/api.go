@@ -25,6 +25,7 @@ type Request struct {
 	Reserved  int           // bytes of budget that the server counts for it: its answer returns them
 	Writes    []Write       // of a put, delete or batch
 	Wanted    []wire.Wanted // of a GETMANY
+	After     []identity.ID // of a SEARCH
 
 	// As they were when the request was begun. A later step looks at them anew.
 	by *principal  // nil: not registered
@@ -120,7 +121,7 @@ var operations = map[model.Operation]struct {
 	model.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
 		wire.FlagIfAbsent | wire.FlagIfIdentity, anyChange, (*Engine).write},
 	model.OpGet: {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
-	model.OpSearch: {aCollection | anIndex, aQuery | aType | aLimit,
+	model.OpSearch: {aCollection | anIndex, aQuery | aType | aLimit | anObject,
 		wire.FlagIDsOnly, anyRead, (*Engine).search},
 	model.OpDelete: {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
 	model.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit,
@@ -167,6 +168,8 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		ops, err = wire.DecodeBatch(r.Object)
 	case model.OpGetMany:
 		q.Wanted, err = wire.DecodeGetMany(r.Query)
+	case model.OpSearch:
+		q.After, err = wire.DecodeAfter(r.Object)
 	}
 	if err != nil {
 		return nil, model.InvalidRequest

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 
+	"motte/core/identity"
 	"motte/core/mapping"
 )
 
@@ -29,6 +31,27 @@ func (l sortedBlocks) len() int {
 		return 0
 	}
 	return (len(l)-1)*stride + len(l[len(l)-1])
+}
+
+// cut removes all objects behind the first n. It must be called before the first take.
+func (l *sortedBlocks) cut(n int) {
+	blocks := (n + stride - 1) / stride
+	if *l = (*l)[:blocks]; blocks > 0 {
+		(*l)[blocks-1] = (*l)[blocks-1][:n-(blocks-1)*stride]
+	}
+}
+
+// last returns the identities of the last n objects, the last first.
+func (l sortedBlocks) last(n int) (list []byte) {
+	for _, block := range slices.Backward(l) {
+		for _, o := range slices.Backward(block) {
+			if len(list) == n*identity.Size {
+				return list
+			}
+			list = append(list, o.ID[:]...)
+		}
+	}
+	return list
 }
 
 // take removes the first object. The list is not empty.

@@ -118,7 +118,7 @@ func (e *Engine) missDeadline(x *index) {
 	e.waitNoMore(x)
 	if s := x.sent[0].search; s != nil {
 		e.fail(s, model.TooSlow)
-		s.req, s.seen, s.found = nil, nil, nil
+		s.req, s.seen, s.found, s.kept = nil, nil, nil, nil
 	}
 }
 

@@ -3,21 +3,21 @@ package engine
 import (
 	"slices"
 
-	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
-// finishing is a search whose Task has named all identities. The remaining work runs in
-// steps. The rights of the principal at the end of the last step decide the answer.
+// finishing is a search whose Task has named all identities of a round. The remaining work runs
+// in steps. The rights of the principal at the end of the last step decide the answer.
 type finishing struct {
 	*search
 	rights model.Rights
 	stage  int
-	kept   sortedBlocks // objects of found that the principal may see, or delete
+	anchor []byte // identities of the objects behind which the next page begins
 	merger
 	items   [][]byte
 	objects []mapping.Entry
@@ -30,8 +30,12 @@ var stages = [...]func(*finishing) (looked int, done bool){
 	(*finishing).sift, (*finishing).sort, (*finishing).merge, (*finishing).pack,
 }
 
-// finish removes the objects that the principal may not see, sorts the rest, applies the
-// limit, and charges the leak meter. Then it answers, or deletes.
+// sifted is the stage behind sift.
+const sifted = 1
+
+// finish removes the objects that the principal may not see, and begins the next round if too
+// few are left. Otherwise it applies the limit, sorts the objects, and charges the leak meter.
+// Then it answers, or deletes.
 func (e *Engine) finish(s *search) {
 	f := &finishing{search: s, rights: e.rightsOf(s)}
 	s.x.finishing++
@@ -63,6 +67,13 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 		if done {
 			f.stage++
 		}
+		if done && f.stage == sifted {
+			if e.nextRound(f.search) {
+				return false
+			}
+			f.endRounds()
+			e.pump(f.x)
+		}
 		if room -= looked; room <= 0 {
 			return true
 		}
@@ -75,7 +86,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	case f.req.Op == model.OpDeleteWhere && e.changing:
 		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
 	case f.rights != rights: // sift again; objects removed before stay out
-		f.found = f.kept
+		f.found, f.kept = f.kept, nil
 		*f = finishing{search: f.search, rights: rights}
 		return true
 	default:
@@ -91,21 +102,33 @@ func (f *finishing) sift() (looked int, done bool) {
 	if len(f.found) == 0 {
 		return 0, true
 	}
-	allowed := access.Read
-	if f.req.Op == model.OpDeleteWhere {
-		allowed = access.Delete
-	}
-	if allowed(f.rights, false) { // all objects
+	if f.allows(f.rights, false) && len(f.kept) == 0 { // all objects
 		f.kept, f.found = f.found, nil
 		return 0, true
 	}
 	chunk := pop(&f.found)
 	for _, o := range chunk {
-		if allowed(f.rights, o.Owner == f.p.owner) {
+		if f.allows(f.rights, o.Owner == f.p.owner) {
 			f.kept.add(o)
 		}
 	}
 	return len(chunk), len(f.found) == 0
+}
+
+// endRounds removes the objects that are too many, those that the Task named last. It notes
+// behind which objects the next page of a SEARCH begins, and lets changes of the index go on.
+func (f *finishing) endRounds() {
+	f.releaseChanges()
+	f.seen = nil
+	if f.kept.len() > int(f.want) {
+		f.kept.cut(int(f.want))
+		f.more = true
+	}
+	if f.owner != taskwire.AllOwners && f.allows(f.rights, false) {
+		f.more = true // the Task was asked for too little, but the principal has more rights now
+	} else if f.more && f.req.Op == model.OpSearch {
+		f.anchor = f.kept.last(model.MaxAfter)
+	}
 }
 
 // sort sorts each chunk. It does nothing if the index keeps the Task's order, or for a
@@ -131,18 +154,9 @@ func (f *finishing) merge() (looked int, done bool) {
 	return looked, done
 }
 
-// count returns the number of objects that the answer shows or concerns: at most the limit.
-func (f *finishing) count() int {
-	n := f.kept.len()
-	if limit := f.req.Limit; limit > 0 && uint64(n) > uint64(limit) {
-		n = int(limit)
-	}
-	return n
-}
-
 // pack makes the items of the answer from the objects.
 func (f *finishing) pack() (looked int, done bool) {
-	n := f.count()
+	n := f.kept.len()
 	if f.packed == n || f.req.Op != model.OpSearch {
 		return 0, true
 	}
@@ -175,12 +189,12 @@ func appendIdentities(frames [][]byte, objects []mapping.Entry) [][]byte {
 
 // conclude answers a search whose stages are all done, or begins its deletions.
 func (e *Engine) conclude(f *finishing) {
-	n := f.count()
-	r := Reply{End: End{Count: uint32(n)}}
-	if f.named == f.ask || n < f.kept.len() {
+	n := f.kept.len()
+	r := Reply{End: End{Count: uint32(n), Body: f.anchor}}
+	if f.more {
 		r.Flags = wire.ReplyTruncated
 	}
-	code, wait := e.pay(f.search, uint64(n), func() { e.continueFinish(f) })
+	code, wait := e.pay(f, uint64(n), func() { e.continueFinish(f) })
 	switch {
 	case wait:
 		return

@@ -72,6 +72,7 @@ type session struct {
 	sent       []*delivery // changes not confirmed and queries not answered, in the order of their numbers
 	queries    []*delivery // queries of queue and sent, in order
 	open       int         // queries in sent
+	holding    int         // queries that hold changes back
 	bytes      int         // bytes of the frames in sent
 	served     time.Time   // when the index began to serve
 	refused    uint64      // inputs that the Task refused
@@ -267,7 +268,8 @@ func (e *Engine) build(x *index) {
 // maySend reports whether the first delivery of the queue may be sent now.
 func (x *index) maySend(d *delivery) bool {
 	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
-	return !full && x.open+x.finishing < windowOpen && !d.unread()
+	held := x.holding > 0 && d.search == nil
+	return !full && !held && x.open+x.finishing < windowOpen && !d.unread()
 }
 
 // unread reports whether the input of a delivery has not been read.
@@ -373,19 +375,32 @@ func (e *Engine) send(x *index, d *delivery) {
 	case taskwire.Configure:
 		f = taskwire.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
 	case taskwire.Insert:
-		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, len(d.input)), d.input
+		owner := e.alias(x, d.put.Owner)
+		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, owner, len(d.input)), d.input
 		d.input = nil
 		e.countInput(x, d, 0)
 	case taskwire.Remove:
 		f = taskwire.AppendRemove(nil, d.seq, d.lsn, d.replaced.ID)
 	case taskwire.Search:
-		x.open++
-		f = taskwire.AppendSearch(nil, d.seq, d.search.ask, d.search.req.Query)
+		f = e.sendSearch(x, d.seq, d.search)
 	}
 	d.size = len(f) + len(input)
 	x.bytes += d.size
 	x.sent = append(x.sent, d)
 	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f, input})
+}
+
+// sendSearch makes the frame of a round of a search.
+func (e *Engine) sendSearch(x *index, seq uint64, s *search) []byte {
+	x.open++
+	if s.instance == 0 {
+		s.instance, s.began = x.instance, e.uptime
+		if s.holds {
+			x.holding++
+		}
+	}
+	return taskwire.AppendSearch(nil, seq,
+		&taskwire.Query{Limit: s.ask, Owner: s.owner, After: s.after, Predicate: s.req.Query})
 }
 
 // ackDeliveries removes the sent deliveries for which is returns true, since the Task has
@@ -479,13 +494,33 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 		d.step = taskwire.Remove // so that it can't be refused again
 		d.refused = true
 		x.refused++
-	case a.Failure == taskwire.FailQuery && d.search != nil &&
-		d.search == x.asked(a.Seq) && d.search.named == 0:
-		e.ackDeliveries(x, is)
-		e.fail(d.search, model.QueryRefused)
+	case d.search != nil && d.search == x.asked(a.Seq) && d.search.named == 0:
+		return e.refuseSearch(x, d.search, a)
 	default:
 		return model.ReasonUnasked
 	}
+	return 0
+}
+
+// refuseSearch handles a Task that does not answer a query. In a later round, the answer shows
+// the objects of the rounds before.
+func (e *Engine) refuseSearch(x *index, s *search, a taskwire.Answer) model.Reason {
+	code := model.QueryRefused
+	switch {
+	case a.Failure == taskwire.FailExpensive:
+		code = model.TooExpensive
+	case a.Failure == taskwire.FailGone && len(s.after) > 0:
+		code = model.Gone
+	case a.Failure != taskwire.FailQuery:
+		return model.ReasonUnasked
+	}
+	if s.rounds > 0 {
+		s.rounds, s.more = maxRounds-1, true
+		e.answered(x, a.Seq)
+		return 0
+	}
+	e.ackDeliveries(x, func(d *delivery) bool { return d.seq == a.Seq })
+	e.fail(s, code)
 	return 0
 }
 

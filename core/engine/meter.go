@@ -7,6 +7,7 @@ import (
 
 	"motte/core/access"
 	"motte/core/codec"
+	"motte/core/identity"
 	"motte/core/leak"
 	"motte/core/model"
 	"motte/core/seglog"
@@ -280,6 +281,7 @@ func (e *Engine) admitLater(q *Request) (code model.Code, wait bool) {
 // fail ends a query with a code. Each query ends once, here or with pay. A query that its
 // Task lost before has ended already.
 func (e *Engine) fail(s *search, code model.Code) {
+	s.releaseChanges()
 	if s.req == nil {
 		return
 	}
@@ -290,17 +292,15 @@ func (e *Engine) fail(s *search, code model.Code) {
 // pay charges a query for an answer with k objects. A code other than OK withholds the
 // answer. With wait, pay calls then when the log covers the charge. A deletion need not wait
 // while the log takes records, since its records follow the record of the charge.
-func (e *Engine) pay(s *search, k uint64, then func()) (code model.Code, wait bool) {
+func (e *Engine) pay(f *finishing, k uint64, then func()) (code model.Code, wait bool) {
+	s := f.search
 	if s.paid {
 		return model.OK, false
 	}
 	s.paid = true
-	limit := uint64(s.ask)
-	if s.req.Limit > 0 {
-		limit = min(limit, uint64(s.req.Limit))
-	}
-	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: limit, Shown: k,
-		Which: s.req.Op != model.OpCount, Ordered: s.x.ordered()}.Charge()
+	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: uint64(s.want),
+		Shown: k, Which: s.req.Op != model.OpCount, Ordered: s.x.ordered(),
+		Last: uint64(len(f.anchor) / identity.Size)}.Charge()
 	if charge > e.leftFor(s.x, s.p).Plus(leak.Rare) { // Rare is held for this query
 		e.draw(s.x, s.p, leak.Rare, leak.Rare)
 		return model.LeakBudgetExhausted, false

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"time"
 
 	"motte/core/access"
 	"motte/core/identity"
@@ -9,15 +10,30 @@ import (
 	"motte/core/taskwire"
 )
 
-// search is the flow of a SEARCH, COUNT or DELETE by predicate.
+// search is the flow of a SEARCH, COUNT or DELETE by predicate. It takes one round or several:
+// in each round, the Task gets the query and names identities.
 type search struct {
-	req   *Request // nil: the query was answered before, since the Task was too slow
-	p     *principal
-	x     *index
-	ask   uint32                      // the most identities that the Task may name
-	named uint32                      // identities named so far, with duplicates
-	seen  map[identity.Value]struct{} // values of the objects in found
-	found sortedBlocks                // each object once, where the Task named it first
+	req  *Request // nil: the query was answered before, since the Task was too slow
+	p    *principal
+	x    *index
+	want uint32 // the most objects that the answer may show
+
+	owner taskwire.Owner              // the hint for the Task
+	after []identity.ID               // the identities behind which this round begins
+	ask   uint32                      // the most identities that the Task may name in this round
+	named uint32                      // identities named in this round so far, with duplicates
+	last  []identity.ID               // the identities that were named last, the last first
+	more  bool                        // the Task has more identities than it named
+	seen  map[identity.Value]struct{} // values of the objects in found and kept
+	found sortedBlocks                // objects of this round, each once, where the Task named it first
+	kept  sortedBlocks                // objects of all rounds that the principal may see, or delete
+
+	// While a search holds changes back, later changes of its index wait. So all its rounds
+	// see the same objects.
+	holds    bool
+	instance uint64        // the process that it was sent to; 0: it was not sent
+	began    time.Duration // when it was sent first, by the clock of the engine
+	rounds   int           // rounds before this one
 
 	erasures int // erasures that had been applied when the query was queued
 
@@ -25,6 +41,13 @@ type search struct {
 	versions uint64 // versions that had appeared in the collection by then, since the start
 	paid     bool   // the leak meter has charged the query
 }
+
+// Limits of the rounds of a search, since changes of its index wait meanwhile.
+const (
+	maxRounds   = 4
+	roundsTime  = 250 * time.Millisecond // then no further round begins
+	roundGrowth = 4                      // each round asks for so many times as many identities
+)
 
 // search decides a request by predicate and queues the sub-query for the Task
 // (paper, section 5, "GET Operation"; design, section 5).
@@ -37,19 +60,78 @@ func (e *Engine) search(q *Request) model.Code {
 	case !compatible(q.Type, x.dataType), e.tasks[x.task] != nil && e.tasks[x.task].Operations>>q.Op&1 == 0:
 		return model.InvalidRequest
 	}
+	after := e.stillShown(q)
+	if len(after) == 0 && len(q.After) > 0 {
+		return model.Gone
+	}
 	if code, wait := e.admit(q, x, p); code != model.OK || wait {
 		return code
 	}
-	s := &search{req: q, p: p, x: x, ask: x.row.MaxResults, seen: make(map[identity.Value]struct{}),
-		erasures: len(e.erasures), live: uint64(c.objects.Len()), versions: c.versions}
-	// A principal that may not read all objects may need more identities than the limit, to
-	// get as many of its own objects.
-	if q.Limit > 0 && access.Any(c.grants.Rights(p.id), model.RightRead) {
-		s.ask = min(s.ask, q.Limit)
+	s := &search{req: q, p: p, x: x, after: after, want: x.row.MaxResults,
+		seen: make(map[identity.Value]struct{}), erasures: len(e.erasures),
+		live: uint64(c.objects.Len()), versions: c.versions}
+	if q.Limit > 0 {
+		s.want = min(s.want, q.Limit)
+	}
+	s.ask = s.want
+	if !s.allows(c.grants.Rights(p.id), false) {
+		s.owner, s.holds = e.alias(x, p.owner), true
 	}
 	e.enqueue(x, &delivery{step: taskwire.Search, search: s})
 	e.pump(x)
 	return model.OK
+}
+
+// stillShown returns the identities of a SEARCH behind which it should begin, without those
+// of objects that the principal would not be shown now.
+func (e *Engine) stillShown(q *Request) (after []identity.ID) {
+	for _, id := range q.After {
+		o, ok := e.lookup(q.in, id.Value())
+		if ok && o.ID == id && e.readable(q.by, q.in, o) {
+			after = append(after, id)
+		}
+	}
+	return after
+}
+
+// allows reports whether the rights allow the answer to show an object, or to delete it.
+func (s *search) allows(rights model.Rights, own bool) bool {
+	if s.req.Op == model.OpDeleteWhere {
+		return access.Delete(rights, own)
+	}
+	return access.Read(rights, own)
+}
+
+// alias returns the number that stands for an owner in an index.
+func (e *Engine) alias(x *index, owner uint32) taskwire.Owner {
+	return taskwire.Owner(e.Maker.Alias(x.number, owner))
+}
+
+// releaseChanges lets the changes of the index go on that wait for a search.
+func (s *search) releaseChanges() {
+	if s.holds && s.instance != 0 && s.instance == s.x.instance {
+		s.x.holding--
+	}
+	s.holds = false
+}
+
+// nextRound asks the Task for more identities, if the answer shows fewer objects than it may
+// and the Task has more. It reports whether it did.
+func (e *Engine) nextRound(s *search) bool {
+	x := s.x
+	over := s.rounds == maxRounds-1 || e.uptime-s.began > roundsTime || s.instance != x.instance
+	if over || !s.holds || !s.more || s.kept.len() >= int(s.want) {
+		return false
+	}
+	s.rounds++
+	s.ask = min(x.row.MaxResults, s.ask*roundGrowth)
+	s.after, s.named, s.more = s.last, 0, false
+	d := &delivery{step: taskwire.Search, search: s}
+	x.queue = slices.Insert(x.queue, 0, d) // before the changes that it holds back
+	x.queries = slices.Insert(x.queries, x.open, d)
+	e.backlog++
+	e.finished(s)
+	return true
 }
 
 // compatible reports whether two data types match: they are equal, or one of them is
@@ -76,8 +158,10 @@ func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 		return model.ReasonUnasked
 	case len(a.Found) > int(s.ask-s.named):
 		return model.ReasonTooManyResults
-	case a.More && len(a.Found) == 0:
+	case a.State == taskwire.StateContinues && len(a.Found) == 0:
 		return model.ReasonBadFrame // an endless answer without content
+	case a.State == taskwire.StateMore && len(a.Found) < int(s.ask-s.named):
+		return model.ReasonBadFrame // it could have named more
 	}
 	s.named += uint32(len(a.Found))
 	for _, id := range a.Found {
@@ -93,13 +177,34 @@ func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 			s.found.add(o)
 		}
 	}
-	if !a.More {
-		e.ackDeliveries(x, func(d *delivery) bool { return d.seq == a.Seq })
-		if s.seen = nil; s.req != nil {
-			e.finish(s)
-		}
+	if s.holds {
+		s.last = newest(s.last, a.Found)
+	}
+	if a.State != taskwire.StateContinues {
+		s.more = a.State == taskwire.StateMore
+		e.answered(x, a.Seq)
 	}
 	return 0
+}
+
+// answered notes that the Task has answered its oldest query, which has this number.
+func (e *Engine) answered(x *index, seq uint64) {
+	s := x.queries[0].search
+	e.ackDeliveries(x, func(d *delivery) bool { return d.seq == seq })
+	if s.req != nil {
+		e.finish(s)
+	}
+}
+
+// newest returns the identities that a Task named last, the last first, at most
+// model.MaxAfter of them.
+func newest(before, found []identity.ID) (list []identity.ID) {
+	for _, id := range slices.Backward(found) {
+		if len(list) < model.MaxAfter {
+			list = append(list, id)
+		}
+	}
+	return append(list, before[:min(len(before), model.MaxAfter-len(list))]...)
 }
 
 // foreign returns the reason for an alert about an identity that its collection lacks.

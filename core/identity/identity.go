@@ -81,6 +81,13 @@ func (m *Maker) Check(collection, owner uint32, id ID, content Content) bool {
 	return hmac.Equal(want[:], id[:])
 }
 
+// Alias returns the number that stands for an owner in the index with this number. It tells
+// nothing of the owner, and an owner has unrelated aliases in two indexes. It is never 0.
+func (m *Maker) Alias(index, owner uint32) uint64 {
+	p := m.hash('o', index, binary.BigEndian.AppendUint32(nil, owner))
+	return max(1, binary.BigEndian.Uint64(p))
+}
+
 // hash returns the first half of a MAC. The first byte of the input separates the uses of
 // the key.
 func (m *Maker) hash(use byte, collection uint32, parts ...[]byte) []byte {

@@ -69,6 +69,7 @@ type Choice struct {
 	Shown    uint64 // objects that the answer shows
 	Which    bool   // the answer names the objects; otherwise it is their number
 	Ordered  bool   // the Task chose the order of the objects
+	Last     uint64 // shown objects of which the answer tells that the Task named them last, and their order
 }
 
 // Charge returns the cost of an answer. It is the sum of the costs of being an answer, of
@@ -83,6 +84,9 @@ func (c Choice) Charge() Bits {
 	charge = charge.Plus(Log(c.Since + 1)).Plus(Log(c.Since + 2))
 	if c.Which {
 		charge = charge.Plus(Selection(versions, c.Shown, c.Ordered))
+		if !c.Ordered {
+			charge = charge.Plus(Selection(c.Shown, c.Last, true))
+		}
 	}
 	return charge
 }

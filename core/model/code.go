@@ -37,6 +37,8 @@ const (
 	DiskFull            Code = 27 // requests that make the store grow are refused: delete objects and COMPACT
 	QuotaExceeded       Code = 28 // the write would make the collection exceed its quota
 	ReadFailed          Code = 29 // the disk failed to read a stored record: try again
+	TooExpensive        Code = 30 // the query takes the Task too much work: try again, or narrow the predicate
+	Gone                Code = 31 // no object is left behind which a page of a SEARCH should begin
 
-	LastCode = ReadFailed // no code has a higher number
+	LastCode = Gone // no code has a higher number
 )

@@ -25,14 +25,16 @@ import (
 )
 
 // Version is the only version of the Task protocol spoken.
-const Version = 1
+const Version = 2
 
 // Sizes in bytes, and counts.
 const (
 	HeaderSize     = 16
 	MaxChunk       = 4096 // identities in one frame; longer answers take several
 	MaxAnswerFrame = HeaderSize + 1 + MaxChunk*identity.Size
-	insertHead     = 8 + identity.Size
+	removeHead     = 8 + identity.Size
+	insertHead     = removeHead + 8
+	searchHead     = 4 + 8 + 1
 )
 
 // Type is the type of a frame.
@@ -42,27 +44,48 @@ type Type uint8
 // frames as if in this order, one after the other.
 const (
 	Configure Type = 1 // the first frame: data type 1 | ordered 1 | max results 4 | configuration …
-	Insert    Type = 2 // LSN 8 | identity 32 | input …: replaces the Task's entry of the same value
+	Insert    Type = 2 // LSN 8 | identity 32 | owner 8 | input …: replaces the Task's entry of the same value
 	Remove    Type = 3 // LSN 8 | identity 32: removes the Task's entry of the same value, if it has one
-	Search    Type = 4 // limit 4 | predicate …
+	Search    Type = 4 // limit 4 | owner 8 | count 1 | count identities of 32 | predicate …
 )
+
+// Owner is the alias of an object's owner: a number that means nothing outside one index. A
+// Search with an alias asks for the objects of this owner alone. It is a hint: the Core checks
+// each object of the answer, so an answer with objects of other owners only costs time.
+type Owner uint64
+
+// AllOwners is the alias in a Search that asks for the objects of all owners.
+const AllOwners Owner = 0
 
 // Frames from a Task to the Core.
 const (
 	Applied Type = 64 // no payload: acknowledges each Configure, Insert and Remove up to this sequence number
-	Found   Type = 65 // more 1 | identities …: answers the Search of this sequence number
+	Found   Type = 65 // state 1 | identities …: answers the Search of this sequence number
 	Failed  Type = 66 // failure 1: the frame of this sequence number was refused
 )
 
-// Failure names the part that a Task refuses.
+// State says which part of an answer a Found frame ends.
+type State uint8
+
+// The states. A Task answers a Search with frames of StateContinues, and one of another
+// state. It stops at the limit of the Search: then StateMore says that more identities match.
+const (
+	StateLast      State = 0 // it ends the answer, and no more identities match
+	StateContinues State = 1 // another frame of this answer follows
+	StateMore      State = 2 // it ends the answer; the limit is reached, and more identities match
+)
+
+// Failure names the part that a Task refuses, or the reason.
 type Failure uint8
 
 // The failures. After a refused configuration the index is not built. A refused input is
-// not indexed, and Applied must still acknowledge its frame. A refused query is answered.
+// not indexed, and Applied must still acknowledge its frame. The others answer a Search.
 const (
 	FailConfiguration Failure = 1
 	FailInput         Failure = 2
-	FailQuery         Failure = 3
+	FailQuery         Failure = 3 // the predicate is not understood
+	FailExpensive     Failure = 4 // the query takes too much work now: see model.TooExpensive
+	FailGone          Failure = 5 // the Task holds none of the identities behind which it should continue
 )
 
 // Header is the fixed part of a frame.
@@ -90,7 +113,7 @@ func DecodeHeader(p []byte) (Header, error) {
 type Answer struct {
 	Type    Type
 	Seq     uint64
-	More    bool          // Found: another frame of this answer follows
+	State   State         // Found
 	Found   []identity.ID // Found: unchecked, as the Task sent them
 	Failure Failure       // Failed
 }
@@ -127,9 +150,10 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 	switch h.Type {
 	case Failed:
 		a.Failure = Failure(r.U8())
-		r.Require(a.Failure >= FailConfiguration && a.Failure <= FailQuery)
+		r.Require(a.Failure >= FailConfiguration && a.Failure <= FailGone)
 	case Found:
-		a.More = r.Bool()
+		a.State = State(r.U8())
+		r.Require(a.State <= StateMore)
 		a.Found = make([]identity.ID, r.Len()/identity.Size)
 		for i := range a.Found {
 			r.Copy(a.Found[i][:])
@@ -146,19 +170,32 @@ func AppendConfigure(p []byte, seq uint64, t model.DataType, ordered bool,
 }
 
 // AppendInsertHead appends an Insert frame without its input, which has n bytes.
-func AppendInsertHead(p []byte, seq, lsn uint64, id identity.ID, n int) []byte {
+func AppendInsertHead(p []byte, seq, lsn uint64, id identity.ID, owner Owner, n int) []byte {
 	w := codec.Writer(AppendHeader(p, Header{Insert, insertHead + n, seq}))
-	return w.U64(lsn).Bytes(id[:])
+	return w.U64(lsn).Bytes(id[:]).U64(uint64(owner))
 }
 
 // AppendRemove appends a Remove frame to p.
 func AppendRemove(p []byte, seq, lsn uint64, id identity.ID) []byte {
-	w := codec.Writer(AppendHeader(p, Header{Remove, insertHead, seq}))
+	w := codec.Writer(AppendHeader(p, Header{Remove, removeHead, seq}))
 	return w.U64(lsn).Bytes(id[:])
 }
 
+// Query is the content of a Search.
+type Query struct {
+	Limit     uint32        // identities in the answer, at most
+	Owner     Owner         // AllOwners: no hint
+	After     []identity.ID // the answer begins behind the first of these that the Task holds; model.MaxAfter at most
+	Predicate []byte
+}
+
 // AppendSearch appends a Search frame to p.
-func AppendSearch(p []byte, seq uint64, limit uint32, predicate []byte) []byte {
-	w := codec.Writer(AppendHeader(p, Header{Search, 4 + len(predicate), seq}))
-	return w.U32(limit).Bytes(predicate)
+func AppendSearch(p []byte, seq uint64, q *Query) []byte {
+	n := searchHead + len(q.After)*identity.Size + len(q.Predicate)
+	w := codec.Writer(AppendHeader(p, Header{Search, n, seq}))
+	w = w.U32(q.Limit).U64(uint64(q.Owner)).U8(byte(len(q.After)))
+	for i := range q.After {
+		w = w.Bytes(q.After[i][:])
+	}
+	return w.Bytes(q.Predicate)
 }

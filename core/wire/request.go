@@ -88,6 +88,19 @@ func DecodeAttributes(p []byte) (map[string][]byte, error) {
 	return attributes, r.Done()
 }
 
+// DecodeAfter reads the object part of an OpSearch: the identities behind which the answer
+// begins, the last shown first. They are at most model.MaxAfter.
+func DecodeAfter(p []byte) (list []identity.ID, err error) {
+	r := codec.NewReader(p)
+	r.Require(len(p) <= model.MaxAfter*identity.Size)
+	for r.Len() > 0 {
+		var id identity.ID
+		r.Copy(id[:])
+		list = append(list, id)
+	}
+	return list, r.Done()
+}
+
 // Wanted names an object of an OpGetMany: by its name or by its identity.
 type Wanted struct {
 	Name     []byte // empty: by identity

@@ -44,8 +44,13 @@ type Core struct {
 	live    map[identity.Value]identity.ID
 }
 
-// ErrQueryRefused says that the index refused the predicate of [Core.Search].
-var ErrQueryRefused = errors.New("the index refused the predicate")
+// Errors of [Core.Search] and [Core.Ask]: the index refused the predicate, found the query too
+// expensive, or holds none of the identities behind which the answer should begin.
+var (
+	ErrQueryRefused = errors.New("the index refused the predicate")
+	ErrTooExpensive = sdk.ErrTooExpensive
+	ErrGone         = sdk.ErrGone
+)
 
 // Start runs an index behind a channel and configures it. It returns nil if the index refuses
 // the configuration. Start closes the channel when the test ends. The index must then end
@@ -91,13 +96,19 @@ func Pair(tb testing.TB) (a, b net.Conn) {
 	return ends[0], ends[1]
 }
 
-// Insert sends an object and reports whether the index accepted it. It replaces any other
-// [Version] of the object, even if the index refuses the new one.
+// Insert sends an object of the owner 1 and reports whether the index accepted it. It replaces
+// any other [Version] of the object, even if the index refuses the new one.
 func (c *Core) Insert(id identity.ID, input string) bool {
+	c.tb.Helper()
+	return c.InsertOf(1, id, input)
+}
+
+// InsertOf is Insert for an object of another owner.
+func (c *Core) InsertOf(owner sdk.Owner, id identity.ID, input string) bool {
 	c.tb.Helper()
 	c.seq++
 	c.live[id.Value()] = id
-	c.send(AppendInsert(nil, c.seq, c.seq, id, []byte(input)))
+	c.send(AppendInsert(nil, c.seq, c.seq, id, owner, []byte(input)))
 	if !c.confirmed() {
 		delete(c.live, id.Value())
 		return false
@@ -106,8 +117,8 @@ func (c *Core) Insert(id identity.ID, input string) bool {
 }
 
 // AppendInsert appends a whole Insert frame to p.
-func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
-	return append(taskwire.AppendInsertHead(p, seq, lsn, id, len(input)), input...)
+func AppendInsert(p []byte, seq, lsn uint64, id identity.ID, owner sdk.Owner, input []byte) []byte {
+	return append(taskwire.AppendInsertHead(p, seq, lsn, id, owner, len(input)), input...)
 }
 
 // InsertAll sends many objects at once, one for each input. It returns their identities:
@@ -121,7 +132,7 @@ func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
 		id := ID(from + i)
 		ids = append(ids, id)
 		c.live[id.Value()] = id
-		frames = AppendInsert(frames, c.seq, c.seq, id, []byte(input))
+		frames = AppendInsert(frames, c.seq, c.seq, id, 1, []byte(input))
 	}
 	sent := make(chan error, 1)
 	go func() {
@@ -155,13 +166,21 @@ func (c *Core) Remove(id identity.ID) {
 }
 
 // Search sends a predicate and returns the whole answer, in the order of the index. The
-// error is [ErrQueryRefused] or nil.
+// error is [ErrQueryRefused], [ErrTooExpensive] or nil.
 func (c *Core) Search(predicate string, limit int) ([]identity.ID, error) {
 	c.tb.Helper()
+	found, _, err := c.Ask(sdk.Query{Predicate: []byte(predicate), Limit: limit})
+	return found, err
+}
+
+// Ask sends a query and returns the whole answer, in the order of the index. It reports whether
+// the index has more than the limit.
+func (c *Core) Ask(q sdk.Query) (found []identity.ID, more bool, err error) {
+	c.tb.Helper()
 	c.seq++
-	c.send(taskwire.AppendSearch(nil, c.seq, uint32(limit), []byte(predicate)))
-	var found []identity.ID
-	for {
+	c.send(taskwire.AppendSearch(nil, c.seq, &taskwire.Query{Limit: uint32(q.Limit), Owner: q.Owner, After: q.After, Predicate: q.Predicate}))
+	state := taskwire.StateContinues
+	for state == taskwire.StateContinues {
 		a := c.read()
 		if a.Type == taskwire.Applied {
 			continue
@@ -170,21 +189,34 @@ func (c *Core) Search(predicate string, limit int) ([]identity.ID, error) {
 			c.tb.Fatalf("an answer to %d while %d was asked", a.Seq, c.seq)
 		}
 		if a.Type == taskwire.Failed {
-			if a.Failure != taskwire.FailQuery || len(found) > 0 {
-				c.tb.Fatalf("failure %d after %d identities", a.Failure, len(found))
-			}
-			return nil, ErrQueryRefused
+			return nil, false, c.failure(a, q, len(found))
 		}
-		if a.More && len(a.Found) == 0 {
-			c.tb.Fatal("an empty frame announces more")
+		if a.State == taskwire.StateContinues && len(a.Found) == 0 {
+			c.tb.Fatal("an empty frame says that another frame follows")
 		}
-		found = append(found, a.Found...)
-		if !a.More {
-			break
-		}
+		state, found = a.State, append(found, a.Found...)
 	}
-	c.check(predicate, limit, found)
-	return found, nil
+	c.check(string(q.Predicate), q.Limit, found)
+	if state == taskwire.StateMore && len(found) < q.Limit {
+		c.tb.Fatalf("%q: the index has more, but named %d identities, limit %d", q.Predicate, len(found), q.Limit)
+	}
+	return found, state == taskwire.StateMore, nil
+}
+
+// failure returns the error for a Failed frame that answers a query.
+func (c *Core) failure(a taskwire.Answer, q sdk.Query, found int) error {
+	c.tb.Helper()
+	switch {
+	case found > 0:
+	case a.Failure == taskwire.FailQuery:
+		return ErrQueryRefused
+	case a.Failure == taskwire.FailExpensive:
+		return ErrTooExpensive
+	case a.Failure == taskwire.FailGone && len(q.After) > 0:
+		return ErrGone
+	}
+	c.tb.Fatalf("failure %d after %d identities", a.Failure, found)
+	return nil
 }
 
 // check fails on an answer for which the Core would quarantine the Task.

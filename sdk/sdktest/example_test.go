@@ -39,16 +39,17 @@ func (x *exact) Apply(changes []sdk.Change) {
 	}
 }
 
-func (x *exact) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
-	if len(predicate) == 0 {
+func (x *exact) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	if len(q.Predicate) == 0 {
 		return nil, errors.New("there is no empty text")
 	}
+	var found []sdk.Identity
 	for _, t := range x.held {
-		if t.text == string(predicate) && len(found) < limit {
+		if t.text == string(q.Predicate) {
 			found = append(found, t.id)
 		}
 	}
-	return found, nil
+	return sdk.Sorted(found, q.After)
 }
 
 // testExact is the test of the index; a real one would be named TestExact.

@@ -11,6 +11,7 @@ package main
 
 import (
 	"errors"
+	"iter"
 	"strings"
 	"unicode/utf8"
 
@@ -89,9 +90,9 @@ func (x *index) hold(id sdk.Identity, text string) {
 
 // Search implements sdk.Index. It looks through the texts that hold the rarest
 // trigram of the piece.
-func (x *index) Search(predicate []byte, limit int) (found []sdk.Identity, err error) {
-	piece := strings.ToLower(string(predicate))
-	if len(piece) < len(trigram{}) || !utf8.Valid(predicate) {
+func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	piece := strings.ToLower(string(q.Predicate))
+	if len(piece) < len(trigram{}) || !utf8.Valid(q.Predicate) {
 		return nil, errPredicate
 	}
 	var rarest map[sdk.Value]bool
@@ -101,12 +102,13 @@ func (x *index) Search(predicate []byte, limit int) (found []sdk.Identity, err e
 			rarest, first = h, false
 		}
 	}
+	var found []sdk.Identity
 	for v := range rarest {
-		if d := x.texts[v]; strings.Contains(d.text, piece) && len(found) < limit {
+		if d := x.texts[v]; strings.Contains(d.text, piece) {
 			found = append(found, d.id)
 		}
 	}
-	return found, nil
+	return sdk.Sorted(found, q.After)
 }
 
 // trigrams yields the trigrams of a text; one that occurs twice comes twice.
