@@ -5,12 +5,23 @@ import (
 	"motte/sdk"
 )
 
-// finder collects the objects whose keys it visits, each object once.
+// finder yields the objects whose keys it visits, each object once.
 type finder[K any] struct {
 	tree  *tree[K]
-	limit int
-	found []sdk.Identity
+	yield func(sdk.Identity) bool
+	done  bool                    // yield needs no more
 	seen  map[identity.Value]bool // objects with several keys; nil: there are no such objects
+}
+
+// visit visits the keys of the query's set, in the query's direction.
+func (f *finder[K]) visit(q query[K]) {
+	for n := 0; n < len(q.keys) && !f.done; n++ {
+		if q.descending {
+			f.descend(q.keys[len(q.keys)-1-n])
+		} else {
+			f.ascend(q.keys[n])
+		}
+	}
 }
 
 func (f *finder[K]) ascend(i interval[K]) {
@@ -62,17 +73,14 @@ func edge[K any](c cut[K]) entry[K] {
 	return e
 }
 
-// take collects an object, and reports whether the search needs more.
+// take yields an object, and reports whether the search needs more.
 func (f *finder[K]) take(id identity.ID) bool {
-	if len(f.found) >= f.limit {
-		return false
-	}
 	if v := id.Value(); f.seen != nil && len(f.tree.more[v]) > 0 {
 		if f.seen[v] {
 			return true
 		}
 		f.seen[v] = true
 	}
-	f.found = append(f.found, id)
-	return len(f.found) < f.limit
+	f.done = !f.yield(id)
+	return !f.done
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"iter"
 
 	"motte/core/model"
 	"motte/sdk"
@@ -16,7 +17,7 @@ type index struct{ keys keyTree }
 // keyTree is a tree of keys of some type.
 type keyTree interface {
 	Apply([]sdk.Change)
-	Search(predicate []byte, limit int) ([]sdk.Identity, error)
+	Search(sdk.Query) (iter.Seq[sdk.Identity], error)
 }
 
 // options is the configuration. A member that is unknown, null or given twice is refused.
@@ -87,6 +88,4 @@ func dataType(configured *string, declared model.DataType) (model.DataType, erro
 func (x *index) Apply(changes []sdk.Change) { x.keys.Apply(changes) }
 
 // Search implements sdk.Index.
-func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
-	return x.keys.Search(predicate, limit)
-}
+func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) { return x.keys.Search(q) }

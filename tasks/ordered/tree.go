@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"iter"
 	"slices"
 
 	"github.com/tidwall/btree"
@@ -123,23 +124,17 @@ func (t *tree[K]) keys(input []byte) ([]K, error) {
 }
 
 // Search visits the keys in the predicate's set, in ascending or descending order.
-func (t *tree[K]) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
-	q, err := parse(&t.domain, predicate, t.ordered)
+func (t *tree[K]) Search(asked sdk.Query) (iter.Seq[sdk.Identity], error) {
+	q, err := parse(&t.domain, asked.Predicate, t.ordered)
 	if err != nil {
 		return nil, err
 	}
-	f := finder[K]{tree: t, limit: limit}
-	if len(t.more) > 0 {
-		f.seen = make(map[identity.Value]bool)
-	}
-	if q.descending {
-		for _, i := range slices.Backward(q.keys) {
-			f.descend(i)
+	all := func(yield func(sdk.Identity) bool) {
+		f := finder[K]{tree: t, yield: yield}
+		if len(t.more) > 0 {
+			f.seen = make(map[identity.Value]bool)
 		}
-	} else {
-		for _, i := range q.keys {
-			f.ascend(i)
-		}
+		f.visit(q)
 	}
-	return f.found, nil
+	return sdk.Behind(all, asked.After)
 }

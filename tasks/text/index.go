@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
+	"slices"
 
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/analysis"
@@ -120,12 +122,16 @@ func (x *index) Apply(changes []sdk.Change) {
 }
 
 // Search implements sdk.Index.
-func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
-	q, err := parse(predicate, x.fields)
+func (x *index) Search(asked sdk.Query) (iter.Seq[sdk.Identity], error) {
+	q, err := parse(asked.Predicate, x.fields)
 	if err != nil {
 		return nil, err
 	}
-	r := bleve.NewSearchRequestOptions(q, min(limit, len(x.ids)), 0, false)
+	size := len(x.ids)
+	if len(asked.After) == 0 {
+		size = min(size, asked.Limit+1) // one more than the limit shows whether more match
+	}
+	r := bleve.NewSearchRequestOptions(q, size, 0, false)
 	r.SortBy([]string{"-_score", "_id"})
 	if !x.ordered {
 		r.Score = unscored
@@ -146,7 +152,7 @@ func (x *index) Search(predicate []byte, limit int) ([]sdk.Identity, error) {
 		v := identity.Value([]byte(hit.ID))
 		found[i] = x.ids[v]
 	}
-	return found, nil
+	return sdk.Behind(slices.Values(found), asked.After)
 }
 
 // unscored tells Bleve not to rank.
