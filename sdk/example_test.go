@@ -3,6 +3,8 @@ package sdk_test
 import (
 	"errors"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 
 	"motte/core/model"
@@ -69,19 +71,92 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	motte, keep := sdk.Identity{1}, sdk.Identity{2}
+	motte, keep, tower := sdk.Identity{1}, sdk.Identity{2}, sdk.Identity{3}
 	x.Apply([]sdk.Change{
 		{Identity: motte, Input: []byte("motte")},
 		{Identity: keep, Input: []byte("keep")},
+		{Identity: tower, Input: []byte("tower")},
 	})
-	answer, err := x.Search(sdk.Query{Predicate: []byte("5"), Limit: 10})
-	found := slices.Collect(answer)
-	fmt.Println(len(found), found[0] == motte, err)
+	five := sdk.Query{Predicate: []byte("5"), Limit: 10}
+	answer, err := x.Search(five)
+	fmt.Println(slices.Equal(slices.Collect(answer), []sdk.Identity{motte, tower}), err)
+
+	five.After = []sdk.Identity{motte} // the next page
+	answer, err = x.Search(five)
+	fmt.Println(slices.Equal(slices.Collect(answer), []sdk.Identity{tower}), err)
 
 	x.Apply([]sdk.Change{{Identity: motte, Remove: true}})
-	answer, err = x.Search(sdk.Query{Predicate: []byte("5"), Limit: 10})
-	fmt.Println(len(slices.Collect(answer)), err)
+	_, err = x.Search(five)
+	fmt.Println(err == sdk.ErrGone)
 	// Output:
-	// 1 true <nil>
-	// 0 <nil>
+	// true <nil>
+	// true <nil>
+	// true
+}
+
+// An index that keeps its entries in order begins a page in the middle. It needs neither Sorted
+// nor Behind, and looks at no more entries than the answer names.
+func ExampleIndex() {
+	x := &journal{}
+	for i := range 5 {
+		x.Apply([]sdk.Change{{Identity: sdk.Identity{byte(i)}}})
+	}
+	answer, err := x.Search(sdk.Query{Limit: 2, After: []sdk.Identity{{2}}})
+	for id := range answer {
+		fmt.Print(id[0], " ")
+	}
+	fmt.Println(err)
+	// Output:
+	// 3 4 <nil>
+}
+
+// journal is an index that finds all objects, the first that was put first.
+type journal struct {
+	entries []sdk.Identity
+}
+
+func (x *journal) Configure(sdk.Config) error { return nil }
+
+func (x *journal) Apply(changes []sdk.Change) {
+	for _, c := range changes {
+		same := func(id sdk.Identity) bool { return id.Value() == c.Identity.Value() }
+		x.entries = slices.DeleteFunc(x.entries, same)
+		if !c.Remove {
+			x.entries = append(x.entries, c.Identity)
+		}
+	}
+}
+
+func (x *journal) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	if len(q.After) == 0 {
+		return slices.Values(x.entries), nil
+	}
+	for _, last := range q.After {
+		if i := slices.Index(x.entries, last); i >= 0 {
+			return slices.Values(x.entries[i+1:]), nil
+		}
+	}
+	return nil, sdk.ErrGone
+}
+
+func ExampleBehind() {
+	a, b, c, d := sdk.Identity{1}, sdk.Identity{2}, sdk.Identity{3}, sdk.Identity{4}
+	all := slices.Values([]sdk.Identity{d, a, c}) // b matches no more
+
+	page, err := sdk.Behind(all, []sdk.Identity{b, a})
+	fmt.Println(slices.Equal(slices.Collect(page), []sdk.Identity{c}), err)
+
+	_, err = sdk.Behind(all, []sdk.Identity{b})
+	fmt.Println(err)
+	// Output:
+	// true <nil>
+	// the index holds none of the objects before the page
+}
+
+func ExampleSorted() {
+	a, b, c := sdk.Identity{1}, sdk.Identity{2}, sdk.Identity{3}
+	page, err := sdk.Sorted([]sdk.Identity{c, a, b}, []sdk.Identity{a})
+	fmt.Println(slices.Equal(slices.Collect(page), []sdk.Identity{b, c}), err)
+	// Output:
+	// true <nil>
 }

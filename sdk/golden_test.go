@@ -2,8 +2,10 @@ package sdk_test
 
 import (
 	"bytes"
+	"iter"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"motte/core/model"
@@ -20,13 +22,14 @@ func vectors(t *testing.T, names ...string) (frames []byte) {
 	return frames
 }
 
-// witness is an index that finds one identity, and records its calls.
+// witness is an index that records its calls, and answers as the test says.
 type witness struct {
-	config    sdk.Config
-	changes   []sdk.Change
-	predicate string
-	limit     int
-	refuse    bool
+	config  sdk.Config
+	changes []sdk.Change
+	queries []sdk.Query
+
+	refuse bool                                            // the first change of each batch
+	search func(sdk.Query) (iter.Seq[sdk.Identity], error) // nil: nothing matches
 }
 
 func (w *witness) Configure(c sdk.Config) error {
@@ -36,7 +39,7 @@ func (w *witness) Configure(c sdk.Config) error {
 
 func (w *witness) Apply(changes []sdk.Change) {
 	for _, c := range changes {
-		c.Input = append([]byte{}, c.Input...)
+		c.Input = bytes.Clone(c.Input)
 		w.changes = append(w.changes, c)
 	}
 	if w.refuse {
@@ -45,43 +48,72 @@ func (w *witness) Apply(changes []sdk.Change) {
 }
 
 func (w *witness) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
-	q.Predicate = bytes.Clone(q.Predicate)
-	w.query = q
-	if w.refuse {
-		return slices.Values([]sdk.Identity(nil)), nil
+	recorded := q
+	recorded.Predicate = bytes.Clone(q.Predicate)
+	w.queries = append(w.queries, recorded)
+	if w.search == nil {
+		return nil, nil
 	}
-	return slices.Values([]sdk.Identity{w.changes[0].Identity}), nil
+	return w.search(q)
+}
+
+// pattern is the identity of the golden frames whose first byte is first.
+func pattern(first byte) (id sdk.Identity) {
+	for i := range id {
+		id[i] = first + byte(i)
+	}
+	return id
 }
 
 // TestGoldenConversation sends the Core's golden frames to an index. Its answers must be the
 // Core's golden frames.
 func TestGoldenConversation(t *testing.T) {
-	said := vectors(t, "configure", "insert", "remove", "search")
-	w := &witness{}
+	said := vectors(t, "configure", "insert", "remove", "search", "search-after")
+	w := &witness{search: func(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+		if len(q.After) == 0 {
+			return slices.Values([]sdk.Identity{pattern(0x20)}), nil
+		}
+		return slices.Values([]sdk.Identity{pattern(0x20), pattern(0x40), pattern(0x60)}), nil
+	}}
 	got, err := serve(w, said)
-	if want := vectors(t, "found", "applied"); err != nil || !bytes.Equal(got, want) {
+	if want := vectors(t, "found", "found-more", "applied"); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%v, answered\n%x, want\n%x", err, got, want)
 	}
-	pattern := func(first byte) (id sdk.Identity) {
-		for i := range id {
-			id[i] = first + byte(i)
-		}
-		return id
+	wantConfig := sdk.Config{Type: model.TypeInt64, Ordered: true, MaxResults: 1000, Options: []byte(`{"path":"/age"}`)}
+	wantChanges := []sdk.Change{
+		{Identity: pattern(0x20), Owner: 0xc0c1c2c3c4c5c6c7, LSN: 41, Input: []byte(`{"age":36}`)},
+		{Identity: pattern(0x60), LSN: 42, Remove: true},
 	}
-	want := &witness{
-		config: sdk.Config{Type: model.TypeInt64, Ordered: true, MaxResults: 1000, Options: []byte(`{"path":"/age"}`)},
-		changes: []sdk.Change{
-			{Identity: pattern(0x20), LSN: 41, Input: []byte(`{"age":36}`)},
-			{Identity: pattern(0x60), LSN: 42, Remove: true, Input: []byte{}},
-		},
-		predicate: ">= 30 and < 40",
-		limit:     10,
+	wantQueries := []sdk.Query{
+		{Predicate: []byte(">= 30 and < 40"), Limit: 10},
+		{Predicate: []byte(">= 30 and < 40"), Limit: 2, Owner: 0xc0c1c2c3c4c5c6c7,
+			After: []sdk.Identity{pattern(0x80), pattern(0xa0)}},
 	}
-	if !reflect.DeepEqual(w, want) {
-		t.Errorf("the index received\n%+v, want\n%+v", w, want)
+	if !reflect.DeepEqual(w.config, wantConfig) {
+		t.Errorf("the index is configured with\n%+v, want\n%+v", w.config, wantConfig)
 	}
-	got, err = serve(&witness{refuse: true}, said)
+	if !reflect.DeepEqual(w.changes, wantChanges) {
+		t.Errorf("the index gets the changes\n%+v, want\n%+v", w.changes, wantChanges)
+	}
+	if !reflect.DeepEqual(w.queries, wantQueries) {
+		t.Errorf("the index gets the queries\n%+v, want\n%+v", w.queries, wantQueries)
+	}
+}
+
+// TestGoldenRefusals is the conversation with an index that refuses all that it can.
+func TestGoldenRefusals(t *testing.T) {
+	said := vectors(t, "configure", "insert", "remove", "search", "search-after")
+	got, err := serve(&witness{refuse: true}, said[:len(said)-len(vectors(t, "search-after"))])
 	if want := vectors(t, "failed", "found-nothing", "applied"); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("the end of the conversation: %v, and the answers are\n%x, want\n%x", err, got, want)
+		t.Errorf("%v, answered\n%x, want\n%x", err, got, want)
+	}
+	got, err = serve(&witness{search: func(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+		if len(q.After) == 0 {
+			return nil, sdk.ErrTooExpensive
+		}
+		return nil, sdk.ErrGone
+	}}, said)
+	if want := vectors(t, "failed-expensive", "failed-gone", "applied"); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%v, answered\n%x, want\n%x", err, got, want)
 	}
 }

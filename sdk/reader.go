@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"motte/core/codec"
 	"motte/core/model"
@@ -98,9 +99,7 @@ const (
 func decodeConfigure(p []byte) (c Config, err error) {
 	r := codec.NewReader(p)
 	c.Type = model.DataType(r.U8())
-	ordered := r.U8()
-	r.Require(ordered <= 1)
-	c.Ordered, c.MaxResults = ordered == 1, int(r.U32())
+	c.Ordered, c.MaxResults = r.Bool(), int(r.U32())
 	c.Options = r.Rest()
 	return c, r.Done()
 }
@@ -119,14 +118,12 @@ func decodeChange(h taskwire.Header, p []byte) (c Change) {
 func decodeQuery(p []byte) (q Query, err error) {
 	r := codec.NewReader(p)
 	q.Limit, q.Owner = int(r.U32()), Owner(r.U64())
-	n := int(r.U8())
-	r.Require(q.Limit > 0 && n <= model.MaxAfter)
-	for range min(n, r.Len()/len(Identity{})) {
-		var id Identity
-		r.Copy(id[:])
-		q.After = append(q.After, id)
+	count := int(r.U8())
+	r.Require(q.Limit > 0 && count <= model.MaxAfter)
+	for id := range slices.Chunk(r.Take(count*len(Identity{})), len(Identity{})) {
+		q.After = append(q.After, Identity(id))
 	}
-	r.Require(len(q.After) == n)
 	q.Predicate = r.Rest()
+	r.Require(len(q.Predicate) <= model.MaxSubQuery)
 	return q, r.Done()
 }

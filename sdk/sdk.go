@@ -9,14 +9,14 @@
 //  2. A call of Apply has all changes that have arrived. A lone change comes at once, in
 //     a batch of one.
 //  3. The answers of any index keep the Task protocol: numbers, chunks and limits are
-//     right.
+//     right, and each answer says whether more objects match.
 //
 // # What an Index must do
 //
 //  1. Keep all state in memory. A Task has no files, no network and no reliable clock.
 //     When its process ends, the Core feeds all objects to a fresh process.
-//  2. Copy the bytes that it keeps. The input of a change and the predicate are valid only
-//     during the call, also for goroutines.
+//  2. Copy the bytes that it keeps. The input of a change is valid only during the call, and
+//     a predicate until the answer ends. That holds for goroutines, too.
 //  3. Refuse an input or a predicate that it can't use, and never panic. A panic ends the
 //     process, and the Core builds the index anew, but the same object would end the next
 //     process, too. Serve recovers no panic, since a half-changed index gives wrong answers.
@@ -34,16 +34,12 @@
 package sdk
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"iter"
 	"os"
-	"slices"
 
 	"motte/core/identity"
 	"motte/core/model"
-	"motte/core/taskwire"
 )
 
 // Identity names one object with one content. Its first half, the [Value], names the object.
@@ -64,70 +60,17 @@ type Index interface {
 	// [Change.Refuse] if it does not accept the input.
 	Apply([]Change)
 
-	// Search returns the identities that match, each object once, in an order that is the
-	// same for each query while no change comes. An ordered index yields the best first;
-	// for other indexes the Core sorts the answer. The package stops at the limit of the
-	// query. The sequence is used during the call alone, before the next call.
+	// Search returns the identities that match, each object once. Their order depends on the
+	// predicate alone, and stays the same while no change comes. An ordered index yields the
+	// best first; for other indexes the Core sorts the answer.
 	//
-	// An error ends the query; its text stays in the Task. With [ErrTooExpensive] the
-	// client may try again, with [ErrGone] it begins anew. Any other error refuses the
-	// predicate.
+	// The package takes at most Limit+1 identities from the sequence, before the next call.
+	// The last of them only tells it that more match. So a sequence may look for each identity
+	// when it is taken. A nil sequence is empty.
+	//
+	// An error ends the query; its text stays in the Task. After [ErrTooExpensive] the client
+	// may try again, after [ErrGone] it begins anew. Any other error refuses the predicate.
 	Search(Query) (iter.Seq[Identity], error)
-}
-
-// Query is a question to an index. [Index.Search] gets it.
-type Query struct {
-	Predicate []byte // in the language of the index; valid during the call alone
-	Limit     int    // most identities in the answer, at least 1
-
-	// Owner is a hint. If it is not AllOwners, only the objects of this owner can be shown
-	// to the client, so the answer need name no others. It is the Owner of their changes.
-	Owner Owner
-
-	// After holds identities of earlier answers, the last one first, at most 8. The answer
-	// begins behind the first of them that the index holds. If there are some, and the
-	// index holds none of them, the error is ErrGone. See Behind.
-	After []Identity
-}
-
-// Owner is a number that stands for an owner of objects in one index. It has no meaning
-// elsewhere.
-type Owner = taskwire.Owner
-
-// AllOwners in a query asks for the objects of all owners.
-const AllOwners = taskwire.AllOwners
-
-// Errors of [Index.Search] that do not refuse the predicate.
-var (
-	ErrTooExpensive = errors.New("the query takes too much work")
-	ErrGone         = errors.New("the index holds none of the objects behind which the answer should begin")
-)
-
-// Behind returns the part of a sequence behind the first identity of after that the sequence
-// has; see [Query]. If after is empty, it is the whole sequence. Behind goes through the whole
-// sequence once. An index that can begin in the middle needs no Behind.
-func Behind(all iter.Seq[Identity], after []Identity) (iter.Seq[Identity], error) {
-	if len(after) == 0 {
-		return all, nil
-	}
-	first := len(after)
-	for id := range all {
-		if i := slices.Index(after[:first], id); i >= 0 {
-			first = i
-		}
-	}
-	if first == len(after) {
-		return nil, ErrGone
-	}
-	return func(yield func(Identity) bool) {
-		behind := false
-		for id := range all {
-			if behind && !yield(id) {
-				return
-			}
-			behind = behind || id == after[first]
-		}
-	}, nil
 }
 
 // Config is the declaration of an index. [Index.Configure] gets it.
@@ -141,7 +84,7 @@ type Config struct {
 // Change is one object that was put or removed. [Index.Apply] gets changes.
 type Change struct {
 	Identity Identity
-	Owner    Owner  // stands for the owner of the object; 0 for a removal
+	Owner    Owner  // of the object that was put; AllOwners for a removal
 	LSN      uint64 // position in the Core's log; it does not ascend while an index is built
 	Remove   bool   // drop the entry under Identity.Value(), if there is one
 	Input    []byte // otherwise hold this input in its place; valid until Apply returns
@@ -152,14 +95,6 @@ type Change struct {
 // Refuse says that the index does not accept the input. The object stays stored, but the
 // index does not find it. The Core tells the client that put the object.
 func (c *Change) Refuse() { c.refused = true }
-
-// Sorted returns the identities in the order of their bytes, behind the first identity of after
-// that is among them; see [Query]. It sorts the slice. An index without an order of its own
-// answers so.
-func Sorted(found, after []Identity) (iter.Seq[Identity], error) {
-	slices.SortFunc(found, func(a, b Identity) int { return bytes.Compare(a[:], b[:]) })
-	return Behind(slices.Values(found), after)
-}
 
 // channel is the descriptor of the channel to the Core.
 const channel = 3

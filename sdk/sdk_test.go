@@ -2,8 +2,12 @@ package sdk_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
+	"iter"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,13 +50,10 @@ func (r *recorder) Apply(changes []sdk.Change) {
 	}
 }
 
-// Search finds the inputs that contain the predicate, unless the predicate asks for an error.
+// Search finds the inputs that contain the predicate.
 func (r *recorder) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
-	switch string(q.Predicate) {
-	case "bad":
+	if string(q.Predicate) == "bad" {
 		return nil, errors.New("bad")
-	case "expensive":
-		return nil, fmt.Errorf("here: %w", sdk.ErrTooExpensive)
 	}
 	var found []sdk.Identity
 	for v, id := range r.held {
@@ -150,12 +151,12 @@ func configure() []byte { return taskwire.AppendConfigure(nil, 1, model.TypeText
 // refusals first, answers in order, and one confirmation for all.
 func TestFramesThatArrivedTogetherAreOneBatchAndOneWrite(t *testing.T) {
 	in := configure()
-	in = sdktest.AppendInsert(in, 2, 1, sdktest.ID(1), []byte("a"))
-	in = sdktest.AppendInsert(in, 3, 2, sdktest.ID(2), []byte("bad"))
+	in = sdktest.AppendInsert(in, 2, 1, sdktest.ID(1), 1, []byte("a"))
+	in = sdktest.AppendInsert(in, 3, 2, sdktest.ID(2), 1, []byte("bad"))
 	in = taskwire.AppendRemove(in, 4, 3, sdktest.ID(3))
-	in = taskwire.AppendSearch(in, 5, 10, []byte("a"))
-	in = taskwire.AppendSearch(in, 6, 10, []byte("bad"))
-	in = sdktest.AppendInsert(in, 7, 4, sdktest.ID(4), []byte("bad"))
+	in = ask(in, 5, "a")
+	in = ask(in, 6, "bad")
+	in = sdktest.AppendInsert(in, 7, 4, sdktest.ID(4), 1, []byte("bad"))
 	r := &recorder{}
 	got, err := serve(r, in)
 	if err != nil {
@@ -176,32 +177,63 @@ func TestFramesThatArrivedTogetherAreOneBatchAndOneWrite(t *testing.T) {
 	}
 }
 
+// ask appends a Search for at most 10 identities.
+func ask(p []byte, seq uint64, predicate string) []byte {
+	return taskwire.AppendSearch(p, seq, &taskwire.Query{Limit: 10, Predicate: []byte(predicate)})
+}
+
 // TestMalformedFramesEndTheTask with an error, not with a panic, and before memory is allocated
 // for a forbidden length.
 func TestMalformedFramesEndTheTask(t *testing.T) {
 	header := func(f taskwire.Type, size int, seq uint64) []byte {
 		return append(configure(), taskwire.AppendHeader(nil, taskwire.Header{Type: f, Len: size, Seq: seq})...)
 	}
+	frame := func(f taskwire.Type, payload []byte) []byte { return append(header(f, len(payload), 2), payload...) }
+	search := func(limit uint32, count byte, rest int) []byte {
+		p := binary.BigEndian.AppendUint32(nil, limit)
+		p = append(p, 0, 0, 0, 0, 0, 0, 0, 0, count)
+		return frame(taskwire.Search, append(p, make([]byte, rest)...))
+	}
+	const id = identity.Size
+	for _, in := range [][]byte{search(1, 0, 0), search(1, 1, id), search(1, 8, 8*id+model.MaxSubQuery)} {
+		if _, err := serve(&witness{}, in); err != nil {
+			t.Errorf("a valid query ends the Task: %v", err)
+		}
+	}
+	otherVersion, notBool := configure(), configure()
+	otherVersion[2] = taskwire.Version - 1
+	notBool[taskwire.HeaderSize+1] = 2
 	for name, in := range map[string][]byte{
 		"garbage":                  bytes.Repeat([]byte{0xff}, 100),
-		"another version":          {'M', 'T', 2, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0},
-		"no configuration first":   taskwire.AppendSearch(nil, 1, 1, nil),
+		"another version":          otherVersion,
+		"no configuration first":   ask(nil, 1, ""),
 		"a second configuration":   append(configure(), taskwire.AppendConfigure(nil, 2, 0, false, 1, nil)...),
-		"a number left out":        append(configure(), taskwire.AppendSearch(nil, 3, 1, nil)...),
-		"a number again":           append(configure(), taskwire.AppendSearch(nil, 1, 1, nil)...),
+		"a number left out":        ask(configure(), 3, ""),
+		"a number again":           ask(configure(), 1, ""),
 		"a frame of the Task":      header(taskwire.Applied, 0, 2),
 		"an unknown type":          header(99, 0, 2),
-		"an input too long":        header(taskwire.Insert, 40+model.MaxObject+1, 2),
-		"a predicate too long":     header(taskwire.Search, 4+model.MaxSubQuery+1, 2),
-		"an insert too short":      header(taskwire.Insert, 39, 2),
-		"a removal with an input":  header(taskwire.Remove, 41, 2),
+		"an input too long":        header(taskwire.Insert, 48+model.MaxObject+1, 2),
+		"an insert too short":      frame(taskwire.Insert, make([]byte, 47)),
+		"a removal too short":      frame(taskwire.Remove, make([]byte, 39)),
+		"a removal with an input":  frame(taskwire.Remove, make([]byte, 41)),
+		"a query too short":        frame(taskwire.Search, make([]byte, 12)),
+		"a query too long":         header(taskwire.Search, 13+8*id+model.MaxSubQuery+1, 2),
+		"a predicate too long":     search(1, 7, 7*id+model.MaxSubQuery+1),
+		"a limit of 0":             search(0, 0, 0),
+		"a count of 9":             search(1, 9, 9*id),
+		"the highest count":        search(1, 255, 8*id),
+		"a count of missing bytes": search(1, 2, 2*id-1),
 		"an end in a header":       configure()[:10],
 		"an end in a frame":        configure()[:20],
-		"ordered neither 0 nor 1":  {'M', 'T', 1, 1, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 0, 0, 0, 0},
+		"ordered neither 0 nor 1":  notBool,
 		"a configuration too long": taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Configure, Len: 7 + model.MaxSubQuery, Seq: 1}),
 	} {
-		if _, err := serve(&recorder{}, in); err == nil {
+		w := &witness{}
+		if _, err := serve(w, in); err == nil {
 			t.Errorf("%s: Serve returns no error", name)
+		}
+		if len(w.queries) > 0 {
+			t.Errorf("%s: the index gets the query %+v", name, w.queries[0])
 		}
 	}
 }
@@ -209,14 +241,35 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 // FuzzServeChannel: no input makes a Task panic, and every answer can be decoded.
 func FuzzServeChannel(f *testing.F) {
 	f.Add(configure())
-	f.Add(sdktest.AppendInsert(configure(), 2, 1, sdktest.ID(1), []byte("x")))
-	f.Add(taskwire.AppendSearch(taskwire.AppendRemove(configure(), 2, 1, identity.ID{}), 3, 5, nil))
+	f.Add(sdktest.AppendInsert(configure(), 2, 1, sdktest.ID(1), 1, []byte("x")))
+	f.Add(ask(taskwire.AppendRemove(configure(), 2, 1, identity.ID{}), 3, ""))
+	f.Add(taskwire.AppendSearch(configure(), 2, &taskwire.Query{Limit: 1, Owner: 1, After: make([]identity.ID, 2)}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, _ := serve(&recorder{}, in)
 		for answers, buf := bytes.NewReader(out), make([]byte, taskwire.MaxAnswerFrame); answers.Len() > 0; {
 			if _, err := taskwire.ReadAnswer(answers, buf); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// FuzzQuery: an index gets each query as the Core wrote it.
+func FuzzQuery(f *testing.F) {
+	f.Add(uint32(1), uint64(0), []byte(nil), []byte(nil))
+	f.Add(uint32(1<<20), uint64(7), bytes.Repeat([]byte{3}, 2*identity.Size), []byte("= 1"))
+	f.Fuzz(func(t *testing.T, limit uint32, owner uint64, after, predicate []byte) {
+		q := taskwire.Query{Limit: max(1, limit), Owner: sdk.Owner(owner), Predicate: predicate}
+		for id := range slices.Chunk(after[:min(len(after), model.MaxAfter*identity.Size)/identity.Size*identity.Size], identity.Size) {
+			q.After = append(q.After, identity.ID(id))
+		}
+		w := &witness{}
+		if _, err := serve(w, taskwire.AppendSearch(configure(), 2, &q)); err != nil {
+			t.Fatal(err)
+		}
+		want := sdk.Query{Predicate: append([]byte{}, predicate...), Limit: int(q.Limit), Owner: q.Owner, After: q.After}
+		if len(w.queries) != 1 || !reflect.DeepEqual(w.queries[0], want) {
+			t.Fatalf("the index gets %+v, want %+v", w.queries, want)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"motte/core/taskwire"
 )
@@ -47,7 +48,7 @@ type server struct {
 	in    reader
 	to    io.Writer
 	out   []byte     // frames to be written
-	chunk []Identity // of the answer to the present query, not in a frame yet
+	chunk []Identity // identities of the present answer that are in no frame yet
 
 	seq     uint64   // of the last frame handled
 	changes []Change // adjacent ones, not applied yet; inputs alias the reader's buffer
@@ -111,8 +112,7 @@ func (s *server) apply() {
 	s.changes = s.changes[:0]
 }
 
-// search answers a query, after all changes before it. It takes one identity more than the
-// limit from the index, to learn whether more match.
+// search answers a query, after all changes before it.
 func (s *server) search(payload []byte) error {
 	s.apply()
 	q, err := decodeQuery(payload)
@@ -120,36 +120,48 @@ func (s *server) search(payload []byte) error {
 		return fmt.Errorf("%w: query: %w", errProtocol, err)
 	}
 	found, err := s.index.Search(q)
-	switch {
-	case errors.Is(err, ErrTooExpensive):
-		s.fail(s.seq, taskwire.FailExpensive)
-		return nil
-	case errors.Is(err, ErrGone) && len(q.After) > 0:
-		s.fail(s.seq, taskwire.FailGone)
-		return nil
-	case err != nil:
-		s.fail(s.seq, taskwire.FailQuery)
+	if err != nil {
+		s.fail(s.seq, failure(err, q))
 		return nil
 	}
-	n := 0
-	state := taskwire.StateLast
+	return s.answer(found, q.Limit)
+}
+
+// failure returns the failure that tells the Core of an error of Search.
+func failure(err error, q Query) taskwire.Failure {
+	switch {
+	case errors.Is(err, ErrTooExpensive):
+		return taskwire.FailExpensive
+	case errors.Is(err, ErrGone) && len(q.After) > 0:
+		return taskwire.FailGone
+	}
+	return taskwire.FailQuery
+}
+
+// answer writes the first identities of a sequence, up to the limit. It takes one identity more,
+// to learn whether more match.
+func (s *server) answer(found iter.Seq[Identity], limit int) error {
+	if found == nil {
+		return s.found(taskwire.StateLast)
+	}
+	state, named := taskwire.StateLast, 0
 	for id := range found {
-		if n == q.Limit {
+		if named == limit {
 			state = taskwire.StateMore
 			break
 		}
 		if len(s.chunk) == taskwire.MaxChunk {
-			if err = s.found(taskwire.StateContinues); err != nil {
+			if err := s.found(taskwire.StateContinues); err != nil {
 				return err
 			}
 		}
 		s.chunk = append(s.chunk, id)
-		n++
+		named++
 	}
 	return s.found(state)
 }
 
-// found writes the identities of chunk.
+// found writes a frame with the identities of chunk.
 func (s *server) found(state taskwire.State) error {
 	h := taskwire.Header{Type: taskwire.Found, Len: 1 + len(s.chunk)*len(Identity{}), Seq: s.seq}
 	s.out = append(taskwire.AppendHeader(s.out, h), byte(state))

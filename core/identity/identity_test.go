@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"testing"
 )
@@ -51,5 +52,42 @@ func TestIdentitiesAreFixed(t *testing.T) {
 	const want = "1b1e58dc2997634e3c571c95f51505793d28371e82b2a23e6f88d009f63d594f"
 	if got := hex.EncodeToString(id[:]); got != want {
 		t.Errorf("identity %s, want %s", got, want)
+	}
+}
+
+// TestAliasesAreUnrelated: the alias of an owner is the same in one index, and unrelated in
+// another index, for another owner, or under another key. It is not a part of an identity.
+func TestAliasesAreUnrelated(t *testing.T) {
+	const index, owner = 7, 9
+	m := NewMaker([]byte("key"))
+	alias := m.Alias(index, owner)
+	if again := NewMaker([]byte("key")).Alias(index, owner); again != alias {
+		t.Errorf("the alias is %x, and then %x; want the same", alias, again)
+	}
+	of := map[uint64]string{0: "all owners", alias: "the owner"}
+	add := func(what string, number uint64) {
+		if other, taken := of[number]; taken {
+			t.Errorf("%s has the number of %s", what, other)
+		}
+		of[number] = what
+	}
+	add("the owner in another index", m.Alias(index+1, owner))
+	add("index and owner exchanged", m.Alias(owner, index))
+	add("the owner under another key", NewMaker([]byte("another key")).Alias(index, owner))
+	for i := range uint32(1000) {
+		if i != owner {
+			add("another owner", m.Alias(index, i))
+		}
+	}
+	name := []byte{0, 0, 0, owner} // the bytes that an alias is made of
+	value := m.Named(index, name)
+	add("a name of these bytes", binary.BigEndian.Uint64(value[:]))
+}
+
+// TestAliasesAreFixed pins the alias of an owner in an index.
+func TestAliasesAreFixed(t *testing.T) {
+	const want = 0x1ebb62c83c69e5c6 // HMAC-SHA256 of 'o', index and owner: the first 8 bytes
+	if got := NewMaker([]byte("key")).Alias(7, 9); got != want {
+		t.Errorf("alias %#x, want %#x", got, uint64(want))
 	}
 }

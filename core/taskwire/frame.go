@@ -64,15 +64,15 @@ const (
 	Failed  Type = 66 // failure 1: the frame of this sequence number was refused
 )
 
-// State says which part of an answer a Found frame ends.
+// State says whether a Found frame ends its answer, and whether more identities match.
 type State uint8
 
-// The states. A Task answers a Search with frames of StateContinues, and one of another
-// state. It stops at the limit of the Search: then StateMore says that more identities match.
+// The states. An answer to a Search is any number of frames with StateContinues, then a frame
+// with another state.
 const (
-	StateLast      State = 0 // it ends the answer, and no more identities match
+	StateLast      State = 0 // the answer ends, and no more identities match
 	StateContinues State = 1 // another frame of this answer follows
-	StateMore      State = 2 // it ends the answer; the limit is reached, and more identities match
+	StateMore      State = 2 // the answer ends at the limit of the Search, and more identities match
 )
 
 // Failure names the part that a Task refuses, or the reason.

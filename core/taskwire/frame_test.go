@@ -28,10 +28,7 @@ func appendAnswer(p []byte, a Answer) []byte {
 	case Failed:
 		payload = []byte{byte(a.Failure)}
 	case Found:
-		payload = []byte{0}
-		if a.More {
-			payload[0] = 1
-		}
+		payload = []byte{byte(a.State)}
 		for _, id := range a.Found {
 			payload = append(payload, id[:]...)
 		}
@@ -49,8 +46,18 @@ func decodeAnswer(p []byte) (Answer, error) {
 	return a, err
 }
 
-// toTask is one frame of each type that the Core sends. Read one after the
-// other they are a conversation: the Core tells, then asks.
+// owner is the alias in the golden frames.
+const owner Owner = 0xc0c1c2c3c4c5c6c7
+
+// golden queries: the first page of all objects, and a further page of the objects of one owner.
+var (
+	firstPage = Query{Limit: 10, Predicate: []byte(">= 30 and < 40")}
+	laterPage = Query{Limit: 2, Owner: owner, After: []identity.ID{pattern(0x80), pattern(0xa0)},
+		Predicate: []byte(">= 30 and < 40")}
+)
+
+// toTask holds a frame of each type that the Core sends. In this order the frames are a
+// conversation: the Core sends changes, then queries.
 var toTask = []struct {
 	name, comment string
 	frame         []byte
@@ -58,23 +65,31 @@ var toTask = []struct {
 }{
 	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, and the configuration of its maker",
 		AppendConfigure(nil, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
-	{"insert", "INSERT of record 41: an identity and its input",
-		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 50, 2}},
+	{"insert", "INSERT of record 41: an identity, the alias of its owner, and its input",
+		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 58, 2}},
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
-	{"search", "SEARCH for at most 10 identities", AppendSearch(nil, 4, 10, []byte(">= 30 and < 40")), Header{Search, 18, 4}},
+	{"search", "SEARCH for at most 10 identities, of all owners, from the first on",
+		AppendSearch(nil, 4, &firstPage), Header{Search, 27, 4}},
+	{"search-after", "SEARCH for at most 2 identities of one owner, behind two identities",
+		AppendSearch(nil, 5, &laterPage), Header{Search, 91, 5}},
 }
 
-// fromTask is one frame of each type that a Task sends, and what it says.
+// fromTask holds frames of each type that a Task sends, and their content.
 var fromTask = []struct {
 	name, comment string
 	answer        Answer
 }{
 	{"applied", "APPLIED: all changes up to number 3 are done", Answer{Type: Applied, Seq: 3}},
 	{"found", "FOUND: one identity, the whole answer to number 4", Answer{Type: Found, Seq: 4, Found: []identity.ID{pattern(0x20)}}},
-	{"found-more", "FOUND: two identities, the first part of the answer to number 4",
-		Answer{Type: Found, Seq: 4, More: true, Found: []identity.ID{pattern(0x20), pattern(0x60)}}},
-	{"found-nothing", "FOUND: nothing answers number 4", Answer{Type: Found, Seq: 4, Found: []identity.ID{}}},
+	{"found-continues", "FOUND: two identities, the first part of the answer to number 4",
+		Answer{Type: Found, Seq: 4, State: StateContinues, Found: []identity.ID{pattern(0x20), pattern(0x40)}}},
+	{"found-more", "FOUND: two identities, the limit of number 5, and more match",
+		Answer{Type: Found, Seq: 5, State: StateMore, Found: []identity.ID{pattern(0x20), pattern(0x40)}}},
+	{"found-nothing", "FOUND: no object matches number 4", Answer{Type: Found, Seq: 4, Found: []identity.ID{}}},
 	{"failed", "FAILED: the input of number 2 is refused", Answer{Type: Failed, Seq: 2, Failure: FailInput}},
+	{"failed-expensive", "FAILED: number 4 takes too much work", Answer{Type: Failed, Seq: 4, Failure: FailExpensive}},
+	{"failed-gone", "FAILED: none of the identities before the page that number 5 asks for is held",
+		Answer{Type: Failed, Seq: 5, Failure: FailGone}},
 }
 
 // TestGoldenFramesToTasks pins every frame that the Core sends. That a Task
@@ -127,8 +142,8 @@ func TestHeaderLimits(t *testing.T) {
 		{"one byte long", func(p []byte) []byte { return append(p, 0) }, false},
 		{"another first byte", u8(0, 'm'), false},
 		{"the magic of the control channel", u8(1, 'C'), false},
-		{"version 0", u8(2, 0), false},
-		{"version 2", u8(2, Version+1), false},
+		{"the version before", u8(2, Version-1), false},
+		{"the next version", u8(2, Version+1), false},
 		{"any type", u8(3, 255), true},
 	} {
 		p := AppendHeader(nil, Header{Found, 1, 1<<64 - 1})
@@ -194,7 +209,7 @@ func TestAnswerLimits(t *testing.T) {
 	found := func(n int) []byte {
 		return appendAnswer(nil, Answer{Type: Found, Seq: 1, Found: make([]identity.ID, n)})
 	}
-	more := func(v byte) []byte { p := found(1); p[HeaderSize] = v; return p }
+	state := func(v byte) []byte { p := found(1); p[HeaderSize] = v; return p }
 	failed := func(f Failure) []byte { return appendAnswer(nil, Answer{Type: Failed, Seq: 1, Failure: f}) }
 	for _, c := range []struct {
 		name  string
@@ -204,13 +219,15 @@ func TestAnswerLimits(t *testing.T) {
 		{"nothing found", found(0), true},
 		{"a full chunk", found(MaxChunk), true},
 		{"one more", found(MaxChunk + 1), false},
-		{"the last part", more(0), true},
-		{"more to come", more(1), true},
-		{"neither", more(2), false},
+		{"the last frame", state(0), true},
+		{"a frame that another follows", state(1), true},
+		{"the last frame, at the limit", state(2), true},
+		{"the first state that there is not", state(3), false},
+		{"the highest state", state(255), false},
 		{"no failure", failed(0), false},
 		{"the first failure", failed(FailConfiguration), true},
-		{"the last failure", failed(FailQuery), true},
-		{"one after it", failed(FailQuery + 1), false},
+		{"the last failure", failed(FailGone), true},
+		{"the first failure that there is not", failed(FailGone + 1), false},
 		{"the highest failure", failed(255), false},
 	} {
 		if _, err := decodeAnswer(c.input); (err == nil) != c.ok {
@@ -257,17 +274,47 @@ func TestAnswerDoesNotAlias(t *testing.T) {
 	}
 }
 
-// TestLongestFrames: an Insert of the largest input is the longest frame that a Task has
-// to be ready for.
+// TestLongestFrames: an Insert of the largest input is the longest frame that a Task must be
+// able to read.
 func TestLongestFrames(t *testing.T) {
-	const longest = HeaderSize + 40 + model.MaxObject
-	query := make([]byte, model.MaxSubQuery)
+	const (
+		longest       = HeaderSize + 48 + model.MaxObject
+		longestSearch = HeaderSize + 13 + model.MaxAfter*identity.Size + model.MaxSubQuery
+	)
+	text := make([]byte, model.MaxSubQuery)
 	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, model.MaxObject))); n != longest {
 		t.Errorf("the longest Insert has %d bytes, want %d", n, longest)
 	}
-	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, false, 1, query), AppendSearch(nil, 1, 1, query), AppendRemove(nil, 1, 1, identity.ID{})} {
+	q := Query{Limit: 1, After: make([]identity.ID, model.MaxAfter), Predicate: text}
+	if n := len(AppendSearch(nil, 1, &q)); n != longestSearch || n >= longest {
+		t.Errorf("the longest Search has %d bytes, want %d", n, longestSearch)
+	}
+	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, false, 1, text), AppendRemove(nil, 1, 1, identity.ID{})} {
 		if len(f) >= longest {
-			t.Errorf("a frame of type %d has %d bytes", f[3], len(f))
+			t.Errorf("a frame of type %d has %d bytes, want fewer than %d", f[3], len(f), longest)
+		}
+	}
+}
+
+// TestSearchLayout compares the parts of a Search with the layout, for each number of
+// identities behind which the answer begins.
+func TestSearchLayout(t *testing.T) {
+	for n := range model.MaxAfter + 1 {
+		q := Query{Limit: 0x01020304, Owner: owner, Predicate: []byte("p")}
+		want := []byte{1, 2, 3, 4, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, byte(n)}
+		for i := range n {
+			id := identity.ID(pattern(byte(16 * i)))
+			q.After = append(q.After, id)
+			want = append(want, id[:]...)
+		}
+		want = append(want, 'p')
+		p := AppendSearch(nil, 9, &q)
+		h, err := DecodeHeader(p[:HeaderSize])
+		if err != nil || h != (Header{Search, len(want), 9}) {
+			t.Errorf("%d identities: header %+v, %v; want %d bytes of payload", n, h, err, len(want))
+		}
+		if !bytes.Equal(p[HeaderSize:], want) {
+			t.Errorf("%d identities: the payload is\n%x, want\n%x", n, p[HeaderSize:], want)
 		}
 	}
 }
@@ -278,7 +325,8 @@ func TestFramesAreAppended(t *testing.T) {
 	p = AppendConfigure(p, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`))
 	p = appendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
 	p = AppendRemove(p, 3, 42, pattern(0x60))
-	p = AppendSearch(p, 4, 10, []byte(">= 30 and < 40"))
+	p = AppendSearch(p, 4, &firstPage)
+	p = AppendSearch(p, 5, &laterPage)
 	want := []byte("before")
 	for _, g := range toTask {
 		want = append(want, g.frame...)
@@ -322,7 +370,7 @@ func FuzzDecodeAnswer(f *testing.F) {
 	})
 }
 
-// appendInsert appends a whole Insert frame to p.
+// appendInsert appends a whole Insert frame to p, of an object of the golden owner.
 func appendInsert(p []byte, seq, lsn uint64, id identity.ID, input []byte) []byte {
-	return append(AppendInsertHead(p, seq, lsn, id, len(input)), input...)
+	return append(AppendInsertHead(p, seq, lsn, id, owner, len(input)), input...)
 }

@@ -2,14 +2,16 @@
 // for the Core is at the other end of a socket pair.
 //
 // [Start] configures the index. [Core.Insert] and [Core.Remove] send it changes, and
-// [Core.Search] asks it. [ID] and [Version] make identities, so that a test can name an object
-// and a content of it.
+// [Core.Search] asks it. [Core.Ask] asks for a page or for the objects of one owner, and
+// [Core.Pages] for all pages. [ID] and [Version] make identities, so that a test can name an
+// object and a content of it.
 //
 // The test fails on each answer for which the real Core would quarantine a Task:
 //
 //   - a frame that can't be decoded;
 //   - an answer to a frame that was never sent, or is answered already;
 //   - more identities than the limit, or the same identity twice;
+//   - fewer identities than the limit, if the answer says that more objects match;
 //   - the identity of an object that was never inserted, or was removed.
 //
 // The stand-in does not notice objects that the index should have found. The test compares
@@ -21,10 +23,12 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/sdk"
 )
@@ -58,8 +62,9 @@ var (
 func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 	tb.Helper()
 	ours, theirs := Pair(tb)
-	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), buf: make([]byte, taskwire.MaxAnswerFrame), done: make(chan error, 1),
-		refused: make(map[uint64]taskwire.Failure), live: make(map[identity.Value]identity.ID)}
+	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), buf: make([]byte, taskwire.MaxAnswerFrame),
+		done: make(chan error, 1), refused: make(map[uint64]taskwire.Failure),
+		live: make(map[identity.Value]identity.ID)}
 	go func() {
 		c.done <- sdk.ServeChannel(theirs, x)
 		theirs.Close()
@@ -165,20 +170,23 @@ func (c *Core) Remove(id identity.ID) {
 	}
 }
 
-// Search sends a predicate and returns the whole answer, in the order of the index. The
-// error is [ErrQueryRefused], [ErrTooExpensive] or nil.
+// Search asks for the objects of all owners that match a predicate, at most limit of them. It
+// returns the answer in the order of the index. The error is [ErrQueryRefused],
+// [ErrTooExpensive] or nil.
 func (c *Core) Search(predicate string, limit int) ([]identity.ID, error) {
 	c.tb.Helper()
 	found, _, err := c.Ask(sdk.Query{Predicate: []byte(predicate), Limit: limit})
 	return found, err
 }
 
-// Ask sends a query and returns the whole answer, in the order of the index. It reports whether
-// the index has more than the limit.
+// Ask sends a query and returns the answer in the order of the index. It reports whether the
+// index says that more objects match. The error is [ErrQueryRefused], [ErrTooExpensive],
+// [ErrGone] or nil.
 func (c *Core) Ask(q sdk.Query) (found []identity.ID, more bool, err error) {
 	c.tb.Helper()
 	c.seq++
-	c.send(taskwire.AppendSearch(nil, c.seq, &taskwire.Query{Limit: uint32(q.Limit), Owner: q.Owner, After: q.After, Predicate: q.Predicate}))
+	c.send(taskwire.AppendSearch(nil, c.seq, &taskwire.Query{
+		Limit: uint32(q.Limit), Owner: q.Owner, After: q.After, Predicate: q.Predicate}))
 	state := taskwire.StateContinues
 	for state == taskwire.StateContinues {
 		a := c.read()
@@ -196,11 +204,32 @@ func (c *Core) Ask(q sdk.Query) (found []identity.ID, more bool, err error) {
 		}
 		state, found = a.State, append(found, a.Found...)
 	}
+	more = state == taskwire.StateMore
 	c.check(string(q.Predicate), q.Limit, found)
-	if state == taskwire.StateMore && len(found) < q.Limit {
-		c.tb.Fatalf("%q: the index has more, but named %d identities, limit %d", q.Predicate, len(found), q.Limit)
+	if more && len(found) < q.Limit {
+		c.tb.Fatalf("%q: more objects match, but only %d are named, limit %d", q.Predicate, len(found), q.Limit)
 	}
-	return found, state == taskwire.StateMore, nil
+	return found, more, nil
+}
+
+// Pages asks a query page by page, and returns the objects of all pages. Each page has as many
+// objects as the limit of the query, and begins behind the page before. The result must be
+// the answer that a query with a larger limit gets at once.
+func (c *Core) Pages(q sdk.Query) (all []identity.ID) {
+	c.tb.Helper()
+	for more := true; more; {
+		page, hasMore, err := c.Ask(q)
+		if err != nil {
+			c.tb.Fatalf("%q: the page behind %d objects: %v", q.Predicate, len(all), err)
+		}
+		all, more = append(all, page...), hasMore
+		q.After = nil
+		for _, id := range slices.Backward(all[max(0, len(all)-model.MaxAfter):]) {
+			q.After = append(q.After, id)
+		}
+	}
+	c.check(string(q.Predicate), len(all), all)
+	return all
 }
 
 // failure returns the error for a Failed frame that answers a query.

@@ -2,6 +2,7 @@ package sdktest_test
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 
@@ -66,6 +67,13 @@ func testExact(t *testing.T) {
 		if found, err := core.Search(predicate, 10); err != nil || !slices.Equal(found, want) {
 			t.Errorf("%q finds %x (%v), want %x", predicate, found, err, want)
 		}
+	}
+	core.Insert(sdktest.ID(3), "keep")
+	core.Insert(sdktest.ID(4), "keep")
+	all, err := core.Search("keep", 10)
+	pages := core.Pages(sdk.Query{Predicate: []byte("keep"), Limit: 1})
+	if err != nil || len(all) != 3 || !slices.Equal(pages, all) {
+		t.Errorf("pages of one object have %x, want %x (%v)", pages, all, err)
 	}
 	if core.Insert(sdktest.ID(1), "") {
 		t.Error("an empty text is accepted; want it refused")

@@ -1,11 +1,11 @@
-// Command motte-task-substring is the example of docs/how-to/write-a-task.md: a
-// Task that finds texts by any piece of them, in capitals or not, as trigram
-// indexes do. The input is the text, the predicate the piece.
+// Command motte-task-substring is the example of docs/how-to/write-a-task.md: a Task that finds
+// texts by any part of them, in capitals or not, as trigram indexes do. The input is the text,
+// and the predicate is the part.
 //
 // Invariants:
 //
-//  1. texts holds one document under each identity value, of the identity that
-//     was last inserted, or none.
+//  1. Under each identity value, texts holds at most one document: that of the identity that
+//     was inserted last.
 //  2. A value stands in holders[t] if and only if its text contains the trigram t.
 package main
 
@@ -21,13 +21,13 @@ import (
 
 func main() { sdk.Serve(&index{}) }
 
-// trigram is three bytes in a row. The least piece that can be looked for is
-// one of them.
+// trigram is three bytes in a row. A predicate has at least one trigram.
 type trigram [3]byte
 
 type document struct {
-	id   sdk.Identity
-	text string // in lower case
+	id    sdk.Identity
+	owner sdk.Owner
+	text  string // in lower case
 }
 
 type index struct {
@@ -37,7 +37,7 @@ type index struct {
 
 var (
 	errConfig    = errors.New("this index takes texts and no configuration")
-	errPredicate = errors.New("the piece must be text of three bytes or more")
+	errPredicate = errors.New("the part must be text of three bytes or more")
 )
 
 // Configure implements sdk.Index.
@@ -62,7 +62,7 @@ func (x *index) Apply(changes []sdk.Change) {
 		case !utf8.Valid(c.Input):
 			c.Refuse()
 		default:
-			x.hold(c.Identity, strings.ToLower(string(c.Input)))
+			x.hold(document{c.Identity, c.Owner, strings.ToLower(string(c.Input))})
 		}
 	}
 }
@@ -77,10 +77,10 @@ func (x *index) drop(v sdk.Value) {
 	delete(x.texts, v)
 }
 
-func (x *index) hold(id sdk.Identity, text string) {
-	v := id.Value()
-	x.texts[v] = document{id, text}
-	for t := range trigrams(text) {
+func (x *index) hold(d document) {
+	v := d.id.Value()
+	x.texts[v] = d
+	for t := range trigrams(d.text) {
 		if x.holders[t] == nil {
 			x.holders[t] = make(map[sdk.Value]bool)
 		}
@@ -88,27 +88,31 @@ func (x *index) hold(id sdk.Identity, text string) {
 	}
 }
 
-// Search implements sdk.Index. It looks through the texts that hold the rarest
-// trigram of the piece.
+// Search implements sdk.Index. It looks through the texts that hold the rarest trigram of the
+// part.
 func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
-	piece := strings.ToLower(string(q.Predicate))
-	if len(piece) < len(trigram{}) || !utf8.Valid(q.Predicate) {
+	part := strings.ToLower(string(q.Predicate))
+	if len(part) < len(trigram{}) || !utf8.Valid(q.Predicate) {
 		return nil, errPredicate
 	}
-	var rarest map[sdk.Value]bool
-	first := true
-	for t := range trigrams(piece) {
-		if h := x.holders[t]; first || len(h) < len(rarest) {
-			rarest, first = h, false
-		}
-	}
 	var found []sdk.Identity
-	for v := range rarest {
-		if d := x.texts[v]; strings.Contains(d.text, piece) {
+	for v := range x.rarest(part) {
+		if d := x.texts[v]; q.Wants(d.owner) && strings.Contains(d.text, part) {
 			found = append(found, d.id)
 		}
 	}
 	return sdk.Sorted(found, q.After)
+}
+
+// rarest returns the values of the texts that hold the rarest trigram of a part.
+func (x *index) rarest(part string) (rarest map[sdk.Value]bool) {
+	first := true
+	for t := range trigrams(part) {
+		if h := x.holders[t]; first || len(h) < len(rarest) {
+			rarest, first = h, false
+		}
+	}
+	return rarest
 }
 
 // trigrams yields the trigrams of a text; one that occurs twice comes twice.

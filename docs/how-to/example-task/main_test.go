@@ -9,16 +9,16 @@ import (
 	"motte/sdk/sdktest"
 )
 
-// start runs the index as the Core would, behind the Task protocol.
+// start runs the index as the Core does, behind the Task protocol.
 func start(t *testing.T) *sdktest.Core {
 	t.Helper()
 	return sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeText, MaxResults: 100})
 }
 
-func TestPiecesAreFound(t *testing.T) {
+func TestPartsAreFound(t *testing.T) {
 	core := start(t)
 	ids := core.InsertAll(0, []string{"The motte holds", "the bailey may fall", "Łódź", "", "ab"})
-	for piece, want := range map[string][]sdk.Identity{
+	for part, want := range map[string][]sdk.Identity{
 		"ott":       {ids[0]},
 		"THE ":      {ids[0], ids[1]},
 		"may fall":  {ids[1]},
@@ -26,21 +26,43 @@ func TestPiecesAreFound(t *testing.T) {
 		"holds not": nil,
 		"xyz":       nil,
 	} {
-		found, err := core.Search(piece, 100)
-		byBytes := func(a, b sdk.Identity) int { return slices.Compare(a[:], b[:]) }
-		slices.SortFunc(found, byBytes)
-		slices.SortFunc(want, byBytes)
-		if err != nil || !slices.Equal(found, want) {
-			t.Errorf("%q finds %d texts (%v), want %d", piece, len(found), err, len(want))
+		if found, err := core.Search(part, 100); err != nil || !slices.Equal(found, want) {
+			t.Errorf("%q finds %x (%v), want %x", part, found, err, want)
 		}
-	}
-	if found, err := core.Search("the", 1); err != nil || len(found) != 1 {
-		t.Errorf("%d texts with a limit of 1 (%v)", len(found), err)
 	}
 }
 
-// TestChangesAreFollowed: what was replaced or removed is not named any more,
-// which the Core would punish.
+// TestPagesAreParts: the pages of an answer make the whole answer.
+func TestPagesAreParts(t *testing.T) {
+	core := start(t)
+	ids := core.InsertAll(0, slices.Repeat([]string{"the motte"}, 10))
+	for limit := 1; limit < 12; limit++ {
+		found, more, err := core.Ask(sdk.Query{Predicate: []byte("motte"), Limit: limit})
+		if err != nil || !slices.Equal(found, ids[:min(limit, 10)]) || more != (limit < 10) {
+			t.Errorf("limit %d: %d texts, more is %v (%v)", limit, len(found), more, err)
+		}
+		if all := core.Pages(sdk.Query{Predicate: []byte("motte"), Limit: limit}); !slices.Equal(all, ids) {
+			t.Errorf("pages of %d have %d texts, want all 10", limit, len(all))
+		}
+	}
+	gone := sdk.Query{Predicate: []byte("motte"), Limit: 1, After: []sdk.Identity{sdktest.ID(11)}}
+	if _, _, err := core.Ask(gone); err != sdktest.ErrGone {
+		t.Errorf("a page behind an object that is gone: %v, want %v", err, sdktest.ErrGone)
+	}
+}
+
+// TestHintIsTaken: the index names only the objects that the client may see.
+func TestHintIsTaken(t *testing.T) {
+	core := start(t)
+	core.InsertOf(1, sdktest.ID(1), "the motte")
+	core.InsertOf(2, sdktest.ID(2), "the motte")
+	found, _, err := core.Ask(sdk.Query{Predicate: []byte("motte"), Limit: 10, Owner: 2})
+	if err != nil || !slices.Equal(found, []sdk.Identity{sdktest.ID(2)}) {
+		t.Errorf("a query of owner 2 finds %x (%v), want only its object", found, err)
+	}
+}
+
+// TestChangesAreFollowed: the index does not name an identity that was replaced or removed.
 func TestChangesAreFollowed(t *testing.T) {
 	core := start(t)
 	core.Insert(sdktest.ID(1), "the motte")
@@ -55,45 +77,48 @@ func TestChangesAreFollowed(t *testing.T) {
 	}
 }
 
-func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+func TestSenselessInputsAreRefused(t *testing.T) {
 	core := start(t)
 	core.Insert(sdktest.ID(1), "some text")
 	if core.Insert(sdktest.Version(1, 1), "\xff") {
-		t.Error("bytes that are no text were accepted")
+		t.Error("an input that is not text is accepted; want it refused")
 	}
 	if found, err := core.Search("some", 10); err != nil || len(found) != 0 {
-		t.Errorf("the text before them is still found: %d (%v)", len(found), err)
+		t.Errorf("%d texts (%v): a refused input must remove the text before it", len(found), err)
 	}
-	for _, piece := range []string{"", "ab", "abc\xff"} {
-		if _, err := core.Search(piece, 10); err != sdktest.ErrQueryRefused {
-			t.Errorf("%q: %v", piece, err)
+	for _, part := range []string{"", "ab", "abc\xff"} {
+		if _, err := core.Search(part, 10); err != sdktest.ErrQueryRefused {
+			t.Errorf("%q: %v", part, err)
 		}
 	}
 	if sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeInt64}) != nil || sdktest.Start(t, &index{}, sdk.Config{Options: []byte("{}")}) != nil {
-		t.Error("a configuration without sense was accepted")
+		t.Error("a senseless configuration is accepted; want it refused")
 	}
 }
 
-// FuzzSearch: no text and no piece makes the index panic, or miss the text that
-// is the piece itself.
+// FuzzSearch: no text and no part makes the index panic, or miss the text that is the part
+// itself.
 func FuzzSearch(f *testing.F) {
 	f.Add("the motte holds", "motte")
 	f.Add("İstanbul", "i̇st")
-	f.Fuzz(func(t *testing.T, text, piece string) {
+	f.Fuzz(func(t *testing.T, text, part string) {
 		x := &index{}
 		if err := x.Configure(sdk.Config{}); err != nil {
 			t.Fatal(err)
 		}
-		x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Input: []byte(text)}, {Identity: sdktest.ID(2), Input: []byte(piece)}})
-		found, err := x.Search([]byte(piece), 10)
-		if err == nil && !slices.Contains(found, sdktest.ID(2)) {
-			t.Fatalf("%q does not find itself", piece)
+		x.Apply([]sdk.Change{
+			{Identity: sdktest.ID(1), Input: []byte(text)},
+			{Identity: sdktest.ID(2), Input: []byte(part)},
+		})
+		found, err := x.Search(sdk.Query{Predicate: []byte(part), Limit: 10})
+		if err == nil && !slices.Contains(slices.Collect(found), sdktest.ID(2)) {
+			t.Fatalf("%q does not find itself", part)
 		}
 		for _, n := range []int{1, 2} {
 			x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Remove: true}})
 		}
 		if len(x.texts)+len(x.holders) != 0 {
-			t.Fatalf("%d texts and %d trigrams are left of nothing", len(x.texts), len(x.holders))
+			t.Fatalf("%d texts and %d trigrams are left of an empty index", len(x.texts), len(x.holders))
 		}
 	})
 }

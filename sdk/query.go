@@ -1,0 +1,81 @@
+package sdk
+
+import (
+	"bytes"
+	"errors"
+	"iter"
+	"slices"
+
+	"motte/core/taskwire"
+)
+
+// Query is a question to an index. [Index.Search] gets it.
+type Query struct {
+	Predicate []byte // in the language of the index; valid until the sequence of the answer ends
+	Limit     int    // most identities in the answer, at least 1
+
+	// Owner is a hint. If it is not AllOwners, the client may see only the objects of this
+	// owner. The answer may name others, but the Core leaves them out. See Wants.
+	Owner Owner
+
+	// After asks for the next page: the rest of the whole answer to this predicate. It holds
+	// the identities before the page, the last one first, at most 8. The page begins behind
+	// the first of them that still matches. If none of them does, the error is ErrGone. See
+	// Behind.
+	After []Identity
+}
+
+// Wants reports whether the answer should name the objects of an owner.
+func (q *Query) Wants(o Owner) bool { return q.Owner == AllOwners || q.Owner == o }
+
+// Owner is a random number that stands for an owner of objects. It is the same in every process
+// of an index. In another index the same owner has another number. No owner is AllOwners.
+type Owner = taskwire.Owner
+
+// AllOwners in a query asks for the objects of all owners.
+const AllOwners = taskwire.AllOwners
+
+// Errors of [Index.Search] that do not refuse the predicate. An error may also wrap them.
+var (
+	ErrTooExpensive = errors.New("the query takes too much work")
+	ErrGone         = errors.New("the index holds none of the objects before the page")
+)
+
+// Sorted returns a page of an answer: the identities in the order of their bytes, behind the
+// first of after that is among them (see [Query]). It sorts the slice. It suits an index that
+// finds all identities before it names the first, and has no order of its own.
+func Sorted(found, after []Identity) (iter.Seq[Identity], error) {
+	slices.SortFunc(found, func(a, b Identity) int { return bytes.Compare(a[:], b[:]) })
+	return Behind(slices.Values(found), after)
+}
+
+// Behind returns a page of an answer: the part of a sequence behind the first of after that is
+// in the sequence (see [Query]). If after is empty, it returns the whole sequence. Behind goes
+// through the sequence up to this identity at least, and the page begins at the start again.
+// An index that can begin in the middle needs no Behind.
+func Behind(all iter.Seq[Identity], after []Identity) (iter.Seq[Identity], error) {
+	if len(after) == 0 {
+		return all, nil
+	}
+	first := len(after)
+	for id := range all {
+		if i := slices.Index(after[:first], id); i >= 0 {
+			first = i
+		}
+		if first == 0 {
+			break
+		}
+	}
+	if first == len(after) {
+		return nil, ErrGone
+	}
+	return func(yield func(Identity) bool) {
+		behind := false
+		for id := range all {
+			if behind && !yield(id) {
+				return
+			}
+			behind = behind || id == after[first]
+		}
+	}, nil
+}
