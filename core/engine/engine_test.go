@@ -96,7 +96,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 		}, model.ReasonUnasked},
 		{"endless empty answer", func(w *world) func(uint64) []taskwire.Answer {
 			return func(seq uint64) []taskwire.Answer {
-				return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, More: true}}
+				return []taskwire.Answer{{Type: taskwire.Found, Seq: seq, State: taskwire.StateContinues}}
 			}
 		}, model.ReasonBadFrame},
 		{"silence", func(w *world) func(uint64) []taskwire.Answer {

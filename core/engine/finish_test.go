@@ -40,7 +40,7 @@ func (w *world) named(q wire.Request, ids []identity.ID) (number uint64) {
 	number = w.ask(admin, q)
 	seq := w.questions()[0]
 	for chunk := range slices.Chunk(ids, taskwire.MaxChunk) {
-		w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, More: true, Found: chunk})
+		w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, State: taskwire.StateContinues, Found: chunk})
 	}
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq})
 	return number

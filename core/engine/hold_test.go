@@ -234,7 +234,7 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 			w.must(alice, put("c", "mine", "data of mine"), model.OK)
 			n := w.ask(alice, byPredicate(op, "c", "x", "data"))
 			seq := w.questions()[0]
-			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, More: true, Found: []identity.ID{w.id("c", "one"), w.id("c", "mine")}})
+			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, State: taskwire.StateContinues, Found: []identity.ID{w.id("c", "one"), w.id("c", "mine")}})
 			tc.change(w, alice)
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq})
 			a, ok := w.answered(n)
@@ -286,8 +286,12 @@ func TestDuplicatesKeepNoMemory(t *testing.T) {
 		open := w.x().sent
 		same := slices.Repeat([]identity.ID{w.id("c", "one")}, taskwire.MaxChunk)
 		for _, seq := range w.questions() {
+			state := taskwire.StateContinues
 			for i := range parts {
-				w.e.TaskAnswer(w.x().instance, taskwire.Answer{Type: taskwire.Found, Seq: seq, More: i < parts-1, Found: same})
+				if i == parts-1 {
+					state = taskwire.StateLast
+				}
+				w.e.TaskAnswer(w.x().instance, taskwire.Answer{Type: taskwire.Found, Seq: seq, State: state, Found: same})
 			}
 		}
 		replies := w.e.Take().Replies

@@ -189,6 +189,9 @@ func (s *scene) describe(w *world, a answer) string {
 	for _, o := range a.objects {
 		fmt.Fprintf(&text, " %x", o.ID[:])
 	}
+	if len(a.body) > 0 {
+		fmt.Fprintf(&text, " behind %x", a.body)
+	}
 	if s.op == model.OpDeleteWhere {
 		for o := range w.e.byName["c"].objects.After(identity.Value{}) {
 			fmt.Fprintf(&text, " %x is there", o.ID[:])
@@ -236,18 +239,30 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 		list = append(list, behaviour{fmt.Sprintf("names %x", names), func(w *world, seq uint64, _ func()) {
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names})
 		}})
-		if len(names) == 2 {
-			list = append(list, behaviour{fmt.Sprintf("names %x in parts", names), func(w *world, seq uint64, step func()) {
-				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names[:1], More: true})
+		if len(names) == s.asked() {
+			list = append(list, behaviour{fmt.Sprintf("names %x, and has more", names), func(w *world, seq uint64, _ func()) {
+				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names, State: taskwire.StateMore})
+			}})
+			list = append(list, s.secondRounds(names, lists)...)
+		}
+		for _, last := range []taskwire.State{taskwire.StateLast, taskwire.StateMore} {
+			if len(names) != 2 {
+				continue
+			}
+			text := fmt.Sprintf("names %x in parts, the last of state %d", names, last)
+			list = append(list, behaviour{text, func(w *world, seq uint64, step func()) {
+				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names[:1], State: taskwire.StateContinues})
 				step()
-				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names[1:]})
+				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names[1:], State: last})
 			}})
 		}
 	}
+	for _, f := range []taskwire.Failure{taskwire.FailQuery, taskwire.FailExpensive, taskwire.FailGone} {
+		list = append(list, behaviour{fmt.Sprintf("refuses with %d", f), func(w *world, seq uint64, _ func()) {
+			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: f})
+		}})
+	}
 	return append(list,
-		behaviour{"refuses", func(w *world, seq uint64, _ func()) {
-			w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailQuery})
-		}},
 		behaviour{"dies", func(w *world, _ uint64, _ func()) {
 			w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 			w.take()
@@ -260,6 +275,41 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 		behaviour{"answers something else", func(w *world, seq uint64, _ func()) {
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq + 100})
 		}})
+}
+
+// asked is how many identities the Core asks for first.
+func (s *scene) asked() int {
+	if s.limit > 0 {
+		return min(int(s.limit), s.most())
+	}
+	return s.most()
+}
+
+// secondRounds lists what a Task can do in two rounds: in the first, it names these objects and
+// says that it has more.
+func (s *scene) secondRounds(first []identity.ID, lists [][]identity.ID) (list []behaviour) {
+	if s.rights&model.RightRead != 0 {
+		return nil // the Core asks once
+	}
+	for _, second := range lists {
+		if len(second) > s.most() {
+			continue
+		}
+		for _, state := range []taskwire.State{taskwire.StateLast, taskwire.StateMore} {
+			text := fmt.Sprintf("names %x, then %x with state %d", first, second, state)
+			list = append(list, behaviour{text, func(w *world, seq uint64, step func()) {
+				w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: first, State: taskwire.StateMore})
+				step()
+				if w.task(w.x().instance) == nil {
+					return // it is quarantined
+				}
+				for _, seq := range w.questions() {
+					w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: second, State: state})
+				}
+			}})
+		}
+	}
+	return list
 }
 
 // kraft adds up outcomes: for each its smallest charge counts.

@@ -158,10 +158,8 @@ func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 		return model.ReasonUnasked
 	case len(a.Found) > int(s.ask-s.named):
 		return model.ReasonTooManyResults
-	case a.State == taskwire.StateContinues && len(a.Found) == 0:
-		return model.ReasonBadFrame // an endless answer without content
-	case a.State == taskwire.StateMore && len(a.Found) < int(s.ask-s.named):
-		return model.ReasonBadFrame // it could have named more
+	case !s.allowsState(a):
+		return model.ReasonBadFrame
 	}
 	s.named += uint32(len(a.Found))
 	for _, id := range a.Found {
@@ -185,6 +183,18 @@ func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 		e.answered(x, a.Seq)
 	}
 	return 0
+}
+
+// allowsState reports whether a frame of an answer may have its state. A frame without content
+// would make an endless answer. A Task has more only if it named as many as it was asked for.
+func (s *search) allowsState(a taskwire.Answer) bool {
+	switch a.State {
+	case taskwire.StateContinues:
+		return len(a.Found) > 0
+	case taskwire.StateMore:
+		return len(a.Found) == int(s.ask-s.named)
+	}
+	return true
 }
 
 // answered notes that the Task has answered its oldest query, which has this number.

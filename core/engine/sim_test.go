@@ -5,6 +5,7 @@ import (
 	"flag"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,7 +84,12 @@ type pendingSearch struct {
 	predicate  string
 	op         model.Operation
 	from       int // version when asked
+	limit      uint32
+	after      []identity.ID
 }
+
+// paged reports whether a query asks for a part of the whole answer.
+func (q *pendingSearch) paged() bool { return q.limit > 0 || len(q.after) > 0 }
 
 var collections = []string{"a", "b"}
 
@@ -427,7 +433,7 @@ func (s *simulation) randomGet() {
 func (s *simulation) randomList() {
 	who, c := s.pick()
 	n := s.ask(who, wire.Request{Op: model.OpList, Collection: c})
-	s.searches[n] = pendingSearch{who, c, "", model.OpList, len(s.versions[c]) - 1}
+	s.searches[n] = pendingSearch{who: who, collection: c, op: model.OpList, from: len(s.versions[c]) - 1}
 }
 
 // lists reports whether the answer to a LIST shows what was there at one moment between
@@ -465,8 +471,64 @@ func (s *simulation) randomSearch() {
 	if op == model.OpDeleteWhere && s.rng.IntN(2) == 0 {
 		return
 	}
-	n := s.ask(who, byPredicate(op, c, "x", predicate))
-	s.searches[n] = pendingSearch{who, c, predicate, op, len(s.versions[c]) - 1}
+	r := byPredicate(op, c, "x", predicate)
+	q := pendingSearch{who: who, collection: c, predicate: predicate, op: op, from: len(s.versions[c]) - 1}
+	if op == model.OpSearch && s.rng.IntN(2) == 0 {
+		r.Limit = uint32(s.rng.IntN(4))
+		q.limit, q.after = r.Limit, s.someIdentities(c)
+		for _, id := range q.after {
+			r.Object = append(r.Object, id[:]...)
+		}
+	}
+	s.searches[s.ask(who, r)] = q
+}
+
+// someIdentities picks up to two identities of objects that are, or were, in a collection.
+func (s *simulation) someIdentities(c string) (list []identity.ID) {
+	for range s.rng.IntN(3) {
+		v := s.versions[c][s.rng.IntN(len(s.versions[c]))]
+		values := slices.SortedFunc(maps.Keys(v), func(x, y identity.Value) int { return bytes.Compare(x[:], y[:]) })
+		if len(values) > 0 {
+			list = append(list, v[values[s.rng.IntN(len(values))]].id)
+		}
+	}
+	return list
+}
+
+// isPage reports whether an answer is a page of what a principal may see of a state, behind one of
+// the objects given. The principal may have lost the right to see this object since it asked.
+func (s *simulation) isPage(v state, q *pendingSearch, a answer) bool {
+	if len(q.after) == 0 {
+		return s.isPageBehind(identity.ID{}, v, q, a)
+	}
+	return slices.ContainsFunc(q.after, func(id identity.ID) bool {
+		return v[id.Value()].id == id && s.isPageBehind(id, v, q, a)
+	})
+}
+
+// isPageBehind reports whether an answer shows the objects behind an identity, in the order of
+// identities, without a gap, and all of them unless the answer says that there are more.
+func (s *simulation) isPageBehind(from identity.ID, v state, q *pendingSearch, a answer) bool {
+	sees := func(id identity.ID) bool {
+		o, ok := v[id.Value()]
+		return ok && o.id == id && s.mayRead(q.who, q.collection, o)
+	}
+	truncated := a.flags&wire.ReplyTruncated != 0
+	last := from
+	for _, e := range a.objects {
+		if !sees(e.ID) || s.data(e) != v[e.ID.Value()].data || bytes.Compare(e.ID[:], last[:]) <= 0 {
+			return false
+		}
+		last = e.ID
+	}
+	for _, o := range v {
+		behind := bytes.Compare(o.id[:], from[:]) > 0 && (!truncated || bytes.Compare(o.id[:], last[:]) <= 0)
+		match := bytes.HasPrefix([]byte(o.data), []byte(q.predicate)) && sees(o.id) && !s.e.erased[o.owner]
+		if behind && match && !slices.ContainsFunc(a.objects, func(e mapping.Entry) bool { return e.ID == o.id }) {
+			return false
+		}
+	}
+	return q.limit == 0 || len(a.objects) <= int(q.limit)
 }
 
 // checkSearches wants each answered query to show the collection as it was at
@@ -484,14 +546,20 @@ func (s *simulation) checkSearches() {
 		}
 		ok := q.op == model.OpList && s.lists(q, a)
 		for _, v := range s.versions[q.collection][q.from:] {
-			ok = ok || q.op != model.OpList && s.matches(v, q.who, q.collection, q.predicate, a)
+			switch {
+			case q.op == model.OpList:
+			case q.paged() || a.flags&wire.ReplyTruncated != 0 && q.op == model.OpSearch:
+				ok = ok || s.isPage(v, &q, a)
+			default:
+				ok = ok || s.matches(v, q.who, q.collection, q.predicate, a)
+			}
 		}
 		if !ok && s.hostility > 0 && q.op == model.OpSearch {
 			ok = s.isSubset(q, a)
 		}
 		if !ok && !(s.hostility > 0 && q.op == model.OpCount) {
-			s.t.Fatalf("seed %d: %v of %q by %x shows %d objects: no moment since it was asked looked like that",
-				s.seed, q.op, q.predicate, q.who[:2], len(a.objects))
+			s.t.Fatalf("seed %d: %v of %q by %x, limit %d behind %x, shows %d objects, flags %d: no moment since it was asked looked like that",
+				s.seed, q.op, q.predicate, q.who[:2], q.limit, q.after, len(a.objects), a.flags)
 		}
 	}
 }
@@ -552,6 +620,7 @@ func (s *simulation) randomTask() {
 	case x == nil:
 	case x.state == model.IndexStarting:
 		k.hostile = s.rng.Float64() < s.hostility
+		k.ignoresOwners = s.rng.IntN(2) == 0
 		s.e.TaskStarted(k.instance)
 		s.take()
 	case k.hostile && s.rng.IntN(4) == 0:
@@ -569,7 +638,7 @@ func (s *simulation) randomTask() {
 // lie makes up an answer out of things that a Task could know, or guess.
 func (s *simulation) lie(k *fakeTask) taskwire.Answer {
 	a := taskwire.Answer{Type: []taskwire.Type{taskwire.Applied, taskwire.Found, taskwire.Failed}[s.rng.IntN(3)], Seq: s.rng.Uint64N(20),
-		Failure: taskwire.Failure(1 + s.rng.IntN(3)), More: s.rng.IntN(4) == 0}
+		Failure: taskwire.Failure(1 + s.rng.IntN(5)), State: taskwire.State(max(0, s.rng.IntN(6)-3))}
 	for _, c := range collections {
 		for _, v := range s.versions[c][max(0, len(s.versions[c])-20):] {
 			for _, o := range v {

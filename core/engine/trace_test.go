@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -12,6 +11,7 @@ import (
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // trace tells in words what is new in a world: what the engine has put out
@@ -182,11 +182,19 @@ func (r *trace) sent(p *process) {
 		case taskwire.Configure:
 			text = "configure"
 		case taskwire.Insert:
-			text = fmt.Sprintf("insert %s %s", r.names[identity.ID(payload[8:40])], payload[40:])
+			id, _, input := testutil.ReadInsert(payload)
+			text = fmt.Sprintf("insert %s %s", r.names[id], input)
 		case taskwire.Remove:
 			text = "remove " + r.names[identity.ID(payload[8:40])]
 		case taskwire.Search:
-			text = fmt.Sprintf("search %s, at most %d", payload[4:], binary.BigEndian.Uint32(payload))
+			q := testutil.ReadSearch(payload)
+			text = fmt.Sprintf("search %s, at most %d", q.Predicate, q.Limit)
+			if q.Owner != taskwire.AllOwners {
+				text += ", of one owner"
+			}
+			if len(q.After) > 0 {
+				text += ", behind " + r.names[q.After[0]]
+			}
 		}
 		r.tell("to Task %d: #%d %s", p.number, h.Seq, text)
 	}
@@ -206,6 +214,9 @@ func (r *trace) answer(a taskwire.Answer) string {
 	}
 	if len(a.Found) == 0 {
 		list = append(list, "nothing")
+	}
+	if a.State == taskwire.StateMore {
+		list = append(list, "and more")
 	}
 	return strings.Join(list, " ")
 }

@@ -19,6 +19,7 @@ import (
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
+	"motte/internal/testutil"
 )
 
 // world is everything around an engine, in memory and under a test's control:
@@ -75,11 +76,14 @@ type fakeTask struct {
 	stopped  bool
 	hostile  bool
 	config   string
+
+	ignoresOwners bool // it answers with the objects of all owners, whatever the hint
 }
 
 type held struct {
 	id    identity.ID
 	input string
+	owner taskwire.Owner
 }
 
 var admin = access.Principal{0: 1}
@@ -557,29 +561,29 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailConfiguration}}
 		}
 	case taskwire.Insert:
-		id := identity.ID(p[8:40])
+		id, owner, input := testutil.ReadInsert(p)
 		delete(k.held, id.Value())
-		if input := string(p[40:]); input != "refuse" {
-			k.held[id.Value()] = held{id, input}
+		if string(input) != "refuse" {
+			k.held[id.Value()] = held{id, string(input), owner}
 		} else {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailInput}, {Type: taskwire.Applied, Seq: h.Seq}}
 		}
 	case taskwire.Remove:
 		delete(k.held, identity.ID(p[8:40]).Value())
 	case taskwire.Search:
-		limit, predicate := int(binary.BigEndian.Uint32(p)), string(p[4:])
-		if predicate == "refuse" {
+		q := testutil.ReadSearch(p)
+		if string(q.Predicate) == "refuse" {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailQuery}}
 		}
-		a := taskwire.Answer{Type: taskwire.Found, Seq: h.Seq}
+		var match []identity.ID
 		for _, v := range k.held {
-			if strings.HasPrefix(v.input, predicate) {
-				a.Found = append(a.Found, v.id)
+			hinted := q.Owner == taskwire.AllOwners || q.Owner == v.owner || k.ignoresOwners
+			if strings.HasPrefix(v.input, string(q.Predicate)) && hinted {
+				match = append(match, v.id)
 			}
 		}
-		slices.SortFunc(a.Found, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
-		a.Found = a.Found[:min(limit, len(a.Found))]
-		return []taskwire.Answer{a}
+		slices.SortFunc(match, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
+		return []taskwire.Answer{testutil.Answer(h.Seq, q, match)}
 	}
 	return []taskwire.Answer{{Type: taskwire.Applied, Seq: h.Seq}}
 }

@@ -37,7 +37,7 @@ const (
 	DiskFull            Code = 27 // requests that make the store grow are refused: delete objects and COMPACT
 	QuotaExceeded       Code = 28 // the write would make the collection exceed its quota
 	ReadFailed          Code = 29 // the disk failed to read a stored record: try again
-	TooExpensive        Code = 30 // the query takes the Task too much work: try again, or narrow the predicate
+	TooExpensive        Code = 30 // the query takes the Task too much work: narrow it, or try again
 	Gone                Code = 31 // no object is left behind which a page of a SEARCH should begin
 
 	LastCode = Gone // no code has a higher number

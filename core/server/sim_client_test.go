@@ -452,8 +452,12 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 				if code == model.OK && s.capped() {
 					return
 				}
-			case model.QueryRefused:
+			case model.QueryRefused, model.TooExpensive:
 				if code == model.OK && s.hostile {
+					return
+				}
+			case model.Gone:
+				if code == model.OK && (s.hostile || len(q.r.Object) > 0) {
 					return
 				}
 			}
@@ -467,6 +471,10 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		s.deleted(q, h, wrong)
 		return
 	}
+	page := q.r.Limit > 0 || len(q.r.Object) > 0
+	if page && q.r.Limit > 0 && len(q.ids) > int(q.r.Limit) {
+		wrong("%d objects, and the limit is %d", len(q.ids), q.r.Limit)
+	}
 	for _, v := range versions {
 		list := s.sees(q.who, q.r.Collection, v, matches)
 		if q.r.Op == model.OpCount && int(h.Count) == len(list) {
@@ -478,7 +486,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 			return
 		}
 	}
-	if !s.hostile {
+	if truncated := h.Flags&wire.ReplyTruncated != 0; !s.hostile && !page && !truncated {
 		wrong("%d objects: at no moment since it was asked did the collection look like that", h.Count)
 	}
 	for _, id := range q.ids {
@@ -555,6 +563,11 @@ func (s *sim) randomRequest() {
 		case 1:
 			r.Op = model.OpDeleteWhere
 			r.Query = append(r.Query, byte('0'+s.rng.IntN(10)))
+		case 2:
+			r.Limit = uint32(1 + s.rng.IntN(3))
+			if o := s.someObject(r.Collection); o != nil && s.chance(50) {
+				r.Object = o.id[:]
+			}
 		}
 	case k < 86:
 		r = wire.Request{Op: model.OpHead}

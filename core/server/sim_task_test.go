@@ -1,7 +1,6 @@
 package server
 
 import (
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -10,6 +9,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/taskwire"
+	"motte/internal/testutil"
 )
 
 // simTask is a Task's process: it keeps what it is fed, and finds what begins with
@@ -25,6 +25,7 @@ type simTask struct {
 type simHeld struct {
 	id    identity.ID
 	input string
+	owner taskwire.Owner
 }
 
 // host does what the Core asks of the host.
@@ -102,30 +103,31 @@ func (s *sim) workFake(k *simTask, n int) bool {
 func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
 	switch h.Type {
 	case taskwire.Insert:
-		id := identity.ID(p[8:40])
-		k.held[id.Value()] = simHeld{id, string(p[40:])}
+		id, owner, input := testutil.ReadInsert(p)
+		k.held[id.Value()] = simHeld{id, string(input), owner}
 	case taskwire.Remove:
 		delete(k.held, identity.ID(p[8:40]).Value())
 	case taskwire.Search:
-		limit, predicate := int(binary.BigEndian.Uint32(p)), string(p[4:])
-		var found []identity.ID
+		q := testutil.ReadSearch(p)
+		var match []identity.ID
 		for _, o := range k.held {
-			if strings.HasPrefix(o.input, predicate) {
-				found = append(found, o.id)
+			hinted := q.Owner == taskwire.AllOwners || q.Owner == o.owner
+			if strings.HasPrefix(o.input, string(q.Predicate)) && hinted {
+				match = append(match, o.id)
 			}
 		}
-		slices.SortFunc(found, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
-		return encodeFound(h.Seq, false, found[:min(limit, len(found))])
+		slices.SortFunc(match, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
+		a := testutil.Answer(h.Seq, q, match)
+		if a.Type == taskwire.Failed {
+			return append(taskwire.AppendHeader(nil, taskwire.Header{Type: a.Type, Len: 1, Seq: h.Seq}), byte(a.Failure))
+		}
+		return encodeFound(h.Seq, a.State, a.Found)
 	}
 	return taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: h.Seq})
 }
 
-func encodeFound(seq uint64, more bool, ids []identity.ID) []byte {
-	goes := byte(0)
-	if more {
-		goes = 1
-	}
-	w := codec.Writer(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 1 + len(ids)*identity.Size, Seq: seq})).U8(goes)
+func encodeFound(seq uint64, state taskwire.State, ids []identity.ID) []byte {
+	w := codec.Writer(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 1 + len(ids)*identity.Size, Seq: seq})).U8(byte(state))
 	for _, id := range ids {
 		w = w.Bytes(id[:])
 	}
@@ -139,7 +141,7 @@ func (s *sim) lie() []byte {
 	case 0:
 		return taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: seq})
 	case 1:
-		return append(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: seq}), byte(1+s.rng.IntN(3)))
+		return append(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Failed, Len: 1, Seq: seq}), byte(1+s.rng.IntN(5)))
 	case 2:
 		p := make([]byte, s.rng.IntN(60))
 		s.random(p)
@@ -151,5 +153,5 @@ func (s *sim) lie() []byte {
 			ids = append(ids, id)
 		}
 	}
-	return encodeFound(seq, s.chance(20), ids)
+	return encodeFound(seq, taskwire.State(max(0, s.rng.IntN(10)-7)), ids)
 }

@@ -1,0 +1,47 @@
+package testutil
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"motte/core/identity"
+	"motte/core/taskwire"
+)
+
+// ReadSearch reads the payload of a Search frame that the Core has made.
+func ReadSearch(p []byte) (q taskwire.Query) {
+	q.Limit, q.Owner = binary.BigEndian.Uint32(p), taskwire.Owner(binary.BigEndian.Uint64(p[4:]))
+	n := int(p[12])
+	for id := range slices.Chunk(p[13:][:n*identity.Size], identity.Size) {
+		q.After = append(q.After, identity.ID(id))
+	}
+	q.Predicate = p[13+n*identity.Size:]
+	return q
+}
+
+// ReadInsert reads the payload of an Insert frame that the Core has made.
+func ReadInsert(p []byte) (id identity.ID, owner taskwire.Owner, input []byte) {
+	return identity.ID(p[8:40]), taskwire.Owner(binary.BigEndian.Uint64(p[40:])), p[48:]
+}
+
+// Answer returns the answer of an honest Task to a query, if these identities match, in the order
+// of the Task. It is FailGone if the Task can't continue.
+func Answer(seq uint64, q taskwire.Query, match []identity.ID) taskwire.Answer {
+	if len(q.After) > 0 {
+		i := -1
+		for _, id := range q.After {
+			if i = slices.Index(match, id); i >= 0 {
+				break
+			}
+		}
+		if i < 0 {
+			return taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailGone}
+		}
+		match = match[i+1:]
+	}
+	a := taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: match}
+	if len(match) > int(q.Limit) {
+		a.Found, a.State = match[:q.Limit], taskwire.StateMore
+	}
+	return a
+}
