@@ -61,7 +61,7 @@ func notOneLine(left int) error {
 	if left == 0 {
 		return nil
 	}
-	return leftOutError{fmt.Sprintf("left out what is not one line, %s: use --json", plural(left, "object"))}
+	return leftOutError{fmt.Sprintf("left out %s of more than one line: use --json", plural(left, "object"))}
 }
 
 // printObjects prints objects, and counts those that it left out.
