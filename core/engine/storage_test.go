@@ -122,7 +122,7 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 		{"one of an earlier segment", admin, model.AppendHead(nil, &old), model.OK},
 		{"one before that", admin, model.AppendHead(nil, &model.Head{LSN: 1, Segment: w.tag(1)}), model.OK},
 		{"one that is to come", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
-		{"one of another branch", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
+		{"one of a fork", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
 		{"one of a record that was lost", admin, model.AppendHead(nil, ptr(change(old, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
 		{"half of one", admin, model.AppendHead(nil, &now)[:20], model.InvalidRequest},
 		{"more than one", admin, append(model.AppendHead(nil, &now), 0), model.InvalidRequest},
