@@ -142,7 +142,7 @@ func TestGetAllIsHeldAgainstWhatWasAsked(t *testing.T) {
 	}
 	for _, err := range c.GetAllIdentities(ctx, "c", Identity{}) {
 		if !errors.Is(err, ErrInvalidRequest) {
-			t.Errorf("GetAll without an identity returns %v; want no error", err)
+			t.Errorf("GetAllIdentities of a zero identity returns %v; want ErrInvalidRequest", err)
 		}
 	}
 }

@@ -10,13 +10,12 @@ import (
 	"testing"
 )
 
-// allowed are the packages that the trusted code may import, beside its own.
+// allowed are the packages that the trusted code may import, besides its own.
 //
-// DO NOT add packages here just to make the test pass. Each of them, and all
-// that it imports, runs in the process that holds every key and every object: a
-// bug in it is a bug of the Core, and somebody has to verify it again with every
-// release of Go. A module from elsewhere would be one more author to trust, and
-// its init functions would run before the first line of ours.
+// DO NOT add packages here just to make the test pass. Each package, and all that it imports,
+// runs in the process that holds every key and every object. A bug in it is a bug of the Core,
+// and a reviewer must verify it again with every release of Go. A foreign module would add an
+// author to trust, and its init functions would run before the Core's first line.
 var allowed = map[string]bool{
 	"bufio":           true,
 	"bytes":           true,
@@ -55,14 +54,14 @@ var allowed = map[string]bool{
 	"time":            true,
 }
 
-// forbidden are never added: they break what makes the trusted code memory-safe,
-// or decode hostile input into whatever it asks for.
+// forbidden packages must never be allowed. They break the memory safety of the trusted code, or
+// decode hostile input without fixed limits.
 var forbidden = []string{"unsafe", "reflect", "encoding/gob", "encoding/json", "C"}
 
 func TestImportsAreAllowed(t *testing.T) {
 	for _, p := range forbidden {
 		if allowed[p] {
-			t.Errorf("%s is allowed", p)
+			t.Errorf("%s is on the list of allowed packages, but must never be", p)
 		}
 	}
 	unused := make(map[string]bool)
@@ -73,18 +72,17 @@ func TestImportsAreAllowed(t *testing.T) {
 		imports(t, root, func(file, path string) {
 			delete(unused, path)
 			if !allowed[path] && path != "motte/core" && !strings.HasPrefix(path, "motte/core/") {
-				t.Errorf("%s imports %s", file, path)
+				t.Errorf("%s imports %s, which is not on the list of allowed packages", file, path)
 			}
 		})
 	}
 	for p := range unused {
-		t.Errorf("%s is allowed, but nothing imports it: take it off the list", p)
+		t.Errorf("%s is allowed, but no package imports it: remove it from the list", p)
 	}
 }
 
-// imports calls f with every import of every file that is not a test, for
-// whatever platform it is. It fails on what is neither Go nor in testdata: code
-// that this test can't read must not be there.
+// imports calls f with every import of every file that is not a test, for all platforms. It
+// fails on a file outside of testdata that is not Go, since the test can't check such code.
 func imports(t *testing.T, root string, f func(file, path string)) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
@@ -96,7 +94,7 @@ func imports(t *testing.T, root string, f func(file, path string)) {
 		case d.IsDir(), strings.HasSuffix(name, "_test.go"):
 			return nil
 		case !strings.HasSuffix(name, ".go"):
-			t.Errorf("%s is no Go", name)
+			t.Errorf("%s is not a Go file, so this test can't check it", name)
 			return nil
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)

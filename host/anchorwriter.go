@@ -69,7 +69,7 @@ func (h *host) openAnchors() (*anchorWriter, error) {
 		return nil, err
 	}
 	if path, ok := strings.CutPrefix(a.String(), "file:"); ok && within(h.Dir, path) {
-		h.log.Warn("the anchor lies in the data directory, and goes back together with it: put it on another volume", "anchor", a.String())
+		h.log.Warn("the anchor lies in the data directory, and is rolled back together with it: put it on another volume", "anchor", a.String())
 	}
 	return &anchorWriter{anchor: a, log: h.log, metrics: &h.metrics, updates: make(chan struct{}, 1), done: make(chan struct{})}, nil
 }
@@ -93,7 +93,7 @@ func (w *anchorWriter) load(ctx context.Context, dir string, empty bool) error {
 	h, found, err := w.anchor.Read(ctx)
 	switch {
 	case err != nil:
-		return fmt.Errorf("what the anchor remembers can't be read: %w", err)
+		return fmt.Errorf("the anchor's head can't be read: %w", err)
 	case !found && !empty:
 		return fmt.Errorf("%w: %s holds nothing, and the store in %s is not new", ErrForgotten, w.anchor, dir)
 	case !found:

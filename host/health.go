@@ -36,7 +36,7 @@ const (
 	isStale       = "the Core's counters are older than 5 seconds"
 	diskRefuses   = "the disk refuses writes"
 	diskHangs     = "a write has waited for more than 5 seconds: the disk hangs"
-	diskIsFull    = "the disk is full: only what gives space back is done"
+	diskIsFull    = "the disk is full: only requests that free space are served"
 	cantWrite     = "the data directory can't be written"
 	notTried      = "it is not known yet whether a Task can be started"
 	noTask        = "no Task can be started: see the log, and 'motte doctor'"

@@ -72,13 +72,13 @@ func AcceptLoss(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if t.failed || !t.wrote {
-		return errors.New("the disk refused the record that the loss was accepted: nothing was accepted")
+		return errors.New("the disk refused the record of the accepted loss, so the loss is not accepted")
 	}
 	ctx, cancel := context.WithTimeout(ctx, lastWithin)
 	defer cancel()
 	h.anchorWriter.replace = true
 	if err := h.anchorWriter.store(ctx); err != nil {
-		return fmt.Errorf("that the loss was accepted is recorded, but the anchor still remembers what it did: %w", err)
+		return fmt.Errorf("the accepted loss is recorded, but the anchor still has its old head: %w", err)
 	}
 	return nil
 }

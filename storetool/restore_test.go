@@ -179,7 +179,7 @@ func TestErasureReachesBackups(t *testing.T) {
 			hers := *alice
 			hers.Address, hers.CoreKey = p.Address, p.CoreKey
 			if cl, err := client.Dial(ctx, &hers); (err == nil) != strings.Contains(c.want, "hers") {
-				t.Errorf("the erased alice connects: %v; want that she is denied", err)
+				t.Errorf("alice's connection returns %v; want success only if her objects are restored", err)
 			} else if err == nil {
 				cl.Close()
 			}

@@ -36,7 +36,7 @@ func TestBackupsAndExportsOutliveARotation(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	if _, err := keyexport.Read(s.Dir, root, exports[0].Made); !errors.Is(err, keyexport.ErrKeys) {
-		t.Errorf("verify with the old root key returns %v; want that it does not open the store", err)
+		t.Errorf("a key export with the old root key returns %v; want that it does not open the store", err)
 	}
 	testutil.Must(t, os.Rename(next, root))
 

@@ -312,7 +312,7 @@ func TestSalvagedStoreIsServed(t *testing.T) {
 	alerts, err := c.Alerts(context.Background())
 	testutil.Must(t, err)
 	if r.Loses() != slices.ContainsFunc(alerts, func(a client.Alert) bool { return client.ReasonName(a.Reason) == "loss-accepted" }) {
-		t.Errorf("the report loses data: %v; the alerts are %v; want one about the loss", r.Loses(), alerts)
+		t.Errorf("the report loses data: %v; the alerts are %v; want loss-accepted exactly if it does", r.Loses(), alerts)
 	}
 	_, err = c.Put(context.Background(), "people", []byte("new"), client.Name("new"))
 	testutil.Must(t, err)
@@ -405,7 +405,7 @@ func TestLostChangesAreNamed(t *testing.T) {
 		defer s.Close()
 		r, err := s.Check(context.Background(), nil)
 		if err != nil || r.Hopeless == "" || !r.Damaged() {
-			t.Errorf("verify returns %v %+v; want the unreadable record", err, r)
+			t.Errorf("verify returns %v %+v; want damage that can't be salvaged", err, r)
 		}
 		if _, err := s.Salvage(time.Now()); !errors.Is(err, fsck.ErrHopeless) {
 			t.Errorf("salvaged: %v", err)

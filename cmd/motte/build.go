@@ -48,10 +48,10 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 			err := fmt.Errorf("index %s %s: the Task %s %w; the index is dropped again", collection, index, x.Task, errNotAccepted)
 			return errors.Join(err, c.DropIndex(ctx, collection, index))
 		case x.State == client.StateName(model.IndexStarting) && x.Restarts == 0 && time.Since(began) > startWithin:
-			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and goes on trying; its log says why: %w",
+			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and keeps trying; its log says why: %w",
 				collection, index, startWithin, client.ErrIndexUnavailable)
 		case x.Restarts >= maxRestarts:
-			return fmt.Errorf("index %s %s: its Task ended, broke its contract or was too slow %d times, and is started again and again: see 'motte alerts' and the server's log: %w",
+			return fmt.Errorf("index %s %s: its Task ended, broke its contract or was too slow %d times, and is restarted repeatedly: see 'motte alerts' and the server's log: %w",
 				collection, index, x.Restarts, client.ErrIndexUnavailable)
 		}
 		if x.ToFeed > 0 {
@@ -61,7 +61,7 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 		select {
 		case <-time.After(lookEvery):
 		case <-ctx.Done():
-			a.note("The index goes on being built; 'motte index list' shows how far it is.")
+			a.note("The build of the index continues; 'motte index list' shows its progress.")
 			return ctx.Err()
 		}
 	}

@@ -63,7 +63,7 @@ func (a *app) compacting(ctx context.Context, c *client.Client, before *view) er
 		return int64(v.Storage.GivenBackBytes - before.Storage.GivenBackBytes)
 	}, c.Compact)
 	if ctx.Err() != nil {
-		a.note("The server goes on compacting; 'motte status' shows what it has given back.")
+		a.note("The compaction continues on the server; 'motte status' shows the freed space.")
 	}
 	return err
 }

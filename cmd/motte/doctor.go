@@ -110,7 +110,7 @@ func kernelChecks(sys, processor string) []checkView {
 		settingCheck(filepath.Join(sys, "debug/exception-trace"), "0", checkView{
 			Name:    "crashes do not reach the kernel's log",
 			Problem: "crashes reach the kernel's log",
-			Detail:  "debug.exception-trace is %s; a Task that was taken over can write what it knows there, by crashing: sysctl debug.exception-trace=0"}),
+			Detail:  "debug.exception-trace is %s; a Task that was taken over can write its inputs there, by crashing: sysctl debug.exception-trace=0"}),
 		settingCheck(filepath.Join(sys, "kernel/print-fatal-signals"), "0", checkView{
 			Name:    "fatal signals do not reach the kernel's log",
 			Problem: "fatal signals reach the kernel's log",

@@ -52,7 +52,7 @@ read, so they are not exported; a note says so.`,
 		case err != nil:
 			return fmt.Errorf("collection %s: after %s: %w", args[0], plural(n, "object"), err)
 		case left > 0:
-			return leftOutError{fmt.Sprintf("left out what is not JSON, or ambiguous, %s: use --envelope", plural(left, "object"))}
+			return leftOutError{fmt.Sprintf("left out %s without unambiguous JSON: use --envelope", plural(left, "object"))}
 		}
 		return nil
 	})

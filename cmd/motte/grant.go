@@ -64,7 +64,7 @@ func (a *app) changeRights(c *cobra.Command, now string,
 		}
 		err = change(c, ctx, collection, id, rights)
 		if collection == "" && errors.Is(err, client.ErrInvalidRequest) {
-			return fmt.Errorf("%s is the last administrator of the server: nobody could undo this", args[1])
+			return fmt.Errorf("%s is the last administrator of the server: this could not be undone", args[1])
 		}
 		if err != nil {
 			return fmt.Errorf("%s in %s: %w", args[1], args[0], err)

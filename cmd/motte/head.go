@@ -76,7 +76,7 @@ themselves.`,
 			return err
 		}
 		if v.Accepted == nil {
-			return a.done(v, "The server's log has all that was seen: there is nothing to accept.")
+			return a.done(v, "The server's log has the remembered head: there is nothing to accept.")
 		}
 		remembered := "unreadable"
 		if v.Remembered != nil {

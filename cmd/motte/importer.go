@@ -102,8 +102,8 @@ var errEnough = errors.New("no more lines are wanted")
 
 // run sends all lines of an input. It returns when all are done, or after a failure. open makes
 // a reader whose reads end with a context.
-func (i *importer) run(ctx context.Context, open func(context.Context) io.Reader) error {
-	i.through = i.from - 1
+func (im *importer) run(ctx context.Context, open func(context.Context) io.Reader) error {
+	im.through = im.from - 1
 	reading, enough := context.WithCancelCause(ctx)
 	defer enough(nil)
 	sending, abandon := context.WithCancel(context.WithoutCancel(ctx))
@@ -121,19 +121,19 @@ func (i *importer) run(ctx context.Context, open func(context.Context) io.Reader
 	all.Go(func() {
 		for l := range sent {
 			<-l.done
-			if i.collect(l); i.failure != nil || i.refusal != nil && !i.keepGoing {
+			if im.collect(l); im.failure != nil || im.refusal != nil && !im.keepGoing {
 				enough(errEnough)
 			}
 		}
 	})
-	err := i.send(reading, sending, open(reading), sent)
+	err := im.send(reading, sending, open(reading), sent)
 	close(sent)
 	all.Wait()
 	switch {
-	case i.failure != nil:
-		return i.failure
-	case i.refusal != nil && !i.keepGoing:
-		return i.refusal
+	case im.failure != nil:
+		return im.failure
+	case im.refusal != nil && !im.keepGoing:
+		return im.refusal
 	case err != nil && ctx.Err() != nil:
 		return errInterrupted
 	}
@@ -141,14 +141,14 @@ func (i *importer) run(ctx context.Context, open func(context.Context) io.Reader
 }
 
 // send reads lines and sends them. It returns when all batches that it sent are done.
-func (i *importer) send(reading, sending context.Context, r io.Reader, sent chan<- *load) error {
+func (im *importer) send(reading, sending context.Context, r io.Reader, sent chan<- *load) error {
 	slots := make(chan struct{}, inFlight)
 	var all sync.WaitGroup
 	defer all.Wait()
-	return i.read(newLines(r, i.parsing.maxLine()), func(l *load) error {
-		if !i.claim(l) {
+	return im.read(newLines(r, im.parsing.maxLine()), func(l *load) error {
+		if !im.claim(l) {
 			all.Wait()
-			i.claim(l)
+			im.claim(l)
 		}
 		select {
 		case slots <- struct{}{}:
@@ -157,8 +157,8 @@ func (i *importer) send(reading, sending context.Context, r io.Reader, sent chan
 		}
 		l.done = make(chan struct{})
 		all.Go(func() {
-			l.err = i.store(reading, sending, l.pending())
-			i.release(l)
+			l.err = im.store(reading, sending, l.pending())
+			im.release(l)
 			close(l.done)
 			<-slots
 		})
@@ -169,41 +169,41 @@ func (i *importer) send(reading, sending context.Context, r io.Reader, sent chan
 
 // claim marks the names of a load as in flight. It returns false, and marks no name, if one of
 // them is in flight already.
-func (i *importer) claim(l *load) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+func (im *importer) claim(l *load) bool {
+	im.mu.Lock()
+	defer im.mu.Unlock()
 	for k := range l.items {
-		if i.names[l.items[k].name] {
+		if im.names[l.items[k].name] {
 			return false
 		}
 	}
-	if i.names == nil {
-		i.names = make(map[string]bool)
+	if im.names == nil {
+		im.names = make(map[string]bool)
 	}
 	for k := range l.items {
 		if n := l.items[k].name; n != "" {
-			i.names[n] = true
+			im.names[n] = true
 		}
 	}
 	return true
 }
 
-func (i *importer) release(l *load) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
+func (im *importer) release(l *load) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
 	for k := range l.items {
-		delete(i.names, l.items[k].name)
+		delete(im.names, l.items[k].name)
 		l.items[k].data = nil // frees the memory
 	}
 }
 
 // read makes loads of lines. A line that can't be imported ends the reading, or becomes an item
 // of its load. The lines before it are sent.
-func (i *importer) read(lines *lines, send func(*load) error) error {
-	l := &load{}
+func (im *importer) read(lines *lines, send func(*load) error) error {
+	next := &load{}
 	flush := func() error {
-		full := l
-		l = &load{}
+		full := next
+		next = &load{}
 		if full.last == 0 {
 			return nil
 		}
@@ -218,30 +218,30 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 		case errors.Is(err, errEnough), errors.Is(err, context.Canceled), errors.As(err, new(foreignError)):
 			return err
 		case err != nil && !errors.As(err, &long):
-			return errors.Join(flush(), fmt.Errorf("behind line %d: %w", lines.number, err))
-		case lines.number < i.from:
-			_ = i.bar.Add64(lines.read - before) // ignore errors of the display
+			return errors.Join(flush(), fmt.Errorf("after line %d: %w", lines.number, err))
+		case lines.number < im.from:
+			_ = im.bar.Add64(lines.read - before) // ignore errors of the display
 			continue
 		}
 		it := item{line: lines.number, err: err}
 		if err == nil {
-			i.parse(&it, text)
+			im.parse(&it, text)
 		}
-		if it.err != nil && !i.keepGoing {
+		if it.err != nil && !im.keepGoing {
 			return errors.Join(flush(), lineError{it.line, it.err})
 		}
 		n := len(it.name) + len(it.data) + opOverhead
-		if len(l.items) > 0 && l.size+n > model.MaxObject {
+		if len(next.items) > 0 && next.size+n > model.MaxObject {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		l.last, l.read = it.line, l.read+lines.read-before
+		next.last, next.read = it.line, next.read+lines.read-before
 		if it.data == nil && it.err == nil {
 			continue // an empty line
 		}
-		l.items, l.size = append(l.items, it), l.size+n
-		if len(l.items) == batchLines || l.size >= batchBytes {
+		next.items, next.size = append(next.items, it), next.size+n
+		if len(next.items) == batchLines || next.size >= batchBytes {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -250,22 +250,22 @@ func (i *importer) read(lines *lines, send func(*load) error) error {
 }
 
 // parse sets the content of a line, or the reason why the line can't be imported.
-func (i *importer) parse(it *item, text []byte) {
-	name, kind, data, err := i.parsing.line(text)
+func (im *importer) parse(it *item, text []byte) {
+	name, kind, data, err := im.parsing.line(text)
 	if err != nil {
 		it.err = err
 		return
 	}
 	it.name, it.data = name, bytes.Clone(data)
 	other := map[naming]naming{byString: byNumber, byNumber: byString}[kind]
-	if line := i.first[other]; other != unnamed && line > 0 {
+	if line := im.first[other]; other != unnamed && line > 0 {
 		names := map[naming]string{byString: "a string", byNumber: "a number"}
 		it.err = fmt.Errorf("the member %q is %s, and %s on line %d: the string \"1\" and the number 1 would be one name",
-			i.parsing.nameField, names[kind], names[other], line)
+			im.parsing.nameField, names[kind], names[other], line)
 		return
 	}
-	if i.first[kind] == 0 {
-		i.first[kind] = it.line
+	if im.first[kind] == 0 {
+		im.first[kind] = it.line
 	}
 }
 
@@ -281,11 +281,11 @@ func (l *load) pending() (list []*item) {
 
 // store stores items. If the Core refuses them together, store tries each half alone. So only
 // lines are left out that the Core refuses alone.
-func (i *importer) store(reading, sending context.Context, items []*item) error {
+func (im *importer) store(reading, sending context.Context, items []*item) error {
 	if len(items) == 0 {
 		return nil
 	}
-	results, err := i.try(reading, sending, items)
+	results, err := im.try(reading, sending, items)
 	switch {
 	case err == nil:
 		for k, it := range items {
@@ -301,10 +301,10 @@ func (i *importer) store(reading, sending context.Context, items []*item) error 
 		return fmt.Errorf("lines %d to %d: %w", items[0].line, items[len(items)-1].line, err)
 	}
 	half := len(items) / 2
-	if err := i.store(reading, sending, items[:half]); err != nil {
+	if err := im.store(reading, sending, items[:half]); err != nil {
 		return err
 	}
-	return i.store(reading, sending, items[half:])
+	return im.store(reading, sending, items[half:])
 }
 
 // aboutLine reports whether the Core refused a write because of its content. Then other lines
@@ -320,9 +320,9 @@ func aboutLine(err error) bool {
 
 // try sends items. While the server is overloaded, try sends them again: an overloaded server
 // changes nothing.
-func (i *importer) try(reading, sending context.Context, items []*item) ([]client.Result, error) {
+func (im *importer) try(reading, sending context.Context, items []*item) ([]client.Result, error) {
 	for began := time.Now(); ; {
-		results, err := i.put(sending, items)
+		results, err := im.put(sending, items)
 		if err == nil || !client.Temporary(err) || time.Since(began) > retryFor {
 			if sending.Err() != nil {
 				err = errInterrupted
@@ -338,24 +338,24 @@ func (i *importer) try(reading, sending context.Context, items []*item) ([]clien
 }
 
 // put stores items with one request.
-func (i *importer) put(ctx context.Context, items []*item) ([]client.Result, error) {
+func (im *importer) put(ctx context.Context, items []*item) ([]client.Result, error) {
 	if len(items) == 1 { // a large object fits a PUT, but not a batch
-		r, err := i.client.Put(ctx, i.collection, items[0].data, i.options(items[0])...)
+		r, err := im.client.Put(ctx, im.collection, items[0].data, im.options(items[0])...)
 		return []client.Result{r}, err
 	}
 	var b client.Batch
 	for _, it := range items {
-		b.Put(it.data, i.options(it)...)
+		b.Put(it.data, im.options(it)...)
 	}
-	return i.client.PutBatch(ctx, i.collection, &b)
+	return im.client.PutBatch(ctx, im.collection, &b)
 }
 
-func (i *importer) options(it *item) (list []client.PutOption) {
+func (im *importer) options(it *item) (list []client.PutOption) {
 	if it.name == "" {
 		return nil
 	}
 	list = append(list, client.Name(it.name))
-	if i.ifAbsent {
+	if im.ifAbsent {
 		list = append(list, client.IfAbsent())
 	}
 	return list
@@ -363,54 +363,54 @@ func (i *importer) options(it *item) (list []client.PutOption) {
 
 // collect counts the results of a load, and reports lines that were left out or not indexed.
 // Loads must come in the order of their lines.
-func (i *importer) collect(l *load) {
-	failed := i.failure != nil
+func (im *importer) collect(l *load) {
+	failed := im.failure != nil
 	for k := range l.items {
 		it := &l.items[k]
 		if it.err != nil {
-			i.leaveOut(lineError{it.line, it.err})
+			im.leaveOut(lineError{it.line, it.err})
 		}
 		if it.stored {
-			i.count(it)
+			im.count(it)
 		}
 		switch done := it.stored || it.err != nil; {
-		case !done && i.failure == nil:
-			i.through, i.failure = it.line-1, l.err
-		case it.stored && i.failure != nil:
-			i.beyond++
+		case !done && im.failure == nil:
+			im.through, im.failure = it.line-1, l.err
+		case it.stored && im.failure != nil:
+			im.beyond++
 		}
 	}
-	if !failed && i.failure == nil {
-		i.through = l.last
+	if !failed && im.failure == nil {
+		im.through = l.last
 	}
-	i.bar.Describe(fmt.Sprintf("importing, line %d", l.last))
-	_ = i.bar.Add64(l.read) // ignore errors of the display
+	im.bar.Describe(fmt.Sprintf("importing, line %d", l.last))
+	_ = im.bar.Add64(l.read) // ignore errors of the display
 }
 
 // leaveOut notes a line that was left out. Unless the import keeps going, it fails with the
 // error of the first such line.
-func (i *importer) leaveOut(err lineError) {
-	i.leftOut++
-	first := i.refusal == nil
+func (im *importer) leaveOut(err lineError) {
+	im.leftOut++
+	first := im.refusal == nil
 	if first {
-		i.refusal = err
+		im.refusal = err
 	}
-	if !first || i.keepGoing {
-		i.refused(err)
+	if !first || im.keepGoing {
+		im.refused(err)
 	}
 }
 
 // count adds a stored object to the tally.
-func (i *importer) count(it *item) {
-	i.stored++
+func (im *importer) count(it *item) {
+	im.stored++
 	if it.result.Replaced {
-		i.replaced++
+		im.replaced++
 	}
 	if !it.result.NotIndexed {
 		return
 	}
-	i.unindexed++
-	if err := i.notIndexed(*it); err != nil && i.failure == nil {
-		i.through, i.failure = it.line, err
+	im.unindexed++
+	if err := im.notIndexed(*it); err != nil && im.failure == nil {
+		im.through, im.failure = it.line, err
 	}
 }

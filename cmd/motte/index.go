@@ -77,7 +77,7 @@ Without a path the whole input is indexed. The input is the object, or with
 	f.StringVar(&x.Task, "task", "", "registered `Task` that the index runs")
 	f.StringVar(&config, "config", "", "configuration for the Task: `JSON`, or @FILE, or @- for standard input")
 	f.StringVar(&dataType, "type", "any", "data `TYPE` of the inputs: int64, float64, string, time, text, bytes or any")
-	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise their order is random")
+	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise answers are sorted by identity")
 	f.BoolVar(&x.Lazy, "lazy", false, "let no put wait for the index; a search still sees every earlier put")
 	f.BoolVar(&x.Attribute, "attribute", false, "index the attribute given beside an object instead of the object")
 	f.BoolVar(&wait, "wait", true, "wait until the index is built")

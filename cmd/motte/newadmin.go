@@ -61,7 +61,7 @@ func (a *app) newAdmin(ctx context.Context, cfg host.Config, out newAdminFile, y
 // free returns an error if a file exists that must not be replaced.
 func (f newAdminFile) free() error {
 	if _, err := os.Lstat(f.path); !errors.Is(err, os.ErrNotExist) && !f.replace {
-		return errors.Join(err, fmt.Errorf("%s is there: say --out OTHER, or --replace if nobody needs the key in it", f.path))
+		return errors.Join(err, fmt.Errorf("%s exists: choose another file with --out, or pass --replace if the key in it is not needed", f.path))
 	}
 	return nil
 }

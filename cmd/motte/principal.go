@@ -123,7 +123,7 @@ func (a *app) principalRemove() *cobra.Command {
 	var erase, yes bool
 	cmd := a.remote(&cobra.Command{
 		Use:   "remove PRINCIPAL",
-		Short: "End a principal's access and all of its rights; with --erase, destroy what it put",
+		Short: "End a principal's access and all of its rights; with --erase, destroy its objects",
 		Long: `End a principal's access and all of its rights. Its objects stay.
 
 With --erase all objects that it put, in every collection, become unreadable: the server
@@ -180,7 +180,7 @@ func (a *app) erasePrincipal(ctx context.Context, c *client.Client, name string,
 // removed says why a principal could not be removed.
 func removed(name string, err error) error {
 	if errors.Is(err, client.ErrInvalidRequest) {
-		return fmt.Errorf("principal %s is the last administrator of the server: nobody could undo this", name)
+		return fmt.Errorf("principal %s is the last administrator of the server: this could not be undone", name)
 	}
 	if err != nil {
 		return fmt.Errorf("principal %s: %w", name, err)

@@ -19,15 +19,15 @@ func (a *app) search() *cobra.Command {
 		Use:   "search COLLECTION INDEX PREDICATE",
 		Short: "Print the objects that a predicate finds",
 		Long: `Print the objects that a predicate of an index finds and you may read: one on a line,
-JSON compacted. An object that is not one line is left out and named on standard
+JSON compacted. An object of more than one line is left out and named on standard
 error, and the exit code is 11. --json has all of them:
-{"id":…,"name":…,"object":…}, or "base64" instead of "object" for what is not JSON.
+{"id":…,"name":…,"object":…}, or "base64" instead of "object" for objects that are not JSON.
 
 On a terminal the identity, in angle brackets, stands for an object that is not one line
 of text, or has control characters in it, which could do the terminal harm.
 
-Objects come in the Task's order if the index is ordered, otherwise in one that tells
-nothing. A predicate that begins with - is given after --.`,
+If the index is ordered, objects come in the Task's order, and otherwise sorted by identity.
+A predicate that begins with - is given after --.`,
 		Example: `  motte search people by_age '>= 30 and < 40'
   motte search people by_age 'all order desc' --limit 10
   motte search people by_text '"enchantress of numbers" -babbage' --ids`,
@@ -61,7 +61,7 @@ func notOneLine(left int) error {
 	if left == 0 {
 		return nil
 	}
-	return leftOutError{fmt.Sprintf("left out what is not one line, %s: use --json", plural(left, "object"))}
+	return leftOutError{fmt.Sprintf("left out %s of more than one line: use --json", plural(left, "object"))}
 }
 
 // printObjects prints objects, and counts those that it left out.

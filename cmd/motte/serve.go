@@ -90,7 +90,7 @@ clients can connect: {"address":…,"core_key":…,"profile":…}.`,
 	f.StringVar(&cfg.RootKey, "root-key", "", "`FILE` with the root key, made with a new store (default: root.key in the data directory)")
 	f.StringVar(&cfg.Anchor, "anchor", "", anchorUsage)
 	f.Var(address{&cfg.Metrics, true}, "metrics", "TCP `ADDRESS` for Prometheus's /metrics and for /readyz and /livez")
-	f.BoolVar(&cfg.MetricsNames, "metrics-names", false, "let /metrics say what collections and indexes are called, to all who can read it")
+	f.BoolVar(&cfg.MetricsNames, "metrics-names", false, "let /metrics show the names of collections and indexes, to all of its readers")
 	f.StringArrayVar(&cfg.TaskDirs, "task-dir", nil, "directory `DIR` with more Tasks' executables; may be given several times")
 	f.BoolVar(&jsonLog, "log-json", false, "write the log as JSON")
 	for _, name := range []string{"dir", "task-dir"} {

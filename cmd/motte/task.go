@@ -60,7 +60,7 @@ var defaultRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | fr
 	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
 
 func (a *app) taskRegister() *cobra.Command {
-	r := rowFlags{operations: operationsText(defaultRow.Operations), dataType: client.TypeName(defaultRow.Type), maxInput: byteSize(defaultRow.MaxInput),
+	settings := rowFlags{operations: operationsText(defaultRow.Operations), dataType: client.TypeName(defaultRow.Type), maxInput: byteSize(defaultRow.MaxInput),
 		maxResults: defaultRow.MaxResults, deadline: time.Duration(defaultRow.Deadline) * time.Millisecond, memory: byteSize(defaultRow.Memory)}
 	var cmd *cobra.Command
 	cmd = a.leaf(&cobra.Command{
@@ -77,16 +77,16 @@ indexes are built anew.`,
   motte task register near --file motte-task-near --leak-budget 100000 --index-leak-budget 1000000`,
 	}, func(ctx context.Context, args []string) error {
 		given := func(flag string) bool { return cmd.Flags().Changed(flag) }
-		if r.file == "" {
+		if settings.file == "" {
 			return usage("--file is missing: the Task's executable")
 		}
-		if err := r.apply(&model.Row{}, given); err != nil { // report mistakes before any request is sent
+		if err := settings.apply(&model.Row{}, given); err != nil { // report mistakes before any request is sent
 			return err
 		}
-		if err := sandbox.CheckExecutable(r.file); err != nil {
+		if err := sandbox.CheckExecutable(settings.file); err != nil {
 			return err
 		}
-		measurement, err := host.Measure(r.file)
+		measurement, err := host.Measure(settings.file)
 		if err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ indexes are built anew.`,
 			return err
 		}
 		row.Measurement = measurement
-		if err := r.apply(&row, given); err != nil {
+		if err := settings.apply(&row, given); err != nil {
 			return err
 		}
 		if err := c.RegisterTask(ctx, args[0], row); err != nil {
@@ -109,16 +109,16 @@ indexes are built anew.`,
 		return a.done(newTask(args[0], &row), "Task %s is registered: SHA-256 %x.", args[0], measurement)
 	})
 	f := cmd.Flags()
-	f.StringVar(&r.file, "file", "", "the Task's executable `FILE`")
-	f.StringVar(&r.operations, "operations", r.operations, "`LIST` of the operations that it may answer, with commas")
-	f.StringVar(&r.dataType, "type", r.dataType, "data `TYPE` of its inputs; any: each index sets its type")
-	f.BoolVar(&r.ordered, "ordered", false, "an index may keep its order")
-	f.Var(&r.maxInput, "max-input", "largest input; larger ones are stored and not indexed")
-	f.Var(whole[uint32]{&r.maxResults, 1, model.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
-	f.DurationVar(&r.deadline, "deadline", r.deadline, "`TIME` to confirm a write or answer a query")
-	f.Var(&r.memory, "memory", "memory that it may have")
-	f.Var(whole[uint64]{&r.leakBudget, 0, math.MaxUint64}, "leak-budget", "`BITS` that one principal may draw through one index; 0: not capped")
-	f.Var(whole[uint64]{&r.indexBudget, 0, math.MaxUint64}, "index-leak-budget", "`BITS` that all principals together may draw through one index; 0: not capped")
+	f.StringVar(&settings.file, "file", "", "the Task's executable `FILE`")
+	f.StringVar(&settings.operations, "operations", settings.operations, "`LIST` of the operations that it may answer, with commas")
+	f.StringVar(&settings.dataType, "type", settings.dataType, "data `TYPE` of its inputs; any: each index sets its type")
+	f.BoolVar(&settings.ordered, "ordered", false, "an index may keep its order")
+	f.Var(&settings.maxInput, "max-input", "largest input; larger ones are stored and not indexed")
+	f.Var(whole[uint32]{&settings.maxResults, 1, model.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
+	f.DurationVar(&settings.deadline, "deadline", settings.deadline, "`TIME` to confirm a write or answer a query")
+	f.Var(&settings.memory, "memory", "memory that it may have")
+	f.Var(whole[uint64]{&settings.leakBudget, 0, math.MaxUint64}, "leak-budget", "`BITS` that one principal may draw through one index; 0: not capped")
+	f.Var(whole[uint64]{&settings.indexBudget, 0, math.MaxUint64}, "index-leak-budget", "`BITS` that all principals together may draw through one index; 0: not capped")
 	return cmd
 }
 

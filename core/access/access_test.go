@@ -15,9 +15,9 @@ const (
 	a = model.RightAdmin
 )
 
-// TestDecisions is the whole table: every set of rights is a row, once for
-// objects of others, once for one's own. A set that is not listed decides as
-// the listed one without admin, which decides on no object.
+// TestDecisions is the whole table. Every set of rights is a row, for objects of other
+// principals and for own objects. A set that is not listed decides like the listed set without
+// admin, since admin decides on no object.
 func TestDecisions(t *testing.T) {
 	type decision struct{ read, remove, replace bool }
 	const yes, no = true, false
@@ -43,7 +43,7 @@ func TestDecisions(t *testing.T) {
 	for rights := range model.RightsAll + 1 {
 		row, listed := table[rights&^a]
 		if !listed {
-			t.Fatalf("rights %05b are not in the table", rights)
+			t.Fatalf("the table lacks the rights %05b", rights)
 		}
 		for own, want := range map[bool]decision{false: row.others, true: row.own} {
 			if got := (decision{Read(rights, own), Delete(rights, own), Replace(rights, own)}); got != want {
@@ -56,7 +56,7 @@ func TestDecisions(t *testing.T) {
 func TestAnyWantsAtLeastOne(t *testing.T) {
 	for rights := range model.RightsAll + 1 {
 		if Any(rights, 0) || Any(0, rights) {
-			t.Errorf("rights %05b: nothing is enough", rights)
+			t.Errorf("rights %05b: a request that needs no right is refused", rights)
 		}
 		for want := range model.RightsAll + 1 {
 			shared := false
@@ -74,22 +74,21 @@ func TestWhatIsNotGrantedIsDenied(t *testing.T) {
 	alice, bob := Of([]byte("alice")), Of([]byte("bob"))
 	var none Grants
 	if none.Rights(alice) != 0 {
-		t.Error("no grants give rights")
+		t.Error("a principal without grants has rights")
 	}
 	g := make(Grants)
 	g.Set(alice, o)
 	g.Set(alice, r|w|d)
 	g.Set(bob, 0)
 	if g.Rights(alice) != r|w|d || g.Rights(bob) != 0 || len(g) != 1 {
-		t.Errorf("alice has %05b, bob %05b, %d principals have some", g.Rights(alice), g.Rights(bob), len(g))
+		t.Errorf("alice has the rights %05b and bob %05b; %d principals are in the grants", g.Rights(alice), g.Rights(bob), len(g))
 	}
 	if g.Set(alice, 0); len(g) != 0 || g.Rights(alice) != 0 {
-		t.Error("a principal without rights is kept")
+		t.Error("the grants keep a principal without rights")
 	}
 }
 
-// TestAPrincipalIsTheHashOfItsPublicKey: the key is that of the first test of
-// RFC 8032, section 7.1.
+// TestAPrincipalIsTheHashOfItsPublicKey with the key of the first test in RFC 8032, section 7.1.
 func TestAPrincipalIsTheHashOfItsPublicKey(t *testing.T) {
 	key, err := hex.DecodeString("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
 	if err != nil {
@@ -97,6 +96,6 @@ func TestAPrincipalIsTheHashOfItsPublicKey(t *testing.T) {
 	}
 	const want = "21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9"
 	if p := Of(key); hex.EncodeToString(p[:]) != want {
-		t.Errorf("principal %x", p)
+		t.Errorf("the principal of the key of RFC 8032 is %x; want its SHA-256", p)
 	}
 }

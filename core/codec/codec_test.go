@@ -11,21 +11,21 @@ import (
 func TestFieldsAreBigEndianAndInOrder(t *testing.T) {
 	r := NewReader([]byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 'a', 'b', 0, 'c', 'd', 'e'})
 	if a, b, c, d := r.U8(), r.U16(), r.U32(), r.U64(); a != 1 || b != 0x0203 || c != 0x04050607 || d != 0x08090a0b0c0d0e0f {
-		t.Errorf("%x %x %x %x", a, b, c, d)
+		t.Errorf("the integers are read as %x %x %x %x", a, b, c, d)
 	}
 	var dst [2]byte
 	if s := r.Text(3); s != "ab" {
-		t.Errorf("text %q", s)
+		t.Errorf("the text is read as %q", s)
 	}
 	if r.Copy(dst[:]); dst != [2]byte{'c', 'd'} {
-		t.Errorf("copied %q", dst)
+		t.Errorf("the bytes are copied as %q", dst)
 	}
 	if r.Len() != 1 || string(r.Rest()) != "e" || r.Done() != nil {
-		t.Error("the rest is not the rest")
+		t.Error("Rest does not return all remaining bytes")
 	}
 }
 
-// reads are all ways to read; each takes at least one byte.
+// reads are all reading methods. Each takes at least one byte.
 var reads = map[string]func(r *Reader) (zero bool){
 	"U8":   func(r *Reader) bool { return r.U8() == 0 },
 	"U16":  func(r *Reader) bool { return r.U16() == 0 },
@@ -46,10 +46,10 @@ func TestAFailureSticks(t *testing.T) {
 		for name, read := range reads {
 			r := NewReader(bytes.Repeat([]byte{1}, 100))
 			if fail(r); !read(r) {
-				t.Errorf("%s: %s reads on", how, name)
+				t.Errorf("%s: after a failure %s still reads; want a zero value", how, name)
 			}
 			if r.Len() != 0 || len(r.Rest()) != 0 || !r.bad || !errors.Is(r.Done(), ErrMalformed) {
-				t.Errorf("%s: %s forgets the failure", how, name)
+				t.Errorf("%s: after %s the failure is gone; want it kept", how, name)
 			}
 		}
 	}
@@ -59,29 +59,29 @@ func TestAnEmptyInputHasNoFields(t *testing.T) {
 	for name, read := range reads {
 		var r Reader
 		if !read(&r) || r.Done() == nil {
-			t.Errorf("%s reads what is not there", name)
+			t.Errorf("%s of an empty input returns a value; want a failure", name)
 		}
 	}
 	var r Reader
 	if r.Take(0) != nil || r.Done() != nil {
-		t.Error("nothing of nothing is a failure")
+		t.Error("taking 0 bytes of an empty input fails; want no failure")
 	}
 }
 
 func TestBytesLeftOverAreAFailure(t *testing.T) {
 	r := NewReader([]byte{1, 2})
 	if r.U8(); r.bad || r.Done() == nil {
-		t.Error("a byte is left over, and Done says nothing")
+		t.Error("one byte is left, but Done reports no failure")
 	}
 }
 
-// TestWhatIsTakenCannotGrowIntoWhatFollows: an append to a field must not
-// change the next one.
+// TestWhatIsTakenCannotGrowIntoWhatFollows: an append to a field must not change the bytes after
+// it in the input.
 func TestWhatIsTakenCannotGrowIntoWhatFollows(t *testing.T) {
 	r := NewReader([]byte{1, 2})
 	_ = append(r.Take(1), 9)
 	if r.U8() != 2 {
-		t.Error("an append changed the next field")
+		t.Error("an append to a field changed the next field of the input")
 	}
 }
 
@@ -114,7 +114,8 @@ func TestABoolIsZeroOrOne(t *testing.T) {
 	}
 }
 
-// TestAWriterIsReadBack: each field comes back, and nothing is left over.
+// TestAWriterIsReadBack: a Reader reads each field that a Writer has written, and no byte is
+// left.
 func TestAWriterIsReadBack(t *testing.T) {
 	w := Writer("before").U8(1, 2).U16(0x0304).U32(0x05060708).U64(0x090a0b0c0d0e0f10).U8(1, 0)
 	w = w.Bytes([]byte("bytes")).Text("text", 6).Text("longer", 4)
@@ -123,10 +124,10 @@ func TestAWriterIsReadBack(t *testing.T) {
 	}
 	r := NewReader(w[len("before"):])
 	if a, b, c, d, e := r.U8(), r.U8(), r.U16(), r.U32(), r.U64(); a != 1 || b != 2 || c != 0x0304 || d != 0x05060708 || e != 0x090a0b0c0d0e0f10 {
-		t.Errorf("%x %x %x %x %x", a, b, c, d, e)
+		t.Errorf("the fields are read back as %x %x %x %x %x", a, b, c, d, e)
 	}
 	if !r.Bool() || r.Bool() || string(r.Take(5)) != "bytes" || r.Text(6) != "text" || r.Text(4) != "long" || r.Done() != nil {
-		t.Errorf("not read back: %v", r.bad)
+		t.Errorf("a written value can't be read back, or bytes are left: failed is %v", r.bad)
 	}
 }
 
@@ -140,15 +141,15 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// FuzzReader reads an input by a random program, beside a model that has all
-// the input at hand.
+// FuzzReader reads an input by a random sequence of calls. A model that indexes the whole input
+// must agree.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("\x00\x01\x02\x03\x04\x05"), []byte(strings.Repeat("\x01", 20)))
 	f.Add([]byte("\x03\x03\x00"), []byte("123456789"))
 	f.Fuzz(func(t *testing.T, program, input []byte) {
 		r, rest, bad := NewReader(input), input, false
 		for _, op := range program {
-			// What the field must be, as a number or as bytes: zero if it is not there.
+			// The expected field, as a number or as bytes; zero if the input is too short.
 			width := []int{1, 2, 4, 8, int(op >> 3)}[op%5]
 			want := make([]byte, 8)
 			if bad = bad || width > len(rest); !bad {
@@ -177,7 +178,7 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 		if (r.Done() == nil) != (!bad && len(rest) == 0) {
-			t.Fatal("Done is wrong")
+			t.Fatal("Done disagrees with the model")
 		}
 	})
 }

@@ -16,10 +16,10 @@ import (
 	"motte/core/wire"
 )
 
-// What stands here holds the work of one event to its bound, by its structure: how many
-// steps, parts and pieces there are, and how large. No test looks at a clock.
+// These tests bound the work of one event by its structure: the number and size of steps, parts
+// and pieces. No test reads a clock.
 
-// stuff adds n objects of an owner to a collection. Their values are spread evenly.
+// stuff adds n objects of an owner to a collection. Their values are evenly spread.
 func (w *world) stuff(collection string, owner uint32, n int) {
 	c := w.e.byName[collection]
 	for i := range n {
@@ -30,7 +30,7 @@ func (w *world) stuff(collection string, owner uint32, n int) {
 	}
 }
 
-// full is a world with an empty collection "c", beside one with n objects.
+// full returns a world with an empty collection "c", and another one with n objects.
 func full(t testing.TB, n int) *world {
 	w := newWorld(t, 1)
 	w.settle()
@@ -42,7 +42,7 @@ func full(t testing.TB, n int) *world {
 	return w
 }
 
-// part asks for one part of a LIST, and returns the answer, if it is there.
+// part requests one part of a LIST. It returns the answer, if there is one.
 func (w *world) part(p access.Principal, collection string, after identity.ID) (r Reply, done bool) {
 	q, _ := Prepare(wire.Request{Op: model.OpList, Collection: collection, Number: 1, Identity: after})
 	q.Principal = p
@@ -58,22 +58,22 @@ func (w *world) reply() (r Reply, done bool) {
 	return list[0], true
 }
 
-// TestAListOfAnEmptyCollectionIsOnePart, whatever other collections hold.
+// TestAListOfAnEmptyCollectionIsOnePart, whatever other collections have.
 func TestAListOfAnEmptyCollectionIsOnePart(t *testing.T) {
 	w := full(t, 200_000)
 	w.byHand = true
 	r, done := w.part(admin, "c", identity.ID{})
 	if !done || r.Code != model.OK || r.Count != 0 || len(objectsOf(r)) != 0 || identity.ID(r.Body) != (identity.ID{}) {
-		t.Fatalf("answered %v: %+v", done, r)
+		t.Fatalf("a LIST of an empty collection: answered %v: %+v; want one empty part", done, r)
 	}
 	if w.e.Work() {
-		t.Error("there is work left")
+		t.Error("a LIST of an empty collection leaves work; want none")
 	}
 }
 
-// TestAPartOfAListIsMadeInSteps: a principal that may read few of many objects waits for
-// several events, and others are answered in between. Which part shows what does not
-// depend on the others' objects; what changed on the way is shown as it is at the end.
+// TestAPartOfAListIsMadeInSteps: a principal that may read few of many objects waits for several
+// events, and others are answered in between. The borders of the parts do not depend on other
+// principals' objects. Objects that change meanwhile are shown in their state at the end.
 func TestAPartOfAListIsMadeInSteps(t *testing.T) {
 	const others, steps = 20 * stride, 20
 	w := full(t, 0)
@@ -88,7 +88,7 @@ func TestAPartOfAListIsMadeInSteps(t *testing.T) {
 	n := 0
 	for more := true; more; n++ {
 		if _, done := w.answered(list); done || n > steps {
-			t.Fatalf("after %d steps: answered %v, and there is more to do", n, done)
+			t.Fatalf("after %d steps: answered %v, but work is left", n, done)
 		}
 		if w.must2(w.ask(admin, get("c", "admin's")), model.OK); n == 0 {
 			w.ask(alice, remove("mine 0"))
@@ -103,13 +103,13 @@ func TestAPartOfAListIsMadeInSteps(t *testing.T) {
 	}
 	for _, o := range a.objects {
 		if cur, ok := w.e.lookup(w.e.byName["c"], o.ID.Value()); !ok || cur != o {
-			t.Errorf("it shows %+v, which is %+v now", o, cur)
+			t.Errorf("the LIST shows %+v; want the present state %+v", o, cur)
 		}
 	}
 }
 
-// TestAListHoldsForTheRightsAtItsEnd: who loses the right, or the collection, while a part
-// is being made is not shown it.
+// TestAListHoldsForTheRightsAtItsEnd: a principal that loses the right, or whose collection is
+// dropped, while a part is made does not get the part.
 func TestAListHoldsForTheRightsAtItsEnd(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -139,7 +139,7 @@ func TestAListHoldsForTheRightsAtItsEnd(t *testing.T) {
 			w.commit(len(w.pending))
 		}
 		if _, done := w.answered(list); done {
-			t.Fatal("answered at once")
+			t.Fatal("the LIST was answered immediately; the test needs several steps")
 		}
 		for w.work() {
 		}
@@ -149,9 +149,8 @@ func TestAListHoldsForTheRightsAtItsEnd(t *testing.T) {
 	}
 }
 
-// TestListsOfAPrincipalTakeTurns: however many LISTs a principal asks for, they are one
-// piece of work, so that another's take as long as if there were one; and too many are
-// refused.
+// TestListsOfAPrincipalTakeTurns: all LISTs of a principal together are one piece of work, so
+// another principal does not wait longer. Too many LISTs are refused.
 func TestListsOfAPrincipalTakeTurns(t *testing.T) {
 	w := full(t, 0)
 	alice := w.person("alice", model.RightReadOwn)
@@ -165,10 +164,10 @@ func TestListsOfAPrincipalTakeTurns(t *testing.T) {
 		}
 	}
 	if refused != 7 || len(w.e.work) != 1 {
-		t.Fatalf("%d are refused, %d pieces of work", refused, len(w.e.work))
+		t.Fatalf("%d LISTs are refused, and there are %d pieces of work; want some refused, and one piece", refused, len(w.e.work))
 	}
 	if _, done := w.part(bob, "c", identity.ID{}); done {
-		t.Fatal("answered at once")
+		t.Fatal("a LIST was answered immediately; the test needs several steps")
 	}
 	answered := false
 	for range 2 * 4 {
@@ -178,12 +177,12 @@ func TestListsOfAPrincipalTakeTurns(t *testing.T) {
 		}
 	}
 	if !answered {
-		t.Error("who asked for one LIST waits for another's thousand")
+		t.Error("a principal with one LIST waits for another principal's thousand")
 	}
 }
 
-// TestAnIndexBuildLooksAtItsCollectionAlone: that of an empty collection is done when the
-// Task has accepted its configuration, whatever other collections hold.
+// TestAnIndexBuildLooksAtItsCollectionAlone: the build of an empty collection's index ends when
+// the Task accepts its configuration, whatever other collections have.
 func TestAnIndexBuildLooksAtItsCollectionAlone(t *testing.T) {
 	w := full(t, 300_000)
 	w.ask(admin, createIndex("c", "x", model.TypeAny, 0))
@@ -193,11 +192,11 @@ func TestAnIndexBuildLooksAtItsCollectionAlone(t *testing.T) {
 	w.take()
 	w.step(w.task(x.instance))
 	if x.state != model.IndexServing {
-		t.Errorf("an index of nothing is in state %d when its Task has accepted it", x.state)
+		t.Errorf("the index of an empty collection is in state %d after its Task accepted it; want serving", x.state)
 	}
 }
 
-// TestAnIndexBuildQueuesFewObjects at a time, however many there are.
+// TestAnIndexBuildQueuesFewObjects at a time, however many objects exist.
 func TestAnIndexBuildQueuesFewObjects(t *testing.T) {
 	w := full(t, 0)
 	w.stuff("c", 1, 30_000)
@@ -205,12 +204,11 @@ func TestAnIndexBuildQueuesFewObjects(t *testing.T) {
 	w.commit(1)
 	w.e.TaskStarted(w.x().instance)
 	if n := len(w.x().queue) + len(w.x().sent); n > fetchAhead {
-		t.Errorf("%d objects are queued at once", n)
+		t.Errorf("a build queues %d objects together; want few", n)
 	}
 }
 
-// TestACommitGoesToTheIndexesThatItTouches alone: those of other collections have nothing
-// to do with it.
+// TestACommitGoesToTheIndexesThatItTouches, and not to indexes of other collections.
 func TestACommitGoesToTheIndexesThatItTouches(t *testing.T) {
 	w := indexed(t, 0)
 	w.register("d", "x", 0)
@@ -220,36 +218,36 @@ func TestACommitGoesToTheIndexesThatItTouches(t *testing.T) {
 	w.take()
 	w.settle()
 	w.now = w.now.Add(maxBackoff)
-	w.e.Now = w.now // it could start again, and will with the next tick
+	w.e.Now = w.now // the Task could start again, and will with the next tick
 	w.must(admin, put("c", "four", "data of four"), model.OK)
 	if other.instance != 0 {
 		t.Error("a commit to one collection started the Task of another")
 	}
 	if w.tick(0); other.instance == 0 {
-		t.Error("a tick did not")
+		t.Error("a tick did not start the Task")
 	}
 }
 
-// TestADropIsOneStep: all records are dead at once, and their entries are not looked at.
+// TestADropIsOneStep: all records become dead together, without a visit of their entries.
 func TestADropIsOneStep(t *testing.T) {
 	w := full(t, 50_000)
 	before := w.e.Live()[1]
 	w.byHand = true
 	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "full"}, model.OK)
 	if live := w.e.Live()[1]; live != before-50_000*160 {
-		t.Errorf("%d bytes of segment 1 are alive, of %d", live, before)
+		t.Errorf("after a drop %d of %d bytes of segment 1 are live; want 0", live, before)
 	}
 	if n, _ := w.e.Objects(); n != 0 || w.e.Work() {
-		t.Errorf("%d objects, or work, are left", n)
+		t.Errorf("after a drop %d objects, or work, are left", n)
 	}
 	if _, _, clean := w.e.PendingMaintenance(); clean {
-		t.Error("the store is to be cleaned")
+		t.Error("a drop starts a cleaning pass; want none")
 	}
 }
 
-// TestAnErasureIsDoneInSteps, of which each takes away a bounded number of objects; what
-// was erased is hidden from the first on, and the key is destroyed after the last. A
-// COMPACT waits for it, and a checkpoint of any moment leads to the same.
+// TestAnErasureIsDoneInSteps. Each step removes a bounded number of objects. Erased objects are
+// hidden from the first step on, and the key is destroyed after the last step. A COMPACT waits
+// for that. A checkpoint at any moment leads to the same end.
 func TestAnErasureIsDoneInSteps(t *testing.T) {
 	const n = 10 * stride
 	w := full(t, n/2)
@@ -270,7 +268,7 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 			t.Fatalf("after %d steps the keys of %v are to be destroyed, or the store to be cleaned", steps, erase)
 		}
 		w.must2(w.ask(admin, get("c", "hers")), model.NotFound)
-		if steps == 0 { // a name is free at once
+		if steps == 0 { // a name is free immediately
 			free := put("c", "hers, too", "not hers any more")
 			free.Flags = wire.FlagIfAbsent
 			n := w.ask(admin, free)
@@ -290,27 +288,27 @@ func TestAnErasureIsDoneInSteps(t *testing.T) {
 		before, _ := w.e.Objects()
 		more = w.work()
 		if after, _ := w.e.Objects(); before-after > stride {
-			t.Fatalf("a step took away %d objects", before-after)
+			t.Fatalf("one step removed %d objects; want fewer", before-after)
 		}
 	}
 	if left, _ := w.e.Objects(); left != n/2+1 || steps < 2*n/stride {
 		t.Errorf("%d objects are left after %d steps", left, steps)
 	}
 	if _, done := w.answered(request); done {
-		t.Error("answered before the key is destroyed")
+		t.Error("the erasure is answered before the key is destroyed")
 	}
 	if _, waiting, clean := w.e.PendingMaintenance(); waiting != 1 || !clean {
-		t.Error("nobody waits for a compaction")
+		t.Error("the COMPACT does not wait")
 	}
 	w.eraseKeys()
 	w.must2(request, model.OK)
 	if _, done := w.answered(compact); done {
-		t.Error("the compaction is answered before it is done")
+		t.Error("the COMPACT is answered before the compaction is done")
 	}
 }
 
-// TestErasuresThatOverlap: each is done after a pass over all objects that began when it
-// had been applied.
+// TestErasuresThatOverlap: each ends after a pass over all objects that began after it was
+// applied.
 func TestErasuresThatOverlap(t *testing.T) {
 	w := full(t, 0)
 	alice, bob := w.person("alice", model.RightsAll), w.person("bob", model.RightsAll)
@@ -332,7 +330,7 @@ func TestErasuresThatOverlap(t *testing.T) {
 				t.Fatalf("the key of owner %d is to be destroyed, and an object is there", o.Owner)
 			}
 		}
-		if len(erase) == 1 { // finished on its own
+		if len(erase) == 1 { // the first erasure ends alone
 			w.eraseKeys()
 			owners = owners[1:]
 		}
@@ -348,8 +346,8 @@ func TestErasuresThatOverlap(t *testing.T) {
 	}
 }
 
-// TestAnErasureWaitsForIndexesThatLag: it queues no removal while too much is queued, and
-// goes on with a tick when less is. What was erased is hidden all the time.
+// TestAnErasureWaitsForIndexesThatLag: it queues no removals while the queues are too long, and
+// continues at a tick when they are shorter. Erased objects are hidden all the time.
 func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightsAll)
@@ -378,11 +376,11 @@ func TestAnErasureWaitsForIndexesThatLag(t *testing.T) {
 		t.Errorf("%d objects are left", n)
 	}
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 1 {
-		t.Error("no key is to be destroyed")
+		t.Error("the erasure has ended, but no key is to be destroyed")
 	}
 }
 
-// TestPiecesOfACheckpoint are as many as the objects need, and none for an empty
+// TestPiecesOfACheckpoint: there are as many pieces as the objects need, and none for an empty
 // collection.
 func TestPiecesOfACheckpoint(t *testing.T) {
 	w := full(t, 2*4096+1)
@@ -401,8 +399,8 @@ func TestPiecesOfACheckpoint(t *testing.T) {
 	}
 }
 
-// TestCollectionsComeAndGoWhileACheckpointIsTaken: what is made since its beginning stands
-// in the records behind it alone.
+// TestCollectionsComeAndGoWhileACheckpointIsTaken: collections that are made meanwhile are only
+// in the records after the checkpoint's position.
 func TestCollectionsComeAndGoWhileACheckpointIsTaken(t *testing.T) {
 	w := full(t, 10)
 	w.must(admin, put("c", "one", "data"), model.OK)
@@ -420,11 +418,11 @@ func TestCollectionsComeAndGoWhileACheckpointIsTaken(t *testing.T) {
 	same(t, w.replay(c), w.replay(nil))
 }
 
-// TestPiecesThatAreNoneAreRefused.
+// TestPiecesThatAreNoneAreRefused checks that invalid pieces of a checkpoint are refused.
 func TestPiecesThatAreNoneAreRefused(t *testing.T) {
 	w := full(t, 5)
 	w.stuff("c", 1, 5)
-	c := w.checkpoint() // in pieces of two
+	c := w.checkpoint() // each piece has two objects
 	catalogue, first, second := c.pieces[0], c.pieces[1:4], c.pieces[4:7]
 	unknown := slices.Clone(first[0])
 	unknown[3] = 9
@@ -432,7 +430,7 @@ func TestPiecesThatAreNoneAreRefused(t *testing.T) {
 	server[3] = 0
 	for name, pieces := range map[string][][]byte{
 		"as they are":                         slices.Concat(first, second),
-		"one is missing":                      slices.Concat(first[:1], first[2:], second), // as if its objects had been deleted
+		"one is missing":                      slices.Concat(first[:1], first[2:], second), // looks as if its objects had been deleted
 		"of an unknown collection":            {unknown},
 		"of the server":                       {server, first[0]},
 		"empty":                               {{}},
@@ -457,8 +455,8 @@ func TestPiecesThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForAChangeGoesOnInSteps: what came while a change of the catalogue was on
-// its way is decided some at a time, in its order, and what comes later follows.
+// TestWhatWaitsForAChangeGoesOnInSteps: requests that arrive during a change of the catalogue
+// are decided later, a few at a time and in order. Later requests follow them.
 func TestWhatWaitsForAChangeGoesOnInSteps(t *testing.T) {
 	w := full(t, 0)
 	w.byHand = true
@@ -492,7 +490,7 @@ func TestWhatWaitsForAChangeGoesOnInSteps(t *testing.T) {
 	}
 }
 
-// TestALabelIsTakenWhileItsPrincipalIsThere, also after a restart.
+// TestALabelIsTakenWhileItsPrincipalIsThere: a label can't be used twice, also after a restart.
 func TestALabelIsTakenWhileItsPrincipalIsThere(t *testing.T) {
 	w := full(t, 0)
 	alice := w.person("alice", 0)
@@ -507,9 +505,9 @@ func TestALabelIsTakenWhileItsPrincipalIsThere(t *testing.T) {
 	w.must(admin, another, model.Exists)
 }
 
-// TestAStatusIsMadeInSteps: neither the principals nor the grants of a collection are gone
-// through in one event, and several that one principal asks for are made one after the
-// other. All that was there all the time is in it once.
+// TestAStatusIsMadeInSteps: one event does not visit all principals, or all grants of a
+// collection. Several requests of a principal are answered one after the other. Every item that
+// existed all the time is in the answer once.
 func TestAStatusIsMadeInSteps(t *testing.T) {
 	const n = 4 * stride
 	w := full(t, 0)
@@ -530,7 +528,7 @@ func TestAStatusIsMadeInSteps(t *testing.T) {
 			break
 		}
 		w.must2(w.ask(admin, get("c", "none")), model.NotFound)
-		if steps == 1 { // it was not there when they were asked for, or will not be
+		if steps == 1 { // it did not exist at the request, or will not at the end
 			delete(w.e.principals, access.Principal{0: 5, 1: 0xff, 2: byte(n>>8) - 1})
 		}
 		more = w.work()
@@ -545,7 +543,7 @@ func TestAStatusIsMadeInSteps(t *testing.T) {
 		}
 	}
 	if steps < 2*n/stride-1 {
-		t.Errorf("it took %d steps", steps)
+		t.Errorf("the status took %d steps; want several", steps)
 	}
 	for w.work() {
 	}

@@ -10,7 +10,7 @@ import (
 	"motte/core/wire"
 )
 
-// fill makes collections until there are so many.
+// fill makes collections until there are the given number.
 func (w *world) fill(collections int) {
 	w.t.Helper()
 	for i := len(w.e.collections) - 1; i < collections; i++ {
@@ -30,8 +30,8 @@ func TestTheNumberOfCollectionsIsBounded(t *testing.T) {
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "again"}, model.OK)
 }
 
-// TestAllIndexesAreKnownByTheirCollections: the list that a tick goes through has the
-// indexes of the collections, whatever was made and dropped, also after a start.
+// TestAllIndexesAreKnownByTheirCollections: the list that a tick visits has exactly the
+// collections' indexes, whatever was made and dropped, and also after a start.
 func TestAllIndexesAreKnownByTheirCollections(t *testing.T) {
 	w := newWorld(t, 1)
 	w.register("a", "x", 0)
@@ -56,8 +56,8 @@ func TestAllIndexesAreKnownByTheirCollections(t *testing.T) {
 	}
 }
 
-// BenchmarkBesideCollections measures a PUT, a GET and a tick in a store with other
-// collections, which must not cost anything.
+// BenchmarkBesideCollections measures a PUT, a GET and a tick in a store with other collections.
+// These must not add any cost.
 func BenchmarkBesideCollections(b *testing.B) {
 	for _, n := range []int{1, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -75,8 +75,7 @@ func BenchmarkBesideCollections(b *testing.B) {
 	}
 }
 
-// BenchmarkCollectionMemory measures the memory that the engine takes for a collection without
-// objects.
+// BenchmarkCollectionMemory measures the memory of the engine for a collection without objects.
 func BenchmarkCollectionMemory(b *testing.B) {
 	const n = 10_000
 	heap := func() uint64 {

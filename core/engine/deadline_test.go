@@ -11,13 +11,13 @@ import (
 	"motte/core/wire"
 )
 
-// process is the Task's process of the index "x", and count asks it.
+// process returns the Task's process of the index "x".
 func (w *world) process() *fakeTask { return w.task(w.x().instance) }
 
 func (w *world) count() uint64 { return w.ask(admin, byPredicate(model.OpCount, "c", "x", "data")) }
 
-// TestTimeInWhichTheEngineStandsStillDoesNotCount: a Task is not slow because the engine
-// was held up, or the machine suspended, between two ticks.
+// TestTimeInWhichTheEngineStandsStillDoesNotCount: if the engine was delayed or the machine
+// suspended between two ticks, the Task is not slow.
 func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
 	for _, deadline := range []uint32{1, 1000} {
 		w := indexed(t, 0)
@@ -32,7 +32,7 @@ func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
 	k := w.process()
 	one, two := w.count(), w.count()
 	w.tick(usualTick)
-	w.step(k) // its answer waits while the engine stands still; it works at the other query
+	w.step(k) // its answer waits while the engine stands still; the Task works on the other query
 	for range 5 {
 		w.jump(10 * w.x().registered())
 	}
@@ -42,12 +42,12 @@ func TestTimeInWhichTheEngineStandsStillDoesNotCount(t *testing.T) {
 	}
 	w.must2(two, model.OK)
 	if w.process() != k || w.x().late || w.x().stretched > 0 {
-		t.Fatal("the Task is taken for slow")
+		t.Fatal("the Task is treated as slow, though the engine stood still")
 	}
 }
 
-// TestTimeRunsFromWhenAFrameHasLeft, and not from the tick before, or from when it was put
-// behind others into the channel.
+// TestTimeRunsFromWhenAFrameHasLeft, not from the last tick, and not from the time when the
+// frame was queued for the channel.
 func TestTimeRunsFromWhenAFrameHasLeft(t *testing.T) {
 	w := indexed(t, 0)
 	k := w.process()
@@ -68,7 +68,7 @@ func TestTimeRunsFromWhenAFrameHasLeft(t *testing.T) {
 	w.must2(n, model.OK)
 }
 
-// TestATaskThatDoesNotReadIsSlow from when the Core has something for it.
+// TestATaskThatDoesNotReadIsSlow from the time when the Core has a frame for it.
 func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
 	w := indexed(t, 0)
 	k := w.process()
@@ -83,12 +83,12 @@ func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
 	}
 	w.settle()
 	if took := time.Duration(ticks) * usualTick; took > lastPatience*w.x().registered()+2*usualTick || w.lastReason() != model.ReasonTooSlow {
-		t.Fatalf("ended after %v, for reason %d", took, w.lastReason())
+		t.Fatalf("the Task that does not read ended after %v, for reason %d", took, w.lastReason())
 	}
 }
 
-// crawl lets the Task of "x" handle a frame in each interval, until its index serves. It
-// answers at once, or, as a batch, when it has handled all that it was sent.
+// crawl lets the Task of "x" handle a frame in each interval, until its index serves. It answers
+// each frame immediately or, with batch, all frames together at the end.
 func (w *world) crawl(interval time.Duration, batch bool) {
 	w.t.Helper()
 	var answers []taskwire.Answer
@@ -119,21 +119,21 @@ func (w *world) crawl(interval time.Duration, batch bool) {
 			answers = append(answers, k.handle(f)...)
 		}
 		if len(answers) > 0 && (!batch || len(k.frames) == 0) {
-			w.says(answers[len(answers)-1]) // of changes: the last stands for all
+			w.says(answers[len(answers)-1]) // the last confirmation stands for all changes
 			answers = nil
 		}
 	}
 }
 
-// TestAnIndexComesUpOnABusyMachine: an honest Task that takes longer than its deadline
-// for each frame, or for all that it has read, is not ended again and again while its
-// index is built.
+// TestAnIndexComesUpOnABusyMachine: an honest Task takes longer than its deadline for each
+// frame, or for all frames that it has read. It must not be ended repeatedly while its index is
+// built.
 func TestAnIndexComesUpOnABusyMachine(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		interval time.Duration
 		batch    bool
-		restarts uint64 // at most
+		restarts uint64 // maximum
 	}{
 		{"a frame takes one and a half deadlines", 1500 * time.Millisecond, false, 0},
 		{"a frame takes six deadlines", 6 * time.Second, false, 1},
@@ -159,14 +159,14 @@ func TestAnIndexComesUpOnABusyMachine(t *testing.T) {
 				t.Errorf("%d restarts, want %d at most", n, tc.restarts)
 			}
 			if a := w.must(admin, byPredicate(model.OpCount, "c", "x", "data"), model.OK); int(a.count) != objects {
-				t.Errorf("it finds %d objects of %d", a.count, objects)
+				t.Errorf("the index finds %d of %d objects", a.count, objects)
 			}
 		})
 	}
 }
 
-// TestASlowTaskLosesTheQueryAlone: the answer comes too late and is dropped, the Task
-// lives, has more time from then on, and less again when it is fast for a while.
+// TestASlowTaskLosesTheQueryAlone: its late answer is dropped, and the Task lives. It gets a
+// longer deadline, and a shorter one again after it was fast for a while.
 func TestASlowTaskLosesTheQueryAlone(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
 		w := indexed(t, 0)
@@ -196,8 +196,8 @@ func TestASlowTaskLosesTheQueryAlone(t *testing.T) {
 	}
 }
 
-// TestALateAnswerIsStillChecked: what the Task says to a query that it lost breaks the
-// contract as ever.
+// TestALateAnswerIsStillChecked: an invalid answer to a query that the Task lost still breaks
+// the contract.
 func TestALateAnswerIsStillChecked(t *testing.T) {
 	w := indexed(t, 0)
 	lost := w.count()
@@ -209,8 +209,8 @@ func TestALateAnswerIsStillChecked(t *testing.T) {
 	}
 }
 
-// TestAPutWaitsLittleForASlowTask: it is answered when the Task misses its deadline, or
-// after some deadlines though the Task misses none; and at once while the Task is late.
+// TestAPutWaitsLittleForASlowTask: a PUT is answered when the Task misses its deadline, or after
+// some deadlines even if it misses none. While the Task is late, a PUT is answered immediately.
 func TestAPutWaitsLittleForASlowTask(t *testing.T) {
 	w := indexed(t, 0)
 	k := w.process()
@@ -221,7 +221,7 @@ func TestAPutWaitsLittleForASlowTask(t *testing.T) {
 	second := w.ask(admin, put("c", "five", "data of five"))
 	w.commit(1)
 	w.must2(second, model.OK)
-	// A query sees both, though no Task had confirmed them.
+	// A query sees both objects, though no Task had confirmed them.
 	n := w.count()
 	for len(k.frames) > 0 {
 		w.step(k)

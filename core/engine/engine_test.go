@@ -14,8 +14,7 @@ import (
 	"motte/core/wire"
 )
 
-// indexed returns a world with a collection "c", an index "x" on it that
-// serves, and three objects.
+// indexed returns a world with a collection "c", a serving index "x" of it, and three objects.
 func indexed(t testing.TB, flags model.IndexOptions) *world {
 	w := newWorld(t, 1)
 	w.settle()
@@ -45,9 +44,9 @@ func decodeAlert(body []byte) model.Alert {
 	return a
 }
 
-// TestHostileAnswersQuarantineTheTask sends each lie that a Task can tell in a
-// well-formed frame, and wants the same of all: a fixed code, an alert, nothing
-// that should not leave, other indexes untouched, the index back by itself.
+// TestHostileAnswersQuarantineTheTask sends each lie that fits a well-formed frame. Each must
+// give a fixed code and an alert. No other data may leave, other indexes are not affected, and
+// the index comes back without a request.
 func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 	found := func(ids ...identity.ID) func(uint64) []taskwire.Answer {
 		return func(seq uint64) []taskwire.Answer {
@@ -119,7 +118,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 				w.e.TaskAnswer(k.instance, a)
 			}
 			w.take()
-			w.tick(2 * time.Second) // past the deadline, not past the pause
+			w.tick(2 * time.Second) // longer than the deadline, shorter than the pause
 			a, ok := w.answered(n)
 			violation := model.IndexViolated
 			if tc.reason == model.ReasonTooSlow {
@@ -149,7 +148,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 	}
 }
 
-// id is the identity of a live object.
+// id returns the identity of a live object.
 func (w *world) id(collection, name string) identity.ID {
 	c := w.e.byName[collection]
 	o, ok := c.objects.Get(w.e.Maker.Named(c.id, []byte(name)))
@@ -159,8 +158,8 @@ func (w *world) id(collection, name string) identity.ID {
 	return o.ID
 }
 
-// TestOthersObjectsAreLeftOutSilently: a Task can't know rights, so naming an
-// object that the reader may not see is no violation, and shows nothing.
+// TestOthersObjectsAreLeftOutSilently: a Task does not know rights. If it names an object that
+// the reader may not see, this is no violation, and the object is left out.
 func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
@@ -170,7 +169,7 @@ func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	w.must(admin, wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(alice), Rights: rights}, model.OK)
 	w.must(alice, put("c", "mine", "data of mine"), model.OK)
 	q := byPredicate(model.OpSearch, "c", "x", "data")
-	q.Limit = 1 // one of her own, though the Task may name three others first
+	q.Limit = 1 // one of her own objects, even if the Task names three others first
 	a := w.must(alice, q, model.OK)
 	if len(a.objects) != 1 || a.objects[0].ID != w.id("c", "mine") {
 		t.Fatalf("alice sees %d objects", len(a.objects))
@@ -186,9 +185,9 @@ func TestOthersObjectsAreLeftOutSilently(t *testing.T) {
 	}
 }
 
-// TestAPreconditionSeesAttributesAndOwner: the same bytes, put again with another
-// attribute or by another principal, are another version of the object. A
-// precondition on the version before fails, and the index is fed the new one.
+// TestAPreconditionSeesAttributesAndOwner: the same bytes with another attribute, or by another
+// principal, are another version. A precondition on the older version fails, and the index gets
+// the new version.
 func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -231,14 +230,14 @@ func TestAPreconditionSeesAttributesAndOwner(t *testing.T) {
 	}
 }
 
-// TestReadsSeeAcknowledgedWrites: the answer to a PUT comes after the disk and
-// the Task; a lazy index is waited for by the SEARCH instead.
+// TestReadsSeeAcknowledgedWrites: a PUT is answered after the disk and the Task have confirmed
+// it. A lazy index does not delay the PUT, but the next SEARCH.
 func TestReadsSeeAcknowledgedWrites(t *testing.T) {
 	for _, lazy := range []model.IndexOptions{0, model.OptionLazy} {
 		w := indexed(t, lazy)
 		n := w.ask(admin, put("c", "four", "data of four"))
 		if _, ok := w.answered(n); ok {
-			t.Fatal("acknowledged before the disk")
+			t.Fatal("the PUT is acknowledged before it is durable")
 		}
 		w.must2(w.ask(admin, get("c", "four")), model.NotFound)
 		w.commit(len(w.pending))
@@ -259,9 +258,8 @@ func (w *world) must2(number uint64, want model.Code) {
 	}
 }
 
-// TestSearchShowsAReplacedObjectAsItStood: a query that the Task answered
-// before it heard of a change comes before that change; it must not lose the
-// object's old and new state both.
+// TestSearchShowsAReplacedObjectAsItStood: the Task answers a query before it gets a change. The
+// answer must show the object in its old or new state.
 func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
 	w := indexed(t, 0)
 	old := w.id("c", "one")
@@ -278,8 +276,8 @@ func TestSearchShowsAReplacedObjectAsItStood(t *testing.T) {
 	}
 }
 
-// TestAnObjectThatIsPutAgainByAnotherShowsAsItStood: with another owner it is another
-// version, though its bytes are the same. Who may see its own objects alone sees it until the Task has followed.
+// TestAnObjectThatIsPutAgainByAnotherShowsAsItStood: the same bytes of another owner are another
+// version. A principal with read-own sees its object until the Task has the new version.
 func TestAnObjectThatIsPutAgainByAnotherShowsAsItStood(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightReadOwn|model.RightWrite)
@@ -295,17 +293,17 @@ func TestAnObjectThatIsPutAgainByAnotherShowsAsItStood(t *testing.T) {
 		t.Fatalf("code %d, %d objects", a.code, len(a.objects))
 	}
 	if a := w.must(alice, byPredicate(model.OpSearch, "c", "x", "data of hers"), model.OK); len(a.objects) != 0 {
-		t.Fatal("she still sees it")
+		t.Fatal("alice still sees the object, which now belongs to another principal")
 	}
 }
 
 func TestRefusalsOfTheTaskAreFixedCodes(t *testing.T) {
 	w := indexed(t, 0)
 	if a := w.must(admin, put("c", "odd", "refuse"), model.OK); a.flags&wire.ReplyNotIndexed == 0 {
-		t.Fatal("a refused input was not reported")
+		t.Fatal("the PUT does not report that the Task refused the input")
 	}
 	if a := w.must(admin, put("c", "long", string(make([]byte, 65))), model.OK); a.flags&wire.ReplyNotIndexed == 0 {
-		t.Fatal("an input over the Task's limit was not reported")
+		t.Fatal("the PUT does not report that the input exceeds the Task's limit")
 	}
 	w.must(admin, byPredicate(model.OpSearch, "c", "x", "refuse"), model.QueryRefused)
 	q := wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "bad", Name: []byte("fake"), Query: []byte("refuse")}
@@ -347,8 +345,8 @@ func TestTheLastAdministratorStays(t *testing.T) {
 	w.must(admin, r, model.InvalidRequest)
 }
 
-// TestRemovedPrincipalComesBackWithNothing: rights and ownership end with the
-// removal, also for one who is registered again.
+// TestRemovedPrincipalComesBackWithNothing: rights and ownership end with the removal, also for
+// a principal that is registered again.
 func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 	w := indexed(t, 0)
 	alice := identity.ID{0: 9}
@@ -366,15 +364,14 @@ func TestRemovedPrincipalComesBackWithNothing(t *testing.T) {
 	w.must(access.Principal(alice), get("c", "mine"), model.NotFound)
 }
 
-// TestReplayGivesTheSameState: what the engine knows after a restart is what it
-// knew before.
+// TestReplayGivesTheSameState: a restart gives the engine the same state.
 func TestReplayGivesTheSameState(t *testing.T) {
 	w := indexed(t, model.OptionOrdered)
 	status := wire.Request{Op: model.OpStatus}
 	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
 	w.register("d", "y", 0)
 	w.must(admin, put("d", "one", "data"), model.OK)
-	w.e.SettleLedgers(func(model.Code) {}) // as a clean stop does
+	w.e.SettleLedgers(func(model.Code) {}) // like an orderly stop
 	w.take()
 	w.settle()
 	before := w.must(admin, status, model.OK)
@@ -391,8 +388,7 @@ func TestReplayGivesTheSameState(t *testing.T) {
 	}
 }
 
-// TestDroppedCollectionIsGone: its objects can't be reached, and their memory
-// comes back.
+// TestDroppedCollectionIsGone: its objects can't be reached, and their memory is freed.
 func TestDroppedCollectionIsGone(t *testing.T) {
 	w := indexed(t, 0)
 	id := w.id("c", "one")
@@ -405,8 +401,8 @@ func TestDroppedCollectionIsGone(t *testing.T) {
 	}
 }
 
-// TestChangesOfTheCatalogueHoldWhatComesAfter: a write pipelined behind the
-// making of its collection finds it.
+// TestChangesOfTheCatalogueHoldWhatComesAfter: a write that is pipelined after the creation of
+// its collection finds the collection.
 func TestChangesOfTheCatalogueHoldWhatComesAfter(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -419,8 +415,8 @@ func TestChangesOfTheCatalogueHoldWhatComesAfter(t *testing.T) {
 	w.must2(c, model.Exists)
 }
 
-// TestIndexIsBuiltBesideWrites: an index made on a full collection finds what
-// was there and what was put, replaced and deleted while it was built.
+// TestIndexIsBuiltBesideWrites: an index on a collection with objects finds the earlier objects.
+// It also follows all puts and deletions during its build.
 func TestIndexIsBuiltBesideWrites(t *testing.T) {
 	w := indexed(t, 0)
 	w.ask(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "late", Name: []byte("fake")})
@@ -451,6 +447,6 @@ func TestDamagedRecordIsReportedOnce(t *testing.T) {
 		t.Fatalf("alerts: %v", w.e.alerts)
 	}
 	if last := w.disk[len(w.disk)-1]; last.Kind != seglog.KindAlert {
-		t.Fatal("the alert is not in the log")
+		t.Fatal("the log has no alert of the damaged record")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"motte/core/wire"
 )
 
-// checkFeeds fails if what is counted of the queues is not what is there.
+// checkFeeds fails the test if the counters of the queues differ from the queues.
 func (w *world) checkFeeds() {
 	w.t.Helper()
 	backlog, all := 0, 0
@@ -38,8 +38,8 @@ func (w *world) checkFeeds() {
 	}
 }
 
-// lagging is a world with lazy indexes over objects of any size, whose Tasks answer
-// nothing until they are stepped.
+// lagging returns a world with lazy indexes over objects of any size. Their Tasks do not answer
+// until the test steps them.
 func lagging(t *testing.T, indexes ...string) *world {
 	w := newWorld(t, 1)
 	w.settle()
@@ -51,9 +51,9 @@ func lagging(t *testing.T, indexes ...string) *world {
 	return w
 }
 
-// TestALaggingIndexKeepsItsBudget: however many PUTs are acknowledged while a Task
-// answers nothing, its queue keeps few bytes of inputs; later the Task gets all of them,
-// in the order of the log.
+// TestALaggingIndexKeepsItsBudget: while a Task does not answer, its queue keeps few bytes of
+// inputs, however many PUTs are acknowledged. Later the Task gets all inputs, in the order of
+// the log.
 func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 	const puts, size = 40, 1 << 20
 	w := lagging(t, "x")
@@ -86,12 +86,12 @@ func TestALaggingIndexKeepsItsBudget(t *testing.T) {
 		t.Fatalf("the Task got %d of %d inputs, in the order %v", len(got), puts, got)
 	}
 	if a := w.must(admin, byPredicate(model.OpCount, "c", "x", ""), model.OK); a.count != puts {
-		t.Fatalf("it finds %d", a.count)
+		t.Fatalf("the index finds %d objects; want all", a.count)
 	}
 }
 
-// TestAnInputOverTheBudgetIsFed: an input that is larger than all that a queue may keep
-// comes, too, one at a time.
+// TestAnInputOverTheBudgetIsFed: an input larger than the whole budget of a queue is fed, too,
+// one at a time.
 func TestAnInputOverTheBudgetIsFed(t *testing.T) {
 	const puts, size = 3, keepBytes + 1
 	w := lagging(t, "x")
@@ -115,7 +115,7 @@ func TestAnInputOverTheBudgetIsFed(t *testing.T) {
 	}
 }
 
-// TestManyLaggingIndexesKeepOneSum, beside one input each.
+// TestManyLaggingIndexesKeepOneSum: all queues share one budget, plus one input each.
 func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 	const size = 1 << 20
 	var names []string
@@ -129,7 +129,7 @@ func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 		w.checkFeeds()
 	}
 	if w.e.queuedInputBytes > keepAll+len(names)*(size+1024) || w.e.queuedInputBytes < keepAll/2 {
-		t.Errorf("%d indexes keep %d bytes", len(names), w.e.queuedInputBytes)
+		t.Errorf("%d lagging indexes keep %d bytes; want at most the common budget", len(names), w.e.queuedInputBytes)
 	}
 	w.settle()
 	for _, name := range names {
@@ -138,11 +138,11 @@ func TestManyLaggingIndexesKeepOneSum(t *testing.T) {
 		}
 	}
 	if w.checkFeeds(); w.e.queuedInputBytes != 0 {
-		t.Errorf("%d bytes are kept when all is fed", w.e.queuedInputBytes)
+		t.Errorf("%d bytes are kept after all inputs were fed; want 0", w.e.queuedInputBytes)
 	}
 }
 
-// TestIndexesShareALargeInput: one PUT is not copied for each index that it is for.
+// TestIndexesShareALargeInput: the input of a PUT is not copied for each index.
 func TestIndexesShareALargeInput(t *testing.T) {
 	w := lagging(t, "x", "y", "z")
 	object := bytes.Repeat([]byte("x"), model.MaxObject)
@@ -156,7 +156,7 @@ func TestIndexesShareALargeInput(t *testing.T) {
 	}
 	for _, f := range frames {
 		if len(f.Frame) > 1024 || !bytes.Equal(f.Input, object) || &f.Input[0] != &record[len(record)-len(object)] {
-			t.Errorf("a frame of %d bytes with an input of %d, which is a copy", len(f.Frame), len(f.Input))
+			t.Errorf("a frame of %d bytes has a copy of its input of %d bytes; want the shared input", len(f.Frame), len(f.Input))
 		}
 		if n := binary.BigEndian.Uint32(f.Frame[4:]); int(n) != len(f.Frame)-taskwire.HeaderSize+len(f.Input) {
 			t.Errorf("a frame says that its payload has %d bytes", n)
@@ -164,7 +164,7 @@ func TestIndexesShareALargeInput(t *testing.T) {
 	}
 }
 
-// TestManySmallInputsAreCounted with what each takes beside its content.
+// TestManySmallInputsAreCounted with their overhead.
 func TestManySmallInputsAreCounted(t *testing.T) {
 	x := &index{session: session{}}
 	e := New(Config{})
@@ -178,8 +178,8 @@ func TestManySmallInputsAreCounted(t *testing.T) {
 	}
 }
 
-// TestALaggingIndexRefusesWritesForItselfAlone: writes of a collection whose index lags
-// behind with all that may be queued are refused, others' are not.
+// TestALaggingIndexRefusesWritesForItselfAlone: when an index lags behind with a full queue,
+// writes to its collection are refused. Writes to other collections are not.
 func TestALaggingIndexRefusesWritesForItselfAlone(t *testing.T) {
 	w := lagging(t, "x")
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)

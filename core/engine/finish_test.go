@@ -13,8 +13,8 @@ import (
 	"motte/core/wire"
 )
 
-// crowded is an indexed world whose collection has n objects more, "many 0" and so on.
-// Their identities are returned in order.
+// crowded returns an indexed world with n additional objects, "many 0" and so on, and their
+// identities in order.
 func crowded(t *testing.T, flags model.IndexOptions, n int) (*world, []identity.ID) {
 	w := indexed(t, flags)
 	w.retable(func(r *model.Row) { r.MaxResults = model.MaxResultsLimit })
@@ -35,7 +35,8 @@ func crowded(t *testing.T, flags model.IndexOptions, n int) (*world, []identity.
 	return w, ids
 }
 
-// named asks a query whose Task names these, in chunks as long as the protocol lets it.
+// named makes a query that the Task answers with these identities, in the longest allowed
+// chunks.
 func (w *world) named(q wire.Request, ids []identity.ID) (number uint64) {
 	number = w.ask(admin, q)
 	seq := w.questions()[0]
@@ -46,19 +47,18 @@ func (w *world) named(q wire.Request, ids []identity.ID) (number uint64) {
 	return number
 }
 
-// TestALargeAnswerIsFinishedInSteps: no event, and no step of work, looks at more than
-// a few chunks of a large answer; who asks something else meanwhile is answered before;
-// and what comes out is right.
+// TestALargeAnswerIsFinishedInSteps: an event or a step of work handles at most a few chunks of
+// a large answer. Other requests are answered in between, and the answer is correct.
 func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
 	const n = 10*stride + 100
 	for _, tc := range []struct {
 		name  string
-		flags model.IndexOptions // of the index
+		flags model.IndexOptions // options of the index
 		q     wire.Request
 		limit uint32
-		steps int // at least
+		steps int // minimum
 	}{
-		{"count", 0, byPredicate(model.OpCount, "c", "x", ""), 0, 0},                // who sees all needs no look at each
+		{"count", 0, byPredicate(model.OpCount, "c", "x", ""), 0, 0},                // a reader of all objects needs no check of each
 		{"search", 0, byPredicate(model.OpSearch, "c", "x", ""), 0, 5 * n / stride}, // each object is sorted, merged three times and packed
 		{"search with a limit", 0, byPredicate(model.OpSearch, "c", "x", ""), 3*stride + 7, 3},
 		{"search in the Task's order", model.OptionOrdered, byPredicate(model.OpSearch, "c", "x", ""), 0, n / stride},
@@ -81,7 +81,7 @@ func TestALargeAnswerIsFinishedInSteps(t *testing.T) {
 				steps := 0
 				for more := len(w.e.work) > 0; more; steps++ {
 					if _, done := w.answered(number); done {
-						t.Fatalf("answered after %d steps, though others are left", steps)
+						t.Fatalf("the answer came after %d steps, though chunks are left", steps)
 					}
 					w.must2(w.ask(admin, get("c", "one")), model.OK)
 					more = w.work()
@@ -114,7 +114,7 @@ func shownBy(a answer) (ids []identity.ID) {
 	}
 	for i, p := range a.items {
 		if i < len(a.items)-1 && len(p) != idsPerFrame*identity.Size {
-			return nil // a frame that is not full tells what was left out
+			return nil // a frame that is not full would show that objects were left out
 		}
 		for id := range slices.Chunk(p, identity.Size) {
 			ids = append(ids, identity.ID(id))
@@ -123,8 +123,8 @@ func shownBy(a answer) (ids []identity.ID) {
 	return ids
 }
 
-// TestManyDeletionsAreDecidedInSteps: a DELETE by predicate has no more than one
-// group on its way; others' writes come in between; and all is deleted in the end.
+// TestManyDeletionsAreDecidedInSteps: a DELETE by predicate has at most one group in flight, and
+// others' writes come in between. In the end all matching objects are deleted.
 func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
 	const n = 5*stride + 10
 	w, ids := crowded(t, 0, n)
@@ -149,7 +149,7 @@ func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
 			}
 		}
 		if _, done := w.answered(number); done {
-			t.Fatal("answered before all is durable")
+			t.Fatal("the DELETE is answered before all deletions are durable")
 		}
 		another := w.ask(admin, put("c", fmt.Sprint("between ", round), "data"))
 		w.commit(len(w.pending))
@@ -171,8 +171,8 @@ func TestManyDeletionsAreDecidedInSteps(t *testing.T) {
 	w.must2(w.ask(admin, get("c", "one")), model.OK)
 }
 
-// TestARevocationEndsADeletion: objects that are not deleted yet stay, the answer tells
-// how many are gone, and a right that comes back later changes nothing.
+// TestARevocationEndsADeletion: objects that are not deleted yet stay, and the answer has the
+// number of deleted ones. A right that is granted again later changes nothing.
 func TestARevocationEndsADeletion(t *testing.T) {
 	const n = 5 * stride
 	w, ids := crowded(t, 0, n)
@@ -203,7 +203,8 @@ func TestARevocationEndsADeletion(t *testing.T) {
 	}
 }
 
-// TestADiskThatFailsEndsADeletion with a code, though it works again before the last.
+// TestADiskThatFailsEndsADeletion with a code, even if the disk works again before the last
+// group.
 func TestADiskThatFailsEndsADeletion(t *testing.T) {
 	const n = 5 * stride
 	w, ids := crowded(t, 0, n)
@@ -220,8 +221,8 @@ func TestADiskThatFailsEndsADeletion(t *testing.T) {
 	}
 }
 
-// TestRightsCountWhenTheLastStepEnds: a right that is lost while a large answer is
-// finished counts, though that began before.
+// TestRightsCountWhenTheLastStepEnds: a right that is revoked while a large answer is finished
+// counts.
 func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
 	const n = 5 * stride
 	for _, tc := range []struct {
@@ -253,9 +254,9 @@ func TestRightsCountWhenTheLastStepEnds(t *testing.T) {
 	}
 }
 
-// TestWhatIsBeingFinishedIsBounded: a Task may answer faster than the engine finishes its
-// answers, or the disk takes the deletions. It is sent no more queries then, since each
-// answer holds all that it names, and a client may have asked thousands.
+// TestWhatIsBeingFinishedIsBounded: a Task may answer faster than the engine finishes answers,
+// or than the disk takes deletions. Then it gets no more queries, since each answer holds all
+// its identities, and a client may have sent thousands of queries.
 func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 	const queries = 5 * windowOpen
 	for _, op := range []model.Operation{model.OpSearch, model.OpDeleteWhere} {
@@ -272,7 +273,7 @@ func TestWhatIsBeingFinishedIsBounded(t *testing.T) {
 					w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: ids})
 				}
 			}
-			// The answer to a later deletion waits for the first ones, and holds nothing.
+			// The answer to a later deletion waits for the earlier ones, and holds no identities.
 			if sent-answered > windowOpen && (op == model.OpSearch || round == 0) {
 				t.Fatalf("operation %d: %d answers are held", op, sent-answered)
 			}

@@ -14,8 +14,8 @@ import (
 	"motte/core/wire"
 )
 
-// written returns the bodies of the records that a short life of a store
-// writes: seeds that look like what the decoders will see.
+// written returns the bodies of records from a short life of a store, as realistic seeds for
+// decoders.
 func written(f *testing.F, want func(seglog.Kind) bool) (bodies [][]byte) {
 	f.Helper()
 	w := newWorld(f, 1)
@@ -36,9 +36,9 @@ func written(f *testing.F, want func(seglog.Kind) bool) (bodies [][]byte) {
 	return bodies
 }
 
-// Each record has exactly one encoding: what a decoder accepts is, encoded
-// again, the same bytes. Records are sealed, so nobody but the Core writes
-// them; that they are whole is checked all the same.
+// Each record has exactly one encoding: if a decoder accepts bytes, encoding the result gives
+// the same bytes. Records are sealed, so only the Core writes them. Their form is checked
+// nevertheless.
 
 func FuzzDecodeObject(f *testing.F) {
 	for _, p := range written(f, func(k seglog.Kind) bool { return k == seglog.KindPut }) {
@@ -46,7 +46,7 @@ func FuzzDecodeObject(f *testing.F) {
 		f.Add(p[:len(p)/2])
 	}
 	f.Add([]byte{})
-	f.Add([]byte{0, 1, 0xff, 0xff, 0xff, 0xff, 'n'}) // attributes longer than all that follows
+	f.Add([]byte{0, 1, 0xff, 0xff, 0xff, 0xff, 'n'}) // attributes longer than the rest of the record
 	f.Fuzz(func(t *testing.T, p []byte) {
 		o, err := DecodeObject(p)
 		if err != nil {
@@ -94,7 +94,7 @@ func encodedAgain(kind seglog.Kind, p []byte) (again []byte, err error) {
 	return n.record(1).Body, nil
 }
 
-// FuzzCatalogueRecords: a body that a decoder of its kind accepts has one encoding.
+// FuzzCatalogueRecords: a body that is accepted has a single encoding.
 func FuzzCatalogueRecords(f *testing.F) {
 	if n := len(written(f, func(k seglog.Kind) bool { return k >= seglog.KindCreateCollection && k <= seglog.KindRevoke })); n < 3 {
 		f.Fatalf("only %d records to begin with", n)
@@ -117,15 +117,15 @@ func FuzzCatalogueRecords(f *testing.F) {
 	})
 }
 
-// FuzzRestore: a catalogue that is taken from any list of records comes back as it
-// is from its own checkpoint.
+// FuzzRestore: if a catalogue is restored from any list of records, its own checkpoint restores
+// the same catalogue.
 func FuzzRestore(f *testing.F) {
 	w := indexed(f, model.OptionOrdered)
 	w.add(access.Principal{0: 9}, "alice")
 	_, piece, _ := w.e.Checkpoint()
 	f.Add(piece)
 	f.Add(piece[:len(piece)/2])
-	f.Add([]byte("00000000\x01")) // an object, which is not for the catalogue
+	f.Add([]byte("00000000\x01")) // an object does not belong to the catalogue
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, p []byte) {
 		first, second := New(w.e.Config), New(w.e.Config)
@@ -142,8 +142,8 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// FuzzRestorePiece: a piece of objects that is taken comes back as it is, and leaves a
-// mapping in which every object that it yields is found.
+// FuzzRestorePiece: a restored piece of objects encodes to the same bytes, and the mapping finds
+// every object that it yields.
 func FuzzRestorePiece(f *testing.F) {
 	w := full(f, 3)
 	w.stuff("c", 1, 3)

@@ -18,10 +18,10 @@ import (
 	"motte/core/wire"
 )
 
-// What stands here was tried against the Core once and worked: each test is one
-// way to hurt others, or to learn of them, that must stay closed.
+// Each of these attacks once worked against the Core. Each test is a way to harm other
+// principals, or to learn about them, that must stay closed.
 
-// retable puts the Task "fake" under a changed row: its indexes are rebuilt.
+// retable registers the Task "fake" with a changed row, so that its indexes are rebuilt.
 func (w *world) retable(change func(*model.Row)) {
 	row := w.e.tasks["fake"].Row
 	change(&row)
@@ -29,7 +29,7 @@ func (w *world) retable(change func(*model.Row)) {
 	w.settle()
 }
 
-// person registers a principal and gives it rights in the collection "c".
+// person registers a principal, with rights in the collection "c".
 func (w *world) person(label string, rights model.Rights) access.Principal {
 	p := identity.ID{0: 9}
 	copy(p[1:], label)
@@ -48,11 +48,11 @@ func remove(name string) wire.Request {
 	return wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte(name)}
 }
 
-// x is the index "x" of the collection "c".
+// x returns the index "x" of the collection "c".
 func (w *world) x() *index { return w.e.byName["c"].index("x") }
 
-// questions takes the queries that the Task of the index "x" was sent, by their
-// numbers, and leaves it nothing.
+// questions takes the queries that wait for the Task of the index "x", and returns their
+// numbers. The Task does not see them.
 func (w *world) questions() (seqs []uint64) {
 	k := w.task(w.x().instance)
 	for _, f := range k.frames {
@@ -69,8 +69,8 @@ func (w *world) says(a taskwire.Answer) {
 	w.take()
 }
 
-// TestAnHonestTaskMayBeAskedFasterThanItAnswers: however many queries wait for
-// it, a Task that takes no longer than its deadline for each keeps its contract.
+// TestAnHonestTaskMayBeAskedFasterThanItAnswers: however many queries wait for it, a Task keeps
+// its contract if it takes at most its deadline for each.
 func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
 	w := indexed(t, 0)
 	k := w.task(w.x().instance)
@@ -81,7 +81,7 @@ func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
 	for _, n := range asked {
 		w.tick(time.Duration(w.x().row.Deadline) * time.Millisecond)
 		if k.stopped {
-			t.Fatal("the Task was quarantined")
+			t.Fatal("an honest Task was quarantined")
 		}
 		w.step(k)
 		if a, ok := w.answered(n); !ok || a.code != model.OK || a.count != 3 {
@@ -93,15 +93,15 @@ func TestAnHonestTaskMayBeAskedFasterThanItAnswers(t *testing.T) {
 	}
 }
 
-// TestATaskThatDoesNothingIsEnded: it loses the query as soon as one deadline has passed,
-// and its life if it goes on like that; as does a Task that does other things instead when
-// its patience is used up.
+// TestATaskThatDoesNothingIsEnded: it loses the query after one deadline, and is ended if it
+// continues like that. A Task that does other work instead is ended when its limit of patience
+// is reached.
 func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		w := indexed(t, 0)
 		k := w.task(w.x().instance)
 		n := w.ask(admin, byPredicate(model.OpCount, "c", "x", "data"))
-		w.questions() // it never answers
+		w.questions() // the Task never answers
 		w.tick(usualTick)
 		deadlines := func(n int) {
 			for range n {
@@ -116,17 +116,17 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 			limit = maxPatience
 		}
 		if deadlines(limit); w.x().late {
-			t.Fatalf("busy %v: too slow within its time", busy)
+			t.Fatalf("busy %v: the Task is too slow before its deadline", busy)
 		}
 		w.tick(usualTick)
 		if a, ok := w.answered(n); k.stopped || !ok || a.code != model.TooSlow {
 			t.Fatalf("busy %v: stopped %v, answered %v, code %d", busy, k.stopped, ok, a.code)
 		}
 		if deadlines((lastPatience-1)*limit - 1); k.stopped {
-			t.Fatalf("busy %v: ended within its last time", busy)
+			t.Fatalf("busy %v: the Task is ended before its last deadline", busy)
 		}
 		if deadlines(1); !k.stopped {
-			t.Fatalf("busy %v: not ended", busy)
+			t.Fatalf("busy %v: the Task is not ended", busy)
 		}
 		if w.settle(); w.lastReason() != model.ReasonTooSlow {
 			t.Fatalf("busy %v: alert for reason %d", busy, w.lastReason())
@@ -134,8 +134,8 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 	}
 }
 
-// TestRefusalsWaitForWhatTheyDependOn: a refusal tells of a write, and so may
-// not leave before it is durable; if it never will be, nobody knows.
+// TestRefusalsWaitForWhatTheyDependOn: a refusal may depend on a write that is not durable yet.
+// It must not leave before the write is durable. If the write fails, no client may learn of it.
 func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 	absent, changed := put("c", "four", "other"), put("c", "one", "other")
 	absent.Flags, changed.Flags = wire.FlagIfAbsent, wire.FlagIfIdentity
@@ -161,7 +161,7 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 					w.step(k)
 				}
 				if a, ok := w.answered(n); ok {
-					t.Fatalf("code %d, before the disk", a.code)
+					t.Fatalf("the refusal with code %d leaves before the write is durable", a.code)
 				}
 				want := tc.want
 				if fails {
@@ -174,12 +174,12 @@ func TestRefusalsWaitForWhatTheyDependOn(t *testing.T) {
 			})
 		}
 	}
-	w := indexed(t, 0) // what depends on nothing that is on its way waits for nothing
+	w := indexed(t, 0) // a refusal without such a write does not wait
 	w.must2(w.ask(admin, remove("four")), model.NotFound)
 }
 
-// TestFewQueriesAreSentAhead: no more than the Task may answer in its patience,
-// nor than the bytes of its window.
+// TestFewQueriesAreSentAhead: a Task gets at most as many queries as it may answer in its
+// patience, and at most the bytes of its window.
 func TestFewQueriesAreSentAhead(t *testing.T) {
 	for _, tc := range []struct{ size, most int }{{1, windowOpen}, {model.MaxSubQuery, windowBytes / model.MaxSubQuery}} {
 		w := indexed(t, 0)
@@ -203,9 +203,8 @@ func TestFewQueriesAreSentAhead(t *testing.T) {
 	}
 }
 
-// TestRightsCountWhenAnAnswerIsComplete: who may not see an object any more when
-// the last part of the Task's answer comes does not get it, though it might when
-// the Task named it.
+// TestRightsCountWhenAnAnswerIsComplete: rights count when the last part of the Task's answer
+// arrives. An object that the reader may no longer see then is left out.
 func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 	none := func(w *world, p access.Principal) {
 		w.must(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(p)}, model.OK)
@@ -213,7 +212,7 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		change func(w *world, p access.Principal)
-		want   int // objects
+		want   int // number of objects
 	}{
 		{"nothing", func(*world, access.Principal) {}, 2},
 		{"removed", none, 0},
@@ -245,8 +244,8 @@ func TestRightsCountWhenAnAnswerIsComplete(t *testing.T) {
 	}
 }
 
-// TestNothingIsDeletedAfterARevocation: a DELETE WHERE whose Task answers while
-// the right to it is being taken away is decided after that.
+// TestNothingIsDeletedAfterARevocation: if the Task answers a DELETE WHERE while the right is
+// being revoked, the deletion is decided after the revocation.
 func TestNothingIsDeletedAfterARevocation(t *testing.T) {
 	revoke := func(p access.Principal) wire.Request { return rightsOf(model.OpRevoke, p, model.RightDelete) }
 	removal := func(p access.Principal) wire.Request {
@@ -274,8 +273,8 @@ func TestNothingIsDeletedAfterARevocation(t *testing.T) {
 	}
 }
 
-// TestDuplicatesKeepNoMemory: an answer that is not sent yet, and a query that is
-// answered, hold no more than what is left of what the Task named.
+// TestDuplicatesKeepNoMemory: an answer that is not sent yet, and an answered query, hold no
+// memory for dropped duplicates.
 func TestDuplicatesKeepNoMemory(t *testing.T) {
 	const parts = 16
 	for _, flags := range []model.IndexOptions{0, model.OptionOrdered} {
@@ -307,8 +306,8 @@ func TestDuplicatesKeepNoMemory(t *testing.T) {
 	}
 }
 
-// TestAnIndexIsBuiltWhileAnObjectIsOverwritten as fast as the Task confirms: the
-// changes that come meanwhile must not use up the room of those of the build.
+// TestAnIndexIsBuiltWhileAnObjectIsOverwritten as fast as the Task confirms. The new changes
+// must not displace the objects of the build.
 func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -325,7 +324,7 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 		w.ask(admin, put("c", "mine", "data"))
 		w.commit(len(w.pending))
 	}
-	for range windowFrames + 2*fetchAhead { // more than can be with the Task
+	for range windowFrames + 2*fetchAhead { // more than the Task may have in flight
 		overwrite()
 	}
 	for rounds := 0; w.x().state != model.IndexServing; rounds++ {
@@ -345,8 +344,8 @@ func TestAnIndexIsBuiltWhileAnObjectIsOverwritten(t *testing.T) {
 	}
 }
 
-// TestATaskThatServedCantRefuseItsConfiguration: what it accepted once, and then
-// refuses, is a violation like any other. Another executable may refuse it.
+// TestATaskThatServedCantRefuseItsConfiguration: if a Task accepted a configuration and refuses
+// it later, this is a violation. Another executable may refuse it.
 func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	w := indexed(t, 0)
 	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
@@ -367,7 +366,7 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	}
 	w.tick(maxBackoff)
 	if w.settle(); !w.serving("c", "x") {
-		t.Fatal("the index did not come back")
+		t.Fatal("the index does not serve again")
 	}
 	row := w.e.tasks["fake"].Row
 	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
@@ -377,8 +376,8 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	}
 }
 
-// beside calls see with a world in which alice owns the same five objects, once
-// alone and once with many that she may not see, in the same places.
+// beside calls see with a world in which alice has the same five objects, once alone, and once
+// among many objects that she may not see.
 func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 	for _, others := range []int{0, 300} {
 		w := indexed(t, 0)
@@ -392,7 +391,7 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 		}
 		if others > 0 {
 			w.must(admin, put("c", "odd", "refuse"), model.OK)
-			for i := range uint32(100_000) { // in another collection, more than one part of a LIST could pass over
+			for i := range uint32(100_000) { // in another collection, more objects than a part of a LIST may skip
 				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
 				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: seglog.Location{Segment: 1, Offset: 8 * i, Length: 8}})
 			}
@@ -401,8 +400,8 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 	}
 }
 
-// TestThePartsOfAListTellNothingOfOthersObjects: where a part ends does not
-// depend on what the principal may not see.
+// TestThePartsOfAListTellNothingOfOthersObjects: the end of a part does not depend on objects
+// that the principal may not see.
 func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 	var first []string
 	beside(t, func(w *world, alice access.Principal) {
@@ -419,13 +418,13 @@ func TestThePartsOfAListTellNothingOfOthersObjects(t *testing.T) {
 			first = parts
 		}
 		if !slices.Equal(parts, first) {
-			t.Errorf("%v, alone %v", parts, first)
+			t.Errorf("the parts of the LIST are %v; want %v, as without others' objects", parts, first)
 		}
 	})
 }
 
-// TestAStatusTellsNothingOfOthersObjects: no number in it that a principal with
-// read-own gets depends on them, while an index is built or when it serves.
+// TestAStatusTellsNothingOfOthersObjects: a principal with read-own gets a status whose numbers
+// do not depend on others' objects, while an index is built and when it serves.
 func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 	var first [][]byte
 	beside(t, func(w *world, alice access.Principal) {
@@ -435,7 +434,7 @@ func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 		late := w.e.byName["c"].index("late")
 		w.e.TaskStarted(late.instance)
 		w.take()
-		w.step(w.task(late.instance)) // its configuration, and all that is read by now
+		w.step(w.task(late.instance)) // its configuration, and all inputs read by now
 		n := w.ask(alice, wire.Request{Op: model.OpStatus})
 		a, _ := w.answered(n)
 		if late.state != model.IndexBuilding || len(a.items) == 0 {
@@ -452,7 +451,8 @@ func TestAStatusTellsNothingOfOthersObjects(t *testing.T) {
 	})
 }
 
-// TestAStatusShowsWhoHasNoRightsOnlyItself, no Tasks either.
+// TestAStatusShowsWhoHasNoRightsOnlyItself: a principal without rights sees only itself, and no
+// Tasks.
 func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 	w := indexed(t, 0)
 	for i := range 50 {
@@ -465,8 +465,8 @@ func TestAStatusShowsWhoHasNoRightsOnlyItself(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotTakenCountsOverAllConnections of a principal: another connection
-// is no other room, and another principal is.
+// TestWhatIsNotTakenCountsOverAllConnections of a principal: another connection gets no
+// additional budget, but another principal does.
 func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	w := indexed(t, 0)
 	for i := range 9 {
@@ -493,7 +493,7 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	if want := []int{objects, identities, objects, identities}; !slices.Equal(held, want) || w.e.unsent[alice] != 2*(objects+identities) {
 		t.Fatalf("the answers hold %v, in all %d", held, w.e.unsent[alice])
 	}
-	hold := func(p access.Principal, n int) { w.e.unsent[p] += n; w.e.allUnsent += n } // on other connections
+	hold := func(p access.Principal, n int) { w.e.unsent[p] += n; w.e.allUnsent += n } // on other connections of the principal
 	hold(alice, maxUnsent/2-w.e.allUnsent)
 	if r := show(alice, 9, 0); r.Code != model.Overloaded || len(objectsOf(r)) != 0 || r.Unsent != 0 {
 		t.Fatalf("code %d, %d objects", r.Code, len(objectsOf(r)))
@@ -504,16 +504,16 @@ func TestWhatIsNotTakenCountsOverAllConnections(t *testing.T) {
 	w.e.Sent(bob, w.e.unsent[bob])
 	w.e.Sent(alice, 2*objects)
 	if r := show(alice, 9, 0); r.Code != model.OK {
-		t.Fatalf("code %d, though there is room", r.Code)
+		t.Fatalf("code %d, though the budget has space", r.Code)
 	}
 	w.e.Sent(alice, w.e.unsent[alice])
 	if _, ok := w.e.unsent[alice]; ok || w.e.allUnsent != 0 {
-		t.Fatalf("what is all sent is still kept: %d bytes", w.e.allUnsent)
+		t.Fatalf("after all answers were sent %d bytes are still counted; want 0", w.e.allUnsent)
 	}
 }
 
-// TestAnswersThatNobodyTakesHaveOneBound, however many principals ask. One principal
-// leaves half of the bound to the others, and short answers are never refused.
+// TestAnswersThatNobodyTakesHaveOneBound: all principals together have one bound. One principal
+// leaves half of it to the others, and short answers are never refused.
 func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 	w := indexed(t, 0)
 	long := Reply{Content: Frames{wire.KindStatus, [][]byte{make([]byte, 1<<20)}}}
@@ -536,11 +536,11 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 	for _, r := range []wire.Request{batch, {Op: model.OpStatus}, {Op: model.OpList, Collection: "c"}} {
 		before := w.e.Head()
 		want := model.Overloaded
-		if r.Op == model.OpList { // of so few objects is short
+		if r.Op == model.OpList { // a LIST of so few objects is a short answer
 			want = model.OK
 		}
 		if w.must(admin, r, want); w.e.Head() != before {
-			t.Fatalf("operation %d was refused, and changed something", r.Op)
+			t.Fatalf("operation %d was refused, but changed the state", r.Op)
 		}
 	}
 	w.must(admin, put("c", "one", "data"), model.OK)
@@ -551,8 +551,8 @@ func TestAnswersThatNobodyTakesHaveOneBound(t *testing.T) {
 	}
 }
 
-// TestARequestGivesItsRoomBackOnce, with its answer, and keeps nothing of its body
-// beside the record meanwhile.
+// TestARequestGivesItsRoomBackOnce, with its answer. While its record is written, the request
+// keeps no second copy of its body.
 func TestARequestGivesItsRoomBackOnce(t *testing.T) {
 	w := indexed(t, 0)
 	batch := wire.Request{Op: model.OpBatch, Collection: "c", Object: frames.AppendBatchOp(nil, &wire.Request{Op: model.OpPut, Object: []byte("data")})}
@@ -568,7 +568,7 @@ func TestARequestGivesItsRoomBackOnce(t *testing.T) {
 		q.Principal, q.Conn, q.Number, q.Reserved = admin, 1, 1000+uint64(i), 70+i
 		w.e.Request(q)
 		if len(w.e.uncommitted) > 0 && len(q.Writes) > 0 {
-			t.Errorf("operation %d: its record is on its way, and its body is kept", r.Op)
+			t.Errorf("operation %d keeps its body while its record is written", r.Op)
 		}
 		w.take()
 		w.settle()
@@ -578,8 +578,8 @@ func TestARequestGivesItsRoomBackOnce(t *testing.T) {
 	}
 }
 
-// TestAKeptInputIsNotItsRecord: a lazy index may keep many small inputs, and must
-// not keep the large objects beside which they were put.
+// TestAKeptInputIsNotItsRecord: a lazy index may keep many small inputs. It must not keep the
+// large objects with which they were put.
 func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	w := indexed(t, model.OptionLazy|model.OptionAttribute)
 	x := w.x()
@@ -593,8 +593,8 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	}
 }
 
-// TestWhatIsOnItsWayIsOfItsCollection: an object can't be deleted by way of another
-// collection, not even while it is being written again.
+// TestWhatIsOnItsWayIsOfItsCollection: an object can't be deleted through another collection,
+// even while it is being replaced.
 func TestWhatIsOnItsWayIsOfItsCollection(t *testing.T) {
 	w := indexed(t, 0)
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
@@ -609,8 +609,9 @@ func TestWhatIsOnItsWayIsOfItsCollection(t *testing.T) {
 	w.must(admin, get("c", "one"), model.OK)
 }
 
-// TestADeletionByPredicateSeesWhatIsOnItsWay, as one by identity does: what is written
-// again as it was is deleted, what is written anew is not, what is gone counts for nothing.
+// TestADeletionByPredicateSeesWhatIsOnItsWay, like a deletion by identity. An object that is
+// being put again unchanged is deleted. One that is being changed is not. One that is being
+// deleted does not count.
 func TestADeletionByPredicateSeesWhatIsOnItsWay(t *testing.T) {
 	w := indexed(t, 0)
 	w.ask(admin, put("c", "one", "data of one"))

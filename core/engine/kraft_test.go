@@ -16,38 +16,37 @@ import (
 	"motte/core/taskwire"
 )
 
-// The tests of this file let a Task do everything that it can do, one thing after the
-// other, each in an engine that was brought to the same state. They collect what a client
-// can tell apart, with the charge for it. However few objects there are, the sum of
-// 2^-charge over all outcomes must not be more than 1.
+// These tests let a Task do everything that it can do, each time in an engine with the same
+// state. They collect all outcomes that a client can distinguish, with their charges. For any
+// number of objects, the sum of 2^-charge over all outcomes must be at most 1.
 
-// scene is a question in a situation.
+// scene is a query in a situation.
 type scene struct {
 	name    string
 	op      model.Operation
-	flags   model.IndexOptions // of the index
+	flags   model.IndexOptions // options of the index
 	limit   uint32
-	rights  model.Rights     // of who asks
-	objects []string         // names, put by the administrator
-	own     []string         // and by who asks
-	during  []func(w *world) // happens behind the question, step by step
-	least   int              // outcomes that there are at least, so that the test tests something
+	rights  model.Rights     // rights of the principal that asks
+	objects []string         // names of objects of the administrator
+	own     []string         // names of objects of the principal that asks
+	during  []func(w *world) // steps that happen after the query was sent
+	least   int              // minimum number of outcomes, so that the test checks enough
 	named   int              // see most
-	tight   bool             // with budgets, too, that cover only a part of the outcomes
+	tight   bool             // also test budgets that cover only a part of the outcomes
 }
 
-// most is how many identities the Task may name in an answer.
+// most returns how many identities the Task may name in an answer.
 func (s *scene) most() int {
 	if s.named > 0 {
 		return s.named
 	}
 	if len(s.during) > 0 {
-		return 2 // of more versions, at more times
+		return 2 // the outcomes with more versions or steps would be too many
 	}
 	return 3
 }
 
-// behaviour is what a Task does when it is asked. It may let a step happen in between.
+// behaviour is the reaction of a Task to a query. It may let a step happen in between.
 type behaviour struct {
 	name string
 	do   func(w *world, seq uint64, step func())
@@ -67,7 +66,7 @@ func takeAway(name string) func(*world) {
 	}
 }
 
-// confirm lets the Task confirm all changes that it was sent.
+// confirm lets the Task confirm all changes that were sent to it.
 func confirm(w *world) {
 	if x := w.x(); x.instance != 0 && x.seq > x.applied {
 		w.says(taskwire.Answer{Type: taskwire.Applied, Seq: x.seq})
@@ -94,7 +93,7 @@ func scenes() (list []scene) {
 		add(scene{name: "own", rights: model.RightReadOwn | model.RightDelete, objects: []string{"one"}, own: []string{"two"}, least: least(6, 6, 6)})
 		add(scene{name: "overwritten", objects: both, during: []func(*world){overwrite("one"), overwrite("two"), confirm}, least: least(15, 6, 13)})
 		if op == model.OpCount {
-			continue // in which order, and which versions, is not told
+			continue // the client learns neither order nor versions
 		}
 		add(scene{name: "overwritten, ordered", flags: model.OptionOrdered, objects: both,
 			during: []func(*world){overwrite("one"), overwrite("two")}, least: least(19, 6, 13)})
@@ -116,7 +115,7 @@ func cmpOr(a, b model.Rights) model.Rights {
 
 var asker = access.Principal{0: 9, 1: 'a'}
 
-// stage brings a world to where the scene's question is asked.
+// stage makes a world, up to the moment before the scene's query.
 func (s *scene) stage(t *testing.T, budget, indexBudget uint64) *world {
 	w := newWorld(t, 1)
 	w.settle()
@@ -132,7 +131,7 @@ func (s *scene) stage(t *testing.T, budget, indexBudget uint64) *world {
 	return w
 }
 
-// ask sends the question, and lets the disk do what it waits for.
+// ask sends the query, and lets the disk finish the writes for which it waits.
 func (s *scene) ask(w *world) (number, seq uint64) {
 	r := byPredicate(s.op, "c", "x", "data")
 	r.Limit = s.limit
@@ -148,8 +147,8 @@ func (s *scene) ask(w *world) (number, seq uint64) {
 	return number, seq
 }
 
-// play lets the Task do one thing after some steps, then the rest happen, and returns
-// what a client can tell, and what it was charged.
+// play lets the Task react after some steps, and then lets the remaining steps happen. It
+// returns the outcome that a client sees, and its charge.
 func (s *scene) play(t *testing.T, budget, indexBudget uint64, after int, b behaviour) (outcome string, charge leak.Bits) {
 	w := s.stage(t, budget, indexBudget)
 	own, total := w.drawn(asker), w.drawn(access.Principal{})
@@ -177,12 +176,12 @@ func (s *scene) play(t *testing.T, budget, indexBudget uint64, after int, b beha
 	}
 	charge = w.drawn(asker) - own
 	if all := w.drawn(access.Principal{}) - total; all < charge {
-		t.Fatalf("%s: %s: the index is charged %d, who asks %d", s.name, b.name, all, charge)
+		t.Fatalf("%s: %s: the index is charged %d, but the principal %d", s.name, b.name, all, charge)
 	}
 	return s.describe(w, a), charge
 }
 
-// describe writes down all that clients can tell of an outcome, but for its time.
+// describe writes down everything that clients can see of an outcome, except its time.
 func (s *scene) describe(w *world, a answer) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "code %d, flags %d, count %d:", a.code, a.flags, a.count)
@@ -200,7 +199,8 @@ func (s *scene) describe(w *world, a answer) string {
 	return text.String()
 }
 
-// drawn is what a principal has drawn through the index "x"; of none: what all have.
+// drawn returns the bits that a principal has drawn through the index "x". For the zero
+// principal it returns those of all together.
 func (w *world) drawn(p access.Principal) leak.Bits {
 	if w.e.principals[p] == nil {
 		return w.x().told.total.drawn
@@ -208,8 +208,8 @@ func (w *world) drawn(p access.Principal) leak.Bits {
 	return w.x().told.of(w.e.principals[p].owner).drawn
 }
 
-// behaviours lists all that a Task can do to a question, over all versions of objects that
-// there are, or will be, and one identity that there never was.
+// behaviours lists all reactions of a Task to a query: with all versions of objects that exist
+// or will exist, and with one identity that never existed.
 func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 	w, most := s.stage(t, 0, 0), s.most()
 	s.ask(w)
@@ -234,7 +234,7 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 	}
 	for _, names := range lists {
 		if len(names) > most && names[0] != names[len(names)-1] {
-			continue // too many: a few are enough
+			continue // otherwise too many; a few are enough
 		}
 		list = append(list, behaviour{fmt.Sprintf("names %x", names), func(w *world, seq uint64, _ func()) {
 			w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: names})
@@ -312,7 +312,7 @@ func (s *scene) secondRounds(first []identity.ID, lists [][]identity.ID) (list [
 	return list
 }
 
-// kraft adds up outcomes: for each its smallest charge counts.
+// kraft has the outcomes, each with its smallest charge.
 type kraft map[string]leak.Bits
 
 func (k kraft) add(outcome string, charge leak.Bits) {
@@ -328,8 +328,8 @@ func (k kraft) sum() (sum float64) {
 	return sum
 }
 
-// TestOutcomesOfAQueryAreCharged: all that a Task can do, at each time, with budgets that
-// suffice, with some that suffice for a part of the outcomes, and with none left.
+// TestOutcomesOfAQueryAreCharged covers all reactions of a Task at each time: with enough
+// budget, with budget for a part of the outcomes, and without budget.
 func TestOutcomesOfAQueryAreCharged(t *testing.T) {
 	for _, s := range scenes() {
 		t.Run(s.name, func(t *testing.T) {
@@ -346,21 +346,21 @@ func TestOutcomesOfAQueryAreCharged(t *testing.T) {
 					}
 				}
 				if sum := outcomes.sum(); sum > 1 {
-					t.Errorf("budget %d: the parts of %d outcomes make %v", budget, len(outcomes), sum)
+					t.Errorf("budget %d: the sum of 2^-charge over %d outcomes is %v; want at most 1", budget, len(outcomes), sum)
 				}
 				if budget == 0 && len(outcomes) < s.least {
-					t.Errorf("there are %d outcomes, want at least %d: %v", len(outcomes), s.least, outcomes)
+					t.Errorf("found %d outcomes, want at least %d: %v", len(outcomes), s.least, outcomes)
 				}
 				if budget == 1 && len(outcomes) > 1 && s.op != model.OpDeleteWhere {
-					t.Errorf("with nothing left there are %d outcomes: %v", len(outcomes), outcomes)
+					t.Errorf("without budget there are %d outcomes; want one: %v", len(outcomes), outcomes)
 				}
 			}
 		})
 	}
 }
 
-// TestHistoriesOfTwoQueriesAreCharged: what the second tells may depend on the first. A
-// budget of B bits lets no more than 2^B histories through.
+// TestHistoriesOfTwoQueriesAreCharged: the outcome of the second query may depend on the first.
+// A budget of B bits allows at most 2^B histories.
 func TestHistoriesOfTwoQueriesAreCharged(t *testing.T) {
 	s := scene{op: model.OpSearch, limit: 1, rights: model.RightRead, objects: []string{"one", "two"}, named: 1}
 	probe := s
@@ -384,10 +384,10 @@ func TestHistoriesOfTwoQueriesAreCharged(t *testing.T) {
 			}
 		}
 		if sum := histories.sum(); sum > 1 {
-			t.Errorf("budget %d: the parts of %d histories make %v", budget, len(histories), sum)
+			t.Errorf("budget %d: the sum of 2^-charge over %d histories is %v; want at most 1", budget, len(histories), sum)
 		}
 		if budget > 0 && math.Log2(float64(len(histories))) > float64(budget) {
-			t.Errorf("%d bits let %d histories through", budget, len(histories))
+			t.Errorf("a budget of %d bits allows %d histories; want at most two to that power", budget, len(histories))
 		}
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"motte/core/wire"
 )
 
-// metered is what a status says of the index "x" to a principal.
+// metered returns the status of the index "x" for a principal.
 func (w *world) metered(p access.Principal) wire.IndexStatus {
 	w.t.Helper()
 	status := w.statusOf(p)
@@ -31,9 +31,9 @@ func (w *world) metered(p access.Principal) wire.IndexStatus {
 	return *s
 }
 
-// TestVersionsInFlightAreCharged: a client that changes 256 objects while its question is
-// with the Task lets it choose the old or the new version of each, which tells 256 bits.
-// A deletion of all lets it choose which of them there still were.
+// TestVersionsInFlightAreCharged: a client changes 256 objects while its query is with the Task.
+// The Task may name the old or the new version of each, which carries 256 bits. If the client
+// deletes all objects, the Task may choose which of them were still there.
 func TestVersionsInFlightAreCharged(t *testing.T) {
 	const objects = 256
 	for name, change := range map[string]func(name string) wire.Request{
@@ -55,7 +55,7 @@ func TestVersionsInFlightAreCharged(t *testing.T) {
 				w.ask(admin, change(fmt.Sprint(i)))
 			}
 			w.commit(len(w.pending))
-			var secret []identity.ID // a bit for each object
+			var secret []identity.ID // one bit for each object
 			for i := range objects {
 				if i*i%3 == 1 {
 					secret = append(secret, old[i])
@@ -71,13 +71,13 @@ func TestVersionsInFlightAreCharged(t *testing.T) {
 				bits = objects
 			}
 			if told := w.metered(admin).LeakedBits - before; float64(told) < bits {
-				t.Errorf("an answer that tells %v bits costs %d", bits, told)
+				t.Errorf("an answer that can carry %v bits costs %d bits", bits, told)
 			}
 		})
 	}
 }
 
-// exactChoices is log2 C(n,k).
+// exactChoices returns log2 C(n,k).
 func exactChoices(n, k int) (bits float64) {
 	for i := range k {
 		bits += math.Log2(float64(n-i)) - math.Log2(float64(i+1))
@@ -85,8 +85,8 @@ func exactChoices(n, k int) (bits float64) {
 	return bits
 }
 
-// TestACodeIsCharged: whether a question was refused, or ended the Task, is the Task's
-// choice, like an answer.
+// TestACodeIsCharged: a Task also chooses whether a query is refused, or ends the Task. So these
+// outcomes are charged like answers.
 func TestACodeIsCharged(t *testing.T) {
 	w := indexed(t, 0)
 	for _, tc := range []struct {
@@ -111,20 +111,19 @@ func TestACodeIsCharged(t *testing.T) {
 			t.Errorf("%s: charged %d units", tc.name, told)
 		}
 	}
-	// That the index is away was told with the last outcome. To another principal it is news,
-	// once.
+	// The last outcome said that the index is unavailable. Another principal learns this once.
 	alice := w.person("alice", model.RightRead)
 	for range 3 {
 		n := w.ask(alice, byPredicate(model.OpCount, "c", "x", "data"))
 		w.must2(n, model.IndexUnavailable)
 	}
 	if told := w.drawn(alice); told != leak.Rare {
-		t.Errorf("an outage is charged with %d units", told)
+		t.Errorf("the outage is charged with %d units", told)
 	}
 }
 
-// TestAnExhaustedBudgetTellsNothing: the Task is not asked, and whatever it does, the
-// answer is the same; the principal's budget counts, and that of all together.
+// TestAnExhaustedBudgetTellsNothing: the Task is not asked, and the answer is the same whatever
+// the Task does. This holds for the principal's budget, and for that of all principals together.
 func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
 	for _, shared := range []bool{false, true} {
 		w := indexed(t, 0)
@@ -146,20 +145,20 @@ func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
 				answers++
 			}
 		}
-		// 30 bits: an answer costs 5.7, a withheld one 8. Less than 8 is not spent.
+		// 30 bits: an answer costs 5.7, a withheld answer 8. The last 8 bits are not spent.
 		if answers == 0 || answers > 5 || w.drawn(alice) > leak.Whole(30) || w.drawn(alice) <= leak.Whole(30-8) {
 			t.Errorf("shared %v: %d answers, %d units drawn", shared, answers, w.drawn(alice))
 		}
 		w.questions()
 		n := w.ask(alice, byPredicate(model.OpSearch, "c", "x", "data of one"))
 		if asked := w.questions(); len(asked) > 0 {
-			t.Error("the Task was asked")
+			t.Error("the Task was asked, though the budget is exhausted")
 		}
 		w.must2(n, model.LeakBudgetExhausted)
 		w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
 		w.take()
 		if code := search(alice); code != model.LeakBudgetExhausted {
-			t.Errorf("the Task is dead: code %d", code)
+			t.Errorf("with a dead Task the code is %d; want the same as with a live one", code)
 		}
 		w.tick(time.Minute)
 		w.settle()
@@ -173,8 +172,8 @@ func TestAnExhaustedBudgetTellsNothing(t *testing.T) {
 	}
 }
 
-// TestAPutTellsWhatTheBudgetCovers: that an input was refused is shown and charged, or
-// neither. What the Core refuses, by its size, is no choice of the Task's.
+// TestAPutTellsWhatTheBudgetCovers: a refused input is both reported and charged, or neither. A
+// refusal by the Core because of the size is not the Task's choice.
 func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightRead|model.RightWrite)
@@ -191,14 +190,14 @@ func TestAPutTellsWhatTheBudgetCovers(t *testing.T) {
 	if flags := puts(fmt.Sprintf("%65d", 1)); flags != wire.ReplyNotIndexed || w.drawn(alice) != before {
 		t.Errorf("too large: flags %d, %d units", flags, w.drawn(alice)-before)
 	}
-	w.retable(func(r *model.Row) { r.LeakBudget = 30 }) // PUTs have a half, less than twice 12
+	w.retable(func(r *model.Row) { r.LeakBudget = 30 }) // half of it is for PUTs: less than twice 12
 	if flags := puts("refuse"); flags != 0 || w.drawn(alice) != before {
 		t.Errorf("over budget: flags %d, %d units", flags, w.drawn(alice)-before)
 	}
 	w.must(alice, get("c", "hers"), model.OK)
 }
 
-// TestPutsLeaveQuestionsAHalf of a budget: what writers do must not end searches.
+// TestPutsLeaveQuestionsAHalf of a budget: writers must not exhaust the budget of searches.
 func TestPutsLeaveQuestionsAHalf(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightRead|model.RightWrite)
@@ -210,15 +209,15 @@ func TestPutsLeaveQuestionsAHalf(t *testing.T) {
 		}
 	}
 	if drawn := w.drawn(alice); told < 3 || told > 4 || drawn > leak.Whole(50) {
-		t.Errorf("%d of 20 refusals are told, for %d units", told, drawn)
+		t.Errorf("%d of 20 refusals are reported, for %d units", told, drawn)
 	}
 	w.must(alice, byPredicate(model.OpSearch, "c", "x", "data"), model.OK)
 }
 
-// inputs is how many PUTs threePuts has.
+// inputs is the number of PUTs of threePuts.
 const inputs = 3
 
-// ends are what a Task may do behind the inputs that it refuses.
+// ends are the possible reactions of a Task after the inputs that it refuses.
 var ends = map[string]func(w *world){
 	"confirms": func(w *world) { confirm(w) },
 	"dies": func(w *world) {
@@ -232,7 +231,7 @@ var ends = map[string]func(w *world){
 	},
 }
 
-// threePuts is a batch of that many PUTs into the collection "c".
+// threePuts is a batch of three PUTs into the collection "c".
 func threePuts() wire.Request {
 	var ops []wire.Request
 	for i := range inputs {
@@ -241,11 +240,11 @@ func threePuts() wire.Request {
 	return batch("c", ops...)
 }
 
-// TestOutcomesOfAPutAreCharged: each Task may refuse some inputs of a batch, and may end, or
-// be silent. For each index the parts of what it can bring about make no more than 1.
+// TestOutcomesOfAPutAreCharged: each Task may refuse some inputs of a batch, and may end or stay
+// silent. For each index, the sum of 2^-charge over the outcomes that it can cause is at most 1.
 func TestOutcomesOfAPutAreCharged(t *testing.T) {
 	for _, budget := range []uint64{0, 5, 25, 40, 60} {
-		for other := range 1 << inputs { // what the other Task refuses
+		for other := range 1 << inputs { // set of inputs that the other Task refuses
 			outcomes := make(kraft)
 			for refused := range 1 << inputs {
 				for name, end := range ends {
@@ -280,7 +279,7 @@ func TestOutcomesOfAPutAreCharged(t *testing.T) {
 	}
 }
 
-// refuseInputs lets the Task of an index refuse those of the last inputs whose bits are set.
+// refuseInputs lets the Task of an index refuse the inputs whose bits are set in a set.
 func (w *world) refuseInputs(index string, set int) {
 	x := w.e.byName["c"].index(index)
 	k := w.task(x.instance)
@@ -296,15 +295,15 @@ func (w *world) refuseInputs(index string, set int) {
 	w.take()
 }
 
-// confirmAll lets the Task of an index confirm all changes that it was sent.
+// confirmAll lets the Task of an index confirm all changes that were sent to it.
 func (w *world) confirmAll(index string) {
 	x := w.e.byName["c"].index(index)
 	w.e.TaskAnswer(x.instance, taskwire.Answer{Type: taskwire.Applied, Seq: x.seq})
 	w.take()
 }
 
-// TestABatchTellsOfEachOperation whether its input was refused, and whether it took the place
-// of another object.
+// TestABatchTellsOfEachOperation: the answer says for each operation whether its input was
+// refused, and whether it replaced an object.
 func TestABatchTellsOfEachOperation(t *testing.T) {
 	w := indexed(t, 0)
 	w.must(admin, put("c", "1", "was there"), model.OK)
@@ -320,7 +319,7 @@ func TestABatchTellsOfEachOperation(t *testing.T) {
 		a, ok := w.answered(n)
 		replaced := 0b010
 		if refused > 0 {
-			replaced = 0b111 // by the batch before
+			replaced = 0b111 // by the earlier batch
 		}
 		var want []byte
 		for i := range inputs {
@@ -333,7 +332,8 @@ func TestABatchTellsOfEachOperation(t *testing.T) {
 	}
 }
 
-// TestABatchWithNothingToTellHasIdentitiesAlone: so it was before there were marks.
+// TestABatchWithNothingToTellHasIdentitiesAlone: without refusals and replacements the answer
+// has no marks.
 func TestABatchWithNothingToTellHasIdentitiesAlone(t *testing.T) {
 	w := indexed(t, 0)
 	if a := w.must(admin, threePuts(), model.OK); a.flags != 0 || len(a.body) != inputs*identity.Size {
@@ -341,8 +341,9 @@ func TestABatchWithNothingToTellHasIdentitiesAlone(t *testing.T) {
 	}
 }
 
-// TestACrashGivesNothingBack: what left was in the log as drawn before; an answer waits
-// for that, and a restart begins with it. Nor does a checkpoint, or a new executable.
+// TestACrashGivesNothingBack: every outcome that left is in the log as drawn, since an answer
+// waits for that. A restart begins with this number. A checkpoint or a new executable does not
+// reset it.
 func TestACrashGivesNothingBack(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightRead)
@@ -352,7 +353,7 @@ func TestACrashGivesNothingBack(t *testing.T) {
 	for range 100 {
 		count()
 		if a := w.x().told.of(owner); a.drawn > a.durable {
-			t.Fatalf("%d units left, the log says %d", a.drawn, a.durable)
+			t.Fatalf("outcomes of %d units left, but the log has %d", a.drawn, a.durable)
 		}
 	}
 	records := 0
@@ -378,7 +379,7 @@ func TestACrashGivesNothingBack(t *testing.T) {
 	}
 	w.retable(func(r *model.Row) { r.Measurement[0]++ })
 	if w.drawn(alice) != own {
-		t.Error("a new executable begins anew")
+		t.Error("a new executable resets the drawn bits")
 	}
 	w.e.SettleLedgers(func(model.Code) {})
 	w.take()
@@ -389,20 +390,20 @@ func TestACrashGivesNothingBack(t *testing.T) {
 	}
 }
 
-// TestAnOutcomeWaitsForItsCharge to be durable, be it an answer or the right to ask; and
-// when the disk takes no record of it, it does not leave.
+// TestAnOutcomeWaitsForItsCharge: an answer, and the permission to ask, wait until the charge is
+// durable. If the disk refuses the record, the outcome does not leave.
 func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 	w := indexed(t, 0)
 	w.retable(func(r *model.Row) { r.LeakBudget = 160 })
 	q := byPredicate(model.OpSearch, "c", "x", "data of one")
 	n := w.ask(admin, q)
 	if len(w.questions()) > 0 {
-		t.Error("the Task was asked before the log could pay")
+		t.Error("the Task was asked before a charge was durable")
 	}
 	w.commit(len(w.pending))
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
 	w.must2(n, model.OK)
-	for range 9 { // at 160/16 bits, until the next record is due
+	for range 9 { // 160/16 bits each, until the next record is due
 		n = w.ask(admin, q)
 		for len(w.pending) > 0 {
 			w.commit(1)
@@ -410,7 +411,7 @@ func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 		w.says(taskwire.Answer{Type: taskwire.Found, Seq: w.questions()[0], Found: []identity.ID{w.id("c", "one")}})
 		if a, ok := w.answered(n); !ok {
 			if len(w.pending) == 0 {
-				t.Fatal("it waits for nothing")
+				t.Fatal("the answer does not wait for the record of its charge")
 			}
 			w.commit(len(w.pending))
 			w.must2(n, model.OK)
@@ -425,8 +426,8 @@ func TestAnOutcomeWaitsForItsCharge(t *testing.T) {
 	}
 }
 
-// TestColludingPrincipalsShareTheIndexBudget: each has a budget of its own, all together
-// have one, and a principal that comes back does not make the index forget.
+// TestColludingPrincipalsShareTheIndexBudget: each principal has a budget, and all together have
+// one. A principal that is removed and registered again does not reset the index's account.
 func TestColludingPrincipalsShareTheIndexBudget(t *testing.T) {
 	w := indexed(t, 0)
 	w.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 40, 100 })
@@ -443,14 +444,14 @@ func TestColludingPrincipalsShareTheIndexBudget(t *testing.T) {
 	if answers == 0 || answers > 100/5 {
 		t.Errorf("%d answers", answers)
 	}
-	if kept := len(w.x().told.owners); kept > 1 { // of the administrator, who put the objects
-		t.Errorf("%d accounts of principals that are gone", kept)
+	if kept := len(w.x().told.owners); kept > 1 { // the account of the administrator, who put the objects
+		t.Errorf("%d accounts are left; want none of removed principals", kept)
 	}
 }
 
-// TestWhatATaskMovesIsForAdministrators: how often it was started, what it refused, the
-// state that it brought about, what others drew. A principal sees its own account: of who
-// may not read all objects only roughly what is left, since a charge tells their number.
+// TestWhatATaskMovesIsForAdministrators: its starts, its refusals, the state that it caused, and
+// the bits that others drew. A principal sees its own account. Without read, it sees the rest of
+// its budget only roughly, since a charge depends on the number of all objects.
 func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 	w := indexed(t, 0)
 	reader, own := w.person("reader", model.RightRead), w.person("own", model.RightReadOwn|model.RightWrite)
@@ -472,7 +473,7 @@ func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 		t.Errorf("the reader sees %+v, and drew %d units", s, drawn)
 	}
 	if s := w.metered(own); s.LeakedBits != 0 || s.LeftBits != 1500 {
-		t.Errorf("who reads its own sees %+v", s)
+		t.Errorf("a principal with read-own sees %+v", s)
 	}
 	if s := w.metered(writer); s.LeakedBits != 0 || s.LeftBits != 0 {
 		t.Errorf("the writer sees %+v", s)
@@ -482,7 +483,7 @@ func TestWhatATaskMovesIsForAdministrators(t *testing.T) {
 	}
 }
 
-// TestTasksAreShownToWhomTheyConcern: whoever has no rights learns of none.
+// TestTasksAreShownToWhomTheyConcern: a principal without rights sees none.
 func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 	w := indexed(t, 0)
 	row := w.e.tasks["fake"].Row
@@ -494,7 +495,7 @@ func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 	}{
 		{"nobody", 0, nil},
 		{"reader", model.RightRead, []string{"fake"}},
-		{"owner", model.RightAdmin, []string{"another", "fake"}}, // it may make an index
+		{"owner", model.RightAdmin, []string{"another", "fake"}}, // this principal may make an index
 	} {
 		var names []string
 		for _, s := range w.statusOf(w.person(tc.label, tc.rights)).Tasks {
@@ -506,8 +507,9 @@ func TestTasksAreShownToWhomTheyConcern(t *testing.T) {
 	}
 }
 
-// TestAPutThatTheLogCantChargeTellsNothing: the disk takes a PUT, and then not the record
-// that says that its answer tells something. After a restart that would be forgotten.
+// TestAPutThatTheLogCantChargeTellsNothing: the disk takes a PUT, but not the record of the
+// charge for its answer. After a restart the charge would be lost, so the answer must not carry
+// information.
 func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 	w := indexed(t, 0)
 	w.retable(func(r *model.Row) { r.LeakBudget = 160 })
@@ -525,11 +527,11 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 	}
 	told := w.drawn(admin)
 	if w.boot(); a.flags&wire.ReplyNotIndexed != 0 && w.drawn(admin) < told {
-		t.Errorf("%d units were told, and a start knows of %d", told, w.drawn(admin))
+		t.Errorf("outcomes of %d units left, but a start has %d", told, w.drawn(admin))
 	}
 }
 
-// TestWhatIsNotCappedIsNeverExhausted, however much it told: the sum saturates.
+// TestWhatIsNotCappedIsNeverExhausted, however many bits were drawn: the sum saturates.
 func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 	w := indexed(t, 0)
 	w.x().told.total.drawn, w.x().told.of(w.e.principals[admin].owner).drawn = leak.Unlimited, leak.Unlimited-1
@@ -539,12 +541,12 @@ func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 	}
 }
 
-// TestADeletionThatTheLogCantChargeDeletesNothing, also when the disk takes records again
-// while it goes on: a start would forget the charge and see what was deleted.
+// TestADeletionThatTheLogCantChargeDeletesNothing, even if the disk takes records again
+// meanwhile. Otherwise a start would forget the charge, but show the deletion.
 func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	w := indexed(t, 0)
 	w.retable(func(r *model.Row) { r.LeakBudget = 20 })
-	names := []string{"one", "two", "three"} // in the order of their identities
+	names := []string{"one", "two", "three"} // sorted by identity
 	slices.SortFunc(names, func(a, b string) int {
 		return compare(mapping.Entry{ID: w.id("c", a)}, mapping.Entry{ID: w.id("c", b)})
 	})
@@ -553,18 +555,18 @@ func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	n := w.ask(admin, byPredicate(model.OpDeleteWhere, "c", "x", "data"))
 	w.commit(len(w.pending))
 	seq := w.questions()[0]
-	for i := range 4 { // the first is gone when its turn comes; and the answer is dear
+	for i := range 4 { // the first object is gone when its turn comes, and the answer has a high charge
 		w.ask(admin, put("c", names[0], fmt.Sprint("data ", i)))
 	}
 	w.commit(len(w.pending))
 	w.fail()
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: named})
 	for before := w.drawn(admin); w.drawn(admin) == before && len(w.e.work) > 0; {
-		w.work() // until it is charged
+		w.work() // runs until the deletion is charged
 	}
 	account := w.x().told.of(w.e.principals[admin].owner)
 	if account.drawn <= account.durable {
-		t.Fatal("the log covers the charge")
+		t.Fatal("the test needs a charge that the log does not cover yet")
 	}
 	w.resume()
 	w.settle()

@@ -13,7 +13,7 @@ import (
 
 var errDisk = errors.New("input/output error")
 
-// misread lets the reads that are asked for fail.
+// misread lets the requested reads fail, and returns their number.
 func (w *world) misread(err error) (n int) {
 	for ; len(w.fetch) > 0; n++ {
 		f := w.fetch[0]
@@ -24,7 +24,7 @@ func (w *world) misread(err error) (n int) {
 	return n
 }
 
-// finds wants a number of objects with data that begins so.
+// finds checks that a search by prefix finds a number of objects.
 func (w *world) finds(prefix string, want int) {
 	w.t.Helper()
 	if a := w.must(admin, byPredicate(model.OpSearch, "c", "x", prefix), model.OK); len(a.objects) != want {
@@ -54,7 +54,7 @@ func rebuilt(t *testing.T) *world {
 	return w
 }
 
-// reasons counts the alerts by their reason.
+// reasons counts the alerts by reason.
 func (w *world) reasons() map[model.Reason]int {
 	n := make(map[model.Reason]int)
 	for _, body := range w.e.alerts {
@@ -63,13 +63,13 @@ func (w *world) reasons() map[model.Reason]int {
 	return n
 }
 
-// TestAnIndexGetsWhatCouldNotBeRead: a read that fails costs the index an object for a
-// while; it is no damage. What changes meanwhile is not undone.
+// TestAnIndexGetsWhatCouldNotBeRead: a failed read is not damage, and costs the index an object
+// only for a while. Changes of that time are not undone.
 func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		meanwhile func(w *world)
-		want      int // found at the end, by "data"
+		want      int // objects found at the end, with the prefix "data"
 	}{
 		{"nothing", func(*world) {}, 3},
 		{"one is deleted", func(w *world) { w.must(admin, deleting("n1"), model.OK) }, 2},
@@ -105,14 +105,14 @@ func TestAnIndexGetsWhatCouldNotBeRead(t *testing.T) {
 	}
 }
 
-// TestDamageIsNotReadAgain: it is reported once for each record.
+// TestDamageIsNotReadAgain: each damaged record is reported once.
 func TestDamageIsNotReadAgain(t *testing.T) {
 	w := rebuilt(t)
 	w.misread(fmt.Errorf("read: %w", seglog.ErrDamaged))
 	w.settle()
 	w.tick(missedEvery)
 	if len(w.fetch) > 0 {
-		t.Error("what is damaged is read again")
+		t.Error("a damaged record is read again for the index")
 	}
 	w.settle()
 	w.finds("data", 0)
@@ -121,8 +121,8 @@ func TestDamageIsNotReadAgain(t *testing.T) {
 	}
 }
 
-// TestADiskThatIsGoneDoesNotFillTheMemory: an index that lacks too much begins again,
-// instead of remembering it all.
+// TestADiskThatIsGoneDoesNotFillTheMemory: an index that misses too many objects starts again,
+// instead of remembering them.
 func TestADiskThatIsGoneDoesNotFillTheMemory(t *testing.T) {
 	w := rebuilt(t)
 	x := w.e.byName["c"].index("x")
@@ -137,14 +137,14 @@ func TestADiskThatIsGoneDoesNotFillTheMemory(t *testing.T) {
 	}
 	w.tick(time.Second)
 	if x.instance != 0 {
-		t.Error("it begins again at once, and would fail again")
+		t.Error("the index starts again immediately, and would fail again")
 	}
 	w.tick(maxBackoff)
 	w.settle()
 	w.finds("data", 3)
 }
 
-// TestAPutSaysThatItIsNotIndexed: its input was to be read again, and could not be.
+// TestAPutSaysThatItIsNotIndexed: its input had to be read again, and that failed.
 func TestAPutSaysThatItIsNotIndexed(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -155,7 +155,7 @@ func TestAPutSaysThatItIsNotIndexed(t *testing.T) {
 	if d := x.sent; len(d) != 1 || d[0].waiter == nil {
 		t.Fatalf("%d deliveries are sent", len(d))
 	}
-	// As if it had been behind many others, without its input.
+	// As if the delivery had been behind many others, without its input.
 	d := x.sent[0]
 	x.sent, x.queue, x.bytes = nil, []*delivery{d}, 0
 	d.fetched = true

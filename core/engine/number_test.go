@@ -10,8 +10,8 @@ import (
 	"motte/core/wire"
 )
 
-// numbers are the numbers of all indexes, by name, as a status shows them to an
-// administrator; the host must be told the same.
+// numbers returns the numbers of all indexes by name, from the status of an administrator. The
+// host must get the same numbers.
 func (w *world) numbers() map[string]uint64 {
 	w.t.Helper()
 	shown, told := make(map[string]uint64), make(map[uint64]bool)
@@ -37,8 +37,8 @@ func (w *world) createIndex(name string) {
 	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: name, Name: []byte("fake")}, model.OK)
 }
 
-// TestAnIndexKeepsItsNumberForGood: over starts, from the log and from a checkpoint, and
-// no other index gets it, also when the newest one is dropped.
+// TestAnIndexKeepsItsNumberForGood: across starts, from the log and from a checkpoint. No other
+// index gets it, even after the newest index is dropped.
 func TestAnIndexKeepsItsNumberForGood(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -48,7 +48,7 @@ func TestAnIndexKeepsItsNumberForGood(t *testing.T) {
 	w.must(admin, wire.Request{Op: model.OpDropIndex, Collection: "c", Index: "third"}, model.OK)
 	before := w.numbers()
 	if before["first"] == 0 || before["second"] <= before["first"] {
-		t.Fatalf("numbers %v, want two of their own", before)
+		t.Fatalf("the numbers are %v, want two different ones", before)
 	}
 	for name, e := range map[string]*Engine{"the log": w.replay(nil), "a checkpoint": w.replay(w.checkpoint())} {
 		w.start(e)
@@ -64,7 +64,7 @@ func TestAnIndexKeepsItsNumberForGood(t *testing.T) {
 	}
 }
 
-// TestAnIndexFromBeforeNumbersGetsOne, the same at each start, and a checkpoint keeps it.
+// TestAnIndexFromBeforeNumbersGetsOne: the same at each start, and a checkpoint keeps it.
 func TestAnIndexFromBeforeNumbersGetsOne(t *testing.T) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -84,7 +84,7 @@ func TestAnIndexFromBeforeNumbersGetsOne(t *testing.T) {
 	w.settle()
 	before := w.numbers()
 	if before["first"] == 0 || before["second"] == 0 || before["first"] == before["second"] {
-		t.Fatalf("numbers %v, want two of their own", before)
+		t.Fatalf("the numbers are %v, want two different ones", before)
 	}
 	for name, e := range map[string]*Engine{"the log": w.replay(nil), "a checkpoint": w.replay(w.checkpoint())} {
 		w.start(e)

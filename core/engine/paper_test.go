@@ -17,9 +17,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// The tests in this file follow section 5 of the paper: each holds the engine
-// to one of its sentences, quoted above the test. Sentences that others carry
-// out are tested there:
+// The tests in this file follow section 5 of the paper. Each checks one of its sentences, which
+// is quoted above the test. Sentences about other packages are tested there:
 //
 //   - "All queries from clients first reach the Core, where they are divided
 //     into a uni-format header and a function-specific sub-query": core/wire.
@@ -28,10 +27,9 @@ import (
 //   - "Firstly the communication channel between the Core and the client is
 //     encrypted": core/tlsauth.
 //
-// Where the design departs from the paper (design, section 12), the test holds
-// the engine to the design, and its comment says so.
+// Where the design differs from the paper, the test checks the design, and its comment says so.
 
-// createIndex asks for an index of the Task "fake".
+// createIndex requests an index of the Task "fake".
 func createIndex(collection, index string, t model.DataType, flags model.IndexOptions) wire.Request {
 	return wire.Request{Op: model.OpCreateIndex, Collection: collection, Index: index, Type: t, Options: flags, Name: []byte("fake")}
 }
@@ -41,12 +39,12 @@ func (w *world) add(p access.Principal, label string) {
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(label)}, model.OK)
 }
 
-// grantRequest gives or takes rights in a collection, as op says.
+// grantRequest grants or revokes rights in a collection, depending on op.
 func grantRequest(op model.Operation, collection string, p access.Principal, r model.Rights) wire.Request {
 	return wire.Request{Op: op, Collection: collection, Identity: identity.ID(p), Rights: r}
 }
 
-// waiting returns the payloads of the frames of a type that wait for a Task.
+// waiting returns the payloads of the frames of a type that wait for the Task.
 func (k *fakeTask) waiting(of taskwire.Type) (payloads [][]byte) {
 	for _, f := range k.frames {
 		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == of {
@@ -56,8 +54,8 @@ func (k *fakeTask) waiting(of taskwire.Type) (payloads [][]byte) {
 	return payloads
 }
 
-// instead answers the first query that waits for a Task with what the test
-// says, given its sequence number.
+// instead answers the first query that waits for a Task with the answer that say returns for its
+// sequence number.
 func (w *world) instead(k *fakeTask, say func(seq uint64) []taskwire.Answer) {
 	for i, f := range k.frames {
 		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == taskwire.Search {

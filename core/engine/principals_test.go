@@ -11,7 +11,7 @@ import (
 	"motte/core/wire"
 )
 
-// registered adds a principal with rights in the collection "c".
+// registered adds a principal, with rights in the collection "c".
 func (w *world) registered(label string, id byte, rights model.Rights) access.Principal {
 	w.t.Helper()
 	p := identity.ID{0: id}
@@ -22,16 +22,16 @@ func (w *world) registered(label string, id byte, rights model.Rights) access.Pr
 	return access.Principal(p)
 }
 
-// startWith starts anew, with a new administrator.
+// startWith starts the engine again, with a new administrator.
 func (w *world) startWith(id access.Principal) {
 	e := w.replay(nil)
 	e.NewAdmin = id
 	w.start(e)
 }
 
-// TestANewAdministratorIsTheOnlyOne: an operator makes one when the keys of all others are
-// lost. Those lose the right to administer the server, and nothing else. Clients can come
-// when that is durable, and an alert says so.
+// TestANewAdministratorIsTheOnlyOne: an operator makes one when the keys of all others are lost.
+// The others lose only the right to administer the server. Clients may connect once this is
+// durable, and an alert records it.
 func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	w := indexed(t, 0)
 	bob := w.registered("bob", 9, model.RightReadOwn|model.RightWrite)
@@ -83,12 +83,12 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 		w.boot()
 	}
 
-	w.startWith(carol) // a command that was cut short is done again
+	w.startWith(carol) // an interrupted command is repeated
 	w.settle()
 	if n := len(w.e.byID[0].grants); n != 1 || !w.e.isAdmin(carol) || len(w.e.principals) != 3 {
-		t.Errorf("done again: %d administrators, %d principals", n, len(w.e.principals))
+		t.Errorf("after the repetition there are %d administrators and %d principals", n, len(w.e.principals))
 	}
-	w.startWith(bob) // one that is registered already
+	w.startWith(bob) // a principal that is registered already
 	w.settle()
 	if n := len(w.e.byID[0].grants); n != 1 || !w.e.isAdmin(bob) || len(w.e.principals) != 3 {
 		t.Errorf("bob: %d administrators, %d principals", n, len(w.e.principals))
@@ -96,8 +96,8 @@ func TestANewAdministratorIsTheOnlyOne(t *testing.T) {
 	w.must(bob, get("c", "his"), model.OK)
 }
 
-// TestANewAdministratorIsMadeWholeOrNot: a disk that refuses the records leaves the
-// administrators that there were.
+// TestANewAdministratorIsMadeWholeOrNot: if the disk refuses the records, the former
+// administrators stay.
 func TestANewAdministratorIsMadeWholeOrNot(t *testing.T) {
 	w := indexed(t, 0)
 	w.startWith(access.Principal{0: 10})
@@ -115,8 +115,8 @@ func rotationRequest(who, next access.Principal) wire.Request {
 	return wire.Request{Op: model.OpRotatePrincipal, Identity: identity.ID(who), Query: next[:]}
 }
 
-// TestARotatedKeyKeepsAllButTheKey: the principal has what it had, by its next key: objects,
-// rights, label, and what an index told it. The key before is refused, and its connections end.
+// TestARotatedKeyKeepsAllButTheKey: with its next key the principal has the same objects,
+// rights, label and drawn bits. The old key is refused, and its connections end.
 func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w := indexed(t, model.OptionOrdered)
 	w.retable(func(r *model.Row) { r.LeakBudget = 1 << 10 })
@@ -131,7 +131,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	}
 
 	next := access.Principal{0: 10}
-	for _, p := range []access.Principal{bob, admin} { // nobody takes another's name, nor a principal its own anew
+	for _, p := range []access.Principal{bob, admin} { // the next key must not be registered, not even to the same principal
 		w.must(admin, rotationRequest(bob, p), model.Exists)
 	}
 	w.must(bob, rotationRequest(bob, next), model.Denied)
@@ -143,7 +143,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 		w.must(admin, r, model.InvalidRequest)
 	}
 
-	question := w.ask(bob, byPredicate(model.OpSearch, "c", "x", "")) // that is with the Task
+	question := w.ask(bob, byPredicate(model.OpSearch, "c", "x", "")) // a query that is with the Task
 	n := w.ask(admin, rotationRequest(bob, next))
 	waits := w.ask(bob, put("c", "his", "more"))
 	if _, done := w.answered(n); done {
@@ -163,7 +163,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w.must2(n, model.OK)
 	w.must2(waits, model.UnknownPrincipal)
 	if a, ok := w.answered(question); !ok || a.count != 0 {
-		t.Errorf("a question of the key before: answered %v, with %d objects", ok, a.count)
+		t.Errorf("a query of the old key: answered %v, with %d objects", ok, a.count)
 	}
 
 	status := wire.Request{Op: model.OpStatus}
@@ -189,14 +189,15 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 		w.settle()
 	}
 
-	// The key before can be registered: as another principal, that owns nothing.
-	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, model.Exists) // the label
+	// The old key can be registered again, as another principal without objects.
+	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(bob), Name: []byte("bob")}, model.Exists) // the label is in use
 	if again := w.registered("robert", 9, model.RightReadOwn); again != bob {
-		t.Fatal("it is another key")
+		t.Fatal("the test registers another key than the rotated one")
 	}
 	w.must(bob, get("c", "his"), model.NotFound)
 
-	// What the principal put is erased with its next key, and a rotated administrator is the last one.
+	// An erasure with the next key covers all objects of the principal. A rotated administrator can
+	// be the last one.
 	w.ask(admin, removal(next, wire.FlagErase))
 	w.settle()
 	w.eraseKeys()
@@ -208,8 +209,8 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w.must(root, get("c", "hers"), model.OK)
 }
 
-// TestAHeadTellsTheNextKey: any principal hears which key will follow the Core's own, and
-// nobody if there is none.
+// TestAHeadTellsTheNextKey: any principal learns which key will follow the Core's key, and gets
+// no key if there is none.
 func TestAHeadTellsTheNextKey(t *testing.T) {
 	w := indexed(t, 0)
 	bob := w.registered("bob", 9, 0)
@@ -218,7 +219,7 @@ func TestAHeadTellsTheNextKey(t *testing.T) {
 		w.e.NextKey = key
 		for _, p := range []access.Principal{admin, bob} {
 			if a := w.must(p, ask, model.OK); string(a.body) != string(key) {
-				t.Errorf("it is told %x", a.body)
+				t.Errorf("the answer to HEAD tells %x", a.body)
 			}
 		}
 		if a := w.must(access.Principal{0: 99}, ask, model.UnknownPrincipal); len(a.body) > 0 {

@@ -12,7 +12,7 @@ import (
 	"motte/core/wire"
 )
 
-// total is what a state of a collection takes.
+// total returns the usage of a collection's state.
 func (s state) total() (u usage) {
 	for _, o := range s {
 		u.objects++
@@ -21,14 +21,15 @@ func (s state) total() (u usage) {
 	return u
 }
 
-// allowed says once more what a quota lets through: what does not grow, or stays within.
+// allowed is a second implementation of the rule of quotas: a write passes if it does not grow
+// the collection, or if the collection stays within its quota.
 func (s *simulation) allowed(c string, model state) bool {
 	before, after, quota := s.decided[c].total(), model.total(), s.quotas[c]
 	return (after.objects <= before.objects || quota.Objects == 0 || after.objects <= int64(quota.Objects)) &&
 		(after.bytes <= before.bytes || quota.Bytes == 0 || after.bytes <= int64(quota.Bytes))
 }
 
-// randomQuota sets a quota near to what there is, or none.
+// randomQuota sets a quota close to the present usage, or no quota.
 func (s *simulation) randomQuota() {
 	for len(s.pending) > 0 {
 		s.commit(len(s.pending))
@@ -45,17 +46,17 @@ func (s *simulation) randomQuota() {
 	s.quotas[c] = quota
 }
 
-// checkUsage holds what the engine counts against what there is, and will be.
+// checkUsage compares the engine's counters with the present and the expected state.
 func (s *simulation) checkUsage(name string) {
 	c := s.e.byName[name]
 	if n := s.current(name).total(); c.bytes != uint64(n.bytes) {
-		s.t.Fatalf("seed %d: %q is said to hold %d bytes, not %d", s.seed, name, c.bytes, n.bytes)
+		s.t.Fatalf("seed %d: the engine counts for %q %d bytes; want %d", s.seed, name, c.bytes, n.bytes)
 	}
 	if n := s.decided[name].total(); !s.e.changing && c.limited() && c.coming != n {
-		s.t.Fatalf("seed %d: %q is expected to hold %+v, not %+v", s.seed, name, c.coming, n)
+		s.t.Fatalf("seed %d: the engine expects for %q %+v; want %+v", s.seed, name, c.coming, n)
 	}
 	if c.quota != s.quotas[name] {
-		s.t.Fatalf("seed %d: the quota of %q is %+v, not %+v", s.seed, name, c.quota, s.quotas[name])
+		s.t.Fatalf("seed %d: the quota of %q is %+v; want %+v", s.seed, name, c.quota, s.quotas[name])
 	}
 }
 
@@ -63,7 +64,7 @@ func quotaRequest(collection string, q model.Quota) wire.Request {
 	return wire.Request{Op: model.OpQuota, Collection: collection, Query: model.AppendQuota(nil, q)}
 }
 
-// recordOf is the bytes that an object takes.
+// recordOf returns the bytes that an object takes.
 func recordOf(r wire.Request) uint64 {
 	return uint64(seglog.RecordSize(len(appendObject(r.Name, r.Query, r.Object))))
 }
@@ -76,7 +77,8 @@ func batch(collection string, ops ...wire.Request) wire.Request {
 	return r
 }
 
-// quotaWorld has a collection "c" in which a principal may do anything but administer.
+// quotaWorld returns a world with a collection "c", and a principal with all rights there except
+// admin.
 func quotaWorld(t *testing.T) (*world, access.Principal) {
 	w := newWorld(t, 1)
 	w.settle()
@@ -108,20 +110,21 @@ func TestAQuotaHoldsAtItsLimit(t *testing.T) {
 			}
 			w.must(p, put("c", "n3", "some object"), model.QuotaExceeded)
 			w.must(p, wire.Request{Op: model.OpPut, Collection: "c", Object: []byte("some object")}, model.QuotaExceeded)
-			w.must(p, put("c", "n2", "same length"), model.OK) // which takes no more than what it replaces
+			w.must(p, put("c", "n2", "same length"), model.OK) // as large as the object that it replaces
 			if c.quota.Bytes == 3*size {
 				w.must(p, longer, model.QuotaExceeded)
 			}
 			w.must(p, deleting("n1"), model.OK)
 			w.must(p, put("c", "n3", "some object"), model.OK)
 			w.must(p, put("c", "n4", "some object"), model.QuotaExceeded)
-			// A start knows the quota and what counts against it, from the log and from a checkpoint.
+			// After a start the engine knows the quota and the usage, from the log and from a
+			// checkpoint.
 			for _, from := range []*checkpoint{nil, w.checkpoint()} {
 				w.start(w.replay(from))
 				w.settle()
 				w.must(p, put("c", "n4", "some object"), model.QuotaExceeded)
 			}
-			// What is over a lowered quota stays, and can be read, replaced and deleted.
+			// Objects above a lowered quota stay, and can be read, replaced and deleted.
 			w.must(admin, quotaRequest("c", model.Quota{Objects: 1, Bytes: 1}), model.OK)
 			w.must(p, get("c", "n0"), model.OK)
 			w.must(p, put("c", "n0", "same length"), model.OK)
@@ -135,8 +138,8 @@ func TestAQuotaHoldsAtItsLimit(t *testing.T) {
 	}
 }
 
-// TestAQuotaCountsWhatIsOnItsWay: writes are decided before those before them are
-// durable. Each counts, a batch as a whole; one that the disk refuses does not count.
+// TestAQuotaCountsWhatIsOnItsWay: a write is decided before earlier writes are durable. Each of
+// these counts, a batch as a whole. A write that the disk refuses does not count.
 func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 	w, p := quotaWorld(t)
 	w.must(admin, quotaRequest("c", model.Quota{Objects: 3}), model.OK)
@@ -159,8 +162,8 @@ func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 	}
 	numbers := []uint64{
 		w.ask(p, put("c", "a", "1")),
-		w.ask(p, batch("c", put("", "b", "1"), put("", "c", "1"), put("", "d", "1"))), // two would fit
-		w.ask(p, batch("c", put("", "b", "1"), put("", "b", "2"), put("", "c", "1"))), // two objects
+		w.ask(p, batch("c", put("", "b", "1"), put("", "c", "1"), put("", "d", "1"))), // two of three would fit
+		w.ask(p, batch("c", put("", "b", "1"), put("", "b", "2"), put("", "c", "1"))), // results in two objects
 		w.ask(p, put("c", "d", "1")),
 		w.ask(p, put("c", "a", "2")),
 		w.ask(p, deleting("a")),
@@ -170,13 +173,13 @@ func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 	w.settle()
 	same(answered(numbers...), model.OK, model.QuotaExceeded, model.OK, model.QuotaExceeded, model.OK, model.OK, model.OK, model.QuotaExceeded)
 	if a := w.must(p, get("c", "b"), model.OK); w.data(a.objects[0]) != "2" {
-		t.Error("the batch that fitted did not do what it says")
+		t.Error("the accepted batch did not have its effect")
 	}
-	// A quota is set between two writes: the later one is held against it.
+	// The quota is set between two writes. The later write is checked against it.
 	numbers = []uint64{w.ask(p, put("c", "b", "3")), w.ask(admin, quotaRequest("c", model.Quota{Objects: 4})), w.ask(p, put("c", "e", "1")), w.ask(p, put("c", "f", "1"))}
 	w.settle()
 	same(answered(numbers...), model.OK, model.OK, model.OK, model.QuotaExceeded)
-	// What the disk refused is not there, and takes nothing.
+	// A write that the disk refused has no effect, and no usage.
 	w.must(p, deleting("e"), model.OK)
 	n := w.ask(p, put("c", "f", "1"))
 	w.fail()
@@ -186,13 +189,14 @@ func TestAQuotaCountsWhatIsOnItsWay(t *testing.T) {
 	w.must(p, put("c", "h", "1"), model.QuotaExceeded)
 }
 
-// deleting is the deletion of a named object.
+// deleting returns the deletion of a named object.
 func deleting(name string) wire.Request {
 	return wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte(name)}
 }
 
-// TestAQuotaIsTheServersAdministrators: a collection's own administrator would give
-// itself the disk. Who may read all of the collection sees the quota, others do not.
+// TestAQuotaIsTheServersAdministrators: otherwise a collection's administrator could give itself
+// the whole disk. Principals that may read the whole collection see the quota, and others do
+// not.
 func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 	w, p := quotaWorld(t)
 	w.must(p, quotaRequest("c", model.Quota{Objects: 1}), model.Denied)
@@ -216,22 +220,22 @@ func TestAQuotaIsTheServersAdministrators(t *testing.T) {
 		return list[0]
 	}
 	if s := see(p); s.Quota != quota || s.Bytes != recordOf(put("c", "n", "some object")) || s.Objects != 1 {
-		t.Errorf("who may read the collection sees %+v", s)
+		t.Errorf("a principal that may read the collection sees %+v", s)
 	}
 	w.must(admin, wire.Request{Op: model.OpRevoke, Collection: "c", Identity: identity.ID(p), Rights: model.RightRead}, model.OK)
 	if s := see(p); s.Quota != (model.Quota{}) || s.Bytes != 0 || s.Objects != 0 {
-		t.Errorf("who may not read all of the collection sees %+v", s)
+		t.Errorf("a principal that may not read all objects sees %+v", s)
 	}
 }
 
-// TestWhatEndsWithoutARequestFreesItsQuota: an erasure takes objects away that no
-// deletion names, and compaction moves records, which frees nothing.
+// TestWhatEndsWithoutARequestFreesItsQuota: an erasure removes objects that no deletion names.
+// Compaction relocates records, which frees no quota.
 func TestWhatEndsWithoutARequestFreesItsQuota(t *testing.T) {
 	w, p := quotaWorld(t)
 	w.must(admin, quotaRequest("c", model.Quota{Objects: 2}), model.OK)
 	w.must(p, put("c", "a", "1"), model.OK)
 	w.must(admin, put("c", "b", "1"), model.OK)
-	w.start(w.replay(nil)) // which begins a new segment
+	w.start(w.replay(nil)) // begins a new segment
 	w.settle()
 	w.compact(1)
 	w.must(admin, put("c", "d", "1"), model.QuotaExceeded)
@@ -239,7 +243,7 @@ func TestWhatEndsWithoutARequestFreesItsQuota(t *testing.T) {
 	w.settle()
 	w.eraseKeys()
 	if a, ok := w.answered(n); !ok || a.code != model.OK {
-		t.Fatalf("the erasure is not done: %v, %d", ok, a.code)
+		t.Fatalf("the erasure is not done: answered %v, code %d", ok, a.code)
 	}
 	w.must(admin, put("c", "d", "1"), model.OK)
 	w.must(admin, put("c", "e", "1"), model.QuotaExceeded)

@@ -13,28 +13,28 @@ import (
 	"motte/core/wire"
 )
 
-// house is what the shell does beside traffic, piece by piece.
+// house is the maintenance that the server does in small steps, beside the requests.
 type house struct {
-	writing *checkpoint   // not all of its pieces are taken
-	kept    []*checkpoint // two, the older one first
+	writing *checkpoint   // the checkpoint of which not all pieces are taken
+	kept    []*checkpoint // two checkpoints, the older one first
 
-	moving  uint32 // the segment that is carried over; 0: none
+	moving  uint32 // segment whose records are being relocated; 0: none
 	left    []seglog.Record
 	at      []seglog.Location
-	carried int  // pieces that are not durable yet
-	lost    bool // one of them never will be
+	carried int  // relocations that are not durable yet
+	lost    bool // one of the relocations failed
 
-	writes map[uint64]uint64 // requests on their way, or waiting for Tasks: the LSN of their last record
-	shown  []mapping.Entry   // in answers, which are read late
+	writes map[uint64]uint64 // LSN of the last record of each request that waits for the disk or for Tasks
+	shown  []mapping.Entry   // entries in answers, whose records are read late
 }
 
-// forget ends what was under way: a crash, or a failed write, took it.
+// forget ends all maintenance in progress, after a crash or a failed write.
 func (h *house) forget() {
 	h.writing, h.moving, h.carried = nil, 0, 0
 	clear(h.writes)
 }
 
-// randomCheckpoint takes some more pieces of a checkpoint.
+// randomCheckpoint takes more pieces of a checkpoint.
 func (s *simulation) randomCheckpoint() {
 	if s.writing == nil {
 		s.writing = s.begin()
@@ -49,8 +49,8 @@ func (s *simulation) randomCheckpoint() {
 	}
 }
 
-// randomCarry carries some more records of a segment that no checkpoint needs to
-// replay, and removes it when all are carried.
+// randomCarry relocates more records of a segment that no checkpoint must replay. It removes the
+// segment when all are relocated.
 func (s *simulation) randomCarry() {
 	if s.moving == 0 {
 		if len(s.kept) < 2 {
@@ -87,14 +87,13 @@ func (s *simulation) randomCarry() {
 	} else if s.carried == 0 && s.writing == nil {
 		s.checkUsed()
 		if live := s.e.Live()[s.moving]; live != 0 {
-			s.t.Fatalf("seed %d: %d bytes of segment %d are alive after all were carried over", s.seed, live, s.moving)
+			s.t.Fatalf("seed %d: %d bytes of segment %d are live after all live records were relocated", s.seed, live, s.moving)
 		}
 		s.segmentOf(s.moving).gone, s.moving = true, 0
 	}
 }
 
-// putAgain changes what is being carried over, now and then: perhaps to what it is
-// already.
+// putAgain sometimes replaces an object that is being relocated, perhaps by the same content.
 func (s *simulation) putAgain(r seglog.Record) {
 	o, err := DecodeObject(body(r))
 	if err != nil {
@@ -115,7 +114,7 @@ func (s *simulation) putAgain(r seglog.Record) {
 
 func (s *simulation) segmentOf(id uint32) *segment { return &s.history[id-1] }
 
-// checkUsed counts what is alive in each segment.
+// checkUsed compares the live bytes of each segment with the engine's counters.
 func (s *simulation) checkUsed() {
 	used := map[uint32]int64{}
 	for _, o := range all(s.e) {
@@ -124,28 +123,28 @@ func (s *simulation) checkUsed() {
 	live := s.e.Live()
 	maps.DeleteFunc(live, func(_ uint32, n int64) bool { return n == 0 })
 	if !maps.Equal(used, live) {
-		s.t.Fatalf("seed %d: alive are %v, counted %v", s.seed, used, live)
+		s.t.Fatalf("seed %d: the live bytes by segment are %v, but the engine counts %v", s.seed, used, live)
 	}
 }
 
-// readLate reads the records of answers when their clients take them: where they
-// were, or where they are now, or they are gone.
+// readLate reads the records of answers when their clients take them. They are at the old place,
+// at a new place, or gone.
 func (s *simulation) readLate() {
 	s.shown = slices.DeleteFunc(s.shown, func(e mapping.Entry) bool {
 		if s.readable(e) {
-			return false // content never changes where it lies
+			return false // a record never changes at its place
 		}
 		o := s.current(s.ids[e.Collection])[e.ID.Value()]
 		now, ok := s.e.Current(e)
 		if ok != (o.id == e.ID) || ok && (!s.readable(now) || s.data(now) != s.data(e)) {
-			s.t.Fatalf("seed %d: what was moved or erased is said to be there: %v", s.seed, ok)
+			s.t.Fatalf("seed %d: a record that was relocated or erased is reported at its old place: %v", s.seed, ok)
 		}
 		return true
 	})
 }
 
-// failDisk refuses what is on its way to the disk, which is told to all who
-// wait, and then takes more; unless the Core ends before that.
+// failDisk refuses all writes in flight, which is reported to all waiting requests. Then the
+// disk takes writes again, unless the Core ends before that.
 func (s *simulation) failDisk() {
 	s.absorb()
 	s.fail()
@@ -160,7 +159,7 @@ func (s *simulation) failDisk() {
 		}
 	}
 	if s.moving != 0 && s.carried != 0 {
-		s.t.Fatalf("seed %d: nobody heard that %d pieces were not carried over", s.seed, s.carried)
+		s.t.Fatalf("seed %d: the failure of %d relocations was not reported", s.seed, s.carried)
 	}
 	s.forget()
 	s.randomGet()
@@ -170,7 +169,7 @@ func (s *simulation) failDisk() {
 	s.tick(time.Duration(s.rng.IntN(100)) * time.Millisecond)
 	who, c := s.pick()
 	if a, done := s.answered(s.ask(who, put(c, "m", "lost"))); !done || a.code != model.StorageFailed || len(s.pending) != 0 {
-		s.t.Fatalf("seed %d: a write to a disk that takes none: %v, code %d", s.seed, done, a.code)
+		s.t.Fatalf("seed %d: a write to a failed disk: answered %v, code %d", s.seed, done, a.code)
 	}
 	s.checkSearches()
 	if s.rng.IntN(4) == 0 {
@@ -180,8 +179,8 @@ func (s *simulation) failDisk() {
 	}
 }
 
-// randomErasure erases a principal with all that it put, unless a crash or the
-// disk is quicker; and lets it come back as another owner.
+// randomErasure erases a principal with its objects, unless a crash or a failure of the disk
+// comes first. It may register the principal again, as another owner.
 func (s *simulation) randomErasure() {
 	for len(s.pending) > 0 {
 		s.commit(len(s.pending))
@@ -205,14 +204,14 @@ func (s *simulation) randomErasure() {
 	if a, done := s.answered(n); done {
 		s.t.Fatalf("seed %d: an erasure is answered with code %d before the key is gone", s.seed, a.code)
 	}
-	if s.rng.IntN(2) == 0 { // it remembers that there is a key to be destroyed
+	if s.rng.IntN(2) == 0 { // a checkpoint records that the key must be destroyed
 		s.kept, s.writing = append(s.kept[max(0, len(s.kept)-1):], s.checkpoint()), nil
 	}
 	crashed := s.rng.IntN(3) == 0
 	if crashed {
 		s.crash()
 	}
-	for left := s.rng.IntN(8); s.e.swept < len(s.e.erase); left-- { // its objects are taken away step by step
+	for left := s.rng.IntN(8); s.e.swept < len(s.e.erase); left-- { // its objects are removed step by step
 		if erase, _, clean := s.e.PendingMaintenance(); len(erase) > s.e.swept || clean {
 			s.t.Fatalf("seed %d: a key is to be destroyed, or the store cleaned, before the objects are gone", s.seed)
 		}
@@ -234,14 +233,13 @@ func (s *simulation) randomErasure() {
 	owner := s.e.principals[who].owner
 	for _, before := range s.owners {
 		if owner <= before {
-			s.t.Fatalf("seed %d: owner %d comes after owner %d", s.seed, owner, before)
+			s.t.Fatalf("seed %d: owner %d follows owner %d; want a higher number", s.seed, owner, before)
 		}
 	}
 	s.owners[who] = owner
 }
 
-// change asks for a change of the catalogue, and lets nothing else happen before
-// it is done.
+// change makes a change of the catalogue, and lets no other event happen before it is done.
 func (s *simulation) change(r wire.Request) {
 	n := s.ask(admin, r)
 	s.commit(len(s.pending))
@@ -250,8 +248,8 @@ func (s *simulation) change(r wire.Request) {
 	}
 }
 
-// randomRotation gives a principal another key, unless a crash or the disk is quicker: all
-// else of it stays.
+// randomRotation gives a principal another key, unless a crash or a failure of the disk comes
+// first. Everything else about the principal stays.
 func (s *simulation) randomRotation() {
 	for len(s.pending) > 0 {
 		s.commit(len(s.pending))
@@ -285,6 +283,6 @@ func (s *simulation) randomRotation() {
 		delete(s.rights[c], who)
 	}
 	if s.e.Knows(who) || !s.e.Knows(next) {
-		s.t.Fatalf("seed %d: the key before is known: %v, the next one: %v", s.seed, s.e.Knows(who), s.e.Knows(next))
+		s.t.Fatalf("seed %d: after a rotation the old key is known: %v, the next one: %v", s.seed, s.e.Knows(who), s.e.Knows(next))
 	}
 }

@@ -26,10 +26,9 @@ var (
 	simSteps = flag.Int("sim.steps", 600, "inputs in one history")
 )
 
-// TestRandomHistories drives the engine through random histories of clients,
-// honest and hostile Tasks, slow and failing disks, crashes, checkpoints that are
-// taken beside all that, records that are moved and principals that are erased,
-// and holds it against a simple model after every step. A seed reproduces its
+// TestRandomHistories runs the engine through random histories: of clients, honest and hostile
+// Tasks, slow and failing disks, crashes, concurrent checkpoints, relocated records, and erased
+// principals. After every step it compares the engine with a simple model. A seed reproduces its
 // history exactly:
 //
 //	go test ./core/engine -run TestRandomHistories -sim.first=SEED -sim.seeds=1
@@ -50,14 +49,14 @@ func history(t *testing.T, seed uint64) {
 	}
 }
 
-// state is what a collection holds, by identity value.
+// state is the content of a collection, by identity value.
 type state map[identity.Value]modelObject
 
 type modelObject struct {
 	id    identity.ID
 	owner uint32
 	data  string
-	size  int64 // bytes of its record
+	size  int64 // bytes of the object's record
 }
 
 type simulation struct {
@@ -66,15 +65,15 @@ type simulation struct {
 	people    []access.Principal
 	rights    map[string]map[access.Principal]model.Rights
 	quotas    map[string]model.Quota
-	decided   map[string]state            // what the next write is decided on
-	versions  map[string][]state          // committed, oldest first
-	seen      int                         // groups of world.pending whose effect is in decided
-	searches  map[uint64]pendingSearch    // asked, not answered
-	ids       map[uint32]string           // collection names
-	owners    map[access.Principal]uint32 // as the log says
+	decided   map[string]state            // the state on which the next write is decided
+	versions  map[string][]state          // committed states, the oldest first
+	seen      int                         // number of groups of world.pending whose effect is in decided
+	searches  map[uint64]pendingSearch    // searches without an answer
+	ids       map[uint32]string           // names of the collections
+	owners    map[access.Principal]uint32 // owners by the log
 	maker     *identity.Maker
-	rotations int     // of keys
-	hostility float64 // how likely a Task is hostile
+	rotations int     // number of key rotations
+	hostility float64 // probability that a Task is hostile
 	house
 }
 
@@ -83,7 +82,7 @@ type pendingSearch struct {
 	collection string
 	predicate  string
 	op         model.Operation
-	from       int // version when asked
+	from       int // version at the request
 	limit      uint32
 	after      []identity.ID
 }
@@ -101,7 +100,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	s.settle()
 	s.register("a", "x", 0)
 	s.register("b", "x", model.OptionLazy)
-	if seed%5 == 2 { // some questions and answers wait for the log, some are withheld
+	if seed%5 == 2 { // some queries and answers wait for the log, and some are withheld
 		s.retable(func(r *model.Row) { r.LeakBudget, r.IndexBudget = 1<<9, 1<<10 })
 	}
 	if seed%3 == 0 {
@@ -130,7 +129,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	return s
 }
 
-// step makes one thing happen, and checks.
+// step makes one event happen, and checks the result.
 func (s *simulation) step() {
 	s.byHand, s.e.stride = true, 1+s.rng.IntN(4)
 	for s.rng.IntN(2) == 0 && s.work() {
@@ -160,7 +159,7 @@ func (s *simulation) step() {
 	case k < 98:
 		s.tick(time.Duration(s.rng.IntN(300)) * time.Millisecond)
 	case k < 99 && len(s.tasks) > 0:
-		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance, model.ReasonTaskEnded) // killed
+		s.e.TaskEnded(s.tasks[s.rng.IntN(len(s.tasks))].instance, model.ReasonTaskEnded) // the Task was killed
 		s.take()
 	case k < 100:
 		s.crash()
@@ -184,7 +183,7 @@ func (s *simulation) step() {
 	s.checkFeeds()
 	for _, c := range collections {
 		if n := s.e.byName[c].objects.Len(); n != len(s.current(c)) {
-			s.t.Fatalf("seed %d: %q is said to have %d objects, not %d", s.seed, c, n, len(s.current(c)))
+			s.t.Fatalf("seed %d: the engine counts for %q %d objects; want %d", s.seed, c, n, len(s.current(c)))
 		}
 		s.checkUsage(c)
 	}
@@ -199,7 +198,7 @@ func (s *simulation) pick() (access.Principal, string) {
 	return s.people[s.rng.IntN(len(s.people))], collections[s.rng.IntN(2)]
 }
 
-// name is one of a few that change often, or of more that are left alone longer.
+// name returns one of a few names that change often, or one of more names that rarely change.
 func (s *simulation) name() []byte {
 	if s.rng.IntN(3) > 0 {
 		return []byte{byte('m' + s.rng.IntN(6))}
@@ -207,7 +206,7 @@ func (s *simulation) name() []byte {
 	return []byte{byte('A' + s.rng.IntN(26))}
 }
 
-// absorb applies what was appended since to the decided state.
+// absorb applies newly appended groups to the decided state.
 func (s *simulation) absorb() {
 	for ; s.seen < len(s.pending); s.seen++ {
 		for _, r := range s.pending[s.seen] {
@@ -229,7 +228,7 @@ func (s *simulation) effect(to map[string]state, r seglog.Record) {
 		}
 	case seglog.KindPut:
 		if r.Sealed != nil {
-			return // it is carried: nothing but its place changes
+			return // a relocation changes only the place
 		}
 		o, err := DecodeObject(r.Body)
 		if err != nil {
@@ -238,13 +237,13 @@ func (s *simulation) effect(to map[string]state, r seglog.Record) {
 		to[c][r.ID.Value()] = modelObject{r.ID, r.Owner, string(o.Data), seglog.RecordSize(len(r.Body))}
 	case seglog.KindDelete:
 		if to[c][r.ID.Value()].id != r.ID {
-			s.t.Fatalf("seed %d: a deletion of what is not there", s.seed)
+			s.t.Fatalf("seed %d: a deletion record of an object that does not exist", s.seed)
 		}
 		delete(to[c], r.ID.Value())
 	}
 }
 
-// follow keeps a version of each collection for every group made durable.
+// follow adds a version of each collection for every group made durable.
 func (s *simulation) follow(groups []seglog.Group) {
 	s.absorb()
 	for _, g := range groups {
@@ -262,11 +261,11 @@ func (s *simulation) follow(groups []seglog.Group) {
 	s.seen -= len(groups)
 }
 
-// current is the committed state of a collection.
+// current returns the committed state of a collection.
 func (s *simulation) current(c string) state { return s.versions[c][len(s.versions[c])-1] }
 
-// randomWrite sends a batch of one or more writes, the first of them perhaps of
-// what is there already, and wants the outcome and the records that the model says.
+// randomWrite sends a batch of one or more writes. The first may put an object again unchanged.
+// The outcome and the records must be as the model predicts.
 func (s *simulation) randomWrite(who access.Principal, c string, again *Object) {
 	s.absorb()
 	want, next := model.OK, maps.Clone(s.decided[c])
@@ -321,12 +320,11 @@ func (s *simulation) randomWrite(who access.Principal, c string, again *Object) 
 	}
 	s.absorb()
 	if want == model.OK && !maps.Equal(next, s.decided[c]) {
-		s.t.Fatalf("seed %d: the batch did something else than asked", s.seed)
+		s.t.Fatalf("seed %d: the batch had another effect than requested", s.seed)
 	}
 }
 
-// predict says what a write has to come to: the rules of package access, told
-// once more.
+// predict returns the code of a write: a second implementation of the rules of package access.
 func (s *simulation) predict(who access.Principal, c string, op wire.Request, cur modelObject, exists bool) model.Code {
 	r := s.rights[c][who]
 	own := exists && cur.owner == s.owners[who]
@@ -360,7 +358,7 @@ func (s *simulation) mayRead(who access.Principal, c string, o modelObject) bool
 	return r&model.RightRead != 0 || o.owner == s.owners[who] && r&model.RightReadOwn != 0
 }
 
-// randomGetMany wants what as many GETs would find, in the order asked.
+// randomGetMany checks that a GETMANY finds the same as single GETs, in the requested order.
 func (s *simulation) randomGetMany() {
 	who, c := s.pick()
 	var query []byte
@@ -399,12 +397,12 @@ func (s *simulation) randomGetMany() {
 			s.t.Fatalf("seed %d: GETMANY: object %d, there %v: %+v", s.seed, i, there, f)
 		}
 		if !there && (f.Code != model.NotFound || f.Entry != mapping.Entry{ID: w.Identity}) {
-			s.t.Fatalf("seed %d: GETMANY: object %d is not there, and told is %+v", s.seed, i, f)
+			s.t.Fatalf("seed %d: GETMANY: object %d does not exist, but the answer is %+v", s.seed, i, f)
 		}
 	}
 }
 
-// randomGet wants exactly what is committed.
+// randomGet checks that a GET returns exactly the committed object.
 func (s *simulation) randomGet() {
 	who, c := s.pick()
 	name := s.name()
@@ -423,7 +421,7 @@ func (s *simulation) randomGet() {
 		s.t.Fatalf("seed %d: GET: code %d, want %d", s.seed, a.code, want)
 	}
 	if want == model.OK && (len(a.objects) != 1 || a.objects[0].ID != o.id || s.data(a.objects[0]) != o.data) {
-		s.t.Fatalf("seed %d: GET: another object", s.seed)
+		s.t.Fatalf("seed %d: GET returns another object than the committed one", s.seed)
 	}
 	if want == model.OK {
 		s.shown = append(s.shown, a.objects[0])
@@ -436,8 +434,8 @@ func (s *simulation) randomList() {
 	s.searches[n] = pendingSearch{who: who, collection: c, op: model.OpList, from: len(s.versions[c]) - 1}
 }
 
-// lists reports whether the answer to a LIST shows what was there at one moment between
-// question and answer, and leaves out nothing that had been there from the question on.
+// lists reports whether the answer to a LIST shows objects that existed at one moment between
+// request and answer. It must include all objects that existed from the request on.
 func (s *simulation) lists(q pendingSearch, a answer) bool {
 	versions := s.versions[q.collection][q.from:]
 	shown := make(map[identity.Value]bool)
@@ -531,9 +529,9 @@ func (s *simulation) isPageBehind(from identity.ID, v state, q *pendingSearch, a
 	return q.limit == 0 || len(a.objects) <= int(q.limit)
 }
 
-// checkSearches wants each answered query to show the collection as it was at
-// one moment between question and answer, save what the reader may not see.
-// An answer by a hostile Task may leave things out, never put things in.
+// checkSearches checks that each answered query shows the collection at one moment between query
+// and answer, without objects that the reader may not see. The answer of a hostile Task may
+// leave objects out, but must not add any.
 func (s *simulation) checkSearches() {
 	for n, q := range s.searches {
 		a, done := s.answered(n)
@@ -558,16 +556,16 @@ func (s *simulation) checkSearches() {
 			ok = s.isSubset(q, a)
 		}
 		if !ok && !(s.hostility > 0 && q.op == model.OpCount) {
-			s.t.Fatalf("seed %d: %v of %q by %x, limit %d behind %x, shows %d objects, flags %d: no moment since it was asked looked like that",
+			s.t.Fatalf("seed %d: %v of %q by %x, limit %d behind %x, shows %d objects, flags %d, which were not the readable ones at any moment since the request",
 				s.seed, q.op, q.predicate, q.who[:2], q.limit, q.after, len(a.objects), a.flags)
 		}
 	}
 }
 
-// matches reports whether an answer is what a principal may see of a state.
+// matches reports whether an answer shows what a principal may see of a state.
 //
-// An erasure takes objects away one by one. So of an owner who was erased after the
-// question, the answer may show any of the objects that it had in this state.
+// An erasure removes objects one by one. So if an owner was erased after the query, the answer
+// may show any part of its objects.
 func (s *simulation) matches(v state, who access.Principal, c, prefix string, a answer) bool {
 	must, may := 0, 0
 	for _, o := range v {
@@ -590,12 +588,12 @@ func (s *simulation) matches(v state, who access.Principal, c, prefix string, a 
 			stayed++
 		}
 	}
-	counted := len(a.objects) == 0 // by a COUNT, or there is nothing
+	counted := len(a.objects) == 0 // the answer is a count, or empty
 	return (counted || stayed == must) && int(a.count) >= must && int(a.count) <= must+may
 }
 
-// isSubset reports whether everything in the answer was there to be read at
-// some moment since the question.
+// isSubset reports whether each object in the answer was readable at some moment since the
+// query.
 func (s *simulation) isSubset(q pendingSearch, a answer) bool {
 	for _, e := range a.objects {
 		ok := false
@@ -610,7 +608,7 @@ func (s *simulation) isSubset(q pendingSearch, a answer) bool {
 	return true
 }
 
-// randomTask lets a Task come up, or handle a frame, or misbehave.
+// randomTask lets a Task start, handle a frame, or misbehave.
 func (s *simulation) randomTask() {
 	if len(s.tasks) == 0 {
 		return
@@ -635,7 +633,7 @@ func (s *simulation) randomTask() {
 	}
 }
 
-// lie makes up an answer out of things that a Task could know, or guess.
+// lie invents an answer from data that a Task could know or guess.
 func (s *simulation) lie(k *fakeTask) taskwire.Answer {
 	a := taskwire.Answer{Type: []taskwire.Type{taskwire.Applied, taskwire.Found, taskwire.Failed}[s.rng.IntN(3)], Seq: s.rng.Uint64N(20),
 		Failure: taskwire.Failure(1 + s.rng.IntN(5)), State: taskwire.State(max(0, s.rng.IntN(6)-3))}
@@ -660,9 +658,8 @@ func (k *fakeTask) randomID(r *rand.Rand) (id [32]byte) {
 	return id
 }
 
-// crash loses what was not durable, and starts again from the disk, or from a
-// checkpoint and what came behind it: what the engine then knows is what was
-// committed.
+// crash loses all changes that are not durable, and starts again from the disk, or from a
+// checkpoint and the later records. The engine must then have the committed state.
 func (s *simulation) crash() {
 	var from *checkpoint
 	if n := s.rng.IntN(1 + len(s.kept)); n > 0 {
@@ -679,15 +676,15 @@ func (s *simulation) crash() {
 		for v, o := range s.current(c) {
 			e, ok := s.e.byName[c].objects.Get(v)
 			if !ok || e.ID != o.id || e.Owner != o.owner || s.data(e) != o.data {
-				s.t.Fatalf("seed %d: after a crash an object is not what it was", s.seed)
+				s.t.Fatalf("seed %d: after a crash an object differs from the committed one", s.seed)
 			}
 		}
 	}
 }
 
-// finish lets everything run, with honest Tasks: every index comes back and
-// finds exactly what is there. One whose configuration a hostile Task refused
-// waits for an administrator: the Task is registered anew, as in an upgrade.
+// finish lets everything run, with honest Tasks. Every index must serve again, and find exactly
+// the live objects. If a hostile Task refused its configuration, the index waits until an
+// administrator registers the Task again.
 func (s *simulation) finish() {
 	for _, c := range collections {
 		if s.e.byName[c].index("x").state == model.IndexRefused {
@@ -707,9 +704,9 @@ func (s *simulation) finish() {
 		s.jump(maxBackoff)
 	}
 	if !s.idle() {
-		s.t.Fatalf("seed %d: something is still in flight", s.seed)
+		s.t.Fatalf("seed %d: after the end a request or a write is still in flight", s.seed)
 	}
-	for _, l := range s.e.accounts() { // each query ended once
+	for _, l := range s.e.accounts() { // each query must have ended once
 		if l.held != 0 || l.x.finishing != 0 {
 			s.t.Fatalf("seed %d: %d queries of %q are being finished, and owner %d has %d units held", s.seed, l.x.finishing, l.x.c.name, l.owner, l.held)
 		}

@@ -16,7 +16,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// statusOf is the status that a principal gets, as a client reads it.
+// statusOf returns the status of a principal, as a client decodes it.
 func (w *world) statusOf(p access.Principal) *frames.Status {
 	w.t.Helper()
 	s := new(frames.Status)
@@ -28,8 +28,8 @@ func (w *world) statusOf(p access.Principal) *frames.Status {
 	return s
 }
 
-// building returns a world in which each kind of item has something to show: an index
-// whose Task broke once is fed the second of three objects.
+// building returns a world in which each kind of status item has data: the Task of an index has
+// broken its contract once, and is now fed the second of three objects.
 func building(t *testing.T) *world {
 	w := newWorld(t, 1)
 	w.e.KeyInStore = true
@@ -65,7 +65,7 @@ func building(t *testing.T) *world {
 	return w
 }
 
-// measurements are different numbers, taken at a time.
+// measurements returns different numbers, measured at a given time.
 func measurements(now time.Time) model.Measurements {
 	return model.Measurements{
 		LogBytes: 1 << 20, Segments: 3, Connections: 5,
@@ -76,7 +76,7 @@ func measurements(now time.Time) model.Measurements {
 	}
 }
 
-// pattern is a field of 32 different bytes, the first of which is first.
+// pattern returns 32 consecutive bytes from first on.
 func pattern(first byte) (p [32]byte) {
 	for i := range p {
 		p[i] = first + byte(i)
@@ -84,13 +84,13 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-// TestGoldenStatus pins a frame of each kind of status item, with the header that the
-// frames of package wire have there, from both sides.
+// TestGoldenStatus fixes a frame of each kind of status item, encoded and decoded. The frames
+// have the header of package wire.
 func TestGoldenStatus(t *testing.T) {
 	w := building(t)
 	n := w.ask(admin, op(model.OpStatus))
 	a, _ := w.answered(n)
-	items := make(map[wire.StatusKind][]byte) // the last of each kind
+	items := make(map[wire.StatusKind][]byte) // the last item of each kind
 	for _, body := range a.items {
 		items[wire.StatusKind(body[0])] = body
 	}
@@ -129,11 +129,11 @@ func TestGoldenStatus(t *testing.T) {
 		delete(items, g.kind)
 	}
 	if len(items) > 0 {
-		t.Errorf("no vectors for %x", items)
+		t.Errorf("the items %x have no golden vectors", items)
 	}
 }
 
-// TestAStatusHidesConfigurations, which may tell about objects.
+// TestAStatusHidesConfigurations, since they may contain data about objects.
 func TestAStatusHidesConfigurations(t *testing.T) {
 	w := building(t)
 	const config = `{"type":"int64"}`
@@ -143,12 +143,12 @@ func TestAStatusHidesConfigurations(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(w.e.byName["people"].index("by_age").config), config) {
-		t.Error("the index has no configuration")
+		t.Error("the test needs an index with a configuration")
 	}
 }
 
-// TestStatusOfTheServer: the measurements, and the numbers that the engine counts, for a
-// server administrator alone.
+// TestStatusOfTheServer: only a server administrator sees the measurements and the counters of
+// the engine.
 func TestStatusOfTheServer(t *testing.T) {
 	w := building(t)
 	w.settle()
@@ -161,7 +161,7 @@ func TestStatusOfTheServer(t *testing.T) {
 		t.Errorf("flags %d, %d alerts", s.Flags, s.Alerts)
 	}
 	if up, age := frames.Age(s, s.Started), frames.Age(s, s.CheckpointTime); up != 60 || age != 12 || frames.Age(s, 0) != 0 || frames.Age(s, s.Now+1) != 0 {
-		t.Errorf("up since %d seconds, the checkpoint is %d old", up, age)
+		t.Errorf("the server is up for %d seconds, and the checkpoint is %d old", up, age)
 	}
 	if w.statusOf(pattern(0x80)).Server != nil {
 		t.Error("a user sees the server")

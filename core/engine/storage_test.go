@@ -26,8 +26,7 @@ func removal(p access.Principal, flags wire.Flags) wire.Request {
 
 func op(o model.Operation) wire.Request { return wire.Request{Op: o} }
 
-// erase takes a principal with all that it put, as far as the engine is
-// concerned: whoever asked is not answered yet.
+// erase erases a principal as far as the engine is concerned. The request is not answered yet.
 func (w *world) erase(p access.Principal) {
 	w.t.Helper()
 	n := w.ask(admin, removal(p, wire.FlagErase))
@@ -37,16 +36,16 @@ func (w *world) erase(p access.Principal) {
 	}
 }
 
-// same wants two engines that have not started to know the same.
+// same checks that two engines that have not started have the same state.
 func same(t testing.TB, got, want *Engine) {
 	t.Helper()
 	for _, e := range []*Engine{got, want} {
-		e.cleaned = 0 // the log does not say
+		e.cleaned = 0 // the log does not have it
 		e.collections = append([]*collection{}, e.collections...)
 		for _, c := range e.collections {
 			c.indexes = append([]*index{}, c.indexes...)
 		}
-		// Those of a time without a log are known only to who was there.
+		// Alerts from a time without a log are known only to the engine of that time.
 		e.alerts = slices.DeleteFunc(e.alerts, func(body []byte) bool { return decodeAlert(body).LSN == 0 })
 	}
 	if a, b := all(got), all(want); !slices.Equal(a, b) {
@@ -54,13 +53,13 @@ func same(t testing.TB, got, want *Engine) {
 	}
 	for _, e := range []*Engine{got, want} {
 		for _, c := range e.collections {
-			c.objects, c.touched = nil, false // compared; and what is only on its way to Tasks
+			c.objects, c.touched = nil, false // compared above; and state that only concerns Tasks
 		}
 	}
 	sameLedgers(t, got, want)
 	for _, c := range []*catalogue{&got.catalogue, &want.catalogue} {
 		if len(c.indexes) == 0 {
-			c.indexes = nil // also if there was an index
+			c.indexes = nil // whether there was an index or not
 		}
 	}
 	if !reflect.DeepEqual(got.catalogue, want.catalogue) {
@@ -74,9 +73,9 @@ func same(t testing.TB, got, want *Engine) {
 	}
 }
 
-// sameLedgers wants no account lower than in the other engine, and clears both. A
-// checkpoint knows what was drawn on accounts that nothing caps; the log, until when they
-// were recorded last.
+// sameLedgers checks that no account is lower than in the other engine, and clears both. A
+// checkpoint has the bits drawn on accounts without a cap. The log has them only up to their
+// last record.
 func sameLedgers(t testing.TB, got, want *Engine) {
 	t.Helper()
 	again := got.indexes
@@ -95,8 +94,8 @@ func sameLedgers(t testing.TB, got, want *Engine) {
 	}
 }
 
-// TestAHeadIsOfTheHistoryOrNot: a client that remembers a head hears whether
-// this is still the log that it knew.
+// TestAHeadIsOfTheHistoryOrNot: a client with a remembered head learns whether the log still has
+// it.
 func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 	w := indexed(t, 0)
 	old := w.head()
@@ -105,7 +104,7 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 	w.must(admin, put("c", "four", "data of four"), model.OK)
 	now := w.head()
 	if old.Segment == now.Segment {
-		t.Fatal("the log goes on in the segment to which a write failed")
+		t.Fatal("the log continues in the segment of a failed write")
 	}
 	change := func(h model.Head, change func(*model.Head)) model.Head {
 		change(&h)
@@ -123,7 +122,7 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 		{"one of an earlier segment", admin, model.AppendHead(nil, &old), model.OK},
 		{"one before that", admin, model.AppendHead(nil, &model.Head{LSN: 1, Segment: w.tag(1)}), model.OK},
 		{"one that is to come", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
-		{"one of another branch", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
+		{"one of a fork", admin, model.AppendHead(nil, ptr(change(now, func(h *model.Head) { h.Segment[0] ^= 1 }))), model.HistoryDiffers},
 		{"one of a record that was lost", admin, model.AppendHead(nil, ptr(change(old, func(h *model.Head) { h.LSN++ }))), model.HistoryDiffers},
 		{"half of one", admin, model.AppendHead(nil, &now)[:20], model.InvalidRequest},
 		{"more than one", admin, append(model.AppendHead(nil, &now), 0), model.InvalidRequest},
@@ -138,21 +137,20 @@ func TestAHeadIsOfTheHistoryOrNot(t *testing.T) {
 
 func ptr[T any](v T) *T { return &v }
 
-// TestACompactionIsAnsweredWhenItIsDone, and is asked for by a server
-// administrator alone.
+// TestACompactionIsAnsweredWhenItIsDone. Only a server administrator may request it.
 func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightsAll)
 	w.must2(w.ask(alice, op(model.OpCompact)), model.Denied)
 	if _, _, clean := w.e.PendingMaintenance(); clean {
-		t.Fatal("what was denied is to be done")
+		t.Fatal("a denied request starts a compaction")
 	}
 	for _, want := range []model.Code{model.OK, model.StorageFailed} {
 		first, second := w.ask(admin, op(model.OpCompact)), w.ask(admin, op(model.OpCompact))
 		w.settle()
 		erase, waiting, clean := w.e.PendingMaintenance()
 		if waiting != 2 || !clean || len(erase) != 0 || len(w.answers) != 0 {
-			t.Fatalf("%d wait for a compaction, to be done: %v; %d for an erasure, %d are answered", waiting, clean, len(erase), len(w.answers))
+			t.Fatalf("%d requests wait for a compaction, which is to be done: %v; %d wait for an erasure, and %d are answered", waiting, clean, len(erase), len(w.answers))
 		}
 		late := w.ask(admin, op(model.OpCompact))
 		w.e.CompactionDone(waiting, want)
@@ -160,23 +158,23 @@ func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 		w.must2(first, want)
 		w.must2(second, want)
 		if len(w.answers) != 0 {
-			t.Fatal("who came later is answered")
+			t.Fatal("a request that came during the compaction is answered by it")
 		}
 		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 1 || !clean {
-			t.Fatal("who came later is forgotten")
+			t.Fatal("a request that came during the compaction starts no further one")
 		}
 		w.e.CompactionDone(waiting, model.OK)
 		w.take()
 		w.must2(late, model.OK)
 		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 0 || clean {
-			t.Fatal("it is to be done twice")
+			t.Fatal("the compaction is to be done twice")
 		}
 	}
 	w.e.Stop()
 	w.must2(w.ask(admin, op(model.OpCompact)), model.ShuttingDown)
 }
 
-// TestWhoMayErase: a server administrator, and nobody the last of them.
+// TestWhoMayErase: a server administrator may, but not the last administrator.
 func TestWhoMayErase(t *testing.T) {
 	alice, bob, nobody := access.Principal{0: 9, 1: 'a'}, access.Principal{0: 9, 1: 'b'}, access.Principal{0: 7}
 	for _, tc := range []struct {
@@ -216,8 +214,8 @@ func TestWhoMayErase(t *testing.T) {
 	w.must(admin, removal(admin, wire.FlagErase|1), model.InvalidRequest)
 }
 
-// TestAnErasureTakesAllThatAPrincipalPut at once, and nothing else; and is
-// answered when no file holds the key any more.
+// TestAnErasureTakesAllThatAPrincipalPut at once, and no other object. It is answered when no
+// file has the key any more.
 func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	w := indexed(t, 0)
 	w.register("d", "y", model.OptionLazy)
@@ -225,18 +223,18 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	w.must(admin, grantRequest(model.OpGrant, "d", alice, model.RightsAll), model.OK)
 	w.must(alice, put("c", "hers", "data of hers"), model.OK)
 	w.must(alice, put("d", "hers", "data of hers"), model.OK)
-	w.must(alice, put("c", "two", "data of hers, too"), model.OK) // was the administrator's
+	w.must(alice, put("c", "two", "data of hers, too"), model.OK) // replaces an object of the administrator
 	w.must(bob, put("c", "his", "data of his"), model.OK)
 	id, owner := w.id("c", "hers"), w.e.principals[alice].owner
 
 	n := w.ask(admin, removal(alice, wire.FlagErase))
-	late := w.ask(bob, put("c", "hers", "data of his, now")) // waits until that is decided
-	w.must2(w.ask(admin, get("c", "hers")), model.OK)        // not durable yet
+	late := w.ask(bob, put("c", "hers", "data of his, now")) // waits until the erasure is decided
+	w.must2(w.ask(admin, get("c", "hers")), model.OK)        // the erasure is not durable yet
 	w.commit(1)
 	if len(w.pending) != 1 || w.pending[0][0].Owner != w.e.principals[bob].owner {
-		t.Fatalf("%d groups are on their way, want what waited", len(w.pending))
+		t.Fatalf("%d groups are in flight, want the one of the waiting request", len(w.pending))
 	}
-	w.must2(w.ask(admin, get("c", "hers")), model.NotFound) // though no Task has heard of it
+	w.must2(w.ask(admin, get("c", "hers")), model.NotFound) // though no Task was told yet
 	w.must2(w.ask(admin, wire.Request{Op: model.OpGet, Collection: "c", Identity: id}), model.NotFound)
 	w.must2(w.ask(admin, get("d", "hers")), model.NotFound)
 	w.must2(w.ask(admin, get("c", "two")), model.NotFound)
@@ -275,24 +273,24 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 	}
 	for _, k := range w.tasks {
 		if _, ok := k.held[id.Value()]; ok && k.held[id.Value()].input != "data of his, now" {
-			t.Error("a Task still has what was erased")
+			t.Error("a Task still has erased objects")
 		}
 	}
 
 	if a, done := w.answered(n); done {
-		t.Fatalf("answered with code %d, though the key is there", a.code)
+		t.Fatalf("the erasure is answered with code %d, though the key is not destroyed", a.code)
 	}
 	again := w.replay(w.checkpoint())
 	if erase, _, _ := again.PendingMaintenance(); len(erase) != 1 || erase[0] != owner {
 		t.Errorf("a checkpoint remembers that the keys of %v are to be destroyed", erase)
 	}
 	if o, _ := again.byName["c"].objects.Get(id.Value()); o.Owner == owner {
-		t.Error("a checkpoint keeps what was erased")
+		t.Error("a checkpoint keeps erased objects")
 	}
 	w.eraseKeys()
 	w.must2(n, model.OK)
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
-		t.Error("the key is to be destroyed once more")
+		t.Error("the key is to be destroyed a second time")
 	}
 }
 
@@ -308,7 +306,7 @@ func sorted(list []identity.ID) []identity.ID {
 	return list
 }
 
-// TestARemovalAloneKeepsWhatWasPut, and the key that opens it.
+// TestARemovalAloneKeepsWhatWasPut: it keeps the objects, and their key.
 func TestARemovalAloneKeepsWhatWasPut(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightsAll)
@@ -317,14 +315,14 @@ func TestARemovalAloneKeepsWhatWasPut(t *testing.T) {
 	for range 2 {
 		w.must(admin, get("c", "hers"), model.OK)
 		if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
-			t.Fatal("the key is to be destroyed")
+			t.Fatal("a removal without erasure destroys the key")
 		}
 		w.start(w.replay(w.checkpoint()))
 		w.settle()
 	}
 }
 
-// TestAnErasureThatIsNotDurableIsNone: it fails at once, and nothing is gone.
+// TestAnErasureThatIsNotDurableIsNone: it fails, and no object is gone.
 func TestAnErasureThatIsNotDurableIsNone(t *testing.T) {
 	w := indexed(t, 0)
 	alice := w.person("alice", model.RightsAll)
@@ -333,7 +331,7 @@ func TestAnErasureThatIsNotDurableIsNone(t *testing.T) {
 	w.fail()
 	w.must2(n, model.StorageFailed)
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 0 {
-		t.Fatal("there is a key to be destroyed")
+		t.Fatal("a failed erasure destroys a key")
 	}
 	w.must(admin, removal(alice, wire.FlagErase), model.StorageFailed)
 	w.resume()
@@ -342,8 +340,8 @@ func TestAnErasureThatIsNotDurableIsNone(t *testing.T) {
 	w.must(admin, get("c", "hers"), model.NotFound)
 }
 
-// TestTheNumberOfAnErasedOwnerNeverComesBack: whoever comes next, also after a
-// restart, is another owner.
+// TestTheNumberOfAnErasedOwnerNeverComesBack: the next principal is another owner, also after a
+// restart.
 func TestTheNumberOfAnErasedOwnerNeverComesBack(t *testing.T) {
 	for name, restart := range map[string]func(w *world){
 		"in the same life":  func(*world) {},
@@ -360,14 +358,14 @@ func TestTheNumberOfAnErasedOwnerNeverComesBack(t *testing.T) {
 		w.settle()
 		w.person("alice", model.RightsAll)
 		if got := w.e.principals[alice].owner; got != owner+1 {
-			t.Errorf("%s: owner %d came after %d", name, got, owner)
+			t.Errorf("%s: owner %d follows owner %d; want a higher number", name, got, owner)
 		}
 		w.must(alice, get("c", "hers"), model.NotFound)
 	}
 }
 
-// TestAnErasureIsFinishedAfterARestart: one that the log holds may not be
-// finished, though nobody waits for it any more; one that a checkpoint knows was.
+// TestAnErasureIsFinishedAfterARestart: an erasure in the log may be unfinished, even though its
+// request is gone. An erasure in a checkpoint is finished.
 func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	w := indexed(t, 0)
 	alice, bob := w.person("alice", model.RightsAll), w.person("bob", model.RightsAll)
@@ -376,7 +374,7 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 	before := w.checkpoint()
 	w.erase(alice)
 	w.erase(bob)
-	w.e.Erased(1) // the key of the first alone
+	w.e.Erased(1) // only the first key is destroyed
 	if erase, _, _ := w.e.PendingMaintenance(); len(erase) != 1 || erase[0] != both[1] {
 		t.Fatalf("the keys of %v are to be destroyed", erase)
 	}
@@ -396,21 +394,21 @@ func TestAnErasureIsFinishedAfterARestart(t *testing.T) {
 		answers := len(w.answers)
 		w.eraseKeys()
 		if len(w.answers) != answers {
-			t.Errorf("%s: somebody was answered", tc.name)
+			t.Errorf("%s: a request was answered, though none was made", tc.name)
 		}
 		w.settle()
 		w.must(admin, get("c", "hers"), model.NotFound)
 	}
 }
 
-// TestACheckpointHoldsTheWholeCatalogue: whatever there can be in it is as it
-// was, in an engine that never saw the records.
+// TestACheckpointHoldsTheWholeCatalogue: an engine that reads it, without the records, has the
+// same catalogue.
 func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w := indexed(t, model.OptionOrdered)
 	row := w.e.tasks["fake"].Row
 	row.Measurement, row.LeakBudget, row.Type, row.Ordered = sha([]byte("an executable")), 17, model.TypeInt64, false
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("another"), Query: frames.AppendRow(nil, &row)}, model.OK)
-	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped, "z" comes before "b"
+	for _, name := range []string{"z", "y", "b", "a"} { // "y" and "a" will be dropped; "z" is made before "b"
 		w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: name}, model.OK)
 	}
 	q := createIndex("z", "second", model.TypeInt64, model.OptionLazy|model.OptionAttribute)
@@ -422,12 +420,12 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 
 	alice, bob, carol := w.person("alice", model.RightRead|model.RightWrite), w.person("bob", model.RightsAll), w.person("carol", model.RightsAll)
 	w.must(admin, grantRequest(model.OpGrant, "", bob, model.RightAdmin), model.OK)
-	w.must(admin, grantRequest(model.OpRevoke, "b", admin, model.RightsAll), model.OK) // nobody has any right there
+	w.must(admin, grantRequest(model.OpRevoke, "b", admin, model.RightsAll), model.OK) // no principal has a right there
 	w.must(admin, grantRequest(model.OpRevoke, "c", alice, model.RightWrite), model.OK)
 	for i, p := range []access.Principal{bob, carol} {
 		w.must(p, put("c", fmt.Sprint("of ", i), "data"), model.OK)
 	}
-	w.must(admin, removal(bob, 0), model.OK) // what he put stays
+	w.must(admin, removal(bob, 0), model.OK) // his objects stay
 	w.erase(carol)
 	w.eraseKeys()
 	w.person("carol", model.RightReadOwn)
@@ -448,8 +446,8 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	same(t, got, w.replay(nil))
 }
 
-// TestACheckpointHasAsManyPiecesAsItHas: one too many, or a record in it that
-// can't be applied, is not taken for a state.
+// TestACheckpointHasAsManyPiecesAsItHas: a checkpoint with one piece too many, or with an
+// invalid record in a piece, is refused.
 func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {
 	w := indexed(t, 0)
 	c := w.checkpoint()
@@ -464,9 +462,9 @@ func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {
 		t.Fatal(err)
 	}
 	if restore(append(slices.Clone(c.pieces), nil)...) == nil {
-		t.Error("a piece too many is taken")
+		t.Error("a checkpoint with one piece too many is accepted")
 	}
-	whole := map[int]bool{0: true} // what could be a shorter list of records
+	whole := map[int]bool{0: true} // lengths at which the bytes are a shorter list of records
 	for n := 0; n < len(c.pieces[0]); {
 		n += 17 + int(binary.BigEndian.Uint32(c.pieces[0][n+13:]))
 		whole[n] = true
@@ -478,7 +476,8 @@ func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {
 	}
 }
 
-// TestASegmentThatHoldsObjectsMustBeThere.
+// TestASegmentThatHoldsObjectsMustBeThere checks that a missing segment with live records is
+// noticed.
 func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
 	w := indexed(t, 0)
 	for w.segment().id < 3 {
@@ -486,17 +485,17 @@ func TestASegmentThatHoldsObjectsMustBeThere(t *testing.T) {
 	}
 	e := w.replay(nil)
 	if err := e.Check(func(id uint32) bool { return id != 2 }); !errors.Is(err, seglog.ErrDamaged) {
-		t.Errorf("segment 2 is missing: %v", err)
+		t.Errorf("segment 2 with live records is missing, and the check returns %v", err)
 	}
 	w.compact(2)
-	e = w.replay(nil) // and checked: segment 2 is gone
+	e = w.replay(nil) // checks the segments, too: segment 2 is gone
 	if e.used[2] != 0 {
-		t.Errorf("%d bytes are used in a segment that is gone", e.used[2])
+		t.Errorf("the engine counts %d live bytes in a segment that is gone", e.used[2])
 	}
 }
 
-// TestWhatWasSweptIsNotMissed: a checkpoint may hold objects of a dropped
-// collection that were swept since; then nothing kept their segment.
+// TestWhatWasSweptIsNotMissed: a checkpoint may have objects of a dropped collection. They were
+// swept since then, so their segment may be gone.
 func TestWhatWasSweptIsNotMissed(t *testing.T) {
 	w := indexed(t, 0)
 	w.must(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"}, model.OK)
@@ -522,37 +521,37 @@ func TestDeadRecordsAreGivenBackWithinAWeek(t *testing.T) {
 	w.now = w.now.Add(cleanEvery)
 	w.tick(0)
 	if clean() {
-		t.Error("it is time within the week")
+		t.Error("a cleaning pass is due within a week of the last one")
 	}
 	w.start(w.replay(w.checkpoint()))
 	w.tick(time.Second)
 	if !clean() {
-		t.Error("it is not time after a week")
+		t.Error("no cleaning pass is due after a week")
 	}
-	if !clean() { // asking changes nothing
-		t.Error("it is not time after a week")
+	if !clean() { // the question changes no state
+		t.Error("no cleaning pass is due after a week, when asked again")
 	}
 	w.e.Cleaned(w.now)
 	if clean() {
-		t.Error("it is time when it was done")
+		t.Error("a cleaning pass is due just after one was done")
 	}
 	w.start(w.replay(w.checkpoint()))
 	if w.tick(cleanEvery); clean() {
-		t.Error("a restart forgets when it was done")
+		t.Error("a restart forgets the last cleaning pass")
 	}
 	if w.tick(time.Second); !clean() {
-		t.Error("it is not time after another week")
+		t.Error("no cleaning pass is due after another week")
 	}
 }
 
-// TestARecordThatIsCarriedOver has its new place afterwards, unless it was
-// changed meanwhile: then nothing of that is lost.
+// TestARecordThatIsCarriedOver gets its new place, unless the object was changed meanwhile. Then
+// the change must not be lost.
 func TestARecordThatIsCarriedOver(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		meanwhile func(w *world, alice access.Principal)
 		moved     bool
-		want      string // content; "": it is gone
+		want      string // content; "": the object is gone
 	}{
 		{"as it is", func(*world, access.Principal) {}, true, "data of hers"},
 		{"beside another's change", func(w *world, _ access.Principal) { w.ask(admin, put("c", "one", "changed")) }, true, "data of hers"},
@@ -569,7 +568,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 			w.ask(admin, wire.Request{Op: model.OpDropCollection, Collection: "c"})
 		}, false, ""},
 	} {
-		// Its change may be appended before the record that is carried, or after.
+		// The change of the object may be appended before or after the relocated record.
 		for _, first := range []bool{true, false} {
 			w := indexed(t, 0)
 			alice := w.person("alice", model.RightsAll)
@@ -599,7 +598,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 			}
 			wasCarried := ok && w.stored(now.Loc).Sealed != nil
 			if wasCarried != tc.moved {
-				t.Errorf("%s: what is there was carried over: %v", tc.name, wasCarried)
+				t.Errorf("%s: the present record was relocated: %v", tc.name, wasCarried)
 			}
 			used := w.e.Live()
 			if w.e.Check(w.has) != nil {
@@ -607,7 +606,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 			}
 			for id, n := range used {
 				if n != w.e.used[id] {
-					t.Errorf("%s: %d bytes of segment %d are alive, counted %d", tc.name, w.e.used[id], id, n)
+					t.Errorf("%s: the engine counts %d live bytes in segment %d; want %d", tc.name, w.e.used[id], id, n)
 				}
 			}
 			w.settle()
@@ -617,7 +616,7 @@ func TestARecordThatIsCarriedOver(t *testing.T) {
 	}
 }
 
-// TestCarryingFailsWithTheDisk, and carries nothing where nothing is alive.
+// TestCarryingFailsWithTheDisk, and relocates no record if none is live.
 func TestCarryingFailsWithTheDisk(t *testing.T) {
 	w := indexed(t, 0)
 	list, at := w.records(1)
@@ -640,7 +639,7 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 	w.take()
 	w.commit(1)
 	for i := range at {
-		at[i].Offset += 8 // no object lies there
+		at[i].Offset += 8 // no record is at this place
 	}
 	w.e.Relocate(list, at, note)
 	w.e.Relocate(nil, nil, note)
@@ -658,8 +657,8 @@ func TestCarryingFailsWithTheDisk(t *testing.T) {
 	}
 }
 
-// TestAnAnswerFindsWhatWasMoved: an entry that went into an answer before its
-// record was moved leads to where it is now, and to nothing else.
+// TestAnAnswerFindsWhatWasMoved: an answer has the entry of a record that is then relocated. The
+// entry must lead to the new place, and to no other record.
 func TestAnAnswerFindsWhatWasMoved(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
@@ -685,24 +684,24 @@ func TestAnAnswerFindsWhatWasMoved(t *testing.T) {
 		tc.meanwhile(w, alice)
 		now, ok := w.e.Current(old)
 		if ok != tc.want || ok && (!w.readable(now) || w.data(now) != "data of hers") {
-			t.Errorf("%s: it is said to lie at %+v: %v", tc.name, now.Loc, ok)
+			t.Errorf("%s: the entry leads to %+v: %v", tc.name, now.Loc, ok)
 		}
 	}
 }
 
-// where is the place of an object of "c".
+// where returns the location of an object of "c".
 func (w *world) where(name string) seglog.Location {
 	o, _ := w.e.byName["c"].objects.Get(w.id("c", name).Value())
 	return o.Loc
 }
 
-// TestAnIndexIsFedWhatWasMoved: an input whose record is not any more where it
-// was asked for is asked for once more, where it is now; or is not fed.
+// TestAnIndexIsFedWhatWasMoved: if an input's record is no longer at the requested place, it is
+// requested again at its new place, or not fed.
 func TestAnIndexIsFedWhatWasMoved(t *testing.T) {
 	for _, tc := range []struct {
 		name      string
 		meanwhile func(w *world, alice access.Principal)
-		want      int // objects that the index finds
+		want      int // number of objects that the index finds
 	}{
 		{"moved", func(w *world, _ access.Principal) { w.compact(1); w.compact(2) }, 4},
 		{"deleted, the others moved", func(w *world, _ access.Principal) {
@@ -746,8 +745,8 @@ func TestAnIndexIsFedWhatWasMoved(t *testing.T) {
 	}
 }
 
-// TestWritesGoOnAfterTheDiskDoes: what failed is lost and was said to be, what
-// follows is numbered on from what is durable.
+// TestWritesGoOnAfterTheDiskDoes: failed writes are lost, and reported as failed. Later writes
+// continue the numbers after the last durable record.
 func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
 	w := indexed(t, 0)
 	last := w.lsn
@@ -763,7 +762,7 @@ func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
 		w.must2(n, model.StorageFailed)
 	}
 	if len(w.pending) != 0 {
-		t.Fatalf("%d groups are appended to a log that takes none", len(w.pending))
+		t.Fatalf("%d groups are appended to a failed log", len(w.pending))
 	}
 	w.e.Damaged(w.must(admin, get("c", "one"), model.OK).objects[0])
 	w.take()
@@ -783,13 +782,13 @@ func TestWritesGoOnAfterTheDiskDoes(t *testing.T) {
 	same(t, w.replay(w.checkpoint()), w.replay(nil))
 }
 
-// TestTheFirstAdministratorComesWhenTheDiskDoes: clients are let in when it is
-// there.
+// TestTheFirstAdministratorComesWhenTheDiskDoes: clients may connect once the administrator's
+// record is durable.
 func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 	w := newWorld(t, 1)
 	w.fail()
 	if w.e.Knows(admin) {
-		t.Fatal("the administrator is there, and is not durable")
+		t.Fatal("the administrator is known before its record is durable")
 	}
 	w.newSegment()
 	w.e.Resumed(w.position())
@@ -803,7 +802,7 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 			}
 		}
 		if ready > 0 && !w.e.Knows(admin) {
-			t.Fatal("clients are let in before there is an administrator")
+			t.Fatal("clients may connect before there is an administrator")
 		}
 		var at []seglog.Location
 		for _, g := range w.pending {
@@ -815,12 +814,12 @@ func TestTheFirstAdministratorComesWhenTheDiskDoes(t *testing.T) {
 		w.e.Committed(at, w.position())
 	}
 	if ready != 1 || !w.e.Knows(admin) {
-		t.Fatalf("clients were let in %d times", ready)
+		t.Fatalf("the engine reported %d times that clients may connect", ready)
 	}
 }
 
-// TestAnOlderLogMayNotKnowWhoWasErased: the keys tell. Who has none is gone with all
-// that it put, writes nothing, and its number is given to nobody.
+// TestAnOlderLogMayNotKnowWhoWasErased, but the data keys do. An owner without a key is gone
+// with all of its objects, writes no records, and its number is not used again.
 func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 	w := indexed(t, 0)
 	alice := access.Principal{0: 9}
@@ -834,11 +833,11 @@ func TestAnOlderLogMayNotKnowWhoWasErased(t *testing.T) {
 	w.must(admin, get("c", "hers"), model.NotFound)
 	w.must(admin, wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(alice), Name: []byte("alice")}, model.OK)
 	if got := w.e.principals[alice].owner; got != owner+2 {
-		t.Errorf("who comes back is owner %d, want %d", got, owner+2)
+		t.Errorf("the principal that is registered again is owner %d, want %d", got, owner+2)
 	}
 }
 
-// TestAnAlertHasTheNumberOfItsRecord, whatever the record says; and keeps it in a
+// TestAnAlertHasTheNumberOfItsRecord, whatever the record contains, and keeps it in a
 // checkpoint.
 func TestAnAlertHasTheNumberOfItsRecord(t *testing.T) {
 	w := newWorld(t, 1)
@@ -857,7 +856,7 @@ func TestAnAlertHasTheNumberOfItsRecord(t *testing.T) {
 	}
 }
 
-// TestAnIndexWithoutItsTaskWaits: what is left of a damaged log may lack the Task.
+// TestAnIndexWithoutItsTaskWaits: after a salvage, the log may lack the record of a Task.
 func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
 	w := indexed(t, 0)
 	i := slices.IndexFunc(w.disk, func(r seglog.Record) bool { return r.Kind == seglog.KindRegisterTask })
@@ -866,10 +865,10 @@ func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
 	w.boot()
 	w.settle()
 	if len(w.tasks) != 0 {
-		t.Fatal("a Task that nobody knows was started")
+		t.Fatal("an unknown Task was started")
 	}
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte(w.e.indexes[0].task), Query: lost.Body[166:]}, model.OK)
 	if w.e.Tick(w.now); len(w.e.instances) != 1 {
-		t.Fatal("a Task that is known again is not started")
+		t.Fatal("a Task that is registered again is not started")
 	}
 }

@@ -14,18 +14,17 @@ import (
 	"motte/internal/testutil"
 )
 
-// trace tells in words what is new in a world: what the engine has put out
-// since the last look. Objects and processes have names that a reader can
-// follow: ada@2 is the second content of the object ada, Task 3 the third
+// trace describes the outputs of the engine since the last call, in words. Objects and processes
+// have names for readers: ada@2 is the second content of the object ada, and Task 3 is the third
 // process that was started.
 type trace struct {
 	lines     []string
-	asked     map[uint64]string // requests that are not answered, in words
+	asked     map[uint64]string // open requests, in words
 	names     map[identity.ID]string
 	ids       map[string]identity.ID
-	versions  map[string]int // contents that an object has had, by its name
+	versions  map[string]int // number of contents of an object, by its name
 	processes []*process
-	lsn       uint64 // of the last record that was traced
+	lsn       uint64 // LSN of the last traced record
 	fetched   map[*delivery]bool
 }
 
@@ -33,7 +32,7 @@ type process struct {
 	*fakeTask
 	number  int
 	started bool
-	told    uint64 // number of the last frame that was traced
+	told    uint64 // number of the last traced frame
 	gone    bool   // its end was traced
 }
 
@@ -79,7 +78,7 @@ func (r *trace) observe(w *world) {
 	}
 }
 
-// known finds the process of a Task, or numbers a new one.
+// known returns the process of a Task, and numbers a new one.
 func (r *trace) known(k *fakeTask) *process {
 	for _, p := range r.processes {
 		if p.fakeTask == k {
@@ -92,7 +91,7 @@ func (r *trace) known(k *fakeTask) *process {
 	return p
 }
 
-// forget traces what is lost with the Core's memory.
+// forget traces the loss of the Core's memory.
 func (r *trace) forget() {
 	for _, p := range r.processes {
 		if !p.gone {
@@ -109,7 +108,7 @@ func (r *trace) forget() {
 	r.lsn, r.fetched = 0, make(map[*delivery]bool)
 }
 
-// positions are the sequence numbers of groups.
+// positions returns the sequence numbers of groups.
 func (r *trace) positions(groups []seglog.Group) string {
 	var list []string
 	for _, g := range groups {
@@ -130,7 +129,7 @@ var kinds = map[seglog.Kind]string{
 	seglog.KindRotatePrincipal: "rotate principal",
 }
 
-// group names records that become durable together.
+// group describes records that become durable together.
 func (r *trace) group(g seglog.Group) string {
 	var list []string
 	for _, rec := range g {
@@ -150,7 +149,7 @@ func (r *trace) group(g seglog.Group) string {
 	return strings.Join(list, ", ")
 }
 
-// name gives a new identity its name.
+// name gives a name to a new identity.
 func (r *trace) name(rec seglog.Record) {
 	if r.names[rec.ID] == "" {
 		o, _ := DecodeObject(rec.Body)
@@ -200,7 +199,7 @@ func (r *trace) sent(p *process) {
 	}
 }
 
-// answer puts a Task's answer into words.
+// answer describes a Task's answer.
 func (r *trace) answer(a taskwire.Answer) string {
 	switch a.Type {
 	case taskwire.Applied:
@@ -221,7 +220,7 @@ func (r *trace) answer(a taskwire.Answer) string {
 	return strings.Join(list, " ")
 }
 
-// reply traces an answer to a client, with all that the client gets.
+// reply traces an answer to a client, with all its data.
 func (r *trace) reply(w *world, text string, a answer) {
 	line := fmt.Sprintf("to %s: %s", text, client.CodeName(a.code))
 	for body := a.body; len(body) > 0; body = body[identity.Size:] {
@@ -245,7 +244,7 @@ func (r *trace) reply(w *world, text string, a answer) {
 	}
 }
 
-// item traces the items of a status that change in a story, and alerts.
+// item traces alerts, and those items of a status that change in a story.
 func (r *trace) item(kind wire.Kind, body []byte) {
 	if kind == wire.KindAlert {
 		a, _ := frames.DecodeAlert(body)

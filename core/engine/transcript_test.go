@@ -17,13 +17,13 @@ import (
 	"motte/core/wire"
 )
 
-// TestTranscripts replays the stories in testdata/transcripts: each is a page
-// that shows what the engine does with its inputs, one at a time, and whoever
-// changes the engine's behaviour changes the page. After such a change
+// TestTranscripts replays the stories in testdata/transcripts. Each story shows the outputs of
+// the engine after each input. A change of the engine's behaviour changes the stories. After
+// such a change,
 //
 //	go test ./core/engine -run TestTranscripts -rewrite
 //
-// writes them anew. Commit the difference only if every line of it is meant.
+// writes the stories again. Commit the difference only if every changed line is intended.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
 		s := newStory(t)
@@ -41,8 +41,7 @@ func TestTranscripts(t *testing.T) {
 	})
 }
 
-// story is a world that is told in words what happens, and tells in words what
-// the engine does then.
+// story is a world that executes commands, and describes the engine's outputs.
 type story struct {
 	*world
 	trace
@@ -64,14 +63,14 @@ func newStory(t *testing.T) *story {
 	return s
 }
 
-// play carries out one command and returns what came of it.
+// play executes one command, and returns the description of its effects.
 func (s *story) play(words []string) string {
 	f := s.commands[words[0]]
 	if f == nil {
 		s.t.Fatalf("no command %q", words[0])
 	}
 	s.lines = nil
-	f(append(words, "", "", "", "")) // arguments left out are empty
+	f(append(words, "", "", "", "")) // missing arguments are empty
 	s.observe(s.world)
 	if len(s.lines) == 0 {
 		return "nothing"
@@ -79,8 +78,7 @@ func (s *story) play(words []string) string {
 	return strings.Join(s.lines, "\n")
 }
 
-// given carries out commands that come before the story begins, each to its
-// end.
+// given executes commands that precede the story, each to its end.
 func (s *story) given(commands string) string {
 	for line := range strings.Lines(commands) {
 		s.play(strings.Fields(line))
@@ -89,7 +87,7 @@ func (s *story) given(commands string) string {
 	return fmt.Sprintf("%d records in the log", len(s.disk))
 }
 
-// request asks in a principal's name; text is how the trace calls the request.
+// request sends a request of a principal. text is the name of the request in the trace.
 func (s *story) request(who, text string, r wire.Request) {
 	p, ok := s.principals[who]
 	if !ok {
@@ -106,12 +104,12 @@ func (s *story) principal(words []string) {
 	s.request("admin", "principal "+words[1], wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(p), Name: []byte(words[1])})
 }
 
-// erase NAME: remove the principal, with all that it put.
+// erase NAME: remove the principal with its objects.
 func (s *story) erase(words []string) {
 	s.request("admin", "erase "+words[1], removal(s.principals[words[1]], wire.FlagErase))
 }
 
-// key-destroyed: no file holds the data key of who was erased any more.
+// key-destroyed: no file has the data key of the erased principal any more.
 func (s *story) keyDestroyed([]string) { s.eraseKeys() }
 
 // grant COLLECTION PRINCIPAL RIGHTS, and revoke
@@ -163,26 +161,26 @@ func (s *story) search(words []string) {
 	s.request(words[1], words[0]+" "+words[4], r)
 }
 
-// commit: the disk says that all that was appended is durable.
+// commit: the disk reports that all appended records are durable.
 func (s *story) commitAll([]string) {
 	s.tell("durable: %s", s.positions(s.pending))
 	s.commit(len(s.pending))
 }
 
-// disk-fails: nothing that was appended will be durable.
+// disk-fails: no appended record will be durable.
 func (s *story) diskFails([]string) {
 	s.tell("lost: %s", s.positions(s.pending))
 	s.fail()
 	s.trace.lsn = s.world.lsn
 }
 
-// disk-works: it takes records again, in a new segment.
+// disk-works: the disk takes records again, in a new segment.
 func (s *story) diskWorks([]string) { s.resume() }
 
-// read: the oldest record that was asked for arrives.
+// read: the oldest requested record arrives.
 func (s *story) readNext([]string) { s.read() }
 
-// crash: the Core starts again from what is durable.
+// crash: the Core starts again with the durable records.
 func (s *story) crash([]string) {
 	if len(s.pending) > 0 {
 		s.tell("lost: %s", s.positions(s.pending))
@@ -192,7 +190,7 @@ func (s *story) crash([]string) {
 	s.boot()
 }
 
-// start-task N: the host has started its process.
+// start-task N: the host has started the process of Task N.
 func (s *story) startTask(words []string) {
 	p := s.process(words[1])
 	p.started = true
@@ -200,7 +198,7 @@ func (s *story) startTask(words []string) {
 	s.take()
 }
 
-// task-step N: it handles its next frame, honestly.
+// task-step N: Task N handles its next frame, honestly.
 func (s *story) taskStep(words []string) {
 	p := s.process(words[1])
 	f := p.frames[0]
@@ -212,7 +210,7 @@ func (s *story) taskStep(words []string) {
 	s.take()
 }
 
-// task-says N IDENTITY …: it answers the query that waits for it with these.
+// task-says N IDENTITY …: Task N answers the waiting query with these identities.
 func (s *story) taskSays(words []string) {
 	p := s.process(words[1])
 	s.instead(p.fakeTask, func(seq uint64) []taskwire.Answer {
@@ -227,7 +225,7 @@ func (s *story) taskSays(words []string) {
 	})
 }
 
-// task-dies N: the host reports that its process is gone.
+// task-dies N: the host reports that the process of Task N has ended.
 func (s *story) taskDies(words []string) {
 	s.e.TaskEnded(s.process(words[1]).instance, model.ReasonTaskEnded)
 	s.take()
@@ -236,7 +234,7 @@ func (s *story) taskDies(words []string) {
 // tick DURATION
 func (s *story) tickBy(words []string) { s.tick(s.duration(words[1])) }
 
-// settle: disk, host and honest Tasks go on until nothing moves any more.
+// settle: disk, host and honest Tasks run until there is nothing to do.
 func (s *story) settleAll([]string) {
 	for moved := true; moved; {
 		moved = false
@@ -263,7 +261,7 @@ func (s *story) settleAll([]string) {
 	}
 }
 
-// status and alerts, as an administrator sees them
+// status and alerts, as an administrator gets them
 func (s *story) status([]string) {
 	s.request("admin", "status", wire.Request{Op: model.OpStatus})
 }
@@ -272,7 +270,7 @@ func (s *story) alerts([]string) {
 	s.request("admin", "alerts", wire.Request{Op: model.OpAlerts})
 }
 
-// process is the Task that the story calls by this number.
+// process returns the Task with a number in the story.
 func (s *story) process(number string) *process {
 	n := s.parse(number)
 	if n < 1 || n > len(s.processes) {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestWorkTakesTurns: the first step runs at once, and each call of Work runs one step
-// of one piece of work, so that no piece waits for the end of another.
+// TestWorkTakesTurns: the first step runs immediately. Each call of Work runs one step of one
+// piece of work, so that no piece waits for the end of another.
 func TestWorkTakesTurns(t *testing.T) {
 	e := New(Config{})
 	var ran []string

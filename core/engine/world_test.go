@@ -22,53 +22,52 @@ import (
 	"motte/internal/testutil"
 )
 
-// world is everything around an engine, in memory and under a test's control:
-// a disk that keeps records, clients that remember answers, Tasks that answer
-// when they are told to. Nothing happens unless a test makes it happen.
+// world is the environment of an engine, in memory: a disk that keeps records, clients that
+// record answers, and Tasks that answer on request. A test controls every event.
 type world struct {
 	t       testing.TB
 	rng     *rand.Rand
 	e       *Engine
 	now     time.Time
-	disk    []seglog.Record   // durable; a carried one holds its body in Sealed
-	places  []seglog.Location // where each lies
-	history []segment         // oldest first
-	end     uint32            // of the newest
-	lsn     uint64            // of the last record
-	pending []seglog.Group    // appended, not durable
+	disk    []seglog.Record   // durable records; a relocated one has its body in Sealed
+	places  []seglog.Location // location of each record
+	history []segment         // segments, the oldest first
+	end     uint32            // end of the newest segment
+	lsn     uint64            // LSN of the last record
+	pending []seglog.Group    // appended groups that are not durable
 	fetch   []Fetch
-	tasks   []*fakeTask // in the order of their start
+	tasks   []*fakeTask // Tasks in the order of their start
 	answers []answer
-	room    map[uint64]int // that answers gave back, by the number of the request
+	room    map[uint64]int // bytes that answers released, by the number of the request
 	number  uint64
-	list    *Request                    // the last LIST
+	list    *Request                    // last LIST request
 	erased  map[uint32]bool             // owners whose data key is destroyed
-	watch   func(groups []seglog.Group) // sees what becomes durable, before the engine does
-	byHand  bool                        // the test runs the steps of work that is left: see work
+	watch   func(groups []seglog.Group) // gets groups that become durable, before the engine
+	byHand  bool                        // the test runs the remaining steps of work: see work
 }
 
 // segment is a segment of the disk.
 type segment struct {
 	id    uint32
-	first uint64 // LSN of the first record that was appended to it
-	gone  bool   // nothing can be read from it any more
+	first uint64 // LSN of its first record
+	gone  bool   // the segment can't be read any more
 }
 
-// answer is what a client got, all parts of it.
+// answer is an answer to a client, with all its parts.
 type answer struct {
 	number  uint64
 	code    model.Code
 	flags   wire.ReplyFlags
 	count   uint32
 	body    []byte
-	kind    wire.Kind // of items
+	kind    wire.Kind // kind of the items
 	items   [][]byte
 	objects []mapping.Entry
 	many    Many
 }
 
-// fakeTask is a Task's process: it keeps what it is fed and finds what begins
-// with the bytes of the predicate.
+// fakeTask is a Task's process. It keeps its input, and finds inputs that begin with the
+// predicate.
 type fakeTask struct {
 	instance uint64
 	frames   [][]byte
@@ -97,8 +96,8 @@ func newWorld(t testing.TB, seed uint64) *world {
 // boot starts an engine from the disk.
 func (w *world) boot() { w.start(w.replay(nil)) }
 
-// replay returns an engine that knows what the disk says: all of it, or what a
-// checkpoint says and the records behind that.
+// replay returns an engine with the state of the disk: from all records, or from a checkpoint
+// and the later records.
 func (w *world) replay(from *checkpoint) *Engine {
 	e := New(Config{Maker: identity.NewMaker([]byte("a key")), Random: reader{w.rng}.Read, History: w, Admin: admin, Now: w.now})
 	first := 0
@@ -121,7 +120,7 @@ func (w *world) replay(from *checkpoint) *Engine {
 	return e
 }
 
-// start lets an engine work in this world; what was not durable is lost.
+// start lets an engine work in this world. Changes that are not durable are lost.
 func (w *world) start(e *Engine) {
 	w.pending, w.fetch, w.tasks = nil, nil, nil
 	w.newSegment()
@@ -130,15 +129,15 @@ func (w *world) start(e *Engine) {
 	w.take()
 }
 
-// checkpoint is a checkpoint, as a shell keeps it.
+// checkpoint is a checkpoint, as a server keeps it.
 type checkpoint struct {
 	at      seglog.Position
-	records int // of the disk that came before
+	records int // number of earlier records on the disk
 	pieces  [][]byte
-	rest    Cursor // where the next one begins
+	rest    Cursor // where the next piece begins
 }
 
-// begin takes the first piece of a checkpoint; more, all others.
+// begin takes the first piece of a checkpoint. more takes all others.
 func (w *world) begin() *checkpoint {
 	at, piece, rest := w.e.Checkpoint()
 	if at != w.position() {
@@ -155,7 +154,7 @@ func (c *checkpoint) more(e *Engine) bool {
 	return piece != nil
 }
 
-// checkpoint takes one at once.
+// checkpoint takes a whole checkpoint.
 func (w *world) checkpoint() *checkpoint {
 	c := w.begin()
 	for c.more(w.e) {
@@ -175,7 +174,7 @@ func (r reader) Read(p []byte) (int, error) {
 // segmentSize is small, so that a short history has many segments.
 const segmentSize = 2048 // bytes
 
-// newSegment makes a new segment: a start and a resumption do.
+// newSegment makes a new segment, at a start or a resumption.
 func (w *world) newSegment() {
 	id := uint32(1)
 	if n := len(w.history); n > 0 {
@@ -203,7 +202,7 @@ func (w *world) store(r seglog.Record) seglog.Location {
 // has reports whether a segment can be read.
 func (w *world) has(id uint32) bool { return id <= w.segment().id && id > 0 && !w.history[id-1].gone }
 
-// body is what a record holds.
+// body returns the body of a record.
 func body(r seglog.Record) []byte {
 	if r.Sealed != nil {
 		return r.Sealed
@@ -211,28 +210,27 @@ func body(r seglog.Record) []byte {
 	return r.Body
 }
 
-// stored is the record at a place, whether that can still be read or not.
+// stored returns the record at a location, even if its segment is gone.
 func (w *world) stored(at seglog.Location) seglog.Record {
 	i := slices.Index(w.places, at)
 	if i < 0 {
-		w.t.Fatalf("nothing ever lay at %+v", at)
+		w.t.Fatalf("no record was ever at %+v", at)
 	}
 	return w.disk[i]
 }
 
-// data is the content that the disk has for an entry. What lies there has to be
-// what the entry says.
+// data returns the content on the disk for an entry. The record there must match the entry.
 func (w *world) data(e mapping.Entry) string {
 	w.t.Helper()
 	r := w.stored(e.Loc)
 	o, err := DecodeObject(body(r))
 	if err != nil || r.ID != e.ID || r.Collection != e.Collection || r.Owner != e.Owner || !e.Wrote(r.LSN) {
-		w.t.Fatalf("%v: %+v is said to lie where %+v lies", err, e, r)
+		w.t.Fatalf("%v: the entry %+v leads to the record %+v", err, e, r)
 	}
 	return string(o.Data)
 }
 
-// position is where the disk ends.
+// position returns the end of the disk.
 func (w *world) position() seglog.Position {
 	p := seglog.Position{LSN: w.lsn, Segment: w.segment().id, End: w.end}
 	binary.BigEndian.PutUint64(p.Chain[:], p.LSN)
@@ -240,7 +238,7 @@ func (w *world) position() seglog.Position {
 	return p
 }
 
-// tag names the segment to which a record was appended.
+// tag returns the ID of the segment to which a record was appended.
 func (w *world) tag(lsn uint64) (t seglog.SegmentID) {
 	for _, s := range w.history {
 		if s.first <= lsn {
@@ -255,13 +253,13 @@ func (w *world) head() model.Head {
 	return p.Head()
 }
 
-// HasKey makes a History of the world, as Contains does.
+// HasKey implements History, together with Contains.
 func (w *world) HasKey(owner uint32) bool { return !w.erased[owner] }
 
-// Contains makes a History of the world.
+// Contains implements History.
 func (w *world) Contains(h model.Head) bool { return h.LSN == 0 || h.Segment == w.tag(h.LSN) }
 
-// take carries out what can be done without a decision of the test's.
+// take carries out the outputs that need no decision of the test.
 func (w *world) take() {
 	for {
 		for !w.byHand && w.e.Work() {
@@ -295,7 +293,7 @@ func (w *world) take() {
 	}
 }
 
-// all lists the objects of an engine, in order.
+// all lists the objects of an engine in order.
 func all(e *Engine) []mapping.Entry {
 	var c Cursor
 	return e.Scan(&c, 1<<30)
@@ -310,7 +308,7 @@ func (w *world) task(instance uint64) *fakeTask {
 	return nil
 }
 
-// objectsOf are the objects that an answer shows.
+// objectsOf returns the objects in an answer.
 func objectsOf(r Reply) []mapping.Entry {
 	switch c := r.Content.(type) {
 	case Objects:
@@ -321,8 +319,8 @@ func objectsOf(r Reply) []mapping.Entry {
 	return nil
 }
 
-// deliver gives a client its answer. One to a LIST is a part: the client asks
-// for the next, and deliver reports that something happened.
+// deliver gives an answer to a client. After a part of a LIST the client requests the next part,
+// and deliver reports this.
 func (w *world) deliver(r Reply) (again bool) {
 	i := slices.IndexFunc(w.answers, func(a answer) bool { return a.number == r.Number })
 	if i < 0 {
@@ -354,7 +352,7 @@ func (w *world) deliver(r Reply) (again bool) {
 	return false
 }
 
-// answered takes the answer to a request, if it is there.
+// answered removes and returns the answer to a request, if there is one.
 func (w *world) answered(number uint64) (answer, bool) {
 	i := slices.IndexFunc(w.answers, func(a answer) bool { return a.number == number && a.code != 255 })
 	if i < 0 {
@@ -365,7 +363,7 @@ func (w *world) answered(number uint64) (answer, bool) {
 	return a, true
 }
 
-// ask sends a request and returns its number.
+// ask sends a request, and returns its number.
 func (w *world) ask(p access.Principal, r wire.Request) uint64 {
 	w.number++
 	r.Number = w.number
@@ -403,7 +401,7 @@ func (w *world) commit(n int) {
 	w.take()
 }
 
-// read completes the oldest fetch.
+// read completes the oldest requested read.
 func (w *world) read() {
 	f := w.fetch[0]
 	w.fetch = w.fetch[1:]
@@ -423,7 +421,7 @@ func (w *world) readable(e mapping.Entry) bool {
 	return w.has(e.Loc.Segment) && !w.erased[e.Owner]
 }
 
-// eraseKeys destroys the keys that are to be destroyed.
+// eraseKeys destroys the keys of erased owners.
 func (w *world) eraseKeys() {
 	list, _, _ := w.e.PendingMaintenance()
 	for _, owner := range list {
@@ -433,21 +431,21 @@ func (w *world) eraseKeys() {
 	w.take()
 }
 
-// fail lets the disk refuse all that is on its way to it.
+// fail lets the disk refuse all writes in flight.
 func (w *world) fail() {
 	w.pending = nil
 	w.e.WriteFailed()
 	w.take()
 }
 
-// resume lets it take records again.
+// resume lets the disk take records again.
 func (w *world) resume() {
 	w.newSegment()
 	w.e.Resumed(w.position())
 	w.take()
 }
 
-// records lists those of a segment that compaction looks at.
+// records lists the records of a segment that compaction reads.
 func (w *world) records(segment uint32) (list []seglog.Record, at []seglog.Location) {
 	for i, r := range w.disk {
 		if w.places[i].Segment == segment && r.Kind == seglog.KindPut {
@@ -458,7 +456,7 @@ func (w *world) records(segment uint32) (list []seglog.Record, at []seglog.Locat
 	return list, at
 }
 
-// compact carries over what is alive in a segment, and removes it.
+// compact relocates the live records of a segment, and removes the segment.
 func (w *world) compact(segment uint32) {
 	w.t.Helper()
 	list, at := w.records(segment)
@@ -469,7 +467,7 @@ func (w *world) compact(segment uint32) {
 		w.commit(1)
 	}
 	if live := w.e.Live()[segment]; code != model.OK || live != 0 {
-		w.t.Fatalf("carried over with code %d; %d bytes of segment %d are alive", code, live, segment)
+		w.t.Fatalf("relocation ended with code %d; %d bytes of segment %d are live", code, live, segment)
 	}
 	w.history[segment-1].gone = true
 }
@@ -484,8 +482,8 @@ func (w *world) step(k *fakeTask) {
 	w.take()
 }
 
-// tick lets time pass as a shell does, whose Tasks read what they are sent. The first
-// minute counts; what is longer is as for an engine that is held up.
+// tick lets time pass like a server whose Tasks read their frames. The first minute counts
+// fully. A longer time counts as a delay of the engine.
 func (w *world) tick(d time.Duration) {
 	w.jump(max(0, d-time.Minute))
 	for d = min(d, time.Minute); d > 0; d -= usualTick {
@@ -503,24 +501,24 @@ func (w *world) taken() {
 	}
 }
 
-// usualTick is the time between two ticks of a shell that is not held up.
+// usualTick is the time between two ticks of a server without delays.
 const usualTick = 50 * time.Millisecond
 
-// jump lets time pass in which the engine is held up.
+// jump lets time pass during a delay of the engine.
 func (w *world) jump(d time.Duration) {
 	w.now = w.now.Add(d)
 	w.e.Tick(w.now)
 	w.take()
 }
 
-// work runs one step of the work that is left.
+// work runs one step of the remaining work.
 func (w *world) work() (more bool) {
 	more = w.e.Work()
 	w.take()
 	return more
 }
 
-// settle lets everything run until nothing moves any more.
+// settle lets everything run until there is nothing to do.
 func (w *world) settle() {
 	for moved := true; moved; {
 		moved = false
@@ -548,7 +546,7 @@ func (w *world) settle() {
 	}
 }
 
-// handle is what an honest Task does with a frame.
+// handle is the reaction of an honest Task to a frame.
 func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 	h, err := taskwire.DecodeHeader(f[:taskwire.HeaderSize])
 	if err != nil {
@@ -598,7 +596,7 @@ func (w *world) idle() bool {
 	return len(w.e.uncommitted) == 0 && len(w.e.deferred) == 0
 }
 
-// must sends a request, lets everything run, and wants a code.
+// must sends a request, lets everything run, and checks the code.
 func (w *world) must(p access.Principal, r wire.Request, want model.Code) answer {
 	w.t.Helper()
 	n := w.ask(p, r)
@@ -613,14 +611,14 @@ func (w *world) must(p access.Principal, r wire.Request, want model.Code) answer
 	return a
 }
 
-// registerFake makes the Task "fake" known.
+// registerFake registers the Task "fake".
 func (w *world) registerFake() {
 	row := model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 64, MaxResults: 1000,
 		Deadline: 1000, Memory: 1, Ordered: true}
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
 }
 
-// register makes the Task "fake" known, and a collection with an index on it.
+// register registers the Task "fake", and makes a collection with an index of it.
 func (w *world) register(collection, index string, flags model.IndexOptions) {
 	w.registerFake()
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: collection}, model.OK)

@@ -8,8 +8,8 @@ import (
 	"motte/core/wire"
 )
 
-// TestThePutsBodyIsTheRecords: the body that came from the client is sealed where it lies. It is
-// the same as the one that is made for an operation of a batch.
+// TestThePutsBodyIsTheRecords: the body of a client's PUT is sealed in place. It equals the body
+// of the same operation in a batch.
 func TestThePutsBodyIsTheRecords(t *testing.T) {
 	name, object := []byte("name"), []byte("the object")
 	for _, name := range [][]byte{name, nil} {
@@ -25,7 +25,7 @@ func TestThePutsBodyIsTheRecords(t *testing.T) {
 		}
 		o, err := DecodeObject(body)
 		if err != nil || !bytes.Equal(o.Name, name) || !bytes.Equal(o.Data, object) {
-			t.Errorf("it holds %q as %q: %v", o.Data, o.Name, err)
+			t.Errorf("the record has %q as %q: %v", o.Data, o.Name, err)
 		}
 	}
 	r := wire.Request{Op: model.OpDelete, Number: 1, Collection: "c", NameLen: len(name)}

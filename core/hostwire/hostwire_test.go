@@ -21,7 +21,7 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-// fromCore holds one message of each type of the Core.
+// fromCore has one message of each type that the Core sends.
 var fromCore = map[string]hostwire.Message{
 	"ready":      hostwire.Ready{Key: pattern(0x20), Address: "127.0.0.1:7433"},
 	"start-task": hostwire.StartTask{Instance: 7, Index: 12, Measurement: pattern(0x40), Memory: 256 << 20},
@@ -32,7 +32,7 @@ var fromCore = map[string]hostwire.Message{
 	"index":      hostwire.Index{Index: 12, Instance: 7, State: model.IndexServing, Restarts: 1, Queued: 4096},
 }
 
-// fromHost holds one message of each type of the host.
+// fromHost has one message of each type that the host sends.
 var fromHost = map[string]hostwire.HostMessage{
 	"task-started": {Type: hostwire.TypeTaskStarted, Instance: 7},
 	"task-ended":   {Type: hostwire.TypeTaskEnded, Instance: 7},
@@ -44,7 +44,7 @@ func half(first byte) [16]byte {
 	return [16]byte(p[:16])
 }
 
-// numbered returns Stats in which each counter has another value, in the order of the
+// numbered returns Stats in which each counter has a different value, in the order of the
 // encoding.
 func numbered() *hostwire.Stats {
 	s := new(hostwire.Stats)
@@ -81,7 +81,7 @@ func server() *model.ServerStatus {
 			ScrubTime: 17, ScrubDamaged: 18, DiskBytes: 1 << 40}}
 }
 
-// TestGoldenMessages pins every message, from both sides.
+// TestGoldenMessages fixes the bytes of every message, encoded and decoded by both sides.
 func TestGoldenMessages(t *testing.T) {
 	for name, m := range fromCore {
 		p := m.Append(nil)
@@ -91,18 +91,18 @@ func TestGoldenMessages(t *testing.T) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
 		if _, err := hostwire.Decode(p); err == nil {
-			t.Errorf("%s: the Core accepts its own message", name)
+			t.Errorf("%s: the Core accepts a message that only the Core sends", name)
 		}
 		if name == "counters" {
-			continue // of any length: see TestCountersOfAnotherVersion
+			continue // may have any length: see TestCountersOfAnotherVersion
 		}
 		for n := range p {
 			if _, err := hostframes.Decode(p[:n]); err == nil {
-				t.Errorf("%s: cut to %d bytes, and accepted", name, n)
+				t.Errorf("%s: the host accepts it cut to %d bytes", name, n)
 			}
 		}
 		if _, err := hostframes.Decode(append(p, 0)); err == nil {
-			t.Errorf("%s: a byte long, and accepted", name)
+			t.Errorf("%s: the host accepts it with an additional byte", name)
 		}
 	}
 	for name, m := range fromHost {
@@ -112,15 +112,15 @@ func TestGoldenMessages(t *testing.T) {
 			t.Errorf("%s: %v, decoded as %+v", name, err, got)
 		}
 		if _, err := hostframes.Decode(p); err == nil {
-			t.Errorf("%s: the host accepts its own message", name)
+			t.Errorf("%s: the host accepts a message that only the host sends", name)
 		}
 		for n := range p {
 			if _, err := hostwire.Decode(p[:n]); err == nil {
-				t.Errorf("%s: cut to %d bytes, and accepted", name, n)
+				t.Errorf("%s: the Core accepts it cut to %d bytes", name, n)
 			}
 		}
 		if _, err := hostwire.Decode(append(p, 0)); err == nil {
-			t.Errorf("%s: a byte long, and accepted", name)
+			t.Errorf("%s: the Core accepts it with an additional byte", name)
 		}
 	}
 }
@@ -165,12 +165,12 @@ func TestMessageLimits(t *testing.T) {
 	}
 }
 
-// counters is a message of n bytes that claims to hold counters.
+// counters returns a message of n bytes whose header says that it has counters.
 func counters(n int) []byte {
 	return append(fromCore["counters"].Append(nil)[:4], make([]byte, n-4)...)
 }
 
-// TestCountersOfAnotherVersion do not end a Core: the host only lacks the numbers.
+// TestCountersOfAnotherVersion do not end a Core. The host only lacks the numbers.
 func TestCountersOfAnotherVersion(t *testing.T) {
 	whole := len(fromCore["counters"].Append(nil))
 	if whole > hostwire.MaxMessage {
@@ -184,14 +184,14 @@ func TestCountersOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// TestDecodeDoesNotAlias: the buffer of a message is read into again.
+// TestDecodeDoesNotAlias: a decoded message stays the same when its buffer is reused.
 func TestDecodeDoesNotAlias(t *testing.T) {
 	for name, m := range fromCore {
 		p := m.Append(nil)
 		got, err := hostframes.Decode(p)
 		clear(p)
 		if err != nil || !reflect.DeepEqual(got, m) {
-			t.Errorf("%s changed with its buffer", name)
+			t.Errorf("the decoded message %s changed with its buffer; want a copy", name)
 		}
 	}
 }
@@ -203,15 +203,15 @@ func TestEachOperationAndCodeIsCounted(t *testing.T) {
 			t.Errorf("operation %d is not counted", v)
 		}
 		if frames.ValidCode(model.Code(v)) != (v < hostwire.Codes) {
-			t.Errorf("code %d: valid %v, and codes up to %d are counted", v, frames.ValidCode(model.Code(v)), hostwire.Codes-1)
+			t.Errorf("code %d is valid: %v, but Stats count the codes up to %d", v, frames.ValidCode(model.Code(v)), hostwire.Codes-1)
 		}
 	}
 	if last := hostwire.Operations - 1; !frames.ValidOperation(model.Operation(last)) {
-		t.Errorf("%d is counted as the highest operation, and is none", last)
+		t.Errorf("Stats count up to operation %d, which does not exist", last)
 	}
 }
 
-// FuzzDecode: a message that the Core accepts has one encoding.
+// FuzzDecode: a message that the Core accepts has a single encoding.
 func FuzzDecode(f *testing.F) {
 	for _, m := range fromHost {
 		f.Add(hostframes.Append(nil, m))
@@ -223,8 +223,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzDecodeOfCore: so has a message that the host accepts, unless it is counters of another
-// version.
+// FuzzDecodeOfCore: a message that the host accepts has a single encoding, except for counters
+// of another version.
 func FuzzDecodeOfCore(f *testing.F) {
 	for _, m := range fromCore {
 		f.Add(m.Append(nil))

@@ -12,39 +12,39 @@ func TestIdentityBindsAllThatIsIndexed(t *testing.T) {
 	v := m.Named(1, []byte("name"))
 	id := m.ID(1, 2, v, content)
 	if !m.Check(1, 2, id, content) {
-		t.Fatal("an identity fails its own check")
+		t.Fatal("the identity of an object fails the check of this object")
 	}
 	if m.Check(2, 2, id, content) {
-		t.Error("holds in another collection")
+		t.Error("an identity passes the check in another collection")
 	}
 	if m.Check(1, 3, id, content) {
-		t.Error("holds for another owner")
+		t.Error("an identity passes the check for another owner")
 	}
 	if m.Check(1, 2, id, Digest([]byte("attributes"), []byte("other"))) {
-		t.Error("holds for another object")
+		t.Error("an identity passes the check of another object")
 	}
 	if m.Check(1, 2, id, Digest([]byte("others"), []byte("object"))) {
-		t.Error("holds for other attributes")
+		t.Error("an identity passes the check of other attributes")
 	}
 	if m.Check(1, 2, id, Digest([]byte("attributesob"), []byte("ject"))) {
-		t.Error("holds if bytes of the object are moved to the attributes")
+		t.Error("an identity passes the check after bytes of the object were moved to the attributes")
 	}
 	if NewMaker([]byte("another key")).Check(1, 2, id, content) {
-		t.Error("holds under another key")
+		t.Error("an identity passes the check with another key")
 	}
 	for i := range id {
 		altered := id
 		altered[i] ^= 1
 		if m.Check(1, 2, altered, content) {
-			t.Errorf("holds with byte %d altered", i)
+			t.Errorf("an identity with byte %d altered passes the check", i)
 		}
 	}
 	if m.Named(2, []byte("name")) == v || m.Named(1, []byte("nam")) == v {
-		t.Error("two names have one value")
+		t.Error("two names, or one name in two collections, have the same value")
 	}
 }
 
-// TestIdentitiesAreFixed pins what stored identities depend on.
+// TestIdentitiesAreFixed fixes the bytes of an identity, since stored identities depend on them.
 func TestIdentitiesAreFixed(t *testing.T) {
 	m := NewMaker([]byte("key"))
 	v := m.Named(7, []byte("name"))

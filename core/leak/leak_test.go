@@ -8,8 +8,8 @@ import (
 	"motte/core/model"
 )
 
-// exact is the logarithm that Selection bounds, in bits, of a number of answers that
-// was not rounded.
+// exact returns the logarithm that Selection bounds, in bits, without rounding the number of
+// answers.
 func exact(n, k uint64, ordered bool) float64 {
 	answers := new(big.Int).Binomial(int64(n), int64(k))
 	if ordered {
@@ -21,12 +21,12 @@ func exact(n, k uint64, ordered bool) float64 {
 	return float64(exponent) + math.Log2(m)
 }
 
-// check wants at least the exact logarithm, and at most slack bits more.
+// check checks that Selection returns at least the exact logarithm, and at most slack bits more.
 func check(t *testing.T, n, k uint64, ordered bool, slack float64) {
 	t.Helper()
 	got, want := float64(Selection(n, k, ordered))/float64(Bit), exact(n, k, ordered)
 	if got < want-1e-9 || got > want+slack {
-		t.Errorf("%d of %d, ordered %v: %v bits, exactly %v", k, n, ordered, got, want)
+		t.Errorf("Selection of %d of %d, ordered %v, is %v bits; the exact value is %v", k, n, ordered, got, want)
 	}
 }
 
@@ -38,14 +38,14 @@ func TestSelectionsOfKnownAnswers(t *testing.T) {
 		ordered bool
 		want    uint64 // bits, rounded up
 	}{
-		{0, 0, false, 0},      // an empty collection can't tell
-		{10, 10, false, 0},    // nor can all of it
-		{10, 0, true, 0},      // nor nothing: that is one answer
+		{0, 0, false, 0},      // a single answer: the collection is empty
+		{10, 10, false, 0},    // a single answer: all objects
+		{10, 0, true, 0},      // a single answer: no object
 		{3, 1, false, 2},      // 3 answers
 		{52, 5, false, 22},    // 2,598,960 hands of poker
 		{52, 5, true, 29},     // dealt in 311,875,200 ways
 		{1000, 10, false, 78}, // log2 C(1000,10) = 77.80
-		{5, 5, true, 7},       // 5! = 120 orders of all
+		{5, 5, true, 7},       // all objects, in 5! = 120 orders
 	} {
 		if got := Selection(c.n, c.k, c.ordered).Up(); got != c.want {
 			t.Errorf("%d of %d, ordered %v: %d bits, want %d", c.k, c.n, c.ordered, got, c.want)
@@ -62,9 +62,9 @@ func TestSelectionBoundsEverySmallAnswer(t *testing.T) {
 	}
 }
 
-// TestSelectionIsNeverLowForLargeStores: up to 2^40 objects, whose mapping would take
-// 60 TB of memory. The logarithms of their factorials are so large that the charge is up
-// to a third of a bit too high, and it must not be too low.
+// TestSelectionIsNeverLowForLargeStores, with up to 2^40 objects. Their mapping would take 60 TB
+// of memory. The logarithms of their factorials are very large. So the charge may be a third of
+// a bit too high, but must never be too low.
 func TestSelectionIsNeverLowForLargeStores(t *testing.T) {
 	for bits := 8; bits <= 40; bits++ {
 		for _, n := range []uint64{1<<bits - 1, 1 << bits, 1<<bits + 1} {
@@ -76,12 +76,13 @@ func TestSelectionIsNeverLowForLargeStores(t *testing.T) {
 	}
 }
 
-// TestSelectionOfMoreThanThereIs: a count that is too low must not make an answer cheap.
+// TestSelectionOfMoreThanThereIs: a count of objects that is too low must not make an answer
+// cheap.
 func TestSelectionOfMoreThanThereIs(t *testing.T) {
 	for _, n := range []uint64{0, 1, 7, 1000} {
 		for _, k := range []uint64{n + 1, 2*n + 1} {
 			if got := Selection(n, k, false); got < Whole(k) {
-				t.Errorf("%d of %d: %d units", k, n, got)
+				t.Errorf("Selection of %d of %d costs %d units; want at least the cost of an answer of this size among as many objects", k, n, got)
 			}
 		}
 	}
@@ -114,11 +115,11 @@ func TestLogIsRoundedUp(t *testing.T) {
 func TestBitsSaturate(t *testing.T) {
 	if Unlimited.Plus(1) != Unlimited || Bit.Plus(Unlimited) != Unlimited || Bit.Minus(2*Bit) != 0 ||
 		Whole(math.MaxUint64) != Unlimited || Whole(3) != 3*Bit || (Bit+1).Up() != 2 || (Bit+1).Down() != 1 || Bit.Up() != 1 {
-		t.Error("bits wrap")
+		t.Error("a sum of charges wraps around; want the maximum")
 	}
 }
 
-// parts is 2^-charge.
+// parts returns 2^-charge.
 func parts(b Bits) float64 { return math.Exp2(-float64(b) / float64(Bit)) }
 
 // mostLast is the most objects of which a truncated answer says that they were named last.
@@ -210,7 +211,7 @@ func TestTheChargesOfAPutAreAPrefixCode(t *testing.T) {
 			sum += ways * parts(refused*NotIndexed+(n-refused)*Indexed)
 		}
 		if sum > 1+1e-9 || sum < 0.999 {
-			t.Errorf("a batch of %d: %v", n, sum)
+			t.Errorf("a batch of %d: the sum is %v; want at most 1", n, sum)
 		}
 	}
 }

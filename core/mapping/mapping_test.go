@@ -16,11 +16,11 @@ import (
 	"motte/core/seglog"
 )
 
-// collection is that of the Maps.
+// collection is the collection of the Maps.
 const collection = 3
 
-// entry makes an entry that keeps to its limits. Few values, of few ranges, make
-// some runs long and others empty.
+// entry makes a valid entry. If few is set, it chooses from few values in few ranges, so that
+// some runs are long and others are empty.
 func entry(r *rand.Rand, few bool) (e Entry) {
 	for i := 0; i < len(e.ID); i += 8 {
 		binary.BigEndian.PutUint64(e.ID[i:], r.Uint64())
@@ -35,15 +35,14 @@ func entry(r *rand.Rand, few bool) (e Entry) {
 	return e
 }
 
-// kept is what a Map returns of e.
+// kept returns the part of an entry that a Map stores.
 func kept(e Entry) Entry {
 	e.LSN &= 0xffffff
 	return e
 }
 
-// check verifies that all entries are in order, each in the run where it is looked for,
-// that no run has more room than it may, and that there are as many runs as there should
-// be for so many entries.
+// check checks that all entries are in order, and each in the right run. No run may have more
+// capacity than allowed, and the number of runs must match the number of entries.
 func check(t testing.TB, m *Map) {
 	t.Helper()
 	if m.entries == 0 {
@@ -63,31 +62,31 @@ func check(t testing.TB, m *Map) {
 	for k, run := range slices.Concat(m.high[:2*m.split], m.low[m.split:]) {
 		for i := range run {
 			if first, second := halves(run[i][:]); run[i].free() || !before.before(first, second) {
-				t.Fatalf("run %d: entry %d has no length, or is not in order", k, i)
+				t.Fatalf("run %d: entry %d has length 0, or is out of order", k, i)
 			}
 			before = run[i]
 			if at, j, ok := m.find(run[i].value()); !ok || &(*at)[0] != &run[0] || j != i {
-				t.Fatalf("run %d: entry %d is not found where it is", k, i)
+				t.Fatalf("run %d: entry %d belongs into another run", k, i)
 			}
 		}
 		if capacity(len(run))*4 < cap(run)*3 {
-			t.Fatalf("run %d: %d entries in %d places", k, len(run), cap(run))
+			t.Fatalf("run %d: %d entries have a capacity of %d; want less", k, len(run), cap(run))
 		}
 		n += len(run)
 	}
 	for k, run := range slices.Concat(m.high, m.low) {
 		bytes += int64(cap(run)) * packedSize
 		if empty := k < len(m.high) && k >= 2*m.split || k >= len(m.high) && k-len(m.high) < m.split; empty && run != nil {
-			t.Fatalf("run %d is not used, and has room for %d", k, cap(run))
+			t.Fatalf("run %d is unused, but has a capacity of %d; want 0", k, cap(run))
 		}
 	}
 	if n != m.Len() || bytes != m.bytes {
-		t.Fatalf("%d entries in %d bytes, counted %d in %d", n, bytes, m.Len(), m.bytes)
+		t.Fatalf("the runs have %d entries in %d bytes, but the Map counts %d in %d", n, bytes, m.Len(), m.bytes)
 	}
 }
 
-// TestMapAgreesWithGoMap drives a Map and a Go map through the same random
-// history and compares every answer.
+// TestMapAgreesWithGoMap applies the same random history to a Map and to a Go map. Every answer
+// must be the same.
 func TestMapAgreesWithGoMap(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 0))
@@ -105,7 +104,7 @@ func TestMapAgreesWithGoMap(t *testing.T) {
 			if got != want || ok != there {
 				t.Fatalf("seed %d: Get: %v %v, want %v %v", seed, got, ok, want, there)
 			}
-			// Histories grow for a while, and then shrink to nothing.
+			// A history grows for a while, and then shrinks to an empty Map.
 			if r.IntN(20_000) > step {
 				m.Put(e)
 				model[v] = kept(e)
@@ -131,7 +130,8 @@ func TestMapAgreesWithGoMap(t *testing.T) {
 	}
 }
 
-// copied fills a Map with pieces of another one, of so many entries at most.
+// copied returns a Map that is loaded from pieces of another Map, with at most piece entries
+// each.
 func copied(t testing.TB, m *Map, piece int) *Map {
 	t.Helper()
 	loaded := New(collection)
@@ -142,17 +142,17 @@ func copied(t testing.TB, m *Map, piece int) *Map {
 			return loaded
 		}
 		if len(b) > piece*packedSize {
-			t.Fatalf("a piece of %d bytes", len(b))
+			t.Fatalf("a piece has %d bytes; want whole entries, and no more than requested", len(b))
 		}
 		if got, err := loaded.Load(b, v); err != nil || got != last {
-			t.Fatalf("a piece up to %x: %v, up to %x", last, err, got)
+			t.Fatalf("loading a piece up to %x: %v, up to %x", last, err, got)
 		}
 		v = last
 	}
 }
 
-// compare verifies that m holds what model does, and that a Map that is filled
-// with its pieces does so as well.
+// compare checks that m has the entries of the model, and that a Map loaded from its pieces has
+// them, too.
 func compare(t *testing.T, m *Map, model map[identity.Value]Entry) {
 	t.Helper()
 	for _, m := range []*Map{m, copied(t, m, 1<<20), copied(t, m, 300)} {
@@ -169,8 +169,8 @@ func compare(t *testing.T, m *Map, model map[identity.Value]Entry) {
 	}
 }
 
-// TestAfterBeginsBehindItsValue, whether that is there or not, and stops when its
-// caller does: a walk in steps sees each entry once, in order, also if the Map changes
+// TestAfterBeginsBehindItsValue, whether an entry has this value or not, and ends when the
+// caller stops. A walk in steps must see each entry once, in order, even if the Map changes
 // between the steps.
 func TestAfterBeginsBehindItsValue(t *testing.T) {
 	r, m := rand.New(rand.NewPCG(3, 3)), New(collection)
@@ -181,7 +181,7 @@ func TestAfterBeginsBehindItsValue(t *testing.T) {
 		m.Put(e)
 	}
 	slices.SortFunc(stay, func(a, b identity.Value) int { return bytes.Compare(a[:], b[:]) })
-	var passing []identity.Value // that come and go
+	var passing []identity.Value // values that are put and deleted during the walk
 	seen := make(map[identity.Value]int)
 	var v identity.Value
 	for steps := 0; ; steps++ {
@@ -203,7 +203,7 @@ func TestAfterBeginsBehindItsValue(t *testing.T) {
 			m.Delete(v)
 		}
 		passing = passing[:0]
-		for range r.IntN(20) * (steps % 200) { // divides runs, and the deletions make one of two
+		for range r.IntN(20) * (steps % 200) { // divides runs, and the deletions join them
 			e := entry(r, false)
 			passing = append(passing, e.ID.Value())
 			m.Put(e)
@@ -211,13 +211,13 @@ func TestAfterBeginsBehindItsValue(t *testing.T) {
 	}
 	for _, v := range stay {
 		if seen[v] != 1 {
-			t.Fatalf("an entry that was there all the time was seen %d times", seen[v])
+			t.Fatalf("an entry that was there all the time was seen %d times; want once", seen[v])
 		}
 	}
 }
 
-// TestMapsAreAsLargeAsTheirEntries holds a Map to what it promises of its size, while it
-// grows from nothing and shrinks again.
+// TestMapsAreAsLargeAsTheirEntries checks the promised size of a Map while it grows from empty
+// and shrinks again.
 func TestMapsAreAsLargeAsTheirEntries(t *testing.T) {
 	const most = 300_000
 	r, m := rand.New(rand.NewPCG(1, 1)), New(collection)
@@ -236,23 +236,23 @@ func TestMapsAreAsLargeAsTheirEntries(t *testing.T) {
 		m.Put(e)
 		values = append(values, e.ID.Value())
 		if n >= 1000 && n%500 == 0 && m.Bytes() >= int64(n)*58 || m.Bytes() > int64(n)*120+128 {
-			t.Fatalf("%d bytes for %d entries", m.Bytes(), n)
+			t.Fatalf("a growing Map has %d bytes for %d entries; want less", m.Bytes(), n)
 		}
 		if n%5000 == 0 && longest() > 3*perRun {
-			t.Fatalf("a run of %d entries, of %d", longest(), n)
+			t.Fatalf("a run has %d of %d entries; want fewer", longest(), n)
 		}
 	}
 	loaded := copied(t, m, 4096)
 	if loaded.Bytes() >= int64(loaded.Len())*60 || len(loaded.low) != len(m.low) {
-		t.Errorf("%d bytes for %d entries that were loaded", loaded.Bytes(), loaded.Len())
+		t.Errorf("a loaded Map has %d bytes for %d entries; want less", loaded.Bytes(), loaded.Len())
 	}
 	for n := len(values) - 1; n >= 0; n-- {
 		m.Delete(values[n])
 		if n >= 1000 && n%500 == 0 && m.Bytes() >= int64(n)*68 || m.Bytes() > int64(n)*140+128 {
-			t.Fatalf("%d bytes for %d entries that are left", m.Bytes(), n)
+			t.Fatalf("a shrinking Map has %d bytes for %d entries; want less", m.Bytes(), n)
 		}
 		if n%5000 == 0 && longest() > 3*perRun {
-			t.Fatalf("a run of %d entries, of %d", longest(), n)
+			t.Fatalf("a run has %d of %d entries; want fewer", longest(), n)
 		}
 	}
 	check(t, m)
@@ -287,7 +287,7 @@ func TestLimits(t *testing.T) {
 			set(&over)
 			defer func() {
 				if recover() == nil || m.Len() != 0 {
-					t.Errorf("%v is taken", over)
+					t.Errorf("the entry %v, which breaks a limit, is accepted", over)
 				}
 			}()
 			m.Put(over)
@@ -363,7 +363,7 @@ func TestMalformedPieces(t *testing.T) {
 	noLength := bytes.Clone(b)
 	copy(noLength[packedSize+41:], []byte{0, 0, 0})
 	twice := append(bytes.Clone(b), b[packedSize:]...)
-	twice[2*packedSize+20] ^= 1 // the tag: another content of the same object
+	twice[2*packedSize+20] ^= 1 // alters the tag: another content of the same object
 	noValue := bytes.Clone(b)
 	clear(noValue[:identity.ValueSize])
 	for name, b := range map[string][]byte{
@@ -383,7 +383,7 @@ func TestMalformedPieces(t *testing.T) {
 	}
 	m := New(collection)
 	if _, err := m.Load(b, goldenEntries()[0].ID.Value()); !errors.Is(err, codec.ErrMalformed) {
-		t.Errorf("a piece that begins with the value that it should follow: %v", err)
+		t.Errorf("a piece that begins with the last value of the piece before is loaded: %v; want an error", err)
 	}
 	last, err := m.Load(b, identity.Value{})
 	if err != nil {
@@ -391,12 +391,12 @@ func TestMalformedPieces(t *testing.T) {
 	}
 	for _, v := range []identity.Value{last, {}} {
 		if _, err := m.Load(b, v); !errors.Is(err, codec.ErrMalformed) || m.Len() != 2 {
-			t.Errorf("a piece twice: %v, %d entries", err, m.Len())
+			t.Errorf("a piece is loaded twice: %v, %d entries; want an error", err, m.Len())
 		}
 	}
 }
 
-// FuzzLoad: what is loaded, in two pieces, is what was there.
+// FuzzLoad: a Map loaded from two pieces has exactly their entries.
 func FuzzLoad(f *testing.F) {
 	b, err := hex.DecodeString(golden)
 	if err != nil {
@@ -417,13 +417,13 @@ func FuzzLoad(f *testing.F) {
 		}
 		check(t, m)
 		if got, _ := m.Append(nil, identity.Value{}, 1<<30); err == nil && !bytes.Equal(got, b) {
-			t.Fatalf("loaded %x, holds %x", b, got)
+			t.Fatalf("loaded %x, but the Map has %x", b, got)
 		}
 	})
 }
 
-// BenchmarkOperations times each operation among a million objects, in random
-// order. PutNew has the map grow by half, so its runs grow as often as in life.
+// BenchmarkOperations measures each operation among a million objects, in random order. PutNew
+// grows the map by half, so its runs grow as often as in use.
 func BenchmarkOperations(b *testing.B) {
 	const n = 1_000_000
 	r := rand.New(rand.NewPCG(1, 1))
@@ -463,8 +463,7 @@ func BenchmarkOperations(b *testing.B) {
 	each("Delete", there, func(m *Map, e Entry) { m.Delete(e.ID.Value()) })
 }
 
-// BenchmarkMemory reports the bytes of heap, and those of runs, that an object
-// takes.
+// BenchmarkMemory reports the bytes of heap and of runs for each object.
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{1_000_000, 10_000_000} {
 		b.Run(map[int]string{1_000_000: "1M", 10_000_000: "10M"}[n], func(b *testing.B) {

@@ -18,24 +18,25 @@ func TestKeysAreIndependent(t *testing.T) {
 			k.Bodies(CoreOwner, Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.Heads(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil),
 			k.Checkpoint(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil), k.SealDataKeys(Salt{}, 0, nil)[SaltSize:], k.wrap(Salt{}).Seal(nil, Nonce(0), make([]byte, 16), nil)} {
 			if seen[string(key)] {
-				t.Fatalf("key %x", key)
+				t.Fatalf("the key %x is derived twice; want a different key for each purpose, store and root", key)
 			}
 			seen[string(key)] = true
 		}
 	}
 }
 
-// fixed is the secret of the golden vectors.
+// fixed holds the data keys of the golden vectors.
 var fixed = NewDataKeys([KeySize]byte{9, 8, 7})
 
-// with returns the keys of a store whose principals' are these.
+// with returns the keys of a store with these data keys.
 func with(keys DataKeys) *Keys {
 	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
 	k.Use(keys)
 	return k
 }
 
-// TestDerivationIsFixed pins what stored data depends on.
+// TestDerivationIsFixed fixes the bytes of derived keys and sealed data, since stored data
+// depends on them.
 func TestDerivationIsFixed(t *testing.T) {
 	k, nonce := with(fixed), Nonce(7)
 	head := k.Heads(Salt{8}).Seal(nil, nonce, []byte("head"), []byte("front"))
@@ -69,17 +70,18 @@ func TestDataKeysOfVersion2(t *testing.T) {
 	}
 	k := Derive(Root{1, 2, 3}, StoreID{4, 5, 6})
 	if generation, ok := k.OpenDataKeys(2, sealed); !ok || generation != 7 || !slices.Equal(k.Data(), fixed) {
-		t.Errorf("it is read as generation %d of %d nodes, %v", generation, len(k.Data()), ok)
+		t.Errorf("data keys of version 2 are read as generation %d with %d nodes, %v", generation, len(k.Data()), ok)
 	}
 	if k.Own != Root([]byte{0: 1, 1: 2, 2: 3, 31: 0}) || k.Next != [KeySize]byte{} {
-		t.Errorf("its secrets are %x", k.Secrets)
+		t.Errorf("the secrets of data keys of version 2 are %x; want those of the root key", k.Secrets)
 	}
 	if _, ok := Derive(Root{1, 2, 3}, StoreID{4, 5, 6}).OpenDataKeys(3, sealed); ok {
-		t.Error("it is read as a file of version 3")
+		t.Error("a file of version 2 is read as version 3")
 	}
 }
 
-// TestTheRootKeySealsOneFile: whoever has another one, and the secrets, has the store.
+// TestTheRootKeySealsOneFile: with another root key and the same secrets, all keys of the store
+// stay the same.
 func TestTheRootKeySealsOneFile(t *testing.T) {
 	k := with(fixed)
 	next := Derive(Root{9}, k.Store())
@@ -93,12 +95,12 @@ func TestTheRootKeySealsOneFile(t *testing.T) {
 		{k.Bodies(7, Salt{}).Seal(nil, Nonce(0), nil, nil), next.Bodies(7, Salt{}).Seal(nil, Nonce(0), nil, nil)},
 	} {
 		if !bytes.Equal(x[0], x[1]) {
-			t.Errorf("%x became %x", x[0], x[1])
+			t.Errorf("with another root key the key %x became %x; want the same", x[0], x[1])
 		}
 	}
 	sealed := next.SealDataKeys(Salt{1}, 2, fixed)
 	if _, ok := with(fixed).OpenDataKeys(3, sealed); ok {
-		t.Error("the root key before opens the file")
+		t.Error("the old root key opens the file; want only the next one")
 	}
 	opened := Derive(Root{9}, k.Store())
 	if _, ok := opened.OpenDataKeys(3, sealed); !ok || opened.Secrets != k.Secrets {
@@ -114,17 +116,18 @@ func TestOwnersAndSegmentsAreKeptApart(t *testing.T) {
 		salt  Salt
 	}{{2, Salt{1}}, {1, Salt{2}}, {0, Salt{1}}, {1<<levels - 1, Salt{1}}} {
 		if _, err := r.Bodies(a.owner, a.salt).Open(nil, nonce, sealed, nil); err == nil {
-			t.Errorf("owner %d, salt %d opens another's text", a.owner, a.salt[0])
+			t.Errorf("the key of owner %d, salt %d opens a text of another", a.owner, a.salt[0])
 		}
 	}
 	for _, owner := range []uint32{1 << levels, 1<<levels + 1, 1<<32 - 2} {
 		if r.Bodies(owner, Salt{1}) != nil {
-			t.Errorf("owner %d, which can't be, has a key", owner)
+			t.Errorf("owner %d, which is invalid, has a key", owner)
 		}
 	}
 }
 
-// TestReadyKeysAreTheDerivedOnes, however many there are, and whichever slots they share.
+// TestReadyKeysAreTheDerivedOnes: the cached keys equal the derived ones, however many there
+// are, and even if they share slots.
 func TestReadyKeysAreTheDerivedOnes(t *testing.T) {
 	r := with(fixed)
 	salts := make([]Salt, maxReady+10)
@@ -135,28 +138,28 @@ func TestReadyKeysAreTheDerivedOnes(t *testing.T) {
 	}
 	first, second := recordKey{owner: 1}, recordKey{owner: 1, salt: Salt{15: 1}}
 	if first.slot() != second.slot() {
-		t.Fatal("the keys choose other slots")
+		t.Fatal("the keys of the test must share slots; the choice of slots has changed")
 	}
 	r.Bodies(1, first.salt)
 	r.Bodies(1, second.salt)
 	if r.ready.get(first) == nil || r.ready.get(second) == nil {
-		t.Error("of two keys with the same slots both are not kept")
+		t.Error("two keys with the same slots are not both cached")
 	}
 	fresh := with(fixed)
 	for _, s := range append(salts, first.salt, second.salt) {
 		sealed := fresh.Bodies(1, s).Seal(nil, Nonce(1), []byte("text"), nil)
 		if text, err := r.Bodies(1, s).Open(nil, Nonce(1), sealed, nil); err != nil || string(text) != "text" {
-			t.Fatalf("salt %x: another key is kept: %v", s, err)
+			t.Fatalf("salt %x: the cache has another key: %v", s, err)
 		}
 	}
 }
 
-// TestOwnKeysComeFirst: the Core's own are not of the tree, and no secret takes
-// them away.
+// TestOwnKeysComeFirst: the Core's own keys do not depend on the tree, so no puncture removes
+// them.
 func TestOwnKeysComeFirst(t *testing.T) {
 	r := Derive(Root{1}, StoreID{1})
 	if r.Bodies(4, Salt{}) != nil || r.Has(4) {
-		t.Error("an owner has a key though there is no secret")
+		t.Error("an owner has a key though the tree is empty")
 	}
 	core := func() cipher.AEAD { return r.Bodies(CoreOwner, Salt{}) }
 	heads := func() cipher.AEAD { return r.Heads(Salt{}) }
@@ -166,16 +169,16 @@ func TestOwnKeysComeFirst(t *testing.T) {
 		r.Use(fixed)
 		r.Use(fixed.Puncture(CoreOwner))
 		if _, err := own().Open(nil, Nonce(1), sealed, nil); err != nil {
-			t.Errorf("%s have another key now", name)
+			t.Errorf("the key of %s has changed", name)
 		}
 	}
 	if !r.Has(CoreOwner) || !r.Has(4) || r.Has(1<<levels) {
-		t.Error("who has a key is not said")
+		t.Error("Has is wrong about the owners that have a key")
 	}
 }
 
-// TestPuncture takes keys away, one after the other: each is gone for good, and all
-// others are as they were, those of owners that are to come, too.
+// TestPuncture removes keys one after another. Each is gone for good, and all other keys stay
+// the same, also those of future owners.
 func TestPuncture(t *testing.T) {
 	sample := []uint32{0, 1, 2, 3, 4, 7, 8, 100, 1<<23 - 1, 1 << 23, 1<<23 + 1, 1<<levels - 2, 1<<levels - 1}
 	keys, gone := fixed, map[uint32]bool{}
@@ -183,28 +186,28 @@ func TestPuncture(t *testing.T) {
 		before := slices.Clone(keys)
 		keys = keys.Puncture(o)
 		if !slices.Equal(before, before.Puncture(1<<levels)) {
-			t.Fatal("an owner that can't be is punctured")
+			t.Fatal("an invalid owner can be punctured; want an error")
 		}
 		gone[o] = true
 		for _, s := range sample {
 			got, ok := keys.Key(s)
 			want, _ := fixed.Key(s)
 			if ok == gone[s] || ok && got != want {
-				t.Fatalf("after %v: key of %d is there: %v, the same: %v", slices.Sorted(maps.Keys(gone)), s, ok, got == want)
+				t.Fatalf("after the removal of %v the key of %d is there: %v, unchanged: %v", slices.Sorted(maps.Keys(gone)), s, ok, got == want)
 			}
 		}
 		for _, n := range keys {
 			for o := range gone {
 				if o>>n.levels == n.owner>>n.levels {
-					t.Fatalf("a node of %d levels at %d gives the key of %d", n.levels, n.owner, o)
+					t.Fatalf("a node of %d levels at %d still yields the removed key of %d", n.levels, n.owner, o)
 				}
 			}
 		}
 	}
 }
 
-// TestCommon: a key is in what two secrets have in common if it is in both, whatever was
-// taken away from either, in whatever order; and it is the same key.
+// TestCommon: the common part of two data keys has exactly the keys that are in both, unchanged.
+// This holds for any keys removed from either, in any order.
 func TestCommon(t *testing.T) {
 	sample := []uint32{0, 1, 2, 3, 4, 7, 8, 100, 1 << 23, 1<<levels - 1}
 	of := func(owners ...uint32) DataKeys {
@@ -222,18 +225,18 @@ func TestCommon(t *testing.T) {
 				_, second := c[1].Key(o)
 				got, ok := common.Key(o)
 				if want, _ := fixed.Key(o); ok != (first && second) || ok && got != want {
-					t.Errorf("key of %d is in %v, %v, and in both together: %v", o, first, second, ok)
+					t.Errorf("the key of %d is in the first: %v, in the second: %v, in the common part: %v", o, first, second, ok)
 				}
 			}
 			if !slices.Equal(common, common.Common(common)) {
-				t.Error("a secret is not what it has in common with itself")
+				t.Error("the common part of data keys with themselves differs from them")
 			}
 		}
 	}
 }
 
-// TestPunctureLeavesNothing: no part of the path to a key that was taken away is
-// left, in this secret or where it is sealed.
+// TestPunctureLeavesNothing: no node on the path to a removed key is left, neither in memory nor
+// in the sealed file.
 func TestPunctureLeavesNothing(t *testing.T) {
 	const owner = 0x123456
 	var path [][]byte
@@ -249,31 +252,31 @@ func TestPunctureLeavesNothing(t *testing.T) {
 	}
 	for i, seed := range path {
 		if bytes.Contains(plain, seed) {
-			t.Errorf("the seed with %d levels below it is there", levels-i)
+			t.Errorf("the seed of a node with %d levels below it is left", levels-i)
 		}
 	}
 }
 
-// TestPunctureAll: a small tree, until nothing is left.
+// TestPunctureAll removes all keys of a small tree.
 func TestPunctureAll(t *testing.T) {
 	keys := DataKeys{{0, 4, [KeySize]byte{5}}}
 	for o := range uint32(16) {
 		o = o * 7 % 16
 		if _, ok := keys.Key(o); !ok {
-			t.Fatalf("the key of %d is gone already", o)
+			t.Fatalf("the key of %d is gone before its removal", o)
 		}
 		keys = keys.Puncture(o)
 	}
 	if len(keys) != 0 {
-		t.Errorf("%d nodes are left", len(keys))
+		t.Errorf("%d nodes are left after the removal of all keys; want 0", len(keys))
 	}
 	k := Derive(Root{1}, StoreID{1})
 	if _, ok := k.OpenDataKeys(3, k.SealDataKeys(Salt{2}, 1, keys)); !ok || len(k.Data()) != 0 {
-		t.Errorf("a secret of nothing is read as %v, %v", k.Data(), ok)
+		t.Errorf("sealed data keys without nodes are read as %v, %v", k.Data(), ok)
 	}
 }
 
-// TestDataKeysAreKept: what is sealed comes back, and nothing else does.
+// TestDataKeysAreKept: sealed data keys open unchanged, and no altered bytes open.
 func TestDataKeysAreKept(t *testing.T) {
 	k := Derive(Root{1}, StoreID{1})
 	k.Secrets = Secrets{Own: [KeySize]byte{5}, Core: [KeySize]byte{6}, Next: [KeySize]byte{7}}
@@ -281,35 +284,35 @@ func TestDataKeysAreKept(t *testing.T) {
 		sealed := k.SealDataKeys(Salt{3}, 1<<40, keys)
 		again := Derive(Root{1}, StoreID{1})
 		if generation, ok := again.OpenDataKeys(3, sealed); !ok || generation != 1<<40 || !slices.Equal(again.Data(), keys) || again.Secrets != k.Secrets {
-			t.Fatalf("%d nodes came back, of %d, %v, %v", len(again.Data()), len(keys), again.Secrets == k.Secrets, ok)
+			t.Fatalf("%d of %d nodes are read back, the secrets are equal: %v, opened: %v", len(again.Data()), len(keys), again.Secrets == k.Secrets, ok)
 		}
 		if _, ok := again.OpenDataKeys(2, sealed); ok {
-			t.Fatal("it is read as a file of version 2")
+			t.Fatal("a file of version 3 is read as version 2")
 		}
 		for i := range sealed {
 			bad := bytes.Clone(sealed)
 			bad[i] ^= 1 << (i % 8)
 			if _, ok := k.OpenDataKeys(3, bad); ok {
-				t.Fatalf("byte %d flipped: opened", i)
+				t.Fatalf("sealed data keys open with byte %d altered", i)
 			}
 			if _, ok := k.OpenDataKeys(3, sealed[:i]); ok {
-				t.Fatalf("cut to %d bytes: opened", i)
+				t.Fatalf("sealed data keys open when cut to %d bytes", i)
 			}
 		}
 		for name, other := range map[string]*Keys{"root key": Derive(Root{2}, StoreID{1}), "store": Derive(Root{1}, StoreID{2})} {
 			if _, ok := other.OpenDataKeys(3, sealed); ok {
-				t.Errorf("another %s opens it", name)
+				t.Errorf("another %s opens the sealed data keys", name)
 			}
 		}
 	}
 	odd := k.wrap(Salt{4}).Seal((&Salt{4})[:], Nonce(0), make([]byte, generationSize+secretsSize+nodeSize+1), nil)
 	if _, ok := k.OpenDataKeys(3, odd); ok {
-		t.Error("half a node is read")
+		t.Error("data keys with half a node are accepted")
 	}
 }
 
-// TestWhatWasTakenAwayIsForgotten: also what it had derived, and also what others
-// were deriving meanwhile.
+// TestWhatWasTakenAwayIsForgotten: with a key, the cache loses all keys derived from it, also
+// those that others derive meanwhile.
 func TestWhatWasTakenAwayIsForgotten(t *testing.T) {
 	r := with(fixed)
 	sealed := r.Bodies(5, Salt{1}).Seal(nil, Nonce(1), []byte("text"), nil)
@@ -324,24 +327,24 @@ func TestWhatWasTakenAwayIsForgotten(t *testing.T) {
 	}
 	r.Use(fixed.Puncture(5))
 	if r.Bodies(5, Salt{1}) != nil {
-		t.Error("the key is there")
+		t.Error("the removed key is still there")
 	}
 	others.Wait()
 	if table := r.ready.table.Load(); table != nil {
 		for i := range table {
 			if k := table[i].Load(); k != nil && k.owner == 5 {
-				t.Error("something derived from the key is kept")
+				t.Error("the cache keeps a key derived from the removed one")
 			}
 		}
 	}
 	if a := r.Bodies(6, Salt{1}); a == nil {
-		t.Error("another owner's key is gone")
+		t.Error("the removal also removed another owner's key")
 	} else if _, err := a.Open(nil, Nonce(1), sealed, nil); err == nil {
-		t.Error("another owner's key opens the text")
+		t.Error("another owner's key opens a text of the removed owner")
 	}
 }
 
-// FuzzPuncture takes any keys away, in any order.
+// FuzzPuncture removes any keys, in any order.
 func FuzzPuncture(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 0, 2, 255, 255, 255}, uint32(1))
 	f.Fuzz(func(t *testing.T, list []byte, probe uint32) {
@@ -355,7 +358,7 @@ func FuzzPuncture(f *testing.F) {
 		}
 		got, ok := keys.Key(probe)
 		if want, _ := fixed.Key(probe); ok == gone || ok && got != want {
-			t.Fatalf("key of %d: there %v, gone %v", probe, ok, gone)
+			t.Fatalf("the key of %d is there: %v; it was removed: %v", probe, ok, gone)
 		}
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// bodies reads all objects by a reader, and returns what it read by their locations.
+// bodies reads all objects with a read function, and returns the results by location.
 func (w *world) bodies(read func([]byte, Location) (Record, []byte, error)) (map[Location]string, error) {
 	found := make(map[Location]string)
 	var failed error
@@ -24,8 +24,8 @@ func (w *world) bodies(read func([]byte, Location) (Record, []byte, error)) (map
 	return found, failed
 }
 
-// TestACachedRecordIsReadOnce: then it comes from memory, the same each time, whatever
-// became of the disk. The scrubber's Read still sees the disk.
+// TestACachedRecordIsReadOnce: the next reads come from memory and return the same, even if the
+// disk has changed. Read, which the scrub uses, still reads the disk.
 func TestACachedRecordIsReadOnce(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	want, err := w.bodies(w.l.Read)
@@ -43,12 +43,12 @@ func TestACachedRecordIsReadOnce(t *testing.T) {
 		}
 	}
 	if _, err := w.bodies(w.l.Read); !errors.Is(err, ErrDamaged) {
-		t.Errorf("Read does not see the disk: %v", err)
+		t.Errorf("Read returns %v of a damaged disk; want an error, not a cached record", err)
 	}
 }
 
-// TestEveryByteOfTheCacheIsChecked: whatever changes in it, the record does not leave as it
-// is. It is read from the disk once more.
+// TestEveryByteOfTheCacheIsChecked: if a cached byte changes, the record is not returned from
+// the cache, but read from the disk again.
 func TestEveryByteOfTheCacheIsChecked(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	want, err := w.bodies(w.l.Read)
@@ -67,7 +67,7 @@ func TestEveryByteOfTheCacheIsChecked(t *testing.T) {
 	}
 }
 
-// TestDamageOfTheDiskIsNotCached: what did not open once is read again.
+// TestDamageOfTheDiskIsNotCached: a record that did not open is read from the disk again.
 func TestDamageOfTheDiskIsNotCached(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	for _, o := range w.objects {
@@ -78,12 +78,12 @@ func TestDamageOfTheDiskIsNotCached(t *testing.T) {
 		}
 		p[len(p)/2] ^= 1
 		if _, _, err := w.l.ReadCached(nil, o.at); err != nil {
-			t.Errorf("%v, whole again: %v", o.at, err)
+			t.Errorf("the record at %v, which is undamaged again, returns %v", o.at, err)
 		}
 	}
 }
 
-// TestAnErasureDropsCachedRecords, those that are being read as well.
+// TestAnErasureDropsCachedRecords, also those that are being read.
 func TestAnErasureDropsCachedRecords(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	_, err := w.bodies(w.l.ReadCached)
@@ -92,11 +92,11 @@ func TestAnErasureDropsCachedRecords(t *testing.T) {
 	testutil.Must(t, w.l.Erase(alice))
 	for _, o := range w.objects {
 		if w.l.cache.has(o.at) {
-			t.Errorf("%v is kept", o.at)
+			t.Errorf("after the erasure the record at %v is still cached", o.at)
 		}
-		w.l.cache.put(o.at, w.disk.stored(o.at), epoch) // a reader that began before
+		w.l.cache.put(o.at, w.disk.stored(o.at), epoch) // a reader that began before the erasure
 		if w.l.cache.has(o.at) {
-			t.Errorf("%v is kept, though it was read before the erasure", o.at)
+			t.Errorf("the record at %v is cached, though its read began before the erasure", o.at)
 		}
 		_, _, err := w.l.ReadCached(nil, o.at)
 		if gone := record(o.lsn).Owner == alice; gone != errors.Is(err, ErrMoved) || !gone && err != nil {
@@ -105,7 +105,7 @@ func TestAnErasureDropsCachedRecords(t *testing.T) {
 	}
 }
 
-// TestTheCacheHasABound, and no record over the largest one that it takes.
+// TestTheCacheHasABound, and does not take a record above its size limit.
 func TestTheCacheHasABound(t *testing.T) {
 	var c cache
 	p := make([]byte, maxCachedRecord)
@@ -122,15 +122,15 @@ func TestTheCacheHasABound(t *testing.T) {
 		}
 	}
 	if total > cacheBytes {
-		t.Errorf("%d bytes are kept", total)
+		t.Errorf("the cache has %d bytes; want at most its bound", total)
 	}
 	large := Location{2, 8, maxCachedRecord + 1}
 	if c.put(large, make([]byte, large.Length), 0); c.has(large) {
-		t.Error("a record that is too large is kept")
+		t.Error("the cache keeps a record above its size limit")
 	}
 }
 
-// TestWhatIsAskedForAgainStays, while other records push each other out.
+// TestWhatIsAskedForAgainStays in the cache, while other records replace each other.
 func TestWhatIsAskedForAgainStays(t *testing.T) {
 	var c cache
 	at := func(i uint32) Location { return Location{1, i * alignment, 4096} }
@@ -140,15 +140,15 @@ func TestWhatIsAskedForAgainStays(t *testing.T) {
 		c.put(at(i), content(i), 0)
 		var buf []byte
 		if asked := i % hot; asked < i && !c.get(&buf, at(asked)) || len(buf) > 0 && !bytes.Equal(buf, content(asked)) {
-			t.Fatalf("record %d is gone after %d others, or another one", asked, i)
+			t.Fatalf("record %d, which is read repeatedly, has left the cache after %d others", asked, i)
 		}
 	}
 	if c.has(at(hot + 1)) {
-		t.Error("what was asked for once is still there")
+		t.Error("a record that was read once is still cached; want it replaced")
 	}
 }
 
-// TestConcurrentReadersOfTheCache read what was put, and nothing else.
+// TestConcurrentReadersOfTheCache read exactly the records that were put.
 func TestConcurrentReadersOfTheCache(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	want, err := w.bodies(w.l.Read)
@@ -167,10 +167,10 @@ func TestConcurrentReadersOfTheCache(t *testing.T) {
 	all.Wait()
 }
 
-// counting counts the reads of a storage.
+// counting is a storage that counts its reads.
 type counting struct {
 	Storage
-	reads []int // the length of each
+	reads []int // lengths of the reads
 }
 
 func (c *counting) ReadAt(name string, p []byte, offset int64) error {
@@ -178,8 +178,8 @@ func (c *counting) ReadAt(name string, p []byte, offset int64) error {
 	return c.Storage.ReadAt(name, p, offset)
 }
 
-// TestNeighboursAreReadTogether: one read for each segment that holds more than one of the
-// records, in whichever order they are asked for, and each of them twice.
+// TestNeighboursAreReadTogether: one read for each segment with several of the records, in
+// whatever order they are requested, and even if each is requested twice.
 func TestNeighboursAreReadTogether(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	c := &counting{Storage: w.l.storage}
@@ -201,11 +201,11 @@ func TestNeighboursAreReadTogether(t *testing.T) {
 	w.l.Prefetch(list)
 	w.l.Prefetch(nil)
 	if len(c.reads) > 0 {
-		t.Error("what is there is read again")
+		t.Error("a cached record is read from the disk again")
 	}
 }
 
-// TestReadsTogetherHaveABound: of the length, and of the gaps.
+// TestReadsTogetherHaveABound of their length, and of the gaps between their records.
 func TestReadsTogetherHaveABound(t *testing.T) {
 	at := func(offset, length uint32) Location { return Location{1, offset, length} }
 	for _, c := range []struct {
@@ -228,7 +228,7 @@ func TestReadsTogetherHaveABound(t *testing.T) {
 	}
 }
 
-// TestPrefetchLeavesErrorsToTheReader: of records that are not there, or can't be read.
+// TestPrefetchLeavesErrorsToTheReader: it ignores records that are missing or unreadable.
 func TestPrefetchLeavesErrorsToTheReader(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	var list []Location

@@ -13,8 +13,9 @@ import (
 	"motte/internal/testutil"
 )
 
-// settled writes a store of six segments, two checkpoints, and records before,
-// between and behind them; the first two segments were carried over and removed.
+// settled writes a store of six segments, with two checkpoints, and with records before, between
+// and after them. The live records of the first two segments were relocated, and the segments
+// removed.
 func settled(t testing.TB) *disk {
 	t.Helper()
 	d := store(t)
@@ -28,7 +29,7 @@ func settled(t testing.TB) *disk {
 	return d
 }
 
-// same fails the test unless two worlds are in the same state.
+// same fails the test unless two worlds have the same state.
 func same(t testing.TB, a, b *world) {
 	t.Helper()
 	if a.l.Position() != b.l.Position() || !maps.Equal(a.objects, b.objects) {
@@ -37,12 +38,12 @@ func same(t testing.TB, a, b *world) {
 	}
 }
 
-// TestRestartFromAnyCheckpointIsTheSame: from each that is there, and from the
-// beginning, as long as nothing was removed.
+// TestRestartFromAnyCheckpointIsTheSame: from each existing checkpoint, and from the beginning
+// of the log if no segment was removed.
 func TestRestartFromAnyCheckpointIsTheSame(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
-	testutil.Must(t, w.checkpoint()) // behind a segment that is not there yet
+	testutil.Must(t, w.checkpoint()) // its position is in a segment that is not made yet
 	testutil.Must(t, w.write(2), w.checkpoint(), w.write(1), w.l.Resume(), w.write(1), w.carry(1))
 	for _, n := range []uint32{2, 1, 0} {
 		again, err := openFrom(d.clone(), 4, n)
@@ -60,13 +61,12 @@ func TestRestartFromAnyCheckpointIsTheSame(t *testing.T) {
 		same(t, w, again)
 	}
 	if _, err := openFrom(d, 6, 0); !errors.Is(err, ErrDamaged) {
-		t.Errorf("from the beginning, which was removed: %v", err)
+		t.Errorf("a start from the beginning, which was removed, returns %v; want an error", err)
 	}
 }
 
-// TestAlteredCheckpoint: whatever bit of a checkpoint is flipped, wherever it is
-// cut, and whatever is put behind it, it is refused by name, and the one before
-// leads to the same state.
+// TestAlteredCheckpoint: a checkpoint with a flipped bit, cut at any byte, or with bytes after
+// its end, is refused by name. The older checkpoint leads to the same state.
 func TestAlteredCheckpoint(t *testing.T) {
 	good := settled(t)
 	want := mustOpen(t, good.clone(), 9)
@@ -95,7 +95,7 @@ func TestAlteredCheckpoint(t *testing.T) {
 	try("once more behind it", slices.Concat(p, p))
 }
 
-// piecesOf splits a checkpoint into its header and its pieces.
+// piecesOf splits a checkpoint into its header and its sections.
 func piecesOf(p []byte) (list [][]byte) {
 	list, p = append(list, p[:checkpointHeader]), p[checkpointHeader:]
 	for len(p) > 0 {
@@ -105,8 +105,8 @@ func piecesOf(p []byte) (list [][]byte) {
 	return list
 }
 
-// TestPiecesOfCheckpointsInAnotherPlace: only the pieces of one checkpoint, in
-// their order, all of them and under its own name, are one.
+// TestPiecesOfCheckpointsInAnotherPlace: a checkpoint is accepted only with all of its sections,
+// in their order, and under its own name.
 func TestPiecesOfCheckpointsInAnotherPlace(t *testing.T) {
 	good := settled(t)
 	names := good.names(checkpointSuffix)
@@ -116,7 +116,7 @@ func TestPiecesOfCheckpointsInAnotherPlace(t *testing.T) {
 	other := piecesOf(foreign.disk.files[checkpointName(2)])
 	last := len(newer) - 1
 	if len(newer) != pieces+2 || len(older) != len(newer) || len(other) != len(newer) {
-		t.Fatalf("%d pieces", last)
+		t.Fatalf("the checkpoint has %d sections; want more", last)
 	}
 	swap := func(i, j int) [][]byte {
 		p := slices.Clone(newer)
@@ -162,7 +162,7 @@ func TestPiecesOfCheckpointsInAnotherPlace(t *testing.T) {
 	}
 }
 
-// TestTwoCheckpointsAreKept: the newest, and the one from which it was begun.
+// TestTwoCheckpointsAreKept: the newest, and the one that was the newest when it was begun.
 func TestTwoCheckpointsAreKept(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -176,7 +176,7 @@ func TestTwoCheckpointsAreKept(t *testing.T) {
 			t.Fatalf("after %d: %v", n+1, got)
 		}
 		if int64(len(d.files[checkpointName(n+1)])) != w.l.CheckpointBytes() {
-			t.Fatalf("it is said to have %d bytes", w.l.CheckpointBytes())
+			t.Fatalf("CheckpointBytes returns %d; want the size of the newest checkpoint", w.l.CheckpointBytes())
 		}
 	}
 	d.files[checkpointName(4)][100] ^= 1
@@ -188,13 +188,13 @@ func TestTwoCheckpointsAreKept(t *testing.T) {
 	mustOpen(t, d, 5)
 }
 
-// TestRemovedFilesThatACrashBringsBack: checkpoints and segments; they change
-// nothing, and are removed once more.
+// TestRemovedFilesThatACrashBringsBack: a crash may bring removed checkpoints and segments back.
+// They must change no state, and must be removed again.
 func TestRemovedFilesThatACrashBringsBack(t *testing.T) {
 	d := settled(t)
 	want := mustOpen(t, d.clone(), 9)
 	if len(d.removed) < 2 {
-		t.Fatal("nothing was removed")
+		t.Fatal("the test must remove files; none was removed")
 	}
 	back := d.clone()
 	maps.Copy(back.files, back.removed)
@@ -203,7 +203,7 @@ func TestRemovedFilesThatACrashBringsBack(t *testing.T) {
 	testutil.Must(t, w.write(1), w.checkpoint())
 	for _, s := range w.l.Segments() {
 		if old := d.removed[segmentName(s.ID)]; (old != nil) && !s.Free {
-			t.Errorf("segment %d is needed again", s.ID)
+			t.Errorf("segment %d, which was removed, is in use again", s.ID)
 		}
 	}
 	testutil.Must(t, w.l.Remove(1), w.l.Remove(2))
@@ -213,8 +213,8 @@ func TestRemovedFilesThatACrashBringsBack(t *testing.T) {
 	mustOpen(t, back, 10)
 }
 
-// TestCheckpointWhileAppendsGoOn: its pieces show what later records did, which
-// are replayed then.
+// TestCheckpointWhileAppendsGoOn: its sections include the effects of later records, which a
+// start then replays.
 func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -242,7 +242,7 @@ func TestCheckpointWhileAppendsGoOn(t *testing.T) {
 	same(t, w, again)
 }
 
-// TestCheckpointThatFails: all is as before, and the next one can be written.
+// TestCheckpointThatFails: the state is as before, and another checkpoint can be written.
 func TestCheckpointThatFails(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
@@ -269,14 +269,14 @@ func TestCheckpointThatFails(t *testing.T) {
 		}
 	}
 	if !maps.EqualFunc(d.files, before.files, bytes.Equal) || !slices.Equal(floor, w.l.Segments()) {
-		t.Error("a checkpoint that failed changed something")
+		t.Error("a checkpoint that failed changed the state")
 	}
 	testutil.Must(t, w.write(1), w.checkpoint(), w.checkpoint())
 	same(t, w, mustOpen(t, d, 10))
 }
 
-// TestAlteredHistory: what lies before a checkpoint is not looked at when the log
-// is opened, but what is altered there is noticed when it is read, and named.
+// TestAlteredHistory: opening the log does not read segments before a checkpoint. If one of them
+// is altered, a read of it must fail and name the place.
 func TestAlteredHistory(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -290,14 +290,14 @@ func TestAlteredHistory(t *testing.T) {
 			if err := w.verify(); err != nil && (!errors.As(err, &damage) || damage.File != name || damage.Offset > int64(i)) {
 				t.Fatalf("%s byte %d: %v", name, i, err)
 			} else if err == nil && read(w, name, int64(i)) {
-				t.Fatalf("%s byte %d: not noticed", name, i)
+				t.Fatalf("%s byte %d is altered, but no read fails", name, i)
 			}
 			d.files[name][i] ^= 0x10
 		}
 	}
 }
 
-// read reports whether a byte belongs to a record of an object that is alive.
+// read reports whether a byte belongs to the record of a live object.
 func read(w *world, name string, i int64) bool {
 	for _, o := range w.objects {
 		if segmentName(o.at.Segment) == name && int64(o.at.Offset) <= i && i < int64(o.at.Offset+o.at.Length) {
@@ -307,8 +307,8 @@ func read(w *world, name string, i int64) bool {
 	return false
 }
 
-// TestCutHistory: a segment that is shorter than a checkpoint saw it is noticed when
-// the log is opened, wherever the checkpoint's position is.
+// TestCutHistory: if a segment is shorter than a checkpoint recorded, opening the log must fail,
+// wherever the checkpoint's position is.
 func TestCutHistory(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -333,9 +333,9 @@ func TestCutHistory(t *testing.T) {
 	}
 }
 
-// TestWhatACheckpointSawIsNotTorn: a write that was durable when a checkpoint was
-// written can't be taken for one that a crash cut short, though it is the last one,
-// and behind the checkpoint's position; nor can the segment that holds it be away.
+// TestWhatACheckpointSawIsNotTorn: a write that was durable when a checkpoint was written must
+// not be treated as torn, even if it is the last one and comes after the checkpoint's position.
+// Its segment must not be missing, either.
 func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -355,12 +355,12 @@ func TestWhatACheckpointSawIsNotTorn(t *testing.T) {
 	testutil.Must(t, w.l.Checkpoint(at, inPieces(w.piece)))
 	delete(d.files, segmentName(5))
 	if w, err := openFrom(d, 4, 2); !errors.Is(err, ErrDamaged) {
-		t.Errorf("without the segment behind: %d records, %v", len(w.replayed), err)
+		t.Errorf("without the segment after the checkpoint: %d records, %v; want an error", len(w.replayed), err)
 	}
 }
 
-// TestWhatACheckpointSawIsNotForgotten: a log that lacks what the newest checkpoint
-// has seen is not started from an older one, to which that was never written.
+// TestWhatACheckpointSawIsNotForgotten: if the log lacks records that the newest checkpoint
+// knows, a start must not use an older checkpoint, for which these records were not written yet.
 func TestWhatACheckpointSawIsNotForgotten(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -383,8 +383,8 @@ func TestWhatACheckpointSawIsNotForgotten(t *testing.T) {
 	}
 }
 
-// TestCheckpointOfAnotherBranch: after a disk went back, the checkpoint of what was
-// there before does not fit; as it knows what is not there, no other one is used.
+// TestCheckpointOfAnotherBranch: a disk was rolled back, and a checkpoint of the newer history
+// is on it. It does not fit, and a start must not use another one, since records are missing.
 func TestCheckpointOfAnotherBranch(t *testing.T) {
 	a := store(t)
 	b := a.clone()
@@ -401,8 +401,8 @@ func TestCheckpointOfAnotherBranch(t *testing.T) {
 	same(t, wa, w)
 }
 
-// TestCheckpointKnowsTheEndOfAllItShows: appends go on while its pieces are taken. A
-// segment that is cut to where it ended when that began is missed.
+// TestCheckpointKnowsTheEndOfAllItShows: appends continue while its sections are written. If a
+// segment is then cut to its length at the checkpoint's beginning, the start must notice that.
 func TestCheckpointKnowsTheEndOfAllItShows(t *testing.T) {
 	d := newDisk()
 	w := mustOpen(t, d, 1)
@@ -420,9 +420,9 @@ func TestCheckpointKnowsTheEndOfAllItShows(t *testing.T) {
 	}
 }
 
-// TestACheckpointsNumberIsNobodyElsesChoice: a file with the highest number there is does
-// not take the fallback away. The next checkpoint is found by the next start, and the one
-// that the store began with stays.
+// TestACheckpointsNumberIsNobodyElsesChoice: a foreign file with the highest possible number
+// must not displace the older checkpoint. The next start must find the next checkpoint, and the
+// checkpoint with which the store began must stay.
 func TestACheckpointsNumberIsNobodyElsesChoice(t *testing.T) {
 	for _, highest := range []string{"4294967295", "4294967294", "00001026", "00001025", "00000003"} {
 		d := settled(t)
@@ -443,7 +443,7 @@ func TestACheckpointsNumberIsNobodyElsesChoice(t *testing.T) {
 	}
 }
 
-// TestHistoryHoldsEachSegmentOnce: also those that are made while a checkpoint is written,
+// TestHistoryHoldsEachSegmentOnce, also segments that are made while a checkpoint is written,
 // and after a start from it.
 func TestHistoryHoldsEachSegmentOnce(t *testing.T) {
 	d := store(t)

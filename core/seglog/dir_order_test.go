@@ -13,12 +13,12 @@ import (
 	"motte/internal/testutil"
 )
 
-// systemCall finds, in a line of strace, a call that changes a file or makes it
-// durable, and the path of the file.
+// systemCall matches a line of strace with a call that changes a file or makes it durable, and
+// the file's path.
 var systemCall = regexp.MustCompile(`\b(write|pwrite64|fsync|fdatasync|ftruncate|renameat|linkat|unlinkat)\(\d+<([^>]*)>(?:.*"([^"]*)")?`)
 
-// TestDirReachesTheDiskInOrder looks at the system calls themselves: nothing
-// else shows what a crash would leave. It needs strace.
+// TestDirReachesTheDiskInOrder checks the system calls, since only they show what a crash could
+// leave. It needs strace.
 func TestDirReachesTheDiskInOrder(t *testing.T) {
 	if path := os.Getenv("MOTTE_TEST_DIR"); path != "" {
 		useDir(t, path)
@@ -43,16 +43,16 @@ func TestDirReachesTheDiskInOrder(t *testing.T) {
 		if m := systemCall.FindStringSubmatch(line); m != nil && strings.HasPrefix(m[2], parent) {
 			name := strings.TrimPrefix(strings.TrimPrefix(m[2], parent), "/")
 			if strings.HasSuffix(m[1], "at") {
-				name += "/" + m[3] // the name that the file gets, or loses
+				name += "/" + m[3] // the name that the call adds or removes
 			}
 			call := fmt.Sprintln(m[1], name)
 			if m[1] == "write" && strings.HasSuffix(got, call) {
-				continue // a file is written piece by piece
+				continue // a file is written in several calls
 			}
 			got += call
 		}
 	}
-	// A file that has its name by a link is known to strace by the one that it had first.
+	// strace shows a file that was linked to its name by its first name.
 	const want = `fsync 
 unlinkat data/new-1
 unlinkat data/new-1
@@ -94,9 +94,8 @@ fsync data
 	}
 }
 
-// useDir makes two files by Append, the first of which is filled ahead, and one
-// that is larger than what is written at once; removes that; and opens the
-// directory again.
+// useDir makes a file by Append, which is preallocated, and a file that is larger than one
+// write. It removes the second file, and opens the directory again.
 func useDir(t *testing.T, path string) {
 	d := openDir(t, path)
 	testutil.Must(t, d.Append("1", []byte("data")), d.Append("1", []byte("data")))

@@ -24,7 +24,7 @@ func openDir(t testing.TB, path string) *Dir {
 	return d
 }
 
-// contents is what a Create is to write.
+// contents returns a function that writes p for a Create.
 func contents(p []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := w.Write(p)
@@ -36,7 +36,7 @@ func TestDirKeepsFiles(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	if _, err := OpenDir(path); !errors.Is(err, ErrLocked) {
-		t.Fatalf("opened twice: %v", err)
+		t.Fatalf("a second open of a directory returns %v; want ErrLocked", err)
 	}
 	want := []byte("header")
 	testutil.Must(t, d.Append("1", want))
@@ -53,7 +53,7 @@ func TestDirKeepsFiles(t *testing.T) {
 		}
 	}
 	if err := d.ReadAt("made", make([]byte, 2), 9); !errors.Is(err, io.EOF) {
-		t.Errorf("read behind the end: %v", err)
+		t.Errorf("a read after the end returns %v; want an error", err)
 	}
 	testutil.Must(t, d.Close())
 	d = openDir(t, path)
@@ -64,8 +64,7 @@ func TestDirKeepsFiles(t *testing.T) {
 	}
 }
 
-// TestDirRemovesWhatACrashLeftHalfMade: files that were being made, and nothing
-// else.
+// TestDirRemovesWhatACrashLeftHalfMade: it removes incomplete files, and no other files.
 func TestDirRemovesWhatACrashLeftHalfMade(t *testing.T) {
 	path := t.TempDir()
 	for _, name := range []string{temporary + "1", temporary + "wrap.key", "anew-1", "other"} {
@@ -79,15 +78,15 @@ func TestDirRemovesWhatACrashLeftHalfMade(t *testing.T) {
 		t.Errorf("%v, %v", list, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(path, temporary+"*")); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+		t.Errorf("the directory has %v left, %v; want only complete files", left, err)
 	}
 }
 
-// TestNumberTakesNoOtherNames: only a name that the log gives is a segment.
+// TestNumberTakesNoOtherNames: only a name that the log makes is a segment.
 func TestNumberTakesNoOtherNames(t *testing.T) {
 	for _, name := range []string{"", ".seg", "1.seg", "00000002.segment", "+0000003.seg", "4294967297.seg", "0000000x.seg", "00000000.seg", "00000004.ckp", "new-00000005.seg"} {
 		if n, ok := number(name, segmentSuffix); ok {
-			t.Errorf("%q is taken for segment %d", name, n)
+			t.Errorf("the name %q is read as segment %d; want none", name, n)
 		}
 	}
 	for _, want := range []uint32{1, 7, maxSegments, 99_999_999} {
@@ -97,8 +96,8 @@ func TestNumberTakesNoOtherNames(t *testing.T) {
 	}
 }
 
-// TestDirReplacesWholeOrNotAtAll: a Create that fails, at whatever point, leaves
-// the file that was there, and nothing else.
+// TestDirReplacesWholeOrNotAtAll: a Create that fails at any point leaves the existing file, and
+// no other file.
 func TestDirReplacesWholeOrNotAtAll(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -119,41 +118,40 @@ func TestDirReplacesWholeOrNotAtAll(t *testing.T) {
 	err := d.Replace("made", contents(make([]byte, 2*fileLimit)))
 	undo()
 	if !errors.Is(err, syscall.EFBIG) {
-		t.Errorf("on a full disk: %v", err)
+		t.Errorf("a Create on a full disk returns %v; want EFBIG", err)
 	}
 	got := make([]byte, len(want))
 	if err := d.ReadAt("made", got, 0); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("it holds %q, %v", got, err)
+		t.Errorf("after failed Creates the file has %q, %v; want its old content", got, err)
 	}
 	if list, err := d.Files(); err != nil || !slices.Equal(list, []File{{"made", int64(len(want))}}) {
 		t.Errorf("%v, %v", list, err)
 	}
 	if left, err := filepath.Glob(filepath.Join(path, temporary+"*")); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+		t.Errorf("the directory has %v left, %v; want only the old file", left, err)
 	}
 }
 
-// TestDirRemoves: what is removed is gone, for those too who have read it, and its
-// name can be used again.
+// TestDirRemoves: a removed file can't be read, even if it was read before, and its name can be
+// used again.
 func TestDirRemoves(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	defer d.Close()
 	p := make([]byte, 3)
 	testutil.Must(t, d.Append("1", []byte("old")), d.ReadAt("1", p, 0), d.Append("2", []byte("two")), d.Remove("1"))
 	if err := d.ReadAt("1", p, 0); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("read what was removed: %v", err)
+		t.Errorf("a read of a removed file returns %v; want an error", err)
 	}
 	if err := d.Remove("1"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("removed twice: %v", err)
+		t.Errorf("a second Remove returns %v", err)
 	}
 	testutil.Must(t, d.Append("2", []byte("more")), d.Create("1", contents([]byte("new"))), d.ReadAt("1", p, 0))
 	if string(p) != "new" {
-		t.Errorf("it holds %q", p)
+		t.Errorf("the new file of the same name has %q; want its own content", p)
 	}
 }
 
-// TestDirGivesBackWhatItRemoves: no reader, whenever it comes, keeps the space of a
-// file that was removed.
+// TestDirGivesBackWhatItRemoves: no reader may keep a removed file open, and with it its space.
 func TestDirGivesBackWhatItRemoves(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	defer d.Close()
@@ -167,13 +165,12 @@ func TestDirGivesBackWhatItRemoves(t *testing.T) {
 		testutil.Must(t, d.Remove("1"))
 		reader.Wait()
 		if len(d.open) > 0 {
-			t.Fatal("a file that was removed is still open")
+			t.Fatal("a removed file is still open")
 		}
 	}
 }
 
-// TestDirReadsWhileItWrites: old files are opened when they are read first, and
-// removed, which must not meet an Append or a Create.
+// TestDirReadsWhileItWrites: readers open and remove old files, while Append and Create run.
 func TestDirReadsWhileItWrites(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	defer d.Close()
@@ -208,11 +205,11 @@ func TestDirReadsWhileItWrites(t *testing.T) {
 	others.Wait()
 }
 
-// fileLimit is more than what the test framework itself writes into a file.
+// fileLimit is larger than any file that the test framework itself writes.
 const fileLimit = 1 << 20 // bytes
 
-// limitFiles lets no file of this process grow over size bytes: a write is cut
-// short there, and refused beyond, as by a disk that is full.
+// limitFiles limits the size of files of this process. A write up to the limit is cut short, and
+// a write beyond it is refused, as on a full disk.
 func limitFiles(t *testing.T, size uint64) (undo func()) {
 	t.Helper()
 	signal.Ignore(syscall.SIGXFSZ)
@@ -221,10 +218,9 @@ func limitFiles(t *testing.T, size uint64) (undo func()) {
 	return func() { testutil.Must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)) }
 }
 
-// TestDirOnAFullDisk: the space that is left is used to its end, though it is not
-// enough to fill ahead; then that file takes nothing more, also when there is space
-// again, and of the write that was cut short nothing stays; another file takes
-// more, as soon as there is room to fill it ahead.
+// TestDirOnAFullDisk: a file takes the remaining space to its end, even without preallocation.
+// After a failed write, the file takes no more data, even if there is space again, and no part
+// of the failed write stays. Another file takes data once it can be preallocated.
 func TestDirOnAFullDisk(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -232,26 +228,26 @@ func TestDirOnAFullDisk(t *testing.T) {
 	want := bytes.Repeat([]byte("0123456789"), (fileLimit-10)/10)
 	first := len(want) - step*steps
 	testutil.Must(t, d.Append("1", want[:first]), d.file.Truncate(int64(first)))
-	d.filled = int64(first) // as if the disk had been full by then
+	d.filled = int64(first) // as if the disk had been full at this size
 	undo := limitFiles(t, fileLimit)
 	defer func() { undo() }()
 	for i := first; i < len(want); i += step {
 		testutil.Must(t, d.Append("1", want[i:i+step]))
 	}
 	if err := d.Append("1", want[:step]); err == nil {
-		t.Fatal("written to a full disk")
+		t.Fatal("an Append to a full disk succeeds; want an error")
 	}
 	undo()
 	if err := d.Append("1", want[:step]); err == nil {
-		t.Fatal("the file takes data as soon as there is space again")
+		t.Fatal("after a failed write the file takes data again; want that it is never written again")
 	}
 	undo = limitFiles(t, fileLimit)
 	if err := d.Append("2", want[:step]); !errors.Is(err, syscall.EFBIG) {
-		t.Fatalf("a file for which there is no room: %v", err)
+		t.Fatalf("a new file that can't be preallocated returns %v; want EFBIG", err)
 	}
 	undo()
 	if err := d.Append("1", want[:step]); err == nil {
-		t.Fatal("the file takes data after a write that failed")
+		t.Fatal("the file takes data after a failed write; want an error")
 	}
 	testutil.Must(t, d.Append("2", want[:step]), d.Append("2", want[step:]), d.Close())
 	for _, name := range []string{"1", "2"} {
@@ -261,25 +257,25 @@ func TestDirOnAFullDisk(t *testing.T) {
 	}
 }
 
-// TestDirNeverRetriesAFailedWrite: after one failure every Append to that file
-// fails; another one is begun anew.
+// TestDirNeverRetriesAFailedWrite: after one failure, every Append to that file fails. Another
+// file starts fresh.
 func TestDirNeverRetriesAFailedWrite(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	testutil.Must(t, d.Append("1", []byte("header")))
-	d.file.Close() // as good as a disk that is gone
+	d.file.Close() // acts like a disk that is gone
 	for range 2 {
 		if err := d.Append("1", []byte("more")); err == nil {
-			t.Fatal("written to a disk that is gone")
+			t.Fatal("an Append to a disk that is gone succeeds; want an error")
 		}
 	}
 	p := make([]byte, 10)
 	testutil.Must(t, d.Append("2", []byte("header")), d.Append("2", []byte("more")), d.ReadAt("2", p, 0))
 	if string(p) != "headermore" {
-		t.Errorf("it holds %q", p)
+		t.Errorf("the next file has %q; want only its own data", p)
 	}
 }
 
-// TestLogInADir runs the log on files as the Core does.
+// TestLogInADir runs the log on files, like the Core.
 func TestLogInADir(t *testing.T) {
 	path, marks := t.TempDir(), newDisk()
 	for seed := range uint64(4) {
@@ -289,7 +285,7 @@ func TestLogInADir(t *testing.T) {
 		if seed == 2 {
 			testutil.Must(t, w.checkpoint(), w.compact(1, 2), w.verify())
 		}
-		if seed != 3 { // else as if the process had been killed
+		if seed != 3 { // otherwise as if the process had been killed
 			testutil.Must(t, d.Close())
 		}
 		d.lock.Close()
@@ -300,8 +296,8 @@ func TestLogInADir(t *testing.T) {
 	testutil.Must(t, append(w.refused, err, w.verify())...)
 }
 
-// TestDirNoticesThatItsFileIsCutOff at the next write, which makes the file long again,
-// so that nobody could see it by its size.
+// TestDirNoticesThatItsFileIsCutOff at the next write. That write makes the file long again, so
+// its size would no longer show the loss.
 func TestDirNoticesThatItsFileIsCutOff(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -310,7 +306,7 @@ func TestDirNoticesThatItsFileIsCutOff(t *testing.T) {
 	}
 	testutil.Must(t, os.Truncate(filepath.Join(path, "00000001.seg"), 64))
 	if err := d.Append("00000001.seg", make([]byte, 1000)); !errors.Is(err, errCutOff) {
-		t.Errorf("a write behind what was cut off: %v", err)
+		t.Errorf("a write to a file that was cut short returns %v; want an error", err)
 	}
 	testutil.Must(t, d.Append("00000002.seg", make([]byte, 1000)))
 }

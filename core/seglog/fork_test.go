@@ -21,8 +21,8 @@ func heads(t testing.TB, w *world, n int) (list []model.Head) {
 	return list
 }
 
-// knows fails the test unless a log takes each head for part of its history, or
-// none of them.
+// knows fails the test unless a log accepts each head as part of its history, or refuses each,
+// as wanted.
 func knows(t testing.TB, what string, w *world, heads []model.Head, want bool) {
 	t.Helper()
 	for _, h := range heads {
@@ -32,9 +32,9 @@ func knows(t testing.TB, what string, w *world, heads []model.Head, want bool) {
 	}
 }
 
-// TestBranchesRefuseEachOther: two logs go on from copies of one storage. Each has
-// the heads from before, and not one of the other's, as soon as it has come as far:
-// also after a restart, from a checkpoint, when the segments are gone.
+// TestBranchesRefuseEachOther: two logs continue from copies of one storage. Each accepts the
+// heads from before the copy. Once it is long enough, it refuses the other's heads. This also
+// holds after a restart, from a checkpoint, and when the segments are gone.
 func TestBranchesRefuseEachOther(t *testing.T) {
 	a := store(t)
 	common := mustOpen(t, a, 3)
@@ -83,8 +83,8 @@ func TestBranchesRefuseEachOther(t *testing.T) {
 	}
 }
 
-// TestCutBranch: a log that lost its last records, though nothing on the disk tells,
-// does not have the heads it had then, once it has come as far again.
+// TestCutBranch: a log lost its last records without a trace on the disk. Once it has as many
+// records again, it must refuse the lost heads.
 func TestCutBranch(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -99,7 +99,7 @@ func TestCutBranch(t *testing.T) {
 	}
 }
 
-// TestContains: bounds of the history, and heads that were never there.
+// TestContains checks the bounds of the history, and heads that never existed.
 func TestContains(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -107,7 +107,7 @@ func TestContains(t *testing.T) {
 		t.Error("the head of an empty log is refused")
 	}
 	if w.l.Contains(model.Head{LSN: 1}) || w.l.Contains(model.Head{LSN: 5, Segment: w.l.segments[2].tag}) {
-		t.Error("a head of no segment, or of another one, is taken")
+		t.Error("a head without a segment, or of another segment, is accepted")
 	}
 	for _, s := range w.l.segments {
 		for _, lsn := range []uint64{s.firstLSN - 1, s.firstLSN} {
@@ -120,20 +120,20 @@ func TestContains(t *testing.T) {
 		w.l.begin(&segment{firstLSN: uint64(100 + n), tag: SegmentID{byte(n), byte(n >> 8), byte(n >> 16), 1}})
 	}
 	if len(w.l.history) > maxHistory {
-		t.Errorf("%d branches are kept", len(w.l.history))
+		t.Errorf("the history has %d segments; want its bound", len(w.l.history))
 	}
 	last := uint64(100 + maxHistory + 4)
 	tag := w.l.history[len(w.l.history)-1].Segment
 	if !w.l.Contains(model.Head{LSN: last, Segment: tag}) || w.l.Contains(model.Head{LSN: last - 1, Segment: tag}) {
-		t.Error("the newest branches are not known any more")
+		t.Error("the history lacks its newest segments")
 	}
 	if !w.l.Contains(model.Head{LSN: 3}) {
-		t.Error("a head older than what is kept is refused")
+		t.Error("a head that is older than the kept history is refused; want it accepted")
 	}
 }
 
-// TestCarriedRecordsMoveNoHead: what is said of a head stays true when compaction
-// writes where it points to.
+// TestCarriedRecordsMoveNoHead: the answer about a head stays the same when compaction relocates
+// its record.
 func TestCarriedRecordsMoveNoHead(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -149,11 +149,11 @@ func TestCarriedRecordsMoveNoHead(t *testing.T) {
 	again := mustOpen(t, d, 4)
 	knows(t, "after a restart", again, all, true)
 	if again.l.Position() != w.l.Position() || !maps.Equal(again.objects, w.objects) {
-		t.Error("a restart leads elsewhere")
+		t.Error("a restart leads to another head")
 	}
 }
 
-// TestSegmentsOfAnotherBranch: they can't be mixed in.
+// TestSegmentsOfAnotherBranch: a log with a segment of a fork must be refused.
 func TestSegmentsOfAnotherBranch(t *testing.T) {
 	a := store(t)
 	testutil.Must(t, mustOpen(t, a, 3).write(1))

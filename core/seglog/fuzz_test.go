@@ -9,9 +9,9 @@ import (
 	"motte/internal/testutil"
 )
 
-// FuzzReplay puts anything in the place of a segment: the oldest, the newest, or
-// one in the middle of a store with carried records. Nothing is read but what was
-// written, also when all damage is passed over, which ends.
+// FuzzReplay replaces a segment by any bytes: the oldest, the newest, or one in the middle of a
+// store with relocated records. Only written records may be read, even if all damage is
+// accepted, and reading must end.
 func FuzzReplay(f *testing.F) {
 	good := store(f)
 	w := mustOpen(f, good, 3)
@@ -30,7 +30,7 @@ func FuzzReplay(f *testing.F) {
 			return
 		}
 		if !w.authentic() {
-			t.Fatal("a record that nobody wrote")
+			t.Fatal("the log read a record that was never written")
 		}
 		if err == nil && !accept {
 			if err := w.verify(); err != nil {
@@ -40,7 +40,7 @@ func FuzzReplay(f *testing.F) {
 		for _, s := range w.l.Segments() {
 			_ = w.l.Walk(s.ID, func(r Record, at Location) error {
 				if r.LSN == 0 || len(r.Sealed) != int(at.Length) {
-					t.Fatal("no record")
+					t.Fatal("the replay returned no record")
 				}
 				return nil
 			})
@@ -48,8 +48,7 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
-// FuzzReadHeader: whatever a segment's file begins with, its header is taken only
-// if it is the one that was written.
+// FuzzReadHeader: a segment's header is accepted only if it equals the written one.
 func FuzzReadHeader(f *testing.F) {
 	good := store(f)
 	keys, _, err := OpenKeys(root, good.files[KeysNames[0]])
@@ -69,14 +68,13 @@ func FuzzReadHeader(f *testing.F) {
 		}
 		for id, s := range l.segments {
 			if was := good.files[segmentName(id)]; string(p[:headerSize]) != string(was[:min(headerSize, len(was))]) {
-				t.Fatalf("a header that nobody wrote: %v", s)
+				t.Fatalf("a header that was never written is accepted: %v", s)
 			}
 		}
 	})
 }
 
-// FuzzOpenKeys: whatever a file of the keys holds, it is opened only if it is one that was
-// written.
+// FuzzOpenKeys: a file of the data keys opens only if it is one that was written.
 func FuzzOpenKeys(f *testing.F) {
 	good := store(f).files[KeysNames[0]]
 	old := golden(f, "store-v3.hex").files[KeysNames[0]]
@@ -85,13 +83,13 @@ func FuzzOpenKeys(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		if k, _, err := OpenKeys(root, p); k != nil && (err != nil || !bytes.Equal(p, good) && !bytes.Equal(p, old)) {
-			t.Fatalf("keys that nobody wrote: %x", p)
+			t.Fatalf("data keys that were never written are accepted: %x", p)
 		}
 	})
 }
 
-// FuzzRestore puts anything in the place of the newest checkpoint: the state is the
-// same, from that one or from the one before.
+// FuzzRestore replaces the newest checkpoint by any bytes. The state must be the same, from this
+// checkpoint or from the older one.
 func FuzzRestore(f *testing.F) {
 	good := settled(f)
 	names := good.names(checkpointSuffix)
@@ -109,8 +107,8 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// FuzzRestorePlace gives anything for the log's own piece of a checkpoint, which
-// nobody can who does not have the key: it is refused, or is what place encodes.
+// FuzzRestorePlace tries any bytes as the log's section of a checkpoint. Only the owner of the key
+// can write one. It must be refused, or stay the same when it is encoded again.
 func FuzzRestorePlace(f *testing.F) {
 	good := settled(f)
 	w := mustOpen(f, good, 9)
@@ -127,7 +125,7 @@ func FuzzRestorePlace(f *testing.F) {
 		got := l.footer(w.l.pos)
 		again := &Log{segments: maps.Clone(w.l.segments), damaged: func(*DamageError) error { return nil }}
 		if again.restoreFooter(0, got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
-			t.Fatal("what was read is not what was meant")
+			t.Fatal("an accepted section, encoded and decoded again, is another one")
 		}
 	})
 }

@@ -15,8 +15,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// golden reads a store from a file of lines, each a name and the bytes in
-// hexadecimal.
+// golden reads a store from a file. Each line has a file name, and its bytes in hexadecimal.
 func golden(t testing.TB, file string) *disk {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("testdata", file))
@@ -30,10 +29,9 @@ func golden(t testing.TB, file string) *disk {
 	return d
 }
 
-// TestGoldenStore reads stores of version 3, byte for byte as they were written: with
-// two checkpoints, with segments that were removed and what was carried from them,
-// with records of an owner who was erased since; and it writes the one whose keys are of
-// version 3. Those of the other are of version 2.
+// TestGoldenStore reads golden stores of version 3: with two checkpoints, with removed segments
+// and relocated records, and with records of an erased owner. The data keys of one have version
+// 2, and those of the other version 3. The test writes the latter again, byte for byte.
 func TestGoldenStore(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 5)
@@ -47,7 +45,7 @@ func TestGoldenStore(t *testing.T) {
 	}
 	stored := golden(t, "store-v3-keys-v3.hex")
 	if !maps.EqualFunc(d.files, stored.files, bytes.Equal) {
-		t.Error("the store is written differently now")
+		t.Error("the store is now written with other bytes than the golden one")
 	}
 	readsGolden(t, stored, w)
 	old := golden(t, "store-v3.hex")
@@ -55,9 +53,9 @@ func TestGoldenStore(t *testing.T) {
 	testutil.Must(t, err)
 	readsGolden(t, old, w)
 	if w.l.keys.Own != root {
-		t.Error("the secrets of version 2 are not those that follow from the root key")
+		t.Error("the secrets of data keys of version 2 do not follow from the root key")
 	}
-	testutil.Must(t, w.l.Erase(bob)) // which writes the keys, in the newest version
+	testutil.Must(t, w.l.Erase(bob)) // writes the data keys, in the newest version
 	readsGolden(t, w.disk, w)
 	for _, name := range KeysNames {
 		if w.disk.files[name][4] != KeysVersion {
@@ -66,7 +64,7 @@ func TestGoldenStore(t *testing.T) {
 	}
 }
 
-// readsGolden reads a golden store from both checkpoints; it is that of w.
+// readsGolden reads a golden store from both checkpoints. It must have the state of w.
 func readsGolden(t *testing.T, stored *disk, w *world) {
 	t.Helper()
 	for _, n := range w.l.Checkpoints()[:2] {
@@ -84,8 +82,8 @@ func readsGolden(t *testing.T, stored *disk, w *world) {
 	}
 }
 
-// TestOtherVersions: stores of versions 1 and 2, which no release wrote, are refused
-// by name, and so is one of a version that is to come; nothing of it is changed.
+// TestOtherVersions: stores of versions 1 and 2, which no release wrote, are refused by name. So
+// is a store of a future version. No file of them is changed.
 func TestOtherVersions(t *testing.T) {
 	for _, version := range []byte{1, 2, 4} {
 		d := settled(t)
@@ -99,10 +97,10 @@ func TestOtherVersions(t *testing.T) {
 			t.Errorf("version %d: %v", version, err)
 		}
 		if errors.Is(err, ErrDamaged) {
-			t.Errorf("version %d is taken for damage", version)
+			t.Errorf("version %d is reported as damage; want ErrVersion", version)
 		}
 		if len(d.calls) > 0 || !maps.EqualFunc(d.files, before.files, bytes.Equal) {
-			t.Errorf("version %d: it was changed by %v", version, d.calls)
+			t.Errorf("a refused store of version %d was changed by %v", version, d.calls)
 		}
 	}
 }

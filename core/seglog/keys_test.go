@@ -15,7 +15,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// ofOwner counts the objects of an owner that can be read, and those that can't.
+// ofOwner counts an owner's objects that can be read, and those that can't.
 func ofOwner(t testing.TB, w *world, owner uint32) (readable, gone int) {
 	t.Helper()
 	for _, o := range w.objects {
@@ -34,16 +34,16 @@ func ofOwner(t testing.TB, w *world, owner uint32) (readable, gone int) {
 	return readable, gone
 }
 
-// TestErase: what an owner put can't be read any more, at once and after restarts,
-// from the log and from checkpoints, and that is no damage; nor can the owner put
-// anything more. Everybody else is as before.
+// TestErase: an erased owner's objects can't be read any more, immediately and after restarts,
+// from the log and from checkpoints. That is not damage. The owner can't put further objects.
+// Other owners are not affected.
 func TestErase(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
 	hers, _ := ofOwner(t, w, alice)
 	his, _ := ofOwner(t, w, bob)
 	if hers == 0 || his == 0 {
-		t.Fatal("nothing is there to be erased")
+		t.Fatal("the test needs objects of both owners")
 	}
 	erased := func(what string, w *world) {
 		t.Helper()
@@ -69,12 +69,12 @@ func TestErase(t *testing.T) {
 	erased("carried, after a restart", w)
 	put := Record{LSN: w.l.Position().LSN + 1, Kind: KindPut, Owner: alice}
 	if _, _, err := w.l.Append([]Group{{put}}); err == nil {
-		t.Error("she puts something more")
+		t.Error("an erased owner puts another object; want an error")
 	}
 }
 
-// TestErasedObjectsAreGoneFromCopies: from a copy of all that was there before the
-// erasure, but for the one file, with that file as it is now.
+// TestErasedObjectsAreGoneFromCopies: a copy of all files from before the erasure, together with
+// the present data keys, does not open erased objects.
 func TestErasedObjectsAreGoneFromCopies(t *testing.T) {
 	d := settled(t)
 	backup := d.clone()
@@ -90,19 +90,19 @@ func TestErasedObjectsAreGoneFromCopies(t *testing.T) {
 	}
 }
 
-// TestEraseThatFails: nothing is erased, and it can be tried again. A crash leaves
-// the file as it was or as it is to be.
+// TestEraseThatFails: no owner is erased, and another attempt is possible. A crash leaves the
+// old or the new file.
 func TestEraseThatFails(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
 	before := bytes.Clone(d.files[KeysNames[0]])
 	d.fail = syscall.ENOSPC
 	if err := w.l.Erase(alice); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("a full disk: %v", err)
+		t.Errorf("an erasure on a full disk returns %v; want ENOSPC", err)
 	}
 	d.fail = nil
 	if w.check(t); !bytes.Equal(before, d.files[KeysNames[0]]) {
-		t.Error("the keys are others now")
+		t.Error("a failed erasure changed the file of the data keys")
 	}
 	testutil.Must(t, w.l.Erase(alice))
 	if readable, _ := ofOwner(t, w, alice); readable > 0 {
@@ -110,8 +110,8 @@ func TestEraseThatFails(t *testing.T) {
 	}
 }
 
-// TestAlteredKeys: whatever bit of both copies is flipped, wherever they are cut, if they
-// are missing, or another store's: the log is refused, and a file is named.
+// TestAlteredKeys: if both copies are altered in any bit, cut, missing, or of another store, the
+// log is refused, and the error names a file.
 func TestAlteredKeys(t *testing.T) {
 	good := settled(t)
 	testutil.Must(t, mustOpen(t, good, 9).l.Erase(alice))
@@ -126,21 +126,21 @@ func TestAlteredKeys(t *testing.T) {
 			}
 		}
 		var damage *DamageError
-		for _, accept := range []bool{false, true} { // there is nothing to go on with
+		for _, accept := range []bool{false, true} { // without the keys, damage can't be accepted
 			if _, err := openWith(d, 9, accept); !errors.As(err, &damage) || damage.File != KeysNames[0] {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
 		for _, name := range KeysNames {
 			if !bytes.Equal(d.files[name], p) {
-				t.Errorf("%s: %s was written anew", what, name)
+				t.Errorf("%s: a refused log wrote %s again", what, name)
 			}
 		}
 	}
 	for i := range p {
 		bad := bytes.Clone(p)
 		bad[i] ^= 1 << (i % 8)
-		if i != 4 { // its version: see TestOtherVersionsOfTheKeys
+		if i != 4 { // byte 4 is the version: see TestOtherVersionsOfTheKeys
 			refused("a bit flipped", bad)
 		}
 		refused("cut", p[:i])
@@ -152,16 +152,16 @@ func TestAlteredKeys(t *testing.T) {
 	refused("larger than it can be", make([]byte, maxKeys+1))
 }
 
-// TestKeysOfANewStore: it has some before it has a segment. A crash in between leaves
-// a store that can be opened; and whatever else is gone, the keys and the identity
-// that are there are kept, so that clients can tell, and a backup can be put back.
+// TestKeysOfANewStore: a store gets its data keys before its first segment. After a crash in
+// between, the store can be opened. If all other files are lost, the keys and the store's
+// identity stay. So clients notice the loss, and a backup can be restored.
 func TestKeysOfANewStore(t *testing.T) {
 	d := newDisk()
 	id := mustOpen(t, d, 1).l.store
 	first := bytes.Clone(d.files[KeysNames[0]])
 	w := mustOpen(t, d, 2)
 	if w.l.store != id || len(first) == 0 || !bytes.Equal(first, d.files[KeysNames[0]]) {
-		t.Error("the store is another one after a restart")
+		t.Error("after a restart the store has another identity")
 	}
 	testutil.Must(t, w.write(5))
 	same(t, w, mustOpen(t, d, 3))
@@ -180,18 +180,17 @@ func TestKeysOfANewStore(t *testing.T) {
 		delete(d.files, name)
 	}
 	if _, err := open(d, 6); err == nil || !bytes.Equal(d.files[KeysNames[0]], first[:20]) {
-		t.Errorf("half a file of keys: %v", err)
+		t.Errorf("an incomplete file of the data keys returns %v; want an error, and the file unchanged", err)
 	}
 	d = newDisk()
 	d.fail = syscall.EIO
 	if _, err := open(d, 1); !errors.Is(err, syscall.EIO) || len(d.files) > 0 {
-		t.Errorf("on a bad disk: %v; %d files", err, len(d.files))
+		t.Errorf("a new store on a bad disk returns %v, with %d files; want an error, and no file", err, len(d.files))
 	}
 }
 
-// TestStoreWithoutSegments: where a checkpoint is, there was a store. It is not taken
-// for a new one, whose keys would replace those of all that may come back from a
-// backup.
+// TestStoreWithoutSegments: if a checkpoint exists, there was a store. It must not be treated as
+// a new one. New keys would replace the keys of segments that a backup may bring back.
 func TestStoreWithoutSegments(t *testing.T) {
 	d := settled(t)
 	for _, name := range d.names(segmentSuffix) {
@@ -204,11 +203,11 @@ func TestStoreWithoutSegments(t *testing.T) {
 		}
 	}
 	if !maps.EqualFunc(d.files, before.files, bytes.Equal) {
-		t.Error("something was written")
+		t.Error("a refused log wrote to the disk")
 	}
 }
 
-// TestOtherVersionsOfTheKeys: keys of a version that is to come are refused by name.
+// TestOtherVersionsOfTheKeys: data keys of a future version are refused by name.
 func TestOtherVersionsOfTheKeys(t *testing.T) {
 	for _, version := range []byte{0, 1, 4, 255} {
 		d := settled(t)
@@ -221,19 +220,19 @@ func TestOtherVersionsOfTheKeys(t *testing.T) {
 			t.Errorf("version %d: %v", version, err)
 		}
 		if !maps.EqualFunc(d.files, before.files, bytes.Equal) {
-			t.Errorf("version %d: something was written", version)
+			t.Errorf("data keys of version %d were refused, but a file was written", version)
 		}
 	}
 	d := settled(t)
 	for _, name := range KeysNames {
-		d.files[name][4] = 2 // what it is not
+		d.files[name][4] = 2 // a wrong version
 	}
 	if _, err := open(d, 9); !errors.Is(err, ErrDamaged) {
-		t.Errorf("version 3 that is said to be version 2: %v", err)
+		t.Errorf("data keys of version 3 with the version 2 in their header return %v; want damage", err)
 	}
 }
 
-// under returns the content of a file of the keys, sealed under a root key.
+// under returns the content of a file of the data keys, sealed under a root key.
 func (w *world) under(root seal.Root, change func(*seal.Secrets)) []byte {
 	k := seal.Derive(root, w.l.keys.Store())
 	k.Secrets = w.l.keys.Secrets
@@ -243,8 +242,8 @@ func (w *world) under(root seal.Root, change func(*seal.Secrets)) []byte {
 	return SealKeys(k, seal.Salt{byte(root[0])}, w.l.generation+1, w.l.keys.Data())
 }
 
-// TestAnotherRootKey: the keys are written again under another root key, one copy after the
-// other. A crash in between leaves a store that opens with either; then only with the next.
+// TestAnotherRootKey: the data keys are sealed under another root key, one copy after the other.
+// After a crash in between, either root key opens the store. After both, only the next one does.
 func TestAnotherRootKey(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
@@ -259,17 +258,17 @@ func TestAnotherRootKey(t *testing.T) {
 	p := w.under(next, nil)
 	for i, name := range KeysNames {
 		if !opens(root) || opens(next) != (i > 0) {
-			t.Errorf("%d copies are written: opens with the key before: %v, with the next: %v", i, opens(root), opens(next))
+			t.Errorf("with %d copies written, the store opens with the old key: %v, with the next: %v", i, opens(root), opens(next))
 		}
 		d.files[name] = p
 	}
 	if opens(root) || !opens(next) {
-		t.Errorf("both copies are written: opens with the key before: %v, with the next: %v", opens(root), opens(next))
+		t.Errorf("with both copies written, the store opens with the old key: %v, with the next: %v", opens(root), opens(next))
 	}
 }
 
-// TestTheNewerSecretsCount: a crash between the two copies leaves the Core's next key, or the
-// one before; a data key that was taken away from either copy is gone in both cases.
+// TestTheNewerSecretsCount: a crash between the two copies leaves the Core's next or former key.
+// A key that was removed from either copy is gone in both cases.
 func TestTheNewerSecretsCount(t *testing.T) {
 	for i, name := range KeysNames {
 		d := settled(t)
@@ -279,11 +278,11 @@ func TestTheNewerSecretsCount(t *testing.T) {
 		again, err := open(d, 10)
 		testutil.Must(t, err)
 		if again.l.keys.Core != [seal.KeySize]byte{1, 2} || again.l.HasKey(alice) || !again.l.HasKey(bob) {
-			t.Errorf("copy %d: the older secrets count: %v; keys %v, %v", i, again.l.keys.Core, again.l.HasKey(alice), again.l.HasKey(bob))
+			t.Errorf("copy %d: the Core key is %v; the owners' keys are there: %v, %v", i, again.l.keys.Core, again.l.HasKey(alice), again.l.HasKey(bob))
 		}
 		_, err = again.l.watchKeys(map[string]int64{KeysNames[0]: int64(len(d.files[KeysNames[0]])), KeysNames[1]: int64(len(d.files[KeysNames[1]]))})
 		if testutil.Must(t, err); !bytes.Equal(d.files[KeysNames[0]], d.files[KeysNames[1]]) {
-			t.Errorf("copy %d: they differ still", i)
+			t.Errorf("copy %d: after a start the copies still differ", i)
 		}
 	}
 }

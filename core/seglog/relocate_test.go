@@ -16,9 +16,9 @@ func (d *disk) stored(at Location) []byte {
 	return d.files[segmentName(at.Segment)][at.Offset:][:at.Length]
 }
 
-// TestCarriedRecordsAreAsTheyWere: byte for byte, however often they are carried,
-// and they are read from there when the old segment is gone, also after a restart
-// from each checkpoint.
+// TestCarriedRecordsAreAsTheyWere: relocated records are the same, byte for byte, however often
+// they are relocated. When the old segment is gone, they are read from the new place, also after
+// a restart from each checkpoint.
 func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -35,7 +35,7 @@ func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 			testutil.Must(t, w.carry(s.ID))
 		}
 		if got, want := w.l.Position().LSN, lsn+uint64(len(segments)); got != want {
-			t.Fatalf("carrying went on to record %d, want %d, the marks alone", got, want)
+			t.Fatalf("relocation ended at record %d, want %d: only barriers get a number", got, want)
 		}
 		testutil.Must(t, w.checkpoint(), w.checkpoint())
 		for _, s := range segments {
@@ -58,8 +58,8 @@ func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 	}
 }
 
-// TestReadOfWhatWasCarriedAway: whoever still has the old place hears that, and not
-// of damage.
+// TestReadOfWhatWasCarriedAway: a read from the old place of a relocated record returns an error
+// of its own, not damage.
 func TestReadOfWhatWasCarriedAway(t *testing.T) {
 	w := mustOpen(t, store(t), 3)
 	old := maps.Clone(w.objects)
@@ -73,12 +73,12 @@ func TestReadOfWhatWasCarriedAway(t *testing.T) {
 		t.Errorf("walk: %v", err)
 	}
 	if w.l.Has(1) || !w.l.Has(2) {
-		t.Error("the wrong segment is there")
+		t.Error("the removed segment is there, or the other one is not")
 	}
 }
 
-// TestCrashWhileCarrying: whatever of the write reached the disk, each object is
-// read from a place where all of it is.
+// TestCrashWhileCarrying: whatever part of the write reached the disk, each object must be
+// readable from a complete copy.
 func TestCrashWhileCarrying(t *testing.T) {
 	good := store(t)
 	testutil.Must(t, mustOpen(t, good, 3).write(2))
@@ -108,9 +108,8 @@ func TestCrashWhileCarrying(t *testing.T) {
 	}
 }
 
-// TestDamagedRecordStopsCompaction: a segment with anything that can't be read is
-// not to be removed; nor may what is damaged be carried to where it is taken for a
-// torn write.
+// TestDamagedRecordStopsCompaction: a segment with an unreadable record must not be removed. A
+// damaged record must not be relocated, since at its new place it could look like a torn write.
 func TestDamagedRecordStopsCompaction(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -126,12 +125,11 @@ func TestDamagedRecordStopsCompaction(t *testing.T) {
 	}
 	stop := errors.New("enough")
 	if err := w.l.Walk(1, func(Record, Location) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("visit's own error: %v", err)
+		t.Errorf("Walk returns %v; want the error of the visit function", err)
 	}
 }
 
-// TestWalkShowsEachRecord: also those that were carried, and those of an owner who
-// was erased.
+// TestWalkShowsEachRecord, also relocated records, and those of an erased owner.
 func TestWalkShowsEachRecord(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -152,9 +150,9 @@ func TestWalkShowsEachRecord(t *testing.T) {
 	}
 }
 
-// TestCarriedRecordsInAnotherPlace: they are no part of the chain, as they say
-// nothing new. Where one is missing, or one more is, the segment's length tells; in
-// another order they lead to the same; and none can be altered.
+// TestCarriedRecordsInAnotherPlace: relocated records are not in the chain, since they change no
+// state. The segment's length shows if one is missing or added. Another order gives the same
+// state. An altered record is refused.
 func TestCarriedRecordsInAnotherPlace(t *testing.T) {
 	good := store(t)
 	w := mustOpen(t, good, 3)
@@ -163,7 +161,7 @@ func TestCarriedRecordsInAnotherPlace(t *testing.T) {
 	p, at := good.files[name], recordsOf(good.files[name])
 	one := good.files["00000001.seg"]
 	first := recordsOf(one)
-	carried := 0 // the first one that is
+	carried := 0 // index of the first relocated record
 	for _, r := range mustOpen(t, good.clone(), 4).replayed[storeRecords:] {
 		if r.Sealed != nil {
 			break
@@ -201,9 +199,9 @@ func TestCarriedRecordsInAnotherPlace(t *testing.T) {
 	}
 }
 
-// TestEachWriteProvesTheOneBefore: in the newest segment, too, damage to a write
-// behind which another one began is never taken for torn. So a write begins with a
-// record that is not carried: only such a one can say that it is the first.
+// TestEachWriteProvesTheOneBefore: if another write follows a write, damage to it is never
+// treated as a torn write, even in the newest segment. So a write begins with a record that is
+// not relocated: only such a record can mark the beginning.
 func TestEachWriteProvesTheOneBefore(t *testing.T) {
 	for what, writes := range map[string]func(w *world) error{
 		"put, put":     func(w *world) error { return errors.Join(w.write(1), w.write(1)) },
@@ -224,7 +222,7 @@ func TestEachWriteProvesTheOneBefore(t *testing.T) {
 			}
 			d.files[name][i] ^= 1
 		}
-		cut := d.clone() // also if all that is left of what follows is the head of its first record
+		cut := d.clone() // of the next write, only the head of its first record is left
 		cut.files[name] = cut.files[name][:lastWriteAt(d.files[name])+bodyAt+seal.Overhead]
 		mustOpen(t, cut.clone(), 4)
 		cut.files[name][start+bodyAt] ^= 1
@@ -234,7 +232,7 @@ func TestEachWriteProvesTheOneBefore(t *testing.T) {
 	}
 }
 
-// TestCarriedRecordsAlone: a write may hold nothing else.
+// TestCarriedRecordsAlone: a write may consist of relocated records only.
 func TestCarriedRecordsAlone(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
@@ -254,8 +252,8 @@ func TestCarriedRecordsAlone(t *testing.T) {
 	same(t, w, mustOpen(t, d, 4))
 }
 
-// TestCarriedRecordEndsNoGroup: a genuine record of another segment, written over the
-// end of a group, does not make half of it a whole.
+// TestCarriedRecordEndsNoGroup: a genuine record of another segment is written over the end of a
+// group. The rest of the group must not count as complete.
 func TestCarriedRecordEndsNoGroup(t *testing.T) {
 	d := newDisk()
 	testutil.Must(t, mustOpen(t, d, 1).write(1))
@@ -268,6 +266,6 @@ func TestCarriedRecordEndsNoGroup(t *testing.T) {
 	}
 	d.files[d.current] = append(bytes.Clone(p[:headerSize+int(r.length)]), d.files[segmentName(1)][headerSize:]...)
 	if w, err := open(d, 3); err == nil && w.l.Position().LSN != 1 {
-		t.Errorf("the log ends with record %d: half a group", w.l.Position().LSN)
+		t.Errorf("the log ends with record %d, in the middle of a group", w.l.Position().LSN)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// allocated returns the size of a file, and the bytes of the disk that it has.
+// allocated returns the size of a file, and its space on the disk in bytes.
 func allocated(t *testing.T, path string) (size, disk int64) {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -17,8 +17,8 @@ func allocated(t *testing.T, path string) (size, disk int64) {
 	return info.Size(), info.Sys().(*syscall.Stat_t).Blocks * blockSize
 }
 
-// TestReserve: it has space of the disk, grows, and is given back; while it is not there,
-// nothing is filled ahead.
+// TestReserve: the reserve takes disk space, grows, and is given back. While it is missing,
+// files are not preallocated.
 func TestReserve(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -31,19 +31,19 @@ func TestReserve(t *testing.T) {
 	}
 	testutil.Must(t, d.Append("1", []byte("data")))
 	if size, _ := allocated(t, filepath.Join(path, "1")); size < zeroAhead {
-		t.Errorf("nothing is filled ahead: %d bytes", size)
+		t.Errorf("with a reserve a file is not preallocated: %d bytes", size)
 	}
 	testutil.Must(t, d.Reserve(0), d.Reserve(0), d.Append("2", []byte("data")), d.Append("2", []byte("more")))
 	if size, _ := allocated(t, filepath.Join(path, "2")); size != 8 {
-		t.Errorf("without a reserve a file of %d bytes is made", size)
+		t.Errorf("without a reserve a file is preallocated to %d bytes", size)
 	}
 	if _, err := os.Stat(filepath.Join(path, reserveName)); !os.IsNotExist(err) {
 		t.Errorf("the reserve is still there: %v", err)
 	}
 }
 
-// TestLargeWritesFillNothingAhead: the disk would write their place twice. The next small write
-// fills what is behind it.
+// TestLargeWritesFillNothingAhead: preallocation would let the disk write their place twice. The
+// next small write preallocates the space after it.
 func TestLargeWritesFillNothingAhead(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -60,12 +60,13 @@ func TestLargeWritesFillNothingAhead(t *testing.T) {
 		testutil.Must(t, d.Append("1", make([]byte, step.write)))
 		end += step.write
 		if got := size(); got < end+step.ahead || got > end+step.ahead+pieceSize {
-			t.Errorf("behind a write of %d bytes the file has %d bytes of data, and %d in all", step.write, end, got)
+			t.Errorf("after a write of %d bytes the file has %d bytes of data, and %d in all", step.write, end, got)
 		}
 	}
 }
 
-// TestReserveThatCanNotBeMade says so, and takes nothing; one that can't grow is kept.
+// TestReserveThatCanNotBeMade returns an error, and takes no space. A reserve that can't grow is
+// kept.
 func TestReserveThatCanNotBeMade(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -74,19 +75,19 @@ func TestReserveThatCanNotBeMade(t *testing.T) {
 	err := d.Reserve(2 * fileLimit)
 	undo()
 	if size, _ := allocated(t, filepath.Join(path, reserveName)); err == nil || size != 0 {
-		t.Errorf("a reserve of %d bytes is made: %v", size, err)
+		t.Errorf("a reserve of %d bytes is made on a full disk: %v", size, err)
 	}
 	testutil.Must(t, d.Reserve(fileLimit))
 	undo = limitFiles(t, 2*fileLimit)
 	err = d.Reserve(4 * fileLimit)
 	undo()
 	if size, _ := allocated(t, filepath.Join(path, reserveName)); err == nil || size != fileLimit {
-		t.Errorf("it has %d bytes: %v", size, err)
+		t.Errorf("a reserve that can't grow has %d bytes: %v; want its old size", size, err)
 	}
 }
 
-// TestReserveTriesNothingInVain: more than the disk has is not tried, which would take all
-// that there is for a moment; and it counts as a full disk.
+// TestReserveTriesNothingInVain: a reserve larger than the free space is refused without trying,
+// since trying would take all space for a moment. It counts as a full disk.
 func TestReserveTriesNothingInVain(t *testing.T) {
 	d := openDir(t, t.TempDir())
 	defer d.Close()

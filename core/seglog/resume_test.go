@@ -10,9 +10,9 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestCrashKeepsWhatWasAcknowledged lets the last write fail, with anything of it
-// left: any number of bytes, or any set of sectors. What was acknowledged before
-// comes back at the next start, and of the write whole groups in order.
+// TestCrashKeepsWhatWasAcknowledged lets the last write fail, and leaves any number of its
+// bytes, or any set of its sectors. The next start must find all acknowledged records, and of
+// the failed write only whole groups in order.
 func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 	good := store(t)
 	try := func(left func(int64, []byte) []byte) {
@@ -23,11 +23,11 @@ func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 		lsn := w.l.Position().LSN
 		d.fail, d.left = errors.New("power cut"), left
 		if err := w.write(6); !errors.Is(err, d.fail) {
-			t.Fatalf("a failed write: %v", err)
+			t.Fatalf("a write to a failing disk returns %v", err)
 		}
 		d.fail = nil
 		if err := w.write(1); !errors.Is(err, ErrFailed) {
-			t.Fatalf("append after a failure: %v", err)
+			t.Fatalf("an append after a failed write returns %v; want ErrFailed", err)
 		}
 		if w.check(t); w.l.Position().LSN != lsn {
 			t.Fatal("a failed write moved the position")
@@ -47,8 +47,8 @@ func TestCrashKeepsWhatWasAcknowledged(t *testing.T) {
 	}
 }
 
-// TestResume lets writes fail and the log go on. What a failed write left, be it
-// any part of it, be it all, never comes back, whenever the crash comes.
+// TestResume lets writes fail and the log resume. No part of a failed write may ever come back,
+// whenever a crash occurs.
 func TestResume(t *testing.T) {
 	good := store(t)
 	try := func(left func(int64, []byte) []byte) {
@@ -59,12 +59,12 @@ func TestResume(t *testing.T) {
 		want, old := w.l.Position().LSN, w.l.last.id
 		d.fail, d.left = syscall.ENOSPC, left
 		if w.write(3) == nil || w.l.Resume() == nil || w.l.Resume() == nil {
-			t.Fatal("a full disk took something")
+			t.Fatal("a write to a full disk succeeds; want an error")
 		}
 		if err := w.write(1); !errors.Is(err, ErrFailed) {
-			t.Fatalf("append after a Resume that failed: %v", err)
+			t.Fatalf("an append after a failed Resume returns %v; want an error", err)
 		}
-		w.check(t) // what was there is read as before
+		w.check(t) // earlier records are read as before
 		d.fail = nil
 		testutil.Must(t, w.l.Resume())
 		if got := mustOpen(t, d.clone(), 10).l.Position().LSN; got != want || w.l.Position().LSN != want || w.l.last.id != old+1 {
@@ -83,7 +83,7 @@ func TestResume(t *testing.T) {
 	try(func(_ int64, p []byte) []byte { return slices.Concat(p, make([]byte, 4096)) })
 }
 
-// TestWhatAFailedWriteLeftStaysGone: also if it shows up only after a later crash.
+// TestWhatAFailedWriteLeftStaysGone, even if it reappears after a later crash.
 func TestWhatAFailedWriteLeftStaysGone(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
@@ -91,21 +91,21 @@ func TestWhatAFailedWriteLeftStaysGone(t *testing.T) {
 	name, before := segmentName(w.l.last.id), len(d.files[segmentName(w.l.last.id)])
 	d.fail, d.left = syscall.EIO, first(1<<20)
 	if w.write(3) == nil {
-		t.Fatal("a bad disk took something")
+		t.Fatal("a write to a bad disk succeeds; want an error")
 	}
 	d.fail = nil
 	all := d.files[name]
 	for n := before; n <= len(all); n += 12 {
 		late := d.clone()
 		late.files[name] = bytes.Clone(all[:before])
-		w := mustOpen(t, late, 10) // the crash took it
+		w := mustOpen(t, late, 10) // the crash removed the failed write
 		testutil.Must(t, w.write(2), w.checkpoint(), w.write(1))
-		late.files[name] = bytes.Clone(all[:n]) // and another one brings it back
+		late.files[name] = bytes.Clone(all[:n]) // another crash brings it back
 		same(t, w, mustOpen(t, late, 11))
 	}
 }
 
-// TestResumeTwice: segments without a record are no gap.
+// TestResumeTwice: segments without a record are not a gap.
 func TestResumeTwice(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
@@ -119,8 +119,8 @@ func TestResumeTwice(t *testing.T) {
 	same(t, w, again)
 }
 
-// TestNewSegmentThatFails: a write for which a new segment can't be made changes
-// nothing, also if the segment is there after all.
+// TestNewSegmentThatFails: a write that needs a new segment, which can't be made, changes no
+// state, even if the segment exists afterwards.
 func TestNewSegmentThatFails(t *testing.T) {
 	for _, there := range []bool{false, true} {
 		d := store(t)
@@ -129,7 +129,7 @@ func TestNewSegmentThatFails(t *testing.T) {
 		w.l.Rotate()
 		d.fail = syscall.ENOSPC
 		if err := w.write(1); !errors.Is(err, syscall.ENOSPC) {
-			t.Fatalf("a full disk: %v", err)
+			t.Fatalf("a write that needs a new segment on a full disk returns %v", err)
 		}
 		d.fail = nil
 		if there {

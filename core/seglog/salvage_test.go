@@ -9,7 +9,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// salvage opens a store though it is damaged.
+// salvage opens a store, and accepts its damage.
 func salvage(t testing.TB, d *disk) *world {
 	t.Helper()
 	w, err := openWith(d, 9, true)
@@ -17,7 +17,7 @@ func salvage(t testing.TB, d *disk) *world {
 	return w
 }
 
-// lsns lists the records that were replayed, but for those that were carried.
+// lsns lists the replayed records, except relocated ones.
 func (w *world) lsns() (list []uint64) {
 	for _, r := range w.replayed {
 		if r.Sealed == nil {
@@ -27,7 +27,7 @@ func (w *world) lsns() (list []uint64) {
 	return list
 }
 
-// without lists the records of a store but for some.
+// without lists the records of a store, except some.
 func without(lost ...uint64) (list []uint64) {
 	for lsn := range uint64(storeRecords) {
 		if !slices.Contains(lost, lsn+1) {
@@ -37,9 +37,9 @@ func without(lost ...uint64) (list []uint64) {
 	return list
 }
 
-// TestDamagedRecordCostsItselfAlone: each record of a store, in each place of a
-// segment, with each part of it damaged. Only the last write of the newest segment
-// passes for torn, from there on.
+// TestDamagedRecordCostsItselfAlone damages each part of each record, in each position of a
+// segment. Only that record is lost. But damage in the last write of the newest segment looks
+// like a torn write, which ends the log.
 func TestDamagedRecordCostsItselfAlone(t *testing.T) {
 	good := store(t)
 	lsn, names := uint64(0), good.names(segmentSuffix)
@@ -61,14 +61,14 @@ func TestDamagedRecordCostsItselfAlone(t *testing.T) {
 					t.Errorf("record %d, %s: reported as %v", lsn, part, w.damage[0])
 				}
 				if _, err := open(d, 9); !errors.Is(err, ErrDamaged) {
-					t.Errorf("record %d, %s: opened without being asked: %v", lsn, part, err)
+					t.Errorf("record %d, %s: the damaged store opens without accepting damage: %v", lsn, part, err)
 				}
 			}
 		}
 	}
 }
 
-// TestSeveralDamagedRecords: all of every other one, and all of a segment.
+// TestSeveralDamagedRecords damages every other record, and all records of a segment.
 func TestSeveralDamagedRecords(t *testing.T) {
 	good := store(t)
 	const name = "00000002.seg"
@@ -87,9 +87,8 @@ func TestSeveralDamagedRecords(t *testing.T) {
 	}
 }
 
-// TestDamagedHeaderCostsItsSegment: any byte of it, or the whole file, and the
-// segments around it stay. What is written then goes to a new segment, and opens as
-// the rest does.
+// TestDamagedHeaderCostsItsSegment: if any byte of a header, or the whole file, is damaged, only
+// this segment is lost. Later writes go to a new segment, which opens like the others.
 func TestDamagedHeaderCostsItsSegment(t *testing.T) {
 	good := store(t)
 	starts := mustOpen(t, good.clone(), 9).l.history
@@ -114,7 +113,7 @@ func TestDamagedHeaderCostsItsSegment(t *testing.T) {
 				t.Fatalf("%s, %s, and one more: left %v", name, what, got)
 			}
 		}
-		for i := 0; i < headerSize; i += 3 { // but not the version: see TestOtherVersions
+		for i := 0; i < headerSize; i += 3 { // except the version: see TestOtherVersions
 			d := good.clone()
 			d.files[name][i] ^= 1
 			left(fmt.Sprint("byte ", i), d)
@@ -128,8 +127,8 @@ func TestDamagedHeaderCostsItsSegment(t *testing.T) {
 	}
 }
 
-// TestCutSegmentsCostTheirEnd: what is behind the cut, and what is not whole there,
-// but not one record of the segments that follow.
+// TestCutSegmentsCostTheirEnd: a segment that is cut short loses the records after the cut, and
+// an incomplete one. No record of later segments is lost.
 func TestCutSegmentsCostTheirEnd(t *testing.T) {
 	good := store(t)
 	starts := mustOpen(t, good.clone(), 9).l.history
@@ -158,8 +157,8 @@ func TestCutSegmentsCostTheirEnd(t *testing.T) {
 	}
 }
 
-// TestSalvageOfWhatWasCarried: carried records, and those between them, cost
-// themselves alone.
+// TestSalvageOfWhatWasCarried: relocated records, and those between them, are lost only
+// individually.
 func TestSalvageOfWhatWasCarried(t *testing.T) {
 	good := store(t)
 	w := mustOpen(t, good, 3)
@@ -179,7 +178,7 @@ func TestSalvageOfWhatWasCarried(t *testing.T) {
 	}
 }
 
-// TestSalvageStopsWhenAsked: an error of the function ends all.
+// TestSalvageStopsWhenAsked: an error of the function ends the salvage.
 func TestSalvageStopsWhenAsked(t *testing.T) {
 	d := store(t)
 	d.files["00000002.seg"][headerSize+40] ^= 1
@@ -192,11 +191,11 @@ func TestSalvageStopsWhenAsked(t *testing.T) {
 	})
 	testutil.Must(t, err, l.Restore(0, nil))
 	if err := l.Replay(func(Record, Location) error { return nil }); !errors.Is(err, stop) || asked != 1 {
-		t.Errorf("asked %d times, %v", asked, err)
+		t.Errorf("the function was called %d times, %v; want once", asked, err)
 	}
 }
 
-// TestRecordThatCannotBeApplied is damage, and named.
+// TestRecordThatCannotBeApplied counts as damage, and is named.
 func TestRecordThatCannotBeApplied(t *testing.T) {
 	for _, accept := range []bool{false, true} {
 		d := store(t)
@@ -221,8 +220,7 @@ func TestRecordThatCannotBeApplied(t *testing.T) {
 	}
 }
 
-// TestSalvageFromACheckpoint: damage of segments that a checkpoint names is passed
-// over, too.
+// TestSalvageFromACheckpoint: damage in segments that a checkpoint needs is accepted, too.
 func TestSalvageFromACheckpoint(t *testing.T) {
 	good := settled(t)
 	want := mustOpen(t, good.clone(), 9)
@@ -248,13 +246,13 @@ func TestSalvageFromACheckpoint(t *testing.T) {
 			for v, o := range w.objects {
 				r, _, err := w.l.Read(nil, o.at)
 				if err == nil && !equal(r, record(o.lsn)) {
-					t.Errorf("%s %s: object %d is another", name, what, v[0])
+					t.Errorf("%s %s: object %d has another version than before", name, what, v[0])
 				} else if err != nil {
 					lost--
 				}
 			}
 			if lost < 0 {
-				t.Errorf("%s %s: %d objects too many are lost", name, what, -lost)
+				t.Errorf("%s %s: %d more objects are lost than the damage explains", name, what, -lost)
 			}
 		}
 	}

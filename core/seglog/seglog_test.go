@@ -21,10 +21,10 @@ func TestReplayBringsWhatWasAppended(t *testing.T) {
 	}
 }
 
-// TestEveryAlteredByteIsNoticed flips a bit of each byte of a store, one at a time:
-// the log is refused with the place named, save in the last write of the newest
-// segment, where an altered record can't be told from a torn one and is cut off.
-// What is read is never anything but what was written.
+// TestEveryAlteredByteIsNoticed flips a bit of each byte of a store, one at a time. The log must
+// be refused, with the place. The exception is the last write of the newest segment: there an
+// altered record looks like a torn one, and is cut off. No other record than a written one may
+// be read.
 func TestEveryAlteredByteIsNoticed(t *testing.T) {
 	good := store(t)
 	names := good.names(segmentSuffix)
@@ -38,9 +38,9 @@ func TestEveryAlteredByteIsNoticed(t *testing.T) {
 			var damage *DamageError
 			switch {
 			case !w.authentic():
-				t.Fatalf("%s byte %d: a record that nobody wrote", name, i)
+				t.Fatalf("%s byte %d: the log read a record that was never written", name, i)
 			case err == nil && (name != newest || i < lastWrite):
-				t.Fatalf("%s byte %d: not noticed; %d records", name, i, len(w.replayed))
+				t.Fatalf("%s byte %d is altered, but the log opens with %d records", name, i, len(w.replayed))
 			case err != nil && errors.As(err, &damage) && damage.File != name:
 				t.Fatalf("%s byte %d: reported as %v", name, i, err)
 			case err != nil && !errors.Is(err, ErrDamaged) && i != 4:
@@ -50,10 +50,10 @@ func TestEveryAlteredByteIsNoticed(t *testing.T) {
 	}
 }
 
-// lengthAt is the length of the record at an offset.
+// lengthAt returns the length of the record at an offset.
 func lengthAt(segment []byte, at int) int { return int(binary.BigEndian.Uint32(segment[at+4:])) }
 
-// recordsOf lists where the records of a segment begin, and where the last one ends.
+// recordsOf returns the offsets of a segment's records, and the end of the last one.
 func recordsOf(segment []byte) (at []int) {
 	at = []int{headerSize}
 	for end := headerSize; end < len(segment) && lengthAt(segment, end) > 0; at = append(at, end) {
@@ -62,19 +62,19 @@ func recordsOf(segment []byte) (at []int) {
 	return at
 }
 
-// lastWriteAt is the offset of the last write in a segment.
+// lastWriteAt returns the offset of the last write in a segment.
 func lastWriteAt(segment []byte) (last int) {
 	at := recordsOf(segment)
 	for _, at := range at[:len(at)-1] {
-		if segment[at+3]&flagFirst != 0 && bytes.Equal(segment[at+16:at+32], segment[48:64]) { // not carried
+		if segment[at+3]&flagFirst != 0 && bytes.Equal(segment[at+16:at+32], segment[48:64]) { // not relocated
 			last = at
 		}
 	}
 	return last
 }
 
-// TestCutSegments cuts each segment at each length. Only a cut of the newest
-// one, behind its header, can pass for a crash; it loses whole groups.
+// TestCutSegments cuts each segment at each length. Only a cut of the newest segment after its
+// header may look like a crash. It loses whole groups.
 func TestCutSegments(t *testing.T) {
 	good := store(t)
 	names := good.names(segmentSuffix)
@@ -88,7 +88,7 @@ func TestCutSegments(t *testing.T) {
 				t.Fatalf("%s cut to %d bytes: %d records, %v", name, n, len(w.replayed), err)
 			}
 			if !w.whole(uint64(len(w.replayed))) {
-				t.Fatalf("%s cut to %d bytes: half a group came back", name, n)
+				t.Fatalf("%s cut to %d bytes: an incomplete group came back", name, n)
 			}
 		}
 	}
@@ -97,7 +97,7 @@ func TestCutSegments(t *testing.T) {
 func TestPiecesInAnotherPlaceAreNoticed(t *testing.T) {
 	const one, two, three = "00000001.seg", "00000002.seg", "00000003.seg"
 	good := store(t)
-	bounds := func(d *disk, name string) (a, b, c int, p []byte) { // of the first two records
+	bounds := func(d *disk, name string) (a, b, c int, p []byte) { // offsets of the first two records, and of their end
 		at := recordsOf(d.files[name])
 		return at[0], at[1], at[2], d.files[name]
 	}
@@ -136,25 +136,24 @@ func TestPiecesInAnotherPlaceAreNoticed(t *testing.T) {
 		}
 	}
 	if _, err := Open(good, seal.Root{9}, random{rand.New(rand.NewPCG(1, 0))}.Read, nil); !errors.Is(err, ErrDamaged) {
-		t.Errorf("another root key: %v", err)
+		t.Errorf("another root key returns %v; want that it does not open the store", err)
 	}
 }
 
-// TestNewestSegmentIsSyncedFirst: what a process that was killed left in memory
-// alone is made durable before anything is built on it.
+// TestNewestSegmentIsSyncedFirst: a killed process may have left data only in memory. A start
+// makes it durable before it uses it.
 func TestNewestSegmentIsSyncedFirst(t *testing.T) {
 	d := store(t)
 	if _, err := Open(d, root, random{rand.New(rand.NewPCG(1, 0))}.Read, nil); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"sync 00000003.seg"}; !slices.Equal(d.calls[len(d.calls)-1:], want) || len(d.calls) < 2 {
-		t.Errorf("the disk was changed by %v, want %v at last", d.calls, want)
+		t.Errorf("the disk was changed by %v, want %v as the last change", d.calls, want)
 	}
 }
 
-// TestWhatACrashTookStaysGone: a write that a crash took was not there when the
-// next segment was made. If its bytes come back behind the end that this segment
-// names, they are no records, and no damage.
+// TestWhatACrashTookStaysGone: a crash removed a write before the next segment was made. If its
+// bytes reappear after the end that the next segment names, they are neither records nor damage.
 func TestWhatACrashTookStaysGone(t *testing.T) {
 	for _, where := range []string{"behind all", "behind a torn half"} {
 		d := store(t)
@@ -180,9 +179,9 @@ func TestWhatACrashTookStaysGone(t *testing.T) {
 	}
 }
 
-// TestNoSaltServesTwoStarts: also from a disk that was set back, a start seals
-// under keys that no other start used, whatever numbers it finds; and so does
-// every segment that is made after a failure.
+// TestNoSaltServesTwoStarts: each start seals under keys that no other start has used, even on a
+// disk that was rolled back, and whatever segment numbers exist. So does every segment that is
+// made after a failure.
 func TestNoSaltServesTwoStarts(t *testing.T) {
 	d, seen := store(t), map[seal.Salt]bool{}
 	for start := range 5 {
@@ -201,7 +200,7 @@ func TestNoSaltServesTwoStarts(t *testing.T) {
 func TestSegmentsRotate(t *testing.T) {
 	d := newDisk()
 	w := mustOpen(t, d, 1)
-	body := make([]byte, segmentTarget/5*2) // of which a segment takes two
+	body := make([]byte, segmentTarget/5*2) // a segment has space for two of them
 	for lsn := uint64(1); lsn <= 3; lsn++ {
 		testutil.Must(t, w.append(Group{{LSN: lsn, Kind: KindAlert, Body: body}}))
 	}
@@ -214,7 +213,7 @@ func TestSegmentsRotate(t *testing.T) {
 	}
 }
 
-// TestRotateMakesASegment: the next write goes to a new one, and only that.
+// TestRotateMakesASegment: only the next write goes to a new segment.
 func TestRotateMakesASegment(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
@@ -261,12 +260,12 @@ func TestReadRefusesWhatIsNoRecord(t *testing.T) {
 	}
 }
 
-// TestReadersMeetAWriter: reads, appends, checkpoints and removals, all at once.
+// TestReadersMeetAWriter runs reads, appends, checkpoints and removals at the same time.
 func TestReadersMeetAWriter(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
 	testutil.Must(t, w.checkpoint(), w.checkpoint())
-	w.l.random = cryptorand.Read // which many may read
+	w.l.random = cryptorand.Read // safe for concurrent use
 	at := w.l.Position()
 	places := make([]Location, 0, len(w.objects))
 	for _, o := range w.objects {
@@ -357,8 +356,8 @@ func BenchmarkAppend1KiB(b *testing.B) {
 	}
 }
 
-// TestAWriteHasFewRecords, however small they are: what is written at once is applied at
-// once, and nobody else is answered meanwhile.
+// TestAWriteHasFewRecords, however small they are. All records of a write are applied together,
+// and meanwhile no client gets an answer.
 func TestAWriteHasFewRecords(t *testing.T) {
 	w := mustOpen(t, newDisk(), 1)
 	var groups []Group
@@ -378,8 +377,8 @@ func TestAWriteHasFewRecords(t *testing.T) {
 	}
 }
 
-// TestLargestWrite: one carry of large objects, and all that may be written with it. What
-// comes behind is for the next.
+// TestLargestWrite writes a relocation of large objects, together with as many records as
+// allowed. The remaining records go to the next write.
 func TestLargestWrite(t *testing.T) {
 	w := mustOpen(t, newDisk(), 1)
 	put := Record{LSN: 1, Kind: KindPut, Collection: 3, Owner: alice, Body: make([]byte, writeTarget-minRecord-alignment)}

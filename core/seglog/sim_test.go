@@ -13,10 +13,10 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestSimulation runs random histories: writes, carrying, removing, checkpoints,
-// restarts, failures of each of them, and crashes that leave any part of the last
-// write and bring back what was removed. After each step every object is read, and
-// at each restart nothing that was acknowledged is missing.
+// TestSimulation runs random histories: writes, relocations, removals, checkpoints, restarts,
+// failures of each of them, and crashes. A crash leaves any part of the last write, and brings
+// removed files back. After each step every object is read. At each restart all acknowledged
+// records must be there.
 func TestSimulation(t *testing.T) {
 	for seed := range testutil.Repeats(40, uint64(10)) {
 		s := simulation{r: rand.New(rand.NewPCG(seed, 1)), d: newDisk()}
@@ -32,7 +32,7 @@ type simulation struct {
 	w      *world
 	starts uint64
 	acked  uint64
-	done   [][]byte // what was done, for the message
+	done   [][]byte // steps so far, for the message
 }
 
 func (s *simulation) run(steps int) error {
@@ -54,7 +54,7 @@ func (s *simulation) run(steps int) error {
 	return nil
 }
 
-// note says what is done now.
+// note records the present step.
 func (s *simulation) note(format string, args ...any) {
 	s.done = append(s.done, fmt.Appendf(nil, format, args...))
 }
@@ -109,7 +109,7 @@ func (s *simulation) step() error {
 		if list := w.l.Checkpoints(); len(list) == 3 {
 			other, err := openFrom(s.d.clone(), 1, list[1])
 			if err == nil && (other.l.Position() != w.l.Position() && other.l.Position().LSN != w.l.Position().LSN || !maps.Equal(other.objects, w.objects)) {
-				err = errors.New("it leads elsewhere")
+				err = errors.New("the older checkpoint leads to another state")
 			}
 			return err
 		}
@@ -117,7 +117,7 @@ func (s *simulation) step() error {
 	return nil
 }
 
-// checkpoint writes one while other things go on.
+// checkpoint writes a checkpoint while other steps run.
 func (s *simulation) checkpoint() error {
 	w := s.w
 	at := w.l.Position()
@@ -131,7 +131,8 @@ func (s *simulation) checkpoint() error {
 	}))
 }
 
-// compact carries a segment that no checkpoint needs, and mostly removes it.
+// compact relocates the live records of a segment that no checkpoint needs, and usually removes
+// it.
 func (s *simulation) compact() error {
 	free := slices.DeleteFunc(s.w.l.Segments(), func(x SegmentInfo) bool { return !x.Free })
 	if len(free) == 0 {
@@ -147,7 +148,7 @@ func (s *simulation) compact() error {
 	return err
 }
 
-// left leaves a random part of a write.
+// left returns a function that leaves a random part of a write.
 func (s *simulation) left() func(int64, []byte) []byte {
 	if s.r.IntN(2) == 0 {
 		return first(s.r.IntN(1500))
@@ -155,7 +156,7 @@ func (s *simulation) left() func(int64, []byte) []byte {
 	return sectors(s.r.Uint64() & s.r.Uint64())
 }
 
-// fail lets writes fail until the log goes on, or a restart comes instead.
+// fail lets writes fail until the log resumes or restarts.
 func (s *simulation) fail() error {
 	s.d.fail, s.d.left = syscall.ENOSPC, s.left()
 	what := s.r.IntN(4)
@@ -167,7 +168,7 @@ func (s *simulation) fail() error {
 		_ = s.compact()
 	}
 	if s.w.write(1+s.r.IntN(5)) == nil {
-		return errors.New("a full disk took something")
+		return errors.New("a write to a full disk succeeds; want an error")
 	}
 	if err := s.w.verify(); err != nil {
 		return err
@@ -180,8 +181,8 @@ func (s *simulation) fail() error {
 	return s.w.l.Resume()
 }
 
-// crash lets a write tear, brings back some of what was removed, leaves zeros behind
-// the newest segment, and restarts.
+// crash tears a write, brings some removed files back, adds zeros to the newest segment, and
+// restarts.
 func (s *simulation) crash() error {
 	s.d.fail, s.d.left = errors.New("crash"), s.left()
 	s.note("crash")

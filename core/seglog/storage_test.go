@@ -18,21 +18,21 @@ import (
 	"motte/internal/testutil"
 )
 
-// disk is a Storage in memory that a test can tear, alter, roll back, and let
+// disk is a Storage in memory. A test can tear its writes, alter it, roll it back, and let it
 // fail.
 type disk struct {
 	mu      sync.Mutex
 	files   map[string][]byte
-	current string            // the file that Append made last
-	removed map[string][]byte // that a crash may bring back
-	unsure  map[string]bool   // files that an Append has left that failed: the next one replaces them
-	calls   []string          // all that changed something, or failed to
+	current string            // the last file that Append made
+	removed map[string][]byte // files that a crash may bring back
+	unsure  map[string]bool   // files of failed Appends, which the next Append replaces
+	calls   []string          // all calls that changed the disk, or tried to
 
-	fail error                           // of every Append and Create, until it is nil again
-	only func(name string) bool          // limits fail to some files; nil: all
-	left func(at int64, p []byte) []byte // what a failing Append leaves of p; nil: nothing
+	fail error                           // error of every Append and Create while it is not nil
+	only func(name string) bool          // the files for which fail applies; nil: all
+	left func(at int64, p []byte) []byte // the part of p that a failing Append leaves; nil: no part
 
-	marks map[uint64]bool // LSNs of records that change nothing, which record does not tell
+	marks map[uint64]bool // LSNs of barriers, which record can't derive
 }
 
 func newDisk() *disk {
@@ -64,7 +64,7 @@ func (d *disk) Append(name string, p []byte) error {
 		if name == d.current && d.left != nil {
 			d.files[name] = append(old, d.left(int64(len(old)), p)...)
 		}
-		return d.fail // a new file is there whole or not at all: not at all
+		return d.fail // a failed Create leaves no file
 	}
 	d.current, d.files[name] = name, append(old, p...)
 	return nil
@@ -82,7 +82,7 @@ func (d *disk) Create(name string, write func(io.Writer) error) error {
 
 func (d *disk) Replace(name string, write func(io.Writer) error) error {
 	var b bytes.Buffer
-	err := write(&b) // which may read, and others append meanwhile
+	err := write(&b) // write may read, and others may append meanwhile
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.calls = append(d.calls, "create "+name)
@@ -145,7 +145,7 @@ func (d *disk) ReadAt(name string, p []byte, offset int64) error {
 	return nil
 }
 
-// clone copies what is stored; nothing of the copy fails.
+// clone copies the content of the disk, without its faults.
 func (d *disk) clone() *disk {
 	c := newDisk()
 	for name, p := range d.files {
@@ -166,9 +166,8 @@ func (d *disk) names(suffix string) (list []string) {
 	return list
 }
 
-// sectors returns what is left of p, written at an offset, when of its 512-byte
-// sectors only those in a set reached the disk: the others are the zeros that were
-// there before.
+// sectors returns the part of p that is left at an offset, if only the 512-byte sectors in a set
+// reached the disk. The other sectors have the zeros from before.
 func sectors(set uint64) func(at int64, p []byte) []byte {
 	return func(at int64, p []byte) []byte {
 		p = bytes.Clone(p)
@@ -181,7 +180,7 @@ func sectors(set uint64) func(at int64, p []byte) []byte {
 	}
 }
 
-// first returns what is left of p when only n bytes reached the disk.
+// first returns the part of p that is left if only n bytes reached the disk.
 func first(n int) func(at int64, p []byte) []byte {
 	return func(_ int64, p []byte) []byte { return p[:min(n, len(p))] }
 }
@@ -197,10 +196,11 @@ func (r random) Read(p []byte) (int, error) {
 
 var root = seal.Root{1, 2, 3}
 
-// The owners of records, by turns.
+// The owners of the records, alternating.
 const alice, bob = 7, 8
 
-// record says what the record with this LSN is, save marks: a principal, and then objects that are put, put again, and deleted.
+// record returns the record with this LSN, unless it is a barrier: first a principal, and then
+// objects that are put, replaced, and deleted.
 func record(lsn uint64) Record {
 	id := func(lsn uint64) identity.ID { return identity.ID{byte(lsn%11 + 1)} }
 	switch {
@@ -215,7 +215,7 @@ func record(lsn uint64) Record {
 		Body: bytes.Repeat([]byte{byte(lsn)}, int(lsn*5%40))}
 }
 
-// group says which records follow on, as one group: every other one has two.
+// group returns the next records as one group. Every other group has two records.
 func group(lsn uint64) Group {
 	if lsn%3 == 2 {
 		return Group{record(lsn), record(lsn + 1)}
@@ -223,22 +223,22 @@ func group(lsn uint64) Group {
 	return Group{record(lsn)}
 }
 
-// equal reports whether a is what was written as b.
+// equal reports whether the record a equals b as it was written.
 func equal(a, b Record) bool {
 	return a.LSN == b.LSN && a.Kind == b.Kind && a.Collection == b.Collection && a.Owner == b.Owner && a.ID == b.ID &&
 		bytes.Equal(a.Body, b.Body)
 }
 
-// world is a log with what the Core makes of it, as simple as it can be.
+// world is a log together with a minimal state of the Core.
 type world struct {
-	disk     *disk // which of the records are marks; and the storage, save in openOn
+	disk     *disk // knows the barriers, and is the storage, except in openOn
 	l        *Log
 	replayed []Record
 	objects  map[identity.Value]object
-	damage   []*DamageError // that was accepted
-	pieces   int            // that were restored
-	restored uint32         // the checkpoint from which it began
-	refused  []error        // by the checkpoints before that one
+	damage   []*DamageError // accepted damage
+	pieces   int            // number of restored sections
+	restored uint32         // number of the checkpoint from which it started
+	refused  []error        // errors of newer checkpoints, which were refused
 }
 
 type object struct {
@@ -246,14 +246,14 @@ type object struct {
 	at  Location
 }
 
-// open opens a log from the best checkpoint that can be read.
+// open opens a log from the newest readable checkpoint.
 func open(d *disk, seed uint64) (*world, error) { return openWith(d, seed, false) }
 
 func openWith(d *disk, seed uint64, accept bool) (*world, error) {
 	return restart(d, d, seed, accept)
 }
 
-// openOn opens a log on any storage; which records are marks is noted in a disk.
+// openOn opens a log on any storage. A disk records which records are barriers.
 func openOn(s Storage, marks *disk, seed uint64) (*world, error) {
 	return restart(s, marks, seed, false)
 }
@@ -280,7 +280,7 @@ func restart(s Storage, d *disk, seed uint64, accept bool) (*world, error) {
 	return w, err
 }
 
-// openFrom opens a log from one checkpoint.
+// openFrom opens a log from a given checkpoint.
 func openFrom(d *disk, seed uint64, n uint32) (*world, error) {
 	w, err := newWorld(d, d, seed, false)
 	if err == nil {
@@ -305,8 +305,7 @@ func newWorld(s Storage, d *disk, seed uint64, accept bool) (w *world, err error
 	return w, err
 }
 
-// mustOpen opens a log that nothing is wrong with, and holds it against what was
-// written.
+// mustOpen opens an undamaged log, and compares it with the written records.
 func mustOpen(t testing.TB, d *disk, seed uint64) *world {
 	t.Helper()
 	w, err := open(d, seed)
@@ -339,7 +338,7 @@ func writeLocation(w codec.Writer, at Location) codec.Writer {
 	return w.U32(at.Segment).U32(at.Offset).U32(at.Length)
 }
 
-// write appends groups that follow on, in one write.
+// write appends the next groups in one write.
 func (w *world) write(groups int) error {
 	var list []Group
 	lsn := w.l.Position().LSN
@@ -360,7 +359,7 @@ func (w *world) append(groups ...Group) error {
 	return err
 }
 
-// carry appends what is alive in a segment once more, behind a mark.
+// carry relocates the live records of a segment, after a barrier.
 func (w *world) carry(segment uint32) error {
 	g := Group{w.mark()}
 	err := w.l.Walk(segment, func(r Record, at Location) error {
@@ -376,10 +375,10 @@ func (w *world) carry(segment uint32) error {
 	return w.append(g)
 }
 
-// mark makes a record that changes nothing.
+// mark returns a barrier.
 func (w *world) mark() Record { return Record{LSN: w.l.Position().LSN + 1, Kind: KindBarrier} }
 
-// compact carries segments over, and removes them.
+// compact relocates the live records of segments, and removes the segments.
 func (w *world) compact(segments ...uint32) error {
 	for _, id := range segments {
 		if err := w.carry(id); err != nil {
@@ -392,14 +391,14 @@ func (w *world) compact(segments ...uint32) error {
 	return nil
 }
 
-// checkpoint writes a checkpoint of what is there now.
+// checkpoint writes a checkpoint of the present state.
 func (w *world) checkpoint() error {
 	return w.l.Checkpoint(w.l.Position(), inPieces(w.piece))
 }
 
-const pieces = 3 // of a checkpoint, by the objects' values
+const pieces = 3 // number of sections of a checkpoint, by the objects' values
 
-// inPieces yields the pieces that there are, and then nothing.
+// inPieces yields the sections, and then nil.
 func inPieces(piece func(i int) ([]byte, error)) func() ([]byte, error) {
 	i := 0
 	return func() ([]byte, error) {
@@ -423,7 +422,7 @@ func (w *world) piece(i int) ([]byte, error) {
 func (w *world) restore(i int, piece []byte) error {
 	r := codec.NewReader(piece)
 	if i != w.pieces || int(r.U8()) != w.pieces || w.pieces >= pieces {
-		return errors.New("it is not the piece that follows on")
+		return errors.New("the section is out of order")
 	}
 	for w.pieces++; r.Len() > 0; {
 		v := identity.Value(r.Take(identity.ValueSize))
@@ -432,7 +431,7 @@ func (w *world) restore(i int, piece []byte) error {
 	return r.Done()
 }
 
-// expected says what objects there are behind the record with an LSN.
+// expected returns the objects after the record with an LSN.
 func (w *world) expected(lsn uint64) map[identity.Value]uint64 {
 	want := make(map[identity.Value]uint64)
 	for n := range lsn {
@@ -450,8 +449,8 @@ func (w *world) expected(lsn uint64) map[identity.Value]uint64 {
 // whole reports whether a group ends with the record with an LSN.
 func (w *world) whole(lsn uint64) bool { return lsn%3 != 2 || w.disk.marks[lsn] }
 
-// authentic reports whether what was replayed is nothing but what was written, in
-// order, from a start on; all of it, unless damage was accepted.
+// authentic reports whether the replayed records equal the written ones, in order. They must be
+// complete, unless damage was accepted.
 func (w *world) authentic() bool {
 	next := uint64(0)
 	for _, r := range w.replayed {
@@ -478,7 +477,7 @@ func (w *world) authentic() bool {
 	return true
 }
 
-// verify says what of the world is not as it was written up to its position.
+// verify compares the world with the written records up to its position.
 func (w *world) verify() error {
 	lsn := w.l.Position().LSN
 	want := w.expected(lsn)
@@ -503,8 +502,8 @@ func (w *world) check(t testing.TB) {
 	}
 }
 
-// store writes a store of three log segments, 24 records in groups of one and two,
-// one to three groups a write.
+// store writes a store of three segments: 24 records in groups of one and two, with one to three
+// groups in each write.
 func store(t testing.TB) *disk {
 	t.Helper()
 	d := newDisk()

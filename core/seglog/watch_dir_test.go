@@ -16,8 +16,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestNobodyTakesTheLockAway: whatever is removed from a directory that is open, no other
-// Core opens it.
+// TestNobodyTakesTheLockAway: whatever file is removed from an open directory, no other Core can
+// open it.
 func TestNobodyTakesTheLockAway(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -30,11 +30,11 @@ func TestNobodyTakesTheLockAway(t *testing.T) {
 	}
 	_ = os.Remove(filepath.Join(path, "LOCK"))
 	if _, err := OpenDir(path); !errors.Is(err, ErrLocked) {
-		t.Errorf("opened by a second one: %v", err)
+		t.Errorf("a second Dir opens the directory: %v; want ErrLocked", err)
 	}
 }
 
-// unlocked opens a directory whose lock does not work.
+// unlocked opens a directory without a working lock.
 func unlocked(t *testing.T, path string) *Dir {
 	t.Helper()
 	root, err := os.OpenRoot(path)
@@ -44,8 +44,8 @@ func unlocked(t *testing.T, path string) *Dir {
 	return newDir(path, root, lock)
 }
 
-// TestTwoDirsReplaceNothing: if two Cores had one directory open after all, neither would
-// replace what the other one wrote.
+// TestTwoDirsReplaceNothing: even if two Cores had the same directory open, neither would
+// replace the other's files.
 func TestTwoDirsReplaceNothing(t *testing.T) {
 	path := t.TempDir()
 	a, b := unlocked(t, path), unlocked(t, path)
@@ -65,12 +65,12 @@ func TestTwoDirsReplaceNothing(t *testing.T) {
 		}
 	}
 	if left, err := filepath.Glob(filepath.Join(path, temporary+"*")); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+		t.Errorf("the directory has %v left, %v", left, err)
 	}
 }
 
-// TestAFileWithoutANameTakesNothing: what is appended to a file that was removed is not
-// acknowledged; and the file is there again before the next one is made, with all that was.
+// TestAFileWithoutANameTakesNothing: an append to a removed file is not acknowledged. Before the
+// next file is made, the removed one is written again, with all its data.
 func TestAFileWithoutANameTakesNothing(t *testing.T) {
 	for what, lose := range map[string]func(path string) error{
 		"removed": os.Remove,
@@ -80,12 +80,12 @@ func TestAFileWithoutANameTakesNothing(t *testing.T) {
 		d := openDir(t, path)
 		testutil.Must(t, d.Append("1", []byte("acknowledged")), lose(filepath.Join(path, "1")))
 		if err := d.Append("1", []byte(", not this")); err == nil && what == "removed" {
-			t.Errorf("%s: written to a file without a name", what)
+			t.Errorf("%s: an append to a file without a name succeeds; want an error", what)
 		}
 		want := string(mustRead(t, d))
 		testutil.Must(t, d.Append("2", []byte("two")))
 		if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != want {
-			t.Errorf("%s: it holds %q, %v, want %q", what, got, err, want)
+			t.Errorf("%s: the file has %q, %v; want %q", what, got, err, want)
 		}
 		// Watch must not miss the removal because the file is back already.
 		if list, _, err := d.Watch(); err != nil || len(list) != 1 || list[0].Name != "2" {
@@ -108,8 +108,8 @@ func mustRead(t *testing.T, d *Dir) []byte {
 	return p
 }
 
-// TestAFileThatIsCutOffTakesNothing: also if a write would make it as long again as it was, or
-// longer. It stays short, so that the loss is seen.
+// TestAFileThatIsCutOffTakesNothing, also if the write would make the file as long as before, or
+// longer. The file stays short, so that the loss is noticed.
 func TestAFileThatIsCutOffTakesNothing(t *testing.T) {
 	for what, lean := range map[string]bool{"filled ahead": false, "without a reserve": true} {
 		for _, more := range []int{10, zeroAhead + 10} {
@@ -131,7 +131,7 @@ func TestAFileThatIsCutOffTakesNothing(t *testing.T) {
 	}
 }
 
-// TestRescueMakesNoCopyInVain of a file that was cut off or replaced: what is there is kept.
+// TestRescueMakesNoCopyInVain: it does not replace a file that was cut short or replaced.
 func TestRescueMakesNoCopyInVain(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -147,8 +147,8 @@ func TestRescueMakesNoCopyInVain(t *testing.T) {
 }
 
 // TestAReplacedFileIsNotWrittenOver: if another file has the name of the current one, Watch
-// notices it, and no next file is made until somebody has taken it away. Nothing that was
-// acknowledged meanwhile is lost.
+// notices it. No next file is made until the other file is removed. No acknowledged data of that
+// time is lost.
 func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -157,21 +157,21 @@ func TestAReplacedFileIsNotWrittenOver(t *testing.T) {
 		os.Rename(filepath.Join(path, "other"), filepath.Join(path, "1")))
 	testutil.Must(t, d.Append("1", []byte(", and this")))
 	if list, _, err := d.Watch(); err != nil || len(list) > 0 {
-		t.Errorf("Watch takes it for the file: %v, %v", list, err)
+		t.Errorf("Watch lists the other file as the current one: %v, %v", list, err)
 	}
 	if err := d.Append("2", []byte("more")); err == nil {
-		t.Error("2 follows, though 1 is not there")
+		t.Error("file 2 is made, though another file has the name of 1")
 	}
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "other" {
 		t.Errorf("the other file holds %q, %v", got, err)
 	}
 	testutil.Must(t, os.Remove(filepath.Join(path, "1")), d.Append("2", []byte("more")))
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "acknowledged, and this" {
-		t.Errorf("it holds %q, %v", got, err)
+		t.Errorf("the file has %q, %v; want all acknowledged data", got, err)
 	}
 }
 
-// TestADirectoryThatIsAnotherOne is noticed, and nothing is written into that.
+// TestADirectoryThatIsAnotherOne is noticed, and no data is written into it.
 func TestADirectoryThatIsAnotherOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data")
 	d := openDir(t, path)
@@ -189,17 +189,16 @@ func TestADirectoryThatIsAnotherOne(t *testing.T) {
 	}
 	testutil.Must(t, d.Append("2", []byte("data")), d.Create("made", contents(nil)), d.Replace("made", contents(nil)))
 	if entries, err := os.ReadDir(path); err != nil || len(entries) > 0 {
-		t.Errorf("something is written into another directory: %v, %v", entries, err)
+		t.Errorf("a file is written into another directory: %v, %v", entries, err)
 	}
 	testutil.Must(t, os.Remove(path), os.Rename(path+".old", path))
 	if list, _, err := d.Watch(); err != nil || len(list) != 3 {
-		t.Errorf("it is back: %v, %v", list, err)
+		t.Errorf("the right directory is back, but Watch lists %v, %v", list, err)
 	}
 }
 
-// TestASegmentOfAnotherCore: the lock may fail, as it does between the machines that share
-// some network file systems. A segment that another Core makes is noticed, and nothing is
-// appended until it is gone.
+// TestASegmentOfAnotherCore: the lock may fail, as on some network file systems. A segment that
+// another Core makes must be noticed, and nothing may be appended until it is removed.
 func TestASegmentOfAnotherCore(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -213,12 +212,12 @@ func TestASegmentOfAnotherCore(t *testing.T) {
 	}
 	testutil.Must(t, os.Remove(foreign), d.Append(segmentName(2), []byte("its own")), d.Remove(segmentName(1)))
 	if list, _, err := d.Watch(); err != nil || len(list) != 1 {
-		t.Errorf("its own segments: %v, %v", list, err)
+		t.Errorf("without the foreign segment Watch lists %v, %v; want its own", list, err)
 	}
 }
 
-// TestWatchKnowsTheFiles: what is missing, or has taken the name of a file, is not listed;
-// a file that was removed while it was open is made again.
+// TestWatchKnowsTheFiles: it does not list missing or replaced files. A file that was removed
+// while it was open is made again.
 func TestWatchKnowsTheFiles(t *testing.T) {
 	path := t.TempDir()
 	testutil.Must(t, os.WriteFile(filepath.Join(path, "old"), []byte("of an earlier start"), 0o600))
@@ -252,15 +251,15 @@ func TestWatchKnowsTheFiles(t *testing.T) {
 	}
 	testutil.Must(t, d.Rescue("1"))
 	if err := d.Rescue("made"); err == nil {
-		t.Error("a file is made of nothing")
+		t.Error("a file that was never open is made again")
 	}
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || string(got) != "one" || listed() != "1 2 " {
-		t.Errorf("it holds %q, %v", got, err)
+		t.Errorf("the file that was made again has %q, %v; want its content", got, err)
 	}
 }
 
-// TestALinkIsNoSegment: a name of the log that is something else than a file is an error
-// that says so, and not as if there were no such file.
+// TestALinkIsNoSegment: if a name of the log is not a regular file, the error says so, and does
+// not report a missing file.
 func TestALinkIsNoSegment(t *testing.T) {
 	for _, name := range []string{segmentName(1), checkpointName(1), KeysNames[0], KeysNames[1]} {
 		path := t.TempDir()
@@ -274,7 +273,7 @@ func TestALinkIsNoSegment(t *testing.T) {
 	}
 }
 
-// TestFewFilesAreOpen: however many there are, while many read them.
+// TestFewFilesAreOpen, however many exist, while many readers use them.
 func TestFewFilesAreOpen(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -304,29 +303,29 @@ func TestFewFilesAreOpen(t *testing.T) {
 	}
 }
 
-// TestDirMakesWhatFailedAgain: a file whose name could not be made durable is made again
-// under that name, though it may be there.
+// TestDirMakesWhatFailedAgain: a file whose name could not be made durable is made again under
+// this name, even if it exists.
 func TestDirMakesWhatFailedAgain(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
 	defer d.Close()
 	broken := errors.New("the directory can't be synced")
 	testutil.Must(t, d.Create("1", contents([]byte("first"))))
-	d.unsure["1"] = d.known["1"] // as it is after a failure
+	d.unsure["1"] = d.known["1"] // the state after a failure
 	if _, err := d.make("1", false, func(w io.Writer) error { return broken }); !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
 	testutil.Must(t, d.Create("1", contents([]byte("second"))))
 	if err := d.Create("1", contents([]byte("third"))); !errors.Is(err, os.ErrExist) {
-		t.Errorf("what is durable is replaced: %v", err)
+		t.Errorf("a durable file is replaced: %v; want an error", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(path, "1")); err != nil || !bytes.Equal(got, []byte("second")) {
-		t.Errorf("it holds %q, %v", got, err)
+		t.Errorf("the file has %q, %v; want the second content", got, err)
 	}
 }
 
-// TestAPipeHoldsNobodyUp that was put in the place of a file: to open it would take until
-// somebody writes to it, and others wait meanwhile.
+// TestAPipeHoldsNobodyUp: a pipe replaces a file. Opening it could wait for a writer, and block
+// others.
 func TestAPipeHoldsNobodyUp(t *testing.T) {
 	path := t.TempDir()
 	d := openDir(t, path)
@@ -339,19 +338,19 @@ func TestAPipeHoldsNobodyUp(t *testing.T) {
 	case <-done:
 		testutil.Must(t, d.ReadAt("1", make([]byte, 3), 0))
 	case <-time.After(testutil.Patience):
-		t.Error("it waits")
-		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
+		t.Error("opening a pipe waits for a writer")
+		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // ends the wait
 		testutil.Must(t, err)
 		defer f.Close()
 		<-done
 	}
 	if err := d.ReadAt(KeysNames[0], make([]byte, 1), 0); err == nil {
-		t.Error("a pipe can be read")
+		t.Error("a pipe can be opened as a file of the log; want an error")
 	}
 }
 
-// TestCutSparesACopy of the directory that was made by hard links, and whose Core may still
-// append to the file.
+// TestCutSparesACopy: a copy of the directory was made by hard links. Its Core may still append
+// to the file.
 func TestCutSparesACopy(t *testing.T) {
 	path := t.TempDir()
 	a := openDir(t, filepath.Join(path, "a"))
@@ -362,14 +361,14 @@ func TestCutSparesACopy(t *testing.T) {
 	testutil.Must(t, os.Link(filepath.Join(path, "a", "1"), filepath.Join(path, "b", "1")), a.Append("1", []byte(", two")))
 	testutil.Must(t, b.Cut("1", 3), a.Append("1", []byte(", three")))
 	if got := string(mustRead(t, a)); got != "one, two, three" {
-		t.Errorf("it holds %q", got)
+		t.Errorf("the copy has %q; want its whole content", got)
 	}
 	testutil.Must(t, os.Remove(filepath.Join(path, "a", "1")), b.Cut("1", 3))
 	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
-		t.Errorf("the only file holds %q, %v", got, err)
+		t.Errorf("after a cut the file has %q, %v", got, err)
 	}
-	testutil.Must(t, b.Cut("1", 5)) // it is shorter: somebody has cut it off
+	testutil.Must(t, b.Cut("1", 5)) // the file is shorter than that already
 	if got, err := os.ReadFile(filepath.Join(path, "b", "1")); err != nil || string(got) != "one" {
-		t.Errorf("cut to more bytes than it has, it holds %q, %v", got, err)
+		t.Errorf("after a cut to more bytes than it has, the file has %q, %v", got, err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// watch looks at the files, and returns the names of those that are lost.
+// watch runs Watch, and returns the names of the lost files.
 func watch(t testing.TB, w *world) (names []string) {
 	t.Helper()
 	lost, _, err := w.l.Watch()
@@ -23,7 +23,7 @@ func watch(t testing.TB, w *world) (names []string) {
 	return names
 }
 
-// bothKeys fails unless both copies are there, and the same.
+// bothKeys fails the test unless both copies of the data keys exist and are equal.
 func bothKeys(t testing.TB, what string, d *disk) {
 	t.Helper()
 	if a, b := d.files[KeysNames[0]], d.files[KeysNames[1]]; len(a) == 0 || !bytes.Equal(a, b) {
@@ -31,8 +31,9 @@ func bothKeys(t testing.TB, what string, d *disk) {
 	}
 }
 
-// TestLostKeysAreWrittenAgain: one copy or both, removed, cut off or altered while the log is
-// open: it is said, and both are as they were. Before, a start with one of them opens the log.
+// TestLostKeysAreWrittenAgain: one or both copies are removed, cut short or altered while the
+// log is open. Watch must report that, and write both copies again. Until then, a start with one
+// copy opens the log.
 func TestLostKeysAreWrittenAgain(t *testing.T) {
 	alter := func(p []byte) []byte {
 		p = bytes.Clone(p)
@@ -49,7 +50,7 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 			w := mustOpen(t, d, 9)
 			testutil.Must(t, w.l.Erase(alice))
 			if lost := watch(t, w); len(lost) > 0 {
-				t.Fatalf("lost are %v", lost)
+				t.Fatalf("Watch reports %v of an undamaged store; want no file", lost)
 			}
 			spoilIt := func() {
 				for _, name := range which {
@@ -63,7 +64,7 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 				other, err := open(d.clone(), 10)
 				testutil.Must(t, err)
 				if lost := watch(t, other); !slices.Equal(lost, which) {
-					t.Errorf("%s: a start finds that %v are lost, want %v", what, lost, which)
+					t.Errorf("%s: a start reports %v as lost, want %v", what, lost, which)
 				}
 				bothKeys(t, what, other.disk)
 			}
@@ -72,17 +73,17 @@ func TestLostKeysAreWrittenAgain(t *testing.T) {
 			}
 			bothKeys(t, what, d)
 			if lost := watch(t, w); len(lost) > 0 {
-				t.Errorf("%s: lost are %v again", what, lost)
+				t.Errorf("%s: Watch reports %v again; want one report", what, lost)
 			}
 			spoilIt()
-			testutil.Must(t, w.l.Erase(bob)) // which writes both
+			testutil.Must(t, w.l.Erase(bob)) // writes both copies
 			bothKeys(t, what, d)
 		}
 	}
 }
 
-// TestLostKeysAreReportedOnce, however long the disk refuses to have them written again: each
-// report is an alert, and alerts are kept.
+// TestLostKeysAreReportedOnce, however long the disk refuses to write them. Each report is an
+// alert, which is kept forever.
 func TestLostKeysAreReportedOnce(t *testing.T) {
 	for _, start := range []bool{false, true} {
 		d := settled(t)
@@ -103,18 +104,18 @@ func TestLostKeysAreReportedOnce(t *testing.T) {
 		}
 		d.fail = nil
 		if lost := watch(t, w); len(lost) > 0 {
-			t.Errorf("%v are lost again", lost)
+			t.Errorf("Watch reports %v again; want one report", lost)
 		}
 		bothKeys(t, "at last", d)
 		delete(d.files, KeysNames[0])
 		if lost := watch(t, w); !slices.Equal(lost, KeysNames[:1]) {
-			t.Errorf("lost are %v", lost)
+			t.Errorf("after the repair Watch reports %v; want no file", lost)
 		}
 	}
 }
 
-// TestAKeyIsGoneIfItIsGoneFromEither copy: whatever a crash, or who owns the disk, left of
-// the other; and then both are the same again, and that is no loss.
+// TestAKeyIsGoneIfItIsGoneFromEither copy, whatever a crash or the disk's owner left in the
+// other. Then both copies become equal again, which is not a loss.
 func TestAKeyIsGoneIfItIsGoneFromEither(t *testing.T) {
 	for i := range KeysNames {
 		d := settled(t)
@@ -124,17 +125,17 @@ func TestAKeyIsGoneIfItIsGoneFromEither(t *testing.T) {
 		w, err := open(d, 10)
 		testutil.Must(t, err)
 		if readable, gone := ofOwner(t, w, alice); readable > 0 || gone == 0 {
-			t.Errorf("with an older copy %d, %d of hers are readable", i, readable)
+			t.Errorf("with an older copy %d, %d objects of the erased owner are readable; want 0", i, readable)
 		}
 		if lost := watch(t, w); len(lost) > 0 {
-			t.Errorf("lost are %v", lost)
+			t.Errorf("Watch reports %v; want no file", lost)
 		}
 		bothKeys(t, "after a crash", d)
 	}
 }
 
-// TestEraseCutShort: when the second copy can't be written, the erasure has failed, and can be
-// tried again; but no copy of before comes back, not by Watch and not by a start.
+// TestEraseCutShort: if the second copy can't be written, the erasure has failed, and can be
+// tried again. No older copy comes back, neither by Watch nor by a start.
 func TestEraseCutShort(t *testing.T) {
 	d := settled(t)
 	w := mustOpen(t, d, 9)
@@ -148,14 +149,14 @@ func TestEraseCutShort(t *testing.T) {
 	watch(t, w)
 	for _, w := range []*world{w, crashed} {
 		if readable, _ := ofOwner(t, w, alice); readable > 0 {
-			t.Errorf("%d of hers are readable", readable)
+			t.Errorf("%d objects of the erased owner are readable; want 0", readable)
 		}
 	}
 	bothKeys(t, "after Watch", d)
 	testutil.Must(t, w.l.Erase(alice))
 }
 
-// TestOlderKeysAreNoticed: a checkpoint remembers the generation of the keys.
+// TestOlderKeysAreNoticed: a checkpoint has the generation of the data keys.
 func TestOlderKeysAreNoticed(t *testing.T) {
 	d := settled(t)
 	before := d.clone()
@@ -164,7 +165,7 @@ func TestOlderKeysAreNoticed(t *testing.T) {
 	good, err := open(d.clone(), 10)
 	testutil.Must(t, err)
 	if good.l.KeysOlder() {
-		t.Error("the newest keys are taken for older ones")
+		t.Error("the newest data keys are reported as older ones")
 	}
 	for _, name := range KeysNames {
 		d.files[name] = before.files[name]
@@ -173,14 +174,14 @@ func TestOlderKeysAreNoticed(t *testing.T) {
 		w, err := open(d, 11)
 		testutil.Must(t, err)
 		if older := w.l.KeysOlder(); older != (start == 0) {
-			t.Errorf("start %d: older keys: %v", start, older)
+			t.Errorf("start %d reports older data keys: %v", start, older)
 		}
 		watch(t, w) // writes them as the newest
 	}
 }
 
-// TestLostCheckpoints are reported, and followed by others. As long as one of two is there,
-// a start takes that one, and what it needs is not given back.
+// TestLostCheckpoints are reported, and new ones are written. While one of two exists, a start
+// uses it, and its segments are kept.
 func TestLostCheckpoints(t *testing.T) {
 	for lost := range 4 {
 		d := settled(t)
@@ -198,20 +199,20 @@ func TestLostCheckpoints(t *testing.T) {
 			t.Errorf("lost are %v, want %v", got, want)
 		}
 		if got := watch(t, w); len(got) > 0 {
-			t.Errorf("%v are lost again", got)
+			t.Errorf("Watch reports %v again; want one report", got)
 		}
 		testutil.Must(t, w.write(1), w.checkpoint(), w.write(1))
 		same(t, w, mustOpen(t, d, 10))
 		if n := len(d.names(checkpointSuffix)); n != 2 && lost != 3 {
-			t.Errorf("%d checkpoints are there", n)
+			t.Errorf("the store has %d checkpoints; want 2", n)
 		}
 		testutil.Must(t, w.checkpoint(), w.write(1))
 		same(t, w, mustOpen(t, d, 11))
 	}
 }
 
-// TestLostSegments are reported once, whether they were removed or cut off; and nothing more
-// is appended to the newest one.
+// TestLostSegments are reported once, whether they were removed or cut short. A lost newest
+// segment gets no more appends.
 func TestLostSegments(t *testing.T) {
 	for what, lose := range map[string]func(d *disk, name string){
 		"removed": func(d *disk, name string) { delete(d.files, name) },
@@ -222,7 +223,7 @@ func TestLostSegments(t *testing.T) {
 		testutil.Must(t, w.write(1))
 		names := d.names(segmentSuffix)
 		if got := watch(t, w); len(got) > 0 {
-			t.Fatalf("%s: lost are %v", what, got)
+			t.Fatalf("%s: Watch reports %v of an undamaged store", what, got)
 		}
 		newest := w.l.Position().Segment
 		for _, name := range []string{names[0], names[len(names)-1]} {
@@ -231,16 +232,16 @@ func TestLostSegments(t *testing.T) {
 				t.Errorf("%s: lost are %v, want %s", what, got, name)
 			}
 			if got := watch(t, w); len(got) > 0 {
-				t.Errorf("%s: %v are lost again", what, got)
+				t.Errorf("%s: Watch reports %v again; want one report", what, got)
 			}
 		}
 		if testutil.Must(t, w.write(1)); w.l.Position().Segment == newest {
-			t.Errorf("%s: it is appended to", what)
+			t.Errorf("%s: the lost newest segment gets an append; want a new segment", what)
 		}
 	}
 }
 
-// adriftDisk is a disk whose directory is another one now.
+// adriftDisk is a disk whose directory was replaced by another.
 type adriftDisk struct {
 	*disk
 	adrift bool
@@ -253,7 +254,7 @@ func (d *adriftDisk) Watch() ([]File, int64, error) {
 	return d.disk.Watch()
 }
 
-// TestNothingIsAppendedAdrift: until the directory is back.
+// TestNothingIsAppendedAdrift, until the directory is back.
 func TestNothingIsAppendedAdrift(t *testing.T) {
 	d := &adriftDisk{disk: newDisk()}
 	w, err := openOn(d, d.disk, 1)
@@ -263,7 +264,7 @@ func TestNothingIsAppendedAdrift(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	if err := w.write(1); !errors.Is(err, ErrAdrift) {
-		t.Errorf("a write: %v", err)
+		t.Errorf("a write to a replaced directory returns %v; want an error", err)
 	}
 	if err := w.l.Resume(); !errors.Is(err, ErrAdrift) {
 		t.Errorf("resume: %v", err)
@@ -274,8 +275,8 @@ func TestNothingIsAppendedAdrift(t *testing.T) {
 	w.check(t)
 }
 
-// TestTrim: what crashed starts left behind the data of older segments is taken off, and of
-// the newest nothing; the log is the same.
+// TestTrim: it removes the tail that crashes left in older segments, but not in the newest one.
+// The log stays the same.
 func TestTrim(t *testing.T) {
 	d := settled(t)
 	for _, name := range d.names(segmentSuffix) {
@@ -289,13 +290,13 @@ func TestTrim(t *testing.T) {
 	for i, name := range names {
 		newest := i == len(names)-1
 		if taken := len(before.files[name]) - len(d.files[name]); newest && taken != 0 || !newest && taken < 4000 {
-			t.Errorf("%s: %d bytes are taken off", name, taken)
+			t.Errorf("%s: Trim removes %d bytes", name, taken)
 		}
 	}
 }
 
-// TestAnyNumberOfACheckpoint: whatever numbers files have that are no checkpoints, those
-// that are written are found, and fall back on each other.
+// TestAnyNumberOfACheckpoint: foreign files have any numbers. The written checkpoints must still
+// be found, and the older one must still serve as the fallback.
 func TestAnyNumberOfACheckpoint(t *testing.T) {
 	for _, number := range []uint32{1<<32 - 1, 1<<32 - 2, maxAhead, maxAhead - 1, 17} {
 		d := settled(t)
@@ -316,15 +317,15 @@ func TestAnyNumberOfACheckpoint(t *testing.T) {
 		other, err := open(d, 11)
 		testutil.Must(t, err)
 		if len(other.refused) != 1 || other.restored != again.l.Checkpoints()[1] {
-			t.Errorf("%d: the checkpoint before is not used: %v", number, other.refused)
+			t.Errorf("%d: the older checkpoint is not used: %v", number, other.refused)
 		}
 		if err := other.verify(); err != nil || !maps.Equal(other.objects, again.objects) {
-			t.Errorf("%d: it leads elsewhere: %v", number, err)
+			t.Errorf("%d: the older checkpoint leads to another state: %v", number, err)
 		}
 	}
 }
 
-// TestASegmentStandsOnceInTheHistory: also one that is made while a checkpoint is written.
+// TestASegmentStandsOnceInTheHistory, also if it is made while a checkpoint is written.
 func TestASegmentStandsOnceInTheHistory(t *testing.T) {
 	d := newDisk()
 	w := mustOpen(t, d, 1)
@@ -344,8 +345,8 @@ func TestASegmentStandsOnceInTheHistory(t *testing.T) {
 	}
 }
 
-// TestACheckpointFindsAFreeNumber: a file that somebody else cut off, or put in the place of
-// the next checkpoint, is not replaced, and no checkpoint waits for it to be taken away.
+// TestACheckpointFindsAFreeNumber: a foreign file has the number of the next checkpoint. It is
+// not replaced, and the checkpoint gets another number.
 func TestACheckpointFindsAFreeNumber(t *testing.T) {
 	for what, spoil := range map[string]func(d *disk, newest uint32){
 		"cut off": func(d *disk, newest uint32) {
@@ -376,8 +377,8 @@ func TestACheckpointFindsAFreeNumber(t *testing.T) {
 	}
 }
 
-// TestALostSegmentCanBeGivenUp: one that nothing needs any more is removed, though somebody else
-// was there first; or compaction would choose it again and again, and nothing else.
+// TestALostSegmentCanBeGivenUp: a segment that is not needed can be removed even if its file is
+// missing. Otherwise compaction would choose it again and again.
 func TestALostSegmentCanBeGivenUp(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
@@ -386,12 +387,12 @@ func TestALostSegmentCanBeGivenUp(t *testing.T) {
 	delete(d.files, name)
 	watch(t, w)
 	if err := w.l.Remove(id); err != nil || w.l.Has(id) {
-		t.Errorf("%v; it is still known: %v", err, w.l.Has(id))
+		t.Errorf("removing a lost segment returns %v; the log still has it: %v", err, w.l.Has(id))
 	}
 }
 
-// TestTrimAfterRotation: the segment that was the newest at a start keeps its tail until
-// another one follows. A tail may hold records that a write cut short has left.
+// TestTrimAfterRotation: the newest segment of a start keeps its tail until another segment
+// follows. The tail may hold records of a write that was cut short.
 func TestTrimAfterRotation(t *testing.T) {
 	d := settled(t)
 	names := d.names(segmentSuffix)
@@ -405,7 +406,7 @@ func TestTrimAfterRotation(t *testing.T) {
 	}
 	testutil.Must(t, w.l.Trim())
 	if len(d.files[newest]) < end+4000 {
-		t.Fatal("the newest segment was cut: a write may be under way")
+		t.Fatal("Trim cut the newest segment, to which a write may be in progress")
 	}
 	testutil.Must(t, w.write(1), w.l.Trim())
 	if len(d.files[newest]) > end {

@@ -15,9 +15,9 @@ import (
 	"motte/core/wire"
 )
 
-// TestAnswersOfLittleContentGiveRoomBack: what is read for an answer is more than
-// what is sent of it when attributes are long; room for it must not be held until
-// much is sent.
+// TestAnswersOfLittleContentGiveRoomBack: with long attributes, the Core reads more bytes for an
+// answer than it sends. The budget for these bytes must be released early, not only after many
+// bytes were sent.
 func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	s := start(t, t.TempDir())
 	admin := s.dial(key(1))
@@ -35,7 +35,7 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	}
 	s.add(admin)
 	c := s.dial(key(5))
-	const gets = 160 // of 2 MiB each, as room is counted: more than there is
+	const gets = 160 // counted as 2 MiB each: more than the budget
 	var p []byte
 	for i := range uint64(gets) {
 		p = frames.AppendRequest(p, request(100+i, model.OpGet, "c", "one", ""))
@@ -50,8 +50,8 @@ func TestAnswersOfLittleContentGiveRoomBack(t *testing.T) {
 	s.stop()
 }
 
-// fill takes pieces of a room for a principal until it gets no more, and returns the
-// bytes that it got.
+// fill takes pieces of a budget for a principal until it gets no more. It returns the bytes that
+// it got.
 func fill(r *byteBudget, p access.Principal, piece int) (got int) {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -61,7 +61,7 @@ func fill(r *byteBudget, p access.Principal, piece int) (got int) {
 	return got
 }
 
-// TestNobodyUsesUpARoom: each principal leaves as much as it takes.
+// TestNobodyUsesUpARoom: each principal leaves as many bytes as it takes.
 func TestNobodyUsesUpARoom(t *testing.T) {
 	r, left := newByteBudget(1<<20), 1<<20
 	for i := range byte(8) {
@@ -72,12 +72,12 @@ func TestNobodyUsesUpARoom(t *testing.T) {
 	}
 	r.release(access.Principal{0}, 1<<19)
 	if got := fill(r, access.Principal{0}, 1<<10); got >= 1<<19 || got < 1<<18 {
-		t.Errorf("who gave all back gets %d bytes again, beside others who hold some", got)
+		t.Errorf("a principal that released all bytes gets %d bytes again, while others hold some", got)
 	}
 }
 
-// TestRoomGoesToWhoHoldsLeast, of those who wait, and nobody overtakes; who gives up
-// holds up nobody.
+// TestRoomGoesToWhoHoldsLeast: of the waiting principals, the one with the fewest bytes is
+// served first, and none overtakes. A waiter that gives up does not block others.
 func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newByteBudget(1000)
@@ -116,16 +116,16 @@ func TestRoomGoesToWhoHoldsLeast(t *testing.T) {
 		}
 		began := time.Now()
 		if wait("late", rich, 600, t.Context()); <-order != "late gives up" || time.Since(began) != budgetTimeout {
-			t.Errorf("who waits for what nobody gives back waits for %v, want %v", time.Since(began), budgetTimeout)
+			t.Errorf("a request waits %v for bytes that are never released, want %v", time.Since(began), budgetTimeout)
 		}
 		if len(r.waiting) != 0 {
-			t.Errorf("%d wait still", len(r.waiting))
+			t.Errorf("%d requests still wait; want 0", len(r.waiting))
 		}
 	})
 }
 
-// TestFullRoomsKeepNobodyFromAsking: a client with nothing in flight is heard, though no
-// room has a byte left; its second request waits, and is refused in the end.
+// TestFullRoomsKeepNobodyFromAsking: a client with no request in flight gets an answer even if
+// the budgets are full. Its second request waits, and is finally refused.
 func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -143,7 +143,7 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 				t.Errorf("operation %d: code %d, %v", q.Op, code, err)
 			}
 		}
-		// Of two that come together, the second waits until the first is answered.
+		// Of two requests that arrive together, the second waits until the first is answered.
 		q := frames.AppendRequest(nil, request(6, model.OpPut, "c", "mine", "small"))
 		go end.Write(frames.AppendRequest(q, request(7, model.OpGet, "c", "one", "")))
 		for range 2 {
@@ -156,13 +156,13 @@ func TestFullRoomsKeepNobodyFromAsking(t *testing.T) {
 		go end.Write(frames.AppendRequest(nil, request(9, model.OpPut, "c", "mine", string(make([]byte, 100<<10)))))
 		h, _ := reply(t, end)
 		if h.Number != 9 || h.Code != model.Overloaded || time.Since(began) != budgetTimeout {
-			t.Errorf("what there is no room for has code %d after %v", h.Code, time.Since(began))
+			t.Errorf("a request without budget gets code %d after %v", h.Code, time.Since(began))
 		}
 		<-ended
 	})
 }
 
-// TestWhoLosesItsConnectionWaitsForNoRoom, neither its reader nor its writer.
+// TestWhoLosesItsConnectionWaitsForNoRoom: neither its reader nor its writer waits for a budget.
 func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 	for name, q := range map[string]*wire.Request{
 		"reader": request(1, model.OpPut, "c", "mine", string(make([]byte, 100<<10))),
@@ -178,7 +178,7 @@ func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 				go end.Write(frames.AppendRequest(nil, q))
 				synctest.Wait()
 				if len(r.largeBudget.waiting)+len(r.server.answerBudget.waiting) != 1 {
-					t.Fatal("nobody waits")
+					t.Fatal("no goroutine waits for the budget, so the test checks nothing")
 				}
 				began := time.Now()
 				p := identity.ID(principalOf(key(5)))
@@ -186,7 +186,7 @@ func TestWhoLosesItsConnectionWaitsForNoRoom(t *testing.T) {
 				<-ended
 				end.Close()
 				if time.Since(began) > time.Second || len(r.largeBudget.waiting)+len(r.server.answerBudget.waiting) != 0 {
-					t.Errorf("its connection is over after %v", time.Since(began))
+					t.Errorf("the lost connection ends after %v; want immediately", time.Since(began))
 				}
 			})
 		})

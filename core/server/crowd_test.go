@@ -27,29 +27,28 @@ import (
 var crowdSeeds = flag.Uint64("crowd.seeds", 3, "how many crowds of hostile clients to run")
 
 const (
-	crowdTime  = 8 * time.Minute // that a crowd lasts
-	crowdBound = time.Minute     // within which an honest client is answered
-	crowdRoom  = 1 << 20         // bytes of each room: so few connections fill it
+	crowdTime  = 8 * time.Minute // duration of a crowd
+	crowdBound = time.Minute     // time limit for answers to honest clients
+	crowdRoom  = 1 << 20         // bytes of each budget, so that few connections fill it
 )
 
-// crowd is a Core, but for TLS, with clients that do all that a client can do to hold up
-// others, in simulated time: they leave bodies unfinished, take no answers, fill their
-// windows, send a byte now and then, and vanish, with and without a word. The Tasks lag,
-// the disk is slow, and principals lose their rights. The clients' choices follow from
-// a seed.
+// crowd is a Core without TLS, in simulated time, with clients that try everything to delay
+// others. They leave bodies unfinished, take no answers, fill their windows, send single bytes,
+// and disconnect with and without a close. The Tasks lag, the disk is slow, and principals lose
+// their rights. The clients' choices follow from a seed.
 type crowd struct {
 	*rig
 	rng     *rand.Rand
-	over    chan struct{} // closed when the clients are to end
+	over    chan struct{} // closed when the clients should end
 	clients sync.WaitGroup
-	serving atomic.Int64 // connections that the Core has
+	serving atomic.Int64 // number of the Core's connections
 	mu      sync.Mutex
-	open    map[net.Conn]bool // the clients' ends
-	asked   int               // by honest clients
+	open    map[net.Conn]bool // the clients' ends of connections
+	asked   int               // number of requests of honest clients
 }
 
-// TestACrowdHoldsUpNobody: whatever others do, an honest client's HEAD, STATUS, GET, PUT
-// and COUNT are answered in time. When the others are gone nothing of them is left.
+// TestACrowdHoldsUpNobody: an honest client's HEAD, STATUS, GET, PUT and COUNT are answered in
+// time, whatever others do. After the others are gone, the Core holds no resources for them.
 func TestACrowdHoldsUpNobody(t *testing.T) {
 	quiet(t)
 	for seed := range testutil.Repeats(*crowdSeeds, 1) {
@@ -86,9 +85,9 @@ func runCrowd(t *testing.T, seed uint64) {
 	}
 	c.mu.Unlock()
 	c.clients.Wait()
-	time.Sleep(10 * crowdBound) // all that the engine has is answered: the Tasks have a deadline
+	time.Sleep(10 * crowdBound) // by then the engine has answered all requests, since Tasks have a deadline
 	if n := c.serving.Load(); n > 0 {
-		t.Errorf("the clients of %d connections are gone, and the connections are not", n)
+		t.Errorf("%d connections are left after their clients have gone; want 0", n)
 		r.runOnEngine(func(*engine.Engine) {
 			for _, k := range r.server.conns {
 				k.end()
@@ -97,15 +96,15 @@ func runCrowd(t *testing.T, seed uint64) {
 	}
 	for name, room := range map[string]*byteBudget{"bodies": r.largeBudget, "small": r.smallBudget, "answers": r.server.answerBudget} {
 		if room.free != crowdRoom || len(room.taken) > 0 || len(room.waiting) > 0 {
-			t.Errorf("nobody is there, and %d bytes of room for %s are free; %d wait", room.free, name, len(room.waiting))
+			t.Errorf("without clients %d bytes of the budget for %s are free, and %d requests wait; want the whole budget", room.free, name, len(room.waiting))
 		}
 	}
 	r.runOnEngine(func(*engine.Engine) {
 		for _, k := range r.tasks {
 			k.close()
 		}
-		if len(r.server.conns) != 1 { // the rig's own
-			t.Errorf("%d connections are counted still", len(r.server.conns)-1)
+		if len(r.server.conns) != 1 { // the connection of the rig
+			t.Errorf("%d connections are still counted; want 0", len(r.server.conns)-1)
 		}
 	})
 	r.cancel()
@@ -113,7 +112,7 @@ func runCrowd(t *testing.T, seed uint64) {
 	t.Logf("%d requests of honest clients were answered", c.asked)
 }
 
-// setUp makes two collections with an index each, and the principals.
+// setUp makes the principals, and two collections with an index each.
 func (c *crowd) setUp() {
 	row := frames.AppendRow(nil, &model.Row{Operations: frames.TaskSearch | frames.TaskCount, MaxInput: 1 << 20, MaxResults: 100, Deadline: 10_000, Memory: 1})
 	c.must(model.OK, &wire.Request{Op: model.OpRegisterTask, Name: []byte("t"), Query: row})
@@ -135,7 +134,7 @@ func (c *crowd) grant(k byte) {
 	c.must(model.OK, &wire.Request{Op: model.OpGrant, Collection: "c", Identity: identity.ID(principalOf(key(k))), Rights: model.RightWrite | model.RightRead})
 }
 
-// revoke takes a hostile principal's rights, or all of it, and gives it back.
+// revoke revokes a hostile principal's rights, or removes it, and restores that.
 func (c *crowd) revoke(k byte) {
 	p := identity.ID(principalOf(key(k)))
 	if c.rng.IntN(2) == 0 {
@@ -160,12 +159,12 @@ func (c *crowd) host() {
 	}
 }
 
-// taskPipe is a Task's channel in memory. It has no end of its own for reading.
+// taskPipe is a Task's channel in memory. It can't close only its reading side.
 type taskPipe struct{ net.Conn }
 
 func (p taskPipe) CloseRead() error { return p.Close() }
 
-// work is a Task that takes its time for each frame.
+// work is a Task that handles each frame after a delay.
 func work(end net.Conn) {
 	defer end.Close()
 	k, header := &simTask{held: make(map[identity.Value]simHeld)}, make([]byte, taskwire.HeaderSize)
@@ -194,7 +193,7 @@ func (c *crowd) dial(who access.Principal) net.Conn {
 	c.serving.Add(1)
 	go func() {
 		defer c.serving.Add(-1)
-		defer core.Close() // as accept does
+		defer core.Close() // like accept
 		under := newSocket(core)
 		under.established()
 		c.serveConn(newConn(c.server, under, under, who))
@@ -221,7 +220,7 @@ func (c *crowd) isOver() bool {
 	}
 }
 
-// pause waits, at most until the crowd is over.
+// pause waits, but not longer than the crowd lasts.
 func (c *crowd) pause(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -229,7 +228,7 @@ func (c *crowd) pause(d time.Duration) {
 	}
 }
 
-// hostile connects again and again, and each time does something else.
+// hostile connects again and again, and behaves differently each time.
 func (c *crowd) hostile(k byte, rng *rand.Rand) {
 	for number := uint64(1); !c.isOver(); number += 1000 {
 		end := c.dial(principalOf(key(k)))
@@ -237,42 +236,42 @@ func (c *crowd) hostile(k byte, rng *rand.Rand) {
 		size := []int{100, 2000, 50 << 10, 100 << 10, 200 << 10}[rng.IntN(5)]
 		put := frames.AppendRequest(nil, request(number, model.OpPut, "c", "", strings.Repeat("b", size)))
 		switch rng.IntN(6) {
-		case 0: // half a body
+		case 0: // send half of a body
 			_, _ = end.Write(put[:wire.RequestHeaderSize+rng.IntN(size)])
-		case 1: // a body that takes for ever
+		case 1: // send a body that never ends
 			sent := wire.RequestHeaderSize
 			_, err := end.Write(put[:sent])
 			for ; err == nil && sent < len(put) && !c.isOver(); sent++ {
 				c.pause(29 * time.Second)
 				_, err = end.Write(put[sent : sent+1])
 			}
-		case 2: // a full window
+		case 2: // fill the window
 			for i := range uint64(MaxInFlight + 10) {
 				p := frames.AppendRequest(nil, request(number+i, model.OpPut, "c", fmt.Sprint(i%20), strings.Repeat("w", min(size, 2000))))
 				if _, err := end.Write(p); err != nil {
 					break
 				}
 			}
-		case 3, 4: // answers that nobody takes
+		case 3, 4: // take no answers
 			var p []byte
 			for i := range uint64(40) {
 				p = frames.AppendRequest(p, request(number+i, model.OpGet, "c", fmt.Sprint("large", i%8), ""))
 			}
 			_, _ = end.Write(p)
-		case 5: // or only a byte now and then
+		case 5: // or take single bytes with pauses
 			_, err := end.Write(frames.AppendRequest(nil, request(number, model.OpGet, "c", "large0", "")))
 			for p := make([]byte, 1); err == nil && !c.isOver(); _, err = end.Read(p) {
 				c.pause(time.Second)
 			}
 		}
 		c.pause(time.Duration(rng.IntN(90)) * time.Second)
-		if rng.IntN(3) > 0 { // else it goes without a word
+		if rng.IntN(3) > 0 { // otherwise the client disconnects without a close
 			c.hangUp(end)
 		}
 	}
 }
 
-// honest asks one thing after another, sometimes on a connection of its own.
+// honest sends one request at a time, sometimes on a new connection.
 func (c *crowd) honest(k byte, rng *rand.Rand) {
 	who := principalOf(key(k))
 	end := c.dial(who)
@@ -308,7 +307,7 @@ func (c *crowd) honest(k byte, rng *rand.Rand) {
 	}
 }
 
-// ask sends a request and waits for its whole answer, as long as the bound says.
+// ask sends a request, and waits for its whole answer within the time limit.
 func ask(end net.Conn, q *wire.Request) (model.Code, error) {
 	_ = end.SetDeadline(time.Now().Add(crowdBound))
 	if _, err := end.Write(frames.AppendRequest(nil, q)); err != nil {
@@ -320,7 +319,7 @@ func ask(end net.Conn, q *wire.Request) (model.Code, error) {
 		}
 		h, code := frames.DecodeReplyHeader(header)
 		if code != model.OK || h.Number != q.Number {
-			return h.Code, fmt.Errorf("this is no answer: %d, %+v, %x", code, h, header)
+			return h.Code, fmt.Errorf("the frame is not a valid answer: %d, %+v, %x", code, h, header)
 		}
 		if _, err := io.CopyN(io.Discard, end, int64(h.BodyLen)); err != nil {
 			return 0, err

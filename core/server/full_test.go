@@ -9,9 +9,9 @@ import (
 	"motte/core/seglog"
 )
 
-// TestAFullDiskTakesWhatGivesSpaceBack: writes that grow the store are refused; deletions
-// and COMPACT go on with the reserve. When there is room again, all writes do, without a
-// restart.
+// TestAFullDiskTakesWhatGivesSpaceBack: on a full disk, writes that grow the store are refused,
+// while deletions and COMPACT succeed with the reserve. When there is space again, all writes
+// succeed without a restart.
 func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -39,7 +39,8 @@ func TestAFullDiskTakesWhatGivesSpaceBack(t *testing.T) {
 	})
 }
 
-// TestACheckpointFindsTheReserve: the disk is full, and nothing but a checkpoint says so.
+// TestACheckpointFindsTheReserve: the disk is full, and a checkpoint is the first write that
+// finds out.
 func TestACheckpointFindsTheReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -57,15 +58,15 @@ func TestACheckpointFindsTheReserve(t *testing.T) {
 	})
 }
 
-// fill has the disk of a rig full but for its reserve, or gives it room.
+// fill fills the disk of a rig except for its reserve, or frees space.
 func (r *rig) fill(full bool) {
 	r.disk.mu.Lock()
 	defer r.disk.mu.Unlock()
 	r.disk.full = full
 }
 
-// TestADiskThatFillsUpWhileItRefuses writes for another reason: the reserve is used as soon as
-// it is only space that is missing.
+// TestADiskThatFillsUpWhileItRefuses writes for another reason: once only space is missing, the
+// reserve is used.
 func TestADiskThatFillsUpWhileItRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -82,7 +83,7 @@ func TestADiskThatFillsUpWhileItRefuses(t *testing.T) {
 	})
 }
 
-// TestLostKeysFindTheReserve: they are written again on a disk that is full, too.
+// TestLostKeysFindTheReserve: lost data keys are written again, even on a full disk.
 func TestLostKeysFindTheReserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -90,7 +91,7 @@ func TestLostKeysFindTheReserve(t *testing.T) {
 		r.all.Go(func() { r.watchFiles(r.ctx) })
 		synctest.Wait()
 		r.fill(true)
-		r.disk.delay(time.Hour) // no write finds out sooner that the disk is full
+		r.disk.delay(time.Hour) // so that no other write finds out first
 		for _, name := range seglog.KeysNames {
 			if err := r.disk.Remove(name); err != nil {
 				t.Fatal(err)
@@ -107,8 +108,8 @@ func TestLostKeysFindTheReserve(t *testing.T) {
 	})
 }
 
-// TestTheHostLearnsThatTheLogTakesNoWrites: the counters tell since when a write waits,
-// also one that the disk neither takes nor refuses.
+// TestTheHostLearnsThatTheLogTakesNoWrites: the counters say since when a write waits, even if
+// the disk neither takes nor refuses it.
 func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -118,7 +119,7 @@ func TestTheHostLearnsThatTheLogTakesNoWrites(t *testing.T) {
 			t.Helper()
 			synctest.Wait()
 			if at := r.stats.writeBegan.Load(); at > 0 != waits {
-				t.Errorf("%s: a write waits since %d; want one that waits: %v", when, at, waits)
+				t.Errorf("%s: a write waits since %d; want a waiting write: %v", when, at, waits)
 			}
 		}
 		check("at first", false)

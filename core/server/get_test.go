@@ -13,8 +13,8 @@ import (
 	"motte/core/wire"
 )
 
-// TestAGetThatIsTooLargeTakesRoom: no GET has a body larger than a name, so one that says
-// so counts as every other request until its body is read and it is refused.
+// TestAGetThatIsTooLargeTakesRoom: a GET with a body larger than a name is invalid. Until its
+// body is read and the GET is refused, it counts in the budget like other requests.
 func TestAGetThatIsTooLargeTakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -26,7 +26,7 @@ func TestAGetThatIsTooLargeTakesRoom(t *testing.T) {
 		synctest.Wait()
 		r.largeBudget.mu.Lock()
 		if n := len(r.largeBudget.waiting); n != 1 {
-			t.Errorf("%d requests wait for room, want 1", n)
+			t.Errorf("%d requests wait for the budget, want 1", n)
 		}
 		r.largeBudget.mu.Unlock()
 		end.Close()
@@ -34,7 +34,7 @@ func TestAGetThatIsTooLargeTakesRoom(t *testing.T) {
 	})
 }
 
-// closing is a connection that tells when it is closed.
+// closing is a connection that reports when it is closed.
 type closing struct {
 	net.Conn
 	closed func()
@@ -45,8 +45,8 @@ func (c closing) Close() error {
 	return nil
 }
 
-// TestConnectionsEndBeforeALostRightIsTold: when a REVOKE is answered, no answer that was
-// decided by the right can leave any more.
+// TestConnectionsEndBeforeALostRightIsTold: once a REVOKE is answered, no answer that was
+// decided by this right may leave.
 func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
 	s := newServer(Config{})
 	admin, other := access.Principal{1}, access.Principal{2}
@@ -65,8 +65,8 @@ func TestConnectionsEndBeforeALostRightIsTold(t *testing.T) {
 	}
 }
 
-// TestAClientThatTakesNothingHoldsFewDecidedGets: their answers count in no room. While the
-// writer waits for the client, the reader decides no more of them than are decided together.
+// TestAClientThatTakesNothingHoldsFewDecidedGets: these answers count in no budget. While the
+// writer waits for the client, the reader decides at most one more batch of GETs.
 func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -74,7 +74,7 @@ func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
 		r.must(model.OK, request(0, model.OpPut, "c", "large", strings.Repeat("x", 2*bufferSize)))
 		end, ended := r.join(5)
 		go end.Write(frames.AppendRequest(nil, request(1, model.OpGet, "c", "large", "")))
-		synctest.Wait() // the writer has it
+		synctest.Wait() // the writer has the first answer
 		var p []byte
 		for n := range uint64(MaxInFlight - 1) {
 			p = frames.AppendRequest(p, request(2+n, model.OpGet, "c", "one", ""))
@@ -85,7 +85,7 @@ func TestAClientThatTakesNothingHoldsFewDecidedGets(t *testing.T) {
 			for _, c := range r.conns {
 				c.out.mu.Lock()
 				if n := len(c.out.items); n > maxGets {
-					t.Errorf("%d answers wait for the client", n)
+					t.Errorf("%d decided answers wait for the client; want one batch at most", n)
 				}
 				c.out.mu.Unlock()
 			}

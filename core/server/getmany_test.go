@@ -14,7 +14,7 @@ import (
 	"motte/core/wire"
 )
 
-// byNames is the sub-query that asks for these names.
+// byNames returns the sub-query with these names.
 func byNames(names ...string) (query []byte) {
 	for _, name := range names {
 		query = frames.AppendWantedName(query, []byte(name))
@@ -22,7 +22,7 @@ func byNames(names ...string) (query []byte) {
 	return query
 }
 
-// many reads the answer to a GETMANY: the name of each object, or "code …", and the End.
+// many reads the answer to a GETMANY: for each object its name or "code …", and the End.
 func many(t *testing.T, c net.Conn) (list []string, end wire.ReplyHeader) {
 	t.Helper()
 	for {
@@ -46,8 +46,8 @@ func many(t *testing.T, c net.Conn) (list []string, end wire.ReplyHeader) {
 	}
 }
 
-// TestGetManyShowsEachInItsPlace: small objects, large ones, and some that are not there;
-// as many as there may be, and no more.
+// TestGetManyShowsEachInItsPlace with small, large and missing objects: up to the allowed
+// number, and no more.
 func TestGetManyShowsEachInItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -91,12 +91,12 @@ func TestGetManyShowsEachInItsPlace(t *testing.T) {
 		end.Close()
 		<-ended
 		if after := [3]int{r.smallBudget.free, r.largeBudget.free, r.answerBudget.free}; after != before {
-			t.Errorf("room that is left: %d, want %d", after, before)
+			t.Errorf("%d bytes of the budget are free, want %d", after, before)
 		}
 	})
 }
 
-// TestAGetManyHoldsItsRoomUntilItsAnswerIsSent, or its connection ends.
+// TestAGetManyHoldsItsRoomUntilItsAnswerIsSent, or until its connection ends.
 func TestAGetManyHoldsItsRoomUntilItsAnswerIsSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -124,7 +124,7 @@ func TestAGetManyHoldsItsRoomUntilItsAnswerIsSent(t *testing.T) {
 		if waiting < maxGets || waiting > requests {
 			t.Errorf("%d requests wait for their answers to be sent", waiting)
 		}
-		// None is so small that its connection has room for it.
+		// Each answer is too large for the free part of its connection's budget.
 		one := requestCost + len(byNames(names...)) + wantedCost*wire.MaxGetMany
 		r.smallBudget.mu.Lock()
 		if held := before - r.smallBudget.free; held != waiting*one {
@@ -135,10 +135,10 @@ func TestAGetManyHoldsItsRoomUntilItsAnswerIsSent(t *testing.T) {
 		<-ended
 		synctest.Wait()
 		if r.smallBudget.free != before {
-			t.Errorf("room for %d bytes is left, want %d", r.smallBudget.free, before)
+			t.Errorf("%d bytes of the budget are free, want %d", r.smallBudget.free, before)
 		}
 		r.runOnEngine(func(*engine.Engine) {
-			if len(r.conns) > 1 { // the rig's own
+			if len(r.conns) > 1 { // the connection of the rig
 				t.Errorf("%d connections are counted", len(r.conns))
 			}
 		})

@@ -21,11 +21,10 @@ import (
 	"motte/internal/testutil"
 )
 
-// What stands here was tried against the Core once and worked: see
-// engine/hold_test.go.
+// Each of these attacks once worked against the Core; see engine/hold_test.go.
 
-// filled is a server with a collection "c" of more than what the kernel holds
-// of a connection, all of which the principal of key(5) may read.
+// filled returns a server with a collection "c" that is larger than the kernel's socket buffers.
+// The principal of key(5) may read it.
 func filled(t *testing.T) (s *testServer, admin *tls.Conn) {
 	t.Helper()
 	s = start(t, t.TempDir())
@@ -40,7 +39,7 @@ func filled(t *testing.T) (s *testServer, admin *tls.Conn) {
 	return s, admin
 }
 
-// add registers the principal of key(5), and lets it read.
+// add registers the principal of key(5), with the right to read.
 func (s *testServer) add(admin net.Conn) {
 	s.t.Helper()
 	p := identity.ID(principalOf(key(5)))
@@ -48,10 +47,10 @@ func (s *testServer) add(admin net.Conn) {
 		&wire.Request{Op: model.OpGrant, Number: 2, Collection: "c", Identity: p, Rights: model.RightRead})
 }
 
-// list is a request for all that filled has made.
+// list returns a LIST request for all objects of filled.
 func list() []byte { return frames.AppendRequest(nil, request(100, model.OpList, "c", "", "")) }
 
-// send writes p, and waits until the first frame of an answer is there.
+// send writes p, and waits for the first frame of an answer.
 func (s *testServer) send(c *tls.Conn, p []byte) {
 	s.t.Helper()
 	if _, err := c.Write(p); err != nil {
@@ -60,18 +59,18 @@ func (s *testServer) send(c *tls.Conn, p []byte) {
 	reply(s.t, c)
 }
 
-// TestNoClientHoldsUpAStop, whatever it has begun and does not end: the Core
-// ends when its time is up. A Core that does not has this test's time-out.
+// TestNoClientHoldsUpAStop, whatever unfinished requests it has: the Core ends when its time is
+// up. If it does not, the test times out.
 func TestNoClientHoldsUpAStop(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the Core waits for its clients as long as it may")
+		t.Skip("the Core waits for its clients up to its time limit")
 	}
 	t.Parallel()
 	s, _ := filled(t)
 	head := frames.AppendRequest(nil, request(7, model.OpHead, "", "", ""))
 	large := frames.AppendRequest(nil, request(8, model.OpPut, "c", "", strings.Repeat("b", model.MaxObject)))
 
-	reads := s.dial(key(5)) // as slowly as it can, and does not end within the time
+	reads := s.dial(key(5)) // reads as slowly as allowed, and does not finish in time
 	s.send(reads, list())
 	ended := make(chan struct{})
 	go func() {
@@ -82,13 +81,13 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 			}
 		}
 	}()
-	s.send(s.dial(key(5)), list())                       // and then it reads nothing any more
-	s.send(s.dial(key(5)), append(head, large[:200]...)) // it is in the middle of a body
-	s.send(s.dial(key(5)), append(head, large[:100]...)) // or of a header
-	for range bodyBudget/model.MaxObject + 2 {           // some wait for room, and get it when the others end
+	s.send(s.dial(key(5)), list())                       // then the client reads no more
+	s.send(s.dial(key(5)), append(head, large[:200]...)) // the client is in the middle of a body
+	s.send(s.dial(key(5)), append(head, large[:100]...)) // the client is in the middle of a header
+	for range bodyBudget/model.MaxObject + 2 {           // some wait for the budget, and get it when others end
 		s.send(s.dial(key(5)), append(head, large[:wire.RequestHeaderSize]...))
 	}
-	floods := s.dial(key(5)) // the next header is always there, and never the next body
+	floods := s.dial(key(5)) // a client that always sends the next header, but never its body
 	go io.Copy(io.Discard, floods)
 	go func() {
 		next := func(number uint64) []byte {
@@ -110,14 +109,14 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 			t.Fatal(err)
 		}
 	case <-time.After(testutil.Patience):
-		t.Fatal("the Core goes on")
+		t.Fatal("the Core does not end within its time limit")
 	}
 	reads.Close()
 	<-ended
 }
 
-// TestWhoLosesARightLosesItsConnections, with all that was still to be sent on
-// them: what it may read from now on it asks for anew.
+// TestWhoLosesARightLosesItsConnections, with all answers that are not sent yet. The client must
+// request again what it may still read.
 func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	s, admin := filled(t)
 	defer s.stop()
@@ -133,11 +132,11 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 		do(t, idle, model.OK, request(1, model.OpHead, "", "", ""))
 		do(t, admin, model.OK, change)
 		if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: an idle connection goes on: %v", name, err)
+			t.Errorf("%s: an idle connection does not end: %v", name, err)
 		}
-		// What was in the kernel already still comes, and nothing else.
+		// Only bytes that were already in the kernel's buffers may still arrive.
 		if n, err := io.Copy(io.Discard, busy); errors.Is(err, os.ErrDeadlineExceeded) || n >= 23<<20 {
-			t.Errorf("%s: %d bytes came of answers of 24 MiB, %v", name, n, err)
+			t.Errorf("%s: %d bytes of answers of 24 MiB arrived, %v", name, n, err)
 		}
 		again := s.dial(key(5))
 		if name == "removed" {
@@ -160,13 +159,12 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 	}
 }
 
-// TestASmallBodyDoesNotWaitForLargeOnes that take all of their room and never
-// come.
+// TestASmallBodyDoesNotWaitForLargeOnes that occupy their whole budget and never arrive.
 func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
 	s := &server{events: newQueue[event](), largeBudget: newByteBudget(bodyBudget), smallBudget: newByteBudget(smallBudget)}
 	s.largeBudget.free = 0
 	client, server := net.Pipe()
-	_ = client.SetDeadline(time.Now().Add(testutil.Patience)) // of a test that fails
+	_ = client.SetDeadline(time.Now().Add(testutil.Patience)) // bounds a failing test
 	c := &conn{s: s, net: server, in: bufio.NewReader(server), out: newQueue[engine.Reply](), written: make(chan struct{}),
 		freed: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), life: t.Context(), reading: t.Context()}
 	ended := make(chan struct{})

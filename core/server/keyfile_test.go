@@ -14,22 +14,21 @@ import (
 	"motte/core/seglog"
 )
 
-// only wants a directory to hold these files and no others.
+// only checks that a directory holds exactly these files.
 func only(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	list, err := os.ReadDir(dir)
 	if err != nil || len(list) != len(names) {
-		t.Fatalf("%v are there, %v; want %v", list, err, names)
+		t.Fatalf("the directory has %v, %v; want %v", list, err, names)
 	}
 	for i, e := range list {
 		if e.Name() != names[i] {
-			t.Fatalf("%v are there, want %v", list, names)
+			t.Fatalf("the directory has %v, want %v", list, names)
 		}
 	}
 }
 
-// TestRootKeyIsMadeWholeAndOnce: nothing else is left beside it, and a key that is
-// there is not replaced.
+// TestRootKeyIsMadeWholeAndOnce: no other file is left, and an existing key is not replaced.
 func TestRootKeyIsMadeWholeAndOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "root.key")
@@ -38,7 +37,7 @@ func TestRootKeyIsMadeWholeAndOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := WriteRootKey(path, seal.Root{4}); !errors.Is(err, os.ErrExist) {
-		t.Errorf("a second key: %v", err)
+		t.Errorf("making a second key returns %v; want os.ErrExist", err)
 	}
 	if read, err := ReadRootKey(path); err != nil || read != made {
 		t.Errorf("%x was made, %x is read, %v", made, read, err)
@@ -46,9 +45,9 @@ func TestRootKeyIsMadeWholeAndOnce(t *testing.T) {
 	only(t, dir, "root.key")
 }
 
-// TestARootKeyThatCantBeWrittenIsNotThere: a disk that takes a part of it, and then
-// no more, leaves no file, and nothing begins to depend on the key. It is a process of its
-// own: the limit is for all that a process writes, and the test framework writes, too.
+// TestARootKeyThatCantBeWrittenIsNotThere: if the disk takes only a part of it, no file is left,
+// and no data is sealed under the key. The test uses another process, since the size limit
+// affects all writes of a process, also those of the test framework.
 func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 	if os.Getenv("MOTTE_TEST_LIMIT") == "" {
 		limited := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
@@ -74,16 +73,17 @@ func TestARootKeyThatCantBeWrittenIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !errors.Is(err, syscall.EFBIG) {
-		t.Errorf("a key of which 30 bytes could be written: %v", err)
+		t.Errorf("a key of which only 30 bytes could be written: %v", err)
 	}
 	only(t, dir)
 	if err := WriteRootKey(path, seal.Root{1}); err != nil {
-		t.Errorf("when there is room: %v", err)
+		t.Errorf("making the key after space was freed returns %v", err)
 	}
 }
 
-// TestWhatHasTheNameOfAKeyInTheMakingStays: it may be the key of another store, or lead
-// to a file of somebody else. In the data directory it can only be what a crash left.
+// TestWhatHasTheNameOfAKeyInTheMakingStays: a file with the temporary name may be the key of
+// another store, or a link to another user's file. Only in the data directory, it must be left by
+// a crash.
 func TestWhatHasTheNameOfAKeyInTheMakingStays(t *testing.T) {
 	dir := t.TempDir()
 	path, making, other := filepath.Join(dir, "root.key"), filepath.Join(dir, "new-root.key"), filepath.Join(t.TempDir(), "other")
@@ -109,7 +109,7 @@ func TestWhatHasTheNameOfAKeyInTheMakingStays(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if after, _ := os.ReadFile(making); string(after) != string(before) {
-			t.Errorf("%s: it holds %q now", name, after)
+			t.Errorf("%s: the file was changed to %q", name, after)
 		}
 		only(t, dir, "data", "new-root.key")
 		if err := os.Remove(making); err != nil {
@@ -117,17 +117,17 @@ func TestWhatHasTheNameOfAKeyInTheMakingStays(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(other); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the key went elsewhere: %v", err)
+		t.Errorf("the key was written to another place: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "data", "new-root.key"), []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := begin(filepath.Join(dir, "data", "root.key")); err != nil {
-		t.Errorf("half a key in the data directory: %v", err)
+		t.Errorf("an incomplete key in the data directory returns %v; want that it is replaced", err)
 	}
 }
 
-// TestOfManyWhoMakeARootKeyOneIsTheFirst, and what it made stays.
+// TestOfManyWhoMakeARootKeyOneIsTheFirst: one process makes the key, and it is not replaced.
 func TestOfManyWhoMakeARootKeyOneIsTheFirst(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "root.key")
 	made := make(chan seal.Root, 16)
@@ -143,6 +143,6 @@ func TestOfManyWhoMakeARootKeyOneIsTheFirst(t *testing.T) {
 	}
 	all.Wait()
 	if root, err := ReadRootKey(path); err != nil || len(made) != 1 || root != <-made {
-		t.Errorf("%d made it; it is %x, %v", len(made), root, err)
+		t.Errorf("%d processes made the key, which is %x, %v; want one", len(made), root, err)
 	}
 }

@@ -23,14 +23,14 @@ import (
 	"motte/internal/testutil"
 )
 
-// erase asks for the principal of key(5) to be erased.
+// erase requests the erasure of the principal of key(5).
 func (s *testServer) erase(admin *tls.Conn) {
 	s.t.Helper()
 	do(s.t, admin, model.OK, &wire.Request{Op: model.OpRemovePrincipal, Number: 9, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
 }
 
-// TestAStoreOpensAfterAnErasure, though the log behind the checkpoint holds what
-// nobody can open any more.
+// TestAStoreOpensAfterAnErasure, even though the log after the checkpoint has records that no
+// key opens any more.
 func TestAStoreOpensAfterAnErasure(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
@@ -54,9 +54,9 @@ func TestAStoreOpensAfterAnErasure(t *testing.T) {
 	s.stop()
 }
 
-// TestADamagedCheckpointIsNotTheEnd of a store: the one before it leads to the
-// same state, and an alert says what happened. Without either, what was given back
-// is missing, and a store of which something is missing does not open.
+// TestADamagedCheckpointIsNotTheEnd: the older checkpoint leads to the same state, and an alert
+// records the damage. Without both checkpoints, reclaimed segments are missing, and the store
+// must not open.
 func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 	flip := func(path string) error {
 		p, err := os.ReadFile(path)
@@ -130,7 +130,7 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 		s := start(t, dir)
 		admin := s.dial(key(1))
 		do(t, admin, model.OK, gets...)
-		do(t, admin, model.OK, request(4, model.OpPut, "c", "another", "data")) // it goes on
+		do(t, admin, model.OK, request(4, model.OpPut, "c", "another", "data")) // the server takes writes
 		var reasons []model.Reason
 		if _, err := admin.Write(frames.AppendRequest(nil, request(3, model.OpAlerts, "", "", ""))); err != nil {
 			t.Fatal(err)
@@ -149,8 +149,8 @@ func TestADamagedCheckpointIsNotTheEnd(t *testing.T) {
 	}
 }
 
-// TestWhatIsCompactedNext: the segment that costs least and gives most, of those
-// that no checkpoint needs; and none as long as little could be given back.
+// TestWhatIsCompactedNext: of the segments that no checkpoint needs, the one with the best ratio
+// of freed to relocated bytes; and none while little could be freed.
 func TestWhatIsCompactedNext(t *testing.T) {
 	const size = 1000
 	segments := func(free, of uint32) (list []seglog.SegmentInfo) {
@@ -166,7 +166,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 		live    live
 		last    uint32
 		damaged uint32
-		want    uint32 // 0: none
+		want    uint32 // 0: no segment
 	}{
 		{"no segment", nil, nil, 0, 0, 0},
 		{"all are alive", segments(3, 4), live{1: size, 2: size, 3: size, 4: size}, 4, 0, 0},
@@ -194,10 +194,10 @@ func TestWhatIsCompactedNext(t *testing.T) {
 			want += n
 		}
 		if alive != want || debt < 0 {
-			t.Errorf("%s: %d bytes are alive, want %d; debt %d", c.name, alive, want, debt)
+			t.Errorf("%s: %d bytes are live, want %d; debt %d", c.name, alive, want, debt)
 		}
 	}
-	for dead, want := range map[int64]int64{1666: 0, 1700: 0, 2200: 1, 10_000: 16} { // beside 10 000 that are alive
+	for dead, want := range map[int64]int64{1666: 0, 1700: 0, 2200: 1, 10_000: 16} { // beside 10 000 live bytes
 		list := []seglog.SegmentInfo{{ID: 1, Bytes: 10_000, Free: true}, {ID: 2, Bytes: dead, Free: true}}
 		if _, _, debt := pickSegment(list, live{1: 10_000}, 0, nil); debt != want {
 			t.Errorf("%d bytes are dead: the debt is %d, want %d", dead, debt, want)
@@ -217,7 +217,7 @@ func (r *rig) fillSegments(n int) {
 	}
 }
 
-// rounds runs rounds until there is nothing more to do.
+// rounds runs the maintainer's steps until no work is left, and returns their number.
 func (r *rig) rounds(h *maintainer) (n int) {
 	r.t.Helper()
 	for again := true; again; n++ {
@@ -230,7 +230,7 @@ func (r *rig) rounds(h *maintainer) (n int) {
 	return n
 }
 
-// weekLater makes the last pass eight days old.
+// weekLater sets the time of the last pass to eight days ago.
 func (r *rig) weekLater() {
 	r.runOnEngine(func(e *engine.Engine) { e.Cleaned(time.Now().Add(-8 * 24 * time.Hour)) })
 }
@@ -240,9 +240,9 @@ func (r *rig) passDue() (due bool) {
 	return due
 }
 
-// TestAPassOverACleanStoreMovesNothing: a segment that holds nothing but what is
-// alive is clean, also if compaction wrote it. So the second of two weekly passes
-// over a store that nobody changes finds nothing to do.
+// TestAPassOverACleanStoreMovesNothing: a segment with only live records is clean, even if
+// compaction wrote it. So the second of two weekly passes over an unchanged store has nothing to
+// do.
 func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -265,12 +265,12 @@ func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 			}
 			r.rounds(h)
 			if h.s.measured.movedBytes.Load() != moved || r.passDue() {
-				t.Errorf("a pass over a clean store moved %d bytes; another is due: %v", h.s.measured.movedBytes.Load()-moved, r.passDue())
+				t.Errorf("a pass over a clean store moved %d bytes, want 0; another is due: %v", h.s.measured.movedBytes.Load()-moved, r.passDue())
 			}
 			if !maps.EqualFunc(files, r.disk.copy().files, bytes.Equal) {
-				t.Error("a pass over a clean store wrote something")
+				t.Error("a pass over a clean store wrote to the disk")
 			}
-			if restarted == 0 { // what the checkpoint remembers is enough to know that
+			if restarted == 0 { // the checkpoint has enough information for that
 				r.close()
 				r = openRig(t, r.disk.copy())
 				h = newMaintainer(r.server, r.ctx)
@@ -280,9 +280,9 @@ func TestAPassOverACleanStoreMovesNothing(t *testing.T) {
 	})
 }
 
-// TestAPassYields: while a pass is under way, an erasure is confirmed and a due
-// checkpoint is written; and a compaction that was asked for meanwhile is not answered
-// before all that was dead by then is gone.
+// TestAPassYields: during a pass, an erasure is confirmed, and a due checkpoint is written. A
+// compaction that is requested meanwhile is answered only when all records that were dead at the
+// request are gone.
 func TestAPassYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -326,15 +326,15 @@ func TestAPassYields(t *testing.T) {
 			t.Errorf("an erasure during a pass is answered: %v, code %d", done, code)
 		}
 		if left() == 0 || !h.pass.active {
-			t.Fatal("the pass is over: this test shows nothing")
+			t.Fatal("the pass is over, so this test checks nothing")
 		}
-		for h.pass.active { // the weekly one
+		for h.pass.active { // the weekly pass
 			if _, err := h.runStep(); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if code, done := r.answers()[compaction.Number]; done {
-			t.Fatalf("a compaction that was asked for during a pass is answered, with code %d, at the end of that pass", code)
+			t.Fatalf("a compaction that was requested during a pass is answered, with code %d, at the end of this pass; want a further pass", code)
 		}
 		r.rounds(h)
 		if code, done := r.answers()[compaction.Number]; !done || code != model.OK {
@@ -342,14 +342,14 @@ func TestAPassYields(t *testing.T) {
 		}
 		for _, s := range r.log.Segments() {
 			if s.Free && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
-				t.Errorf("segment %d holds %d bytes, of which %d are alive", s.ID, s.Bytes-s.BarrierBytes, r.engine.Live()[s.ID])
+				t.Errorf("segment %d has %d bytes, of which only %d are live", s.ID, s.Bytes-s.BarrierBytes, r.engine.Live()[s.ID])
 			}
 		}
 	})
 }
 
-// TestManyStartsLeaveFewSegments: each start makes a segment of its own, and small
-// ones, all of whose records are alive, are merged.
+// TestManyStartsLeaveFewSegments: each start makes a segment. Small segments are merged, even if
+// all of their records are live.
 func TestManyStartsLeaveFewSegments(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -369,9 +369,9 @@ func TestManyStartsLeaveFewSegments(t *testing.T) {
 	})
 }
 
-// TestASegmentThatCantBeReadIsTriedAgain: it does not end a pass, which cleans all
-// others; a compaction says that something is wrong; and when the disk gives the segment
-// again, the next compaction takes it, without a restart.
+// TestASegmentThatCantBeReadIsTriedAgain: an unreadable segment does not end a pass, which
+// cleans all others. A compaction returns an error. When the disk can read the segment again,
+// the next compaction takes it, without a restart.
 func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -398,8 +398,8 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 	})
 }
 
-// TestASegmentThatCantBeRemoved does not keep others from being compacted; and when it can be,
-// the next compaction removes it.
+// TestASegmentThatCantBeRemoved does not keep others from being compacted. Once it can be
+// removed, the next compaction does so.
 func TestASegmentThatCantBeRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -422,15 +422,14 @@ func TestASegmentThatCantBeRemoved(t *testing.T) {
 		keep("")
 		r.must(model.OK, request(0, model.OpCompact, "", "", ""))
 		if r.log.Has(at.Segment) {
-			t.Error("the segment is still there")
+			t.Error("the segment, which can be removed again, is still there")
 		}
 		r.must(model.OK, request(0, model.OpGet, "c", "stays 1", ""))
 	})
 }
 
-// TestAPassTakesWhatCameBack: a crash may bring back a segment that was removed, and a
-// removal of an old checkpoint may fail. Nothing refers to either, but both hold records
-// that are dead.
+// TestAPassTakesWhatCameBack: a crash may bring a removed segment back, and the removal of an
+// old checkpoint may fail. The store does not need either, but both have dead records.
 func TestAPassTakesWhatCameBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -460,8 +459,8 @@ func TestAPassTakesWhatCameBack(t *testing.T) {
 	})
 }
 
-// TestMarksAreNotOvercounted: else a pass would take what is dead for marks. After a start
-// the count of one segment may be too low.
+// TestMarksAreNotOvercounted: otherwise a pass would treat dead records as barriers. After a
+// start, the count of one segment may be too low.
 func TestMarksAreNotOvercounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)

@@ -20,10 +20,10 @@ import (
 	"motte/core/wire"
 )
 
-// reasons lists those of all alerts.
+// reasons lists the reasons of all alerts.
 func (r *rig) reasons() (reasons []model.Reason) {
 	r.t.Helper()
-	synctest.Wait() // some are on their way to the disk
+	synctest.Wait() // wait for alerts that are being written
 	for _, body := range bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", ""))) {
 		a, err := frames.DecodeAlert(body)
 		if err != nil {
@@ -34,14 +34,14 @@ func (r *rig) reasons() (reasons []model.Reason) {
 	return reasons
 }
 
-// entry is where an object lies.
+// entry returns the entry of an object in the mapping.
 func (r *rig) entry(name string) mapping.Entry {
 	r.t.Helper()
 	return found(r.must(model.OK, request(0, model.OpGet, "c", name, "")))
 }
 
-// show sends an answer as a connection does, and returns its frames: of each object the
-// name, or the identity and the code of one that is missing; and the end.
+// show sends an answer like a connection, and returns its frames: the name of each object, or
+// the identity and the code of a missing one; and the end.
 func (r *rig) show(a engine.Reply) (list []string, end wire.ReplyHeader) {
 	r.t.Helper()
 	w := r.conn
@@ -72,7 +72,7 @@ func (r *rig) show(a engine.Reply) (list []string, end wire.ReplyHeader) {
 			end = h
 		}
 		if (len(p) == 0) != (h.Flags&wire.ReplyLast != 0) {
-			r.t.Fatal("a frame that is not the last one says that it is, or the last one does not")
+			r.t.Fatal("the flag of the last frame is not exactly on the last frame")
 		}
 	}
 	w.p = nil
@@ -81,9 +81,9 @@ func (r *rig) show(a engine.Reply) (list []string, end wire.ReplyHeader) {
 
 func missing(id identity.ID, code model.Code) string { return fmt.Sprintf("%x %d", id[:4], code) }
 
-// TestAReadThatFailsOnceIsNoDamage: only a record that two reads found damaged is. What
-// the disk does not give back may be as it was written: it is read again, the client is
-// told to try again, and an alert says what happened, at most once a minute.
+// TestAReadThatFailsOnceIsNoDamage: a record counts as damaged only if two reads found damage.
+// If a read fails, it is repeated, and the record may still be intact. The client is told to try
+// again, and an alert is recorded, at most once a minute.
 func TestAReadThatFailsOnceIsNoDamage(t *testing.T) {
 	flip := func(p []byte) error { p[len(p)/2] ^= 1; return nil }
 	disk := func([]byte) error { return syscall.EIO }
@@ -131,14 +131,14 @@ func TestAReadThatFailsOnceIsNoDamage(t *testing.T) {
 				}
 				r.disk.spoiled(nil)
 				if code := r.conn.object(wire.ReplyHeader{Kind: wire.KindObject}, o, true); code != model.OK {
-					t.Errorf("the disk gives the record back: code %d", code)
+					t.Errorf("the disk returns the record again, but the code is %d", code)
 				}
 			})
 		})
 	}
 }
 
-// TestACompactionGoesOnWhenReadsDo: no restart is needed, and no alert tells of damage.
+// TestACompactionGoesOnWhenReadsDo: it needs no restart, and no alert reports damage.
 func TestACompactionGoesOnWhenReadsDo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -160,8 +160,8 @@ func TestACompactionGoesOnWhenReadsDo(t *testing.T) {
 	})
 }
 
-// TestAnAnswerGoesOnPastWhatIsMissing: an object that can't be shown hides no other one.
-// The answer names it, and its end has the worst that happened.
+// TestAnAnswerGoesOnPastWhatIsMissing: an object that can't be read does not hide others. The
+// answer names it, and its end has the most severe code.
 func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -185,18 +185,18 @@ func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
 		want("all is well", model.OK, "o0", "o1", "o2", "o3", "o4", "o5")
 		uncache := func() {
 			t.Helper()
-			if err := r.log.Erase(); err != nil { // of no owner: it drops the records in memory
+			if err := r.log.Erase(); err != nil { // without an owner: only drops the cached records
 				t.Fatal(err)
 			}
 		}
 
-		// One expires: it is deleted, and its segment is removed.
+		// One object expires: it is deleted, and its segment is removed.
 		r.must(model.OK, request(0, model.OpDelete, "c", "o4", ""))
 		r.tidy()
 		uncache()
 		want("one is gone", model.Expired, "o0", "o1", "o2", "o3", id(4, model.Expired), "o5")
 
-		// One is damaged, and for a while the disk gives back no other one either.
+		// One object is damaged, and for a while the disk does not return the others, either.
 		for _, name := range []string{"o0", "o5"} {
 			at := r.entry(name).Loc
 			r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2))
@@ -210,15 +210,15 @@ func TestAnAnswerGoesOnPastWhatIsMissing(t *testing.T) {
 		want("the disk fails", model.ReadFailed, id(0, model.ReadFailed), id(1, model.ReadFailed), id(2, model.ReadFailed),
 			id(3, model.ReadFailed), id(4, model.Expired), id(5, model.ReadFailed))
 		if reads != readTries+4 {
-			t.Errorf("%d reads: an answer waits for a disk that fails once, not at each object", reads)
+			t.Errorf("%d reads: an answer must wait only once for a failing disk, not for each object", reads)
 		}
 		r.disk.spoiled(nil)
 		want("it works again", model.Damaged, id(0, model.Damaged), "o1", "o2", "o3", id(4, model.Expired), id(5, model.Damaged))
 	})
 }
 
-// TestACheckpointThatCantBeReadOnce: a start reads it again, and goes back to the one
-// before only if that does not help. The alert says which it was.
+// TestACheckpointThatCantBeReadOnce: a start reads it again, and uses the older one only if that
+// fails, too. The alert names the case.
 func TestACheckpointThatCantBeReadOnce(t *testing.T) {
 	flip := func(p []byte) error { p[len(p)/2] ^= 1; return nil }
 	disk := func(p []byte) error { clear(p); return syscall.EIO }

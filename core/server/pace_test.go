@@ -16,8 +16,8 @@ import (
 	"motte/core/wire"
 )
 
-// join connects a client, as accept does behind the handshake; ended is closed when the
-// Core has done with the connection.
+// join connects a client, like accept after the handshake. ended is closed when the Core has
+// finished the connection.
 func (r *rig) join(who byte) (end net.Conn, ended chan struct{}) {
 	core, own := net.Pipe()
 	ended = make(chan struct{})
@@ -31,8 +31,8 @@ func (r *rig) join(who byte) (end net.Conn, ended chan struct{}) {
 	return own, ended
 }
 
-// TestProgressRenewsADeadline: a client that sends or takes enough a second may take its
-// time for a large object; one that takes less is cut off, and holds no room any more.
+// TestProgressRenewsADeadline: a client that sends or takes enough bytes each second may be slow
+// with a large object. A slower client is disconnected, and its budget released.
 func TestProgressRenewsADeadline(t *testing.T) {
 	const size = 10 << 20
 	object := strings.Repeat("x", size)
@@ -43,7 +43,7 @@ func TestProgressRenewsADeadline(t *testing.T) {
 		sends bool
 		piece int
 		every time.Duration
-		ends  time.Duration // 0: it gets its answer
+		ends  time.Duration // 0: the client gets its answer
 	}{
 		{"takes 75 KiB a second", false, 75 << 10, time.Second, 0},
 		{"takes 1.5 MiB every 20 seconds", false, 3 << 19, 20 * time.Second, 0},
@@ -59,7 +59,7 @@ func TestProgressRenewsADeadline(t *testing.T) {
 				defer r.close()
 				r.must(model.OK, request(0, model.OpPut, "c", "large", object))
 				end, ended := r.join(5)
-				var took time.Duration // until the Core ended the connection
+				var took time.Duration // time until the Core ended the connection
 				began := time.Now()
 				go func() {
 					<-ended
@@ -81,23 +81,23 @@ func TestProgressRenewsADeadline(t *testing.T) {
 					}
 				}
 				if c.ends == 0 && (err != nil || c.sends && !okay(end)) {
-					t.Errorf("it is cut off after %v: %v", time.Since(began), err)
+					t.Errorf("a client with enough progress is disconnected after %v: %v", time.Since(began), err)
 				}
 				end.Close()
 				<-ended
 				synctest.Wait()
 				if c.ends > 0 && (err == nil || took > c.ends) {
-					t.Errorf("it ends after %v, want %v: %v", took, c.ends, err)
+					t.Errorf("the connection ends after %v, want %v: %v", took, c.ends, err)
 				}
 				if r.largeBudget.free != bodyBudget || r.server.answerBudget.free != answerBudget {
-					t.Errorf("%d and %d bytes of room are held still", bodyBudget-r.largeBudget.free, answerBudget-r.server.answerBudget.free)
+					t.Errorf("%d and %d bytes of the budgets are still held; want 0", bodyBudget-r.largeBudget.free, answerBudget-r.server.answerBudget.free)
 				}
 			})
 		})
 	}
 }
 
-// okay reports whether the next answer is one, and good.
+// okay reports whether the next answer is valid, and successful.
 func okay(end net.Conn) bool {
 	header := make([]byte, wire.ReplyHeaderSize)
 	_, err := io.ReadFull(end, header)
@@ -105,7 +105,7 @@ func okay(end net.Conn) bool {
 	return err == nil && code == model.OK && h.Code == model.OK
 }
 
-// crowd counts n more connections, of others who do nothing.
+// crowd counts n more idle connections.
 func (r *rig) crowd(n int) {
 	r.runOnEngine(func(*engine.Engine) {
 		for i := range n {
@@ -116,14 +116,14 @@ func (r *rig) crowd(n int) {
 
 const crowdStart = 1 << 32
 
-// disperse takes them away. The engine is the caller's.
+// disperse removes these connections. The caller owns the engine.
 func (r *rig) disperse() {
 	maps.DeleteFunc(r.server.conns, func(id engine.Conn, _ *conn) bool { return id >= crowdStart })
 }
 
-// TestWhoComesAgainHoldsNoMore: a client that sends a request, goes, and comes again,
-// while the disk takes nothing, leaves no more behind than there is room for, nor more
-// connections than its share.
+// TestWhoComesAgainHoldsNoMore: while the disk is stuck, a client repeatedly connects, sends a
+// request and disconnects. The requests left behind stay within the budgets, and the connections
+// within the client's share.
 func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 	for name, size := range map[string]int{"large": 100 << 10, "small": 2000, "of no length": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -135,9 +135,9 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 				r.disk.delay(24 * time.Hour)
 				r.crowd(MaxConnections - 1024)
 				p := frames.AppendRequest(nil, request(1, model.OpPut, "c", "", strings.Repeat("x", size)))
-				clients := 600 // more than half of all connections
+				clients := 600 // more than half of the maximum of connections
 				if size > smallRequest {
-					clients = 60 // far more than the room takes
+					clients = 60 // far more than the budget covers
 				}
 				for i := range clients {
 					end, _ := r.join(5)
@@ -145,7 +145,7 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 					_, _ = end.Write(p)
 					_ = end.Close()
 					if i == 0 {
-						synctest.Wait() // the disk has the first, and the others wait
+						synctest.Wait() // the disk has the first request, and the others wait
 					}
 				}
 				synctest.Wait()
@@ -176,8 +176,8 @@ func TestWhoComesAgainHoldsNoMore(t *testing.T) {
 	}
 }
 
-// TestSilentHandshakesGiveWay: strangers who connect and say nothing take all places, and
-// another one gets a place before their time is up.
+// TestSilentHandshakesGiveWay: strangers that connect and stay silent occupy all places. A new
+// connection must get a place before their time is up.
 func TestSilentHandshakesGiveWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -207,7 +207,7 @@ func TestSilentHandshakesGiveWay(t *testing.T) {
 	})
 }
 
-// pipes is a listener for the ends of pipes.
+// pipes is a listener for the ends of in-memory connections.
 type pipes struct {
 	next   chan net.Conn
 	closed chan struct{}

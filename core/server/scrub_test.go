@@ -14,7 +14,7 @@ import (
 	"motte/core/seglog"
 )
 
-// rot alters the record of an object where it lies, and returns its place.
+// rot alters the record of an object in place, and returns its location.
 func (r *rig) rot(name string) seglog.Location {
 	r.t.Helper()
 	at := found(r.must(model.OK, request(0, model.OpGet, "c", name, ""))).Loc
@@ -27,27 +27,27 @@ func (r *rig) alerts() (n int) {
 	return len(bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", ""))))
 }
 
-// TestTheScrubFindsARecordThatRots, though nobody asks for it, within a pass, at the
-// pace of a pass in three days; and alerts once, however often it is found.
+// TestTheScrubFindsARecordThatRots without a request for it, within one pass, which takes about
+// three days. It alerts once, however often it finds the record.
 func TestTheScrubFindsARecordThatRots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
 		defer r.close()
 		r.fillSegments(5)
 		h := newMaintainer(r.server, r.ctx)
-		if _, err := h.runStep(); err != nil { // which knows how much is alive
+		if _, err := h.runStep(); err != nil { // the step sets the number of live bytes
 			t.Fatal(err)
 		}
 		c := newScrubber(h)
 		c.begin()
 		at := r.rot("stays 3")
 		for pass := uint64(1); pass <= 3; pass++ {
-			var due time.Duration // that all records together may take
+			var due time.Duration // time that all records together may take
 			for c.maintainer.s.measured.scrubPasses.Load() < pass {
 				began := time.Now()
 				c.next = began
 				if c.step() {
-					t.Fatal("the scrub hurries, though nobody waits for it")
+					t.Fatal("the scrub runs at full speed, though no verification waits for it")
 				}
 				if c.maintainer.s.measured.scrubPasses.Load() < pass {
 					due += c.next.Sub(began)
@@ -67,7 +67,7 @@ func TestTheScrubFindsARecordThatRots(t *testing.T) {
 		if _, err := h.runStep(); err != nil {
 			t.Fatal(err)
 		}
-		r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2)) // whole again
+		r.disk.flip(fmt.Sprintf("%08d.seg", at.Segment), int(at.Offset+at.Length/2)) // the record is intact again
 		if c.begin(); c.fill() {
 			for _, o := range c.list {
 				if c.read(o) == 0 {
@@ -81,8 +81,8 @@ func TestTheScrubFindsARecordThatRots(t *testing.T) {
 	})
 }
 
-// TestAVerificationIsAnsweredWhenAllWasRead: with the numbers of a pass that began
-// after it was asked for.
+// TestAVerificationIsAnsweredWhenAllWasRead, with the numbers of a pass that began after the
+// request.
 func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -120,13 +120,13 @@ func TestAVerificationIsAnsweredWhenAllWasRead(t *testing.T) {
 			t.Errorf("%d of two verifications are answered", n)
 		}
 		if a := r.ask(5, request(0, model.OpVerify, "", "", "")); a.Code != model.Denied {
-			t.Errorf("a principal that is no administrator gets code %d", a.Code)
+			t.Errorf("a principal without admin gets code %d", a.Code)
 		}
 	})
 }
 
-// TestAScrubFollowsWhatIsMoved: an entry whose record was moved, replaced or deleted
-// since it was taken is no damage.
+// TestAScrubFollowsWhatIsMoved: if a record was relocated, replaced or deleted since its entry
+// was taken, this is not damage.
 func TestAScrubFollowsWhatIsMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -148,7 +148,7 @@ func TestAScrubFollowsWhatIsMoved(t *testing.T) {
 	})
 }
 
-// TestTheScrubReplacesADamagedCheckpoint: a start needs one that is whole, and the store
+// TestTheScrubReplacesADamagedCheckpoint: a start needs an intact checkpoint, and the store
 // keeps only two.
 func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -161,14 +161,14 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 			return binary.BigEndian.Uint64(r.must(model.OK, request(0, model.OpVerify, "", "", "")).Body[16:])
 		}
 		if n := verify(); n != 0 {
-			t.Fatalf("%d of what was just written is damaged", n)
+			t.Fatalf("%d checkpoints that were just written are reported as damaged", n)
 		}
 		before := r.log.Checkpoints()
 		for _, number := range before[:2] {
 			r.disk.flip(fmt.Sprintf("%08d.ckp", number), 200)
 		}
 		if n := verify(); n != 2 {
-			t.Errorf("%d of two damaged checkpoints are found", n)
+			t.Errorf("the scrub finds %d of two damaged checkpoints", n)
 		}
 		if n := r.alerts(); n != 2 {
 			t.Errorf("%d alerts for two damaged checkpoints", n)
@@ -177,7 +177,7 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 			t.Errorf("the checkpoints are %v, and were %v", now, before)
 		}
 		if n := verify(); n != 0 {
-			t.Errorf("then %d are damaged", n)
+			t.Errorf("after the repair %d checkpoints are damaged; want 0", n)
 		}
 		again := openRig(t, r.disk.copy())
 		again.must(model.OK, request(0, model.OpGet, "c", "hers", ""))
@@ -185,8 +185,8 @@ func TestTheScrubReplacesADamagedCheckpoint(t *testing.T) {
 	})
 }
 
-// TestTheScrubReplacesACheckpointThatCanNotBeRead: a disk that rots gives an error more often
-// than other bytes. An error that passes says nothing.
+// TestTheScrubReplacesACheckpointThatCanNotBeRead: a decaying disk returns errors more often
+// than wrong bytes. A temporary error has no consequence.
 func TestTheScrubReplacesACheckpointThatCanNotBeRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -227,21 +227,21 @@ func TestAStopWaitsForNoCheckpoint(t *testing.T) {
 		}
 		reads := 0
 		r.disk.spoiled(func(string, []byte) error {
-			if reads++; reads == 2 { // of the first piece, behind the header
+			if reads++; reads == 2 { // the read of the first piece, after the header
 				cancel()
 			}
 			return nil
 		})
 		newScrubber(h).checkpoints()
 		r.disk.spoiled(nil)
-		if reads > 2*3 || r.alerts() != 0 { // two tries of the header, a length and a piece
+		if reads > 2*3 || r.alerts() != 0 { // two attempts to read the header, a length and a piece
 			t.Errorf("%d reads; %d alerts", reads, r.alerts())
 		}
 	})
 }
 
-// TestAScrubOfAFailingDiskYields: a round ends in about a second, however long the records
-// of that time took, so that checkpoints, erasures and compaction have their turns.
+// TestAScrubOfAFailingDiskYields: a step ends after about a second, however slow its reads are,
+// so that checkpoints, erasures and compaction get their turn.
 func TestAScrubOfAFailingDiskYields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -253,7 +253,7 @@ func TestAScrubOfAFailingDiskYields(t *testing.T) {
 		r.disk.spoiled(func(string, []byte) error { return syscall.EIO })
 		began := time.Now()
 		if more := c.step(); !more || time.Since(began) > 4*houseEvery {
-			t.Errorf("a round took %v; there is more: %v", time.Since(began), more)
+			t.Errorf("a step took %v; more is left: %v", time.Since(began), more)
 		}
 		r.disk.spoiled(nil)
 		for c.step() {

@@ -30,7 +30,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// server is a Core in this process, and the host's end of its channel.
+// testServer is a Core in this process, with the host's end of its channel.
 type testServer struct {
 	t       *testing.T
 	host    *net.UnixConn
@@ -60,7 +60,7 @@ func start(t *testing.T, dir string) *testServer {
 	return s
 }
 
-// next reads messages of the Core up to the next one of type M.
+// next reads messages of the Core until one of type M.
 func next[M hostwire.Message](s *testServer) M {
 	s.t.Helper()
 	p := make([]byte, hostwire.MaxMessage)
@@ -108,7 +108,7 @@ func (s *testServer) dial(k ed25519.PrivateKey) *tls.Conn {
 	}
 	s.t.Cleanup(func() { c.Close() })
 	if got := c.ConnectionState().PeerCertificates[0].PublicKey.(ed25519.PublicKey); !got.Equal(s.key) {
-		s.t.Fatal("the Core shows another key than it told the host")
+		s.t.Fatal("the Core shows another key than the one it sent to the host")
 	}
 	_ = c.SetDeadline(time.Now().Add(testutil.Patience))
 	return c
@@ -135,7 +135,7 @@ func request(number uint64, op model.Operation, collection, name, object string)
 	return &wire.Request{Op: op, Number: number, Collection: collection, Name: []byte(name), Object: []byte(object)}
 }
 
-// do sends requests in one write, and wants their codes, in any order.
+// do sends requests in one write, and checks the codes of the answers, in any order.
 func do(t *testing.T, c net.Conn, want model.Code, requests ...*wire.Request) map[uint64][]byte {
 	t.Helper()
 	var p []byte
@@ -156,7 +156,7 @@ func do(t *testing.T, c net.Conn, want model.Code, requests ...*wire.Request) ma
 	return bodies
 }
 
-// TestAcknowledgedWritesSurviveARestart over real TLS, with requests pipelined.
+// TestAcknowledgedWritesSurviveARestart over real TLS, with pipelined requests.
 func TestAcknowledgedWritesSurviveARestart(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
@@ -215,8 +215,8 @@ func TestStrangersAreRefused(t *testing.T) {
 	}
 }
 
-// TestLimitsOfFrames: what is over a limit gets its code; what can't be
-// decoded ends the connection; nothing is changed.
+// TestLimitsOfFrames: a request over a limit gets a code. A request that can't be decoded ends
+// the connection. Neither changes the state.
 func TestLimitsOfFrames(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
@@ -226,7 +226,7 @@ func TestLimitsOfFrames(t *testing.T) {
 	do(t, c, model.OK, request(2, model.OpPut, "c", strings.Repeat("n", model.MaxName), largest))
 	body := do(t, c, model.OK, request(3, model.OpGet, "c", strings.Repeat("n", model.MaxName), ""))[3]
 	if o, err := frames.DecodeObject(body); err != nil || string(o.Data) != largest {
-		t.Fatalf("the largest object came back different: %v", err)
+		t.Fatalf("the largest object is returned changed: %v", err)
 	}
 	do(t, c, model.InvalidRequest, request(4, model.OpGet, "c", "name", "object"))
 	do(t, c, model.InvalidRequest, &wire.Request{Op: 99, Number: 5, Object: []byte("skipped")})
@@ -256,8 +256,8 @@ func TestLimitsOfFrames(t *testing.T) {
 	do(t, c, model.OK, request(8, model.OpHead, "", "", ""))
 }
 
-// TestInFlightLimit: of what a client asks beyond what it may have in flight, the Core
-// reads no more until it has answered, and then all of it.
+// TestInFlightLimit: when a client has its maximum of requests in flight, the Core reads no more
+// until it has answered some. In the end all are answered.
 func TestInFlightLimit(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
@@ -279,8 +279,8 @@ func TestInFlightLimit(t *testing.T) {
 	}
 }
 
-// TestANumberInFlightIsNotTakenTwice: its second use would end the count of the
-// first, and so the limit of requests in flight.
+// TestANumberInFlightIsNotTakenTwice: a second use of a number would end the count of the first,
+// and so defeat the limit.
 func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
@@ -291,13 +291,13 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 	}
 	for _, second := range []model.Operation{model.OpPut, 255} {
 		c := s.dial(key(1))
-		// The answer to the first is in flight as long as nobody reads it.
+		// The answer to the first request is in flight while the client does not read it.
 		p := frames.AppendRequest(nil, request(7, model.OpList, "c", "", ""))
 		p = frames.AppendRequest(p, request(7, second, "c", "name", "object"))
 		if _, err := c.Write(p); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(20 * time.Millisecond) // gives a Core that took it the time to
+		time.Sleep(20 * time.Millisecond) // gives a Core that accepts the number time to show that
 		for {
 			h, _ := reply(t, c)
 			if h.Number == 0 && h.Code == model.InvalidRequest {
@@ -308,13 +308,14 @@ func TestANumberInFlightIsNotTakenTwice(t *testing.T) {
 			}
 		}
 		if _, err := io.Copy(io.Discard, c); err != nil {
-			t.Fatalf("the connection goes on: %v", err)
+			t.Fatalf("the connection does not end: %v", err)
 		}
 	}
 	do(t, c, model.OK, request(2, model.OpHead, "", "", ""))
 }
 
-// TestWhoSaysNoMoreGetsItsAnswers, and then the connection ends at once.
+// TestWhoSaysNoMoreGetsItsAnswers: after the client has closed its sending side, it gets its
+// answers, and the connection ends immediately.
 func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
@@ -340,7 +341,7 @@ func TestWhoSaysNoMoreGetsItsAnswers(t *testing.T) {
 	}
 }
 
-// TestLongAnswersDoNotHoldUpAGet: answers of one connection share it.
+// TestLongAnswersDoNotHoldUpAGet, since the answers of one connection share it.
 func TestLongAnswersDoNotHoldUpAGet(t *testing.T) {
 	s := start(t, t.TempDir())
 	defer s.stop()
@@ -349,7 +350,7 @@ func TestLongAnswersDoNotHoldUpAGet(t *testing.T) {
 	for i := range uint64(64) {
 		do(t, c, model.OK, request(10+i, model.OpPut, "c", string(rune('a'+i)), strings.Repeat("x", 1<<18)))
 	}
-	// A LIST, and then the GET.
+	// First a LIST, and then the GET.
 	const get = 1000
 	p := frames.AppendRequest(nil, request(100, model.OpList, "c", "", ""))
 	p = frames.AppendRequest(p, request(get, model.OpGet, "c", "a", ""))
@@ -405,10 +406,11 @@ func TestRootKeyMustBeThereAndPrivate(t *testing.T) {
 	}
 }
 
-// TestTheLastAnchorIsSent though the last write takes longer than the host is waited for.
+// TestTheLastAnchorIsSent, even if the last write takes longer than the Core waits for its
+// clients.
 func TestTheLastAnchorIsSent(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the Core waits for the disk longer than for its clients")
+		t.Skip("the Core waits longer for the disk than for its clients")
 	}
 	t.Parallel()
 	disk, ends := newMemory(), testutil.Control(t)
@@ -425,7 +427,7 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 	if _, err := ends[0].Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 		t.Fatal(err)
 	}
-	s.serve() // the first write names the administrator
+	s.serve() // the first write is the administrator's record
 	anchored, p := uint64(0), make([]byte, hostwire.MaxMessage)
 	for {
 		n, err := ends[0].Read(p)
@@ -445,7 +447,7 @@ func TestTheLastAnchorIsSent(t *testing.T) {
 	}
 }
 
-// TestTheFirstStatusCountsTheLog: a client can ask before the first second is over.
+// TestTheFirstStatusCountsTheLog: a client can ask within the first second.
 func TestTheFirstStatusCountsTheLog(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
@@ -465,7 +467,7 @@ func TestTheFirstStatusCountsTheLog(t *testing.T) {
 	}
 	x := status.Server
 	if x == nil {
-		t.Fatal("an administrator is not shown the server")
+		t.Fatal("the status of an administrator lacks the server")
 	}
 	if x.Segments == 0 || x.LogBytes == 0 {
 		t.Errorf("a store with a log has %d segments of %d bytes", x.Segments, x.LogBytes)

@@ -16,34 +16,34 @@ import (
 	"motte/core/wire"
 )
 
-// simClient is a client: what it sends and gets goes through a real conn.
+// simClient is a client, whose bytes go through a real conn.
 type simClient struct {
 	net *simConn
 	who access.Principal
-	in  []byte // not decoded yet
+	in  []byte // bytes that are not decoded yet
 }
 
-// simRequest is a request that is not answered, and what of its answer is there.
+// simRequest is an open request, with the parts of its answer so far.
 type simRequest struct {
 	client  *simClient
 	who     access.Principal
 	r       wire.Request
 	writes  []wire.Request
 	unique  bool   // no other request has the same effect
-	from    uint64 // decided when it was sent
-	durable uint64 // then
-	faults  int    // of the disk, then
-	refused bool   // writes, then
+	from    uint64 // LSN of the last decided record when the request was sent
+	durable uint64 // LSN of the last durable record at that time
+	faults  int    // number of disk faults at that time
+	refused bool   // writes were refused at that time
 	group   *simGroup
 
 	ids     []identity.ID
-	gone    []identity.ID // of them those that could not be shown any more
-	absent  []int         // places in ids of those that a GETMANY did not find
-	objects []simObject   // as they came
+	gone    []identity.ID // those of ids that could not be shown any more
+	absent  []int         // positions in ids that a GETMANY did not find
+	objects []simObject   // objects in the order of the answer
 }
 
 const (
-	simMaxInput = 200 // bytes of an object that is indexed
+	simMaxInput = 200 // largest indexed object, in bytes
 	simNames    = 10
 )
 
@@ -52,7 +52,7 @@ func (q *simRequest) changes() bool {
 	return q.writes != nil || q.r.Op >= 16 && q.r.Op < 32 || q.r.Op == model.OpRotatePrincipal
 }
 
-// says reports whether the record of a change is what the request says.
+// says reports whether the record of a change matches the request.
 func (q *simRequest) says(n simEntry) bool {
 	want := simEntry{}
 	switch r := &q.r; r.Op {
@@ -81,7 +81,7 @@ func (q *simRequest) says(n simEntry) bool {
 	return want.name == n.name && want.task == n.task && want.label == n.label && want.flags == n.flags && want.principal == n.principal
 }
 
-// connect makes a connection, as accept does behind the handshake.
+// connect makes a connection, like accept after the handshake.
 func (s *sim) connect(who access.Principal) *simClient {
 	fake, sh := newSimConn(), s.server
 	under := newSocket(fake)
@@ -95,7 +95,7 @@ func (s *sim) connect(who access.Principal) *simClient {
 	return client
 }
 
-// disconnect ends a connection: what was asked may still happen, unanswered.
+// disconnect ends a connection. Its open requests may still take effect, unanswered.
 func (s *sim) disconnect(c *simClient) {
 	s.note("%x goes", c.who[0])
 	c.net.Close()
@@ -127,7 +127,7 @@ func (s *sim) ask(c *simClient, r wire.Request) *simRequest {
 	return q
 }
 
-// collect takes what clients got, and holds each answer against the model.
+// collect takes the bytes sent to clients, and checks each answer against the model.
 func (s *sim) collect() {
 	for _, c := range slices.Clone(s.clients) {
 		c.in = append(c.in, c.net.take()...)
@@ -146,7 +146,7 @@ func (s *sim) collect() {
 	}
 }
 
-// reply takes a frame.
+// reply handles a frame.
 func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
 	i := slices.IndexFunc(s.asked, func(q *simRequest) bool { return q.client == c && q.r.Number == h.Number })
 	if i < 0 && h.Number == 0 && h.Code == model.UnknownPrincipal {
@@ -203,7 +203,7 @@ func (s *sim) reply(c *simClient, h wire.ReplyHeader, body []byte) {
 	}
 }
 
-// answered holds an answer against the model.
+// answered checks an answer against the model.
 func (s *sim) answered(q *simRequest, h *wire.ReplyHeader, body []byte) {
 	wrong := func(format string, args ...any) {
 		s.fail("request %d (%v by %x, sent at record %d, head %d): code %d: %s", h.Number, q.r.Op, q.who[0], q.from, h.Head.LSN, h.Code, fmt.Sprintf(format, args...))
@@ -242,7 +242,7 @@ func (s *sim) answered(q *simRequest, h *wire.ReplyHeader, body []byte) {
 	}
 }
 
-// changed: an answer to a request that changes something. It was done, once, as a
+// changed checks the answer to a request that changes the state. It took effect once, as a
 // whole, and is durable; or there was a moment at which it had to be refused.
 func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong func(string, ...any)) {
 	m := s.model
@@ -250,8 +250,8 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 		if q.group != nil {
 			wrong("its records %d to %d were appended", q.group.first, q.group.last)
 		}
-		// What it depends on is durable; what was on its way when it was sent
-		// counts, save for rights, which are those that are in force.
+		// The records on which it depends are durable. Records in flight when it was sent count,
+		// except for rights, which are those in force.
 		from := q.from
 		if h.Code != model.NotFound && h.Code != model.PreconditionFailed {
 			from = min(from, q.durable)
@@ -297,7 +297,7 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 	}
 }
 
-// sees lists what a principal may see of a collection as of an LSN.
+// sees lists the objects that a principal may see in a collection, as of an LSN.
 func (s *sim) sees(who access.Principal, collection string, lsn uint64, show func(*simObject) bool) (list []*simObject) {
 	c := s.model.catalogue(lsn)
 	id, rights, _ := c.rights(who, collection)
@@ -309,7 +309,7 @@ func (s *sim) sees(who access.Principal, collection string, lsn uint64, show fun
 	return list
 }
 
-// shown: a GET, or a part of a LIST, shows what was there at its head.
+// shown checks that a GET, or a part of a LIST, shows the objects as of its head.
 func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	m, at := s.model, h.Head.LSN
 	if h.Code != model.Expired && h.Code != model.OK && h.Code != model.NotFound {
@@ -322,7 +322,7 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 	want := s.sees(q.who, q.r.Collection, at, func(o *simObject) bool {
 		switch {
 		case q.r.Op == model.OpList:
-			// There are few: this part is the last.
+			// There are few objects, so this part is the last.
 			return bytes.Compare(o.id[:identity.ValueSize], q.r.Identity[:identity.ValueSize]) > 0
 		case len(q.r.Name) > 0:
 			return o.id.Value() == m.maker.Named(id, q.r.Name)
@@ -343,7 +343,7 @@ func (s *sim) shown(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 	s.same(q, want, wrong)
 }
 
-// shownMany: a GETMANY shows in the order asked what was there at its head.
+// shownMany checks that a GETMANY shows the objects as of its head, in the requested order.
 func (s *sim) shownMany(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	m, at := s.model, h.Head.LSN
 	if code := m.catalogue(at).enters(q.who, q.r.Collection, model.RightRead|model.RightReadOwn); code != model.OK {
@@ -389,7 +389,7 @@ func (s *sim) shownMany(q *simRequest, h *wire.ReplyHeader, wrong func(string, .
 	s.same(q, shown, wrong)
 }
 
-// expired: something that was to be shown is gone.
+// expired checks that an object of the answer is gone.
 func (s *sim) expired(want []*simObject, wrong func(string, ...any)) {
 	for _, o := range want {
 		if now := s.model.object(o.id.Value(), s.model.durable); now != o || !s.model.catalogue(s.model.durable).has(o.collection) {
@@ -399,7 +399,7 @@ func (s *sim) expired(want []*simObject, wrong func(string, ...any)) {
 	wrong("all of it is still there")
 }
 
-// allExpired: each object that is missing in an answer was to be shown, and is gone.
+// allExpired checks that each object reported as missing belongs to the answer, and is gone.
 func (s *sim) allExpired(q *simRequest, want []*simObject, wrong func(string, ...any)) {
 	for _, o := range want {
 		if slices.Contains(q.gone, o.id) {
@@ -408,7 +408,7 @@ func (s *sim) allExpired(q *simRequest, want []*simObject, wrong func(string, ..
 	}
 }
 
-// same holds the objects that came against those that should.
+// same compares the objects of an answer with the expected ones.
 func (s *sim) same(q *simRequest, want []*simObject, wrong func(string, ...any)) {
 	if len(q.ids) != len(want) {
 		wrong("%d objects came, %d should", len(q.ids), len(want))
@@ -425,8 +425,8 @@ func (s *sim) same(q *simRequest, want []*simObject, wrong func(string, ...any))
 	}
 }
 
-// found: an answer to a predicate shows the collection as it was at one moment
-// since it was asked. A hostile Task may refuse it or leave things out, never put things in.
+// found checks that the answer to a predicate shows the collection as of one moment since the
+// request. A hostile Task may refuse it or leave objects out, but must not add any.
 func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	m := s.model
 	versions := m.versions(q.durable, h.Head.LSN)
@@ -448,7 +448,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 				if code == model.OK {
 					return
 				}
-			case model.LeakBudgetExhausted, model.StorageFailed: // the last: the log does not take the charge
+			case model.LeakBudgetExhausted, model.StorageFailed: // StorageFailed: the log does not take the charge
 				if code == model.OK && s.capped() {
 					return
 				}
@@ -500,7 +500,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 	}
 }
 
-// deleted: a DELETE by predicate deleted as many objects as it says.
+// deleted checks that a DELETE by predicate deleted the number of objects that it reports.
 func (s *sim) deleted(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
 	if h.Count == 0 {
 		return
@@ -514,10 +514,10 @@ func (s *sim) deleted(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...
 	wrong("%d objects are said to be deleted, and are not", h.Count)
 }
 
-// randomRequest asks for something.
+// randomRequest sends a random request.
 func (s *sim) randomRequest() {
 	if len(s.clients) < 4 && (len(s.clients) == 0 || s.chance(20)) {
-		s.connect(s.people[s.rng.IntN(len(s.people))*s.rng.IntN(2)]) // the administrator as often as all others
+		s.connect(s.people[s.rng.IntN(len(s.people))*s.rng.IntN(2)]) // the administrator as often as all others together
 		return
 	}
 	c := s.clients[s.rng.IntN(len(s.clients))]
@@ -591,7 +591,7 @@ func (s *sim) randomRequest() {
 
 func (s *sim) name() []byte { return []byte{'n', byte('0' + s.rng.IntN(simNames))} }
 
-// someObject is one of the objects of a collection, or nil.
+// someObject returns an object of a collection, or nil.
 func (s *sim) someObject(collection string) *simObject {
 	m := s.model
 	id := m.catalogue(m.durable).collections[collection]
@@ -615,7 +615,7 @@ func (s *sim) randomWrite(collection string) wire.Request {
 	case k < 2:
 		w.Flags = wire.FlagIfAbsent
 	case k < 3 && o != nil && o.name != "" && len(o.data) < 1000:
-		w.Name, w.Object = []byte(o.name), []byte(o.data) // once more, as it is
+		w.Name, w.Object = []byte(o.name), []byte(o.data) // put it again unchanged
 		s.repeated[o.data] = true
 	case k < 5 && o != nil && o.name != "":
 		w.Flags, w.Name, w.Identity = wire.FlagIfIdentity, []byte(o.name), o.id
@@ -632,7 +632,7 @@ func (s *sim) randomWrite(collection string) wire.Request {
 	return w
 }
 
-// content is that of no other object, and in a few sizes.
+// content returns a new content, in one of a few sizes.
 func (s *sim) content() []byte {
 	s.number++
 	p := fmt.Appendf(nil, "%d%d:%d:", s.rng.IntN(3), s.rng.IntN(10), s.number)
@@ -693,7 +693,7 @@ func (s *sim) registerFake() wire.Request {
 	return wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
 }
 
-// decodePieces reads the first piece of a checkpoint.
+// decodePieces decodes the first piece of a checkpoint.
 func decodePieces(p []byte) (list []seglog.Record) {
 	for r := codec.NewReader(p); r.Len() > 0; {
 		rec := seglog.Record{LSN: r.U64(), Kind: seglog.Kind(r.U8()), Collection: r.U32()}

@@ -15,9 +15,8 @@ import (
 	"motte/core/seglog"
 )
 
-// simDisk is what a machine's disk holds, and what of it a power failure may
-// still take away: of each file its last write, and of the directory the changes
-// since it was synced.
+// simDisk is the content of a machine's disk, and the part that a power failure may still
+// remove: the last write of each file, and the changes of the directory since its last sync.
 type simDisk struct {
 	files map[string]*simFile
 	undo  []simUndo
@@ -25,26 +24,26 @@ type simDisk struct {
 
 type simFile struct {
 	data  []byte
-	patch *simPatch // the last write, if it is not synced
+	patch *simPatch // the last write, unless it is synced
 }
 
-// simPatch remembers what lay where a write went.
+// simPatch records the bytes that a write replaced.
 type simPatch struct {
 	at, n int
-	old   []byte // shorter than n if the file was
+	old   []byte // shorter than n if the file was shorter
 }
 
-// simUndo is a file that was removed or replaced; nil: there was none.
+// simUndo is a file that was removed or replaced; nil: there was no file.
 type simUndo struct {
 	name string
 	old  *simFile
 }
 
-const sector = 512 // bytes that a disk writes whole or not at all
+const sector = 512 // bytes: a disk writes a whole sector or no part of it
 
 func newSimDisk() *simDisk { return &simDisk{files: make(map[string]*simFile)} }
 
-// clone copies what the host can see now.
+// clone copies the content that the host can see now.
 func (d *simDisk) clone() *simDisk {
 	c := newSimDisk()
 	for name, f := range d.files {
@@ -62,8 +61,8 @@ func (f *simFile) write(at int, p []byte) {
 	copy(f.data[at:], p)
 }
 
-// tear decides what survives of the last write: nothing, all, the front of it, or
-// any of its sectors.
+// tear decides what survives of the last write: no part, all of it, its beginning, or any set of
+// its sectors.
 func (f *simFile) tear(r *rand.Rand) {
 	p := f.patch
 	if f.patch = nil; p == nil {
@@ -84,11 +83,11 @@ func (f *simFile) tear(r *rand.Rand) {
 		}
 	}
 	if end := p.at + len(p.old); mode == 0 && end < len(f.data) && len(p.old) < p.n && r.IntN(2) == 0 {
-		f.data = f.data[:end] // not even the length of the file survived
+		f.data = f.data[:end] // the length of the file did not survive, either
 	}
 }
 
-// lose is a power failure.
+// lose simulates a power failure.
 func (d *simDisk) lose(r *rand.Rand) {
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
 		d.files[name].tear(r)
@@ -104,7 +103,7 @@ func (d *simDisk) lose(r *rand.Rand) {
 	d.undo = nil
 }
 
-// set gives a name to a new file; the directory is not synced.
+// set gives a name to a new file, without syncing the directory.
 func (d *simDisk) set(name string, data []byte) {
 	d.undo = append(d.undo, simUndo{name, d.files[name]})
 	d.files[name] = &simFile{data: data}
@@ -115,31 +114,30 @@ var (
 	errSimFull = errors.New("simulated: no space left on device")
 )
 
-// simOp is a call of the Core that waits until the simulator lets it go.
+// simOp is a call of the Core that waits until the simulator releases it.
 type simOp struct {
 	kind, name string
 	p          []byte
-	do         func()        // what it does
-	part       func()        // what it may do if it fails or the machine stops: something between nothing and all
-	failed     func(r error) // what the process then knows
+	do         func()        // the whole effect
+	part       func()        // a possible effect if it fails or the machine stops: any part of the whole
+	failed     func(r error) // tells the process about the failure
 	done       chan error
 }
 
-// simStorage is a log.Storage of one process. Each call waits for the simulator,
-// which carries it out, lets it fail, or ends the process; save while a store is
-// being opened: then calls are carried out at once, up to the one at which the
-// process dies.
+// simStorage is a seglog.Storage of one process. Each call waits for the simulator, which
+// carries it out, lets it fail, or ends the process. While a store is being opened, calls are
+// carried out immediately, up to the one at which the process dies.
 type simStorage struct {
 	rng     *rand.Rand
 	disk    *simDisk
-	current string // as in log.Dir
+	current string // as in seglog.Dir
 	file    *simFile
-	known   map[string]*simFile // as in log.Dir: what a name meant when it was made or listed
+	known   map[string]*simFile // as in seglog.Dir: the file of a name when it was made or listed
 	end     int
 	failed  error
-	unsure  map[string]bool // files that may be there though they could not be made
+	unsure  map[string]bool // files that may exist though making them failed
 	direct  bool
-	left    int // calls that are carried out; then the process dies
+	left    int // number of calls before the process dies
 
 	mu      sync.Mutex
 	waiting []*simOp
@@ -170,21 +168,21 @@ func (st *simStorage) wait(o *simOp) error {
 	return <-o.done
 }
 
-// calls counts the calls that wait.
+// calls counts the waiting calls.
 func (st *simStorage) calls() int {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return len(st.waiting)
 }
 
-// kind says what the i-th call is.
+// kind names the kind of the i-th call.
 func (st *simStorage) kind(i int) string {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.waiting[i].kind
 }
 
-// take takes the i-th call that waits.
+// take removes the i-th waiting call.
 func (st *simStorage) take(i int) *simOp {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -193,7 +191,7 @@ func (st *simStorage) take(i int) *simOp {
 	return o
 }
 
-// kill ends the process: each call that waits may have done anything.
+// kill ends the process. Each waiting call may have had any part of its effect.
 func (st *simStorage) kill() {
 	st.mu.Lock()
 	st.dead = true
@@ -224,13 +222,13 @@ func (st *simStorage) Append(name string, p []byte) error {
 	if st.failed != nil {
 		return st.failed
 	}
-	f := st.file // whatever its name means now
+	f := st.file // the open file, even if its name belongs to another file now
 	return st.wait(&simOp{kind: "append", name: name, p: p,
 		do: func() {
 			f.write(st.end, p)
 			f.patch = nil
 			if st.end += len(p); st.end > len(f.data)-sector/4 && st.rng.IntN(2) == 0 {
-				f.data = append(f.data, make([]byte, st.rng.IntN(4*sector))...) // filled ahead
+				f.data = append(f.data, make([]byte, st.rng.IntN(4*sector))...) // preallocated
 			}
 		},
 		part: func() {
@@ -243,7 +241,7 @@ func (st *simStorage) Append(name string, p []byte) error {
 		failed: func(err error) { st.failed = err }})
 }
 
-// begin makes a file with its first bytes, or not at all.
+// begin makes a file with its first bytes, or makes no file.
 func (st *simStorage) begin(name string, p []byte) error {
 	exists := false
 	set := func() {
@@ -279,8 +277,8 @@ func (st *simStorage) begin(name string, p []byte) error {
 	return err
 }
 
-// taken reports whether a name stands for a file that must not be replaced. It is asked
-// by an operation alone: nobody else may look at the files meanwhile.
+// taken reports whether a name belongs to a file that must not be replaced. Only an operation
+// may call it, since no other goroutine may read the files meanwhile.
 func (st *simStorage) taken(name string) bool {
 	return st.disk.files[name] != nil && !st.unsure[name]
 }
@@ -290,8 +288,8 @@ func (st *simStorage) Create(name string, write func(io.Writer) error) error {
 	return st.makeFile(name, write, func() bool { return st.taken(name) })
 }
 
-// makeFile makes a file: what is written waits here and there, and in the end the file
-// gets its name, unless that is taken when it begins.
+// makeFile makes a file. Some of its writes wait for the simulator. In the end the file gets its
+// name, unless the name is taken at the beginning.
 func (st *simStorage) makeFile(name string, write func(io.Writer) error, taken func() bool) error {
 	var w simWriter
 	exists := false
@@ -323,7 +321,7 @@ func (st *simStorage) makeFile(name string, write func(io.Writer) error, taken f
 		}})
 }
 
-// mayHave notes that a file may be there though it was not made: it can be made again.
+// mayHave notes that a file may exist though making it failed. It can be made again.
 func (st *simStorage) mayHave(name string) {
 	if st.unsure == nil {
 		st.unsure = make(map[string]bool)
@@ -379,12 +377,12 @@ func (st *simStorage) Reserve(int64) error { return nil }
 // Rescue implements log.Storage.
 func (st *simStorage) Rescue(string) error { return os.ErrNotExist }
 
-// simWriter collects what is written to a file that has no name yet.
+// simWriter collects the bytes of a file that has no name yet.
 type simWriter struct {
 	st   *simStorage
 	name string
 	data []byte
-	gap  int // writes that don't wait
+	gap  int // number of writes that do not wait
 	n    int
 }
 

@@ -16,15 +16,15 @@ import (
 	"motte/internal/testutil"
 )
 
-// simDisturbances are changes of the environment while the Core runs: of a file, or of the
-// Core itself.
+// simDisturbances are changes of the environment while the Core runs: of a file, or of the Core
+// itself.
 var simDisturbances = []struct {
 	name string
 	do   func(s *sim, file string)
 }{
 	{"is left alone while the Core hangs", func(*sim, string) { time.Sleep(10 * time.Minute) }},
 	{"is left alone while a second Core serves", func(s *sim, _ string) {
-		// As if the lock had failed: it opens the store, and makes the next segment.
+		// As if the lock had failed: another Core opens the store, and makes the next segment.
 		second, _, err := s.open(s.disk, s.rng, 1<<30, model.Head{})
 		if err != nil {
 			s.fail("a second Core: %v", err)
@@ -46,9 +46,9 @@ var simDisturbances = []struct {
 	}},
 }
 
-// TestSimulatedDisturbances: whatever happens to a file of the store while the Core
-// runs, within a minute it raises an alert or refuses writes; or the store that it
-// leaves opens, and nothing that was acknowledged is lost.
+// TestSimulatedDisturbances disturbs a file of the store while the Core runs. Within a minute
+// the Core must raise an alert or refuse writes. Otherwise the store must open afterwards, with
+// all acknowledged writes.
 func TestSimulatedDisturbances(t *testing.T) {
 	quiet(t)
 	counts := make(map[string]int)
@@ -79,8 +79,8 @@ func TestSimulatedDisturbances(t *testing.T) {
 	}
 }
 
-// disturb lets something happen to a file, and a minute pass, in which somebody writes;
-// and says what came of it.
+// disturb disturbs a file, and lets a minute pass in which a client writes. It returns a description
+// of the outcome.
 func disturb(s *sim, what string, do func(*sim, string)) string {
 	names := slices.Sorted(maps.Keys(s.disk.files))
 	file := names[s.rng.IntN(len(names))]

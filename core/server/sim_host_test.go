@@ -13,8 +13,8 @@ import (
 	"motte/core/seglog"
 )
 
-// simCopy is a copy of the disk that the host kept: of this store, or of another
-// branch of its history, which went on from an LSN on.
+// simCopy is a copy of the disk that the host kept: of this store, or of a fork of its history
+// that began at an LSN.
 type simCopy struct {
 	disk   *simDisk
 	branch bool
@@ -35,8 +35,8 @@ func (s *sim) keep(c simCopy) {
 	}
 }
 
-// tamper is what a host may do between two lives of a Core. Each time it is tried
-// what the Core makes of it, and then all is as before.
+// tamper lets the host change the disk between two starts of a Core. Each change is tried on a
+// Core, and then undone.
 func (s *sim) tamper() {
 	switch k := s.rng.IntN(10); {
 	case k < 3 && len(s.copies) > 0:
@@ -48,11 +48,11 @@ func (s *sim) tamper() {
 	}
 }
 
-// setBack sets the disk, or some of its files, back to a copy.
+// setBack rolls the disk, or some of its files, back to a copy.
 func (s *sim) setBack() {
 	c := s.copies[s.rng.IntN(len(s.copies))]
 	if c.branch && s.newest.LSN <= c.from {
-		return // nothing says yet which of the two is right
+		return // no head has been seen yet that tells the two apart
 	}
 	d, kinds := s.disk.clone(), []string{".keys", ".ckp", ".seg"}
 	mode := s.rng.IntN(5)
@@ -68,8 +68,8 @@ func (s *sim) setBack() {
 	names := maps.Clone(s.disk.files)
 	maps.Copy(names, c.disk.files)
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		// With the data keys of a branch goes what was erased there: that is
-		// how a backup is restored, and nothing that a head could tell.
+		// The data keys of a fork also have its erasures. That is how a backup is restored, and no
+		// head could show it.
 		if !take(name) || c.branch && mode != 3 && slices.Contains(seglog.KeysNames[:], name) {
 			continue
 		}
@@ -93,8 +93,8 @@ func outcome(what string, err error) string {
 	return what + ": damaged"
 }
 
-// try opens a store of which the host has made something else. It does not open,
-// or it holds all that any client was told of: there is no third.
+// try opens a store that the host has changed. Either it does not open, or it has everything
+// that any client was told.
 func (s *sim) try(d *simDisk, branch bool, damaged func(mapping.Entry) bool) error {
 	anchor := s.newest
 	sh, _, err := s.open(d, s.rng, 1<<30, anchor)
@@ -112,7 +112,8 @@ func (s *sim) try(d *simDisk, branch bool, damaged func(mapping.Entry) bool) err
 		s.readAll(sh, s.model, p.LSN, damaged)
 		return nil
 	}
-	// It goes on from there with what was written once, and not acknowledged.
+	// The history continues from there, with the records that were written once but not
+	// acknowledged.
 	if p.LSN == anchor.LSN || branch {
 		s.fail("a store opens that ends with record %d, chain %x, where a client knows of record %d, chain %x, and record %d had %x",
 			p.LSN, p.Chain[:4], anchor.LSN, anchor.Chain[:4], p.LSN, s.chains[p.LSN])
@@ -121,7 +122,7 @@ func (s *sim) try(d *simDisk, branch bool, damaged func(mapping.Entry) bool) err
 	return nil
 }
 
-// flip alters a bit of a file.
+// flip changes one bit of a file.
 func (s *sim) flip() {
 	names := slices.Sorted(maps.Keys(s.disk.files))
 	name := names[s.rng.IntN(len(names))]
@@ -144,7 +145,7 @@ func (s *sim) flip() {
 	case (kind == "keys" || kind == "copy") && err != nil:
 		s.fail("with a bit of %s altered, the other copy should do: %v", name, err)
 	case kind == ".seg" && s.lastWrite.name != "" && (name != s.lastWrite.name || at < s.lastWrite.at):
-		// Not the last write, so that it need not be remembered to be missed.
+		// Do not damage the last write, so that no client needs to remember it.
 		sh, _, err := s.open(copied, s.rng, 1<<30, model.Head{})
 		if err == nil && sh.log.Position().LSN < s.model.durable {
 			s.fail("a bit of %s is altered, at %d, before the last write at %+v, and what is behind it is not missed: the log ends with record %d instead of %d",
@@ -161,15 +162,14 @@ func segmentFile(id uint32) string {
 	return string(digits)
 }
 
-// fork runs another branch of the history from here on, and keeps its files and
-// heads.
+// fork lets a fork of the history run from here on, and keeps its files and heads.
 func (s *sim) fork() {
 	if s.branch {
 		return
 	}
 	b := &sim{seed: s.seed, rng: rand.New(rand.NewPCG(s.rng.Uint64(), 4)), root: s.root, chains: maps.Clone(s.chains), repeated: maps.Clone(s.repeated), disk: s.disk.clone(), model: s.model.clone(),
 		newest: s.newest, people: s.people, number: s.number + 1<<40, hostile: s.hostile, branch: true, limbo: s.limbo, lastWrite: s.lastWrite, counts: map[string]int{}}
-	s.note("another branch")
+	s.note("a fork begins")
 	defer func() {
 		if r := recover(); r != nil {
 			b.abort()
@@ -183,7 +183,7 @@ func (s *sim) fork() {
 		b.step()
 	}
 	b.stop(false)
-	s.note("the other branch: %x", b.hash)
+	s.note("the fork ends: %x", b.hash)
 	s.keep(simCopy{b.disk, true, from})
 	if b.newest.LSN > from {
 		s.foreign = append(s.foreign, b.newest)
@@ -202,8 +202,8 @@ func (s *sim) abort() {
 	}
 }
 
-// compacted: a compaction was answered. What was dead when it was asked for is on
-// no file.
+// compacted checks the disk after a compaction was answered. No file may have a record that was
+// dead at the request.
 func (s *sim) compacted(q *simRequest) {
 	m := s.model
 	c := m.catalogue(q.durable)
@@ -222,8 +222,8 @@ func (s *sim) compacted(q *simRequest) {
 	s.counts["compactions checked"]++
 }
 
-// checkErased: no record of an owner that was erased opens, on this disk or on any
-// copy, with the root key and the data keys of today.
+// checkErased checks that no record of an erased owner opens, on this disk or on any copy, with
+// the root key and the present data keys.
 func (s *sim) checkErased(owners map[uint32]uint64, why string) {
 	if len(owners) == 0 {
 		return
@@ -279,7 +279,7 @@ func (s *sim) opens(d *simDisk, owners map[uint32]uint64) (n int) {
 	return n
 }
 
-// checkRoom: when every request is answered, nothing of any is held.
+// checkRoom checks that no budget is held when every request is answered.
 func (s *sim) checkRoom() {
 	if s.largeBudget.free != bodyBudget || s.smallBudget.free != smallBudget || s.answerBudget.free != answerBudget {
 		s.fail("all is answered, and %d, %d and %d bytes of room are held", bodyBudget-s.largeBudget.free, smallBudget-s.smallBudget.free, answerBudget-s.answerBudget.free)
@@ -291,8 +291,8 @@ func (s *sim) checkRoom() {
 	}
 }
 
-// checkSpace: when all is quiet and was compacted, the disk holds what is alive,
-// two checkpoints, and little else.
+// checkSpace checks that after a compaction the disk has the live records, two checkpoints, and
+// little else.
 func (s *sim) checkSpace() {
 	var live, bytes int64
 	for _, n := range s.engine.Live() {

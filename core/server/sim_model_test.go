@@ -15,20 +15,19 @@ import (
 	"motte/core/wire"
 )
 
-// simModel says what a store has to hold and to answer: it is written once more,
-// from the documents, and shares nothing with the engine but the formats. It keeps
-// every version of the state, by the LSN that led to it, so that an answer can be
-// held against the moment at which it was given.
+// simModel is a second implementation of the store's rules, from the documents. It shares only
+// the formats with the engine. It keeps every version of the state, by LSN, so that an answer
+// can be compared with the state at its moment.
 type simModel struct {
 	maker   *identity.Maker
-	objects map[identity.Value][]simChange // oldest first
-	cats    []*simCatalogue                // oldest first
-	groups  []*simGroup                    // appended, oldest first; those of long ago are dropped
-	durable uint64                         // as the engine knows
-	erased  map[uint32]uint64              // owner, and the LSN at which it was erased
+	objects map[identity.Value][]simChange // changes of each object, the oldest first
+	cats    []*simCatalogue                // versions of the catalogue, the oldest first
+	groups  []*simGroup                    // appended groups, the oldest first; very old ones are dropped
+	durable uint64                         // durable LSN that the engine knows
+	erased  map[uint32]uint64              // erased owners, with the LSN of the erasure
 }
 
-// simChange is what a record made of an object; nil: it is gone.
+// simChange is the effect of a record on an object; nil: the object is gone.
 type simChange struct {
 	lsn uint64
 	is  *simObject
@@ -39,19 +38,19 @@ type simObject struct {
 	collection, owner uint32
 	name, data        string
 	lsn               uint64
-	sealed            []byte // some of it, as it is stored
+	sealed            []byte // a part of the sealed record
 }
 
 // simGroup is a group of records that the engine appended.
 type simGroup struct {
 	first, last uint64
 	records     seglog.Group
-	request     *simRequest // that it is the effect of; nil: not known, or none
-	open        bool        // it was a request's, which is not known yet
-	where       bool        // it may be that of a DELETE by predicate
+	request     *simRequest // request that caused the group; nil: unknown, or none
+	open        bool        // the group belongs to a request that is not known yet
+	where       bool        // the group may be from a DELETE by predicate
 }
 
-// simCatalogue is who and what there is, as of an LSN.
+// simCatalogue is the catalogue as of an LSN.
 type simCatalogue struct {
 	lsn                           uint64
 	principals                    map[access.Principal]simPrincipal
@@ -89,7 +88,7 @@ func (c *simCatalogue) clone() *simCatalogue {
 	return &n
 }
 
-// describe says all that a catalogue says, but the LSN.
+// describe writes down the catalogue, without its LSN.
 func (c *simCatalogue) describe() string {
 	var b strings.Builder
 	for _, p := range slices.SortedFunc(maps.Keys(c.principals), comparePrincipals) {
@@ -110,7 +109,7 @@ func (c *simCatalogue) describe() string {
 
 func comparePrincipals(a, b access.Principal) int { return bytes.Compare(a[:], b[:]) }
 
-// clone copies a model: a branch of the history goes on with the copy.
+// clone copies a model, for a fork of the history.
 func (m *simModel) clone() *simModel {
 	c := *m
 	c.objects, c.cats, c.groups, c.erased = make(map[identity.Value][]simChange), slices.Clone(m.cats), slices.Clone(m.groups), maps.Clone(m.erased)
@@ -120,7 +119,7 @@ func (m *simModel) clone() *simModel {
 	return &c
 }
 
-// decided is the LSN of the last record that was appended.
+// decided returns the LSN of the last appended record.
 func (m *simModel) decided() uint64 {
 	if n := len(m.groups); n > 0 {
 		return m.groups[n-1].last
@@ -128,7 +127,7 @@ func (m *simModel) decided() uint64 {
 	return m.durable
 }
 
-// versions lists the LSNs after which there was a state, from one to the last.
+// versions lists the LSNs of all states between two LSNs.
 func (m *simModel) versions(from, to uint64) (list []uint64) {
 	list = append(list, from)
 	for _, g := range m.groups {
@@ -139,7 +138,7 @@ func (m *simModel) versions(from, to uint64) (list []uint64) {
 	return list
 }
 
-// catalogue is the catalogue as of an LSN.
+// catalogue returns the catalogue as of an LSN.
 func (m *simModel) catalogue(lsn uint64) *simCatalogue {
 	for _, c := range slices.Backward(m.cats) {
 		if c.lsn <= lsn {
@@ -149,7 +148,7 @@ func (m *simModel) catalogue(lsn uint64) *simCatalogue {
 	panic(simFailure("the model has no catalogue of that time"))
 }
 
-// object is the object of a value as of an LSN; nil: there is none.
+// object returns the object with a value as of an LSN; nil: there is none.
 func (m *simModel) object(v identity.Value, lsn uint64) *simObject {
 	for _, c := range slices.Backward(m.objects[v]) {
 		if c.lsn <= lsn {
@@ -159,7 +158,7 @@ func (m *simModel) object(v identity.Value, lsn uint64) *simObject {
 	return nil
 }
 
-// state is all objects of all collections as of an LSN.
+// state returns all objects of all collections as of an LSN.
 func (m *simModel) state(lsn uint64) map[identity.Value]*simObject {
 	all, c := make(map[identity.Value]*simObject), m.catalogue(lsn)
 	for v := range m.objects {
@@ -179,7 +178,7 @@ func (c *simCatalogue) has(collection uint32) bool {
 	return false
 }
 
-// erasedSince reports whether an owner was erased behind an LSN.
+// erasedSince reports whether an owner was erased after an LSN.
 func (m *simModel) erasedSince(lsn uint64) bool {
 	for _, at := range m.erased {
 		if at > lsn {
@@ -189,7 +188,7 @@ func (m *simModel) erasedSince(lsn uint64) bool {
 	return false
 }
 
-// cut forgets all behind an LSN: it never became durable.
+// cut forgets all records after an LSN, since they never became durable.
 func (m *simModel) cut(lsn uint64) {
 	for v, list := range m.objects {
 		m.objects[v] = slices.DeleteFunc(list, func(c simChange) bool { return c.lsn > lsn })
@@ -209,7 +208,7 @@ func (m *simModel) cut(lsn uint64) {
 	maps.DeleteFunc(m.erased, func(_ uint32, at uint64) bool { return at > lsn })
 }
 
-// entry is what the body of a record of the catalogue says.
+// simEntry is the decoded body of a record of the catalogue.
 type simEntry struct {
 	name, task, label string
 	flags             byte
@@ -226,7 +225,7 @@ func decodeSimEntry(p []byte) (n simEntry) {
 	return n
 }
 
-// apply applies a record that was appended.
+// apply applies an appended record.
 func (m *simModel) apply(r *seglog.Record) {
 	switch r.Kind {
 	case seglog.KindPut:
@@ -303,7 +302,7 @@ func (c *simCatalogue) apply(kind seglog.Kind, collection uint32, n simEntry) {
 	}
 }
 
-// rights are those of a principal in a collection, and whether it administers the
+// rights returns the rights of a principal in a collection, and whether it administers the
 // server.
 func (c *simCatalogue) rights(p access.Principal, collection string) (id uint32, r model.Rights, admin bool) {
 	id = c.collections[collection]
@@ -313,7 +312,7 @@ func (c *simCatalogue) rights(p access.Principal, collection string) (id uint32,
 	return id, r, c.grants[0][p]&model.RightAdmin != 0
 }
 
-// enters is the code for a principal that needs one of some rights.
+// enters returns the code for a principal that needs one of several rights.
 func (c *simCatalogue) enters(p access.Principal, collection string, want model.Rights) model.Code {
 	id, r, admin := c.rights(p, collection)
 	_, known := c.principals[p]
@@ -338,8 +337,8 @@ func simMayDelete(r model.Rights, own bool) bool {
 	return r&model.RightDelete != 0 && (own || r&model.RightRead != 0)
 }
 
-// predict says what a request comes to if it is decided on the state as of an LSN:
-// its code, and the records, of which the value is not told if it is random.
+// predict returns the result of a request that is decided on the state as of an LSN: its code,
+// and its records. Random values in the records are left out.
 func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, code model.Code) {
 	c := m.catalogue(lsn)
 	if q.writes == nil {
@@ -383,7 +382,7 @@ func (m *simModel) predict(q *simRequest, lsn uint64) (group []seglog.Record, co
 	return group, model.OK
 }
 
-// mayWrite tells the rules for one write.
+// mayWrite is the rule for one write.
 func mayWrite(w *wire.Request, r model.Rights, cur *simObject, own bool) model.Code {
 	exists := cur != nil
 	is := exists && cur.id == w.Identity
@@ -409,7 +408,7 @@ func mayWrite(w *wire.Request, r model.Rights, cur *simObject, own bool) model.C
 	return model.OK
 }
 
-// predictChange tells the rules for changes of the catalogue.
+// predictChange has the rules for changes of the catalogue.
 func (c *simCatalogue) predictChange(q *simRequest) (rec seglog.Record, code model.Code) {
 	id, _, admin := c.rights(q.who, q.r.Collection)
 	_, asks := c.principals[q.who]
@@ -453,7 +452,7 @@ func (c *simCatalogue) predictChange(q *simRequest) (rec seglog.Record, code mod
 	return rec, model.OK
 }
 
-// predictPrincipal tells those for principals and their rights.
+// predictPrincipal has the rules for principals and their rights.
 func (c *simCatalogue) predictPrincipal(q *simRequest, rec seglog.Record) (seglog.Record, model.Code) {
 	subject, rights := access.Principal(q.r.Identity), q.r.Rights
 	_, known := c.principals[subject]
@@ -499,7 +498,7 @@ func (c *simCatalogue) hasIndex(collection uint32, name string) bool {
 	return slices.ContainsFunc(c.indexes[collection], func(x string) bool { return strings.HasPrefix(x, name+" ") })
 }
 
-// explains reports whether a group is what a request comes to.
+// explains reports whether a group is the result of a request.
 func (m *simModel) explains(q *simRequest, g []seglog.Record) bool {
 	want, code := m.predict(q, g[0].LSN-1)
 	if code != model.OK || len(want) != len(g) {
@@ -527,8 +526,8 @@ func (m *simModel) explains(q *simRequest, g []seglog.Record) bool {
 	return true
 }
 
-// explainsWhere reports whether a group may be what a DELETE by predicate came to:
-// all of it was there, and may be deleted.
+// explainsWhere reports whether a group may be the result of a DELETE by predicate: all of its
+// objects existed, and the principal may delete them.
 func (m *simModel) explainsWhere(q *simRequest, g []seglog.Record, hostile bool) bool {
 	c := m.catalogue(g[0].LSN - 1)
 	id, rights, _ := c.rights(q.who, q.r.Collection)

@@ -12,11 +12,11 @@ import (
 	"motte/internal/testutil"
 )
 
-// simTask is a Task's process: it keeps what it is fed, and finds what begins with
-// the bytes of the predicate. A hostile one answers what it likes.
+// simTask is a Task's process. It keeps its input, and finds inputs that begin with the
+// predicate. A hostile Task gives any answer.
 type simTask struct {
 	instance uint64
-	net      *simConn // nil: not started
+	net      *simConn // nil: the Task is not started
 	in       []byte
 	held     map[identity.Value]simHeld
 	hostile  bool
@@ -28,7 +28,7 @@ type simHeld struct {
 	owner taskwire.Owner
 }
 
-// host does what the Core asks of the host.
+// host handles a message of the Core to the host.
 func (s *sim) host(message hostwire.Message) {
 	switch m := message.(type) {
 	case hostwire.StartTask:
@@ -40,7 +40,7 @@ func (s *sim) host(message hostwire.Message) {
 	}
 }
 
-// randomTask lets a Task come up, work, misbehave or end.
+// randomTask lets a Task start, work, misbehave or end.
 func (s *sim) randomTask() {
 	if len(s.fakes) == 0 {
 		return
@@ -61,7 +61,7 @@ func (s *sim) randomTask() {
 	s.rest()
 }
 
-// startFake is what readHost does when a Task came up.
+// startFake acts like readHost after the start of a Task.
 func (s *sim) startFake(k *simTask) {
 	sh := s.server
 	k.net, k.hostile = newSimConn(), s.hostile && s.chance(40)
@@ -69,7 +69,7 @@ func (s *sim) startFake(k *simTask) {
 	s.events.put(func(*engine.Engine) { sh.startTask(k.instance, k.net) })
 }
 
-// endFake is what readHost does when a Task ended.
+// endFake acts like readHost after the end of a Task.
 func (s *sim) endFake(k *simTask) {
 	s.note("Task %d ends", k.instance)
 	if s.fakes = slices.DeleteFunc(s.fakes, func(j *simTask) bool { return j == k }); k.net != nil {
@@ -94,12 +94,12 @@ func (s *sim) workFake(k *simTask, n int) bool {
 		answers = append(answers, k.handle(h, p)...)
 	}
 	if len(answers) > 0 {
-		k.net.send(answers) // in one piece, however fast they are read
+		k.net.send(answers) // in one write, however fast they are read
 	}
 	return len(answers) > 0
 }
 
-// handle is what an honest Task does with a frame.
+// handle is the reaction of an honest Task to a frame.
 func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
 	switch h.Type {
 	case taskwire.Insert:
@@ -134,7 +134,7 @@ func encodeFound(seq uint64, state taskwire.State, ids []identity.ID) []byte {
 	return w
 }
 
-// lie is made of things that a Task could know, or guess.
+// lie invents an answer from data that a Task could know or guess.
 func (s *sim) lie() []byte {
 	seq := s.rng.Uint64N(30)
 	switch s.rng.IntN(5) {

@@ -31,11 +31,10 @@ var (
 	simTrace = flag.Bool("sim.trace", false, "print the whole history")
 )
 
-// TestSimulatedHistories runs a whole Core, but for its sockets, in simulated time
-// on a simulated disk, through random histories: many clients, honest and hostile
-// Tasks, a disk that is full, processes that are killed and machines that lose
-// their power at any write and sync, a host that sets back and mixes up files. A
-// seed reproduces its history exactly:
+// TestSimulatedHistories runs a whole Core without sockets, in simulated time and on a simulated
+// disk, through random histories. They have many clients, honest and hostile Tasks, a full disk,
+// killed processes, power failures at any write and sync, and a host that rolls files back and
+// mixes them up. A seed reproduces its history exactly:
 //
 //	go test ./core/server -run TestSimulatedHistories -sim.first=SEED -sim.seeds=1 -sim.trace
 func TestSimulatedHistories(t *testing.T) {
@@ -46,7 +45,7 @@ func TestSimulatedHistories(t *testing.T) {
 		if *simFor == 0 && seed >= *simFirst+seeds || *simFor > 0 && time.Since(began) > *simFor || t.Failed() {
 			break
 		}
-		t.Run("", func(t *testing.T) { // two at a time: a history runs one goroutine at a time
+		t.Run("", func(t *testing.T) { // two histories in parallel: each runs one goroutine at a time
 			for range 2 {
 				one := seed
 				seed++
@@ -64,16 +63,16 @@ func TestSimulatedHistories(t *testing.T) {
 	}
 }
 
-// simCounts counts what happened in all histories: who changes the simulator can
-// see with -v what does not happen any more.
+// simCounts counts the events of all histories. After a change of the simulator, -v shows events
+// that no longer occur.
 var simCounts = struct {
 	sync.Mutex
 	of map[string]int
 }{of: map[string]int{}}
 
-// TestSimulatedHistoriesThatFoundABug keeps the seeds of histories that failed once:
-// each fails again if what it found comes back. Whoever changes what the simulator
-// does, and so what a seed means, looks for others: undo the fix, and run.
+// TestSimulatedHistoriesThatFoundABug keeps the seeds of histories that failed once. Each fails
+// again if its bug comes back. After a change of the simulator a seed means another history.
+// Then find new seeds: undo the fix, and run.
 func TestSimulatedHistoriesThatFoundABug(t *testing.T) {
 	quiet(t)
 	for _, c := range []struct {
@@ -91,7 +90,7 @@ func TestSimulatedHistoriesThatFoundABug(t *testing.T) {
 	}
 }
 
-// TestASeedReproducesItsHistory: two runs of a seed do the same, step by step.
+// TestASeedReproducesItsHistory: two runs of a seed make the same steps.
 func TestASeedReproducesItsHistory(t *testing.T) {
 	quiet(t)
 	for seed := range testutil.Repeats(4, uint64(1)) {
@@ -102,7 +101,7 @@ func TestASeedReproducesItsHistory(t *testing.T) {
 	}
 }
 
-// quiet keeps what a Core tells its operator out of the test's output.
+// quiet keeps the Core's messages for its operator out of the test's output.
 func quiet(t *testing.T) {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -116,7 +115,7 @@ func quiet(t *testing.T) {
 	})
 }
 
-// history runs one history, and returns the hash of all that happened.
+// history runs one history, and returns the hash of its trace.
 func history(t *testing.T, seed uint64) (hash uint64) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(seed)
@@ -158,8 +157,7 @@ func history(t *testing.T, seed uint64) (hash uint64) {
 	return hash
 }
 
-// must sends a request of the administrator and lets everything run until it is
-// answered.
+// must sends a request of the administrator, and lets everything run until it is answered.
 func (s *sim) must(r wire.Request) {
 	admin := s.people[slices.IndexFunc(s.people, func(p access.Principal) bool {
 		_, _, is := s.model.catalogue(s.model.durable).rights(p, "")
@@ -173,7 +171,7 @@ func (s *sim) must(r wire.Request) {
 	s.until(func() bool { return !slices.Contains(s.asked, q) })
 }
 
-// until lets everything run, without faults, until something holds.
+// until lets everything run, without faults, until a condition holds.
 func (s *sim) until(holds func() bool) {
 	for i := 0; !holds(); i++ {
 		if i > 2000 {
@@ -188,7 +186,7 @@ func (s *sim) until(holds func() bool) {
 	}
 }
 
-// waiting counts the requests that are to be answered.
+// waiting counts the open requests.
 func (s *sim) waiting() (n int) {
 	for _, q := range s.asked {
 		if q.client != nil {
@@ -198,7 +196,7 @@ func (s *sim) waiting() (n int) {
 	return n
 }
 
-// quieten lets all run that need not wait for time.
+// quieten lets everything run that does not wait for time.
 func (s *sim) quieten() {
 	for again := true; again; {
 		s.pump(1 << 30)
@@ -219,7 +217,7 @@ func (s *sim) quieten() {
 	s.check()
 }
 
-// setUp makes what the histories are about.
+// setUp makes the collections, indexes and principals of the histories.
 func (s *sim) setUp() {
 	s.until(func() bool { return s.ready })
 	s.must(s.registerFake())
@@ -236,19 +234,19 @@ func (s *sim) setUp() {
 	}
 }
 
-// step makes one thing happen, and checks.
+// step makes one event happen, and checks the result.
 func (s *sim) step() {
 	switch k := s.rng.IntN(1000); {
 	case k < 230:
 		s.randomRequest()
-		if n := s.storage.calls(); n > 0 && s.chance(25) { // in the same turn of the loop
+		if n := s.storage.calls(); n > 0 && s.chance(25) { // in the same iteration of the loop
 			s.release(s.rng.IntN(n), !s.full || s.chance(20))
 		}
 	case k < 620:
 		for range 1 + s.rng.IntN(4) {
 			if n := s.storage.calls(); n > 0 {
 				if i := s.rng.IntN(n); s.storage.kind(i) == "read" && s.chance(60) {
-					continue // long enough for what it reads to be moved
+					continue // long enough for the read records to be relocated
 				} else if s.release(i, !s.full || s.chance(20)); s.chance(70) {
 					s.pump(1 << 30)
 				}
@@ -295,7 +293,7 @@ func (s *sim) pass(d time.Duration) {
 	s.events.put(func(*engine.Engine) { sh.tick(time.Now()) })
 }
 
-// release carries out the i-th call of the storage that waits, or lets it fail.
+// release carries out the i-th waiting call of the storage, or lets it fail.
 func (s *sim) release(i int, ok bool) {
 	o := s.storage.take(i)
 	fails := !ok && o.kind != "read"
@@ -317,9 +315,9 @@ func (s *sim) release(i int, ok bool) {
 			s.lastFailed = s.model.durable
 		}
 	} else if o.do(); o.kind == "begin" {
-		s.limbo = nil // cut off
+		s.limbo = nil // the failed write was cut off
 	}
-	// A write that begins with a record that is carried proves nothing.
+	// A write that begins with a relocated record proves nothing about earlier ones.
 	if f := s.disk.files[o.name]; !fails && !s.disturbed && (o.kind == "begin" || o.kind == "append" && bytes.Equal(o.p[16:32], f.data[48:64])) {
 		s.lastWrite.name, s.lastWrite.at = o.name, s.storage.end-len(o.p)
 	}
@@ -327,7 +325,7 @@ func (s *sim) release(i int, ok bool) {
 	s.rest()
 }
 
-// lastRecord is the highest LSN in a write.
+// lastRecord returns the highest LSN in a write.
 func lastRecord(p []byte) (last uint64) {
 	for len(p) > 0 {
 		last = max(last, uint64(simU32(p[8:]))<<32|uint64(simU32(p[12:])))
@@ -336,7 +334,7 @@ func lastRecord(p []byte) (last uint64) {
 	return last
 }
 
-// crash ends the process, may tamper with what it left, and starts another.
+// crash ends the process, may change the disk, and starts another process.
 func (s *sim) crash() {
 	s.counts["crash"]++
 	s.stop(s.chance(60))
@@ -347,8 +345,8 @@ func (s *sim) crash() {
 	s.check()
 }
 
-// finish lets everything run, with honest Tasks and a disk that works: whoever
-// waits is answered, and all is as it should be.
+// finish lets everything run, with honest Tasks and a working disk. Every open request must be
+// answered, and the state must be right.
 func (s *sim) finish() {
 	s.full = false
 	s.note("finish")

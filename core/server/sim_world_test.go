@@ -24,13 +24,13 @@ import (
 	"motte/core/seglog"
 )
 
-// simFailure is what a history fails with.
+// simFailure is the failure of a history.
 type simFailure string
 
-// sim drives one store through one history. Around the goroutines of a real shell,
-// it plays the loop, the disk, the host, the clients and the Tasks; it does one
-// thing at a time, and waits until all that follows has come to rest, so that the
-// order of everything is that of its own random numbers.
+// sim runs one store through one history. It replaces the loop, the disk, the host, the clients
+// and the Tasks around the goroutines of a real server. It makes one event happen, and waits
+// until all of its effects have come to rest. So its own random numbers determine the order of
+// all events.
 type sim struct {
 	seed       uint64
 	rng        *rand.Rand
@@ -39,44 +39,44 @@ type sim struct {
 	trace      []string
 	disk       *simDisk
 	model      *simModel
-	newest     model.Head          // that any client saw
-	heads      []model.Head        // some that clients saw
-	chains     map[uint64][16]byte // of heads, by LSN
+	newest     model.Head          // newest head that any client saw
+	heads      []model.Head        // some heads that clients saw
+	chains     map[uint64][16]byte // chain values of heads, by LSN
 	repeated   map[string]bool     // contents that were put more than once
-	foreign    []model.Head        // heads of other branches
+	foreign    []model.Head        // heads of forks
 	copies     []simCopy
 	people     []access.Principal
-	number     uint64 // of the last request
-	hostile    bool   // Tasks may be
+	number     uint64 // number of the last request
+	hostile    bool   // Tasks may be hostile
 	full       bool   // the disk refuses writes
 	faults     int    // writes refused so far
-	refused    bool   // the engine is told, and only reads
+	refused    bool   // the engine knows of a fault, and serves only reads
 	limbo      *simLimbo
 	counts     map[string]int
-	lastFailed uint64   // record of the write that failed last
-	lastWrite  struct { // that is durable
+	lastFailed uint64   // last record of the last failed write
+	lastWrite  struct { // the last durable write
 		name string
 		at   int
 	}
-	branch bool // it is a branch of another one
+	branch bool // this is a fork of another history
 
-	disturbed bool // somebody else changed a file: what the Core finds is told, and nothing is compared
-	noticed   int  // alerts since then
+	disturbed bool // a file was changed from outside: the Core's findings are recorded, and not compared
+	noticed   int  // number of alerts since then
 
-	// Of the running process.
+	// State of the running process.
 	*server
 	storage *simStorage
 	cancel  context.CancelFunc
 	all     sync.WaitGroup
 	queue   []event
 	clients []*simClient
-	asked   []*simRequest // not answered
+	asked   []*simRequest // open requests
 	fakes   []*simTask
 	checked uint64 // LSN up to which engine and model were compared
 	ready   bool
 }
 
-// simLimbo is what a write that failed may have left on the disk.
+// simLimbo is the part of a failed write that may be on the disk.
 type simLimbo struct {
 	model *simModel
 	last  uint64
@@ -103,7 +103,7 @@ func (r simReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// lockedReader is a source of randomness of several goroutines.
+// lockedReader is a source of randomness for several goroutines.
 type lockedReader struct {
 	mu sync.Mutex
 	r  io.Reader
@@ -117,7 +117,7 @@ func (l *lockedReader) Read(p []byte) (int, error) {
 
 func (s *sim) chance(percent int) bool { return s.rng.IntN(100) < percent }
 
-// note adds a line to the trace, by whose hash two runs are compared.
+// note adds a line to the trace, whose hash identifies a run.
 func (s *sim) note(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
 	h := fnv.New64a()
@@ -130,28 +130,28 @@ func (s *sim) note(format string, args ...any) {
 
 func (s *sim) fail(format string, args ...any) { panic(simFailure(fmt.Sprintf(format, args...))) }
 
-// rest lets all goroutines run until each of them waits for something. No two
-// things happen at the same nanosecond, so that no two timers end at the same one.
+// rest lets all goroutines run until each of them waits. No two events happen in the same
+// nanosecond, so that no two timers end at the same time.
 func (s *sim) rest() {
 	time.Sleep(time.Nanosecond)
 	synctest.Wait()
 }
 
-// open opens a store from a disk, and returns its shell; the
-// process may die at any call of the storage.
+// open opens a store on a disk, and returns its server. The process may die at any call of the
+// storage.
 func (s *sim) open(disk *simDisk, rng *rand.Rand, calls int, anchor model.Head) (*server, *simStorage, error) {
 	st := &simStorage{rng: rng, disk: disk, direct: true, left: calls}
 	sh := newServer(Config{Admin: s.people[0], Anchor: anchor})
 	one, other := rand.New(rand.NewPCG(rng.Uint64(), 2)), rand.New(rand.NewPCG(rng.Uint64(), 3))
 	err := sh.restore(st, s.root, (&lockedReader{r: simReader{one}}).Read, engine.Config{Random: simReader{other}.Read})
 	if err == nil && st.dead {
-		err = errSimDead // at a call whose failure a start tolerates
+		err = errSimDead // the process died at a call whose failure a start tolerates
 	}
 	return sh, st, err
 }
 
-// boot starts a process. What the disk holds has to be what the model says, up to
-// somewhere between what was durable and the last that may have been written.
+// boot starts a process. The disk must have the state of the model as of some LSN: at least the
+// durable one, and at most the last that may have been written.
 func (s *sim) boot() {
 	for {
 		calls := 1 << 30
@@ -193,7 +193,7 @@ func (s *sim) boot() {
 	s.pump(1 << 30)
 }
 
-// settleModel tells the model up to where the store goes that was opened.
+// settleModel cuts the model to the LSN of the opened store.
 func (s *sim) settleModel(lsn uint64) {
 	m := s.model
 	if l := s.limbo; l != nil && lsn > m.durable && lsn <= l.last {
@@ -203,16 +203,16 @@ func (s *sim) settleModel(lsn uint64) {
 		s.fail("the store goes up to record %d; it was durable up to %d, and groups end at %v", lsn, m.durable, m.versions(m.durable, m.decided()))
 	}
 	if m.cut(lsn); lsn > m.durable {
-		s.lastWrite.name = "" // it is not known where that began
+		s.lastWrite.name = "" // the beginning of the last write is unknown
 	}
 	m.durable = lsn
 	s.model, s.limbo = m, nil
 }
 
-// stop ends the process: killed, or with the machine.
+// stop ends the process: by a kill, or by a power failure.
 func (s *sim) stop(power bool) {
 	s.note("stop, power %v, %d calls wait", power, s.storage.calls())
-	// All that Append returned for is durable, whether the engine knows or not.
+	// All records for which Append has returned are durable, whether the engine knows it or not.
 	s.learn(s.log.Position().LSN)
 	s.storage.kill()
 	s.halt()
@@ -255,7 +255,7 @@ func (s *sim) halt() {
 	s.clients, s.asked, s.fakes, s.queue = nil, nil, nil, nil
 }
 
-// learn notes that all up to an LSN is durable.
+// learn records that all changes up to an LSN are durable.
 func (s *sim) learn(lsn uint64) {
 	if lsn > s.model.decided() {
 		s.fail("record %d is durable, and %d is the last that was appended", lsn, s.model.decided())
@@ -263,8 +263,7 @@ func (s *sim) learn(lsn uint64) {
 	s.model.durable = max(s.model.durable, lsn)
 }
 
-// pump plays the loop: it hands at most n events to the engine, and carries out
-// what follows.
+// pump acts as the loop: it passes at most n events to the engine, and carries out the outputs.
 func (s *sim) pump(n int) {
 	for batch := s.rng.IntN(4); n > 0; n-- {
 		if s.queue = append(s.queue, s.events.take()...); len(s.queue) == 0 {
@@ -294,8 +293,7 @@ func (s *sim) pump(n int) {
 	s.carry()
 }
 
-// carry carries out the engine's outputs one by one; it reports whether there were
-// any.
+// carry carries out the engine's outputs one by one. It reports whether there were any.
 func (s *sim) carry() (any bool) {
 	one := func(o engine.Output) {
 		any = true
@@ -335,7 +333,7 @@ func (s *sim) carry() (any bool) {
 	return any
 }
 
-// hear notes what a message to the host says of the engine.
+// hear records the information about the engine in a message to the host.
 func (s *sim) hear(message hostwire.Message) {
 	switch m := message.(type) {
 	case hostwire.Ready:
@@ -351,8 +349,8 @@ func (s *sim) hear(message hostwire.Message) {
 		}
 		if m.Reason == model.ReasonStorage {
 			if s.refused = !s.refused; s.refused {
-				// What is on its way will not become durable; what of it
-				// the failed write left may come back with a restart.
+				// Writes in flight will not become durable. The part of them that the failed write
+				// left may come back at a restart.
 				s.limbo = &simLimbo{s.model.clone(), s.lastFailed}
 				s.model.cut(s.engine.Head().LSN)
 				for _, q := range s.asked {
@@ -365,9 +363,9 @@ func (s *sim) hear(message hostwire.Message) {
 	}
 }
 
-// appended notes what the engine decided.
+// appended records a decision of the engine.
 func (s *sim) appended(g seglog.Group) {
-	if n := len(g) - 1; g[n].Sealed != nil { // behind a mark
+	if n := len(g) - 1; g[n].Sealed != nil { // after a barrier
 		s.note("carries %d records", n)
 		s.counts["records carried"] += n
 		g = g[:1]
@@ -387,17 +385,17 @@ func (s *sim) appended(g seglog.Group) {
 	}
 }
 
-// explain finds the request that led to a group, and holds the group against what
-// the request should come to.
+// explain finds the request that led to a group, and compares the group with the expected
+// result.
 func (s *sim) explain(n *simGroup, g seglog.Group) {
 	switch k := g[0].Kind; {
 	case k == seglog.KindAlert || k == seglog.KindBarrier || k == seglog.KindDrawn:
 		return
 	case k == seglog.KindAddPrincipal && len(s.model.catalogue(n.first-1).principals) == 0:
-		return // the first administrator
+		return // the record of the first administrator
 	}
 	n.open = true
-	for _, q := range s.asked { // also if a client that is gone asked for the same
+	for _, q := range s.asked { // also requests of disconnected clients
 		n.where = n.where || q.group == nil && q.where() && s.model.explainsWhere(q, g, s.hostile)
 	}
 	for _, q := range s.asked {
@@ -414,8 +412,7 @@ func (s *sim) explain(n *simGroup, g seglog.Group) {
 	}
 }
 
-// compareState holds the engine against the model: every object, right and
-// identity.
+// compareState compares the engine with the model: every object, right and identity.
 func (s *sim) compareState(sh *server, m *simModel, lsn uint64) map[identity.Value]mapping.Entry {
 	want, have := m.state(lsn), make(map[identity.Value]mapping.Entry)
 	cat := m.catalogue(lsn)
@@ -426,7 +423,7 @@ func (s *sim) compareState(sh *server, m *simModel, lsn uint64) map[identity.Val
 		for _, e := range list {
 			used[e.Loc.Segment] += int64(e.Loc.Length)
 			if at, erased := m.erased[e.Owner]; erased && at <= lsn {
-				continue // still to be taken away
+				continue // not removed yet
 			}
 			if !cat.has(e.Collection) {
 				s.fail("as of record %d there is no collection %d, and %+v is in it", lsn, e.Collection, e)
@@ -435,8 +432,8 @@ func (s *sim) compareState(sh *server, m *simModel, lsn uint64) map[identity.Val
 		}
 	}
 	for v, o := range want {
-		// Keys may be newer than the log, if the host has set that back: an owner without a key
-		// was erased, whatever the log says.
+		// The data keys may be newer than the log, if the host has rolled the log back. An owner
+		// without a key was erased, whatever the log says.
 		if at, erased := m.erased[o.owner]; erased && at > lsn && !sh.log.HasKey(o.owner) {
 			delete(have, v)
 			continue
@@ -462,7 +459,7 @@ func (s *sim) compareState(sh *server, m *simModel, lsn uint64) map[identity.Val
 	return have
 }
 
-// compareCatalogue holds the engine's catalogue against the model's.
+// compareCatalogue compares the engine's catalogue with the model's.
 func (s *sim) compareCatalogue(sh *server, m *simModel, lsn uint64) {
 	at, piece, _ := sh.engine.Checkpoint()
 	got := newSimCatalogue()
@@ -480,8 +477,8 @@ func (s *sim) compareCatalogue(sh *server, m *simModel, lsn uint64) {
 	}
 }
 
-// readAll reads every object through the shell. Damaged, unless it is nil, says
-// which may be damaged.
+// readAll reads every object through the server. If damaged is not nil, it says which objects
+// may be damaged.
 func (s *sim) readAll(sh *server, m *simModel, lsn uint64, damaged func(mapping.Entry) bool) {
 	maker := identity.NewMaker(sh.log.Keys().Identity())
 	for v, e := range s.compareState(sh, m, lsn) {
@@ -496,10 +493,10 @@ func (s *sim) readAll(sh *server, m *simModel, lsn uint64, damaged func(mapping.
 	}
 }
 
-// simSealed is where in a record its sealed body begins.
+// simSealed is the offset of the sealed body in a record.
 const simSealed = 96
 
-// check compares the engine with the model, if something was applied since.
+// check compares the engine with the model, if records were applied since the last check.
 func (s *sim) check() {
 	at := s.engine.Head().LSN
 	if at == s.checked || s.disturbed {
@@ -514,13 +511,13 @@ func (s *sim) check() {
 	s.compareCatalogue(s.server, s.model, at)
 }
 
-// simConn is one end of a connection in memory: the other end is the simulator's.
+// simConn is one end of a connection in memory. The simulator has the other end.
 type simConn struct {
 	mu     sync.Mutex
 	cond   *sync.Cond
-	in     []byte // for the Core
+	in     []byte // bytes for the Core
 	eof    bool
-	out    []byte // from the Core
+	out    []byte // bytes from the Core
 	closed bool
 }
 
@@ -560,7 +557,7 @@ func (c *simConn) Close() error { return c.end(&c.closed) }
 
 func (c *simConn) CloseRead() error { return c.end(&c.eof) }
 
-// end ends one direction, or both.
+// end closes one direction, or both.
 func (c *simConn) end(what *bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -569,7 +566,7 @@ func (c *simConn) end(what *bool) error {
 	return nil
 }
 
-// send gives the Core something to read.
+// send gives bytes to the Core.
 func (c *simConn) send(p []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -577,7 +574,7 @@ func (c *simConn) send(p []byte) {
 	c.cond.Broadcast()
 }
 
-// take takes what the Core has written.
+// take takes the bytes that the Core has written.
 func (c *simConn) take() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()

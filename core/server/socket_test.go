@@ -19,7 +19,7 @@ import (
 	"motte/core/wire"
 )
 
-// socketPair returns two ends of a channel like that of a Task.
+// socketPair returns the two ends of a channel like a Task's.
 func socketPair(t *testing.T) (a, b *net.UnixConn) {
 	t.Helper()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -40,8 +40,8 @@ func socketPair(t *testing.T) (a, b *net.UnixConn) {
 	return ends[0], ends[1]
 }
 
-// TestASocketWaitsForNoClient: writes return though the client takes nothing, until too much
-// is kept.
+// TestASocketWaitsForNoClient: writes return even if the client takes no bytes, until too many
+// bytes are kept.
 func TestASocketWaitsForNoClient(t *testing.T) {
 	core, _ := socketPair(t)
 	s := newSocket(core)
@@ -55,14 +55,14 @@ func TestASocketWaitsForNoClient(t *testing.T) {
 		}
 	}
 	if !errors.Is(err, errTakesNothing) || !s.keeps() || len(s.kept) > maxKept {
-		t.Fatalf("it keeps %d bytes of %d: %v", len(s.kept), len(written), err)
+		t.Fatalf("the socket keeps %d of %d bytes: %v", len(s.kept), len(written), err)
 	}
 	if err := s.drain(time.Now()); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("draining ends with %v, want a deadline", err)
 	}
 }
 
-// TestASocketDrainsInOrder, what was written meanwhile too.
+// TestASocketDrainsInOrder, including bytes that are written meanwhile.
 func TestASocketDrainsInOrder(t *testing.T) {
 	core, client := socketPair(t)
 	s := newSocket(core)
@@ -85,19 +85,19 @@ func TestASocketDrainsInOrder(t *testing.T) {
 	}
 	got := make([]byte, len(written))
 	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, written) {
-		t.Errorf("the client got something else than was written: %v", err)
+		t.Errorf("the client got other bytes than were written: %v", err)
 	}
 	if err := <-drained; err != nil || s.keeps() {
-		t.Errorf("%d bytes are kept: %v", len(s.kept), err)
+		t.Errorf("after draining %d bytes are kept: %v", len(s.kept), err)
 	}
-	write(0) // the deadline does not last
+	write(0) // the deadline of an earlier call must not apply
 	if s.keeps() {
-		t.Error("a write behind a deadline is kept")
+		t.Error("a write after an expired deadline is kept; want it written")
 	}
 }
 
-// TestATaskThatReadsNothingHoldsUpNobody: a goroutine that brings frames about does not wait
-// for the Task. The writer sends what is left, in order.
+// TestATaskThatReadsNothingHoldsUpNobody: a goroutine that produces frames does not wait for the
+// Task. The writer sends the rest, in order.
 func TestATaskThatReadsNothingHoldsUpNobody(t *testing.T) {
 	core, task := socketPair(t)
 	c := newTaskChannel(nil, 1, core)
@@ -110,7 +110,7 @@ func TestATaskThatReadsNothingHoldsUpNobody(t *testing.T) {
 		c.writeNow()
 	}
 	if n := c.left.Load(); n == 0 || n >= count {
-		t.Fatalf("%d frames have left, though nothing is read", n)
+		t.Fatalf("%d frames have left, though the Task reads none", n)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	over := make(chan struct{})
@@ -120,7 +120,7 @@ func TestATaskThatReadsNothingHoldsUpNobody(t *testing.T) {
 	}()
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(task, got); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("the Task got something else than was sent: %v", err)
+		t.Errorf("the Task got other bytes than were sent: %v", err)
 	}
 	cancel()
 	<-over
@@ -140,8 +140,8 @@ func TestLongFramesAreLeftToTheWriter(t *testing.T) {
 	}
 }
 
-// TestWhoAnswersWaitsForNoClient: the goroutine that brings an answer about goes on, though
-// the client does not take it.
+// TestWhoAnswersWaitsForNoClient: the goroutine that produces an answer continues, even if the
+// client does not take it.
 func TestWhoAnswersWaitsForNoClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -155,7 +155,7 @@ func TestWhoAnswersWaitsForNoClient(t *testing.T) {
 		}
 		for range 3 {
 			if !okay(end) {
-				t.Error("no answer")
+				t.Error("the goroutine that answers waits for the client")
 			}
 		}
 		end.Close()
@@ -163,8 +163,8 @@ func TestWhoAnswersWaitsForNoClient(t *testing.T) {
 	})
 }
 
-// TestALoneAnswerIsSentByWhoBringsItAbout, without the loop and the writer, and one of a
-// reader that has ended as well.
+// TestALoneAnswerIsSentByWhoBringsItAbout: the goroutine that produces it also sends it, without
+// the loop and the writer. This also holds for a connection whose reader has ended.
 func TestALoneAnswerIsSentByWhoBringsItAbout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -177,12 +177,12 @@ func TestALoneAnswerIsSentByWhoBringsItAbout(t *testing.T) {
 		c.out.add(reply)
 		c.answerNow()
 		if c.out.len() > 0 || len(under.take()) == 0 || len(c.out.wake) > 0 {
-			t.Error("the answer was not sent at once")
+			t.Error("the answer was not sent by the goroutine that produced it")
 		}
 		c.readAll.Store(true)
 		c.out.add(reply)
 		if c.answerNow(); len(c.out.wake) == 0 {
-			t.Error("the writer of a connection that ends is not woken behind the last answer")
+			t.Error("the writer of an ending connection is not woken after the last answer")
 		}
 		<-c.out.wake
 		for _, wait := range []engine.Reply{

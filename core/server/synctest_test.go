@@ -28,18 +28,17 @@ import (
 	"motte/core/wire"
 )
 
-// memory is a Storage that refuses writes while it is told to: of each it then
-// keeps a part.
+// memory is a Storage that can refuse writes. Of each refused write it keeps a part.
 type memory struct {
 	mu      sync.Mutex
 	files   map[string][]byte
 	refuses bool
-	refused int                               // writes
-	spoil   func(name string, p []byte) error // if set: what becomes of a read, after it succeeded
-	slow    time.Duration                     // of an append
-	full    bool                              // writes find space only where the reserve was
+	refused int                               // number of refused writes
+	spoil   func(name string, p []byte) error // if set: changes the result of a successful read
+	slow    time.Duration                     // duration of an append
+	full    bool                              // only the space of the reserve is free for writes
 	reserve int64
-	keeps   string // a file that can't be removed
+	keeps   string // name of a file that can't be removed
 }
 
 var errFull = errors.New("no space is left")
@@ -55,7 +54,7 @@ func (m *memory) Files() (list []seglog.File, err error) {
 	return list, nil
 }
 
-// delay makes each append take that long.
+// delay sets the duration of each append.
 func (m *memory) delay(slow time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -160,14 +159,14 @@ func (m *memory) ReadAt(name string, p []byte, offset int64) error {
 	return nil
 }
 
-// spoiled has reads spoiled from now on, or not.
+// spoiled sets the function that spoils reads; nil ends that.
 func (m *memory) spoiled(spoil func(name string, p []byte) error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.spoil = spoil
 }
 
-// refuse begins or ends refusing, and says how many writes were refused.
+// refuse begins or ends the refusal of writes. It returns the number of refused writes.
 func (m *memory) refuse(yes bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -175,14 +174,14 @@ func (m *memory) refuse(yes bool) int {
 	return m.refused
 }
 
-// flip alters a byte.
+// flip alters a byte of a file.
 func (m *memory) flip(name string, at int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.files[name][at] ^= 1
 }
 
-// copy returns what would be left of m if the machine stopped now.
+// copy returns the content that would be left if the machine stopped now.
 func (m *memory) copy() *memory {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -193,8 +192,8 @@ func (m *memory) copy() *memory {
 	return c
 }
 
-// rig is a shell over a memory, without sockets: its loop and its writer run, and
-// what stands in for a connection takes the answers.
+// rig is a server on a memory, without sockets. Its loop and its writer run, and the test takes
+// the answers in the place of a connection.
 type rig struct {
 	t *testing.T
 	*server
@@ -202,8 +201,8 @@ type rig struct {
 	conn   *conn
 	number uint64
 	cancel context.CancelFunc
-	over   chan struct{} // ends the loop
-	ended  chan struct{} // it has
+	over   chan struct{} // closed to end the loop
+	ended  chan struct{} // closed when the loop has ended
 	ctx    context.Context
 	all    sync.WaitGroup
 }
@@ -231,7 +230,7 @@ func openRig(t *testing.T, disk *memory) *rig {
 	r.listener.Close()
 	r.conn = newConn(r.server, nil, nil, principalOf(key(1)))
 	r.conn.id = 1
-	r.conn.sending <- struct{}{} // the test stands in for its writer
+	r.conn.sending <- struct{}{} // the test takes the place of the connection's writer
 	r.conns[1], r.last = r.conn, 1
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.engine.Start(time.Now(), l.Position())
@@ -251,16 +250,16 @@ func (r *rig) close() {
 	<-r.ended
 }
 
-// found is the object of an answer to a GET.
+// found returns the object in the answer to a GET.
 func found(r engine.Reply) mapping.Entry { return r.Content.(engine.Single).Entry }
 
-// bodies are those of an answer's frames; none, if it has no frames.
+// bodies returns the bodies of an answer's frames; nil if it has no frames.
 func bodies(r engine.Reply) [][]byte {
 	f, _ := r.Content.(engine.Frames)
 	return f.Bodies
 }
 
-// ask asks for something in a principal's name, and returns the answer.
+// ask sends a request of a principal, and returns the answer.
 func (r *rig) ask(as byte, q *wire.Request) engine.Reply {
 	r.t.Helper()
 	r.send(as, q)
@@ -274,7 +273,7 @@ func (r *rig) ask(as byte, q *wire.Request) engine.Reply {
 	}
 }
 
-// send asks for something, and waits for nothing.
+// send sends a request, and returns immediately.
 func (r *rig) send(as byte, q *wire.Request) {
 	r.t.Helper()
 	r.number++
@@ -288,7 +287,7 @@ func (r *rig) send(as byte, q *wire.Request) {
 	r.events.put(func(e *engine.Engine) { e.Request(prepared) })
 }
 
-// answers takes the answers that have come so far: their codes, by the request's number.
+// answers takes the answers so far, and returns their codes by the request's number.
 func (r *rig) answers() map[uint64]model.Code {
 	synctest.Wait()
 	codes := make(map[uint64]model.Code)
@@ -307,14 +306,14 @@ func (r *rig) must(want model.Code, q *wire.Request) engine.Reply {
 	return a
 }
 
-// filledRig holds the object "one" of the administrator and "hers" of alice, whose
-// key is key(5), in a collection "c".
+// filledRig returns a rig with a collection "c". It has the object "one" of the administrator,
+// and "hers" of alice, whose key is key(5).
 func filledRig(t *testing.T) *rig {
 	t.Helper()
 	r := openRig(t, newMemory())
 	alice := identity.ID(principalOf(key(5)))
 	for !r.knows(1) {
-		synctest.Wait() // the first administrator is on its way to the disk
+		synctest.Wait() // wait until the record of the first administrator is durable
 	}
 	r.must(model.OK, request(0, model.OpCreateCollection, "c", "", ""))
 	r.must(model.OK, &wire.Request{Op: model.OpAddPrincipal, Identity: alice, Name: []byte("alice")})
@@ -331,13 +330,13 @@ func (r *rig) knows(as byte) (known bool) {
 	return known
 }
 
-// tidy does what a round of the house does when all that is dead is to be given
-// back, and wants all segments before to be gone.
+// tidy runs the maintainer's steps until all dead records are gone. All earlier segments must be
+// gone then.
 func (r *rig) tidy() {
 	r.t.Helper()
 	before := r.log.Segments()
 	h := newMaintainer(r.server, r.ctx)
-	_, err := h.runStep() // of which the erasures matter
+	_, err := h.runStep() // the step must process the erasures
 	for err = errors.Join(err, h.beginPass(1)); err == nil && !h.passIsOver(); {
 		_, err = h.compact()
 	}
@@ -356,8 +355,8 @@ func (r *rig) chores() (erase []uint32) {
 	return erase
 }
 
-// TestAnAnswerWaitsForItsClient, and its record does not wait: when it is read, it
-// may have been moved, or taken away.
+// TestAnAnswerWaitsForItsClient, but its record does not wait. When the record is read, it may
+// have been relocated or removed.
 func TestAnAnswerWaitsForItsClient(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -368,11 +367,11 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 		{"moved", (*rig).tidy, model.OK},
 		{"moved twice", func(r *rig) {
 			r.tidy()
-			r.must(model.OK, request(0, model.OpPut, "c", "two", "data of two")) // to the same segment
+			r.must(model.OK, request(0, model.OpPut, "c", "two", "data of two")) // goes to the same segment
 			r.must(model.OK, request(0, model.OpDelete, "c", "two", ""))
 			r.tidy()
 		}, model.OK},
-		{"replaced", func(r *rig) { r.must(model.OK, request(0, model.OpPut, "c", "hers", "changed")) }, model.OK}, // as it stood
+		{"replaced", func(r *rig) { r.must(model.OK, request(0, model.OpPut, "c", "hers", "changed")) }, model.OK}, // the older version is shown
 		{"replaced, and its segment removed", func(r *rig) {
 			r.must(model.OK, request(0, model.OpPut, "c", "hers", "changed"))
 			r.tidy()
@@ -394,7 +393,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 		{"its owner erased", func(r *rig) {
 			r.events.put(func(e *engine.Engine) {
 				q, _ := engine.Prepare(wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
-				q.Principal = principalOf(key(1)) // its answer goes nowhere
+				q.Principal = principalOf(key(1)) // its answer is not sent
 				e.Request(q)
 			})
 			for r.knows(5) {
@@ -415,7 +414,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := filledRig(t)
 				defer r.close()
-				r.must(model.OK, request(0, model.OpDelete, "c", "one", "")) // so that something is dead
+				r.must(model.OK, request(0, model.OpDelete, "c", "one", "")) // so that a record is dead
 				o := found(r.must(model.OK, request(0, model.OpGet, "c", "hers", "")))
 				r.must(model.NotFound, request(0, model.OpGet, "c", "one", ""))
 				c.meanwhile(r)
@@ -430,7 +429,7 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 						t.Fatalf("%v: %q holds %q", err, got.Name, got.Data)
 					}
 				}
-				synctest.Wait() // an alert is on its way to the disk
+				synctest.Wait() // wait until an alert is written
 				alerts := bodies(r.must(model.OK, request(0, model.OpAlerts, "", "", "")))
 				if (len(alerts) > 0) != (c.want == model.Damaged) {
 					t.Fatalf("%d alerts", len(alerts))
@@ -440,9 +439,9 @@ func TestAnAnswerWaitsForItsClient(t *testing.T) {
 	}
 }
 
-// TestWritesGoOnWhenTheDiskDoes: while it refuses them, they fail at once and
-// reads go on; then they go to a new segment. What was acknowledged is there after
-// the next start, and nothing else.
+// TestWritesGoOnWhenTheDiskDoes: while the disk refuses writes, they fail immediately, and reads
+// succeed. Later writes go to a new segment. After the next start exactly the acknowledged
+// writes are there.
 func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -456,7 +455,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 			r.must(model.OK, request(0, model.OpGet, "c", "one", ""))
 			r.must(model.NotFound, request(0, model.OpGet, "c", "two", ""))
 		}
-		if n := r.disk.refuse(true); n != 1+6 && n != 1+5 { // the last may be about to
+		if n := r.disk.refuse(true); n != 1+6 && n != 1+5 { // the last attempt may still be due
 			t.Errorf("the disk was tried %d times in %v, want once a second", n, 6*resumeEvery)
 		}
 		r.all.Go(func() { r.maintain(r.ctx) })
@@ -486,8 +485,7 @@ func TestWritesGoOnWhenTheDiskDoes(t *testing.T) {
 	})
 }
 
-// TestACoreEndsThoughTheDiskRefuses: who waits for it to take writes again waits no
-// longer than the Core lives.
+// TestACoreEndsThoughTheDiskRefuses: a goroutine that waits for the disk ends with the Core.
 func TestACoreEndsThoughTheDiskRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -499,15 +497,15 @@ func TestACoreEndsThoughTheDiskRefuses(t *testing.T) {
 	})
 }
 
-// TestAnAnchorIsPartOfTheHistoryOrNot: a store that lacks what its anchor
-// remembers is not opened, unless that is accepted, and then it is noted.
+// TestAnAnchorIsPartOfTheHistoryOrNot: a store that lacks its anchor's head is refused, unless
+// the loss is accepted. Then an alert is recorded.
 func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 	l, err := seglog.Open(newMemory(), seal.Root{1}, rand.Read, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var heads []model.Head
-	for lsn := uint64(1); lsn <= 6; lsn++ { // two in each segment
+	for lsn := uint64(1); lsn <= 6; lsn++ { // two records in each segment
 		if _, _, err := l.Append([]seglog.Group{{{LSN: lsn, Kind: seglog.KindBarrier}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -535,23 +533,23 @@ func TestAnAnchorIsPartOfTheHistoryOrNot(t *testing.T) {
 		{"the first of the next", heads[2], false, true},
 		{"the newest", heads[5], false, true},
 		{"a newer one, of the same segment", change(heads[5], 1, 0), false, false},
-		{"a newer one, of another branch", change(heads[5], 1, 1), false, false},
-		{"one of another branch", change(heads[3], 0, 1), false, false},
+		{"a newer one, of a fork", change(heads[5], 1, 1), false, false},
+		{"one of a fork", change(heads[3], 0, 1), false, false},
 		{"one after which the branches part", change(heads[1], 1, 0), false, false},
 		{"a newer one, and it is accepted", change(heads[5], 1, 0), true, true},
-		{"one of another branch, and it is accepted", change(heads[3], 0, 1), true, true},
+		{"one of a fork, and the loss is accepted", change(heads[3], 0, 1), true, true},
 	} {
 		s := &server{Config: Config{Anchor: c.anchor, Accept: c.accept}, log: l, engine: engine.New(engine.Config{})}
 		if err := s.compareWithAnchor(); (err == nil) != c.ok || err != nil && !errors.Is(err, ErrOlder) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		if noted := slices.Contains(s.engine.Notes, model.ReasonLossAccepted); noted != c.accept {
-			t.Errorf("%s: it is noted that a loss was accepted: %v", c.name, noted)
+			t.Errorf("%s: an accepted loss is recorded: %v", c.name, noted)
 		}
 	}
 }
 
-// TestBuckets: bucket i counts what took less than 2^i × 16 µs.
+// TestBuckets: bucket i counts durations below 2^i × 16 µs.
 func TestBuckets(t *testing.T) {
 	const unit = 16 * time.Microsecond
 	for d, want := range map[time.Duration]int{

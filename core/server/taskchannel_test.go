@@ -18,7 +18,7 @@ import (
 )
 
 // TestAFrameCountsWhenItHasLeft: the engine learns that a frame has left the Core when the
-// channel has taken it with its input, and not when it is handed to the channel.
+// channel has taken it with its input, not when it is queued for the channel.
 func TestAFrameCountsWhenItHasLeft(t *testing.T) {
 	here, there := net.Pipe()
 	c := newTaskChannel(nil, 1, taskPipe{here})
@@ -31,23 +31,23 @@ func TestAFrameCountsWhenItHasLeft(t *testing.T) {
 	c.out.put(engine.TaskFrame{Frame: []byte("head"), Input: []byte("input")}, engine.TaskFrame{Frame: []byte("other")})
 	p := make([]byte, len("headinputother"))
 	if _, err := io.ReadFull(there, p[:1]); err != nil || c.left.Load() != 0 {
-		t.Errorf("%d frames have left when a byte is read: %v", c.left.Load(), err)
+		t.Errorf("%d frames count as sent after one byte was read: %v", c.left.Load(), err)
 	}
 	if _, err := io.ReadFull(there, p[1:]); err != nil || string(p) != "headinputother" {
-		t.Errorf("%q came out: %v", p, err)
+		t.Errorf("the Task read %q: %v", p, err)
 	}
-	for c.left.Load() == 0 { // the writer is about to count
+	for c.left.Load() == 0 { // the writer counts with a short delay
 		time.Sleep(time.Millisecond)
 	}
 	if n := c.left.Load(); n != 2 {
-		t.Errorf("%d frames have left, want 2", n)
+		t.Errorf("%d frames count as sent, want 2", n)
 	}
 	cancel()
 	<-over
 }
 
-// TestTheLastWordsOfATaskAreRead though the host says first that its process has ended:
-// half a frame is a broken frame, whoever of the two is faster.
+// TestTheLastWordsOfATaskAreRead, even if the host reports the end of its process first. A part
+// of a frame is a broken frame, in either order.
 func TestTheLastWordsOfATaskAreRead(t *testing.T) {
 	for _, c := range []struct {
 		name string

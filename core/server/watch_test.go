@@ -17,8 +17,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// TestASecondCoreIsRefused: also when whatever lies in the directory beside the log was
-// removed under the first one.
+// TestASecondCoreIsRefused, also if other files of the directory were removed under the first
+// one.
 func TestASecondCoreIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir)
@@ -31,13 +31,13 @@ func TestASecondCoreIsRefused(t *testing.T) {
 	defer ends[1].Close()
 	err := Run(Config{Dir: dir, RootKey: filepath.Join(dir, "root.key"), Listen: "127.0.0.1:0", Admin: principalOf(key(1)), Control: ends[1]})
 	if !errors.Is(err, seglog.ErrLocked) {
-		t.Errorf("a second Core: %v", err)
+		t.Errorf("a second Core returns %v; want that the directory is locked", err)
 	}
 	do(t, admin, model.OK, request(3, model.OpPut, "c", "two", "data"), request(4, model.OpGet, "c", "one", ""))
 }
 
-// TestLostFilesAreNoticedWithinAMinute: the keys are written again, a checkpoint is followed
-// by another one, and each loss is an alert.
+// TestLostFilesAreNoticedWithinAMinute: the data keys are written again, another checkpoint is
+// written, and each loss is an alert.
 func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := filledRig(t)
@@ -77,10 +77,10 @@ func TestLostFilesAreNoticedWithinAMinute(t *testing.T) {
 	})
 }
 
-// TestAStartGivesBackWhatCrashesLeft: the zeros behind the data of older segments do not stay.
+// TestAStartGivesBackWhatCrashesLeft: zeros after the data of older segments are removed.
 func TestAStartGivesBackWhatCrashesLeft(t *testing.T) {
 	dir := t.TempDir()
-	for n := range uint64(3) { // each start makes a segment
+	for n := range uint64(3) { // each start makes a new segment
 		s := start(t, dir)
 		do(t, s.dial(key(1)), model.OK, request(1, model.OpCreateCollection, fmt.Sprint("c", n), "", ""))
 		s.stop()
@@ -110,7 +110,7 @@ func TestAStartGivesBackWhatCrashesLeft(t *testing.T) {
 	}
 }
 
-// TestAPipeIsNoRootKey: the watcher says so, and does not wait for somebody who writes to it.
+// TestAPipeIsNoRootKey: opening it returns an error, and does not wait for a writer.
 func TestAPipeIsNoRootKey(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "root.key")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -128,8 +128,8 @@ func TestAPipeIsNoRootKey(t *testing.T) {
 	select {
 	case <-done:
 	case <-time.After(testutil.Patience):
-		t.Error("it waits")
-		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // which ends that
+		t.Error("reading the root key from a pipe waits for a writer")
+		f, err := os.OpenFile(pipe, os.O_RDWR, 0) // ends the wait
 		if err == nil {
 			_, err = f.WriteString("no key")
 		}
@@ -139,6 +139,6 @@ func TestAPipeIsNoRootKey(t *testing.T) {
 		<-done
 	}
 	if !w.keyLost {
-		t.Error("a pipe is taken for the root key")
+		t.Error("a pipe is accepted as the root key; want an error")
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// silent makes an index whose Task confirms its configuration, and then nothing: so no
-// PUT is answered as long as it may take.
+// silent makes an index whose Task confirms only its configuration. So no PUT is answered before
+// the time limit.
 func (s *testServer) silent() (admin net.Conn) {
 	s.t.Helper()
 	c := s.dial(key(1))
@@ -47,7 +47,7 @@ func (s *testServer) silent() (admin net.Conn) {
 		s.t.Fatal(err)
 	}
 	go io.Copy(io.Discard, f)
-	for number := uint64(100); ; number++ { // until it serves
+	for number := uint64(100); ; number++ { // until the index serves
 		if _, err := c.Write(frames.AppendRequest(nil, request(number, model.OpStatus, "", "", ""))); err != nil {
 			s.t.Fatal(err)
 		}
@@ -63,8 +63,8 @@ func (s *testServer) silent() (admin net.Conn) {
 	}
 }
 
-// tooMany are more PUTs than a connection's window holds, numbered from 10: small ones,
-// or large ones.
+// tooMany returns more PUTs than a connection's window holds, numbered from 10: small or large
+// ones.
 func tooMany(large bool) (p []byte) {
 	n, object := uint64(MaxInFlight+10), "x"
 	if large {
@@ -76,8 +76,8 @@ func tooMany(large bool) (p []byte) {
 	return p
 }
 
-// TestNoTaskHoldsUpAStop, though a connection's reader waits for answers that wait for
-// the Task. A Core that does not end has this test's time-out.
+// TestNoTaskHoldsUpAStop, even if a connection's reader waits for answers that wait for the
+// Task. If the Core does not end, the test times out.
 func TestNoTaskHoldsUpAStop(t *testing.T) {
 	for name, large := range map[string]bool{"small": false, "large": true} {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestNoTaskHoldsUpAStop(t *testing.T) {
 			c := s.dial(key(1))
 			go c.Write(tooMany(large))
 			go io.Copy(io.Discard, c)
-			time.Sleep(time.Second) // gives the Core the time to read what it takes
+			time.Sleep(time.Second) // gives the Core time to read as much as it accepts
 			if _, err := s.host.Write(hostframes.Append(nil, hostwire.HostMessage{Type: hostwire.TypeStop})); err != nil {
 				t.Fatal(err)
 			}
@@ -98,14 +98,14 @@ func TestNoTaskHoldsUpAStop(t *testing.T) {
 					t.Error(err)
 				}
 			case <-time.After(testutil.Patience):
-				t.Fatal("it does not end")
+				t.Fatal("the Core does not end")
 			}
 		})
 	}
 }
 
-// TestWhoIsRemovedKeepsNoPlace, though its connection's reader waits for answers that
-// wait for a Task.
+// TestWhoIsRemovedKeepsNoPlace, even if its connection's reader waits for answers that wait for
+// a Task.
 func TestWhoIsRemovedKeepsNoPlace(t *testing.T) {
 	t.Parallel()
 	s := start(t, t.TempDir())
@@ -117,11 +117,11 @@ func TestWhoIsRemovedKeepsNoPlace(t *testing.T) {
 	go c.Write(tooMany(false))
 	for next[hostwire.Counters](s).Server.Connections != 2 {
 	}
-	time.Sleep(time.Second) // gives the Core the time to read what it takes
+	time.Sleep(time.Second) // gives the Core time to read as much as it accepts
 	do(t, admin, model.OK, &wire.Request{Op: model.OpRemovePrincipal, Number: 3, Identity: p})
 	for began := time.Now(); next[hostwire.Counters](s).Server.Connections != 1; {
 		if time.Since(began) > testutil.Patience {
-			t.Fatal("its connection is counted still")
+			t.Fatal("the removed principal's connection is still counted")
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// pattern is a field of 32 different bytes, the first of which is first.
+// pattern returns 32 consecutive bytes from first on.
 func pattern(first byte) (p [32]byte) {
 	for i := range p {
 		p[i] = first + byte(i)
@@ -21,7 +21,7 @@ func pattern(first byte) (p [32]byte) {
 	return p
 }
 
-// appendAnswer appends the frame of an answer to p, as a Task does.
+// appendAnswer appends the frame of an answer to p, like a Task.
 func appendAnswer(p []byte, a Answer) []byte {
 	var payload []byte
 	switch a.Type {
@@ -36,7 +36,7 @@ func appendAnswer(p []byte, a Answer) []byte {
 	return append(AppendHeader(p, Header{a.Type, len(payload), a.Seq}), payload...)
 }
 
-// decodeAnswer decodes a whole frame from a Task as the Core does: nothing follows it.
+// decodeAnswer decodes a single whole frame from a Task, like the Core.
 func decodeAnswer(p []byte) (Answer, error) {
 	in := bytes.NewReader(p)
 	a, err := ReadAnswer(in, make([]byte, MaxAnswerFrame))
@@ -92,8 +92,8 @@ var fromTask = []struct {
 		Answer{Type: Failed, Seq: 5, Failure: FailGone}},
 }
 
-// TestGoldenFramesToTasks pins every frame that the Core sends. That a Task
-// reads the same files is tested in sdk.
+// TestGoldenFramesToTasks fixes the bytes of every frame that the Core sends. A test of sdk
+// reads the same files as a Task.
 func TestGoldenFramesToTasks(t *testing.T) {
 	for _, g := range toTask {
 		testutil.Golden(t, filepath.Join("testdata", g.name+".hex"), g.comment, g.frame)
@@ -102,13 +102,13 @@ func TestGoldenFramesToTasks(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes with the header %+v, want %+v", g.name, err, len(g.frame), h, g.want)
 		}
 		if _, err := decodeAnswer(g.frame); err == nil {
-			t.Errorf("%s was accepted from a Task", g.name)
+			t.Errorf("the Core accepts the frame %s from a Task; only the Core may send it", g.name)
 		}
 	}
 }
 
-// TestGoldenFramesFromTasks pins every frame that a Task sends, and that
-// nothing shorter or longer is one.
+// TestGoldenFramesFromTasks fixes the bytes of every frame that a Task sends. Shorter and longer
+// frames must be refused.
 func TestGoldenFramesFromTasks(t *testing.T) {
 	for _, g := range fromTask {
 		p := appendAnswer(nil, g.answer)
@@ -118,11 +118,11 @@ func TestGoldenFramesFromTasks(t *testing.T) {
 		}
 		for n := range p {
 			if _, err := decodeAnswer(p[:n]); err == nil {
-				t.Errorf("%s: cut to %d bytes, and accepted", g.name, n)
+				t.Errorf("%s: the Core accepts it cut to %d bytes", g.name, n)
 			}
 		}
 		if _, err := decodeAnswer(append(p, 0)); err == nil {
-			t.Errorf("%s: a byte long, and accepted", g.name)
+			t.Errorf("%s: the Core accepts it with an additional byte", g.name)
 		}
 	}
 }
@@ -157,8 +157,8 @@ func TestHeaderLimits(t *testing.T) {
 	}
 }
 
-// TestAnswerLengthsAreBoundedByTheirType: before a byte of the payload is
-// read, and for every type that there could be.
+// TestAnswerLengthsAreBoundedByTheirType for every possible type, before a byte of the payload
+// is read.
 func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
 	const longest = 1 + MaxChunk*identity.Size
 	allowed := map[Type]map[int]bool{
@@ -183,7 +183,7 @@ func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
 	}
 }
 
-// counted counts what is read of it.
+// counted counts the bytes that are read from it.
 type counted struct {
 	in io.Reader
 	n  int
@@ -195,7 +195,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ones never end.
+// ones is an endless input of ones.
 type ones struct{}
 
 func (ones) Read(p []byte) (int, error) {
@@ -236,8 +236,8 @@ func TestAnswerLimits(t *testing.T) {
 	}
 }
 
-// TestPayloadIsHeldToItsHeader: a frame ends where its header said, and an end before
-// that is told from one between two frames.
+// TestPayloadIsHeldToItsHeader: a frame ends where its header says. An earlier end of input
+// differs from an end between two frames.
 func TestPayloadIsHeldToItsHeader(t *testing.T) {
 	buf := make([]byte, MaxAnswerFrame)
 	head := AppendHeader(nil, Header{Found, 1 + identity.Size, 1})
@@ -246,7 +246,7 @@ func TestPayloadIsHeldToItsHeader(t *testing.T) {
 		a, err := ReadAnswer(in, buf)
 		if whole := n >= 1+identity.Size; whole != (err == nil) || whole && (len(a.Found) != 1 || in.Len() != n-1-identity.Size) ||
 			!whole && err != io.ErrUnexpectedEOF {
-			t.Errorf("%d bytes for %d: %v, %+v, %d are left", n, 1+identity.Size, err, a, in.Len())
+			t.Errorf("a payload of %d bytes whose header says %d: %v, %+v, %d bytes are left", n, 1+identity.Size, err, a, in.Len())
 		}
 	}
 	for n := range HeaderSize {
@@ -255,12 +255,12 @@ func TestPayloadIsHeldToItsHeader(t *testing.T) {
 			want = io.EOF
 		}
 		if _, err := ReadAnswer(bytes.NewReader(head[:n]), buf); err != want {
-			t.Errorf("an end after %d bytes: %v", n, err)
+			t.Errorf("an end of input after %d bytes returns %v", n, err)
 		}
 	}
 }
 
-// TestAnswerDoesNotAlias: the buffer of a frame is read into again.
+// TestAnswerDoesNotAlias: a decoded answer stays the same when its buffer is reused.
 func TestAnswerDoesNotAlias(t *testing.T) {
 	for _, g := range fromTask {
 		p := appendAnswer(nil, g.answer)
@@ -319,7 +319,7 @@ func TestSearchLayout(t *testing.T) {
 	}
 }
 
-// TestFramesAreAppended: many frames are gathered in one buffer, for one write.
+// TestFramesAreAppended: one buffer collects many frames for a single write.
 func TestFramesAreAppended(t *testing.T) {
 	p := []byte("before")
 	p = AppendConfigure(p, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`))
@@ -336,8 +336,8 @@ func TestFramesAreAppended(t *testing.T) {
 	}
 }
 
-// Each frame has exactly one encoding: what a decoder accepts is, encoded
-// again, the same bytes.
+// Each frame has exactly one encoding: if a decoder accepts bytes, encoding the result gives the
+// same bytes.
 
 func FuzzDecodeHeader(f *testing.F) {
 	for _, g := range toTask {
@@ -351,7 +351,7 @@ func FuzzDecodeHeader(f *testing.F) {
 		if h, err := DecodeHeader(p); err == nil && !bytes.Equal(AppendHeader(nil, h), p) {
 			t.Fatalf("%+v encoded again as\n%x, was\n%x", h, AppendHeader(nil, h), p)
 		}
-		_, _ = ReadAnswer(io.MultiReader(bytes.NewReader(p), ones{}), make([]byte, MaxAnswerFrame)) // whatever follows fits
+		_, _ = ReadAnswer(io.MultiReader(bytes.NewReader(p), ones{}), make([]byte, MaxAnswerFrame)) // endless input must not exceed the buffer
 	})
 }
 

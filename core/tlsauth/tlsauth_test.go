@@ -30,7 +30,7 @@ func principalOf(k ed25519.PrivateKey) access.Principal {
 	return access.Of(k.Public().(ed25519.PublicKey))
 }
 
-// certificate makes a self-signed one.
+// certificate makes a self-signed certificate.
 func certificate(t *testing.T, k crypto.Signer, template x509.Certificate) []byte {
 	t.Helper()
 	template.SerialNumber = big.NewInt(1)
@@ -55,15 +55,15 @@ func listen(t *testing.T) *Listener {
 	return l
 }
 
-// accepted is the Core's end of a connection.
+// accepted is the Core's side of a connection.
 type accepted struct {
 	net.Conn
 	principal access.Principal
 	err       error
 }
 
-// connect makes one connection, on which each end sends a byte so that the
-// client takes all of the handshake.
+// connect makes one connection. Each side sends a byte, so that the client finishes the
+// handshake.
 func connect(t *testing.T, l *Listener, config *tls.Config) (core accepted, client *tls.Conn) {
 	t.Helper()
 	done := make(chan accepted, 1)
@@ -90,13 +90,13 @@ func connect(t *testing.T, l *Listener, config *tls.Config) (core accepted, clie
 	_, clientErr := io.ReadFull(client, make([]byte, 1))
 	core = <-done
 	if (clientErr == nil) != (core.err == nil) {
-		t.Fatalf("the client says %v, the Core %v", clientErr, core.err)
+		t.Fatalf("the client returns %v, but the Core %v; want both to succeed or fail", clientErr, core.err)
 	}
 	return core, client
 }
 
-// TestThePrincipalIsTheKeyAndNothingElse: name, validity and authority in the
-// certificate don't matter.
+// TestThePrincipalIsTheKeyAndNothingElse: name, validity and issuer of the certificate do not
+// matter.
 func TestThePrincipalIsTheKeyAndNothingElse(t *testing.T) {
 	l, k := listen(t), key(2)
 	for name, template := range map[string]x509.Certificate{
@@ -115,13 +115,13 @@ func TestThePrincipalIsTheKeyAndNothingElse(t *testing.T) {
 		}
 	}
 	if k := key(3); principalOf(k) == principalOf(key(2)) {
-		t.Error("two keys are one principal")
+		t.Error("two keys have the same principal")
 	}
 }
 
 func TestTheCoresKeyFollowsFromItsSeed(t *testing.T) {
 	if l := listen(t); !l.Public.Equal(key(1).Public()) || !listen(t).Public.Equal(l.Public) {
-		t.Error("the same seed gave another key")
+		t.Error("the same seed gives another key")
 	}
 }
 
@@ -153,7 +153,7 @@ func TestOtherClientsAreRefused(t *testing.T) {
 		}
 	}
 	if core, _ := connect(t, l, clientConfig(mine, good)); core.err != nil {
-		t.Errorf("the next client: %v", core.err)
+		t.Errorf("after a refused client the next one fails: %v", core.err)
 	}
 }
 
@@ -167,16 +167,16 @@ func TestPlaintextIsRefused(t *testing.T) {
 		_, _ = io.Copy(io.Discard, theirs)
 	}()
 	if _, _, err := l.Handshake(ours); err == nil {
-		t.Error("a client without TLS was accepted")
+		t.Error("a client without TLS is accepted")
 	}
 }
 
 func TestNoSessionIsResumed(t *testing.T) {
 	l, k := listen(t), key(2)
-	// A session of an expired certificate would not be resumed anyway.
+	// A session of an expired certificate would never be resumed.
 	config := clientConfig(k, certificate(t, k, x509.Certificate{NotAfter: time.Unix(1<<37, 0)}))
 	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
-	config.ServerName = "motte" // what the cache knows the session by
+	config.ServerName = "motte" // key of the session in the client's cache
 	for range 3 {
 		core, client := connect(t, l, config)
 		if core.err != nil || client.ConnectionState().DidResume {
@@ -194,6 +194,6 @@ func TestAHandshakeEndsWithItsDeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := l.Handshake(ours); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("a handshake that nobody answered: %v", err)
+		t.Errorf("a handshake that the client does not continue returns %v; want a timeout", err)
 	}
 }

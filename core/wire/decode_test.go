@@ -67,9 +67,9 @@ func TestRequestHeaderLimits(t *testing.T) {
 		if code != c.want {
 			t.Errorf("%s: code %d, want %d", c.name, code, c.want)
 		}
-		// The answer needs the number.
+		// The answer needs the number and the limit.
 		if (code == model.TooLarge || code == model.OK) && (h.Number != 1 || h.Limit != 2) {
-			t.Errorf("%s: the header is not whole: %+v", c.name, h)
+			t.Errorf("%s: the decoded header is incomplete: %+v", c.name, h)
 		}
 		if known := p[atOp] == byte(model.OpPut) && p[atType] <= byte(model.TypeTime); code == model.OK && (h.Op == model.OpPut) != known || !known && h.Op != 0 {
 			t.Errorf("%s: operation %d", c.name, h.Op)
@@ -77,8 +77,7 @@ func TestRequestHeaderLimits(t *testing.T) {
 	}
 }
 
-// TestLengthsDoNotWrap: three lengths of 32 bits have a sum that is still what
-// it is, and is refused.
+// TestLengthsDoNotWrap: the sum of three lengths of 32 bits does not overflow, and is refused.
 func TestLengthsDoNotWrap(t *testing.T) {
 	p := frames.AppendRequest(nil, &wire.Request{Op: model.OpPut, Number: 1})
 	for i := atName; i < atReserved; i++ {
@@ -101,10 +100,10 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 	}
 	const operations = "1 2 3 4 5 6 7 8 9 16 17 18 19 20 21 22 23 24 25 32 33 34 35 36 37 "
 	if got := valid(256, func(b byte) bool { return frames.ValidOperation(model.Operation(b)) }); got != operations {
-		t.Errorf("operations %s", got)
+		t.Errorf("the valid operations are %s", got)
 	}
 	if !frames.ValidCode(model.LastCode) || frames.ValidCode(model.LastCode+1) || frames.ValidCode(255) {
-		t.Error("codes end elsewhere than at LastCode")
+		t.Error("LastCode is not the last valid code")
 	}
 }
 
@@ -118,16 +117,16 @@ func TestIdentifiersAndLabels(t *testing.T) {
 			t.Errorf("identifier %q: %v", s, !want)
 		}
 	}
-	// Every byte, in the first place and in a later one.
+	// Every byte, in the first position and in a later one.
 	for b := range 256 {
 		first := b >= 'a' && b <= 'z'
 		later := first || b >= '0' && b <= '9' || b == '_' || b == '-'
 		one, two := string([]byte{byte(b)}), string([]byte{'a', byte(b), 'a'})
 		if model.ValidIdentifier(one) != first || model.ValidIdentifier(two) != later {
-			t.Errorf("identifier %q or %q", one, two)
+			t.Errorf("the identifier %q or %q is accepted, or refused, against the rule", one, two)
 		}
 		if printable := b > ' ' && b <= '~'; model.ValidLabel(one) != printable || model.ValidLabel(two) != printable {
-			t.Errorf("label %q or %q", one, two)
+			t.Errorf("the label %q or %q is accepted, or refused, against the rule", one, two)
 		}
 	}
 	for s, want := range map[string]bool{
@@ -264,14 +263,15 @@ func TestAlertLimits(t *testing.T) {
 	})
 }
 
-// decoding is an input of a decoder, and whether it must be accepted.
+// decoding is an input of a decoder, and whether the decoder must accept it.
 type decoding struct {
 	name  string
 	input []byte
 	ok    bool
 }
 
-// checkDecoder also checks that a decoder has one error.
+// checkDecoder runs a decoder on all cases. It also checks that the decoder always returns the
+// same error.
 func checkDecoder(t *testing.T, decode func([]byte) error, cases []decoding) {
 	t.Helper()
 	for _, c := range cases {

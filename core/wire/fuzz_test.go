@@ -14,8 +14,8 @@ import (
 	"motte/internal/testutil"
 )
 
-// Each message has exactly one encoding: what a decoder accepts is, encoded
-// again, the same bytes.
+// Each message has exactly one encoding: if a decoder accepts bytes, encoding the result gives
+// the same bytes.
 
 // seeds adds the golden frames of a kind, without their first skip bytes.
 func seeds(f *testing.F, glob string, skip int) {
@@ -43,7 +43,7 @@ func FuzzRequest(f *testing.F) {
 		if !frames.ValidCode(code) {
 			t.Fatalf("code %d", code)
 		}
-		if code == model.OK && r.Op != 0 { // that names no operation of this version
+		if code == model.OK && r.Op != 0 { // operation 0 does not exist
 			same(t, frames.AppendRequest(nil, &r), p)
 		}
 	})

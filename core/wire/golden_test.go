@@ -12,7 +12,7 @@ import (
 	"motte/internal/testutil"
 )
 
-// pattern is a field of 32 different bytes, the first of which is first.
+// pattern returns 32 consecutive bytes from first on.
 func pattern(first byte) (p [32]byte) {
 	for i := range p {
 		p[i] = first + byte(i)
@@ -23,8 +23,7 @@ func pattern(first byte) (p [32]byte) {
 var row = model.Row{Measurement: pattern(0x40), Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
 	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30, IndexBudget: 1 << 40}
 
-// goldenRequest is a request that the Core accepts, with all that its
-// operation can use.
+// goldenRequest is a request that the Core accepts, with every field that its operation can use.
 type goldenRequest struct {
 	name, comment string
 	wire.Request
@@ -87,7 +86,7 @@ func goldenRequests() []goldenRequest {
 	return list
 }
 
-// TestGoldenRequests pins the frame of every operation, from both sides.
+// TestGoldenRequests fixes the frame of every operation, encoded and decoded.
 func TestGoldenRequests(t *testing.T) {
 	seen := make(map[model.Operation]bool)
 	for _, g := range goldenRequests() {
@@ -108,7 +107,7 @@ func TestGoldenRequests(t *testing.T) {
 	}
 }
 
-// decodeRequest decodes a whole frame as the Core does.
+// decodeRequest decodes a single whole frame, like the Core.
 func decodeRequest(p []byte) (r wire.Request, code model.Code) {
 	r, code = wire.DecodeHeader(p[:min(len(p), wire.RequestHeaderSize)])
 	if code == model.OK && len(p) != wire.RequestHeaderSize+r.BodyLen() {
@@ -120,7 +119,7 @@ func decodeRequest(p []byte) (r wire.Request, code model.Code) {
 	return r, code
 }
 
-// goldenReply is a reply frame; again decodes its body and encodes it again.
+// goldenReply is a reply frame. again decodes its body, and encodes the result.
 type goldenReply struct {
 	name, comment string
 	header        wire.ReplyHeader
@@ -136,7 +135,7 @@ func identities(body []byte, count uint32) (again []byte, err error) {
 	return again, err
 }
 
-// results are those of a batch in which one operation has each flag.
+// results decodes and encodes the results of a batch in which each flag occurs.
 func results(body []byte, count uint32) (again []byte, err error) {
 	h := wire.ReplyHeader{Count: count, Flags: wire.ReplyNotIndexed | wire.ReplyReplaced}
 	list, err := frames.DecodeResults(body, &h, true)
@@ -152,7 +151,7 @@ func object(body []byte, _ uint32) ([]byte, error) {
 	return objectBody(o.Identity, o.Name, o.Data), err
 }
 
-// objectBody is the body of the frame that holds an object.
+// objectBody returns the body of an object's frame.
 func objectBody(id identity.ID, name, data []byte) []byte {
 	return wire.AppendObject(nil, wire.ReplyHeader{}, id, name, data)[wire.ReplyHeaderSize:]
 }
@@ -202,8 +201,8 @@ var head = func() model.Head {
 	return model.Head{LSN: 4711, Segment: [16]byte(p[:16]), Chain: [16]byte(p[16:])}
 }()
 
-// TestGoldenReplies pins every kind of reply frame, from both sides; those of a status
-// are with package engine, which makes them.
+// TestGoldenReplies fixes every kind of reply frame, encoded and decoded. The frames of a status
+// are in package engine, which makes them.
 func TestGoldenReplies(t *testing.T) {
 	for _, g := range goldenReplies() {
 		g.header.Number, g.header.BodyLen = 0x0102030405060708, len(g.body)
@@ -215,9 +214,9 @@ func TestGoldenReplies(t *testing.T) {
 		}
 		if o, _ := frames.DecodeObject(g.body); g.header.Kind == wire.KindObject {
 			h := g.header
-			h.BodyLen = 0 // AppendObject knows
+			h.BodyLen = 0 // AppendObject sets it
 			if whole := wire.AppendObject(nil, h, o.Identity, o.Name, o.Data); !bytes.Equal(whole, p) {
-				t.Errorf("%s is another frame as a whole: %x", g.name, whole)
+				t.Errorf("%s: AppendObject makes another frame: %x", g.name, whole)
 			}
 		}
 		if g.again == nil {
@@ -229,8 +228,8 @@ func TestGoldenReplies(t *testing.T) {
 	}
 }
 
-// TestGoldenRefusal pins what a client gets whose connection is refused as a
-// whole: no request has this number, and no head is told to strangers.
+// TestGoldenRefusal fixes the frame that refuses a whole connection. Its number belongs to no
+// request, and it has no head, since the peer may be a stranger.
 func TestGoldenRefusal(t *testing.T) {
 	h := wire.ReplyHeader{Kind: wire.KindEnd, Code: model.UnknownPrincipal, Flags: wire.ReplyLast}
 	p := wire.AppendReplyHeader(nil, &h)

@@ -146,7 +146,7 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	if err := a.Write(ctx, numbered(1)); !errors.Is(err, context.Canceled) {
-		t.Errorf("a read after the end of its context returns %v; want the context's error", err)
+		t.Errorf("a write after the end of its context returns %v; want the context's error", err)
 	}
 }
 

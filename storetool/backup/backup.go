@@ -45,7 +45,7 @@ import (
 )
 
 // ErrOlder says that the store is older than the backup to be replaced.
-var ErrOlder = errors.New("the store ends before the backup that is there does")
+var ErrOlder = errors.New("the store ends before the existing backup does")
 
 // Options say how to back up.
 type Options struct {

@@ -212,7 +212,7 @@ func TestAlteredBackupIsNoticed(t *testing.T) {
 		t.Errorf("altered: %v", err)
 	}
 	if r, err = s.backup(to, Options{Recheck: true}); err != nil || r.Copied != 2 {
-		t.Errorf("a backup with Recheck reports %+v, %v; want one file copied again", r, err)
+		t.Errorf("a backup with Recheck reports %+v, %v; want 2 copied files", r, err)
 	}
 	if n := s.restore(to); n != 6 {
 		t.Errorf("after Recheck the backup has %d records; want all", n)

@@ -30,26 +30,26 @@ func ToDirectory(ctx context.Context, dir, to string, o Options) (*Report, error
 		return nil, err
 	}
 	defer lock.Close()
-	t := target{path: to, had: make(map[string]Entry), recheck: o.Recheck}
+	dest := target{path: to, had: make(map[string]Entry), recheck: o.Recheck}
 	if had != nil {
 		for _, e := range had.Files {
-			t.had[e.Name] = e
+			dest.had[e.Name] = e
 		}
 	}
-	s, err := take(ctx, dir, t.known)
+	taken, err := take(ctx, dir, dest.known)
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
-	if had != nil && had.Store != s.store {
+	defer taken.close()
+	if had != nil && had.Store != taken.store {
 		return nil, fmt.Errorf("%s holds a backup of another store", to)
 	}
-	if err := older(had, s, o); err != nil {
+	if err := older(had, taken, o); err != nil {
 		return nil, err
 	}
 	p := &progress{ctx: ctx, tell: o.Progress}
 	var fresh []*source
-	for _, f := range s.files {
+	for _, f := range taken.files {
 		if f.file != nil {
 			fresh = append(fresh, f)
 			p.total += f.Size
@@ -57,18 +57,18 @@ func ToDirectory(ctx context.Context, dir, to string, o Options) (*Report, error
 	}
 	var copied int64
 	for _, f := range fresh {
-		if err := t.copy(f, p); err != nil {
+		if err := dest.copy(f, p); err != nil {
 			return nil, err
 		}
 		copied += f.Size
 	}
-	m := s.manifest(o.Now)
-	if err := t.finish(m); err != nil {
+	m := taken.manifest(o.Now)
+	if err := dest.finish(m); err != nil {
 		return nil, err
 	}
-	r := s.report(m)
+	r := taken.report(m)
 	r.Copied, r.CopiedBytes = len(fresh), copied
-	r.Removed, err = t.clean(m)
+	r.Removed, err = dest.clean(m)
 	return r, err
 }
 

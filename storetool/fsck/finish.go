@@ -62,7 +62,7 @@ func (s *Store) finish() (*Report, error) {
 	}
 	for _, o := range s.gone {
 		if id := idText(o.ID); !noted[id] {
-			s.note(o, fmt.Sprintf("%s, offset %d: its record is not there", segmentName(o.Loc.Segment), o.Loc.Offset))
+			s.note(o, fmt.Sprintf("%s, offset %d: its record is missing", segmentName(o.Loc.Segment), o.Loc.Offset))
 		}
 	}
 	slices.SortFunc(r.Gone, func(a, b Object) int { return cmp.Or(cmp.Compare(a.Collection, b.Collection), cmp.Compare(a.ID, b.ID)) })
@@ -111,7 +111,7 @@ func (s *Store) say(d *Damage, lost []mapping.Entry) {
 	case len(lost) > 1:
 		d.Lost = fmt.Sprintf("%d objects", len(lost))
 	case s.behind(d.File) && len(r.Unknown)+len(r.Changes)+len(r.Gone) > 0:
-		d.Lost = "what newer records did: see below"
+		d.Lost = "the effects of newer records: see below"
 	case strings.HasSuffix(d.File, ".seg"):
 		d.Lost = nothing
 	default:
@@ -133,7 +133,7 @@ func (s *Store) behind(file string) bool {
 func (s *Store) beside() error {
 	r := &s.report
 	if n := len(s.moved); n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%d objects can be read, but in another place than the store knows: salvage loses nothing of them", n))
+		r.Notes = append(r.Notes, fmt.Sprintf("%d objects can be read, but in another place than the store knows: salvage keeps them", n))
 	}
 	at := s.log.Position()
 	name := segmentName(at.Segment)

@@ -194,7 +194,7 @@ func (s *Store) load(ctx context.Context) error {
 			return err
 		}
 		if before != nil && *before != s.digest && len(s.found.list) == 0 {
-			s.found.add(checkpointName(n), 0, 0, "it does not lead to the same state as the one before").Lost = "it can't be told which is right"
+			s.found.add(checkpointName(n), 0, 0, "it does not lead to the same state as the older checkpoint").Lost = "unknown: either of the two may be right"
 		}
 		good, before = n, new(s.digest)
 	}

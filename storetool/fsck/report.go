@@ -38,7 +38,7 @@ type Damage struct {
 }
 
 // nothing is the loss text for a damaged record that no state needs.
-const nothing = "nothing: nobody needs this record"
+const nothing = "nothing: the state does not need this record"
 
 // Object is an object that is lost.
 type Object struct {
@@ -93,15 +93,15 @@ func (r *Report) Count() (n uint64) {
 // Unseen describes a loss that even whole files can't show: records may have been removed from the
 // end of the log.
 func (r *Report) Unseen() string {
-	seen := fmt.Sprintf("No checkpoint has seen records %d to %d", r.CheckpointLSN+1, r.LSN)
+	seen := fmt.Sprintf("No checkpoint covers records %d to %d", r.CheckpointLSN+1, r.LSN)
 	switch {
 	case r.CheckpointLSN == 0:
 		seen = "There is no checkpoint"
 	case r.CheckpointLSN >= r.LSN:
-		seen = "The newest checkpoint has seen no newer record"
+		seen = "The newest checkpoint covers no newer record"
 	}
-	return fmt.Sprintf("%s, and record %d is the last one here. Newer ones could have been taken away without a trace: "+
-		"an anchor tells, or a client that remembers a head of the log", seen, r.LSN)
+	return fmt.Sprintf("%s, and record %d is the last one here. Newer records could have been removed without a trace: "+
+		"an anchor, or a client that remembers a head of the log, would notice", seen, r.LSN)
 }
 
 // Loses reports whether any needed data is lost.
@@ -143,19 +143,19 @@ func idText(id identity.ID) string { return hex.EncodeToString(id[:]) }
 
 // changeNames describes the changes of the catalogue's records.
 var changeNames = map[seglog.Kind]string{
-	seglog.KindCreateCollection: "a collection was made: its objects are not shown",
-	seglog.KindDropCollection:   "a collection was dropped: it is there again",
-	seglog.KindCreateIndex:      "an index was made: it has to be made again",
-	seglog.KindDropIndex:        "an index was dropped: it is there again",
-	seglog.KindRegisterTask:     "a Task was registered: an earlier registration holds, if there was one",
-	seglog.KindAddPrincipal:     "a principal was added: it is not known, and what it put since can't be read",
-	seglog.KindRemovePrincipal:  "a principal was removed or erased: it is there again, with its rights",
-	seglog.KindGrant:            "rights were granted: they are not there",
-	seglog.KindRevoke:           "rights were revoked: they are there again",
-	seglog.KindQuota:            "a quota was set: the one before holds, if there was one",
-	seglog.KindRotatePrincipal:  "a principal got another key: the one before is the principal's again",
+	seglog.KindCreateCollection: "a collection was made: its objects are missing",
+	seglog.KindDropCollection:   "a collection was dropped: it is back",
+	seglog.KindCreateIndex:      "an index was made: make it again",
+	seglog.KindDropIndex:        "an index was dropped: it is back",
+	seglog.KindRegisterTask:     "a Task was registered: an earlier registration is valid again, if there was one",
+	seglog.KindAddPrincipal:     "a principal was added: it is unknown, and objects that it put since then can't be read",
+	seglog.KindRemovePrincipal:  "a principal was removed or erased: it is back, with its rights",
+	seglog.KindGrant:            "rights were granted: they are missing",
+	seglog.KindRevoke:           "rights were revoked: they are valid again",
+	seglog.KindQuota:            "a quota was set: the earlier quota is valid again, if there was one",
+	seglog.KindRotatePrincipal:  "a principal got another key: its old key is valid again",
 	seglog.KindAlert:            "an alert was recorded",
-	seglog.KindDrawn:            "what an index told was recorded: it counts as not told",
+	seglog.KindDrawn:            "bits drawn through an index were recorded: they count as not drawn",
 }
 
 // ranges are LSNs of records that were read, in order.

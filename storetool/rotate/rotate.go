@@ -182,7 +182,7 @@ func read(d *seglog.Dir, roots ...seal.Root) (*keys, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keys{under: make(map[seal.Root]int)}
+	result := &keys{under: make(map[seal.Root]int)}
 	found, there := false, 0
 	for _, f := range files {
 		if f.Name != seglog.KeysNames[0] && f.Name != seglog.KeysNames[1] {
@@ -201,11 +201,11 @@ func read(d *seglog.Dir, roots ...seal.Root) (*keys, error) {
 			if opened == nil {
 				continue
 			}
-			if found && opened.Store() != k.store {
+			if found && opened.Store() != result.store {
 				return nil, fmt.Errorf("%s and %s are of two different stores", seglog.KeysNames[0], seglog.KeysNames[1])
 			}
-			k.take(opened, generation, found)
-			k.under[root]++
+			result.take(opened, generation, found)
+			result.under[root]++
 			found = true
 		}
 	}
@@ -215,7 +215,7 @@ func read(d *seglog.Dir, roots ...seal.Root) (*keys, error) {
 	case !found:
 		return nil, ErrKeys
 	}
-	return k, nil
+	return result, nil
 }
 
 // take adds what a copy gives.

@@ -43,33 +43,33 @@ func lex(s string) (t token, rest string, err error) {
 	if s == "" {
 		return token{}, "", nil
 	}
-	n := 1
+	length := 1
 	switch {
 	case s[0] == '"':
-		for n < len(s) && s[n] != '"' {
-			if s[n] == '\\' {
-				n++
+		for length < len(s) && s[length] != '"' {
+			if s[length] == '\\' {
+				length++
 			}
-			n++
+			length++
 		}
-		n++
-		if n > len(s) {
+		length++
+		if length > len(s) {
 			return t, "", errPredicate
 		}
 		t.kind = quoted
-		literal := []byte(s[:n])
+		literal := []byte(s[:length])
 		if ijson.Check(literal) != nil || json.Unmarshal(literal, &t.text) != nil {
 			return t, "", errPredicate
 		}
-		return t, s[n:], nil
+		return t, s[length:], nil
 	case strings.IndexByte(symbols, s[0]) >= 0:
 		if len(s) > 1 && s[1] == '=' && strings.IndexByte("<>!", s[0]) >= 0 {
-			n = 2
+			length = 2
 		}
-		return token{symbol, s[:n]}, s[n:], nil
+		return token{symbol, s[:length]}, s[length:], nil
 	}
-	if n = strings.IndexAny(s, spaces+symbols+`"`); n < 0 {
-		n = len(s)
+	if length = strings.IndexAny(s, spaces+symbols+`"`); length < 0 {
+		length = len(s)
 	}
-	return token{word, s[:n]}, s[n:], nil
+	return token{word, s[:length]}, s[length:], nil
 }
