@@ -14,7 +14,7 @@ import (
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
-	"motte/internal/testutil"
+	"motte/internal/faketask"
 )
 
 // The tests in this file follow section 5 of the paper. Each checks one of its sentences, which
@@ -101,7 +101,7 @@ func TestPaperSubQueryIsRoutedToTheAppropriateTask(t *testing.T) {
 	q := byPredicate(model.OpSearch, "c", "y", "\x00 anything \xff at all")
 	q.Type = model.TypeInt64
 	n := w.ask(admin, q)
-	if got := y.waiting(taskwire.Search); len(x.frames) != 0 || len(got) != 1 || string(testutil.ReadSearch(got[0]).Predicate) != string(q.Query) {
+	if got := y.waiting(taskwire.Search); len(x.frames) != 0 || len(got) != 1 || string(faketask.ReadSearch(got[0]).Predicate) != string(q.Query) {
 		t.Fatalf("%d frames for another Task, for the right one %q", len(x.frames), got)
 	}
 	if _, answered := w.answered(n); answered {
@@ -211,7 +211,7 @@ func TestPaperInsertionIsSentToEveryTask(t *testing.T) {
 		if want == 0 {
 			continue
 		}
-		if sent, _, input := testutil.ReadInsert(got[0]); sent != id || string(input) != "data of four" {
+		if sent, _, input := faketask.ReadInsert(got[0]); sent != id || string(input) != "data of four" {
 			t.Fatalf("Task %d is sent %x with %q", i, sent, input)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
-	"motte/internal/testutil"
+	"motte/internal/faketask"
 )
 
 // shared returns a world with objects of the administrator and of a principal that may read and
@@ -52,7 +52,7 @@ func (w *world) searches() (list []taskwire.Query, seqs []uint64) {
 	k := w.task(w.x().instance)
 	for _, f := range k.frames {
 		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == taskwire.Search {
-			list, seqs = append(list, testutil.ReadSearch(f[taskwire.HeaderSize:])), append(seqs, h.Seq)
+			list, seqs = append(list, faketask.ReadSearch(f[taskwire.HeaderSize:])), append(seqs, h.Seq)
 		}
 	}
 	k.frames = nil
@@ -65,7 +65,7 @@ func (w *world) inRounds(owner taskwire.Owner) (limits []uint32) {
 	for list, seqs := w.searches(); len(list) > 0; list, seqs = w.searches() {
 		for i, q := range list {
 			limits = append(limits, q.Limit)
-			w.says(testutil.Answer(seqs[i], q, ownLast(w.task(w.x().instance), owner)))
+			w.says(faketask.Answer(seqs[i], q, ownLast(w.task(w.x().instance), owner)))
 		}
 		for w.work() {
 		}
@@ -116,7 +116,7 @@ func TestRoundsEnd(t *testing.T) {
 	n := w.ask(p, byPredicate(model.OpSearch, "c", "x", "data"))
 	list, seqs := w.searches()
 	w.tick(roundsTime + usualTick)
-	w.says(testutil.Answer(seqs[0], list[0], ownLast(w.task(w.x().instance), w.aliasOf(p))))
+	w.says(faketask.Answer(seqs[0], list[0], ownLast(w.task(w.x().instance), w.aliasOf(p))))
 	if again, _ := w.searches(); len(again) > 0 {
 		t.Error("a round begins after the time of rounds is over")
 	}
@@ -313,7 +313,7 @@ func TestRightsThatGrowDuringAQuery(t *testing.T) {
 	list, seqs := w.searches()
 	w.must(admin, rightsOf(model.OpGrant, p, model.RightRead), model.OK)
 	own := []identity.ID{w.id("c", "own 0"), w.id("c", "own 1")}
-	w.says(testutil.Answer(seqs[0], list[0], own))
+	w.says(faketask.Answer(seqs[0], list[0], own))
 	if a, _ := w.answered(n); len(a.objects) != 2 || a.flags&wire.ReplyTruncated == 0 || len(a.body) > 0 {
 		t.Errorf("the answer has %d objects, flags %d, and %d bytes; want 2 objects, truncated, without a next page", len(a.objects), a.flags, len(a.body))
 	}

@@ -11,7 +11,7 @@ import (
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
-	"motte/internal/testutil"
+	"motte/internal/faketask"
 )
 
 // trace describes the outputs of the engine since the last call, in words. Objects and processes
@@ -181,12 +181,12 @@ func (r *trace) sent(p *process) {
 		case taskwire.Configure:
 			text = "configure"
 		case taskwire.Insert:
-			id, _, input := testutil.ReadInsert(payload)
+			id, _, input := faketask.ReadInsert(payload)
 			text = fmt.Sprintf("insert %s %s", r.names[id], input)
 		case taskwire.Remove:
 			text = "remove " + r.names[identity.ID(payload[8:40])]
 		case taskwire.Search:
-			q := testutil.ReadSearch(payload)
+			q := faketask.ReadSearch(payload)
 			text = fmt.Sprintf("search %s, at most %d", q.Predicate, q.Limit)
 			if q.Owner != taskwire.AllOwners {
 				text += ", of one owner"

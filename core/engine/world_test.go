@@ -19,7 +19,7 @@ import (
 	"motte/core/seglog"
 	"motte/core/taskwire"
 	"motte/core/wire"
-	"motte/internal/testutil"
+	"motte/internal/faketask"
 )
 
 // world is the environment of an engine, in memory: a disk that keeps records, clients that
@@ -559,7 +559,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailConfiguration}}
 		}
 	case taskwire.Insert:
-		id, owner, input := testutil.ReadInsert(p)
+		id, owner, input := faketask.ReadInsert(p)
 		delete(k.held, id.Value())
 		if string(input) != "refuse" {
 			k.held[id.Value()] = held{id, string(input), owner}
@@ -569,7 +569,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 	case taskwire.Remove:
 		delete(k.held, identity.ID(p[8:40]).Value())
 	case taskwire.Search:
-		q := testutil.ReadSearch(p)
+		q := faketask.ReadSearch(p)
 		if string(q.Predicate) == "refuse" {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailQuery}}
 		}
@@ -581,7 +581,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 			}
 		}
 		slices.SortFunc(match, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
-		return []taskwire.Answer{testutil.Answer(h.Seq, q, match)}
+		return []taskwire.Answer{faketask.Answer(h.Seq, q, match)}
 	}
 	return []taskwire.Answer{{Type: taskwire.Applied, Seq: h.Seq}}
 }

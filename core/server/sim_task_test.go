@@ -9,7 +9,7 @@ import (
 	"motte/core/hostwire"
 	"motte/core/identity"
 	"motte/core/taskwire"
-	"motte/internal/testutil"
+	"motte/internal/faketask"
 )
 
 // simTask is a Task's process. It keeps its input, and finds inputs that begin with the
@@ -103,12 +103,12 @@ func (s *sim) workFake(k *simTask, n int) bool {
 func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
 	switch h.Type {
 	case taskwire.Insert:
-		id, owner, input := testutil.ReadInsert(p)
+		id, owner, input := faketask.ReadInsert(p)
 		k.held[id.Value()] = simHeld{id, string(input), owner}
 	case taskwire.Remove:
 		delete(k.held, identity.ID(p[8:40]).Value())
 	case taskwire.Search:
-		q := testutil.ReadSearch(p)
+		q := faketask.ReadSearch(p)
 		var match []identity.ID
 		for _, o := range k.held {
 			hinted := q.Owner == taskwire.AllOwners || q.Owner == o.owner
@@ -117,7 +117,7 @@ func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
 			}
 		}
 		slices.SortFunc(match, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
-		a := testutil.Answer(h.Seq, q, match)
+		a := faketask.Answer(h.Seq, q, match)
 		if a.Type == taskwire.Failed {
 			return append(taskwire.AppendHeader(nil, taskwire.Header{Type: a.Type, Len: 1, Seq: h.Seq}), byte(a.Failure))
 		}

@@ -1,4 +1,6 @@
-package testutil
+// Package faketask reads the frames of the Core and answers queries, as an honest Task does. The
+// tests of the Core use it for the Tasks of their simulations.
+package faketask
 
 import (
 	"encoding/binary"
