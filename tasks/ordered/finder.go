@@ -1,86 +1,153 @@
 package main
 
 import (
-	"motte/core/identity"
+	"slices"
+
 	"motte/sdk"
 )
 
-// finder yields the objects whose keys it visits, each object once.
+// finder finds the objects of one answer: those with a key in the predicate's set. An object
+// stands in the answer where its first entry stands, in the direction of the answer. Entries
+// whose keys are not in the set do not count.
 type finder[K any] struct {
-	tree  *tree[K]
-	yield func(sdk.Identity) bool
-	done  bool                    // yield needs no more
-	seen  map[identity.Value]bool // objects with several keys; nil: there are no such objects
+	tree *tree[K]
+	query[K]
+	after *entry[K] // the answer begins behind this entry, whose key is in the set; nil: at its first entry
+	limit int       // the answer needs one object more, to show whether more match
 }
 
-// visit visits the keys of the query's set, in the query's direction.
-func (f *finder[K]) visit(q query[K]) {
-	for n := 0; n < len(q.keys) && !f.done; n++ {
-		if q.descending {
-			f.descend(q.keys[len(q.keys)-1-n])
-		} else {
-			f.ascend(q.keys[n])
+// anchor returns the entry behind which an answer continues: the first entry of the first of
+// these objects that the index holds in the same version. It is nil if there is no such object.
+func (f *finder[K]) anchor(after []sdk.Identity) *entry[K] {
+	for _, id := range after {
+		m, ok := f.tree.held[id.Value()]
+		if !ok {
+			continue
 		}
+		k, ok := f.firstKey(f.tree.owners.at(m))
+		if !ok {
+			continue
+		}
+		if e, ok := f.tree.entries.Get(entry[K]{k, id}); ok && e.id == id {
+			return &e
+		}
+	}
+	return nil
+}
+
+// all yields the objects of all owners.
+func (f *finder[K]) all(yield func(sdk.Identity) bool) {
+	f.walk(func(e entry[K]) bool { return !f.isFirst(e) || yield(e.id) })
+}
+
+// of yields the objects of one owner, which has m of the n objects of the index.
+//
+// There are two ways. Filtering the tree takes n/m steps for each object shown if owners are
+// mixed, and n steps at worst. Gathering the owner's objects takes m steps, whatever the limit.
+// The cheaper way depends on how many of the owner's objects are in the set, and where. So of
+// filters m entries first, and gathers the rest if it needs more. If filtering is cheaper, of
+// takes as many steps. Otherwise it takes 2m, twice as many as gathering.
+//
+// An example is n = 1,000,000 and a limit of 10. For m = 10, of takes 20 steps. For m = 100,000
+// it takes about 100 steps in a mixed range, and 200,000 at worst.
+func (f *finder[K]) of(owner uint32, yield func(sdk.Identity) bool) {
+	if last := f.filter(owner, yield); last != nil {
+		f.gather(owner, *last, yield)
 	}
 }
 
-func (f *finder[K]) ascend(i interval[K]) {
-	step := func(e entry[K]) bool {
-		switch {
-		case !f.tree.isBelow(e.key, i.to):
+// filter yields the objects of one owner among as many entries as this owner has objects. It
+// returns the last of these entries, or nil if the answer has ended.
+func (f *finder[K]) filter(owner uint32, yield func(sdk.Identity) bool) (last *entry[K]) {
+	steps := len(f.tree.owners.lists[owner].objects)
+	var visited entry[K]
+	f.walk(func(e entry[K]) bool {
+		if steps == 0 {
+			last = &visited
 			return false
-		case f.tree.isBelow(e.key, i.from):
-			return true // the cut is just above this key
 		}
-		return f.take(e.id)
-	}
-	if i.from.side == bottom {
-		f.tree.entries.Scan(step)
-		return
-	}
-	f.tree.entries.Ascend(edge(i.from), step)
+		steps--
+		visited = e
+		return f.tree.held[e.id.Value()].owner != owner || !f.isFirst(e) || yield(e.id)
+	})
+	return last
 }
 
-func (f *finder[K]) descend(i interval[K]) {
-	step := func(e entry[K]) bool {
-		switch {
-		case f.tree.isBelow(e.key, i.from):
+// gather yields the objects of one owner behind an entry, from the list of this owner's objects.
+func (f *finder[K]) gather(owner uint32, behind entry[K], yield func(sdk.Identity) bool) {
+	var found []entry[K]
+	objects := f.tree.owners.lists[owner].objects
+	for n := range objects {
+		k, ok := f.firstKey(&objects[n])
+		if !ok {
+			continue
+		}
+		e := entry[K]{key: k}
+		copy(e.id[:], objects[n].value[:])
+		if f.compare(behind, e) < 0 {
+			found = append(found, e)
+		}
+		if len(found) > 2*f.limit+1 {
+			found = f.first(found) // so memory follows the limit
+		}
+	}
+	for _, e := range f.first(found) {
+		whole, _ := f.tree.entries.Get(e)
+		if !yield(whole.id) {
+			return
+		}
+	}
+}
+
+// first sorts entries, and returns as many as the answer needs at most.
+func (f *finder[K]) first(found []entry[K]) []entry[K] {
+	slices.SortFunc(found, f.compare)
+	return found[:min(len(found), f.limit+1)]
+}
+
+// compare orders entries in the direction of the answer.
+func (f *finder[K]) compare(a, b entry[K]) int {
+	if f.descending {
+		a, b = b, a
+	}
+	return f.tree.compare(a, b)
+}
+
+// firstKey returns the first key of an object that is in the set.
+func (f *finder[K]) firstKey(o *object[K]) (k K, ok bool) {
+	keys := f.tree.keysOf(o)
+	for n := range keys {
+		k := keys[n]
+		if f.descending {
+			k = keys[len(keys)-1-n]
+		}
+		if f.tree.domain.contains(f.keys, k) {
+			return k, true
+		}
+	}
+	return k, false
+}
+
+// isFirst reports whether an entry, whose key is in the set, is the first of its object. It goes
+// from the key to those before it, up to the next that is in the set. So it visits each key of
+// an object once during one answer.
+func (f *finder[K]) isFirst(e entry[K]) bool {
+	if len(f.tree.more) == 0 {
+		return true
+	}
+	keys := f.tree.more[e.id.Value()]
+	if keys == nil {
+		return true
+	}
+	at, _ := slices.BinarySearchFunc(keys, e.key, f.tree.domain.compare)
+	step := -1
+	if f.descending {
+		step = 1
+	}
+	for n := at + step; n >= 0 && n < len(keys); n += step {
+		if f.tree.domain.contains(f.keys, keys[n]) {
 			return false
-		case !f.tree.isBelow(e.key, i.to):
-			return true // the cut is just below this key
-		}
-		return f.take(e.id)
-	}
-	if i.to.side == top {
-		f.tree.entries.Reverse(step)
-		return
-	}
-	f.tree.entries.Descend(edge(i.to), step)
-}
-
-// isBelow reports whether a key is below a cut.
-func (t *tree[K]) isBelow(k K, c cut[K]) bool { return t.domain.compareCuts(cut[K]{above, k}, c) <= 0 }
-
-// edge returns an entry next to the cut. No entry is between the two, except an entry of the
-// same key whose value equals the edge's.
-func edge[K any](c cut[K]) entry[K] {
-	e := entry[K]{key: c.key}
-	if c.side == above {
-		for n := range e.id {
-			e.id[n] = 0xff
 		}
 	}
-	return e
-}
-
-// take yields an object, and reports whether the search needs more.
-func (f *finder[K]) take(id identity.ID) bool {
-	if v := id.Value(); f.seen != nil && len(f.tree.more[v]) > 0 {
-		if f.seen[v] {
-			return true
-		}
-		f.seen[v] = true
-	}
-	f.done = !f.yield(id)
-	return !f.done
+	return true
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -13,20 +14,32 @@ import (
 	"motte/sdk/sdktest"
 )
 
-// entriesOf is a model of the index: the keys of each object.
-type entriesOf map[sdk.Identity][]int64
+// entriesOf is a model of the index: the keys and the owner of each object.
+type entriesOf map[sdk.Identity]modelEntry
 
-// find returns the answer to a predicate, as the documentation defines it.
-func (m entriesOf) find(match func(int64) bool, descending bool) []sdk.Identity {
+type modelEntry struct {
+	owner sdk.Owner
+	keys  []int64
+}
+
+// question is a query, and the function that its predicate stands for.
+type question struct {
+	sdk.Query
+	match      func(int64) bool
+	descending bool
+}
+
+// find returns the whole answer to a question for all owners, as the documentation defines it.
+func (m entriesOf) find(q *question) []sdk.Identity {
 	type hit struct {
 		key int64
 		id  sdk.Identity
 	}
 	var hits []hit
-	for id, keys := range m {
+	for id, e := range m {
 		var matching []int64
-		for _, k := range keys {
-			if match(k) {
+		for _, k := range e.keys {
+			if q.match(k) {
 				matching = append(matching, k)
 			}
 		}
@@ -34,14 +47,14 @@ func (m entriesOf) find(match func(int64) bool, descending bool) []sdk.Identity 
 			continue
 		}
 		k := slices.Min(matching)
-		if descending {
+		if q.descending {
 			k = slices.Max(matching)
 		}
 		hits = append(hits, hit{k, id})
 	}
 	slices.SortFunc(hits, func(a, b hit) int {
 		c := cmp.Or(cmp.Compare(a.key, b.key), slices.Compare(a.id[:], b.id[:]))
-		if descending {
+		if q.descending {
 			return -c
 		}
 		return c
@@ -51,6 +64,46 @@ func (m entriesOf) find(match func(int64) bool, descending bool) []sdk.Identity 
 		ids = append(ids, h.id)
 	}
 	return ids
+}
+
+// answer returns the answer to a question: the part of the whole behind its anchor, of its owner.
+func (m entriesOf) answer(q *question) (ids []sdk.Identity, err error) {
+	whole := m.find(q)
+	if len(q.After) > 0 {
+		anchor := slices.IndexFunc(q.After, func(id sdk.Identity) bool { return slices.Contains(whole, id) })
+		if anchor < 0 {
+			return nil, sdk.ErrGone
+		}
+		whole = whole[slices.Index(whole, q.After[anchor])+1:]
+	}
+	for _, id := range whole {
+		if q.Owner == sdk.AllOwners || q.Owner == m[id].owner {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
+}
+
+// page asks an index, and returns what the limit allows. It reports whether more match.
+func page(x sdk.Index, q *question) (ids []sdk.Identity, more bool, err error) {
+	found, err := x.Search(q.Query)
+	if err != nil {
+		return nil, false, err
+	}
+	for id := range found {
+		if len(ids) == q.Limit {
+			return ids, true, nil
+		}
+		ids = append(ids, id)
+	}
+	return ids, false, nil
+}
+
+// newest returns the identities of shown behind which the next page begins, as the Core does.
+func newest(shown []sdk.Identity) []sdk.Identity {
+	after := slices.Clone(shown[max(0, len(shown)-model.MaxAfter):])
+	slices.Reverse(after)
+	return after
 }
 
 // predicate draws a predicate, and the function that it stands for.
@@ -88,6 +141,59 @@ func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 	}
 }
 
+// drawQuestion draws a predicate, a limit, an owner and a direction.
+func drawQuestion(t *rapid.T) (q question) {
+	text, match := predicate(t, 3)
+	q.match, q.descending = match, rapid.Bool().Draw(t, "descending")
+	if q.descending {
+		text += " order desc"
+	}
+	q.Predicate = []byte(text)
+	q.Limit = rapid.IntRange(1, 8).Draw(t, "limit")
+	q.Owner = sdk.Owner(rapid.Uint64Range(0, 4).Draw(t, "owner"))
+	return q
+}
+
+func drawIdentity(t *rapid.T) sdk.Identity {
+	return sdktest.Version(rapid.IntRange(0, 20).Draw(t, "object"), rapid.IntRange(0, 3).Draw(t, "version"))
+}
+
+// history draws changes, and applies them to the model.
+type history struct {
+	held     entriesOf
+	contents entriesOf // of each identity ever held, which determines them
+}
+
+func (h *history) draw(t *rapid.T) sdk.Change {
+	id := drawIdentity(t)
+	for old := range h.held {
+		if old.Value() == id.Value() {
+			delete(h.held, old)
+		}
+	}
+	if rapid.Bool().Draw(t, "remove") {
+		return sdk.Change{Identity: id, Remove: true}
+	}
+	e, ok := h.contents[id]
+	if !ok {
+		e.owner = sdk.Owner(rapid.Uint64Range(1, 3).Draw(t, "owner"))
+		e.keys = rapid.SliceOfN(rapid.Int64Range(-5, 5), 0, 3).Draw(t, "keys")
+		h.contents[id] = e
+	}
+	h.held[id] = e
+	if len(e.keys) == 1 {
+		return sdk.Change{Identity: id, Owner: e.owner, Input: fmt.Append(nil, e.keys[0])}
+	}
+	text := "["
+	for i, k := range e.keys {
+		if i > 0 {
+			text += ","
+		}
+		text += fmt.Sprint(k)
+	}
+	return sdk.Change{Identity: id, Owner: e.owner, Input: []byte(text + "]")}
+}
+
 // TestIndexAgreesWithAList applies the same random history to an index and to the model. It asks
 // both the same questions.
 func TestIndexAgreesWithAList(t *testing.T) {
@@ -96,54 +202,94 @@ func TestIndexAgreesWithAList(t *testing.T) {
 		if err := x.Configure(sdk.Config{Type: model.TypeInt64, Ordered: true, Options: []byte(`{"path":""}`)}); err != nil {
 			t.Fatal(err)
 		}
-		m := make(entriesOf)
-		change := func(t *rapid.T) sdk.Change {
-			n := rapid.IntRange(0, 20).Draw(t, "object")
-			id := sdktest.Version(n, rapid.IntRange(0, 3).Draw(t, "version"))
-			for old := range m {
-				if old.Value() == id.Value() {
-					delete(m, old)
-				}
+		h := history{held: make(entriesOf), contents: make(entriesOf)}
+		m := h.held
+		check := func(t *rapid.T, q *question) (ids []sdk.Identity, more bool) {
+			want, wantErr := m.answer(q)
+			ids, more, err := page(x, q)
+			if err != wantErr || !slices.Equal(ids, want[:min(q.Limit, len(want))]) || more != (len(want) > q.Limit) {
+				t.Fatalf("%s, limit %d, owner %d, after %x: %x, more %v (%v); want %x (%v)",
+					q.Predicate, q.Limit, q.Owner, q.After, ids, more, err, want, wantErr)
 			}
-			if rapid.Bool().Draw(t, "remove") {
-				return sdk.Change{Identity: id, Remove: true}
-			}
-			keys := rapid.SliceOfN(rapid.Int64Range(-5, 5), 0, 3).Draw(t, "keys")
-			m[id] = keys
-			if len(keys) == 1 {
-				return sdk.Change{Identity: id, Input: fmt.Append(nil, keys[0])}
-			}
-			text := "["
-			for i, k := range keys {
-				if i > 0 {
-					text += ","
-				}
-				text += fmt.Sprint(k)
-			}
-			return sdk.Change{Identity: id, Input: []byte(text + "]")}
+			return ids, more
 		}
+		// A question whose pages are asked with changes in between.
+		var open question
+		var shown []sdk.Identity
+		unchanged := make(map[sdk.Value]bool) // objects that have not changed since they were shown
 		t.Repeat(map[string]func(*rapid.T){
 			"apply": func(t *rapid.T) {
 				var batch []sdk.Change
 				for range rapid.IntRange(1, 5).Draw(t, "changes") {
-					batch = append(batch, change(t))
+					c := h.draw(t)
+					delete(unchanged, c.Identity.Value())
+					batch = append(batch, c)
 				}
 				x.Apply(batch)
 			},
-			"search": func(t *rapid.T) {
-				text, match := predicate(t, 3)
-				descending := rapid.Bool().Draw(t, "descending")
-				if descending {
-					text += " order desc"
+			"search behind any identities": func(t *rapid.T) {
+				q := drawQuestion(t)
+				for range rapid.IntRange(0, 3).Draw(t, "after") {
+					q.After = append(q.After, drawIdentity(t))
 				}
-				want := m.find(match, descending)
-				got, err := x.Search(sdk.Query{Predicate: []byte(text), Limit: 25})
-				if err != nil || !slices.Equal(slices.Collect(got), want) {
-					t.Fatalf("%s: %x (%v), want %x", text, slices.Collect(got), err, want)
+				check(t, &q)
+			},
+			"search all pages": func(t *rapid.T) {
+				q := drawQuestion(t)
+				want, _ := m.answer(&q)
+				var all []sdk.Identity
+				for more := true; more; {
+					var ids []sdk.Identity
+					q.After = newest(all)
+					ids, more = check(t, &q)
+					all = append(all, ids...)
+				}
+				if !slices.Equal(all, want) {
+					t.Fatalf("%s, limit %d, owner %d: the pages have %x, want %x", q.Predicate, q.Limit, q.Owner, all, want)
 				}
 			},
+			"begin pages": func(t *rapid.T) {
+				open, shown = drawQuestion(t), nil
+				clear(unchanged)
+			},
+			"next page": func(t *rapid.T) {
+				if open.match == nil {
+					t.Skip("no pages have begun")
+				}
+				open.After = newest(shown)
+				ids, _ := check(t, &open)
+				for _, id := range ids {
+					if unchanged[id.Value()] {
+						t.Fatalf("%s: %x, which has not changed, is shown twice", open.Predicate, id)
+					}
+					unchanged[id.Value()] = true
+				}
+				shown = append(shown, ids...)
+			},
+			"": func(t *rapid.T) { checkOwners(t, x.keys.(*tree[int64])) },
 		})
 	})
+}
+
+// checkOwners fails if an object is not in its place in the list of its owner, or if a list has
+// other objects.
+func checkOwners(t *rapid.T, tree *tree[int64]) {
+	for v, m := range tree.held {
+		if tree.owners.at(m).value != v {
+			t.Fatalf("the place of the object %x is that of %x", v, tree.owners.at(m).value)
+		}
+	}
+	count := 0
+	for owner, n := range tree.owners.number {
+		l := tree.owners.lists[n]
+		if l.owner != owner || len(l.objects) == 0 {
+			t.Fatalf("the owner %d has %d objects in the list of %d; want its own list, with objects", owner, len(l.objects), l.owner)
+		}
+		count += len(l.objects)
+	}
+	if unused := len(tree.owners.lists) - len(tree.owners.number); count != len(tree.held) || unused != len(tree.owners.free) {
+		t.Fatalf("%d objects in the lists of owners and %d lists unused; want %d and %d", count, unused, len(tree.held), len(tree.owners.free))
+	}
 }
 
 // FuzzPredicate: no predicate makes the parser panic. The intervals of its set must be
@@ -184,28 +330,71 @@ func BenchmarkInsert(b *testing.B) {
 		b.Fatal(err)
 	}
 	for n := 0; b.Loop(); n++ {
-		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Input: fmt.Appendf(nil, `{"name":"somebody","age":%d}`, n*7919%100_003)}})
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: 1, Input: fmt.Appendf(nil, `{"name":"somebody","age":%d}`, n*7919%100_003)}})
 	}
 }
 
 func BenchmarkRange(b *testing.B) {
+	const count = 100_000
 	x := &index{}
 	if err := x.Configure(sdk.Config{Type: model.TypeInt64}); err != nil {
 		b.Fatal(err)
 	}
-	for n := range 100_000 {
-		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Input: fmt.Append(nil, n)}})
-	}
-	for b.Loop() {
-		found, err := x.Search(sdk.Query{Predicate: []byte(">= 50000 and < 60000"), Limit: 10})
-		if err != nil {
-			b.Fatal(err)
+	for n := range count {
+		owner := sdk.Owner(1)
+		switch {
+		case n%1000 == 7:
+			owner = 2 // 100 objects in all
+		case n%10 == 7:
+			owner = 3 // a tenth
 		}
-		n := 0
-		for range found {
-			if n++; n > 10 {
-				break
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: owner, Input: fmt.Append(nil, n)}})
+	}
+	for _, c := range []struct {
+		name  string
+		owner sdk.Owner
+		after []sdk.Identity
+	}{
+		{"first page", sdk.AllOwners, nil},
+		{"later page", sdk.AllOwners, []sdk.Identity{sdktest.ID(58_007)}},
+		{"owner of 100", 2, nil},
+		{"owner of 10000", 3, nil},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			q := question{Query: sdk.Query{Predicate: []byte(">= 50000 and < 60000"), Limit: 10, Owner: c.owner, After: c.after}}
+			for b.Loop() {
+				if found, _, err := page(x, &q); err != nil || len(found) != 10 {
+					b.Fatal(len(found), err)
+				}
 			}
-		}
+		})
 	}
+}
+
+// BenchmarkMemory measures the memory of an object with one key.
+func BenchmarkMemory(b *testing.B) {
+	const count = 1_000_000
+	for _, owners := range []int{1, 1000, count / 10} {
+		b.Run(fmt.Sprintf("owners=%d", owners), func(b *testing.B) {
+			for b.Loop() {
+				before := heapSize()
+				x := &index{}
+				if err := x.Configure(sdk.Config{Type: model.TypeInt64}); err != nil {
+					b.Fatal(err)
+				}
+				for n := range count {
+					x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: sdk.Owner(1 + n%owners), Input: fmt.Append(nil, n*7919%count)}})
+				}
+				b.ReportMetric(float64(heapSize()-before)/count, "bytes/object")
+				runtime.KeepAlive(x)
+			}
+		})
+	}
+}
+
+func heapSize() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

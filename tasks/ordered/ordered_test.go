@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -242,5 +243,90 @@ func TestRefusedInputEndsWhatWasThere(t *testing.T) {
 	}
 	if found, err := core.Search("", 10); err != nil || len(found) != 0 {
 		t.Errorf("%d found (%v), want none", len(found), err)
+	}
+}
+
+// TestPages asks for pages as the Core does: behind the objects named last, the last first.
+func TestPages(t *testing.T) {
+	core := start(t, model.TypeInt64, true, `{"path":""}`)
+	for n, input := range []string{"1", "[2,9]", "3", "4", "[0,5]"} {
+		core.InsertOf(sdk.Owner(1+n%2), sdktest.ID(n), input)
+	}
+	ids := func(list ...int) (ids []sdk.Identity) {
+		for _, n := range list {
+			ids = append(ids, sdktest.ID(n))
+		}
+		return ids
+	}
+	for _, c := range []struct {
+		predicate string
+		owner     sdk.Owner
+		after     []sdk.Identity
+		want      string
+		more      bool
+		err       error
+	}{
+		{"", sdk.AllOwners, nil, "4 0", true, nil},
+		{"", sdk.AllOwners, ids(0, 4), "1 2", true, nil},
+		{"", sdk.AllOwners, ids(2, 1, 0), "3", false, nil},
+		{"", sdk.AllOwners, ids(3), "", false, nil},
+		{">= 1", sdk.AllOwners, ids(3), "4", false, nil}, // 4 counts at its first key that matches: 5
+		{">= 1 order desc", sdk.AllOwners, ids(1), "4 3", true, nil},
+		{"", 1, nil, "4 0", true, nil},
+		{"", 1, ids(0), "2", false, nil},
+		{"", 2, ids(0), "1 3", false, nil}, // an object of another owner
+		{"", 3, nil, "", false, nil},
+		{"", 3, ids(0), "", false, nil},
+		{"", sdk.AllOwners, append([]sdk.Identity{sdktest.Version(3, 1), sdktest.ID(9)}, ids(1)...), "2 3", false, nil},
+		{"", sdk.AllOwners, []sdk.Identity{sdktest.Version(3, 1), sdktest.ID(9)}, "", false, sdktest.ErrGone},
+		{"", 3, ids(9), "", false, sdktest.ErrGone},
+		{"< 3", sdk.AllOwners, ids(2), "", false, sdktest.ErrGone}, // it does not match
+	} {
+		q := sdk.Query{Predicate: []byte(c.predicate), Limit: 2, Owner: c.owner, After: c.after}
+		found, more, err := core.Ask(q)
+		if got := strings.Trim(fmt.Sprint(numbers(found, 5)), "[]"); got != c.want || more != c.more || err != c.err {
+			t.Errorf("%q of owner %d behind %v: objects %q, more %v (%v); want %q, %v (%v)",
+				c.predicate, c.owner, numbers(c.after, 5), got, more, err, c.want, c.more, c.err)
+		}
+	}
+}
+
+// TestCostFollowsTheAnswer counts the comparisons of keys, which do not depend on the machine. A
+// page costs a seek, wherever it begins. An owner's answer costs the number of this owner's
+// objects, wherever they are.
+func TestCostFollowsTheAnswer(t *testing.T) {
+	const count, few = 100_000, 10
+	const most = 60 * few // a seek compares about 17 keys, and each object may take one
+	comparisons := 0
+	counted := int64Domain
+	counted.compare = func(a, b int64) int {
+		comparisons++
+		return cmp.Compare(a, b)
+	}
+	tree := newTree(counted, nil, true)
+	for n := range count {
+		owner := sdk.Owner(1)
+		if n >= count-few {
+			owner = 2
+		}
+		tree.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: owner, Input: fmt.Append(nil, n)}})
+	}
+	for _, q := range []sdk.Query{
+		{Limit: few},
+		{Limit: few, After: []sdk.Identity{sdktest.ID(count / 2)}},
+		{Limit: few, After: []sdk.Identity{sdktest.ID(count / 2)}, Predicate: []byte("order desc")},
+		{Limit: few, After: []sdk.Identity{sdktest.ID(count - few - 1)}, Predicate: []byte("!= 50000")},
+		{Limit: few, After: []sdk.Identity{sdktest.ID(5)}, Predicate: []byte("< 6 or >= 50000")},
+		{Limit: few, Owner: 1, Predicate: []byte(">= 0")},
+		{Limit: few, Owner: 2, Predicate: []byte(">= 0")},
+		{Limit: few, Owner: 2, Predicate: []byte(">= 0"), After: []sdk.Identity{sdktest.ID(5)}},
+		{Limit: few, Owner: 2, Predicate: []byte("order desc")},
+	} {
+		comparisons = 0
+		found, _, err := page(&index{tree}, &question{Query: q})
+		if err != nil || len(found) != few || comparisons > most {
+			t.Errorf("%q of owner %d behind %d objects: %d found with %d comparisons (%v); want %d with at most %d",
+				q.Predicate, q.Owner, len(q.After), len(found), comparisons, err, few, most)
+		}
 	}
 }

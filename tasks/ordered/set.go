@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"slices"
+	"sort"
+)
 
 // A set of keys is an ascending list of intervals. No interval is empty, and no two intervals
 // touch. Every predicate is a set, and so is every combination of predicates. So a search
@@ -45,6 +48,20 @@ func rank(s side) int {
 		return 1
 	}
 	return 0
+}
+
+// isBelow reports whether a key is below a cut.
+func (d *domain[K]) isBelow(k K, c cut[K]) bool { return d.compareCuts(cut[K]{above, k}, c) <= 0 }
+
+// intervalOf returns the number of the first interval that does not end below the key.
+func (d *domain[K]) intervalOf(s set[K], k K) int {
+	return sort.Search(len(s), func(n int) bool { return d.isBelow(k, s[n].to) })
+}
+
+// contains reports whether a key is in the set.
+func (d *domain[K]) contains(s set[K], k K) bool {
+	n := d.intervalOf(s, k)
+	return n < len(s) && !d.isBelow(k, s[n].from)
 }
 
 func all[K any]() set[K] { return set[K]{{cut[K]{side: bottom}, cut[K]{side: top}}} }

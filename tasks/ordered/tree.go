@@ -17,15 +17,16 @@ import (
 const maxKeys = 64
 
 // tree keeps the keys of one type in order, and the keys of each object. An object with one key
-// of 8 bytes takes about 120 bytes.
+// of 8 bytes takes about 145 bytes, 30 of them in the list of its owner.
 type tree[K any] struct {
 	domain  domain[K]
 	path    pointer.Pointer // nil: the whole input is the key, as text
 	ordered bool
 
 	entries *btree.BTreeG[entry[K]]
-	held    map[identity.Value]K   // the key of an object that has one
-	more    map[identity.Value][]K // the keys of an object that has several
+	held    map[identity.Value]member
+	owners  owners[K]
+	more    map[identity.Value][]K // objects that have several keys, in ascending order
 }
 
 // entry is one key of one object. Entries are ordered by key, then by the
@@ -37,15 +38,19 @@ type entry[K any] struct {
 
 func newTree[K any](d domain[K], path pointer.Pointer, ordered bool) *tree[K] {
 	t := &tree[K]{domain: d, path: path, ordered: ordered,
-		held: make(map[identity.Value]K), more: make(map[identity.Value][]K)}
-	less := func(a, b entry[K]) bool {
-		if c := d.compare(a.key, b.key); c != 0 {
-			return c < 0
-		}
-		return bytes.Compare(a.id[:identity.ValueSize], b.id[:identity.ValueSize]) < 0
-	}
+		held: make(map[identity.Value]member), owners: owners[K]{number: make(map[sdk.Owner]uint32)},
+		more: make(map[identity.Value][]K)}
+	less := func(a, b entry[K]) bool { return t.compare(a, b) < 0 }
 	t.entries = btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
 	return t
+}
+
+// compare orders entries.
+func (t *tree[K]) compare(a, b entry[K]) int {
+	if c := t.domain.compare(a.key, b.key); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.id[:identity.ValueSize], b.id[:identity.ValueSize])
 }
 
 // Apply applies changes in order. Each change first drops the keys under the same value.
@@ -61,35 +66,48 @@ func (t *tree[K]) Apply(changes []sdk.Change) {
 			c.Refuse()
 			continue
 		}
-		t.hold(c.Identity, keys)
+		t.hold(c, keys)
 	}
 }
 
 func (t *tree[K]) drop(id identity.ID) {
 	v := id.Value()
-	if k, ok := t.held[v]; ok {
-		t.entries.Delete(entry[K]{k, id})
-		delete(t.held, v)
+	m, ok := t.held[v]
+	if !ok {
 		return
 	}
-	for _, k := range t.more[v] {
+	for _, k := range t.keysOf(t.owners.at(m)) {
 		t.entries.Delete(entry[K]{k, id})
 	}
+	delete(t.held, v)
 	delete(t.more, v)
+	if moved, ok := t.owners.remove(m); ok {
+		t.held[moved] = m
+	}
 }
 
-func (t *tree[K]) hold(id identity.ID, keys []K) {
-	switch len(keys) {
-	case 0:
+func (t *tree[K]) hold(c *sdk.Change, keys []K) {
+	if len(keys) == 0 {
 		return
-	case 1:
-		t.held[id.Value()] = keys[0]
-	default:
-		t.more[id.Value()] = keys
+	}
+	v := c.Identity.Value()
+	t.held[v] = t.owners.add(c.Owner, object[K]{v, [1]K{keys[0]}})
+	if len(keys) > 1 {
+		t.more[v] = keys
 	}
 	for _, k := range keys {
-		t.entries.Set(entry[K]{k, id})
+		t.entries.Set(entry[K]{k, c.Identity})
 	}
+}
+
+// keysOf returns the keys of an object that the index holds, in ascending order.
+func (t *tree[K]) keysOf(o *object[K]) []K {
+	if len(t.more) > 0 {
+		if keys := t.more[o.value]; keys != nil {
+			return keys
+		}
+	}
+	return o.key[:]
 }
 
 // keys returns the distinct keys of an input: no key if it has no value, one key, or a key for
@@ -123,18 +141,24 @@ func (t *tree[K]) keys(input []byte) ([]K, error) {
 	return keys, wrong
 }
 
-// Search visits the keys in the predicate's set, in ascending or descending order.
+// Search implements keyTree. The answer has the objects in the order of their keys.
 func (t *tree[K]) Search(asked sdk.Query) (iter.Seq[sdk.Identity], error) {
 	q, err := parse(&t.domain, asked.Predicate, t.ordered)
 	if err != nil {
 		return nil, err
 	}
-	all := func(yield func(sdk.Identity) bool) {
-		f := finder[K]{tree: t, yield: yield}
-		if len(t.more) > 0 {
-			f.seen = make(map[identity.Value]bool)
+	f := &finder[K]{tree: t, query: q, limit: asked.Limit}
+	if len(asked.After) > 0 {
+		if f.after = f.anchor(asked.After); f.after == nil {
+			return nil, sdk.ErrGone
 		}
-		f.visit(q)
 	}
-	return sdk.Behind(all, asked.After)
+	if asked.Owner == sdk.AllOwners {
+		return f.all, nil
+	}
+	owner, ok := t.owners.number[asked.Owner]
+	if !ok {
+		return func(func(sdk.Identity) bool) {}, nil
+	}
+	return func(yield func(sdk.Identity) bool) { f.of(owner, yield) }, nil
 }
