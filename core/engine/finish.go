@@ -110,6 +110,8 @@ func (f *finishing) sift() (looked int, done bool) {
 	for _, o := range chunk {
 		if f.allows(f.rights, o.Owner == f.p.owner) {
 			f.kept.add(o)
+		} else {
+			delete(f.seen, o.ID.Value()) // the rounds together keep no more memory than one
 		}
 	}
 	return len(chunk), len(f.found) == 0

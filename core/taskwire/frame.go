@@ -181,11 +181,11 @@ func AppendRemove(p []byte, seq, lsn uint64, id identity.ID) []byte {
 	return w.U64(lsn).Bytes(id[:])
 }
 
-// Query is the content of a Search.
+// Query is the content of a Search. It has at most model.MaxAfter identities in After.
 type Query struct {
 	Limit     uint32        // identities in the answer, at most
 	Owner     Owner         // AllOwners: no hint
-	After     []identity.ID // the answer begins behind the first of these that the Task holds; model.MaxAfter at most
+	After     []identity.ID // the answer begins behind the first of these that the Task holds
 	Predicate []byte
 }
 
