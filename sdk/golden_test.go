@@ -2,10 +2,14 @@ package sdk_test
 
 import (
 	"bytes"
+	"encoding/hex"
+	"io"
 	"iter"
+	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"motte/core/model"
@@ -116,4 +120,54 @@ func TestGoldenRefusals(t *testing.T) {
 	if want := vectors(t, "failed-expensive", "failed-gone", "applied"); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%v, answered\n%x, want\n%x", err, got, want)
 	}
+}
+
+// TestDocumentedConversation sends an index the frames of the Core in docs/reference/task-protocol.md.
+// Its answers must be the frames of the Task there.
+func TestDocumentedConversation(t *testing.T) {
+	page, err := os.ReadFile("../docs/reference/task-protocol.md")
+	testutil.Must(t, err)
+	_, example, _ := strings.Cut(string(page), "## 7. An example")
+	_, example, _ = strings.Cut(example, "```text\n")
+	example, _, _ = strings.Cut(example, "```")
+
+	var turns []io.Reader // each has the frames that the Core sends at once
+	var want []byte
+	for part := range strings.SplitSeq(example, "Core → Task\n") {
+		core, task, _ := strings.Cut(part, "Task → Core\n")
+		if frames := documented(core); len(frames) > 0 {
+			turns = append(turns, bytes.NewReader(frames))
+		}
+		want = append(want, documented(task)...)
+	}
+	w := &witness{}
+	w.search = func(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+		return sdk.Behind(slices.Values([]sdk.Identity{w.changes[0].Identity}), q.After)
+	}
+	c := &channel{Reader: io.MultiReader(turns...)}
+	if err := sdk.ServeChannel(c, w); err != nil || len(turns) != 2 || !bytes.Equal(c.Bytes(), want) {
+		t.Errorf("%v, %d turns, answered\n%x, want\n%x", err, len(turns), c.Bytes(), want)
+	}
+	if len(w.queries) != 2 || w.queries[1].Owner != w.changes[0].Owner {
+		t.Errorf("the index gets the queries %+v; want two, the second with the owner of the object", w.queries)
+	}
+}
+
+// documented returns the bytes of the frames in a text. The hexadecimal fields of a line come
+// before its comment. A row of bytes that ascend is shortened with an ellipsis.
+func documented(text string) (frames []byte) {
+	rows := strings.NewReplacer(
+		"1011…1f", "101112131415161718191a1b1c1d1e1f",
+		"a0a1…af", "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf",
+		"c0c1…c7", "c0c1c2c3c4c5c6c7")
+	for line := range strings.Lines(text) {
+		for field := range strings.FieldsSeq(rows.Replace(line)) {
+			p, err := hex.DecodeString(field)
+			if err != nil {
+				break // the comment
+			}
+			frames = append(frames, p...)
+		}
+	}
+	return frames
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"motte/core/model"
@@ -121,4 +123,26 @@ func FuzzSearch(f *testing.F) {
 			t.Fatalf("%d texts and %d trigrams are left of an empty index", len(x.texts), len(x.holders))
 		}
 	})
+}
+
+// TestPageHasThisCode: docs/how-to/write-a-task.md shows parts of the two files of this example.
+func TestPageHasThisCode(t *testing.T) {
+	read := func(path string) string {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.ReplaceAll(string(text), "\t", "") // the page may show code with less indentation
+	}
+	source := read("main.go") + read("main_test.go")
+	shown := strings.Split(read("../write-a-task.md"), "```go\n")[1:]
+	if len(shown) < 5 {
+		t.Errorf("the page shows %d parts, want at least 5", len(shown))
+	}
+	for _, part := range shown {
+		code, _, _ := strings.Cut(part, "```")
+		if !strings.Contains(source, code) {
+			t.Errorf("the example does not have this code of the page:\n%s", code)
+		}
+	}
 }
