@@ -15,7 +15,8 @@
 //
 // [Client.Put], [Client.PutBatch], [Client.Get] and [Client.Delete] work on objects by name or
 // by [Identity]. [Client.GetAll] gets many objects at once. [Client.Search], [Client.Count]
-// and [Client.DeleteWhere] ask an index with a [Query]. [Client.List] yields all objects of a
+// and [Client.DeleteWhere] ask an index with a [Query]. [Client.SearchAll] and
+// [Client.SearchPage] show a long answer page by page. [Client.List] yields all objects of a
 // collection.
 //
 // # Connections

@@ -42,6 +42,8 @@ var (
 	ErrReadFailed         = &Error{model.ReadFailed}
 	ErrQuota              = &Error{model.QuotaExceeded}
 	ErrDiskFull           = &Error{model.DiskFull}
+	ErrTooExpensive       = &Error{model.TooExpensive}
+	ErrGone               = &Error{model.Gone}
 )
 
 // RolledBackError says that the history of the Core's log lacks a head that the client saw.
@@ -138,8 +140,21 @@ func (e *MissingError) join(other *MissingError) *MissingError {
 	return e
 }
 
+// TruncatedError says that more objects match a query than its answer has. The objects of the
+// answer are right. [errors.Is] finds [ErrTruncated] in it.
+type TruncatedError struct {
+	After []Identity // Query.After of the next page, as in [Page]; it may be empty
+}
+
+// Error returns the text of ErrTruncated.
+func (e *TruncatedError) Error() string { return ErrTruncated.Error() }
+
+// Unwrap returns [ErrTruncated].
+func (e *TruncatedError) Unwrap() error { return ErrTruncated }
+
 // Errors that the client finds itself.
 var (
+	ErrTruncated      = errors.New("the answer is truncated: more objects match")
 	ErrClosed         = errors.New("the client is closed")
 	ErrConnectionLost = errors.New("the connection was lost before the answer came: whether the request took effect is not known")
 	ErrWrongCore      = errors.New("the server's key is not the one in the profile")
@@ -176,6 +191,8 @@ var texts = map[model.Code]string{
 	model.QuotaExceeded:       "the collection would exceed its quota: delete objects, or ask a server administrator for a larger quota",
 	model.ReadFailed:          "the Core's disk did not return a stored record; try again",
 	model.Expired:             "the answer was read so slowly that one of its objects was deleted meanwhile; try again",
+	model.TooExpensive:        "the query takes the index too much work: narrow the predicate, or try again",
+	model.Gone:                "the index no longer has the objects behind which the page should begin: begin with the first page",
 }
 
 // Error returns the meaning of the code.
@@ -200,7 +217,7 @@ func Temporary(err error) bool {
 	}
 	switch e.Code {
 	case model.IndexUnavailable, model.IndexViolated, model.TooSlow, model.Overloaded, model.ShuttingDown,
-		model.TooManyConnections, model.Expired, model.ReadFailed:
+		model.TooManyConnections, model.Expired, model.ReadFailed, model.TooExpensive:
 		return true
 	}
 	return false

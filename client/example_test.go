@@ -87,6 +87,39 @@ func ExampleClient_Search() {
 	}
 }
 
+// Show the parts page by page. A program that serves pages gives Next to its user, and gets it
+// back with the request for the next page.
+func ExampleClient_SearchPage() {
+	var c *client.Client // from Dial
+	q := client.Query{Collection: "parts", Index: "by_weight", Predicate: "all", Limit: 20}
+	for number := 1; ; number++ {
+		fmt.Println("page", number)
+		page := c.SearchPage(q)
+		for o, err := range page.Objects(context.Background()) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Printf("%s: %s\n", o.Name, o.Data)
+		}
+		if len(page.Next) == 0 {
+			return
+		}
+		q.After = page.Next
+	}
+}
+
+// Read all parts that match, even if the index may not give all of them in one answer.
+func ExampleClient_SearchAll() {
+	var c *client.Client // from Dial
+	q := client.Query{Collection: "parts", Index: "by_weight", Predicate: ">= 10"}
+	for o, err := range c.SearchAll(context.Background(), q) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", o.Name, o.Data)
+	}
+}
+
 // Make several changes together, or none of them.
 func ExampleClient_PutBatch() {
 	var c *client.Client // from Dial

@@ -47,7 +47,7 @@ var (
 		model.Overloaded: "overloaded", model.IndexViolated: "index-violated",
 		model.HistoryDiffers: "history-differs", model.Expired: "expired",
 		model.QuotaExceeded: "quota-exceeded", model.ReadFailed: "read-failed", model.TooSlow: "too-slow",
-		model.DiskFull: "disk-full",
+		model.DiskFull: "disk-full", model.TooExpensive: "too-expensive", model.Gone: "gone",
 	}
 	// rightNames is in the order in which rights are written.
 	rightNames = []struct {

@@ -222,83 +222,6 @@ func (c *Client) delete(ctx context.Context, r *wire.Request) error {
 	return err
 }
 
-// Query asks an index for the objects that match a predicate.
-type Query struct {
-	Collection string
-	Index      string
-	Predicate  string // in the language of the index, 1 MiB at most
-	Limit      uint32 // most results; 0: the limit of the index
-}
-
-func (q *Query) request(op model.Operation) *wire.Request {
-	return &wire.Request{Query: []byte(q.Predicate),
-		Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit}
-}
-
-// Found is a number of objects. If Truncated is true, a limit was reached, and there may be
-// more objects.
-type Found struct {
-	Count     uint32
-	Truncated bool
-}
-
-// Count returns how many objects match the predicate and may be read by the principal.
-func (c *Client) Count(ctx context.Context, q Query) (Found, error) {
-	return c.counted(ctx, q, model.OpCount)
-}
-
-// DeleteWhere removes the objects that match the predicate, and returns their number. If it
-// fails or is interrupted, some of them may be gone.
-func (c *Client) DeleteWhere(ctx context.Context, q Query) (Found, error) {
-	return c.counted(ctx, q, model.OpDeleteWhere)
-}
-
-func (c *Client) counted(ctx context.Context, q Query, op model.Operation) (Found, error) {
-	p, err := c.do(ctx, q.request(op))
-	return Found{p.Count, p.Flags&wire.ReplyTruncated != 0}, err
-}
-
-// smallLimit is the highest limit of a search that uses the shared connection.
-const smallLimit = 1000
-
-// Search yields the objects that match the predicate and may be read by the principal. An
-// ordered index keeps the order of its Task. Any other order means nothing.
-//
-// If the answer is not complete, the last element is an error. It is [ErrTruncated] if the
-// limit of the index cut the answer off. It is a [*MissingError] if single objects could not
-// be read; the sequence has all others.
-//
-// With a Limit from 1 to 1000, an answer of up to 64 MiB uses the shared connection, and is
-// kept in memory until the caller has read it. Any other answer uses a connection of its own,
-// and the Core sends it no faster than the caller reads.
-func (c *Client) Search(ctx context.Context, q Query) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
-		if _, err := c.objects(ctx, q.request(model.OpSearch), yield); err != nil && err != errStopped {
-			yield(Object{}, err)
-		}
-	}
-}
-
-// SearchIdentities is like [Client.Search], but yields only the identities of the objects.
-func (c *Client) SearchIdentities(ctx context.Context, q Query) iter.Seq2[Identity, error] {
-	return func(yield func(Identity, error) bool) {
-		r := q.request(model.OpSearch)
-		r.Flags |= wire.FlagIDsOnly
-		_, err := c.stream(ctx, r, func(p part) error {
-			ids, err := frames.DecodeIdentities(p.body, p.Count)
-			for _, id := range ids {
-				if !yield(id, nil) {
-					return errStopped
-				}
-			}
-			return err
-		})
-		if err != nil && err != errStopped {
-			yield(Identity{}, err)
-		}
-	}
-}
-
 // List yields every object of the collection that the principal may read, in no particular
 // order. Objects put or deleted meanwhile may be among them. If single objects could not be
 // read, the last element is a [*MissingError].
@@ -333,36 +256,38 @@ func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, 
 }
 
 func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) (end part, err error) {
-	return c.stream(ctx, r, func(p part) error {
-		o, err := decodeObject(p.body)
-		if err == nil && !yield(o, nil) {
-			err = errStopped
-		}
-		return err
-	})
+	return c.stream(ctx, r, func(p part) error { return eachObject(p, yield) })
 }
 
-// ErrTruncated says that a search without a limit found more objects than its index may
-// return in one answer.
-var ErrTruncated = fmt.Errorf("the index found more than it may give in one answer: narrow the predicate")
+// eachObject yields the object of a frame.
+func eachObject(p part, yield func(Object, error) bool) error {
+	o, err := decodeObject(p.body)
+	if err == nil && !yield(o, nil) {
+		err = errStopped
+	}
+	return err
+}
 
 // errStopped says that the caller has left the loop over an answer.
 var errStopped = errors.New("stopped")
+
+// smallLimit is the highest limit of a search that uses the shared connection.
+const smallLimit = 1000
 
 // stream sends a request and hands each frame of its answer to take, until take returns an
 // error. It returns the last frame, which is an End if the whole answer came. Then the error
 // may be a *MissingError.
 func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
-	a := answer{request: r, take: take}
 	if r.Op == model.OpGetMany || r.Op == model.OpSearch && r.Limit > 0 && r.Limit <= smallLimit {
 		k, err := c.collect(ctx, r)
 		if errors.Is(err, ErrSlowReader) {
-			return c.streamAlone(ctx, &a) // few objects, but large ones; take has seen none
+			return c.streamAlone(ctx, r, take) // few objects, but large ones; take has seen none
 		}
 		if err != nil {
 			return end, err
 		}
 		defer k.reuse()
+		a := answer{take: take}
 		for _, p := range k.parts {
 			if done, err := a.next(p); done || err != nil {
 				return p, err
@@ -370,11 +295,11 @@ func (c *Client) stream(ctx context.Context, r *wire.Request, take func(part) er
 		}
 		return end, nil
 	}
-	return c.streamAlone(ctx, &a)
+	return c.streamAlone(ctx, r, take)
 }
 
 // streamAlone does the same on a dedicated connection, no faster than take returns.
-func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err error) {
+func (c *Client) streamAlone(ctx context.Context, r *wire.Request, take func(part) error) (end part, err error) {
 	l, err := c.dedicated(ctx)
 	if err != nil {
 		return end, err
@@ -382,9 +307,10 @@ func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err erro
 	defer func() { c.release(l, end.Kind == wire.KindEnd) }()
 	k := newStream() // takes no slot: the connection has only this call
 	defer k.drop()
-	if err := l.start(a.request, k); err != nil {
+	if err := l.start(r, k); err != nil {
 		return end, err
 	}
+	a := answer{take: take}
 	for {
 		p, err := k.next(ctx)
 		if err != nil {
@@ -398,7 +324,6 @@ func (c *Client) streamAlone(ctx context.Context, a *answer) (end part, err erro
 
 // answer is the state of an answer of several frames.
 type answer struct {
-	request *wire.Request
 	take    func(part) error
 	missing *MissingError // objects that the answer lacks so far; nil: no object
 }
@@ -418,11 +343,6 @@ func (a *answer) next(p part) (done bool, err error) {
 		err = failure(p.Code)
 		if a.missing != nil && err != nil {
 			err = a.missing
-		}
-		if truncated := p.Flags&wire.ReplyTruncated != 0 && a.request.Limit == 0; truncated && err == nil {
-			err = ErrTruncated
-		} else if truncated && a.missing != nil {
-			err = errors.Join(a.missing, ErrTruncated)
 		}
 		return true, err
 	}

@@ -47,6 +47,15 @@ func AppendWantedIdentity(p []byte, id identity.ID) []byte {
 	return codec.Writer(p).U16(0).Bytes(id[:])
 }
 
+// AppendIdentities appends identities, one after the other: the object part of an OpSearch,
+// or the body of an Identities frame.
+func AppendIdentities(p []byte, list []identity.ID) []byte {
+	for _, id := range list {
+		p = append(p, id[:]...)
+	}
+	return p
+}
+
 // AppendRow appends the fixed layout of a row: see model.DecodeRow.
 func AppendRow(p []byte, w *model.Row) []byte {
 	ordered := byte(0)
@@ -129,6 +138,16 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 		copy(ids[i][:], p[i*identity.Size:])
 	}
 	return ids, nil
+}
+
+// DecodeNext reads the body of the End frame that answers a SEARCH: the identities behind
+// which the next page begins, the last named first. An answer that is not truncated has none.
+func DecodeNext(body []byte, h *wire.ReplyHeader) ([]identity.ID, error) {
+	count := len(body) / identity.Size
+	if count > model.MaxAfter || count > 0 && h.Flags&wire.ReplyTruncated == 0 {
+		return nil, codec.ErrMalformed
+	}
+	return DecodeIdentities(body, uint32(count))
 }
 
 // Result is the result of a PUT or a DELETE, alone or in a BATCH.

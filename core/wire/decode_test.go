@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -207,6 +208,43 @@ func TestGetManyLimits(t *testing.T) {
 		{"cut in a length", name[:1], false},
 		{"a byte left over", append(bytes.Clone(id), 0), false},
 	})
+}
+
+func TestAfterLimits(t *testing.T) {
+	list := make([]identity.ID, model.MaxAfter+1)
+	for i := range list {
+		list[i] = pattern(byte(i))
+	}
+	one := frames.AppendIdentities(nil, list[:1])
+	checkDecoder(t, func(p []byte) error { _, err := wire.DecodeAfter(p); return err }, []decoding{
+		{"none", nil, true},
+		{"one", one, true},
+		{"the identity of no object", make([]byte, identity.Size), true}, // the engine finds no such object
+		{"two that are equal", append(bytes.Clone(one), one...), true},
+		{"most identities", frames.AppendIdentities(nil, list[:model.MaxAfter]), true},
+		{"one more", frames.AppendIdentities(nil, list), false},
+		{"a byte over the most", append(frames.AppendIdentities(nil, list[:model.MaxAfter]), 0), false},
+		{"cut", one[:len(one)-1], false},
+		{"a byte left over", append(bytes.Clone(one), 0), false},
+		{"an object", make([]byte, model.MaxObject), false},
+	})
+	got, err := wire.DecodeAfter(frames.AppendIdentities(nil, list[:3]))
+	if err != nil || !slices.Equal(got, list[:3]) {
+		t.Errorf("decoded as %x, %v; want the order to stay", got, err)
+	}
+}
+
+func TestNextLimits(t *testing.T) {
+	list := make([]identity.ID, model.MaxAfter+1)
+	whole, truncated := wire.ReplyLast, wire.ReplyLast|wire.ReplyTruncated
+	one, most, more := frames.AppendIdentities(nil, list[:1]), frames.AppendIdentities(nil, list[:model.MaxAfter]), frames.AppendIdentities(nil, list)
+	for flags, cases := range map[wire.ReplyFlags][]decoding{
+		whole: {{"whole: none", nil, true}, {"whole: one", one, false}, {"whole: a byte", one[:1], false}},
+		truncated: {{"none", nil, true}, {"one", one, true}, {"most", most, true}, {"one more", more, false},
+			{"cut", one[:len(one)-1], false}, {"a byte left over", append(bytes.Clone(most), 0), false}},
+	} {
+		checkDecoder(t, func(p []byte) error { _, err := frames.DecodeNext(p, &wire.ReplyHeader{Flags: flags}); return err }, cases)
+	}
 }
 
 func TestRowLimits(t *testing.T) {

@@ -99,6 +99,33 @@ func FuzzGetMany(f *testing.F) {
 	})
 }
 
+func FuzzAfter(f *testing.F) {
+	r, _ := decodeRequest(testutil.ReadGolden(f, "testdata/request-search-after.hex"))
+	f.Add(r.Object)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, p []byte) {
+		list, err := wire.DecodeAfter(p)
+		if err != nil {
+			return
+		}
+		if len(list) > model.MaxAfter {
+			t.Fatalf("%d identities; want %d at most", len(list), model.MaxAfter)
+		}
+		same(t, frames.AppendIdentities(nil, list), p)
+	})
+}
+
+func FuzzNext(f *testing.F) {
+	seeds(f, "reply-end-search*.hex", wire.ReplyHeaderSize)
+	f.Fuzz(func(t *testing.T, p []byte) {
+		for _, flags := range []wire.ReplyFlags{wire.ReplyLast, wire.ReplyLast | wire.ReplyTruncated} {
+			if again, err := next(flags)(p, 0); err == nil {
+				same(t, again, p)
+			}
+		}
+	})
+}
+
 func FuzzRow(f *testing.F) {
 	f.Add(frames.AppendRow(nil, &row))
 	f.Fuzz(func(t *testing.T, p []byte) {
