@@ -49,6 +49,13 @@ func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 	}
 }
 
+// offerNothing completes a flag without any value, not even a file.
+func offerNothing(cmd *cobra.Command, flag string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
 // known lists the names of one kind that the server has. If args names a collection, it lists
 // only indexes of that collection.
 func (a *app) known(cmd *cobra.Command, kind wire.StatusKind, args []string) (names []string) {

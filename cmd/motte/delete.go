@@ -24,7 +24,9 @@ func (a *app) delete() *cobra.Command {
 		Use:   "delete COLLECTION [PREDICATE]",
 		Short: "Delete an object, or all objects that match a predicate",
 		Long: `Delete an object by name or identity. With --where INDEX, delete all objects that match
-a predicate of the index and that you may delete.`,
+a predicate of the index and that you may delete. The command asks again until the index
+has no more of them. If the index names only objects that you may not delete, and may have
+others, the command fails, and the answer is called truncated.`,
 		Example: `  motte delete people --name ada
   motte delete people --name ada --if-identity 6f1c…
   motte delete people --where by_age '< 18'`,
@@ -118,7 +120,7 @@ func deleteWhere(ctx context.Context, c *client.Client, q client.Query) (n uint6
 		if err != nil || !found.Truncated {
 			return n, err
 		}
-		if found.Count == 0 { // this principal may not delete the objects found
+		if found.Count == 0 { // the principal may not delete the objects that the index named
 			return n, client.ErrTruncated
 		}
 	}

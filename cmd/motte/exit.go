@@ -98,7 +98,7 @@ func exitCode(err error) int {
 // codeExit returns the exit code for a code of the Core.
 func codeExit(c model.Code) int {
 	switch c {
-	case model.NotFound, model.NoCollection, model.NoIndex, model.NoTask, model.NoPrincipal:
+	case model.NotFound, model.NoCollection, model.NoIndex, model.NoTask, model.NoPrincipal, model.Gone:
 		return exitNotFound
 	case model.Denied, model.UnknownPrincipal:
 		return exitDenied
@@ -121,7 +121,12 @@ func codeExit(c model.Code) int {
 func hint(err error) string {
 	var refused *client.Error
 	if !errors.As(err, &refused) {
+		var cut *client.TruncatedError
 		switch {
+		case errors.As(err, &cut) && len(cut.After) > 0:
+			return fmt.Sprintf("--all shows all objects. The next: --after %s", identifier(cut.After[0]))
+		case errors.Is(err, client.ErrTruncated):
+			return "Narrow the predicate, so that the index finds fewer objects."
 		case errors.Is(err, client.ErrWrongCore):
 			return "This is another server than the profile's, or the Core's key was replaced: ask its administrator for the key, then: motte profile set FILE --core-key KEY"
 		case errors.Is(err, client.ErrHeadFile):
@@ -177,6 +182,7 @@ type failure struct {
 	// Missing lists objects that are not in an answer; Count says how many there are.
 	Missing []missingView `json:"missing,omitempty"`
 	Count   int           `json:"missing_count,omitempty"`
+	moreView
 }
 
 // missingView is an object that is missing from an answer, as JSON.
@@ -219,6 +225,13 @@ func newFailure(err error) failure {
 			f.Missing = append(f.Missing, newMissing(m))
 		}
 	}
+	var cut *client.TruncatedError
+	switch {
+	case errors.As(err, &cut):
+		f.moreView = newMore(cut.After)
+	case errors.Is(err, client.ErrTruncated):
+		f.moreView = newMore(nil)
+	}
 	return f
 }
 
@@ -227,6 +240,9 @@ func codeName(err error) string {
 	var refused *client.Error
 	if errors.As(err, &refused) {
 		return client.CodeName(refused.Code)
+	}
+	if errors.Is(err, client.ErrTruncated) {
+		return "truncated"
 	}
 	switch exitCode(err) {
 	case exitUsage:

@@ -10,6 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"motte/client"
+	"motte/core/model"
 )
 
 var (
@@ -109,6 +112,41 @@ func (n whole[T]) Set(s string) error {
 		return fmt.Errorf("it has to be a whole number from %d to %d", n.min, n.max)
 	}
 	*n.to = T(v)
+	return nil
+}
+
+// identities is a list of identities as a flag, with commas between them.
+type identities struct{ to *[]client.Identity }
+
+// String implements pflag.Value.
+func (l identities) String() string {
+	if l.to == nil {
+		return ""
+	}
+	var texts []string
+	for _, id := range *l.to {
+		texts = append(texts, identifier(id))
+	}
+	return strings.Join(texts, ",")
+}
+
+// Type implements pflag.Value.
+func (identities) Type() string { return "identities" }
+
+// Set implements pflag.Value.
+func (l identities) Set(s string) error {
+	var list []client.Identity
+	for _, text := range strings.Split(s, ",") {
+		id, err := parseHex(text)
+		if err != nil {
+			return err
+		}
+		list = append(list, id)
+	}
+	if len(list) > model.MaxAfter {
+		return fmt.Errorf("it takes %d identities at most", model.MaxAfter)
+	}
+	*l.to = list
 	return nil
 }
 

@@ -10,11 +10,12 @@ func topics() []*cobra.Command {
 		Long: `Exit codes, for scripts:
 
   0  it is done
-  1  any other error, also if the output can't be written
+  1  any other error, also if an answer is truncated, or the output can't be written
   3  not found: an object, collection, index, Task or principal
   4  denied, or the key is not registered with the server
   5  a precondition does not hold, or it exists already
-  6  temporary: the index is being built, the server is overloaded or stops; try again
+  6  temporary: the index is being built, the query takes it too much work, or the server is
+     overloaded or stops; try again
   7  no connection to the server, or another server than the profile's
   8  the log of the store lacks the head that this profile or the anchor remembers: the store
      was rolled back, or is a fork
@@ -30,7 +31,7 @@ func topics() []*cobra.Command {
 With --json an error is one line on standard error:
 {"error":TEXT,"code":NAME,"exit":NUMBER}. The name is that of the Core's code
 (docs/reference/wire-protocol.md: not-found, no-index, …), or else usage,
-no-connection, refused, left-out or error. An error about a line of an import has "line", its number.`,
+no-connection, refused, left-out, truncated or error. An error about a line of an import has "line", its number.`,
 	}, {
 		Use:   "predicates",
 		Short: "What the built-in Tasks can be asked",

@@ -213,7 +213,7 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, piece []byte, last
 			return fmt.Errorf("%w: %w", ErrLost, err)
 		}
 		if err != nil {
-			return cmp.Or[error](errRead, &DamageError{name, at, "the section fails its check"})
+			return cmp.Or[error](errRead, &DamageError{name, at, "the piece fails its check"})
 		}
 		at = end
 	}
@@ -237,7 +237,7 @@ func (l *Log) restoreFooter(_ int, p []byte) error {
 			s.end, s.barrierBytes = end, marks
 		} else if s != nil || id >= l.pos.Segment {
 			err := l.damage(segmentName(id), end,
-				"it was cut off, is missing, or belongs to a fork of the store")
+				"it was cut off, is missing, or is of another branch of the store's history")
 			if err != nil {
 				return err
 			}
