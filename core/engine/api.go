@@ -283,11 +283,11 @@ func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) 
 		return erase, 0, false
 	}
 	waiting = len(e.compact)
-	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleaned > int64(cleanEvery/time.Second)
+	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
 }
 
 // Cleaned notes that all records that were dead at a time have been given back.
-func (e *Engine) Cleaned(at time.Time) { e.cleaned = at.Unix() }
+func (e *Engine) Cleaned(at time.Time) { e.cleanedAt = at.Unix() }
 
 // CompactionDone answers the first n that wait for dead records to be given back.
 func (e *Engine) CompactionDone(n int, code model.Code) {

@@ -62,7 +62,7 @@ func (e *Engine) applyPrincipal(body []byte) error {
 	if err != nil {
 		return err
 	}
-	e.owners = max(e.owners, n.owner)
+	e.lastOwner = max(e.lastOwner, n.owner)
 	e.principals[n.id] = &n
 	e.labels[n.label] = true
 	return nil
@@ -132,7 +132,7 @@ func (e *Engine) applyCreate(rec *seglog.Record) error {
 	c.grants.Set(n.creator, n.rights)
 	e.byName[c.name], e.byID[c.id] = c, c
 	e.collections = append(e.collections, c)
-	e.identifiers = max(e.identifiers, c.id)
+	e.lastCollection = max(e.lastCollection, c.id)
 	return nil
 }
 
@@ -143,9 +143,9 @@ func (e *Engine) applyIndex(c *collection, body []byte) error {
 		return err
 	}
 	if n.number == 0 {
-		n.number = e.numbered + 1
+		n.number = e.lastIndex + 1
 	}
-	e.numbered = max(e.numbered, n.number)
+	e.lastIndex = max(e.lastIndex, n.number)
 	x := &index{c: c, definition: n, state: model.IndexStarting}
 	c.indexes = append(c.indexes, x)
 	i, _ := slices.BinarySearchFunc(e.indexes, x.number, func(other *index, number uint32) int {
@@ -189,7 +189,7 @@ func (e *Engine) forget(p access.Principal) {
 	if old := e.principals[p]; old != nil {
 		delete(e.labels, old.label)
 		for _, x := range e.indexes {
-			delete(x.told.owners, old.owner)
+			delete(x.ledger.owners, old.owner)
 		}
 	}
 	delete(e.principals, p)

@@ -21,18 +21,18 @@ const (
 // catalogue is all that the log says beside the objects: who there is, what
 // they may do, what is indexed how. It changes only in applyChange.
 type catalogue struct {
-	principals  map[access.Principal]*principal
-	labels      map[string]bool        // of the principals
-	tasks       map[string]*executable // the API format table
-	byName      map[string]*collection
-	byID        map[uint32]*collection
-	collections []*collection   // by identifier; serverID has no name and no objects, only grants
-	indexes     []*index        // of all collections, in the order of their making
-	owners      uint32          // the highest owner given out
-	identifiers uint32          // the highest given to a collection; never given again
-	numbered    uint32          // likewise, of indexes
-	cleaned     int64           // Unix time at which all dead records had been given back
-	erased      map[uint32]bool // owners without a data key, or whose key is to be destroyed
+	principals     map[access.Principal]*principal
+	labels         map[string]bool        // of the principals
+	tasks          map[string]*executable // the API format table
+	byName         map[string]*collection
+	byID           map[uint32]*collection
+	collections    []*collection   // by identifier; serverID has no name and no objects, only grants
+	indexes        []*index        // of all collections, in the order of their making
+	lastOwner      uint32          // the highest owner given out
+	lastCollection uint32          // the highest given to a collection; never given again
+	lastIndex      uint32          // likewise, of indexes
+	cleanedAt      int64           // Unix time at which all dead records had been given back
+	erased         map[uint32]bool // owners without a data key, or whose key is to be destroyed
 }
 
 // executable is a registered Task.
@@ -46,16 +46,16 @@ type executable struct {
 const serverID = 0
 
 type collection struct {
-	id      uint32
-	name    string
-	grants  access.Grants
-	indexes []*index // in the order of their making
-	objects *mapping.Map
-	used    map[uint32]int64 // bytes of its live records, by segment
-	bytes   uint64           // of all of them
-	coming  usage            // objects and bytes when all records on their way are durable; only with a quota
-	quota   model.Quota      // the limit of those
-	touched bool             // see touch
+	id        uint32
+	name      string
+	grants    access.Grants
+	indexes   []*index // in the order of their making
+	objects   *mapping.Map
+	used      map[uint32]int64 // bytes of its live records, by segment
+	bytes     uint64           // of all of them
+	projected usage            // size when all uncommitted records are durable; only with a quota
+	quota     model.Quota      // a limit of 0 does not apply
+	touched   bool             // see touch
 
 	versions uint64 // of objects that have appeared since the start
 }
@@ -86,11 +86,11 @@ func (e *Engine) createCollection(q *Request) model.Code {
 		return model.InvalidRequest
 	case q.in != nil:
 		return model.Exists
-	case len(e.collections) > MaxCollections, e.identifiers+1 >= mapping.Limit:
+	case len(e.collections) > MaxCollections, e.lastCollection+1 >= mapping.Limit:
 		return model.LimitReached
 	}
 	n := creation{name: q.Collection, creator: q.by.id, rights: model.RightsAll}
-	return e.change(q, n.record(e.identifiers+1))
+	return e.change(q, n.record(e.lastCollection+1))
 }
 
 func (e *Engine) dropCollection(q *Request) model.Code {
@@ -99,7 +99,7 @@ func (e *Engine) dropCollection(q *Request) model.Code {
 
 func (e *Engine) createIndex(q *Request) model.Code {
 	n := definition{name: q.Index, task: string(q.Name), dataType: q.Type, options: q.Options,
-		number: e.numbered + 1, config: q.Query}
+		number: e.lastIndex + 1, config: q.Query}
 	row := e.tasks[n.task]
 	switch {
 	case !model.ValidIdentifier(n.name):
@@ -142,7 +142,7 @@ func (e *Engine) addPrincipal(q *Request) model.Code {
 		return model.InvalidRequest
 	case e.principals[id] != nil, e.labels[label]:
 		return model.Exists
-	case len(e.principals) >= MaxPrincipals, e.owners+1 >= mapping.Limit:
+	case len(e.principals) >= MaxPrincipals, e.lastOwner+1 >= mapping.Limit:
 		return model.LimitReached
 	}
 	return e.change(q, e.newPrincipal(id, label).record(serverID))
@@ -188,7 +188,7 @@ func (e *Engine) lastAdmin(p *principal) bool {
 // had. A principal that was removed and comes back is a new owner: the objects that it put
 // before are not its own any more.
 func (e *Engine) newPrincipal(id access.Principal, label string) principal {
-	n := principal{id: id, owner: e.owners + 1, label: label}
+	n := principal{id: id, owner: e.lastOwner + 1, label: label}
 	for !e.History.HasKey(n.owner) { // an older copy of the log may not know that it was given out
 		n.owner++
 	}

@@ -78,8 +78,8 @@ func (e *Engine) Checkpoint() (at seglog.Position, catalogue []byte, rest Cursor
 		add(seglog.Record{Kind: seglog.KindAlert, Body: body})
 	}
 	add(seglog.Record{Kind: seglog.KindCounters, Body: codec.Writer(nil).
-		U32(e.owners).U32(e.identifiers).U64(e.alertCount).U64(uint64(e.cleaned)).U32(e.numbered)})
-	return e.position, w, Cursor{last: e.identifiers}
+		U32(e.lastOwner).U32(e.lastCollection).U64(e.alertCount).U64(uint64(e.cleanedAt)).U32(e.lastIndex)})
+	return e.position, w, Cursor{last: e.lastCollection}
 }
 
 // Section returns the next section of a checkpoint, with at most most entries, and moves
@@ -129,8 +129,9 @@ func (e *Engine) restoreCatalogue(section []byte) error {
 		rec := seglog.Record{LSN: r.U64(), Kind: seglog.Kind(r.U8()), Collection: r.U32()}
 		if rec.Body = bytes.Clone(r.Take(int(r.U32()))); rec.Kind == seglog.KindCounters {
 			c := codec.NewReader(rec.Body)
-			e.owners, e.identifiers, e.alertCount, e.cleaned = c.U32(), c.U32(), c.U64(), int64(c.U64())
-			e.numbered = max(e.numbered, c.U32()) // 0 in checkpoints from before indexes had numbers
+			e.lastOwner, e.lastCollection = c.U32(), c.U32()
+			e.alertCount, e.cleanedAt = c.U64(), int64(c.U64())
+			e.lastIndex = max(e.lastIndex, c.U32()) // 0 in checkpoints from before indexes had numbers
 		} else if rec.Kind < seglog.KindCreateCollection {
 			return codec.ErrMalformed // objects are in the other sections
 		} else if err := e.apply(&rec, seglog.Location{}, nil); err != nil {

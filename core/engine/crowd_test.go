@@ -14,7 +14,7 @@ import (
 func (w *world) fill(collections int) {
 	w.t.Helper()
 	for i := len(w.e.collections) - 1; i < collections; i++ {
-		group := creation{name: fmt.Sprintf("c%d", i), creator: admin, rights: model.RightsAll}.record(w.e.identifiers + 1)
+		group := creation{name: fmt.Sprintf("c%d", i), creator: admin, rights: model.RightsAll}.record(w.e.lastCollection + 1)
 		w.e.append(nil, group)
 		w.take()
 		w.commit(len(w.pending))

@@ -14,11 +14,11 @@ const (
 	// maxTick is the longest time that a tick adds to the engine's clock: twice the usual
 	// tick. If more time passed, the engine did not run, and perhaps no Task did.
 	maxTick = 100 * time.Millisecond
-	// maxPatience is the longest time, in deadlines, for the oldest frame of a Task that
+	// maxFrameDeadlines is the longest time, in deadlines, for the oldest frame of a Task that
 	// finishes other frames meanwhile. A PUT waits no longer than that either.
-	maxPatience = 8
-	// lastPatience is the time, in deadlines, after which a Task is ended.
-	lastPatience = 4
+	maxFrameDeadlines = 8
+	// fatalDeadlines is the time, in deadlines, after which a Task is ended.
+	fatalDeadlines = 4
 	// maxStretch bounds how often the deadline of an index is doubled.
 	maxStretch = 3
 	// calmTime is the time without a missed deadline after which it is halved again.
@@ -65,7 +65,7 @@ func (e *Engine) checkDeadline(x *index) {
 	x.progress(e.uptime)
 	limit := x.deadline()
 	switch {
-	case e.overdue(x, lastPatience*limit):
+	case e.overdue(x, fatalDeadlines*limit):
 		e.stretchDeadline(x)
 		e.quarantine(x, model.ReasonTooSlow)
 		return
@@ -81,8 +81,8 @@ func (e *Engine) checkDeadline(x *index) {
 	for len(x.waiting) > 0 && x.waiting[0].waiter == nil {
 		pop(&x.waiting)
 	}
-	if len(x.waiting) > 0 && e.uptime-x.waiting[0].queued > maxPatience*x.registered() {
-		e.waitNoMore(x)
+	if len(x.waiting) > 0 && e.uptime-x.waiting[0].queued > maxFrameDeadlines*x.registered() {
+		e.releaseWrites(x)
 	}
 }
 
@@ -102,20 +102,20 @@ func (x *index) progress(now time.Duration) {
 }
 
 // overdue reports whether a Task has exceeded a limit: on its oldest frame while it finished
-// no other frame, or maxPatience limits in any case. A Task begins a frame when the frame has
+// no other frame, or maxFrameDeadlines limits in any case. A Task begins a frame when the frame has
 // left the Core and the frames before it are finished.
 func (e *Engine) overdue(x *index, limit time.Duration) bool {
 	if len(x.sent) == 0 {
 		return false
 	}
-	return e.uptime-max(x.since, x.heard) > limit || e.uptime-x.since > maxPatience*limit
+	return e.uptime-max(x.since, x.heard) > limit || e.uptime-x.since > maxFrameDeadlines*limit
 }
 
 // missDeadline handles a missed deadline. The Task's current query fails; a later answer to
 // it is checked and dropped. Writes no longer wait for the index, as with a lazy index.
 func (e *Engine) missDeadline(x *index) {
 	x.late = true
-	e.waitNoMore(x)
+	e.releaseWrites(x)
 	if s := x.sent[0].search; s != nil {
 		e.fail(s, model.TooSlow)
 		s.req, s.seen, s.found, s.kept = nil, nil, nil, nil
@@ -133,8 +133,8 @@ func (e *Engine) stretchDeadline(x *index) {
 // Task that was too slow.
 func (x *index) window(most int) int { return most >> (2 * x.stretched) }
 
-// waitNoMore acknowledges all writes that wait for an index.
-func (e *Engine) waitNoMore(x *index) {
+// releaseWrites acknowledges all writes that wait for an index.
+func (e *Engine) releaseWrites(x *index) {
 	for _, d := range x.waiting {
 		e.acknowledge(x, d)
 	}

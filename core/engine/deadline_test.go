@@ -82,7 +82,7 @@ func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
 		w.jump(usualTick)
 	}
 	w.settle()
-	if took := time.Duration(ticks) * usualTick; took > lastPatience*w.x().registered()+2*usualTick || w.lastReason() != model.ReasonTooSlow {
+	if took := time.Duration(ticks) * usualTick; took > fatalDeadlines*w.x().registered()+2*usualTick || w.lastReason() != model.ReasonTooSlow {
 		t.Fatalf("the Task that does not read ended after %v, for reason %d", took, w.lastReason())
 	}
 }
@@ -232,7 +232,7 @@ func TestAPutWaitsLittleForASlowTask(t *testing.T) {
 
 	w = indexed(t, 0)
 	k = w.process()
-	for range 2 * maxPatience {
+	for range 2 * maxFrameDeadlines {
 		w.count()
 	}
 	n = w.ask(admin, put("c", "four", "data of four"))
@@ -240,7 +240,7 @@ func TestAPutWaitsLittleForASlowTask(t *testing.T) {
 	for i := 1; ; i++ {
 		w.tick(w.x().registered())
 		if _, done := w.answered(n); done {
-			if w.x().late || i != maxPatience+1 {
+			if w.x().late || i != maxFrameDeadlines+1 {
 				t.Fatalf("the PUT was answered after %d deadlines; the Task is late %v", i, w.x().late)
 			}
 			break

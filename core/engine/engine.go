@@ -167,7 +167,7 @@ func (e *Engine) open() {
 		e.tellHost(hostwire.Ready{})
 		return
 	}
-	e.cleaned = e.Now.Unix() // the log has no dead records
+	e.cleanedAt = e.Now.Unix() // the log has no dead records
 	e.openWith(e.Admin, e.newPrincipal(e.Admin, "admin").record(serverID))
 }
 
@@ -188,7 +188,7 @@ func (e *Engine) openWith(admin access.Principal, group ...seglog.Record) {
 // checkpoint may be missing.
 func (e *Engine) Check(has func(segment uint32) bool) error {
 	// An older copy of the log may lack the records of erasures.
-	for owner := range e.owners + 1 {
+	for owner := range e.lastOwner + 1 {
 		if !e.History.HasKey(owner) {
 			e.erased[owner] = true
 		}
@@ -198,14 +198,14 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 			e.forget(id)
 		}
 	}
-	e.releaseHolds()
+	e.resetAccounts()
 	for more := len(e.erased) > 0; more; {
 		more = e.sweep()
 	}
 	clear(e.used)
 	for _, c := range e.collections {
 		clear(c.used)
-		c.bytes, c.coming, c.versions = 0, usage{}, 0
+		c.bytes, c.projected, c.versions = 0, usage{}, 0
 		for o := range c.objects.After(identity.Value{}) {
 			e.use(c, o, 1)
 		}

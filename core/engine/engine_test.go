@@ -123,7 +123,7 @@ func TestHostileAnswersQuarantineTheTask(t *testing.T) {
 			violation := model.IndexViolated
 			if tc.reason == model.ReasonTooSlow {
 				violation = model.TooSlow
-				w.tick(lastPatience * time.Second)
+				w.tick(fatalDeadlines * time.Second)
 			}
 			if !ok || len(a.objects) != 0 || a.code != violation && a.code != model.OK {
 				t.Fatalf("answer %v: code %d, %d objects", ok, a.code, len(a.objects))

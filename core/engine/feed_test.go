@@ -21,7 +21,7 @@ func (w *world) checkFeeds() {
 	for _, x := range w.e.indexes {
 		unread, kept, held := 0, 0, 0
 		for _, d := range x.queue {
-			if kept += d.counted; d.step == taskwire.Insert && d.input == nil {
+			if kept += d.counted; d.kind == taskwire.Insert && d.input == nil {
 				unread++
 			}
 			held += cap(d.input)
@@ -170,7 +170,7 @@ func TestManySmallInputsAreCounted(t *testing.T) {
 	e := New(Config{})
 	n := 0
 	for ; e.mayCountInput(x, inputBytes(1, 8)); n++ {
-		d := delivery{step: taskwire.Insert}
+		d := delivery{kind: taskwire.Insert}
 		e.countInput(x, &d, inputBytes(1, 8))
 	}
 	if most := keepBytes / inputCost; n > most {
@@ -185,7 +185,7 @@ func TestALaggingIndexRefusesWritesForItselfAlone(t *testing.T) {
 	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
 	w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "d", Index: "y", Name: []byte("fake")}, model.OK)
 	for len(w.x().queue) <= maxBacklog {
-		w.e.enqueue(w.x(), &delivery{step: taskwire.Remove})
+		w.e.enqueue(w.x(), &delivery{kind: taskwire.Remove})
 	}
 	w.must2(w.ask(admin, put("c", "one", "data")), model.Overloaded)
 	w.must2(w.ask(admin, byPredicate(model.OpCount, "c", "x", "")), model.Overloaded)

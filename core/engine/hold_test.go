@@ -113,7 +113,7 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 		}
 		limit := 1
 		if busy {
-			limit = maxPatience
+			limit = maxFrameDeadlines
 		}
 		if deadlines(limit); w.x().late {
 			t.Fatalf("busy %v: the Task is too slow before its deadline", busy)
@@ -122,7 +122,7 @@ func TestATaskThatDoesNothingIsEnded(t *testing.T) {
 		if a, ok := w.answered(n); k.stopped || !ok || a.code != model.TooSlow {
 			t.Fatalf("busy %v: stopped %v, answered %v, code %d", busy, k.stopped, ok, a.code)
 		}
-		if deadlines((lastPatience-1)*limit - 1); k.stopped {
+		if deadlines((fatalDeadlines-1)*limit - 1); k.stopped {
 			t.Fatalf("busy %v: the Task is ended before its last deadline", busy)
 		}
 		if deadlines(1); !k.stopped {
@@ -585,7 +585,7 @@ func TestAKeptInputIsNotItsRecord(t *testing.T) {
 	x := w.x()
 	attributes := frames.AppendAttribute(nil, "x", []byte("input"))
 	body := appendObject([]byte("name"), attributes, make([]byte, 1<<20))
-	w.e.follow(x, delivery{step: taskwire.Insert}, body, &write{})
+	w.e.follow(x, delivery{kind: taskwire.Insert}, body, &write{})
 	kept := x.queue[0].input
 	clear(body)
 	if string(kept) != "input" || cap(kept) > 64 {

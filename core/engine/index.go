@@ -56,7 +56,7 @@ type index struct {
 	retryAt  time.Time
 	restarts uint64
 	outages  uint64 // outages that the Task caused
-	told     ledger
+	ledger   ledger
 
 	finishing int // queries that the Task has answered, and whose results are in memory
 }
@@ -97,7 +97,7 @@ type session struct {
 // delivery is one frame for a Task, from the time it is queued until the Task
 // has confirmed or answered it.
 type delivery struct {
-	step        taskwire.Type
+	kind        taskwire.Type
 	lsn         uint64
 	put         mapping.Entry // the object of an Insert
 	replaced    mapping.Entry // the entry that the change replaces or removes, if hasReplaced
@@ -192,26 +192,26 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.hasReplaced {
 		x.superseded[d.replaced.ID] = append(x.superseded[d.replaced.ID], &d)
 	}
-	if d.step == taskwire.Insert {
+	if d.kind == taskwire.Insert {
 		// The engine made this record.
 		o, _ := DecodeObject(body)
 		input, refused := x.input(o)
 		if refused {
-			w.mark(d.op, wire.ReplyNotIndexed)
+			w.setFlag(d.op, wire.ReplyNotIndexed)
 		}
 		if input == nil {
-			d.step = taskwire.Remove
+			d.kind = taskwire.Remove
 		} else if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {
 			// All inputs before it have been read.
 			d.input = own(input, len(body))
 			e.countInput(x, &d, n)
 		}
 	}
-	if d.step == taskwire.Remove && !d.hasReplaced {
+	if d.kind == taskwire.Remove && !d.hasReplaced {
 		return
 	}
 	if w != nil && x.state == model.IndexServing && x.options&model.OptionLazy == 0 && !x.late {
-		d.waiter, d.choice, d.queued = w, d.step == taskwire.Insert, e.uptime
+		d.waiter, d.choice, d.queued = w, d.kind == taskwire.Insert, e.uptime
 		w.acksMissing++
 		x.waiting = append(x.waiting, &d)
 	}
@@ -259,7 +259,7 @@ func (e *Engine) build(x *index) {
 			return
 		}
 		x.scannedTo = o.ID.Value()
-		e.enqueue(x, &delivery{step: taskwire.Insert, put: o, build: true})
+		e.enqueue(x, &delivery{kind: taskwire.Insert, put: o, build: true})
 		x.building++
 	}
 	x.scanned = true
@@ -273,7 +273,7 @@ func (x *index) maySend(d *delivery) bool {
 }
 
 // unread reports whether the input of a delivery has not been read.
-func (d *delivery) unread() bool { return d.step == taskwire.Insert && d.input == nil }
+func (d *delivery) unread() bool { return d.kind == taskwire.Insert && d.input == nil }
 
 // readAhead asks for the inputs of the deliveries at the front of the queue.
 func (e *Engine) readAhead(x *index) {
@@ -309,7 +309,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		// A later change in the queue replaces or removes the object.
 	} else if err != nil {
 		if d.waiter != nil {
-			d.waiter.mark(d.op, wire.ReplyNotIndexed)
+			d.waiter.setFlag(d.op, wire.ReplyNotIndexed)
 		}
 		if errors.Is(err, seglog.ErrDamaged) {
 			e.Damaged(d.put)
@@ -322,7 +322,7 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	n, body := 0, int(d.put.Loc.Length)
 	if input != nil {
 		n, d.lsn, d.input = inputBytes(len(input), body), lsn, own(input, body)
-	} else if d.step = taskwire.Remove; !d.hasReplaced {
+	} else if d.kind = taskwire.Remove; !d.hasReplaced {
 		d.replaced = d.put
 	}
 	x.unread--
@@ -361,7 +361,7 @@ func (e *Engine) readMissed(x *index) {
 	for range min(missedPart, len(x.missed)) {
 		o := pop(&x.missed)
 		if cur, ok := e.lookup(x.c, o.ID.Value()); ok && cur.ID == o.ID {
-			e.enqueue(x, &delivery{step: taskwire.Insert, put: cur})
+			e.enqueue(x, &delivery{kind: taskwire.Insert, put: cur})
 		}
 	}
 }
@@ -371,7 +371,7 @@ func (e *Engine) send(x *index, d *delivery) {
 	x.seq++
 	d.seq = x.seq
 	var f, input []byte
-	switch d.step {
+	switch d.kind {
 	case taskwire.Configure:
 		f = taskwire.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
 	case taskwire.Insert:
@@ -441,7 +441,7 @@ func (e *Engine) TaskStarted(instance uint64) {
 	}
 	x.state, x.superseded = model.IndexBuilding, make(map[identity.ID][]*delivery)
 	x.building = 1
-	e.enqueue(x, &delivery{step: taskwire.Configure, build: true})
+	e.enqueue(x, &delivery{kind: taskwire.Configure, build: true})
 	e.pump(x)
 }
 
@@ -486,12 +486,12 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 		return model.ReasonUnasked
 	}
 	switch d := x.sent[i]; {
-	case a.Failure == taskwire.FailConfiguration && d.step == taskwire.Configure && !x.accepted:
+	case a.Failure == taskwire.FailConfiguration && d.kind == taskwire.Configure && !x.accepted:
 		e.stopIndex(x, model.IndexUnavailable)
 		x.state = model.IndexRefused
 		e.outage(x)
-	case a.Failure == taskwire.FailInput && d.step == taskwire.Insert:
-		d.step = taskwire.Remove // so that it can't be refused again
+	case a.Failure == taskwire.FailInput && d.kind == taskwire.Insert:
+		d.kind = taskwire.Remove // so that it can't be refused again
 		d.refused = true
 		x.refused++
 	case d.search != nil && d.search == x.asked(a.Seq) && d.search.named == 0:
@@ -554,7 +554,7 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 		delete(e.instances, x.instance)
 		e.tellHost(hostwire.StopTask{Instance: x.instance})
 	}
-	e.waitNoMore(x)
+	e.releaseWrites(x)
 	for _, d := range x.queries {
 		e.fail(d.search, code)
 	}

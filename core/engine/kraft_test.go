@@ -203,9 +203,9 @@ func (s *scene) describe(w *world, a answer) string {
 // principal it returns those of all together.
 func (w *world) drawn(p access.Principal) leak.Bits {
 	if w.e.principals[p] == nil {
-		return w.x().told.total.drawn
+		return w.x().ledger.total.drawn
 	}
-	return w.x().told.of(w.e.principals[p].owner).drawn
+	return w.x().ledger.of(w.e.principals[p].owner).drawn
 }
 
 // behaviours lists all reactions of a Task to a query: with all versions of objects that exist
@@ -268,7 +268,7 @@ func (s *scene) behaviours(t *testing.T) (list []behaviour) {
 			w.take()
 		}},
 		behaviour{"is silent", func(w *world, _ uint64, _ func()) {
-			for range 2 * maxPatience {
+			for range 2 * maxFrameDeadlines {
 				w.tick(time.Duration(w.e.tasks["fake"].Deadline+1) * time.Millisecond)
 			}
 		}},

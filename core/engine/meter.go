@@ -37,11 +37,11 @@ type ledger struct {
 
 // account is one line of a ledger.
 type account struct {
-	drawn   leak.Bits // charges of outcomes
-	held    leak.Bits // charges set aside for queries that are on their way
-	ahead   leak.Bits // amount in the last record that was appended
-	durable leak.Bits // amount in the last record that is durable
-	outages uint64    // outages of the index when the principal was last told of an outage
+	drawn    leak.Bits // charges of outcomes
+	held     leak.Bits // charges set aside for queries that are on their way
+	appended leak.Bits // amount in the last record that was appended
+	durable  leak.Bits // amount in the last record that is durable
+	outages  uint64    // outages of the index when the principal was last told of an outage
 }
 
 // The record of a capped account is ahead of its charges by up to this amount, so that few
@@ -95,9 +95,9 @@ func (e *Engine) lines(x *index, p *principal) []budgetLine {
 	if known := e.tasks[x.task]; known != nil {
 		index, own = budget(known.IndexBudget), budget(known.LeakBudget)
 	}
-	list := append(make([]budgetLine, 0, 2), budgetLine{&x.told.total, x, seglog.CoreOwner, index})
+	list := append(make([]budgetLine, 0, 2), budgetLine{&x.ledger.total, x, seglog.CoreOwner, index})
 	if p != nil && e.principals[p.id] == p {
-		list = append(list, budgetLine{x.told.of(p.owner), x, p.owner, own})
+		list = append(list, budgetLine{x.ledger.of(p.owner), x, p.owner, own})
 	}
 	return list
 }
@@ -131,9 +131,9 @@ func (e *Engine) draw(x *index, p *principal, charge, held leak.Bits) (covered b
 	return covered
 }
 
-// setAside holds the charge of an outcome without an answer, and reports whether the log
+// holdCharge holds the charge of an outcome without an answer, and reports whether the log
 // covers it. If not, it holds no charge, and a record that covers it is on its way.
-func (e *Engine) setAside(x *index, p *principal) bool {
+func (e *Engine) holdCharge(x *index, p *principal) bool {
 	covered, list := true, e.lines(x, p)
 	for _, l := range list {
 		l.held = l.held.Plus(leak.Rare)
@@ -150,15 +150,15 @@ func (e *Engine) setAside(x *index, p *principal) bool {
 
 // record appends a record of an account, if one is due.
 func (e *Engine) record(l budgetLine) {
-	now, up := l.drawn.Plus(l.held), l.ahead
+	now, up := l.drawn.Plus(l.held), l.appended
 	if l.budget == leak.Unlimited {
-		if now.Minus(l.ahead) >= mostAhead {
+		if now.Minus(l.appended) >= mostAhead {
 			up = now
 		}
-	} else if step := min(mostAhead, l.budget/aheadParts); now.Plus(step/2) > l.ahead {
+	} else if step := min(mostAhead, l.budget/aheadParts); now.Plus(step/2) > l.appended {
 		up = max(now, min(now.Plus(step), l.budget))
 	}
-	if up != l.ahead {
+	if up != l.appended {
 		e.enter(l, up)
 	}
 }
@@ -169,11 +169,11 @@ func (e *Engine) enter(l budgetLine, up leak.Bits) {
 	if l.x.c.index(l.x.name) != l.x {
 		return // dropped: another index may have its name now
 	}
-	l.ahead = up
+	l.appended = up
 	e.append(nil, drawn(l.x, l.owner, up))
 	e.afterDurable(func(code model.Code) {
 		if code != model.OK {
-			l.ahead = l.durable
+			l.appended = l.durable
 		}
 	})
 }
@@ -191,7 +191,7 @@ func (e *Engine) applyDrawn(rec *seglog.Record) error {
 		return err
 	}
 	if c := e.byID[rec.Collection]; c != nil && c.index(name) != nil {
-		c.index(name).told.of(owner).durable = up
+		c.index(name).ledger.of(owner).durable = up
 	}
 	return nil
 }
@@ -199,9 +199,9 @@ func (e *Engine) applyDrawn(rec *seglog.Record) error {
 // accounts lists all accounts, in a fixed order, without their budgets.
 func (e *Engine) accounts() (list []budgetLine) {
 	for _, x := range e.indexes {
-		list = append(list, budgetLine{account: &x.told.total, x: x, owner: seglog.CoreOwner})
-		for _, owner := range slices.Sorted(maps.Keys(x.told.owners)) {
-			list = append(list, budgetLine{account: x.told.owners[owner], x: x, owner: owner})
+		list = append(list, budgetLine{account: &x.ledger.total, x: x, owner: seglog.CoreOwner})
+		for _, owner := range slices.Sorted(maps.Keys(x.ledger.owners)) {
+			list = append(list, budgetLine{account: x.ledger.owners[owner], x: x, owner: owner})
 		}
 	}
 	return list
@@ -217,17 +217,17 @@ func (e *Engine) ledgerRecords() (list []seglog.Record) {
 	return list
 }
 
-// releaseHolds sets each account to the amount in the log, as a start has to, and drops the
+// resetAccounts sets each account to the amount in the log, as a start has to, and drops the
 // accounts of principals that are gone.
-func (e *Engine) releaseHolds() {
+func (e *Engine) resetAccounts() {
 	known := map[uint32]bool{seglog.CoreOwner: true}
 	for _, p := range e.principals {
 		known[p.owner] = true
 	}
 	for _, l := range e.accounts() {
-		l.drawn, l.ahead = l.durable, l.durable
+		l.drawn, l.appended = l.durable, l.durable
 		if !known[l.owner] {
-			delete(l.x.told.owners, l.owner)
+			delete(l.x.ledger.owners, l.owner)
 		}
 	}
 }
@@ -236,7 +236,7 @@ func (e *Engine) releaseHolds() {
 // It calls done when they are durable, or can't be.
 func (e *Engine) SettleLedgers(done func(model.Code)) {
 	for _, l := range e.accounts() {
-		if l.ahead != l.drawn {
+		if l.appended != l.drawn {
 			e.enter(l, l.drawn)
 		}
 	}
@@ -250,14 +250,14 @@ func (e *Engine) admit(q *Request, x *index, p *principal) (code model.Code, wai
 	switch {
 	case e.leftFor(x, p) < leak.Rare:
 		return model.LeakBudgetExhausted, false
-	case x.state != model.IndexServing && x.told.of(p.owner).outages == x.outages:
+	case x.state != model.IndexServing && x.ledger.of(p.owner).outages == x.outages:
 		return model.IndexUnavailable, false
 	case x.state == model.IndexServing && full:
 		return model.Overloaded, false
-	case !e.setAside(x, p):
+	case !e.holdCharge(x, p):
 		return e.admitLater(q)
 	case x.state != model.IndexServing: // an outage is charged once to each principal that is told of it
-		x.told.of(p.owner).outages = x.outages
+		x.ledger.of(p.owner).outages = x.outages
 		e.draw(x, p, leak.Rare, leak.Rare)
 		return model.IndexUnavailable, false
 	}
@@ -294,10 +294,10 @@ func (e *Engine) fail(s *search, code model.Code) {
 // while the log takes records, since its records follow the record of the charge.
 func (e *Engine) pay(f *finishing, k uint64, then func()) (code model.Code, wait bool) {
 	s := f.search
-	if s.paid {
+	if s.charged {
 		return model.OK, false
 	}
-	s.paid = true
+	s.charged = true
 	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: uint64(s.want),
 		Shown: k, Which: s.req.Op != model.OpCount, Ordered: s.x.ordered(),
 		Last: uint64(len(f.anchor) / identity.Size)}.Charge()
@@ -327,19 +327,19 @@ func (e *Engine) acknowledge(x *index, d *delivery) {
 		return
 	}
 	d.waiter = nil
-	if d.choice && w.marks[d.op]&byte(wire.ReplyNotIndexed) == 0 {
+	if d.choice && w.opFlags[d.op]&byte(wire.ReplyNotIndexed) == 0 {
 		p, charge := e.principals[w.req.Principal], leak.Indexed
 		told, flag := e.coversPut(x, p), wire.ReplyFlags(0)
 		if told && d.refused {
 			charge, flag = leak.NotIndexed, wire.ReplyNotIndexed
 		}
 		if !told || e.draw(x, p, charge, 0) {
-			w.mark(d.op, flag)
+			w.setFlag(d.op, flag)
 		} else {
 			w.acksMissing++
 			e.afterDurable(func(code model.Code) {
 				if code == model.OK {
-					w.mark(d.op, flag)
+					w.setFlag(d.op, flag)
 				}
 				w.acked(e)
 			})

@@ -225,7 +225,7 @@ var ends = map[string]func(w *world){
 		w.take()
 	},
 	"is silent": func(w *world) {
-		for range maxPatience {
+		for range maxFrameDeadlines {
 			w.tick(time.Duration(w.e.tasks["fake"].Deadline+1) * time.Millisecond)
 		}
 	},
@@ -251,7 +251,7 @@ func TestOutcomesOfAPutAreCharged(t *testing.T) {
 					w := indexed(t, 0)
 					w.must(admin, wire.Request{Op: model.OpCreateIndex, Collection: "c", Index: "y", Name: []byte("fake")}, model.OK)
 					w.retable(func(r *model.Row) { r.LeakBudget = budget })
-					before := w.x().told.total.drawn
+					before := w.x().ledger.total.drawn
 					n := w.ask(admin, threePuts())
 					w.commit(len(w.pending))
 					w.refuseInputs("x", refused)
@@ -263,7 +263,7 @@ func TestOutcomesOfAPutAreCharged(t *testing.T) {
 					if !ok {
 						t.Fatalf("refused %b, %b, then it %s: no answer", refused, other, name)
 					}
-					outcomes.add(fmt.Sprint(a.code, a.flags, a.body), w.x().told.total.drawn-before)
+					outcomes.add(fmt.Sprint(a.code, a.flags, a.body), w.x().ledger.total.drawn-before)
 				}
 			}
 			if budget == 0 && len(outcomes) != 1<<(inputs-bits.OnesCount(uint(other))) {
@@ -352,7 +352,7 @@ func TestACrashGivesNothingBack(t *testing.T) {
 	owner := w.e.principals[alice].owner
 	for range 100 {
 		count()
-		if a := w.x().told.of(owner); a.drawn > a.durable {
+		if a := w.x().ledger.of(owner); a.drawn > a.durable {
 			t.Fatalf("outcomes of %d units left, but the log has %d", a.drawn, a.durable)
 		}
 	}
@@ -370,10 +370,10 @@ func TestACrashGivesNothingBack(t *testing.T) {
 	for name, from := range map[string]*checkpoint{"the log": nil, "a checkpoint": saved} {
 		e := w.replay(from)
 		x := e.byName["c"].index("x")
-		if again := x.told.of(owner).drawn; again < own || again > own+leak.Whole(10_000/aheadParts) {
+		if again := x.ledger.of(owner).drawn; again < own || again > own+leak.Whole(10_000/aheadParts) {
 			t.Errorf("from %s: %d units drawn, before %d", name, again, own)
 		}
-		if again := x.told.total.drawn; again < total || again > total+leak.Whole(20_000/aheadParts) {
+		if again := x.ledger.total.drawn; again < total || again > total+leak.Whole(20_000/aheadParts) {
 			t.Errorf("from %s: %d units drawn in all, before %d", name, again, total)
 		}
 	}
@@ -444,7 +444,7 @@ func TestColludingPrincipalsShareTheIndexBudget(t *testing.T) {
 	if answers == 0 || answers > 100/5 {
 		t.Errorf("%d answers", answers)
 	}
-	if kept := len(w.x().told.owners); kept > 1 { // the account of the administrator, who put the objects
+	if kept := len(w.x().ledger.owners); kept > 1 { // the account of the administrator, who put the objects
 		t.Errorf("%d accounts are left; want none of removed principals", kept)
 	}
 }
@@ -534,7 +534,7 @@ func TestAPutThatTheLogCantChargeTellsNothing(t *testing.T) {
 // TestWhatIsNotCappedIsNeverExhausted, however many bits were drawn: the sum saturates.
 func TestWhatIsNotCappedIsNeverExhausted(t *testing.T) {
 	w := indexed(t, 0)
-	w.x().told.total.drawn, w.x().told.of(w.e.principals[admin].owner).drawn = leak.Unlimited, leak.Unlimited-1
+	w.x().ledger.total.drawn, w.x().ledger.of(w.e.principals[admin].owner).drawn = leak.Unlimited, leak.Unlimited-1
 	w.must(admin, byPredicate(model.OpSearch, "c", "x", "data of one"), model.OK)
 	if a := w.must(admin, put("c", "one", "refuse"), model.OK); a.flags&wire.ReplyNotIndexed == 0 {
 		t.Errorf("a PUT has flags %d", a.flags)
@@ -564,7 +564,7 @@ func TestADeletionThatTheLogCantChargeDeletesNothing(t *testing.T) {
 	for before := w.drawn(admin); w.drawn(admin) == before && len(w.e.work) > 0; {
 		w.work() // runs until the deletion is charged
 	}
-	account := w.x().told.of(w.e.principals[admin].owner)
+	account := w.x().ledger.of(w.e.principals[admin].owner)
 	if account.drawn <= account.durable {
 		t.Fatal("the test needs a charge that the log does not cover yet")
 	}

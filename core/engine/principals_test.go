@@ -125,7 +125,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 	w.must(admin, put("c", "hers", "data"), model.OK)
 	w.must(bob, put("c", "his", "data"), model.OK)
 	w.must(bob, byPredicate(model.OpSearch, "c", "x", ""), model.OK)
-	owner, told := w.e.principals[bob].owner, *w.e.byName["c"].index("x").told.of(w.e.principals[bob].owner)
+	owner, told := w.e.principals[bob].owner, *w.e.byName["c"].index("x").ledger.of(w.e.principals[bob].owner)
 	if told.drawn == 0 {
 		t.Fatal("no bit was drawn")
 	}
@@ -177,7 +177,7 @@ func TestARotatedKeyKeepsAllButTheKey(t *testing.T) {
 		if p == nil || p.owner != owner || p.label != "bob" || p.id != next || len(w.e.principals) != 2 {
 			t.Fatalf("start %d: it is %+v, of %d", again, p, len(w.e.principals))
 		}
-		if a := x.told.of(owner); a.drawn < told.drawn || a.held != 0 {
+		if a := x.ledger.of(owner); a.drawn < told.drawn || a.held != 0 {
 			t.Errorf("start %d: it drew %d of its budget, and %d before; %d are held", again, a.drawn, told.drawn, a.held)
 		}
 		w.must(next, status, model.OK)

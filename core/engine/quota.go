@@ -48,8 +48,8 @@ func (e *Engine) fits(c *collection, staged map[identity.Value]mapping.Entry) bo
 			grows.count(cur, -1)
 		}
 	}
-	return within(c.coming.objects, grows.objects, c.quota.Objects) &&
-		within(c.coming.bytes, grows.bytes, c.quota.Bytes)
+	return within(c.projected.objects, grows.objects, c.quota.Objects) &&
+		within(c.projected.bytes, grows.bytes, c.quota.Bytes)
 }
 
 // within reports whether a size may grow by that amount. A quota of 0 does not limit it.
@@ -58,21 +58,21 @@ func within(there, grows int64, quota uint64) bool {
 }
 
 // limited reports whether a collection has a quota. Only then does the engine maintain
-// coming, since that costs two more look-ups in the mapping for each write.
+// projected, since that costs two more look-ups in the mapping for each write.
 func (c *collection) limited() bool { return c != nil && c.quota != (model.Quota{}) }
 
-// recount computes coming, the size of a collection once all uncommitted records are
+// recount computes projected, the size of a collection once all uncommitted records are
 // durable.
 func (e *Engine) recount(c *collection) {
-	c.coming = usage{int64(c.objects.Len()), int64(c.bytes)}
+	c.projected = usage{int64(c.objects.Len()), int64(c.bytes)}
 	for v, o := range e.pending {
 		if o.Collection != c.id {
 			continue
 		}
 		if cur, exists := c.objects.Get(v); exists {
-			c.coming.count(cur, -1)
+			c.projected.count(cur, -1)
 		}
-		c.coming.count(o, 1)
+		c.projected.count(o, 1)
 	}
 }
 
@@ -83,9 +83,9 @@ func (e *Engine) addPending(r *seglog.Record) {
 	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
 	if c.limited() {
 		if before, exists := e.expected(c, v); exists {
-			c.coming.count(before, -1)
+			c.projected.count(before, -1)
 		}
-		c.coming.count(o, 1)
+		c.projected.count(o, 1)
 	}
 	e.pending[v] = o
 }

@@ -52,8 +52,8 @@ func (s *simulation) checkUsage(name string) {
 	if n := s.current(name).total(); c.bytes != uint64(n.bytes) {
 		s.t.Fatalf("seed %d: the engine counts for %q %d bytes; want %d", s.seed, name, c.bytes, n.bytes)
 	}
-	if n := s.decided[name].total(); !s.e.changing && c.limited() && c.coming != n {
-		s.t.Fatalf("seed %d: the engine expects for %q %+v; want %+v", s.seed, name, c.coming, n)
+	if n := s.decided[name].total(); !s.e.changing && c.limited() && c.projected != n {
+		s.t.Fatalf("seed %d: the engine expects for %q %+v; want %+v", s.seed, name, c.projected, n)
 	}
 	if c.quota != s.quotas[name] {
 		s.t.Fatalf("seed %d: the quota of %q is %+v; want %+v", s.seed, name, c.quota, s.quotas[name])

@@ -39,7 +39,7 @@ type search struct {
 
 	live     uint64 // live objects of the collection when the query was queued
 	versions uint64 // versions that had appeared in the collection by then, since the start
-	paid     bool   // the leak meter has charged the query
+	charged  bool   // the leak meter has charged the query
 }
 
 // Limits of the rounds of a search, since changes of its index wait meanwhile.
@@ -77,7 +77,7 @@ func (e *Engine) search(q *Request) model.Code {
 	if !s.allows(c.grants.Rights(p.id), false) {
 		s.owner, s.holds = e.alias(x, p.owner), true
 	}
-	e.enqueue(x, &delivery{step: taskwire.Search, search: s})
+	e.enqueue(x, &delivery{kind: taskwire.Search, search: s})
 	e.pump(x)
 	return model.OK
 }
@@ -126,7 +126,7 @@ func (e *Engine) nextRound(s *search) bool {
 	s.rounds++
 	s.ask = min(x.row.MaxResults, s.ask*roundGrowth)
 	s.after, s.named, s.more = s.last, 0, false
-	d := &delivery{step: taskwire.Search, search: s}
+	d := &delivery{kind: taskwire.Search, search: s}
 	x.queue = slices.Insert(x.queue, 0, d) // before the changes that it holds back
 	x.queries = slices.Insert(x.queries, x.open, d)
 	e.backlog++

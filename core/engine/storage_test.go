@@ -40,7 +40,7 @@ func (w *world) erase(p access.Principal) {
 func same(t testing.TB, got, want *Engine) {
 	t.Helper()
 	for _, e := range []*Engine{got, want} {
-		e.cleaned = 0 // the log does not have it
+		e.cleanedAt = 0 // the log does not have it
 		e.collections = append([]*collection{}, e.collections...)
 		for _, c := range e.collections {
 			c.indexes = append([]*index{}, c.indexes...)
@@ -84,13 +84,13 @@ func sameLedgers(t testing.TB, got, want *Engine) {
 		number[x] = i
 	}
 	for _, b := range want.accounts() {
-		a := again[number[b.x]].told.of(b.owner)
+		a := again[number[b.x]].ledger.of(b.owner)
 		if a.drawn < b.drawn || a.durable < b.durable {
 			t.Fatalf("index %s, owner %d: the account is %+v, want %+v", b.x.name, b.owner, a, b.account)
 		}
 	}
 	for i, x := range want.indexes {
-		x.told, again[i].told = ledger{}, ledger{}
+		x.ledger, again[i].ledger = ledger{}, ledger{}
 	}
 }
 
@@ -440,8 +440,8 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	w.e.Cleaned(w.now.Add(time.Hour))
 
 	got := w.replay(w.checkpoint())
-	if got.cleaned != w.e.cleaned || got.alertCount != w.e.alertCount || w.e.alertCount != MaxAlerts+5 || len(got.alerts) != MaxAlerts {
-		t.Errorf("%d of %d alerts, cleaned at %d; want %d, %d", len(got.alerts), got.alertCount, got.cleaned, w.e.alertCount, w.e.cleaned)
+	if got.cleanedAt != w.e.cleanedAt || got.alertCount != w.e.alertCount || w.e.alertCount != MaxAlerts+5 || len(got.alerts) != MaxAlerts {
+		t.Errorf("%d of %d alerts, cleaned at %d; want %d, %d", len(got.alerts), got.alertCount, got.cleanedAt, w.e.alertCount, w.e.cleanedAt)
 	}
 	same(t, got, w.replay(nil))
 }

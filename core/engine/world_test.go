@@ -234,7 +234,7 @@ func (w *world) data(e mapping.Entry) string {
 func (w *world) position() seglog.Position {
 	p := seglog.Position{LSN: w.lsn, Segment: w.segment().id, End: w.end}
 	binary.BigEndian.PutUint64(p.Chain[:], p.LSN)
-	p.Tag = w.tag(w.lsn)
+	p.SegmentID = w.tag(w.lsn)
 	return p
 }
 

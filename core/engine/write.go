@@ -20,7 +20,7 @@ type write struct {
 	req         *Request
 	answer      Reply  // sent when acksMissing is 0; if its code is not OK, only the code is sent
 	acksMissing int    // confirmations that are missing: see acked
-	marks       []byte // the flags of each operation of a PUT, DELETE or batch
+	opFlags     []byte // the flags of each operation of a PUT, DELETE or batch
 	applied     int    // operations that are durable and applied
 	owner       uint32 // the owner that is erased
 }
@@ -34,7 +34,7 @@ func (e *Engine) write(q *Request) model.Code {
 		return model.Overloaded
 	}
 	n := len(q.Writes)
-	w := &write{req: q, answer: Reply{End: End{Count: uint32(n)}}, marks: make([]byte, n)}
+	w := &write{req: q, answer: Reply{End: End{Count: uint32(n)}}, opFlags: make([]byte, n)}
 	group := make(seglog.Group, n)
 	// Like pending: each write of the batch sees the effect of the writes before it.
 	staged := make(map[identity.Value]mapping.Entry)
@@ -160,13 +160,13 @@ func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 	}
 }
 
-// applyTo makes the record visible in its collection. The coming objects and bytes of the
+// applyTo makes the record visible in its collection. The projected size of the
 // collection were counted when the record was appended: see use.
 func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w *write) {
-	d := delivery{step: taskwire.Remove, lsn: r.LSN}
+	d := delivery{kind: taskwire.Remove, lsn: r.LSN}
 	d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
 	if r.Kind == seglog.KindPut {
-		d.step = taskwire.Insert
+		d.kind = taskwire.Insert
 		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		e.add(c, d.put)
 		c.versions++
@@ -174,8 +174,8 @@ func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w 
 	if w != nil {
 		d.op = w.applied
 		w.applied++
-		if d.step == taskwire.Insert && d.hasReplaced {
-			w.mark(d.op, wire.ReplyReplaced)
+		if d.kind == taskwire.Insert && d.hasReplaced {
+			w.setFlag(d.op, wire.ReplyReplaced)
 		}
 	}
 	for _, x := range c.indexes {
@@ -208,7 +208,7 @@ func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 		return
 	}
 	if _, pending := e.pending[o.ID.Value()]; !pending { // otherwise addPending has counted it
-		c.coming.count(o, n)
+		c.projected.count(o, n)
 	}
 }
 
@@ -230,15 +230,15 @@ func (w *write) acked(e *Engine) {
 	if w.answer.Code != model.OK {
 		w.answer = Reply{End: End{Code: w.answer.Code}}
 	} else if w.answer.Flags != 0 && w.req.Op == model.OpBatch {
-		w.answer.Body = append(w.answer.Body, w.marks...)
+		w.answer.Body = append(w.answer.Body, w.opFlags...)
 	}
 	e.reply(w.req, w.answer)
 }
 
-// mark sets a flag of the answer, and of one of its operations.
-func (w *write) mark(op int, flag wire.ReplyFlags) {
+// setFlag sets a flag of the answer, and of one of its operations.
+func (w *write) setFlag(op int, flag wire.ReplyFlags) {
 	w.answer.Flags |= flag
-	w.marks[op] |= byte(flag)
+	w.opFlags[op] |= byte(flag)
 }
 
 // appendObject encodes the body of a KindPut record:

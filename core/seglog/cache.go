@@ -38,8 +38,8 @@ type cacheShard struct {
 }
 
 type generation struct {
-	places map[Location]uint32 // offset in bytes where each record begins
-	bytes  []byte
+	offsets map[Location]uint32 // offset in bytes where each record begins
+	bytes   []byte
 }
 
 // shard returns the shard of a location. Neighbouring locations have different shards.
@@ -71,8 +71,8 @@ func (c *cache) has(at Location) bool {
 	s := c.shard(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, young := s.young.places[at]
-	_, old := s.old.places[at]
+	_, young := s.young.offsets[at]
+	_, old := s.old.offsets[at]
 	return young || old
 }
 
@@ -94,8 +94,8 @@ func (c *cache) drop(at Location) {
 	s := c.shard(at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.young.places, at)
-	delete(s.old.places, at)
+	delete(s.young.offsets, at)
+	delete(s.old.offsets, at)
 }
 
 // clear forgets all records, also those that are being read now.
@@ -111,7 +111,7 @@ func (c *cache) clear() {
 
 // add adds a record to the young generation.
 func (s *cacheShard) add(at Location, p []byte) {
-	if s.young.places == nil || len(s.young.bytes)+len(p) > generationBytes {
+	if s.young.offsets == nil || len(s.young.bytes)+len(p) > generationBytes {
 		s.young, s.old = s.old, s.young
 		s.young.reset()
 	}
@@ -120,29 +120,29 @@ func (s *cacheShard) add(at Location, p []byte) {
 
 // add adds a record, unless the generation has it. The caller has made sure of its room.
 func (g *generation) add(at Location, p []byte) {
-	if _, ok := g.places[at]; ok {
+	if _, ok := g.offsets[at]; ok {
 		return
 	}
 	have := len(g.bytes)
 	if need := have + len(p); need > cap(g.bytes) {
-		room := min(max(need, 2*cap(g.bytes)), generationBytes)
-		g.bytes = append(make([]byte, 0, room), g.bytes...)
+		capacity := min(max(need, 2*cap(g.bytes)), generationBytes)
+		g.bytes = append(make([]byte, 0, capacity), g.bytes...)
 	}
-	g.places[at] = uint32(have)
+	g.offsets[at] = uint32(have)
 	g.bytes = append(g.bytes, p...)
 }
 
 // reset forgets all records, and keeps the memory.
 func (g *generation) reset() {
-	if g.places == nil {
-		g.places = make(map[Location]uint32)
+	if g.offsets == nil {
+		g.offsets = make(map[Location]uint32)
 	}
-	clear(g.places)
+	clear(g.offsets)
 	g.bytes = g.bytes[:0]
 }
 
 func (g *generation) find(at Location) ([]byte, bool) {
-	i, ok := g.places[at]
+	i, ok := g.offsets[at]
 	if !ok {
 		return nil, false
 	}

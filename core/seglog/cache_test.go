@@ -58,7 +58,7 @@ func TestEveryByteOfTheCacheIsChecked(t *testing.T) {
 		testutil.Must(t, err)
 		for i := range at.Length {
 			g := &w.l.cache.shard(at).young
-			g.bytes[g.places[at]+i] ^= 0x10
+			g.bytes[g.offsets[at]+i] ^= 0x10
 			r, _, err := w.l.ReadCached(nil, at)
 			if got := fmt.Sprintf("%d %x %x", r.LSN, r.ID, r.Body); err != nil || got != body {
 				t.Fatalf("byte %d of %v: %q, %v", i, at, got, err)
@@ -115,7 +115,7 @@ func TestTheCacheHasABound(t *testing.T) {
 	total := 0
 	for i := range c.shards {
 		for _, g := range []generation{c.shards[i].young, c.shards[i].old} {
-			if len(g.places) == 0 {
+			if len(g.offsets) == 0 {
 				t.Errorf("shard %d has an empty generation", i)
 			}
 			total += cap(g.bytes)

@@ -27,8 +27,8 @@ import (
 // that is altered, moved or missing is noticed, and so is the end. The last piece
 // is the log's own:
 //
-//	LSN 8 | chain value 32 | tag 16 | segment 4 | end 4 | generation of the keys 8
-//	segments 4 | of each: segment 4 | end 4 | bytes of marks 4 | tag 16
+//	LSN 8 | chain value 32 | segment ID 16 | segment 4 | end 4 | generation of the keys 8
+//	segments 4 | of each: segment 4 | end 4 | bytes of barriers 4 | segment ID 16
 //	branches 4 | of each: first LSN 8 | tag 16
 //
 // Two checkpoints are kept: if the newest one is damaged, the one before leads to
@@ -87,7 +87,7 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 		return err
 	})
 	if err == nil || errors.Is(err, os.ErrExist) {
-		l.numbered = number
+		l.lastCheckpoint = number
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", checkpointName(number), err)
@@ -111,7 +111,7 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 func (l *Log) nextCheckpoint() uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	number := max(l.base, l.numbered)
+	number := max(l.base, l.lastCheckpoint)
 	for n := range l.checkpoints {
 		if n < l.base+maxAhead {
 			number = max(number, n)
@@ -133,16 +133,16 @@ func (l *Log) CheckpointBytes() int64 {
 func (l *Log) footer(at Position) []byte {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	w := codec.Writer(nil).U64(at.LSN).Bytes(at.Chain[:]).Bytes(at.Tag[:]).U32(at.Segment).U32(at.End)
+	w := codec.Writer(nil).U64(at.LSN).Bytes(at.Chain[:]).Bytes(at.SegmentID[:]).U32(at.Segment).U32(at.End)
 	w = w.U64(l.generation)
 	w = w.U32(uint32(len(l.segments)))
-	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
-		s := l.segments[id]
-		w = w.U32(id).U32(uint32(s.end)).U32(uint32(s.barrierBytes)).Bytes(s.tag[:])
+	for _, number := range slices.Sorted(maps.Keys(l.segments)) {
+		s := l.segments[number]
+		w = w.U32(number).U32(uint32(s.end)).U32(uint32(s.barrierBytes)).Bytes(s.id[:])
 	}
 	// Up to the segment of the position: Replay adds those behind it itself.
 	history, newest := l.history, l.segments[at.Segment]
-	for len(history) > 0 && (newest == nil || history[len(history)-1].Segment != newest.tag) {
+	for len(history) > 0 && (newest == nil || history[len(history)-1].Segment != newest.id) {
 		history = history[:len(history)-1]
 	}
 	w = w.U32(uint32(len(history)))
@@ -182,7 +182,7 @@ func (l *Log) CheckCheckpoint(number uint32, rest func() error) error {
 
 // readCheckpoint hands the pieces of a checkpoint to visit, in their order; the last one
 // is the log's own.
-func (l *Log) readCheckpoint(number uint32, visit func(i int, piece []byte, last bool) error) error {
+func (l *Log) readCheckpoint(number uint32, visit func(i int, section []byte, last bool) error) error {
 	l.mu.RLock()
 	name, size := checkpointName(number), l.checkpoints[number]
 	l.mu.RUnlock()
@@ -213,7 +213,7 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, piece []byte, last
 			return fmt.Errorf("%w: %w", ErrLost, err)
 		}
 		if err != nil {
-			return cmp.Or[error](errRead, &DamageError{name, at, "the piece fails its check"})
+			return cmp.Or[error](errRead, &DamageError{name, at, "the section fails its check"})
 		}
 		at = end
 	}
@@ -225,19 +225,19 @@ func (l *Log) restoreFooter(_ int, p []byte) error {
 	r := codec.NewReader(p)
 	l.pos.LSN = r.U64()
 	r.Copy(l.pos.Chain[:])
-	r.Copy(l.pos.Tag[:])
+	r.Copy(l.pos.SegmentID[:])
 	l.pos.Segment, l.pos.End = r.U32(), r.U32()
 	l.knowKeys(r.U64())
 	for n := r.U32(); n > 0 && r.Len() > 0; n-- {
-		id, end, marks := r.U32(), int64(r.U32()), int64(r.U32())
-		var tag SegmentID
-		r.Copy(tag[:])
+		number, end, barriers := r.U32(), int64(r.U32()), int64(r.U32())
+		var id SegmentID
+		r.Copy(id[:])
 		// One before the position that is missing was removed since: nothing may need it.
-		if s := l.segments[id]; s != nil && s.tag == tag && end <= s.size {
-			s.end, s.barrierBytes = end, marks
-		} else if s != nil || id >= l.pos.Segment {
-			err := l.damage(segmentName(id), end,
-				"it was cut off, is missing, or is of another branch of the store's history")
+		if s := l.segments[number]; s != nil && s.id == id && end <= s.size {
+			s.end, s.barrierBytes = end, barriers
+		} else if s != nil || number >= l.pos.Segment {
+			err := l.damage(segmentName(number), end,
+				"it was cut off, is missing, or belongs to a fork of the store")
 			if err != nil {
 				return err
 			}

@@ -202,8 +202,8 @@ func TestRemovedFilesThatACrashBringsBack(t *testing.T) {
 	same(t, want, w)
 	testutil.Must(t, w.write(1), w.checkpoint())
 	for _, s := range w.l.Segments() {
-		if old := d.removed[segmentName(s.ID)]; (old != nil) && !s.Free {
-			t.Errorf("segment %d, which was removed, is in use again", s.ID)
+		if old := d.removed[segmentName(s.Number)]; (old != nil) && !s.Free {
+			t.Errorf("segment %d, which was removed, is in use again", s.Number)
 		}
 	}
 	testutil.Must(t, w.l.Remove(1), w.l.Remove(2))

@@ -36,9 +36,9 @@ const (
 	// largeWrite is the size from which on the zeros behind a write would cost more than they
 	// save: the disk writes all that lies on them twice.
 	largeWrite = 64 << 10
-	// pieceSize is the size of one write of zeros, and of small writes together. The kernel may
+	// writeSize is the size of one write of zeros, and of small writes together. The kernel may
 	// keep what one call wrote as one unit, which a later small write and its sync walk through.
-	pieceSize = 64 << 10
+	writeSize = 64 << 10
 	// syncEvery is how much of a file that is written whole is synced at once, so that an
 	// append need not wait for all of the file.
 	syncEvery = 4 << 20
@@ -65,13 +65,13 @@ type Dir struct {
 	filled int64    // length of its file
 
 	reserving sync.Mutex  // held while the reserve is made or given back
-	lean      atomic.Bool // there is no reserve: no zeros are written ahead
+	noReserve atomic.Bool // there is no reserve: no zeros are written ahead
 
 	naming  sync.Mutex        // held while a name comes to mean another file
 	current string            // the name of file
 	known   map[string]fileID // what each name means: a file that this Dir made, or listed first
 	unsure  map[string]fileID // files that were made, but may not be durable
-	remade  map[string]bool   // files that leave made again, and Rescue was not asked for since
+	remade  map[string]bool   // files that endCurrent made again, and Rescue was not asked for since
 
 	reads atomic.Uint64 // see reading
 
@@ -138,7 +138,7 @@ func OpenDir(path string) (*Dir, error) {
 }
 
 func newDir(path string, root *os.Root, lock *os.File) *Dir {
-	return &Dir{path: path, root: root, lock: lock, zeros: make([]byte, pieceSize),
+	return &Dir{path: path, root: root, lock: lock, zeros: make([]byte, writeSize),
 		known: make(map[string]fileID), unsure: make(map[string]fileID), remade: make(map[string]bool),
 		open: make(map[string]*reading)}
 }
@@ -162,7 +162,7 @@ func lockDir(root *os.Root) (*os.File, error) {
 
 // Close ends the use of the directory.
 func (d *Dir) Close() error {
-	err := d.leave()
+	err := d.endCurrent()
 	for name := range d.open {
 		d.forget(name)
 	}
@@ -235,13 +235,13 @@ func (d *Dir) Append(name string, p []byte) error {
 		}
 		return d.failed
 	}
-	if err := d.leave(); err != nil {
+	if err := d.endCurrent(); err != nil {
 		return err
 	}
 	filled := int64(len(p))
 	f, err := d.make(name, false, func(w io.Writer) error {
 		_, err := w.Write(p)
-		for ; err == nil && filled < int64(len(p))+d.ahead(); filled += pieceSize {
+		for ; err == nil && filled < int64(len(p))+d.ahead(); filled += writeSize {
 			_, err = w.Write(d.zeros)
 		}
 		return err
@@ -320,10 +320,10 @@ func (d *Dir) intact(size int64) error {
 	return err
 }
 
-// leave ends the use of the current file, if there is one. It takes off what lies
+// endCurrent ends the use of the current file, if there is one. It takes off what lies
 // behind the durable data, zeros or a write that failed, which only saves space. A
 // file that has lost its name gets it back: what follows needs it.
-func (d *Dir) leave() error {
+func (d *Dir) endCurrent() error {
 	if d.file == nil {
 		return nil
 	}
@@ -433,7 +433,7 @@ func create(root *os.Root, name string, write func(io.Writer) error,
 	if err != nil {
 		return nil, err
 	}
-	w := bufio.NewWriterSize(&syncing{File: f}, pieceSize)
+	w := bufio.NewWriterSize(&syncing{File: f}, writeSize)
 	if err = cmp.Or(write(w), w.Flush(), f.Sync()); err == nil {
 		err = place(temporary+name, name)
 	}

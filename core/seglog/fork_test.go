@@ -60,7 +60,7 @@ func TestBranchesRefuseEachOther(t *testing.T) {
 		testutil.Must(t, w.write(1), w.checkpoint(), w.checkpoint())
 		for _, s := range w.l.Segments() {
 			if s.Free {
-				testutil.Must(t, w.compact(s.ID))
+				testutil.Must(t, w.compact(s.Number))
 			}
 		}
 		testutil.Must(t, w.checkpoint(), w.checkpoint())
@@ -106,18 +106,18 @@ func TestContains(t *testing.T) {
 	if !w.l.Contains(model.Head{}) {
 		t.Error("the head of an empty log is refused")
 	}
-	if w.l.Contains(model.Head{LSN: 1}) || w.l.Contains(model.Head{LSN: 5, Segment: w.l.segments[2].tag}) {
+	if w.l.Contains(model.Head{LSN: 1}) || w.l.Contains(model.Head{LSN: 5, Segment: w.l.segments[2].id}) {
 		t.Error("a head without a segment, or of another segment, is accepted")
 	}
 	for _, s := range w.l.segments {
 		for _, lsn := range []uint64{s.firstLSN - 1, s.firstLSN} {
-			if got, want := w.l.Contains(model.Head{LSN: lsn, Segment: s.tag}), lsn == s.firstLSN || lsn == 0; got != want {
-				t.Errorf("record %d of segment %d: %v", lsn, s.id, got)
+			if got, want := w.l.Contains(model.Head{LSN: lsn, Segment: s.id}), lsn == s.firstLSN || lsn == 0; got != want {
+				t.Errorf("record %d of segment %d: %v", lsn, s.number, got)
 			}
 		}
 	}
 	for n := range maxHistory + 5 {
-		w.l.begin(&segment{firstLSN: uint64(100 + n), tag: SegmentID{byte(n), byte(n >> 8), byte(n >> 16), 1}})
+		w.l.begin(&segment{firstLSN: uint64(100 + n), id: SegmentID{byte(n), byte(n >> 8), byte(n >> 16), 1}})
 	}
 	if len(w.l.history) > maxHistory {
 		t.Errorf("the history has %d segments; want its bound", len(w.l.history))
@@ -138,9 +138,9 @@ func TestCarriedRecordsMoveNoHead(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 3)
 	all := heads(t, w, 2)
-	tag := w.l.Position().Tag
+	tag := w.l.Position().SegmentID
 	testutil.Must(t, w.carry(1), w.l.Resume())
-	if w.l.Position().Tag != tag {
+	if w.l.Position().SegmentID != tag {
 		t.Error("a segment without records has a head")
 	}
 	testutil.Must(t, w.carry(2))

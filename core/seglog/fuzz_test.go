@@ -38,7 +38,7 @@ func FuzzReplay(f *testing.F) {
 			}
 		}
 		for _, s := range w.l.Segments() {
-			_ = w.l.Walk(s.ID, func(r Record, at Location) error {
+			_ = w.l.Walk(s.Number, func(r Record, at Location) error {
 				if r.LSN == 0 || len(r.Sealed) != int(at.Length) {
 					t.Fatal("the replay returned no record")
 				}

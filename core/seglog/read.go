@@ -62,7 +62,7 @@ func (l *Log) readSealed(buf []byte, at Location) (name string, _ []byte, _ erro
 func (l *Log) holds(at Location) (segment, error) {
 	s := l.segment(at.Segment)
 	switch {
-	case s.id == 0:
+	case s.number == 0:
 		return s, ErrMoved
 	case int64(at.Offset)+int64(at.Length) > s.end, at.Length < minRecord:
 		return s, &DamageError{s.name, int64(at.Offset), "no record lies here"}

@@ -159,10 +159,10 @@ func (l *Log) open(p, dst []byte) (r Record, what string) {
 // pass moves p behind a record. A relocated record does not change the chain value, since
 // the chain has this record already.
 func (p *Position) pass(s *segment, stored []byte, r *Record) {
-	p.Segment, p.End = s.id, p.End+uint32(len(stored))
+	p.Segment, p.End = s.number, p.End+uint32(len(stored))
 	if r.Sealed == nil {
 		tag := stored[bodyAt+r.size:][:seal.Overhead]
 		p.Chain = sha256.Sum256(slices.Concat(p.Chain[:], stored[:bodyAt], tag))
-		p.LSN, p.Tag = p.LSN+1, s.tag
+		p.LSN, p.SegmentID = p.LSN+1, s.id
 	}
 }

@@ -32,14 +32,14 @@ func TestCarriedRecordsAreAsTheyWere(t *testing.T) {
 		w.l.Rotate()
 		segments := w.l.Segments()
 		for _, s := range segments {
-			testutil.Must(t, w.carry(s.ID))
+			testutil.Must(t, w.carry(s.Number))
 		}
 		if got, want := w.l.Position().LSN, lsn+uint64(len(segments)); got != want {
 			t.Fatalf("relocation ended at record %d, want %d: only barriers get a number", got, want)
 		}
 		testutil.Must(t, w.checkpoint(), w.checkpoint())
 		for _, s := range segments {
-			testutil.Must(t, w.l.Remove(s.ID))
+			testutil.Must(t, w.l.Remove(s.Number))
 		}
 		for v, o := range w.objects {
 			if o.at.Segment <= newest || !bytes.Equal(d.stored(o.at), was[o.lsn]) {

@@ -10,10 +10,10 @@ import (
 )
 
 // content reads a segment from its start up to an end.
-func (l *Log) content(id uint32, end int64) ([]byte, error) {
+func (l *Log) content(number uint32, end int64) ([]byte, error) {
 	p := make([]byte, end)
-	if err := l.storage.ReadAt(segmentName(id), p, 0); err != nil {
-		return nil, fmt.Errorf("read %s: %w", segmentName(id), err)
+	if err := l.storage.ReadAt(segmentName(number), p, 0); err != nil {
+		return nil, fmt.Errorf("read %s: %w", segmentName(number), err)
 	}
 	return p, nil
 }
@@ -23,12 +23,12 @@ func (l *Log) content(id uint32, end int64) ([]byte, error) {
 // is empty, but not nil. An object of an erased owner has no body: its record can't be
 // opened, and that is no damage. Replay is called once, after Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
-	ids := slices.Sorted(maps.Keys(l.segments))
-	from, _ := slices.BinarySearch(ids, l.pos.Segment) // Restore has reported a missing segment
-	ids = append(ids[from:], 0)
-	for i, id := range ids[:len(ids)-1] {
-		s, next := l.segments[id], l.segments[ids[i+1]] // nil: no segment follows
-		if id != l.pos.Segment {
+	numbers := slices.Sorted(maps.Keys(l.segments))
+	from, _ := slices.BinarySearch(numbers, l.pos.Segment) // Restore has reported a missing segment
+	numbers = append(numbers[from:], 0)
+	for i, number := range numbers[:len(numbers)-1] {
+		s, next := l.segments[number], l.segments[numbers[i+1]] // nil: no segment follows
+		if number != l.pos.Segment {
 			// The log must have all of the segment before, up to the end that this header
 			// names.
 			follows := s.firstLSN == l.pos.LSN+1 && s.chain == l.pos.Chain
@@ -39,7 +39,7 @@ func (l *Log) Replay(apply func(Record, Location) error) error {
 				}
 				l.pos.LSN, l.pos.Chain = s.firstLSN-1, s.chain
 			}
-			l.pos.Segment, l.pos.End = id, headerSize
+			l.pos.Segment, l.pos.End = number, headerSize
 			l.begin(s)
 		}
 		if err := l.replaySegment(s, next, apply); err != nil {
@@ -58,10 +58,10 @@ func (l *Log) Replay(apply func(Record, Location) error) error {
 // if a checkpoint names a later end.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
 	end := s.size
-	if next != nil && next.previous == s.id { // a torn write may lie behind the end that its header names
+	if next != nil && next.previous == s.number { // a torn write may lie behind the end that its header names
 		end = min(end, int64(next.previousEnd))
 	}
-	data, err := l.content(s.id, end)
+	data, err := l.content(s.number, end)
 	if err != nil {
 		return err
 	}
@@ -69,15 +69,15 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 		s.barrierBytes = 0 // barriers before the position are not known; the others are counted now
 	}
 	var g Group // records of a group that is not whole yet
-	var places []Location
+	var locations []Location
 	pos := l.pos
 	for int64(pos.End) < end {
-		at := Location{Segment: s.id, Offset: pos.End}
+		at := Location{Segment: s.number, Offset: pos.End}
 		r, what, from := l.following(data, s, pos, len(g) > 0)
 		if what == "" {
 			at.Length = uint32(r.length)
 			pos.pass(s, data[at.Offset:][:at.Length], &r)
-			g, places = append(g, r), append(places, at)
+			g, locations = append(g, r), append(locations, at)
 			if r.Sealed == nil && r.flags&flagCommit == 0 {
 				continue
 			}
@@ -86,17 +86,17 @@ func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error
 			if next == nil && proof == 0 && l.pos.End >= uint32(s.end) {
 				break
 			}
-			if err := l.damage(segmentName(s.id), int64(at.Offset), what); err != nil {
+			if err := l.damage(s.name, int64(at.Offset), what); err != nil {
 				return err
 			}
 			// Readable records are kept, though the group is not whole.
-			lsn, place := l.find(data, s, from, pos.LSN, 0)
-			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, place
+			lsn, offset := l.find(data, s, from, pos.LSN, 0)
+			pos.LSN, pos.End = max(lsn, pos.LSN+1)-1, offset
 		}
-		if err := l.applyGroup(s, g, places, apply); err != nil {
+		if err := l.applyGroup(s, g, locations, apply); err != nil {
 			return err
 		}
-		g, places, l.pos = g[:0], places[:0], pos
+		g, locations, l.pos = g[:0], locations[:0], pos
 	}
 	s.end = int64(l.pos.End)
 	return nil
@@ -111,11 +111,11 @@ func (l *Log) following(data []byte, s *segment, pos Position,
 	if what == badHead {
 		return r, what, pos.End + alignment
 	}
-	carried := r.salt != s.salt
-	if carried && inGroup || !carried && r.LSN != pos.LSN+1 {
+	relocated := r.salt != s.salt
+	if relocated && inGroup || !relocated && r.LSN != pos.LSN+1 {
 		return r, "a record is missing before this one", pos.End
 	}
-	if carried {
+	if relocated {
 		r.Sealed = []byte{}
 	}
 	if what == ownerGone { // a later record says that the owner is erased
@@ -125,16 +125,17 @@ func (l *Log) following(data []byte, s *segment, pos Position,
 }
 
 // applyGroup applies the records of a group.
-func (l *Log) applyGroup(s *segment, g Group, places []Location, apply func(Record, Location) error) error {
+func (l *Log) applyGroup(s *segment, g Group, locations []Location,
+	apply func(Record, Location) error) error {
 	for i, r := range g {
-		at := places[i]
+		at := locations[i]
 		if r.Kind == KindBarrier {
 			s.barrierBytes += int64(at.Length)
 		}
 		if apply(r, at) == nil {
 			continue
 		}
-		if err := l.damage(segmentName(s.id), int64(at.Offset), "the record can't be applied"); err != nil {
+		if err := l.damage(s.name, int64(at.Offset), "the record can't be applied"); err != nil {
 			return err
 		}
 	}
@@ -161,7 +162,7 @@ func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byt
 // place where they look like a torn write.
 func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) error {
 	s := l.segment(segment)
-	if s.id == 0 {
+	if s.number == 0 {
 		return ErrMoved
 	}
 	data, err := l.content(segment, s.end)

@@ -33,7 +33,7 @@ func (d *Dir) Reserve(size int64) error {
 	d.reserving.Lock()
 	defer d.reserving.Unlock()
 	if size == 0 {
-		d.lean.Store(true)
+		d.noReserve.Store(true)
 		err := d.root.Remove(reserveName)
 		if errors.Is(err, os.ErrNotExist) {
 			err = nil
@@ -60,7 +60,7 @@ func (d *Dir) Reserve(size int64) error {
 		}
 		err = errors.Join(f.Truncate(size), f.Sync())
 	}
-	d.lean.Store(err != nil)
+	d.noReserve.Store(err != nil)
 	return err
 }
 
@@ -98,7 +98,7 @@ func (d *Dir) allocate(f *os.File, size int64) error {
 // ahead returns how many zeros are written behind the data, so that the space is there
 // before it is needed.
 func (d *Dir) ahead() int64 {
-	if d.lean.Load() {
+	if d.noReserve.Load() {
 		return 0
 	}
 	return zeroAhead

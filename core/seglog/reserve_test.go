@@ -59,7 +59,7 @@ func TestLargeWritesFillNothingAhead(t *testing.T) {
 	}{{zeroAhead, 0}, {largeWrite, 0}, {largeWrite - 1, zeroAhead}} {
 		testutil.Must(t, d.Append("1", make([]byte, step.write)))
 		end += step.write
-		if got := size(); got < end+step.ahead || got > end+step.ahead+pieceSize {
+		if got := size(); got < end+step.ahead || got > end+step.ahead+writeSize {
 			t.Errorf("after a write of %d bytes the file has %d bytes of data, and %d in all", step.write, end, got)
 		}
 	}

@@ -56,7 +56,7 @@ func TestResume(t *testing.T) {
 		d := good.clone()
 		w := mustOpen(t, d, 9)
 		testutil.Must(t, w.write(1))
-		want, old := w.l.Position().LSN, w.l.last.id
+		want, old := w.l.Position().LSN, w.l.last.number
 		d.fail, d.left = syscall.ENOSPC, left
 		if w.write(3) == nil || w.l.Resume() == nil || w.l.Resume() == nil {
 			t.Fatal("a write to a full disk succeeds; want an error")
@@ -67,7 +67,7 @@ func TestResume(t *testing.T) {
 		w.check(t) // earlier records are read as before
 		d.fail = nil
 		testutil.Must(t, w.l.Resume())
-		if got := mustOpen(t, d.clone(), 10).l.Position().LSN; got != want || w.l.Position().LSN != want || w.l.last.id != old+1 {
+		if got := mustOpen(t, d.clone(), 10).l.Position().LSN; got != want || w.l.Position().LSN != want || w.l.last.number != old+1 {
 			t.Fatalf("after Resume: position at record %d, found at %d, want %d", w.l.Position().LSN, got, want)
 		}
 		testutil.Must(t, w.write(2), w.carry(1), w.checkpoint(), w.write(1))
@@ -88,7 +88,7 @@ func TestWhatAFailedWriteLeftStaysGone(t *testing.T) {
 	d := store(t)
 	w := mustOpen(t, d, 9)
 	testutil.Must(t, w.write(1))
-	name, before := segmentName(w.l.last.id), len(d.files[segmentName(w.l.last.id)])
+	name, before := segmentName(w.l.last.number), len(d.files[segmentName(w.l.last.number)])
 	d.fail, d.left = syscall.EIO, first(1<<20)
 	if w.write(3) == nil {
 		t.Fatal("a write to a bad disk succeeds; want an error")

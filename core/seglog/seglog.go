@@ -137,13 +137,13 @@ const (
 type Position struct {
 	LSN          uint64 // LSN of the record before
 	Chain        [sha256.Size]byte
-	Tag          SegmentID // ID of the segment that holds the record before
+	SegmentID    SegmentID // ID of the segment that holds the record before
 	Segment, End uint32    // where the next record would lie, if it lies in the same segment
 }
 
 // Head returns the part of a position that clients see.
 func (p Position) Head() model.Head {
-	return model.Head{LSN: p.LSN, Segment: p.Tag, Chain: [16]byte(p.Chain[:16])}
+	return model.Head{LSN: p.LSN, Segment: p.SegmentID, Chain: [16]byte(p.Chain[:16])}
 }
 
 // Log is an open log. Append, Resume and Position have one caller at a time, and Checkpoint,
@@ -169,7 +169,7 @@ type Log struct {
 	keysOlder  bool
 	unread     []string // files of the keys that could not be read, and were not reported
 
-	numbered uint32 // Checkpoint's: the number of a file that it used last, or found in use
+	lastCheckpoint uint32 // Checkpoint's: the number of a file that it used last, or found in use
 
 	taken   map[uint32]bool // numbers of files that hold no segment of this log: no new segment gets them
 	missing map[string]bool // Watch's: lost files that were reported
@@ -241,11 +241,11 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 // durable. The older segments were durable before it was made.
 func (l *Log) readHeaders(list []File) error {
 	for _, f := range list {
-		id, _ := number(f.Name, segmentSuffix)
-		if err := l.readHeader(id, f); err != nil {
+		n, _ := number(f.Name, segmentSuffix)
+		if err := l.readHeader(n, f); err != nil {
 			return err
 		}
-		l.taken[id] = l.segments[id] == nil
+		l.taken[n] = l.segments[n] == nil
 	}
 	if len(l.segments) == 0 {
 		return fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
@@ -272,7 +272,7 @@ func (l *Log) Contains(h model.Head) bool {
 
 // SegmentInfo describes a segment.
 type SegmentInfo struct {
-	ID           uint32
+	Number       uint32
 	Bytes        int64 // bytes of records; if the end of the data is not known, of the file
 	BarrierBytes int64 // bytes of barriers among these records, at least
 	Tail         int64 // bytes of the file behind the records: of a write that a crash or a failure cut short
@@ -283,14 +283,14 @@ type SegmentInfo struct {
 func (l *Log) Segments() (list []SegmentInfo) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
-		s := l.segments[id]
+	for _, number := range slices.Sorted(maps.Keys(l.segments)) {
+		s := l.segments[number]
 		end := s.end
 		if end == 0 {
 			end = s.size
 		}
-		tail := max(0, s.size-end)
-		list = append(list, SegmentInfo{id, max(0, end-headerSize), s.barrierBytes, tail, id < l.floor})
+		bytes, tail := max(0, end-headerSize), max(0, s.size-end)
+		list = append(list, SegmentInfo{number, bytes, s.barrierBytes, tail, number < l.floor})
 	}
 	return list
 }
@@ -373,7 +373,7 @@ func (l *Log) encode(w *pendingWrite, g Group) (err error) {
 		}
 		w.flags = 0 // the next record is not the first
 		stored := w.p[start:]
-		w.at = append(w.at, Location{w.segment.id, w.pos.End, uint32(len(stored))})
+		w.at = append(w.at, Location{w.segment.number, w.pos.End, uint32(len(stored))})
 		if r.Kind == KindBarrier {
 			w.barrierBytes += int64(len(stored))
 		}
@@ -385,12 +385,12 @@ func (l *Log) encode(w *pendingWrite, g Group) (err error) {
 // extend appends a write to its segment. A write that fails may leave any part of its bytes.
 func (l *Log) extend(w *pendingWrite) error {
 	s := w.segment
-	err := l.storage.Append(segmentName(s.id), w.p)
+	err := l.storage.Append(s.name, w.p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err != nil {
 		s.size = int64(w.pos.End)
-		return fmt.Errorf("append to %s: %w", segmentName(s.id), err)
+		return fmt.Errorf("append to %s: %w", s.name, err)
 	}
 	s.end = int64(w.pos.End)
 	s.barrierBytes += w.barrierBytes
@@ -422,25 +422,25 @@ func (l *Log) Resume() error {
 // newSegment makes the next segment, with its own salt. Its header names the end of the
 // segment before.
 func (l *Log) newSegment() error {
-	s := &segment{id: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End,
+	s := &segment{number: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End,
 		firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
-	for l.taken[s.id] {
-		s.id++
+	for l.taken[s.number] {
+		s.number++
 	}
-	s.name = segmentName(s.id)
-	if s.id >= maxSegments {
+	s.name = segmentName(s.number)
+	if s.number >= maxSegments {
 		return errors.New("the store has had as many segments as it can have")
 	}
 	_, _ = l.random(s.salt[:])
 	header := s.header(l.store, l.keys)
-	if err := l.storage.Append(segmentName(s.id), header); err != nil {
-		return fmt.Errorf("make %s: %w", segmentName(s.id), err)
+	if err := l.storage.Append(s.name, header); err != nil {
+		return fmt.Errorf("make %s: %w", s.name, err)
 	}
-	l.last, l.pos.Segment, l.pos.End, s.end = s, s.id, headerSize, headerSize
+	l.last, l.pos.Segment, l.pos.End, s.end = s, s.number, headerSize, headerSize
 	l.rotate.Store(false)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.segments[s.id] = s
+	l.segments[s.number] = s
 	l.begin(s)
 	return nil
 }
@@ -448,18 +448,18 @@ func (l *Log) newSegment() error {
 // begin adds a segment to the history. Later records belong to this segment.
 func (l *Log) begin(s *segment) {
 	newest := l.history[max(0, len(l.history)-maxHistory+1):]
-	l.history = append(newest, model.Head{LSN: s.firstLSN, Segment: s.tag})
+	l.history = append(newest, model.Head{LSN: s.firstLSN, Segment: s.id})
 }
 
 // Has reports whether a segment is there.
-func (l *Log) Has(id uint32) bool { return l.segment(id).id != 0 }
+func (l *Log) Has(number uint32) bool { return l.segment(number).number != 0 }
 
 // segment returns a copy of the present state of a segment. If the segment does not exist,
 // its id is 0.
-func (l *Log) segment(id uint32) segment {
+func (l *Log) segment(number uint32) segment {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if s := l.segments[id]; s != nil {
+	if s := l.segments[number]; s != nil {
 		return *s
 	}
 	return segment{}

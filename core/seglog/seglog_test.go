@@ -188,7 +188,7 @@ func TestNoSaltServesTwoStarts(t *testing.T) {
 		w := mustOpen(t, d.clone(), uint64(100+start))
 		for range 3 {
 			testutil.Must(t, w.write(1))
-			if seen[w.l.last.salt] || w.l.last.id < 4 {
+			if seen[w.l.last.salt] || w.l.last.number < 4 {
 				t.Fatal("a salt was used twice, or an old segment was appended to")
 			}
 			seen[w.l.last.salt] = true

@@ -31,20 +31,20 @@ type SegmentID [16]byte
 
 // segment is what is known of a segment: its header, and where its data ends.
 type segment struct {
-	id           uint32
+	number       uint32
 	name         string // of its file
 	previous     uint32 // 0: none
 	previousEnd  uint32 // bytes of data in the previous one
 	firstLSN     uint64
 	salt         seal.Salt
 	chain        [sha256.Size]byte // before the first record
-	tag          SegmentID
+	id           SegmentID
 	size         int64 // bytes of its file when the log was opened, or that a failed write may have made it
 	end          int64 // bytes of data; 0: not known, as nothing refers to it
-	barrierBytes int64 // bytes of marks in it, at least
+	barrierBytes int64 // bytes of barriers in it, at least
 }
 
-func segmentName(id uint32) string { return fmt.Sprintf("%08d%s", id, segmentSuffix) }
+func segmentName(number uint32) string { return fmt.Sprintf("%08d%s", number, segmentSuffix) }
 
 // number returns the number in a file's name, if it is one that the log gives.
 func number(name, suffix string) (n uint32, ok bool) {
@@ -55,15 +55,15 @@ func number(name, suffix string) (n uint32, ok bool) {
 // header encodes the header of s, and sets its tag.
 func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
 	w := codec.Writer(segmentMagic).U8(SegmentVersion, 0, 0, 0).Bytes(store[:])
-	w = w.U32(s.id).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
+	w = w.U32(s.number).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
 	w = w.Bytes(s.salt[:]).Bytes(s.chain[:])
 	mac := keys.MAC(w)
-	s.tag = SegmentID(mac)
+	s.id = SegmentID(mac)
 	return w.Bytes(mac)
 }
 
 // readHeader reads the header of a segment.
-func (l *Log) readHeader(id uint32, f File) error {
+func (l *Log) readHeader(number uint32, f File) error {
 	p := make([]byte, headerSize)
 	if f.Size < headerSize || f.Size > segmentMax {
 		return l.damage(f.Name, f.Size, "no segment ends here")
@@ -79,16 +79,16 @@ func (l *Log) readHeader(id uint32, f File) error {
 	}
 	r.Take(3)
 	r.Take(16) // the store: see openKeys
-	s.id, s.previous, s.previousEnd = r.U32(), r.U32(), r.U32()
+	s.number, s.previous, s.previousEnd = r.U32(), r.U32(), r.U32()
 	r.Take(4)
 	s.firstLSN = r.U64()
 	r.Copy(s.salt[:])
 	r.Copy(s.chain[:])
-	if !hmac.Equal(s.header(l.store, l.keys), p) || s.id != id {
+	if !hmac.Equal(s.header(l.store, l.keys), p) || s.number != number {
 		return l.damage(f.Name, 0,
 			"the header fails its check: it was altered or moved, or is another store's")
 	}
-	l.segments[id] = s
+	l.segments[number] = s
 	return nil
 }
 

@@ -138,7 +138,7 @@ func (s *simulation) compact() error {
 	if len(free) == 0 {
 		return nil
 	}
-	id := free[s.r.IntN(len(free))].ID
+	id := free[s.r.IntN(len(free))].Number
 	s.note("carry segment %d", id)
 	err := s.w.carry(id)
 	if err == nil && s.r.IntN(4) > 0 {

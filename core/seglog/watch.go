@@ -21,9 +21,9 @@ type Loss struct {
 func (l *Log) needs() (list []Loss) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, id := range slices.Sorted(maps.Keys(l.segments)) {
-		size := max(l.segments[id].end, headerSize)
-		list = append(list, Loss{File: segmentName(id), Segment: id, size: size})
+	for _, number := range slices.Sorted(maps.Keys(l.segments)) {
+		size := max(l.segments[number].end, headerSize)
+		list = append(list, Loss{File: segmentName(number), Segment: number, size: size})
 	}
 	for _, n := range slices.Sorted(maps.Keys(l.checkpoints)) {
 		list = append(list, Loss{File: checkpointName(n), Checkpoint: n, size: l.checkpoints[n]})
@@ -78,13 +78,13 @@ func (l *Log) mend(x *Loss) {
 }
 
 // newest returns the number of the newest segment.
-func (l *Log) newest() (id uint32) {
+func (l *Log) newest() (highest uint32) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for other := range l.segments {
-		id = max(id, other)
+	for number := range l.segments {
+		highest = max(highest, number)
 	}
-	return id
+	return highest
 }
 
 // forget takes a checkpoint off the list. If it was the newest one, the one before it takes
@@ -108,12 +108,12 @@ func (l *Log) forget(checkpoint uint32) {
 // deleted since: those of a write that a crash cut short.
 func (l *Log) Trim() (err error) {
 	for _, info := range l.Segments() {
-		if info.ID == l.newest() || info.Tail == 0 {
+		if info.Number == l.newest() || info.Tail == 0 {
 			continue
 		}
-		errCut := l.storage.Cut(segmentName(info.ID), headerSize+info.Bytes)
+		errCut := l.storage.Cut(segmentName(info.Number), headerSize+info.Bytes)
 		if errCut == nil || errors.Is(errCut, os.ErrNotExist) { // then Watch says that it is gone
-			l.trimmed(info.ID)
+			l.trimmed(info.Number)
 			continue
 		}
 		err = errors.Join(err, errCut)
@@ -122,10 +122,10 @@ func (l *Log) Trim() (err error) {
 }
 
 // trimmed notes that the file of a segment ends with its data.
-func (l *Log) trimmed(id uint32) {
+func (l *Log) trimmed(number uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if s := l.segments[id]; s != nil {
+	if s := l.segments[number]; s != nil {
 		s.size = s.end
 	}
 }

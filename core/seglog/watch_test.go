@@ -414,7 +414,7 @@ func TestTrimAfterRotation(t *testing.T) {
 	}
 	for _, s := range w.l.Segments() {
 		if s.Tail > 0 {
-			t.Errorf("segment %d still has a tail of %d bytes", s.ID, s.Tail)
+			t.Errorf("segment %d still has a tail of %d bytes", s.Number, s.Tail)
 		}
 	}
 }

@@ -121,16 +121,16 @@ func (c *conn) sendMany(r *engine.Reply, rest engine.Many) engine.Content {
 // prefetch reads the records that fill the next buffer of an answer with n objects. It reads
 // neighbouring records together.
 func (c *conn) prefetch(n int, at func(int) seglog.Location) {
-	c.places = c.places[:0]
+	c.locations = c.locations[:0]
 	bytes := 0
 	for i := 0; i < n && bytes < bufferSize; i++ {
 		if loc := at(i); loc.Length > 0 { // 0: an object that was not found
-			c.places = append(c.places, loc)
+			c.locations = append(c.locations, loc)
 			bytes += int(loc.Length)
 		}
 	}
-	if len(c.places) > 1 {
-		c.s.log.Prefetch(c.places)
+	if len(c.locations) > 1 {
+		c.s.log.Prefetch(c.locations)
 	}
 }
 
@@ -253,10 +253,10 @@ func (s *server) readObject(tries int, read reader, m *identity.Maker, buf []byt
 		}
 		lsn = rec.LSN
 		o, err = engine.DecodeObject(rec.Body)
-		its := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner
+		matches := rec.ID == entry.ID && rec.Collection == entry.Collection && rec.Owner == entry.Owner
 		content := identity.Digest(o.Attributes, o.Data)
-		its = its && entry.Wrote(lsn) && m.Check(rec.Collection, rec.Owner, rec.ID, content)
-		if err == nil && !its {
+		matches = matches && entry.Wrote(lsn) && m.Check(rec.Collection, rec.Owner, rec.ID, content)
+		if err == nil && !matches {
 			err = fmt.Errorf("%w: the record is not the object of this identity", seglog.ErrDamaged)
 		}
 		return err

@@ -39,17 +39,17 @@ func newByteBudget(bytes int) *byteBudget {
 // acquire takes n bytes for a principal, and reports whether it did. It gives up when
 // the context ends, when spared holds a token, or after budgetTimeout. It calls first before
 // it waits.
-func (r *byteBudget) acquire(ctx context.Context, p access.Principal, n int,
+func (b *byteBudget) acquire(ctx context.Context, p access.Principal, n int,
 	first func(), spared <-chan struct{}) bool {
-	r.mu.Lock()
-	if len(r.waiting) == 0 && r.take(p, n) {
-		r.mu.Unlock()
+	b.mu.Lock()
+	if len(b.waiting) == 0 && b.take(p, n) {
+		b.mu.Unlock()
 		return true
 	}
 	w := &waiter{principal: p, bytes: n, granted: make(chan struct{})}
-	r.waiting = append(r.waiting, w)
-	r.grant()
-	r.mu.Unlock()
+	b.waiting = append(b.waiting, w)
+	b.grant()
+	b.mu.Unlock()
 	first()
 	limit := time.NewTimer(budgetTimeout)
 	defer limit.Stop()
@@ -60,53 +60,53 @@ func (r *byteBudget) acquire(ctx context.Context, p access.Principal, n int,
 	case <-spared:
 	case <-ctx.Done():
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	i := slices.Index(r.waiting, w)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.waiting, w)
 	if i < 0 {
 		return true // it was granted meanwhile
 	}
-	r.waiting = slices.Delete(r.waiting, i, i+1)
-	r.grant()
+	b.waiting = slices.Delete(b.waiting, i, i+1)
+	b.grant()
 	return false
 }
 
 // release gives back n bytes of a principal.
-func (r *byteBudget) release(p access.Principal, n int) {
+func (b *byteBudget) release(p access.Principal, n int) {
 	if n == 0 {
 		return
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.free += n
-	if r.taken[p] -= n; r.taken[p] <= 0 {
-		delete(r.taken, p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.free += n
+	if b.taken[p] -= n; b.taken[p] <= 0 {
+		delete(b.taken, p)
 	}
-	r.grant()
+	b.grant()
 }
 
 // take takes n bytes for a principal, if it then holds no more than was free.
-func (r *byteBudget) take(p access.Principal, n int) bool {
-	if r.taken[p]+n > r.free {
+func (b *byteBudget) take(p access.Principal, n int) bool {
+	if b.taken[p]+n > b.free {
 		return false
 	}
-	r.free -= n
-	r.taken[p] += n
+	b.free -= n
+	b.taken[p] += n
 	return true
 }
 
 // grant gives bytes to the waiters in their order. It stops at a waiter whose bytes are not
 // free, so small requests can't delay a large request for ever.
-func (r *byteBudget) grant() {
-	for len(r.waiting) > 0 {
-		next := slices.MinFunc(r.waiting, func(a, b *waiter) int {
-			return r.taken[a.principal] - r.taken[b.principal]
+func (b *byteBudget) grant() {
+	for len(b.waiting) > 0 {
+		next := slices.MinFunc(b.waiting, func(a, other *waiter) int {
+			return b.taken[a.principal] - b.taken[other.principal]
 		})
-		if !r.take(next.principal, next.bytes) {
+		if !b.take(next.principal, next.bytes) {
 			return
 		}
-		i := slices.Index(r.waiting, next)
-		r.waiting = slices.Delete(r.waiting, i, i+1)
+		i := slices.Index(b.waiting, next)
+		b.waiting = slices.Delete(b.waiting, i, i+1)
 		close(next.granted)
 	}
 }

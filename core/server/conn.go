@@ -32,7 +32,7 @@ const (
 	writeTime      = 30 * time.Second // to take a part of an answer, and the same for the bytes sent
 	drainTime      = 2 * time.Second  // instead of writeTime, when the Core stops
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
-	pieceSize      = 256 << 10        // bytes of a body that are read with one deadline
+	bodyPart       = 256 << 10        // bytes of a body that are read with one deadline
 	recordSize     = 16 << 10         // bytes of a TLS record
 	bufferSize     = 64 << 10
 	inputSize      = 16 << 10 // bytes of the input buffer of a connection: one TLS record
@@ -83,13 +83,13 @@ type conn struct {
 	// the reader for small answers to GETs, or another goroutine in answerNow. Answers are
 	// encoded into the buffer p. It is flushed when it is full, or when no other answer is
 	// to be sent, so many small answers leave in one write.
-	sending  chan struct{}
-	maker    *identity.Maker
-	p        []byte
-	record   []byte            // buffer of the last record read
-	places   []seglog.Location // locations of the records that are read together
-	reserved int               // bytes of answerBudget that a large object takes
-	err      error             // not nil: the client takes no more bytes
+	sending   chan struct{}
+	maker     *identity.Maker
+	p         []byte
+	record    []byte            // buffer of the last record read
+	locations []seglog.Location // locations of the records that are read together
+	reserved  int               // bytes of answerBudget that a large object takes
+	err       error             // not nil: the client takes no more bytes
 }
 
 func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn {
@@ -104,11 +104,11 @@ func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn 
 
 // inflightRequest is a request that is not answered.
 type inflightRequest struct {
-	op    model.Operation
-	began time.Time
-	bytes int  // of its body
-	held  bool // a GETMANY: it counts as unanswered, and keeps its budget, until its answer is sent
-	room  int  // bytes of the budget
+	op       model.Operation
+	began    time.Time
+	bytes    int  // of its body
+	held     bool // a GETMANY: it counts as unanswered, and keeps its budget, until its answer is sent
+	reserved int  // bytes of the budget
 }
 
 // weight returns the bytes of the window that a request with a body of this size takes.
@@ -128,8 +128,8 @@ func cost(q *wire.Request) int {
 
 // writeTimeout returns how long a client may take for n bytes and for the rest behind them.
 // So progress extends a deadline, but a slow client can't keep its byte budget for ever.
-func writeTimeout(patience time.Duration, n int) time.Duration {
-	return patience + time.Duration(n)*time.Second/leastRate
+func writeTimeout(timeout time.Duration, n int) time.Duration {
+	return timeout + time.Duration(n)*time.Second/leastRate
 }
 
 // accept takes connections until the listener is closed, and waits for them.
@@ -146,13 +146,13 @@ func (s *server) accept() {
 			continue
 		}
 		handshakes <- struct{}{}
-		patience := handshakeTime
+		timeout := handshakeTime
 		if len(handshakes) > maxHandshakes/2 {
-			patience = handshakeHurry // slow handshakes must not use up maxHandshakes
+			timeout = handshakeHurry // slow handshakes must not use up maxHandshakes
 		}
 		all.Go(func() {
 			defer raw.Close()
-			_ = raw.SetDeadline(time.Now().Add(patience)) // each read sets its own afterwards
+			_ = raw.SetDeadline(time.Now().Add(timeout)) // each read sets its own afterwards
 			under := newSocket(raw)
 			secure, p, err := s.listener.Handshake(under)
 			under.established()
@@ -279,16 +279,16 @@ func (c *conn) read() {
 			}
 			return
 		}
-		room, ok := 0, true
+		reserved, ok := 0, true
 		if q.Op != model.OpGet || q.BodyLen() > model.MaxName { // answerGets bounds the other GETs
-			room, ok = c.reserve(&q)
+			reserved, ok = c.reserve(&q)
 		}
 		if !ok { // the body is not read
 			c.refuse(q.Number, model.Overloaded)
 			return
 		}
-		if code = c.readBody(q, room); code != model.OK {
-			c.s.budgetFor(room).release(c.principal, room)
+		if code = c.readBody(q, reserved); code != model.OK {
+			c.s.budgetFor(reserved).release(c.principal, reserved)
 		}
 		switch code {
 		case model.OK:
@@ -305,7 +305,7 @@ func (c *conn) read() {
 // returns 0 if the request has at most ownRequest bytes and is the only unanswered request
 // of its connection. There is always room for such a request, so no client keeps others from
 // asking.
-func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
+func (c *conn) reserve(q *wire.Request) (reserved int, ok bool) {
 	n := cost(q)
 	if n > ownRequest {
 		return n, c.s.budgetFor(n).acquire(c.reading, c.principal, n, c.handOver, nil)
@@ -330,36 +330,36 @@ func (c *conn) reserve(q *wire.Request) (room int, ok bool) {
 
 // readBody reads the body of a request, and adds the request to the batch. It returns
 // Malformed if the body does not come, and another code if its parts do not fit it.
-func (c *conn) readBody(q wire.Request, room int) model.Code {
+func (c *conn) readBody(q wire.Request, reserved int) model.Code {
 	p := make([]byte, engine.RecordFront+q.BodyLen())
 	body := p[engine.RecordFront:]
 	began := time.Now()
 	for got := 0; got < len(body); {
-		piece := body[got:min(got+pieceSize, len(body))]
-		if c.in.Buffered() < len(piece) {
+		part := body[got:min(got+bodyPart, len(body))]
+		if c.in.Buffered() < len(part) {
 			c.handOver() // complete requests must not wait for this body
 			_ = c.net.SetReadDeadline(began.Add(writeTimeout(bodyTime, got)))
 		}
 		if c.reading.Err() != nil {
 			return model.Malformed
 		}
-		if _, err := io.ReadFull(c.in, piece); err != nil {
+		if _, err := io.ReadFull(c.in, part); err != nil {
 			return model.Malformed
 		}
-		got += len(piece)
+		got += len(part)
 	}
 	r, code := engine.PrepareBody(q, p)
 	if code != model.OK {
 		return code
 	}
-	r.Conn, r.Principal, r.Reserved = c.id, c.principal, room
+	r.Conn, r.Principal, r.Reserved = c.id, c.principal, reserved
 	if r.Op == model.OpGet {
 		c.addGet(r, 1)
 		return model.OK
 	}
 	c.unanswered.Add(1)
 	if r.Op == model.OpGetMany {
-		c.hold(r.Number, room)
+		c.hold(r.Number, reserved)
 		c.addGet(r, len(r.Wanted))
 		return model.OK
 	}
@@ -487,7 +487,7 @@ func (c *conn) finish(number uint64, code model.Code) {
 		return
 	}
 	if f.held {
-		c.letGo(f.room)
+		c.releaseHeld(f.reserved)
 	}
 	select {
 	case c.freed <- struct{}{}:
@@ -499,17 +499,17 @@ func (c *conn) finish(number uint64, code model.Code) {
 
 // hold keeps the byte budget of a GETMANY until its answer is sent, or the connection ends,
 // since the answer takes memory as well.
-func (c *conn) hold(number uint64, room int) {
+func (c *conn) hold(number uint64, reserved int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.inflight[number]
-	f.room, f.held = room, true
+	f.reserved, f.held = reserved, true
 	c.inflight[number] = f
 }
 
-// letGo releases the byte budget of a GETMANY.
-func (c *conn) letGo(room int) {
-	c.s.budgetFor(room).release(c.principal, room)
+// releaseHeld releases the byte budget of a GETMANY.
+func (c *conn) releaseHeld(reserved int) {
+	c.s.budgetFor(reserved).release(c.principal, reserved)
 	c.answered()
 }
 
@@ -530,7 +530,7 @@ func (c *conn) abandon() {
 	for number, f := range c.inflight {
 		if f.held {
 			delete(c.inflight, number)
-			c.letGo(f.room)
+			c.releaseHeld(f.reserved)
 		}
 	}
 }
@@ -589,9 +589,9 @@ func (c *conn) drain(began time.Time, n int) {
 	if c.err != nil || !c.raw.keeps() {
 		return
 	}
-	patience := writeTime
+	timeout := writeTime
 	if c.s.stopping.Load() {
-		patience = drainTime
+		timeout = drainTime
 	}
-	c.err = c.raw.drain(began.Add(writeTimeout(patience, n)))
+	c.err = c.raw.drain(began.Add(writeTimeout(timeout, n)))
 }

@@ -50,7 +50,7 @@ func TestACheckpointFindsTheReserve(t *testing.T) {
 		r.fill(true)
 		r.written.Add(overdue)
 		r.all.Go(func() { r.maintain(r.ctx) })
-		time.Sleep(3 * housePause)
+		time.Sleep(3 * errorPause)
 		if n := r.log.CheckpointBytes(); n == 0 {
 			t.Error("no checkpoint was written")
 		}

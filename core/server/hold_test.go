@@ -84,7 +84,7 @@ func TestNoClientHoldsUpAStop(t *testing.T) {
 	s.send(s.dial(key(5)), list())                       // then the client reads no more
 	s.send(s.dial(key(5)), append(head, large[:200]...)) // the client is in the middle of a body
 	s.send(s.dial(key(5)), append(head, large[:100]...)) // the client is in the middle of a header
-	for range bodyBudget/model.MaxObject + 2 {           // some wait for the budget, and get it when others end
+	for range largeBudget/model.MaxObject + 2 {          // some wait for the budget, and get it when others end
 		s.send(s.dial(key(5)), append(head, large[:wire.RequestHeaderSize]...))
 	}
 	floods := s.dial(key(5)) // a client that always sends the next header, but never its body
@@ -161,7 +161,7 @@ func TestWhoLosesARightLosesItsConnections(t *testing.T) {
 
 // TestASmallBodyDoesNotWaitForLargeOnes that occupy their whole budget and never arrive.
 func TestASmallBodyDoesNotWaitForLargeOnes(t *testing.T) {
-	s := &server{events: newQueue[event](), largeBudget: newByteBudget(bodyBudget), smallBudget: newByteBudget(smallBudget)}
+	s := &server{events: newQueue[event](), largeBudget: newByteBudget(largeBudget), smallBudget: newByteBudget(smallBudget)}
 	s.largeBudget.free = 0
 	client, server := net.Pipe()
 	_ = client.SetDeadline(time.Now().Add(testutil.Patience)) // bounds a failing test

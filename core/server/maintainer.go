@@ -16,17 +16,17 @@ import (
 
 // Times and sizes of maintenance.
 const (
-	houseEvery   = time.Second
-	freeEvery    = time.Minute
-	housePause   = 10 * time.Second // after an error
-	retryEvery   = time.Hour        // until a segment that could not be compacted is tried again
-	leastPace    = 8 << 20          // least bytes of records after which a checkpoint is due
-	mostPace     = 64 << 20         // most bytes, unless a checkpoint is larger: see maintainOnce
-	replayCost   = 256              // bytes whose replay takes as long as the fixed work for one record
-	pieceEntries = 4096             // entries in a section of a checkpoint, at most: 188 KiB
-	carryPiece   = 256 << 10        // bytes of records that are relocated at once, about
-	smallSegment = 16 << 20         // bytes: two neighbours of this size fit into one segment
-	spareSmall   = 8                // small segments that are tolerated
+	maintainEvery  = time.Second
+	freeEvery      = time.Minute
+	errorPause     = 10 * time.Second // after an error
+	retryEvery     = time.Hour        // until a segment that could not be compacted is tried again
+	leastPace      = 8 << 20          // least bytes of records after which a checkpoint is due
+	mostPace       = 64 << 20         // most bytes, unless a checkpoint is larger: see maintainOnce
+	replayCost     = 256              // bytes whose replay takes as long as the fixed work for one record
+	sectionEntries = 4096             // entries in a section of a checkpoint, at most: 188 KiB
+	relocateBytes  = 256 << 10        // bytes of records that are relocated at once, about
+	smallSegment   = 16 << 20         // bytes: two neighbours of this size fit into one segment
+	spareSmall     = 8                // small segments that are tolerated
 )
 
 // maintainer keeps the storage in order, beside traffic. It writes checkpoints, relocates
@@ -40,7 +40,7 @@ type maintainer struct {
 	pass      cleaningPass
 	scrub     *scrubber
 	// The last checkpoint failed: it may have left a file, which the next one replaces.
-	uncleaned bool
+	checkpointFailed bool
 }
 
 // failure says when a segment could not be compacted, and whether it is damaged.
@@ -66,19 +66,19 @@ func newMaintainer(s *server, ctx context.Context) *maintainer {
 // maintain does the maintenance that is due, until the context ends. It also gives unused
 // memory back to the system: the runtime would keep a tenth of all memory.
 func (s *server) maintain(ctx context.Context) {
-	h := newMaintainer(s, ctx)
-	h.scrub = newScrubber(h)
+	m := newMaintainer(s, ctx)
+	m.scrub = newScrubber(m)
 	freed := time.Now()
-	for pause := houseEvery; ; {
+	for pause := maintainEvery; ; {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return
 		}
-		more, err := h.runStep()
-		hurry := h.scrub.step()
-		if pause = houseEvery; err != nil {
-			pause = housePause
+		more, err := m.runStep()
+		hurry := m.scrub.step()
+		if pause = maintainEvery; err != nil {
+			pause = errorPause
 		} else if more || hurry {
 			pause = 0
 		}
@@ -92,22 +92,22 @@ func (s *server) maintain(ctx context.Context) {
 // runStep does one step of maintenance: it destroys the data keys of erased owners, writes a
 // checkpoint, and compacts one segment, if these are due. Then it answers the requests that
 // waited. It returns more if there is another step.
-func (h *maintainer) runStep() (more bool, err error) {
-	waiting, clean, err := h.erase()
+func (m *maintainer) runStep() (more bool, err error) {
+	waiting, clean, err := m.erase()
 	answer := 0
 	if err == nil {
-		more, err = h.maintainOnce(waiting, clean)
+		more, err = m.maintainOnce(waiting, clean)
 	}
-	over := err == nil && h.pass.active && h.passIsOver()
+	over := err == nil && m.pass.active && m.passIsOver()
 	if over {
-		answer = h.pass.waiting // later requests wait for the next pass, also if this pass failed
-		err = h.endPass()
+		answer = m.pass.waiting // later requests wait for the next pass, also if this pass failed
+		err = m.endPass()
 	}
 	code := model.OK
-	if err != nil && h.ctx.Err() == nil { // when the context has ended, no request waits
+	if err != nil && m.ctx.Err() == nil { // when the context has ended, no request waits
 		say("putting the storage in order: %v", err)
-		h.s.useReserve(err)
-		h.pass = cleaningPass{}
+		m.s.useReserve(err)
+		m.pass = cleaningPass{}
 		if !over {
 			answer = waiting
 		}
@@ -116,9 +116,9 @@ func (h *maintainer) runStep() (more bool, err error) {
 			code = model.Damaged
 		}
 	}
-	h.s.runOnEngine(func(e *engine.Engine) {
+	m.s.runOnEngine(func(e *engine.Engine) {
 		if answer > 0 {
-			h.s.countObserved() // so that the clients see the result
+			m.s.countObserved() // so that the clients see the result
 		}
 		e.CompactionDone(answer, code)
 	})
@@ -127,14 +127,14 @@ func (h *maintainer) runStep() (more bool, err error) {
 
 // erase destroys the data keys of erased owners. It returns how many requests wait for a
 // pass, and whether a pass is due.
-func (h *maintainer) erase() (waiting int, clean bool, err error) {
+func (m *maintainer) erase() (waiting int, clean bool, err error) {
 	var erase []uint32
-	h.s.runOnEngine(func(e *engine.Engine) { erase, waiting, clean = e.PendingMaintenance() })
+	m.s.runOnEngine(func(e *engine.Engine) { erase, waiting, clean = e.PendingMaintenance() })
 	if len(erase) == 0 {
 		return waiting, clean, nil
 	}
-	if err = h.s.log.Erase(erase...); err == nil {
-		h.s.runOnEngine(func(e *engine.Engine) { e.Erased(len(erase)) })
+	if err = m.s.log.Erase(erase...); err == nil {
+		m.s.runOnEngine(func(e *engine.Engine) { e.Erased(len(erase)) })
 	}
 	return waiting, clean, err
 }
@@ -145,183 +145,183 @@ func (h *maintainer) erase() (waiting int, clean bool, err error) {
 // A checkpoint is due after as many bytes of records as a 32nd of the live bytes, but
 // between leastPace and mostPace, or as many as a checkpoint takes, if that is more. It is
 // also due if small segments crowd the store.
-func (h *maintainer) maintainOnce(waiting int, clean bool) (more bool, err error) {
-	due := max(h.s.log.CheckpointBytes(), leastPace, min(mostPace, h.liveBytes/32))
-	if h.s.written.Load() > due || h.crowded() {
-		err = h.checkpoint()
+func (m *maintainer) maintainOnce(waiting int, clean bool) (more bool, err error) {
+	due := max(m.s.log.CheckpointBytes(), leastPace, min(mostPace, m.liveBytes/32))
+	if m.s.written.Load() > due || m.crowded() {
+		err = m.checkpoint()
 	}
-	if clean && !h.pass.active && err == nil {
-		err = h.beginPass(waiting)
+	if clean && !m.pass.active && err == nil {
+		err = m.beginPass(waiting)
 	}
-	moved, errCompact := h.compact() // also if the disk is too full for a checkpoint
+	moved, errCompact := m.compact() // also if the disk is too full for a checkpoint
 	return moved, errors.Join(err, errCompact)
 }
 
 // beginPass begins a pass. If there is anything to clean, it first makes a new segment and
 // two checkpoints. So no checkpoint needs the segments before the new segment, nor the bytes
 // behind the data of these segments.
-func (h *maintainer) beginPass(waiting int) error {
+func (m *maintainer) beginPass(waiting int) error {
 	if waiting > 0 {
-		clear(h.failed)
+		clear(m.failed)
 	}
 	began := time.Now()
-	list, live := h.segments()
+	list, live := m.segments()
 	segments := slices.ContainsFunc(list, func(s seglog.SegmentInfo) bool {
-		return dirty(s, live[s.ID]) || s.Tail > 0
+		return dirty(s, live[s.Number]) || s.Tail > 0
 	})
 	// More than two checkpoint files: an older one was not removed, or came back. The last
 	// entry of the list is the empty state.
-	checkpoints := len(h.s.log.Checkpoints()) > 3
-	works := segments || checkpoints || h.uncleaned
-	h.pass = cleaningPass{active: true, works: works, began: began, waiting: waiting}
+	checkpoints := len(m.s.log.Checkpoints()) > 3
+	works := segments || checkpoints || m.checkpointFailed
+	m.pass = cleaningPass{active: true, works: works, began: began, waiting: waiting}
 	if !works {
 		return nil
 	}
-	h.pass.last = list[len(list)-1].ID
-	h.s.log.Rotate()
-	return errors.Join(h.relocate(nil, nil), h.checkpoint(), h.checkpoint(), h.s.log.Trim())
+	m.pass.last = list[len(list)-1].Number
+	m.s.log.Rotate()
+	return errors.Join(m.relocate(nil, nil), m.checkpoint(), m.checkpoint(), m.s.log.Trim())
 }
 
 // passIsOver reports whether the pass has no segment left to clean.
-func (h *maintainer) passIsOver() bool {
-	list, live := h.segments()
+func (m *maintainer) passIsOver() bool {
+	list, live := m.segments()
 	return !slices.ContainsFunc(list, func(s seglog.SegmentInfo) bool {
-		_, failed := h.failed[s.ID]
-		return s.Free && s.ID <= h.pass.last && !failed && dirty(s, live[s.ID])
+		_, failed := m.failed[s.Number]
+		return s.Free && s.Number <= m.pass.last && !failed && dirty(s, live[s.Number])
 	})
 }
 
 // endPass ends a pass. If the pass cleaned anything, it writes a checkpoint that remembers
 // the pass.
-func (h *maintainer) endPass() error {
-	over := h.pass
-	h.pass = cleaningPass{}
-	h.s.runOnEngine(func(e *engine.Engine) { e.Cleaned(over.began) })
+func (m *maintainer) endPass() error {
+	over := m.pass
+	m.pass = cleaningPass{}
+	m.s.runOnEngine(func(e *engine.Engine) { e.Cleaned(over.began) })
 	if over.works {
-		if err := h.checkpoint(); err != nil {
+		if err := m.checkpoint(); err != nil {
 			return err
 		}
 	}
-	for _, f := range h.failed {
+	for _, f := range m.failed {
 		if f.damaged {
-			return fmt.Errorf("%w: %d segments can't be compacted", seglog.ErrDamaged, len(h.failed))
+			return fmt.Errorf("%w: %d segments can't be compacted", seglog.ErrDamaged, len(m.failed))
 		}
 	}
-	if len(h.failed) > 0 {
-		return fmt.Errorf("%d segments can't be read or removed", len(h.failed))
+	if len(m.failed) > 0 {
+		return fmt.Errorf("%d segments can't be read or removed", len(m.failed))
 	}
 	return nil
 }
 
 // relocate appends the live records among these to the log again. It waits until they, and
 // all records before them, are durable and applied.
-func (h *maintainer) relocate(records []seglog.Record, at []seglog.Location) error {
+func (m *maintainer) relocate(records []seglog.Record, at []seglog.Location) error {
 	code := make(chan model.Code, 1)
-	h.s.events.put(func(e *engine.Engine) { e.Relocate(records, at, func(c model.Code) { code <- c }) })
+	m.s.events.put(func(e *engine.Engine) { e.Relocate(records, at, func(c model.Code) { code <- c }) })
 	select {
 	case c := <-code:
 		if c != model.OK {
 			return seglog.ErrFailed
 		}
 		return nil
-	case <-h.ctx.Done():
-		return h.ctx.Err()
+	case <-m.ctx.Done():
+		return m.ctx.Err()
 	}
 }
 
 // checkpoint writes a checkpoint. It takes one section of the mapping between two events.
-func (h *maintainer) checkpoint() error {
+func (m *maintainer) checkpoint() error {
 	var at seglog.Position
 	var catalogue []byte
 	var rest engine.Cursor
-	written := h.s.written.Load()
-	h.s.runOnEngine(func(e *engine.Engine) { at, catalogue, rest = e.Checkpoint() })
-	err := h.s.log.Checkpoint(at, func() (piece []byte, err error) {
-		if piece, catalogue = catalogue, nil; piece == nil {
-			h.s.runOnEngine(func(e *engine.Engine) { piece = e.Section(&rest, pieceEntries) })
+	written := m.s.written.Load()
+	m.s.runOnEngine(func(e *engine.Engine) { at, catalogue, rest = e.Checkpoint() })
+	err := m.s.log.Checkpoint(at, func() (section []byte, err error) {
+		if section, catalogue = catalogue, nil; section == nil {
+			m.s.runOnEngine(func(e *engine.Engine) { section = e.Section(&rest, sectionEntries) })
 		}
-		return piece, h.ctx.Err()
+		return section, m.ctx.Err()
 	})
-	h.uncleaned = err != nil
+	m.checkpointFailed = err != nil
 	if err == nil {
-		h.s.written.Add(-written)
-		h.s.measured.checkpointLSN.Store(at.LSN)
-		h.s.measured.checkpointTime.Store(uint64(time.Now().Unix()))
+		m.s.written.Add(-written)
+		m.s.measured.checkpointLSN.Store(at.LSN)
+		m.s.measured.checkpointTime.Store(uint64(time.Now().Unix()))
 	}
 	return err
 }
 
 // segments lists the segments, and the bytes of live records in each.
-func (h *maintainer) segments() (list []seglog.SegmentInfo, live map[uint32]int64) {
-	h.s.runOnEngine(func(e *engine.Engine) { live = e.Live() })
-	return h.s.log.Segments(), live
+func (m *maintainer) segments() (list []seglog.SegmentInfo, live map[uint32]int64) {
+	m.s.runOnEngine(func(e *engine.Engine) { live = e.Live() })
+	return m.s.log.Segments(), live
 }
 
 // compact relocates the live records of a segment to the newest segment, and removes the
 // segment. It returns more if another segment may be due. A segment that can't be read or
 // removed is left alone for retryEvery.
-func (h *maintainer) compact() (more bool, err error) {
-	list, live := h.segments()
-	maps.DeleteFunc(h.failed, func(_ uint32, f failure) bool { return time.Since(f.at) > retryEvery })
-	s, alive, debt := pickSegment(list, live, h.pass.last, h.failed)
-	h.liveBytes = alive
-	if s.ID == 0 {
+func (m *maintainer) compact() (more bool, err error) {
+	list, live := m.segments()
+	maps.DeleteFunc(m.failed, func(_ uint32, f failure) bool { return time.Since(f.at) > retryEvery })
+	s, alive, debt := pickSegment(list, live, m.pass.last, m.failed)
+	m.liveBytes = alive
+	if s.Number == 0 {
 		return false, nil
 	}
-	carried := live[s.ID]
-	if carried > 0 {
-		err = h.compactSegment(s.ID, debt)
+	relocated := live[s.Number]
+	if relocated > 0 {
+		err = m.compactSegment(s.Number, debt)
 	}
-	if _, live = h.segments(); err == nil && live[s.ID] > 0 {
+	if _, live = m.segments(); err == nil && live[s.Number] > 0 {
 		err = fmt.Errorf("%w: live records of segment %d are not where they should be",
-			seglog.ErrDamaged, s.ID)
+			seglog.ErrDamaged, s.Number)
 	}
 	if err == nil {
-		err = h.s.log.Remove(s.ID)
+		err = m.s.log.Remove(s.Number)
 	}
-	if err != nil && !errors.Is(err, seglog.ErrFailed) && !seglog.Full(err) && h.ctx.Err() == nil {
-		h.setAside(s.ID, err)
+	if err != nil && !errors.Is(err, seglog.ErrFailed) && !seglog.Full(err) && m.ctx.Err() == nil {
+		m.skipSegment(s.Number, err)
 		return true, nil
 	}
 	if err == nil {
-		h.s.measured.movedBytes.Add(uint64(carried))
-		h.s.measured.freedBytes.Add(uint64(s.Bytes - carried))
+		m.s.measured.movedBytes.Add(uint64(relocated))
+		m.s.measured.freedBytes.Add(uint64(s.Bytes - relocated))
 	}
 	return err == nil, err
 }
 
-// setAside notes that a segment can't be compacted now.
-func (h *maintainer) setAside(segment uint32, err error) {
+// skipSegment notes that a segment can't be compacted now.
+func (m *maintainer) skipSegment(segment uint32, err error) {
 	say("a segment can't be compacted: %v", err)
 	damaged := errors.Is(err, seglog.ErrDamaged)
-	h.failed[segment] = failure{time.Now(), damaged}
+	m.failed[segment] = failure{time.Now(), damaged}
 	if damaged {
-		h.s.runOnEngine(func(e *engine.Engine) { e.Note(model.ReasonDamagedRecord) })
+		m.s.runOnEngine(func(e *engine.Engine) { e.Note(model.ReasonDamagedRecord) })
 	}
 }
 
 // compactSegment relocates the live records of a segment in parts. After each part it rests
 // as long as the part took, so half of the time is left to traffic alone. With a debt, the
 // parts are larger, and it does not rest.
-func (h *maintainer) compactSegment(segment uint32, debt int64) error {
+func (m *maintainer) compactSegment(segment uint32, debt int64) error {
 	var records []seglog.Record
 	var at []seglog.Location
-	size, piece, began := 0, carryPiece<<min(debt, 5), time.Now()
+	size, part, began := 0, relocateBytes<<min(debt, 5), time.Now()
 	flush := func() error {
-		err := h.relocate(records, at)
+		err := m.relocate(records, at)
 		records, at, size = nil, nil, 0 // new slices: the engine may use the old ones after relocate gave up
 		if debt == 0 {
-			time.Sleep(min(time.Since(began), houseEvery)) // at most: relocate may wait for a failed disk
+			time.Sleep(min(time.Since(began), maintainEvery)) // at most: relocate may wait for a failed disk
 			began = time.Now()
 		}
 		return err
 	}
-	err := h.s.log.Walk(segment, func(r seglog.Record, place seglog.Location) error {
+	err := m.s.log.Walk(segment, func(r seglog.Record, loc seglog.Location) error {
 		if r.Kind != seglog.KindPut {
 			return nil
 		}
-		records, at = append(records, r), append(at, place)
-		if size += len(r.Sealed); size < piece {
+		records, at = append(records, r), append(at, loc)
+		if size += len(r.Sealed); size < part {
 			return nil
 		}
 		return flush()
@@ -350,19 +350,19 @@ func pickSegment(list []seglog.SegmentInfo, live map[uint32]int64, last uint32,
 	dead := int64(0)
 	alive = 1 // not 0: it is a divisor
 	for _, s := range list {
-		if alive += live[s.ID]; s.Free {
-			dead += s.Bytes - live[s.ID]
+		if alive += live[s.Number]; s.Free {
+			dead += s.Bytes - live[s.Number]
 		}
 	}
 	for _, s := range list {
-		n := live[s.ID]
-		worth := n == 0 || s.ID <= last && dirty(s, n) || dead > alive/6 && n < s.Bytes/10*9
-		_, not := failed[s.ID]
-		if s.Free && worth && !not && (best.ID == 0 || n*best.Bytes < live[best.ID]*s.Bytes) {
+		n := live[s.Number]
+		worth := n == 0 || s.Number <= last && dirty(s, n) || dead > alive/6 && n < s.Bytes/10*9
+		_, skipped := failed[s.Number]
+		if s.Free && worth && !skipped && (best.Number == 0 || n*best.Bytes < live[best.Number]*s.Bytes) {
 			best = s
 		}
 	}
-	if best.ID == 0 {
+	if best.Number == 0 {
 		best = smallestSegment(list, failed, func(s seglog.SegmentInfo) bool { return s.Free })
 	}
 	return best, alive, max(0, (dead-alive/6)*20/alive)
@@ -375,12 +375,12 @@ func smallestSegment(list []seglog.SegmentInfo, failed map[uint32]failure,
 	is func(seglog.SegmentInfo) bool) (best seglog.SegmentInfo) {
 	count, size := int64(0), int64(0)
 	for _, s := range list[:max(0, len(list)-1)] {
-		if _, not := failed[s.ID]; not {
+		if _, skipped := failed[s.Number]; skipped {
 			continue
 		}
 		count++
 		size += s.Bytes
-		if s.Bytes < smallSegment && is(s) && (best.ID == 0 || s.Bytes < best.Bytes) {
+		if s.Bytes < smallSegment && is(s) && (best.Number == 0 || s.Bytes < best.Bytes) {
 			best = s
 		}
 	}
@@ -392,11 +392,11 @@ func smallestSegment(list []seglog.SegmentInfo, failed map[uint32]failure,
 
 // crowded reports whether a checkpoint is due because too many segments are small, and all
 // of them are needed by the checkpoints.
-func (h *maintainer) crowded() bool {
-	list := h.s.log.Segments()
-	free := smallestSegment(list, h.failed, func(s seglog.SegmentInfo) bool { return s.Free })
-	needed := smallestSegment(list, h.failed, func(seglog.SegmentInfo) bool { return true })
-	return free.ID == 0 && needed.ID != 0
+func (m *maintainer) crowded() bool {
+	list := m.s.log.Segments()
+	free := smallestSegment(list, m.failed, func(s seglog.SegmentInfo) bool { return s.Free })
+	needed := smallestSegment(list, m.failed, func(seglog.SegmentInfo) bool { return true })
+	return free.Number == 0 && needed.Number != 0
 }
 
 // writeLog makes groups durable: as many in each write as fit.

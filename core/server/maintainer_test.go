@@ -155,7 +155,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 	const size = 1000
 	segments := func(free, of uint32) (list []seglog.SegmentInfo) {
 		for id := range of {
-			list = append(list, seglog.SegmentInfo{ID: id + 1, Bytes: size, Free: id < free})
+			list = append(list, seglog.SegmentInfo{Number: id + 1, Bytes: size, Free: id < free})
 		}
 		return list
 	}
@@ -172,7 +172,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 		{"all are alive", segments(3, 4), live{1: size, 2: size, 3: size, 4: size}, 4, 0, 0},
 		{"one is dead", segments(3, 4), live{1: size, 3: size, 4: size}, 0, 0, 2},
 		{"a dead one that a checkpoint needs", segments(1, 4), live{1: size, 3: size, 4: size}, 0, 0, 0},
-		{"a dead one without records", []seglog.SegmentInfo{{ID: 1, Free: true}, {ID: 2, Bytes: size}}, live{2: size}, 0, 0, 1},
+		{"a dead one without records", []seglog.SegmentInfo{{Number: 1, Free: true}, {Number: 2, Bytes: size}}, live{2: size}, 0, 0, 1},
 		{"as little is dead as may be", segments(4, 4), live{1: 900, 2: 829, 3: 850, 4: 850}, 0, 0, 0},
 		{"a little more, and the one that is mostly dead", segments(4, 4), live{1: 900, 2: 819, 3: 850, 4: 850}, 0, 0, 2},
 		{"much is dead, but not in those that are free", segments(1, 4), live{1: 950, 2: 10, 3: 10, 4: 10}, 0, 0, 0},
@@ -182,12 +182,12 @@ func TestWhatIsCompactedNext(t *testing.T) {
 		{"and not what is damaged", segments(4, 4), live{1: 999, 2: size, 3: 998, 4: size}, 4, 3, 1},
 		{"a damaged one that is dead", segments(2, 2), live{2: size}, 0, 1, 0},
 		{"of several that are mostly dead, the one that costs least", segments(3, 3), live{1: 300, 2: 100, 3: 200}, 0, 0, 2},
-		{"a small one, by its part", []seglog.SegmentInfo{{ID: 1, Bytes: size, Free: true}, {ID: 2, Bytes: size / 10, Free: true}},
+		{"a small one, by its part", []seglog.SegmentInfo{{Number: 1, Bytes: size, Free: true}, {Number: 2, Bytes: size / 10, Free: true}},
 			live{1: 200, 2: 50}, 0, 0, 1},
 	} {
 		got, alive, debt := pickSegment(c.list, c.live, c.last, map[uint32]failure{c.damaged: {}})
-		if got.ID != c.want {
-			t.Errorf("%s: segment %d, want %d", c.name, got.ID, c.want)
+		if got.Number != c.want {
+			t.Errorf("%s: segment %d, want %d", c.name, got.Number, c.want)
 		}
 		want := int64(1)
 		for _, n := range c.live {
@@ -198,7 +198,7 @@ func TestWhatIsCompactedNext(t *testing.T) {
 		}
 	}
 	for dead, want := range map[int64]int64{1666: 0, 1700: 0, 2200: 1, 10_000: 16} { // beside 10 000 live bytes
-		list := []seglog.SegmentInfo{{ID: 1, Bytes: 10_000, Free: true}, {ID: 2, Bytes: dead, Free: true}}
+		list := []seglog.SegmentInfo{{Number: 1, Bytes: 10_000, Free: true}, {Number: 2, Bytes: dead, Free: true}}
 		if _, _, debt := pickSegment(list, live{1: 10_000}, 0, nil); debt != want {
 			t.Errorf("%d bytes are dead: the debt is %d, want %d", dead, debt, want)
 		}
@@ -297,7 +297,7 @@ func TestAPassYields(t *testing.T) {
 		left := func() (n int) {
 			list, live := h.segments()
 			for _, s := range list {
-				if s.ID <= last && dirty(s, live[s.ID]) {
+				if s.Number <= last && dirty(s, live[s.Number]) {
 					n++
 				}
 			}
@@ -341,8 +341,8 @@ func TestAPassYields(t *testing.T) {
 			t.Errorf("a compaction is answered: %v, code %d", done, code)
 		}
 		for _, s := range r.log.Segments() {
-			if s.Free && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
-				t.Errorf("segment %d has %d bytes, of which only %d are live", s.ID, s.Bytes-s.BarrierBytes, r.engine.Live()[s.ID])
+			if s.Free && s.Bytes-s.BarrierBytes > r.engine.Live()[s.Number] {
+				t.Errorf("segment %d has %d bytes, of which only %d are live", s.Number, s.Bytes-s.BarrierBytes, r.engine.Live()[s.Number])
 			}
 		}
 	})
@@ -384,8 +384,8 @@ func TestASegmentThatCantBeReadIsTriedAgain(t *testing.T) {
 		for range 2 {
 			r.must(model.Damaged, request(0, model.OpCompact, "", "", ""))
 			for _, s := range r.log.Segments() {
-				if s.Free && s.ID != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
-					t.Errorf("one segment is damaged, and segment %d is not cleaned", s.ID)
+				if s.Free && s.Number != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.Number] {
+					t.Errorf("one segment is damaged, and segment %d is not cleaned", s.Number)
 				}
 			}
 		}
@@ -415,8 +415,8 @@ func TestASegmentThatCantBeRemoved(t *testing.T) {
 		r.all.Go(func() { r.maintain(r.ctx) })
 		r.must(model.StorageFailed, request(0, model.OpCompact, "", "", ""))
 		for _, s := range r.log.Segments() {
-			if s.Free && s.ID != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.ID] {
-				t.Errorf("one segment can't be removed, and segment %d is not cleaned", s.ID)
+			if s.Free && s.Number != at.Segment && s.Bytes-s.BarrierBytes > r.engine.Live()[s.Number] {
+				t.Errorf("one segment can't be removed, and segment %d is not cleaned", s.Number)
 			}
 		}
 		keep("")
@@ -477,14 +477,14 @@ func TestMarksAreNotOvercounted(t *testing.T) {
 			low := 0
 			for _, s := range r.log.Segments() {
 				marks := int64(0)
-				err := r.log.Walk(s.ID, func(rec seglog.Record, at seglog.Location) error {
+				err := r.log.Walk(s.Number, func(rec seglog.Record, at seglog.Location) error {
 					if rec.Kind == seglog.KindBarrier {
 						marks += int64(at.Length)
 					}
 					return nil
 				})
 				if err != nil || s.BarrierBytes > marks {
-					t.Errorf("start %d: %v: segment %d has %d bytes of marks, and %d are counted", start, err, s.ID, marks, s.BarrierBytes)
+					t.Errorf("start %d: %v: segment %d has %d bytes of marks, and %d are counted", start, err, s.Number, marks, s.BarrierBytes)
 				}
 				if s.BarrierBytes < marks {
 					low++

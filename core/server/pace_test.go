@@ -89,8 +89,8 @@ func TestProgressRenewsADeadline(t *testing.T) {
 				if c.ends > 0 && (err == nil || took > c.ends) {
 					t.Errorf("the connection ends after %v, want %v: %v", took, c.ends, err)
 				}
-				if r.largeBudget.free != bodyBudget || r.server.answerBudget.free != answerBudget {
-					t.Errorf("%d and %d bytes of the budgets are still held; want 0", bodyBudget-r.largeBudget.free, answerBudget-r.server.answerBudget.free)
+				if r.largeBudget.free != largeBudget || r.server.answerBudget.free != answerBudget {
+					t.Errorf("%d and %d bytes of the budgets are still held; want 0", largeBudget-r.largeBudget.free, answerBudget-r.server.answerBudget.free)
 				}
 			})
 		})

@@ -17,61 +17,61 @@ type queue[T any] struct {
 
 func newQueue[T any]() *queue[T] { return &queue[T]{wake: make(chan struct{}, 1)} }
 
-func (m *queue[T]) put(items ...T) {
+func (q *queue[T]) put(items ...T) {
 	if len(items) == 0 {
 		return
 	}
-	m.add(items...)
-	m.signal()
+	q.add(items...)
+	q.signal()
 }
 
 // add puts items without a signal. The caller signals later, or takes the items itself.
-func (m *queue[T]) add(items ...T) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.items = append(m.items, items...)
+func (q *queue[T]) add(items ...T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append(q.items, items...)
 }
 
 // signal wakes the goroutine that takes, even if the queue is empty.
-func (m *queue[T]) signal() {
+func (q *queue[T]) signal() {
 	select {
-	case m.wake <- struct{}{}:
+	case q.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (m *queue[T]) take() []T {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	items := m.items
-	m.items = nil
+func (q *queue[T]) take() []T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items := q.items
+	q.items = nil
 	return items
 }
 
-func (m *queue[T]) len() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.items)
+func (q *queue[T]) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
 }
 
 // lone takes the only item. It returns false if the queue has no item, or several.
-func (m *queue[T]) lone() (item T, ok bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.items) != 1 {
+func (q *queue[T]) lone() (item T, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.items) != 1 {
 		return item, false
 	}
-	item = m.items[0]
-	m.items = nil
+	item = q.items[0]
+	q.items = nil
 	return item, true
 }
 
 // signals yields at every signal, until done is closed.
-func (m *queue[T]) signals(done <-chan struct{}) iter.Seq[struct{}] {
+func (q *queue[T]) signals(done <-chan struct{}) iter.Seq[struct{}] {
 	return func(yield func(struct{}) bool) {
 		for {
 			select {
-			case <-m.wake:
+			case <-q.wake:
 			case <-done:
 				return
 			}
@@ -83,10 +83,10 @@ func (m *queue[T]) signals(done <-chan struct{}) iter.Seq[struct{}] {
 }
 
 // batches yields the items of the queue, at every signal, until done is closed.
-func (m *queue[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
+func (q *queue[T]) batches(done <-chan struct{}) iter.Seq[[]T] {
 	return func(yield func([]T) bool) {
-		for range m.signals(done) {
-			if !yield(m.take()) {
+		for range q.signals(done) {
+			if !yield(q.take()) {
 				return
 			}
 		}

@@ -22,7 +22,7 @@ const (
 // is found before a client needs it, and then the checkpoints. A record is checked as
 // for a client: its seals, and its content against its identity.
 type scrubber struct {
-	s          *server
+	server     *server
 	maintainer *maintainer
 	maker      *identity.Maker
 	cursor     engine.Cursor   // behind the entries taken last
@@ -35,62 +35,64 @@ type scrubber struct {
 	found   engine.Verify // in this pass
 }
 
-func newScrubber(h *maintainer) *scrubber {
-	c := &scrubber{s: h.s, maintainer: h, maker: h.s.newMaker(), next: time.Now()}
+func newScrubber(m *maintainer) *scrubber {
+	s := &scrubber{server: m.s, maintainer: m, maker: m.s.newMaker(), next: time.Now()}
 	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
-	h.s.runOnEngine(func(e *engine.Engine) {
+	m.s.runOnEngine(func(e *engine.Engine) {
 		n, _ := e.Objects()
-		c.skip = int(float64(n) * phase.Seconds() / scrubWithin.Seconds())
+		s.skip = int(float64(n) * phase.Seconds() / scrubWithin.Seconds())
 	})
-	return c
+	return s
 }
 
 // step reads the records whose turn has come; more: a request waits for the rest of
 // them. That takes as long again as the reading took, so that traffic comes first.
-func (c *scrubber) step() (more bool) {
+func (s *scrubber) step() (more bool) {
 	began, asked := time.Now(), 0
-	c.s.runOnEngine(func(e *engine.Engine) { asked = e.Verifying() })
-	if c.waiting == 0 && asked > 0 {
-		c.begin()
-		c.waiting = asked
+	s.server.runOnEngine(func(e *engine.Engine) { asked = e.Verifying() })
+	if s.waiting == 0 && asked > 0 {
+		s.begin()
+		s.waiting = asked
 	}
-	hurry := c.waiting > 0
-	due := func() bool { return hurry || !time.Now().Before(c.next) }
+	hurry := s.waiting > 0
+	due := func() bool { return hurry || !time.Now().Before(s.next) }
 	// A disk that fails takes its time: maintenance must have its turn meanwhile.
-	mayRead := func() bool { return due() && time.Since(began) < houseEvery && c.maintainer.ctx.Err() == nil }
+	mayRead := func() bool {
+		return due() && time.Since(began) < maintainEvery && s.maintainer.ctx.Err() == nil
+	}
 	for size := int64(0); size < scrubMost && mayRead(); {
-		if len(c.list) == 0 && !c.fill() {
-			c.end()
+		if len(s.list) == 0 && !s.fill() {
+			s.end()
 			return false
 		}
-		n := c.read(c.list[0])
-		c.list = c.list[1:]
+		n := s.read(s.list[0])
+		s.list = s.list[1:]
 		size += n
-		share := float64(n) / float64(max(1, c.maintainer.liveBytes))
-		c.next = c.next.Add(time.Duration(share * float64(scrubWithin)))
+		share := float64(n) / float64(max(1, s.maintainer.liveBytes))
+		s.next = s.next.Add(time.Duration(share * float64(scrubWithin)))
 	}
 	if hurry {
-		time.Sleep(min(time.Since(began), houseEvery))
-	} else if time.Since(c.next) > time.Minute {
-		c.next = time.Now() // the machine slept, or is too slow: lost time is not made up for
+		time.Sleep(min(time.Since(began), maintainEvery))
+	} else if time.Since(s.next) > time.Minute {
+		s.next = time.Now() // the machine slept, or is too slow: lost time is not made up for
 	}
 	return hurry
 }
 
 // begin begins a pass.
-func (c *scrubber) begin() {
-	c.cursor, c.list, c.skip, c.found = engine.Cursor{}, nil, 0, engine.Verify{}
+func (s *scrubber) begin() {
+	s.cursor, s.list, s.skip, s.found = engine.Cursor{}, nil, 0, engine.Verify{}
 }
 
 // fill takes the next entries; false: there are none.
-func (c *scrubber) fill() bool {
-	for len(c.list) == 0 {
-		c.s.runOnEngine(func(e *engine.Engine) { c.list = e.Scan(&c.cursor, scrubPiece) })
-		if len(c.list) == 0 {
+func (s *scrubber) fill() bool {
+	for len(s.list) == 0 {
+		s.server.runOnEngine(func(e *engine.Engine) { s.list = e.Scan(&s.cursor, scrubPiece) })
+		if len(s.list) == 0 {
 			return false
 		}
-		n := min(c.skip, len(c.list))
-		c.list, c.skip = c.list[n:], c.skip-n
+		n := min(s.skip, len(s.list))
+		s.list, s.skip = s.list[n:], s.skip-n
 	}
 	return true
 }
@@ -98,73 +100,73 @@ func (c *scrubber) fill() bool {
 // checkpoints reads the checkpoints, resting half of the time. If one is damaged, or the
 // disk does not give it, two others take their places at once: a start needs one that is
 // whole.
-func (c *scrubber) checkpoints() {
-	h, damaged := c.maintainer, false
-	for _, number := range h.s.log.Checkpoints() {
-		if number == 0 || h.ctx.Err() != nil {
+func (s *scrubber) checkpoints() {
+	m, damaged := s.maintainer, false
+	for _, number := range m.s.log.Checkpoints() {
+		if number == 0 || m.ctx.Err() != nil {
 			continue
 		}
 		began := time.Now()
 		err := retry(readTries, func() error {
-			return h.s.log.CheckCheckpoint(number, func() error {
-				time.Sleep(min(time.Since(began), houseEvery))
+			return m.s.log.CheckCheckpoint(number, func() error {
+				time.Sleep(min(time.Since(began), maintainEvery))
 				began = time.Now()
-				return h.ctx.Err()
+				return m.ctx.Err()
 			})
 		})
-		if err == nil || h.ctx.Err() != nil {
+		if err == nil || m.ctx.Err() != nil {
 			continue
 		}
 		say("two other checkpoints follow: %v", err)
 		damaged = true
-		c.count(0, true)
+		s.count(0, true)
 		reason := model.ReasonCheckpoint
 		if !errors.Is(err, seglog.ErrDamaged) {
 			reason = model.ReasonReadFailed
 		}
-		h.s.runOnEngine(func(e *engine.Engine) { e.Note(reason) })
+		m.s.runOnEngine(func(e *engine.Engine) { e.Note(reason) })
 	}
-	if damaged && h.ctx.Err() == nil {
-		if err := errors.Join(h.checkpoint(), h.checkpoint()); err != nil {
+	if damaged && m.ctx.Err() == nil {
+		if err := errors.Join(m.checkpoint(), m.checkpoint()); err != nil {
 			say("replace a damaged checkpoint: %v", err)
 		}
 	}
 }
 
 // end ends a pass, with the checkpoints, and answers the requests that wait for it.
-func (c *scrubber) end() {
-	c.checkpoints()
-	s := c.s
-	s.measured.scrubPasses.Add(1)
-	s.measured.scrubTime.Store(uint64(time.Now().Unix()))
-	found, waiting := c.found, c.waiting
-	c.waiting = 0
-	c.begin()
-	c.next = time.Now().Add(houseEvery) // also if the store is empty
-	s.runOnEngine(func(e *engine.Engine) {
-		s.countObserved() // so that they see what it came to
+func (s *scrubber) end() {
+	s.checkpoints()
+	server := s.server
+	server.measured.scrubPasses.Add(1)
+	server.measured.scrubTime.Store(uint64(time.Now().Unix()))
+	found, waiting := s.found, s.waiting
+	s.waiting = 0
+	s.begin()
+	s.next = time.Now().Add(maintainEvery) // also if the store is empty
+	server.runOnEngine(func(e *engine.Engine) {
+		server.countObserved() // so that they see what it came to
 		e.Verified(waiting, found)
 	})
 }
 
 // read reads the record of an entry, or of the entry that has taken its place, and returns
 // the record's bytes. 0: there is no such entry any more.
-func (c *scrubber) read(o mapping.Entry) (n int64) {
+func (s *scrubber) read(o mapping.Entry) (n int64) {
 	for there := true; there; {
-		_, _, buf, err := c.s.readObject(readTries, c.s.log.Read, c.maker, c.buf, o)
-		if c.buf = buf; cap(buf) > scrubMost {
-			c.buf = nil
+		_, _, buf, err := s.server.readObject(readTries, s.server.log.Read, s.maker, s.buf, o)
+		if s.buf = buf; cap(buf) > scrubMost {
+			s.buf = nil
 		}
 		if errors.Is(err, seglog.ErrMoved) {
-			c.s.runOnEngine(func(e *engine.Engine) { o, there = e.Current(o) })
+			s.server.runOnEngine(func(e *engine.Engine) { o, there = e.Current(o) })
 			continue
 		}
 		n = int64(o.Loc.Length)
-		c.count(n, err != nil)
+		s.count(n, err != nil)
 		if errors.Is(err, seglog.ErrDamaged) {
-			c.s.runOnEngine(func(e *engine.Engine) { e.Damaged(o) })
+			s.server.runOnEngine(func(e *engine.Engine) { e.Damaged(o) })
 		} else if err != nil {
-			c.s.runOnEngine(func(e *engine.Engine) { e.Unreadable(o) })
+			s.server.runOnEngine(func(e *engine.Engine) { e.Unreadable(o) })
 		}
 		return n
 	}
@@ -172,16 +174,16 @@ func (c *scrubber) read(o mapping.Entry) (n int64) {
 }
 
 // count counts a record that was read, or, with n 0, a checkpoint that is damaged.
-func (c *scrubber) count(n int64, damaged bool) {
-	sums := &c.s.measured
+func (s *scrubber) count(n int64, damaged bool) {
+	sums := &s.server.measured
 	if n > 0 {
-		c.found.Objects++
+		s.found.Objects++
 		sums.scrubbedRecords.Add(1)
 	}
-	c.found.Bytes += uint64(n)
+	s.found.Bytes += uint64(n)
 	sums.scrubbedBytes.Add(uint64(n))
 	if damaged {
-		c.found.Damaged++
+		s.found.Damaged++
 		sums.scrubDamaged.Add(1)
 	}
 }

@@ -252,7 +252,7 @@ func TestAScrubOfAFailingDiskYields(t *testing.T) {
 		c := newScrubber(newMaintainer(r.server, r.ctx))
 		r.disk.spoiled(func(string, []byte) error { return syscall.EIO })
 		began := time.Now()
-		if more := c.step(); !more || time.Since(began) > 4*houseEvery {
+		if more := c.step(); !more || time.Since(began) > 4*maintainEvery {
 			t.Errorf("a step took %v; more is left: %v", time.Since(began), more)
 		}
 		r.disk.spoiled(nil)

@@ -75,7 +75,7 @@ const (
 	countEvery   = time.Second
 	resumeEvery  = time.Second // after a failed write
 	stopWithin   = 10 * time.Second
-	bodyBudget   = 256 << 20 // bytes of large requests that are not answered
+	largeBudget  = 256 << 20 // bytes of large requests that are not answered
 	smallRequest = 66 << 10  // bytes of a request that is not large: its body has at most 64 KiB
 	ownRequest   = 5 << 10   // bytes of a request for which its connection always has room: a body of 4 KiB
 	smallBudget  = 128 << 20 // bytes of small requests that are not answered
@@ -145,7 +145,7 @@ func newServer(cfg Config) *server {
 	return &server{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		connsOf: make(map[access.Principal]int),
 		events:  newQueue[event](), appends: newQueue[seglog.Group](), fetches: newQueue[engine.Fetch](),
-		toHost: newQueue[hostwire.Message](), largeBudget: newByteBudget(bodyBudget),
+		toHost: newQueue[hostwire.Message](), largeBudget: newByteBudget(largeBudget),
 		smallBudget: newByteBudget(smallBudget), answerBudget: newByteBudget(answerBudget)}
 }
 
@@ -233,7 +233,7 @@ func (s *server) compareWithAnchor() error {
 	} else if s.Anchor.LSN > at.LSN || !s.log.Contains(s.Anchor) {
 		return fmt.Errorf("%w: the anchor remembers record %d of segment %x…, "+
 			"the store ends with record %d of segment %x…",
-			ErrOlder, s.Anchor.LSN, s.Anchor.Segment[:4], at.LSN, at.Tag[:4])
+			ErrOlder, s.Anchor.LSN, s.Anchor.Segment[:4], at.LSN, at.SegmentID[:4])
 	}
 	return nil
 }

@@ -281,8 +281,8 @@ func (s *sim) opens(d *simDisk, owners map[uint32]uint64) (n int) {
 
 // checkRoom checks that no budget is held when every request is answered.
 func (s *sim) checkRoom() {
-	if s.largeBudget.free != bodyBudget || s.smallBudget.free != smallBudget || s.answerBudget.free != answerBudget {
-		s.fail("all is answered, and %d, %d and %d bytes of room are held", bodyBudget-s.largeBudget.free, smallBudget-s.smallBudget.free, answerBudget-s.answerBudget.free)
+	if s.largeBudget.free != largeBudget || s.smallBudget.free != smallBudget || s.answerBudget.free != answerBudget {
+		s.fail("all is answered, and %d, %d and %d bytes of room are held", largeBudget-s.largeBudget.free, smallBudget-s.smallBudget.free, answerBudget-s.answerBudget.free)
 	}
 	for _, c := range s.conns {
 		if n := c.unanswered.Load(); n != 0 || c.window != 0 {

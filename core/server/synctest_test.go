@@ -344,8 +344,8 @@ func (r *rig) tidy() {
 		r.t.Fatal(err)
 	}
 	for _, s := range before {
-		if r.log.Has(s.ID) {
-			r.t.Fatalf("segment %d is still there", s.ID)
+		if r.log.Has(s.Number) {
+			r.t.Fatalf("segment %d is still there", s.Number)
 		}
 	}
 }

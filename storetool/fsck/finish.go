@@ -122,7 +122,7 @@ func (s *Store) say(d *Damage, lost []mapping.Entry) {
 // behind reports whether a segment may have records after a checkpoint.
 func (s *Store) behind(file string) bool {
 	for _, x := range s.log.Segments() {
-		if segmentName(x.ID) == file {
+		if segmentName(x.Number) == file {
 			return !x.Free
 		}
 	}

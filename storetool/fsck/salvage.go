@@ -91,8 +91,8 @@ func (s *Store) replaceDamaged(now time.Time) error {
 		return err
 	}
 	for _, x := range list {
-		if damaged[x.ID] != "" {
-			if err := s.relocate(x.ID); err != nil {
+		if damaged[x.Number] != "" {
+			if err := s.relocate(x.Number); err != nil {
 				return err
 			}
 		}
@@ -101,7 +101,7 @@ func (s *Store) replaceDamaged(now time.Time) error {
 		return err
 	}
 	for id, name := range damaged {
-		if s.log.Has(id) && !slices.ContainsFunc(list, func(x seglog.SegmentInfo) bool { return x.ID == id }) {
+		if s.log.Has(id) && !slices.ContainsFunc(list, func(x seglog.SegmentInfo) bool { return x.Number == id }) {
 			continue // a new segment has its number
 		}
 		if err := os.Remove(filepath.Join(s.path, name)); err != nil && !errors.Is(err, os.ErrNotExist) {

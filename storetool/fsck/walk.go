@@ -41,7 +41,7 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	s.report.Segments, s.report.LSN = len(list), s.log.Position().LSN
 	s.gone, s.moved = make(map[identity.ID]mapping.Entry), make(map[identity.ID]mapping.Entry)
 	for _, x := range list {
-		err := s.log.Walk(x.ID, func(r seglog.Record, at seglog.Location) error {
+		err := s.log.Walk(x.Number, func(r seglog.Record, at seglog.Location) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
