@@ -23,10 +23,6 @@ import (
 	"motte/internal/build"
 )
 
-// coreOlder begins the Core's message that the history of a store lacks the anchor's head. It is the
-// text of server.ErrOlder. The host puts ErrOlder in its place.
-const coreOlder = "the store is older than its anchor, or another branch of its history"
-
 // session is one process of the Core, with the Tasks that this Core asked for.
 type session struct {
 	h       *host
@@ -152,7 +148,7 @@ func (s *session) judge(ctx context.Context, err error) error {
 	case hostwire.ExitLocked:
 		return errLocked
 	case hostwire.ExitOlder:
-		_, states, _ := strings.Cut(words, coreOlder)
+		_, states, _ := strings.Cut(words, ErrOlder.Error()) // the Core's error has the same text
 		return fmt.Errorf("%w: %w%s", ErrRefused, ErrOlder, states)
 	}
 	return fmt.Errorf("the Core ended: %w%s", err, words)

@@ -57,7 +57,8 @@ const (
 var ErrRefused = errors.New("the Core refuses to start")
 
 // ErrOlder says that the store lacks the head that its anchor holds. The host does not serve such a
-// store until an operator accepts the loss (AcceptLoss).
+// store until an operator accepts the loss (AcceptLoss). The Core reports it with the same text
+// (server.ErrOlder).
 var ErrOlder = errors.New("the store is older than its anchor, or is a fork")
 
 // Run serves until the context ends, and then stops in order. It returns an error if the host can't

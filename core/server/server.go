@@ -58,8 +58,8 @@ type Config struct {
 	Control  *net.UnixConn    // SOCK_SEQPACKET, to the host
 }
 
-// ErrOlder says that the history of a store lacks the head that its anchor remembers.
-var ErrOlder = errors.New("the store is older than its anchor, or another branch of its history")
+// ErrOlder says that the history of the store lacks the head that its anchor holds.
+var ErrOlder = errors.New("the store is older than its anchor, or is a fork")
 
 // ErrKey says that the root key can't be used: its file is missing or readable by others, or
 // holds no root key.
