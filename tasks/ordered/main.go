@@ -17,6 +17,8 @@
 //     one of its keys is in the set.
 //  3. An input without a value is neither indexed nor refused. It is not JSON, or has no
 //     value at the path, or null. A value of another type is refused.
+//  4. All pages of an answer have each object once. If changes come in between, an object that
+//     does not change is never on two pages.
 package main
 
 import "motte/sdk"

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"iter"
-	"slices"
 
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/analysis"
@@ -28,7 +25,13 @@ type index struct {
 	analyzer analysis.Analyzer
 	bleve    bleve.Index
 	runs     runs
-	ids      map[identity.Value]identity.ID // of every document
+	held     map[identity.Value]held // every document
+}
+
+// held is an object that has a document.
+type held struct {
+	id    identity.ID
+	owner sdk.Owner
 }
 
 // Configure implements sdk.Index.
@@ -56,7 +59,7 @@ func (x *index) Configure(c sdk.Config) error {
 	if err != nil {
 		return fmt.Errorf("opening the index: %w", err)
 	}
-	*x = index{fields: fields, ordered: c.Ordered, analyzer: m.AnalyzerNamed(m.DefaultAnalyzer), bleve: b, ids: make(map[identity.Value]identity.ID)}
+	*x = index{fields: fields, ordered: c.Ordered, analyzer: m.AnalyzerNamed(m.DefaultAnalyzer), bleve: b, held: make(map[identity.Value]held)}
 	x.runs.init(x)
 	return nil
 }
@@ -97,9 +100,9 @@ func (x *index) Apply(changes []sdk.Change) {
 		v := c.Identity.Value()
 		delete(added, v)
 		x.runs.drop(v)
-		if _, ok := x.ids[v]; ok {
+		if _, ok := x.held[v]; ok {
 			b.Delete(string(v[:]))
-			delete(x.ids, v)
+			delete(x.held, v)
 		}
 		if c.Remove {
 			continue
@@ -112,51 +115,14 @@ func (x *index) Apply(changes []sdk.Change) {
 		if len(d.texts) == 0 {
 			continue
 		}
-		panicOn(b.IndexAdvanced(x.document(v, d.texts)))
-		x.ids[v] = c.Identity
+		panicOn(b.IndexAdvanced(x.document(v, c.Owner, d.texts)))
+		x.held[v] = held{c.Identity, c.Owner}
 		added[v] = d.size
 	}
 	panicOn(x.bleve.Batch(b))
 	x.runs.add(added)
 	x.runs.merge()
 }
-
-// Search implements sdk.Index.
-func (x *index) Search(asked sdk.Query) (iter.Seq[sdk.Identity], error) {
-	q, err := parse(asked.Predicate, x.fields)
-	if err != nil {
-		return nil, err
-	}
-	size := len(x.ids)
-	if len(asked.After) == 0 {
-		size = min(size, asked.Limit+1) // one more than the limit shows whether more match
-	}
-	r := bleve.NewSearchRequestOptions(q, size, 0, false)
-	r.SortBy([]string{"-_score", "_id"})
-	if !x.ordered {
-		r.Score = unscored
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
-	defer cancel()
-	result, err := x.bleve.SearchInContext(ctx, r)
-	if err != nil && x.ordered && ctx.Err() == nil {
-		// A prefix of too many words can't be ranked. Search again without ranking.
-		r.Score = unscored
-		result, err = x.bleve.SearchInContext(ctx, r)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("searching: %w", err)
-	}
-	found := make([]sdk.Identity, len(result.Hits))
-	for i, hit := range result.Hits {
-		v := identity.Value([]byte(hit.ID))
-		found[i] = x.ids[v]
-	}
-	return sdk.Behind(slices.Values(found), asked.After)
-}
-
-// unscored tells Bleve not to rank.
-const unscored = "none"
 
 // panicOn ends the process after an error in which the index in memory may be wrong. The Core
 // then builds the index again.

@@ -20,6 +20,10 @@
 //  2. The Task writes only to its own memory. It merges Bleve's segments itself (see
 //     runs), since Bleve would do that in files.
 //  3. The cost of a predicate is bounded before the search begins, and so is its time.
+//  4. All pages of an answer have each object once, if no change comes in between. If the index
+//     is not ordered, an object that does not change is never on two pages. If it is ordered,
+//     changes of other objects may change the ranks. Then only the last eight objects shown
+//     are never shown again.
 package main
 
 import "motte/sdk"

@@ -18,11 +18,13 @@ type phrase struct{ *query.MatchPhraseQuery }
 
 // Searcher implements query.Query.
 func (p phrase) Searcher(ctx context.Context, r bleveindex.IndexReader, m mapping.IndexMapping, o search.SearcherOptions) (search.Searcher, error) {
-	snapshot, ok := r.(*scorch.IndexSnapshot)
-	if !ok {
-		return nil, fmt.Errorf("searching a phrase: the index is a %T", r)
+	switch r := r.(type) {
+	case *scorch.IndexSnapshot:
+		return p.MatchPhraseQuery.Searcher(ctx, watched{r}, m, o)
+	case narrowed: // its posting lists end with the context, too
+		return p.MatchPhraseQuery.Searcher(ctx, r, m, o)
 	}
-	return p.MatchPhraseQuery.Searcher(ctx, watched{snapshot}, m, o)
+	return nil, fmt.Errorf("searching a phrase: the index is a %T", r)
 }
 
 // watched is an index whose posting lists end with the context.

@@ -107,7 +107,7 @@ func (r *runs) rewrite(group []*run) {
 			if p.run != n {
 				continue
 			}
-			panicOn(b.IndexAdvanced(r.index.document(v, r.stored(v))))
+			panicOn(b.IndexAdvanced(r.index.document(v, r.index.held[v].owner, r.stored(v))))
 			moved[v] = p.size
 		}
 	}

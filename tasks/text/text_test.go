@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/blevesearch/bleve/v2/search"
-	"pgregory.net/rapid"
 
 	"motte/core/model"
 	"motte/sdk"
@@ -273,64 +272,124 @@ func TestPrefixOfMoreWordsThanCanBeRankedStillFinds(t *testing.T) {
 		for i := range texts {
 			texts[i] = fmt.Sprintf("word%d", i)
 		}
-		core.InsertAll(0, texts)
+		ids := core.InsertAll(0, texts)
 		if found, err := core.Search("word*", 1<<20); err != nil || len(found) != len(texts) {
 			t.Errorf("ordered %v: %d found (%v), want %d", ordered, len(found), err, len(texts))
+		}
+		for owner, want := range map[sdk.Owner]int{sdk.AllOwners: len(texts) - 1, 1: len(texts) - 1, 2: 0} {
+			found, more, err := core.Ask(sdk.Query{Predicate: []byte("word*"), Limit: 1 << 20, Owner: owner, After: ids[:1]})
+			if err != nil || more || len(found) != want {
+				t.Errorf("ordered %v, owner %d, behind the first: %d found, more %v (%v), want %d", ordered, owner, len(found), more, err, want)
+			}
 		}
 	}
 }
 
-// TestIndexAgreesWithAList applies the same random history to an index and to a list. The
-// history is so small that runs merge all the time.
-func TestIndexAgreesWithAList(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
+// TestPages asks for pages as the Core does: behind the objects named last, the last first.
+func TestPages(t *testing.T) {
+	texts := []string{"fox cat", "fox cat cat cat", "dog", "fox cat cat cat cat cat", "fox"} // 4, 0, 1, 3 is the order of their scores
+	for _, c := range []struct {
+		ordered   bool
+		predicate string
+		owner     sdk.Owner
+		after     []sdk.Identity
+		want      string
+		more      bool
+		err       error
+	}{
+		{true, "fox", sdk.AllOwners, nil, "4 0", true, nil},
+		{true, "fox", sdk.AllOwners, []sdk.Identity{sdktest.ID(0), sdktest.ID(4)}, "1 3", false, nil},
+		{true, "fox", 1, nil, "4 0", false, nil},
+		{true, "fox", 2, nil, "1 3", false, nil},
+		{true, "fox", 2, []sdk.Identity{sdktest.ID(1)}, "3", false, nil},
+		{true, "fox", 3, nil, "", false, nil},
+		{true, "fox", sdk.AllOwners, []sdk.Identity{sdktest.Version(3, 1), sdktest.ID(2), sdktest.ID(0)}, "1 3", false, nil},
+		{true, "fox", sdk.AllOwners, []sdk.Identity{sdktest.Version(3, 1), sdktest.ID(2)}, "", false, sdktest.ErrGone},
+		{true, "fox", sdk.AllOwners, []sdk.Identity{sdktest.ID(9)}, "", false, sdktest.ErrGone},
+		{false, "fox", sdk.AllOwners, nil, "0 1", true, nil},
+		{false, "fox", sdk.AllOwners, []sdk.Identity{sdktest.ID(1), sdktest.ID(0)}, "3 4", false, nil},
+		{false, "fox", 1, []sdk.Identity{sdktest.ID(0)}, "4", false, nil},
+		{false, "", 2, nil, "1 3", false, nil},
+		{false, "fox", sdk.AllOwners, []sdk.Identity{sdktest.ID(9), sdktest.ID(3)}, "4", false, nil},
+		{false, "fox", sdk.AllOwners, []sdk.Identity{sdktest.ID(9)}, "", false, sdktest.ErrGone},
+	} {
+		core := start(t, c.ordered, "")
+		for n, text := range texts {
+			core.InsertOf(sdk.Owner(1+n%2), sdktest.ID(n), text)
+		}
+		found, more, err := core.Ask(sdk.Query{Predicate: []byte(c.predicate), Limit: 2, Owner: c.owner, After: c.after})
+		if got := numbers(found, len(texts)); got != c.want || more != c.more || err != c.err {
+			t.Errorf("ordered %v, %q of owner %d behind %s: objects %q, more %v (%v); want %q, %v (%v)",
+				c.ordered, c.predicate, c.owner, numbers(c.after, len(texts)), got, more, err, c.want, c.more, c.err)
+		}
+	}
+}
+
+// TestChangedRanksShowNoObjectAgain: changes of other objects change the ranks of two objects
+// that were shown. The first of them is then behind the second.
+func TestChangedRanksShowNoObjectAgain(t *testing.T) {
+	core := start(t, true, "")
+	cats := strings.Repeat(" cat", 40)
+	texts := []string{"fox", "dog", "dog" + cats, "dog" + cats + cats}
+	shown := core.InsertAll(0, texts)[:2]
+	q := sdk.Query{Predicate: []byte("fox dog"), Limit: 2}
+	if found, more, err := core.Ask(q); err != nil || !more || numbers(found, 4) != "0 1" {
+		t.Fatalf("the first page has %q, more %v (%v), want 0 1", numbers(found, 4), more, err)
+	}
+	core.InsertAll(10, slices.Repeat([]string{"fox" + cats}, 3))
+	if found, _, err := core.Ask(q); err != nil || numbers(found, 4) != "1 0" {
+		t.Fatalf("the ranks are %q now (%v), want 1 0, so that the test tests the change", numbers(found, 4), err)
+	}
+	q.Limit, q.After = 1, []sdk.Identity{shown[1], shown[0]}
+	if found, more, err := core.Ask(q); err != nil || !more || numbers(found, 4) != "2" {
+		t.Errorf("the next page has %q, more %v (%v), want 2", numbers(found, 4), more, err)
+	}
+}
+
+// TestSearchPastItsTimeIsTooExpensive: the predicate is not refused, and the client may try again.
+func TestSearchPastItsTimeIsTooExpensive(t *testing.T) {
+	for _, ordered := range []bool{false, true} {
 		x := &index{}
-		if err := x.Configure(sdk.Config{Type: model.TypeText, Options: []byte(`{"analyzer":"simple"}`)}); err != nil {
+		if err := x.Configure(sdk.Config{Type: model.TypeText, Ordered: ordered}); err != nil {
 			t.Fatal(err)
 		}
-		defer x.bleve.Close()
-		model := make(map[sdk.Value]sdk.Identity)
-		words := make(map[sdk.Value][]string)
-		word := rapid.SampledFrom([]string{"a", "b", "c", "d"})
-		t.Repeat(map[string]func(*rapid.T){
-			"apply": func(t *rapid.T) {
-				var batch []sdk.Change
-				for range rapid.IntRange(1, 6).Draw(t, "changes") {
-					id := sdktest.Version(rapid.IntRange(0, 40).Draw(t, "object"), rapid.IntRange(0, 3).Draw(t, "version"))
-					c := sdk.Change{Identity: id, Remove: rapid.IntRange(0, 3).Draw(t, "remove") == 0}
-					delete(model, id.Value())
-					if !c.Remove {
-						w := rapid.SliceOfN(word, 0, 4).Draw(t, "words")
-						model[id.Value()], words[id.Value()] = id, w
-						c.Input = []byte(strings.Join(w, " "))
-					}
-					batch = append(batch, c)
-				}
-				x.Apply(batch)
-			},
-			"search": func(t *rapid.T) {
-				w := word.Draw(t, "word")
-				var want []sdk.Identity
-				for v, id := range model {
-					if slices.Contains(words[v], w) {
-						want = append(want, id)
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Owner: 1, Input: []byte("quick fox")}})
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		for _, predicate := range []string{"", "fox", "fo*", "foz~", `"quick fox"`, "+quick -dog"} {
+			for _, owner := range []sdk.Owner{sdk.AllOwners, 1, 2} {
+				for _, after := range [][]sdk.Identity{nil, {sdktest.ID(1)}} {
+					asked := sdk.Query{Predicate: []byte(predicate), Limit: 1, Owner: owner, After: after}
+					if _, err := x.search(ended, asked); err != sdk.ErrTooExpensive {
+						t.Errorf("ordered %v, %q of owner %d behind %x: %v, want %v", ordered, predicate, owner, after, err, sdk.ErrTooExpensive)
 					}
 				}
-				got, err := ask(x, w)
-				byBytes := func(a, b sdk.Identity) int { return slices.Compare(a[:], b[:]) }
-				slices.SortFunc(got, byBytes)
-				slices.SortFunc(want, byBytes)
-				if err != nil || !slices.Equal(got, want) {
-					t.Fatalf("%s: %x (%v), want %x", w, got, err, want)
-				}
-			},
-			"": func(t *rapid.T) {
-				if len(x.ids) != len(model) || len(x.runs.of) != len(model) {
-					t.Fatalf("the index has %d identities and %d places; want one of each for %d documents", len(x.ids), len(x.runs.of), len(model))
-				}
-			},
-		})
-	})
+			}
+		}
+		if _, err := x.search(ended, sdk.Query{Predicate: []byte("/x/"), Limit: 1}); !errors.Is(err, errPredicate) {
+			t.Errorf("a predicate that is not understood: %v, want %v", err, errPredicate)
+		}
+	}
+}
+
+// TestOwnerIsNoText: no predicate finds an object by its owner, also in all fields together.
+func TestOwnerIsNoText(t *testing.T) {
+	const owner = sdk.Owner(0x6f776e6572736f78) // "ownersox" as bytes
+	core := start(t, true, `{"fields":["/a","/b"]}`)
+	core.InsertOf(owner, sdktest.ID(1), `{"a":"fox"}`)
+	for range fanout { // so that runs merge
+		core.InsertOf(1, sdktest.ID(2), `{"b":"fox"}`)
+	}
+	if found, err := core.Search("ownersox", 10); err != nil || len(found) != 0 {
+		t.Errorf("the owner as a word finds %x (%v), want no object", found, err)
+	}
+	if found, err := core.Search("_owner:ownersox", 10); err != sdktest.ErrQueryRefused {
+		t.Errorf("the field of the owner finds %x (%v), want %v", found, err, sdktest.ErrQueryRefused)
+	}
+	found, more, err := core.Ask(sdk.Query{Predicate: []byte("fox"), Limit: 10, Owner: owner})
+	if got := numbers(found, 3); err != nil || more || got != "1" {
+		t.Errorf("the owner's objects: %q, more %v (%v); want 1", got, more, err)
+	}
 }
 
 // TestLoneInsertsLeaveFewRuns: otherwise each search would visit thousands of segments.
@@ -394,5 +453,42 @@ func BenchmarkInsert(b *testing.B) {
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "texts/s")
 			b.ReportMetric(float64(len(x.runs.list)), "runs")
 		})
+	}
+}
+
+// BenchmarkSearch measures a page of ten of all objects, and of the objects of an owner of few.
+func BenchmarkSearch(b *testing.B) {
+	const count = 50_000
+	for _, ordered := range []bool{false, true} {
+		x := &index{}
+		if err := x.Configure(sdk.Config{Type: model.TypeText, Ordered: ordered}); err != nil {
+			b.Fatal(err)
+		}
+		var batch []sdk.Change
+		for n := range count {
+			owner := sdk.Owner(1)
+			if n%(count/20) == 0 {
+				owner = 2
+			}
+			text := fmt.Appendf(nil, "common %s w%d", strings.Repeat("word ", n%7), n)
+			batch = append(batch, sdk.Change{Identity: sdktest.ID(n), Owner: owner, Input: text})
+			if len(batch) == 1000 {
+				x.Apply(batch)
+				batch = nil
+			}
+		}
+		after := []sdk.Identity{sdktest.ID(count / 2)}
+		for name, q := range map[string]sdk.Query{
+			"first page": {}, "later page": {After: after}, "owner of 20": {Owner: 2}, "owner of all": {Owner: 1},
+		} {
+			b.Run(fmt.Sprintf("ordered=%v/%s", ordered, name), func(b *testing.B) {
+				q.Predicate, q.Limit = []byte("common word"), 10
+				for b.Loop() {
+					if found, _, err := page(x, &question{Query: q}); err != nil || len(found) != 10 {
+						b.Fatal(len(found), err)
+					}
+				}
+			})
+		}
 	}
 }

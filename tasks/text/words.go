@@ -8,6 +8,7 @@ import (
 	bleveindex "github.com/blevesearch/bleve_index_api"
 
 	"motte/core/identity"
+	"motte/sdk"
 )
 
 // maxOccurrences bounds the positions that are stored of a word in one field of one object. To
@@ -19,12 +20,14 @@ const maxOccurrences = 256
 const (
 	textOptions = bleveindex.IndexField | bleveindex.IncludeTermVectors | bleveindex.StoreField
 	allOptions  = bleveindex.IndexField | bleveindex.IncludeTermVectors
+	ownerOption = bleveindex.IndexField | bleveindex.SkipFreqNorm
 )
 
-// document returns the document for Bleve: the texts by field, and all texts together if there
-// are several fields.
-func (x *index) document(v identity.Value, texts map[string][]string) *blevedocument.Document {
+// document returns the document for Bleve: the owner, the texts by field, and all texts together
+// if there are several fields.
+func (x *index) document(v identity.Value, owner sdk.Owner, texts map[string][]string) *blevedocument.Document {
 	d := blevedocument.NewDocument(string(v[:]))
+	d.AddField(blevedocument.NewTextFieldCustom(ownerField, nil, ownerTerm(owner), ownerOption, nil))
 	for _, f := range x.fields {
 		words := sparing{x.analyzer, make(map[string]int)}
 		for i, text := range texts[f.name] {
@@ -32,7 +35,7 @@ func (x *index) document(v identity.Value, texts map[string][]string) *blevedocu
 		}
 	}
 	if len(x.fields) > 1 {
-		d.AddField(blevedocument.NewCompositeFieldWithIndexingOptions(allFields, true, nil, nil, allOptions))
+		d.AddField(blevedocument.NewCompositeFieldWithIndexingOptions(allFields, true, nil, []string{ownerField}, allOptions))
 	}
 	return d
 }
