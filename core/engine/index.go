@@ -57,6 +57,7 @@ type index struct {
 	restarts uint64
 	outages  uint64 // outages that the Task caused
 	ledger   ledger
+	poison
 
 	finishing int // queries that the Task has answered, and whose results are in memory
 }
@@ -186,6 +187,9 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 // follow queues the change that a durable record, with this body, means for the index. An
 // index that is not up skips it: it gets the object from the mapping, when it is built.
 func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
+	if d.hasReplaced && d.replaced.ID != d.put.ID {
+		delete(x.setAside, d.replaced.ID)
+	}
 	if x.superseded == nil {
 		return
 	}
@@ -199,7 +203,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		if refused {
 			w.setFlag(d.op, wire.ReplyNotIndexed)
 		}
-		if input == nil {
+		if input == nil || x.isSetAside(d.put.ID) {
 			d.kind = taskwire.Remove
 		} else if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {
 			// All inputs before it have been read.
@@ -245,6 +249,7 @@ func (e *Engine) startIndex(x *index) {
 	}
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
+	x.forExecutable(row.Measurement)
 	e.instances[x.instance] = x
 	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.number,
 		Measurement: row.Measurement, Memory: row.Memory})
@@ -259,6 +264,9 @@ func (e *Engine) build(x *index) {
 			return
 		}
 		x.scannedTo = o.ID.Value()
+		if x.isSetAside(o.ID) {
+			continue
+		}
 		e.enqueue(x, &delivery{kind: taskwire.Insert, put: o, build: true})
 		x.building++
 	}
@@ -269,7 +277,7 @@ func (e *Engine) build(x *index) {
 func (x *index) maySend(d *delivery) bool {
 	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
 	held := x.holding > 0 && d.search == nil
-	return !full && !held && x.open+x.finishing < windowOpen && !d.unread()
+	return !full && !held && !x.mustWait(d) && x.open+x.finishing < windowOpen && !d.unread()
 }
 
 // unread reports whether the input of a delivery has not been read.
@@ -360,7 +368,7 @@ func (e *Engine) readMissed(x *index) {
 	x.missedAt = e.Now.Add(missedEvery)
 	for range min(missedPart, len(x.missed)) {
 		o := pop(&x.missed)
-		if cur, ok := e.lookup(x.c, o.ID.Value()); ok && cur.ID == o.ID {
+		if cur, ok := e.lookup(x.c, o.ID.Value()); ok && cur.ID == o.ID && !x.isSetAside(o.ID) {
 			e.enqueue(x, &delivery{kind: taskwire.Insert, put: cur})
 		}
 	}
@@ -415,6 +423,7 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 			x.open--
 			pop(&x.queries)
 		}
+		x.cleared(d)
 		if d.hasReplaced {
 			later := x.superseded[d.replaced.ID][1:]
 			x.superseded[d.replaced.ID] = later
@@ -532,6 +541,7 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 	if !x.served.IsZero() && e.Now.Sub(x.served) > time.Minute {
 		x.failures = 0
 	}
+	e.findPoison(x, r)
 	x.retryAt = e.Now.Add(min(minBackoff<<min(x.failures, 20), maxBackoff))
 	x.failures++
 	code, state := model.IndexViolated, model.IndexQuarantined

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"slices"
 	"time"
 
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/leak"
 	"motte/core/model"
 	"motte/core/taskwire"
 )
@@ -16,6 +18,7 @@ type search struct {
 	req  *Request // nil: the query was answered before, since the Task was too slow
 	p    *principal
 	x    *index
+	asks question
 	want uint32 // the most objects that the answer may show
 
 	owner taskwire.Owner              // the hint for the Task
@@ -67,7 +70,12 @@ func (e *Engine) search(q *Request) model.Code {
 	if code, wait := e.admit(q, x, p); code != model.OK || wait {
 		return code
 	}
-	s := &search{req: q, p: p, x: x, after: after, want: x.row.MaxResults,
+	asked := question{p.owner, sha256.Sum256(q.Query)}
+	if e.isKiller(x, asked) {
+		e.draw(x, p, leak.Rare, leak.Rare)
+		return model.TooExpensive
+	}
+	s := &search{req: q, p: p, x: x, asks: asked, after: after, want: x.row.MaxResults,
 		seen: make(map[identity.Value]struct{}), erasures: len(e.erasures),
 		live: uint64(c.objects.Len()), versions: c.versions}
 	if q.Limit > 0 {

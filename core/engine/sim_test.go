@@ -68,6 +68,7 @@ type simulation struct {
 	decided   map[string]state            // the state on which the next write is decided
 	versions  map[string][]state          // committed states, the oldest first
 	seen      int                         // number of groups of world.pending whose effect is in decided
+	aside     map[identity.ID]bool        // objects that were set aside at some time
 	searches  map[uint64]pendingSearch    // searches without an answer
 	ids       map[uint32]string           // names of the collections
 	owners    map[access.Principal]uint32 // owners by the log
@@ -95,7 +96,7 @@ var collections = []string{"a", "b"}
 func newSimulation(t *testing.T, seed uint64) *simulation {
 	s := &simulation{world: newWorld(t, seed), seed: seed,
 		rights: map[string]map[access.Principal]model.Rights{"a": {}, "b": {}}, decided: map[string]state{"a": {}, "b": {}},
-		versions: map[string][]state{"a": {{}}, "b": {{}}}, quotas: map[string]model.Quota{}, searches: map[uint64]pendingSearch{}, house: house{writes: map[uint64]uint64{}},
+		versions: map[string][]state{"a": {{}}, "b": {{}}}, quotas: map[string]model.Quota{}, searches: map[uint64]pendingSearch{}, aside: map[identity.ID]bool{}, house: house{writes: map[uint64]uint64{}},
 		ids: map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
 	s.settle()
 	s.register("a", "x", 0)
@@ -186,9 +187,12 @@ func (s *simulation) step() {
 			s.t.Fatalf("seed %d: the engine counts for %q %d objects; want %d", s.seed, c, n, len(s.current(c)))
 		}
 		s.checkUsage(c)
+		for id := range s.e.byName[c].index("x").setAside {
+			s.aside[id] = true
+		}
 	}
 	for _, body := range s.e.alerts {
-		if a := decodeAlert(body); s.hostility == 0 && a.Reason != model.ReasonTaskEnded && a.Reason != model.ReasonTooSlow && a.Reason != model.ReasonStorage {
+		if a := decodeAlert(body); s.hostility == 0 && a.Reason != model.ReasonTaskEnded && a.Reason != model.ReasonTooSlow && a.Reason != model.ReasonStorage && a.Reason != model.ReasonSetAside {
 			s.t.Fatalf("seed %d: an alert for reason %d without a cause", s.seed, a.Reason)
 		}
 	}
@@ -521,7 +525,7 @@ func (s *simulation) isPageBehind(from identity.ID, v state, q *pendingSearch, a
 	}
 	for _, o := range v {
 		behind := bytes.Compare(o.id[:], from[:]) > 0 && (!truncated || bytes.Compare(o.id[:], last[:]) <= 0)
-		match := bytes.HasPrefix([]byte(o.data), []byte(q.predicate)) && sees(o.id) && !s.e.erased[o.owner]
+		match := bytes.HasPrefix([]byte(o.data), []byte(q.predicate)) && sees(o.id) && !s.isOptional(o)
 		if behind && match && !slices.ContainsFunc(a.objects, func(e mapping.Entry) bool { return e.ID == o.id }) {
 			return false
 		}
@@ -562,6 +566,10 @@ func (s *simulation) checkSearches() {
 	}
 }
 
+// isOptional reports whether an answer need not show an object: its owner is erased, or a process
+// ended over it, perhaps for another reason, and it was set aside.
+func (s *simulation) isOptional(o modelObject) bool { return s.e.erased[o.owner] || s.aside[o.id] }
+
 // matches reports whether an answer shows what a principal may see of a state.
 //
 // An erasure removes objects one by one. So if an owner was erased after the query, the answer
@@ -572,7 +580,7 @@ func (s *simulation) matches(v state, who access.Principal, c, prefix string, a 
 		if !s.mayRead(who, c, o) || !bytes.HasPrefix([]byte(o.data), []byte(prefix)) {
 			continue
 		}
-		if s.e.erased[o.owner] {
+		if s.isOptional(o) {
 			may++
 		} else {
 			must++
@@ -584,7 +592,7 @@ func (s *simulation) matches(v state, who access.Principal, c, prefix string, a 
 		if o.id != e.ID || s.data(e) != o.data || !s.mayRead(who, c, o) {
 			return false
 		}
-		if !s.e.erased[o.owner] {
+		if !s.isOptional(o) {
 			stayed++
 		}
 	}
@@ -692,7 +700,13 @@ func (s *simulation) finish() {
 			s.registerFake()
 		}
 	}
-	for range 100 {
+	for i := range 100 {
+		if i == 50 { // no process ends any more
+			for _, c := range collections {
+				s.ask(admin, wire.Request{Op: model.OpRetry, Collection: c, Index: "x"})
+			}
+			clear(s.aside)
+		}
 		for _, k := range s.tasks {
 			if k.hostile {
 				k.hostile = false

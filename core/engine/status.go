@@ -196,7 +196,7 @@ func (e *Engine) indexItem(x *index, p *principal, admin bool) []byte {
 		s.State, s.Restarts, s.Number = x.state, x.restarts, x.number
 	}
 	if administers && readsAll {
-		s.Refused = x.refused
+		s.Refused, s.SetAside = x.refused, uint64(len(x.setAside))
 		if x.state == model.IndexBuilding {
 			s.Fed, s.ToFeed = x.fed, max(uint64(x.c.objects.Len()), x.fed)
 		}

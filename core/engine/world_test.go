@@ -44,6 +44,7 @@ type world struct {
 	erased  map[uint32]bool             // owners whose data key is destroyed
 	watch   func(groups []seglog.Group) // gets groups that become durable, before the engine
 	byHand  bool                        // the test runs the remaining steps of work: see work
+	kills   string                      // an input or a predicate over which each process ends; empty: none
 }
 
 // segment is a segment of the disk.
@@ -476,6 +477,12 @@ func (w *world) compact(segment uint32) {
 func (w *world) step(k *fakeTask) {
 	f := k.frames[0]
 	k.frames = k.frames[1:]
+	if w.kills != "" && strings.HasSuffix(string(f), w.kills) {
+		k.stopped = true
+		w.e.TaskEnded(k.instance, model.ReasonTaskEnded)
+		w.take()
+		return
+	}
 	for _, a := range k.handle(f) {
 		w.e.TaskAnswer(k.instance, a)
 	}

@@ -23,8 +23,9 @@ const (
 	ReasonAdrift          Reason = 14 // the data directory was moved or replaced; no records are written
 	ReasonReadFailed      Reason = 15 // repeated reads of a stored record failed
 	ReasonNewAdmin        Reason = 16 // the operator made a new and only server administrator
+	ReasonSetAside        Reason = 17 // an input over which a Task ended is not indexed any more
 
-	LastReason = ReasonNewAdmin // no reason has a higher number
+	LastReason = ReasonSetAside // no reason has a higher number
 )
 
 // Alert is an alert. The sealed log holds all alerts.

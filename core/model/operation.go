@@ -26,6 +26,7 @@ const (
 	OpGrant            Operation = 23 // rights; identity: principal; no collection: the server itself
 	OpRevoke           Operation = 24
 	OpQuota            Operation = 25 // sub-query: quota
+	OpRetry            Operation = 26 // feed an index the inputs that were set aside → count
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts

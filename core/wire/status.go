@@ -58,6 +58,7 @@ type IndexStatus struct {
 	IndexLeftBits uint64 // of the index's budget; math.MaxUint64: no budget
 	Restarts      uint64 // since the Core started
 	Refused       uint64 // inputs that the present process refused
+	SetAside      uint64 // inputs over which the Task ended, and which it does not get any more
 	Number        uint32 // of the index in the store; no other index ever has it
 }
 
@@ -91,13 +92,14 @@ func AppendGrantStatus(p []byte, s *GrantStatus) []byte {
 }
 
 // AppendIndexStatus appends a status item to p: kind 1 | collection 32 | index 32 | Task 32 |
-// data type 1 | options 1 | state 1 | eight numbers, 8 bytes each, from LeakedBits to
-// Refused | number 4.
+// data type 1 | options 1 | state 1 | nine numbers, 8 bytes each, from LeakedBits to
+// SetAside | number 4.
 func AppendIndexStatus(p []byte, s *IndexStatus) []byte {
 	w := codec.Writer(p).U8(byte(StatusIndex)).Text(s.Collection, model.MaxIdentifier)
 	w = w.Text(s.Index, model.MaxIdentifier).Text(s.Task, model.MaxIdentifier)
 	w = w.U8(byte(s.Type), byte(s.Options), byte(s.State))
 	w = w.U64(s.LeakedBits).U64(s.LeftBits).U64(s.Fed).U64(s.ToFeed)
 	w = w.U64(s.IndexBits).U64(s.IndexLeftBits).U64(s.Restarts).U64(s.Refused)
+	w = w.U64(s.SetAside)
 	return w.U32(s.Number)
 }

@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"motte/core/model"
+	"motte/core/wire"
+)
+
+// poisoned returns a world with an index, and objects of which some end each process of its Task.
+func poisoned(t *testing.T, deadly int) *world {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", 0)
+	w.kills = "deadly"
+	for i := range deadly {
+		w.ask(admin, put("c", fmt.Sprint("deadly ", i), fmt.Sprint(i, " deadly")))
+	}
+	for i := range 10 {
+		w.ask(admin, put("c", fmt.Sprint("good ", i), fmt.Sprint("good ", i)))
+	}
+	w.live(4 * time.Second * time.Duration(1+deadly))
+	return w
+}
+
+// live lets everything run for a time, with the pauses after the ends of processes.
+func (w *world) live(d time.Duration) {
+	for ; d > 0; d -= time.Second {
+		w.settle()
+		w.tick(time.Second)
+	}
+	w.settle()
+}
+
+// found returns how many objects a search for a predicate shows, or -1 if it fails.
+func (w *world) found(predicate string) int {
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", predicate))
+	w.settle()
+	if a, _ := w.answered(n); a.code == model.OK {
+		return len(a.objects)
+	}
+	return -1
+}
+
+// TestAnInputThatEndsItsTaskIsSetAside: the index serves without it, the object stays, and the
+// administrator gets an alert.
+func TestAnInputThatEndsItsTaskIsSetAside(t *testing.T) {
+	w := poisoned(t, 3)
+	if n := w.found("good"); n != 10 {
+		t.Errorf("%d of 10 objects are found beside inputs that end the Task", n)
+	}
+	if n := len(w.x().setAside); n != 3 || len(w.x().suspects) != 0 {
+		t.Errorf("%d inputs are set aside, and %d are suspects; want 3 and 0", n, len(w.x().suspects))
+	}
+	w.must(admin, get("c", "deadly 1"), model.OK)
+	aside := 0
+	for _, body := range w.e.alerts {
+		if decodeAlert(body).Reason == model.ReasonSetAside {
+			aside++
+		}
+	}
+	if aside != 3 {
+		t.Errorf("%d alerts say that an input was set aside, want 3", aside)
+	}
+
+	// The next process gets them no more, and one that is replaced or deleted is forgotten.
+	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+	w.live(5 * time.Second)
+	before := w.x().restarts
+	w.must(admin, put("c", "deadly 0", "good 10"), model.OK)
+	w.must(admin, wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte("deadly 1")}, model.OK)
+	if n := w.found("good"); n != 11 || len(w.x().setAside) != 1 || w.x().restarts != before {
+		t.Errorf("then %d objects are found, %d are set aside, after %d more restarts; want 11, 1 and 0", n, len(w.x().setAside), w.x().restarts-before)
+	}
+}
+
+// TestWhatIsSetAsideCanBeTriedAgain, by a request, and by another executable.
+func TestWhatIsSetAsideCanBeTriedAgain(t *testing.T) {
+	retry := wire.Request{Op: model.OpRetry, Collection: "c", Index: "x"}
+	w := poisoned(t, 2)
+	if a := w.must(admin, retry, model.OK); a.count != 2 {
+		t.Errorf("%d inputs are tried again, want 2", a.count)
+	}
+	w.live(20 * time.Second)
+	if n := w.found("good"); n != 10 || len(w.x().setAside) != 2 {
+		t.Errorf("they end the Task again: %d objects are found, %d are set aside; want 10 and 2", n, len(w.x().setAside))
+	}
+	w.kills = ""
+	w.must(admin, retry, model.OK)
+	w.settle()
+	if n := w.found(""); n != 12 || len(w.x().setAside)+len(w.x().suspects) != 0 {
+		t.Errorf("with a cured Task %d objects are found, want 12", n)
+	}
+	w.must(admin, wire.Request{Op: model.OpRetry, Collection: "c", Index: "y"}, model.NoIndex)
+	w.must(w.person("p", model.RightRead), retry, model.Denied)
+
+	w = poisoned(t, 2)
+	w.kills = ""
+	w.retable(func(r *model.Row) { r.Measurement[0]++ })
+	w.live(5 * time.Second)
+	if n := w.found(""); n != 12 {
+		t.Errorf("another executable holds %d objects, want 12", n)
+	}
+}
+
+// TestATaskThatEndsOverEverythingIsAtFault: only so many inputs are set aside.
+func TestATaskThatEndsOverEverythingIsAtFault(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", 0)
+	w.kills = "deadly"
+	for i := range 2 * maxSetAside {
+		w.ask(admin, put("c", fmt.Sprint("deadly ", i), fmt.Sprint(i, " deadly")))
+	}
+	w.live(time.Duration(2*maxSetAside) * maxBackoff)
+	if n := len(w.x().setAside); n != maxSetAside || len(w.x().suspects) > maxSuspects {
+		t.Errorf("%d inputs are set aside, want %d", n, maxSetAside)
+	}
+}
+
+// TestAPredicateThatEndsItsTaskIsRefused for the principal that asks it, and for a while.
+func TestAPredicateThatEndsItsTaskIsRefused(t *testing.T) {
+	w := indexed(t, 0)
+	other := w.person("other", model.RightRead)
+	w.kills = "deadly predicate"
+	ask := func(want model.Code) {
+		t.Helper()
+		n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "deadly predicate"))
+		w.settle()
+		if a, _ := w.answered(n); a.code != want {
+			t.Errorf("code %d, want %d", a.code, want)
+		}
+		w.live(5 * time.Second)
+	}
+	ask(model.IndexViolated)
+	ask(model.IndexViolated)
+	restarts := w.x().restarts
+	ask(model.TooExpensive)
+	if w.x().restarts != restarts || w.found("data") != 3 {
+		t.Error("the Task is asked again, or answers nothing else")
+	}
+	n := w.ask(other, byPredicate(model.OpSearch, "c", "x", "deadly predicate"))
+	w.settle()
+	if a, _ := w.answered(n); a.code != model.IndexViolated {
+		t.Errorf("for another principal: code %d, want %d", a.code, model.IndexViolated)
+	}
+	for range killerTime / time.Minute {
+		w.tick(time.Minute)
+	}
+	w.live(time.Second)
+	ask(model.IndexViolated)
+}
