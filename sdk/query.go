@@ -19,7 +19,7 @@ type Query struct {
 	Owner Owner
 
 	// After asks for the next page: the rest of the whole answer to this predicate. It holds
-	// the identities before the page, the last one first, at most 8. The page begins behind
+	// the identities before the page, the last one first, at most 8. The page begins after
 	// the first of them that still matches. If none of them does, the error is ErrGone. See
 	// Behind.
 	After []Identity
@@ -41,18 +41,18 @@ var (
 	ErrGone         = errors.New("the index holds none of the objects before the page")
 )
 
-// Sorted returns a page of an answer: the identities in the order of their bytes, behind the
-// first of after that is among them (see [Query]). It sorts the slice. It suits an index that
-// finds all identities before it names the first, and has no order of its own.
+// Sorted returns a page of an answer: those identities that follow the first of after, in the
+// order of their bytes (see [Query]). It sorts the slice. It suits an index that finds all
+// identities before it names the first, and has no order of its own.
 func Sorted(found, after []Identity) (iter.Seq[Identity], error) {
 	slices.SortFunc(found, func(a, b Identity) int { return bytes.Compare(a[:], b[:]) })
 	return Behind(slices.Values(found), after)
 }
 
-// Behind returns a page of an answer: the part of a sequence behind the first of after that is
-// in the sequence (see [Query]). If after is empty, it returns the whole sequence. Behind goes
-// through the sequence up to this identity at least, and the page begins at the start again.
-// An index that can begin in the middle needs no Behind.
+// Behind returns a page of an answer: those identities of a sequence that follow the first of
+// after (see [Query]). If after is empty, it returns the whole sequence. Otherwise Behind goes
+// through the sequence to find the place, and the page goes through it again from the start. An
+// index that can begin in the middle needs no Behind.
 func Behind(all iter.Seq[Identity], after []Identity) (iter.Seq[Identity], error) {
 	if len(after) == 0 {
 		return all, nil

@@ -141,7 +141,7 @@ func TestErrorsOfSearch(t *testing.T) {
 	}
 }
 
-// TestBehind: a page begins behind the first identity of after that the sequence has.
+// TestBehind: a page begins after the first identity of after that the sequence has.
 func TestBehind(t *testing.T) {
 	ids := func(numbers ...int) (list []sdk.Identity) {
 		for _, n := range numbers {
@@ -157,8 +157,8 @@ func TestBehind(t *testing.T) {
 	}{
 		{"the first page", ids(1, 2, 3), nil, ids(1, 2, 3), nil},
 		{"the first page of an empty answer", nil, nil, nil, nil},
-		{"behind the first", ids(1, 2, 3), ids(1), ids(2, 3), nil},
-		{"behind the last", ids(1, 2, 3), ids(3), nil, nil},
+		{"after the first", ids(1, 2, 3), ids(1), ids(2, 3), nil},
+		{"after the last", ids(1, 2, 3), ids(3), nil, nil},
 		{"the first of after counts", ids(1, 2, 3), ids(2, 1), ids(3), nil},
 		{"the first of after counts, in another order", ids(1, 2, 3), ids(1, 2), ids(2, 3), nil},
 		{"those that are gone are passed over", ids(1, 2, 3), ids(9, 8, 2, 1), ids(3), nil},
@@ -198,7 +198,7 @@ func TestBehind(t *testing.T) {
 	}
 }
 
-// TestPagesMakeTheWholeAnswer: pages of any size, one behind the other, have each object once,
+// TestPagesMakeTheWholeAnswer: pages of any size, one after the other, have each object once,
 // also if the objects before a page are removed meanwhile.
 func TestPagesMakeTheWholeAnswer(t *testing.T) {
 	for size := 1; size < 12; size++ {

@@ -85,7 +85,7 @@ const (
 	FailInput         Failure = 2
 	FailQuery         Failure = 3 // the predicate is not understood
 	FailExpensive     Failure = 4 // the query takes too much work now: see model.TooExpensive
-	FailGone          Failure = 5 // the Task holds none of the identities behind which it should continue
+	FailGone          Failure = 5 // the Task holds none of the identities after which it should continue
 )
 
 // Header is the fixed part of a frame.
@@ -185,7 +185,7 @@ func AppendRemove(p []byte, seq, lsn uint64, id identity.ID) []byte {
 type Query struct {
 	Limit     uint32        // identities in the answer, at most
 	Owner     Owner         // AllOwners: no hint
-	After     []identity.ID // the answer begins behind the first of these that the Task holds
+	After     []identity.ID // the answer begins after the first of these that the Task holds
 	Predicate []byte
 }
 

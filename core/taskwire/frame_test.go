@@ -70,7 +70,7 @@ var toTask = []struct {
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
 	{"search", "SEARCH for at most 10 identities, of all owners, from the first on",
 		AppendSearch(nil, 4, &firstPage), Header{Search, 27, 4}},
-	{"search-after", "SEARCH for at most 2 identities of one owner, behind two identities",
+	{"search-after", "SEARCH for at most 2 identities of one owner, after two identities",
 		AppendSearch(nil, 5, &laterPage), Header{Search, 91, 5}},
 }
 
@@ -297,7 +297,7 @@ func TestLongestFrames(t *testing.T) {
 }
 
 // TestSearchLayout compares the parts of a Search with the layout, for each number of
-// identities behind which the answer begins.
+// identities after which the answer begins.
 func TestSearchLayout(t *testing.T) {
 	for n := range model.MaxAfter + 1 {
 		q := Query{Limit: 0x01020304, Owner: owner, Predicate: []byte("p")}

@@ -49,7 +49,7 @@ type Core struct {
 }
 
 // Errors of [Core.Search] and [Core.Ask]: the index refused the predicate, found the query too
-// expensive, or holds none of the identities behind which the answer should begin.
+// expensive, or holds none of the identities after which the answer should begin.
 var (
 	ErrQueryRefused = errors.New("the index refused the predicate")
 	ErrTooExpensive = sdk.ErrTooExpensive
@@ -213,14 +213,14 @@ func (c *Core) Ask(q sdk.Query) (found []identity.ID, more bool, err error) {
 }
 
 // Pages asks a query page by page, and returns the objects of all pages. Each page has as many
-// objects as the limit of the query, and begins behind the page before. The result must be
+// objects as the limit of the query, and begins after the previous page. The result must be
 // the answer that a query with a larger limit gets at once.
 func (c *Core) Pages(q sdk.Query) (all []identity.ID) {
 	c.tb.Helper()
 	for more := true; more; {
 		page, hasMore, err := c.Ask(q)
 		if err != nil {
-			c.tb.Fatalf("%q: the page behind %d objects: %v", q.Predicate, len(all), err)
+			c.tb.Fatalf("%q: the page after %d objects: %v", q.Predicate, len(all), err)
 		}
 		all, more = append(all, page...), hasMore
 		q.After = nil
