@@ -13,75 +13,85 @@ import (
 	"motte/core/wire"
 )
 
-// Conn names a client connection for as long as the Core runs.
+// Conn is the number of a client connection. No other connection gets it while the Core runs.
 type Conn uint64
 
-// Request is a client's request, prepared: decoded, its parts checked against
-// its operation, its contents hashed. See Prepare.
+// Request is a client's request after Prepare: it is decoded, its parts fit its operation, and
+// the contents of its writes are hashed.
 type Request struct {
 	wire.Request
 	Conn      Conn
 	Principal access.Principal
-	Reserved  int           // bytes of budget that the server counts for it: its answer returns them
+	Reserved  int           // bytes of the byte budget that the request takes; its answer returns them
 	Writes    []Write       // of a put, delete or batch
 	Wanted    []wire.Wanted // of a GETMANY
 	After     []identity.ID // of a SEARCH
 
-	// As they were when the request was begun. A later step looks at them anew.
+	// The principal and the collection when the request was begun. Later steps look them up
+	// again.
 	by *principal  // nil: not registered
-	in *collection // nil: there is none
+	in *collection // nil: the collection does not exist
 }
 
-// subject returns the principal that an operation on principals is about.
+// subject returns the principal that a request adds, changes or removes.
 func (q *Request) subject() access.Principal { return access.Principal(q.Identity) }
 
 // Write is one object to put or to delete.
 type Write struct {
 	wire.Request
-	Content    identity.Content  // of Object and its attributes
-	Attributes map[string][]byte // by index
-	body       []byte            // of the record, if it is made already
+	Content    identity.Content  // digest of the object and its attributes
+	Attributes map[string][]byte // by name of the index
+	body       []byte            // the body of the record; nil: it must be encoded
 }
 
-// Output is what the engine wants done. The shell takes it after each batch of
-// inputs and carries it out; order within each list is to be kept.
+// Output lists the actions that the engine asks for. The server takes the Output after each
+// batch of inputs, and does the actions of each list in order.
 type Output struct {
-	Append  []seglog.Group     // make durable, in order, then call Committed, or WriteFailed, later Resumed
-	Replies []Reply            // send to clients
-	Fetch   []Fetch            // read, then call Fetched
-	Frames  []TaskFrame        // send to Tasks
-	Ended   []access.Principal // lost a right: end their connections, with all that is still to be sent
-	// Host is for the host: StartTask, then call TaskStarted or TaskEnded;
-	// StopTask, which ends the channel at once, and TaskEnded may follow and is
-	// ignored; Event.
+	// Append has the groups to make durable. Committed follows for their records, or WriteFailed.
+	// After WriteFailed, Resumed follows when the log takes records again.
+	Append []seglog.Group
+
+	Replies []Reply     // answers for clients
+	Fetch   []Fetch     // records to read; Fetched follows for each of them
+	Frames  []TaskFrame // frames for Tasks
+
+	// Ended has principals that lost a right. The server ends their connections, and drops the
+	// answers that they have not got.
+	Ended []access.Principal
+
+	// Host has messages for the host. After a StartTask, TaskStarted or TaskEnded follows. A
+	// StopTask also ends the channel to the Task; the engine ignores a later TaskEnded.
 	Host []hostwire.Message
 }
 
-// Fetch asks for a record.
+// Fetch asks for the record of an entry, which has the input of a delivery.
 type Fetch struct {
 	Entry    mapping.Entry
-	instance uint64    // of a Task
-	delivery *delivery // that it is for
+	instance uint64 // of the Task process
+	delivery *delivery
 }
 
-// TaskFrame is a frame for a Task, in two parts. Frames for other Tasks share the
-// second: it must not be changed.
+// TaskFrame is a frame for a Task, in two parts. Frames for several Tasks may share the same
+// Input, so it must not be changed.
 type TaskFrame struct {
-	Instance uint64
+	Instance uint64 // of the Task process
 	Frame    []byte
-	Input    []byte // of an Insert
+	Input    []byte // the input of an Insert; nil in other frames
 }
 
-// History is what the log alone knows.
+// History answers questions about the log.
 type History interface {
-	Contains(model.Head) bool // whether it had this head, which is not beyond the present one
-	HasKey(owner uint32) bool // whether what an owner put can be opened
+	// Contains reports whether a head is part of the log's history. The head must not be beyond
+	// the present head.
+	Contains(model.Head) bool
+	// HasKey reports whether an owner has a data key, which opens the owner's objects.
+	HasKey(owner uint32) bool
 }
 
-// Object is the body of a KindPut record, opened.
+// Object is the decoded body of a KindPut record.
 type Object struct {
-	Name       []byte
-	Attributes []byte // as in the sub-query of the PUT
+	Name       []byte // empty: the object has no name
+	Attributes []byte // encoded: see wire.DecodeAttributes
 	Data       []byte
 }
 
@@ -102,20 +112,20 @@ const (
 	someOptions
 )
 
-// anyRead and anyChange are the rights of which one at least lets a principal read, or
-// change, some objects of a collection.
+// With any right of anyRead, a principal may read some objects of a collection. With any right
+// of anyChange, it may change some.
 const (
 	anyRead   = model.RightRead | model.RightReadOwn
 	anyChange = model.RightWrite | model.RightDelete
 )
 
-// operations says which parts each operation needs and which it may have. What it
-// does not use must be empty, so that a request has one meaning. Of the rights the
-// principal needs one at least; then the flow begins.
+// operations has the parts that a request of each operation must have, and the parts that it
+// may have. All other parts must be empty, so that a request has one meaning. The principal
+// needs at least one of the rights; 0: it needs no right.
 var operations = map[model.Operation]struct {
 	needs, allows parts
-	flags         wire.Flags
-	rights        model.Rights                       // see mayUse
+	flags         wire.Flags // that the request may have
+	rights        model.Rights
 	flow          func(*Engine, *Request) model.Code // a code other than OK is the answer
 }{
 	model.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
@@ -153,9 +163,9 @@ var operations = map[model.Operation]struct {
 	model.OpVerify:  {0, 0, 0, model.RightAdmin, (*Engine).verifyAll},
 }
 
-// Prepare checks the parts of a request against its operation, decodes the
-// writes of a PUT, DELETE or batch, and hashes their contents. It needs no
-// state, so each connection does it on its own.
+// Prepare checks the parts of a request against its operation. It decodes the lists that the
+// parts hold, and hashes the contents of the writes. It uses no state of an engine, so any
+// number of goroutines may call it. The code is OK, or InvalidRequest without a Request.
 func Prepare(r wire.Request) (*Request, model.Code) {
 	if !valid(&r) {
 		return nil, model.InvalidRequest
@@ -186,9 +196,9 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 	return q, model.OK
 }
 
-// PrepareBody is Prepare for a request whose body stands in p behind RecordFront free bytes. A
-// PUT fills these, so that p is the body of its record and the object is not copied: p belongs
-// to the request from now on.
+// PrepareBody is Prepare for a request whose body is in p, after RecordFront unused bytes. For a
+// PUT, it fills these bytes, so that p becomes the body of the record and the object is not
+// copied. The caller must not use p again.
 func PrepareBody(r wire.Request, p []byte) (*Request, model.Code) {
 	q, code := Prepare(wire.SplitBody(r, p[RecordFront:]))
 	if code == model.OK && q.Op == model.OpPut {
@@ -198,7 +208,7 @@ func PrepareBody(r wire.Request, p []byte) (*Request, model.Code) {
 	return q, code
 }
 
-// partsOf returns the parts that a request has.
+// partsOf returns the parts of a request that are not empty.
 func partsOf(r *wire.Request) (p parts) {
 	for i, present := range [...]bool{
 		r.Collection != "",
@@ -219,7 +229,8 @@ func partsOf(r *wire.Request) (p parts) {
 	return p
 }
 
-// valid reports whether a request has the parts that its operation needs, and no others.
+// valid reports whether a request has all parts that its operation needs, and no part that the
+// operation does not use.
 func valid(r *wire.Request) bool {
 	s, p := operations[r.Op], partsOf(r)
 	switch {
@@ -231,12 +242,12 @@ func valid(r *wire.Request) bool {
 	return r.Flags&^s.flags == 0 && r.Rights&^model.RightsAll == 0 && r.Options&^model.OptionsAll == 0
 }
 
-// prepare checks one write and fills in what can be computed from it alone.
+// prepare checks one write, decodes its attributes and hashes its content.
 func (w *Write) prepare() bool {
 	given, named := w.Identity != identity.ID{}, len(w.Name) > 0
 	absent, expects := w.Flags&wire.FlagIfAbsent != 0, w.Flags&wire.FlagIfIdentity != 0
 	if w.Op == model.OpDelete {
-		// By identity, or by name, or by name with the identity it must have.
+		// By identity, or by name, or by name with the identity that the object must have.
 		return w.Flags&^wire.FlagIfIdentity == 0 && len(w.Query) == 0 && len(w.Object) == 0 &&
 			(given || named) && (given && named) == expects
 	}
@@ -247,22 +258,24 @@ func (w *Write) prepare() bool {
 		!(absent && expects) && (named || !absent && !expects)
 }
 
-// The shell changes the storage beside traffic: it takes a checkpoint piece by piece
-// (checkpoint.go), and it moves records. It asks here for the state that only the
-// engine has.
+// The server's maintainer uses the following methods to compact the log. Checkpoints are in
+// checkpoint.go.
 
-// cleanEvery is the time within which dead records are given back, however few
-// they are.
+// cleanEvery is the time from one cleaning pass to the next. So each dead record is removed
+// within this time, also from a segment with few dead records.
 const cleanEvery = 7 * 24 * time.Hour
 
-// Live returns the bytes of live records in each segment.
+// Live returns the bytes of live records in each segment, by its number. A segment without live
+// records is missing.
 func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
 
-// Relocate appends those of the records, which lie where at says, that are live, once
-// more, behind a mark; done hears when all this, and all before it, is durable and
-// applied, or can't be. It keeps what they hold until then.
+// Relocate appends the live records among these to the log again, after a barrier. The records
+// are at the given locations. Relocate calls done with OK when all records of the log are
+// durable and applied, or with another code when they can't become durable. The engine may use
+// the memory of the records until then.
 func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done func(model.Code)) {
-	// The mark proves that all records before it are durable: a carried record can't.
+	// The first record of a write has a flag that proves that all earlier records are durable. A
+	// relocated record keeps its old flags, so the barrier must come first.
 	alive := seglog.Group{{Kind: seglog.KindBarrier}}
 	for i := range records {
 		if o, ok := e.live(records[i].Collection, records[i].ID.Value()); ok && o.Loc == at[i] {
@@ -273,10 +286,12 @@ func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done fu
 	e.afterDurable(done)
 }
 
-// PendingMaintenance returns the owners whose data keys are to be destroyed, to be followed by
-// Erased; and whether all dead records are to be given back, because it is time or
-// because requests wait for it, to be followed by Done. Both come after the objects of
-// all erased owners were taken away.
+// PendingMaintenance returns the owners whose data keys must be destroyed now. Their objects are
+// removed already. Erased follows when the keys are destroyed.
+//
+// With clean, a cleaning pass is due: COMPACT requests wait for it, whose number is waiting, or
+// the last pass began longer than cleanEvery ago. Cleaned and CompactionDone follow. No pass is
+// due while objects of erased owners are left.
 func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) {
 	for _, w := range e.erase[:e.swept] {
 		erase = append(erase, w.owner)
@@ -288,10 +303,10 @@ func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) 
 	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
 }
 
-// Cleaned notes that all records that were dead at a time have been given back.
-func (e *Engine) Cleaned(at time.Time) { e.cleanedAt = at.Unix() }
+// Cleaned says that a cleaning pass has ended, which began at this time.
+func (e *Engine) Cleaned(began time.Time) { e.cleanedAt = began.Unix() }
 
-// CompactionDone answers the first n that wait for dead records to be given back.
+// CompactionDone answers the first n waiting COMPACT requests with a code.
 func (e *Engine) CompactionDone(n int, code model.Code) {
 	for range n {
 		e.end(pop(&e.compact), code)

@@ -11,8 +11,8 @@ import (
 	"motte/core/seglog"
 )
 
-// applyChange applies a durable record of the catalogue; w, if not nil, waits for the
-// data key that an erasure destroys.
+// applyChange applies a durable record of the catalogue. If the record erases an owner and w is
+// not nil, w waits until the owner's data key is destroyed.
 func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
 	switch rec.Kind {
 	case seglog.KindRegisterTask:

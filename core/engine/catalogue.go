@@ -18,46 +18,46 @@ const (
 	MaxPrincipals  = 65536
 )
 
-// catalogue is all that the log says beside the objects: who there is, what
-// they may do, what is indexed how. It changes only in applyChange.
+// catalogue is the state of the store without its objects: principals, the API format table,
+// collections with their grants and quotas, and indexes. applyChange applies its changes.
 type catalogue struct {
 	principals     map[access.Principal]*principal
 	labels         map[string]bool        // of the principals
-	tasks          map[string]*executable // the API format table
+	tasks          map[string]*executable // the API format table, by name of the Task
 	byName         map[string]*collection
 	byID           map[uint32]*collection
-	collections    []*collection   // by identifier; serverID has no name and no objects, only grants
-	indexes        []*index        // of all collections, in the order of their making
-	lastOwner      uint32          // the highest owner given out
-	lastCollection uint32          // the highest given to a collection; never given again
-	lastIndex      uint32          // likewise, of indexes
-	cleanedAt      int64           // Unix time at which all dead records had been given back
+	collections    []*collection   // in the order of their numbers
+	indexes        []*index        // of all collections, in the order of their numbers
+	lastOwner      uint32          // the highest number of an owner; no number is used twice
+	lastCollection uint32          // the highest number of a collection; no number is used twice
+	lastIndex      uint32          // the highest number of an index; no number is used twice
+	cleanedAt      int64           // Unix time at which the last complete cleaning pass began
 	erased         map[uint32]bool // owners without a data key, or whose key is to be destroyed
 }
 
 // executable is a registered Task.
 type executable struct {
-	item registered // which holds the encoded row
+	item registered // the Task as it was registered, with its encoded row
 	model.Row
 }
 
-// serverID is the identifier of a collection that stands for the server itself: it holds the
-// grants on the server.
+// serverID is the number of the collection that stands for the server itself. It has the grants
+// on the server, and neither a name nor objects.
 const serverID = 0
 
 type collection struct {
 	id        uint32
 	name      string
 	grants    access.Grants
-	indexes   []*index // in the order of their making
+	indexes   []*index // in the order of their creation
 	objects   *mapping.Map
-	used      map[uint32]int64 // bytes of its live records, by segment
-	bytes     uint64           // of all of them
+	used      map[uint32]int64 // bytes of live records, by segment
+	bytes     uint64           // bytes of live records in all segments
 	projected usage            // size when all uncommitted records are durable; only with a quota
 	quota     model.Quota      // a limit of 0 does not apply
-	touched   bool             // see touch
+	touched   bool             // its indexes must be pumped: see touch
 
-	versions uint64 // of objects that have appeared since the start
+	versions uint64 // versions of objects that were added since the start
 }
 
 func newCollection(id uint32, name string) *collection {
@@ -76,9 +76,8 @@ func (c *catalogue) isAdmin(p access.Principal) bool {
 	return access.Any(c.byID[serverID].grants.Rights(p), model.RightAdmin)
 }
 
-// The flows of the requests that change the catalogue: each decides whether its request
-// makes sense, and then appends one record. The parts that an operation does not use are
-// empty: see Prepare.
+// The following flows change the catalogue. Each flow decides whether its request is valid now,
+// and appends one record. The parts that an operation does not use are empty: see Prepare.
 
 func (e *Engine) createCollection(q *Request) model.Code {
 	switch {
@@ -160,7 +159,7 @@ func (e *Engine) removePrincipal(q *Request) model.Code {
 	return e.change(q, n.record(serverID))
 }
 
-// grant decides a GRANT or a REVOKE. On the server itself there is but one right.
+// grant decides a GRANT or a REVOKE. The server itself has one right only, admin.
 func (e *Engine) grant(q *Request) model.Code {
 	subject := e.principals[q.subject()]
 	onServer := q.in.id == serverID
@@ -178,25 +177,24 @@ func (e *Engine) grant(q *Request) model.Code {
 	return e.change(q, n.record(q.in.id))
 }
 
-// lastAdmin reports whether a principal is the only server administrator, who can't be
-// taken away: no other principal could undo it.
+// lastAdmin reports whether a principal is the only server administrator. It must stay
+// administrator, since no other principal could appoint a new one.
 func (e *Engine) lastAdmin(p *principal) bool {
 	return e.isAdmin(p.id) && len(e.byID[serverID].grants) == 1
 }
 
-// newPrincipal returns a new principal, with an owner's number that no other principal
-// had. A principal that was removed and comes back is a new owner: the objects that it put
-// before are not its own any more.
+// newPrincipal returns a new principal. Its owner number was never used before. So a principal
+// that is removed and added again does not own the objects that it put before.
 func (e *Engine) newPrincipal(id access.Principal, label string) principal {
 	n := principal{id: id, owner: e.lastOwner + 1, label: label}
-	for !e.History.HasKey(n.owner) { // an older copy of the log may not know that it was given out
+	for !e.History.HasKey(n.owner) { // an older copy of the log may lack the records of owners
 		n.owner++
 	}
 	return n
 }
 
-// change begins a change of the catalogue. While it is on its way to the disk, later
-// changes and writes wait, so that each is decided on what the one before it made.
+// change begins a change of the catalogue. Until the change is durable, later changes and writes
+// wait. So each of them is decided on the result of all earlier changes.
 func (e *Engine) change(q *Request, group ...seglog.Record) model.Code {
 	e.changing = true
 	w := &write{req: q}
@@ -209,9 +207,8 @@ func (e *Engine) change(q *Request, group ...seglog.Record) model.Code {
 	return model.OK
 }
 
-// runDeferred continues the requests that waited for a change of the catalogue, some in
-// each event, since many may wait. It stops at a request that changes the catalogue,
-// too.
+// runDeferred continues the requests that waited for a change of the catalogue. It continues up
+// to stride of them in each event, and stops at a request that changes the catalogue again.
 func (e *Engine) runDeferred() (more bool) {
 	for n := 0; n < e.stride && len(e.deferred) > 0 && !e.changing; n++ {
 		pop(&e.deferred)()

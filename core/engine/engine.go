@@ -45,11 +45,11 @@ type Config struct {
 	Maker      *identity.Maker
 	Random     seglog.Random
 	History    History
-	Admin      access.Principal // the first server administrator, if the log is empty
+	Admin      access.Principal // the first server administrator, if the log has no principal
 	NewAdmin   access.Principal // becomes the only server administrator at this start; zero: no change
 	NextKey    []byte           // the public key that will replace the Core's own; empty: no key is planned
 	KeyInStore bool             // the root key is in the data directory
-	Notes      []model.Reason   // alerts to be recorded at the start
+	Notes      []model.Reason   // reasons of alerts that Start records
 	Now        time.Time
 }
 
@@ -59,18 +59,18 @@ type Engine struct {
 	catalogue
 	used         map[uint32]int64 // bytes of live records, by segment, over all collections
 	out          Output
-	position     seglog.Position // behind the last applied record
+	position     seglog.Position // the end of the applied records
 	retryRequest func(*Request)
 	began        time.Time
 	uptime       time.Duration // the engine's clock: see Tick
 
 	lsn         uint64                           // LSN of the last record appended
 	uncommitted []uncommitted                    // records that are appended and not yet durable, in order
-	pending     map[identity.Value]mapping.Entry // newest uncommitted entry by value; CoreOwner: deleted
+	pending     map[identity.Value]mapping.Entry // newest uncommitted entry; owner CoreOwner: deleted
 	changing    bool                             // a change of the catalogue is uncommitted
 	deferred    []func()                         // calls that wait until changing is false
 	work        []func() (more bool)             // unfinished work: see the method later
-	stride      int                              // about how many objects a step of work scans
+	stride      int                              // objects that a step of work scans, about
 	touched     []*collection                    // collections whose indexes must be pumped
 	turns       map[access.Principal]turns       // requests that take several events
 
@@ -83,16 +83,17 @@ type Engine struct {
 
 	alerts             [][]byte // the newest MaxAlerts alerts, encoded by AppendAlert
 	alertCount         uint64
-	damaged            map[seglog.Location]bool // damaged records that were reported
+	damaged            map[seglog.Location]bool // damaged records with an alert
 	unreadable         time.Time                // when a failed read was reported last
 	stopping, readOnly bool
 	diskFull           bool // see SetFull
 	measured           model.Measurements
-	compact            []*Request // answered when all dead records are removed
-	verify             []*Request // answered when every live record was read
-	erase              []*write   // acknowledged when the data key of their owner is destroyed
-	swept, sweeping    int        // erasures whose objects are all removed; those that this pass completes
-	sweptTo            Cursor
+	compact            []*Request     // answered when all dead records are removed
+	verify             []*Request     // answered when every live record was read
+	erase              []*write       // acknowledged when the data key of their owner is destroyed
+	swept              int            // the first erasures of erase, whose objects are all removed
+	sweeping           int            // the first erasures of erase, which the present pass completes
+	sweptTo            Cursor         // position of the present pass
 	sweepWaits         bool           // the sweep waits for indexes that lag behind
 	erasures           map[uint32]int // by erased owner: the number of its erasure, counted from the start
 	restored           Cursor         // of the checkpoint from which the engine starts
@@ -109,8 +110,8 @@ const (
 // uncommitted is a record that is not durable yet.
 type uncommitted struct {
 	record       seglog.Record
-	write        *write             // the write that the record belongs to; nil: none
-	afterDurable []func(model.Code) // called when the record is durable, or can't be: see Engine.afterDurable
+	write        *write             // the write that the record belongs to; nil: no write
+	afterDurable []func(model.Code) // called when the record is durable, or can't become durable
 }
 
 // New returns an engine for an empty log. Restore, Replay and Check follow, then
@@ -284,8 +285,8 @@ func pop[S ~[]T, T any](queue *S) (first T) {
 	return first
 }
 
-// Committed says that the oldest uncommitted records are durable: their locations, and the
-// end of the log.
+// Committed says that the oldest uncommitted records are durable. It gets their locations, and
+// the new end of the log.
 func (e *Engine) Committed(at []seglog.Location, end seglog.Position) {
 	e.position = end
 	for _, loc := range at {
@@ -350,8 +351,8 @@ func (e *Engine) SetFull(full bool) { e.diskFull = full }
 // Note records an alert that has only a reason.
 func (e *Engine) Note(r model.Reason) { e.alert(model.Alert{Reason: r}) }
 
-// Lost reports that another program removed, cut or replaced a file that the Core needs: the
-// segment with this number, or, if it is 0, another file.
+// Lost reports that another program removed, truncated or replaced a file that the Core needs:
+// the segment with this number, or, with 0, another file.
 func (e *Engine) Lost(segment uint32) {
 	e.alert(model.Alert{Reason: model.ReasonFileLost, Segment: segment})
 }

@@ -17,7 +17,7 @@ import (
 
 // Limits of the frames that are on their way to one Task.
 const (
-	windowFrames = 1024    // frames that are sent and not confirmed or answered
+	windowFrames = 1024    // frames that are sent and not acknowledged or answered
 	windowOpen   = 8       // queries sent and not finished: each holds results, and may take a deadline
 	windowBytes  = 4 << 20 // bytes of sent frames; a single frame may be larger
 	fetchAhead   = 128     // deliveries at the front of the queue whose inputs are read
@@ -66,11 +66,11 @@ type index struct {
 type session struct {
 	instance   uint64 // number of the process; 0: no process
 	seq        uint64 // number of the last frame sent
-	applied    uint64 // number up to which the Task has confirmed all changes
+	applied    uint64 // number up to which the Task has acknowledged all changes
 	queue      []*delivery
 	unread     int         // Inserts in the queue whose inputs are not read yet
 	inputBytes int         // bytes of inputs in the queue, or being read for it
-	sent       []*delivery // changes not confirmed and queries not answered, in the order of their numbers
+	sent       []*delivery // unacknowledged changes and unanswered queries, in the order of their numbers
 	queries    []*delivery // queries of queue and sent, in order
 	open       int         // queries in sent
 	holding    int         // queries that hold changes back
@@ -78,11 +78,11 @@ type session struct {
 	served     time.Time   // when the index began to serve
 	refused    uint64      // inputs that the Task refused
 
-	// superseded holds the changes that the Task has not confirmed, oldest first, by the
+	// superseded holds the changes that the Task has not acknowledged, oldest first, by the
 	// identity that they replace or delete. The Task may still name this identity in the
 	// answer to a query that was sent before such a change. The answer then shows the old
-	// version of the object. No client has been told yet that the change is done, so the
-	// query counts as earlier (docs/decisions).
+	// version of the object. The change is not acknowledged to a client yet, so the query may
+	// count as earlier (docs/decisions).
 	superseded map[identity.ID][]*delivery
 
 	missed   []mapping.Entry // objects that the index lacks, since their records could not be read
@@ -90,13 +90,13 @@ type session struct {
 
 	scannedTo identity.Value // value up to which the objects are queued for the build
 	scanned   bool           // all objects are queued
-	building  int            // deliveries of the build that are not confirmed
-	fed       uint64         // deliveries of the build that are confirmed
+	building  int            // deliveries of the build that are not acknowledged
+	fed       uint64         // deliveries of the build that are acknowledged
 	deadlineWatch
 }
 
-// delivery is one frame for a Task, from the time it is queued until the Task
-// has confirmed or answered it.
+// delivery is one frame for a Task, from the time it is queued until the Task has acknowledged
+// or answered it.
 type delivery struct {
 	kind        taskwire.Type
 	lsn         uint64
@@ -107,9 +107,9 @@ type delivery struct {
 	counted     int    // bytes that inputBytes of the session counts for it
 	fetched     bool   // the input is read, or is being read
 	build       bool
-	waiter      *write        // the write that is told when the delivery is confirmed, or too late
+	waiter      *write        // the write that waits for the delivery: see acknowledge
 	op          int           // number of the waiter's operation
-	choice      bool          // the Task may refuse the input, and the waiter is told
+	choice      bool          // the Task may refuse the input; the answer to the PUT tells it
 	refused     bool          // the Task refused it
 	queued      time.Duration // when the waiter began to wait, by the clock of the engine
 	search      *search       // the query of a Search
@@ -184,8 +184,8 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 	return input, false
 }
 
-// follow queues the change that a durable record, with this body, means for the index. An
-// index that is not up skips it: it gets the object from the mapping, when it is built.
+// follow queues the delivery of a durable record with this body. An index without a running Task
+// skips it, since its next build gets the object from the mapping.
 func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.hasReplaced && d.replaced.ID != d.put.ID {
 		delete(x.setAside, d.replaced.ID)
@@ -305,7 +305,7 @@ func (e *Engine) readAhead(x *index) {
 func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 	x, d := e.instances[f.instance], f.delivery
 	if x == nil {
-		return // the process is gone
+		return // the process ended
 	}
 	var input []byte
 	if errors.Is(err, seglog.ErrMoved) {
@@ -359,8 +359,8 @@ func (e *Engine) keepMissed(x *index, o mapping.Entry) bool {
 	return false
 }
 
-// readMissed queues some of the objects again that an index lacks. It skips an object that
-// is gone: a later change in the queue says so.
+// readMissed queues some of the missed objects again. It skips an object that was changed or
+// removed: the queue has this change.
 func (e *Engine) readMissed(x *index) {
 	if len(x.missed) == 0 || e.Now.Before(x.missedAt) {
 		return
@@ -412,7 +412,7 @@ func (e *Engine) sendSearch(x *index, seq uint64, s *search) []byte {
 }
 
 // ackDeliveries removes the sent deliveries for which is returns true, since the Task has
-// confirmed or answered them. It acknowledges the writes that wait for them.
+// acknowledged or answered them. It acknowledges the writes that wait for them.
 func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 	x.sent = slices.DeleteFunc(x.sent, func(d *delivery) bool {
 		if !is(d) {
@@ -454,7 +454,7 @@ func (e *Engine) TaskStarted(instance uint64) {
 	e.pump(x)
 }
 
-// TaskEnded says that a process is gone, or that its bytes can't be decoded.
+// TaskEnded says that a Task's process ended, or that its bytes can't be decoded.
 func (e *Engine) TaskEnded(instance uint64, reason model.Reason) {
 	if x := e.instances[instance]; x != nil {
 		e.quarantine(x, reason)
@@ -557,7 +557,7 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 	}
 }
 
-// stopIndex ends a Task, if there is one, and drops all deliveries for it. Its queries fail
+// stopIndex ends the Task of an index, if it runs, and drops all deliveries for it. Its queries fail
 // with the code, and writes no longer wait for it.
 func (e *Engine) stopIndex(x *index, code model.Code) {
 	if x.instance != 0 {

@@ -29,7 +29,8 @@ import (
 //
 // The time of an outcome is not counted.
 
-// ledger counts the bits that one index has told: in all, and to each principal.
+// ledger counts the bits that clients can have learnt from one index: all principals together,
+// and each principal.
 type ledger struct {
 	total  account
 	owners map[uint32]*account // by the principal's number as an owner
@@ -38,10 +39,10 @@ type ledger struct {
 // account is one line of a ledger.
 type account struct {
 	drawn    leak.Bits // charges of outcomes
-	held     leak.Bits // charges set aside for queries that are on their way
+	held     leak.Bits // charges held for queries in flight
 	appended leak.Bits // amount in the last record that was appended
 	durable  leak.Bits // amount in the last record that is durable
-	outages  uint64    // outages of the index when the principal was last told of an outage
+	outages  uint64    // outages of the index when the principal was last charged for an outage
 }
 
 // The record of a capped account is ahead of its charges by up to this amount, so that few
@@ -51,7 +52,7 @@ const (
 	aheadParts = 16 // a record is ahead by at most one of so many parts of the budget
 )
 
-// of returns the account of an owner; log.CoreOwner stands for the index itself.
+// of returns the account of an owner. The owner seglog.CoreOwner stands for the index itself.
 func (g *ledger) of(owner uint32) *account {
 	if owner == seglog.CoreOwner {
 		return &g.total
@@ -163,8 +164,7 @@ func (e *Engine) record(l budgetLine) {
 	}
 }
 
-// enter appends a record, which says that an account has drawn the amount up:
-// name of the index 32 | owner 4, CoreOwner for the index itself | 2^-20 bits 8.
+// enter appends a record of an account: it has drawn at most the amount up.
 func (e *Engine) enter(l budgetLine, up leak.Bits) {
 	if l.x.c.index(l.x.name) != l.x {
 		return // dropped: another index may have its name now
@@ -178,6 +178,8 @@ func (e *Engine) enter(l budgetLine, up leak.Bits) {
 	})
 }
 
+// drawn makes a record of an account: name of the index 32 | owner 4 | amount in 2^-20 bits 8.
+// The owner of the account of an index is seglog.CoreOwner.
 func drawn(x *index, owner uint32, up leak.Bits) seglog.Record {
 	return seglog.Record{Kind: seglog.KindDrawn, Collection: x.c.id,
 		Body: codec.Writer(nil).Text(x.name, model.MaxIdentifier).U32(owner).U64(uint64(up))}
@@ -217,8 +219,8 @@ func (e *Engine) ledgerRecords() (list []seglog.Record) {
 	return list
 }
 
-// resetAccounts sets each account to the amount in the log, as a start has to, and drops the
-// accounts of principals that are gone.
+// resetAccounts sets each account to its amount in the log, and drops the accounts of removed
+// principals. Check calls it at a start.
 func (e *Engine) resetAccounts() {
 	known := map[uint32]bool{seglog.CoreOwner: true}
 	for _, p := range e.principals {
@@ -232,8 +234,9 @@ func (e *Engine) resetAccounts() {
 	}
 }
 
-// SettleLedgers writes the exact amounts to the log, when no query is on its way any more.
-// It calls done when they are durable, or can't be.
+// SettleLedgers appends the exact amounts to the log. The server calls it when no query is in
+// flight any more. It calls done with OK when they are durable, or with another code when they
+// can't become durable.
 func (e *Engine) SettleLedgers(done func(model.Code)) {
 	for _, l := range e.accounts() {
 		if l.appended != l.drawn {
@@ -256,7 +259,7 @@ func (e *Engine) admit(q *Request, x *index, p *principal) (code model.Code, wai
 		return model.Overloaded, false
 	case !e.holdCharge(x, p):
 		return e.admitLater(q)
-	case x.state != model.IndexServing: // an outage is charged once to each principal that is told of it
+	case x.state != model.IndexServing: // an outage is charged once to each principal that learns of it
 		x.ledger.of(p.owner).outages = x.outages
 		e.draw(x, p, leak.Rare, leak.Rare)
 		return model.IndexUnavailable, false
@@ -319,8 +322,8 @@ func (e *Engine) pay(f *finishing, k uint64, then func()) (code model.Code, wait
 	return model.OK, true
 }
 
-// acknowledge tells a write that an index has its change. If the Task could refuse the
-// input, the answer to the PUT tells whether it did, if the budgets cover that.
+// acknowledge ends the wait of a write for an index. If the Task could refuse the input, the
+// answer to the PUT tells whether it did, if the budgets cover that.
 func (e *Engine) acknowledge(x *index, d *delivery) {
 	w := d.waiter
 	if w == nil {
@@ -365,10 +368,9 @@ func (e *Engine) outage(x *index) {
 	e.draw(x, nil, leak.Rare, 0)
 }
 
-// showMeter fills in the amounts that an index told: those of the principal, and, for an
-// administrator, those of all principals. A principal that may not read all objects sees
-// the rest of its budget in sixteenths, since a charge depends on the number of all
-// objects.
+// showMeter sets the amounts of the leak meter in a status item: those of the principal, and,
+// for an administrator, those of all principals. A principal that may not read all objects sees
+// the rest of its budget in sixteenths, since a charge depends on the number of all objects.
 func (e *Engine) showMeter(s *wire.IndexStatus, x *index, p *principal) {
 	rights, admin := x.c.grants.Rights(p.id), e.isAdmin(p.id)
 	list := e.lines(x, p)

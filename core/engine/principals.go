@@ -10,8 +10,8 @@ import (
 )
 
 // takeOver makes a principal the only administrator of the server, for an operator who lost
-// the keys of all others. An alert is part of the same group of records. The others lose
-// this right alone. Clients can connect when the group is durable.
+// the keys of all administrators. The old administrators keep their other rights. The group of
+// records has an alert. Clients can connect when the group is durable.
 func (e *Engine) takeOver(id access.Principal) {
 	group := seglog.Group{e.raise(model.Alert{Reason: model.ReasonNewAdmin})}
 	for _, other := range visible(e.byID[serverID].grants, id, true) {

@@ -77,7 +77,7 @@ func (e *Engine) recount(c *collection) {
 }
 
 // addPending adds the state of an object after an uncommitted record. Decisions on writes and
-// quotas use that state.
+// quotas see that state.
 func (e *Engine) addPending(r *seglog.Record) {
 	v, c := r.ID.Value(), e.byID[r.Collection]
 	o := mapping.Entry{ID: r.ID, LSN: r.LSN, Collection: r.Collection, Owner: r.Owner, Loc: size(r)}
@@ -90,7 +90,7 @@ func (e *Engine) addPending(r *seglog.Record) {
 	e.pending[v] = o
 }
 
-// size returns a location with the length of a record, which is not stored yet.
+// size returns a location that has only the length of a record: the record is not stored yet.
 func size(r *seglog.Record) seglog.Location {
 	return seglog.Location{Length: uint32(seglog.RecordSize(len(r.Body)))}
 }

@@ -10,7 +10,7 @@ import (
 	"motte/core/wire"
 )
 
-// Request takes a prepared request; its answer comes with a later Take.
+// Request takes a prepared request. A later Take returns its answer.
 func (e *Engine) Request(q *Request) {
 	if changes(q.Op) && (e.changing || len(e.deferred) > 0) {
 		// A change of the catalogue is uncommitted. A later request must be decided on its
@@ -159,7 +159,7 @@ func (e *Engine) show(m *identity.Maker, q *Request, r *Reply) {
 	}
 }
 
-// find returns the object of a GET: header, rights, mapping.
+// find returns the entry of a wanted object, or NotFound if the principal may not read it.
 func (e *Engine) find(m *identity.Maker, q *Request, w wire.Wanted) (o mapping.Entry, code model.Code) {
 	v := w.Identity.Value()
 	if len(w.Name) > 0 {

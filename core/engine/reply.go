@@ -14,8 +14,8 @@ type Reply struct {
 	Principal access.Principal
 	Number    uint64
 	Head      model.Head
-	Reserved  int // bytes of the request, which the engine keeps no longer
-	Unsent    int // bytes; if not 0: call Sent with it when all is sent, or never will be
+	Reserved  int // bytes of the byte budget to release: the engine no longer keeps the request
+	Unsent    int // bytes counted until Sent; 0: Sent is not called
 
 	Content Content
 	End
@@ -26,11 +26,10 @@ type End struct {
 	Code  model.Code
 	Flags wire.ReplyFlags
 	Count uint32
-	Body  []byte // results of writes, for one
+	Body  []byte // depends on the operation; of a PUT, the identity of the object
 }
 
-// Content is what an answer shows before its end frame: Frames, Objects, Many, a Single, or, if
-// there is nothing to show, nil.
+// Content is the part of an answer before its end frame: Frames, Objects, Many, a Single, or nil.
 type Content interface {
 	size() int // bytes of memory, about, until it is sent
 }
@@ -41,26 +40,27 @@ type Frames struct {
 	Bodies [][]byte
 }
 
-// Objects are the objects of a SEARCH or LIST: to be read, opened, checked and sent one by one.
+// Objects are the objects of a SEARCH or LIST. The server reads, opens, checks and sends each
+// of them.
 type Objects []mapping.Entry
 
 // Single is the object of a GET.
 type Single struct{ mapping.Entry }
 
-// Many are the objects of a GETMANY, in the order asked.
+// Many are the objects of a GETMANY, in the order of the request.
 type Many []Found
 
-// Found is what a GETMANY has found for one of its names or identities.
+// Found is the result of a GETMANY for a name or an identity.
 type Found struct {
 	mapping.Entry
-	Code model.Code // OK: the object is to be read; else the Entry has at most an identity
+	Code model.Code // with a code other than OK, the Entry has at most an identity
 }
 
 // Bytes of memory that parts of an answer take.
 const (
-	entrySize = 64 // of an object that is still to be read
-	foundSize = 72 // of one that is asked for by a GETMANY
-	bodySize  = 24 // of a frame's body, beside the body
+	entrySize = 64 // an object that is not read yet
+	foundSize = 72 // an object of a GETMANY
+	bodySize  = 24 // a frame, without its body
 )
 
 func (f Frames) size() (n int) {

@@ -19,7 +19,7 @@ import (
 type write struct {
 	req         *Request
 	answer      Reply  // sent when acksMissing is 0; if its code is not OK, only the code is sent
-	acksMissing int    // confirmations that are missing: see acked
+	acksMissing int    // calls of acked that are missing
 	opFlags     []byte // the flags of each operation of a PUT, DELETE or batch
 	applied     int    // operations that are durable and applied
 	owner       uint32 // the owner that is erased
@@ -160,8 +160,8 @@ func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 	}
 }
 
-// applyTo makes the record visible in its collection. The projected size of the
-// collection were counted when the record was appended: see use.
+// applyTo makes the record visible in its collection. The projected size of the collection
+// includes the record since its append: see use.
 func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w *write) {
 	d := delivery{kind: taskwire.Remove, lsn: r.LSN}
 	d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
@@ -220,9 +220,9 @@ func count(used map[uint32]int64, segment uint32, bytes int64) {
 	}
 }
 
-// acked takes one confirmation: a Task has followed a change, or need not follow it any
-// more; all records that w waited for are durable, or can't be; or a data key is destroyed.
-// The last confirmation sends the answer.
+// acked notes that w no longer waits for an event: an index has its change, or w does not wait
+// for this index any more; the records of w are durable, or can't become durable; or a data key
+// is destroyed. After the last event it sends the answer.
 func (w *write) acked(e *Engine) {
 	if w.acksMissing--; w.acksMissing > 0 {
 		return
