@@ -11,6 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"motte/client"
+	"motte/core/model"
 )
 
 // typed runs a command line in this process. The command must not need a server.
@@ -132,7 +135,8 @@ func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
 // TestAFlagTakesOneValue: a second value must not silently replace the first.
 func TestAFlagTakesOneValue(t *testing.T) {
 	values := map[string][2]string{"string": {"a", "b"}, "bool": {"true", "false"}, "number": {"1", "2"}, "size": {"1KiB", "2KiB"},
-		"duration": {"1s", "2s"}, "address": {"a:1", "b:1"}, "stringArray": {"a", "b"}}
+		"duration": {"1s", "2s"}, "address": {"a:1", "b:1"}, "stringArray": {"a", "b"},
+		"identities": {strings.Repeat("0", 64), strings.Repeat("1", 64)}}
 	commands(func(c *cobra.Command, path []string) {
 		flags(c, func(f *pflag.Flag) {
 			v, ok := values[f.Value.Type()]
@@ -183,6 +187,24 @@ func TestAddressesAreChecked(t *testing.T) {
 	} {
 		if got := [2]bool{checkAddress(s) == nil, checkListen(s) == nil}; got != want {
 			t.Errorf("%q is an address of a server, and one to listen on: %v; want %v", s, got, want)
+		}
+	}
+}
+
+func TestIdentitiesHaveCommasBetweenThem(t *testing.T) {
+	one, two := strings.Repeat("01", 32), strings.Repeat("ab", 32)
+	nine := strings.Repeat(one+",", model.MaxAfter) + one
+	for s, want := range map[string]int{one: 1, one + "," + two: 2, strings.TrimSuffix(nine, ","+one): model.MaxAfter} {
+		var list []client.Identity
+		f := identities{&list}
+		if err := f.Set(s); err != nil || len(list) != want || f.String() != s {
+			t.Errorf("%q is %d identities, %q, %v; want %d", s, len(list), f.String(), err, want)
+		}
+	}
+	for _, s := range []string{"", ",", one + ",", "," + one, one + ", " + two, one[1:], one + "0", one + two, "x" + one[1:], nine} {
+		list := []client.Identity{{7}}
+		if err := (identities{&list}).Set(s); err == nil || len(list) != 1 {
+			t.Errorf("%q is %x, %v; want an error", s, list, err)
 		}
 	}
 }
