@@ -36,7 +36,7 @@ func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
 }
 
 // applyTask adds or replaces a row of the API format table. The indexes of a Task that is
-// replaced are built again by the new executable: so a Task is upgraded.
+// replaced are built again by the new executable, one after the other: see upgradeNext.
 func (e *Engine) applyTask(body []byte) error {
 	n, err := decodeRegistered(body)
 	if err != nil {
@@ -48,13 +48,41 @@ func (e *Engine) applyTask(body []byte) error {
 	}
 	e.tasks[n.task] = &executable{n, row}
 	for _, x := range e.indexes {
-		if x.task == n.task {
-			e.stopIndex(x, model.IndexUnavailable)
-			x.state, x.accepted, x.retryAt = model.IndexStarting, false, time.Time{}
-			e.touch(x.c)
+		if x.task != n.task {
+			continue
+		}
+		if x.outdated = x.instance != 0; !x.outdated {
+			e.restartIndex(x)
 		}
 	}
+	e.upgradeNext(n.task)
 	return nil
+}
+
+// upgradeNext restarts the next index of a Task that still runs with an older row, if all
+// indexes of the Task with the present row are up. So the indexes are down one after the other.
+// If a new executable does not work, the others keep the old one.
+func (e *Engine) upgradeNext(task string) {
+	var next *index
+	for _, x := range e.indexes {
+		switch {
+		case x.task != task:
+		case !x.outdated && x.state != model.IndexServing && x.state != model.IndexRefused:
+			return
+		case x.outdated && next == nil:
+			next = x
+		}
+	}
+	if next != nil {
+		e.restartIndex(next)
+	}
+}
+
+// restartIndex lets an index begin anew, with the present row of its Task.
+func (e *Engine) restartIndex(x *index) {
+	e.stopIndex(x, model.IndexUnavailable)
+	x.state, x.accepted, x.outdated, x.retryAt = model.IndexStarting, false, false, time.Time{}
+	e.touch(x.c)
 }
 
 func (e *Engine) applyPrincipal(body []byte) error {

@@ -27,6 +27,10 @@ func (w *world) retable(change func(*model.Row)) {
 	change(&row)
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
 	w.settle()
+	for slices.ContainsFunc(w.e.indexes, func(x *index) bool { return x.outdated || x.state != model.IndexServing }) {
+		w.tick(usualTick) // they are restarted one after the other
+		w.settle()
+	}
 }
 
 // person registers a principal, with rights in the collection "c".

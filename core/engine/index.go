@@ -51,6 +51,7 @@ type index struct {
 	stretched int           // how often its deadline was doubled
 	slowAt    time.Duration // when stretched changed last, by the clock of the engine
 
+	outdated bool // the process has an older row of the Task
 	accepted bool // this executable accepted the configuration; to refuse it now is a violation
 	failures int  // failures in a row; each makes the pause before the next start longer
 	retryAt  time.Time
@@ -238,6 +239,7 @@ func (e *Engine) pump(x *index) {
 	e.readAhead(x)
 	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
 		x.state, x.served, x.accepted = model.IndexServing, e.Now, true
+		e.upgradeNext(x.task)
 	}
 }
 
@@ -249,6 +251,7 @@ func (e *Engine) startIndex(x *index) {
 	}
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
+	x.outdated = false
 	x.forExecutable(row.Measurement)
 	e.instances[x.instance] = x
 	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.number,
@@ -499,6 +502,7 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 		e.stopIndex(x, model.IndexUnavailable)
 		x.state = model.IndexRefused
 		e.outage(x)
+		e.upgradeNext(x.task)
 	case a.Failure == taskwire.FailInput && d.kind == taskwire.Insert:
 		d.kind = taskwire.Remove // so that it can't be refused again
 		d.refused = true

@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"testing"
+	"time"
+
+	"motte/client/frames"
+	"motte/core/model"
+	"motte/core/wire"
+)
+
+// TestIndexesAreUpgradedOneAfterTheOther: while one index of a Task is built by the new
+// executable, the next one serves with the old one.
+func TestIndexesAreUpgradedOneAfterTheOther(t *testing.T) {
+	w := indexed(t, 0)
+	w.must(admin, createIndex("c", "y", model.TypeAny, 0), model.OK)
+	w.settle()
+	x, y := w.x(), w.e.byName["c"].index("y")
+	row := w.e.tasks["fake"].Row
+	row.Measurement[0]++
+	register := wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
+	oldY := y.instance
+	w.ask(admin, register)
+	w.commit(len(w.pending))
+	w.tick(time.Minute) // the host starts no process
+	if x.state == model.IndexServing || y.state != model.IndexServing || y.instance != oldY {
+		t.Fatalf("the first index has state %d, the second %d; want the second to serve with its old process", x.state, y.state)
+	}
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "y", "data"))
+	for _, k := range w.tasks {
+		for k.instance == oldY && len(k.frames) > 0 {
+			w.step(k)
+		}
+	}
+	if a, _ := w.answered(n); len(a.objects) != 3 {
+		t.Errorf("the index that waits for its turn shows %d objects, code %d; want 3", len(a.objects), a.code)
+	}
+	w.live(2 * time.Second)
+	if x.state != model.IndexServing || y.state != model.IndexServing || y.instance == oldY || x.outdated || y.outdated {
+		t.Errorf("then the indexes have the states %d and %d; want both to serve with new processes", x.state, y.state)
+	}
+
+	// A process that ends by itself meanwhile gets the new row at once.
+	oldY = y.instance
+	row.MaxResults++
+	register.Query = frames.AppendRow(nil, &row)
+	w.ask(admin, register)
+	w.commit(len(w.pending))
+	w.e.TaskEnded(oldY, model.ReasonTaskEnded)
+	w.take()
+	w.live(5 * time.Second)
+	if x.row.MaxResults != row.MaxResults || y.row.MaxResults != row.MaxResults {
+		t.Errorf("the indexes have %d and %d results at most, want %d", x.row.MaxResults, y.row.MaxResults, row.MaxResults)
+	}
+}
