@@ -412,7 +412,8 @@ func TestLoneInsertsLeaveFewRuns(t *testing.T) {
 	}
 }
 
-// FuzzPredicate: no predicate makes the index panic.
+// FuzzPredicate: no predicate makes the index panic. The objects of an owner are found if they are
+// found among all, and so is the second page.
 func FuzzPredicate(f *testing.F) {
 	for _, s := range []string{"", "+quick -\"lazy dog\"~2 fo* b?r^3", "text:fox~1", "-", "\\", "1.5^2", "text:>=5", "/x/", "a\\ b*", "\"\"", "~", "^"} {
 		f.Add(s)
@@ -421,10 +422,29 @@ func FuzzPredicate(f *testing.F) {
 	if err := x.Configure(sdk.Config{Type: model.TypeText, Ordered: true}); err != nil {
 		f.Fatal(err)
 	}
-	x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Input: []byte("the quick brown fox 1.5")}, {Identity: sdktest.ID(2), Input: []byte("lazy dog ~ ^ \\")}})
+	x.Apply([]sdk.Change{
+		{Identity: sdktest.ID(1), Owner: 1, Input: []byte("the quick brown fox 1.5")},
+		{Identity: sdktest.ID(2), Owner: 2, Input: []byte("lazy dog ~ ^ \\")},
+		{Identity: sdktest.ID(3), Owner: 1, Input: []byte("a fox, quick and lazy")},
+	})
 	f.Fuzz(func(t *testing.T, s string) {
-		if found, err := ask(x, s); err == nil && len(found) > 2 {
-			t.Fatalf("%q finds %d of 2", s, len(found))
+		all, err := ask(x, s)
+		q := question{Query: sdk.Query{Predicate: []byte(s), Limit: 3, Owner: 1}}
+		of, more, errOf := page(x, &q)
+		if (err == nil) != (errOf == nil) || more {
+			t.Fatalf("%q: %v for all, and %v for an owner, who has more: %v", s, err, errOf, more)
+		}
+		want := slices.DeleteFunc(slices.Clone(all), func(id sdk.Identity) bool { return id == sdktest.ID(2) })
+		slices.SortFunc(want, compare)
+		if got := slices.SortedFunc(slices.Values(of), compare); !slices.Equal(got, want) {
+			t.Fatalf("%q finds %s for an owner, and %s for all", s, numbers(of, 4), numbers(all, 4))
+		}
+		if len(all) == 0 {
+			return
+		}
+		q.Owner, q.After = sdk.AllOwners, all[:1]
+		if rest, _, err := page(x, &q); err != nil || !slices.Equal(rest, all[1:]) {
+			t.Fatalf("%q finds %s behind the first of %s (%v)", s, numbers(rest, 4), numbers(all, 4), err)
 		}
 	})
 }
