@@ -286,3 +286,45 @@ func (tc *roundsCase) run(t *testing.T, c, alice *client.Client, collection stri
 		}
 	}
 }
+
+// TestPagesOfAHostileTaskEnd: a Task says of each page that more match. A client that takes all
+// pages gets an error in the end, and no object that it may not read.
+func TestPagesOfAHostileTaskEnd(t *testing.T) {
+	s := serve(t, t.TempDir())
+	c, ctx := s.admin(), t.Context()
+	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	testutil.Must(t, c.CreateCollection(ctx, "c"))
+	testutil.Must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "hostile"}))
+	testutil.Eventually(t, "index", serving(c, "c", "x"))
+	alice := s.person(c, "alice", "c", model.RightReadOwn|model.RightWrite)
+	for name, writer := range map[string]*client.Client{"other-1": c, "other-2": c, "own-1": alice} {
+		_, err := writer.Put(ctx, "c", []byte("content"), client.Name(name))
+		testutil.Must(t, err)
+	}
+	for _, tc := range []struct {
+		lie    string
+		reader *client.Client
+		may    []string // the objects that the reader may get
+		err    error    // nil: any error
+	}{
+		{"fill others", alice, nil, client.ErrTruncated}, // there is no object after which a page could begin
+		{"fill own", alice, []string{"own-1"}, nil},
+		{"fill others", c, []string{"other-1", "other-2", "own-1"}, nil},
+		{"fill others, then gone", c, []string{"other-1", "other-2", "own-1"}, client.ErrGone},
+		{"fill others, then expensive", c, []string{"other-1", "other-2", "own-1"}, client.ErrTooExpensive},
+		{"fill others, then refuse", c, []string{"other-1", "other-2", "own-1"}, client.ErrQueryRefused},
+		{"fill others, then forged", c, []string{"other-1", "other-2", "own-1"}, client.ErrIndexViolated},
+	} {
+		var end error
+		for o, err := range tc.reader.SearchAll(ctx, client.Query{Collection: "c", Index: "x", Predicate: tc.lie}) {
+			if err != nil {
+				end = err
+			} else if !slices.Contains(tc.may, o.Name) {
+				t.Errorf("%s: the client gets %q; want only %q", tc.lie, o.Name, tc.may)
+			}
+		}
+		if end == nil || tc.err != nil && !errors.Is(end, tc.err) {
+			t.Errorf("%s: the pages end with %v; want %v", tc.lie, end, tc.err)
+		}
+	}
+}
