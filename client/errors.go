@@ -192,7 +192,7 @@ var texts = map[model.Code]string{
 	model.ReadFailed:          "the Core's disk did not return a stored record; try again",
 	model.Expired:             "the answer was read so slowly that one of its objects was deleted meanwhile; try again",
 	model.TooExpensive:        "the query takes the index too much work: narrow the predicate, or try again",
-	model.Gone:                "the index no longer has the objects behind which the page should begin: begin with the first page",
+	model.Gone:                "the index no longer has the objects after which the page should begin: begin with the first page",
 }
 
 // Error returns the meaning of the code.

@@ -17,6 +17,7 @@ var (
 		model.OpAddPrincipal: "add-principal", model.OpRemovePrincipal: "remove-principal",
 		model.OpGrant: "grant", model.OpRevoke: "revoke", model.OpStatus: "status", model.OpAlerts: "alerts", model.OpHead: "head",
 		model.OpCompact: "compact", model.OpVerify: "verify", model.OpQuota: "quota", model.OpRotatePrincipal: "rotate-principal",
+		model.OpRetry: "retry",
 	}
 	reasonNames = map[model.Reason]string{
 		model.ReasonInvalidIdentity: "invalid-identity", model.ReasonOtherCollection: "other-collection",
@@ -26,6 +27,7 @@ var (
 		model.ReasonCheckpoint: "checkpoint", model.ReasonLossAccepted: "loss-accepted",
 		model.ReasonFileLost: "file-lost", model.ReasonKeysOlder: "keys-older", model.ReasonAdrift: "directory-moved",
 		model.ReasonReadFailed: "read-failed", model.ReasonNewAdmin: "new-administrator",
+		model.ReasonSetAside: "set-aside",
 	}
 	stateNames = map[model.IndexState]string{
 		model.IndexNotShown: "not-shown", model.IndexStarting: "starting", model.IndexBuilding: "building", model.IndexServing: "serving",

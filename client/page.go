@@ -27,7 +27,7 @@ type Page struct {
 	// More is true if more objects match.
 	More bool
 
-	// Next are the objects behind which the next page begins: those that the index named last
+	// Next are the objects after which the next page begins: those that the index named last
 	// for this page, the last first, at most 8. One of them is enough; with the others the Core
 	// can go on if some are deleted meanwhile. If all are, the next search fails with ErrGone.
 	// Next is empty if no more objects match. It may also be empty although More is true: then
@@ -138,7 +138,7 @@ func incomplete(missing *MissingError, truncated bool, after []Identity) error {
 // which the Core charges and the Task answers. So it should not be small.
 const defaultPage = 1000
 
-// errRepeats says that a Task does not continue behind the given object.
+// errRepeats says that a Task does not continue after the given object.
 var errRepeats = errors.New("the index shows the same objects again instead of the next: its Task has a fault")
 
 func allPages[T any](ctx context.Context, c *Client, q Query, r results[T]) iter.Seq2[T, error] {

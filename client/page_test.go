@@ -170,7 +170,7 @@ func TestAShortAnswerNeverLooksComplete(t *testing.T) {
 				if errors.As(err, &cut) != k.truncated || errors.Is(err, ErrTruncated) != k.truncated {
 					t.Errorf("the answer ends with %v; truncated: %v", err, k.truncated)
 				} else if k.truncated && !slices.Equal(cut.After, next) {
-					t.Errorf("the error says that the next page begins behind %x; want %x", cut.After, next)
+					t.Errorf("the error says that the next page begins after %x; want %x", cut.After, next)
 				}
 				var missing *MissingError
 				if errors.As(err, &missing) != (k.index.missing > 0) {
@@ -229,8 +229,8 @@ func TestSearchAllShowsEveryPage(t *testing.T) {
 	}
 }
 
-// TestSearchAllBeginsBehindTheGivenObjects and may be left early.
-func TestSearchAllBeginsBehindTheGivenObjects(t *testing.T) {
+// TestSearchAllBeginsAfterTheGivenObjects and may be left early.
+func TestSearchAllBeginsAfterTheGivenObjects(t *testing.T) {
 	x := &indexed{objects: 30, most: 10}
 	c := x.dial(t)
 	q := Query{Collection: "c", Index: "x", After: []Identity{numbered(20), numbered(19)}}

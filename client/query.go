@@ -16,7 +16,7 @@ type Query struct {
 	Predicate  string // in the language of the index, 1 MiB at most
 	Limit      uint32 // most results; 0: the limit of the index
 
-	// After is only for searches. The answer begins behind these objects: see [Page]. It has at
+	// After is only for searches. The answer begins after these objects: see [Page]. It has at
 	// most 8 identities; more fail with ErrInvalidRequest.
 	After []Identity
 }

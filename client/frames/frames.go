@@ -140,7 +140,7 @@ func DecodeIdentities(p []byte, count uint32) ([]identity.ID, error) {
 	return ids, nil
 }
 
-// DecodeNext reads the body of the End frame that answers a SEARCH: the identities behind
+// DecodeNext reads the body of the End frame that answers a SEARCH: the identities after
 // which the next page begins, the last named first. An answer that is not truncated has none.
 func DecodeNext(body []byte, h *wire.ReplyHeader) ([]identity.ID, error) {
 	count := len(body) / identity.Size

@@ -50,7 +50,7 @@ func goldenRequests() []goldenRequest {
 		{"get-identity", "GET by identity", wire.Request{Op: model.OpGet, Collection: people, Identity: pattern(0x20)}},
 		{"search", "SEARCH for at most 10 identities", wire.Request{Op: model.OpSearch, Collection: people,
 			Index: "by_age", Type: model.TypeInt64, Limit: 10, Flags: wire.FlagIDsOnly, Query: query}},
-		{"search-after", "SEARCH for the next 10 objects, behind two that were shown", wire.Request{Op: model.OpSearch, Collection: people,
+		{"search-after", "SEARCH for the next 10 objects, after two that were shown", wire.Request{Op: model.OpSearch, Collection: people,
 			Index: "by_age", Limit: 10, Query: query, Object: frames.AppendIdentities(nil, []identity.ID{pattern(0x60), pattern(0x20)})}},
 		{"delete-name", "DELETE by name, if the object's identity still is the header's", wire.Request{
 			Op: model.OpDelete, Collection: people, Flags: wire.FlagIfIdentity, Identity: pattern(0x20), Name: name}},
@@ -187,7 +187,7 @@ func goldenReplies() []goldenReply {
 			append(append(one[:], two[:]...), byte(wire.ReplyNotIndexed), byte(wire.ReplyReplaced)), results},
 		{"end-head", "End of a HEAD: the key that will follow the Core's own", wire.ReplyHeader{Kind: end, Flags: last}, one[:], nil},
 		{"end-search", "End of a SEARCH that shows all objects that match", wire.ReplyHeader{Kind: end, Flags: last, Count: 10}, nil, next(last)},
-		{"end-search-truncated", "End of a SEARCH of which more objects match: the next page begins behind the first of these that is left",
+		{"end-search-truncated", "End of a SEARCH of which more objects match: the next page begins after the first of these that is left",
 			wire.ReplyHeader{Kind: end, Flags: last | wire.ReplyTruncated, Count: 10}, append(two[:], one[:]...), next(last | wire.ReplyTruncated)},
 		{"end-error", "End with a code", wire.ReplyHeader{Kind: end, Flags: last, Code: model.NotFound}, nil, nil},
 		{"object-get", "The object of a GET: the only frame of its answer", wire.ReplyHeader{Kind: wire.KindObject, Flags: last}, ada, object},
