@@ -20,7 +20,7 @@ import (
 //	for o, err := range page.Objects(ctx) {
 //		...
 //	}
-//	if page.More {
+//	if len(page.Next) > 0 {
 //		q.After = page.Next // the next search shows the next page
 //	}
 type Page struct {

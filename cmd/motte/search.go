@@ -42,6 +42,7 @@ not fail, and a note on standard error says the same.`,
 		Example: `  motte search people by_age '>= 30 and < 40'
   motte search people by_age 'all order desc' --limit 10
   motte search people by_age 'all order desc' --limit 10 --after 6f1c…
+  motte search people by_age 'all' --all --ids
   motte search people by_text '"enchantress of numbers" -babbage' --ids`,
 	}, func(ctx context.Context, args []string) error {
 		s.Collection, s.Index, s.Predicate = args[0], args[1], args[2]
