@@ -73,8 +73,17 @@ func (c *Client) DropIndex(ctx context.Context, collection, index string) error 
 	return c.admin(ctx, wire.Request{Op: model.OpDropIndex, Collection: collection, Index: index})
 }
 
+// RetryIndex feeds an index the inputs again that were set aside, because its Task ended over
+// them, and returns their number. If the Task ends again, they are set aside again. It also lets
+// the Task get the predicates again that are refused because it ended over them.
+func (c *Client) RetryIndex(ctx context.Context, collection, index string) (inputs uint32, err error) {
+	p, err := c.do(ctx, &wire.Request{Op: model.OpRetry, Collection: collection, Index: index})
+	return p.Count, err
+}
+
 // RegisterTask writes a Task's row in the API format table. If the Task was registered
-// before, the new executable rebuilds its indexes.
+// before, the new executable rebuilds its indexes, one after the other. The others serve with
+// the old executable until their turn.
 func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
 	return c.admin(ctx, wire.Request{Name: []byte(task), Query: frames.AppendRow(nil, &row),
 		Op: model.OpRegisterTask})

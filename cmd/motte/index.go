@@ -23,11 +23,11 @@ import (
 func (a *app) index() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "index",
-		Short: "Create, list and drop indexes",
+		Short: "Create, list, examine and drop indexes",
 		Long: `An index is a Task that follows one collection and answers predicates about it. It
 runs confined, in a process of its own. The Core can build it again from the objects at any
 time, and does so if the Task breaks a rule.`,
-	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexDrop()})
+	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexStats(), a.indexRetry(), a.indexDrop()})
 }
 
 func (a *app) indexCreate() *cobra.Command {
@@ -281,6 +281,86 @@ func leftText(bits *uint64) string {
 		return ""
 	}
 	return fmt.Sprint(*bits)
+}
+
+func (a *app) indexStats() *cobra.Command {
+	var dir string
+	cmd := a.remote(&cobra.Command{
+		Use:   "stats COLLECTION INDEX",
+		Short: "Show one index: state, memory, refusals, what is set aside",
+		Long: `Show one index. An input is refused if its Task does not accept it. It is set aside if the
+Task ended over it: the object is stored, and the index does not find it. 'motte index retry'
+tries such inputs again.
+
+State, restarts, refusals and inputs that are set aside are for administrators. The process and
+its memory are shown on the server's machine only: see 'motte index list'.`,
+		Example: `  motte index stats people by_age`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		if err := v.only(args[0]); err != nil {
+			return err
+		}
+		v.Indexes = slices.DeleteFunc(v.Indexes, func(x indexView) bool { return x.Index != args[1] })
+		if len(v.Indexes) == 0 {
+			return fmt.Errorf("index %s %s: %w", args[0], args[1], client.ErrNoIndex)
+		}
+		if err := a.addProcesses(ctx, v, dir); err != nil {
+			return err
+		}
+		return a.stats(&v.Indexes[0])
+	})
+	cmd.Flags().StringVar(&dir, "dir", "", "data directory `DIR` of the server, to show the process (default: where the profile lies)")
+	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
+	return cmd
+}
+
+// stats prints one index.
+func (a *app) stats(x *indexView) error {
+	if a.json {
+		return a.emit(x)
+	}
+	type line struct{ name, value string }
+	lines := []line{{"task", x.Task}, {"type", x.Type}}
+	if x.shown() {
+		lines = append(lines, line{"state", x.State}, line{"restarts", fmt.Sprint(x.Restarts)},
+			line{"inputs refused", fmt.Sprint(x.Refused)}, line{"inputs set aside", fmt.Sprint(x.SetAside)})
+	}
+	if x.ToFeed > 0 {
+		lines = append(lines, line{"built", fmt.Sprintf("%d of %d", x.Fed, x.ToFeed)})
+	}
+	lines = append(lines, line{"bits drawn by you", fmt.Sprint(x.LeakedBits)})
+	if x.shown() {
+		lines = append(lines, line{"bits drawn by all", fmt.Sprint(x.IndexBits)})
+	}
+	if x.Process != 0 {
+		lines = append(lines, line{"process", fmt.Sprint(x.Process)}, line{"memory", fmt.Sprintf("%s of %s", size(x.Memory), size(x.MemoryLimit))})
+	}
+	return table(a, lines, "PROPERTY | VALUE", func(l line) []any { return []any{l.name, l.value} })
+}
+
+func (a *app) indexRetry() *cobra.Command {
+	return a.remote(&cobra.Command{
+		Use:   "retry COLLECTION INDEX",
+		Short: "Give an index the inputs again over which its Task ended",
+		Long: `Give an index the inputs again that were set aside, because its Task ended over them. If it
+ends again, they are set aside again. Predicates that are refused because the Task ended over
+them are accepted again. Another executable ('motte task register') gets all inputs by itself.`,
+		Example: `  motte index retry people by_age`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		n, err := c.RetryIndex(ctx, args[0], args[1])
+		if err != nil {
+			return fmt.Errorf("index %s %s: %w", args[0], args[1], err)
+		}
+		v := struct {
+			Collection string `json:"collection"`
+			Index      string `json:"index"`
+			Inputs     uint32 `json:"inputs"`
+		}{args[0], args[1], n}
+		return a.done(v, "Index %s of %s gets %s again.", args[1], args[0], plural(int(n), "input"))
+	})
 }
 
 func (a *app) indexDrop() *cobra.Command {

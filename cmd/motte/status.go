@@ -159,6 +159,11 @@ written:
   storage            the disk refused a write
   checkpoint         a checkpoint failed its check: at a start the one before was used, later others were written
   loss-accepted      the operator accepted a store that lacks acknowledged writes
+  file-lost          a file of the store was removed, cut off or replaced by another program
+  keys-older         an older file of data keys was put back; it may hold keys that were destroyed
+  directory-moved    the data directory was moved or replaced; nothing is written until it is back
+  set-aside          the Task ended over an input, which the index does without from now on;
+                     SEGMENT and OFFSET say where it is stored. See 'motte index retry'
   read-failed        the disk did not return a stored record, which may still be intact.
                      SEGMENT and OFFSET say where; at most one alert a minute
   new-administrator  the operator made a new administrator of the server, and all others lost that right

@@ -81,6 +81,7 @@ type indexView struct {
 	ToFeed        uint64  `json:"to_feed"` // likewise
 	Restarts      uint64  `json:"restarts"`
 	Refused       uint64  `json:"refused"`
+	SetAside      uint64  `json:"set_aside"`                 // inputs over which the Task ended
 	LeakedBits    uint64  `json:"leaked_bits"`               // drawn by this principal
 	LeftBits      *uint64 `json:"left_bits,omitempty"`       // rest of this principal's budget
 	IndexBits     uint64  `json:"index_bits"`                // drawn by all principals
@@ -177,7 +178,7 @@ func newServer(s *model.ServerStatus) *serverView {
 func newIndex(s *wire.IndexStatus) indexView {
 	x := indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
 		Ordered: s.Options&model.OptionOrdered != 0, Lazy: s.Options&model.OptionLazy != 0, Attribute: s.Options&model.OptionAttribute != 0,
-		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused,
+		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused, SetAside: s.SetAside,
 		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: uint64(s.Number)}
 	if !x.shown() {
 		x.IndexLeftBits = nil

@@ -197,20 +197,8 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.hasReplaced {
 		x.superseded[d.replaced.ID] = append(x.superseded[d.replaced.ID], &d)
 	}
-	if d.kind == taskwire.Insert {
-		// The engine made this record.
-		o, _ := DecodeObject(body)
-		input, refused := x.input(o)
-		if refused {
-			w.setFlag(d.op, wire.ReplyNotIndexed)
-		}
-		if input == nil || x.isSetAside(d.put.ID) {
-			d.kind = taskwire.Remove
-		} else if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {
-			// All inputs before it have been read.
-			d.input = own(input, len(body))
-			e.countInput(x, &d, n)
-		}
+	if d.kind == taskwire.Insert && w.setInput(e, x, &d, body) {
+		d.kind = taskwire.Remove
 	}
 	if d.kind == taskwire.Remove && !d.hasReplaced {
 		return
@@ -221,6 +209,24 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		x.waiting = append(x.waiting, &d)
 	}
 	e.enqueue(x, &d)
+}
+
+// setInput sets the input of an Insert whose record has this body, if its queue may hold the
+// input and all inputs before it have been read. It returns true if the index gets no input.
+func (w *write) setInput(e *Engine, x *index, d *delivery, body []byte) (without bool) {
+	o, _ := DecodeObject(body) // the engine made this record
+	input, refused := x.input(o)
+	if refused {
+		w.setFlag(d.op, wire.ReplyNotIndexed)
+	}
+	if input == nil || x.isSetAside(d.put.ID) {
+		return true
+	}
+	if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {
+		d.input = own(input, len(body))
+		e.countInput(x, d, n)
+	}
+	return false
 }
 
 // pump starts a process if one is due, continues a build, sends the deliveries that may be

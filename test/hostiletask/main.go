@@ -83,6 +83,9 @@ func (h *hostile) apply(t taskwire.Type, p []byte) {
 		}
 	}
 	if t == taskwire.Insert {
+		if string(p[48:]) == "fatal" {
+			os.Exit(1)
+		}
 		h.live = append(h.live, id)
 		h.owners[id.Value()] = taskwire.Owner(binary.BigEndian.Uint64(p[40:]))
 		h.secret = append(make([]byte, 0, 64), p[48:]...)
