@@ -95,7 +95,7 @@ func Example() {
 }
 
 // An index that keeps its entries in order begins a page in the middle. It needs neither Sorted
-// nor Behind, and looks at no more entries than the answer names.
+// nor After, and looks at no more entries than the answer names.
 func ExampleIndex() {
 	x := &journal{}
 	for i := range 5 {
@@ -139,14 +139,14 @@ func (x *journal) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
 	return nil, sdk.ErrGone
 }
 
-func ExampleBehind() {
+func ExampleAfter() {
 	a, b, c, d := sdk.Identity{1}, sdk.Identity{2}, sdk.Identity{3}, sdk.Identity{4}
 	all := slices.Values([]sdk.Identity{d, a, c}) // b matches no more
 
-	page, err := sdk.Behind(all, []sdk.Identity{b, a})
+	page, err := sdk.After(all, []sdk.Identity{b, a})
 	fmt.Println(slices.Equal(slices.Collect(page), []sdk.Identity{c}), err)
 
-	_, err = sdk.Behind(all, []sdk.Identity{b})
+	_, err = sdk.After(all, []sdk.Identity{b})
 	fmt.Println(err)
 	// Output:
 	// true <nil>

@@ -142,7 +142,7 @@ func TestDocumentedConversation(t *testing.T) {
 	}
 	w := &witness{}
 	w.search = func(q sdk.Query) (iter.Seq[sdk.Identity], error) {
-		return sdk.Behind(slices.Values([]sdk.Identity{w.changes[0].Identity}), q.After)
+		return sdk.After(slices.Values([]sdk.Identity{w.changes[0].Identity}), q.After)
 	}
 	c := &channel{Reader: io.MultiReader(turns...)}
 	if err := sdk.ServeChannel(c, w); err != nil || len(turns) != 2 || !bytes.Equal(c.Bytes(), want) {

@@ -21,7 +21,7 @@ type Query struct {
 	// After asks for the next page: the rest of the whole answer to this predicate. It holds
 	// the identities before the page, the last one first, at most 8. The page begins after
 	// the first of them that still matches. If none of them does, the error is ErrGone. See
-	// Behind.
+	// After.
 	After []Identity
 }
 
@@ -46,14 +46,14 @@ var (
 // identities before it names the first, and has no order of its own.
 func Sorted(found, after []Identity) (iter.Seq[Identity], error) {
 	slices.SortFunc(found, func(a, b Identity) int { return bytes.Compare(a[:], b[:]) })
-	return Behind(slices.Values(found), after)
+	return After(slices.Values(found), after)
 }
 
-// Behind returns a page of an answer: those identities of a sequence that follow the first of
-// after (see [Query]). If after is empty, it returns the whole sequence. Otherwise Behind goes
+// After returns a page of an answer: those identities of a sequence that follow the first of
+// after (see [Query]). If after is empty, it returns the whole sequence. Otherwise After goes
 // through the sequence to find the place, and the page goes through it again from the start. An
-// index that can begin in the middle needs no Behind.
-func Behind(all iter.Seq[Identity], after []Identity) (iter.Seq[Identity], error) {
+// index that can begin in the middle needs no After.
+func After(all iter.Seq[Identity], after []Identity) (iter.Seq[Identity], error) {
 	if len(after) == 0 {
 		return all, nil
 	}

@@ -141,8 +141,8 @@ func TestErrorsOfSearch(t *testing.T) {
 	}
 }
 
-// TestBehind: a page begins after the first identity of after that the sequence has.
-func TestBehind(t *testing.T) {
+// TestAfter: a page begins after the first identity of after that the sequence has.
+func TestAfter(t *testing.T) {
 	ids := func(numbers ...int) (list []sdk.Identity) {
 		for _, n := range numbers {
 			list = append(list, sdktest.ID(n))
@@ -175,7 +175,7 @@ func TestBehind(t *testing.T) {
 				}
 			}
 		}
-		page, err := sdk.Behind(all, c.after)
+		page, err := sdk.After(all, c.after)
 		looked := taken
 		switch {
 		case err != c.err:

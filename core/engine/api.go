@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"maps"
 	"time"
 
@@ -26,6 +27,7 @@ type Request struct {
 	Writes    []Write       // of a put, delete or batch
 	Wanted    []wire.Wanted // of a GETMANY
 	After     []identity.ID // of a SEARCH
+	predicate [32]byte      // SHA-256 of the predicate of a SEARCH, COUNT or DELETE by predicate
 
 	// The principal and the collection when the request was begun. Later steps look them up
 	// again.
@@ -182,6 +184,9 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		q.Wanted, err = wire.DecodeGetMany(r.Query)
 	case model.OpSearch:
 		q.After, err = wire.DecodeAfter(r.Object)
+		q.predicate = sha256.Sum256(r.Query)
+	case model.OpCount, model.OpDeleteWhere:
+		q.predicate = sha256.Sum256(r.Query)
 	}
 	if err != nil {
 		return nil, model.InvalidRequest

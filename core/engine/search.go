@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -70,7 +69,7 @@ func (e *Engine) search(q *Request) model.Code {
 	if code, wait := e.admit(q, x, p); code != model.OK || wait {
 		return code
 	}
-	asked := question{p.owner, sha256.Sum256(q.Query)}
+	asked := question{p.owner, q.predicate}
 	if e.isKiller(x, asked) {
 		e.draw(x, p, leak.Rare, leak.Rare)
 		return model.TooExpensive
