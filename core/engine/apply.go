@@ -78,10 +78,12 @@ func (e *Engine) upgradeNext(task string) {
 	}
 }
 
-// restartIndex lets an index begin anew, with the present row of its Task.
+// restartIndex lets an index begin anew, with the present row of its Task. The new process does
+// not inherit the failures of the old one.
 func (e *Engine) restartIndex(x *index) {
 	e.stopIndex(x, model.IndexUnavailable)
 	x.state, x.accepted, x.outdated, x.retryAt = model.IndexStarting, false, false, time.Time{}
+	x.failures, x.stretched = 0, 0
 	e.touch(x.c)
 }
 

@@ -87,6 +87,25 @@ func TestATaskThatDoesNotReadIsSlow(t *testing.T) {
 	}
 }
 
+// TestAnotherExecutableBeginsAnew: it does not inherit the deadline and the failures of the
+// executable that it replaces.
+func TestAnotherExecutableBeginsAnew(t *testing.T) {
+	w := indexed(t, 0)
+	w.count()
+	for range fatalDeadlines*int(w.x().registered()/usualTick) + 2 {
+		w.jump(usualTick) // the Task does not answer
+	}
+	if x := w.x(); x.instance != 0 || x.stretched == 0 || x.failures == 0 {
+		t.Fatalf("a slow Task has process %d, the deadline %v and %d failures", x.instance, x.deadline(), x.failures)
+	}
+	w.retable(func(r *model.Row) { r.Measurement[0]++ })
+	x := w.x()
+	if x.deadline() != x.registered() || x.failures != 0 || x.state != model.IndexServing {
+		t.Errorf("in state %d, the new executable has the deadline %v, want %v, and %d failures, want 0",
+			x.state, x.deadline(), x.registered(), x.failures)
+	}
+}
+
 // crawl lets the Task of "x" handle a frame in each interval, until its index serves. It answers
 // each frame immediately or, with batch, all frames together at the end.
 func (w *world) crawl(interval time.Duration, batch bool) {

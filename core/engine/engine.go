@@ -83,8 +83,9 @@ type Engine struct {
 
 	alerts             [][]byte // the newest MaxAlerts alerts, encoded by AppendAlert
 	alertCount         uint64
-	damaged            map[seglog.Location]bool // damaged records with an alert
-	unreadable         time.Time                // when a failed read was reported last
+	damaged            map[seglog.Location]bool // damaged records with an alert, up to maxDamaged
+	damagedAt          time.Time                // when a damaged record was reported last
+	unreadableAt       time.Time                // when a failed read was reported last
 	stopping, readOnly bool
 	diskFull           bool // see SetFull
 	measured           model.Measurements
@@ -101,10 +102,9 @@ type Engine struct {
 
 // Limits of alerts.
 const (
-	MaxAlerts  = 1000 // alerts that can be listed; all are in the log
-	maxDamaged = 4096 // damaged records reported once each
-
-	unreadableEvery = time.Minute // time between two reports of failed reads: a lost disk fails all reads
+	MaxAlerts   = 1000        // alerts that can be listed; all are in the log
+	maxDamaged  = 4096        // damaged records that are reported once each, then one each reportEvery
+	reportEvery = time.Minute // time between two reports of failed reads: a lost disk fails all reads
 )
 
 // uncommitted is a record that is not durable yet.
@@ -357,22 +357,29 @@ func (e *Engine) Lost(segment uint32) {
 	e.alert(model.Alert{Reason: model.ReasonFileLost, Segment: segment})
 }
 
-// Damaged says that a stored record failed its check when it was read.
+// Damaged says that a stored record failed its check in two reads. Reads of the same record
+// cause one alert. If very many records are damaged, an alert each reportEvery says that there
+// are more.
 func (e *Engine) Damaged(entry mapping.Entry) {
-	if e.damaged[entry.Loc] || len(e.damaged) >= maxDamaged {
+	switch {
+	case e.damaged[entry.Loc]:
+		return
+	case len(e.damaged) < maxDamaged:
+		e.damaged[entry.Loc] = true
+	case e.Now.Sub(e.damagedAt) < reportEvery:
 		return
 	}
-	e.damaged[entry.Loc] = true
+	e.damagedAt = e.Now
 	e.alertAt(model.ReasonDamagedRecord, entry)
 }
 
 // Unreadable says that the disk failed to read a stored record. The record may be intact, so
 // this is not reported as damage.
 func (e *Engine) Unreadable(entry mapping.Entry) {
-	if e.Now.Sub(e.unreadable) < unreadableEvery {
+	if e.Now.Sub(e.unreadableAt) < reportEvery {
 		return
 	}
-	e.unreadable = e.Now
+	e.unreadableAt = e.Now
 	e.alertAt(model.ReasonReadFailed, entry)
 }
 

@@ -446,6 +446,37 @@ func TestACheckpointHoldsTheWholeCatalogue(t *testing.T) {
 	same(t, got, w.replay(nil))
 }
 
+// TestDamageIsReportedWithoutEnd: each damaged record has one alert. With very many of them, an
+// alert each minute says that there are more.
+func TestDamageIsReportedWithoutEnd(t *testing.T) {
+	w := newWorld(t, 1)
+	alerts := func() uint64 { w.settle(); return w.e.alertCount }
+	damage := func(i int) {
+		w.e.Damaged(mapping.Entry{Collection: 1, Loc: seglog.Location{Segment: 1, Offset: uint32(8 * i), Length: 8}})
+		w.take()
+	}
+	before := alerts()
+	for i := range maxDamaged {
+		damage(i)
+		damage(i)
+	}
+	if n := alerts() - before; n != maxDamaged {
+		t.Fatalf("%d damaged records have %d alerts; want one each", maxDamaged, n)
+	}
+	w.jump(reportEvery)
+	for i := range 5 {
+		damage(i) // was reported
+		damage(maxDamaged + i)
+	}
+	if n := alerts() - before; n != maxDamaged+1 {
+		t.Errorf("more damaged records have %d alerts in a minute; want 1", n-maxDamaged)
+	}
+	w.jump(reportEvery)
+	if damage(maxDamaged); alerts()-before != maxDamaged+2 {
+		t.Errorf("a minute later, damage has no alert")
+	}
+}
+
 // TestACheckpointHasAsManyPiecesAsItHas: a checkpoint with one piece too many, or with an
 // invalid record in a piece, is refused.
 func TestACheckpointHasAsManyPiecesAsItHas(t *testing.T) {

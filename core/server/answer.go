@@ -218,22 +218,22 @@ const (
 	readPause = 10 * time.Millisecond // before the second read; four times as long before each further read
 )
 
-// retry repeats a failed read, up to this number of tries. It ends at once with ErrMoved, or
-// if two reads in a row found damage. Otherwise it returns the error of the last read. If
-// that is an error of the disk, the record may be intact.
-func retry(tries int, read func() error) (err error) {
-	damaged := false
-	for try := range tries {
-		err = read()
-		if err == nil || errors.Is(err, seglog.ErrMoved) || damaged && errors.Is(err, seglog.ErrDamaged) {
-			break
+// retry repeats a failed read, up to this number of tries. It returns ErrDamaged only if two
+// reads in a row found damage: for this it adds a read after the last try. It ends at once with
+// ErrMoved. Any other error is that of the last read: the record may be intact.
+func retry(tries int, read func() error) error {
+	damaged := false // the read before found damage
+	for try := 1; ; try++ {
+		err := read()
+		again := errors.Is(err, seglog.ErrDamaged)
+		if err == nil || errors.Is(err, seglog.ErrMoved) || again && damaged || try >= tries && !again {
+			return err
 		}
-		damaged = errors.Is(err, seglog.ErrDamaged)
-		if try < tries-1 {
-			time.Sleep(readPause << (2 * try))
+		damaged = again
+		if try < tries {
+			time.Sleep(readPause << (2 * (try - 1)))
 		}
 	}
-	return err
 }
 
 // reader is Log.ReadCached for an object that a client asks for, or Log.Read for a read that

@@ -563,6 +563,8 @@ func (c *conn) sendAll(answers []engine.Reply) (more bool) {
 	if len(c.out.wake) == 0 {
 		c.flush()
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.err == nil && !(last && len(c.out.wake)+len(c.inflight) == 0)
 }
 

@@ -17,8 +17,45 @@ import (
 	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seal"
+	"motte/core/seglog"
 	"motte/core/wire"
 )
+
+// TestDamageIsFoundInTwoReads in a row, also if earlier reads failed otherwise, or if a single try
+// is allowed: then one read is added.
+func TestDamageIsFoundInTwoReads(t *testing.T) {
+	damage, disk := &seglog.DamageError{File: "a segment"}, syscall.EIO
+	for _, c := range []struct {
+		name  string
+		tries int
+		reads []error // the result of each read
+		want  error
+	}{
+		{"a flipped bit", 4, []error{damage, nil}, nil},
+		{"damage", 4, []error{damage, damage}, damage},
+		{"a flipped bit after failed reads", 4, []error{disk, disk, disk, damage, nil}, nil},
+		{"damage after failed reads", 4, []error{disk, disk, disk, damage, damage}, damage},
+		{"a flipped bit between failed reads", 4, []error{damage, disk, damage, disk}, disk},
+		{"a flipped bit before the disk fails", 4, []error{disk, disk, disk, damage, disk}, disk},
+		{"a flipped bit, with one try", 1, []error{damage, nil}, nil},
+		{"damage, with one try", 1, []error{damage, damage}, damage},
+		{"a failed read, with one try", 1, []error{disk}, disk},
+		{"a record that moved", 4, []error{damage, seglog.ErrMoved}, seglog.ErrMoved},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			reads := 0
+			err := retry(c.tries, func() error {
+				if reads++; reads > len(c.reads) {
+					return nil
+				}
+				return c.reads[reads-1]
+			})
+			if err != c.want || reads != len(c.reads) {
+				t.Errorf("%s: error %v after %d reads; want %v after %d", c.name, err, reads, c.want, len(c.reads))
+			}
+		})
+	}
+}
 
 // reasons lists the reasons of all alerts.
 func (r *rig) reasons() (reasons []model.Reason) {
