@@ -149,41 +149,34 @@ func (e *Engine) Get(m *identity.Maker, q *Request) Reply {
 // show sets the content of the answer to a GET or GETMANY that mayBegin accepted.
 func (e *Engine) show(m *identity.Maker, q *Request, r *Reply) {
 	if q.Op == model.OpGetMany {
-		many := e.findMany(m, q)
-		r.Content, r.Count = many, uint32(len(many))
+		list := make(Objects, len(q.Wanted))
+		for i, w := range q.Wanted {
+			list[i], _ = e.find(m, q, w)
+		}
+		r.Content, r.Count = list, uint32(len(list))
 		return
 	}
-	o, code := e.find(m, q, wire.Wanted{Name: q.Name, Identity: q.Identity})
-	if r.Code = code; code == model.OK {
-		r.Content = Single{o}
+	o, ok := e.find(m, q, wire.Wanted{Name: q.Name, Identity: q.Identity})
+	if !ok {
+		r.Code = model.NotFound
+		return
 	}
+	r.Content = Single{o}
 }
 
-// find returns the entry of a wanted object, or NotFound if the principal may not read it.
-func (e *Engine) find(m *identity.Maker, q *Request, w wire.Wanted) (o mapping.Entry, code model.Code) {
+// find returns the entry of a wanted object. It returns false if the object does not exist, or if
+// the principal may not read it. Then the entry has only the identity that the client gave, so
+// that the client learns no other identity.
+func (e *Engine) find(m *identity.Maker, q *Request, w wire.Wanted) (o mapping.Entry, ok bool) {
 	v := w.Identity.Value()
 	if len(w.Name) > 0 {
 		v = m.Named(q.in.id, w.Name)
 	}
-	o, ok := q.in.objects.Get(v)
+	o, ok = q.in.objects.Get(v)
 	if !ok || len(w.Name) == 0 && o.ID != w.Identity || !e.readable(q.by, q.in, o) {
-		return mapping.Entry{}, model.NotFound
+		return mapping.Entry{ID: w.Identity}, false
 	}
-	return o, model.OK
-}
-
-// findMany returns the objects of a GETMANY, in the order of the request. For an object that
-// is not found, it returns the identity that the client gave, so that the client learns no
-// other identity.
-func (e *Engine) findMany(m *identity.Maker, q *Request) Many {
-	many := make(Many, len(q.Wanted))
-	for i, w := range q.Wanted {
-		f := &many[i]
-		if f.Entry, f.Code = e.find(m, q, w); f.Code != model.OK {
-			f.ID = w.Identity
-		}
-	}
-	return many
+	return o, true
 }
 
 // get answers a GET or GETMANY in its turn among other requests.

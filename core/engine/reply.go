@@ -29,7 +29,7 @@ type End struct {
 	Body  []byte // depends on the operation; of a PUT, the identity of the object
 }
 
-// Content is the part of an answer before its end frame: Frames, Objects, Many, a Single, or nil.
+// Content is the part of an answer before its end frame: Frames, Objects, a Single, or nil.
 type Content interface {
 	size() int // bytes of memory, about, until it is sent
 }
@@ -40,26 +40,17 @@ type Frames struct {
 	Bodies [][]byte
 }
 
-// Objects are the objects of a SEARCH or LIST. The server reads, opens, checks and sends each
-// of them.
+// Objects are the objects of a SEARCH or LIST, or those of a GETMANY in the order of the request.
+// The server reads, opens, checks and sends each of them. If the location of an entry has no
+// length, the GETMANY did not find the object.
 type Objects []mapping.Entry
 
 // Single is the object of a GET.
 type Single struct{ mapping.Entry }
 
-// Many are the objects of a GETMANY, in the order of the request.
-type Many []Found
-
-// Found is the result of a GETMANY for a name or an identity.
-type Found struct {
-	mapping.Entry
-	Code model.Code // with a code other than OK, the Entry has at most an identity
-}
-
 // Bytes of memory that parts of an answer take.
 const (
 	entrySize = 64 // an object that is not read yet
-	foundSize = 72 // an object of a GETMANY
 	bodySize  = 24 // a frame, without its body
 )
 
@@ -71,8 +62,6 @@ func (f Frames) size() (n int) {
 }
 
 func (o Objects) size() int { return len(o) * entrySize }
-
-func (m Many) size() int { return len(m) * foundSize }
 
 func (Single) size() int { return entrySize }
 

@@ -64,7 +64,6 @@ type answer struct {
 	kind    wire.Kind // kind of the items
 	items   [][]byte
 	objects []mapping.Entry
-	many    Many
 }
 
 // fakeTask is a Task's process. It keeps its input, and finds inputs that begin with the
@@ -341,7 +340,6 @@ func (w *world) deliver(r Reply) (again bool) {
 		a.kind, a.items = f.Kind, append(a.items, f.Bodies...)
 	}
 	a.objects = append(a.objects, objectsOf(r)...)
-	a.many, _ = r.Content.(Many)
 	if list := w.list; list != nil && list.Number == r.Number && r.Code == model.OK {
 		if list.Identity = identity.ID(r.Body); list.Identity != (identity.ID{}) {
 			w.e.Request(list)

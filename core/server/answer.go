@@ -28,8 +28,6 @@ func (c *conn) send(r *engine.Reply) (done bool) {
 		r.Content = c.sendFrames(r, content)
 	case engine.Objects:
 		r.Content = c.sendObjects(r, content)
-	case engine.Many:
-		r.Content = c.sendMany(r, content)
 	}
 	if !done && r.Content == nil {
 		c.sendEnd(r)
@@ -90,7 +88,7 @@ func (c *conn) sendFrames(r *engine.Reply, f engine.Frames) engine.Content {
 
 // sendObjects sends objects until a buffer is full, and returns the rest, or nil.
 func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content {
-	c.prefetch(len(rest), func(i int) seglog.Location { return rest[i].Loc })
+	c.prefetch(rest)
 	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
 		sent += c.sendOne(r, rest[0])
 	}
@@ -100,31 +98,13 @@ func (c *conn) sendObjects(r *engine.Reply, rest engine.Objects) engine.Content 
 	return rest
 }
 
-// sendMany sends objects of a GETMANY until a buffer is full, and returns the rest, or nil.
-// For an object that can't be shown it sends the code of the failure.
-func (c *conn) sendMany(r *engine.Reply, rest engine.Many) engine.Content {
-	c.prefetch(len(rest), func(i int) seglog.Location { return rest[i].Loc })
-	for sent := 0; len(rest) > 0 && sent < bufferSize; rest = rest[1:] {
-		if found := rest[0]; found.Code == model.OK {
-			sent += c.sendOne(r, found.Entry)
-		} else {
-			sent += missingSize
-			c.missing(r, found.ID, found.Code)
-		}
-	}
-	if len(rest) == 0 {
-		return nil
-	}
-	return rest
-}
-
-// prefetch reads the records that fill the next buffer of an answer with n objects. It reads
-// neighbouring records together.
-func (c *conn) prefetch(n int, at func(int) seglog.Location) {
+// prefetch reads the records that fill the next buffer of an answer. It reads neighbouring
+// records together.
+func (c *conn) prefetch(list engine.Objects) {
 	c.locations = c.locations[:0]
 	bytes := 0
-	for i := 0; i < n && bytes < bufferSize; i++ {
-		if loc := at(i); loc.Length > 0 { // 0: an object that was not found
+	for i := 0; i < len(list) && bytes < bufferSize; i++ {
+		if loc := list[i].Loc; loc.Length > 0 { // 0: an object that was not found
 			c.locations = append(c.locations, loc)
 			bytes += int(loc.Length)
 		}
@@ -138,9 +118,13 @@ func (c *conn) prefetch(n int, at func(int) seglog.Location) {
 const missingSize = 100
 
 // sendOne sends an object of an answer, or the code of the failure if the object can't be
-// shown. The objects behind it are shown in any case. It returns the bytes that count as
+// shown. The objects after it are shown in any case. It returns the bytes that count as
 // sent.
 func (c *conn) sendOne(r *engine.Reply, o mapping.Entry) (sent int) {
+	if o.Loc.Length == 0 {
+		c.missing(r, o.ID, model.NotFound)
+		return missingSize
+	}
 	h := wire.ReplyHeader{Number: r.Number, Head: r.Head, Kind: wire.KindObject}
 	code := c.object(h, o, r.Code != model.ReadFailed)
 	if code == model.OK {

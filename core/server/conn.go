@@ -14,6 +14,7 @@ import (
 	"motte/core/access"
 	"motte/core/engine"
 	"motte/core/identity"
+	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
 	"motte/core/wire"
@@ -426,8 +427,8 @@ func large(r *engine.Reply) bool {
 	switch content := r.Content.(type) {
 	case engine.Single:
 		return content.Loc.Length > bufferSize
-	case engine.Many:
-		return slices.ContainsFunc(content, func(f engine.Found) bool { return f.Loc.Length > bufferSize })
+	case engine.Objects:
+		return slices.ContainsFunc(content, func(o mapping.Entry) bool { return o.Loc.Length > bufferSize })
 	}
 	return false
 }
