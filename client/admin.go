@@ -81,6 +81,12 @@ func (c *Client) RetryIndex(ctx context.Context, collection, index string) (inpu
 	return p.Count, err
 }
 
+// RebuildIndex ends the process of an index, and lets the Core build the index anew. It returns
+// before the index serves: see [Client.Status].
+func (c *Client) RebuildIndex(ctx context.Context, collection, index string) error {
+	return c.admin(ctx, wire.Request{Op: model.OpRebuild, Collection: collection, Index: index})
+}
+
 // RegisterTask writes a Task's row in the API format table. If the Task was registered
 // before, the new executable rebuilds its indexes, one after the other. The others serve with
 // the old executable until their turn.

@@ -80,7 +80,7 @@ const headSize = 40 // bytes
 
 // ValidOperation reports whether o is an operation of this version.
 func ValidOperation(o model.Operation) bool {
-	return o >= model.OpPut && o <= model.OpGetMany || o >= model.OpCreateCollection && o <= model.OpRetry ||
+	return o >= model.OpPut && o <= model.OpGetMany || o >= model.OpCreateCollection && o <= model.OpRebuild ||
 		o >= model.OpStatus && o <= model.LastOperation
 }
 

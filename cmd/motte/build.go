@@ -35,6 +35,15 @@ var errNotAccepted = errors.New("does not accept this configuration or data type
 // build waits until a new index is built. If the Task refuses the configuration, build drops the
 // index again, since it would never answer.
 func (a *app) build(ctx context.Context, c *client.Client, collection, index string) error {
+	err := a.awaitBuilt(ctx, c, collection, index, 0)
+	if errors.Is(err, errNotAccepted) {
+		return errors.Join(fmt.Errorf("%w; the index is dropped again", err), c.DropIndex(ctx, collection, index))
+	}
+	return err
+}
+
+// awaitBuilt waits until an index is built whose Task was restarted so many times before.
+func (a *app) awaitBuilt(ctx context.Context, c *client.Client, collection, index string, restarts uint64) error {
 	bar := a.bar(-1, "building "+index)
 	defer bar.Finish()
 	for began := time.Now(); ; {
@@ -45,14 +54,13 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 		case x.State == client.StateName(model.IndexServing):
 			return nil
 		case x.State == client.StateName(model.IndexRefused):
-			err := fmt.Errorf("index %s %s: the Task %s %w; the index is dropped again", collection, index, x.Task, errNotAccepted)
-			return errors.Join(err, c.DropIndex(ctx, collection, index))
-		case x.State == client.StateName(model.IndexStarting) && x.Restarts == 0 && time.Since(began) > startWithin:
+			return fmt.Errorf("index %s %s: the Task %s %w", collection, index, x.Task, errNotAccepted)
+		case x.State == client.StateName(model.IndexStarting) && x.Restarts <= restarts && time.Since(began) > startWithin:
 			return fmt.Errorf("index %s %s: the server has not started its Task within %v, and keeps trying; its log says why: %w",
 				collection, index, startWithin, client.ErrIndexUnavailable)
-		case x.Restarts >= maxRestarts:
+		case x.Restarts >= restarts+maxRestarts:
 			return fmt.Errorf("index %s %s: its Task ended, broke its contract or was too slow %d times, and is restarted repeatedly: see 'motte alerts' and the server's log: %w",
-				collection, index, x.Restarts, client.ErrIndexUnavailable)
+				collection, index, x.Restarts-restarts, client.ErrIndexUnavailable)
 		}
 		if x.ToFeed > 0 {
 			bar.ChangeMax64(int64(x.ToFeed))

@@ -27,7 +27,7 @@ func (a *app) index() *cobra.Command {
 		Long: `An index is a Task that follows one collection and answers predicates about it. It
 runs confined, in a process of its own. The Core can build it again from the objects at any
 time, and does so if the Task breaks a rule.`,
-	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexStats(), a.indexRetry(), a.indexDrop()})
+	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexStats(), a.indexRetry(), a.indexRebuild(), a.indexDrop()})
 }
 
 func (a *app) indexCreate() *cobra.Command {
@@ -361,6 +361,40 @@ them are accepted again. Another executable ('motte task register') gets all inp
 		}{args[0], args[1], n}
 		return a.done(v, "Index %s of %s gets %s again.", args[1], args[0], plural(int(n), "input"))
 	})
+}
+
+func (a *app) indexRebuild() *cobra.Command {
+	var noWait bool
+	cmd := a.remote(&cobra.Command{
+		Use:   "rebuild COLLECTION INDEX",
+		Short: "Build an index anew, and wait until it answers",
+		Long: `Build an index anew, and wait until it answers: its Task's process is ended, and a fresh one gets
+all objects. Until then queries fail and can be tried again; puts do not wait for the index.
+
+The Core does this by itself when a Task ends or breaks a rule. Do it by hand if you doubt the
+answers of an index, or to give back memory that its Task took.`,
+		Example: `  motte index rebuild people by_age`,
+	}, func(ctx context.Context, c *client.Client, args []string) error {
+		before, err := a.findIndex(ctx, c, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		if err := c.RebuildIndex(ctx, args[0], args[1]); err != nil {
+			return fmt.Errorf("index %s %s: %w", args[0], args[1], err)
+		}
+		if !noWait {
+			if err := a.awaitBuilt(ctx, c, args[0], args[1], before.Restarts); err != nil {
+				return err
+			}
+		}
+		v, err := a.findIndex(ctx, c, args[0], args[1])
+		if err != nil {
+			return err
+		}
+		return a.done(v, "Index %s of %s is %s.", args[1], args[0], v.State)
+	})
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the index is built")
+	return cmd
 }
 
 func (a *app) indexDrop() *cobra.Command {

@@ -156,7 +156,8 @@ var operations = map[model.Operation]struct {
 	model.OpRevoke:          {anIdentity | someRights, aCollection, 0, model.RightAdmin, (*Engine).grant},
 	model.OpQuota:           {aCollection | aQuery, 0, 0, model.RightAdmin, (*Engine).setQuota},
 
-	model.OpRetry: {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).retry},
+	model.OpRetry:   {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).retry},
+	model.OpRebuild: {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).rebuild},
 
 	model.OpStatus:  {0, 0, 0, 0, (*Engine).report},
 	model.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},

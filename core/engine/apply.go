@@ -78,6 +78,19 @@ func (e *Engine) upgradeNext(task string) {
 	}
 }
 
+// rebuild answers a REBUILD: the index begins anew, and forgets what was set aside. The answer
+// does not wait until it serves.
+func (e *Engine) rebuild(q *Request) model.Code {
+	x := q.in.index(q.Index)
+	if x == nil {
+		return model.NoIndex
+	}
+	x.poison = poison{}
+	e.restartIndex(x)
+	e.pump(x)
+	return e.answer(q, Reply{})
+}
+
 // restartIndex lets an index begin anew, with the present row of its Task. The new process does
 // not inherit the failures of the old one.
 func (e *Engine) restartIndex(x *index) {

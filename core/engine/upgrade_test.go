@@ -53,3 +53,18 @@ func TestIndexesAreUpgradedOneAfterTheOther(t *testing.T) {
 		t.Errorf("the indexes have %d and %d results at most, want %d", x.row.MaxResults, y.row.MaxResults, row.MaxResults)
 	}
 }
+
+// TestAnIndexIsBuiltAnew by a request of its administrator.
+func TestAnIndexIsBuiltAnew(t *testing.T) {
+	rebuild := wire.Request{Op: model.OpRebuild, Collection: "c", Index: "x"}
+	w := poisoned(t, 1)
+	before := w.x().instance
+	w.kills = ""
+	w.must(admin, rebuild, model.OK)
+	w.live(time.Second)
+	if n := w.found(""); n != 11 || w.x().instance == before {
+		t.Errorf("the index shows %d objects, from the process %d; want all 11, from another process than %d", n, w.x().instance, before)
+	}
+	w.must(admin, wire.Request{Op: model.OpRebuild, Collection: "c", Index: "y"}, model.NoIndex)
+	w.must(w.person("p", model.RightRead), rebuild, model.Denied)
+}

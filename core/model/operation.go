@@ -27,6 +27,7 @@ const (
 	OpRevoke           Operation = 24
 	OpQuota            Operation = 25 // sub-query: quota
 	OpRetry            Operation = 26 // feed an index the inputs that were set aside → count
+	OpRebuild          Operation = 27 // end the process of an index, and build the index anew
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts

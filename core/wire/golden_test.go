@@ -64,6 +64,7 @@ func goldenRequests() []goldenRequest {
 		{"create-index", "CREATE INDEX, ordered and fed an attribute", wire.Request{Op: model.OpCreateIndex, Collection: people, Index: "by_age",
 			Type: model.TypeInt64, Options: model.OptionOrdered | model.OptionAttribute, Name: []byte("ordered"), Query: []byte(`{"type":"int64"}`)}},
 		{"drop-index", "DROP INDEX", wire.Request{Op: model.OpDropIndex, Collection: people, Index: "by_age"}},
+		{"rebuild", "REBUILD an index", wire.Request{Op: model.OpRebuild, Collection: people, Index: "by_age"}},
 		{"register-task", "REGISTER TASK with its row of the API format table", wire.Request{Op: model.OpRegisterTask,
 			Name: []byte("ordered"), Query: frames.AppendRow(nil, &row)}},
 		{"add-principal", "ADD PRINCIPAL", wire.Request{Op: model.OpAddPrincipal, Identity: pattern(0x80), Name: []byte("alice")}},
