@@ -14,44 +14,43 @@ import (
 	"motte/core/seal"
 )
 
-// A checkpoint is the state that all records up to a position led to, in pieces,
-// so that a start need not read those records. It is
+// A checkpoint is the state after all records up to a position, so that a start need not read
+// these records. It consists of sections:
 //
-//	header  magic "MCKP" | version 2 | reserved 3 | store 16 | number 4
-//	        reserved 4 | salt 16
-//	piece   length 4 | the piece, and 16 of seal
+//	header   magic "MCKP" | version 2 | reserved 3 | store 16 | number 4
+//	         reserved 4 | salt 16
+//	section  length 4 | the section, and 16 of seal
 //	…
 //
-// Pieces are sealed under a key from the salt. The nonce counts them; their
-// associated data is the header and a byte that is 1 for the last piece: a piece
-// that is altered, moved or missing is noticed, and so is the end. The last piece
-// is the log's own:
+// Sections are sealed under a key derived from the salt. The nonce is the number of the section.
+// The associated data is the header and a byte that is 1 for the last section. So an altered,
+// moved or missing section is detected, and also a missing end. The last section is the footer:
 //
 //	LSN 8 | chain value 32 | segment ID 16 | segment 4 | end 4 | generation of the keys 8
-//	segments 4 | of each: segment 4 | end 4 | bytes of barriers 4 | segment ID 16
-//	branches 4 | of each: first LSN 8 | tag 16
+//	number of segments 4 | for each: segment 4 | end 4 | bytes of barriers 4 | segment ID 16
+//	length of the history 4 | for each segment in it: first LSN 8 | segment ID 16
 //
-// Two checkpoints are kept: if the newest one is damaged, the one before leads to
-// the same state.
+// Two checkpoints are kept. If the newest is damaged, the one before leads to the same state.
 const (
 	checkpointMagic   = "MCKP"
 	checkpointVersion = 2
 	checkpointHeader  = 48
 	checkpointSuffix  = ".ckp"
-	// A damaged checkpoint is at most a few numbers ahead of the one that a start takes.
-	// Whoever can make a file chooses its number: one far ahead must not use up all numbers.
+	// A damaged checkpoint is at most a few numbers ahead of the checkpoint that a start takes.
+	// A checkpoint file with a much higher number is not the Core's. It is ignored, so that it
+	// does not use up all numbers.
 	maxAhead = 1024
 )
 
 func checkpointName(n uint32) string { return fmt.Sprintf("%08d%s", n, checkpointSuffix) }
 
-// checkpointHead is a checkpoint's header up to the salt.
+// checkpointHead returns the header of a checkpoint up to the salt.
 func (l *Log) checkpointHead(number uint32) codec.Writer {
 	return codec.Writer(checkpointMagic).U8(checkpointVersion, 0, 0, 0).Bytes(l.store[:]).U32(number).U32(0)
 }
 
-// Checkpoints lists the numbers of what Restore may take, best first: those of the
-// checkpoints, and 0 for the empty state.
+// Checkpoints lists the numbers that Restore accepts: those of the checkpoints, the newest first,
+// and then 0 for the empty state.
 func (l *Log) Checkpoints() []uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -61,10 +60,11 @@ func (l *Log) Checkpoints() []uint32 {
 	return numbers
 }
 
-// Checkpoint writes a checkpoint of the state at a position: pieces, until one is empty.
-// They may show some effects of records behind it, as long as replaying those leads to
-// the same state. Then only this checkpoint and the one before it are kept.
-func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
+// Checkpoint writes a checkpoint of the state at a position. It calls next for each section, until
+// a section is empty. Sections may include effects of later records, if a replay of these records
+// leads to the same state. When the checkpoint is durable, Checkpoint removes all checkpoints but
+// this one and the one before it.
+func (l *Log) Checkpoint(at Position, next func() ([]byte, error)) error {
 	number := l.nextCheckpoint()
 	var salt seal.Salt
 	_, _ = l.random(salt[:])
@@ -74,10 +74,11 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 		_, err := w.Write(header)
 		var p, buf []byte
 		for i, last := 0, byte(0); err == nil && last == 0; i++ {
-			if p, err = piece(); err != nil {
+			if p, err = next(); err != nil {
 				return err
 			} else if len(p) == 0 {
-				p, last = l.footer(at), 1 // which knows the end of all that the others may show
+				// After all sections: the footer has the ends of all segments that they refer to.
+				p, last = l.footer(at), 1
 			}
 			buf = codec.Writer(buf[:0]).U32(uint32(len(p) + seal.Overhead))
 			buf = aead.Seal(buf, seal.Nonce(uint64(i)), p, append(header, last))
@@ -99,15 +100,14 @@ func (l *Log) Checkpoint(at Position, piece func() ([]byte, error)) error {
 	l.mu.Unlock()
 	for _, old := range l.Checkpoints() {
 		if old != number && old != before && old != 0 {
-			_ = removeFrom(l, l.checkpoints, old, checkpointName(old)) // or the next one does
+			_ = removeFrom(l, l.checkpoints, old, checkpointName(old)) // or the next checkpoint does
 		}
 	}
 	return nil
 }
 
-// nextCheckpoint returns the number of the next checkpoint: a number that no file has
-// or had, be it lost or made by another program. It is higher than those that may come
-// back after a crash.
+// nextCheckpoint returns the number of the next checkpoint. No file has or had this number, and it
+// is higher than the numbers of removed checkpoints, which a crash may bring back.
 func (l *Log) nextCheckpoint() uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -129,7 +129,7 @@ func (l *Log) CheckpointBytes() int64 {
 	return l.checkpoints[l.base]
 }
 
-// footer encodes the log's own piece.
+// footer encodes the footer of a checkpoint.
 func (l *Log) footer(at Position) []byte {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -140,7 +140,7 @@ func (l *Log) footer(at Position) []byte {
 		s := l.segments[number]
 		w = w.U32(number).U32(uint32(s.end)).U32(uint32(s.barrierBytes)).Bytes(s.id[:])
 	}
-	// Up to the segment of the position: Replay adds those behind it itself.
+	// The history up to the segment of the position: Replay adds the later segments.
 	history, newest := l.history, l.segments[at.Segment]
 	for len(history) > 0 && (newest == nil || history[len(history)-1].Segment != newest.id) {
 		history = history[:len(history)-1]
@@ -152,20 +152,20 @@ func (l *Log) footer(at Position) []byte {
 	return w
 }
 
-// Restore starts from a checkpoint, of those that Checkpoints lists: its pieces,
-// each valid until restore returns, are handed to restore in their order. After
-// an error another one can be tried, with a new receiver; but not after an ErrLost:
-// an older one would take what is gone for never written.
-func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) error {
+// Restore starts from a checkpoint that Checkpoints lists. It calls restore for each section i, in
+// order, without the footer. A section is valid until restore returns. After an error, the caller
+// may try another checkpoint, with a new state. It must not do so after ErrLost: with an older
+// checkpoint, the lost records would look as if they had never been written.
+func (l *Log) Restore(number uint32, restore func(i int, section []byte) error) error {
 	l.pos, l.history, l.base, l.from = Position{}, nil, 0, 0
 	if number == 0 {
 		return nil
 	}
-	err := l.readCheckpoint(number, func(i int, piece []byte, last bool) error {
+	err := l.readCheckpoint(number, func(i int, section []byte, last bool) error {
 		if last {
-			return l.restoreFooter(i, piece)
+			return l.restoreFooter(section)
 		}
-		return restore(i, piece)
+		return restore(i, section)
 	})
 	if err != nil {
 		return err
@@ -174,20 +174,21 @@ func (l *Log) Restore(number uint32, restore func(i int, piece []byte) error) er
 	return nil
 }
 
-// CheckCheckpoint reads a checkpoint, and opens each of its pieces; after each of them it
-// calls rest.
+// CheckCheckpoint reads a checkpoint, and opens each of its sections. It calls rest after each
+// section, and ends with the error of rest.
 func (l *Log) CheckCheckpoint(number uint32, rest func() error) error {
 	return l.readCheckpoint(number, func(int, []byte, bool) error { return rest() })
 }
 
-// readCheckpoint hands the pieces of a checkpoint to visit, in their order; the last one
-// is the log's own.
+// readCheckpoint calls visit for each section of a checkpoint, in order. The last section is the
+// footer. It returns ErrLost if visit returns ErrDamaged, and a DamageError if a section does not
+// open.
 func (l *Log) readCheckpoint(number uint32, visit func(i int, section []byte, last bool) error) error {
 	l.mu.RLock()
 	name, size := checkpointName(number), l.checkpoints[number]
 	l.mu.RUnlock()
 	var errRead error
-	read := func(offset, n int64) []byte { // or less, at the end
+	read := func(offset, n int64) []byte { // fewer than n bytes at the end of the file
 		p := make([]byte, max(0, min(n, size-offset)))
 		errRead = cmp.Or(errRead, l.storage.ReadAt(name, p, offset))
 		return p
@@ -209,7 +210,7 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, section []byte, la
 		if err == nil {
 			err = visit(int(nonce), p, last == 1)
 		}
-		if errors.Is(err, ErrDamaged) { // and not the checkpoint
+		if errors.Is(err, ErrDamaged) { // the checkpoint is intact, but the log lacks records
 			return fmt.Errorf("%w: %w", ErrLost, err)
 		}
 		if err != nil {
@@ -220,8 +221,9 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, section []byte, la
 	return nil
 }
 
-// restoreFooter reads the log's own piece.
-func (l *Log) restoreFooter(_ int, p []byte) error {
+// restoreFooter takes the position and the history from a footer. It checks that the log has the
+// segments that the footer names.
+func (l *Log) restoreFooter(p []byte) error {
 	r := codec.NewReader(p)
 	l.pos.LSN = r.U64()
 	r.Copy(l.pos.Chain[:])
@@ -232,7 +234,8 @@ func (l *Log) restoreFooter(_ int, p []byte) error {
 		number, end, barriers := r.U32(), int64(r.U32()), int64(r.U32())
 		var id SegmentID
 		r.Copy(id[:])
-		// One before the position that is missing was removed since: nothing may need it.
+		// A missing segment before the position was removed after the checkpoint. The caller
+		// checks that no live record is in it.
 		if s := l.segments[number]; s != nil && s.id == id && end <= s.size {
 			s.end, s.barrierBytes = end, barriers
 		} else if s != nil || number >= l.pos.Segment {

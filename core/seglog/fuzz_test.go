@@ -118,13 +118,13 @@ func FuzzRestorePlace(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p []byte) {
 		w, err := newWorld(good, good, 9, true)
 		testutil.Must(t, err)
-		if w.l.restoreFooter(0, p) != nil {
+		if w.l.restoreFooter(p) != nil {
 			return
 		}
 		l := &Log{segments: maps.Clone(w.l.segments), history: w.l.history}
 		got := l.footer(w.l.pos)
 		again := &Log{segments: maps.Clone(w.l.segments), damaged: func(*DamageError) error { return nil }}
-		if again.restoreFooter(0, got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
+		if again.restoreFooter(got) != nil || again.pos != w.l.pos || !slices.Equal(again.history, w.l.history) {
 			t.Fatal("an accepted section, encoded and decoded again, is another one")
 		}
 	})

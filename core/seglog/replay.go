@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// content reads a segment from its start up to an end.
+// content reads the first bytes of a segment, up to end.
 func (l *Log) content(number uint32, end int64) ([]byte, error) {
 	p := make([]byte, end)
 	if err := l.storage.ReadAt(segmentName(number), p, 0); err != nil {
@@ -18,10 +18,10 @@ func (l *Log) content(number uint32, end int64) ([]byte, error) {
 	return p, nil
 }
 
-// Replay reads the log behind the checkpoint, and checks all of it. It hands each record of
-// each whole group to apply, in order; apply may keep r.Body. In a relocated record, Sealed
-// is empty, but not nil. An object of an erased owner has no body: its record can't be
-// opened, and that is no damage. Replay is called once, after Restore and before Append.
+// Replay reads and checks the log after the checkpoint. It calls apply for each record of each
+// whole group, in order; apply may keep the body. In a relocated record, Sealed is empty, but not
+// nil. A record of an erased owner has no body, since it can't be opened; this is no damage.
+// Replay is called once, after Restore and before Append.
 func (l *Log) Replay(apply func(Record, Location) error) error {
 	numbers := slices.Sorted(maps.Keys(l.segments))
 	from, _ := slices.BinarySearch(numbers, l.pos.Segment) // Restore has reported a missing segment
@@ -148,18 +148,17 @@ func (l *Log) applyGroup(s *segment, g Group, locations []Location,
 func (l *Log) find(data []byte, s *segment, offset uint32, lsn uint64, flags byte) (uint64, uint32) {
 	for ; int(offset)+minRecord <= len(data); offset += alignment {
 		r, _, ok := l.openHead(data[offset:])
-		carried := r.salt != s.salt
-		if ok && (carried && flags == 0 || !carried && r.LSN > lsn && r.flags&flags == flags) {
+		relocated := r.salt != s.salt
+		if ok && (relocated && flags == 0 || !relocated && r.LSN > lsn && r.flags&flags == flags) {
 			return r.LSN, offset
 		}
 	}
 	return 0, uint32(len(data))
 }
 
-// Walk hands each record of a segment to visit, in order. It has checked the record. The
-// record has its stored form in Sealed, which visit may keep, and no body. Bytes that are no
-// record are an ErrDamaged: they must not be taken for a dead record, nor be relocated to a
-// place where they look like a torn write.
+// Walk checks each record of a segment, and calls visit for it, in order. The record has its stored
+// form in Sealed, which visit may keep, and no body. Bytes that are no record are damage: they
+// must not pass for a dead record, and relocated they would look like a torn write.
 func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) error {
 	s := l.segment(segment)
 	if s.number == 0 {

@@ -6,29 +6,30 @@ import (
 	"syscall"
 )
 
-// reserveName is the file that keeps space of the disk for work that gives space back:
-// deletions, the records that compaction carries over, checkpoints, the keys. Its
-// content has no meaning.
+// reserveName is the file that reserves disk space. It is removed when the disk is full. Its space
+// is for writes that free more space in the end: deletions, relocated records, checkpoints and
+// keys. Its content has no meaning.
 const reserveName = "reserve"
 
 // Sizes of the reserve, in bytes.
 const (
-	reserveLeast = segmentTarget // live records of a segment that is given back, and deletions
-	reserveSlack = 16 << 20      // that must be free beside it when it is made, or it would be needed at once
+	reserveLeast = segmentTarget // for the live records of one segment, and deletions
+	reserveSlack = 16 << 20      // free beside a new reserve: with less, it would be used at once
 )
 
-// Reserve makes the reserve, unless it is there: room for two checkpoints beside that
-// for a segment. An error says that there is none, or that it is too small.
+// Reserve makes or enlarges the reserve: space for a segment and two checkpoints. After an error,
+// the reserve is missing or too small. Full tells whether the disk is the cause.
 func (l *Log) Reserve() error { return l.storage.Reserve(reserveLeast + 2*l.CheckpointBytes()) }
 
-// Release gives the reserve to those that write now.
+// Release removes the reserve, so that its space is free for writes.
 func (l *Log) Release() error { return l.storage.Reserve(0) }
 
-// Full reports whether an error says that the disk, or what its user may have of it, is full.
+// Full reports whether an error says that the disk is full, or that the user's disk quota is used
+// up.
 func Full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// Reserve keeps so many bytes of the disk, or gives them back. Without a reserve no
-// zeros are written ahead: the space is for data.
+// Reserve reserves this many bytes of disk space; with 0 it frees them. Without a reserve, no zeros
+// are written ahead, so that all space is for data.
 func (d *Dir) Reserve(size int64) error {
 	d.reserving.Lock()
 	defer d.reserving.Unlock()
@@ -64,16 +65,16 @@ func (d *Dir) Reserve(size int64) error {
 	return err
 }
 
-// diskHasRoom is an error if a disk has no room for so many bytes. To try would take for a moment
-// all that there is from those that write now.
+// diskHasRoom returns ENOSPC if the disk has no space for this many bytes. Without this check, an
+// attempt to allocate them would use up the disk for a moment, and other writes would fail.
 func diskHasRoom(f *os.File, bytes int64) error {
 	var disk syscall.Statfs_t
 	if err := syscall.Fstatfs(int(f.Fd()), &disk); err != nil || disk.Blocks == 0 {
-		return nil // it does not say
+		return nil // the file system does not know its free space
 	}
 	free := disk.Bavail
 	if os.Geteuid() == 0 {
-		free = disk.Bfree // also the blocks that are kept for root
+		free = disk.Bfree // includes the blocks that are reserved for root
 	}
 	if uint64(bytes)/uint64(disk.Bsize) >= free {
 		return syscall.ENOSPC
@@ -81,7 +82,7 @@ func diskHasRoom(f *os.File, bytes int64) error {
 	return nil
 }
 
-// allocate gives a file space of the disk. Where a file system can't, zeros are written.
+// allocate allocates disk space for a file. If the file system can't, it writes zeros.
 func (d *Dir) allocate(f *os.File, size int64) error {
 	err := syscall.Fallocate(int(f.Fd()), 0, 0, size)
 	if !errors.Is(err, syscall.EOPNOTSUPP) && !errors.Is(err, syscall.ENOSYS) {
@@ -95,8 +96,7 @@ func (d *Dir) allocate(f *os.File, size int64) error {
 	return nil
 }
 
-// ahead returns how many zeros are written behind the data, so that the space is there
-// before it is needed.
+// ahead returns how many zeros are written after the data, in bytes.
 func (d *Dir) ahead() int64 {
 	if d.noReserve.Load() {
 		return 0

@@ -7,17 +7,16 @@ import (
 	"slices"
 )
 
-// Loss is a file that is not what the log needs any more: another program has removed,
-// cut off or replaced it.
+// Loss is a file that the log needs, and that another program removed, truncated or replaced.
 type Loss struct {
 	File                string
-	Segment, Checkpoint uint32 // its number, if it is one
-	Back                bool   // it is there again, or will be before anything more is appended
+	Segment, Checkpoint uint32 // number of the segment or checkpoint; 0: another file
+	Back                bool   // the file is there again, or will be before the next record is appended
 
-	size int64 // that the log needs
+	size int64 // bytes that the log needs of it
 }
 
-// needs lists the segments and checkpoints that the log needs: those that could be lost.
+// needs lists the segments and checkpoints that the log needs.
 func (l *Log) needs() (list []Loss) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -31,11 +30,10 @@ func (l *Log) needs() (list []Loss) {
 	return list
 }
 
-// Watch compares the files with what the log needs, and mends what it can: keys are
-// written again, a segment that is still open is made again. It returns what was lost
-// since it was called last, and the bytes of the disk that all files take. If the
-// directory is another one, an ErrAdrift, no records are appended until it is back. It
-// has one caller at a time.
+// Watch checks that the files that the log needs are intact. It writes lost keys again, and makes
+// an open segment again. It returns the files that were lost since the last call, and the disk
+// space of all files in bytes. It returns ErrAdrift if the directory was replaced. Then the Log
+// appends no records until the right directory is back. Watch has one caller at a time.
 func (l *Log) Watch() (lost []Loss, disk int64, err error) {
 	list := l.needs()
 	files, disk, err := l.storage.Watch()
@@ -64,8 +62,7 @@ func (l *Log) Watch() (lost []Loss, disk int64, err error) {
 	return append(lost, keys...), disk, err
 }
 
-// mend repairs a file that is lost, if it can. What is appended from now on is not
-// appended to it.
+// mend restores a lost file, if it can. Later records are not appended to this file.
 func (l *Log) mend(x *Loss) {
 	if x.Checkpoint != 0 {
 		l.forget(x.Checkpoint)
@@ -87,8 +84,8 @@ func (l *Log) newest() (highest uint32) {
 	return highest
 }
 
-// forget takes a checkpoint off the list. If it was the newest one, the one before it takes
-// its place.
+// forget removes a checkpoint from the list. If it was the newest, the checkpoint before it becomes
+// the newest.
 func (l *Log) forget(checkpoint uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,16 +100,16 @@ func (l *Log) forget(checkpoint uint32) {
 	}
 }
 
-// Trim cuts the tails off all segments but the newest one. It comes after Replay, which
-// has found where the data ends. A tail may hold sealed records of objects that were
-// deleted since: those of a write that a crash cut short.
+// Trim removes the tails of all segments except the newest. It comes after Replay, which finds the
+// ends of the data. A tail is the rest of a torn write. It may hold sealed records of objects that
+// were deleted later.
 func (l *Log) Trim() (err error) {
 	for _, info := range l.Segments() {
 		if info.Number == l.newest() || info.Tail == 0 {
 			continue
 		}
 		errCut := l.storage.Cut(segmentName(info.Number), headerSize+info.Bytes)
-		if errCut == nil || errors.Is(errCut, os.ErrNotExist) { // then Watch says that it is gone
+		if errCut == nil || errors.Is(errCut, os.ErrNotExist) { // Watch reports a missing file
 			l.trimmed(info.Number)
 			continue
 		}
