@@ -22,56 +22,57 @@ var (
 		"it was moved, replaced or unmounted, or another Core writes in it")
 )
 
-// errUnlinked says that the file being appended to has lost its name.
+// errUnlinked says that another program removed the file that Append writes to.
 var errUnlinked = errors.New("the file was removed while it was written")
 
-// errCutOff says that another program has cut off the file being appended to.
+// errCutOff says that another program truncated the file that Append writes to.
 var errCutOff = errors.New("the file was cut off while it was written")
 
-// Sizes of what is written, in bytes.
+// Sizes of writes, in bytes.
 const (
-	// zeroAhead is how much of a segment is filled with zeros before it is needed: a sync of
-	// data that does not change the length of its file takes about half the time.
+	// zeroAhead is the number of zeros after the data of a segment. A sync of data that does not
+	// change the length of the file takes about half the time.
 	zeroAhead = 1 << 20
-	// largeWrite is the size from which on the zeros behind a write would cost more than they
-	// save: the disk writes all that lies on them twice.
+	// largeWrite is the size of a write that is not followed by zeros. The disk writes each byte
+	// on zeros twice, which costs more than it saves in a large write.
 	largeWrite = 64 << 10
-	// writeSize is the size of one write of zeros, and of small writes together. The kernel may
-	// keep what one call wrote as one unit, which a later small write and its sync walk through.
+	// writeSize is the size of one system call for zeros, and of the buffer for small writes. The
+	// kernel may keep the bytes of one call as one unit, and each later small write and its sync
+	// scan this unit.
 	writeSize = 64 << 10
-	// syncEvery is how much of a file that is written whole is synced at once, so that an
-	// append need not wait for all of the file.
+	// syncEvery is the number of bytes after which a new file is synced while it is written. So a
+	// sync of an append never waits for a large file.
 	syncEvery = 4 << 20
 )
 
 // maxOpen bounds the files that are open for reading.
 const maxOpen = 256
 
-// temporary begins the name of a file that is being made. Files removes those that a
-// crash left.
+// temporary is the prefix of the name of an unfinished file. Files removes the unfinished files
+// that a crash left.
 const temporary = "new-"
 
-// Dir is a Storage in a directory. A *os.File that is nil is no file: all its
-// methods do is to return os.ErrInvalid.
+// Dir is a Storage in a directory. Some methods call a method of an *os.File that is nil, which
+// returns os.ErrInvalid.
 type Dir struct {
 	path  string
 	root  *os.Root // the directory itself, whatever path leads to now
-	lock  *os.File // the same: there is no lock file that could be removed
+	lock  *os.File // the directory, locked: a separate lock file could be removed
 	zeros []byte
 
-	file   *os.File // the one being appended to, if this Dir made it
-	failed error    // of the last write to it
-	end    int64    // of its durable data
-	filled int64    // length of its file
+	file   *os.File // the current file, which Append writes to; nil: Append made no file yet
+	failed error    // error of the last write to it
+	end    int64    // end of its durable data
+	filled int64    // length of it, with zeros
 
-	reserving sync.Mutex  // held while the reserve is made or given back
+	reserving sync.Mutex  // held while the reserve is made or removed
 	noReserve atomic.Bool // there is no reserve: no zeros are written ahead
 
-	naming  sync.Mutex        // held while a name comes to mean another file
-	current string            // the name of file
-	known   map[string]fileID // what each name means: a file that this Dir made, or listed first
+	naming  sync.Mutex        // held while a file is made, removed or renamed
+	current string            // name of the current file
+	known   map[string]fileID // the right file of each name: this Dir made it, or listed it first
 	unsure  map[string]fileID // files that were made, but may not be durable
-	remade  map[string]bool   // files that endCurrent made again, and Rescue was not asked for since
+	remade  map[string]bool   // files that endCurrent made again, until Rescue is called
 
 	reads atomic.Uint64 // see reading
 
@@ -79,25 +80,25 @@ type Dir struct {
 	open map[string]*reading
 }
 
-// reading is a file for reading. Its first reader opens it, and no lock of the Dir is held
-// meanwhile: a disk that is slow to open one file holds up no reader of another.
+// reading is a file for reading. Its first reader opens it without a lock of the Dir. So a slow
+// open of a file does not delay readers of other files.
 type reading struct {
-	last atomic.Uint64 // read that used it, to close the one that was not used for longest
+	last atomic.Uint64 // number of the last read that used the file
 	once sync.Once
-	file *os.File // nil: it could not be opened, or was closed before
+	file *os.File // nil: the open failed, or the file was closed before it was opened
 	err  error
 }
 
-// opened returns the file, which the first caller opens.
+// opened returns the open file. The first caller opens it.
 func (r *reading) opened(root *os.Root, name string) (*os.File, error) {
 	r.once.Do(func() {
-		// An open of a pipe must not wait for its writer.
+		// The file may be a pipe: its open must not wait for a writer.
 		r.file, r.err = root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	})
 	return r.file, r.err
 }
 
-// close closes the file for all readers. Those that come later find an os.ErrClosed.
+// close closes the file for all readers. Later reads return os.ErrClosed.
 func (r *reading) close() {
 	r.once.Do(func() { r.err = os.ErrClosed })
 	if r.file != nil {
@@ -105,12 +106,12 @@ func (r *reading) close() {
 	}
 }
 
-// fileID tells a file from others that have or had its name.
+// fileID identifies a file, whatever its name is.
 type fileID struct{ device, inode uint64 }
 
 func identify(info os.FileInfo) fileID {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
-		return fileID{uint64(s.Dev), s.Ino} // a Dev has other types elsewhere
+		return fileID{uint64(s.Dev), s.Ino} // the type of Dev depends on the platform
 	}
 	return fileID{}
 }
@@ -120,8 +121,8 @@ func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, err
 	}
-	// A new directory must outlive a crash as the segments in it do. A parent
-	// that may not be read was there before.
+	// A new directory must be durable, as the segments in it are. If the parent can't be read,
+	// the directory was not made now.
 	if err := SyncPath(filepath.Join(path, "..")); err != nil && !errors.Is(err, os.ErrPermission) {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func newDir(path string, root *os.Root, lock *os.File) *Dir {
 		open: make(map[string]*reading)}
 }
 
-// lockDir locks a directory, which programs that only read it can lock with LOCK_SH.
+// lockDir locks a directory for writing. Programs that only read it may use LOCK_SH.
 func lockDir(root *os.Root) (*os.File, error) {
 	lock, err := root.Open(".")
 	if err != nil {
@@ -160,7 +161,7 @@ func lockDir(root *os.Root) (*os.File, error) {
 	return nil, fmt.Errorf("lock %s (some network file systems can't): %w", root.Name(), err)
 }
 
-// Close ends the use of the directory.
+// Close closes all files, and unlocks the directory.
 func (d *Dir) Close() error {
 	err := d.endCurrent()
 	for name := range d.open {
@@ -169,9 +170,9 @@ func (d *Dir) Close() error {
 	return errors.Join(err, d.lock.Close(), d.root.Close())
 }
 
-// Files lists the files in the order of their names; what a crash left half made
-// is removed. A name of the log that means something else than a file is an error: it
-// must not look as if the log were shorter.
+// Files lists the files in the order of their names. It removes unfinished files that a crash left.
+// It returns an error if a name of the log's files is no regular file: without this file, the log
+// would look shorter than it is.
 func (d *Dir) Files() (list []File, err error) {
 	d.naming.Lock()
 	defer d.naming.Unlock()
@@ -190,7 +191,8 @@ func (d *Dir) Files() (list []File, err error) {
 	})
 }
 
-// Irregular is the error for a name of the log's files that is no regular file.
+// Irregular returns an error if name is a name of the log's files, and nil otherwise. The caller
+// has found that there is no regular file with this name.
 func Irregular(name string) error {
 	_, segment := number(name, segmentSuffix)
 	_, checkpoint := number(name, checkpointSuffix)
@@ -200,7 +202,7 @@ func Irregular(name string) error {
 	return fmt.Errorf("%s is no regular file, as the log's must be: put the file itself there", name)
 }
 
-// list lists the files that take accepts.
+// list lists the files for which take returns true.
 func (d *Dir) list(take func(os.FileInfo) (bool, error)) (list []File, err error) {
 	dir, err := d.root.Open(".")
 	if err != nil {
@@ -224,10 +226,10 @@ func (d *Dir) list(take func(os.FileInfo) (bool, error)) (list []File, err error
 	return list, err
 }
 
-// Append adds to a file and returns when that is durable. After a failure every
-// further Append to it fails: what a failed sync left on the disk can't be known,
-// and a second sync would not tell. A new file needs room for as much as is filled
-// with zeros: a disk that is full would only be found so again at once.
+// Append appends p to a file, and returns when p is durable. After a failure every further Append
+// to this file fails: a failed sync leaves the state on the disk unknown, and a second sync would
+// not report it. A new file gets its zeros at once, and Append fails if the disk has no space for
+// them: the next appends would need this space.
 func (d *Dir) Append(name string, p []byte) error {
 	if name == d.current {
 		if d.failed == nil {
@@ -256,7 +258,7 @@ func (d *Dir) Append(name string, p []byte) error {
 	return nil
 }
 
-// content returns a function that writes p, for a file that is made of it.
+// content returns a function that writes p as the content of a file.
 func content(p []byte) func(io.Writer) error {
 	return func(w io.Writer) error {
 		_, err := w.Write(p)
@@ -264,9 +266,9 @@ func content(p []byte) func(io.Writer) error {
 	}
 }
 
-// extend writes p behind the data of the current file.
+// extend writes p after the data of the current file.
 func (d *Dir) extend(p []byte) error {
-	if err := d.intact(d.filled); err != nil { // or it would be long again
+	if err := d.intact(d.filled); err != nil { // first: the write would hide a truncation
 		return err
 	}
 	if _, err := d.file.WriteAt(p, d.end); err != nil {
@@ -289,8 +291,8 @@ func (d *Dir) extend(p []byte) error {
 	return nil
 }
 
-// fill writes zeros behind the current file, up to a length. This only saves time: what
-// can't be filled now is written, or refused, when there is data for it.
+// fill writes zeros at the end of the current file, up to a length. This only saves time, so fill
+// ignores errors: a later write of data reports them.
 func (d *Dir) fill(length int64) {
 	for d.filled < length {
 		n, err := d.file.WriteAt(d.zeros, d.filled)
@@ -300,11 +302,10 @@ func (d *Dir) fill(length int64) {
 	}
 }
 
-// intact is an error unless the current file's name is there, and the file has at least so
-// many bytes. No restart would find the data of a file without a name; and of one that
-// somebody has cut off, data is gone. A name that means another file is found by Watch.
-// It does not ask for the file's times, as fstat does: since Linux 6.13 each write behind
-// such a question gets a time of its own, and its sync writes the inode as well.
+// intact returns an error if another program removed the current file, or truncated it to fewer
+// than size bytes. A restart would not find the data then. Watch detects that another file has
+// the name. intact does not call fstat, which reads the file's times: since Linux 6.13, a write
+// after such a call changes the times, and its sync then also writes the inode.
 func (d *Dir) intact(size int64) error {
 	err := syscall.Faccessat(int(d.lock.Fd()), d.current, 0, 0) // 0: whether it exists
 	if errors.Is(err, syscall.ENOENT) {
@@ -320,14 +321,14 @@ func (d *Dir) intact(size int64) error {
 	return err
 }
 
-// endCurrent ends the use of the current file, if there is one. It takes off what lies
-// behind the durable data, zeros or a write that failed, which only saves space. A
-// file that has lost its name gets it back: what follows needs it.
+// endCurrent ends the use of the current file, if there is one. It truncates the file after its
+// durable data, which only saves space. If the file was removed, endCurrent makes it again, since
+// later segments need it.
 func (d *Dir) endCurrent() error {
 	if d.file == nil {
 		return nil
 	}
-	if d.intact(d.end) == nil { // what was cut off must not look whole
+	if d.intact(d.end) == nil { // Truncate would make a file longer that was cut off
 		_ = d.file.Truncate(d.end)
 	}
 	d.filled = d.end
@@ -361,11 +362,11 @@ func (d *Dir) Replace(name string, write func(io.Writer) error) error {
 	return err
 }
 
-// make makes a file of the directory. It replaces a file only if replace is set, or if
-// an earlier make that failed has left that file.
+// make makes a file in the directory. It replaces a file only if replace is set, or if an earlier
+// call that failed left this file.
 func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.File, error) {
 	defer d.forget(name)
-	_ = d.root.Remove(temporary + name) // if that failed before
+	_ = d.root.Remove(temporary + name) // an earlier call may have left it
 	placed := false
 	f, err := create(d.root, name, write, func(from, to string) error {
 		d.naming.Lock()
@@ -379,7 +380,7 @@ func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.
 		} else {
 			err = placeNew(d.root, from, to)
 		}
-		now, errNow := d.root.Lstat(to) // a call that failed may have done it
+		now, errNow := d.root.Lstat(to) // a call may succeed, and still return an error
 		if placed = err == nil || errNow == nil && identify(now) == identify(made); placed {
 			d.known[name] = identify(made)
 		}
@@ -395,8 +396,8 @@ func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.
 	return f, err
 }
 
-// placeNew gives a file its name, which must not be in use. Where a file system has no hard
-// links, only the lock of the directory keeps another Core from taking it meanwhile.
+// placeNew renames a file to a name that is not in use. On a file system without hard links, only
+// the lock of the directory prevents that another Core uses the name meanwhile.
 func placeNew(root *os.Root, from, to string) error {
 	err := root.Link(from, to)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) {
@@ -406,13 +407,13 @@ func placeNew(root *os.Root, from, to string) error {
 		return root.Rename(from, to)
 	}
 	if err == nil {
-		_ = root.Remove(from) // or the next start does
+		_ = root.Remove(from) // after a failure, the next start does
 	}
 	return err
 }
 
-// WriteFile makes or replaces a file, as Replace of a Storage does; but it is an os.ErrExist
-// if it is in the making already.
+// WriteFile makes or replaces a file, whole and durable. It returns os.ErrExist if another program
+// is making it, or if a crash left an unfinished file.
 func WriteFile(path string, write func(io.Writer) error) error {
 	dir, name := filepath.Split(path)
 	root, err := os.OpenRoot(filepath.Clean(dir))
@@ -425,8 +426,8 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	return err
 }
 
-// create makes a file under another name first, which nobody else has, so that it is
-// there whole or not at all; place gives it its name.
+// create makes a file under a temporary name. When it is durable, place renames it. So the file
+// exists completely or not at all.
 func create(root *os.Root, name string, write func(io.Writer) error,
 	place func(from, to string) error) (*os.File, error) {
 	f, err := root.OpenFile(temporary+name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
@@ -458,10 +459,10 @@ func syncNames(root *os.Root) error {
 	return f.Sync()
 }
 
-// syncing is a file that is synced again and again while it is written.
+// syncing is a file that is synced after each syncEvery bytes.
 type syncing struct {
 	*os.File
-	dirty int // bytes that were written since the last sync
+	dirty int // bytes written since the last sync
 }
 
 func (s *syncing) Write(p []byte) (int, error) {
@@ -485,13 +486,14 @@ func (d *Dir) Remove(name string) error {
 	return err
 }
 
-// forget closes what was opened under a name that means no file any more, or
-// another one.
+// forget closes the file that was opened for reading under a name. The name is no longer used, or
+// another file has it now.
 func (d *Dir) forget(name string) {
 	d.drop(name, nil)
 }
 
-// drop closes what is open under a name, if that is r, or r is nil.
+// drop closes the file that is open for reading under a name. If r is not nil, it does so only if
+// this file is r.
 func (d *Dir) drop(name string, r *reading) {
 	d.mu.Lock()
 	f := d.open[name]
@@ -500,12 +502,12 @@ func (d *Dir) drop(name string, r *reading) {
 	}
 	d.mu.Unlock()
 	if f != nil && (r == nil || f == r) {
-		f.close() // without the lock: it may be about to be opened
+		f.close() // without the lock: close may wait for a slow open
 	}
 }
 
-// Sync makes durable what a file holds, and its name. A sync that failed before may
-// have left what is not on the disk, and counts as if it were: so it is written again.
+// Sync makes the content and the name of a file durable. It writes the content again: after a
+// failed sync, the kernel may take bytes for durable that are not on the disk.
 func (d *Dir) Sync(name string) error {
 	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -514,7 +516,7 @@ func (d *Dir) Sync(name string) error {
 	defer f.Close()
 	p := make([]byte, 1<<20)
 	for n, at := len(p), int64(0); err == nil && n == len(p); at += int64(n) {
-		n, _ = f.ReadAt(p, at) // less: the end, or what can't be read, which is found when it is needed
+		n, _ = f.ReadAt(p, at) // a later read of the same bytes reports the error
 		_, err = f.WriteAt(p[:n], at)
 	}
 	return errors.Join(err, f.Sync(), syncNames(d.root))
@@ -540,13 +542,13 @@ func (d *Dir) ReadAt(name string, p []byte, offset int64) error {
 		} else {
 			d.drop(name, r) // the next reader tries again
 		}
-		if !errors.Is(err, os.ErrClosed) { // by a goroutine that needed room for another file, or removed it
+		if !errors.Is(err, os.ErrClosed) { // another goroutine closed it: open it again
 			return err
 		}
 	}
 }
 
-// reading returns a file for reading. Others may close it at any time.
+// reading returns a file for reading. Other goroutines may close it at any time.
 func (d *Dir) reading(name string) *reading {
 	now := d.reads.Add(1)
 	d.mu.RLock()
@@ -559,11 +561,11 @@ func (d *Dir) reading(name string) *reading {
 	return r
 }
 
-// addReading notes a file for reading. If maxOpen files are noted, it closes the one that
-// was not used for longest.
+// addReading adds a file for reading. If maxOpen files are open, it closes the file that was unused
+// for the longest time.
 func (d *Dir) addReading(name string, now uint64) *reading {
 	d.mu.Lock()
-	if r := d.open[name]; r != nil { // another reader has noted it
+	if r := d.open[name]; r != nil { // another reader has added it
 		d.mu.Unlock()
 		return r
 	}
@@ -581,8 +583,8 @@ func (d *Dir) addReading(name string, now uint64) *reading {
 	return r
 }
 
-// takeOldest takes the file that was not used for longest from the open ones. The caller
-// holds the lock.
+// takeOldest removes, from the open files, the file that was unused for the longest time. The
+// caller holds the lock.
 func (d *Dir) takeOldest() *reading {
 	oldest := ""
 	for name, r := range d.open {

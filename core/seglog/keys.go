@@ -11,22 +11,22 @@ import (
 	"motte/core/seal"
 )
 
-// KeysNames are the files of the secret of the data keys: two copies, so that one can be
-// lost. It lies in no checkpoint, and no backup may hold it: whoever keeps a copy can open
-// what was erased since.
+// KeysNames are the two files of the data keys. They have the same content, so that one of them may
+// be lost. No checkpoint holds the data keys, and no backup may hold them: with an old copy,
+// erased objects can be opened.
 //
 //	magic "MKEY" | version 3 | reserved 3 | store 16 | salt 16
 //	sealed: generation 8 | secrets 96 | of each node: owner 4 | levels 1 | seed 32
 //
-// Each erasure has a generation of its own, and checkpoints remember it: an older pair that
-// is put back is noticed. A key that was taken away from either copy is taken away, whatever
-// a crash left of the other. A rotation has a generation, too: the secrets of the newer copy
-// count.
+// Each erasure makes a new generation, which checkpoints hold. So a start detects that an older
+// pair of files was put back. After a crash the copies may differ: then only the data keys that
+// are in both copies are used. A rotation of the secrets makes a new generation, too, and the
+// secrets of the newer copy are used.
 var KeysNames = [2]string{"data.keys", "data.keys.copy"}
 
 const (
 	keysMagic = "MKEY"
-	storeAt   = 8        // where the store's identifier lies, in segments as well
+	storeAt   = 8        // offset of the store's identifier, also in segments
 	maxKeys   = 64 << 20 // bytes
 )
 
@@ -34,7 +34,7 @@ const (
 type keysFile struct {
 	keys       *seal.Keys
 	generation uint64
-	sum        [sha256.Size]byte // of all of it
+	sum        [sha256.Size]byte // hash of the file
 }
 
 // makeKeys makes the keys of a new store.
@@ -48,8 +48,8 @@ func (l *Log) makeKeys() error {
 	return l.writeKeys(seal.NewDataKeys(seed), 1)
 }
 
-// openKeys finds out which store this is, and reads its keys: it is the first store named by
-// one of the files for which there are keys.
+// openKeys finds the identifier of the store, and reads its keys. It tries the identifier in each of
+// the files, in order, until the keys open.
 func (l *Log) openKeys(files []File, sizes map[string]int64) (err error) {
 	tried := make(map[seal.StoreID]bool)
 	for _, f := range files {
@@ -65,8 +65,8 @@ func (l *Log) openKeys(files []File, sizes map[string]int64) (err error) {
 	return err
 }
 
-// readKeys reads the keys. Only data keys that both copies give count; a copy that can't
-// be read is written again by Watch.
+// readKeys reads the keys. It uses only data keys that both copies hold. If a copy can't be read,
+// it uses the other copy, and Watch writes both again.
 func (l *Log) readKeys(sizes map[string]int64) error {
 	var found []keysFile
 	var failed error
@@ -99,7 +99,7 @@ func (l *Log) readKeys(sizes map[string]int64) error {
 	return nil
 }
 
-// readKeysFile reads one copy, from a file of this size; below 0: there is none.
+// readKeysFile reads one copy, a file of this size. A size below 0 says that the file is missing.
 func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
 	if size < 0 || size > maxKeys {
 		return f, &DamageError{name, 0, "the data keys are missing: without them no object can be opened"}
@@ -119,8 +119,8 @@ func (l *Log) readKeysFile(name string, size int64) (f keysFile, err error) {
 	return f, nil
 }
 
-// OpenKeys opens the content of a file of the keys. It returns no keys if it is something
-// else, and an error if it is of a version that this Core does not read.
+// OpenKeys opens the content of a file of the data keys. It returns nil if p is no such content, or
+// if its seal does not open. It returns ErrVersion if this Core does not read its version.
 func OpenKeys(root seal.Root, p []byte) (k *seal.Keys, generation uint64, err error) {
 	r := codec.NewReader(p)
 	magic, version, reserved := string(r.Take(4)), r.U8(), string(r.Take(3))
@@ -142,7 +142,7 @@ func OpenKeys(root seal.Root, p []byte) (k *seal.Keys, generation uint64, err er
 	return k, generation, nil
 }
 
-// SealKeys makes the content of a file of the keys.
+// SealKeys makes the content of a file of the data keys.
 func SealKeys(k *seal.Keys, salt seal.Salt, generation uint64, keys seal.DataKeys) []byte {
 	store := k.Store()
 	front := codec.Writer(keysMagic).U8(KeysVersion, 0, 0, 0).Bytes(store[:])
@@ -152,20 +152,20 @@ func SealKeys(k *seal.Keys, salt seal.Salt, generation uint64, keys seal.DataKey
 // HasKey reports whether an owner has a data key. Any goroutine may call it.
 func (l *Log) HasKey(owner uint32) bool { return l.keys.Has(owner) }
 
-// knowKeys compares the keys with what a checkpoint knows of them. Erasures behind it are
-// done again, so it need not know of those.
+// knowKeys compares the generation of the keys with the generation in a checkpoint. Later erasures
+// are in the log, and a start repeats them.
 func (l *Log) knowKeys(generation uint64) {
 	if l.keysOlder = l.generation < generation; l.keysOlder {
 		l.generation, l.stored = generation, [sha256.Size]byte{} // Watch writes them as the newest ones
 	}
 }
 
-// KeysOlder reports whether the keys were older than those that the checkpoint knew: an
-// older pair was put back, and with it keys that had been destroyed.
+// KeysOlder reports whether the keys are older than the checkpoint: an older pair of files was put
+// back, which may hold destroyed keys.
 func (l *Log) KeysOlder() bool { return l.keysOlder }
 
-// Erase destroys the data keys of owners: when it returns nil, no copy is left
-// that this Log ever wrote, but for what the medium keeps of files removed.
+// Erase destroys the data keys of owners. When it returns nil, no file that this Log wrote holds
+// them. The disk may still keep blocks of removed files.
 func (l *Log) Erase(owners ...uint32) error {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
@@ -177,14 +177,14 @@ func (l *Log) Erase(owners ...uint32) error {
 	return l.writeKeys(keys, l.generation+1)
 }
 
-// writeKeys writes both copies. From the first on these are the keys, so that Watch does
-// not write older ones over it.
+// writeKeys writes both copies. The Log uses the new keys once the first copy is written, so that
+// Watch does not replace this copy by older keys.
 func (l *Log) writeKeys(keys seal.DataKeys, generation uint64) error {
 	var salt seal.Salt
 	_, _ = l.random(salt[:])
 	p := SealKeys(l.keys, salt, generation, keys)
 	if len(p) > maxKeys {
-		return fmt.Errorf("more keys were erased than %s can say", KeysNames[0])
+		return fmt.Errorf("too many erased keys for %s", KeysNames[0])
 	}
 	for _, name := range KeysNames {
 		err := l.storage.Replace(name, content(p))
@@ -197,8 +197,8 @@ func (l *Log) writeKeys(keys seal.DataKeys, generation uint64) error {
 	return nil
 }
 
-// watchKeys writes the keys again unless both copies, of these sizes, are as they were
-// written last; and returns those that were lost.
+// watchKeys writes both copies again, unless both are intact. It gets the sizes of the files, and
+// returns the copies that were lost.
 func (l *Log) watchKeys(sizes map[string]int64) (lost []Loss, err error) {
 	l.writing <- struct{}{}
 	defer func() { <-l.writing }()
@@ -210,7 +210,7 @@ func (l *Log) watchKeys(sizes map[string]int64) (lost []Loss, err error) {
 			continue
 		}
 		stale = true
-		known := l.stored != [sha256.Size]byte{} // else it may be what an erasure that a crash cut short left
+		known := l.stored != [sha256.Size]byte{} // else a crash in an erasure may have left this copy
 		if !l.missing[name] && (known || slices.Contains(l.unread, name)) {
 			l.missing[name] = true
 			lost = append(lost, Loss{File: name})

@@ -169,10 +169,10 @@ type Log struct {
 	keysOlder  bool
 	unread     []string // files of the keys that could not be read, and were not reported
 
-	lastCheckpoint uint32 // Checkpoint's: the number of a file that it used last, or found in use
+	lastCheckpoint uint32 // the highest number that Checkpoint used, or found in use
 
-	taken   map[uint32]bool // numbers of files that hold no segment of this log: no new segment gets them
-	missing map[string]bool // Watch's: lost files that were reported
+	taken   map[uint32]bool // numbers in use by segments of another log: a new segment can't have them
+	missing map[string]bool // lost files that Watch has reported
 
 	mu          sync.RWMutex
 	segments    map[uint32]*segment
@@ -232,7 +232,7 @@ func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) e
 		err = l.readHeaders(segments)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("begin with what is there: %w", err)
+		return nil, fmt.Errorf("open the log: %w", err)
 	}
 	return l, nil
 }

@@ -29,30 +29,30 @@ const (
 // SegmentID names a segment: it is the first half of the MAC of its header.
 type SegmentID [16]byte
 
-// segment is what is known of a segment: its header, and where its data ends.
+// segment is the state of a segment: its header, and the end of its data.
 type segment struct {
 	number       uint32
 	name         string // of its file
 	previous     uint32 // 0: none
-	previousEnd  uint32 // bytes of data in the previous one
+	previousEnd  uint32 // end of the data of the previous segment
 	firstLSN     uint64
 	salt         seal.Salt
 	chain        [sha256.Size]byte // before the first record
 	id           SegmentID
-	size         int64 // bytes of its file when the log was opened, or that a failed write may have made it
-	end          int64 // bytes of data; 0: not known, as nothing refers to it
+	size         int64 // bytes of its file when the log was opened, or after a failed write, at most
+	end          int64 // end of its data; 0: not known, since no checkpoint names it
 	barrierBytes int64 // bytes of barriers in it, at least
 }
 
 func segmentName(number uint32) string { return fmt.Sprintf("%08d%s", number, segmentSuffix) }
 
-// number returns the number in a file's name, if it is one that the log gives.
+// number returns the number in a file's name, if the log uses such names.
 func number(name, suffix string) (n uint32, ok bool) {
 	_, err := fmt.Sscanf(name, "%d"+suffix, &n)
 	return n, err == nil && n > 0 && name == fmt.Sprintf("%08d%s", n, suffix)
 }
 
-// header encodes the header of s, and sets its tag.
+// header encodes the header of s, and sets its ID.
 func (s *segment) header(store seal.StoreID, keys *seal.Keys) []byte {
 	w := codec.Writer(segmentMagic).U8(SegmentVersion, 0, 0, 0).Bytes(store[:])
 	w = w.U32(s.number).U32(s.previous).U32(s.previousEnd).U32(0).U64(s.firstLSN)
@@ -92,8 +92,7 @@ func (l *Log) readHeader(number uint32, f File) error {
 	return nil
 }
 
-// damage reports damage: the error that it returns, if any, ends what was under
-// way.
+// damage reports damage. If it returns an error, the caller stops with this error.
 func (l *Log) damage(file string, offset int64, what string) error {
 	e := &DamageError{file, offset, what}
 	if l.damaged != nil {

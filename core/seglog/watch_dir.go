@@ -9,12 +9,11 @@ import (
 	"syscall"
 )
 
-// Watch lists the files as Files does, and returns the bytes of the disk that they take. It
-// leaves out a file that took the place of a file that this Dir made or listed. It also leaves
-// out a file that was removed and that this Dir made again, until Rescue is called: so the
-// caller always notices the removal. Watch returns ErrAdrift if the directory itself was
-// replaced, or if it holds a segment that this Dir neither made nor listed: then another Core
-// writes here, in spite of the lock.
+// Watch lists the files as Files does, and returns their disk space in bytes. It omits a file that
+// replaced a file of this Dir. It also omits a removed file that this Dir made again, until Rescue
+// is called, so that the caller always notices the removal. Watch returns ErrAdrift if the
+// directory was replaced. It also returns ErrAdrift if there is a segment that this Dir neither
+// made nor listed: another Core writes here in spite of the lock.
 func (d *Dir) Watch() (list []File, disk int64, err error) {
 	d.naming.Lock()
 	defer d.naming.Unlock()
@@ -39,12 +38,12 @@ func (d *Dir) Watch() (list []File, disk int64, err error) {
 	return list, disk, err
 }
 
-const blockSize = 512 // bytes that the system counts the space of a file in
+const blockSize = 512 // bytes: the unit of the disk space of a file
 
 // Rescue makes a removed file again, if this Dir still has it open.
 func (d *Dir) Rescue(name string) error {
 	d.naming.Lock()
-	appended := d.current == name // Append makes it again before it makes the next file
+	appended := d.current == name // endCurrent makes it again before the next file
 	remade := d.remade[name]
 	delete(d.remade, name)
 	d.naming.Unlock()
@@ -65,14 +64,14 @@ func (d *Dir) Rescue(name string) error {
 	if err != nil {
 		return err
 	}
-	// A file that is there would only be copied, not replaced.
+	// Another file may have the name: it is not replaced.
 	if _, err := d.root.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 		return cmp.Or(err, os.ErrExist)
 	}
 	return d.putBack(name, io.NewSectionReader(f, 0, info.Size()))
 }
 
-// putBack makes a file again.
+// putBack makes a removed file again, with the content of an open file.
 func (d *Dir) putBack(name string, from io.Reader) error {
 	return d.Create(name, func(w io.Writer) error {
 		_, err := io.Copy(w, from)
@@ -80,7 +79,7 @@ func (d *Dir) putBack(name string, from io.Reader) error {
 	})
 }
 
-// inPlace reports whether a name means the file that it should.
+// inPlace reports whether the right file has a name.
 func (d *Dir) inPlace(name string) bool {
 	d.naming.Lock()
 	defer d.naming.Unlock()
@@ -88,8 +87,8 @@ func (d *Dir) inPlace(name string) bool {
 	return err == nil && identify(info) == d.known[name]
 }
 
-// Cut takes off what lies behind the data of a file; but not of a file with another name as
-// well: a copy of the directory by hard links may be in use, and need more of the file.
+// Cut truncates a file to a size. It leaves a file with several hard links alone: a copy of the
+// directory may be in use and need the rest of the file.
 func (d *Dir) Cut(name string, size int64) error {
 	f, err := d.root.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
@@ -98,7 +97,7 @@ func (d *Dir) Cut(name string, size int64) error {
 	defer f.Close()
 	var now syscall.Stat_t
 	if err := syscall.Fstat(int(f.Fd()), &now); err != nil || now.Nlink > 1 || now.Size <= size {
-		return err // a file that somebody has cut off must not look whole
+		return err // Truncate would make a shorter file longer
 	}
 	return f.Truncate(size)
 }

@@ -15,8 +15,8 @@ import (
 	"motte/core/model"
 )
 
-// readHost takes the host's messages until it asks to stop, goes away, or says
-// what it may not: then the Core stops.
+// readHost takes the messages of the host, until the host asks the Core to stop, ends, or sends an
+// invalid message. Then the Core stops.
 func (s *server) readHost() {
 	defer s.stop()
 	p, oob := make([]byte, hostwire.MaxMessage), make([]byte, syscall.CmsgSpace(4))
@@ -34,7 +34,7 @@ func (s *server) readHost() {
 		cut := flags&(syscall.MSG_TRUNC|syscall.MSG_CTRUNC) != 0
 		switch {
 		case err != nil || cut || len(descriptors) != expected:
-			say("the host sent what it may not: stopping")
+			say("the host sent an invalid message: stopping")
 			for _, fd := range descriptors {
 				syscall.Close(fd)
 			}
@@ -58,7 +58,7 @@ func descriptorsIn(oob []byte) (descriptors []int) {
 	return descriptors
 }
 
-// takeChannel makes a connection of the descriptor that came with a message.
+// takeChannel makes the channel to a Task from the descriptor that came with a message.
 func (s *server) takeChannel(instance uint64, descriptor int) {
 	f := os.NewFile(uintptr(descriptor), "task")
 	c, _ := net.FileConn(f)
@@ -76,7 +76,7 @@ func (s *server) takeChannel(instance uint64, descriptor int) {
 	})
 }
 
-// writeHost sends the host what it is to do and to count.
+// writeHost sends the waiting messages to the host, until the context ends.
 func (s *server) writeHost(ctx context.Context) {
 	for messages := range s.toHost.batches(ctx.Done()) {
 		for _, m := range messages {
@@ -87,7 +87,7 @@ func (s *server) writeHost(ctx context.Context) {
 	}
 }
 
-// counters are hostwire.Stats while they are counted, by many goroutines.
+// counters are the hostwire.Stats of this Core. Any goroutine may count.
 type counters struct {
 	synced, refused, writeBegan atomic.Uint64
 
@@ -96,7 +96,7 @@ type counters struct {
 	latency  [hostwire.Operations]histogram
 }
 
-// histogram is a hostwire.Histogram while it is counted.
+// histogram is a hostwire.Histogram that any goroutine may add to.
 type histogram struct {
 	counts [hostwire.Buckets]atomic.Uint64
 	micros atomic.Uint64
@@ -117,7 +117,7 @@ func (h *histogram) snapshot() (s hostwire.Histogram) {
 	return s
 }
 
-// snapshot returns the present values. They may be of slightly different times.
+// snapshot returns the present values. Counts that are added meanwhile may be missing.
 func (c *counters) snapshot() *hostwire.Stats {
 	s := &hostwire.Stats{Synced: c.synced.Load(), Refused: c.refused.Load(), WriteBegan: c.writeBegan.Load()}
 	s.Commits = c.commits.snapshot()
@@ -130,7 +130,7 @@ func (c *counters) snapshot() *hostwire.Stats {
 	return s
 }
 
-// measured are the model.Measurements that goroutines beside the event loop take.
+// measured are the model.Measurements of goroutines that do not hold the state of the server.
 type measured struct {
 	checkpointLSN, checkpointTime atomic.Uint64
 	movedBytes, freedBytes        atomic.Uint64
@@ -141,7 +141,7 @@ type measured struct {
 	diskBytes                     atomic.Uint64
 }
 
-// observe tells the engine the numbers that it does not see itself.
+// observe gives the engine the measurements of files and connections, for a STATUS.
 func (s *server) observe() {
 	segments := s.log.Segments()
 	m := model.Measurements{
@@ -165,13 +165,13 @@ func (s *server) observe() {
 	s.engine.Observe(m)
 }
 
-// countObserved tells the engine its measurements, and the host the state of the server.
+// countObserved gives the engine the measurements, and sends the host the state of the server.
 func (s *server) countObserved() {
 	s.observe()
 	_, bytes := s.engine.Objects()
 	s.collect(bytes)
 	if len(s.toHost.wake) > 0 {
-		return // the host has not read the messages before; later counters will do
+		return // the host has not read the messages before: the next counters replace these
 	}
 	server := s.engine.Server()
 	s.toHost.put(s.engine.Indexes()...)
@@ -179,13 +179,12 @@ func (s *server) countObserved() {
 	s.toHost.put(hostwire.Anchor{Head: s.engine.Head()})
 }
 
-// headroom is the memory for garbage beside a large mapping, which has no
-// pointers to follow: it costs little to collect often, and much to wait until
-// there is half as much garbage as there is mapping.
+// headroom is the memory for garbage beside a large mapping. The mapping has no pointers, so a
+// collection takes little time, and may run before the garbage is half as large as the mapping.
 const headroom = 48 << 20 // bytes
 
-// collect sets how often garbage is collected, for a mapping of this size. To set
-// it waits for a collection that is under way, so it is set only if it changes.
+// collect sets the percentage of garbage that starts a garbage collection, for a mapping of this
+// size in bytes. SetGCPercent waits for a running collection, so it is called only for a change.
 func (s *server) collect(bytes int64) {
 	if percent := int(min(50, headroom*100/(bytes+headroom/2))); percent != s.garbage {
 		s.garbage = percent

@@ -16,7 +16,7 @@ import (
 
 // Times and sizes of maintenance.
 const (
-	maintainEvery  = time.Second
+	maintainEvery  = time.Second // pause between two steps, and the longest rest in a step
 	freeEvery      = time.Minute
 	errorPause     = 10 * time.Second // after an error
 	retryEvery     = time.Hour        // until a segment that could not be compacted is tried again
@@ -39,7 +39,7 @@ type maintainer struct {
 	failed    map[uint32]failure // segments that could not be compacted
 	pass      cleaningPass
 	scrub     *scrubber
-	// The last checkpoint failed: it may have left a file, which the next one replaces.
+	// The last checkpoint failed. It may have left a file, which the next checkpoint replaces.
 	checkpointFailed bool
 }
 
@@ -105,7 +105,7 @@ func (m *maintainer) runStep() (more bool, err error) {
 	}
 	code := model.OK
 	if err != nil && m.ctx.Err() == nil { // when the context has ended, no request waits
-		say("putting the storage in order: %v", err)
+		say("maintenance failed: %v", err)
 		m.s.useReserve(err)
 		m.pass = cleaningPass{}
 		if !over {
@@ -273,7 +273,7 @@ func (m *maintainer) compact() (more bool, err error) {
 		err = m.compactSegment(s.Number, debt)
 	}
 	if _, live = m.segments(); err == nil && live[s.Number] > 0 {
-		err = fmt.Errorf("%w: live records of segment %d are not where they should be",
+		err = fmt.Errorf("%w: segment %d lacks some of its live records",
 			seglog.ErrDamaged, s.Number)
 	}
 	if err == nil {

@@ -11,30 +11,32 @@ import (
 	"motte/core/seglog"
 )
 
-// How fast the store is scrubbed.
+// Limits of the scrub.
 const (
-	scrubWithin = 3 * 24 * time.Hour // a pass over the store takes about this long
-	scrubMost   = 8 << 20            // bytes that one round reads, about: more than 2 TiB take longer
-	scrubPiece  = 256                // entries that are kept at once
+	scrubWithin = 3 * 24 * time.Hour // time of a pass over the store, about
+	scrubMost   = 8 << 20            // bytes that a step reads, about; a pass over 2 TiB takes longer
+	scrubPart   = 256                // entries that are kept at once
 )
 
-// scrubber reads every live record of the store again and again, so that one that rots
-// is found before a client needs it, and then the checkpoints. A record is checked as
-// for a client: its seals, and its content against its identity.
+// scrubber reads all live records of the store, and then the checkpoints, in pass after pass. So
+// it finds a damaged record before a client needs it. It checks a record as for a client: its
+// seals, and its content against its identity.
 type scrubber struct {
 	server     *server
 	maintainer *maintainer
 	maker      *identity.Maker
-	cursor     engine.Cursor   // behind the entries taken last
-	list       []mapping.Entry // to be read next
+	cursor     engine.Cursor   // position after the entries of list
+	list       []mapping.Entry // the next entries to be read
 	buf        []byte
-	next       time.Time // when it is to be read
-	skip       int       // entries not to be read: a start goes on about where the last one would be
+	next       time.Time // when the next entry is due
+	skip       int       // entries of the first pass that are not read: see newScrubber
 
 	waiting int           // requests to be answered at the end of this pass
-	found   engine.Verify // in this pass
+	found   engine.Verify // the result of this pass up to now
 }
 
+// newScrubber returns a scrubber. Its first pass skips the part of the store that a pass would have
+// read by now, by the clock. So a server that starts often still reads the whole store.
 func newScrubber(m *maintainer) *scrubber {
 	s := &scrubber{server: m.s, maintainer: m, maker: m.s.newMaker(), next: time.Now()}
 	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
@@ -45,8 +47,9 @@ func newScrubber(m *maintainer) *scrubber {
 	return s
 }
 
-// step reads the records whose turn has come; more: a request waits for the rest of
-// them. That takes as long again as the reading took, so that traffic comes first.
+// step reads the records that are due. It returns more if a request waits for the end of the pass.
+// Then all records are due, and step rests as long as it has read, so half of the time is left to
+// traffic alone.
 func (s *scrubber) step() (more bool) {
 	began, asked := time.Now(), 0
 	s.server.runOnEngine(func(e *engine.Engine) { asked = e.Verifying() })
@@ -56,7 +59,7 @@ func (s *scrubber) step() (more bool) {
 	}
 	hurry := s.waiting > 0
 	due := func() bool { return hurry || !time.Now().Before(s.next) }
-	// A disk that fails takes its time: maintenance must have its turn meanwhile.
+	// A disk that fails is slow: a step ends early, so that maintenance goes on.
 	mayRead := func() bool {
 		return due() && time.Since(began) < maintainEvery && s.maintainer.ctx.Err() == nil
 	}
@@ -74,7 +77,7 @@ func (s *scrubber) step() (more bool) {
 	if hurry {
 		time.Sleep(min(time.Since(began), maintainEvery))
 	} else if time.Since(s.next) > time.Minute {
-		s.next = time.Now() // the machine slept, or is too slow: lost time is not made up for
+		s.next = time.Now() // the machine slept, or is too slow: overdue records are not read at once
 	}
 	return hurry
 }
@@ -84,10 +87,10 @@ func (s *scrubber) begin() {
 	s.cursor, s.list, s.skip, s.found = engine.Cursor{}, nil, 0, engine.Verify{}
 }
 
-// fill takes the next entries; false: there are none.
+// fill gets the next entries. It returns false at the end of the store.
 func (s *scrubber) fill() bool {
 	for len(s.list) == 0 {
-		s.server.runOnEngine(func(e *engine.Engine) { s.list = e.Scan(&s.cursor, scrubPiece) })
+		s.server.runOnEngine(func(e *engine.Engine) { s.list = e.Scan(&s.cursor, scrubPart) })
 		if len(s.list) == 0 {
 			return false
 		}
@@ -97,9 +100,8 @@ func (s *scrubber) fill() bool {
 	return true
 }
 
-// checkpoints reads the checkpoints, resting half of the time. If one is damaged, or the
-// disk does not give it, two others take their places at once: a start needs one that is
-// whole.
+// checkpoints reads the checkpoints, and rests for half of the time. If a checkpoint is damaged or
+// can't be read, it writes two new ones at once, since a start needs an intact checkpoint.
 func (s *scrubber) checkpoints() {
 	m, damaged := s.maintainer, false
 	for _, number := range m.s.log.Checkpoints() {
@@ -117,7 +119,7 @@ func (s *scrubber) checkpoints() {
 		if err == nil || m.ctx.Err() != nil {
 			continue
 		}
-		say("two other checkpoints follow: %v", err)
+		say("a checkpoint is damaged, two new ones follow: %v", err)
 		damaged = true
 		s.count(0, true)
 		reason := model.ReasonCheckpoint
@@ -133,7 +135,7 @@ func (s *scrubber) checkpoints() {
 	}
 }
 
-// end ends a pass, with the checkpoints, and answers the requests that wait for it.
+// end reads the checkpoints, ends the pass, and answers the requests that wait for it.
 func (s *scrubber) end() {
 	s.checkpoints()
 	server := s.server
@@ -144,13 +146,13 @@ func (s *scrubber) end() {
 	s.begin()
 	s.next = time.Now().Add(maintainEvery) // also if the store is empty
 	server.runOnEngine(func(e *engine.Engine) {
-		server.countObserved() // so that they see what it came to
+		server.countObserved() // so that the clients see the result
 		e.Verified(waiting, found)
 	})
 }
 
-// read reads the record of an entry, or of the entry that has taken its place, and returns
-// the record's bytes. 0: there is no such entry any more.
+// read reads the record of an entry, or the record at its new location if it was relocated. It
+// returns the bytes of the record, or 0 if the object was removed or replaced.
 func (s *scrubber) read(o mapping.Entry) (n int64) {
 	for there := true; there; {
 		_, _, buf, err := s.server.readObject(readTries, s.server.log.Read, s.maker, s.buf, o)
@@ -173,7 +175,7 @@ func (s *scrubber) read(o mapping.Entry) (n int64) {
 	return 0
 }
 
-// count counts a record that was read, or, with n 0, a checkpoint that is damaged.
+// count counts a record of n bytes. With n 0, it counts a damaged checkpoint.
 func (s *scrubber) count(n int64, damaged bool) {
 	sums := &s.server.measured
 	if n > 0 {

@@ -46,11 +46,11 @@ import (
 	"motte/core/tlsauth"
 )
 
-// Config says what a Core works on.
+// Config configures a Core.
 type Config struct {
-	Dir      string           // data directory; made if it is not there
+	Dir      string           // data directory; made if it does not exist
 	Listen   string           // TCP address
-	RootKey  string           // file; made with a new store if it is not there
+	RootKey  string           // file; made with a new store if it does not exist
 	Admin    access.Principal // the first administrator of a new store
 	NewAdmin access.Principal // the only administrator from this start on; zero: no change
 	Anchor   model.Head       // the head that was anchored last; LSN 0: no head
@@ -65,22 +65,21 @@ var ErrOlder = errors.New("the store is older than its anchor, or is a fork")
 // holds no root key.
 var ErrKey = errors.New("root key")
 
-// keyPrefix begins a root key file, before 64 hexadecimal digits: magic and
-// version in one.
+// keyPrefix begins a root key file: magic and version. 64 hexadecimal digits follow.
 const keyPrefix = "motte-root-key-v1 "
 
 // Limits of the server.
 const (
-	tickEvery    = 50 * time.Millisecond
-	countEvery   = time.Second
-	resumeEvery  = time.Second // after a failed write
-	stopWithin   = 10 * time.Second
-	largeBudget  = 256 << 20 // bytes of large requests that are not answered
-	smallRequest = 66 << 10  // bytes of a request that is not large: its body has at most 64 KiB
-	ownRequest   = 5 << 10   // bytes of a request for which its connection always has room: a body of 4 KiB
-	smallBudget  = 128 << 20 // bytes of small requests that are not answered
-	answerBudget = 256 << 20 // bytes of large objects being sent
-	fetchBudget  = 16 << 20  // bytes of records read for Tasks that the engine has not taken
+	tickEvery    = 50 * time.Millisecond // time between two ticks of the engine
+	countEvery   = time.Second           // time between two messages of counters to the host
+	resumeEvery  = time.Second           // time between two attempts after a failed write
+	stopWithin   = 10 * time.Second      // time for the requests in flight when the Core stops
+	largeBudget  = 256 << 20             // bytes of large requests that are not answered
+	smallRequest = 66 << 10              // bytes of a request that is not large: its body has at most 64 KiB
+	ownRequest   = 5 << 10               // bytes of a request that its connection can always read: a body of 4 KiB
+	smallBudget  = 128 << 20             // bytes of small requests that are not answered
+	answerBudget = 256 << 20             // bytes of large objects being sent
+	fetchBudget  = 16 << 20              // bytes of records read for Tasks that the engine has not taken
 )
 
 // event is an input of the engine.
@@ -114,14 +113,15 @@ type server struct {
 	producers    sync.WaitGroup // goroutines that may wait for the loop
 	stats        counters
 	measured     measured
-	garbage      int          // the loop's: percent of garbage that collect has set
+	garbage      int          // percentage that collect has set; used by the loop alone
 	written      atomic.Int64 // bytes of records since the newest checkpoint, and replayCost for each record
-	full         bool         // loop's: see setFull
+	full         bool         // see setFull; used by events alone
 	stopping     atomic.Bool  // connections end when they are idle
 }
 
-// Run serves until the host asks it to stop or goes away. It returns an error
-// if the store can't be opened, verified or served.
+// Run serves until the host asks it to stop or ends. It returns an error if the store can't be
+// opened, verified or served: among others ErrOlder, ErrKey, seglog.ErrLocked, seglog.ErrDamaged
+// or seglog.ErrVersion.
 func Run(cfg Config) error {
 	dir, err := seglog.OpenDir(cfg.Dir)
 	if err != nil {
@@ -134,7 +134,7 @@ func Run(cfg Config) error {
 	}
 	if err == nil {
 		if err := s.log.Trim(); err != nil { // the next start tries again
-			say("giving back what crashed starts left: %v", err)
+			say("remove the tails of segments: %v", err)
 		}
 		s.serve()
 	}
@@ -202,7 +202,7 @@ func (s *server) restore(
 		} else if errors.Is(err, seglog.ErrLost) {
 			return err
 		}
-		say("going back to the checkpoint before: %v", err)
+		say("taking the checkpoint before: %v", err)
 		damage, cfg.Notes = err, []model.Reason{model.ReasonCheckpoint}
 		if !errors.Is(err, seglog.ErrDamaged) {
 			cfg.Notes[0] = model.ReasonReadFailed

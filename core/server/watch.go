@@ -13,25 +13,26 @@ import (
 	"motte/core/seglog"
 )
 
-// watchEvery is how often the files are compared with what the Core needs of them. A
-// change of a file is noticed within a minute, though the disk may be slow.
+// watchEvery is the time between two checks of all files. So a lost file is detected within a
+// minute, even on a slow disk.
 const watchEvery = 10 * time.Second
 
-// overdue is more than is ever written between two checkpoints.
+// overdue is added to the bytes written since the last checkpoint, so that a checkpoint is due at
+// once. It is more than the bytes that are ever written between two checkpoints.
 const overdue = 1 << 40 // bytes
 
-// watcher compares the files of the store, and of the root key, with what the Core needs.
+// watcher checks that the files of the store and the file of the root key are intact.
 type watcher struct {
 	s       *server
-	adrift  bool // said already
-	keyLost bool // said already
+	adrift  bool // the last check found that the directory was replaced
+	keyLost bool // the last check found no root key
 }
 
-// watchFiles looks at the files until the context ends.
+// watchFiles checks the files at intervals until the context ends.
 func (s *server) watchFiles(ctx context.Context) {
 	w := &watcher{s: s}
 	for {
-		w.look()
+		w.check()
 		select {
 		case <-time.After(watchEvery):
 		case <-ctx.Done():
@@ -40,16 +41,16 @@ func (s *server) watchFiles(ctx context.Context) {
 	}
 }
 
-// look looks at all files once.
-func (w *watcher) look() {
+// check checks all files once.
+func (w *watcher) check() {
 	lost, disk, err := w.s.log.Watch()
 	adrift := errors.Is(err, seglog.ErrAdrift)
 	switch {
 	case adrift && !w.adrift:
-		say("nothing is written until the data directory is back: %v", err)
+		say("no record is written until the data directory is back: %v", err)
 		w.s.runOnEngine(func(e *engine.Engine) { e.Note(model.ReasonAdrift) })
 	case err != nil && !adrift:
-		say("watching the files of the store: %v", err)
+		say("check the files of the store: %v", err)
 		w.s.useReserve(err) // the keys may have to be written again
 	case err == nil && disk > 0:
 		w.s.measured.diskBytes.Store(uint64(disk))
@@ -58,23 +59,24 @@ func (w *watcher) look() {
 	for _, x := range lost {
 		w.report(x)
 	}
-	w.lookAtRootKey()
+	w.checkRootKey()
 	w.s.setFull(seglog.Full(w.s.log.Reserve()))
 }
 
-// useReserve gives the reserve to the writes of now, if the disk is full. Requests that
-// make the store grow are refused from then on; those that give space back go on.
+// useReserve removes the reserve if an error says that the disk is full. From then on, the engine
+// refuses requests that make the store grow. Deletions and compaction use the freed space.
 func (s *server) useReserve(err error) {
 	if !seglog.Full(err) {
 		return
 	}
 	s.setFull(true)
 	if err := s.log.Release(); err != nil {
-		say("giving back the reserve: %v", err)
+		say("remove the reserve: %v", err)
 	}
 }
 
-// setFull says whether the disk is full but for the reserve.
+// setFull tells the engine whether the disk is full except for the reserve. It reports a change to
+// the operator.
 func (s *server) setFull(full bool) {
 	was := full
 	s.runOnEngine(func(e *engine.Engine) {
@@ -85,43 +87,43 @@ func (s *server) setFull(full bool) {
 		return
 	}
 	if full {
-		say("the disk is full: only what gives space back is done until there is room")
+		say("the disk is full: requests that make the store grow are refused until there is space")
 	} else {
-		say("there is room on the disk again")
+		say("the disk has space again")
 	}
 }
 
-// report says that a file of the store is lost. A checkpoint that is lost is followed by
-// another one at once.
+// report reports a lost file of the store. After the loss of a checkpoint, another checkpoint is
+// due at once.
 func (w *watcher) report(x seglog.Loss) {
 	after := "it is gone"
 	if x.Back {
 		after = "it was written again"
 	} else if x.Checkpoint != 0 {
-		after = "another one follows"
+		after = "another checkpoint follows"
 		w.s.written.Add(overdue)
 	}
-	say("%s was removed, cut off or replaced by somebody else: %s", x.File, after)
+	say("another program removed, truncated or replaced %s: %s", x.File, after)
 	w.s.runOnEngine(func(e *engine.Engine) { e.Lost(x.Segment) })
 }
 
-// lookAtRootKey makes sure that the next start will find the root key.
-func (w *watcher) lookAtRootKey() {
+// checkRootKey checks that the next start can read the root key.
+func (w *watcher) checkRootKey() {
 	if w.s.RootKey == "" {
 		return
 	}
 	info, err := os.Stat(w.s.RootKey)
-	if err == nil && !info.Mode().IsRegular() { // to open a pipe would take until a program writes to it
+	if err == nil && !info.Mode().IsRegular() { // an open of a pipe would wait for a writer
 		err = fmt.Errorf("%s is no regular file", w.s.RootKey)
 	}
 	if err == nil {
 		var root seal.Root
 		if root, err = ReadRootKey(w.s.RootKey); err == nil && root != w.s.root {
-			err = fmt.Errorf("%s is another key now", w.s.RootKey)
+			err = fmt.Errorf("%s holds another key now", w.s.RootKey)
 		}
 	}
 	if err != nil && !w.keyLost {
-		say("without the root key no start will open the store: %v", err)
+		say("the next start could not open the store: %v", err)
 		w.s.runOnEngine(func(e *engine.Engine) { e.Lost(0) })
 	}
 	w.keyLost = err != nil

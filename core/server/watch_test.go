@@ -122,7 +122,7 @@ func TestAPipeIsNoRootKey(t *testing.T) {
 	w := &watcher{s: r.server}
 	done := make(chan struct{})
 	go func() {
-		w.lookAtRootKey()
+		w.checkRootKey()
 		close(done)
 	}()
 	select {
