@@ -310,6 +310,22 @@ func (c *Core) send(frame []byte) {
 	}
 }
 
+// Page asks an index directly, without a channel, and returns as many identities as the limit of
+// the query allows. It reports whether more match.
+func Page(x sdk.Index, q sdk.Query) (ids []identity.ID, more bool, err error) {
+	found, err := x.Search(q)
+	if err != nil {
+		return nil, false, err
+	}
+	for id := range found {
+		if len(ids) == q.Limit {
+			return ids, true, nil
+		}
+		ids = append(ids, id)
+	}
+	return ids, false, nil
+}
+
 // ID returns an identity that n determines.
 func ID(n int) identity.ID { return Version(n, 0) }
 

@@ -84,21 +84,6 @@ func (m entriesOf) answer(q *question) (ids []sdk.Identity, err error) {
 	return ids, nil
 }
 
-// page asks an index, and returns what the limit allows. It reports whether more match.
-func page(x sdk.Index, q *question) (ids []sdk.Identity, more bool, err error) {
-	found, err := x.Search(q.Query)
-	if err != nil {
-		return nil, false, err
-	}
-	for id := range found {
-		if len(ids) == q.Limit {
-			return ids, true, nil
-		}
-		ids = append(ids, id)
-	}
-	return ids, false, nil
-}
-
 // newest returns the identities of shown behind which the next page begins, as the Core does.
 func newest(shown []sdk.Identity) []sdk.Identity {
 	after := slices.Clone(shown[max(0, len(shown)-model.MaxAfter):])
@@ -206,7 +191,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 		m := h.held
 		check := func(t *rapid.T, q *question) (ids []sdk.Identity, more bool) {
 			want, wantErr := m.answer(q)
-			ids, more, err := page(x, q)
+			ids, more, err := sdktest.Page(x, q.Query)
 			if err != wantErr || !slices.Equal(ids, want[:min(q.Limit, len(want))]) || more != (len(want) > q.Limit) {
 				t.Fatalf("%s, limit %d, owner %d, after %x: %x, more %v (%v); want %x (%v)",
 					q.Predicate, q.Limit, q.Owner, q.After, ids, more, err, want, wantErr)
@@ -363,7 +348,7 @@ func BenchmarkRange(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			q := question{Query: sdk.Query{Predicate: []byte(">= 50000 and < 60000"), Limit: 10, Owner: c.owner, After: c.after}}
 			for b.Loop() {
-				if found, _, err := page(x, &q); err != nil || len(found) != 10 {
+				if found, _, err := sdktest.Page(x, q.Query); err != nil || len(found) != 10 {
 					b.Fatal(len(found), err)
 				}
 			}

@@ -323,7 +323,7 @@ func TestCostFollowsTheAnswer(t *testing.T) {
 		{Limit: few, Owner: 2, Predicate: []byte("order desc")},
 	} {
 		comparisons = 0
-		found, _, err := page(&index{tree}, &question{Query: q})
+		found, _, err := sdktest.Page(&index{tree}, q)
 		if err != nil || len(found) != few || comparisons > most {
 			t.Errorf("%q of owner %d behind %d objects: %d found with %d comparisons (%v); want %d with at most %d",
 				q.Predicate, q.Owner, len(q.After), len(found), comparisons, err, few, most)

@@ -119,28 +119,13 @@ func (m textsOf) behind(whole, after []sdk.Identity) ([]sdk.Identity, error) {
 	return nil, sdk.ErrGone
 }
 
-// page asks an index, and returns what the limit allows. It reports whether more match.
-func page(x sdk.Index, q *question) (ids []sdk.Identity, more bool, err error) {
-	found, err := x.Search(q.Query)
-	if err != nil {
-		return nil, false, err
-	}
-	for id := range found {
-		if len(ids) == q.Limit {
-			return ids, true, nil
-		}
-		ids = append(ids, id)
-	}
-	return ids, false, nil
-}
-
 // pages asks for all pages of an answer, as the Core does.
 func pages(t *rapid.T, x sdk.Index, q question) (all []sdk.Identity) {
 	for more := true; more; {
 		var ids []sdk.Identity
 		var err error
 		q.After = newest(all)
-		if ids, more, err = page(x, &q); err != nil || len(ids) < q.Limit && more {
+		if ids, more, err = sdktest.Page(x, q.Query); err != nil || len(ids) < q.Limit && more {
 			t.Fatalf("%s: a page of %d, more %v (%v)", q.Predicate, len(ids), more, err)
 		}
 		all = append(all, ids...)
@@ -174,7 +159,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 		m := h.held
 		check := func(t *rapid.T, q *question) []sdk.Identity {
 			want, wantErr := m.behind(m.find(q), q.After)
-			ids, more, err := page(x, q)
+			ids, more, err := sdktest.Page(x, q.Query)
 			if err != wantErr || !slices.Equal(ids, want[:min(q.Limit, len(want))]) || more != (len(want) > q.Limit) {
 				t.Fatalf("%s, limit %d, owner %d, after %x: %x, more %v (%v); want %x (%v)",
 					q.Predicate, q.Limit, q.Owner, q.After, ids, more, err, want, wantErr)
@@ -251,7 +236,7 @@ func TestPagesOfRankedAnswers(t *testing.T) {
 		q := drawQuestion(t)
 		whole := q
 		whole.Limit = 1000
-		want, _, err := page(x, &whole)
+		want, _, err := sdktest.Page(x, whole.Query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -271,7 +256,7 @@ func TestPagesOfRankedAnswers(t *testing.T) {
 		}
 		gone := sdktest.Version(1000, 0)
 		q.After = []sdk.Identity{gone}
-		if _, _, err := page(x, &q); err != sdk.ErrGone {
+		if _, _, err := sdktest.Page(x, q.Query); err != sdk.ErrGone {
 			t.Fatalf("%s: behind an object that is not held: %v, want %v", q.Predicate, err, sdk.ErrGone)
 		}
 	})
@@ -280,7 +265,7 @@ func TestPagesOfRankedAnswers(t *testing.T) {
 // scoresOf returns the score of each object that a ranked answer has.
 func scoresOf(t *rapid.T, x *index, q *question) map[sdk.Identity]float64 {
 	scores := make(map[sdk.Identity]float64)
-	ids, _, err := page(x, q)
+	ids, _, err := sdktest.Page(x, q.Query)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -430,7 +430,7 @@ func FuzzPredicate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		all, err := ask(x, s)
 		q := question{Query: sdk.Query{Predicate: []byte(s), Limit: 3, Owner: 1}}
-		of, more, errOf := page(x, &q)
+		of, more, errOf := sdktest.Page(x, q.Query)
 		if (err == nil) != (errOf == nil) || more {
 			t.Fatalf("%q: %v for all, and %v for an owner, who has more: %v", s, err, errOf, more)
 		}
@@ -443,7 +443,7 @@ func FuzzPredicate(f *testing.F) {
 			return
 		}
 		q.Owner, q.After = sdk.AllOwners, all[:1]
-		if rest, _, err := page(x, &q); err != nil || !slices.Equal(rest, all[1:]) {
+		if rest, _, err := sdktest.Page(x, q.Query); err != nil || !slices.Equal(rest, all[1:]) {
 			t.Fatalf("%q finds %s behind the first of %s (%v)", s, numbers(rest, 4), numbers(all, 4), err)
 		}
 	})
@@ -504,7 +504,7 @@ func BenchmarkSearch(b *testing.B) {
 			b.Run(fmt.Sprintf("ordered=%v/%s", ordered, name), func(b *testing.B) {
 				q.Predicate, q.Limit = []byte("common word"), 10
 				for b.Loop() {
-					if found, _, err := page(x, &question{Query: q}); err != nil || len(found) != 10 {
+					if found, _, err := sdktest.Page(x, q); err != nil || len(found) != 10 {
 						b.Fatal(len(found), err)
 					}
 				}

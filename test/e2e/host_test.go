@@ -15,12 +15,8 @@ import (
 // TestHowATaskEndsIsNotLogged: otherwise a Task that was taken over could write a byte of its
 // data into the log with each exit status.
 func TestHowATaskEndsIsNotLogged(t *testing.T) {
-	s := serve(t, t.TempDir())
-	c, ctx := s.admin(), t.Context()
-	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
-	testutil.Must(t, c.CreateCollection(ctx, "p"))
-	testutil.Must(t, c.CreateIndex(ctx, "p", "x", client.Index{Task: "hostile"}))
-	testutil.Eventually(t, "index", serving(c, "p", "x"))
+	s, c := hostileIndex(t, "p")
+	ctx := t.Context()
 	if _, err := c.Count(ctx, client.Query{Collection: "p", Index: "x", Predicate: "exit"}); !errors.Is(err, client.ErrIndexViolated) {
 		t.Fatalf("the client got %v; want that the index broke its contract or is unavailable", err)
 	}

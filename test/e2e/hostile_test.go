@@ -26,6 +26,17 @@ func hostileRow(t *testing.T) client.Row {
 		MaxInput: 1 << 20, MaxResults: 100, Deadline: 1000, Memory: 1 << 30}
 }
 
+// hostileIndex starts a server with a collection whose index "x" is served by the hostile Task.
+func hostileIndex(t *testing.T, collection string) (*server, *client.Client) {
+	s := serve(t, t.TempDir())
+	c, ctx := s.admin(), t.Context()
+	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
+	testutil.Must(t, c.CreateCollection(ctx, collection))
+	testutil.Must(t, c.CreateIndex(ctx, collection, "x", client.Index{Task: "hostile"}))
+	testutil.Eventually(t, "index", serving(c, collection, "x"))
+	return s, c
+}
+
 // alerted returns nil when there is an alert for the index "x" of a collection with this reason.
 func alerted(c *client.Client, collection string, reason model.Reason) func() error {
 	return func() error {
@@ -133,12 +144,8 @@ func TestHostileTask(t *testing.T) {
 // TestOthersObjectsDoNotLeave: a Task may name objects of another principal. A client that may
 // not read them must not get them.
 func TestOthersObjectsDoNotLeave(t *testing.T) {
-	s := serve(t, t.TempDir())
-	c, ctx := s.admin(), t.Context()
-	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
-	testutil.Must(t, c.CreateCollection(ctx, "shared"))
-	testutil.Must(t, c.CreateIndex(ctx, "shared", "x", client.Index{Task: "hostile"}))
-	testutil.Eventually(t, "index", serving(c, "shared", "x"))
+	s, c := hostileIndex(t, "shared")
+	ctx := t.Context()
 	alice := s.person(c, "alice", "shared", model.RightReadOwn|model.RightWrite)
 	_, err := c.Put(ctx, "shared", []byte("not alice's"), client.Name("hers-not"))
 	testutil.Must(t, err)
@@ -290,12 +297,8 @@ func (tc *roundsCase) run(t *testing.T, c, alice *client.Client, collection stri
 // TestPagesOfAHostileTaskEnd: a Task says of each page that more match. A client that takes all
 // pages gets an error in the end, and no object that it may not read.
 func TestPagesOfAHostileTaskEnd(t *testing.T) {
-	s := serve(t, t.TempDir())
-	c, ctx := s.admin(), t.Context()
-	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)))
-	testutil.Must(t, c.CreateCollection(ctx, "c"))
-	testutil.Must(t, c.CreateIndex(ctx, "c", "x", client.Index{Task: "hostile"}))
-	testutil.Eventually(t, "index", serving(c, "c", "x"))
+	s, c := hostileIndex(t, "c")
+	ctx := t.Context()
 	alice := s.person(c, "alice", "c", model.RightReadOwn|model.RightWrite)
 	for name, writer := range map[string]*client.Client{"other-1": c, "other-2": c, "own-1": alice} {
 		_, err := writer.Put(ctx, "c", []byte("content"), client.Name(name))

@@ -13,11 +13,8 @@ import (
 // TestAnInputThatEndsItsTaskKeepsNothingDown: an index serves beside an input over which each
 // process of its Task ends, and a predicate over which it ends is refused after two attempts.
 func TestAnInputThatEndsItsTaskKeepsNothingDown(t *testing.T) {
-	s := serve(t, t.TempDir())
-	c, ctx := s.admin(), t.Context()
-	testutil.Must(t, c.RegisterTask(ctx, "hostile", hostileRow(t)), c.CreateCollection(ctx, "c"),
-		c.CreateIndex(ctx, "c", "x", client.Index{Task: "hostile"}))
-	testutil.Eventually(t, "the index serves", serving(c, "c", "x"))
+	_, c := hostileIndex(t, "c")
+	ctx := t.Context()
 	for i := range 5 {
 		_, err := c.Put(ctx, "c", fmt.Append(nil, "good ", i), client.Name(fmt.Sprint("good ", i)))
 		testutil.Must(t, err)
