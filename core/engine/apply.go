@@ -78,8 +78,8 @@ func (e *Engine) upgradeNext(task string) {
 	}
 }
 
-// rebuild answers a REBUILD: the index begins anew, and forgets what was set aside. The answer
-// does not wait until it serves.
+// rebuild answers a REBUILD: the index is built anew, with the inputs that were set aside. The
+// answer does not wait until the index serves.
 func (e *Engine) rebuild(q *Request) model.Code {
 	x := q.in.index(q.Index)
 	if x == nil {

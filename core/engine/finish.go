@@ -227,7 +227,7 @@ type deletions struct {
 	*search
 	list  sortedBlocks
 	left  int // objects still to be deleted, from the first of list
-	write     // of all groups; its first confirmation is the append of the last group
+	write     // of all groups; its first acknowledgement is the append of the last group
 }
 
 // deleteStep appends a group of deletions for the next objects. It deletes an object only if

@@ -13,28 +13,28 @@ import (
 // would get the same input, and the index would never serve. So the engine finds such an input
 // and sets it aside: the object stays stored, and the index does not hold it.
 //
-// When a process ends, the inputs that it had not confirmed are suspects. A later process gets
-// each suspect alone: after all earlier frames are done, and before any later frame. If the
-// process ends then, the suspect is set aside. If it confirms the suspect, that is no suspect
-// any more.
+// When a process ends, the inputs that it had not acknowledged become suspects. A later process
+// gets each suspect alone: after all earlier frames are done, and before any later frame. If the
+// process ends then, the suspect is set aside. If it acknowledges the input, the input is no
+// longer a suspect.
 //
 // A predicate over which a Task ends twice is refused for a while, for the principal that asked.
 //
-// All of this is about one executable, and is kept in memory: a start of the Core, or another
-// executable, begins anew.
+// This state belongs to one executable, and is kept in memory. A start of the Core, or another
+// executable, begins with an empty state.
 
-// Limits of what one index remembers.
+// Limits of the poison of one index.
 const (
 	maxSuspects = windowFrames
 	// maxSetAside is the most inputs that are set aside. A Task that ends over more of them is
 	// wrong itself, or has too little memory. Then no more inputs are set aside.
 	maxSetAside = 64
 	maxKillers  = 64
-	killerTime  = 10 * time.Minute // a predicate is refused so long
+	killerTime  = 10 * time.Minute // time for which a predicate is refused
 	killerEnds  = 2                // ends of a process, after which a predicate is refused
 )
 
-// poison is what an index remembers of inputs and predicates over which its Task ended.
+// poison has the inputs and the predicates over which the Task of an index ended.
 type poison struct {
 	measurement [32]byte // of the executable
 	suspects    map[identity.ID]struct{}
@@ -54,7 +54,7 @@ type killer struct {
 	last time.Duration // when the last of them ended, by the clock of the engine
 }
 
-// forExecutable forgets everything if the executable with this measurement is another one.
+// forExecutable empties the state, unless it belongs to the executable with this measurement.
 func (p *poison) forExecutable(measurement [32]byte) {
 	if p.suspects == nil || p.measurement != measurement {
 		*p = poison{measurement: measurement, suspects: make(map[identity.ID]struct{}),
@@ -77,13 +77,13 @@ func (x *index) mustWait(d *delivery) bool {
 	return len(x.sent) > 0 && (x.isSuspect(d) || x.isSuspect(x.sent[0]))
 }
 
-// isSetAside reports whether an index does without an object.
+// isSetAside reports whether the input of an object is set aside.
 func (x *index) isSetAside(id identity.ID) bool {
 	_, ok := x.setAside[id]
 	return ok
 }
 
-// cleared notes that a Task has confirmed a delivery.
+// cleared notes that a Task has acknowledged a delivery.
 func (x *index) cleared(d *delivery) {
 	if len(x.suspects) > 0 {
 		delete(x.suspects, d.put.ID)

@@ -147,9 +147,9 @@ func (c *conn) frame(h wire.ReplyHeader, body []byte) {
 	c.p = append(wire.AppendReplyHeader(c.p, &h), body...)
 }
 
-// worse returns the code for the End of an answer in which two objects are missing for
-// these reasons. Damage is for good, a failed read may pass, an expired object can be asked
-// for again, and an object that is not found is missing for no other reason.
+// worse returns the code for the End of an answer in which objects are missing for two reasons:
+// the reason that the client should know first. Damage stays; a read that failed may succeed
+// later; an expired object can be requested again.
 func worse(a, b model.Code) model.Code {
 	for _, code := range []model.Code{model.Damaged, model.ReadFailed, model.Expired} {
 		if a == code || b == code {
@@ -162,8 +162,8 @@ func worse(a, b model.Code) model.Code {
 // object reads an object and appends its frame. An object whose content does not match its
 // identity is not sent. A large object is in memory twice until it is sent, so object first
 // waits for the answer budget, while the writer holds no other bytes of it. If again is set,
-// a failed read is repeated. An answer clears again after a failed read, so that it does not
-// wait for the disk at each object.
+// a failed read is repeated. After a failed read of an answer, its later objects are read without
+// again, so that the answer does not wait for the disk at each object.
 func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model.Code {
 	tries := 1
 	if again {
@@ -173,7 +173,7 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model
 		c.flush() // complete frames need not wait
 		n := 2 * int(entry.Loc.Length)
 		if !c.s.answerBudget.acquire(c.life, c.principal, n, func() {}, nil) {
-			c.err = c.life.Err() // nil: it waited too long
+			c.err = c.life.Err() // nil: the wait was too long
 			return model.Overloaded
 		}
 		c.reserved = n
@@ -195,8 +195,8 @@ func (c *conn) object(h wire.ReplyHeader, entry mapping.Entry, again bool) model
 	return model.Expired
 }
 
-// A read that fails may succeed when it is repeated: the disk was busy, descriptors were
-// used up, a bit was wrong in memory.
+// A repeated read may succeed: the disk was busy, all descriptors were in use, or a bit was wrong
+// in memory.
 const (
 	readTries = 4
 	readPause = 10 * time.Millisecond // before the second read; four times as long before each further read

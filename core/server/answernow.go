@@ -10,8 +10,8 @@ import (
 const shortReply = 32 << 10
 
 // answerNow sends the only waiting answer, if it is short, in the goroutine that caused it.
-// This goroutine may belong to another connection or to a Task. So it waits for no client,
-// and for the disk no longer than one try takes. It leaves all other answers to the writer.
+// This goroutine may belong to another connection or to a Task. So it waits for no client, and
+// for no more than two reads of each object. It leaves all other answers to the writer.
 func (c *conn) answerNow() {
 	select {
 	case c.sending <- struct{}{}:

@@ -22,15 +22,15 @@ import (
 
 // Limits of connections.
 const (
-	MaxConnections = 16384    // a principal may have no more of them than it leaves to the others
-	MaxInFlight    = 512      // unanswered requests of a connection, beyond which it is not read from
-	maxConnBodies  = 35 << 20 // bytes of the bodies of these: two of the largest, or MaxInFlight small ones
-	maxHandshakes  = 64       // handshakes at a time: they are the work that strangers can cause
-	handshakeTime  = 10 * time.Second
-	handshakeHurry = 2 * time.Second  // instead, while more than half of maxHandshakes are under way
+	MaxConnections = 16384            // a principal may have no more of them than it leaves to the others
+	MaxInFlight    = 512              // unanswered requests of a connection; with more, it is not read from
+	maxConnBodies  = 35 << 20         // bytes of their bodies: two of the largest, or MaxInFlight small ones
+	maxHandshakes  = 64               // handshakes at a time: strangers can cause no other work
+	handshakeTime  = 10 * time.Second // of a handshake
+	handshakeHurry = 2 * time.Second  // of a handshake, while more than half of maxHandshakes are under way
 	idleTime       = 10 * time.Minute // without a request; then the connection ends
-	bodyTime       = 30 * time.Second // to send a body, and as long as leastRate allows for the bytes read
-	writeTime      = 30 * time.Second // to take a part of an answer, and the same for the bytes sent
+	bodyTime       = 30 * time.Second // to send a body, and more time for the bytes read
+	writeTime      = 30 * time.Second // to take a part of an answer, and more time for the bytes sent
 	drainTime      = 2 * time.Second  // instead of writeTime, when the Core stops
 	leastRate      = 64 << 10         // bytes a second that a client has to send or take, at least
 	bodyPart       = 256 << 10        // bytes of a body that are read with one deadline
@@ -41,13 +41,13 @@ const (
 	maxFirst       = 4        // parts of an answer that the reader sends: 256 objects of 1 KiB
 )
 
-// The memory of a request beside its body, in bytes.
+// The memory of a request beside its body, in bytes: see cost.
 const (
-	requestCost = 1 << 10 // for itself
-	writeCost   = 512     // for each write of a batch
-	batchOpSize = 44      // bytes of a batch for each of its writes, at least
-	wantedCost  = 128     // for each object of a GETMANY, also in its answer
-	wantedSize  = 3       // bytes of a GETMANY for each of its objects, at least
+	requestCost = 1 << 10 // of each request
+	writeCost   = 512     // of each write of a batch
+	batchOpSize = 44      // least bytes of a write in the body of a batch
+	wantedCost  = 128     // of each object of a GETMANY, also in its answer
+	wantedSize  = 3       // least bytes of an object in the body of a GETMANY
 )
 
 // conn is one client's connection: a reader and a writer.
@@ -127,8 +127,9 @@ func cost(q *wire.Request) int {
 	return n
 }
 
-// writeTimeout returns how long a client may take for n bytes and for the rest behind them.
-// So progress extends a deadline, but a slow client can't keep its byte budget for ever.
+// writeTimeout returns the time from the begin of a transfer to its deadline, when n bytes of it are
+// done. Each byte extends the deadline, at leastRate. So a client that makes no progress, or is
+// slower than leastRate, can't keep its byte budget for ever.
 func writeTimeout(timeout time.Duration, n int) time.Duration {
 	return timeout + time.Duration(n)*time.Second/leastRate
 }
@@ -253,8 +254,8 @@ func (c *conn) shut() {
 	c.raw.Close()
 }
 
-// read takes requests until the connection ends, or until a request behind which no other
-// request can be read.
+// read takes requests until the connection ends. It also ends after a request whose body it
+// does not read, since it can't find the next request then.
 func (c *conn) read() {
 	defer c.handOver()
 	header := make([]byte, wire.RequestHeaderSize)
@@ -270,7 +271,7 @@ func (c *conn) read() {
 			return
 		}
 		q, code := wire.DecodeHeader(header)
-		if code != model.OK { // the body is not read, so no later request can be
+		if code != model.OK { // the body is not read, so no later request can be read
 			c.refuse(q.Number, code)
 			return
 		}
@@ -302,10 +303,9 @@ func (c *conn) read() {
 	}
 }
 
-// reserve waits until the byte budget has room for a request, and returns its bytes. It
-// returns 0 if the request has at most ownRequest bytes and is the only unanswered request
-// of its connection. There is always room for such a request, so no client keeps others from
-// asking.
+// reserve takes the bytes of a request from the byte budget, and returns their number. It waits
+// until they are free. It takes 0 bytes for a request of at most ownRequest bytes that is the only
+// unanswered request of its connection. So no client keeps others from asking.
 func (c *conn) reserve(q *wire.Request) (reserved int, ok bool) {
 	n := cost(q)
 	if n > ownRequest {
@@ -329,8 +329,8 @@ func (c *conn) reserve(q *wire.Request) (reserved int, ok bool) {
 	}
 }
 
-// readBody reads the body of a request, and adds the request to the batch. It returns
-// Malformed if the body does not come, and another code if its parts do not fit it.
+// readBody reads the body of a request, and adds the request to the batch. It returns Malformed if
+// the body does not arrive, and InvalidRequest if its parts do not fit its operation.
 func (c *conn) readBody(q wire.Request, reserved int) model.Code {
 	p := make([]byte, engine.RecordFront+q.BodyLen())
 	body := p[engine.RecordFront:]
@@ -449,9 +449,8 @@ func (c *conn) refuse(number uint64, code model.Code) {
 	c.out.put(engine.Reply{Number: number, End: engine.End{Code: code}})
 }
 
-// begin notes a request as in flight, when the window has room for it. It returns false if
-// its number is in flight already, since the number would be answered twice, or if the
-// connection ends.
+// begin adds a request to those in flight, when the window has space for it. It returns false if
+// the connection ends, or if another request in flight has the same number.
 func (c *conn) begin(q *wire.Request) bool {
 	n := weight(q.BodyLen())
 	for {
@@ -475,7 +474,7 @@ func (c *conn) begin(q *wire.Request) bool {
 	}
 }
 
-// finish notes a request as answered.
+// finish removes an answered request from those in flight.
 func (c *conn) finish(number uint64, code model.Code) {
 	c.mu.Lock()
 	f, ok := c.inflight[number]

@@ -76,7 +76,7 @@ const (
 	stopWithin   = 10 * time.Second      // time for the requests in flight when the Core stops
 	largeBudget  = 256 << 20             // bytes of large requests that are not answered
 	smallRequest = 66 << 10              // bytes of a request that is not large: its body has at most 64 KiB
-	ownRequest   = 5 << 10               // bytes of a request that its connection can always read: a body of 4 KiB
+	ownRequest   = 5 << 10               // bytes of a request that needs no budget: a body of at most 4 KiB
 	smallBudget  = 128 << 20             // bytes of small requests that are not answered
 	answerBudget = 256 << 20             // bytes of large objects being sent
 	fetchBudget  = 16 << 20              // bytes of records read for Tasks that the engine has not taken
