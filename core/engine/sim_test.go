@@ -135,7 +135,7 @@ func (s *simulation) step() {
 	s.byHand, s.e.stride = true, 1+s.rng.IntN(4)
 	for s.rng.IntN(2) == 0 && s.work() {
 	}
-	switch k := s.rng.IntN(120); {
+	switch k := s.rng.IntN(121); {
 	case k < 30:
 		who, c := s.pick()
 		s.randomWrite(who, c, nil)
@@ -174,10 +174,13 @@ func (s *simulation) step() {
 		s.failDisk()
 	case k < 119:
 		s.randomQuota()
-	case s.rng.IntN(2) == 0:
+	case k < 120 && s.rng.IntN(2) == 0:
 		s.randomErasure()
-	default:
+	case k < 120:
 		s.randomRotation()
+	default:
+		op := []model.Operation{model.OpRetry, model.OpRebuild}[s.rng.IntN(2)]
+		s.ask(admin, wire.Request{Op: op, Collection: collections[s.rng.IntN(2)], Index: "x"})
 	}
 	s.absorb()
 	s.checkSearches()
