@@ -15,7 +15,6 @@ import (
 // in steps. The rights of the principal at the end of the last step decide the answer.
 type finishing struct {
 	*search
-	rights model.Rights
 	stage  int
 	anchor []byte // identities of the objects behind which the next page begins
 	merger
@@ -37,9 +36,11 @@ const sifted = 1
 // few are left. Otherwise it applies the limit, sorts the objects, and charges the leak meter.
 // Then it answers, or deletes.
 func (e *Engine) finish(s *search) {
-	f := &finishing{search: s, rights: e.rightsOf(s)}
+	if s.rounds == 0 {
+		s.rights = e.rightsOf(s)
+	}
 	s.x.finishing++
-	e.continueFinish(f)
+	e.continueFinish(&finishing{search: s})
 }
 
 // continueFinish runs the next step of a search now, and the further steps in later events.
@@ -71,8 +72,9 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 			if e.nextRound(f.search) {
 				return false
 			}
-			f.endRounds()
-			e.pump(f.x)
+			if f.endRounds(); f.x.instance != 0 { // otherwise the index may be dropped
+				e.pump(f.x)
+			}
 		}
 		if room -= looked; room <= 0 {
 			return true
@@ -86,8 +88,8 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	case f.req.Op == model.OpDeleteWhere && e.changing:
 		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
 	case f.rights != rights: // sift again; objects removed before stay out
-		f.found, f.kept = f.kept, nil
-		*f = finishing{search: f.search, rights: rights}
+		f.found, f.kept, f.rights = f.kept, nil, rights
+		*f = finishing{search: f.search}
 		return true
 	default:
 		e.conclude(f)

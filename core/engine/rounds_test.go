@@ -318,3 +318,42 @@ func TestRightsThatGrowDuringAQuery(t *testing.T) {
 		t.Errorf("the answer has %d objects, flags %d, and %d bytes; want 2 objects, truncated, without a next page", len(a.objects), a.flags, len(a.body))
 	}
 }
+
+// TestRightsThatAreLostBetweenRounds: the answer has no object of the rounds before.
+func TestRightsThatAreLostBetweenRounds(t *testing.T) {
+	w, p := shared(t, 3, 3)
+	r := byPredicate(model.OpSearch, "c", "x", "data")
+	r.Limit = 2
+	n := w.ask(p, r)
+	_, seqs := w.searches()
+	first := []identity.ID{w.id("c", "own 0"), w.id("c", "other 0")}
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seqs[0], Found: first, State: taskwire.StateMore})
+	w.ask(admin, rightsOf(model.OpRevoke, p, model.RightReadOwn))
+	w.commit(len(w.pending))
+	list, seqs := w.searches()
+	w.says(faketask.Answer(seqs[0], list[0], nil))
+	w.settle()
+	if a, _ := w.answered(n); len(a.objects) != 0 || len(a.body) != 0 {
+		t.Errorf("the answer has %d objects, and %d bytes of the next page; want no object", len(a.objects), len(a.body))
+	}
+}
+
+// TestADroppedIndexStaysDown, also if the answer to a query is made when it is dropped.
+func TestADroppedIndexStaysDown(t *testing.T) {
+	w, p := shared(t, 0, stride+1)
+	w.retable(func(r *model.Row) { r.MaxResults = 2 * stride })
+	n := w.ask(p, byPredicate(model.OpSearch, "c", "x", "data"))
+	_, seqs := w.searches()
+	var found []identity.ID
+	for _, o := range all(w.e) {
+		found = append(found, o.ID)
+	}
+	w.byHand = true
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seqs[0], Found: found})
+	w.ask(admin, wire.Request{Op: model.OpDropIndex, Collection: "c", Index: "x"})
+	w.commit(len(w.pending))
+	w.settle()
+	if a, _ := w.answered(n); len(a.objects) != len(found) || len(w.e.instances) != 0 {
+		t.Errorf("the answer has %d objects, and %d processes run; want %d and 0", len(a.objects), len(w.e.instances), len(found))
+	}
+}

@@ -30,6 +30,8 @@ type search struct {
 	found sortedBlocks                // objects of this round, each once, where the Task named it first
 	kept  sortedBlocks                // objects of all rounds that the principal may see, or delete
 
+	rights model.Rights // that kept was made with, in all rounds
+
 	// While a search holds changes back, later changes of its index wait. So all its rounds
 	// see the same objects.
 	holds    bool
