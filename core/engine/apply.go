@@ -208,6 +208,7 @@ func (e *Engine) applyIndexDrop(c *collection, body []byte) error {
 	e.stopIndex(x, model.NoIndex)
 	c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
 	e.indexes = slices.DeleteFunc(e.indexes, func(other *index) bool { return other == x })
+	e.upgradeNext(x.task) // it may have waited for this index
 	return nil
 }
 
@@ -217,8 +218,11 @@ func (e *Engine) applyDrop(c *collection) {
 	for _, x := range c.indexes {
 		e.stopIndex(x, model.NoCollection)
 	}
-	c.indexes = nil
 	e.indexes = slices.DeleteFunc(e.indexes, func(x *index) bool { return x.c == c })
+	for _, x := range c.indexes {
+		e.upgradeNext(x.task)
+	}
+	c.indexes = nil
 	for segment, bytes := range c.used {
 		count(e.used, segment, -bytes)
 	}

@@ -257,7 +257,7 @@ func (e *Engine) startIndex(x *index) {
 	}
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
-	x.outdated = false
+	x.outdated, x.accepted = false, x.accepted && !x.outdated
 	x.forExecutable(row.Measurement)
 	e.instances[x.instance] = x
 	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.number,

@@ -6,6 +6,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/model"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -67,4 +68,55 @@ func TestAnIndexIsBuiltAnew(t *testing.T) {
 	}
 	w.must(admin, wire.Request{Op: model.OpRebuild, Collection: "c", Index: "y"}, model.NoIndex)
 	w.must(w.person("p", model.RightRead), rebuild, model.Denied)
+}
+
+// upgrading returns a world with two indexes of a Task, of which the first is being upgraded.
+func upgrading(t *testing.T) (w *world, y *index) {
+	w = indexed(t, 0)
+	w.must(admin, createIndex("c", "y", model.TypeAny, 0), model.OK)
+	w.settle()
+	row := w.e.tasks["fake"].Row
+	row.Measurement[0]++
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.commit(len(w.pending))
+	return w, w.e.byName["c"].index("y")
+}
+
+// TestAnUpgradeGoesOnWithoutADroppedIndex: no index waits for an index that is dropped.
+func TestAnUpgradeGoesOnWithoutADroppedIndex(t *testing.T) {
+	for name, r := range map[string]wire.Request{
+		"index":      {Op: model.OpDropIndex, Collection: "c", Index: "x"},
+		"collection": {Op: model.OpDropCollection, Collection: "d"},
+	} {
+		w, y := upgrading(t)
+		if name == "collection" { // its index is built, and keeps the others waiting
+			w.ask(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"})
+			w.commit(len(w.pending))
+			w.ask(admin, createIndex("d", "z", model.TypeAny, 0))
+			w.commit(len(w.pending))
+			z := w.e.byName["d"].index("z")
+			z.retryAt = w.now.Add(time.Hour)
+			w.e.stopIndex(z, model.IndexUnavailable)
+			w.live(time.Minute)
+		}
+		old := y.instance
+		w.ask(admin, r)
+		w.commit(len(w.pending))
+		w.live(time.Minute)
+		if y.outdated || y.instance == old || y.state != model.IndexServing {
+			t.Errorf("%s: the index that waited has state %d, outdated is %t", name, y.state, y.outdated)
+		}
+	}
+}
+
+// TestANewExecutableMayRefuse the configuration of an index whose old process ended by itself.
+func TestANewExecutableMayRefuse(t *testing.T) {
+	w, y := upgrading(t)
+	w.e.TaskEnded(y.instance, model.ReasonTaskEnded)
+	w.tick(time.Second)
+	w.e.TaskStarted(y.instance)
+	w.e.TaskAnswer(y.instance, taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
+	if w.take(); y.state != model.IndexRefused {
+		t.Errorf("the index has state %d, want %d", y.state, model.IndexRefused)
+	}
 }
