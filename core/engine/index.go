@@ -111,7 +111,7 @@ type delivery struct {
 	waiter      *write        // the write that waits for the delivery: see acknowledge
 	op          int           // number of the waiter's operation
 	choice      bool          // the Task may refuse the input; the answer to the PUT tells it
-	refused     bool          // the Task refused it
+	refused     bool          // the Task refused it, or ended over it before
 	queued      time.Duration // when the waiter began to wait, by the clock of the engine
 	search      *search       // the query of a Search
 
@@ -190,6 +190,7 @@ func (x *index) input(o Object) (input []byte, refused bool) {
 func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.hasReplaced && d.replaced.ID != d.put.ID {
 		delete(x.setAside, d.replaced.ID)
+		delete(x.suspects, d.replaced.ID)
 	}
 	if x.superseded == nil {
 		return
@@ -204,7 +205,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		return
 	}
 	if w != nil && x.state == model.IndexServing && x.options&model.OptionLazy == 0 && !x.late {
-		d.waiter, d.choice, d.queued = w, d.kind == taskwire.Insert, e.uptime
+		d.waiter, d.choice, d.queued = w, d.kind == taskwire.Insert || d.refused, e.uptime
 		w.acksMissing++
 		x.waiting = append(x.waiting, &d)
 	}
@@ -219,7 +220,7 @@ func (w *write) setInput(e *Engine, x *index, d *delivery, body []byte) (without
 	if refused {
 		w.setFlag(d.op, wire.ReplyNotIndexed)
 	}
-	if input == nil || x.isSetAside(d.put.ID) {
+	if d.refused = x.isSetAside(d.put.ID); d.refused || input == nil {
 		return true
 	}
 	if n := inputBytes(len(input), len(body)); x.unread == 0 && e.mayCountInput(x, n) {

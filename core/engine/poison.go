@@ -108,7 +108,8 @@ func (e *Engine) findPoison(x *index, r model.Reason) {
 			Segment: first.put.Loc.Segment, Offset: first.put.Loc.Offset})
 	default:
 		for _, d := range x.sent {
-			if d.kind == taskwire.Insert && len(x.suspects) < maxSuspects {
+			o, _ := x.c.objects.Get(d.put.ID.Value())
+			if d.kind == taskwire.Insert && o.ID == d.put.ID && len(x.suspects) < maxSuspects {
 				x.suspects[d.put.ID] = struct{}{}
 			}
 		}
@@ -150,9 +151,8 @@ func (e *Engine) retry(q *Request) model.Code {
 	n := len(x.setAside)
 	for id := range x.setAside {
 		delete(x.setAside, id)
-		o, ok := e.lookup(x.c, id.Value())
-		if ok && o.ID == id && x.superseded != nil {
-			x.suspects[id] = struct{}{}
+		x.suspects[id] = struct{}{}
+		if o, ok := e.lookup(x.c, id.Value()); ok && x.superseded != nil {
 			e.enqueue(x, &delivery{kind: taskwire.Insert, put: o})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/core/leak"
 	"motte/core/model"
 	"motte/core/wire"
 )
@@ -151,4 +152,53 @@ func TestAPredicateThatEndsItsTaskIsRefused(t *testing.T) {
 	}
 	w.live(time.Second)
 	ask(model.IndexViolated)
+}
+
+// TestSuspectsThatAreGoneAreForgotten: else they would use up the room for suspects.
+func TestSuspectsThatAreGoneAreForgotten(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", model.OptionLazy)
+	for i := range 100 {
+		w.ask(admin, put("c", fmt.Sprint(i), "data"))
+		w.commit(len(w.pending))
+	}
+	remove := func(from, to int) {
+		for i := from; i < to; i++ {
+			w.ask(admin, wire.Request{Op: model.OpDelete, Collection: "c", Name: []byte(fmt.Sprint(i))})
+			w.commit(len(w.pending))
+		}
+	}
+	remove(0, 50) // before the process ends
+	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+	remove(50, 90) // after it
+	if n := len(w.x().suspects); n != 10 {
+		t.Errorf("%d of 10 objects are suspects", n)
+	}
+	w.live(5 * time.Second)
+	if n := len(w.x().suspects); n != 0 || w.found("data") != 10 {
+		t.Errorf("%d objects are suspects when the index serves, want 0", n)
+	}
+}
+
+// TestARetryWhileTheIndexIsDown gives the next process each input alone.
+func TestARetryWhileTheIndexIsDown(t *testing.T) {
+	w := poisoned(t, 2)
+	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+	w.must(admin, wire.Request{Op: model.OpRetry, Collection: "c", Index: "x"}, model.OK)
+	before := w.x().restarts
+	w.live(time.Minute)
+	if n := w.x().restarts - before; n != 2 || len(w.x().setAside) != 2 {
+		t.Errorf("%d processes end, and %d inputs are set aside; want 2 and 2", n, len(w.x().setAside))
+	}
+}
+
+// TestAPutOfWhatIsSetAsideSaysSo: the Task chose what is set aside, so the answer is charged.
+func TestAPutOfWhatIsSetAsideSaysSo(t *testing.T) {
+	w := poisoned(t, 1)
+	before := w.x().ledger.total.drawn
+	a := w.must(admin, put("c", "deadly 0", "0 deadly"), model.OK)
+	if charge := w.x().ledger.total.drawn - before; a.flags&wire.ReplyNotIndexed == 0 || charge != leak.NotIndexed {
+		t.Errorf("flags %d, charge %d; want %d and %d", a.flags, charge, wire.ReplyNotIndexed, leak.NotIndexed)
+	}
 }
