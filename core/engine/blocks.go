@@ -66,26 +66,26 @@ func (l *sortedBlocks) take() mapping.Entry {
 
 // merger merges lists, each in the order of identities, into one list.
 type merger struct {
-	lists []sortedBlocks
-	out   sortedBlocks // merged so far of the first two lists
+	lists  []sortedBlocks
+	merged sortedBlocks // merged so far of the first two lists
 }
 
 // step moves at most n objects, and returns their number. It reports done when at most one
 // list is left.
-func (m *merger) step(n int) (moved int, done bool) {
-	for moved < n && len(m.lists) > 1 {
+func (m *merger) step(most int) (moved int, done bool) {
+	for moved < most && len(m.lists) > 1 {
 		a, b := &m.lists[0], &m.lists[1]
 		switch {
 		case len(*a)+len(*b) == 0:
 			pop(&m.lists)
 			pop(&m.lists)
-			m.lists = append(m.lists, m.out)
-			m.out = nil
+			m.lists = append(m.lists, m.merged)
+			m.merged = nil
 			continue
 		case len(*b) == 0 || len(*a) > 0 && compare((*a)[0][0], (*b)[0][0]) < 0:
-			m.out.add(a.take())
+			m.merged.add(a.take())
 		default:
-			m.out.add(b.take())
+			m.merged.add(b.take())
 		}
 		moved++
 	}

@@ -63,7 +63,7 @@ func (e *Engine) rightsOf(s *search) model.Rights {
 }
 
 func (e *Engine) finishStep(f *finishing) (more bool) {
-	for room := e.stride; f.stage < len(stages); {
+	for left := e.stride; f.stage < len(stages); {
 		looked, done := stages[f.stage](f)
 		if done {
 			f.stage++
@@ -76,7 +76,7 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 				e.pump(f.x)
 			}
 		}
-		if room -= looked; room <= 0 {
+		if left -= looked; left <= 0 {
 			return true
 		}
 	}

@@ -88,15 +88,15 @@ func (l *Log) Checkpoint(at Position, next func() ([]byte, error)) error {
 		return err
 	})
 	if err == nil || errors.Is(err, os.ErrExist) {
-		l.lastCheckpoint = number
+		l.highestCheckpoint = number
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", checkpointName(number), err)
 	}
 	l.mu.Lock()
 	l.checkpoints[number] = size
-	before := l.base
-	l.base, l.floor, l.from = number, l.from, at.Segment
+	before := l.newestCheckpoint
+	l.newestCheckpoint, l.firstNeeded, l.replayFrom = number, l.replayFrom, at.Segment
 	l.mu.Unlock()
 	for _, old := range l.Checkpoints() {
 		if old != number && old != before && old != 0 {
@@ -111,9 +111,9 @@ func (l *Log) Checkpoint(at Position, next func() ([]byte, error)) error {
 func (l *Log) nextCheckpoint() uint32 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	number := max(l.base, l.lastCheckpoint)
+	number := max(l.newestCheckpoint, l.highestCheckpoint)
 	for n := range l.checkpoints {
-		if n < l.base+maxAhead {
+		if n < l.newestCheckpoint+maxAhead {
 			number = max(number, n)
 		}
 	}
@@ -126,7 +126,7 @@ func (l *Log) nextCheckpoint() uint32 {
 func (l *Log) CheckpointBytes() int64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.checkpoints[l.base]
+	return l.checkpoints[l.newestCheckpoint]
 }
 
 // footer encodes the footer of a checkpoint.
@@ -157,7 +157,7 @@ func (l *Log) footer(at Position) []byte {
 // may try another checkpoint, with a new state. It must not do so after ErrLost: with an older
 // checkpoint, the lost records would look as if they had never been written.
 func (l *Log) Restore(number uint32, restore func(i int, section []byte) error) error {
-	l.pos, l.history, l.base, l.from = Position{}, nil, 0, 0
+	l.pos, l.history, l.newestCheckpoint, l.replayFrom = Position{}, nil, 0, 0
 	if number == 0 {
 		return nil
 	}
@@ -170,7 +170,7 @@ func (l *Log) Restore(number uint32, restore func(i int, section []byte) error) 
 	if err != nil {
 		return err
 	}
-	l.base, l.from = number, l.pos.Segment
+	l.newestCheckpoint, l.replayFrom = number, l.pos.Segment
 	return nil
 }
 

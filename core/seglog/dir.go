@@ -165,7 +165,7 @@ func lockDir(root *os.Root) (*os.File, error) {
 func (d *Dir) Close() error {
 	err := d.endCurrent()
 	for name := range d.open {
-		d.forget(name)
+		d.closeReading(name)
 	}
 	return errors.Join(err, d.lock.Close(), d.root.Close())
 }
@@ -365,7 +365,7 @@ func (d *Dir) Replace(name string, write func(io.Writer) error) error {
 // make makes a file in the directory. It replaces a file only if replace is set, or if an earlier
 // call that failed left this file.
 func (d *Dir) make(name string, replace bool, write func(io.Writer) error) (*os.File, error) {
-	defer d.forget(name)
+	defer d.closeReading(name)
 	_ = d.root.Remove(temporary + name) // an earlier call may have left it
 	placed := false
 	f, err := create(d.root, name, write, func(from, to string) error {
@@ -482,19 +482,19 @@ func (d *Dir) Remove(name string) error {
 	if err == nil {
 		delete(d.known, name)
 	}
-	d.forget(name)
+	d.closeReading(name)
 	return err
 }
 
-// forget closes the file that was opened for reading under a name. The name is no longer used, or
+// closeReading closes the file that was opened for reading under a name. The name is no longer used, or
 // another file has it now.
-func (d *Dir) forget(name string) {
-	d.drop(name, nil)
+func (d *Dir) closeReading(name string) {
+	d.closeReadingIf(name, nil)
 }
 
-// drop closes the file that is open for reading under a name. If r is not nil, it does so only if
+// closeReadingIf closes the file that is open for reading under a name. If r is not nil, it does so only if
 // this file is r.
-func (d *Dir) drop(name string, r *reading) {
+func (d *Dir) closeReadingIf(name string, r *reading) {
 	d.mu.Lock()
 	f := d.open[name]
 	if f != nil && (r == nil || f == r) {
@@ -540,7 +540,7 @@ func (d *Dir) ReadAt(name string, p []byte, offset int64) error {
 		if err == nil {
 			_, err = f.ReadAt(p, offset)
 		} else {
-			d.drop(name, r) // the next reader tries again
+			d.closeReadingIf(name, r) // the next reader tries again
 		}
 		if !errors.Is(err, os.ErrClosed) { // another goroutine closed it: open it again
 			return err

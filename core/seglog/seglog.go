@@ -169,18 +169,18 @@ type Log struct {
 	keysOlder  bool
 	unread     []string // files of the keys that could not be read, and were not reported
 
-	lastCheckpoint uint32 // the highest number that Checkpoint used, or found in use
+	highestCheckpoint uint32 // the highest number that Checkpoint used, or found in use
 
-	taken   map[uint32]bool // numbers in use by segments of another log: a new segment can't have them
+	foreign map[uint32]bool // numbers in use by segments of another log: a new segment can't have them
 	missing map[string]bool // lost files that Watch has reported
 
-	mu          sync.RWMutex
-	segments    map[uint32]*segment
-	history     []model.Head     // first LSN and segment ID of each segment, without chain values
-	floor       uint32           // no checkpoint needs segments before this one for a replay
-	base        uint32           // number of the newest checkpoint; 0: no checkpoint, the empty state
-	from        uint32           // first segment that Replay would read after this checkpoint
-	checkpoints map[uint32]int64 // bytes of each checkpoint file, by number
+	mu               sync.RWMutex
+	segments         map[uint32]*segment
+	history          []model.Head     // first LSN and segment ID of each segment, without chain values
+	firstNeeded      uint32           // no checkpoint needs segments before this one for a replay
+	newestCheckpoint uint32           // number of the newest checkpoint; 0: no checkpoint, the empty state
+	replayFrom       uint32           // first segment that Replay would read after this checkpoint
+	checkpoints      map[uint32]int64 // bytes of each checkpoint file, by number
 
 	cache cache
 }
@@ -207,7 +207,7 @@ func Empty(s Storage) (bool, error) {
 // damaged is nil, each damage is an error.
 func Open(s Storage, root seal.Root, random Random, damaged func(*DamageError) error) (*Log, error) {
 	l := &Log{storage: s, root: root, random: random, damaged: damaged,
-		writing: make(chan struct{}, 1), taken: make(map[uint32]bool), missing: make(map[string]bool),
+		writing: make(chan struct{}, 1), foreign: make(map[uint32]bool), missing: make(map[string]bool),
 		checkpoints: make(map[uint32]int64), segments: make(map[uint32]*segment)}
 	files, err := s.Files()
 	if err != nil {
@@ -245,7 +245,7 @@ func (l *Log) readHeaders(list []File) error {
 		if err := l.readHeader(n, f); err != nil {
 			return err
 		}
-		l.taken[n] = l.segments[n] == nil
+		l.foreign[n] = l.segments[n] == nil
 	}
 	if len(l.segments) == 0 {
 		return fmt.Errorf("%w: no segment has a header that can be read", ErrDamaged)
@@ -290,7 +290,7 @@ func (l *Log) Segments() (list []SegmentInfo) {
 			end = s.size
 		}
 		bytes, tail := max(0, end-headerSize), max(0, s.size-end)
-		list = append(list, SegmentInfo{number, bytes, s.barrierBytes, tail, number < l.floor})
+		list = append(list, SegmentInfo{number, bytes, s.barrierBytes, tail, number < l.firstNeeded})
 	}
 	return list
 }
@@ -424,7 +424,7 @@ func (l *Log) Resume() error {
 func (l *Log) newSegment() error {
 	s := &segment{number: l.pos.Segment + 1, previous: l.pos.Segment, previousEnd: l.pos.End,
 		firstLSN: l.pos.LSN + 1, chain: l.pos.Chain}
-	for l.taken[s.number] {
+	for l.foreign[s.number] {
 		s.number++
 	}
 	s.name = segmentName(s.number)

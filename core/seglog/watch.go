@@ -90,11 +90,11 @@ func (l *Log) forget(checkpoint uint32) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.checkpoints, checkpoint)
-	if checkpoint == l.base {
-		l.base, l.from = 0, l.floor
+	if checkpoint == l.newestCheckpoint {
+		l.newestCheckpoint, l.replayFrom = 0, l.firstNeeded
 		for n := range l.checkpoints {
 			if n < checkpoint {
-				l.base = max(l.base, n)
+				l.newestCheckpoint = max(l.newestCheckpoint, n)
 			}
 		}
 	}

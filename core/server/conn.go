@@ -61,7 +61,7 @@ type conn struct {
 	batch     []event           // the reader's: complete requests, not handed over
 	gets      []*engine.Request // the reader's: complete GETs and GETMANYs, not answered
 	wanted    int               // the reader's: objects that gets ask for
-	finder    *identity.Maker   // the reader's: it computes the values of named objects
+	getMaker  *identity.Maker   // the reader's: it computes the values of named objects
 	out       *queue[engine.Reply]
 	written   chan struct{} // closed when the writer has ended
 	readAll   atomic.Bool   // the reader has ended
@@ -97,7 +97,7 @@ func newConn(s *server, secure net.Conn, raw *socket, p access.Principal) *conn 
 	c := &conn{s: s, net: secure, raw: raw, principal: p, in: bufio.NewReaderSize(secure, inputSize),
 		out: newQueue[engine.Reply](), written: make(chan struct{}), freed: make(chan struct{}, 1),
 		idle: make(chan struct{}, 1), inflight: make(map[uint64]inflightRequest), maker: s.newMaker(),
-		finder: s.newMaker(), sending: make(chan struct{}, 1)}
+		getMaker: s.newMaker(), sending: make(chan struct{}, 1)}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.reading, c.stopReading = context.WithCancel(c.life)
 	return c
@@ -360,7 +360,7 @@ func (c *conn) readBody(q wire.Request, reserved int) model.Code {
 	}
 	c.unanswered.Add(1)
 	if r.Op == model.OpGetMany {
-		c.hold(r.Number, reserved)
+		c.holdGetMany(r.Number, reserved)
 		c.addGet(r, len(r.Wanted))
 		return model.OK
 	}
@@ -395,7 +395,7 @@ func (c *conn) answerGets() {
 	replies := make([]engine.Reply, len(c.gets))
 	c.s.state.RLock()
 	for i, q := range c.gets {
-		replies[i] = c.s.engine.Get(c.finder, q)
+		replies[i] = c.s.engine.Get(c.getMaker, q)
 	}
 	c.s.state.RUnlock()
 	clear(c.gets)
@@ -487,7 +487,7 @@ func (c *conn) finish(number uint64, code model.Code) {
 		return
 	}
 	if f.held {
-		c.releaseHeld(f.reserved)
+		c.releaseGetMany(f.reserved)
 	}
 	select {
 	case c.freed <- struct{}{}:
@@ -497,9 +497,9 @@ func (c *conn) finish(number uint64, code model.Code) {
 	c.s.stats.latency[f.op].add(time.Since(f.began))
 }
 
-// hold keeps the byte budget of a GETMANY until its answer is sent, or the connection ends,
+// holdGetMany keeps the byte budget of a GETMANY until its answer is sent, or the connection ends,
 // since the answer takes memory as well.
-func (c *conn) hold(number uint64, reserved int) {
+func (c *conn) holdGetMany(number uint64, reserved int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	f := c.inflight[number]
@@ -507,8 +507,8 @@ func (c *conn) hold(number uint64, reserved int) {
 	c.inflight[number] = f
 }
 
-// releaseHeld releases the byte budget of a GETMANY.
-func (c *conn) releaseHeld(reserved int) {
+// releaseGetMany releases the byte budget of a GETMANY.
+func (c *conn) releaseGetMany(reserved int) {
 	c.s.budgetFor(reserved).release(c.principal, reserved)
 	c.answered()
 }
@@ -530,7 +530,7 @@ func (c *conn) abandon() {
 	for number, f := range c.inflight {
 		if f.held {
 			delete(c.inflight, number)
-			c.releaseHeld(f.reserved)
+			c.releaseGetMany(f.reserved)
 		}
 	}
 }
