@@ -33,7 +33,7 @@ func (l sortedBlocks) len() int {
 	return (len(l)-1)*stride + len(l[len(l)-1])
 }
 
-// cut removes all objects behind the first n. It must be called before the first take.
+// cut removes all objects after the first n. It must be called before the first take.
 func (l *sortedBlocks) cut(n int) {
 	blocks := (n + stride - 1) / stride
 	if *l = (*l)[:blocks]; blocks > 0 {

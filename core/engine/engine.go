@@ -18,7 +18,7 @@
 //  4. A Task that breaks its contract is quarantined, and its index is rebuilt from the
 //     stored objects.
 //  5. A SEARCH sees every write that was acknowledged before it began: a query is queued
-//     behind all committed changes. A write is acknowledged after the serving Tasks have
+//     after all committed changes. A write is acknowledged after the serving Tasks have
 //     acknowledged it, unless the index is lazy or the Task is slow.
 //  6. One input costs a bounded amount of work. Longer work is divided into steps (work.go).
 //

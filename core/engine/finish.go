@@ -16,7 +16,7 @@ import (
 type finishing struct {
 	*search
 	stage  int
-	anchor []byte // identities of the objects behind which the next page begins
+	anchor []byte // identities of the objects after which the next page begins
 	merger
 	items   [][]byte
 	objects []mapping.Entry
@@ -29,7 +29,7 @@ var stages = [...]func(*finishing) (looked int, done bool){
 	(*finishing).sift, (*finishing).sort, (*finishing).merge, (*finishing).pack,
 }
 
-// sifted is the stage behind sift.
+// sifted is the stage after sift.
 const sifted = 1
 
 // finish removes the objects that the principal may not see, and begins the next round if too
@@ -120,7 +120,7 @@ func (f *finishing) sift() (looked int, done bool) {
 }
 
 // endRounds removes the objects that are too many, those that the Task named last. It notes
-// behind which objects the next page of a SEARCH begins, and lets changes of the index go on.
+// after which objects the next page of a SEARCH begins, and lets changes of the index go on.
 func (f *finishing) endRounds() {
 	f.releaseChanges()
 	f.seen = nil

@@ -15,7 +15,7 @@ import (
 	"motte/core/wire"
 )
 
-// Limits of the frames that are on their way to one Task.
+// Limits of the frames in flight to one Task.
 const (
 	windowFrames = 1024    // frames that are sent and not acknowledged or answered
 	windowOpen   = 8       // queries sent and not finished: each holds results, and may take a deadline
@@ -267,7 +267,7 @@ func (e *Engine) startIndex(x *index) {
 
 // build queues the next objects of the collection for an index that is being built. A change
 // during the build is queued when it happens. So when an object is queued here, each change
-// of it is either in the mapping, or is queued behind the object.
+// of it is either in the mapping, or is queued after the object.
 func (e *Engine) build(x *index) {
 	for o := range x.c.objects.After(x.scannedTo) {
 		if x.building >= fetchAhead {

@@ -133,7 +133,7 @@ func (e *Engine) draw(x *index, p *principal, charge, held leak.Bits) (covered b
 }
 
 // holdCharge holds the charge of an outcome without an answer, and reports whether the log
-// covers it. If not, it holds no charge, and a record that covers it is on its way.
+// covers it. If not, it holds no charge, and has appended a record that covers it.
 func (e *Engine) holdCharge(x *index, p *principal) bool {
 	covered, list := true, e.lines(x, p)
 	for _, l := range list {

@@ -104,7 +104,7 @@ func (e *Engine) requestCompaction(q *Request) model.Code {
 }
 
 // Current returns the present entry of an object whose record has moved since an earlier
-// entry. It returns false if the object is gone or changed, or if its record has not moved.
+// entry. It returns false if the object was removed or changed, or if its record has not moved.
 func (e *Engine) Current(o mapping.Entry) (mapping.Entry, bool) {
 	cur, ok := e.live(o.Collection, o.ID.Value())
 	return cur, ok && !e.erased[cur.Owner] && cur.ID == o.ID && cur.Loc != o.Loc

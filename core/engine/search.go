@@ -21,7 +21,7 @@ type search struct {
 	want uint32 // the most objects that the answer may show
 
 	owner taskwire.Owner              // the hint for the Task
-	after []identity.ID               // the identities behind which this round begins
+	after []identity.ID               // the identities after which this round begins
 	ask   uint32                      // the most identities that the Task may name in this round
 	named uint32                      // identities named in this round so far, with duplicates
 	last  []identity.ID               // the identities that were named last, the last first
@@ -91,7 +91,7 @@ func (e *Engine) search(q *Request) model.Code {
 	return model.OK
 }
 
-// stillShown returns the identities of a SEARCH behind which it should begin, without those
+// stillShown returns the identities of a SEARCH after which it should begin, without those
 // of objects that the principal would not be shown now.
 func (e *Engine) stillShown(q *Request) (after []identity.ID) {
 	for _, id := range q.After {

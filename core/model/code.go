@@ -38,7 +38,7 @@ const (
 	QuotaExceeded       Code = 28 // the write would make the collection exceed its quota
 	ReadFailed          Code = 29 // the disk failed to read a stored record: try again
 	TooExpensive        Code = 30 // the query takes the Task too much work: narrow it, or try again
-	Gone                Code = 31 // no object is left behind which a page of a SEARCH should begin
+	Gone                Code = 31 // the objects after which a page of a SEARCH should begin no longer exist
 
 	LastCode = Gone // no code has a higher number
 )

@@ -29,7 +29,7 @@ const (
 	MaxIdentifier = 32       // bytes: the name of a collection, index or Task
 	MaxLabel      = 64       // bytes: the label of a principal
 
-	MaxAfter        = 8       // identities behind which a query continues
+	MaxAfter        = 8       // identities after which a query continues
 	MaxResultsLimit = 1 << 20 // identities that a row lets a Task answer: 32 MiB
 	MaxDeadline     = 600_000 // milliseconds that a row gives a Task
 )

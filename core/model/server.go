@@ -31,7 +31,7 @@ type Measurements struct {
 	Connections     uint64 // of clients
 	CheckpointBytes uint64 // of the newest checkpoint
 	CheckpointLSN   uint64 // of the newest checkpoint; 0: none was written since the start
-	CheckpointTime  uint64 // when it was written; 0 likewise
+	CheckpointTime  uint64 // when it was written; 0: none was written since the start
 	MovedBytes      uint64 // sum: live records that compaction moved
 	FreedBytes      uint64 // sum: dead records that compaction removed
 	ScrubbedRecords uint64 // sum: live records that the scrub read

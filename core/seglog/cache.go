@@ -118,7 +118,7 @@ func (s *cacheShard) add(at Location, p []byte) {
 	s.young.add(at, p)
 }
 
-// add adds a record, unless the generation has it. The caller has made sure of its room.
+// add adds a record, unless the generation has it. The caller has checked that it fits.
 func (g *generation) add(at Location, p []byte) {
 	if _, ok := g.offsets[at]; ok {
 		return

@@ -156,7 +156,7 @@ func (l *Log) open(p, dst []byte) (r Record, what string) {
 	return r, ""
 }
 
-// pass moves p behind a record. A relocated record does not change the chain value, since
+// pass moves p to the end of a record. A relocated record does not change the chain value, since
 // the chain has this record already.
 func (p *Position) pass(s *segment, stored []byte, r *Record) {
 	p.Segment, p.End = s.number, p.End+uint32(len(stored))

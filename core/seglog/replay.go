@@ -58,7 +58,7 @@ func (l *Log) Replay(apply func(Record, Location) error) error {
 // if a checkpoint names a later end.
 func (l *Log) replaySegment(s, next *segment, apply func(Record, Location) error) error {
 	end := s.size
-	if next != nil && next.previous == s.number { // a torn write may lie behind the end that its header names
+	if next != nil && next.previous == s.number { // a torn write may follow the end that its header names
 		end = min(end, int64(next.previousEnd))
 	}
 	data, err := l.content(s.number, end)
@@ -178,8 +178,8 @@ func (l *Log) Walk(segment uint32, visit func(r Record, at Location) error) erro
 	return err
 }
 
-// Remove removes a segment that is no longer needed. It is no error if the file is gone
-// already.
+// Remove removes a segment that is no longer needed. It is no error if the file does not
+// exist.
 func (l *Log) Remove(segment uint32) error {
 	return removeFrom(l, l.segments, segment, segmentName(segment))
 }

@@ -275,7 +275,7 @@ type SegmentInfo struct {
 	Number       uint32
 	Bytes        int64 // bytes of records; if the end of the data is not known, of the file
 	BarrierBytes int64 // bytes of barriers among these records, at least
-	Tail         int64 // bytes of the file behind the records: of a write that a crash or a failure cut short
+	Tail         int64 // bytes of the file after the records: the rest of a torn or failed write
 	Free         bool  // no checkpoint needs it for a replay, only the mapping may
 }
 
@@ -347,7 +347,7 @@ func fitting(groups []Group) (n int, need int64) {
 // pendingWrite is a write that is being encoded.
 type pendingWrite struct {
 	segment      *segment
-	pos          Position // position behind the write
+	pos          Position // position after the write
 	p            []byte
 	at           []Location // of its records
 	barrierBytes int64      // bytes of barriers

@@ -10,7 +10,7 @@ import (
 )
 
 // budgetTimeout is how long a request, or an object to be sent, waits for a byte budget.
-// Then the Core refuses it. Its client may be gone, which the Core does not notice while it
+// Then the Core refuses it. Its client may have ended, which the Core does not notice while it
 // does not read from the connection.
 const budgetTimeout = 2 * time.Minute
 
@@ -71,7 +71,7 @@ func (b *byteBudget) acquire(ctx context.Context, p access.Principal, n int,
 	return false
 }
 
-// release gives back n bytes of a principal.
+// release frees n bytes that were taken for a principal.
 func (b *byteBudget) release(p access.Principal, n int) {
 	if n == 0 {
 		return

@@ -74,7 +74,7 @@ type conn struct {
 
 	unanswered atomic.Int64  // requests that the engine has, or is about to get, and has not answered
 	idle       chan struct{} // holds a token when no request is unanswered any more
-	ended      bool          // guarded by the server's state: reader and writer are gone
+	ended      bool          // guarded by the server's state: reader and writer have ended
 
 	mu       sync.Mutex
 	inflight map[uint64]inflightRequest // requests whose answers are not sent

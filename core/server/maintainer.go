@@ -159,7 +159,7 @@ func (m *maintainer) maintainOnce(waiting int, clean bool) (more bool, err error
 
 // beginPass begins a pass. If there is anything to clean, it first makes a new segment and
 // two checkpoints. So no checkpoint needs the segments before the new segment, nor the bytes
-// behind the data of these segments.
+// after the data of these segments.
 func (m *maintainer) beginPass(waiting int) error {
 	if waiting > 0 {
 		clear(m.failed)
@@ -339,7 +339,7 @@ func dirty(s seglog.SegmentInfo, live int64) bool { return s.Bytes-s.BarrierByte
 
 // pickSegment chooses the segment to compact: of the candidates, the one with the smallest
 // live part. A candidate is free, and has not failed. It has no live bytes, or it is dirty
-// and not behind last. If the dead bytes of the free segments are more than a sixth of all
+// and not newer than last. If the dead bytes of the free segments are more than a sixth of all
 // live bytes, each segment whose live part is less than nine tenths is a candidate, too.
 // Without a candidate, pickSegment returns the smallest free segment, while too many
 // segments are small.
@@ -450,7 +450,7 @@ func (s *server) resume(ctx context.Context, err error) bool {
 	return true
 }
 
-// readFetches reads the records whose inputs Tasks are to be fed.
+// readFetches reads the records that the engine asked for, for inputs of Tasks.
 func (s *server) readFetches(ctx context.Context) {
 	maker := s.newMaker()
 	ahead := 0 // bytes of records that the engine may not have taken

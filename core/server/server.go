@@ -11,7 +11,7 @@
 // The server guarantees these rules, which the engine can't check:
 //
 //  1. No length is believed before it is bounded. No memory is taken for a request before the
-//     byte budget has room for it.
+//     byte budget has space for it.
 //  2. Each time before a record is sent, it is read and opened, and its content is compared
 //     with its identity (paper, section 5: "the Hash value of object is also involved to
 //     prevent alteration of the sealed blocks").
@@ -178,7 +178,7 @@ func (s *server) open(dir *seglog.Dir) error {
 }
 
 // restore opens the log in a storage. It makes an engine from the newest intact checkpoint,
-// and replays the records behind it. Then it compares the log with the anchor.
+// and replays the records after it. Then it compares the log with the anchor.
 func (s *server) restore(
 	st seglog.Storage, root seal.Root, random seglog.Random, cfg engine.Config,
 ) (err error) {
@@ -270,7 +270,7 @@ func (s *server) serve() {
 }
 
 // settleLedgers writes the exact amounts of the leak meter to the log, if the disk takes
-// them in time. No query is on its way any more.
+// them in time. No query is in flight any more.
 func (s *server) settleLedgers() {
 	done := make(chan struct{})
 	s.events.put(func(e *engine.Engine) { e.SettleLedgers(func(model.Code) { close(done) }) })

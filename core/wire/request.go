@@ -88,7 +88,7 @@ func DecodeAttributes(p []byte) (map[string][]byte, error) {
 	return attributes, r.Done()
 }
 
-// DecodeAfter reads the object part of an OpSearch: the identities behind which the answer
+// DecodeAfter reads the object part of an OpSearch: the identities after which the answer
 // begins, the last shown first. They are at most model.MaxAfter.
 func DecodeAfter(p []byte) (list []identity.ID, err error) {
 	r := codec.NewReader(p)

@@ -42,7 +42,7 @@ type GrantStatus struct {
 }
 
 // IndexStatus describes an index. LeakedBits and LeftBits belong to the asking principal.
-// The fields behind them are 0 unless that principal is an administrator, and all but
+// The later fields are 0 unless that principal is an administrator, and all but
 // Restarts and Number also unless it may read all objects.
 type IndexStatus struct {
 	Collection, Index, Task string
