@@ -59,21 +59,22 @@ func (e *Engine) applyTask(body []byte) error {
 	return nil
 }
 
-// upgradeNext restarts the next index of a Task that still runs with an older row, if all
-// indexes of the Task with the present row are up. So the indexes are down one after the other.
-// If a new executable does not work, the others keep the old one.
+// upgradeNext restarts the next index of a Task that still runs with an older row, if no other
+// index of the Task is being upgraded. So the indexes are down one after the other. If a new
+// executable does not work, the others keep the old one.
 func (e *Engine) upgradeNext(task string) {
 	var next *index
 	for _, x := range e.indexes {
 		switch {
 		case x.task != task:
-		case !x.outdated && x.state != model.IndexServing && x.state != model.IndexRefused:
+		case x.upgrading && !x.outdated:
 			return
 		case x.outdated && next == nil:
 			next = x
 		}
 	}
 	if next != nil {
+		next.upgrading = true
 		e.restartIndex(next)
 	}
 }

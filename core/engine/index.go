@@ -51,13 +51,14 @@ type index struct {
 	stretched int           // how often its deadline was doubled
 	slowAt    time.Duration // when stretched changed last, by the clock of the engine
 
-	outdated bool // the process has an older row of the Task
-	accepted bool // this executable accepted the configuration; to refuse it now is a violation
-	failures int  // failures in a row; each makes the pause before the next start longer
-	retryAt  time.Time
-	restarts uint64
-	outages  uint64 // outages that the Task caused
-	ledger   ledger
+	outdated  bool // the process has an older row of the Task
+	upgrading bool // it has not served since its upgrade began
+	accepted  bool // this executable accepted the configuration; to refuse it now is a violation
+	failures  int  // failures in a row; each makes the pause before the next start longer
+	retryAt   time.Time
+	restarts  uint64
+	outages   uint64 // outages that the Task caused
+	ledger    ledger
 	poison
 
 	finishing int // queries that the Task has answered, and whose results are in memory
@@ -245,7 +246,7 @@ func (e *Engine) pump(x *index) {
 	}
 	e.readAhead(x)
 	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
-		x.state, x.served, x.accepted = model.IndexServing, e.Now, true
+		x.state, x.served, x.accepted, x.upgrading = model.IndexServing, e.Now, true, false
 		e.upgradeNext(x.task)
 	}
 }
@@ -507,7 +508,7 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	switch d := x.sent[i]; {
 	case a.Failure == taskwire.FailConfiguration && d.kind == taskwire.Configure && !x.accepted:
 		e.stopIndex(x, model.IndexUnavailable)
-		x.state = model.IndexRefused
+		x.state, x.upgrading = model.IndexRefused, false
 		e.outage(x)
 		e.upgradeNext(x.task)
 	case a.Failure == taskwire.FailInput && d.kind == taskwire.Insert:

@@ -70,40 +70,41 @@ func TestAnIndexIsBuiltAnew(t *testing.T) {
 	w.must(w.person("p", model.RightRead), rebuild, model.Denied)
 }
 
-// upgrading returns a world with two indexes of a Task, of which the first is being upgraded.
-func upgrading(t *testing.T) (w *world, y *index) {
+// waits returns a world with two indexes of a Task, in two collections. The second waits for its
+// upgrade, if the first one was up before.
+func waits(t *testing.T, up bool) (w *world, y *index) {
 	w = indexed(t, 0)
-	w.must(admin, createIndex("c", "y", model.TypeAny, 0), model.OK)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
+	w.must(admin, createIndex("d", "y", model.TypeAny, 0), model.OK)
 	w.settle()
+	if !up {
+		w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+	}
 	row := w.e.tasks["fake"].Row
 	row.Measurement[0]++
 	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 	w.commit(len(w.pending))
-	return w, w.e.byName["c"].index("y")
+	return w, w.e.byName["d"].index("y")
 }
 
-// TestAnUpgradeGoesOnWithoutADroppedIndex: no index waits for an index that is dropped.
-func TestAnUpgradeGoesOnWithoutADroppedIndex(t *testing.T) {
+// TestAnUpgradeWaitsForNoOtherIndex than one that is being upgraded: for no index that was down
+// before, and for no index that is dropped meanwhile.
+func TestAnUpgradeWaitsForNoOtherIndex(t *testing.T) {
+	if w, y := waits(t, false); y.state != model.IndexStarting || w.x().state == model.IndexServing {
+		t.Errorf("while the first index is down, the second has state %d, want %d", y.state, model.IndexStarting)
+	}
 	for name, r := range map[string]wire.Request{
 		"index":      {Op: model.OpDropIndex, Collection: "c", Index: "x"},
-		"collection": {Op: model.OpDropCollection, Collection: "d"},
+		"collection": {Op: model.OpDropCollection, Collection: "c"},
 	} {
-		w, y := upgrading(t)
-		if name == "collection" { // its index is built, and keeps the others waiting
-			w.ask(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"})
-			w.commit(len(w.pending))
-			w.ask(admin, createIndex("d", "z", model.TypeAny, 0))
-			w.commit(len(w.pending))
-			z := w.e.byName["d"].index("z")
-			z.retryAt = w.now.Add(time.Hour)
-			w.e.stopIndex(z, model.IndexUnavailable)
-			w.live(time.Minute)
+		w, y := waits(t, true)
+		if y.state != model.IndexServing || !y.outdated {
+			t.Fatalf("the second index does not wait")
 		}
-		old := y.instance
 		w.ask(admin, r)
 		w.commit(len(w.pending))
-		w.live(time.Minute)
-		if y.outdated || y.instance == old || y.state != model.IndexServing {
+		w.settle()
+		if y.outdated || y.state != model.IndexServing {
 			t.Errorf("%s: the index that waited has state %d, outdated is %t", name, y.state, y.outdated)
 		}
 	}
@@ -111,7 +112,7 @@ func TestAnUpgradeGoesOnWithoutADroppedIndex(t *testing.T) {
 
 // TestANewExecutableMayRefuse the configuration of an index whose old process ended by itself.
 func TestANewExecutableMayRefuse(t *testing.T) {
-	w, y := upgrading(t)
+	w, y := waits(t, true)
 	w.e.TaskEnded(y.instance, model.ReasonTaskEnded)
 	w.tick(time.Second)
 	w.e.TaskStarted(y.instance)
