@@ -87,7 +87,9 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 		e.finished(f.search)
 	case f.req.Op == model.OpDeleteWhere && e.changing:
 		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
-	case f.rights != rights: // sift again; objects removed before stay out
+	case f.allows(f.rights, false) != f.allows(rights, false),
+		f.allows(f.rights, true) != f.allows(rights, true):
+		// Sift again. Objects removed before stay out.
 		f.found, f.kept, f.rights = f.kept, nil, rights
 		*f = finishing{search: f.search}
 		return true

@@ -357,3 +357,28 @@ func TestADroppedIndexStaysDown(t *testing.T) {
 		t.Errorf("the answer has %d objects, and %d processes run; want %d and 0", len(a.objects), len(w.e.instances), len(found))
 	}
 }
+
+// TestOtherRightsDoNotMoveThePage: a right that does not matter for a query changes meanwhile, and
+// the next page still begins after the object that the Task named last.
+func TestOtherRightsDoNotMoveThePage(t *testing.T) {
+	w, p := shared(t, 1, 2)
+	r := byPredicate(model.OpSearch, "c", "x", "data")
+	r.Limit = 2
+	n := w.ask(p, r)
+	_, seqs := w.searches()
+	own := []identity.ID{w.id("c", "own 0"), w.id("c", "own 1")}
+	slices.SortFunc(own, func(a, b identity.ID) int { return slices.Compare(b[:], a[:]) })
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seqs[0], Found: []identity.ID{own[0], w.id("c", "other 0")}, State: taskwire.StateMore})
+	w.ask(admin, rightsOf(model.OpGrant, p, model.RightAdmin))
+	w.commit(len(w.pending))
+	list, seqs := w.searches()
+	found := []identity.ID{own[1]}
+	for len(found) < int(list[0].Limit) {
+		found = append(found, w.id("c", "other 0"))
+	}
+	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seqs[0], Found: found, State: taskwire.StateMore})
+	w.settle()
+	if a, _ := w.answered(n); !slices.Equal(a.body, slices.Concat(own[1][:], own[0][:])) {
+		t.Errorf("the next page begins after %x, want %x", a.body, own[1])
+	}
+}
