@@ -104,6 +104,7 @@ func (e *Engine) findPoison(x *index, r model.Reason) {
 	case x.isSuspect(first) && len(x.setAside) < maxSetAside:
 		delete(x.suspects, first.put.ID)
 		x.setAside[first.put.ID] = struct{}{}
+		x.failures = 0 // the next process has a better chance
 		e.alert(model.Alert{Reason: model.ReasonSetAside, Collection: x.c.name, Index: x.name,
 			Segment: first.put.Loc.Segment, Offset: first.put.Loc.Offset})
 	default:

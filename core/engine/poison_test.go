@@ -202,3 +202,25 @@ func TestAPutOfWhatIsSetAsideSaysSo(t *testing.T) {
 		t.Errorf("flags %d, charge %d; want %d and %d", a.flags, charge, wire.ReplyNotIndexed, leak.NotIndexed)
 	}
 }
+
+// TestManyInputsAreSetAsideSoon: the pauses between processes do not grow while each end finds an
+// input. So a principal with many of them keeps the index of others down for a short time only.
+func TestManyInputsAreSetAsideSoon(t *testing.T) {
+	w := newWorld(t, 1)
+	w.settle()
+	w.register("c", "x", 0)
+	w.kills = "deadly"
+	const deadly = maxSetAside - 1
+	for i := range deadly {
+		w.ask(admin, put("c", fmt.Sprint("deadly ", i), fmt.Sprint(i, " deadly")))
+	}
+	w.ask(admin, put("c", "good", "good"))
+	for range deadly + 2 {
+		w.settle()
+		w.tick(4 * minBackoff)
+	}
+	w.settle()
+	if n := w.found("good"); n != 1 || len(w.x().setAside) != deadly {
+		t.Errorf("%d inputs are set aside, and %d objects are found; want %d and 1", len(w.x().setAside), n, deadly)
+	}
+}
