@@ -20,8 +20,9 @@ type Query struct {
 
 	// After asks for the next page: the rest of the whole answer to this predicate. It holds
 	// the identities before the page, the last one first, at most 8. The page begins after
-	// the first of them that still matches. If none of them does, the error is ErrGone. See
-	// After.
+	// the first of them that still matches. If none of them does, the error is ErrGone. The
+	// Core also asks for the next page itself, to fill an answer after it left objects out.
+	// See After.
 	After []Identity
 }
 

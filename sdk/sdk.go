@@ -18,8 +18,9 @@
 //  2. Copy the bytes that it keeps. The input of a change is valid only during the call, and
 //     a predicate until the answer ends. That holds for goroutines, too.
 //  3. Refuse an input or a predicate that it can't use, and never panic. A panic ends the
-//     process, and the Core builds the index anew, but the same object would end the next
-//     process, too. Serve recovers no panic, since a half-changed index gives wrong answers.
+//     process, and the Core builds the index anew. If an input ends the next process, too,
+//     the Core sets it aside: the index does not find its object. Serve recovers no panic,
+//     since a half-changed index gives wrong answers.
 //  4. Answer only with identities that it holds. The Core checks each identity. It ends a
 //     Task that returns a wrong identity, even by mistake.
 //

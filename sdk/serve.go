@@ -9,8 +9,8 @@ import (
 	"motte/core/taskwire"
 )
 
-// writeSize is the size of the answers, in bytes, that are written at once even if more
-// frames wait.
+// writeSize bounds the bytes of answers that are kept while more frames wait. From this size
+// on, they are written at once.
 const writeSize = 64 << 10
 
 // ServeChannel runs the index on a channel to the Core. It returns nil when the channel is

@@ -36,7 +36,8 @@ func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
 }
 
 // applyTask adds or replaces a row of the API format table. The indexes of a Task that is
-// replaced are built again by the new executable, one after the other: see upgradeNext.
+// replaced are built again by the new executable. Those without a process begin at once, the
+// others one after the other: see upgradeNext.
 func (e *Engine) applyTask(body []byte) error {
 	n, err := decodeRegistered(body)
 	if err != nil {
@@ -60,8 +61,9 @@ func (e *Engine) applyTask(body []byte) error {
 }
 
 // upgradeNext restarts the next index of a Task that still runs with an older row, if no other
-// index of the Task is being upgraded. So the indexes are down one after the other. If a new
-// executable does not work, the others keep the old one.
+// index of the Task is being upgraded. So the indexes are down one after the other. If the
+// upgraded index never serves, the others keep the old executable until their processes end. If
+// it refuses its configuration, the next index is upgraded.
 func (e *Engine) upgradeNext(task string) {
 	var next *index
 	for _, x := range e.indexes {
@@ -79,8 +81,8 @@ func (e *Engine) upgradeNext(task string) {
 	}
 }
 
-// rebuild answers a REBUILD: the index is built anew, with the inputs that were set aside. The
-// answer does not wait until the index serves.
+// rebuild answers a REBUILD: the index is built anew, also with the inputs that were set aside,
+// and no predicate is refused any more. The answer does not wait until the index serves.
 func (e *Engine) rebuild(q *Request) model.Code {
 	x := q.in.index(q.Index)
 	if x == nil {
@@ -92,8 +94,8 @@ func (e *Engine) rebuild(q *Request) model.Code {
 	return e.answer(q, Reply{})
 }
 
-// restartIndex lets an index begin anew, with the present row of its Task. The new process does
-// not inherit the failures of the old one.
+// restartIndex lets an index begin anew, with the present row of its Task, also if it refused
+// its configuration. The new process does not inherit the failures of the old one.
 func (e *Engine) restartIndex(x *index) {
 	e.stopIndex(x, model.IndexUnavailable)
 	x.state, x.accepted, x.outdated, x.retryAt = model.IndexStarting, false, false, time.Time{}

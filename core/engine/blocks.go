@@ -12,8 +12,9 @@ import (
 // of a millisecond: see later.
 const stride = 1024
 
-// sortedBlocks is a sorted list of objects in blocks, all full except the last. So it grows
-// and shrinks without a step that moves all of it.
+// sortedBlocks is a list of objects in blocks, all full except the last. So it grows and shrinks
+// without a step that moves all of it. Only the lists of a merger must be sorted: found and kept
+// of a search have the Task's order.
 type sortedBlocks [][]mapping.Entry
 
 func (l *sortedBlocks) add(o mapping.Entry) {

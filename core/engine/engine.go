@@ -14,17 +14,21 @@
 //  2. An answer leaves only after every record that it depends on is durable.
 //  3. An object leaves only if its identity is live in the collection of the request, and
 //     the principal may read it now. This holds also for an object that a Task named
-//     (Only-In-Never-Out).
+//     (Only-In-Never-Out). A query may also show a version that was replaced or deleted
+//     after the query was queued.
 //  4. A Task that breaks its contract is quarantined, and its index is rebuilt from the
-//     stored objects.
+//     stored objects. An input that ends one process after another is set aside.
 //  5. A SEARCH sees every write that was acknowledged before it began: a query is queued
-//     after all committed changes. A write is acknowledged after the serving Tasks have
-//     acknowledged it, unless the index is lazy or the Task is slow.
+//     after all committed changes. All its rounds see the same changes. A write is
+//     acknowledged after the serving Tasks have acknowledged it, unless the index is lazy or
+//     the Task is slow.
 //  6. One input costs a bounded amount of work. Longer work is divided into steps (work.go).
 //
 // Each flow is in one file, its steps in order: write.go, read.go, search.go with finish.go,
 // catalogue.go with records.go and apply.go, status.go. index.go feeds one index from the log
-// and enforces the contract of its Task; deadline.go enforces the deadline.
+// and enforces the contract of its Task; deadline.go enforces the deadline. poison.go sets
+// inputs aside, and has RETRY. apply.go upgrades indexes, and has REBUILD. meter.go charges
+// outcomes.
 package engine
 
 import (

@@ -46,8 +46,8 @@ func (e *Engine) finish(s *search) {
 // continueFinish runs the next step of a search now, and the further steps in later events.
 func (e *Engine) continueFinish(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
 
-// finished notes that a search holds no memory any more, so its Task may be sent another
-// query.
+// finished notes that a search has ended, or waits for its next round. So its Task may be sent
+// another query.
 func (e *Engine) finished(s *search) {
 	if s.x.finishing--; s.x.instance != 0 {
 		e.pump(s.x)
@@ -62,6 +62,9 @@ func (e *Engine) rightsOf(s *search) model.Rights {
 	return s.x.c.grants.Rights(s.p.id)
 }
 
+// finishStep runs stages until it has looked at about stride objects. After sift, the next round
+// may begin. After the last stage, the search is concluded, or sifted again if its rights have
+// changed.
 func (e *Engine) finishStep(f *finishing) (more bool) {
 	for left := e.stride; f.stage < len(stages); {
 		looked, done := stages[f.stage](f)
@@ -99,9 +102,9 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	return false
 }
 
-// sift removes the objects that the principal may not see, or delete: the Task can't know
-// rights. It fills new chunks, so that their lengths do not tell how many objects were
-// removed.
+// sift moves the objects of a round from found to kept, except those that the principal may not
+// see, or delete: the Task can't know rights. It fills new chunks, so that their lengths do not
+// tell how many objects were removed.
 func (f *finishing) sift() (looked int, done bool) {
 	if len(f.found) == 0 {
 		return 0, true
@@ -121,8 +124,8 @@ func (f *finishing) sift() (looked int, done bool) {
 	return len(chunk), len(f.found) == 0
 }
 
-// endRounds removes the objects that are too many, those that the Task named last. It notes
-// after which objects the next page of a SEARCH begins, and lets changes of the index go on.
+// endRounds removes the objects over the limit, those that the Task named last. It notes after
+// which objects the next page of a SEARCH begins, and ends the wait of changes of the index.
 func (f *finishing) endRounds() {
 	f.releaseChanges()
 	f.seen = nil
@@ -131,7 +134,9 @@ func (f *finishing) endRounds() {
 		f.more = true
 	}
 	if f.owner != taskwire.AllOwners && f.allows(f.rights, false) {
-		f.more = true // the Task was asked for too little, but the principal has more rights now
+		// The Task was asked for too little, but the principal has more rights now. A next
+		// page would lack the objects of others before it, so the answer names none.
+		f.more = true
 	} else if f.more && f.req.Op == model.OpSearch {
 		f.anchor = f.kept.last(model.MaxAfter)
 	}
@@ -231,7 +236,7 @@ type deletions struct {
 	*search
 	list  sortedBlocks
 	left  int // objects still to be deleted, from the first of list
-	write     // of all groups; its first acknowledgement is the append of the last group
+	write     // of all groups; it also waits for the append of the last group
 }
 
 // deleteStep appends a group of deletions for the next objects. It deletes an object only if

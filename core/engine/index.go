@@ -51,7 +51,7 @@ type index struct {
 	stretched int           // how often its deadline was doubled
 	slowAt    time.Duration // when stretched changed last, by the clock of the engine
 
-	outdated  bool // the process has an older row of the Task
+	outdated  bool // the process has an older row of the Task: see upgradeNext
 	upgrading bool // it has not served since its upgrade began
 	accepted  bool // this executable accepted the configuration; to refuse it now is a violation
 	failures  int  // failures in a row; each makes the pause before the next start longer
@@ -61,7 +61,7 @@ type index struct {
 	ledger    ledger
 	poison
 
-	finishing int // queries that the Task has answered, and whose results are in memory
+	finishing int // queries whose round the Task has answered, and whose results are in memory: see finished
 }
 
 // session is the state of an index with one Task process. It ends with the process.
@@ -75,7 +75,7 @@ type session struct {
 	sent       []*delivery // unacknowledged changes and unanswered queries, in the order of their numbers
 	queries    []*delivery // queries of queue and sent, in order
 	open       int         // queries in sent
-	holding    int         // queries that hold changes back
+	holding    int         // queries that were sent and hold changes back
 	bytes      int         // bytes of the frames in sent
 	served     time.Time   // when the index began to serve
 	refused    uint64      // inputs that the Task refused
@@ -112,7 +112,7 @@ type delivery struct {
 	waiter      *write        // the write that waits for the delivery: see acknowledge
 	op          int           // number of the waiter's operation
 	choice      bool          // the Task may refuse the input; the answer to the PUT tells it
-	refused     bool          // the Task refused it, or ended over it before
+	refused     bool          // the Task refused the input, or it is set aside
 	queued      time.Duration // when the waiter began to wait, by the clock of the engine
 	search      *search       // the query of a Search
 
@@ -171,9 +171,9 @@ func own(input []byte, body int) []byte {
 
 func (x *index) ordered() bool { return x.options&model.OptionOrdered != 0 }
 
-// input returns the bytes of an object that the index is fed; nil: it has no input. An input
-// over the limit of the Task is refused.
-func (x *index) input(o Object) (input []byte, refused bool) {
+// input returns the bytes of an object that the index is fed; nil: it has no input. An index
+// gets no input that is over the limit of its Task.
+func (x *index) input(o Object) (input []byte, tooLong bool) {
 	input = o.Data
 	if x.options&model.OptionAttribute != 0 {
 		// The Core checked the attributes when it stored them.
@@ -214,11 +214,12 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 }
 
 // setInput sets the input of an Insert whose record has this body, if its queue may hold the
-// input and all inputs before it have been read. It returns true if the index gets no input.
+// input and all inputs before it have been read. It returns true if the index gets no input: the
+// object has none, or its input is too long or set aside.
 func (w *write) setInput(e *Engine, x *index, d *delivery, body []byte) (without bool) {
 	o, _ := DecodeObject(body) // the engine made this record
-	input, refused := x.input(o)
-	if refused {
+	input, tooLong := x.input(o)
+	if tooLong {
 		w.setFlag(d.op, wire.ReplyNotIndexed)
 	}
 	if d.refused = x.isSetAside(d.put.ID); d.refused || input == nil {
@@ -284,7 +285,8 @@ func (e *Engine) build(x *index) {
 	x.scanned = true
 }
 
-// maySend reports whether the first delivery of the queue may be sent now.
+// maySend reports whether the first delivery of the queue may be sent now. A query may be sent
+// while other queries hold changes back.
 func (x *index) maySend(d *delivery) bool {
 	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
 	held := x.holding > 0 && d.search == nil
@@ -523,8 +525,8 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	return 0
 }
 
-// refuseSearch handles a Task that does not answer a query. In a later round, the answer shows
-// the objects of the rounds before.
+// refuseSearch handles a Task that refuses a query. If it refuses a later round, that round is
+// the last, and the answer shows the objects of the rounds before.
 func (e *Engine) refuseSearch(x *index, s *search, a taskwire.Answer) model.Reason {
 	code := model.QueryRefused
 	switch {
@@ -569,8 +571,8 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 	}
 }
 
-// stopIndex ends the Task of an index, if it runs, and drops all deliveries for it. Its queries fail
-// with the code, and writes no longer wait for it.
+// stopIndex ends the Task of an index, if it runs, and drops all deliveries for it. Its queries
+// fail with the code, except those in finish. Writes no longer wait for it.
 func (e *Engine) stopIndex(x *index, code model.Code) {
 	if x.instance != 0 {
 		delete(e.instances, x.instance)

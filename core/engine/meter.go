@@ -281,8 +281,8 @@ func (e *Engine) admitLater(q *Request) (code model.Code, wait bool) {
 	return model.OK, true
 }
 
-// fail ends a query with a code. Each query ends once, here or with pay. A query that its
-// Task lost before has ended already.
+// fail ends a query with a code. Each query that was queued ends once, here or with pay. A
+// query that missed its deadline has ended already: its req is nil.
 func (e *Engine) fail(s *search, code model.Code) {
 	s.releaseChanges()
 	if s.req == nil {

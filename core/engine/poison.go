@@ -20,8 +20,8 @@ import (
 //
 // A predicate over which a Task ends twice is refused for a while, for the principal that asked.
 //
-// This state belongs to one executable, and is kept in memory. A start of the Core, or another
-// executable, begins with an empty state.
+// This state belongs to one executable, and is kept in memory. A start of the Core, another
+// executable, or a REBUILD begins with an empty state.
 
 // Limits of the poison of one index.
 const (
@@ -31,7 +31,7 @@ const (
 	maxSetAside = 64
 	maxKillers  = 64
 	killerTime  = 10 * time.Minute // time for which a predicate is refused
-	killerEnds  = 2                // ends of a process, after which a predicate is refused
+	killerEnds  = 2                // ends of processes over a predicate, after which it is refused
 )
 
 // poison has the inputs and the predicates over which the Task of an index ended.
@@ -71,8 +71,8 @@ func (x *index) isSuspect(d *delivery) bool {
 	return ok
 }
 
-// mustWait reports whether a delivery must not be sent yet, because it, or a delivery that was
-// sent, is sent alone.
+// mustWait reports whether a delivery must not be sent yet: it is a suspect and other deliveries
+// are sent, or a suspect is sent. The window then holds no delivery but the suspect.
 func (x *index) mustWait(d *delivery) bool {
 	return len(x.sent) > 0 && (x.isSuspect(d) || x.isSuspect(x.sent[0]))
 }
@@ -117,7 +117,8 @@ func (e *Engine) findPoison(x *index, r model.Reason) {
 	}
 }
 
-// blame notes that a Task ended over a query.
+// blame notes that a Task ended over a query. If too many questions are known, it first forgets
+// all of them.
 func (e *Engine) blame(x *index, s *search) {
 	if len(x.killers) >= maxKillers {
 		clear(x.killers)
@@ -153,7 +154,7 @@ func (e *Engine) retry(q *Request) model.Code {
 	for id := range x.setAside {
 		delete(x.setAside, id)
 		x.suspects[id] = struct{}{}
-		if o, ok := e.lookup(x.c, id.Value()); ok && x.superseded != nil {
+		if o, ok := e.lookup(x.c, id.Value()); ok && x.superseded != nil { // otherwise the build has it
 			e.enqueue(x, &delivery{kind: taskwire.Insert, put: o})
 		}
 	}

@@ -25,15 +25,16 @@ type search struct {
 	ask   uint32                      // the most identities that the Task may name in this round
 	named uint32                      // identities named in this round so far, with duplicates
 	last  []identity.ID               // the identities that were named last, the last first
-	more  bool                        // the Task has more identities than it named
+	more  bool                        // the Task has more identities; at the end: the answer is truncated
 	seen  map[identity.Value]struct{} // values of the objects in found and kept
 	found sortedBlocks                // objects of this round, each once, where the Task named it first
 	kept  sortedBlocks                // objects of all rounds that the principal may see, or delete
 
-	rights model.Rights // that kept was made with, in all rounds
+	rights model.Rights // the rights by which the objects of kept were chosen, in all rounds
 
-	// While a search holds changes back, later changes of its index wait. So all its rounds
-	// see the same objects.
+	// A search holds changes back if its answer may need several rounds. From its first frame
+	// to the end of its rounds, later changes of its index wait. So all its rounds see the
+	// same objects.
 	holds    bool
 	instance uint64        // the process that it was sent to; 0: it was not sent
 	began    time.Duration // when it was sent first, by the clock of the engine
@@ -53,7 +54,7 @@ const (
 	roundGrowth = 4                      // each round asks for so many times as many identities
 )
 
-// search decides a request by predicate and queues the sub-query for the Task
+// search decides a request by predicate and queues the predicate for the Task
 // (paper, section 5, "GET Operation"; design, section 5).
 func (e *Engine) search(q *Request) model.Code {
 	p, c := q.by, q.in
@@ -71,12 +72,12 @@ func (e *Engine) search(q *Request) model.Code {
 	if code, wait := e.admit(q, x, p); code != model.OK || wait {
 		return code
 	}
-	asked := question{p.owner, q.predicate}
-	if e.isKiller(x, asked) {
+	asks := question{p.owner, q.predicate}
+	if e.isKiller(x, asks) { // the Task brought this outcome about, so it is charged
 		e.draw(x, p, leak.Rare, leak.Rare)
 		return model.TooExpensive
 	}
-	s := &search{req: q, p: p, x: x, asks: asked, after: after, want: x.row.MaxResults,
+	s := &search{req: q, p: p, x: x, asks: asks, after: after, want: x.row.MaxResults,
 		seen: make(map[identity.Value]struct{}), erasures: len(e.erasures),
 		live: uint64(c.objects.Len()), versions: c.versions}
 	if q.Limit > 0 {
@@ -103,7 +104,8 @@ func (e *Engine) stillShown(q *Request) (after []identity.ID) {
 	return after
 }
 
-// allows reports whether the rights allow the answer to show an object, or to delete it.
+// allows reports whether the rights allow the answer to show an object, or to delete it. own
+// says that the object belongs to the principal.
 func (s *search) allows(rights model.Rights, own bool) bool {
 	if s.req.Op == model.OpDeleteWhere {
 		return access.Delete(rights, own)
@@ -116,7 +118,7 @@ func (e *Engine) alias(x *index, owner uint32) taskwire.Owner {
 	return taskwire.Owner(e.Maker.Alias(x.number, owner))
 }
 
-// releaseChanges lets the changes of the index go on that wait for a search.
+// releaseChanges ends the wait of the changes that a search holds back.
 func (s *search) releaseChanges() {
 	if s.holds && s.instance != 0 && s.instance == s.x.instance {
 		s.x.holding--
@@ -125,7 +127,8 @@ func (s *search) releaseChanges() {
 }
 
 // nextRound asks the Task for more identities, if the answer shows fewer objects than it may
-// and the Task has more. It reports whether it did.
+// and the Task has more. It reports whether it did. Only a search that holds changes back has
+// further rounds, within the limits above.
 func (e *Engine) nextRound(s *search) bool {
 	x := s.x
 	over := s.rounds == maxRounds-1 || e.uptime-s.began > roundsTime || s.instance != x.instance

@@ -30,7 +30,7 @@ const Unlimited Bits = math.MaxUint64
 // Kraft's inequality. At most sixteen codes share the rest: 16 * 2^-8 = 1/16. Each PUT,
 // alone or in a batch, has two outcomes.
 const (
-	Rare       Bits = 8 * Bit          // the outcome of a query is a code
+	Rare       Bits = 8 * Bit          // the outcome of a query is a code; also an outage of an index
 	answered   Bits = 97_633           // the outcome of a query is an answer: log2 (16/15)
 	Indexed    Bits = 370              // an index accepted the input of a PUT: log2 (1 + 2^-12)
 	NotIndexed Bits = 12*Bit + Indexed // an index refused the input of a PUT
@@ -63,7 +63,7 @@ func (b Bits) Minus(c Bits) Bits { return b - min(b, c) }
 
 // Choice describes an answer, and the answers that the Task could have given instead.
 type Choice struct {
-	Versions uint64 // object versions that the Core would have accepted when it sent the query
+	Versions uint64 // object versions that the Core would have accepted when it queued the query
 	Since    uint64 // versions added since then
 	Limit    uint64 // the most objects that the answer could show
 	Shown    uint64 // objects that the answer shows

@@ -9,7 +9,8 @@
 //     data. No byte of it is ever copied into a reply (Only-In-Never-Out).
 //  3. Every frame that this package refuses ends in quarantine of the Task.
 //
-// A frame is a header of HeaderSize bytes and a payload:
+// A frame is a header of HeaderSize bytes and a payload. The number after a field is its size
+// in bytes; … is the rest:
 //
 //	magic "MT" | version 1 | type 1 | len(payload) 4 | sequence number 8
 //
@@ -41,7 +42,7 @@ const (
 type Type uint8
 
 // Frames from the Core to a Task. Their sequence numbers count from 1. A Task handles the
-// frames as if in this order, one after the other.
+// frames as if one after the other, in the order of these numbers.
 const (
 	Configure Type = 1 // the first frame: data type 1 | ordered 1 | max results 4 | configuration …
 	Insert    Type = 2 // LSN 8 | identity 32 | owner 8 | input …: replaces the Task's entry of the same value
