@@ -91,7 +91,9 @@ func (x *index) cleared(d *delivery) {
 }
 
 // findPoison looks for the reason why a process ended among the frames that it had not finished.
-// A Task handles its frames in order: so if the first one is a query, the query is the reason.
+// A Task handles its frames in order: so if the first one is a query, the query is blamed. The
+// Task may have kept its answer back and ended over a later frame. So a single end does not
+// refuse a predicate.
 func (e *Engine) findPoison(x *index, r model.Reason) {
 	died := r == model.ReasonTaskEnded || r == model.ReasonTooSlow || r == model.ReasonBadFrame
 	if !died || len(x.sent) == 0 {
