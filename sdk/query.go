@@ -42,18 +42,19 @@ var (
 	ErrGone         = errors.New("the index holds none of the objects before the page")
 )
 
-// Sorted returns a page of an answer: those identities that follow the first of after, in the
-// order of their bytes (see [Query]). It sorts the slice. It suits an index that finds all
+// Sorted returns a page of an answer, in the order of the identities' bytes. It sorts found,
+// the whole answer; after is the field After of the [Query]. It suits an index that finds all
 // identities before it names the first, and has no order of its own.
 func Sorted(found, after []Identity) (iter.Seq[Identity], error) {
 	slices.SortFunc(found, func(a, b Identity) int { return bytes.Compare(a[:], b[:]) })
 	return After(slices.Values(found), after)
 }
 
-// After returns a page of an answer: those identities of a sequence that follow the first of
-// after (see [Query]). If after is empty, it returns the whole sequence. Otherwise After goes
-// through the sequence to find the place, and the page goes through it again from the start. An
-// index that can begin in the middle needs no After.
+// After returns a page of an answer. The whole answer is all, and after is the field After of the
+// [Query]. The page begins behind the first identity of after that is in all. If after is empty,
+// After returns the whole sequence. Otherwise After goes through the sequence to find the place,
+// and the page goes through it again from the start. An index that can begin in the middle needs
+// no After.
 func After(all iter.Seq[Identity], after []Identity) (iter.Seq[Identity], error) {
 	if len(after) == 0 {
 		return all, nil

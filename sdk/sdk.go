@@ -28,7 +28,8 @@
 //
 // Package [motte/sdk/sdktest] tests an Index behind the Task protocol. Package
 // [motte/sdk/pointer] finds a value in a JSON text. Package [motte/sdk/ijson] decides which
-// texts are JSON.
+// texts are JSON. Package motte/core/model has the data types of a [Config], and package
+// motte/core/identity the methods of an [Identity].
 //
 // docs/how-to/write-a-task.md builds a Task step by step. docs/reference/task-protocol.md
 // describes the channel.

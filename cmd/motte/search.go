@@ -59,7 +59,7 @@ not fail, and a note on standard error says the same.`,
 	f := cmd.Flags()
 	f.Var(whole[uint32]{&s.Limit, 1, math.MaxUint32}, "limit", "print `N` objects at most (default: as many as the index may give)")
 	f.Var(identities{&s.After}, "after", "print only objects after the one with the identity `ID`; several with commas: after the first that is still there")
-	f.BoolVar(&s.all, "all", false, "print all objects, also if the index gives them in several answers")
+	f.BoolVar(&s.all, "all", false, "print all objects, also if the index gives them in several answers; not with --limit")
 	f.BoolVar(&s.ids, "ids", false, "print identities instead of objects")
 	offerNothing(cmd, "after")
 	return cmd
