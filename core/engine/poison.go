@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"maps"
+	"slices"
 	"time"
 
 	"motte/core/identity"
@@ -91,30 +94,30 @@ func (x *index) cleared(d *delivery) {
 }
 
 // findPoison looks for the reason why a process ended among the frames that it had not finished.
-// A Task handles its frames in order: so if the first one is a query, the query is blamed. The
-// Task may have kept its answer back and ended over a later frame. So a single end does not
-// refuse a predicate.
+// A Task handles its frames in order: so if the first one is a query, the query is blamed. But the
+// Task may have kept its answer back and ended over a later frame. So the inputs after the query
+// are suspects all the same, and a single end does not refuse a predicate.
 func (e *Engine) findPoison(x *index, r model.Reason) {
 	died := r == model.ReasonTaskEnded || r == model.ReasonTooSlow || r == model.ReasonBadFrame
 	if !died || len(x.sent) == 0 {
 		return
 	}
 	first := x.sent[0]
-	switch {
-	case first.search != nil:
-		e.blame(x, first.search)
-	case x.isSuspect(first) && len(x.setAside) < maxSetAside:
+	if x.isSuspect(first) && len(x.setAside) < maxSetAside {
 		delete(x.suspects, first.put.ID)
 		x.setAside[first.put.ID] = struct{}{}
 		x.failures = 0 // the next process has a better chance
 		e.alert(model.Alert{Reason: model.ReasonSetAside, Collection: x.c.name, Index: x.name,
 			Segment: first.put.Loc.Segment, Offset: first.put.Loc.Offset})
-	default:
-		for _, d := range x.sent {
-			o, _ := x.c.objects.Get(d.put.ID.Value())
-			if d.kind == taskwire.Insert && o.ID == d.put.ID && len(x.suspects) < maxSuspects {
-				x.suspects[d.put.ID] = struct{}{}
-			}
+		return
+	}
+	if first.search != nil {
+		e.blame(x, first.search)
+	}
+	for _, d := range x.sent {
+		o, _ := x.c.objects.Get(d.put.ID.Value())
+		if d.kind == taskwire.Insert && o.ID == d.put.ID && len(x.suspects) < maxSuspects {
+			x.suspects[d.put.ID] = struct{}{}
 		}
 	}
 }
@@ -153,7 +156,8 @@ func (e *Engine) retry(q *Request) model.Code {
 		return model.NoIndex
 	}
 	n := len(x.setAside)
-	for id := range x.setAside {
+	byBytes := func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) }
+	for _, id := range slices.SortedFunc(maps.Keys(x.setAside), byBytes) {
 		delete(x.setAside, id)
 		x.suspects[id] = struct{}{}
 		if o, ok := e.lookup(x.c, id.Value()); ok && x.superseded != nil { // otherwise the build has it

@@ -224,3 +224,22 @@ func TestManyInputsAreSetAsideSoon(t *testing.T) {
 		t.Errorf("%d inputs are set aside, and %d objects are found; want %d and 1", len(w.x().setAside), n, deadly)
 	}
 }
+
+// TestAnInputAfterAQueryIsFound: a Task that answers a query late ends over the input after it. The
+// query is blamed, and the input is found nevertheless.
+func TestAnInputAfterAQueryIsFound(t *testing.T) {
+	w := indexed(t, 0)
+	w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+	w.ask(admin, put("c", "deadly", "deadly"))
+	w.commit(len(w.pending))
+	if len(w.x().sent) != 2 {
+		t.Fatalf("%d frames are with the Task, want the query and the input", len(w.x().sent))
+	}
+	w.kills = "deadly"
+	w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+	w.take()
+	w.live(5 * time.Second)
+	if n := w.found("data"); n != 3 || len(w.x().setAside) != 1 || w.x().restarts != 2 {
+		t.Errorf("%d objects are found, %d inputs are set aside after %d ends; want 3, 1 and 2", n, len(w.x().setAside), w.x().restarts)
+	}
+}
