@@ -63,7 +63,7 @@ func (w *wanted) is(o *Object) bool {
 
 // getAll asks for objects in groups that one request takes.
 func getAll[T any](ctx context.Context, c *Client, collection string, keys []T, want func(T) wanted) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
+	return sequence(func(yield func(Object, error) bool) error {
 		var missing *MissingError
 		for group := range slices.Chunk(keys, wire.MaxGetMany) {
 			list := make([]wanted, len(group))
@@ -72,20 +72,14 @@ func getAll[T any](ctx context.Context, c *Client, collection string, keys []T, 
 			}
 			var some *MissingError
 			err := c.getMany(ctx, collection, list, yield)
-			switch {
-			case errors.As(err, &some):
+			if errors.As(err, &some) {
 				missing = missing.join(some)
-			case err == errStopped:
-				return
-			case err != nil:
-				yield(Object{}, err)
-				return
+			} else if err != nil {
+				return err
 			}
 		}
-		if missing != nil {
-			yield(Object{}, missing)
-		}
-	}
+		return incomplete(missing, false, nil)
+	})
 }
 
 // getMany sends one request. The answer has the objects in the order asked, so those that

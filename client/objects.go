@@ -226,7 +226,7 @@ func (c *Client) delete(ctx context.Context, r *wire.Request) error {
 // order. Objects put or deleted meanwhile may be among them. If single objects could not be
 // read, the last element is a [*MissingError].
 func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
+	return sequence(func(yield func(Object, error) bool) error {
 		// The Core lists in parts. Each answer ends with the identity after which the next
 		// part begins.
 		r := &wire.Request{Op: model.OpList, Collection: collection}
@@ -237,22 +237,16 @@ func (c *Client) List(ctx context.Context, collection string) iter.Seq2[Object, 
 			if errors.As(err, &some) {
 				missing = missing.join(some)
 			} else if err != nil {
-				if err != errStopped {
-					yield(Object{}, err)
-				}
-				return
+				return err
 			}
 			next, err := frames.DecodeIdentities(end.body, 1)
 			if err != nil {
-				yield(Object{}, err)
-				return
+				return err
 			}
 			r.Identity = next[0]
 		}
-		if missing != nil {
-			yield(Object{}, missing)
-		}
-	}
+		return incomplete(missing, false, nil)
+	})
 }
 
 func (c *Client) objects(ctx context.Context, r *wire.Request, yield func(Object, error) bool) (end part, err error) {

@@ -76,14 +76,22 @@ func eachIdentity(f part, yield func(Identity, error) bool) error {
 }
 
 func onePage[T any](ctx context.Context, p *Page, r results[T]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
+	return sequence(func(yield func(T, error) bool) error {
 		missing, err := fetch(ctx, p, r, yield)
-		if err == nil {
-			err = incomplete(missing, p.More && p.short, p.Next)
+		if err != nil {
+			return err
 		}
-		if err != nil && err != errStopped {
-			var none T
-			yield(none, err)
+		return incomplete(missing, p.More && p.short, p.Next)
+	})
+}
+
+// sequence yields the elements that run yields. The last element is the error of run, unless the
+// caller has left the loop.
+func sequence[T any](run func(yield func(T, error) bool) error) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if err := run(yield); err != nil && err != errStopped {
+			var empty T
+			yield(empty, err)
 		}
 	}
 }
@@ -142,12 +150,7 @@ const defaultPage = 1000
 var errRepeats = errors.New("the index shows the same objects again instead of the next: its Task has a fault")
 
 func allPages[T any](ctx context.Context, c *Client, q Query, r results[T]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		if err := eachPage(ctx, c, q, r, yield); err != nil && err != errStopped {
-			var none T
-			yield(none, err)
-		}
-	}
+	return sequence(func(yield func(T, error) bool) error { return eachPage(ctx, c, q, r, yield) })
 }
 
 // eachPage yields the results of all pages. Each answer uses a dedicated connection, so that
