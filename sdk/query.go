@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bytes"
 	"errors"
 	"iter"
 	"slices"
@@ -46,7 +45,7 @@ var (
 // the whole answer; after is the field After of the [Query]. It suits an index that finds all
 // identities before it names the first, and has no order of its own.
 func Sorted(found, after []Identity) (iter.Seq[Identity], error) {
-	slices.SortFunc(found, func(a, b Identity) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(found, Identity.Compare)
 	return After(slices.Values(found), after)
 }
 

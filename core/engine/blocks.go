@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"slices"
 
 	"motte/core/identity"
@@ -93,4 +92,4 @@ func (m *merger) step(most int) (moved int, done bool) {
 	return moved, len(m.lists) <= 1
 }
 
-func compare(a, b mapping.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) }
+func compare(a, b mapping.Entry) int { return a.ID.Compare(b.ID) }

@@ -58,13 +58,7 @@ func (w *world) x() *index { return w.e.byName["c"].index("x") }
 // questions takes the queries that wait for the Task of the index "x", and returns their
 // numbers. The Task does not see them.
 func (w *world) questions() (seqs []uint64) {
-	k := w.task(w.x().instance)
-	for _, f := range k.frames {
-		if h, _ := taskwire.DecodeHeader(f[:taskwire.HeaderSize]); h.Type == taskwire.Search {
-			seqs = append(seqs, h.Seq)
-		}
-	}
-	k.frames = nil
+	_, seqs = w.searches()
 	return seqs
 }
 

@@ -436,7 +436,7 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 			x.open--
 			pop(&x.queries)
 		}
-		x.cleared(d)
+		delete(x.suspects, d.put.ID)
 		if d.hasReplaced {
 			later := x.superseded[d.replaced.ID][1:]
 			x.superseded[d.replaced.ID] = later

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"maps"
 	"slices"
@@ -86,13 +85,6 @@ func (x *index) isSetAside(id identity.ID) bool {
 	return ok
 }
 
-// cleared notes that a Task has acknowledged a delivery.
-func (x *index) cleared(d *delivery) {
-	if len(x.suspects) > 0 {
-		delete(x.suspects, d.put.ID)
-	}
-}
-
 // findPoison looks for the reason why a process ended among the frames that it had not finished.
 // A Task handles its frames in order: so if the first one is a query, the query is blamed. But the
 // Task may have kept its answer back and ended over a later frame. So the inputs after the query
@@ -156,8 +148,7 @@ func (e *Engine) retry(q *Request) model.Code {
 		return model.NoIndex
 	}
 	n := len(x.setAside)
-	byBytes := func(a, b identity.ID) int { return bytes.Compare(a[:], b[:]) }
-	for _, id := range slices.SortedFunc(maps.Keys(x.setAside), byBytes) {
+	for _, id := range slices.SortedFunc(maps.Keys(x.setAside), identity.ID.Compare) {
 		delete(x.setAside, id)
 		x.suspects[id] = struct{}{}
 		if o, ok := e.lookup(x.c, id.Value()); ok && x.superseded != nil { // otherwise the build has it

@@ -41,9 +41,8 @@ func ownLast(k *fakeTask, owner taskwire.Owner) (list []identity.ID) {
 			list = append(list, h.id)
 		}
 	}
-	byBytes := func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) }
-	slices.SortFunc(list, byBytes)
-	slices.SortFunc(own, byBytes)
+	slices.SortFunc(list, identity.ID.Compare)
+	slices.SortFunc(own, identity.ID.Compare)
 	return append(list, own...)
 }
 
@@ -287,16 +286,23 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// TestARoundThatFailsEndsTheAnswer with the objects of the rounds before it.
-func TestARoundThatFailsEndsTheAnswer(t *testing.T) {
-	w, p := shared(t, 3, 3)
+// firstRound lets the principal of shared search with the limit 2. The Task names an object of the
+// principal and one of the administrator, and has more. firstRound returns the number of the request.
+func (w *world) firstRound(p access.Principal) uint64 {
 	r := byPredicate(model.OpSearch, "c", "x", "data")
 	r.Limit = 2
 	n := w.ask(p, r)
 	_, seqs := w.searches()
 	first := []identity.ID{w.id("c", "own 0"), w.id("c", "other 0")}
 	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seqs[0], Found: first, State: taskwire.StateMore})
-	_, seqs = w.searches()
+	return n
+}
+
+// TestARoundThatFailsEndsTheAnswer with the objects of the rounds before it.
+func TestARoundThatFailsEndsTheAnswer(t *testing.T) {
+	w, p := shared(t, 3, 3)
+	n := w.firstRound(p)
+	_, seqs := w.searches()
 	w.says(taskwire.Answer{Type: taskwire.Failed, Seq: seqs[0], Failure: taskwire.FailExpensive})
 	w.settle()
 	a, _ := w.answered(n)
@@ -322,12 +328,7 @@ func TestRightsThatGrowDuringAQuery(t *testing.T) {
 // TestRightsThatAreLostBetweenRounds: the answer has no object of the rounds before.
 func TestRightsThatAreLostBetweenRounds(t *testing.T) {
 	w, p := shared(t, 3, 3)
-	r := byPredicate(model.OpSearch, "c", "x", "data")
-	r.Limit = 2
-	n := w.ask(p, r)
-	_, seqs := w.searches()
-	first := []identity.ID{w.id("c", "own 0"), w.id("c", "other 0")}
-	w.says(taskwire.Answer{Type: taskwire.Found, Seq: seqs[0], Found: first, State: taskwire.StateMore})
+	n := w.firstRound(p)
 	w.ask(admin, rightsOf(model.OpRevoke, p, model.RightReadOwn))
 	w.commit(len(w.pending))
 	list, seqs := w.searches()

@@ -585,7 +585,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 				match = append(match, v.id)
 			}
 		}
-		slices.SortFunc(match, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
+		slices.SortFunc(match, identity.ID.Compare)
 		return []taskwire.Answer{faketask.Answer(h.Seq, q, match)}
 	}
 	return []taskwire.Answer{{Type: taskwire.Applied, Seq: h.Seq}}

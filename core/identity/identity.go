@@ -23,6 +23,7 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -43,6 +44,9 @@ type Content [sha256.Size]byte
 
 // Value returns the first half of id.
 func (id ID) Value() Value { return Value(id[:ValueSize]) }
+
+// Compare orders identities by their bytes, as bytes.Compare does.
+func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
 // Maker makes identities under one key. It is not safe for concurrent use: each goroutine
 // has a Maker of its own.

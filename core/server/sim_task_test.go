@@ -116,7 +116,7 @@ func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
 				match = append(match, o.id)
 			}
 		}
-		slices.SortFunc(match, func(x, y identity.ID) int { return slices.Compare(x[:], y[:]) })
+		slices.SortFunc(match, identity.ID.Compare)
 		a := faketask.Answer(h.Seq, q, match)
 		if a.Type == taskwire.Failed {
 			return append(taskwire.AppendHeader(nil, taskwire.Header{Type: a.Type, Len: 1, Seq: h.Seq}), byte(a.Failure))

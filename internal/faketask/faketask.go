@@ -1,5 +1,5 @@
 // Package faketask reads the frames of the Core and answers queries, as an honest Task does. The
-// tests of the Core use it for the Tasks of their simulations.
+// tests of the Core use it for the Tasks of their simulations, and the hostile Task for frames.
 package faketask
 
 import (
@@ -8,6 +8,7 @@ import (
 
 	"motte/core/identity"
 	"motte/core/taskwire"
+	"motte/sdk"
 )
 
 // ReadSearch reads the payload of a Search frame that the Core has made.
@@ -29,18 +30,11 @@ func ReadInsert(p []byte) (id identity.ID, owner taskwire.Owner, input []byte) {
 // Answer returns the answer of an honest Task to a query, if these identities match, in the order
 // of the Task. It is FailGone if the Task can't continue.
 func Answer(seq uint64, q taskwire.Query, match []identity.ID) taskwire.Answer {
-	if len(q.After) > 0 {
-		i := -1
-		for _, id := range q.After {
-			if i = slices.Index(match, id); i >= 0 {
-				break
-			}
-		}
-		if i < 0 {
-			return taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailGone}
-		}
-		match = match[i+1:]
+	rest, err := sdk.After(slices.Values(match), q.After)
+	if err != nil {
+		return taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailGone}
 	}
+	match = slices.Collect(rest)
 	a := taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: match}
 	if len(match) > int(q.Limit) {
 		a.Found, a.State = match[:q.Limit], taskwire.StateMore

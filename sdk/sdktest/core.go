@@ -231,10 +231,7 @@ func (c *Core) Pages(q sdk.Query) (all []identity.ID) {
 			seen[id] = true
 		}
 		all, more = append(all, page...), hasMore
-		q.After = nil
-		for _, id := range slices.Backward(all[max(0, len(all)-model.MaxAfter):]) {
-			q.After = append(q.After, id)
-		}
+		q.After = Next(all)
 	}
 	return all
 }
@@ -324,6 +321,14 @@ func Page(x sdk.Index, q sdk.Query) (ids []identity.ID, more bool, err error) {
 		ids = append(ids, id)
 	}
 	return ids, false, nil
+}
+
+// Next returns the identities after which the next page begins, as the Core gives them, after an
+// answer that shows these identities.
+func Next(shown []identity.ID) []identity.ID {
+	after := slices.Clone(shown[max(0, len(shown)-model.MaxAfter):])
+	slices.Reverse(after)
+	return after
 }
 
 // ID returns an identity that n determines.

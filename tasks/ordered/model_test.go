@@ -84,13 +84,6 @@ func (m entriesOf) answer(q *question) (ids []sdk.Identity, err error) {
 	return ids, nil
 }
 
-// newest returns the identities of shown behind which the next page begins, as the Core does.
-func newest(shown []sdk.Identity) []sdk.Identity {
-	after := slices.Clone(shown[max(0, len(shown)-model.MaxAfter):])
-	slices.Reverse(after)
-	return after
-}
-
 // predicate draws a predicate, and the function that it stands for.
 func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 	a, b := rapid.Int64Range(-5, 5).Draw(t, "a"), rapid.Int64Range(-5, 5).Draw(t, "b")
@@ -225,7 +218,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 				var all []sdk.Identity
 				for more := true; more; {
 					var ids []sdk.Identity
-					q.After = newest(all)
+					q.After = sdktest.Next(all)
 					ids, more = check(t, &q)
 					all = append(all, ids...)
 				}
@@ -241,7 +234,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 				if open.match == nil {
 					t.Skip("no pages have begun")
 				}
-				open.After = newest(shown)
+				open.After = sdktest.Next(shown)
 				ids, _ := check(t, &open)
 				for _, id := range ids {
 					if unchanged[id.Value()] {

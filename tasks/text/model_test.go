@@ -124,20 +124,13 @@ func pages(t *rapid.T, x sdk.Index, q question) (all []sdk.Identity) {
 	for more := true; more; {
 		var ids []sdk.Identity
 		var err error
-		q.After = newest(all)
+		q.After = sdktest.Next(all)
 		if ids, more, err = sdktest.Page(x, q.Query); err != nil || len(ids) < q.Limit && more {
 			t.Fatalf("%s: a page of %d, more %v (%v)", q.Predicate, len(ids), more, err)
 		}
 		all = append(all, ids...)
 	}
 	return all
-}
-
-// newest returns the identities of shown behind which the next page begins, as the Core does.
-func newest(shown []sdk.Identity) []sdk.Identity {
-	after := slices.Clone(shown[max(0, len(shown)-model.MaxAfter):])
-	slices.Reverse(after)
-	return after
 }
 
 func configured(t *rapid.T, ordered bool) *index {
@@ -201,7 +194,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 				if open.match == nil {
 					t.Skip("no pages have begun")
 				}
-				open.After = newest(shown)
+				open.After = sdktest.Next(shown)
 				ids := check(t, &open)
 				for _, id := range ids {
 					if unchanged[id.Value()] {

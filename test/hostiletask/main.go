@@ -5,7 +5,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/binary"
 	"encoding/hex"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"motte/core/identity"
 	"motte/core/taskwire"
+	"motte/internal/faketask"
 )
 
 type hostile struct {
@@ -62,11 +62,11 @@ func main() {
 	}
 }
 
-// decodeQuery reads a Search: limit 4 | owner 8 | count 1 | identities | predicate.
+// decodeQuery reads a Search, whose predicate is a lie, and perhaps another lie for later rounds.
 func decodeQuery(seq uint64, p []byte) query {
-	q := query{seq: seq, limit: int(binary.BigEndian.Uint32(p)), after: int(p[12]),
-		owner: taskwire.Owner(binary.BigEndian.Uint64(p[4:]))}
-	first, later, rounds := strings.Cut(string(p[13+q.after*identity.Size:]), ", then ")
+	search := faketask.ReadSearch(p)
+	q := query{seq: seq, limit: int(search.Limit), after: len(search.After), owner: search.Owner}
+	first, later, rounds := strings.Cut(string(search.Predicate), ", then ")
 	if q.lie = first; rounds && q.after > 0 {
 		q.lie = later
 	}
@@ -83,12 +83,13 @@ func (h *hostile) apply(t taskwire.Type, p []byte) {
 		}
 	}
 	if t == taskwire.Insert {
-		if string(p[48:]) == "fatal" {
+		_, owner, input := faketask.ReadInsert(p)
+		if string(input) == "fatal" {
 			os.Exit(1)
 		}
 		h.live = append(h.live, id)
-		h.owners[id.Value()] = taskwire.Owner(binary.BigEndian.Uint64(p[40:]))
-		h.secret = append(make([]byte, 0, 64), p[48:]...)
+		h.owners[id.Value()] = owner
+		h.secret = append(make([]byte, 0, 64), input...)
 	}
 }
 
