@@ -81,6 +81,15 @@ func (e *Engine) upgradeNext(task string) {
 	}
 }
 
+// endUpgrade notes that no index waits for x any more: x serves, or never will. If x was being
+// upgraded, the next index has its turn.
+func (e *Engine) endUpgrade(x *index) {
+	if x.upgrading {
+		x.upgrading = false
+		e.upgradeNext(x.task)
+	}
+}
+
 // rebuild answers a REBUILD: the index is built anew, also with the inputs that were set aside,
 // and no predicate is refused any more. The answer does not wait until the index serves.
 func (e *Engine) rebuild(q *Request) model.Code {
@@ -211,7 +220,7 @@ func (e *Engine) applyIndexDrop(c *collection, body []byte) error {
 	e.stopIndex(x, model.NoIndex)
 	c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
 	e.indexes = slices.DeleteFunc(e.indexes, func(other *index) bool { return other == x })
-	e.upgradeNext(x.task) // it may have waited for this index
+	e.endUpgrade(x)
 	return nil
 }
 
@@ -223,7 +232,7 @@ func (e *Engine) applyDrop(c *collection) {
 	}
 	e.indexes = slices.DeleteFunc(e.indexes, func(x *index) bool { return x.c == c })
 	for _, x := range c.indexes {
-		e.upgradeNext(x.task)
+		e.endUpgrade(x)
 	}
 	c.indexes = nil
 	for segment, bytes := range c.used {

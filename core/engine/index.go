@@ -247,8 +247,8 @@ func (e *Engine) pump(x *index) {
 	}
 	e.readAhead(x)
 	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
-		x.state, x.served, x.accepted, x.upgrading = model.IndexServing, e.Now, true, false
-		e.upgradeNext(x.task)
+		x.state, x.served, x.accepted = model.IndexServing, e.Now, true
+		e.endUpgrade(x)
 	}
 }
 
@@ -510,9 +510,9 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	switch d := x.sent[i]; {
 	case a.Failure == taskwire.FailConfiguration && d.kind == taskwire.Configure && !x.accepted:
 		e.stopIndex(x, model.IndexUnavailable)
-		x.state, x.upgrading = model.IndexRefused, false
+		x.state = model.IndexRefused
 		e.outage(x)
-		e.upgradeNext(x.task)
+		e.endUpgrade(x)
 	case a.Failure == taskwire.FailInput && d.kind == taskwire.Insert:
 		d.kind = taskwire.Remove // so that it can't be refused again
 		d.refused = true
