@@ -127,7 +127,7 @@ func TestGoldenRefusals(t *testing.T) {
 func TestDocumentedConversation(t *testing.T) {
 	page, err := os.ReadFile("../docs/reference/task-protocol.md")
 	testutil.Must(t, err)
-	_, example, _ := strings.Cut(string(page), "## 7. An example")
+	_, example, _ := strings.Cut(string(page), "## 8. An example")
 	_, example, _ = strings.Cut(example, "```text\n")
 	example, _, _ = strings.Cut(example, "```")
 

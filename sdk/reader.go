@@ -90,7 +90,7 @@ func (r *reader) fill() error {
 
 // Bytes before the variable part of each frame's payload.
 const (
-	configureHead = 1 + 1 + 4
+	configureHead = 1 + 1 + 4 + 8
 	removeHead    = 8 + len(Identity{})
 	insertHead    = removeHead + 8
 	searchHead    = 4 + 8 + 1
@@ -100,6 +100,7 @@ func decodeConfigure(p []byte) (c Config, err error) {
 	r := codec.NewReader(p)
 	c.Type = model.DataType(r.U8())
 	c.Ordered, c.MaxResults = r.Bool(), int(r.U32())
+	_ = r.U64() // the quota of the shelf: this package keeps nothing yet
 	c.Options = r.Rest()
 	return c, r.Done()
 }

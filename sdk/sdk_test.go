@@ -145,7 +145,9 @@ func serve(x sdk.Index, input []byte) (answers []byte, err error) {
 	return c.Bytes(), err
 }
 
-func configure() []byte { return taskwire.AppendConfigure(nil, 1, model.TypeText, false, 10, nil) }
+func configure() []byte {
+	return taskwire.AppendConfigure(nil, 1, &taskwire.Configuration{Type: model.TypeText, MaxResults: 10})
+}
 
 // TestFramesThatArrivedTogetherAreOneBatchAndOneWrite fixes the answer to a mixture of frames:
 // refusals first, answers in order, and one confirmation for all.
@@ -207,7 +209,7 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"garbage":                  bytes.Repeat([]byte{0xff}, 100),
 		"another version":          otherVersion,
 		"no configuration first":   ask(nil, 1, ""),
-		"a second configuration":   append(configure(), taskwire.AppendConfigure(nil, 2, 0, false, 1, nil)...),
+		"a second configuration":   append(configure(), taskwire.AppendConfigure(nil, 2, &taskwire.Configuration{MaxResults: 1})...),
 		"a number left out":        ask(configure(), 3, ""),
 		"a number again":           ask(configure(), 1, ""),
 		"a frame of the Task":      header(taskwire.Applied, 0, 2),

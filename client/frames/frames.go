@@ -63,7 +63,8 @@ func AppendRow(p []byte, w *model.Row) []byte {
 		ordered = 1
 	}
 	return codec.Writer(p).Bytes(w.Measurement[:]).U8(w.Operations, byte(w.Type), ordered, 0).
-		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget).U64(w.IndexBudget)
+		U32(w.MaxInput).U32(w.MaxResults).U32(w.Deadline).U64(w.Memory).U64(w.LeakBudget).U64(w.IndexBudget).
+		U64(w.Shelf)
 }
 
 // The operations in a Task's row, one bit for each.

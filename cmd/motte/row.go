@@ -25,6 +25,7 @@ type rowFlags struct {
 	memory      byteSize
 	leakBudget  uint64
 	indexBudget uint64
+	shelf       byteSize
 }
 
 // apply sets the fields of the row whose flags were given.
@@ -71,6 +72,12 @@ func (r *rowFlags) apply(row *model.Row, given func(flag string) bool) (err erro
 	}
 	if given("index-leak-budget") {
 		row.IndexBudget = r.indexBudget
+	}
+	if given("shelf") {
+		if r.shelf > model.MaxShelf {
+			return usage("--shelf must be from 0 to %s", size(model.MaxShelf))
+		}
+		row.Shelf = uint64(r.shelf)
 	}
 	return nil
 }

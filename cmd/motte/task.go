@@ -40,10 +40,10 @@ func (a *app) taskList() *cobra.Command {
 }
 
 func (a *app) tasks(v *view) error {
-	const header = "TASK | SHA-256 | OPERATIONS | TYPE | ORDERED | INPUT | RESULTS | DEADLINE | MEMORY | LEAK BUDGET | OF ALL"
+	const header = "TASK | SHA-256 | OPERATIONS | TYPE | ORDERED | INPUT | RESULTS | DEADLINE | MEMORY | SHELF | LEAK BUDGET | OF ALL"
 	return table(a, v.Tasks, header, func(t taskView) []any {
 		return []any{t.Task, t.Measurement[:16] + "…", strings.Join(t.Operations, ","), t.Type, yes(t.Ordered, "yes"), size(uint64(t.MaxInput)),
-			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), budgetText(t.LeakBudget), budgetText(t.IndexLeakBudget)}
+			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), size(t.Shelf), budgetText(t.LeakBudget), budgetText(t.IndexLeakBudget)}
 	})
 }
 
@@ -61,7 +61,7 @@ var defaultRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | fr
 
 func (a *app) taskRegister() *cobra.Command {
 	settings := rowFlags{operations: operationsText(defaultRow.Operations), dataType: client.TypeName(defaultRow.Type), maxInput: byteSize(defaultRow.MaxInput),
-		maxResults: defaultRow.MaxResults, deadline: time.Duration(defaultRow.Deadline) * time.Millisecond, memory: byteSize(defaultRow.Memory)}
+		maxResults: defaultRow.MaxResults, deadline: time.Duration(defaultRow.Deadline) * time.Millisecond, memory: byteSize(defaultRow.Memory), shelf: byteSize(defaultRow.Shelf)}
 	var cmd *cobra.Command
 	cmd = a.leaf(&cobra.Command{
 		Use:   "register TASK",
@@ -117,6 +117,7 @@ indexes are built anew.`,
 	f.Var(whole[uint32]{&settings.maxResults, 1, model.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
 	f.DurationVar(&settings.deadline, "deadline", settings.deadline, "`TIME` to confirm a write or answer a query")
 	f.Var(&settings.memory, "memory", "memory that it may have")
+	f.Var(&settings.shelf, "shelf", "what it may keep for its next process, for each index; 0: nothing, it is fed all objects at each start")
 	f.Var(whole[uint64]{&settings.leakBudget, 0, math.MaxUint64}, "leak-budget", "`BITS` that one principal may draw through one index; 0: not capped")
 	f.Var(whole[uint64]{&settings.indexBudget, 0, math.MaxUint64}, "index-leak-budget", "`BITS` that all principals together may draw through one index; 0: not capped")
 	return cmd

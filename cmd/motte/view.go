@@ -102,6 +102,7 @@ type taskView struct {
 	MaxResults      uint32   `json:"max_results"`
 	DeadlineMS      uint32   `json:"deadline_ms"`
 	Memory          uint64   `json:"memory"`
+	Shelf           uint64   `json:"shelf"`
 	LeakBudget      uint64   `json:"leak_budget"`
 	IndexLeakBudget uint64   `json:"index_leak_budget"`
 }
@@ -201,7 +202,7 @@ func capped(left uint64) *uint64 {
 func newTask(name string, row *model.Row) taskView {
 	return taskView{Task: name, Measurement: identifier(row.Measurement), Operations: operationNames(row.Operations),
 		Type: client.TypeName(row.Type), Ordered: row.Ordered, MaxInput: row.MaxInput, MaxResults: row.MaxResults,
-		DeadlineMS: row.Deadline, Memory: row.Memory, LeakBudget: row.LeakBudget, IndexLeakBudget: row.IndexBudget}
+		DeadlineMS: row.Deadline, Memory: row.Memory, Shelf: row.Shelf, LeakBudget: row.LeakBudget, IndexLeakBudget: row.IndexBudget}
 }
 
 // rightNames lists rights by name.

@@ -394,7 +394,8 @@ func (e *Engine) send(x *index, d *delivery) {
 	var f, input []byte
 	switch d.kind {
 	case taskwire.Configure:
-		f = taskwire.AppendConfigure(nil, d.seq, x.dataType, x.ordered(), x.row.MaxResults, x.config)
+		f = taskwire.AppendConfigure(nil, d.seq, &taskwire.Configuration{Type: x.dataType,
+			Ordered: x.ordered(), MaxResults: x.row.MaxResults, Shelf: x.row.Shelf, Config: x.config})
 	case taskwire.Insert:
 		owner := e.alias(x, d.put.Owner)
 		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, owner, len(d.input)), d.input

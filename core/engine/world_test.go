@@ -560,7 +560,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 	p := f[taskwire.HeaderSize:]
 	switch h.Type {
 	case taskwire.Configure:
-		if k.config = string(p[6:]); k.config == "refuse" {
+		if k.config = string(p[14:]); k.config == "refuse" {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailConfiguration}}
 		}
 	case taskwire.Insert:

@@ -32,6 +32,7 @@ const (
 	MaxAfter        = 8       // identities after which a query continues
 	MaxResultsLimit = 1 << 20 // identities that a row lets a Task answer: 32 MiB
 	MaxDeadline     = 600_000 // milliseconds that a row gives a Task
+	MaxShelf        = 8 << 30 // bytes of the blobs of one index, each with an entry in memory
 )
 
 // ValidIdentifier reports whether s may name a collection, an index or a

@@ -15,13 +15,14 @@ type Row struct {
 	Memory      uint64   // bytes of data that the process may allocate
 	LeakBudget  uint64   // bits that one principal may draw through one index; 0: not capped
 	IndexBudget uint64   // bits that all principals together may draw through one index; 0: not capped
+	Shelf       uint64   // bytes that the blobs of one index may take; 0: no blobs; at most MaxShelf
 }
 
 // DecodeRow reads the fixed layout of a row,
 //
 //	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1
 //	max input 4 | max results 4 | deadline 4 | memory 8 | leak budget 8
-//	index budget 8
+//	index budget 8 | shelf 8
 //
 // and refuses a row without an operation, results, a deadline or memory, and values over
 // their limits.
@@ -32,11 +33,12 @@ func DecodeRow(p []byte) (w Row, err error) {
 	r.Require(r.U8() == 0)
 	w.MaxInput, w.MaxResults, w.Deadline = r.U32(), r.U32(), r.U32()
 	w.Memory, w.LeakBudget, w.IndexBudget = r.U64(), r.U64(), r.U64()
+	w.Shelf = r.U64()
 	r.Require(w.Operations != 0 && w.Operations&^(1<<OpSearch|1<<OpCount|1<<OpDeleteWhere) == 0)
 	r.Require(w.Type <= LastType)
 	r.Require(w.MaxInput > 0 && w.MaxInput <= MaxObject)
 	r.Require(w.MaxResults > 0 && w.MaxResults <= MaxResultsLimit)
-	r.Require(w.Deadline > 0 && w.Deadline <= MaxDeadline && w.Memory > 0)
+	r.Require(w.Deadline > 0 && w.Deadline <= MaxDeadline && w.Memory > 0 && w.Shelf <= MaxShelf)
 	return w, r.Done()
 }
 

@@ -40,7 +40,7 @@ func (s *testServer) silent() (admin net.Conn) {
 	syscall.Close(fds[1])
 	f := os.NewFile(uintptr(fds[0]), "task")
 	s.t.Cleanup(func() { f.Close() })
-	if _, err := io.ReadFull(f, make([]byte, taskwire.HeaderSize+6)); err != nil {
+	if _, err := io.ReadFull(f, make([]byte, taskwire.HeaderSize+14)); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := f.Write(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: 1})); err != nil {

@@ -5,8 +5,9 @@
 //
 //  1. The type of a Task's frame bounds its length. The longest frame has MaxAnswerFrame
 //     bytes, and fits a buffer that exists before the frame arrives.
-//  2. A Task's frame holds identities and numbers from fixed enumerations, and no other
-//     data. No byte of it is ever copied into a reply (Only-In-Never-Out).
+//  2. A Task's frame holds identities and numbers from fixed enumerations. Only a Blob holds
+//     other data. No byte of a frame is ever copied into a reply (Only-In-Never-Out): the Core
+//     seals a Blob, and gives it to this Task alone.
 //  3. Every frame that this package refuses ends in quarantine of the Task.
 //
 // A frame is a header of HeaderSize bytes and a payload. The number after a field is its size
@@ -18,6 +19,7 @@
 package taskwire
 
 import (
+	"bytes"
 	"io"
 
 	"motte/core/codec"
@@ -33,9 +35,17 @@ const (
 	HeaderSize     = 16
 	MaxChunk       = 4096 // identities in one frame; longer answers take several
 	MaxAnswerFrame = HeaderSize + 1 + MaxChunk*identity.Size
+	MaxBlob        = 128<<10 - 16 // bytes of a Blob
+	MaxDropped     = 4096         // numbers in one Set
+	MaxRuns        = 4096         // runs in one Runs frame
+	MaxListed      = 4096         // identities in one List frame
+	maxBitmap      = 4096 / 8
+	configureHead  = 1 + 1 + 4 + 8
 	removeHead     = 8 + identity.Size
 	insertHead     = removeHead + 8
 	searchHead     = 4 + 8 + 1
+	runSize        = identity.ValueSize + 4 + tagSize
+	tagSize        = identity.Size - identity.ValueSize
 )
 
 // Type is the type of a frame.
@@ -44,10 +54,17 @@ type Type uint8
 // Frames from the Core to a Task. Their sequence numbers count from 1. A Task handles the
 // frames as if one after the other, in the order of these numbers.
 const (
-	Configure Type = 1 // the first frame: data type 1 | ordered 1 | max results 4 | configuration …
+	Configure Type = 1 // the first frame: data type 1 | ordered 1 | max results 4 | shelf 8 | configuration …
 	Insert    Type = 2 // LSN 8 | identity 32 | owner 8 | input …: replaces the Task's entry of the same value
 	Remove    Type = 3 // LSN 8 | identity 32: removes the Task's entry of the same value, if it has one
 	Search    Type = 4 // limit 4 | owner 8 | count 1 | count identities of 32 | predicate …
+
+	// The frames of the shelf. A Task without a shelf gets none of them.
+	Stored Type = 5 // number 8 | blob …: a blob of the shelf. These frames follow the Configure
+	Save   Type = 6 // room 4 | anew 1: asks for a Blob of room bytes at most, or for a Set
+	Runs   Type = 7 // of each run: last value 16 | count 4 | sum 16: asks for a Differ
+	List   Type = 8 // first value 16 | last value 16 | identities of 32 …: asks for a Lacks
+	Void   Type = 9 // LSN 8 | identity 32: a Remove; the Task holds the identity without an entry
 )
 
 // Owner is the alias of an object's owner: a number that means nothing outside one index. A
@@ -60,9 +77,13 @@ const AllOwners Owner = 0
 
 // Frames from a Task to the Core.
 const (
-	Applied Type = 64 // no payload: acknowledges each Configure, Insert and Remove up to this sequence number
+	Applied Type = 64 // no payload: acknowledges each frame up to this sequence number that asks no question
 	Found   Type = 65 // state 1 | identities …: answers the Search of this sequence number
 	Failed  Type = 66 // failure 1: the frame of this sequence number was refused
+	Blob    Type = 67 // number 8 | blob …: answers a Save
+	Set     Type = 68 // state 1 | numbers of 8 …: answers a Save, and ends the saving
+	Differ  Type = 69 // a bit for each run: answers a Runs
+	Lacks   Type = 70 // a bit for each identity: answers a List
 )
 
 // State says whether a Found frame ends its answer, and whether more identities match.
@@ -117,6 +138,11 @@ type Answer struct {
 	State   State         // Found
 	Found   []identity.ID // Found: unchecked, as the Task sent them
 	Failure Failure       // Failed
+	Number  uint64        // Blob
+	Blob    []byte        // Blob
+	Changed bool          // Set: its state
+	Dropped []uint64      // Set: in ascending order
+	Bits    []byte        // Differ and Lacks: the first bit is the highest of the first byte
 }
 
 // allowed reports whether a Task may send a frame with this header.
@@ -127,7 +153,13 @@ func (h Header) allowed() bool {
 	case Failed:
 		return h.Len == 1
 	case Found:
-		return h.Len >= 1 && h.Len <= MaxAnswerFrame-HeaderSize && (h.Len-1)%identity.Size == 0
+		return h.Len >= 1 && h.Len <= 1+MaxChunk*identity.Size && (h.Len-1)%identity.Size == 0
+	case Blob:
+		return h.Len > 8 && h.Len <= 8+MaxBlob
+	case Set:
+		return h.Len >= 1 && h.Len <= 1+MaxDropped*8 && (h.Len-1)%8 == 0
+	case Differ, Lacks:
+		return h.Len >= 1 && h.Len <= maxBitmap
 	}
 	return false
 }
@@ -146,9 +178,15 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 	if _, err = io.ReadFull(in, buf[:h.Len]); err != nil {
 		return a, io.ErrUnexpectedEOF
 	}
-	r := codec.NewReader(buf[:h.Len])
 	a.Type, a.Seq = h.Type, h.Seq
-	switch h.Type {
+	r := codec.NewReader(buf[:h.Len])
+	a.decode(r)
+	return a, r.Done()
+}
+
+// decode reads the payload of a frame, whose length is allowed.
+func (a *Answer) decode(r *codec.Reader) {
+	switch a.Type {
 	case Failed:
 		a.Failure = Failure(r.U8())
 		r.Require(a.Failure >= FailConfiguration && a.Failure <= FailGone)
@@ -159,15 +197,34 @@ func ReadAnswer(in io.Reader, buf []byte) (a Answer, err error) {
 		for i := range a.Found {
 			r.Copy(a.Found[i][:])
 		}
+	case Blob:
+		a.Number = r.U64()
+		a.Blob = bytes.Clone(r.Rest())
+	case Set:
+		a.Changed = r.Bool()
+		a.Dropped = make([]uint64, r.Len()/8)
+		for i := range a.Dropped {
+			a.Dropped[i] = r.U64()
+			r.Require(a.Changed && (i == 0 || a.Dropped[i] > a.Dropped[i-1]))
+		}
+	case Differ, Lacks:
+		a.Bits = bytes.Clone(r.Rest())
 	}
-	return a, r.Done()
+}
+
+// Configuration is the content of a Configure.
+type Configuration struct {
+	Type       model.DataType
+	Ordered    bool
+	MaxResults uint32
+	Shelf      uint64 // bytes that the Task's blobs may take; 0: it has no shelf
+	Config     []byte // by the maker of the index
 }
 
 // AppendConfigure appends a Configure frame to p.
-func AppendConfigure(p []byte, seq uint64, t model.DataType, ordered bool,
-	maxResults uint32, config []byte) []byte {
-	w := codec.Writer(AppendHeader(p, Header{Configure, 6 + len(config), seq}))
-	return w.U8(byte(t)).Bool(ordered).U32(maxResults).Bytes(config)
+func AppendConfigure(p []byte, seq uint64, c *Configuration) []byte {
+	w := codec.Writer(AppendHeader(p, Header{Configure, configureHead + len(c.Config), seq}))
+	return w.U8(byte(c.Type)).Bool(c.Ordered).U32(c.MaxResults).U64(c.Shelf).Bytes(c.Config)
 }
 
 // AppendInsertHead appends an Insert frame without its input, which has n bytes.
@@ -178,7 +235,11 @@ func AppendInsertHead(p []byte, seq, lsn uint64, id identity.ID, owner Owner, n 
 
 // AppendRemove appends a Remove frame to p.
 func AppendRemove(p []byte, seq, lsn uint64, id identity.ID) []byte {
-	w := codec.Writer(AppendHeader(p, Header{Remove, removeHead, seq}))
+	return appendChange(p, Remove, seq, lsn, id)
+}
+
+func appendChange(p []byte, t Type, seq, lsn uint64, id identity.ID) []byte {
+	w := codec.Writer(AppendHeader(p, Header{t, removeHead, seq}))
 	return w.U64(lsn).Bytes(id[:])
 }
 

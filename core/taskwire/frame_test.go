@@ -2,9 +2,12 @@ package taskwire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
+	"math/big"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 
 	"motte/core/codec"
@@ -32,6 +35,15 @@ func appendAnswer(p []byte, a Answer) []byte {
 		for _, id := range a.Found {
 			payload = append(payload, id[:]...)
 		}
+	case Blob:
+		payload = append(binary.BigEndian.AppendUint64(nil, a.Number), a.Blob...)
+	case Set:
+		payload = codec.Writer(nil).Bool(a.Changed)
+		for _, n := range a.Dropped {
+			payload = binary.BigEndian.AppendUint64(payload, n)
+		}
+	case Differ, Lacks:
+		payload = a.Bits
 	}
 	return append(AppendHeader(p, Header{a.Type, len(payload), a.Seq}), payload...)
 }
@@ -56,6 +68,10 @@ var (
 		Predicate: []byte(">= 30 and < 40")}
 )
 
+// configuration is the golden configuration.
+var configuration = Configuration{Type: model.TypeInt64, Ordered: true, MaxResults: 1000, Shelf: 1 << 30,
+	Config: []byte(`{"path":"/age"}`)}
+
 // toTask holds a frame of each type that the Core sends. In this order the frames are a
 // conversation: the Core sends changes, then queries.
 var toTask = []struct {
@@ -63,8 +79,8 @@ var toTask = []struct {
 	frame         []byte
 	want          Header
 }{
-	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, and the configuration of its maker",
-		AppendConfigure(nil, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`)), Header{Configure, 21, 1}},
+	{"configure", "CONFIGURE: an ordered index of int64, at most 1000 results, a shelf of 1 GiB, and the configuration of its maker",
+		AppendConfigure(nil, 1, &configuration), Header{Configure, 29, 1}},
 	{"insert", "INSERT of record 41: an identity, the alias of its owner, and its input",
 		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 58, 2}},
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
@@ -72,6 +88,15 @@ var toTask = []struct {
 		AppendSearch(nil, 4, &firstPage), Header{Search, 27, 4}},
 	{"search-after", "SEARCH for at most 2 identities of one owner, after two identities",
 		AppendSearch(nil, 5, &laterPage), Header{Search, 91, 5}},
+	{"stored", "STORED: blob 7 of the shelf", appendStored(nil, 6, 7, []byte("blob")), Header{Stored, 12, 6}},
+	{"save", "SAVE: at most 4096 bytes, after earlier blobs", AppendSave(nil, 7, 4096, false), Header{Save, 5, 7}},
+	{"save-anew", "SAVE: at most 131056 bytes, on an empty shelf", AppendSave(nil, 8, MaxBlob, true), Header{Save, 5, 8}},
+	{"runs", "RUNS: three objects up to the first value, and none up to the highest", AppendRuns(nil, 9, []Run{
+		{identity.Value(slices.Repeat([]byte{0x80}, 16)), 3, Sum{1, 2}}, {identity.Value(slices.Repeat([]byte{0xff}, 16)), 0, Sum{}}}),
+		Header{Runs, 72, 9}},
+	{"list", "LIST: the two objects of a range", AppendList(nil, 10, identity.Value{}, identity.Value(slices.Repeat([]byte{0x80}, 16)),
+		[]identity.ID{pattern(0x20), pattern(0x40)}), Header{List, 96, 10}},
+	{"void", "VOID: the object of record 43 has no input", AppendVoid(nil, 11, 43, pattern(0x60)), Header{Void, 40, 11}},
 }
 
 // fromTask holds frames of each type that a Task sends, and their content.
@@ -86,6 +111,12 @@ var fromTask = []struct {
 	{"found-more", "FOUND: two identities, the limit of number 5, and more match",
 		Answer{Type: Found, Seq: 5, State: StateMore, Found: []identity.ID{pattern(0x20), pattern(0x40)}}},
 	{"found-nothing", "FOUND: no object matches number 4", Answer{Type: Found, Seq: 4, Found: []identity.ID{}}},
+	{"blob", "BLOB: number 7, in answer to number 7", Answer{Type: Blob, Seq: 7, Number: 7, Blob: []byte("blob")}},
+	{"set", "SET: the blobs since the last SET count, and numbers 3 and 5 do not",
+		Answer{Type: Set, Seq: 7, Changed: true, Dropped: []uint64{3, 5}}},
+	{"set-kept", "SET: the shelf stays as it was", Answer{Type: Set, Seq: 7, Dropped: []uint64{}}},
+	{"differ", "DIFFER: the second of two runs differs", Answer{Type: Differ, Seq: 9, Bits: []byte{0x40}}},
+	{"lacks", "LACKS: the Task holds the second of two identities", Answer{Type: Lacks, Seq: 10, Bits: []byte{0x80}}},
 	{"failed", "FAILED: the input of number 2 is refused", Answer{Type: Failed, Seq: 2, Failure: FailInput}},
 	{"failed-expensive", "FAILED: number 4 takes too much work", Answer{Type: Failed, Seq: 4, Failure: FailExpensive}},
 	{"failed-gone", "FAILED: none of the identities before the page that number 5 asks for is held",
@@ -161,20 +192,22 @@ func TestHeaderLimits(t *testing.T) {
 // is read.
 func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
 	const longest = 1 + MaxChunk*identity.Size
-	allowed := map[Type]map[int]bool{
-		Applied: {0: true},
-		Failed:  {1: true},
-		Found:   {1: true, 1 + identity.Size: true, longest - identity.Size: true, longest: true},
-	}
-	lengths := []int{0, 1, 2, identity.Size - 1, identity.Size, 1 + identity.Size, 2 + identity.Size, longest - identity.Size,
-		longest - 1, longest, longest + 1, longest + identity.Size, model.MaxObject, 1<<31 - 1, 1 << 31, 1<<32 - 1}
+	// The allowed lengths of each type: from, to, and the step between two of them.
+	allowed := map[Type][3]int{Applied: {0, 0, 1}, Failed: {1, 1, 1}, Found: {1, longest, identity.Size},
+		Blob: {9, 8 + MaxBlob, 1}, Set: {1, 1 + MaxDropped*8, 8}, Differ: {1, 512, 1}, Lacks: {1, 512, 1}}
+	lengths := []int{0, 1, 2, 8, 9, 10, identity.Size - 1, identity.Size, 1 + identity.Size, 2 + identity.Size, 511, 512, 513,
+		MaxDropped * 8, 1 + MaxDropped*8, 9 + MaxDropped*8, longest - identity.Size, 8 + MaxBlob, 9 + MaxBlob, longest - 1, longest,
+		longest + 1, longest + identity.Size, model.MaxObject, 1<<31 - 1, 1 << 31, 1<<32 - 1}
 	for v := range 256 {
 		for _, n := range lengths {
-			f, want := Type(v), allowed[Type(v)][n]
+			f, want := Type(v), false
+			if a, known := allowed[f]; known {
+				want = n >= a[0] && n <= a[1] && (n-a[0])%a[2] == 0
+			}
 			in := &counted{in: io.MultiReader(bytes.NewReader(AppendHeader(nil, Header{f, n, 7})), ones{})}
 			a, err := ReadAnswer(in, make([]byte, MaxAnswerFrame))
-			if want && (err != nil || a.Type != f || a.Seq != 7 || in.n != HeaderSize+n) || !want && (err != codec.ErrMalformed || in.n != HeaderSize) {
-				t.Errorf("type %d with %d bytes: %v, %+v, %d bytes were read", f, n, err, a, in.n)
+			if want && (a.Type != f || a.Seq != 7 || in.n != HeaderSize+n) || !want && (err != codec.ErrMalformed || in.n != HeaderSize) {
+				t.Errorf("type %d with %d bytes: %v, %d bytes were read", f, n, err, in.n)
 			}
 		}
 	}
@@ -210,6 +243,16 @@ func TestAnswerLimits(t *testing.T) {
 		return appendAnswer(nil, Answer{Type: Found, Seq: 1, Found: make([]identity.ID, n)})
 	}
 	state := func(v byte) []byte { p := found(1); p[HeaderSize] = v; return p }
+	set := func(changed bool, numbers ...uint64) []byte {
+		return appendAnswer(nil, Answer{Type: Set, Seq: 1, Changed: changed, Dropped: numbers})
+	}
+	setState := func(v byte) []byte { p := set(true); p[HeaderSize] = v; return p }
+	many := func(n int) (numbers []uint64) {
+		for i := range n {
+			numbers = append(numbers, uint64(i))
+		}
+		return numbers
+	}
 	failed := func(f Failure) []byte { return appendAnswer(nil, Answer{Type: Failed, Seq: 1, Failure: f}) }
 	for _, c := range []struct {
 		name  string
@@ -224,6 +267,12 @@ func TestAnswerLimits(t *testing.T) {
 		{"the last frame, at the limit", state(2), true},
 		{"the first state that there is not", state(3), false},
 		{"the highest state", state(255), false},
+		{"a Set of no known state", setState(2), false},
+		{"a kept Set with numbers", set(false, 1), false},
+		{"a Set with numbers in descending order", set(true, 2, 1), false},
+		{"a Set with a number twice", set(true, 2, 2), false},
+		{"a Set of as many numbers as there may be", set(true, many(MaxDropped)...), true},
+		{"a Set of one more", set(true, many(MaxDropped+1)...), false},
 		{"no failure", failed(0), false},
 		{"the first failure", failed(FailConfiguration), true},
 		{"the last failure", failed(FailGone), true},
@@ -289,7 +338,7 @@ func TestLongestFrames(t *testing.T) {
 	if n := len(AppendSearch(nil, 1, &q)); n != longestSearch || n >= longest {
 		t.Errorf("the longest Search has %d bytes, want %d", n, longestSearch)
 	}
-	for _, f := range [][]byte{AppendConfigure(nil, 1, 0, false, 1, text), AppendRemove(nil, 1, 1, identity.ID{})} {
+	for _, f := range [][]byte{AppendConfigure(nil, 1, &Configuration{MaxResults: 1, Config: text}), AppendRemove(nil, 1, 1, identity.ID{})} {
 		if len(f) >= longest {
 			t.Errorf("a frame of type %d has %d bytes, want fewer than %d", f[3], len(f), longest)
 		}
@@ -322,13 +371,13 @@ func TestSearchLayout(t *testing.T) {
 // TestFramesAreAppended: one buffer collects many frames for a single write.
 func TestFramesAreAppended(t *testing.T) {
 	p := []byte("before")
-	p = AppendConfigure(p, 1, model.TypeInt64, true, 1000, []byte(`{"path":"/age"}`))
+	p = AppendConfigure(p, 1, &configuration)
 	p = appendInsert(p, 2, 41, pattern(0x20), []byte(`{"age":36}`))
 	p = AppendRemove(p, 3, 42, pattern(0x60))
 	p = AppendSearch(p, 4, &firstPage)
 	p = AppendSearch(p, 5, &laterPage)
 	want := []byte("before")
-	for _, g := range toTask {
+	for _, g := range toTask[:5] {
 		want = append(want, g.frame...)
 	}
 	if !bytes.Equal(p, want) {
@@ -368,6 +417,52 @@ func FuzzDecodeAnswer(f *testing.F) {
 			t.Fatalf("%+v encoded again as\n%x, was\n%x", a, appendAnswer(nil, a), p)
 		}
 	})
+}
+
+// TestBits: a bitmap must have a bit for each item, and no other bit.
+func TestBits(t *testing.T) {
+	for _, c := range []struct {
+		bits []byte
+		n    int
+		want bool
+	}{
+		{[]byte{0x80}, 1, true}, {[]byte{0x40}, 1, false}, {[]byte{0xff}, 8, true}, {[]byte{0xff}, 7, false}, {[]byte{0xfe}, 7, true},
+		{[]byte{0xff, 0x80}, 9, true}, {[]byte{0xff}, 9, false}, {[]byte{0xff, 0}, 8, false}, {[]byte{0xff, 0x40}, 9, false},
+	} {
+		a := Answer{Bits: c.bits}
+		if a.Covers(c.n) != c.want {
+			t.Errorf("the bitmap %x covers %d items: %v, want %v", c.bits, c.n, !c.want, c.want)
+		}
+	}
+	a := Answer{Bits: []byte{0x21, 0x80}}
+	for i := range 9 {
+		if want := i == 2 || i == 7 || i == 8; a.Bit(i) != want {
+			t.Errorf("bit %d of %x is %v, want %v", i, a.Bits, !want, want)
+		}
+	}
+}
+
+// TestSum compares sums of tags with those of math/big, modulo 2^128.
+func TestSum(t *testing.T) {
+	want, modulus := new(big.Int), new(big.Int).Lsh(big.NewInt(1), 128)
+	var sum Sum
+	for i := range 300 {
+		id := identity.ID(pattern(byte(i)))
+		for k := range id[16:] {
+			id[16+k] = ^id[16+k] | byte(i)
+		}
+		sum.Add(&id)
+		want.Add(want, new(big.Int).SetBytes(id[16:])).Mod(want, modulus)
+		got := new(big.Int).Add(new(big.Int).Lsh(new(big.Int).SetUint64(sum[0]), 64), new(big.Int).SetUint64(sum[1]))
+		if got.Cmp(want) != 0 {
+			t.Fatalf("the sum of %d tags is %x, want %x", i+1, got, want)
+		}
+	}
+}
+
+// appendStored appends a whole Stored frame to p.
+func appendStored(p []byte, seq, number uint64, blob []byte) []byte {
+	return append(AppendStoredHead(p, seq, number, len(blob)), blob...)
 }
 
 // appendInsert appends a whole Insert frame to p, of an object of the golden owner.

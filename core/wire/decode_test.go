@@ -259,7 +259,7 @@ func TestRowLimits(t *testing.T) {
 		return p
 	}
 	whole := frames.AppendRow(nil, &row)
-	if len(whole) != 72 {
+	if len(whole) != 80 {
 		t.Fatalf("a row has %d bytes", len(whole))
 	}
 	checkDecoder(t, func(p []byte) error { _, err := model.DecodeRow(p); return err }, []decoding{
@@ -285,6 +285,9 @@ func TestRowLimits(t *testing.T) {
 		{"no memory", with(func(w *model.Row) { w.Memory = 0 }), false},
 		{"leaks not capped", with(func(w *model.Row) { w.LeakBudget, w.IndexBudget = 0, 0 }), true},
 		{"leaks capped for all", with(func(w *model.Row) { w.IndexBudget = math.MaxUint64 }), true},
+		{"no shelf", with(func(w *model.Row) { w.Shelf = 0 }), true},
+		{"largest shelf", with(func(w *model.Row) { w.Shelf = model.MaxShelf }), true},
+		{"shelf over it", with(func(w *model.Row) { w.Shelf = model.MaxShelf + 1 }), false},
 	})
 }
 

@@ -21,7 +21,8 @@ func pattern(first byte) (p [32]byte) {
 }
 
 var row = model.Row{Measurement: pattern(0x40), Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
-	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30, IndexBudget: 1 << 40}
+	Ordered: true, MaxInput: 1 << 20, MaxResults: 10_000, Deadline: 5_000, Memory: 256 << 20, LeakBudget: 1 << 30, IndexBudget: 1 << 40,
+	Shelf: 1 << 31}
 
 // goldenRequest is a request that the Core accepts, with every field that its operation can use.
 type goldenRequest struct {

@@ -76,7 +76,8 @@ func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 		}
 	})
 	c.seq++
-	c.send(taskwire.AppendConfigure(nil, c.seq, config.Type, config.Ordered, uint32(config.MaxResults), config.Options))
+	c.send(taskwire.AppendConfigure(nil, c.seq, &taskwire.Configuration{Type: config.Type, Ordered: config.Ordered,
+		MaxResults: uint32(config.MaxResults), Config: config.Options}))
 	if !c.confirmed() {
 		return nil
 	}
