@@ -1,8 +1,11 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +46,7 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 		}
 	}
 	for name, why := range map[string]string{
-		"dynamic": "needs the loader /lib", "library": "needs the libraries libc.so", "object": "link it",
+		"dynamic": "needs the loader /lib", "library": "needs shared libraries", "object": "link it",
 		"stack": "an executable stack",
 	} {
 		t.Run(name, func(t *testing.T) { refused(build(t, name), why) })
@@ -52,8 +55,8 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const class, machine, programs = 4, 18, 64 // offsets in an ELF file
-	const load, flags = 1, 4                   // type of a program header, and offset of its flags
+	const class, machine, entry, count, programs = 4, 18, 54, 56, 64 // offsets in an ELF file
+	const load, flags = 1, 4                                         // type of a program header, and offset of its flags
 	for why, change := range map[string]func(p []byte) []byte{
 		"not an ELF file (bad magic": func([]byte) []byte { return []byte("#!/bin/sh\n: a script of some length\n") },
 		"not an ELF file (EOF":       func([]byte) []byte { return nil },
@@ -66,7 +69,10 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 			h[flags] = 7
 			return p
 		},
-		"not an ELF file (": func(p []byte) []byte { p[class] = 9; return p },
+		"not an ELF file (":                 func(p []byte) []byte { p[class] = 9; return p },
+		"another machine (ELFCLASS32":       func(p []byte) []byte { p[class] = 1; return p },
+		"program headers are not those of ": func(p []byte) []byte { p[count+1] = 0xff; return p },
+		"not those of an executable":        func(p []byte) []byte { p[entry] = 57; return p },
 	} {
 		path := filepath.Join(t.TempDir(), "task")
 		if err := os.WriteFile(path, change(append([]byte(nil), image...)), 0o755); err != nil {
@@ -78,7 +84,7 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 	if err := os.WriteFile(large, image, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Truncate(large, maxImage+1); err != nil {
+	if err := os.Truncate(large, MaxExecutable+1); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Start(Config{Executable: large}); !errors.Is(err, ErrExecutable) || CheckExecutable(large) == nil {
@@ -94,4 +100,45 @@ func TestWhatCantRunIsRefusedWithTheReason(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSectionsOfAnExecutableAreNotRead: the kernel does not read them, and an attacker could
+// compress them, or let a million of them share one long name.
+func TestSectionsOfAnExecutableAreNotRead(t *testing.T) {
+	image, err := os.ReadFile(build(t, "hostile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sections = 40 // offset of their place in an ELF file
+	binary.LittleEndian.PutUint64(image[sections:], math.MaxUint64)
+	if err := checkExecutable(bytes.NewReader(image)); err != nil {
+		t.Errorf("an executable whose sections lie nowhere: %v", err)
+	}
+	whole := make([]byte, 64)
+	if _, err := (programsOf{bytes.NewReader(image)}).ReadAt(whole, 0); err != nil {
+		t.Fatal(err)
+	}
+	for at := range whole { // read in two parts, the header is the same
+		parts := make([]byte, 64)
+		_, err1 := (programsOf{bytes.NewReader(image)}).ReadAt(parts[:at], 0)
+		_, err2 := (programsOf{bytes.NewReader(image)}).ReadAt(parts[at:], int64(at))
+		if err := errors.Join(err1, err2); err != nil || !bytes.Equal(parts, whole) {
+			t.Errorf("a header read in parts of %d and %d bytes differs (%v)", at, 64-at, err)
+		}
+	}
+}
+
+// FuzzExecutable: no file makes the check panic, or read more than it holds.
+func FuzzExecutable(f *testing.F) {
+	f.Add([]byte("\x7fELF"))
+	header := make([]byte, 64+2*56)
+	copy(header, "\x7fELF\x02\x01\x01")
+	copy(header[16:], []byte{2, 0, 62, 0, 1})
+	header[32], header[54], header[56] = 64, 56, 2
+	f.Add(header)
+	f.Fuzz(func(t *testing.T, image []byte) {
+		if err := checkExecutable(bytes.NewReader(image)); err != nil && !errors.Is(err, ErrExecutable) {
+			t.Errorf("%v is not ErrExecutable", err)
+		}
+	})
 }

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxImage bounds an executable, in bytes, because each instance holds a copy in memory.
-const maxImage = 1 << 30
+// MaxExecutable bounds an executable, in bytes, because each instance holds a copy in memory.
+const MaxExecutable = 1 << 30
 
 // ErrMeasurement says that an executable's SHA-256 differs from the registered one.
 var ErrMeasurement = errors.New("the executable's SHA-256 is not the registered one")
@@ -51,7 +51,7 @@ func sealedCopy(path, name string, measurement [32]byte) (*os.File, error) {
 // fill copies an executable into memory, measures it, and seals it.
 func fill(f, from *os.File, measurement [32]byte) error {
 	d := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, d), io.LimitReader(from, maxImage)); err != nil {
+	if _, err := io.Copy(io.MultiWriter(f, d), io.LimitReader(from, MaxExecutable)); err != nil {
 		return err
 	}
 	if [32]byte(d.Sum(nil)) != measurement {
