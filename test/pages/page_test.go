@@ -27,10 +27,11 @@ const (
 	terminal              // the reader opens another terminal
 	interrupt             // the reader stops the server with Ctrl-C
 	notRun                // a block that can't be run here, for a reason
+	needs                 // the reader must have these programs
 )
 
 // languages are the languages of blocks, and whether a block of the language holds commands.
-var languages = map[string]bool{"sh": true, "console": true, "go": false, "ini": false, "text": false, "yaml": false}
+var languages = map[string]bool{"sh": true, "console": true, "c": false, "go": false, "ini": false, "rust": false, "text": false, "yaml": false}
 
 var (
 	fence   = regexp.MustCompile("^ *```(.*)$")
@@ -44,6 +45,7 @@ var (
 //	<!-- run: COMMANDS -->      commands that a reader need not type here
 //	<!-- another terminal -->   a shell without what was exported before
 //	<!-- stop the server -->
+//	<!-- needs: PROGRAMS -->    without them the page is not run
 //	<!-- not run: REASON -->
 //	<!-- numbers vary -->
 //	<!-- repeat until it is so -->
@@ -79,7 +81,7 @@ func readPage(path string) (steps []step, err error) {
 		}
 		runs, known := languages[m[1]]
 		if !known {
-			return nil, wrong("the block has the language %q; want sh, console, go, ini, text or yaml", m[1])
+			return nil, wrong("the block has the language %q; want sh, console, c, go, ini, rust, text or yaml", m[1])
 		}
 		if !runs {
 			for _, line := range block {
@@ -109,10 +111,13 @@ func readPage(path string) (steps []step, err error) {
 // read reads a comment. It returns a step, or changes the description of the next block.
 func (next *step) read(text string) (s *step, ok bool) {
 	hidden, runs := strings.CutPrefix(text, "run:")
+	programs, need := strings.CutPrefix(text, "needs: ")
 	reason, not := strings.CutPrefix(text, "not run: ")
 	switch {
 	case runs:
 		return &step{kind: commands, text: strings.TrimSpace(hidden) + "\n"}, true
+	case need:
+		return &step{kind: needs, text: programs}, true
 	case not && strings.TrimSpace(reason) != "":
 		next.kind, next.reason = notRun, strings.TrimSpace(reason)
 		return nil, true

@@ -7,6 +7,7 @@ package pages
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,6 +19,9 @@ import (
 
 // root is the root of the repository, relative to the tests.
 const root = "../.."
+
+// requireCompilers, in the environment, turns a missing program of a page into a failure.
+const requireCompilers = "MOTTE_REQUIRE_COMPILERS"
 
 // keygen is the name under which this executable acts as age-keygen.
 const keygen = "age-keygen"
@@ -75,12 +79,14 @@ func TestPagesAreTrue(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		runs, builds := 0, false
+		runs, builds, required := 0, false, ""
 		for _, s := range steps {
 			switch s.kind {
 			case notRun:
 				left++
 				t.Logf("%s:%d is not run: %s", name, s.line, s.reason)
+			case needs:
+				required += " " + s.text
 			case commands, console:
 				runs++
 				builds = builds || strings.Contains(s.text, "make build")
@@ -92,6 +98,7 @@ func TestPagesAreTrue(t *testing.T) {
 		t.Run(strings.TrimSuffix(name, ".md"), func(t *testing.T) {
 			bin := testutil.Executables(t)
 			t.Parallel()
+			findPrograms(t, strings.Fields(required))
 			r := newReader(t, bin, !builds)
 			r.send("PATH0=$PATH\n")
 			for _, s := range steps {
@@ -102,4 +109,18 @@ func TestPagesAreTrue(t *testing.T) {
 		})
 	}
 	t.Logf("%d blocks are not run", left)
+}
+
+// findPrograms skips the page if one of its programs is missing. In CI that is a failure.
+func findPrograms(t *testing.T, names []string) {
+	t.Helper()
+	for _, name := range names {
+		if _, err := exec.LookPath(name); err == nil {
+			continue
+		}
+		if os.Getenv(requireCompilers) != "" {
+			t.Fatalf("%s is set, and %s is missing", requireCompilers, name)
+		}
+		t.Skipf("%s is missing, so the page is not run", name)
+	}
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -82,7 +83,7 @@ func newReader(t *testing.T, bin string, installed bool) *reader {
 	}
 	cmd := exec.Command(self)
 	cmd.Dir = filepath.Join(r.dir, "checkout")
-	cmd.Env = append(goEnv(), asInit+"=1", "PATH="+path, "HOME="+filepath.Join(r.dir, "home"), "BIN="+bin, "LC_ALL=C.UTF-8")
+	cmd.Env = append(toolchains(), asInit+"=1", "PATH="+path, "HOME="+filepath.Join(r.dir, "home"), "BIN="+bin, "LC_ALL=C.UTF-8")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = script, said, said
 	cmd.ExtraFiles = []*os.File{report, question} // 3 and 4
 	cmd.SysProcAttr = &syscall.SysProcAttr{
@@ -117,8 +118,12 @@ func newReader(t *testing.T, bin string, installed bool) *reader {
 	return r
 }
 
-// goEnv returns the settings of Go's caches.
-func goEnv() (list []string) {
+// toolchains returns the settings of Go's caches, and the place of Rust's toolchains where rustup
+// manages them: both are found below HOME otherwise, and a page has a home of its own.
+func toolchains() (list []string) {
+	if home, err := os.UserHomeDir(); err == nil {
+		list = append(list, "RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(home, ".rustup")))
+	}
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY", "GOTOOLCHAIN"} {
 		out, err := exec.Command("go", "env", name).Output()
 		if err == nil {
@@ -209,10 +214,10 @@ func openTerminal() (answer, question *os.File, err error) {
 // do performs a step of a page.
 func (r *reader) do(s *step) error {
 	switch s.kind {
-	case notRun:
+	case notRun, needs:
 		return nil
 	case terminal:
-		r.send("cd %s\nexec env -i PATH=\"$PATH0\" HOME=\"$HOME\" BIN=\"$BIN\" LC_ALL=C.UTF-8 $(env | grep ^GO) bash --norc\nPATH0=$PATH\n", filepath.Join(r.dir, "checkout"))
+		r.send("cd %s\nexec env -i PATH=\"$PATH0\" HOME=\"$HOME\" BIN=\"$BIN\" LC_ALL=C.UTF-8 $(env | grep -e ^GO -e ^RUSTUP_HOME) bash --norc\nPATH0=$PATH\n", filepath.Join(r.dir, "checkout"))
 		return nil
 	case interrupt:
 		return r.stop()
