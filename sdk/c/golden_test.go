@@ -1,0 +1,146 @@
+package c
+
+import (
+	"bytes"
+	"path/filepath"
+	"testing"
+
+	"motte/core/identity"
+	"motte/core/taskwire"
+	"motte/internal/testutil"
+	"motte/sdk/sdktest"
+)
+
+// vectors joins golden frames of the Core, and numbers those to a Task from 1.
+func vectors(t *testing.T, names ...string) (frames []byte) {
+	t.Helper()
+	for _, name := range names {
+		frames = append(frames, testutil.ReadGolden(t, filepath.Join("../../core/taskwire/testdata", name+".hex"))...)
+	}
+	return frames
+}
+
+// numbered gives frames the numbers from first on.
+func numbered(frames []byte, first uint64) []byte {
+	frames = bytes.Clone(frames)
+	for rest := frames; len(rest) > 0; first++ {
+		h, err := taskwire.DecodeHeader(rest[:taskwire.HeaderSize])
+		if err != nil {
+			panic(err)
+		}
+		taskwire.AppendHeader(rest[:0], taskwire.Header{Type: h.Type, Len: h.Len, Seq: first})
+		rest = rest[taskwire.HeaderSize+h.Len:]
+	}
+	return frames
+}
+
+// pattern is the identity of the golden frames whose first byte is first.
+func pattern(first byte) (id identity.ID) {
+	for i := range id {
+		id[i] = first + byte(i)
+	}
+	return id
+}
+
+// TestGoldenConversation sends the Core's golden frames to a Task in C++. Its answers must be the
+// Core's golden frames, however the frames are cut.
+func TestGoldenConversation(t *testing.T) {
+	task := build(t, "motte-task-bare")
+	said := vectors(t, "configure", "insert", "remove", "search", "search-after")
+	want := append(vectors(t, "found"), vectors(t, "failed-gone", "applied")...)
+	for _, part := range []int{1, 7, 16, 1000} {
+		got, stderr, err := converse(t, task, said, part)
+		if err != nil {
+			t.Fatalf("parts of %d: %v\n%s", part, err, stderr)
+		}
+		if part == 1000 && !bytes.Equal(got, want) {
+			t.Errorf("answered\n%x, want\n%x", got, want)
+		}
+		if answers := read(t, got); part != 1000 && last(answers, taskwire.Applied).Seq != 3 {
+			t.Errorf("parts of %d: answered %+v, want a confirmation of 3", part, answers)
+		}
+	}
+}
+
+// read decodes all frames of a Task.
+func read(t *testing.T, frames []byte) (answers []taskwire.Answer) {
+	t.Helper()
+	in, buf := bytes.NewReader(frames), make([]byte, taskwire.MaxAnswerFrame)
+	for in.Len() > 0 {
+		a, err := taskwire.ReadAnswer(in, buf)
+		if err != nil {
+			t.Fatalf("%x: %v", frames, err)
+		}
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+// last returns the last answer of a type.
+func last(answers []taskwire.Answer, kind taskwire.Type) (found taskwire.Answer) {
+	for _, a := range answers {
+		if a.Type == kind {
+			found = a
+		}
+	}
+	return found
+}
+
+// TestGoldenFramesOfTheShelf sends a Task without save and load the Core's golden frames of the
+// shelf. It must hold nothing of the shelf, and lack all that it was not given since.
+func TestGoldenFramesOfTheShelf(t *testing.T) {
+	task := build(t, "motte-task-bare")
+	said := vectors(t, "configure", "stored", "runs", "list", "insert", "void", "search", "save", "save-anew")
+	got, stderr, err := converse(t, task, numbered(said, 1), 1000)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	answers := read(t, got)
+	kinds := map[taskwire.Type]int{}
+	for _, a := range answers {
+		kinds[a.Type]++
+	}
+	if differ := last(answers, taskwire.Differ); !differ.Covers(2) || !differ.Bit(0) || differ.Bit(1) {
+		t.Errorf("%+v: the first run must differ, and the second must not", differ)
+	}
+	if lacks := last(answers, taskwire.Lacks); !lacks.Covers(2) || !lacks.Bit(0) || !lacks.Bit(1) {
+		t.Errorf("%+v: the Task must lack both identities", lacks)
+	}
+	if set := last(answers, taskwire.Set); set.Changed || len(set.Dropped) > 0 || kinds[taskwire.Set] != 2 {
+		t.Errorf("%d answers to two Saves, the last is %+v; want no change", kinds[taskwire.Set], set)
+	}
+	if found := last(answers, taskwire.Found); len(found.Found) != 1 || found.Found[0] != pattern(0x20) {
+		t.Errorf("%+v: want the object that was inserted, and not the void one", found)
+	}
+	if applied := last(answers, taskwire.Applied); applied.Seq != 6 {
+		t.Errorf("%+v: want a confirmation of 6", applied)
+	}
+}
+
+// TestRefusals lets a Task refuse all that it can.
+func TestRefusals(t *testing.T) {
+	c := startCore(t, "motte-task-bare", taskwire.Configuration{MaxResults: 10})
+	if c.put(sdktest.ID(1), 1, "no") || !c.put(sdktest.ID(2), 1, "yes") {
+		t.Error("the Task must refuse the first input, and accept the second")
+	}
+	for predicate, want := range map[string]error{"no": sdktest.ErrQueryRefused, "expensive": sdktest.ErrTooExpensive} {
+		if _, _, err := c.ask(taskwire.Query{Limit: 1, Predicate: []byte(predicate)}); err != want {
+			t.Errorf("%q: %v, want %v", predicate, err, want)
+		}
+	}
+	if c.put(sdktest.Version(2, 1), 1, "no") {
+		t.Error("the Task accepts a refused input in place of another")
+	}
+	if found, more, err := c.ask(taskwire.Query{Limit: 1}); len(found) > 0 || more || err != nil {
+		t.Errorf("%x, %v, %v: a refused input must be found no more", found, more, err)
+	}
+	c.end()
+
+	said := taskwire.AppendConfigure(nil, 1, &taskwire.Configuration{MaxResults: 1, Config: []byte("no")})
+	said = taskwire.AppendSearch(said, 2, &taskwire.Query{Limit: 1})
+	got, stderr, err := converse(t, c.path, said, len(said))
+	answers := read(t, got)
+	if err != nil || len(answers) != 1 || answers[0].Failure != taskwire.FailConfiguration || answers[0].Seq != 1 {
+		t.Errorf("%v, %+v, want the refusal of the configuration alone\n%s", err, answers, stderr)
+	}
+}

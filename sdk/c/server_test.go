@@ -1,0 +1,139 @@
+package c
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"motte/client"
+	"motte/client/frames"
+	"motte/core/model"
+	"motte/host"
+	"motte/internal/testutil"
+	"motte/mottetest"
+)
+
+// serve starts a real server that knows a Task of the tests, and makes an index of it: "x" of the
+// collection "c". The Task runs behind the walls.
+func serve(t *testing.T, task string, index client.Index) (*mottetest.Server, *client.Client) {
+	t.Helper()
+	file := build(t, task)
+	s, err := mottetest.Start(t.TempDir(), testutil.Executables(t), filepath.Dir(file))
+	testutil.Must(t, err)
+	t.Cleanup(func() { testutil.Must(t, s.Stop()) })
+	c, err := s.Admin(t.Context())
+	testutil.Must(t, err)
+	t.Cleanup(func() { c.Close() })
+	sum, err := host.Measure(file)
+	testutil.Must(t, err)
+	index.Task = task[len("motte-task-"):]
+	testutil.Must(t, c.RegisterTask(t.Context(), index.Task, client.Row{Measurement: sum,
+		Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: 1 << 20, MaxResults: 1000,
+		Deadline: 10_000, Memory: 256 << 20, Shelf: quota, Ordered: index.Ordered}))
+	testutil.Must(t, c.CreateCollection(t.Context(), "c"))
+	testutil.Must(t, c.CreateIndex(t.Context(), "c", "x", index))
+	testutil.Eventually(t, "the index", serving(c))
+	return s, c
+}
+
+func serving(c *client.Client) func() error {
+	return func() error {
+		status, err := c.Status(context.Background())
+		if err != nil {
+			return err
+		}
+		if x := status.Index("c", "x"); x == nil || x.State != model.IndexServing {
+			return fmt.Errorf("not serving: %+v", x)
+		}
+		return nil
+	}
+}
+
+// restartTask kills the process of a Task. The next one is fed by the Core.
+func restartTask(t *testing.T, s *mottetest.Server, c *client.Client, task string) {
+	t.Helper()
+	killed, ok := s.Task(task)
+	if !ok {
+		t.Fatalf("the Task %s does not run\n", task)
+	}
+	testutil.Must(t, syscall.Kill(killed, syscall.SIGKILL))
+	testutil.Eventually(t, "a new process", func() error {
+		if pid, ok := s.Task(task); !ok || pid == killed {
+			return errors.New("no new process")
+		}
+		return serving(c)()
+	})
+}
+
+// names returns the sorted names of the objects that a sequence yields.
+func names(t *testing.T, c *client.Client, q client.Query) (list []string) {
+	t.Helper()
+	for o, err := range c.SearchAll(t.Context(), q) {
+		testutil.Must(t, err)
+		list = append(list, o.Name)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestTheExactTaskBehindTheWalls uses the exact Task like a client, and kills it.
+func TestTheExactTaskBehindTheWalls(t *testing.T) {
+	s, c := serve(t, exact, client.Index{Type: model.TypeText})
+	ctx := t.Context()
+	put := func(name, input string) {
+		t.Helper()
+		r, err := c.Put(ctx, "c", []byte(input), client.Name(name))
+		testutil.Must(t, err)
+		if r.NotIndexed {
+			t.Errorf("%s is not indexed", name)
+		}
+	}
+	for i := range 25 {
+		put(fmt.Sprintf("red-%02d", i), "red")
+	}
+	put("other", "green")
+	put("red-03", "green")
+	testutil.Must(t, c.Delete(ctx, "c", "red-04"))
+	long := make([]byte, 5000)
+	if r, err := c.Put(ctx, "c", long, client.Name("long")); err != nil || !r.NotIndexed {
+		t.Errorf("a key of 5000 bytes: %+v, %v, want one that is not indexed", r, err)
+	}
+
+	check := func(when string) {
+		t.Helper()
+		if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "green"}); !slices.Equal(got, []string{"other", "red-03"}) {
+			t.Errorf("%s: green are %v", when, got)
+		}
+		for _, limit := range []uint32{1, 7, 23, 1000} {
+			if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "red", Limit: limit}); len(got) != 23 {
+				t.Errorf("%s: pages of %d have %d red objects, want 23", when, limit, len(got))
+			}
+		}
+	}
+	check("at first")
+	restartTask(t, s, c, "exact")
+	check("after the process was killed")
+
+	if n, err := c.DeleteWhere(ctx, client.Query{Collection: "c", Index: "x", Predicate: "red"}); err != nil || n.Count != 23 {
+		t.Errorf("%+v, %v, want 23 that are deleted", n, err)
+	}
+	if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "red"}); len(got) > 0 {
+		t.Errorf("%v are found after they were deleted", got)
+	}
+	for _, err := range c.Search(ctx, client.Query{Collection: "c", Index: "x"}) {
+		if !errors.Is(err, client.ErrQueryRefused) {
+			t.Errorf("an empty predicate: %v", err)
+		}
+	}
+	alerts, err := c.Alerts(ctx)
+	testutil.Must(t, err)
+	for _, a := range alerts {
+		if a.Reason != model.ReasonTaskEnded {
+			t.Errorf("an alert: %s", client.ReasonName(a.Reason))
+		}
+	}
+}
