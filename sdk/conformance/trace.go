@@ -1,0 +1,103 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+
+	"motte/core/identity"
+	"motte/core/taskwire"
+)
+
+// shown bounds the frames of a trace in each direction, and the identities of a frame.
+const (
+	shownFrames     = 6
+	shownIdentities = 4
+	shownBytes      = 80 // of an input or a predicate
+)
+
+// trace remembers the last frames of a process, in words.
+type trace struct{ sent, received ring }
+
+// ring holds the last lines that were added.
+type ring struct {
+	last  []string
+	count int // of all lines
+}
+
+func (r *ring) add(line string) {
+	if len(r.last) == shownFrames {
+		r.last = append(r.last[:0], r.last[1:]...)
+	}
+	r.last = append(r.last, line)
+	r.count++
+}
+
+// lines returns the last lines, and how many came before.
+func (r *ring) lines() []string {
+	if r.count > len(r.last) {
+		return append([]string{fmt.Sprintf("%d frames before", r.count-len(r.last))}, r.last...)
+	}
+	return r.last
+}
+
+// excerpt quotes the beginning of an input or a predicate.
+func excerpt(p []byte) string {
+	if len(p) <= shownBytes {
+		return fmt.Sprintf("%q", p)
+	}
+	return fmt.Sprintf("%q… (%d bytes)", p[:shownBytes], len(p))
+}
+
+// namedIn writes identities by the names of their objects.
+func (k *collection) namedIn(ids []identity.ID) string {
+	var words []string
+	for _, id := range ids[:min(len(ids), shownIdentities)] {
+		words = append(words, k.name(id))
+	}
+	if len(ids) > len(words) {
+		words = append(words, fmt.Sprintf("… (%d in all)", len(ids)))
+	}
+	return strings.Join(words, ", ")
+}
+
+// answerText writes a frame of the Task in words.
+func (k *collection) answerText(a taskwire.Answer) string {
+	switch a.Type {
+	case taskwire.Applied:
+		return fmt.Sprintf("Applied %d", a.Seq)
+	case taskwire.Failed:
+		return fmt.Sprintf("Failed %d: %s", a.Seq, failureText(a.Failure))
+	}
+	text := fmt.Sprintf("Found %d: %s, %s", a.Seq, stateText(a.State), counted(len(a.Found), "identity", "identities"))
+	if len(a.Found) > 0 {
+		text += ": " + k.namedIn(a.Found)
+	}
+	return text
+}
+
+func stateText(s taskwire.State) string {
+	return [...]string{"last", "continues", "more"}[s]
+}
+
+func failureText(f taskwire.Failure) string {
+	return fmt.Sprintf("failure %d (%s)", f, [...]string{"", "configuration", "input", "query", "too expensive", "gone"}[f])
+}
+
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// queryText writes a Search in words.
+func (k *collection) queryText(seq uint64, q *taskwire.Query) string {
+	text := fmt.Sprintf("Search %d: limit %d", seq, q.Limit)
+	if q.Owner != taskwire.AllOwners {
+		text += fmt.Sprintf(", owner %d", q.Owner)
+	}
+	if len(q.After) > 0 {
+		text += ", after " + k.namedIn(q.After)
+	}
+	return text + ", predicate " + excerpt(q.Predicate)
+}
