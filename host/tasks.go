@@ -106,7 +106,7 @@ func (i *images) list() (list []Executable, err error) {
 		entries, err := os.ReadDir(dir)
 		errs = append(errs, err)
 		for _, e := range entries {
-			if !strings.HasPrefix(e.Name(), taskPrefix) {
+			if !strings.HasPrefix(e.Name(), taskPrefix) || besideExecutable(e.Name()) {
 				continue
 			}
 			x, ok, err := i.look(filepath.Join(dir, e.Name()))
@@ -117,6 +117,12 @@ func (i *images) list() (list []Executable, err error) {
 		}
 	}
 	return list, errors.Join(errs...)
+}
+
+// besideExecutable reports whether a file lies beside a Task's executable in its package: the
+// manifest or the signature.
+func besideExecutable(name string) bool {
+	return strings.HasSuffix(name, ".json") || strings.HasSuffix(name, ".sig")
 }
 
 // look measures the file at path, if it is an executable.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -16,6 +17,10 @@ import (
 // Push stores the package in a registry, and tags it. It returns the source to install it from, with
 // the digest. The same package has the same digest each time.
 func (p *Package) Push(ctx context.Context, reference string, access Access) (source string, err error) {
+	reference, ok := strings.CutPrefix(reference, Scheme)
+	if !ok {
+		return "", fmt.Errorf("a reference of a registry begins with %s", Scheme)
+	}
 	ctx, cancel := context.WithTimeout(ctx, fetchWithin)
 	defer cancel()
 	r, err := access.repository(reference)

@@ -27,7 +27,7 @@ func registryOf(t *testing.T, key *Key) (r *fakeregistry.Registry, source string
 	dir := lay(t, "near")
 	sign(t, dir, key)
 	source = Scheme + r.Address + "/tasks/near:v1"
-	pinned, err := open(t, dir).Push(context.Background(), strings.TrimPrefix(source, Scheme), Access{})
+	pinned, err := open(t, dir).Push(context.Background(), source, Access{})
 	testutil.Must(t, err)
 	if digest, _ := r.Manifest("tasks/near", "v1"); pinned != Scheme+r.Address+"/tasks/near@"+digest {
 		t.Fatalf("pushed as %s, and the registry has %s", pinned, digest)
@@ -49,10 +49,10 @@ func TestAPackageGoesThroughARegistry(t *testing.T) {
 			t.Errorf("%s: %+v, %v", source, v, err)
 		}
 	}
-	if _, err := open(t, source).Push(context.Background(), strings.TrimPrefix(pinned, Scheme), Access{}); err == nil {
+	if _, err := open(t, source).Push(context.Background(), pinned, Access{}); err == nil {
 		t.Error("a package is pushed to a digest")
 	}
-	again, err := open(t, source).Push(context.Background(), r.Address+"/tasks/near:v2", Access{})
+	again, err := open(t, source).Push(context.Background(), Scheme+r.Address+"/tasks/near:v2", Access{})
 	if err != nil || again != pinned {
 		t.Errorf("the same package is pushed as %s (%v), want %s", again, err, pinned)
 	}
@@ -64,7 +64,7 @@ func TestATagThatMovesChangesNothing(t *testing.T) {
 	p, to := open(t, source), t.TempDir()
 	other := lay(t, "near")
 	testutil.Must(t, os.WriteFile(filepath.Join(other, Prefix+"near"), image("another"), 0o755))
-	moved, err := open(t, other).Push(context.Background(), strings.TrimPrefix(source, Scheme), Access{})
+	moved, err := open(t, other).Push(context.Background(), source, Access{})
 	testutil.Must(t, err)
 	if moved == p.Source || open(t, source).Source != moved {
 		t.Fatalf("the tag did not move from %s to %s", p.Source, moved)
@@ -238,7 +238,7 @@ func TestARegistryThatWantsALogin(t *testing.T) {
 	auth := base64.StdEncoding.EncodeToString([]byte("reader:secret"))
 	testutil.Must(t, os.WriteFile(logins, fmt.Appendf(nil, `{"auths": {%q: {"auth": %q}}}`, r.Address, auth), 0o600))
 	access := Access{Config: logins}
-	_, err := open(t, lay(t, "near")).Push(context.Background(), reference, access)
+	_, err := open(t, lay(t, "near")).Push(context.Background(), Scheme+reference, access)
 	testutil.Must(t, err)
 	p, err := Open(context.Background(), Scheme+reference, access)
 	testutil.Must(t, err)

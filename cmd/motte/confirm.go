@@ -9,14 +9,14 @@ import (
 
 var errNotConfirmed = errors.New("not confirmed: nothing was changed")
 
-// confirm asks the person at the terminal before a step that can't be undone. A script
+// confirm asks the person at the terminal before a step that needs a decision. A script
 // confirms with --yes instead.
 func (a *app) confirm(ctx context.Context, yes bool, question string) error {
 	if yes {
 		return nil
 	}
 	if !isTerminal(a.stdin) {
-		return usage("this can't be undone, and there is no terminal to ask at: --yes is missing")
+		return usage("there is no terminal to ask at: --yes is missing")
 	}
 	a.say("%s\nType yes to go on: ", question)
 	if err := awaitInput(ctx, a.stdin); err != nil {

@@ -91,7 +91,8 @@ func TestEveryFlagRefusesAnEmptyValue(t *testing.T) {
 // of an index. The predicate of delete must not be empty, since delete would remove all objects.
 func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
 	good := map[string]string{"COLLECTION": "people", "INDEX": "by_age", "TASK": "ordered", "NAME": "people", "FILE": "file",
-		"PREDICATE": "all", "PRINCIPAL": "alice", "LABEL": "alice", "RIGHTS": "read", "COLLECTION|@server": "people"}
+		"PREDICATE": "all", "PRINCIPAL": "alice", "LABEL": "alice", "RIGHTS": "read", "COLLECTION|@server": "people",
+		"EXECUTABLE": "near", "SOURCE": "near", "SIGNER": "acme.example", "REFERENCE": "oci://registry.example/near:v1"}
 	n := 0
 	commands(func(c *cobra.Command, path []string) {
 		if c.Name() == "help" || c.Name() == "__complete" {

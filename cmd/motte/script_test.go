@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"motte/client"
+	"motte/internal/fakeregistry"
 	"motte/internal/testutil"
 )
 
@@ -28,7 +29,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("BIN", bin)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits, "until": until},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"await": await, "exits": exits, "registry": registry, "until": until},
 		Condition: func(name string) (bool, error) {
 			if name != "swtpm" {
 				return false, fmt.Errorf("unknown condition %q", name)
@@ -78,6 +79,16 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the server of %s does not answer: %v", args[0], err)
 		}
 	}
+}
+
+// registry starts an empty registry, whose address is $REGISTRY.
+func registry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: registry")
+	}
+	r := fakeregistry.New()
+	ts.Defer(r.Close)
+	ts.Setenv("REGISTRY", r.Address)
 }
 
 // exits CODE PROGRAM ARG… runs a program that must end with this exit code.

@@ -27,7 +27,7 @@ func newTree(t *testing.T) tree {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"Makefile", "go.mod", "go.sum", ".gitignore", ".gitattributes", "doc.go", "source.go",
-		"client", "cmd", "core", "host", "internal", "mottetest", "sdk", "storetool", "tasks"} {
+		"client", "cmd", "core", "host", "internal", "mottetest", "sdk", "storetool", "taskpkg", "tasks"} {
 		from := filepath.Join(root, name)
 		if info, err := os.Stat(from); err != nil {
 			t.Fatal(err)

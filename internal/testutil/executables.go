@@ -19,7 +19,7 @@ import (
 
 // sources are the parts of the tree from which the executables are built.
 var sources = []string{"go.mod", "go.sum", "source.go", "client", "cmd", "core", "host", "internal", "mottetest", "sdk",
-	"storetool", "tasks", "test/hostiletask"}
+	"storetool", "taskpkg", "tasks", "test/hostiletask"}
 
 // programs are the packages of the executables, by path below the common directory.
 var programs = map[string]string{
