@@ -3,6 +3,7 @@ package taskpkg
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -25,6 +26,12 @@ func TestAManifestHasTheWholeRow(t *testing.T) {
 		Ordered: true, MaxInput: 1 << 20, MaxResults: 1000, Deadline: 2000, Memory: 512 << 20, Shelf: 64 << 20, LeakBudget: 10_000, IndexBudget: 1_000_000}}
 	if *m != want {
 		t.Errorf("%+v, want %+v", *m, want)
+	}
+	row := reflect.ValueOf(m.Row)
+	for i := range row.NumField() {
+		if name := row.Type().Field(i).Name; row.Field(i).IsZero() != (name == "Measurement") {
+			t.Errorf("%s of the row is zero: %v; a manifest has all but the measurement", name, row.Field(i).IsZero())
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ func TestTheReferenceIsComplete(t *testing.T) {
 	text, err := os.ReadFile("../docs/reference/task-package.md")
 	testutil.Must(t, err)
 	page := string(text)
-	for _, of := range []reflect.Type{reflect.TypeFor[manifestText](), reflect.TypeFor[trustText](), reflect.TypeFor[catalogueText]()} {
+	for _, of := range []reflect.Type{reflect.TypeFor[manifestText](), reflect.TypeFor[trustText](), reflect.TypeFor[publisherText]()} {
 		for i := range of.NumField() {
 			if member := of.Field(i).Tag.Get("json"); !strings.Contains(page, "\n| `"+member+"` |") {
 				t.Errorf("the page does not have the member %q", member)

@@ -37,7 +37,7 @@ func trust(t testing.TB, pattern string, keys ...*Key) *Trust {
 	for _, k := range keys {
 		list = append(list, fmt.Sprintf("%q", k.Verifier))
 	}
-	trust, err := ParseTrust([]byte(fmt.Sprintf(`{"version": 1, "catalogues": [{"names": [%q], "keys": [%s]}]}`, pattern, strings.Join(list, ","))))
+	trust, err := ParseTrust([]byte(fmt.Sprintf(`{"version": 1, "publishers": [{"names": [%q], "keys": [%s]}]}`, pattern, strings.Join(list, ","))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,22 +35,22 @@ var (
 
 // Trust says which keys must sign the Tasks of which names. The zero value asks for no signature.
 type Trust struct {
-	catalogues []catalogue
+	publishers []publisher
 	known      note.Verifiers
 }
 
-// catalogue is a set of names, and the keys that may sign them.
-type catalogue struct {
+// publisher has the names of Tasks, and the keys that may sign them.
+type publisher struct {
 	names []string // a name, or the beginning of names and "*"
 	keys  []note.Verifier
 }
 
 type trustText struct {
 	Version    int             `json:"version"`
-	Catalogues []catalogueText `json:"catalogues"`
+	Publishers []publisherText `json:"publishers"`
 }
 
-type catalogueText struct {
+type publisherText struct {
 	Names []string `json:"names"`
 	Keys  []string `json:"keys"`
 }
@@ -117,7 +117,7 @@ func ownerOnly(path string, info os.FileInfo) error {
 }
 
 // ParseTrust reads the text of a trust file. It refuses unknown members, and anything that would
-// make a catalogue empty.
+// leave a publisher without names or keys.
 func ParseTrust(text []byte) (*Trust, error) {
 	var t trustText
 	if err := ijson.Decode(text, &t); err != nil {
@@ -128,12 +128,12 @@ func ParseTrust(text []byte) (*Trust, error) {
 	}
 	trust := &Trust{}
 	known := make(map[string]note.Verifier)
-	for i, c := range t.Catalogues {
-		parsed, err := c.catalogue(known)
+	for i, c := range t.Publishers {
+		parsed, err := c.publisher(known)
 		if err != nil {
-			return nil, fmt.Errorf("%w: catalogue %d: %w", ErrTrust, i+1, err)
+			return nil, fmt.Errorf("%w: publisher %d: %w", ErrTrust, i+1, err)
 		}
-		trust.catalogues = append(trust.catalogues, parsed)
+		trust.publishers = append(trust.publishers, parsed)
 	}
 	var all []note.Verifier
 	for _, v := range known {
@@ -143,39 +143,39 @@ func ParseTrust(text []byte) (*Trust, error) {
 	return trust, nil
 }
 
-// catalogue checks a catalogue. known has the keys of the whole file, by their texts.
-func (t *catalogueText) catalogue(known map[string]note.Verifier) (c catalogue, err error) {
+// publisher checks the text of a publisher. known has the keys of the whole file, by their texts.
+func (t *publisherText) publisher(known map[string]note.Verifier) (p publisher, err error) {
 	if len(t.Names) == 0 || len(t.Keys) == 0 {
-		return c, errors.New("it needs names and keys")
+		return p, errors.New("it needs names and keys")
 	}
 	for _, pattern := range t.Names {
 		stem := strings.TrimSuffix(pattern, "*")
 		if len(pattern) > maxNameText || pattern == "" || stem != "" && !model.ValidIdentifier(stem) {
-			return c, fmt.Errorf("%.*q is neither the name of a Task, nor the beginning of names and a star", maxNameText, pattern)
+			return p, fmt.Errorf("%.*q is neither the name of a Task, nor the beginning of names and a star", maxNameText, pattern)
 		}
 	}
 	for _, text := range t.Keys {
 		v, seen := known[text]
 		if !seen {
 			if v, err = note.NewVerifier(text); err != nil {
-				return c, fmt.Errorf("key %.*q: %w", maxNameText, text, err)
+				return p, fmt.Errorf("key %.*q: %w", maxNameText, text, err)
 			}
 			for _, other := range known {
 				if keyID(other) == keyID(v) {
-					return c, fmt.Errorf("two keys are called %s: make another key", keyID(v))
+					return p, fmt.Errorf("two keys are called %s: make another key", keyID(v))
 				}
 			}
 			known[text] = v
 		}
-		c.keys = append(c.keys, v)
+		p.keys = append(p.keys, v)
 	}
-	c.names = t.Names
-	return c, nil
+	p.names = t.Names
+	return p, nil
 }
 
-// has reports whether a name belongs to the catalogue.
-func (c *catalogue) has(name string) bool {
-	return slices.ContainsFunc(c.names, func(pattern string) bool {
+// has reports whether a name belongs to the publisher.
+func (p *publisher) has(name string) bool {
+	return slices.ContainsFunc(p.names, func(pattern string) bool {
 		stem, open := strings.CutSuffix(pattern, "*")
 		return name == pattern || open && strings.HasPrefix(name, stem)
 	})
@@ -197,13 +197,13 @@ type Verdict struct {
 }
 
 // Check checks the signature of a package. It fails if there is a signature that does not hold, or
-// if the name belongs to a catalogue and no key of it has signed.
+// if the name belongs to a publisher and no key of it has signed.
 func (t *Trust) Check(p *Package) (v Verdict, err error) {
 	var allowed []string
-	for i := range t.catalogues {
-		if c := &t.catalogues[i]; c.has(p.Name) {
+	for i := range t.publishers {
+		if from := &t.publishers[i]; from.has(p.Name) {
 			v.Required = true
-			for _, k := range c.keys {
+			for _, k := range from.keys {
 				allowed = append(allowed, keyID(k))
 			}
 		}

@@ -13,15 +13,15 @@ import (
 
 func TestTrustFilesThatAreRefused(t *testing.T) {
 	key := newKey(t, "acme").Verifier
-	good := fmt.Sprintf(`{"version": 1, "catalogues": [{"names": ["near"], "keys": [%q]}]}`, key)
+	good := fmt.Sprintf(`{"version": 1, "publishers": [{"names": ["near"], "keys": [%q]}]}`, key)
 	if _, err := ParseTrust([]byte(good)); err != nil {
 		t.Fatal(err)
 	}
 	altered := key[:len(key)-6] + "AAAAA="
 	for _, c := range []struct{ old, new, why string }{
 		{`"version": 1`, `"version": 2`, "version is 2"},
-		{`"catalogues"`, `"catalogs"`, `no member "/catalogs"`},
-		{`"names"`, `"name"`, `no member "/catalogues/0/name"`},
+		{`"publishers"`, `"publishrs"`, `no member "/publishrs"`},
+		{`"names"`, `"name"`, `no member "/publishers/0/name"`},
 		{`["near"]`, `[]`, "needs names and keys"},
 		{`"names": ["near"], `, ``, "needs names and keys"},
 		{`["near"]`, `[""]`, `"" is neither`},
@@ -42,10 +42,10 @@ func TestTrustFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestAnyMatchingCatalogueMaySign: catalogues that overlap add their keys.
-func TestAnyMatchingCatalogueMaySign(t *testing.T) {
+// TestAnyMatchingPublisherMaySign: publishers that overlap add their keys.
+func TestAnyMatchingPublisherMaySign(t *testing.T) {
 	all, acme, dir := newKey(t, "all"), newKey(t, "acme"), lay(t, "acme-near")
-	both, err := ParseTrust([]byte(fmt.Sprintf(`{"version": 1, "catalogues": [
+	both, err := ParseTrust([]byte(fmt.Sprintf(`{"version": 1, "publishers": [
 		{"names": ["*"], "keys": [%q]}, {"names": ["acme-*"], "keys": [%q]}]}`, all.Verifier, acme.Verifier)))
 	testutil.Must(t, err)
 	for _, key := range []*Key{all, acme} {
@@ -58,7 +58,7 @@ func TestAnyMatchingCatalogueMaySign(t *testing.T) {
 	other := lay(t, "other")
 	sign(t, other, acme)
 	if v, err := both.Check(open(t, other)); !errors.Is(err, ErrUntrusted) {
-		t.Errorf("a key signs a name of another catalogue: %+v, %v", v, err)
+		t.Errorf("a key signs a name of another publisher: %+v, %v", v, err)
 	}
 }
 
@@ -69,7 +69,7 @@ func TestATrustFileIsTheOperators(t *testing.T) {
 	if _, err := ReadTrust(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
-	testutil.Must(t, os.WriteFile(path, []byte(`{"version": 1, "catalogues": []}`), 0o644), CheckDirectory(dir))
+	testutil.Must(t, os.WriteFile(path, []byte(`{"version": 1, "publishers": []}`), 0o644), CheckDirectory(dir))
 	_, err := ReadTrust(path)
 	testutil.Must(t, err)
 	for _, mode := range []os.FileMode{0o664, 0o646} {
@@ -97,7 +97,7 @@ func TestATrustFileIsTheOperators(t *testing.T) {
 		return // only root can give a file away
 	}
 	const nobody = 65534
-	testutil.Must(t, os.WriteFile(path, []byte(`{"version": 1, "catalogues": []}`), 0o644), os.Chown(path, nobody, nobody))
+	testutil.Must(t, os.WriteFile(path, []byte(`{"version": 1, "publishers": []}`), 0o644), os.Chown(path, nobody, nobody))
 	if _, err := ReadTrust(path); err == nil || !strings.Contains(err.Error(), "another user") {
 		t.Errorf("a file of another user: %v", err)
 	}

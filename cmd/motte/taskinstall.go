@@ -105,6 +105,14 @@ func (a *app) installTask(ctx context.Context, c *installing, source string, giv
 	return a.carryOut(ctx, c, x, server, now, dir)
 }
 
+// place names the directory of the executables for people.
+func (c *installing) place(dir string) string {
+	if c.taskDir == "" {
+		return dir
+	}
+	return dir + ", where the server looks if its --task-dir says so"
+}
+
 // registeredRow returns the row of a Task, or nil if the Task is not registered.
 func registeredRow(ctx context.Context, c *client.Client, task string) (*model.Row, error) {
 	status, err := c.Status(ctx)
@@ -141,7 +149,7 @@ func smallerBudget(a, b uint64) uint64 {
 func (a *app) showInstall(x *examined, now *model.Row, dir string, c *installing) error {
 	list := x.claims()
 	if !c.noCopy {
-		list = append(list, claim{"walls", walls(sandbox.Probe())}, claim{"goes to", dir})
+		list = append(list, claim{"walls", walls(sandbox.Probe())}, claim{"goes to", c.place(dir)})
 	}
 	if now != nil {
 		list = append(list, changes(x, now)...)
