@@ -299,18 +299,22 @@ func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done fu
 // the last pass began longer than cleanEvery ago. Cleaned and CompactionDone follow. No pass is
 // due while objects of erased owners are left.
 func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) {
-	for _, w := range e.erase[:e.swept] {
-		erase = append(erase, w.owner)
+	for _, erasing := range e.erase[:e.swept] {
+		erase = append(erase, erasing.owner)
 	}
 	if e.swept < len(e.erase) {
 		return erase, 0, false
 	}
 	waiting = len(e.compact)
-	return erase, waiting, waiting > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
+	clean = waiting > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
+	if clean && e.renewDirtyShelves() {
+		return erase, 0, false
+	}
+	return erase, waiting, clean
 }
 
 // Cleaned says that a cleaning pass has ended, which began at this time.
-func (e *Engine) Cleaned(began time.Time) { e.cleanedAt = began.Unix() }
+func (e *Engine) Cleaned(began time.Time) { e.cleanedAt, e.renewed = began.Unix(), false }
 
 // CompactionDone answers the first n waiting COMPACT requests with a code.
 func (e *Engine) CompactionDone(n int, code model.Code) {

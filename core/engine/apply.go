@@ -98,6 +98,7 @@ func (e *Engine) rebuild(q *Request) model.Code {
 		return model.NoIndex
 	}
 	x.poison = poison{}
+	e.emptyShelf(x)
 	e.restartIndex(x)
 	e.pump(x)
 	return e.answer(q, Reply{})
@@ -128,7 +129,9 @@ func (e *Engine) applyRemoval(body []byte, w *write) error {
 	if err != nil {
 		return err
 	}
-	e.forget(n.id)
+	if n.id != (access.Principal{}) { // otherwise the owner is a generation of a shelf
+		e.forget(n.id)
+	}
 	if n.erase {
 		e.applyErase(n.owner, w)
 	}
@@ -173,6 +176,8 @@ func (e *Engine) applyToCollection(rec *seglog.Record) error {
 		return e.applyIndex(c, rec.Body)
 	case seglog.KindDropIndex:
 		return e.applyIndexDrop(c, rec.Body)
+	case seglog.KindShelf:
+		return e.applyShelf(c, rec.Body)
 	}
 	return nil
 }
@@ -180,15 +185,34 @@ func (e *Engine) applyToCollection(rec *seglog.Record) error {
 // applyCreate makes a collection. Collections are numbered in the order of their creation.
 func (e *Engine) applyCreate(rec *seglog.Record) error {
 	n, err := decodeCreation(rec.Body)
-	if err != nil || rec.Collection <= e.collections[len(e.collections)-1].id {
+	if err != nil || e.byID[rec.Collection] != nil {
 		return codec.ErrMalformed
 	}
 	c := newCollection(rec.Collection, n.name)
 	c.grants.Set(n.creator, n.rights)
-	e.byName[c.name], e.byID[c.id] = c, c
-	e.collections = append(e.collections, c)
-	e.lastCollection = max(e.lastCollection, c.id)
+	e.byName[c.name] = c
+	e.addCollection(c)
 	return nil
+}
+
+// addCollection adds a collection to those of the store.
+func (e *Engine) addCollection(c *collection) {
+	e.byID[c.id] = c
+	i, _ := slices.BinarySearchFunc(e.collections, c.id, func(other *collection, id uint32) int {
+		return cmp.Compare(other.id, id)
+	})
+	e.collections = slices.Insert(e.collections, i, c) // a checkpoint lists shelves by index
+	e.lastCollection = max(e.lastCollection, c.id)
+}
+
+// removeCollection removes a collection with all its objects in one step: their records are
+// dead at once, and the memory of their entries is garbage.
+func (e *Engine) removeCollection(c *collection) {
+	for segment, bytes := range c.used {
+		count(e.used, segment, -bytes)
+	}
+	delete(e.byID, c.id)
+	e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
 }
 
 // applyIndex makes an index. Indexes are numbered in the order of their creation.
@@ -200,8 +224,14 @@ func (e *Engine) applyIndex(c *collection, body []byte) error {
 	if n.number == 0 {
 		n.number = e.lastIndex + 1
 	}
+	if n.shelf == 0 || e.byID[n.shelf] != nil {
+		return codec.ErrMalformed
+	}
 	e.lastIndex = max(e.lastIndex, n.number)
 	x := &index{c: c, definition: n, state: model.IndexStarting}
+	x.shelf = &shelf{c: newCollection(n.shelf, "")}
+	x.shelf.c.shelfOf = x
+	e.addCollection(x.shelf.c)
 	c.indexes = append(c.indexes, x)
 	i, _ := slices.BinarySearchFunc(e.indexes, x.number, func(other *index, number uint32) int {
 		return cmp.Compare(other.number, number)
@@ -220,27 +250,24 @@ func (e *Engine) applyIndexDrop(c *collection, body []byte) error {
 	e.stopIndex(x, model.NoIndex)
 	c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
 	e.indexes = slices.DeleteFunc(e.indexes, func(other *index) bool { return other == x })
+	e.removeCollection(x.shelf.c)
 	e.endUpgrade(x)
 	return nil
 }
 
-// applyDrop removes a collection with all its objects in one step: their records are dead
-// at once, and the memory of their entries is garbage.
+// applyDrop removes a collection with its indexes.
 func (e *Engine) applyDrop(c *collection) {
 	for _, x := range c.indexes {
 		e.stopIndex(x, model.NoCollection)
 	}
 	e.indexes = slices.DeleteFunc(e.indexes, func(x *index) bool { return x.c == c })
 	for _, x := range c.indexes {
+		e.removeCollection(x.shelf.c)
 		e.endUpgrade(x)
 	}
 	c.indexes = nil
-	for segment, bytes := range c.used {
-		count(e.used, segment, -bytes)
-	}
 	delete(e.byName, c.name)
-	delete(e.byID, c.id)
-	e.collections = slices.DeleteFunc(e.collections, func(k *collection) bool { return k == c })
+	e.removeCollection(c)
 }
 
 // forget removes a principal, with all its rights and connections.

@@ -58,7 +58,13 @@ type collection struct {
 	touched   bool             // its indexes must be pumped: see touch
 
 	versions uint64 // versions of objects that were added since the start
+
+	shelfOf *index // the index whose blobs the collection holds; nil: it holds objects of clients
 }
+
+// isShelf reports whether a collection holds the blobs of an index. Such a collection has no name:
+// no request reaches it.
+func (c *collection) isShelf() bool { return c.shelfOf != nil }
 
 func newCollection(id uint32, name string) *collection {
 	return &collection{id: id, name: name, grants: make(access.Grants),
@@ -85,7 +91,7 @@ func (e *Engine) createCollection(q *Request) model.Code {
 		return model.InvalidRequest
 	case q.in != nil:
 		return model.Exists
-	case len(e.collections) > MaxCollections, e.lastCollection+1 >= mapping.Limit:
+	case len(e.byName) > MaxCollections, e.lastCollection+1 >= mapping.Limit:
 		return model.LimitReached
 	}
 	n := creation{name: q.Collection, creator: q.by.id, rights: model.RightsAll}
@@ -98,7 +104,7 @@ func (e *Engine) dropCollection(q *Request) model.Code {
 
 func (e *Engine) createIndex(q *Request) model.Code {
 	n := definition{name: q.Index, task: string(q.Name), dataType: q.Type, options: q.Options,
-		number: e.lastIndex + 1, config: q.Query}
+		number: e.lastIndex + 1, shelf: e.lastCollection + 1, config: q.Query}
 	row := e.tasks[n.task]
 	switch {
 	case !model.ValidIdentifier(n.name):
@@ -107,7 +113,7 @@ func (e *Engine) createIndex(q *Request) model.Code {
 		return model.NoTask
 	case q.in.index(n.name) != nil:
 		return model.Exists
-	case len(q.in.indexes) >= MaxIndexes:
+	case len(q.in.indexes) >= MaxIndexes, n.shelf >= mapping.Limit:
 		return model.LimitReached
 	case q.Options&model.OptionOrdered != 0 && !row.Ordered, !compatible(row.Type, n.dataType):
 		return model.InvalidRequest
@@ -141,7 +147,7 @@ func (e *Engine) addPrincipal(q *Request) model.Code {
 		return model.InvalidRequest
 	case e.principals[id] != nil, e.labels[label]:
 		return model.Exists
-	case len(e.principals) >= MaxPrincipals, e.lastOwner+1 >= mapping.Limit:
+	case len(e.principals) >= MaxPrincipals, e.nextOwner() >= mapping.Limit:
 		return model.LimitReached
 	}
 	return e.change(q, e.newPrincipal(id, label).record(serverID))
@@ -156,7 +162,11 @@ func (e *Engine) removePrincipal(q *Request) model.Code {
 		return model.InvalidRequest
 	}
 	n := principalRemoval{id: subject.id, owner: subject.owner, erase: q.Flags&wire.FlagErase != 0}
-	return e.change(q, n.record(serverID))
+	group := seglog.Group{n.record(serverID)}
+	if n.erase {
+		group = append(group, e.renewShelvesOf(n.owner)...)
+	}
+	return e.change(q, group...)
 }
 
 // grant decides a GRANT or a REVOKE. The server itself has one right only, admin.
@@ -186,11 +196,16 @@ func (e *Engine) lastAdmin(p *principal) bool {
 // newPrincipal returns a new principal. Its owner number was never used before. So a principal
 // that is removed and added again does not own the objects that it put before.
 func (e *Engine) newPrincipal(id access.Principal, label string) principal {
-	n := principal{id: id, owner: e.lastOwner + 1, label: label}
-	for !e.History.HasKey(n.owner) { // an older copy of the log may lack the records of owners
-		n.owner++
+	return principal{id: id, owner: e.nextOwner(), label: label}
+}
+
+// nextOwner returns a number of an owner that was never used before.
+func (e *Engine) nextOwner() uint32 {
+	owner := max(e.lastOwner, e.lastGeneration) + 1
+	for !e.History.HasKey(owner) { // an older copy of the log may lack the records of owners
+		owner++
 	}
-	return n
+	return owner
 }
 
 // change begins a change of the catalogue. Until the change is durable, later changes and writes

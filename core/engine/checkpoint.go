@@ -71,8 +71,11 @@ func (e *Engine) Checkpoint() (at seglog.Position, catalogue []byte, rest Cursor
 	for _, rec := range e.ledgerRecords() {
 		add(rec)
 	}
-	for _, w := range e.erase { // their data keys still exist
-		add(principalRemoval{owner: w.owner, erase: true}.record(serverID))
+	for _, rec := range e.shelfRecords() {
+		add(rec)
+	}
+	for _, erasing := range e.erase { // their data keys still exist
+		add(principalRemoval{owner: erasing.owner, erase: true}.record(serverID))
 	}
 	for _, body := range e.alerts {
 		add(seglog.Record{Kind: seglog.KindAlert, Body: body})

@@ -75,6 +75,7 @@ type Engine struct {
 	deferred    []func()                         // calls that wait until changing is false
 	work        []func() (more bool)             // unfinished work: see the method later
 	stride      int                              // objects that a step of work scans, about
+	pace                                         // of shelves
 	touched     []*collection                    // collections whose indexes must be pumped
 	turns       map[access.Principal]turns       // requests that take several events
 
@@ -94,8 +95,11 @@ type Engine struct {
 	diskFull           bool // see SetFull
 	measured           model.Measurements
 	compact            []*Request     // answered when all dead records are removed
+	lastGeneration     uint32         // the highest owner number of a generation since the start
+	renewed            bool           // the shelves were renewed for the cleaning pass that is due
+	renewing           bool           // the records of that are uncommitted
 	verify             []*Request     // answered when every live record was read
-	erase              []*write       // acknowledged when the data key of their owner is destroyed
+	erase              []erasure      // acknowledged when the data keys of their owners are destroyed
 	swept              int            // the first erasures of erase, whose objects are all removed
 	sweeping           int            // the first erasures of erase, which the present pass completes
 	sweptTo            Cursor         // position of the present pass
@@ -134,6 +138,7 @@ func New(c Config) *Engine {
 			erased:      make(map[uint32]bool),
 		},
 		stride:    stride,
+		pace:      usualPace,
 		used:      make(map[uint32]int64),
 		began:     c.Now,
 		pending:   make(map[identity.Value]mapping.Entry),
@@ -242,7 +247,9 @@ func (e *Engine) Head() model.Head { return e.position.Head() }
 // mapping.
 func (e *Engine) Objects() (n int, bytes int64) {
 	for _, c := range e.collections {
-		n += c.objects.Len()
+		if !c.isShelf() {
+			n += c.objects.Len()
+		}
 		bytes += c.objects.Bytes()
 	}
 	return n, bytes
@@ -332,6 +339,7 @@ func (e *Engine) WriteFailed() {
 	for _, c := range e.collections {
 		e.recount(c)
 	}
+	e.shelvesFailed()
 	for len(e.uncommitted) > 0 {
 		for _, f := range pop(&e.uncommitted).afterDurable {
 			f(model.StorageFailed)
@@ -390,7 +398,11 @@ func (e *Engine) Unreadable(entry mapping.Entry) {
 // alertAt records an alert with the location of a record.
 func (e *Engine) alertAt(reason model.Reason, entry mapping.Entry) {
 	a := model.Alert{Reason: reason, Segment: entry.Loc.Segment, Offset: entry.Loc.Offset}
-	if c := e.byID[entry.Collection]; c != nil {
+	switch c := e.byID[entry.Collection]; {
+	case c == nil:
+	case c.isShelf():
+		a.Collection, a.Index = c.shelfOf.c.name, c.shelfOf.name
+	default:
 		a.Collection = c.name
 	}
 	e.alert(a)

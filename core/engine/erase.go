@@ -16,6 +16,12 @@ import (
 // A query that was sent to a Task before the erasure may show some of the owner's objects
 // and not others, since records that were not read yet can't be read any more.
 
+// erasure is an owner whose data is being erased.
+type erasure struct {
+	owner uint32
+	w     *write // waits until the data key is destroyed
+}
+
 // applyErase begins to remove the objects of an owner. Before the start, w is nil, and Check
 // removes them.
 func (e *Engine) applyErase(owner uint32, w *write) {
@@ -25,9 +31,8 @@ func (e *Engine) applyErase(owner uint32, w *write) {
 	if !started {
 		w = &write{} // no request waits
 	}
-	w.owner = owner
 	w.acksMissing++
-	e.erase = append(e.erase, w)
+	e.erase = append(e.erase, erasure{owner, w})
 	if started && len(e.erase) == e.swept+1 { // otherwise a sweep is under way, and goes on
 		e.startSweep()
 	}
@@ -87,6 +92,6 @@ func (e *Engine) Erased(n int) {
 	e.swept -= n
 	e.sweeping -= n
 	for range n {
-		pop(&e.erase).acked(e)
+		pop(&e.erase).w.acked(e)
 	}
 }

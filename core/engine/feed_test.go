@@ -21,7 +21,7 @@ func (w *world) checkFeeds() {
 	for _, x := range w.e.indexes {
 		unread, kept, held := 0, 0, 0
 		for _, d := range x.queue {
-			if kept += d.counted; d.kind == taskwire.Insert && d.input == nil {
+			if kept += d.counted; d.unread() {
 				unread++
 			}
 			held += cap(d.input)

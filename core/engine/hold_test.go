@@ -391,7 +391,7 @@ func beside(t *testing.T, see func(w *world, alice access.Principal)) {
 			w.must(admin, put("c", "odd", "refuse"), model.OK)
 			for i := range uint32(100_000) { // in another collection, more objects than a part of a LIST may skip
 				id := identity.ID{byte(i), byte(i >> 8), byte(i >> 16), 1}
-				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: 2, Loc: seglog.Location{Segment: 1, Offset: 8 * i, Length: 8}})
+				w.e.byName["d"].objects.Put(mapping.Entry{ID: id, Collection: w.e.byName["d"].id, Loc: seglog.Location{Segment: 1, Offset: 8 * i, Length: 8}})
 			}
 		}
 		see(w, alice)

@@ -59,6 +59,7 @@ type index struct {
 	restarts  uint64
 	outages   uint64 // outages that the Task caused
 	ledger    ledger
+	shelf     *shelf
 	poison
 
 	finishing int // queries whose round the Task has answered, and whose results are in memory: see finished
@@ -93,7 +94,8 @@ type session struct {
 	scannedTo identity.Value // value up to which the objects are queued for the build
 	scanned   bool           // all objects are queued
 	building  int            // deliveries of the build that are not acknowledged
-	fed       uint64         // deliveries of the build that are acknowledged
+	fed       uint64         // deliveries of the build that are acknowledged, and objects that the Task held
+	saving
 	deadlineWatch
 }
 
@@ -115,6 +117,8 @@ type delivery struct {
 	refused     bool          // the Task refused the input, or it is set aside
 	queued      time.Duration // when the waiter began to wait, by the clock of the engine
 	search      *search       // the query of a Search
+	room        int           // bytes that the answer to a Save may have
+	compared    *comparison   // of a Runs or List
 
 	// Set when the frame is sent:
 	seq  uint64 // number of the frame; 0: not sent
@@ -189,18 +193,17 @@ func (x *index) input(o Object) (input []byte, tooLong bool) {
 // follow queues the delivery of a durable record with this body. An index without a running Task
 // skips it, since its next build gets the object from the mapping.
 func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
-	if d.hasReplaced && d.replaced.ID != d.put.ID {
-		delete(x.setAside, d.replaced.ID)
-		delete(x.suspects, d.replaced.ID)
+	if d.hasReplaced {
+		x.outlives(&d)
 	}
-	if x.superseded == nil {
+	if x.superseded == nil || x.unreached(d.value()) {
 		return
 	}
 	if d.hasReplaced {
 		x.superseded[d.replaced.ID] = append(x.superseded[d.replaced.ID], &d)
 	}
 	if d.kind == taskwire.Insert && w.setInput(e, x, &d, body) {
-		d.kind = taskwire.Remove
+		d.kind = x.without(&d)
 	}
 	if d.kind == taskwire.Remove && !d.hasReplaced {
 		return
@@ -211,6 +214,34 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		x.waiting = append(x.waiting, &d)
 	}
 	e.enqueue(x, &d)
+}
+
+// outlives notes that an object was replaced or removed.
+func (x *index) outlives(d *delivery) {
+	if d.replaced.ID != d.put.ID {
+		delete(x.setAside, d.replaced.ID)
+		delete(x.suspects, d.replaced.ID)
+	}
+	if x.shelf.now.generation != 0 {
+		x.shelf.dirty = true
+	}
+}
+
+// value returns the value of the object of a change.
+func (d *delivery) value() identity.Value {
+	if d.hasReplaced {
+		return d.replaced.ID.Value()
+	}
+	return d.put.ID.Value()
+}
+
+// without returns the frame for an object without an input for the index. If the Task has a shelf,
+// the frame tells it the identity, so that the object counts as held after the next start.
+func (x *index) without(d *delivery) taskwire.Type {
+	if x.row.Shelf > 0 && !d.refused {
+		return taskwire.Void
+	}
+	return taskwire.Remove
 }
 
 // setInput sets the input of an Insert whose record has this body, if its queue may hold the
@@ -248,6 +279,7 @@ func (e *Engine) pump(x *index) {
 	e.readAhead(x)
 	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
 		x.state, x.served, x.accepted = model.IndexServing, e.Now, true
+		x.shelf.loads = 0
 		e.endUpgrade(x)
 	}
 }
@@ -271,6 +303,10 @@ func (e *Engine) startIndex(x *index) {
 // during the build is queued when it happens. So when an object is queued here, each change
 // of it is either in the mapping, or is queued after the object.
 func (e *Engine) build(x *index) {
+	if x.reconcile {
+		e.buildFromShelf(x)
+		return
+	}
 	for o := range x.c.objects.After(x.scannedTo) {
 		if x.building >= fetchAhead {
 			return
@@ -279,8 +315,7 @@ func (e *Engine) build(x *index) {
 		if x.isSetAside(o.ID) {
 			continue
 		}
-		e.enqueue(x, &delivery{kind: taskwire.Insert, put: o, build: true})
-		x.building++
+		e.feed(x, o)
 	}
 	x.scanned = true
 }
@@ -294,7 +329,9 @@ func (x *index) maySend(d *delivery) bool {
 }
 
 // unread reports whether the input of a delivery has not been read.
-func (d *delivery) unread() bool { return d.kind == taskwire.Insert && d.input == nil }
+func (d *delivery) unread() bool {
+	return (d.kind == taskwire.Insert || d.kind == taskwire.Stored) && d.input == nil
+}
 
 // readAhead asks for the inputs of the deliveries at the front of the queue.
 func (e *Engine) readAhead(x *index) {
@@ -321,14 +358,15 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		return // the process ended
 	}
 	var input []byte
-	if errors.Is(err, seglog.ErrMoved) {
-		if cur, ok := e.Current(d.put); ok {
-			d.put = cur
-			e.out.Fetch = append(e.out.Fetch, Fetch{cur, f.instance, d})
-			return
-		}
+	switch {
+	case errors.Is(err, seglog.ErrMoved) && e.fetchAgain(f):
+		return
+	case d.kind == taskwire.Stored:
+		e.fetchedBlob(x, d, o, err)
+		return
+	case errors.Is(err, seglog.ErrMoved):
 		// A later change in the queue replaces or removes the object.
-	} else if err != nil {
+	case err != nil:
 		if d.waiter != nil {
 			d.waiter.setFlag(d.op, wire.ReplyNotIndexed)
 		}
@@ -337,17 +375,51 @@ func (e *Engine) Fetched(f Fetch, o Object, lsn uint64, err error) {
 		} else if !e.keepMissed(x, d.put) {
 			return
 		}
-	} else {
-		input, _ = x.input(o)
+	default:
+		if input, _ = x.input(o); input == nil {
+			d.kind, d.lsn = x.without(d), lsn
+		}
 	}
 	n, body := 0, int(d.put.Loc.Length)
 	if input != nil {
 		n, d.lsn, d.input = inputBytes(len(input), body), lsn, own(input, body)
-	} else if d.kind = taskwire.Remove; !d.hasReplaced {
-		d.replaced = d.put
+	} else if d.kind != taskwire.Void {
+		d.kind = taskwire.Remove
+		if !d.hasReplaced {
+			d.replaced = d.put
+		}
 	}
 	x.unread--
 	e.countInput(x, d, n)
+	e.pump(x)
+}
+
+// fetchAgain asks for a record that has moved. It returns false if the object was removed or
+// changed.
+func (e *Engine) fetchAgain(f Fetch) bool {
+	cur, ok := e.Current(f.delivery.put)
+	if ok {
+		f.delivery.put = cur
+		e.out.Fetch = append(e.out.Fetch, Fetch{cur, f.instance, f.delivery})
+	}
+	return ok
+}
+
+// fetchedBlob takes a blob that was read for a Stored frame, or the error of the read.
+func (e *Engine) fetchedBlob(x *index, d *delivery, o Object, err error) {
+	if errors.Is(err, seglog.ErrDamaged) {
+		e.Damaged(d.put)
+	}
+	blob, malformed := decodeBlob(o.Data)
+	if err != nil || malformed != nil {
+		e.shelfLost(x)
+		e.pump(x)
+		return
+	}
+	body := int(d.put.Loc.Length)
+	d.input = own(blob, body)
+	x.unread--
+	e.countInput(x, d, inputBytes(len(blob), body))
 	e.pump(x)
 }
 
@@ -398,18 +470,44 @@ func (e *Engine) send(x *index, d *delivery) {
 			Ordered: x.ordered(), MaxResults: x.row.MaxResults, Shelf: x.row.Shelf, Config: x.config})
 	case taskwire.Insert:
 		owner := e.alias(x, d.put.Owner)
+		x.unlogged = x.held.add(d.put.Owner) || x.unlogged
 		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, owner, len(d.input)), d.input
 		d.input = nil
 		e.countInput(x, d, 0)
 	case taskwire.Remove:
 		f = taskwire.AppendRemove(nil, d.seq, d.lsn, d.replaced.ID)
+	case taskwire.Void:
+		f = taskwire.AppendVoid(nil, d.seq, d.lsn, d.put.ID)
+		x.unlogged = x.held.add(d.put.Owner) || x.unlogged
 	case taskwire.Search:
 		f = e.sendSearch(x, d.seq, d.search)
+	default:
+		f, input = e.sendOfShelf(x, d)
+	}
+	if !d.asks() && (!d.build || x.reconcile && d.kind != taskwire.Stored) {
+		x.changed++
 	}
 	d.size = len(f) + len(input)
 	x.bytes += d.size
 	x.sent = append(x.sent, d)
 	e.out.Frames = append(e.out.Frames, TaskFrame{x.instance, f, input})
+}
+
+// sendOfShelf makes a frame of the shelf or of a reconciliation.
+func (e *Engine) sendOfShelf(x *index, d *delivery) (f, input []byte) {
+	switch d.kind {
+	case taskwire.Stored:
+		f, input = taskwire.AppendStoredHead(nil, d.seq, d.lsn, len(d.input)), d.input
+		d.input = nil
+		e.countInput(x, d, 0)
+	case taskwire.Save:
+		f = x.sendSave(d)
+	case taskwire.Runs:
+		f = e.sendRuns(x, d)
+	case taskwire.List:
+		f = x.sendList(d)
+	}
+	return f, input
 }
 
 // sendSearch makes the frame of a round of a search.
@@ -464,6 +562,7 @@ func (e *Engine) TaskStarted(instance uint64) {
 	}
 	x.state, x.superseded = model.IndexBuilding, make(map[identity.ID][]*delivery)
 	x.building = 1
+	e.openShelf(x)
 	e.enqueue(x, &delivery{kind: taskwire.Configure, build: true})
 	e.pump(x)
 }
@@ -489,11 +588,15 @@ func (e *Engine) TaskAnswer(instance uint64, a taskwire.Answer) {
 		reason = e.found(x, a)
 	case a.Type == taskwire.Failed:
 		reason = e.refuse(x, a)
+	case a.Type == taskwire.Blob, a.Type == taskwire.Set:
+		reason = e.saved(x, a)
+	case a.Type == taskwire.Differ, a.Type == taskwire.Lacks:
+		reason = e.compared(x, a)
 	case a.Seq <= x.applied || a.Seq > x.seq:
 		reason = model.ReasonUnasked
 	default: // every change up to that number is done
 		x.applied = a.Seq
-		e.ackDeliveries(x, func(d *delivery) bool { return d.search == nil && d.seq <= a.Seq })
+		e.ackDeliveries(x, func(d *delivery) bool { return !d.asks() && d.seq <= a.Seq })
 	}
 	if reason != 0 {
 		e.quarantine(x, reason)
@@ -562,6 +665,8 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 	code, state := model.IndexViolated, model.IndexQuarantined
 	if r == model.ReasonTooSlow {
 		code, state = model.TooSlow, model.IndexStarting
+	} else if r != model.ReasonTaskEnded {
+		e.emptyShelf(x) // the Task may have been taken over, also when it made the blobs
 	}
 	e.stopIndex(x, code)
 	if x.state != model.IndexStarting || r != model.ReasonTaskEnded {
@@ -600,6 +705,7 @@ func (e *Engine) Tick(now time.Time) {
 	for _, x := range e.indexes {
 		e.checkDeadline(x)
 		e.readMissed(x)
+		e.save(x)
 		e.pump(x)
 	}
 }

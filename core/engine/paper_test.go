@@ -480,7 +480,7 @@ func TestPaperOnlyInNeverOut(t *testing.T) {
 func TestPaperOnlyStoredDataIsSentBack(t *testing.T) {
 	w := indexed(t, 0)
 	one := w.id("c", "one")
-	w.tasks[0].held[one.Value()] = held{id: one, input: "an encryption key in place of the object"}
+	w.tasks[0].Held[one.Value()] = faketask.Entry{ID: one, Input: "an encryption key in place of the object"}
 	a := w.must(admin, byPredicate(model.OpSearch, "c", "x", "an encryption key"), model.OK)
 	if len(a.objects) != 1 {
 		t.Fatalf("%d objects", len(a.objects))

@@ -12,7 +12,7 @@ import (
 // each of them; fields that a kind does not use are zero:
 //
 //	name 32 | Task 32 | data type 1 | options, rights or erase flag 1
-//	principal 32 | owner, or number of the index, 4 | label 64 | rest …
+//	principal 32 | owner, or number of the index, 4 | label, or number of the shelf, 64 | rest …
 //
 // The rest is a configuration, a row, a quota or a principal. A decoder refuses every
 // other encoding (codec.ErrMalformed).
@@ -196,13 +196,15 @@ type definition struct {
 	dataType model.DataType
 	options  model.IndexOptions
 	number   uint32 // of the index in the store; 0: created before indexes had numbers
+	shelf    uint32 // number of the collection of its blobs
 	config   []byte // for the Task
 }
 
 func (n definition) record(collection uint32) seglog.Record {
 	body := codec.Writer(nil).Text(n.name, nameSize).Text(n.task, nameSize)
 	body = body.U8(byte(n.dataType), byte(n.options)).Zero(principalSize)
-	return record(seglog.KindCreateIndex, collection, body.U32(n.number).Zero(labelSize).Bytes(n.config))
+	body = body.U32(n.number).U32(n.shelf).Zero(labelSize - 4)
+	return record(seglog.KindCreateIndex, collection, body.Bytes(n.config))
 }
 
 func decodeDefinition(p []byte) (n definition, err error) {
@@ -210,8 +212,8 @@ func decodeDefinition(p []byte) (n definition, err error) {
 	n.name, n.task = r.Text(nameSize), r.Text(nameSize)
 	n.dataType, n.options = model.DataType(r.U8()), model.IndexOptions(r.U8())
 	r.Zero(principalSize)
-	n.number = r.U32()
-	r.Zero(labelSize)
+	n.number, n.shelf = r.U32(), r.U32()
+	r.Zero(labelSize - 4)
 	n.config = r.Rest()
 	return n, r.Done()
 }

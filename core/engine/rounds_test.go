@@ -34,11 +34,11 @@ func shared(t *testing.T, others, own int) (*world, access.Principal) {
 // with this alias last.
 func ownLast(k *fakeTask, owner taskwire.Owner) (list []identity.ID) {
 	var own []identity.ID
-	for _, h := range k.held {
-		if h.owner == owner {
-			own = append(own, h.id)
+	for _, h := range k.Held {
+		if h.Owner == owner {
+			own = append(own, h.ID)
 		} else {
-			list = append(list, h.id)
+			list = append(list, h.ID)
 		}
 	}
 	slices.SortFunc(list, identity.ID.Compare)
@@ -176,8 +176,8 @@ func TestChangesWaitForRounds(t *testing.T) {
 		t.Error("a change is sent while a query may need another round")
 	}
 	w.settle()
-	if a, _ := w.answered(n); len(a.objects) != 1 || len(k.held) != 6 || w.x().holding != 0 {
-		t.Errorf("then the answer has %d objects, the Task holds %d, %d queries hold changes back", len(a.objects), len(k.held), w.x().holding)
+	if a, _ := w.answered(n); len(a.objects) != 1 || len(k.Held) != 6 || w.x().holding != 0 {
+		t.Errorf("then the answer has %d objects, the Task holds %d, %d queries hold changes back", len(a.objects), len(k.Held), w.x().holding)
 	}
 
 	// A query that fails lets the changes go on, and so does the end of the process.

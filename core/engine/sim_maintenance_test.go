@@ -95,6 +95,9 @@ func (s *simulation) randomCarry() {
 
 // putAgain sometimes replaces an object that is being relocated, perhaps by the same content.
 func (s *simulation) putAgain(r seglog.Record) {
+	if _, known := s.ids[r.Collection]; !known {
+		return // a blob
+	}
 	o, err := DecodeObject(body(r))
 	if err != nil {
 		s.t.Fatal(err)

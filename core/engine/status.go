@@ -36,7 +36,9 @@ func (e *Engine) sections(p access.Principal, all bool) (list []section) {
 	})
 	list = append(list, tasks, principals)
 	for _, c := range e.collections {
-		list = append(list, e.collectionSection(c, p, all))
+		if !c.isShelf() {
+			list = append(list, e.collectionSection(c, p, all))
+		}
 	}
 	return list
 }

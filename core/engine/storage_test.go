@@ -272,7 +272,7 @@ func TestAnErasureTakesAllThatAPrincipalPut(t *testing.T) {
 		t.Errorf("an alert for reason %d", w.lastReason())
 	}
 	for _, k := range w.tasks {
-		if _, ok := k.held[id.Value()]; ok && k.held[id.Value()].input != "data of his, now" {
+		if _, ok := k.Held[id.Value()]; ok && k.Held[id.Value()].Input != "data of his, now" {
 			t.Error("a Task still has erased objects")
 		}
 	}

@@ -69,20 +69,14 @@ type answer struct {
 // fakeTask is a Task's process. It keeps its input, and finds inputs that begin with the
 // predicate.
 type fakeTask struct {
+	*faketask.Keeper
 	instance uint64
 	frames   [][]byte
-	held     map[identity.Value]held
 	stopped  bool
 	hostile  bool
 	config   string
 
 	ignoresOwners bool // it answers with the objects of all owners, whatever the hint
-}
-
-type held struct {
-	id    identity.ID
-	input string
-	owner taskwire.Owner
 }
 
 var admin = access.Principal{0: 1}
@@ -270,7 +264,7 @@ func (w *world) take() {
 		for _, message := range o.Host {
 			switch m := message.(type) {
 			case hostwire.StartTask:
-				w.tasks = append(w.tasks, &fakeTask{instance: m.Instance, held: make(map[identity.Value]held)})
+				w.tasks = append(w.tasks, &fakeTask{instance: m.Instance, Keeper: faketask.NewKeeper(w.rng)})
 			case hostwire.StopTask:
 				if k := w.task(m.Instance); k != nil {
 					k.stopped = true
@@ -565,28 +559,29 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 		}
 	case taskwire.Insert:
 		id, owner, input := faketask.ReadInsert(p)
-		delete(k.held, id.Value())
-		if string(input) != "refuse" {
-			k.held[id.Value()] = held{id, string(input), owner}
-		} else {
+		e := faketask.Entry{ID: id, Owner: owner, Input: string(input), Void: string(input) == "refuse"}
+		if k.Change(id.Value(), e); e.Void {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailInput}, {Type: taskwire.Applied, Seq: h.Seq}}
 		}
 	case taskwire.Remove:
-		delete(k.held, identity.ID(p[8:40]).Value())
+		k.Change(identity.ID(p[8:40]).Value(), faketask.Entry{})
 	case taskwire.Search:
 		q := faketask.ReadSearch(p)
 		if string(q.Predicate) == "refuse" {
 			return []taskwire.Answer{{Type: taskwire.Failed, Seq: h.Seq, Failure: taskwire.FailQuery}}
 		}
 		var match []identity.ID
-		for _, v := range k.held {
-			hinted := q.Owner == taskwire.AllOwners || q.Owner == v.owner || k.ignoresOwners
-			if strings.HasPrefix(v.input, string(q.Predicate)) && hinted {
-				match = append(match, v.id)
+		for _, v := range k.Held {
+			hinted := q.Owner == taskwire.AllOwners || q.Owner == v.Owner || k.ignoresOwners
+			if strings.HasPrefix(v.Input, string(q.Predicate)) && hinted && !v.Void {
+				match = append(match, v.ID)
 			}
 		}
 		slices.SortFunc(match, identity.ID.Compare)
 		return []taskwire.Answer{faketask.Answer(h.Seq, q, match)}
+	}
+	if a, ok := k.Shelf(h, p); ok {
+		return []taskwire.Answer{a}
 	}
 	return []taskwire.Answer{{Type: taskwire.Applied, Seq: h.Seq}}
 }

@@ -22,7 +22,6 @@ type write struct {
 	acksMissing int    // calls of acked that are missing
 	opFlags     []byte // the flags of each operation of a PUT, DELETE or batch
 	applied     int    // operations that are durable and applied
-	owner       uint32 // the owner that is erased
 }
 
 // write decides a request that changes objects (paper, section 5, "PUT Operation"; design,

@@ -33,7 +33,8 @@ const (
 	KindDrawn            Kind = 15 // an upper bound of the bits that clients have learnt from an index
 	KindQuota            Kind = 16 // of a collection
 	KindRotatePrincipal  Kind = 17
-	kindEnd              Kind = 18
+	KindShelf            Kind = 18 // what the Core keeps for the next process of a Task
+	kindEnd              Kind = 19
 )
 
 // Record is a record of the log.

@@ -21,6 +21,7 @@ import (
 	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
+	"motte/internal/faketask"
 	"motte/internal/testutil"
 )
 
@@ -167,7 +168,7 @@ func (p taskPipe) CloseRead() error { return p.Close() }
 // work is a Task that handles each frame after a delay.
 func work(end net.Conn) {
 	defer end.Close()
-	k, header := &simTask{held: make(map[identity.Value]simHeld)}, make([]byte, taskwire.HeaderSize)
+	k, header := &simTask{Keeper: faketask.NewKeeper(rand.New(rand.NewPCG(1, 1)))}, make([]byte, taskwire.HeaderSize)
 	for {
 		if _, err := io.ReadFull(end, header); err != nil {
 			return

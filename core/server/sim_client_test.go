@@ -59,7 +59,7 @@ func (q *simRequest) says(n simEntry) bool {
 	case model.OpCreateCollection:
 		want = simEntry{name: r.Collection, principal: q.who, flags: byte(model.RightsAll)}
 	case model.OpCreateIndex:
-		want = simEntry{name: r.Index, task: string(r.Name), flags: byte(r.Options)}
+		want = simEntry{name: r.Index, task: string(r.Name), flags: byte(r.Options), label: n.label} // the label is the shelf
 	case model.OpDropIndex:
 		want.name = r.Index
 	case model.OpRegisterTask:

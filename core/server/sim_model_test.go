@@ -215,12 +215,14 @@ type simEntry struct {
 	principal         access.Principal
 	owner             uint32
 	rest              string
+	shelf             uint32 // of an index: the number of the collection of its blobs
 }
 
 func decodeSimEntry(p []byte) (n simEntry) {
 	text := func(p []byte) string { return string(bytes.TrimRight(p, "\x00")) }
 	n.name, n.task, n.flags, n.principal = text(p[:32]), text(p[32:64]), p[65], access.Principal(p[66:98])
 	n.owner, n.label = binary.BigEndian.Uint32(p[98:]), text(p[102:166])
+	n.shelf = binary.BigEndian.Uint32(p[102:])
 	n.rest = string(p[166:])
 	return n
 }
@@ -273,6 +275,7 @@ func (c *simCatalogue) apply(kind seglog.Kind, collection uint32, n simEntry) {
 		delete(c.indexes, collection)
 	case seglog.KindCreateIndex:
 		c.indexes[collection], c.numbered = append(c.indexes[collection], fmt.Sprint(n.name, " ", n.flags, n.owner)), max(c.numbered, n.owner)
+		c.identifiers = max(c.identifiers, n.shelf)
 	case seglog.KindDropIndex:
 		c.indexes[collection] = slices.DeleteFunc(c.indexes[collection], func(x string) bool { return strings.HasPrefix(x, n.name+" ") })
 	case seglog.KindRegisterTask:

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"motte/core/codec"
 	"motte/core/engine"
 	"motte/core/hostwire"
 	"motte/core/identity"
@@ -15,17 +14,11 @@ import (
 // simTask is a Task's process. It keeps its input, and finds inputs that begin with the
 // predicate. A hostile Task gives any answer.
 type simTask struct {
+	*faketask.Keeper
 	instance uint64
 	net      *simConn // nil: the Task is not started
 	in       []byte
-	held     map[identity.Value]simHeld
 	hostile  bool
-}
-
-type simHeld struct {
-	id    identity.ID
-	input string
-	owner taskwire.Owner
 }
 
 // host handles a message of the Core to the host.
@@ -33,7 +26,7 @@ func (s *sim) host(message hostwire.Message) {
 	switch m := message.(type) {
 	case hostwire.StartTask:
 		s.note("to start Task %d", m.Instance)
-		s.fakes = append(s.fakes, &simTask{instance: m.Instance, held: make(map[identity.Value]simHeld)})
+		s.fakes = append(s.fakes, &simTask{instance: m.Instance, Keeper: faketask.NewKeeper(s.rng)})
 	case hostwire.StopTask:
 		s.note("to stop Task %d", m.Instance)
 		s.fakes = slices.DeleteFunc(s.fakes, func(k *simTask) bool { return k.instance == m.Instance })
@@ -104,40 +97,31 @@ func (k *simTask) handle(h taskwire.Header, p []byte) []byte {
 	switch h.Type {
 	case taskwire.Insert:
 		id, owner, input := faketask.ReadInsert(p)
-		k.held[id.Value()] = simHeld{id, string(input), owner}
+		k.Change(id.Value(), faketask.Entry{ID: id, Owner: owner, Input: string(input)})
 	case taskwire.Remove:
-		delete(k.held, identity.ID(p[8:40]).Value())
+		k.Change(identity.ID(p[8:40]).Value(), faketask.Entry{})
 	case taskwire.Search:
 		q := faketask.ReadSearch(p)
 		var match []identity.ID
-		for _, o := range k.held {
-			hinted := q.Owner == taskwire.AllOwners || q.Owner == o.owner
-			if strings.HasPrefix(o.input, string(q.Predicate)) && hinted {
-				match = append(match, o.id)
+		for _, o := range k.Held {
+			hinted := q.Owner == taskwire.AllOwners || q.Owner == o.Owner
+			if strings.HasPrefix(o.Input, string(q.Predicate)) && hinted && !o.Void {
+				match = append(match, o.ID)
 			}
 		}
 		slices.SortFunc(match, identity.ID.Compare)
-		a := faketask.Answer(h.Seq, q, match)
-		if a.Type == taskwire.Failed {
-			return append(taskwire.AppendHeader(nil, taskwire.Header{Type: a.Type, Len: 1, Seq: h.Seq}), byte(a.Failure))
-		}
-		return encodeFound(h.Seq, a.State, a.Found)
+		return faketask.AppendAnswer(nil, faketask.Answer(h.Seq, q, match))
+	}
+	if a, ok := k.Shelf(h, p); ok {
+		return faketask.AppendAnswer(nil, a)
 	}
 	return taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: h.Seq})
-}
-
-func encodeFound(seq uint64, state taskwire.State, ids []identity.ID) []byte {
-	w := codec.Writer(taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Found, Len: 1 + len(ids)*identity.Size, Seq: seq})).U8(byte(state))
-	for _, id := range ids {
-		w = w.Bytes(id[:])
-	}
-	return w
 }
 
 // lie invents an answer from data that a Task could know or guess.
 func (s *sim) lie() []byte {
 	seq := s.rng.Uint64N(30)
-	switch s.rng.IntN(5) {
+	switch s.rng.IntN(9) {
 	case 0:
 		return taskwire.AppendHeader(nil, taskwire.Header{Type: taskwire.Applied, Seq: seq})
 	case 1:
@@ -146,6 +130,19 @@ func (s *sim) lie() []byte {
 		p := make([]byte, s.rng.IntN(60))
 		s.random(p)
 		return p
+	case 3, 4:
+		a := taskwire.Answer{Type: taskwire.Blob, Seq: seq, Number: s.rng.Uint64N(9), Blob: make([]byte, 1+s.rng.IntN(60))}
+		s.random(a.Blob)
+		return faketask.AppendAnswer(nil, a)
+	case 5:
+		a := taskwire.Answer{Type: taskwire.Set, Seq: seq, Changed: s.chance(50)}
+		if a.Changed && s.chance(50) {
+			a.Dropped = []uint64{s.rng.Uint64N(9)}
+		}
+		return faketask.AppendAnswer(nil, a)
+	case 6:
+		a := taskwire.Answer{Type: taskwire.Differ + taskwire.Type(s.rng.IntN(2)), Seq: seq, Bits: []byte{byte(s.rng.IntN(2) << 7)}}
+		return faketask.AppendAnswer(nil, a)
 	}
 	var ids []identity.ID
 	for _, g := range s.model.groups {
@@ -153,5 +150,6 @@ func (s *sim) lie() []byte {
 			ids = append(ids, id)
 		}
 	}
-	return encodeFound(seq, taskwire.State(max(0, s.rng.IntN(10)-7)), ids)
+	return faketask.AppendAnswer(nil, taskwire.Answer{Type: taskwire.Found, Seq: seq,
+		State: taskwire.State(max(0, s.rng.IntN(10)-7)), Found: ids})
 }

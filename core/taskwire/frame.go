@@ -159,7 +159,7 @@ func (h Header) allowed() bool {
 	case Set:
 		return h.Len >= 1 && h.Len <= 1+MaxDropped*8 && (h.Len-1)%8 == 0
 	case Differ, Lacks:
-		return h.Len >= 1 && h.Len <= maxBitmap
+		return h.Len <= maxBitmap
 	}
 	return false
 }

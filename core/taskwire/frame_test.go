@@ -194,7 +194,7 @@ func TestAnswerLengthsAreBoundedByTheirType(t *testing.T) {
 	const longest = 1 + MaxChunk*identity.Size
 	// The allowed lengths of each type: from, to, and the step between two of them.
 	allowed := map[Type][3]int{Applied: {0, 0, 1}, Failed: {1, 1, 1}, Found: {1, longest, identity.Size},
-		Blob: {9, 8 + MaxBlob, 1}, Set: {1, 1 + MaxDropped*8, 8}, Differ: {1, 512, 1}, Lacks: {1, 512, 1}}
+		Blob: {9, 8 + MaxBlob, 1}, Set: {1, 1 + MaxDropped*8, 8}, Differ: {0, 512, 1}, Lacks: {0, 512, 1}}
 	lengths := []int{0, 1, 2, 8, 9, 10, identity.Size - 1, identity.Size, 1 + identity.Size, 2 + identity.Size, 511, 512, 513,
 		MaxDropped * 8, 1 + MaxDropped*8, 9 + MaxDropped*8, longest - identity.Size, 8 + MaxBlob, 9 + MaxBlob, longest - 1, longest,
 		longest + 1, longest + identity.Size, model.MaxObject, 1<<31 - 1, 1 << 31, 1<<32 - 1}
@@ -426,7 +426,7 @@ func TestBits(t *testing.T) {
 		n    int
 		want bool
 	}{
-		{[]byte{0x80}, 1, true}, {[]byte{0x40}, 1, false}, {[]byte{0xff}, 8, true}, {[]byte{0xff}, 7, false}, {[]byte{0xfe}, 7, true},
+		{nil, 0, true}, {[]byte{0}, 0, false}, {nil, 1, false}, {[]byte{0x80}, 1, true}, {[]byte{0x40}, 1, false}, {[]byte{0xff}, 8, true}, {[]byte{0xff}, 7, false}, {[]byte{0xfe}, 7, true},
 		{[]byte{0xff, 0x80}, 9, true}, {[]byte{0xff}, 9, false}, {[]byte{0xff, 0}, 8, false}, {[]byte{0xff, 0x40}, 9, false},
 	} {
 		a := Answer{Bits: c.bits}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/taskwire"
 	"motte/sdk"
@@ -40,4 +41,28 @@ func Answer(seq uint64, q taskwire.Query, match []identity.ID) taskwire.Answer {
 		a.Found, a.State = match[:q.Limit], taskwire.StateMore
 	}
 	return a
+}
+
+// AppendAnswer appends the frame of an answer to p.
+func AppendAnswer(p []byte, a taskwire.Answer) []byte {
+	var w codec.Writer
+	switch a.Type {
+	case taskwire.Failed:
+		w = w.U8(byte(a.Failure))
+	case taskwire.Found:
+		w = w.U8(byte(a.State))
+		for _, id := range a.Found {
+			w = w.Bytes(id[:])
+		}
+	case taskwire.Blob:
+		w = w.U64(a.Number).Bytes(a.Blob)
+	case taskwire.Set:
+		w = w.Bool(a.Changed)
+		for _, n := range a.Dropped {
+			w = w.U64(n)
+		}
+	case taskwire.Differ, taskwire.Lacks:
+		w = w.Bytes(a.Bits)
+	}
+	return append(taskwire.AppendHeader(p, taskwire.Header{Type: a.Type, Len: len(w), Seq: a.Seq}), w...)
 }

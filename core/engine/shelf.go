@@ -1,0 +1,506 @@
+package engine
+
+import (
+	"encoding/binary"
+	"maps"
+	"math/bits"
+	"slices"
+	"time"
+
+	"motte/core/codec"
+	"motte/core/identity"
+	"motte/core/mapping"
+	"motte/core/model"
+	"motte/core/seglog"
+	"motte/core/taskwire"
+)
+
+// A shelf is what the Core keeps of a Task's memory for the next process of the same index
+// (design, section 5). It is a set of blobs, and only a cache: whatever differs from the
+// collection is found by reconciliation, see reconcile.go.
+//
+// The blobs of an index are objects of a collection of their own, which has no name. So the log
+// seals them, compaction relocates them, and checkpoints have their locations. They belong to an
+// owner number of their own, the shelf's generation. To destroy the data key of a generation
+// makes all its blobs unreadable, in every old copy of the log, too.
+//
+// Invariants:
+//
+//  1. A Task gets back only the blobs of the last Set of an earlier process of the same index,
+//     with the same executable. A Set takes effect as a whole, since it is one group of records.
+//  2. No blob is made between the decision to erase an owner and the removal of the owner's
+//     objects from the Task. When the erasure is acknowledged, the data key of each generation
+//     that may hold the owner's data is destroyed.
+//  3. The Core decides when a Task saves. The size of a blob's record is one of six.
+
+// Limits of shelves.
+const (
+	maxBlobs       = 1 << 16             // of one index: each has an entry in memory
+	maxShelfOwners = 1 << 12             // owners told apart; with more, each erasure renews the shelf
+	maxShelfAge    = 30 * 24 * time.Hour // then the index is built from nothing: it may be poisoned
+	maxLoads       = 2                   // processes that may end in a row before they serve
+	savesPerTick   = 8                   // Save frames
+	saveLatest     = time.Minute         // after which even a single change is saved
+	savePart       = 128                 // of the entries, one in so many changes begins a saving
+	leastClass     = 4 << 10             // bytes of the smallest class of blobs
+	mostClass      = 128 << 10           // bytes of the largest
+	blobFront      = 4                   // bytes before a blob in its record: its length
+	blobCost       = 256                 // bytes of a blob's record beside its class, at most
+)
+
+// pace says when Tasks save, and in what steps they are compared with their collections.
+type pace struct {
+	saveEvery   time.Duration // from the start of a saving to the next, at least
+	saveChanges int           // changes, at least, that begin a saving before saveLatest
+	runObjects  int           // objects of a run
+	runsFrame   int           // runs of a frame: one event looks at so many runs
+}
+
+var usualPace = pace{saveEvery: time.Second, saveChanges: 1000, runObjects: 1024, runsFrame: 64}
+
+// shelfState is the state of a shelf in the log.
+type shelfState struct {
+	measurement [32]byte // of the executable whose Tasks made the blobs
+	begun       int64    // Unix time at which the shelf was begun with nothing
+	generation  uint32   // owner number of the blobs; 0: there are none
+	epoch       uint32   // of the blobs that count: see blobValue
+	highest     uint64   // number of the newest blob of the last Set
+	owners      ownerSet // owners whose data the blobs may hold
+}
+
+// shelf is the shelf of an index, over all its processes.
+type shelf struct {
+	c      *collection // of the blobs
+	logged shelfState  // as the durable records say
+	now    shelfState  // as all records say
+	dirty  bool        // blobs may hold objects that were changed or removed since
+	loads  int         // processes in a row that got blobs and ended before they served
+	cleans bool        // blobs that count no more are being removed
+	failed bool        // writes were lost: blobs that the Task believes to be stored may be missing
+}
+
+// saving is the state of a shelf with one Task process.
+type saving struct {
+	stored    []uint64 // numbers of the blobs that the process must still get
+	reconcile bool     // the process got blobs, so that its entries are compared
+	held      ownerSet // owners whose data the process may hold
+	unlogged  bool     // held has owners that the log lacks
+
+	anew      bool          // the next Save says that the shelf is empty
+	active    bool          // a saving is under way
+	saveOpen  bool          // a Save is queued or sent
+	saves     int           // Saves since the last tick
+	began     time.Duration // when the last saving began, by the clock of the engine
+	changed   int           // changes sent since then
+	last      uint64        // number of the newest blob of this process, or of the shelf
+	unsettled []uint64      // blobs since the last Set
+}
+
+// ownerSet is a set of owner numbers. If it becomes too large, it is the set of all owners.
+type ownerSet struct {
+	all  bool
+	list map[uint32]struct{}
+}
+
+// add adds an owner, and reports whether it was missing.
+func (s *ownerSet) add(owner uint32) bool {
+	if s.has(owner) {
+		return false
+	}
+	if s.list == nil {
+		s.list = make(map[uint32]struct{})
+	}
+	s.list[owner] = struct{}{}
+	if len(s.list) > maxShelfOwners {
+		*s = ownerSet{all: true}
+	}
+	return true
+}
+
+func (s *ownerSet) has(owner uint32) bool {
+	_, ok := s.list[owner]
+	return s.all || ok
+}
+
+func (s *ownerSet) clone() ownerSet { return ownerSet{s.all, maps.Clone(s.list)} }
+
+// record makes the record of a shelf:
+//
+//	name of the index 32 | measurement 32 | begun 8 | generation 4 | epoch 4 | highest 8 | all 1
+//	owners of 4 …
+func (s *shelfState) record(x *index) seglog.Record {
+	w := codec.Writer(nil).Text(x.name, model.MaxIdentifier).Bytes(s.measurement[:]).U64(uint64(s.begun))
+	w = w.U32(s.generation).U32(s.epoch).U64(s.highest).Bool(s.owners.all)
+	for _, owner := range slices.Sorted(maps.Keys(s.owners.list)) {
+		w = w.U32(owner)
+	}
+	return seglog.Record{Kind: seglog.KindShelf, Collection: x.c.id, Body: w}
+}
+
+// applyShelf applies a durable record of a shelf. Its index may be gone.
+func (e *Engine) applyShelf(c *collection, body []byte) error {
+	var s shelfState
+	r := codec.NewReader(body)
+	name := r.Text(model.MaxIdentifier)
+	r.Copy(s.measurement[:])
+	s.begun, s.generation, s.epoch, s.highest = int64(r.U64()), r.U32(), r.U32(), r.U64()
+	for s.owners.all = r.Bool(); r.Len() > 0; {
+		s.owners.add(r.U32())
+	}
+	x := c.index(name)
+	if err := r.Done(); err != nil || x == nil {
+		return err
+	}
+	e.lastOwner = max(e.lastOwner, s.generation)
+	if x.shelf.logged = s; e.lsn == 0 { // before the start; later, now may be ahead of the log
+		x.shelf.now, x.shelf.dirty = s, s.generation != 0
+	}
+	return nil
+}
+
+// blobValue returns the value of a blob. The reversed number spreads the values as a mapping needs
+// it. The collection makes the value unique in the store.
+func (s *shelf) blobValue(number uint64) (v identity.Value) {
+	binary.BigEndian.PutUint64(v[:], bits.Reverse64(number))
+	binary.BigEndian.PutUint32(v[8:], s.c.id)
+	binary.BigEndian.PutUint32(v[12:], s.now.epoch)
+	return v
+}
+
+// blobOf returns the number of a blob. It returns false if the blob is of an earlier epoch.
+func (s *shelf) blobOf(v identity.Value) (number uint64, counts bool) {
+	return bits.Reverse64(binary.BigEndian.Uint64(v[:])), binary.BigEndian.Uint32(v[12:]) == s.now.epoch
+}
+
+// blobClass returns the size in which a blob is stored, with its length.
+func blobClass(blob int) int {
+	class := leastClass
+	for class < blobFront+blob {
+		class *= 2
+	}
+	return class
+}
+
+// blobData returns the content of the record of a blob: its length, the blob, and zeros up to its
+// class.
+func blobData(blob []byte) []byte {
+	w := make(codec.Writer, 0, blobClass(len(blob)))
+	w = w.U32(uint32(len(blob))).Bytes(blob)
+	return w.Zero(cap(w) - len(w))
+}
+
+// decodeBlob returns the blob of a record.
+func decodeBlob(data []byte) (blob []byte, err error) {
+	r := codec.NewReader(data)
+	blob = r.Take(int(r.U32()))
+	r.Zero(r.Len())
+	return blob, r.Done()
+}
+
+// openShelf decides, at the start of a process, whether it gets the blobs of the shelf. It begins
+// to remove the blobs that count no more.
+func (e *Engine) openShelf(x *index) {
+	s := x.shelf
+	age := time.Duration(e.Now.Unix()-s.now.begun) * time.Second
+	foreign := s.now.begun == 0 || s.now.measurement != x.row.Measurement
+	if foreign || s.failed || x.row.Shelf == 0 || age > maxShelfAge || s.loads >= maxLoads {
+		e.emptyShelf(x)
+	}
+	for o := range s.c.objects.After(identity.Value{}) {
+		n, counts := s.blobOf(o.ID.Value())
+		if counts && n <= s.now.highest && !e.erased[o.Owner] {
+			x.stored = append(x.stored, n)
+		}
+	}
+	slices.Sort(x.stored)
+	x.last, x.began, x.anew = s.now.highest, e.uptime, true
+	if len(x.stored) > 0 {
+		x.reconcile, x.anew, x.held = true, false, s.now.owners.clone()
+		s.loads++
+	}
+	e.cleanShelf(x)
+}
+
+// emptyShelf begins a shelf with nothing. The blobs count no more, and are removed.
+func (e *Engine) emptyShelf(x *index) {
+	s := x.shelf
+	measurement := s.now.measurement
+	if x.row != nil {
+		measurement = x.row.Measurement
+	}
+	had := s.now.generation != 0
+	s.now = shelfState{measurement: measurement, begun: e.Now.Unix(), generation: s.now.generation,
+		epoch: s.now.epoch + 1, owners: s.now.owners}
+	s.loads, s.failed = 0, false
+	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
+	if had {
+		e.append(nil, s.now.record(x))
+		e.cleanShelf(x)
+	}
+}
+
+// cleanShelf removes, in steps, the blobs that count no more. No saving begins before it ends.
+func (e *Engine) cleanShelf(x *index) {
+	s := x.shelf
+	if s.cleans {
+		return
+	}
+	s.cleans = true
+	at := identity.Value{}
+	e.later(func() (more bool) {
+		var group seglog.Group
+		looked := 0
+		for o := range s.c.objects.After(at) {
+			if looked++; looked > e.stride {
+				break
+			}
+			at = o.ID.Value()
+			n, counts := s.blobOf(at)
+			if _, pending := e.pending[at]; !pending && (!counts || n > max(s.now.highest, x.last)) {
+				group = append(group, deletion(o))
+			}
+		}
+		if len(group) > 0 && e.byID[s.c.id] == s.c {
+			e.append(nil, group...)
+		}
+		more = looked > e.stride
+		s.cleans = more
+		return more
+	})
+}
+
+// maySave reports whether blobs may be made now. They may not while objects of an owner are being
+// erased: the Task may still hold them.
+func (e *Engine) maySave() bool {
+	ready := !e.changing && len(e.erase) == 0 && !e.renewing
+	return ready && !e.readOnly && !e.diskFull && e.nextOwner() < mapping.Limit
+}
+
+// save begins a saving if one is due, and asks for its next step. Tick calls it.
+func (e *Engine) save(x *index) {
+	x.saves = 0
+	if x.state != model.IndexServing || x.row.Shelf == 0 || x.late || !e.maySave() {
+		return
+	}
+	if x.shelf.failed {
+		e.emptyShelf(x)
+	}
+	if !x.active && !x.saveOpen && e.savingIsDue(x) {
+		e.beginSaving(x)
+	}
+	e.continueSaving(x)
+}
+
+// savingIsDue reports whether enough has changed since the last saving.
+func (e *Engine) savingIsDue(x *index) bool {
+	since := e.uptime - x.began
+	most := max(e.saveChanges, x.c.objects.Len()/savePart)
+	switch {
+	case since < e.saveEvery || x.shelf.cleans:
+		return false
+	case x.anew:
+		return x.c.objects.Len() > 0 || x.shelf.now.generation != 0
+	}
+	return x.changed >= most || x.changed > 0 && since >= saveLatest
+}
+
+// beginSaving begins a saving. Before the first blob, the log says which owners' data the blobs may
+// hold.
+func (e *Engine) beginSaving(x *index) {
+	if x.shelf.now.generation == 0 {
+		e.lastGeneration = e.nextOwner()
+		x.shelf.now.generation, x.unlogged = e.lastGeneration, true
+	}
+	x.active, x.began, x.changed = true, e.uptime, 0
+	e.logOwners(x)
+}
+
+// logOwners appends the owners whose data the process holds, if the log lacks some of them.
+func (e *Engine) logOwners(x *index) {
+	if !x.unlogged {
+		return
+	}
+	x.unlogged, x.shelf.now.owners = false, x.held.clone()
+	e.append(nil, x.shelf.now.record(x))
+}
+
+// continueSaving asks for the next step of a saving, if none is asked for.
+func (e *Engine) continueSaving(x *index) {
+	if !x.active || x.saveOpen || x.saves >= savesPerTick || !e.maySave() {
+		return
+	}
+	x.saveOpen = true
+	x.saves++
+	e.enqueue(x, &delivery{kind: taskwire.Save})
+	e.pump(x)
+}
+
+// room returns the most bytes that the next blob of an index may have.
+func (x *index) room() int {
+	left := int64(x.row.Shelf) - int64(x.shelf.c.bytes)
+	if x.shelf.c.objects.Len() >= maxBlobs {
+		return 0
+	}
+	class := int64(mostClass)
+	for class+blobCost > left {
+		if class /= 2; class < leastClass {
+			return 0
+		}
+	}
+	return min(int(class)-blobFront, taskwire.MaxBlob)
+}
+
+// sendSave makes the frame of a Save.
+func (x *index) sendSave(d *delivery) []byte {
+	d.room = x.room()
+	anew := x.anew
+	x.anew = false
+	return taskwire.AppendSave(nil, d.seq, uint32(d.room), anew)
+}
+
+// saved takes the answer to a Save: a blob, or the set of blobs that count from now on. If the
+// shelf was emptied since the Save was sent, the answer has no effect.
+func (e *Engine) saved(x *index, a taskwire.Answer) model.Reason {
+	i := slices.IndexFunc(x.sent, func(d *delivery) bool { return d.seq == a.Seq && d.kind == taskwire.Save })
+	if i < 0 {
+		return model.ReasonUnasked
+	}
+	d := x.sent[i]
+	if a.Type == taskwire.Blob && (len(a.Blob) > d.room || a.Number <= x.last) {
+		return model.ReasonBadFrame
+	}
+	if x.active && !e.onShelf(x, a.Dropped) {
+		return model.ReasonBadFrame
+	}
+	e.ackDeliveries(x, func(d *delivery) bool { return d.seq == a.Seq })
+	x.saveOpen = false
+	if !x.active {
+		return 0
+	}
+	if a.Type == taskwire.Blob {
+		e.addBlob(x, a)
+	} else {
+		e.settle(x, a)
+	}
+	instance := x.instance
+	e.afterDurable(func(model.Code) {
+		if x.instance == instance {
+			e.continueSaving(x)
+		}
+	})
+	return 0
+}
+
+// onShelf reports whether all numbers are those of blobs.
+func (e *Engine) onShelf(x *index, numbers []uint64) bool {
+	for _, n := range numbers {
+		if _, there := e.expected(x.shelf.c, x.shelf.blobValue(n)); !there || n > x.last {
+			return false
+		}
+	}
+	return true
+}
+
+// addBlob stores a blob. It counts from the next Set on.
+func (e *Engine) addBlob(x *index, a taskwire.Answer) {
+	s := x.shelf
+	e.logOwners(x)
+	x.last = a.Number
+	x.unsettled = append(x.unsettled, a.Number)
+	data := blobData(a.Blob)
+	id := e.Maker.ID(s.c.id, s.now.generation, s.blobValue(a.Number), identity.Digest(nil, data))
+	e.append(nil, seglog.Record{Kind: seglog.KindPut, Collection: s.c.id, Owner: s.now.generation,
+		ID: id, Body: appendObject(nil, nil, data)})
+}
+
+// settle ends a saving: it removes the blobs that a Set drops, and lets the others count.
+func (e *Engine) settle(x *index, a taskwire.Answer) {
+	s := x.shelf
+	x.active = false
+	drop := x.unsettled
+	if x.unsettled = nil; a.Changed {
+		drop = a.Dropped
+		s.now.highest = x.last
+	}
+	var group seglog.Group
+	for _, n := range drop {
+		o, there := e.expected(s.c, s.blobValue(n))
+		if there {
+			group = append(group, deletion(o))
+		}
+	}
+	if a.Changed {
+		group = append(group, s.now.record(x))
+	}
+	if len(group) > 0 {
+		e.append(nil, group...)
+	}
+}
+
+// renewShelf returns the records that destroy the blobs of an index for good: their generation
+// ends as an owner is erased. The Task saves everything anew under another generation.
+func (e *Engine) renewShelf(x *index) seglog.Group {
+	s := x.shelf
+	ends := principalRemoval{owner: s.now.generation, erase: true}
+	s.now = shelfState{measurement: s.now.measurement, begun: s.now.begun, epoch: s.now.epoch + 1}
+	s.dirty = false // the Task removes changed objects before it saves anew
+	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
+	return seglog.Group{ends.record(serverID), s.now.record(x)}
+}
+
+// renewShelvesOf returns the records that renew each shelf that may hold data of an owner.
+func (e *Engine) renewShelvesOf(owner uint32) (group seglog.Group) {
+	for _, x := range e.indexes {
+		if x.shelf.now.generation != 0 && x.shelf.now.owners.has(owner) {
+			group = append(group, e.renewShelf(x)...)
+		}
+		delete(x.held.list, owner)
+	}
+	return group
+}
+
+// renewDirtyShelves renews each shelf that may hold objects that were changed or removed, once for
+// each cleaning pass. It reports whether the pass must wait for that.
+func (e *Engine) renewDirtyShelves() (wait bool) {
+	if e.renewed || e.readOnly {
+		return e.renewing
+	}
+	e.renewed = true
+	var group seglog.Group
+	for _, x := range e.indexes {
+		if x.shelf.dirty && x.shelf.now.generation != 0 {
+			group = append(group, e.renewShelf(x)...)
+		}
+	}
+	if len(group) > 0 {
+		e.renewing = true
+		e.append(&write{}, group...)
+		e.afterDurable(func(model.Code) { e.renewing = false }) // then the erasures are in e.erase
+	}
+	return e.renewing
+}
+
+// shelfLost handles a blob that can't be read. The index begins anew, at once, without the shelf.
+func (e *Engine) shelfLost(x *index) {
+	e.emptyShelf(x)
+	e.stopIndex(x, model.IndexUnavailable)
+	x.state, x.retryAt = model.IndexStarting, time.Time{}
+}
+
+// shelvesFailed handles lost writes. The next saving of each Task begins with an empty shelf.
+func (e *Engine) shelvesFailed() {
+	for _, x := range e.indexes {
+		x.shelf.now, x.shelf.failed = x.shelf.logged, true
+		x.active = false
+	}
+}
+
+// shelfRecords makes the records of all shelves for a checkpoint.
+func (e *Engine) shelfRecords() (list []seglog.Record) {
+	for _, x := range e.indexes {
+		if x.shelf.logged.begun != 0 {
+			list = append(list, x.shelf.logged.record(x))
+		}
+	}
+	return list
+}
