@@ -149,16 +149,24 @@ func (p *Package) Copy(dir string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	digest := sha256.New()
-	if _, err = io.Copy(io.MultiWriter(f, digest), p.reader()); err == nil {
-		if bytes.Equal(digest.Sum(nil), p.Row.Measurement[:]) {
-			err = f.Replace()
-		} else {
-			err = ErrChanged
-		}
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(p.place(f, path), f.Close()); err != nil {
 		return "", err
 	}
 	return path, nil
+}
+
+// place fills a new file, and gives it its name if it has the measurement.
+func (p *Package) place(f *atomicfile.File, path string) error {
+	// Under the umask of many a root user, the server's user could not read the file.
+	if err := os.Chmod(atomicfile.Temporary(path), installedMode); err != nil {
+		return err
+	}
+	digest := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(f, digest), p.reader()); err != nil {
+		return err
+	}
+	if !bytes.Equal(digest.Sum(nil), p.Row.Measurement[:]) {
+		return ErrChanged
+	}
+	return f.Replace()
 }

@@ -21,7 +21,7 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	switch name, _ := word(list[len(args)]); name {
-	case "FILE":
+	case "FILE", "EXECUTABLE", "SOURCE":
 		return nil, cobra.ShellCompDirectiveDefault
 	case "RIGHTS":
 		return []string{"read", "read-own", "write", "delete", "admin", "read,write", "all"}, cobra.ShellCompDirectiveNoFileComp
