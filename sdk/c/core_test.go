@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -35,6 +36,7 @@ type core struct {
 	objects map[identity.Value]stored
 	shelf   map[uint64][]byte
 	config  taskwire.Configuration
+	limit   int // KiB of private memory; 0: no limit
 
 	process *exec.Cmd
 	stderr  *bytes.Buffer
@@ -54,6 +56,14 @@ type core struct {
 // startCore starts a Task and configures it.
 func startCore(t *testing.T, task string, config taskwire.Configuration) *core {
 	t.Helper()
+	c := newCore(t, task, config)
+	c.start()
+	return c
+}
+
+// newCore returns a Core whose Task does not run yet.
+func newCore(t *testing.T, task string, config taskwire.Configuration) *core {
+	t.Helper()
 	c := &core{t: t, path: build(t, task), config: config,
 		objects: make(map[identity.Value]stored), shelf: make(map[uint64][]byte)}
 	t.Cleanup(func() {
@@ -61,7 +71,6 @@ func startCore(t *testing.T, task string, config taskwire.Configuration) *core {
 			c.kill()
 		}
 	})
-	c.start()
 	return c
 }
 
@@ -100,6 +109,9 @@ func (c *core) launch() {
 	theirs.Close()
 	c.stderr = &bytes.Buffer{}
 	c.process = exec.Command(c.path)
+	if c.limit > 0 {
+		c.process = exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -d %d && exec %s", c.limit, c.path))
+	}
 	c.process.ExtraFiles, c.process.Stderr, c.process.Env = []*os.File{file}, c.stderr, []string{}
 	testutil.Must(c.t, c.process.Start())
 	file.Close()
@@ -152,13 +164,13 @@ func (c *core) putVoid(id identity.ID) {
 	c.confirmed()
 }
 
-// putAll stores many objects of the owner 1, and sends them at once.
+// putAll stores many objects, of the owners 1 and 2 in turn, and sends them at once.
 func (c *core) putAll(ids []identity.ID, input func(int) string) {
 	c.t.Helper()
 	var frames []byte
 	clear(c.failed)
 	for i, id := range ids {
-		o := stored{id: id, owner: 1, input: input(i)}
+		o := stored{id: id, owner: sdk.Owner(1 + i%2), input: input(i)}
 		c.objects[id.Value()] = o
 		c.seq++
 		frames = sdktest.AppendInsert(frames, c.seq, c.seq, id, o.owner, []byte(o.input))

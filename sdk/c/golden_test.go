@@ -2,10 +2,14 @@ package c
 
 import (
 	"bytes"
+	"fmt"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"motte/core/identity"
+	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/internal/testutil"
 	"motte/sdk/sdktest"
@@ -142,5 +146,28 @@ func TestRefusals(t *testing.T) {
 	answers := read(t, got)
 	if err != nil || len(answers) != 1 || answers[0].Failure != taskwire.FailConfiguration || answers[0].Seq != 1 {
 		t.Errorf("%v, %+v, want the refusal of the configuration alone\n%s", err, answers, stderr)
+	}
+}
+
+// TestTheKitHasTheNumbersOfTheCore compiles assertions, as C11 and as C++17.
+func TestTheKitHasTheNumbersOfTheCore(t *testing.T) {
+	source := "#include <assert.h>\n#include \"motte.h\"\n"
+	for name, number := range map[string]int{
+		"MOTTE_ANY": int(model.TypeAny), "MOTTE_BYTES": int(model.TypeBytes), "MOTTE_TEXT": int(model.TypeText),
+		"MOTTE_INT64": int(model.TypeInt64), "MOTTE_FLOAT64": int(model.TypeFloat64), "MOTTE_STRING": int(model.TypeString),
+		"MOTTE_TIME": int(model.TypeTime), "MOTTE_VALUE": identity.ValueSize, "MOTTE_ID": identity.Size,
+		"MOTTE_MAX_AFTER": model.MaxAfter, "MOTTE_MAX_PREDICATE": model.MaxSubQuery, "MOTTE_MAX_INPUT": model.MaxObject,
+		"MOTTE_MAX_BLOB": taskwire.MaxBlob, "MTK_CHUNK": taskwire.MaxChunk, "MTK_DROPPED": taskwire.MaxDropped,
+		"MTK_HEADER": taskwire.HeaderSize,
+	} {
+		source += fmt.Sprintf("static_assert(%s == %d, \"\");\n", name, number)
+	}
+	for compilerName, args := range map[string][]string{"gcc": {"-std=c11", "-xc"}, "g++": {"-std=c++17", "-xc++"}} {
+		compiler(t, compilerName)
+		c := exec.Command(compilerName, append(append(args, warnings...), "-fsyntax-only", "-I.", "-")...)
+		c.Stdin = strings.NewReader(source)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
 	}
 }

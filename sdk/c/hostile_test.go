@@ -157,7 +157,7 @@ func TestMalformedRecordsAreDropped(t *testing.T) {
 // must end, and a sanitizer must find nothing.
 func TestMutatedConversations(t *testing.T) {
 	valid := conversation()
-	for seed := range uint64(testutil.Repeats(300, 1)) {
+	for seed := range uint64(testutil.Repeats(150, 1)) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		said := bytes.Clone(valid)
 		for range 1 + r.IntN(3) {

@@ -78,8 +78,8 @@ enum {
 	MOTTE_TEXT = 2,
 	MOTTE_INT64 = 3,
 	MOTTE_FLOAT64 = 4,
-	MOTTE_BOOL = 5,
-	MOTTE_JSON = 6
+	MOTTE_STRING = 5,
+	MOTTE_TIME = 6 /* RFC 3339 */
 };
 
 /* The result of a function of a Task. */

@@ -137,3 +137,41 @@ func TestTheExactTaskBehindTheWalls(t *testing.T) {
 		}
 	}
 }
+
+// TestNearestBehindTheWalls uses the Task in C++ like a client, and kills it.
+func TestNearestBehindTheWalls(t *testing.T) {
+	s, c := serve(t, nearest, client.Index{Ordered: true, Config: []byte(`{"dimensions":2,"field":"at"}`)})
+	ctx := t.Context()
+	for x := range 10 {
+		for y := range 10 {
+			_, err := c.Put(ctx, "c", fmt.Appendf(nil, `{"at":[%d,%d],"about":"a place"}`, x, y), client.Name(fmt.Sprintf("%d-%d", x, y)))
+			testutil.Must(t, err)
+		}
+	}
+	_, err := c.Put(ctx, "c", []byte(`{"about":"no place"}`), client.Name("nowhere"))
+	testutil.Must(t, err)
+	testutil.Must(t, c.Delete(ctx, "c", "3-4"))
+	check := func(when string) {
+		t.Helper()
+		var found []string
+		for o, err := range c.Search(ctx, client.Query{Collection: "c", Index: "x", Predicate: "[3.1,4.2]", Limit: 3}) {
+			testutil.Must(t, err)
+			found = append(found, o.Name)
+		}
+		if want := []string{"3-5", "4-4", "2-4"}; !slices.Equal(found, want) {
+			t.Errorf("%s: %v, want %v", when, found, want)
+		}
+		for _, limit := range []uint32{7, 1000} {
+			if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "[0,0]", Limit: limit}); len(got) != 99 {
+				t.Errorf("%s: pages of %d have %d objects, want 99", when, limit, len(got))
+			}
+		}
+		n, err := c.Count(ctx, client.Query{Collection: "c", Index: "x", Predicate: `{"to":[0,0],"within":1.5}`})
+		if err != nil || n.Count != 4 {
+			t.Errorf("%s: %+v, %v, want 4 within 1.5", when, n, err)
+		}
+	}
+	check("at first")
+	restartTask(t, s, c, "nearest")
+	check("after the process was killed")
+}
