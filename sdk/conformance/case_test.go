@@ -12,12 +12,12 @@ import (
 // TestContentsAreRead: each way to write an input gives its bytes.
 func TestContentsAreRead(t *testing.T) {
 	files := fstest.MapFS{"image": {Data: []byte{0xff, 0xd8}}}
-	c, err := ParseCase([]byte(`{"inputs": {"1": "a\u00e9", "2": {"age": [7,  8]}, "3": 7, "4": {"$base64": "AP8="}, "5": {"$file": "image"}, "6": ""},
+	c, err := ParseCase([]byte(`{"inputs": {"1": "a\u00e9", "2": {"age": [7,  8]}, "3": 7, "4": {"$base64": "AP8="}, "5": {"$file": "image"}, "6": "", "7": {"$repeat": ["ab", 3]}},
 		"queries": [{"predicate": "p", "finds": ["1"]}]}`), files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []string{"aé", `{"age": [7,  8]}`, "7", "\x00\xff", "\xff\xd8", ""} {
+	for i, want := range []string{"aé", `{"age": [7,  8]}`, "7", "\x00\xff", "\xff\xd8", "", "ababab"} {
 		if got := string(c.samples[i].input); got != want {
 			t.Errorf("input %s is %q, want %q", c.samples[i].name, got, want)
 		}
@@ -53,7 +53,10 @@ func TestWrongCasesAreRefused(t *testing.T) {
 		`{"queries": [{"finds": []}]}`:                    "query 1 has no predicate",
 		`{"inputs": {"a": {"$file": "x"}}}`:               "no directory",
 		`{"inputs": {"a": {"$base64": "?"}}}`:             "base64",
-		`{"configuration": {"$base64": "", "$file": ""}}`: "the one member",
+		`{"configuration": {"$base64": "", "$file": ""}}`: "has one member",
+		`{"configuration": {"$repeat": ["a", -1]}}`:       "how many times",
+		`{"configuration": {"$repeat": "a"}}`:             "how many times",
+		`{"configuration": {"$file": null}}`:              "has one member",
 		`{"inputs": {"a": ""}, "queries": [{"predicate": "p", "finds": ["a", ["a"]]}]}`: `finds "a" twice`,
 		`{"inputs": {"a": ""}, "queries": [{"predicate": "p", "finds": [7]}]}`:          "names of inputs",
 	} {

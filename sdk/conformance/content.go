@@ -2,16 +2,17 @@ package conformance
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"motte/core/model"
 )
 
 // content is an input, a predicate or a configuration of a case file. A JSON string stands for
-// its text. An object with the only member $base64 or $file stands for the bytes that the member
-// gives. Every other JSON value stands for its own text, so that JSON needs no escapes.
+// its text. An object with the only member $base64, $file or $repeat stands for the bytes that the
+// member gives. Every other JSON value stands for its own text, so that JSON needs no escapes.
 type content struct {
 	bytes []byte
 	file  string // "": bytes are given
@@ -21,9 +22,25 @@ type content struct {
 type form struct {
 	Base64 *[]byte `json:"$base64"`
 	File   *string `json:"$file"`
+	Repeat *repeat `json:"$repeat"`
 }
 
-var errForm = errors.New(`an object that stands for bytes has the one member "$base64" or "$file"`)
+// repeat is a text many times: ["ab", 1000].
+type repeat struct{ bytes []byte }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *repeat) UnmarshalJSON(text []byte) error {
+	var part string
+	var times int
+	list := []any{&part, &times}
+	if err := json.Unmarshal(text, &list); err != nil || len(list) != 2 || times < 0 || times*len(part) > model.MaxObject {
+		return fmt.Errorf("$repeat %s: it has to be a text and how many times it comes", text)
+	}
+	r.bytes = bytes.Repeat([]byte(part), times)
+	return nil
+}
+
+var errForm = errors.New(`an object that stands for bytes has one member: "$base64", "$file" or "$repeat"`)
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (c *content) UnmarshalJSON(text []byte) error {
@@ -38,20 +55,37 @@ func (c *content) UnmarshalJSON(text []byte) error {
 	var f form
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	switch err := d.Decode(&f); {
-	case f.Base64 == nil && f.File == nil:
+	err := d.Decode(&f)
+	var members map[string]json.RawMessage
+	if json.Unmarshal(text, &members) != nil || !hasForm(members) {
 		c.bytes = bytes.Clone(text)
 		return nil
-	case errors.As(err, new(base64.CorruptInputError)):
-		return fmt.Errorf("$base64: %w", err)
-	case err != nil || (f.Base64 == nil) == (f.File == nil):
+	}
+	switch {
+	case len(members) > 1:
 		return errForm
+	case err != nil:
+		return err
 	case f.File != nil:
 		c.file = *f.File
-	default:
+	case f.Base64 != nil:
 		c.bytes = *f.Base64
+	case f.Repeat != nil:
+		c.bytes = f.Repeat.bytes
+	default:
+		return errForm
 	}
 	return nil
+}
+
+// hasForm reports whether an object has a member that stands for bytes.
+func hasForm(members map[string]json.RawMessage) bool {
+	for _, name := range []string{"$base64", "$file", "$repeat"} {
+		if _, ok := members[name]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // load reads the bytes of a content that lies in a file.

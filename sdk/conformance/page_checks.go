@@ -80,16 +80,14 @@ func (c *core) ownersPages(q *question, whole []identity.ID, size int) {
 }
 
 func (t *trial) skipsRemoved() {
-	tried := false
 	for i := range t.Case.queries {
 		q := &t.Case.queries[i]
-		c := t.configured()
-		c.fill(40)
-		whole := c.whole(q)
-		if len(whole) < model.MaxAfter+4 {
+		if len(q.ranks) == 0 {
 			continue
 		}
-		tried = true
+		c := t.configured()
+		c.fill((model.MaxAfter + 4) * len(t.Case.samples)) // of each sample, more than a page can name
+		whole := c.whole(q)
 		after := before(whole, model.MaxAfter+2)
 		for k, id := range after[:len(after)-1] {
 			if k%2 == 0 {
@@ -103,9 +101,6 @@ func (t *trial) skipsRemoved() {
 			c.page(q, 100, after, now[n+1:])
 			c.settle()
 		}
-	}
-	if !tried {
-		t.skip("no predicate of the case finds a third of the inputs")
 	}
 }
 
