@@ -8,3 +8,10 @@ import "embed"
 //
 //go:embed core/*.go core/*/*.go cmd/motte-core/*.go
 var Source embed.FS
+
+// Kits is the source of the kits for authors of Tasks, without the Core's packages that the kit
+// for Go uses: those are in Source. "motte task new" copies them.
+//
+//go:embed go.mod sdk/*.go sdk/ijson/*.go sdk/pointer/*.go sdk/sdktest/*.go
+//go:embed sdk/c/motte.h sdk/rust/Cargo.toml sdk/rust/.cargo/config.toml sdk/rust/src/*.rs
+var Kits embed.FS

@@ -19,11 +19,11 @@ import (
 func (a *app) task() *cobra.Command {
 	return a.group(&cobra.Command{
 		Use:   "task",
-		Short: "List, install, sign, register and test Tasks",
+		Short: "Write, test, sign, install, register and list Tasks",
 		Long: `A Task is the algorithm of an index: an executable that runs confined. Registering a
 Task writes its row in the API format table. The row has the SHA-256 of the executable, and
 limits what the Core sends to the Task and accepts from it.`,
-	}, []*cobra.Command{a.taskList(), a.taskInstall(), a.taskVerify(), a.taskRegister(), a.taskKey(), a.taskSign(), a.taskPush(), a.taskTest()})
+	}, []*cobra.Command{a.taskList(), a.taskInstall(), a.taskVerify(), a.taskRegister(), a.taskKey(), a.taskSign(), a.taskPush(), a.taskNew(), a.taskTest()})
 }
 
 func (a *app) taskList() *cobra.Command {
