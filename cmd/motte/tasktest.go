@@ -15,10 +15,8 @@ import (
 	"motte/host"
 	"motte/sdk/conformance"
 	"motte/sdk/conformance/confined"
+	"motte/taskpkg"
 )
-
-// taskPrefix begins the name of every Task's executable.
-const taskPrefix = "motte-task-"
 
 // taskTestFlags are the flags of 'motte task test'.
 type taskTestFlags struct {
@@ -128,7 +126,7 @@ func (a *app) testTask(ctx context.Context, path string, f *taskTestFlags) error
 // findCase returns the case that a flag names, or that is called as an executable.
 func findCase(name, executable string) (*conformance.Case, error) {
 	if name == "" {
-		task, ok := strings.CutPrefix(filepath.Base(executable), taskPrefix)
+		task, ok := strings.CutPrefix(filepath.Base(executable), taskpkg.Prefix)
 		if c, err := conformance.BuiltIn(task); ok && err == nil {
 			return c, nil
 		}
