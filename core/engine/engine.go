@@ -67,6 +67,7 @@ type Engine struct {
 	retryRequest func(*Request)
 	began        time.Time
 	uptime       time.Duration // the engine's clock: see Tick
+	at           time.Duration // when it takes its present inputs, counted from began: see At
 
 	lsn         uint64                           // LSN of the last record appended
 	uncommitted []uncommitted                    // records that are appended and not yet durable, in order

@@ -62,6 +62,9 @@ type index struct {
 	shelf     *shelf
 	poison
 
+	done               uint64          // frames that its Tasks have acknowledged or answered
+	changes, questions model.Latencies // see count
+
 	finishing int // queries whose round the Task has answered, and whose results are in memory: see finished
 }
 
@@ -117,6 +120,7 @@ type delivery struct {
 	refused     bool          // the Task refused the input, or it is set aside
 	queued      time.Duration // when the waiter began to wait, by the clock of the engine
 	search      *search       // the query of a Search
+	began       time.Duration // when it was queued: see At
 	room        int           // bytes that the answer to a Save may have
 	compared    *comparison   // of a Runs or List
 
@@ -131,6 +135,7 @@ func (e *Engine) full(x *index) bool { return e.backlog > maxBacklog && len(x.qu
 
 // enqueue adds a delivery to the queue of an index.
 func (e *Engine) enqueue(x *index, d *delivery) {
+	d.began = e.at
 	x.queue = append(x.queue, d)
 	e.backlog++
 	if d.search != nil {
@@ -535,6 +540,7 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 			x.open--
 			pop(&x.queries)
 		}
+		x.count(d, e.at-d.began)
 		delete(x.suspects, d.put.ID)
 		if d.hasReplaced {
 			later := x.superseded[d.replaced.ID][1:]
@@ -550,6 +556,18 @@ func (e *Engine) ackDeliveries(x *index, is func(*delivery) bool) {
 		e.acknowledge(x, d)
 		return true
 	})
+}
+
+// count counts a delivery that took this time.
+func (x *index) count(d *delivery, took time.Duration) {
+	x.done++
+	switch {
+	case d.build:
+	case d.search != nil:
+		x.questions.Add(took)
+	case d.kind == taskwire.Insert || d.kind == taskwire.Remove || d.kind == taskwire.Void:
+		x.changes.Add(took)
+	}
 }
 
 // TaskStarted says that the channel to a process is up. The Task gets its configuration, and
@@ -693,10 +711,15 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 	x.session = session{}
 }
 
+// At tells the engine the time at which it takes its next inputs. Only the measured latencies of
+// indexes depend on it.
+func (e *Engine) At(now time.Time) { e.at = max(e.at, now.Sub(e.began)) }
+
 // Tick tells the engine the time. Slow Tasks lose queries or are ended, and ended Tasks are
 // started again. The clock of the engine leaves out the time in which the engine did not
 // run.
 func (e *Engine) Tick(now time.Time) {
+	e.At(now)
 	e.uptime += min(max(now.Sub(e.Now), 0), maxTick)
 	e.Now = now
 	if e.sweepWaits && e.backlog <= maxBacklog {

@@ -199,6 +199,8 @@ func (e *Engine) indexItem(x *index, p *principal, admin bool) []byte {
 	}
 	if administers && readsAll {
 		s.Refused, s.SetAside = x.refused, uint64(len(x.setAside))
+		s.Queued, s.Shelf = x.queued(), x.shelf.c.bytes
+		s.Changes, s.Questions = x.changes, x.questions
 		if x.state == model.IndexBuilding {
 			s.Fed, s.ToFeed = x.fed, max(uint64(x.c.objects.Len()), x.fed)
 		}
@@ -232,10 +234,13 @@ func (e *Engine) Server() (s model.ServerStatus) {
 func (e *Engine) Indexes() (list []hostwire.Message) {
 	for _, x := range e.indexes {
 		list = append(list, hostwire.Index{Index: x.number, Instance: x.instance, State: x.state,
-			Restarts: x.restarts, Queued: uint64(len(x.queue) + len(x.sent))})
+			Restarts: x.restarts, Queued: x.queued(), Done: x.done})
 	}
 	return list
 }
+
+// queued returns the number of frames that the Task has not acknowledged or answered.
+func (x *index) queued() uint64 { return uint64(len(x.queue) + len(x.sent)) }
 
 // reportAlerts answers an ALERTS with the newest MaxAlerts, oldest first.
 func (e *Engine) reportAlerts(q *Request) model.Code {

@@ -19,7 +19,7 @@
 //	 4 Counters     Stats | model.ServerStatus
 //	 5 Event        reason 1 | segment 4 | offset 4
 //	 6 Anchor       head 40
-//	 7 Index        index 4 | instance 8 | state 1 | restarts 8 | queued 8
+//	 7 Index        index 4 | instance 8 | state 1 | restarts 8 | queued 8 | done 8
 //	64 TaskStarted  instance 8, with one descriptor
 //	65 TaskEnded    instance 8
 //	66 Stop
@@ -124,6 +124,7 @@ type Index struct {
 	State    model.IndexState
 	Restarts uint64 // since the Core started
 	Queued   uint64 // changes and queries that the Task has not acknowledged or answered
+	Done     uint64 // frames that its Tasks have acknowledged or answered since the Core started
 }
 
 func header(p []byte, t Type) codec.Writer { return codec.Writer(p).U8('M', 'C', Version, byte(t)) }
@@ -157,7 +158,7 @@ func (m Anchor) Append(p []byte) []byte { return model.AppendHead(header(p, Type
 // Append implements Message.
 func (m Index) Append(p []byte) []byte {
 	w := header(p, TypeIndex).U32(m.Index).U64(m.Instance)
-	return w.U8(byte(m.State)).U64(m.Restarts).U64(m.Queued)
+	return w.U8(byte(m.State)).U64(m.Restarts).U64(m.Queued).U64(m.Done)
 }
 
 // HostMessage is a message of the host. A type and an instance are all that it can hold.

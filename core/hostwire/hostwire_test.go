@@ -29,7 +29,7 @@ var fromCore = map[string]hostwire.Message{
 	"counters":   hostwire.Counters{Stats: numbered(), Server: server()},
 	"event":      hostwire.Event{Reason: model.ReasonDamagedRecord, Segment: 3, Offset: 4096},
 	"anchor":     hostwire.Anchor{Head: model.Head{LSN: 4711, Segment: half(0xc0), Chain: half(0xd0)}},
-	"index":      hostwire.Index{Index: 12, Instance: 7, State: model.IndexServing, Restarts: 1, Queued: 4096},
+	"index":      hostwire.Index{Index: 12, Instance: 7, State: model.IndexServing, Restarts: 1, Queued: 4096, Done: 1 << 33},
 }
 
 // fromHost has one message of each type that the host sends.

@@ -366,7 +366,11 @@ func (s *server) turn(now time.Time, count bool) {
 // the outputs, and returns the recipients that must still be woken. The caller holds the
 // state.
 func (s *server) apply(now time.Time) (next recipients) {
-	for _, happened := range s.events.take() {
+	events := s.events.take()
+	if len(events) > 0 {
+		s.engine.At(time.Now())
+	}
+	for _, happened := range events {
 		happened(s.engine)
 	}
 	if !now.IsZero() { // an answer that came before the tick is not late

@@ -52,7 +52,9 @@ func decodeFields(t hostwire.Type, r *codec.Reader) hostwire.Message {
 		r.Require(err == nil)
 		return hostwire.Anchor{Head: h}
 	case hostwire.TypeIndex:
-		return hostwire.Index{Index: r.U32(), Instance: r.U64(), State: model.IndexState(r.U8()), Restarts: r.U64(), Queued: r.U64()}
+		m := hostwire.Index{Index: r.U32(), Instance: r.U64(), State: model.IndexState(r.U8())}
+		m.Restarts, m.Queued, m.Done = r.U64(), r.U64(), r.U64()
+		return m
 	}
 	r.Require(false)
 	return nil
