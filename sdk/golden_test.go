@@ -18,7 +18,7 @@ import (
 )
 
 // vectors joins golden frames of the Core.
-func vectors(t *testing.T, names ...string) (frames []byte) {
+func vectors(t testing.TB, names ...string) (frames []byte) {
 	t.Helper()
 	for _, name := range names {
 		frames = append(frames, testutil.ReadGolden(t, filepath.Join("../core/taskwire/testdata", name+".hex"))...)
@@ -83,7 +83,8 @@ func TestGoldenConversation(t *testing.T) {
 	if want := vectors(t, "found", "found-more", "applied"); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%v, answered\n%x, want\n%x", err, got, want)
 	}
-	wantConfig := sdk.Config{Type: model.TypeInt64, Ordered: true, MaxResults: 1000, Options: []byte(`{"path":"/age"}`)}
+	wantConfig := sdk.Config{Type: model.TypeInt64, Ordered: true, MaxResults: 1000, Shelf: 1 << 30,
+		Options: []byte(`{"path":"/age"}`)}
 	wantChanges := []sdk.Change{
 		{Identity: pattern(0x20), Owner: 0xc0c1c2c3c4c5c6c7, LSN: 41, Input: []byte(`{"age":36}`)},
 		{Identity: pattern(0x60), LSN: 42, Remove: true},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"motte/core/codec"
@@ -57,8 +58,16 @@ func allowed(h taskwire.Header) bool {
 		return h.Len >= configureHead && h.Len <= configureHead+model.MaxSubQuery
 	case taskwire.Insert:
 		return h.Len >= insertHead && h.Len <= insertHead+model.MaxObject
-	case taskwire.Remove:
+	case taskwire.Remove, taskwire.Void:
 		return h.Len == removeHead
+	case taskwire.Stored:
+		return h.Len > storedHead && h.Len <= storedHead+taskwire.MaxBlob
+	case taskwire.Save:
+		return h.Len == saveSize
+	case taskwire.Runs:
+		return h.Len > 0 && h.Len <= taskwire.MaxRuns*runSize && h.Len%runSize == 0
+	case taskwire.List:
+		return h.Len >= listHead && h.Len <= listHead+taskwire.MaxListed*len(Identity{}) && h.Len%len(Identity{}) == 0
 	case taskwire.Search:
 		return h.Len >= searchHead && h.Len <= searchHead+model.MaxAfter*len(Identity{})+model.MaxSubQuery
 	}
@@ -94,23 +103,28 @@ const (
 	removeHead    = 8 + len(Identity{})
 	insertHead    = removeHead + 8
 	searchHead    = 4 + 8 + 1
+	storedHead    = 8
+	saveSize      = 4 + 1
+	runSize       = len(Value{}) + 4 + len(taskwire.Sum{})*8
+	listHead      = 2 * len(Value{})
 )
 
 func decodeConfigure(p []byte) (c Config, err error) {
 	r := codec.NewReader(p)
 	c.Type = model.DataType(r.U8())
 	c.Ordered, c.MaxResults = r.Bool(), int(r.U32())
-	_ = r.U64() // the quota of the shelf: this package keeps nothing yet
+	c.Shelf = int64(min(r.U64(), math.MaxInt64))
 	c.Options = r.Rest()
 	return c, r.Done()
 }
 
-// decodeChange reads an Insert or Remove, whose length is checked.
+// decodeChange reads an Insert, a Remove or a Void, whose length is checked.
 func decodeChange(h taskwire.Header, p []byte) (c Change) {
 	r := codec.NewReader(p)
 	c.LSN = r.U64()
 	r.Copy(c.Identity[:])
-	if c.Remove = h.Type == taskwire.Remove; !c.Remove {
+	c.void = h.Type == taskwire.Void
+	if c.Remove = c.void || h.Type == taskwire.Remove; !c.Remove {
 		c.Owner, c.Input = Owner(r.U64()), r.Rest()
 	}
 	return c
@@ -127,4 +141,34 @@ func decodeQuery(p []byte) (q Query, err error) {
 	q.Predicate = r.Rest()
 	r.Require(len(q.Predicate) <= model.MaxSubQuery)
 	return q, r.Done()
+}
+
+func decodeSave(p []byte) (room int, anew bool, err error) {
+	r := codec.NewReader(p)
+	room, anew = int(r.U32()), r.Bool()
+	return room, anew, r.Done()
+}
+
+// decodeRuns reads runs, whose length is checked.
+func decodeRuns(p []byte) (runs []taskwire.Run) {
+	for r := codec.NewReader(p); r.Len() > 0; {
+		var n taskwire.Run
+		r.Copy(n.Last[:])
+		n.Count, n.Sum = r.U32(), taskwire.Sum{r.U64(), r.U64()}
+		runs = append(runs, n)
+	}
+	return runs
+}
+
+// decodeList reads a List, whose length is checked. The identities must ascend.
+func decodeList(p []byte) (first, last Value, ids []Identity, err error) {
+	r := codec.NewReader(p)
+	r.Copy(first[:])
+	r.Copy(last[:])
+	for r.Len() > 0 {
+		id := Identity(r.Take(len(Identity{})))
+		r.Require(len(ids) == 0 || ids[len(ids)-1].Compare(id) < 0)
+		ids = append(ids, id)
+	}
+	return first, last, ids, r.Done()
 }

@@ -14,7 +14,9 @@
 // # What an Index must do
 //
 //  1. Keep all state in memory. A Task has no files, no network and no reliable clock.
-//     When its process ends, the Core feeds all objects to a fresh process.
+//     When its process ends, the Core feeds all objects to a fresh process. If the index is
+//     also a [Keeper] or a [Snapshotter], the Core feeds only the objects that have changed
+//     since the last saving.
 //  2. Copy the bytes that it keeps. The input of a change is valid only during the call, and
 //     a predicate until the answer ends. That holds for goroutines, too.
 //  3. Refuse an input or a predicate that it can't use, and never panic. A panic ends the
@@ -80,6 +82,7 @@ type Config struct {
 	Type       model.DataType // of inputs and predicates; TypeAny: not declared
 	Ordered    bool           // answers keep the order of the Task
 	MaxResults int            // most identities in one answer
+	Shelf      int64          // bytes that the Core keeps for the next process; 0: it keeps nothing
 	Options    []byte         // the configuration, byte for byte as the creator of the index gave it
 }
 
@@ -92,11 +95,17 @@ type Change struct {
 	Input    []byte // otherwise hold this input in its place; valid until Apply returns
 
 	refused bool
+	skipped bool
+	void    bool // the object has no input for this index
 }
 
 // Refuse says that the index does not accept the input. The object stays stored, but the
 // index does not find it. The Core tells the client that put the object.
 func (c *Change) Refuse() { c.refused = true }
+
+// Skip says that the input has nothing to index, and that the index holds no entry of it. A
+// [Keeper] that does not say so gets the object again at each start.
+func (c *Change) Skip() { c.skipped = true }
 
 // channel is the descriptor of the channel to the Core.
 const channel = 3

@@ -56,6 +56,7 @@ type server struct {
 	applied uint64   // every change up to this number is done
 	told    uint64   // the value of applied that the Core was told last
 	refused bool     // the index refused its configuration; the Core will close the channel
+	keep    *keeping // nil if the index has no shelf
 }
 
 func (s *server) handle(h taskwire.Header, payload []byte) error {
@@ -66,17 +67,22 @@ func (s *server) handle(h taskwire.Header, payload []byte) error {
 	if s.refused {
 		return nil // the Core sent this frame before it read the refusal
 	}
+	if s.keep != nil && h.Type != taskwire.Stored {
+		s.keep.ready()
+	}
 	switch h.Type {
 	case taskwire.Configure:
 		return s.configure(payload)
-	case taskwire.Insert, taskwire.Remove:
+	case taskwire.Insert, taskwire.Remove, taskwire.Void:
 		if len(s.changes) == 0 {
 			s.first = h.Seq
 		}
 		s.changes = append(s.changes, decodeChange(h, payload))
 		return nil
-	default: // Search: the reader refuses all other types
+	case taskwire.Search:
 		return s.search(payload)
+	default: // the reader refuses unknown types
+		return s.shelf(h.Type, payload)
 	}
 }
 
@@ -91,6 +97,7 @@ func (s *server) configure(payload []byte) error {
 		s.fail(s.seq, taskwire.FailConfiguration)
 		return nil
 	}
+	s.keep = newKeeping(s.index, c.Shelf)
 	s.applied = s.seq
 	return nil
 }
@@ -107,6 +114,9 @@ func (s *server) apply() {
 			s.fail(s.first+uint64(i), taskwire.FailInput)
 		}
 	}
+	if s.keep != nil {
+		s.keep.note(s.changes)
+	}
 	s.applied = s.first + uint64(len(s.changes)) - 1
 	clear(s.changes)
 	s.changes = s.changes[:0]
@@ -118,6 +128,9 @@ func (s *server) search(payload []byte) error {
 	q, err := decodeQuery(payload)
 	if err != nil {
 		return fmt.Errorf("%w: query: %w", errProtocol, err)
+	}
+	if s.keep != nil {
+		s.keep.compared()
 	}
 	found, err := s.index.Search(q)
 	if err != nil {

@@ -16,11 +16,17 @@
 //
 // The stand-in does not notice objects that the index should have found. The test compares
 // those.
+//
+// An index that keeps its entries needs a quota, the field Shelf of its [sdk.Config]. [Core.Save]
+// lets it save, and [Core.Restart] starts it again from what it has saved. The test also fails on a
+// blob that is too long, a number that does not ascend, and on more blobs than the quota covers.
 package sdktest
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -46,6 +52,9 @@ type Core struct {
 	applied uint64
 	refused map[uint64]taskwire.Failure
 	live    map[identity.Value]identity.ID
+	objects map[identity.Value]object // also those that the index refused
+	config  sdk.Config
+	shelf   *shelf
 }
 
 // Errors of [Core.Search] and [Core.Ask]: the index refused the predicate, found the query too
@@ -61,10 +70,22 @@ var (
 // without an error.
 func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 	tb.Helper()
+	c := launch(tb, x, config)
+	if c == nil {
+		return nil
+	}
+	c.objects = make(map[identity.Value]object)
+	c.shelf = &shelf{quota: config.Shelf, blobs: make(map[uint64][]byte), fresh: make(map[uint64][]byte)}
+	return c
+}
+
+// launch starts an index and configures it.
+func launch(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
+	tb.Helper()
 	ours, theirs := Pair(tb)
 	c := &Core{tb: tb, conn: ours, in: bufio.NewReader(ours), buf: make([]byte, taskwire.MaxAnswerFrame),
 		done: make(chan error, 1), refused: make(map[uint64]taskwire.Failure),
-		live: make(map[identity.Value]identity.ID)}
+		live: make(map[identity.Value]identity.ID), config: config}
 	go func() {
 		c.done <- sdk.ServeChannel(theirs, x)
 		theirs.Close()
@@ -77,7 +98,7 @@ func Start(tb testing.TB, x sdk.Index, config sdk.Config) *Core {
 	})
 	c.seq++
 	c.send(taskwire.AppendConfigure(nil, c.seq, &taskwire.Configuration{Type: config.Type, Ordered: config.Ordered,
-		MaxResults: uint32(config.MaxResults), Config: config.Options}))
+		MaxResults: uint32(config.MaxResults), Shelf: uint64(config.Shelf), Config: config.Options}))
 	if !c.confirmed() {
 		return nil
 	}
@@ -114,9 +135,11 @@ func (c *Core) InsertOf(owner sdk.Owner, id identity.ID, input string) bool {
 	c.tb.Helper()
 	c.seq++
 	c.live[id.Value()] = id
+	c.objects[id.Value()] = object{id: id, owner: owner, input: []byte(input)}
 	c.send(AppendInsert(nil, c.seq, c.seq, id, owner, []byte(input)))
 	if !c.confirmed() {
 		delete(c.live, id.Value())
+		c.objects[id.Value()] = object{id: id, owner: owner, input: []byte(input), out: true}
 		return false
 	}
 	return true
@@ -138,6 +161,7 @@ func (c *Core) InsertAll(from int, inputs []string) []identity.ID {
 		id := ID(from + i)
 		ids = append(ids, id)
 		c.live[id.Value()] = id
+		c.objects[id.Value()] = object{id: id, owner: 1, input: []byte(input)}
 		frames = AppendInsert(frames, c.seq, c.seq, id, 1, []byte(input))
 	}
 	sent := make(chan error, 1)
@@ -165,9 +189,23 @@ func (c *Core) Remove(id identity.ID) {
 	c.tb.Helper()
 	c.seq++
 	delete(c.live, id.Value())
+	delete(c.objects, id.Value())
 	c.send(taskwire.AppendRemove(nil, c.seq, c.seq, id))
 	if !c.confirmed() {
 		c.tb.Fatal("the index refused a removal")
+	}
+}
+
+// Void puts an object that has no input for the index, in the place of any other [Version] of it.
+// The index must have a shelf.
+func (c *Core) Void(id identity.ID) {
+	c.tb.Helper()
+	c.seq++
+	delete(c.live, id.Value())
+	c.objects[id.Value()] = object{id: id, void: true, out: true}
+	c.send(taskwire.AppendVoid(nil, c.seq, c.seq, id))
+	if !c.confirmed() {
+		c.tb.Fatal("the index refused an object without an input")
 	}
 }
 
@@ -335,9 +373,12 @@ func Next(shown []identity.ID) []identity.ID {
 // ID returns an identity that n determines.
 func ID(n int) identity.ID { return Version(n, 0) }
 
-// Version returns an identity with the value of ID(n) and another tag: the
-// same object with another content.
+// Version returns an identity with the value of ID(n) and another tag: the same object with another
+// content. Tags look random, as those of the Core do: otherwise two sets of identities could have
+// the same sum.
 func Version(n, version int) identity.ID {
-	return identity.ID{0: byte(n), 1: byte(n >> 8), 2: byte(n >> 16), 15: 0xff,
-		identity.ValueSize: byte(version), identity.ValueSize + 1: byte(version >> 8), identity.Size - 1: 1}
+	id := identity.ID{0: byte(n), 1: byte(n >> 8), 2: byte(n >> 16), 15: 0xff}
+	digest := sha256.Sum256(fmt.Append(nil, n, version))
+	copy(id[identity.ValueSize:], digest[:])
+	return id
 }

@@ -25,6 +25,7 @@ type domain[K any] struct {
 	parse   func(text string) (K, error) // text is a raw input, or a literal without its quotes
 	quoted  quoting                      // how JSON and predicates write a key
 	upper   func(prefix K) (K, bool)     // the least key above all keys with this prefix; false if there is no such key. nil: the type has no prefixes
+	saved   layout[K]                    // how an entry on the shelf has a key
 }
 
 // quoting says whether a key is written in quotation marks.
@@ -37,10 +38,10 @@ const (
 )
 
 var (
-	int64Domain   = domain[int64]{compare: cmp.Compare[int64], parse: parseInt64, quoted: never}
-	float64Domain = domain[float64]{compare: cmp.Compare[float64], parse: parseFloat64, quoted: never}
-	stringDomain  = domain[string]{compare: strings.Compare, parse: parseString, quoted: always, upper: upper}
-	timeDomain    = domain[instant]{compare: instant.compare, parse: parseInstant, quoted: inJSON}
+	int64Domain   = domain[int64]{compare: cmp.Compare[int64], parse: parseInt64, quoted: never, saved: int64Layout}
+	float64Domain = domain[float64]{compare: cmp.Compare[float64], parse: parseFloat64, quoted: never, saved: float64Layout}
+	stringDomain  = domain[string]{compare: strings.Compare, parse: parseString, quoted: always, upper: upper, saved: stringLayout}
+	timeDomain    = domain[instant]{compare: instant.compare, parse: parseInstant, quoted: inJSON, saved: timeLayout}
 )
 
 // fromJSON reads a key from a JSON value.

@@ -18,6 +18,8 @@ type index struct{ keys keyTree }
 type keyTree interface {
 	Apply([]sdk.Change)
 	Search(sdk.Query) (iter.Seq[sdk.Identity], error)
+	Entry(sdk.Value) (sdk.Entry, bool)
+	Restore(sdk.Entry) bool
 }
 
 // options is the configuration. A member that is unknown, null or given twice is refused.

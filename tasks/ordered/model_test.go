@@ -226,6 +226,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 					t.Fatalf("%s, limit %d, owner %d: the pages have %x, want %x", q.Predicate, q.Limit, q.Owner, all, want)
 				}
 			},
+			"restart": func(t *rapid.T) { x = restarted(t, x) },
 			"begin pages": func(t *rapid.T) {
 				open, shown = drawQuestion(t), nil
 				clear(unchanged)
@@ -247,6 +248,20 @@ func TestIndexAgreesWithAList(t *testing.T) {
 			"": func(t *rapid.T) { checkOwners(t, x.keys.(*tree[int64])) },
 		})
 	})
+}
+
+// restarted returns a new index with the entries of another.
+func restarted(t *rapid.T, x *index) *index {
+	next := &index{}
+	if err := next.Configure(sdk.Config{Type: model.TypeInt64, Ordered: true, Options: []byte(`{"path":""}`)}); err != nil {
+		t.Fatal(err)
+	}
+	for v := range x.keys.(*tree[int64]).held {
+		if e, ok := x.Entry(v); !ok || e.Identity.Value() != v || !next.Restore(e) {
+			t.Fatalf("the entry of %x is %+v, %v; want that it is restored", v, e, ok)
+		}
+	}
+	return next
 }
 
 // checkOwners fails if an object is not in its place in the list of its owner, or if a list has

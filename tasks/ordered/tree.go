@@ -27,6 +27,7 @@ type tree[K any] struct {
 	held    map[identity.Value]member
 	owners  owners[K]
 	more    map[identity.Value][]K // objects that have several keys, in ascending order
+	scratch []byte                 // the data of the entry that Entry returned last
 }
 
 // entry is one key of one object. Entries are ordered by key, then by the
@@ -66,6 +67,10 @@ func (t *tree[K]) Apply(changes []sdk.Change) {
 			c.Refuse()
 			continue
 		}
+		if len(keys) == 0 {
+			c.Skip()
+			continue
+		}
 		t.hold(c, keys)
 	}
 }
@@ -87,9 +92,6 @@ func (t *tree[K]) drop(id identity.ID) {
 }
 
 func (t *tree[K]) hold(c *sdk.Change, keys []K) {
-	if len(keys) == 0 {
-		return
-	}
 	v := c.Identity.Value()
 	t.held[v] = t.owners.add(c.Owner, object[K]{v, [1]K{keys[0]}})
 	if len(keys) > 1 {
