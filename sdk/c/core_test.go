@@ -47,7 +47,8 @@ type core struct {
 	applied uint64
 	failed  map[uint64]taskwire.Failure
 	pending map[uint64][]byte // blobs since the last Set
-	highest uint64            // number of a blob
+	highest uint64            // number of a blob of this process, or of the shelf
+	settled uint64            // number of the newest blob that ever counted on this shelf
 	anew    bool              // the shelf was emptied
 	fed     int               // inserts to this process
 	written int               // bytes of blobs from all processes
@@ -100,10 +101,7 @@ func (c *core) launch() {
 	c.conn, c.in, c.buf = ours, bufio.NewReader(ours), make([]byte, taskwire.MaxAnswerFrame)
 	c.seq, c.applied, c.fed = 0, 0, 0
 	c.failed, c.pending = make(map[uint64]taskwire.Failure), make(map[uint64][]byte)
-	c.highest = 0
-	for number := range c.shelf {
-		c.highest = max(c.highest, number)
-	}
+	c.highest = c.settled
 	file, err := theirs.(*net.UnixConn).File()
 	testutil.Must(c.t, err)
 	theirs.Close()
@@ -253,33 +251,52 @@ func (c *core) pages(q taskwire.Query) (all []identity.ID) {
 	return all
 }
 
-// save lets the Task save until it has no more to save. Rooms change from blob to blob.
-func (c *core) save(rooms ...uint32) {
+// save lets the Task save until it has no more to save.
+func (c *core) save(most int) {
 	c.t.Helper()
-	for i := 0; ; i++ {
+	for {
+		room := min(most, c.room())
 		c.seq++
-		c.send(taskwire.AppendSave(nil, c.seq, rooms[i%len(rooms)], c.anew))
+		c.send(taskwire.AppendSave(nil, c.seq, uint32(room), c.anew))
 		c.anew = false
 		a := c.answer()
 		if a.Type == taskwire.Set {
 			c.set(a)
 			return
 		}
-		c.checkBlob(a, rooms[i%len(rooms)])
+		c.checkBlob(a, room)
 	}
 }
 
+// room returns the most bytes that the next blob may have. A blob takes one of six sizes, and 256
+// bytes beside it.
+func (c *core) room() int {
+	left := int(c.config.Shelf)
+	for _, blobs := range []map[uint64][]byte{c.shelf, c.pending} {
+		for _, b := range blobs {
+			class := 4 << 10
+			for class < 4+len(b) {
+				class *= 2
+			}
+			left -= class + 256
+		}
+	}
+	for class := 128 << 10; class >= 4<<10; class /= 2 {
+		if class+256 <= left {
+			return min(class-4, taskwire.MaxBlob)
+		}
+	}
+	return 0
+}
+
 // checkBlob keeps a blob until the next Set.
-func (c *core) checkBlob(a taskwire.Answer, room uint32) {
+func (c *core) checkBlob(a taskwire.Answer, room int) {
 	c.t.Helper()
-	if a.Type != taskwire.Blob || a.Number <= c.highest || len(a.Blob) > int(room) {
+	if a.Type != taskwire.Blob || a.Number <= c.highest || len(a.Blob) > room {
 		c.t.Fatalf("an answer of type %d with number %d after %d, and %d bytes of %d", a.Type, a.Number, c.highest, len(a.Blob), room)
 	}
 	c.highest, c.pending[a.Number] = a.Number, a.Blob
 	c.written += len(a.Blob)
-	if size := c.shelfSize() + sizeOf(c.pending); size > int(c.config.Shelf) {
-		c.t.Fatalf("the blobs have %d bytes, and the quota is %d", size, c.config.Shelf)
-	}
 }
 
 func (c *core) set(a taskwire.Answer) {
@@ -292,14 +309,16 @@ func (c *core) set(a taskwire.Answer) {
 	}
 	if a.Changed {
 		maps.Copy(c.shelf, c.pending)
+		for number := range c.pending {
+			c.settled = max(c.settled, number)
+		}
 	}
 	clear(c.pending)
 }
 
-func (c *core) shelfSize() int { return sizeOf(c.shelf) }
-
-func sizeOf(blobs map[uint64][]byte) (n int) {
-	for _, b := range blobs {
+// shelfSize returns the bytes of all blobs.
+func (c *core) shelfSize() (n int) {
+	for _, b := range c.shelf {
 		n += len(b)
 	}
 	return n

@@ -91,7 +91,7 @@ func randomChanges(t *testing.T, r *rand.Rand) {
 			}
 		}
 		if shelf > 0 && r.IntN(2) == 0 {
-			c.save(uint32(100 + r.IntN(4000)))
+			c.save(100 + r.IntN(8000))
 		}
 		switch r.IntN(6) {
 		case 0:
@@ -100,11 +100,17 @@ func randomChanges(t *testing.T, r *rand.Rand) {
 			c.anew = shelf > 0
 		}
 		if c.anew { // the Core empties the shelf, and says so with the next Save
-			clear(c.shelf)
+			c.empty()
 		}
 		c.agrees(keys, owners)
 	}
 	c.end()
+}
+
+// empty empties the shelf.
+func (c *core) empty() {
+	clear(c.shelf)
+	c.settled = 0
 }
 
 // restart ends the process or kills it, perhaps loses blobs of the shelf, and starts another one.
@@ -115,15 +121,15 @@ func (c *core) restart(r *rand.Rand) {
 	} else {
 		c.kill()
 	}
-	c.anew = false
 	for number, blob := range c.shelf {
-		switch r.IntN(20) {
-		case 0:
-			delete(c.shelf, number)
-		case 1:
+		if r.IntN(20) == 0 {
 			c.shelf[number] = blob[:1+r.IntN(len(blob))]
 		}
 	}
+	if r.IntN(10) == 0 {
+		c.empty()
+	}
+	c.anew = len(c.shelf) == 0
 	c.start()
 }
 

@@ -303,18 +303,17 @@ struct mtk_server {
 	size_t cursor; /* first object of the snapshot behind the last run */
 
 	/* The shelf. Blobs ascend. The first of them are the oldest; retired ones are not among them. */
-	uint64_t quota;
+	uint64_t quota; /* 0: no shelf */
 	struct mtk_blob *blobs;
 	size_t blob_count, blob_room;
 	uint64_t *retired; /* numbers that leave with the next Set */
 	size_t retired_count, retired_room;
-	uint64_t stored;    /* bytes of blobs, with the retired ones */
-	uint64_t logged;    /* bytes of blobs, without them */
+	uint64_t logged;    /* bytes of blobs */
 	uint64_t live;      /* bytes of newest records of objects that are held or void */
 	uint64_t last_blob; /* number */
 	int saving;         /* between the first Save and its Set */
-	int set_changed;    /* since the last Set */
-	int full;           /* the last saving ended at the quota */
+	int written;        /* a blob since the last Set */
+	int full;           /* the last saving ended for lack of room */
 	uint64_t planned;   /* objects that this saving still writes */
 	motte_buffer record;
 };
@@ -898,6 +897,15 @@ static inline int mtk_load(struct mtk_server *s, motte_bytes *b, uint64_t blob)
 	return 1;
 }
 
+/* Notes a blob that is the newest. */
+static inline void mtk_add_blob(struct mtk_server *s, uint64_t number, size_t size)
+{
+	s->blobs = (struct mtk_blob *)mtk_grow(s->blobs, &s->blob_room, s->blob_count + 1, sizeof *s->blobs);
+	s->blobs[s->blob_count].number = number;
+	s->blobs[s->blob_count++].size = size;
+	s->logged += size;
+}
+
 /* Stored: number 8 | records … */
 static inline int mtk_on_stored(struct mtk_server *s, motte_bytes p)
 {
@@ -906,11 +914,7 @@ static inline int mtk_on_stored(struct mtk_server *s, motte_bytes p)
 		return 0;
 	s->restored = 1;
 	s->last_blob = number;
-	s->blobs = (struct mtk_blob *)mtk_grow(s->blobs, &s->blob_room, s->blob_count + 1, sizeof *s->blobs);
-	s->blobs[s->blob_count].number = number;
-	s->blobs[s->blob_count++].size = p.size - 8;
-	s->stored += p.size - 8;
-	s->logged += p.size - 8;
+	mtk_add_blob(s, number, p.size - 8);
 	motte_bytes records = {p.data + 8, p.size - 8};
 	while (mtk_saves(s) && records.size > 0 && mtk_load(s, &records, number))
 		continue;
@@ -1051,7 +1055,6 @@ static inline void mtk_retire(struct mtk_server *s, int oldest)
 	s->logged -= blob.size;
 	s->retired = (uint64_t *)mtk_grow(s->retired, &s->retired_room, s->retired_count + 1, sizeof *s->retired);
 	s->retired[s->retired_count++] = blob.number;
-	s->set_changed = 1;
 }
 
 /* Reports whether so many blobs at the end of the log are small that they should be one. */
@@ -1066,7 +1069,7 @@ static inline int mtk_last_are_small(const struct mtk_server *s, uint64_t small)
 /* Decides what this saving writes: the objects that changed, and the live records of blobs that
  * leave. The oldest blobs leave while more than half of the log is out of date, or an eighth if
  * there is no room. Small blobs at the end leave before they become many. */
-static inline void mtk_plan(struct mtk_server *s)
+static inline void mtk_plan(struct mtk_server *s, size_t room)
 {
 	uint64_t moved = 0; /* live bytes of the blobs that leave */
 	s->saving = 1;
@@ -1077,7 +1080,7 @@ static inline void mtk_plan(struct mtk_server *s)
 		mtk_retire(s, 1);
 		moved += before - s->live;
 	}
-	int joins = s->lists[MTK_DIRTY].count > 0 && s->stored + MOTTE_MAX_BLOB <= s->quota;
+	int joins = s->lists[MTK_DIRTY].count > 0 && room == MOTTE_MAX_BLOB;
 	for (uint64_t small = 1024; joins && small < MOTTE_MAX_BLOB; small *= 4)
 		for (int i = mtk_last_are_small(s, small) ? MTK_JOIN : 0; i > 0 && s->retired_count < MTK_DROPPED; i--)
 			mtk_retire(s, 0);
@@ -1086,12 +1089,12 @@ static inline void mtk_plan(struct mtk_server *s)
 }
 
 /* Encodes the record of an object. Returns 0 if it has none, or a record that is too large. */
-static inline int mtk_encode(struct mtk_server *s, const motte_object *o, size_t room)
+static inline int mtk_encode(struct mtk_server *s, const motte_object *o)
 {
 	motte_buffer *r = &s->record;
 	r->size = 0;
 	r->overflow = 0;
-	r->limit = room;
+	r->limit = MOTTE_MAX_BLOB;
 	mtk_write_u8(r, o->state);
 	motte_write(r, o->id, o->state == MTK_TOMB ? MOTTE_VALUE : MOTTE_ID);
 	if (o->state == MTK_HELD) {
@@ -1112,19 +1115,20 @@ static inline void mtk_fill_blob(struct mtk_server *s, size_t room)
 	size_t used = 0;
 	motte_object *o;
 	while (s->planned > 0 && (o = s->lists[MTK_DIRTY].first)) {
-		if (!mtk_encode(s, o, room)) {
+		if (!mtk_encode(s, o)) {
 			mtk_unlink(s, o);
 			mtk_link(s, o, MTK_LOOSE);
 			s->planned--;
 			continue;
 		}
-		if (s->stored + used + s->record.size > s->quota) {
+		if (s->record.size > room - used) {
+			if (used > 0)
+				return;
 			s->full = 1;
 			s->planned = 0;
+			mtk_touch(s, o); /* so that the next saving begins with another one */
 			return;
 		}
-		if (s->record.size > room - used)
-			return;
 		motte_write(&s->out, s->record.data, s->record.size);
 		used += s->record.size;
 		mtk_shelve(s, o, s->last_blob, s->record.size);
@@ -1132,24 +1136,27 @@ static inline void mtk_fill_blob(struct mtk_server *s, size_t room)
 	}
 }
 
-/* Ends a saving: the retired blobs leave the shelf. */
+/* Ends a saving: the retired blobs leave the shelf. The newest blob stays if none came after it: the
+ * next process learns from it which numbers are used. */
 static inline int mtk_set(struct mtk_server *s)
 {
-	size_t n = s->retired_count;
-	mtk_header(s, MTK_SET, 1 + 8 * n, s->seq);
-	mtk_write_u8(&s->out, (unsigned)s->set_changed);
 	/* The oldest blobs were retired first and ascend; then come the newest, which descend. */
-	for (size_t i = 1; i < n; i++)
+	for (size_t i = 1; i < s->retired_count; i++)
 		for (size_t k = i; k > 0 && s->retired[k - 1] > s->retired[k]; k--) {
 			uint64_t swapped = s->retired[k];
 			s->retired[k] = s->retired[k - 1];
 			s->retired[k - 1] = swapped;
 		}
+	if (!s->written && s->retired_count > 0
+	    && (s->blob_count == 0 || s->blobs[s->blob_count - 1].number < s->retired[s->retired_count - 1]))
+		mtk_add_blob(s, s->retired[--s->retired_count], 0);
+	size_t n = s->retired_count;
+	mtk_header(s, MTK_SET, 1 + 8 * n, s->seq);
+	mtk_write_u8(&s->out, s->written || n > 0);
 	for (size_t i = 0; i < n; i++)
 		motte_write_u64(&s->out, s->retired[i]);
 	s->retired_count = 0;
-	s->saving = s->set_changed = 0;
-	s->stored = s->logged;
+	s->saving = s->written = 0;
 	return 1;
 }
 
@@ -1167,20 +1174,20 @@ static inline void mtk_begin_anew(struct mtk_server *s)
 				mtk_discard(s, o);
 		}
 	s->blob_count = s->retired_count = 0;
-	s->stored = s->logged = s->planned = 0;
-	s->saving = s->set_changed = s->full = 0;
+	s->logged = s->planned = 0;
+	s->saving = s->written = s->full = 0;
 }
 
-/* Save: room 4 | anew 1 */
+/* Save: room 4 | anew 1. The room is 0 if the quota is used up. */
 static inline int mtk_on_save(struct mtk_server *s, motte_bytes p)
 {
 	size_t room = mtk_u32(p.data);
-	if (room == 0 || room > MOTTE_MAX_BLOB || p.data[4] > 1)
+	if (room > MOTTE_MAX_BLOB || p.data[4] > 1)
 		return 0;
 	if (p.data[4] == 1)
 		mtk_begin_anew(s);
 	if (!s->saving && mtk_saves(s))
-		mtk_plan(s);
+		mtk_plan(s, room);
 	if (s->planned > 0 && s->lists[MTK_DIRTY].first) {
 		size_t start = s->out.size;
 		s->last_blob++;
@@ -1192,12 +1199,8 @@ static inline int mtk_on_save(struct mtk_server *s, motte_bytes p)
 		if (size > 0) {
 			for (int i = 0; i < 4; i++)
 				s->out.data[start + 4 + (size_t)i] = (uint8_t)((size + 8) >> (24 - 8 * i));
-			s->blobs = (struct mtk_blob *)mtk_grow(s->blobs, &s->blob_room, s->blob_count + 1, sizeof *s->blobs);
-			s->blobs[s->blob_count].number = s->last_blob;
-			s->blobs[s->blob_count++].size = size;
-			s->stored += size;
-			s->logged += size;
-			s->set_changed = 1;
+			mtk_add_blob(s, s->last_blob, size);
+			s->written = 1;
 			return s->out.size < MTK_WRITE || mtk_flush(s);
 		}
 		s->out.size = start;

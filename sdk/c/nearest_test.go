@@ -198,7 +198,7 @@ func TestNearestSurvivesRandomChanges(t *testing.T) {
 				}
 			}
 			if r.IntN(2) == 0 {
-				c.save(uint32(1000 + r.IntN(30000)))
+				c.save(1000 + r.IntN(30000))
 			}
 			if r.IntN(4) == 0 {
 				c.restart(r)
