@@ -80,64 +80,6 @@ func names(t *testing.T, c *client.Client, q client.Query) (list []string) {
 	return list
 }
 
-// TestTheExactTaskBehindTheWalls uses the exact Task like a client, and kills it.
-func TestTheExactTaskBehindTheWalls(t *testing.T) {
-	s, c := serve(t, exact, client.Index{Type: model.TypeText})
-	ctx := t.Context()
-	put := func(name, input string) {
-		t.Helper()
-		r, err := c.Put(ctx, "c", []byte(input), client.Name(name))
-		testutil.Must(t, err)
-		if r.NotIndexed {
-			t.Errorf("%s is not indexed", name)
-		}
-	}
-	for i := range 25 {
-		put(fmt.Sprintf("red-%02d", i), "red")
-	}
-	put("other", "green")
-	put("red-03", "green")
-	testutil.Must(t, c.Delete(ctx, "c", "red-04"))
-	long := make([]byte, 5000)
-	if r, err := c.Put(ctx, "c", long, client.Name("long")); err != nil || !r.NotIndexed {
-		t.Errorf("a key of 5000 bytes: %+v, %v, want one that is not indexed", r, err)
-	}
-
-	check := func(when string) {
-		t.Helper()
-		if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "green"}); !slices.Equal(got, []string{"other", "red-03"}) {
-			t.Errorf("%s: green are %v", when, got)
-		}
-		for _, limit := range []uint32{1, 7, 23, 1000} {
-			if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "red", Limit: limit}); len(got) != 23 {
-				t.Errorf("%s: pages of %d have %d red objects, want 23", when, limit, len(got))
-			}
-		}
-	}
-	check("at first")
-	restartTask(t, s, c, "exact")
-	check("after the process was killed")
-
-	if n, err := c.DeleteWhere(ctx, client.Query{Collection: "c", Index: "x", Predicate: "red"}); err != nil || n.Count != 23 {
-		t.Errorf("%+v, %v, want 23 that are deleted", n, err)
-	}
-	if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "red"}); len(got) > 0 {
-		t.Errorf("%v are found after they were deleted", got)
-	}
-	for _, err := range c.Search(ctx, client.Query{Collection: "c", Index: "x"}) {
-		if !errors.Is(err, client.ErrQueryRefused) {
-			t.Errorf("an empty predicate: %v", err)
-		}
-	}
-	alerts, err := c.Alerts(ctx)
-	testutil.Must(t, err)
-	for _, a := range alerts {
-		if a.Reason != model.ReasonTaskEnded {
-			t.Errorf("an alert: %s", client.ReasonName(a.Reason))
-		}
-	}
-}
-
 // TestNearestBehindTheWalls uses the Task in C++ like a client, and kills it.
 func TestNearestBehindTheWalls(t *testing.T) {
 	s, c := serve(t, nearest, client.Index{Ordered: true, Config: []byte(`{"dimensions":2,"field":"at"}`)})

@@ -27,11 +27,11 @@ const (
 	terminal              // the reader opens another terminal
 	interrupt             // the reader stops the server with Ctrl-C
 	notRun                // a block that can't be run here, for a reason
-	needs                 // the reader must have these programs
+	needs                 // the reader must have these programs or files
 )
 
 // languages are the languages of blocks, and whether a block of the language holds commands.
-var languages = map[string]bool{"sh": true, "console": true, "c": false, "go": false, "ini": false, "rust": false, "text": false, "yaml": false}
+var languages = map[string]bool{"sh": true, "console": true, "c": false, "cpp": false, "go": false, "ini": false, "rust": false, "text": false, "yaml": false}
 
 var (
 	fence   = regexp.MustCompile("^ *```(.*)$")
@@ -81,7 +81,7 @@ func readPage(path string) (steps []step, err error) {
 		}
 		runs, known := languages[m[1]]
 		if !known {
-			return nil, wrong("the block has the language %q; want sh, console, c, go, ini, rust, text or yaml", m[1])
+			return nil, wrong("the block has the language %q; want sh, console, c, cpp, go, ini, rust, text or yaml", m[1])
 		}
 		if !runs {
 			for _, line := range block {

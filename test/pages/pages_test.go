@@ -111,11 +111,16 @@ func TestPagesAreTrue(t *testing.T) {
 	t.Logf("%d blocks are not run", left)
 }
 
-// findPrograms skips the page if one of its programs is missing. In CI that is a failure.
+// findPrograms skips the page if one of its programs, or of its files, is missing. In CI that is a
+// failure.
 func findPrograms(t *testing.T, names []string) {
 	t.Helper()
 	for _, name := range names {
-		if _, err := exec.LookPath(name); err == nil {
+		_, err := exec.LookPath(name)
+		if filepath.IsAbs(name) {
+			_, err = os.Stat(name)
+		}
+		if err == nil {
 			continue
 		}
 		if os.Getenv(requireCompilers) != "" {
