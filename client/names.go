@@ -27,11 +27,11 @@ var (
 		model.ReasonCheckpoint: "checkpoint", model.ReasonLossAccepted: "loss-accepted",
 		model.ReasonFileLost: "file-lost", model.ReasonKeysOlder: "keys-older", model.ReasonAdrift: "directory-moved",
 		model.ReasonReadFailed: "read-failed", model.ReasonNewAdmin: "new-administrator",
-		model.ReasonSetAside: "set-aside",
+		model.ReasonSetAside: "set-aside", model.ReasonUpgradeRefused: "upgrade-refused",
 	}
 	stateNames = map[model.IndexState]string{
 		model.IndexNotShown: "not-shown", model.IndexStarting: "starting", model.IndexBuilding: "building", model.IndexServing: "serving",
-		model.IndexQuarantined: "quarantined", model.IndexRefused: "refused",
+		model.IndexQuarantined: "quarantined", model.IndexRefused: "refused", model.IndexParked: "parked",
 	}
 	typeNames = map[model.DataType]string{
 		model.TypeAny: "any", model.TypeBytes: "bytes", model.TypeText: "text", model.TypeInt64: "int64",

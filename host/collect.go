@@ -152,7 +152,7 @@ func (m *metrics) collectAlerts(out sink) {
 
 func (m *metrics) collectIndex(out sink, number uint64, x standing) {
 	index := strconv.FormatUint(number, 10)
-	for state := model.IndexStarting; state <= model.IndexRefused; state++ {
+	for state := model.IndexStarting; state <= model.IndexParked; state++ {
 		out.gauge(indexState, flag(x.state == state), index, client.StateName(state))
 	}
 	out.counter(indexRestarts, x.restarts, index)

@@ -19,8 +19,9 @@ type Status struct {
 
 // TaskStatus describes a registered Task.
 type TaskStatus struct {
-	Task string
-	Row  model.Row
+	Task   string
+	Row    model.Row
+	Before *model.Row // the row of the executable before the present one; nil: there was none
 }
 
 // Index returns the status of an index, or nil.
@@ -44,8 +45,13 @@ func (s *Status) Add(p []byte) (err error) {
 		s.Server = &server
 	case wire.StatusTask:
 		task := TaskStatus{Task: r.Text(model.MaxIdentifier)}
-		task.Row, err = model.DecodeRow(r.Rest())
+		task.Row, err = model.DecodeRow(r.Take(model.RowSize))
 		r.Require(err == nil)
+		if r.Len() > 0 {
+			before, err := model.DecodeRow(r.Rest())
+			r.Require(err == nil)
+			task.Before = &before
+		}
 		s.Tasks = append(s.Tasks, task)
 	case wire.StatusPrincipal:
 		var x wire.PrincipalStatus

@@ -16,7 +16,7 @@ func appendStatus(s *Status) []byte {
 	case s.Server != nil:
 		return wire.AppendServerStatus(nil, s.Server)
 	case len(s.Tasks) > 0:
-		return wire.AppendTaskStatus(nil, s.Tasks[0].Task, AppendRow(nil, &s.Tasks[0].Row))
+		return wire.AppendTaskStatus(nil, s.Tasks[0].Task, AppendRow(nil, &s.Tasks[0].Row), encoded(s.Tasks[0].Before))
 	case len(s.Principals) > 0:
 		return wire.AppendPrincipalStatus(nil, &s.Principals[0])
 	case len(s.Collections) > 0:
@@ -34,12 +34,13 @@ func TestStatusLimits(t *testing.T) {
 	bad := row
 	bad.Operations = 0
 	items := map[string][]byte{
-		"the server":   wire.AppendServerStatus(nil, &model.ServerStatus{Objects: 1}),
-		"a Task":       wire.AppendTaskStatus(nil, "t", AppendRow(nil, &row)),
-		"a principal":  wire.AppendPrincipalStatus(nil, &wire.PrincipalStatus{Label: "alice"}),
-		"a collection": wire.AppendCollectionStatus(nil, &wire.CollectionStatus{Collection: "c", Objects: 1}),
-		"a grant":      wire.AppendGrantStatus(nil, &wire.GrantStatus{Collection: "c"}),
-		"an index":     wire.AppendIndexStatus(nil, &wire.IndexStatus{Collection: "c", Index: "i", Task: "t", State: model.IndexServing}),
+		"the server":               wire.AppendServerStatus(nil, &model.ServerStatus{Objects: 1}),
+		"a Task":                   wire.AppendTaskStatus(nil, "t", AppendRow(nil, &row), nil),
+		"a Task that was upgraded": wire.AppendTaskStatus(nil, "t", AppendRow(nil, &row), AppendRow(nil, &row)),
+		"a principal":              wire.AppendPrincipalStatus(nil, &wire.PrincipalStatus{Label: "alice"}),
+		"a collection":             wire.AppendCollectionStatus(nil, &wire.CollectionStatus{Collection: "c", Objects: 1}),
+		"a grant":                  wire.AppendGrantStatus(nil, &wire.GrantStatus{Collection: "c"}),
+		"an index":                 wire.AppendIndexStatus(nil, &wire.IndexStatus{Collection: "c", Index: "i", Task: "t", State: model.IndexServing}),
 	}
 	for name, p := range items {
 		if err := new(Status).Add(p); err != nil {
@@ -56,11 +57,13 @@ func TestStatusLimits(t *testing.T) {
 	gap[2] = 'c' // after a zero byte
 	gap[1] = 0
 	for name, p := range map[string][]byte{
-		"nothing":                    nil,
-		"a kind below the first":     {0},
-		"a kind above the last":      {byte(wire.StatusIndex) + 1},
-		"a Task with an invalid row": wire.AppendTaskStatus(nil, "t", AppendRow(nil, &bad)),
-		"a name with a zero byte":    gap,
+		"nothing":                           nil,
+		"a kind below the first":            {0},
+		"a kind above the last":             {byte(wire.StatusIndex) + 1},
+		"a Task with an invalid row":        wire.AppendTaskStatus(nil, "t", AppendRow(nil, &bad), nil),
+		"a Task with an invalid row before": wire.AppendTaskStatus(nil, "t", AppendRow(nil, &row), AppendRow(nil, &bad)),
+		"a Task with half a row before":     wire.AppendTaskStatus(nil, "t", AppendRow(nil, &row), AppendRow(nil, &row)[:40]),
+		"a name with a zero byte":           gap,
 	} {
 		if err := new(Status).Add(p); err == nil {
 			t.Errorf("%s is accepted", name)
@@ -84,4 +87,12 @@ func FuzzStatus(f *testing.F) {
 			t.Fatalf("encoded again as\n%x, was\n%x", appendStatus(&s), p)
 		}
 	})
+}
+
+// encoded returns an encoded row; of no row, nothing.
+func encoded(row *model.Row) []byte {
+	if row == nil {
+		return nil
+	}
+	return AppendRow(nil, row)
 }

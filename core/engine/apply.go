@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"motte/core/access"
 	"motte/core/codec"
@@ -52,65 +51,14 @@ func (e *Engine) applyTask(body []byte) error {
 		if x.task != n.task {
 			continue
 		}
-		if x.outdated = x.instance != 0; !x.outdated {
+		e.abandon(x)
+		x.upgrading = false
+		if x.outdated = x.instance != 0; !x.outdated && x.state != model.IndexParked {
 			e.restartIndex(x)
 		}
 	}
 	e.upgradeNext(n.task)
 	return nil
-}
-
-// upgradeNext restarts the next index of a Task that still runs with an older row, if no other
-// index of the Task is being upgraded. So the indexes are down one after the other. If the
-// upgraded index never serves, the others keep the old executable until their processes end. If
-// it refuses its configuration, the next index is upgraded.
-func (e *Engine) upgradeNext(task string) {
-	var next *index
-	for _, x := range e.indexes {
-		switch {
-		case x.task != task:
-		case x.upgrading && !x.outdated:
-			return
-		case x.outdated && next == nil:
-			next = x
-		}
-	}
-	if next != nil {
-		next.upgrading = true
-		e.restartIndex(next)
-	}
-}
-
-// endUpgrade notes that no index waits for x any more: x serves, or never will. If x was being
-// upgraded, the next index has its turn.
-func (e *Engine) endUpgrade(x *index) {
-	if x.upgrading {
-		x.upgrading = false
-		e.upgradeNext(x.task)
-	}
-}
-
-// rebuild answers a REBUILD: the index is built anew, also with the inputs that were set aside,
-// and no predicate is refused any more. The answer does not wait until the index serves.
-func (e *Engine) rebuild(q *Request) model.Code {
-	x := q.in.index(q.Index)
-	if x == nil {
-		return model.NoIndex
-	}
-	x.poison = poison{}
-	e.emptyShelf(x)
-	e.restartIndex(x)
-	e.pump(x)
-	return e.answer(q, Reply{})
-}
-
-// restartIndex lets an index begin anew, with the present row of its Task, also if it refused
-// its configuration. The new process does not inherit the failures of the old one.
-func (e *Engine) restartIndex(x *index) {
-	e.stopIndex(x, model.IndexUnavailable)
-	x.state, x.accepted, x.outdated, x.retryAt = model.IndexStarting, false, false, time.Time{}
-	x.failures, x.stretched = 0, 0
-	e.touch(x.c)
 }
 
 func (e *Engine) applyPrincipal(body []byte) error {
@@ -228,7 +176,7 @@ func (e *Engine) applyIndex(c *collection, body []byte) error {
 		return codec.ErrMalformed
 	}
 	e.lastIndex = max(e.lastIndex, n.number)
-	x := &index{c: c, definition: n, state: model.IndexStarting}
+	x := &index{c: c, definition: n, state: model.IndexStarting, askedAt: e.uptime}
 	x.shelf = &shelf{c: newCollection(n.shelf, "")}
 	x.shelf.c.shelfOf = x
 	e.addCollection(x.shelf.c)
@@ -247,23 +195,27 @@ func (e *Engine) applyIndexDrop(c *collection, body []byte) error {
 	if err != nil || x == nil {
 		return err
 	}
+	e.abandon(x)
 	e.stopIndex(x, model.NoIndex)
 	c.indexes = slices.DeleteFunc(c.indexes, func(other *index) bool { return other == x })
 	e.indexes = slices.DeleteFunc(e.indexes, func(other *index) bool { return other == x })
 	e.removeCollection(x.shelf.c)
 	e.endUpgrade(x)
+	e.wakeSleepers(x)
 	return nil
 }
 
 // applyDrop removes a collection with its indexes.
 func (e *Engine) applyDrop(c *collection) {
 	for _, x := range c.indexes {
+		e.abandon(x)
 		e.stopIndex(x, model.NoCollection)
 	}
 	e.indexes = slices.DeleteFunc(e.indexes, func(x *index) bool { return x.c == c })
 	for _, x := range c.indexes {
 		e.removeCollection(x.shelf.c)
 		e.endUpgrade(x)
+		e.wakeSleepers(x)
 	}
 	c.indexes = nil
 	delete(e.byName, c.name)

@@ -130,7 +130,12 @@ func (e *Engine) dropIndex(q *Request) model.Code {
 
 func (e *Engine) registerTask(q *Request) model.Code {
 	n := registered{task: string(q.Name), row: q.Query}
-	_, err := model.DecodeRow(n.row)
+	row, err := model.DecodeRow(n.row)
+	if now := e.tasks[n.task]; now != nil && now.Measurement != row.Measurement {
+		n.before = now.item.row
+	} else if now != nil {
+		n.before = now.item.before
+	}
 	switch {
 	case err != nil, !model.ValidIdentifier(n.task):
 		return model.InvalidRequest

@@ -160,6 +160,7 @@ func (e *Engine) Replay(r seglog.Record, at seglog.Location) error { return e.ap
 // clients can connect.
 func (e *Engine) Start(now time.Time, at seglog.Position) {
 	e.position, e.lsn = at, at.LSN
+	e.parkAtStart()
 	e.Tick(now)
 	for _, r := range e.Notes {
 		e.Note(r)
@@ -327,7 +328,9 @@ func (e *Engine) pumpTouched() {
 		c := pop(&e.touched)
 		c.touched = false
 		for _, x := range c.indexes {
-			e.pump(x)
+			if e.pump(x); x.successor != nil {
+				e.pump(x.successor)
+			}
 		}
 	}
 }

@@ -18,7 +18,13 @@ import (
 func (w *world) checkFeeds() {
 	w.t.Helper()
 	backlog, all := 0, 0
+	list := slices.Clone(w.e.indexes)
 	for _, x := range w.e.indexes {
+		if x.successor != nil {
+			list = append(list, x.successor)
+		}
+	}
+	for _, x := range list {
 		unread, kept, held := 0, 0, 0
 		for _, d := range x.queue {
 			if kept += d.counted; d.unread() {

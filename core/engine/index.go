@@ -51,15 +51,22 @@ type index struct {
 	stretched int           // how often its deadline was doubled
 	slowAt    time.Duration // when stretched changed last, by the clock of the engine
 
-	outdated  bool // the process has an older row of the Task: see upgradeNext
-	upgrading bool // it has not served since its upgrade began
-	accepted  bool // this executable accepted the configuration; to refuse it now is a violation
-	failures  int  // failures in a row; each makes the pause before the next start longer
-	retryAt   time.Time
-	restarts  uint64
-	outages   uint64 // outages that the Task caused
-	ledger    ledger
-	shelf     *shelf
+	outdated  bool   // the process has an older row of the Task: see upgradeNext
+	upgrading bool   // it has not served since its upgrade began
+	successor *index // the index that is being built to replace this one's process
+	replaces  *index // of a successor: the index
+	complete  bool   // of a successor: it has all objects
+
+	askedAt  time.Duration // when a query came last, by the clock of the engine
+	unseen   int           // changes while it was parked
+	sleepers []*Request    // queries that wait until it is back
+	accepted bool          // this executable accepted the configuration; to refuse it now is a violation
+	failures int           // failures in a row; each makes the pause before the next start longer
+	retryAt  time.Time
+	restarts uint64
+	outages  uint64 // outages that the Task caused
+	ledger   ledger
+	shelf    *shelf
 	poison
 
 	done               uint64          // frames that its Tasks have acknowledged or answered
@@ -202,6 +209,7 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 		x.outlives(&d)
 	}
 	if x.superseded == nil || x.unreached(d.value()) {
+		e.missedByParked(x)
 		return
 	}
 	if d.hasReplaced {
@@ -271,7 +279,8 @@ func (w *write) setInput(e *Engine, x *index, d *delivery, body []byte) (without
 // pump starts a process if one is due, continues a build, sends the deliveries that may be
 // sent, and reads inputs ahead. The queue of an index that is not up is empty.
 func (e *Engine) pump(x *index) {
-	if x.instance == 0 && x.state != model.IndexRefused && !e.Now.Before(x.retryAt) {
+	down := x.instance == 0 && x.state != model.IndexRefused && x.state != model.IndexParked
+	if down && !e.Now.Before(x.retryAt) {
 		e.startIndex(x)
 	}
 	if x.state == model.IndexBuilding && !x.scanned && x.building < fetchAhead {
@@ -283,10 +292,24 @@ func (e *Engine) pump(x *index) {
 	}
 	e.readAhead(x)
 	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
-		x.state, x.served, x.accepted = model.IndexServing, e.Now, true
-		x.shelf.loads = 0
-		e.endUpgrade(x)
+		x.accepted = true
+		if x.complete = x.replaces != nil; x.complete {
+			e.switchOver(x.replaces)
+			return
+		}
+		e.begun(x)
 	}
+	if x.successor != nil {
+		e.switchOver(x)
+	}
+}
+
+// begun notes that an index begins to serve.
+func (e *Engine) begun(x *index) {
+	x.state, x.served, x.accepted = model.IndexServing, e.Now, true
+	x.shelf.loads = 0
+	e.endUpgrade(x)
+	e.wakeSleepers(x)
 }
 
 // startIndex asks the host for a process.
@@ -329,7 +352,7 @@ func (e *Engine) build(x *index) {
 // while other queries hold changes back.
 func (x *index) maySend(d *delivery) bool {
 	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
-	held := x.holding > 0 && d.search == nil
+	held := x.holding > 0 && d.search == nil || x.replaces != nil && d.search != nil
 	return !full && !held && !x.mustWait(d) && x.open+x.finishing < windowOpen && !d.unread()
 }
 
@@ -631,10 +654,7 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 	}
 	switch d := x.sent[i]; {
 	case a.Failure == taskwire.FailConfiguration && d.kind == taskwire.Configure && !x.accepted:
-		e.stopIndex(x, model.IndexUnavailable)
-		x.state = model.IndexRefused
-		e.outage(x)
-		e.endUpgrade(x)
+		e.refused(x)
 	case a.Failure == taskwire.FailInput && d.kind == taskwire.Insert:
 		d.kind = taskwire.Remove // so that it can't be refused again
 		d.refused = true
@@ -645,6 +665,22 @@ func (e *Engine) refuse(x *index, a taskwire.Answer) model.Reason {
 		return model.ReasonUnasked
 	}
 	return 0
+}
+
+// refused handles a Task that does not accept its configuration. A successor that does so is given
+// up: its index keeps the old executable until its process ends.
+func (e *Engine) refused(x *index) {
+	if of := x.replaces; of != nil {
+		e.abandon(of)
+		e.alert(model.Alert{Reason: model.ReasonUpgradeRefused, Collection: of.c.name, Index: of.name})
+		e.endUpgrade(of)
+		return
+	}
+	e.stopIndex(x, model.IndexUnavailable)
+	x.state = model.IndexRefused
+	e.outage(x)
+	e.endUpgrade(x)
+	e.wakeSleepers(x)
 }
 
 // refuseSearch handles a Task that refuses a query. If it refuses a later round, that round is
@@ -693,6 +729,10 @@ func (e *Engine) quarantine(x *index, r model.Reason) {
 		e.outage(x)
 		e.alert(model.Alert{Reason: r, Collection: x.c.name, Index: x.name})
 	}
+	e.wakeSleepers(x)
+	if x.successor != nil {
+		e.adopt(x)
+	}
 }
 
 // stopIndex ends the Task of an index, if it runs, and drops all deliveries for it. Its queries
@@ -704,7 +744,11 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 	}
 	e.releaseWrites(x)
 	for _, d := range x.queries {
-		e.fail(d.search, code)
+		if x.replaces != nil { // the old process still serves
+			e.enqueue(x.replaces, &delivery{kind: d.kind, search: d.search})
+		} else {
+			e.fail(d.search, code)
+		}
 	}
 	e.backlog -= len(x.queue)
 	e.queuedInputBytes -= x.inputBytes
@@ -726,9 +770,19 @@ func (e *Engine) Tick(now time.Time) {
 		e.startSweep()
 	}
 	for _, x := range e.indexes {
-		e.checkDeadline(x)
-		e.readMissed(x)
-		e.save(x)
-		e.pump(x)
+		e.tickIndex(x)
+		if x.successor != nil {
+			e.tickIndex(x.successor)
+		}
 	}
+}
+
+func (e *Engine) tickIndex(x *index) {
+	e.checkDeadline(x)
+	e.readMissed(x)
+	if e.mayPark(x) {
+		e.park(x)
+	}
+	e.save(x)
+	e.pump(x)
 }

@@ -40,12 +40,13 @@ func record(kind seglog.Kind, collection uint32, body codec.Writer) seglog.Recor
 
 // registered is a Task with the row of the API format table.
 type registered struct {
-	task string
-	row  []byte // encoded
+	task   string
+	row    []byte // encoded
+	before []byte // the row of the executable before this one; empty: there was none
 }
 
 func (n registered) record(uint32) seglog.Record {
-	body := codec.Writer(nil).Text(n.task, nameSize).Zero(fixedSize - nameSize).Bytes(n.row)
+	body := codec.Writer(nil).Text(n.task, nameSize).Zero(fixedSize - nameSize).Bytes(n.row).Bytes(n.before)
 	return record(seglog.KindRegisterTask, 0, body)
 }
 
@@ -53,7 +54,8 @@ func decodeRegistered(p []byte) (n registered, err error) {
 	r := codec.NewReader(p)
 	n.task = r.Text(nameSize)
 	r.Zero(fixedSize - nameSize)
-	n.row = r.Rest()
+	n.row, n.before = r.Take(model.RowSize), r.Rest()
+	r.Require(len(n.before) == 0 || len(n.before) == model.RowSize)
 	return n, r.Done()
 }
 

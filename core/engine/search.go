@@ -65,6 +65,10 @@ func (e *Engine) search(q *Request) model.Code {
 	case !compatible(q.Type, x.dataType), e.tasks[x.task] != nil && e.tasks[x.task].Operations>>q.Op&1 == 0:
 		return model.InvalidRequest
 	}
+	x.askedAt = e.uptime
+	if code, wait := e.sleep(x, q); code != model.OK || wait {
+		return code
+	}
 	after := e.stillShown(q)
 	if len(after) == 0 && len(q.After) > 0 {
 		return model.Gone
@@ -87,8 +91,12 @@ func (e *Engine) search(q *Request) model.Code {
 	if !s.allows(c.grants.Rights(p.id), false) {
 		s.owner, s.holds = e.alias(x, p.owner), true
 	}
-	e.enqueue(x, &delivery{kind: taskwire.Search, search: s})
-	e.pump(x)
+	to := x
+	if x.successor != nil && x.successor.complete {
+		to = x.successor
+	}
+	e.enqueue(to, &delivery{kind: taskwire.Search, search: s})
+	e.pump(to)
 	return model.OK
 }
 

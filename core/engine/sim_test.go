@@ -182,6 +182,13 @@ func (s *simulation) step() {
 		s.randomErasure()
 	case k < 120:
 		s.randomRotation()
+	case s.rng.IntN(3) == 0:
+		for len(s.pending) > 0 {
+			s.commit(len(s.pending))
+		}
+		row := s.e.tasks["fake"].Row
+		row.Measurement[1] = byte(s.rng.IntN(3)) // often another executable
+		s.change(wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 	default:
 		op := []model.Operation{model.OpRetry, model.OpRebuild}[s.rng.IntN(2)]
 		s.ask(admin, wire.Request{Op: op, Collection: collections[s.rng.IntN(2)], Index: "x"})

@@ -163,7 +163,7 @@ func (e *Engine) reportStep(r *reporting) (code model.Code, more bool) {
 func (e *Engine) statusItem(p *principal, admin bool, c *collection, n item) []byte {
 	switch n := n.(type) {
 	case registered:
-		return wire.AppendTaskStatus(nil, n.task, n.row)
+		return wire.AppendTaskStatus(nil, n.task, n.row, n.before)
 	case principal:
 		return wire.AppendPrincipalStatus(nil, &wire.PrincipalStatus{Principal: n.id, Label: n.label})
 	case creation:

@@ -20,24 +20,26 @@ func TestIndexesAreUpgradedOneAfterTheOther(t *testing.T) {
 	row := w.e.tasks["fake"].Row
 	row.Measurement[0]++
 	register := wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
-	oldY := y.instance
+	oldX, oldY := x.instance, y.instance
 	w.ask(admin, register)
 	w.commit(len(w.pending))
-	w.tick(time.Minute) // the host starts no process
-	if x.state == model.IndexServing || y.state != model.IndexServing || y.instance != oldY {
-		t.Fatalf("the first index has state %d, the second %d; want the second to serve with its old process", x.state, y.state)
+	w.tick(time.Second) // the successor is not started yet
+	if x.successor == nil || y.successor != nil || x.instance != oldX || y.instance != oldY {
+		t.Fatalf("the first index has the successor %v, the second %v; want one of the first, beside the old processes", x.successor, y.successor)
 	}
-	n := w.ask(admin, byPredicate(model.OpSearch, "c", "y", "data"))
-	for _, k := range w.tasks {
-		for k.instance == oldY && len(k.frames) > 0 {
-			w.step(k)
+	for _, index := range []string{"x", "y"} {
+		n := w.ask(admin, byPredicate(model.OpSearch, "c", index, "data"))
+		for _, k := range w.tasks {
+			for (k.instance == oldX || k.instance == oldY) && len(k.frames) > 0 {
+				w.step(k)
+			}
+		}
+		if a, _ := w.answered(n); len(a.objects) != 3 {
+			t.Errorf("during the upgrade, index %q shows %d objects, code %d; want 3", index, len(a.objects), a.code)
 		}
 	}
-	if a, _ := w.answered(n); len(a.objects) != 3 {
-		t.Errorf("the index that waits for its turn shows %d objects, code %d; want 3", len(a.objects), a.code)
-	}
 	w.live(2 * time.Second)
-	if x.state != model.IndexServing || y.state != model.IndexServing || y.instance == oldY || x.outdated || y.outdated {
+	if x.state != model.IndexServing || y.state != model.IndexServing || x.instance == oldX || y.instance == oldY || x.outdated || y.outdated {
 		t.Errorf("then the indexes have the states %d and %d; want both to serve with new processes", x.state, y.state)
 	}
 
@@ -90,8 +92,8 @@ func waits(t *testing.T, up bool) (w *world, y *index) {
 // TestAnUpgradeWaitsForNoOtherIndex than one that is being upgraded: for no index that was down
 // before, and for no index that is dropped meanwhile.
 func TestAnUpgradeWaitsForNoOtherIndex(t *testing.T) {
-	if w, y := waits(t, false); y.state != model.IndexStarting || w.x().state == model.IndexServing {
-		t.Errorf("while the first index is down, the second has state %d, want %d", y.state, model.IndexStarting)
+	if w, y := waits(t, false); y.successor == nil || w.x().state == model.IndexServing {
+		t.Errorf("while the first index is down, the second has no successor")
 	}
 	for name, r := range map[string]wire.Request{
 		"index":      {Op: model.OpDropIndex, Collection: "c", Index: "x"},
@@ -119,5 +121,118 @@ func TestANewExecutableMayRefuse(t *testing.T) {
 	w.e.TaskAnswer(y.instance, taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
 	if w.take(); y.state != model.IndexRefused {
 		t.Errorf("the index has state %d, want %d", y.state, model.IndexRefused)
+	}
+}
+
+// TestNoQueryFailsInAnUpgrade: while the successor is complete and the old process still works on a
+// query, new queries wait for the successor. If the successor ends, they go to the old process.
+func TestNoQueryFailsInAnUpgrade(t *testing.T) {
+	for _, ends := range []bool{false, true} {
+		w := indexed(t, 0)
+		x := w.x()
+		old := w.task(x.instance)
+		row := w.e.tasks["fake"].Row
+		row.Measurement[0]++
+		before := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+		w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+		w.commit(len(w.pending))
+		next := w.task(x.successor.instance)
+		w.e.TaskStarted(next.instance)
+		for w.take(); len(next.frames)+len(w.fetch) > 0; {
+			if len(w.fetch) > 0 {
+				w.read()
+			} else {
+				w.step(next)
+			}
+		}
+		if !x.successor.complete || x.instance != old.instance {
+			t.Fatalf("the successor is not complete, or has taken over before the old process answered")
+		}
+		during := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+		w.ask(admin, put("c", "one", "data of one, anew"))
+		w.commit(len(w.pending))
+		if len(next.frames) > 0 {
+			t.Fatal("the successor got a query or a change behind it before it took over")
+		}
+		if ends {
+			w.e.TaskEnded(next.instance, model.ReasonTaskEnded)
+			w.take()
+		}
+		w.settle()
+		for _, n := range []uint64{before, during} {
+			if a, _ := w.answered(n); a.code != model.OK || len(a.objects) != 3 {
+				t.Errorf("successor ends %v: a query of the upgrade has code %d and %d objects; want 3", ends, a.code, len(a.objects))
+			}
+		}
+		w.live(5 * time.Second)
+		if x.instance == old.instance || x.row.Measurement != row.Measurement || w.found("data of one, anew") != 1 {
+			t.Errorf("successor ends %v: the new executable does not serve", ends)
+		}
+	}
+}
+
+// TestASuccessorTakesOverAtOnce if the old process ends: the index then is down only as long as the
+// rest of the build takes.
+func TestASuccessorTakesOverAtOnce(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	row := w.e.tasks["fake"].Row
+	row.Measurement[0]++
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.commit(len(w.pending))
+	next := x.successor.instance
+	w.e.TaskStarted(next)
+	w.e.TaskEnded(x.instance, model.ReasonTaskEnded)
+	if w.take(); x.instance != next || x.state != model.IndexBuilding || x.successor != nil {
+		t.Fatalf("the index has process %d and state %d; want the successor's process %d, building", x.instance, x.state, next)
+	}
+	w.live(time.Second)
+	if w.found("") != 3 || x.instance != next || x.upgrading {
+		t.Errorf("the index does not serve with its successor's process")
+	}
+}
+
+// TestAnotherUpgradeReplacesTheSuccessor that an earlier one began.
+func TestAnotherUpgradeReplacesTheSuccessor(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	row := w.e.tasks["fake"].Row
+	for range 2 {
+		row.Measurement[0]++
+		w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+		w.commit(len(w.pending))
+	}
+	w.live(2 * time.Second)
+	if w.found("") != 3 || x.row.Measurement != row.Measurement || len(w.e.instances) != 1 || x.successor != nil {
+		t.Errorf("%d processes run, and the index has the executable %x; want one of %x", len(w.e.instances), x.row.Measurement[:1], row.Measurement[:1])
+	}
+}
+
+// TestTheRowBeforeIsKept, so that an administrator can go back to the executable before. Other
+// limits of the same executable do not replace it.
+func TestTheRowBeforeIsKept(t *testing.T) {
+	w := indexed(t, 0)
+	first := w.e.tasks["fake"].Row
+	status := func() frames.TaskStatus {
+		var s frames.Status
+		for _, item := range w.must(admin, wire.Request{Op: model.OpStatus}, model.OK).items {
+			if err := s.Add(item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return s.Tasks[0]
+	}
+	if b := status().Before; b != nil {
+		t.Errorf("a new Task has the row before %+v", b)
+	}
+	w.retable(func(r *model.Row) { r.Measurement[0]++ })
+	w.retable(func(r *model.Row) { r.MaxResults++ })
+	if b := status().Before; b == nil || *b != first {
+		t.Errorf("the row before is %+v, want %+v", b, first)
+	}
+	w.start(w.replay(w.checkpoint()))
+	w.settle()
+	if b := status().Before; b == nil || *b != first {
+		t.Errorf("after a start, the row before is %+v, want %+v", b, first)
 	}
 }

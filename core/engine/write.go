@@ -179,6 +179,9 @@ func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w 
 	}
 	for _, x := range c.indexes {
 		e.follow(x, d, r.Body, w)
+		if x.successor != nil {
+			e.follow(x.successor, d, r.Body, w)
+		}
 	}
 }
 

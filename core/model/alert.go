@@ -25,7 +25,9 @@ const (
 	ReasonNewAdmin        Reason = 16 // the operator made a new and only server administrator
 	ReasonSetAside        Reason = 17 // an input over which a Task ended is not indexed any more
 
-	LastReason = ReasonSetAside // no reason has a higher number
+	ReasonUpgradeRefused Reason = 18 // a new executable does not accept the configuration of an index
+
+	LastReason = ReasonUpgradeRefused // no reason has a higher number
 )
 
 // Alert is an alert. The sealed log holds all alerts.

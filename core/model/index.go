@@ -3,7 +3,7 @@ package model
 // IndexState is the state of an index.
 type IndexState uint8
 
-// The states of an index. Only a serving index answers predicates.
+// The states of an index. Only a serving index answers predicates. A predicate wakes a parked one.
 const (
 	IndexNotShown    IndexState = 0 // a status shows the state to administrators alone
 	IndexStarting    IndexState = 1 // the Task's process is about to start
@@ -11,6 +11,7 @@ const (
 	IndexServing     IndexState = 3 // the index is complete
 	IndexQuarantined IndexState = 4 // the Task broke its contract; a new process is about to start
 	IndexRefused     IndexState = 5 // the Task does not accept the configuration: drop the index
+	IndexParked      IndexState = 6 // nobody asked it for a while; it comes back on demand
 )
 
 // IndexOptions say how an index is fed, and how its answers are treated.
@@ -21,5 +22,6 @@ const (
 	OptionOrdered   IndexOptions = 1 << 0 // answers keep the Task's order
 	OptionLazy      IndexOptions = 1 << 1 // a PUT does not wait for the index
 	OptionAttribute IndexOptions = 1 << 2 // the index is fed the attribute of its name, not the object
-	OptionsAll      IndexOptions = 1<<3 - 1
+	OptionResident  IndexOptions = 1 << 3 // the index is never parked
+	OptionsAll      IndexOptions = 1<<4 - 1
 )

@@ -18,6 +18,9 @@ type Row struct {
 	Shelf       uint64   // bytes that the blobs of one index may take; 0: no blobs; at most MaxShelf
 }
 
+// RowSize is the size of an encoded row in bytes.
+const RowSize = 80
+
 // DecodeRow reads the fixed layout of a row,
 //
 //	measurement 32 | operations 1 | data type 1 | ordered 1 | reserved 1

@@ -73,9 +73,10 @@ func AppendServerStatus(p []byte, s *model.ServerStatus) []byte {
 	return model.AppendServerStatus(append(p, byte(StatusServer)), s)
 }
 
-// AppendTaskStatus appends a status item to p: kind 1 | Task 32 | row.
-func AppendTaskStatus(p []byte, task string, row []byte) []byte {
-	return codec.Writer(p).U8(byte(StatusTask)).Text(task, model.MaxIdentifier).Bytes(row)
+// AppendTaskStatus appends a status item to p: kind 1 | Task 32 | row | the row before. The row before
+// is that of the executable before the present one; it is empty if there was none.
+func AppendTaskStatus(p []byte, task string, row, before []byte) []byte {
+	return codec.Writer(p).U8(byte(StatusTask)).Text(task, model.MaxIdentifier).Bytes(row).Bytes(before)
 }
 
 // AppendPrincipalStatus appends a status item to p: kind 1 | principal 32 | label 64.
