@@ -321,7 +321,9 @@ func (e *Engine) startIndex(x *index) {
 	e.lastInstance++
 	x.row, x.instance, x.state = &row.Row, e.lastInstance, model.IndexStarting
 	x.outdated, x.accepted = false, x.accepted && !x.outdated
-	x.forExecutable(row.Measurement)
+	if x.forExecutable(row.Measurement) {
+		e.recallSetAside(x)
+	}
 	e.instances[x.instance] = x
 	e.tellHost(hostwire.StartTask{Instance: x.instance, Index: x.number,
 		Measurement: row.Measurement, Memory: row.Memory})

@@ -22,8 +22,8 @@ import (
 //
 // A predicate over which a Task ends twice is refused for a while, for the principal that asked.
 //
-// This state belongs to one executable, and is kept in memory. A start of the Core, another
-// executable, or a REBUILD begins with an empty state.
+// This state belongs to one executable. Another executable or a REBUILD begins with an empty state.
+// The log remembers the inputs that are set aside, and nothing else of it.
 
 // Limits of the poison of one index.
 const (
@@ -56,12 +56,15 @@ type killer struct {
 	last time.Duration // when the last of them ended, by the clock of the engine
 }
 
-// forExecutable empties the state, unless it belongs to the executable with this measurement.
-func (p *poison) forExecutable(measurement [32]byte) {
-	if p.suspects == nil || p.measurement != measurement {
+// forExecutable empties the state, unless it belongs to the executable with this measurement. It
+// reports whether it did.
+func (p *poison) forExecutable(measurement [32]byte) (emptied bool) {
+	emptied = p.suspects == nil || p.measurement != measurement
+	if emptied {
 		*p = poison{measurement: measurement, suspects: make(map[identity.ID]struct{}),
 			setAside: make(map[identity.ID]struct{}), killers: make(map[question]*killer)}
 	}
+	return emptied
 }
 
 // isSuspect reports whether a delivery must be sent alone.
@@ -101,6 +104,7 @@ func (e *Engine) findPoison(x *index, r model.Reason) {
 		x.failures = 0 // the next process has a better chance
 		e.alert(model.Alert{Reason: model.ReasonSetAside, Collection: x.c.name, Index: x.name,
 			Segment: first.put.Loc.Segment, Offset: first.put.Loc.Offset})
+		e.logSetAside(x)
 		return
 	}
 	if first.search != nil {
@@ -156,6 +160,9 @@ func (e *Engine) retry(q *Request) model.Code {
 		}
 	}
 	clear(x.killers)
+	if n > 0 {
+		e.logSetAside(x)
+	}
 	e.pump(x)
 	return e.answer(q, Reply{End: End{Count: uint32(n)}})
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -241,5 +242,39 @@ func TestAnInputAfterAQueryIsFound(t *testing.T) {
 	w.live(5 * time.Second)
 	if n := w.found("data"); n != 3 || len(w.x().setAside) != 1 || w.x().restarts != 2 {
 		t.Errorf("%d objects are found, %d inputs are set aside after %d ends; want 3, 1 and 2", n, len(w.x().setAside), w.x().restarts)
+	}
+}
+
+// TestAStartOfTheCoreRemembersWhatIsSetAside, so that the Task does not end over it again. A RETRY or a
+// REBUILD forgets it, also for the next start.
+func TestAStartOfTheCoreRemembersWhatIsSetAside(t *testing.T) {
+	for _, from := range []bool{false, true} {
+		w := poisoned(t, 1)
+		kills, aside := w.kills, maps.Clone(w.x().setAside)
+		restart := func() int {
+			var c *checkpoint
+			if from {
+				c = w.checkpoint()
+			}
+			w.start(w.replay(c))
+			restarts := w.e.alertCount
+			w.live(5 * time.Second)
+			return int(w.e.alertCount - restarts)
+		}
+		if n := restart(); n != 0 || !maps.Equal(w.x().setAside, aside) || len(aside) != 1 {
+			t.Errorf("checkpoint %v: after a start %d processes end, and %d inputs are set aside; want none and the one", from, n, len(w.x().setAside))
+		}
+		w.kills = ""
+		w.must(admin, wire.Request{Op: model.OpRetry, Collection: "c", Index: "x"}, model.OK)
+		w.live(time.Second)
+		if restart(); len(w.x().setAside) != 0 || w.found("") != 11 {
+			t.Errorf("checkpoint %v: after a RETRY and a start %d inputs are set aside, and %d objects are found", from, len(w.x().setAside), w.found(""))
+		}
+		w.kills = kills
+		w.must(admin, wire.Request{Op: model.OpRebuild, Collection: "c", Index: "x"}, model.OK)
+		w.live(10 * time.Second)
+		if len(w.x().setAside) != 1 {
+			t.Errorf("checkpoint %v: after a REBUILD %d inputs are set aside, want 1", from, len(w.x().setAside))
+		}
 	}
 }

@@ -66,6 +66,8 @@ type shelfState struct {
 	epoch       uint32   // of the blobs that count: see blobValue
 	highest     uint64   // number of the newest blob of the last Set
 	owners      ownerSet // owners whose data the blobs may hold
+
+	setAside []identity.ID // inputs over which this executable ended, in ascending order
 }
 
 // shelf is the shelf of an index, over all its processes.
@@ -126,11 +128,15 @@ func (s *ownerSet) clone() ownerSet { return ownerSet{s.all, maps.Clone(s.list)}
 
 // record makes the record of a shelf:
 //
-//	name of the index 32 | measurement 32 | begun 8 | generation 4 | epoch 4 | highest 8 | all 1
-//	owners of 4 …
+//	name of the index 32 | measurement 32 | begun 8 | generation 4 | epoch 4 | highest 8
+//	count 1 | inputs that are set aside of 32 … | all 1 | owners of 4 …
 func (s *shelfState) record(x *index) seglog.Record {
 	w := codec.Writer(nil).Text(x.name, model.MaxIdentifier).Bytes(s.measurement[:]).U64(uint64(s.begun))
-	w = w.U32(s.generation).U32(s.epoch).U64(s.highest).Bool(s.owners.all)
+	w = w.U32(s.generation).U32(s.epoch).U64(s.highest).U8(byte(len(s.setAside)))
+	for i := range s.setAside {
+		w = w.Bytes(s.setAside[i][:])
+	}
+	w = w.Bool(s.owners.all)
 	for _, owner := range slices.Sorted(maps.Keys(s.owners.list)) {
 		w = w.U32(owner)
 	}
@@ -144,6 +150,9 @@ func (e *Engine) applyShelf(c *collection, body []byte) error {
 	name := r.Text(model.MaxIdentifier)
 	r.Copy(s.measurement[:])
 	s.begun, s.generation, s.epoch, s.highest = int64(r.U64()), r.U32(), r.U32(), r.U64()
+	for range r.U8() {
+		s.setAside = append(s.setAside, identity.ID(r.Take(identity.Size)))
+	}
 	for s.owners.all = r.Bool(); r.Len() > 0; {
 		s.owners.add(r.U32())
 	}
@@ -224,13 +233,11 @@ func (e *Engine) openShelf(x *index) {
 // emptyShelf begins a shelf with nothing. The blobs count no more, and are removed.
 func (e *Engine) emptyShelf(x *index) {
 	s := x.shelf
-	measurement := s.now.measurement
-	if x.row != nil {
-		measurement = x.row.Measurement
-	}
 	had := s.now.generation != 0
-	s.now = shelfState{measurement: measurement, begun: e.Now.Unix(), generation: s.now.generation,
-		epoch: s.now.epoch + 1, owners: s.now.owners}
+	s.now.begun, s.now.highest, s.now.epoch = e.Now.Unix(), 0, s.now.epoch+1
+	if x.row != nil && x.row.Measurement != s.now.measurement {
+		s.now.measurement, s.now.setAside = x.row.Measurement, nil
+	}
 	s.loads, s.failed = 0, false
 	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
 	if had {
@@ -442,7 +449,8 @@ func (e *Engine) settle(x *index, a taskwire.Answer) {
 func (e *Engine) renewShelf(x *index) seglog.Group {
 	s := x.shelf
 	ends := principalRemoval{owner: s.now.generation, erase: true}
-	s.now = shelfState{measurement: s.now.measurement, begun: s.now.begun, epoch: s.now.epoch + 1}
+	s.now = shelfState{measurement: s.now.measurement, begun: s.now.begun, epoch: s.now.epoch + 1,
+		setAside: s.now.setAside}
 	s.dirty = false // the Task removes changed objects before it saves anew
 	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
 	return seglog.Group{ends.record(serverID), s.now.record(x)}
@@ -503,4 +511,26 @@ func (e *Engine) shelfRecords() (list []seglog.Record) {
 		}
 	}
 	return list
+}
+
+// logSetAside appends the inputs that are set aside, for the next start of the Core. Those of a
+// successor are logged when it takes over.
+func (e *Engine) logSetAside(x *index) {
+	if x.replaces != nil {
+		return
+	}
+	x.shelf.now.setAside = slices.SortedFunc(maps.Keys(x.setAside), identity.ID.Compare)
+	e.append(nil, x.shelf.now.record(x))
+}
+
+// recallSetAside sets the inputs aside that the log says, at the first start of a process after that
+// of the Core.
+func (e *Engine) recallSetAside(x *index) {
+	if s := &x.shelf.now; s.measurement == x.row.Measurement {
+		for _, id := range s.setAside {
+			if o, there := x.c.objects.Get(id.Value()); there && o.ID == id {
+				x.setAside[id] = struct{}{}
+			}
+		}
+	}
 }

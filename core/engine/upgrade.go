@@ -74,6 +74,9 @@ func (e *Engine) adopt(x *index) {
 		e.instances[x.instance] = x
 	}
 	e.emptyShelf(x) // its blobs are of the old executable
+	if len(x.setAside) > 0 {
+		e.logSetAside(x)
+	}
 }
 
 // abandon ends the upgrade of an index. Queries that wait for the successor go to the old process.
@@ -95,6 +98,7 @@ func (e *Engine) rebuild(q *Request) model.Code {
 	}
 	x.poison = poison{}
 	e.emptyShelf(x)
+	e.logSetAside(x)
 	e.restartIndex(x)
 	e.pump(x)
 	return e.answer(q, Reply{})
