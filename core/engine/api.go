@@ -295,8 +295,8 @@ func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done fu
 // PendingMaintenance returns the owners whose data keys must be destroyed now. Their objects are
 // removed already. Erased follows when the keys are destroyed.
 //
-// With clean, a cleaning pass is due: COMPACT requests wait for it, whose number is waiting, or
-// the last pass began longer than cleanEvery ago. Cleaned and CompactionDone follow. No pass is
+// With clean, a cleaning pass is due: COMPACT requests wait for it, of which the first waiting are
+// answered at its end, or the last pass began longer than cleanEvery ago. Cleaned and CompactionDone follow. No pass is
 // due while objects of erased owners are left.
 func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) {
 	for _, erasing := range e.erase[:e.swept] {
@@ -307,17 +307,22 @@ func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) 
 	}
 	waiting = len(e.compact)
 	clean = waiting > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
-	if clean && e.renewDirtyShelves() {
+	if !clean {
 		return erase, 0, false
 	}
-	return erase, waiting, clean
+	if e.renewDirtyShelves() {
+		return erase, 0, false
+	}
+	return erase, e.renewedFor, true
 }
 
 // Cleaned says that a cleaning pass has ended, which began at this time.
 func (e *Engine) Cleaned(began time.Time) { e.cleanedAt, e.renewed = began.Unix(), false }
 
-// CompactionDone answers the first n waiting COMPACT requests with a code.
+// CompactionDone answers the first n waiting COMPACT requests with a code. With another code than
+// OK, the pass was given up.
 func (e *Engine) CompactionDone(n int, code model.Code) {
+	e.renewed = e.renewed && code == model.OK
 	for range n {
 		e.end(pop(&e.compact), code)
 	}

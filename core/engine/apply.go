@@ -46,10 +46,14 @@ func (e *Engine) applyTask(body []byte) error {
 	if err != nil {
 		return err
 	}
+	before := e.tasks[n.task]
 	e.tasks[n.task] = &executable{n, row}
 	for _, x := range e.indexes {
 		if x.task != n.task {
 			continue
+		}
+		if before != nil && before.MaxInput != row.MaxInput {
+			x.shelf.forget() // identities that are void have an input now, or the other way round
 		}
 		e.abandon(x)
 		x.upgrading = false

@@ -99,7 +99,11 @@ func (e *Engine) createCollection(q *Request) model.Code {
 }
 
 func (e *Engine) dropCollection(q *Request) model.Code {
-	return e.change(q, dropOf(q.in.id))
+	group := seglog.Group{dropOf(q.in.id)}
+	for _, x := range q.in.indexes {
+		group = append(group, x.endShelf()...)
+	}
+	return e.change(q, group...)
 }
 
 func (e *Engine) createIndex(q *Request) model.Code {
@@ -122,10 +126,12 @@ func (e *Engine) createIndex(q *Request) model.Code {
 }
 
 func (e *Engine) dropIndex(q *Request) model.Code {
-	if q.in.index(q.Index) == nil {
+	x := q.in.index(q.Index)
+	if x == nil {
 		return model.NoIndex
 	}
-	return e.change(q, indexDrop{q.Index}.record(q.in.id))
+	group := seglog.Group{indexDrop{q.Index}.record(q.in.id)}
+	return e.change(q, append(group, x.endShelf()...)...)
 }
 
 func (e *Engine) registerTask(q *Request) model.Code {

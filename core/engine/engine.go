@@ -98,6 +98,7 @@ type Engine struct {
 	compact            []*Request     // answered when all dead records are removed
 	lastGeneration     uint32         // the highest owner number of a generation since the start
 	renewed            bool           // the shelves were renewed for the cleaning pass that is due
+	renewedFor         int            // COMPACT requests that waited then
 	renewing           bool           // the records of that are uncommitted
 	verify             []*Request     // answered when every live record was read
 	erase              []erasure      // acknowledged when the data keys of their owners are destroyed
@@ -209,6 +210,9 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 		if e.erased[e.principals[id].owner] {
 			e.forget(id)
 		}
+	}
+	for _, x := range e.indexes {
+		e.recoverShelf(x)
 	}
 	e.resetAccounts()
 	for more := len(e.erased) > 0; more; {

@@ -92,6 +92,8 @@ func (e *Engine) Erased(n int) {
 	e.swept -= n
 	e.sweeping -= n
 	for range n {
-		pop(&e.erase).w.acked(e)
+		erasing := pop(&e.erase)
+		e.heldNoMore(erasing.owner)
+		erasing.w.acked(e)
 	}
 }

@@ -500,7 +500,7 @@ func (e *Engine) send(x *index, d *delivery) {
 			Ordered: x.ordered(), MaxResults: x.row.MaxResults, Shelf: x.row.Shelf, Config: x.config})
 	case taskwire.Insert:
 		owner := e.alias(x, d.put.Owner)
-		x.unlogged = x.held.add(d.put.Owner) || x.unlogged
+		x.holds(d.put.Owner)
 		f, input = taskwire.AppendInsertHead(nil, d.seq, d.lsn, d.put.ID, owner, len(d.input)), d.input
 		d.input = nil
 		e.countInput(x, d, 0)
@@ -508,7 +508,7 @@ func (e *Engine) send(x *index, d *delivery) {
 		f = taskwire.AppendRemove(nil, d.seq, d.lsn, d.replaced.ID)
 	case taskwire.Void:
 		f = taskwire.AppendVoid(nil, d.seq, d.lsn, d.put.ID)
-		x.unlogged = x.held.add(d.put.Owner) || x.unlogged
+		x.holds(d.put.Owner)
 	case taskwire.Search:
 		f = e.sendSearch(x, d.seq, d.search)
 	default:
@@ -535,7 +535,7 @@ func (e *Engine) sendOfShelf(x *index, d *delivery) (f, input []byte) {
 	case taskwire.Runs:
 		f = e.sendRuns(x, d)
 	case taskwire.List:
-		f = x.sendList(d)
+		f = e.sendList(x, d)
 	}
 	return f, input
 }

@@ -99,18 +99,30 @@ func next(v identity.Value) identity.Value {
 }
 
 // sendList makes the frame that lists a run. It shows the mapping as it is now. The changes that are
-// still queued follow, and lead to the same end.
-func (x *index) sendList(d *delivery) []byte {
+// still queued follow, and lead to the same end. If the run has grown beyond the frame, another
+// List has the rest.
+func (e *Engine) sendList(x *index, d *delivery) []byte {
 	c := d.compared
-	run := &c.runs[0]
+	last := c.runs[0].Last
 	for o := range x.c.objects.After(c.after) {
 		v := o.ID.Value()
-		if slices.Compare(v[:], run.Last[:]) > 0 || len(c.listed) == taskwire.MaxListed {
+		if slices.Compare(v[:], last[:]) > 0 {
+			break
+		}
+		if len(c.listed) == e.listObjects {
+			last = c.listed[len(c.listed)-1].Value()
+			e.listRun(x, comparison{after: last, runs: c.runs})
 			break
 		}
 		c.listed = append(c.listed, o.ID)
 	}
-	return taskwire.AppendList(nil, d.seq, next(c.after), run.Last, c.listed)
+	return taskwire.AppendList(nil, d.seq, next(c.after), last, c.listed)
+}
+
+// listRun queues the List of a run.
+func (e *Engine) listRun(x *index, run comparison) {
+	e.enqueue(x, &delivery{kind: taskwire.List, build: true, compared: &run})
+	x.building++
 }
 
 // compared takes the answer to a Runs or a List.
@@ -145,9 +157,7 @@ func (e *Engine) differ(x *index, c *comparison, a *taskwire.Answer) {
 	after := c.after
 	for i, run := range c.runs {
 		if a.Bit(i) {
-			e.enqueue(x, &delivery{kind: taskwire.List, build: true,
-				compared: &comparison{after: after, runs: c.runs[i : i+1]}})
-			x.building++
+			e.listRun(x, comparison{after: after, runs: c.runs[i : i+1]})
 		} else {
 			x.fed += uint64(run.Count)
 		}

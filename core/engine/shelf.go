@@ -54,9 +54,11 @@ type pace struct {
 	saveChanges int           // changes, at least, that begin a saving before saveLatest
 	runObjects  int           // objects of a run
 	runsFrame   int           // runs of a frame: one event looks at so many runs
+	listObjects int           // identities of a List
 }
 
-var usualPace = pace{saveEvery: time.Second, saveChanges: 1000, runObjects: 1024, runsFrame: 64}
+var usualPace = pace{saveEvery: time.Second, saveChanges: 1000, runObjects: 1024, runsFrame: 64,
+	listObjects: taskwire.MaxListed}
 
 // shelfState is the state of a shelf in the log.
 type shelfState struct {
@@ -65,20 +67,21 @@ type shelfState struct {
 	generation  uint32   // owner number of the blobs; 0: there are none
 	epoch       uint32   // of the blobs that count: see blobValue
 	highest     uint64   // number of the newest blob of the last Set
-	owners      ownerSet // owners whose data the blobs may hold
+	owners      ownerSet // owners whose data any blob of the generation may hold
 
 	setAside []identity.ID // inputs over which this executable ended, in ascending order
 }
 
 // shelf is the shelf of an index, over all its processes.
 type shelf struct {
-	c      *collection // of the blobs
-	logged shelfState  // as the durable records say
-	now    shelfState  // as all records say
-	dirty  bool        // blobs may hold objects that were changed or removed since
-	loads  int         // processes in a row that got blobs and ended before they served
-	cleans bool        // blobs that count no more are being removed
-	failed bool        // writes were lost: blobs that the Task believes to be stored may be missing
+	c         *collection    // of the blobs
+	logged    shelfState     // as the durable records say
+	now       shelfState     // as all records say
+	dirty     bool           // blobs may hold objects that were changed or removed since
+	loads     int            // processes in a row that got blobs and ended before they served
+	cleans    bool           // blobs that count no more are being removed
+	cleanedTo identity.Value // up to this value
+	failed    bool           // writes were lost: blobs that the Task believes to be stored may be missing
 }
 
 // saving is the state of a shelf with one Task process.
@@ -125,6 +128,18 @@ func (s *ownerSet) has(owner uint32) bool {
 }
 
 func (s *ownerSet) clone() ownerSet { return ownerSet{s.all, maps.Clone(s.list)} }
+
+// union returns the owners of both sets.
+func (s *ownerSet) union(other ownerSet) ownerSet {
+	if s.all || other.all {
+		return ownerSet{all: true}
+	}
+	both := s.clone()
+	for owner := range other.list {
+		both.add(owner)
+	}
+	return both
+}
 
 // record makes the record of a shelf:
 //
@@ -246,24 +261,28 @@ func (e *Engine) emptyShelf(x *index) {
 	}
 }
 
+// forget lets the next process get no blobs.
+func (s *shelf) forget() {
+	s.now.measurement, s.logged.measurement = [32]byte{}, [32]byte{}
+}
+
 // cleanShelf removes, in steps, the blobs that count no more. No saving begins before it ends.
 func (e *Engine) cleanShelf(x *index) {
 	s := x.shelf
-	if s.cleans {
+	if s.cleanedTo = (identity.Value{}); s.cleans {
 		return
 	}
 	s.cleans = true
-	at := identity.Value{}
 	e.later(func() (more bool) {
 		var group seglog.Group
 		looked := 0
-		for o := range s.c.objects.After(at) {
+		for o := range s.c.objects.After(s.cleanedTo) {
 			if looked++; looked > e.stride {
 				break
 			}
-			at = o.ID.Value()
-			n, counts := s.blobOf(at)
-			if _, pending := e.pending[at]; !pending && (!counts || n > max(s.now.highest, x.last)) {
+			s.cleanedTo = o.ID.Value()
+			n, counts := s.blobOf(s.cleanedTo)
+			if _, pending := e.pending[s.cleanedTo]; !pending && (!counts || n > max(s.now.highest, x.last)) {
 				group = append(group, deletion(o))
 			}
 		}
@@ -322,12 +341,20 @@ func (e *Engine) beginSaving(x *index) {
 	e.logOwners(x)
 }
 
-// logOwners appends the owners whose data the process holds, if the log lacks some of them.
+// holds notes that the process gets data of an owner.
+func (x *index) holds(owner uint32) {
+	if x.row.Shelf > 0 {
+		x.unlogged = x.held.add(owner) || x.unlogged
+	}
+}
+
+// logOwners appends the owners whose data the process holds, if the log lacks some of them. The
+// owners of earlier blobs stay: an old copy of the log has these blobs.
 func (e *Engine) logOwners(x *index) {
 	if !x.unlogged {
 		return
 	}
-	x.unlogged, x.shelf.now.owners = false, x.held.clone()
+	x.unlogged, x.shelf.now.owners = false, x.shelf.now.owners.union(x.held)
 	e.append(nil, x.shelf.now.record(x))
 }
 
@@ -361,7 +388,7 @@ func (x *index) room() int {
 func (x *index) sendSave(d *delivery) []byte {
 	d.room = x.room()
 	anew := x.anew
-	x.anew = false
+	x.anew = anew && !x.active // without a saving, the answer has no effect
 	return taskwire.AppendSave(nil, d.seq, uint32(d.room), anew)
 }
 
@@ -437,43 +464,77 @@ func (e *Engine) settle(x *index, a taskwire.Answer) {
 		}
 	}
 	if a.Changed {
-		group = append(group, s.now.record(x))
-	}
-	if len(group) > 0 {
+		group = append(group, s.now.record(x)) // with at most MaxDropped deletions
 		e.append(nil, group...)
+		return
+	}
+	for part := range slices.Chunk(group, stride) {
+		e.append(nil, part...)
 	}
 }
 
-// renewShelf returns the records that destroy the blobs of an index for good: their generation
-// ends as an owner is erased. The Task saves everything anew under another generation.
+// recoverShelf takes over a shelf at the end of a replay. If an older copy of the log was put back,
+// its generation may be gone, which the log does not say.
+func (e *Engine) recoverShelf(x *index) {
+	if e.erased[x.shelf.now.generation] {
+		x.shelf.now.generation, x.shelf.now.owners = 0, ownerSet{}
+		x.shelf.dirty = false
+	}
+}
+
+// endShelf returns the records that destroy the blobs of an index for good: their generation ends
+// as an owner is erased. Else an owner that is erased later would have data in old copies of them.
+func (x *index) endShelf() seglog.Group {
+	if x.shelf.now.generation == 0 {
+		return nil
+	}
+	return seglog.Group{principalRemoval{owner: x.shelf.now.generation, erase: true}.record(serverID)}
+}
+
+// renewShelf returns the records that end the shelf of an index. The Task saves everything anew
+// under another generation.
 func (e *Engine) renewShelf(x *index) seglog.Group {
 	s := x.shelf
-	ends := principalRemoval{owner: s.now.generation, erase: true}
+	ends := x.endShelf()
 	s.now = shelfState{measurement: s.now.measurement, begun: s.now.begun, epoch: s.now.epoch + 1,
 		setAside: s.now.setAside}
 	s.dirty = false // the Task removes changed objects before it saves anew
 	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
-	return seglog.Group{ends.record(serverID), s.now.record(x)}
+	return append(ends, s.now.record(x))
 }
 
-// renewShelvesOf returns the records that renew each shelf that may hold data of an owner.
+// renewShelvesOf returns the records that renew each shelf that may hold data of an owner. A Task
+// that holds such data may be putting it into a blob now, or a write with such a blob may have
+// failed.
 func (e *Engine) renewShelvesOf(owner uint32) (group seglog.Group) {
 	for _, x := range e.indexes {
-		if x.shelf.now.generation != 0 && x.shelf.now.owners.has(owner) {
+		may := x.shelf.now.owners.has(owner) || x.held.has(owner)
+		if may && x.shelf.now.generation != 0 {
 			group = append(group, e.renewShelf(x)...)
 		}
-		delete(x.held.list, owner)
 	}
 	return group
 }
 
-// renewDirtyShelves renews each shelf that may hold objects that were changed or removed, once for
-// each cleaning pass. It reports whether the pass must wait for that.
-func (e *Engine) renewDirtyShelves() (wait bool) {
-	if e.renewed || e.readOnly {
-		return e.renewing
+// heldNoMore notes that no Task holds data of an owner any more: its objects were removed.
+func (e *Engine) heldNoMore(owner uint32) {
+	for _, x := range e.indexes {
+		delete(x.held.list, owner)
 	}
-	e.renewed = true
+}
+
+// renewDirtyShelves renews each shelf that may hold objects that were changed or removed, once for
+// each cleaning pass. It reports whether the pass must wait for that. Only the COMPACT requests
+// that wait now are answered at the end of that pass: renewedFor.
+func (e *Engine) renewDirtyShelves() (wait bool) {
+	switch {
+	case e.renewed:
+		return e.renewing
+	case e.readOnly: // no pass can begin
+		e.CompactionDone(len(e.compact), model.StorageFailed)
+		return true
+	}
+	e.renewed, e.renewedFor = true, len(e.compact)
 	var group seglog.Group
 	for _, x := range e.indexes {
 		if x.shelf.dirty && x.shelf.now.generation != 0 {
@@ -483,7 +544,9 @@ func (e *Engine) renewDirtyShelves() (wait bool) {
 	if len(group) > 0 {
 		e.renewing = true
 		e.append(&write{}, group...)
-		e.afterDurable(func(model.Code) { e.renewing = false }) // then the erasures are in e.erase
+		e.afterDurable(func(code model.Code) { // if OK, the erasures are in e.erase
+			e.renewing, e.renewed = false, code == model.OK
+		})
 	}
 	return e.renewing
 }
@@ -499,6 +562,7 @@ func (e *Engine) shelfLost(x *index) {
 func (e *Engine) shelvesFailed() {
 	for _, x := range e.indexes {
 		x.shelf.now, x.shelf.failed = x.shelf.logged, true
+		x.shelf.dirty = x.shelf.now.generation != 0
 		x.active = false
 	}
 }

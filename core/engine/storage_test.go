@@ -153,6 +153,9 @@ func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 			t.Fatalf("%d requests wait for a compaction, which is to be done: %v; %d wait for an erasure, and %d are answered", waiting, clean, len(erase), len(w.answers))
 		}
 		late := w.ask(admin, op(model.OpCompact))
+		if want == model.OK {
+			w.e.Cleaned(w.now)
+		}
 		w.e.CompactionDone(waiting, want)
 		w.take()
 		w.must2(first, want)
@@ -163,6 +166,7 @@ func TestACompactionIsAnsweredWhenItIsDone(t *testing.T) {
 		if _, waiting, clean = w.e.PendingMaintenance(); waiting != 1 || !clean {
 			t.Fatal("a request that came during the compaction starts no further one")
 		}
+		w.e.Cleaned(w.now)
 		w.e.CompactionDone(waiting, model.OK)
 		w.take()
 		w.must2(late, model.OK)
