@@ -296,8 +296,8 @@ func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done fu
 // removed already. Erased follows when the keys are destroyed.
 //
 // With clean, a cleaning pass is due: COMPACT requests wait for it, of which the first waiting are
-// answered at its end, or the last pass began longer than cleanEvery ago. Cleaned and CompactionDone follow. No pass is
-// due while objects of erased owners are left.
+// answered at its end, or the last pass began longer than cleanEvery ago. Cleaned and
+// CompactionDone follow. No pass is due while objects of erased owners are left.
 func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) {
 	for _, erasing := range e.erase[:e.swept] {
 		erase = append(erase, erasing.owner)
@@ -305,12 +305,8 @@ func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) 
 	if e.swept < len(e.erase) {
 		return erase, 0, false
 	}
-	waiting = len(e.compact)
-	clean = waiting > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
-	if !clean {
-		return erase, 0, false
-	}
-	if e.renewDirtyShelves() {
+	clean = len(e.compact) > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
+	if !clean || e.renewDirtyShelves() {
 		return erase, 0, false
 	}
 	return erase, e.renewedFor, true

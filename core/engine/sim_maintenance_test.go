@@ -227,6 +227,7 @@ func (s *simulation) randomErasure() {
 	if a, done := s.answered(n); done == crashed || done && a.code != model.OK || !s.erased[s.owners[who]] {
 		s.t.Fatalf("seed %d: after an erasure: answered %v, code %d, the key is gone: %v", s.seed, done, a.code, s.erased[s.owners[who]])
 	}
+	s.checkErasedBlobs()
 	s.change(wire.Request{Op: model.OpAddPrincipal, Identity: identity.ID(who), Name: []byte{'p', byte('0' + i)}})
 	for _, c := range collections {
 		if r := s.rights[c][who]; r != 0 {

@@ -76,6 +76,7 @@ type simulation struct {
 	rotations int     // number of key rotations
 	hostility float64 // probability that a Task is hostile
 	house
+	shelves
 }
 
 type pendingSearch struct {
@@ -97,7 +98,8 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 	s := &simulation{world: newWorld(t, seed), seed: seed,
 		rights: map[string]map[access.Principal]model.Rights{"a": {}, "b": {}}, decided: map[string]state{"a": {}, "b": {}},
 		versions: map[string][]state{"a": {{}}, "b": {{}}}, quotas: map[string]model.Quota{}, searches: map[uint64]pendingSearch{}, aside: map[identity.ID]bool{}, house: house{writes: map[uint64]uint64{}},
-		ids: map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
+		shelves: shelves{map[identity.ID]uint32{}, map[uint64]map[string]int{}},
+		ids:     map[uint32]string{}, owners: map[access.Principal]uint32{}, maker: identity.NewMaker([]byte("a key"))}
 	s.settle()
 	s.register("a", "x", 0)
 	s.register("b", "x", model.OptionLazy)
@@ -136,10 +138,11 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 // step makes one event happen, and checks the result.
 func (s *simulation) step() {
 	s.byHand, s.e.stride = true, 1+s.rng.IntN(4)
-	s.e.pace = pace{100 * time.Millisecond, 2, 1 + s.rng.IntN(3), 1 + s.rng.IntN(3)}
+	runs := 1 + s.rng.IntN(3)
+	s.e.pace = pace{100 * time.Millisecond, 2, runs, 1 + s.rng.IntN(3), runs + s.rng.IntN(2)}
 	for s.rng.IntN(2) == 0 && s.work() {
 	}
-	switch k := s.rng.IntN(121); {
+	switch k := s.rng.IntN(130); {
 	case k < 30:
 		who, c := s.pick()
 		s.randomWrite(who, c, nil)
@@ -182,6 +185,10 @@ func (s *simulation) step() {
 		s.randomErasure()
 	case k < 120:
 		s.randomRotation()
+	case k < 122:
+		s.compaction()
+	case k < 129:
+		s.maintain()
 	case s.rng.IntN(3) == 0:
 		for len(s.pending) > 0 {
 			s.commit(len(s.pending))
@@ -267,6 +274,7 @@ func (s *simulation) effect(to map[string]state, r seglog.Record) {
 // follow adds a version of each collection for every group made durable.
 func (s *simulation) follow(groups []seglog.Group) {
 	s.absorb()
+	s.noteOwners(groups)
 	for _, g := range groups {
 		next := map[string]state{}
 		for _, c := range collections {
@@ -695,6 +703,7 @@ func (s *simulation) crash() {
 	s.forget()
 	s.seen = 0
 	clear(s.searches)
+	clear(s.compactions)
 	s.answers = nil
 	for _, c := range collections {
 		s.decided[c] = maps.Clone(s.current(c))

@@ -44,6 +44,7 @@ type world struct {
 	erased  map[uint32]bool             // owners whose data key is destroyed
 	watch   func(groups []seglog.Group) // gets groups that become durable, before the engine
 	byHand  bool                        // the test runs the remaining steps of work: see work
+	calm    bool                        // Tasks save each change once: see faketask.Keeper
 	kills   string                      // an input or a predicate over which each process ends; empty: none
 }
 
@@ -75,6 +76,7 @@ type fakeTask struct {
 	stopped  bool
 	hostile  bool
 	config   string
+	got      map[taskwire.Type]int // frames that it handled
 
 	ignoresOwners bool // it answers with the objects of all owners, whatever the hint
 }
@@ -264,7 +266,9 @@ func (w *world) take() {
 		for _, message := range o.Host {
 			switch m := message.(type) {
 			case hostwire.StartTask:
-				w.tasks = append(w.tasks, &fakeTask{instance: m.Instance, Keeper: faketask.NewKeeper(w.rng)})
+				k := &fakeTask{instance: m.Instance, Keeper: faketask.NewKeeper(w.rng), got: make(map[taskwire.Type]int)}
+				k.Calm = w.calm
+				w.tasks = append(w.tasks, k)
 			case hostwire.StopTask:
 				if k := w.task(m.Instance); k != nil {
 					k.stopped = true
@@ -552,6 +556,7 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 		panic(fmt.Sprintf("the Core sent a bad frame: %v", err))
 	}
 	p := f[taskwire.HeaderSize:]
+	k.got[h.Type]++
 	switch h.Type {
 	case taskwire.Configure:
 		if k.config = string(p[14:]); k.config == "refuse" {
@@ -596,12 +601,17 @@ func (w *world) idle() bool {
 	return len(w.e.uncommitted) == 0 && len(w.e.deferred) == 0
 }
 
-// must sends a request, lets everything run, and checks the code.
+// must sends a request, lets everything run, and checks the code. A request that ends a shelf waits
+// until its data key is destroyed.
 func (w *world) must(p access.Principal, r wire.Request, want model.Code) answer {
 	w.t.Helper()
 	n := w.ask(p, r)
 	w.settle()
 	a, ok := w.answered(n)
+	if !ok && r.Op != model.OpRemovePrincipal && len(w.e.erase) > 0 {
+		w.eraseKeys()
+		a, ok = w.answered(n)
+	}
 	if !ok {
 		w.t.Fatalf("%v: no answer", r.Op)
 	}

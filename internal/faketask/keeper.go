@@ -24,6 +24,7 @@ type Entry struct {
 // changed since the last saving, or now and then all of them.
 type Keeper struct {
 	Held map[identity.Value]Entry
+	Calm bool // it saves each change once, one in each blob, and never changes its mind
 
 	rng     *rand.Rand
 	changed map[identity.Value]bool // since the last saving
@@ -74,18 +75,29 @@ func (k *Keeper) Shelf(h taskwire.Header, p []byte) (a taskwire.Answer, ok bool)
 	return a, true
 }
 
+// Numbers returns the numbers of the blobs of the last Set.
+func (k *Keeper) Numbers() []uint64 { return slices.Clone(k.numbers) }
+
 // load takes a blob back.
 func (k *Keeper) load(number uint64, blob []byte) {
 	k.numbers, k.last = append(k.numbers, number), number
+	for _, e := range Entries(blob) {
+		if k.Held[e.ID.Value()] = e; e.Gone {
+			delete(k.Held, e.ID.Value())
+		}
+	}
+}
+
+// Entries decodes a blob.
+func Entries(blob []byte) (list []Entry) {
 	for r := codec.NewReader(blob); r.Len() > 0; {
 		var e Entry
 		r.Copy(e.ID[:])
 		e.Owner, e.Void, e.Gone = taskwire.Owner(r.U64()), r.Bool(), r.Bool()
 		e.Input = string(r.Take(int(r.U32())))
-		if k.Held[e.ID.Value()] = e; e.Gone {
-			delete(k.Held, e.ID.Value())
-		}
+		list = append(list, e)
 	}
+	return list
 }
 
 // encode makes a blob.
@@ -114,7 +126,7 @@ func (k *Keeper) save(room int, anew bool) taskwire.Answer {
 		}
 	}
 	k.active = false
-	if len(k.sent) == 0 || k.rng.IntN(8) == 0 { // it changed its mind
+	if len(k.sent) == 0 || !k.Calm && k.rng.IntN(8) == 0 { // it changed its mind
 		clear(k.changed)
 		for v := range k.Held {
 			k.changed[v] = true
@@ -130,12 +142,16 @@ func (k *Keeper) save(room int, anew bool) taskwire.Answer {
 func (k *Keeper) begin(anew bool) {
 	k.active, k.saving, k.sent, k.drop = true, nil, nil, nil
 	values := slices.Collect(maps.Keys(k.changed))
-	if anew || k.rng.IntN(4) == 0 {
+	if anew || !k.Calm && k.rng.IntN(4) == 0 {
 		values, k.drop = slices.Collect(maps.Keys(k.Held)), slices.Clone(k.numbers)
 	}
 	slices.SortFunc(values, func(a, b identity.Value) int { return bytes.Compare(a[:], b[:]) })
 	clear(k.changed)
-	for part := range slices.Chunk(values, 1+k.rng.IntN(4)) {
+	most := 1
+	if !k.Calm {
+		most += k.rng.IntN(4)
+	}
+	for part := range slices.Chunk(values, most) {
 		var list []Entry
 		for _, v := range part {
 			e, held := k.Held[v]
