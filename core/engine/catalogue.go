@@ -177,7 +177,10 @@ func (e *Engine) removePrincipal(q *Request) model.Code {
 	if n.erase {
 		group = append(group, e.renewShelvesOf(n.owner)...)
 	}
-	return e.change(q, group...)
+	code := e.change(q, group...)
+	e.erasing = n.erase // no other change is decided before this one is durable
+	e.afterDurable(func(model.Code) { e.erasing = false })
+	return code
 }
 
 // grant decides a GRANT or a REVOKE. The server itself has one right only, admin.

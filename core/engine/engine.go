@@ -100,6 +100,7 @@ type Engine struct {
 	renewed            bool           // the shelves were renewed for the cleaning pass that is due
 	renewedFor         int            // COMPACT requests that waited then
 	renewing           bool           // the records of that are uncommitted
+	erasing            bool           // the record of an erasure is uncommitted
 	verify             []*Request     // answered when every live record was read
 	erase              []erasure      // acknowledged when the data keys of their owners are destroyed
 	swept              int            // the first erasures of erase, whose objects are all removed

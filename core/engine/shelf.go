@@ -408,6 +408,9 @@ func (e *Engine) saved(x *index, a taskwire.Answer) model.Reason {
 	}
 	e.ackDeliveries(x, func(d *delivery) bool { return d.seq == a.Seq })
 	x.saveOpen = false
+	if x.active && (e.erasing || len(e.erase) > 0) {
+		x.active, x.shelf.failed = false, true // the blob may hold what is being erased
+	}
 	if !x.active {
 		return 0
 	}

@@ -107,6 +107,7 @@ func (e *Engine) rebuild(q *Request) model.Code {
 // restartIndex lets an index begin anew, with the present row of its Task, also if it refused
 // its configuration. The new process does not inherit the failures of the old one.
 func (e *Engine) restartIndex(x *index) {
+	e.abandon(x)
 	e.stopIndex(x, model.IndexUnavailable)
 	x.state, x.accepted, x.outdated, x.retryAt = model.IndexStarting, false, false, time.Time{}
 	x.failures, x.stretched = 0, 0

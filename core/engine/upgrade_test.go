@@ -236,3 +236,23 @@ func TestTheRowBeforeIsKept(t *testing.T) {
 		t.Errorf("after a start, the row before is %+v, want %+v", b, first)
 	}
 }
+
+// TestARebuildEndsAnUpgrade: the index begins anew with the new executable, and the successor ends.
+func TestARebuildEndsAnUpgrade(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: func() []byte {
+		row := w.e.tasks["fake"].Row
+		row.Measurement[0]++
+		return frames.AppendRow(nil, &row)
+	}()})
+	w.commit(len(w.pending))
+	if x.successor == nil {
+		t.Fatal("no upgrade began")
+	}
+	w.must(admin, wire.Request{Op: model.OpRebuild, Collection: "c", Index: "x"}, model.OK)
+	w.live(2 * time.Second)
+	if w.found("") != 3 || len(w.e.instances) != 1 || x.successor != nil || x.upgrading {
+		t.Errorf("%d processes run, and the index shows %d objects; want one process and 3 objects", len(w.e.instances), w.found(""))
+	}
+}

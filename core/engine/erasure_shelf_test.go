@@ -1,0 +1,36 @@
+package engine
+
+import (
+	"testing"
+
+	"motte/core/identity"
+	"motte/core/model"
+	"motte/core/taskwire"
+	"motte/core/wire"
+)
+
+// TestNoBlobIsTakenDuringAnErasure: a Save that was sent before is answered by a hostile Task with data
+// of the owner that it got only after the erasure was decided.
+func TestNoBlobIsTakenDuringAnErasure(t *testing.T) {
+	w := indexed(t, 0)
+	w.retable(func(r *model.Row) { r.Shelf = 1 << 20 })
+	alice := w.person("alice", model.RightsAll)
+	w.settle()
+	for w.x().saveOpen == false || len(w.task(w.x().instance).frames) == 0 {
+		w.tick(usualTick)
+	}
+	x := w.x()
+	k := w.task(x.instance)
+	save, _ := taskwire.DecodeHeader(k.frames[0][:taskwire.HeaderSize])
+	if save.Type != taskwire.Save {
+		t.Fatalf("the Task got a frame of type %d, want a Save", save.Type)
+	}
+	w.ask(alice, put("c", "hers", "a secret"))
+	w.ask(admin, wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(alice), Flags: wire.FlagErase})
+	blobs := len(w.pending)
+	w.e.TaskAnswer(x.instance, taskwire.Answer{Type: taskwire.Blob, Seq: save.Seq, Number: 1, Blob: []byte("a secret")})
+	w.take()
+	if len(w.pending) != blobs || x.shelf.c.objects.Len() != 0 || !x.shelf.failed {
+		t.Errorf("the blob was stored: %d groups are pending, want %d", len(w.pending), blobs)
+	}
+}
