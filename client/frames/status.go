@@ -83,7 +83,7 @@ func decodeIndexStatus(r *codec.Reader) (x wire.IndexStatus) {
 	for _, n := range []*uint64{&x.LeakedBits, &x.LeftBits, &x.Fed, &x.ToFeed, &x.IndexBits, &x.IndexLeftBits, &x.Restarts, &x.Refused, &x.SetAside} {
 		*n = r.U64()
 	}
-	x.Number, x.Queued, x.Shelf = r.U32(), r.U64(), r.U64()
+	x.Number, x.Queued, x.Shelf, x.Refed, x.Shelved = r.U32(), r.U64(), r.U64(), r.U64(), r.U64()
 	for _, l := range []*model.Latencies{&x.Changes, &x.Questions} {
 		for i := range l {
 			l[i] = r.U64()

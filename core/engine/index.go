@@ -70,6 +70,7 @@ type index struct {
 	poison
 
 	done               uint64          // frames that its Tasks have acknowledged or answered
+	refed, shelved     uint64          // see wire.IndexStatus
 	changes, questions model.Latencies // see count
 
 	finishing int // queries whose round the Task has answered, and whose results are in memory: see finished

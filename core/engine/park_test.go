@@ -31,20 +31,23 @@ func TestAnIdleIndexIsParked(t *testing.T) {
 		t.Fatalf("after an hour without a query the index has state %d, and %d processes run", x.state, len(w.e.instances))
 	}
 	w.must(admin, put("c", "four", "data of four"), model.OK) // does not wait
-	fed := 0
+	lacked := w.statusOf(admin).Index("c", "x").Refed
 	n, m := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data")), w.ask(admin, byPredicate(model.OpCount, "c", "x", "data"))
 	if x.state != model.IndexStarting {
 		t.Fatalf("a query leaves the index in state %d", x.state)
 	}
 	w.settle()
-	fed = int(x.fed)
 	a, _ := w.answered(n)
 	b, _ := w.answered(m)
 	if a.code != model.OK || len(a.objects) != 4 || b.count != 4 || x.state != model.IndexServing {
 		t.Errorf("after the wake-up a query shows %d objects, code %d, and a count %d; want 4", len(a.objects), a.code, b.count)
 	}
-	if held := w.task(x.instance).Held; len(held) != 4 || fed == 0 {
+	if held := w.task(x.instance).Held; len(held) != 4 {
 		t.Errorf("the Task holds %d objects; want 4", len(held))
+	}
+	s := w.statusOf(admin).Index("c", "x")
+	if s.Refed != lacked+1 || s.Shelved < leastClass {
+		t.Errorf("%d objects are fed again, from %d bytes of blobs; want one object, and a blob", s.Refed-lacked, s.Shelved)
 	}
 }
 

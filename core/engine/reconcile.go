@@ -181,6 +181,7 @@ func (e *Engine) lack(x *index, c *comparison, a *taskwire.Answer) {
 
 // feed queues an object for an index that is being built.
 func (e *Engine) feed(x *index, o mapping.Entry) {
+	x.refed++
 	e.enqueue(x, &delivery{kind: taskwire.Insert, put: o, build: true})
 	x.building++
 }

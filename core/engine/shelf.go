@@ -445,6 +445,7 @@ func (e *Engine) addBlob(x *index, a taskwire.Answer) {
 	x.last = a.Number
 	x.unsettled = append(x.unsettled, a.Number)
 	data := blobData(a.Blob)
+	x.shelved += uint64(len(data))
 	id := e.Maker.ID(s.c.id, s.now.generation, s.blobValue(a.Number), identity.Digest(nil, data))
 	e.append(nil, seglog.Record{Kind: seglog.KindPut, Collection: s.c.id, Owner: s.now.generation,
 		ID: id, Body: appendObject(nil, nil, data)})

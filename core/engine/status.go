@@ -200,6 +200,7 @@ func (e *Engine) indexItem(x *index, p *principal, admin bool) []byte {
 	if administers && readsAll {
 		s.Refused, s.SetAside = x.refused, uint64(len(x.setAside))
 		s.Queued, s.Shelf = x.queued(), x.shelf.c.bytes
+		s.Refed, s.Shelved = x.refed, x.shelved
 		s.Changes, s.Questions = x.changes, x.questions
 		if x.state == model.IndexBuilding {
 			s.Fed, s.ToFeed = x.fed, max(uint64(x.c.objects.Len()), x.fed)

@@ -50,6 +50,7 @@ func building(t *testing.T) *world {
 		Rights: model.RightRead | model.RightWrite}, model.OK)
 	x := w.e.byName["people"].index("by_age")
 	x.changes, x.questions = model.Latencies{3: 2, 7: 1}, model.Latencies{1: 1}
+	x.shelved = 1 << 12
 	w.e.TaskEnded(x.instance, model.ReasonTaskEnded)
 	w.take()
 	w.commit(len(w.pending))
@@ -111,7 +112,7 @@ func TestGoldenStatus(t *testing.T) {
 		{"index", "Status of an index that is being built", wire.StatusIndex, frames.Status{Indexes: []wire.IndexStatus{{Collection: "people",
 			Index: "by_age", Task: "fake", Type: model.TypeInt64, Options: model.OptionOrdered, State: model.IndexBuilding,
 			Fed: 2, ToFeed: 3, LeakedBits: 18, LeftBits: 1582, IndexBits: 26, IndexLeftBits: 3974, Restarts: 1, Refused: 1, Number: 1,
-			Queued: 2, Changes: model.Latencies{3: 2, 7: 1}, Questions: model.Latencies{1: 1}}}}},
+			Queued: 2, Refed: 3, Shelved: 1 << 12, Changes: model.Latencies{3: 2, 7: 1}, Questions: model.Latencies{1: 1}}}}},
 		{"task", "Status of a Task, with its row", wire.StatusTask,
 			frames.Status{Tasks: []frames.TaskStatus{{Task: "fake", Row: w.e.tasks["fake"].Row}}}},
 		{"principal", "Status of a principal", wire.StatusPrincipal,

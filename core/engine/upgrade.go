@@ -67,6 +67,7 @@ func (e *Engine) adopt(x *index) {
 	n := x.successor
 	e.stopIndex(x, model.IndexUnavailable)
 	x.successor, n.replaces = nil, nil
+	x.refed += n.refed
 	x.session, x.row, x.poison, x.state = n.session, n.row, n.poison, n.state
 	x.accepted, x.failures, x.retryAt = n.accepted, n.failures, n.retryAt
 	x.stretched, x.slowAt = n.stretched, n.slowAt

@@ -62,6 +62,8 @@ type IndexStatus struct {
 	Number        uint32 // of the index in the store; no other index ever has it
 	Queued        uint64 // changes and questions that the Task has not confirmed or answered
 	Shelf         uint64 // bytes of the shelf's records as they are stored
+	Refed         uint64 // objects that its Tasks lacked at their starts, since the Core started
+	Shelved       uint64 // bytes of blobs, as padded, that its Tasks have saved since the Core started
 
 	// Of confirmed changes and answered questions, since the Core started. A duration begins when
 	// the frame is queued for the Task. Those of a build are not counted.
@@ -100,8 +102,8 @@ func AppendGrantStatus(p []byte, s *GrantStatus) []byte {
 
 // AppendIndexStatus appends a status item to p: kind 1 | collection 32 | index 32 | Task 32 |
 // data type 1 | options 1 | state 1 | nine numbers, 8 bytes each, from LeakedBits to
-// SetAside | number 4 | queued 8 | shelf 8 | changes 64 | questions 64. The last two are the counts
-// of the buckets, 8 bytes each.
+// SetAside | number 4 | queued 8 | shelf 8 | refed 8 | shelved 8 | changes 64 | questions 64. The
+// last two are the counts of the buckets, 8 bytes each.
 func AppendIndexStatus(p []byte, s *IndexStatus) []byte {
 	w := codec.Writer(p).U8(byte(StatusIndex)).Text(s.Collection, model.MaxIdentifier)
 	w = w.Text(s.Index, model.MaxIdentifier).Text(s.Task, model.MaxIdentifier)
@@ -109,7 +111,7 @@ func AppendIndexStatus(p []byte, s *IndexStatus) []byte {
 	w = w.U64(s.LeakedBits).U64(s.LeftBits).U64(s.Fed).U64(s.ToFeed)
 	w = w.U64(s.IndexBits).U64(s.IndexLeftBits).U64(s.Restarts).U64(s.Refused)
 	w = w.U64(s.SetAside)
-	w = w.U32(s.Number).U64(s.Queued).U64(s.Shelf)
+	w = w.U32(s.Number).U64(s.Queued).U64(s.Shelf).U64(s.Refed).U64(s.Shelved)
 	for _, n := range s.Changes {
 		w = w.U64(n)
 	}
