@@ -57,8 +57,6 @@ func (p place) before(q place) bool {
 	return lessValue(&p.value, &q.value)
 }
 
-func lessValue(a, b *Value) bool { return string(a[:]) < string(b[:]) }
-
 // entriesWriter makes a blob of records.
 type entriesWriter struct {
 	p      []byte

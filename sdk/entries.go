@@ -24,7 +24,7 @@ type entries struct {
 
 	out      entriesWriter
 	in       entriesReader
-	restored bool // an entry was restored
+	restored bool // Restore was called
 }
 
 // sweepFactor is the number of bytes that the sweep writes for each byte of changed entries. The
@@ -204,8 +204,8 @@ func (k *entries) stored(blob []byte) (place, bool) {
 // restore takes a record of an earlier process. A later record of the same value replaces it.
 func (k *entries) restore(r *record) {
 	v := r.Identity.Value()
+	k.restored = k.restored || r.kind == recordEntry
 	if r.kind == recordEntry && k.index.Restore(r.Entry) {
-		k.restored = true
 		k.held.voids.drop(&v)
 		k.held.entries.put(&r.Identity)
 		return

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -37,25 +38,33 @@ func (t *table) bucketOf(v *Value) int {
 	return int(binary.BigEndian.Uint64(v[:8]) >> (64 - t.bits))
 }
 
+// compareValues orders values by their bytes.
+func compareValues(a, b *Value) int {
+	high := cmp.Compare(binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(b[:8]))
+	if high != 0 {
+		return high
+	}
+	return cmp.Compare(binary.BigEndian.Uint64(a[8:]), binary.BigEndian.Uint64(b[8:]))
+}
+
+func lessValue(a, b *Value) bool { return compareValues(a, b) < 0 }
+
 // find returns the place of a value, or the place where it should be.
 func (b *bucket) find(v *Value) (at int, ok bool) {
 	n := len(b.values)
-	if n == 0 || bytes.Compare(b.values[n-1][:], v[:]) < 0 {
+	if n == 0 || lessValue(&b.values[n-1], v) {
 		return n, false // the most frequent case, if values come in their order
 	}
 	low := 0
 	for low < n {
 		mid := int(uint(low+n) / 2)
-		switch c := bytes.Compare(b.values[mid][:], v[:]); {
-		case c == 0:
-			return mid, true
-		case c < 0:
+		if lessValue(&b.values[mid], v) {
 			low = mid + 1
-		default:
+		} else {
 			n = mid
 		}
 	}
-	return low, false
+	return low, b.values[low] == *v
 }
 
 // put adds an identity in the place of the one with the same value, if the table has such.

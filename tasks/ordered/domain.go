@@ -26,6 +26,8 @@ type domain[K any] struct {
 	quoted  quoting                      // how JSON and predicates write a key
 	upper   func(prefix K) (K, bool)     // the least key above all keys with this prefix; false if there is no such key. nil: the type has no prefixes
 	saved   layout[K]                    // how an entry on the shelf has a key
+	rank    func(K) uint64               // a number that ascends with the key
+	unrank  func(uint64) K               // the key of a rank; nil if several keys have the same rank
 }
 
 // quoting says whether a key is written in quotation marks.
@@ -38,10 +40,11 @@ const (
 )
 
 var (
-	int64Domain   = domain[int64]{compare: cmp.Compare[int64], parse: parseInt64, quoted: never, saved: int64Layout}
-	float64Domain = domain[float64]{compare: cmp.Compare[float64], parse: parseFloat64, quoted: never, saved: float64Layout}
-	stringDomain  = domain[string]{compare: strings.Compare, parse: parseString, quoted: always, upper: upper, saved: stringLayout}
-	timeDomain    = domain[instant]{compare: instant.compare, parse: parseInstant, quoted: inJSON, saved: timeLayout}
+	int64Domain   = domain[int64]{compare: cmp.Compare[int64], parse: parseInt64, quoted: never, saved: int64Layout, rank: rankInt64, unrank: unrankInt64}
+	float64Domain = domain[float64]{compare: cmp.Compare[float64], parse: parseFloat64, quoted: never, saved: float64Layout, rank: rankFloat64, unrank: unrankFloat64}
+	stringDomain  = domain[string]{compare: strings.Compare, parse: parseString, quoted: always, upper: upper, saved: stringLayout, rank: rankString}
+	timeDomain    = domain[instant]{compare: instant.compare, parse: parseInstant, quoted: inJSON, saved: timeLayout,
+		rank: func(k instant) uint64 { return rankInt64(k.second) }}
 )
 
 // fromJSON reads a key from a JSON value.

@@ -19,16 +19,13 @@ type finder[K any] struct {
 // anchor returns the entry behind which an answer continues: the first entry of the first of
 // these objects that the index holds in the same version. It is nil if there is no such object.
 func (f *finder[K]) anchor(after []sdk.Identity) *entry[K] {
-	for _, id := range after {
-		m, ok := f.tree.held[id.Value()]
-		if !ok {
+	for i := range after {
+		n, ok := f.tree.objects.find(&after[i])
+		if !ok || f.tree.objects.at(n).id != after[i] {
 			continue
 		}
-		k, ok := f.firstKey(f.tree.owners.at(m))
-		if !ok {
-			continue
-		}
-		if e, ok := f.tree.entries.Get(entry[K]{k, id}); ok && e.id == id {
+		if k, ok := f.firstKey(n); ok {
+			e := f.tree.entry(k, n)
 			return &e
 		}
 	}
@@ -37,7 +34,7 @@ func (f *finder[K]) anchor(after []sdk.Identity) *entry[K] {
 
 // all yields the objects of all owners.
 func (f *finder[K]) all(yield func(sdk.Identity) bool) {
-	f.walk(func(e entry[K]) bool { return !f.isFirst(e) || yield(e.id) })
+	f.walk(func(e entry[K]) bool { return !f.isFirst(e) || yield(f.tree.objects.at(e.object).id) })
 }
 
 // of yields the objects of one owner, which has m of the n objects of the index.
@@ -68,7 +65,8 @@ func (f *finder[K]) filter(owner uint32, yield func(sdk.Identity) bool) (last *e
 		}
 		steps--
 		visited = e
-		return f.tree.held[e.id.Value()].owner != owner || !f.isFirst(e) || yield(e.id)
+		o := f.tree.objects.at(e.object)
+		return o.owner != owner || !f.isFirst(e) || yield(o.id)
 	})
 	return last
 }
@@ -76,14 +74,12 @@ func (f *finder[K]) filter(owner uint32, yield func(sdk.Identity) bool) (last *e
 // gather yields the objects of one owner behind an entry, from the list of this owner's objects.
 func (f *finder[K]) gather(owner uint32, behind entry[K], yield func(sdk.Identity) bool) {
 	var found []entry[K]
-	objects := f.tree.owners.lists[owner].objects
-	for n := range objects {
-		k, ok := f.firstKey(&objects[n])
+	for _, n := range f.tree.owners.lists[owner].objects {
+		k, ok := f.firstKey(n)
 		if !ok {
 			continue
 		}
-		e := entry[K]{key: k}
-		copy(e.id[:], objects[n].value[:])
+		e := f.tree.entry(k, n)
 		if f.compare(behind, e) < 0 {
 			found = append(found, e)
 		}
@@ -92,8 +88,7 @@ func (f *finder[K]) gather(owner uint32, behind entry[K], yield func(sdk.Identit
 		}
 	}
 	for _, e := range f.first(found) {
-		whole, _ := f.tree.entries.Get(e)
-		if !yield(whole.id) {
+		if !yield(f.tree.objects.at(e.object).id) {
 			return
 		}
 	}
@@ -114,12 +109,12 @@ func (f *finder[K]) compare(a, b entry[K]) int {
 }
 
 // firstKey returns the first key of an object that is in the set.
-func (f *finder[K]) firstKey(o *object[K]) (k K, ok bool) {
-	keys := f.tree.keysOf(o)
-	for n := range keys {
-		k := keys[n]
+func (f *finder[K]) firstKey(n slot) (k K, ok bool) {
+	keys := f.tree.keysOf(n)
+	for i := range keys {
+		k := keys[i]
 		if f.descending {
-			k = keys[len(keys)-1-n]
+			k = keys[len(keys)-1-i]
 		}
 		if f.tree.domain.contains(f.keys, k) {
 			return k, true
@@ -135,7 +130,7 @@ func (f *finder[K]) isFirst(e entry[K]) bool {
 	if len(f.tree.more) == 0 {
 		return true
 	}
-	keys := f.tree.more[e.id.Value()]
+	keys := f.tree.more[e.object]
 	if keys == nil {
 		return true
 	}

@@ -20,6 +20,7 @@ type keyTree interface {
 	Search(sdk.Query) (iter.Seq[sdk.Identity], error)
 	Entry(sdk.Value) (sdk.Entry, bool)
 	Restore(sdk.Entry) bool
+	Restored()
 }
 
 // options is the configuration. A member that is unknown, null or given twice is refused.

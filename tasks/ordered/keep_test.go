@@ -83,6 +83,7 @@ func FuzzRestore(f *testing.F) {
 		if ok && !x.Restore(sdk.Entry{Identity: e.Identity, Owner: 2, Data: again}) {
 			t.Fatalf("the entry %x is not restored again", again)
 		}
+		x.Restored()
 		found, _, err := sdktest.Page(x, sdk.Query{Limit: 2})
 		if err != nil || (len(found) == 1) != restored {
 			t.Fatalf("%d objects are found: %v", len(found), err)

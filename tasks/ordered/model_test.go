@@ -256,32 +256,35 @@ func restarted(t *rapid.T, x *index) *index {
 	if err := next.Configure(sdk.Config{Type: model.TypeInt64, Ordered: true, Options: []byte(`{"path":""}`)}); err != nil {
 		t.Fatal(err)
 	}
-	for v := range x.keys.(*tree[int64]).held {
+	objects := &x.keys.(*tree[int64]).objects
+	for _, c := range slices.Concat(objects.buckets...) {
+		v := objects.at(c.slot()).id.Value()
 		if e, ok := x.Entry(v); !ok || e.Identity.Value() != v || !next.Restore(e) {
 			t.Fatalf("the entry of %x is %+v, %v; want that it is restored", v, e, ok)
 		}
 	}
+	next.Restored()
 	return next
 }
 
 // checkOwners fails if an object is not in its place in the list of its owner, or if a list has
 // other objects.
 func checkOwners(t *rapid.T, tree *tree[int64]) {
-	for v, m := range tree.held {
-		if tree.owners.at(m).value != v {
-			t.Fatalf("the place of the object %x is that of %x", v, tree.owners.at(m).value)
-		}
-	}
-	count := 0
+	held, count := tree.objects.count, 0
 	for owner, n := range tree.owners.number {
 		l := tree.owners.lists[n]
 		if l.owner != owner || len(l.objects) == 0 {
 			t.Fatalf("the owner %d has %d objects in the list of %d; want its own list, with objects", owner, len(l.objects), l.owner)
 		}
+		for place, n := range l.objects {
+			if o := tree.objects.at(n); tree.owners.lists[o.owner].owner != owner || int(o.place) != place {
+				t.Fatalf("the object %x is in place %d of the owner %d; want place %d of another", o.id, place, owner, o.place)
+			}
+		}
 		count += len(l.objects)
 	}
-	if unused := len(tree.owners.lists) - len(tree.owners.number); count != len(tree.held) || unused != len(tree.owners.free) {
-		t.Fatalf("%d objects in the lists of owners and %d lists unused; want %d and %d", count, unused, len(tree.held), len(tree.owners.free))
+	if unused := len(tree.owners.lists) - len(tree.owners.number); count != held || unused != len(tree.owners.free) {
+		t.Fatalf("%d objects in the lists of owners and %d lists unused; want %d and %d", count, unused, held, len(tree.owners.free))
 	}
 }
 

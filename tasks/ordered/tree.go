@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bytes"
+	"cmp"
 	"iter"
 	"slices"
 
@@ -17,33 +17,37 @@ import (
 const maxKeys = 64
 
 // tree keeps the keys of one type in order, and the keys of each object. An object with one key
-// of 8 bytes takes about 145 bytes, 30 of them in the list of its owner.
+// of 8 bytes takes about 100 bytes.
 type tree[K any] struct {
 	domain  domain[K]
 	path    pointer.Pointer // nil: the whole input is the key, as text
 	ordered bool
 
-	entries *btree.BTreeG[entry[K]]
-	held    map[identity.Value]member
-	owners  owners[K]
-	more    map[identity.Value][]K // objects that have several keys, in ascending order
-	scratch []byte                 // the data of the entry that Entry returned last
+	objects store[K]
+	entries *btree.BTreeG[entry[K]] // nil until Restored: see Restore
+	owners  owners
+	more    map[slot][]K // objects that have several keys, in ascending order
+	scratch []byte       // the data of the entry that Entry returned last
+	read    []K          // the keys of the entry that Restore took last
 }
 
-// entry is one key of one object. Entries are ordered by key, then by the
-// identity's value.
+// entry is one key of one object. Entries are ordered by key, then by the value of the object.
 type entry[K any] struct {
-	key K
-	id  identity.ID
+	key    K
+	prefix uint32 // the first bytes of the value: they nearly always decide
+	object slot
 }
 
 func newTree[K any](d domain[K], path pointer.Pointer, ordered bool) *tree[K] {
 	t := &tree[K]{domain: d, path: path, ordered: ordered,
-		held: make(map[identity.Value]member), owners: owners[K]{number: make(map[sdk.Owner]uint32)},
-		more: make(map[identity.Value][]K)}
-	less := func(a, b entry[K]) bool { return t.compare(a, b) < 0 }
-	t.entries = btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+		owners: owners{number: make(map[sdk.Owner]uint32)}, more: make(map[slot][]K)}
+	t.entries = t.newEntries()
 	return t
+}
+
+func (t *tree[K]) newEntries() *btree.BTreeG[entry[K]] {
+	less := func(a, b entry[K]) bool { return t.compare(a, b) < 0 }
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
 }
 
 // compare orders entries.
@@ -51,65 +55,89 @@ func (t *tree[K]) compare(a, b entry[K]) int {
 	if c := t.domain.compare(a.key, b.key); c != 0 {
 		return c
 	}
-	return bytes.Compare(a.id[:identity.ValueSize], b.id[:identity.ValueSize])
+	return t.compareValues(a, b)
+}
+
+// compareValues orders entries by the values of their objects.
+func (t *tree[K]) compareValues(a, b entry[K]) int {
+	switch {
+	case a.prefix != b.prefix:
+		return cmp.Compare(a.prefix, b.prefix)
+	case a.object == b.object:
+		return 0
+	case min(a.object, b.object) == firstSlot || max(a.object, b.object) == lastSlot:
+		return cmp.Compare(a.object, b.object)
+	}
+	return compareValues(&t.objects.at(a.object).id, &t.objects.at(b.object).id)
+}
+
+// entry returns the entry of a key of an object.
+func (t *tree[K]) entry(k K, n slot) entry[K] {
+	return entry[K]{k, prefixOf(&t.objects.at(n).id), n}
 }
 
 // Apply applies changes in order. Each change first drops the keys under the same value.
 func (t *tree[K]) Apply(changes []sdk.Change) {
 	for i := range changes {
 		c := &changes[i]
-		t.drop(c.Identity)
+		t.drop(&c.Identity)
 		if c.Remove {
 			continue
 		}
 		keys, err := t.keys(c.Input)
-		if err != nil {
+		switch {
+		case err != nil:
 			c.Refuse()
-			continue
-		}
-		if len(keys) == 0 {
+		case len(keys) == 0:
 			c.Skip()
-			continue
+		default:
+			t.hold(&c.Identity, c.Owner, keys)
 		}
-		t.hold(c, keys)
 	}
 }
 
-func (t *tree[K]) drop(id identity.ID) {
-	v := id.Value()
-	m, ok := t.held[v]
+// drop drops the object with the value of an identity.
+func (t *tree[K]) drop(id *identity.ID) {
+	n, ok := t.objects.find(id)
 	if !ok {
 		return
 	}
-	for _, k := range t.keysOf(t.owners.at(m)) {
-		t.entries.Delete(entry[K]{k, id})
+	o := t.objects.at(n)
+	if t.entries != nil {
+		for _, k := range t.keysOf(n) {
+			t.entries.Delete(t.entry(k, n))
+		}
 	}
-	delete(t.held, v)
-	delete(t.more, v)
-	if moved, ok := t.owners.remove(m); ok {
-		t.held[moved] = m
+	delete(t.more, n)
+	if moved, ok := t.owners.remove(o.owner, o.place); ok {
+		t.objects.at(moved).place = o.place
 	}
+	t.objects.remove(n)
 }
 
-func (t *tree[K]) hold(c *sdk.Change, keys []K) {
-	v := c.Identity.Value()
-	t.held[v] = t.owners.add(c.Owner, object[K]{v, [1]K{keys[0]}})
+// hold holds an object, whose value is not held. The first key is kept apart from the others.
+func (t *tree[K]) hold(id *identity.ID, owner sdk.Owner, keys []K) {
+	n := t.objects.add(object[K]{id: *id, key: [1]K{keys[0]}})
+	o := t.objects.at(n)
+	o.owner, o.place = t.owners.add(owner, n)
 	if len(keys) > 1 {
-		t.more[v] = keys
+		t.more[n] = slices.Clone(keys)
 	}
-	for _, k := range keys {
-		t.entries.Set(entry[K]{k, c.Identity})
+	if t.entries != nil {
+		for _, k := range keys {
+			t.entries.Set(t.entry(k, n))
+		}
 	}
 }
 
 // keysOf returns the keys of an object that the index holds, in ascending order.
-func (t *tree[K]) keysOf(o *object[K]) []K {
+func (t *tree[K]) keysOf(n slot) []K {
 	if len(t.more) > 0 {
-		if keys := t.more[o.value]; keys != nil {
+		if keys := t.more[n]; keys != nil {
 			return keys
 		}
 	}
-	return o.key[:]
+	return t.objects.at(n).key[:]
 }
 
 // keys returns the distinct keys of an input: no key if it has no value, one key, or a key for

@@ -1,5 +1,7 @@
 package main
 
+import "math"
+
 // walk visits the entries whose keys are in the set, in the direction of the answer, until visit
 // returns false. It begins behind f.after.
 func (f *finder[K]) walk(visit func(entry[K]) bool) {
@@ -74,14 +76,10 @@ func (f *finder[K]) descend(i interval[K], from *entry[K], visit func(entry[K]) 
 	}
 }
 
-// edge returns an entry next to the cut. No entry is between the two, except an entry of the
-// same key whose value equals the edge's.
+// edge returns an entry next to the cut. No entry is between the two.
 func edge[K any](c cut[K]) entry[K] {
-	e := entry[K]{key: c.key}
 	if c.side == above {
-		for n := range e.id {
-			e.id[n] = 0xff
-		}
+		return entry[K]{c.key, math.MaxUint32, lastSlot}
 	}
-	return e
+	return entry[K]{c.key, 0, firstSlot}
 }
