@@ -35,8 +35,8 @@ func (e *Engine) applyChange(rec *seglog.Record, w *write) error {
 }
 
 // applyTask adds or replaces a row of the API format table. The indexes of a Task that is
-// replaced are built again by the new executable. Those without a process begin at once, the
-// others one after the other: see upgradeNext.
+// replaced are upgraded, one after the other: see upgradeNext. Those without a process begin at
+// once. If only the Core needs what has changed, the processes go on.
 func (e *Engine) applyTask(body []byte) error {
 	n, err := decodeRegistered(body)
 	if err != nil {
@@ -55,6 +55,10 @@ func (e *Engine) applyTask(body []byte) error {
 		if before != nil && before.MaxInput != row.MaxInput {
 			x.shelf.forget() // identities that are void have an input now, or the other way round
 		}
+		if x.instance != 0 && !x.outdated && x.successor == nil && sameProcess(x.row, &row) {
+			x.row = &e.tasks[n.task].Row
+			continue
+		}
 		e.abandon(x)
 		x.upgrading = false
 		if x.outdated = x.instance != 0; !x.outdated && x.state != model.IndexParked {
@@ -63,6 +67,14 @@ func (e *Engine) applyTask(body []byte) error {
 	}
 	e.upgradeNext(n.task)
 	return nil
+}
+
+// sameProcess reports whether a process that was started with one row may serve with another.
+func sameProcess(started, row *model.Row) bool {
+	same := *started
+	same.Operations, same.Deadline = row.Operations, row.Deadline
+	same.LeakBudget, same.IndexBudget = row.LeakBudget, row.IndexBudget
+	return same == *row
 }
 
 func (e *Engine) applyPrincipal(body []byte) error {

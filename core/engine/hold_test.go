@@ -368,6 +368,7 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	}
 	// A new executable may refuse. The index goes on with the old one.
 	row := w.e.tasks["fake"].Row
+	row.Measurement[0]++
 	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 	w.commit(1)
 	n := w.x().successor

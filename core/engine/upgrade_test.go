@@ -256,3 +256,32 @@ func TestARebuildEndsAnUpgrade(t *testing.T) {
 		t.Errorf("%d processes run, and the index shows %d objects; want one process and 3 objects", len(w.e.instances), w.found(""))
 	}
 }
+
+// TestLimitsThatOnlyTheCoreNeeds change without a new process; all others need one.
+func TestLimitsThatOnlyTheCoreNeeds(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*model.Row)
+		goesOn bool
+	}{
+		{"nothing", func(*model.Row) {}, true},
+		{"deadline", func(r *model.Row) { r.Deadline++ }, true},
+		{"operations", func(r *model.Row) { r.Operations = frames.TaskSearch }, true},
+		{"leak budget", func(r *model.Row) { r.LeakBudget = 1 << 20 }, true},
+		{"budget of all", func(r *model.Row) { r.IndexBudget = 1 << 20 }, true},
+		{"executable", func(r *model.Row) { r.Measurement[0]++ }, false},
+		{"results", func(r *model.Row) { r.MaxResults-- }, false},
+		{"input", func(r *model.Row) { r.MaxInput-- }, false},
+		{"memory", func(r *model.Row) { r.Memory++ }, false},
+		{"shelf", func(r *model.Row) { r.Shelf++ }, false},
+	} {
+		w := indexed(t, 0)
+		before := w.x().instance
+		w.retable(c.change)
+		w.live(2 * time.Second)
+		if x := w.x(); (x.instance == before) != c.goesOn || *x.row != w.e.tasks["fake"].Row || w.found("") != 3 {
+			t.Errorf("%s: the process goes on: %v, want %v; the index shows %d objects by the row %+v",
+				c.name, x.instance == before, c.goesOn, w.found(""), x.row)
+		}
+	}
+}
