@@ -101,7 +101,7 @@ func (e *Engine) createCollection(q *Request) model.Code {
 func (e *Engine) dropCollection(q *Request) model.Code {
 	group := seglog.Group{dropOf(q.in.id)}
 	for _, x := range q.in.indexes {
-		group = append(group, x.endShelf()...)
+		group = append(group, e.endShelf(x)...)
 	}
 	return e.change(q, group...)
 }
@@ -131,7 +131,7 @@ func (e *Engine) dropIndex(q *Request) model.Code {
 		return model.NoIndex
 	}
 	group := seglog.Group{indexDrop{q.Index}.record(q.in.id)}
-	return e.change(q, append(group, x.endShelf()...)...)
+	return e.change(q, append(group, e.endShelf(x)...)...)
 }
 
 func (e *Engine) registerTask(q *Request) model.Code {

@@ -253,7 +253,7 @@ func (e *Engine) emptyShelf(x *index) {
 	if x.row != nil && x.row.Measurement != s.now.measurement {
 		s.now.measurement, s.now.setAside = x.row.Measurement, nil
 	}
-	s.loads, s.failed = 0, false
+	s.loads, s.failed = 0, e.readOnly // then the log must still say it
 	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
 	if had {
 		e.append(nil, s.now.record(x))
@@ -486,25 +486,25 @@ func (e *Engine) recoverShelf(x *index) {
 	}
 }
 
-// endShelf returns the records that destroy the blobs of an index for good: their generation ends
+// endShelf returns the record that destroys the blobs of an index for good: their generation ends
 // as an owner is erased. Else an owner that is erased later would have data in old copies of them.
-func (x *index) endShelf() seglog.Group {
-	if x.shelf.now.generation == 0 {
+func (e *Engine) endShelf(x *index) seglog.Group {
+	s := x.shelf
+	ends := principalRemoval{owner: s.now.generation, erase: true}
+	if s.now.generation == 0 {
 		return nil
 	}
-	return seglog.Group{principalRemoval{owner: x.shelf.now.generation, erase: true}.record(serverID)}
+	s.now = shelfState{measurement: s.now.measurement, begun: s.now.begun, epoch: s.now.epoch + 1,
+		setAside: s.now.setAside}
+	s.dirty = false // the Task removes changed objects before it saves anew
+	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
+	return seglog.Group{ends.record(serverID)}
 }
 
 // renewShelf returns the records that end the shelf of an index. The Task saves everything anew
 // under another generation.
 func (e *Engine) renewShelf(x *index) seglog.Group {
-	s := x.shelf
-	ends := x.endShelf()
-	s.now = shelfState{measurement: s.now.measurement, begun: s.now.begun, epoch: s.now.epoch + 1,
-		setAside: s.now.setAside}
-	s.dirty = false // the Task removes changed objects before it saves anew
-	x.stored, x.unsettled, x.active, x.last, x.anew, x.unlogged = nil, nil, false, 0, true, true
-	return append(ends, s.now.record(x))
+	return append(e.endShelf(x), x.shelf.now.record(x))
 }
 
 // renewShelvesOf returns the records that renew each shelf that may hold data of an owner. A Task
