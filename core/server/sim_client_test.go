@@ -291,8 +291,14 @@ func (s *sim) changed(q *simRequest, h *wire.ReplyHeader, body []byte, wrong fun
 		}
 	}
 	if q.r.Op == model.OpRemovePrincipal && q.r.Flags != 0 {
-		owner := decodeSimEntry(g.records[0].Body).owner
-		s.checkErased(map[uint32]uint64{owner: g.last}, "an erase was answered")
+		owners := make(map[uint32]uint64)
+		for _, r := range g.records {
+			if r.Kind == seglog.KindRemovePrincipal { // also of the generations that end
+				owners[decodeSimEntry(r.Body).owner] = g.last
+			}
+		}
+		s.checkErased(owners, "an erase was answered")
+		s.checkErasedBlobs(owners)
 		s.counts["erasures checked"]++
 	}
 }
@@ -689,6 +695,9 @@ func (s *sim) registerFake() wire.Request {
 	row := model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, MaxInput: simMaxInput, MaxResults: 1000, Deadline: 1000, Memory: 1, Ordered: true}
 	if s.capped() {
 		row.LeakBudget, row.IndexBudget = 1<<12, 1<<13
+	}
+	if s.shelved() {
+		row.Shelf = simQuota
 	}
 	return wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}
 }

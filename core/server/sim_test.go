@@ -275,6 +275,8 @@ func (s *sim) step() {
 		s.crash()
 	case k < 990:
 		s.copy()
+	case s.shelved():
+		s.lull()
 	}
 	if s.chance(70) {
 		s.pump(1 << 30)
@@ -371,5 +373,6 @@ func (s *sim) finish() {
 	s.boot()
 	s.check()
 	s.checkErased(s.model.erased, "all is quiet, after a restart")
+	s.checkErasedBlobs(s.model.erased)
 	s.stop(true)
 }

@@ -205,7 +205,7 @@ func (s *sim) settleModel(lsn uint64) {
 	if m.cut(lsn); lsn > m.durable {
 		s.lastWrite.name = "" // the beginning of the last write is unknown
 	}
-	m.durable = lsn
+	m.durable, m.generations = lsn, 0
 	s.model, s.limbo = m, nil
 }
 
@@ -393,6 +393,9 @@ func (s *sim) explain(n *simGroup, g seglog.Group) {
 		return
 	case k == seglog.KindAddPrincipal && len(s.model.catalogue(n.first-1).principals) == 0:
 		return // the record of the first administrator
+	case s.model.ofShelf(g):
+		s.explainShelf(g)
+		return
 	}
 	n.open = true
 	for _, q := range s.asked { // also requests of disconnected clients
@@ -466,6 +469,9 @@ func (s *sim) compareCatalogue(sh *server, m *simModel, lsn uint64) {
 	for _, r := range decodePieces(piece) {
 		switch r.Kind {
 		case seglog.KindAlert, seglog.KindDrawn:
+		case seglog.KindShelf:
+			got.applyShelf(r.Collection, r.Body)
+		case seglog.KindRemovePrincipal: // its data key is not destroyed yet
 		case seglog.KindCounters:
 			got.owners, got.identifiers, got.numbered = simU32(r.Body), simU32(r.Body[4:]), simU32(r.Body[24:])
 		default:
