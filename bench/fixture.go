@@ -14,6 +14,7 @@ type fixture struct {
 	server    *server
 	echo      *echo.Server
 	live      *server           // server with liveObjects objects
+	busy      *server           // server with a Task that can spin
 	residency map[int]residency // by the factor of -objects
 	ends      []func() error
 }

@@ -31,6 +31,12 @@ var lines = []line{
 	{name: "SEARCH, 16 in flight", unit: "/s", prepare: search(16)},
 	{name: "GET longest, counting", unit: "ms", peer: peerAlone, target: target{ratio: true, most: 10}, prepare: counting},
 	{name: "PUT p99, compacting", unit: "ms", peer: peerQuiet, target: target{ratio: true, most: 2}, prepare: tail},
+	{name: "GET, 1 in flight, spinning", unit: "/s", peer: peerIdle, target: tenth, prepare: beside(1, false, readBusy)},
+	{name: "GET, 64 in flight, spinning", unit: "/s", peer: peerIdle, target: tenth, prepare: beside(64, false, readBusy)},
+	{name: "PUT, 16 in flight, spinning", unit: "/s", peer: peerIdle, target: tenth, prepare: beside(16, false, writeBusy)},
+	{name: "GET, 64 in flight, asked", unit: "/s", peer: peerIdle, prepare: beside(64, true, readBusy)},
+	{name: "PUT, 16 in flight, asked", unit: "/s", peer: peerIdle, prepare: beside(16, true, writeBusy)},
+	{name: "BUILD, beside 64 GETs", unit: "/s", peer: peerFree, prepare: build},
 	{name: "SPACE, uniform", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(uniform)},
 	{name: "SPACE, zipfian", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(zipfian)},
 	{name: "RESTART", unit: "ms", target: target{most: 1000}, prepare: restart},
@@ -49,7 +55,12 @@ const (
 	peerSync  = "fdatasync"
 	peerQuiet = "not compacting"
 	peerAlone = "not counting"
+	peerFree  = "alone"
+	peerIdle  = "not spinning"
 )
+
+// tenth is the target of a load beside a Task that spins: it takes at most a tenth.
+var tenth = target{ratio: true, least: 0.9}
 
 // target is the value that a line should reach. The zero value means that the line has no
 // target.

@@ -66,6 +66,14 @@ func (s *server) collection(ctx context.Context, name, index string) error {
 	}
 	err := s.admin.CreateIndex(ctx, name, index, client.Index{Task: "ordered", Type: model.TypeInt64,
 		Attribute: true, Config: []byte(`{"type":"int64"}`)})
+	if err != nil {
+		return fmt.Errorf("index %s of %s: %w", index, name, err)
+	}
+	return s.serves(ctx, name, index)
+}
+
+// serves waits until an index of the Task "ordered" serves.
+func (s *server) serves(ctx context.Context, name, index string) (err error) {
 	for err == nil {
 		_, err = s.admin.Count(ctx, client.Query{Collection: name, Index: index, Predicate: "all"})
 		if err == nil {

@@ -35,7 +35,8 @@ type session struct {
 
 	mu    sync.Mutex
 	tasks map[uint64]*task
-	over  bool // the Core has ended: start no more Tasks
+	ended bool // the Core has ended: start no more Tasks
+	over  int  // Tasks that are over their share, and that the Core does not ask
 }
 
 var (
@@ -112,6 +113,7 @@ func (s *session) run(ctx context.Context) error {
 		case <-ended:
 		}
 	})
+	s.all.Go(func() { s.shareProcessors(ended) })
 	alive, over := context.WithCancel(ctx)
 	s.listen(alive)
 	over()
@@ -192,6 +194,8 @@ func (s *session) listen(ctx context.Context) {
 				t.Kill()
 			}
 			s.mu.Unlock()
+		case hostwire.Index:
+			s.hear(m)
 		case hostwire.Counters:
 			s.h.metrics.set(m, s.memory)
 		case hostwire.Event:
@@ -219,7 +223,7 @@ func alertOf(m hostwire.Event) []any {
 func (s *session) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over = true
+	s.ended = true
 	for _, t := range s.tasks {
 		t.Kill()
 	}

@@ -187,7 +187,8 @@ func newHost(cfg Config) (*host, error) {
 		}
 	}
 	h := &host{Config: cfg, log: cfg.Logger, images: images{dirs: append([]string{cfg.Bin}, cfg.TaskDirs...)},
-		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkConfinement: sandbox.Check}
+		health: health{tasks: notTried}, unconfined: make(chan struct{}, 1), checkConfinement: sandbox.Check,
+		mayClass: sandbox.MaySetClass()}
 	if cfg.MetricsNames {
 		h.metrics.unnamed = make(chan struct{}, 1)
 	}
@@ -225,6 +226,7 @@ type host struct {
 
 	unconfined       chan struct{} // a start of a Task failed because it could not be confined
 	checkConfinement func() error  // sandbox.Check, or a test's function
+	mayClass         bool          // the classes of Tasks can be lowered and raised
 }
 
 // supervise runs one Core after the other. It starts a crashed Core again. Until a Core has served,

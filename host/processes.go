@@ -39,6 +39,12 @@ type task struct {
 	*sandbox.Process
 	index uint64 // number of the index that it serves
 	limit uint64 // bytes of memory that it may write
+
+	share  share
+	class  sandbox.Class
+	paused bool
+	failed bool // the log says that the share can't be enforced
+	told   bool // the log says that it takes too much
 }
 
 // Process is the process of a Task.
@@ -47,7 +53,17 @@ type Process struct {
 	PID    int    `json:"pid"`
 	Memory uint64 `json:"memory"` // bytes, resident
 	Limit  uint64 `json:"limit"`  // bytes that it may write
+
+	ProcessorSeconds float64 `json:"processor_seconds"` // of all its threads, since it was started
+	Share            string  `json:"share"`             // of processor time: WithinShare, Lowered or Paused
 }
+
+// What the host does about the processor time of a Task.
+const (
+	WithinShare = "within"  // nothing
+	Lowered     = "lowered" // it gets more than its share only while no other process wants it
+	Paused      = "paused"  // it takes more than its share without work, so that it is paused again and again
+)
 
 // Running lists the processes of a store.
 type Running struct {
@@ -158,7 +174,9 @@ func (s *session) processes() []Process {
 	defer s.mu.Unlock()
 	list := make([]Process, 0, len(s.tasks))
 	for _, t := range s.tasks {
-		list = append(list, Process{Index: t.index, PID: t.PID(), Memory: resident(t.PID()), Limit: t.limit})
+		used, _ := t.ProcessorTime() // 0 if it has just ended
+		list = append(list, Process{Index: t.index, PID: t.PID(), Memory: resident(t.PID()), Limit: t.limit,
+			ProcessorSeconds: used.Seconds(), Share: t.share.String()})
 	}
 	return list
 }

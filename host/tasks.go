@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -22,7 +23,7 @@ const taskPrefix = "motte-task-"
 // runTask starts a Task, gives the Core its channel, and waits for its end.
 func (s *session) runTask(m hostwire.StartTask) {
 	defer s.send(hostwire.HostMessage{Type: hostwire.TypeTaskEnded, Instance: m.Instance}, nil)
-	t := &task{limit: m.Memory, index: uint64(m.Index)}
+	t := &task{limit: m.Memory, index: uint64(m.Index), share: newShare(runtime.NumCPU(), time.Now())}
 	log := s.h.log.With("instance", m.Instance, "index", t.index)
 	image, err := s.h.images.find(m.Measurement)
 	if err != nil {
@@ -40,7 +41,7 @@ func (s *session) runTask(m hostwire.StartTask) {
 	}
 	s.mu.Lock()
 	s.tasks[m.Instance] = t
-	if s.over {
+	if s.ended {
 		t.Kill()
 	}
 	s.mu.Unlock()

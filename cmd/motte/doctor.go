@@ -99,7 +99,17 @@ func confinementChecks() (list []checkView) {
 		list = append(list, checkView{About: "confinement", Name: w.Name, Problem: w.Broken,
 			Mandatory: w.Mandatory, OK: w.Holds, Detail: w.Detail})
 	}
-	return append(list, kernelChecks("/proc/sys", "/proc/cpuinfo")...)
+	return append(append(list, classCheck()), kernelChecks("/proc/sys", "/proc/cpuinfo")...)
+}
+
+// classCheck checks whether the host can lower the class of a Task that takes too much processor time.
+func classCheck() checkView {
+	c := checkView{About: "confinement", OK: sandbox.MaySetClass(), Name: "the class of a Task can be lowered and raised",
+		Problem: "a Task that takes much processor time while it is asked keeps its class"}
+	if !c.OK {
+		c.Detail = "the limit of niceness forbids to raise it again: LimitNICE=+10 in the unit, or 'ulimit -e 10'"
+	}
+	return c
 }
 
 // kernelChecks check whether a Task can write into the kernel's log, and whether it can read

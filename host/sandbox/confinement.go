@@ -115,6 +115,11 @@ func emptyRoot() error {
 // time. 19 would give a sixtieth, and made PUTs, which wait for Tasks, measurably slower.
 const niceness = 10
 
+// maxNice allows the niceness of Tasks, and no higher priority, as RLIMIT_NICE counts: 20 minus the
+// nice value. A host that is not root needs it to raise the class of a Task again. The Task itself
+// has no call for it.
+const maxNice = 20 - niceness
+
 // yield gives the Task a lower priority than the Core and all other processes.
 func yield() error {
 	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, niceness); err != nil {
@@ -153,7 +158,7 @@ var resources = []bound{
 	{unix.RLIMIT_MEMLOCK, 0},
 	{unix.RLIMIT_MSGQUEUE, 0},
 	{unix.RLIMIT_LOCKS, 0},
-	{unix.RLIMIT_NICE, 0},
+	{unix.RLIMIT_NICE, maxNice},
 	{unix.RLIMIT_RTPRIO, 0},
 }
 

@@ -17,7 +17,7 @@
 //     dump; only the host's user or root can trace it;
 //   - a share of each resource that the kernel counts for the machine or the host's user; a Task is
 //     started only while all shares fit (shares.go);
-//   - a lower priority than the Core;
+//   - a lower priority than the Core, which the host can lower further (processor.go);
 //   - Landlock, where the kernel has it, which refuses all files and connections a second time;
 //   - four descriptors: 3 is its end of the channel, and 0 to 2 are /dev/null, opened for this Task
 //     alone;
@@ -92,6 +92,9 @@ type Process struct {
 	killed  sync.Once
 	ended   sync.Once
 	owner   owner
+
+	mu   sync.Mutex
+	gone bool // the process has ended, and its number may soon be another process's
 }
 
 // startTime bounds the duration of the confinement.
@@ -199,6 +202,7 @@ func (p *Process) Wait() { _ = p.wait() }
 
 // wait waits for the end, and returns the Task's user and share.
 func (p *Process) wait() error {
+	p.awaitEnd()
 	err := p.cmd.Wait()
 	p.ended.Do(p.owner.leave)
 	return err

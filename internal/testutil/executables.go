@@ -19,7 +19,7 @@ import (
 
 // sources are the parts of the tree from which the executables are built.
 var sources = []string{"go.mod", "go.sum", "source.go", "client", "cmd", "core", "host", "internal", "mottetest", "sdk",
-	"storetool", "taskpkg", "tasks", "test/hostiletask"}
+	"storetool", "taskpkg", "tasks", "test/hostiletask", "test/spinnertask"}
 
 // programs are the packages of the executables, by path below the common directory.
 var programs = map[string]string{
@@ -28,6 +28,7 @@ var programs = map[string]string{
 	"product/motte-task-ordered": "motte/tasks/ordered",
 	"product/motte-task-text":    "motte/tasks/text",
 	"hostile/motte-task-hostile": "motte/test/hostiletask",
+	"hostile/motte-task-spinner": "motte/test/spinnertask",
 }
 
 // keptFor is how long executables of older sources are kept.

@@ -1,0 +1,192 @@
+package host
+
+import (
+	"errors"
+	"time"
+
+	"motte/core/hostwire"
+	"motte/core/model"
+	"motte/host/sandbox"
+)
+
+// A Task shares the processors with the Core, and has up to 64 threads. So the host measures the
+// processor time of each Task, and knows from the Core whether it has something to do (decision 43).
+//
+//  1. A Task that the Core asks may take a quarter of the machine's processor time with the priority
+//     of Tasks. It takes more only while no other process wants it: its class is lowered.
+//  2. All Tasks that the Core does not ask may take a twentieth together. A Task that takes more is
+//     paused until its share allows the excess.
+//  3. A Task that keeps within its share gets its class back.
+const (
+	askedShare = 4  // of the processor time: one part in four
+	ownShare   = 20 // one part in twenty
+
+	// askedSpan and ownSpan are how much processor time a Task may save up, as time of all
+	// processors. A Task learns of a question up to lookEvery before the host does.
+	askedSpan = time.Second / askedShare
+	ownSpan   = 2 * time.Second
+	// askedDebt and ownDebt bound the excess that counts. A Task alone waits eight or ten seconds
+	// until its share allows it.
+	askedDebt = 8 * time.Second / askedShare
+	ownDebt   = 10 * time.Second / ownShare
+
+	lookEvery = time.Second
+	// paceEvery is how often the host looks at a Task that the Core does not ask and that took more
+	// than its share. Such a Task runs about so long between two pauses.
+	paceEvery = 20 * time.Millisecond
+)
+
+// share is the processor time of a Task, and what the host does about it.
+type share struct {
+	processors time.Duration // of the machine
+	seen       time.Time     // when used was measured
+	used       time.Duration // processor time since the Task's start
+
+	asked bool   // the Core waits for the Task, or did a second ago
+	done  uint64 // frames that the index's Tasks have finished
+	heard bool   // done is known
+
+	all, own time.Duration // processor time that it may still take: of any kind, and without a question
+	low      bool          // its class is to be lowered
+	paused   bool          // it is to be paused
+}
+
+// newShare returns the share of a Task that starts now. A Task is asked for its configuration first.
+func newShare(processors int, now time.Time) share {
+	n := time.Duration(processors)
+	return share{processors: n, seen: now, asked: true, all: n * askedSpan, own: n * ownSpan}
+}
+
+// hear takes the Core's message about the Task's index.
+func (s *share) hear(m hostwire.Index) {
+	s.asked = !s.heard || m.Queued > 0 || m.Done != s.done || m.State != model.IndexServing
+	s.done, s.heard = m.Done, true
+	s.paused = s.paused && !s.asked
+}
+
+// take notes that the Task has used that much processor time since its start, and decides on its
+// class and its pause. over is the number of Tasks that are over their share of rule 2.
+func (s *share) take(now time.Time, used time.Duration, over int) {
+	passed := max(now.Sub(s.seen), 0) * s.processors
+	took := max(used-s.used, 0)
+	s.seen, s.used = now, used
+	s.all = min(max(s.all+passed/askedShare-took, -s.processors*askedDebt), s.processors*askedSpan)
+	own := s.own + passed/ownShare/time.Duration(max(1, over))
+	if !s.asked {
+		own -= took
+	}
+	s.own = min(max(own, -s.processors*ownDebt), s.processors*ownSpan)
+	switch {
+	case s.all <= 0 || s.own <= 0:
+		s.low = true
+	case s.all >= s.processors*askedSpan/2 && s.own >= s.processors*lookEvery/ownShare:
+		s.low = false
+	}
+	s.paused = !s.asked && s.own < 0
+}
+
+// over reports whether the Task is over its share of rule 2.
+func (s *share) over() bool { return s.low && !s.asked }
+
+// String returns what the host does about the Task.
+func (s *share) String() string {
+	switch {
+	case s.over():
+		return Paused
+	case s.low:
+		return Lowered
+	}
+	return WithinShare
+}
+
+func (s *share) class() sandbox.Class {
+	if s.low {
+		return sandbox.ClassIdle
+	}
+	return sandbox.ClassTask
+}
+
+// hear takes the Core's message about an index. A paused Task continues at once if the Core asks it.
+func (s *session) hear(m hostwire.Index) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.tasks[m.Instance]; t != nil {
+		t.share.hear(m)
+		s.follow(t)
+	}
+}
+
+// shareProcessors looks at the Tasks until ended is closed.
+func (s *session) shareProcessors(ended <-chan struct{}) {
+	all, some := time.NewTicker(lookEvery), time.NewTicker(paceEvery)
+	defer all.Stop()
+	defer some.Stop()
+	some.Stop()
+	for {
+		over := 0
+		select {
+		case now := <-all.C:
+			over = s.lookAtTasks(now, false)
+		case now := <-some.C:
+			over = s.lookAtTasks(now, true)
+		case <-ended:
+			return
+		}
+		if over > 0 {
+			some.Reset(paceEvery)
+		} else {
+			some.Stop()
+		}
+	}
+}
+
+// lookAtTasks measures the Tasks, or only those that are over their share and that the Core does not
+// ask. It returns the number of the latter.
+func (s *session) lookAtTasks(now time.Time, some bool) (over int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tasks {
+		if some && !t.share.over() {
+			continue
+		}
+		used, err := t.ProcessorTime()
+		if err != nil {
+			continue // it has ended
+		}
+		t.share.take(now, used, s.over)
+		s.follow(t)
+		if t.share.over() {
+			over++
+		}
+	}
+	s.over = over
+	return over
+}
+
+// follow does with a Task as its share says.
+func (s *session) follow(t *task) {
+	var errs [3]error
+	if t.share.paused && !t.paused {
+		errs[0] = t.Pause()
+	}
+	// Threads of a paused Task start no others.
+	if class := t.share.class(); s.h.mayClass && (class != t.class || t.share.low) {
+		if errs[1] = t.SetClass(class); errs[1] == nil {
+			t.class = class
+		}
+	}
+	if !t.share.paused && t.paused {
+		errs[2] = t.Continue()
+	}
+	t.paused = t.share.paused
+	err := errors.Join(errs[:]...)
+	switch log := s.h.log.With("index", t.index, "pid", t.PID()); {
+	case errors.Is(err, sandbox.ErrEnded):
+	case err != nil && !t.failed:
+		t.failed = true
+		log.Error("a Task's share of processor time can't be enforced", "error", err)
+	case t.paused && !t.told:
+		t.told = true
+		log.Warn("a Task takes processor time although the Core asks it nothing: it gets a twentieth of the machine's")
+	}
+}
