@@ -26,6 +26,9 @@ type index struct {
 	bleve    bleve.Index
 	runs     runs
 	held     map[identity.Value]held // every document
+
+	restoring restoring
+	scratch   []byte // the data of the entry that Entry returned last
 }
 
 // held is an object that has a document.
@@ -93,6 +96,7 @@ func newMapping(fields []field, analyzer string) (*mapping.IndexMappingImpl, err
 // Apply implements sdk.Index. All changes go into one segment, so a large batch costs little
 // more than a single change.
 func (x *index) Apply(changes []sdk.Change) {
+	x.flush()
 	b := x.bleve.NewBatch()
 	added := make(map[identity.Value]int) // bytes of text, by document
 	for i := range changes {
@@ -113,6 +117,7 @@ func (x *index) Apply(changes []sdk.Change) {
 			continue
 		}
 		if len(d.texts) == 0 {
+			c.Skip()
 			continue
 		}
 		panicOn(b.IndexAdvanced(x.document(v, c.Owner, d.texts)))

@@ -186,6 +186,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 					t.Fatalf("%s, limit %d, owner %d: the pages have %x, want %x", q.Predicate, q.Limit, q.Owner, all, want)
 				}
 			},
+			"restart": func(t *rapid.T) { x = restarted(t, x) },
 			"begin pages": func(t *rapid.T) {
 				open, shown = drawQuestion(t), nil
 				clear(unchanged)
@@ -211,6 +212,18 @@ func TestIndexAgreesWithAList(t *testing.T) {
 			},
 		})
 	})
+}
+
+// restarted returns a new index with the entries of another.
+func restarted(t *rapid.T, x *index) *index {
+	next := configured(t, x.ordered)
+	for v := range x.held {
+		if e, ok := x.Entry(v); !ok || e.Identity.Value() != v || !next.Restore(e) {
+			t.Fatalf("the entry of %x is %+v, %v; want that it is restored", v, e, ok)
+		}
+	}
+	next.Restored()
+	return next
 }
 
 // TestPagesOfRankedAnswers compares the pages of an answer, and the answers for each owner, with
