@@ -18,6 +18,9 @@ import (
 	"motte/taskpkg"
 )
 
+// testedShelf is the shelf of a Task that is tested.
+const testedShelf = 64 << 20
+
 // taskTestFlags are the flags of 'motte task test'.
 type taskTestFlags struct {
 	casePath   string
@@ -25,6 +28,7 @@ type taskTestFlags struct {
 	list       bool
 	deadline   time.Duration
 	memory     byteSize
+	shelf      byteSize
 	maxInput   byteSize
 	maxResults uint32
 	seed       uint64
@@ -32,7 +36,7 @@ type taskTestFlags struct {
 
 func (a *app) taskTest() *cobra.Command {
 	f := taskTestFlags{deadline: time.Duration(defaultRow.Deadline) * time.Millisecond, memory: byteSize(defaultRow.Memory),
-		maxInput: byteSize(defaultRow.MaxInput), maxResults: defaultRow.MaxResults}
+		shelf: testedShelf, maxInput: byteSize(defaultRow.MaxInput), maxResults: defaultRow.MaxResults}
 	cmd := a.leaf(&cobra.Command{
 		Use:   "test [EXECUTABLE]",
 		Short: "Check whether a Task keeps the protocol of Tasks",
@@ -60,6 +64,7 @@ one that is called as the executable is, after motte-task-.`,
 	flags.BoolVar(&f.list, "list", false, "list the checks, and run none")
 	flags.DurationVar(&f.deadline, "deadline", f.deadline, "`TIME` to confirm a change or answer a query")
 	flags.Var(&f.memory, "memory", "memory that the Task may have")
+	flags.Var(&f.shelf, "shelf", "bytes that the Task may keep for its next process; 0: it keeps nothing, and gets no frame of the shelf")
 	flags.Var(&f.maxInput, "max-input", "largest input that is sent")
 	flags.Var(whole[uint32]{&f.maxResults, 1, model.MaxResultsLimit}, "max-results", "`N` results of one answer at most")
 	flags.Var(whole[uint64]{&f.seed, 0, 1<<64 - 1}, "seed", "`N` that decides all random choices")
@@ -104,7 +109,7 @@ func (a *app) testTask(ctx context.Context, path string, f *taskTestFlags) error
 	passed := 0
 	var unwritten error
 	err = conformance.Run(ctx, conformance.Options{Case: c, Start: start, Only: only, Deadline: f.deadline, Seed: f.seed,
-		MaxInput: int(f.maxInput), MaxResults: int(f.maxResults), Report: func(r conformance.Result) {
+		MaxInput: int(f.maxInput), MaxResults: int(f.maxResults), Shelf: uint64(f.shelf), Report: func(r conformance.Result) {
 			if r.Outcome == conformance.Passed {
 				passed++
 			}
@@ -149,6 +154,9 @@ func (a *app) printResult(r conformance.Result) error {
 	mark := map[conformance.Outcome]string{conformance.Passed: "ok", conformance.Failed: "FAIL", conformance.Skipped: "skip"}[r.Outcome]
 	var b strings.Builder
 	fmt.Fprintf(&b, "%-5s %-23s %s\n", mark, r.Check, r.About)
+	if r.Note != "" {
+		fmt.Fprintf(&b, "      %s\n", r.Note)
+	}
 	if r.Problem != "" {
 		fmt.Fprintf(&b, "      %s\n", r.Problem)
 	}

@@ -12,7 +12,6 @@ const anyFailure taskwire.Failure = 0xff
 // search is a Search, and what came back.
 type search struct {
 	seq      uint64
-	size     int
 	query    taskwire.Query
 	question *question        // nil: the case does not know the predicate
 	expect   taskwire.Failure // 0: an answer
@@ -39,9 +38,34 @@ func (c *core) take(f incoming) {
 		c.confirm(a.Seq)
 	case taskwire.Failed:
 		c.refuse(a)
-	default:
+	case taskwire.Found:
 		c.more(a)
+	default:
+		c.reply(a)
 	}
+}
+
+// answers are the inquiries that the other frames of a Task answer.
+var answers = map[taskwire.Type]taskwire.Type{taskwire.Found: taskwire.Search, taskwire.Blob: taskwire.Save, taskwire.Set: taskwire.Save,
+	taskwire.Differ: taskwire.Runs, taskwire.Lacks: taskwire.List}
+
+// oldest returns the oldest inquiry that is not answered, which a frame must be an answer to.
+func (c *core) oldest(a taskwire.Answer) *inquiry {
+	if len(c.inquiries) == 0 {
+		c.fail(ruleUnasked, "a %s for frame %d, while no question is open", kindText(a.Type), a.Seq)
+	}
+	q := c.inquiries[0]
+	if q.seq != a.Seq || q.kind != answers[a.Type] {
+		c.fail(ruleUnasked, "a %s for frame %d, while %s %d is the oldest without a complete answer", kindText(a.Type), a.Seq, kindText(q.kind), q.seq)
+	}
+	return q
+}
+
+// reply handles an answer of one frame.
+func (c *core) reply(a taskwire.Answer) {
+	q := c.oldest(a)
+	c.answered()
+	q.take(a)
 }
 
 // confirm handles an Applied.
@@ -75,12 +99,15 @@ func (c *core) refuse(a taskwire.Answer) {
 			return
 		}
 	}
-	for i, s := range c.searches {
-		if s.seq == a.Seq {
-			if i > 0 {
-				c.fail(ruleUnasked, "Search %d is refused before Search %d is answered", s.seq, c.searches[0].seq)
-			}
-			c.refuseSearch(s, a.Failure)
+	for i, q := range c.inquiries {
+		switch {
+		case q.seq != a.Seq:
+		case q.search == nil:
+			c.fail(ruleFailure, "%s %d is refused with %s", kindText(q.kind), q.seq, failureText(a.Failure))
+		case i > 0:
+			c.fail(ruleUnasked, "Search %d is refused before %s %d is answered", q.seq, kindText(c.inquiries[0].kind), c.inquiries[0].seq)
+		default:
+			c.refuseSearch(q.search, a.Failure)
 			return
 		}
 	}
@@ -107,7 +134,7 @@ func (c *core) refuseChange(ch *change, f taskwire.Failure) {
 	}
 	ch.refused = true
 	if ch.kind == taskwire.Configure { // no frame needs an answer any more
-		c.changes, c.searches, c.open = nil, nil, 0
+		c.changes, c.inquiries, c.open = nil, nil, 0
 	}
 }
 
@@ -128,18 +155,12 @@ func (c *core) refuseSearch(s *search, f taskwire.Failure) {
 		c.fail(ruleAccept, "Search %d is refused with %s", s.seq, failureText(f))
 	}
 	s.failure = f
-	c.answered(s)
+	c.answered()
 }
 
 // more handles a Found.
 func (c *core) more(a taskwire.Answer) {
-	if len(c.searches) == 0 || c.searches[0].seq != a.Seq {
-		if len(c.searches) > 0 {
-			c.fail(ruleUnasked, "a Found for frame %d, while Search %d is the oldest without a complete answer", a.Seq, c.searches[0].seq)
-		}
-		c.fail(ruleUnasked, "a Found for frame %d, while no Search is open", a.Seq)
-	}
-	s := c.searches[0]
+	s := c.oldest(a).search
 	s.begun = true
 	if a.State == taskwire.StateContinues && len(a.Found) == 0 {
 		c.fail(ruleState, "a Found of state 1 (continues) names no identity")
@@ -177,13 +198,13 @@ func (c *core) complete(s *search) {
 	if s.judge != nil {
 		s.judge(s)
 	}
-	c.answered(s)
+	c.answered()
 }
 
-// answered notes that the oldest Search needs no more frame.
-func (c *core) answered(s *search) {
-	c.searches = c.searches[1:]
-	c.open -= s.size
+// answered notes that the oldest inquiry needs no more frame.
+func (c *core) answered() {
+	c.open -= c.inquiries[0].size
+	c.inquiries = c.inquiries[1:]
 }
 
 // checkLive fails if a Search may not name an identity.
@@ -200,10 +221,14 @@ func (c *core) checkLive(s *search, id identity.ID) {
 		return
 	}
 	switch {
+	case last.to == atStart:
+		c.fail(ruleStale, "Search %d: %s was %s before the process was started, but is named", s.seq, c.name(id), last.end)
 	case last.from > s.seq:
 		c.fail(ruleMoment, "Search %d: %s is inserted only by frame %d", s.seq, c.name(id), last.from)
 	case last.end == replaced:
 		c.fail(ruleReplace, "Search %d: %s was replaced by frame %d, but is named", s.seq, c.name(id), last.to)
+	case last.end == emptied:
+		c.fail(ruleVoid, "Search %d: %s has no input since frame %d, but is named", s.seq, c.name(id), last.to)
 	case last.end == refused:
 		c.fail(ruleForget, "Search %d: %s was %s (frame %d), but is named", s.seq, c.name(id), last.end, last.to)
 	}

@@ -64,7 +64,8 @@ func (c *core) ask(s *search) *search {
 	if s.rule == (rule{}) {
 		s.rule = ruleMatch
 	}
-	c.add(frame{bytes: taskwire.AppendSearch(nil, c.seq, &s.query), search: s, text: c.queryText(c.seq, &s.query)})
+	c.add(frame{bytes: taskwire.AppendSearch(nil, c.seq, &s.query), text: c.queryText(c.seq, &s.query),
+		inquiry: &inquiry{kind: taskwire.Search, seq: c.seq, search: s}})
 	return s
 }
 

@@ -81,7 +81,7 @@ func TestSectionsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, section := range []string{sectionProcess, sectionFrames, sectionSequence, sectionName, sectionDeadlines} {
+	for _, section := range []string{sectionProcess, sectionFrames, sectionSequence, sectionName, sectionShelf, sectionDeadlines} {
 		if !strings.Contains(string(page), "\n## "+section+"\n") {
 			t.Errorf("the page has no section %q", section)
 		}

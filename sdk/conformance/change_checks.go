@@ -105,7 +105,7 @@ func (t *trial) removesUnknown() {
 	c.remove(3)
 	c.removeID(gone)
 	for i := range 3 {
-		c.removeID(c.identify(c.object(i))) // the value is there, under another identity
+		c.removeID(c.identify(c.object(i))) // the object is there, under another identity
 	}
 	c.askAll()
 	c.settle()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"motte/core/identity"
 	"motte/core/taskwire"
@@ -21,9 +22,17 @@ type collection struct {
 
 // object is an object with all its contents, one after the other.
 type object struct {
-	number   int
-	versions int
-	current  *entry // nil: the object was removed, or its input was refused
+	number  int
+	current *entry // what the Task finds; nil: the object was removed, refused, or has no input
+
+	// The present content. An object whose input was refused, or that has none, is there, too.
+	there  bool
+	id     identity.ID
+	owner  taskwire.Owner
+	sample string
+	input  []byte
+	void   bool // it has no input
+	expect expectation
 }
 
 // entry is an object with one content, from one frame to another.
@@ -63,7 +72,6 @@ func (k *collection) identify(o *object) (id identity.ID) {
 	copy(id[:], v[:])
 	binary.BigEndian.PutUint64(id[identity.ValueSize:], k.source.Uint64())
 	binary.BigEndian.PutUint64(id[identity.ValueSize+8:], k.source.Uint64())
-	o.versions++
 	return id
 }
 
@@ -72,27 +80,83 @@ const (
 	removed  = "removed"
 	replaced = "replaced"
 	refused  = "ended by a refused input"
+	emptied  = "ended by a content without an input"
 )
 
 // insert notes the Insert of an entry.
-func (k *collection) insert(seq uint64, e *entry, x expectation) {
-	if x == mustRefuse {
-		k.end(seq, e.object, refused)
-		return
-	}
-	k.end(seq, e.object, replaced)
+func (k *collection) insert(seq uint64, e *entry, input []byte, x expectation) {
+	o := e.object
+	o.there, o.id, o.owner, o.sample, o.input, o.void, o.expect = true, e.id, e.owner, e.sample, input, false, x
 	e.from = seq
-	e.object.current = e
+	if x == mustRefuse {
+		k.end(seq, o, refused)
+		e.to, e.end = seq, refused
+	} else {
+		k.end(seq, o, replaced)
+		o.current = e
+	}
 	k.entries = append(k.entries, e)
 	k.known[e.id] = append(k.known[e.id], e)
 }
 
-// end notes that the object has no entry any more.
+// remove notes the Remove of an object.
+func (k *collection) remove(seq uint64, o *object) {
+	k.end(seq, o, removed)
+	o.there = false
+}
+
+// empty notes that an object has a content without an input.
+func (k *collection) empty(seq uint64, o *object, id identity.ID, owner taskwire.Owner) {
+	k.end(seq, o, emptied)
+	o.there, o.id, o.owner, o.sample, o.input, o.void = true, id, owner, "", nil, true
+	e := &entry{id: id, object: o, owner: owner, from: seq, to: seq, end: emptied}
+	k.entries = append(k.entries, e)
+	k.known[id] = append(k.known[id], e)
+}
+
+// end notes that an object has no entry any more.
 func (k *collection) end(seq uint64, o *object, how string) {
 	if o.current != nil {
 		o.current.to, o.current.end = seq, how
 	}
 	o.current = nil
+}
+
+// atStart is the number of the frame with which a process begins: changes of before have it.
+const atStart = 1
+
+// successor returns the same collection for another process of the Task, which was sent nothing
+// yet. All changes were made before its start.
+func (k *collection) successor() *collection {
+	next := newCollection(k.source)
+	for _, e := range k.entries {
+		o := *e.object
+		o.current = nil
+		if next.objects[e.id.Value()] == nil {
+			next.values[o.number] = e.id.Value()
+			next.objects[e.id.Value()] = &o
+		}
+		copied := &entry{id: e.id, object: next.objects[e.id.Value()], sample: e.sample, owner: e.owner, from: atStart, end: e.end}
+		if e.to != 0 {
+			copied.to = atStart
+		} else {
+			copied.object.current = copied
+		}
+		next.entries = append(next.entries, copied)
+		next.known[e.id] = append(next.known[e.id], copied)
+	}
+	return next
+}
+
+// all returns the objects that are there, in the order of their values.
+func (k *collection) all() (list []*object) {
+	for _, o := range k.objects {
+		if o.there {
+			list = append(list, o)
+		}
+	}
+	slices.SortFunc(list, func(a, b *object) int { return a.id.Compare(b.id) })
+	return list
 }
 
 // find returns the entries that a Search with this number finds.

@@ -43,6 +43,7 @@ type Options struct {
 	Start func() (Process, error) // starts a process of the Task, in its confinement
 
 	MaxInput   int            // bytes of the largest input; 0: 1 MiB
+	Shelf      uint64         // bytes of the largest shelf that is tried; 0: the Task has none
 	MaxResults int            // identities in one answer; 0: 65536
 	Deadline   time.Duration  // for one frame; 0: 10 s
 	Seed       uint64         // of all random choices
@@ -66,6 +67,8 @@ type Result struct {
 	Check   string  `json:"check"`
 	About   string  `json:"about"` // what the check tries
 	Outcome Outcome `json:"outcome"`
+
+	Note string `json:"note,omitempty"` // a remark on a check that passed
 
 	// Why a check was skipped, or how it failed.
 	Problem  string   `json:"problem,omitempty"`
@@ -94,7 +97,7 @@ const notStarted = "the Task does not start"
 // Checks lists all checks, in the order in which they run.
 func Checks() []Check {
 	var all []Check
-	for _, group := range [][]Check{processChecks, frameChecks, changeChecks, answerChecks, pageChecks, queueChecks, hostileChecks} {
+	for _, group := range [][]Check{processChecks, frameChecks, changeChecks, answerChecks, pageChecks, queueChecks, hostileChecks, shelfChecks} {
 		all = append(all, group...)
 	}
 	return all

@@ -83,6 +83,23 @@ var faults = []fault{
 	{"holds what a refused input replaced", "history/random", "holds no object under the value"},
 	{"ends at senseless text", "hostile/inputs", "runs until the Core closes"},
 	{"ends at a senseless predicate", "hostile/predicates", "runs until the Core closes"},
+	{"exceeds the room", "shelf/saved", "at most as many bytes as the room"},
+	{"repeats the number of a blob", "shelf/saved", "higher number than all blobs before"},
+	{"drops blobs that never were", "shelf/saved", "only numbers that the shelf holds"},
+	{"answers a Save too late", "shelf/saved", "answered in their order"},
+	{"loads other inputs", "shelf/restored", "finds every object of the collection"},
+	{"numbers blobs anew in each process", "shelf/restored", "higher number than all blobs before"},
+	{"answers with too many bits", "shelf/restored", "a bit for each run"},
+	{"says that nothing differs", "shelf/changed", "holds no entry of a run that was not listed"},
+	{"says that it lacks nothing", "shelf/changed", "finds every object of the collection"},
+	{"holds what is not listed", "shelf/changed", "holds no entry of a run that was not listed"},
+	{"ignores changes during the reconciliation", "shelf/meanwhile", "in place of the entry under the same value"},
+	{"holds what has no input any more", "shelf/void", "After a Void"},
+	{"says that nothing differs", "shelf/older", "reconciliation the Task"},
+	{"loads other inputs", "shelf/lost", "finds every object of the collection"},
+	{"drops blobs that are gone", "shelf/anew", "only numbers that the shelf holds"},
+	{"ends at a full shelf", "shelf/full", "runs until the Core closes"},
+	{"holds what is not listed", "shelf/history", "holds no entry of a run that was not listed"},
 }
 
 // late are the faults that a check finds by waiting for longer than the deadline.
@@ -91,6 +108,9 @@ var late = map[string]bool{"within the deadline": true, "ends when the Core clos
 // shortDeadline is for faults that a check waits for in vain. A busy machine does not make such a
 // fault pass.
 const shortDeadline = 300 * time.Millisecond
+
+// testedShelf is the shelf of the Tasks of the tests, in bytes.
+const testedShelf = 64 << 20
 
 // faultyCase is the case of test/faultytask with a fault.
 func faultyCase(t *testing.T, fault string) *conformance.Case {
@@ -132,7 +152,7 @@ func TestEachFaultIsFound(t *testing.T) {
 }
 
 func findsFault(t *testing.T, f fault, start func() (conformance.Process, error)) {
-	o := conformance.Options{Case: faultyCase(t, f.name), Start: start, Deadline: testutil.Patience,
+	o := conformance.Options{Case: faultyCase(t, f.name), Start: start, Deadline: testutil.Patience, Shelf: testedShelf,
 		Only: regexp.MustCompile("^" + f.check + "$")}
 	if late[f.rule] {
 		o.Deadline = shortDeadline

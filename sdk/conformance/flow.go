@@ -38,8 +38,8 @@ func (c *core) fits(f *frame) bool {
 	if c.open == 0 {
 		return true
 	}
-	return len(c.changes)+len(c.searches) < windowFrames && c.open+len(f.bytes) <= windowBytes &&
-		(f.search == nil || len(c.searches) < windowSearches)
+	return len(c.changes)+len(c.inquiries) < windowFrames && c.open+len(f.bytes) <= windowBytes &&
+		(f.inquiry == nil || len(c.inquiries) < windowSearches)
 }
 
 // note notes that a frame is on its way.
@@ -47,9 +47,9 @@ func (c *core) note(f *frame) {
 	c.trace.sent.add(f.text)
 	c.sent = f.seq
 	c.open += len(f.bytes)
-	if f.search != nil {
-		f.search.size = len(f.bytes)
-		c.searches = append(c.searches, f.search)
+	if f.inquiry != nil {
+		f.inquiry.size = len(f.bytes)
+		c.inquiries = append(c.inquiries, f.inquiry)
 	} else {
 		f.change.size = len(f.bytes)
 		c.changes = append(c.changes, f.change)
@@ -113,16 +113,16 @@ func (c *core) next() {
 
 // late ends the check: the oldest frame is neither confirmed nor answered in time.
 func (c *core) late() {
-	if len(c.changes) > 0 && (len(c.searches) == 0 || c.changes[0].seq < c.searches[0].seq) {
+	if len(c.changes) > 0 && (len(c.inquiries) == 0 || c.changes[0].seq < c.inquiries[0].seq) {
 		c.fail(ruleDeadline, "frame %d is not confirmed after %v", c.changes[0].seq, c.Deadline)
 	}
-	c.fail(ruleDeadline, "Search %d is not answered after %v", c.searches[0].seq, c.Deadline)
+	c.fail(ruleDeadline, "%s %d is not answered after %v", kindText(c.inquiries[0].kind), c.inquiries[0].seq, c.Deadline)
 }
 
-// settle sends the queued frames, and waits until each is confirmed or answered.
+// settle sends the queued frames, and those that answers lead to, until each is confirmed or
+// answered.
 func (c *core) settle() {
-	c.send()
-	for len(c.changes)+len(c.searches) > 0 {
+	for c.send(); len(c.changes)+len(c.inquiries) > 0; c.send() {
 		c.next()
 	}
 }

@@ -107,7 +107,7 @@ func (t *trial) skipsRemoved() {
 // putAgain queues an Insert of the same content under another identity of the object.
 func (c *core) putAgain(id identity.ID) {
 	e := c.known[id][0]
-	c.putOf(e.owner, e.object.number, &sample{e.sample, c.input(e.sample)})
+	c.putOf(e.owner, e.object.number, &sample{e.sample, e.object.input})
 }
 
 func (t *trial) saysGone() {

@@ -62,38 +62,32 @@ func (t *trial) answersAgain() {
 	}
 	first.askAll()
 	first.settle()
-	first.stop()
-	t.started = slices.DeleteFunc(t.started, func(c *core) bool { return c == first })
-	again := t.configured()
-	again.feed(first.living())
+	again := t.successor(first)
+	again.configure(t.Case.dataType, t.Case.configuration)
+	again.feedAll()
 	again.askAll()
 	again.settle()
 }
 
-// feed queues Inserts of the entries of another process, in a random order. The positions in the
-// log are those of the first Inserts, so they do not ascend.
-func (c *core) feed(entries []*entry) {
-	c.random.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+// successor ends a process, and starts another one, which was sent nothing yet.
+func (t *trial) successor(c *core) *core {
+	c.stop()
+	t.started = slices.DeleteFunc(t.started, func(other *core) bool { return c == other })
+	next := t.start()
+	next.collection = c.collection.successor()
+	return next
+}
+
+// feedAll queues all objects of the collection, in a random order. Their positions in the log do not
+// ascend.
+func (c *core) feedAll() {
 	ordinary := c.lsn
-	for _, e := range entries {
-		c.lsn = func() uint64 { return e.from }
-		c.adopt(e)
+	c.lsn = func() uint64 { return c.random.Uint64() }
+	objects := c.all()
+	for _, i := range c.random.Perm(len(objects)) {
+		c.feed(objects[i])
 	}
 	c.lsn = ordinary
-}
-
-// adopt queues an Insert of an entry of another process.
-func (c *core) adopt(e *entry) {
-	c.values[e.object.number] = e.id.Value()
-	o := &object{number: e.object.number}
-	c.objects[e.id.Value()] = o
-	c.insert(&entry{id: e.id, object: o, sample: e.sample, owner: e.owner}, c.input(e.sample), mustAccept)
-}
-
-// input returns the input of a sample.
-func (c *core) input(name string) []byte {
-	i := slices.IndexFunc(c.Case.samples, func(s sample) bool { return s.name == name })
-	return c.Case.samples[i].input
 }
 
 func (t *trial) refusesConfigurations() {

@@ -12,6 +12,7 @@ const (
 	sectionFrames    = "2. Frames"
 	sectionSequence  = "3. Sequence numbers and order"
 	sectionName      = "4. Identities that a Task may name"
+	sectionShelf     = "5. The shelf and reconciliation"
 	sectionDeadlines = "6. Deadlines, and violations"
 )
 
@@ -46,6 +47,14 @@ var (
 	ruleOwner   = rule{sectionName, "The order does not depend on the owner. An answer for an owner has all its objects that match."}
 	rulePage    = rule{sectionName, "A page begins after the first of the Search's identities that still matches."}
 	ruleGone    = rule{sectionName, "If none of the Search's identities matches, the Task answers with failure 5."}
+
+	ruleRoom    = rule{sectionShelf, "A Blob has at most as many bytes as the room of the Save. With a room of 0 the answer is a Set."}
+	ruleNumbers = rule{sectionShelf, "Each Blob has a higher number than all blobs before it."}
+	ruleSet     = rule{sectionShelf, "A Set names only numbers that the shelf holds."}
+	ruleBits    = rule{sectionShelf, "A Differ has a bit for each run, a Lacks a bit for each identity, and unused bits are 0."}
+	ruleVoid    = rule{sectionShelf, "After a Void the Task holds no entry under the identity's value."}
+	ruleStale   = rule{sectionShelf, "After the reconciliation the Task holds no entry of a run that was not listed."}
+	ruleMended  = rule{sectionShelf, "After the reconciliation the Task finds every object of the collection, whatever the shelf had."}
 
 	ruleMatch       = rule{"", "A predicate finds exactly the inputs that the case says."}
 	ruleRank        = rule{"", "An ordered index names the inputs in the order that the case says."}

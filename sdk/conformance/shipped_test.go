@@ -70,7 +70,7 @@ func buildTask(t *testing.T, pkg string) string {
 // run runs the suite. The test fails for each check that does.
 func run(t *testing.T, o conformance.Options) {
 	t.Helper()
-	o.Deadline = testutil.Patience
+	o.Deadline, o.Shelf = testutil.Patience, testedShelf
 	o.Report = func(r conformance.Result) {
 		switch r.Outcome {
 		case conformance.Failed:

@@ -68,11 +68,36 @@ func (k *collection) answerText(a taskwire.Answer) string {
 	case taskwire.Failed:
 		return fmt.Sprintf("Failed %d: %s", a.Seq, failureText(a.Failure))
 	}
+	if a.Type != taskwire.Found {
+		return shelfText(a)
+	}
 	text := fmt.Sprintf("Found %d: %s, %s", a.Seq, stateText(a.State), counted(len(a.Found), "identity", "identities"))
 	if len(a.Found) > 0 {
 		text += ": " + k.namedIn(a.Found)
 	}
 	return text
+}
+
+// shelfText writes a frame of the shelf in words.
+func shelfText(a taskwire.Answer) string {
+	text := fmt.Sprintf("%s %d: ", kindText(a.Type), a.Seq)
+	switch {
+	case a.Type == taskwire.Blob:
+		return text + fmt.Sprintf("number %d, %s", a.Number, counted(len(a.Blob), "byte", "bytes"))
+	case a.Type == taskwire.Set && a.Changed:
+		return text + fmt.Sprintf("changed, without %s", counted(len(a.Dropped), "blob", "blobs"))
+	case a.Type == taskwire.Set:
+		return text + "nothing changed"
+	}
+	return text + fmt.Sprintf("bits %.16x", a.Bits)
+}
+
+// kindText names a type of frames.
+func kindText(t taskwire.Type) string {
+	return map[taskwire.Type]string{taskwire.Configure: "Configure", taskwire.Insert: "Insert", taskwire.Remove: "Remove",
+		taskwire.Search: "Search", taskwire.Stored: "Stored", taskwire.Save: "Save", taskwire.Runs: "Runs", taskwire.List: "List",
+		taskwire.Void: "Void", taskwire.Applied: "Applied", taskwire.Found: "Found", taskwire.Failed: "Failed",
+		taskwire.Blob: "Blob", taskwire.Set: "Set", taskwire.Differ: "Differ", taskwire.Lacks: "Lacks"}[t]
 }
 
 func stateText(s taskwire.State) string {

@@ -13,6 +13,7 @@ type trial struct {
 	ctx     context.Context
 	random  *rand.Rand
 	started []*core // processes to end
+	note    string  // for the result of the check
 }
 
 // broken ends a check: the Task broke a rule. It is a panic, as steps deep inside a check find it,
@@ -41,6 +42,7 @@ func (o *Options) try(ctx context.Context, check Check) (r Result, err error) {
 		}
 		switch end := recover().(type) {
 		case nil:
+			r.Note = t.note
 		case broken:
 			r.Outcome, r.Problem, r.Rule, r.Section = Failed, end.problem, end.rule.text, end.rule.section
 			if end.trace != nil {
@@ -74,6 +76,16 @@ func (t *trial) start() *core {
 	}
 	c := newCore(t, p)
 	t.started = append(t.started, c)
+	return c
+}
+
+// configuredWith starts a process of the Task with a shelf, and gives it the configuration of the
+// case.
+func (t *trial) configuredWith(s *shelf) *core {
+	c := t.start()
+	c.shelf = s
+	c.configure(t.Case.dataType, t.Case.configuration)
+	c.settle()
 	return c
 }
 

@@ -34,7 +34,7 @@ func conforms(t *testing.T, path, name string) {
 	testutil.Must(t, err)
 	start, err := confined.Executable(path, 1<<30)
 	testutil.Must(t, err)
-	err = conformance.Run(t.Context(), conformance.Options{Case: c, Start: start, Deadline: testutil.Patience,
+	err = conformance.Run(t.Context(), conformance.Options{Case: c, Start: start, Deadline: testutil.Patience, Shelf: 64 << 20,
 		Report: func(r conformance.Result) {
 			if r.Outcome == conformance.Failed {
 				t.Errorf("%s: %s\nrule: %s\nsent: %q\nreceived: %q", r.Check, r.Problem, r.Rule, r.Sent, r.Received)

@@ -16,6 +16,7 @@ type entry struct {
 	id    identity.ID
 	owner taskwire.Owner
 	input string
+	void  bool // there is nothing to find
 }
 
 // manyObjects is the number of objects above which a Task with too little room forgets.
@@ -23,6 +24,7 @@ const manyObjects = 2000
 
 func (t *task) insert(payload []byte) {
 	t.applied = t.seq
+	t.shelf.dirty = true
 	id, owner, input := faketask.ReadInsert(payload)
 	v, old := id.Value(), t.held[id.Value()]
 	lsn := binary.BigEndian.Uint64(payload)
@@ -37,15 +39,24 @@ func (t *task) insert(payload []byte) {
 	if t.is("refuses an input") && string(input) == "red" {
 		refuses = true
 	}
+	if t.ignores() {
+		if refuses {
+			t.refuse()
+		}
+		return
+	}
 	if !t.is("holds what was replaced") && !(t.is("holds what a refused input replaced") && refuses) &&
 		!(t.is("holds an identity twice") && len(old) > 0 && old[0].id == id) {
 		delete(t.held, v)
 	}
 	if refuses && !t.is("refuses no input") {
 		t.refuse()
+		if len(t.held[v]) == 0 {
+			t.held[v] = []entry{{id: id, owner: owner, void: true}}
+		}
 		return
 	}
-	e := entry{id, owner, string(input)}
+	e := entry{id: id, owner: owner, input: string(input)}
 	if t.is("keeps the first owner") && len(old) > 0 {
 		e.owner = old[0].owner
 	}
@@ -82,6 +93,10 @@ func (t *task) remove(payload []byte) {
 	held := t.held[id.Value()]
 	if !t.is("confirms no removal") {
 		t.applied = t.seq
+	}
+	t.shelf.dirty = true
+	if t.ignores() {
+		return
 	}
 	switch {
 	case t.is("holds what was removed"), t.is("removes the named identity alone") && len(held) > 0 && held[0].id != id:

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"io"
 	"os"
 	"strings"
@@ -44,6 +45,9 @@ type task struct {
 	told    uint64   // the last Applied
 	lsn     uint64   // of the last change
 	later   []func() // answers that wait for the end of the batch
+
+	shelf   shelf
+	reached identity.Value // by the Runs so far
 }
 
 // is reports whether the Task has this fault.
@@ -94,6 +98,8 @@ func (t *task) frame() bool {
 		t.remove(payload)
 	case taskwire.Search:
 		t.search(faketask.ReadSearch(payload))
+	default:
+		t.shelve(h.Type, payload)
 	}
 	t.in = t.in[end:]
 	return true
@@ -107,6 +113,7 @@ const refusePrefix = "refuse: "
 
 func (t *task) configure(payload []byte) {
 	text := string(payload[configureHead:])
+	t.shelf.quota = binary.BigEndian.Uint64(payload[configureHead-8:])
 	fault, refuses := strings.CutPrefix(text, refusePrefix)
 	t.fault = strings.TrimRight(fault, "a") // the suite makes a long configuration of a short one
 	switch {

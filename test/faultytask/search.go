@@ -14,6 +14,7 @@ import (
 // search answers a Search, or has it answered at the end of the batch.
 func (t *task) search(q taskwire.Query) {
 	q.Predicate = slices.Clone(q.Predicate)
+	t.shelf.serves = true
 	seq := t.seq
 	if t.is("sees later changes") || t.is("answers in another order") {
 		t.later = append(t.later, func() { t.answer(seq, q) })
@@ -71,7 +72,7 @@ func (t *task) matches(q taskwire.Query) (match []entry) {
 	predicate := string(q.Predicate)
 	for _, held := range t.held {
 		for _, e := range held {
-			if predicate == "*" || e.input == predicate || t.is("finds too much") && predicate != "" && strings.HasPrefix(e.input, predicate) {
+			if !e.void && (predicate == "*" || e.input == predicate || t.is("finds too much") && predicate != "" && strings.HasPrefix(e.input, predicate)) {
 				match = append(match, e)
 			}
 		}
