@@ -8,13 +8,14 @@
 //! 3. the present records of the oldest blobs, while more than half of the shelf is out of date.
 //!
 //! A blob whose records were all written again is dropped by the next Set. Since step 3 begins
-//! with the oldest blob, no older record is left that a *gone* record would have to hide.
+//! with the oldest blob, no older record is left that a *gone* record would have to hide. The
+//! newest blob stays on the shelf: so a fresh process learns the highest number.
 
 use std::mem;
 
 use crate::record::{Record, LAYOUT};
 use crate::shelf::{Blob, Shelf};
-use crate::wire::MAX_DROPPED;
+use crate::wire::{MAX_BLOB, MAX_DROPPED};
 use crate::{Identity, Index, Value};
 
 /// Answer to a Save frame.
@@ -43,6 +44,11 @@ impl Saving {
     }
 }
 
+/// Bytes that the Core counts for a blob: it pads blobs to powers of two, and adds a head.
+pub(crate) fn cost(blob: usize) -> u64 {
+    (blob + 4).next_power_of_two().max(4096) as u64 + 256
+}
+
 /// A blob that is being filled.
 struct Draft {
     room: usize,
@@ -69,7 +75,7 @@ impl Shelf {
             dropped: Vec::new(),
             dropped_size: 0,
         });
-        let room = room.min((self.quota / 32) as usize);
+        let room = room.min(self.largest());
         let mut draft = Draft { room, bytes: vec![LAYOUT], values: Vec::new() };
         self.write_changed(&mut draft, &mut saving, index);
         self.join_youngest(&mut draft, &mut saving, index);
@@ -79,8 +85,9 @@ impl Shelf {
         }
         let number = self.next;
         self.next += 1;
-        self.size += draft.bytes.len() as u64;
-        self.blobs.push_back(Blob { number, size: draft.bytes.len() as u64, values: draft.values });
+        let blob = Blob { number, used: draft.bytes.len(), values: draft.values };
+        self.size += blob.cost();
+        self.blobs.push_back(blob);
         self.saving = Some(saving);
         Step::Blob(number, draft.bytes)
     }
@@ -94,11 +101,23 @@ impl Shelf {
         Step::Set(saving.dropped)
     }
 
+    /// Returns the most bytes of a blob: a small part of the quota, so that cleaning needs little
+    /// space.
+    fn largest(&self) -> usize {
+        let part = (self.quota / 32).clamp(4096, 128 << 10) as usize;
+        let class = if part.is_power_of_two() { part } else { part.next_power_of_two() / 2 };
+        (class - 4).min(MAX_BLOB)
+    }
+
+    /// Returns the bytes of the quota, without so many of the largest blobs.
+    fn quota_without(&self, blobs: u64) -> u64 {
+        self.quota.saturating_sub(blobs * cost(self.largest()))
+    }
+
     /// Writes changed objects. It stops where the shelf would become so full that cleaning
-    /// could not go on: with a quota of 32 parts, 28 are for blobs, and 20 of them for present records.
+    /// could not go on.
     fn write_changed(&mut self, draft: &mut Draft, saving: &mut Saving, index: &impl Index) {
-        let part = self.quota / 32;
-        if self.size + saving.dropped_size + part > 28 * part || self.live + part > 20 * part {
+        if self.size + saving.dropped_size > self.quota_without(5) || self.live > self.quota / 8 * 5 {
             return;
         }
         while let Some(value) = saving.changed.pop() {
@@ -117,11 +136,7 @@ impl Shelf {
     fn join_youngest(&mut self, draft: &mut Draft, saving: &mut Saving, index: &impl Index) {
         while !draft.is_empty() {
             match self.blobs.back() {
-                Some(last) if saving.may_drop(last) && last.size <= 2 * draft.bytes.len() as u64 => {
-                    if !draft.fits(last.size as usize) {
-                        return;
-                    }
-                }
+                Some(last) if saving.may_drop(last) && last.used <= 2 * draft.bytes.len() && draft.fits(last.used) => {}
                 _ => return,
             }
             let last = self.blobs.pop_back().expect("the blob was just seen");
@@ -138,9 +153,9 @@ impl Shelf {
 
     /// Writes the present records of the oldest blobs again, until the shelf is clean.
     fn clean_oldest(&mut self, draft: &mut Draft, saving: &mut Saving, index: &impl Index) {
-        while self.is_dirty(draft) && self.size + saving.dropped_size + draft.room as u64 <= self.quota {
+        while self.is_dirty(draft) && self.size + saving.dropped_size <= self.quota_without(1) {
             match self.blobs.front() {
-                Some(oldest) if saving.may_drop(oldest) => {}
+                Some(oldest) if saving.may_drop(oldest) && (self.blobs.len() > 1 || !draft.is_empty()) => {}
                 _ => return,
             }
             let mut oldest = self.blobs.pop_front().expect("the blob was just seen");
@@ -156,22 +171,22 @@ impl Shelf {
     }
 
     fn drop_blob(&mut self, saving: &mut Saving, blob: &Blob) {
-        self.size -= blob.size;
+        self.size -= blob.cost();
         saving.dropped.push(blob.number);
-        saving.dropped_size += blob.size;
+        saving.dropped_size += blob.cost();
     }
 
     /// Reports whether more than half of the shelf is out of date, beyond a few blobs, or whether
     /// the quota leaves little space.
     fn is_dirty(&self, draft: &Draft) -> bool {
-        let size = self.size + draft.bytes.len() as u64;
-        let part = self.quota / 32;
-        size > 2 * self.live + 8 * draft.room as u64 || size > 26 * part
+        let size = self.size + cost(draft.bytes.len());
+        size > 2 * self.live + 8 * cost(self.largest()) || size > self.quota_without(6)
     }
 
     /// Writes the present state of an object. It returns false if the draft has no room. An object
     /// that the index does not save, or that fits in no blob, is not written.
     fn write(&mut self, draft: &mut Draft, value: &Value, index: &impl Index) -> bool {
+        let largest = self.largest();
         let mut entry = Vec::new();
         let mut saved = true;
         let held = self.held.get_mut(value);
@@ -184,7 +199,7 @@ impl Shelf {
             }
         };
         let size = record.len();
-        saved &= size < draft.room;
+        saved &= size < largest;
         if saved && !draft.fits(size) {
             return false;
         }

@@ -13,7 +13,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::record::{records, Record};
-use crate::saving::Saving;
+use crate::saving::{cost, Saving};
 use crate::wire::{bitmap, Run};
 use crate::{Identity, Index, Owner, Value};
 
@@ -29,8 +29,15 @@ pub(crate) struct Held {
 /// A blob on the shelf.
 pub(crate) struct Blob {
     pub(crate) number: u64,
-    pub(crate) size: u64,
+    pub(crate) used: usize,        // bytes
     pub(crate) values: Vec<Value>, // of its records
+}
+
+impl Blob {
+    /// Bytes that the Core counts for it.
+    pub(crate) fn cost(&self) -> u64 {
+        cost(self.used)
+    }
 }
 
 /// The kit's part of an index with a shelf.
@@ -39,7 +46,7 @@ pub(crate) struct Shelf {
     pub(crate) held: HashMap<Value, Held>,
     pub(crate) changed: HashSet<Value>, // not saved since their last change
     pub(crate) blobs: VecDeque<Blob>,
-    pub(crate) size: u64, // bytes of blobs
+    pub(crate) size: u64, // cost of blobs
     pub(crate) live: u64, // bytes of the records with a present state
     pub(crate) next: u64, // number of the next blob
     pub(crate) saving: Option<Saving>,
@@ -111,8 +118,8 @@ impl Shelf {
                 self.live += u64::from(size);
             }
         }
-        self.size += blob.len() as u64;
-        self.blobs.push_back(Blob { number, size: blob.len() as u64, values });
+        self.size += cost(blob.len());
+        self.blobs.push_back(Blob { number, used: blob.len(), values });
         self.next = self.next.max(number + 1);
     }
 
