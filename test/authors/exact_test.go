@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,19 +23,31 @@ import (
 // exactTasks are the examples that find objects by their exact input. Each builds motte-task-exact
 // in a directory.
 var exactTasks = map[string]func(t *testing.T, dir string){
-	"c":    cExact,
-	"rust": rustExact,
+	"c":          cExact,
+	"rust":       rustExact,
+	"wasm in C":  wasmInC,
+	"wasm in Go": wasmInGo,
+}
+
+// exactTask returns the directory with an example's executable, which is built once.
+func exactTask(t *testing.T, name string) string {
+	t.Helper()
+	dir := filepath.Join(built, strings.ReplaceAll(name, " ", "-"))
+	if _, err := os.Stat(filepath.Join(dir, "motte-task-exact")); err == nil {
+		return dir
+	}
+	testutil.Must(t, os.MkdirAll(dir, 0o755))
+	exactTasks[name](t, dir)
+	return dir
 }
 
 // TestExactTasks: each example indexes what clients put, replace and delete, answers page by page,
-// refuses what is too long, and is complete again after a kill and after a restart.
+// refuses what is too long, saves on its shelf, and is complete again after a kill and after a
+// restart.
 func TestExactTasks(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(exactTasks)) {
 		t.Run(name, func(t *testing.T) {
-			bin := testutil.Executables(t)
-			tasks := t.TempDir()
-			exactTasks[name](t, tasks)
-			s := &store{t: t, dir: t.TempDir(), bin: bin, tasks: tasks}
+			s := &store{t: t, dir: t.TempDir(), bin: testutil.Executables(t), tasks: exactTask(t, name)}
 			s.start()
 			s.register("exact")
 			testutil.Must(t, s.c.CreateCollection(t.Context(), "c"))
@@ -43,6 +56,7 @@ func TestExactTasks(t *testing.T) {
 			s.fill()
 			s.check()
 			s.others()
+			testutil.Eventually(t, "the shelf", s.saved)
 			s.killTask("exact")
 			testutil.Eventually(t, "the index after a kill", s.serving)
 			s.check()
@@ -50,6 +64,7 @@ func TestExactTasks(t *testing.T) {
 			s.start()
 			testutil.Eventually(t, "the index after a restart", s.serving)
 			s.check()
+			s.onlyEnded()
 			testutil.Must(t, s.c.Close(), s.server.Stop())
 		})
 	}
@@ -93,6 +108,30 @@ func (s *store) serving() error {
 		return fmt.Errorf("the index is not serving: %+v", x)
 	}
 	return nil
+}
+
+// saved returns nil when the shelf of the index has something.
+func (s *store) saved() error {
+	status, err := s.c.Status(s.t.Context())
+	if err != nil {
+		return err
+	}
+	if x := status.Index("c", "x"); x == nil || x.Shelf == 0 {
+		return fmt.Errorf("nothing is on the shelf: %+v", x)
+	}
+	return nil
+}
+
+// onlyEnded fails on each alert but that of a process that ended.
+func (s *store) onlyEnded() {
+	s.t.Helper()
+	alerts, err := s.c.Alerts(s.t.Context())
+	testutil.Must(s.t, err)
+	for _, a := range alerts {
+		if a.Reason != model.ReasonTaskEnded {
+			s.t.Errorf("an alert says %s: %+v", client.ReasonName(a.Reason), a)
+		}
+	}
 }
 
 // killTask kills the process of the Task, and waits until another one runs.

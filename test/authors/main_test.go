@@ -3,6 +3,7 @@
 package authors
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,9 +19,19 @@ const root = "../.."
 // requireCompilers, in the environment, turns a missing compiler into a failure.
 const requireCompilers = "MOTTE_REQUIRE_COMPILERS"
 
+// built is a directory for executables that several tests need.
+var built string
+
 func TestMain(m *testing.M) {
 	sandbox.ReexecInit()
-	os.Exit(m.Run())
+	var err error
+	if built, err = os.MkdirTemp("", "motte-authors-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(built)
+	os.Exit(code)
 }
 
 // needs skips the test under -short, and if a program is missing.
