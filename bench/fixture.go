@@ -15,6 +15,7 @@ type fixture struct {
 	echo      *echo.Server
 	live      *server           // server with liveObjects objects
 	busy      *server           // server with a Task that can spin
+	starts    *starts           // nil: not measured yet
 	residency map[int]residency // by the factor of -objects
 	ends      []func() error
 }

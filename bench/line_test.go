@@ -48,3 +48,12 @@ func TestThousands(t *testing.T) {
 		}
 	}
 }
+
+// TestTheTargetOfAStartIsForTenMillionEntries: a start with fewer entries can't meet it.
+func TestTheTargetOfAStartIsForTenMillionEntries(t *testing.T) {
+	for entries, want := range map[int]target{fullEntries - 1: {}, fullEntries: {most: 5000}} {
+		if got := startTarget(entries); got != want {
+			t.Errorf("with %d entries the target is %q; want %q", entries, got, want)
+		}
+	}
+}

@@ -33,6 +33,7 @@ type settings struct {
 	seconds float64
 	only    string
 	objects int
+	entries int
 	idle    time.Duration
 	json    bool
 }
@@ -52,6 +53,7 @@ func main() {
 	flag.Float64Var(&s.seconds, "seconds", 3, "how long one run takes")
 	flag.StringVar(&s.only, "only", "", "measure only lines whose name matches this regular expression")
 	flag.IntVar(&s.objects, "objects", 1_000_000, "objects stored to measure memory")
+	flag.IntVar(&s.entries, "entries", 1_000_000, "entries of the index of the lines of starts")
 	flag.DurationVar(&s.idle, "idle", 150*time.Second, "how long the Core is idle before its memory is measured")
 	flag.BoolVar(&s.json, "json", false, "print JSON")
 	flag.Parse()
@@ -67,8 +69,8 @@ func exit(err error) {
 }
 
 func run(s settings) error {
-	if s.runs < 1 || s.seconds <= 0 || s.objects < 1 || flag.NArg() > 0 {
-		return errors.New("-runs, -seconds and -objects must be positive, and there must be no other arguments")
+	if s.runs < 1 || s.seconds <= 0 || s.objects < 1 || s.entries < 1 || flag.NArg() > 0 {
+		return errors.New("-runs, -seconds, -objects and -entries must be positive, and there must be no other arguments")
 	}
 	only, err := regexp.Compile(s.only)
 	if err != nil {
@@ -81,7 +83,7 @@ func run(s settings) error {
 	defer stop()
 	f := &fixture{settings: s, residency: make(map[int]residency)}
 	var results []result
-	for _, l := range lines {
+	for _, l := range append(lines, startLines(s.entries)...) {
 		if err == nil && only.MatchString(l.name) {
 			var r result
 			if r, err = l.measure(ctx, f); err == nil {

@@ -106,7 +106,7 @@ func (s *server) loadSmall(ctx context.Context, n int) error {
 func corePID() (int, error) {
 	pid := 0
 	for _, p := range procfs.Children(os.Getpid()) {
-		if p.Name == "motte-core" {
+		if p.Name == coreName {
 			pid = max(pid, p.PID) // the newest, since the server of another line may also run
 		}
 	}

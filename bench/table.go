@@ -22,7 +22,8 @@ func printTable(w io.Writer, s settings, results []result) error {
 		m, b := r.motte.texts(), r.beside.texts()
 		fmt.Fprintf(w, row, r.line.name, m[0], m[1], m[2], b[0], b[1], b[2], ratio(r.ratios), r.line.target, r.verdict())
 	}
-	_, err := fmt.Fprintf(w, "\nCalls per second, of objects of 1 KiB; for latencies and RESTART, ms; for SPACE, bytes on disk for each live byte;\n"+
+	_, err := fmt.Fprintf(w, "\nCalls per second, of objects of 1 KiB; for latencies, RESTART and START, ms, or percent fed again; for SPACE, bytes on disk\n"+
+		"for each live byte; for SHELF, bytes written for each byte changed;\n"+
 		"for MEMORY, bytes an object; for GC PAUSE, µs. Peers: of GET a bare TLS 1.3 echo of 1 KiB; of PUT one write of 1 KiB\n"+
 		"and one fdatasync, repeated; of latencies the same load without the other work. See docs/reference/benchmarks.md.\n")
 	return err
