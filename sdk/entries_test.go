@@ -95,6 +95,7 @@ func (d *disk) missing() (n int) {
 	for _, number := range slices.Sorted(maps.Keys(d.blobs)) {
 		next.k.stored(number, d.blobs[number])
 	}
+	next.k.ready()
 	for v, id := range d.x.held {
 		if next.x.held[v] != id {
 			n++

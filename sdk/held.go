@@ -28,6 +28,20 @@ func (h *held) note(c *Change) (had bool) {
 	return h.voids.drop(&v) || had
 }
 
+// record records an object that an earlier process held.
+func (h *held) record(r *record) {
+	v := r.Identity.Value()
+	h.voids.drop(&v)
+	switch r.kind {
+	case recordEntry:
+		h.entries.put(&r.Identity)
+		return
+	case recordVoid:
+		h.voids.put(&r.Identity)
+	}
+	h.entries.drop(&v)
+}
+
 // atLeast returns the first value that is not below v.
 func (h *held) atLeast(v *Value) (Value, bool) {
 	a, okA := h.entries.atLeast(v)

@@ -34,7 +34,8 @@ type Keeper interface {
 	// under the same Value. It returns false if it can't; then it holds no entry under the Value.
 	// The data are valid until it returns.
 	//
-	// The calls come after Configure, before any Search. Apply may remove entries meanwhile.
+	// The calls come after Configure, before any Search. Apply may remove entries meanwhile. The
+	// calls come from another goroutine than all later ones, but still one at a time.
 	Restore(Entry) bool
 }
 

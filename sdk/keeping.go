@@ -51,7 +51,7 @@ func (k *keeping) stored(number uint64, blob []byte) {
 	k.shelf.stored(number, len(blob), at, ok)
 }
 
-// ready comes before the first frame that is not a Stored.
+// ready comes before the first frame that is not a Stored, and at the end.
 func (k *keeping) ready() {
 	if !k.isReady && k.saver != nil && len(k.shelf.blobs) > 0 {
 		k.saver.ready()

@@ -17,6 +17,7 @@ const writeSize = 64 << 10
 // closed. [Serve] calls it; a test may call it with a channel of its own.
 func ServeChannel(channel io.ReadWriter, x Index) error {
 	s := server{index: x, in: reader{from: channel}, to: channel}
+	defer s.end()
 	for {
 		h, payload, ok, err := s.in.next()
 		switch {
@@ -39,6 +40,13 @@ func ServeChannel(channel io.ReadWriter, x Index) error {
 		} else if err != nil {
 			return err
 		}
+	}
+}
+
+// end waits for the goroutine that restores entries.
+func (s *server) end() {
+	if s.keep != nil {
+		s.keep.ready()
 	}
 }
 
