@@ -14,6 +14,7 @@ import (
 const (
 	lookEvery   = 100 * time.Millisecond
 	startWithin = 30 * time.Second // for the Task's process: the sandbox needs some milliseconds
+	lineEvery   = 5 * time.Second  // between two lines that tell the progress
 	maxRestarts = 5                // restarts. More have another cause than one crash or a slow Task: the Core extends a deadline three times
 )
 
@@ -44,7 +45,7 @@ func (a *app) build(ctx context.Context, c *client.Client, collection, index str
 
 // awaitBuilt waits until an index is built whose Task was restarted so many times before.
 func (a *app) awaitBuilt(ctx context.Context, c *client.Client, collection, index string, restarts uint64) error {
-	bar := a.bar(-1, "building "+index)
+	bar, lines := a.bar(-1, "building "+index), a.buildLines(index)
 	defer bar.Finish()
 	for began := time.Now(); ; {
 		x, err := a.findIndex(ctx, c, collection, index)
@@ -65,6 +66,7 @@ func (a *app) awaitBuilt(ctx context.Context, c *client.Client, collection, inde
 		if x.ToFeed > 0 {
 			bar.ChangeMax64(int64(x.ToFeed))
 			_ = bar.Set64(int64(x.Fed)) // ignore errors of the display
+			lines.tell(time.Now(), x.Fed, x.ToFeed)
 		}
 		select {
 		case <-time.After(lookEvery):
@@ -73,4 +75,25 @@ func (a *app) awaitBuilt(ctx context.Context, c *client.Client, collection, inde
 			return ctx.Err()
 		}
 	}
+}
+
+// buildLines tell the progress of a build where no bar can be shown.
+type buildLines struct {
+	a     *app
+	index string
+	next  time.Time // when the next line is due
+}
+
+// buildLines makes the lines of a build that begins now. A short build has none.
+func (a *app) buildLines(index string) *buildLines {
+	return &buildLines{a, index, time.Now().Add(lineEvery)}
+}
+
+// tell writes a line, if one is due.
+func (l *buildLines) tell(now time.Time, fed, total uint64) {
+	if l.a.json || isTerminal(l.a.stderr) || now.Before(l.next) {
+		return
+	}
+	l.next = now.Add(lineEvery)
+	l.a.note("Building %s: %d of %d objects.", l.index, fed, total)
 }

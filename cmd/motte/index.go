@@ -222,6 +222,7 @@ func (a *app) addProcesses(ctx context.Context, v *view, dir string) error {
 		for _, p := range running.Processes {
 			if x.Number != 0 && p.Index == x.Number {
 				x.Process, x.Memory, x.MemoryLimit = p.PID, p.Memory, p.Limit
+				x.ProcessorSeconds, x.Share = p.ProcessorSeconds, p.Share
 			}
 		}
 	}
@@ -281,64 +282,6 @@ func leftText(bits *uint64) string {
 		return ""
 	}
 	return fmt.Sprint(*bits)
-}
-
-func (a *app) indexStats() *cobra.Command {
-	var dir string
-	cmd := a.remote(&cobra.Command{
-		Use:   "stats COLLECTION INDEX",
-		Short: "Show one index: state, memory, refusals, what is set aside",
-		Long: `Show one index. An input is refused if its Task does not accept it. It is set aside if the
-Task ended over it: the object is stored, and the index does not find it. 'motte index retry'
-tries such inputs again.
-
-State, restarts, refusals and inputs that are set aside are for administrators. The process and
-its memory are shown on the server's machine only: see 'motte index list'.`,
-		Example: `  motte index stats people by_age`,
-	}, func(ctx context.Context, c *client.Client, args []string) error {
-		v, err := look(ctx, c)
-		if err != nil {
-			return err
-		}
-		if err := v.only(args[0]); err != nil {
-			return err
-		}
-		v.Indexes = slices.DeleteFunc(v.Indexes, func(x indexView) bool { return x.Index != args[1] })
-		if len(v.Indexes) == 0 {
-			return fmt.Errorf("index %s %s: %w", args[0], args[1], client.ErrNoIndex)
-		}
-		if err := a.addProcesses(ctx, v, dir); err != nil {
-			return err
-		}
-		return a.stats(&v.Indexes[0])
-	})
-	cmd.Flags().StringVar(&dir, "dir", "", "data directory `DIR` of the server, to show the process (default: where the profile lies)")
-	_ = cmd.MarkFlagDirname("dir") // of the shell's completion
-	return cmd
-}
-
-// stats prints one index.
-func (a *app) stats(x *indexView) error {
-	if a.json {
-		return a.emit(x)
-	}
-	type line struct{ name, value string }
-	lines := []line{{"task", x.Task}, {"type", x.Type}}
-	if x.shown() {
-		lines = append(lines, line{"state", x.State}, line{"restarts", fmt.Sprint(x.Restarts)},
-			line{"inputs refused", fmt.Sprint(x.Refused)}, line{"inputs set aside", fmt.Sprint(x.SetAside)})
-	}
-	if x.ToFeed > 0 {
-		lines = append(lines, line{"built", fmt.Sprintf("%d of %d", x.Fed, x.ToFeed)})
-	}
-	lines = append(lines, line{"bits drawn by you", fmt.Sprint(x.LeakedBits)})
-	if x.shown() {
-		lines = append(lines, line{"bits drawn by all", fmt.Sprint(x.IndexBits)})
-	}
-	if x.Process != 0 {
-		lines = append(lines, line{"process", fmt.Sprint(x.Process)}, line{"memory", fmt.Sprintf("%s of %s", size(x.Memory), size(x.MemoryLimit))})
-	}
-	return table(a, lines, "PROPERTY | VALUE", func(l line) []any { return []any{l.name, l.value} })
 }
 
 func (a *app) indexRetry() *cobra.Command {

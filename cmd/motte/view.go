@@ -90,6 +90,15 @@ type indexView struct {
 	Process       int     `json:"process,omitempty"`         // process number of its Task, if the server runs on this machine
 	Memory        uint64  `json:"memory,omitempty"`          // bytes that its Task takes; likewise
 	MemoryLimit   uint64  `json:"memory_limit,omitempty"`    // bytes that its Task may take; likewise
+
+	// Processor time of its Task, and what the host does about it; likewise.
+	ProcessorSeconds float64 `json:"processor_seconds,omitempty"`
+	Share            string  `json:"share,omitempty"` // within, lowered or paused
+
+	Queued    uint64          `json:"queued"`      // frames that its Task has not confirmed or answered
+	Shelf     uint64          `json:"shelf_bytes"` // of the records of its shelf
+	Changes   model.Latencies `json:"changes"`     // that its Tasks confirmed, by duration
+	Questions model.Latencies `json:"questions"`   // that they answered, likewise
 }
 
 type taskView struct {
@@ -180,7 +189,8 @@ func newIndex(s *wire.IndexStatus) indexView {
 	x := indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
 		Ordered: s.Options&model.OptionOrdered != 0, Lazy: s.Options&model.OptionLazy != 0, Attribute: s.Options&model.OptionAttribute != 0,
 		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused, SetAside: s.SetAside,
-		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: uint64(s.Number)}
+		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: uint64(s.Number),
+		Queued: s.Queued, Shelf: s.Shelf, Changes: s.Changes, Questions: s.Questions}
 	if !x.shown() {
 		x.IndexLeftBits = nil
 	}
