@@ -80,40 +80,67 @@ func names(t *testing.T, c *client.Client, q client.Query) (list []string) {
 	return list
 }
 
-// TestNearestBehindTheWalls uses the Task in C++ like a client, and kills it.
+// TestNearestBehindTheWalls uses the Task in C++ like a client. It kills the Task after the Core has
+// its shelf, and after more changes.
 func TestNearestBehindTheWalls(t *testing.T) {
-	s, c := serve(t, nearest, client.Index{Ordered: true, Config: []byte(`{"dimensions":2,"field":"at"}`)})
+	const side = 40
+	s, c := serve(t, nearest, client.Index{Ordered: true, Config: []byte(`{"dimensions":2,"field":"at","candidates":5000}`)})
 	ctx := t.Context()
-	for x := range 10 {
-		for y := range 10 {
-			_, err := c.Put(ctx, "c", fmt.Appendf(nil, `{"at":[%d,%d],"about":"a place"}`, x, y), client.Name(fmt.Sprintf("%d-%d", x, y)))
-			testutil.Must(t, err)
-		}
+	put := func(b *client.Batch, x, y int) {
+		b.Put(fmt.Appendf(nil, `{"at":[%d,%d],"about":"a place"}`, x, y), client.Name(fmt.Sprintf("%d-%d", x, y)))
 	}
-	_, err := c.Put(ctx, "c", []byte(`{"about":"no place"}`), client.Name("nowhere"))
-	testutil.Must(t, err)
-	testutil.Must(t, c.Delete(ctx, "c", "3-4"))
-	check := func(when string) {
+	for x := range side {
+		var b client.Batch
+		for y := range side {
+			put(&b, x, y)
+		}
+		b.Put([]byte(`{"about":"no place"}`), client.Name(fmt.Sprint("nowhere-", x)))
+		_, err := c.PutBatch(ctx, "c", &b)
+		testutil.Must(t, err)
+	}
+	check := func(when string, want ...string) {
 		t.Helper()
 		var found []string
 		for o, err := range c.Search(ctx, client.Query{Collection: "c", Index: "x", Predicate: "[3.1,4.2]", Limit: 3}) {
 			testutil.Must(t, err)
 			found = append(found, o.Name)
 		}
-		if want := []string{"3-5", "4-4", "2-4"}; !slices.Equal(found, want) {
+		if !slices.Equal(found, want) {
 			t.Errorf("%s: %v, want %v", when, found, want)
 		}
-		for _, limit := range []uint32{7, 1000} {
-			if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "[0,0]", Limit: limit}); len(got) != 99 {
-				t.Errorf("%s: pages of %d have %d objects, want 99", when, limit, len(got))
-			}
+		if got := names(t, c, client.Query{Collection: "c", Index: "x", Predicate: "[0,0]", Limit: 300}); len(got) != side*side-1 {
+			t.Errorf("%s: pages of 300 have %d objects, want %d", when, len(got), side*side-1)
 		}
 		n, err := c.Count(ctx, client.Query{Collection: "c", Index: "x", Predicate: `{"to":[0,0],"within":1.5}`})
 		if err != nil || n.Count != 4 {
 			t.Errorf("%s: %+v, %v, want 4 within 1.5", when, n, err)
 		}
 	}
-	check("at first")
+	testutil.Must(t, c.Delete(ctx, "c", "3-4"))
+	check("at first", "3-5", "4-4", "2-4")
+	testutil.Eventually(t, "the shelf", func() error {
+		status, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		if x := status.Index("c", "x"); x.Shelf < side*side*50 { // vector, identity and links of each
+			return fmt.Errorf("the shelf has %d bytes", x.Shelf)
+		}
+		return nil
+	})
+	testutil.Must(t, c.Delete(ctx, "c", "3-5"))
+	var b client.Batch
+	put(&b, 3, 4)
+	_, err := c.PutBatch(ctx, "c", &b)
+	testutil.Must(t, err)
+	check("after the shelf was saved", "3-4", "4-4", "2-4")
 	restartTask(t, s, c, "nearest")
-	check("after the process was killed")
+	check("after the process was killed", "3-4", "4-4", "2-4")
+	alerts, err := c.Alerts(ctx)
+	testutil.Must(t, err)
+	for _, a := range alerts {
+		if a.Reason != model.ReasonTaskEnded {
+			t.Errorf("an alert: %s", client.ReasonName(a.Reason))
+		}
+	}
 }
