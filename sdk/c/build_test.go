@@ -31,6 +31,7 @@ var warnings = []string{"-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"}
 var builds = map[string][]string{
 	"motte-task-exact":         {"gcc", "-std=c11", "-O2", "-static", "exact/exact.c"},
 	"motte-task-exact-checked": {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover", "exact/exact.c"},
+	"many":                     {"gcc", "-std=c11", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover", "testdata/many.c"},
 	"motte-task-bare":          {"g++", "-std=c++17", "-O1", "testdata/bare.cc"},
 	"motte-task-nearest":       {"g++", "-std=c++17", "-O2", "-static", "nearest/nearest.cc"},
 	// hnswlib itself reads behind the end of lists to prefetch, and copies nothing from NULL.

@@ -51,6 +51,7 @@ type core struct {
 	settled uint64            // number of the newest blob that ever counted on this shelf
 	anew    bool              // the shelf was emptied
 	fed     int               // inserts to this process
+	listed  int               // runs that differed
 	written int               // bytes of blobs from all processes
 }
 
@@ -83,8 +84,8 @@ func (c *core) start() {
 	for _, number := range slices.Sorted(maps.Keys(c.shelf)) {
 		c.seq++
 		c.send(append(taskwire.AppendStoredHead(nil, c.seq, number, len(c.shelf[number])), c.shelf[number]...))
+		c.confirmed()
 	}
-	c.confirmed()
 	if c.config.Shelf > 0 {
 		c.reconcile(100)
 		return
@@ -99,7 +100,7 @@ func (c *core) launch() {
 	c.t.Helper()
 	ours, theirs := sdktest.Pair(c.t)
 	c.conn, c.in, c.buf = ours, bufio.NewReader(ours), make([]byte, taskwire.MaxAnswerFrame)
-	c.seq, c.applied, c.fed = 0, 0, 0
+	c.seq, c.applied, c.fed, c.listed = 0, 0, 0, 0
 	c.failed, c.pending = make(map[uint64]taskwire.Failure), make(map[uint64][]byte)
 	c.highest = c.settled
 	file, err := theirs.(*net.UnixConn).File()
@@ -246,6 +247,9 @@ func (c *core) pages(q taskwire.Query) (all []identity.ID) {
 		page, hasMore, err := c.ask(q)
 		testutil.Must(c.t, err)
 		all, more = append(all, page...), hasMore
+		if len(all) > len(c.objects) {
+			c.t.Fatalf("pages have %d objects, and the collection %d", len(all), len(c.objects))
+		}
 		q.After = sdktest.Next(all)
 	}
 	return all
@@ -382,6 +386,7 @@ func (c *core) list(first, last identity.Value, values []identity.Value) {
 	for _, v := range values {
 		ids = append(ids, c.objects[v].id)
 	}
+	c.listed++
 	c.seq++
 	c.send(taskwire.AppendList(nil, c.seq, first, last, ids))
 	a := c.answer()

@@ -2,6 +2,7 @@ package c
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
 	"os/exec"
 	"strings"
@@ -152,27 +153,75 @@ func TestMalformedRecordsAreDropped(t *testing.T) {
 	}
 }
 
-// TestMutatedConversations changes, cuts, and joins parts of a valid conversation at random. The Task
-// must end, and a sanitizer must find nothing.
+// TestMutatedConversations changes, cuts, and joins parts of a valid conversation at random, many
+// thousand times. The Task must end: in order, or with status 1. Afterwards the kit's memory must be
+// consistent. A sanitizer watches.
 func TestMutatedConversations(t *testing.T) {
-	valid := conversation()
-	for seed := range uint64(testutil.Repeats(150, 1)) {
+	play := exec.Command(build(t, "many"))
+	var said, stderr bytes.Buffer
+	play.Stdin, play.Stderr = &said, &stderr
+	count := testutil.Repeats(1500, 1)
+	for seed := range uint64(count) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		said := bytes.Clone(valid)
-		for range 1 + r.IntN(3) {
-			at := r.IntN(len(said))
-			switch r.IntN(4) {
-			case 0:
-				said[at] ^= 1 << r.IntN(8)
-			case 1:
-				said[at] = byte(r.Uint32())
-			case 2:
-				said = said[:at+1]
-			default:
-				from := r.IntN(len(valid))
-				said = append(said[:at:at], valid[from:]...)
-			}
+		c := mutated(r, conversation())
+		said.Write(binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, uint32(len(c))), 1+r.Uint32N(3000)))
+		said.Write(c)
+	}
+	statuses, err := play.Output()
+	testutil.Must(t, err)
+	ended := make(map[byte]int)
+	for seed, status := range statuses {
+		if ended[status]++; status > 1 {
+			t.Errorf("seed %d: the Task ended with status %d", seed, status)
 		}
-		endsOrderly(t, said, 1+r.IntN(2000))
+	}
+	if len(statuses) != count || ended[0] < count/20 || ended[1] < count/20 || stderr.Len() > 0 {
+		t.Errorf("%d of %d conversations were played; by status: %v\n%s", len(statuses), count, ended, stderr.String())
+	}
+}
+
+// mutated returns a conversation with random changes. Often its frames are numbered again, so that
+// more of them are read.
+func mutated(r *rand.Rand, valid []byte) []byte {
+	said := bytes.Clone(valid)
+	for range 1 + r.IntN(4) {
+		at := r.IntN(len(said))
+		switch r.IntN(6) {
+		case 0:
+			said[at] ^= 1 << r.IntN(8)
+		case 1:
+			said[at] = byte(r.Uint32())
+		case 2:
+			said = said[:at+1]
+		case 3:
+			from := r.IntN(len(valid))
+			said = append(said[:at:at], valid[from:]...)
+		default: // whole frames, once more
+			frames := split(valid)
+			from := r.IntN(len(frames))
+			said = append(said, bytes.Join(frames[from:min(len(frames), from+1+r.IntN(8))], nil)...)
+		}
+	}
+	if r.IntN(4) > 0 {
+		renumber(said)
+	}
+	return said
+}
+
+// split returns the frames of a valid conversation.
+func split(said []byte) (frames [][]byte) {
+	for len(said) > 0 {
+		n := taskwire.HeaderSize + int(binary.BigEndian.Uint32(said[4:]))
+		frames, said = append(frames, said[:n]), said[n:]
+	}
+	return frames
+}
+
+// renumber numbers the frames in order, as far as they can be told apart.
+func renumber(said []byte) {
+	for seq := uint64(1); len(said) >= taskwire.HeaderSize; seq++ {
+		binary.BigEndian.PutUint64(said[8:], seq)
+		n := taskwire.HeaderSize + int(binary.BigEndian.Uint32(said[4:]))
+		said = said[min(n, len(said)):]
 	}
 }
