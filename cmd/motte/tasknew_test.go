@@ -11,7 +11,7 @@ import (
 )
 
 // compilers are what each language needs, besides make.
-var compilers = map[string]string{"go": "go"}
+var compilers = map[string][]string{"go": {"go"}, "c": {"gcc"}, "rust": {"cargo", "rustc"}, "wasm": {"clang", "wasm-ld", "wasm2c"}}
 
 // TestSkeletonsConform: what 'motte task new' writes builds, and passes its own tests and the
 // conformance suite, without a network and without a clone of Motte.
@@ -20,7 +20,7 @@ func TestSkeletonsConform(t *testing.T) {
 	bin := testutil.Executables(t)
 	for _, language := range skeleton.Languages {
 		t.Run(language, func(t *testing.T) {
-			for _, program := range []string{"make", compilers[language]} {
+			for _, program := range append([]string{"make"}, compilers[language]...) {
 				if _, err := exec.LookPath(program); err != nil {
 					if os.Getenv("MOTTE_REQUIRE_COMPILERS") == "1" {
 						t.Fatalf("MOTTE_REQUIRE_COMPILERS is set, and %s is missing", program)

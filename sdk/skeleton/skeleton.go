@@ -11,16 +11,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
-
-	"motte"
 )
 
 // Languages are the languages that Write knows.
-var Languages = []string{"go"}
+var Languages = []string{"go", "c", "rust", "wasm"}
 
 //go:embed all:templates
 var templates embed.FS
@@ -98,51 +94,4 @@ func compose(name, language string) (files []file, err error) {
 	}
 	copied, err := kit()
 	return append(files, copied...), err
-}
-
-// kits copy the kit for each language.
-var kits = map[string]func() ([]file, error){"go": goKit}
-
-// goPackages are the packages of the kit for Go. They import no others, and the standard library.
-var goPackages = map[string]fs.FS{
-	"core/codec": motte.Source, "core/identity": motte.Source, "core/model": motte.Source, "core/taskwire": motte.Source,
-	"sdk": motte.Kits, "sdk/ijson": motte.Kits, "sdk/pointer": motte.Kits, "sdk/sdktest": motte.Kits,
-}
-
-// goKit returns a module that has the packages for a Task.
-func goKit() ([]file, error) {
-	line, err := goVersion()
-	if err != nil {
-		return nil, err
-	}
-	files := []file{{"motte/go.mod", []byte("module motte\n\n" + line + "\n")}}
-	for dir, source := range goPackages {
-		list, err := fs.ReadDir(source, dir)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range list {
-			if e.IsDir() || strings.HasSuffix(e.Name(), "_test.go") {
-				continue
-			}
-			p := path.Join(dir, e.Name())
-			text, err := fs.ReadFile(source, p)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, file{path.Join("motte", p), text})
-		}
-	}
-	return files, nil
-}
-
-var goLine = regexp.MustCompile(`(?m)^go [0-9.]+$`)
-
-// goVersion returns the line of Motte's own go.mod that names the version of the language.
-func goVersion() (string, error) {
-	text, err := motte.Kits.ReadFile("go.mod")
-	if err != nil {
-		return "", err
-	}
-	return goLine.FindString(string(text)), nil
 }

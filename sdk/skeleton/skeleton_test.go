@@ -42,7 +42,7 @@ func TestNamesAreFilledIn(t *testing.T) {
 // TestNothingIsOverwritten: a directory with files stays as it is; an empty one is filled.
 func TestNothingIsOverwritten(t *testing.T) {
 	dir := t.TempDir()
-	if err := Write(dir, "near", "cobol"); err == nil || !strings.Contains(err.Error(), "there are go") {
+	if err := Write(dir, "near", "cobol"); err == nil || !strings.Contains(err.Error(), "there are go, c, rust, wasm") {
 		t.Errorf("an unknown language: %v", err)
 	}
 	if err := Write(dir, "near", "go"); err != nil {

@@ -15,7 +15,7 @@ const maxText = 4096
 
 func main() { sdk.Serve(&index{}) }
 
-// index is the Task. Invariant: an identity is under a text in found if and only if its entry
+// index is the Task. It is an sdk.Keeper, so its entries survive a restart. Invariant: an identity is under a text in found if and only if its entry
 // in held has this text.
 type index struct {
 	held  map[sdk.Value]entry
@@ -23,8 +23,9 @@ type index struct {
 }
 
 type entry struct {
-	id   sdk.Identity
-	text string
+	id    sdk.Identity
+	owner sdk.Owner
+	text  string
 }
 
 var (
@@ -51,7 +52,7 @@ func (x *index) Apply(changes []sdk.Change) {
 		case len(c.Input) > maxText:
 			c.Refuse()
 		default:
-			x.hold(c.Identity, c.Owner, string(c.Input))
+			x.hold(entry{c.Identity, c.Owner, string(c.Input)})
 		}
 	}
 }
@@ -68,12 +69,12 @@ func (x *index) drop(v sdk.Value) {
 	}
 }
 
-func (x *index) hold(id sdk.Identity, owner sdk.Owner, text string) {
-	x.held[id.Value()] = entry{id, text}
-	if x.found[text] == nil {
-		x.found[text] = make(map[sdk.Identity]sdk.Owner)
+func (x *index) hold(e entry) {
+	x.held[e.id.Value()] = e
+	if x.found[e.text] == nil {
+		x.found[e.text] = make(map[sdk.Identity]sdk.Owner)
 	}
-	x.found[text][id] = owner
+	x.found[e.text][e.id] = e.owner
 }
 
 // Search implements sdk.Index.
@@ -84,4 +85,17 @@ func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
 	ids := maps.Clone(x.found[string(q.Predicate)])
 	maps.DeleteFunc(ids, func(_ sdk.Identity, owner sdk.Owner) bool { return !q.Wants(owner) })
 	return sdk.Sorted(slices.Collect(maps.Keys(ids)), q.After)
+}
+
+// Entry implements sdk.Keeper.
+func (x *index) Entry(v sdk.Value) (sdk.Entry, bool) {
+	e, ok := x.held[v]
+	return sdk.Entry{Identity: e.id, Owner: e.owner, Data: []byte(e.text)}, ok
+}
+
+// Restore implements sdk.Keeper.
+func (x *index) Restore(e sdk.Entry) bool {
+	x.drop(e.Identity.Value())
+	x.hold(entry{e.Identity, e.Owner, string(e.Data)})
+	return true
 }
