@@ -34,3 +34,16 @@ func TestNoBlobIsTakenDuringAnErasure(t *testing.T) {
 		t.Errorf("the blob was stored: %d groups are pending, want %d", len(w.pending), blobs)
 	}
 }
+
+// TestAPutWithoutAnInputWaitsForNoTask, although the Task is told of the object.
+func TestAPutWithoutAnInputWaitsForNoTask(t *testing.T) {
+	w := indexed(t, model.OptionAttribute)
+	w.retable(func(r *model.Row) { r.Shelf = 1 << 20 })
+	n := w.ask(admin, put("c", "without", "an object without the attribute"))
+	w.commit(len(w.pending))
+	w.must2(n, model.OK)
+	k := w.task(w.x().instance)
+	if h, _ := taskwire.DecodeHeader(k.frames[len(k.frames)-1][:taskwire.HeaderSize]); h.Type != taskwire.Void {
+		t.Errorf("the Task got a frame of type %d, want a Void", h.Type)
+	}
+}

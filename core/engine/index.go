@@ -219,7 +219,10 @@ func (e *Engine) follow(x *index, d delivery, body []byte, w *write) {
 	if d.kind == taskwire.Insert && w.setInput(e, x, &d, body) {
 		d.kind = x.without(&d)
 	}
-	if d.kind == taskwire.Remove && !d.hasReplaced {
+	if d.kind != taskwire.Insert && !d.hasReplaced {
+		if d.kind == taskwire.Void {
+			e.enqueue(x, &d) // no write waits for it: it changes no answer
+		}
 		return
 	}
 	if w != nil && x.state == model.IndexServing && x.options&model.OptionLazy == 0 && !x.late {
