@@ -94,6 +94,74 @@ func Example() {
 	// true
 }
 
+// An index of numbers that survives a restart. Beside the methods of an index, it has two of ten
+// lines together.
+func ExampleKeeper() {
+	before := &ages{held: make(map[sdk.Value]age)}
+	before.Apply([]sdk.Change{{Identity: sdk.Identity{1}, Owner: 7, Input: []byte("36")}})
+	saved, ok := before.Entry(sdk.Identity{1}.Value())
+	fmt.Println(saved.Data, ok)
+
+	after := &ages{held: make(map[sdk.Value]age)} // in the next process
+	fmt.Println(after.Restore(saved), after.held[saved.Identity.Value()].years)
+	// Output:
+	// [36] true
+	// true 36
+}
+
+// ages is an index of ages, from 0 to 255.
+type ages struct {
+	held map[sdk.Value]age
+}
+
+type age struct {
+	id    sdk.Identity
+	owner sdk.Owner
+	years uint8
+}
+
+func (x *ages) Entry(v sdk.Value) (sdk.Entry, bool) {
+	a, ok := x.held[v]
+	return sdk.Entry{Identity: a.id, Owner: a.owner, Data: []byte{a.years}}, ok
+}
+
+func (x *ages) Restore(e sdk.Entry) bool {
+	delete(x.held, e.Identity.Value())
+	if len(e.Data) != 1 {
+		return false
+	}
+	x.held[e.Identity.Value()] = age{e.Identity, e.Owner, e.Data[0]}
+	return true
+}
+
+func (x *ages) Configure(sdk.Config) error { return nil }
+
+func (x *ages) Apply(changes []sdk.Change) {
+	for i := range changes {
+		c := &changes[i]
+		delete(x.held, c.Identity.Value())
+		if c.Remove {
+			continue
+		}
+		years, err := strconv.ParseUint(string(c.Input), 10, 8)
+		if err != nil {
+			c.Refuse()
+			continue
+		}
+		x.held[c.Identity.Value()] = age{c.Identity, c.Owner, uint8(years)}
+	}
+}
+
+func (x *ages) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	var found []sdk.Identity
+	for _, a := range x.held {
+		if fmt.Sprint(a.years) == string(q.Predicate) {
+			found = append(found, a.id)
+		}
+	}
+	return sdk.Sorted(found, q.After)
+}
+
 // An index that keeps its entries in order begins a page in the middle. It needs neither Sorted
 // nor After, and looks at no more entries than the answer names.
 func ExampleIndex() {

@@ -104,6 +104,22 @@ func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
 	return sdk.Sorted(found, q.After)
 }
 
+// Entry implements sdk.Keeper.
+func (x *index) Entry(v sdk.Value) (sdk.Entry, bool) {
+	d, ok := x.texts[v]
+	return sdk.Entry{Identity: d.id, Owner: d.owner, Data: []byte(d.text)}, ok
+}
+
+// Restore implements sdk.Keeper.
+func (x *index) Restore(e sdk.Entry) bool {
+	x.drop(e.Identity.Value())
+	if !utf8.Valid(e.Data) {
+		return false
+	}
+	x.hold(document{e.Identity, e.Owner, string(e.Data)})
+	return true
+}
+
 // rarest returns the values of the texts that hold the rarest trigram of a part.
 func (x *index) rarest(part string) (rarest map[sdk.Value]bool) {
 	first := true

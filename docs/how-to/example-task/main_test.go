@@ -98,6 +98,22 @@ func TestSenselessInputsAreRefused(t *testing.T) {
 	}
 }
 
+// TestTextsSurviveARestart: after a restart the index gets only the texts that have changed since the
+// last saving.
+func TestTextsSurviveARestart(t *testing.T) {
+	core := sdktest.Start(t, &index{}, sdk.Config{Type: model.TypeText, MaxResults: 100, Shelf: 1 << 20})
+	core.InsertAll(0, []string{"the motte", "the bailey", "the keep"})
+	core.Save()
+	core.Insert(sdktest.Version(1, 1), "the tower") // after the last saving
+	core, fed := core.Restart(&index{})
+	if len(fed) != 1 || fed[0] != sdktest.Version(1, 1) {
+		t.Errorf("%d texts are inserted again, want the tower", len(fed))
+	}
+	if found, err := core.Search("the", 10); err != nil || len(found) != 3 {
+		t.Errorf("%d texts (%v), want all three", len(found), err)
+	}
+}
+
 // FuzzSearch: no text and no part makes the index panic, or miss the text that is the part
 // itself.
 func FuzzSearch(f *testing.F) {
