@@ -171,3 +171,11 @@ func TestTheKitHasTheNumbersOfTheCore(t *testing.T) {
 		}
 	}
 }
+
+// TestATaskStartedByHandSaysWhatItIs starts a Task without a channel.
+func TestATaskStartedByHandSaysWhatItIs(t *testing.T) {
+	out, err := exec.Command(build(t, "motte-task-bare")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "a Motte server starts it") {
+		t.Errorf("%v, %q", err, out)
+	}
+}

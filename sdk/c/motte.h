@@ -15,7 +15,7 @@
  *     names objects by pointers, which stay valid until the kit calls remove for the object.
  *  3. It keeps the protocol for any functions: numbers, limits, pages, and owners. It checks each
  *     length before it uses it, and ends if the Core breaks the protocol.
- *  4. It writes all answers to one read at once.
+ *  4. It writes all answers to one read at once, or each 64 KiB of them.
  *  5. If the Task has save and load, the index survives a restart: see "The shelf" below.
  *
  * What a Task must do
@@ -28,8 +28,8 @@
  *     query, and later the process. Return MOTTE_TOO_EXPENSIVE before that.
  *  4. End the process if it has no memory left. The Core then starts and feeds another one.
  *
- * After its start the kit calls read, write and _Exit, and malloc, realloc and free. It never
- * prints, and the Task should not: descriptors 0 to 2 are /dev/null.
+ * After its start the kit makes the system calls read, write and exit, and those of realloc and
+ * free. It prints only if a person starts the Task. Descriptors 0 to 2 of a Task are /dev/null.
  *
  * Memory
  *
@@ -48,7 +48,7 @@
  *
  * The records form a log in blobs, each written once. A change and a removal are records, too. The
  * kit writes the oldest blob's live records again when more than half of the log is out of date,
- * and joins small blobs. So it writes about two bytes for each byte that changes.
+ * and joins small blobs. So it writes two to three bytes for each byte that changes.
  */
 #ifndef MOTTE_H
 #define MOTTE_H
@@ -1233,7 +1233,7 @@ static inline int mtk_allowed(int type, size_t n)
 	case MTK_RUNS:
 		return n > 0 && n <= MTK_CHUNK * MTK_RUN && n % MTK_RUN == 0;
 	case MTK_LIST:
-		return n >= 2 * MOTTE_VALUE && n <= 2 * MOTTE_VALUE + MTK_CHUNK * MOTTE_ID && n % MOTTE_ID == 0;
+		return n >= 2 * MOTTE_VALUE && n <= 2 * MOTTE_VALUE + (size_t)MTK_CHUNK * MOTTE_ID && n % MOTTE_ID == 0;
 	}
 	return 0;
 }
@@ -1315,6 +1315,14 @@ static inline void mtk_make_room(struct mtk_server *s, size_t need)
 	}
 }
 
+/* Tells a person who started the Task that nobody can. */
+static inline int mtk_explain(void)
+{
+	static const char text[] = "this is a Task: a Motte server starts it and hands it a channel on descriptor 3\n";
+	ssize_t n = write(2, text, sizeof text - 1);
+	return n < 0 ? 2 : 1;
+}
+
 static inline int motte_serve(const motte_task *task)
 {
 	struct mtk_server *s = &mtk_the_server;
@@ -1327,6 +1335,8 @@ static inline int motte_serve(const motte_task *task)
 		ssize_t n = read(s->channel, s->in.data + s->in.size, s->in.room - s->in.size);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EBADF)
+			return mtk_explain();
 		if (n <= 0)
 			return n == 0 && s->in.size == 0 ? 0 : 1;
 		s->in.size += (size_t)n;
