@@ -87,6 +87,20 @@ func (c *Client) RebuildIndex(ctx context.Context, collection, index string) err
 	return c.admin(ctx, wire.Request{Op: model.OpRebuild, Collection: collection, Index: index})
 }
 
+// Configuration returns the configuration of an index, byte for byte as its creator gave it. It
+// needs the right model.RightAdmin.
+func (c *Client) Configuration(ctx context.Context, collection, index string) ([]byte, error) {
+	r := wire.Request{Op: model.OpConfiguration, Collection: collection, Index: index}
+	list, err := items(ctx, c, &r, frames.DecodeConfiguration)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) != 1 {
+		return nil, fmt.Errorf("the Core's reply has %d configurations; want one", len(list))
+	}
+	return list[0], nil
+}
+
 // RegisterTask writes a Task's row in the API format table. If the Task was registered
 // before, the new executable rebuilds its indexes, one after the other. The others serve with
 // the old executable until their turn.
@@ -171,7 +185,7 @@ func (c *Client) Revoke(ctx context.Context, collection string, id [32]byte, r R
 // Status describes the parts of the server that the principal may see.
 func (c *Client) Status(ctx context.Context) (*Status, error) {
 	s := new(Status)
-	_, err := items(ctx, c, model.OpStatus, func(p []byte) (struct{}, error) { return struct{}{}, s.Add(p) })
+	_, err := items(ctx, c, &wire.Request{Op: model.OpStatus}, func(p []byte) (struct{}, error) { return struct{}{}, s.Add(p) })
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +194,7 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 
 // Alerts returns the newest alerts, oldest first.
 func (c *Client) Alerts(ctx context.Context) ([]Alert, error) {
-	return items(ctx, c, model.OpAlerts, frames.DecodeAlert)
+	return items(ctx, c, &wire.Request{Op: model.OpAlerts}, frames.DecodeAlert)
 }
 
 // Ping asks the Core for the head of the log.
@@ -189,8 +203,8 @@ func (c *Client) Ping(ctx context.Context) (Head, error) {
 	return p.Head, err
 }
 
-func items[T any](ctx context.Context, c *Client, op model.Operation, decode func([]byte) (T, error)) ([]T, error) {
-	k, err := c.collect(ctx, &wire.Request{Op: op})
+func items[T any](ctx context.Context, c *Client, r *wire.Request, decode func([]byte) (T, error)) ([]T, error) {
+	k, err := c.collect(ctx, r)
 	if err != nil {
 		return nil, err
 	}

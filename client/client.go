@@ -230,7 +230,7 @@ func (l *connection) over() bool {
 // twice.
 func reads(o model.Operation) bool {
 	switch o {
-	case model.OpGet, model.OpGetMany, model.OpSearch, model.OpCount, model.OpList, model.OpStatus, model.OpAlerts, model.OpHead:
+	case model.OpGet, model.OpGetMany, model.OpSearch, model.OpCount, model.OpList, model.OpStatus, model.OpAlerts, model.OpHead, model.OpConfiguration:
 		return true
 	}
 	return false

@@ -17,7 +17,7 @@ var (
 		model.OpAddPrincipal: "add-principal", model.OpRemovePrincipal: "remove-principal",
 		model.OpGrant: "grant", model.OpRevoke: "revoke", model.OpStatus: "status", model.OpAlerts: "alerts", model.OpHead: "head",
 		model.OpCompact: "compact", model.OpVerify: "verify", model.OpQuota: "quota", model.OpRotatePrincipal: "rotate-principal",
-		model.OpRetry: "retry", model.OpRebuild: "rebuild",
+		model.OpRetry: "retry", model.OpRebuild: "rebuild", model.OpConfiguration: "configuration",
 	}
 	reasonNames = map[model.Reason]string{
 		model.ReasonInvalidIdentity: "invalid-identity", model.ReasonOtherCollection: "other-collection",

@@ -21,7 +21,7 @@ func TestEveryNumberHasAName(t *testing.T) {
 		{"code", func(n uint8) bool { return frames.ValidCode(model.Code(n)) }, func(n uint8) string { return client.CodeName(model.Code(n)) }},
 		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(model.Code(n)) }, func(n uint8) string { return (&client.Error{Code: model.Code(n)}).Error() }},
 		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(model.LastReason) }, func(n uint8) string { return client.ReasonName(model.Reason(n)) }},
-		{"state", func(n uint8) bool { return n <= uint8(model.IndexRefused) }, func(n uint8) string { return client.StateName(model.IndexState(n)) }},
+		{"state", func(n uint8) bool { return n <= uint8(model.IndexParked) }, func(n uint8) string { return client.StateName(model.IndexState(n)) }},
 	} {
 		for n := range 256 {
 			name := c.name(uint8(n))

@@ -81,7 +81,7 @@ const headSize = 40 // bytes
 
 // ValidOperation reports whether o is an operation of this version.
 func ValidOperation(o model.Operation) bool {
-	return o >= model.OpPut && o <= model.OpGetMany || o >= model.OpCreateCollection && o <= model.OpRebuild ||
+	return o >= model.OpPut && o <= model.OpGetMany || o >= model.OpCreateCollection && o <= model.OpConfiguration ||
 		o >= model.OpStatus && o <= model.LastOperation
 }
 

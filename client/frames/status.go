@@ -1,6 +1,8 @@
 package frames
 
 import (
+	"bytes"
+
 	"motte/core/codec"
 	"motte/core/model"
 	"motte/core/wire"
@@ -75,6 +77,14 @@ func (s *Status) Add(p []byte) (err error) {
 		r.Require(false)
 	}
 	return r.Done()
+}
+
+// DecodeConfiguration reads the only item of a CONFIGURATION. The result does not alias p.
+func DecodeConfiguration(p []byte) ([]byte, error) {
+	r := codec.NewReader(p)
+	r.Require(wire.StatusKind(r.U8()) == wire.StatusConfiguration)
+	configuration := bytes.Clone(r.Rest())
+	return configuration, r.Done()
 }
 
 func decodeIndexStatus(r *codec.Reader) (x wire.IndexStatus) {

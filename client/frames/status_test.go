@@ -28,6 +28,24 @@ func appendStatus(s *Status) []byte {
 	}
 }
 
+// TestConfigurationItems: an item has its kind, and then the configuration, which may be empty.
+func TestConfigurationItems(t *testing.T) {
+	for _, want := range []string{"", `{"path":"/age"}`} {
+		p := wire.AppendConfiguration(nil, []byte(want))
+		if got, err := DecodeConfiguration(p); err != nil || string(got) != want {
+			t.Errorf("%q is decoded as %q, %v", want, got, err)
+		}
+		if err := new(Status).Add(p); err == nil {
+			t.Error("a status has a configuration")
+		}
+	}
+	for _, p := range [][]byte{nil, {byte(wire.StatusIndex)}, {byte(wire.StatusConfiguration) + 1, 1}} {
+		if _, err := DecodeConfiguration(p); err == nil {
+			t.Errorf("%x is accepted", p)
+		}
+	}
+}
+
 // TestStatusLimits: an item has exactly the length of its kind, and its fields are valid.
 func TestStatusLimits(t *testing.T) {
 	row := model.Row{Operations: TaskSearch | TaskCount, MaxInput: 1, MaxResults: 1, Deadline: 1, Memory: 1}

@@ -27,7 +27,7 @@ func (a *app) index() *cobra.Command {
 		Long: `An index is a Task that follows one collection and answers predicates about it. It
 runs confined, in a process of its own. The Core can build it again from the objects at any
 time, and does so if the Task breaks a rule.`,
-	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexStats(), a.indexRetry(), a.indexRebuild(), a.indexDrop()})
+	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexShow(), a.indexStats(), a.indexRetry(), a.indexRebuild(), a.indexDrop()})
 }
 
 func (a *app) indexCreate() *cobra.Command {
@@ -259,7 +259,7 @@ func (a *app) indexes(v *view) error {
 		if x.ToFeed > 0 {
 			state += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
 		}
-		options := strings.Join(strings.Fields(yes(x.Ordered, "ordered ")+yes(x.Lazy, "lazy ")+yes(x.Attribute, "attribute")), ",")
+		options := optionsText(x.Ordered, x.Lazy, x.Attribute)
 		restarts, refused, all, number := fmt.Sprint(x.Restarts), fmt.Sprint(x.Refused), fmt.Sprint(x.IndexBits), fmt.Sprint(x.Number)
 		if !x.shown() {
 			restarts, refused, all, number = "", "", "", ""
@@ -274,6 +274,11 @@ func (a *app) indexes(v *view) error {
 		}
 		return append(cells, x.Process, size(x.Memory))
 	})
+}
+
+// optionsText lists the options of an index.
+func optionsText(ordered, lazy, attribute bool) string {
+	return strings.Join(strings.Fields(yes(ordered, "ordered ")+yes(lazy, "lazy ")+yes(attribute, "attribute")), ",")
 }
 
 // leftText writes the rest of a budget, if there is a budget.

@@ -159,6 +159,8 @@ var operations = map[model.Operation]struct {
 	model.OpRetry:   {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).retry},
 	model.OpRebuild: {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).rebuild},
 
+	model.OpConfiguration: {aCollection | anIndex, 0, 0, model.RightAdmin, (*Engine).configuration},
+
 	model.OpStatus:  {0, 0, 0, 0, (*Engine).report},
 	model.OpHead:    {0, aQuery, 0, 0, (*Engine).compare},
 	model.OpAlerts:  {0, 0, 0, model.RightAdmin, (*Engine).reportAlerts},

@@ -209,6 +209,17 @@ func (e *Engine) indexItem(x *index, p *principal, admin bool) []byte {
 	return wire.AppendIndexStatus(nil, &s)
 }
 
+// configuration is the flow of a CONFIGURATION. A STATUS shows no configuration, since it may have
+// data about objects. The right is that of a principal that makes indexes.
+func (e *Engine) configuration(q *Request) model.Code {
+	x := q.in.index(q.Index)
+	if x == nil {
+		return model.NoIndex
+	}
+	item := wire.AppendConfiguration(nil, x.config)
+	return e.answer(q, Reply{Content: Frames{wire.KindStatus, [][]byte{item}}, End: End{Count: 1}})
+}
+
 // Server returns the state of the server, for a STATUS and for the host.
 func (e *Engine) Server() (s model.ServerStatus) {
 	if e.KeyInStore {

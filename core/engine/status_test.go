@@ -150,6 +150,22 @@ func TestAStatusHidesConfigurations(t *testing.T) {
 	}
 }
 
+// TestAConfigurationIsForAdministrators of the collection.
+func TestAConfigurationIsForAdministrators(t *testing.T) {
+	w := building(t)
+	alice := access.Principal(pattern(0x80))
+	q := wire.Request{Op: model.OpConfiguration, Collection: "people", Index: "by_age"}
+	want := wire.AppendConfiguration(nil, []byte(`{"type":"int64"}`))
+	if a := w.must(admin, q, model.OK); len(a.items) != 1 || !bytes.Equal(a.items[0], want) || a.kind != wire.KindStatus {
+		t.Errorf("an administrator gets %q of kind %d; want %q", a.items, a.kind, want)
+	}
+	w.must(alice, q, model.Denied)
+	w.e.byName["people"].grants.Set(alice, model.RightAdmin)
+	w.must(alice, q, model.OK)
+	q.Index = "by_name"
+	w.must(alice, q, model.NoIndex)
+}
+
 // TestStatusOfTheServer: only a server administrator sees the measurements and the counters of
 // the engine.
 func TestStatusOfTheServer(t *testing.T) {

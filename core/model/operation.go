@@ -28,6 +28,7 @@ const (
 	OpQuota            Operation = 25 // sub-query: quota
 	OpRetry            Operation = 26 // feed an index the inputs that were set aside → count
 	OpRebuild          Operation = 27 // end the process of an index, and build the index anew
+	OpConfiguration    Operation = 28 // → the configuration of an index, as a status item
 
 	OpStatus Operation = 32 // → status items
 	OpAlerts Operation = 33 // → alerts

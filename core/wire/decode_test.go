@@ -99,7 +99,7 @@ func TestOnlyListedOperationsAndCodesAreValid(t *testing.T) {
 		}
 		return list
 	}
-	const operations = "1 2 3 4 5 6 7 8 9 16 17 18 19 20 21 22 23 24 25 26 27 32 33 34 35 36 37 "
+	const operations = "1 2 3 4 5 6 7 8 9 16 17 18 19 20 21 22 23 24 25 26 27 28 32 33 34 35 36 37 "
 	if got := valid(256, func(b byte) bool { return frames.ValidOperation(model.Operation(b)) }); got != operations {
 		t.Errorf("the valid operations are %s", got)
 	}

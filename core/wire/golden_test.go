@@ -76,6 +76,7 @@ func goldenRequests() []goldenRequest {
 			Identity: pattern(0x80), Rights: model.RightRead | model.RightWrite}},
 		{"revoke", "REVOKE of admin on the server", wire.Request{Op: model.OpRevoke, Identity: pattern(0x80), Rights: model.RightAdmin}},
 		{"retry", "RETRY: feed the inputs again that were set aside", wire.Request{Op: model.OpRetry, Collection: people, Index: "by_age"}},
+		{"configuration", "CONFIGURATION of an index", wire.Request{Op: model.OpConfiguration, Collection: people, Index: "by_age"}},
 		{"quota", "QUOTA: a GiB, and a million objects", wire.Request{Op: model.OpQuota, Collection: people,
 			Query: model.AppendQuota(nil, model.Quota{Bytes: 1 << 30, Objects: 1_000_000})}},
 		{"status", "STATUS", wire.Request{Op: model.OpStatus}},

@@ -16,6 +16,8 @@ const (
 	StatusCollection StatusKind = 4
 	StatusGrant      StatusKind = 5
 	StatusIndex      StatusKind = 6
+
+	StatusConfiguration StatusKind = 7 // the only item of a CONFIGURATION; a STATUS has none
 )
 
 // PrincipalStatus describes a principal.
@@ -68,6 +70,11 @@ type IndexStatus struct {
 	// Of confirmed changes and answered questions, since the Core started. A duration begins when
 	// the frame is queued for the Task. Those of a build are not counted.
 	Changes, Questions model.Latencies
+}
+
+// AppendConfiguration appends a status item to p: kind 1 | configuration.
+func AppendConfiguration(p, configuration []byte) []byte {
+	return append(append(p, byte(StatusConfiguration)), configuration...)
 }
 
 // AppendServerStatus appends a status item to p: kind 1 | model.ServerStatus.
