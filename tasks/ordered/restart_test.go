@@ -166,8 +166,8 @@ func (l *line) save(blobs map[uint64][]byte) (written int) {
 }
 
 // BenchmarkRestart fills an index, overwrites entries until its shelf is as large as it gets, and
-// then starts it again from the shelf. It prints the time from the first blob to the answer of the
-// first search.
+// then starts it again from the shelf. It prints the least time from the first blob to the answer
+// of the first search.
 //
 //	go test ./tasks/ordered -run XXX -bench Restart -benchtime 1x -objects 10000000
 func BenchmarkRestart(b *testing.B) {
@@ -195,14 +195,22 @@ func BenchmarkRestart(b *testing.B) {
 		size += len(blob)
 	}
 	slices.Sort(numbers)
+	var best [4]time.Duration
+	var heap float64
 	for b.Loop() {
-		restart(b, blobs, numbers, runs)
+		heap = restart(b, blobs, numbers, runs, &best)
 	}
+	for i, unit := range []string{"s-stored", "s-compared", "s-search", "cpu-s"} {
+		b.ReportMetric(best[i].Seconds(), unit)
+	}
+	b.ReportMetric(heap, "heap-B/object")
 	b.ReportMetric(float64(size)/float64(*objects), "shelf-B/object")
 	b.ReportMetric(ratio, "written-B/input-B")
 }
 
-func restart(b *testing.B, blobs map[uint64][]byte, numbers []uint64, runs []taskwire.Run) {
+// restart starts an index from its shelf. It lowers best to the times since the first blob until all
+// blobs are loaded, all runs are compared, and a search is answered; and to the processor time.
+func restart(b *testing.B, blobs map[uint64][]byte, numbers []uint64, runs []taskwire.Run, best *[4]time.Duration) (heap float64) {
 	x := &index{}
 	l := connect(b, x)
 	before, cpu := time.Now(), processorTime(b)
@@ -234,16 +242,18 @@ func restart(b *testing.B, blobs map[uint64][]byte, numbers []uint64, runs []tas
 	if a := l.answer(); a.Type != taskwire.Found || len(a.Found) != 10 {
 		b.Fatalf("%+v: want 10 objects", a)
 	}
-	b.ReportMetric(stored.Seconds(), "s-stored")
-	b.ReportMetric(compared.Seconds(), "s-compared")
-	b.ReportMetric(time.Since(before).Seconds(), "s-search")
-	b.ReportMetric((processorTime(b) - cpu).Seconds(), "cpu-s")
+	for i, d := range []time.Duration{stored, compared, time.Since(before), processorTime(b) - cpu} {
+		if best[i] == 0 || d < best[i] {
+			best[i] = d
+		}
+	}
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	b.ReportMetric(float64(m.HeapAlloc)/float64(*objects), "heap-B/object")
+	heap = float64(m.HeapAlloc) / float64(*objects)
 	runtime.KeepAlive(x)
 	l.end()
+	return heap
 }
 
 // fillShelf makes the shelf of an index whose entries have changed many times, and their versions.
