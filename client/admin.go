@@ -53,13 +53,15 @@ type Index struct {
 	Ordered   bool     // answers keep the order of the Task
 	Lazy      bool     // a Put does not wait for the index; a Search does
 	Attribute bool     // the input is the attribute with the index's name, not the object
+	Resident  bool     // the index keeps its process, however long nobody asks it
 }
 
 // CreateIndex makes an index. The Core builds it in the background. [Client.Status] shows the
 // progress.
 func (c *Client) CreateIndex(ctx context.Context, collection, index string, x Index) error {
 	var o model.IndexOptions
-	for option, on := range map[model.IndexOptions]bool{model.OptionOrdered: x.Ordered, model.OptionLazy: x.Lazy, model.OptionAttribute: x.Attribute} {
+	for option, on := range map[model.IndexOptions]bool{model.OptionOrdered: x.Ordered, model.OptionLazy: x.Lazy,
+		model.OptionAttribute: x.Attribute, model.OptionResident: x.Resident} {
 		if on {
 			o |= option
 		}
@@ -101,9 +103,10 @@ func (c *Client) Configuration(ctx context.Context, collection, index string) ([
 	return list[0], nil
 }
 
-// RegisterTask writes a Task's row in the API format table. If the Task was registered
-// before, the new executable rebuilds its indexes, one after the other. The others serve with
-// the old executable until their turn.
+// RegisterTask writes a Task's row in the API format table. If the Task was registered before, its
+// indexes are upgraded, one after the other: a process with the new row is fed beside the old
+// one, which serves until the new one is complete. No query fails. [Client.Status] shows the
+// progress, and the row of the executable before.
 func (c *Client) RegisterTask(ctx context.Context, task string, row Row) error {
 	return c.admin(ctx, wire.Request{Name: []byte(task), Query: frames.AppendRow(nil, &row),
 		Op: model.OpRegisterTask})

@@ -33,6 +33,10 @@ var (
 		model.IndexNotShown: "not-shown", model.IndexStarting: "starting", model.IndexBuilding: "building", model.IndexServing: "serving",
 		model.IndexQuarantined: "quarantined", model.IndexRefused: "refused", model.IndexParked: "parked",
 	}
+	upgradeNames = map[model.Upgrade]string{
+		model.UpgradeNone: "none", model.UpgradeWaits: "waiting", model.UpgradeBuilds: "building",
+		model.UpgradeFails: "failing", model.UpgradeRefused: "refused",
+	}
 	typeNames = map[model.DataType]string{
 		model.TypeAny: "any", model.TypeBytes: "bytes", model.TypeText: "text", model.TypeInt64: "int64",
 		model.TypeFloat64: "float64", model.TypeString: "string", model.TypeTime: "time",
@@ -79,6 +83,9 @@ func ReasonName(r model.Reason) string { return name(reasonNames, r) }
 
 // StateName returns the name of an index's state.
 func StateName(s model.IndexState) string { return name(stateNames, s) }
+
+// UpgradeName returns the name of a step of an upgrade.
+func UpgradeName(u model.Upgrade) string { return name(upgradeNames, u) }
 
 // TypeName returns the name of a data type.
 func TypeName(t DataType) string { return name(typeNames, t) }

@@ -22,6 +22,7 @@ func TestEveryNumberHasAName(t *testing.T) {
 		{"error", func(n uint8) bool { return n != 0 && frames.ValidCode(model.Code(n)) }, func(n uint8) string { return (&client.Error{Code: model.Code(n)}).Error() }},
 		{"reason", func(n uint8) bool { return n > 0 && n <= uint8(model.LastReason) }, func(n uint8) string { return client.ReasonName(model.Reason(n)) }},
 		{"state", func(n uint8) bool { return n <= uint8(model.IndexParked) }, func(n uint8) string { return client.StateName(model.IndexState(n)) }},
+		{"step of an upgrade", func(n uint8) bool { return n <= uint8(model.UpgradeRefused) }, func(n uint8) string { return client.UpgradeName(model.Upgrade(n)) }},
 	} {
 		for n := range 256 {
 			name := c.name(uint8(n))

@@ -133,9 +133,9 @@ func reachable(address string) string {
 // measurement of the executable that it finds.
 var BuiltIn = map[string]model.Row{
 	"ordered": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
-		MaxInput: 1 << 20, MaxResults: model.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30},
+		MaxInput: 1 << 20, MaxResults: model.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30, Shelf: 2 << 30},
 	"text": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
-		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30},
+		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30, Shelf: 4 << 30},
 }
 
 // registerTasks registers the new built-in Tasks beside this executable. It also registers a Task

@@ -90,6 +90,7 @@ func DecodeConfiguration(p []byte) ([]byte, error) {
 func decodeIndexStatus(r *codec.Reader) (x wire.IndexStatus) {
 	x.Collection, x.Index, x.Task = r.Text(model.MaxIdentifier), r.Text(model.MaxIdentifier), r.Text(model.MaxIdentifier)
 	x.Type, x.Options, x.State = model.DataType(r.U8()), model.IndexOptions(r.U8()), model.IndexState(r.U8())
+	x.Upgrade = model.Upgrade(r.U8())
 	for _, n := range []*uint64{&x.LeakedBits, &x.LeftBits, &x.Fed, &x.ToFeed, &x.IndexBits, &x.IndexLeftBits, &x.Restarts, &x.Refused, &x.SetAside} {
 		*n = r.U64()
 	}

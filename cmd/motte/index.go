@@ -45,7 +45,10 @@ built-in Tasks ('motte help predicates' shows their predicates) take:
   text     {"path":JSON POINTER} or {"fields":[JSON POINTER,…]}, "analyzer":"standard"|"en"|"simple"
 
 Without a path the whole input is indexed. The input is the object, or with
---attribute what is given beside it: motte put … --attribute INDEX=VALUE.`,
+--attribute what is given beside it: motte put … --attribute INDEX=VALUE.
+
+An index that nobody asked for an hour is parked, if its Task has a shelf: its process ends, and
+the next query starts it again and waits. With --resident the index keeps its process.`,
 		Example: `  motte index create people by_age --task ordered --config '{"path":"/age","type":"int64"}'
   motte index create people by_text --task text --config @text.json --ordered
   motte index create events by_time --task ordered --type time --attribute`,
@@ -80,6 +83,7 @@ Without a path the whole input is indexed. The input is the object, or with
 	f.BoolVar(&x.Ordered, "ordered", false, "keep the Task's order in answers; otherwise answers are sorted by identity")
 	f.BoolVar(&x.Lazy, "lazy", false, "let no put wait for the index; a search still sees every earlier put")
 	f.BoolVar(&x.Attribute, "attribute", false, "index the attribute given beside an object instead of the object")
+	f.BoolVar(&x.Resident, "resident", false, "never park the index: keep its process, however long nobody asks it")
 	f.BoolVar(&wait, "wait", true, "wait until the index is built")
 	f.BoolVar(&noWait, "no-wait", false, "do not wait until the index is built")
 	a.offer(cmd, "task", wire.StatusTask)
@@ -158,8 +162,12 @@ func (a *app) indexList() *cobra.Command {
 		Use:   "list [COLLECTION]",
 		Short: "List indexes, and how far those are that are being built",
 		Long: `List indexes. STATE is starting, building (with the share of the objects that the
-Task has), serving, quarantined (its Task broke the contract; a fresh one starts) or
-refused (the Task does not accept the configuration). Since the server started:
+Task has), serving, parked (nobody asked for an hour; the next query starts its Task and
+waits), quarantined (its Task broke the contract; a fresh one starts) or refused (the Task
+does not accept the configuration). An index that serves may be upgraded meanwhile: it waits
+for its turn, or its successor is built, fails again and again, or refused the configuration.
+The index serves with the executable before until the successor has all objects; then it
+takes over. Since the server started:
 RESTARTS of its Task and REFUSED inputs. State and both numbers are for administrators.
 BITS bounds the information that the Task can have hidden in your answers since the index
 was made; LEFT is the rest of your budget, if there is one. ALL BITS and ALL LEFT are the
@@ -255,16 +263,12 @@ func (a *app) indexes(v *view) error {
 		header += " | PROCESS | MEMORY"
 	}
 	return table(a, v.Indexes, header, func(x indexView) []any {
-		state := x.State
-		if x.ToFeed > 0 {
-			state += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
-		}
-		options := optionsText(x.Ordered, x.Lazy, x.Attribute)
+		options := optionsText(x.Ordered, x.Lazy, x.Attribute, x.Resident)
 		restarts, refused, all, number := fmt.Sprint(x.Restarts), fmt.Sprint(x.Refused), fmt.Sprint(x.IndexBits), fmt.Sprint(x.Number)
 		if !x.shown() {
 			restarts, refused, all, number = "", "", "", ""
 		}
-		cells := []any{x.Collection, x.Index, x.Task, x.Type, state, options, restarts, refused,
+		cells := []any{x.Collection, x.Index, x.Task, x.Type, x.stateText(), options, restarts, refused,
 			x.LeakedBits, leftText(x.LeftBits), all, leftText(x.IndexLeftBits), number}
 		if !processes {
 			return cells
@@ -277,8 +281,23 @@ func (a *app) indexes(v *view) error {
 }
 
 // optionsText lists the options of an index.
-func optionsText(ordered, lazy, attribute bool) string {
-	return strings.Join(strings.Fields(yes(ordered, "ordered ")+yes(lazy, "lazy ")+yes(attribute, "attribute")), ",")
+func optionsText(ordered, lazy, attribute, resident bool) string {
+	return strings.Join(strings.Fields(yes(ordered, "ordered ")+yes(lazy, "lazy ")+yes(attribute, "attribute ")+yes(resident, "resident")), ",")
+}
+
+// stateText writes the state, and how far a build or an upgrade is.
+func (x *indexView) stateText() string {
+	text := x.State
+	if x.Upgrade != client.UpgradeName(model.UpgradeNone) {
+		text += ", upgrade"
+		if x.Upgrade != client.UpgradeName(model.UpgradeBuilds) {
+			text += " " + x.Upgrade
+		}
+	}
+	if x.ToFeed > 0 {
+		text += fmt.Sprintf(" %d%%", 100*x.Fed/x.ToFeed)
+	}
+	return text
 }
 
 // leftText writes the rest of a budget, if there is a budget.

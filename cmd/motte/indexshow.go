@@ -19,6 +19,7 @@ type showView struct {
 	Ordered       bool   `json:"ordered"`
 	Lazy          bool   `json:"lazy"`
 	Attribute     bool   `json:"attribute"`
+	Resident      bool   `json:"resident"`
 	Configuration string `json:"configuration"`    // "" if it is binary
 	Binary        []byte `json:"binary,omitempty"` // the configuration in Base64, if it is not text
 }
@@ -41,7 +42,7 @@ as 'motte index create' does.`,
 			return fmt.Errorf("index %s %s: %w", args[0], args[1], err)
 		}
 		v := showView{Collection: x.Collection, Index: x.Index, Task: x.Task, Type: x.Type,
-			Ordered: x.Ordered, Lazy: x.Lazy, Attribute: x.Attribute}
+			Ordered: x.Ordered, Lazy: x.Lazy, Attribute: x.Attribute, Resident: x.Resident}
 		if utf8.Valid(configuration) {
 			v.Configuration = string(configuration)
 		} else {
@@ -59,6 +60,6 @@ func (a *app) showIndex(v *showView) error {
 	if v.Binary != nil {
 		text = fmt.Sprintf("%x", v.Binary)
 	}
-	return a.properties([]property{{"task", v.Task}, {"type", v.Type}, {"options", optionsText(v.Ordered, v.Lazy, v.Attribute)},
+	return a.properties([]property{{"task", v.Task}, {"type", v.Type}, {"options", optionsText(v.Ordered, v.Lazy, v.Attribute, v.Resident)},
 		{"configuration", text}})
 }

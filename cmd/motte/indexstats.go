@@ -78,7 +78,7 @@ func newStats(v *view) statsView {
 			x.Entries = c.Objects - min(x.SetAside, c.Objects)
 		}
 	}
-	if x.ToFeed > 0 {
+	if x.ToFeed > 0 && x.State == client.StateName(model.IndexBuilding) {
 		x.Entries = x.Fed
 	}
 	for i := range v.Tasks {
@@ -97,7 +97,7 @@ func (a *app) stats(v *view) error {
 	}
 	lines := []property{{"task", x.Task}, {"type", x.Type}}
 	if x.shown() {
-		lines = append(lines, property{"state", x.State}, property{"restarts", fmt.Sprint(x.Restarts)})
+		lines = append(lines, property{"state", x.stateText()}, property{"restarts", fmt.Sprint(x.Restarts)})
 	}
 	if x.reads {
 		lines = append(lines, x.numbers()...)

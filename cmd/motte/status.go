@@ -164,6 +164,8 @@ written:
   directory-moved    the data directory was moved or replaced; nothing is written until it is back
   set-aside          the Task ended over an input, which the index does without from now on;
                      SEGMENT and OFFSET say where it is stored. See 'motte index retry'
+  upgrade-refused    a new executable does not accept the configuration of the index, which serves
+                     with the old one. See 'motte task upgrade --rollback'
   read-failed        the disk did not return a stored record, which may still be intact.
                      SEGMENT and OFFSET say where; at most one alert a minute
   new-administrator  the operator made a new administrator of the server, and all others lost that right

@@ -23,7 +23,7 @@ func (a *app) task() *cobra.Command {
 		Long: `A Task is the algorithm of an index: an executable that runs confined. Registering a
 Task writes its row in the API format table. The row has the SHA-256 of the executable, and
 limits what the Core sends to the Task and accepts from it.`,
-	}, []*cobra.Command{a.taskList(), a.taskInstall(), a.taskVerify(), a.taskRegister(), a.taskKey(), a.taskSign(), a.taskPush(),
+	}, []*cobra.Command{a.taskList(), a.taskInstall(), a.taskVerify(), a.taskRegister(), a.taskUpgrade(), a.taskKey(), a.taskSign(), a.taskPush(),
 		a.taskNew(), a.taskBuild(), a.taskTest()})
 }
 
@@ -58,7 +58,7 @@ func budgetText(bits uint64) string {
 
 // defaultRow is the row of a Task that is not built in, unless flags change it.
 var defaultRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete,
-	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30}
+	MaxInput: 1 << 20, MaxResults: 65_536, Deadline: 10_000, Memory: 1 << 30, Shelf: 1 << 30}
 
 func (a *app) taskRegister() *cobra.Command {
 	settings := rowFlags{operations: operationsText(defaultRow.Operations), dataType: client.TypeName(defaultRow.Type), maxInput: byteSize(defaultRow.MaxInput),
@@ -72,8 +72,9 @@ accepts from it. The server finds the executable by its SHA-256: as motte-task-N
 motte, or in a directory that 'motte serve --task-dir' names. The executable must be linked
 statically, for this machine's processor.
 
-To upgrade a Task, register it again. It keeps each setting that no flag changes, and its
-indexes are built anew.`,
+A Task that is registered again keeps each setting that no flag changes. Its indexes change to
+the new executable or row one after the other, and serve meanwhile. The command does not wait for
+them: 'motte task upgrade' does.`,
 		Example: `  motte task register near --file motte-task-near --deadline 2s --max-results 1000
   motte task register near --file motte-task-near --leak-budget 100000 --index-leak-budget 1000000`,
 	}, func(ctx context.Context, args []string) error {

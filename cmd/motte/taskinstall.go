@@ -182,7 +182,7 @@ func changes(x *examined, now *model.Row) []claim {
 	if *now == x.Row {
 		return []claim{{"registered", "exactly so: nothing changes"}}
 	}
-	list := []claim{{"registered", "its indexes are built anew, one after the other"}}
+	list := []claim{{"registered", "its indexes change to the new row one after the other, and serve meanwhile"}}
 	if now.Measurement != x.Row.Measurement {
 		list = append(list, claim{"  SHA-256", "now " + identifier(now.Measurement)})
 	}

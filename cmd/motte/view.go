@@ -76,8 +76,10 @@ type indexView struct {
 	Ordered       bool    `json:"ordered"`
 	Lazy          bool    `json:"lazy"`
 	Attribute     bool    `json:"attribute"`
+	Resident      bool    `json:"resident"`
 	State         string  `json:"state"`
-	Fed           uint64  `json:"fed"`     // while it is built
+	Upgrade       string  `json:"upgrade"` // none, waiting, building, failing or refused
+	Fed           uint64  `json:"fed"`     // while it or its successor is built
 	ToFeed        uint64  `json:"to_feed"` // likewise
 	Restarts      uint64  `json:"restarts"`
 	Refused       uint64  `json:"refused"`
@@ -188,7 +190,8 @@ func newServer(s *model.ServerStatus) *serverView {
 func newIndex(s *wire.IndexStatus) indexView {
 	x := indexView{Collection: s.Collection, Index: s.Index, Task: s.Task, Type: client.TypeName(s.Type),
 		Ordered: s.Options&model.OptionOrdered != 0, Lazy: s.Options&model.OptionLazy != 0, Attribute: s.Options&model.OptionAttribute != 0,
-		State: client.StateName(s.State), Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused, SetAside: s.SetAside,
+		Resident: s.Options&model.OptionResident != 0, State: client.StateName(s.State), Upgrade: client.UpgradeName(s.Upgrade),
+		Fed: s.Fed, ToFeed: s.ToFeed, LeakedBits: s.LeakedBits, Restarts: s.Restarts, Refused: s.Refused, SetAside: s.SetAside,
 		LeftBits: capped(s.LeftBits), IndexBits: s.IndexBits, IndexLeftBits: capped(s.IndexLeftBits), Number: uint64(s.Number),
 		Queued: s.Queued, Shelf: s.Shelf, Changes: s.Changes, Questions: s.Questions}
 	if !x.shown() {

@@ -55,13 +55,16 @@ func (e *Engine) applyTask(body []byte) error {
 		if before != nil && before.MaxInput != row.MaxInput {
 			x.shelf.forget() // identities that are void have an input now, or the other way round
 		}
-		if x.instance != 0 && !x.outdated && x.successor == nil && sameProcess(x.row, &row) {
-			x.row = &e.tasks[n.task].Row
-			continue
-		}
 		e.abandon(x)
-		x.upgrading = false
-		if x.outdated = x.instance != 0; !x.outdated && x.state != model.IndexParked {
+		goesOn := x.instance != 0 && sameProcess(x.row, &row) // as on the way back from a failed upgrade
+		x.upgrading = goesOn && x.upgrading && x.state != model.IndexServing
+		x.outdated = x.instance != 0 && !goesOn
+		switch {
+		case goesOn:
+			x.row = &e.tasks[n.task].Row
+		case x.state == model.IndexParked:
+			x.accepted = false
+		case !x.outdated:
 			e.restartIndex(x)
 		}
 	}

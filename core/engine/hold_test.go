@@ -374,8 +374,12 @@ func TestATaskThatServedCantRefuseItsConfiguration(t *testing.T) {
 	n := w.x().successor
 	w.e.TaskStarted(n.instance)
 	w.e.TaskAnswer(n.instance, taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
-	if w.settle(); !w.serving("c", "x") || w.x().successor != nil || w.lastReason() != model.ReasonUpgradeRefused {
+	w.take()
+	if w.live(2 * time.Second); !w.serving("c", "x") || w.x().successor != nil || w.lastReason() != model.ReasonUpgradeRefused {
 		t.Fatalf("state %d, last alert for reason %d; want the old process to serve", w.x().state, w.lastReason())
+	}
+	if len(w.e.instances) != 1 {
+		t.Errorf("%d processes run; want the old one alone", len(w.e.instances))
 	}
 }
 

@@ -37,6 +37,7 @@ func (e *Engine) mayPark(x *index) bool {
 func (e *Engine) park(x *index) {
 	e.stopIndex(x, model.IndexUnavailable)
 	x.state, x.unseen = model.IndexParked, 0
+	x.outdated, x.accepted = false, x.accepted && !x.outdated // the next process has the present row
 	e.endUpgrade(x)
 }
 

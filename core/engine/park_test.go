@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/model"
+	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
@@ -157,5 +159,35 @@ func TestACrowdIsParkedAtTheStart(t *testing.T) {
 	w.settle()
 	if a, _ := w.answered(n); len(a.objects) != 1 || len(w.e.instances) != empty+1 {
 		t.Errorf("a query shows %d objects, code %d, and %d processes run; want one object and %d", len(a.objects), a.code, len(w.e.instances), empty+1)
+	}
+}
+
+// TestAParkedIndexIsUpgradedWhenItWakes: the new executable may refuse its configuration then.
+func TestAParkedIndexIsUpgradedWhenItWakes(t *testing.T) {
+	w := parked(t, 0)
+	x := w.x()
+	row := w.e.tasks["fake"].Row
+	row.Measurement[0]++
+	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
+	if x.state != model.IndexParked || w.statusOf(admin).Index("c", "x").Upgrade != model.UpgradeNone {
+		t.Fatalf("the new executable wakes the index: state %d", x.state)
+	}
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+	w.e.TaskStarted(x.instance)
+	w.e.TaskAnswer(x.instance, taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
+	w.take()
+	if a, _ := w.answered(n); a.code != model.IndexUnavailable || x.state != model.IndexRefused {
+		t.Errorf("the query has code %d, and the index state %d; want it refused", a.code, x.state)
+	}
+}
+
+// TestAnIndexThatWaitsForItsUpgradeMayBeParked: its next process has the new row.
+func TestAnIndexThatWaitsForItsUpgradeMayBeParked(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	x.outdated = true
+	w.e.park(x)
+	if x.outdated || x.accepted || w.e.upgradeOf(x) != model.UpgradeNone {
+		t.Errorf("a parked index waits for its upgrade: %t, accepted %t", x.outdated, x.accepted)
 	}
 }

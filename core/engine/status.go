@@ -196,14 +196,19 @@ func (e *Engine) indexItem(x *index, p *principal, admin bool) []byte {
 	e.showMeter(&s, x, p)
 	if administers {
 		s.State, s.Restarts, s.Number = x.state, x.restarts, x.number
+		s.Upgrade = e.upgradeOf(x)
 	}
 	if administers && readsAll {
 		s.Refused, s.SetAside = x.refused, uint64(len(x.setAside))
 		s.Queued, s.Shelf = x.queued(), x.shelf.c.bytes
 		s.Refed, s.Shelved = x.refed, x.shelved
 		s.Changes, s.Questions = x.changes, x.questions
-		if x.state == model.IndexBuilding {
-			s.Fed, s.ToFeed = x.fed, max(uint64(x.c.objects.Len()), x.fed)
+		built := x
+		if x.successor != nil {
+			built = x.successor
+		}
+		if built != x || x.state == model.IndexBuilding {
+			s.Fed, s.ToFeed = built.fed, max(uint64(x.c.objects.Len()), built.fed)
 		}
 	}
 	return wire.AppendIndexStatus(nil, &s)

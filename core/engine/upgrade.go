@@ -50,6 +50,25 @@ func (e *Engine) endUpgrade(x *index) {
 	}
 }
 
+// failing is how often in a row a successor ends until a status says that the upgrade fails.
+const failing = 3
+
+// upgradeOf returns how far an index is on its way to the registered row of its Task.
+func (e *Engine) upgradeOf(x *index) model.Upgrade {
+	row := e.tasks[x.task]
+	switch {
+	case x.successor != nil && x.successor.failures >= failing:
+		return model.UpgradeFails
+	case x.successor != nil:
+		return model.UpgradeBuilds
+	case x.outdated:
+		return model.UpgradeWaits
+	case x.state == model.IndexServing && row != nil && x.row != &row.Row:
+		return model.UpgradeRefused
+	}
+	return model.UpgradeNone
+}
+
 // switchOver gives an index the session of its complete successor, if the old process has no
 // query left.
 func (e *Engine) switchOver(x *index) {
@@ -88,6 +107,7 @@ func (e *Engine) abandon(x *index) {
 	}
 	x.successor = nil
 	e.stopIndex(n, model.IndexUnavailable)
+	n.state = model.IndexRefused // no event that concerns n starts a process again
 }
 
 // rebuild answers a REBUILD: the index is built anew, also with the inputs that were set aside,

@@ -285,3 +285,69 @@ func TestLimitsThatOnlyTheCoreNeeds(t *testing.T) {
 		}
 	}
 }
+
+// TestAStatusShowsAnUpgrade: which indexes wait, how far a successor is, and that it ends again and
+// again or refuses its configuration.
+func TestAStatusShowsAnUpgrade(t *testing.T) {
+	w, y := waits(t, true)
+	x := w.x()
+	show := func(c, index string, upgrade model.Upgrade, fed, toFeed uint64) {
+		t.Helper()
+		a, _ := w.answered(w.ask(admin, op(model.OpStatus)))
+		status := new(frames.Status)
+		for _, item := range a.items {
+			if err := status.Add(item); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := status.Index(c, index)
+		if s.State != model.IndexServing || s.Upgrade != upgrade || s.Fed != fed || s.ToFeed != toFeed {
+			t.Errorf("index %s has state %d, upgrade %d, %d of %d objects; want it to serve, upgrade %d, %d of %d",
+				index, s.State, s.Upgrade, s.Fed, s.ToFeed, upgrade, fed, toFeed)
+		}
+	}
+	show("c", "x", model.UpgradeBuilds, 0, 3)
+	show("d", "y", model.UpgradeWaits, 0, 0)
+	w.e.TaskStarted(x.successor.instance)
+	w.take()
+	for next := w.task(x.successor.instance); x.successor.fed < 3; { // with the configuration
+		if len(w.fetch) > 0 {
+			w.read()
+		} else {
+			w.step(next)
+		}
+	}
+	show("c", "x", model.UpgradeBuilds, 3, 3)
+	for range failing {
+		show("c", "x", model.UpgradeBuilds, x.successor.fed, max(3, x.successor.fed))
+		w.e.TaskEnded(x.successor.instance, model.ReasonBadFrame)
+		w.tick(maxBackoff)
+		w.e.TaskStarted(x.successor.instance)
+	}
+	show("c", "x", model.UpgradeFails, 0, 3)
+	w.e.TaskAnswer(x.successor.instance, taskwire.Answer{Type: taskwire.Failed, Seq: 1, Failure: taskwire.FailConfiguration})
+	show("c", "x", model.UpgradeRefused, 0, 0)
+	w.settle()
+	show("c", "x", model.UpgradeRefused, 0, 0)
+	show("d", "y", model.UpgradeNone, 0, 0)
+	if y.row != &w.e.tasks["fake"].Row {
+		t.Error("the index that does not refuse the new executable runs the old one")
+	}
+}
+
+// TestTheWayBackKeepsTheProcess of an index that still runs the executable before.
+func TestTheWayBackKeepsTheProcess(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	old, instance := *x.row, x.instance
+	row := old
+	row.Measurement[0]++
+	for _, r := range []*model.Row{&row, &old} {
+		w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, r)})
+		w.commit(len(w.pending))
+	}
+	w.live(2 * time.Second)
+	if x.instance != instance || x.successor != nil || x.outdated || w.e.upgradeOf(x) != model.UpgradeNone || w.found("") != 3 {
+		t.Errorf("the index has process %d, want the old one, %d", x.instance, instance)
+	}
+}

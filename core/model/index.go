@@ -14,6 +14,18 @@ const (
 	IndexParked      IndexState = 6 // nobody asked it for a while; it comes back on demand
 )
 
+// Upgrade says how far an index is on its way to the registered row of its Task.
+type Upgrade uint8
+
+// The steps of an upgrade. The index serves in each of them.
+const (
+	UpgradeNone    Upgrade = 0 // its process has the registered row, or it has no process
+	UpgradeWaits   Upgrade = 1 // another index of the Task is upgraded first
+	UpgradeBuilds  Upgrade = 2 // a successor is built beside its process
+	UpgradeFails   Upgrade = 3 // the same, but the successor has ended again and again
+	UpgradeRefused Upgrade = 4 // the successor refused the configuration; the old process stays
+)
+
 // IndexOptions say how an index is fed, and how its answers are treated.
 type IndexOptions uint8
 

@@ -52,10 +52,11 @@ type IndexStatus struct {
 	Type          model.DataType
 	Options       model.IndexOptions
 	State         model.IndexState
+	Upgrade       model.Upgrade
 	LeakedBits    uint64 // that the principal drew; 0 for a principal that may not read all objects
 	LeftBits      uint64 // of its budget, in sixteenths for such a principal; math.MaxUint64: no budget
-	Fed           uint64 // objects that the index holds, while it is built
-	ToFeed        uint64 // objects that the index will hold, while it is built
+	Fed           uint64 // objects that the index or its successor holds, while that is built
+	ToFeed        uint64 // objects that it will hold, while it is built
 	IndexBits     uint64 // that all principals drew
 	IndexLeftBits uint64 // of the index's budget; math.MaxUint64: no budget
 	Restarts      uint64 // since the Core started
@@ -108,13 +109,13 @@ func AppendGrantStatus(p []byte, s *GrantStatus) []byte {
 }
 
 // AppendIndexStatus appends a status item to p: kind 1 | collection 32 | index 32 | Task 32 |
-// data type 1 | options 1 | state 1 | nine numbers, 8 bytes each, from LeakedBits to
+// data type 1 | options 1 | state 1 | upgrade 1 | nine numbers, 8 bytes each, from LeakedBits to
 // SetAside | number 4 | queued 8 | shelf 8 | refed 8 | shelved 8 | changes 64 | questions 64. The
 // last two are the counts of the buckets, 8 bytes each.
 func AppendIndexStatus(p []byte, s *IndexStatus) []byte {
 	w := codec.Writer(p).U8(byte(StatusIndex)).Text(s.Collection, model.MaxIdentifier)
 	w = w.Text(s.Index, model.MaxIdentifier).Text(s.Task, model.MaxIdentifier)
-	w = w.U8(byte(s.Type), byte(s.Options), byte(s.State))
+	w = w.U8(byte(s.Type), byte(s.Options), byte(s.State), byte(s.Upgrade))
 	w = w.U64(s.LeakedBits).U64(s.LeftBits).U64(s.Fed).U64(s.ToFeed)
 	w = w.U64(s.IndexBits).U64(s.IndexLeftBits).U64(s.Restarts).U64(s.Refused)
 	w = w.U64(s.SetAside)
