@@ -57,7 +57,9 @@ type pace struct {
 	listObjects int           // identities of a List
 }
 
-var usualPace = pace{saveEvery: time.Second, saveChanges: 1000, runObjects: 1024, runsFrame: 64,
+// Where one object in 200 differs, as after a kill, three quarters of the runs are equal. Of runs of
+// 1024 objects hardly one would be, so that all objects would be listed.
+var usualPace = pace{saveEvery: time.Second, saveChanges: 1000, runObjects: 64, runsFrame: 1024,
 	listObjects: taskwire.MaxListed}
 
 // shelfState is the state of a shelf in the log.
