@@ -45,6 +45,7 @@ type world struct {
 	watch   func(groups []seglog.Group) // gets groups that become durable, before the engine
 	byHand  bool                        // the test runs the remaining steps of work: see work
 	calm    bool                        // Tasks save each change once: see faketask.Keeper
+	lies    func(a *taskwire.Answer)    // changes the answers of Tasks to frames of the shelf
 	kills   string                      // an input or a predicate over which each process ends; empty: none
 }
 
@@ -76,7 +77,8 @@ type fakeTask struct {
 	stopped  bool
 	hostile  bool
 	config   string
-	got      map[taskwire.Type]int // frames that it handled
+	got      map[taskwire.Type]int    // frames that it handled
+	lies     func(a *taskwire.Answer) // changes its answers to frames of the shelf
 
 	ignoresOwners bool // it answers with the objects of all owners, whatever the hint
 }
@@ -267,7 +269,7 @@ func (w *world) take() {
 			switch m := message.(type) {
 			case hostwire.StartTask:
 				k := &fakeTask{instance: m.Instance, Keeper: faketask.NewKeeper(w.rng), got: make(map[taskwire.Type]int)}
-				k.Calm = w.calm
+				k.Calm, k.lies = w.calm, w.lies
 				w.tasks = append(w.tasks, k)
 			case hostwire.StopTask:
 				if k := w.task(m.Instance); k != nil {
@@ -586,6 +588,9 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 		return []taskwire.Answer{faketask.Answer(h.Seq, q, match)}
 	}
 	if a, ok := k.Shelf(h, p); ok {
+		if k.lies != nil {
+			k.lies(&a)
+		}
 		return []taskwire.Answer{a}
 	}
 	return []taskwire.Answer{{Type: taskwire.Applied, Seq: h.Seq}}

@@ -60,8 +60,9 @@ type sim struct {
 	}
 	branch bool // this is a fork of another history
 
-	disturbed bool // a file was changed from outside: the Core's findings are recorded, and not compared
-	noticed   int  // number of alerts since then
+	disturbed bool                     // a file was changed from outside: the Core's findings are recorded, and not compared
+	noticed   int                      // number of alerts since then
+	altered   func(mapping.Entry) bool // which records the host has altered; nil: none
 
 	// State of the running process.
 	*server
@@ -179,7 +180,7 @@ func (s *sim) boot() {
 	s.refused, s.ready, s.checked = false, false, 1<<63
 	s.chains[at.LSN] = at.Head().Chain
 	s.compareState(s.server, s.model, at.LSN)
-	s.readAll(s.server, s.model, at.LSN, nil)
+	s.readAll(s.server, s.model, at.LSN, s.altered)
 	s.storage.direct = false
 	s.engine.Start(time.Now(), at)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/internal/testutil"
+	"motte/sdk"
 	"motte/sdk/sdktest"
 )
 
@@ -177,5 +179,33 @@ func TestATaskStartedByHandSaysWhatItIs(t *testing.T) {
 	out, err := exec.Command(build(t, "motte-task-bare")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "a Motte server starts it") {
 		t.Errorf("%v, %q", err, out)
+	}
+}
+
+// TestPagesThatBeginInTheMiddle asks a Task for pages that it finds itself, of all objects and of one
+// owner's, while objects before the page are removed.
+func TestPagesThatBeginInTheMiddle(t *testing.T) {
+	c := startCore(t, "motte-task-bare", taskwire.Configuration{Ordered: true, MaxResults: 10})
+	for i := range 50 {
+		c.put(sdktest.ID(i), sdk.Owner(1+i%3), "")
+	}
+	for owner := range sdk.Owner(4) {
+		want := c.matching("", owner)
+		for limit := range uint32(10) {
+			if got := c.pages(taskwire.Query{Limit: 1 + limit, Owner: owner}); !slices.Equal(got, want) {
+				t.Errorf("pages of %d for owner %d have %d objects, want %d", 1+limit, owner, len(got), len(want))
+			}
+		}
+	}
+	all := c.matching("", 0)
+	q := taskwire.Query{Limit: 5, After: sdktest.Next(all[:10])} // 10 objects were shown, q names 8 of them
+	for i := 9; i >= 2; i-- {
+		if page, _, err := c.ask(q); err != nil || !slices.Equal(page, all[10:15]) {
+			t.Errorf("the page after %d objects, whose last %d were removed: %x, %v", i+1, 9-i, page, err)
+		}
+		c.remove(all[i])
+	}
+	if _, _, err := c.ask(q); err != sdktest.ErrGone {
+		t.Errorf("after the removal of all 8: %v, want gone", err)
 	}
 }

@@ -136,6 +136,11 @@ func TestNearestBehindTheWalls(t *testing.T) {
 	check("after the shelf was saved", "3-4", "4-4", "2-4")
 	restartTask(t, s, c, "nearest")
 	check("after the process was killed", "3-4", "4-4", "2-4")
+	status, err := c.Status(ctx)
+	testutil.Must(t, err)
+	if x := status.Index("c", "x"); x.Refed >= side*side/2 {
+		t.Errorf("%d of %d objects were fed again after the process was killed", x.Refed, side*side)
+	}
 	alerts, err := c.Alerts(ctx)
 	testutil.Must(t, err)
 	for _, a := range alerts {

@@ -166,3 +166,21 @@ func findsFault(t *testing.T, f fault, start func() (conformance.Process, error)
 		t.Error("the Task passes")
 	}
 }
+
+// peculiarities are what a Task may do, and few do. They are harmless.
+var peculiarities = []string{
+	"confirms each frame by itself, names one object in each frame, skips numbers of blobs",
+	"confirms with the number of a Search, names the objects of all owners, says that all runs differ, says that it lacks everything",
+	"writes byte by byte, keeps nothing",
+}
+
+// TestPeculiarTasksPass: what the protocol allows is no fault.
+func TestPeculiarTasksPass(t *testing.T) {
+	testutil.Executables(t) // skips the test if no process may be started
+	start := executable(t, buildTask(t, "motte/test/faultytask"))
+	for _, name := range peculiarities {
+		t.Run(name, func(t *testing.T) {
+			run(t, conformance.Options{Case: faultyCase(t, name), Start: start})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,12 @@ func (s *Store) covers(d *Damage, o mapping.Entry) bool {
 	return !s.log.Has(o.Loc.Segment) || from < d.Offset+max(d.Bytes, 1) && d.Offset < to
 }
 
+// note lists an object that is lost. A blob of a shelf is no loss: the index is fed again.
 func (s *Store) note(o mapping.Entry, why string) {
+	if s.shelves[o.Collection] != "" {
+		s.broke[o.Collection] = true
+		return
+	}
 	s.report.Gone = append(s.report.Gone, Object{idText(o.ID), s.collection(o.Collection), why})
 }
 
@@ -106,17 +112,44 @@ func (s *Store) say(d *Damage, lost []mapping.Entry) {
 	r := &s.report
 	switch {
 	case d.Lost != "":
+	case len(lost) > 0 && !slices.ContainsFunc(lost, func(o mapping.Entry) bool { return s.shelves[o.Collection] == "" }):
+		d.Lost = "no object: " + s.fedAgain()
 	case len(lost) == 1:
 		d.Lost = fmt.Sprintf("object %s of collection %s", idText(lost[0].ID), s.collection(lost[0].Collection))
 	case len(lost) > 1:
 		d.Lost = fmt.Sprintf("%d objects", len(lost))
 	case s.behind(d.File) && len(r.Unknown)+len(r.Changes)+len(r.Gone) > 0:
 		d.Lost = "the effects of newer records: see below"
+	case s.behind(d.File) && len(s.broke) > 0:
+		d.Lost = "no object: " + s.fedAgain()
 	case strings.HasSuffix(d.File, ".seg"):
 		d.Lost = nothing
 	default:
 		d.Lost = "nothing"
 	}
+}
+
+// fedAgain names the indexes whose shelves lack a blob.
+func (s *Store) fedAgain() string {
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(s.broke)) {
+		names = append(names, s.shelves[id])
+	}
+	if len(names) == 1 {
+		return "index " + names[0] + " is fed again"
+	}
+	return "indexes " + strings.Join(names, ", ") + " are fed again"
+}
+
+// clientObjects counts the objects, without the blobs of shelves.
+func (s *Store) clientObjects() int {
+	n := s.objects.size()
+	for id := range s.shelves {
+		if m := s.objects[id]; m != nil {
+			n -= m.Len()
+		}
+	}
+	return n
 }
 
 // behind reports whether a segment may have records after a checkpoint.

@@ -57,10 +57,11 @@ type Store struct {
 	log      *seglog.Log
 	engine   *engine.Engine
 	maker    *identity.Maker
-	objects  objects // all of them
-	names    map[uint32]string
-	erased   bool   // some principals have no key
-	base     uint32 // number of the checkpoint that the start used; 0: no checkpoint
+	objects  objects           // all of them
+	names    map[uint32]string // of collections
+	shelves  map[uint32]string // by the collection of its blobs, the index
+	erased   bool              // some principals have no key
+	base     uint32            // number of the checkpoint that the start used; 0: no checkpoint
 	baseLSN  uint64
 	applied  ranges               // LSNs of applied records after that checkpoint
 	broken   []seglog.DamageError // damage that the start passed over
@@ -73,6 +74,7 @@ type Store struct {
 	report  Report
 	cutOff  map[string]int64 // the original sizes of files that were cut off, in bytes
 	bad     map[string]bool
+	broke   map[uint32]bool               // shelves that lack a blob, by the collection of their blobs
 	gone    map[identity.ID]mapping.Entry // live objects that are unreadable, or have only an outdated record
 	moved   map[identity.ID]mapping.Entry // live objects that are readable at another location
 }
@@ -286,6 +288,7 @@ func (s *Store) take() error {
 func (s *Store) catalogue() {
 	_, piece, _ := s.engine.Checkpoint()
 	s.maker, s.names, s.erased = identity.NewMaker(s.log.Keys().Identity()), make(map[uint32]string), false
+	s.shelves = make(map[uint32]string)
 	for r := codec.NewReader(piece); r.Len() > 0; {
 		r.U64()
 		kind, collection := seglog.Kind(r.U8()), r.U32()
@@ -293,6 +296,12 @@ func (s *Store) catalogue() {
 		switch kind {
 		case seglog.KindCreateCollection:
 			s.names[collection] = body.Text(model.MaxIdentifier)
+		case seglog.KindCreateIndex:
+			name := body.Text(model.MaxIdentifier)
+			body.Take(model.MaxIdentifier + 2)
+			body.Take(32)
+			body.U32() // the number of the index
+			s.shelves[body.U32()] = s.names[collection] + "/" + name
 		case seglog.KindAddPrincipal:
 			body.Take(2*model.MaxIdentifier + 2)
 			body.Take(32)

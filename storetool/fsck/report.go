@@ -155,6 +155,7 @@ var changeNames = map[seglog.Kind]string{
 	seglog.KindQuota:            "a quota was set: the earlier quota is valid again, if there was one",
 	seglog.KindRotatePrincipal:  "a principal got another key: its old key is valid again",
 	seglog.KindAlert:            "an alert was recorded",
+	seglog.KindShelf:            "a Task saved a part of its memory: its index is fed again",
 	seglog.KindDrawn:            "bits drawn through an index were recorded: they count as not drawn",
 }
 

@@ -30,7 +30,9 @@ const setAside = "damaged-"
 const relocateBatch = 1 << 20 // bytes of records that are relocated in one write, about
 
 // Salvage makes a store that a Core opens, of all that Check could read. It drops each object whose
-// newest record is unreadable, even if an older record can be read.
+// newest record is unreadable, even if an older record can be read. A shelf that lacks a blob is
+// emptied, and all shelves are if a change of the catalogue may be lost: a Task must not get a part of
+// what it saved.
 //
 //  1. It writes a checkpoint of that state at the end of the readable log. From then on a start
 //     either
@@ -54,6 +56,11 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	for _, o := range s.moved {
 		s.objects.put(o)
 	}
+	for id := range s.shelves {
+		if s.broke[id] || len(s.report.Changes)+len(s.report.Unknown) > 0 {
+			delete(s.objects, id)
+		}
+	}
 	if err := s.checkpoint(now, 1); err != nil {
 		return nil, err
 	}
@@ -73,7 +80,7 @@ func (s *Store) Salvage(now time.Time) (*Salvaged, error) {
 	if err := s.replaceDamaged(now); err != nil {
 		return nil, err
 	}
-	out.Objects = s.objects.size()
+	out.Objects = s.clientObjects()
 	return out, seglog.SyncPath(s.path)
 }
 

@@ -37,8 +37,9 @@ func (s *Store) walk(ctx context.Context, progress func(done, total int64)) erro
 	for _, x := range list {
 		w.total += x.Bytes
 	}
-	s.report.Objects = s.objects.size()
+	s.report.Objects = s.clientObjects()
 	s.report.Segments, s.report.LSN = len(list), s.log.Position().LSN
+	s.broke = make(map[uint32]bool)
 	s.gone, s.moved = make(map[identity.ID]mapping.Entry), make(map[identity.ID]mapping.Entry)
 	for _, x := range list {
 		err := s.log.Walk(x.Number, func(r seglog.Record, at seglog.Location) error {

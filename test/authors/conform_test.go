@@ -20,7 +20,7 @@ func TestExactTasksConform(t *testing.T) {
 }
 
 // cExact builds the example of sdk/c as motte-task-exact in a directory.
-func cExact(t *testing.T, dir string) {
+func cExact(t testing.TB, dir string) {
 	needs(t, "gcc")
 	run(t, "sdk/c", nil, "gcc", "-std=c11", "-O2", "-static", "exact/exact.c", "-o", filepath.Join(dir, "motte-task-exact"))
 }

@@ -22,7 +22,7 @@ import (
 
 // exactTasks are the examples that find objects by their exact input. Each builds motte-task-exact
 // in a directory.
-var exactTasks = map[string]func(t *testing.T, dir string){
+var exactTasks = map[string]func(t testing.TB, dir string){
 	"c":          cExact,
 	"rust":       rustExact,
 	"wasm in C":  wasmInC,

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 // needs skips the test under -short, and if a program is missing.
-func needs(t *testing.T, programs ...string) {
+func needs(t testing.TB, programs ...string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("this test runs compilers and real processes")
@@ -52,10 +52,16 @@ func needs(t *testing.T, programs ...string) {
 }
 
 // run runs a program in a directory of the repository, with further variables of the environment.
-func run(t *testing.T, dir string, env []string, program string, args ...string) {
+func run(t testing.TB, dir string, env []string, program string, args ...string) {
+	t.Helper()
+	runIn(t, filepath.Join(root, dir), env, program, args...)
+}
+
+// runIn is run for any directory.
+func runIn(t testing.TB, dir string, env []string, program string, args ...string) {
 	t.Helper()
 	c := exec.CommandContext(t.Context(), program, args...)
-	c.Dir, c.Env = filepath.Join(root, dir), append(os.Environ(), env...)
+	c.Dir, c.Env = dir, append(os.Environ(), env...)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}

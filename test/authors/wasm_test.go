@@ -25,7 +25,7 @@ import (
 var wasmPrograms = []string{"clang", "wasm-ld", "wasm2c"}
 
 // module compiles a module from C, below a directory of the repository.
-func module(t *testing.T, dir, source string) (path string) {
+func module(t testing.TB, dir, source string) (path string) {
 	t.Helper()
 	needs(t, wasmPrograms...)
 	path = filepath.Join(t.TempDir(), strings.TrimSuffix(source, ".c")+".wasm")
@@ -34,17 +34,22 @@ func module(t *testing.T, dir, source string) (path string) {
 }
 
 // wasmInC builds the example of sdk/wasm in C.
-func wasmInC(t *testing.T, dir string) {
+func wasmInC(t testing.TB, dir string) {
 	path := module(t, "sdk/wasm/exact-c", "exact.c")
 	testutil.Must(t, build.Task(t.Context(), build.Options{Module: path, Out: filepath.Join(dir, "motte-task-exact"), Optimize: 2}))
 }
 
 // wasmInGo builds the example in Go. Go's runtime is large, so the C compiler does not optimise.
-func wasmInGo(t *testing.T, dir string) {
+func wasmInGo(t testing.TB, dir string) {
+	testutil.Must(t, build.Task(t.Context(), build.Options{Module: goModule(t), Out: filepath.Join(dir, "motte-task-exact"), Optimize: 0}))
+}
+
+// goModule compiles the module of the example in Go.
+func goModule(t testing.TB) (path string) {
 	needs(t, wasmPrograms...)
-	path := filepath.Join(t.TempDir(), "exact.wasm")
+	path = filepath.Join(t.TempDir(), "exact.wasm")
 	run(t, "sdk/wasm/exact-go", []string{"GOOS=wasip1", "GOARCH=wasm"}, "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
-	testutil.Must(t, build.Task(t.Context(), build.Options{Module: path, Out: filepath.Join(dir, "motte-task-exact"), Optimize: 0}))
+	return path
 }
 
 // TestTheSameModuleMakesTheSameTask: two builds are equal byte for byte.

@@ -1,6 +1,7 @@
 // Command faultytask is a Task that breaks one rule of the Task protocol: that which its
-// configuration names. With the configuration "honest" it breaks none. The tests of the
-// conformance suite show with it that each rule is checked.
+// configuration names. With the configuration "honest" it breaks none. With that of a
+// peculiarity it does what the protocol allows, and few Tasks do. The tests of the conformance
+// suite show with it that each rule is checked, and no more.
 //
 // It finds the inputs that are equal to the predicate; the predicate "*" finds all. It names
 // them in the order of their bytes. It refuses inputs that begin with "!", and predicates that
@@ -50,8 +51,10 @@ type task struct {
 	reached identity.Value // by the Runs so far
 }
 
-// is reports whether the Task has this fault.
-func (t *task) is(fault string) bool { return t.fault == fault }
+// is reports whether the Task has this fault. Commas are between peculiarities.
+func (t *task) is(fault string) bool {
+	return t.fault == fault || strings.Contains(", "+t.fault+",", ", "+fault+",")
+}
 
 // serve reads batches of frames, and handles them.
 func (t *task) serve() error {
@@ -63,6 +66,9 @@ func (t *task) serve() error {
 		}
 		t.in = append(t.in, buf[:n]...)
 		for t.frame() {
+			if t.is("confirms each frame by itself") {
+				t.flush()
+			}
 			if t.is("handles one frame of a read") {
 				t.in = nil
 			}
@@ -155,8 +161,21 @@ func (t *task) flush() {
 		answer()
 	}
 	t.confirm()
-	_, _ = t.channel.Write(t.out)
+	t.write(t.out)
 	t.out = t.out[:0]
+}
+
+// slowBytes bounds the bytes that are written one by one.
+const slowBytes = 4000
+
+func (t *task) write(p []byte) {
+	if !t.is("writes byte by byte") || len(p) > slowBytes {
+		_, _ = t.channel.Write(p)
+		return
+	}
+	for i := range p {
+		_, _ = t.channel.Write(p[i : i+1])
+	}
 }
 
 // confirm confirms the changes that are done.
@@ -165,6 +184,9 @@ func (t *task) confirm() {
 		return
 	}
 	t.told = t.applied
+	if t.is("confirms with the number of a Search") {
+		t.told = t.seq
+	}
 	t.send(taskwire.Applied, t.told, nil)
 	if t.is("confirms twice") {
 		t.send(taskwire.Applied, t.told, nil)

@@ -89,7 +89,7 @@ func (t *task) matches(q taskwire.Query) (match []entry) {
 	if t.is("orders by the limit") && q.Limit < 5 || t.is("orders by the owner") && q.Owner != taskwire.AllOwners {
 		slices.Reverse(match)
 	}
-	if q.Owner != taskwire.AllOwners {
+	if q.Owner != taskwire.AllOwners && !t.is("names the objects of all owners") {
 		match = slices.DeleteFunc(match, func(e entry) bool { return e.owner != q.Owner })
 		if t.is("leaves out objects of an owner") {
 			match = match[len(match)/2:]
@@ -155,6 +155,10 @@ func (t *task) tell(a taskwire.Answer) {
 		t.send(taskwire.Found, a.Seq, []byte{byte(taskwire.StateContinues)})
 	}
 	found := a.Found
+	for t.is("names one object in each frame") && len(found) > 1 {
+		t.found(a.Seq, taskwire.StateContinues, found[:1])
+		found = found[1:]
+	}
 	for len(found) > taskwire.MaxChunk && !t.is("sends frames that are too long") {
 		t.found(a.Seq, taskwire.StateContinues, found[:taskwire.MaxChunk])
 		found = found[taskwire.MaxChunk:]

@@ -1,5 +1,5 @@
-// A Task in C++17 that answers the golden frames of core/taskwire/testdata: it finds each object for
-// each predicate, and refuses the input "no". A record of its shelf is the word "blob".
+// A Task in C++17 that finds each object for each predicate, in the order of identities. It begins a
+// page in the middle, and refuses the input "no". It has no save and no load.
 #include "../motte.h"
 
 #include <set>
@@ -44,8 +44,19 @@ motte_result search(void *self, motte_query *query)
 		return MOTTE_TOO_EXPENSIVE;
 	if (predicate == "no")
 		return MOTTE_REFUSED;
-	for (const motte_object *o : static_cast<holder *>(self)->objects)
-		if (!motte_found(query, o))
+	const auto &objects = static_cast<holder *>(self)->objects;
+	auto next = objects.begin();
+	if (query->after_count > 0) {
+		int i = 0;
+		while (i < query->after_count && !query->after[i])
+			i++;
+		if (i == query->after_count)
+			return MOTTE_GONE;
+		motte_starts_after(query, i);
+		next = objects.upper_bound(query->after[i]);
+	}
+	for (; next != objects.end(); ++next)
+		if (motte_wants(query, (*next)->owner) && !motte_found(query, *next))
 			break;
 	return MOTTE_OK;
 }

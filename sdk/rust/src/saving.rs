@@ -136,7 +136,10 @@ impl Shelf {
     fn join_youngest(&mut self, draft: &mut Draft, saving: &mut Saving, index: &impl Index) {
         while !draft.is_empty() {
             match self.blobs.back() {
-                Some(last) if saving.may_drop(last) && last.used <= 2 * draft.bytes.len() && draft.fits(last.used) => {}
+                Some(last)
+                    if saving.may_drop(last)
+                        && last.used <= 2 * draft.bytes.len()
+                        && draft.fits(last.used) => {}
                 _ => return,
             }
             let last = self.blobs.pop_back().expect("the blob was just seen");
