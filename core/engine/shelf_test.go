@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
 	"motte/core/mapping"
@@ -25,7 +26,7 @@ func shelved(t testing.TB, n int) *world {
 	w.calm = true
 	w.settle()
 	w.register("c", "x", 0)
-	w.retable(func(r *model.Row) { r.Shelf = 8 << 20 })
+	w.retable(func(r *model.Row) { r.Shelf, r.Measurement[3] = 8<<20, 1 })
 	for i := range n {
 		w.ask(admin, put("c", fmt.Sprint(i), fmt.Sprint("object ", i)))
 	}
@@ -129,6 +130,12 @@ func TestTheNextProcessGetsTheBlobsOfTheLastSet(t *testing.T) {
 			w.boot()
 		}, 0},
 		{"another largest input", func(w *world) { w.retable(func(r *model.Row) { r.MaxInput++ }) }, 0},
+		{"another largest input while no process ran", func(w *world) {
+			w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+			row := w.e.tasks["fake"].Row
+			row.MaxInput++
+			w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)}, model.OK)
+		}, 0},
 		{"another deadline", func(w *world) { w.retable(func(r *model.Row) { r.Deadline++ }); w.restart() }, n},
 		{"a REBUILD", func(w *world) {
 			w.must(admin, wire.Request{Op: model.OpRebuild, Collection: "c", Index: "x"}, model.OK)
@@ -218,7 +225,10 @@ func TestTheCoreDecidesWhenATaskSaves(t *testing.T) {
 	for i := range usualPace.saveChanges {
 		w.ask(admin, put("c", fmt.Sprint("new ", i), "new"))
 	}
-	saves(usualPace.saveEvery)
+	if n := saves(usualPace.saveEvery - usualTick - w.e.uptime + w.x().began); n != 0 {
+		t.Errorf("within %v the Task gets %d Saves for many changes", usualPace.saveEvery, n)
+	}
+	saves(2 * usualTick)
 	if n := saves(usualTick); n != savesPerTick {
 		t.Errorf("in a tick the Task gets %d Saves, want %d", n, savesPerTick)
 	}
@@ -580,7 +590,11 @@ func TestAnErasedOwnerIsInNoBlob(t *testing.T) {
 				t.Fatal("the secret was never saved")
 			}
 			tc.do(w, p)
+			owner := w.e.principals[p].owner
 			w.eraseAll(p)
+			if w.e.byName["c"] != nil && w.x() != nil && !w.x().held.all && w.x().held.has(owner) {
+				t.Error("the engine believes that the Task holds data of the owner")
+			}
 			if n := w.secrets("secret"); n != 0 {
 				t.Errorf("%d blobs with its data can be opened", n)
 			}
