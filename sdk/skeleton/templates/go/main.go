@@ -48,7 +48,9 @@ func (x *index) Apply(changes []sdk.Change) {
 		c := &changes[i] // not a copy: Refuse marks the change itself
 		x.drop(c.Identity.Value())
 		switch {
-		case c.Remove || len(c.Input) == 0: // an empty input has nothing to index
+		case c.Remove:
+		case len(c.Input) == 0:
+			c.Skip() // there is nothing to index
 		case len(c.Input) > maxText:
 			c.Refuse()
 		default:
@@ -96,6 +98,9 @@ func (x *index) Entry(v sdk.Value) (sdk.Entry, bool) {
 // Restore implements sdk.Keeper.
 func (x *index) Restore(e sdk.Entry) bool {
 	x.drop(e.Identity.Value())
+	if len(e.Data) == 0 || len(e.Data) > maxText {
+		return false
+	}
 	x.hold(entry{e.Identity, e.Owner, string(e.Data)})
 	return true
 }

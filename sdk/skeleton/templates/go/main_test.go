@@ -20,6 +20,21 @@ func TestInputsAreFound(t *testing.T) {
 	}
 }
 
+// TestEntriesSurviveARestart: after a restart the index gets only what has changed since it was saved.
+func TestEntriesSurviveARestart(t *testing.T) {
+	core := sdktest.Start(t, &index{}, sdk.Config{MaxResults: 100, Shelf: 1 << 20})
+	core.InsertAll(0, []string{"motte", "bailey", ""})
+	core.Save()
+	core.Insert(sdktest.ID(3), "motte")
+	core, fed := core.Restart(&index{})
+	if len(fed) != 1 || fed[0] != sdktest.ID(3) {
+		t.Errorf("%d inputs are inserted again, want the last", len(fed))
+	}
+	if found, err := core.Search("motte", 10); err != nil || len(found) != 2 {
+		t.Errorf("found %x (%v), want two inputs", found, err)
+	}
+}
+
 // FuzzInput: no input makes the index panic, and each one that is accepted is found.
 func FuzzInput(f *testing.F) {
 	f.Add("motte")
