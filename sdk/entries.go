@@ -153,36 +153,39 @@ func (k *entries) turn(next Value, covered bool) {
 	k.sweep.written = 0
 }
 
-// write writes what is held under a value, and returns false if it does not fit. An entry that fits
-// no blob is left out.
+// write writes what is held under a value, and returns false if it does not fit.
 func (k *entries) write(v *Value, limit int) bool {
 	before := len(k.out.p)
 	g, void := k.held.voids.get(v)
-	switch {
-	case void && k.out.fits(0, limit):
-		k.out.void(join(v, &g))
-	case void:
+	e, ok := k.entry(v)
+	if !k.out.fits(len(e.Data), limit) {
 		return false
+	}
+	switch {
+	case void:
+		k.out.void(join(v, &g))
+	case ok:
+		k.out.entry(&e)
 	default:
-		e, ok := Entry{}, false
-		if k.held.entries.has(v) {
-			e, ok = k.index.Entry(*v)
-		}
-		ok = ok && e.Identity.Value() == *v && entriesHead+maxRecordHead+len(e.Data) <= k.longest()
-		if !k.out.fits(len(e.Data), limit) {
-			return false
-		}
-		if ok {
-			k.out.entry(&e)
-		} else {
-			k.out.removal(v)
-		}
+		k.out.removal(v)
 	}
 	k.bytes, k.records = k.bytes+len(k.out.p)-before, k.records+1
 	if k.records > 1<<16 {
 		k.bytes, k.records = k.bytes/2, k.records/2
 	}
 	return true
+}
+
+// entry returns the entry under a value, unless it fits no blob: then it is left out.
+func (k *entries) entry(v *Value) (e Entry, ok bool) {
+	if !k.held.entries.has(v) {
+		return e, false
+	}
+	e, ok = k.index.Entry(*v)
+	if !ok || e.Identity.Value() != *v || entriesHead+maxRecordHead+len(e.Data) > k.longest() {
+		return Entry{}, false
+	}
+	return e, true
 }
 
 // longest returns the length of the longest blob.

@@ -194,6 +194,30 @@ func TestRestoredComesOnceAfterTheEntries(t *testing.T) {
 	}
 }
 
+// TestLargeEntriesAreLeftOut: an entry that fits no blob is fed at each start. It keeps no other entry
+// from the shelf.
+func TestLargeEntriesAreLeftOut(t *testing.T) {
+	c := sdktest.Start(t, &kept{}, shelved(1<<24))
+	largest := strings.Repeat("x", taskwire.MaxBlob-200)
+	c.Insert(sdktest.ID(1), "small")
+	c.Save()
+	c.Insert(sdktest.ID(1), largest+strings.Repeat("x", 200))
+	c.Insert(sdktest.ID(2), largest)
+	c.Insert(sdktest.ID(3), "small")
+	for range 3 {
+		c.Save()
+		c.Insert(sdktest.ID(4), "small")
+	}
+	c.Save()
+	c, fed := c.Restart(&kept{})
+	if !slices.Equal(fed, []sdk.Identity{sdktest.ID(1)}) {
+		t.Errorf("%d objects are fed, want the one of the large entry", len(fed))
+	}
+	if found, err := c.Search("", 10); err != nil || len(found) != 4 {
+		t.Errorf("%d objects are found (%v), want 4", len(found), err)
+	}
+}
+
 // history is a random history of an index, beside a model of the collection.
 type history struct {
 	start   func() sdk.Index
