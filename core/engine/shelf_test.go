@@ -146,6 +146,13 @@ func TestTheNextProcessGetsTheBlobsOfTheLastSet(t *testing.T) {
 			w.settle()
 			w.boot()
 		}, 0},
+		{"a violation while the disk refused writes, and the Core started again", func(w *world) {
+			w.fail()
+			w.e.TaskEnded(w.x().instance, model.ReasonInvalidIdentity)
+			w.resume()
+			w.pass(usualPace.saveEvery / 2)
+			w.boot()
+		}, 0},
 		{"it was too slow", func(w *world) { w.e.TaskEnded(w.x().instance, model.ReasonTooSlow) }, n},
 		{"one end before it served", func(w *world) { w.endBeforeServing(1) }, n},
 		{"two ends before it served", func(w *world) { w.endBeforeServing(2) }, 0},
@@ -222,13 +229,19 @@ func TestTheCoreDecidesWhenATaskSaves(t *testing.T) {
 	if n := saves(2 * time.Second); n != 2 {
 		t.Errorf("a minute after the last saving the Task gets %d Saves, want 2", n)
 	}
+	w.must(admin, put("c", "1", "changed"), model.OK)
+	for saves(usualTick) == 0 {
+	}
 	for i := range usualPace.saveChanges {
 		w.ask(admin, put("c", fmt.Sprint("new ", i), "new"))
 	}
-	if n := saves(usualPace.saveEvery - usualTick - w.e.uptime + w.x().began); n != 0 {
+	if w.settle(); w.x().active {
+		t.Fatal("the saving has not ended")
+	}
+	if n := saves(usualPace.saveEvery - usualTick); n != 0 {
 		t.Errorf("within %v the Task gets %d Saves for many changes", usualPace.saveEvery, n)
 	}
-	saves(2 * usualTick)
+	saves(usualTick)
 	if n := saves(usualTick); n != savesPerTick {
 		t.Errorf("in a tick the Task gets %d Saves, want %d", n, savesPerTick)
 	}
@@ -778,5 +791,54 @@ func TestABlobIsOfOneShelfAndEpoch(t *testing.T) {
 	s.now.epoch++
 	if _, counts := s.blobOf(v); counts {
 		t.Error("a blob of an earlier epoch counts")
+	}
+}
+
+// TestRestartsInTheMiddleOfASaving: a process, or the Core, ends at each step of a saving, several times
+// in a row. The next process gets the blobs of the last Set, and finds all objects.
+func TestRestartsInTheMiddleOfASaving(t *testing.T) {
+	during := 0
+	for _, core := range []bool{false, true} {
+		for step := range 10 {
+			w := shelved(t, 6)
+			for storm := range 3 {
+				for i := range 4 {
+					w.ask(admin, put("c", fmt.Sprint(i), fmt.Sprint("changed ", i, storm)))
+				}
+				w.settle()
+				before := w.process().Numbers()
+				w.e.saveChanges = 1
+				for w.x().instance != 0 && !w.x().active && w.e.uptime-w.x().began < 3*usualPace.saveEvery {
+					w.taken()
+					w.jump(usualTick)
+				}
+				for range step + storm {
+					w.settleOne()
+				}
+				after := w.process().Numbers()
+				if w.x().active {
+					during++
+				}
+				if core {
+					w.boot()
+				} else {
+					w.e.TaskEnded(w.x().instance, model.ReasonTaskEnded)
+					w.take()
+				}
+				for i := 0; i < 20 && w.x().state != model.IndexServing; i++ {
+					w.pass(usualTick)
+				}
+				k := w.process()
+				if k == nil || !slices.Equal(k.Numbers(), before) && !slices.Equal(k.Numbers(), after) || !slices.Equal(k.Numbers(), w.numbersOnShelf()) {
+					t.Fatalf("step %d: the next process gets the blobs %v; the last Sets were %v and %v, the shelf has %v", step, k.Numbers(), before, after, w.numbersOnShelf())
+				}
+				if got := w.found(""); got != 6 || w.found("changed") != 4 {
+					t.Fatalf("step %d: %d objects are found, want 6", step, got)
+				}
+			}
+		}
+	}
+	if during < 20 {
+		t.Errorf("only %d restarts came during a saving", during)
 	}
 }
