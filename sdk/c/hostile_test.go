@@ -102,7 +102,7 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"a Search with limit 0":          header(taskwire.Search, 13),
 		"a Search with 9 identities":     of(append(search[:16:16], make([]byte, 13+9*32)...), 16+12, 9),
 		"a Search with too few":          of(search, 16+12, 1),
-		"a Stored that is too short":     header(taskwire.Stored, 7),
+		"a Stored that is too short":     header(taskwire.Stored, 8),
 		"a Stored that is too long":      header(taskwire.Stored, 9+taskwire.MaxBlob),
 		"a blob with number 0":           storedAt(2, 0),
 		"blobs that descend":             append(storedAt(2, 2), storedAt(3, 1)...),

@@ -1227,7 +1227,7 @@ static inline int mtk_allowed(int type, size_t n)
 	case MTK_SEARCH:
 		return n >= 13 && n <= 13 + MOTTE_MAX_AFTER * MOTTE_ID + MOTTE_MAX_PREDICATE;
 	case MTK_STORED:
-		return n >= 8 && n <= 8 + MOTTE_MAX_BLOB;
+		return n > 8 && n <= 8 + MOTTE_MAX_BLOB;
 	case MTK_SAVE:
 		return n == 5;
 	case MTK_RUNS:
