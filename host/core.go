@@ -36,7 +36,7 @@ type session struct {
 	mu    sync.Mutex
 	tasks map[uint64]*task
 	ended bool // the Core has ended: start no more Tasks
-	over  int  // Tasks that are over their share, and that the Core does not ask
+	idle  int  // Tasks that are over their share, and that the Core does not ask
 }
 
 var (

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -108,4 +109,30 @@ func TestASpinningTaskIsHeldBack(t *testing.T) {
 	if n := strings.Count(s.log.String(), "takes processor time although"); n != 1 {
 		t.Errorf("the log says %d times that the Task takes processor time; want once", n)
 	}
+}
+
+// TestASpinningTaskWithWorkGivesWay: while a client asks it, a Task that takes too much processor time
+// gets a lower class and short pauses. It answers every question, and gets its class back.
+func TestASpinningTaskWithWorkGivesWay(t *testing.T) {
+	if !sandbox.MaySetClass() {
+		t.Skip("this user can't raise the class of a process again")
+	}
+	s, c, pid := spinningIndex(t)
+	spin(t, c, 20)
+	asking := func(f func() error) func() error {
+		return func() error {
+			for _, err := range c.Search(t.Context(), client.Query{Collection: "spinning", Index: "x", Predicate: "no number"}) {
+				if !errors.Is(err, client.ErrQueryRefused) {
+					t.Fatalf("a question is answered with %v; want a refusal by the Task", err)
+				}
+			}
+			return f()
+		}
+	}
+	testutil.Eventually(t, "a lower class of all threads", asking(classes(pid, unix.SCHED_IDLE, 20)))
+	testutil.Eventually(t, "a pause", asking(paused(pid, true)))
+	testutil.Eventually(t, "the end of the pause", asking(paused(pid, false)))
+	spin(t, c, 0)
+	testutil.Eventually(t, "the class of Tasks for all threads", asking(classes(pid, unix.SCHED_NORMAL, 20)))
+	s.stop()
 }
