@@ -23,7 +23,7 @@ func (a *app) task() *cobra.Command {
 		Long: `A Task is the algorithm of an index: an executable that runs confined. Registering a
 Task writes its row in the API format table. The row has the SHA-256 of the executable, and
 limits what the Core sends to the Task and accepts from it.`,
-	}, []*cobra.Command{a.taskList(), a.taskInstall(), a.taskVerify(), a.taskRegister(), a.taskUpgrade(), a.taskKey(), a.taskSign(), a.taskPush(),
+	}, []*cobra.Command{a.taskList(), a.taskInstall(), a.taskVerify(), a.taskRegister(), a.taskTry(), a.taskUpgrade(), a.taskKey(), a.taskSign(), a.taskPush(),
 		a.taskNew(), a.taskBuild(), a.taskTest()})
 }
 
