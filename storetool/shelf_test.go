@@ -78,6 +78,9 @@ func servesAll(t *testing.T, dir string, n int) {
 		}
 		return err
 	})
+	if v, err := c.Verify(context.Background()); err != nil || int(v.Objects) != n || v.Damaged != 0 {
+		t.Errorf("a verification of the running store reads %+v, %v; want %d objects", v, err, n)
+	}
 	c.Close()
 	s.stop()
 }

@@ -573,6 +573,16 @@ func (e *Engine) shelvesFailed() {
 	}
 }
 
+// Shelves returns the collections of these entries that hold blobs, and not objects of clients.
+func (e *Engine) Shelves(entries []mapping.Entry) map[uint32]bool {
+	of := make(map[uint32]bool)
+	for i := range entries {
+		c := e.byID[entries[i].Collection]
+		of[entries[i].Collection] = c != nil && c.isShelf()
+	}
+	return of
+}
+
 // shelfRecords makes the records of all shelves for a checkpoint.
 func (e *Engine) shelfRecords() (list []seglog.Record) {
 	for _, x := range e.indexes {

@@ -28,8 +28,9 @@ type scrubber struct {
 	cursor     engine.Cursor   // position after the entries of list
 	list       []mapping.Entry // the next entries to be read
 	buf        []byte
-	next       time.Time // when the next entry is due
-	skip       int       // entries of the first pass that are not read: see newScrubber
+	next       time.Time       // when the next entry is due
+	blobs      map[uint32]bool // those of their collections that hold blobs
+	skip       int             // entries of the first pass that are not read: see newScrubber
 
 	waiting int           // requests to be answered at the end of this pass
 	found   engine.Verify // the result of this pass up to now
@@ -90,7 +91,10 @@ func (s *scrubber) begin() {
 // fill gets the next entries. It returns false at the end of the store.
 func (s *scrubber) fill() bool {
 	for len(s.list) == 0 {
-		s.server.runOnEngine(func(e *engine.Engine) { s.list = e.Scan(&s.cursor, scrubPart) })
+		s.server.runOnEngine(func(e *engine.Engine) {
+			s.list = e.Scan(&s.cursor, scrubPart)
+			s.blobs = e.Shelves(s.list)
+		})
 		if len(s.list) == 0 {
 			return false
 		}
@@ -165,6 +169,9 @@ func (s *scrubber) read(o mapping.Entry) (n int64) {
 		}
 		n = int64(o.Loc.Length)
 		s.count(n, err != nil)
+		if !s.blobs[o.Collection] {
+			s.found.Objects++
+		}
 		if errors.Is(err, seglog.ErrDamaged) {
 			s.server.runOnEngine(func(e *engine.Engine) { e.Damaged(o) })
 		} else if err != nil {
@@ -179,7 +186,6 @@ func (s *scrubber) read(o mapping.Entry) (n int64) {
 func (s *scrubber) count(n int64, damaged bool) {
 	sums := &s.server.measured
 	if n > 0 {
-		s.found.Objects++
 		sums.scrubbedRecords.Add(1)
 	}
 	s.found.Bytes += uint64(n)
