@@ -239,8 +239,9 @@ func (e *Engine) openShelf(x *index) {
 		}
 	}
 	slices.Sort(x.stored)
-	x.last, x.began, x.anew = s.now.highest, e.uptime, true
-	if len(x.stored) > 0 {
+	x.last, x.began, x.anew = 0, e.uptime, true
+	if n := len(x.stored); n > 0 {
+		x.last = x.stored[n-1] // all that the process can know: newer blobs may have been dropped
 		x.reconcile, x.anew, x.held = true, false, s.now.owners.clone()
 		s.loads++
 	}

@@ -842,3 +842,32 @@ func TestRestartsInTheMiddleOfASaving(t *testing.T) {
 		t.Errorf("only %d restarts came during a saving", during)
 	}
 }
+
+// TestTheNewestBlobMayBeDropped: a later process can't know its number, and may use it again.
+func TestTheNewestBlobMayBeDropped(t *testing.T) {
+	w := shelved(t, 3)
+	numbers := w.process().Numbers()
+	newest := numbers[len(numbers)-1]
+	ask := func() (*fakeTask, uint64) {
+		w.must(admin, put("c", "0", fmt.Sprint("changed ", w.number)), model.OK)
+		w.e.saveChanges = 1
+		for len(w.process().frames) == 0 {
+			w.tick(usualTick)
+		}
+		save, _ := taskwire.DecodeHeader(w.process().frames[0][:taskwire.HeaderSize])
+		w.process().frames = nil
+		w.e.pace = usualPace
+		return w.process(), save.Seq
+	}
+	k, seq := ask()
+	w.e.TaskAnswer(k.instance, taskwire.Answer{Type: taskwire.Set, Seq: seq, Changed: true, Dropped: []uint64{newest}})
+	w.settle()
+	w.restart()
+	k, seq = ask()
+	alerts := w.e.alertCount
+	w.e.TaskAnswer(k.instance, taskwire.Answer{Type: taskwire.Blob, Seq: seq, Number: newest, Blob: []byte("new")})
+	w.take()
+	if k.stopped || w.e.alertCount != alerts {
+		t.Errorf("the Task was ended for reason %d, since it used a number that it can't know", w.lastReason())
+	}
+}
