@@ -14,7 +14,7 @@ func TestNearestConforms(t *testing.T) {
 	testutil.Must(t, err)
 	c, err := conformance.ReadCase("nearest/case.json")
 	testutil.Must(t, err)
-	testutil.Must(t, conformance.Run(t.Context(), conformance.Options{Case: c, Start: start, Deadline: testutil.Patience,
+	testutil.Must(t, conformance.Run(t.Context(), conformance.Options{Case: c, Start: start, Deadline: testutil.Patience, Shelf: 64 << 20,
 		Report: func(r conformance.Result) {
 			if r.Outcome == conformance.Failed {
 				t.Errorf("%s: %s\nrule: %s\nsent: %q\nreceived: %q", r.Check, r.Problem, r.Rule, r.Sent, r.Received)

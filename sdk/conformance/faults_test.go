@@ -99,6 +99,7 @@ var faults = []fault{
 	{"loads other inputs", "shelf/lost", "finds every object of the collection"},
 	{"drops blobs that are gone", "shelf/anew", "only numbers that the shelf holds"},
 	{"ends at a full shelf", "shelf/full", "runs until the Core closes"},
+	{"loads other inputs", "shelf/steady", "finds every object of the collection"},
 	{"holds what is not listed", "shelf/history", "holds no entry of a run that was not listed"},
 }
 

@@ -16,6 +16,7 @@ var shelfChecks = []Check{
 	{"shelf/lost", "answer right without the shelf that it had", (*trial).survivesLoss},
 	{"shelf/anew", "save everything anew when the shelf is empty", (*trial).savesAnew},
 	{"shelf/full", "answer right with a shelf that is too small", (*trial).survivesFullShelf},
+	{"shelf/steady", "keep thousands of objects through many savings", (*trial).keepsMany},
 	{"shelf/history", "give the answers of a model through kills, restarts and lost shelves", (*trial).followsRestarts},
 }
 
@@ -254,6 +255,42 @@ func (t *trial) survivesFullShelf() {
 		c = t.restarted(c, c.shelf.present(), nil)
 		c.mended()
 	}
+}
+
+// Sizes of the collection that is saved many times.
+const (
+	steadyObjects = 4000
+	steadyBytes   = 8 << 20 // of all inputs
+	steadySavings = 40
+	steadyChanges = 200 // between two savings
+)
+
+// keepsMany saves so often that the Task must drop blobs, and write again what they had.
+func (t *trial) keepsMany() {
+	t.needsShelf()
+	longest := 1
+	for i := range t.Case.samples {
+		longest = max(longest, len(t.Case.samples[i].input))
+	}
+	n := min(steadyObjects, max(shelfObjects, steadyBytes/longest))
+	c := t.configuredWith(newShelf(t.Shelf))
+	c.fill(n)
+	c.settle()
+	for i := range steadySavings {
+		c.shelf.most = leastClass << (i % 6)
+		c.saveAll()
+		for range steadyChanges {
+			c.disturb(t.random.IntN(n))
+		}
+		if i%10 == 9 {
+			c = t.restarted(c, c.shelf.present(), nil)
+			c.mended()
+		}
+	}
+	c.saveAll()
+	c = t.restarted(c, c.shelf.present(), nil)
+	c.mended()
+	t.noteFed(c)
 }
 
 // Sizes of the history with restarts.
