@@ -366,9 +366,6 @@ func TestRandomHistories(t *testing.T) {
 				defer s.end()
 				h := &history{start: c.start, core: sdktest.Start(s, c.start(), shelved(c.quota)), model: make(map[int]string),
 					version: make(map[int]int), changed: make(map[sdk.Value]bool), strict: c.strict}
-				h.core.Insert(sdktest.ID(1000), "b") // stays, so that the collection is never empty
-				h.model[1000] = "b"
-				h.changed[sdktest.ID(1000).Value()] = true
 				actions := map[string]func(*rapid.T){"change": h.change, "save": h.save, "save some": h.saveSome, "restart": h.restart,
 					"check": h.check, "forget": func(*rapid.T) { h.core.Forget(); h.save(rt) }}
 				if c.damage {
