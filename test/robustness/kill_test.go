@@ -28,6 +28,7 @@ const (
 	lazyIndex   = "lazy"
 	maxBatch    = 5
 	mostWaiting = 250 * time.Millisecond // between two kills
+	untilSaved  = 2 * time.Second        // added now and then: enough for a saving
 )
 
 // load is the clients of the kill test, with their records.
@@ -41,10 +42,10 @@ type load struct {
 	gets, searches                    atomic.Int64 // answered requests of readers
 }
 
-// TestAcknowledgedWritesSurvive loads a server and kills its processes at random. Readers must
-// always see every write that was acknowledged before their read began. At the end, the store
+// TestAcknowledgedWritesSurvive loads a server and kills its processes at random. In between, the
+// indexes change to another executable, which a kill may interrupt. Readers must always see every write that was acknowledged before their read began. At the end, the store
 // must have exactly the last writes. This must still hold after all processes were killed and
-// the log was replayed, and after an index was rebuilt.
+// the log was replayed, and after an index was built again, from its shelf or without.
 func TestAcknowledgedWritesSurvive(t *testing.T) {
 	l := &load{server: start(t), ledger: make(ledger)}
 	admin := l.dial()
@@ -63,14 +64,22 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 	stop := l.begin()
 	defer stop()
 	counts := make(map[victim]int)
-	next := victims(aTask, theCore, theHost, everything)
+	next := victims(aTask, theCore, theHost, everything, nothing)
 	for range *kills {
 		if rand.IntN(4) > 0 { // otherwise kill a process that is starting
 			l.dial().Close()
 		}
-		time.Sleep(rand.N(mostWaiting))
+		wait := rand.N(mostWaiting)
+		if rand.IntN(8) == 0 {
+			wait += untilSaved
+		}
+		time.Sleep(wait)
 		v := next()
-		l.kill(v)
+		if v == nothing {
+			l.upgrade(admin)
+		} else {
+			l.kill(v)
+		}
 		counts[v]++
 	}
 	l.settled(admin)

@@ -1,6 +1,6 @@
 // Package robustness kills processes of a server while clients use it, with SIGKILL and at
-// random moments: a Task, the Core, the host, or all of them together. Then it checks two
-// promises. An acknowledged write is there. A read sees every write that was acknowledged before
+// random moments: a Task, the Core, the host, or all of them together. Between the kills it upgrades
+// the Task. Then it checks two promises. An acknowledged write is there. A read sees every write that was acknowledged before
 // the read began.
 //
 //   - TestHistoriesAreLinearizable records the requests of a few clients on a few names, and
@@ -14,6 +14,7 @@ package robustness
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"io"
@@ -45,6 +46,8 @@ type server struct {
 	t       *testing.T
 	bin     string // directory of the executables
 	dir     string
+	tasks   string     // directory of more executables
+	builds  [][32]byte // SHA-256 of executables of the Task "ordered" that behave alike
 	address string
 	profile *client.Profile
 	log     *os.File
@@ -60,6 +63,8 @@ func start(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, bin: testutil.Executables(t), dir: filepath.Join(t.TempDir(), "store"),
 		address: testutil.Loopback() + ":7433", log: testutil.LogFile(t), ended: make(chan struct{})}
+	s.tasks = t.TempDir()
+	s.builds = [][32]byte{s.build("1"), s.build("2")}
 	go s.supervise()
 	t.Cleanup(s.stop)
 	testutil.Eventually(t, "the server", func() (err error) {
@@ -73,6 +78,38 @@ func start(t *testing.T) *server {
 		return c.Close()
 	})
 	return s
+}
+
+// build makes another executable of the Task "ordered", which behaves alike.
+func (s *server) build(number string) (measurement [32]byte) {
+	s.t.Helper()
+	program, err := os.ReadFile(filepath.Join(s.bin, "motte-task-ordered"))
+	testutil.Must(s.t, err)
+	program = append(program, number...) // no segment has these bytes
+	testutil.Must(s.t, os.WriteFile(filepath.Join(s.tasks, "motte-task-ordered."+number), program, 0o755))
+	return sha256.Sum256(program)
+}
+
+// upgrade registers the other executable of the Task "ordered". It returns at once.
+func (s *server) upgrade(c *client.Client) {
+	s.t.Helper()
+	s.change("register the Task", func(ctx context.Context) error {
+		status, err := c.Status(ctx)
+		if err != nil {
+			return err
+		}
+		for i := range status.Tasks {
+			if row := status.Tasks[i].Row; status.Tasks[i].Task == "ordered" {
+				other := s.builds[0]
+				if row.Measurement == other {
+					other = s.builds[1]
+				}
+				row.Measurement = other
+				return c.RegisterTask(ctx, "ordered", row)
+			}
+		}
+		return errors.New("the Task is not registered")
+	})
 }
 
 // supervise starts a host whenever the last one has ended, like a service manager.
@@ -104,7 +141,7 @@ func (s *server) startHost() (*exec.Cmd, error) {
 	if s.stopping {
 		return nil, nil
 	}
-	host := exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", s.dir, "--listen", s.address)
+	host := exec.Command(filepath.Join(s.bin, "motte"), "serve", "--dir", s.dir, "--listen", s.address, "--task-dir", s.tasks)
 	host.Stdout, host.Stderr = s.log, s.log
 	host.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := host.Start(); err != nil {
@@ -133,6 +170,7 @@ const (
 	theCore    victim = "the Core"
 	theHost    victim = "the host"
 	everything victim = "everything"
+	nothing    victim = "nothing, but the Task is upgraded"
 )
 
 // kill kills a victim once it runs.
