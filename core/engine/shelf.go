@@ -9,6 +9,7 @@ import (
 
 	"motte/core/codec"
 	"motte/core/identity"
+	"motte/core/leak"
 	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
@@ -32,6 +33,7 @@ import (
 //     objects from the Task. When the erasure is acknowledged, the data key of each generation
 //     that may hold the owner's data is destroyed.
 //  3. The Core decides when a Task saves. The size of a blob's record is one of six.
+//  4. The ledger of the index pays for each saving. When its budget is used up, no saving begins.
 
 // Limits of shelves.
 const (
@@ -314,7 +316,7 @@ func (e *Engine) save(x *index) {
 	if x.shelf.failed {
 		e.emptyShelf(x)
 	}
-	if !x.active && !x.saveOpen && e.savingIsDue(x) {
+	if !x.active && !x.saveOpen && e.savingIsDue(x) && e.leftFor(x, nil) >= leak.Saving {
 		e.beginSaving(x)
 	}
 	e.continueSaving(x)
@@ -341,6 +343,7 @@ func (e *Engine) beginSaving(x *index) {
 		x.shelf.now.generation, x.unlogged = e.lastGeneration, true
 	}
 	x.active, x.began, x.changed = true, e.uptime, 0
+	e.draw(x, nil, leak.Saving, 0) // its record comes before the blobs
 	e.logOwners(x)
 }
 

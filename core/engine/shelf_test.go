@@ -12,6 +12,7 @@ import (
 	"motte/client/frames"
 	"motte/core/access"
 	"motte/core/identity"
+	"motte/core/leak"
 	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
@@ -869,5 +870,24 @@ func TestTheNewestBlobMayBeDropped(t *testing.T) {
 	w.take()
 	if k.stopped || w.e.alertCount != alerts {
 		t.Errorf("the Task was ended for reason %d, since it used a number that it can't know", w.lastReason())
+	}
+}
+
+// TestASavingIsCharged to the account of the index, before its first blob. A budget that is used up
+// ends all savings.
+func TestASavingIsCharged(t *testing.T) {
+	w := shelved(t, 3)
+	w.retable(func(r *model.Row) { r.IndexBudget = 200 })
+	w.x().ledger = ledger{}
+	for i := range 10 {
+		w.must(admin, put("c", "0", fmt.Sprint("changed ", i)), model.OK)
+		w.save()
+		drawn := w.x().ledger.total.drawn
+		if want := leak.Saving * leak.Bits(min(i+1, 6)); drawn < want || drawn > want.Plus(12*leak.Bit) {
+			t.Fatalf("after saving %d the index has drawn %d bits, want %d, and something for the PUTs", i, drawn.Up(), want.Up())
+		}
+	}
+	if w.x().changed == 0 {
+		t.Error("the last changes are saved, although the budget is used up")
 	}
 }

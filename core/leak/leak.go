@@ -34,6 +34,10 @@ const (
 	answered   Bits = 97_633           // the outcome of a query is an answer: log2 (16/15)
 	Indexed    Bits = 370              // an index accepted the input of a PUT: log2 (1 + 2^-12)
 	NotIndexed Bits = 12*Bit + Indexed // an index refused the input of a PUT
+
+	// A Task chooses how many blobs it saves, up to 2^16, how many it drops, up to 2^12, and how the
+	// saving ends. Each of them is a record, and each reply shows the number of records.
+	Saving Bits = 30 * Bit
 )
 
 // Whole returns n bits.
