@@ -211,6 +211,9 @@ func (a *app) carryOut(ctx context.Context, c *installing, x *examined, server *
 		if err := server.RegisterTask(ctx, x.Name, x.Row); err != nil {
 			return fmt.Errorf("register task %s: %w", x.Name, err)
 		}
+		if now != nil {
+			a.note("Its indexes change to the new row: 'motte task upgrade %s' waits for them.", x.Name)
+		}
 	}
 	v.Registered = true
 	return a.done(v, "Task %s is installed: SHA-256 %x.", x.Name, x.Row.Measurement)
