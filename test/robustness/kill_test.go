@@ -75,11 +75,7 @@ func TestAcknowledgedWritesSurvive(t *testing.T) {
 		}
 		time.Sleep(wait)
 		v := next()
-		if v == nothing {
-			l.upgrade(admin)
-		} else {
-			l.kill(v)
-		}
+		l.disturb(v, admin)
 		counts[v]++
 	}
 	l.settled(admin)

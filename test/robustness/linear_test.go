@@ -29,7 +29,7 @@ import (
 func TestHistoriesAreLinearizable(t *testing.T) {
 	s := start(t)
 	var all tally
-	next := victims(aTask, theCore, everything, theHost)
+	next := victims(aTask, theCore, everything, theHost, nothing)
 	began := time.Now()
 	for n := 0; n < *histories && *linearFor == 0 || time.Since(began) < *linearFor; n++ {
 		h := record(s, n, next)
@@ -186,7 +186,7 @@ func record(s *server, n int, next func() victim) *recording {
 	}
 	for range 1 + n%2 {
 		time.Sleep(rand.N(100 * time.Millisecond))
-		s.kill(next())
+		s.disturb(next(), admin)
 		if rand.IntN(2) == 0 {
 			h.serving(s, admin)
 		}

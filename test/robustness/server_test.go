@@ -173,6 +173,16 @@ const (
 	nothing    victim = "nothing, but the Task is upgraded"
 )
 
+// disturb kills a victim once it runs, or upgrades the Task.
+func (s *server) disturb(v victim, admin *client.Client) {
+	s.t.Helper()
+	if v == nothing {
+		s.upgrade(admin)
+		return
+	}
+	s.kill(v)
+}
+
 // kill kills a victim once it runs.
 func (s *server) kill(v victim) {
 	s.t.Helper()
