@@ -11,7 +11,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=
 # An archive that lies in another repository must not be named by the commit of that one.
 STAMP := -buildvcs=$(if $(filter $(CURDIR),$(shell git rev-parse --verify --quiet HEAD >/dev/null 2>&1 && git rev-parse --show-toplevel)),true,false)
 
-.PHONY: help build install release demo test test-long lint bench bench-languages bench-shelf bench-peers sim kills cuts linear damage fuzz cover clean
+.PHONY: help build install release demo test test-long lint bench bench-tasks bench-shelf bench-peers sim kills cuts linear damage fuzz cover clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,7 +56,7 @@ bench: build ## measure, beside peers in the same run
 bench-shelf: build ## measure starts of an index of ten million entries, which takes ten minutes
 	$(GO) run ./bench -bin $(BIN) -entries 10000000 -only '^(START|SHELF)'
 
-bench-languages: ## measure one index as a Task in Go, C, Rust and WebAssembly
+bench-tasks: ## measure one index as a Task in Go, C, Rust and WebAssembly
 	$(GO) test ./test/authors -run '^$$' -bench ExactTasks -benchtime 1x -timeout 30m
 
 PEERS ?= -for 5m
