@@ -159,7 +159,11 @@ func (w *upgradeWatch) result(v upgradeView) error {
 	if n := count[onDemand]; n > 0 {
 		parked = fmt.Sprintf(" (of them %d from the next query on: parked)", n)
 	}
-	text := fmt.Sprintf("%d of %s of Task %s run SHA-256 %s…%s.", done, indexes(len(v.Indexes)), w.task, v.Measurement[:16], parked)
+	verb := "run"
+	if done == 1 {
+		verb = "runs"
+	}
+	text := fmt.Sprintf("%d of %s of Task %s %s SHA-256 %s…%s.", done, indexes(len(v.Indexes)), w.task, verb, v.Measurement[:16], parked)
 	if err := w.done(v, "%s", text); err != nil || done == len(v.Indexes) {
 		return err
 	}

@@ -113,7 +113,11 @@ func (a *app) stats(v *view) error {
 func (x *statsView) numbers() []property {
 	lines := []property{{"entries", fmt.Sprint(x.Entries)}}
 	if x.ToFeed > 0 {
-		lines = append(lines, property{"built", fmt.Sprintf("%d of %d", x.Fed, x.ToFeed)})
+		what := "built"
+		if x.State == client.StateName(model.IndexServing) {
+			what = "successor built"
+		}
+		lines = append(lines, property{what, fmt.Sprintf("%d of %d", x.Fed, x.ToFeed)})
 	}
 	lines = append(lines, property{"queue", fmt.Sprint(x.Queued)},
 		property{"changes", latencyText(x.Changes)}, property{"questions", latencyText(x.Questions)},
