@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"motte/core/seglog"
@@ -105,7 +107,7 @@ func Run(ctx context.Context, cfg Config) error {
 		h.anchorWriter.start()
 	}
 	stopWatch := h.startWatch(ctx)
-	err = h.supervise(ctx)
+	err = withAdvice(h.supervise(ctx))
 	stopWatch()
 	if h.anchorWriter != nil {
 		h.anchorWriter.stop() // the last write of the anchor matters more than the metrics
@@ -270,6 +272,18 @@ func (h *host) supervise(ctx context.Context) error {
 		}
 		pause = min(pause*2, maxPause)
 	}
+}
+
+// withAdvice adds to an error how to go on, if another server is the cause. Only the Core's text says that
+// an address is in use.
+func withAdvice(err error) error {
+	switch {
+	case errors.Is(err, errLocked):
+		return fmt.Errorf("%w: stop that server first", err)
+	case err != nil && strings.Contains(err.Error(), syscall.EADDRINUSE.Error()):
+		return fmt.Errorf("%w: stop the server that listens there, or choose another address by --listen", err)
+	}
+	return err
 }
 
 // lasts reports whether the next start of a first Core would meet the same error.

@@ -90,7 +90,7 @@ func (i *images) find(measurement [32]byte) (Executable, error) {
 			return m, nil
 		}
 	}
-	return Executable{}, errors.Join(fmt.Errorf("no executable %s* in %s has the registered SHA-256 %s; after an upgrade, register the new one: motte task register NAME --file FILE",
+	return Executable{}, errors.Join(fmt.Errorf("no executable %s* in %s has the registered SHA-256 %s; copy the executable there, or register one that is there: motte task register NAME --file FILE",
 		taskPrefix, strings.Join(i.dirs, ", "), hex.EncodeToString(measurement[:])), err)
 }
 

@@ -63,6 +63,9 @@ func (a *app) awaitBuilt(ctx context.Context, c *client.Client, collection, inde
 			return fmt.Errorf("index %s %s: its Task ended, broke its contract or was too slow %d times, and is restarted repeatedly: see 'motte alerts' and the server's log: %w",
 				collection, index, x.Restarts-restarts, client.ErrIndexUnavailable)
 		}
+		if x.State == client.StateName(model.IndexStarting) {
+			lines.starting(time.Now())
+		}
 		if x.ToFeed > 0 {
 			bar.ChangeMax64(int64(x.ToFeed))
 			_ = bar.Set64(int64(x.Fed)) // ignore errors of the display
@@ -79,14 +82,15 @@ func (a *app) awaitBuilt(ctx context.Context, c *client.Client, collection, inde
 
 // buildLines tell the progress of a build where no bar can be shown.
 type buildLines struct {
-	a     *app
-	index string
-	next  time.Time // when the next line is due
+	a      *app
+	index  string
+	next   time.Time // when the next line is due
+	warned bool      // the line of starting is written
 }
 
 // buildLines makes the lines of a build that begins now. A short build has none.
 func (a *app) buildLines(index string) *buildLines {
-	return &buildLines{a, index, time.Now().Add(lineEvery)}
+	return &buildLines{a: a, index: index, next: time.Now().Add(lineEvery)}
 }
 
 // tell writes a line, if one is due.
@@ -96,4 +100,14 @@ func (l *buildLines) tell(now time.Time, fed, total uint64) {
 	}
 	l.next = now.Add(lineEvery)
 	l.a.note("Building %s: %d of %d objects.", l.index, fed, total)
+}
+
+// starting writes, once, that the Task's process is late, and where the reason is. Without this line a
+// person waits half a minute for an executable that the server can't find.
+func (l *buildLines) starting(now time.Time) {
+	if l.a.json || l.warned || now.Before(l.next) {
+		return
+	}
+	l.warned = true
+	l.a.note("The server has not started the Task of %s yet, and keeps trying: its log says why.", l.index)
 }

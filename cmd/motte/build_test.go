@@ -38,3 +38,25 @@ func TestLinesTellTheProgressOfALongBuild(t *testing.T) {
 		}
 	}
 }
+
+// TestALineTellsOfATaskThatDoesNotStart: once, and not for a Task that starts within the usual time.
+func TestALineTellsOfATaskThatDoesNotStart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "stderr")
+	f, err := os.Create(path)
+	testutil.Must(t, err)
+	lines := (&app{stderr: f}).buildLines("i")
+	due := lines.next
+	want := ""
+	for _, at := range []time.Duration{-1, 0, 1, 2 * lineEvery} {
+		lines.starting(due.Add(at))
+		if at == 0 {
+			want = "The server has not started the Task of i yet, and keeps trying: its log says why.\n"
+		}
+		got, err := os.ReadFile(path)
+		testutil.Must(t, err)
+		if string(got) != want {
+			t.Errorf("%v after the line is due: %q, want %q", at, got, want)
+		}
+	}
+	testutil.Must(t, f.Close())
+}

@@ -160,7 +160,7 @@ func hint(err error) string {
 	case model.TooSlow:
 		return "The index lives, and gets more time next time. A narrower predicate or a limit helps; so does a longer --deadline: 'motte task register'."
 	case model.QueryRefused:
-		return "'motte help predicates' shows what can be asked."
+		return "'motte help predicates' shows what the built-in Tasks can be asked; another Task's documentation says what that Task can be asked."
 	case model.Damaged:
 		return "'motte alerts' shows where; 'motte help verify' says what can be done."
 	case model.StorageFailed:

@@ -119,7 +119,7 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 	err := c.CreateIndex(ctx, collection, index, x)
 	switch {
 	case errors.Is(err, client.ErrInvalidRequest):
-		return fmt.Errorf("index %s %s: Task %s does not keep an order, or takes inputs of another type: see 'motte task list'", collection, index, x.Task)
+		return fmt.Errorf("index %s %s: Task %s does not keep an order, or takes inputs of another type: see 'motte task list'; --ordered and --type of 'motte task register' change that", collection, index, x.Task)
 	case errors.Is(err, client.ErrNoTask):
 		return fmt.Errorf("index %s %s: Task %s: %w", collection, index, x.Task, err)
 	case err != nil:

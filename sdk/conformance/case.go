@@ -137,7 +137,7 @@ func ParseCase(text []byte, files fs.FS) (*Case, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; docs/reference/case-file.md lists the members", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return nil, errors.New("text follows the JSON object")

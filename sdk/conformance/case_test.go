@@ -45,7 +45,7 @@ func TestWrongCasesAreRefused(t *testing.T) {
 	for text, why := range map[string]string{
 		`{`:                                               "unexpected EOF",
 		`{} {}`:                                           "text follows",
-		`{"input": {}}`:                                   "unknown field",
+		`{"input": {}}`:                                   `unknown field "input"; docs/reference/case-file.md lists the members`,
 		`{"type": "int32"}`:                               `unknown data type "int32": any, bytes`,
 		`{"refuses": {"types": ["x"]}}`:                   `unknown data type "x"`,
 		`{"inputs": {"a": ""}, ` + query + `}`:            "finds some of the inputs",
