@@ -93,11 +93,11 @@ func (a *app) testTask(ctx context.Context, path string, f *taskTestFlags) error
 	if f.deadline <= 0 {
 		return usage("--deadline: it has to be longer than nothing")
 	}
-	c, err := findCase(f.casePath, path)
+	start, err := confined.Executable(path, uint64(f.memory))
 	if err != nil {
 		return err
 	}
-	start, err := confined.Executable(path, uint64(f.memory))
+	c, err := findCase(f.casePath, path)
 	if err != nil {
 		return err
 	}
