@@ -16,6 +16,8 @@ type fixture struct {
 	live      *server           // server with liveObjects objects
 	busy      *server           // server with a Task that can spin
 	starts    *starts           // nil: not measured yet
+	crowd     *crowd            // nil: not measured yet
+	built     string            // directory of the Tasks in several languages; "": none was built
 	residency map[int]residency // by the factor of -objects
 	ends      []func() error
 }

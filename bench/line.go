@@ -40,6 +40,8 @@ var lines = []line{
 	{name: "SPACE, uniform", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(uniform)},
 	{name: "SPACE, zipfian", unit: "ratio", once: true, target: target{most: 1.5}, prepare: space(zipfian)},
 	{name: "RESTART", unit: "ms", target: target{most: 1000}, prepare: restart},
+	{name: "TASK, ten identities", unit: "µs", peer: peerCall, target: target{ratio: true, most: 1.25}, prepare: throughTask},
+	{name: "TASK, SEARCH of ten", unit: "µs", peer: peerLibrary, target: target{ratio: true, most: 1.25}, prepare: searchThroughTask},
 	{name: "MEMORY, RSS just loaded", unit: "bytes", once: true, prepare: memory(1, func(m residency) float64 { return m.loaded })},
 	{name: "MEMORY, RSS after idling", unit: "bytes", once: true, target: target{most: 100}, prepare: memory(1, func(m residency) float64 { return m.idle })},
 	{name: "MEMORY × 10, just loaded", unit: "bytes", once: true, prepare: memory(10, func(m residency) float64 { return m.loaded })},
@@ -50,13 +52,21 @@ var lines = []line{
 	{name: "GC PAUSE × 10", unit: "µs", once: true, prepare: mappingAlone(10, func(m alone) float64 { return m.pause })},
 }
 
+// lines returns the table, with the lines that depend on settings.
+func (s *settings) lines() []line {
+	return slices.Concat(lines, startLines(s.entries), crowdLines(s.collections), languageLines())
+}
+
 const (
-	peerEcho  = "echo"
-	peerSync  = "fdatasync"
-	peerQuiet = "not compacting"
-	peerAlone = "not counting"
-	peerFree  = "alone"
-	peerIdle  = "not spinning"
+	peerEcho    = "echo"
+	peerSync    = "fdatasync"
+	peerGo      = "Go"
+	peerLibrary = "library and GETMANY"
+	peerCall    = "in one process"
+	peerQuiet   = "not compacting"
+	peerAlone   = "not counting"
+	peerFree    = "alone"
+	peerIdle    = "not spinning"
 )
 
 // tenth is the target of a load beside a Task that spins: it takes at most a tenth.

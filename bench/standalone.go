@@ -27,7 +27,7 @@ type standalone struct {
 }
 
 // serveWithin bounds how long a server may take until clients can connect, or an index answers.
-const serveWithin = 10 * time.Minute
+const serveWithin = 5 * time.Minute
 
 // newStandalone starts an empty server in a new directory.
 func newStandalone(ctx context.Context, dir, bin string) (*standalone, error) {
@@ -142,8 +142,14 @@ func (s *standalone) disconnect() {
 	}
 }
 
-// remove ends the server, and removes its files.
-func (s *standalone) remove() error { return errors.Join(s.stop(), os.RemoveAll(s.dir)) }
+// end ends the server after the measurement. It removes the files if there was no error.
+func (s *standalone) end(failed error) error {
+	err := errors.Join(failed, s.stop())
+	if err == nil {
+		err = os.RemoveAll(s.dir)
+	}
+	return err
+}
 
 // processorTime returns the processor time of the Core, and that of all Tasks.
 func (s *standalone) processorTime() (core, tasks time.Duration, err error) {

@@ -86,7 +86,7 @@ func (f *fixture) measureStarts(ctx context.Context) (m *starts, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.remove()) }()
+	defer func() { err = s.end(err) }()
 	if err := s.people(ctx, f.entries); err != nil {
 		return nil, err
 	}

@@ -24,6 +24,7 @@ func printTable(w io.Writer, s settings, results []result) error {
 	}
 	_, err := fmt.Fprintf(w, "\nCalls per second, of objects of 1 KiB; for latencies, RESTART and START, ms, or percent fed again; for SPACE, bytes on disk\n"+
 		"for each live byte; for SHELF, bytes written for each byte changed;\n"+
+		"for TASK and EXACT, µs of processor time;\n"+
 		"for MEMORY, bytes an object; for GC PAUSE, µs. Peers: of GET a bare TLS 1.3 echo of 1 KiB; of PUT one write of 1 KiB\n"+
 		"and one fdatasync, repeated; of latencies the same load without the other work. See docs/reference/benchmarks.md.\n")
 	return err
