@@ -273,6 +273,10 @@ func (w *Write) prepare() bool {
 // within this time, also from a segment with few dead records.
 const cleanEvery = 7 * 24 * time.Hour
 
+// loadWithin is the time after the start within which a pass that nobody asked for waits for indexes
+// that come back from their shelves. A pass destroys the blobs that they still need.
+const loadWithin = 10 * time.Minute
+
 // Live returns the bytes of live records in each segment, by its number. A segment without live
 // records is missing.
 func (e *Engine) Live() map[uint32]int64 { return maps.Clone(e.used) }
@@ -298,8 +302,8 @@ func (e *Engine) Relocate(records []seglog.Record, at []seglog.Location, done fu
 // removed already. Erased follows when the keys are destroyed.
 //
 // With clean, a cleaning pass is due: COMPACT requests wait for it, of which the first waiting are
-// answered at its end, or the last pass began longer than cleanEvery ago. Cleaned and
-// CompactionDone follow. No pass is due while objects of erased owners are left.
+// answered at its end, or the last pass began longer than cleanEvery ago and no index is coming back
+// from its shelf. Cleaned and CompactionDone follow. No pass is due while objects of erased owners are left.
 func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) {
 	for _, erasing := range e.erase[:e.swept] {
 		erase = append(erase, erasing.owner)
@@ -307,7 +311,8 @@ func (e *Engine) PendingMaintenance() (erase []uint32, waiting int, clean bool) 
 	if e.swept < len(e.erase) {
 		return erase, 0, false
 	}
-	clean = len(e.compact) > 0 || e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
+	due := !e.loading() && e.Now.Unix()-e.cleanedAt > int64(cleanEvery/time.Second)
+	clean = due || len(e.compact) > 0
 	if !clean || e.renewDirtyShelves() {
 		return erase, 0, false
 	}

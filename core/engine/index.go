@@ -789,6 +789,7 @@ func (e *Engine) tickIndex(x *index) {
 	if e.mayPark(x) {
 		e.park(x)
 	}
+	e.saveParked(x)
 	e.save(x)
 	e.pump(x)
 }

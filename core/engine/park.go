@@ -18,6 +18,7 @@ const (
 	maxRunning   = 256
 	wakePart     = 16   // an index wakes when one in so many of its objects has changed
 	maxSleepers  = 1024 // queries that wait for one index
+	maxSaving    = 128  // processes up to which parked indexes are woken to save anew
 )
 
 // mayPark reports whether an index has nothing to do, and a shelf from which it can come back.
@@ -41,14 +42,15 @@ func (e *Engine) park(x *index) {
 	e.endUpgrade(x)
 }
 
-// parkAtStart parks the indexes that have a shelf, if all of them would be too many processes.
+// parkAtStart parks the indexes that have a shelf, if all of them would be too many processes. Nobody
+// has asked them for longer than any process may be idle.
 func (e *Engine) parkAtStart() {
 	if len(e.indexes) <= maxRunning {
 		return
 	}
 	for _, x := range e.indexes {
-		if x.shelf.logged.highest > 0 && x.options&model.OptionResident == 0 {
-			x.state = model.IndexParked
+		if x.shelf.logged.begun != 0 && x.options&model.OptionResident == 0 {
+			x.state, x.askedAt = model.IndexParked, -parkAfter
 		}
 	}
 }
@@ -57,6 +59,15 @@ func (e *Engine) parkAtStart() {
 func (e *Engine) wake(x *index) {
 	x.state, x.retryAt = model.IndexStarting, time.Time{}
 	e.pump(x)
+}
+
+// saveParked wakes a parked index with nothing on its shelf, unless many processes run: a cleaning pass
+// has destroyed its blobs. It saves anew, and is parked again.
+func (e *Engine) saveParked(x *index) {
+	lacks := x.state == model.IndexParked && x.shelf.now.highest == 0 && x.c.objects.Len() > 0
+	if row := e.tasks[x.task]; lacks && row != nil && row.Shelf > 0 && len(e.instances) < maxSaving {
+		e.wake(x)
+	}
 }
 
 // missedByParked counts a change that an index does not get, since it is parked.

@@ -191,3 +191,46 @@ func TestAnIndexThatWaitsForItsUpgradeMayBeParked(t *testing.T) {
 		t.Errorf("a parked index waits for its upgrade: %t, accepted %t", x.outdated, x.accepted)
 	}
 }
+
+// TestAParkedIndexSavesAnewAfterACleaning: the pass destroys its blobs. The index is parked again when
+// it has saved.
+func TestAParkedIndexSavesAnewAfterACleaning(t *testing.T) {
+	w := parked(t, 0)
+	x := w.x()
+	w.must(admin, put("c", "one", "changed"), model.OK) // so the shelf has an object that is no more
+	w.now = w.now.Add(cleanEvery)
+	w.tick(time.Second)
+	w.clean(model.OK)
+	if x.shelf.now.highest != 0 {
+		t.Fatal("the shelf keeps its blobs")
+	}
+	w.tick(time.Second)
+	if x.state != model.IndexStarting {
+		t.Fatalf("the index has state %d; want that it starts", x.state)
+	}
+	for range 10 {
+		w.live(2 * time.Second)
+	}
+	if x.state != model.IndexParked || x.shelf.logged.highest == 0 {
+		t.Errorf("the index has state %d and blob %d; want it parked, with a shelf", x.state, x.shelf.logged.highest)
+	}
+}
+
+// TestACleaningWaitsForShelves: it does not take the blobs from an index that comes back from them.
+func TestACleaningWaitsForShelves(t *testing.T) {
+	w := parked(t, model.OptionResident)
+	w.now = w.now.Add(2 * cleanEvery)
+	w.start(w.replay(w.checkpoint()))
+	w.tick(time.Second)
+	_, _, clean := w.e.PendingMaintenance()
+	if x := w.x(); clean || w.e.renewing || x.shelf.now.highest == 0 {
+		t.Errorf("the blobs are gone, and the index has state %d", x.state)
+	}
+	for w.x().state != model.IndexServing {
+		w.live(time.Second)
+	}
+	w.e.PendingMaintenance()
+	if !w.e.renewing {
+		t.Error("the index serves, and no pass begins")
+	}
+}

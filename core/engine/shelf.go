@@ -561,6 +561,15 @@ func (e *Engine) renewDirtyShelves() (wait bool) {
 	return e.renewing
 }
 
+// loading reports whether an index is coming back from its shelf. It returns false when that takes
+// very long.
+func (e *Engine) loading() bool {
+	return e.uptime < loadWithin && slices.ContainsFunc(e.indexes, func(x *index) bool {
+		comes := x.state == model.IndexStarting || x.state == model.IndexBuilding
+		return comes && x.shelf.now.highest > 0
+	})
+}
+
 // shelfLost handles a blob that can't be read. The index begins anew, at once, without the shelf.
 func (e *Engine) shelfLost(x *index) {
 	e.emptyShelf(x)
