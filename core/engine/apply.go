@@ -96,11 +96,12 @@ func (e *Engine) applyRemoval(body []byte, w *write) error {
 	if err != nil {
 		return err
 	}
-	if n.id != (access.Principal{}) { // otherwise the owner is a generation of a shelf
+	shelf := n.id == access.Principal{} // the owner is a generation
+	if !shelf {
 		e.forget(n.id)
 	}
 	if n.erase {
-		e.applyErase(n.owner, w)
+		e.applyErase(n.owner, shelf, w)
 	}
 	return nil
 }

@@ -103,6 +103,7 @@ type Engine struct {
 	erasing            bool           // the record of an erasure is uncommitted
 	verify             []*Request     // answered when every live record was read
 	erase              []erasure      // acknowledged when the data keys of their owners are destroyed
+	erasingObjects     int            // erasures of erase that are not of a generation of a shelf
 	swept              int            // the first erasures of erase, whose objects are all removed
 	sweeping           int            // the first erasures of erase, which the present pass completes
 	sweptTo            Cursor         // position of the present pass

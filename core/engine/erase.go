@@ -19,12 +19,13 @@ import (
 // erasure is an owner whose data is being erased.
 type erasure struct {
 	owner uint32
+	shelf bool   // the owner is a generation of a shelf, whose data no Task is fed
 	w     *write // waits until the data key is destroyed
 }
 
 // applyErase begins to remove the objects of an owner. Before the start, w is nil, and Check
 // removes them.
-func (e *Engine) applyErase(owner uint32, w *write) {
+func (e *Engine) applyErase(owner uint32, shelf bool, w *write) {
 	e.erased[owner] = true
 	e.erasures[owner] = len(e.erasures) + 1
 	started := w != nil
@@ -32,7 +33,10 @@ func (e *Engine) applyErase(owner uint32, w *write) {
 		w = &write{} // no request waits
 	}
 	w.acksMissing++
-	e.erase = append(e.erase, erasure{owner, w})
+	e.erase = append(e.erase, erasure{owner, shelf, w})
+	if !shelf {
+		e.erasingObjects++
+	}
 	if started && len(e.erase) == e.swept+1 { // otherwise a sweep is under way, and goes on
 		e.startSweep()
 	}
@@ -93,7 +97,10 @@ func (e *Engine) Erased(n int) {
 	e.sweeping -= n
 	for range n {
 		erasing := pop(&e.erase)
-		e.heldNoMore(erasing.owner)
+		if !erasing.shelf {
+			e.erasingObjects--
+			e.heldNoMore(erasing.owner)
+		}
 		erasing.w.acked(e)
 	}
 }

@@ -47,3 +47,21 @@ func TestAPutWithoutAnInputWaitsForNoTask(t *testing.T) {
 		t.Errorf("the Task got a frame of type %d, want a Void", h.Type)
 	}
 }
+
+// TestADroppedShelfDelaysNoOther: while the data key of a shelf that was dropped is not destroyed yet,
+// other Tasks save. Else a client that makes and drops indexes could keep all others from it.
+func TestADroppedShelfDelaysNoOther(t *testing.T) {
+	w := shelved(t, 5)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "d"}, model.OK)
+	w.must(admin, createIndex("d", "y", model.TypeAny, 0), model.OK)
+	w.must(admin, put("d", "other", "another object"), model.OK)
+	w.save()
+	w.must(admin, put("c", "new", "a new object"), model.OK)
+	w.ask(admin, wire.Request{Op: model.OpDropIndex, Collection: "d", Index: "y"})
+	if w.settle(); len(w.e.erase) != 1 {
+		t.Fatalf("%d erasures are under way, want that of the dropped shelf", len(w.e.erase))
+	}
+	if w.save(); len(w.blobs()) != 6 {
+		t.Errorf("the other shelf has %d blobs, want 6", len(w.blobs()))
+	}
+}

@@ -303,7 +303,7 @@ func (e *Engine) cleanShelf(x *index) {
 // maySave reports whether blobs may be made now. They may not while objects of an owner are being
 // erased: the Task may still hold them.
 func (e *Engine) maySave() bool {
-	ready := !e.changing && len(e.erase) == 0 && !e.renewing
+	ready := !e.changing && e.erasingObjects == 0 && !e.renewing
 	return ready && !e.readOnly && !e.diskFull && e.nextOwner() < mapping.Limit
 }
 
@@ -414,7 +414,7 @@ func (e *Engine) saved(x *index, a taskwire.Answer) model.Reason {
 	}
 	e.ackDeliveries(x, func(d *delivery) bool { return d.seq == a.Seq })
 	x.saveOpen = false
-	if x.active && (e.erasing || len(e.erase) > 0) {
+	if x.active && (e.erasing || e.erasingObjects > 0) {
 		x.active, x.shelf.failed = false, true // the blob may hold what is being erased
 	}
 	if !x.active {
