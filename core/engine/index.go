@@ -138,8 +138,15 @@ type delivery struct {
 }
 
 // full reports whether the queues are so long that writes must be refused. A single index
-// may fill them. Then writes are refused only in collections with an index that lags behind.
-func (e *Engine) full(x *index) bool { return e.backlog > maxBacklog && len(x.queue) > fairBacklog }
+// may fill them. Then writes are refused only in collections with an index, or a successor, that
+// lags behind.
+func (e *Engine) full(x *index) bool {
+	longest := len(x.queue)
+	if x.successor != nil {
+		longest = max(longest, len(x.successor.queue))
+	}
+	return e.backlog > maxBacklog && longest > fairBacklog
+}
 
 // enqueue adds a delivery to the queue of an index.
 func (e *Engine) enqueue(x *index, d *delivery) {
@@ -758,7 +765,7 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 	}
 	e.backlog -= len(x.queue)
 	e.queuedInputBytes -= x.inputBytes
-	x.session = session{}
+	x.session, x.complete = session{}, false
 }
 
 // At tells the engine the time at which it takes its next inputs. Only the measured latencies of

@@ -351,3 +351,68 @@ func TestTheWayBackKeepsTheProcess(t *testing.T) {
 		t.Errorf("the index has process %d, want the old one, %d", x.instance, instance)
 	}
 }
+
+// complete returns a world in which the successor of the index "x" is complete, while the old
+// process still works on a query.
+func complete(t *testing.T) (w *world, old, next *fakeTask) {
+	w = indexed(t, 0)
+	x := w.x()
+	row := w.e.tasks["fake"].Row
+	row.Measurement[0]++
+	w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.commit(len(w.pending))
+	next = w.task(x.successor.instance)
+	w.e.TaskStarted(next.instance)
+	for w.take(); len(next.frames)+len(w.fetch) > 0; {
+		if len(w.fetch) > 0 {
+			w.read()
+		} else {
+			w.step(next)
+		}
+	}
+	if !x.successor.complete {
+		t.Fatal("the successor is not complete")
+	}
+	return w, w.task(x.instance), next
+}
+
+// TestASuccessorThatEndedIsNotComplete: when the old process answers its last query, it goes on,
+// whether the next successor is not started yet, or is being built.
+func TestASuccessorThatEndedIsNotComplete(t *testing.T) {
+	for _, begun := range []bool{false, true} {
+		w, old, next := complete(t)
+		x := w.x()
+		w.e.TaskEnded(next.instance, model.ReasonTaskEnded)
+		if w.take(); begun {
+			w.tick(2 * minBackoff)
+			w.e.TaskStarted(x.successor.instance)
+			w.take()
+		}
+		for len(old.frames) > 0 {
+			w.step(old)
+		}
+		for w.work() {
+		}
+		if x.instance != old.instance || x.state != model.IndexServing {
+			t.Errorf("begun anew %t: the index has process %d and state %d; want the old process %d, serving",
+				begun, x.instance, x.state, old.instance)
+		}
+		w.live(5 * time.Second)
+		if w.found("") != 3 || x.instance == old.instance || x.successor != nil {
+			t.Errorf("begun anew %t: then the new executable does not serve", begun)
+		}
+	}
+}
+
+// TestWritesAreRefusedForASuccessorThatLagsBehind, so that its queue does not grow without end.
+func TestWritesAreRefusedForASuccessorThatLagsBehind(t *testing.T) {
+	w, _, _ := complete(t)
+	next := w.x().successor
+	for len(next.queue) <= maxBacklog {
+		w.e.enqueue(next, &delivery{kind: taskwire.Remove})
+	}
+	w.must2(w.ask(admin, put("c", "another", "data")), model.Overloaded)
+	w.e.abandon(w.x())
+	w.must(admin, put("c", "another", "data"), model.OK)
+}
