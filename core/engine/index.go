@@ -482,6 +482,7 @@ func (e *Engine) keepMissed(x *index, o mapping.Entry) bool {
 	}
 	e.stopIndex(x, model.IndexUnavailable)
 	x.state, x.retryAt = model.IndexStarting, e.Now.Add(maxBackoff)
+	e.wakeSleepers(x)
 	return false
 }
 

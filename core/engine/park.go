@@ -83,8 +83,9 @@ func (e *Engine) missedByParked(x *index) {
 // sleep lets a query wait for an index that is parked, or comes back. Otherwise wait is false. A code
 // other than OK refuses the query.
 func (e *Engine) sleep(x *index, q *Request) (code model.Code, wait bool) {
+	awake := x.state != model.IndexParked && len(x.sleepers) == 0
 	switch {
-	case x.state != model.IndexParked && len(x.sleepers) == 0, x.state == model.IndexServing:
+	case awake, x.state == model.IndexServing, e.tasks[x.task] == nil: // no process: see startIndex
 		return model.OK, false
 	case len(x.sleepers) >= maxSleepers:
 		return model.Overloaded, false

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"motte/client/frames"
+	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -233,4 +234,26 @@ func TestACleaningWaitsForShelves(t *testing.T) {
 	if !w.e.renewing {
 		t.Error("the index serves, and no pass begins")
 	}
+}
+
+// TestAQueryDoesNotSleepForEver: the Task of the index is not known after a salvage, or the disk fails
+// again and again to read the objects.
+func TestAQueryDoesNotSleepForEver(t *testing.T) {
+	w := shelved(t, 5)
+	w.e.park(w.x())
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", ""))
+	if len(w.x().sleepers) != 1 {
+		t.Fatal("the query does not wait")
+	}
+	for range maxMissed + 1 {
+		w.e.keepMissed(w.x(), mapping.Entry{})
+	}
+	for w.work() {
+	}
+	w.must2(n, model.IndexUnavailable)
+
+	w = shelved(t, 5)
+	w.e.park(w.x())
+	delete(w.e.tasks, "fake")
+	w.must(admin, byPredicate(model.OpSearch, "c", "x", ""), model.IndexUnavailable)
 }
