@@ -91,6 +91,7 @@ type Process struct {
 	channel *os.File
 	killed  sync.Once
 	ended   sync.Once
+	result  error // of the wait for the end
 	owner   owner
 
 	mu   sync.Mutex
@@ -200,12 +201,14 @@ func (p *Process) Kill() { p.killed.Do(func() { _ = p.cmd.Process.Kill() }) }
 // chooses both, and could leak a byte of its data with each end to readers of the host's log.
 func (p *Process) Wait() { _ = p.wait() }
 
-// wait waits for the end, and returns the Task's user and share.
+// wait waits for the end, and returns the Task's user and share. Several goroutines may wait.
 func (p *Process) wait() error {
-	p.awaitEnd()
-	err := p.cmd.Wait()
-	p.ended.Do(p.owner.leave)
-	return err
+	p.ended.Do(func() {
+		p.awaitEnd()
+		p.result = p.cmd.Wait()
+		p.owner.leave()
+	})
+	return p.result
 }
 
 func channel() (ours, theirs *os.File, err error) {

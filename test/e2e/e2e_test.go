@@ -36,7 +36,8 @@ func TestMain(m *testing.M) {
 type server struct {
 	t     *testing.T
 	dir   string
-	pages string // address of its metrics and health; "": not served
+	pages string     // address of its metrics and health; "": not served
+	mu    sync.Mutex // of log, while the server runs
 	log   *bytes.Buffer
 	ready chan host.Ready
 	ended chan error
@@ -75,14 +76,13 @@ func launchWith(t *testing.T, cfg host.Config) *server {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &server{t: t, dir: cfg.Dir, log: &bytes.Buffer{}, ready: make(chan host.Ready, 16), ended: make(chan error, 1)}
-	var mu sync.Mutex
 	cfg.TaskDirs = append(cfg.TaskDirs, testutil.HostileTask(t))
-	cfg.Listen, cfg.Bin, cfg.Logger = "127.0.0.1:0", testutil.Executables(t), slog.New(slog.NewTextHandler(lockedWriter{&mu, s.log}, nil))
+	cfg.Listen, cfg.Bin, cfg.Logger = "127.0.0.1:0", testutil.Executables(t), slog.New(slog.NewTextHandler(lockedWriter{&s.mu, s.log}, nil))
 	cfg.Ready = func(r host.Ready) {
-		mu.Lock()
+		s.mu.Lock()
 		_, rest, _ := strings.Cut(s.log.String(), "msg=metrics address=")
 		s.pages, _, _ = strings.Cut(rest, "\n")
-		mu.Unlock()
+		s.mu.Unlock()
 		s.ready <- r
 	}
 	go func() { s.ended <- host.Run(ctx, cfg) }()
@@ -97,8 +97,8 @@ func launchWith(t *testing.T, cfg host.Config) *server {
 		cancel()
 		<-s.ended
 		if t.Failed() {
-			mu.Lock()
-			defer mu.Unlock()
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			t.Logf("the server's log:\n%s", s.log)
 		}
 	})

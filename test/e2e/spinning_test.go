@@ -100,6 +100,14 @@ func TestASpinningTaskIsHeldBack(t *testing.T) {
 	testutil.Eventually(t, "a pause", paused(pid, true))
 	testutil.Eventually(t, "the end of the pause", paused(pid, false))
 	testutil.Eventually(t, "another pause", paused(pid, true))
+	testutil.Eventually(t, "a warning in the log", func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if !strings.Contains(s.log.String(), "takes processor time although") {
+			return errors.New("the log does not say that the Task takes processor time")
+		}
+		return nil
+	})
 	spin(t, c, 40)
 	testutil.Eventually(t, "a lower class of new threads", classes(pid, unix.SCHED_IDLE, 40))
 	spin(t, c, 0)
