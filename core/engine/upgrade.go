@@ -94,7 +94,7 @@ func (e *Engine) adopt(x *index) {
 		e.instances[x.instance] = x
 	}
 	e.emptyShelf(x) // its blobs are of the old executable
-	if len(x.setAside) > 0 {
+	if had := x.shelf.now.setAside; len(had)+len(x.setAside) > 0 {
 		e.logSetAside(x)
 	}
 }

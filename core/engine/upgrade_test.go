@@ -416,3 +416,20 @@ func TestWritesAreRefusedForASuccessorThatLagsBehind(t *testing.T) {
 	w.e.abandon(w.x())
 	w.must(admin, put("c", "another", "data"), model.OK)
 }
+
+// TestASuccessorMayTakeWhatWasSetAside: with more memory, the same executable takes an input over which
+// it ended. The next start of the Core does not set the input aside again.
+func TestASuccessorMayTakeWhatWasSetAside(t *testing.T) {
+	w := poisoned(t, 1)
+	w.kills = ""
+	w.retable(func(r *model.Row) { r.Memory++ })
+	w.live(2 * time.Second)
+	if n := w.found(""); n != 11 {
+		t.Fatalf("after the upgrade the index shows %d objects, want all 11", n)
+	}
+	w.start(w.replay(nil))
+	w.live(2 * time.Second)
+	if n := w.found(""); n != 11 {
+		t.Errorf("after the next start the index shows %d objects, want all 11", n)
+	}
+}
