@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"motte/core/mapping"
 	"motte/core/seglog"
 )
@@ -37,9 +39,20 @@ func (e *Engine) applyErase(owner uint32, shelf bool, w *write) {
 	if !shelf {
 		e.erasingObjects++
 	}
-	if started && len(e.erase) == e.swept+1 { // otherwise a sweep is under way, and goes on
+	switch {
+	case !started || len(e.erase) > e.swept+1: // Check sweeps, or a sweep is under way, and goes on
+	case shelf && !e.isGeneration(owner):
+		e.swept++
+		e.sweeping = e.swept
+	default:
 		e.startSweep()
 	}
+}
+
+// isGeneration reports whether an owner is the generation of a shelf. Else the shelf was dropped, and
+// no blob is left that a sweep would remove.
+func (e *Engine) isGeneration(owner uint32) bool {
+	return slices.ContainsFunc(e.indexes, func(x *index) bool { return x.shelf.logged.generation == owner })
 }
 
 // startSweep continues a sweep in later events. The sweep pauses while the queues of indexes

@@ -65,3 +65,26 @@ func TestADroppedShelfDelaysNoOther(t *testing.T) {
 		t.Errorf("the other shelf has %d blobs, want 6", len(w.blobs()))
 	}
 }
+
+// TestADroppedShelfIsNotSwept: its blobs go with it. Else each drop of an index would visit all objects
+// of the store.
+func TestADroppedShelfIsNotSwept(t *testing.T) {
+	for _, r := range []wire.Request{
+		{Op: model.OpDropIndex, Collection: "c", Index: "x"},
+		{Op: model.OpDropCollection, Collection: "c"},
+	} {
+		w := shelved(t, 5)
+		w.byHand = true
+		n := w.ask(admin, r)
+		w.commit(len(w.pending))
+		if list, _, _ := w.e.PendingMaintenance(); len(list) != 1 {
+			t.Errorf("operation %d: the keys of %d owners may be destroyed at once, want 1", r.Op, len(list))
+		}
+		w.settle()
+		w.eraseKeys()
+		w.must2(n, model.OK)
+		if w.secrets("object 1") != 0 || len(w.e.erase)+w.e.swept+w.e.sweeping != 0 {
+			t.Errorf("operation %d: the blobs can be opened, or an erasure is left", r.Op)
+		}
+	}
+}
