@@ -488,7 +488,7 @@ func (e *Engine) settle(x *index, a taskwire.Answer) {
 func (e *Engine) recoverShelf(x *index) {
 	if e.erased[x.shelf.now.generation] {
 		x.shelf.now.generation, x.shelf.now.owners = 0, ownerSet{}
-		x.shelf.dirty = false
+		x.shelf.logged, x.shelf.dirty = x.shelf.now, false // lost writes bring logged back
 	}
 }
 

@@ -891,3 +891,18 @@ func TestASavingIsCharged(t *testing.T) {
 		t.Error("the last changes are saved, although the budget is used up")
 	}
 }
+
+// TestADeadGenerationStaysDead, also if writes fail after an older log was put back.
+func TestADeadGenerationStaysDead(t *testing.T) {
+	w := shelved(t, 5)
+	dead := w.x().shelf.now.generation
+	w.erased[dead] = true
+	w.boot()
+	w.pass(time.Second)
+	w.fail()
+	w.resume()
+	w.save()
+	if now := w.x().shelf.now.generation; now == dead || len(w.blobs()) != 5 {
+		t.Errorf("the shelf has %d blobs and generation %d; want 5 blobs, and another generation than %d", len(w.blobs()), now, dead)
+	}
+}
