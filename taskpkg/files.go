@@ -45,7 +45,7 @@ func openFiles(source string) (*Package, error) {
 	}
 	if want := Prefix + p.Name; filepath.Base(path) != want {
 		p.Close()
-		return nil, fmt.Errorf("the manifest is for %s, and lies beside %s", want, filepath.Base(path))
+		return nil, fmt.Errorf("the manifest is for %s, and lies beside %q", want, filepath.Base(path))
 	}
 	return p, nil
 }

@@ -117,7 +117,7 @@ func (e *Engine) createIndex(q *Request) model.Code {
 		return model.NoTask
 	case q.in.index(n.name) != nil:
 		return model.Exists
-	case len(q.in.indexes) >= MaxIndexes, n.shelf >= mapping.Limit:
+	case len(q.in.indexes) >= MaxIndexes, n.shelf >= shelfNumbers:
 		return model.LimitReached
 	case q.Options&model.OptionOrdered != 0 && !row.Ordered, !compatible(row.Type, n.dataType):
 		return model.InvalidRequest

@@ -3,6 +3,7 @@ package engine
 import (
 	"testing"
 
+	"motte/client/frames"
 	"motte/core/identity"
 	"motte/core/model"
 	"motte/core/taskwire"
@@ -86,5 +87,61 @@ func TestADroppedShelfIsNotSwept(t *testing.T) {
 		if w.secrets("object 1") != 0 || len(w.e.erase)+w.e.swept+w.e.sweeping != 0 {
 			t.Errorf("operation %d: the blobs can be opened, or an erasure is left", r.Op)
 		}
+	}
+}
+
+// TestAPredicateIsDataOfItsPrincipal: a Task may have kept it in a blob, so an erasure of the principal
+// ends the shelf's generation, although the principal has put no object.
+func TestAPredicateIsDataOfItsPrincipal(t *testing.T) {
+	w := shelved(t, 3)
+	asks := w.person("asks", model.RightRead)
+	w.must(asks, byPredicate(model.OpSearch, "c", "x", "a secret predicate"), model.OK)
+	w.must(admin, put("c", "0", "changed"), model.OK)
+	w.save()
+	before := w.x().shelf.now.generation
+	w.eraseAll(asks)
+	if after := w.x().shelf.now.generation; before == 0 || after == before {
+		t.Errorf("the generation %d is %d after the erasure", before, after)
+	}
+}
+
+// TestShelvesLeaveNumbersToOthers: when indexes have used up the numbers of shelves, collections and
+// principals can still be made.
+func TestShelvesLeaveNumbersToOthers(t *testing.T) {
+	w := shelved(t, 3)
+	w.e.lastCollection, w.e.lastOwner = shelfNumbers-1, shelfNumbers-1
+	w.must(admin, createIndex("c", "y", model.TypeAny, 0), model.LimitReached)
+	w.must(admin, wire.Request{Op: model.OpCreateCollection, Collection: "more"}, model.OK)
+	w.person("more", model.RightRead)
+	if w.e.maySave() {
+		t.Error("a shelf may still take the number of an owner")
+	}
+}
+
+// TestASuccessorIsAskedByItsOwnRow: a query that waited for a successor asks for no more results than
+// the successor's row allows.
+func TestASuccessorIsAskedByItsOwnRow(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	old := w.task(x.instance)
+	w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data")) // keeps the old process
+	row := w.e.tasks["fake"].Row
+	row.MaxResults = 2
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.commit(len(w.pending))
+	next := w.task(x.successor.instance)
+	w.e.TaskStarted(next.instance)
+	for w.take(); len(next.frames)+len(w.fetch) > 0; {
+		if len(w.fetch) > 0 {
+			w.read()
+		} else {
+			w.step(next)
+		}
+	}
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+	alerts := w.e.alertCount
+	w.settle()
+	if a, _ := w.answered(n); a.code != model.OK || len(a.objects) != 2 || w.e.alertCount != alerts || x.instance == old.instance {
+		t.Errorf("the query has code %d and %d objects, %d alerts; want 2 objects", a.code, len(a.objects), w.e.alertCount-alerts)
 	}
 }

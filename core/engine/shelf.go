@@ -50,6 +50,10 @@ const (
 	blobCost       = 256                 // bytes of a blob's record beside its class, at most
 )
 
+// shelfNumbers bounds the numbers of collections and owners that shelves take. The other half of all
+// numbers is left to collections and principals, which only server administrators make.
+const shelfNumbers = mapping.Limit / 2
+
 // pace says when Tasks save, and in what steps they are compared with their collections.
 type pace struct {
 	saveEvery   time.Duration // from the start of a saving to the next, at least
@@ -304,7 +308,7 @@ func (e *Engine) cleanShelf(x *index) {
 // erased: the Task may still hold them.
 func (e *Engine) maySave() bool {
 	ready := !e.changing && e.erasingObjects == 0 && !e.renewing
-	return ready && !e.readOnly && !e.diskFull && e.nextOwner() < mapping.Limit
+	return ready && !e.readOnly && !e.diskFull && e.nextOwner() < shelfNumbers
 }
 
 // save begins a saving if one is due, and asks for its next step. Tick calls it.
