@@ -3,7 +3,6 @@ package engine
 import (
 	"testing"
 
-	"motte/client/frames"
 	"motte/core/identity"
 	"motte/core/model"
 	"motte/core/taskwire"
@@ -115,33 +114,5 @@ func TestShelvesLeaveNumbersToOthers(t *testing.T) {
 	w.person("more", model.RightRead)
 	if w.e.maySave() {
 		t.Error("a shelf may still take the number of an owner")
-	}
-}
-
-// TestASuccessorIsAskedByItsOwnRow: a query that waited for a successor asks for no more results than
-// the successor's row allows.
-func TestASuccessorIsAskedByItsOwnRow(t *testing.T) {
-	w := indexed(t, 0)
-	x := w.x()
-	old := w.task(x.instance)
-	w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data")) // keeps the old process
-	row := w.e.tasks["fake"].Row
-	row.MaxResults = 2
-	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
-	w.commit(len(w.pending))
-	next := w.task(x.successor.instance)
-	w.e.TaskStarted(next.instance)
-	for w.take(); len(next.frames)+len(w.fetch) > 0; {
-		if len(w.fetch) > 0 {
-			w.read()
-		} else {
-			w.step(next)
-		}
-	}
-	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
-	alerts := w.e.alertCount
-	w.settle()
-	if a, _ := w.answered(n); a.code != model.OK || len(a.objects) != 2 || w.e.alertCount != alerts || x.instance == old.instance {
-		t.Errorf("the query has code %d and %d objects, %d alerts; want 2 objects", a.code, len(a.objects), w.e.alertCount-alerts)
 	}
 }

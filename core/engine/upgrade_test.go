@@ -136,15 +136,7 @@ func TestNoQueryFailsInAnUpgrade(t *testing.T) {
 		before := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
 		w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
 		w.commit(len(w.pending))
-		next := w.task(x.successor.instance)
-		w.e.TaskStarted(next.instance)
-		for w.take(); len(next.frames)+len(w.fetch) > 0; {
-			if len(w.fetch) > 0 {
-				w.read()
-			} else {
-				w.step(next)
-			}
-		}
+		next := w.completeSuccessor()
 		if !x.successor.complete || x.instance != old.instance {
 			t.Fatalf("the successor is not complete, or has taken over before the old process answered")
 		}
@@ -432,4 +424,39 @@ func TestASuccessorMayTakeWhatWasSetAside(t *testing.T) {
 	if n := w.found(""); n != 11 {
 		t.Errorf("after the next start the index shows %d objects, want all 11", n)
 	}
+}
+
+// TestASuccessorIsAskedByItsOwnRow: a query that waited for a successor asks for no more results than
+// the successor's row allows.
+func TestASuccessorIsAskedByItsOwnRow(t *testing.T) {
+	w := indexed(t, 0)
+	x := w.x()
+	old := w.task(x.instance)
+	w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data")) // keeps the old process
+	row := w.e.tasks["fake"].Row
+	row.MaxResults = 2
+	w.ask(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte("fake"), Query: frames.AppendRow(nil, &row)})
+	w.commit(len(w.pending))
+	w.completeSuccessor()
+	n := w.ask(admin, byPredicate(model.OpSearch, "c", "x", "data"))
+	alerts := w.e.alertCount
+	w.settle()
+	if a, _ := w.answered(n); a.code != model.OK || len(a.objects) != 2 || w.e.alertCount != alerts || x.instance == old.instance {
+		t.Errorf("the query has code %d and %d objects, %d alerts; want 2 objects", a.code, len(a.objects), w.e.alertCount-alerts)
+	}
+}
+
+// completeSuccessor lets the successor of the index "x" handle all frames that it gets, and returns its
+// Task. The old process handles none.
+func (w *world) completeSuccessor() *fakeTask {
+	next := w.task(w.x().successor.instance)
+	w.e.TaskStarted(next.instance)
+	for w.take(); len(next.frames)+len(w.fetch) > 0; {
+		if len(w.fetch) > 0 {
+			w.read()
+		} else {
+			w.step(next)
+		}
+	}
+	return next
 }
