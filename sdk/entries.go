@@ -1,7 +1,5 @@
 package sdk
 
-import "bytes"
-
 // entries saves the entries of a Keeper in a log of blobs.
 //
 // A sweep goes round all values, in ascending order, again and again. Each blob has the entries
@@ -194,19 +192,18 @@ func (k *entries) longest() int {
 	return empty.room(maxClass)
 }
 
-// stored implements saver. The index restores the entries at the same time, as blobs come.
+// stored implements saver.
 func (k *entries) stored(blob []byte) (place, bool) {
 	if !k.in.open(blob) {
 		return place{}, false
 	}
 	if k.load == nil {
-		k.load = newLoading(k.index)
+		k.load = newLoading(k.index, k.held)
 	}
-	k.load.blobs <- bytes.Clone(blob)
 	k.sweep, k.due = k.in.sweep, k.in.sweep.at
 	var r record
 	for k.in.next(&r) {
-		k.held.record(&r)
+		k.load.add(&r)
 	}
 	return k.sweep.at, true
 }
@@ -216,64 +213,12 @@ func (k *entries) ready() {
 	if k.load == nil {
 		return
 	}
-	for v := range k.load.wait() {
+	k.load.flush()
+	for v := range k.load.refused {
 		k.held.entries.drop(&v)
 	}
 	if x, ok := k.index.(BulkKeeper); ok && k.load.called {
 		x.Restored()
 	}
 	k.load = nil
-}
-
-// loading restores the entries of blobs in a goroutine, which alone calls the index until it ends.
-type loading struct {
-	index   Keeper
-	blobs   chan []byte
-	done    chan struct{}
-	called  bool           // Restore was called
-	refused map[Value]bool // the last entry of this value was not restored
-	removal [1]Change
-}
-
-// loadAhead bounds the blobs that wait for the index.
-const loadAhead = 8
-
-func newLoading(x Keeper) *loading {
-	l := &loading{index: x, blobs: make(chan []byte, loadAhead), done: make(chan struct{}), refused: make(map[Value]bool)}
-	go l.run()
-	return l
-}
-
-func (l *loading) run() {
-	defer close(l.done)
-	var in entriesReader
-	for blob := range l.blobs {
-		var r record
-		for ok := in.open(blob) && in.next(&r); ok; ok = in.next(&r) {
-			l.restore(&r)
-		}
-	}
-}
-
-// restore takes a record. A later record of the same value replaces it.
-func (l *loading) restore(r *record) {
-	if r.kind != recordEntry {
-		l.removal[0] = Change{Identity: r.Identity, Remove: true}
-		l.index.Apply(l.removal[:])
-		return
-	}
-	l.called = true
-	switch {
-	case !l.index.Restore(r.Entry):
-		l.refused[r.Identity.Value()] = true
-	case len(l.refused) > 0:
-		delete(l.refused, r.Identity.Value())
-	}
-}
-
-// wait waits for the end of the goroutine. It returns the values of entries that were not restored.
-func (l *loading) wait() map[Value]bool {
-	close(l.blobs)
-	<-l.done
-	return l.refused
 }

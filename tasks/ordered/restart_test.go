@@ -259,10 +259,15 @@ func restart(b *testing.B, blobs map[uint64][]byte, numbers []uint64, runs []tas
 // fillShelf makes the shelf of an index whose entries have changed many times, and their versions.
 func fillShelf(b *testing.B, blobs map[uint64][]byte, versions []uint8) (ratio float64) {
 	l := connect(b, &index{})
-	for n := range *objects {
+	for n, saved := 0, 0; n < *objects; n++ {
 		l.insert(n, 0)
 		if n%1000 == 999 {
 			l.applied()
+		}
+		if n-saved > max(50_000, n/128) { // as the Core saves while an index is filled
+			l.applied()
+			l.save(blobs)
+			saved = n
 		}
 	}
 	l.applied()
