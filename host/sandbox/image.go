@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,11 +78,24 @@ func newMemory(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
+// The kernel refuses to seal a file while it uses a page of it itself, as when it moves pages or writes
+// them to swap. Such a use ends soon.
+const (
+	sealTries = 20
+	sealPause = 50 * time.Millisecond
+)
+
 // seal sets the mode of a file in memory, and then forbids all changes.
 func seal(f *os.File, mode os.FileMode) error {
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	if err := f.Chmod(mode); err != nil {
 		return err
 	}
-	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SEAL|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE)
-	return err
+	for try := 1; ; try++ {
+		_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+		if !errors.Is(err, unix.EBUSY) || try == sealTries {
+			return err
+		}
+		time.Sleep(sealPause)
+	}
 }
