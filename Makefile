@@ -4,7 +4,7 @@ SHELL := /bin/bash
 GO ?= go
 BIN ?= bin
 PREFIX ?= /usr/local
-TASKS := ordered text
+TASKS := $(patsubst tasks/%/main.go,%,$(wildcard tasks/*/main.go))
 # Static binaries that come out the same on every machine. A Task's identity is the
 # SHA-256 of its executable, so only motte and motte-core name the commit.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags=-buildid=

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/hostwire"
 	"motte/core/model"
+	"motte/tasks"
 )
 
 // The host makes the administrator of a new store. admin.profile in the data directory is complete
@@ -129,21 +129,16 @@ func reachable(address string) string {
 	return address
 }
 
-// BuiltIn are the rows that the host registers the built-in Tasks with. The host fills in the
-// measurement of the executable that it finds.
-var BuiltIn = map[string]model.Row{
-	"ordered": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
-		MaxInput: 1 << 20, MaxResults: model.MaxResultsLimit, Deadline: 10_000, Memory: 2 << 30, Shelf: 2 << 30},
-	"text": {Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Ordered: true,
-		MaxInput: 4 << 20, MaxResults: 65_536, Deadline: 30_000, Memory: 4 << 30, Shelf: 4 << 30},
-}
-
 // registerTasks registers the new built-in Tasks beside this executable. It also registers a Task
 // again whose registered executable is gone, as after an upgrade. It keeps a Task that an
 // administrator registered in place of a built-in one, wherever its executable lies.
 func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
+	builtIn, err := tasks.BuiltIn()
+	if err != nil {
+		return err
+	}
 	list, unmeasured := h.images.list()
 	c, err := client.Dial(ctx, p)
 	if err != nil {
@@ -161,8 +156,8 @@ func (h *host) registerTasks(ctx context.Context, p *client.Profile) error {
 		registered[status.Tasks[i].Task] = &status.Tasks[i].Row
 	}
 	for _, m := range list {
-		row, builtIn := BuiltIn[m.Name]
-		if !builtIn || filepath.Dir(m.Path) != filepath.Clean(h.Bin) {
+		row, known := builtIn[m.Name]
+		if !known || filepath.Dir(m.Path) != filepath.Clean(h.Bin) {
 			continue
 		}
 		if old := registered[m.Name]; old != nil {

@@ -18,6 +18,7 @@ import (
 	"motte/core/wire"
 	"motte/host"
 	"motte/sdk/ijson"
+	"motte/tasks"
 )
 
 func (a *app) index() *cobra.Command {
@@ -145,7 +146,8 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 // built-in Task knows such a member. For other Tasks it returns "".
 func capital(x client.Index) string {
 	var members map[string]json.RawMessage
-	if _, builtIn := host.BuiltIn[x.Task]; !builtIn || json.Unmarshal(x.Config, &members) != nil {
+	builtIn, err := tasks.BuiltIn()
+	if _, known := builtIn[x.Task]; err != nil || !known || json.Unmarshal(x.Config, &members) != nil {
 		return ""
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {

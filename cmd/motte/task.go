@@ -14,6 +14,7 @@ import (
 	"motte/core/model"
 	"motte/host"
 	"motte/host/sandbox"
+	"motte/tasks"
 )
 
 func (a *app) task() *cobra.Command {
@@ -136,8 +137,9 @@ func registered(ctx context.Context, c *client.Client, task string) (model.Row, 
 			return s.Row, nil
 		}
 	}
-	if row, ok := host.BuiltIn[task]; ok {
+	builtIn, err := tasks.BuiltIn()
+	if row, ok := builtIn[task]; ok {
 		return row, nil
 	}
-	return defaultRow, nil
+	return defaultRow, err
 }

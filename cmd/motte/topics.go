@@ -57,7 +57,7 @@ The predicate of an index with the Task text is what people type into a search b
   analitical~1            up to one letter (or two) different
   title:engine^3          in one field of the index, counting three times
 
-docs/reference/predicates.md has all of it, and the configurations.`,
+The pages in docs/reference/tasks have all of it, and the configurations.`,
 	}, {
 		Use:   "environment",
 		Short: "The environment variable and files that motte uses",

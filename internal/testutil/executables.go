@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"motte/tasks"
 )
 
 // sources are the parts of the tree from which the executables are built.
@@ -22,11 +25,10 @@ var sources = []string{"go.mod", "go.sum", "source.go", "client", "cmd", "core",
 	"storetool", "taskpkg", "tasks", "test/hostiletask", "test/spinnertask"}
 
 // programs are the packages of the executables, by path below the common directory.
+// The built-in Tasks are added to them.
 var programs = map[string]string{
 	"product/motte":              "motte/cmd/motte",
 	"product/motte-core":         "motte/cmd/motte-core",
-	"product/motte-task-ordered": "motte/tasks/ordered",
-	"product/motte-task-text":    "motte/tasks/text",
 	"hostile/motte-task-hostile": "motte/test/hostiletask",
 	"hostile/motte-task-spinner": "motte/test/spinnertask",
 }
@@ -95,7 +97,15 @@ func build() (string, error) {
 	if err := os.RemoveAll(unfinished); err != nil {
 		return "", err
 	}
-	for name, pkg := range programs {
+	builtIn, err := tasks.BuiltIn()
+	if err != nil {
+		return "", err
+	}
+	all := maps.Clone(programs)
+	for name := range builtIn {
+		all["product/motte-task-"+name] = "motte/tasks/" + name
+	}
+	for name, pkg := range all {
 		if err := buildOne(root, filepath.Join(unfinished, name), pkg); err != nil {
 			return "", err
 		}

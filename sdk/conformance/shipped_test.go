@@ -11,6 +11,7 @@ import (
 	"motte/internal/testutil"
 	"motte/sdk/conformance"
 	"motte/sdk/conformance/confined"
+	"motte/tasks"
 )
 
 func TestMain(m *testing.M) {
@@ -29,7 +30,9 @@ func executable(t *testing.T, path string) func() (conformance.Process, error) {
 // TestShippedTasksConform: the Tasks that come with Motte pass the suite, in the confinement.
 func TestShippedTasksConform(t *testing.T) {
 	bin := testutil.Executables(t)
-	for _, name := range []string{"ordered", "text"} {
+	builtIn, err := tasks.BuiltIn()
+	testutil.Must(t, err)
+	for name := range builtIn {
 		t.Run(name, func(t *testing.T) {
 			c, err := conformance.BuiltIn(name)
 			testutil.Must(t, err)

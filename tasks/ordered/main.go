@@ -7,7 +7,7 @@
 // Configuration, in JSON: "path" is the JSON Pointer (RFC 6901) to the value
 // in the input; without it the whole input is the value, as text. "type" is
 // int64, float64, string or time; it may be left out if the index declares its
-// data type. docs/reference/predicates.md is the full text.
+// data type. docs/reference/tasks/ordered.md is the full text.
 //
 // Invariants:
 //

@@ -10,7 +10,7 @@
 //	"analyzer"  "standard" (words, in lower case, without common English ones;
 //	            the default), "en" (stemmed English), "simple" (letters only)
 //
-// Without path and fields the whole input is the text. docs/reference/predicates.md
+// Without path and fields the whole input is the text. docs/reference/tasks/text.md
 // says what can be asked.
 //
 // Invariants:

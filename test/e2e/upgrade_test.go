@@ -15,6 +15,7 @@ import (
 	"motte/core/model"
 	"motte/host"
 	"motte/internal/testutil"
+	"motte/tasks"
 )
 
 // upgrades is a server with executables of the Task "range": two that behave alike, and one that
@@ -43,7 +44,9 @@ func upgradable(t *testing.T) *upgrades {
 		refuses: place("motte-task-text", "motte-task-range.3", "3")}
 	u.server = serve(t, filepath.Join(t.TempDir(), "store"), dir)
 	u.c = u.admin()
-	row := host.BuiltIn["ordered"]
+	builtIn, err := tasks.BuiltIn()
+	testutil.Must(t, err)
+	row := builtIn["ordered"]
 	row.Measurement = u.first
 	testutil.Must(t, u.c.RegisterTask(t.Context(), "range", row))
 	testutil.Must(t, u.c.CreateCollection(t.Context(), "c"))
