@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"motte/core/model"
+	"motte/core/taskwire"
 	"motte/internal/testutil"
 	"motte/sdk"
 )
@@ -102,6 +103,18 @@ func TestGoldenConversation(t *testing.T) {
 	}
 	if !reflect.DeepEqual(w.queries, wantQueries) {
 		t.Errorf("the index gets the queries\n%+v, want\n%+v", w.queries, wantQueries)
+	}
+}
+
+// TestGoldenCandidates sends an index the Core's golden Search among two candidates.
+func TestGoldenCandidates(t *testing.T) {
+	search := vectors(t, "search-within")
+	taskwire.AppendHeader(search[:0], taskwire.Header{Type: taskwire.Search, Len: len(search) - taskwire.HeaderSize, Seq: 2})
+	w := &witness{}
+	_, err := serve(w, append(vectors(t, "configure"), search...))
+	want := []sdk.Query{{Predicate: []byte(">= 30 and < 40"), Limit: 10, Within: []sdk.Identity{pattern(0x20), pattern(0x40)}}}
+	if err != nil || !reflect.DeepEqual(w.queries, want) {
+		t.Errorf("%v, the index gets the queries\n%+v, want\n%+v", err, w.queries, want)
 	}
 }
 

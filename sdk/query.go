@@ -23,10 +23,62 @@ type Query struct {
 	// Core also asks for the next page itself, to fill an answer after it left objects out.
 	// See After.
 	After []Identity
+
+	// Within is a hint. If it is not empty, the client wants only the matches among these, the
+	// candidates. They ascend. The package leaves out other identities, whatever the answer names,
+	// so an index may ignore Within. But an index that ends its answer at Limit must count the
+	// candidates alone. The page still begins after an object of After, which may be no candidate.
+	// See Candidate and Candidates.
+	Within []Identity
 }
 
 // Wants reports whether the answer should name the objects of an owner.
 func (q *Query) Wants(o Owner) bool { return q.Owner == AllOwners || q.Owner == o }
+
+// Candidate reports whether the answer may name an identity: it has no candidates, or this is one
+// of them. It reports true for the identities of After, too, so that [After] and [Sorted] find the
+// place of the page; the package leaves them out.
+func (q *Query) Candidate(id Identity) bool {
+	return len(q.Within) == 0 || isAmong(q.Within, id) || slices.Contains(q.After, id)
+}
+
+// Candidates returns the identities for which Candidate reports true, each once, if the query has
+// candidates. An index looks each of them up, and need not look at its other objects.
+func (q *Query) Candidates() iter.Seq[Identity] {
+	return func(yield func(Identity) bool) {
+		for _, id := range q.Within {
+			if !yield(id) {
+				return
+			}
+		}
+		for i, id := range q.After {
+			if !isAmong(q.Within, id) && !slices.Contains(q.After[:i], id) && !yield(id) {
+				return
+			}
+		}
+	}
+}
+
+func isAmong(ids []Identity, id Identity) bool {
+	_, found := slices.BinarySearchFunc(ids, id, Identity.Compare)
+	return found
+}
+
+// among returns the identities of a sequence that are candidates. It ends at the last of them.
+func among(within []Identity, found iter.Seq[Identity]) iter.Seq[Identity] {
+	return func(yield func(Identity) bool) {
+		left := len(within)
+		for id := range found {
+			if !isAmong(within, id) {
+				continue
+			}
+			left--
+			if !yield(id) || left == 0 {
+				return
+			}
+		}
+	}
+}
 
 // Owner is a random number that stands for an owner of objects. It is the same in every process
 // of an index. In another index the same owner has another number. No owner is AllOwners.

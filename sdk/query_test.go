@@ -227,6 +227,84 @@ func TestPagesMakeTheWholeAnswer(t *testing.T) {
 	}
 }
 
+// TestOnlyCandidatesAreNamed: of an index that ignores the candidates, the kit names those that
+// match, in the order of the index and up to the limit, and takes nothing after the last of them.
+func TestOnlyCandidatesAreNamed(t *testing.T) {
+	const objects = 100
+	taken := 0
+	c := sdktest.Start(t, &witness{search: func(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+		return sdk.After(counted(objects, &taken), q.After)
+	}}, config)
+	c.InsertAll(0, make([]string, objects))
+	ids := func(numbers ...int) (list []sdk.Identity) {
+		for _, n := range numbers {
+			list = append(list, sdktest.ID(n))
+		}
+		return list
+	}
+	for _, tc := range []struct {
+		name   string
+		within []sdk.Identity
+		after  []sdk.Identity
+		limit  int
+		want   []sdk.Identity
+		more   bool
+		taken  int
+	}{
+		{"a few", ids(3, 17, 50), nil, 10, ids(3, 17, 50), false, 51},
+		{"the limit", ids(3, 17, 50), nil, 3, ids(3, 17, 50), false, 51},
+		{"more than the limit", ids(3, 17, 50), nil, 2, ids(3, 17), true, 51},
+		{"one that does not match", ids(3, 1000), nil, 10, ids(3), false, objects},
+		{"one of another version", append(ids(3), sdktest.Version(4, 1)), nil, 10, ids(3), false, objects},
+		{"none that matches", ids(1000, 1001), nil, 10, nil, false, objects},
+		{"all", sdktest.Candidates(objects), nil, objects, ids(slices.Collect(numbers(objects))...), false, objects},
+		{"a page after a candidate", ids(3, 17, 50), ids(17), 10, ids(50), false, 18 + objects},
+		{"a page after another object", ids(3, 17, 50), ids(30, 3), 10, ids(50), false, 31 + objects},
+		{"a page of one", ids(3, 17, 50), ids(2), 1, ids(3), true, 3 + 18},
+	} {
+		taken = 0
+		slices.SortFunc(tc.within, sdk.Identity.Compare)
+		found, more, err := c.Ask(sdk.Query{Limit: tc.limit, Within: tc.within, After: tc.after})
+		if err != nil || more != tc.more || !slices.Equal(found, tc.want) || taken != tc.taken {
+			t.Errorf("%s: %d found, more is %v, %d taken, %v; want %d, %v, %d", tc.name, len(found), more, taken, err,
+				len(tc.want), tc.more, tc.taken)
+		}
+	}
+}
+
+func numbers(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := 0; i < n && yield(i); i++ {
+		}
+	}
+}
+
+// TestCandidates: an index looks at the candidates, and at the objects after which a page begins.
+func TestCandidates(t *testing.T) {
+	within := sdktest.Candidates(3)
+	q := sdk.Query{Within: within, After: []sdk.Identity{sdktest.ID(7), sdktest.ID(1), sdktest.ID(7), sdktest.ID(8)}}
+	want := append(slices.Clone(within), sdktest.ID(7), sdktest.ID(8))
+	if got := slices.Collect(q.Candidates()); !slices.Equal(got, want) {
+		t.Errorf("the candidates are %x, want %x", got, want)
+	}
+	for i := range 10 {
+		if id := sdktest.ID(i); q.Candidate(id) != slices.Contains(want, id) {
+			t.Errorf("ID(%d) is a candidate: %v", i, q.Candidate(id))
+		}
+	}
+	for n := range len(want) {
+		taken := 0
+		for range q.Candidates() {
+			if taken++; taken > n {
+				break
+			}
+		}
+	}
+	if q.Within = nil; !q.Candidate(sdktest.ID(9)) {
+		t.Error("without candidates, an object is none")
+	}
+}
+
 // TestOwnersAreTold: an index learns the owner of each object, and of each query.
 func TestOwnersAreTold(t *testing.T) {
 	w := &witness{}

@@ -69,7 +69,7 @@ func allowed(h taskwire.Header) bool {
 	case taskwire.List:
 		return h.Len >= listHead && h.Len <= listHead+taskwire.MaxListed*len(Identity{}) && h.Len%len(Identity{}) == 0
 	case taskwire.Search:
-		return h.Len >= searchHead && h.Len <= searchHead+model.MaxAfter*len(Identity{})+model.MaxSubQuery
+		return h.Len >= searchHead && h.Len <= searchHead+(model.MaxAfter+taskwire.MaxWithin)*len(Identity{})+model.MaxSubQuery
 	}
 	return false
 }
@@ -102,7 +102,7 @@ const (
 	configureHead = 1 + 1 + 4 + 8
 	removeHead    = 8 + len(Identity{})
 	insertHead    = removeHead + 8
-	searchHead    = 4 + 8 + 1
+	searchHead    = 4 + 8 + 1 + 4
 	storedHead    = 8
 	saveSize      = 4 + 1
 	runSize       = len(Value{}) + 4 + len(taskwire.Sum{})*8
@@ -135,12 +135,28 @@ func decodeQuery(p []byte) (q Query, err error) {
 	q.Limit, q.Owner = int(r.U32()), Owner(r.U64())
 	count := int(r.U8())
 	r.Require(q.Limit > 0 && count <= model.MaxAfter)
-	for id := range slices.Chunk(r.Take(count*len(Identity{})), len(Identity{})) {
-		q.After = append(q.After, Identity(id))
+	q.After = takeIdentities(r, count)
+	candidates := int(r.U32())
+	r.Require(candidates <= taskwire.MaxWithin)
+	q.Within = takeIdentities(r, candidates)
+	for i := range q.Within {
+		r.Require(i == 0 || q.Within[i-1].Compare(q.Within[i]) < 0)
 	}
 	q.Predicate = r.Rest()
 	r.Require(len(q.Predicate) <= model.MaxSubQuery)
 	return q, r.Done()
+}
+
+// takeIdentities reads n identities, if the frame has as many.
+func takeIdentities(r *codec.Reader, n int) (ids []Identity) {
+	p := r.Take(n * len(Identity{}))
+	if len(p) > 0 {
+		ids = make([]Identity, 0, n)
+	}
+	for id := range slices.Chunk(p, len(Identity{})) {
+		ids = append(ids, Identity(id))
+	}
+	return ids
 }
 
 func decodeSave(p []byte) (room int, anew bool, err error) {

@@ -196,8 +196,13 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		p = append(p, 0, 0, 0, 0, 0, 0, 0, 0, count)
 		return frame(taskwire.Search, append(p, make([]byte, rest)...))
 	}
+	within := func(ids ...identity.ID) []byte {
+		return taskwire.AppendSearch(configure(), 2, &taskwire.Query{Limit: 1, Within: ids})
+	}
+	missing := within(sdktest.ID(1))
 	const id = identity.Size
-	for _, in := range [][]byte{search(1, 0, 0), search(1, 1, id), search(1, 8, 8*id+model.MaxSubQuery)} {
+	for _, in := range [][]byte{search(1, 0, 4), search(1, 1, id+4), search(1, 8, 8*id+4+model.MaxSubQuery),
+		within(sdktest.Candidates(taskwire.MaxWithin)...)} {
 		if _, err := serve(&witness{}, in); err != nil {
 			t.Errorf("a valid query ends the Task: %v", err)
 		}
@@ -218,13 +223,18 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"an insert too short":      frame(taskwire.Insert, make([]byte, 47)),
 		"a removal too short":      frame(taskwire.Remove, make([]byte, 39)),
 		"a removal with an input":  frame(taskwire.Remove, make([]byte, 41)),
-		"a query too short":        frame(taskwire.Search, make([]byte, 12)),
-		"a query too long":         header(taskwire.Search, 13+8*id+model.MaxSubQuery+1, 2),
-		"a predicate too long":     search(1, 7, 7*id+model.MaxSubQuery+1),
-		"a limit of 0":             search(0, 0, 0),
-		"a count of 9":             search(1, 9, 9*id),
-		"the highest count":        search(1, 255, 8*id),
+		"a query too short":        frame(taskwire.Search, make([]byte, 16)),
+		"a query too long":         header(taskwire.Search, 17+(8+taskwire.MaxWithin)*id+model.MaxSubQuery+1, 2),
+		"a predicate too long":     search(1, 7, 7*id+4+model.MaxSubQuery+1),
+		"a limit of 0":             search(0, 0, 4),
+		"a count of 9":             search(1, 9, 9*id+4),
+		"the highest count":        search(1, 255, 8*id+4),
 		"a count of missing bytes": search(1, 2, 2*id-1),
+		"no count of candidates":   search(1, 2, 2*id+3),
+		"too many candidates":      within(sdktest.Candidates(taskwire.MaxWithin + 1)...),
+		"a missing candidate":      append(missing[:len(missing)-id-1:len(missing)-id-1], 2),
+		"candidates that descend":  within(sdktest.ID(2), sdktest.ID(1)),
+		"a candidate twice":        within(sdktest.ID(1), sdktest.ID(1)),
 		"an end in a header":       configure()[:10],
 		"an end in a frame":        configure()[:20],
 		"ordered neither 0 nor 1":  notBool,
@@ -246,6 +256,7 @@ func FuzzServeChannel(f *testing.F) {
 	f.Add(sdktest.AppendInsert(configure(), 2, 1, sdktest.ID(1), 1, []byte("x")))
 	f.Add(ask(taskwire.AppendRemove(configure(), 2, 1, identity.ID{}), 3, ""))
 	f.Add(taskwire.AppendSearch(configure(), 2, &taskwire.Query{Limit: 1, Owner: 1, After: make([]identity.ID, 2)}))
+	f.Add(taskwire.AppendSearch(configure(), 2, &taskwire.Query{Limit: 1, Within: sdktest.Candidates(3)}))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, _ := serve(&recorder{}, in)
 		for answers, buf := bytes.NewReader(out), make([]byte, taskwire.MaxAnswerFrame); answers.Len() > 0; {

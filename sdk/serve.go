@@ -145,6 +145,9 @@ func (s *server) search(payload []byte) error {
 		s.fail(s.seq, failure(err, q))
 		return nil
 	}
+	if found != nil && len(q.Within) > 0 {
+		found = among(q.Within, found)
+	}
 	return s.answer(found, q.Limit)
 }
 

@@ -35,6 +35,7 @@ const (
 	HeaderSize     = 16
 	MaxChunk       = 4096 // identities in one frame; longer answers take several
 	MaxAnswerFrame = HeaderSize + 1 + MaxChunk*identity.Size
+	MaxWithin      = 65536        // candidates in one Search: 2 MiB of the 4 MiB that may be on their way
 	MaxBlob        = 128<<10 - 16 // bytes of a Blob
 	MaxDropped     = 4096         // numbers in one Set
 	MaxRuns        = 4096         // runs in one Runs frame
@@ -43,7 +44,7 @@ const (
 	configureHead  = 1 + 1 + 4 + 8
 	removeHead     = 8 + identity.Size
 	insertHead     = removeHead + 8
-	searchHead     = 4 + 8 + 1
+	searchHead     = 4 + 8 + 1 + 4
 	runSize        = identity.ValueSize + 4 + tagSize
 	tagSize        = identity.Size - identity.ValueSize
 )
@@ -57,7 +58,7 @@ const (
 	Configure Type = 1 // the first frame: data type 1 | ordered 1 | max results 4 | shelf 8 | configuration …
 	Insert    Type = 2 // LSN 8 | identity 32 | owner 8 | input …: replaces the Task's entry of the same value
 	Remove    Type = 3 // LSN 8 | identity 32: removes the Task's entry of the same value, if it has one
-	Search    Type = 4 // limit 4 | owner 8 | count 1 | count identities of 32 | predicate …
+	Search    Type = 4 // limit 4 | owner 8 | n 1 | n identities | m 4 | m candidates | predicate …
 
 	// The frames of the shelf. A Task without a shelf gets none of them.
 	Stored Type = 5 // number 8 | blob …: a blob of the shelf. These frames follow the Configure
@@ -243,21 +244,28 @@ func appendChange(p []byte, t Type, seq, lsn uint64, id identity.ID) []byte {
 	return w.U64(lsn).Bytes(id[:])
 }
 
-// Query is the content of a Search. It has at most model.MaxAfter identities in After.
+// Query is the content of a Search. It has at most model.MaxAfter identities in After, and at most
+// MaxWithin in Within.
 type Query struct {
 	Limit     uint32        // identities in the answer, at most
 	Owner     Owner         // AllOwners: no hint
 	After     []identity.ID // the answer begins after the first of these that the Task holds
+	Within    []identity.ID // the answer needs only these, in ascending order; none: all. A hint, like Owner
 	Predicate []byte
 }
 
 // AppendSearch appends a Search frame to p.
 func AppendSearch(p []byte, seq uint64, q *Query) []byte {
-	n := searchHead + len(q.After)*identity.Size + len(q.Predicate)
+	n := searchHead + (len(q.After)+len(q.Within))*identity.Size + len(q.Predicate)
 	w := codec.Writer(AppendHeader(p, Header{Search, n, seq}))
 	w = w.U32(q.Limit).U64(uint64(q.Owner)).U8(byte(len(q.After)))
-	for i := range q.After {
-		w = w.Bytes(q.After[i][:])
+	w = appendIDs(w, q.After).U32(uint32(len(q.Within)))
+	return appendIDs(w, q.Within).Bytes(q.Predicate)
+}
+
+func appendIDs(w codec.Writer, ids []identity.ID) codec.Writer {
+	for i := range ids {
+		w = w.Bytes(ids[i][:])
 	}
-	return w.Bytes(q.Predicate)
+	return w
 }

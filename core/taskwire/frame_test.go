@@ -61,11 +61,13 @@ func decodeAnswer(p []byte) (Answer, error) {
 // owner is the alias in the golden frames.
 const owner Owner = 0xc0c1c2c3c4c5c6c7
 
-// golden queries: the first page of all objects, and a further page of the objects of one owner.
+// golden queries: the first page of all objects, a further page of the objects of one owner, and
+// the matches among two candidates.
 var (
 	firstPage = Query{Limit: 10, Predicate: []byte(">= 30 and < 40")}
 	laterPage = Query{Limit: 2, Owner: owner, After: []identity.ID{pattern(0x80), pattern(0xa0)},
 		Predicate: []byte(">= 30 and < 40")}
+	amongTwo = Query{Limit: 10, Within: []identity.ID{pattern(0x20), pattern(0x40)}, Predicate: []byte(">= 30 and < 40")}
 )
 
 // configuration is the golden configuration.
@@ -85,9 +87,9 @@ var toTask = []struct {
 		appendInsert(nil, 2, 41, pattern(0x20), []byte(`{"age":36}`)), Header{Insert, 58, 2}},
 	{"remove", "REMOVE by record 42", AppendRemove(nil, 3, 42, pattern(0x60)), Header{Remove, 40, 3}},
 	{"search", "SEARCH for at most 10 identities, of all owners, from the first on",
-		AppendSearch(nil, 4, &firstPage), Header{Search, 27, 4}},
+		AppendSearch(nil, 4, &firstPage), Header{Search, 31, 4}},
 	{"search-after", "SEARCH for at most 2 identities of one owner, after two identities",
-		AppendSearch(nil, 5, &laterPage), Header{Search, 91, 5}},
+		AppendSearch(nil, 5, &laterPage), Header{Search, 95, 5}},
 	{"stored", "STORED: blob 7 of the shelf", appendStored(nil, 6, 7, []byte("blob")), Header{Stored, 12, 6}},
 	{"save", "SAVE: at most 4096 bytes, after earlier blobs", AppendSave(nil, 7, 4096, false), Header{Save, 5, 7}},
 	{"save-anew", "SAVE: at most 131056 bytes, on an empty shelf", AppendSave(nil, 8, MaxBlob, true), Header{Save, 5, 8}},
@@ -97,6 +99,8 @@ var toTask = []struct {
 	{"list", "LIST: the two objects of a range", AppendList(nil, 10, identity.Value{}, identity.Value(slices.Repeat([]byte{0x80}, 16)),
 		[]identity.ID{pattern(0x20), pattern(0x40)}), Header{List, 96, 10}},
 	{"void", "VOID: the object of record 43 has no input", AppendVoid(nil, 11, 43, pattern(0x60)), Header{Void, 40, 11}},
+	{"search-within", "SEARCH for at most 10 identities, of all owners, among two candidates",
+		AppendSearch(nil, 12, &amongTwo), Header{Search, 95, 12}},
 }
 
 // fromTask holds frames of each type that a Task sends, and their content.
@@ -328,13 +332,13 @@ func TestAnswerDoesNotAlias(t *testing.T) {
 func TestLongestFrames(t *testing.T) {
 	const (
 		longest       = HeaderSize + 48 + model.MaxObject
-		longestSearch = HeaderSize + 13 + model.MaxAfter*identity.Size + model.MaxSubQuery
+		longestSearch = HeaderSize + 17 + (model.MaxAfter+MaxWithin)*identity.Size + model.MaxSubQuery
 	)
 	text := make([]byte, model.MaxSubQuery)
 	if n := len(appendInsert(nil, 1, 1, identity.ID{}, make([]byte, model.MaxObject))); n != longest {
 		t.Errorf("the longest Insert has %d bytes, want %d", n, longest)
 	}
-	q := Query{Limit: 1, After: make([]identity.ID, model.MaxAfter), Predicate: text}
+	q := Query{Limit: 1, After: make([]identity.ID, model.MaxAfter), Within: make([]identity.ID, MaxWithin), Predicate: text}
 	if n := len(AppendSearch(nil, 1, &q)); n != longestSearch || n >= longest {
 		t.Errorf("the longest Search has %d bytes, want %d", n, longestSearch)
 	}
@@ -346,24 +350,32 @@ func TestLongestFrames(t *testing.T) {
 }
 
 // TestSearchLayout compares the parts of a Search with the layout, for each number of
-// identities after which the answer begins.
+// identities after which the answer begins, and for some numbers of candidates.
 func TestSearchLayout(t *testing.T) {
 	for n := range model.MaxAfter + 1 {
-		q := Query{Limit: 0x01020304, Owner: owner, Predicate: []byte("p")}
-		want := []byte{1, 2, 3, 4, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, byte(n)}
-		for i := range n {
-			id := identity.ID(pattern(byte(16 * i)))
-			q.After = append(q.After, id)
-			want = append(want, id[:]...)
-		}
-		want = append(want, 'p')
-		p := AppendSearch(nil, 9, &q)
-		h, err := DecodeHeader(p[:HeaderSize])
-		if err != nil || h != (Header{Search, len(want), 9}) {
-			t.Errorf("%d identities: header %+v, %v; want %d bytes of payload", n, h, err, len(want))
-		}
-		if !bytes.Equal(p[HeaderSize:], want) {
-			t.Errorf("%d identities: the payload is\n%x, want\n%x", n, p[HeaderSize:], want)
+		for _, candidates := range []int{0, 1, 258} {
+			q := Query{Limit: 0x01020304, Owner: owner, Predicate: []byte("p")}
+			want := []byte{1, 2, 3, 4, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, byte(n)}
+			for i := range n {
+				id := identity.ID(pattern(byte(16 * i)))
+				q.After = append(q.After, id)
+				want = append(want, id[:]...)
+			}
+			want = append(want, 0, 0, byte(candidates>>8), byte(candidates))
+			for i := range candidates {
+				id := identity.ID{0: byte(i >> 8), 1: byte(i)}
+				q.Within = append(q.Within, id)
+				want = append(want, id[:]...)
+			}
+			want = append(want, 'p')
+			p := AppendSearch(nil, 9, &q)
+			h, err := DecodeHeader(p[:HeaderSize])
+			if err != nil || h != (Header{Search, len(want), 9}) {
+				t.Errorf("%d identities, %d candidates: header %+v, %v; want %d bytes of payload", n, candidates, h, err, len(want))
+			}
+			if !bytes.Equal(p[HeaderSize:], want) {
+				t.Errorf("%d identities, %d candidates: the payload is\n%x, want\n%x", n, candidates, p[HeaderSize:], want)
+			}
 		}
 	}
 }

@@ -64,11 +64,7 @@ func AppendRuns(p []byte, seq uint64, runs []Run) []byte {
 // AppendList appends a List frame to p, of all identities from the first to the last value.
 func AppendList(p []byte, seq uint64, first, last identity.Value, ids []identity.ID) []byte {
 	w := codec.Writer(AppendHeader(p, Header{List, 2*identity.ValueSize + len(ids)*identity.Size, seq}))
-	w = w.Bytes(first[:]).Bytes(last[:])
-	for i := range ids {
-		w = w.Bytes(ids[i][:])
-	}
-	return w
+	return appendIDs(w.Bytes(first[:]).Bytes(last[:]), ids)
 }
 
 // Bit reports whether bit i of a Differ or a Lacks is set.

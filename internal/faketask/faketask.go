@@ -15,12 +15,16 @@ import (
 // ReadSearch reads the payload of a Search frame that the Core has made.
 func ReadSearch(p []byte) (q taskwire.Query) {
 	q.Limit, q.Owner = binary.BigEndian.Uint32(p), taskwire.Owner(binary.BigEndian.Uint64(p[4:]))
-	n := int(p[12])
-	for id := range slices.Chunk(p[13:][:n*identity.Size], identity.Size) {
-		q.After = append(q.After, identity.ID(id))
-	}
-	q.Predicate = p[13+n*identity.Size:]
+	q.After, p = takeIdentities(p[13:], int(p[12]))
+	q.Within, q.Predicate = takeIdentities(p[4:], int(binary.BigEndian.Uint32(p)))
 	return q
+}
+
+func takeIdentities(p []byte, n int) (ids []identity.ID, rest []byte) {
+	for id := range slices.Chunk(p[:n*identity.Size], identity.Size) {
+		ids = append(ids, identity.ID(id))
+	}
+	return ids, p[n*identity.Size:]
 }
 
 // ReadInsert reads the payload of an Insert frame that the Core has made.
@@ -36,6 +40,9 @@ func Answer(seq uint64, q taskwire.Query, match []identity.ID) taskwire.Answer {
 		return taskwire.Answer{Type: taskwire.Failed, Seq: seq, Failure: taskwire.FailGone}
 	}
 	match = slices.Collect(rest)
+	if len(q.Within) > 0 {
+		match = slices.DeleteFunc(match, func(id identity.ID) bool { return !slices.Contains(q.Within, id) })
+	}
 	a := taskwire.Answer{Type: taskwire.Found, Seq: seq, Found: match}
 	if len(match) > int(q.Limit) {
 		a.Found, a.State = match[:q.Limit], taskwire.StateMore

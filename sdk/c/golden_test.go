@@ -182,6 +182,59 @@ func TestATaskStartedByHandSaysWhatItIs(t *testing.T) {
 	}
 }
 
+// TestOnlyCandidatesAreNamed asks Tasks that ignore the candidates: one that has an order and finds
+// its pages, and one that leaves both to the kit. The kit names the candidates that match.
+func TestOnlyCandidatesAreNamed(t *testing.T) {
+	for _, task := range []string{"motte-task-bare", checked} {
+		c := startCore(t, task, taskwire.Configuration{Ordered: true, MaxResults: 100})
+		for i := range 50 {
+			c.put(sdktest.ID(i), sdk.Owner(1+i%3), "x")
+		}
+		predicate := []byte("x")
+		all := c.matching("x", 0)
+		absent := sdktest.ID(1000)
+		for _, tc := range []struct {
+			name   string
+			query  taskwire.Query
+			within []identity.ID
+			want   []identity.ID
+			more   bool
+		}{
+			{"a few", taskwire.Query{Limit: 10}, []identity.ID{all[3], all[17], all[40], absent}, []identity.ID{all[3], all[17], all[40]}, false},
+			{"the limit", taskwire.Query{Limit: 2}, []identity.ID{all[3], all[17]}, []identity.ID{all[3], all[17]}, false},
+			{"more than the limit", taskwire.Query{Limit: 1}, []identity.ID{all[3], all[17]}, all[3:4], true},
+			{"none that is held", taskwire.Query{Limit: 10}, []identity.ID{absent, sdktest.Version(1, 1)}, nil, false},
+			{"all", taskwire.Query{Limit: 50}, all, all, false},
+			{"a page after a candidate", taskwire.Query{Limit: 5, After: all[17:18]}, []identity.ID{all[3], all[17], all[40]}, all[40:41], false},
+			{"a page after another object", taskwire.Query{Limit: 5, After: []identity.ID{absent, all[10], all[3]}},
+				[]identity.ID{all[3], all[17], all[40]}, []identity.ID{all[17], all[40]}, false},
+			{"a page after the last", taskwire.Query{Limit: 5, After: all[49:]}, all, nil, false},
+			{"those of an owner", taskwire.Query{Limit: 50, Owner: 2}, all[:20], owned(all[:20], c, 2), false},
+		} {
+			q := tc.query
+			q.Predicate, q.Within = predicate, slices.Clone(tc.within)
+			slices.SortFunc(q.Within, identity.ID.Compare)
+			if found, more, err := c.ask(q); err != nil || more != tc.more || !slices.Equal(found, tc.want) {
+				t.Errorf("%s, %s: %d found, more is %v, %v; want %d, %v", task, tc.name, len(found), more, err, len(tc.want), tc.more)
+			}
+		}
+		if found, _, err := c.ask(taskwire.Query{Limit: 100, Predicate: predicate}); err != nil || !slices.Equal(found, all) {
+			t.Errorf("%s: without candidates again: %d found, %v", task, len(found), err)
+		}
+		c.end()
+	}
+}
+
+// owned returns the identities of one owner's objects.
+func owned(ids []identity.ID, c *core, owner sdk.Owner) (list []identity.ID) {
+	for _, id := range ids {
+		if c.objects[id.Value()].owner == owner {
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
 // TestPagesThatBeginInTheMiddle asks a Task for pages that it finds itself, of all objects and of one
 // owner's, while objects before the page are removed.
 func TestPagesThatBeginInTheMiddle(t *testing.T) {

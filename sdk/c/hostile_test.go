@@ -38,6 +38,8 @@ func conversation() []byte {
 	said = taskwire.AppendSave(said, next(), 500, false)
 	said = taskwire.AppendSave(said, next(), 500, false)
 	said = taskwire.AppendSearch(said, next(), &taskwire.Query{Limit: 5, After: []identity.ID{sdktest.ID(4)}, Predicate: []byte("some")})
+	said = taskwire.AppendSearch(said, next(), &taskwire.Query{Limit: 5, After: []identity.ID{sdktest.ID(4)},
+		Within: []identity.ID{sdktest.ID(2), sdktest.ID(4), sdktest.ID(6)}, Predicate: []byte("some")})
 	said = taskwire.AppendSave(said, next(), 500, true)
 	return said
 }
@@ -75,7 +77,10 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		h := taskwire.AppendHeader(nil, taskwire.Header{Type: kind, Len: n, Seq: 2})
 		return append(h, make([]byte, min(n, 1<<20))...)
 	}
-	search := taskwire.AppendSearch(nil, 2, &taskwire.Query{Limit: 1})
+	within := func(ids ...identity.ID) []byte {
+		return taskwire.AppendSearch(nil, 2, &taskwire.Query{Limit: 1, Within: ids})
+	}
+	search := within()
 	of := func(p []byte, at int, b byte) []byte {
 		p = bytes.Clone(p)
 		p[at] = b
@@ -97,11 +102,16 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 		"an Insert that is too long":     header(taskwire.Insert, 49+model.MaxObject),
 		"a Remove of another length":     header(taskwire.Remove, 41),
 		"a Void of another length":       header(taskwire.Void, 39),
-		"a Search that is too short":     header(taskwire.Search, 12),
-		"a Search that is too long":      header(taskwire.Search, 14+8*32+model.MaxSubQuery),
-		"a Search with limit 0":          header(taskwire.Search, 13),
-		"a Search with 9 identities":     of(append(search[:16:16], make([]byte, 13+9*32)...), 16+12, 9),
+		"a Search that is too short":     header(taskwire.Search, 16),
+		"a Search that is too long":      header(taskwire.Search, 18+(8+taskwire.MaxWithin)*32+model.MaxSubQuery),
+		"a Search with limit 0":          header(taskwire.Search, 17),
+		"a Search with 9 identities":     of(append(search[:16:16], make([]byte, 17+9*32)...), 16+12, 9),
 		"a Search with too few":          of(search, 16+12, 1),
+		"too many candidates":            of(search, 16+13, 1),
+		"candidates that are missing":    of(search, 16+16, 1),
+		"candidates that descend":        within(sdktest.ID(2), sdktest.ID(1)),
+		"a candidate twice":              within(sdktest.ID(1), sdktest.ID(1)),
+		"65,537 candidates":              within(sdktest.Candidates(taskwire.MaxWithin + 1)...),
 		"a Stored that is too short":     header(taskwire.Stored, 8),
 		"a Stored that is too long":      header(taskwire.Stored, 9+taskwire.MaxBlob),
 		"a blob with number 0":           storedAt(2, 0),
@@ -127,8 +137,11 @@ func TestMalformedFramesEndTheTask(t *testing.T) {
 			t.Errorf("%s: the Task ends as if the channel was closed in order", name)
 		}
 	}
-	if endsOrderly(t, header(taskwire.Search, 13), 1<<20) {
+	if endsOrderly(t, header(taskwire.Search, 17), 1<<20) {
 		t.Error("a Search before the configuration: the Task ends as if the channel was closed in order")
+	}
+	if !endsOrderly(t, append(bytes.Clone(configure), within(sdktest.Candidates(taskwire.MaxWithin)...)...), 1<<20) {
+		t.Error("the Task refuses as many candidates as there may be")
 	}
 	if !endsOrderly(t, conversation(), 1<<20) {
 		t.Error("the Task refuses a conversation that is in order")

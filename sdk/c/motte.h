@@ -35,7 +35,8 @@
  *
  * An object takes about 110 bytes on a 64-bit machine, beside what the Task hangs on it. The
  * buffers take 256 KiB, more while a larger frame arrives (16 MiB at most), and 16 bytes for each
- * object of the present answer: the limit of the query, or all matches after motte_any_order.
+ * object of the present answer: the limit of the query, or all matches after motte_any_order. The
+ * candidates of a query take 8 bytes each.
  * Reconciliation takes 16 bytes for each object until the first search.
  *
  * The shelf
@@ -65,6 +66,7 @@ enum {
 	MOTTE_VALUE = 16,                  /* first half of an identity: names the object */
 	MOTTE_ID = 32,                     /* an identity: the value, and a tag of the content */
 	MOTTE_MAX_AFTER = 8,               /* objects before a page */
+	MOTTE_MAX_WITHIN = 65536,          /* candidates of a query */
 	MOTTE_MAX_PREDICATE = 1 << 20,     /* and configuration */
 	MOTTE_MAX_INPUT = 16 << 20,        /* if the Task's row allows as much */
 	MOTTE_MAX_BLOB = 131056,           /* of the shelf */
@@ -118,6 +120,7 @@ typedef struct motte_object {
 	uint8_t state;                    /* enum mtk_state */
 	uint8_t list;                     /* enum mtk_list */
 	uint8_t shelved;                  /* a record of this value may be on the shelf */
+	uint8_t role;                     /* enum mtk_role, in the present query */
 } motte_object;
 
 /* A question. The kit makes it; search reads it and calls motte_found. */
@@ -132,7 +135,16 @@ typedef struct {
 	int after_count;
 	const motte_object *after[MOTTE_MAX_AFTER];
 
+	/* If narrowed, the client wants only the matches among these objects, the candidates. The
+	 * objects of after are among them, since they say where the page begins. A Task can ignore
+	 * them, and name all objects that match: the kit leaves the others out. But a Task that itself
+	 * stops at the limit must count the candidates alone. See motte_candidate. */
+	int narrowed;
+	size_t candidate_count;
+	const motte_object *const *candidates;
+
 	/* The kit's own. */
+	size_t wanted; /* candidates of the client that were not named yet */
 	int any_order;
 	int anchor; /* the first of after that was named; after_count: not yet */
 	int begins; /* the Task begins after the anchor itself */
@@ -195,6 +207,9 @@ static inline void motte_starts_after(motte_query *query, int i);
 /* Reports whether the client may see the objects of this owner. A hint: see motte_query. */
 static inline int motte_wants(const motte_query *query, uint64_t owner);
 
+/* Reports whether the object is a candidate of the query: 1 if it is not narrowed. */
+static inline int motte_candidate(const motte_query *query, const motte_object *object);
+
 /* Appends bytes to what is saved of an object. */
 static inline void motte_write(motte_buffer *out, const void *data, size_t size);
 static inline void motte_write_u32(motte_buffer *out, uint32_t n);
@@ -249,6 +264,13 @@ enum mtk_list {
 	MTK_LISTS
 };
 
+/* What an object is to a query with candidates. */
+enum mtk_role {
+	MTK_OTHER = 0,
+	MTK_WANTED, /* a candidate */
+	MTK_PLACE   /* no candidate, but an object of after */
+};
+
 /* Phases of a process. */
 enum mtk_phase { MTK_STARTING = 0, MTK_STORING, MTK_RECONCILING, MTK_SERVING };
 
@@ -298,6 +320,8 @@ struct mtk_server {
 	struct mtk_list_ends lists[MTK_LISTS];
 
 	struct mtk_refs answer;
+	const motte_object **candidates; /* of the present query */
+	size_t candidate_room;
 	struct mtk_refs snapshot; /* objects by identity, from the first Runs frame on */
 	int has_snapshot;
 	size_t cursor; /* first object of the snapshot behind the last run */
@@ -757,6 +781,11 @@ static inline int motte_wants(const motte_query *q, uint64_t owner)
 	return q->owner == 0 || q->owner == owner;
 }
 
+static inline int motte_candidate(const motte_query *q, const motte_object *o)
+{
+	return !q->narrowed || o->role != MTK_OTHER;
+}
+
 static inline void motte_any_order(motte_query *q)
 {
 	q->any_order = 1;
@@ -766,6 +795,17 @@ static inline void motte_starts_after(motte_query *q, int i)
 {
 	q->anchor = i;
 	q->begins = 1;
+}
+
+/* Reports whether the answer needs more objects, or the place where it begins. */
+static inline int mtk_needs_more(const motte_query *q)
+{
+	int placed = q->anchor == 0 || q->begins;
+	if (!placed)
+		return 1;
+	if (q->narrowed && q->wanted == 0)
+		return 0;
+	return q->any_order || mtk_the_server.answer.count <= q->limit;
 }
 
 /* The page begins after the first of after that matches. So an object of after that comes before
@@ -779,13 +819,15 @@ static inline int motte_found(motte_query *q, const motte_object *o)
 			if (q->any_order)
 				break;
 			answer->count = 0;
-			return 1;
+			return mtk_needs_more(q);
 		}
-	if (!motte_wants(q, o->owner))
-		return 1;
-	if (q->any_order || answer->count <= q->limit)
+	if (q->narrowed && o->role != MTK_WANTED)
+		return mtk_needs_more(q);
+	if (q->wanted > 0)
+		q->wanted--;
+	if (motte_wants(q, o->owner) && (q->any_order || answer->count <= q->limit))
 		mtk_refer(answer, o);
-	return q->any_order || answer->count <= q->limit || (q->anchor > 0 && !q->begins);
+	return mtk_needs_more(q);
 }
 
 /* Sorts an answer that has no order, and leaves out the part before the page. */
@@ -803,25 +845,73 @@ static inline void mtk_sort_answer(struct mtk_refs *a, const motte_query *q)
 		memmove(a->at, a->at + first, a->count * sizeof *a->at);
 }
 
-/* Search: limit 4 | owner 8 | count 1 | identities … | predicate … */
+/* Makes an object a candidate of the query. The role is MTK_WANTED first, then MTK_PLACE. */
+static inline void mtk_add_candidate(struct mtk_server *s, motte_query *q, motte_object *o, enum mtk_role role)
+{
+	if (!o || o->state != MTK_HELD || o->role != MTK_OTHER)
+		return;
+	o->role = (uint8_t)role;
+	q->wanted += role == MTK_WANTED;
+	s->candidates = (const motte_object **)mtk_grow(s->candidates, &s->candidate_room, q->candidate_count + 1,
+							sizeof *s->candidates);
+	s->candidates[q->candidate_count++] = o;
+}
+
+/* Reads the candidates: n identities, which must ascend. */
+static inline int mtk_narrow(struct mtk_server *s, motte_query *q, const uint8_t *ids, size_t n)
+{
+	for (size_t i = 1; i < n; i++)
+		if (memcmp(ids + (i - 1) * MOTTE_ID, ids + i * MOTTE_ID, MOTTE_ID) >= 0)
+			return 0;
+	q->narrowed = n > 0;
+	for (size_t i = 0; i < n; i++)
+		mtk_add_candidate(s, q, mtk_find_id(s, ids + i * MOTTE_ID), MTK_WANTED);
+	for (int i = 0; q->narrowed && i < q->after_count; i++)
+		mtk_add_candidate(s, q, (motte_object *)q->after[i], MTK_PLACE);
+	q->candidates = s->candidates;
+	return 1;
+}
+
+/* Ends the roles of the query's objects. */
+static inline void mtk_clear_roles(struct mtk_server *s, const motte_query *q)
+{
+	for (size_t i = 0; i < q->candidate_count; i++)
+		((motte_object *)s->candidates[i])->role = MTK_OTHER;
+}
+
+/* Reads limit 4 | owner 8 | n 1 | n identities | m 4 | m candidates | predicate … Returns 0 if the Core
+ * broke the protocol. */
+static inline int mtk_read_query(struct mtk_server *s, motte_bytes p, motte_query *q)
+{
+	memset(q, 0, sizeof *q);
+	q->limit = mtk_u32(p.data);
+	q->owner = mtk_u64(p.data + 4);
+	q->after_count = q->anchor = p.data[12];
+	motte_bytes after = {NULL, 0}, within = {NULL, 0};
+	uint32_t n = 0;
+	p.data += 13;
+	p.size -= 13;
+	if (q->limit == 0 || q->after_count > MOTTE_MAX_AFTER || !motte_read(&p, (size_t)q->after_count * MOTTE_ID, &after)
+	    || !motte_read_u32(&p, &n) || n > MOTTE_MAX_WITHIN || !motte_read(&p, (size_t)n * MOTTE_ID, &within)
+	    || p.size > MOTTE_MAX_PREDICATE)
+		return 0;
+	for (int i = 0; i < q->after_count; i++) {
+		motte_object *o = mtk_find_id(s, after.data + (size_t)i * MOTTE_ID);
+		q->after[i] = o && o->state == MTK_HELD ? o : NULL;
+	}
+	q->predicate = p;
+	return mtk_narrow(s, q, within.data, n);
+}
+
 static inline int mtk_on_search(struct mtk_server *s, motte_bytes p)
 {
 	motte_query q;
-	memset(&q, 0, sizeof q);
-	q.limit = mtk_u32(p.data);
-	q.owner = mtk_u64(p.data + 4);
-	q.after_count = q.anchor = p.data[12];
-	size_t head = 13 + (size_t)q.after_count * MOTTE_ID;
-	if (q.limit == 0 || q.after_count > MOTTE_MAX_AFTER || p.size < head || p.size - head > MOTTE_MAX_PREDICATE)
+	if (!mtk_read_query(s, p, &q))
 		return 0;
-	for (int i = 0; i < q.after_count; i++) {
-		motte_object *o = mtk_find_id(s, p.data + 13 + (size_t)i * MOTTE_ID);
-		q.after[i] = o && o->state == MTK_HELD ? o : NULL;
-	}
-	q.predicate.data = p.data + head;
-	q.predicate.size = p.size - head;
 	s->answer.count = 0;
-	switch (s->task->search(s->task->self, &q)) {
+	motte_result result = s->task->search(s->task->self, &q);
+	mtk_clear_roles(s, &q);
+	switch (result) {
 	case MOTTE_OK:
 	case MOTTE_NOTHING:
 		break;
@@ -1225,7 +1315,7 @@ static inline int mtk_allowed(int type, size_t n)
 	case MTK_VOIDED:
 		return n == 40;
 	case MTK_SEARCH:
-		return n >= 13 && n <= 13 + MOTTE_MAX_AFTER * MOTTE_ID + MOTTE_MAX_PREDICATE;
+		return n >= 17 && n <= 17 + (MOTTE_MAX_AFTER + MOTTE_MAX_WITHIN) * MOTTE_ID + MOTTE_MAX_PREDICATE;
 	case MTK_STORED:
 		return n > 8 && n <= 8 + MOTTE_MAX_BLOB;
 	case MTK_SAVE:

@@ -225,7 +225,7 @@ func (c *Core) Ask(q sdk.Query) (found []identity.ID, more bool, err error) {
 	c.tb.Helper()
 	c.seq++
 	c.send(taskwire.AppendSearch(nil, c.seq, &taskwire.Query{
-		Limit: uint32(q.Limit), Owner: q.Owner, After: q.After, Predicate: q.Predicate}))
+		Limit: uint32(q.Limit), Owner: q.Owner, After: q.After, Within: q.Within, Predicate: q.Predicate}))
 	state := taskwire.StateContinues
 	for state == taskwire.StateContinues {
 		a := c.read()
@@ -244,7 +244,7 @@ func (c *Core) Ask(q sdk.Query) (found []identity.ID, more bool, err error) {
 		state, found = a.State, append(found, a.Found...)
 	}
 	more = state == taskwire.StateMore
-	c.check(string(q.Predicate), q.Limit, found)
+	c.check(q, found)
 	if more && len(found) < q.Limit {
 		c.tb.Fatalf("%q: more objects match, but only %d are named, limit %d", q.Predicate, len(found), q.Limit)
 	}
@@ -292,18 +292,21 @@ func (c *Core) failure(a taskwire.Answer, q sdk.Query, found int) error {
 }
 
 // check fails on an answer for which the Core would quarantine the Task.
-func (c *Core) check(predicate string, limit int, found []identity.ID) {
+func (c *Core) check(q sdk.Query, found []identity.ID) {
 	c.tb.Helper()
-	if len(found) > limit {
-		c.tb.Fatalf("%q: %d identities, limit %d", predicate, len(found), limit)
+	if len(found) > q.Limit {
+		c.tb.Fatalf("%q: %d identities, limit %d", q.Predicate, len(found), q.Limit)
 	}
 	seen := make(map[identity.ID]bool)
 	for _, id := range found {
 		if c.live[id.Value()] != id {
-			c.tb.Fatalf("%q: %x is not live", predicate, id)
+			c.tb.Fatalf("%q: %x is not live", q.Predicate, id)
 		}
 		if seen[id] {
-			c.tb.Fatalf("%q: %x twice", predicate, id)
+			c.tb.Fatalf("%q: %x twice", q.Predicate, id)
+		}
+		if len(q.Within) > 0 && !slices.Contains(q.Within, id) {
+			c.tb.Fatalf("%q: %x is no candidate", q.Predicate, id)
 		}
 		seen[id] = true
 	}
@@ -347,13 +350,16 @@ func (c *Core) send(frame []byte) {
 }
 
 // Page asks an index directly, without a channel, and returns as many identities as the limit of
-// the query allows. It reports whether more match.
+// the query allows, candidates alone if it has any. It reports whether more match.
 func Page(x sdk.Index, q sdk.Query) (ids []identity.ID, more bool, err error) {
 	found, err := x.Search(q)
 	if err != nil {
 		return nil, false, err
 	}
 	for id := range found {
+		if _, candidate := slices.BinarySearchFunc(q.Within, id, identity.ID.Compare); !candidate && len(q.Within) > 0 {
+			continue
+		}
 		if len(ids) == q.Limit {
 			return ids, true, nil
 		}
@@ -368,6 +374,15 @@ func Next(shown []identity.ID) []identity.ID {
 	after := slices.Clone(shown[max(0, len(shown)-model.MaxAfter):])
 	slices.Reverse(after)
 	return after
+}
+
+// Candidates returns the identities ID(0) to ID(n-1), as the field Within of a query has them.
+func Candidates(n int) (ids []identity.ID) {
+	for i := range n {
+		ids = append(ids, ID(i))
+	}
+	slices.SortFunc(ids, identity.ID.Compare)
+	return ids
 }
 
 // ID returns an identity that n determines.

@@ -57,6 +57,9 @@ func (x *index) find(ctx context.Context, q query.Query, asked sdk.Query, ranked
 	// Changes since an earlier answer may have changed the ranks. So the objects of After may
 	// be among those found.
 	size := asked.Limit + 1 + len(asked.After)
+	if len(asked.Within) > 0 {
+		size = len(x.held) // of which the candidates count
+	}
 	r := bleve.NewSearchRequestOptions(q, min(size, len(x.held)), 0, false)
 	if ranked {
 		r.SortBy([]string{"-_score", "_id"})

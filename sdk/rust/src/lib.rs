@@ -68,12 +68,34 @@ pub struct Query {
     /// Asks for the next page: the identities before the page, the last one first, at most 8. The
     /// page begins after the first of them that still matches. See [`page`].
     pub after: Vec<Identity>,
+    /// A hint. If it is not empty, the client wants only the matches among these, the candidates.
+    /// They ascend. The kit leaves out other identities, whatever the answer names, so an index
+    /// may ignore them. But an index that ends its answer at the limit must count the candidates
+    /// alone. The page still begins after an object of `after`, which may be no candidate. See
+    /// [`Query::candidate`] and [`Query::candidates`].
+    pub within: Vec<Identity>,
 }
 
 impl Query {
     /// Reports whether the answer should name the objects of an owner.
     pub fn wants(&self, owner: Owner) -> bool {
         self.owner == ALL_OWNERS || self.owner == owner
+    }
+
+    /// Reports whether the answer may name an identity: there are no candidates, or this is one of
+    /// them. It is true for the identities of `after`, too, so that [`page`] and [`sorted`] find
+    /// the place of the page; the kit leaves them out.
+    pub fn candidate(&self, id: &Identity) -> bool {
+        self.within.is_empty() || self.within.binary_search(id).is_ok() || self.after.contains(id)
+    }
+
+    /// Returns the identities for which [`Query::candidate`] is true, each once, if there are
+    /// candidates. An index looks each of them up, and need not look at its other objects.
+    pub fn candidates(&self) -> impl Iterator<Item = Identity> + '_ {
+        let places = self.after.iter().enumerate();
+        let others = places
+            .filter(move |(i, id)| self.within.binary_search(id).is_err() && !self.after[..*i].contains(id));
+        self.within.iter().copied().chain(others.map(|(_, id)| *id))
     }
 }
 

@@ -163,7 +163,7 @@ impl<I: Index> Server<I> {
         let found = self
             .index
             .search(query)
-            .map(|found| answer(&mut self.out, self.seq, query.limit as usize, found));
+            .map(|found| answer(&mut self.out, self.seq, query.limit as usize, among(&query.within, found)));
         match found {
             Ok(()) => {}
             Err(Failure::TooExpensive) => self.fail(failure::EXPENSIVE),
@@ -210,6 +210,14 @@ impl<I: Index> Server<I> {
 }
 
 const NO_SHELF: Broken = Broken("a frame of the shelf comes without a shelf, or too late");
+
+/// Returns the identities of an answer that are candidates. It ends at the last of them.
+fn among<'a>(within: &'a [Identity], found: Answer<'a>) -> Answer<'a> {
+    if within.is_empty() {
+        return found;
+    }
+    Box::new(found.filter(move |id| within.binary_search(id).is_ok()).take(within.len()))
+}
 
 /// Appends the first identities of an answer, up to the limit. It takes one identity more, to
 /// learn whether more match.

@@ -17,6 +17,8 @@ pub const MAX_DROPPED: usize = 4096;
 pub const MAX_BLOB: usize = 131_056;
 /// Most identities before a page.
 pub const MAX_AFTER: usize = 8;
+/// Most candidates of a query.
+pub const MAX_WITHIN: usize = 65_536;
 /// Most bytes of a configuration or a predicate.
 pub const MAX_QUERY: usize = 1 << 20;
 /// Most bytes of an input.
@@ -105,7 +107,7 @@ impl Header {
             core::CONFIGURE => (14..=14 + MAX_QUERY).contains(&len),
             core::INSERT => (48..=48 + MAX_INPUT).contains(&len),
             core::REMOVE | core::VOID => len == 40,
-            core::SEARCH => (13..=13 + MAX_AFTER * 32 + MAX_QUERY).contains(&len),
+            core::SEARCH => (17..=17 + (MAX_AFTER + MAX_WITHIN) * 32 + MAX_QUERY).contains(&len),
             core::STORED => (9..=8 + MAX_BLOB).contains(&len),
             core::SAVE => len == 5,
             core::RUNS => len % 36 == 0 && (1..=MAX_RUNS).contains(&(len / 36)),
@@ -316,7 +318,7 @@ impl<'a> Reader<'a> {
             ids.push(self.id()?);
         }
         if ids.windows(2).any(|two| two[0] >= two[1]) {
-            return Err(Broken("the identities of a list do not ascend"));
+            return Err(Broken("identities do not ascend"));
         }
         Ok(ids)
     }
@@ -339,10 +341,15 @@ impl<'a> Reader<'a> {
             return Err(Broken("the limit or the page of a query is not allowed"));
         }
         let after = (0..count).map(|_| self.id()).collect::<Result<_, _>>()?;
+        let candidates = self.u32()? as usize;
+        if candidates > MAX_WITHIN {
+            return Err(Broken("a query has too many candidates"));
+        }
+        let within = Reader(self.take(candidates * Identity::SIZE)?).ids()?;
         let predicate = self.rest().to_vec();
         if predicate.len() > MAX_QUERY {
             return Err(Broken("a predicate is too long"));
         }
-        Ok(Query { predicate, limit, owner, after })
+        Ok(Query { predicate, limit, owner, after, within })
     }
 }

@@ -47,13 +47,25 @@ fn from_core(name: &str) -> Option<Frame<'static>> {
             Frame::Insert { lsn: 41, id: id(0x20), owner: 0xc0c1_c2c3_c4c5_c6c7, input: br#"{"age":36}"# }
         }
         "remove" => Frame::Remove { lsn: 42, id: id(0x60) },
-        "search" => {
-            Frame::Search(Query { limit: 10, owner: 0, after: vec![], predicate: b">= 30 and < 40".to_vec() })
-        }
+        "search" => Frame::Search(Query {
+            limit: 10,
+            owner: 0,
+            after: vec![],
+            within: vec![],
+            predicate: b">= 30 and < 40".to_vec(),
+        }),
         "search-after" => Frame::Search(Query {
             limit: 2,
             owner: 0xc0c1_c2c3_c4c5_c6c7,
             after: vec![id(0x80), id(0xa0)],
+            within: vec![],
+            predicate: b">= 30 and < 40".to_vec(),
+        }),
+        "search-within" => Frame::Search(Query {
+            limit: 10,
+            owner: 0,
+            after: vec![],
+            within: vec![id(0x20), id(0x40)],
             predicate: b">= 30 and < 40".to_vec(),
         }),
         "void" => Frame::Void { lsn: 43, id: id(0x60) },
@@ -119,7 +131,7 @@ fn lengths_at_the_limit_are_accepted_and_others_refused() {
         (core::CONFIGURE, 14, 1_048_590),
         (core::INSERT, 48, 16_777_264),
         (core::REMOVE, 40, 40),
-        (core::SEARCH, 13, 1_048_845),
+        (core::SEARCH, 17, 3_146_001),
         (core::STORED, 9, 131_064),
         (core::SAVE, 5, 5),
         (core::RUNS, 36, 147_456),

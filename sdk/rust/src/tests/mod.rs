@@ -123,9 +123,14 @@ fn remove(id: Identity) -> (u8, Vec<u8>) {
 }
 
 fn search(limit: u32, after: &[Identity], predicate: &[u8]) -> (u8, Vec<u8>) {
-    let after: Vec<u8> = after.iter().flat_map(|id| *id.as_bytes()).collect();
-    let count = [(after.len() / 32) as u8];
-    (core::SEARCH, [&limit.to_be_bytes()[..], &[0; 8], &count, &after, predicate].concat())
+    search_within(limit, after, &[], predicate)
+}
+
+fn search_within(limit: u32, after: &[Identity], within: &[Identity], predicate: &[u8]) -> (u8, Vec<u8>) {
+    let bytes = |ids: &[Identity]| -> Vec<u8> { ids.iter().flat_map(|id| *id.as_bytes()).collect() };
+    let head = [&limit.to_be_bytes()[..], &[0; 8], &[after.len() as u8], &bytes(after)].concat();
+    let candidates = [&(within.len() as u32).to_be_bytes()[..], &bytes(within)].concat();
+    (core::SEARCH, [&head[..], &candidates, predicate].concat())
 }
 
 fn number(n: u64) -> Identity {
@@ -181,6 +186,51 @@ fn a_search_sees_the_changes_before_it() {
     let applied: Vec<u64> = answers.iter().filter(|a| a.0 == task::APPLIED).map(|a| a.1).collect();
     assert_eq!(applied.last(), Some(&11), "the last change is confirmed: {:?}", applied);
     assert!(applied.windows(2).all(|two| two[0] < two[1]), "confirmations ascend: {:?}", applied);
+}
+
+/// Of an index that ignores the candidates, the kit names those that match.
+#[test]
+fn only_candidates_are_named() {
+    let mut ids: Vec<Identity> = (0..20).map(number).collect();
+    ids.sort_unstable();
+    let mut frames = vec![configure(0, b"")];
+    frames.extend(ids.iter().map(|id| insert(*id, b"x")));
+    let within = [ids[3], ids[7], ids[12]];
+    let mut unknown = [number(100), number(101)];
+    unknown.sort_unstable();
+    let cases: [(u32, &[Identity], &[Identity], u8, &[Identity]); 7] = [
+        (10, &[], &within, state::LAST, &within),
+        (3, &[], &within, state::LAST, &within),
+        (2, &[], &within, state::MORE, &within[..2]),
+        (10, &[ids[7]], &within, state::LAST, &within[2..]),
+        (10, &[ids[5], ids[3]], &within, state::LAST, &within[1..]),
+        (10, &[], &unknown, state::LAST, &[]),
+        (20, &[], &ids, state::LAST, &ids),
+    ];
+    frames.extend(cases.iter().map(|(limit, after, within, ..)| search_within(*limit, after, within, b"x")));
+    let answers = exchange(&frames).unwrap();
+    let found = answers.iter().filter(|a| a.0 == task::FOUND);
+    for ((_, _, payload), (limit, after, _, state, want)) in found.zip(cases) {
+        let ids: Vec<u8> = want.iter().flat_map(|id| *id.as_bytes()).collect();
+        assert_eq!(*payload, [&[state][..], &ids].concat(), "limit {}, after {:?}", limit, after);
+    }
+    assert_eq!(answers.iter().filter(|a| a.0 == task::FOUND).count(), cases.len());
+    for within in [&[ids[1], ids[0]], &[ids[0], ids[0]]] {
+        let frames = [configure(0, b""), search_within(1, &[], within, b"x")];
+        assert!(exchange(&frames).is_err(), "the candidates {:?} do not ascend", within);
+    }
+}
+
+/// An index looks at the candidates, and at the objects after which a page begins.
+#[test]
+fn places_of_pages_are_candidates() {
+    let mut within: Vec<Identity> = (0..3).map(number).collect();
+    within.sort_unstable();
+    let after = vec![number(7), number(1), number(7)];
+    let query = Query { predicate: vec![], limit: 1, owner: ALL_OWNERS, after, within: within.clone() };
+    assert_eq!(query.candidates().collect::<Vec<_>>(), [&within[..], &[number(7)]].concat());
+    assert!(query.candidate(&number(7)) && query.candidate(&number(2)) && !query.candidate(&number(8)));
+    assert!(Query { within: vec![], ..query }.candidate(&number(8)));
 }
 
 #[test]
