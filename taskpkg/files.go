@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"motte/host/sandbox"
+	"motte/taskpkg/manifest"
 )
 
 // openFiles reads a package from a directory, or the package of an executable.
@@ -27,7 +28,7 @@ func openFiles(source string) (*Package, error) {
 		return nil, fmt.Errorf("the executable: %w", err)
 	}
 	from := parts{executable: executable}
-	from.manifest, err = readRegular(path+ManifestSuffix, maxManifest)
+	from.manifest, err = readRegular(path+ManifestSuffix, manifest.MaxSize)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("there is no manifest %s: write it, or register the executable with 'motte task register'",
 			path+ManifestSuffix)

@@ -21,6 +21,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/retry"
 
 	"motte/host/sandbox"
+	"motte/taskpkg/manifest"
 )
 
 // Scheme begins a source that is an OCI reference.
@@ -67,7 +68,7 @@ func openArtefact(ctx context.Context, reference string, access Access) (*Packag
 	}
 	// From here on every part is named by its digest. A tag that moves changes nothing.
 	from := parts{}
-	if from.manifest, err = fetchSmall(ctx, repository, layers[MediaTypeManifest], maxManifest); err != nil {
+	if from.manifest, err = fetchSmall(ctx, repository, layers[MediaTypeManifest], manifest.MaxSize); err != nil {
 		return nil, fmt.Errorf("the manifest: %w", err)
 	}
 	if layer, signed := layers[MediaTypeSignature]; signed {

@@ -17,6 +17,7 @@ import (
 	"motte/host/sandbox"
 	"motte/internal/fakeregistry"
 	"motte/internal/testutil"
+	"motte/taskpkg/manifest"
 )
 
 // registryOf returns a registry with the signed package "near", and its source by a tag.
@@ -124,7 +125,7 @@ func TestHostileArtefactsAreRefused(t *testing.T) {
 			layer(m, MediaTypeExecutable).Size = sandbox.MaxExecutable + 1
 		}, "more than 1073741824"},
 		"a manifest that is too large": {func(_ *fakeregistry.Registry, m *ocispec.Manifest) {
-			layer(m, MediaTypeManifest).Size = maxManifest + 1
+			layer(m, MediaTypeManifest).Size = manifest.MaxSize + 1
 		}, "more than 16384"},
 		"a signature that is too large": {func(_ *fakeregistry.Registry, m *ocispec.Manifest) {
 			layer(m, MediaTypeSignature).Size = 1 << 62

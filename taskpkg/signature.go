@@ -13,6 +13,7 @@ import (
 
 	"motte/client"
 	"motte/core/model"
+	"motte/taskpkg/manifest"
 )
 
 // ErrSignature says that a signature does not hold for a package.
@@ -32,7 +33,7 @@ func claims(name string, row *model.Row) []string {
 	return []string{
 		"name " + name,
 		fmt.Sprintf("sha256 %x", row.Measurement),
-		"operations " + strings.Join(operationNames(row.Operations), ","),
+		"operations " + strings.Join(manifest.OperationNames(row.Operations), ","),
 		"type " + client.TypeName(row.Type),
 		fmt.Sprintf("ordered %t", row.Ordered),
 		fmt.Sprintf("max_input %d", row.MaxInput),

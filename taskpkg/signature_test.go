@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"motte/client/frames"
 	"motte/core/model"
 	"motte/internal/testutil"
 )
@@ -52,17 +53,19 @@ func sign(t *testing.T, dir string, key *Key) {
 	testutil.Must(t, err, os.WriteFile(filepath.Join(dir, Prefix+p.Name+SignatureSuffix), signature, 0o644))
 }
 
+// fullRow has every field but the measurement.
+var fullRow = model.Row{Operations: frames.TaskSearch | frames.TaskCount | frames.TaskDelete, Type: model.TypeBytes, Ordered: true,
+	MaxInput: 1 << 20, MaxResults: 1000, Deadline: 2000, Memory: 512 << 20, Shelf: 64 << 20, LeakBudget: 10_000, IndexBudget: 1_000_000}
+
 // TestAStatementHasEveryField of a row: two rows that differ have different statements.
 func TestAStatementHasEveryField(t *testing.T) {
-	m, err := ParseManifest([]byte(fullManifest))
-	testutil.Must(t, err)
-	before := Statement(m.Name, &m.Row)
-	if Statement("far", &m.Row) == before {
+	before := Statement("near", &fullRow)
+	if Statement("far", &fullRow) == before {
 		t.Error("another name has the same statement")
 	}
 	fields := reflect.TypeFor[model.Row]()
 	for i := range fields.NumField() {
-		row := m.Row
+		row := fullRow
 		switch field := reflect.ValueOf(&row).Elem().Field(i); field.Kind() {
 		case reflect.Array:
 			field.Index(31).SetUint(1)
@@ -71,7 +74,7 @@ func TestAStatementHasEveryField(t *testing.T) {
 		default:
 			field.SetUint(field.Uint() - 1)
 		}
-		if Statement(m.Name, &row) == before {
+		if Statement("near", &row) == before {
 			t.Errorf("another %s has the same statement", fields.Field(i).Name)
 		}
 	}
@@ -79,9 +82,8 @@ func TestAStatementHasEveryField(t *testing.T) {
 
 // TestTheStatementIsFixed: signatures of one version hold in the next.
 func TestTheStatementIsFixed(t *testing.T) {
-	m, err := ParseManifest([]byte(fullManifest))
-	testutil.Must(t, err)
-	m.Row.Measurement = [32]byte{31: 0xab}
+	row := fullRow
+	row.Measurement = [32]byte{31: 0xab}
 	const want = `motte-task-package-v1
 name near
 sha256 00000000000000000000000000000000000000000000000000000000000000ab
@@ -96,7 +98,7 @@ shelf 67108864
 leak_budget 10000
 index_leak_budget 1000000
 `
-	if got := Statement(m.Name, &m.Row); got != want {
+	if got := Statement("near", &row); got != want {
 		t.Errorf("the statement is\n%s, want\n%s", got, want)
 	}
 }
@@ -232,9 +234,7 @@ func TestTextsThatAreNoKey(t *testing.T) {
 // the key. Nothing makes the check panic.
 func FuzzSignature(f *testing.F) {
 	key := newKey(f, "acme")
-	m, err := ParseManifest([]byte(fullManifest))
-	testutil.Must(f, err)
-	p := &Package{Name: m.Name, Row: m.Row}
+	p := &Package{Name: "near", Row: fullRow}
 	signed, err := p.Sign(key)
 	testutil.Must(f, err)
 	trust := trust(f, "near", key)
@@ -243,7 +243,7 @@ func FuzzSignature(f *testing.F) {
 	f.Add(append(bytes.Clone(signed), "— acme AAAAAAAA\n"...))
 	f.Add([]byte("\n\n— a AAAAAAA=\n"))
 	f.Fuzz(func(t *testing.T, signature []byte) {
-		p := &Package{Name: m.Name, Row: m.Row, Signature: signature}
+		p := &Package{Name: "near", Row: fullRow, Signature: signature}
 		v, err := trust.Check(p)
 		switch {
 		case err == nil && (len(v.Signers) != 1 || !strings.HasPrefix(string(signature), Statement(p.Name, &p.Row)+"\n")):

@@ -30,6 +30,7 @@ import (
 	"motte/core/model"
 	"motte/host/sandbox"
 	"motte/internal/atomicfile"
+	"motte/taskpkg/manifest"
 )
 
 // Prefix begins the file name of every Task's executable.
@@ -41,11 +42,8 @@ const (
 	SignatureSuffix = ".sig"
 )
 
-// Limits of the parts of a package.
-const (
-	maxManifest  = 16 << 10 // bytes: a manifest has a dozen members
-	maxSignature = 16 << 10 // bytes: a statement and about a hundred signatures
-)
+// maxSignature bounds a signature, in bytes: a statement and about a hundred signatures.
+const maxSignature = 16 << 10
 
 // ErrChanged says that the copy of an executable is no longer what was measured.
 var ErrChanged = errors.New("the executable has changed since it was measured: nothing was installed")
@@ -87,7 +85,7 @@ type parts struct {
 
 // take copies and checks the parts of a package.
 func take(from parts, source string) (*Package, error) {
-	m, err := ParseManifest(from.manifest)
+	m, err := manifest.Parse(from.manifest)
 	if err != nil {
 		return nil, err
 	}

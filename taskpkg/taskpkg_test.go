@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"motte/internal/testutil"
+	"motte/taskpkg/manifest"
 )
 
 // image returns the bytes of an executable that the check accepts, and that no machine can run. It
@@ -110,7 +111,7 @@ func TestWhatIsNoPackage(t *testing.T) {
 		"the signature is a pipe":        {pipe(SignatureSuffix), "is not a regular file"},
 		"the executable is missing":      {func(dir string) error { return os.Remove(path(dir)) }, "no such file"},
 		"the manifest is missing":        {func(dir string) error { return os.Remove(path(dir) + ManifestSuffix) }, "has no manifest"},
-		"the manifest is too large":      {write(ManifestSuffix, bytes.Repeat([]byte(" "), maxManifest+1)), "more than 16384 bytes"},
+		"the manifest is too large":      {write(ManifestSuffix, bytes.Repeat([]byte(" "), manifest.MaxSize+1)), "more than 16384 bytes"},
 		"the signature is too large":     {write(SignatureSuffix, bytes.Repeat([]byte(" "), maxSignature+1)), "more than 16384 bytes"},
 		"the executable is a script":     {write("", []byte("#!/bin/sh\n")), "not an ELF file"},
 		"the manifest is for another":    {write(ManifestSuffix, []byte(manifestOf("far"))), "the manifest is for motte-task-far"},

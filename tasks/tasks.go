@@ -11,7 +11,7 @@ import (
 	"path"
 
 	"motte/core/model"
-	"motte/taskpkg"
+	"motte/taskpkg/manifest"
 )
 
 //go:embed */motte-task-*.json
@@ -31,7 +31,7 @@ func BuiltIn() (map[string]model.Row, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := taskpkg.ParseManifest(text)
+		m, err := manifest.Parse(text)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

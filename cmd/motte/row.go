@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"motte/client"
-	"motte/client/frames"
 	"motte/core/model"
+	"motte/taskpkg/manifest"
 )
 
 // rowFlags holds the values of flags that change a row.
@@ -82,35 +82,17 @@ func (r *rowFlags) apply(row *model.Row, given func(flag string) bool) (err erro
 	return nil
 }
 
-var operations = []struct {
-	operation uint8
-	name      string
-}{{frames.TaskSearch, "search"}, {frames.TaskCount, "count"}, {frames.TaskDelete, "delete"}}
+func operationsText(bits uint8) string { return strings.Join(manifest.OperationNames(bits), ",") }
 
-func operationNames(o uint8) (names []string) {
-	for _, x := range operations {
-		if o&x.operation != 0 {
-			names = append(names, x.name)
+func parseOperations(s string) (bits uint8, err error) {
+	for _, name := range strings.Split(s, ",") {
+		bit, ok := manifest.Operation(name)
+		if !ok {
+			return 0, fmt.Errorf("unknown operation %q: search, count or delete", name)
 		}
+		bits |= bit
 	}
-	return names
-}
-
-func operationsText(o uint8) string { return strings.Join(operationNames(o), ",") }
-
-func parseOperations(s string) (o uint8, err error) {
-	for _, word := range strings.Split(s, ",") {
-		known := false
-		for _, x := range operations {
-			if word == x.name {
-				o, known = o|x.operation, true
-			}
-		}
-		if !known {
-			return 0, fmt.Errorf("unknown operation %q: search, count or delete", word)
-		}
-	}
-	return o, nil
+	return bits, nil
 }
 
 // byteSize is a number of bytes as a flag: 4096, 64KiB, 16MiB, 2GiB.

@@ -45,7 +45,7 @@ func (a *app) tasks(v *view) error {
 	const header = "TASK | SHA-256 | OPERATIONS | TYPE | ORDERED | INPUT | RESULTS | DEADLINE | MEMORY | SHELF | LEAK BUDGET | OF ALL"
 	return table(a, v.Tasks, header, func(t taskView) []any {
 		return []any{t.Task, t.Measurement[:16] + "…", strings.Join(t.Operations, ","), t.Type, yes(t.Ordered, "yes"), size(uint64(t.MaxInput)),
-			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), size(t.Shelf), budgetText(t.LeakBudget), budgetText(t.IndexLeakBudget)}
+			t.MaxResults, time.Duration(t.DeadlineMS) * time.Millisecond, size(t.Memory), size(t.Shelf), budgetText(t.LeakBudget), budgetText(t.IndexBudget)}
 	})
 }
 

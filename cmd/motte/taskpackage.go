@@ -167,7 +167,7 @@ func rowClaims(t *taskView) []claim {
 		{"deadline", (time.Duration(t.DeadlineMS) * time.Millisecond).String()},
 		{"memory", size(t.Memory)},
 		{"shelf", shelfText(t.Shelf)},
-		{"leak budget", fmt.Sprintf("%s for each principal, %s for all together", budgetText(t.LeakBudget), budgetText(t.IndexLeakBudget))},
+		{"leak budget", fmt.Sprintf("%s for each principal, %s for all together", budgetText(t.LeakBudget), budgetText(t.IndexBudget))},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"motte/client/frames"
 	"motte/core/model"
 	"motte/core/wire"
+	"motte/taskpkg/manifest"
 )
 
 // view is a status as JSON.
@@ -104,18 +105,9 @@ type indexView struct {
 }
 
 type taskView struct {
-	Task            string   `json:"task"`
-	Measurement     string   `json:"measurement"`
-	Operations      []string `json:"operations"`
-	Type            string   `json:"type"`
-	Ordered         bool     `json:"ordered"`
-	MaxInput        uint32   `json:"max_input"`
-	MaxResults      uint32   `json:"max_results"`
-	DeadlineMS      uint32   `json:"deadline_ms"`
-	Memory          uint64   `json:"memory"`
-	Shelf           uint64   `json:"shelf"`
-	LeakBudget      uint64   `json:"leak_budget"`
-	IndexLeakBudget uint64   `json:"index_leak_budget"`
+	Task        string `json:"task"`
+	Measurement string `json:"measurement"`
+	manifest.Row
 }
 
 type principalView struct {
@@ -213,9 +205,7 @@ func capped(left uint64) *uint64 {
 }
 
 func newTask(name string, row *model.Row) taskView {
-	return taskView{Task: name, Measurement: identifier(row.Measurement), Operations: operationNames(row.Operations),
-		Type: client.TypeName(row.Type), Ordered: row.Ordered, MaxInput: row.MaxInput, MaxResults: row.MaxResults,
-		DeadlineMS: row.Deadline, Memory: row.Memory, Shelf: row.Shelf, LeakBudget: row.LeakBudget, IndexLeakBudget: row.IndexBudget}
+	return taskView{Task: name, Measurement: identifier(row.Measurement), Row: manifest.NewRow(row)}
 }
 
 // rightNames lists rights by name.

@@ -1,4 +1,4 @@
-package taskpkg
+package manifest
 
 import (
 	"errors"
@@ -18,7 +18,7 @@ const fullManifest = `{
 }`
 
 func TestAManifestHasTheWholeRow(t *testing.T) {
-	m, err := ParseManifest([]byte(fullManifest))
+	m, err := Parse([]byte(fullManifest))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestManifestsThatAreRefused(t *testing.T) {
 		{fullManifest, ``, "not JSON"},
 	} {
 		text := strings.Replace(fullManifest, c.old, c.new, 1)
-		if _, err := ParseManifest([]byte(text)); !errors.Is(err, ErrManifest) || !strings.Contains(err.Error(), c.why) {
+		if _, err := Parse([]byte(text)); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s in the place of %s: %v, want: %s", c.new, c.old, err, c.why)
 		}
 	}
@@ -81,13 +81,12 @@ func TestManifestsThatAreRefused(t *testing.T) {
 // FuzzManifest: the Core accepts the row of each manifest that is accepted.
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte(fullManifest))
-	f.Add([]byte(manifestOf("near")))
 	f.Add([]byte(`{"version":1,"name":"a","operations":["count"],"type":"any","max_input":1,"max_results":1,"deadline_ms":1,"memory":1}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		m, err := ParseManifest(text)
+		m, err := Parse(text)
 		if err != nil {
-			if !errors.Is(err, ErrManifest) {
-				t.Errorf("%v is not ErrManifest", err)
+			if !errors.Is(err, ErrInvalid) {
+				t.Errorf("%v is not ErrInvalid", err)
 			}
 			return
 		}
