@@ -120,6 +120,28 @@ func ExampleClient_SearchAll() {
 	}
 }
 
+// Ask two indexes at once: the ten best matches of a text among the parts of a range of weights,
+// without those in stock.
+func ExampleAnd() {
+	var c *client.Client // from Dial
+	q := client.Query{
+		Collection: "parts",
+		Where: client.And(
+			client.Leaf("by_weight", ">= 10 and < 20"),
+			client.Leaf("about", "stainless steel"),
+			client.Not(client.Leaf("by_stock", "> 0")),
+		),
+		OrderBy: "about",
+		Limit:   10,
+	}
+	for o, err := range c.Search(context.Background(), q) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s: %s\n", o.Name, o.Data)
+	}
+}
+
 // Make several changes together, or none of them.
 func ExampleClient_PutBatch() {
 	var c *client.Client // from Dial

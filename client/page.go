@@ -100,7 +100,7 @@ func sequence[T any](run func(yield func(T, error) bool) error) iter.Seq2[T, err
 // answer lacks, or nil. A truncated answer is no error.
 func fetch[T any](ctx context.Context, p *Page, r results[T], yield func(T, error) bool) (*MissingError, error) {
 	p.More, p.Next = false, nil
-	q, err := p.query.request(model.OpSearch)
+	q, _, err := p.query.request(model.OpSearch)
 	if err != nil {
 		return nil, err
 	}

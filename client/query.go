@@ -9,24 +9,72 @@ import (
 	"motte/core/wire"
 )
 
-// Query asks an index for the objects that match a predicate.
+// Query asks one index for the objects that match a predicate, or several for those that match
+// an expression. It has either an Index and a Predicate, or Where.
 type Query struct {
 	Collection string
 	Index      string
 	Predicate  string // in the language of the index, 1 MiB at most
-	Limit      uint32 // most results; 0: the limit of the index
+
+	// Where combines predicates of several indexes. All leaves see the same objects. The answer
+	// is sorted by identity, unless OrderBy names an index.
+	Where Expression
+
+	// OrderBy is only for searches with Where. It names an ordered index, which gives the order:
+	// the first leaf that asks this index, and that every match satisfies, so that neither Or nor
+	// Not is above it.
+	OrderBy string
+
+	Limit uint32 // most results; 0: the limit of the index, or the smallest limit of the indexes
 
 	// After is only for searches. The answer begins after these objects: see [Page]. It has at
 	// most 8 identities; more fail with ErrInvalidRequest.
 	After []Identity
 }
 
-func (q *Query) request(op model.Operation) (*wire.Request, error) {
-	if len(q.After) > model.MaxAfter {
-		return nil, ErrInvalidRequest
+// Check returns the error with which a search fails before it is sent, often a [*QueryError].
+func (q *Query) Check() error {
+	r, _, err := q.request(model.OpSearch)
+	if err != nil {
+		return err
 	}
-	return &wire.Request{Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit,
-		Query: []byte(q.Predicate), Object: frames.AppendIdentities(nil, q.After)}, nil
+	return check(r)
+}
+
+// request returns the request of a query, and the program of its expression if it has one.
+func (q *Query) request(op model.Operation) (*wire.Request, *program, error) {
+	if len(q.After) > model.MaxAfter {
+		return nil, nil, ErrInvalidRequest
+	}
+	r := &wire.Request{Op: op, Collection: q.Collection, Index: q.Index, Limit: q.Limit,
+		Query: []byte(q.Predicate), Object: frames.AppendIdentities(nil, q.After)}
+	if q.Where.kind != emptyKind {
+		g, err := q.program(r)
+		return r, g, err
+	}
+	switch {
+	case q.Index == "":
+		// Without an index the Core would read the predicate as an expression.
+		return nil, nil, invalid("the query has neither Index nor Where: one of them says which objects to find")
+	case q.OrderBy != "":
+		return nil, nil, invalid("OrderBy belongs to Where: an ordered index gives the order by itself")
+	}
+	return r, nil, nil
+}
+
+// program puts the expression of a query into its request.
+func (q *Query) program(r *wire.Request) (g *program, err error) {
+	switch {
+	case q.Index != "" || q.Predicate != "":
+		return nil, invalid("the query has both Where and an Index or a Predicate: make a Leaf of them")
+	case q.OrderBy != "" && r.Op != model.OpSearch:
+		return nil, invalid("OrderBy is for searches: a count or a deletion has no order")
+	}
+	if g, err = compile(q.Where, q.OrderBy); err != nil {
+		return nil, err
+	}
+	r.Query, err = g.encode()
+	return g, err
 }
 
 // Found is a number of objects. If Truncated is true, more objects match: the limit was
@@ -49,7 +97,7 @@ func (c *Client) DeleteWhere(ctx context.Context, q Query) (Found, error) {
 }
 
 func (c *Client) counted(ctx context.Context, q Query, op model.Operation) (Found, error) {
-	r, err := q.request(op)
+	r, _, err := q.request(op)
 	if err != nil {
 		return Found{}, err
 	}
