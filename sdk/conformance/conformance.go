@@ -97,7 +97,7 @@ const notStarted = "the Task does not start"
 // Checks lists all checks, in the order in which they run.
 func Checks() []Check {
 	var all []Check
-	for _, group := range [][]Check{processChecks, frameChecks, changeChecks, answerChecks, pageChecks, queueChecks, hostileChecks, shelfChecks} {
+	for _, group := range [][]Check{processChecks, frameChecks, changeChecks, answerChecks, pageChecks, candidateChecks, queueChecks, hostileChecks, shelfChecks} {
 		all = append(all, group...)
 	}
 	return all

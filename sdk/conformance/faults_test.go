@@ -76,6 +76,13 @@ var faults = []fault{
 	{"looks at one identity of a page", "pages/removed", "begins after the first of the Search's identities"},
 	{"looks at the last identity of a page", "pages/removed", "begins after the first of the Search's identities"},
 	{"is never gone", "pages/gone", "answers with failure 5"},
+	{"orders by the candidates", "candidates/some", "does not depend on the candidates"},
+	{"leaves out candidates", "candidates/some", "has all candidates that match"},
+	{"looks for candidates up to the limit", "candidates/some", "has all candidates that match"},
+	{"leaves out candidates", "candidates/all", "has all candidates that match"},
+	{"names candidates that it does not hold", "candidates/unknown", "only identities that it was sent"},
+	{"begins a page after a candidate alone", "candidates/pages", "begins after the first of the Search's identities"},
+	{"has a short buffer", "candidates/many", "runs until the Core closes"},
 	{"answers in another order", "queue/searches", "answered in their order"},
 	{"sees later changes", "queue/between", "no change with a higher number"},
 	{"confirms before it answers", "queue/between", "confirmed change is final"},
@@ -173,6 +180,7 @@ var peculiarities = []string{
 	"confirms each frame by itself, names one object in each frame, skips numbers of blobs",
 	"confirms with the number of a Search, names the objects of all owners, says that all runs differ, says that it lacks everything",
 	"writes byte by byte, keeps nothing",
+	"names others than the candidates",
 }
 
 // TestPeculiarTasksPass: what the protocol allows is no fault.
@@ -187,5 +195,5 @@ func TestPeculiarTasksPass(t *testing.T) {
 }
 
 // small are the checks without those of thousands of objects. Peculiar Tasks take long for each.
-var small = regexp.MustCompile("^(process|configuration|frames|refusals|order|pages|queue|history|hostile)/" +
+var small = regexp.MustCompile("^(process|configuration|frames|refusals|order|pages|candidates|queue|history|hostile)/" +
 	"|^changes/[^m]|^answers/[^l]|^shelf/([^s]|saved)")

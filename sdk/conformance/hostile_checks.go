@@ -53,6 +53,9 @@ func (t *trial) livesThroughPredicates() {
 		if i%3 == 0 {
 			q.After = []identity.ID{c.living()[t.random.IntN(30)].id}
 		}
+		if i%4 == 0 {
+			q.Within = []identity.ID{c.living()[t.random.IntN(30)].id}
+		}
 		c.ask(&search{query: q, expect: anyFailure})
 		if i%50 == 0 {
 			c.askAll()

@@ -79,8 +79,8 @@ func (t *trial) followsHistory() {
 	c.settle()
 }
 
-// randomPage asks for the whole answer, and then for a page of it, together with the changes that
-// follow.
+// randomPage asks for the whole answer, and then for a page of it and a page of some candidates,
+// together with the changes that follow.
 func (c *core) randomPage(q *question) {
 	whole := c.whole(q)
 	if len(whole) == 0 {
@@ -88,4 +88,6 @@ func (c *core) randomPage(q *question) {
 	}
 	n := 1 + c.random.IntN(len(whole))
 	c.page(q, 1+c.random.IntN(6), before(whole, n), whole[n:])
+	query := taskwire.Query{Limit: uint32(1 + c.random.IntN(6)), After: before(whole, n)}
+	c.within(q, query, append(c.someLiving(4), c.absent(1)...), whole[n:])
 }

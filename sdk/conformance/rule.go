@@ -46,6 +46,7 @@ var (
 	ruleNoLimit = rule{sectionName, "The order does not depend on the limit: a smaller limit gives the beginning of the same order."}
 	ruleOwner   = rule{sectionName, "The order does not depend on the owner. An answer for an owner has all its objects that match."}
 	rulePage    = rule{sectionName, "A page begins after the first of the Search's identities that still matches."}
+	ruleWithin  = rule{sectionName, "The order does not depend on the candidates. An answer has all candidates that match, unless it ends at the limit."}
 	ruleGone    = rule{sectionName, "If none of the Search's identities matches, the Task answers with failure 5."}
 
 	ruleRoom    = rule{sectionShelf, "A Blob has at most as many bytes as the room of the Save. With a room of 0 the answer is a Set."}

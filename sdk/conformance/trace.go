@@ -124,5 +124,8 @@ func (k *collection) queryText(seq uint64, q *taskwire.Query) string {
 	if len(q.After) > 0 {
 		text += ", after " + k.namedIn(q.After)
 	}
+	if len(q.Within) > 0 {
+		text += fmt.Sprintf(", %s: %s", counted(len(q.Within), "candidate", "candidates"), k.namedIn(q.Within))
+	}
 	return text + ", predicate " + excerpt(q.Predicate)
 }

@@ -353,7 +353,7 @@ func (c *Core) send(frame []byte) {
 // the query allows, candidates alone if it has any. It reports whether more match.
 func Page(x sdk.Index, q sdk.Query) (ids []identity.ID, more bool, err error) {
 	found, err := x.Search(q)
-	if err != nil {
+	if err != nil || found == nil {
 		return nil, false, err
 	}
 	for id := range found {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"iter"
 	"slices"
 
 	"motte/sdk"
@@ -37,26 +38,54 @@ func (f *finder[K]) all(yield func(sdk.Identity) bool) {
 	f.walk(func(e entry[K]) bool { return !f.isFirst(e) || yield(f.tree.objects.at(e.object).id) })
 }
 
-// of yields the objects of one owner, which has m of the n objects of the index.
+// part is the part of the index that an answer is for: the objects of one owner, or the candidates.
+type part[K any] struct {
+	size    int                     // objects, at most
+	objects iter.Seq[slot]          // those that the index holds
+	wants   func(o *object[K]) bool // false: the object is not in the part
+}
+
+// owned returns the objects of one owner.
+func (t *tree[K]) owned(owner uint32) part[K] {
+	objects := t.owners.lists[owner].objects
+	return part[K]{len(objects), slices.Values(objects), func(o *object[K]) bool { return o.owner == owner }}
+}
+
+// candidates returns the candidates of a query. Those of other owners are not in the part. Other
+// objects may be wanted: sdk leaves them out.
+func (t *tree[K]) candidates(q *sdk.Query) part[K] {
+	wants := func(o *object[K]) bool { return q.Wants(t.owners.lists[o.owner].owner) }
+	held := func(yield func(slot) bool) {
+		for i := range q.Within {
+			n, ok := t.objects.find(&q.Within[i])
+			if ok && t.objects.at(n).id == q.Within[i] && wants(t.objects.at(n)) && !yield(n) {
+				return
+			}
+		}
+	}
+	return part[K]{len(q.Within), held, wants}
+}
+
+// of yields the objects of a part, which has m of the n objects of the index.
 //
-// There are two ways. Filtering the tree takes n/m steps for each object shown if owners are
-// mixed, and n steps at worst. Gathering the owner's objects takes m steps, whatever the limit.
-// The cheaper way depends on how many of the owner's objects are in the set, and where. So of
+// There are two ways. Filtering the tree takes n/m steps for each object shown if parts are
+// mixed, and n steps at worst. Gathering the part's objects takes m steps, whatever the limit.
+// The cheaper way depends on how many of the part's objects are in the set, and where. So of
 // filters m entries first, and gathers the rest if it needs more. If filtering is cheaper, of
 // takes as many steps. Otherwise it takes 2m, twice as many as gathering.
 //
 // An example is n = 1,000,000 and a limit of 10. For m = 10, of takes 20 steps. For m = 100,000
 // it takes about 100 steps in a mixed range, and 200,000 at worst.
-func (f *finder[K]) of(owner uint32, yield func(sdk.Identity) bool) {
-	if last := f.filter(owner, yield); last != nil {
-		f.gather(owner, *last, yield)
+func (f *finder[K]) of(p part[K], yield func(sdk.Identity) bool) {
+	if last := f.filter(p, yield); last != nil {
+		f.gather(p, *last, yield)
 	}
 }
 
-// filter yields the objects of one owner among as many entries as this owner has objects. It
-// returns the last of these entries, or nil if the answer has ended.
-func (f *finder[K]) filter(owner uint32, yield func(sdk.Identity) bool) (last *entry[K]) {
-	steps := len(f.tree.owners.lists[owner].objects)
+// filter yields the objects of a part among as many entries as the part has objects. It returns
+// the last of these entries, or nil if the answer has ended.
+func (f *finder[K]) filter(p part[K], yield func(sdk.Identity) bool) (last *entry[K]) {
+	steps := p.size
 	var visited entry[K]
 	f.walk(func(e entry[K]) bool {
 		if steps == 0 {
@@ -66,15 +95,15 @@ func (f *finder[K]) filter(owner uint32, yield func(sdk.Identity) bool) (last *e
 		steps--
 		visited = e
 		o := f.tree.objects.at(e.object)
-		return o.owner != owner || !f.isFirst(e) || yield(o.id)
+		return !p.wants(o) || !f.isFirst(e) || yield(o.id)
 	})
 	return last
 }
 
-// gather yields the objects of one owner behind an entry, from the list of this owner's objects.
-func (f *finder[K]) gather(owner uint32, behind entry[K], yield func(sdk.Identity) bool) {
+// gather yields the objects of a part behind an entry, from the list of the part's objects.
+func (f *finder[K]) gather(p part[K], behind entry[K], yield func(sdk.Identity) bool) {
 	var found []entry[K]
-	for _, n := range f.tree.owners.lists[owner].objects {
+	for n := range p.objects {
 		k, ok := f.firstKey(n)
 		if !ok {
 			continue

@@ -66,7 +66,8 @@ func (m entriesOf) find(q *question) []sdk.Identity {
 	return ids
 }
 
-// answer returns the answer to a question: the part of the whole behind its anchor, of its owner.
+// answer returns the answer to a question: the part of the whole behind its anchor, of its owner and
+// among its candidates.
 func (m entriesOf) answer(q *question) (ids []sdk.Identity, err error) {
 	whole := m.find(q)
 	if len(q.After) > 0 {
@@ -77,7 +78,8 @@ func (m entriesOf) answer(q *question) (ids []sdk.Identity, err error) {
 		whole = whole[slices.Index(whole, q.After[anchor])+1:]
 	}
 	for _, id := range whole {
-		if q.Owner == sdk.AllOwners || q.Owner == m[id].owner {
+		candidate := len(q.Within) == 0 || slices.Contains(q.Within, id)
+		if candidate && (q.Owner == sdk.AllOwners || q.Owner == m[id].owner) {
 			ids = append(ids, id)
 		}
 	}
@@ -119,7 +121,7 @@ func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 	}
 }
 
-// drawQuestion draws a predicate, a limit, an owner and a direction.
+// drawQuestion draws a predicate, a limit, an owner, candidates and a direction.
 func drawQuestion(t *rapid.T) (q question) {
 	text, match := predicate(t, 3)
 	q.match, q.descending = match, rapid.Bool().Draw(t, "descending")
@@ -129,6 +131,13 @@ func drawQuestion(t *rapid.T) (q question) {
 	q.Predicate = []byte(text)
 	q.Limit = rapid.IntRange(1, 8).Draw(t, "limit")
 	q.Owner = sdk.Owner(rapid.Uint64Range(0, 4).Draw(t, "owner"))
+	if rapid.Bool().Draw(t, "has candidates") {
+		for range rapid.IntRange(1, 12).Draw(t, "candidates") {
+			q.Within = append(q.Within, drawIdentity(t))
+		}
+		slices.SortFunc(q.Within, sdk.Identity.Compare)
+		q.Within = slices.Compact(q.Within)
+	}
 	return q
 }
 
@@ -350,14 +359,18 @@ func BenchmarkRange(b *testing.B) {
 		name  string
 		owner sdk.Owner
 		after []sdk.Identity
+		among []sdk.Identity
 	}{
-		{"first page", sdk.AllOwners, nil},
-		{"later page", sdk.AllOwners, []sdk.Identity{sdktest.ID(58_007)}},
-		{"owner of 100", 2, nil},
-		{"owner of 10000", 3, nil},
+		{"first page", sdk.AllOwners, nil, nil},
+		{"later page", sdk.AllOwners, []sdk.Identity{sdktest.ID(58_007)}, nil},
+		{"owner of 100", 2, nil, nil},
+		{"owner of 10000", 3, nil, nil},
+		{"100 candidates", sdk.AllOwners, nil, among(59_000, 100)},
+		{"10000 candidates", sdk.AllOwners, nil, among(59_000, 10_000)},
+		{"65536 candidates", sdk.AllOwners, nil, among(0, 65_536)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			q := question{Query: sdk.Query{Predicate: []byte(">= 50000 and < 60000"), Limit: 10, Owner: c.owner, After: c.after}}
+			q := question{Query: sdk.Query{Predicate: []byte(">= 50000 and < 60000"), Limit: 10, Owner: c.owner, After: c.after, Within: c.among}}
 			for b.Loop() {
 				if found, _, err := sdktest.Page(x, q.Query); err != nil || len(found) != 10 {
 					b.Fatal(len(found), err)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -293,7 +294,7 @@ func TestPages(t *testing.T) {
 
 // TestCostFollowsTheAnswer counts the comparisons of keys, which do not depend on the machine. A
 // page costs a seek, wherever it begins. An owner's answer costs the number of this owner's
-// objects, wherever they are.
+// objects, wherever they are, and an answer among candidates the number of candidates.
 func TestCostFollowsTheAnswer(t *testing.T) {
 	const count, few = 100_000, 10
 	const most = 60 * few // a seek compares about 17 keys, and each object may take one
@@ -321,12 +322,25 @@ func TestCostFollowsTheAnswer(t *testing.T) {
 		{Limit: few, Owner: 2, Predicate: []byte(">= 0")},
 		{Limit: few, Owner: 2, Predicate: []byte(">= 0"), After: []sdk.Identity{sdktest.ID(5)}},
 		{Limit: few, Owner: 2, Predicate: []byte("order desc")},
+		{Limit: few, Within: among(count-few, few)},
+		{Limit: few, Within: among(0, few), Predicate: []byte("order desc")},
+		{Limit: few, Within: among(count-few, few), Owner: 2, Predicate: []byte(">= 0"), After: []sdk.Identity{sdktest.ID(5)}},
+		{Limit: few, Within: among(100, count/2), Predicate: []byte(">= 90")}, // enough of them are near
 	} {
 		comparisons = 0
 		found, _, err := sdktest.Page(&index{tree}, q)
 		if err != nil || len(found) != few || comparisons > most {
-			t.Errorf("%q of owner %d behind %d objects: %d found with %d comparisons (%v); want %d with at most %d",
-				q.Predicate, q.Owner, len(q.After), len(found), comparisons, err, few, most)
+			t.Errorf("%q of owner %d behind %d objects among %d: %d found with %d comparisons (%v); want %d with at most %d",
+				q.Predicate, q.Owner, len(q.After), len(q.Within), len(found), comparisons, err, few, most)
 		}
 	}
+}
+
+// among returns n candidates, from an object on.
+func among(from, n int) (ids []sdk.Identity) {
+	for i := range n {
+		ids = append(ids, sdktest.ID(from+i))
+	}
+	slices.SortFunc(ids, sdk.Identity.Compare)
+	return ids
 }

@@ -183,12 +183,17 @@ func (t *tree[K]) Search(asked sdk.Query) (iter.Seq[sdk.Identity], error) {
 			return nil, sdk.ErrGone
 		}
 	}
-	if asked.Owner == sdk.AllOwners {
-		return f.all, nil
-	}
+	var p part[K]
 	owner, ok := t.owners.number[asked.Owner]
-	if !ok {
-		return func(func(sdk.Identity) bool) {}, nil
+	switch {
+	case len(asked.Within) > 0:
+		p = t.candidates(&asked)
+	case asked.Owner == sdk.AllOwners:
+		return f.all, nil
+	case !ok:
+		return nil, nil
+	default:
+		p = t.owned(owner)
 	}
-	return func(yield func(sdk.Identity) bool) { f.of(owner, yield) }, nil
+	return func(yield func(sdk.Identity) bool) { f.of(p, yield) }, nil
 }

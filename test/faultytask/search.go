@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -78,7 +79,8 @@ func (t *task) matches(q taskwire.Query) (match []entry) {
 		}
 	}
 	if t.is("has no order") {
-		return match // in the order of a Go map, which is random
+		rand.Shuffle(len(match), func(i, j int) { match[i], match[j] = match[j], match[i] })
+		return match
 	}
 	slices.SortFunc(match, func(a, b entry) int {
 		if n := strings.Compare(a.input, b.input); n != 0 && !t.is("has another order") {
@@ -86,7 +88,8 @@ func (t *task) matches(q taskwire.Query) (match []entry) {
 		}
 		return a.id.Compare(b.id)
 	})
-	if t.is("orders by the limit") && q.Limit < 5 || t.is("orders by the owner") && q.Owner != taskwire.AllOwners {
+	if t.is("orders by the limit") && q.Limit < 5 || t.is("orders by the owner") && q.Owner != taskwire.AllOwners ||
+		t.is("orders by the candidates") && len(q.Within) > 0 {
 		slices.Reverse(match)
 	}
 	if q.Owner != taskwire.AllOwners && !t.is("names the objects of all owners") {
@@ -116,11 +119,31 @@ func (t *task) page(seq uint64, q taskwire.Query, match []entry) taskwire.Answer
 	case t.is("looks at the last identity of a page") && len(q.After) > 0:
 		q.After = q.After[len(q.After)-1:]
 	}
+	ids, q.Within = t.narrow(ids, q)
 	a := faketask.Answer(seq, q, ids)
 	if a.Type == taskwire.Failed && t.is("is never gone") {
 		a = taskwire.Answer{Type: taskwire.Found, Seq: seq}
 	}
 	return a
+}
+
+// narrow returns the objects, and the candidates among which the Task looks for them.
+func (t *task) narrow(ids []identity.ID, q taskwire.Query) (match, within []identity.ID) {
+	others := func(id identity.ID) bool { return !slices.Contains(q.Within, id) }
+	switch {
+	case len(q.Within) == 0:
+	case t.is("names others than the candidates"):
+		return ids, nil
+	case t.is("leaves out candidates") && len(q.Within) > 1:
+		return ids, q.Within[:len(q.Within)/2]
+	case t.is("looks for candidates up to the limit"):
+		return ids[:min(len(ids), int(q.Limit))], q.Within
+	case t.is("names candidates that it does not hold"):
+		return q.Within, q.Within
+	case t.is("begins a page after a candidate alone"):
+		return slices.DeleteFunc(slices.Clone(ids), others), q.Within
+	}
+	return ids, q.Within
 }
 
 // alter makes an answer wrong.
