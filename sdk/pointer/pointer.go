@@ -85,6 +85,37 @@ func Elements(value []byte, f func(element []byte)) bool {
 	return true
 }
 
+// Members calls f with the name and the value of each member of a valid JSON object. It returns false
+// if value is not an object.
+func Members(value []byte, f func(name string, value []byte)) bool {
+	s := scanner{rest: value}
+	if s.next() != '{' {
+		return false
+	}
+	s.skip(1)
+	for s.next() != '}' {
+		name := s.value()
+		s.next()
+		s.skip(1) // the colon
+		f(unquoted(name), s.value())
+		if s.next() == ',' {
+			s.skip(1)
+		}
+	}
+	return true
+}
+
+// unquoted returns the name that a quoted name stands for.
+func unquoted(quoted []byte) (name string) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	if json.Unmarshal(quoted, &name) != nil {
+		return "" // not in a text that ijson.Check has accepted
+	}
+	return name
+}
+
 // child returns the member or element of a valid value that token names.
 func child(value []byte, token string) (found []byte, ok bool) {
 	s := scanner{rest: value}
@@ -121,10 +152,9 @@ func child(value []byte, token string) (found []byte, ok bool) {
 // equal reports whether a quoted name stands for the token.
 func equal(quoted []byte, token string) bool {
 	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1:len(quoted)-1]) == token
+		return string(quoted[1:len(quoted)-1]) == token // allocates no memory
 	}
-	var name string
-	return json.Unmarshal(quoted, &name) == nil && name == token
+	return unquoted(quoted) == token
 }
 
 // scanner walks over a text that ijson.Check has accepted. So it checks no syntax and only

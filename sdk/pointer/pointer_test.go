@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -109,5 +110,28 @@ func FuzzFind(f *testing.F) {
 		}) != (got[0] == '[') {
 			t.Fatalf("%q: Elements and the first byte disagree whether this is an array", got)
 		}
+		Members(got, func(name string, value []byte) {
+			if found, ok := (Pointer{name}).Value(got); !ok || !bytes.Equal(found, bytes.TrimSpace(value)) {
+				t.Fatalf("%q: the member %q is %q, but a pointer finds %q", got, name, value, found)
+			}
+		})
 	})
+}
+
+// TestMembers: all members of an object are visited in their order, with names as they are meant.
+func TestMembers(t *testing.T) {
+	var got []string
+	add := func(name string, value []byte) { got = append(got, name+"="+string(value)) }
+	ok := Members([]byte(" { \"a\" : [1, {\"b\":2}] ,\"\\u00e9\\n\":\"x,}\",\"\":-1.5e3 } "), add)
+	if want := `["a=[1, {\"b\":2}]" "é\n=\"x,}\"" "=-1.5e3"]`; !ok || fmt.Sprintf("%q", got) != want {
+		t.Errorf("the members are %q (%v), want %s", got, ok, want)
+	}
+	if !Members([]byte("{}"), add) || len(got) != 3 {
+		t.Errorf("the empty object has members: %q", got)
+	}
+	for _, text := range []string{"[]", "1", `"{}"`, "null"} {
+		if Members([]byte(text), add) {
+			t.Errorf("%s is taken for an object", text)
+		}
+	}
 }

@@ -177,7 +177,7 @@ func (s *step) typed() (list []typed) {
 // all returns the paths of all pages of the repository, relative to its root.
 func all(t *testing.T) (paths []string) {
 	t.Helper()
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"} {
 		list, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(list) == 0 {
 			t.Fatalf("%s: %v, %v", pattern, list, err)
