@@ -35,7 +35,7 @@ func (c *Client) Explain(ctx context.Context, q Query) (Explanation, error) {
 	if g == nil {
 		return Explanation{}, invalid("only a query with Where can be explained: make a Leaf of Index and Predicate")
 	}
-	r.Flags |= frames.FlagExplain
+	r.Flags |= wire.FlagExplain
 	k, err := c.collect(ctx, r)
 	if err != nil {
 		return Explanation{}, err
@@ -54,7 +54,7 @@ func (c *Client) Explain(ctx context.Context, q Query) (Explanation, error) {
 
 // work reads what the Core did for each leaf from an answer of two frames.
 func (g *program) work(answer []part) ([]LeafWork, error) {
-	if len(answer) != 2 || answer[0].Kind != frames.KindExplain {
+	if len(answer) != 2 || answer[0].Kind != wire.KindExplain {
 		return nil, codec.ErrMalformed
 	}
 	list, err := frames.DecodeExplain(answer[0].body)

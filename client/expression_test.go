@@ -279,7 +279,7 @@ type explaining struct {
 
 func (x explaining) serve(c conn) {
 	for q, ok := c.request(); ok; q, ok = c.request() {
-		if q.Op != model.OpSearch || q.Flags != frames.FlagExplain {
+		if q.Op != model.OpSearch || q.Flags != wire.FlagExplain {
 			c.reply(q.Number, wire.KindEnd, 0, nil)
 			continue
 		}
@@ -302,18 +302,18 @@ func TestExplain(t *testing.T) {
 		{"a", "1", frames.LeafWork{Objects: 5, Rounds: 1, Time: 90 * time.Microsecond, Exhausted: true}},
 		{"b", "2", frames.LeafWork{Objects: 3, Rounds: 2, Time: 40 * time.Microsecond, Ranked: true}},
 	}
-	x := explaining{kind: frames.KindExplain, bodies: [][]byte{two}}
+	x := explaining{kind: wire.KindExplain, bodies: [][]byte{two}}
 	got, err := connect(t, fake(t, x.serve)).Explain(t.Context(), q)
 	if err != nil || !slices.Equal(got.Leaves, want) || got.Count != 7 || !got.Truncated {
 		t.Errorf("explained as %+v, %v; want %+v", got, err, want)
 	}
 	for name, x := range map[string]explaining{
-		"a leaf too few":  {kind: frames.KindExplain, bodies: [][]byte{two[:17]}},
-		"no frame":        {kind: frames.KindExplain},
-		"two frames":      {kind: frames.KindExplain, bodies: [][]byte{two, two}},
+		"a leaf too few":  {kind: wire.KindExplain, bodies: [][]byte{two[:17]}},
+		"no frame":        {kind: wire.KindExplain},
+		"two frames":      {kind: wire.KindExplain, bodies: [][]byte{two, two}},
 		"another frame":   {kind: wire.KindObject, bodies: [][]byte{two}},
-		"a body cut off":  {kind: frames.KindExplain, bodies: [][]byte{two[:33]}},
-		"an unknown flag": {kind: frames.KindExplain, bodies: [][]byte{append(cost(5, 1, 90, 1), cost(3, 2, 40, 8)...)}},
+		"a body cut off":  {kind: wire.KindExplain, bodies: [][]byte{two[:33]}},
+		"an unknown flag": {kind: wire.KindExplain, bodies: [][]byte{append(cost(5, 1, 90, 1), cost(3, 2, 40, 8)...)}},
 	} {
 		_, err := connect(t, fake(t, x.serve)).Explain(t.Context(), q)
 		if err == nil || !strings.Contains(err.Error(), "can't be decoded") {

@@ -5,6 +5,7 @@ import (
 
 	"motte/client/frames"
 	"motte/core/model"
+	"motte/core/wire"
 )
 
 // QueryError says why a query can't be sent to the Core. [errors.Is] finds in it what the Core
@@ -35,9 +36,9 @@ type program struct {
 
 // compile checks an expression, and returns its program.
 func compile(e Expression, orderBy string) (*program, error) {
-	if n := e.leaves(); n > frames.MaxLeaves {
+	if n := e.leaves(); n > wire.MaxLeaves {
 		return nil, invalid("the expression has %d leaves, and %d is the most: "+
-			"join predicates of one index into one, or make two queries", n, frames.MaxLeaves)
+			"join predicates of one index into one, or make two queries", n, wire.MaxLeaves)
 	}
 	g := &program{orderBy: orderBy}
 	if err := g.add(e, true); err != nil {
@@ -105,11 +106,11 @@ func (g *program) addAnd(e Expression, certain bool) error {
 		if i == first {
 			continue
 		}
-		operator := frames.And
+		operator := wire.StepAnd
 		if arg.kind == notKind {
-			arg, operator = arg.args[0], frames.AndNot
+			arg, operator = arg.args[0], wire.StepAndNot
 		}
-		if err := g.add(arg, certain && operator == frames.And); err != nil {
+		if err := g.add(arg, certain && operator == wire.StepAnd); err != nil {
 			return err
 		}
 		g.items = frames.AppendOperator(g.items, operator)
@@ -126,7 +127,7 @@ func (g *program) addOr(e Expression, certain bool) error {
 			return err
 		}
 		if i > 0 {
-			g.items = frames.AppendOperator(g.items, frames.Or)
+			g.items = frames.AppendOperator(g.items, wire.StepOr)
 		}
 	}
 	return nil

@@ -9,28 +9,6 @@ import (
 	"motte/core/wire"
 )
 
-// FlagExplain asks for what the leaves of an expression cost. The answer to a SEARCH then has a
-// frame of KindExplain instead of objects.
-const (
-	FlagExplain wire.Flags = 1 << 4
-	KindExplain wire.Kind  = 7
-)
-
-// Operator combines the two results on top of the stack.
-type Operator uint8
-
-// The operators of an expression. The kind of a leaf is 1.
-const (
-	And    Operator = 2
-	Or     Operator = 3
-	AndNot Operator = 4 // the lower result without the upper one
-
-	leafKind = 1
-)
-
-// MaxLeaves bounds the leaves of an expression.
-const MaxLeaves = 16
-
 // An expression is the sub-query of a SEARCH, COUNT or DELETE WHERE without an index. It is a
 // program in postfix notation, which leaves one result on its stack:
 //
@@ -45,12 +23,12 @@ func AppendOrder(p []byte, leaf int) []byte { return append(p, byte(leaf)) }
 //
 //	kind 1 | data type 1 | index 32 | len(predicate) 4 | predicate …
 func AppendLeaf(p []byte, t model.DataType, index, predicate string) []byte {
-	return codec.Writer(p).U8(leafKind, byte(t)).Text(index, model.MaxIdentifier).
+	return codec.Writer(p).U8(byte(wire.StepLeaf), byte(t)).Text(index, model.MaxIdentifier).
 		U32(uint32(len(predicate))).Bytes([]byte(predicate))
 }
 
 // AppendOperator appends an operator.
-func AppendOperator(p []byte, o Operator) []byte { return append(p, byte(o)) }
+func AppendOperator(p []byte, o wire.StepKind) []byte { return append(p, byte(o)) }
 
 // LeafWork is what the Core did for one leaf of an expression.
 type LeafWork struct {
@@ -61,11 +39,6 @@ type LeafWork struct {
 	Ranked    bool // the index ordered the objects that the other leaves had found
 }
 
-const (
-	workExhausted = 1 << iota
-	workRanked
-)
-
 // DecodeExplain reads the body of a KindExplain frame. It has for each leaf, in the order of the
 // program:
 //
@@ -74,13 +47,13 @@ func DecodeExplain(p []byte) (leaves []LeafWork, err error) {
 	r := codec.NewReader(p)
 	r.Require(len(p) > 0)
 	for r.Len() > 0 {
-		r.Require(len(leaves) < MaxLeaves)
+		r.Require(len(leaves) < wire.MaxLeaves)
 		w := LeafWork{Objects: r.U32(), Rounds: r.U32()}
 		microseconds := r.U64()
-		flags := r.U8()
-		r.Require(microseconds <= math.MaxInt64/1000 && flags <= workExhausted|workRanked)
+		flags := wire.ExplainFlags(r.U8())
+		r.Require(microseconds <= math.MaxInt64/1000 && flags <= wire.ExplainExhausted|wire.ExplainRanked)
 		w.Time = time.Duration(microseconds) * time.Microsecond
-		w.Exhausted, w.Ranked = flags&workExhausted != 0, flags&workRanked != 0
+		w.Exhausted, w.Ranked = flags&wire.ExplainExhausted != 0, flags&wire.ExplainRanked != 0
 		leaves = append(leaves, w)
 	}
 	return leaves, r.Done()

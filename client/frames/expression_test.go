@@ -31,11 +31,11 @@ var head = func() (h model.Head) {
 func TestGoldenExpressions(t *testing.T) {
 	ordered := AppendOrder(nil, 2)
 	ordered = AppendLeaf(ordered, model.TypeInt64, "by_age", ">= 30 and < 40")
-	ordered = AppendOperator(AppendLeaf(ordered, model.TypeAny, "notes", "+enclave -sgx"), And)
-	ordered = AppendOperator(AppendLeaf(ordered, model.TypeAny, "near", "[0.5, 1] top 100"), AndNot)
+	ordered = AppendOperator(AppendLeaf(ordered, model.TypeAny, "notes", "+enclave -sgx"), wire.StepAnd)
+	ordered = AppendOperator(AppendLeaf(ordered, model.TypeAny, "near", "[0.5, 1] top 100"), wire.StepAndNot)
 	either := AppendOrder(nil, 0)
 	either = AppendLeaf(either, model.TypeAny, "by_age", "< 18")
-	either = AppendOperator(AppendLeaf(either, model.TypeAny, "by_age", "> 65"), Or)
+	either = AppendOperator(AppendLeaf(either, model.TypeAny, "by_age", "> 65"), wire.StepOr)
 	alone := AppendLeaf(AppendOrder(nil, 0), model.TypeAny, "notes", "")
 	for _, g := range []struct {
 		name, comment string
@@ -43,7 +43,7 @@ func TestGoldenExpressions(t *testing.T) {
 	}{
 		{"search-expression", "SEARCH by_age AND notes AND NOT near, in the order of notes, for at most 10 identities", wire.Request{
 			Op: model.OpSearch, Limit: 10, Flags: wire.FlagIDsOnly, Query: ordered}},
-		{"search-explain", "SEARCH of two leaves, for what they cost", wire.Request{Op: model.OpSearch, Flags: FlagExplain, Query: either}},
+		{"search-explain", "SEARCH of two leaves, for what they cost", wire.Request{Op: model.OpSearch, Flags: wire.FlagExplain, Query: either}},
 		{"count-expression", "COUNT of two leaves of one index, joined by OR", wire.Request{Op: model.OpCount, Query: either}},
 		{"delete-where-expression", "DELETE WHERE with a single leaf, whose predicate is empty", wire.Request{Op: model.OpDeleteWhere, Query: alone}},
 	} {
@@ -59,7 +59,7 @@ var explained = []LeafWork{
 	{Rounds: 1, Time: time.Second, Exhausted: true},
 }
 
-// appendExplain encodes the body of a KindExplain frame like the Core.
+// appendExplain encodes the body of a wire.KindExplain frame like the Core.
 func appendExplain(list []LeafWork) (p []byte) {
 	for _, w := range list {
 		p = binary.BigEndian.AppendUint32(p, w.Objects)
@@ -67,10 +67,10 @@ func appendExplain(list []LeafWork) (p []byte) {
 		p = binary.BigEndian.AppendUint64(p, uint64(w.Time.Microseconds()))
 		flags := byte(0)
 		if w.Exhausted {
-			flags |= workExhausted
+			flags |= byte(wire.ExplainExhausted)
 		}
 		if w.Ranked {
-			flags |= workRanked
+			flags |= byte(wire.ExplainRanked)
 		}
 		p = append(p, flags)
 	}
@@ -80,7 +80,7 @@ func appendExplain(list []LeafWork) (p []byte) {
 // TestGoldenExplain fixes the frame that says what the leaves cost.
 func TestGoldenExplain(t *testing.T) {
 	body := appendExplain(explained)
-	h := wire.ReplyHeader{Kind: KindExplain, Number: 0x0102030405060708, BodyLen: len(body), Count: uint32(len(explained)), Head: head}
+	h := wire.ReplyHeader{Kind: wire.KindExplain, Number: 0x0102030405060708, BodyLen: len(body), Count: uint32(len(explained)), Head: head}
 	p := append(wire.AppendReplyHeader(nil, &h), body...)
 	testutil.Golden(t, filepath.Join(vectors, "reply-explain.hex"), "What the three leaves of a SEARCH cost: instead of its objects", p)
 	if got, code := DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != model.OK || got != h {
@@ -100,7 +100,7 @@ func TestExplainIsDecodedStrictly(t *testing.T) {
 	late[8] = 0xff // microseconds that no duration holds
 	for name, body := range map[string][]byte{
 		"no leaf":            nil,
-		"too many leaves":    appendExplain(make([]LeafWork, MaxLeaves+1)),
+		"too many leaves":    appendExplain(make([]LeafWork, wire.MaxLeaves+1)),
 		"cut off":            good[:len(good)-1],
 		"a byte more":        append(bytes.Clone(good), 0),
 		"an unknown flag":    flagged,

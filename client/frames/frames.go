@@ -105,7 +105,7 @@ func DecodeReplyHeader(p []byte) (h wire.ReplyHeader, code model.Code) {
 	h.BodyLen = int(r.U32())
 	h.Count = r.U32()
 	h.Head, _ = model.DecodeHead(r.Take(headSize))
-	r.Require(h.Kind >= wire.KindEnd && h.Kind <= KindExplain && ValidCode(h.Code) && h.BodyLen <= MaxReplyBody)
+	r.Require(h.Kind >= wire.KindEnd && h.Kind <= wire.KindExplain && ValidCode(h.Code) && h.BodyLen <= MaxReplyBody)
 	if r.Done() != nil {
 		return h, model.Malformed
 	}

@@ -27,7 +27,10 @@ type Request struct {
 	Writes    []Write       // of a put, delete or batch
 	Wanted    []wire.Wanted // of a GETMANY
 	After     []identity.ID // of a SEARCH
-	predicate [32]byte      // SHA-256 of the predicate of a SEARCH, COUNT or DELETE by predicate
+
+	// Of a SEARCH, COUNT or DELETE by predicate. A request for one index is an expression with one leaf.
+	Expression wire.Expression
+	predicates [][32]byte // the SHA-256 of the predicate of each leaf
 
 	// The principal and the collection when the request was begun. Later steps look them up
 	// again.
@@ -133,12 +136,13 @@ var operations = map[model.Operation]struct {
 	model.OpPut: {aCollection, aName | anIdentity | aQuery | anObject,
 		wire.FlagIfAbsent | wire.FlagIfIdentity, anyChange, (*Engine).write},
 	model.OpGet: {aCollection, aName | anIdentity, 0, anyRead, (*Engine).get},
-	model.OpSearch: {aCollection | anIndex, aQuery | aType | aLimit | anObject,
-		wire.FlagIDsOnly, anyRead, (*Engine).search},
+	model.OpSearch: {aCollection, anIndex | aQuery | aType | aLimit | anObject,
+		wire.FlagIDsOnly | wire.FlagExplain, anyRead, (*Engine).search},
 	model.OpDelete: {aCollection, aName | anIdentity, wire.FlagIfIdentity, anyChange, (*Engine).write},
-	model.OpDeleteWhere: {aCollection | anIndex, aQuery | aType | aLimit,
+	model.OpDeleteWhere: {aCollection, anIndex | aQuery | aType | aLimit,
 		0, model.RightDelete, (*Engine).search},
-	model.OpCount:   {aCollection | anIndex, aQuery | aType | aLimit, 0, anyRead, (*Engine).search},
+	model.OpCount: {aCollection, anIndex | aQuery | aType | aLimit,
+		wire.FlagExplain, anyRead, (*Engine).search},
 	model.OpList:    {aCollection, anIdentity, wire.FlagIDsOnly, anyRead, (*Engine).list},
 	model.OpBatch:   {aCollection | anObject, 0, 0, anyChange, (*Engine).write},
 	model.OpGetMany: {aCollection | aQuery, 0, 0, anyRead, (*Engine).get},
@@ -185,11 +189,8 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		ops, err = wire.DecodeBatch(r.Object)
 	case model.OpGetMany:
 		q.Wanted, err = wire.DecodeGetMany(r.Query)
-	case model.OpSearch:
-		q.After, err = wire.DecodeAfter(r.Object)
-		q.predicate = sha256.Sum256(r.Query)
-	case model.OpCount, model.OpDeleteWhere:
-		q.predicate = sha256.Sum256(r.Query)
+	case model.OpSearch, model.OpCount, model.OpDeleteWhere:
+		err = q.prepareQuery()
 	}
 	if err != nil {
 		return nil, model.InvalidRequest
@@ -202,6 +203,24 @@ func Prepare(r wire.Request) (*Request, model.Code) {
 		}
 	}
 	return q, model.OK
+}
+
+// prepareQuery decodes the expression of a request by predicate, and hashes its predicates.
+func (q *Request) prepareQuery() (err error) {
+	if q.After, err = wire.DecodeAfter(q.Object); err != nil {
+		return err
+	}
+	q.Expression = wire.Expression{Leaves: []wire.Leaf{{Type: q.Type, Index: q.Index, Predicate: q.Query}},
+		Program: []wire.StepKind{wire.StepLeaf}}
+	if q.Index == "" {
+		if q.Expression, err = wire.DecodeExpression(q.Query); err != nil {
+			return err
+		}
+	}
+	for i := range q.Expression.Leaves {
+		q.predicates = append(q.predicates, sha256.Sum256(q.Expression.Leaves[i].Predicate))
+	}
+	return nil
 }
 
 // PrepareBody is Prepare for a request whose body is in p, after RecordFront unused bytes. For a
@@ -245,6 +264,9 @@ func valid(r *wire.Request) bool {
 	case s.flow == nil, p&s.needs != s.needs, p&^(s.needs|s.allows) != 0:
 		return false
 	case r.Op == model.OpGet && p != aCollection|aName && p != aCollection|anIdentity:
+		return false
+	case r.Index == "" && s.allows&anIndex != 0 && r.Type != model.TypeAny, // each leaf has its own
+		r.Index != "" && r.Flags&wire.FlagExplain != 0:
 		return false
 	}
 	return r.Flags&^s.flags == 0 && r.Rights&^model.RightsAll == 0 && r.Options&^model.OptionsAll == 0

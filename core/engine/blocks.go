@@ -59,12 +59,13 @@ func (l *sortedBlocks) take() mapping.Entry {
 	first := (*l)[0]
 	o := first[0]
 	if (*l)[0] = first[1:]; len(first) == 1 {
-		*l = (*l)[1:]
+		pop(l) // the block is free memory
 	}
 	return o
 }
 
-// merger merges lists, each in the order of identities, into one list.
+// merger merges lists, each in the order of identities, into one list. It keeps one version of an
+// object.
 type merger struct {
 	lists  []sortedBlocks
 	merged sortedBlocks // merged so far of the first two lists
@@ -83,13 +84,23 @@ func (m *merger) step(most int) (moved int, done bool) {
 			m.merged = nil
 			continue
 		case len(*b) == 0 || len(*a) > 0 && compare((*a)[0][0], (*b)[0][0]) < 0:
-			m.merged.add(a.take())
+			m.add(a.take())
 		default:
-			m.merged.add(b.take())
+			m.add(b.take())
 		}
 		moved++
 	}
 	return moved, len(m.lists) <= 1
+}
+
+func (m *merger) add(o mapping.Entry) {
+	if n := len(m.merged); n > 0 {
+		block := m.merged[n-1]
+		if sameObject(block[len(block)-1], o) {
+			return
+		}
+	}
+	m.merged.add(o)
 }
 
 func compare(a, b mapping.Entry) int { return a.ID.Compare(b.ID) }

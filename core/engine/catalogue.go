@@ -58,7 +58,7 @@ type collection struct {
 	touched   bool             // its indexes must be pumped: see touch
 
 	versions uint64 // versions of objects that were added since the start
-
+	watched
 	shelfOf *index // the index whose blobs the collection holds; nil: it holds objects of clients
 }
 

@@ -118,7 +118,6 @@ func (e *Engine) missDeadline(x *index) {
 	e.releaseWrites(x)
 	if s := x.sent[0].search; s != nil {
 		e.fail(s, model.TooSlow)
-		s.req, s.seen, s.found, s.kept = nil, nil, nil, nil
 	}
 }
 

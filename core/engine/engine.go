@@ -24,11 +24,11 @@
 //     the Task is slow.
 //  6. One input costs a bounded amount of work. Longer work is divided into steps (work.go).
 //
-// Each flow is in one file, its steps in order: write.go, read.go, search.go with finish.go,
-// catalogue.go with records.go and apply.go, status.go. index.go feeds one index from the log
-// and enforces the contract of its Task; deadline.go enforces the deadline. poison.go sets
-// inputs aside, and has RETRY. apply.go upgrades indexes, and has REBUILD. meter.go charges
-// outcomes.
+// Each flow is in one file, its steps in order: write.go, read.go, query.go with search.go,
+// combine.go and finish.go, catalogue.go with records.go and apply.go, status.go. index.go
+// feeds one index from the log and enforces the contract of its Task; deadline.go enforces the
+// deadline. poison.go sets inputs aside, and has RETRY. apply.go upgrades indexes, and has
+// REBUILD. meter.go charges outcomes.
 package engine
 
 import (

@@ -73,8 +73,8 @@ func (e *Engine) startSweep() {
 // hides reports whether an erasure hides an object from a query. A query that was queued
 // before the erasure may still show the object, as it may show an object that was deleted
 // later.
-func (e *Engine) hides(s *search, o mapping.Entry) bool {
-	return e.erased[o.Owner] && e.erasures[o.Owner] <= s.erasures
+func (e *Engine) hides(q *query, o mapping.Entry) bool {
+	return e.erased[o.Owner] && e.erasures[o.Owner] <= q.erasures
 }
 
 // sweep scans the next objects of the store, and removes those of erased owners. A pass over

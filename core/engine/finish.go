@@ -7,94 +7,176 @@ import (
 	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/seglog"
-	"motte/core/taskwire"
 	"motte/core/wire"
 )
 
-// finishing is a search whose Task has named all identities of a round. The remaining work runs
-// in steps. The rights of the principal at the end of the last step decide the answer.
-type finishing struct {
-	*search
-	stage  int
-	anchor []byte // identities of the objects after which the next page begins
-	merger
-	items   [][]byte
-	objects []mapping.Entry
-	packed  int // objects of kept that are in items or in objects
-}
-
-// stages run one after the other, each until it is done. A call looks at about stride
-// objects, and returns how many it looked at.
-var stages = [...]func(*finishing) (looked int, done bool){
-	(*finishing).sift, (*finishing).sort, (*finishing).merge, (*finishing).pack,
-}
-
-// sifted is the stage after sift.
-const sifted = 1
-
-// finish removes the objects that the principal may not see, and begins the next round if too
-// few are left. Otherwise it applies the limit, sorts the objects, and charges the leak meter.
-// Then it answers, or deletes.
+// finish handles a round of a search, in which the Task has named all identities. It removes the
+// objects that the query can't use, and begins the next round if too few are left.
 func (e *Engine) finish(s *search) {
-	if s.rounds == 0 {
-		s.rights = e.rightsOf(s)
+	q := s.q
+	if q.rights == 0 {
+		q.rights = e.rightsOf(q)
 	}
 	s.x.finishing++
-	e.continueFinish(&finishing{search: s})
+	e.later(func() (more bool) { return e.siftStep(s) })
 }
 
-// continueFinish runs the next step of a search now, and the further steps in later events.
-func (e *Engine) continueFinish(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
-
-// finished notes that a search has ended, or waits for its next round. So its Task may be sent
-// another query.
+// finished notes that the objects of a search are not in memory any more, or are counted: see
+// gather. So its Task may be sent another query.
 func (e *Engine) finished(s *search) {
 	if s.x.finishing--; s.x.instance != 0 {
 		e.pump(s.x)
 	}
 }
 
-// rightsOf returns the rights by which the answer to a search is judged now.
-func (e *Engine) rightsOf(s *search) model.Rights {
-	if e.principals[s.req.Principal] != s.p {
+// rightsOf returns the rights by which the answer to a query is judged now.
+func (e *Engine) rightsOf(q *query) model.Rights {
+	if e.principals[q.req.Principal] != q.p {
 		return 0 // removed, or its key was replaced; a principal that has this key now is another one
 	}
-	return s.x.c.grants.Rights(s.p.id)
+	return q.c.grants.Rights(q.p.id)
 }
 
-// finishStep runs stages until it has looked at about stride objects. After sift, the next round
-// may begin. After the last stage, the search is concluded, or sifted again if its rights have
-// changed.
+// siftStep sifts about stride objects of a round. After the last of them, the next round may begin.
+func (e *Engine) siftStep(s *search) (more bool) {
+	for left := e.stride; len(s.found) > 0; {
+		if left -= s.sift(); left <= 0 && len(s.found) > 0 {
+			return true
+		}
+	}
+	switch {
+	case s.q.ended:
+		e.finished(s)
+	case !e.nextRound(s):
+		e.endRounds(s)
+	}
+	return false
+}
+
+// sift moves a block of objects from found to kept, except those that the query can't use. The Task
+// can't know rights, for example. It fills new blocks, so that their lengths do not tell how many
+// objects were removed.
+func (s *search) sift() (looked int) {
+	q := s.q
+	if !q.several() && q.allows(q.rights, false) && len(s.kept) == 0 { // all objects
+		s.kept, s.found = s.found, nil
+		return 0
+	}
+	block := pop(&s.found)
+	for _, o := range block {
+		if q.uses(s, o) {
+			s.kept.add(o)
+		} else if s.seen != nil {
+			delete(s.seen, o.ID.Value()) // the rounds together keep no more memory than one
+		}
+	}
+	return len(block)
+}
+
+// uses reports whether a query can use an object that a Task has named.
+func (q *query) uses(s *search, o mapping.Entry) bool {
+	switch {
+	case !q.allows(q.rights, o.Owner == q.p.owner):
+		return false
+	case s == q.ranks:
+		return q.ranksOver(o)
+	}
+	return o.ID.Compare(q.after) > 0
+}
+
+// endRounds ends the rounds of a search, and the wait of changes of its index.
+func (e *Engine) endRounds(s *search) {
+	s.releaseChanges()
+	q := s.q
+	s.seen, s.count, s.took = nil, s.kept.len(), e.at-s.queued
+	if s.x.instance != 0 { // otherwise the index may be dropped
+		e.pump(s.x)
+	}
+	if !q.several() || s == q.ranks {
+		q.more = s.more
+		e.answerWith(q, s, s.kept)
+		return
+	}
+	e.endLeaf(s)
+}
+
+// endLeaf ends a leaf of several. Its list must have all objects if the query could otherwise show, or
+// delete, an object that it should not.
+func (e *Engine) endLeaf(s *search) {
+	q := s.q
+	if s.more {
+		q.partial = true
+		if s.excludes || q.req.Op == model.OpDeleteWhere {
+			e.finished(s)
+			e.fail(s, model.TooExpensive)
+			return
+		}
+	}
+	e.arrange(s)
+}
+
+// finishing is a query whose objects are found. The remaining work runs in steps. The rights of the
+// principal at the end of the last step decide the answer.
+type finishing struct {
+	*query
+	last     *search // the search that gave the list: it is finished with the query; nil: none
+	stage    int
+	unsifted sortedBlocks // the objects, before the rights are judged again
+	list     sortedBlocks
+	anchor   []byte // identities of the objects after which the next page begins
+	merger
+	items   [][]byte
+	objects []mapping.Entry
+	packed  int // objects of list that are in items or in objects
+}
+
+// stages run one after the other, each until it is done. A call looks at about stride
+// objects, and returns how many it looked at.
+var stages = [...]func(*finishing) (looked int, done bool){
+	(*finishing).siftAgain, (*finishing).bound, (*finishing).sort, (*finishing).merge, (*finishing).pack,
+}
+
+// answerWith answers a query with a list of objects: it applies the limit, sorts the objects, and charges
+// the leak meter. Then it answers, or deletes.
+func (e *Engine) answerWith(q *query, last *search, list sortedBlocks) {
+	e.continueFinish(&finishing{query: q, last: last, list: list})
+}
+
+// continueFinish runs the next step of a query now, and the further steps in later events.
+func (e *Engine) continueFinish(f *finishing) { e.later(func() bool { return e.finishStep(f) }) }
+
+// concluded notes that a query has ended.
+func (e *Engine) concluded(f *finishing) {
+	e.endQuery(f.query)
+	if f.last != nil {
+		e.finished(f.last)
+	}
+}
+
+// finishStep runs stages until it has looked at about stride objects. After the last stage, the query
+// is concluded, or its objects are sifted again if its rights have changed.
 func (e *Engine) finishStep(f *finishing) (more bool) {
 	for left := e.stride; f.stage < len(stages); {
 		looked, done := stages[f.stage](f)
 		if done {
 			f.stage++
 		}
-		if done && f.stage == sifted {
-			if e.nextRound(f.search) {
-				return false
-			}
-			if f.endRounds(); f.x.instance != 0 { // otherwise the index may be dropped
-				e.pump(f.x)
-			}
-		}
 		if left -= looked; left <= 0 {
 			return true
 		}
 	}
-	rights := e.rightsOf(f.search)
+	rights := e.rightsOf(f.query)
 	switch {
-	case e.byID[f.x.c.id] != f.x.c:
+	case e.byID[f.c.id] != f.c:
 		e.end(f.req, model.NoCollection)
-		e.finished(f.search)
+		e.concluded(f)
 	case f.req.Op == model.OpDeleteWhere && e.changing:
 		e.deferred = append(e.deferred, func() { e.continueFinish(f) })
 	case f.allows(f.rights, false) != f.allows(rights, false),
 		f.allows(f.rights, true) != f.allows(rights, true):
 		// Sift again. Objects removed before stay out.
-		f.found, f.kept, f.rights = f.kept, nil, rights
-		*f = finishing{search: f.search}
+		f.rights = rights
+		*f = finishing{query: f.query, last: f.last, unsifted: f.list}
 		return true
 	default:
 		e.conclude(f)
@@ -102,87 +184,84 @@ func (e *Engine) finishStep(f *finishing) (more bool) {
 	return false
 }
 
-// sift moves the objects of a round from found to kept, except those that the principal may not
-// see, or delete: the Task can't know rights. It fills new chunks, so that their lengths do not
-// tell how many objects were removed.
-func (f *finishing) sift() (looked int, done bool) {
-	if len(f.found) == 0 {
+// siftAgain removes the objects that the present rights do not allow.
+func (f *finishing) siftAgain() (looked int, done bool) {
+	if len(f.unsifted) == 0 {
 		return 0, true
 	}
-	if f.allows(f.rights, false) && len(f.kept) == 0 { // all objects
-		f.kept, f.found = f.found, nil
-		return 0, true
-	}
-	chunk := pop(&f.found)
-	for _, o := range chunk {
+	block := pop(&f.unsifted)
+	for _, o := range block {
 		if f.allows(f.rights, o.Owner == f.p.owner) {
-			f.kept.add(o)
-		} else {
-			delete(f.seen, o.ID.Value()) // the rounds together keep no more memory than one
+			f.list.add(o)
 		}
 	}
-	return len(chunk), len(f.found) == 0
+	return len(block), len(f.unsifted) == 0
 }
 
-// endRounds removes the objects over the limit, those that the Task named last. It notes after
-// which objects the next page of a SEARCH begins, and ends the wait of changes of the index.
-func (f *finishing) endRounds() {
-	f.releaseChanges()
-	f.seen = nil
-	if f.kept.len() > int(f.want) {
-		f.kept.cut(int(f.want))
+// bound removes the objects over the limit: those that the Task named last, or the last in the order of
+// identities. It notes after which objects the next page of a SEARCH begins.
+func (f *finishing) bound() (looked int, done bool) {
+	f.more = f.more || f.lacks
+	if f.list.len() > int(f.want) {
+		f.list.cut(int(f.want))
 		f.more = true
 	}
-	if f.owner != taskwire.AllOwners && f.allows(f.rights, false) {
-		// The Task was asked for too little, but the principal has more rights now. A next
-		// page would lack the objects of others before it, so the answer names none.
-		f.more = true
-	} else if f.more && f.req.Op == model.OpSearch {
-		f.anchor = f.kept.last(model.MaxAfter)
+	anchors := model.MaxAfter
+	if f.several() && f.ranks == nil {
+		anchors = 1 // the next page begins behind this identity, also if it is gone
 	}
+	switch {
+	case f.partial, f.hinted && f.allows(f.rights, false):
+		// A Task was asked for too little: of the principal's objects alone, while it has more
+		// rights now. A next page would lack objects before it, so the answer names none.
+		f.more = true
+	case f.more && f.req.Op == model.OpSearch:
+		f.anchor = f.list.last(anchors)
+	}
+	return 0, true
 }
 
-// sort sorts each chunk. It does nothing if the index keeps the Task's order, or for a
+// sort sorts each block. It does nothing if a Task gave the order, if the list is sorted, or for a
 // COUNT, whose answer shows no order.
 func (f *finishing) sort() (looked int, done bool) {
-	if len(f.kept) == 0 || f.x.ordered() || f.req.Op == model.OpCount {
+	if len(f.list) == 0 || f.ordered() || f.several() || f.req.Op == model.OpCount {
 		return 0, true
 	}
-	chunk := pop(&f.kept)
-	slices.SortFunc(chunk, compare)
-	f.lists = append(f.lists, sortedBlocks{chunk})
-	return len(chunk), len(f.kept) == 0
+	block := pop(&f.list)
+	slices.SortFunc(block, compare)
+	f.lists = append(f.lists, sortedBlocks{block})
+	return len(block), len(f.list) == 0
 }
 
-// merge merges the sorted chunks into one list.
+// merge merges the sorted blocks into one list.
 func (f *finishing) merge() (looked int, done bool) {
 	if len(f.lists) == 0 {
 		return 0, true
 	}
 	if looked, done = f.step(stride); done {
-		f.kept = f.lists[0]
+		f.list = f.lists[0]
 	}
 	return looked, done
 }
 
 // pack makes the items of the answer from the objects.
 func (f *finishing) pack() (looked int, done bool) {
-	n := f.kept.len()
-	if f.packed == n || f.req.Op != model.OpSearch {
+	n := f.list.len()
+	if f.packed == n || f.req.Op != model.OpSearch || f.req.Flags&wire.FlagExplain != 0 {
 		return 0, true
 	}
-	chunk := f.kept[f.packed/stride]
-	chunk = chunk[:min(len(chunk), n-f.packed)]
-	f.packed += len(chunk)
+	block := f.list[f.packed/stride]
+	block = block[:min(len(block), n-f.packed)]
+	f.packed += len(block)
 	if f.req.Flags&wire.FlagIDsOnly != 0 {
-		f.items = appendIdentities(f.items, chunk)
+		f.items = appendIdentities(f.items, block)
 	} else {
 		if f.objects == nil {
 			f.objects = make([]mapping.Entry, 0, n)
 		}
-		f.objects = append(f.objects, chunk...)
+		f.objects = append(f.objects, block...)
 	}
-	return len(chunk), f.packed == n
+	return len(block), f.packed == n
 }
 
 // appendIdentities appends identities to frames, idsPerFrame in each frame.
@@ -198,9 +277,9 @@ func appendIdentities(frames [][]byte, objects []mapping.Entry) [][]byte {
 	return frames
 }
 
-// conclude answers a search whose stages are all done, or begins its deletions.
+// conclude answers a query whose stages are all done, or begins its deletions.
 func (e *Engine) conclude(f *finishing) {
-	n := f.kept.len()
+	n := f.list.len()
 	r := Reply{End: End{Count: uint32(n), Body: f.anchor}}
 	if f.more {
 		r.Flags = wire.ReplyTruncated
@@ -211,30 +290,38 @@ func (e *Engine) conclude(f *finishing) {
 		return
 	case code != model.OK:
 		e.end(f.req, code)
-	case f.req.Op == model.OpCount:
-		e.reply(f.req, r)
 	case f.req.Op == model.OpDeleteWhere:
 		r.Count = 0
-		d := &deletions{search: f.search, list: f.kept, left: n}
+		d := &deletions{finishing: f, left: n}
 		d.write = write{req: f.req, answer: r, acksMissing: 1}
 		e.later(func() bool { return e.deleteStep(d) })
 		return
 	default:
-		r.Content = Objects(f.objects)
-		if f.req.Flags&wire.FlagIDsOnly != 0 {
-			r.Content = Frames{wire.KindIdentities, f.items}
-		}
+		r.Content = f.content()
 		if code := e.answer(f.req, r); code != model.OK {
 			e.end(f.req, code)
 		}
 	}
-	e.finished(f.search)
+	e.concluded(f)
+}
+
+// content returns the content of an answer: the objects, or identities, or how the query went. The
+// answer to a COUNT has no content.
+func (f *finishing) content() Content {
+	switch {
+	case f.req.Flags&wire.FlagExplain != 0:
+		return f.explanation()
+	case f.req.Op == model.OpCount:
+		return nil
+	case f.req.Flags&wire.FlagIDsOnly != 0:
+		return Frames{wire.KindIdentities, f.items}
+	}
+	return Objects(f.objects)
 }
 
 // deletions are the objects that a DELETE by predicate still has to delete.
 type deletions struct {
-	*search
-	list  sortedBlocks
+	*finishing
 	left  int // objects still to be deleted, from the first of list
 	write     // of all groups; it also waits for the append of the last group
 }
@@ -249,17 +336,17 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 		e.deferred = append(e.deferred, next)
 		return false
 	}
-	if slices.ContainsFunc(d.x.c.indexes, e.full) {
+	if slices.ContainsFunc(d.c.indexes, e.full) {
 		d.answer.Code = model.Overloaded
 	}
-	if e.rightsOf(d.search) == 0 || e.byID[d.x.c.id] != d.x.c || d.answer.Code != model.OK {
+	if e.rightsOf(d.query) == 0 || e.byID[d.c.id] != d.c || d.answer.Code != model.OK {
 		d.left = 0
 	}
 	var group seglog.Group
 	for range min(d.left, e.stride) {
 		o := d.list.take()
 		w := Write{Request: wire.Request{Op: model.OpDelete, Identity: o.ID}}
-		if rec, code := e.decide(&w, d.p, d.x.c, nil); code == model.OK {
+		if rec, code := e.decide(&w, d.p, d.c, nil); code == model.OK {
 			group = append(group, rec)
 		}
 		d.left--
@@ -273,7 +360,7 @@ func (e *Engine) deleteStep(d *deletions) (more bool) {
 		d.list = nil
 		d.wait(e)
 		d.acked(e)
-		e.finished(d.search)
+		e.concluded(d.finishing)
 	case len(group) == 0:
 		return true
 	default:

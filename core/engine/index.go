@@ -561,10 +561,10 @@ func (e *Engine) sendSearch(x *index, seq uint64, s *search) []byte {
 			x.holding++
 		}
 	}
-	x.holds(s.p.owner)                   // the predicate is data of the principal
+	x.holds(s.q.p.owner)                 // the predicate is data of the principal
 	s.ask = min(s.ask, x.row.MaxResults) // a successor may have another row than the query was decided by
-	return taskwire.AppendSearch(nil, seq,
-		&taskwire.Query{Limit: s.ask, Owner: s.owner, After: s.after, Predicate: s.req.Query})
+	return taskwire.AppendSearch(nil, seq, &taskwire.Query{Limit: s.ask, Owner: s.owner,
+		After: s.after, Within: s.within, Predicate: s.predicate})
 }
 
 // ackDeliveries removes the sent deliveries for which is returns true, since the Task has

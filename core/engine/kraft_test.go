@@ -14,6 +14,7 @@ import (
 	"motte/core/leak"
 	"motte/core/model"
 	"motte/core/taskwire"
+	"motte/core/wire"
 )
 
 // These tests let a Task do everything that it can do, each time in an engine with the same
@@ -357,6 +358,61 @@ func TestOutcomesOfAQueryAreCharged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOutcomesOfSeveralLeavesAreCharged: a Task that answers two leaves of a query can bring about no more
+// outcomes than the charge of its index covers, with each operation and with an order.
+func TestOutcomesOfSeveralLeavesAreCharged(t *testing.T) {
+	for _, op := range []model.Operation{model.OpSearch, model.OpCount, model.OpDeleteWhere} {
+		for _, kind := range []wire.StepKind{wire.StepAnd, wire.StepOr, wire.StepAndNot} {
+			for order := range 2 {
+				if order > 0 && (op != model.OpSearch || kind == wire.StepOr) {
+					continue
+				}
+				s := &scene{op: op, rights: model.RightRead | model.RightDelete, objects: []string{"one", "two"},
+					flags: model.OptionOrdered, named: 2}
+				probe := *s
+				all := probe.behaviours(t)
+				outcomes := make(kraft)
+				for _, first := range all {
+					for _, second := range all {
+						outcomes.add(s.playLeaves(t, expression(op, order, termOf(kind, leafOf("x"), leafOf("x"))), first, second))
+					}
+				}
+				if sum := outcomes.sum(); sum > 1 || len(outcomes) < 4 {
+					t.Errorf("operations %d and %d, order %d: the sum of 2^-charge over %d outcomes is %v; want at most 1",
+						op, kind, order, len(outcomes), sum)
+				}
+			}
+		}
+	}
+}
+
+// playLeaves lets the Task react to the leaves of a query, in the order in which it is asked.
+func (s *scene) playLeaves(t *testing.T, r wire.Request, reactions ...behaviour) (outcome string, charge leak.Bits) {
+	w := s.stage(t, 0, 0)
+	drawn := w.drawn(asker)
+	number := w.ask(asker, r)
+	for len(reactions) > 0 && w.task(w.x().instance) != nil {
+		seqs := w.questions()
+		if len(seqs) == 0 {
+			break
+		}
+		for _, seq := range seqs {
+			if len(reactions) > 0 {
+				reactions[0].do(w, seq, func() {})
+				reactions = reactions[1:]
+			}
+		}
+		for w.work() {
+		}
+	}
+	w.settle()
+	a, ok := w.answered(number)
+	if !ok {
+		t.Fatal("no answer")
+	}
+	return s.describe(w, a), w.drawn(asker) - drawn
 }
 
 // TestHistoriesOfTwoQueriesAreCharged: the outcome of the second query may depend on the first.

@@ -267,6 +267,19 @@ func (e *Engine) admit(q *Request, x *index, p *principal) (code model.Code, wai
 	return model.OK, false
 }
 
+// admitAll admits a query to all its indexes, or to none.
+func (e *Engine) admitAll(q *query) (code model.Code, wait bool) {
+	for i, x := range q.indexes {
+		if code, wait = e.admit(q.req, x, q.p); code != model.OK || wait {
+			for _, admitted := range q.indexes[:i] {
+				e.draw(admitted, q.p, 0, leak.Rare)
+			}
+			break
+		}
+	}
+	return code, wait
+}
+
 func (e *Engine) admitLater(q *Request) (code model.Code, wait bool) {
 	if len(e.uncommitted) == 0 {
 		return model.StorageFailed, false
@@ -281,40 +294,45 @@ func (e *Engine) admitLater(q *Request) (code model.Code, wait bool) {
 	return model.OK, true
 }
 
-// fail ends a query with a code. Each query that was queued ends once, here or with pay. A
-// query that missed its deadline has ended already: its req is nil.
-func (e *Engine) fail(s *search, code model.Code) {
-	s.releaseChanges()
-	if s.req == nil {
-		return
+// drawAll charges a query to the accounts of all its indexes, releases the amounts held for it, and
+// reports whether the log covers the charges.
+func (e *Engine) drawAll(q *query, charge leak.Bits) (covered bool) {
+	covered = true
+	for _, x := range q.indexes {
+		covered = e.draw(x, q.p, charge, leak.Rare) && covered
 	}
-	e.draw(s.x, s.p, leak.Rare, leak.Rare)
-	e.end(s.req, code)
+	return covered
 }
 
-// pay charges a query for an answer with k objects. A code other than OK withholds the
-// answer. With wait, pay calls then when the log covers the charge. A deletion need not wait
-// while the log takes records, since its records follow the record of the charge.
+// pay charges a query for an answer with k objects: each of its indexes in full, since each of their
+// Tasks can have chosen the whole answer. A code other than OK withholds the answer. With wait, pay
+// calls then when the log covers the charge. A deletion need not wait while the log takes records,
+// since its records follow the record of the charge.
 func (e *Engine) pay(f *finishing, k uint64, then func()) (code model.Code, wait bool) {
-	s := f.search
-	if s.charged {
+	q := f.query
+	if q.charged {
 		return model.OK, false
 	}
-	s.charged = true
-	charge := leak.Choice{Versions: s.live, Since: s.x.c.versions - s.versions, Limit: uint64(s.want),
-		Shown: k, Which: s.req.Op != model.OpCount, Ordered: s.x.ordered(),
-		Last: uint64(len(f.anchor) / identity.Size)}.Charge()
-	if charge > e.leftFor(s.x, s.p).Plus(leak.Rare) { // Rare is held for this query
-		e.draw(s.x, s.p, leak.Rare, leak.Rare)
-		return model.LeakBudgetExhausted, false
+	q.charged = true
+	choice := leak.Choice{Versions: q.live, Since: q.c.versions - q.versions, Limit: uint64(q.want),
+		Shown: k, Which: q.req.Op != model.OpCount, Ordered: q.ordered()}
+	if !q.several() {
+		choice.Last = uint64(len(f.anchor) / identity.Size)
 	}
-	if e.draw(s.x, s.p, charge, leak.Rare) || s.req.Op == model.OpDeleteWhere && !e.readOnly {
+	charge := choice.Charge()
+	for _, x := range q.indexes {
+		if charge > e.leftFor(x, q.p).Plus(leak.Rare) { // Rare is held for this query
+			e.drawAll(q, leak.Rare)
+			return model.LeakBudgetExhausted, false
+		}
+	}
+	if e.drawAll(q, charge) || q.req.Op == model.OpDeleteWhere && !e.readOnly {
 		return model.OK, false
 	}
 	e.afterDurable(func(code model.Code) {
 		if code != model.OK {
-			e.end(s.req, code)
-			e.finished(s)
+			e.end(q.req, code)
+			e.concluded(f)
 			return
 		}
 		then()

@@ -4,33 +4,31 @@ import (
 	"slices"
 	"time"
 
-	"motte/core/access"
 	"motte/core/identity"
-	"motte/core/leak"
 	"motte/core/model"
 	"motte/core/taskwire"
 )
 
-// search is the flow of a SEARCH, COUNT or DELETE by predicate. It takes one round or several:
-// in each round, the Task gets the query and names identities.
+// search is one leaf of a query: a predicate for one index. It takes one round or several: in each
+// round, the Task gets the predicate and names identities.
 type search struct {
-	req  *Request // nil: the query was answered before, since the Task was too slow
-	p    *principal
-	x    *index
-	asks question
-	want uint32 // the most objects that the answer may show
+	q         *query
+	x         *index
+	predicate []byte
+	asks      question
+	excludes  bool   // see wire.Leaf
+	want      uint32 // the most objects that the query can use
 
-	owner taskwire.Owner              // the hint for the Task
-	after []identity.ID               // the identities after which this round begins
-	ask   uint32                      // the most identities that the Task may name in this round
-	named uint32                      // identities named in this round so far, with duplicates
-	last  []identity.ID               // the identities that were named last, the last first
-	more  bool                        // the Task has more identities; at the end: the answer is truncated
-	seen  map[identity.Value]struct{} // values of the objects in found and kept
-	found sortedBlocks                // objects of this round, each once, where the Task named it first
-	kept  sortedBlocks                // objects of all rounds that the principal may see, or delete
-
-	rights model.Rights // the rights by which the objects of kept were chosen, in all rounds
+	owner  taskwire.Owner              // the hint for the Task
+	within []identity.ID               // the candidates of a search that ranks, if they are few
+	after  []identity.ID               // the identities after which this round begins
+	ask    uint32                      // the most identities that the Task may name in this round
+	named  uint32                      // identities named in this round so far, with duplicates
+	last   []identity.ID               // the identities that were named last, the last first
+	more   bool                        // the Task has more identities
+	seen   map[identity.Value]struct{} // values of the objects in found and kept; nil: see arrange
+	found  sortedBlocks                // objects of this round, where the Task named them
+	kept   sortedBlocks                // objects of all rounds that the query can use
 
 	// A search holds changes back if its answer may need several rounds. From its first frame
 	// to the end of its rounds, later changes of its index wait. So all its rounds see the
@@ -40,11 +38,8 @@ type search struct {
 	began    time.Duration // when it was sent first, by the clock of the engine
 	rounds   int           // rounds before this one
 
-	erasures int // erasures that had been applied when the query was queued
-
-	live     uint64 // live objects of the collection when the query was queued
-	versions uint64 // versions that had appeared in the collection by then, since the start
-	charged  bool   // the leak meter has charged the query
+	queued, took time.Duration // until the end of its rounds: see Engine.At
+	count        int           // objects that it found
 }
 
 // Limits of the rounds of a search, since changes of its index wait meanwhile.
@@ -54,76 +49,19 @@ const (
 	roundGrowth = 4                      // each round asks for so many times as many identities
 )
 
-// search decides a request by predicate and queues the predicate for the Task
-// (paper, section 5, "GET Operation"; design, section 5).
-func (e *Engine) search(q *Request) model.Code {
-	p, c := q.by, q.in
-	x := c.index(q.Index)
-	switch {
-	case x == nil:
-		return model.NoIndex
-	case !compatible(q.Type, x.dataType), e.tasks[x.task] != nil && e.tasks[x.task].Operations>>q.Op&1 == 0:
-		return model.InvalidRequest
-	}
-	x.askedAt = e.uptime
-	if code, wait := e.sleep(x, q); code != model.OK || wait {
-		return code
-	}
-	after := e.stillShown(q)
-	if len(after) == 0 && len(q.After) > 0 {
-		return model.Gone
-	}
-	if code, wait := e.admit(q, x, p); code != model.OK || wait {
-		return code
-	}
-	asks := question{p.owner, q.predicate}
-	if e.isKiller(x, asks) { // the Task brought this outcome about, so it is charged
-		e.draw(x, p, leak.Rare, leak.Rare)
-		return model.TooExpensive
-	}
-	s := &search{req: q, p: p, x: x, asks: asks, after: after, want: x.row.MaxResults,
-		seen: make(map[identity.Value]struct{}), erasures: len(e.erasures),
-		live: uint64(c.objects.Len()), versions: c.versions}
-	if q.Limit > 0 {
-		s.want = min(s.want, q.Limit)
-	}
-	s.ask = s.want
-	if !s.allows(c.grants.Rights(p.id), false) {
-		s.owner, s.holds = e.alias(x, p.owner), true
-	}
-	to := x
-	if x.successor != nil && x.successor.complete {
-		to = x.successor
-	}
-	e.enqueue(to, &delivery{kind: taskwire.Search, search: s})
-	e.pump(to)
-	return model.OK
-}
-
-// stillShown returns the identities of a SEARCH after which it should begin, without those
-// of objects that the principal would not be shown now.
-func (e *Engine) stillShown(q *Request) (after []identity.ID) {
-	for _, id := range q.After {
-		o, ok := e.lookup(q.in, id.Value())
-		if ok && o.ID == id && e.readable(q.by, q.in, o) {
-			after = append(after, id)
-		}
-	}
-	return after
-}
-
-// allows reports whether the rights allow the answer to show an object, or to delete it. own
-// says that the object belongs to the principal.
-func (s *search) allows(rights model.Rights, own bool) bool {
-	if s.req.Op == model.OpDeleteWhere {
-		return access.Delete(rights, own)
-	}
-	return access.Read(rights, own)
-}
-
 // alias returns the number that stands for an owner in an index.
 func (e *Engine) alias(x *index, owner uint32) taskwire.Owner {
 	return taskwire.Owner(e.Maker.Alias(x.number, owner))
+}
+
+// queueSearch queues a predicate for its Task: for that of the successor, if it is complete.
+func (e *Engine) queueSearch(s *search) {
+	to := s.x
+	if to.successor != nil && to.successor.complete {
+		to = to.successor
+	}
+	s.queued = e.at
+	e.enqueue(to, &delivery{kind: taskwire.Search, search: s})
 }
 
 // releaseChanges ends the wait of the changes that a search holds back.
@@ -134,8 +72,8 @@ func (s *search) releaseChanges() {
 	s.holds = false
 }
 
-// nextRound asks the Task for more identities, if the answer shows fewer objects than it may
-// and the Task has more. It reports whether it did. Only a search that holds changes back has
+// nextRound asks the Task for more identities, if the query can use more objects and the Task has
+// more. It reports whether it did. Only a search that holds changes back has
 // further rounds, within the limits above.
 func (e *Engine) nextRound(s *search) bool {
 	x := s.x
@@ -153,10 +91,6 @@ func (e *Engine) nextRound(s *search) bool {
 	e.finished(s)
 	return true
 }
-
-// compatible reports whether two data types match: they are equal, or one of them is
-// TypeAny.
-func compatible(a, b model.DataType) bool { return a == b || a == model.TypeAny || b == model.TypeAny }
 
 // asked returns the query that a Task may answer now: the oldest open query, if it has this
 // number. So each Task gives at most one answer at a time.
@@ -190,11 +124,14 @@ func (e *Engine) found(x *index, a taskwire.Answer) model.Reason {
 		if !ok || o.ID != id {
 			return e.foreign(x.c, id)
 		}
-		if _, twice := s.seen[id.Value()]; !twice && !e.hides(s, o) && s.req != nil {
-			s.seen[id.Value()] = struct{}{}
+		if _, twice := s.seen[id.Value()]; !twice && !e.hides(s.q, o) && !s.q.ended {
 			s.found.add(o)
+			if s.seen != nil {
+				s.seen[id.Value()] = struct{}{}
+			}
 		}
 	}
+	e.gather(s, len(a.Found))
 	if s.holds {
 		s.last = newest(s.last, a.Found)
 	}
@@ -221,7 +158,7 @@ func (s *search) allowsState(a taskwire.Answer) bool {
 func (e *Engine) answered(x *index, seq uint64) {
 	s := x.queries[0].search
 	e.ackDeliveries(x, func(d *delivery) bool { return d.seq == seq })
-	if s.req != nil {
+	if !s.q.ended {
 		e.finish(s)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,10 +84,20 @@ type pendingSearch struct {
 	who        access.Principal
 	collection string
 	predicate  string
+	expression *term // nil: a query with the predicate
 	op         model.Operation
 	from       int // version at the request
 	limit      uint32
 	after      []identity.ID
+}
+
+// finds reports whether a query finds an object with this data. The leaves of its expression are
+// prefixes.
+func (q *pendingSearch) finds(data string) bool {
+	if q.expression != nil {
+		return q.expression.evaluate(func(leaf *term) bool { return strings.HasPrefix(data, leaf.predicate) })
+	}
+	return strings.HasPrefix(data, q.predicate)
 }
 
 // paged reports whether a query asks for a part of the whole answer.
@@ -500,6 +511,10 @@ func (s *simulation) randomSearch() {
 	}
 	r := byPredicate(op, c, "x", predicate)
 	q := pendingSearch{who: who, collection: c, predicate: predicate, op: op, from: len(s.versions[c]) - 1}
+	if s.rng.IntN(2) == 0 {
+		q.expression = s.randomExpression(1 + s.rng.IntN(4))
+		r.Index, r.Query = "", q.expression.program([]byte{0})
+	}
 	if op == model.OpSearch && s.rng.IntN(2) == 0 {
 		r.Limit = uint32(s.rng.IntN(4))
 		q.limit, q.after = r.Limit, s.someIdentities(c)
@@ -508,6 +523,16 @@ func (s *simulation) randomSearch() {
 		}
 	}
 	s.searches[s.ask(who, r)] = q
+}
+
+// randomExpression returns an expression of the index "x".
+func (s *simulation) randomExpression(leaves int) *term {
+	if leaves == 1 {
+		return &term{kind: wire.StepLeaf, index: "x", predicate: []string{"", "0", "1", "2"}[s.rng.IntN(4)]}
+	}
+	first := 1 + s.rng.IntN(leaves-1)
+	return &term{kind: wire.StepAnd + wire.StepKind(s.rng.IntN(3)),
+		first: s.randomExpression(first), last: s.randomExpression(leaves - first)}
 }
 
 // someIdentities picks up to two identities of objects that are, or were, in a collection.
@@ -525,8 +550,11 @@ func (s *simulation) someIdentities(c string) (list []identity.ID) {
 // isPage reports whether an answer is a page of what a principal may see of a state, behind one of
 // the objects given. The principal may have lost the right to see this object since it asked.
 func (s *simulation) isPage(v state, q *pendingSearch, a answer) bool {
-	if len(q.after) == 0 {
+	switch {
+	case len(q.after) == 0:
 		return s.isPageBehind(identity.ID{}, v, q, a)
+	case q.expression != nil && len(q.expression.leaves(true)) > 1: // also behind an object that is gone
+		return s.isPageBehind(q.after[0], v, q, a)
 	}
 	return slices.ContainsFunc(q.after, func(id identity.ID) bool {
 		return v[id.Value()].id == id && s.isPageBehind(id, v, q, a)
@@ -550,7 +578,7 @@ func (s *simulation) isPageBehind(from identity.ID, v state, q *pendingSearch, a
 	}
 	for _, o := range v {
 		behind := bytes.Compare(o.id[:], from[:]) > 0 && (!truncated || bytes.Compare(o.id[:], last[:]) <= 0)
-		match := bytes.HasPrefix([]byte(o.data), []byte(q.predicate)) && sees(o.id) && !s.isOptional(o)
+		match := q.finds(o.data) && sees(o.id) && !s.isOptional(o)
 		if behind && match && !slices.ContainsFunc(a.objects, func(e mapping.Entry) bool { return e.ID == o.id }) {
 			return false
 		}
@@ -578,7 +606,7 @@ func (s *simulation) checkSearches() {
 			case q.paged() || a.flags&wire.ReplyTruncated != 0 && q.op == model.OpSearch:
 				ok = ok || s.isPage(v, &q, a)
 			default:
-				ok = ok || s.matches(v, q.who, q.collection, q.predicate, a)
+				ok = ok || s.matches(v, &q, a)
 			}
 		}
 		if !ok && s.hostility > 0 && q.op == model.OpSearch {
@@ -599,10 +627,11 @@ func (s *simulation) isOptional(o modelObject) bool { return s.e.erased[o.owner]
 //
 // An erasure removes objects one by one. So if an owner was erased after the query, the answer
 // may show any part of its objects.
-func (s *simulation) matches(v state, who access.Principal, c, prefix string, a answer) bool {
+func (s *simulation) matches(v state, q *pendingSearch, a answer) bool {
+	who, c := q.who, q.collection
 	must, may := 0, 0
 	for _, o := range v {
-		if !s.mayRead(who, c, o) || !bytes.HasPrefix([]byte(o.data), []byte(prefix)) {
+		if !s.mayRead(who, c, o) || !q.finds(o.data) {
 			continue
 		}
 		if s.isOptional(o) {
@@ -760,7 +789,7 @@ func (s *simulation) finish() {
 			n := s.ask(who, byPredicate(model.OpSearch, c, "x", ""))
 			s.settle()
 			a, done := s.answered(n)
-			if !done || a.code == model.OK && !s.matches(s.current(c), who, c, "", a) || a.code == model.IndexUnavailable {
+			if !done || a.code == model.OK && !s.matches(s.current(c), &pendingSearch{who: who, collection: c}, a) || a.code == model.IndexUnavailable {
 				s.t.Fatalf("seed %d: at the end, index of %q: code %d, %d objects", s.seed, c, a.code, len(a.objects))
 			}
 		}

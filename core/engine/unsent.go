@@ -7,9 +7,10 @@ import (
 
 // An answer takes memory until its client has read it, and the client may be slow. So the
 // engine counts the bytes of unsent long answers, of each principal and of all. Short
-// answers are bounded by the number of requests in flight.
+// answers are bounded by the number of requests in flight. The objects that queries over several
+// indexes gather count, too: see gather.
 const (
-	maxUnsent   = 256 << 20 // bytes of unsent long answers of all principals
+	maxUnsent   = 512 << 20 // bytes of unsent long answers of all principals
 	shortAnswer = 256       // bytes: answers up to this size are not counted
 )
 

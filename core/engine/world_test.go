@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -46,6 +47,7 @@ type world struct {
 	byHand  bool                        // the test runs the remaining steps of work: see work
 	calm    bool                        // Tasks save each change once: see faketask.Keeper
 	lies    func(a *taskwire.Answer)    // changes the answers of Tasks to frames of the shelf
+	byInput bool                        // see fakeTask
 	kills   string                      // an input or a predicate over which each process ends; empty: none
 }
 
@@ -80,7 +82,9 @@ type fakeTask struct {
 	got      map[taskwire.Type]int    // frames that it handled
 	lies     func(a *taskwire.Answer) // changes its answers to frames of the shelf
 
-	ignoresOwners bool // it answers with the objects of all owners, whatever the hint
+	byInput           bool // it names objects in the order of their inputs
+	ignoresCandidates bool
+	ignoresOwners     bool // it answers with the objects of all owners, whatever the hint
 }
 
 var admin = access.Principal{0: 1}
@@ -268,7 +272,7 @@ func (w *world) take() {
 		for _, message := range o.Host {
 			switch m := message.(type) {
 			case hostwire.StartTask:
-				k := &fakeTask{instance: m.Instance, Keeper: faketask.NewKeeper(w.rng), got: make(map[taskwire.Type]int)}
+				k := &fakeTask{instance: m.Instance, byInput: w.byInput, Keeper: faketask.NewKeeper(w.rng), got: make(map[taskwire.Type]int)}
 				k.Calm, k.lies = w.calm, w.lies
 				w.tasks = append(w.tasks, k)
 			case hostwire.StopTask:
@@ -584,7 +588,15 @@ func (k *fakeTask) handle(f []byte) []taskwire.Answer {
 				match = append(match, v.ID)
 			}
 		}
-		slices.SortFunc(match, identity.ID.Compare)
+		slices.SortFunc(match, func(a, b identity.ID) int {
+			if k.byInput {
+				return cmp.Or(cmp.Compare(k.Held[a.Value()].Input, k.Held[b.Value()].Input), a.Compare(b))
+			}
+			return a.Compare(b)
+		})
+		if k.ignoresCandidates {
+			q.Within = nil
+		}
 		return []taskwire.Answer{faketask.Answer(h.Seq, q, match)}
 	}
 	if a, ok := k.Shelf(h, p); ok {

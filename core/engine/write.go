@@ -169,6 +169,7 @@ func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w 
 		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		e.add(c, d.put)
 		c.versions++
+		e.notePut(c, r.ID.Value())
 	}
 	if w != nil {
 		d.op = w.applied

@@ -431,6 +431,28 @@ func (s *sim) same(q *simRequest, want []*simObject, wrong func(string, ...any))
 	}
 }
 
+// finds reports whether the predicate, or the expression, of a request finds an object with this
+// data. The leaves of an expression are prefixes.
+func (q *simRequest) finds(data string) bool {
+	if q.r.Index != "" {
+		return strings.HasPrefix(data, string(q.r.Query))
+	}
+	x, _ := wire.DecodeExpression(q.r.Query)
+	var stack []bool
+	for _, kind := range x.Program {
+		if kind == wire.StepLeaf {
+			stack = append(stack, strings.HasPrefix(data, string(x.Leaves[0].Predicate)))
+			x.Leaves = x.Leaves[1:]
+			continue
+		}
+		n := len(stack)
+		first, last := stack[n-2], stack[n-1]
+		result := map[wire.StepKind]bool{wire.StepAnd: first && last, wire.StepOr: first || last, wire.StepAndNot: first && !last}[kind]
+		stack = append(stack[:n-2], result)
+	}
+	return stack[0]
+}
+
 // found checks that the answer to a predicate shows the collection as of one moment since the
 // request. A hostile Task may refuse it or leave objects out, but must not add any.
 func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...any)) {
@@ -444,7 +466,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		for _, v := range versions {
 			c := m.catalogue(v)
 			code := c.enters(q.who, q.r.Collection, want)
-			if code == model.OK && !c.hasIndex(c.collections[q.r.Collection], q.r.Index) {
+			if code == model.OK && !c.hasIndex(c.collections[q.r.Collection], "x") {
 				code = model.NoIndex
 			}
 			switch h.Code {
@@ -459,7 +481,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 					return
 				}
 			case model.QueryRefused, model.TooExpensive:
-				if code == model.OK && s.hostile {
+				if code == model.OK && (s.hostile || q.r.Index == "") {
 					return
 				}
 			case model.Gone:
@@ -471,7 +493,7 @@ func (s *sim) found(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...an
 		wrong("at no moment was that right")
 	}
 	matches := func(o *simObject) bool {
-		return len(o.data) <= simMaxInput && strings.HasPrefix(o.data, string(q.r.Query))
+		return len(o.data) <= simMaxInput && q.finds(o.data)
 	}
 	if q.where() {
 		s.deleted(q, h, wrong)
@@ -575,6 +597,9 @@ func (s *sim) randomRequest() {
 				r.Object = o.id[:]
 			}
 		}
+		if s.chance(40) {
+			r.Index, r.Query = "", s.randomExpression([]byte{0}, 1+s.rng.IntN(3))
+		}
 	case k < 86:
 		r = wire.Request{Op: model.OpHead}
 		if len(s.heads) > 0 && s.chance(80) {
@@ -593,6 +618,16 @@ func (s *sim) randomRequest() {
 		c = s.clients[i]
 	}
 	s.ask(c, r)
+}
+
+// randomExpression appends the steps of an expression over prefixes.
+func (s *sim) randomExpression(p []byte, leaves int) []byte {
+	if leaves == 1 {
+		return frames.AppendLeaf(p, model.TypeAny, "x", []string{"", "0", "1", "2"}[s.rng.IntN(4)])
+	}
+	first := 1 + s.rng.IntN(leaves-1)
+	p = s.randomExpression(s.randomExpression(p, first), leaves-first)
+	return append(p, byte(wire.StepAnd)+byte(s.rng.IntN(3)))
 }
 
 func (s *sim) name() []byte { return []byte{'n', byte('0' + s.rng.IntN(simNames))} }

@@ -553,7 +553,7 @@ func (m *simModel) explainsWhere(q *simRequest, g []seglog.Record, hostile bool)
 	for i := range g {
 		o := m.object(g[i].ID.Value(), g[0].LSN-1)
 		if g[i].Kind != seglog.KindDelete || o == nil || o.id != g[i].ID || o.collection != id ||
-			!simMayDelete(rights, o.owner == c.principals[q.who].owner) || !hostile && !strings.HasPrefix(o.data, string(q.r.Query)) {
+			!simMayDelete(rights, o.owner == c.principals[q.who].owner) || !hostile && !q.finds(o.data) {
 			return false
 		}
 	}

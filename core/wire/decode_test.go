@@ -321,3 +321,67 @@ func checkDecoder(t *testing.T, decode func([]byte) error, cases []decoding) {
 		}
 	}
 }
+
+// TestExpressionsAreChecked: the program of an expression leaves one result, and its ordering leaf is one
+// that each object of the result matches.
+func TestExpressionsAreChecked(t *testing.T) {
+	leaf := func(p []byte) []byte { return frames.AppendLeaf(p, model.TypeAny, "x", "p") }
+	program := func(order int, steps string) []byte {
+		p := []byte{byte(order)}
+		for _, step := range steps {
+			switch step {
+			case 'x':
+				p = leaf(p)
+			default:
+				p = append(p, byte(map[rune]wire.StepKind{'&': wire.StepAnd, '|': wire.StepOr, '-': wire.StepAndNot, '?': 5, '0': 0}[step]))
+			}
+		}
+		return p
+	}
+	many := func(n int) string { return strings.Repeat("x", n) + strings.Repeat("&", n-1) }
+	for _, c := range []struct {
+		order int
+		steps string
+		ok    bool
+	}{
+		{0, "x", true}, {1, "x", true}, {2, "x", false},
+		{0, "", false}, {0, "xx", false}, {0, "x&", false}, {0, "&", false}, {0, "xx&&", false}, {0, "xx?", false}, {0, "0", false},
+		{0, "xx&x|", true}, {0, "xxx-|", true},
+		{1, "xx&", true}, {2, "xx&", true}, {3, "xx&", false},
+		{1, "xx|", false}, {2, "xx|", false}, {1, "xx-", true}, {2, "xx-", false},
+		{1, "xx|x&", false}, {3, "xx|x&", true}, {1, "xxx|&", true}, {2, "xxx|&", false},
+		{1, "xx&x-", true}, {2, "xx&x-", true}, {1, "xxx&-", true}, {2, "xxx&-", false}, {3, "xxx&-", false},
+		{0, many(wire.MaxLeaves), true}, {wire.MaxLeaves, many(wire.MaxLeaves), true}, {0, many(wire.MaxLeaves + 1), false},
+	} {
+		x, err := wire.DecodeExpression(program(c.order, c.steps))
+		if (err == nil) != c.ok {
+			t.Errorf("order %d, program %q: %v", c.order, c.steps, err)
+		}
+		if err == nil && (x.Order != c.order || len(x.Program) != len(c.steps) || len(x.Leaves) != strings.Count(c.steps, "x")) {
+			t.Errorf("order %d, program %q is decoded as %+v", c.order, c.steps, x)
+		}
+	}
+	x, err := wire.DecodeExpression(program(0, "xx-xx&-"))
+	excludes := []bool{false, true, true, true}
+	for i := range x.Leaves {
+		if x.Leaves[i].Excludes != excludes[i] {
+			t.Errorf("leaf %d excludes: %v", i+1, !excludes[i])
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	good := program(0, "x")
+	for name, spoil := range map[string]func(p []byte) []byte{
+		"a name that is none":         func(p []byte) []byte { p[3] = 'X'; return p },
+		"no name":                     func(p []byte) []byte { p[3] = 0; return p },
+		"an unknown data type":        func(p []byte) []byte { p[2] = byte(model.LastType) + 1; return p },
+		"a length beyond the end":     func(p []byte) []byte { p[38]++; return p },
+		"bytes behind the expression": func(p []byte) []byte { return append(p, 0) },
+		"a byte missing":              func(p []byte) []byte { return p[:len(p)-1] },
+	} {
+		if _, err := wire.DecodeExpression(spoil(slices.Clone(good))); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}

@@ -215,3 +215,27 @@ func FuzzResults(f *testing.F) {
 		}
 	})
 }
+
+func FuzzExpression(f *testing.F) {
+	for _, name := range []string{"search", "count", "delete-where"} {
+		r, _ := decodeRequest(testutil.ReadGolden(f, "testdata/request-"+name+"-expression.hex"))
+		f.Add(r.Query)
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		x, err := wire.DecodeExpression(p)
+		if err != nil {
+			return
+		}
+		again := frames.AppendOrder(nil, x.Order)
+		leaves := x.Leaves
+		for _, kind := range x.Program {
+			if kind == wire.StepLeaf {
+				again = frames.AppendLeaf(again, leaves[0].Type, leaves[0].Index, string(leaves[0].Predicate))
+				leaves = leaves[1:]
+				continue
+			}
+			again = frames.AppendOperator(again, kind)
+		}
+		same(t, again, p)
+	})
+}

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"time"
+
 	"motte/core/codec"
 	"motte/core/identity"
 	"motte/core/model"
@@ -17,6 +19,7 @@ const (
 	KindStatus     Kind = 4 // a status item: see StatusKind
 	KindAlert      Kind = 5 // an alert: see model.AppendAlert
 	KindMissing    Kind = 6 // an object of the answer that can't be shown: identity, code
+	KindExplain    Kind = 7 // how an expression was computed: see AppendExplained
 )
 
 // ReplyFlags qualify a reply frame.
@@ -59,4 +62,20 @@ func AppendObject(p []byte, h ReplyHeader, id identity.ID, name, object []byte) 
 // AppendMissing appends the body of a KindMissing frame: identity 32 | code 1.
 func AppendMissing(p []byte, id identity.ID, code model.Code) []byte {
 	return codec.Writer(p).Bytes(id[:]).U8(byte(code))
+}
+
+// ExplainFlags tell how a leaf of an expression was computed.
+type ExplainFlags uint8
+
+// The flags of a leaf.
+const (
+	ExplainExhausted ExplainFlags = 1 << 0 // its Task named all objects that it has
+	ExplainRanked    ExplainFlags = 1 << 1 // its Task ranked the objects that the other leaves left
+)
+
+// AppendExplained appends a leaf to the body of a KindExplain frame: objects 4 | rounds 4 |
+// microseconds 8 | flags 1.
+func AppendExplained(p []byte, objects, rounds int, took time.Duration, flags ExplainFlags) []byte {
+	w := codec.Writer(p).U32(uint32(objects)).U32(uint32(rounds)).U64(uint64(took.Microseconds()))
+	return w.U8(byte(flags))
 }

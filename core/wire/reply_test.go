@@ -18,8 +18,8 @@ func TestReplyHeaderLimits(t *testing.T) {
 	}{
 		{"as it is", func(*wire.ReplyHeader) {}, model.OK},
 		{"kind 0", func(h *wire.ReplyHeader) { h.Kind = 0 }, model.Malformed},
-		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = frames.KindExplain }, model.OK},
-		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = frames.KindExplain + 1 }, model.Malformed},
+		{"highest kind", func(h *wire.ReplyHeader) { h.Kind = wire.KindExplain }, model.OK},
+		{"kind over it", func(h *wire.ReplyHeader) { h.Kind = wire.KindExplain + 1 }, model.Malformed},
 		{"highest code", func(h *wire.ReplyHeader) { h.Code = model.LastCode }, model.OK},
 		{"code over it", func(h *wire.ReplyHeader) { h.Code = model.LastCode + 1 }, model.Malformed},
 		{"longest body", func(h *wire.ReplyHeader) { h.BodyLen = frames.MaxReplyBody }, model.OK},

@@ -53,4 +53,5 @@ const (
 	FlagIfIdentity Flags = 1 << 1 // put, delete: only if the object has the identity in the header
 	FlagIDsOnly    Flags = 1 << 2 // search, list: identities without the objects
 	FlagErase      Flags = 1 << 3 // remove principal: and destroy the objects that it put
+	FlagExplain    Flags = 1 << 4 // search, count: how an expression was computed, instead of the objects
 )
