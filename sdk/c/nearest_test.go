@@ -173,6 +173,47 @@ func TestNearestFindsTheNearest(t *testing.T) {
 	c.end()
 }
 
+// TestNearestRanksCandidates asks for the nearest of a few objects, wherever they are: page by page,
+// and after objects that are no candidates.
+func TestNearestRanksCandidates(t *testing.T) {
+	const objects = 2500
+	r := rand.New(rand.NewPCG(7, 7))
+	c := startCore(t, nearestChecked, nearestConfig(0, ""))
+	ids := make([]identity.ID, objects)
+	for i := range ids {
+		ids[i] = sdktest.ID(i)
+	}
+	c.putAll(ids, func(int) string { return vector(r) })
+	for n := 1; n < objects; n *= 3 {
+		text := vector(r)
+		order := c.order(parse(t, text), 0)
+		within := []identity.ID{sdktest.ID(objects + 1)} // that is not held
+		for _, i := range r.Perm(objects)[:n] {
+			within = append(within, ids[i])
+		}
+		slices.SortFunc(within, identity.ID.Compare)
+		want := slices.DeleteFunc(slices.Clone(order), func(id identity.ID) bool {
+			_, candidate := slices.BinarySearchFunc(within, id, identity.ID.Compare)
+			return !candidate
+		})
+		q := taskwire.Query{Limit: objects, Predicate: []byte(text), Within: within}
+		if found, more, err := c.ask(q); err != nil || more || !slices.Equal(found, want) {
+			t.Errorf("%d candidates: %d found, more is %v, %v; want all of them", n, len(found), more, err)
+		}
+		q.Limit = uint32(1 + r.IntN(n))
+		if pages := c.pages(q); !slices.Equal(pages, want) {
+			t.Errorf("%d candidates: pages of %d have %d objects, want all of them", n, q.Limit, len(pages))
+		}
+		at := r.IntN(objects)
+		rest := slices.DeleteFunc(slices.Clone(order[at+1:]), func(id identity.ID) bool { return !slices.Contains(want, id) })
+		q.Limit, q.After = objects, order[at:at+1]
+		if found, _, err := c.ask(q); err != nil || !slices.Equal(found, rest) {
+			t.Errorf("%d candidates: %d found after another object, %v; want %d", n, len(found), err, len(rest))
+		}
+	}
+	c.end()
+}
+
 // TestNearestSurvivesRandomChanges makes random changes, kills the process, and loses parts of the
 // shelf. A sanitizer watches.
 func TestNearestSurvivesRandomChanges(t *testing.T) {

@@ -56,7 +56,7 @@ uint32_t motte_save(uint32_t object);
 MOTTE_EXPORT(motte_load)
 uint32_t motte_load(uint32_t object, uint64_t owner, const uint8_t *record, uint32_t size);
 
-/* The functions of the runner. The first five may be called in motte_search, the last in motte_save. */
+/* The functions of the runner. The last may be called in motte_save, the others in motte_search. */
 
 /* Names an object. Returns 0 if the answer needs no more, and motte_search should return. */
 MOTTE_IMPORT(found) uint32_t motte_found(uint32_t object);
@@ -71,6 +71,16 @@ MOTTE_IMPORT(after) uint32_t motte_after(uint32_t i);
 
 /* Says that only objects after motte_after(i) are named. It is the first that still matches. */
 MOTTE_IMPORT(starts_after) void motte_starts_after(uint32_t i);
+
+/* The candidates: if there are any, the client wants only the matches among these objects. The
+ * objects before the page are among them. MOTTE_ALL: it wants all. A Task can ignore them, and name
+ * all objects that match. But a Task that itself stops at the limit must count the candidates alone. */
+#define MOTTE_ALL UINT32_MAX
+MOTTE_IMPORT(candidate_count) uint32_t motte_candidate_count(void);
+MOTTE_IMPORT(candidate) uint32_t motte_candidate(uint32_t i);
+
+/* Reports whether an object is a candidate: 1 if the client wants all. */
+MOTTE_IMPORT(is_candidate) uint32_t motte_is_candidate(uint32_t object);
 
 /* Appends bytes to what is saved of an object. */
 MOTTE_IMPORT(write) void motte_write(const void *data, uint32_t size);

@@ -25,8 +25,20 @@ func after(i uint32) uint32
 //go:wasmimport motte starts_after
 func startsAfter(i uint32)
 
+//go:wasmimport motte candidate_count
+func candidateCount() uint32
+
+//go:wasmimport motte candidate
+func candidate(i uint32) uint32
+
+//go:wasmimport motte is_candidate
+func isCandidate(object uint32) uint32
+
 //go:wasmimport motte write
 func write(data unsafe.Pointer, size uint32)
+
+// allObjects is the number of candidates if the client wants all objects.
+const allObjects = 1<<32 - 1
 
 // place is where the runner puts what it hands over.
 var place = make([]byte, 4096)
@@ -60,6 +72,12 @@ func search(_ unsafe.Pointer, size, limit uint32, owner uint64) uint32 {
 	q := Query{Predicate: place[:size], Limit: int(limit), Owner: Owner(owner)}
 	for i := range afterCount() {
 		q.After = append(q.After, Object(after(i)))
+	}
+	if n := candidateCount(); n != allObjects {
+		q.Narrowed = true
+		for i := range n {
+			q.Candidates = append(q.Candidates, Object(candidate(i)))
+		}
 	}
 	objects, result := index.Search(&q)
 	if result == OK && objects != nil {

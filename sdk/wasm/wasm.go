@@ -58,10 +58,19 @@ type Query struct {
 	// After are the objects before the page, the last one first; 0 for one that is gone. An
 	// index can ignore them, and name all objects from the start.
 	After []Object
+
+	// If Narrowed, the client wants only the matches among the candidates. The objects of After
+	// are among them. An index can ignore that, and name all objects that match. But an index that
+	// itself stops at the limit must count the candidates alone.
+	Narrowed   bool
+	Candidates []Object
 }
 
 // Wants reports whether the answer should name the objects of an owner.
 func (q *Query) Wants(o Owner) bool { return q.Owner == AllOwners || q.Owner == o }
+
+// Candidate reports whether an object is a candidate: true if the client wants all.
+func (q *Query) Candidate(o Object) bool { return isCandidate(uint32(o)) == 1 }
 
 // AnyOrder says that the answer has no particular order: the runner then sorts it by identity.
 func (q *Query) AnyOrder() { anyOrder() }

@@ -72,7 +72,7 @@ func TestTheSameModuleMakesTheSameTask(t *testing.T) {
 // process before an answer.
 var attacks = []string{
 	"read-end", "read-border", "read-far", "read-negative", "write-end", "write-border", "write-negative", "copy-out", "copy-in", "fill",
-	"search-object", "search-zero", "after-count", "starts-after", "write-outside", "write-pointer", "random-pointer", "vectors-pointer",
+	"search-object", "search-zero", "after-count", "no-candidate", "candidate-object", "starts-after", "write-outside", "write-pointer", "random-pointer", "vectors-pointer",
 	"result", "call-type", "call-null", "call-far", "recursion", "unreachable", "divide", "exit",
 }
 

@@ -88,20 +88,39 @@ func (x *index) hold(d document) {
 	}
 }
 
-// Search implements sdk.Index. It looks through the texts that hold the rarest trigram of the
-// part.
+// Search implements sdk.Index.
 func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
 	part := strings.ToLower(string(q.Predicate))
 	if len(part) < len(trigram{}) || !utf8.Valid(q.Predicate) {
 		return nil, errPredicate
 	}
 	var found []sdk.Identity
-	for v := range x.rarest(part) {
-		if d := x.texts[v]; q.Wants(d.owner) && strings.Contains(d.text, part) {
+	for d := range x.likely(part, &q) {
+		if q.Wants(d.owner) && strings.Contains(d.text, part) {
 			found = append(found, d.id)
 		}
 	}
 	return sdk.Sorted(found, q.After)
+}
+
+// likely yields the texts that hold the rarest trigram of a part, or the candidates if they are fewer.
+func (x *index) likely(part string, q *sdk.Query) iter.Seq[document] {
+	rarest := x.rarest(part)
+	return func(yield func(document) bool) {
+		if len(q.Within) > 0 && len(q.Within) < len(rarest) {
+			for id := range q.Candidates() {
+				if d := x.texts[id.Value()]; d.id == id && !yield(d) {
+					return
+				}
+			}
+			return
+		}
+		for v := range rarest {
+			if !yield(x.texts[v]) {
+				return
+			}
+		}
+	}
 }
 
 // Entry implements sdk.Keeper.

@@ -53,6 +53,24 @@ func TestPagesAreParts(t *testing.T) {
 	}
 }
 
+// TestCandidatesAreFound: the index names candidates that match, and finds pages after other objects.
+func TestCandidatesAreFound(t *testing.T) {
+	core := start(t)
+	ids := core.InsertAll(0, slices.Repeat([]string{"the motte"}, 10))
+	found, more, err := core.Ask(sdk.Query{Predicate: []byte("motte"), Limit: 10, Within: []sdk.Identity{ids[3], ids[7]}})
+	if err != nil || more || !slices.Equal(found, []sdk.Identity{ids[3], ids[7]}) {
+		t.Errorf("two candidates: %x, more is %v (%v), want both", found, more, err)
+	}
+	page := sdk.Query{Predicate: []byte("motte"), Limit: 10, Within: []sdk.Identity{ids[3], ids[7]}, After: ids[5:6]}
+	if found, _, err := core.Ask(page); err != nil || !slices.Equal(found, ids[7:8]) {
+		t.Errorf("a page of two candidates: %x (%v), want the second", found, err)
+	}
+	core.Insert(sdktest.Version(3, 1), "the bailey")
+	if found, _, err := core.Ask(sdk.Query{Predicate: []byte("bailey"), Limit: 10, Within: ids}); err != nil || len(found) != 0 {
+		t.Errorf("a former content is a candidate: %x (%v), want no text", found, err)
+	}
+}
+
 // TestHintIsTaken: the index names only the objects that the client may see.
 func TestHintIsTaken(t *testing.T) {
 	core := start(t)

@@ -162,6 +162,14 @@ static motte_result search(void *self, motte_query *query)
 	const struct exact *x = self;
 	motte_any_order(query);
 	const struct key *k = find(x, query->predicate, hash(x, query->predicate));
+	if (query->narrowed) {
+		for (size_t i = 0; i < query->candidate_count; i++) {
+			const struct entry *e = query->candidates[i]->data;
+			if (e->key == k && !motte_found(query, e->object))
+				break;
+		}
+		return MOTTE_OK;
+	}
 	for (const struct entry *e = k ? k->first : NULL; e; e = e->next)
 		if (!motte_found(query, e->object))
 			break;

@@ -75,14 +75,23 @@ public:
 			return found;
 		if (wanted > max_work / dimensions)
 			return too_expensive;
-		list->clear();
 		if (owner != 0)
-			for (Slot s : of->second)
-				list->push_back({distance(to, s), s});
-		else
-			for (Slot s = 0; s < slots.size(); s++)
-				if (slots[s].object)
-					list->push_back({distance(to, s), s});
+			return best(to, of->second, n, list);
+		std::vector<Slot> all;
+		for (Slot s = 0; s < slots.size(); s++)
+			if (slots[s].object)
+				all.push_back(s);
+		return best(to, all, n, list);
+	}
+
+	// Returns up to n of some elements, those that are nearest to a vector. It compares with each.
+	Found best(const Vector &to, const std::vector<Slot> &of, std::size_t n, std::vector<Near> *list) const
+	{
+		list->clear();
+		if (of.size() > max_work / dimensions)
+			return too_expensive;
+		for (Slot s : of)
+			list->push_back({distance(to, s), s});
 		std::size_t kept = std::min(n, list->size());
 		std::partial_sort(list->begin(), list->begin() + static_cast<std::ptrdiff_t>(kept), list->end(),
 		                  [&](const Near &a, const Near &b) { return before(a, b); });

@@ -6,7 +6,8 @@
 //	dimensions  numbers in a vector, 1 to 4096; required
 //	field       the member of each input that has the vector. Without: the input is the vector
 //	metric      "euclidean", as without, or "cosine"
-//	candidates  most objects of a whole answer, all pages together; 200 without, at most 10000
+//	candidates  most objects of a whole answer, all pages together; 200 without, at most 10000. If a
+//	            query names candidates itself, all of these are ranked
 //
 // An input is JSON: an array of numbers, or an object with such a member. An object without the member
 // is not indexed. A predicate is an array of numbers, or {"to": [...], "within": distance}.
@@ -92,7 +93,7 @@ public:
 		std::vector<Graph::Near> list;
 		if (!read(text(query->predicate), &q))
 			return MOTTE_REFUSED;
-		if (graph->nearest(q.to, query->owner, candidates, &list) != Graph::found)
+		if (rank(query, q.to, &list) != Graph::found)
 			return MOTTE_TOO_EXPENSIVE;
 		for (const Graph::Near &near : list)
 			if (near.distance > q.within || !motte_found(query, graph->object(near.slot)))
@@ -118,6 +119,17 @@ public:
 	void loaded() { graph->link(); }
 
 private:
+	// Returns the objects that are nearest to a vector: of all, or of the candidates of the query.
+	Graph::Found rank(const motte_query *query, const Graph::Vector &to, std::vector<Graph::Near> *list)
+	{
+		if (!query->narrowed)
+			return graph->nearest(to, query->owner, candidates, list);
+		std::vector<Graph::Slot> slots;
+		for (std::size_t i = 0; i < query->candidate_count; i++)
+			slots.push_back(slot(query->candidates[i]));
+		return graph->best(to, slots, slots.size(), list);
+	}
+
 	// data is never NULL for an object that is held.
 	static void *mark(Graph::Slot slot) { return reinterpret_cast<void *>(uintptr_t{slot} + 1); }
 	static Graph::Slot slot(const motte_object *o)

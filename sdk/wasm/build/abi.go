@@ -28,12 +28,15 @@ var optional = map[string]string{
 // imported are the functions that the runner has, by module and name.
 var imported = map[string]map[string]string{
 	"motte": {
-		"found":        "(i32) -> i32",
-		"any_order":    "()",
-		"after_count":  "() -> i32",
-		"after":        "(i32) -> i32",
-		"starts_after": "(i32)",
-		"write":        "(i32, i32)",
+		"found":           "(i32) -> i32",
+		"any_order":       "()",
+		"after_count":     "() -> i32",
+		"after":           "(i32) -> i32",
+		"starts_after":    "(i32)",
+		"candidate_count": "() -> i32",
+		"candidate":       "(i32) -> i32",
+		"is_candidate":    "(i32) -> i32",
+		"write":           "(i32, i32)",
 	},
 	"wasi_snapshot_preview1": {
 		"args_get":            "(i32, i32) -> i32",

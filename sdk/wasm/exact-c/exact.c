@@ -140,6 +140,15 @@ uint32_t motte_search(const uint8_t *predicate, uint32_t size, uint32_t limit, u
 	(void)limit, (void)owner;
 	motte_any_order();
 	const struct key *k = find(predicate, size, hash(predicate, size));
+	const uint32_t candidates = motte_candidate_count();
+	if (candidates != MOTTE_ALL) {
+		for (uint32_t i = 0; i < candidates; i++) {
+			const uint32_t object = motte_candidate(i);
+			if (entries[object].key == k && !motte_found(object))
+				break;
+		}
+		return MOTTE_OK;
+	}
 	for (uint32_t object = k ? k->first : 0; object; object = entries[object].next)
 		if (!motte_found(object))
 			break;

@@ -5,6 +5,7 @@ package main
 import (
 	"iter"
 	"maps"
+	"slices"
 
 	"motte/sdk/wasm"
 )
@@ -59,7 +60,12 @@ func (x *index) Remove(o wasm.Object) {
 // Search implements wasm.Index.
 func (x *index) Search(q *wasm.Query) (iter.Seq[wasm.Object], wasm.Result) {
 	q.AnyOrder()
-	return maps.Keys(x.keys[string(q.Predicate)]), wasm.OK
+	key := string(q.Predicate)
+	if !q.Narrowed {
+		return maps.Keys(x.keys[key]), wasm.OK
+	}
+	others := func(o wasm.Object) bool { return x.objects[o] != key }
+	return slices.Values(slices.DeleteFunc(q.Candidates, others)), wasm.OK
 }
 
 // Save implements wasm.Saver: a record is the input.

@@ -116,6 +116,10 @@ static void harmful(const uint8_t *p, uint32_t n)
 		motte_found(0);
 	else if (is("after-count", p, n))
 		motte_after(motte_after_count());
+	else if (is("no-candidate", p, n))
+		motte_candidate(0);
+	else if (is("candidate-object", p, n))
+		motte_is_candidate(object + 1000);
 	else if (is("starts-after", p, n))
 		motte_starts_after(0);
 	else if (is("write-outside", p, n))

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::RangeBounds;
 
 use motte::{Answer, Config, Failure, Identity, Index, Input, Owner, Query, Refused, Value};
 
@@ -77,8 +78,14 @@ impl Index for Exact {
             None if query.after.is_empty() => Unbounded,
             None => return Err(Failure::Gone),
         };
+        let wanted = move |(_, owner): &(&Identity, &Owner)| query.wants(**owner);
+        if !query.within.is_empty() && query.within.len() < ids.len() {
+            let held = query.within.iter().filter_map(move |id| ids.get_key_value(id));
+            let page = held.filter(move |(id, _)| (from, Unbounded::<Identity>).contains(*id));
+            return Ok(Box::new(page.filter(wanted).map(|(id, _)| *id)));
+        }
         let page = ids.range((from, Unbounded));
-        Ok(Box::new(page.filter(move |(_, owner)| query.wants(**owner)).map(|(id, _)| *id)))
+        Ok(Box::new(page.filter(wanted).map(|(id, _)| *id)))
     }
 
     fn save(&self, value: &Value, entry: &mut Vec<u8>) -> bool {

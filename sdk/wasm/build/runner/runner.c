@@ -216,6 +216,28 @@ void Z_motteZ_starts_after(struct Z_motte_instance_t *host, u32 i)
 	motte_starts_after(query, (int)i);
 }
 
+u32 Z_motteZ_candidate_count(struct Z_motte_instance_t *host)
+{
+	(void)host;
+	const motte_query *query = asked();
+	return query->narrowed ? (u32)query->candidate_count : UINT32_MAX;
+}
+
+u32 Z_motteZ_candidate(struct Z_motte_instance_t *host, u32 i)
+{
+	(void)host;
+	const motte_query *query = asked();
+	if (i >= query->candidate_count)
+		runner_trap();
+	return number_of(query->candidates[i]);
+}
+
+u32 Z_motteZ_is_candidate(struct Z_motte_instance_t *host, u32 object)
+{
+	(void)host;
+	return (u32)motte_candidate(asked(), object_of(object));
+}
+
 void Z_motteZ_write(struct Z_motte_instance_t *host, u32 data, u32 size)
 {
 	(void)host;
