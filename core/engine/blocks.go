@@ -18,8 +18,14 @@ type sortedBlocks [][]mapping.Entry
 
 func (l *sortedBlocks) add(o mapping.Entry) {
 	last := len(*l) - 1
-	if last < 0 || len((*l)[last]) == stride {
-		*l = append(*l, nil)
+	switch {
+	case last < 0:
+		*l = append(*l, nil) // most lists are short
+		last++
+	case len((*l)[last]) == stride/4:
+		(*l)[last] = slices.Grow((*l)[last], 3*stride/4) // append would waste a part of the memory
+	case len((*l)[last]) == stride:
+		*l = append(*l, make([]mapping.Entry, 0, stride))
 		last++
 	}
 	(*l)[last] = append((*l)[last], o)

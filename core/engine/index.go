@@ -88,6 +88,7 @@ type session struct {
 	queries    []*delivery // queries of queue and sent, in order
 	open       int         // queries in sent
 	holding    int         // queries that were sent and hold changes back
+	ended      int         // queries that ended since the queue was searched for their leaves: see noteEnded
 	bytes      int         // bytes of the frames in sent
 	served     time.Time   // when the index began to serve
 	refused    uint64      // inputs that the Task refused
@@ -297,10 +298,7 @@ func (e *Engine) pump(x *index) {
 	if x.state == model.IndexBuilding && !x.scanned && x.building < fetchAhead {
 		e.build(x)
 	}
-	for len(x.queue) > 0 && x.maySend(x.queue[0]) {
-		e.backlog--
-		e.send(x, pop(&x.queue))
-	}
+	e.sendQueued(x)
 	e.readAhead(x)
 	if x.state == model.IndexBuilding && x.scanned && x.building == 0 {
 		x.accepted = true
@@ -312,6 +310,19 @@ func (e *Engine) pump(x *index) {
 	}
 	if x.successor != nil {
 		e.switchOver(x)
+	}
+}
+
+// sendQueued sends the deliveries at the front of the queue that may be sent.
+func (e *Engine) sendQueued(x *index) {
+	for len(x.queue) > 0 && (x.queue[0].ended() || x.maySend(x.queue[0])) {
+		e.backlog--
+		d := pop(&x.queue)
+		if d.ended() {
+			x.queries = slices.Delete(x.queries, x.open, x.open+1)
+			continue
+		}
+		e.send(x, d)
 	}
 }
 
@@ -367,6 +378,26 @@ func (x *index) maySend(d *delivery) bool {
 	full := len(x.sent) >= x.window(windowFrames) || x.bytes >= x.window(windowBytes)
 	held := x.holding > 0 && d.search == nil || x.replaces != nil && d.search != nil
 	return !full && !held && !x.mustWait(d) && x.open+x.finishing < windowOpen && !d.unread()
+}
+
+// ended reports whether a delivery is a leaf of a query that another leaf ended. It need not be sent.
+func (d *delivery) ended() bool { return d.search != nil && d.search.q.ended }
+
+// maxEnded is the most leaves of ended queries that wait in the queue of an index, for their turn.
+const maxEnded = 1024
+
+// noteEnded notes that a query ended while one of its leaves may be in the queue of an index. So many
+// queries that end early take no more memory than a few.
+func (e *Engine) noteEnded(x *index) {
+	if x.ended++; x.ended < maxEnded {
+		return
+	}
+	before := len(x.queue)
+	x.queue = slices.DeleteFunc(x.queue, (*delivery).ended)
+	waiting := slices.DeleteFunc(slices.Clone(x.queries[x.open:]), (*delivery).ended)
+	x.queries = append(x.queries[:x.open], waiting...)
+	e.backlog -= before - len(x.queue)
+	x.ended = 0
 }
 
 // unread reports whether the input of a delivery has not been read.
@@ -759,7 +790,7 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 		e.tellHost(hostwire.StopTask{Instance: x.instance})
 	}
 	e.releaseWrites(x)
-	for _, d := range x.queries {
+	for _, d := range slices.Clone(x.queries) { // a query that fails changes the list: see noteEnded
 		if x.replaces != nil { // the old process still serves
 			e.enqueue(x.replaces, &delivery{kind: d.kind, search: d.search})
 		} else {

@@ -206,7 +206,13 @@ func (e *Engine) endQuery(q *query) {
 		q.gathered = 0
 	}
 	for _, s := range q.leaves {
-		s.seen, s.found, s.kept = nil, nil, nil
+		s.predicate, s.within, s.seen, s.found, s.kept = nil, nil, nil, nil, nil
+		if s.instance == 0 {
+			e.noteEnded(s.x)
+			if s.x.successor != nil {
+				e.noteEnded(s.x.successor)
+			}
+		}
 	}
 	q.candidates, q.late = operand{}, nil
 	q.c.unwatch(q)

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"motte/core/access"
 	"motte/core/codec"
 	"motte/core/identity"
+	"motte/core/mapping"
 	"motte/core/model"
 	"motte/core/taskwire"
 	"motte/core/wire"
@@ -397,6 +400,43 @@ func TestAFailedLeafEndsTheQuery(t *testing.T) {
 	}
 }
 
+// TestEndedQueriesTakeNoMemory: a leaf that is refused ends its query. The other leaf of the query, for a
+// Task that is busy, must not stay in its queue with its predicate.
+func TestEndedQueriesTakeNoMemory(t *testing.T) {
+	w := letters(t, 1)
+	w.must(admin, putLetters("1ab"), model.OK)
+	c := w.e.byName["c"]
+	busy, other := c.index("a"), c.index("b")
+	both := termOf(wire.StepAnd, leafOf("a"), &term{kind: wire.StepLeaf, index: "b", predicate: "refuse"})
+	const asked = 5 * maxEnded
+	for range asked {
+		n := w.ask(admin, expression(model.OpSearch, 0, both))
+		for k := w.task(other.instance); len(k.frames) > 0; {
+			w.step(k)
+		}
+		for w.work() {
+		}
+		if a, ok := w.answered(n); !ok || a.code != model.QueryRefused {
+			t.Fatalf("code %d (answered: %v)", a.code, ok)
+		}
+	}
+	if n := len(busy.queue); n > maxEnded || n != w.e.backlog || len(busy.queries) != n+busy.open {
+		t.Errorf("%d of %d leaves wait, the backlog is %d, %d queries are known", n, asked, w.e.backlog, len(busy.queries))
+	}
+	for _, d := range busy.queue {
+		if d.search.predicate != nil {
+			t.Fatal("an ended query keeps its predicate")
+		}
+	}
+	w.settle()
+	if n := w.task(busy.instance).got[taskwire.Search]; n > 2*windowOpen || w.e.backlog != 0 {
+		t.Errorf("the busy Task gets %d queries that have ended; %d deliveries are left", n, w.e.backlog)
+	}
+	if got := w.pages(admin, expression(model.OpSearch, 0, termOf(wire.StepAnd, leafOf("a"), leafOf("b")))); len(got) != 1 {
+		t.Errorf("later a query finds %v", got)
+	}
+}
+
 // TestEachIndexIsChargedInFull for an answer to a query over several.
 func TestEachIndexIsChargedInFull(t *testing.T) {
 	w := letters(t, 1)
@@ -443,4 +483,44 @@ func TestExplain(t *testing.T) {
 	single := byPredicate(model.OpSearch, "c", "a", "y")
 	single.Flags = wire.FlagExplain
 	w.must(admin, single, model.InvalidRequest)
+}
+
+// TestALeafOfAMillionObjects takes 64 bytes for each object, also while it is sorted, and no step looks at
+// more objects than a step may.
+func TestALeafOfAMillionObjects(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this test sorts a million objects")
+	}
+	const objects = 1 << 20
+	live := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := live()
+	rng := rand.New(rand.NewPCG(1, 2))
+	s := new(search)
+	for range objects {
+		var o mapping.Entry
+		binary.BigEndian.PutUint64(o.ID[:], rng.Uint64())
+		s.kept.add(o)
+	}
+	m, most := new(merger), uint64(0)
+	for step := 0; !s.sortStep(m, stride); step++ {
+		if step%2000 == 0 {
+			most = max(most, live())
+		}
+	}
+	if n := s.kept.len(); n != objects {
+		t.Errorf("%d objects are left, want %d", n, objects)
+	}
+	if took := (most - before) / objects; took > entrySize+4 {
+		t.Errorf("a leaf takes %d bytes an object, want about %d", took, entrySize)
+	}
+	for i, block := range s.kept {
+		if !slices.IsSortedFunc(block, compare) || i > 0 && compare(s.kept[i-1][stride-1], block[0]) > 0 {
+			t.Fatalf("block %d is not sorted", i)
+		}
+	}
 }
