@@ -29,6 +29,8 @@ var lines = []line{
 	{name: "PUT, 64 in flight", unit: "/s", peer: peerSync, target: target{least: 20_000}, prepare: put(64)},
 	{name: "SEARCH, 1 in flight", unit: "/s", prepare: search(1)},
 	{name: "SEARCH, 16 in flight", unit: "/s", prepare: search(16)},
+	{name: "AND, of 10 and 100", unit: "/s", peer: peerLeaf, prepare: intersect(90)},
+	{name: "AND, of 10 and 1,000", unit: "/s", peer: peerLeaf, prepare: intersect(990)},
 	{name: "GET longest, counting", unit: "ms", peer: peerAlone, target: target{ratio: true, most: 10}, prepare: counting},
 	{name: "PUT p99, compacting", unit: "ms", peer: peerQuiet, target: target{ratio: true, most: 2}, prepare: tail},
 	{name: "GET, 1 in flight, spinning", unit: "/s", peer: peerIdle, target: tenth, prepare: beside(1, false, readBusy)},
@@ -63,6 +65,7 @@ const (
 	peerGo      = "Go"
 	peerLibrary = "library and GETMANY"
 	peerCall    = "in one process"
+	peerLeaf    = "one leaf"
 	peerQuiet   = "not compacting"
 	peerAlone   = "not counting"
 	peerFree    = "alone"
