@@ -13,5 +13,5 @@ var Source embed.FS
 // the Core that the kit for Go uses are in Source, and the header for C is in package motte/sdk/c.
 //
 //go:embed go.mod sdk/*.go sdk/ijson/*.go sdk/pointer/*.go sdk/sdktest/*.go
-//go:embed sdk/rust/Cargo.toml sdk/rust/src/*.rs sdk/wasm/motte_wasm.h
+//go:embed sdk/rust/Cargo.toml sdk/rust/.cargo/config.toml sdk/rust/src/*.rs sdk/wasm/motte_wasm.h
 var Kits embed.FS

@@ -64,14 +64,18 @@ func wasmKit() ([]file, error) {
 	return []file{{"motte_wasm.h", text}}, err
 }
 
-// rustKit returns the crate, without its example.
+// rustKit returns the crate, without its example, and how cargo builds a Task with it.
 func rustKit() ([]file, error) {
 	manifest, err := motte.Kits.ReadFile("sdk/rust/Cargo.toml")
 	if err != nil {
 		return nil, err
 	}
+	config, err := motte.Kits.ReadFile("sdk/rust/.cargo/config.toml")
+	if err != nil {
+		return nil, err
+	}
 	pkg, _, _ := strings.Cut(string(manifest), "\n[") // the sections after the first are of the workspace
-	files := []file{{"motte/Cargo.toml", []byte(pkg)}}
+	files := []file{{"motte/Cargo.toml", []byte(pkg)}, {".cargo/config.toml", config}}
 	sources, err := fs.Glob(motte.Kits, "sdk/rust/src/*.rs")
 	if err != nil {
 		return nil, err

@@ -2,7 +2,8 @@
 // case with which the conformance suite checks it. A copy of the kit for the language lies in it,
 // so it builds without a clone of Motte, and without a network.
 //
-// The files of a language lie in templates. In each, {{name}} stands for the name of the Task.
+// The files of a language lie in templates, and those of all languages in templates/shared. A file
+// that is in both begins as the language says. In each, {{name}} stands for the name of the Task.
 package skeleton
 
 import (
@@ -12,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -78,14 +80,18 @@ func compose(name, language string) (files []file, err error) {
 		return nil, err
 	}
 	fill := strings.NewReplacer("{{name}}", name, "{{go}}", line)
-	for _, dir := range []string{"templates/shared", "templates/" + language} {
+	for _, dir := range []string{"templates/" + language, "templates/shared"} {
 		err := fs.WalkDir(templates, dir, func(p string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
 			text, err := templates.ReadFile(p)
 			to := strings.TrimSuffix(strings.TrimPrefix(p, dir+"/"), ".tmpl")
-			files = append(files, file{to, []byte(fill.Replace(string(text)))})
+			i := slices.IndexFunc(files, func(f file) bool { return f.path == to })
+			if i < 0 {
+				i, files = len(files), append(files, file{path: to})
+			}
+			files[i].text = append(files[i].text, fill.Replace(string(text))...)
 			return err
 		})
 		if err != nil {
