@@ -136,9 +136,9 @@ func TestRefusedQueries(t *testing.T) {
 		{Query{Where: Or(leaves(17)...)}, "the expression has 17 leaves, and 16 is the most"},
 		{Query{Where: And(long, long)}, "bytes, and 1048576 is the most: shorten its predicates"},
 		{Query{Where: And(a, b), OrderBy: "c"}, "index c can't give the order: no leaf asks it"},
-		{Query{Where: Or(a, b), OrderBy: "a"}, `index a can't give the order: its leaf "a: 1" is below Or or Not`},
-		{Query{Where: And(a, Not(b)), OrderBy: "b"}, `index b can't give the order: its leaf "b: 2" is below Or or Not`},
-		{Query{Where: And(a, Or(b, And(a, b))), OrderBy: "b"}, "is below Or or Not"},
+		{Query{Where: Or(a, b), OrderBy: "a"}, `index a can't give the order: its leaf "a: 1" is below OR or NOT`},
+		{Query{Where: And(a, Not(b)), OrderBy: "b"}, `index b can't give the order: its leaf "b: 2" is below OR or NOT`},
+		{Query{Where: And(a, Or(b, And(a, b))), OrderBy: "b"}, "is below OR or NOT"},
 	} {
 		err := k.query.Check()
 		var refused *QueryError

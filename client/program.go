@@ -137,9 +137,9 @@ func (g *program) addOr(e Expression, certain bool) error {
 func (g *program) noOrder() error {
 	for _, leaf := range g.leaves {
 		if leaf.index == g.orderBy {
-			return invalid("index %s can't give the order: its leaf %s is below Or or Not, so an object may match without it; "+
-				"join a predicate of it to the rest with And", g.orderBy, leaf.shown())
+			return invalid("index %s can't give the order: its leaf %s is below OR or NOT, so an object may match without it; "+
+				"join a predicate of it to the rest with AND", g.orderBy, leaf.shown())
 		}
 	}
-	return invalid("index %s can't give the order: no leaf asks it; join a predicate of it to the rest with And", g.orderBy)
+	return invalid("index %s can't give the order: no leaf asks it; join a predicate of it to the rest with AND", g.orderBy)
 }

@@ -39,6 +39,19 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeExpression offers what may follow the parts of an expression: an operator, or indexes.
+func (a *app) completeExpression(cmd *cobra.Command, collection string, parts []string) ([]string, cobra.ShellCompDirective) {
+	last := parts[len(parts)-1]
+	if last == wordClose || !isWord(last) {
+		return []string{wordAnd, wordNot, wordOr}, cobra.ShellCompDirectiveNoFileComp
+	}
+	var begun []string
+	for _, index := range a.known(cmd, wire.StatusIndex, []string{collection}) {
+		begun = append(begun, index+":")
+	}
+	return begun, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
 // offer completes a flag with names that the server has.
 func (a *app) offer(cmd *cobra.Command, flag string, kind wire.StatusKind) {
 	err := cmd.RegisterFlagCompletionFunc(flag, func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

@@ -137,7 +137,7 @@ func TestEveryArgumentRefusesAnEmptyValue(t *testing.T) {
 func TestAFlagTakesOneValue(t *testing.T) {
 	values := map[string][2]string{"string": {"a", "b"}, "bool": {"true", "false"}, "number": {"1", "2"}, "size": {"1KiB", "2KiB"},
 		"duration": {"1s", "2s"}, "address": {"a:1", "b:1"}, "stringArray": {"a", "b"},
-		"identities": {strings.Repeat("0", 64), strings.Repeat("1", 64)}}
+		"identities": {strings.Repeat("0", 64), strings.Repeat("1", 64)}, "pointers": {"/a", "/b"}}
 	commands(func(c *cobra.Command, path []string) {
 		flags(c, func(f *pflag.Flag) {
 			v, ok := values[f.Value.Type()]

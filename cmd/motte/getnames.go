@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,7 @@ import (
 )
 
 // getNames prints the objects whose names a file lists.
-func (a *app) getNames(ctx context.Context, collection, path string) error {
+func (a *app) getNames(ctx context.Context, collection, path string, fields []field, keys []sortKey) error {
 	names, err := a.readNames(ctx, path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -21,18 +20,12 @@ func (a *app) getNames(ctx context.Context, collection, path string) error {
 		return err
 	}
 	defer c.Close()
-	out := bufio.NewWriter(a.stdout)
-	left, err := a.printObjects(c.GetAll(ctx, collection, names...), out)
+	p := a.printer(fields)
+	err = p.objects(sorted(c.GetAll(ctx, collection, names...), keys))
 	if err != nil {
 		err = fmt.Errorf("collection %s: %w", collection, err)
 	}
-	if flush := out.Flush(); err == nil {
-		err = flush
-	}
-	if err == nil {
-		err = notOneLine(left)
-	}
-	return err
+	return p.finish(p.flush(err))
 }
 
 // readNames reads the names in a file, one on each line.

@@ -145,6 +145,8 @@ func (a *app) readObject(path string) ([]byte, error) {
 
 func (a *app) get() *cobra.Command {
 	var name, identity, names, out string
+	var fields []field
+	var keys []sortKey
 	cmd := a.leaf(&cobra.Command{
 		Use:   "get COLLECTION",
 		Short: "Print an object, or many",
@@ -156,19 +158,25 @@ written to.
 
 With --names it prints the objects of many names, as 'motte search' does: one on a line, in
 the order of the names. A name that no object has is named on standard error, and the exit
-code is 3; an object that is not one line is left out, and the exit code is 11.`,
+code is 3; an object that is not one line is left out, and the exit code is 11.
+
+--fields prints parts of JSON objects, --sort sorts those of --names: see 'motte help fields'.`,
 		Example: `  motte get people --name ada
+  motte get people --name ada --fields /age,/address/city
   motte get people --names names.txt --json
   motte get photos --id 6f1c… --out ada.jpg`,
 	}, func(ctx context.Context, args []string) error {
-		if names != "" && name == "" && identity == "" && out == "" {
-			return a.getNames(ctx, args[0], names)
-		}
-		if names != "" {
+		switch {
+		case names != "" && name == "" && identity == "" && out == "":
+			return a.getNames(ctx, args[0], names, fields, keys)
+		case names != "":
 			return usage("--names goes with no other flag of these")
-		}
-		if (name == "") == (identity == "") {
+		case (name == "") == (identity == ""):
 			return usage("either --name or --id is needed, or --names")
+		case keys != nil:
+			return usage("--sort sorts the objects of --names, and not a single object")
+		case fields != nil && out != "":
+			return usage("--out writes the exact bytes of an object, and --fields prints parts of it: give one of them")
 		}
 		var id client.Identity
 		var err error
@@ -191,6 +199,10 @@ code is 3; an object that is not one line is left out, and the exit code is 11.`
 		if err != nil {
 			return fmt.Errorf("collection %s: %w", args[0], err)
 		}
+		if fields != nil {
+			p := a.printer(fields)
+			return p.finish(p.flush(p.object(o)))
+		}
 		return a.show(o, out)
 	})
 	f := cmd.Flags()
@@ -198,6 +210,7 @@ code is 3; an object that is not one line is left out, and the exit code is 11.`
 	f.StringVar(&identity, "id", "", "identity `ID` of the object")
 	f.StringVar(&names, "names", "", "`FILE` with a name on each line (-: standard input)")
 	f.StringVar(&out, "out", "", "`FILE` to write it to, readable for you alone (-: standard output)")
+	addFieldFlags(cmd, &fields, &keys)
 	return cmd
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -170,6 +171,29 @@ func (a *app) leaf(c *cobra.Command, run func(ctx context.Context, args []string
 	return c
 }
 
+// queried finishes a command that takes a query after the collection: an index and a predicate, or
+// an expression.
+func (a *app) queried(c *cobra.Command, run func(ctx context.Context, args []string) error) *cobra.Command {
+	a.leaf(c, run)
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) > 1 && beginsExpression(args[1]):
+			return check(cmd, "COLLECTION", args[0])
+		case len(args) > 3 && isWord(args[3]):
+			return usage("%s belongs to an expression, where index and predicate are one argument: %s %s …",
+				args[3], short(args[1]+": "+args[2]), args[3])
+		}
+		return arguments(cmd, args)
+	}
+	c.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 1 && beginsExpression(args[1]) {
+			return a.completeExpression(cmd, args[0], args[1:])
+		}
+		return a.complete(cmd, args, begun)
+	}
+	return c
+}
+
 // remote finishes a command that needs a server.
 func (a *app) remote(c *cobra.Command, run func(ctx context.Context, c *client.Client, args []string) error) *cobra.Command {
 	return a.leaf(c, func(ctx context.Context, args []string) error {
@@ -182,9 +206,15 @@ func (a *app) remote(c *cobra.Command, run func(ctx context.Context, c *client.C
 	})
 }
 
+// alternative is the rest of a choice in a Use line, from the second form on.
+var alternative = regexp.MustCompile(` \|[^)\]]*`)
+
 // words returns the arguments that the Use line of a command names. Optional arguments are in
-// square brackets.
-func words(c *cobra.Command) []string { return strings.Fields(c.Use)[1:] }
+// square brackets. Of a choice, such as (INDEX PREDICATE | EXPRESSION…), it returns the first form.
+func words(c *cobra.Command) []string {
+	first := alternative.ReplaceAllString(c.Use, "")
+	return strings.Fields(strings.NewReplacer("(", "", ")", "").Replace(first))[1:]
+}
 
 func word(w string) (name string, optional bool) {
 	return strings.Trim(w, "[]"), strings.HasPrefix(w, "[")
@@ -196,10 +226,7 @@ func arguments(cmd *cobra.Command, args []string) error {
 	for i, w := range list {
 		name, optional := word(w)
 		if i < len(args) {
-			if args[i] == "" && name != "PREDICATE" { // the empty predicate finds all objects
-				return usage("%s is empty: %s", name, cmd.UseLine())
-			}
-			if err := argument(name, args[i]); err != nil {
+			if err := check(cmd, name, args[i]); err != nil {
 				return err
 			}
 		} else if !optional {
@@ -213,6 +240,14 @@ func arguments(cmd *cobra.Command, args []string) error {
 		return usage("%q is one argument too many: put the predicate in quotes: '>= 30 and < 40'", args[len(list)])
 	}
 	return usage("%q is one argument too many: %s", args[len(list)], cmd.UseLine())
+}
+
+// check checks one argument of a command by its name in the Use line.
+func check(cmd *cobra.Command, name, value string) error {
+	if value == "" && name != "PREDICATE" { // the empty predicate finds all objects
+		return usage("%s is empty: %s", name, cmd.UseLine())
+	}
+	return argument(name, value)
 }
 
 // theServer is the name of the server itself in the place of a collection.

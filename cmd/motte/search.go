@@ -1,29 +1,30 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 
 	"github.com/spf13/cobra"
 
 	"motte/client"
+	"motte/core/wire"
 )
 
 // searching is the command line of a search.
 type searching struct {
 	client.Query
-	ids, all bool
+	ids, all, explain bool
+	fields            []field
+	sort              []sortKey
 }
 
 func (a *app) search() *cobra.Command {
 	var s searching
-	cmd := a.leaf(&cobra.Command{
-		Use:   "search COLLECTION INDEX PREDICATE",
-		Short: "Print the objects that a predicate finds",
+	cmd := a.queried(&cobra.Command{
+		Use:   "search COLLECTION (INDEX PREDICATE | EXPRESSION…)",
+		Short: "Print the objects that a predicate finds, or several",
 		Long: `Print the objects that a predicate of an index finds and you may read: one on a line,
 JSON compacted. An object of more than one line is left out and named on standard
 error, and the exit code is 11. --json has all of them:
@@ -35,25 +36,35 @@ of text, or has control characters in it, which could do the terminal harm.
 If the index is ordered, objects come in the Task's order, and otherwise sorted by identity.
 A predicate that begins with - is given after --.
 
+An expression asks several indexes: 'INDEX: PREDICATE' AND 'INDEX: PREDICATE' …; see 'motte help
+expressions'. Its answer is sorted by identity, or with --order by an ordered index. --explain
+prints what each part cost instead of the objects, to an administrator of the collection.
+
 An index gives a limited number of objects in one answer. --all prints all objects, page by
 page. If more objects match than the answer has, the command fails, and says with which
 identity --after prints the next page. If the answer has as many objects as --limit, it does
-not fail, and a note on standard error says the same.`,
+not fail, and a note on standard error says the same.
+
+--fields prints parts of JSON objects, --sort sorts the objects of the answer by their parts:
+see 'motte help fields'.`,
 		Example: `  motte search people by_age '>= 30 and < 40'
   motte search people by_age 'all order desc' --limit 10
   motte search people by_age 'all order desc' --limit 10 --after 6f1c…
   motte search people by_age 'all' --all --ids
-  motte search people by_text '"enchantress of numbers" -babbage' --ids`,
+  motte search people by_text '"enchantress of numbers" -babbage' --fields /name,/age
+  motte search people 'by_age: >= 30' AND 'notes: enclave' NOT 'notes: sgx' --order notes --limit 10`,
 	}, func(ctx context.Context, args []string) error {
-		s.Collection, s.Index, s.Predicate = args[0], args[1], args[2]
-		if s.all && s.Limit > 0 {
-			return usage("--all prints all objects, and --limit only some: give one of them")
+		if err := s.read(args); err != nil {
+			return err
 		}
 		c, err := a.connect(ctx)
 		if err != nil {
 			return err
 		}
 		defer c.Close()
+		if s.explain {
+			return a.printExplanation(ctx, c, s.Query)
+		}
 		return a.printSearch(ctx, c, &s)
 	})
 	f := cmd.Flags()
@@ -61,38 +72,59 @@ not fail, and a note on standard error says the same.`,
 	f.Var(identities{&s.After}, "after", "print only objects after the one with the identity `ID`; several with commas: after the first that is still there")
 	f.BoolVar(&s.all, "all", false, "print all objects, also if the index gives them in several answers; not with --limit")
 	f.BoolVar(&s.ids, "ids", false, "print identities instead of objects")
+	f.StringVar(&s.OrderBy, "order", "", "`INDEX` of the expression that gives the order; it has to be an ordered one")
+	f.BoolVar(&s.explain, "explain", false, "print what each part of the expression cost, instead of the objects")
+	addFieldFlags(cmd, &s.fields, &s.sort)
+	a.offer(cmd, "order", wire.StatusIndex)
 	offerNothing(cmd, "after")
 	return cmd
 }
 
+// read reads the arguments, and checks them together with the flags.
+func (s *searching) read(args []string) error {
+	q, err := parseQuery(args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	s.Collection, s.Index, s.Predicate, s.Where = q.Collection, q.Index, q.Predicate, q.Where
+	switch {
+	case s.all && s.Limit > 0:
+		return usage("--all prints all objects, and --limit only some: give one of them")
+	case s.ids && (s.fields != nil || s.sort != nil):
+		return usage("--ids prints identities, and --fields and --sort need the objects: give one of them")
+	case s.explain && (s.all || s.ids || s.fields != nil || s.sort != nil):
+		return usage("--explain prints no objects: leave out --all, --ids, --fields and --sort")
+	case s.Index != "" && s.OrderBy != "":
+		return usage("--order is for an expression; if the index is an ordered one, it gives its order without it")
+	case s.Index != "" && s.explain:
+		return usage("--explain is for an expression, also one of a single part: %s, with --order %s if the index is an ordered one",
+			short(s.Index+": "+s.Predicate), s.Index)
+	}
+	return checkQuery(&s.Query)
+}
+
 // printSearch sends a search and prints its answer.
 func (a *app) printSearch(ctx context.Context, c *client.Client, s *searching) (err error) {
-	out := bufio.NewWriter(a.stdout)
-	left := 0
+	p := a.printer(s.fields)
 	page := c.SearchPage(s.Query)
 	switch {
 	case s.all && s.ids:
-		err = a.printIdentities(c.SearchAllIdentities(ctx, s.Query), out)
+		err = p.identities(c.SearchAllIdentities(ctx, s.Query))
 	case s.all:
-		left, err = a.printObjects(c.SearchAll(ctx, s.Query), out)
+		err = p.objects(sorted(c.SearchAll(ctx, s.Query), s.sort))
 	case s.ids:
-		err = a.printIdentities(page.Identities(ctx), out)
+		err = p.identities(page.Identities(ctx))
 	default:
-		left, err = a.printObjects(page.Objects(ctx), out)
+		err = p.objects(sorted(page.Objects(ctx), s.sort))
 	}
 	if err != nil {
-		err = fmt.Errorf("index %s %s: %w", s.Collection, s.Index, err)
+		err = fmt.Errorf("%s: %w", queryName(&s.Query), err)
 	}
-	if flush := out.Flush(); err == nil {
-		err = flush
-	}
+	err = p.flush(err)
 	if page.More && !errors.Is(err, client.ErrTruncated) {
 		a.tellMore(page.Next)
 	}
-	if err == nil {
-		err = notOneLine(left)
-	}
-	return err
+	return p.finish(err)
 }
 
 // moreView says as JSON that more objects match than an answer has.
@@ -120,90 +152,4 @@ func (a *app) tellMore(next []client.Identity) {
 	default:
 		a.note("More objects match. The next: --after %s", identifier(next[0]))
 	}
-}
-
-// notOneLine returns the error of a command that left out objects, or nil if it left out no object.
-func notOneLine(left int) error {
-	if left == 0 {
-		return nil
-	}
-	return leftOutError{fmt.Sprintf("left out %s of more than one line: use --json", plural(left, "object"))}
-}
-
-// printObjects prints objects, and counts those that it left out.
-func (a *app) printObjects(objects iter.Seq2[client.Object, error], out *bufio.Writer) (left int, err error) {
-	person := isTerminal(a.stdout)
-	for o, err := range objects {
-		if err != nil {
-			return left, err
-		}
-		line, ok := oneLine(o.Data, person)
-		switch {
-		case a.json:
-			err = encode(out, newObject(o))
-		case ok:
-			_, err = fmt.Fprintf(out, "%s\n", line)
-		case person:
-			_, err = fmt.Fprintf(out, "<%s: %s, not one line of text>\n", identifier(o.Identity), size(uint64(len(o.Data))))
-		default: // a reader of the lines could not tell a placeholder from an object
-			left++
-			a.say("left out: %s (%s, not one line)\n", identifier(o.Identity), size(uint64(len(o.Data))))
-		}
-		if err != nil {
-			return left, err
-		}
-	}
-	return left, nil
-}
-
-func (a *app) printIdentities(ids iter.Seq2[client.Identity, error], out *bufio.Writer) error {
-	for id, err := range ids {
-		switch {
-		case err != nil:
-			return err
-		case a.json:
-			err = encode(out, object{ID: identifier(id)})
-		default:
-			_, err = fmt.Fprintln(out, identifier(id))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *app) count() *cobra.Command {
-	return a.remote(&cobra.Command{
-		Use:   "count COLLECTION INDEX PREDICATE",
-		Short: "Print how many objects a predicate finds that you may read",
-		Long: `Print how many objects a predicate finds that you may read. If the index may not give all
-of them in one answer, the number is too low, and the command fails.`,
-		Example: `  motte count people by_age '< 18'`,
-	}, func(ctx context.Context, c *client.Client, args []string) error {
-		found, err := c.Count(ctx, client.Query{Collection: args[0], Index: args[1], Predicate: args[2]})
-		if err == nil {
-			err = a.printCount(found)
-		}
-		if err != nil {
-			return fmt.Errorf("index %s %s: %w", args[0], args[1], err)
-		}
-		return nil
-	})
-}
-
-// printCount prints a count. If the count is incomplete, it also returns an error.
-func (a *app) printCount(found client.Found) (err error) {
-	if a.json {
-		err = a.emit(struct {
-			Count     uint32 `json:"count"`
-			Truncated bool   `json:"truncated"`
-		}{found.Count, found.Truncated})
-	} else {
-		_, err = fmt.Fprintln(a.stdout, found.Count)
-	}
-	if err == nil && found.Truncated {
-		err = client.ErrTruncated
-	}
-	return err
 }

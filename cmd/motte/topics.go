@@ -59,6 +59,54 @@ The predicate of an index with the Task text is what people type into a search b
 
 The pages in docs/reference/tasks have all of it, and the configurations.`,
 	}, {
+		Use:   "expressions",
+		Short: "How to ask several indexes at once",
+		Long: `search, count and delete --where take an expression in the place of INDEX PREDICATE:
+
+  'INDEX: PREDICATE'      a part: what the index finds; one argument, in quotes
+  PART AND PART           what both find
+  PART OR PART            what at least one finds
+  PART NOT PART           what the first finds without what the second finds; also AND NOT
+  '(' … ')'               parentheses, each an argument of its own
+
+AND and NOT may stand side by side, and OR with OR. Where AND or NOT meets OR, parentheses say
+which goes first; without them the command refuses the expression. 1 to 16 parts.
+
+  motte search people 'by_age: >= 30 and < 40' AND 'notes: +enclave'
+  motte search people 'by_age: >= 30' NOT 'notes: sgx' --order by_age --limit 10
+  motte count people '(' 'by_age: < 18' OR 'by_age: > 65' ')' AND 'notes: enclave'
+  motte delete people --where 'by_age: < 18' NOT 'notes: enclave'
+
+The answer is sorted by identity. --order INDEX takes the order of an ordered index that has a part
+which every match satisfies: not one below OR or NOT.
+
+The words within a part are the index's own: 'by_age: >= 30 and < 40' is one predicate of by_age.
+A shell removes quotes before motte sees them; "notes: \"analytical engine\"" keeps the inner ones.`,
+	}, {
+		Use:   "fields",
+		Short: "How to print and sort parts of JSON objects",
+		Long: `search and get print parts of JSON objects with --fields. A part is named by a JSON Pointer:
+/age, /address/city, /tags/0; ~1 stands for / in a name, ~0 for ~.
+
+  motte search people by_age 'all' --fields /name,/address/city
+
+Each object is one line, with a tab between its parts. A string stands without quotes; tab,
+line break and other control characters in it are written \t, \n, \r and \u001b, a backslash
+as \\. Any other value is JSON. A part that is missing is empty. --json tells types and missing
+parts apart: {"id":…,"name":…,"fields":{"/name":"Ada"}}.
+
+--sort sorts the objects of an answer by their parts, - for descending:
+
+  motte search people by_age 'all' --sort /address/city,-/age
+
+Numbers come first, by value, then strings by their code points, false, true, arrays and objects
+by their text. Objects without the part, or with null, come last, also with -. Equal objects keep
+the order of the answer. --limit says how many objects the answer has, before they are sorted. An
+answer may have 10,000 objects, 64 MiB together.
+
+An object that is not JSON, or ambiguous JSON, has no parts: --sort puts it last, and --fields
+leaves it out and names it on standard error; then the exit code is 11.`,
+	}, {
 		Use:   "environment",
 		Short: "The environment variable and files that motte uses",
 		Long: `MOTTE_PROFILE names the file of the profile, if --profile does not. It may be unset, but
